@@ -1,0 +1,194 @@
+package admin
+
+import (
+	"strings"
+
+	"unibus/core"
+	"unibus/core/cluster"
+)
+
+// Verb is one thing that can be asked of a node.
+type Verb string
+
+// The verbs. Their request and reply types stand beside them; "-" is no payload.
+const (
+	VerbStatus    Verb = "status"    // - → Status
+	VerbEvents    Verb = "events"    // EventsRequest → Events
+	VerbFlags     Verb = "flags"     // - → Flags
+	VerbMigration Verb = "migration" // - → migrate.Status
+
+	VerbUsers        Verb = "users"         // Page → Users
+	VerbUserGet      Verb = "user-get"      // UserRequest → core.User
+	VerbUserAdd      Verb = "user-add"      // core.User (id, name, role) → core.User
+	VerbUserRevoke   Verb = "user-revoke"   // UserRequest → core.User
+	VerbUserActivate Verb = "user-activate" // UserRequest → core.User
+	VerbRooms        Verb = "rooms"         // Page → Rooms
+	VerbRoomGet      Verb = "room-get"      // RoomRequest → RoomDetail
+
+	VerbBucketScale Verb = "bucket-scale" // ScaleRequest → Done
+	VerbStepDown    Verb = "step-down"    // StepDownRequest → Done
+
+	VerbMigrateStart   Verb = "migrate-start"   // migrate.Options → migrate.Status; to the source node
+	VerbMigratePause   Verb = "migrate-pause"   // - → migrate.Status; these too
+	VerbMigrateResume  Verb = "migrate-resume"  // - → migrate.Status
+	VerbMigrateAbort   Verb = "migrate-abort"   // - → migrate.Status
+	VerbMigrateCutover Verb = "migrate-cutover" // - → migrate.Status
+	VerbMigrateFinish  Verb = "migrate-finish"  // - → migrate.Status
+)
+
+// Rule says who may call a verb and who answers it.
+type Rule struct {
+	Role  core.OperatorRole // the least role that may call it
+	Store bool              // true: only a node whose holder is filled answers
+}
+
+// Rules returns the whole protocol: every verb with its rule.
+func Rules() map[Verb]Rule {
+	view, act := Rule{Role: core.OperatorViewer}, Rule{Role: core.OperatorAdmin}
+	viewStore, actStore := Rule{core.OperatorViewer, true}, Rule{core.OperatorAdmin, true}
+	return map[Verb]Rule{
+		VerbStatus: view, VerbEvents: view, VerbFlags: view, VerbMigration: view,
+		VerbUsers: viewStore, VerbUserGet: viewStore, VerbRooms: viewStore, VerbRoomGet: viewStore,
+		VerbUserAdd: actStore, VerbUserRevoke: actStore, VerbUserActivate: actStore,
+		VerbBucketScale: act, VerbStepDown: act,
+		VerbMigrateStart: act, VerbMigratePause: act, VerbMigrateResume: act, VerbMigrateAbort: act,
+		VerbMigrateCutover: act, VerbMigrateFinish: act,
+	}
+}
+
+// Prefix begins every subject of the protocol; the caller's nkey follows it,
+// then the target, then the verb. The server's allow-list ties the nkey to the connection.
+const Prefix = "unibus.admin.v1."
+
+// Target says who answers: any node, or a named one.
+type Target string
+
+// TargetAny is answered by one node, where possible the one the caller is connected to.
+const TargetAny Target = "any"
+
+// TargetNode is answered by the named node alone.
+func TargetNode(name string) Target { return Target("node." + name) }
+
+// Subject is where a request of caller for verb at target is sent.
+func Subject(caller string, t Target, v Verb) string {
+	return Prefix + caller + "." + string(t) + "." + string(v)
+}
+
+// InboxPrefix is where the replies to a caller go; its connection may subscribe to nothing else.
+func InboxPrefix(caller string) string { return "_INBOX." + caller }
+
+// CallerOf takes the caller's nkey out of a request's subject; "" where it has none.
+func CallerOf(subject string) string {
+	rest, ok := strings.CutPrefix(subject, Prefix)
+	if !ok {
+		return ""
+	}
+	caller, _, ok := strings.Cut(rest, ".")
+	if !ok {
+		return ""
+	}
+	return caller
+}
+
+// Status is a View and what it means.
+type Status struct {
+	cluster.View
+	cluster.Judgement
+	Operator core.Operator `json:"operator"` // who asked, as the node knows them
+}
+
+// EventsRequest asks for events after Since (of the answering node), at most Limit (0: 200), the newest.
+type EventsRequest struct {
+	Since uint64 `json:"since"`
+	Limit int    `json:"limit"`
+}
+
+// Events is what one node's recorder holds, oldest first.
+type Events struct {
+	Node   string          `json:"node"`
+	Events []cluster.Event `json:"events"`
+}
+
+// Flag compares what is declared as the target with what each node is running.
+type Flag struct {
+	Name     string            `json:"name"`
+	Declared string            `json:"declared"`
+	Nodes    map[string]string `json:"nodes"`
+}
+
+// Flags is the whole list.
+type Flags struct {
+	Flags []Flag `json:"flags"`
+}
+
+// Page asks for the entries after a key, at most Limit (0: PageSize).
+type Page struct {
+	After string `json:"after,omitempty"`
+	Limit int    `json:"limit,omitempty"`
+}
+
+// PageSize is how many entries a page has at the most: well below the payload limit of 1 MiB.
+const PageSize = 1000
+
+// Users is one page of users, revoked ones included; Next is the next page's After, "" at the end.
+type Users struct {
+	Users []core.User `json:"users"`
+	Next  string      `json:"next_page,omitempty"`
+}
+
+// UserRequest names a user.
+type UserRequest struct {
+	ID string `json:"id"`
+}
+
+// RoomSummary is a row of the rooms' list.
+type RoomSummary struct {
+	core.Room
+	Members int `json:"members"` // active ones
+}
+
+// Rooms is one page of rooms.
+type Rooms struct {
+	Rooms []RoomSummary `json:"rooms"`
+	Next  string        `json:"next_page,omitempty"`
+}
+
+// RoomRequest names a room.
+type RoomRequest struct {
+	ID string `json:"id"`
+}
+
+// RoomMember is a member with what the list of users knows of them.
+type RoomMember struct {
+	core.Member
+	Name   *string         `json:"name,omitempty"`
+	Status core.UserStatus `json:"status"`
+	Boxed  bool            `json:"boxed"` // has a sealed key of the current epoch
+}
+
+// RoomDetail is a room with its people.
+type RoomDetail struct {
+	Room    core.Room    `json:"room"`
+	Members []RoomMember `json:"members"`
+}
+
+// ScaleRequest raises every bucket of the control plane to a number of replicas.
+type ScaleRequest struct {
+	Replicas int `json:"replicas"`
+}
+
+// StepDownRequest asks the leader of a group to hand over: "meta" or a bucket's name, to a node or to anybody ("").
+type StepDownRequest struct {
+	Group string `json:"group"`
+	To    string `json:"to,omitempty"`
+}
+
+// Done says in a sentence what was done.
+type Done struct {
+	Text string `json:"text"`
+}
+
+// Problem is the body of a reply that failed.
+type Problem struct {
+	Error *core.Error `json:"error"`
+}

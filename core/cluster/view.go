@@ -1,0 +1,152 @@
+package cluster
+
+import (
+	"time"
+
+	"unibus/core"
+)
+
+// View is what one node saw of the whole cluster at one moment. It is a value:
+// nobody changes a View after it was made, so it may be shared.
+type View struct {
+	Cluster   string          `json:"cluster"`
+	At        core.Millis     `json:"at"`                  // when the last answer came in
+	From      string          `json:"from"`                // the node that looked
+	Clustered bool            `json:"clustered"`           // false: a node without routes, no meta group and no buckets
+	Expected  int             `json:"expected"`            // how many nodes are configured (routes)
+	Authority *core.Authority `json:"authority,omitempty"` // nil: no record, or not readable
+	Serving   Serving         `json:"serving"`             // what the looking node itself serves
+	Meta      Meta            `json:"meta"`
+	Nodes     []Node          `json:"nodes"`               // by name; those that are known and do not answer included
+	Buckets   []Bucket        `json:"buckets"`             // the five of the control plane, in the order of core.Tables; absent ones are missing
+	Mechanism []Bucket        `json:"mechanism,omitempty"` // the buckets and streams beside the five
+	Counts    *core.Counts    `json:"counts,omitempty"`    // what the store holds; nil while it cannot be read
+	CountsAt  core.Millis     `json:"counts_at,omitempty"` // when Counts was read
+	Moving    string          `json:"moving,omitempty"`    // the state of a migration under way, "" without one
+}
+
+// Serving is what one node's holder publishes.
+type Serving struct {
+	Backend core.Backend `json:"backend"` // "none" while the holder is empty
+	Reason  string       `json:"reason,omitempty"`
+	File    string       `json:"file,omitempty"` // the SQLite file, where that is served or configured and there
+}
+
+// Meta is JetStream's own raft group.
+type Meta struct {
+	Leader  string      `json:"leader,omitempty"`  // "" where nobody leads
+	Leaders []string    `json:"leaders,omitempty"` // every distinct leader that answers named; more than one is critical
+	Size    int         `json:"size"`
+	Online  int         `json:"online"`
+	Needed  int         `json:"needed"` // quorum
+	Pending int         `json:"pending"`
+	Since   core.Millis `json:"since,omitempty"`       // the present leader, or the want of one, was first seen then
+	Last    string      `json:"last_leader,omitempty"` // the last leader there was
+	Ghosts  []string    `json:"ghosts,omitempty"`      // peers that no configured node stands behind
+}
+
+// Node is one unibusd as the looking node sees it.
+type Node struct {
+	Name    string      `json:"name"`
+	Online  bool        `json:"online"`       // it answered just now
+	HeardMS int64       `json:"heard_ms"`     // age of its last answer in ms; -1: never heard
+	ID      string      `json:"id,omitempty"` // its nats-server id
+	Version string      `json:"version,omitempty"`
+	Started core.Millis `json:"started,omitempty"`
+	CPU     float64     `json:"cpu"`             // percent of one core
+	Memory  int64       `json:"memory"`          // bytes resident
+	Conns   int         `json:"connections"`     // clients
+	Disk    int64       `json:"disk"`            // bytes of JetStream in use
+	DiskMax int64       `json:"disk_max"`        // bytes JetStream may use
+	Meta    string      `json:"meta"`            // leader, follower or ""
+	Leads   []string    `json:"leads,omitempty"` // tables, and streams beside the five, whose group it leads
+	Info    *Info       `json:"info,omitempty"`  // what it says of itself; the last known while it is away
+}
+
+// Info is what a node says of itself when a peer asks.
+type Info struct {
+	Name        string          `json:"name"`
+	Version     string          `json:"version"`
+	PID         int             `json:"pid"`
+	BusAuth     string          `json:"bus_auth"`
+	TLS         bool            `json:"tls"`
+	Listen      string          `json:"listen"`
+	Loopback    bool            `json:"loopback"` // the listener cannot be reached from other machines
+	Store       core.Backend    `json:"store"`    // what --store says
+	Replicas    int             `json:"replicas"`
+	Serving     Serving         `json:"serving"`
+	Journal     *core.Authority `json:"journal,omitempty"` // the authority its journal holds
+	CertUntil   core.Millis     `json:"cert_until,omitempty"`
+	SyncWrites  bool            `json:"sync_writes"`
+	Fingerprint string          `json:"fingerprint,omitempty"` // of the SQLite file it has, to tell several apart
+}
+
+// Bucket is one replicated stream and its raft group.
+type Bucket struct {
+	Name     string      `json:"name"` // UNIBUS_users
+	Wanted   int         `json:"replicas_wanted"`
+	Leader   string      `json:"leader,omitempty"`
+	Replicas []Replica   `json:"replicas"` // the leader included, by node
+	Keys     int         `json:"keys"`     // messages in the stream
+	Bytes    int64       `json:"bytes"`
+	LastSeq  uint64      `json:"last_seq"`
+	Since    core.Millis `json:"since,omitempty"`   // the present leader was first seen then
+	Waiting  string      `json:"waiting,omitempty"` // what a scale or move waits for
+}
+
+// ReplicaState says how one replica stands to its leader.
+type ReplicaState string
+
+// The states of a replica.
+const (
+	ReplicaCurrent ReplicaState = "current"
+	ReplicaBehind  ReplicaState = "behind"
+	ReplicaOffline ReplicaState = "offline"
+	ReplicaUnknown ReplicaState = "unknown" // nobody who knows could be asked
+)
+
+// Replica is one copy of a bucket.
+type Replica struct {
+	Node  string       `json:"node"`
+	State ReplicaState `json:"state"`
+	Lag   uint64       `json:"lag"` // operations behind the leader
+}
+
+// Level of a finding. A note changes no verdict and no exit code.
+type Level string
+
+// The levels, which are also the verdicts (but for the note).
+const (
+	Healthy  Level = "healthy"
+	Note     Level = "note"
+	Degraded Level = "degraded"
+	Critical Level = "critical"
+)
+
+// Finding is one thing that an operator should know.
+type Finding struct {
+	Level Level  `json:"level"`
+	About string `json:"about"` // node.n2, bucket.UNIBUS_users, meta, authority, config
+	Text  string `json:"text"`
+	Next  string `json:"next,omitempty"` // what to do
+}
+
+// Judgement is what a View means.
+type Judgement struct {
+	Verdict  Level     `json:"verdict"`      // healthy, degraded or critical: the worst finding
+	Sentence string    `json:"sentence"`     // first what is true, then what it means
+	Do       string    `json:"do,omitempty"` // what to do next
+	Findings []Finding `json:"findings"`     // worst first
+}
+
+// Event is one thing that happened, as a node's recorder saw it.
+type Event struct {
+	Seq   uint64      `json:"seq"` // counted by the recording node since its start
+	At    core.Millis `json:"at"`
+	Level Level       `json:"level"`
+	About string      `json:"about"` // node, bucket or operator it is about
+	Text  string      `json:"text"`
+}
+
+// Age is how old a moment is at now; 0 for the future.
+func Age(m core.Millis, now time.Time) time.Duration { return max(0, now.Sub(m.Time())) }

@@ -1,0 +1,91 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Kind sorts errors by what the caller can do about them. It crosses process
+// boundaries as text, and each kind has one exit code (see ExitCode).
+type Kind string
+
+// The kinds, from the caller's own mistake to the system's.
+const (
+	KindInvalid     Kind = "invalid"     // the request is malformed: a flag, an id, a row; mend it and ask again
+	KindNotFound    Kind = "not_found"   // what was named does not exist
+	KindExists      Kind = "exists"      // what was to be made is there already
+	KindConflict    Kind = "conflict"    // somebody changed it first: read again, decide again
+	KindRefused     Kind = "refused"     // understood and not allowed: a role, a state or a rule forbids it
+	KindUnavailable Kind = "unavailable" // nobody could answer in time: nothing is known, a later try may succeed
+	KindFailed      Kind = "failed"      // everything else: the text says what broke
+)
+
+// Error is what unibus tells a person: what happened, to what, and what to do.
+// Err is the cause, for errors.Is and for logs; it is not part of the JSON.
+type Error struct {
+	Kind Kind   `json:"kind"`
+	Text string `json:"text"`
+	Next string `json:"next,omitempty"`
+	Err  error  `json:"-"`
+}
+
+// Error returns the text; a cause given to Errorf with %w is already part of it.
+func (e *Error) Error() string { return e.Text }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Errorf makes an error of a kind. The arguments are those of fmt.Errorf; %w keeps a cause for errors.Is.
+func Errorf(k Kind, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	return &Error{Kind: k, Text: err.Error(), Err: errors.Unwrap(err)}
+}
+
+// WithNext returns a copy of e that says what to do next.
+func (e *Error) WithNext(format string, args ...any) *Error {
+	c := *e
+	c.Next = fmt.Sprintf(format, args...)
+	return &c
+}
+
+// KindOf returns the kind of the first *Error in err's chain: "" for nil, KindFailed where there is none.
+func KindOf(err error) Kind {
+	if err == nil {
+		return ""
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return KindFailed
+}
+
+// AsError returns err as an *Error, so that it can be printed or sent: the
+// outermost one in its chain with the text around it kept, else a new KindFailed.
+func AsError(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	if !errors.As(err, &e) {
+		return &Error{Kind: KindFailed, Text: err.Error()}
+	}
+	return &Error{Kind: e.Kind, Text: err.Error(), Next: e.Next}
+}
+
+// ExitCode is the exit code of a command that ended with err: 0 done, 1 failed,
+// 2 wrong usage, 3 refused, 4 unavailable.
+func ExitCode(err error) int {
+	switch KindOf(err) {
+	case "":
+		return 0
+	case KindInvalid:
+		return 2
+	case KindRefused:
+		return 3
+	case KindUnavailable:
+		return 4
+	default:
+		return 1
+	}
+}

@@ -1,0 +1,79 @@
+package core
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
+
+// Holder is the slot that publishes the current Store to those who ask: the
+// authenticator, the admin service. It denies while it is empty. Readers never
+// wait; a cutover swaps what they will see next.
+type Holder struct {
+	slot atomic.Pointer[held]
+
+	mu      sync.Mutex // serialises Publish and Empty with the calls of watch
+	watches []func(full bool)
+}
+
+type held struct {
+	store  Store
+	reason *Error
+}
+
+// Publish makes s the store that everybody sees from now on.
+func (h *Holder) Publish(s Store) { h.set(&held{store: s}) }
+
+// Empty takes the store away; reason is what callers of Store are told meanwhile.
+func (h *Holder) Empty(reason *Error) { h.set(&held{reason: reason}) }
+
+// Watch calls f with the present state and then at every change, in order,
+// from the goroutine that makes the change.
+func (h *Holder) Watch(f func(full bool)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.watches = append(h.watches, f)
+	cur := h.slot.Load()
+	f(cur != nil && cur.store != nil)
+}
+
+func (h *Holder) set(next *held) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.slot.Store(next)
+	for _, f := range h.watches {
+		f(next.store != nil)
+	}
+}
+
+// Store returns the published store, or a KindUnavailable error that says why there is none.
+func (h *Holder) Store() (Store, error) {
+	cur := h.slot.Load()
+	switch {
+	case cur == nil:
+		return nil, Errorf(KindUnavailable, "this node serves no control plane yet")
+	case cur.store == nil:
+		return nil, cur.reason
+	}
+	return cur.store, nil
+}
+
+// IsAuthorized asks the published store; without one, or with an error, it is false.
+func (h *Holder) IsAuthorized(ctx context.Context, id UserID) (bool, error) {
+	s, err := h.Store()
+	if err != nil {
+		return false, err
+	}
+	ok, err := s.IsAuthorized(ctx, id)
+	return ok && err == nil, err
+}
+
+// HasAdmin asks the published store; without one, or with an error, it is false.
+func (h *Holder) HasAdmin(ctx context.Context, id UserID) (bool, error) {
+	s, err := h.Store()
+	if err != nil {
+		return false, err
+	}
+	ok, err := s.HasAdmin(ctx, id)
+	return ok && err == nil, err
+}

@@ -1,0 +1,97 @@
+package core
+
+import (
+	"encoding/base32"
+	"strings"
+)
+
+// UserID is the public nkey of a user: 56 characters of base32, the first a
+// "U", always in upper case. Only ParseUserID makes one out of foreign text.
+type UserID string
+
+// RoomID names a room: 1 to 64 of A-Z a-z 0-9 _ -, the first not "_".
+type RoomID string
+
+// Short is the id as it is shown in tables: the first and last four characters.
+func (u UserID) Short() string {
+	if len(u) <= 10 {
+		return string(u)
+	}
+	return string(u[:4]) + "…" + string(u[len(u)-4:])
+}
+
+// nkeys are base32 of a prefix byte, 32 bytes of Ed25519 public key and a
+// CRC-16 (github.com/nats-io/nkeys, strkey.go); 20<<3 is the user prefix.
+const (
+	userIDLen    = 56
+	userIDPrefix = 20 << 3
+)
+
+// ParseUserID reads a user's public nkey, in any case, and returns it in upper
+// case. What is not one gives KindInvalid.
+func ParseUserID(s string) (UserID, error) {
+	up := strings.ToUpper(s)
+	bad := func(why string) (UserID, error) {
+		return "", Errorf(KindInvalid, "%q is not a user's public nkey: %s", s, why).
+			WithNext("give the 56 characters beginning with U that `unibusd keygen user` printed")
+	}
+	if len(up) != userIDLen {
+		return bad("it must have 56 characters")
+	}
+	raw, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(up)
+	if err != nil {
+		return bad("it is not base32")
+	}
+	if raw[0] != userIDPrefix {
+		return bad("it does not begin with U")
+	}
+	n := len(raw) - 2
+	if crc16(raw[:n]) != uint16(raw[n])|uint16(raw[n+1])<<8 {
+		return bad("its checksum is wrong")
+	}
+	return UserID(up), nil
+}
+
+// crc16 is CRC-16/XMODEM, the checksum of nkeys.
+func crc16(data []byte) uint16 {
+	var crc uint16
+	for _, b := range data {
+		crc ^= uint16(b) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ 0x1021
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return crc
+}
+
+// ParseRoomID checks a room's id. What is not one gives KindInvalid.
+func ParseRoomID(s string) (RoomID, error) {
+	if len(s) == 0 || len(s) > 64 || s[0] == '_' || !wordChars(s) {
+		return "", Errorf(KindInvalid, "%q is not a room's id", s).
+			WithNext("use 1 to 64 of A-Z a-z 0-9 _ -, the first not _")
+	}
+	return RoomID(s), nil
+}
+
+// ParseNodeName checks a node's name: 1 to 32 of A-Z a-z 0-9 _ -.
+func ParseNodeName(s string) (string, error) {
+	if len(s) == 0 || len(s) > 32 || !wordChars(s) {
+		return "", Errorf(KindInvalid, "%q is not a node's name", s).WithNext("use 1 to 32 of A-Z a-z 0-9 _ -")
+	}
+	return s, nil
+}
+
+func wordChars(s string) bool {
+	for _, c := range []byte(s) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,112 @@
+package migrate
+
+import "unibus/core"
+
+// State is where a move stands. The order is that of States.
+type State string
+
+// The states of DESIGN section 6, and the two in which nothing is moving.
+const (
+	StateNone      State = "none" // no move was ever started
+	StateAborted   State = "aborted"
+	StatePreflight State = "preflight"
+	StateBackup    State = "backup"
+	StateCopy      State = "copy"
+	StateVerify    State = "verify" // done when Status.Verified; then the operator is awaited
+	StateFence     State = "fence"
+	StateCutover   State = "cutover"
+	StateSoak      State = "soak"
+	StateDone      State = "done"
+)
+
+// States returns the states of a move in order, for timelines.
+func States() []State {
+	return []State{StatePreflight, StateBackup, StateCopy, StateVerify, StateFence, StateCutover, StateSoak, StateDone}
+}
+
+// Options are what an operator asks of a move.
+type Options struct {
+	DB       string `json:"db"`        // absolute path of the source; must be the file its node has open
+	Replicas int    `json:"replicas"`  // every bucket is raised to this before the copy; 0: left as it is
+	NoBackup bool   `json:"no_backup"` // work from a temporary copy that is removed after verify
+	DryRun   bool   `json:"dry_run"`   // preflight and conversion in memory, nothing is written
+	Cutover  bool   `json:"cutover"`   // go on after verify without waiting
+}
+
+// Status is a move as everybody sees it: one record in UNIBUS_control, written by the source node.
+type Status struct {
+	ID       string         `json:"id,omitempty"`
+	State    State          `json:"state"`
+	Node     string         `json:"node,omitempty"` // the source node, which does the work
+	By       string         `json:"by,omitempty"`   // the operator who started it
+	Options  Options        `json:"options"`
+	Started  core.Millis    `json:"started,omitempty"`
+	Updated  core.Millis    `json:"updated,omitempty"`
+	Since    core.Millis    `json:"since,omitempty"` // the present state was entered then
+	Running  bool           `json:"running"`         // the source node is working at it now
+	Paused   bool           `json:"paused"`
+	Verified bool           `json:"verified"` // every bucket was equal on every node; cutover is possible
+	Source   Source         `json:"source"`
+	Backup   Backup         `json:"backup"`
+	Progress []Progress     `json:"progress"`
+	Written  int            `json:"written"` // keys put or removed by the last run
+	Rate     float64        `json:"rate"`    // rows a second, of the copy
+	LeftMS   int64          `json:"left_ms"` // estimate; 0 unknown
+	Buckets  []Parity       `json:"buckets"`
+	Problems []core.Problem `json:"problems"`
+	Error    *core.Error    `json:"error,omitempty"`  // why it stopped; the state it stopped in is State
+	Result   string         `json:"result,omitempty"` // a sentence about where it stands
+}
+
+// Source is the SQLite file that is moved.
+type Source struct {
+	Path   string `json:"path,omitempty"`
+	Bytes  int64  `json:"bytes,omitempty"`
+	Schema int    `json:"schema,omitempty"`
+}
+
+// Backup is the copy that was taken before anything was written.
+type Backup struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"`
+	Bytes  int64  `json:"bytes,omitempty"`
+}
+
+// Progress is how far the copy of one table has come.
+type Progress struct {
+	Table core.Table `json:"table"`
+	Done  int        `json:"done"`
+	Total int        `json:"total"`
+}
+
+// Parity compares one bucket with its source, on every node's own replica.
+type Parity struct {
+	Name      string                 `json:"name"` // the bucket
+	Source    core.Digest            `json:"source"`
+	Nodes     map[string]core.Digest `json:"nodes"`
+	Missing   []string               `json:"missing"`   // node/key, at most MaxListed
+	Different []string               `json:"different"` // likewise
+	Extra     []string               `json:"extra"`     // likewise
+}
+
+// MaxListed is how many keys a Parity names of each sort.
+const MaxListed = 50
+
+// Equal is true where every node's digest is the source's and there is at least one node.
+func (p Parity) Equal() bool {
+	for _, d := range p.Nodes {
+		if d != p.Source {
+			return false
+		}
+	}
+	return len(p.Nodes) > 0
+}
+
+// Active is true from preflight until the authority has moved: the operator may still abort.
+func (s Status) Active() bool {
+	switch s.State {
+	case StatePreflight, StateBackup, StateCopy, StateVerify, StateFence:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,154 @@
+package core
+
+import "time"
+
+// Millis is a time in Unix milliseconds, the form in which every time is stored.
+type Millis int64
+
+// MillisOf converts a time.
+func MillisOf(t time.Time) Millis { return Millis(t.UnixMilli()) }
+
+// Time converts back, in UTC.
+func (m Millis) Time() time.Time { return time.UnixMilli(int64(m)).UTC() }
+
+// UserRole is what a user may do on the bus.
+type UserRole string
+
+// The roles of users. An admin here is a bus user who manages users and rooms; operators are another thing.
+const (
+	RoleMember UserRole = "member"
+	RoleAdmin  UserRole = "admin"
+)
+
+// UserStatus says whether a user is admitted.
+type UserStatus string
+
+// The states of a user. Users are never deleted.
+const (
+	UserActive  UserStatus = "active"
+	UserRevoked UserStatus = "revoked"
+)
+
+// User is an endpoint of the bus. A nil Name or KEMKey is absent (NULL), which is not the same as empty.
+type User struct {
+	ID      UserID     `json:"id"`
+	Name    *string    `json:"name,omitempty"`
+	Role    UserRole   `json:"role"`
+	Status  UserStatus `json:"status"`
+	KEMKey  []byte     `json:"kem_key,omitzero"` // public key to which room keys are sealed
+	Created Millis     `json:"created"`
+	Updated Millis     `json:"updated"`
+}
+
+// RoomState says whether a room is in use.
+type RoomState string
+
+// The states of a room. Rooms are never deleted.
+const (
+	RoomActive   RoomState = "active"
+	RoomArchived RoomState = "archived"
+)
+
+// Epoch is the generation of a room's key, counted from 0.
+type Epoch uint64
+
+// LegacyRec is the rec of every key that came from a database without records of its own.
+const LegacyRec = "0"
+
+// Room is a place where users meet. Rec names the record of the current epoch's keys.
+type Room struct {
+	ID        RoomID    `json:"id"`
+	Name      *string   `json:"name,omitempty"`
+	Owner     UserID    `json:"owner"`
+	Encrypted bool      `json:"encrypted"`
+	Epoch     Epoch     `json:"epoch"`
+	Rec       string    `json:"rec"`
+	State     RoomState `json:"state"`
+	Created   Millis    `json:"created"`
+}
+
+// MemberRole is what a user may do in one room.
+type MemberRole string
+
+// The roles of members.
+const (
+	MemberOwner  MemberRole = "owner"
+	MemberAdmin  MemberRole = "admin"
+	MemberMember MemberRole = "member"
+)
+
+// MemberState says whether somebody is in a room.
+type MemberState string
+
+// The states of a member. A backend without states (SQLite) forgets who was removed.
+const (
+	MemberActive  MemberState = "active"
+	MemberRemoved MemberState = "removed"
+)
+
+// Member is a user in a room. InvitedBy and Proof are opaque here; nil is absent (NULL).
+type Member struct {
+	Room      RoomID      `json:"room"`
+	User      UserID      `json:"user"`
+	Role      MemberRole  `json:"role"`
+	State     MemberState `json:"state"`
+	InvitedBy *string     `json:"invited_by,omitempty"`
+	Proof     []byte      `json:"proof,omitzero"`
+	Joined    Millis      `json:"joined"`
+}
+
+// SealedKey is a room's key of one epoch, sealed to one member. Box and SealedBy are opaque here.
+type SealedKey struct {
+	Room     RoomID  `json:"room"`
+	Epoch    Epoch   `json:"epoch"`
+	Rec      string  `json:"rec"`
+	User     UserID  `json:"user"`
+	Box      []byte  `json:"box"`
+	SealedBy *string `json:"sealed_by,omitempty"`
+	Created  Millis  `json:"created"`
+}
+
+// EpochRecord binds the keys of one epoch together and names the rec of the
+// epoch before it, so that a reader can follow a room's keys back. Keys moved
+// from a legacy database have none: their rec is LegacyRec in every epoch.
+type EpochRecord struct {
+	Room   RoomID `json:"room"`
+	Epoch  Epoch  `json:"epoch"`
+	Rec    string `json:"rec"`
+	Prev   string `json:"prev"`            // rec of epoch-1
+	Record []byte `json:"record,omitzero"` // signed by the member who rekeyed; opaque here
+}
+
+// Snapshot is a whole control plane, each slice in the order of its keys (see Rows).
+type Snapshot struct {
+	Users   []User        `json:"users"`
+	Rooms   []Room        `json:"rooms"`
+	Members []Member      `json:"members"`
+	Keys    []SealedKey   `json:"keys"`
+	Records []EpochRecord `json:"records,omitempty"`
+}
+
+// Counts is how much a control plane holds. Members counts active ones.
+type Counts struct {
+	Users   int `json:"users"`
+	Rooms   int `json:"rooms"`
+	Members int `json:"members"`
+	Keys    int `json:"keys"`
+}
+
+// Backend is a kind of Store.
+type Backend string
+
+// The backends. BackendNone is the authority of a cluster whose move was aborted: as if there were no record.
+const (
+	BackendSQLite Backend = "sqlite"
+	BackendKV     Backend = "kv"
+	BackendNone   Backend = "none"
+)
+
+// Authority says who is the control plane now. It lives in one CAS'd record and in every node's journal.
+type Authority struct {
+	Backend    Backend `json:"backend"`
+	Node       string  `json:"node"` // the only node that may give the authority away
+	Generation uint64  `json:"generation"`
+}

@@ -1,0 +1,39 @@
+package core
+
+// OperatorRole is what an operator may do (DESIGN D12).
+type OperatorRole string
+
+// The roles of operators. The last two are for the ecosystem's own tools and never speak the admin protocol.
+const (
+	OperatorViewer  OperatorRole = "viewer"  // reads
+	OperatorAdmin   OperatorRole = "admin"   // acts
+	OperatorSystem  OperatorRole = "system"  // the SYS account, for `nats server …`
+	OperatorAuditor OperatorRole = "auditor" // the AUDIT account, for `nats --js-api-prefix CTL.API …`
+)
+
+// Operator is a person at the console or a tool: an nkey in the nodes'
+// configuration, never in the store, so that it works without a quorum.
+type Operator struct {
+	Key  string       `json:"key"` // public nkey, U…
+	Role OperatorRole `json:"role"`
+	Name string       `json:"name"`
+}
+
+// BusAuth is the mode of admission to the bus (DESIGN D6).
+type BusAuth string
+
+// The modes.
+const (
+	BusAuthOff     BusAuth = "off"
+	BusAuthSoft    BusAuth = "soft"
+	BusAuthEnforce BusAuth = "enforce"
+)
+
+// Problem is one thing that keeps a control plane from being moved, or that a
+// check found: a row that cannot be converted, with how to mend it.
+type Problem struct {
+	Table Table  `json:"table,omitempty"` // "" where it is not about a row
+	Key   string `json:"key,omitempty"`
+	Text  string `json:"text"`
+	Next  string `json:"next,omitempty"`
+}
