@@ -68,7 +68,7 @@ type Info struct {
 	Name        string          `json:"name"`
 	Version     string          `json:"version"`
 	PID         int             `json:"pid"`
-	BusAuth     string          `json:"bus_auth"`
+	BusAuth     core.BusAuth    `json:"bus_auth"`
 	TLS         bool            `json:"tls"`
 	Listen      string          `json:"listen"`
 	Loopback    bool            `json:"loopback"` // the listener cannot be reached from other machines
