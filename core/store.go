@@ -38,6 +38,8 @@ type Store interface {
 	RemoveMember(ctx context.Context, room RoomID, user UserID) error
 	// Members returns the active members of a room in the order of their ids. KindNotFound where there is no such room.
 	Members(ctx context.Context, room RoomID) ([]Member, error)
+	// MemberCounts is how many active members each room has, in one pass; rooms without any may be missing.
+	MemberCounts(ctx context.Context) (map[RoomID]int, error)
 	// RoomsOf returns the rooms of which a user is an active member, in order.
 	RoomsOf(ctx context.Context, user UserID) ([]RoomID, error)
 	// PutKey stores one more sealed key of the room's current epoch, for somebody invited later.
@@ -48,6 +50,9 @@ type Store interface {
 	Rekey(ctx context.Context, room RoomID, from Epoch, keys []SealedKey) (Room, error)
 	// Key returns the box of one member in one epoch that led to the room's current one. KindNotFound.
 	Key(ctx context.Context, room RoomID, epoch Epoch, user UserID) (SealedKey, error)
+
+	// KeyHolders returns who has a box of the room's current epoch, in the order of their ids. KindNotFound where there is no such room.
+	KeyHolders(ctx context.Context, room RoomID) ([]UserID, error)
 
 	// Counts is how much there is, for screens.
 	Counts(ctx context.Context) (Counts, error)

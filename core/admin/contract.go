@@ -40,17 +40,18 @@ const (
 type Rule struct {
 	Role  core.OperatorRole // the least role that may call it
 	Store bool              // true: only a node whose holder is filled answers
+	Slow  bool              // true: it moves data, and may take a minute
 }
 
 // Rules returns the whole protocol: every verb with its rule.
 func Rules() map[Verb]Rule {
 	view, act := Rule{Role: core.OperatorViewer}, Rule{Role: core.OperatorAdmin}
-	viewStore, actStore := Rule{core.OperatorViewer, true}, Rule{core.OperatorAdmin, true}
+	viewStore, actStore := Rule{Role: core.OperatorViewer, Store: true}, Rule{Role: core.OperatorAdmin, Store: true}
 	return map[Verb]Rule{
 		VerbStatus: view, VerbEvents: view, VerbFlags: view, VerbMigration: view,
 		VerbUsers: viewStore, VerbUserGet: viewStore, VerbRooms: viewStore, VerbRoomGet: viewStore,
 		VerbUserAdd: actStore, VerbUserRevoke: actStore, VerbUserActivate: actStore,
-		VerbBucketScale: act, VerbStepDown: act,
+		VerbBucketScale: {Role: core.OperatorAdmin, Slow: true}, VerbStepDown: act,
 		VerbMigrateStart: act, VerbMigratePause: act, VerbMigrateResume: act, VerbMigrateAbort: act,
 		VerbMigrateCutover: act, VerbMigrateFinish: act,
 	}

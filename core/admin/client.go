@@ -1,0 +1,303 @@
+package admin
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"unibus/core"
+	"unibus/core/migrate"
+)
+
+// Signer is an operator's identity; core/keys reads one from a seed file.
+type Signer interface {
+	Public() string
+	Sign(nonce []byte) ([]byte, error)
+}
+
+// ClientConfig says whom to ask and as whom.
+type ClientConfig struct {
+	Servers  []string      // nats:// or tls:// URLs; nodes tell clients no further address, so name all of them
+	Identity Signer        // an operator of role viewer or admin
+	TLS      *tls.Config   // nil: the URLs decide and the system's roots count
+	Timeout  time.Duration // of one request; 0: 5 s
+	Connect  time.Duration // how long Open tries; 0: 8 s
+	Name     string        // shown in the server's connection list
+}
+
+// Client asks nodes and steers them. It goes on with the next server when its
+// own dies or hangs. Safe for use by several goroutines.
+type Client struct {
+	cfg ClientConfig
+	nc  *nats.Conn
+}
+
+// A hung server is noticed after pingEvery*(pingsOut+1) and left for the next one.
+const (
+	pingEvery = time.Second
+	pingsOut  = 2
+	dialTime  = 2 * time.Second
+
+	slowTimeout = time.Minute // of a verb that moves data
+)
+
+// NewClient does no I/O.
+func NewClient(cfg ClientConfig) *Client {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 5 * time.Second
+	}
+	if cfg.Connect == 0 {
+		cfg.Connect = 8 * time.Second
+	}
+	return &Client{cfg: cfg}
+}
+
+// Open connects to the first server that answers. KindUnavailable where none
+// does within Connect, KindRefused where one answers and does not admit the identity.
+func (c *Client) Open(ctx context.Context) error {
+	opts := []nats.Option{
+		nats.Name(c.cfg.Name),
+		nats.Nkey(c.cfg.Identity.Public(), c.cfg.Identity.Sign),
+		nats.CustomInboxPrefix(InboxPrefix(c.cfg.Identity.Public())),
+		nats.DontRandomize(), nats.Timeout(dialTime),
+		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(pingsOut),
+		nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
+		nats.ReconnectBufSize(-1), // a request made while there is no server fails at once and is not sent later
+		nats.IgnoreAuthErrorAbort(),
+	}
+	if c.cfg.TLS != nil {
+		opts = append(opts, nats.Secure(c.cfg.TLS))
+	}
+	deadline := time.Now().Add(c.cfg.Connect)
+	for {
+		nc, err := nats.Connect(strings.Join(c.cfg.Servers, ","), opts...)
+		if err == nil {
+			c.nc = nc
+			return nil
+		}
+		if last := c.connectError(err); core.KindOf(last) != core.KindUnavailable || time.Now().After(deadline) {
+			return last
+		}
+		select {
+		case <-ctx.Done():
+			return c.connectError(ctx.Err())
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func (c *Client) connectError(err error) error {
+	at := strings.Join(c.cfg.Servers, ", ")
+	var unknownCA *tls.CertificateVerificationError
+	switch {
+	case errors.Is(err, nats.ErrAuthorization) || strings.Contains(err.Error(), "Authorization Violation"):
+		return core.Errorf(core.KindRefused, "%s does not admit %s", at, c.cfg.Identity.Public()).
+			WithNext("name this key in the nodes' configuration: --operator %s:admin:NAME", c.cfg.Identity.Public())
+	case errors.As(err, &unknownCA):
+		return core.Errorf(core.KindRefused, "the certificate of %s is not trusted: %v", at, unknownCA.Err).
+			WithNext("give the authority's certificate with --tls-ca")
+	case errors.Is(err, nats.ErrSecureConnWanted), strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
+		return core.Errorf(core.KindRefused, "%s and this command disagree about TLS: %v", at, err).
+			WithNext("use tls:// and --tls-ca where the node has a certificate, nats:// where it has none")
+	}
+	return core.Errorf(core.KindUnavailable, "no answer from %s: %w", at, err).
+		WithNext("check the address with --server, and that unibusd runs there")
+}
+
+// Close ends the connection. Twice is harmless.
+func (c *Client) Close() {
+	if c.nc != nil {
+		c.nc.Close()
+	}
+}
+
+// Connected is the name of the node the client talks to, "" while it talks to none.
+func (c *Client) Connected() string {
+	if c.nc == nil || !c.nc.IsConnected() {
+		return ""
+	}
+	return c.nc.ConnectedServerName()
+}
+
+// Server is the URL of the node the client talks to, "" while it talks to none.
+func (c *Client) Server() string {
+	if c.nc == nil || !c.nc.IsConnected() {
+		return ""
+	}
+	return c.nc.ConnectedUrl()
+}
+
+// call sends one request and decodes the reply. It is bounded by Timeout and ctx.
+func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) (Reply, error) {
+	var out Reply
+	body := []byte{}
+	if req != nil {
+		b, err := json.Marshal(req)
+		if err != nil {
+			return out, core.Errorf(core.KindFailed, "the request %s cannot be encoded: %w", v, err)
+		}
+		body = b
+	}
+	timeout := c.cfg.Timeout
+	if Rules()[v].Slow {
+		timeout = max(timeout, slowTimeout)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	msg, err := c.nc.RequestWithContext(ctx, Subject(c.cfg.Identity.Public(), t, v), body)
+	if err != nil {
+		return out, callError(v, t, err)
+	}
+	var problem Problem
+	if msg.Header.Get(micro.ErrorCodeHeader) != "" {
+		if err := json.Unmarshal(msg.Data, &problem); err == nil && problem.Error != nil {
+			return out, problem.Error
+		}
+	}
+	if err := json.Unmarshal(msg.Data, &out); err != nil {
+		return out, core.Errorf(core.KindFailed, "the answer to %s is not what this version expects", v).
+			WithNext("compare `unibusd version` here and on the nodes")
+	}
+	return out, nil
+}
+
+func callError(v Verb, t Target, err error) error {
+	switch {
+	case errors.Is(err, nats.ErrNoResponders) && t != TargetAny:
+		return core.Errorf(core.KindUnavailable, "%s does not answer %s", strings.TrimPrefix(string(t), "node."), v).
+			WithNext("see `unibus-tui status`")
+	case errors.Is(err, nats.ErrNoResponders):
+		return core.Errorf(core.KindUnavailable, "no node that can be reached serves the control plane").
+			WithNext("`unibus-tui status` says why")
+	case errors.Is(err, nats.ErrPermissionViolation):
+		return core.Errorf(core.KindRefused, "this identity may not ask for %s", v).WithNext("use an identity of role admin")
+	default:
+		return core.Errorf(core.KindUnavailable, "no answer to %s in time: %w", v, err).
+			WithNext("whether it took effect is not known: look before you try again")
+	}
+}
+
+// Status is what the node the client is connected to sees of the cluster.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return call[Status](ctx, c, TargetAny, VerbStatus, nil)
+}
+
+// Events are what the answering node recorded.
+func (c *Client) Events(ctx context.Context, req EventsRequest) (Events, error) {
+	return call[Events](ctx, c, TargetAny, VerbEvents, req)
+}
+
+// Flags compares declared with active settings, node by node.
+func (c *Client) Flags(ctx context.Context) (Flags, error) {
+	return call[Flags](ctx, c, TargetAny, VerbFlags, nil)
+}
+
+// Migration is where the move stands.
+func (c *Client) Migration(ctx context.Context) (migrate.Status, error) {
+	return call[migrate.Status](ctx, c, TargetAny, VerbMigration, nil)
+}
+
+// Users are all users, fetched page by page.
+func (c *Client) Users(ctx context.Context) ([]core.User, error) {
+	all := []core.User{}
+	page := Page{}
+	for {
+		got, err := call[Users](ctx, c, TargetAny, VerbUsers, page)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, got.Users...)
+		if got.Next == "" {
+			return all, nil
+		}
+		page.After = got.Next
+	}
+}
+
+// Rooms are all rooms, fetched page by page.
+func (c *Client) Rooms(ctx context.Context) ([]RoomSummary, error) {
+	all := []RoomSummary{}
+	page := Page{}
+	for {
+		got, err := call[Rooms](ctx, c, TargetAny, VerbRooms, page)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, got.Rooms...)
+		if got.Next == "" {
+			return all, nil
+		}
+		page.After = got.Next
+	}
+}
+
+// UserGet returns one user. KindNotFound.
+func (c *Client) UserGet(ctx context.Context, id string) (core.User, error) {
+	return call[core.User](ctx, c, TargetAny, VerbUserGet, UserRequest{ID: id})
+}
+
+// UserAdd adds a user of an id, a name and a role. KindExists.
+func (c *Client) UserAdd(ctx context.Context, u core.User) (core.User, error) {
+	return call[core.User](ctx, c, TargetAny, VerbUserAdd, u)
+}
+
+// UserRevoke denies a user from now on. KindNotFound.
+func (c *Client) UserRevoke(ctx context.Context, id string) (core.User, error) {
+	return call[core.User](ctx, c, TargetAny, VerbUserRevoke, UserRequest{ID: id})
+}
+
+// UserActivate admits a revoked user again. KindNotFound.
+func (c *Client) UserActivate(ctx context.Context, id string) (core.User, error) {
+	return call[core.User](ctx, c, TargetAny, VerbUserActivate, UserRequest{ID: id})
+}
+
+// RoomGet returns a room with its members. KindNotFound.
+func (c *Client) RoomGet(ctx context.Context, id string) (RoomDetail, error) {
+	return call[RoomDetail](ctx, c, TargetAny, VerbRoomGet, RoomRequest{ID: id})
+}
+
+// BucketScale raises every bucket of the control plane to a number of replicas.
+func (c *Client) BucketScale(ctx context.Context, replicas int) (Done, error) {
+	return call[Done](ctx, c, TargetAny, VerbBucketScale, ScaleRequest{Replicas: replicas})
+}
+
+// StepDown asks the leader of "meta" or of a bucket to hand over, to a node or to anybody ("").
+func (c *Client) StepDown(ctx context.Context, group, to string) (Done, error) {
+	return call[Done](ctx, c, TargetAny, VerbStepDown, StepDownRequest{Group: group, To: to})
+}
+
+// MigrateStart starts a move at the node whose database it is, or joins the one that is running.
+func (c *Client) MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error) {
+	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigrateStart, o)
+}
+
+// MigratePause holds the copy between two batches.
+func (c *Client) MigratePause(ctx context.Context, node string) (migrate.Status, error) {
+	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigratePause, nil)
+}
+
+// MigrateResume lets a held copy go on.
+func (c *Client) MigrateResume(ctx context.Context, node string) (migrate.Status, error) {
+	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigrateResume, nil)
+}
+
+// MigrateAbort restores what was, before cutover. KindRefused after it.
+func (c *Client) MigrateAbort(ctx context.Context, node string) (migrate.Status, error) {
+	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigrateAbort, nil)
+}
+
+// MigrateCutover fences the source and moves the authority. KindRefused before every bucket was verified.
+func (c *Client) MigrateCutover(ctx context.Context, node string) (migrate.Status, error) {
+	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigrateCutover, nil)
+}
+
+// MigrateFinish ends the soak: the SQLite file is kept, read-only.
+func (c *Client) MigrateFinish(ctx context.Context, node string) (migrate.Status, error) {
+	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigrateFinish, nil)
+}
