@@ -1,0 +1,232 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"unibus/core"
+)
+
+// maxFile is how many bytes a configuration file may have: far more than any has.
+const maxFile = 1 << 20
+
+// Load merges defaults, file, environment and flags, makes paths absolute and
+// checks the whole (see Validate). An empty file means UNIBUS_CONFIG, else none.
+// environ has the form of os.Environ; flags holds only the flags that were set,
+// by name without dashes. Every error names the flag, variable, or file, line
+// and key it is about, and is KindInvalid; a file that is not there is too.
+func Load(file string, environ []string, flags map[string][]string) (Node, error) {
+	n := Default()
+	env := environment(environ)
+	if file == "" {
+		file = env[envConfig]
+	}
+	if file != "" {
+		if err := readFile(file, &n); err != nil {
+			return Node{}, err
+		}
+	}
+	if err := applyEnv(&n, env); err != nil {
+		return Node{}, err
+	}
+	if err := applyFlags(&n, flags); err != nil {
+		return Node{}, err
+	}
+	n.complete()
+	if err := n.absolute(); err != nil {
+		return Node{}, err
+	}
+	return n, n.Validate()
+}
+
+func readFile(file string, n *Node) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return fileError(file, err)
+	}
+	if len(data) > maxFile {
+		return core.Errorf(core.KindInvalid, "the configuration file %s is larger than 1 MiB", file).
+			WithNext("give the TOML file of a node, as in `unibusd serve --config FILE`")
+	}
+	given := Node{} // separate, so that only the paths of the file are made relative to it
+	if err := decode(file, data, &given); err != nil {
+		return err
+	}
+	if err := decode(file, data, n); err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return core.Errorf(core.KindInvalid, "the directory of %s cannot be found: %w", file, err)
+	}
+	for i, p := range given.paths() {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*n.paths()[i] = filepath.Join(dir, *p)
+		}
+	}
+	return nil
+}
+
+func fileError(file string, err error) error {
+	why := "cannot be read"
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		why = "does not exist"
+	case errors.Is(err, fs.ErrPermission):
+		why = "may not be read by this user"
+	}
+	e := core.Errorf(core.KindInvalid, "the configuration file %s %s", file, why)
+	e.Err = err
+	return e.WithNext("check the path given to --config or %s", envConfig)
+}
+
+// decode reads TOML into n and leaves alone what the file does not mention.
+func decode(file string, data []byte, n *Node) error {
+	err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(n)
+	if err == nil {
+		return nil
+	}
+	var missing *toml.StrictMissingError
+	if errors.As(err, &missing) && len(missing.Errors) > 0 {
+		first := &missing.Errors[0]
+		line, _ := first.Position()
+		key := strings.Join(first.Key(), ".")
+		return core.Errorf(core.KindInvalid, "%s, line %d: there is no setting %q", file, line, key).
+			WithNext("the keys are the names of the flags of `unibusd serve`, operators are [[operator]] tables")
+	}
+	var bad *toml.DecodeError
+	if errors.As(err, &bad) {
+		return decodeError(file, bad)
+	}
+	return core.Errorf(core.KindInvalid, "%s is not a configuration file: %w", file, err).
+		WithNext("write it as TOML, one `name = value` a line")
+}
+
+// decodeError words a wrong type or a mistake of syntax without naming Go types.
+func decodeError(file string, bad *toml.DecodeError) error {
+	line, column := bad.Position()
+	key := strings.Join(bad.Key(), ".")
+	// The seen-tracker of go-toml has no type of its own for a key given twice, only this word.
+	if key != "" && strings.Contains(bad.Error(), "already") {
+		return core.Errorf(core.KindInvalid, "%s, line %d: %q is there twice", file, line, key).
+			WithNext("keep one of the two")
+	}
+	if key != "" {
+		return core.Errorf(core.KindInvalid, "%s, line %d: the value of %q is not %s", file, line, key, wantedFor(key)).
+			WithNext("write %s", example(key))
+	}
+	return core.Errorf(core.KindInvalid, "%s, line %d, column %d: this is not TOML: %s",
+		file, line, column, strings.TrimPrefix(bad.Error(), "toml: ")).
+		WithNext("write one `name = value` a line, texts in quotes")
+}
+
+func wantedFor(key string) string {
+	switch key {
+	case "replicas":
+		return "a whole number"
+	case "routes":
+		return "a list of texts"
+	case "operator":
+		return "a table"
+	}
+	return "a text"
+}
+
+func example(key string) string {
+	switch key {
+	case "replicas":
+		return "replicas = 3"
+	case "routes":
+		return `routes = ["10.0.0.1:6222", "10.0.0.2:6222"]`
+	case "operator":
+		return "[[operator]] on a line of its own, then key, role and name below it"
+	}
+	return fmt.Sprintf(`%s = "…"`, key)
+}
+
+// environment keeps the variables that begin with UNIBUS_ and are not empty.
+func environment(environ []string) map[string]string {
+	env := map[string]string{}
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		if strings.HasPrefix(name, envPrefix) && value != "" {
+			env[name] = value
+		}
+	}
+	return env
+}
+
+func applyEnv(n *Node, env map[string]string) error {
+	for _, s := range settings() {
+		value, ok := env[s.Env()]
+		if !ok {
+			continue
+		}
+		if err := s.set(n, []string{value}); err != nil {
+			return about(s.Env(), err)
+		}
+	}
+	switch v := env[envDebug]; v {
+	case "", "0", "false":
+	case "1", "true":
+		n.NatsDebug = true
+	default:
+		return core.Errorf(core.KindInvalid, "%s is %q", envDebug, v).WithNext("set it to 1, or leave it unset")
+	}
+	return nil
+}
+
+func applyFlags(n *Node, flags map[string][]string) error {
+	known := map[string]bool{}
+	for _, s := range settings() {
+		known[s.Name] = true
+		values, ok := flags[s.Name]
+		if !ok || len(values) == 0 {
+			continue
+		}
+		if err := s.set(n, values); err != nil {
+			return about("--"+s.Name, err)
+		}
+	}
+	names := make([]string, 0, len(flags))
+	for name := range flags {
+		if !known[name] {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		return core.Errorf(core.KindInvalid, "there is no flag --%s", names[0]).
+			WithNext("`unibusd serve --help` lists the flags")
+	}
+	return nil
+}
+
+// about puts the name of a flag or variable before an error, which keeps its next step.
+func about(name string, err error) error {
+	e := core.AsError(err)
+	return core.Errorf(e.Kind, "%s: %s", name, e.Text).WithNext("%s", e.Next)
+}
+
+func (n *Node) absolute() error {
+	for _, p := range n.paths() {
+		if *p == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*p)
+		if err != nil {
+			return core.Errorf(core.KindInvalid, "the path %s cannot be made absolute: %w", *p, err).
+				WithNext("give absolute paths")
+		}
+		*p = abs
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package config
+
+import (
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"unibus/core"
+)
+
+// Node is every setting of `unibusd serve`. The toml names are the flags' names.
+type Node struct {
+	Name string `toml:"name"` // 1 to 32 of A-Za-z0-9_-; "n1" by default, must be given with routes
+	Data string `toml:"data"` // directory of everything the node keeps
+
+	Listen   string       `toml:"listen"`   // host:port of the bus; port 0 picks a free one
+	Store    core.Backend `toml:"store"`    // sqlite or kv
+	DB       string       `toml:"db"`       // the SQLite file; <data>/unibus.db by default
+	Replicas int          `toml:"replicas"` // of every bucket, 1 to 5; a boot never lowers what is there
+
+	ClusterName   string   `toml:"cluster-name"`
+	ClusterListen string   `toml:"cluster-listen"` // host:port of the routes
+	Routes        []string `toml:"routes"`         // host:port of every node of the cluster, this one included
+	RouteTLSCert  string   `toml:"route-tls-cert"` // the three go together
+	RouteTLSKey   string   `toml:"route-tls-key"`
+	RouteTLSCA    string   `toml:"route-tls-ca"`
+
+	BusAuth core.BusAuth `toml:"bus-auth"`
+	TLSCert string       `toml:"tls-cert"` // the two go together
+	TLSKey  string       `toml:"tls-key"`
+
+	Operators []core.Operator `toml:"operator"`
+
+	LogFormat string `toml:"log-format"` // text or json
+	LogLevel  string `toml:"log-level"`  // debug, info, warn or error
+
+	NatsDebug bool `toml:"-"` // UNIBUS_NATS_DEBUG=1: the embedded server's log and a loopback monitoring port
+}
+
+// DefaultName is the name of a node that stands alone and was given none.
+const DefaultName = "n1"
+
+// Default returns the settings of a node that was told nothing. Name and DB are
+// filled in by Load once it is known whether they were given.
+func Default() Node {
+	return Node{
+		Data:      "data",
+		Listen:    "127.0.0.1:4222",
+		Store:     core.BackendSQLite,
+		Replicas:  1,
+		BusAuth:   core.BusAuthOff,
+		LogFormat: "text",
+		LogLevel:  "info",
+	}
+}
+
+// Clustered is true for a node that has routes.
+func (n Node) Clustered() bool { return len(n.Routes) > 0 }
+
+// TLS is true where clients must speak TLS.
+func (n Node) TLS() bool { return n.TLSCert != "" }
+
+// Size is how many nodes are configured: 1 without routes, else the distinct
+// routes, and one more where this node's own address is not among them. A
+// listener on every address (0.0.0.0) is taken to be among them.
+func (n Node) Size() int {
+	if !n.Clustered() {
+		return 1
+	}
+	seen := slices.Compact(slices.Sorted(slices.Values(n.Routes)))
+	if _, own := slices.BinarySearch(seen, n.ClusterListen); own || wildcard(n.ClusterListen) {
+		return len(seen)
+	}
+	return len(seen) + 1
+}
+
+// Loopback is true where addr (host:port) can be reached from this machine alone.
+func Loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func wildcard(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
+// complete fills in what depends on other settings.
+func (n *Node) complete() {
+	if n.Name == "" && !n.Clustered() {
+		n.Name = DefaultName
+	}
+	if n.DB == "" && n.Data != "" {
+		n.DB = filepath.Join(n.Data, "unibus.db")
+	}
+	for i := range n.Operators {
+		n.Operators[i].Key = strings.ToUpper(n.Operators[i].Key)
+	}
+}
+
+// paths returns every setting that is a path.
+func (n *Node) paths() []*string {
+	return []*string{&n.Data, &n.DB, &n.RouteTLSCert, &n.RouteTLSKey, &n.RouteTLSCA, &n.TLSCert, &n.TLSKey}
+}

@@ -1,0 +1,136 @@
+package config
+
+import (
+	"strconv"
+	"strings"
+
+	"unibus/core"
+)
+
+// Setting describes one setting, so that the command line declares its flags
+// from the same list that Load reads.
+type Setting struct {
+	Name    string // of the flag and of the key in the file
+	Usage   string
+	Default string // as shown in help; "" where there is none
+	Many    bool   // may be given several times
+}
+
+// Env is the name of the setting's environment variable.
+func (s Setting) Env() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_"))
+}
+
+const (
+	envPrefix = "UNIBUS_"
+	envDebug  = "UNIBUS_NATS_DEBUG"
+	envConfig = "UNIBUS_CONFIG"
+)
+
+// Settings returns every setting of a node in the order of the help text.
+func Settings() []Setting {
+	table := settings()
+	out := make([]Setting, len(table))
+	for i, s := range table {
+		out[i] = s.Setting
+	}
+	return out
+}
+
+// setting knows how to put its text form into a Node. The values are never
+// empty; a setting that is not a list takes the last.
+type setting struct {
+	Setting
+	set func(n *Node, values []string) error
+}
+
+func settings() []setting {
+	text := func(name, usage, def string, at func(*Node) *string) setting {
+		return setting{Setting{Name: name, Usage: usage, Default: def}, func(n *Node, v []string) error {
+			*at(n) = v[len(v)-1]
+			return nil
+		}}
+	}
+	list := func(name, usage string, set func(*Node, []string) error) setting {
+		return setting{Setting{Name: name, Usage: usage, Many: true}, set}
+	}
+	return []setting{
+		text("name", "name of this node, the same for ever", DefaultName, func(n *Node) *string { return &n.Name }),
+		text("data", "directory of everything this node keeps", "./data", func(n *Node) *string { return &n.Data }),
+		text("listen", "address of the bus", "127.0.0.1:4222", func(n *Node) *string { return &n.Listen }),
+		{Setting{Name: "store", Usage: "control plane: sqlite or kv", Default: "sqlite"}, setStore},
+		text("db", "SQLite file of the control plane", "<data>/unibus.db", func(n *Node) *string { return &n.DB }),
+		{Setting{Name: "replicas", Usage: "replicas of every bucket, 1 to 5", Default: "1"}, setReplicas},
+		text("cluster-name", "name of the cluster, the same on every node", "", func(n *Node) *string { return &n.ClusterName }),
+		text("cluster-listen", "address for the other nodes", "", func(n *Node) *string { return &n.ClusterListen }),
+		list("routes", "cluster-listen addresses of every node, this one included", setRoutes),
+		text("route-tls-cert", "certificate of this node for routes", "", func(n *Node) *string { return &n.RouteTLSCert }),
+		text("route-tls-key", "its key", "", func(n *Node) *string { return &n.RouteTLSKey }),
+		text("route-tls-ca", "the private CA of all nodes", "", func(n *Node) *string { return &n.RouteTLSCA }),
+		{Setting{Name: "bus-auth", Usage: "admission to the bus: off, soft or enforce", Default: "off"}, setBusAuth},
+		text("tls-cert", "certificate of the bus", "", func(n *Node) *string { return &n.TLSCert }),
+		text("tls-key", "its key", "", func(n *Node) *string { return &n.TLSKey }),
+		list("operator", "NKEY:ROLE:NAME of an operator; roles: viewer, admin, system, auditor", setOperators),
+		text("log-format", "text or json", "text", func(n *Node) *string { return &n.LogFormat }),
+		text("log-level", "debug, info, warn or error", "info", func(n *Node) *string { return &n.LogLevel }),
+	}
+}
+
+func setStore(n *Node, v []string) error {
+	n.Store = core.Backend(v[len(v)-1])
+	return nil
+}
+
+func setBusAuth(n *Node, v []string) error {
+	n.BusAuth = core.BusAuth(v[len(v)-1])
+	return nil
+}
+
+func setReplicas(n *Node, v []string) error {
+	r, err := strconv.Atoi(v[len(v)-1])
+	if err != nil {
+		return core.Errorf(core.KindInvalid, "%q is not a number", v[len(v)-1]).WithNext("give a number from 1 to 5")
+	}
+	n.Replicas = r
+	return nil
+}
+
+func setRoutes(n *Node, v []string) error {
+	n.Routes = splitList(v)
+	return nil
+}
+
+func setOperators(n *Node, v []string) error {
+	n.Operators = nil
+	for _, text := range splitList(v) {
+		op, err := parseOperator(text)
+		if err != nil {
+			return err
+		}
+		n.Operators = append(n.Operators, op)
+	}
+	return nil
+}
+
+// parseOperator reads NKEY:ROLE:NAME. Its parts are checked by Validate.
+func parseOperator(text string) (core.Operator, error) {
+	parts := strings.SplitN(text, ":", 3)
+	if len(parts) != 3 {
+		return core.Operator{}, core.Errorf(core.KindInvalid, "%q has not the form NKEY:ROLE:NAME", text).
+			WithNext("for example U…:admin:alice, with the key that `unibusd keygen operator` printed")
+	}
+	return core.Operator{Key: parts[0], Role: core.OperatorRole(parts[1]), Name: parts[2]}, nil
+}
+
+// splitList takes a list given several times, with commas, or both.
+func splitList(values []string) []string {
+	var out []string
+	for _, v := range values {
+		for item := range strings.SplitSeq(v, ",") {
+			if item = strings.TrimSpace(item); item != "" {
+				out = append(out, item)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,284 @@
+package config
+
+import (
+	"net"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"unibus/core"
+)
+
+// MaxReplicas is the most replicas that a bucket may have.
+const MaxReplicas = 5
+
+// Validate checks the settings against each other. It reads no file. Every
+// error is KindInvalid, names the setting by its flag and says what to do.
+func (n Node) Validate() error {
+	for _, check := range []func() error{
+		n.checkName, n.checkPaths, n.checkWords, n.checkListen,
+		n.checkCluster, n.checkRoutes, n.checkRouteTLS, n.checkTLS, n.checkReplicas, n.checkOperators,
+	} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n Node) checkName() error {
+	if n.Name == "" && n.Clustered() {
+		return core.Errorf(core.KindInvalid, "--name is missing: with --routes every node needs a name of its own").
+			WithNext("give a name that no other node of the cluster has or had, for example --name n2")
+	}
+	if _, err := core.ParseNodeName(n.Name); err != nil {
+		return about("--name", err)
+	}
+	return nil
+}
+
+func (n Node) checkPaths() error {
+	if n.Data == "" {
+		return core.Errorf(core.KindInvalid, "--data is empty").WithNext("name the directory for this node's data, for example --data ./data")
+	}
+	names := []string{"data", "db", "route-tls-cert", "route-tls-key", "route-tls-ca", "tls-cert", "tls-key"}
+	for i, p := range n.paths() {
+		if strings.ContainsRune(*p, 0) {
+			return core.Errorf(core.KindInvalid, "--%s: %q is not a path", names[i], *p).WithNext("give a path without NUL characters")
+		}
+	}
+	return nil
+}
+
+func (n Node) checkWords() error {
+	return firstOf(
+		oneOf("store", string(n.Store), string(core.BackendSQLite), string(core.BackendKV)),
+		oneOf("bus-auth", string(n.BusAuth), string(core.BusAuthOff), string(core.BusAuthSoft), string(core.BusAuthEnforce)),
+		oneOf("log-format", n.LogFormat, "text", "json"),
+		oneOf("log-level", n.LogLevel, "debug", "info", "warn", "error"),
+	)
+}
+
+func (n Node) checkListen() error {
+	if err := checkAddress("listen", n.Listen, 0); err != nil {
+		return err
+	}
+	if n.ClusterListen == "" {
+		return nil
+	}
+	if err := checkAddress("cluster-listen", n.ClusterListen, 1); err != nil {
+		return err
+	}
+	if n.ClusterListen == n.Listen {
+		return core.Errorf(core.KindInvalid, "--listen and --cluster-listen are both %s", n.Listen).
+			WithNext("give the two listeners different ports, for example 4222 and 6222")
+	}
+	return nil
+}
+
+// checkCluster keeps the settings of a cluster together.
+func (n Node) checkCluster() error {
+	if n.Clustered() {
+		return firstOf(
+			wanted("routes", "cluster-name", n.ClusterName, "the name of the cluster, the same on every node"),
+			clusterWord(n.ClusterName),
+			wanted("routes", "cluster-listen", n.ClusterListen, "the address at which the other nodes reach this one"),
+		)
+	}
+	if n.Store == core.BackendKV {
+		return core.Errorf(core.KindInvalid, "--store kv is given without --routes: a node alone has no replicated store").
+			WithNext("use --store sqlite, or give --cluster-name, --cluster-listen and --routes")
+	}
+	for _, s := range []struct{ name, value string }{
+		{"cluster-name", n.ClusterName}, {"cluster-listen", n.ClusterListen},
+		{"route-tls-cert", n.RouteTLSCert}, {"route-tls-key", n.RouteTLSKey}, {"route-tls-ca", n.RouteTLSCA},
+	} {
+		if s.value != "" {
+			return core.Errorf(core.KindInvalid, "--%s is given without --routes", s.name).
+				WithNext("list the cluster-listen addresses of every node in --routes, or leave --%s out", s.name)
+		}
+	}
+	return nil
+}
+
+// clusterWord applies the rule of nodes' names to the cluster's, which becomes part of subjects.
+func clusterWord(name string) error {
+	if _, err := core.ParseNodeName(name); err != nil {
+		return core.Errorf(core.KindInvalid, "--cluster-name: %q is not a cluster's name", name).
+			WithNext("use 1 to 32 of A-Z a-z 0-9 _ -")
+	}
+	return nil
+}
+
+func (n Node) checkRoutes() error {
+	for _, r := range n.Routes {
+		if strings.Contains(r, "://") || strings.Contains(r, "@") {
+			return core.Errorf(core.KindInvalid, "--routes: %q is not host:port", r).
+				WithNext("write host:port alone; routes are protected by --route-tls-cert, not by a password")
+		}
+		if err := checkAddress("routes", r, 1); err != nil {
+			return err
+		}
+	}
+	if n.Clustered() && n.Size() == 1 {
+		return core.Errorf(core.KindInvalid, "--routes names this node alone").
+			WithNext("list the cluster-listen addresses of every node, this one included; a node that stands alone needs no routes")
+	}
+	return nil
+}
+
+func (n Node) checkRouteTLS() error {
+	files := []struct{ name, value string }{
+		{"route-tls-cert", n.RouteTLSCert}, {"route-tls-key", n.RouteTLSKey}, {"route-tls-ca", n.RouteTLSCA},
+	}
+	var given, lacking []string
+	for _, f := range files {
+		if f.value == "" {
+			lacking = append(lacking, "--"+f.name)
+		} else {
+			given = append(given, "--"+f.name)
+		}
+	}
+	if len(given) > 0 && len(lacking) > 0 {
+		return core.Errorf(core.KindInvalid, "%s is given without %s", strings.Join(given, " and "), strings.Join(lacking, " and ")).
+			WithNext("give all three; `unibusd cert node` makes them")
+	}
+	if n.Clustered() && len(given) == 0 && !Loopback(n.ClusterListen) {
+		return core.Errorf(core.KindInvalid, "--cluster-listen %s can be reached from other machines, and routes without TLS admit anybody as a node", n.ClusterListen).
+			WithNext("give --route-tls-cert, --route-tls-key and --route-tls-ca; `unibusd cert` makes them")
+	}
+	return nil
+}
+
+func (n Node) checkTLS() error {
+	if n.TLSCert != "" && n.TLSKey == "" {
+		return wanted("tls-cert", "tls-key", "", "the key of that certificate")
+	}
+	if n.TLSKey != "" && n.TLSCert == "" {
+		return wanted("tls-key", "tls-cert", "", "the certificate of that key")
+	}
+	return nil
+}
+
+func (n Node) checkReplicas() error {
+	if n.Replicas < 1 || n.Replicas > MaxReplicas {
+		return core.Errorf(core.KindInvalid, "--replicas is %d", n.Replicas).WithNext("give a number from 1 to %d", MaxReplicas)
+	}
+	if n.Replicas > n.Size() && n.Clustered() {
+		return core.Errorf(core.KindInvalid, "--replicas is %d, and --routes makes a cluster of %d", n.Replicas, n.Size()).
+			WithNext("list every node in --routes, this one included, or ask for at most %d replicas", n.Size())
+	}
+	if n.Replicas > 1 && !n.Clustered() {
+		return core.Errorf(core.KindInvalid, "--replicas %d is given without --routes: a node alone keeps one copy", n.Replicas).
+			WithNext("leave --replicas out, or give --cluster-name, --cluster-listen and --routes")
+	}
+	return nil
+}
+
+func (n Node) checkOperators() error {
+	names := map[string]string{} // by key
+	for _, op := range n.Operators {
+		if id, err := core.ParseUserID(op.Key); err != nil || string(id) != op.Key {
+			return core.Errorf(core.KindInvalid, "--operator %s: %q is not a public nkey", op.Name, op.Key).
+				WithNext("give the 56 characters beginning with U that `unibusd keygen operator` printed")
+		}
+		if err := checkRole(op); err != nil {
+			return err
+		}
+		if other, taken := names[op.Key]; taken {
+			return core.Errorf(core.KindInvalid, "--operator: %s and %s have the same key", other, op.Name).
+				WithNext("make a key for each with `unibusd keygen operator`")
+		}
+		names[op.Key] = op.Name
+	}
+	return nil
+}
+
+func checkRole(op core.Operator) error {
+	switch op.Role {
+	case core.OperatorViewer, core.OperatorAdmin, core.OperatorSystem, core.OperatorAuditor:
+	default:
+		return core.Errorf(core.KindInvalid, "--operator %s: there is no role %q", op.Name, op.Role).
+			WithNext("use viewer, admin, system or auditor")
+	}
+	if !printable(op.Name) {
+		return core.Errorf(core.KindInvalid, "--operator: %q is not a name for %s", op.Name, op.Key).
+			WithNext("give 1 to 64 printable characters, without commas")
+	}
+	return nil
+}
+
+// printable is what a name must be that appears in logs, on screens and between commas.
+func printable(s string) bool {
+	if s == "" || utf8.RuneCountInString(s) > 64 || !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if !unicode.IsPrint(r) || r == ',' {
+			return false
+		}
+	}
+	return true
+}
+
+// checkAddress checks host:port; an empty host is every address, and only ports from minPort on are allowed.
+func checkAddress(name, addr string, minPort int) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return core.Errorf(core.KindInvalid, "--%s: %q is not host:port", name, addr).
+			WithNext("give both, for example 127.0.0.1:4222, or [::1]:4222 for IPv6")
+	}
+	p, err := strconv.Atoi(port)
+	if err != nil || p < minPort || p > 65535 {
+		return core.Errorf(core.KindInvalid, "--%s: %q is not a port", name, port).
+			WithNext("give a number from %d to 65535 behind the colon", minPort)
+	}
+	if name == "routes" && wildcard(addr) || !hostChars(host) {
+		return core.Errorf(core.KindInvalid, "--%s: %q is not a host", name, host).
+			WithNext("give an address or a name, for example 10.0.0.1")
+	}
+	return nil
+}
+
+func hostChars(host string) bool {
+	if strings.Contains(host, ":") {
+		return net.ParseIP(strings.SplitN(host, "%", 2)[0]) != nil
+	}
+	for _, c := range []byte(host) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '.', c == '_':
+		default:
+			return false
+		}
+	}
+	return len(host) <= 253
+}
+
+func oneOf(name, value string, words ...string) error {
+	for _, w := range words {
+		if value == w {
+			return nil
+		}
+	}
+	return core.Errorf(core.KindInvalid, "--%s: there is no %q", name, value).
+		WithNext("use %s or %s", strings.Join(words[:len(words)-1], ", "), words[len(words)-1])
+}
+
+// wanted is the error of a setting that needs another, or nil where it has a value.
+func wanted(given, name, value, what string) error {
+	if value != "" {
+		return nil
+	}
+	return core.Errorf(core.KindInvalid, "--%s is given without --%s", given, name).
+		WithNext("give --%s: %s", name, what)
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
