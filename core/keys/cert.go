@@ -1,0 +1,287 @@
+package keys
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"unibus/core"
+)
+
+// The names of the files that WriteCA and NodeCert write.
+const (
+	CACertFile   = "ca.crt"
+	CAKeyFile    = "ca.key"
+	NodeCertFile = "node.crt"
+	NodeKeyFile  = "node.key"
+)
+
+// How long certificates are valid: an authority ten years, a node 825 days,
+// which is the most that common TLS clients accept.
+const (
+	caDays   = 3650
+	nodeDays = 825
+)
+
+// backdate is how far in the past validity begins, for machines whose clocks differ.
+const backdate = time.Hour
+
+// WriteCA makes a certificate authority for one cluster: ca.crt and ca.key
+// (mode 0600) in dir, which must be there. KindExists where either file is.
+func WriteCA(dir string) error {
+	if err := absent(filepath.Join(dir, CACertFile), filepath.Join(dir, CAKeyFile)); err != nil {
+		return err
+	}
+	tmpl, err := template("unibus CA", caDays)
+	if err != nil {
+		return err
+	}
+	tmpl.IsCA = true
+	tmpl.BasicConstraintsValid = true
+	tmpl.MaxPathLenZero = true
+	tmpl.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+	return issue(tmpl, nil, nil, filepath.Join(dir, CACertFile), filepath.Join(dir, CAKeyFile))
+}
+
+// NodeCert makes a node's certificate, signed by the authority in caDir:
+// node.crt and node.key (mode 0600) in outDir, which must be there. Hosts are
+// the DNS names and IP addresses by which other nodes and clients reach it; the
+// certificate serves both ends of a mutual-TLS route. KindInvalid for a host
+// that is neither, KindExists where either file is.
+func NodeCert(caDir string, hosts []string, outDir string) error {
+	tmpl, err := template("unibus node", nodeDays)
+	if err != nil {
+		return err
+	}
+	if err := addHosts(tmpl, hosts); err != nil {
+		return err
+	}
+	if err := absent(filepath.Join(outDir, NodeCertFile), filepath.Join(outDir, NodeKeyFile)); err != nil {
+		return err
+	}
+	ca, caKey, err := readCA(caDir)
+	if err != nil {
+		return err
+	}
+	if tmpl.NotAfter.After(ca.NotAfter) {
+		tmpl.NotAfter = ca.NotAfter // a longer one would only promise what the authority cannot keep
+	}
+	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
+	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	return issue(tmpl, ca, caKey, filepath.Join(outDir, NodeCertFile), filepath.Join(outDir, NodeKeyFile))
+}
+
+func template(name string, days int) (*x509.Certificate, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 126))
+	if err != nil {
+		return nil, core.Errorf(core.KindFailed, "no serial number could be made: %w", err)
+	}
+	now := time.Now()
+	return &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: name},
+		NotBefore:    now.Add(-backdate),
+		NotAfter:     now.AddDate(0, 0, days),
+	}, nil
+}
+
+func addHosts(tmpl *x509.Certificate, hosts []string) error {
+	if len(hosts) == 0 {
+		return core.Errorf(core.KindInvalid, "a node's certificate needs at least one host").
+			WithNext("name every DNS name and IP address by which the node is reached: --host n1.example.org,192.0.2.1")
+	}
+	for _, h := range hosts {
+		if ip := net.ParseIP(h); ip != nil {
+			tmpl.IPAddresses = append(tmpl.IPAddresses, ip)
+			continue
+		}
+		if !hostName(h) {
+			return core.Errorf(core.KindInvalid, "%q is neither a DNS name nor an IP address", h).
+				WithNext("give it without scheme and port: --host n1.example.org,192.0.2.1")
+		}
+		tmpl.DNSNames = append(tmpl.DNSNames, h)
+	}
+	return nil
+}
+
+// hostName says whether h is a DNS name of letters, digits and inner hyphens.
+// Wildcards are not: a node's certificate is for that node. Neither are names
+// whose last label is a number: those are mistyped addresses.
+func hostName(h string) bool {
+	if len(h) == 0 || len(h) > 253 {
+		return false
+	}
+	labels := strings.Split(h, ".")
+	for _, label := range labels {
+		if len(label) == 0 || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		if strings.Trim(strings.ToLower(label), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+	}
+	return strings.Trim(labels[len(labels)-1], "0123456789") != ""
+}
+
+// absent is KindExists where one of the files is there, so that a pair is written whole or not at all.
+func absent(paths ...string) error {
+	for _, p := range paths {
+		if _, err := os.Lstat(p); err == nil {
+			return core.Errorf(core.KindExists, "%s is there already and is not overwritten", p).
+				WithNext("give another directory, or move the file away if it is no longer needed")
+		}
+	}
+	return nil
+}
+
+// issue makes a key, signs tmpl (by itself where there is no parent) and writes both. The key goes first:
+// a certificate without its key is of no use and would stand in the way of the next try.
+func issue(tmpl, parent *x509.Certificate, signer crypto.Signer, certPath, keyPath string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return core.Errorf(core.KindFailed, "no key could be made: %w", err)
+	}
+	if parent == nil {
+		parent, signer = tmpl, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, key.Public(), signer)
+	if err != nil {
+		return core.Errorf(core.KindFailed, "the certificate %s could not be signed: %w", certPath, err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return core.Errorf(core.KindFailed, "the key %s could not be encoded: %w", keyPath, err)
+	}
+	if err := writeNew(keyPath, pemOf("PRIVATE KEY", keyDER), 0o600); err != nil {
+		return err
+	}
+	if err := writeNew(certPath, pemOf("CERTIFICATE", der), 0o644); err != nil {
+		_ = os.Remove(keyPath)
+		return err
+	}
+	return nil
+}
+
+func pemOf(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+func readCA(dir string) (*x509.Certificate, crypto.Signer, error) {
+	certPath, keyPath := filepath.Join(dir, CACertFile), filepath.Join(dir, CAKeyFile)
+	for _, p := range []string{certPath, keyPath} {
+		if _, err := os.Stat(p); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, core.Errorf(core.KindNotFound, "there is no certificate authority in %s: %s is missing", dir, filepath.Base(p)).
+				WithNext("make one with `unibusd cert ca --out %s`", quote(dir))
+		}
+	}
+	cert, err := readCert(certPath)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !cert.IsCA {
+		return nil, nil, core.Errorf(core.KindInvalid, "%s is not the certificate of an authority", certPath)
+	}
+	if time.Now().After(cert.NotAfter) {
+		return nil, nil, core.Errorf(core.KindRefused, "the authority %s expired on %s", certPath, cert.NotAfter.Format(time.DateOnly)).
+			WithNext("make a new one and give every node a certificate of it")
+	}
+	keyPEM, err := readPrivate(keyPath, "the authority's key")
+	if err != nil {
+		return nil, nil, err
+	}
+	pair, err := tls.X509KeyPair(pemOf("CERTIFICATE", cert.Raw), keyPEM)
+	if err != nil {
+		return nil, nil, core.Errorf(core.KindInvalid, "%s and %s do not belong together or are damaged", certPath, keyPath)
+	}
+	signer, ok := pair.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, nil, core.Errorf(core.KindInvalid, "%s holds a key that cannot sign", keyPath)
+	}
+	return cert, signer, nil
+}
+
+// readCert reads the first certificate of a PEM file.
+func readCert(path string) (*x509.Certificate, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, certUnreadable(path, err)
+	}
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, core.Errorf(core.KindInvalid, "the certificate in %s is damaged", path)
+		}
+		return cert, nil
+	}
+	return nil, core.Errorf(core.KindInvalid, "%s holds no certificate in PEM form", path)
+}
+
+func certUnreadable(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return core.Errorf(core.KindNotFound, "the certificate file %s does not exist", path).WithNext("check the path")
+	}
+	return core.Errorf(core.KindFailed, "the certificate file %s cannot be read: %s", path, cause(err))
+}
+
+// CertUntil says when the certificate in a PEM file expires. KindNotFound, KindInvalid.
+func CertUntil(path string) (time.Time, error) {
+	cert, err := readCert(path)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return cert.NotAfter, nil
+}
+
+// LoadPool reads the authorities to be trusted from a PEM file. KindNotFound, KindInvalid.
+func LoadPool(path string) (*x509.CertPool, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, certUnreadable(path, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(bytes.TrimSpace(data)) {
+		return nil, core.Errorf(core.KindInvalid, "%s holds no certificate in PEM form", path).
+			WithNext("give the authority's certificate, the %s that `unibusd cert ca` wrote", CACertFile)
+	}
+	return pool, nil
+}
+
+// LoadPair reads a certificate and its key. KindNotFound where a file is missing,
+// KindInvalid where they are damaged or do not belong together, KindRefused
+// where others may read the key.
+func LoadPair(certPath, keyPath string) (*tls.Certificate, error) {
+	certPEM, err := os.ReadFile(certPath)
+	if err != nil {
+		return nil, certUnreadable(certPath, err)
+	}
+	if _, err := os.Stat(keyPath); errors.Is(err, fs.ErrNotExist) {
+		return nil, core.Errorf(core.KindNotFound, "the key file %s does not exist", keyPath).WithNext("check the path")
+	}
+	keyPEM, err := readPrivate(keyPath, "the key file")
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		return nil, core.Errorf(core.KindInvalid, "the certificate %s and the key %s do not belong together or are damaged", certPath, keyPath).
+			WithNext("make a pair with `unibusd cert node`")
+	}
+	return &pair, nil
+}

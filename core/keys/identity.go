@@ -1,0 +1,234 @@
+package keys
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/nats-io/nkeys"
+
+	"unibus/core"
+)
+
+// maxKeyFile is more than any key file holds, in bytes; what is beyond it is not read.
+const maxKeyFile = 64 << 10
+
+// Identity is a user's or an operator's nkey, able to sign. The zero Identity signs nothing.
+type Identity struct {
+	pub string
+	kp  nkeys.KeyPair
+}
+
+// Generate makes a new nkey of the user kind, which users and operators share:
+// the seed ("SU…") to be kept secret, and the public key ("U…").
+func Generate() (seed []byte, public string, err error) {
+	kp, err := nkeys.CreateUser()
+	if err != nil {
+		return nil, "", core.Errorf(core.KindFailed, "no key could be made: %w", err)
+	}
+	id, err := identityOf(kp)
+	if err != nil {
+		return nil, "", err
+	}
+	seed, err = kp.Seed()
+	if err != nil {
+		return nil, "", core.Errorf(core.KindFailed, "the new key has no seed: %w", err)
+	}
+	return seed, id.pub, nil
+}
+
+// GenerateIdentity makes a new nkey of the user kind that stays in memory: a node's own identities.
+func GenerateIdentity() (Identity, error) {
+	kp, err := nkeys.CreateUser()
+	if err != nil {
+		return Identity{}, core.Errorf(core.KindFailed, "no key could be made: %w", err)
+	}
+	return identityOf(kp)
+}
+
+// ParseSeed reads a seed; surrounding white space is ignored. KindInvalid where it is not one of a user.
+func ParseSeed(seed []byte) (Identity, error) {
+	kp, err := nkeys.FromSeed(bytes.TrimSpace(seed))
+	if err != nil {
+		return Identity{}, core.Errorf(core.KindInvalid, "this is not an nkey seed")
+	}
+	id, err := identityOf(kp)
+	if err != nil {
+		return Identity{}, err
+	}
+	if !nkeys.IsValidPublicUserKey(id.pub) {
+		return Identity{}, core.Errorf(core.KindInvalid, "this is the seed of another kind of nkey, %s…, not of a user", id.pub[:1])
+	}
+	return id, nil
+}
+
+func identityOf(kp nkeys.KeyPair) (Identity, error) {
+	pub, err := kp.PublicKey()
+	if err != nil {
+		return Identity{}, core.Errorf(core.KindFailed, "the key has no public part: %w", err)
+	}
+	return Identity{pub: pub, kp: kp}, nil
+}
+
+// Public is the public nkey, "U…".
+func (i Identity) Public() string { return i.pub }
+
+// Sign signs a server's nonce. With Public it is what nats.Nkey asks for.
+func (i Identity) Sign(nonce []byte) ([]byte, error) {
+	if i.kp == nil {
+		return nil, core.Errorf(core.KindFailed, "there is no identity to sign with")
+	}
+	sig, err := i.kp.Sign(nonce)
+	if err != nil {
+		return nil, core.Errorf(core.KindFailed, "the nonce could not be signed: %w", err)
+	}
+	return sig, nil
+}
+
+// WriteSeed writes a seed to a new file of mode 0600 and syncs it. The directory
+// must be there (KindNotFound); a file that is there already is left alone (KindExists).
+func WriteSeed(path string, seed []byte) error {
+	return writeNew(path, append(bytes.TrimSpace(seed), '\n'), 0o600)
+}
+
+// writeNew writes a file that must not exist, syncs it and its directory, and
+// removes it again where that fails: half a key is worse than none.
+func writeNew(path string, data []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return core.Errorf(core.KindExists, "%s is there already and is not overwritten", path).
+			WithNext("give another name, or move the file away if it is no longer needed")
+	case errors.Is(err, fs.ErrNotExist):
+		return core.Errorf(core.KindNotFound, "the directory %s does not exist", filepath.Dir(path)).
+			WithNext("mkdir -p %s", quote(filepath.Dir(path)))
+	case err != nil:
+		return core.Errorf(core.KindFailed, "%s cannot be created: %s", path, cause(err))
+	}
+	err = errors.Join(f.Chmod(mode), writeAll(f, data), f.Close())
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		_ = os.Remove(path)
+		return core.Errorf(core.KindFailed, "%s could not be written: %s", path, cause(err))
+	}
+	return nil
+}
+
+func writeAll(f *os.File, data []byte) error {
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// ReadSeed reads an identity from a file. It is refused (KindRefused) where it
+// is a symbolic link, not a regular file, another user's, or open to group or
+// others; KindNotFound where it is missing, KindInvalid where it holds no user's seed.
+func ReadSeed(path string) (Identity, error) {
+	data, err := readPrivate(path, "the identity file")
+	if err != nil {
+		return Identity{}, err
+	}
+	id, err := ParseSeed(data)
+	if err != nil {
+		return Identity{}, core.Errorf(core.KindInvalid, "the identity file %s cannot be used: %s", path, err).
+			WithNext("give the file that `unibusd keygen operator` or `unibusd keygen user` wrote; its text begins with SU")
+	}
+	return id, nil
+}
+
+// readPrivate reads a file that only its owner may read. The link is looked at
+// before the file is opened, and the open file is what the other rules look at.
+func readPrivate(path, what string) ([]byte, error) {
+	link, err := os.Lstat(path)
+	if err != nil {
+		return nil, unreadable(path, what, err)
+	}
+	if link.Mode()&fs.ModeSymlink != 0 {
+		return nil, core.Errorf(core.KindRefused, "%s %s is a symbolic link", what, path).
+			WithNext("name the file that it points to")
+	}
+	if !link.Mode().IsRegular() {
+		return nil, core.Errorf(core.KindRefused, "%s %s is not a regular file", what, path).WithNext("name a file")
+	}
+	// Without O_NONBLOCK a pipe put in the file's place would hold the program up.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, unreadable(path, what, err)
+	}
+	defer func() { _ = f.Close() }()
+	if err := checkPrivate(f, path, what); err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	if err != nil {
+		return nil, unreadable(path, what, err)
+	}
+	return data, nil
+}
+
+func checkPrivate(f *os.File, path, what string) error {
+	st, err := f.Stat()
+	if err != nil {
+		return unreadable(path, what, err)
+	}
+	if !st.Mode().IsRegular() {
+		return core.Errorf(core.KindRefused, "%s %s is not a regular file", what, path).WithNext("name a file")
+	}
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok && !ownedBy(sys.Uid, os.Geteuid()) {
+		return core.Errorf(core.KindRefused, "%s %s belongs to another user (uid %d)", what, path, sys.Uid).
+			WithNext("run as that user, or use a file of your own")
+	}
+	if st.Mode().Perm()&0o077 != 0 {
+		return core.Errorf(core.KindRefused, "%s %s can be read by others (mode %04o)", what, path, st.Mode().Perm()).
+			WithNext("chmod 600 %s", quote(path))
+	}
+	return nil
+}
+
+// ownedBy says whether a file of owner uid may be used by euid.
+func ownedBy(uid uint32, euid int) bool { return int(uid) == euid }
+
+func unreadable(path, what string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return core.Errorf(core.KindNotFound, "%s %s does not exist", what, path).
+			WithNext("check the path, or make one with `unibusd keygen operator --out %s`", quote(path))
+	}
+	return core.Errorf(core.KindFailed, "%s %s cannot be read: %s", what, path, cause(err))
+}
+
+// cause is the reason alone, without the operation and the path that the sentence has already.
+func cause(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err.Error()
+	}
+	return err.Error()
+}
+
+// quote makes a path safe to paste into a shell.
+func quote(path string) string {
+	for _, c := range []byte(path) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case c == '/', c == '.', c == '-', c == '_', c == '+', c == ',', c == '@', c == ':':
+		default:
+			return "'" + string(bytes.ReplaceAll([]byte(path), []byte("'"), []byte(`'\''`))) + "'"
+		}
+	}
+	return path
+}
