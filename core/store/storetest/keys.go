@@ -1,0 +1,103 @@
+package storetest
+
+import (
+	"context"
+	"testing"
+
+	"unibus/core"
+)
+
+func wantKey(t *testing.T, s core.Store, want core.SealedKey) {
+	t.Helper()
+	got, err := s.Key(context.Background(), want.Room, want.Epoch, want.User)
+	ok(t, "Key", err)
+	equal(t, "Key", want, got, noRecs)
+}
+
+func noKey(t *testing.T, s core.Store, room core.RoomID, epoch core.Epoch, user core.UserID) {
+	t.Helper()
+	_, err := s.Key(context.Background(), room, epoch, user)
+	wantKind(t, "Key that is not there", err, core.KindNotFound)
+}
+
+func testPutKey(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	a, b, c := seed(t, s)
+	r := NewRoom("r", a.ID)
+	r.Epoch = 3
+	ok(t, "CreateRoom", s.CreateRoom(ctx, r))
+	first, second := NewKey("r", 3, a.ID), NewKey("r", 3, b.ID)
+	first.SealedBy = text("somebody")
+	second.Box = []byte{}
+	ok(t, "PutKey", s.PutKey(ctx, first))
+	ok(t, "PutKey", s.PutKey(ctx, second))
+	wantKey(t, s, first)
+	wantKey(t, s, second)
+	noKey(t, s, "r", 3, c.ID)
+	noKey(t, s, "r", 2, a.ID)
+	noKey(t, s, "none", 3, a.ID)
+	for _, epoch := range []core.Epoch{0, 2, 4} {
+		wantKind(t, "PutKey of another epoch", s.PutKey(ctx, NewKey("r", epoch, c.ID)), core.KindConflict)
+		noKey(t, s, "r", epoch, c.ID)
+	}
+	wantKind(t, "PutKey in no room", s.PutKey(ctx, NewKey("none", 0, a.ID)), core.KindNotFound)
+	if n, err := s.Counts(ctx); err != nil || n.Keys != 2 {
+		t.Errorf("Counts: %+v, %v, want 2 keys", n, err)
+	}
+}
+
+func testRekey(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	a, b, c := seed(t, s)
+	room := seedRoom(t, s, "r", a.ID)
+	seedRoom(t, s, "r-2", a.ID)
+	old := NewKey("r", 0, a.ID)
+	ok(t, "PutKey", s.PutKey(ctx, old))
+
+	for epoch := range core.Epoch(2) {
+		next := []core.SealedKey{NewKey("r", epoch+1, a.ID), NewKey("r", epoch+1, b.ID)}
+		asked := []core.SealedKey{next[0], next[1]}
+		asked[0].Epoch, asked[0].Rec, asked[1].Rec = 99, "wrong", "" // the store sets both
+		got, err := s.Rekey(ctx, "r", epoch, asked)
+		ok(t, "Rekey", err)
+		room.Epoch = epoch + 1
+		equal(t, "Rekey", room, got, noRecs)
+		wantKey(t, s, next[0])
+		wantKey(t, s, next[1])
+		noKey(t, s, "r", epoch+1, c.ID)
+	}
+	got, err := s.Room(ctx, "r")
+	ok(t, "Room", err)
+	equal(t, "Room after two rekeys", room, got, noRecs)
+	wantKey(t, s, old)
+	wantKey(t, s, NewKey("r", 1, b.ID))
+	ok(t, "PutKey after Rekey", s.PutKey(ctx, NewKey("r", 2, c.ID)))
+	wantKey(t, s, NewKey("r", 2, c.ID))
+	if other, err := s.Room(ctx, "r-2"); err != nil || other.Epoch != 0 {
+		t.Errorf("a rekey of one room moved another: %+v, %v", other, err)
+	}
+	if keys := export(t, s).Keys; len(keys) != 6 {
+		t.Errorf("Export has %d keys, want those of all three epochs, 6", len(keys))
+	}
+}
+
+func testRekeyConflict(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	a, b, _ := seed(t, s)
+	seedRoom(t, s, "r", a.ID)
+	_, err := s.Rekey(ctx, "r", 0, []core.SealedKey{NewKey("r", 1, a.ID)})
+	ok(t, "Rekey", err)
+	before := export(t, s)
+	for _, from := range []core.Epoch{0, 2} {
+		late := []core.SealedKey{NewKey("r", from+1, a.ID), NewKey("r", from+1, b.ID)}
+		late[0].Box = []byte("late")
+		_, err = s.Rekey(ctx, "r", from, late)
+		wantKind(t, "Rekey from another epoch", err, core.KindConflict)
+	}
+	equal(t, "what a lost rekey left", before, export(t, s))
+	wantKey(t, s, NewKey("r", 1, a.ID))
+	noKey(t, s, "r", 1, b.ID)
+	noKey(t, s, "r", 3, b.ID)
+	_, err = s.Rekey(ctx, "none", 0, nil)
+	wantKind(t, "Rekey of no room", err, core.KindNotFound)
+}

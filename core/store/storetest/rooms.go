@@ -1,0 +1,114 @@
+package storetest
+
+import (
+	"context"
+	"testing"
+
+	"unibus/core"
+)
+
+func testRooms(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	u, _, _ := seed(t, s)
+	want := []core.Room{NewRoom("B", u.ID), NewRoom("a", u.ID), NewRoom("a-b", u.ID), NewRoom("a_b", u.ID)}
+	want[1].Name, want[1].Encrypted = nil, false
+	want[2].Name = text("nul\x00 é")
+	want[3].Epoch = 7
+	for _, i := range []int{3, 1, 0, 2} {
+		ok(t, "CreateRoom", s.CreateRoom(ctx, want[i]))
+	}
+	got, err := s.Rooms(ctx)
+	ok(t, "Rooms", err)
+	equal(t, "Rooms", want, got, noRecs)
+	for _, r := range want {
+		got, err := s.Room(ctx, r.ID)
+		ok(t, "Room", err)
+		equal(t, "Room", r, got, noRecs)
+	}
+	members, err := s.Members(ctx, "a")
+	if err != nil || len(members) != 0 {
+		t.Errorf("a new room has members before anybody put one there: %v, %v", members, err)
+	}
+}
+
+func testRoomsRefused(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	u, other, _ := seed(t, s)
+	r := seedRoom(t, s, "r", u.ID)
+	r.Owner, r.Epoch = other.ID, 4
+	wantKind(t, "CreateRoom twice", s.CreateRoom(ctx, r), core.KindExists)
+	got, err := s.Room(ctx, "r")
+	if err != nil || got.Owner != u.ID || got.Epoch != 0 {
+		t.Errorf("a refused CreateRoom changed the room: %+v, %v", got, err)
+	}
+	wantKind(t, "CreateRoom of a stranger", s.CreateRoom(ctx, NewRoom("q", NewUserID(t))), core.KindInvalid)
+	_, err = s.Room(ctx, "q")
+	wantKind(t, "Room that was refused", err, core.KindNotFound)
+}
+
+func testMembers(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	a, b, c := seed(t, s)
+	seedRoom(t, s, "r", a.ID)
+	seedRoom(t, s, "r-2", a.ID)
+	want := []core.Member{NewMember("r", a.ID), NewMember("r", b.ID), NewMember("r", c.ID)}
+	want[0].Role, want[0].InvitedBy, want[0].Proof = core.MemberOwner, text(""), []byte{}
+	want[1].InvitedBy, want[1].Proof = text(string(a.ID)), []byte{0, 0xff}
+	for _, i := range []int{2, 0, 1} {
+		ok(t, "PutMember", s.PutMember(ctx, want[i]))
+	}
+	members := func(what string, want []core.Member) {
+		t.Helper()
+		got, err := s.Members(ctx, "r")
+		ok(t, what, err)
+		equal(t, what, want, got)
+		n, err := s.Counts(ctx)
+		if err != nil || n.Members != len(want) {
+			t.Errorf("%s: Counts %+v, %v, want %d members", what, n, err, len(want))
+		}
+	}
+	members("Members", want)
+	want[1].Role = core.MemberAdmin
+	ok(t, "PutMember again", s.PutMember(ctx, want[1]))
+	members("Members with a changed role", want)
+	ok(t, "RemoveMember", s.RemoveMember(ctx, "r", b.ID))
+	members("Members after a removal", []core.Member{want[0], want[2]})
+	wantKind(t, "RemoveMember twice", s.RemoveMember(ctx, "r", b.ID), core.KindNotFound)
+	ok(t, "PutMember of a removed one", s.PutMember(ctx, want[1]))
+	members("Members after a return", want)
+	odd := NewMember("r", c.ID)
+	odd.Role = "king"
+	wantKind(t, "PutMember with an unknown role", s.PutMember(ctx, odd), core.KindInvalid)
+	members("Members after a refusal", want)
+}
+
+func testMembersNotFound(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	a, b, _ := seed(t, s)
+	seedRoom(t, s, "r", a.ID)
+	wantKind(t, "PutMember in no room", s.PutMember(ctx, NewMember("none", a.ID)), core.KindNotFound)
+	wantKind(t, "PutMember of a stranger", s.PutMember(ctx, NewMember("r", NewUserID(t))), core.KindNotFound)
+	wantKind(t, "RemoveMember from no room", s.RemoveMember(ctx, "none", a.ID), core.KindNotFound)
+	wantKind(t, "RemoveMember of no member", s.RemoveMember(ctx, "r", b.ID), core.KindNotFound)
+	_, err := s.Members(ctx, "none")
+	wantKind(t, "Members of no room", err, core.KindNotFound)
+}
+
+func testRoomsOf(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	a, b, _ := seed(t, s)
+	for _, id := range []core.RoomID{"x", "a-b", "a", "B"} {
+		seedRoom(t, s, id, a.ID)
+		ok(t, "PutMember", s.PutMember(ctx, NewMember(id, b.ID)))
+	}
+	ok(t, "RemoveMember", s.RemoveMember(ctx, "x", b.ID))
+	rooms := func(user core.UserID, want ...core.RoomID) {
+		t.Helper()
+		got, err := s.RoomsOf(ctx, user)
+		ok(t, "RoomsOf", err)
+		equal(t, "RoomsOf", want, got)
+	}
+	rooms(b.ID, "B", "a", "a-b")
+	rooms(a.ID) // an owner is not a member until put there
+	rooms(NewUserID(t))
+}

@@ -1,0 +1,139 @@
+package storetest
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"unibus/core"
+)
+
+func testUsers(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	want := TwoRooms(t).Users
+	for _, u := range []int{2, 0, 3, 1} { // not in the order of their ids
+		ok(t, "AddUser", s.AddUser(ctx, want[u]))
+	}
+	got, err := s.Users(ctx)
+	ok(t, "Users", err)
+	equal(t, "Users", want, got)
+	for _, u := range want {
+		lower, err := core.ParseUserID(strings.ToLower(string(u.ID)))
+		ok(t, "ParseUserID", err)
+		got, err := s.User(ctx, lower)
+		ok(t, "User", err)
+		equal(t, "User", u, got)
+	}
+	n, err := s.Counts(ctx)
+	if err != nil || n != (core.Counts{Users: 4}) {
+		t.Errorf("Counts: %+v, %v", n, err)
+	}
+	_, err = s.User(ctx, NewUserID(t))
+	wantKind(t, "User that nobody added", err, core.KindNotFound)
+}
+
+func testUsersRefused(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	u, gone, _ := seed(t, s)
+	_, err := s.SetUserStatus(ctx, gone.ID, core.UserRevoked, Start)
+	ok(t, "SetUserStatus", err)
+	before := export(t, s)
+
+	wantKind(t, "AddUser twice", s.AddUser(ctx, u), core.KindExists)
+	lower, err := core.ParseUserID(strings.ToLower(string(u.ID)))
+	ok(t, "ParseUserID", err)
+	again := u
+	again.ID, again.Role = lower, core.RoleAdmin
+	wantKind(t, "AddUser twice, in lower case", s.AddUser(ctx, again), core.KindExists)
+	wantKind(t, "AddUser of a revoked one", s.AddUser(ctx, gone), core.KindExists)
+
+	odd := NewUser(t, "odd")
+	odd.Role = "king"
+	wantKind(t, "AddUser with an unknown role", s.AddUser(ctx, odd), core.KindInvalid)
+	odd.Role, odd.Status = core.RoleMember, "asleep"
+	wantKind(t, "AddUser with an unknown status", s.AddUser(ctx, odd), core.KindInvalid)
+	equal(t, "what refused users left", before, export(t, s))
+}
+
+func testUserStatus(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	u, other, _ := seed(t, s)
+	authorized := func(want bool) {
+		t.Helper()
+		if got, err := s.IsAuthorized(ctx, u.ID); err != nil || got != want {
+			t.Errorf("IsAuthorized: %v, %v, want %v", got, err, want)
+		}
+	}
+	authorized(true)
+	for i, status := range []core.UserStatus{core.UserRevoked, core.UserRevoked, core.UserActive} {
+		u.Status, u.Updated = status, Start+core.Millis(i)+5
+		got, err := s.SetUserStatus(ctx, u.ID, u.Status, u.Updated)
+		ok(t, "SetUserStatus", err)
+		equal(t, "SetUserStatus", u, got)
+		got, err = s.User(ctx, u.ID)
+		ok(t, "User", err)
+		equal(t, "User after SetUserStatus", u, got)
+		authorized(status == core.UserActive)
+	}
+	got, err := s.User(ctx, other.ID)
+	ok(t, "User", err)
+	equal(t, "the other user", other, got)
+
+	stranger := NewUserID(t)
+	_, err = s.SetUserStatus(ctx, stranger, core.UserRevoked, Start)
+	wantKind(t, "SetUserStatus of a stranger", err, core.KindNotFound)
+	if yes, err := s.IsAuthorized(ctx, stranger); yes || err != nil {
+		t.Errorf("IsAuthorized of a stranger: %v, %v", yes, err)
+	}
+	_, err = s.SetUserStatus(ctx, u.ID, "asleep", Start)
+	wantKind(t, "SetUserStatus to an unknown word", err, core.KindInvalid)
+}
+
+func testHasAdmin(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	member, _, _ := seed(t, s)
+	admin := NewUser(t, "admin")
+	admin.Role = core.RoleAdmin
+	has := func(what string, id core.UserID, want bool) {
+		t.Helper()
+		if got, err := s.HasAdmin(ctx, id); err != nil || got != want {
+			t.Errorf("HasAdmin of %s: %v, %v, want %v", what, got, err, want)
+		}
+	}
+	has("an admin not there yet, in a store without admins", admin.ID, false)
+	has("a member, in a store without admins", member.ID, false)
+	ok(t, "AddUser", s.AddUser(ctx, admin))
+	has("an active admin", admin.ID, true)
+	has("a member", member.ID, false)
+	_, err := s.SetUserStatus(ctx, admin.ID, core.UserRevoked, Start)
+	ok(t, "SetUserStatus", err)
+	has("a revoked admin", admin.ID, false)
+	_, err = s.SetUserStatus(ctx, admin.ID, core.UserActive, Start)
+	ok(t, "SetUserStatus", err)
+	has("an admin activated again", admin.ID, true)
+}
+
+func testValuesAreTheCallers(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	u, _, _ := seed(t, s)
+	spoil := func(get func() (core.User, error)) {
+		t.Helper()
+		got, err := get()
+		ok(t, "reading a user", err)
+		*got.Name = "spoilt"
+		got.KEMKey[0] ^= 0xff
+		got, err = s.User(ctx, u.ID)
+		ok(t, "User", err)
+		if *got.Name == "spoilt" || got.KEMKey[0] != u.KEMKey[0] {
+			t.Error("a caller changed what the store keeps")
+		}
+	}
+	spoil(func() (core.User, error) { return s.User(ctx, u.ID) })
+	spoil(func() (core.User, error) {
+		all, err := s.Users(ctx)
+		if err != nil {
+			return core.User{}, err
+		}
+		return all[0], nil
+	})
+}
