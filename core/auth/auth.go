@@ -1,0 +1,213 @@
+package auth
+
+import (
+	"context"
+	"maps"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nkeys"
+
+	"unibus/core"
+)
+
+// DefaultTimeout bounds the question to the directory; a server gives up a connection later than that.
+const DefaultTimeout = 2 * time.Second
+
+// Directory knows the users. Its answer is only believed without an error. A
+// directory that also has User tells, in soft mode, a revoked user from one it
+// has never heard of; one that has Store (core.Holder) is asked through that.
+type Directory interface {
+	IsAuthorized(ctx context.Context, id core.UserID) (bool, error)
+}
+
+// Config is what an Authenticator is made of.
+type Config struct {
+	Mode        core.BusAuth // anything but off and soft is enforce
+	Operators   []core.Operator
+	ViewerVerbs []string         // the admin verbs a viewer may send; empty: all, and the service refuses
+	Internal    map[string]Grant // this process's own identities by public key, accepted from the pipe alone
+	Users       Directory        // nil knows nobody
+	Timeout     time.Duration    // of one question to Users; 0: DefaultTimeout
+
+	// OnSoft is told of everybody who was admitted in soft mode and would have
+	// been refused in enforce: the key that was proven ("" without one), the
+	// remote address, the reason. It must not block.
+	OnSoft func(key, remote string, reason *core.Error)
+}
+
+// Authenticator decides about connections. It may be used by many goroutines.
+type Authenticator struct {
+	cfg       Config
+	operators atomic.Pointer[map[string]core.Operator]
+}
+
+// Request is what is known of a connection when it asks to be let in.
+type Request struct {
+	Key                 string // the nkey it presented, "" without one
+	Nonce               []byte // what the server gave it to sign
+	Signature           []byte // raw, 64 bytes
+	Pipe                bool   // it comes from inside this process
+	Remote              string // its address, for reasons and records
+	HasOtherCredentials bool   // a JWT, user, password or token was presented
+	WantAccount         string // it asked for an account by name
+}
+
+// New makes an Authenticator. What CheckOperators would refuse is never let in.
+func New(cfg Config) *Authenticator {
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = DefaultTimeout
+	}
+	cfg.Internal = maps.Clone(cfg.Internal)
+	a := &Authenticator{cfg: cfg}
+	a.SetOperators(cfg.Operators)
+	return a
+}
+
+// SetOperators replaces the operators. Connections that are open stay as they
+// are: whoever removes an operator ends that operator's sessions too.
+func (a *Authenticator) SetOperators(ops []core.Operator) {
+	table := operatorTable(ops)
+	a.operators.Store(&table)
+}
+
+// Mode is the mode that was asked for.
+func (a *Authenticator) Mode() core.BusAuth { return a.cfg.Mode }
+
+// Decide says what a connection may do. A refusal is an *core.Error with the
+// reason: KindInvalid for malformed credentials, KindUnavailable where the
+// directory could not be asked, KindRefused otherwise.
+func (a *Authenticator) Decide(ctx context.Context, r Request) (Grant, error) {
+	switch {
+	case r.HasOtherCredentials:
+		return Grant{}, core.Errorf(core.KindRefused, "a JWT, user, password or token was presented; only nkeys are accepted here").
+			WithNext("connect with an nkey seed file and nothing else")
+	case r.WantAccount != "":
+		return Grant{}, core.Errorf(core.KindRefused, "an account was asked for by name; the key decides the account")
+	case r.Key == "" && len(r.Signature) > 0:
+		return Grant{}, core.Errorf(core.KindInvalid, "a signature was presented without a key")
+	case r.Key == "":
+		return a.withoutIdentity(r, core.Errorf(core.KindRefused, "no identity was presented").
+			WithNext("connect with the nkey seed file of a user or an operator"))
+	}
+	id, err := proven(r)
+	if err != nil {
+		return Grant{}, err
+	}
+	if g, ok := a.cfg.Internal[string(id)]; ok {
+		return internalGrant(g, id, r)
+	}
+	if op, ok := (*a.operators.Load())[string(id)]; ok {
+		return operatorGrant(op, a.cfg.ViewerVerbs)
+	}
+	return a.user(ctx, id, r)
+}
+
+// proven checks that the connection holds the key it presented. Nothing below it is reached without.
+func proven(r Request) (core.UserID, error) {
+	id, err := core.ParseUserID(r.Key)
+	if err != nil {
+		return "", core.Errorf(core.KindInvalid, "the key that was presented is not a user's public nkey").
+			WithNext("connect with a seed file that `unibusd keygen` wrote")
+	}
+	if len(r.Nonce) == 0 {
+		return "", core.Errorf(core.KindRefused, "there was no nonce for %s to sign", id.Short())
+	}
+	kp, err := nkeys.FromPublicKey(string(id))
+	if err != nil {
+		return "", core.Errorf(core.KindInvalid, "the key that was presented is not a user's public nkey")
+	}
+	if err := kp.Verify(r.Nonce, r.Signature); err != nil {
+		return "", core.Errorf(core.KindRefused, "the signature of %s is wrong", id.Short()).
+			WithNext("check that the seed belongs to this key, and that nothing between client and server changes what they say")
+	}
+	return id, nil
+}
+
+func internalGrant(g Grant, id core.UserID, r Request) (Grant, error) {
+	if !r.Pipe {
+		return Grant{}, core.Errorf(core.KindRefused, "an internal identity came over the network from %s", r.Remote).
+			WithNext("find out how: these keys never leave the process's memory")
+	}
+	g.Who, g.Identity = WhoInternal, string(id)
+	return g, nil
+}
+
+// user decides about a proven key that is neither internal nor an operator's.
+func (a *Authenticator) user(ctx context.Context, id core.UserID, r Request) (Grant, error) {
+	if a.cfg.Mode == core.BusAuthOff {
+		return anonymousGrant(string(id)), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
+	defer cancel()
+	ok, err := a.authorized(ctx, id)
+	switch {
+	case err != nil:
+		return a.withoutIdentity(r, unavailable(id, err))
+	case ok:
+		return userGrant(id), nil
+	case a.cfg.Mode == core.BusAuthSoft && a.revoked(ctx, id):
+		return Grant{}, core.Errorf(core.KindRefused, "the user %s is revoked", id.Short()).
+			WithNext("an administrator can activate it again: unibusd user activate %s", id)
+	}
+	return a.withoutIdentity(r, core.Errorf(core.KindRefused, "the user %s is unknown or revoked", id.Short()).
+		WithNext("add it, or look at its state: unibusd user get %s", id))
+}
+
+func (a *Authenticator) authorized(ctx context.Context, id core.UserID) (bool, error) {
+	if a.cfg.Users == nil {
+		return false, core.Errorf(core.KindUnavailable, "this node has no directory of users")
+	}
+	ok, err := a.cfg.Users.IsAuthorized(ctx, id)
+	if err == nil && ctx.Err() != nil {
+		err = core.Errorf(core.KindUnavailable, "the answer came after %s", a.cfg.Timeout) // too late to be current
+	}
+	return ok && err == nil, err
+}
+
+func unavailable(id core.UserID, err error) *core.Error {
+	return core.Errorf(core.KindUnavailable, "nobody can say whether %s is authorised: %w", id.Short(), err).
+		WithNext("look at the control plane: unibus-tui status")
+}
+
+// withoutIdentity admits where the mode allows it, as somebody whom nobody vouches for, and refuses with the reason elsewhere.
+func (a *Authenticator) withoutIdentity(r Request, reason *core.Error) (Grant, error) {
+	switch a.cfg.Mode {
+	case core.BusAuthOff:
+		return anonymousGrant(""), nil
+	case core.BusAuthSoft:
+		key := ""
+		if id, err := core.ParseUserID(r.Key); err == nil {
+			key = string(id)
+		}
+		if a.cfg.OnSoft != nil {
+			a.cfg.OnSoft(key, r.Remote, reason)
+		}
+		return anonymousGrant(key), nil
+	default:
+		return Grant{}, reason
+	}
+}
+
+// revoked says whether the directory knows the user and has it revoked. It
+// only takes away: where it cannot tell, soft goes on as for somebody unknown.
+func (a *Authenticator) revoked(ctx context.Context, id core.UserID) bool {
+	type teller interface {
+		User(ctx context.Context, id core.UserID) (core.User, error)
+	}
+	var who teller
+	switch d := a.cfg.Users.(type) {
+	case teller:
+		who = d
+	case interface{ Store() (core.Store, error) }:
+		s, err := d.Store()
+		if err != nil {
+			return false
+		}
+		who = s
+	default:
+		return false
+	}
+	u, err := who.User(ctx, id)
+	return err == nil && u.Status == core.UserRevoked
+}

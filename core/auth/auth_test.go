@@ -1,0 +1,399 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nkeys"
+
+	"unibus/core"
+	"unibus/core/auth"
+)
+
+// directory is a Directory in memory.
+type directory struct {
+	users map[core.UserID]core.UserStatus
+	err   error
+	hang  bool
+}
+
+func (d directory) IsAuthorized(ctx context.Context, id core.UserID) (bool, error) {
+	if d.hang {
+		<-ctx.Done()
+		return true, nil // as late as it is wrong
+	}
+	return d.users[id] == core.UserActive, d.err
+}
+
+func (d directory) User(_ context.Context, id core.UserID) (core.User, error) {
+	status, ok := d.users[id]
+	if !ok {
+		return core.User{}, core.Errorf(core.KindNotFound, "no user %s", id)
+	}
+	return core.User{ID: id, Status: status}, d.err
+}
+
+// world is every sort of identity and a directory that knows the users.
+type world struct {
+	internal, viewer, admin, system, auditor, active, revoked, stranger nkeys.KeyPair
+	cfg                                                                 auth.Config
+	soft                                                                []string
+}
+
+func newWorld(t testing.TB, mode core.BusAuth) *world {
+	t.Helper()
+	w := &world{}
+	for _, kp := range []*nkeys.KeyPair{&w.internal, &w.viewer, &w.admin, &w.system, &w.auditor, &w.active, &w.revoked, &w.stranger} {
+		made, err := nkeys.CreateUser()
+		if err != nil {
+			t.Fatal(err)
+		}
+		*kp = made
+	}
+	w.cfg = auth.Config{
+		Mode: mode,
+		Operators: []core.Operator{
+			{Key: pub(w.viewer), Role: core.OperatorViewer, Name: "vera"}, {Key: pub(w.admin), Role: core.OperatorAdmin, Name: "ada"},
+			{Key: pub(w.system), Role: core.OperatorSystem, Name: "sys"}, {Key: pub(w.auditor), Role: core.OperatorAuditor, Name: "aud"},
+		},
+		Internal: map[string]auth.Grant{pub(w.internal): auth.GrantStore()},
+		Users: directory{users: map[core.UserID]core.UserStatus{
+			core.UserID(pub(w.active)): core.UserActive, core.UserID(pub(w.revoked)): core.UserRevoked}},
+		OnSoft: func(key, remote string, reason *core.Error) {
+			w.soft = append(w.soft, key+" "+remote+" "+string(reason.Kind))
+		},
+	}
+	return w
+}
+
+func pub(kp nkeys.KeyPair) string { p, _ := kp.PublicKey(); return p }
+
+// signed is a request as a correct client makes it.
+func signed(kp nkeys.KeyPair) auth.Request {
+	nonce := []byte("a nonce of the server")
+	sig, _ := kp.Sign(nonce)
+	return auth.Request{Key: pub(kp), Nonce: nonce, Signature: sig, Remote: "192.0.2.7:1"}
+}
+
+func forged(kp nkeys.KeyPair) auth.Request {
+	r := signed(kp)
+	r.Signature[3] ^= 1
+	return r
+}
+
+func (w *world) decide(r auth.Request) (auth.Grant, error) {
+	return auth.New(w.cfg).Decide(context.Background(), r)
+}
+
+func TestOperatorsGetTheirRolesInEveryMode(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []core.BusAuth{core.BusAuthOff, core.BusAuthSoft, core.BusAuthEnforce} {
+		w := newWorld(t, mode)
+		w.cfg.Users = directory{err: errors.New("down")} // operators work without a store
+		w.cfg.ViewerVerbs = []string{"status"}
+		v, a := pub(w.viewer), pub(w.admin)
+		for _, c := range []struct {
+			kp   nkeys.KeyPair
+			want auth.Grant
+		}{
+			{w.viewer, auth.Grant{Account: "CONTROL", Role: core.OperatorViewer, Name: "vera", Subscribe: []string{"_INBOX." + v + ".>"},
+				Publish: []string{"unibus.admin.v1." + v + ".any.status", "unibus.admin.v1." + v + ".all.status", "unibus.admin.v1." + v + ".node.*.status"}}},
+			{w.admin, auth.Grant{Account: "CONTROL", Role: core.OperatorAdmin, Name: "ada",
+				Publish: []string{"unibus.admin.v1." + a + ".>"}, Subscribe: []string{"_INBOX." + a + ".>"}}},
+			{w.system, auth.Grant{Account: "SYS", Role: core.OperatorSystem, Name: "sys",
+				Publish:   []string{"$SYS.REQ.SERVER.PING", "$SYS.REQ.SERVER.PING.*", "$SYS.REQ.ACCOUNT.*.*", "$SYS.REQ.USER.INFO"},
+				Subscribe: []string{"_INBOX.>", "$SYS.SERVER.>", "$SYS.ACCOUNT.>"}}},
+			{w.auditor, auth.Grant{Account: "AUDIT", Role: core.OperatorAuditor, Name: "aud", Subscribe: []string{"_INBOX.>"},
+				Publish: []string{"CTL.API.STREAM.LIST", "CTL.API.STREAM.NAMES", "CTL.API.STREAM.INFO.*", "CTL.API.STREAM.MSG.GET.*"}}},
+		} {
+			c.want.Who, c.want.Identity = auth.WhoOperator, pub(c.kp)
+			got, err := w.decide(signed(c.kp))
+			if err != nil || !cmp.Equal(got, c.want) {
+				t.Errorf("%s, %s: %v\n%s", mode, c.want.Name, err, cmp.Diff(c.want, got))
+			}
+			g, err := w.decide(forged(c.kp))
+			refused(t, g, err, core.KindRefused, "signature")
+		}
+	}
+}
+
+func TestInternalKeysComeThroughThePipeAlone(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []core.BusAuth{core.BusAuthOff, core.BusAuthSoft, core.BusAuthEnforce} {
+		w := newWorld(t, mode)
+		r := signed(w.internal)
+		g, err := w.decide(r)
+		refused(t, g, err, core.KindRefused, "over the network")
+		r.Pipe = true
+		g, err = w.decide(r)
+		if err != nil || g.Account != auth.AccountControl || g.Who != auth.WhoInternal || g.Identity != pub(w.internal) {
+			t.Errorf("%s: %+v, %v", mode, g, err)
+		}
+		r = forged(w.internal)
+		r.Pipe = true
+		g, err = w.decide(r)
+		refused(t, g, err, core.KindRefused, "signature")
+	}
+}
+
+func TestEnforce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, core.BusAuthEnforce)
+	u := pub(w.active)
+	want := auth.Grant{Account: "BUS", Who: auth.WhoUser, Identity: u,
+		Publish:   []string{"unibus.room.*." + u, "unibus.control.v1." + u + ".>"},
+		Subscribe: []string{"unibus.room.>", "_INBOX." + u + ".>"}}
+	got, err := w.decide(signed(w.active))
+	if err != nil || !cmp.Equal(got, want) {
+		t.Errorf("%v\n%s", err, cmp.Diff(want, got))
+	}
+	lower := signed(w.active)
+	lower.Key = strings.ToLower(lower.Key)
+	if got, err = w.decide(lower); err != nil || !cmp.Equal(got, want) {
+		t.Errorf("a key in lower case: %v\n%s", err, cmp.Diff(want, got))
+	}
+	for name, c := range map[string]struct {
+		r    auth.Request
+		kind core.Kind
+	}{
+		"revoked": {signed(w.revoked), core.KindRefused}, "stranger": {signed(w.stranger), core.KindRefused},
+		"forged": {forged(w.active), core.KindRefused}, "nobody": {auth.Request{}, core.KindRefused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, err := w.decide(c.r)
+			refused(t, g, err, c.kind, "")
+		})
+	}
+	if len(w.soft) > 0 {
+		t.Errorf("enforce recorded soft admissions: %v", w.soft)
+	}
+}
+
+func TestEnforceDeniesWithoutADirectory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, core.BusAuthEnforce)
+	w.cfg.Timeout = 10 * time.Millisecond
+	yes := map[core.UserID]core.UserStatus{core.UserID(pub(w.active)): core.UserActive}
+	for name, d := range map[string]auth.Directory{
+		"none": nil, "empty holder": &core.Holder{}, "error beside a yes": directory{users: yes, err: errors.New("down")}, "hangs": directory{hang: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := w.cfg
+			cfg.Users = d
+			g, err := auth.New(cfg).Decide(context.Background(), signed(w.active))
+			refused(t, g, err, core.KindUnavailable, "authorised")
+		})
+	}
+}
+
+func TestUnknownModeIsEnforce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	g, err := w.decide(signed(w.stranger))
+	refused(t, g, err, core.KindRefused, "")
+	g, err = w.decide(auth.Request{})
+	refused(t, g, err, core.KindRefused, "no identity")
+}
+
+func TestSoft(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, core.BusAuthSoft)
+	if g, err := w.decide(signed(w.active)); err != nil || g.Who != auth.WhoUser {
+		t.Errorf("an authorised user: %+v, %v", g, err)
+	}
+	g, err := w.decide(signed(w.revoked))
+	refused(t, g, err, core.KindRefused, "revoked")
+	g, err = w.decide(forged(w.stranger))
+	refused(t, g, err, core.KindRefused, "signature")
+	if len(w.soft) > 0 {
+		t.Errorf("recorded %v, want nothing yet", w.soft)
+	}
+	for _, r := range []auth.Request{signed(w.stranger), {Remote: "192.0.2.9:1"}} {
+		g, err := w.decide(r)
+		anonymous(t, g, err, r.Key)
+	}
+	w.cfg.Users = &core.Holder{}
+	g, err = w.decide(signed(w.active))
+	anonymous(t, g, err, pub(w.active))
+	want := []string{pub(w.stranger) + " 192.0.2.7:1 refused", " 192.0.2.9:1 refused", pub(w.active) + " 192.0.2.7:1 unavailable"}
+	if !slices.Equal(w.soft, want) {
+		t.Error(cmp.Diff(want, w.soft))
+	}
+}
+
+// holding is a directory that knows who is revoked only through its store, like core.Holder.
+type holding struct{ directory }
+
+func (h holding) IsAuthorized(ctx context.Context, id core.UserID) (bool, error) {
+	return h.directory.IsAuthorized(ctx, id)
+}
+func (h holding) User() {} // hides directory.User
+func (h holding) Store() (core.Store, error) {
+	return storeOf{directory: h.directory}, nil
+}
+
+type storeOf struct {
+	core.Store
+	directory
+}
+
+func (s storeOf) IsAuthorized(ctx context.Context, id core.UserID) (bool, error) {
+	return s.directory.IsAuthorized(ctx, id)
+}
+func (s storeOf) User(ctx context.Context, id core.UserID) (core.User, error) {
+	return s.directory.User(ctx, id)
+}
+
+func TestSoftAsksTheHoldersStoreWhoIsRevoked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, core.BusAuthSoft)
+	w.cfg.Users = holding{w.cfg.Users.(directory)}
+	g, err := w.decide(signed(w.revoked))
+	refused(t, g, err, core.KindRefused, "revoked")
+	g, err = w.decide(signed(w.stranger))
+	anonymous(t, g, err, pub(w.stranger))
+}
+
+func TestOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, core.BusAuthOff)
+	w.cfg.Users = nil // nobody is asked
+	for _, r := range []auth.Request{{}, signed(w.stranger), signed(w.revoked)} {
+		g, err := w.decide(r)
+		anonymous(t, g, err, r.Key)
+	}
+	g, err := w.decide(forged(w.stranger))
+	refused(t, g, err, core.KindRefused, "signature")
+	if len(w.soft) > 0 {
+		t.Errorf("off recorded %v", w.soft)
+	}
+}
+
+func TestMalformedCredentialsAreRefusedInEveryMode(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []core.BusAuth{core.BusAuthOff, core.BusAuthSoft, core.BusAuthEnforce} {
+		w := newWorld(t, mode)
+		with := func(f func(*auth.Request)) auth.Request { r := signed(w.active); f(&r); return r }
+		account, _ := nkeys.CreateAccount()
+		for name, r := range map[string]auth.Request{
+			"NUL":                 with(func(r *auth.Request) { r.Key = r.Key[:20] + "\x00" + r.Key[21:] }),
+			"garbage":             with(func(r *auth.Request) { r.Key = "'; --" }),
+			"wildcard":            with(func(r *auth.Request) { r.Key = ">" }),
+			"account key":         signed(account),
+			"checksum":            with(func(r *auth.Request) { r.Key = r.Key[:55] + string('A'+(r.Key[55]-'A'+1)%26) }),
+			"no nonce":            with(func(r *auth.Request) { r.Nonce = nil }),
+			"no signature":        with(func(r *auth.Request) { r.Signature = nil }),
+			"another's signature": with(func(r *auth.Request) { r.Signature = signed(w.admin).Signature }),
+			"another nonce":       with(func(r *auth.Request) { r.Nonce = []byte("another") }),
+			"signature alone":     with(func(r *auth.Request) { r.Key = "" }),
+			"password":            with(func(r *auth.Request) { r.HasOtherCredentials = true }),
+			"password alone":      {HasOtherCredentials: true},
+			"account":             with(func(r *auth.Request) { r.WantAccount = "SYS" }),
+		} {
+			g, err := w.decide(r)
+			if err == nil || g.Account != "" {
+				t.Errorf("%s, %s: admitted as %+v", mode, name, g)
+			}
+			var e *core.Error
+			if !errors.As(err, &e) || e.Text == "" {
+				t.Errorf("%s, %s: %v is not a *core.Error with a reason", mode, name, err)
+			}
+		}
+	}
+}
+
+func TestSetOperators(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, core.BusAuthEnforce)
+	a := auth.New(w.cfg)
+	a.SetOperators([]core.Operator{{Key: strings.ToLower(pub(w.stranger)), Role: core.OperatorViewer}, {Key: pub(w.auditor), Role: "root"}, {Key: "x", Role: core.OperatorAdmin}})
+	if g, err := a.Decide(context.Background(), signed(w.stranger)); err != nil || g.Role != core.OperatorViewer {
+		t.Errorf("a new operator: %+v, %v", g, err)
+	}
+	g, err := a.Decide(context.Background(), signed(w.admin))
+	refused(t, g, err, core.KindRefused, "unknown or revoked")
+	g, err = a.Decide(context.Background(), signed(w.auditor))
+	refused(t, g, err, core.KindRefused, `role "root"`)
+}
+
+func TestCheckOperators(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, core.BusAuthEnforce)
+	if err := auth.CheckOperators(w.cfg.Operators); err != nil {
+		t.Error(err)
+	}
+	key := pub(w.viewer)
+	for want, ops := range map[string][]core.Operator{
+		"no usable key": {{Key: "UX", Name: "a", Role: core.OperatorAdmin}},
+		"the same key":  {{Key: key, Name: "a", Role: core.OperatorAdmin}, {Key: strings.ToLower(key), Name: "b", Role: core.OperatorViewer}},
+		"unknown role":  {{Key: key, Name: "a", Role: "root"}},
+	} {
+		err := auth.CheckOperators(ops)
+		if core.KindOf(err) != core.KindInvalid || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+func TestInternalGrants(t *testing.T) {
+	t.Parallel()
+	admin, peer := auth.GrantAdminService(), auth.GrantPeer()
+	if !slices.Equal(admin.Publish, []string{"_INBOX.>", "unibus.events.>"}) {
+		t.Errorf("the admin service may publish %v", admin.Publish)
+	}
+	if want := []string{"unibus.peer.v1.>", "_INBOX.>", "unibus.events.>"}; !slices.Equal(peer.Publish, want) || !slices.Equal(peer.Subscribe, want) {
+		t.Errorf("peers: %+v", peer)
+	}
+	if g := auth.GrantSystem(); g.Account != auth.AccountSystem {
+		t.Errorf("system: %+v", g)
+	}
+}
+
+// FuzzDecide: no input makes Decide panic, none is let in by enforce without a good signature of a known key.
+func FuzzDecide(f *testing.F) {
+	w := newWorld(f, core.BusAuthEnforce)
+	a := auth.New(w.cfg)
+	good := signed(w.active)
+	f.Add(good.Key, good.Nonce, good.Signature, false, "", false, "")
+	f.Add(pub(w.internal), good.Nonce, good.Signature, true, "pipe", false, "")
+	f.Add("", []byte(nil), []byte(nil), true, "", true, "SYS")
+	f.Add("U\x00", []byte("n"), []byte("s"), false, "x", false, "")
+	f.Fuzz(func(t *testing.T, key string, nonce, sig []byte, pipe bool, remote string, other bool, account string) {
+		g, err := a.Decide(context.Background(), auth.Request{Key: key, Nonce: nonce, Signature: sig, Pipe: pipe, Remote: remote, HasOtherCredentials: other, WantAccount: account})
+		if err != nil {
+			var e *core.Error
+			if !errors.As(err, &e) || g.Account != "" {
+				t.Fatalf("refused with %v and grant %+v", err, g)
+			}
+			return
+		}
+		kp, err := nkeys.FromPublicKey(strings.ToUpper(key))
+		if err != nil || kp.Verify(nonce, sig) != nil || other || account != "" {
+			t.Fatalf("%q was admitted without a good signature: %+v", key, g)
+		}
+	})
+}
+
+func refused(t *testing.T, g auth.Grant, err error, kind core.Kind, text string) {
+	t.Helper()
+	if core.KindOf(err) != kind || !strings.Contains(err.Error(), text) {
+		t.Errorf("%v of kind %q, want %q with %q", err, core.KindOf(err), kind, text)
+	}
+	if !cmp.Equal(g, auth.Grant{}) {
+		t.Errorf("a refusal came with the grant %+v", g)
+	}
+}
+
+func anonymous(t *testing.T, g auth.Grant, err error, key string) {
+	t.Helper()
+	want := auth.Grant{Account: "BUS", Who: auth.WhoAnonymous, Identity: key,
+		Publish: []string{"unibus.room.>", "unibus.control.v1.>"}, Subscribe: []string{"unibus.room.>", "_INBOX.>"}}
+	if err != nil || !cmp.Equal(g, want) {
+		t.Errorf("%v\n%s", err, cmp.Diff(want, g))
+	}
+}

@@ -1,0 +1,140 @@
+package auth
+
+import (
+	"slices"
+
+	"unibus/core"
+)
+
+// The accounts of the embedded server (DESIGN D1).
+const (
+	AccountSystem  = "SYS"     // monitoring
+	AccountControl = "CONTROL" // buckets, the admin service, peers; JetStream here alone
+	AccountBus     = "BUS"     // users: rooms and the control service
+	AccountAudit   = "AUDIT"   // a read-only view of CONTROL's streams
+)
+
+// The subjects that permissions are built of. The caller's key follows the first
+// two, the server's allow-list ties it to the connection (DESIGN D7).
+const (
+	AdminPrefix   = "unibus.admin.v1."   // <operator>.<target>.<verb>, as core/admin has it
+	ControlPrefix = "unibus.control.v1." // <user>.<method>
+	PeerSubjects  = "unibus.peer.v1.>"   // between nodes, in CONTROL
+	EventSubjects = "unibus.events.>"    // what services announce
+	RoomSubjects  = "unibus.room.>"      // unibus.room.<room>.<user>
+	AuditPrefix   = "CTL.API."           // CONTROL's JetStream API as AUDIT sees it
+	inboxes       = "_INBOX.>"
+)
+
+// Who says what sort of identity a grant belongs to.
+type Who string
+
+// The sorts of identity.
+const (
+	WhoInternal  Who = "internal"  // one of this process's own
+	WhoOperator  Who = "operator"  // from the configuration
+	WhoUser      Who = "user"      // authorised by the directory
+	WhoAnonymous Who = "anonymous" // off and soft only: nobody vouches for it
+)
+
+// Grant is what a connection may do. Publish and Subscribe are allow-lists: what
+// is not listed is denied, an empty list allows nothing.
+type Grant struct {
+	Account   string
+	Publish   []string
+	Subscribe []string
+	Who       Who
+	Identity  string            // the public nkey that was proven, "" where there is none
+	Name      string            // an operator's or an internal identity's name
+	Role      core.OperatorRole // operators only
+}
+
+// GrantSystem is for the node's own observer: everything in SYS.
+func GrantSystem() Grant { return internal("system", AccountSystem, []string{">"}, []string{">"}) }
+
+// GrantStore is for the KV store and nobody else: everything in CONTROL.
+func GrantStore() Grant { return internal("store", AccountControl, []string{">"}, []string{">"}) }
+
+// GrantAdminService is for the operators' service. Replies go where a request
+// says and with the service's rights, so those are inboxes and events alone.
+func GrantAdminService() Grant {
+	return internal("admin-service", AccountControl,
+		[]string{inboxes, EventSubjects}, []string{AdminPrefix + ">", "$SRV.>"})
+}
+
+// GrantPeer is for what nodes tell each other.
+func GrantPeer() Grant {
+	subjects := []string{PeerSubjects, inboxes, EventSubjects}
+	return internal("peer", AccountControl, subjects, slices.Clone(subjects))
+}
+
+func internal(name, account string, publish, subscribe []string) Grant {
+	return Grant{Account: account, Publish: publish, Subscribe: subscribe, Who: WhoInternal, Name: name}
+}
+
+// AuditedAPI returns the parts of CONTROL's JetStream API that AUDIT may call,
+// without their prefix. All of them read, and none takes a subject to write to.
+func AuditedAPI() []string {
+	return []string{"STREAM.LIST", "STREAM.NAMES", "STREAM.INFO.*", "STREAM.MSG.GET.*"}
+}
+
+// operatorGrant is what an operator's role allows; verbs narrow a viewer down.
+func operatorGrant(op core.Operator, viewerVerbs []string) (Grant, error) {
+	g := Grant{Who: WhoOperator, Identity: op.Key, Name: op.Name, Role: op.Role}
+	switch op.Role {
+	case core.OperatorViewer, core.OperatorAdmin:
+		g.Account = AccountControl
+		g.Publish = adminSubjects(op, viewerVerbs)
+		g.Subscribe = []string{"_INBOX." + op.Key + ".>"}
+	case core.OperatorSystem:
+		g.Account = AccountSystem
+		g.Publish = []string{"$SYS.REQ.SERVER.PING", "$SYS.REQ.SERVER.PING.*", "$SYS.REQ.ACCOUNT.*.*", "$SYS.REQ.USER.INFO"}
+		g.Subscribe = []string{inboxes, "$SYS.SERVER.>", "$SYS.ACCOUNT.>"}
+	case core.OperatorAuditor:
+		g.Account = AccountAudit
+		for _, api := range AuditedAPI() {
+			g.Publish = append(g.Publish, AuditPrefix+api)
+		}
+		g.Subscribe = []string{inboxes}
+	default:
+		return Grant{}, core.Errorf(core.KindRefused, "the operator %s has the unknown role %q", op.Key, op.Role).
+			WithNext("correct the operator's role in the node's configuration: viewer, admin, system or auditor")
+	}
+	return g, nil
+}
+
+func adminSubjects(op core.Operator, viewerVerbs []string) []string {
+	own := AdminPrefix + op.Key + "."
+	if op.Role == core.OperatorAdmin || len(viewerVerbs) == 0 {
+		return []string{own + ">"} // the handler checks the role again
+	}
+	var subjects []string
+	for _, verb := range viewerVerbs {
+		subjects = append(subjects, own+"any."+verb, own+"all."+verb, own+"node.*."+verb)
+	}
+	return subjects
+}
+
+// userGrant is what an authorised user may do: speak under its own key alone.
+func userGrant(id core.UserID) Grant {
+	key := string(id)
+	return Grant{
+		Account:   AccountBus,
+		Publish:   []string{"unibus.room.*." + key, ControlPrefix + key + ".>"},
+		Subscribe: []string{RoomSubjects, "_INBOX." + key + ".>"},
+		Who:       WhoUser,
+		Identity:  key,
+	}
+}
+
+// anonymousGrant is what a client may do where nobody vouches for it. Its inbox
+// cannot be told from others', so it is all of them.
+func anonymousGrant(key string) Grant {
+	return Grant{
+		Account:   AccountBus,
+		Publish:   []string{RoomSubjects, ControlPrefix + ">"},
+		Subscribe: []string{RoomSubjects, inboxes},
+		Who:       WhoAnonymous,
+		Identity:  key,
+	}
+}
