@@ -1,0 +1,87 @@
+package migrate
+
+import (
+	"context"
+
+	"unibus/core"
+)
+
+// verdict is what to do about an authority that was read.
+type verdict int
+
+const (
+	take  verdict = iota // it decides
+	write                // replace it
+	ask                  // it decides nothing: ask again
+)
+
+// decide reads the authority and moves it where judge says so, until a read or a
+// write of its own tells how it ended. An outcome that is unknown, or somebody
+// else's write, only leads to the next read: the record's own CAS keeps two
+// writes from both counting. It ends with ctx, with the last error.
+func (j *Job) decide(ctx context.Context, judge func(core.Authority) (core.Authority, verdict)) (core.Authority, error) {
+	var last error
+	for ctx.Err() == nil {
+		cur, rev, err := j.cfg.Authority.Authority(ctx)
+		if err == nil {
+			next, v := judge(cur)
+			if v == take {
+				return cur, nil
+			}
+			if v == write {
+				if _, err = j.cfg.Authority.PutAuthority(ctx, next, rev); err == nil {
+					return next, nil
+				}
+			}
+		}
+		last = err
+		_ = wait(ctx, j.cfg.Limits.Poll)
+	}
+	if last == nil {
+		last = ctx.Err()
+	}
+	return core.Authority{}, core.Errorf(core.KindUnavailable, "the authority record cannot be read or moved: %w", last).
+		WithNext("see that a majority of the nodes is up; then try again")
+}
+
+// claim makes this node's SQLite file the authority, unless it is already, and
+// syncs it to the journal. Another owner gives KindRefused.
+func (j *Job) claim(ctx context.Context) (core.Authority, error) {
+	ctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.Patience)
+	defer cancel()
+	a, err := j.decide(ctx, func(cur core.Authority) (core.Authority, verdict) {
+		if cur.Backend == "" || cur.Backend == core.BackendNone {
+			return core.Authority{Backend: core.BackendSQLite, Node: j.cfg.Node, Generation: cur.Generation + 1}, write
+		}
+		return cur, take
+	})
+	if err != nil {
+		return a, err
+	}
+	if p := j.authorityProblem(a); p != nil {
+		return a, core.Errorf(core.KindRefused, "%s", p.Text).WithNext("%s", p.Next)
+	}
+	return a, j.cfg.Journal.Update(func(e *Entry) { e.Authority, e.File = &a, j.cfg.Source.Path() })
+}
+
+// authorityProblem says why a move cannot start under this authority; nil where it can.
+func (j *Job) authorityProblem(a core.Authority) *core.Problem {
+	switch {
+	case a.Backend == core.BackendSQLite && a.Node != j.cfg.Node:
+		return &core.Problem{Text: "the control plane is the SQLite file of " + a.Node + ", not of " + j.cfg.Node,
+			Next: "start the move on " + a.Node + ", or abort the one begun there"}
+	case a.Backend == core.BackendKV:
+		return &core.Problem{Text: "the control plane is in KV already", Next: "nothing is left to move"}
+	}
+	return nil
+}
+
+// release puts the authority back to none where it is this node's.
+func (j *Job) release(ctx context.Context) (core.Authority, error) {
+	return j.decide(ctx, func(cur core.Authority) (core.Authority, verdict) {
+		if cur.Backend != core.BackendSQLite || cur.Node != j.cfg.Node {
+			return cur, take
+		}
+		return core.Authority{Backend: core.BackendNone, Node: j.cfg.Node, Generation: cur.Generation + 1}, write
+	})
+}

@@ -1,0 +1,154 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"unibus/core"
+)
+
+// backup takes a consistent copy of the file, from which everything after it
+// reads, and shows that it holds what the file held.
+func (j *Job) backup(ctx context.Context) (State, error) {
+	before, err := digests(ctx, j.cfg.Source)
+	if err != nil {
+		return StateBackup, err
+	}
+	path, err := j.backupPath()
+	if err != nil {
+		return StateBackup, err
+	}
+	b, err := j.cfg.Backup(ctx, path)
+	if err != nil {
+		return StateBackup, err
+	}
+	got, err := j.digestsOfCopy(ctx, b.Path)
+	if err != nil {
+		return StateBackup, errors.Join(err, removeIfThere(b.Path))
+	}
+	if err := j.compareBackup(ctx, before, got); err != nil {
+		return StateBackup, errors.Join(err, removeIfThere(b.Path))
+	}
+	err = j.save(func(s *Status) {
+		s.Backup = b
+		s.Buckets, s.Progress = startOf(got)
+	})
+	return StateCopy, err
+}
+
+// compareBackup accepts a backup that equals the source, before or after it was
+// taken; where users wrote meanwhile it may equal neither, and the fence brings
+// what they changed.
+func (j *Job) compareBackup(ctx context.Context, before, got []core.Digest) error {
+	if equalDigests(before, got) {
+		return nil
+	}
+	after, err := digests(ctx, j.cfg.Source)
+	if err != nil {
+		return err
+	}
+	if equalDigests(before, after) {
+		return core.Errorf(core.KindFailed, "the backup does not hold what %s holds; it was removed", j.cfg.Source.Path()).
+			WithNext("check the disk of %s, then start again; nothing was moved", j.cfg.Node)
+	}
+	return nil
+}
+
+func (j *Job) digestsOfCopy(ctx context.Context, path string) ([]core.Digest, error) {
+	c, err := j.openCopy(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	out, err := digests(ctx, c)
+	return out, errors.Join(err, c.Close())
+}
+
+func (j *Job) openCopy(ctx context.Context, path string) (Copy, error) {
+	c, err := j.cfg.OpenCopy(ctx, path)
+	if err != nil {
+		return nil, core.Errorf(core.KindOf(err), "the backup %s cannot be opened: %w", path, err).
+			WithNext("start again: a new backup is taken")
+	}
+	return c, nil
+}
+
+// backupPath is a free name: unibus-20261122-121958.db, or a hidden one for the
+// temporary copy of --no-backup.
+func (j *Job) backupPath() (string, error) {
+	st := j.Status()
+	base := strings.TrimSuffix(filepath.Base(j.cfg.Source.Path()), filepath.Ext(j.cfg.Source.Path()))
+	stem := base + "-" + j.cfg.Now().UTC().Format("20060102-150405")
+	if st.Options.NoBackup {
+		stem = "." + base + "-moving"
+	}
+	for i := range 100 {
+		path := filepath.Join(j.backupDir(), stem+".db")
+		if i > 0 {
+			path = filepath.Join(j.backupDir(), fmt.Sprintf("%s-%d.db", stem, i+1))
+		}
+		if st.Options.NoBackup && i == 0 {
+			if err := removeIfThere(path); err != nil {
+				return "", core.Errorf(core.KindFailed, "the old temporary copy cannot be removed: %w", err)
+			}
+		}
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			return path, nil
+		}
+	}
+	return "", core.Errorf(core.KindFailed, "there is no free name for a backup in %s", j.backupDir()).
+		WithNext("move old backups elsewhere, then start again")
+}
+
+// dropTemporary removes the copy of --no-backup; a backup that was asked for stays.
+func dropTemporary(s Status) error {
+	if !s.Options.NoBackup || s.Backup.Path == "" {
+		return nil
+	}
+	if err := removeIfThere(s.Backup.Path); err != nil {
+		return core.Errorf(core.KindFailed, "the temporary copy cannot be removed: %w", err).
+			WithNext("remove %s by hand: it holds the whole control plane", s.Backup.Path)
+	}
+	return nil
+}
+
+// digests sums up every table, in the order of core.Tables.
+func digests(ctx context.Context, from RowSource) ([]core.Digest, error) {
+	var out []core.Digest
+	for _, t := range core.Tables() {
+		d, err := digestOf(from.Rows(ctx, t))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+func equalDigests(a, b []core.Digest) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// startOf is parity and progress before the first row is written.
+func startOf(source []core.Digest) ([]Parity, []Progress) {
+	var buckets []Parity
+	var progress []Progress
+	for i, t := range core.Tables() {
+		buckets = append(buckets, Parity{Name: t.Bucket(), Source: source[i], Nodes: map[string]core.Digest{},
+			Missing: []string{}, Different: []string{}, Extra: []string{}})
+		progress = append(progress, Progress{Table: t, Total: source[i].Count})
+	}
+	return buckets, progress
+}

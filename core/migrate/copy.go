@@ -1,0 +1,243 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"unibus/core"
+)
+
+// copy brings the target to what the backup holds, table by table in key order,
+// from the last checkpoint on.
+func (j *Job) copy(ctx context.Context) (State, error) {
+	st := j.Status()
+	err := j.retry(ctx, func(ctx context.Context) error {
+		return j.cfg.Target.Prepare(ctx, st.Options.Replicas)
+	})
+	if err != nil {
+		return StateCopy, err
+	}
+	c, err := j.openCopy(ctx, st.Backup.Path)
+	if err != nil {
+		return StateCopy, err
+	}
+	err = j.copyTables(ctx, c)
+	if err = errors.Join(err, c.Close()); err != nil {
+		return StateCopy, unjoin(err)
+	}
+	return StateVerify, nil
+}
+
+func (j *Job) copyTables(ctx context.Context, from RowSource) error {
+	m := newMeter(time.Now, j.Status().Progress)
+	tables := core.Tables()
+	if i := slices.Index(tables, j.checkpoint().Table); i > 0 {
+		tables = tables[i:]
+	}
+	for _, t := range tables {
+		err := j.retry(ctx, func(ctx context.Context) error {
+			return j.copyTable(ctx, from, t, j.checkpoint().after(t), m)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *Job) copyTable(ctx context.Context, from RowSource, t core.Table, after string, m *meter) error {
+	err := j.pour(ctx, from, t, after, func(p poured) error {
+		rate, left := m.add(p.rows)
+		j.note(func(s *Status) {
+			advance(s.Progress, t, p.rows)
+			s.Written += p.put + p.removed
+			s.Rate, s.LeftMS = rate, left
+		})
+		if err := j.saveCheckpoint(t, p); err != nil {
+			return err
+		}
+		return j.breathe(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	j.note(func(s *Status) { complete(s.Progress, t) })
+	return nil
+}
+
+func (j *Job) checkpoint() Checkpoint {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.cp == nil {
+		return Checkpoint{}
+	}
+	return *j.cp
+}
+
+func (j *Job) saveCheckpoint(t core.Table, p poured) error {
+	next := j.checkpoint()
+	next.Table, next.Key, next.Removed = t, p.key, next.Removed+p.removed
+	j.mu.Lock()
+	j.cp = &next
+	j.mu.Unlock()
+	return j.save(func(*Status) {})
+}
+
+// poured is what one batch did.
+type poured struct {
+	key     string // the last key that was compared
+	rows    int    // rows of the source that are in the target now, equal ones included
+	put     int
+	removed int
+}
+
+// pour makes one table of the target equal to from, beyond the key after:
+// missing and different rows are put, keys that from lacks are removed, equal
+// ones are left alone. report is called after every batch, with everything up
+// to its key in the target; its error ends the pouring.
+func (j *Job) pour(ctx context.Context, from RowSource, t core.Table, after string, report func(poured) error) error {
+	b := batch{table: t}
+	flush := func() error {
+		p, err := j.flush(ctx, &b)
+		if err != nil {
+			return err
+		}
+		return report(p)
+	}
+	want, have := beyond(from.Rows(ctx, t), after), beyond(j.cfg.Target.Rows(ctx, t), after)
+	err := merge(want, have, func(p pair) error {
+		b.add(p)
+		if b.seen >= j.cfg.Limits.BatchRows || b.bytes >= j.cfg.Limits.BatchBytes {
+			return flush()
+		}
+		return nil
+	})
+	if err != nil || b.seen == 0 {
+		return err
+	}
+	return flush()
+}
+
+// flush writes a batch and empties it. Both writes may be repeated: a put of the
+// same value and a removal of an absent key change nothing.
+func (j *Job) flush(ctx context.Context, b *batch) (poured, error) {
+	done := poured{key: b.last, rows: b.rows, put: len(b.puts), removed: len(b.removals)}
+	if len(b.puts) > 0 {
+		err := j.retry(ctx, func(ctx context.Context) error {
+			_, err := j.cfg.Target.PutRows(ctx, b.puts)
+			return err
+		})
+		if err != nil {
+			return poured{}, err
+		}
+	}
+	if len(b.removals) > 0 {
+		err := j.retry(ctx, func(ctx context.Context) error {
+			_, err := j.cfg.Target.DeleteKeys(ctx, b.table, b.removals)
+			return err
+		})
+		if err != nil {
+			return poured{}, err
+		}
+	}
+	*b = batch{table: b.table}
+	return done, nil
+}
+
+// batch collects what a stretch of keys needs.
+type batch struct {
+	table    core.Table
+	puts     []core.Row
+	removals []string
+	bytes    int    // keys and values of puts
+	seen     int    // keys compared
+	rows     int    // of them in the source
+	last     string // the last of them
+}
+
+func (b *batch) add(p pair) {
+	b.seen++
+	b.last = p.key
+	if p.want != nil {
+		b.rows++
+	}
+	switch {
+	case p.extra():
+		b.removals = append(b.removals, p.key)
+	case !p.equal():
+		b.puts = append(b.puts, *p.want)
+		b.bytes += len(p.key) + len(p.want.Value)
+	}
+}
+
+// beyond leaves out the keys up to and including after; "" leaves out none.
+func beyond(rows iter.Seq2[core.Row, error], after string) iter.Seq2[core.Row, error] {
+	if after == "" {
+		return rows
+	}
+	return func(yield func(core.Row, error) bool) {
+		for r, err := range rows {
+			if err == nil && r.Key <= after {
+				continue
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+func advance(ps []Progress, t core.Table, rows int) {
+	for i := range ps {
+		if ps[i].Table == t {
+			ps[i].Done = min(ps[i].Done+rows, ps[i].Total)
+		}
+	}
+}
+
+func complete(ps []Progress, t core.Table) {
+	for i := range ps {
+		if ps[i].Table == t {
+			ps[i].Done = ps[i].Total
+		}
+	}
+}
+
+// unjoin gives back the only error of a join, so that its kind and its text stay alone.
+func unjoin(err error) error {
+	j, ok := err.(interface{ Unwrap() []error })
+	if !ok || len(j.Unwrap()) != 1 {
+		return err
+	}
+	return j.Unwrap()[0]
+}
+
+// meter estimates how fast the copy goes and how long it will take.
+type meter struct {
+	now   func() time.Time
+	start time.Time
+	done  int
+	left  int
+}
+
+func newMeter(now func() time.Time, ps []Progress) *meter {
+	m := &meter{now: now, start: now()}
+	for _, p := range ps {
+		m.left += p.Total - p.Done
+	}
+	return m
+}
+
+// add counts rows and returns rows a second and the milliseconds left.
+func (m *meter) add(rows int) (rate float64, leftMS int64) {
+	m.done += rows
+	m.left = max(0, m.left-rows)
+	rate = float64(m.done) / max(m.now().Sub(m.start).Seconds(), 1e-3)
+	if rate == 0 {
+		return 0, 0
+	}
+	return rate, int64(float64(m.left) / rate * 1000)
+}

@@ -1,0 +1,177 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"unibus/core"
+)
+
+// withheld is what callers are told while nobody serves.
+func withheld(in Intent) *core.Error {
+	return core.Errorf(core.KindUnavailable, "the control plane is moving to %s", in.To.Backend).
+		WithNext("ask again in a few seconds")
+}
+
+// cutover moves the authority by one CAS, or settles one that a crash left in
+// between. The intent is on disk and the holder empty before the CAS is sent;
+// neither is undone before its outcome is proven.
+func (j *Job) cutover(ctx context.Context) (State, error) {
+	e, err := j.cfg.Journal.Load()
+	if err != nil {
+		return StateCutover, err
+	}
+	if e.Intent != nil {
+		return j.settle(ctx, *e.Intent, false)
+	}
+	in, err := j.intend(ctx)
+	if err != nil {
+		return j.unfence(ctx, ctx, err)
+	}
+	j.cfg.Host.Withdraw(withheld(in))
+	return j.settle(ctx, in, true)
+}
+
+// intend reads the authority, takes the fence over from its timer and syncs the intent.
+func (j *Job) intend(ctx context.Context) (Intent, error) {
+	a, _, err := j.cfg.Authority.Authority(ctx)
+	if err != nil {
+		return Intent{}, err
+	}
+	if a.Backend != core.BackendSQLite || a.Node != j.cfg.Node {
+		return Intent{}, core.Errorf(core.KindRefused, "SQLite on %s is not the control plane any more: the record says %s of %s", j.cfg.Node, a.Backend, a.Node).
+			WithNext("abort this move")
+	}
+	in := Intent{From: a, At: core.MillisOf(j.cfg.Now()),
+		To: core.Authority{Backend: core.BackendKV, Node: j.cfg.Node, Generation: a.Generation + 1}}
+	if !j.commitFence() {
+		return Intent{}, errFenceOver(j.cfg.Limits.Fence)
+	}
+	err = j.stillFenced(ctx)
+	if err == nil {
+		err = j.save(func(*Status) {}, func(e *Entry) { e.Intent = &in })
+	}
+	if err != nil {
+		j.uncommitFence()
+	}
+	return in, err
+}
+
+// stillFenced makes sure that no change slips into the file after it was verified.
+func (j *Job) stillFenced(ctx context.Context) error {
+	fenced, err := j.cfg.Source.Fenced(ctx)
+	if err == nil && !fenced {
+		err = core.Errorf(core.KindConflict, "the fence of %s was lifted by somebody else", j.cfg.Source.Path()).
+			WithNext("see that nothing but this node works on the file, then cut over again")
+	}
+	return err
+}
+
+// settle brings an intent to an end: the authority is kv, or SQLite again at a
+// later generation, which kills a CAS still under way. forward tries to reach kv
+// for the limit's patience first; after a crash the move is given up, because
+// nobody watched the fence meanwhile. It asks until it knows or the node stops.
+func (j *Job) settle(ctx context.Context, in Intent, forward bool) (State, error) {
+	end := time.Now().Add(j.cfg.Limits.Patience)
+	back := core.Authority{Backend: core.BackendSQLite, Node: j.cfg.Node, Generation: in.From.Generation + 1}
+	a, err := j.decide(ctx, func(cur core.Authority) (core.Authority, verdict) {
+		switch {
+		case cur == in.From && forward && time.Now().Before(end):
+			return in.To, write
+		case cur == in.From:
+			return back, write
+		case cur.Generation > in.From.Generation:
+			return cur, take
+		}
+		return cur, ask // absent or older: a read that proves nothing
+	})
+	switch {
+	case err != nil:
+		return StateCutover, err
+	case a == in.To:
+		return j.arrived(ctx, a)
+	case a == back:
+		return j.turnedBack(ctx, a)
+	}
+	return j.overtaken(ctx, a)
+}
+
+// arrived ends the cutover: the KV store is published here, and the other nodes
+// follow the record. Those that have not yet are named.
+func (j *Job) arrived(ctx context.Context, a core.Authority) (State, error) {
+	err := j.save(func(s *Status) {
+		s.State, s.Verified, s.Error = StateSoak, true, nil
+		s.Result = soakResult(*s, a, nil)
+	}, outcome(a))
+	if err != nil {
+		return StateCutover, err
+	}
+	if err := j.cfg.Host.Serve(ctx, a); err != nil {
+		return StateSoak, err
+	}
+	wctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.Journals)
+	defer cancel()
+	behind := j.followers(wctx, a)
+	j.note(func(s *Status) { s.Result = soakResult(*s, a, behind) })
+	return StateSoak, nil
+}
+
+// followers waits until every node's journal holds a; at the end it names those that lack it.
+func (j *Job) followers(ctx context.Context, a core.Authority) []string {
+	for {
+		behind, err := j.behind(ctx, a)
+		if err == nil && len(behind) == 0 {
+			return nil
+		}
+		if wait(ctx, j.cfg.Limits.Poll) == nil {
+			continue
+		}
+		if err != nil {
+			return []string{"the other nodes (they did not answer)"}
+		}
+		return behind
+	}
+}
+
+func soakResult(s Status, a core.Authority, behind []string) string {
+	text := fmt.Sprintf("The control plane is KV since generation %d, with %s. The SQLite file on %s is fenced and kept.",
+		a.Generation, count(totalOf(s.Buckets), "key"), s.Node)
+	if len(behind) > 0 {
+		text += " Not seen to follow yet: " + strings.Join(behind, ", ") + "; until then they serve nothing."
+	}
+	return text + " Finish when all is well."
+}
+
+// turnedBack opens the SQLite file again after a cutover that came to nothing.
+// The fence is lifted before the intent is cleared, so that a crash in between repeats it.
+func (j *Job) turnedBack(ctx context.Context, a core.Authority) (State, error) {
+	if err := j.lift(ctx); err != nil {
+		return StateCutover, err
+	}
+	err := j.save(func(s *Status) { s.State = StateVerify }, outcome(a))
+	if err != nil {
+		return StateCutover, err
+	}
+	cause := core.Errorf(core.KindUnavailable, "the cutover was given up, because the authority could not be moved in time; SQLite on %s serves again", j.cfg.Node).
+		WithNext("see that a majority of the nodes is up, then cut over again")
+	return StateVerify, errors.Join(cause, j.cfg.Host.Serve(ctx, a))
+}
+
+// overtaken ends a move whose authority somebody else moved: the file stays fenced.
+func (j *Job) overtaken(ctx context.Context, a core.Authority) (State, error) {
+	err := j.save(func(s *Status) { s.State = StateAborted }, outcome(a))
+	if err != nil {
+		return StateCutover, err
+	}
+	cause := core.Errorf(core.KindConflict, "the authority moved to %s of %s (generation %d) during the cutover; the file on %s stays fenced",
+		a.Backend, a.Node, a.Generation, j.cfg.Node).WithNext("look at who moved it before anything else is started")
+	return StateAborted, errors.Join(cause, j.cfg.Host.Serve(ctx, a))
+}
+
+// outcome takes an intent back and notes the authority it led to.
+func outcome(a core.Authority) func(*Entry) {
+	return func(e *Entry) { e.Intent, e.Authority = nil, &a }
+}

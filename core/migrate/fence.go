@@ -1,0 +1,163 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"unibus/core"
+)
+
+// fenceState says whether the fence may still be lifted: either the timer or an
+// abort lifts it, or the cutover commits to it, never both.
+type fenceState struct {
+	committed bool // the cutover has begun: nothing but its outcome lifts the fence
+	given     bool // the timer or an abort took it: no cutover any more
+	timer     *time.Timer
+}
+
+// errFenceOver is what a cutover meets that came too late.
+func errFenceOver(limit time.Duration) *core.Error {
+	return core.Errorf(core.KindUnavailable, "the fence stood for %s without a cutover and was lifted; SQLite serves and takes changes again", limit).
+		WithNext("look at what was slow, then cut over again")
+}
+
+// fenceAndFollow makes the source refuse writes, brings over what changed since
+// the backup and verifies every replica against the source as it stands now. It
+// reads the source itself and compares it with the target, so that nothing
+// depends on how old the backup is. A failure lifts the fence and leads back to verify.
+func (j *Job) fenceAndFollow(ctx context.Context) (State, error) {
+	work, cancel := context.WithTimeoutCause(ctx, j.cfg.Limits.Fence, errFenceOver(j.cfg.Limits.Fence))
+	defer cancel()
+	if err := j.raiseFence(work); err != nil {
+		return j.unfence(ctx, work, err)
+	}
+	err := j.follow(work)
+	if err != nil {
+		return j.unfence(ctx, work, err)
+	}
+	return StateCutover, nil
+}
+
+// raiseFence starts the timer before the fence: no moment without one.
+func (j *Job) raiseFence(ctx context.Context) error {
+	j.lifting.Lock()
+	defer j.lifting.Unlock()
+	f := &fenceState{}
+	f.timer = time.AfterFunc(j.cfg.Limits.Fence, func() { j.expire(f) })
+	j.mu.Lock()
+	j.fence = f
+	j.mu.Unlock()
+	return j.cfg.Source.Fence(ctx)
+}
+
+// expire lifts the fence from the timer, whatever the runner is waiting for. A
+// late timer leaves the next cutover's fence alone.
+func (j *Job) expire(f *fenceState) {
+	if !j.giveUpFence(f) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), j.cfg.Limits.Patience)
+	defer cancel()
+	j.lifting.Lock()
+	defer j.lifting.Unlock()
+	j.mu.Lock()
+	mine := j.fence == f
+	j.mu.Unlock()
+	if !mine {
+		return
+	}
+	if err := j.cfg.Source.Lift(ctx); err != nil {
+		j.cfg.Log.Error("the fence of the SQLite file cannot be lifted", "error", err)
+	}
+}
+
+// giveUpFence takes the fence away from the cutover; false where that has begun.
+func (j *Job) giveUpFence(f *fenceState) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if f.committed {
+		return false
+	}
+	f.given = true
+	return true
+}
+
+// commitFence gives the fence to the cutover; false where it was lifted.
+func (j *Job) commitFence() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	f := j.fence
+	if f == nil || f.given || j.ending {
+		return false
+	}
+	f.committed = true
+	f.timer.Stop()
+	return true
+}
+
+// uncommitFence is for a cutover that failed before anything was sent.
+func (j *Job) uncommitFence() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.fence.committed, j.fence.given = false, true
+}
+
+func (j *Job) follow(ctx context.Context) error {
+	for _, t := range core.Tables() {
+		err := j.retry(ctx, func(ctx context.Context) error {
+			return j.pour(ctx, j.cfg.Source, t, "", func(p poured) error {
+				j.note(func(s *Status) { s.Written += p.put + p.removed })
+				return ctx.Err()
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	parity, err := j.compare(ctx, j.cfg.Source)
+	if err != nil {
+		return err
+	}
+	return j.judgeParity(parity)
+}
+
+// unfence lifts the fence after a failure and says where the move stands: in
+// verify, or still in fence where the file could not be opened again.
+func (j *Job) unfence(ctx, work context.Context, cause error) (State, error) {
+	if work.Err() != nil && ctx.Err() == nil {
+		cause = context.Cause(work)
+	}
+	j.mu.Lock()
+	f := j.fence
+	j.mu.Unlock()
+	if f != nil {
+		j.giveUpFence(f)
+	}
+	up, cancel := context.WithTimeout(context.WithoutCancel(ctx), j.cfg.Limits.Patience)
+	defer cancel()
+	if err := j.lift(up); err != nil {
+		return StateFence, errors.Join(cause, err)
+	}
+	return StateVerify, cause
+}
+
+// lift makes the source take writes again, where it does not.
+func (j *Job) lift(ctx context.Context) error {
+	j.lifting.Lock()
+	defer j.lifting.Unlock()
+	j.mu.Lock()
+	if j.fence != nil {
+		j.fence.timer.Stop()
+	}
+	j.mu.Unlock()
+	fenced, err := j.cfg.Source.Fenced(ctx)
+	if err == nil && fenced {
+		err = j.cfg.Source.Lift(ctx)
+	}
+	if err == nil {
+		return nil
+	}
+	return core.Errorf(core.KindOf(err), "the fence of %s cannot be lifted, so it takes no changes: %w", j.cfg.Source.Path(), err).
+		WithNext("resume or abort tries again; so does a restart of %s", j.cfg.Node)
+}

@@ -1,0 +1,149 @@
+package migrate
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"time"
+
+	"unibus/core"
+)
+
+// RowSource hands out one table as rows in strict bytewise key order. An error
+// ends the sequence. The sequence must stay readable while the target is written.
+type RowSource interface {
+	Rows(ctx context.Context, t core.Table) iter.Seq2[core.Row, error]
+}
+
+// Copy is an opened backup. It is read only, and closed when a state is done with it.
+type Copy interface {
+	RowSource
+	Close() error
+}
+
+// SourceStore is the SQLite store that is moved.
+type SourceStore interface {
+	RowSource
+	// Path is the absolute path of the file, Size its bytes, SchemaVersion its unfenced user_version.
+	Path() string
+	Size() int64
+	SchemaVersion() int
+	// Integrity checks the file and its foreign keys; the error says what is damaged.
+	Integrity(ctx context.Context) error
+	// Problems lists rows that cannot be converted, at most limit.
+	Problems(ctx context.Context, limit int) ([]core.Problem, error)
+	// Fence makes the file refuse every write, an older binary's too; Lift undoes it. Both may be repeated.
+	Fence(ctx context.Context) error
+	Lift(ctx context.Context) error
+	Fenced(ctx context.Context) (bool, error)
+}
+
+// Target is the replicated store as the copier and the verifier see it. Rows
+// reads what the leader holds; keys that begin with "_" are never handed out.
+type Target interface {
+	RowSource
+	// Prepare makes the buckets where they are missing, raises them to replicas
+	// (0: as they are) and returns once every replica is current.
+	Prepare(ctx context.Context, replicas int) error
+	// PutRows writes rows of one table, all or nothing; at most BatchRows of them.
+	PutRows(ctx context.Context, rows []core.Row) (int, error)
+	// DeleteKeys really removes keys of one table, so that they are no longer in Rows.
+	DeleteKeys(ctx context.Context, t core.Table, keys []string) (int, error)
+	// Nodes names the nodes that hold a replica of the table, in order.
+	Nodes(ctx context.Context, t core.Table) ([]string, error)
+	// ReplicaRows reads what that very node holds on its own disk.
+	ReplicaRows(ctx context.Context, t core.Table, node string) iter.Seq2[core.Row, error]
+}
+
+// AuthorityRecord is the one record that says which store counts.
+type AuthorityRecord interface {
+	// Authority reads it with its revision; revision 0 is a proven absence. KindUnavailable where nothing is known.
+	Authority(ctx context.Context) (core.Authority, uint64, error)
+	// PutAuthority replaces revision rev (0: creates it). KindConflict where it
+	// is another one by now; with any other error the outcome is unknown.
+	PutAuthority(ctx context.Context, a core.Authority, rev uint64) (uint64, error)
+}
+
+// StatusRecord keeps the Status as JSON, so that every node can show it. The
+// revisions are those of AuthorityRecord.
+type StatusRecord interface {
+	Migration(ctx context.Context) ([]byte, uint64, error)
+	PutMigration(ctx context.Context, status []byte, rev uint64) (uint64, error)
+}
+
+// Peer is one configured node as preflight sees it.
+type Peer struct {
+	Name    string
+	Online  bool            // it answered just now
+	Version string          // "" unknown
+	File    string          // the SQLite file it has, "" for none
+	Serving core.Backend    // what its holder publishes
+	Journal *core.Authority // the authority its journal holds
+}
+
+// Cluster is every configured node, the source included. Expected may be more
+// than len(Peers): a node that was never heard of has no name.
+type Cluster struct {
+	Expected int
+	Peers    []Peer
+}
+
+// Host is the node's holder as a cutover uses it.
+type Host interface {
+	// Withdraw empties the holder; reason is what callers are told.
+	Withdraw(reason *core.Error)
+	// Serve publishes what the authority names: the SQLite store or the KV store.
+	Serve(ctx context.Context, a core.Authority) error
+}
+
+// Config is what a Job needs. Node, Target, Authority, Record, Cluster, Host and
+// Journal are required; Source, Backup and OpenCopy where the node has a SQLite file.
+type Config struct {
+	Node      string
+	Source    SourceStore // nil: this node has no SQLite file, and Start is refused
+	Backup    func(ctx context.Context, path string) (Backup, error)
+	OpenCopy  func(ctx context.Context, path string) (Copy, error)
+	BackupDir string // "": beside the source
+	Target    Target
+	Authority AuthorityRecord
+	Record    StatusRecord
+	Cluster   func(ctx context.Context) (Cluster, error)
+	Host      Host
+	Journal   Journal
+	Free      func(dir string) (int64, error) // bytes free for files in dir; nil: not checked
+	Changed   func(Status)                    // called after every change of state, from the working goroutine; may be nil
+	Now       func() time.Time                // nil: time.Now
+	Log       *slog.Logger                    // nil: discarded
+	Limits    Limits
+}
+
+// Limits bound what a move may take. A zero field takes the default beside it.
+type Limits struct {
+	BatchRows  int           // 1000: rows in one batch
+	BatchBytes int           // 512 KiB: keys and values in one batch
+	Fence      time.Duration // 30 s: after that the fence lifts by itself
+	Patience   time.Duration // 30 s: how long a part that is unavailable is asked again
+	Journals   time.Duration // 15 s: how long preflight waits for the nodes' journals
+	Poll       time.Duration // 200 ms: between two questions
+	Record     time.Duration // 250 ms: between two writes of the status record
+	Tries      int           // 3: how often a replica that differs is read before it is believed
+}
+
+func (l Limits) withDefaults() Limits {
+	l.BatchRows = orDefault(l.BatchRows, 1000)
+	l.BatchBytes = orDefault(l.BatchBytes, 512<<10)
+	l.Fence = orDefault(l.Fence, 30*time.Second)
+	l.Patience = orDefault(l.Patience, 30*time.Second)
+	l.Journals = orDefault(l.Journals, 15*time.Second)
+	l.Poll = orDefault(l.Poll, 200*time.Millisecond)
+	l.Record = orDefault(l.Record, 250*time.Millisecond)
+	l.Tries = orDefault(l.Tries, 3)
+	return l
+}
+
+func orDefault[T int | time.Duration](v, d T) T {
+	if v <= 0 {
+		return d
+	}
+	return v
+}

@@ -1,0 +1,198 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"unibus/core"
+)
+
+// spaceFactor is how many times the source's size must be free: the backup, its
+// journal while it is written, and this node's replica.
+const spaceFactor = 3
+
+// preflight says everything that would go wrong before anything is written;
+// then it makes the SQLite file the recorded authority and waits until every
+// node has synced that.
+func (j *Job) preflight(ctx context.Context) (State, error) {
+	if err := j.check(ctx); err != nil {
+		return StatePreflight, err
+	}
+	if err := j.breathe(ctx); err != nil {
+		return StatePreflight, err
+	}
+	a, err := j.claim(ctx)
+	if err != nil {
+		return StatePreflight, err
+	}
+	if err := j.awaitJournals(ctx, a); err != nil {
+		return StatePreflight, err
+	}
+	return StateBackup, nil
+}
+
+// check fills Status.Problems; KindRefused where there is one.
+func (j *Job) check(ctx context.Context) error {
+	problems, err := j.problems(ctx)
+	if err != nil {
+		return err
+	}
+	j.note(func(s *Status) { s.Problems = problems })
+	if len(problems) == 0 {
+		return nil
+	}
+	return core.Errorf(core.KindRefused, "the move did not start, because of %s; the first: %s", count(len(problems), "problem"), problems[0].Text).
+		WithNext("mend what is listed, then start again; nothing was written")
+}
+
+func (j *Job) problems(ctx context.Context) ([]core.Problem, error) {
+	c, err := j.cfg.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := clusterProblems(c, j.cfg.Node)
+	a, _, err := j.cfg.Authority.Authority(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if p := j.authorityProblem(a); p != nil {
+		out = append(out, *p)
+	}
+	out = append(out, j.spaceProblems()...)
+	rows, err := j.sourceProblems(ctx)
+	return append(out, rows...), err
+}
+
+func clusterProblems(c Cluster, self string) []core.Problem {
+	var out []core.Problem
+	add := func(next, format string, args ...any) {
+		out = append(out, core.Problem{Text: fmt.Sprintf(format, args...), Next: next})
+	}
+	if c.Expected < 2 {
+		add("restart it with --cluster-name, --cluster-listen and --routes, and start the other nodes",
+			"%s runs alone: without routes there is no replicated store to move to", self)
+	}
+	version := versionOf(c, self)
+	for _, p := range c.Peers {
+		switch {
+		case !p.Online:
+			add("start it; every node must follow the move", "%s does not answer", p.Name)
+		case p.Name == self:
+		case p.File != "":
+			add("if nothing in it is needed, move it out of the data directory and restart "+p.Name,
+				"%s has a SQLite file of its own, %s, and what only that file holds would not be moved", p.Name, p.File)
+		case p.Serving == core.BackendKV:
+			add("restart "+p.Name+" with --store sqlite, so that only one control plane serves",
+				"%s serves a control plane from KV beside this SQLite file", p.Name)
+		case p.Version != "" && version != "" && p.Version != version:
+			add("bring every node to the same version first", "%s runs version %s, %s runs %s", p.Name, p.Version, self, version)
+		}
+	}
+	if unheard := c.Expected - len(c.Peers); unheard > 0 {
+		add("start them; every configured node must follow the move", "%s never answered", count(unheard, "configured node"))
+	}
+	return out
+}
+
+func versionOf(c Cluster, name string) string {
+	for _, p := range c.Peers {
+		if p.Name == name {
+			return p.Version
+		}
+	}
+	return ""
+}
+
+func (j *Job) spaceProblems() []core.Problem {
+	dir := j.backupDir()
+	if j.cfg.Free == nil {
+		return nil
+	}
+	free, err := j.cfg.Free(dir)
+	need := spaceFactor * j.cfg.Source.Size()
+	switch {
+	case err != nil:
+		return []core.Problem{{Text: "the free space at " + dir + " cannot be read: " + err.Error(), Next: "see that the directory exists and can be read"}}
+	case free < need:
+		return []core.Problem{{Text: fmt.Sprintf("%s has %d MB free, the move needs %d MB", dir, free>>20, need>>20+1), Next: "make room, then start again"}}
+	}
+	return nil
+}
+
+// problemsListed is how many rows of each file preflight names.
+const problemsListed = 100
+
+func (j *Job) sourceProblems(ctx context.Context) ([]core.Problem, error) {
+	src := j.cfg.Source
+	if v := src.SchemaVersion(); v != 1 && v != 2 {
+		return []core.Problem{{Text: fmt.Sprintf("%s has schema version %d; this program moves 1 and 2", src.Path(), v),
+			Next: "use the version of unibusd that wrote it"}}, nil
+	}
+	if err := src.Integrity(ctx); err != nil {
+		if core.KindOf(err) == core.KindUnavailable {
+			return nil, err
+		}
+		e := core.AsError(err)
+		next := e.Next
+		if next == "" {
+			next = "restore the file from a backup, or let SQLite's .recover write a new one"
+		}
+		return []core.Problem{{Text: e.Text, Next: next}}, nil
+	}
+	return src.Problems(ctx, problemsListed)
+}
+
+// awaitJournals returns once every configured node has synced the authority.
+func (j *Job) awaitJournals(ctx context.Context, a core.Authority) error {
+	ctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.Journals)
+	defer cancel()
+	for {
+		behind, err := j.behind(ctx, a)
+		if err == nil && len(behind) == 0 {
+			return nil
+		}
+		if wait(ctx, j.cfg.Limits.Poll) == nil {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return core.Errorf(core.KindUnavailable, "not every node has noted that SQLite on %s is the control plane: %s did not", j.cfg.Node, strings.Join(behind, ", ")).
+			WithNext("look at the log there, then start again or abort")
+	}
+}
+
+// behind names the nodes whose journal does not hold a.
+func (j *Job) behind(ctx context.Context, a core.Authority) ([]string, error) {
+	c, err := j.cfg.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, p := range c.Peers {
+		if p.Name != j.cfg.Node && (p.Journal == nil || *p.Journal != a) {
+			out = append(out, p.Name)
+		}
+	}
+	if unheard := c.Expected - len(c.Peers); unheard > 0 {
+		out = append(out, count(unheard, "node")+" never heard of")
+	}
+	return out, nil
+}
+
+func (j *Job) backupDir() string {
+	if j.cfg.BackupDir != "" {
+		return j.cfg.BackupDir
+	}
+	return filepath.Dir(j.cfg.Source.Path())
+}
+
+// count is a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

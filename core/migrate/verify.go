@@ -1,0 +1,200 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"sync"
+
+	"unibus/core"
+)
+
+// verify compares the backup with every node's own replica. Then it awaits the
+// operator, or goes on where that was asked for at the start.
+func (j *Job) verify(ctx context.Context) (State, error) {
+	st := j.Status()
+	if st.Verified {
+		return StateVerify, nil
+	}
+	c, err := j.openCopy(ctx, st.Backup.Path)
+	if err != nil {
+		return StateVerify, err
+	}
+	parity, err := j.compare(ctx, c)
+	if err = errors.Join(err, c.Close()); err != nil {
+		return StateVerify, unjoin(err)
+	}
+	if err := sameBackup(st, parity); err != nil {
+		return StateVerify, err
+	}
+	if err := j.judgeParity(parity); err != nil {
+		return StateVerify, err
+	}
+	if err := dropTemporary(st); err != nil {
+		return StateVerify, err
+	}
+	cp := j.checkpoint()
+	err = j.save(func(s *Status) {
+		s.Verified = true
+		s.Result = verifiedResult(*s, cp.Removed)
+	})
+	if err != nil || !st.Options.Cutover && !j.Status().Options.Cutover {
+		return StateVerify, err
+	}
+	return StateFence, nil
+}
+
+// sameBackup makes sure that the backup still holds what it held when it was taken.
+func sameBackup(st Status, now []Parity) error {
+	for i, p := range st.Buckets {
+		if i < len(now) && now[i].Source != p.Source {
+			return core.Errorf(core.KindFailed, "the backup %s changed after it was taken: %s is not what it was", st.Backup.Path, p.Name).
+				WithNext("check the disk, then start again: a new backup is taken")
+		}
+	}
+	return nil
+}
+
+// judgeParity publishes what was compared; KindFailed where something differs.
+func (j *Job) judgeParity(parity []Parity) error {
+	j.note(func(s *Status) { s.Buckets = parity })
+	var unequal []string
+	for _, p := range parity {
+		if !p.Equal() {
+			unequal = append(unequal, fmt.Sprintf("%s (%d missing, %d different, %d extra)", p.Name, len(p.Missing), len(p.Different), len(p.Extra)))
+		}
+	}
+	if len(unequal) == 0 {
+		return nil
+	}
+	j.note(func(s *Status) { s.Verified = false })
+	return core.Errorf(core.KindFailed, "not every replica equals the source: %s", strings.Join(unequal, ", ")).
+		WithNext("look at the keys that are listed with their node; start again to write what is missing; where one node alone differs, restart it so that it heals from its peers, then start again")
+}
+
+func verifiedResult(s Status, removed int) string {
+	text := fmt.Sprintf("Every bucket equals the source on every node; %s written.", count(s.Written, "key"))
+	if removed > 0 {
+		text = fmt.Sprintf("Every bucket equals the source on every node; %s written or removed, %d of them because the source lacks them.", count(s.Written, "key"), removed)
+	}
+	return text + " SQLite on " + s.Node + " still serves: cut over when ready."
+}
+
+// compare sums up from and every replica of every table, and lists what differs.
+func (j *Job) compare(ctx context.Context, from RowSource) ([]Parity, error) {
+	var out []Parity
+	for _, t := range core.Tables() {
+		if err := j.breathe(ctx); err != nil {
+			return nil, err
+		}
+		want, err := digestOf(from.Rows(ctx, t))
+		if err != nil {
+			return nil, err
+		}
+		p, err := j.compareTable(ctx, from, t, want)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// compareTable reads the table's replicas side by side, one goroutine a node.
+func (j *Job) compareTable(ctx context.Context, from RowSource, t core.Table, want core.Digest) (Parity, error) {
+	var nodes []string
+	err := j.retry(ctx, func(ctx context.Context) (err error) {
+		nodes, err = j.cfg.Target.Nodes(ctx, t)
+		return err
+	})
+	if err == nil && len(nodes) < max(1, j.Status().Options.Replicas) {
+		err = core.Errorf(core.KindFailed, "%s has %s, %d were asked for", t.Bucket(), count(len(nodes), "replica"), j.Status().Options.Replicas).
+			WithNext("scale the buckets, then start again")
+	}
+	if err != nil {
+		return Parity{}, err
+	}
+	var wg sync.WaitGroup
+	found := make([]replica, len(nodes))
+	for i, n := range nodes {
+		wg.Go(func() { found[i] = j.readReplica(ctx, from, t, n, want) })
+	}
+	wg.Wait()
+	return gather(t, want, found)
+}
+
+func gather(t core.Table, want core.Digest, found []replica) (Parity, error) {
+	p := Parity{Name: t.Bucket(), Source: want, Nodes: map[string]core.Digest{},
+		Missing: []string{}, Different: []string{}, Extra: []string{}}
+	for _, r := range found {
+		if r.err != nil {
+			return p, r.err
+		}
+		p.Nodes[r.node] = r.digest
+		p.Missing = appendListed(p.Missing, r.missing)
+		p.Different = appendListed(p.Different, r.different)
+		p.Extra = appendListed(p.Extra, r.extra)
+	}
+	return p, nil
+}
+
+// replica is what one node holds of one table.
+type replica struct {
+	node                      string
+	digest                    core.Digest
+	missing, different, extra []string // node/key
+	err                       error
+}
+
+// readReplica sums up one replica. One that differs is read again: it may only
+// be a moment behind its leader. What still differs is listed by key.
+func (j *Job) readReplica(ctx context.Context, from RowSource, t core.Table, node string, want core.Digest) replica {
+	r := replica{node: node}
+	for try := 1; ; try++ {
+		r.err = j.retry(ctx, func(ctx context.Context) (err error) {
+			r.digest, err = digestOf(j.cfg.Target.ReplicaRows(ctx, t, node))
+			return err
+		})
+		if r.err != nil || r.digest == want {
+			return r
+		}
+		if try >= j.cfg.Limits.Tries {
+			r.err = r.list(from.Rows(ctx, t), j.cfg.Target.ReplicaRows(ctx, t, node))
+			return r
+		}
+		if r.err = wait(ctx, j.cfg.Limits.Poll); r.err != nil {
+			return r
+		}
+	}
+}
+
+func (r *replica) list(want, have iter.Seq2[core.Row, error]) error {
+	return merge(want, have, func(p pair) error {
+		name := []string{r.node + "/" + p.key}
+		switch {
+		case p.equal():
+		case p.missing():
+			r.missing = appendListed(r.missing, name)
+		case p.extra():
+			r.extra = appendListed(r.extra, name)
+		default:
+			r.different = appendListed(r.different, name)
+		}
+		return nil
+	})
+}
+
+func appendListed(to, more []string) []string {
+	return append(to, more[:min(len(more), max(0, MaxListed-len(to)))]...)
+}
+
+// totalOf is how many keys there are in all tables, for sentences.
+func totalOf(buckets []Parity) int {
+	n := 0
+	for _, p := range buckets {
+		n += p.Source.Count
+	}
+	return n
+}
