@@ -20,6 +20,13 @@ func noKey(t *testing.T, s core.Store, room core.RoomID, epoch core.Epoch, user 
 	wantKind(t, "Key that is not there", err, core.KindNotFound)
 }
 
+func holders(t *testing.T, s core.Store, room core.RoomID, want ...core.UserID) {
+	t.Helper()
+	got, err := s.KeyHolders(context.Background(), room)
+	ok(t, "KeyHolders", err)
+	equal(t, "KeyHolders", want, got)
+}
+
 func testPutKey(t *testing.T, s core.Store) {
 	ctx := context.Background()
 	a, b, c := seed(t, s)
@@ -36,11 +43,14 @@ func testPutKey(t *testing.T, s core.Store) {
 	noKey(t, s, "r", 3, c.ID)
 	noKey(t, s, "r", 2, a.ID)
 	noKey(t, s, "none", 3, a.ID)
+	holders(t, s, "r", a.ID, b.ID)
 	for _, epoch := range []core.Epoch{0, 2, 4} {
 		wantKind(t, "PutKey of another epoch", s.PutKey(ctx, NewKey("r", epoch, c.ID)), core.KindConflict)
 		noKey(t, s, "r", epoch, c.ID)
 	}
 	wantKind(t, "PutKey in no room", s.PutKey(ctx, NewKey("none", 0, a.ID)), core.KindNotFound)
+	_, err := s.KeyHolders(ctx, "none")
+	wantKind(t, "KeyHolders of no room", err, core.KindNotFound)
 	if n, err := s.Counts(ctx); err != nil || n.Keys != 2 {
 		t.Errorf("Counts: %+v, %v, want 2 keys", n, err)
 	}
@@ -66,6 +76,8 @@ func testRekey(t *testing.T, s core.Store) {
 		wantKey(t, s, next[1])
 		noKey(t, s, "r", epoch+1, c.ID)
 	}
+	holders(t, s, "r", a.ID, b.ID)
+	holders(t, s, "r-2")
 	got, err := s.Room(ctx, "r")
 	ok(t, "Room", err)
 	equal(t, "Room after two rekeys", room, got, noRecs)

@@ -3,15 +3,15 @@ package storetest
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nkeys"
 
 	"unibus/core"
 )
 
-// Start is the time of the first change in every sample; nothing here reads a clock.
-var Start = core.MillisOf(time.Date(2026, 9, 1, 8, 0, 0, 0, time.UTC))
+// Start is the time of the first change in every sample, 2026-09-01 08:00 UTC;
+// nothing here reads a clock.
+const Start core.Millis = 1788249600000
 
 // NewUserID returns the public nkey of a new user; its seed is thrown away.
 func NewUserID(t testing.TB) core.UserID {

@@ -178,6 +178,7 @@ func calls(t *testing.T, user core.UserID) []call {
 		{"PutMember", func(ctx context.Context, s core.Store) error { return s.PutMember(ctx, NewMember("r", user)) }},
 		{"RemoveMember", func(ctx context.Context, s core.Store) error { return s.RemoveMember(ctx, "r", user) }},
 		{"Members", func(ctx context.Context, s core.Store) error { _, err := s.Members(ctx, "r"); return err }},
+		{"MemberCounts", func(ctx context.Context, s core.Store) error { _, err := s.MemberCounts(ctx); return err }},
 		{"RoomsOf", func(ctx context.Context, s core.Store) error { _, err := s.RoomsOf(ctx, user); return err }},
 		{"PutKey", func(ctx context.Context, s core.Store) error { return s.PutKey(ctx, NewKey("r", 0, user)) }},
 		{"Rekey", func(ctx context.Context, s core.Store) error {
@@ -185,6 +186,7 @@ func calls(t *testing.T, user core.UserID) []call {
 			return err
 		}},
 		{"Key", func(ctx context.Context, s core.Store) error { _, err := s.Key(ctx, "r", 0, user); return err }},
+		{"KeyHolders", func(ctx context.Context, s core.Store) error { _, err := s.KeyHolders(ctx, "r"); return err }},
 		{"Counts", func(ctx context.Context, s core.Store) error { _, err := s.Counts(ctx); return err }},
 		{"Export", func(ctx context.Context, s core.Store) error { _, err := s.Export(ctx); return err }},
 		{"Import", func(ctx context.Context, s core.Store) error { _, err := s.Import(ctx, whole); return err }},

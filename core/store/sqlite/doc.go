@@ -1,0 +1,13 @@
+// Package sqlite is the core.Store of a single node: one SQLite file, its
+// backup, and what a move to another store needs of it (rows in key order,
+// the problems that would stop a move, a fence against writers).
+//
+// The file has the legacy schema, version 1. It knows no states of rooms and
+// members and no records of epochs: a removed member is forgotten, every room
+// is active, every rec is core.LegacyRec. Users' ids may be in any case in old
+// files and are handed out in upper case; the file is left as it is.
+//
+// Several processes may use one file at once. Every write transaction looks at
+// the schema version again, because a move in another process may have raised
+// the fence since the file was opened.
+package sqlite

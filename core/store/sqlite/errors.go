@@ -1,0 +1,84 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+
+	driver "modernc.org/sqlite"
+	codes "modernc.org/sqlite/lib"
+
+	"unibus/core"
+)
+
+// code is the result code of an error of the driver, 0 where it is none.
+func code(err error) int {
+	var e *driver.Error
+	if errors.As(err, &e) {
+		return e.Code()
+	}
+	return 0
+}
+
+func isBusy(err error) bool {
+	c := code(err) & 0xff
+	return c == codes.SQLITE_BUSY || c == codes.SQLITE_LOCKED
+}
+
+func (s *Store) closed() error {
+	return core.Errorf(core.KindUnavailable, "the database %s is closed", s.path)
+}
+
+// moving is what a writer is told while the file is fenced.
+func moving() error {
+	return core.Errorf(core.KindUnavailable, "the control plane is moving: this database takes no changes").
+		WithNext("see `unibusd migration status`; repeat the change when the move is over")
+}
+
+// sentence turns an error of the database into one that a person can use.
+// Errors that are sentences already pass.
+func (s *Store) sentence(ctx context.Context, err error) error {
+	var known *core.Error
+	switch {
+	case err == nil || errors.As(err, &known):
+		return err
+	case !s.open.Load() && s.read != nil:
+		return s.closed()
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return core.Errorf(core.KindUnavailable, "the database %s did not answer in time: %w", s.path, context.DeadlineExceeded).
+			WithNext("see whether another process holds it: lsof %s", s.path)
+	case ctx.Err() != nil:
+		return core.Errorf(core.KindUnavailable, "the call to the database %s was given up: %w", s.path, ctx.Err())
+	}
+	return codeSentence(s.path, err)
+}
+
+// codeSentence explains a result code of SQLite. The driver's own error stays
+// behind: nobody outside may depend on it.
+func codeSentence(path string, err error) error {
+	c := code(err)
+	if c == codes.SQLITE_CONSTRAINT_TRIGGER {
+		return moving()
+	}
+	switch c & 0xff {
+	case codes.SQLITE_BUSY, codes.SQLITE_LOCKED:
+		return core.Errorf(core.KindUnavailable, "another process holds the database %s", path).
+			WithNext("find it with: lsof %s", path)
+	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB:
+		return core.Errorf(core.KindFailed, "the database %s is damaged: %s", path, err.Error()).
+			WithNext("stop the node, keep the file, and put a backup in its place")
+	case codes.SQLITE_FULL:
+		return core.Errorf(core.KindFailed, "no space is left for the database %s; nothing was changed", path).
+			WithNext("free space on its disk and repeat the change")
+	case codes.SQLITE_READONLY, codes.SQLITE_PERM, codes.SQLITE_CANTOPEN, codes.SQLITE_AUTH:
+		return core.Errorf(core.KindRefused, "the database %s, or the directory it is in, cannot be written by this process", path).
+			WithNext("run as the user who owns them, or change their owner and mode")
+	case codes.SQLITE_IOERR:
+		return core.Errorf(core.KindFailed, "the disk refused a read or a write of the database %s: %s", path, err.Error()).
+			WithNext("look at the disk and the kernel's log before anything else")
+	case codes.SQLITE_CONSTRAINT, codes.SQLITE_MISMATCH:
+		return core.Errorf(core.KindInvalid, "the database %s refuses the row by a rule of its own: %s", path, err.Error())
+	case codes.SQLITE_TOOBIG:
+		return core.Errorf(core.KindInvalid, "a value is too large for the database %s", path)
+	}
+	return core.Errorf(core.KindFailed, "the database %s failed: %s", path, err.Error())
+}

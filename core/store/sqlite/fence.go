@@ -1,0 +1,69 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+)
+
+// The fence is two things in one transaction: a raised user_version, which
+// this program looks at, and triggers, which stop an older one that has the
+// file open.
+
+var fencedEvents = []string{"INSERT", "UPDATE", "DELETE"}
+
+func trigger(t table, event string) string {
+	return fmt.Sprintf("unibus_fence_%s_%s", t.name, strings.ToLower(event))
+}
+
+// Fence refuses every change from now on, in every process, until Lift. A
+// fenced file stays fenced over a restart. Fencing twice is harmless.
+func (s *Store) Fence(ctx context.Context) error {
+	return s.exclusive(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		version, err := pragmaInt(ctx, tx, "user_version")
+		if err != nil || version >= fenceStep {
+			return err
+		}
+		var script strings.Builder
+		for _, t := range tables {
+			for _, event := range fencedEvents {
+				fmt.Fprintf(&script, "CREATE TRIGGER %s BEFORE %s ON %s BEGIN SELECT RAISE(ABORT, 'the control plane is moving'); END;\n",
+					trigger(t, event), event, t.name)
+			}
+		}
+		fmt.Fprintf(&script, "PRAGMA user_version=%d;", version+fenceStep)
+		_, err = tx.ExecContext(ctx, script.String())
+		return err
+	})
+}
+
+// Lift undoes exactly what Fence did. Lifting twice is harmless.
+func (s *Store) Lift(ctx context.Context) error {
+	return s.exclusive(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		version, err := pragmaInt(ctx, tx, "user_version")
+		if err != nil || version < fenceStep {
+			return err
+		}
+		var script strings.Builder
+		for _, t := range tables {
+			for _, event := range fencedEvents {
+				fmt.Fprintf(&script, "DROP TRIGGER IF EXISTS %s;\n", trigger(t, event))
+			}
+		}
+		fmt.Fprintf(&script, "PRAGMA user_version=%d;", version-fenceStep)
+		_, err = tx.ExecContext(ctx, script.String())
+		return err
+	})
+}
+
+// Fenced says whether the file is fenced now, by whichever process.
+func (s *Store) Fenced(ctx context.Context) (bool, error) {
+	fenced := false
+	err := s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		version, err := pragmaInt(ctx, tx, "user_version")
+		fenced = version >= fenceStep
+		return err
+	})
+	return fenced, err
+}

@@ -1,0 +1,228 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"unibus/core"
+)
+
+// busyWait is how long SQLite itself waits for another process, in
+// milliseconds; attempt asks again until the operation's timeout.
+const busyWait = 200
+
+// Open finds, checks and opens the file; nothing is changed in one that is refused.
+//
+// KindNotFound: no file, and Create is false. KindInvalid: not a SQLite file, another program's,
+// another schema version, a directory. KindRefused: permissions, or fenced. KindFailed: damaged.
+func (s *Store) Open(ctx context.Context) error {
+	if s.open.Load() {
+		return core.Errorf(core.KindFailed, "the database %s is open already", s.path)
+	}
+	s.read, s.write = nil, nil
+	if err := s.resolve(); err != nil {
+		return err
+	}
+	fresh, err := s.examine()
+	if err != nil {
+		return err
+	}
+	if err := s.admit(ctx, fresh); err != nil {
+		return err
+	}
+	s.read = sqlOpen(s.dsn("query_only(1)"))
+	s.read.SetMaxIdleConns(4)
+	if s.cfg.ReadOnly {
+		s.open.Store(true)
+		return nil
+	}
+	dsn := s.dsn("journal_mode(WAL)", "foreign_keys(1)", "synchronous(FULL)")
+	s.write = sqlOpen(dsn + "&_txlock=immediate")
+	s.write.SetMaxOpenConns(1)
+	s.open.Store(true)
+	return s.settle(ctx)
+}
+
+// settle makes the first writing connection, which turns on the write-ahead log.
+func (s *Store) settle(ctx context.Context) error {
+	err := s.exclusive(ctx, s.cfg.Timeout, func(context.Context, *sql.Tx) error { return nil })
+	if err != nil {
+		_ = s.Close()
+	}
+	return err
+}
+
+// resolve makes the path absolute. Of a file that is yet to be made, the directory is resolved.
+func (s *Store) resolve() error {
+	abs, err := filepath.Abs(s.cfg.Path)
+	if err != nil || s.cfg.Path == "" {
+		return core.Errorf(core.KindInvalid, "%q is not a path to a database", s.cfg.Path)
+	}
+	s.path = abs
+	real, err := filepath.EvalSymlinks(abs)
+	if errors.Is(err, fs.ErrNotExist) {
+		dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
+		if err != nil {
+			return s.fileError(err)
+		}
+		s.path = filepath.Join(dir, filepath.Base(abs))
+		return nil
+	}
+	if err != nil {
+		return s.fileError(err)
+	}
+	s.path = real
+	return nil
+}
+
+// examine looks at the file without SQLite, whose messages would not say what
+// is wrong. fresh says that the file is empty and to be initialised.
+func (s *Store) examine() (fresh bool, err error) {
+	info, err := os.Stat(s.path)
+	create := s.cfg.Create && !s.cfg.ReadOnly
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && create:
+		return true, s.createEmpty()
+	case err != nil:
+		return false, s.fileError(err)
+	case info.IsDir():
+		return false, core.Errorf(core.KindInvalid, "%s is a directory, not a database", s.path).
+			WithNext("give the file in it, for example %s", filepath.Join(s.path, "unibus.db"))
+	case !info.Mode().IsRegular():
+		return false, core.Errorf(core.KindInvalid, "%s is not a regular file", s.path)
+	case info.Mode()&0o400 == 0 || !s.cfg.ReadOnly && info.Mode()&0o200 == 0:
+		return false, s.fileError(fs.ErrPermission)
+	case info.Size() > 0:
+		return false, s.examineHeader(info.Size())
+	case create:
+		return true, s.fileErrorOrNil(os.Chmod(s.path, 0o600))
+	}
+	return false, core.Errorf(core.KindInvalid, "the database %s is empty: zero bytes", s.path).
+		WithNext("put a backup in its place, or remove it and let `unibusd serve` make a new one")
+}
+
+// createEmpty makes the file before SQLite does, which would make it readable
+// by others. Another process may make it at the same moment.
+func (s *Store) createEmpty() error {
+	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return s.fileError(err)
+	}
+	return s.fileErrorOrNil(errors.Join(f.Close(), syncDir(filepath.Dir(s.path))))
+}
+
+const (
+	headerLen   = 100
+	headerMagic = "SQLite format 3\x00"
+)
+
+// examineHeader tells a file that is not SQLite's from one that was cut short.
+func (s *Store) examineHeader(size int64) error {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return s.fileError(err)
+	}
+	defer func() { _ = f.Close() }()
+	header, err := io.ReadAll(io.LimitReader(f, headerLen))
+	if err != nil {
+		return s.fileError(err)
+	}
+	if n := min(len(header), len(headerMagic)); !bytes.Equal(header[:n], []byte(headerMagic[:n])) {
+		return core.Errorf(core.KindInvalid, "%s is not a SQLite database", s.path).
+			WithNext("give the file that unibusd serves: its --db")
+	}
+	if len(header) < headerLen {
+		return s.truncated(size, headerLen)
+	}
+	pageSize := int64(binary.BigEndian.Uint16(header[16:]))
+	if pageSize == 1 { // the format's word for 65,536
+		pageSize = 1 << 16
+	}
+	if want := pageSize * int64(binary.BigEndian.Uint32(header[28:])); size < want && !s.hasLog() {
+		return s.truncated(size, want)
+	}
+	return nil
+}
+
+// hasLog is true where a write-ahead log may hold pages that the file lacks.
+func (s *Store) hasLog() bool {
+	info, err := os.Stat(s.path + "-wal")
+	return err == nil && info.Size() > 0
+}
+
+func (s *Store) truncated(size, want int64) error {
+	return core.Errorf(core.KindFailed, "the database %s is truncated: it has %d bytes of at least %d", s.path, size, want).
+		WithNext("keep the file, and put a backup in its place")
+}
+
+// admit initialises a fresh file and verifies every other, over a connection
+// that leaves the file's journal mode alone.
+func (s *Store) admit(ctx context.Context, fresh bool) error {
+	db := sqlOpen(s.dsn() + "&_txlock=" + map[bool]string{true: "immediate", false: "deferred"}[fresh])
+	defer func() { _ = db.Close() }()
+	return s.attempt(ctx, s.cfg.Timeout, db, func(ctx context.Context, tx *sql.Tx) error {
+		if fresh {
+			if err := initialise(ctx, tx); err != nil {
+				return err
+			}
+		}
+		version, err := s.verify(ctx, tx)
+		s.schema = version
+		return err
+	})
+}
+
+// dsn names the file to the driver. The path is escaped as a URI: a file's
+// name may hold ? or #. mode keeps SQLite from making a file of its own.
+func (s *Store) dsn(pragmas ...string) string {
+	q := url.Values{"mode": {"rw"}, "_pragma": append([]string{"busy_timeout(" + strconv.Itoa(busyWait) + ")"}, pragmas...)}
+	if s.cfg.ReadOnly {
+		q.Set("mode", "ro")
+	}
+	return (&url.URL{Scheme: "file", Path: s.path, RawQuery: q.Encode()}).String()
+}
+
+// sqlOpen does no I/O; it fails only for a driver that is not registered.
+func sqlOpen(dsn string) *sql.DB {
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		panic("sqlite: the driver is not linked in: " + err.Error())
+	}
+	return db
+}
+
+func (s *Store) fileErrorOrNil(err error) error {
+	if err == nil {
+		return nil
+	}
+	return s.fileError(err)
+}
+
+func (s *Store) fileError(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return core.Errorf(core.KindNotFound, "the database %s does not exist", s.path).
+			WithNext("check the path; `unibusd serve` without --routes and `unibusd user add` make a missing database, in a directory that is there")
+	case errors.Is(err, fs.ErrPermission):
+		return core.Errorf(core.KindRefused, "the permissions of the database %s do not let this process use it", s.path).
+			WithNext("run as the user who owns it, and: chmod 600 %s", s.path)
+	}
+	return core.Errorf(core.KindFailed, "the database %s cannot be used: %w", s.path, err)
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

@@ -1,0 +1,261 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"unicode/utf8"
+
+	"unibus/core"
+)
+
+const (
+	whereMember = "WHERE room_id = ? AND upper(user_id) = ?"
+	whereKey    = "WHERE room_id = ? AND epoch = ? AND upper(user_id) = ?"
+)
+
+// CreateRoom creates a room: see core.Store. An archived one is refused: version 1 has no states.
+func (s *Store) CreateRoom(ctx context.Context, r core.Room) error {
+	if err := checkRoom(r); err != nil {
+		return err
+	}
+	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		taken, err := exists(ctx, tx, "rooms", "WHERE id = ?", r.ID)
+		if err != nil {
+			return err
+		}
+		if taken {
+			return core.Errorf(core.KindExists, "the room %s is there already", r.ID)
+		}
+		known, err := exists(ctx, tx, "users", whereUser, r.Owner)
+		if err != nil {
+			return err
+		}
+		if !known {
+			return core.Errorf(core.KindInvalid, "the owner %s of the room %s is not a user", r.Owner, r.ID).WithNext("add the user first")
+		}
+		return insertRoom(ctx, tx, r)
+	})
+}
+
+// Room returns one room: see core.Store.
+func (s *Store) Room(ctx context.Context, id core.RoomID) (r core.Room, err error) {
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		r, err = roomIn(ctx, tx, id)
+		return err
+	})
+	return r, err
+}
+
+// Rooms returns all rooms: see core.Store.
+func (s *Store) Rooms(ctx context.Context) (all []core.Room, err error) {
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		all, err = list(ctx, tx, roomsTable, readRoom, "ORDER BY "+roomsTable.key)
+		return err
+	})
+	return all, err
+}
+
+// PutMember adds somebody to a room or changes the role: see core.Store.
+func (s *Store) PutMember(ctx context.Context, m core.Member) error {
+	if m.State == "" {
+		m.State = core.MemberActive
+	}
+	if err := checkMember(m); err != nil {
+		return err
+	}
+	if m.State != core.MemberActive {
+		return core.Errorf(core.KindInvalid, "a member cannot be put into a room as %q", m.State).WithNext("use RemoveMember")
+	}
+	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := roomIn(ctx, tx, m.Room); err != nil {
+			return err
+		}
+		if err := userKnown(ctx, tx, m.User); err != nil {
+			return err
+		}
+		return putMember(ctx, tx, m)
+	})
+}
+
+// RemoveMember takes somebody out of a room and forgets them there: see core.Store.
+func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.UserID) error {
+	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		n, err := change(ctx, tx, "DELETE FROM members "+whereMember, string(room), string(user))
+		if err == nil && n == 0 {
+			err = core.Errorf(core.KindNotFound, "%s is not a member of the room %s", user, room)
+		}
+		return err
+	})
+}
+
+// Members returns the members of a room: see core.Store.
+func (s *Store) Members(ctx context.Context, room core.RoomID) (all []core.Member, err error) {
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := roomIn(ctx, tx, room); err != nil {
+			return err
+		}
+		all, err = list(ctx, tx, membersTable, readMember, "WHERE room_id = ? ORDER BY upper(user_id)", string(room))
+		return err
+	})
+	return all, err
+}
+
+// RoomsOf returns the rooms of a user: see core.Store.
+func (s *Store) RoomsOf(ctx context.Context, user core.UserID) (ids []core.RoomID, err error) {
+	var all []core.Member
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		all, err = list(ctx, tx, membersTable, readMember, "WHERE upper(user_id) = ? ORDER BY room_id || ''", string(user))
+		return err
+	})
+	for _, m := range all {
+		ids = append(ids, m.Room)
+	}
+	return ids, err
+}
+
+func roomIn(ctx context.Context, tx *sql.Tx, id core.RoomID) (core.Room, error) {
+	found, err := list(ctx, tx, roomsTable, readRoom, "WHERE id = ?", string(id))
+	if err != nil {
+		return core.Room{}, err
+	}
+	if len(found) == 0 {
+		return core.Room{}, core.Errorf(core.KindNotFound, "there is no room %s", id).WithNext("list them with `unibusd room list`")
+	}
+	return found[0], nil
+}
+
+func userKnown(ctx context.Context, tx *sql.Tx, id core.UserID) error {
+	known, err := exists(ctx, tx, "users", whereUser, id)
+	if err == nil && !known {
+		err = core.Errorf(core.KindNotFound, "there is no user %s", id).WithNext("add the user first")
+	}
+	return err
+}
+
+func insertRoom(ctx context.Context, tx *sql.Tx, r core.Room) error {
+	_, err := tx.ExecContext(ctx, "INSERT INTO rooms("+roomsTable.columns+") VALUES (?, ?, ?, ?, ?, ?)",
+		string(r.ID), optional(r.Name), string(r.Owner), r.Encrypted, int64(r.Epoch), int64(r.Created))
+	return err
+}
+
+func updateRoom(ctx context.Context, tx *sql.Tx, r core.Room) error {
+	_, err := tx.ExecContext(ctx, "UPDATE rooms SET name = ?, owner = ?, encrypted = ?, epoch = ?, created_at = ? WHERE id = ?",
+		optional(r.Name), string(r.Owner), r.Encrypted, int64(r.Epoch), int64(r.Created), string(r.ID))
+	return err
+}
+
+// putMember writes a member in place of the row that an old file may have in another case.
+func putMember(ctx context.Context, tx *sql.Tx, m core.Member) error {
+	if _, err := tx.ExecContext(ctx, "DELETE FROM members "+whereMember, string(m.Room), string(m.User)); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, "INSERT INTO members("+membersTable.columns+") VALUES (?, ?, ?, ?, ?, ?)",
+		string(m.Room), string(m.User), string(m.Role), optional(m.InvitedBy), optionalBytes(m.Proof), int64(m.Joined))
+	return err
+}
+
+// checkRoom refuses what version 1 cannot hold.
+func checkRoom(r core.Room) error {
+	if _, err := core.ParseRoomID(string(r.ID)); err != nil {
+		return err
+	}
+	if err := checkUserID(r.Owner); err != nil {
+		return err
+	}
+	if r.State != "" && r.State != core.RoomActive {
+		return core.Errorf(core.KindInvalid, "the room %s is %s, and a database of schema version 1 has no states of rooms", r.ID, r.State)
+	}
+	if err := checkText("name", r.Name); err != nil {
+		return err
+	}
+	return checkEpoch(r.ID, r.Epoch)
+}
+
+func checkMember(m core.Member) error {
+	if _, err := core.ParseRoomID(string(m.Room)); err != nil {
+		return err
+	}
+	if err := checkUserID(m.User); err != nil {
+		return err
+	}
+	switch m.Role {
+	case core.MemberOwner, core.MemberAdmin, core.MemberMember:
+	default:
+		return core.Errorf(core.KindInvalid, "%q is not a member's role", m.Role).WithNext("use owner, admin or member")
+	}
+	if m.State != core.MemberActive && m.State != core.MemberRemoved {
+		return core.Errorf(core.KindInvalid, "%q is not a member's state", m.State).WithNext("use active or removed")
+	}
+	return checkText("invited_by", m.InvitedBy)
+}
+
+func checkEpoch(room core.RoomID, e core.Epoch) error {
+	if e >= math.MaxInt64 {
+		return core.Errorf(core.KindInvalid, "the epoch %d of the room %s is too large", e, room)
+	}
+	return nil
+}
+
+func checkText(name string, s *string) error {
+	if s != nil && !utf8.ValidString(*s) {
+		return core.Errorf(core.KindInvalid, "the %s %q is not UTF-8 text", name, *s)
+	}
+	return nil
+}
+
+func exists[T ~string](ctx context.Context, tx *sql.Tx, table, where string, id T) (bool, error) {
+	var yes bool
+	err := tx.QueryRowContext(ctx, fmt.Sprintf("SELECT EXISTS(SELECT 1 FROM %s %s)", table, where), string(id)).Scan(&yes)
+	return yes, err
+}
+
+// change runs a statement and returns how many rows it changed.
+func change(ctx context.Context, tx *sql.Tx, query string, args ...any) (int64, error) {
+	result, err := tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// optional and optionalBytes keep NULL and empty apart on the way in.
+func optional(s *string) any {
+	if s == nil {
+		return nil
+	}
+	return *s
+}
+
+func optionalBytes(b []byte) any {
+	if b == nil {
+		return nil
+	}
+	return b
+}
+
+// MemberCounts is how many members each room has: see core.Store.
+func (s *Store) MemberCounts(ctx context.Context) (counts map[core.RoomID]int, err error) {
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		counts = map[core.RoomID]int{}
+		rows, err := tx.QueryContext(ctx, "SELECT room_id, count(*) FROM members WHERE room_id IS NOT NULL GROUP BY room_id")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			var room string
+			var n int
+			if err := rows.Scan(&room, &n); err != nil {
+				return err
+			}
+			counts[core.RoomID(room)] = n
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return counts, nil
+}

@@ -1,0 +1,141 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"unibus/core"
+)
+
+// Config says which file and how.
+type Config struct {
+	Path        string        // the database file
+	Create      bool          // make a missing or zero-length file; otherwise it is refused
+	ReadOnly    bool          // never write to the file; every change gives KindRefused
+	AllowFenced bool          // open a file that is fenced too: for a move's own use
+	Timeout     time.Duration // of one operation, 0: 5 s; of a whole Export or Import, 12 times that
+}
+
+const (
+	defaultTimeout = 5 * time.Second
+	wholeFactor    = 12 // Export and Import touch every row
+)
+
+// Store is a core.Store on one SQLite file. It is safe for concurrent use.
+type Store struct {
+	cfg    Config
+	path   string // absolute, symlinks resolved, once open
+	schema int    // version without the fence
+	read   *sql.DB
+	write  *sql.DB // one connection, so that writers of this process queue here; nil when read-only
+	open   atomic.Bool
+}
+
+var _ core.Store = (*Store)(nil)
+
+// New makes a closed store; Open does the work.
+func New(cfg Config) *Store {
+	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
+	return &Store{cfg: cfg, path: cfg.Path}
+}
+
+// Backend is BackendSQLite.
+func (s *Store) Backend() core.Backend { return core.BackendSQLite }
+
+// Path is the file's absolute path with symlinks resolved; before Open it is what was configured.
+func (s *Store) Path() string { return s.path }
+
+// SchemaVersion is the version of the file's schema without the fence; 0 before Open.
+func (s *Store) SchemaVersion() int { return s.schema }
+
+// Size is how many bytes the file and its write-ahead log take; 0 where they cannot be seen.
+func (s *Store) Size() int64 {
+	var n int64
+	for _, suffix := range []string{"", "-wal"} {
+		if info, err := os.Stat(s.path + suffix); err == nil {
+			n += info.Size()
+		}
+	}
+	return n
+}
+
+// Close closes the file. Twice is harmless; later calls give KindUnavailable.
+func (s *Store) Close() error {
+	if !s.open.Swap(false) {
+		return nil
+	}
+	err := s.read.Close()
+	if s.write != nil {
+		err = errors.Join(err, s.write.Close()) // last, so that the log is folded into the file
+	}
+	if err != nil {
+		return core.Errorf(core.KindFailed, "closing the database %s: %s", s.path, err.Error())
+	}
+	return nil
+}
+
+// view runs f in a read transaction: everything f reads is of one moment.
+func (s *Store) view(ctx context.Context, limit time.Duration, f func(context.Context, *sql.Tx) error) error {
+	if !s.open.Load() {
+		return s.closed()
+	}
+	return s.attempt(ctx, limit, s.read, f)
+}
+
+// update runs f in a write transaction, once it is sure that the file is not fenced.
+func (s *Store) update(ctx context.Context, limit time.Duration, f func(context.Context, *sql.Tx) error) error {
+	return s.exclusive(ctx, limit, func(ctx context.Context, tx *sql.Tx) error {
+		version, err := pragmaInt(ctx, tx, "user_version")
+		if err != nil {
+			return err
+		}
+		if version >= fenceStep {
+			return moving()
+		}
+		return f(ctx, tx)
+	})
+}
+
+// exclusive is update without the look at the fence.
+func (s *Store) exclusive(ctx context.Context, limit time.Duration, f func(context.Context, *sql.Tx) error) error {
+	switch {
+	case !s.open.Load():
+		return s.closed()
+	case s.write == nil:
+		return core.Errorf(core.KindRefused, "the database %s was opened for reading alone", s.path)
+	}
+	return s.attempt(ctx, limit, s.write, f)
+}
+
+// attempt runs f in a transaction, and again while another process holds the
+// file. SQLite's own wait is short (busyWait) because it does not see ctx.
+func (s *Store) attempt(ctx context.Context, limit time.Duration, db *sql.DB, f func(context.Context, *sql.Tx) error) error {
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	for {
+		err := once(ctx, db, f)
+		if err == nil || !isBusy(err) || ctx.Err() != nil {
+			return s.sentence(ctx, err)
+		}
+	}
+}
+
+func once(ctx context.Context, db *sql.DB, f func(context.Context, *sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // after Commit it does nothing
+	if err := f(ctx, tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}

@@ -1,0 +1,136 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"unibus/core"
+)
+
+// whereUser finds a user in whatever case an old file has it. The scan is over
+// the primary key's own index, 60 bytes a user.
+const whereUser = "WHERE id IN (SELECT id FROM users WHERE upper(id) = ?)"
+
+// AddUser adds a user: see core.Store.
+func (s *Store) AddUser(ctx context.Context, u core.User) error {
+	if err := checkUser(u); err != nil {
+		return err
+	}
+	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		taken, err := exists(ctx, tx, "users", whereUser, u.ID)
+		if err != nil {
+			return err
+		}
+		if taken {
+			return core.Errorf(core.KindExists, "the user %s is there already", u.ID).
+				WithNext("a revoked user comes back with `unibusd user activate %s`", u.ID)
+		}
+		return insertUser(ctx, tx, u)
+	})
+}
+
+// User returns one user: see core.Store.
+func (s *Store) User(ctx context.Context, id core.UserID) (u core.User, err error) {
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		u, err = userIn(ctx, tx, id)
+		return err
+	})
+	return u, err
+}
+
+// Users returns all users: see core.Store.
+func (s *Store) Users(ctx context.Context) (all []core.User, err error) {
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		all, err = list(ctx, tx, usersTable, readUser, "ORDER BY "+usersTable.key)
+		return err
+	})
+	return all, err
+}
+
+// SetUserStatus revokes or activates a user: see core.Store.
+func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis) (u core.User, err error) {
+	if status != core.UserActive && status != core.UserRevoked {
+		return u, core.Errorf(core.KindInvalid, "%q is not a user's status", status).WithNext("use active or revoked")
+	}
+	err = s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "UPDATE users SET status = ?, updated_at = ? "+whereUser, string(status), int64(at), string(id))
+		if err != nil {
+			return err
+		}
+		u, err = userIn(ctx, tx, id)
+		return err
+	})
+	if err != nil {
+		return core.User{}, err
+	}
+	return u, nil
+}
+
+// IsAuthorized is true only for an active user: see core.Store.
+func (s *Store) IsAuthorized(ctx context.Context, id core.UserID) (bool, error) {
+	return s.is(ctx, id, func(u core.User) bool { return u.Status == core.UserActive })
+}
+
+// HasAdmin is true only for an active user of role admin: see core.Store.
+func (s *Store) HasAdmin(ctx context.Context, id core.UserID) (bool, error) {
+	return s.is(ctx, id, func(u core.User) bool { return u.Status == core.UserActive && u.Role == core.RoleAdmin })
+}
+
+func (s *Store) is(ctx context.Context, id core.UserID, what func(core.User) bool) (bool, error) {
+	u, err := s.User(ctx, id)
+	if core.KindOf(err) == core.KindNotFound {
+		return false, nil
+	}
+	return err == nil && what(u), err
+}
+
+// userIn reads one user. Two rows that are one user but for the case are an
+// error: one may be revoked and the other not, and nobody can say which counts.
+func userIn(ctx context.Context, tx *sql.Tx, id core.UserID) (core.User, error) {
+	found, err := list(ctx, tx, usersTable, readUser, whereUser, string(id))
+	switch {
+	case err != nil:
+		return core.User{}, err
+	case len(found) == 0:
+		return core.User{}, core.Errorf(core.KindNotFound, "there is no user %s", id).
+			WithNext("list them with `unibusd user list`, or add it with `unibusd user add %s`", id)
+	case len(found) > 1:
+		return core.User{}, core.Errorf(core.KindFailed, "the user %s is there %d times, in ids that differ only in case", id, len(found)).
+			WithNext("delete all but one of the rows: SELECT id, status FROM users WHERE upper(id) = '%s';", id)
+	}
+	return found[0], nil
+}
+
+func insertUser(ctx context.Context, tx *sql.Tx, u core.User) error {
+	_, err := tx.ExecContext(ctx, "INSERT INTO users("+usersTable.columns+") VALUES (?, ?, ?, ?, ?, ?, ?)",
+		string(u.ID), optional(u.Name), string(u.Role), string(u.Status), optionalBytes(u.KEMKey), int64(u.Created), int64(u.Updated))
+	return err
+}
+
+func updateUser(ctx context.Context, tx *sql.Tx, u core.User) error {
+	_, err := tx.ExecContext(ctx, "UPDATE users SET name = ?, role = ?, status = ?, kem_key = ?, created_at = ?, updated_at = ? "+whereUser,
+		optional(u.Name), string(u.Role), string(u.Status), optionalBytes(u.KEMKey), int64(u.Created), int64(u.Updated), string(u.ID))
+	return err
+}
+
+// checkUser refuses what could not be read back.
+func checkUser(u core.User) error {
+	if err := checkUserID(u.ID); err != nil {
+		return err
+	}
+	if u.Role != core.RoleMember && u.Role != core.RoleAdmin {
+		return core.Errorf(core.KindInvalid, "%q is not a user's role", u.Role).WithNext("use member or admin")
+	}
+	if u.Status != core.UserActive && u.Status != core.UserRevoked {
+		return core.Errorf(core.KindInvalid, "%q is not a user's status", u.Status).WithNext("use active or revoked")
+	}
+	return checkText("name", u.Name)
+}
+
+func checkUserID(id core.UserID) error {
+	parsed, err := core.ParseUserID(string(id))
+	if err == nil && parsed != id {
+		err = core.Errorf(core.KindInvalid, "%q is not a user's id: it is not in upper case", id)
+	}
+	return err
+}
