@@ -1,0 +1,195 @@
+package kv
+
+import (
+	"context"
+
+	"unibus/core"
+)
+
+// CreateRoom creates a room at the epoch it carries. Its keys have no records
+// of their own yet, so its rec is core.LegacyRec whatever r says.
+func (s *Store) CreateRoom(ctx context.Context, r core.Room) error {
+	if _, err := core.ParseRoomID(string(r.ID)); err != nil {
+		return err
+	}
+	if r.State == "" {
+		r.State = core.RoomActive
+	}
+	if r.State != core.RoomActive && r.State != core.RoomArchived {
+		return core.Errorf(core.KindInvalid, "%q is not a state of rooms", r.State).WithNext("use active or archived")
+	}
+	owner, err := s.User(ctx, r.Owner)
+	if core.KindOf(err) == core.KindNotFound {
+		return core.Errorf(core.KindInvalid, "the owner of the room %s, %s, is not a user", r.ID, r.Owner.Short()).
+			WithNext("add the user first")
+	}
+	if err != nil {
+		return err
+	}
+	r.Owner, r.Rec = owner.ID, core.LegacyRec
+	return s.create(ctx, core.RoomRow(r), "the room "+string(r.ID))
+}
+
+// Room returns one room with its current epoch.
+func (s *Store) Room(ctx context.Context, id core.RoomID) (core.Room, error) {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return core.Room{}, err
+	}
+	defer cancel()
+	r, _, err := s.room(ctx, id)
+	return r, err
+}
+
+func (s *Store) room(ctx context.Context, id core.RoomID) (core.Room, uint64, error) {
+	if _, err := core.ParseRoomID(string(id)); err != nil {
+		return core.Room{}, 0, err
+	}
+	e, ok, err := s.get(ctx, core.TableRooms.Bucket(), string(id))
+	if err != nil {
+		return core.Room{}, 0, err
+	}
+	if !ok {
+		return core.Room{}, 0, core.Errorf(core.KindNotFound, "there is no room %s", id)
+	}
+	r, err := core.DecodeRoom(core.Row{Table: core.TableRooms, Key: e.key, Value: e.value})
+	return r, e.rev, err
+}
+
+// Rooms returns all rooms in the order of their ids.
+func (s *Store) Rooms(ctx context.Context) ([]core.Room, error) {
+	return list(ctx, s, core.TableRooms, ">", core.DecodeRoom)
+}
+
+// PutMember adds somebody to a room or changes the role: the member first, then
+// the index. After an error in between, doing it again mends the index.
+func (s *Store) PutMember(ctx context.Context, m core.Member) error {
+	switch m.Role {
+	case core.MemberOwner, core.MemberAdmin, core.MemberMember:
+	default:
+		return core.Errorf(core.KindInvalid, "%q is not a role of members", m.Role).WithNext("use owner, admin or member")
+	}
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	if _, _, err := s.room(ctx, m.Room); err != nil {
+		return err
+	}
+	u, _, err := s.user(ctx, m.User)
+	if err != nil {
+		return err
+	}
+	m.User, m.State = u.ID, core.MemberActive
+	row := core.MemberRow(m)
+	if _, err := s.put(ctx, row.Table.Bucket(), message{key: row.Key, value: row.Value}); err != nil {
+		return err
+	}
+	return s.index(ctx, m)
+}
+
+// index writes the reverse entry of a member that was written.
+func (s *Store) index(ctx context.Context, m core.Member) error {
+	row := core.IndexRow(m)
+	_, err := s.put(ctx, row.Table.Bucket(), message{key: row.Key, value: row.Value})
+	return err
+}
+
+// RemoveMember takes somebody out of a room. The member stays, in the state removed: nothing that decides is deleted.
+func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.UserID) error {
+	if _, err := core.ParseRoomID(string(room)); err != nil {
+		return err
+	}
+	user, err := core.ParseUserID(string(user))
+	if err != nil {
+		return err
+	}
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	key := core.MemberRow(core.Member{Room: room, User: user}).Key
+	for range casTries {
+		e, ok, err := s.get(ctx, core.TableMembers.Bucket(), key)
+		if err != nil {
+			return err
+		}
+		m := core.Member{}
+		if ok {
+			if m, err = core.DecodeMember(core.Row{Table: core.TableMembers, Key: key, Value: e.value}); err != nil {
+				return err
+			}
+		}
+		if m.State != core.MemberActive {
+			return core.Errorf(core.KindNotFound, "%s is not a member of the room %s", user.Short(), room)
+		}
+		m.State = core.MemberRemoved
+		_, err = s.replace(ctx, core.MemberRow(m), e.rev)
+		if core.KindOf(err) == core.KindConflict {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return s.index(ctx, m)
+	}
+	return core.Errorf(core.KindConflict, "the member %s of %s was changed by others again and again", user.Short(), room).WithNext("try again")
+}
+
+// Members returns the active members of a room in the order of their ids.
+func (s *Store) Members(ctx context.Context, room core.RoomID) ([]core.Member, error) {
+	if _, err := s.Room(ctx, room); err != nil {
+		return nil, err
+	}
+	all, err := list(ctx, s, core.TableMembers, string(room)+".*", core.DecodeMember)
+	if err != nil {
+		return nil, err
+	}
+	var active []core.Member
+	for _, m := range all {
+		if m.State == core.MemberActive {
+			active = append(active, m)
+		}
+	}
+	return active, nil
+}
+
+// MemberCounts is how many active members each room has; rooms without any are missing.
+func (s *Store) MemberCounts(ctx context.Context) (map[core.RoomID]int, error) {
+	members, err := list(ctx, s, core.TableMembers, ">", core.DecodeMember)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[core.RoomID]int{}
+	for _, m := range members {
+		if m.State == core.MemberActive {
+			counts[m.Room]++
+		}
+	}
+	return counts, nil
+}
+
+// RoomsOf returns the rooms of which a user is an active member, in order.
+func (s *Store) RoomsOf(ctx context.Context, user core.UserID) ([]core.RoomID, error) {
+	user, err := core.ParseUserID(string(user))
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.rows(ctx, core.TableRoomsByMember, scan{bucket: core.TableRoomsByMember.Bucket(), filter: string(user) + ".*"})
+	if err != nil {
+		return nil, err
+	}
+	var rooms []core.RoomID
+	for _, r := range rows {
+		_, room, state, err := core.DecodeIndex(r)
+		if err != nil {
+			return nil, err
+		}
+		if state == core.MemberActive {
+			rooms = append(rooms, room)
+		}
+	}
+	return rooms, nil
+}

@@ -1,0 +1,100 @@
+package kv
+
+import (
+	"context"
+	"time"
+
+	"unibus/core"
+)
+
+const (
+	scalePoll  = 50 * time.Millisecond
+	scaleGrace = 3 * time.Second // for nodes that have only just appeared
+)
+
+// Scale raises all five buckets to the given replicas, in place, and returns
+// when every replica is current. ctx is the only bound. Fewer replicas than a
+// bucket has, or more than there are nodes, give KindRefused and change nothing.
+func (s *Store) Scale(ctx context.Context, replicas int) error {
+	if err := checkReplicas(replicas, s.nodes); err != nil {
+		return err
+	}
+	err := eachTable(func(t core.Table) error {
+		info, err := s.infoAgain(ctx, t.Bucket())
+		if err == nil && info.Config.Replicas > replicas {
+			return core.Errorf(core.KindRefused, "%s has %d replicas already, and they are never lowered to %d",
+				t.Bucket(), info.Config.Replicas, replicas).WithNext("ask for %d or more", info.Config.Replicas)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return eachTable(func(t core.Table) error {
+		if err := s.raise(ctx, t.Bucket(), replicas); err != nil {
+			return err
+		}
+		return s.awaitCurrent(ctx, t.Bucket(), replicas)
+	})
+}
+
+func (w *wire) infoAgain(ctx context.Context, bucket string) (streamInfo, error) {
+	var info streamInfo
+	ctx, cancel, err := w.bound(ctx)
+	if err != nil {
+		return info, err
+	}
+	defer cancel()
+	err = w.askAgain(ctx, "STREAM.INFO."+streamOf(bucket), nil, &info)
+	return info, fault(err, "looking at the bucket "+bucket)
+}
+
+// raise asks for the replicas until the meta group has accepted them.
+func (w *wire) raise(ctx context.Context, bucket string, replicas int) error {
+	for begun := time.Now(); ; {
+		_, err := w.ensureOnce(ctx, bucket, replicas, attempt)
+		refused := answered(err, codeNotClustered) || answered(err, codeReplicasFixed) ||
+			answered(err, codeNoPeers) && time.Since(begun) > scaleGrace
+		switch {
+		case err == nil:
+			return nil
+		case refused:
+			return tooManyReplicas(bucket, replicas)
+		case core.KindOf(err) == core.KindRefused:
+			return err
+		}
+		if !sleep(ctx, scalePoll) {
+			return fault(err, "raising the replicas of "+bucket)
+		}
+	}
+}
+
+// awaitCurrent waits until the leader says that every replica has everything.
+func (w *wire) awaitCurrent(ctx context.Context, bucket string, replicas int) error {
+	for {
+		info, err := w.streamInfo(ctx, bucket, attempt)
+		if err == nil && current(info, replicas) {
+			return nil
+		}
+		if !sleep(ctx, scalePoll) {
+			return core.Errorf(core.KindUnavailable, "%s has not got %d current replicas yet", bucket, replicas).
+				WithNext("they go on catching up by themselves; look at the buckets with `unibus-tui status`")
+		}
+	}
+}
+
+func current(info streamInfo, replicas int) bool {
+	c := info.Cluster
+	if c == nil {
+		return replicas == 1
+	}
+	if info.Config.Replicas < replicas || c.Leader == "" || len(c.Replicas) != info.Config.Replicas-1 || len(c.Desired) > 0 {
+		return false
+	}
+	for _, r := range c.Replicas {
+		if !r.Current || r.Offline {
+			return false
+		}
+	}
+	return true
+}

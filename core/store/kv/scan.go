@@ -1,0 +1,213 @@
+package kv
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+)
+
+// scan asks for the current keys of a bucket.
+type scan struct {
+	bucket string
+	filter string // of keys, with NATS wildcards
+	bare   bool   // no values, keys only
+	node   string // whose replica to read; "": any that has what the leader has
+}
+
+const (
+	pullMessages = 2000
+	pullBytes    = 8 << 20
+	placeTries   = 64 // of five replicas the wanted one is missed so often once in a million
+	placeBudget  = 20 * time.Second
+	consumerIdle = 5 * time.Second // after which the server removes a forgotten consumer
+)
+
+// run calls each for every current key, in the order in which they were
+// written; deleted ones come too, and a key that is changed meanwhile comes
+// again. It ends when nothing is left and everything was seen that the leader
+// had at the start: a replica that lags is waited for. It fails when nothing
+// arrives for the operation timeout; there is no bound on the whole.
+func (w *wire) run(ctx context.Context, s scan, each func(entry) error) error {
+	doing := "reading " + s.bucket
+	if s.node != "" {
+		doing += " from the replica of " + s.node
+	}
+	op, cancel, err := w.bound(ctx)
+	if err != nil {
+		return err
+	}
+	fence, found, err := w.last(op, s.bucket, s.filter)
+	cancel()
+	if err != nil || !found {
+		return fault(err, doing)
+	}
+	name, err := w.place(ctx, s)
+	if err != nil {
+		return fault(err, doing)
+	}
+	defer w.discard(s.bucket, name)
+	return fault(w.pull(ctx, s, name, fence.rev, each), doing)
+}
+
+type consumerInfo struct {
+	Cluster *struct {
+		Leader string `json:"leader"`
+	} `json:"cluster"`
+}
+
+// place creates a consumer that lives on one replica and reads that replica's
+// store. The server picks the replica: where a certain one is wanted, what was
+// placed elsewhere is thrown away and made again. Each try has a name of its
+// own, because a consumer placed on a node that has just died never answers.
+func (w *wire) place(ctx context.Context, s scan) (name string, err error) {
+	limit := w.timeout
+	if s.node != "" {
+		limit = max(limit, placeBudget)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for range placeTries {
+		name, leader, err := w.createConsumer(ctx, s)
+		if err == nil && (s.node == "" || leader == "" || leader == s.node) {
+			return name, nil
+		}
+		w.discard(s.bucket, name)
+		if answered(err, codeStreamNotFound) {
+			return "", err
+		}
+		if !sleep(ctx, pause/5) {
+			break
+		}
+	}
+	if s.node == "" {
+		return "", context.DeadlineExceeded
+	}
+	return "", core.Errorf(core.KindUnavailable, "the replica of %s on %s could not be reached", s.bucket, s.node).
+		WithNext("see with `unibus-tui status` whether %s is online and its replica current", s.node)
+}
+
+func (w *wire) createConsumer(ctx context.Context, s scan) (name, leader string, err error) {
+	name = "scan_" + token()
+	body := map[string]any{
+		"stream_name": streamOf(s.bucket),
+		"config": map[string]any{
+			"name":               name,
+			"deliver_policy":     "last_per_subject",
+			"ack_policy":         "none",
+			"replay_policy":      "instant",
+			"filter_subject":     subjectOf(s.bucket, s.filter),
+			"headers_only":       s.bare,
+			"inactive_threshold": consumerIdle,
+			"num_replicas":       1,
+			"mem_storage":        true,
+		},
+	}
+	var info consumerInfo
+	try, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	err = w.ask(try, "CONSUMER.CREATE."+streamOf(s.bucket)+"."+name+"."+subjectOf(s.bucket, s.filter), body, &info)
+	if err == nil && info.Cluster != nil {
+		leader = info.Cluster.Leader
+	}
+	return name, leader, err
+}
+
+// discard removes a consumer without waiting for the answer: left alone, the server removes it by itself.
+func (w *wire) discard(bucket, name string) {
+	subject := apiPrefix + "CONSUMER.DELETE." + streamOf(bucket) + "." + name
+	if err := w.nc.PublishRequest(subject, nats.NewInbox(), nil); err != nil {
+		w.log.Debug("a consumer was left to expire", "bucket", bucket, "consumer", name, "err", err)
+	}
+}
+
+// pull drains a consumer up to the point where nothing is pending and the fence has been passed.
+func (w *wire) pull(ctx context.Context, s scan, consumer string, fence uint64, each func(entry) error) error {
+	inbox := nats.NewInbox()
+	sub, err := w.nc.SubscribeSync(inbox)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	next := apiPrefix + "CONSUMER.MSG.NEXT." + streamOf(s.bucket) + "." + consumer
+	request, err := json.Marshal(map[string]any{"batch": pullMessages, "max_bytes": pullBytes, "expires": w.timeout})
+	if err != nil {
+		return err
+	}
+	outstanding := 0
+	for quiet := time.Now().Add(w.timeout); ; {
+		if outstanding == 0 {
+			if err := w.nc.PublishRequest(next, inbox, request); err != nil {
+				return err
+			}
+			outstanding = pullMessages
+		}
+		wait, cancel := context.WithDeadline(ctx, quiet)
+		msg, err := sub.NextMsgWithContext(wait)
+		cancel()
+		if err != nil {
+			return err
+		}
+		if status := msg.Header.Get("Status"); status != "" {
+			if err := pullStatus(status, msg); err != nil {
+				return err
+			}
+			outstanding = 0
+			continue
+		}
+		outstanding--
+		quiet = time.Now().Add(w.timeout)
+		meta, err := msg.Metadata()
+		if err != nil {
+			return err
+		}
+		e := entry{key: keyOf(s.bucket, msg.Subject), value: msg.Data, rev: meta.Sequence.Stream, deleted: isDeleted(msg.Header)}
+		if err := each(e); err != nil {
+			return err
+		}
+		if meta.NumPending == 0 && e.rev >= fence {
+			return nil
+		}
+	}
+}
+
+// pullStatus is nil where a pull request has merely ended and another may follow.
+func pullStatus(status string, msg *nats.Msg) error {
+	switch text := msg.Header.Get("Description"); {
+	case status == "408", status == "404":
+		return nil
+	case status == "409" && text == "Message Size Exceeds MaxBytes":
+		return nil
+	default:
+		return &apiError{Code: 503, Description: text}
+	}
+}
+
+// rows collects a scan: current rows in bytewise key order, without deleted
+// keys and those of the mechanism.
+func (w *wire) rows(ctx context.Context, table core.Table, s scan) ([]core.Row, error) {
+	found := map[string][]byte{}
+	err := w.run(ctx, s, func(e entry) error {
+		switch {
+		case e.key[0] == '_':
+		case e.deleted:
+			delete(found, e.key)
+		default:
+			found[e.key] = e.value
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]core.Row, 0, len(found))
+	for _, key := range slices.Sorted(maps.Keys(found)) {
+		rows = append(rows, core.Row{Table: table, Key: key, Value: found[key]})
+	}
+	return rows, nil
+}

@@ -1,0 +1,108 @@
+package kv
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+)
+
+// Config is what a Store needs.
+type Config struct {
+	Conn     *nats.Conn    // in the account that has JetStream; the Store does not close it
+	Replicas int           // 1 to 5: what Open gives new buckets and raises old ones to
+	Nodes    int           // how many nodes the cluster is configured with; 0: not known
+	Timeout  time.Duration // of one operation; 0: 2 s
+	Budget   time.Duration // of Open; 0: 120 s
+	Logger   *slog.Logger  // nil: none
+}
+
+// Store is the control plane in five replicated buckets. Its methods may be
+// called from many goroutines.
+type Store struct {
+	wire
+	replicas int
+	nodes    int
+}
+
+var _ core.Store = (*Store)(nil)
+
+// New makes a Store; nothing is sent before Open.
+func New(c Config) *Store {
+	s := &Store{replicas: c.Replicas, nodes: c.Nodes}
+	s.nc, s.timeout, s.budget, s.log = c.Conn, c.Timeout, c.Budget, c.Logger
+	s.setDefaults()
+	return s
+}
+
+// Open creates the five buckets or opens them, trying again within the budget:
+// at a cold start nobody answers before the meta group has a leader. Buckets
+// are mended where an update can do it, and refused (KindRefused) where not;
+// replicas are raised and never lowered.
+func (s *Store) Open(ctx context.Context) error {
+	if err := checkReplicas(s.replicas, s.nodes); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.budget)
+	defer cancel()
+	return eachTable(func(t core.Table) error { return s.ensure(ctx, t.Bucket(), s.replicas) })
+}
+
+func checkReplicas(replicas, nodes int) error {
+	if replicas < 1 || replicas > 5 {
+		return core.Errorf(core.KindInvalid, "%d replicas are not possible", replicas).WithNext("ask for 1 to 5")
+	}
+	if nodes > 0 && replicas > nodes {
+		return core.Errorf(core.KindRefused, "%d replicas need %d nodes, and the cluster has %d", replicas, replicas, nodes).
+			WithNext("ask for at most %d, or configure more nodes", nodes)
+	}
+	return nil
+}
+
+// eachTable runs f for the five tables at once and returns the first error in their order.
+func eachTable(f func(core.Table) error) error {
+	tables := core.Tables()
+	errs := make([]error, len(tables))
+	var all sync.WaitGroup
+	for i, t := range tables {
+		all.Go(func() { errs[i] = f(t) })
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Exists says whether all five buckets are there. KindUnavailable where nobody could say.
+func Exists(ctx context.Context, conn *nats.Conn) (bool, error) {
+	w := &wire{nc: conn}
+	w.setDefaults()
+	ctx, cancel := context.WithTimeout(ctx, w.timeout)
+	defer cancel()
+	for _, t := range core.Tables() {
+		err := w.askAgain(ctx, "STREAM.INFO."+streamOf(t.Bucket()), nil, nil)
+		if answered(err, codeStreamNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, fault(err, "looking for the bucket "+t.Bucket())
+		}
+	}
+	return true, nil
+}
+
+// Backend is core.BackendKV.
+func (s *Store) Backend() core.Backend { return core.BackendKV }
+
+// Close ends the use of the store; it does not close the connection. Twice is harmless.
+func (s *Store) Close() error {
+	s.closed.Store(true)
+	return nil
+}
