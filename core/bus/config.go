@@ -1,0 +1,118 @@
+package bus
+
+import (
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+
+	"unibus/core"
+)
+
+// Config is what a Server is made of. Addresses are host:port; port 0 takes a free one.
+type Config struct {
+	Name     string // the node's name
+	DataDir  string // made where it is missing; holds JetStream's files and the cluster's mark
+	Listen   string // for clients
+	CertFile string // TLS for clients, both or neither
+	KeyFile  string
+
+	Cluster   *Cluster // nil: a node on its own
+	JetStream bool     // in the account CONTROL
+	MaxStore  int64    // bytes JetStream may use; 0: what the disk has
+
+	RescanBlocks bool // check every stored block at the start and heal it from the peers (DESIGN D11)
+	Debug        bool // UNIBUS_NATS_DEBUG: the server's whole log, and monitoring on a loopback port
+
+	Logger *slog.Logger      // nil: silent
+	Fatal  func(text string) // told where the server breaks after Open and cannot go on; must not block
+}
+
+// Cluster is how a node finds its peers. Every file is needed unless Listen is
+// loopback: whoever may open a route owns the cluster.
+type Cluster struct {
+	Name     string
+	Listen   string
+	Routes   []string // host:port of every node; its own may be among them
+	CertFile string
+	KeyFile  string
+	CAFile   string
+}
+
+// check says what is wrong with cfg before anything is touched. KindInvalid.
+func (cfg *Config) check() error {
+	if _, err := core.ParseNodeName(cfg.Name); err != nil {
+		return err
+	}
+	if cfg.DataDir == "" {
+		return core.Errorf(core.KindInvalid, "no data directory was given").WithNext("give one with --data DIR")
+	}
+	if _, _, err := splitAddr("--listen", cfg.Listen); err != nil {
+		return err
+	}
+	if (cfg.CertFile == "") != (cfg.KeyFile == "") {
+		return core.Errorf(core.KindInvalid, "--tls-cert and --tls-key only work together").WithNext("give both or neither")
+	}
+	if cfg.MaxStore < 0 {
+		return core.Errorf(core.KindInvalid, "JetStream cannot use %d bytes", cfg.MaxStore)
+	}
+	if cfg.Cluster == nil {
+		return nil
+	}
+	return cfg.Cluster.check()
+}
+
+func (c *Cluster) check() error {
+	if c.Name == "" || strings.ContainsAny(c.Name, " \t\r\n") {
+		return core.Errorf(core.KindInvalid, "%q is not a cluster's name", c.Name).WithNext("give --cluster-name a name without spaces")
+	}
+	host, _, err := splitAddr("--cluster-listen", c.Listen)
+	if err != nil {
+		return err
+	}
+	if len(c.Routes) == 0 {
+		return core.Errorf(core.KindInvalid, "a cluster needs routes").WithNext("name the other nodes: --routes A,B")
+	}
+	for _, r := range c.Routes {
+		if _, err := routeURL(r); err != nil {
+			return err
+		}
+	}
+	given := 0
+	for _, f := range []string{c.CertFile, c.KeyFile, c.CAFile} {
+		if f != "" {
+			given++
+		}
+	}
+	if given != 0 && given != 3 {
+		return core.Errorf(core.KindInvalid, "--route-tls-cert, --route-tls-key and --route-tls-ca only work together").WithNext("give all three")
+	}
+	if given == 0 && !loopback(host) {
+		return core.Errorf(core.KindInvalid, "routes on %s need TLS: whoever may open a route owns the cluster", c.Listen).
+			WithNext("make certificates with `unibusd cert ca` and `unibusd cert node`, and give --route-tls-cert, --route-tls-key and --route-tls-ca")
+	}
+	return nil
+}
+
+// splitAddr takes host and port apart. KindInvalid names the flag.
+func splitAddr(flag, addr string) (host string, port int, err error) {
+	bad := core.Errorf(core.KindInvalid, "%s %q is not host:port", flag, addr).WithNext("for example %s 127.0.0.1:4222", flag)
+	host, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, bad
+	}
+	port, err = strconv.Atoi(text)
+	if err != nil || port < 0 || port > 65535 {
+		return "", 0, bad
+	}
+	return host, port, nil
+}
+
+// loopback says whether a listener on host cannot be reached from other machines.
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
