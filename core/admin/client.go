@@ -133,6 +133,29 @@ func (c *Client) Server() string {
 	return c.nc.ConnectedUrl()
 }
 
+// near is the node that the client is connected to. A queue group would spread
+// requests for any node over the cluster, a hung one included (nats-server
+// prefers no local member), and a console shows what its own node sees.
+func (c *Client) near() Target {
+	if name := c.Connected(); name != "" {
+		return TargetNode(name)
+	}
+	return TargetAny
+}
+
+// ask sends one request to a target. One for any node goes to the near one, and
+// to the others where that has no responder, as for a store that it does not serve.
+func (c *Client) ask(ctx context.Context, t Target, v Verb, body []byte) (*nats.Msg, error) {
+	caller := c.cfg.Identity.Public()
+	if near := c.near(); t == TargetAny && near != TargetAny {
+		msg, err := c.nc.RequestWithContext(ctx, Subject(caller, near, v), body)
+		if !errors.Is(err, nats.ErrNoResponders) {
+			return msg, err
+		}
+	}
+	return c.nc.RequestWithContext(ctx, Subject(caller, t, v), body)
+}
+
 // call sends one request and decodes the reply. It is bounded by Timeout and ctx.
 func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) (Reply, error) {
 	var out Reply
@@ -150,7 +173,7 @@ func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	msg, err := c.nc.RequestWithContext(ctx, Subject(c.cfg.Identity.Public(), t, v), body)
+	msg, err := c.ask(ctx, t, v, body)
 	if err != nil {
 		return out, callError(v, t, err)
 	}

@@ -64,7 +64,7 @@ const Prefix = "unibus.admin.v1."
 // Target says who answers: any node, or a named one.
 type Target string
 
-// TargetAny is answered by one node, where possible the one the caller is connected to.
+// TargetAny is answered by one node; Client sends to the one it is connected to first.
 const TargetAny Target = "any"
 
 // TargetNode is answered by the named node alone.

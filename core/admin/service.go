@@ -40,11 +40,11 @@ type Groups interface {
 type Mover interface {
 	Status(ctx context.Context) (migrate.Status, error)
 	Start(ctx context.Context, by string, o migrate.Options) (migrate.Status, error)
-	Pause(ctx context.Context) (migrate.Status, error)
-	Resume(ctx context.Context) (migrate.Status, error)
-	Abort(ctx context.Context) (migrate.Status, error)
+	Pause(ctx context.Context, by string) (migrate.Status, error)
+	Resume(ctx context.Context, by string) (migrate.Status, error)
+	Abort(ctx context.Context, by string) (migrate.Status, error)
 	Cutover(ctx context.Context, by string) (migrate.Status, error)
-	Finish(ctx context.Context) (migrate.Status, error)
+	Finish(ctx context.Context, by string) (migrate.Status, error)
 }
 
 // ServiceConfig is what the service needs of its node.

@@ -22,7 +22,7 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		VerbStatus:    s.status,
 		VerbEvents:    typed(s.events),
 		VerbFlags:     s.flags,
-		VerbMigration: s.moved(func(ctx context.Context, _ core.Operator) (migrate.Status, error) { return s.cfg.Mover.Status(ctx) }),
+		VerbMigration: func(ctx context.Context, _ core.Operator, _ []byte) (any, error) { return s.cfg.Mover.Status(ctx) },
 
 		VerbUsers:        typed(s.users),
 		VerbUserGet:      typed(s.userGet),
@@ -38,13 +38,11 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		VerbMigrateStart: typed(func(ctx context.Context, op core.Operator, o migrate.Options) (any, error) {
 			return s.cfg.Mover.Start(ctx, op.Name, o)
 		}),
-		VerbMigratePause:  s.moved(func(ctx context.Context, _ core.Operator) (migrate.Status, error) { return s.cfg.Mover.Pause(ctx) }),
-		VerbMigrateResume: s.moved(func(ctx context.Context, _ core.Operator) (migrate.Status, error) { return s.cfg.Mover.Resume(ctx) }),
-		VerbMigrateAbort:  s.moved(func(ctx context.Context, _ core.Operator) (migrate.Status, error) { return s.cfg.Mover.Abort(ctx) }),
-		VerbMigrateCutover: s.moved(func(ctx context.Context, op core.Operator) (migrate.Status, error) {
-			return s.cfg.Mover.Cutover(ctx, op.Name)
-		}),
-		VerbMigrateFinish: s.moved(func(ctx context.Context, _ core.Operator) (migrate.Status, error) { return s.cfg.Mover.Finish(ctx) }),
+		VerbMigratePause:   moved(s.cfg.Mover.Pause),
+		VerbMigrateResume:  moved(s.cfg.Mover.Resume),
+		VerbMigrateAbort:   moved(s.cfg.Mover.Abort),
+		VerbMigrateCutover: moved(s.cfg.Mover.Cutover),
+		VerbMigrateFinish:  moved(s.cfg.Mover.Finish),
 	}
 }
 
@@ -63,8 +61,9 @@ func typed[Req any](f func(context.Context, core.Operator, Req) (any, error)) ve
 	}
 }
 
-func (s *Service) moved(f func(context.Context, core.Operator) (migrate.Status, error)) verbFunc {
-	return func(ctx context.Context, op core.Operator, _ []byte) (any, error) { return f(ctx, op) }
+// moved steers the migration in the caller's name.
+func moved(f func(ctx context.Context, by string) (migrate.Status, error)) verbFunc {
+	return func(ctx context.Context, op core.Operator, _ []byte) (any, error) { return f(ctx, op.Name) }
 }
 
 func (s *Service) status(ctx context.Context, op core.Operator, _ []byte) (any, error) {

@@ -1,0 +1,137 @@
+// Package cli holds what the two programs share at their command line: how an
+// error reaches a person or a script, the exit codes, and the flags that say
+// which cluster to talk to and as whom.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"charm.land/fang/v2"
+	"charm.land/lipgloss/v2"
+	"github.com/spf13/cobra"
+
+	"unibus/core"
+)
+
+// Execute runs a program's root command and returns its exit code (DESIGN
+// section 5). An error is printed once: as text on the command's error stream,
+// or as one JSON document on its output where --json was given.
+func Execute(ctx context.Context, root *cobra.Command, version string, args []string) int {
+	root.SetArgs(args)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return core.Errorf(core.KindInvalid, "%s: %w", c.CommandPath(), err).WithNext("`%s --help` lists the flags", c.CommandPath())
+	})
+	asJSON := slices.Contains(args, "--json") || slices.Contains(args, "--json=true")
+	err := fang.Execute(ctx, root, fang.WithVersion(version), fang.WithErrorHandler(func(_ io.Writer, _ fang.Styles, err error) {
+		if asJSON {
+			printJSONError(root.OutOrStdout(), err)
+			return
+		}
+		printError(root.ErrOrStderr(), root.Name(), err)
+	}))
+	var coded Coded
+	if errors.As(err, &coded) {
+		return coded.Code
+	}
+	return core.ExitCode(usage(root, err))
+}
+
+// Coded wraps an error of a command whose exit codes are its own, as those of `unibus-tui status` are.
+type Coded struct {
+	Code int
+	Err  error
+}
+
+// Error returns the text of the error inside.
+func (c Coded) Error() string { return c.Err.Error() }
+
+// Unwrap returns the error inside, which is printed.
+func (c Coded) Unwrap() error { return c.Err }
+
+// Silent wraps an error whose text was already printed; it only sets the exit code.
+type Silent struct{ Err error }
+
+// Error returns the text of the error inside.
+func (s Silent) Error() string { return s.Err.Error() }
+
+// Unwrap returns the error inside, so that its kind sets the exit code.
+func (s Silent) Unwrap() error { return s.Err }
+
+// usage turns cobra's own errors (an unknown command, a wrong number of
+// arguments) into KindInvalid: everything that our commands return has a kind already.
+func usage(root *cobra.Command, err error) error {
+	var known *core.Error
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	return core.Errorf(core.KindInvalid, "%w", err).WithNext("`%s --help` shows what there is", root.Name())
+}
+
+func printError(w io.Writer, program string, err error) {
+	if errors.As(err, new(Silent)) {
+		return
+	}
+	e := core.AsError(usageOf(program, err))
+	_, _ = lipgloss.Fprintf(w, "%s: %s\n", program, e.Text)
+	if e.Next != "" {
+		_, _ = lipgloss.Fprintf(w, "  %s\n", e.Next)
+	}
+}
+
+func printJSONError(w io.Writer, err error) {
+	if errors.As(err, new(Silent)) {
+		return
+	}
+	_ = PrintJSON(w, map[string]any{"error": core.AsError(usageOf("", err))})
+}
+
+func usageOf(program string, err error) error {
+	if program == "" {
+		program = "unibusd"
+	}
+	return usage(&cobra.Command{Use: program}, err)
+}
+
+// PrintJSON writes one document, indented.
+func PrintJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return core.Errorf(core.KindFailed, "the output cannot be written: %w", err)
+	}
+	return nil
+}
+
+// Args checks the number of arguments and names them in the error.
+func Args(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		want := "no arguments"
+		if len(names) > 0 {
+			want = fmt.Sprint(names)
+		}
+		return core.Errorf(core.KindInvalid, "%s takes %s, not %d arguments", c.CommandPath(), want, len(args)).
+			WithNext("`%s --help` shows the form", c.CommandPath())
+	}
+}
+
+// Group makes a command that only holds others; without one of them it is wrong usage.
+func Group(use, short string, subs ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Args: func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return core.Errorf(core.KindInvalid, "%s needs a command", c.CommandPath()).WithNext("`%s --help` lists them", c.CommandPath())
+		}
+		return core.Errorf(core.KindInvalid, "%s has no command %q", c.CommandPath(), args[0]).WithNext("`%s --help` lists them", c.CommandPath())
+	}, RunE: func(*cobra.Command, []string) error { return nil }}
+	c.AddCommand(subs...)
+	return c
+}

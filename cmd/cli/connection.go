@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/keys"
+)
+
+// Connection is which cluster to talk to and as whom.
+type Connection struct {
+	Context  string   // the name of a NATS CLI context
+	Servers  []string // URLs, all of them: nodes tell clients no further address
+	Identity string   // the operator's seed file
+	CA       string   // the authority that signed the nodes' certificates
+}
+
+// Flags adds --server, --identity, --tls-ca and --context; --nats-url and --ca are aliases.
+func (c *Connection) Flags(fs *pflag.FlagSet) {
+	fs.StringSliceVar(&c.Servers, "server", nil, "URLs of the nodes, `URL[,URL]` (--nats-url)")
+	fs.StringVar(&c.Identity, "identity", "", "the operator's seed `FILE`")
+	fs.StringVar(&c.CA, "tls-ca", "", "the authority's certificate `FILE` (--ca)")
+	fs.StringVar(&c.Context, "context", "", "take server, identity and authority from the NATS context `NAME`")
+	fs.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		switch name {
+		case "nats-url":
+			name = "server"
+		case "ca":
+			name = "tls-ca"
+		}
+		return pflag.NormalizedName(name)
+	})
+}
+
+// Given is true where any of the flags was set.
+func (c *Connection) Given() bool {
+	return c.Context != "" || len(c.Servers) > 0 || c.Identity != "" || c.CA != ""
+}
+
+// Dial connects. KindInvalid names the flag that is missing.
+func (c *Connection) Dial(ctx context.Context, name string) (*admin.Client, error) {
+	cfg, err := c.Config(name)
+	if err != nil {
+		return nil, err
+	}
+	cl := admin.NewClient(cfg)
+	if err := cl.Open(ctx); err != nil {
+		return nil, err
+	}
+	return cl, nil
+}
+
+// Config reads the files that the flags name and returns what a client needs.
+func (c *Connection) Config(name string) (admin.ClientConfig, error) {
+	if err := c.fromContext(); err != nil {
+		return admin.ClientConfig{}, err
+	}
+	if len(c.Servers) == 0 {
+		return admin.ClientConfig{}, core.Errorf(core.KindInvalid, "no node is named").
+			WithNext("give --server URL[,URL] and --identity FILE, or --context NAME")
+	}
+	for _, s := range c.Servers {
+		if !strings.HasPrefix(s, "nats://") && !strings.HasPrefix(s, "tls://") {
+			return admin.ClientConfig{}, core.Errorf(core.KindInvalid, "--server: %q is not a URL of a node", s).
+				WithNext("use nats://HOST:PORT, or tls://HOST:PORT where the nodes have certificates")
+		}
+	}
+	if c.Identity == "" {
+		return admin.ClientConfig{}, core.Errorf(core.KindInvalid, "no identity is given").
+			WithNext("give --identity FILE, a seed made by `unibusd keygen operator --out FILE`")
+	}
+	id, err := keys.ReadSeed(c.Identity)
+	if err != nil {
+		return admin.ClientConfig{}, err
+	}
+	cfg := admin.ClientConfig{Servers: c.Servers, Identity: id, Name: name}
+	if c.CA != "" {
+		pool, err := keys.LoadPool(c.CA)
+		if err != nil {
+			return admin.ClientConfig{}, err
+		}
+		cfg.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}
+	}
+	return cfg, nil
+}
+
+// fromContext fills in what the flags leave open from the NATS CLI's context
+// file, <config>/nats/context/NAME.json; only its url, nkey and ca are used.
+func (c *Connection) fromContext() error {
+	if c.Context == "" {
+		return nil
+	}
+	bad := func(err error) error {
+		return core.Errorf(core.KindInvalid, "the NATS context %s cannot be used: %w", c.Context, err).
+			WithNext("`nats context ls` lists them; or give --server, --identity and --tls-ca")
+	}
+	if strings.ContainsAny(c.Context, "/\\") {
+		return bad(core.Errorf(core.KindInvalid, "a name has no slashes"))
+	}
+	dir := os.Getenv("XDG_CONFIG_HOME")
+	if dir == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return bad(err)
+		}
+		dir = filepath.Join(home, ".config")
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "nats", "context", c.Context+".json"))
+	if err != nil {
+		return bad(err)
+	}
+	var found struct {
+		URL  string `json:"url"`
+		NKey string `json:"nkey"`
+		CA   string `json:"ca"`
+	}
+	if err := json.Unmarshal(data, &found); err != nil {
+		return bad(err)
+	}
+	if len(c.Servers) == 0 && found.URL != "" {
+		c.Servers = strings.Split(found.URL, ",")
+	}
+	if c.Identity == "" {
+		c.Identity = found.NKey
+	}
+	if c.CA == "" {
+		c.CA = found.CA
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+// Command unibus-tui is the operators' console: the truth about a cluster in a
+// terminal, and the means to steer it. Without a terminal it prints the same as text.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/charmbracelet/x/term"
+	"github.com/spf13/cobra"
+
+	"unibus/cmd/cli"
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/tui"
+	"unibus/tui/plain"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return cli.Execute(ctx, root(), version, os.Args[1:])
+}
+
+// console is what the flags of the console say.
+type console struct {
+	cli.Connection
+	readOnly bool
+	ascii    bool
+	theme    string
+}
+
+func root() *cobra.Command {
+	var o console
+	c := &cobra.Command{
+		Use: "unibus-tui", Short: "The operators' console of unibus", Args: cli.Args(),
+		RunE: func(c *cobra.Command, _ []string) error { return o.run(c) },
+	}
+	o.Flags(c.Flags())
+	c.Flags().BoolVar(&o.readOnly, "read-only", false, "look, and change nothing")
+	c.Flags().BoolVar(&o.ascii, "ascii", false, "draw with ASCII alone")
+	c.Flags().StringVar(&o.theme, "theme", "auto", "auto, dark, light or mono")
+	c.AddCommand(statusCommand())
+	return c
+}
+
+func (o *console) run(c *cobra.Command) error {
+	switch o.theme {
+	case "auto", "dark", "light", "mono":
+	default:
+		return core.Errorf(core.KindInvalid, "--theme: there is no theme %q", o.theme).WithNext("use auto, dark, light or mono")
+	}
+	cl, err := o.Dial(c.Context(), "unibus-tui")
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	if !term.IsTerminal(os.Stdout.Fd()) || !term.IsTerminal(os.Stdin.Fd()) {
+		return o.plain(c, cl)
+	}
+	return tui.Run(c.Context(), tui.Config{
+		Client: cl, ReadOnly: o.readOnly, Theme: o.theme, ASCII: o.ascii, Version: version, Flags: o.given(),
+	})
+}
+
+// plain is what a pipe or `ssh host unibus-tui` gets.
+func (o *console) plain(c *cobra.Command, cl *admin.Client) error {
+	st, err := cl.Status(c.Context())
+	if err != nil {
+		return err
+	}
+	c.PrintErrln("unibus-tui: this is no terminal, so here is the status as text; over SSH use `ssh -t`")
+	return plain.Text(c.OutOrStdout(), st)
+}
+
+// given is how the command lines that the console shows name this cluster.
+func (o *console) given() string {
+	if o.Context != "" {
+		return "--context " + o.Context
+	}
+	s := "--server "
+	for i, url := range o.Servers {
+		if i > 0 {
+			s += ","
+		}
+		s += url
+	}
+	s += " --identity " + o.Identity
+	if o.CA != "" {
+		s += " --tls-ca " + o.CA
+	}
+	return s
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"unibus/cmd/cli"
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/migrate"
+)
+
+// pollEvery is how often a command that waits for the move asks where it stands.
+const pollEvery = 200 * time.Millisecond
+
+func migrateCommand() *cobra.Command {
+	var n network
+	var o migrate.Options
+	c := n.command("migrate-to-kv", "Move the control plane from a node's SQLite file into the replicated store", nil,
+		func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+			node, err := source(ctx, cl, &o)
+			if err != nil {
+				return err
+			}
+			st, err := cl.MigrateStart(ctx, node, o)
+			if err != nil {
+				return err
+			}
+			if st, err = n.follow(ctx, c, cl, st); err != nil {
+				return err
+			}
+			return n.ended(c, st)
+		})
+	f := c.Flags()
+	f.StringVar(&o.DB, "db", "", "the SQLite `FILE` to move, which its node has open")
+	f.IntVar(&o.Replicas, "replicas", 0, "raise every bucket to `N` replicas before the copy (0: as they are)")
+	f.BoolVar(&o.NoBackup, "no-backup", false, "work from a temporary copy that is removed after verify")
+	f.BoolVar(&o.DryRun, "dry-run", false, "check and convert, write nothing")
+	f.BoolVar(&o.Cutover, "cutover", false, "go on after verify and move the authority")
+	return c
+}
+
+// source finds the node whose file it is. The file is named as that node names it.
+func source(ctx context.Context, cl *admin.Client, o *migrate.Options) (node string, err error) {
+	if o.DB == "" {
+		return "", core.Errorf(core.KindInvalid, "--db is missing").WithNext("name the SQLite file that the serving node has open")
+	}
+	abs, err := filepath.Abs(o.DB)
+	if err != nil {
+		return "", core.Errorf(core.KindInvalid, "--db %s: %w", o.DB, err)
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		abs = real
+	}
+	o.DB = abs
+	st, err := cl.Status(ctx)
+	if err != nil {
+		return "", err
+	}
+	if a := st.Authority; a != nil && a.Backend != core.BackendNone {
+		return a.Node, nil // it answers for its file, and after cutover says that there is nothing to move
+	}
+	serving := ""
+	for _, n := range st.Nodes {
+		if n.Info == nil || n.Info.Serving.Backend != core.BackendSQLite {
+			continue
+		}
+		if n.Info.Serving.File == abs {
+			return n.Name, nil
+		}
+		serving += " " + n.Name + ":" + n.Info.Serving.File
+	}
+	if serving == "" {
+		return "", core.Errorf(core.KindRefused, "no node serves its control plane from SQLite").
+			WithNext("start the node that has %s with --db %s", abs, abs)
+	}
+	if _, err := os.Stat(abs); err != nil {
+		return "", core.Errorf(core.KindRefused, "%s is not there, and no node serves it", abs).WithNext("serving:%s", serving)
+	}
+	return "", core.Errorf(core.KindRefused, "%s is not the file that a node serves", abs).WithNext("serving:%s", serving)
+}
+
+// follow waits until the move stops: verified, cut over, or with an error. A
+// node that dies under way is waited for by asking the others.
+func (n *network) follow(ctx context.Context, c *cobra.Command, cl *admin.Client, st migrate.Status) (migrate.Status, error) {
+	shown := migrate.State("")
+	silent := time.Time{}
+	for {
+		if st.State != shown && !n.json {
+			c.Printf("%s\n", st.State)
+			shown = st.State
+		}
+		if !st.Running {
+			return st, nil
+		}
+		select {
+		case <-ctx.Done():
+			return st, core.Errorf(core.KindFailed, "stopped waiting; the move goes on in the daemon").
+				WithNext("`unibusd migration status` says where it stands")
+		case <-time.After(pollEvery):
+		}
+		next, err := cl.Migration(ctx)
+		switch {
+		case err == nil:
+			st, silent = next, time.Time{}
+		case core.KindOf(err) != core.KindUnavailable:
+			return st, err
+		case silent.IsZero():
+			silent = time.Now()
+		case time.Since(silent) > 30*time.Second:
+			return st, err
+		}
+	}
+}
+
+// ended prints the outcome; a move that stopped with an error or with problems fails the command.
+func (n *network) ended(c *cobra.Command, st migrate.Status) error {
+	if err := n.print(c, st, func() { c.Println(migrate.Report(st)) }); err != nil {
+		return err
+	}
+	switch {
+	case st.Error != nil && n.json:
+		return cli.Silent{Err: st.Error}
+	case st.Error != nil:
+		return st.Error
+	case len(st.Problems) > 0:
+		return cli.Silent{Err: core.Errorf(core.KindRefused, "the move did not start")}
+	}
+	return nil
+}
+
+func migrationCommand() *cobra.Command {
+	return cli.Group("migration", "Look at the move and steer it",
+		migrationStep("status", "Where the move stands", func(ctx context.Context, cl *admin.Client, _ string) (migrate.Status, error) {
+			return cl.Migration(ctx)
+		}),
+		migrationStep("report", "The whole report of the move", func(ctx context.Context, cl *admin.Client, _ string) (migrate.Status, error) {
+			return cl.Migration(ctx)
+		}),
+		migrationStep("pause", "Hold the copy", step((*admin.Client).MigratePause)),
+		migrationStep("resume", "Let a held copy go on", step((*admin.Client).MigrateResume)),
+		migrationStep("abort", "Give the move up and restore what was, before cutover", step((*admin.Client).MigrateAbort)),
+		migrationStep("cutover", "Move the authority to KV on all nodes", step((*admin.Client).MigrateCutover)),
+		migrationStep("finish", "End the soak; the SQLite file is kept, read-only", step((*admin.Client).MigrateFinish)))
+}
+
+// step sends a verb to the node that the move belongs to.
+func step(f func(*admin.Client, context.Context, string) (migrate.Status, error)) func(context.Context, *admin.Client, string) (migrate.Status, error) {
+	return func(ctx context.Context, cl *admin.Client, node string) (migrate.Status, error) {
+		if node == "" {
+			return migrate.Status{}, core.Errorf(core.KindRefused, "no move was started").WithNext("start one with `unibusd migrate-to-kv`")
+		}
+		return f(cl, ctx, node)
+	}
+}
+
+func migrationStep(use, short string, f func(ctx context.Context, cl *admin.Client, node string) (migrate.Status, error)) *cobra.Command {
+	var n network
+	return n.command(use, short, nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+		st, err := cl.Migration(ctx)
+		if err != nil {
+			return err
+		}
+		if st, err = f(ctx, cl, st.Node); err != nil {
+			return err
+		}
+		if use == "cutover" {
+			if st, err = n.follow(ctx, c, cl, st); err != nil {
+				return err
+			}
+			return n.ended(c, st)
+		}
+		return n.print(c, st, func() { c.Println(migrate.Report(st)) })
+	})
+}

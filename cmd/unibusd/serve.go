@@ -1,0 +1,111 @@
+package main
+
+import (
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"unibus/cmd/cli"
+	"unibus/core/config"
+	"unibus/core/node"
+)
+
+func serveCommand() *cobra.Command {
+	var file string
+	var check bool
+	c := &cobra.Command{
+		Use: "serve", Short: "Run one node", Args: cli.Args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := config.Load(file, os.Environ(), changed(c.Flags()))
+			if err != nil {
+				return err
+			}
+			if check {
+				c.Println("The configuration is fine.")
+				return nil
+			}
+			n := node.New(node.Config{Node: cfg, Version: version, Log: logger(c, cfg)})
+			return n.Run(c.Context())
+		},
+	}
+	for _, s := range config.Settings() {
+		if s.Many {
+			c.Flags().StringArray(s.Name, nil, s.Usage)
+		} else {
+			c.Flags().String(s.Name, s.Default, s.Usage)
+		}
+	}
+	c.Flags().StringVar(&file, "config", "", "read this TOML `FILE` first; its keys are the names of these flags")
+	c.Flags().BoolVar(&check, "check", false, "check the configuration and stop")
+	return c
+}
+
+// changed are the flags that were set, in the form that config.Load takes.
+func changed(fs *pflag.FlagSet) map[string][]string {
+	set := map[string][]string{}
+	fs.Visit(func(f *pflag.Flag) {
+		switch v := f.Value.(type) {
+		case pflag.SliceValue:
+			set[f.Name] = v.GetSlice()
+		default:
+			set[f.Name] = []string{v.String()}
+		}
+	})
+	delete(set, "config")
+	delete(set, "check")
+	return set
+}
+
+func logger(c *cobra.Command, cfg config.Node) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // config.Load has checked it
+	opts := &slog.HandlerOptions{Level: level}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(c.ErrOrStderr(), opts))
+	}
+	return slog.New(slog.NewTextHandler(c.ErrOrStderr(), opts))
+}
+
+func flagsCommand() *cobra.Command {
+	var n network
+	c := &cobra.Command{
+		Use: "flags", Short: "Show the flags that are declared as targets, and with --server what each node runs", Args: cli.Args(),
+		RunE: func(c *cobra.Command, _ []string) error { return n.showFlags(c) },
+	}
+	n.flags(c)
+	return c
+}
+
+func (n *network) showFlags(c *cobra.Command) error {
+	if !n.Given() {
+		return n.print(c, config.Declared(), func() {
+			table(c, "FLAG\tDECLARED", func(print func(string, ...any)) {
+				for _, f := range config.Declared().List() {
+					print("%s\t%s", f.Name, f.Value)
+				}
+			})
+		})
+	}
+	cl, err := n.Dial(c.Context(), "unibusd flags")
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	flags, err := cl.Flags(c.Context())
+	if err != nil {
+		return err
+	}
+	return n.print(c, flags, func() {
+		table(c, "FLAG\tDECLARED\tNODE\tACTIVE", func(print func(string, ...any)) {
+			for _, f := range flags.Flags {
+				for _, node := range slices.Sorted(maps.Keys(f.Nodes)) {
+					print("%s\t%s\t%s\t%s", f.Name, f.Declared, node, f.Nodes[node])
+				}
+			}
+		})
+	})
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"unibus/cmd/cli"
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/store/sqlite"
+)
+
+// users is what `unibusd user` asks: a cluster's admin client, or a database file.
+type users interface {
+	UserAdd(ctx context.Context, u core.User) (core.User, error)
+	UserGet(ctx context.Context, id string) (core.User, error)
+	Users(ctx context.Context) ([]core.User, error)
+	UserRevoke(ctx context.Context, id string) (core.User, error)
+	UserActivate(ctx context.Context, id string) (core.User, error)
+}
+
+func userCommand() *cobra.Command {
+	return cli.Group("user", "Add, list, revoke and activate users",
+		userAddCommand(),
+		userOneCommand("get", "Show one user", users.UserGet),
+		userListCommand(),
+		userOneCommand("revoke", "Deny a user from now on", users.UserRevoke),
+		userOneCommand("activate", "Admit a revoked user again", users.UserActivate))
+}
+
+// userTarget is a command's choice between the network and --db.
+type userTarget struct {
+	network
+	db string
+}
+
+func (t *userTarget) add(c *cobra.Command) *cobra.Command {
+	t.flags(c)
+	c.Flags().StringVar(&t.db, "db", "", "work on this SQLite `FILE` instead of a cluster")
+	return c
+}
+
+// open returns the cluster or the file; only `user add` creates a missing file.
+func (t *userTarget) open(ctx context.Context, create bool) (users, func(), error) {
+	if t.db == "" {
+		cl, err := t.Dial(ctx, "unibusd user")
+		if err != nil {
+			return nil, nil, err
+		}
+		return cl, cl.Close, nil
+	}
+	if t.Given() {
+		return nil, nil, core.Errorf(core.KindInvalid, "--db and the flags of a cluster exclude each other").
+			WithNext("give --db FILE alone, or --server, --identity and --tls-ca")
+	}
+	st := sqlite.New(sqlite.Config{Path: t.db, Create: create})
+	if err := st.Open(ctx); err != nil {
+		return nil, nil, err
+	}
+	return fileUsers{st}, func() { _ = st.Close() }, nil // nothing is buffered: every change was committed
+}
+
+func userAddCommand() *cobra.Command {
+	var t userTarget
+	var name, role string
+	c := t.add(&cobra.Command{
+		Use: "add NKEY", Short: "Add a user by public nkey", Args: cli.Args("NKEY"),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := core.ParseUserID(args[0])
+			if err != nil {
+				return err
+			}
+			u := core.User{ID: id, Role: core.UserRole(role)}
+			if c.Flags().Changed("name") {
+				u.Name = &name
+			}
+			if u, err = admin.NewUser(u.ID, u.Name, u.Role, 0); err != nil {
+				return err
+			}
+			return t.one(c, true, func(ctx context.Context, us users) (core.User, error) { return us.UserAdd(ctx, u) })
+		},
+	})
+	c.Flags().StringVar(&name, "name", "", "a `NAME` for people to read")
+	c.Flags().StringVar(&role, "role", "member", "member or admin")
+	return c
+}
+
+func userOneCommand(use, short string, ask func(users, context.Context, string) (core.User, error)) *cobra.Command {
+	var t userTarget
+	return t.add(&cobra.Command{
+		Use: use + " NKEY", Short: short, Args: cli.Args("NKEY"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if _, err := core.ParseUserID(args[0]); err != nil {
+				return err
+			}
+			return t.one(c, false, func(ctx context.Context, us users) (core.User, error) { return ask(us, ctx, args[0]) })
+		},
+	})
+}
+
+// one asks for one user and prints what came back.
+func (t *userTarget) one(c *cobra.Command, create bool, ask func(context.Context, users) (core.User, error)) error {
+	us, end, err := t.open(c.Context(), create)
+	if err != nil {
+		return err
+	}
+	defer end()
+	u, err := ask(c.Context(), us)
+	if err != nil {
+		return err
+	}
+	return t.print(c, u, func() { c.Printf("%s  %s  %s  %s\n", u.ID, text(u.Name), u.Role, u.Status) })
+}
+
+func userListCommand() *cobra.Command {
+	var t userTarget
+	return t.add(&cobra.Command{
+		Use: "list", Short: "List all users, revoked ones included", Args: cli.Args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			us, end, err := t.open(c.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer end()
+			all, err := us.Users(c.Context())
+			if err != nil {
+				return err
+			}
+			return t.print(c, map[string]any{"users": all}, func() {
+				table(c, "USER\tNAME\tROLE\tSTATUS\tCREATED", func(print func(string, ...any)) {
+					for _, u := range all {
+						print("%s\t%s\t%s\t%s\t%s", u.ID, text(u.Name), u.Role, u.Status, u.Created.Time().Format(time.DateTime))
+					}
+				})
+			})
+		},
+	})
+}
+
+// fileUsers works on a database file.
+type fileUsers struct{ st *sqlite.Store }
+
+func (f fileUsers) UserAdd(ctx context.Context, u core.User) (core.User, error) {
+	u.Created = core.MillisOf(time.Now())
+	u.Updated = u.Created
+	return u, f.st.AddUser(ctx, u)
+}
+
+func (f fileUsers) UserGet(ctx context.Context, id string) (core.User, error) {
+	user, err := core.ParseUserID(id)
+	if err != nil {
+		return core.User{}, err
+	}
+	return f.st.User(ctx, user)
+}
+
+func (f fileUsers) Users(ctx context.Context) ([]core.User, error) { return f.st.Users(ctx) }
+
+func (f fileUsers) UserRevoke(ctx context.Context, id string) (core.User, error) {
+	return f.setStatus(ctx, id, core.UserRevoked)
+}
+
+func (f fileUsers) UserActivate(ctx context.Context, id string) (core.User, error) {
+	return f.setStatus(ctx, id, core.UserActive)
+}
+
+func (f fileUsers) setStatus(ctx context.Context, id string, s core.UserStatus) (core.User, error) {
+	user, err := core.ParseUserID(id)
+	if err != nil {
+		return core.User{}, err
+	}
+	return f.st.SetUserStatus(ctx, user, s, core.MillisOf(time.Now()))
+}

@@ -1,0 +1,74 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+)
+
+// groups changes raft groups for operators.
+type groups struct{ n *Node }
+
+// Scale raises every bucket of the control plane.
+func (g groups) Scale(ctx context.Context, replicas int) error {
+	p := g.n.plane
+	if p.store == nil {
+		return core.Errorf(core.KindRefused, "%s stands alone and has no buckets", g.n.cfg.Name).WithNext("join it to a cluster first")
+	}
+	if size := g.n.cfg.Size(); replicas > size {
+		return core.Errorf(core.KindRefused, "%d replicas need %d nodes, and %d are configured", replicas, replicas, size).
+			WithNext("use at most --replicas %d", size)
+	}
+	if p.serving().Backend != core.BackendKV {
+		return core.Errorf(core.KindRefused, "the control plane is not in KV yet").WithNext("move it with `unibusd migrate-to-kv --replicas %d`", replicas)
+	}
+	return p.store.Scale(ctx, replicas)
+}
+
+// StepDown asks a group's leader to hand over, to a node or to anybody.
+func (g groups) StepDown(ctx context.Context, group, to string) error {
+	conn, subject := g.n.conns.store, "$JS.API.STREAM.LEADER.STEPDOWN.KV_"+group
+	switch {
+	case group == "meta":
+		conn, subject = g.n.conns.system, "$JS.API.META.LEADER.STEPDOWN"
+	case !slices.ContainsFunc(core.Tables(), func(t core.Table) bool { return t.Bucket() == group }):
+		return core.Errorf(core.KindInvalid, "there is no group %q", group).WithNext("use meta, or a bucket's name such as %s", core.TableUsers.Bucket())
+	}
+	var body []byte
+	if to != "" {
+		if _, err := core.ParseNodeName(to); err != nil {
+			return err
+		}
+		body = fmt.Appendf(nil, `{"placement":{"preferred":%q}}`, to)
+	}
+	return stepDown(ctx, conn, subject, group, body)
+}
+
+func stepDown(ctx context.Context, conn *nats.Conn, subject, group string, body []byte) error {
+	msg, err := conn.RequestWithContext(ctx, subject, body)
+	if err != nil {
+		return core.Errorf(core.KindUnavailable, "the leader of %s did not answer: %w", group, err).WithNext("`unibus-tui status` says who leads it")
+	}
+	var reply struct {
+		Success bool `json:"success"`
+		Error   *struct {
+			Description string `json:"description"`
+		} `json:"error"`
+	}
+	switch err := json.Unmarshal(msg.Data, &reply); {
+	case err != nil:
+		return core.Errorf(core.KindFailed, "the answer of the leader of %s cannot be read", group)
+	case reply.Error != nil:
+		return core.Errorf(core.KindRefused, "the leader of %s stays: %s", group, reply.Error.Description)
+	}
+	g := reply.Success
+	if !g {
+		return core.Errorf(core.KindFailed, "the leader of %s did not step down", group).WithNext("try again, or name no node")
+	}
+	return nil
+}

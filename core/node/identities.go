@@ -1,0 +1,82 @@
+package node
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+	"unibus/core/auth"
+	"unibus/core/keys"
+)
+
+// identities are the node's own keys. They are made at every start, never leave
+// memory and are admitted from the in-process pipe alone.
+type identities struct {
+	system keys.Identity // observes, over SYS
+	store  keys.Identity // the KV store's, everything in CONTROL
+	admin  keys.Identity // answers operators: may publish to inboxes and events alone
+	peer   keys.Identity // talks to the other nodes
+}
+
+// connections are the node's own, one for each identity.
+type connections struct {
+	system, store, admin, peer *nats.Conn
+}
+
+func (n *Node) openIdentities(context.Context) error {
+	grants := map[string]auth.Grant{}
+	for _, part := range []struct {
+		id    *keys.Identity
+		grant auth.Grant
+	}{
+		{&n.ids.system, auth.GrantSystem()},
+		{&n.ids.store, auth.GrantStore()},
+		{&n.ids.admin, auth.GrantAdminService()},
+		{&n.ids.peer, auth.GrantPeer()},
+	} {
+		id, err := keys.GenerateIdentity()
+		if err != nil {
+			return core.Errorf(core.KindFailed, "the node's own keys cannot be made: %w", err)
+		}
+		*part.id = id
+		grants[id.Public()] = part.grant
+	}
+	n.auth = auth.New(auth.Config{
+		Mode: n.cfg.BusAuth, Operators: n.cfg.Operators, Internal: grants, Users: &n.holder,
+		OnSoft: func(key, remote string, reason *core.Error) {
+			n.log.Warn("admitted, would be denied under enforce", "key", key, "remote", remote, "reason", reason)
+		},
+	})
+	return nil
+}
+
+func (n *Node) openConnections(context.Context) error {
+	for _, c := range []struct {
+		conn **nats.Conn
+		id   keys.Identity
+		name string
+	}{
+		{&n.conns.system, n.ids.system, "observer"},
+		{&n.conns.store, n.ids.store, "store"},
+		{&n.conns.admin, n.ids.admin, "operators' service"},
+		{&n.conns.peer, n.ids.peer, "peers"},
+	} {
+		nc, err := n.bus.InProcess(c.id, nats.Name("unibusd "+c.name))
+		if err != nil {
+			return errors.Join(err, n.closeConnections(context.Background()))
+		}
+		*c.conn = nc
+	}
+	return nil
+}
+
+func (n *Node) closeConnections(context.Context) error {
+	for _, nc := range []*nats.Conn{n.conns.peer, n.conns.admin, n.conns.store, n.conns.system} {
+		if nc != nil {
+			nc.Close()
+		}
+	}
+	return nil
+}

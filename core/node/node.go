@@ -1,0 +1,234 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/auth"
+	"unibus/core/bus"
+	"unibus/core/cluster"
+	"unibus/core/config"
+	"unibus/core/migrate"
+)
+
+// Config is everything a node needs to know.
+type Config struct {
+	config.Node
+	Version string
+	Log     *slog.Logger
+}
+
+// Node is one unibusd.
+type Node struct {
+	cfg    Config
+	log    *slog.Logger
+	failed chan error // the embedded server cannot go on
+
+	lock     *dirLock
+	journal  *migrate.FileJournal
+	ids      identities
+	holder   core.Holder
+	auth     *auth.Authenticator
+	bus      *bus.Server
+	conns    connections
+	recorder cluster.Recorder
+	observer *cluster.Observer
+	looking  context.CancelFunc // ends the observer
+	peers    *peers
+	plane    *plane
+	admin    *admin.Service
+
+	mu     sync.Mutex
+	opened []part
+}
+
+// part is one step of the boot: what Open does, and what Close does about it.
+type part struct {
+	name  string
+	open  func(ctx context.Context) error
+	close func(ctx context.Context) error
+}
+
+// stopWithin bounds an ordered stop; a leader hands over in about 20 ms (FACTS).
+const stopWithin = 15 * time.Second
+
+// New does no I/O.
+func New(cfg Config) *Node {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	n := &Node{cfg: cfg, log: cfg.Log.With("node", cfg.Name), failed: make(chan error, 1)}
+	n.plane = newPlane(n)
+	return n
+}
+
+// parts is the order of the boot, with the reason for each place.
+func (n *Node) parts() []part {
+	parts := []part{
+		{"data directory", n.openDir, n.closeDir}, // first: two daemons on one directory would ruin it
+		{"identities", n.openIdentities, nil},     // before the bus, which asks the authenticator at once
+	}
+	if !n.cfg.Clustered() {
+		// Alone, the store is there before the bus listens: nobody is turned away at start.
+		parts = append(parts, part{"control plane", n.openPlane, n.closePlane})
+	}
+	parts = append(parts,
+		part{"bus", n.openBus, n.closeBus},
+		part{"connections", n.openConnections, n.closeConnections},
+		part{"peers", n.openPeers, n.closePeers},
+		part{"observer", n.openObserver, n.closeObserver},
+	)
+	if n.cfg.Clustered() {
+		// In a cluster the record of authority is read over the bus, and may take a
+		// quorum's time: meanwhile the console can already show why.
+		parts = append(parts, part{"control plane", n.openPlane, n.closePlane})
+	}
+	return append(parts, part{"operators' service", n.openAdmin, n.closeAdmin})
+}
+
+// Open starts the node. In a cluster it does not wait for a quorum. When a part
+// fails those before it are closed again.
+func (n *Node) Open(ctx context.Context) error {
+	n.warn()
+	for _, p := range n.parts() {
+		n.log.Debug("opening", "part", p.name)
+		if err := p.open(ctx); err != nil {
+			return errors.Join(err, n.Close())
+		}
+		n.mu.Lock()
+		n.opened = append(n.opened, p)
+		n.mu.Unlock()
+	}
+	n.log.Info("serving", "listen", n.bus.Addr(), "bus-auth", n.cfg.BusAuth, "tls", n.cfg.TLS(), "clustered", n.cfg.Clustered())
+	return nil
+}
+
+// Close stops the parts in reverse order. Twice is harmless.
+func (n *Node) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	n.mu.Lock()
+	parts := n.opened
+	n.opened = nil
+	n.mu.Unlock()
+	var errs []error
+	for i := len(parts) - 1; i >= 0; i-- {
+		if parts[i].close == nil {
+			continue
+		}
+		n.log.Debug("closing", "part", parts[i].name)
+		if err := parts[i].close(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stopping the %s: %w", parts[i].name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Run serves until ctx ends or the embedded server cannot go on, and stops in
+// order. A service manager is told when the node is ready and when it stops.
+func (n *Node) Run(ctx context.Context) error {
+	if err := n.Open(ctx); err != nil {
+		return err
+	}
+	n.notify(daemon.SdNotifyReady)
+	var cause error
+	select {
+	case <-ctx.Done():
+	case cause = <-n.failed:
+	}
+	n.notify(daemon.SdNotifyStopping)
+	n.log.Info("stopping")
+	return errors.Join(cause, n.Close())
+}
+
+func (n *Node) notify(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		n.log.Warn("the service manager could not be told", "state", state, "error", err)
+	}
+}
+
+// warn logs what an operator should not have to find out.
+func (n *Node) warn() {
+	if config.Loopback(n.cfg.Listen) {
+		return
+	}
+	if !n.cfg.TLS() {
+		n.log.Warn("the bus can be reached from other machines and speaks no TLS: give --tls-cert and --tls-key")
+	}
+	if n.cfg.BusAuth != core.BusAuthEnforce {
+		n.log.Warn("the bus can be reached from other machines and admits anybody: give --bus-auth enforce", "bus-auth", n.cfg.BusAuth)
+	}
+}
+
+func (n *Node) openDir(context.Context) error {
+	if err := os.MkdirAll(n.cfg.Data, 0o700); err != nil {
+		return core.Errorf(core.KindFailed, "the data directory %s cannot be made: %w", n.cfg.Data, err).WithNext("check --data")
+	}
+	lock, err := lockDir(n.cfg.Data)
+	if err != nil {
+		return err
+	}
+	n.lock = lock
+	n.journal = migrate.NewFileJournal(filepath.Join(n.cfg.Data, "journal.json"))
+	if _, err := n.journal.Load(); err != nil {
+		return errors.Join(err, lock.release())
+	}
+	return nil
+}
+
+func (n *Node) closeDir(context.Context) error { return n.lock.release() }
+
+func (n *Node) openBus(ctx context.Context) error {
+	cfg := bus.Config{
+		Name: n.cfg.Name, DataDir: n.cfg.Data, Listen: n.cfg.Listen,
+		CertFile: n.cfg.TLSCert, KeyFile: n.cfg.TLSKey,
+		JetStream: n.cfg.Clustered(), // a standalone server's streams would be lost when it joins (FACTS)
+		Debug:     n.cfg.NatsDebug, Logger: n.log,
+		Fatal: func(text string) {
+			select {
+			case n.failed <- core.Errorf(core.KindFailed, "the embedded server cannot go on: %s", text):
+			default: // the first reason counts
+			}
+		},
+	}
+	if n.cfg.Clustered() {
+		cfg.Cluster = &bus.Cluster{
+			Name: n.cfg.ClusterName, Listen: n.cfg.ClusterListen, Routes: n.cfg.Routes,
+			CertFile: n.cfg.RouteTLSCert, KeyFile: n.cfg.RouteTLSKey, CAFile: n.cfg.RouteTLSCA,
+		}
+	}
+	n.bus = bus.New(cfg, n.auth)
+	return n.bus.Open(ctx)
+}
+
+func (n *Node) closeBus(ctx context.Context) error { return n.bus.Close(ctx) }
+
+func (n *Node) openAdmin(ctx context.Context) error {
+	operators := map[string]core.Operator{}
+	for _, op := range n.cfg.Operators {
+		operators[op.Key] = op
+	}
+	declared := map[string]string{}
+	for _, f := range config.Declared().List() {
+		declared[f.Name] = f.Value
+	}
+	n.admin = admin.NewService(admin.ServiceConfig{
+		Conn: n.conns.admin, Node: n.cfg.Name, Declared: declared, Flags: activeFlags,
+		Operator: func(key string) (core.Operator, bool) { op, ok := operators[key]; return op, ok },
+		Now:      func() core.Millis { return core.MillisOf(time.Now()) },
+		Holder:   &n.holder, Eyes: eyes{n}, Groups: groups{n}, Mover: n.plane.mover(), Log: n.log,
+	})
+	return n.admin.Open(ctx)
+}
+
+func (n *Node) closeAdmin(context.Context) error { return n.admin.Close() }

@@ -1,0 +1,121 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+	"unibus/core/cluster"
+	"unibus/core/config"
+)
+
+// What nodes tell each other, in CONTROL; operators have no rights on these subjects.
+const (
+	subjectInfo   = "unibus.peer.v1.all.info" // every node answers with its cluster.Info
+	subjectEvents = "unibus.events.v1"        // a cluster.Event that every node records
+)
+
+// peers answers the other nodes and asks them.
+type peers struct {
+	conn   *nats.Conn
+	size   int // configured nodes
+	info   func() cluster.Info
+	record func([]cluster.Event)
+
+	mu   sync.Mutex
+	subs []*nats.Subscription
+}
+
+func (n *Node) openPeers(context.Context) error {
+	n.peers = &peers{conn: n.conns.peer, size: n.cfg.Size(), info: n.info, record: n.recorder.Record}
+	return n.peers.open()
+}
+
+func (n *Node) closePeers(context.Context) error { return n.peers.close() }
+
+func (p *peers) open() error {
+	for subject, f := range map[string]nats.MsgHandler{
+		subjectInfo: func(m *nats.Msg) {
+			if body, err := json.Marshal(p.info()); err == nil {
+				_ = m.Respond(body) // who asked waits until its deadline and shows us as silent
+			}
+		},
+		subjectEvents: func(m *nats.Msg) {
+			var e cluster.Event
+			if err := json.Unmarshal(m.Data, &e); err == nil {
+				p.record([]cluster.Event{e})
+			}
+		},
+	} {
+		sub, err := p.conn.Subscribe(subject, f)
+		if err != nil {
+			return errors.Join(core.Errorf(core.KindFailed, "the other nodes cannot be listened to: %w", err), p.close())
+		}
+		p.mu.Lock()
+		p.subs = append(p.subs, sub)
+		p.mu.Unlock()
+	}
+	return nil
+}
+
+func (p *peers) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.subs {
+		_ = s.Unsubscribe() // fails only where the connection is gone, and the subscription with it
+	}
+	p.subs = nil
+	return nil
+}
+
+// infos asks every node, this one included; those that are silent until ctx ends are missing.
+func (p *peers) infos(ctx context.Context) ([]cluster.Info, error) {
+	var out []cluster.Info
+	err := cluster.Conn{NATS: p.conn}.RequestMany(ctx, subjectInfo, nil, func(reply []byte) bool {
+		var i cluster.Info
+		if err := json.Unmarshal(reply, &i); err == nil {
+			out = append(out, i)
+		}
+		return len(out) < p.size
+	})
+	return out, err
+}
+
+// announce puts an event into the record of every node.
+func (p *peers) announce(e cluster.Event) {
+	if body, err := json.Marshal(e); err == nil {
+		_ = p.conn.Publish(subjectEvents, body) // without a connection this node is stopping
+	}
+}
+
+// info is what this node says of itself.
+func (n *Node) info() cluster.Info {
+	i := cluster.Info{
+		Name: n.cfg.Name, Version: n.cfg.Version, PID: os.Getpid(),
+		BusAuth: n.cfg.BusAuth, TLS: n.cfg.TLS(), Listen: n.bus.Addr(), Loopback: config.Loopback(n.cfg.Listen),
+		Store: n.cfg.Store, Replicas: n.cfg.Replicas, Serving: n.plane.serving(), SyncWrites: true,
+	}
+	if entry, err := n.journal.Load(); err == nil {
+		i.Journal = entry.Authority
+	}
+	if until, err := n.bus.CertUntil(); err == nil && !until.IsZero() {
+		i.CertUntil = core.MillisOf(until)
+	}
+	i.Fingerprint = n.plane.fingerprint()
+	return i
+}
+
+// activeFlags is what a node runs, in the names of the declared flags.
+func activeFlags(i cluster.Info) map[string]string {
+	out := map[string]string{}
+	active := config.Flags{BusAuth: i.BusAuth, BusTLS: i.TLS, Decentralized: i.Serving.Backend == core.BackendKV}
+	for _, f := range active.List() {
+		out[f.Name] = f.Value
+	}
+	return out
+}

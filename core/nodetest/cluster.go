@@ -1,0 +1,208 @@
+// Package nodetest starts real nodes for tests, in this process (Start) or as
+// child processes of the real binary (Processes), and waits for conditions.
+package nodetest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/config"
+	"unibus/core/keys"
+	"unibus/core/node"
+	"unibus/core/store/sqlite"
+)
+
+// Config says what a test's cluster is like. The zero value is three nodes that
+// enforce admission and serve SQLite where they have a file.
+type Config struct {
+	Nodes    int // 0: 3
+	Store    core.Backend
+	Replicas int           // 0: as many as nodes, where Store is kv
+	BusAuth  core.BusAuth  // "": enforce
+	Seed     core.Snapshot // put into the first node's SQLite file, where it has users
+}
+
+// Cluster is a running cluster of nodes in this process.
+type Cluster struct {
+	Configs []config.Node
+	Nodes   []*node.Node
+	Admin   keys.Identity // an operator of role admin
+	Viewer  keys.Identity
+	t       testing.TB
+}
+
+// Start starts the nodes and stops them with the test. It returns when all of
+// them listen; what they serve is to be waited for.
+func Start(t testing.TB, cfg Config) *Cluster {
+	t.Helper()
+	c := furnish(t, cfg)
+	c.Nodes = make([]*node.Node, len(c.Configs))
+	errs := make(chan error, len(c.Configs))
+	for i := range c.Configs {
+		go func() { errs <- c.Open(i) }()
+	}
+	for range c.Configs {
+		if err := <-errs; err != nil {
+			t.Fatalf("starting a node: %v", err)
+		}
+	}
+	return c
+}
+
+// furnish makes what a cluster needs before its first node starts.
+func furnish(t testing.TB, cfg Config) *Cluster {
+	t.Helper()
+	if cfg.Nodes == 0 {
+		cfg.Nodes = 3
+	}
+	if cfg.BusAuth == "" {
+		cfg.BusAuth = core.BusAuthEnforce
+	}
+	if cfg.Store == "" {
+		cfg.Store = core.BackendSQLite
+	}
+	if cfg.Replicas == 0 {
+		cfg.Replicas = 1
+		if cfg.Store == core.BackendKV {
+			cfg.Replicas = cfg.Nodes
+		}
+	}
+	c := &Cluster{t: t, Admin: Identity(t), Viewer: Identity(t)}
+	c.configure(cfg)
+	if len(cfg.Seed.Users) > 0 {
+		Seed(t, c.Configs[0].DB, cfg.Seed)
+	}
+	return c
+}
+
+func (c *Cluster) configure(cfg Config) {
+	dir := c.t.TempDir()
+	ports := Ports(c.t, 2*cfg.Nodes)
+	var routes []string
+	for i := range cfg.Nodes {
+		routes = append(routes, fmt.Sprintf("127.0.0.1:%d", ports[cfg.Nodes+i]))
+	}
+	for i := range cfg.Nodes {
+		n := config.Default()
+		n.Name = fmt.Sprintf("n%d", i+1)
+		n.Data = filepath.Join(dir, n.Name)
+		n.DB = filepath.Join(n.Data, "unibus.db")
+		n.Listen = fmt.Sprintf("127.0.0.1:%d", ports[i])
+		n.Store, n.Replicas, n.BusAuth = cfg.Store, cfg.Replicas, cfg.BusAuth
+		n.Operators = []core.Operator{
+			{Key: c.Admin.Public(), Role: core.OperatorAdmin, Name: "ana"},
+			{Key: c.Viewer.Public(), Role: core.OperatorViewer, Name: "vic"},
+		}
+		if cfg.Nodes > 1 {
+			n.ClusterName, n.ClusterListen, n.Routes = "test", routes[i], routes
+		}
+		c.Configs = append(c.Configs, n)
+	}
+}
+
+// Open starts node i (again) and stops it with the test.
+func (c *Cluster) Open(i int) error {
+	n := node.New(node.Config{Node: c.Configs[i], Version: "test", Log: Log(c.t)})
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	if err := n.Open(ctx); err != nil {
+		return err
+	}
+	c.Nodes[i] = n
+	c.t.Cleanup(func() { _ = n.Close() })
+	return nil
+}
+
+// URL is the address of node i.
+func (c *Cluster) URL(i int) string { return "nats://" + c.Configs[i].Listen }
+
+// Client connects to node i alone as the operator.
+func (c *Cluster) Client(i int, as keys.Identity) *admin.Client {
+	c.t.Helper()
+	cl := admin.NewClient(admin.ClientConfig{Servers: []string{c.URL(i)}, Identity: as, Name: c.t.Name()})
+	if err := cl.Open(c.t.Context()); err != nil {
+		c.t.Fatalf("connecting to %s: %v", c.Configs[i].Name, err)
+	}
+	c.t.Cleanup(cl.Close)
+	return cl
+}
+
+// Connect tries to connect to node i as a user of the bus, once.
+func (c *Cluster) Connect(i int, as keys.Identity) (*nats.Conn, error) {
+	return nats.Connect(c.URL(i), nats.Nkey(as.Public(), as.Sign), nats.CustomInboxPrefix("_INBOX."+as.Public()),
+		nats.NoReconnect(), nats.Timeout(5*time.Second))
+}
+
+// WaitServing waits until every node publishes a store of the backend.
+func (c *Cluster) WaitServing(backend core.Backend, nodes ...int) {
+	c.t.Helper()
+	for _, i := range nodes {
+		cl := c.Client(i, c.Admin)
+		Wait(c.t, 30*time.Second, func() error {
+			st, err := cl.Status(c.t.Context())
+			if err != nil {
+				return err
+			}
+			if st.Serving.Backend != backend {
+				return fmt.Errorf("%s serves %s (%s)", c.Configs[i].Name, st.Serving.Backend, st.Serving.Reason)
+			}
+			return nil
+		})
+	}
+}
+
+// Identity makes a key.
+func Identity(t testing.TB) keys.Identity {
+	t.Helper()
+	id, err := keys.GenerateIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// Seed writes a snapshot into a new SQLite file.
+func Seed(t testing.TB, path string, s core.Snapshot) {
+	t.Helper()
+	MkdirAll(t, filepath.Dir(path))
+	st := sqlite.New(sqlite.Config{Path: path, Create: true})
+	if err := st.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Import(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Ports returns free ports of the loopback interface. They are found together,
+// so that they differ, and may be taken by somebody else before they are used.
+func Ports(t testing.TB, n int) []int {
+	t.Helper()
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = l.Close() }()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports
+}
+
+// Log writes a node's warnings to the test's log.
+func Log(t testing.TB) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
+}

@@ -1,0 +1,38 @@
+package nodetest
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+// pollEvery is how often a condition is looked at.
+const pollEvery = 20 * time.Millisecond
+
+// Wait looks at a condition until it holds, and fails the test with its last error after limit.
+func Wait(t testing.TB, limit time.Duration, condition func() error) {
+	t.Helper()
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		err := condition()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline.C:
+			t.Fatalf("still not after %s: %v", limit, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// MkdirAll makes a directory that only its owner can read.
+func MkdirAll(t testing.TB, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
