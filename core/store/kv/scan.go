@@ -181,7 +181,7 @@ func pullStatus(status string, msg *nats.Msg) error {
 	switch text := msg.Header.Get("Description"); {
 	case status == "408", status == "404":
 		return nil
-	case status == "409" && text == "Message Size Exceeds MaxBytes":
+	case status == "409" && (text == "Message Size Exceeds MaxBytes" || text == "Batch Completed"):
 		return nil
 	default:
 		return &apiError{Code: 503, Description: text}

@@ -1,0 +1,190 @@
+package kv
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"unibus/core"
+	"unibus/core/store/storetest"
+)
+
+func userRows(tb testing.TB, n int) []core.Row {
+	tb.Helper()
+	rows := make([]core.Row, n)
+	for i := range n {
+		rows[i] = core.UserRow(storetest.NewUser(tb, fmt.Sprint("user ", i)))
+	}
+	slices.SortFunc(rows, func(a, b core.Row) int { return cmpKeys(a.Key, b.Key) })
+	return rows
+}
+
+func cmpKeys(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func TestReplicaRowsComeFromTheWantedNode(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	on := onCluster(t)
+	s := on.open(t, 0, 3)
+	rows := userRows(t, 2500)
+	if n := must[int](t)(s.PutRows(ctx, rows)); n != len(rows) {
+		t.Fatalf("wrote %d rows, want %d", n, len(rows))
+	}
+	must[uint64](t)(s.put(ctx, core.TableUsers.Bucket(), message{key: "_barrier.n1", value: []byte("x")}))
+	want := must[core.Digest](t)(core.DigestRows(rows))
+	for _, node := range []string{"n1", "n2", "n3"} {
+		var got []core.Row
+		for r, err := range s.ReplicaRows(ctx, core.TableUsers, node) {
+			mustDo(t, err)
+			got = append(got, r)
+		}
+		if d := cmp.Diff(rows, got); d != "" {
+			t.Errorf("rows of %s (-want +got):\n%.2000s", node, d)
+		}
+		if d := must[core.Digest](t)(s.ReplicaDigest(ctx, core.TableUsers, node)); d != want {
+			t.Errorf("digest of %s is %+v, want %+v", node, d, want)
+		}
+		name, err := s.place(ctx, scan{bucket: core.TableUsers.Bucket(), filter: ">", node: node})
+		mustDo(t, err)
+		var info consumerInfo
+		mustDo(t, s.askAgain(ctx, "CONSUMER.INFO.KV_UNIBUS_users."+name, nil, &info))
+		if info.Cluster.Leader != node {
+			t.Errorf("the consumer lives on %s, wanted %s", info.Cluster.Leader, node)
+		}
+		if rows := must[[]core.Row](t)(s.ReplicaTable(ctx, core.TableRooms, node)); len(rows) != 0 {
+			t.Errorf("an empty table of %s has %d rows", node, len(rows))
+		}
+	}
+	s.timeout = defaultTimeout
+	_, err := s.ReplicaTable(ctx, core.TableUsers, "n9")
+	wantKind(t, err, core.KindUnavailable)
+}
+
+func TestCopierWritesOnlyWhatDiffers(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := onSingle(t).open(t, 0, 1)
+	rows := userRows(t, 1200)
+	must[int](t)(s.PutRows(ctx, rows))
+	changed := slices.Clone(rows[:1100])
+	changed[3].Value = []byte(`{"v":1}`)
+	c := must[*Copier](t)(s.NewCopier(ctx, core.TableUsers))
+	if n := must[int](t)(c.Put(ctx, changed[:600])); n != 1 {
+		t.Errorf("wrote %d, want 1", n)
+	}
+	if n := must[int](t)(c.Put(ctx, changed)); n != 0 {
+		t.Errorf("wrote %d when it was all there", n)
+	}
+	rest := c.Rest()
+	if len(rest) != 100 || rest[0] != rows[1100].Key {
+		t.Fatalf("the rest is %d keys, want the last 100", len(rest))
+	}
+	if n := must[int](t)(s.DeleteKeys(ctx, core.TableUsers, rest)); n != 100 {
+		t.Errorf("deleted %d, want 100", n)
+	}
+	if n := must[int](t)(s.DeleteKeys(ctx, core.TableUsers, append(rest[:2:2], changed[0].Key))); n != 1 {
+		t.Errorf("deleted %d of two gone keys and one present, want 1", n)
+	}
+	var left int
+	for _, err := range s.Keys(ctx, core.TableUsers) {
+		mustDo(t, err)
+		left++
+	}
+	if left != 1099 {
+		t.Errorf("%d rows are left, want 1099", left)
+	}
+	// A deleted key is free again.
+	u := must[core.User](t)(core.DecodeUser(rows[1100]))
+	mustDo(t, s.AddUser(ctx, u))
+	wantKind(t, s.AddUser(ctx, u), core.KindExists)
+}
+
+func TestRowsThatAreNotRowsAreRefused(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := onSingle(t).open(t, 0, 1)
+	good := userRows(t, 1)[0]
+	for _, bad := range []core.Row{
+		{Table: core.TableUsers, Key: "_authority", Value: []byte("x")},
+		{Table: core.TableUsers, Key: "a b", Value: []byte("x")},
+		{Table: core.TableUsers, Key: "a..b", Value: []byte("x")},
+		{Table: core.TableUsers, Key: ">", Value: []byte("x")},
+		{Table: core.TableUsers, Key: "", Value: []byte("x")},
+		{Table: core.TableRooms, Key: "a", Value: []byte("x")},
+	} {
+		_, err := s.PutRows(ctx, []core.Row{good, bad})
+		wantKind(t, err, core.KindInvalid)
+		_, err = s.DeleteKeys(ctx, core.TableUsers, []string{bad.Key})
+		if bad.Table == core.TableUsers {
+			wantKind(t, err, core.KindInvalid)
+		}
+	}
+	if users := must[[]core.User](t)(s.Users(ctx)); len(users) != 0 {
+		t.Errorf("a refused write left %d users", len(users))
+	}
+}
+
+// Values that mean the same have the same digest, whatever wrote them.
+func TestReplicaDigestIsCanonical(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := onSingle(t).open(t, 0, 1)
+	snap := storetest.TwoRooms(t)
+	must[int](t)(s.Import(ctx, snap))
+	for _, table := range core.Tables() {
+		rows := snap.Rows(table)
+		want := must[core.Digest](t)(core.DigestRows(rows))
+		spaced := rows[0]
+		spaced.Value = append([]byte(" "), spaced.Value...)
+		if n := must[int](t)(s.PutRows(ctx, []core.Row{spaced})); n != 1 {
+			t.Fatalf("wrote %d", n)
+		}
+		if got := must[core.Digest](t)(s.ReplicaDigest(ctx, table, "")); got != want {
+			t.Errorf("%s: digest %+v, want %+v", table, got, want)
+		}
+		broken := rows[0]
+		broken.Value = []byte("not JSON")
+		must[int](t)(s.PutRows(ctx, []core.Row{broken}))
+		if got := must[core.Digest](t)(s.ReplicaDigest(ctx, table, "")); got == want || got.Count != want.Count {
+			t.Errorf("%s: a broken value was not noticed: %+v", table, got)
+		}
+	}
+	_, err := s.Users(ctx)
+	wantKind(t, err, core.KindFailed)
+}
+
+// A list that is read while others write has every key that was there before.
+func TestListsUnderWriters(t *testing.T) {
+	t.Parallel()
+	on := onCluster(t)
+	s, writer := on.open(t, 0, 3), on.open(t, 1, 3)
+	rows := userRows(t, 300)
+	must[int](t)(s.PutRows(t.Context(), rows))
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ctx.Err() == nil; i++ {
+			r := rows[i%len(rows)]
+			_, _ = writer.put(ctx, core.TableUsers.Bucket(), message{key: r.Key, value: r.Value})
+		}
+	}()
+	for range 20 {
+		if users := must[[]core.User](t)(s.Users(t.Context())); len(users) != len(rows) {
+			t.Errorf("read %d users while others wrote, want %d", len(users), len(rows))
+		}
+	}
+	stop()
+	<-done
+}
