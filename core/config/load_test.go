@@ -275,3 +275,20 @@ func FuzzFile(f *testing.F) {
 		}
 	})
 }
+
+func TestEncodeReadsBack(t *testing.T) {
+	t.Parallel()
+	want := clustered()
+	want.Data, want.Operators[1].Name = "/d/\"quoted\" ü", "Zoë \\ 1"
+	text, err := want.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(write(t, string(text)), nil, nil)
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}

@@ -11,29 +11,29 @@ import (
 
 // Node is every setting of `unibusd serve`. The toml names are the flags' names.
 type Node struct {
-	Name string `toml:"name"` // 1 to 32 of A-Za-z0-9_-; "n1" by default, must be given with routes
-	Data string `toml:"data"` // directory of everything the node keeps
+	Name string `toml:"name,omitempty"` // 1 to 32 of A-Za-z0-9_-; "n1" by default, must be given with routes
+	Data string `toml:"data,omitempty"` // directory of everything the node keeps
 
-	Listen   string       `toml:"listen"`   // host:port of the bus; port 0 picks a free one
-	Store    core.Backend `toml:"store"`    // sqlite or kv
-	DB       string       `toml:"db"`       // the SQLite file; <data>/unibus.db by default
-	Replicas int          `toml:"replicas"` // of every bucket, 1 to 5; a boot never lowers what is there
+	Listen   string       `toml:"listen,omitempty"`   // host:port of the bus; port 0 picks a free one
+	Store    core.Backend `toml:"store,omitempty"`    // sqlite or kv
+	DB       string       `toml:"db,omitempty"`       // the SQLite file; <data>/unibus.db by default
+	Replicas int          `toml:"replicas,omitempty"` // of every bucket, 1 to 5; a boot never lowers what is there
 
-	ClusterName   string   `toml:"cluster-name"`
-	ClusterListen string   `toml:"cluster-listen"` // host:port of the routes
-	Routes        []string `toml:"routes"`         // host:port of every node of the cluster, this one included
-	RouteTLSCert  string   `toml:"route-tls-cert"` // the three go together
-	RouteTLSKey   string   `toml:"route-tls-key"`
-	RouteTLSCA    string   `toml:"route-tls-ca"`
+	ClusterName   string   `toml:"cluster-name,omitempty"`
+	ClusterListen string   `toml:"cluster-listen,omitempty"` // host:port of the routes
+	Routes        []string `toml:"routes,omitempty"`         // host:port of every node of the cluster, this one included
+	RouteTLSCert  string   `toml:"route-tls-cert,omitempty"` // the three go together
+	RouteTLSKey   string   `toml:"route-tls-key,omitempty"`
+	RouteTLSCA    string   `toml:"route-tls-ca,omitempty"`
 
-	BusAuth core.BusAuth `toml:"bus-auth"`
-	TLSCert string       `toml:"tls-cert"` // the two go together
-	TLSKey  string       `toml:"tls-key"`
+	BusAuth core.BusAuth `toml:"bus-auth,omitempty"`
+	TLSCert string       `toml:"tls-cert,omitempty"` // the two go together
+	TLSKey  string       `toml:"tls-key,omitempty"`
 
-	Operators []core.Operator `toml:"operator"`
+	Operators []core.Operator `toml:"operator,omitempty"`
 
-	LogFormat string `toml:"log-format"` // text or json
-	LogLevel  string `toml:"log-level"`  // debug, info, warn or error
+	LogFormat string `toml:"log-format,omitempty"` // text or json
+	LogLevel  string `toml:"log-level,omitempty"`  // debug, info, warn or error
 
 	NatsDebug bool `toml:"-"` // UNIBUS_NATS_DEBUG=1: the embedded server's log and a loopback monitoring port
 }

@@ -1,0 +1,281 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"unibus/core"
+	"unibus/core/config"
+	"unibus/core/keys"
+)
+
+// MaxNodes is the most nodes of a demo, as many as a bucket may have replicas.
+const MaxNodes = 5
+
+// keptUsers is how many sample users get identity files.
+const keptUsers = 5
+
+// stopTime is how long a node may take to end before it is killed.
+const stopTime = 10 * time.Second
+
+// Config says what a demo is to be. The zero values of Nodes, Users and Rooms
+// are not replaced: DefaultConfig has those of the command line.
+type Config struct {
+	Dir      string // where everything goes; "": a temporary directory that Close removes
+	Nodes    int    // 2 to MaxNodes
+	Users    int    // in the first node's legacy database; ignored with Store kv
+	Rooms    int    // likewise
+	Binary   string // path of unibusd
+	Console  string // how demo.json calls the console; "": unibus-tui
+	Store    core.Backend
+	Replicas int      // --replicas of every node
+	Environ  []string // given to the nodes, without what would override their files
+
+	Ready  Ready         // nil: asks the node with the admin identity, see AdminReady
+	Budget time.Duration // until every node serves; 0: one minute
+	Keys   io.Reader     // randomness of the sample's keys; nil: the system's
+	Logger *slog.Logger  // nil: silent
+}
+
+// Ready says whether a node of the demo serves: nil, or why it does not yet.
+type Ready func(ctx context.Context, d Description, node string) error
+
+// DefaultConfig is what `unibusd demo` without flags asks for. Binary is missing.
+func DefaultConfig() Config {
+	return Config{Nodes: 3, Users: 200, Rooms: 50, Store: core.BackendSQLite, Replicas: 1}
+}
+
+func (c Config) check() error {
+	switch {
+	case c.Nodes < 2 || c.Nodes > MaxNodes:
+		return core.Errorf(core.KindInvalid, "--nodes is %d", c.Nodes).WithNext("give a number from 2 to %d; 3 is usual", MaxNodes)
+	case c.Users < 1 || c.Users > 100_000:
+		return core.Errorf(core.KindInvalid, "--users is %d", c.Users).WithNext("give a number from 1 to 100000")
+	case c.Rooms < 0 || c.Rooms > 10_000:
+		return core.Errorf(core.KindInvalid, "--rooms is %d", c.Rooms).WithNext("give a number from 0 to 10000")
+	case c.Binary == "":
+		return core.Errorf(core.KindFailed, "a demo was made without the path of unibusd")
+	}
+	return nil
+}
+
+// Demo is a cluster of child processes. Its methods may be called by several goroutines.
+type Demo struct {
+	cfg  Config
+	dir  string
+	temp bool // dir is ours to remove
+
+	launcher *launcher
+	log      *slog.Logger
+
+	mu     sync.Mutex
+	desc   Description
+	nodes  map[string]*process // the last process started of each node
+	closed bool
+}
+
+// New makes a demo that has not begun.
+func New(cfg Config) *Demo {
+	if cfg.Console == "" {
+		cfg.Console = "unibus-tui"
+	}
+	if cfg.Budget == 0 {
+		cfg.Budget = time.Minute
+	}
+	if cfg.Ready == nil {
+		cfg.Ready = AdminReady
+	}
+	log := cfg.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Demo{cfg: cfg, log: log, nodes: map[string]*process{}}
+}
+
+// Open makes everything, starts every node, waits until all serve and writes
+// demo.json. When it fails, what it started is stopped; a directory that was
+// named stays, with the nodes' logs. KindRefused where the directory is not empty.
+func (d *Demo) Open(ctx context.Context) error {
+	err := d.open(ctx)
+	if err != nil {
+		_ = d.Close() // the cause is what the caller needs to know
+	}
+	return err
+}
+
+func (d *Demo) open(ctx context.Context) error {
+	if err := d.cfg.check(); err != nil {
+		return err
+	}
+	if err := d.place(); err != nil {
+		return err
+	}
+	nodes, desc, err := d.furnish(ctx)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.launcher = newLauncher()
+	d.mu.Unlock()
+	for i, n := range nodes {
+		p, err := d.launch(n.Name)
+		if err != nil {
+			return err
+		}
+		desc.Nodes[i].PID = p.pid()
+	}
+	d.setDescription(desc)
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Budget)
+	defer cancel()
+	for _, n := range nodes {
+		if err := d.await(ctx, n.Name); err != nil {
+			return err
+		}
+		d.log.Info("node serves", "node", n.Name, "listen", n.Listen)
+	}
+	return desc.write(d.dir)
+}
+
+// place settles the directory.
+func (d *Demo) place() error {
+	if d.cfg.Dir == "" {
+		dir, err := os.MkdirTemp("", "unibus-demo-")
+		if err != nil {
+			return core.Errorf(core.KindFailed, "no temporary directory can be made: %w", err).WithNext("name one with --dir")
+		}
+		d.dir, d.temp = dir, true
+		return nil
+	}
+	dir, err := filepath.Abs(d.cfg.Dir)
+	if err != nil {
+		return core.Errorf(core.KindInvalid, "--dir: %s is not a path: %w", d.cfg.Dir, err)
+	}
+	if err := claim(dir); err != nil {
+		return err
+	}
+	d.dir = dir
+	return nil
+}
+
+// furnish makes every file of the demo before the first process starts.
+func (d *Demo) furnish(ctx context.Context) ([]config.Node, Description, error) {
+	desc := Description{Cluster: clusterName, CA: filepath.Join(d.dir, clientCADir, keys.CACertFile)}
+	if err := makeAuthorities(d.dir); err != nil {
+		return nil, desc, err
+	}
+	ops, files, err := makeOperators(d.dir)
+	if err != nil {
+		return nil, desc, err
+	}
+	desc.Identities = files
+	addrs, err := freeAddresses(2 * d.cfg.Nodes)
+	if err != nil {
+		return nil, desc, err
+	}
+	nodes := plan(d.cfg, d.dir, ops, addrs)
+	for _, n := range nodes {
+		if err := makeNode(d.dir, n); err != nil {
+			return nil, desc, err
+		}
+		desc.Nodes = append(desc.Nodes, Node{Name: n.Name, URL: "tls://" + n.Listen, DataDir: n.Data})
+	}
+	desc.Console = consoleCommand(desc, d.cfg.Console)
+	if d.cfg.Store == core.BackendKV {
+		return nodes, desc, nil
+	}
+	desc.LegacyDB = nodes[0].DB
+	desc.Identities.Users, err = d.fill(ctx, nodes[0].DB)
+	return nodes, desc, err
+}
+
+// fill writes the sample into the legacy database and the seeds of some users beside it.
+func (d *Demo) fill(ctx context.Context, db string) ([]string, error) {
+	sample, err := NewSample(SampleConfig{
+		Users: d.cfg.Users, Rooms: d.cfg.Rooms, Identities: min(keptUsers, d.cfg.Users), Now: time.Now(), Keys: d.cfg.Keys,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := writeLegacy(ctx, db, sample.Snapshot); err != nil {
+		return nil, err
+	}
+	return writeUsers(d.dir, sample.Seeds)
+}
+
+// launch starts a node as a child that dies with this process.
+func (d *Demo) launch(node string) (*process, error) {
+	cmd, err := command(d.cfg.Binary, nodePath(d.dir, node, configFile), nodePath(d.dir, node, logFile), d.cfg.Environ)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, core.Errorf(core.KindRefused, "the demo is ending")
+	}
+	p, err := d.launcher.start(cmd)
+	if err != nil {
+		return nil, err
+	}
+	d.nodes[node] = p
+	return p, nil
+}
+
+func (d *Demo) await(ctx context.Context, node string) error {
+	d.mu.Lock()
+	p := d.nodes[node]
+	d.mu.Unlock()
+	return awaitReady(ctx, p, node, nodePath(d.dir, node, logFile), func(ctx context.Context) error {
+		return d.cfg.Ready(ctx, d.Description(), node)
+	})
+}
+
+func (d *Demo) setDescription(desc Description) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.desc = desc
+}
+
+// Dir is where everything of the demo is; "" before Open.
+func (d *Demo) Dir() string { return d.dir }
+
+// Description says where everything is. The process ids are those of Open.
+func (d *Demo) Description() Description {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.desc
+}
+
+// Close stops every node in parallel, those started by `demo start` included,
+// kills what has not ended after ten seconds, takes demo.json away and removes a
+// temporary directory. Twice is harmless.
+func (d *Demo) Close() error {
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return nil
+	}
+	d.closed = true
+	nodes, desc, launcher := d.nodes, d.desc, d.launcher
+	d.mu.Unlock()
+
+	endChildren(nodes)
+	err := endOthers(desc)
+	if launcher != nil {
+		launcher.close()
+	}
+	if d.dir == "" {
+		return err
+	}
+	_ = os.Remove(filepath.Join(d.dir, DescriptionFile)) // may never have been written
+	if d.temp {
+		err = errors.Join(err, os.RemoveAll(d.dir))
+	}
+	return err
+}

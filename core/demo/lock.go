@@ -1,0 +1,105 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"unibus/core"
+)
+
+// lockFile is what a running node holds locked in its data directory; its content is the process id.
+const lockFile = "unibusd.lock"
+
+// pollEvery is how often a condition of another process is looked at.
+const pollEvery = 50 * time.Millisecond
+
+// holder returns the process that holds a data directory's lock, 0 where nobody
+// does. The lock, and not the number, says that the process is the node: it goes
+// with the process, however that ended.
+func holder(dataDir string) (pid int, err error) {
+	path := filepath.Join(dataDir, lockFile)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, core.Errorf(core.KindFailed, "the lock of the node cannot be looked at: %w", err)
+	}
+	defer func() { _ = f.Close() }() // which also gives a lock back
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if err == nil {
+		return 0, nil
+	}
+	if !errors.Is(err, syscall.EWOULDBLOCK) {
+		return 0, core.Errorf(core.KindFailed, "the lock %s cannot be looked at: %w", path, err)
+	}
+	text := make([]byte, 32)
+	n, _ := f.Read(text)
+	pid, err = strconv.Atoi(strings.TrimSpace(string(text[:n])))
+	if err != nil || pid <= 1 {
+		return 0, core.Errorf(core.KindFailed, "%s is locked and names no process", path).
+			WithNext("find the process with `fuser %s`", shellWord(path))
+	}
+	return pid, nil
+}
+
+// signalHolder sends sig to the process that holds the lock. The process is
+// taken hold of first and the lock looked at again after that, so that a number
+// that was given to another process meanwhile is never signalled.
+func signalHolder(dataDir string, sig syscall.Signal) (pid int, err error) {
+	pid, err = holder(dataDir)
+	if err != nil || pid == 0 {
+		return 0, err
+	}
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return 0, core.Errorf(core.KindFailed, "the process %d cannot be found: %w", pid, err)
+	}
+	defer func() { _ = p.Release() }()
+	again, err := holder(dataDir)
+	if err != nil || again != pid {
+		return again, err
+	}
+	if err := p.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return pid, core.Errorf(core.KindFailed, "the process %d cannot be signalled: %w", pid, err)
+	}
+	return pid, nil
+}
+
+// awaitFree waits until nobody holds the lock. KindUnavailable when ctx ends first.
+func awaitFree(ctx context.Context, dataDir string) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		pid, err := holder(dataDir)
+		if err != nil || pid == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return core.Errorf(core.KindUnavailable, "the process %d did not stop in time", pid).
+				WithNext("see its unibusd.log; `kill -9 %d` ends it, nothing acknowledged is lost by that", pid)
+		case <-tick.C:
+		}
+	}
+}
+
+// locked runs f while it holds an exclusive lock on a file of its own.
+func locked(path string, f func() error) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return core.Errorf(core.KindFailed, "%s cannot be opened: %w", path, err)
+	}
+	defer func() { _ = file.Close() }()
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		return core.Errorf(core.KindFailed, "%s cannot be locked: %w", path, err)
+	}
+	return f()
+}

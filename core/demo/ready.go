@@ -1,0 +1,87 @@
+package demo
+
+import (
+	"context"
+	"crypto/tls"
+	"time"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/keys"
+)
+
+// readyTime bounds one question whether a node serves.
+const readyTime = 2 * time.Second
+
+// NewClient returns a client of the demo with one of its identities that asks
+// the named servers, all of them where none is named. The caller opens and closes it.
+func NewClient(d Description, identity string, servers ...string) (*admin.Client, error) {
+	id, err := keys.ReadSeed(identity)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := keys.LoadPool(d.CA)
+	if err != nil {
+		return nil, err
+	}
+	if len(servers) == 0 {
+		servers = d.URLs()
+	}
+	return admin.NewClient(admin.ClientConfig{
+		Servers: servers, Identity: id, Name: "unibusd demo", Timeout: readyTime, Connect: readyTime,
+		TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13},
+	}), nil
+}
+
+// AdminReady asks a node for its status with the admin identity. It is ready
+// once it is among the nodes that answer it, the meta group has a leader that it
+// knows, and, where its store is to be served from the start, it serves that.
+func AdminReady(ctx context.Context, d Description, node string) error {
+	n, err := d.Node(node)
+	if err != nil {
+		return err
+	}
+	client, err := NewClient(d, d.Identities.Admin, n.URL)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*readyTime)
+	defer cancel()
+	if err := client.Open(ctx); err != nil {
+		return err
+	}
+	defer client.Close()
+	st, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	return readyBy(st, d, node)
+}
+
+// readyBy judges a status that was asked at a node.
+func readyBy(st admin.Status, d Description, node string) error {
+	if st.Meta.Leader == "" {
+		return core.Errorf(core.KindUnavailable, "%s sees no meta leader yet", node)
+	}
+	for _, n := range st.Nodes {
+		if n.Name != node {
+			continue
+		}
+		if !n.Online {
+			break
+		}
+		return servesAsWanted(n.Info != nil && n.Info.Serving.Backend != core.BackendNone && n.Info.Serving.Backend != "", st, d, node)
+	}
+	return core.Errorf(core.KindUnavailable, "%s is not seen in the cluster yet", node)
+}
+
+// servesAsWanted waits for the store of the node that has the legacy file, and
+// of every node once KV is the control plane.
+func servesAsWanted(serves bool, st admin.Status, d Description, node string) error {
+	kv := d.LegacyDB == "" || st.Authority != nil && st.Authority.Backend == core.BackendKV
+	source := len(d.Nodes) > 0 && d.Nodes[0].Name == node
+	if serves || !kv && !source {
+		return nil
+	}
+	return core.Errorf(core.KindUnavailable, "%s serves no control plane yet", node)
+}

@@ -1,0 +1,166 @@
+package demo
+
+import (
+	"context"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"unibus/core"
+)
+
+// Stop ends a node of the demo in dir, from whatever process: it asks the
+// process that holds the node's lock and waits until the lock is free.
+// KindConflict where the node does not run, KindUnavailable where it has not
+// ended when ctx is done or after 20 s.
+func Stop(ctx context.Context, dir, node string) error {
+	d, err := Load(dir)
+	if err != nil {
+		return err
+	}
+	n, err := d.Node(node)
+	if err != nil {
+		return err
+	}
+	pid, err := signalHolder(n.DataDir, syscall.SIGTERM)
+	if err != nil {
+		return err
+	}
+	if pid == 0 {
+		return core.Errorf(core.KindConflict, "%s is not running", node).
+			WithNext("`unibusd demo start %s --dir %s` starts it", node, dir)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*stopTime)
+	defer cancel()
+	return awaitFree(ctx, n.DataDir)
+}
+
+// StartConfig says which node of which demo is to be started, and how.
+type StartConfig struct {
+	Dir     string
+	Node    string
+	Binary  string   // path of unibusd
+	Environ []string // as in Config
+	Ready   Ready    // nil: AdminReady
+}
+
+// Start starts a node that was stopped or killed. The process outlives the
+// caller and ends with the demo. It returns once the node serves, within a
+// minute, and notes its process in demo.json. KindExists where it runs already.
+func Start(ctx context.Context, cfg StartConfig) error {
+	d, err := Load(cfg.Dir)
+	if err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(cfg.Dir)
+	if err != nil {
+		return core.Errorf(core.KindInvalid, "--dir: %s is not a path: %w", cfg.Dir, err)
+	}
+	if err := notRunning(d, cfg.Node); err != nil {
+		return err
+	}
+	log := nodePath(dir, cfg.Node, logFile)
+	cmd, err := command(cfg.Binary, nodePath(dir, cfg.Node, configFile), log, cfg.Environ)
+	if err != nil {
+		return err
+	}
+	untie(cmd)
+	p, err := begin(cmd)
+	if err != nil {
+		return err
+	}
+	ready := cfg.Ready
+	if ready == nil {
+		ready = AdminReady
+	}
+	return settle(ctx, dir, p, cfg.Node, log, func(ctx context.Context) error { return ready(ctx, d, cfg.Node) })
+}
+
+// settle waits until a started node serves and notes it; one that does not is ended.
+func settle(ctx context.Context, dir string, p *process, node, log string, ready func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	err := awaitReady(ctx, p, node, log, ready)
+	if err == nil {
+		return setPID(dir, node, p.pid())
+	}
+	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	defer cancel()
+	p.stop(short)
+	return err
+}
+
+func notRunning(d Description, node string) error {
+	n, err := d.Node(node)
+	if err != nil {
+		return err
+	}
+	pid, err := holder(n.DataDir)
+	if err != nil {
+		return err
+	}
+	if pid != 0 {
+		return core.Errorf(core.KindExists, "%s is running already, as process %d", node, pid).
+			WithNext("`unibus-tui status` shows the cluster")
+	}
+	return nil
+}
+
+// Stop ends one node of this demo and waits for it.
+func (d *Demo) Stop(ctx context.Context, node string) error { return Stop(ctx, d.dir, node) }
+
+// Start starts a node of this demo again, as a child that dies with the demo, and waits until it serves.
+func (d *Demo) Start(ctx context.Context, node string) error {
+	if err := notRunning(d.Description(), node); err != nil {
+		return err
+	}
+	p, err := d.launch(node)
+	if err != nil {
+		return err
+	}
+	return settle(ctx, d.dir, p, node, nodePath(d.dir, node, logFile), func(ctx context.Context) error {
+		return d.cfg.Ready(ctx, d.Description(), node)
+	})
+}
+
+// endChildren ends the nodes that this process started: asked first, killed after stopTime.
+func endChildren(nodes map[string]*process) {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, p := range nodes {
+		all.Go(func() { p.stop(ctx) })
+	}
+	all.Wait()
+}
+
+// endOthers does the same for the nodes that another process started.
+func endOthers(d Description) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	var first error
+	keep := func(err error) {
+		if first == nil {
+			first = err
+		}
+	}
+	for _, n := range d.Nodes {
+		if _, err := signalHolder(n.DataDir, syscall.SIGTERM); err != nil {
+			keep(err)
+		}
+	}
+	for _, n := range d.Nodes {
+		if awaitFree(ctx, n.DataDir) == nil {
+			continue
+		}
+		if _, err := signalHolder(n.DataDir, syscall.SIGKILL); err != nil {
+			keep(err)
+			continue
+		}
+		last, cancel := context.WithTimeout(context.Background(), time.Second)
+		keep(awaitFree(last, n.DataDir))
+		cancel()
+	}
+	return first
+}
