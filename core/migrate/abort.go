@@ -32,7 +32,8 @@ func (j *Job) Abort(ctx context.Context, by string) (Status, error) {
 		j.note(func(s *Status) { s.Error = core.AsError(err) })
 		return j.Status(), err
 	}
-	return j.Status(), j.aborted(by, st, removed)
+	err = j.aborted(by, st, removed)
+	return j.Status(), err
 }
 
 func (j *Job) aborted(by string, was Status, removed int) error {
@@ -89,7 +90,7 @@ func (j *Job) undo(ctx context.Context, st Status) (int, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*j.cfg.Limits.Patience)
 	defer cancel()
-	a, _, err := j.cfg.Authority.Authority(ctx)
+	a, _, err := j.authority(ctx)
 	if err != nil {
 		return 0, err
 	}

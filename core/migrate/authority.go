@@ -22,7 +22,7 @@ const (
 func (j *Job) decide(ctx context.Context, judge func(core.Authority) (core.Authority, verdict)) (core.Authority, error) {
 	var last error
 	for ctx.Err() == nil {
-		cur, rev, err := j.cfg.Authority.Authority(ctx)
+		cur, rev, err := j.authority(ctx)
 		if err == nil {
 			next, v := judge(cur)
 			if v == take {
@@ -42,6 +42,15 @@ func (j *Job) decide(ctx context.Context, judge func(core.Authority) (core.Autho
 	}
 	return core.Authority{}, core.Errorf(core.KindUnavailable, "the authority record cannot be read or moved: %w", last).
 		WithNext("see that a majority of the nodes is up; then try again")
+}
+
+// authority reads the record; a zero Authority where there has never been one.
+func (j *Job) authority(ctx context.Context) (core.Authority, uint64, error) {
+	a, rev, err := j.cfg.Authority.Authority(ctx)
+	if core.KindOf(err) == core.KindNotFound {
+		return core.Authority{}, rev, nil
+	}
+	return a, rev, err
 }
 
 // claim makes this node's SQLite file the authority, unless it is already, and

@@ -28,7 +28,7 @@ func (j *Job) Start(ctx context.Context, by string, o Options) (Status, error) {
 	if st := j.Status(); st.Running {
 		return j.join(o)
 	}
-	a, _, err := j.cfg.Authority.Authority(ctx)
+	a, _, err := j.authority(ctx)
 	if err != nil {
 		return j.Status(), err
 	}
@@ -58,7 +58,7 @@ func moved(st Status, a core.Authority) Status {
 
 // startWithout answers for a node without a SQLite file.
 func (j *Job) startWithout(ctx context.Context) (Status, error) {
-	a, _, err := j.cfg.Authority.Authority(ctx)
+	a, _, err := j.authority(ctx)
 	if err == nil && a.Backend == core.BackendKV {
 		st, err := j.Current(ctx)
 		return moved(st, a), err

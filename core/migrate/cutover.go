@@ -37,7 +37,7 @@ func (j *Job) cutover(ctx context.Context) (State, error) {
 
 // intend reads the authority, takes the fence over from its timer and syncs the intent.
 func (j *Job) intend(ctx context.Context) (Intent, error) {
-	a, _, err := j.cfg.Authority.Authority(ctx)
+	a, _, err := j.authority(ctx)
 	if err != nil {
 		return Intent{}, err
 	}

@@ -238,9 +238,11 @@ func (j *Job) note(change func(*Status)) {
 	j.mu.Lock()
 	change(&j.st)
 	j.st.Updated = core.MillisOf(j.cfg.Now())
-	rec := j.rec
+	rec, dry := j.rec, j.before != nil
 	j.mu.Unlock()
-	rec.dirty()
+	if !dry {
+		rec.dirty()
+	}
 }
 
 // clone copies a status with everything it points to, so that no reader sees a later change.

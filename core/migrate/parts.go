@@ -57,7 +57,8 @@ type Target interface {
 
 // AuthorityRecord is the one record that says which store counts.
 type AuthorityRecord interface {
-	// Authority reads it with its revision; revision 0 is a proven absence. KindUnavailable where nothing is known.
+	// Authority reads it with its revision. KindNotFound is a proven absence;
+	// KindUnavailable where nothing is known.
 	Authority(ctx context.Context) (core.Authority, uint64, error)
 	// PutAuthority replaces revision rev (0: creates it). KindConflict where it
 	// is another one by now; with any other error the outcome is unknown.
@@ -65,7 +66,7 @@ type AuthorityRecord interface {
 }
 
 // StatusRecord keeps the Status as JSON, so that every node can show it. The
-// revisions are those of AuthorityRecord.
+// revisions and the kinds of error are those of AuthorityRecord.
 type StatusRecord interface {
 	Migration(ctx context.Context) ([]byte, uint64, error)
 	PutMigration(ctx context.Context, status []byte, rev uint64) (uint64, error)

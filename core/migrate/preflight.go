@@ -53,7 +53,7 @@ func (j *Job) problems(ctx context.Context) ([]core.Problem, error) {
 		return nil, err
 	}
 	out := clusterProblems(c, j.cfg.Node)
-	a, _, err := j.cfg.Authority.Authority(ctx)
+	a, _, err := j.authority(ctx)
 	if err != nil {
 		return nil, err
 	}

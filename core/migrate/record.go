@@ -97,7 +97,7 @@ func (r *recorder) write() error {
 	defer cancel()
 	if !r.known {
 		_, rev, err := r.record.Migration(ctx)
-		if err != nil {
+		if err != nil && core.KindOf(err) != core.KindNotFound {
 			return err
 		}
 		r.rev, r.known = rev, true
@@ -117,12 +117,12 @@ func (r *recorder) write() error {
 
 // readRecord decodes the cluster's record; StateNone where there is none.
 func readRecord(ctx context.Context, record StatusRecord) (Status, error) {
-	data, rev, err := record.Migration(ctx)
+	data, _, err := record.Migration(ctx)
+	if core.KindOf(err) == core.KindNotFound || err == nil && len(data) == 0 {
+		return Status{State: StateNone}, nil
+	}
 	if err != nil {
 		return Status{State: StateNone}, err
-	}
-	if rev == 0 || len(data) == 0 {
-		return Status{State: StateNone}, nil
 	}
 	var st Status
 	if err := json.Unmarshal(data, &st); err != nil {

@@ -1,0 +1,381 @@
+package migrate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"unibus/core"
+)
+
+// world is a cluster of three in memory: a source on n1, a target with a
+// replica on every node, the records, and the nodes' journals. Everything that
+// touches it goes through op, where a test may refuse it or count it.
+type world struct {
+	mu        sync.Mutex
+	dir       string
+	source    tables
+	fenced    bool
+	lifts     int
+	target    tables
+	flipped   map[string]map[core.Table]tables // by node: what its replica has instead
+	authority core.Authority
+	arev      uint64
+	record    []byte
+	rrev      uint64
+	deaf      map[string]bool // nodes whose journals do not follow
+	peers     []Peer
+	problems  []core.Problem
+	serving   core.Backend
+	puts      int
+	before    func(op string) error // may refuse an operation
+	after     func(op string) error // may hide that one happened
+}
+
+type tables map[core.Table]map[string][]byte
+
+func newTables() tables {
+	t := tables{}
+	for _, n := range core.Tables() {
+		t[n] = map[string][]byte{}
+	}
+	return t
+}
+
+func (t tables) clone() tables {
+	out := tables{}
+	for n, m := range t {
+		out[n] = maps.Clone(m)
+	}
+	return out
+}
+
+func (t tables) rows(n core.Table) []core.Row {
+	var out []core.Row
+	for _, k := range slices.Sorted(maps.Keys(t[n])) {
+		out = append(out, core.Row{Table: n, Key: k, Value: t[n][k]})
+	}
+	return out
+}
+
+func (t tables) equal(o tables) bool {
+	for _, n := range core.Tables() {
+		if !maps.EqualFunc(t[n], o[n], func(a, b []byte) bool { return string(a) == string(b) }) {
+			return false
+		}
+	}
+	return true
+}
+
+func newWorld(t *testing.T, rows int) *world {
+	w := &world{dir: t.TempDir(), source: newTables(), target: newTables(), serving: core.BackendSQLite,
+		flipped: map[string]map[core.Table]tables{}, deaf: map[string]bool{}}
+	for _, n := range core.Tables() {
+		for i := range rows {
+			w.source[n][fmt.Sprintf("k%04d", i)] = []byte(fmt.Sprintf(`{"v":1,"n":%d}`, i))
+		}
+	}
+	for _, n := range []string{"n1", "n2", "n3"} {
+		w.peers = append(w.peers, Peer{Name: n, Online: true, Version: "1"})
+	}
+	w.peers[0].File, w.peers[0].Serving = w.path(), core.BackendSQLite
+	if err := os.WriteFile(w.path(), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *world) path() string { return filepath.Join(w.dir, "unibus.db") }
+
+// op runs do as one operation of the world.
+func (w *world) op(name string, do func() error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.before != nil {
+		if err := w.before(name); err != nil {
+			return err
+		}
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	if w.after != nil {
+		return w.after(name)
+	}
+	return nil
+}
+
+func (w *world) seq(name string, get func() []core.Row) iter.Seq2[core.Row, error] {
+	return func(yield func(core.Row, error) bool) {
+		var rows []core.Row
+		if err := w.op(name, func() error { rows = get(); return nil }); err != nil {
+			yield(core.Row{}, err)
+			return
+		}
+		for _, r := range rows {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+// write changes the source as a user would; false where it is fenced.
+func (w *world) write(n core.Table, key, value string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.fenced {
+		w.source[n][key] = []byte(value)
+	}
+	return !w.fenced
+}
+
+type fakeSource struct{ *world }
+
+func (s fakeSource) Path() string       { return s.path() }
+func (s fakeSource) Size() int64        { return 1 << 20 }
+func (s fakeSource) SchemaVersion() int { return 1 }
+func (s fakeSource) Integrity(context.Context) error {
+	return s.op("integrity", func() error { return nil })
+}
+func (s fakeSource) Problems(context.Context, int) (ps []core.Problem, err error) {
+	err = s.op("problems", func() error { ps = s.problems; return nil })
+	return ps, err
+}
+func (s fakeSource) Rows(_ context.Context, t core.Table) iter.Seq2[core.Row, error] {
+	return s.seq("source.rows", func() []core.Row { return s.source.rows(t) })
+}
+func (s fakeSource) Fence(context.Context) error {
+	return s.op("fence", func() error { s.fenced = true; return nil })
+}
+func (s fakeSource) Lift(context.Context) error {
+	return s.op("lift", func() error { s.fenced = false; s.lifts++; return nil })
+}
+func (s fakeSource) Fenced(context.Context) (f bool, err error) {
+	err = s.op("fenced", func() error { f = s.fenced; return nil })
+	return f, err
+}
+
+// fakeCopy is a backup: the tables as JSON in a file.
+type fakeCopy struct {
+	*world
+	data tables
+}
+
+func (c fakeCopy) Rows(_ context.Context, t core.Table) iter.Seq2[core.Row, error] {
+	return c.seq("copy.rows", func() []core.Row { return c.data.rows(t) })
+}
+func (fakeCopy) Close() error { return nil }
+
+func (w *world) backup(_ context.Context, path string) (b Backup, err error) {
+	err = w.op("backup", func() error {
+		data, err := json.Marshal(w.source)
+		if err != nil {
+			return err
+		}
+		b = Backup{Path: path, SHA256: "00", Bytes: int64(len(data))}
+		return os.WriteFile(path, data, 0o600)
+	})
+	return b, err
+}
+
+func (w *world) openCopy(_ context.Context, path string) (Copy, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, core.Errorf(core.KindFailed, "reading: %w", err)
+	}
+	c := fakeCopy{world: w}
+	return c, json.Unmarshal(data, &c.data)
+}
+
+type fakeTarget struct{ *world }
+
+func (f fakeTarget) Prepare(context.Context, int) error {
+	return f.op("prepare", func() error { return nil })
+}
+func (f fakeTarget) Rows(_ context.Context, t core.Table) iter.Seq2[core.Row, error] {
+	return f.seq("target.rows", func() []core.Row { return f.target.rows(t) })
+}
+func (f fakeTarget) PutRows(_ context.Context, rows []core.Row) (int, error) {
+	err := f.op("put", func() error {
+		for _, r := range rows {
+			f.target[r.Table][r.Key] = r.Value
+		}
+		f.puts += len(rows)
+		return nil
+	})
+	return len(rows), err
+}
+func (f fakeTarget) DeleteKeys(_ context.Context, t core.Table, keys []string) (int, error) {
+	err := f.op("delete", func() error {
+		for _, k := range keys {
+			delete(f.target[t], k)
+		}
+		return nil
+	})
+	return len(keys), err
+}
+func (f fakeTarget) Nodes(context.Context, core.Table) ([]string, error) {
+	return []string{"n1", "n2", "n3"}, f.op("nodes", func() error { return nil })
+}
+func (f fakeTarget) ReplicaRows(_ context.Context, t core.Table, node string) iter.Seq2[core.Row, error] {
+	return f.seq("replica.rows", func() []core.Row {
+		if other, ok := f.flipped[node][t]; ok {
+			return other.rows(t)
+		}
+		return f.target.rows(t)
+	})
+}
+
+func (w *world) Authority(context.Context) (a core.Authority, rev uint64, err error) {
+	err = w.op("authority", func() error {
+		if w.arev == 0 {
+			return core.Errorf(core.KindNotFound, "there is no authority record")
+		}
+		a, rev = w.authority, w.arev
+		return nil
+	})
+	return a, rev, err
+}
+
+func (w *world) PutAuthority(_ context.Context, a core.Authority, rev uint64) (next uint64, err error) {
+	err = w.op("put authority", func() error {
+		if rev != w.arev {
+			return core.Errorf(core.KindConflict, "the authority has moved on")
+		}
+		w.authority, w.arev = a, w.arev+1
+		next = w.arev
+		return nil
+	})
+	return next, err
+}
+
+func (w *world) Migration(context.Context) (data []byte, rev uint64, err error) {
+	err = w.op("migration", func() error {
+		if w.rrev == 0 {
+			return core.Errorf(core.KindNotFound, "there is no migration record")
+		}
+		data, rev = w.record, w.rrev
+		return nil
+	})
+	return data, rev, err
+}
+
+func (w *world) PutMigration(_ context.Context, data []byte, rev uint64) (next uint64, err error) {
+	err = w.op("put migration", func() error {
+		if rev != w.rrev {
+			return core.Errorf(core.KindConflict, "the record has moved on")
+		}
+		w.record, w.rrev = data, w.rrev+1
+		next = w.rrev
+		return nil
+	})
+	return next, err
+}
+
+func (w *world) cluster(context.Context) (c Cluster, err error) {
+	err = w.op("cluster", func() error {
+		c = Cluster{Expected: 3, Peers: slices.Clone(w.peers)}
+		for i, p := range c.Peers {
+			if a := w.authority; w.arev > 0 && !w.deaf[p.Name] {
+				c.Peers[i].Journal = &a
+			}
+		}
+		return nil
+	})
+	return c, err
+}
+
+func (w *world) Withdraw(*core.Error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.serving = core.BackendNone
+}
+
+func (w *world) Serve(_ context.Context, a core.Authority) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.serving = a.Backend
+	return nil
+}
+
+// dyingJournal is a real journal whose writes are operations of the world.
+type dyingJournal struct {
+	*world
+	file *FileJournal
+}
+
+func (d dyingJournal) Load() (Entry, error) { return d.file.Load() }
+func (d dyingJournal) Update(f func(*Entry)) error {
+	return d.op("journal", func() error { return d.file.Update(f) })
+}
+
+func (w *world) config() Config {
+	return Config{Node: "n1", Source: fakeSource{w}, Backup: w.backup, OpenCopy: w.openCopy, Target: fakeTarget{w},
+		Authority: w, Record: w, Cluster: w.cluster, Host: w, Journal: dyingJournal{w, NewFileJournal(filepath.Join(w.dir, "journal.json"))},
+		Limits: Limits{BatchRows: 7, Fence: 20 * time.Second, Patience: 300 * time.Millisecond, Journals: 100 * time.Millisecond,
+			Poll: time.Millisecond, Record: time.Millisecond}}
+}
+
+func (w *world) job(t *testing.T, change func(*Config)) *Job {
+	t.Helper()
+	c := w.config()
+	if change != nil {
+		change(&c)
+	}
+	j := New(c)
+	if err := j.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = j.Close() })
+	return j
+}
+
+func (w *world) options() Options { return Options{DB: w.path(), Replicas: 3} }
+
+// rest waits until nothing runs and returns where it stands.
+func rest(t *testing.T, j *Job) Status {
+	t.Helper()
+	return until(t, j, "the move to rest", func(s Status) bool { return !s.Running })
+}
+
+func until(t *testing.T, j *Job, what string, ok func(Status) bool) Status {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for {
+		s := j.Status()
+		if ok(s) {
+			return s
+		}
+		if wait(ctx, time.Millisecond) != nil {
+			t.Fatalf("waited in vain for %s: state %s, running %v, error %v", what, s.State, s.Running, s.Error)
+		}
+	}
+}
+
+// moved starts a move and returns its end.
+func started(t *testing.T, j *Job, o Options) Status {
+	t.Helper()
+	if _, err := j.Start(t.Context(), "ana", o); err != nil {
+		t.Fatalf("start: %v", err)
+	}
+	return rest(t, j)
+}
+
+func (w *world) look(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
+var errDead = errors.New("dead")
