@@ -1,0 +1,251 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"unibus/core"
+)
+
+// judgeBuckets looks at the buckets of the control plane and those beside them.
+// Without a majority, and for replicas on nodes that are away, all is said already.
+func judgeBuckets(v View, now time.Time) []Finding {
+	if v.At == 0 || v.Meta.Online < v.Meta.Needed {
+		return nil
+	}
+	return slices.Concat(absent(v), leaderless(v, now), tooFew(v), incomplete(v), lagging(v))
+}
+
+// serious is the level of what would be bad for a control plane in the
+// buckets; while it is elsewhere it is worth a note.
+func (v View) serious(l Level) Level {
+	if v.onKV() {
+		return l
+	}
+	return Note
+}
+
+// aboutBuckets is the About of a finding on one or several buckets.
+func aboutBuckets(names []string) string {
+	if len(names) == 1 {
+		return "bucket." + names[0]
+	}
+	return "buckets"
+}
+
+func absent(v View) []Finding {
+	var names []string
+	for _, t := range core.Tables() {
+		if !slices.ContainsFunc(v.Buckets, func(b Bucket) bool { return b.Name == t.Bucket() }) {
+			names = append(names, t.Bucket())
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return nil
+	case !v.onKV() && len(names) == len(core.Tables()):
+		return []Finding{{Note, "buckets", "The five buckets are not there yet: a move to KV creates them.", ""}}
+	}
+	text := fmt.Sprintf("%s %s not there", subject(names), plural(len(names), "is", bucketsAre(names)))
+	return []Finding{{v.serious(Critical), aboutBuckets(names), text + ".", "restart unibusd on one node, which creates what is missing, and restore its content from a backup"}}
+}
+
+func bucketsAre(names []string) string {
+	if tables(names) == everyBucket {
+		return "is"
+	}
+	return "are"
+}
+
+// leaderless finds buckets that nobody leads: while they are elected, and for longer.
+func leaderless(v View, now time.Time) []Finding {
+	var fs []Finding
+	var electing, dead []string
+	for _, b := range v.Buckets {
+		switch {
+		case b.Leader != "":
+		case b.Since != 0 && Age(b.Since, now) < electionTime && b.live() >= b.needed():
+			electing = append(electing, b.Name)
+		default:
+			dead = append(dead, b.Name)
+		}
+	}
+	if len(dead) > 0 {
+		fs = append(fs, stopped(v, dead))
+	}
+	if len(electing) > 0 {
+		fs = append(fs, Finding{v.serious(Degraded), aboutBuckets(electing),
+			fmt.Sprintf("%s %s electing a leader.", subject(electing), plural(len(electing), "is", bucketsAre(electing))), "wait; an election takes up to ten seconds"})
+	}
+	for _, b := range v.Mechanism {
+		if b.Leader == "" && (b.Since == 0 || Age(b.Since, now) >= electionTime) {
+			fs = append(fs, Finding{Degraded, "bucket." + b.Name, fmt.Sprintf("%s has no leader: nothing can be written to it.", short(b.Name)), startReplicas(v, []string{b.Name})})
+		}
+	}
+	return fs
+}
+
+func stopped(v View, names []string) Finding {
+	level, means := Critical, "nothing can be written there, and what "+plural(len(names), "it decides", "they decide")+" is denied"
+	if !v.onKV() {
+		level, means = Degraded, "no move is possible"
+	}
+	text := fmt.Sprintf("%s %s no leader: %s.", subject(names), plural(len(names), "has", "have"), means)
+	if tables(names) == everyBucket {
+		text = "No bucket has a leader: " + means + "."
+	}
+	return Finding{level, aboutBuckets(names), text, startReplicas(v, names)}
+}
+
+func bucketsHave(names []string) string {
+	if tables(names) == everyBucket {
+		return "has"
+	}
+	return "have"
+}
+
+// startReplicas says which silent nodes hold replicas of the buckets.
+func startReplicas(v View, names []string) string {
+	var silent []string
+	for _, b := range slices.Concat(v.Buckets, v.Mechanism) {
+		for _, r := range b.Replicas {
+			if slices.Contains(names, b.Name) && slices.Contains(v.silent(), r.Node) && !slices.Contains(silent, r.Node) {
+				silent = append(silent, r.Node)
+			}
+		}
+	}
+	if len(silent) == 0 {
+		return "look whether the nodes reach each other on their cluster ports; if they do, restart unibusd on one of them"
+	}
+	return "start unibusd on " + join(silent)
+}
+
+// tooFew finds buckets with fewer replicas than the cluster could give them.
+func tooFew(v View) []Finding {
+	target := min(3, v.Expected)
+	for _, n := range v.Nodes {
+		if n.Info != nil {
+			target = max(target, min(n.Info.Replicas, v.Expected))
+		}
+	}
+	byWanted := map[int][]Bucket{}
+	for _, b := range v.Buckets {
+		if b.Wanted < target {
+			byWanted[b.Wanted] = append(byWanted[b.Wanted], b)
+		}
+	}
+	var fs []Finding
+	for r := range target {
+		if bs := byWanted[r]; len(bs) > 0 {
+			fs = append(fs, few(v, r, target, bs))
+		}
+	}
+	return fs
+}
+
+func few(v View, r, target int, bs []Bucket) Finding {
+	var names, nodes []string
+	for _, b := range bs {
+		names = append(names, b.Name)
+		for _, rep := range b.Replicas {
+			if !slices.Contains(nodes, rep.Node) {
+				nodes = append(nodes, rep.Node)
+			}
+		}
+	}
+	slices.Sort(nodes)
+	text := fmt.Sprintf("%s %s %s %s", subject(names), plural(len(names), "has", bucketsHave(names)), number(r), plural(r, "replica", "replicas"))
+	f := Finding{v.serious(Degraded), aboutBuckets(names), text + ".", fmt.Sprintf("unibusd bucket scale --replicas %d", target)}
+	switch {
+	case !v.onKV():
+		f.Text += " A move raises them first."
+	case r == 1 && len(nodes) > 0:
+		f.Text = text + fmt.Sprintf(": lose %s, and it is lost.", either(nodes))
+		if len(names) > 1 {
+			f.Text = text + fmt.Sprintf(": lose %s, and what is there is lost.", either(nodes))
+		}
+	case r == 2:
+		f.Text = text + ": when one of its nodes stops, it cannot be written."
+	}
+	return f
+}
+
+// incomplete finds buckets that are being raised or moved.
+func incomplete(v View) []Finding {
+	var fs []Finding
+	for _, b := range v.Buckets {
+		if len(b.Replicas) >= b.Wanted && b.Waiting == "" {
+			continue
+		}
+		text := fmt.Sprintf("%s has %d of %d replicas", short(b.Name), len(b.Replicas), b.Wanted)
+		if b.Waiting != "" {
+			text += " and waits: " + b.Waiting
+		}
+		level := v.serious(Degraded)
+		if len(b.Replicas) >= b.Wanted {
+			level = Note // all are there, the servers are about to tell each other
+		}
+		fs = append(fs, Finding{level, "bucket." + b.Name, text + ".", "wait; a replica is copied within seconds to minutes"})
+	}
+	return fs
+}
+
+// lagging finds replicas that are not what they should be though their node
+// answers, one finding for all the buckets of which the same is true.
+func lagging(v View) []Finding {
+	byReplica := map[laggard]*laggards{}
+	var order []*laggards
+	for _, b := range slices.Concat(v.Buckets, v.Mechanism) {
+		for _, r := range b.Replicas {
+			n, known := v.node(r.Node)
+			if b.Leader == "" || (known && !n.Online) || (!known && v.unnamed() > 0) || (known && r.settled() == ReplicaCurrent) {
+				continue
+			}
+			key := laggard{r.Node, b.Leader, r.State, known}
+			if byReplica[key] == nil {
+				byReplica[key] = &laggards{laggard: key}
+				order = append(order, byReplica[key])
+			}
+			byReplica[key].buckets = append(byReplica[key].buckets, b.Name)
+			byReplica[key].lag = max(byReplica[key].lag, r.Lag)
+		}
+	}
+	var fs []Finding
+	for _, l := range order {
+		text, next := l.say()
+		fs = append(fs, Finding{v.serious(Degraded), aboutBuckets(l.buckets), text, next})
+	}
+	return fs
+}
+
+// laggard is a replica that is not current, under one leader.
+type laggard struct {
+	node, leader string
+	state        ReplicaState
+	known        bool // the node is
+}
+
+// laggards are the buckets of which that is true.
+type laggards struct {
+	laggard
+	buckets []string
+	lag     uint64
+}
+
+func (l laggards) say() (text, next string) {
+	names := tables(l.buckets)
+	switch {
+	case !l.known:
+		return fmt.Sprintf("%s %s a replica at %s, which is no node that is known here.", subject(l.buckets), plural(len(l.buckets), "has", bucketsHave(l.buckets)), l.node),
+			"start the node it was; if it is gone for good, remove it from the meta group"
+	case l.state == ReplicaBehind:
+		return fmt.Sprintf("%s is up to %d operations behind %s in %s.", l.node, l.lag, l.leader, names),
+			"wait; if it does not get less, look at the disk and the network of " + l.node
+	case l.state == ReplicaOffline:
+		return fmt.Sprintf("%s answers, but %s, which leads %s, does not reach it.", l.node, l.leader, names),
+			fmt.Sprintf("look whether %s and %s reach each other on their cluster ports", l.leader, l.node)
+	}
+	return fmt.Sprintf("Nobody knows how current the replica of %s on %s is.", names, l.node),
+		"wait a few seconds; if this stays, restart unibusd on " + l.node
+}

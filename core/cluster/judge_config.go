@@ -1,0 +1,160 @@
+package cluster
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"unibus/core"
+)
+
+const (
+	certSoon = 30 * 24 * time.Hour
+	certNow  = 7 * 24 * time.Hour
+)
+
+// infos returns what the nodes that answer say of themselves, by name.
+func (v View) infos() []Info {
+	var out []Info
+	for _, n := range v.Nodes {
+		if n.Online && n.Info != nil {
+			out = append(out, *n.Info)
+		}
+	}
+	return out
+}
+
+// who are the nodes of which something is true.
+func who(infos []Info, is func(Info) bool) []string {
+	var out []string
+	for _, i := range infos {
+		if is(i) {
+			out = append(out, i.Name)
+		}
+	}
+	return out
+}
+
+// judgeConfig looks at how the nodes were started.
+func judgeConfig(v View, now time.Time) []Finding {
+	infos := v.infos()
+	fs := slices.Concat(exposed(infos), differences(infos), certificates(infos, now))
+	if lazy := who(infos, func(i Info) bool { return !i.SyncWrites }); v.Clustered && len(lazy) > 0 {
+		fs = append(fs, Finding{Degraded, "config",
+			fmt.Sprintf("%s %s writes before they are on disk: a power cut can lose them.", join(lazy), plural(len(lazy), "acknowledges", "acknowledge")),
+			"turn synced writes on and restart " + join(lazy)})
+	}
+	return fs
+}
+
+// exposed finds listeners that other machines reach and that protect too little.
+func exposed(infos []Info) []Finding {
+	var fs []Finding
+	add := func(names []string, text, next string) {
+		if len(names) > 0 {
+			fs = append(fs, Finding{Degraded, "config", fmt.Sprintf("%s %s to other machines %s", join(names), plural(len(names), "listens", "listen"), text), next})
+		}
+	}
+	add(who(infos, func(i Info) bool { return !i.Loopback && !i.TLS }),
+		"without TLS: what is sent can be read on the way.", "start every node with --tls-cert and --tls-key")
+	add(who(infos, func(i Info) bool { return !i.Loopback && i.BusAuth != core.BusAuthEnforce }),
+		"without --bus-auth enforce: whoever reaches the port may use the bus.", "start every node with --bus-auth enforce")
+	return fs
+}
+
+// differences finds flags that are not the same on every node.
+func differences(infos []Info) []Finding {
+	var fs []Finding
+	for _, flag := range []struct {
+		name string
+		of   func(Info) string
+	}{
+		{"--bus-auth", func(i Info) string { return string(i.BusAuth) }},
+		{"TLS", func(i Info) string { return onOff(i.TLS) }},
+		{"--store", func(i Info) string { return string(i.Store) }},
+		{"--replicas", func(i Info) string { return fmt.Sprint(i.Replicas) }},
+	} {
+		if text := spread(infos, flag.of); text != "" {
+			fs = append(fs, Finding{Degraded, "config", fmt.Sprintf("%s differs between the nodes: %s.", flag.name, text), "start every node with the same flags"})
+		}
+	}
+	return fs
+}
+
+func onOff(b bool) string {
+	if b {
+		return "on"
+	}
+	return "off"
+}
+
+// spread says which value is where: "off on n1, enforce on n2 and n3"; "" where all are the same.
+func spread(infos []Info, of func(Info) string) string {
+	at := map[string][]string{}
+	for _, i := range infos {
+		at[of(i)] = append(at[of(i)], i.Name)
+	}
+	if len(at) < 2 {
+		return ""
+	}
+	values := slices.SortedFunc(maps.Keys(at), func(a, b string) int { return cmp.Compare(at[a][0], at[b][0]) })
+	out := ""
+	for i, value := range values {
+		if i > 0 {
+			out += ", "
+		}
+		out += value + " on " + join(at[value])
+	}
+	return out
+}
+
+// certificates finds those that end soon.
+func certificates(infos []Info, now time.Time) []Finding {
+	var fs []Finding
+	for _, i := range infos {
+		left := i.CertUntil.Time().Sub(now)
+		if i.CertUntil == 0 || left > certSoon {
+			continue
+		}
+		f := Finding{Level: Degraded, About: "node." + i.Name, Next: "make a new one with unibusd cert node, and restart unibusd on " + i.Name}
+		f.Text = fmt.Sprintf("The certificate of %s ends in %s.", i.Name, span(left))
+		if left <= certNow {
+			f.Level = Critical
+		}
+		if left <= 0 {
+			f.Text = fmt.Sprintf("The certificate of %s ended on %s: nobody who checks it connects there.", i.Name, i.CertUntil.Time().In(now.Location()).Format("2006-01-02"))
+		}
+		fs = append(fs, f)
+	}
+	return fs
+}
+
+// judgeNotes says where the cluster is not yet what it is declared to become, and what is worth knowing.
+func judgeNotes(v View) []Finding {
+	var fs []Finding
+	note := func(about, text, next string) { fs = append(fs, Finding{Note, about, text, next}) }
+	infos := v.infos()
+	if names := who(infos, func(i Info) bool { return i.BusAuth != core.BusAuthEnforce }); len(names) > 0 {
+		note("config", "Declared is bus-auth enforce; it is not active on "+join(names)+".", "")
+	}
+	if names := who(infos, func(i Info) bool { return !i.TLS }); len(names) > 0 {
+		note("config", "Declared is bus-tls; it is not active on "+join(names)+".", "")
+	}
+	switch {
+	case !v.Clustered:
+		note("authority", "Declared is a decentralised control plane; there is one node, without routes.", "")
+	case v.onSQLite() != "":
+		note("authority", "Declared is a decentralised control plane; it is SQLite on "+v.onSQLite()+".", "unibusd migrate-to-kv moves it")
+	case v.noRecord() && len(v.sqliteNodes()) > 0:
+		note("authority", "Declared is a decentralised control plane; it is SQLite on "+join(v.sqliteNodes())+".", "unibusd migrate-to-kv moves it")
+	}
+	if text := spread(infos, func(i Info) string { return cmp.Or(i.Version, "unknown") }); text != "" {
+		note("config", "The nodes run different versions: "+text+".", "bring them to the same version when convenient")
+	}
+	if v.Clustered && v.Expected == 2 {
+		note("meta", "Two nodes need each other: a third lets one of them stop.", "")
+	}
+	return fs
+}

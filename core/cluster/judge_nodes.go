@@ -1,0 +1,220 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+
+	"unibus/core"
+)
+
+const (
+	diskFull    = 0.95
+	diskFilling = 0.80
+)
+
+// judgeNodes looks for nodes that are away while the others suffice, and for full disks.
+func judgeNodes(v View) []Finding {
+	if v.At == 0 {
+		return nil
+	}
+	var fs []Finding
+	enough := v.Meta.Online >= v.Meta.Needed
+	if enough && len(v.silent())+v.unnamed() > 0 {
+		fs = append(fs, missing(v))
+	}
+	for _, n := range v.Nodes {
+		if f, ok := disk(n); ok && n.Online {
+			fs = append(fs, f)
+		}
+	}
+	return fs
+}
+
+// missing says who is away, that the others suffice, and how near the end is.
+func missing(v View) Finding {
+	silent, n := v.silent(), len(v.silent())
+	about, next := "meta", "start unibusd on the nodes that are configured and not there"
+	if n == 1 {
+		about = "node." + silent[0]
+	}
+	if n > 0 {
+		next = "start unibusd on " + join(silent)
+	}
+	m := v.Meta
+	text := fmt.Sprintf("%s. %d of %d nodes answer and %d suffice", whoIsSilent(v), m.Online, m.Size, m.Needed)
+	if slices.Contains(silent, v.onSQLite()) {
+		text += fmt.Sprintf(", but the control plane is SQLite on %s: nothing can be written, and nobody new is admitted.", v.onSQLite())
+		return Finding{Critical, about, text, next}
+	}
+	if v.onKV() && v.allServe() {
+		text += ": the cluster goes on, and nothing is lost"
+	}
+	return Finding{Degraded, about, text + "." + nextLoss(v), next}
+}
+
+// allServe is true where no bucket of the control plane has stopped.
+func (v View) allServe() bool {
+	for _, b := range v.Buckets {
+		if b.live() < b.needed() {
+			return false
+		}
+	}
+	return len(v.Buckets) > 0
+}
+
+// nextLoss says what the next node to stop would take with it, for nodes of the same weight at once.
+func nextLoss(v View) string {
+	byText := map[string][]string{}
+	order := []string{}
+	for _, n := range v.online() {
+		l := v.lossOf(n)
+		if l.nothing() {
+			continue
+		}
+		text := v.ends(l, n)
+		if byText[text] == nil {
+			order = append(order, text)
+		}
+		byText[text] = append(byText[text], n)
+	}
+	out := ""
+	for _, text := range order {
+		out += fmt.Sprintf(" If %s stops as well, %s.", either(byText[text]), text)
+	}
+	if out == "" {
+		return " " + mayMore(v.spare())
+	}
+	return out
+}
+
+func mayMore(k int) string {
+	if k == 0 {
+		return "No other may stop."
+	}
+	return fmt.Sprintf("Any %s more may stop.", number(k))
+}
+
+// disk warns before JetStream has no room left: a full bucket refuses revocations too.
+func disk(n Node) (Finding, bool) {
+	if n.DiskMax <= 0 {
+		return Finding{}, false
+	}
+	used := float64(n.Disk) / float64(n.DiskMax)
+	f := Finding{About: "node." + n.Name, Next: "free space on " + n.Name + ", or allow JetStream more of its disk"}
+	switch percent := int(used*100 + 0.5); {
+	case used > diskFull:
+		f.Level, f.Text = Critical, fmt.Sprintf("%s has used %d %% of the disk that JetStream may use: soon nothing can be written, not even a revocation.", n.Name, percent)
+	case used > diskFilling:
+		f.Level, f.Text = Degraded, fmt.Sprintf("%s has used %d %% of the disk that JetStream may use.", n.Name, percent)
+	default:
+		return Finding{}, false
+	}
+	return f, true
+}
+
+// judgeAuthority looks for nodes that serve different truths, or none.
+func judgeAuthority(v View) []Finding {
+	var fs []Finding
+	if v.Clustered && v.At == 0 {
+		return nil
+	}
+	if v.Clustered && v.noRecord() && v.Meta.Online >= v.Meta.Needed {
+		fs = append(fs, drift(v)...)
+	}
+	fs = append(fs, nobodyServes(v)...)
+	if v.Authority != nil && v.Clustered {
+		fs = append(fs, journals(v)...)
+	}
+	return fs
+}
+
+// drift is for several control planes without a record that chooses one.
+func drift(v View) []Finding {
+	var files, kv []string
+	for _, n := range v.Nodes {
+		s := v.servingOf(n)
+		if !n.Online {
+			continue
+		}
+		if s.Backend == core.BackendSQLite || s.File != "" {
+			files = append(files, n.Name)
+		}
+		if s.Backend == core.BackendKV {
+			kv = append(kv, n.Name)
+		}
+	}
+	switch {
+	case len(files) > 1:
+		return []Finding{{Degraded, "authority",
+			fmt.Sprintf("%s each have a SQLite file of their own, and no record says which is the control plane: they drift apart.", join(files)),
+			"decide which file is right, stop the others with their files moved away, and start them again"}}
+	case len(files) > 0 && len(kv) > 0:
+		return []Finding{{Degraded, "authority",
+			fmt.Sprintf("%s has a SQLite file and %s %s the buckets, and no record says which is the control plane: they drift apart.", files[0], join(kv), plural(len(kv), "serves", "serve")),
+			"decide which is right: move the file to the buckets with unibusd migrate-to-kv, or take it away from " + files[0]}}
+	}
+	return nil
+}
+
+// nobodyServes is for nodes whose holder is empty and should not be.
+func nobodyServes(v View) []Finding {
+	if v.Moving == "cutover" || v.Meta.Online < v.Meta.Needed || (v.onSQLite() != "" && slices.Contains(v.silent(), v.onSQLite())) {
+		return nil // said already, or the nodes are swapping at this moment
+	}
+	var none []string
+	serving, reason := 0, v.Serving.Reason
+	for _, n := range v.Nodes {
+		sv := v.servingOf(n)
+		if !n.Online || sv.Backend == "" {
+			continue
+		}
+		if sv.Backend != core.BackendNone {
+			serving++
+			continue
+		}
+		none = append(none, n.Name)
+		if reason == "" || n.Name == v.onSQLite() {
+			reason = sv.Reason
+		}
+	}
+	why := ""
+	if reason != "" {
+		why = ": " + reason
+	}
+	switch {
+	case len(none) > 0 && serving == 0:
+		return []Finding{{Critical, "authority", "No node serves a control plane" + why + ". Nobody is admitted, and nothing can be written.",
+			"start the node that has the database, or read the log of " + none[0]}}
+	case len(none) > 0 && v.onKV() && len(v.sqliteNodes()) == 0:
+		return []Finding{{Degraded, "authority", fmt.Sprintf("%s %s the control plane yet%s. Nobody is admitted there.", join(none), plural(len(none), "does not serve", "do not serve"), why),
+			"wait a few seconds; if this stays, read the log of " + none[0]}}
+	}
+	return nil
+}
+
+// journals compares every node's journal with the record. While authority moves they may differ for a moment.
+func journals(v View) []Finding {
+	if slices.Contains([]string{"preflight", "fence", "cutover"}, v.Moving) || v.noRecord() {
+		return nil
+	}
+	var wrong []string
+	for _, n := range v.Nodes {
+		if n.Online && n.Info != nil && (n.Info.Journal == nil || *n.Info.Journal != *v.Authority) {
+			wrong = append(wrong, n.Name)
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return []Finding{{Degraded, "authority",
+		fmt.Sprintf("The journal of %s does not hold the authority of the record (%s): without a majority %s would not know whom to follow.",
+			join(wrong), authorityText(*v.Authority), plural(len(wrong), "it", "they")),
+		"wait a few seconds; if this stays, restart unibusd on " + join(wrong)}}
+}
+
+func authorityText(a core.Authority) string {
+	if a.Backend == core.BackendSQLite {
+		return fmt.Sprintf("sqlite on %s, generation %d", a.Node, a.Generation)
+	}
+	return fmt.Sprintf("%s, generation %d", a.Backend, a.Generation)
+}

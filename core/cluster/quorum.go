@@ -1,0 +1,232 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"unibus/core"
+)
+
+// lagTolerated is how many operations a replica may be behind and still count
+// as current: under load that is what is on its way.
+const lagTolerated = 100
+
+// authority is the record or, where that cannot be read, the newest one that a
+// node's journal holds; backend none where there is neither.
+func (v View) authority() core.Authority {
+	if v.Authority != nil {
+		return *v.Authority
+	}
+	best := core.Authority{Backend: core.BackendNone}
+	for _, n := range v.Nodes {
+		if n.Info != nil && n.Info.Journal != nil && n.Info.Journal.Generation >= best.Generation {
+			best = *n.Info.Journal
+		}
+	}
+	return best
+}
+
+// onKV is true where the replicated buckets are the control plane: by the
+// record, or without one because that is what the nodes serve.
+func (v View) onKV() bool {
+	if !v.noRecord() {
+		return v.authority().Backend == core.BackendKV
+	}
+	return slices.ContainsFunc(v.Nodes, func(n Node) bool { return n.Online && v.servingOf(n).Backend == core.BackendKV })
+}
+
+// onSQLite is the node whose SQLite file is the control plane by the record, "" where there is none.
+func (v View) onSQLite() string {
+	if a := v.authority(); a.Backend == core.BackendSQLite {
+		return a.Node
+	}
+	return ""
+}
+
+// noRecord is true where nothing says who the control plane is: each node serves what its --store says.
+func (v View) noRecord() bool { return v.authority().Backend == core.BackendNone }
+
+// sqliteNodes are the online nodes that serve SQLite now.
+func (v View) sqliteNodes() []string {
+	var out []string
+	for _, n := range v.Nodes {
+		if v.servingOf(n).Backend == core.BackendSQLite && n.Online {
+			out = append(out, n.Name)
+		}
+	}
+	return out
+}
+
+// servingOf is what a node serves, as far as is known.
+func (v View) servingOf(n Node) Serving {
+	switch {
+	case n.Name == v.From:
+		return v.Serving
+	case n.Info != nil:
+		return n.Info.Serving
+	}
+	return Serving{}
+}
+
+// online and silent are the names of the nodes that answer, and of those that do not.
+func (v View) online() []string { return v.names(true) }
+func (v View) silent() []string { return v.names(false) }
+
+func (v View) names(online bool) []string {
+	out := []string{}
+	for _, n := range v.Nodes {
+		if n.Online == online {
+			out = append(out, n.Name)
+		}
+	}
+	return out
+}
+
+func (v View) node(name string) (Node, bool) {
+	i := slices.IndexFunc(v.Nodes, func(n Node) bool { return n.Name == name })
+	if i < 0 {
+		return Node{}, false
+	}
+	return v.Nodes[i], true
+}
+
+// unnamed is how many configured nodes nobody has ever heard of.
+func (v View) unnamed() int { return max(0, v.Expected-len(v.Nodes)) }
+
+// live is how many replicas of a bucket can take part in a decision.
+func (b Bucket) live() int {
+	n := 0
+	for _, r := range b.Replicas {
+		if r.takesPart() {
+			n++
+		}
+	}
+	return n
+}
+
+func (r Replica) takesPart() bool { return r.State != ReplicaOffline && r.Lag <= lagTolerated }
+
+func (b Bucket) size() int   { return max(1, len(b.Replicas)) }
+func (b Bucket) needed() int { return b.size()/2 + 1 }
+
+// stopsWithout is true where the bucket works now and would not without a node.
+func (b Bucket) stopsWithout(node string) bool {
+	i := slices.IndexFunc(b.Replicas, func(r Replica) bool { return r.Node == node })
+	return i >= 0 && b.Replicas[i].takesPart() && b.live() == b.needed()
+}
+
+// spare is how many nodes may stop, whichever they are, before the meta group
+// or a bucket of the control plane has no quorum; never below 0.
+func (v View) spare() int {
+	k := v.Meta.Online - v.Meta.Needed
+	for _, b := range v.Buckets {
+		if v.onKV() {
+			k = min(k, b.live()-b.needed())
+		}
+	}
+	return max(0, k)
+}
+
+// loss is what ends when one node stops.
+type loss struct {
+	meta    bool     // the meta group has no quorum any more
+	buckets []string // these have none any more
+	store   bool     // it alone serves the control plane, from SQLite
+}
+
+func (l loss) nothing() bool { return !l.meta && len(l.buckets) == 0 && !l.store }
+
+// lossOf works out what ends when an online node stops.
+func (v View) lossOf(node string) loss {
+	l := loss{meta: v.Clustered && v.Meta.Online == v.Meta.Needed}
+	for _, b := range v.Buckets {
+		if (v.onKV() || v.Moving != "") && b.stopsWithout(node) {
+			l.buckets = append(l.buckets, b.Name)
+		}
+	}
+	if of := v.onSQLite(); of != "" {
+		l.store = of == node
+	} else if v.noRecord() {
+		l.store = slices.Equal(v.sqliteNodes(), []string{node})
+	}
+	return l
+}
+
+// MayStop returns the nodes of which any one may stop, and nothing that works now ends.
+func MayStop(v View) []string {
+	var out []string
+	if !v.Clustered || v.At == 0 || v.Meta.Online < v.Meta.Needed {
+		return nil
+	}
+	for _, n := range v.online() {
+		if l := v.lossOf(n); l.nothing() {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// Impact says in a sentence what ends when a node stops, for those who are about to stop it.
+func Impact(v View, node string) string {
+	n, ok := v.node(node)
+	switch {
+	case !ok:
+		return fmt.Sprintf("%s is not known here.", node)
+	case !v.Clustered:
+		return fmt.Sprintf("If %s stops, everything stops: it is the only node.", node)
+	case !n.Online && v.Meta.Online < v.Meta.Needed:
+		return fmt.Sprintf("%s does not answer, and %d of %d nodes %s too few: %d are needed.", node, v.Meta.Online, v.Meta.Size, plural(v.Meta.Online, "is", "are"), v.Meta.Needed)
+	case !n.Online:
+		return fmt.Sprintf("%s does not answer. The others go on without it: %d of %d, %d needed.", node, v.Meta.Online, v.Meta.Size, v.Meta.Needed)
+	}
+	l := v.lossOf(node)
+	if l.nothing() {
+		return fmt.Sprintf("If %s stops, everything goes on: %d of %d nodes stay, %d are needed.%s",
+			node, v.Meta.Online-1, v.Meta.Size, v.Meta.Needed, handover(n))
+	}
+	return fmt.Sprintf("If %s stops, %s.", node, v.ends(l, node))
+}
+
+// handover says what a node leads and others take over.
+func handover(n Node) string {
+	leads := []string{}
+	if n.Meta == "leader" {
+		leads = append(leads, "the meta group")
+	}
+	leads = append(leads, n.Leads...)
+	if len(leads) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" Another node takes over %s within seconds.", join(leads))
+}
+
+// ends is the part of a sentence that says what a loss means.
+func (v View) ends(l loss, node string) string {
+	parts := []string{}
+	if l.meta {
+		parts = append(parts, fmt.Sprintf("the meta group has %d of %d and needs %d", v.Meta.Online-1, v.Meta.Size, v.Meta.Needed))
+	}
+	if len(l.buckets) > 0 {
+		parts = append(parts, tables(l.buckets)+" "+plural(len(l.buckets), "stops", bucketsStop(l.buckets)))
+	}
+	if l.store {
+		parts = append(parts, "nobody serves the control plane, which is SQLite on "+node)
+	}
+	text := strings.Join(parts, ", and ")
+	switch {
+	case l.store, len(l.buckets) > 0 && v.onKV():
+		return text + ": nothing can be written, and nobody new is admitted"
+	case l.meta && v.onKV():
+		return text + ": no bucket can be created, raised or moved"
+	}
+	return text + ": no move is possible"
+}
+
+// bucketsStop is the verb after several buckets: "every bucket stops", "users and rooms stop".
+func bucketsStop(buckets []string) string {
+	if tables(buckets) == everyBucket {
+		return "stops"
+	}
+	return "stop"
+}
