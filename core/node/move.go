@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"path/filepath"
 	"syscall"
 
 	"unibus/core"
@@ -17,7 +16,7 @@ import (
 // moveConfig plugs this node's parts into a migration.
 func (p *plane) moveConfig() migrate.Config {
 	cfg := migrate.Config{
-		Node: p.n.cfg.Name, BackupDir: filepath.Join(p.n.cfg.Data, "backups"),
+		Node: p.n.cfg.Name, BackupDir: p.backups(),
 		Target: moveTarget{p, p.store}, Authority: record{p.control}, Record: record{p.control},
 		Cluster: p.describe, Host: p, Journal: p.n.journal, Free: freeBytes, Changed: p.moved, Log: p.log,
 	}

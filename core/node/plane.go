@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -103,8 +104,17 @@ func (p *plane) openFile(ctx context.Context) error {
 		return err
 	}
 	p.db = db
+	if alone {
+		return nil
+	}
+	if err := os.MkdirAll(p.backups(), 0o700); err != nil {
+		return errors.Join(core.Errorf(core.KindFailed, "the directory for backups cannot be made: %w", err), db.Close())
+	}
 	return nil
 }
+
+// backups is where a move puts the copies it takes first.
+func (p *plane) backups() string { return filepath.Join(p.n.cfg.Data, "backups") }
 
 // openCluster begins to follow the record of authority, which may take a quorum's time.
 func (p *plane) openCluster(ctx, run context.Context) error {

@@ -35,17 +35,30 @@ type Processes struct {
 // StartProcesses starts the nodes as children that end with the test. It does not wait for them.
 func StartProcesses(t testing.TB, binary string, cfg Config) *Processes {
 	t.Helper()
+	p := FurnishProcesses(t, binary, cfg)
+	p.StartAll()
+	return p
+}
+
+// FurnishProcesses prepares everything and starts nothing yet.
+func FurnishProcesses(t testing.TB, binary string, cfg Config) *Processes {
+	t.Helper()
 	c := furnish(t, cfg)
 	p := &Processes{Configs: c.Configs, Admin: c.Admin, Viewer: c.Viewer, t: t, binary: binary,
 		procs: make([]*exec.Cmd, len(c.Configs)), exits: make([]chan struct{}, len(c.Configs))}
 	for i := range p.Configs {
 		p.writeConfig(i)
 	}
+	return p
+}
+
+// StartAll starts every node; all of them end with the test.
+func (p *Processes) StartAll() {
+	p.t.Helper()
+	p.t.Cleanup(p.stop)
 	for i := range p.Configs {
 		p.Start(i)
 	}
-	t.Cleanup(p.stop)
-	return p
 }
 
 func (p *Processes) writeConfig(i int) {

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"os/exec"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets the test binary be the programs: scripts and clusters of child
+// processes run the real main functions without a build of their own.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"unibusd":          main,
+		"bare-nats-server": bareServer,
+	})
+}
+
+// program is the path of a program of TestMain.
+func program(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
