@@ -114,16 +114,22 @@ func (s *Store) exclusive(ctx context.Context, limit time.Duration, f func(conte
 
 // attempt runs f in a transaction, and again while another process holds the
 // file. SQLite's own wait is short (busyWait) because it does not see ctx.
+// Without a limit ctx alone bounds f, and the waiting is bounded all the same.
 func (s *Store) attempt(ctx context.Context, limit time.Duration, db *sql.DB, f func(context.Context, *sql.Tx) error) error {
 	if limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
 	}
+	patience := time.Now().Add(cmp.Or(limit, s.cfg.Timeout))
 	for {
 		err := once(ctx, db, f)
-		if err == nil || !isBusy(err) || ctx.Err() != nil {
+		if err == nil || !isBusy(err) || ctx.Err() != nil || time.Now().After(patience) {
 			return s.sentence(ctx, err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(5 * time.Millisecond): // some refusals come at once
 		}
 	}
 }

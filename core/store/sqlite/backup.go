@@ -1,0 +1,89 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"unibus/core"
+)
+
+// BackupInfo is a backup that is on disk.
+type BackupInfo struct {
+	Path   string `json:"path"`   // absolute
+	SHA256 string `json:"sha256"` // of the file's bytes, in hex
+	Bytes  int64  `json:"bytes"`
+}
+
+// Backup writes a consistent copy of the file while writers go on, only its
+// owner may read it, and it is on disk when Backup returns. A target that is
+// there already is refused with KindExists, and a copy that fails is removed.
+// ctx alone bounds it.
+func (s *Store) Backup(ctx context.Context, path string) (BackupInfo, error) {
+	if !s.open.Load() {
+		return BackupInfo{}, s.closed()
+	}
+	target, err := filepath.Abs(path)
+	if err != nil || path == "" {
+		return BackupInfo{}, core.Errorf(core.KindInvalid, "%q is not a path for a backup", path)
+	}
+	if err := createTarget(target); err != nil {
+		return BackupInfo{}, err
+	}
+	info, err := s.copyTo(ctx, target)
+	if err != nil {
+		_ = os.Remove(target)
+		return BackupInfo{}, err
+	}
+	return info, nil
+}
+
+// createTarget makes the file before SQLite would make it readable by others.
+func createTarget(target string) error {
+	f, err := os.OpenFile(target, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	switch {
+	case err == nil:
+		err = f.Close()
+	case errors.Is(err, fs.ErrExist):
+		return core.Errorf(core.KindExists, "the backup %s is there already and is not overwritten", target).
+			WithNext("give another name")
+	}
+	return backupError(target, err)
+}
+
+func (s *Store) copyTo(ctx context.Context, target string) (BackupInfo, error) {
+	// A connection of its own: VACUUM runs outside transactions, and the writers of this process go on.
+	db := sqlOpen(s.dsn())
+	_, err := db.ExecContext(ctx, "VACUUM INTO ?", target)
+	_ = db.Close()
+	if err != nil {
+		return BackupInfo{}, s.sentence(ctx, err)
+	}
+	info, err := settleFile(target)
+	return info, backupError(target, err)
+}
+
+// settleFile puts the file on disk, its directory's entry too, and sums it up.
+func settleFile(target string) (BackupInfo, error) {
+	f, err := os.OpenFile(target, os.O_RDWR, 0)
+	if err != nil {
+		return BackupInfo{}, err
+	}
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	err = errors.Join(err, f.Sync(), f.Close(), syncDir(filepath.Dir(target)))
+	return BackupInfo{Path: target, SHA256: hex.EncodeToString(h.Sum(nil)), Bytes: n}, err
+}
+
+func backupError(target string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return core.Errorf(core.KindFailed, "the backup %s could not be written: %w", target, err).
+		WithNext("see that its directory is there, is yours and has free space")
+}
