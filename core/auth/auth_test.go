@@ -286,7 +286,7 @@ func TestMalformedCredentialsAreRefusedInEveryMode(t *testing.T) {
 			"wildcard":            with(func(r *auth.Request) { r.Key = ">" }),
 			"account key":         signed(account),
 			"checksum":            with(func(r *auth.Request) { r.Key = r.Key[:55] + string('A'+(r.Key[55]-'A'+1)%26) }),
-			"no nonce":            with(func(r *auth.Request) { r.Nonce = nil }),
+			"no nonce":            with(func(r *auth.Request) { r.Nonce = nil; r.Signature, _ = w.active.Sign(nil) }),
 			"no signature":        with(func(r *auth.Request) { r.Signature = nil }),
 			"another's signature": with(func(r *auth.Request) { r.Signature = signed(w.admin).Signature }),
 			"another nonce":       with(func(r *auth.Request) { r.Nonce = []byte("another") }),

@@ -45,7 +45,9 @@ func TestEnforceAdmitsUsersAlone(t *testing.T) {
 		"user and password":          {nats.UserInfo("admin", "admin")},
 		"token":                      {nats.Token("t")},
 		"JWT":                        {nats.UserJWT(func() (string, error) { return "eyJ.eyJ.x", nil }, r.a.Sign)},
-		"password beside a good key": {nats.Nkey(r.a.Public(), r.a.Sign), nats.UserInfo("a", "b")},
+		"user beside a good key":     {nats.Nkey(r.a.Public(), r.a.Sign), nats.UserInfo("a", "")},
+		"password beside a good key": {nats.Nkey(r.a.Public(), r.a.Sign), nats.UserInfo("", "b")},
+		"token beside a good key":    {nats.Nkey(r.a.Public(), r.a.Sign), nats.Token("t")},
 		"another's signature":        {nats.Nkey(r.a.Public(), r.b.Sign)},
 	} {
 		if _, err := r.dial(t, s, keys.Identity{}, opts...); !errors.Is(err, nats.ErrAuthorization) {

@@ -185,7 +185,7 @@ func TestCloseTwice(t *testing.T) {
 	}
 }
 
-func TestCloseHandsOverTheMetaLeader(t *testing.T) {
+func TestClosedLeaderIsReplaced(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, core.BusAuthEnforce)
 	nodes := r.cluster(t)
@@ -201,15 +201,11 @@ func TestCloseHandsOverTheMetaLeader(t *testing.T) {
 		t.Fatal("nobody leads")
 	}
 	old := nodes[leader].MetaLeader()
-	began := time.Now()
 	must(t, nodes[leader].Close(t.Context()))
 	eventually(t, "another leader", func() bool {
 		now := rest[0].MetaLeader()
 		return now != "" && now != old && rest[1].MetaLeader() == now
 	})
-	if d := time.Since(began); d > 15*time.Second {
-		t.Errorf("handing over took %v", d)
-	}
 }
 
 func TestOldTLSIsRefused(t *testing.T) {
