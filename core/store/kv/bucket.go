@@ -105,6 +105,7 @@ const raiseGrace = 10 * time.Second
 // whoever comes second finds the first one's work.
 func (w *wire) ensure(ctx context.Context, bucket string, replicas int) error {
 	begun := time.Now()
+	var reason error   // what the cluster last said; silence says nothing
 	try := attempt / 3 // soon after a cold start the meta leader is not known: ask often, then more patiently
 	for {
 		exists, err := w.ensureOnce(ctx, bucket, replicas, try)
@@ -120,8 +121,11 @@ func (w *wire) ensure(ctx context.Context, bucket string, replicas int) error {
 			return nil
 		}
 		w.log.Debug("a bucket is not ready yet", "bucket", bucket, "err", err)
+		if _, said := errors.AsType[*apiError](err); said || reason == nil {
+			reason = err
+		}
 		if !sleep(ctx, pause) {
-			return notOpened(err, bucket, replicas)
+			return notOpened(reason, bucket, replicas)
 		}
 		try = min(try*3/2, 2*time.Second)
 	}

@@ -9,9 +9,9 @@ import (
 	"unibus/core"
 )
 
-func (t tenant) control(tb testing.TB, i, replicas int) *Control {
+func (t tenant) control(tb testing.TB, i int, timeout time.Duration) *Control {
 	tb.Helper()
-	k := NewControl(ControlConfig{Conn: t.conn(tb, i), Replicas: replicas, Timeout: 5 * time.Second, Budget: 30 * time.Second})
+	k := NewControl(ControlConfig{Conn: t.conn(tb, i), Replicas: 3, Timeout: timeout, Budget: 30 * time.Second})
 	mustDo(tb, k.Open(tb.Context()))
 	return k
 }
@@ -20,7 +20,7 @@ func TestControlCAS(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	on := onCluster(t)
-	k, other := on.control(t, 0, 3), on.control(t, 1, 3)
+	k, other := on.control(t, 0, 5*time.Second), on.control(t, 1, 5*time.Second)
 	_, rev, err := k.Authority(ctx)
 	wantKind(t, err, core.KindNotFound)
 	if rev != 0 {
@@ -92,7 +92,7 @@ func TestControlWatchSurvivesTheLossOfAServer(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	on := ownServers(t, 3)
-	controls := []*Control{on.control(t, 0, 3), on.control(t, 1, 3), on.control(t, 2, 3)}
+	controls := []*Control{on.control(t, 0, time.Second), on.control(t, 1, time.Second), on.control(t, 2, time.Second)}
 	watches := make([]*watched, 3)
 	for i, k := range controls {
 		watches[i] = &watched{}
@@ -106,13 +106,15 @@ func TestControlWatchSurvivesTheLossOfAServer(t *testing.T) {
 	for i := range watches {
 		eventually(t, 3*time.Second, "a change at every node", func() bool { return watches[i].saw(1, "m") })
 	}
+	stores := []*Store{on.open(t, 0, 3), on.open(t, 1, 3), on.open(t, 2, 3)}
+	must[int](t)(stores[0].PutRows(ctx, userRows(t, 50)))
 	info := must[streamInfo](t)(controls[0].streamInfo(ctx, ControlBucket, time.Second))
 	for i, n := range on.nodes {
 		if n.Name() == info.Cluster.Leader {
 			n.Shutdown()
 			n.WaitForShutdown()
 			watches[i] = nil
-			controls[i] = nil
+			controls[i], stores[i] = nil, nil
 		}
 	}
 	var k *Control
@@ -133,5 +135,14 @@ func TestControlWatchSurvivesTheLossOfAServer(t *testing.T) {
 		if watches[i] != nil {
 			eventually(t, 3*time.Second, "a change at every node that is left", func() bool { return watches[i].saw(2, "m") })
 		}
+	}
+	for _, s := range stores {
+		if s == nil {
+			continue
+		}
+		eventually(t, 20*time.Second, "lists at every node that is left", func() bool {
+			users, err := s.Users(ctx)
+			return err == nil && len(users) == 50
+		})
 	}
 }

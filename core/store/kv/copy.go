@@ -173,7 +173,7 @@ func (s *Store) Keys(ctx context.Context, t core.Table) iter.Seq2[core.Row, erro
 // error is the last thing that comes.
 func (s *Store) ReplicaRows(ctx context.Context, t core.Table, node string) iter.Seq2[core.Row, error] {
 	return func(yield func(core.Row, error) bool) {
-		rows, err := s.rows(ctx, t, scan{bucket: t.Bucket(), filter: ">", node: node})
+		rows, err := s.rows(ctx, t, scan{bucket: t.Bucket(), filter: ">", node: node, fresh: true})
 		if err != nil {
 			yield(core.Row{}, err)
 			return
@@ -190,7 +190,7 @@ func (s *Store) ReplicaRows(ctx context.Context, t core.Table, node string) iter
 // encoded again, so that only what differs in meaning differs. A value that
 // cannot be decoded stays as it is. Two such slices are compared by walking both.
 func (s *Store) ReplicaTable(ctx context.Context, t core.Table, node string) ([]core.Row, error) {
-	rows, err := s.rows(ctx, t, scan{bucket: t.Bucket(), filter: ">", node: node})
+	rows, err := s.rows(ctx, t, scan{bucket: t.Bucket(), filter: ">", node: node, fresh: true})
 	if err != nil {
 		return nil, err
 	}

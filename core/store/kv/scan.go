@@ -17,6 +17,7 @@ type scan struct {
 	bucket string
 	filter string // of keys, with NATS wildcards
 	bare   bool   // no values, keys only
+	fresh  bool   // rows: do not answer from memory
 	node   string // whose replica to read; "": any that has what the leader has
 }
 
@@ -24,7 +25,7 @@ const (
 	pullMessages = 2000
 	pullBytes    = 8 << 20
 	placeTries   = 64 // of five replicas the wanted one is missed so often once in a million
-	placeBudget  = 20 * time.Second
+	placeBudget  = 10 * time.Second
 	consumerIdle = 5 * time.Second // after which the server removes a forgotten consumer
 )
 
@@ -34,25 +35,39 @@ const (
 // had at the start: a replica that lags is waited for. It fails when nothing
 // arrives for the operation timeout; there is no bound on the whole.
 func (w *wire) run(ctx context.Context, s scan, each func(entry) error) error {
-	doing := "reading " + s.bucket
-	if s.node != "" {
-		doing += " from the replica of " + s.node
-	}
-	op, cancel, err := w.bound(ctx)
-	if err != nil {
+	fence, found, err := w.newest(ctx, s)
+	if err != nil || !found {
 		return err
 	}
-	fence, found, err := w.last(op, s.bucket, s.filter)
-	cancel()
-	if err != nil || !found {
-		return fault(err, doing)
+	return w.runTo(ctx, s, fence.rev, each)
+}
+
+// newest asks the leader for the last write that a scan would see.
+func (w *wire) newest(ctx context.Context, s scan) (e entry, found bool, err error) {
+	ctx, cancel, err := w.bound(ctx)
+	if err != nil {
+		return entry{}, false, err
 	}
+	defer cancel()
+	e, found, err = w.last(ctx, s.bucket, s.filter)
+	return e, found, fault(err, s.doing())
+}
+
+func (s scan) doing() string {
+	if s.node == "" {
+		return "reading " + s.bucket
+	}
+	return "reading " + s.bucket + " from the replica of " + s.node
+}
+
+// runTo is run once the fence is known.
+func (w *wire) runTo(ctx context.Context, s scan, fence uint64, each func(entry) error) error {
 	name, err := w.place(ctx, s)
 	if err != nil {
-		return fault(err, doing)
+		return fault(err, s.doing())
 	}
 	defer w.discard(s.bucket, name)
-	return fault(w.pull(ctx, s, name, fence.rev, each), doing)
+	return fault(w.pull(ctx, s, name, fence, each), s.doing())
 }
 
 type consumerInfo struct {
@@ -72,6 +87,9 @@ func (w *wire) place(ctx context.Context, s scan) (name string, err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	if err := w.checkReplica(ctx, s); err != nil {
+		return "", err
+	}
 	for range placeTries {
 		name, leader, err := w.createConsumer(ctx, s)
 		if err == nil && (s.node == "" || leader == "" || leader == s.node) {
@@ -90,6 +108,24 @@ func (w *wire) place(ctx context.Context, s scan) (name string, err error) {
 	}
 	return "", core.Errorf(core.KindUnavailable, "the replica of %s on %s could not be reached", s.bucket, s.node).
 		WithNext("see with `unibus-tui status` whether %s is online and its replica current", s.node)
+}
+
+// checkReplica says at once where the wanted node has no replica at all.
+func (w *wire) checkReplica(ctx context.Context, s scan) error {
+	if s.node == "" {
+		return nil
+	}
+	info, err := w.infoAgain(ctx, s.bucket)
+	if err != nil || info.Cluster == nil || info.Cluster.Leader == s.node {
+		return err
+	}
+	for _, r := range info.Cluster.Replicas {
+		if r.Name == s.node {
+			return nil
+		}
+	}
+	return core.Errorf(core.KindUnavailable, "%s has no replica on %s", s.bucket, s.node).
+		WithNext("raise the replicas with `unibusd bucket scale`, or read another node's")
 }
 
 func (w *wire) createConsumer(ctx context.Context, s scan) (name, leader string, err error) {
@@ -188,11 +224,53 @@ func pullStatus(status string, msg *nats.Msg) error {
 	}
 }
 
+// cacheRows is up to how many rows of a whole table are remembered.
+const cacheRows = 50_000
+
+// remembered are the rows of a whole table as of the newest write they hold;
+// its time tells a bucket that was made anew.
+type remembered struct {
+	rev  uint64
+	at   string
+	rows []core.Row
+}
+
 // rows collects a scan: current rows in bytewise key order, without deleted
-// keys and those of the mechanism.
+// keys and those of the mechanism. Callers must not change the values.
+//
+// Screens ask for whole tables every second, and each consumer is a write for
+// the meta group. So the last answer is remembered with the rev of its newest
+// write: while the leader knows of no newer one it still holds, because every
+// change and every deletion is a write.
 func (w *wire) rows(ctx context.Context, table core.Table, s scan) ([]core.Row, error) {
+	fence, found, err := w.newest(ctx, s)
+	if err != nil || !found {
+		return nil, err
+	}
+	whole := s.filter == ">" && s.node == "" && !s.fresh
+	slot := cacheSlot{s.bucket, s.bare}
+	if whole {
+		have, ok := w.cache.Load(slot)
+		if r, _ := have.(remembered); ok && r.rev == fence.rev && r.at == fence.at {
+			return slices.Clone(r.rows), nil
+		}
+	}
+	rows, newest, err := w.collect(ctx, table, s, fence.rev)
+	if err == nil && whole && newest == fence.rev && len(rows) <= cacheRows {
+		w.cache.Store(slot, remembered{fence.rev, fence.at, slices.Clone(rows)})
+	}
+	return rows, err
+}
+
+type cacheSlot struct {
+	bucket string
+	bare   bool
+}
+
+func (w *wire) collect(ctx context.Context, table core.Table, s scan, fence uint64) (rows []core.Row, newest uint64, err error) {
 	found := map[string][]byte{}
-	err := w.run(ctx, s, func(e entry) error {
+	err = w.runTo(ctx, s, fence, func(e entry) error {
+		newest = max(newest, e.rev)
 		switch {
 		case e.key[0] == '_':
 		case e.deleted:
@@ -203,11 +281,11 @@ func (w *wire) rows(ctx context.Context, table core.Table, s scan) ([]core.Row, 
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	rows := make([]core.Row, 0, len(found))
+	rows = make([]core.Row, 0, len(found))
 	for _, key := range slices.Sorted(maps.Keys(found)) {
 		rows = append(rows, core.Row{Table: table, Key: key, Value: found[key]})
 	}
-	return rows, nil
+	return rows, newest, nil
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +37,7 @@ type wire struct {
 	budget  time.Duration
 	log     *slog.Logger
 	closed  atomic.Bool
+	cache   sync.Map // cacheSlot to remembered
 }
 
 func (w *wire) setDefaults() {
@@ -159,6 +161,7 @@ type entry struct {
 	key     string
 	value   []byte
 	rev     uint64
+	at      string // when it was written, as the server writes times; only last gives it
 	deleted bool
 }
 
@@ -171,6 +174,7 @@ func (w *wire) last(ctx context.Context, bucket, pattern string) (e entry, ok bo
 			Seq     uint64 `json:"seq"`
 			Header  []byte `json:"hdrs"`
 			Data    []byte `json:"data"`
+			Time    string `json:"time"`
 		} `json:"message"`
 	}
 	body := map[string]string{"last_by_subj": subjectOf(bucket, pattern)}
@@ -182,7 +186,7 @@ func (w *wire) last(ctx context.Context, bucket, pattern string) (e entry, ok bo
 		return entry{}, false, err
 	}
 	m := answer.Message
-	e = entry{key: keyOf(bucket, m.Subject), value: m.Data, rev: m.Seq}
+	e = entry{key: keyOf(bucket, m.Subject), value: m.Data, rev: m.Seq, at: m.Time}
 	if len(m.Header) > 0 {
 		h, err := nats.DecodeHeadersMsg(m.Header)
 		if err != nil {
