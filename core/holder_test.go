@@ -1,0 +1,94 @@
+package core
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+)
+
+// fakeStore answers the two questions of admission; every other method panics.
+type fakeStore struct {
+	Store
+	yes bool
+	err error
+}
+
+func (s fakeStore) IsAuthorized(context.Context, UserID) (bool, error) { return s.yes, s.err }
+func (s fakeStore) HasAdmin(context.Context, UserID) (bool, error)     { return s.yes, s.err }
+
+// TestStoreHolderFailClosed: the holder says yes only while a store is there that says yes without an error.
+func TestStoreHolderFailClosed(t *testing.T) {
+	t.Parallel()
+	lost := Errorf(KindUnavailable, "no quorum")
+	var h Holder
+	denies := func(when string, want Kind) {
+		t.Helper()
+		for name, ask := range map[string]func(context.Context, UserID) (bool, error){"IsAuthorized": h.IsAuthorized, "HasAdmin": h.HasAdmin} {
+			yes, err := ask(t.Context(), realUserID)
+			if yes || KindOf(err) != want {
+				t.Errorf("%s %s: %v, %v", name, when, yes, err)
+			}
+		}
+	}
+	allows := func(when string) {
+		t.Helper()
+		for name, ask := range map[string]func(context.Context, UserID) (bool, error){"IsAuthorized": h.IsAuthorized, "HasAdmin": h.HasAdmin} {
+			if yes, err := ask(t.Context(), realUserID); !yes || err != nil {
+				t.Errorf("%s %s: %v, %v", name, when, yes, err)
+			}
+		}
+	}
+	denies("before any store", KindUnavailable)
+	h.Publish(fakeStore{yes: true})
+	allows("with a store that says yes")
+	h.Publish(fakeStore{yes: false})
+	denies("with a store that says no", "")
+	h.Publish(fakeStore{yes: true, err: lost}) // a backend with a bug: yes and an error
+	denies("with a store that failed", KindUnavailable)
+	h.Publish(fakeStore{yes: true})
+	allows("again")
+	h.Empty(Errorf(KindRefused, "n1 serves"))
+	denies("after Empty", KindRefused)
+	if s, err := h.Store(); s != nil || err == nil || err.Error() != "n1 serves" {
+		t.Errorf("Store after Empty: %v, %v", s, err)
+	}
+}
+
+func TestHolderWatch(t *testing.T) {
+	t.Parallel()
+	var h Holder
+	var got []bool
+	h.Watch(func(full bool) { got = append(got, full) })
+	h.Publish(fakeStore{})
+	h.Publish(fakeStore{})
+	h.Empty(Errorf(KindUnavailable, "moving"))
+	h.Watch(func(full bool) { got = append(got, full) })
+	if d := gocmp.Diff([]bool{false, true, true, false, false}, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestHolderConcurrently is for the race detector, and that no reader sees half a swap.
+func TestHolderConcurrently(t *testing.T) {
+	t.Parallel()
+	var h Holder
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 500 {
+				if s, err := h.Store(); (s == nil) == (err == nil) {
+					t.Errorf("%v, %v", s, err)
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for range 500 {
+			h.Publish(fakeStore{yes: true})
+			h.Empty(Errorf(KindUnavailable, "moving"))
+		}
+	})
+	wg.Wait()
+}
