@@ -91,8 +91,11 @@ func (n Node) checkCluster() error {
 			WithNext("use --store sqlite, or give --cluster-name, --cluster-listen and --routes")
 	}
 	for _, s := range []struct{ name, value string }{
-		{"cluster-name", n.ClusterName}, {"cluster-listen", n.ClusterListen},
-		{"route-tls-cert", n.RouteTLSCert}, {"route-tls-key", n.RouteTLSKey}, {"route-tls-ca", n.RouteTLSCA},
+		{"cluster-name", n.ClusterName},
+		{"cluster-listen", n.ClusterListen},
+		{"route-tls-cert", n.RouteTLSCert},
+		{"route-tls-key", n.RouteTLSKey},
+		{"route-tls-ca", n.RouteTLSCA},
 	} {
 		if s.value != "" {
 			return core.Errorf(core.KindInvalid, "--%s is given without --routes", s.name).

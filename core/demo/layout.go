@@ -75,8 +75,10 @@ func makeOperators(dir string) ([]core.Operator, Identities, error) {
 		role core.OperatorRole
 		file *string
 	}{
-		{core.OperatorAdmin, &files.Admin}, {core.OperatorViewer, &files.Viewer},
-		{core.OperatorSystem, &files.System}, {core.OperatorAuditor, &files.Auditor},
+		{core.OperatorAdmin, &files.Admin},
+		{core.OperatorViewer, &files.Viewer},
+		{core.OperatorSystem, &files.System},
+		{core.OperatorAuditor, &files.Auditor},
 	} {
 		seed, public, err := keys.Generate()
 		if err != nil {

@@ -1,0 +1,45 @@
+# Nothing but Go and make is needed for build, test and demo.
+# lint and vuln fetch their tools, pinned, through `go run`.
+
+GO         ?= go
+GOLANGCI   := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULN     := golang.org/x/vuln/cmd/govulncheck@v1.1.4
+FUZZTIME   ?= 20s
+VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+export CGO_ENABLED := 0
+
+.PHONY: build test lint vuln demo fuzz check-static clean
+
+build:
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/unibusd ./cmd/unibus-tui
+
+# Two cores, warm build cache: under five minutes. -timeout is for one package.
+test:
+	$(GO) test -timeout 280s ./...
+
+lint:
+	$(GO) vet ./...
+	$(GO) run $(GOLANGCI) run --timeout 10m
+
+# The database of vulnerabilities is on the network; where it cannot be reached, that is said and is no failure.
+vuln:
+	@GO='$(GO)' sh .ci/vuln $(GOVULN)
+
+demo: build
+	bin/unibusd demo
+
+# Every fuzz target of the module in turn, FUZZTIME each.
+fuzz:
+	@GO='$(GO)' sh .ci/fuzz $(FUZZTIME)
+
+# The binaries run on any Linux of their architecture: nothing is linked at run time.
+check-static: build
+	@for b in bin/unibusd bin/unibus-tui; do \
+		$(GO) version -m $$b | grep -q 'CGO_ENABLED=0' || { echo "$$b was built with cgo"; exit 1; }; \
+		if ldd $$b >/dev/null 2>&1; then echo "$$b is linked dynamically"; exit 1; fi; \
+		echo "$$b is static"; \
+	done
+
+clean:
+	rm -rf bin

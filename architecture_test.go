@@ -1,0 +1,255 @@
+// Package unibus holds no code. Its tests keep the rules of ARCHITECTURE.md:
+// which package may import which, and what every file must look like.
+package unibus
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// pkg is what `go list -json` says about a package of this module.
+type pkg struct {
+	ImportPath     string
+	Dir            string
+	Standard       bool
+	GoFiles        []string
+	IgnoredGoFiles []string
+	TestGoFiles    []string
+	XTestGoFiles   []string
+	Imports        []string
+	TestImports    []string
+	XTestImports   []string
+	Deps           []string // transitive, without tests
+}
+
+// name is the path inside the module: "core/store/kv".
+func (p pkg) name() string { return strings.TrimPrefix(p.ImportPath, "unibus/") }
+
+// Libraries that only some packages may see. A prefix stands for everything below it.
+const (
+	natsServer  = "github.com/nats-io/nats-server/"
+	natsClient  = "github.com/nats-io/nats.go"
+	nkeysModule = "github.com/nats-io/nkeys"
+	sqliteLib   = "modernc.org/sqlite"
+	databaseSQL = "database/sql"
+	bubbleTea   = "charm.land/"
+)
+
+// narrow lists the packages that see core and at most the one library that they exist for.
+func narrow() map[string][]string {
+	return map[string][]string{
+		"core":                 {},
+		"core/keys":            {"unibus/core", nkeysModule},
+		"core/seal":            {"unibus/core"},
+		"core/auth":            {"unibus/core", nkeysModule},
+		"core/cluster":         {"unibus/core", natsClient},
+		"core/migrate":         {"unibus/core"},
+		"core/audit":           {"unibus/core", natsClient},
+		"core/store/sqlite":    {"unibus/core", sqliteLib},
+		"core/store/kv":        {"unibus/core", natsClient},
+		"core/store/storetest": {"unibus/core", nkeysModule, "github.com/google/go-cmp"},
+		"core/config":          {"unibus/core", "github.com/pelletier/go-toml"},
+		"core/client":          {"unibus/core", "unibus/core/seal", "unibus/core/control", natsClient, nkeysModule},
+	}
+}
+
+// TestNarrowPackagesSeeOnlyTheirLibrary also keeps the backends from importing each other.
+func TestNarrowPackagesSeeOnlyTheirLibrary(t *testing.T) {
+	t.Parallel()
+	for _, p := range load(t) {
+		allowed, ok := narrow()[p.name()]
+		if !ok {
+			continue
+		}
+		for _, imp := range p.Imports {
+			if !standard(imp) && !slices.ContainsFunc(allowed, func(a string) bool { return within(imp, a) }) {
+				t.Errorf("%s imports %s; it may see the standard library and %v", p.name(), imp, allowed)
+			}
+		}
+	}
+}
+
+// TestLibrariesHaveOneHome says who may import a library, tests included where that is said.
+func TestLibrariesHaveOneHome(t *testing.T) {
+	t.Parallel()
+	for _, rule := range []struct {
+		library string
+		homes   []string
+		tests   bool // tests elsewhere may import it too
+		why     string
+	}{
+		{natsServer, []string{"core/bus", "core/node", "core/nodetest"}, true, "only the bus embeds a server"},
+		{sqliteLib, []string{"core/store/sqlite"}, false, "there is one way to a database file"},
+		{databaseSQL, []string{"core/store/sqlite"}, false, "no caller sees SQL"},
+		{bubbleTea, []string{"tui", "cmd"}, false, "the daemon has no screen"},
+	} {
+		for _, p := range load(t) {
+			if slices.ContainsFunc(rule.homes, func(h string) bool { return under(p.name(), h) }) {
+				continue
+			}
+			imports := p.Imports
+			if !rule.tests {
+				imports = slices.Concat(imports, p.TestImports, p.XTestImports)
+			}
+			for _, imp := range imports {
+				if within(imp, rule.library) {
+					t.Errorf("%s imports %s, which belongs to %v: %s", p.name(), imp, rule.homes, rule.why)
+				}
+			}
+		}
+	}
+}
+
+// TestImportsRunOneWay forbids single arrows.
+func TestImportsRunOneWay(t *testing.T) {
+	t.Parallel()
+	for _, rule := range []struct{ from, to, why string }{
+		{"core", "tui", "the daemon does not know the console"},
+		{"core", "cmd", "commands are the top"},
+		{"tui", "cmd", "commands are the top"},
+		{"core/control", "core/node", "a service declares what it needs, node plugs it in"},
+		{"core/admin", "core/node", "a service declares what it needs, node plugs it in"},
+		{"core/control", "core/store", "a service knows the store as an interface"},
+		{"core/admin", "core/store", "a service knows the store as an interface"},
+		{"core/migrate", "core/store", "a move knows its source and target as interfaces"},
+		{"core/bus", "core/store", "the bus asks the holder"},
+		{"core/demo", "core/node", "the demo's nodes are processes of their own"},
+		{"cmd/unibusd", "tui", "the demo opens the console as a process of its own"},
+	} {
+		for _, p := range load(t) {
+			if !under(p.name(), rule.from) {
+				continue
+			}
+			for _, imp := range p.Imports {
+				if under(strings.TrimPrefix(imp, "unibus/"), rule.to) && strings.HasPrefix(imp, "unibus/") {
+					t.Errorf("%s imports %s: %s", p.name(), imp, rule.why)
+				}
+			}
+		}
+	}
+}
+
+// TestTheConsoleSeesOnlyContracts keeps servers and databases out of the console, however far down.
+func TestTheConsoleSeesOnlyContracts(t *testing.T) {
+	t.Parallel()
+	contracts := []string{"unibus/core", "unibus/core/admin", "unibus/core/cluster", "unibus/core/migrate"}
+	for _, p := range load(t) {
+		console := under(p.name(), "tui") && p.name() != "tui/tuitest"
+		if console {
+			for _, imp := range p.Imports {
+				if strings.HasPrefix(imp, "unibus/") && !strings.HasPrefix(imp, "unibus/tui") && !slices.Contains(contracts, imp) {
+					t.Errorf("%s imports %s; the console may see %v", p.name(), imp, contracts)
+				}
+			}
+		}
+		if !console && p.name() != "cmd/unibus-tui" {
+			continue
+		}
+		for _, dep := range p.Deps {
+			for _, heavy := range []string{natsServer, sqliteLib, "unibus/core/node", "unibus/core/bus", "unibus/core/store"} {
+				if within(dep, heavy) || dep == databaseSQL { // its driver package is only an interface, and the colours use it
+					t.Errorf("%s depends on %s, if not directly; the console holds neither a server nor a database", p.name(), dep)
+				}
+			}
+		}
+	}
+}
+
+// TestPagesStandAlone also keeps the feed free of the screen.
+func TestPagesStandAlone(t *testing.T) {
+	t.Parallel()
+	for _, p := range load(t) {
+		for _, imp := range p.Imports {
+			if strings.HasPrefix(p.name(), "tui/page/") && strings.HasPrefix(imp, "unibus/tui/page/") {
+				t.Errorf("%s imports %s: pages never import pages", p.name(), imp)
+			}
+			if p.name() == "tui/feed" && within(imp, bubbleTea) {
+				t.Errorf("tui/feed imports %s: the feed knows no screen", imp)
+			}
+		}
+	}
+}
+
+// TestTheRulesCanFail shows that the helpers of this file see what they are for.
+func TestTheRulesCanFail(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		got, want bool
+		what      string
+	}{
+		{within("github.com/nats-io/nats-server/v2/server", natsServer), true, "a package of a module"},
+		{within("unibus/core/store/kv", "unibus/core"), false, "a package below core is not core"},
+		{within("unibus/core/store/kv", "unibus/core/store"), true, "a backend is a store"},
+		{within("modernc.org/sqlite/lib", sqliteLib), true, "SQLite's own packages"},
+		{within("modernc.org/sqlite3x", sqliteLib), false, "another library"},
+		{under("tui/page/users", "tui"), true, "a page is part of the console"},
+		{under("tuition", "tui"), false, "another package"},
+		{standard("crypto/hpke"), true, "the standard library"},
+		{standard("charm.land/bubbletea/v2"), false, "a module"},
+		{standard("unibus/core"), false, "this module"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %v", c.what, c.got)
+		}
+	}
+	if names := load(t); len(names) < 5 || !slices.ContainsFunc(names, func(p pkg) bool { return p.name() == "core" }) {
+		t.Errorf("go list found %d packages", len(names))
+	}
+}
+
+// load lists the packages of the module.
+func load(t *testing.T) []pkg {
+	t.Helper()
+	all, err := packages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// packages asks go once for all tests. A package that does not compile yet is listed all the same.
+var packages = sync.OnceValues(func() ([]pkg, error) {
+	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,Standard,GoFiles,IgnoredGoFiles,TestGoFiles,XTestGoFiles,Imports,TestImports,XTestImports,Deps", "./...")
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("go list: %w", err)
+	}
+	var all []pkg
+	d := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p pkg
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("go list: %w", err)
+		}
+		all = append(all, p)
+	}
+})
+
+// within says whether an import is a library, or one of its packages. unibus's
+// own core is exact: what lies below it are other packages.
+func within(imp, library string) bool {
+	if imp == library {
+		return true
+	}
+	return library != "unibus/core" && strings.HasPrefix(imp, strings.TrimSuffix(library, "/")+"/")
+}
+
+// under says whether a package of the module is another one or below it.
+func under(name, root string) bool { return name == root || strings.HasPrefix(name, root+"/") }
+
+// standard packages have no dot in their first element, and are not this module.
+func standard(imp string) bool {
+	first, _, _ := strings.Cut(imp, "/")
+	return !strings.Contains(first, ".") && first != "unibus"
+}
