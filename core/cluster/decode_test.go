@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -125,22 +127,49 @@ func FuzzDecode(f *testing.F) {
 		f.Add(recorded(f, name))
 	}
 	f.Add([]byte(`{"server":{"name":"n1"},"data":{"meta_cluster":{"leader":"n1","cluster_size":-3,"quorum_needed":-9},"account_details":[{"name":"CONTROL","stream_detail":[{"name":"KV_UNIBUS_users","cluster":{"leader":"n1"}}]}]}}`))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		fk := &fake{}
-		fk.set(subjectStats, raw, raw)
-		fk.set(subjectStreams, raw)
-		o := fakeLook(fk, func(cfg *Config) { cfg.Recorder = &Recorder{}; cfg.Expected = 1 })
-		o.look(t.Context())
-		o.look(t.Context())
-		v := o.View()
-		j := Judge(v, noon)
-		if j.Sentence == "" || (j.Verdict != Healthy && j.Verdict != Degraded && j.Verdict != Critical) {
-			t.Errorf("%+v", j)
+	f.Fuzz(believe)
+}
+
+// believe takes whatever answers, and wants sentences about it.
+func believe(t *testing.T, raw []byte) {
+	var m memory
+	m.init(Config{Name: "n1", Clustered: true, Expected: 1, Account: "CONTROL", Lost: time.Second})
+	if a, err := decodeStats(raw); err == nil {
+		if n := m.heard(a.Server, noon); n != nil {
+			n.stats = &a
 		}
-		for _, n := range v.Nodes {
-			if Impact(v, n.Name) == "" || len(v.Nodes) > maxNodes {
-				t.Error("no sentence")
-			}
+	}
+	if a, err := decodeStreams(raw); err == nil {
+		if n := m.heard(a.Server, noon); n != nil {
+			n.streams, n.streamsAt = &a, noon
 		}
-	})
+	}
+	v := m.build(kvFacts(), noon)
+	j := Judge(v, noon)
+	if j.Sentence == "" || (j.Verdict != Healthy && j.Verdict != Degraded && j.Verdict != Critical) {
+		t.Errorf("%+v", j)
+	}
+	for _, n := range v.Nodes {
+		if Impact(v, n.Name) == "" || len(v.Nodes) > maxNodes {
+			t.Error("no sentence")
+		}
+	}
+	Diff(View{At: 1}, v)
+}
+
+// TestDecodeDamaged damages recorded answers in many ways: the fuzz engine is
+// slow in a test binary that holds a whole server.
+func TestDecodeDamaged(t *testing.T) {
+	t.Parallel()
+	rnd := rand.New(rand.NewPCG(1, 2))
+	tokens := []string{"null", "-1", "{}", "[]", `""`, "1e99", `"n2"`, "true", "[null]", "18446744073709551615"}
+	for _, name := range []string{"jsz-leaderless.json", "jsz-ghost.json", "statsz.json"} {
+		raw := recorded(t, name)
+		values := regexp.MustCompile(`: [^\n{\[,]+`).FindAllIndex(raw, -1)
+		for range 500 {
+			at := values[rnd.IntN(len(values))]
+			believe(t, slices.Concat(raw[:at[0]+2], []byte(tokens[rnd.IntN(len(tokens))]), raw[at[1]:]))
+			believe(t, raw[:rnd.IntN(len(raw))])
+		}
+	}
 }

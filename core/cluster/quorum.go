@@ -181,6 +181,9 @@ func Impact(v View, node string) string {
 		return fmt.Sprintf("%s does not answer. The others go on without it: %d of %d, %d needed.", node, v.Meta.Online, v.Meta.Size, v.Meta.Needed)
 	}
 	l := v.lossOf(node)
+	if v.Meta.Online < v.Meta.Needed && !l.store {
+		return fmt.Sprintf("If %s stops, its sessions end. Too few nodes answer already: %d of %d, %d needed.", node, v.Meta.Online, v.Meta.Size, v.Meta.Needed)
+	}
 	if l.nothing() {
 		return fmt.Sprintf("If %s stops, everything goes on: %d of %d nodes stay, %d are needed.%s",
 			node, v.Meta.Online-1, v.Meta.Size, v.Meta.Needed, handover(n))
