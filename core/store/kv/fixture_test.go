@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -137,7 +138,13 @@ func newTenant(tb testing.TB, s *servers) tenant {
 }
 
 func onCluster(tb testing.TB) tenant {
-	shared.clusterOnce.Do(func() { shared.cluster = startServers(tb, 3) })
+	shared.clusterOnce.Do(func() {
+		shared.cluster = startServers(tb, 3)
+		// Open waits for a meta leader by itself, ordinary clients do not.
+		eventually(tb, 30*time.Second, "a meta leader", func() bool {
+			return slices.ContainsFunc(shared.cluster.nodes, (*server.Server).JetStreamIsLeader)
+		})
+	})
 	return newTenant(tb, shared.cluster)
 }
 
