@@ -192,7 +192,10 @@ func TestOpenRefuses(t *testing.T) {
 			c.make(t, path)
 			before := contents(t, filepath.Dir(path))
 			err := New(Config{Path: path}).Open(t.Context())
-			wantKind(t, err, c.kind, path, c.words)
+			wantKind(t, err, c.kind, path)
+			if said := strings.ReplaceAll(core.AsError(err).Text, path, ""); !strings.Contains(said, c.words) { // the path has the test's name in it
+				t.Errorf("%q does not say %q", said, c.words)
+			}
 			if core.AsError(err).Next == "" {
 				t.Errorf("%v does not say what to do", err)
 			}
