@@ -343,3 +343,34 @@ func TestObserveGoodbye(t *testing.T) {
 		t.Errorf("it answers again: %v", got)
 	}
 }
+
+// TestObserveCutOff: a leader that is alone does not know it for ten seconds. The View knows it at once.
+func TestObserveCutOff(t *testing.T) {
+	t.Parallel()
+	f, clock := &fake{}, noon
+	o := fakeLook(f, func(cfg *Config) { cfg.Now = func() time.Time { return clock } })
+	led := func(leader string, since time.Time, peers ...string) object {
+		replicas := []object{}
+		for _, p := range peers {
+			replicas = append(replicas, object{"name": p, "current": true, "active": 5})
+		}
+		return object{"name": "KV_UNIBUS_users", "config": object{"num_replicas": 3}, "cluster": object{"leader": leader, "leader_since": since, "replicas": replicas}}
+	}
+	f.set(subjectStats, statsOf("n1"), statsOf("n2"), statsOf("n3"))
+	f.set(subjectStreams, streamsOf("n1", "n1", led("n1", noon.Add(-time.Hour), "n2", "n3")), streamsOf("n2", "n1", led("n2", noon, "n1", "n3")), streamsOf("n3", "n1"))
+	o.look(t.Context())
+	if b := o.View().Buckets[0]; b.Leader != "n2" {
+		t.Errorf("of two that claim a bucket the later one leads: %+v", b)
+	}
+	f.set(subjectStats, statsOf("n1"))
+	f.set(subjectStreams, streamsOf("n1", "n1", led("n1", noon, "n2", "n3")))
+	clock = clock.Add(4 * time.Second)
+	o.look(t.Context())
+	v := o.View()
+	if v.Meta.Leader != "" || v.Meta.Last != "n1" || v.Nodes[0].Meta != "follower" {
+		t.Errorf("it cannot lead alone: %+v", v.Meta)
+	}
+	if b := v.Buckets[0]; b.Leader != "" || b.Since != core.MillisOf(clock) || b.Replicas[1].State != ReplicaOffline {
+		t.Errorf("it cannot lead alone: %+v", b)
+	}
+}
