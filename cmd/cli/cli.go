@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 
 	"charm.land/fang/v2"
@@ -23,6 +24,7 @@ import (
 // or as one JSON document on its output where --json was given.
 func Execute(ctx context.Context, root *cobra.Command, version string, args []string) int {
 	root.SetArgs(args)
+	root.SetOut(os.Stdout) // or cobra's Print methods write to the error stream
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return core.Errorf(core.KindInvalid, "%s: %w", c.CommandPath(), err).WithNext("`%s --help` lists the flags", c.CommandPath())

@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/admin"
 	"unibus/core/auth"
 	"unibus/core/keys"
 )
@@ -44,12 +45,23 @@ func (n *Node) openIdentities(context.Context) error {
 		grants[id.Public()] = part.grant
 	}
 	n.auth = auth.New(auth.Config{
-		Mode: n.cfg.BusAuth, Operators: n.cfg.Operators, Internal: grants, Users: &n.holder,
+		Mode: n.cfg.BusAuth, Operators: n.cfg.Operators, ViewerVerbs: viewerVerbs(), Internal: grants, Users: &n.holder,
 		OnSoft: func(key, remote string, reason *core.Error) {
 			n.log.Warn("admitted, would be denied under enforce", "key", key, "remote", remote, "reason", reason)
 		},
 	})
 	return nil
+}
+
+// viewerVerbs are what a viewer may send; the server refuses the rest before the service does.
+func viewerVerbs() []string {
+	var verbs []string
+	for v, rule := range admin.Rules() {
+		if rule.Role == core.OperatorViewer {
+			verbs = append(verbs, string(v))
+		}
+	}
+	return verbs
 }
 
 func (n *Node) openConnections(context.Context) error {

@@ -79,6 +79,11 @@ func (t moveTarget) Rows(ctx context.Context, table core.Table) iter.Seq2[core.R
 	return t.Store.Keys(ctx, table)
 }
 
+// PutRows writes what the copier's merge found missing or different; comparing again would read the table once a batch.
+func (t moveTarget) PutRows(ctx context.Context, rows []core.Row) (int, error) {
+	return t.Store.WriteRows(ctx, rows)
+}
+
 // record is the control bucket with the migration's word for an absent key: revision 0.
 type record struct{ *kv.Control }
 

@@ -138,6 +138,10 @@ func (n *Node) Close() error {
 // order. A service manager is told when the node is ready and when it stops.
 func (n *Node) Run(ctx context.Context) error {
 	if err := n.Open(ctx); err != nil {
+		if ctx.Err() != nil {
+			n.log.Info("stopped while starting", "error", err)
+			return nil
+		}
 		return err
 	}
 	n.notify(daemon.SdNotifyReady)
@@ -192,8 +196,9 @@ func (n *Node) openBus(ctx context.Context) error {
 	cfg := bus.Config{
 		Name: n.cfg.Name, DataDir: n.cfg.Data, Listen: n.cfg.Listen,
 		CertFile: n.cfg.TLSCert, KeyFile: n.cfg.TLSKey,
-		JetStream: n.cfg.Clustered(), // a standalone server's streams would be lost when it joins (FACTS)
-		Debug:     n.cfg.NatsDebug, Logger: n.log,
+		JetStream:    n.cfg.Clustered(), // a standalone server's streams would be lost when it joins (FACTS)
+		RescanBlocks: n.cfg.Clustered(), // stored blocks are checked at start and healed from the peers (D11)
+		Debug:        n.cfg.NatsDebug, Logger: n.log,
 		Fatal: func(text string) {
 			select {
 			case n.failed <- core.Errorf(core.KindFailed, "the embedded server cannot go on: %s", text):

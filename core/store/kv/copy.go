@@ -111,6 +111,22 @@ func (s *Store) PutRows(ctx context.Context, rows []core.Row) (written int, err 
 	return s.commit(ctx, rows[0].Table.Bucket(), writes, batchBytes)
 }
 
+// WriteRows writes rows of one table in atomic batches without looking at what
+// is there: for a caller that has compared already, as a migration's merge has.
+func (s *Store) WriteRows(ctx context.Context, rows []core.Row) (written int, err error) {
+	if len(rows) == 0 {
+		return 0, nil
+	}
+	writes := make([]message, len(rows))
+	for i, r := range rows {
+		if err := checkRow(rows[0].Table, r); err != nil {
+			return 0, err
+		}
+		writes[i] = message{key: r.Key, value: r.Value}
+	}
+	return s.commit(ctx, rows[0].Table.Bucket(), writes, batchBytes)
+}
+
 func (s *Store) lookUp(ctx context.Context, t core.Table, key string) (entry, bool, error) {
 	if err := s.check(t.Bucket(), message{key: key}); err != nil {
 		return entry{}, false, err
