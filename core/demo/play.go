@@ -50,6 +50,7 @@ type story struct {
 	source   string // the node that has the SQLite file
 	replicas int
 	before   contents
+	pids     map[string]int // of the nodes at the beginning
 }
 
 // contents is what must never be lost.
@@ -94,6 +95,7 @@ func (s *story) meet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.pids = pids(st)
 	for _, n := range st.Nodes {
 		s.say("%s", nodeLine(st, n))
 	}

@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 
 	"unibus/core"
@@ -129,6 +130,9 @@ func (s *story) cutover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if now := pids(st); !maps.Equal(now, s.pids) {
+		return core.Errorf(core.KindFailed, "a node was restarted by the cutover: the processes are %v, they were %v", now, s.pids)
+	}
 	s.say("the control plane is KV, generation %d; no node was restarted", st.Authority.Generation)
 	s.buckets(st)
 	return s.unchanged(ctx, "after the cutover")
@@ -157,6 +161,17 @@ func servesKV(st admin.Status) int {
 		}
 	}
 	return n
+}
+
+// pids are the processes of the nodes, as they say themselves.
+func pids(st admin.Status) map[string]int {
+	out := map[string]int{}
+	for _, n := range st.Nodes {
+		if n.Info != nil {
+			out[n.Name] = n.Info.PID
+		}
+	}
+	return out
 }
 
 func online(st admin.Status) int { return len(st.Nodes) - len(missing(st)) }

@@ -29,6 +29,7 @@ type fault struct {
 	parity   bool // one node's replica differs
 	fewer    bool // one node was not verified
 	cutover  error
+	restarts bool // a node is another process after the cutover
 	serving  bool // a node never serves KV
 	loses    bool // users are gone while a node is down
 	revives  bool // a revoked user is active after the cutover
@@ -60,6 +61,9 @@ func (f *fakeCluster) Status(context.Context) (admin.Status, error) {
 		info := &cluster.Info{Serving: cluster.Serving{Backend: core.BackendNone}}
 		if f.state == migrate.StateSoak && !(f.broken.serving && name == "n2") {
 			info.Serving.Backend = core.BackendKV
+		}
+		if info.PID = 7; f.broken.restarts && f.state == migrate.StateSoak {
+			info.PID = 8
 		}
 		st.Nodes = append(st.Nodes, cluster.Node{Name: name, Online: name != f.down, Info: info})
 	}
@@ -224,6 +228,7 @@ func TestPlayFailsOnAnyDeviation(t *testing.T) {
 		"one not asked":  {fault{fewer: true}, "n3 not asked"},
 		"cutover":        {fault{cutover: no}, "it is not allowed"},
 		"serving":        {fault{serving: true}, "while waiting for every node to serve from KV"},
+		"restarts":       {fault{restarts: true}, "a node was restarted by the cutover"},
 		"behind":         {fault{behind: true}, "every replica current"},
 		"revoked revive": {fault{revives: true}, "after the cutover there are 2 users, and they are not the 2"},
 		"rooms":          {fault{rooms: true}, "after the cutover there are 1 rooms"},
