@@ -50,7 +50,7 @@ func (h *Holder) set(next *held) {
 func (h *Holder) Store() (Store, error) {
 	cur := h.slot.Load()
 	switch {
-	case cur == nil:
+	case cur == nil, cur.store == nil && cur.reason == nil:
 		return nil, Errorf(KindUnavailable, "this node serves no control plane yet")
 	case cur.store == nil:
 		return nil, cur.reason

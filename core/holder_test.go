@@ -56,6 +56,30 @@ func TestStoreHolderFailClosed(t *testing.T) {
 	}
 }
 
+// TestHolderEmptyWithoutReason: a caller that forgets the reason must not open the door.
+func TestHolderEmptyWithoutReason(t *testing.T) {
+	t.Parallel()
+	var h Holder
+	h.Publish(fakeStore{yes: true})
+	h.Empty(nil)
+	s, err := h.Store()
+	if s != nil || err == nil {
+		t.Fatalf("%v, %v", s, err)
+	}
+	if yes, err := h.IsAuthorized(t.Context(), realUserID); yes || KindOf(err) != KindUnavailable {
+		t.Errorf("%v, %v", yes, err)
+	}
+}
+
+func TestHolderPublishNil(t *testing.T) {
+	t.Parallel()
+	var h Holder
+	h.Publish(nil)
+	if s, err := h.Store(); s != nil || KindOf(err) != KindUnavailable {
+		t.Errorf("%v, %v", s, err)
+	}
+}
+
 func TestHolderWatch(t *testing.T) {
 	t.Parallel()
 	var h Holder

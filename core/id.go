@@ -35,7 +35,7 @@ func ParseUserID(s string) (UserID, error) {
 		return "", Errorf(KindInvalid, "%q is not a user's public nkey: %s", s, why).
 			WithNext("give the 56 characters beginning with U that `unibusd keygen user` printed")
 	}
-	if len(up) != userIDLen {
+	if len(s) != userIDLen { // of s: ToUpper makes ASCII of ſ and ı
 		return bad("it must have 56 characters")
 	}
 	raw, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(up)

@@ -81,6 +81,8 @@ func TestParseUserIDRefuses(t *testing.T) {
 		"newline":        realUserID + "\n",
 		"padding":        realUserID[:55] + "=",
 		"checksum":       realUserID[:55] + "5",
+		"long s":         strings.Replace(realUserID, "S", "ſ", 1), // strings.ToUpper makes these two ASCII,
+		"dotless i":      strings.Replace(realUserID, "I", "ı", 1), // SQLite's upper does not
 		"two characters": "UU",
 	} {
 		id, err := ParseUserID(s)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -36,6 +37,9 @@ type ClientConfig struct {
 type Client struct {
 	cfg ClientConfig
 	nc  *nats.Conn
+
+	mu      sync.Mutex
+	pending map[string]map[*func()]bool // what to call when the server refuses a subject
 }
 
 // A hung server is noticed after pingEvery*(pingsOut+1) and left for the next one.
@@ -55,7 +59,7 @@ func NewClient(cfg ClientConfig) *Client {
 	if cfg.Connect == 0 {
 		cfg.Connect = 8 * time.Second
 	}
-	return &Client{cfg: cfg}
+	return &Client{cfg: cfg, pending: map[string]map[*func()]bool{}}
 }
 
 // Open connects to the first server that answers. KindUnavailable where none
@@ -69,7 +73,7 @@ func (c *Client) Open(ctx context.Context) error {
 		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(pingsOut),
 		nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
 		nats.ReconnectBufSize(-1), // a request made while there is no server fails at once and is not sent later
-		nats.IgnoreAuthErrorAbort(),
+		nats.IgnoreAuthErrorAbort(), nats.ErrorHandler(c.refused),
 	}
 	if c.cfg.TLS != nil {
 		opts = append(opts, nats.Secure(c.cfg.TLS))
@@ -148,12 +152,54 @@ func (c *Client) near() Target {
 func (c *Client) ask(ctx context.Context, t Target, v Verb, body []byte) (*nats.Msg, error) {
 	caller := c.cfg.Identity.Public()
 	if near := c.near(); t == TargetAny && near != TargetAny {
-		msg, err := c.nc.RequestWithContext(ctx, Subject(caller, near, v), body)
+		msg, err := c.request(ctx, Subject(caller, near, v), body)
 		if !errors.Is(err, nats.ErrNoResponders) {
 			return msg, err
 		}
 	}
-	return c.nc.RequestWithContext(ctx, Subject(caller, t, v), body)
+	return c.request(ctx, Subject(caller, t, v), body)
+}
+
+// request ends early where the server refuses the subject: it says so beside the
+// request, not as an answer to it.
+func (c *Client) request(ctx context.Context, subject string, body []byte) (*nats.Msg, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	give := func() { cancel(nats.ErrPermissionViolation) }
+	c.mu.Lock()
+	if c.pending[subject] == nil {
+		c.pending[subject] = map[*func()]bool{}
+	}
+	c.pending[subject][&give] = true
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if delete(c.pending[subject], &give); len(c.pending[subject]) == 0 {
+			delete(c.pending, subject)
+		}
+	}()
+	msg, err := c.nc.RequestWithContext(ctx, subject, body)
+	if err != nil && errors.Is(context.Cause(ctx), nats.ErrPermissionViolation) {
+		return nil, nats.ErrPermissionViolation
+	}
+	return msg, err
+}
+
+// refused is told of the server's errors; it gives up the requests whose subject is named in one.
+func (c *Client) refused(_ *nats.Conn, _ *nats.Subscription, err error) {
+	if !errors.Is(err, nats.ErrPermissionViolation) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for subject, waiting := range c.pending {
+		if strings.Contains(err.Error(), `"`+subject+`"`) {
+			for give := range waiting {
+				(*give)()
+			}
+		}
+	}
 }
 
 // call sends one request and decodes the reply. It is bounded by Timeout and ctx.
