@@ -1,0 +1,154 @@
+package tui
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"unibus/core"
+	"unibus/tui/action"
+	"unibus/tui/theme"
+	"unibus/tui/widget"
+)
+
+// asking is an open dialog and what it is about.
+type asking struct {
+	dialog *widget.Dialog
+	act    action.Action
+	state  action.State // as it was when the question was asked: what was read is what is done
+	only   bool         // a message, nothing to run
+	early  bool         // a key came before it was armed
+}
+
+type armMsg struct{ asking *asking }
+
+type doneMsg struct {
+	act  action.Action
+	text string
+	err  error
+	same string
+}
+
+// begin asks what an action's danger demands, or says why it is not possible.
+func (m *Model) begin(a action.Action, sel action.Selection) tea.Cmd {
+	s := m.state(sel)
+	if m.running != "" {
+		m.say(theme.Warn, "Still waiting for the answer to "+m.running+".")
+		return nil
+	}
+	if why := a.Impossible(s); why != "" {
+		m.say(theme.Warn, "Not possible: "+why+".")
+		return nil
+	}
+	if a.Ask == nil {
+		return m.run(a, s, nil)
+	}
+	return m.open(&asking{dialog: widget.NewDialog(a.Dialog(s)), act: a, state: s})
+}
+
+func (m *Model) open(q *asking) tea.Cmd {
+	m.asking, m.prompt, m.help = q, nil, nil
+	return q.wait()
+}
+
+func (q *asking) wait() tea.Cmd {
+	return tea.Tick(armAfter, func(time.Time) tea.Msg { return armMsg{q} })
+}
+
+// arm lets a dialog take answers once no key has come for a while: what was
+// typed before it opened was meant for something else.
+func (m *Model) arm(msg armMsg) tea.Cmd {
+	switch {
+	case m.asking != msg.asking || msg.asking.dialog.Armed():
+		return nil
+	case msg.asking.early:
+		msg.asking.early = false
+		return msg.asking.wait()
+	}
+	msg.asking.dialog.Arm()
+	m.dirty = true
+	return nil
+}
+
+func (m *Model) answer(k tea.KeyPressMsg) tea.Cmd {
+	q := m.asking
+	if !q.dialog.Armed() {
+		q.early = true
+	}
+	switch q.dialog.Key(k) {
+	case widget.Cancelled:
+		m.asking = nil
+	case widget.Confirmed:
+		m.asking = nil
+		if !q.only {
+			return m.run(q.act, q.state, q.dialog.Values())
+		}
+	}
+	return nil
+}
+
+// run calls the cluster outside of Update and comes back with a doneMsg.
+func (m *Model) run(a action.Action, s action.State, values []string) tea.Cmd {
+	m.running = a.Name
+	client, same := m.cfg.Client, a.Same(s, values)
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(context.Background(), actTimeout)
+		defer cancel()
+		text, err := a.Run(ctx, client, s, values)
+		return doneMsg{act: a, text: text, err: err, same: same}
+	}
+}
+
+func (m *Model) done(d doneMsg) tea.Cmd {
+	m.running = ""
+	m.feed.Refresh()
+	if d.err != nil {
+		return m.failed(d)
+	}
+	m.page().Done()
+	text := strings.TrimSuffix(d.text, ".") + "."
+	if d.act.Danger == action.None && !d.act.Local {
+		text += " Same as: " + d.same
+	}
+	if widget.Width(text) > m.w-4 && m.asking == nil {
+		return m.open(message("Done", text))
+	}
+	m.say(theme.Good, text)
+	return nil
+}
+
+func (m *Model) failed(d doneMsg) tea.Cmd {
+	e := core.AsError(d.err)
+	if m.asking != nil { // another question is open: it is not pushed aside
+		m.say(theme.Bad, e.Text)
+		return nil
+	}
+	title := "Not done: " + d.act.Name
+	lines := []string{sentence(e.Text)}
+	if e.Kind == core.KindUnavailable {
+		title = "No answer: " + d.act.Name
+		lines = append(lines, "It may have been done or not: look before you try again.")
+	}
+	if e.Next != "" {
+		lines = append(lines, "Do: "+e.Next)
+	}
+	return m.open(message(title, lines...))
+}
+
+func message(title string, lines ...string) *asking {
+	return &asking{dialog: widget.NewDialog(widget.Ask{Title: title, Lines: lines}), only: true}
+}
+
+// sentence begins a text with a capital and ends it with a stop.
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	s = strings.ToUpper(s[:1]) + s[1:]
+	if !strings.ContainsAny(s[len(s)-1:], ".!?") {
+		s += "."
+	}
+	return s
+}

@@ -1,0 +1,203 @@
+package action_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/migrate"
+	"unibus/tui/action"
+	"unibus/tui/feed"
+	"unibus/tui/tuitest"
+)
+
+func state(w tuitest.World, ids ...string) action.State {
+	s := &feed.Snapshot{}
+	s.Status = feed.Topic[admin.Status]{Value: w.Status, At: tuitest.Now}
+	s.Migration = feed.Topic[migrate.Status]{Value: w.Migration, At: tuitest.Now}
+	s.Users = feed.Topic[[]core.User]{Value: w.Users, At: tuitest.Now}
+	return action.State{Snap: s, Selected: action.Selection{Kind: "user", IDs: ids}, Flags: "--server x", Now: tuitest.Now}
+}
+
+func find(t *testing.T, name string) action.Action {
+	t.Helper()
+	a, rest, ok := action.Find(action.Table(), name)
+	if !ok || rest != "" {
+		t.Fatalf("no action %q", name)
+	}
+	return a
+}
+
+func TestTableIsWhole(t *testing.T) {
+	t.Parallel()
+	names, keys := map[string]bool{}, map[string]bool{}
+	for _, a := range action.Table() {
+		for _, n := range append([]string{a.Name}, a.Aliases...) {
+			if names[n] {
+				t.Errorf("%q names two actions", n)
+			}
+			names[n] = true
+		}
+		if k := a.Scope + " " + a.Key; keys[k] {
+			t.Errorf("%q is the key of two actions", k)
+		} else {
+			keys[k] = true
+		}
+		if strings.Contains("123456789:/?qysSmMjkgG", a.Key) {
+			t.Errorf("%s: the key %q means something else everywhere", a.Name, a.Key)
+		}
+		if a.Help == "" || a.Same == nil || a.Run == nil || (a.Ask == nil) != (a.Danger == action.None) {
+			t.Errorf("%s is not whole", a.Name)
+		}
+	}
+}
+
+func TestOnlyAdminsAct(t *testing.T) {
+	t.Parallel()
+	for _, a := range action.Table() {
+		w := tuitest.Verified()
+		w.Status.Operator.Role = core.OperatorViewer
+		s := state(w, string(w.Users[0].ID))
+		if why := a.Impossible(s); (why == "") != a.Local {
+			t.Errorf("%s for a viewer: %q", a.Name, why)
+		}
+		s = state(tuitest.Verified(), string(w.Users[0].ID))
+		s.ReadOnly = true
+		if why := a.Impossible(s); (why == "") != a.Local {
+			t.Errorf("%s read-only: %q", a.Name, why)
+		}
+		if why := a.Impossible(action.State{Snap: &feed.Snapshot{}}); why == "" {
+			t.Errorf("%s is possible though nothing is known", a.Name)
+		}
+	}
+}
+
+func TestMovesArePossibleWhereTheyMakeSense(t *testing.T) {
+	t.Parallel()
+	paused := tuitest.Moving()
+	paused.Migration.Paused = true
+	for _, c := range []struct {
+		name  string
+		world tuitest.World
+		can   string
+	}{
+		{"legacy", tuitest.Legacy(), "start"},
+		{"moving", tuitest.Moving(), "pause abort report"},
+		{"paused", paused, "resume abort report"},
+		{"verified", tuitest.Verified(), "abort cutover report"},
+		{"unequal", tuitest.Unequal(), "resume abort report"},
+		{"moved", tuitest.Moved(), "finish report"},
+		{"healthy", tuitest.Healthy(), ""},
+	} {
+		var can []string
+		for _, a := range action.Table() {
+			if a.Scope == "migrate" && a.Impossible(state(c.world)) == "" {
+				can = append(can, strings.TrimPrefix(a.Name, "migrate "))
+			}
+		}
+		if got := strings.Join(can, " "); got != c.can {
+			t.Errorf("%s: possible %q, want %q", c.name, got, c.can)
+		}
+	}
+}
+
+func TestSameAsIsTheCommandLine(t *testing.T) {
+	t.Parallel()
+	id := string(tuitest.Healthy().Users[1].ID)
+	for name, want := range map[string]string{
+		"user revoke":     "unibusd user revoke " + id + " --server x",
+		"migrate start":   "unibusd migrate-to-kv --db /var/lib/unibus/unibus.db --replicas 3 --server x",
+		"migrate cutover": "unibusd migration cutover --server x",
+		"bucket scale":    "unibusd bucket scale --replicas 3 --server x",
+		"meta step-down":  "unibusd step-down meta --server x",
+		"user add":        "unibusd user add NKEY --name NAME --role member --server x",
+	} {
+		if got := find(t, name).Dialog(state(tuitest.Legacy(), id)).Same; got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestDangerDecidesWhatIsTyped(t *testing.T) {
+	t.Parallel()
+	w := tuitest.Healthy()
+	revoke := find(t, "revoke")
+	check := func(ids []string, right string) {
+		t.Helper()
+		fs := revoke.Dialog(state(w, ids...)).Fields
+		last := fs[len(fs)-1]
+		if last.Check(right) != nil || last.Check("") == nil || last.Check("x"+right) == nil {
+			t.Errorf("revoking %d takes something else than %q", len(ids), right)
+		}
+	}
+	check([]string{string(w.Users[1].ID)}, "bruno-00")
+	check([]string{string(w.Users[6].ID)}, w.Users[6].ID.Short()) // no name
+	id := string(w.Users[5].ID)                                   // a name that nobody can type
+	check([]string{id}, id[len(id)-4:])
+	check([]string{string(w.Users[1].ID), string(w.Users[2].ID)}, "2 users")
+}
+
+func TestReplicasAreBoundedByTheNodes(t *testing.T) {
+	t.Parallel()
+	f := find(t, "scale").Dialog(state(tuitest.Healthy())).Fields[0]
+	for v, ok := range map[string]bool{"1": true, "3": true, "4": false, "0": false, "-1": false, "three": false, "": false} {
+		if got := f.Check(v) == nil; got != ok {
+			t.Errorf("%q: %v, want %v", v, got, ok)
+		}
+	}
+}
+
+func TestStepDownNamesOnlyThoseWhoCanLead(t *testing.T) {
+	t.Parallel()
+	s := state(tuitest.Degraded())
+	s.Selected = action.Selection{Kind: "bucket", IDs: []string{"UNIBUS_users"}}
+	f := find(t, "bucket step-down").Dialog(s).Fields[0]
+	for v, ok := range map[string]bool{"": true, "n2": true, "n1": false, "n3": false} {
+		if got := f.Check(v) == nil; got != ok {
+			t.Errorf("to %q: %v, want %v", v, got, ok)
+		}
+	}
+	if why := find(t, "meta step-down").Impossible(state(tuitest.Lost())); why != "the meta group has no leader" {
+		t.Errorf("without a leader: %q", why)
+	}
+}
+
+func TestBulkStopsAtTheFirstThatFailsAndSaysWhere(t *testing.T) {
+	t.Parallel()
+	w := tuitest.Healthy()
+	f := tuitest.NewFake(w)
+	gone := "UAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, err := find(t, "user revoke").Run(ctx, f, state(w, string(w.Users[1].ID), gone, string(w.Users[2].ID)), nil)
+	if core.KindOf(err) != core.KindNotFound || !strings.HasPrefix(err.Error(), "1 of 3 are revoked; then UAAA…AAAA failed") {
+		t.Errorf("error %v", err)
+	}
+	if n := len(f.Calls()); n != 2 {
+		t.Errorf("%d calls, want 2", n)
+	}
+}
+
+func TestFindTakesTheLongestName(t *testing.T) {
+	t.Parallel()
+	a, rest, ok := action.Find(action.Table(), "User Revoke  bruno-00")
+	if !ok || a.Name != "user revoke" || rest != "bruno-00" {
+		t.Errorf("%q %q %v", a.Name, rest, ok)
+	}
+	if _, _, ok := action.Find(action.Table(), "user revoked"); ok {
+		t.Error("half a word names an action")
+	}
+}
+
+func TestReportNamesWhatDiffers(t *testing.T) {
+	t.Parallel()
+	text := action.Report(tuitest.Unequal().Migration)
+	for _, x := range []string{"UNIBUS_members: NOT equal", "missing n3/room-07.UBX4", "UNIBUS_users: equal on every node", "sha256"} {
+		if !strings.Contains(text, x) {
+			t.Errorf("the report has no %q:\n%s", x, text)
+		}
+	}
+}

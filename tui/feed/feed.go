@@ -1,0 +1,287 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/cluster"
+	"unibus/core/migrate"
+)
+
+// Source is what the feed asks of the operators' client.
+type Source interface {
+	Status(ctx context.Context) (admin.Status, error)
+	Events(ctx context.Context, r admin.EventsRequest) (admin.Events, error)
+	Migration(ctx context.Context) (migrate.Status, error)
+	Users(ctx context.Context) ([]core.User, error)
+	Rooms(ctx context.Context) ([]admin.RoomSummary, error)
+	RoomGet(ctx context.Context, id string) (admin.RoomDetail, error)
+	Connected() string // the node it talks to, "" while none
+	Server() string    // its URL
+}
+
+// Config is what a Feed needs. Zero durations take the defaults in brackets.
+type Config struct {
+	Source  Source
+	Now     func() time.Time // [time.Now]
+	Timeout time.Duration    // of one request [2 s]
+	Every   time.Duration    // status, events and a resting migration [1 s]
+	Moving  time.Duration    // a migration under way [250 ms]
+	Lists   time.Duration    // users and rooms while somebody looks [3 s]
+}
+
+// Want says which lists somebody is looking at; the others are not asked for.
+type Want struct {
+	Users, Rooms bool
+	Room         string // an id
+}
+
+// Feed gathers snapshots. Make it with New, start it with Run.
+type Feed struct {
+	cfg   Config
+	now   atomic.Pointer[Snapshot]
+	want  atomic.Pointer[Want]
+	mu    sync.Mutex // held while the next snapshot is made, never while something is asked
+	kicks []chan struct{}
+	lists [3]chan struct{} // users, rooms, room
+
+	// Of the goroutine that reads events alone.
+	seq     uint64 // of the last event
+	from    string // the node that counted it
+	started core.Millis
+}
+
+// New makes a feed; it asks nothing yet.
+func New(cfg Config) *Feed {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&cfg.Timeout, 2*time.Second)
+	def(&cfg.Every, time.Second)
+	def(&cfg.Moving, 250*time.Millisecond)
+	def(&cfg.Lists, 3*time.Second)
+	f := &Feed{cfg: cfg}
+	f.now.Store(&Snapshot{})
+	f.want.Store(&Want{})
+	for range 6 {
+		f.kicks = append(f.kicks, make(chan struct{}, 1))
+	}
+	copy(f.lists[:], f.kicks[3:])
+	return f
+}
+
+// Now is the newest snapshot. It never waits.
+func (f *Feed) Now() *Snapshot { return f.now.Load() }
+
+// Refresh asks for everything at once, after something was done.
+func (f *Feed) Refresh() {
+	for _, k := range f.kicks {
+		kick(k)
+	}
+}
+
+func kick(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Look says what somebody is looking at now; what is new is asked for at once. It never waits.
+func (f *Feed) Look(w Want) {
+	old := f.want.Swap(&w)
+	if w.Users && !old.Users {
+		kick(f.lists[0])
+	}
+	if w.Rooms && !old.Rooms {
+		kick(f.lists[1])
+	}
+	if w.Room != "" && w.Room != old.Room {
+		kick(f.lists[2])
+	}
+}
+
+// Run asks until ctx ends. A request that outlives ctx is left behind: a stuck
+// node must not keep a console from closing.
+func (f *Feed) Run(ctx context.Context) {
+	every := func(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
+	go f.loop(ctx, f.kicks[0], every(f.cfg.Every), f.status)
+	go f.loop(ctx, f.kicks[1], f.migrationPace, f.migration)
+	go f.loop(ctx, f.kicks[2], every(f.cfg.Every), f.events)
+	go f.loop(ctx, f.kicks[3], every(f.cfg.Lists), f.users)
+	go f.loop(ctx, f.kicks[4], every(f.cfg.Lists), f.rooms)
+	go f.loop(ctx, f.kicks[5], every(f.cfg.Lists), f.room)
+	<-ctx.Done()
+}
+
+// Once asks for everything one time, in order, and returns the snapshot.
+func (f *Feed) Once(ctx context.Context) *Snapshot {
+	for _, ask := range []func(context.Context){f.status, f.migration, f.events, f.users, f.rooms, f.room} {
+		ask(ctx)
+	}
+	return f.Now()
+}
+
+func (f *Feed) loop(ctx context.Context, now chan struct{}, pace func() time.Duration, ask func(context.Context)) {
+	for {
+		call, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
+		ask(call)
+		cancel()
+		t := time.NewTimer(pace())
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-now:
+			t.Stop()
+		case <-t.C:
+		}
+	}
+}
+
+func (f *Feed) migrationPace() time.Duration {
+	m := f.Now().Migration
+	if m.Err == nil && m.Value.Running && !m.Value.Paused {
+		return f.cfg.Moving
+	}
+	return f.cfg.Every
+}
+
+// change makes the next snapshot out of the last.
+func (f *Feed) change(edit func(s *Snapshot)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next := *f.now.Load()
+	edit(&next)
+	next.Version++
+	next.Node, next.Server = f.cfg.Source.Connected(), f.cfg.Source.Server()
+	f.now.Store(&next)
+}
+
+// ask runs one request and files its answer. get must return when ctx ends; one
+// that does not costs its topic alone.
+func ask[T any](ctx context.Context, f *Feed, at func(*Snapshot) *Topic[T], get func(context.Context) (T, error), then func(s *Snapshot, was, is T)) {
+	if first := at(f.Now()); first.Asked.IsZero() {
+		f.change(func(s *Snapshot) { at(s).Asked = f.cfg.Now() })
+	}
+	v, err := get(ctx)
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return // the console is closing
+	}
+	f.change(func(s *Snapshot) {
+		t := at(s)
+		if err != nil {
+			t.Err = explain(err)
+			if t.Since.IsZero() {
+				t.Since = f.cfg.Now()
+			}
+			return
+		}
+		was := t.Value
+		t.Value, t.At, t.Err, t.Since = v, f.cfg.Now(), nil, time.Time{}
+		if then != nil {
+			then(s, was, v)
+		}
+	})
+}
+
+func explain(err error) *core.Error {
+	if errors.Is(err, context.DeadlineExceeded) && core.KindOf(err) == core.KindFailed {
+		return core.Errorf(core.KindUnavailable, "no answer in time")
+	}
+	return core.AsError(err)
+}
+
+func (f *Feed) status(ctx context.Context) {
+	ask(ctx, f, func(s *Snapshot) *Topic[admin.Status] { return &s.Status }, f.cfg.Source.Status,
+		func(s *Snapshot, was, is admin.Status) {
+			kept := s.Samples[max(0, len(s.Samples)-MaxSamples+1):]
+			s.Samples = append(append([]Sample(nil), kept...), sample(was, is))
+		})
+}
+
+func (f *Feed) migration(ctx context.Context) {
+	ask(ctx, f, func(s *Snapshot) *Topic[migrate.Status] { return &s.Migration }, f.cfg.Source.Migration, nil)
+}
+
+func (f *Feed) users(ctx context.Context) {
+	if f.want.Load().Users {
+		ask(ctx, f, func(s *Snapshot) *Topic[[]core.User] { return &s.Users }, f.cfg.Source.Users, nil)
+	}
+}
+
+func (f *Feed) rooms(ctx context.Context) {
+	if f.want.Load().Rooms {
+		ask(ctx, f, func(s *Snapshot) *Topic[[]admin.RoomSummary] { return &s.Rooms }, f.cfg.Source.Rooms, nil)
+	}
+}
+
+func (f *Feed) room(ctx context.Context) {
+	id := f.want.Load().Room
+	if id == "" {
+		return
+	}
+	if f.Now().RoomID != id {
+		f.change(func(s *Snapshot) { s.RoomID, s.Room = id, Topic[admin.RoomDetail]{} })
+	}
+	ask(ctx, f, func(s *Snapshot) *Topic[admin.RoomDetail] { return &s.Room },
+		func(ctx context.Context) (admin.RoomDetail, error) { return f.cfg.Source.RoomGet(ctx, id) }, nil)
+}
+
+// events asks for what is new. Another node counts its events anew, so a change of
+// node starts from its beginning; what both recorded is shown once.
+func (f *Feed) events(ctx context.Context) {
+	ask(ctx, f, func(s *Snapshot) *Topic[[]cluster.Event] { return &s.Events },
+		func(ctx context.Context) ([]cluster.Event, error) {
+			got, anew, err := f.newEvents(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return merge(f.Now().Events.Value, got, anew), nil
+		}, nil)
+}
+
+// newEvents is true where a recorder was read from its beginning.
+func (f *Feed) newEvents(ctx context.Context) ([]cluster.Event, bool, error) {
+	anew := f.restarted()
+	if anew {
+		f.seq = 0
+	}
+	got, err := f.cfg.Source.Events(ctx, admin.EventsRequest{Since: f.seq})
+	if err != nil {
+		return nil, false, err
+	}
+	if got.Node != f.from && f.seq > 0 {
+		if got, err = f.cfg.Source.Events(ctx, admin.EventsRequest{}); err != nil {
+			return nil, false, err
+		}
+		f.seq, anew = 0, true
+	}
+	f.from = got.Node
+	for _, e := range got.Events {
+		f.seq = max(f.seq, e.Seq)
+	}
+	return got.Events, anew, nil
+}
+
+// restarted notices that the node whose events are read has begun to count anew.
+func (f *Feed) restarted() bool {
+	for _, n := range f.Now().Status.Value.Nodes {
+		if n.Name == f.from && n.Started != 0 && n.Started != f.started {
+			was := f.started
+			f.started = n.Started
+			return was != 0
+		}
+	}
+	return false
+}

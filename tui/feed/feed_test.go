@@ -1,0 +1,212 @@
+package feed_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/cluster"
+	"unibus/core/migrate"
+	"unibus/tui/feed"
+)
+
+// source answers what its fields say; a nil field hangs until the request's time is over.
+type source struct {
+	status func() (admin.Status, error)
+	events func(r admin.EventsRequest) (admin.Events, error)
+	users  func() ([]core.User, error)
+}
+
+func (s *source) Status(ctx context.Context) (admin.Status, error) {
+	if s.status == nil {
+		<-ctx.Done()
+		return admin.Status{}, ctx.Err()
+	}
+	return s.status()
+}
+
+func (s *source) Events(ctx context.Context, r admin.EventsRequest) (admin.Events, error) {
+	if s.events == nil {
+		<-ctx.Done()
+		return admin.Events{}, ctx.Err()
+	}
+	return s.events(r)
+}
+
+func (s *source) Users(context.Context) ([]core.User, error) { return s.users() }
+func (s *source) Migration(context.Context) (migrate.Status, error) {
+	return migrate.Status{}, nil
+}
+func (s *source) Rooms(context.Context) ([]admin.RoomSummary, error) { return nil, nil }
+func (s *source) RoomGet(_ context.Context, id string) (admin.RoomDetail, error) {
+	return admin.RoomDetail{Room: core.Room{ID: core.RoomID(id)}}, nil
+}
+func (s *source) Connected() string { return "n1" }
+func (s *source) Server() string    { return "tls://n1" }
+
+func quick(s feed.Source) *feed.Feed {
+	return feed.New(feed.Config{Source: s, Timeout: 20 * time.Millisecond, Every: time.Millisecond, Moving: time.Millisecond, Lists: time.Millisecond})
+}
+
+// until runs a feed until its snapshot is as wanted.
+func until(t *testing.T, f *feed.Feed, what string, ok func(s *feed.Snapshot) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	go f.Run(ctx)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !ok(f.Now()) {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s did not come: %+v", what, f.Now())
+		case <-tick.C:
+		}
+	}
+}
+
+func TestLastGoodValueIsKept(t *testing.T) {
+	t.Parallel()
+	fail := false
+	s := &source{
+		users:  func() ([]core.User, error) { return nil, nil },
+		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
+		status: func() (admin.Status, error) {
+			if fail {
+				return admin.Status{}, core.Errorf(core.KindUnavailable, "nobody answers")
+			}
+			return admin.Status{View: cluster.View{Cluster: "demo"}}, nil
+		},
+	}
+	f := quick(s)
+	first := f.Once(context.Background())
+	fail = true
+	second := f.Once(context.Background())
+	st := second.Status
+	if st.Value.Cluster != "demo" || !st.At.Equal(first.Status.At) || st.Err == nil || st.Err.Text != "nobody answers" || st.Since.IsZero() {
+		t.Errorf("after a failure the topic is %+v", st)
+	}
+	if first.Status.Err != nil {
+		t.Error("a published snapshot was changed")
+	}
+	fail = false
+	if st := f.Once(context.Background()).Status; st.Err != nil || !st.Since.IsZero() {
+		t.Errorf("after an answer the topic is %+v", st)
+	}
+}
+
+func TestOneTopicWaitsForNoOther(t *testing.T) {
+	t.Parallel()
+	s := &source{users: func() ([]core.User, error) { return []core.User{{ID: "U1"}}, nil }}
+	f := quick(s)
+	f.Look(feed.Want{Users: true, Room: "r1"})
+	until(t, f, "the users while the status hangs", func(s *feed.Snapshot) bool {
+		return len(s.Users.Value) == 1 && s.Room.Value.Room.ID == "r1" && s.Status.Err != nil && !s.Status.Known()
+	})
+	if err := f.Now().Status.Err; err.Kind != core.KindUnavailable {
+		t.Errorf("a request without an answer is %q, want unavailable", err.Kind)
+	}
+}
+
+func TestListsAreAskedForOnlyWhileSomebodyLooks(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	s := &source{
+		status: func() (admin.Status, error) { return admin.Status{}, nil },
+		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
+		users:  func() ([]core.User, error) { asked++; return nil, nil },
+	}
+	f := quick(s)
+	f.Once(context.Background())
+	if asked != 0 {
+		t.Error("the users were asked for though nobody looks")
+	}
+	f.Look(feed.Want{Users: true})
+	if f.Once(context.Background()); asked != 1 {
+		t.Errorf("asked %d times, want once", asked)
+	}
+}
+
+func TestEventsOfTwoNodesAreOneStory(t *testing.T) {
+	t.Parallel()
+	node := "n1"
+	logs := map[string][]cluster.Event{
+		"n1": {{Seq: 1, At: 1000, About: "n3", Text: "stopped"}, {Seq: 2, At: 1500, About: "n3", Text: "stopped"}},
+		"n2": {{Seq: 1, At: 1200, About: "n3", Text: "stopped"}, {Seq: 2, At: 9000, About: "n1", Text: "stopped"}, {Seq: 3, At: 9100, About: "meta", Text: "n2 leads"}},
+	}
+	s := &source{
+		status: func() (admin.Status, error) { return admin.Status{}, nil },
+		users:  func() ([]core.User, error) { return nil, nil },
+		events: func(r admin.EventsRequest) (admin.Events, error) {
+			out := admin.Events{Node: node}
+			for _, e := range logs[node] {
+				if e.Seq > r.Since {
+					out.Events = append(out.Events, e)
+				}
+			}
+			return out, nil
+		},
+	}
+	f := quick(s)
+	f.Once(context.Background())
+	if n := len(f.Once(context.Background()).Events.Value); n != 2 { // one node's own record is never thinned out
+		t.Fatalf("%d events, want 2", n)
+	}
+	node = "n2"
+	got := f.Once(context.Background()).Events.Value
+	var text string
+	for _, e := range got {
+		text += e.About + " " + e.Text + "; "
+	}
+	if want := "n3 stopped; n3 stopped; n1 stopped; meta n2 leads; "; text != want {
+		t.Errorf("the story is %q, want %q", text, want)
+	}
+}
+
+func TestRestartedRecorderIsReadFromItsBeginning(t *testing.T) {
+	t.Parallel()
+	started, log := core.Millis(1), []cluster.Event{{Seq: 7, At: 1000, Text: "old"}}
+	s := &source{
+		status: func() (admin.Status, error) {
+			return admin.Status{View: cluster.View{Nodes: []cluster.Node{{Name: "n1", Started: started}}}}, nil
+		},
+		users: func() ([]core.User, error) { return nil, nil },
+		events: func(r admin.EventsRequest) (admin.Events, error) {
+			out := admin.Events{Node: "n1"}
+			for _, e := range log {
+				if e.Seq > r.Since {
+					out.Events = append(out.Events, e)
+				}
+			}
+			return out, nil
+		},
+	}
+	f := quick(s)
+	f.Once(context.Background())
+	f.Once(context.Background())
+	started, log = 2, []cluster.Event{{Seq: 1, At: 9000, Text: "new"}}
+	if n := len(f.Once(context.Background()).Events.Value); n != 2 {
+		t.Errorf("%d events after the recorder began anew, want 2", n)
+	}
+}
+
+func TestSamplesMeasureWritesASecond(t *testing.T) {
+	t.Parallel()
+	at, seq := core.Millis(1000), uint64(10)
+	s := &source{
+		users:  func() ([]core.User, error) { return nil, nil },
+		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
+		status: func() (admin.Status, error) {
+			return admin.Status{View: cluster.View{At: at, Buckets: []cluster.Bucket{{Name: "b", LastSeq: seq}}, Nodes: []cluster.Node{{Online: true, Conns: 4}, {Conns: 9}}}}, nil
+		},
+	}
+	f := quick(s)
+	f.Once(context.Background())
+	at, seq = 3000, 30
+	last := f.Once(context.Background()).Samples
+	if got := last[len(last)-1]; got.Writes != 10 || got.Conns != 4 {
+		t.Errorf("sample %+v, want 10 writes a second and 4 connections", got)
+	}
+}

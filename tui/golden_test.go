@@ -1,0 +1,145 @@
+package tui_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/charmbracelet/x/ansi"
+	"github.com/google/go-cmp/cmp"
+
+	"unibus/tui"
+	"unibus/tui/tuitest"
+)
+
+var update = flag.Bool("update", false, "write the goldens anew")
+
+var sizes = [][2]int{{80, 24}, {120, 40}, {200, 60}}
+
+var pictures = []struct {
+	name  string
+	world func() tuitest.World
+	keys  []string
+}{
+	{"overview-legacy", tuitest.Legacy, nil},
+	{"overview-healthy", tuitest.Healthy, nil},
+	{"overview-degraded", tuitest.Degraded, nil},
+	{"overview-lost", tuitest.Lost, nil},
+	{"nodes", tuitest.Degraded, []string{"2"}},
+	{"node", tuitest.Healthy, []string{"enter"}},
+	{"buckets", tuitest.Degraded, []string{"3"}},
+	{"bucket", tuitest.Lost, []string{"3", "down", "enter"}},
+	{"users", tuitest.Healthy, []string{"4", "down", "m", "m"}},
+	{"user", tuitest.Healthy, []string{"4", "down", "enter"}},
+	{"rooms", tuitest.Healthy, []string{"5"}},
+	{"room", tuitest.Healthy, []string{"5", "down", "enter"}},
+	{"migrate-legacy", tuitest.Legacy, []string{"6"}},
+	{"migrate-moving", tuitest.Moving, []string{"6"}},
+	{"migrate-verified", tuitest.Verified, []string{"6"}},
+	{"migrate-unequal", tuitest.Unequal, []string{"6"}},
+	{"migrate-moved", tuitest.Moved, []string{"6"}},
+	{"events", tuitest.Degraded, []string{"7"}},
+	{"help", tuitest.Healthy, []string{"?"}},
+	{"ask-cutover", tuitest.Verified, []string{"6", "X"}},
+}
+
+const flags = "--server tls://127.0.0.1:4222 --identity ana.nk --tls-ca ca.pem"
+
+func config(w tuitest.World) (tui.Config, *tuitest.Fake) {
+	f := tuitest.NewFake(w)
+	return tui.Config{Client: f, Flags: flags, Version: "test"}, f
+}
+
+func TestPagesLookAsAgreed(t *testing.T) {
+	t.Parallel()
+	for _, size := range sizes {
+		for _, p := range pictures {
+			name := fmt.Sprintf("%dx%d/%s", size[0], size[1], p.name)
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				cfg, _ := config(p.world())
+				s := tuitest.NewStill(cfg, size[0], size[1])
+				s.Press(p.keys...)
+				got := s.Screen()
+				fits(t, got, size[0], size[1])
+				golden(t, filepath.Join("testdata", name+".txt"), got)
+			})
+		}
+	}
+}
+
+func fits(t *testing.T, screen string, w, h int) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSuffix(screen, "\n"), "\n")
+	if len(lines) != h {
+		t.Errorf("%d lines, want %d", len(lines), h)
+	}
+	for i, l := range lines {
+		if n := ansi.StringWidth(l); n > w {
+			t.Errorf("line %d has %d cells, want at most %d: %q", i, n, w, l)
+		}
+	}
+}
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v (go test ./tui -update writes it)", err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("%s differs (-agreed +now):\n%s", file, d)
+	}
+}
+
+func TestNothingButASCIIWhereItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	for _, p := range pictures {
+		w := p.world()
+		for i := range w.Users { // the names are the users' own
+			n := fmt.Sprintf("user-%d", i)
+			w.Users[i].Name = &n
+		}
+		for _, ms := range w.Members {
+			for i := range ms {
+				ms[i].Name = nil
+			}
+		}
+		for i := range w.Events {
+			w.Events[i].Text = strings.ReplaceAll(w.Events[i].Text, "…", "...")
+		}
+		cfg, _ := config(w)
+		cfg.ASCII = true
+		s := tuitest.NewStill(cfg, 120, 40)
+		s.Press(p.keys...)
+		for _, l := range strings.Split(s.Screen(), "\n") {
+			if strings.ContainsFunc(l, func(r rune) bool { return r > 126 }) {
+				t.Errorf("%s: %q", p.name, l)
+			}
+		}
+	}
+}
+
+func TestEverySizeFits(t *testing.T) {
+	t.Parallel()
+	for _, size := range [][2]int{{1, 1}, {10, 3}, {79, 24}, {80, 23}, {81, 25}, {97, 31}} {
+		for _, p := range pictures {
+			cfg, _ := config(p.world())
+			s := tuitest.NewStill(cfg, size[0], size[1])
+			s.Press(p.keys...)
+			fits(t, s.Screen(), size[0], size[1])
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package tui
+
+import (
+	"strings"
+
+	"unibus/tui/action"
+	"unibus/tui/theme"
+	"unibus/tui/widget"
+)
+
+// help is the overlay that lists every key and every action.
+type help struct{ top int }
+
+// key scrolls; false closes.
+func (h *help) key(key string) bool {
+	switch key {
+	case "up", "k":
+		h.top--
+	case "down", "j":
+		h.top++
+	case "pgup":
+		h.top -= 15
+	case "pgdown", "space":
+		h.top += 15
+	case "home", "g":
+		h.top = 0
+	case "esc", "?", "q", "enter":
+		return false
+	}
+	h.top = max(0, h.top)
+	return true
+}
+
+func (m *Model) helpView(w, h int) string {
+	lines := m.helpLines(w)
+	m.help.top = max(0, min(m.help.top, len(lines)-h))
+	return widget.Fit(m.theme, strings.Join(lines[m.help.top:], "\n"), w, h)
+}
+
+func (m *Model) helpLines(w int) []string {
+	t := m.theme
+	head := func(s string) string { return " " + t.Paint(theme.Strong, s) }
+	row := func(key, does string) string {
+		return "   " + t.Paint(theme.Accent, widget.Pad(key, 12, false)) + " " + t.Paint(theme.Plain, does)
+	}
+	lines := []string{
+		head("Everywhere"),
+		row("1 to 7, Tab", "pages"), row(":", "commands; Tab completes, up and down recall"),
+		row("/", "filter what is listed"), row("up down j k", "move; PgUp PgDn Home End too"),
+		row("enter  esc", "open; back"), row("s  S", "sort by the next column; turn the order round"),
+		row("m  M", "mark a user; all that are shown, or none"), row("y", "copy the id, by OSC 52 (tmux: set-clipboard on)"),
+		row("space", "pause: the picture stands still, the feed goes on"), row("q", "quit; a move goes on without you"), "",
+		head("What you can do") + t.Paint(theme.Dim, "   behind : or by its key on its page"),
+	}
+	for _, a := range m.actions {
+		lines = append(lines, m.helpAction(a, w))
+	}
+	return append(lines, "", head("Signs"), m.signs(), "",
+		"   "+t.Paint(theme.Dim, "unibus "+m.cfg.Version+"   Every action is asked about first, says which command does the same, and is recorded."))
+}
+
+func (m *Model) helpAction(a action.Action, w int) string {
+	t := m.theme
+	name := a.Name
+	if a.Takes != "" {
+		name += " [" + strings.ToUpper(a.Takes) + "]"
+	}
+	line := "   " + t.Paint(theme.Accent, widget.Pad(name, 25, false)) + " " +
+		t.Paint(theme.Dim, widget.Pad(a.Scope+" "+a.Key, 11, false)) + " " + t.Paint(theme.Plain, a.Help)
+	why := a.Impossible(m.state(m.page().Selection(m.scene())))
+	if strings.HasPrefix(why, "no ") && strings.HasSuffix(why, "is selected") {
+		why = ""
+	}
+	if why != "" {
+		line += t.Paint(theme.Dim, "; not now: "+why)
+	}
+	return widget.Cut(t, line, w)
+}
+
+func (m *Model) signs() string {
+	g, t := m.theme.Glyphs, m.theme
+	return "   " + t.Paint(theme.Good, g.Healthy+" healthy") + "   " + t.Paint(theme.Warn, g.Degraded+" degraded") + "   " +
+		t.Paint(theme.Bad, g.Critical+" critical") + "   " + t.Paint(theme.Dim, g.Absent+" not there   "+g.Unknown+" not known")
+}

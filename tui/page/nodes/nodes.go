@@ -1,0 +1,231 @@
+// Package nodes is the page of the machines: what each one does, and in its
+// detail what would stop if it stopped.
+package nodes
+
+import (
+	"fmt"
+	"strings"
+
+	"unibus/core"
+	"unibus/core/cluster"
+	"unibus/tui/action"
+	"unibus/tui/feed"
+	"unibus/tui/page"
+	"unibus/tui/theme"
+	"unibus/tui/widget"
+)
+
+// Model is the page.
+type Model struct {
+	table *widget.Table
+	open  string
+}
+
+// New makes the page.
+func New() *Model {
+	cols := page.NodeColumns()
+	last := len(cols) - 1
+	cols = append(cols[:last:last], widget.Column{Title: "UP", Right: true}, widget.Column{Title: "SERVES"}, widget.Column{Title: "LISTENS", Min: 10}, cols[last])
+	return &Model{table: widget.NewTable("No node is known yet. They appear once one has answered.", cols...)}
+}
+
+// Name is nodes.
+func (m *Model) Name() string { return "nodes" }
+
+func (m *Model) load(s page.Scene) {
+	var rows []widget.Row
+	for _, n := range s.Snap.Status.Value.Nodes {
+		r := page.NodeRow(s, n)
+		last := len(r.Cells) - 1
+		r.Cells = append(r.Cells[:last:last], up(s, n), serves(n), listens(n), r.Cells[last])
+		rows = append(rows, r)
+	}
+	m.table.Load(rows, s.Filter)
+}
+
+func up(s page.Scene, n cluster.Node) widget.Cell {
+	if n.Started == 0 || !n.Online {
+		return widget.Num(-1, "-", "").In(theme.Faint)
+	}
+	d := s.Since(n.Started)
+	f, u := widget.AgeParts(d)
+	return widget.Num(d.Seconds(), f, u)
+}
+
+func serves(n cluster.Node) widget.Cell {
+	if n.Info == nil {
+		return widget.Cell{Text: "-", Tone: theme.Faint}
+	}
+	if n.Info.Serving.Backend == core.BackendNone || n.Info.Serving.Backend == "" {
+		return widget.Cell{Text: "nothing", Tone: theme.Dim}
+	}
+	return widget.Cell{Text: string(n.Info.Serving.Backend)}
+}
+
+func listens(n cluster.Node) widget.Cell {
+	if n.Info == nil {
+		return widget.Cell{Text: "-", Tone: theme.Faint}
+	}
+	return widget.Cell{Text: n.Info.Listen}
+}
+
+// View draws the table, or the open node.
+func (m *Model) View(s page.Scene) string {
+	if wait := page.Await(s, "the nodes", s.Snap.Status); wait != nil {
+		return s.Keep(wait)
+	}
+	m.load(s)
+	lines := page.Stale(s, s.Snap.Status, page.Fresh)
+	if m.open != "" {
+		return s.Keep(append(lines, m.detail(s)...))
+	}
+	lines = append(lines, summary(s)...)
+	lines = append(lines, "")
+	return s.Keep(append(lines, m.table.View(s.Theme, s.W, s.H-len(lines))))
+}
+
+func summary(s page.Scene) []string {
+	v := s.Snap.Status.Value
+	on := 0
+	for _, n := range v.Nodes {
+		if n.Online {
+			on++
+		}
+	}
+	text := fmt.Sprintf("%d of %s answer.", on, widget.Plural(max(v.Expected, len(v.Nodes)), "node", "nodes"))
+	if v.Clustered {
+		text += fmt.Sprintf(" The meta group needs %d of %d.", v.Meta.Needed, v.Meta.Size)
+	}
+	return s.Prose(theme.Plain, text)
+}
+
+func (m *Model) detail(s page.Scene) []string {
+	for _, n := range s.Snap.Status.Value.Nodes {
+		if n.Name == m.open {
+			return detail(s, n)
+		}
+	}
+	return s.Prose(theme.Plain, m.open+" is not known any more. Esc goes back.")
+}
+
+func detail(s page.Scene, n cluster.Node) []string {
+	g, word, tone := s.Theme.Glyphs.Healthy, "answers", theme.Good
+	if !n.Online {
+		g, word, tone = s.Theme.Glyphs.Absent, "does not answer", theme.Bad
+	}
+	lines := []string{" " + s.P(tone, g+" "+n.Name) + "  " + s.P(theme.Strong, word), ""}
+	f := page.Facts{Scene: s, Label: 12}
+	if n.Info != nil {
+		info(&f, s, n.Info)
+	}
+	f.Add("meta", n.Meta)
+	f.Add("leads", strings.Join(n.Leads, ", "))
+	if n.Online {
+		f.Add("load", fmt.Sprintf("%.0f %% of a core, %s resident, %s", n.CPU, widget.Size(n.Memory), widget.Plural(n.Conns, "client", "clients")))
+		f.Add("disk", fmt.Sprintf("%s of %s", widget.Size(n.Disk), widget.Size(n.DiskMax)))
+	}
+	if n.Started != 0 {
+		f.Add("started", fmt.Sprintf("%s, %s ago", s.Clock(n.Started), widget.Span(s.Since(n.Started))))
+	}
+	f.Add("server id", n.ID)
+	lines = append(lines, f.Lines...)
+	return append(lines, impact(s, n)...)
+}
+
+func info(f *page.Facts, s page.Scene, i *cluster.Info) {
+	f.Add("version", fmt.Sprintf("%s, process %d", i.Version, i.PID))
+	listen := i.Listen
+	if i.Loopback {
+		listen += ", reached from this machine alone"
+	}
+	f.Add("listens", listen)
+	tls := "no TLS"
+	if i.TLS {
+		tls = "TLS"
+	}
+	if i.CertUntil != 0 {
+		tls += ", certificate until " + i.CertUntil.Time().In(s.Now.Location()).Format("2 Jan 2006")
+	}
+	f.Add("admission", string(i.BusAuth)+", "+tls)
+	serving := string(i.Serving.Backend)
+	if i.Serving.File != "" {
+		serving += ", " + i.Serving.File
+	}
+	if i.Serving.Reason != "" {
+		serving += ": " + widget.Clean(i.Serving.Reason)
+	}
+	f.Add("serves", serving)
+	f.Add("configured", fmt.Sprintf("--store %s --replicas %d", i.Store, i.Replicas))
+	if j := i.Journal; j != nil {
+		f.Add("journal", fmt.Sprintf("authority %s, named node %s, generation %d", j.Backend, j.Node, j.Generation))
+	}
+	sync := "synced"
+	if !i.SyncWrites {
+		sync = s.P(theme.Warn, "not synced: acknowledged writes may be lost on a power cut")
+	}
+	f.Add("writes", sync)
+}
+
+func impact(s page.Scene, n cluster.Node) []string {
+	if s.Impact == nil || !n.Online {
+		return nil
+	}
+	head := []string{"", " " + s.P(theme.Dim, "IF "+strings.ToUpper(n.Name)+" STOPS")}
+	return append(head, s.Prose(theme.Plain, s.Impact(s.Snap.Status.Value.View, n.Name))...)
+}
+
+// Key moves and opens.
+func (m *Model) Key(s page.Scene, key string) page.Effect {
+	m.load(s)
+	if m.open != "" {
+		return page.Effect{}
+	}
+	if key == "enter" {
+		m.open = m.table.Selected()
+		return page.Effect{Handled: true}
+	}
+	return page.Effect{Handled: m.table.Key(key, s.H-3, false)}
+}
+
+// Open shows a node.
+func (m *Model) Open(s page.Scene, id string) {
+	m.load(s)
+	m.table.Select(id)
+	m.open = m.table.Selected()
+}
+
+// Back closes the open node.
+func (m *Model) Back() bool {
+	was := m.open != ""
+	m.open = ""
+	return was
+}
+
+// Hints are the page's own keys.
+func (m *Model) Hints(page.Scene) []page.Hint {
+	if m.open != "" {
+		return []page.Hint{{Key: "esc", Does: "back"}}
+	}
+	return []page.Hint{{Key: "enter", Does: "open"}, {Key: "s S", Does: "sort"}}
+}
+
+// Selection is the selected or open node.
+func (m *Model) Selection(s page.Scene) action.Selection {
+	m.load(s)
+	if id := m.table.Selected(); id != "" {
+		return action.Selection{Kind: "node", IDs: []string{id}}
+	}
+	return action.Selection{}
+}
+
+// Want is nothing beyond the status.
+func (m *Model) Want() feed.Want { return feed.Want{} }
+
+// Done has no marks to take away.
+func (m *Model) Done() {}
+
+// Copy is the name of the node.
+func (m *Model) Copy(s page.Scene) (string, string) {
+	id := m.Selection(s).One("node")
+	return id, id
+}

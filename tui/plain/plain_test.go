@@ -1,0 +1,103 @@
+package plain_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"unibus/core/admin"
+	"unibus/tui/plain"
+	"unibus/tui/tuitest"
+)
+
+var update = flag.Bool("update", false, "write the goldens anew")
+
+func TestText(t *testing.T) {
+	t.Parallel()
+	for name, w := range map[string]tuitest.World{"healthy": tuitest.Healthy(), "legacy": tuitest.Legacy(), "lost": tuitest.Lost()} {
+		var b bytes.Buffer
+		if err := plain.Text(&b, w.Status); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "testdata/"+name+".txt", b.Bytes())
+		if strings.ContainsRune(b.String(), '\x1b') {
+			t.Errorf("%s: an escape sequence in plain text", name)
+		}
+	}
+}
+
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	if err := plain.JSON(&b, tuitest.Degraded().Status); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "testdata/degraded.json", b.Bytes())
+}
+
+// What scripts rely on is there even where there is nothing.
+func TestJSONOfNothing(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	if err := plain.JSON(&b, admin.Status{}); err != nil {
+		t.Fatal(err)
+	}
+	var doc map[string]any
+	if err := json.Unmarshal(b.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []string{"nodes", "buckets", "findings"} {
+		if _, ok := doc[k].([]any); !ok {
+			t.Errorf("%s is %v, want a list", k, doc[k])
+		}
+	}
+	meta, ok := doc["meta"].(map[string]any)
+	if !ok {
+		t.Fatalf("meta is %v", doc["meta"])
+	}
+	for _, k := range []string{"leader", "size", "online", "needed"} {
+		if _, ok := meta[k]; !ok {
+			t.Errorf("meta has no %s", k)
+		}
+	}
+	if a, ok := doc["authority"]; !ok || a != nil {
+		t.Errorf("authority is %v, want null", a)
+	}
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
+
+func TestWriteErrorsAreReturned(t *testing.T) {
+	t.Parallel()
+	if plain.Text(broken{}, tuitest.Healthy().Status) == nil || plain.JSON(broken{}, tuitest.Healthy().Status) == nil {
+		t.Error("a broken pipe is no error")
+	}
+}
+
+func golden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v (go test ./tui/plain -update writes it)", err)
+	}
+	if d := cmp.Diff(string(want), string(got)); d != "" {
+		t.Errorf("%s differs (-agreed +now):\n%s", file, d)
+	}
+}

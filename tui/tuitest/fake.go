@@ -1,0 +1,256 @@
+package tuitest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/cluster"
+	"unibus/core/migrate"
+)
+
+// World is everything that a fake cluster answers.
+type World struct {
+	Status    admin.Status
+	Migration migrate.Status
+	Users     []core.User
+	Rooms     []admin.RoomSummary
+	Members   map[core.RoomID][]admin.RoomMember
+	Events    []cluster.Event
+}
+
+// Fake is a client of a cluster that is not there. It is safe for concurrent use.
+type Fake struct {
+	mu    sync.Mutex
+	world World
+	hang  bool
+	fail  error
+	calls []string
+
+	polls   int // of the status
+	waiting map[int][]chan struct{}
+}
+
+// NewFake answers with a world.
+func NewFake(w World) *Fake { return &Fake{world: w} }
+
+// Set changes the world.
+func (f *Fake) Set(w World) { f.edit(func() { f.world = w }) }
+
+// Change edits the world in place.
+func (f *Fake) Change(edit func(w *World)) { f.edit(func() { edit(&f.world) }) }
+
+// Hang makes every call wait until its context ends.
+func (f *Fake) Hang(on bool) { f.edit(func() { f.hang = on }) }
+
+// Fail makes every call fail; nil ends that.
+func (f *Fake) Fail(err error) { f.edit(func() { f.fail = err }) }
+
+// Calls are the changes that were asked for, in order.
+func (f *Fake) Calls() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.calls...)
+}
+
+func (f *Fake) edit(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+func get[T any](ctx context.Context, f *Fake, pick func(w World) T) (T, error) {
+	f.mu.Lock()
+	hang, fail, w := f.hang, f.fail, f.world
+	f.mu.Unlock()
+	var none T
+	if hang {
+		<-ctx.Done()
+		return none, ctx.Err()
+	}
+	if fail != nil {
+		return none, fail
+	}
+	return pick(w), nil
+}
+
+func act[T any](ctx context.Context, f *Fake, call string, do func(w *World) (T, error)) (T, error) {
+	if _, err := get(ctx, f, func(World) int { return 0 }); err != nil {
+		var none T
+		return none, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, call)
+	return do(&f.world)
+}
+
+// Status answers with the world's.
+func (f *Fake) Status(ctx context.Context) (admin.Status, error) {
+	f.edit(f.polled)
+	return get(ctx, f, func(w World) admin.Status { return w.Status })
+}
+
+func (f *Fake) polled() {
+	f.polls++
+	for _, c := range f.waiting[f.polls] {
+		close(c)
+	}
+	delete(f.waiting, f.polls)
+}
+
+// AfterPolls is closed once the status has been asked for n more times.
+func (f *Fake) AfterPolls(n int) <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.waiting == nil {
+		f.waiting = map[int][]chan struct{}{}
+	}
+	c := make(chan struct{})
+	f.waiting[f.polls+n] = append(f.waiting[f.polls+n], c)
+	return c
+}
+
+// Events answers with those after Since.
+func (f *Fake) Events(ctx context.Context, r admin.EventsRequest) (admin.Events, error) {
+	return get(ctx, f, func(w World) admin.Events {
+		out := admin.Events{Node: w.Status.From}
+		for _, e := range w.Events {
+			if e.Seq > r.Since {
+				out.Events = append(out.Events, e)
+			}
+		}
+		return out
+	})
+}
+
+// Migration answers with the world's.
+func (f *Fake) Migration(ctx context.Context) (migrate.Status, error) {
+	return get(ctx, f, func(w World) migrate.Status { return w.Migration })
+}
+
+// Users answers with the world's.
+func (f *Fake) Users(ctx context.Context) ([]core.User, error) {
+	return get(ctx, f, func(w World) []core.User { return append([]core.User(nil), w.Users...) })
+}
+
+// Rooms answers with the world's.
+func (f *Fake) Rooms(ctx context.Context) ([]admin.RoomSummary, error) {
+	return get(ctx, f, func(w World) []admin.RoomSummary { return w.Rooms })
+}
+
+// RoomGet answers with one room of the world.
+func (f *Fake) RoomGet(ctx context.Context, id string) (admin.RoomDetail, error) {
+	d, err := get(ctx, f, func(w World) admin.RoomDetail {
+		for _, r := range w.Rooms {
+			if string(r.ID) == id {
+				return admin.RoomDetail{Room: r.Room, Members: w.Members[r.ID]}
+			}
+		}
+		return admin.RoomDetail{}
+	})
+	if err == nil && d.Room.ID == "" {
+		err = core.Errorf(core.KindNotFound, "there is no room %q", id)
+	}
+	return d, err
+}
+
+// Connected is the node that the world was seen from.
+func (f *Fake) Connected() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail != nil {
+		return ""
+	}
+	return f.world.Status.From
+}
+
+// Server is a made-up URL.
+func (f *Fake) Server() string { return "tls://127.0.0.1:4222" }
+
+// UserAdd adds to the world.
+func (f *Fake) UserAdd(ctx context.Context, u core.User) (core.User, error) {
+	return act(ctx, f, fmt.Sprintf("user-add %s %s", u.ID, u.Role), func(w *World) (core.User, error) {
+		for _, x := range w.Users {
+			if x.ID == u.ID {
+				return u, core.Errorf(core.KindExists, "%s is a user already", u.ID.Short()).WithNext("`unibusd user get` shows it")
+			}
+		}
+		u.Status = core.UserActive
+		w.Users = append(append([]core.User(nil), w.Users...), u)
+		return u, nil
+	})
+}
+
+// UserRevoke revokes in the world.
+func (f *Fake) UserRevoke(ctx context.Context, id string) (core.User, error) {
+	return f.status(ctx, "user-revoke", id, core.UserRevoked)
+}
+
+// UserActivate activates in the world.
+func (f *Fake) UserActivate(ctx context.Context, id string) (core.User, error) {
+	return f.status(ctx, "user-activate", id, core.UserActive)
+}
+
+func (f *Fake) status(ctx context.Context, call, id string, s core.UserStatus) (core.User, error) {
+	return act(ctx, f, call+" "+id, func(w *World) (core.User, error) {
+		w.Users = append([]core.User(nil), w.Users...)
+		for i := range w.Users {
+			if string(w.Users[i].ID) == id {
+				w.Users[i].Status = s
+				return w.Users[i], nil
+			}
+		}
+		return core.User{}, core.Errorf(core.KindNotFound, "there is no user %s", core.UserID(id).Short())
+	})
+}
+
+// BucketScale notes the call.
+func (f *Fake) BucketScale(ctx context.Context, n int) (admin.Done, error) {
+	return act(ctx, f, fmt.Sprintf("bucket-scale %d", n), func(*World) (admin.Done, error) {
+		return admin.Done{Text: fmt.Sprintf("every bucket has %d replicas", n)}, nil
+	})
+}
+
+// StepDown notes the call.
+func (f *Fake) StepDown(ctx context.Context, group, to string) (admin.Done, error) {
+	return act(ctx, f, "step-down "+group+" "+to, func(*World) (admin.Done, error) {
+		return admin.Done{Text: "n2 leads " + group}, nil
+	})
+}
+
+// MigrateStart notes the call.
+func (f *Fake) MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error) {
+	return f.move(ctx, fmt.Sprintf("migrate-start %s %s %d", node, o.DB, o.Replicas))
+}
+
+// MigratePause notes the call; the others do likewise.
+func (f *Fake) MigratePause(ctx context.Context, node string) (migrate.Status, error) {
+	return f.move(ctx, "migrate-pause "+node)
+}
+
+// MigrateResume notes the call.
+func (f *Fake) MigrateResume(ctx context.Context, node string) (migrate.Status, error) {
+	return f.move(ctx, "migrate-resume "+node)
+}
+
+// MigrateAbort notes the call.
+func (f *Fake) MigrateAbort(ctx context.Context, node string) (migrate.Status, error) {
+	return f.move(ctx, "migrate-abort "+node)
+}
+
+// MigrateCutover notes the call.
+func (f *Fake) MigrateCutover(ctx context.Context, node string) (migrate.Status, error) {
+	return f.move(ctx, "migrate-cutover "+node)
+}
+
+// MigrateFinish notes the call.
+func (f *Fake) MigrateFinish(ctx context.Context, node string) (migrate.Status, error) {
+	return f.move(ctx, "migrate-finish "+node)
+}
+
+func (f *Fake) move(ctx context.Context, call string) (migrate.Status, error) {
+	return act(ctx, f, call, func(w *World) (migrate.Status, error) { return w.Migration, nil })
+}

@@ -1,0 +1,84 @@
+package tuitest
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nkeys"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/cluster"
+)
+
+var first = []string{"ana", "bruno", "chidi", "dora", "emeka", "farah", "goran", "hana", "ines", "jonas", "kemal", "lucia", "mats", "nadia", "olek", "petra", "quinn", "rosa", "sami", "tove"}
+
+// people are 200 users, some revoked, a few with names that are hard to draw.
+func people() []core.User {
+	var out []core.User
+	for i := range 200 {
+		name := fmt.Sprintf("%s-%02d", first[i%len(first)], i/len(first))
+		u := core.User{ID: userID(i), Name: &name, Role: core.RoleMember, Status: core.UserActive, Created: ago(time.Duration(i+40) * time.Hour), Updated: ago(time.Duration(i+3) * time.Hour)}
+		switch {
+		case i == 3:
+			name = "日本語の名前"
+		case i == 5:
+			name = "evil\x1b[2J\x1b[31mred\u202egnp.exe"
+		case i == 6:
+			u.Name = nil
+		case i%37 == 0:
+			u.Role = core.RoleAdmin
+		case i%23 == 4:
+			u.Status = core.UserRevoked
+		}
+		out = append(out, u)
+	}
+	return out
+}
+
+func userID(i int) core.UserID {
+	seed := sha256.Sum256(fmt.Appendf(nil, "tuitest user %d", i))
+	pair, err := nkeys.FromRawSeed(nkeys.PrefixByteUser, seed[:])
+	if err != nil {
+		panic(err)
+	}
+	pub, err := pair.PublicKey()
+	if err != nil {
+		panic(err)
+	}
+	return core.UserID(pub)
+}
+
+// places are 50 rooms with twenty members each.
+func places(users []core.User) ([]admin.RoomSummary, map[core.RoomID][]admin.RoomMember) {
+	var rooms []admin.RoomSummary
+	members := map[core.RoomID][]admin.RoomMember{}
+	for i := range 50 {
+		id := core.RoomID(fmt.Sprintf("room-%02d", i))
+		name := fmt.Sprintf("%s's %s", first[i%len(first)], []string{"kitchen", "lab", "office", "garden", "studio"}[i%5])
+		r := core.Room{ID: id, Name: &name, Owner: users[i].ID, Encrypted: i%4 != 0, Epoch: core.Epoch(i % 4), Rec: core.LegacyRec, State: core.RoomActive, Created: ago(time.Duration(i+30) * time.Hour)}
+		for j := range 20 {
+			u := users[(i+j*7)%len(users)]
+			role := core.MemberMember
+			if j == 0 {
+				role = core.MemberOwner
+			}
+			members[id] = append(members[id], admin.RoomMember{
+				Member: core.Member{Room: id, User: u.ID, Role: role, State: core.MemberActive, Joined: ago(time.Duration(j+10) * time.Hour)},
+				Name:   u.Name, Status: u.Status, Boxed: j != 4,
+			})
+		}
+		rooms = append(rooms, admin.RoomSummary{Room: r, Members: len(members[id])})
+	}
+	return rooms, members
+}
+
+func happened() []cluster.Event {
+	return []cluster.Event{
+		{Seq: 1, At: ago(200 * time.Minute), Level: cluster.Note, About: "n1", Text: "n1 started"},
+		{Seq: 2, At: ago(192 * time.Minute), Level: cluster.Note, About: "meta", Text: "n1 leads the meta group"},
+		{Seq: 3, At: ago(26 * time.Minute), Level: cluster.Note, About: "ana", Text: "revoked UBX4…7QK, 2 sessions ended in 9 ms"},
+		{Seq: 4, At: ago(33 * time.Second), Level: cluster.Note, About: "UNIBUS_rooms_by_member", Text: "n3 leads rooms_by_member, was n2"},
+	}
+}

@@ -1,0 +1,172 @@
+package widget_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+	"pgregory.net/rapid"
+
+	"unibus/tui/theme"
+	"unibus/tui/widget"
+)
+
+var dark = theme.New(theme.Dark, false)
+
+func TestCleanLeavesNothingThatMoves(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		s := widget.Clean(rapid.String().Draw(r, "s"))
+		if strings.ContainsAny(s, "\x1b\r\n\t\a\b\u202e\u2066\u200f\u009b") {
+			t.Fatalf("%q", s)
+		}
+	})
+	if got := widget.Clean("a\x1b[2J\nb\u202ec"); got != "a\uFFFD[2J b\uFFFDc" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestWrapFitsAndLosesNoWord(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		words := rapid.SliceOfN(rapid.StringMatching(`[a-z日-]{1,12}`), 1, 30).Draw(r, "words")
+		w := rapid.IntRange(2, 40).Draw(r, "w")
+		lines := widget.Wrap(strings.Join(words, " "), w)
+		for _, l := range lines {
+			if widget.Width(l) > w {
+				t.Fatalf("%q is wider than %d", l, w)
+			}
+		}
+		if got, want := strings.Join(lines, ""), strings.Join(words, ""); strings.ReplaceAll(got, " ", "") != want {
+			t.Fatalf("%q became %q", want, got)
+		}
+	})
+	if got := widget.Wrap("run it with --tls-ca FILE", 16); len(got) != 2 || got[1] != "--tls-ca FILE" {
+		t.Errorf("a flag was broken: %q", got)
+	}
+}
+
+func TestFiguresRead(t *testing.T) {
+	t.Parallel()
+	for got, want := range map[string]string{
+		widget.Age(400 * time.Millisecond): "0.4 s", widget.Age(26 * time.Minute): "26 m", widget.Age(3 * time.Hour): "3 h", widget.Age(71 * 24 * time.Hour): "71 d", widget.Age(-time.Second): "0.0 s",
+		widget.Span(192 * time.Minute): "3 h 12 m", widget.Span(13 * time.Second): "13 s",
+		widget.Size(61e6): "61 MB", widget.Size(14.2e6): "14.2 MB", widget.Size(999): "999 B", widget.Size(999_600): "1.0 MB",
+		widget.Count(1004): "1 004", widget.Count(-1234567): "-1 234 567", widget.Count(7): "7",
+		widget.Middle(dark, "UABCDEFGH", 5): "UA…GH", widget.Plural(1, "node", "nodes"): "1 node",
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestBarAndSpark(t *testing.T) {
+	t.Parallel()
+	if got := ansi.Strip(widget.Bar(dark, 5, 10, 10)); got != "━━━━━─────" {
+		t.Errorf("half is %q", got)
+	}
+	for _, c := range [][2]int{{0, 0}, {-1, 5}, {9, 5}, {5, 5}} {
+		if got := ansi.Strip(widget.Bar(dark, c[0], c[1], 7)); widget.Width(got) != 7 {
+			t.Errorf("%d of %d is %q", c[0], c[1], got)
+		}
+	}
+	if got := widget.Spark(dark, []float64{9, 0, 1, 2, 4}, 4); got != "▁▃▅█" {
+		t.Errorf("spark %q", got)
+	}
+}
+
+func table() *widget.Table {
+	t := widget.NewTable("nothing", widget.Column{Title: "NAME"}, widget.Column{Title: "N", Right: true}, widget.Column{Title: "LAST", Min: 4})
+	t.Load(rows("a", "b", "c"), "")
+	return t
+}
+
+func rows(names ...string) []widget.Row {
+	var out []widget.Row
+	for i, n := range names {
+		out = append(out, widget.Row{Key: n, Cells: []widget.Cell{{Text: "name-" + n}, widget.Num(float64(10-i), "9", "kB"), {Text: "something long about it"}}})
+	}
+	return out
+}
+
+func TestLastColumnGivesWayFirstTheFirstNever(t *testing.T) {
+	t.Parallel()
+	tb := table()
+	for w, want := range map[int]string{60: "name-a  9 kB  something long about it", 30: "name-a  9 kB  something l…", 20: "name-a  9 kB ", 10: "name-a", 7: "na"} {
+		got := ansi.Strip(tb.View(dark, w, 5))
+		if !strings.Contains(got, want) || w < 16 && strings.Contains(got, "9") {
+			t.Errorf("at %d:\n%s", w, got)
+		}
+		for _, l := range strings.Split(got, "\n") {
+			if widget.Width(l) > w {
+				t.Errorf("at %d: %q is too wide", w, l)
+			}
+		}
+	}
+}
+
+func TestSelectionStaysOnItsRow(t *testing.T) {
+	t.Parallel()
+	tb := table()
+	tb.Key("down", 10, false)
+	tb.Load(rows("z", "y", "b"), "")
+	if got := tb.Selected(); got != "b" {
+		t.Errorf("selected %q, want b: rows moved, the choice did not", got)
+	}
+	tb.Load(rows("z", "y"), "")
+	if got := tb.Selected(); got != "y" {
+		t.Errorf("selected %q, want the row that took its place", got)
+	}
+	tb.Load(nil, "")
+	if got := tb.Selected(); got != "" {
+		t.Errorf("selected %q of nothing", got)
+	}
+}
+
+func TestOnlyWhatIsSeenIsMarked(t *testing.T) {
+	t.Parallel()
+	tb := table()
+	tb.Key("M", 10, true)
+	tb.Load(rows("a", "b", "c"), "name-b")
+	if got := tb.Marked(); len(got) != 1 || got[0] != "b" {
+		t.Errorf("marked %q behind a filter, want b", got)
+	}
+	tb.Load(rows("a", "c"), "")
+	tb.Load(rows("a", "b", "c"), "")
+	if got := tb.Marked(); len(got) != 2 {
+		t.Errorf("marked %q: a row that went away keeps no mark", got)
+	}
+}
+
+func TestSortIsByValueNotByText(t *testing.T) {
+	t.Parallel()
+	tb := table()
+	tb.Key("s", 10, false)
+	tb.Key("s", 10, false) // N: c has 8, a has 10
+	tb.Key("home", 10, false)
+	if got := tb.Selected(); got != "c" {
+		t.Errorf("the least is %q, want c", got)
+	}
+}
+
+func TestUnarmedDialogTakesOnlyEsc(t *testing.T) {
+	t.Parallel()
+	d := widget.NewDialog(widget.Ask{Title: "Really?", Confirm: "Yes"})
+	enter, y, esc := tea.KeyPressMsg{Code: tea.KeyEnter}, tea.KeyPressMsg{Code: 'y', Text: "y"}, tea.KeyPressMsg{Code: tea.KeyEscape}
+	if d.Key(y) != widget.Open || d.Key(enter) != widget.Open {
+		t.Error("an unarmed dialog took an answer")
+	}
+	d.Arm()
+	if d.Key(enter) != widget.Cancelled {
+		t.Error("Enter is not Cancel at first")
+	}
+	if d.Key(y) != widget.Confirmed {
+		t.Error("y does not confirm")
+	}
+	if widget.NewDialog(widget.Ask{}).Key(esc) != widget.Cancelled {
+		t.Error("Esc does not cancel")
+	}
+}
