@@ -47,7 +47,7 @@ func demoCommand() *cobra.Command {
 		if err != nil {
 			return core.Errorf(core.KindFailed, "the path of this program is not known: %w", err)
 		}
-		return demo.Start(ctx, demo.StartConfig{Dir: dir, Node: node, Binary: binary})
+		return demo.Start(ctx, demo.StartConfig{Dir: dir, Node: node, Binary: binary, Environ: os.Environ()})
 	}))
 	return c
 }
@@ -75,6 +75,7 @@ func runDemo(c *cobra.Command, cfg demo.Config, hold time.Duration, play bool) (
 	if cfg.Binary, err = os.Executable(); err != nil {
 		return core.Errorf(core.KindFailed, "the path of this program is not known: %w", err)
 	}
+	cfg.Environ = os.Environ()
 	cfg.Console = filepath.Join(filepath.Dir(cfg.Binary), "unibus-tui")
 	onTerminal := term.IsTerminal(os.Stdin.Fd()) && term.IsTerminal(os.Stdout.Fd())
 	out := c.OutOrStdout()

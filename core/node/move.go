@@ -34,13 +34,14 @@ func (p *plane) moveConfig() migrate.Config {
 	return cfg
 }
 
-// moved tells every node's record about a change of state.
+// moved tells every node's record how a move ended; the states on the way are seen by the observers.
 func (p *plane) moved(st migrate.Status) {
-	level, text := cluster.Note, "the move is at "+string(st.State)
-	if st.Error != nil {
-		level, text = cluster.Degraded, "the move stopped in "+string(st.State)+": "+st.Error.Text
+	switch {
+	case st.Error != nil:
+		eyes{p.n}.Note(cluster.Degraded, "migration", "the move stopped in "+string(st.State)+": "+st.Error.Text)
+	case st.State == migrate.StateAborted, st.State == migrate.StateDone:
+		eyes{p.n}.Note(cluster.Note, "migration", "the move is "+string(st.State))
 	}
-	eyes{p.n}.Note(level, "migration", text)
 }
 
 // describe is the cluster as a preflight wants it.
