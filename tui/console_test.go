@@ -328,3 +328,20 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		t.Errorf("Run: %v", err)
 	}
 }
+
+func BenchmarkKeyAmongTenThousandUsers(b *testing.B) {
+	w := tuitest.Healthy()
+	for len(w.Users) < 10_000 {
+		w.Users = append(w.Users, w.Users[:200]...)
+	}
+	for i := range w.Users {
+		w.Users[i].ID = core.UserID(strings.Repeat("U", 40) + string(rune('A'+i%26)) + time.Duration(i).String())
+	}
+	cfg, _ := config(w)
+	s := tuitest.NewStill(cfg, 120, 40)
+	s.Press("4")
+	for b.Loop() {
+		s.Send(tea.KeyPressMsg{Code: tea.KeyDown})
+		_ = s.Model.View()
+	}
+}

@@ -189,6 +189,7 @@ func ask[T any](ctx context.Context, f *Feed, at func(*Snapshot) *Topic[T], get 
 		}
 		was := t.Value
 		t.Value, t.At, t.Err, t.Since = v, f.cfg.Now(), nil, time.Time{}
+		t.N++
 		if then != nil {
 			then(s, was, v)
 		}
@@ -232,7 +233,7 @@ func (f *Feed) room(ctx context.Context) {
 		return
 	}
 	if f.Now().RoomID != id {
-		f.change(func(s *Snapshot) { s.RoomID, s.Room = id, Topic[admin.RoomDetail]{} })
+		f.change(func(s *Snapshot) { s.RoomID, s.Room = id, Topic[admin.RoomDetail]{N: s.Room.N + 1} }) // N never comes back, or one room's people would pass for another's
 	}
 	ask(ctx, f, func(s *Snapshot) *Topic[admin.RoomDetail] { return &s.Room },
 		func(ctx context.Context) (admin.RoomDetail, error) { return f.cfg.Source.RoomGet(ctx, id) }, nil)

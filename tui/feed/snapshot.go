@@ -13,6 +13,7 @@ import (
 type Topic[T any] struct {
 	Value T
 	At    time.Time // when Value came in; zero: never
+	N     uint64    // how many answers came in
 	Asked time.Time // when it was first asked for; zero: nobody wants it
 	Err   *core.Error
 	Since time.Time // the first failure after At; zero while all is well

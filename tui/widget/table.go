@@ -63,7 +63,9 @@ type Table struct {
 	Columns []Column
 	Empty   string // why there is nothing, and what would fill it
 
-	rows   []Row
+	loaded []Row  // in the order in which they came, those that the filter keeps
+	rows   []Row  // the same in the chosen order
+	wide   []int  // of each column's widest value
 	cursor string // Key of the selected row
 	at     int    // where it was, for when it goes away
 	top    int
@@ -89,7 +91,8 @@ func (t *Table) Load(rows []Row, filter string) {
 			kept = append(kept, r)
 		}
 	}
-	t.rows = kept
+	t.loaded = kept
+	t.measure()
 	t.order()
 	t.settle()
 	t.forget(rows)
@@ -124,6 +127,7 @@ func (t *Table) forget(rows []Row) {
 }
 
 func (t *Table) order() {
+	t.rows = append(t.rows[:0:0], t.loaded...)
 	if t.sortBy < 0 {
 		return
 	}
@@ -236,7 +240,7 @@ func (t *Table) sortNext() {
 	t.sortBy++
 	t.down = false
 	if t.sortBy >= len(t.Columns) {
-		t.sortBy = -1 // the rows' own order comes back with the next Load
+		t.sortBy = -1
 	}
 	t.order()
 	t.settle()

@@ -87,16 +87,24 @@ func total(ws []int) int {
 	return n - len(gap)
 }
 
+// measure is done once a Load: ten thousand rows are too many for every key.
+func (t *Table) measure() {
+	t.wide = make([]int, len(t.Columns))
+	for _, r := range t.loaded {
+		for i := range min(len(r.Cells), len(t.wide)) {
+			t.wide[i] = max(t.wide[i], Width(Clean(r.Cells[i].plain())))
+		}
+	}
+}
+
 func (t *Table) natural(col int) int {
 	c := t.Columns[col]
 	w := Width(c.Title)
 	if t.sortBy == col {
 		w++
 	}
-	for _, r := range t.rows {
-		if col < len(r.Cells) {
-			w = max(w, Width(Clean(r.Cells[col].plain())))
-		}
+	if col < len(t.wide) {
+		w = max(w, t.wide[col])
 	}
 	if c.Max > 0 {
 		w = min(w, max(c.Max, Width(c.Title)))

@@ -5,6 +5,7 @@ package buckets
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"unibus/core/cluster"
 	"unibus/tui/action"
@@ -18,6 +19,7 @@ import (
 type Model struct {
 	table *widget.Table
 	open  string
+	memo  page.Memo
 }
 
 // New makes the page.
@@ -37,6 +39,9 @@ func all(s page.Scene) []cluster.Bucket {
 }
 
 func (m *Model) load(s page.Scene) {
+	if m.memo.Fresh(s, time.Second, "", s.Snap.Status.N) {
+		return
+	}
 	v := s.Snap.Status.Value.View
 	m.table.Empty = "There are no buckets yet. unibusd makes them once the meta group has a leader."
 	if !v.Clustered {

@@ -5,6 +5,7 @@ package events
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"unibus/core/cluster"
 	"unibus/tui/action"
@@ -18,6 +19,7 @@ import (
 type Model struct {
 	table *widget.Table
 	open  string
+	memo  page.Memo
 }
 
 // New makes the page.
@@ -32,6 +34,9 @@ func (m *Model) Name() string { return "events" }
 func key(e cluster.Event) string { return fmt.Sprintf("%d %s %s", e.At, e.About, e.Text) }
 
 func (m *Model) load(s page.Scene) {
+	if m.memo.Fresh(s, time.Minute, "", s.Snap.Events.N) {
+		return
+	}
 	es := s.Snap.Events.Value
 	rows := make([]widget.Row, 0, len(es))
 	for i := len(es) - 1; i >= 0; i-- {

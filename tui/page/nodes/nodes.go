@@ -5,6 +5,7 @@ package nodes
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"unibus/core"
 	"unibus/core/cluster"
@@ -19,6 +20,7 @@ import (
 type Model struct {
 	table *widget.Table
 	open  string
+	memo  page.Memo
 }
 
 // New makes the page.
@@ -33,6 +35,9 @@ func New() *Model {
 func (m *Model) Name() string { return "nodes" }
 
 func (m *Model) load(s page.Scene) {
+	if m.memo.Fresh(s, time.Second, "", s.Snap.Status.N) {
+		return
+	}
 	var rows []widget.Row
 	for _, n := range s.Snap.Status.Value.Nodes {
 		r := page.NodeRow(s, n)

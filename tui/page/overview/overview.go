@@ -3,6 +3,8 @@
 package overview
 
 import (
+	"time"
+
 	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
@@ -11,7 +13,10 @@ import (
 )
 
 // Model is the page.
-type Model struct{ table *widget.Table }
+type Model struct {
+	table *widget.Table
+	memo  page.Memo
+}
 
 // New makes the page.
 func New() *Model {
@@ -22,6 +27,9 @@ func New() *Model {
 func (m *Model) Name() string { return "overview" }
 
 func (m *Model) load(s page.Scene) {
+	if m.memo.Fresh(s, time.Second, "", s.Snap.Status.N) {
+		return
+	}
 	var rows []widget.Row
 	for _, n := range s.Snap.Status.Value.Nodes {
 		rows = append(rows, page.NodeRow(s, n))

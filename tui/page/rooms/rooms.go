@@ -5,6 +5,7 @@ package rooms
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"unibus/core"
 	"unibus/core/admin"
@@ -20,6 +21,7 @@ type Model struct {
 	table   *widget.Table
 	members *widget.Table
 	open    string
+	memo    page.Memo
 }
 
 // New makes the page.
@@ -38,6 +40,9 @@ func New() *Model {
 func (m *Model) Name() string { return "rooms" }
 
 func (m *Model) load(s page.Scene) {
+	if m.memo.Fresh(s, 5*time.Second, m.open, s.Snap.Rooms.N, s.Snap.Room.N) {
+		return
+	}
 	if m.open != "" {
 		m.loadMembers(s)
 		return

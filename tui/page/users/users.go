@@ -5,6 +5,7 @@ package users
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"unibus/core"
 	"unibus/tui/action"
@@ -18,6 +19,7 @@ import (
 type Model struct {
 	table *widget.Table
 	open  string
+	memo  page.Memo
 }
 
 // New makes the page.
@@ -31,6 +33,9 @@ func New() *Model {
 func (m *Model) Name() string { return "users" }
 
 func (m *Model) load(s page.Scene) {
+	if m.memo.Fresh(s, 5*time.Second, "", s.Snap.Users.N) {
+		return
+	}
 	rows := make([]widget.Row, 0, len(s.Snap.Users.Value))
 	for _, u := range s.Snap.Users.Value {
 		rows = append(rows, row(s, u))
