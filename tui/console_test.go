@@ -56,7 +56,10 @@ func TestKeysTypedBeforeADialogDoNotAnswerIt(t *testing.T) {
 	s, f := still(t, tuitest.Legacy())
 	s.Press("6", "b", "tab", "tab", "enter", "y", "enter")
 	shows(t, s, "Move the control plane of demo to KV?", "a question has opened")
+	s.Step()
+	shows(t, s, "a question has opened") // keys came meanwhile: it waits for a pause
 	s.Settle()
+	shows(t, s, "enter choose")
 	calls(t, f)
 	s.Press("enter") // in the field: on to the button
 	s.Press("enter")

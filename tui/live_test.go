@@ -56,7 +56,7 @@ func TestOperatorMovesTheControlPlane(t *testing.T) {
 		term.Press("demo", "enter", "enter")
 		wait(t, term, "The cutover has begun.")
 		f.Set(tuitest.Moved())
-		wait(t, term, "The nodes serve from KV.")
+		wait(t, term, "The control plane is KV since generation 2")
 		calls(t, f, "migrate-start n1 /var/lib/unibus/unibus.db 3", "migrate-cutover n1")
 	}
 }

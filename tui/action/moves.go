@@ -53,10 +53,7 @@ func simple(name, key string, d Danger, help string, why func(State) string, ask
 		Name: name, Key: key, Scope: "migrate", Danger: d, Help: help, Why: why, Ask: ask,
 		Same: func(State, []string) string { return "unibusd migration " + cmd },
 		Run: func(ctx context.Context, c Client, s State, _ []string) (string, error) {
-			st, err := call(c, ctx, s.Snap.Migration.Value.Node)
-			if err == nil && st.Result != "" {
-				done = st.Result
-			}
+			_, err := call(c, ctx, s.Snap.Migration.Value.Node)
 			return done, err
 		},
 	}
@@ -130,7 +127,7 @@ func whyPause(s State) string {
 		return "nothing is moving"
 	case m.Paused:
 		return "it is paused already"
-	case m.Verified || !m.Running:
+	case m.Verified || !m.Running || m.Options.DryRun:
 		return "nothing is running"
 	case m.State == migrate.StateFence:
 		return "the fence is up; it falls by itself within 30 s"
@@ -142,7 +139,7 @@ func whyResume(s State) string {
 	m := s.Snap.Migration.Value
 	switch {
 	case m.State == migrate.StateNone || m.State == "" || m.State == migrate.StateSoak || m.State == migrate.StateDone || m.State == migrate.StateAborted:
-		return "nothing is moving"
+		return "nothing is left to go on with"
 	case m.Running && !m.Paused:
 		return "it is running"
 	case m.State == migrate.StateVerify && m.Verified:
@@ -166,7 +163,7 @@ func askAbort(s State) Question {
 	m := s.Snap.Migration.Value
 	return Question{
 		Title: "Give up the move?", Confirm: "Give up",
-		Lines: []string{fmt.Sprintf("Exactly what was is restored: SQLite on %s goes on serving. What was copied is left alone, and written over by the next move. The backup stays.", m.Node)},
+		Lines: []string{fmt.Sprintf("Exactly what was is restored: SQLite on %s goes on serving, and what was copied is removed from KV. The backup is kept.", m.Node)},
 	}
 }
 
@@ -175,9 +172,9 @@ func whyCutover(s State) string {
 	switch {
 	case m.State == migrate.StateCutover, m.State == migrate.StateSoak, m.State == migrate.StateDone:
 		return "it was done"
-	case m.State == migrate.StateFence:
+	case m.State == migrate.StateFence && m.Running:
 		return "it is under way"
-	case m.State != migrate.StateVerify || !m.Verified:
+	case m.State != migrate.StateVerify || !m.Verified || m.Running:
 		return "after verify"
 	}
 	return ""

@@ -45,18 +45,23 @@ func (s *Still) Tick() {
 // Settle runs what commands are waiting (a dialog's pause, an action) and what comes of them.
 func (s *Still) Settle() {
 	for range 20 {
-		cmds := s.cmds
-		s.cmds = nil
-		if len(cmds) == 0 {
+		if len(s.cmds) == 0 {
 			return
 		}
-		for _, c := range cmds {
-			switch msg := c().(type) {
-			case nil, tea.QuitMsg:
-			default:
-				if !s.Model.IsTick(msg) {
-					s.Send(msg)
-				}
+		s.Step()
+	}
+}
+
+// Step runs the commands that are waiting, and not what comes of them.
+func (s *Still) Step() {
+	cmds := s.cmds
+	s.cmds = nil
+	for _, c := range cmds {
+		switch msg := c().(type) {
+		case nil, tea.QuitMsg:
+		default:
+			if !s.Model.IsTick(msg) {
+				s.Send(msg)
 			}
 		}
 	}

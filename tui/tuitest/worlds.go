@@ -169,6 +169,9 @@ func Moving() World {
 			{Table: core.TableRoomsByMember},
 		},
 	}
+	for _, t := range core.Tables() {
+		w.Migration.Buckets = append(w.Migration.Buckets, migrate.Parity{Name: t.Bucket(), Nodes: map[string]core.Digest{}})
+	}
 	return w
 }
 
@@ -178,6 +181,8 @@ func Verified() World {
 	m := &w.Migration
 	w.Status.Moving = string(migrate.StateVerify)
 	m.State, m.Verified, m.Rate, m.LeftMS, m.Written = migrate.StateVerify, true, 0, 0, 5270
+	m.Running, m.Buckets = false, nil
+	m.Result = "Every bucket equals the source on every node; 5270 keys written. SQLite on n1 still serves: cut over when ready."
 	for i := range m.Progress {
 		m.Progress[i].Total = []int{200, 50, 1004, 3012, 1004}[i]
 		m.Progress[i].Done = m.Progress[i].Total
@@ -196,7 +201,7 @@ func Verified() World {
 // Unequal is Verified with one node whose replica lacks a key.
 func Unequal() World {
 	w := Verified()
-	w.Migration.Verified, w.Migration.Running = false, false
+	w.Migration.Verified, w.Migration.Result = false, ""
 	b := &w.Migration.Buckets[2]
 	b.Nodes["n3"] = core.Digest{Count: 1003, SHA256: hash("other")}
 	b.Missing = []string{"n3/room-07.UBX4"}
@@ -209,6 +214,7 @@ func Moved() World {
 	w := Healthy()
 	m := Verified().Migration
 	m.State, m.Running = migrate.StateSoak, false
+	m.Result = "The control plane is KV since generation 2, with 5270 keys. The SQLite file on n1 is fenced and kept. Finish when all is well."
 	w.Migration = m
 	return w
 }

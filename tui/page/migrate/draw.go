@@ -56,7 +56,7 @@ func problems(s page.Scene, st migrate.Status) []string {
 
 // progress is shown while rows are copied; afterwards the parity says more.
 func progress(s page.Scene, st migrate.Status) []string {
-	if len(st.Progress) == 0 || len(st.Buckets) > 0 && st.State != migrate.StateCopy {
+	if len(st.Progress) == 0 || compared(st) {
 		return nil
 	}
 	bar := max(10, min(40, s.W-52))
@@ -82,9 +82,18 @@ func progress(s page.Scene, st migrate.Status) []string {
 	return append([]string{""}, lines...)
 }
 
+// compared is true once nodes have said what they hold; before that the buckets are there and empty.
+func compared(st migrate.Status) bool {
+	switch st.State {
+	case migrate.StatePreflight, migrate.StateBackup, migrate.StateCopy:
+		return false
+	}
+	return slices.ContainsFunc(st.Buckets, func(p migrate.Parity) bool { return len(p.Nodes) > 0 })
+}
+
 // parity is one line a bucket and one column a node.
 func parity(s page.Scene, st migrate.Status) []string {
-	if len(st.Buckets) == 0 {
+	if !compared(st) {
 		return nil
 	}
 	nodes := map[string]bool{}

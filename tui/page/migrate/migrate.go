@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"unibus/core"
 	"unibus/core/migrate"
 	"unibus/tui/action"
 	"unibus/tui/feed"
@@ -49,9 +50,12 @@ func (m *Model) View(s page.Scene) string {
 
 func begin(s page.Scene) []string {
 	node, file := action.Source(s.Snap)
+	if st := s.Snap.Migration.Value; st.Result != "" || len(st.Problems) > 0 || st.Error != nil { // a dry run
+		return append(dry(s, st), problems(s, st)...)
+	}
 	if node == "" {
 		text := "No move was ever started here."
-		if a := s.Snap.Status.Value.Authority; a != nil && a.Backend == "kv" {
+		if a := s.Snap.Status.Value.Authority; a != nil && a.Backend == core.BackendKV {
 			text = "The control plane is in KV; there is nothing to move."
 		}
 		return s.Prose(theme.Strong, text)
@@ -66,10 +70,21 @@ func begin(s page.Scene) []string {
 	return append(append(lines, ""), f.Lines...)
 }
 
+func dry(s page.Scene, st migrate.Status) []string {
+	if st.Error == nil {
+		return s.Prose(theme.Strong, st.Result)
+	}
+	lines := s.Prose(theme.Bad, s.Theme.Glyphs.Critical+" "+st.Error.Text)
+	if st.Error.Next != "" {
+		lines = append(lines, s.Prose(theme.Accent, "Do: "+st.Error.Next)...)
+	}
+	return lines
+}
+
 func moving(s page.Scene, st migrate.Status) []string {
 	lines := timeline(s, st)
 	lines = append(lines, s.Prose(theme.Strong, Sentence(st))...)
-	if st.Result != "" && st.Error == nil {
+	if st.Running && st.Result != "" && st.Error == nil {
 		lines = append(lines, s.Prose(theme.Plain, st.Result)...)
 	}
 	if st.Error != nil {
@@ -120,6 +135,9 @@ func timeline(s page.Scene, st migrate.Status) []string {
 
 // Sentence is what a state of a move means to somebody who has to decide.
 func Sentence(st migrate.Status) string {
+	if st.Error == nil && st.Result != "" && !st.Running {
+		return st.Result // the daemon's own word, once it rests
+	}
 	if st.Error != nil && st.State != migrate.StateAborted {
 		return fmt.Sprintf("The move stopped in %s. SQLite on %s still serves; nothing has changed for users.", st.State, st.Node)
 	}
