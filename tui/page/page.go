@@ -180,7 +180,7 @@ func Columns(w, least int, parts ...string) string {
 	return line
 }
 
-// Keep gives marks back the cut: lines joined and cut to the page's height.
+// Keep joins lines and cuts them to the page's width and height.
 func (s Scene) Keep(lines []string) string {
 	return widget.Fit(s.Theme, strings.Join(lines, "\n"), s.W, s.H)
 }
