@@ -19,6 +19,24 @@ type Config struct {
 	Timeout  time.Duration // of one operation; 0: 2 s
 	Budget   time.Duration // of Open; 0: 120 s
 	Logger   *slog.Logger  // nil: none
+
+	// Node names the writer of barriers: one store a name. "": a random one.
+	Node string
+	// OnChange is told what the store's watch has seen change while the store is
+	// open to users, in order, from one goroutine, after reads have it. It must
+	// not wait for the store's writes. nil: nobody is told.
+	OnChange func(Change)
+	// OnAlarm is told what no operator should find out by himself: from now on
+	// what it is about is denied. nil: nobody is told.
+	OnAlarm func(*core.Error)
+}
+
+// Change is one record as it is now; the other fields are nil. A record that was
+// removed from its bucket comes as a revoked user, a removed member or an archived room.
+type Change struct {
+	User   *core.User
+	Member *core.Member
+	Room   *core.Room
 }
 
 // Store is the control plane in five replicated buckets. Its methods may be
