@@ -46,16 +46,16 @@ func root() *cobra.Command {
 	o.Flags(c.Flags())
 	c.Flags().BoolVar(&o.readOnly, "read-only", false, "look, and change nothing")
 	c.Flags().BoolVar(&o.ascii, "ascii", false, "draw with ASCII alone")
-	c.Flags().StringVar(&o.theme, "theme", "auto", "auto, dark, light or mono")
+	c.Flags().StringVar(&o.theme, "theme", "auto", "auto, dark, light, basic (16 colours) or mono")
 	c.AddCommand(statusCommand())
 	return c
 }
 
 func (o *console) run(c *cobra.Command) error {
 	switch o.theme {
-	case "auto", "dark", "light", "mono":
+	case "auto", "dark", "light", "basic", "mono":
 	default:
-		return core.Errorf(core.KindInvalid, "--theme: there is no theme %q", o.theme).WithNext("use auto, dark, light or mono")
+		return core.Errorf(core.KindInvalid, "--theme: there is no theme %q", o.theme).WithNext("use auto, dark, light, basic (16 colours) or mono")
 	}
 	cl, err := o.Dial(c.Context(), "unibus-tui")
 	if err != nil {

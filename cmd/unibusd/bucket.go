@@ -52,3 +52,17 @@ func bucketScaleCommand() *cobra.Command {
 	c.Flags().IntVar(&replicas, "replicas", 3, "1 to 5")
 	return c
 }
+
+func stepDownCommand() *cobra.Command {
+	var n network
+	var to string
+	c := n.command("step-down GROUP", "Let another node lead the meta group (meta) or a bucket", []string{"GROUP"}, func(ctx context.Context, c *cobra.Command, cl *admin.Client, args []string) error {
+		done, err := cl.StepDown(ctx, args[0], to)
+		if err != nil {
+			return err
+		}
+		return n.print(c, done, func() { c.Println(done.Text) })
+	})
+	c.Flags().StringVar(&to, "to", "", "the `NODE` that shall lead; left out, anybody")
+	return c
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"unibus/core"
+	"unibus/core/demo"
+	"unibus/core/nodetest"
+	"unibus/tui"
+	"unibus/tui/tuitest"
+)
+
+// patience is how long a screen may take to say something; elections take seconds.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "unibus-tui-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	programs.Dir = dir
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// programs are built once for all tests of this package.
+var programs nodetest.Build
+
+// openDemo starts the demo's cluster of real processes.
+func openDemo(t *testing.T) *demo.Demo {
+	t.Helper()
+	cfg := demo.DefaultConfig()
+	cfg.Dir, cfg.Binary, cfg.Environ = t.TempDir()+"/demo", programs.Program(t, "unibusd"), os.Environ()
+	d := demo.New(cfg)
+	if err := d.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Errorf("the demo ended with %v", err)
+		}
+	})
+	return d
+}
+
+// openConsole runs the real console in an emulator, as an operator of the demo.
+func openConsole(t *testing.T, d *demo.Demo, w, h int) *tuitest.Term {
+	t.Helper()
+	desc := d.Description()
+	cl, err := demo.NewClient(desc, desc.Identities.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cl.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	term := tuitest.Start(tui.Config{Client: cl, Version: "test", Flags: "--server …"}, w, h)
+	t.Cleanup(func() {
+		if err := term.Close(); err != nil {
+			t.Errorf("the console ended with %v", err)
+		}
+		cl.Close()
+	})
+	return term
+}
+
+func see(t *testing.T, term *tuitest.Term, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if err := term.WaitFor(text, patience); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestConsolePlaysTheDemo(t *testing.T) {
+	t.Parallel()
+	for _, size := range [][2]int{{80, 24}, {120, 40}} {
+		t.Run(fmt.Sprintf("%dx%d", size[0], size[1]), func(t *testing.T) {
+			t.Parallel()
+			d := openDemo(t)
+			playByHand(t, d, openConsole(t, d, size[0], size[1]))
+		})
+	}
+}
+
+// playByHand is the main job as an operator does it, seen from the screen alone.
+func playByHand(t *testing.T, d *demo.Demo, term *tuitest.Term) {
+	t.Helper()
+	see(t, term, "healthy", "3 of 3 online, 2 needed", "200 users", "50 rooms")
+	term.Press("2")
+	see(t, term, "3 of 3 nodes answer", "n1", "n2", "n3")
+	term.Press("4")
+	see(t, term, "200 users")
+	term.Press("6")
+	see(t, term, "The control plane is in SQLite on n1 alone")
+	term.Press("b")
+	see(t, term, "enter choose")
+	term.Press("tab", "tab", "enter")
+	see(t, term, "UNIBUS_rooms_by_member", "= equal", "X cutover")
+	term.Press("X")
+	see(t, term, "Type the cluster's name", "enter choose")
+	term.Press("demo", "tab", "tab", "enter")
+	see(t, term, "The control plane is KV")
+	term.Press("3")
+	see(t, term, "UNIBUS_users", "3 of 3 current")
+	term.Press("1")
+	see(t, term, "kv, generation 2", "three current replicas")
+
+	if err := d.Stop(t.Context(), "n3"); err != nil {
+		t.Fatal(err)
+	}
+	see(t, term, "degraded", "n3 does not answer", "2 of 3 nodes answer and 2 suffice", "200 users")
+	term.Press("4")
+	see(t, term, "200 users")
+	term.Press("5")
+	see(t, term, "50 rooms")
+	if err := d.Start(t.Context(), "n3"); err != nil {
+		t.Fatal(err)
+	}
+	term.Press("1")
+	see(t, term, "● healthy", "three current replicas")
+}
+
+// TestConsoleStaysLiveWhileANodeHangs stops the very node that the console talks
+// to: keys are answered at once, the figures say how old they are, and after a
+// moment another node answers.
+func TestConsoleStaysLiveWhileANodeHangs(t *testing.T) {
+	t.Parallel()
+	d := openDemo(t)
+	term := openConsole(t, d, 100, 30)
+	see(t, term, "live from n1")
+	pid := d.Description().Nodes[0].PID
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
+	for range 5 {
+		for key, text := range map[string]string{"2": "LISTENS", "3": "REPLICAS", "7": "WHAT", "6": "SQLite"} {
+			began := time.Now()
+			term.Press(key)
+			see(t, term, text)
+			if took := time.Since(began); took > 200*time.Millisecond {
+				t.Errorf("key %s took %s to reach the screen", key, took)
+			}
+		}
+	}
+	term.Press("1")
+	see(t, term, "n1 does not answer", "live from n")
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	see(t, term, "● healthy")
+}
+
+func TestConsoleFollowsToAnotherNode(t *testing.T) {
+	t.Parallel()
+	d := openDemo(t)
+	term := openConsole(t, d, 100, 30)
+	see(t, term, "live from n1")
+	if err := syscall.Kill(d.Description().Nodes[0].PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	err := term.Wait("another node", patience, func(screen string) bool {
+		return strings.Contains(screen, "live from n2") || strings.Contains(screen, "live from n3")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	see(t, term, "n1 does not answer")
+	if err := startAgain(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	see(t, term, "● healthy")
+}
+
+func startAgain(ctx context.Context, d *demo.Demo) error {
+	for {
+		err := d.Start(ctx, "n1")
+		if core.KindOf(err) != core.KindExists { // the killed process still holds its lock
+			return err
+		}
+	}
+}
