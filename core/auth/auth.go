@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -14,12 +15,23 @@ import (
 // DefaultTimeout bounds the question to the directory; a server gives up a connection later than that.
 const DefaultTimeout = 2 * time.Second
 
-// Directory knows the users. Its answer is only believed without an error. A
-// directory that also has User tells, in soft mode, a revoked user from one it
-// has never heard of; one that has Store (core.Holder) is asked through that.
+// Directory knows the users. Its answer is only believed without an error. One
+// that also has RoomsOf says what its users may touch; without it they have no
+// rooms. One that has User tells, in soft mode, a revoked user from one it has
+// never heard of. A directory with Store (core.Holder) is asked through that.
 type Directory interface {
 	IsAuthorized(ctx context.Context, id core.UserID) (bool, error)
 }
+
+type roomer interface {
+	RoomsOf(ctx context.Context, id core.UserID) ([]core.RoomID, error)
+}
+
+type teller interface {
+	User(ctx context.Context, id core.UserID) (core.User, error)
+}
+
+type holder interface{ Store() (core.Store, error) }
 
 // Config is what an Authenticator is made of.
 type Config struct {
@@ -140,13 +152,17 @@ func (a *Authenticator) user(ctx context.Context, id core.UserID, r Request) (Gr
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
 	defer cancel()
-	ok, err := a.authorized(ctx, id)
+	dir, err := a.directory()
+	if err != nil {
+		return a.withoutIdentity(r, unavailable(id, err))
+	}
+	ok, err := a.authorized(ctx, dir, id)
 	switch {
 	case err != nil:
 		return a.withoutIdentity(r, unavailable(id, err))
 	case ok:
-		return userGrant(id), nil
-	case a.cfg.Mode == core.BusAuthSoft && a.revoked(ctx, id):
+		return a.member(ctx, dir, id, r)
+	case a.cfg.Mode == core.BusAuthSoft && revoked(ctx, dir, id):
 		return Grant{}, core.Errorf(core.KindRefused, "the user %s is revoked", id.Short()).
 			WithNext("an administrator can activate it again: unibusd user activate %s", id)
 	}
@@ -154,15 +170,81 @@ func (a *Authenticator) user(ctx context.Context, id core.UserID, r Request) (Gr
 		WithNext("add it, or look at its state: unibusd user get %s", id))
 }
 
-func (a *Authenticator) authorized(ctx context.Context, id core.UserID) (bool, error) {
+// directory is the one store that all questions about one connection go to.
+func (a *Authenticator) directory() (Directory, error) {
 	if a.cfg.Users == nil {
-		return false, core.Errorf(core.KindUnavailable, "this node has no directory of users")
+		return nil, core.Errorf(core.KindUnavailable, "this node has no directory of users")
 	}
-	ok, err := a.cfg.Users.IsAuthorized(ctx, id)
+	if h, ok := a.cfg.Users.(holder); ok {
+		return h.Store()
+	}
+	return a.cfg.Users, nil
+}
+
+func (a *Authenticator) authorized(ctx context.Context, dir Directory, id core.UserID) (bool, error) {
+	ok, err := dir.IsAuthorized(ctx, id)
+	return ok && err == nil, a.inTime(ctx, err)
+}
+
+// member grants an authorised user its rooms.
+func (a *Authenticator) member(ctx context.Context, dir Directory, id core.UserID, r Request) (Grant, error) {
+	rooms, err := a.rooms(ctx, dir, id)
+	if err != nil {
+		return a.withoutIdentity(r, unavailable(id, err))
+	}
+	g, err := userGrant(id, rooms)
+	if err != nil {
+		return a.withoutIdentity(r, core.AsError(err))
+	}
+	return g, nil
+}
+
+func (a *Authenticator) rooms(ctx context.Context, dir Directory, id core.UserID) ([]core.RoomID, error) {
+	with, ok := dir.(roomer)
+	if !ok {
+		return nil, nil
+	}
+	rooms, err := with.RoomsOf(ctx, id)
+	return rooms, a.inTime(ctx, err)
+}
+
+// inTime makes an error of an answer that came too late to be current.
+func (a *Authenticator) inTime(ctx context.Context, err error) error {
 	if err == nil && ctx.Err() != nil {
-		err = core.Errorf(core.KindUnavailable, "the answer came after %s", a.cfg.Timeout) // too late to be current
+		return core.Errorf(core.KindUnavailable, "the answer came after %s", a.cfg.Timeout)
 	}
-	return ok && err == nil, err
+	return err
+}
+
+// Current says whether a user who connected now would be granted the same.
+// Grants of operators and of the process itself are. With an error nobody can say.
+func (a *Authenticator) Current(ctx context.Context, g Grant) (bool, error) {
+	id, err := core.ParseUserID(g.Identity)
+	if g.Account != AccountBus || a.cfg.Mode == core.BusAuthOff || err != nil {
+		return true, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
+	defer cancel()
+	dir, err := a.directory()
+	if err != nil {
+		return false, err
+	}
+	ok, err := a.authorized(ctx, dir, id)
+	if err != nil {
+		return false, err
+	}
+	if !ok { // soft admitted a stranger, and goes on until that one is revoked
+		return g.Who == WhoAnonymous && !revoked(ctx, dir, id), nil
+	}
+	rooms, err := a.rooms(ctx, dir, id)
+	if err != nil {
+		return false, err
+	}
+	now, err := userGrant(id, rooms)
+	if err != nil {
+		return g.Who == WhoAnonymous, nil
+	}
+	return g.Who == WhoUser && slices.Equal(now.Rooms, g.Rooms), nil
 }
 
 func unavailable(id core.UserID, err error) *core.Error {
@@ -191,21 +273,9 @@ func (a *Authenticator) withoutIdentity(r Request, reason *core.Error) (Grant, e
 
 // revoked says whether the directory knows the user and has it revoked. It
 // only takes away: where it cannot tell, soft goes on as for somebody unknown.
-func (a *Authenticator) revoked(ctx context.Context, id core.UserID) bool {
-	type teller interface {
-		User(ctx context.Context, id core.UserID) (core.User, error)
-	}
-	var who teller
-	switch d := a.cfg.Users.(type) {
-	case teller:
-		who = d
-	case interface{ Store() (core.Store, error) }:
-		s, err := d.Store()
-		if err != nil {
-			return false
-		}
-		who = s
-	default:
+func revoked(ctx context.Context, dir Directory, id core.UserID) bool {
+	who, ok := dir.(teller)
+	if !ok {
 		return false
 	}
 	u, err := who.User(ctx, id)

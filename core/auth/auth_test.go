@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -17,9 +18,15 @@ import (
 
 // directory is a Directory in memory.
 type directory struct {
-	users map[core.UserID]core.UserStatus
-	err   error
-	hang  bool
+	users    map[core.UserID]core.UserStatus
+	rooms    []core.RoomID // everybody's
+	roomsErr error
+	err      error
+	hang     bool
+}
+
+func (d directory) RoomsOf(context.Context, core.UserID) ([]core.RoomID, error) {
+	return slices.Clone(d.rooms), d.roomsErr
 }
 
 func (d directory) IsAuthorized(ctx context.Context, id core.UserID) (bool, error) {
@@ -63,7 +70,7 @@ func newWorld(t testing.TB, mode core.BusAuth) *world {
 		},
 		Internal: map[string]auth.Grant{pub(w.internal): auth.GrantStore()},
 		Users: directory{users: map[core.UserID]core.UserStatus{
-			core.UserID(pub(w.active)): core.UserActive, core.UserID(pub(w.revoked)): core.UserRevoked}},
+			core.UserID(pub(w.active)): core.UserActive, core.UserID(pub(w.revoked)): core.UserRevoked}, rooms: []core.RoomID{"b", "a-room", "b"}},
 		OnSoft: func(key, remote string, reason *core.Error) {
 			w.soft = append(w.soft, key+" "+remote+" "+string(reason.Kind))
 		},
@@ -145,9 +152,9 @@ func TestEnforce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, core.BusAuthEnforce)
 	u := pub(w.active)
-	want := auth.Grant{Account: "BUS", Who: auth.WhoUser, Identity: u,
-		Publish:   []string{"unibus.room.*." + u, "unibus.control.v1." + u + ".>"},
-		Subscribe: []string{"unibus.room.>", "_INBOX." + u + ".>"}}
+	want := auth.Grant{Account: "BUS", Who: auth.WhoUser, Identity: u, Rooms: []core.RoomID{"a-room", "b"},
+		Publish:   []string{"unibus.control.v1." + u + ".>", "unibus.room.a-room." + u, "unibus.room.b." + u},
+		Subscribe: []string{"_INBOX." + u + ".>", "unibus.room.a-room.>", "unibus.room.b.>"}}
 	got, err := w.decide(signed(w.active))
 	if err != nil || !cmp.Equal(got, want) {
 		t.Errorf("%v\n%s", err, cmp.Diff(want, got))
@@ -181,6 +188,7 @@ func TestEnforceDeniesWithoutADirectory(t *testing.T) {
 	yes := map[core.UserID]core.UserStatus{core.UserID(pub(w.active)): core.UserActive}
 	for name, d := range map[string]auth.Directory{
 		"none": nil, "empty holder": &core.Holder{}, "error beside a yes": directory{users: yes, err: errors.New("down")}, "hangs": directory{hang: true},
+		"no rooms": directory{users: yes, roomsErr: errors.New("down")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := w.cfg
@@ -244,6 +252,9 @@ type storeOf struct {
 
 func (s storeOf) IsAuthorized(ctx context.Context, id core.UserID) (bool, error) {
 	return s.directory.IsAuthorized(ctx, id)
+}
+func (s storeOf) RoomsOf(ctx context.Context, id core.UserID) ([]core.RoomID, error) {
+	return s.directory.RoomsOf(ctx, id)
 }
 func (s storeOf) User(ctx context.Context, id core.UserID) (core.User, error) {
 	return s.directory.User(ctx, id)
@@ -351,6 +362,102 @@ func TestInternalGrants(t *testing.T) {
 	}
 	if g := auth.GrantSystem(); g.Account != auth.AccountSystem {
 		t.Errorf("system: %+v", g)
+	}
+}
+
+// many are distinct rooms.
+func many(n int) []core.RoomID {
+	rooms := make([]core.RoomID, n)
+	for i := range rooms {
+		rooms[i] = core.RoomID(fmt.Sprintf("r%04d", i))
+	}
+	return rooms
+}
+
+func TestTooManyRooms(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []core.BusAuth{core.BusAuthEnforce, core.BusAuthSoft} {
+		w := newWorld(t, mode)
+		d := w.cfg.Users.(directory)
+		d.rooms = many(auth.MaxRooms)
+		w.cfg.Users = d
+		if g, err := w.decide(signed(w.active)); err != nil || len(g.Rooms) != auth.MaxRooms || len(g.Publish) != auth.MaxRooms+1 || !g.In("r0999") || g.In("r1000") {
+			t.Errorf("%s: %d rooms gave %d: %v", mode, auth.MaxRooms, len(g.Rooms), err)
+		}
+		d.rooms = many(auth.MaxRooms + 1)
+		w.cfg.Users = d
+		g, err := w.decide(signed(w.active))
+		if mode == core.BusAuthSoft {
+			anonymous(t, g, err, pub(w.active))
+			if len(w.soft) != 1 {
+				t.Errorf("recorded %v", w.soft)
+			}
+			continue
+		}
+		refused(t, g, err, core.KindRefused, "1001 rooms")
+	}
+}
+
+// TestRoomsThatAreNoRooms: a store's damage must not open other rooms.
+func TestRoomsThatAreNoRooms(t *testing.T) {
+	t.Parallel()
+	for _, room := range []core.RoomID{"", "*", ">", "a.*", "a.b", "_x", "a b", "a\x00"} {
+		w := newWorld(t, core.BusAuthEnforce)
+		d := w.cfg.Users.(directory)
+		d.rooms = []core.RoomID{room}
+		w.cfg.Users = d
+		g, err := w.decide(signed(w.active))
+		refused(t, g, err, core.KindFailed, "subject")
+	}
+}
+
+func TestCurrent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, core.BusAuthSoft)
+	was, err := w.decide(signed(w.active))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := w.decide(signed(w.stranger))
+	if err != nil {
+		t.Fatal(err)
+	}
+	operator, err := w.decide(signed(w.admin))
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := func(active, stranger core.UserStatus) map[core.UserID]core.UserStatus {
+		return map[core.UserID]core.UserStatus{core.UserID(pub(w.active)): active, core.UserID(pub(w.stranger)): stranger}
+	}
+	rooms := w.cfg.Users.(directory).rooms
+	for name, c := range map[string]struct {
+		d    directory
+		g    auth.Grant
+		want bool
+	}{
+		"the same":          {directory{users: status(core.UserActive, ""), rooms: rooms}, was, true},
+		"revoked":           {directory{users: status(core.UserRevoked, ""), rooms: rooms}, was, false},
+		"forgotten":         {directory{rooms: rooms}, was, false},
+		"one room less":     {directory{users: status(core.UserActive, ""), rooms: rooms[:1]}, was, false},
+		"one room more":     {directory{users: status(core.UserActive, ""), rooms: append(slices.Clone(rooms), "c")}, was, false},
+		"too many rooms":    {directory{users: status(core.UserActive, ""), rooms: many(1001)}, was, false},
+		"stranger":          {directory{}, stranger, true},
+		"stranger revoked":  {directory{users: status("", core.UserRevoked)}, stranger, false},
+		"stranger added":    {directory{users: status("", core.UserActive)}, stranger, false},
+		"stranger with too": {directory{users: status("", core.UserActive), rooms: many(1001)}, stranger, true},
+		"operator":          {directory{}, operator, true},
+	} {
+		w.cfg.Users = c.d
+		got, err := auth.New(w.cfg).Current(t.Context(), c.g)
+		if err != nil || got != c.want {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+	for name, d := range map[string]directory{"users": {err: errors.New("down")}, "rooms": {users: status(core.UserActive, ""), roomsErr: errors.New("down")}} {
+		w.cfg.Users = d
+		if ok, err := auth.New(w.cfg).Current(t.Context(), was); ok || err == nil {
+			t.Errorf("%s cannot be read: %v, %v", name, ok, err)
+		}
 	}
 }
 

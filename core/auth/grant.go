@@ -21,7 +21,7 @@ const (
 	ControlPrefix = "unibus.control.v1." // <user>.<method>
 	PeerSubjects  = "unibus.peer.v1.>"   // between nodes, in CONTROL
 	EventSubjects = "unibus.events.>"    // what services announce
-	RoomSubjects  = "unibus.room.>"      // unibus.room.<room>.<user>
+	RoomSubjects  = "unibus.room.>"      // what RoomSubject makes
 	AuditPrefix   = "CTL.API."           // CONTROL's JetStream API as AUDIT sees it
 	inboxes       = "_INBOX.>"
 )
@@ -47,6 +47,22 @@ type Grant struct {
 	Identity  string            // the public nkey that was proven, "" where there is none
 	Name      string            // an operator's or an internal identity's name
 	Role      core.OperatorRole // operators only
+	Rooms     []core.RoomID     // users only: what the permissions were built for, in order
+}
+
+// In says whether the permissions include a room.
+func (g Grant) In(room core.RoomID) bool {
+	_, found := slices.BinarySearch(g.Rooms, room)
+	return found
+}
+
+// MaxRooms is how many rooms one session may have: each costs the server a few
+// microseconds at the admission and about 2 KiB for as long as it lasts.
+const MaxRooms = 1000
+
+// RoomSubject is where a user speaks in a room; ">" for the user hears everybody.
+func RoomSubject(room core.RoomID, user string) string {
+	return "unibus.room." + string(room) + "." + user
 }
 
 // GrantSystem is for the node's own observer: everything in SYS.
@@ -115,16 +131,27 @@ func adminSubjects(op core.Operator, viewerVerbs []string) []string {
 	return subjects
 }
 
-// userGrant is what an authorised user may do: speak under its own key alone.
-func userGrant(id core.UserID) Grant {
-	key := string(id)
-	return Grant{
-		Account:   AccountBus,
-		Publish:   []string{"unibus.room.*." + key, ControlPrefix + key + ".>"},
-		Subscribe: []string{RoomSubjects, "_INBOX." + key + ".>"},
-		Who:       WhoUser,
-		Identity:  key,
+// userGrant is what an authorised user may do: speak under its own key and
+// listen, in its own rooms, and ask the control service (DESIGN D8).
+func userGrant(id core.UserID, rooms []core.RoomID) (Grant, error) {
+	if len(rooms) > MaxRooms {
+		return Grant{}, core.Errorf(core.KindRefused, "the user %s is a member of %d rooms, and one session may have %d", id.Short(), len(rooms), MaxRooms).
+			WithNext("take it out of rooms, or let a second user share them")
 	}
+	rooms = slices.Clone(rooms)
+	slices.Sort(rooms)
+	key := string(id)
+	g := Grant{Account: AccountBus, Who: WhoUser, Identity: key, Rooms: slices.Compact(rooms),
+		Publish: []string{ControlPrefix + key + ".>"}, Subscribe: []string{"_INBOX." + key + ".>"}}
+	for _, room := range g.Rooms {
+		if _, err := core.ParseRoomID(string(room)); err != nil {
+			// A dot or a wildcard in it would open other rooms.
+			return Grant{}, core.Errorf(core.KindFailed, "the user %s is in a room whose id cannot be part of a subject: %w", id.Short(), err)
+		}
+		g.Publish = append(g.Publish, RoomSubject(room, key))
+		g.Subscribe = append(g.Subscribe, RoomSubject(room, ">"))
+	}
+	return g, nil
 }
 
 // anonymousGrant is what a client may do where nobody vouches for it. Its inbox

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"unibus/core"
 )
@@ -20,6 +21,9 @@ type Config struct {
 	Cluster   *Cluster // nil: a node on its own
 	JetStream bool     // in the account CONTROL
 	MaxStore  int64    // bytes JetStream may use; 0: what the disk has
+
+	Limits    Limits
+	CertCheck time.Duration // how often at most certificate files are looked at for renewal; 0: 10 s
 
 	RescanBlocks bool // check every stored block at the start and heal it from the peers (DESIGN D11)
 	Debug        bool // UNIBUS_NATS_DEBUG: the server's whole log, and monitoring on a loopback port
@@ -55,6 +59,9 @@ func (cfg *Config) check() error {
 	}
 	if cfg.MaxStore < 0 {
 		return core.Errorf(core.KindInvalid, "JetStream cannot use %d bytes", cfg.MaxStore)
+	}
+	if err := cfg.Limits.check(); err != nil {
+		return err
 	}
 	if cfg.Cluster == nil {
 		return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -21,25 +20,18 @@ type Authenticator interface {
 // gate lets an Authenticator decide about every connection and remembers whose each one is.
 type gate struct {
 	decider Authenticator
-	log     *slog.Logger
+	table   *sessions
+	notes   *refusals
 	srv     atomic.Pointer[server.Server] // nil until Open has made it
-
-	mu       sync.Mutex
-	sessions map[uint64]*session
 }
 
-// session is one connection. It is entered before the final decision, so that a
-// revocation in between finds it (DESIGN D4).
-type session struct {
-	key      string // the key it presented, in upper case; "" without one
-	pipe     bool
-	admitted bool
-	ended    bool // DisconnectUser came by while the decision was being made
+func newGate(a Authenticator, limits Limits, log *slog.Logger) *gate {
+	return &gate{decider: a, table: newSessions(limits.PerAddress), notes: &refusals{log: log}}
 }
 
-func newGate(a Authenticator, log *slog.Logger) *gate {
-	return &gate{decider: a, log: log, sessions: map[uint64]*session{}}
-}
+// decideTries bounds how often a connection is decided anew because its user
+// was changed in the meantime.
+const decideTries = 5
 
 // Check is what nats-server calls for every client that wants in.
 func (g *gate) Check(c server.ClientAuthentication) bool {
@@ -48,24 +40,36 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 		return false
 	}
 	r := requestOf(c)
-	ses := g.enter(srv, c.GetID(), r)
-	grant, err := g.decider.Decide(context.Background(), r)
+	ses, err := g.table.enter(srv, c.GetID(), r)
 	if err == nil {
-		err = register(srv, c, grant)
+		err = g.admit(srv, c, r, ses)
 	}
-	if err != nil || !g.admit(ses) {
-		g.forget(c.GetID(), ses)
-		g.refused(r, err)
+	if err != nil {
+		g.table.forget(ses)
+		g.notes.refused(r, err)
 		return false
 	}
 	return true
 }
 
-func (g *gate) refused(r auth.Request, err error) {
-	if err == nil {
-		err = core.Errorf(core.KindRefused, "the user was revoked meanwhile")
+// admit decides about a connection that has been entered. A change of its user
+// that arrives from now on marks the session, and then everything is asked
+// again: none slips in between an answer and its use (DESIGN D4).
+func (g *gate) admit(srv *server.Server, c server.ClientAuthentication, r auth.Request, ses *session) error {
+	for range decideTries {
+		g.table.begin(ses)
+		grant, err := g.decider.Decide(context.Background(), r)
+		if err != nil {
+			return err
+		}
+		if err := register(srv, c, grant); err != nil {
+			return err
+		}
+		if g.table.admit(ses, grant) {
+			return nil
+		}
 	}
-	g.log.Info("a connection was refused", "remote", r.Remote, "key", printable(r.Key), "reason", err.Error())
+	return core.Errorf(core.KindUnavailable, "the user was changed again and again while it connected").WithNext("connect again")
 }
 
 // printable keeps foreign text out of the log unless it is a key.
@@ -131,93 +135,4 @@ func allow(subjects []string) *server.SubjectPermission {
 		return &server.SubjectPermission{Allow: []string{}, Deny: []string{">"}}
 	}
 	return &server.SubjectPermission{Allow: subjects}
-}
-
-func (g *gate) enter(srv *server.Server, id uint64, r auth.Request) *session {
-	key := ""
-	if uid, err := core.ParseUserID(r.Key); err == nil {
-		key = string(uid)
-	}
-	ses := &session{key: key, pipe: r.Pipe}
-	live := srv.NumClients()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.sessions) > 2*live+64 {
-		g.sweep(srv)
-	}
-	g.sessions[id] = ses
-	return ses
-}
-
-// sweep forgets connections that have closed; nats-server does not tell. It runs
-// when half the table or more is stale, so that each admission pays for a few entries.
-func (g *gate) sweep(srv *server.Server) {
-	for id := range g.sessions {
-		if srv.GetClient(id) == nil {
-			delete(g.sessions, id)
-		}
-	}
-}
-
-func (g *gate) admit(ses *session) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	ses.admitted = !ses.ended
-	return ses.admitted
-}
-
-func (g *gate) forget(id uint64, ses *session) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.sessions[id] == ses {
-		delete(g.sessions, id)
-	}
-}
-
-// disconnect ends the sessions of a key and returns how many there were, those that were being admitted included.
-func (g *gate) disconnect(key string) int {
-	srv := g.srv.Load()
-	uid, err := core.ParseUserID(key)
-	if srv == nil || err != nil {
-		return 0
-	}
-	var admitted []uint64
-	n := 0
-	g.mu.Lock()
-	for id, ses := range g.sessions {
-		if ses.key != string(uid) || ses.ended {
-			continue
-		}
-		ses.ended = true
-		if ses.admitted {
-			admitted = append(admitted, id)
-		} else {
-			n++
-		}
-	}
-	g.mu.Unlock()
-	for _, id := range admitted {
-		if srv.DisconnectClientByID(id) == nil {
-			n++
-		}
-	}
-	return n
-}
-
-// network counts the open connections that came over the network.
-func (g *gate) network() int {
-	srv := g.srv.Load()
-	if srv == nil {
-		return 0
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.sweep(srv)
-	n := 0
-	for _, ses := range g.sessions {
-		if ses.admitted && !ses.pipe {
-			n++
-		}
-	}
-	return n
 }

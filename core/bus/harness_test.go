@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -22,6 +23,19 @@ import (
 type directory struct {
 	mu     sync.Mutex
 	active map[core.UserID]bool
+	rooms  map[core.UserID][]core.RoomID
+}
+
+func (d *directory) RoomsOf(_ context.Context, id core.UserID) ([]core.RoomID, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.rooms[id]), nil
+}
+
+func (d *directory) join(id keys.Identity, rooms ...core.RoomID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.rooms[core.UserID(id.Public())] = rooms
 }
 
 func (d *directory) IsAuthorized(_ context.Context, id core.UserID) (bool, error) {
@@ -47,7 +61,7 @@ type rig struct {
 
 func newRig(t *testing.T, mode core.BusAuth) *rig {
 	t.Helper()
-	r := &rig{dir: t.TempDir(), users: &directory{active: map[core.UserID]bool{}}}
+	r := &rig{dir: t.TempDir(), users: &directory{active: map[core.UserID]bool{}, rooms: map[core.UserID][]core.RoomID{}}}
 	must(t, keys.WriteCA(r.dir))
 	must(t, keys.NodeCert(r.dir, []string{"127.0.0.1"}, r.dir))
 	for _, id := range []*keys.Identity{&r.system, &r.store, &r.service, &r.peer, &r.viewer, &r.admin, &r.sysOperator, &r.auditor, &r.a, &r.b, &r.x} {
@@ -57,6 +71,8 @@ func newRig(t *testing.T, mode core.BusAuth) *rig {
 	}
 	r.users.set(r.a, true)
 	r.users.set(r.b, true)
+	r.users.join(r.a, "r", "both")
+	r.users.join(r.b, "both", "other")
 	cfg := auth.Config{
 		Mode: mode, Users: r.users,
 		Operators: []core.Operator{

@@ -15,7 +15,6 @@ import (
 // How long parts of a connection's life may take. Admission waits for the
 // directory, so a server gives up after core/auth has.
 const (
-	authSeconds   = 5
 	tlsSeconds    = 5
 	lameDuckGrace = 100 * time.Millisecond
 	lameDuck      = time.Second
@@ -54,7 +53,7 @@ func (s *Server) options() (*server.Options, error) {
 	o.NoSigs = true // signals are the program's
 	o.AlwaysEnableNonce = true
 	o.CustomClientAuthentication = s.gate
-	o.AuthTimeout = authSeconds
+	limitOptions(o, cfg.Limits)
 	o.LameDuckDuration, o.LameDuckGracePeriod = lameDuck, lameDuckGrace
 	o.DisableJetStreamBanner = true
 	o.Debug = cfg.Debug
@@ -66,6 +65,12 @@ func (s *Server) options() (*server.Options, error) {
 		return nil, err
 	}
 	return o, s.clusterOptions(o)
+}
+
+func limitOptions(o *server.Options, l Limits) {
+	o.AuthTimeout = l.AuthTimeout.Seconds()
+	o.MaxConn, o.MaxSubs = l.Connections, l.Subscriptions
+	o.MaxPayload, o.MaxPending = int32(l.Payload), l.Pending
 }
 
 func (s *Server) jetStreamOptions(o *server.Options) {
@@ -85,7 +90,7 @@ func (s *Server) tlsOptions(o *server.Options) error {
 	if s.cfg.CertFile == "" {
 		return nil
 	}
-	conf, err := clientTLS(s.cfg.CertFile, s.cfg.KeyFile)
+	conf, err := clientTLS(s.renewable(s.cfg.CertFile, s.cfg.KeyFile))
 	if err != nil {
 		return err
 	}
@@ -119,7 +124,7 @@ func (s *Server) clusterOptions(o *server.Options) error {
 	if c.CertFile == "" {
 		return nil
 	}
-	o.Cluster.TLSConfig, err = routeTLS(c)
+	o.Cluster.TLSConfig, err = routeTLS(c, s.renewable(c.CertFile, c.KeyFile))
 	return err
 }
 

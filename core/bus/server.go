@@ -39,7 +39,8 @@ func New(cfg Config, a Authenticator) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{cfg: cfg, log: log, gate: newGate(a, log)}
+	cfg.Limits = cfg.Limits.orDefaults()
+	return &Server{cfg: cfg, log: log, gate: newGate(a, cfg.Limits, log)}
 }
 
 // Open starts the server and returns once clients, and peers where there is a

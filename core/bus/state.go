@@ -100,18 +100,6 @@ func (s *Server) Healthz() error {
 	return nil
 }
 
-// DisconnectUser ends every session of a key at this node and returns how many
-// there were. Change the directory first: clients come back at once.
-func (s *Server) DisconnectUser(key string) int { return s.gate.disconnect(key) }
-
-// Connections is how many clients are connected over the network.
-func (s *Server) Connections() int {
-	if s.running() == nil {
-		return 0
-	}
-	return s.gate.network()
-}
-
 // listenReason is what the system said about an address, in a few words.
 func listenReason(err error) string {
 	var sys *os.SyscallError

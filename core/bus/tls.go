@@ -2,6 +2,7 @@ package bus
 
 import (
 	"crypto/tls"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -11,9 +12,11 @@ import (
 
 // pair is a certificate with its key that is read again when its file has
 // changed, so that it can be renewed without a restart. A renewal that cannot
-// be read leaves the old one in use.
+// be read is logged and leaves the old one in use.
 type pair struct {
 	certFile, keyFile string
+	every             time.Duration // how often at most the file is looked at
+	log               *slog.Logger
 
 	mu     sync.Mutex
 	cert   *tls.Certificate
@@ -21,31 +24,43 @@ type pair struct {
 	looked time.Time
 }
 
-// lookEvery is how often at most the file is looked at.
+// lookEvery is how often the files are looked at where Config says nothing.
 const lookEvery = 10 * time.Second
 
-func newPair(certFile, keyFile string) (*pair, error) {
-	cert, err := keys.LoadPair(certFile, keyFile)
-	if err != nil {
-		return nil, err
+// renewable is a pair that has not been read yet.
+func (s *Server) renewable(certFile, keyFile string) *pair {
+	p := &pair{certFile: certFile, keyFile: keyFile, every: s.cfg.CertCheck, log: s.log}
+	if p.every == 0 {
+		p.every = lookEvery
 	}
-	return &pair{certFile: certFile, keyFile: keyFile, cert: cert, stamp: modified(certFile), looked: time.Now()}, nil
+	return p
+}
+
+func (p *pair) read() error {
+	stamp := modified(p.certFile)
+	cert, err := keys.LoadPair(p.certFile, p.keyFile)
+	if err != nil {
+		return err
+	}
+	p.cert, p.stamp = cert, stamp
+	return nil
 }
 
 func (p *pair) current() *tls.Certificate {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if time.Since(p.looked) < lookEvery {
+	if time.Since(p.looked) < p.every {
 		return p.cert
 	}
 	p.looked = time.Now()
-	stamp := modified(p.certFile)
-	if stamp.Equal(p.stamp) {
+	if modified(p.certFile).Equal(p.stamp) {
 		return p.cert
 	}
-	if cert, err := keys.LoadPair(p.certFile, p.keyFile); err == nil {
-		p.cert, p.stamp = cert, stamp
+	if err := p.read(); err != nil {
+		p.log.Warn("a renewed certificate cannot be used; the old one stays", "file", p.certFile, "reason", err)
+		return p.cert
 	}
+	p.log.Info("a renewed certificate is in use", "file", p.certFile)
 	return p.cert
 }
 
@@ -64,18 +79,16 @@ func (p *pair) forClient(*tls.CertificateRequestInfo) (*tls.Certificate, error) 
 }
 
 // clientTLS is for clients: TLS 1.3, identity by nkey and not by certificate.
-func clientTLS(certFile, keyFile string) (*tls.Config, error) {
-	p, err := newPair(certFile, keyFile)
-	if err != nil {
+func clientTLS(p *pair) (*tls.Config, error) {
+	if err := p.read(); err != nil {
 		return nil, err
 	}
 	return &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: p.forServer}, nil
 }
 
 // routeTLS is for routes: both ends show a certificate of the cluster's own authority.
-func routeTLS(c *Cluster) (*tls.Config, error) {
-	p, err := newPair(c.CertFile, c.KeyFile)
-	if err != nil {
+func routeTLS(c *Cluster, p *pair) (*tls.Config, error) {
+	if err := p.read(); err != nil {
 		return nil, err
 	}
 	pool, err := keys.LoadPool(c.CAFile)

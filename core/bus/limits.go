@@ -1,0 +1,64 @@
+package bus
+
+import (
+	"time"
+
+	"unibus/core"
+	"unibus/core/auth"
+)
+
+// Limits bound what clients may use. A zero is the default.
+type Limits struct {
+	Connections   int           // in all, those that have not said who they are included
+	PerAddress    int           // of one address
+	Payload       int           // bytes of one message; buckets and batches need the default
+	Pending       int64         // bytes that wait for a client before it is cut off
+	Subscriptions int           // of one connection; at least auth.MaxRooms and a few
+	AuthTimeout   time.Duration // from the connection to the decision, longer than auth.DefaultTimeout
+}
+
+// The defaults of Limits.
+const (
+	DefaultConnections   = 16384
+	DefaultPerAddress    = 4096
+	DefaultPayload       = 1 << 20
+	DefaultPending       = 32 << 20
+	DefaultSubscriptions = 2 * (auth.MaxRooms + 24)
+	DefaultAuthTimeout   = 5 * time.Second
+)
+
+func (l Limits) orDefaults() Limits {
+	def := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	def(&l.Connections, DefaultConnections)
+	def(&l.PerAddress, min(DefaultPerAddress, max(l.Connections, 1)))
+	def(&l.Payload, DefaultPayload)
+	def(&l.Subscriptions, DefaultSubscriptions)
+	if l.Pending == 0 {
+		l.Pending = DefaultPending
+	}
+	if l.AuthTimeout == 0 {
+		l.AuthTimeout = DefaultAuthTimeout
+	}
+	return l
+}
+
+// reserved is how many connections the node itself and its operators need.
+const reserved = 16
+
+func (l Limits) check() error {
+	switch {
+	case l.Connections < reserved:
+		return core.Errorf(core.KindInvalid, "%d connections are too few: the node itself needs some", l.Connections).
+			WithNext("give --max-connections at least %d", reserved)
+	case l.PerAddress < 1 || l.PerAddress > l.Connections:
+		return core.Errorf(core.KindInvalid, "one address cannot have %d of %d connections", l.PerAddress, l.Connections).
+			WithNext("give --max-connections-per-address 1 to %d", l.Connections)
+	case l.Payload < 0 || l.Subscriptions < 0 || l.Pending < int64(l.Payload) || l.AuthTimeout < 0:
+		return core.Errorf(core.KindInvalid, "the limits of the bus do not fit each other")
+	}
+	return nil
+}

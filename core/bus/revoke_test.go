@@ -1,0 +1,150 @@
+package bus_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+	"unibus/core/auth"
+	"unibus/core/bus"
+)
+
+// held holds the first decision up, once the directory has answered, until it is let go on.
+type held struct {
+	bus.Authenticator
+	once        *sync.Once
+	asked, goOn chan struct{}
+}
+
+func hold(a bus.Authenticator) held {
+	return held{a, &sync.Once{}, make(chan struct{}), make(chan struct{})}
+}
+
+func (h held) Decide(ctx context.Context, r auth.Request) (auth.Grant, error) {
+	g, err := h.Authenticator.Decide(ctx, r)
+	h.once.Do(func() {
+		close(h.asked)
+		<-h.goOn
+	})
+	return g, err
+}
+
+// TestRevocationRacesAdmission: a revocation that comes after the directory has
+// said yes and before the session is there ends it too.
+func TestRevocationRacesAdmission(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, core.BusAuthEnforce)
+	d := hold(r.auth)
+	s := bus.New(r.config(t, "n1"), d)
+	must(t, s.Open(t.Context()))
+	closeAtEnd(t, s)
+	result := make(chan error, 1)
+	go func() {
+		_, err := r.dial(t, s, r.a, nats.NoReconnect())
+		result <- err
+	}()
+	<-d.asked // the directory has said yes
+	r.users.set(r.a, false)
+	if n := s.DisconnectUser(r.a.Public()); n != 1 {
+		t.Errorf("%d sessions ended, want the one that is being admitted", n)
+	}
+	close(d.goOn)
+	if err := <-result; err == nil {
+		t.Error("the user slipped in between decision and revocation")
+	}
+}
+
+// TestRevocationRacesManyAdmissions: the same at moments that nobody chose.
+func TestRevocationRacesManyAdmissions(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, core.BusAuthEnforce)
+	cfg := r.config(t, "n1")
+	cfg.CertFile, cfg.KeyFile = "", ""
+	s := r.open(t, cfg)
+	for round := range 20 {
+		r.users.set(r.a, true)
+		var all sync.WaitGroup
+		first := make(chan struct{})
+		var once sync.Once
+		conns := make([]*nats.Conn, 16)
+		for i := range conns {
+			all.Go(func() {
+				nc, err := nats.Connect(s.ClientURL(), nats.Nkey(r.a.Public(), r.a.Sign), nats.NoReconnect(), nats.Timeout(10*time.Second))
+				once.Do(func() { close(first) })
+				if err == nil {
+					conns[i] = nc
+				}
+			})
+		}
+		<-first
+		r.users.set(r.a, false)
+		s.DisconnectUser(r.a.Public())
+		all.Wait()
+		for _, nc := range conns {
+			if nc != nil {
+				eventually(t, "the session to end", nc.IsClosed)
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("round %d", round)
+		}
+	}
+}
+
+// TestMembershipRacesAdmission: somebody whose rooms change meanwhile is let in with the new ones.
+func TestMembershipRacesAdmission(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, core.BusAuthEnforce)
+	d := hold(r.auth)
+	s := bus.New(r.config(t, "n1"), d)
+	must(t, s.Open(t.Context()))
+	closeAtEnd(t, s)
+	result := make(chan *nats.Conn, 1)
+	go func() {
+		nc, err := r.dial(t, s, r.a)
+		if err != nil {
+			t.Error(err)
+		}
+		result <- nc
+	}()
+	<-d.asked
+	r.users.join(r.a, "new")
+	s.DisconnectWhere(r.a.Public(), func(g auth.Grant) bool { return !g.In("new") })
+	close(d.goOn)
+	nc := <-result
+	if nc == nil {
+		return
+	}
+	if !mayPublish(t, nc, "unibus.room.new."+r.a.Public()) || mayPublish(t, nc, "unibus.room.r."+r.a.Public()) {
+		t.Error("the session has the rooms of before")
+	}
+}
+
+func TestReview(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, core.BusAuthEnforce)
+	s := r.open(t, r.config(t, "n1"))
+	gone := make(chan struct{})
+	r.mustDial(t, s, r.a, nats.NoReconnect(), nats.ClosedHandler(func(*nats.Conn) { close(gone) }))
+	b := r.mustDial(t, s, r.b, nats.NoReconnect())
+	admin := r.mustDial(t, s, r.admin, nats.NoReconnect())
+	if n := s.Review(t.Context(), r.auth.Current); n != 0 {
+		t.Errorf("%d sessions ended, and nothing has changed", n)
+	}
+	r.users.join(r.a, "r")
+	if n := s.Review(t.Context(), func(context.Context, auth.Grant) (bool, error) {
+		return false, core.Errorf(core.KindUnavailable, "down")
+	}); n != 0 {
+		t.Errorf("%d sessions ended while nobody could say", n)
+	}
+	if n := s.Review(t.Context(), r.auth.Current); n != 1 {
+		t.Errorf("%d sessions ended, want one", n)
+	}
+	<-gone
+	must(t, b.Flush())
+	must(t, admin.Flush())
+}
