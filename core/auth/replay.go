@@ -1,0 +1,140 @@
+package auth
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"unibus/core"
+)
+
+// Window is how far the sender's clock and the node's may be apart.
+const Window = time.Minute
+
+// NonceLife is how long a nonce is remembered: both sides of the window, and as
+// much again for clocks of nodes that differ among themselves.
+const NonceLife = 3 * Window
+
+// Nonces remembers what was used, for NonceLife. Create is KindExists where the
+// key was used before, by whomever and on whichever node, and KindUnavailable
+// where that cannot be known.
+type Nonces interface {
+	Create(ctx context.Context, key string) error
+}
+
+// Replay lets each signed request through once.
+type Replay struct {
+	Node    string // named in refusals
+	Cluster string
+	Nonces  Nonces  // of the whole cluster; nil on a node alone
+	Own     *Memory // of this node, since its start
+	Now     func() time.Time
+}
+
+// Admit says whether a request that came under a key may be acted on. Without a
+// quorum nobody can say whether another node has acted on it: then only a
+// request that restores one goes on, and this node's own memory has to do.
+// KindRefused for a wrong signature, a clock out of the window or a request that
+// was used before, KindInvalid for headers that cannot be read, KindUnavailable
+// where nobody can say whether it was used.
+func (r *Replay) Admit(ctx context.Context, key, subject string, headers map[string][]string, body []byte, restores bool) error {
+	s, signature, err := FromHeaders(headers, r.Cluster, subject, body)
+	if err != nil {
+		return err
+	}
+	if err := Verify(key, s, signature); err != nil {
+		return err
+	}
+	if err := r.inWindow(s.At); err != nil {
+		return err
+	}
+	used := key + "." + s.Nonce
+	if err := r.Own.Create(ctx, used); err != nil {
+		return r.refuse(err)
+	}
+	if r.Nonces == nil {
+		return r.sinceStart(s.At)
+	}
+	err = r.Nonces.Create(ctx, used)
+	if restores && core.KindOf(err) == core.KindUnavailable {
+		return r.sinceStart(s.At)
+	}
+	return r.refuse(err)
+}
+
+func (r *Replay) inWindow(at core.Millis) error {
+	now := r.Now()
+	apart := now.Sub(at.Time()).Abs()
+	if apart <= Window {
+		return nil
+	}
+	return core.Errorf(core.KindRefused, "the request was signed at %s by the sender's clock, and by the clock of %s it is %s: they are %s apart, and may be %s",
+		clock(at.Time()), r.Node, clock(now), apart.Round(time.Second), Window).
+		WithNext("set the clock that is wrong (`timedatectl` shows whether it is synchronised), and send it again")
+}
+
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// sinceStart refuses what a memory that began with this process cannot know of.
+func (r *Replay) sinceStart(at core.Millis) error {
+	if at.Time().Before(r.Own.since.Truncate(time.Millisecond)) {
+		return core.Errorf(core.KindUnavailable, "the request was signed at %s, before %s started: it may have been used then", clock(at.Time()), r.Node).
+			WithNext("send it again; where that does not help within a minute, compare the clocks")
+	}
+	return nil
+}
+
+func (r *Replay) refuse(err error) error {
+	switch core.KindOf(err) {
+	case "":
+		return nil
+	case core.KindExists:
+		return core.Errorf(core.KindRefused, "this very request was used before, %s does not act on it again", r.Node).
+			WithNext("if you did not send it twice, somebody has captured it: look at `unibusd audit` and change the operator's key")
+	case core.KindUnavailable:
+		return core.Errorf(core.KindUnavailable, "nothing was done: nobody can say whether this request was used before: %w", err).
+			WithNext("wait for a majority of the nodes; `unibus-tui status` says who is missing")
+	}
+	return err
+}
+
+// Memory is Nonces in one process.
+type Memory struct {
+	since time.Time
+	now   func() time.Time
+
+	mu   sync.Mutex
+	used map[string]time.Time
+	next time.Time // when it forgets again
+}
+
+// maxRemembered bounds a memory: only operators' own signed requests get into it.
+const maxRemembered = 100_000
+
+// NewMemory remembers from now on.
+func NewMemory(now func() time.Time) *Memory {
+	return &Memory{since: now(), now: now, used: map[string]time.Time{}}
+}
+
+// Create remembers a key. KindExists, KindUnavailable where there are too many.
+func (m *Memory) Create(_ context.Context, key string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.now()
+	if now.After(m.next) {
+		for k, at := range m.used {
+			if now.Sub(at) > NonceLife {
+				delete(m.used, k)
+			}
+		}
+		m.next = now.Add(Window / 6)
+	}
+	if _, ok := m.used[key]; ok {
+		return core.Errorf(core.KindExists, "this nonce was used")
+	}
+	if len(m.used) >= maxRemembered {
+		return core.Errorf(core.KindUnavailable, "there were %d requests within %s", maxRemembered, NonceLife)
+	}
+	m.used[key] = now
+	return nil
+}
