@@ -9,7 +9,7 @@ VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo d
 
 export CGO_ENABLED := 0
 
-.PHONY: build test lint vuln demo fuzz check-static clean
+.PHONY: build test lint vuln demo screenshots bench fuzz check-static clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/unibusd ./cmd/unibus-tui
@@ -28,6 +28,15 @@ vuln:
 
 demo: build
 	bin/unibusd demo
+
+# Pictures of every page, from the real console on a real cluster.
+# Needs Debian's librsvg2-bin and fonts-jetbrains-mono.
+screenshots: build
+	$(GO) run ./screenshots
+
+# Ratios against a named peer in the same run; both sides take turns.
+bench:
+	$(GO) test -run '^$$' -bench . -benchtime 10x -timeout 20m ./cmd/unibusd
 
 # Every fuzz target of the module in turn, FUZZTIME each.
 fuzz:

@@ -25,8 +25,13 @@ func TestDigestTellsApart(t *testing.T) {
 	t.Parallel()
 	seen := map[Digest]int{}
 	for i, rows := range [][]Row{
-		{}, {{Key: "ab"}}, {{Key: "a", Value: []byte("b")}}, {{Value: []byte("ab")}},
-		{{Key: "a"}, {Key: "b"}}, {{Key: "a", Value: []byte("b")}, {Key: "b"}}, {{Key: "a"}, {Key: "b", Value: []byte("b")}},
+		{},
+		{{Key: "ab"}},
+		{{Key: "a", Value: []byte("b")}},
+		{{Value: []byte("ab")}},
+		{{Key: "a"}, {Key: "b"}},
+		{{Key: "a", Value: []byte("b")}, {Key: "b"}},
+		{{Key: "a"}, {Key: "b", Value: []byte("b")}},
 	} {
 		d, err := DigestRows(rows)
 		if j, ok := seen[d]; ok || err != nil {

@@ -96,18 +96,26 @@ func TestDecodeStats(t *testing.T) {
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	f := &fake{}
-	led := object{"name": "KV_UNIBUS_users", "config": object{"num_replicas": 3}, "state": object{"messages": 9, "bytes": 90, "last_seq": 12},
-		"cluster": object{"leader": "n1", "leader_since": noon, "replicas": []object{{"name": "n2", "current": true, "active": 5}, {"name": "n3", "active": 5, "lag": 1204}},
-			"desired": object{"status": object{"type": "catchup", "description": "waiting for peers", "err": "no space"}}}}
-	followed := object{"name": "KV_UNIBUS_users", "config": object{"num_replicas": 3}, "state": object{"messages": 99, "last_seq": 99},
-		"cluster": object{"leader": "n1", "replicas": []object{{"name": "n1", "current": true}, {"name": "n3"}}}}
+	led := object{
+		"name": "KV_UNIBUS_users", "config": object{"num_replicas": 3}, "state": object{"messages": 9, "bytes": 90, "last_seq": 12},
+		"cluster": object{
+			"leader": "n1", "leader_since": noon, "replicas": []object{{"name": "n2", "current": true, "active": 5}, {"name": "n3", "active": 5, "lag": 1204}},
+			"desired": object{"status": object{"type": "catchup", "description": "waiting for peers", "err": "no space"}},
+		},
+	}
+	followed := object{
+		"name": "KV_UNIBUS_users", "config": object{"num_replicas": 3}, "state": object{"messages": 99, "last_seq": 99},
+		"cluster": object{"leader": "n1", "replicas": []object{{"name": "n1", "current": true}, {"name": "n3"}}},
+	}
 	deposed := object{"name": "KV_UNIBUS_users", "cluster": object{"leader": "n3", "leader_since": noon.Add(-time.Hour)}}
 	f.set(subjectStats, statsOf("n1"), statsOf("n2"), statsOf("n3"))
 	f.set(subjectStreams, streamsOf("n1", "n1", led), streamsOf("n2", "n1", followed), streamsOf("n3", "n1", deposed))
 	o := fakeLook(f, nil)
 	o.look(t.Context())
-	want := []Bucket{{Name: "UNIBUS_users", Wanted: 3, Leader: "n1", Keys: 9, Bytes: 90, LastSeq: 12, Since: core.MillisOf(noon), Waiting: "waiting for peers: no space",
-		Replicas: []Replica{{"n1", ReplicaCurrent, 0}, {"n2", ReplicaCurrent, 0}, {"n3", ReplicaBehind, 1204}}}}
+	want := []Bucket{{
+		Name: "UNIBUS_users", Wanted: 3, Leader: "n1", Keys: 9, Bytes: 90, LastSeq: 12, Since: core.MillisOf(noon), Waiting: "waiting for peers: no space",
+		Replicas: []Replica{{"n1", ReplicaCurrent, 0}, {"n2", ReplicaCurrent, 0}, {"n3", ReplicaBehind, 1204}},
+	}}
 	v := o.View()
 	if d := cmp.Diff(want, v.Buckets); d != "" {
 		t.Error(d)

@@ -106,9 +106,9 @@ func (d *diff) buckets(old, next []Bucket) {
 }
 
 func (d *diff) bucket(old, next Bucket) {
-	switch {
-	case next.Leader == old.Leader:
-	case next.Leader == "":
+	switch next.Leader {
+	case old.Leader:
+	case "":
 		d.add(Degraded, next.Name, "has no leader; %s was the last", old.Leader)
 	default:
 		d.add(Healthy, next.Leader, "leads %s%s", short(next.Name), before(old.Leader, "", next.Leader))

@@ -21,9 +21,13 @@ func TestDiff(t *testing.T) {
 	}{
 		{"nothing", base(), base(), nil},
 		{"the first look", View{}, base(), nil},
-		{"a node is lost, and leads nothing", with(base(), func(v *View) { v.Buckets[2].Leader = "n1" }), with(lose(base(), "n3"), func(v *View) { v.Buckets[2].Leader = "n1" }),
-			[]string{"degraded n3 does not answer", "degraded n3 its replica of users is offline", "degraded n3 its replica of rooms is offline", "degraded n3 its replica of members is offline",
-				"degraded n3 its replica of room_keys is offline", "degraded n3 its replica of rooms_by_member is offline"}},
+		{
+			"a node is lost, and leads nothing", with(base(), func(v *View) { v.Buckets[2].Leader = "n1" }), with(lose(base(), "n3"), func(v *View) { v.Buckets[2].Leader = "n1" }),
+			[]string{
+				"degraded n3 does not answer", "degraded n3 its replica of users is offline", "degraded n3 its replica of rooms is offline", "degraded n3 its replica of members is offline",
+				"degraded n3 its replica of room_keys is offline", "degraded n3 its replica of rooms_by_member is offline",
+			},
+		},
 		{"a node is back", with(base(), func(v *View) { v.Nodes[2].Online, v.Nodes[2].HeardMS = false, 9000 }), base(), []string{"healthy n3 answers again"}},
 		{"a node comes for the first time", with(base(), func(v *View) { v.Nodes = v.Nodes[:2] }), base(), []string{"healthy n3 answers for the first time"}},
 		{"a node was only known by name", with(base(), func(v *View) { v.Nodes[2].Online, v.Nodes[2].HeardMS = false, -1 }), base(), []string{"healthy n3 answers for the first time"}},
@@ -39,8 +43,10 @@ func TestDiff(t *testing.T) {
 		{"a bucket's leader is lost", base(), with(base(), func(v *View) { v.Buckets[0].Leader = "" }), []string{"degraded UNIBUS_users has no leader; n1 was the last"}},
 		{"a bucket is created", with(base(), func(v *View) { v.Buckets = v.Buckets[:4] }), base(), []string{"note UNIBUS_rooms_by_member created with 3 replicas"}},
 		{"a bucket is gone", base(), with(base(), func(v *View) { v.Buckets = v.Buckets[:4] }), []string{"critical UNIBUS_rooms_by_member is not there any more"}},
-		{"a bucket is raised", with(base(), func(v *View) { v.Buckets[0].Wanted, v.Buckets[0].Replicas = 1, v.Buckets[0].Replicas[:1] }), with(base(), func(v *View) { v.Buckets[0].Waiting = "catching up" }),
-			[]string{"note UNIBUS_users scaled from 1 to 3 replicas", "note UNIBUS_users waits: catching up", "note n2 holds a replica of users", "note n3 holds a replica of users"}},
+		{
+			"a bucket is raised", with(base(), func(v *View) { v.Buckets[0].Wanted, v.Buckets[0].Replicas = 1, v.Buckets[0].Replicas[:1] }), with(base(), func(v *View) { v.Buckets[0].Waiting = "catching up" }),
+			[]string{"note UNIBUS_users scaled from 1 to 3 replicas", "note UNIBUS_users waits: catching up", "note n2 holds a replica of users", "note n3 holds a replica of users"},
+		},
 		{"a replica is taken away", base(), with(base(), func(v *View) { v.Buckets[0].Replicas = v.Buckets[0].Replicas[:2] }), []string{"note n3 holds no replica of users any more"}},
 		{"a replica falls behind", base(), with(base(), func(v *View) { v.Buckets[0].Replicas[2] = Replica{"n3", ReplicaBehind, 500} }), []string{"note n3 its replica of users is 500 operations behind"}},
 		{"a replica is a moment behind", base(), with(base(), func(v *View) { v.Buckets[0].Replicas[2] = Replica{"n3", ReplicaBehind, 5} }), nil},

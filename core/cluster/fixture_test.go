@@ -28,9 +28,11 @@ func newBench(t *testing.T, n int) *bench {
 		routes += fmt.Sprintf("nats-route://127.0.0.1:%d,", p)
 	}
 	for i := range n {
-		o := &natsserver.Options{ServerName: fmt.Sprintf("n%d", i+1), Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, MaxPayload: 1 << 20,
+		o := &natsserver.Options{
+			ServerName: fmt.Sprintf("n%d", i+1), Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, MaxPayload: 1 << 20,
 			JetStream: true, StoreDir: filepath.Join(dir, fmt.Sprintf("n%d", i+1)), JetStreamMaxStore: 1 << 30, JetStreamMaxMemory: 64 << 20, SyncAlways: true,
-			Cluster: natsserver.ClusterOpts{Name: "bench", Host: "127.0.0.1", Port: ports[i], PoolSize: -1, NoAdvertise: true}}
+			Cluster: natsserver.ClusterOpts{Name: "bench", Host: "127.0.0.1", Port: ports[i], PoolSize: -1, NoAdvertise: true},
+		}
 		if err := o.ProcessConfigString(`
 			system_account: SYS
 			accounts {

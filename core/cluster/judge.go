@@ -130,9 +130,11 @@ func judgeMeta(v View, now time.Time) []Finding {
 	case v.At == 0:
 		return []Finding{{Degraded, "meta", v.From + " has not heard from any node yet.", "wait a few seconds; if this stays, read the log of " + v.From}}
 	case len(m.Leaders) > 1:
-		return append(ghosts(v), Finding{Critical, "meta",
+		return append(ghosts(v), Finding{
+			Critical, "meta",
 			fmt.Sprintf("%s each say that they lead the meta group. The cluster may be split: what one of them accepts may be undone.", join(m.Leaders)),
-			fmt.Sprintf("look whether %s reach each other on their cluster ports, and change nothing until one leads", join(m.Leaders))})
+			fmt.Sprintf("look whether %s reach each other on their cluster ports, and change nothing until one leads", join(m.Leaders)),
+		})
 	case m.Online < m.Needed:
 		return append(ghosts(v), majorityLost(v, now))
 	case m.Leader == "":
@@ -146,8 +148,10 @@ func noLeader(v View, now time.Time) Finding {
 	m := v.Meta
 	enough := fmt.Sprintf("%d of %d nodes answer and %d are needed", m.Online, m.Size, m.Needed)
 	if m.Since != 0 && Age(m.Since, now) < electionTime {
-		return Finding{Degraded, "meta",
-			fmt.Sprintf("The meta group is electing a leader (since %s). %s: this takes seconds.", clock(m.Since, now), enough), "wait; an election takes up to ten seconds"}
+		return Finding{
+			Degraded, "meta",
+			fmt.Sprintf("The meta group is electing a leader (since %s). %s: this takes seconds.", clock(m.Since, now), enough), "wait; an election takes up to ten seconds",
+		}
 	}
 	since, last := "", ""
 	if m.Since != 0 {
@@ -156,9 +160,11 @@ func noLeader(v View, now time.Time) Finding {
 	if m.Last != "" {
 		last = " (" + m.Last + " was the last)"
 	}
-	return Finding{Critical, "meta",
+	return Finding{
+		Critical, "meta",
 		fmt.Sprintf("The meta group has had no leader%s%s, though %s: no bucket can be created, raised or moved.", since, last, enough),
-		"look whether the nodes reach each other on their cluster ports; if they do, restart unibusd on one of them"}
+		"look whether the nodes reach each other on their cluster ports; if they do, restart unibusd on one of them",
+	}
 }
 
 func ghosts(v View) []Finding {
@@ -166,10 +172,12 @@ func ghosts(v View) []Finding {
 	if n == 0 {
 		return nil
 	}
-	return []Finding{{Degraded, "meta",
+	return []Finding{{
+		Degraded, "meta",
 		fmt.Sprintf("The meta group counts %d members and %d nodes are configured: no node stands behind %s. %s in the quorum: %d are needed.",
 			v.Meta.Size, v.Expected, join(v.Meta.Ghosts), plural(n, "It counts", "They count"), v.Meta.Needed),
-		fmt.Sprintf("start the %s again, or remove %s from the meta group", plural(n, "node it was", "nodes they were"), join(v.Meta.Ghosts))}}
+		fmt.Sprintf("start the %s again, or remove %s from the meta group", plural(n, "node it was", "nodes they were"), join(v.Meta.Ghosts)),
+	}}
 }
 
 // majorityLost is the worst that happens: too few nodes to agree on anything.

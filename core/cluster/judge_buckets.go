@@ -75,8 +75,10 @@ func leaderless(v View, now time.Time) []Finding {
 		fs = append(fs, stopped(v, dead))
 	}
 	if len(electing) > 0 {
-		fs = append(fs, Finding{v.serious(Degraded), aboutBuckets(electing),
-			fmt.Sprintf("%s %s electing a leader.", subject(electing), plural(len(electing), "is", bucketsAre(electing))), "wait; an election takes up to ten seconds"})
+		fs = append(fs, Finding{
+			v.serious(Degraded), aboutBuckets(electing),
+			fmt.Sprintf("%s %s electing a leader.", subject(electing), plural(len(electing), "is", bucketsAre(electing))), "wait; an election takes up to ten seconds",
+		})
 	}
 	for _, b := range v.Mechanism {
 		if b.Leader == "" && (b.Since == 0 || Age(b.Since, now) >= electionTime) {

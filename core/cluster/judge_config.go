@@ -42,9 +42,11 @@ func judgeConfig(v View, now time.Time) []Finding {
 	infos := v.infos()
 	fs := slices.Concat(exposed(infos), differences(infos), certificates(infos, now))
 	if lazy := who(infos, func(i Info) bool { return !i.SyncWrites }); v.Clustered && len(lazy) > 0 {
-		fs = append(fs, Finding{Degraded, "config",
+		fs = append(fs, Finding{
+			Degraded, "config",
 			fmt.Sprintf("%s %s writes before they are on disk: a power cut can lose them.", join(lazy), plural(len(lazy), "acknowledges", "acknowledge")),
-			"turn synced writes on and restart " + join(lazy)})
+			"turn synced writes on and restart " + join(lazy),
+		})
 	}
 	return fs
 }

@@ -145,13 +145,17 @@ func drift(v View) []Finding {
 	}
 	switch {
 	case len(files) > 1:
-		return []Finding{{Degraded, "authority",
+		return []Finding{{
+			Degraded, "authority",
 			fmt.Sprintf("%s each have a SQLite file of their own, and no record says which is the control plane: they drift apart.", join(files)),
-			"decide which file is right, stop the others with their files moved away, and start them again"}}
+			"decide which file is right, stop the others with their files moved away, and start them again",
+		}}
 	case len(files) > 0 && len(kv) > 0:
-		return []Finding{{Degraded, "authority",
+		return []Finding{{
+			Degraded, "authority",
 			fmt.Sprintf("%s has a SQLite file and %s %s the buckets, and no record says which is the control plane: they drift apart.", files[0], join(kv), plural(len(kv), "serves", "serve")),
-			"decide which is right: move the file to the buckets with unibusd migrate-to-kv, or take it away from " + files[0]}}
+			"decide which is right: move the file to the buckets with unibusd migrate-to-kv, or take it away from " + files[0],
+		}}
 	}
 	return nil
 }
@@ -183,11 +187,15 @@ func nobodyServes(v View) []Finding {
 	}
 	switch {
 	case len(none) > 0 && serving == 0:
-		return []Finding{{Critical, "authority", "No node serves a control plane" + why + ". Nobody is admitted, and nothing can be written.",
-			"start the node that has the database, or read the log of " + none[0]}}
+		return []Finding{{
+			Critical, "authority", "No node serves a control plane" + why + ". Nobody is admitted, and nothing can be written.",
+			"start the node that has the database, or read the log of " + none[0],
+		}}
 	case len(none) > 0 && v.onKV() && len(v.sqliteNodes()) == 0:
-		return []Finding{{Degraded, "authority", fmt.Sprintf("%s %s the control plane yet%s. Nobody is admitted there.", join(none), plural(len(none), "does not serve", "do not serve"), why),
-			"wait a few seconds; if this stays, read the log of " + none[0]}}
+		return []Finding{{
+			Degraded, "authority", fmt.Sprintf("%s %s the control plane yet%s. Nobody is admitted there.", join(none), plural(len(none), "does not serve", "do not serve"), why),
+			"wait a few seconds; if this stays, read the log of " + none[0],
+		}}
 	}
 	return nil
 }
@@ -206,10 +214,12 @@ func journals(v View) []Finding {
 	if len(wrong) == 0 {
 		return nil
 	}
-	return []Finding{{Degraded, "authority",
+	return []Finding{{
+		Degraded, "authority",
 		fmt.Sprintf("The journal of %s does not hold the authority of the record (%s): without a majority %s would not know whom to follow.",
 			join(wrong), authorityText(*v.Authority), plural(len(wrong), "it", "they")),
-		"wait a few seconds; if this stays, restart unibusd on " + join(wrong)}}
+		"wait a few seconds; if this stays, restart unibusd on " + join(wrong),
+	}}
 }
 
 func authorityText(a core.Authority) string {

@@ -24,14 +24,20 @@ func ago(d time.Duration) core.Millis { return core.MillisOf(noon.Add(-d)) }
 // healthy is a cluster of n nodes on KV at R replicas, seen from n1.
 func healthy(n, replicas int) View {
 	a := core.Authority{Backend: core.BackendKV, Node: "n1", Generation: 2}
-	v := View{Cluster: "demo", At: ago(0), From: "n1", Clustered: true, Expected: n, Authority: &a,
+	v := View{
+		Cluster: "demo", At: ago(0), From: "n1", Clustered: true, Expected: n, Authority: &a,
 		Serving: Serving{Backend: core.BackendKV},
-		Meta:    Meta{Leader: "n1", Leaders: []string{"n1"}, Size: n, Online: n, Needed: n/2 + 1, Since: ago(3 * time.Hour), Last: "n1"}}
+		Meta:    Meta{Leader: "n1", Leaders: []string{"n1"}, Size: n, Online: n, Needed: n/2 + 1, Since: ago(3 * time.Hour), Last: "n1"},
+	}
 	for i := range n {
 		name := fmt.Sprintf("n%d", i+1)
-		v.Nodes = append(v.Nodes, Node{Name: name, Online: true, ID: "ID" + name, Version: "0.1.0", Meta: "follower", DiskMax: 40 << 30, Disk: 1 << 30,
-			Info: &Info{Name: name, Version: "0.1.0", BusAuth: core.BusAuthEnforce, TLS: true, Listen: "203.0.113.1:4222", Store: core.BackendSQLite, Replicas: replicas,
-				Serving: Serving{Backend: core.BackendKV}, Journal: &a, CertUntil: core.MillisOf(noon.Add(71 * 24 * time.Hour)), SyncWrites: true}})
+		v.Nodes = append(v.Nodes, Node{
+			Name: name, Online: true, ID: "ID" + name, Version: "0.1.0", Meta: "follower", DiskMax: 40 << 30, Disk: 1 << 30,
+			Info: &Info{
+				Name: name, Version: "0.1.0", BusAuth: core.BusAuthEnforce, TLS: true, Listen: "203.0.113.1:4222", Store: core.BackendSQLite, Replicas: replicas,
+				Serving: Serving{Backend: core.BackendKV}, Journal: &a, CertUntil: core.MillisOf(noon.Add(71 * 24 * time.Hour)), SyncWrites: true,
+			},
+		})
 	}
 	v.Nodes[0].Meta = "leader"
 	for i, t := range core.Tables() {

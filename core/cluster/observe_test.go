@@ -46,8 +46,10 @@ func TestObserveRealServers(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 3)
 	rec := &Recorder{}
-	o := run(t, Config{Name: "n1", Cluster: "bench", Clustered: true, Expected: 3, System: Conn{b.connect(t, 0, "sys")}, Local: kvFacts, Recorder: rec,
-		Interval: 100 * time.Millisecond, Lost: time.Second})
+	o := run(t, Config{
+		Name: "n1", Cluster: "bench", Clustered: true, Expected: 3, System: Conn{b.connect(t, 0, "sys")}, Local: kvFacts, Recorder: rec,
+		Interval: 100 * time.Millisecond, Lost: time.Second,
+	})
 	ctl := b.connect(t, 0, "ctl")
 	for _, table := range core.Tables() {
 		b.bucket(t, ctl, table.Bucket(), 1)
@@ -161,8 +163,10 @@ func (f *fake) RequestMany(ctx context.Context, subject string, _ []byte, each f
 type object = map[string]any
 
 func statsOf(name string) object {
-	return object{"server": object{"name": name, "id": "ID" + name, "ver": "2.15.2"}, "statsz": object{"mem": 60 << 20, "cpu": 2.5, "connections": 7,
-		"jetstream": object{"config": object{"max_storage": 1 << 30}, "stats": object{"storage": 1 << 20}}}}
+	return object{"server": object{"name": name, "id": "ID" + name, "ver": "2.15.2"}, "statsz": object{
+		"mem": 60 << 20, "cpu": 2.5, "connections": 7,
+		"jetstream": object{"config": object{"max_storage": 1 << 30}, "stats": object{"storage": 1 << 20}},
+	}}
 }
 
 func streamsOf(name, leader string, streams ...object) object {
@@ -174,7 +178,8 @@ func streamsOf(name, leader string, streams ...object) object {
 	}
 	return object{"server": object{"name": name, "id": "ID" + name, "ver": "2.15.2"}, "data": object{
 		"meta_cluster":    object{"leader": leader, "replicas": peers, "cluster_size": 3, "quorum_needed": 2},
-		"account_details": []object{{"name": "CONTROL", "stream_detail": streams}}}}
+		"account_details": []object{{"name": "CONTROL", "stream_detail": streams}},
+	}}
 }
 
 // fakeLook makes an observer that looks only when told.
@@ -274,8 +279,11 @@ func TestObserveTwoLeaders(t *testing.T) {
 func TestObserveRejects(t *testing.T) {
 	t.Parallel()
 	f := &fake{}
-	bad := []any{[]byte(""), []byte("{"), []byte(`[]`), []byte(`{"server":{"name":"no such name"}}`), []byte(`{"server":{}}`),
-		object{"server": object{"name": "n2"}, "error": object{"code": 500, "description": "jetstream not enabled"}}, []byte(`{"server":{"name":7}}`)}
+	bad := []any{
+		[]byte(""), []byte("{"), []byte(`[]`), []byte(`{"server":{"name":"no such name"}}`), []byte(`{"server":{}}`),
+		object{"server": object{"name": "n2"}, "error": object{"code": 500, "description": "jetstream not enabled"}},
+		[]byte(`{"server":{"name":7}}`),
+	}
 	f.set(subjectStats, append(slices.Clone(bad), statsOf("n1"))...)
 	f.set(subjectStreams, append(slices.Clone(bad), streamsOf("n1", ""))...)
 	o := fakeLook(f, func(cfg *Config) { cfg.Expected = 1 })

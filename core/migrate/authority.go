@@ -77,8 +77,10 @@ func (j *Job) claim(ctx context.Context) (core.Authority, error) {
 func (j *Job) authorityProblem(a core.Authority) *core.Problem {
 	switch {
 	case a.Backend == core.BackendSQLite && a.Node != j.cfg.Node:
-		return &core.Problem{Text: "the control plane is the SQLite file of " + a.Node + ", not of " + j.cfg.Node,
-			Next: "start the move on " + a.Node + ", or abort the one begun there"}
+		return &core.Problem{
+			Text: "the control plane is the SQLite file of " + a.Node + ", not of " + j.cfg.Node,
+			Next: "start the move on " + a.Node + ", or abort the one begun there",
+		}
 	case a.Backend == core.BackendKV:
 		return &core.Problem{Text: "the control plane is in KV already", Next: "nothing is left to move"}
 	}

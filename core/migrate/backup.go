@@ -146,8 +146,10 @@ func startOf(source []core.Digest) ([]Parity, []Progress) {
 	var buckets []Parity
 	var progress []Progress
 	for i, t := range core.Tables() {
-		buckets = append(buckets, Parity{Name: t.Bucket(), Source: source[i], Nodes: map[string]core.Digest{},
-			Missing: []string{}, Different: []string{}, Extra: []string{}})
+		buckets = append(buckets, Parity{
+			Name: t.Bucket(), Source: source[i], Nodes: map[string]core.Digest{},
+			Missing: []string{}, Different: []string{}, Extra: []string{},
+		})
 		progress = append(progress, Progress{Table: t, Total: source[i].Count})
 	}
 	return buckets, progress

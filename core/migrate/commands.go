@@ -46,7 +46,7 @@ func (j *Job) Start(ctx context.Context, by string, o Options) (Status, error) {
 	if st.Paused && st.Active() && !o.DryRun {
 		return j.goOn()
 	}
-	return j.begin(ctx, by, o)
+	return j.begin(by, o)
 }
 
 // moved is the answer to a start after the cutover.
@@ -81,14 +81,16 @@ func (j *Job) join(o Options) (Status, error) {
 	return j.Status(), nil
 }
 
-func (j *Job) begin(ctx context.Context, by string, o Options) (Status, error) {
+func (j *Job) begin(by string, o Options) (Status, error) {
 	prev := j.Status()
 	if err := dropTemporary(prev); err != nil {
 		return prev, err
 	}
-	fresh := Status{ID: newID(), State: StatePreflight, Node: j.cfg.Node, By: by, Options: o,
+	fresh := Status{
+		ID: newID(), State: StatePreflight, Node: j.cfg.Node, By: by, Options: o,
 		Started: core.MillisOf(j.cfg.Now()),
-		Source:  Source{Path: j.cfg.Source.Path(), Bytes: j.cfg.Source.Size(), Schema: j.cfg.Source.SchemaVersion()}}
+		Source:  Source{Path: j.cfg.Source.Path(), Bytes: j.cfg.Source.Size(), Schema: j.cfg.Source.SchemaVersion()},
+	}
 	fresh.Since = fresh.Started
 	if o.DryRun {
 		return j.startDry(prev, fresh)

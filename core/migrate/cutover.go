@@ -45,8 +45,10 @@ func (j *Job) intend(ctx context.Context) (Intent, error) {
 		return Intent{}, core.Errorf(core.KindRefused, "SQLite on %s is not the control plane any more: the record says %s of %s", j.cfg.Node, a.Backend, a.Node).
 			WithNext("abort this move")
 	}
-	in := Intent{From: a, At: core.MillisOf(j.cfg.Now()),
-		To: core.Authority{Backend: core.BackendKV, Node: j.cfg.Node, Generation: a.Generation + 1}}
+	in := Intent{
+		From: a, At: core.MillisOf(j.cfg.Now()),
+		To: core.Authority{Backend: core.BackendKV, Node: j.cfg.Node, Generation: a.Generation + 1},
+	}
 	if !j.commitFence() {
 		return Intent{}, errFenceOver(j.cfg.Limits.Fence)
 	}

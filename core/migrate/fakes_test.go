@@ -77,8 +77,10 @@ func (t tables) equal(o tables) bool {
 }
 
 func newWorld(t *testing.T, rows int) *world {
-	w := &world{dir: t.TempDir(), source: newTables(), target: newTables(), serving: core.BackendSQLite,
-		flipped: map[string]map[core.Table]tables{}, deaf: map[string]bool{}}
+	w := &world{
+		dir: t.TempDir(), source: newTables(), target: newTables(), serving: core.BackendSQLite,
+		flipped: map[string]map[core.Table]tables{}, deaf: map[string]bool{},
+	}
 	for _, n := range core.Tables() {
 		for i := range rows {
 			w.source[n][fmt.Sprintf("k%04d", i)] = []byte(fmt.Sprintf(`{"v":1,"n":%d}`, i))
@@ -147,19 +149,24 @@ func (s fakeSource) SchemaVersion() int { return 1 }
 func (s fakeSource) Integrity(context.Context) error {
 	return s.op("integrity", func() error { return nil })
 }
+
 func (s fakeSource) Problems(context.Context, int) (ps []core.Problem, err error) {
 	err = s.op("problems", func() error { ps = s.problems; return nil })
 	return ps, err
 }
+
 func (s fakeSource) Rows(_ context.Context, t core.Table) iter.Seq2[core.Row, error] {
 	return s.seq("source.rows", func() []core.Row { return s.source.rows(t) })
 }
+
 func (s fakeSource) Fence(context.Context) error {
 	return s.op("fence", func() error { s.fenced = true; return nil })
 }
+
 func (s fakeSource) Lift(context.Context) error {
 	return s.op("lift", func() error { s.fenced = false; s.lifts++; return nil })
 }
+
 func (s fakeSource) Fenced(context.Context) (f bool, err error) {
 	err = s.op("fenced", func() error { f = s.fenced; return nil })
 	return f, err
@@ -202,9 +209,11 @@ type fakeTarget struct{ *world }
 func (f fakeTarget) Prepare(context.Context, int) error {
 	return f.op("prepare", func() error { return nil })
 }
+
 func (f fakeTarget) Rows(_ context.Context, t core.Table) iter.Seq2[core.Row, error] {
 	return f.seq("target.rows", func() []core.Row { return f.target.rows(t) })
 }
+
 func (f fakeTarget) PutRows(_ context.Context, rows []core.Row) (int, error) {
 	err := f.op("put", func() error {
 		for _, r := range rows {
@@ -215,6 +224,7 @@ func (f fakeTarget) PutRows(_ context.Context, rows []core.Row) (int, error) {
 	})
 	return len(rows), err
 }
+
 func (f fakeTarget) DeleteKeys(_ context.Context, t core.Table, keys []string) (int, error) {
 	err := f.op("delete", func() error {
 		for _, k := range keys {
@@ -224,9 +234,11 @@ func (f fakeTarget) DeleteKeys(_ context.Context, t core.Table, keys []string) (
 	})
 	return len(keys), err
 }
+
 func (f fakeTarget) Nodes(context.Context, core.Table) ([]string, error) {
 	return []string{"n1", "n2", "n3"}, f.op("nodes", func() error { return nil })
 }
+
 func (f fakeTarget) ReplicaRows(_ context.Context, t core.Table, node string) iter.Seq2[core.Row, error] {
 	return f.seq("replica.rows", func() []core.Row {
 		if other, ok := f.flipped[node][t]; ok {
@@ -320,10 +332,14 @@ func (d dyingJournal) Update(f func(*Entry)) error {
 }
 
 func (w *world) config() Config {
-	return Config{Node: "n1", Source: fakeSource{w}, Backup: w.backup, OpenCopy: w.openCopy, Target: fakeTarget{w},
+	return Config{
+		Node: "n1", Source: fakeSource{w}, Backup: w.backup, OpenCopy: w.openCopy, Target: fakeTarget{w},
 		Authority: w, Record: w, Cluster: w.cluster, Host: w, Journal: dyingJournal{w, NewFileJournal(filepath.Join(w.dir, "journal.json"))},
-		Limits: Limits{BatchRows: 7, Fence: 20 * time.Second, Patience: 300 * time.Millisecond, Journals: 100 * time.Millisecond,
-			Poll: time.Millisecond, Record: time.Millisecond}}
+		Limits: Limits{
+			BatchRows: 7, Fence: 20 * time.Second, Patience: 300 * time.Millisecond, Journals: 100 * time.Millisecond,
+			Poll: time.Millisecond, Record: time.Millisecond,
+		},
+	}
 }
 
 func (w *world) job(t *testing.T, change func(*Config)) *Job {

@@ -43,9 +43,11 @@ func newBench(t *testing.T, in core.Snapshot) *bench {
 	t.Cleanup(func() { _ = b.source.Close() })
 	_, err := b.source.Import(t.Context(), in)
 	ok(t, err)
-	b.job = migrate.New(migrate.Config{Node: "n1", Source: b.source, Backup: b.backup, OpenCopy: openCopy,
+	b.job = migrate.New(migrate.Config{
+		Node: "n1", Source: b.source, Backup: b.backup, OpenCopy: openCopy,
 		Target: target{b.target}, Authority: b.control, Record: b.control, Cluster: b.cluster, Host: b,
-		Journal: migrate.NewFileJournal(filepath.Join(dir, "journal.json"))})
+		Journal: migrate.NewFileJournal(filepath.Join(dir, "journal.json")),
+	})
 	ok(t, b.job.Open(t.Context()))
 	t.Cleanup(func() { _ = b.job.Close() })
 	return b
@@ -215,10 +217,12 @@ func startCluster(t *testing.T) []*server.Server {
 	var nodes []*server.Server
 	dir := t.TempDir()
 	for i, p := range ports {
-		n, err := server.NewServer(&server.Options{ServerName: fmt.Sprintf("n%d", i+1), Host: "127.0.0.1", Port: -1,
+		n, err := server.NewServer(&server.Options{
+			ServerName: fmt.Sprintf("n%d", i+1), Host: "127.0.0.1", Port: -1,
 			JetStream: true, StoreDir: filepath.Join(dir, fmt.Sprint(i)), NoSigs: true, NoLog: true,
 			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: p, PoolSize: -1, NoAdvertise: true},
-			Routes:  server.RoutesFromStr(routes[1:])})
+			Routes:  server.RoutesFromStr(routes[1:]),
+		})
 		ok(t, err)
 		n.Start()
 		nodes = append(nodes, n)

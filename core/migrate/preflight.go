@@ -127,8 +127,10 @@ const problemsListed = 100
 func (j *Job) sourceProblems(ctx context.Context) ([]core.Problem, error) {
 	src := j.cfg.Source
 	if v := src.SchemaVersion(); v != 1 && v != 2 {
-		return []core.Problem{{Text: fmt.Sprintf("%s has schema version %d; this program moves 1 and 2", src.Path(), v),
-			Next: "use the version of unibusd that wrote it"}}, nil
+		return []core.Problem{{
+			Text: fmt.Sprintf("%s has schema version %d; this program moves 1 and 2", src.Path(), v),
+			Next: "use the version of unibusd that wrote it",
+		}}, nil
 	}
 	if err := src.Integrity(ctx); err != nil {
 		if core.KindOf(err) == core.KindUnavailable {

@@ -30,8 +30,10 @@ type recorder struct {
 }
 
 func startRecorder(record StatusRecord, every time.Duration, status func() Status) *recorder {
-	r := &recorder{record: record, every: every, status: status,
-		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
+	r := &recorder{
+		record: record, every: every, status: status,
+		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
+	}
 	go r.loop()
 	return r
 }

@@ -126,8 +126,10 @@ func (j *Job) compareTable(ctx context.Context, from RowSource, t core.Table, wa
 }
 
 func gather(t core.Table, want core.Digest, found []replica) (Parity, error) {
-	p := Parity{Name: t.Bucket(), Source: want, Nodes: map[string]core.Digest{},
-		Missing: []string{}, Different: []string{}, Extra: []string{}}
+	p := Parity{
+		Name: t.Bucket(), Source: want, Nodes: map[string]core.Digest{},
+		Missing: []string{}, Different: []string{}, Extra: []string{},
+	}
 	for _, r := range found {
 		if r.err != nil {
 			return p, r.err

@@ -29,7 +29,7 @@ func lockDir(dir string) (*dirLock, error) {
 		return nil, core.Errorf(core.KindRefused, "the data directory %s is in use by process %s", dir, strings.TrimSpace(string(pid))).
 			WithNext("stop that unibusd first, or give another --data")
 	}
-	if err := f.Truncate(0); err == nil {
+	if err = f.Truncate(0); err == nil {
 		_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
 	}
 	if err != nil {

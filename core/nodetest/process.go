@@ -44,8 +44,10 @@ func StartProcesses(t testing.TB, binary string, cfg Config) *Processes {
 func FurnishProcesses(t testing.TB, binary string, cfg Config) *Processes {
 	t.Helper()
 	c := furnish(t, cfg)
-	p := &Processes{Configs: c.Configs, Admin: c.Admin, Viewer: c.Viewer, t: t, binary: binary,
-		procs: make([]*exec.Cmd, len(c.Configs)), exits: make([]chan struct{}, len(c.Configs))}
+	p := &Processes{
+		Configs: c.Configs, Admin: c.Admin, Viewer: c.Viewer, t: t, binary: binary,
+		procs: make([]*exec.Cmd, len(c.Configs)), exits: make([]chan struct{}, len(c.Configs)),
+	}
 	for i := range p.Configs {
 		p.writeConfig(i)
 	}

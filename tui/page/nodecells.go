@@ -13,8 +13,14 @@ import (
 // NodeColumns are the columns that NodeRow fills.
 func NodeColumns() []widget.Column {
 	return []widget.Column{
-		{Title: "NODE"}, {Title: "META"}, {Title: "CPU", Right: true}, {Title: "MEM", Right: true},
-		{Title: "CONN", Right: true}, {Title: "DISK", Right: true}, {Title: "CERT", Right: true}, {Title: "SEEN", Right: true},
+		{Title: "NODE"},
+		{Title: "META"},
+		{Title: "CPU", Right: true},
+		{Title: "MEM", Right: true},
+		{Title: "CONN", Right: true},
+		{Title: "DISK", Right: true},
+		{Title: "CERT", Right: true},
+		{Title: "SEEN", Right: true},
 		{Title: "LEADS", Min: 8},
 	}
 }

@@ -164,8 +164,10 @@ func Moving() World {
 		Source: migrate.Source{Path: "/var/lib/unibus/unibus.db", Bytes: 14.2e6, Schema: 1},
 		Backup: migrate.Backup{Path: "/var/lib/unibus/unibus-20261122-120428.db", SHA256: hash("backup"), Bytes: 14.1e6},
 		Progress: []migrate.Progress{
-			{Table: core.TableUsers, Done: 200, Total: 200}, {Table: core.TableRooms, Done: 50, Total: 50},
-			{Table: core.TableMembers, Done: 612, Total: 1004}, {Table: core.TableRoomKeys, Total: 3012},
+			{Table: core.TableUsers, Done: 200, Total: 200},
+			{Table: core.TableRooms, Done: 50, Total: 50},
+			{Table: core.TableMembers, Done: 612, Total: 1004},
+			{Table: core.TableRoomKeys, Total: 3012},
 			{Table: core.TableRoomsByMember},
 		},
 	}

@@ -15,7 +15,7 @@ func (t *Table) View(th theme.Theme, w, h int) string {
 	if h <= 0 || w <= 0 {
 		return ""
 	}
-	widths := t.widths(th, w-4)
+	widths := t.widths(w - 4)
 	lines := []string{t.head(th, widths)}
 	if len(t.rows) == 0 {
 		return strings.Join(append(lines, t.nothing(th, w)...), "\n")
@@ -51,7 +51,7 @@ func (t *Table) nothing(th theme.Theme, w int) []string {
 }
 
 // widths decides how many cells each column gets; 0 leaves a column out.
-func (t *Table) widths(th theme.Theme, room int) []int {
+func (t *Table) widths(room int) []int {
 	ws := make([]int, len(t.Columns))
 	for i := range t.Columns {
 		ws[i] = t.natural(i)

@@ -136,12 +136,6 @@ func (c *cells) wrongType(name, want string, v any) {
 	c.bad(name+" = …", "give it a value of the right type", "its %s has the type %s, not %s", name, typeName(v), want)
 }
 
-// text reads a column that must have text; "" after a fault.
-func (c *cells) text() string {
-	name, v := c.take()
-	return c.textOf(name, v)
-}
-
 func (c *cells) textOf(name string, v any) string {
 	s, ok := v.(string)
 	switch {

@@ -38,10 +38,14 @@ type table struct {
 var (
 	usersTable   = table{core.TableUsers, "id, name, role, status, kem_key, created_at, updated_at", "id", "upper(id)"}
 	roomsTable   = table{core.TableRooms, "id, name, owner, encrypted, epoch, created_at", "id", "id || ''"}
-	membersTable = table{core.TableMembers, "room_id, user_id, role, invited_by, proof, joined_at", "room_id, user_id",
-		"room_id || '.' || upper(user_id)"}
-	keysTable = table{core.TableRoomKeys, "room_id, epoch, user_id, box, sealed_by, created_at", "room_id, epoch, user_id",
-		"room_id || '.' || epoch || '.' || upper(user_id)"}
+	membersTable = table{
+		core.TableMembers, "room_id, user_id, role, invited_by, proof, joined_at", "room_id, user_id",
+		"room_id || '.' || upper(user_id)",
+	}
+	keysTable = table{
+		core.TableRoomKeys, "room_id, epoch, user_id, box, sealed_by, created_at", "room_id, epoch, user_id",
+		"room_id || '.' || epoch || '.' || upper(user_id)",
+	}
 	tables = []table{usersTable, roomsTable, membersTable, keysTable}
 )
 

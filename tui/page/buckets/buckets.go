@@ -74,7 +74,9 @@ func row(s page.Scene, b cluster.Bucket, mechanism bool) widget.Row {
 		leader = widget.Cell{Text: "none", Tone: theme.Bad}
 	}
 	return widget.Row{Key: b.Name, Dim: mechanism, Cells: []widget.Cell{
-		{Text: g + " " + b.Name, Tone: tone}, {Text: word, Tone: tone}, leader,
+		{Text: g + " " + b.Name, Tone: tone},
+		{Text: word, Tone: tone},
+		leader,
 		widget.Num(float64(b.Keys), widget.Count(b.Keys), ""), widget.Num(float64(b.Bytes), size, unit), led,
 		{Text: replicas(s, b)},
 	}}

@@ -191,7 +191,13 @@ func below(s page.Scene, h int) []string {
 }
 
 func findings(s page.Scene, h int) []string {
-	fs := s.Snap.Status.Value.Findings
+	st := s.Snap.Status.Value
+	var fs []cluster.Finding
+	for _, f := range st.Findings {
+		if !strings.Contains(st.Sentence, f.Text) { // what the sentence says already is not said twice
+			fs = append(fs, f)
+		}
+	}
 	if len(fs) == 0 || h < 3 {
 		return nil
 	}

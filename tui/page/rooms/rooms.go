@@ -80,8 +80,10 @@ func row(s page.Scene, r admin.RoomSummary, names map[core.UserID]string) widget
 	}
 	f, u := widget.AgeParts(s.Since(r.Created))
 	return widget.Row{Key: string(r.ID), Dim: r.State == core.RoomArchived, Cells: []widget.Cell{
-		{Text: string(r.ID)}, widget.Num(float64(r.Members), widget.Count(r.Members), ""),
-		widget.Num(float64(r.Epoch), widget.Count(int(r.Epoch)), ""), keys, {Text: owner, Tone: theme.Dim},
+		{Text: string(r.ID)},
+		widget.Num(float64(r.Members), widget.Count(r.Members), ""),
+		widget.Num(float64(r.Epoch), widget.Count(int(r.Epoch)), ""), keys,
+		{Text: owner, Tone: theme.Dim},
 		widget.Num(s.Since(r.Created).Seconds(), f, u), name,
 	}}
 }
@@ -110,7 +112,9 @@ func memberRow(s page.Scene, r core.Room, x admin.RoomMember) widget.Row {
 	}
 	f, u := widget.AgeParts(s.Since(x.Joined))
 	return widget.Row{Key: string(x.User), Dim: x.Status == core.UserRevoked, Cells: []widget.Cell{
-		name, {Text: string(x.Role)}, status, boxed(s, r, x), widget.Num(s.Since(x.Joined).Seconds(), f, u),
+		name,
+		{Text: string(x.Role)},
+		status, boxed(s, r, x), widget.Num(s.Since(x.Joined).Seconds(), f, u),
 		{Text: widget.Middle(s.Theme, string(x.User), 11), Tone: theme.Dim},
 	}}
 }

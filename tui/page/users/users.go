@@ -53,7 +53,9 @@ func row(s page.Scene, u core.User) widget.Row {
 		status = widget.Cell{Text: s.Theme.Glyphs.Absent + " revoked", Tone: theme.Dim}
 	}
 	return widget.Row{Key: string(u.ID), Dim: u.Status == core.UserRevoked, Cells: []widget.Cell{
-		name, status, {Text: string(u.Role)}, {Text: widget.Middle(s.Theme, string(u.ID), 11), Tone: theme.Dim},
+		name, status,
+		{Text: string(u.Role)},
+		{Text: widget.Middle(s.Theme, string(u.ID), 11), Tone: theme.Dim},
 		age(s, u.Updated), age(s, u.Created),
 	}}
 }

@@ -1,0 +1,168 @@
+// Command screenshots takes the pictures of the README: the real console, on a
+// real cluster of three processes, through the main job from the first look to
+// a node that is gone. It writes PNGs into the directory that it is given.
+//
+// It needs bin/unibusd (make build) and rsvg-convert with the font JetBrains
+// Mono (Debian: librsvg2-bin, fonts-jetbrains-mono).
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"unibus/core/demo"
+	"unibus/tui"
+	"unibus/tui/tuitest"
+)
+
+const (
+	width, height = 112, 32
+	patience      = time.Minute
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, "screenshots", "bin/unibusd"); err != nil {
+		fmt.Fprintln(os.Stderr, "screenshots:", err)
+		os.Exit(1)
+	}
+}
+
+// run plays the story and takes a picture at each stop.
+func run(ctx context.Context, dir, unibusd string) (err error) {
+	if _, err := exec.LookPath("rsvg-convert"); err != nil {
+		return fmt.Errorf("rsvg-convert is missing; on Debian: apt-get install librsvg2-bin fonts-jetbrains-mono")
+	}
+	binary, err := filepath.Abs(unibusd)
+	if err != nil {
+		return err
+	}
+	cfg := demo.DefaultConfig()
+	cfg.Binary, cfg.Environ = binary, os.Environ()
+	d := demo.New(cfg)
+	if err := d.Open(ctx); err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := d.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	for _, s := range []struct {
+		theme string
+		paper tuitest.Paper
+		shots []shot
+	}{
+		{"dark", tuitest.DarkPaper(), story(d)},
+		{"light", tuitest.LightPaper(), []shot{{name: "overview-light", wait: "RECENT"}}},
+	} {
+		c := &camera{dir: dir, paper: s.paper}
+		if err := c.session(ctx, d, s.theme, s.shots); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shot is one picture: what is done first, what must be on the screen then.
+type shot struct {
+	name string // "" takes none
+	do   func(ctx context.Context) error
+	keys []string
+	wait string
+}
+
+func story(d *demo.Demo) []shot {
+	stop := func(ctx context.Context) error { return d.Stop(ctx, "n3") }
+	start := func(ctx context.Context) error { return d.Start(ctx, "n3") }
+	return []shot{
+		{name: "overview-sqlite", wait: "200 users"},
+		{name: "migrate-before", keys: []string{"6"}, wait: "sealed keys"},
+		{name: "migrate-start", keys: []string{"b"}, wait: "enter choose"},
+		{name: "migrate-verified", keys: []string{"tab", "tab", "enter"}, wait: "X cutover"},
+		{name: "migrate-cutover", keys: []string{"X"}, wait: "enter choose"},
+		{name: "migrate-soak", keys: []string{"demo", "tab", "tab", "enter"}, wait: "F finish"},
+		{name: "overview", keys: []string{"1"}, wait: "Any one node may stop"},
+		{name: "nodes", keys: []string{"2"}, wait: "LISTENS"},
+		{name: "node", keys: []string{"enter"}, wait: "esc back"},
+		{keys: []string{"esc"}, wait: "LISTENS"}, // alone: with a key behind it, it would be Alt
+		{name: "buckets", keys: []string{"3"}, wait: "REPLICAS"},
+		{name: "users", keys: []string{"4"}, wait: "ROLE"},
+		{name: "rooms", keys: []string{"5"}, wait: "EPOCH"},
+		{name: "room", keys: []string{"enter"}, wait: "esc back"},
+		{keys: []string{"esc"}, wait: "EPOCH"},
+		{name: "events", keys: []string{"7"}, wait: "WHAT"},
+		{name: "help", keys: []string{"?"}, wait: "What you can do"},
+		{keys: []string{"esc"}, wait: "WHAT"},
+		{name: "degraded", do: stop, keys: []string{"1"}, wait: "n3 does not answer"},
+		{do: start, wait: "Any one node may stop"},
+	}
+}
+
+// camera takes pictures of one console.
+type camera struct {
+	dir   string
+	paper tuitest.Paper
+}
+
+func (c *camera) session(ctx context.Context, d *demo.Demo, theme string, shots []shot) error {
+	desc := d.Description()
+	cl, err := demo.NewClient(desc, desc.Identities.Admin)
+	if err != nil {
+		return err
+	}
+	if err := cl.Open(ctx); err != nil {
+		return err
+	}
+	defer cl.Close()
+	term := tuitest.Start(tui.Config{Client: cl, Theme: theme, Flags: "--context demo"}, width, height)
+	defer func() { _ = term.Close() }() // the pictures are taken
+	for _, s := range shots {
+		if err := c.take(ctx, term, s); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+func (c *camera) take(ctx context.Context, term *tuitest.Term, s shot) error {
+	if s.do != nil {
+		if err := s.do(ctx); err != nil {
+			return err
+		}
+	}
+	term.Press(s.keys...)
+	if err := term.Wait(fmt.Sprintf("%q", s.wait), patience, func(screen string) bool {
+		return strings.Contains(strings.Join(strings.Fields(screen), " "), s.wait)
+	}); err != nil {
+		return err
+	}
+	if s.name == "" {
+		return nil
+	}
+	return c.develop(ctx, term, s.name)
+}
+
+// develop draws the screen as SVG and has it made a PNG.
+func (c *camera) develop(ctx context.Context, term *tuitest.Term, name string) error {
+	var svg strings.Builder
+	if err := term.Cells().SVG(&svg, c.paper); err != nil {
+		return err
+	}
+	out := filepath.Join(c.dir, name+".png")
+	cmd := exec.CommandContext(ctx, "rsvg-convert", "-z", "1.25", "-o", out)
+	cmd.Stdin, cmd.Stderr = strings.NewReader(svg.String()), os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("rsvg-convert: %w", err)
+	}
+	fmt.Println(out)
+	return nil
+}
