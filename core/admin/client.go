@@ -321,6 +321,16 @@ func (c *Client) UserRevoke(ctx context.Context, id string) (core.User, error) {
 	return call[core.User](ctx, c, TargetAny, VerbUserRevoke, UserRequest{ID: id})
 }
 
+// Revoke is UserRevoke with what became of the user's sessions and rooms. KindNotFound.
+func (c *Client) Revoke(ctx context.Context, id string) (Revoked, error) {
+	return call[Revoked](ctx, c, TargetAny, VerbUserRevoke, UserRequest{ID: id})
+}
+
+// Rollout says whether enforce can be turned on everywhere, and whom it would deny.
+func (c *Client) Rollout(ctx context.Context) (Rollout, error) {
+	return call[Rollout](ctx, c, TargetAny, VerbRollout, nil)
+}
+
 // UserActivate admits a revoked user again. KindNotFound.
 func (c *Client) UserActivate(ctx context.Context, id string) (core.User, error) {
 	return call[core.User](ctx, c, TargetAny, VerbUserActivate, UserRequest{ID: id})

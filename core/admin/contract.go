@@ -15,12 +15,13 @@ const (
 	VerbStatus    Verb = "status"    // - → Status
 	VerbEvents    Verb = "events"    // EventsRequest → Events
 	VerbFlags     Verb = "flags"     // - → Flags
+	VerbRollout   Verb = "rollout"   // - → Rollout
 	VerbMigration Verb = "migration" // - → migrate.Status
 
 	VerbUsers        Verb = "users"         // Page → Users
 	VerbUserGet      Verb = "user-get"      // UserRequest → core.User
 	VerbUserAdd      Verb = "user-add"      // core.User (id, name, role) → core.User
-	VerbUserRevoke   Verb = "user-revoke"   // UserRequest → core.User
+	VerbUserRevoke   Verb = "user-revoke"   // UserRequest → Revoked
 	VerbUserActivate Verb = "user-activate" // UserRequest → core.User
 	VerbRooms        Verb = "rooms"         // Page → Rooms
 	VerbRoomGet      Verb = "room-get"      // RoomRequest → RoomDetail
@@ -48,7 +49,7 @@ func Rules() map[Verb]Rule {
 	view, act := Rule{Role: core.OperatorViewer}, Rule{Role: core.OperatorAdmin}
 	viewStore, actStore := Rule{Role: core.OperatorViewer, Store: true}, Rule{Role: core.OperatorAdmin, Store: true}
 	return map[Verb]Rule{
-		VerbStatus: view, VerbEvents: view, VerbFlags: view, VerbMigration: view,
+		VerbStatus: view, VerbEvents: view, VerbFlags: view, VerbRollout: view, VerbMigration: view,
 		VerbUsers: viewStore, VerbUserGet: viewStore, VerbRooms: viewStore, VerbRoomGet: viewStore,
 		VerbUserAdd: actStore, VerbUserRevoke: actStore, VerbUserActivate: actStore,
 		VerbBucketScale: {Role: core.OperatorAdmin, Slow: true}, VerbStepDown: act,
@@ -140,6 +141,54 @@ type Users struct {
 // UserRequest names a user.
 type UserRequest struct {
 	ID string `json:"id"`
+}
+
+// Ended says how many of a user's sessions a node ended, and when.
+type Ended struct {
+	Ended   int         `json:"ended"`
+	At      core.Millis `json:"at,omitempty"`
+	Unknown bool        `json:"unknown,omitempty"` // it did not say in time: the user may still be connected there
+	Reason  string      `json:"reason,omitempty"`  // of Unknown, where there is more to say
+}
+
+// Revoked is a user who is denied from now on, and what became of their sessions.
+type Revoked struct {
+	core.User
+	Nodes map[string]Ended `json:"nodes"`
+	Rekey []core.RoomID    `json:"rekey"`          // encrypted rooms whose current key the user has: they need a new one
+	Note  string           `json:"note,omitempty"` // what could not be found out
+}
+
+// Denied is somebody whom a node in soft mode admitted and would have refused
+// under enforce.
+type Denied struct {
+	Key    string      `json:"key,omitempty"` // the nkey that was proven, "" without one
+	Addr   string      `json:"addr"`          // without the port
+	Reason string      `json:"reason"`
+	Count  int         `json:"count"`
+	First  core.Millis `json:"first"`
+	Last   core.Millis `json:"last"`
+}
+
+// RolloutNode is what one node runs and whom it would deny.
+type RolloutNode struct {
+	Active    map[string]string `json:"active,omitempty"`     // what it runs, in the names of Declared
+	Since     core.Millis       `json:"since,omitempty"`      // it has recorded from then on
+	WouldDeny []Denied          `json:"would_deny,omitempty"` // the latest first, at most DeniedShown
+	More      int               `json:"more,omitempty"`       // distinct ones that are not listed
+	Overflow  int               `json:"overflow,omitempty"`   // admissions that were not recorded, the table being full
+	Unknown   bool              `json:"unknown,omitempty"`    // it did not answer in time
+}
+
+// DeniedShown is how many entries of a node's table are sent: five nodes' must fit into one message.
+const DeniedShown = 200
+
+// Rollout says whether enforce can be turned on everywhere.
+type Rollout struct {
+	Nodes    map[string]RolloutNode `json:"nodes"`
+	Declared map[string]string      `json:"declared"` // the targets
+	Safe     bool                   `json:"safe"`
+	Verdict  string                 `json:"verdict"` // "safe to enforce", or why not
 }
 
 // RoomSummary is a row of the rooms' list.

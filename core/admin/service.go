@@ -47,6 +47,15 @@ type Mover interface {
 	Finish(ctx context.Context, by string) (migrate.Status, error)
 }
 
+// Sessions are those of bus users, on every node.
+type Sessions interface {
+	// End is called once a user has been revoked in the store. It ends the user's
+	// sessions everywhere and says what each configured node answered in time.
+	End(ctx context.Context, u core.User) map[string]Ended
+	// Rollout asks every configured node whom it would deny under enforce.
+	Rollout(ctx context.Context) map[string]RolloutNode
+}
+
 // ServiceConfig is what the service needs of its node.
 type ServiceConfig struct {
 	Conn     *nats.Conn // in CONTROL, with an identity that may publish to inboxes alone
@@ -58,6 +67,7 @@ type ServiceConfig struct {
 	Holder   Holder
 	Eyes     Eyes
 	Groups   Groups
+	Sessions Sessions
 	Mover    Mover
 	Log      *slog.Logger
 }

@@ -22,13 +22,14 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		VerbStatus:    s.status,
 		VerbEvents:    typed(s.events),
 		VerbFlags:     s.flags,
+		VerbRollout:   s.rollout,
 		VerbMigration: func(ctx context.Context, _ core.Operator, _ []byte) (any, error) { return s.cfg.Mover.Status(ctx) },
 
 		VerbUsers:        typed(s.users),
 		VerbUserGet:      typed(s.userGet),
 		VerbUserAdd:      typed(s.userAdd),
-		VerbUserRevoke:   typed(s.userStatus(core.UserRevoked)),
-		VerbUserActivate: typed(s.userStatus(core.UserActive)),
+		VerbUserRevoke:   typed(s.userRevoke),
+		VerbUserActivate: typed(s.userActivate),
 		VerbRooms:        typed(s.rooms),
 		VerbRoomGet:      typed(s.roomGet),
 
@@ -174,20 +175,17 @@ func NewUser(id core.UserID, name *string, role core.UserRole, now core.Millis) 
 	return core.User{ID: id, Name: name, Role: role, Status: core.UserActive, Created: now, Updated: now}, nil
 }
 
-func (s *Service) userStatus(to core.UserStatus) func(context.Context, core.Operator, UserRequest) (any, error) {
-	word := map[core.UserStatus]string{core.UserRevoked: "revoked", core.UserActive: "activated"}[to]
-	return func(ctx context.Context, op core.Operator, req UserRequest) (any, error) {
-		st, id, err := s.storeAndUser(req.ID)
-		if err != nil {
-			return nil, err
-		}
-		u, err := st.SetUserStatus(ctx, id, to, s.cfg.Now())
-		if err != nil {
-			return nil, err
-		}
-		s.cfg.Eyes.Note(cluster.Note, op.Name, fmt.Sprintf("%s %s", word, id.Short()))
-		return u, nil
+func (s *Service) userActivate(ctx context.Context, op core.Operator, req UserRequest) (any, error) {
+	st, id, err := s.storeAndUser(req.ID)
+	if err != nil {
+		return nil, err
 	}
+	u, err := st.SetUserStatus(ctx, id, core.UserActive, s.cfg.Now())
+	if err != nil {
+		return nil, err
+	}
+	s.cfg.Eyes.Note(cluster.Note, op.Name, "activated "+id.Short())
+	return u, nil
 }
 
 func (s *Service) rooms(ctx context.Context, _ core.Operator, p Page) (any, error) {

@@ -247,6 +247,24 @@ func (a *Authenticator) Current(ctx context.Context, g Grant) (bool, error) {
 	return g.Who == WhoUser && slices.Equal(now.Rooms, g.Rooms), nil
 }
 
+// WouldAdmit says whether enforce would let a user in who proves this key.
+func (a *Authenticator) WouldAdmit(ctx context.Context, id core.UserID) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
+	defer cancel()
+	dir, err := a.directory()
+	if err != nil {
+		return false, err
+	}
+	if ok, err := a.authorized(ctx, dir, id); !ok || err != nil {
+		return false, err
+	}
+	rooms, err := a.rooms(ctx, dir, id)
+	if err == nil {
+		_, err = userGrant(id, rooms)
+	}
+	return err == nil, err
+}
+
 func unavailable(id core.UserID, err error) *core.Error {
 	return core.Errorf(core.KindUnavailable, "nobody can say whether %s is authorised: %w", id.Short(), err).
 		WithNext("look at the control plane: unibus-tui status")

@@ -169,6 +169,7 @@ func TestBadFlagsAndVariables(t *testing.T) {
 	}{
 		{flag: "lisen", value: "x", want: "there is no flag --lisen"},
 		{flag: "replicas", value: "three", want: `--replicas: "three" is not a number`},
+		{flag: "max-connections", value: "many", want: `--max-connections: "many" is not a number`},
 		{env: "UNIBUS_REPLICAS=x", want: `UNIBUS_REPLICAS: "x" is not a number`},
 		{flag: "operator", value: "alice", want: `--operator: "alice" has not the form NKEY:ROLE:NAME`},
 		{env: "UNIBUS_OPERATOR=x:y", want: `UNIBUS_OPERATOR: "x:y" has not the form`},
@@ -186,7 +187,7 @@ func TestBadFlagsAndVariables(t *testing.T) {
 // TestEverySettingHasThreeNames keeps file, environment and flags from drifting apart.
 func TestEverySettingHasThreeNames(t *testing.T) {
 	t.Parallel()
-	samples := map[string]string{"replicas": "2", "routes": "h:1", "operator": alice + ":viewer:a"}
+	samples := map[string]string{"replicas": "2", "max-connections": "20", "max-connections-per-address": "3", "routes": "h:1", "operator": alice + ":viewer:a"}
 	seen := map[string]bool{}
 	for _, s := range settings() {
 		value := samples[s.Name]
@@ -218,7 +219,7 @@ func TestEverySettingHasThreeNames(t *testing.T) {
 
 func asTOML(name, value string) string {
 	switch name {
-	case "replicas":
+	case "replicas", "max-connections", "max-connections-per-address":
 		return name + " = " + value
 	case "routes":
 		return name + ` = ["` + value + `"]`

@@ -30,6 +30,9 @@ type Node struct {
 	TLSCert string       `toml:"tls-cert,omitempty"` // the two go together
 	TLSKey  string       `toml:"tls-key,omitempty"`
 
+	MaxConnections           int `toml:"max-connections,omitempty"`             // to this node in all; 0: what core/bus has
+	MaxConnectionsPerAddress int `toml:"max-connections-per-address,omitempty"` // the same
+
 	Operators []core.Operator `toml:"operator,omitempty"`
 
 	LogFormat string `toml:"log-format,omitempty"` // text or json

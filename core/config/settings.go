@@ -54,6 +54,16 @@ func settings() []setting {
 	list := func(name, usage string, set func(*Node, []string) error) setting {
 		return setting{Setting{Name: name, Usage: usage, Many: true}, set}
 	}
+	count := func(name, usage, def string, at func(*Node) *int) setting {
+		return setting{Setting{Name: name, Usage: usage, Default: def}, func(n *Node, v []string) error {
+			c, err := strconv.Atoi(v[len(v)-1])
+			if err != nil {
+				return core.Errorf(core.KindInvalid, "%q is not a number", v[len(v)-1]).WithNext("give a number, for example %s", def)
+			}
+			*at(n) = c
+			return nil
+		}}
+	}
 	return []setting{
 		text("name", "name of this node, the same for ever", DefaultName, func(n *Node) *string { return &n.Name }),
 		text("data", "directory of everything this node keeps", "./data", func(n *Node) *string { return &n.Data }),
@@ -70,6 +80,8 @@ func settings() []setting {
 		{Setting{Name: "bus-auth", Usage: "admission to the bus: off, soft or enforce", Default: "off"}, setBusAuth},
 		text("tls-cert", "certificate of the bus", "", func(n *Node) *string { return &n.TLSCert }),
 		text("tls-key", "its key", "", func(n *Node) *string { return &n.TLSKey }),
+		count("max-connections", "connections to this node in all", "16384", func(n *Node) *int { return &n.MaxConnections }),
+		count("max-connections-per-address", "connections from one address", "4096", func(n *Node) *int { return &n.MaxConnectionsPerAddress }),
 		list("operator", "NKEY:ROLE:NAME of an operator; roles: viewer, admin, system, auditor", setOperators),
 		text("log-format", "text or json", "text", func(n *Node) *string { return &n.LogFormat }),
 		text("log-level", "debug, info, warn or error", "info", func(n *Node) *string { return &n.LogLevel }),

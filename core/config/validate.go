@@ -18,7 +18,7 @@ const MaxReplicas = 5
 func (n Node) Validate() error {
 	for _, check := range []func() error{
 		n.checkName, n.checkPaths, n.checkWords, n.checkListen,
-		n.checkCluster, n.checkRoutes, n.checkRouteTLS, n.checkTLS, n.checkReplicas, n.checkOperators,
+		n.checkCluster, n.checkRoutes, n.checkRouteTLS, n.checkTLS, n.checkReplicas, n.checkLimits, n.checkOperators,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -175,6 +175,21 @@ func (n Node) checkReplicas() error {
 	if n.Replicas > 1 && !n.Clustered() {
 		return core.Errorf(core.KindInvalid, "--replicas %d is given without --routes: a node alone keeps one copy", n.Replicas).
 			WithNext("leave --replicas out, or give --cluster-name, --cluster-listen and --routes")
+	}
+	return nil
+}
+
+// MinConnections is the least for --max-connections: the node itself and its operators need some.
+const MinConnections = 16
+
+func (n Node) checkLimits() error {
+	const most = 1 << 20
+	if c := n.MaxConnections; c != 0 && (c < MinConnections || c > most) {
+		return core.Errorf(core.KindInvalid, "--max-connections is %d", c).WithNext("give a number from %d to %d", MinConnections, most)
+	}
+	c := n.MaxConnectionsPerAddress
+	if c < 0 || c > most || n.MaxConnections > 0 && c > n.MaxConnections {
+		return core.Errorf(core.KindInvalid, "--max-connections-per-address is %d", c).WithNext("give a number of at least 1 that is not above --max-connections")
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -47,7 +48,9 @@ func (n *Node) openIdentities(context.Context) error {
 	n.auth = auth.New(auth.Config{
 		Mode: n.cfg.BusAuth, Operators: n.cfg.Operators, ViewerVerbs: viewerVerbs(), Internal: grants, Users: &n.holder,
 		OnSoft: func(key, remote string, reason *core.Error) {
-			n.log.Warn("admitted, would be denied under enforce", "key", key, "remote", remote, "reason", reason)
+			if n.soft.record(key, remote, reason, time.Now()) { // a client that comes again and again is counted, not logged
+				n.log.Warn("admitted, would be denied under enforce", "key", key, "remote", remote, "reason", reason)
+			}
 		},
 	})
 	return nil

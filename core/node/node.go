@@ -46,6 +46,8 @@ type Node struct {
 	looking  context.CancelFunc // ends the observer
 	peers    *peers
 	plane    *plane
+	sessions *sessions
+	soft     *softTable
 	admin    *admin.Service
 
 	mu     sync.Mutex
@@ -68,6 +70,7 @@ func New(cfg Config) *Node {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	n := &Node{cfg: cfg, log: cfg.Log.With("node", cfg.Name), failed: make(chan error, 1)}
+	n.sessions, n.soft = newSessions(n), newSoftTable(time.Now())
 	n.plane = newPlane(n)
 	return n
 }
@@ -93,6 +96,7 @@ func (n *Node) parts() []part {
 		// quorum's time: meanwhile the console can already show why.
 		parts = append(parts, part{"control plane", n.openPlane, n.closePlane})
 	}
+	parts = append(parts, part{"sessions", n.openSessions, n.closeSessions}) // after bus and store: it compares the two
 	return append(parts, part{"operators' service", n.openAdmin, n.closeAdmin})
 }
 
@@ -199,6 +203,7 @@ func (n *Node) openBus(ctx context.Context) error {
 		JetStream:    n.cfg.Clustered(), // a standalone server's streams would be lost when it joins (FACTS)
 		RescanBlocks: n.cfg.Clustered(), // stored blocks are checked at start and healed from the peers (D11)
 		Debug:        n.cfg.NatsDebug, Logger: n.log,
+		Limits: bus.Limits{Connections: n.cfg.MaxConnections, PerAddress: n.cfg.MaxConnectionsPerAddress},
 		Fatal: func(text string) {
 			select {
 			case n.failed <- core.Errorf(core.KindFailed, "the embedded server cannot go on: %s", text):
@@ -231,7 +236,7 @@ func (n *Node) openAdmin(ctx context.Context) error {
 		Conn: n.conns.admin, Node: n.cfg.Name, Declared: declared, Flags: activeFlags,
 		Operator: func(key string) (core.Operator, bool) { op, ok := operators[key]; return op, ok },
 		Now:      func() core.Millis { return core.MillisOf(time.Now()) },
-		Holder:   &n.holder, Eyes: eyes{n}, Groups: groups{n}, Mover: n.plane.mover(), Log: n.log,
+		Holder:   &n.holder, Eyes: eyes{n}, Groups: groups{n}, Sessions: n.sessions, Mover: n.plane.mover(), Log: n.log,
 	})
 	return n.admin.Open(ctx)
 }

@@ -16,8 +16,10 @@ import (
 
 // What nodes tell each other, in CONTROL; operators have no rights on these subjects.
 const (
-	subjectInfo   = "unibus.peer.v1.all.info" // every node answers with its cluster.Info
-	subjectEvents = "unibus.events.v1"        // a cluster.Event that every node records
+	subjectInfo    = "unibus.peer.v1.all.info"    // every node answers with its cluster.Info
+	subjectEnded   = "unibus.peer.v1.all.ended"   // endRequest → endReply, once the node has seen the revocation
+	subjectRollout = "unibus.peer.v1.all.rollout" // every node answers with its softReply
+	subjectEvents  = "unibus.events.v1"           // a cluster.Event that every node records
 )
 
 // peers answers the other nodes and asks them.
@@ -27,19 +29,33 @@ type peers struct {
 	info   func() cluster.Info
 	record func([]cluster.Event)
 
+	// slow are questions whose answer may have to wait for the store; nil: no answer.
+	slow  map[string]func(ctx context.Context, body []byte) any
+	slots chan struct{} // bounds those under way
+
 	mu   sync.Mutex
 	subs []*nats.Subscription
+	end  context.CancelFunc
 }
 
+// slowPeers is how many slow questions are answered at a time; who asks more is left without an answer.
+const slowPeers = 64
+
 func (n *Node) openPeers(context.Context) error {
-	n.peers = &peers{conn: n.conns.peer, size: n.cfg.Size(), info: n.info, record: n.recorder.Record}
+	n.peers = &peers{conn: n.conns.peer, size: n.cfg.Size(), info: n.info, record: n.recorder.Record, slots: make(chan struct{}, slowPeers),
+		slow: map[string]func(context.Context, []byte) any{
+			subjectEnded:   n.sessions.answer,
+			subjectRollout: func(ctx context.Context, _ []byte) any { return n.rolloutHere(ctx) },
+		}}
 	return n.peers.open()
 }
 
 func (n *Node) closePeers(context.Context) error { return n.peers.close() }
 
 func (p *peers) open() error {
-	for subject, f := range map[string]nats.MsgHandler{
+	ctx, end := context.WithCancel(context.Background())
+	p.end = end
+	handlers := map[string]nats.MsgHandler{
 		subjectInfo: func(m *nats.Msg) {
 			if body, err := json.Marshal(p.info()); err == nil {
 				_ = m.Respond(body) // who asked waits until its deadline and shows us as silent
@@ -51,7 +67,11 @@ func (p *peers) open() error {
 				p.record([]cluster.Event{e})
 			}
 		},
-	} {
+	}
+	for subject, f := range p.slow {
+		handlers[subject] = func(m *nats.Msg) { p.answer(ctx, m, f) }
+	}
+	for subject, f := range handlers {
 		sub, err := p.conn.Subscribe(subject, f)
 		if err != nil {
 			return errors.Join(core.Errorf(core.KindFailed, "the other nodes cannot be listened to: %w", err), p.close())
@@ -63,7 +83,30 @@ func (p *peers) open() error {
 	return nil
 }
 
+// answer answers a slow question beside the others.
+func (p *peers) answer(ctx context.Context, m *nats.Msg, f func(context.Context, []byte) any) {
+	select {
+	case p.slots <- struct{}{}:
+	default:
+		return
+	}
+	go func() {
+		defer func() { <-p.slots }()
+		if out := f(ctx, m.Data); out != nil {
+			if body, err := json.Marshal(out); err == nil {
+				_ = m.Respond(body) // who asked shows us as unknown
+			}
+		}
+	}()
+}
+
+// ask asks every node, this one included, until each returns false or ctx ends.
+func (p *peers) ask(ctx context.Context, subject string, body []byte, each func(reply []byte) bool) error {
+	return cluster.Conn{NATS: p.conn}.RequestMany(ctx, subject, body, each)
+}
+
 func (p *peers) close() error {
+	p.end()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.subs {

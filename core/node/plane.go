@@ -61,8 +61,8 @@ func newPlane(n *Node) *plane {
 	return p
 }
 
-func (n *Node) openPlane(ctx context.Context) error  { return n.plane.open(ctx) }
-func (n *Node) closePlane(ctx context.Context) error { return n.plane.close() }
+func (n *Node) openPlane(ctx context.Context) error { return n.plane.open(ctx) }
+func (n *Node) closePlane(context.Context) error    { return n.plane.close() }
 
 func (p *plane) open(ctx context.Context) error {
 	run, end := context.WithCancel(context.Background())
@@ -120,7 +120,8 @@ func (p *plane) backups() string { return filepath.Join(p.n.cfg.Data, "backups")
 func (p *plane) openCluster(ctx, run context.Context) error {
 	conn, cfg := p.n.conns.store, p.n.cfg
 	p.control = kv.NewControl(kv.ControlConfig{Conn: conn, Replicas: min(3, cfg.Size()), Budget: openTimeout, Logger: p.log})
-	p.store = kv.New(kv.Config{Conn: conn, Replicas: cfg.Replicas, Nodes: cfg.Size(), Budget: openTimeout, Logger: p.log})
+	p.store = kv.New(kv.Config{Conn: conn, Replicas: cfg.Replicas, Nodes: cfg.Size(), Budget: openTimeout, Logger: p.log,
+		Node: cfg.Name, OnChange: p.n.sessions.changed, OnAlarm: p.n.sessions.alarmed})
 	p.job = migrate.New(p.moveConfig())
 	p.withdraw(core.Errorf(core.KindUnavailable, "%s waits for a majority of the nodes, to read which store counts", cfg.Name).
 		WithNext("start the other nodes; `unibus-tui status` says who is missing"))
