@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,7 +19,7 @@ type users interface {
 	UserAdd(ctx context.Context, u core.User) (core.User, error)
 	UserGet(ctx context.Context, id string) (core.User, error)
 	Users(ctx context.Context) ([]core.User, error)
-	UserRevoke(ctx context.Context, id string) (core.User, error)
+	Revoke(ctx context.Context, id string) (admin.Revoked, error)
 	UserActivate(ctx context.Context, id string) (core.User, error)
 }
 
@@ -26,7 +28,7 @@ func userCommand() *cobra.Command {
 		userAddCommand(),
 		userOneCommand("get", "Show one user", users.UserGet),
 		userListCommand(),
-		userOneCommand("revoke", "Deny a user from now on", users.UserRevoke),
+		userRevokeCommand(),
 		userOneCommand("activate", "Admit a revoked user again", users.UserActivate))
 }
 
@@ -100,6 +102,46 @@ func userOneCommand(use, short string, ask func(users, context.Context, string) 
 	})
 }
 
+func userRevokeCommand() *cobra.Command {
+	var t userTarget
+	return t.add(&cobra.Command{
+		Use: "revoke NKEY", Short: "Deny a user from now on, and end its sessions", Args: cli.Args("NKEY"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if _, err := core.ParseUserID(args[0]); err != nil {
+				return err
+			}
+			us, end, err := t.open(c.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer end()
+			r, err := us.Revoke(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return t.print(c, r, func() { printRevoked(c, r) })
+		},
+	})
+}
+
+func printRevoked(c *cobra.Command, r admin.Revoked) {
+	c.Printf("%s  %s  %s  %s\n", r.ID, text(r.Name), r.Role, r.Status)
+	for _, node := range slices.Sorted(maps.Keys(r.Nodes)) {
+		switch e := r.Nodes[node]; {
+		case e.Unknown:
+			c.Printf("%s: unknown (%s); the user may still be connected there\n", node, e.Reason)
+		default:
+			c.Printf("%s: %d sessions ended, %s\n", node, e.Ended, e.At.Time().Format("15:04:05.000"))
+		}
+	}
+	for _, room := range r.Rekey {
+		c.Printf("the room %s needs a new key\n", room)
+	}
+	if r.Note != "" {
+		c.Println(r.Note)
+	}
+}
+
 // one asks for one user and prints what came back.
 func (t *userTarget) one(c *cobra.Command, create bool, ask func(context.Context, users) (core.User, error)) error {
 	us, end, err := t.open(c.Context(), create)
@@ -158,8 +200,11 @@ func (f fileUsers) UserGet(ctx context.Context, id string) (core.User, error) {
 
 func (f fileUsers) Users(ctx context.Context) ([]core.User, error) { return f.st.Users(ctx) }
 
-func (f fileUsers) UserRevoke(ctx context.Context, id string) (core.User, error) {
-	return f.setStatus(ctx, id, core.UserRevoked)
+// Revoke leaves the sessions to the daemon that serves the file: it sees the change within a second.
+func (f fileUsers) Revoke(ctx context.Context, id string) (admin.Revoked, error) {
+	u, err := f.setStatus(ctx, id, core.UserRevoked)
+	return admin.Revoked{User: u, Nodes: map[string]admin.Ended{}, Rekey: []core.RoomID{},
+		Note: "a daemon that serves this file ends the user's sessions within a second; which rooms need a new key was not looked up"}, err
 }
 
 func (f fileUsers) UserActivate(ctx context.Context, id string) (core.User, error) {
