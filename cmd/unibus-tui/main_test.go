@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
 
 	"unibus/core"
 	"unibus/core/demo"
@@ -20,15 +23,38 @@ import (
 const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
+	testscript.Main(withPrograms{m}, map[string]func(){"unibus-tui": main})
+}
+
+// withPrograms gives the tests a directory for the programs that they build.
+type withPrograms struct{ m *testing.M }
+
+// Run runs the tests and removes the directory.
+func (w withPrograms) Run() int {
 	dir, err := os.MkdirTemp("", "unibus-tui-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return 1
 	}
+	defer func() { _ = os.RemoveAll(dir) }()
 	programs.Dir = dir
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	return w.m.Run()
+}
+
+// TestScripts drives the real console without a terminal, beside a real cluster.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	unibusd := programs.Program(t, "unibusd")
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Cmds:                nodetest.ScriptCommands(),
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", filepath.Dir(unibusd)+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			env.Setenv("HOME", env.WorkDir)
+			return nil
+		},
+	})
 }
 
 // programs are built once for all tests of this package.

@@ -49,8 +49,12 @@ func statusCommand() *cobra.Command {
 }
 
 func ask(c *cobra.Command, conn cli.Connection) (admin.Status, error) {
-	cl, err := conn.Dial(c.Context(), "unibus-tui status")
-	if err != nil {
+	cfg, err := conn.Config("unibus-tui status")
+	if err != nil { // flags or files: whatever kind it is, no node was asked
+		return admin.Status{}, cli.Coded{Code: exitUsage, Err: err}
+	}
+	cl := admin.NewClient(cfg)
+	if err := cl.Open(c.Context()); err != nil {
 		return admin.Status{}, err
 	}
 	defer cl.Close()
@@ -58,9 +62,10 @@ func ask(c *cobra.Command, conn cli.Connection) (admin.Status, error) {
 }
 
 func statusError(err error) error {
+	if err == nil || errors.As(err, new(cli.Coded)) {
+		return err
+	}
 	switch core.KindOf(err) {
-	case "":
-		return nil
 	case core.KindInvalid, core.KindRefused:
 		return cli.Coded{Code: exitUsage, Err: err}
 	default:
