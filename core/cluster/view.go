@@ -77,6 +77,7 @@ type Info struct {
 	Serving     Serving         `json:"serving"`
 	Journal     *core.Authority `json:"journal,omitempty"` // the authority its journal holds
 	CertUntil   core.Millis     `json:"cert_until,omitempty"`
+	ProvenMS    int64           `json:"proven_ms"` // age of the barrier that admission relies on in ms; -1: none, or SQLite
 	SyncWrites  bool            `json:"sync_writes"`
 	Fingerprint string          `json:"fingerprint,omitempty"` // of the SQLite file it has, to tell several apart
 }

@@ -116,6 +116,9 @@ func (j *Job) empty(ctx context.Context, st Status) (int, error) {
 	if st.Written == 0 && j.checkpoint() == (Checkpoint{}) && !j.targetThere(ctx) {
 		return 0, nil
 	}
+	if err := j.shut(ctx); err != nil { // a copy that was resumed elsewhere is refused from here on
+		return 0, err
+	}
 	removed := 0
 	for _, t := range core.Tables() {
 		err := j.pour(ctx, nothing{}, t, "", func(p poured) error {

@@ -96,3 +96,21 @@ func (j *Job) release(ctx context.Context) (core.Authority, error) {
 		return core.Authority{Backend: core.BackendNone, Node: j.cfg.Node, Generation: cur.Generation + 1}, write
 	})
 }
+
+// shut closes the target to others for the generation that a cutover would
+// lead to. A bucket that a stalled writer of before still aims at refuses it.
+func (j *Job) shut(ctx context.Context) error {
+	g, ok := j.cfg.Target.(Guarded)
+	if !ok {
+		return nil
+	}
+	a, _, err := j.authority(ctx)
+	if err != nil {
+		return err
+	}
+	if a.Backend != core.BackendSQLite || a.Node != j.cfg.Node {
+		return core.Errorf(core.KindRefused, "SQLite on %s is not the control plane any more: the record says %s of %s", j.cfg.Node, a.Backend, a.Node).
+			WithNext("abort this move")
+	}
+	return g.Shut(ctx, a.Generation+1)
+}

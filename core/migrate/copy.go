@@ -15,7 +15,10 @@ import (
 func (j *Job) copy(ctx context.Context) (State, error) {
 	st := j.Status()
 	err := j.retry(ctx, func(ctx context.Context) error {
-		return j.cfg.Target.Prepare(ctx, st.Options.Replicas)
+		if err := j.cfg.Target.Prepare(ctx, st.Options.Replicas); err != nil {
+			return err
+		}
+		return j.shut(ctx)
 	})
 	if err != nil {
 		return StateCopy, err

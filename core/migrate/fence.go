@@ -104,6 +104,9 @@ func (j *Job) uncommitFence() {
 }
 
 func (j *Job) follow(ctx context.Context) error {
+	if err := j.retry(ctx, j.shut); err != nil { // anew: an earlier cutover that was given up moved the generation on
+		return err
+	}
 	for _, t := range core.Tables() {
 		err := j.retry(ctx, func(ctx context.Context) error {
 			return j.pour(ctx, j.cfg.Source, t, "", func(p poured) error {

@@ -55,6 +55,15 @@ type Target interface {
 	ReplicaRows(ctx context.Context, t core.Table, node string) iter.Seq2[core.Row, error]
 }
 
+// Guarded is a Target that can be closed to everybody else's writes (DESIGN
+// section 6). A Target without it is written by nobody else.
+type Guarded interface {
+	// Shut closes it for a generation that is to come and lets this process alone
+	// write, until the authority of that generation, or a later one, opens it. It
+	// may be repeated. KindConflict where a later generation holds it.
+	Shut(ctx context.Context, generation uint64) error
+}
+
 // AuthorityRecord is the one record that says which store counts.
 type AuthorityRecord interface {
 	// Authority reads it with its revision. KindNotFound is a proven absence;

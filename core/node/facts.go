@@ -8,6 +8,7 @@ import (
 	"unibus/core"
 	"unibus/core/cluster"
 	"unibus/core/migrate"
+	"unibus/core/store/kv"
 )
 
 // facts is what this node knows by itself. It never waits.
@@ -50,9 +51,25 @@ func (p *plane) countOnce(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	if c, err := s.Counts(ctx); err == nil {
+	count := s.Counts
+	if replicated, ok := s.(*kv.Store); ok {
+		count = replicated.Seen // a proof is a write, and an idle node writes nothing
+	}
+	if c, err := count(ctx); err == nil {
 		p.counted.Store(&counted{c, core.MillisOf(time.Now())})
 	}
+}
+
+// provenMS is the age of the proof that admission relies on, in ms; -1 where it relies on none.
+func (p *plane) provenMS() int64 {
+	if p.store == nil || p.serving().Backend != core.BackendKV {
+		return -1
+	}
+	age, ok := p.store.Lease()
+	if !ok {
+		return -1
+	}
+	return age.Milliseconds()
 }
 
 // fingerprint tells the node's SQLite file from another; "" without one.

@@ -75,6 +75,18 @@ func (t moveTarget) Prepare(ctx context.Context, replicas int) error {
 	return t.Store.Scale(ctx, replicas)
 }
 
+// Shut closes the buckets to users for the generation to come; from then on this store's copier alone writes.
+func (t moveTarget) Shut(ctx context.Context, generation uint64) error {
+	t.plane.mu.Lock()
+	err := t.plane.openKV(ctx)
+	t.plane.guarded = core.Authority{} // whatever was open is shut
+	t.plane.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return t.Store.Shut(ctx, generation)
+}
+
 // Rows reads what the leader holds.
 func (t moveTarget) Rows(ctx context.Context, table core.Table) iter.Seq2[core.Row, error] {
 	return t.Store.Keys(ctx, table)

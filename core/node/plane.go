@@ -33,6 +33,8 @@ type plane struct {
 	opened bool       // the KV store
 	closed bool
 
+	guarded core.Authority // for which the KV store's guards were opened last
+
 	served    atomic.Pointer[cluster.Serving]
 	authority atomic.Pointer[core.Authority]
 	moving    atomic.Pointer[migrate.Status] // the record of the move as last seen
@@ -192,6 +194,9 @@ func (p *plane) seen(ctx context.Context, a *core.Authority, move []byte) {
 			return
 		}
 		p.log.Warn("what the authority says cannot be served yet", "authority", orNone(a), "error", err)
+		if k := core.KindOf(err); k == core.KindConflict || k == core.KindRefused {
+			return // the buckets are not this authority's: the next record decides
+		}
 		p.pause(ctx)
 	}
 }
@@ -223,7 +228,7 @@ func (p *plane) Serve(ctx context.Context, a core.Authority) error {
 	}
 	switch {
 	case a.Backend == core.BackendKV, a.Backend == core.BackendNone && p.n.cfg.Store == core.BackendKV:
-		return p.serveKV(ctx)
+		return p.serveKV(ctx, a)
 	case a.Backend == core.BackendSQLite && a.Node != p.n.cfg.Name:
 		p.withdraw(core.Errorf(core.KindUnavailable, "%s is the control plane now, not %s", a.Node, p.n.cfg.Name).
 			WithNext("connect to %s until the move to KV", a.Node))
@@ -270,13 +275,24 @@ func (p *plane) serveFile(ctx context.Context) error {
 	return nil
 }
 
-func (p *plane) serveKV(ctx context.Context) error {
-	if p.serving().Backend == core.BackendKV {
+// serveKV opens the buckets' guards for the authority before it publishes them:
+// until then nobody is admitted by them and nothing is written.
+func (p *plane) serveKV(ctx context.Context, a core.Authority) error {
+	serving := p.serving().Backend == core.BackendKV
+	if serving && p.guarded == a {
 		return nil
 	}
-	if err := p.openKV(ctx); err != nil {
+	err := p.openKV(ctx)
+	if err == nil {
+		err = p.store.OpenFor(ctx, a)
+	}
+	if err != nil {
 		p.withdraw(core.AsError(err))
 		return err
+	}
+	p.guarded = a
+	if serving {
+		return nil
 	}
 	if p.db != nil && p.n.cfg.Store == core.BackendSQLite {
 		p.log.Info("the control plane is in KV; the SQLite file is kept and not served", "file", p.db.Path())

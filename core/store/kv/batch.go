@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"unibus/core"
 )
 
@@ -25,29 +27,30 @@ func token() string {
 	return hex.EncodeToString(b[:])
 }
 
-// commit writes messages in atomic batches of at most limit bytes, one after
-// the other, and returns how many messages were acknowledged. A batch is
-// written whole or not at all.
-func (w *wire) commit(ctx context.Context, bucket string, messages []message, limit int) (done int, err error) {
+// commit writes rows in atomic batches of at most limit bytes, one after the
+// other, and returns how many messages were acknowledged. A batch is written
+// whole or not at all.
+func (s *Store) commit(ctx context.Context, t core.Table, messages []message, limit int, may permit) (done int, err error) {
+	if len(messages) == 0 {
+		return 0, nil
+	}
+	f, err := s.following(ctx, t)
+	if err != nil {
+		return 0, err
+	}
 	for _, m := range messages {
-		if err := w.check(bucket, m); err != nil {
+		if err := s.check(f.bucket, m); err != nil {
 			return 0, err
 		}
 	}
 	for done < len(messages) {
 		if err := ctx.Err(); err != nil {
-			return done, fault(err, "writing in "+bucket)
+			return done, fault(err, "writing in "+f.bucket)
 		}
-		n, size := 0, 0
-		for done+n < len(messages) && n < batchMessages {
-			m := messages[done+n]
-			size += len(m.key) + len(m.value)
-			if n > 0 && size > limit {
-				break
-			}
-			n++
-		}
-		if err := w.batch(ctx, bucket, messages[done:done+n], size); err != nil {
+		n, size := portion(messages[done:], limit)
+		// A second more for each MiB: a batch has to cross the network several times.
+		within := s.timeout + time.Duration(size>>20)*time.Second
+		if _, err := s.write(ctx, f, messages[done:done+n], may, within); err != nil {
 			return done, err
 		}
 		done += n
@@ -55,39 +58,53 @@ func (w *wire) commit(ctx context.Context, bucket string, messages []message, li
 	return done, nil
 }
 
-// batch sends one atomic batch. All but the last message are sent without a
-// reply subject: what is wrong with them is the answer to the last one.
-func (w *wire) batch(ctx context.Context, bucket string, messages []message, size int) error {
-	if w.closed.Load() {
-		return core.Errorf(core.KindUnavailable, "the replicated store is closed on this node")
+// portion is how many of the messages make one batch, and their bytes.
+func portion(messages []message, limit int) (n, size int) {
+	for n < len(messages) && n < batchMessages {
+		m := messages[n]
+		size += len(m.key) + len(m.value)
+		if n > 0 && size > limit {
+			break
+		}
+		n++
 	}
-	// A second more for each MiB: a batch has to cross the network several times.
-	ctx, cancel := context.WithTimeout(ctx, w.timeout+time.Duration(size>>20)*time.Second)
-	defer cancel()
+	return n, size
+}
+
+// sendBatch sends one atomic batch and returns the rev of its last message. All
+// but that are sent without a reply subject: what is wrong with them is the
+// answer to the last one.
+func (w *wire) sendBatch(ctx context.Context, bucket string, messages []message) (rev uint64, err error) {
+	if w.closed.Load() {
+		return 0, errClosed()
+	}
 	if len(messages) == 1 {
-		_, err := w.put(ctx, bucket, messages[0])
-		return err
+		return w.put(ctx, bucket, messages[0])
 	}
 	doing := fmt.Sprintf("writing %d keys in %s, the first %s", len(messages), bucket, messages[0].key)
-	id := token()
-	for i, m := range messages {
-		msg := m.encode(bucket)
-		msg.Header.Set(hdrBatchID, id)
-		msg.Header.Set(hdrBatchSeq, strconv.Itoa(i+1))
-		if i < len(messages)-1 {
-			if err := w.nc.PublishMsg(msg); err != nil {
-				return fault(err, doing)
-			}
-			continue
-		}
-		msg.Header.Set(hdrBatchCommit, "1")
-		reply, err := w.nc.RequestMsgWithContext(ctx, msg)
-		if err != nil {
-			return unknownOutcome(err, doing)
-		}
-		if err := decodeAnswer(reply, nil); err != nil {
-			return fault(err, doing)
+	id, last := token(), len(messages)-1
+	for i, m := range messages[:last] {
+		if err := w.nc.PublishMsg(inBatch(m.encode(bucket), id, i+1)); err != nil {
+			return 0, fault(err, doing)
 		}
 	}
-	return nil
+	msg := inBatch(messages[last].encode(bucket), id, last+1)
+	msg.Header.Set(hdrBatchCommit, "1")
+	reply, err := w.nc.RequestMsgWithContext(ctx, msg)
+	if err != nil {
+		return 0, unknownOutcome(err, doing)
+	}
+	var ack struct {
+		Seq uint64 `json:"seq"`
+	}
+	if err := decodeAnswer(reply, &ack); err != nil {
+		return 0, fault(err, doing)
+	}
+	return ack.Seq, nil
+}
+
+func inBatch(msg *nats.Msg, id string, n int) *nats.Msg {
+	msg.Header.Set(hdrBatchID, id)
+	msg.Header.Set(hdrBatchSeq, strconv.Itoa(n))
+	return msg
 }

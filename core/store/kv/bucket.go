@@ -16,6 +16,7 @@ import (
 // streamInfo is what the server says about a bucket's stream.
 type streamInfo struct {
 	Config  jetstream.StreamConfig `json:"config"`
+	Created string                 `json:"created"`
 	Cluster *clusterInfo           `json:"cluster"`
 }
 

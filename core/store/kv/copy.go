@@ -61,7 +61,7 @@ func (c *Copier) Put(ctx context.Context, rows []core.Row) (written int, err err
 			writes = append(writes, message{key: r.Key, value: r.Value})
 		}
 	}
-	written, err = c.store.commit(ctx, c.table.Bucket(), writes, batchBytes)
+	written, err = c.store.commit(ctx, c.table, writes, batchBytes, c.store.asCopier)
 	for _, m := range writes[:written] {
 		c.there[m.key] = sha256.Sum256(m.value)
 	}
@@ -108,7 +108,7 @@ func (s *Store) PutRows(ctx context.Context, rows []core.Row) (written int, err 
 			writes = append(writes, message{key: r.Key, value: r.Value})
 		}
 	}
-	return s.commit(ctx, rows[0].Table.Bucket(), writes, batchBytes)
+	return s.commit(ctx, rows[0].Table, writes, batchBytes, s.asCopier)
 }
 
 // WriteRows writes rows of one table in atomic batches without looking at what
@@ -124,7 +124,7 @@ func (s *Store) WriteRows(ctx context.Context, rows []core.Row) (written int, er
 		}
 		writes[i] = message{key: r.Key, value: r.Value}
 	}
-	return s.commit(ctx, rows[0].Table.Bucket(), writes, batchBytes)
+	return s.commit(ctx, rows[0].Table, writes, batchBytes, s.asCopier)
 }
 
 func (s *Store) lookUp(ctx context.Context, t core.Table, key string) (entry, bool, error) {
@@ -173,7 +173,7 @@ func (s *Store) DeleteKeys(ctx context.Context, t core.Table, keys []string) (in
 			writes = append(writes, message{key: key, remove: true})
 		}
 	}
-	return s.commit(ctx, t.Bucket(), writes, batchBytes)
+	return s.commit(ctx, t, writes, batchBytes, s.asCopier)
 }
 
 // Keys returns the rows of a table as its leader has them, in bytewise key
@@ -189,7 +189,7 @@ func (s *Store) Keys(ctx context.Context, t core.Table) iter.Seq2[core.Row, erro
 // error is the last thing that comes.
 func (s *Store) ReplicaRows(ctx context.Context, t core.Table, node string) iter.Seq2[core.Row, error] {
 	return func(yield func(core.Row, error) bool) {
-		rows, err := s.rows(ctx, t, scan{bucket: t.Bucket(), filter: ">", node: node, fresh: true})
+		rows, err := s.rows(ctx, t, scan{bucket: t.Bucket(), filter: ">", node: node})
 		if err != nil {
 			yield(core.Row{}, err)
 			return
@@ -206,7 +206,7 @@ func (s *Store) ReplicaRows(ctx context.Context, t core.Table, node string) iter
 // encoded again, so that only what differs in meaning differs. A value that
 // cannot be decoded stays as it is. Two such slices are compared by walking both.
 func (s *Store) ReplicaTable(ctx context.Context, t core.Table, node string) ([]core.Row, error) {
-	rows, err := s.rows(ctx, t, scan{bucket: t.Bucket(), filter: ">", node: node, fresh: true})
+	rows, err := s.rows(ctx, t, scan{bucket: t.Bucket(), filter: ">", node: node})
 	if err != nil {
 		return nil, err
 	}

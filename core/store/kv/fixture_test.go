@@ -177,6 +177,7 @@ func (t tenant) open(tb testing.TB, i, replicas int) *Store {
 	s := New(Config{Conn: t.conn(tb, i), Replicas: replicas, Timeout: 5 * time.Second, Budget: 30 * time.Second})
 	mustDo(tb, s.Open(tb.Context()))
 	tb.Cleanup(func() { _ = s.Close() })
+	mustDo(tb, s.OpenFor(tb.Context(), core.Authority{Backend: core.BackendNone}))
 	return s
 }
 

@@ -2,7 +2,10 @@ package kv
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 
 	"unibus/core"
 )
@@ -28,7 +31,7 @@ func (s *Store) PutKey(ctx context.Context, k core.SealedKey) error {
 	}
 	k.User, k.Rec = user, room.Rec
 	row := core.KeyRow(k)
-	_, err = s.put(ctx, row.Table.Bucket(), message{key: row.Key, value: row.Value})
+	_, err = s.set(ctx, message{key: row.Key, value: row.Value}, row.Table)
 	return err
 }
 
@@ -54,7 +57,7 @@ func (s *Store) Rekey(ctx context.Context, id core.RoomID, from core.Epoch, keys
 	}
 	record := core.RecordRow(core.EpochRecord{Room: id, Epoch: room.Epoch, Rec: room.Rec, Prev: prev})
 	writes = append(writes, message{key: record.Key, value: record.Value})
-	if _, err := s.commit(ctx, record.Table.Bucket(), writes, rekeyBytes); err != nil {
+	if _, err := s.commit(ctx, record.Table, writes, rekeyBytes, asUser); err != nil {
 		return core.Room{}, err
 	}
 	ctx, cancel, err := s.bound(ctx)
@@ -101,23 +104,24 @@ func (s *Store) Key(ctx context.Context, id core.RoomID, epoch core.Epoch, user 
 		return core.SealedKey{}, err
 	}
 	defer cancel()
-	room, _, err := s.room(ctx, id)
+	room, err := s.roomWithKeys(ctx, id)
 	if err != nil {
 		return core.SealedKey{}, err
 	}
 	if epoch > room.Epoch {
 		return core.SealedKey{}, none
 	}
-	rec, err := s.recAt(ctx, room, epoch)
+	rec, err := follow(room, epoch, s.prevOf(ctx, id))
 	if err != nil {
 		return core.SealedKey{}, err
 	}
-	e, ok, err := s.get(ctx, core.TableRoomKeys.Bucket(), core.EpochPrefix(id, epoch, rec)+string(user))
-	if err != nil {
-		return core.SealedKey{}, err
+	key := core.EpochPrefix(id, epoch, rec) + string(user)
+	if _, there, err := s.follow[core.TableRoomKeys].find(key); err != nil || !there {
+		return core.SealedKey{}, firstError(err, none)
 	}
-	if !ok {
-		return core.SealedKey{}, none
+	e, ok, err := s.get(ctx, core.TableRoomKeys.Bucket(), key)
+	if err != nil || !ok {
+		return core.SealedKey{}, firstError(err, errBehind(core.TableRoomKeys))
 	}
 	k, _, err := core.DecodeKey(core.Row{Table: core.TableRoomKeys, Key: e.key, Value: e.value})
 	if err != nil {
@@ -126,30 +130,68 @@ func (s *Store) Key(ctx context.Context, id core.RoomID, epoch core.Epoch, user 
 	return *k, nil
 }
 
-// nearEpochs is how many epochs back are looked up one by one; for more, the room's records are read as a list.
-const nearEpochs = 4
+// errBehind is for a leader that lacks what the watch has: it was deposed and does not know it.
+func errBehind(t core.Table) error {
+	return core.Errorf(core.KindUnavailable, "reading %s: who answered lacks what is known to be there", t.Bucket()).WithNext(nextQuorum)
+}
 
-// recAt follows the records of a room from its current epoch back to another.
-func (s *Store) recAt(ctx context.Context, room core.Room, epoch core.Epoch) (string, error) {
-	prevOf := func(at core.Epoch, rec string) (string, bool, error) {
-		e, ok, err := s.get(ctx, core.TableRoomKeys.Bucket(), core.EpochPrefix(room.ID, at, rec)+recordSuffix)
-		if err != nil || !ok {
+// roomWithKeys is a room, with the index of keys as current as it.
+func (s *Store) roomWithKeys(ctx context.Context, id core.RoomID) (core.Room, error) {
+	if _, err := core.ParseRoomID(string(id)); err != nil {
+		return core.Room{}, err
+	}
+	if err := s.settled(ctx, core.TableRooms, core.TableRoomKeys); err != nil {
+		return core.Room{}, err
+	}
+	room, _, err := s.seenRoom(id)
+	return room, err
+}
+
+// chainCache remembers which rec came before which. A record never changes: its rec is random.
+type chainCache struct {
+	mu   sync.Mutex
+	prev map[recordKey]string
+}
+
+func (c *chainCache) get(k recordKey) (prev string, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	prev, ok = c.prev[k]
+	return prev, ok
+}
+
+func (c *chainCache) put(k recordKey, prev string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.prev == nil {
+		c.prev = map[recordKey]string{}
+	}
+	c.prev[k] = prev
+}
+
+// prevOf finds the records of a room: whether there is one the index says, what
+// is in it is asked of the leader once.
+func (s *Store) prevOf(ctx context.Context, id core.RoomID) func(core.Epoch, string) (string, bool, error) {
+	return func(at core.Epoch, rec string) (string, bool, error) {
+		k := recordKey{id, at, rec}
+		if prev, ok := s.chains.get(k); ok {
+			return prev, true, nil
+		}
+		key := core.EpochPrefix(id, at, rec) + recordSuffix
+		if _, there, err := s.follow[core.TableRoomKeys].find(key); err != nil || !there {
 			return "", false, err
+		}
+		e, ok, err := s.get(ctx, core.TableRoomKeys.Bucket(), key)
+		if err != nil || !ok {
+			return "", false, firstError(err, errBehind(core.TableRoomKeys))
 		}
 		_, r, err := core.DecodeKey(core.Row{Table: core.TableRoomKeys, Key: e.key, Value: e.value})
 		if err != nil {
 			return "", false, err
 		}
+		s.chains.put(k, r.Prev)
 		return r.Prev, true, nil
 	}
-	if room.Rec != core.LegacyRec && room.Epoch-epoch > nearEpochs {
-		c, err := s.records(ctx, string(room.ID))
-		if err != nil {
-			return "", err
-		}
-		prevOf = c.prevOf(room.ID)
-	}
-	return follow(room, epoch, prevOf)
 }
 
 // recordSuffix ends the key of an epoch record (DESIGN D2).
@@ -174,22 +216,25 @@ func follow(room core.Room, epoch core.Epoch, prevOf func(core.Epoch, string) (s
 
 // KeyHolders returns who has a box of the room's current epoch, in the order of their ids.
 func (s *Store) KeyHolders(ctx context.Context, id core.RoomID) ([]core.UserID, error) {
-	room, err := s.Room(ctx, id)
+	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return nil, err
 	}
-	t, prefix := core.TableRoomKeys, core.EpochPrefix(id, room.Epoch, room.Rec)
-	rows, err := s.rows(ctx, t, scan{bucket: t.Bucket(), filter: prefix + "*", bare: true})
+	defer cancel()
+	room, err := s.roomWithKeys(ctx, id)
 	if err != nil {
 		return nil, err
 	}
+	group := strings.TrimSuffix(core.EpochPrefix(id, room.Epoch, room.Rec), ".")
 	var holders []core.UserID
-	for _, r := range rows {
-		if user := strings.TrimPrefix(r.Key, prefix); user != recordSuffix {
-			holders = append(holders, core.UserID(user))
+	err = s.follow[core.TableRoomKeys].read(func(t *table) {
+		for _, name := range slices.Sorted(maps.Keys(t.by[group])) {
+			if name != recordSuffix {
+				holders = append(holders, core.UserID(name))
+			}
 		}
-	}
-	return holders, nil
+	})
+	return holders, err
 }
 
 // recordKey is where an epoch record belongs.
@@ -207,22 +252,4 @@ func (c chains) prevOf(room core.RoomID) func(core.Epoch, string) (string, bool,
 		prev, ok := c[recordKey{room, at, rec}]
 		return prev, ok, nil
 	}
-}
-
-// records reads the epoch records of one room, or of all ("*").
-func (s *Store) records(ctx context.Context, room string) (chains, error) {
-	t := core.TableRoomKeys
-	rows, err := s.rows(ctx, t, scan{bucket: t.Bucket(), filter: room + ".*.*." + recordSuffix})
-	if err != nil {
-		return nil, err
-	}
-	c := make(chains, len(rows))
-	for _, r := range rows {
-		_, record, err := core.DecodeKey(r)
-		if err != nil {
-			return nil, err
-		}
-		c[recordKey{record.Room, record.Epoch, record.Rec}] = record.Prev
-	}
-	return c, nil
 }

@@ -45,20 +45,27 @@ func (s *Store) room(ctx context.Context, id core.RoomID) (core.Room, uint64, er
 	if _, err := core.ParseRoomID(string(id)); err != nil {
 		return core.Room{}, 0, err
 	}
-	e, ok, err := s.get(ctx, core.TableRooms.Bucket(), string(id))
+	if err := s.settled(ctx, core.TableRooms); err != nil {
+		return core.Room{}, 0, err
+	}
+	return s.seenRoom(id)
+}
+
+// seenRoom is a room as the watch has it.
+func (s *Store) seenRoom(id core.RoomID) (core.Room, uint64, error) {
+	r, ok, err := s.follow[core.TableRooms].find(string(id))
 	if err != nil {
 		return core.Room{}, 0, err
 	}
 	if !ok {
 		return core.Room{}, 0, core.Errorf(core.KindNotFound, "there is no room %s", id)
 	}
-	r, err := core.DecodeRoom(core.Row{Table: core.TableRooms, Key: e.key, Value: e.value})
-	return r, e.rev, err
+	return cloneRoom(*r.room), r.rev, nil
 }
 
 // Rooms returns all rooms in the order of their ids.
 func (s *Store) Rooms(ctx context.Context) ([]core.Room, error) {
-	return list(ctx, s, core.TableRooms, ">", core.DecodeRoom)
+	return list(ctx, s, core.TableRooms, func(r record) core.Room { return cloneRoom(*r.room) })
 }
 
 // PutMember adds somebody to a room or changes the role: the member first, then
@@ -83,7 +90,7 @@ func (s *Store) PutMember(ctx context.Context, m core.Member) error {
 	}
 	m.User, m.State = u.ID, core.MemberActive
 	row := core.MemberRow(m)
-	if _, err := s.put(ctx, row.Table.Bucket(), message{key: row.Key, value: row.Value}); err != nil {
+	if _, err := s.set(ctx, message{key: row.Key, value: row.Value}, row.Table); err != nil {
 		return err
 	}
 	return s.index(ctx, m)
@@ -92,7 +99,7 @@ func (s *Store) PutMember(ctx context.Context, m core.Member) error {
 // index writes the reverse entry of a member that was written.
 func (s *Store) index(ctx context.Context, m core.Member) error {
 	row := core.IndexRow(m)
-	_, err := s.put(ctx, row.Table.Bucket(), message{key: row.Key, value: row.Value})
+	_, err := s.set(ctx, message{key: row.Key, value: row.Value}, row.Table)
 	return err
 }
 
@@ -112,21 +119,19 @@ func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.Us
 	defer cancel()
 	key := core.MemberRow(core.Member{Room: room, User: user}).Key
 	for range casTries {
-		e, ok, err := s.get(ctx, core.TableMembers.Bucket(), key)
+		if err := s.settled(ctx, core.TableMembers); err != nil {
+			return err
+		}
+		r, ok, err := s.follow[core.TableMembers].find(key)
 		if err != nil {
 			return err
 		}
-		m := core.Member{}
-		if ok {
-			if m, err = core.DecodeMember(core.Row{Table: core.TableMembers, Key: key, Value: e.value}); err != nil {
-				return err
-			}
-		}
-		if m.State != core.MemberActive {
+		if !ok || r.member.State != core.MemberActive {
 			return core.Errorf(core.KindNotFound, "%s is not a member of the room %s", user.Short(), room)
 		}
+		m := cloneMember(*r.member)
 		m.State = core.MemberRemoved
-		_, err = s.replace(ctx, core.MemberRow(m), e.rev)
+		_, err = s.replace(ctx, core.MemberRow(m), r.rev)
 		if core.KindOf(err) == core.KindConflict {
 			continue
 		}
@@ -140,35 +145,43 @@ func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.Us
 
 // Members returns the active members of a room in the order of their ids.
 func (s *Store) Members(ctx context.Context, room core.RoomID) ([]core.Member, error) {
-	if _, err := s.Room(ctx, room); err != nil {
+	if _, err := core.ParseRoomID(string(room)); err != nil {
 		return nil, err
 	}
-	all, err := list(ctx, s, core.TableMembers, string(room)+".*", core.DecodeMember)
+	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return nil, err
 	}
+	defer cancel()
+	if err := s.settled(ctx, core.TableRooms, core.TableMembers); err != nil {
+		return nil, err
+	}
+	if _, _, err := s.seenRoom(room); err != nil {
+		return nil, err
+	}
 	var active []core.Member
-	for _, m := range all {
-		if m.State == core.MemberActive {
-			active = append(active, m)
-		}
+	var bad error
+	err = s.follow[core.TableMembers].read(func(t *table) {
+		bad = t.activeIn(t.by[string(room)], func(user string) string { return string(room) + "." + user },
+			func(m core.Member) { active = append(active, cloneMember(m)) })
+	})
+	if err = firstError(err, bad); err != nil {
+		return nil, err
 	}
 	return active, nil
 }
 
 // MemberCounts is how many active members each room has; rooms without any are missing.
 func (s *Store) MemberCounts(ctx context.Context) (map[core.RoomID]int, error) {
-	members, err := list(ctx, s, core.TableMembers, ">", core.DecodeMember)
+	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return nil, err
 	}
-	counts := map[core.RoomID]int{}
-	for _, m := range members {
-		if m.State == core.MemberActive {
-			counts[m.Room]++
-		}
+	defer cancel()
+	if err := s.settled(ctx, core.TableMembers); err != nil {
+		return nil, err
 	}
-	return counts, nil
+	return s.memberCounts()
 }
 
 // RoomsOf returns the rooms of which a user is an active member, in order.
@@ -177,19 +190,22 @@ func (s *Store) RoomsOf(ctx context.Context, user core.UserID) ([]core.RoomID, e
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.rows(ctx, core.TableRoomsByMember, scan{bucket: core.TableRoomsByMember.Bucket(), filter: string(user) + ".*"})
+	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return nil, err
 	}
+	defer cancel()
+	if err := s.settled(ctx, core.TableMembers); err != nil {
+		return nil, err
+	}
 	var rooms []core.RoomID
-	for _, r := range rows {
-		_, room, state, err := core.DecodeIndex(r)
-		if err != nil {
-			return nil, err
-		}
-		if state == core.MemberActive {
-			rooms = append(rooms, room)
-		}
+	var bad error
+	err = s.follow[core.TableMembers].read(func(t *table) {
+		bad = t.activeIn(t.of[string(user)], func(room string) string { return room + "." + string(user) },
+			func(m core.Member) { rooms = append(rooms, m.Room) })
+	})
+	if err = firstError(err, bad); err != nil {
+		return nil, err
 	}
 	return rooms, nil
 }

@@ -17,7 +17,6 @@ type scan struct {
 	bucket string
 	filter string // of keys, with NATS wildcards
 	bare   bool   // no values, keys only
-	fresh  bool   // rows: do not answer from memory
 	node   string // whose replica to read; "": any that has what the leader has
 }
 
@@ -224,53 +223,11 @@ func pullStatus(status string, msg *nats.Msg) error {
 	}
 }
 
-// cacheRows is up to how many rows of a whole table are remembered.
-const cacheRows = 50_000
-
-// remembered are the rows of a whole table as of the newest write they hold;
-// its time tells a bucket that was made anew.
-type remembered struct {
-	rev  uint64
-	at   string
-	rows []core.Row
-}
-
 // rows collects a scan: current rows in bytewise key order, without deleted
 // keys and those of the mechanism. Callers must not change the values.
-//
-// Screens ask for whole tables every second, and each consumer is a write for
-// the meta group. So the last answer is remembered with the rev of its newest
-// write: while the leader knows of no newer one it still holds, because every
-// change and every deletion is a write.
 func (w *wire) rows(ctx context.Context, table core.Table, s scan) ([]core.Row, error) {
-	fence, found, err := w.newest(ctx, s)
-	if err != nil || !found {
-		return nil, err
-	}
-	whole := s.filter == ">" && s.node == "" && !s.fresh
-	slot := cacheSlot{s.bucket, s.bare}
-	if whole {
-		have, ok := w.cache.Load(slot)
-		if r, _ := have.(remembered); ok && r.rev == fence.rev && r.at == fence.at {
-			return slices.Clone(r.rows), nil
-		}
-	}
-	rows, newest, err := w.collect(ctx, table, s, fence.rev)
-	if err == nil && whole && newest == fence.rev && len(rows) <= cacheRows {
-		w.cache.Store(slot, remembered{fence.rev, fence.at, slices.Clone(rows)})
-	}
-	return rows, err
-}
-
-type cacheSlot struct {
-	bucket string
-	bare   bool
-}
-
-func (w *wire) collect(ctx context.Context, table core.Table, s scan, fence uint64) (rows []core.Row, newest uint64, err error) {
 	found := map[string][]byte{}
-	err = w.runTo(ctx, s, fence, func(e entry) error {
-		newest = max(newest, e.rev)
+	err := w.run(ctx, s, func(e entry) error {
 		switch {
 		case e.key[0] == '_':
 		case e.deleted:
@@ -281,11 +238,11 @@ func (w *wire) collect(ctx context.Context, table core.Table, s scan, fence uint
 		return nil
 	})
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	rows = make([]core.Row, 0, len(found))
+	rows := make([]core.Row, 0, len(found))
 	for _, key := range slices.Sorted(maps.Keys(found)) {
 		rows = append(rows, core.Row{Table: table, Key: key, Value: found[key]})
 	}
-	return rows, newest, nil
+	return rows, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -45,6 +46,14 @@ type Store struct {
 	wire
 	replicas int
 	nodes    int
+	follow   map[core.Table]*follower
+	changes  changes
+	held     atomic.Pointer[map[core.Table]uint64] // the guards' revs that Shut took
+	chains   chainCache
+
+	mu      sync.Mutex
+	end     context.CancelFunc // of the followers; nil before Open
+	working sync.WaitGroup
 }
 
 var _ core.Store = (*Store)(nil)
@@ -54,20 +63,76 @@ func New(c Config) *Store {
 	s := &Store{replicas: c.Replicas, nodes: c.Nodes}
 	s.nc, s.timeout, s.budget, s.log = c.Conn, c.Timeout, c.Budget, c.Logger
 	s.setDefaults()
+	node := c.Node
+	if node == "" {
+		node = token()
+	}
+	alarm := func(e *core.Error) {
+		s.log.Error("the replicated store does not believe its bucket", "error", e.Text, "next", e.Next)
+		if c.OnAlarm != nil {
+			c.OnAlarm(e)
+		}
+	}
+	s.changes = changes{tell: c.OnChange, more: make(chan struct{}, 1)}
+	s.follow = map[core.Table]*follower{}
+	for _, t := range core.Tables() {
+		s.follow[t] = newFollower(&s.wire, t, node, s.changes.add, alarm)
+	}
 	return s
 }
 
 // Open creates the five buckets or opens them, trying again within the budget:
 // at a cold start nobody answers before the meta group has a leader. Buckets
 // are mended where an update can do it, and refused (KindRefused) where not;
-// replicas are raised and never lowered.
+// replicas are raised and never lowered. Then it watches them, and returns when
+// it has what their leaders have. A second Open changes nothing.
 func (s *Store) Open(ctx context.Context) error {
 	if err := checkReplicas(s.replicas, s.nodes); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
-	return eachTable(func(t core.Table) error { return s.ensure(ctx, t.Bucket(), s.replicas) })
+	err := eachTable(func(t core.Table) error { return s.ensure(ctx, t.Bucket(), s.replicas) })
+	if err != nil {
+		return err
+	}
+	s.watch()
+	return eachTable(func(t core.Table) error { return s.follow[t].opened(ctx) })
+}
+
+// watch starts the followers, once; they end with Close.
+func (s *Store) watch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end != nil || s.closed.Load() {
+		return
+	}
+	ctx, end := context.WithCancel(context.Background())
+	s.end = end
+	s.working.Go(func() { s.changes.run(ctx) })
+	for _, f := range s.follow {
+		s.working.Go(func() { f.run(ctx) })
+	}
+}
+
+// following is the follower of a table that has its first watch.
+func (s *Store) following(ctx context.Context, t core.Table) (*follower, error) {
+	f := s.follow[t]
+	select {
+	case <-f.first:
+	default:
+		s.mu.Lock()
+		begun := s.end != nil
+		s.mu.Unlock()
+		if !begun {
+			return nil, core.Errorf(core.KindUnavailable, "the replicated store is not open on this node yet")
+		}
+		return f, f.opened(ctx)
+	}
+	if broken := f.ended(); broken != nil {
+		return nil, broken
+	}
+	return f, nil
 }
 
 func checkReplicas(replicas, nodes int) error {
@@ -126,5 +191,51 @@ func (s *Store) Backend() core.Backend { return core.BackendKV }
 // Close ends the use of the store; it does not close the connection. Twice is harmless.
 func (s *Store) Close() error {
 	s.closed.Store(true)
+	s.mu.Lock()
+	end := s.end
+	s.mu.Unlock()
+	if end != nil {
+		end()
+		s.working.Wait()
+	}
 	return nil
+}
+
+// changes carries what the watches saw to OnChange, in order and without holding a watch up.
+type changes struct {
+	tell func(Change)
+	more chan struct{}
+
+	mu    sync.Mutex
+	queue []Change
+}
+
+func (c *changes) add(change Change) {
+	if c.tell == nil {
+		return
+	}
+	c.mu.Lock()
+	c.queue = append(c.queue, change)
+	c.mu.Unlock()
+	select {
+	case c.more <- struct{}{}:
+	default:
+	}
+}
+
+func (c *changes) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.more:
+		}
+		c.mu.Lock()
+		queue := c.queue
+		c.queue = nil
+		c.mu.Unlock()
+		for _, change := range queue {
+			c.tell(change)
+		}
+	}
 }

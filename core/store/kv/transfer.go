@@ -8,43 +8,6 @@ import (
 	"unibus/core"
 )
 
-// Counts is how much there is. It reads keys alone where they say enough.
-func (s *Store) Counts(ctx context.Context) (core.Counts, error) {
-	var n core.Counts
-	users, err := s.rows(ctx, core.TableUsers, scan{bucket: core.TableUsers.Bucket(), filter: ">", bare: true})
-	if err != nil {
-		return n, err
-	}
-	rooms, err := s.Rooms(ctx)
-	if err != nil {
-		return n, err
-	}
-	members, err := list(ctx, s, core.TableMembers, ">", core.DecodeMember)
-	if err != nil {
-		return n, err
-	}
-	valid, err := s.validRecs(ctx, rooms)
-	if err != nil {
-		return n, err
-	}
-	keys, err := s.rows(ctx, core.TableRoomKeys, scan{bucket: core.TableRoomKeys.Bucket(), filter: ">", bare: true})
-	if err != nil {
-		return n, err
-	}
-	n.Users, n.Rooms = len(users), len(rooms)
-	for _, m := range members {
-		if m.State == core.MemberActive {
-			n.Members++
-		}
-	}
-	for _, r := range keys {
-		if valid.has(r.Key) && !strings.HasSuffix(r.Key, "."+recordSuffix) {
-			n.Keys++
-		}
-	}
-	return n, nil
-}
-
 // validity says of every room which rec counts in which epoch.
 type validity map[string]roomRecs
 
@@ -55,37 +18,31 @@ type roomRecs struct {
 
 // validRecs follows every room's records back from its rec.
 func (s *Store) validRecs(ctx context.Context, rooms []core.Room) (validity, error) {
-	c := chains{}
-	for _, r := range rooms {
-		if r.Rec != core.LegacyRec {
-			var err error
-			if c, err = s.records(ctx, "*"); err != nil {
-				return nil, err
-			}
-			break
-		}
-	}
 	valid := make(validity, len(rooms))
 	for _, r := range rooms {
-		valid[string(r.ID)] = c.of(r)
+		recs, err := recsOf(r, s.prevOf(ctx, r.ID))
+		if err != nil {
+			return nil, err
+		}
+		valid[string(r.ID)] = recs
 	}
 	return valid, nil
 }
 
-// of collects the recs that led to a room's current one. Where a record is
+// recsOf collects the recs that led to a room's current one. Where a record is
 // missing the chain ends, and what lies before it is out of reach, as for Key.
-func (c chains) of(room core.Room) roomRecs {
+func recsOf(room core.Room, prevOf func(core.Epoch, string) (string, bool, error)) (roomRecs, error) {
 	v := roomRecs{recs: map[core.Epoch]string{}}
 	rec := room.Rec
 	for at := room.Epoch; ; at-- {
 		if rec == core.LegacyRec {
 			v.legacy = at + 1
-			return v
+			return v, nil
 		}
 		v.recs[at] = rec
-		prev, ok := c[recordKey{room.ID, at, rec}]
-		if !ok || at == 0 {
-			return v
+		prev, ok, err := prevOf(at, rec)
+		if err != nil || !ok || at == 0 {
+			return v, err
 		}
 		rec = prev
 	}
@@ -125,7 +82,7 @@ func (s *Store) Export(ctx context.Context) (core.Snapshot, error) {
 	if out.Rooms, err = s.Rooms(ctx); err != nil {
 		return core.Snapshot{}, err
 	}
-	if out.Members, err = list(ctx, s, core.TableMembers, ">", core.DecodeMember); err != nil {
+	if out.Members, err = list(ctx, s, core.TableMembers, func(r record) core.Member { return cloneMember(*r.member) }); err != nil {
 		return core.Snapshot{}, err
 	}
 	rows, err := s.rows(ctx, core.TableRoomKeys, scan{bucket: core.TableRoomKeys.Bucket(), filter: ">"})
@@ -154,7 +111,7 @@ func addKeys(out *core.Snapshot, rows []core.Row) error {
 	}
 	valid := make(validity, len(out.Rooms))
 	for _, r := range out.Rooms {
-		valid[string(r.ID)] = c.of(r)
+		valid[string(r.ID)], _ = recsOf(r, c.prevOf(r.ID)) // a map gives no error
 	}
 	for _, k := range keys {
 		if valid.has(core.KeyRow(k).Key) {

@@ -43,19 +43,29 @@ func (s *Store) create(ctx context.Context, r core.Row, what string) error {
 		return err
 	}
 	defer cancel()
-	bucket := r.Table.Bucket()
+	if err := s.settled(ctx, r.Table); err != nil {
+		return err
+	}
+	exists := core.Errorf(core.KindExists, "%s exists already", what)
+	f := s.follow[r.Table]
+	if _, there, err := f.find(r.Key); err != nil || there {
+		return firstError(err, exists)
+	}
 	var rev uint64
+	if err := f.read(func(t *table) { rev = t.gone[r.Key] }); err != nil {
+		return err
+	}
 	for range casTries {
-		_, err = s.put(ctx, bucket, message{key: r.Key, value: r.Value, expect: &rev})
+		_, err = s.replace(ctx, r, rev)
 		if core.KindOf(err) != core.KindConflict {
 			return err
 		}
-		e, ok, err := s.get(ctx, bucket, r.Key)
+		e, there, err := s.get(ctx, f.bucket, r.Key)
 		if err != nil {
 			return err
 		}
-		if ok {
-			return core.Errorf(core.KindExists, "%s exists already", what)
+		if there {
+			return exists
 		}
 		rev = e.rev
 	}
@@ -78,37 +88,35 @@ func (s *Store) user(ctx context.Context, id core.UserID) (core.User, uint64, er
 	if err != nil {
 		return core.User{}, 0, err
 	}
-	e, ok, err := s.get(ctx, core.TableUsers.Bucket(), string(id))
+	if err := s.settled(ctx, core.TableUsers); err != nil {
+		return core.User{}, 0, err
+	}
+	r, ok, err := s.follow[core.TableUsers].find(string(id))
 	if err != nil {
 		return core.User{}, 0, err
 	}
 	if !ok {
 		return core.User{}, 0, core.Errorf(core.KindNotFound, "there is no user %s", id.Short())
 	}
-	u, err := core.DecodeUser(core.Row{Table: core.TableUsers, Key: e.key, Value: e.value})
-	return u, e.rev, err
+	return cloneUser(*r.user), r.rev, nil
 }
 
 // Users returns all users in the order of their ids.
 func (s *Store) Users(ctx context.Context) ([]core.User, error) {
-	return list(ctx, s, core.TableUsers, ">", core.DecodeUser)
+	return list(ctx, s, core.TableUsers, func(r record) core.User { return cloneUser(*r.user) })
 }
 
-// list reads and decodes the rows of a table whose keys match a pattern, in the order of their keys.
-func list[T any](ctx context.Context, s *Store, t core.Table, pattern string, decode func(core.Row) (T, error)) ([]T, error) {
-	rows, err := s.rows(ctx, t, scan{bucket: t.Bucket(), filter: pattern})
-	if err != nil || len(rows) == 0 {
+// list proves a table and collects it.
+func list[T any](ctx context.Context, s *Store, t core.Table, pick func(record) T) ([]T, error) {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
 		return nil, err
 	}
-	out := make([]T, 0, len(rows))
-	for _, r := range rows {
-		v, err := decode(r)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
+	defer cancel()
+	if err := s.settled(ctx, t); err != nil {
+		return nil, err
 	}
-	return out, nil
+	return all(s, t, pick)
 }
 
 // SetUserStatus revokes or activates a user. It is decided anew when somebody else changes the same user.
@@ -141,23 +149,17 @@ func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.U
 
 // replace writes a row over the revision that was read.
 func (s *Store) replace(ctx context.Context, r core.Row, rev uint64) (uint64, error) {
-	return s.put(ctx, r.Table.Bucket(), message{key: r.Key, value: r.Value, expect: &rev})
+	return s.set(ctx, message{key: r.Key, value: r.Value, expect: &rev}, r.Table)
 }
 
-// IsAuthorized is true only for an active user; with any error it is false.
-func (s *Store) IsAuthorized(ctx context.Context, id core.UserID) (bool, error) {
-	u, err := s.User(ctx, id)
-	if core.KindOf(err) == core.KindNotFound {
-		return false, nil
+// set writes one record as a user of the store.
+func (s *Store) set(ctx context.Context, m message, t core.Table) (uint64, error) {
+	f, err := s.following(ctx, t)
+	if err != nil {
+		return 0, err
 	}
-	return err == nil && u.Status == core.UserActive, err
-}
-
-// HasAdmin is true only for an active user of role admin; with any error it is false.
-func (s *Store) HasAdmin(ctx context.Context, id core.UserID) (bool, error) {
-	u, err := s.User(ctx, id)
-	if core.KindOf(err) == core.KindNotFound {
-		return false, nil
+	if err := s.check(f.bucket, m); err != nil {
+		return 0, err
 	}
-	return err == nil && u.Status == core.UserActive && u.Role == core.RoleAdmin, err
+	return s.write(ctx, f, []message{m}, asUser, s.timeout)
 }

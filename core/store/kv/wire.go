@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,7 +36,6 @@ type wire struct {
 	budget  time.Duration
 	log     *slog.Logger
 	closed  atomic.Bool
-	cache   sync.Map // cacheSlot to remembered
 }
 
 func (w *wire) setDefaults() {
@@ -55,10 +53,14 @@ func (w *wire) setDefaults() {
 // bound gives one operation its time, or says that the store is closed.
 func (w *wire) bound(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	if w.closed.Load() {
-		return nil, nil, core.Errorf(core.KindUnavailable, "the replicated store is closed on this node")
+		return nil, nil, errClosed()
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	return ctx, cancel, nil
+}
+
+func errClosed() *core.Error {
+	return core.Errorf(core.KindUnavailable, "the replicated store is closed on this node")
 }
 
 // ask sends one request to the JetStream API and decodes the answer into out,
@@ -149,11 +151,12 @@ func subjectOf(bucket, key string) string { return "$KV." + bucket + "." + key }
 func keyOf(bucket, subject string) string { return strings.TrimPrefix(subject, "$KV."+bucket+".") }
 
 const (
-	hdrOperation   = "KV-Operation"
-	hdrExpectLast  = "Nats-Expected-Last-Subject-Sequence"
-	hdrBatchID     = "Nats-Batch-Id"
-	hdrBatchSeq    = "Nats-Batch-Sequence"
-	hdrBatchCommit = "Nats-Batch-Commit"
+	hdrOperation     = "KV-Operation"
+	hdrExpectLast    = "Nats-Expected-Last-Subject-Sequence"
+	hdrExpectSubject = "Nats-Expected-Last-Subject-Sequence-Subject" // where it is not the message's own
+	hdrBatchID       = "Nats-Batch-Id"
+	hdrBatchSeq      = "Nats-Batch-Sequence"
+	hdrBatchCommit   = "Nats-Batch-Commit"
 )
 
 // entry is one key as a bucket has it. Rev is its sequence in the stream.
@@ -219,7 +222,9 @@ type message struct {
 	key    string
 	value  []byte
 	remove bool
-	expect *uint64 // the rev that the key must have, 0: must not be there; nil: whatever it is
+	expect *uint64   // the rev that the key must have, 0: must not be there; nil: whatever it is
+	guard  *uint64   // the rev that the bucket's guard must have; not together with expect
+	header [2]string // one more, "": none
 }
 
 func (m message) encode(bucket string) *nats.Msg {
@@ -230,6 +235,13 @@ func (m message) encode(bucket string) *nats.Msg {
 	}
 	if m.expect != nil {
 		msg.Header.Set(hdrExpectLast, strconv.FormatUint(*m.expect, 10))
+	}
+	if m.guard != nil {
+		msg.Header.Set(hdrExpectLast, strconv.FormatUint(*m.guard, 10))
+		msg.Header.Set(hdrExpectSubject, subjectOf(bucket, keyGuard))
+	}
+	if m.header[0] != "" {
+		msg.Header.Set(m.header[0], m.header[1])
 	}
 	return msg
 }

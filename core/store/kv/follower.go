@@ -1,0 +1,422 @@
+package kv
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+)
+
+// follower keeps one bucket in memory from a watch, and proves by barriers that
+// what it has is current (DESIGN D4). The watch is replaced when it falls
+// silent, when a message of it was lost, and when a barrier was not seen in time.
+type follower struct {
+	w       *wire
+	name    core.Table
+	bucket  string
+	filters []string // keys; none: all
+	bare    bool     // keys alone
+	node    string
+	emit    func(Change)
+	alarm   func(*core.Error)
+
+	mu      sync.RWMutex
+	cur     *watch               // nil until the first has caught up
+	created string               // when the stream was created, as the server says it
+	broken  *core.Error          // nothing is answered any more, and why
+	lost    map[string]struct{}  // keys whose records vanished without a state
+	waiters map[*waiter]struct{} // for something that the watch has yet to deliver
+
+	first chan struct{} // closed when the first watch has caught up, or the follower is broken
+	due   atomic.Bool   // somebody wants a new watch
+	kicks chan struct{}
+
+	barriers barriers
+	writing  chan struct{} // holds a token while a guarded write is under way
+}
+
+type waiter struct {
+	seen func(*table) bool
+	done chan struct{}
+}
+
+func newFollower(w *wire, name core.Table, node string, emit func(Change), alarm func(*core.Error)) *follower {
+	f := &follower{w: w, name: name, bucket: name.Bucket(), node: node, emit: emit, alarm: alarm,
+		lost: map[string]struct{}{}, waiters: map[*waiter]struct{}{},
+		first: make(chan struct{}), kicks: make(chan struct{}, 1), writing: make(chan struct{}, 1)}
+	switch name {
+	case core.TableRoomKeys:
+		f.bare = true // boxes are large, and nothing decides by what is in them
+	case core.TableRoomsByMember:
+		f.filters = []string{keyGuard, barrierKey(node), watchKey(node)} // derived: members is the truth
+	}
+	return f
+}
+
+const lookEvery = 500 * time.Millisecond
+
+// run keeps a watch until ctx ends, the connection is closed or the stream is not the one it was.
+func (f *follower) run(ctx context.Context) {
+	defer f.stop()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil && !f.w.nc.IsClosed() && f.ended() == nil {
+		if f.stale() {
+			if err := f.again(ctx); err != nil && ctx.Err() == nil {
+				f.w.log.Debug("a bucket cannot be watched yet", "bucket", f.bucket, "err", err)
+				sleep(ctx, 4*pause)
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-f.kicks:
+		case <-tick.C:
+		}
+	}
+}
+
+func (f *follower) stop() {
+	f.mu.Lock()
+	cur := f.cur
+	if cur != nil {
+		cur.dead = true
+	}
+	f.mu.Unlock()
+	if cur != nil {
+		cur.stop()
+	}
+}
+
+func (f *follower) ended() *core.Error {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.broken
+}
+
+func (f *follower) stale() bool {
+	if f.due.Load() {
+		return true
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.cur == nil || f.cur.dead || time.Since(f.cur.heard) > silence
+}
+
+// kick asks for a new watch.
+func (f *follower) kick() {
+	f.due.Store(true)
+	select {
+	case f.kicks <- struct{}{}:
+	default:
+	}
+}
+
+// loseWatch marks a watch as useless. The caller holds mu.
+func (f *follower) loseWatch(n *watch, why string) {
+	n.dead = true
+	f.w.log.Debug("a watch is given up", "bucket", f.bucket, "why", why)
+	f.kick()
+}
+
+// again watches anew into a new table and puts it in the place of the old one
+// when it has everything that the leader had. The old watch goes on meanwhile.
+func (f *follower) again(ctx context.Context) error {
+	f.due.Store(false)
+	n := f.newWatch()
+	err := f.bring(ctx, n)
+	for try := 0; err == nil && !f.swap(n); try++ {
+		err = f.overtake(ctx, n, try)
+	}
+	if err != nil {
+		f.due.Store(true)
+		f.mu.Lock()
+		n.dead = true
+		f.mu.Unlock()
+		n.stop()
+	}
+	return err
+}
+
+const overtakeTries = 20
+
+// overtake brings a new watch to where the old one is: reads never go back. The
+// old one may have seen what is gone by now, so a write of one's own helps out.
+func (f *follower) overtake(ctx context.Context, n *watch, try int) error {
+	if try == overtakeTries {
+		return context.DeadlineExceeded
+	}
+	f.mu.RLock()
+	seq := f.cur.table.seq
+	f.mu.RUnlock()
+	n.setFence(seq)
+	if err := n.caughtUp(ctx); err == nil || try == 0 || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	wctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	_, err := f.w.put(wctx, f.bucket, message{key: watchKey(f.node)})
+	return err
+}
+
+func (f *follower) bring(ctx context.Context, n *watch) error {
+	if err := n.start(ctx); err != nil {
+		return err
+	}
+	fence, err := f.newest(ctx)
+	if err != nil {
+		return err
+	}
+	// Asked after the consumer was made, so that it is this stream's.
+	info, err := f.w.streamInfo(ctx, f.bucket, attempt)
+	if err != nil {
+		return err
+	}
+	if err := f.sameStream(info.Created); err != nil {
+		return err
+	}
+	n.setFence(fence)
+	return n.caughtUp(ctx)
+}
+
+// newest asks the leader for the last sequence that the watch would deliver.
+func (f *follower) newest(ctx context.Context) (uint64, error) {
+	filters := f.filters
+	if len(filters) == 0 {
+		filters = []string{">"}
+	}
+	var seq uint64
+	for _, filter := range filters {
+		try, cancel := context.WithTimeout(ctx, attempt)
+		e, _, err := f.w.last(try, f.bucket, filter)
+		cancel()
+		if err != nil {
+			return 0, err
+		}
+		seq = max(seq, e.rev)
+	}
+	return seq, nil
+}
+
+// sameStream breaks the follower where the stream was made anew under it: what
+// it holds then says nothing about what was kept here before.
+func (f *follower) sameStream(created string) error {
+	if created == "" {
+		return core.Errorf(core.KindFailed, "the cluster did not say when %s was created", f.bucket)
+	}
+	f.mu.Lock()
+	if f.created == "" {
+		f.created = created
+	}
+	same := f.created == created
+	f.mu.Unlock()
+	if same {
+		return nil
+	}
+	err := core.Errorf(core.KindUnavailable, "%s was removed and made anew while this node used it: nothing in it is believed", f.bucket).
+		WithNext("find out who removed the stream %s; restore it from a backup, then restart the nodes", streamOf(f.bucket))
+	f.breakDown(err)
+	return err
+}
+
+func (f *follower) breakDown(err *core.Error) {
+	f.mu.Lock()
+	f.broken = err
+	f.barriers.forget()
+	for w := range f.waiters {
+		close(w.done)
+	}
+	clear(f.waiters)
+	select {
+	case <-f.first:
+	default:
+		close(f.first)
+	}
+	f.mu.Unlock()
+	f.alarm(err)
+}
+
+// swap puts a watch that has caught up in the place of the one before, and
+// tells what has changed between them. It is false where the old one is ahead.
+func (f *follower) swap(n *watch) bool {
+	f.mu.Lock()
+	old := f.cur
+	if old != nil && n.table.seq < old.table.seq {
+		f.mu.Unlock()
+		return false
+	}
+	f.cur = n
+	var missing []string
+	if old != nil {
+		old.dead = true
+		missing = f.compare(old.table, n.table)
+	} else {
+		close(f.first)
+	}
+	f.wake()
+	f.mu.Unlock()
+	if old != nil {
+		old.stop()
+	}
+	f.reportMissing(missing)
+	return true
+}
+
+// compare tells what is new in a table and returns the keys that are missing in
+// it without a marker. The caller holds mu.
+func (f *follower) compare(old, now *table) (missing []string) {
+	if !now.guard.Open {
+		return nil // a move is writing: rows may really be removed, and nobody is admitted
+	}
+	for key, r := range now.records {
+		if before, ok := old.records[key]; !ok || before.rev < r.rev {
+			f.tell(key, r)
+		}
+	}
+	for key, before := range old.records {
+		if _, ok := now.records[key]; ok || before.rev > now.seq {
+			continue
+		}
+		f.tell(key, record{})
+		if _, marked := now.gone[key]; !marked {
+			f.lost[key] = struct{}{}
+			missing = append(missing, key)
+		}
+	}
+	for key := range f.lost { // a replica that was healed has them again
+		if _, ok := now.records[key]; ok {
+			delete(f.lost, key)
+		}
+	}
+	slices.Sort(missing)
+	return missing
+}
+
+// reportMissing raises the alarm for records that vanished without a state.
+func (f *follower) reportMissing(keys []string) {
+	if len(keys) == 0 {
+		return
+	}
+	f.alarm(core.Errorf(core.KindUnavailable, "%d records of %s vanished without having been removed, the first %s: they are denied",
+		len(keys), f.bucket, keys[0]).WithNext("look for damaged or deleted data on the nodes before anything is written again"))
+}
+
+// take brings a message into a watch's table. The caller holds mu.
+func (f *follower) take(n *watch, e entry, r record, h nats.Header) {
+	t, live := n.table, n == f.cur
+	t.seq = e.rev
+	switch {
+	case e.key[0] == '_':
+		t.mechanism(f.node, e, h)
+	case e.deleted:
+		_, known := t.records[e.key]
+		t.remove(e.key, e.rev)
+		if live && known && t.guard.Open {
+			f.tell(e.key, record{})
+			go f.alarm(core.Errorf(core.KindUnavailable, "the record %s of %s was deleted by other means than unibus", e.key, f.bucket).
+				WithNext("find out who has rights on the subject %s", subjectOf(f.bucket, ">")))
+		}
+	default:
+		t.put(e.key, r)
+		if live {
+			delete(f.lost, e.key)
+			if t.guard.Open {
+				f.tell(e.key, r)
+			}
+		}
+	}
+	if live {
+		f.wake()
+	}
+}
+
+// mechanism takes in a key that is no row.
+func (t *table) mechanism(node string, e entry, h nats.Header) {
+	switch e.key {
+	case keyGuard:
+		value := e.value
+		if v := h.Get(hdrGuard); v != "" {
+			value = []byte(v)
+		}
+		t.guard = decodeGuard(value, e.rev)
+	case barrierKey(node):
+		t.token, t.tokenAt = h.Get(hdrToken), e.rev
+	}
+}
+
+func (f *follower) tell(key string, r record) {
+	if c, ok := change(f.name, key, r); ok {
+		f.emit(c)
+	}
+}
+
+// wake ends the waits whose time has come. The caller holds mu.
+func (f *follower) wake() {
+	for w := range f.waiters {
+		if w.seen(f.cur.table) {
+			delete(f.waiters, w)
+			close(w.done)
+		}
+	}
+}
+
+// await waits until the watch has delivered something.
+func (f *follower) await(ctx context.Context, seen func(*table) bool) error {
+	f.mu.Lock()
+	if f.broken != nil {
+		f.mu.Unlock()
+		return f.broken
+	}
+	if f.cur != nil && seen(f.cur.table) {
+		f.mu.Unlock()
+		return nil
+	}
+	w := &waiter{seen, make(chan struct{})}
+	f.waiters[w] = struct{}{}
+	f.mu.Unlock()
+	select {
+	case <-w.done:
+		if broken := f.ended(); broken != nil {
+			return broken
+		}
+		return nil
+	case <-ctx.Done():
+		f.mu.Lock()
+		delete(f.waiters, w)
+		f.mu.Unlock()
+		return ctx.Err()
+	}
+}
+
+// awaitSeq waits until the watch has come to a write of this node's own. A watch
+// that is late is replaced.
+func (f *follower) awaitSeq(ctx context.Context, seq uint64) error {
+	seen := func(t *table) bool { return t.seq >= seq }
+	for {
+		try, cancel := context.WithTimeout(ctx, barrierWait)
+		err := f.await(try, seen)
+		cancel()
+		if err == nil || ctx.Err() != nil || f.ended() != nil {
+			return err
+		}
+		f.kick()
+	}
+}
+
+// opened waits for the first watch.
+func (f *follower) opened(ctx context.Context) error {
+	select {
+	case <-f.first:
+		if broken := f.ended(); broken != nil {
+			return broken
+		}
+		return nil
+	case <-ctx.Done():
+		return fault(ctx.Err(), "reading "+f.bucket)
+	}
+}

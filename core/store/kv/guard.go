@@ -1,0 +1,234 @@
+package kv
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"time"
+
+	"unibus/core"
+)
+
+// errShut is what users' writes and admission meet while a bucket's guard is shut.
+func errShut(bucket string) *core.Error {
+	return core.Errorf(core.KindUnavailable, "%s is not open: the control plane is elsewhere, or moving", bucket).
+		WithNext("see with `unibus-tui status` which store is the authority; ask again once the move is over")
+}
+
+// OpenFor opens the five buckets to users for an authority that the caller has
+// read: kv, or none where nodes serve what they were told to. A guard of a later
+// generation stays shut (KindConflict): somebody is moving the control plane on.
+// For kv the guards must be of that very generation: a bucket without one was
+// made anew, and is refused (KindRefused).
+func (s *Store) OpenFor(ctx context.Context, a core.Authority) error {
+	if a.Backend == core.BackendSQLite {
+		return core.Errorf(core.KindRefused, "the buckets cannot be opened while the SQLite file of %s is the authority", a.Node)
+	}
+	s.held.Store(nil)
+	return eachTable(func(t core.Table) error { return s.openGuard(ctx, s.follow[t], a) })
+}
+
+func (s *Store) openGuard(ctx context.Context, f *follower, a core.Authority) error {
+	return s.moveGuard(ctx, f, func(g guard) (next guard, write bool, err error) {
+		switch {
+		case g.rev > 0 && g.Open && g.Generation == a.Generation:
+			return g, false, nil
+		case g.rev > 0 && g.Generation > a.Generation:
+			return g, false, core.Errorf(core.KindConflict, "%s is held for generation %d, and the authority that was read is of %d", f.bucket, g.Generation, a.Generation).
+				WithNext("wait for the move that is under way")
+		case a.Backend == core.BackendKV && (g.rev == 0 || g.Generation != a.Generation):
+			return g, false, core.Errorf(core.KindRefused, "%s was not made ready for generation %d: it was made anew, or restored from something older", f.bucket, a.Generation).
+				WithNext("restore the stream %s from a backup before anything is served from it", streamOf(f.bucket))
+		}
+		return guard{Generation: a.Generation, Open: true}, true, nil
+	})
+}
+
+// Shut closes the five buckets to users for a generation that is to come, and
+// lets this store's copier alone write, until the guards move again. KindConflict
+// where a later generation holds them, or this one is open already.
+func (s *Store) Shut(ctx context.Context, generation uint64) error {
+	err := eachTable(func(t core.Table) error { return s.shutGuard(ctx, s.follow[t], generation) })
+	if err != nil {
+		return err
+	}
+	held := map[core.Table]uint64{}
+	for t, f := range s.follow {
+		g := f.guard()
+		if g.Open || g.Generation != generation {
+			return core.Errorf(core.KindConflict, "the guard of %s was moved by somebody else", f.bucket)
+		}
+		held[t] = g.rev
+	}
+	s.held.Store(&held)
+	return nil
+}
+
+func (s *Store) shutGuard(ctx context.Context, f *follower, generation uint64) error {
+	return s.moveGuard(ctx, f, func(g guard) (next guard, write bool, err error) {
+		if g.rev > 0 && (g.Generation > generation || g.Generation == generation && g.Open) {
+			return g, false, core.Errorf(core.KindConflict, "%s is held for generation %d already", f.bucket, g.Generation).
+				WithNext("read the authority again")
+		}
+		return guard{Generation: generation}, g.rev == 0 || g.Open || g.Generation != generation, nil
+	})
+}
+
+// moveGuard decides on a guard and writes it by CAS, anew where somebody else
+// was faster, and waits until the watch has it.
+func (s *Store) moveGuard(ctx context.Context, f *follower, judge func(guard) (guard, bool, error)) error {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	for {
+		e, _, err := s.last(ctx, f.bucket, keyGuard)
+		if err != nil {
+			return fault(err, "reading the guard of "+f.bucket)
+		}
+		g := guard{}
+		if e.rev > 0 {
+			g = decodeGuard(e.value, e.rev)
+		}
+		next, write, err := judge(g)
+		if err != nil {
+			return err
+		}
+		if !write {
+			return fault(f.awaitSeq(ctx, e.rev), "opening "+f.bucket)
+		}
+		value, _ := json.Marshal(next) // two plain fields
+		rev, err := s.put(ctx, f.bucket, message{key: keyGuard, value: value, expect: &e.rev, header: [2]string{hdrGuard, string(value)}})
+		if err == nil {
+			return fault(f.awaitSeq(ctx, rev), "opening "+f.bucket)
+		}
+		if core.KindOf(err) != core.KindConflict || !sleep(ctx, rand.N(10*time.Millisecond)) {
+			return err
+		}
+	}
+}
+
+// guard is the bucket's guard as the watch has it.
+func (f *follower) guard() guard {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.cur == nil {
+		return guard{}
+	}
+	return f.cur.table.guard
+}
+
+// A permit says under which guard a write may be sent.
+type permit func(*follower) (rev uint64, err error)
+
+// asUser is for what the Store's own methods write: the bucket must be open.
+func asUser(f *follower) (uint64, error) {
+	g := f.guard()
+	if !g.Open {
+		return 0, errShut(f.bucket)
+	}
+	return g.rev, nil
+}
+
+// asCopier is for rows of a move: under the guard that Shut took, as long as it
+// stands; a store that never shut anything writes under the guard there is.
+func (s *Store) asCopier(f *follower) (uint64, error) {
+	if held := s.held.Load(); held != nil {
+		return (*held)[f.name], nil
+	}
+	return f.guard().rev, nil
+}
+
+// write sends messages under the guard, one write of a bucket at a time, and
+// waits until this node's own watch has them. All are written or none. Tries
+// that the server refused because another write was under way are repeated;
+// what was sent and not answered is not.
+func (s *Store) write(ctx context.Context, f *follower, messages []message, may permit, limit time.Duration) (rev uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	doing := "writing " + messages[0].key + " in " + f.bucket
+	select {
+	case f.writing <- struct{}{}:
+	case <-ctx.Done():
+		return 0, fault(ctx.Err(), doing)
+	}
+	rev, err = s.writeGuarded(ctx, f, messages, may)
+	<-f.writing
+	if err != nil {
+		return 0, err
+	}
+	if len(f.filters) > 0 {
+		return rev, nil // its rows are not watched, and nothing is read from them
+	}
+	if err := f.awaitSeq(ctx, rev); err != nil {
+		return 0, &core.Error{Kind: core.KindUnavailable, Text: doing + ": it was written, and this node has not seen it yet", Next: nextQuorum, Err: err}
+	}
+	return rev, nil
+}
+
+func (s *Store) writeGuarded(ctx context.Context, f *follower, messages []message, may permit) (uint64, error) {
+	for {
+		guardRev, err := may(f)
+		if err != nil {
+			return 0, err
+		}
+		rev, err := s.sendAll(ctx, f.bucket, f.node, messages, guardRev)
+		switch {
+		case err == nil:
+			return rev, nil
+		case answered(err, codeWrongLastConstant): // another write of the guard's users is under way
+			if !sleep(ctx, rand.N(3*time.Millisecond)) {
+				return 0, err
+			}
+		case answered(err, codeWrongLastSequence):
+			moved, again := s.guardMoved(ctx, f, guardRev)
+			if moved == nil || !again {
+				return 0, firstError(moved, err)
+			}
+		default:
+			return 0, err
+		}
+	}
+}
+
+// guardMoved tells a conflict over the guard from one over the record itself. A
+// guard that is merely not where this node thought is looked at again.
+func (s *Store) guardMoved(ctx context.Context, f *follower, was uint64) (moved error, again bool) {
+	e, _, err := s.last(ctx, f.bucket, keyGuard)
+	switch {
+	case err != nil:
+		return fault(err, "reading the guard of "+f.bucket), false
+	case e.rev == was:
+		return nil, false
+	case s.held.Load() != nil:
+		return core.Errorf(core.KindConflict, "the guard of %s was moved by somebody else: this move's rows are refused", f.bucket).
+			WithNext("look at who moves the control plane"), false
+	}
+	if err := f.awaitSeq(ctx, e.rev); err != nil {
+		return fault(err, "reading the guard of "+f.bucket), false
+	}
+	return errShut(f.bucket), true
+}
+
+func firstError(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// sendAll sends messages so that they count only where the guard has a rev. A
+// message cannot carry both its own CAS and the guard's: one of those without
+// takes the guard, and where there is none, a key of this node's own does.
+func (s *Store) sendAll(ctx context.Context, bucket, node string, messages []message, guardRev uint64) (uint64, error) {
+	guarded := make([]message, len(messages), len(messages)+1)
+	copy(guarded, messages)
+	for i := range guarded {
+		if guarded[i].expect == nil {
+			guarded[i].guard = &guardRev
+			return s.sendBatch(ctx, bucket, guarded)
+		}
+	}
+	return s.sendBatch(ctx, bucket, append(guarded, message{key: writeKey(node), guard: &guardRev}))
+}

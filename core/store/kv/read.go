@@ -1,0 +1,236 @@
+package kv
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"unibus/core"
+)
+
+// settled takes a fresh barrier of each of the tables: what is read from them
+// afterwards has everything that was acknowledged before the call.
+func (s *Store) settled(ctx context.Context, tables ...core.Table) error {
+	for _, t := range tables {
+		if _, err := s.following(ctx, t); err != nil {
+			return err
+		}
+	}
+	return s.proven(ctx, tables...)
+}
+
+// find looks up one record. What vanished without a state is denied, not absent.
+func (f *follower) find(key string) (r record, ok bool, err error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.broken != nil {
+		return record{}, false, f.broken
+	}
+	r, ok = f.cur.table.records[key]
+	if !ok && len(f.lost) > 0 {
+		if _, lost := f.lost[key]; lost {
+			return record{}, false, core.Errorf(core.KindUnavailable, "the record %s of %s vanished without having been removed", key, f.bucket).
+				WithNext("look for damaged or deleted data on the nodes")
+		}
+	}
+	return r, ok, r.err
+}
+
+// read gives do the table as the watch has it. do must not keep it.
+func (f *follower) read(do func(*table)) error {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.broken != nil {
+		return f.broken
+	}
+	do(f.cur.table)
+	return nil
+}
+
+// all collects what pick makes of a table's records, in the order of their keys. One
+// that cannot be decoded fails the whole: a list that leaves it out would lie.
+func all[T any](s *Store, name core.Table, pick func(record) T) (out []T, err error) {
+	broken := s.follow[name].read(func(t *table) {
+		if len(t.records) > 0 {
+			out = make([]T, 0, len(t.records))
+		}
+		for _, key := range t.keys() {
+			r := t.records[key]
+			if r.err != nil {
+				err = r.err
+				return
+			}
+			out = append(out, pick(r))
+		}
+	})
+	if broken != nil {
+		err = broken
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Seen is Counts of what this node's watch has, without proof: for screens that
+// look all the time. It writes nothing.
+func (s *Store) Seen(ctx context.Context) (core.Counts, error) {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return core.Counts{}, err
+	}
+	defer cancel()
+	for _, t := range countedTables() {
+		if _, err := s.following(ctx, t); err != nil {
+			return core.Counts{}, err
+		}
+	}
+	return s.counts(ctx)
+}
+
+func countedTables() []core.Table {
+	return []core.Table{core.TableUsers, core.TableRooms, core.TableMembers, core.TableRoomKeys}
+}
+
+// Counts is how much there is.
+func (s *Store) Counts(ctx context.Context) (core.Counts, error) {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return core.Counts{}, err
+	}
+	defer cancel()
+	if err := s.settled(ctx, countedTables()...); err != nil {
+		return core.Counts{}, err
+	}
+	return s.counts(ctx)
+}
+
+func (s *Store) counts(ctx context.Context) (core.Counts, error) {
+	var n core.Counts
+	rooms, err := all(s, core.TableRooms, func(r record) core.Room { return *r.room })
+	if err != nil {
+		return n, err
+	}
+	members, err := s.memberCounts()
+	if err != nil {
+		return n, err
+	}
+	valid, err := s.validRecs(ctx, rooms)
+	if err != nil {
+		return n, err
+	}
+	n.Rooms = len(rooms)
+	for _, c := range members {
+		n.Members += c
+	}
+	if err := s.follow[core.TableUsers].read(func(t *table) { n.Users = len(t.records) }); err != nil {
+		return n, err
+	}
+	err = s.follow[core.TableRoomKeys].read(func(t *table) {
+		for group, names := range t.by {
+			if !valid.has(group + ".x") {
+				continue
+			}
+			n.Keys += len(names)
+			if _, record := names[recordSuffix]; record {
+				n.Keys--
+			}
+		}
+	})
+	return n, err
+}
+
+func (s *Store) memberCounts() (map[core.RoomID]int, error) {
+	counts := map[core.RoomID]int{}
+	var bad error
+	err := s.follow[core.TableMembers].read(func(t *table) {
+		for _, r := range t.records {
+			switch {
+			case r.err != nil:
+				bad = r.err
+			case r.member.State == core.MemberActive:
+				counts[r.member.Room]++
+			}
+		}
+	})
+	return counts, firstError(err, bad)
+}
+
+// activeIn picks the active members out of keys made of a group and its names, in order.
+func (t *table) activeIn(names map[string]struct{}, key func(name string) string, each func(core.Member)) error {
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		r := t.records[key(name)]
+		if r.err != nil {
+			return r.err
+		}
+		if r.member.State == core.MemberActive {
+			each(*r.member)
+		}
+	}
+	return nil
+}
+
+// IsAuthorized is true only for an active user; with any error it is false. It
+// relies on the last barriers of users and members while they are younger than
+// 3 s, and takes fresh ones otherwise.
+func (s *Store) IsAuthorized(ctx context.Context, id core.UserID) (bool, error) {
+	id, err := core.ParseUserID(string(id))
+	if err != nil {
+		return false, err
+	}
+	if s.closed.Load() {
+		return false, errClosed()
+	}
+	if ctx.Err() != nil {
+		return false, fault(ctx.Err(), "deciding on "+id.Short())
+	}
+	if !s.leased() {
+		if err := s.renew(ctx); err != nil {
+			return false, err
+		}
+	}
+	yes, err := s.admits(id)
+	if err != nil {
+		return false, err
+	}
+	if !s.leased() { // the process may have been stopped meanwhile
+		return false, core.Errorf(core.KindUnavailable, "what this node knows of users grew too old while it decided").WithNext("try again")
+	}
+	return yes, nil
+}
+
+// renew takes fresh barriers for admission.
+func (s *Store) renew(ctx context.Context) error {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	return s.settled(ctx, core.TableUsers, core.TableMembers)
+}
+
+func (s *Store) admits(id core.UserID) (bool, error) {
+	for _, t := range [...]core.Table{core.TableUsers, core.TableMembers} {
+		if f := s.follow[t]; !f.guard().Open {
+			return false, errShut(f.bucket)
+		}
+	}
+	r, ok, err := s.follow[core.TableUsers].find(string(id))
+	return ok && err == nil && r.user.Status == core.UserActive, err
+}
+
+// HasAdmin is true only for an active user of role admin; with any error it is false.
+func (s *Store) HasAdmin(ctx context.Context, id core.UserID) (bool, error) {
+	id, err := core.ParseUserID(string(id))
+	if err != nil {
+		return false, err
+	}
+	if err := s.renew(ctx); err != nil {
+		return false, err
+	}
+	if yes, err := s.admits(id); !yes || err != nil {
+		return false, err
+	}
+	r, ok, err := s.follow[core.TableUsers].find(string(id))
+	return ok && err == nil && r.user.Status == core.UserActive && r.user.Role == core.RoleAdmin, err
+}

@@ -1,0 +1,175 @@
+package kv
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+)
+
+const (
+	heartbeat = time.Second             // of a watch on which nothing happens
+	silence   = 2500 * time.Millisecond // after which a watch counts as dead
+)
+
+// watch is one consumer of a bucket and what it has delivered. Messages come in
+// the order of their sequences; a gap ends it.
+type watch struct {
+	f    *follower
+	name string
+	sub  *nats.Subscription
+
+	// Under the follower's mu.
+	table     *table
+	delivered uint64 // messages, as the consumer counts them
+	heard     time.Time
+	dead      bool
+	fence     uint64
+	fenced    bool          // the fence is known
+	ready     chan struct{} // closed when the fence is reached
+}
+
+func (f *follower) newWatch() *watch {
+	return &watch{f: f, name: "watch_" + token(), table: newTable(f.name), heard: time.Now(), ready: make(chan struct{})}
+}
+
+// start subscribes and creates the consumer. It lives on one peer that the
+// server picks; the store of that peer is what it reads.
+func (n *watch) start(ctx context.Context) error {
+	w := n.f.w
+	inbox := w.nc.NewInbox()
+	sub, err := w.nc.Subscribe(inbox, n.handle)
+	if err != nil {
+		return err
+	}
+	n.sub = sub
+	if err := sub.SetPendingLimits(-1, -1); err != nil { // the consumer's flow control is the limit
+		return err
+	}
+	config := map[string]any{
+		"name": n.name, "deliver_subject": inbox, "deliver_policy": "all", "ack_policy": "none", "replay_policy": "instant",
+		"idle_heartbeat": heartbeat, "flow_control": true, "inactive_threshold": consumerIdle,
+		"num_replicas": 1, "mem_storage": true, "headers_only": n.f.bare,
+	}
+	if len(n.f.filters) > 0 {
+		var subjects []string
+		for _, key := range n.f.filters {
+			subjects = append(subjects, subjectOf(n.f.bucket, key))
+		}
+		config["filter_subjects"] = subjects
+	}
+	try, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	body := map[string]any{"stream_name": streamOf(n.f.bucket), "config": config}
+	return w.ask(try, "CONSUMER.CREATE."+streamOf(n.f.bucket)+"."+n.name, body, nil)
+}
+
+// stop ends the watch; its consumer is removed without waiting for the answer.
+func (n *watch) stop() {
+	if n.sub != nil {
+		_ = n.sub.Unsubscribe() // fails where the connection is gone, and the subscription with it
+	}
+	n.f.w.discard(n.f.bucket, n.name)
+}
+
+// handle is called for every message of the consumer, one at a time.
+func (n *watch) handle(msg *nats.Msg) {
+	if msg.Header.Get("Status") != "" {
+		n.beat(msg)
+		return
+	}
+	f := n.f
+	meta, err := msg.Metadata()
+	if err != nil {
+		f.w.log.Warn("a watch got what is no message of a stream", "bucket", f.bucket)
+		return
+	}
+	e := entry{key: keyOf(f.bucket, msg.Subject), value: msg.Data, rev: meta.Sequence.Stream, deleted: isDeleted(msg.Header)}
+	var r record
+	if e.key[0] != '_' && !e.deleted {
+		r = decodeRecord(core.Row{Table: f.name, Key: e.key, Value: e.value}, e.rev)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n.dead {
+		return
+	}
+	n.heard = time.Now()
+	if n.delivered++; meta.Sequence.Consumer != n.delivered {
+		f.loseWatch(n, "a message of it was lost")
+		return
+	}
+	f.take(n, e, r, msg.Header)
+	if n.fenced {
+		n.reach()
+	}
+}
+
+// beat answers flow control, and finds out from a heartbeat what was lost at the end.
+func (n *watch) beat(msg *nats.Msg) {
+	f := n.f
+	if msg.Reply != "" {
+		_ = msg.Respond(nil) // where the connection is gone the watch ends anyway
+	} else if stalled := msg.Header.Get("Nats-Consumer-Stalled"); stalled != "" {
+		_ = f.w.nc.Publish(stalled, nil)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n.heard = time.Now()
+	sent, err := strconv.ParseUint(msg.Header.Get("Nats-Last-Consumer"), 10, 64)
+	if err == nil && sent != n.delivered && !n.dead {
+		f.loseWatch(n, "its last message was lost")
+	}
+}
+
+// setFence says up to which sequence the watch has to come before it can be used.
+func (n *watch) setFence(seq uint64) {
+	n.f.mu.Lock()
+	defer n.f.mu.Unlock()
+	n.fence, n.fenced = seq, true
+	select {
+	case <-n.ready:
+		n.ready = make(chan struct{})
+	default:
+	}
+	n.reach()
+}
+
+func (n *watch) reach() {
+	if n.table.seq < n.fence {
+		return
+	}
+	select {
+	case <-n.ready:
+	default:
+		close(n.ready)
+	}
+}
+
+// caughtUp waits for the fence as long as something arrives: a replica that lags may be a bad choice.
+func (n *watch) caughtUp(ctx context.Context) error {
+	n.f.mu.RLock()
+	ready := n.ready
+	n.f.mu.RUnlock()
+	for {
+		t := time.NewTimer(barrierWait)
+		select {
+		case <-ready:
+			t.Stop()
+			return nil
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		case <-t.C:
+		}
+		n.f.mu.RLock()
+		quiet, dead := time.Since(n.heard) > barrierWait, n.dead
+		n.f.mu.RUnlock()
+		if quiet || dead {
+			return context.DeadlineExceeded
+		}
+	}
+}
