@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -15,6 +16,8 @@ type natsLog struct {
 	log   *slog.Logger
 	debug bool
 	fatal func(text string)
+
+	clients few
 }
 
 var _ server.Logger = (*natsLog)(nil)
@@ -38,10 +41,21 @@ func (l *natsLog) Noticef(format string, v ...any) {
 // Warnf is always logged.
 func (l *natsLog) Warnf(format string, v ...any) { l.put(slog.LevelWarn, format, v) }
 
-// Errorf is always logged, but for refused connections: the gate has said who and why.
+// Errorf is always logged, but for refused connections: the gate has said who and
+// why. What single clients do wrong is a warning, and there is a bound on it.
 func (l *natsLog) Errorf(format string, v ...any) {
 	if strings.Contains(format, "authentication error") || (len(v) > 0 && fmt.Sprint(v[0]) == server.ErrAuthentication.Error()) {
 		l.Debugf(format, v...)
+		return
+	}
+	if strings.Contains(format, " - cid:") { // about a client, which can make as many of them as it likes
+		omitted, note := l.clients.next(time.Now())
+		if omitted > 0 {
+			l.log.Warn("clients did more wrong than is logged one by one", "omitted", omitted)
+		}
+		if note {
+			l.put(slog.LevelWarn, format, v)
+		}
 		return
 	}
 	l.put(slog.LevelError, format, v)

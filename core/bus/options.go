@@ -15,7 +15,7 @@ import (
 // How long parts of a connection's life may take. Admission waits for the
 // directory, so a server gives up after core/auth has.
 const (
-	tlsSeconds    = 5
+	tlsSeconds    = 5 // of routes
 	lameDuckGrace = 100 * time.Millisecond
 	lameDuck      = time.Second
 )
@@ -95,7 +95,7 @@ func (s *Server) tlsOptions(o *server.Options) error {
 		return err
 	}
 	// TLSHandshakeFirst stays off: the nats CLI would need telling. TLSRateLimit panics in an embedded server.
-	o.TLS, o.TLSConfig, o.TLSTimeout = true, conf, tlsSeconds
+	o.TLS, o.TLSConfig, o.TLSTimeout = true, conf, s.cfg.Limits.AuthTimeout.Seconds()
 	return nil
 }
 

@@ -8,22 +8,18 @@ import (
 	"unibus/core/auth"
 )
 
-// notesPerSecond bounds how many refusals are logged one by one: a flood of bad
-// handshakes must not fill the disk.
+// notesPerSecond bounds how many lines of one sort clients can put into the log:
+// a flood of bad handshakes must not fill the disk.
 const notesPerSecond = 20
 
 // refusals logs who was turned away and why.
 type refusals struct {
 	log *slog.Logger
-
-	mu      sync.Mutex
-	since   time.Time
-	noted   int
-	omitted int
+	few few
 }
 
 func (n *refusals) refused(r auth.Request, err error) {
-	omitted, note := n.next(time.Now())
+	omitted, note := n.few.next(time.Now())
 	if omitted > 0 {
 		n.log.Warn("more connections were refused than are logged one by one", "omitted", omitted)
 	}
@@ -32,18 +28,26 @@ func (n *refusals) refused(r auth.Request, err error) {
 	}
 }
 
-// next says whether one more may be logged, and how many were not in a second that is over.
-func (n *refusals) next(now time.Time) (omitted int, note bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if now.Sub(n.since) >= time.Second {
-		omitted = n.omitted
-		n.since, n.noted, n.omitted = now, 0, 0
+// few lets notesPerSecond of something through and counts the rest.
+type few struct {
+	mu      sync.Mutex
+	since   time.Time
+	noted   int
+	omitted int
+}
+
+// next says whether one more may be logged, and how many were not since the last time this was told.
+func (f *few) next(now time.Time) (omitted int, note bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now.Sub(f.since) >= time.Second {
+		omitted = f.omitted
+		f.since, f.noted, f.omitted = now, 0, 0
 	}
-	if n.noted >= notesPerSecond {
-		n.omitted++
+	if f.noted >= notesPerSecond {
+		f.omitted++
 		return omitted, false
 	}
-	n.noted++
+	f.noted++
 	return omitted, true
 }

@@ -29,6 +29,7 @@ type Server struct {
 	opening bool           // Fatal texts are Open's result, not yet the program's end
 	broken  string         // the first fatal text while opening
 	closing bool           // what breaks now was going to end anyway
+	away    func()         // ends the doorman
 
 	closeMu sync.Mutex // serialises Close, so that every caller returns when it is done
 }
@@ -68,6 +69,9 @@ func (s *Server) Open(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.srv, s.opening = srv, false
+	door, away := context.WithCancel(context.Background())
+	s.away = away
+	go s.doorman(door, srv)
 	if s.cfg.Debug {
 		s.log.Info("the server's monitoring is on", "addr", srv.MonitorAddr().String())
 	}
@@ -186,13 +190,14 @@ func (s *Server) fatal(text string) {
 func (s *Server) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.opened, s.closing = true, true
-	srv := s.srv
+	srv, away := s.srv, s.away
 	s.mu.Unlock()
 	s.closeMu.Lock()
 	defer s.closeMu.Unlock()
 	if srv == nil {
 		return nil
 	}
+	away()
 	if s.cfg.Cluster != nil && srv.Running() {
 		s.handOver(ctx, srv)
 	}
