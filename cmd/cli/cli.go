@@ -128,7 +128,7 @@ func Args(names ...string) cobra.PositionalArgs {
 
 // Group makes a command that only holds others; without one of them it is wrong usage.
 func Group(use, short string, subs ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, Args: func(c *cobra.Command, args []string) error {
+	c := &cobra.Command{Use: use, Short: short, FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true}, Args: func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return core.Errorf(core.KindInvalid, "%s needs a command", c.CommandPath()).WithNext("`%s --help` lists them", c.CommandPath())
 		}

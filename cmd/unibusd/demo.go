@@ -26,9 +26,11 @@ func demoCommand() *cobra.Command {
 		Use: "demo", Short: "Run a cluster on this machine to try things on",
 		Args: cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if hold < 0 || hold > 0 && play {
-				return core.Errorf(core.KindInvalid, "--for and --play exclude each other, and --for takes a time such as 2m").
-					WithNext("give one of them, or neither")
+			switch {
+			case hold < 0:
+				return core.Errorf(core.KindInvalid, "--for is %s", hold).WithNext("give a time such as 2m")
+			case hold > 0 && play:
+				return core.Errorf(core.KindInvalid, "--for and --play exclude each other").WithNext("give one of them, or neither")
 			}
 			return runDemo(c, cfg, hold, play)
 		},
@@ -79,6 +81,9 @@ func runDemo(c *cobra.Command, cfg demo.Config, hold time.Duration, play bool) (
 	cfg.Console = filepath.Join(filepath.Dir(cfg.Binary), "unibus-tui")
 	onTerminal := term.IsTerminal(os.Stdin.Fd()) && term.IsTerminal(os.Stdout.Fd())
 	out := c.OutOrStdout()
+	if err := cfg.Check(); err != nil {
+		return err
+	}
 	_, _ = fmt.Fprintf(out, "Starting %d nodes on this machine…\n", cfg.Nodes)
 	d := demo.New(cfg)
 	if err := d.Open(c.Context()); err != nil {

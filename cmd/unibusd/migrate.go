@@ -22,6 +22,9 @@ func migrateCommand() *cobra.Command {
 	var o migrate.Options
 	c := n.command("migrate-to-kv", "Move the control plane from a node's SQLite file into the replicated store", nil,
 		func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+			if o.DryRun && o.Cutover {
+				return core.Errorf(core.KindInvalid, "--dry-run and --cutover exclude each other").WithNext("give one of them")
+			}
 			node, err := source(ctx, cl, &o)
 			if err != nil {
 				return err

@@ -47,8 +47,12 @@ func absent(v View) []Finding {
 	case !v.onKV() && len(names) == len(core.Tables()):
 		return []Finding{{Note, "buckets", "The five buckets are not there yet: a move to KV creates them.", ""}}
 	}
-	text := fmt.Sprintf("%s %s not there", subject(names), plural(len(names), "is", bucketsAre(names)))
-	return []Finding{{v.serious(Critical), aboutBuckets(names), text + ".", "restart unibusd on one node, which creates what is missing, and restore its content from a backup"}}
+	if away := v.silent(); len(away) > 0 {
+		text := fmt.Sprintf("%s cannot be seen. What is missing may be on the disk of %s.", subject(names), list(away, "or"))
+		return []Finding{{v.serious(Critical), aboutBuckets(names), text, "start unibusd on " + join(away) + ", and change nothing before"}}
+	}
+	text := fmt.Sprintf("%s %s not there, though every node answers.", subject(names), plural(len(names), "is", bucketsAre(names)))
+	return []Finding{{v.serious(Critical), aboutBuckets(names), text, "look at the disks of the nodes and at their logs before anything is made anew"}}
 }
 
 func bucketsAre(names []string) string {

@@ -8,8 +8,7 @@
 // are never joined: operators given as flags stand for all operators.
 //
 // Paths in the file are relative to the directory of the file, all others to
-// the working directory; Load makes them absolute. Variables that begin with
-// UNIBUS_ and are not settings are ignored, because other programs set such
-// names as well (a container platform invents UNIBUS_PORT for a service of that
-// name); unknown keys of the file and unknown flags are refused.
+// the working directory; Load makes them absolute. Unknown keys of the file,
+// unknown flags and unknown variables that begin with UNIBUS_ are refused, but
+// for those that a container platform invents for a service of that name.
 package config

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +27,9 @@ const maxFile = 1 << 20
 func Load(file string, environ []string, flags map[string][]string) (Node, error) {
 	n := Default()
 	env := environment(environ)
+	if err := knownEnv(env); err != nil {
+		return Node{}, err
+	}
 	if file == "" {
 		file = env[envConfig]
 	}
@@ -162,6 +166,23 @@ func environment(environ []string) map[string]string {
 		}
 	}
 	return env
+}
+
+// knownEnv refuses a variable that is no setting: a mistyped UNIBUS_BUS_AUTH
+// would leave the bus open. What a container platform sets for a service called
+// unibus (UNIBUS_PORT…, UNIBUS_SERVICE_…) is let pass.
+func knownEnv(env map[string]string) error {
+	known := map[string]bool{envDebug: true, envConfig: true}
+	for _, s := range settings() {
+		known[s.Env()] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if !known[name] && !strings.HasPrefix(name, "UNIBUS_PORT") && !strings.HasPrefix(name, "UNIBUS_SERVICE_") {
+			return core.Errorf(core.KindInvalid, "the environment sets %s, which is no setting", name).
+				WithNext("unset it, or correct its name: `unibusd serve --help` lists the settings, --bus-auth is UNIBUS_BUS_AUTH")
+		}
+	}
+	return nil
 }
 
 func applyEnv(n *Node, env map[string]string) error {

@@ -170,6 +170,7 @@ func TestBadFlagsAndVariables(t *testing.T) {
 		{flag: "lisen", value: "x", want: "there is no flag --lisen"},
 		{flag: "replicas", value: "three", want: `--replicas: "three" is not a number`},
 		{flag: "max-connections", value: "many", want: `--max-connections: "many" is not a number`},
+		{env: "UNIBUS_BUS_AUHT=enforce", want: "the environment sets UNIBUS_BUS_AUHT, which is no setting"},
 		{env: "UNIBUS_REPLICAS=x", want: `UNIBUS_REPLICAS: "x" is not a number`},
 		{flag: "operator", value: "alice", want: `--operator: "alice" has not the form NKEY:ROLE:NAME`},
 		{env: "UNIBUS_OPERATOR=x:y", want: `UNIBUS_OPERATOR: "x:y" has not the form`},

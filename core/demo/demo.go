@@ -51,7 +51,8 @@ func DefaultConfig() Config {
 	return Config{Nodes: 3, Users: 200, Rooms: 50, Store: core.BackendSQLite, Replicas: 1}
 }
 
-func (c Config) check() error {
+// Check says what is wrong with the numbers before anything is made. KindInvalid.
+func (c Config) Check() error {
 	switch {
 	case c.Nodes < 2 || c.Nodes > MaxNodes:
 		return core.Errorf(core.KindInvalid, "--nodes is %d", c.Nodes).WithNext("give a number from 2 to %d; 3 is usual", MaxNodes)
@@ -110,7 +111,7 @@ func (d *Demo) Open(ctx context.Context) error {
 }
 
 func (d *Demo) open(ctx context.Context) error {
-	if err := d.cfg.check(); err != nil {
+	if err := d.cfg.Check(); err != nil {
 		return err
 	}
 	if err := d.place(); err != nil {

@@ -14,7 +14,7 @@ import (
 type document struct {
 	Verdict   cluster.Level     `json:"verdict"`
 	Cluster   string            `json:"cluster"`
-	Authority *core.Authority   `json:"authority"`
+	Authority core.Authority    `json:"authority"` // backend none where there is no record
 	Meta      meta              `json:"meta"`
 	Nodes     []cluster.Node    `json:"nodes"`
 	Buckets   []bucket          `json:"buckets"`
@@ -52,7 +52,7 @@ func JSON(w io.Writer, s admin.Status) error {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(document{
-		Verdict: s.Verdict, Cluster: s.Cluster, Authority: s.Authority,
+		Verdict: s.Verdict, Cluster: s.Cluster, Authority: authority(s.Authority),
 		Meta:  meta{Leader: s.Meta.Leader, Meta: s.Meta},
 		Nodes: list(s.Nodes), Buckets: buckets(s.Buckets), Findings: list(s.Findings),
 		Sentence: s.Sentence, Do: s.Do, At: s.At, From: s.From, Clustered: s.Clustered, Expected: s.Expected,
@@ -75,4 +75,11 @@ func list[T any](s []T) []T {
 		return []T{}
 	}
 	return s
+}
+
+func authority(a *core.Authority) core.Authority {
+	if a == nil {
+		return core.Authority{Backend: core.BackendNone}
+	}
+	return *a
 }

@@ -66,8 +66,8 @@ func TestJSONOfNothing(t *testing.T) {
 			t.Errorf("meta has no %s", k)
 		}
 	}
-	if a, ok := doc["authority"]; !ok || a != nil {
-		t.Errorf("authority is %v, want null", a)
+	if a, ok := doc["authority"].(map[string]any); !ok || a["backend"] != "none" {
+		t.Errorf("authority is %v, want the backend none", doc["authority"])
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"unibus/core"
 )
@@ -103,15 +104,31 @@ func (s *Store) examine() (fresh bool, err error) {
 		return false, s.fileError(fs.ErrPermission)
 	case info.Size() > 0:
 		return false, s.examineHeader(info.Size())
-	case create:
-		return true, s.fileErrorOrNil(os.Chmod(s.path, 0o600))
+	case create && s.filledBy(time.Now().Add(birth)):
+		return s.examine()
 	}
 	return false, core.Errorf(core.KindInvalid, "the database %s is empty: zero bytes", s.path).
 		WithNext("put a backup in its place, or remove it and let `unibusd serve` make a new one")
 }
 
+// birth is how long another process may take from making the file to filling it.
+const birth = 2 * time.Second
+
+// filledBy waits for a process that has just made the file. An empty file that
+// nobody fills was a database once, and is not made a new one in silence.
+func (s *Store) filledBy(end time.Time) bool {
+	for time.Now().Before(end) {
+		if info, err := os.Stat(s.path); err == nil && info.Size() > 0 {
+			return true
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return false
+}
+
 // createEmpty makes the file before SQLite does, which would make it readable
-// by others. Another process may make it at the same moment.
+// by others. Another process may make it at the same moment; both then fill it,
+// one after the other, and the second finds it filled.
 func (s *Store) createEmpty() error {
 	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -1,0 +1,60 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+)
+
+// Source is where the settings of a node came from, so that they can be read again.
+type Source struct {
+	File    string // "" and no UNIBUS_CONFIG: no file
+	Environ []string
+	Flags   map[string][]string
+}
+
+// Load reads the settings anew, as the function of that name does.
+func (s *Source) Load() (Node, error) { return Load(s.File, s.Environ, s.Flags) }
+
+// Path is the file that is read; "" where there is none.
+func (s *Source) Path() string {
+	if s.File != "" {
+		return s.File
+	}
+	return environment(s.Environ)[envConfig]
+}
+
+// Print changes when the file does: its time and size, and its content. A file
+// that cannot be read has one of its own.
+func (s *Source) Print() string {
+	info, err := os.Stat(s.Path())
+	if err != nil {
+		return "unreadable"
+	}
+	if info.Size() > maxFile {
+		return "too large"
+	}
+	data, err := os.ReadFile(s.Path())
+	if err != nil {
+		return "unreadable"
+	}
+	sum := sha256.Sum256(data)
+	return fmt.Sprintf("%d %d %s", info.ModTime().UnixNano(), len(data), hex.EncodeToString(sum[:]))
+}
+
+// Diff names the settings that differ, by their flags.
+func Diff(a, b Node) []string {
+	var names []string
+	va, vb := reflect.ValueOf(a), reflect.ValueOf(b)
+	for i := range va.NumField() {
+		name, _, _ := strings.Cut(va.Type().Field(i).Tag.Get("toml"), ",")
+		if name == "-" || reflect.DeepEqual(va.Field(i).Interface(), vb.Field(i).Interface()) {
+			continue
+		}
+		names = append(names, name)
+	}
+	return names
+}
