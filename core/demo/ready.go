@@ -60,6 +60,10 @@ func AdminReady(ctx context.Context, d Description, node string) error {
 
 // readyBy judges a status that was asked at a node.
 func readyBy(st admin.Status, d Description, node string) error {
+	if m := st.Meta; m.Leader == "" && m.Needed > 0 && m.Online < m.Needed {
+		return waiting{core.Errorf(core.KindUnavailable, "%s runs and waits for a majority: %d of %d nodes answer, %d are needed", node, m.Online, m.Size, m.Needed).
+			WithNext("start another node")}
+	}
 	if st.Meta.Leader == "" {
 		return core.Errorf(core.KindUnavailable, "%s sees no meta leader yet", node)
 	}
@@ -74,6 +78,15 @@ func readyBy(st admin.Status, d Description, node string) error {
 	}
 	return core.Errorf(core.KindUnavailable, "%s is not seen in the cluster yet", node)
 }
+
+// waiting says that a node runs and cannot serve before another one is started.
+type waiting struct{ err *core.Error }
+
+// Error is the text of the error inside.
+func (w waiting) Error() string { return w.err.Text }
+
+// Unwrap returns the error inside, which has the kind.
+func (w waiting) Unwrap() error { return w.err }
 
 // servesAsWanted waits for the store of the node that has the legacy file, and
 // of every node once KV is the control plane.

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -77,13 +78,36 @@ func Start(ctx context.Context, cfg StartConfig) error {
 	return settle(ctx, dir, p, cfg.Node, log, func(ctx context.Context) error { return ready(ctx, d, cfg.Node) })
 }
 
-// settle waits until a started node serves and notes it; one that does not is ended.
+// waitingFor is how long a node may be without a majority before nobody waits
+// for it any longer: the others may just be starting.
+const waitingFor = 4 * time.Second
+
+// settle waits until a started node serves and notes it. One that waits for a
+// majority is left running, or no cluster that was stopped as a whole could be
+// started node by node; one that does not serve for another reason is ended.
 func settle(ctx context.Context, dir string, p *process, node, log string, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	err := awaitReady(ctx, p, node, log, ready)
+	var alone waiting
+	var since time.Time
+	err := awaitReady(ctx, p, node, log, func(ctx context.Context) error {
+		err := ready(ctx)
+		switch {
+		case !errors.As(err, &alone):
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+		case time.Since(since) > waitingFor:
+			return nil
+		}
+		return err
+	})
 	if err == nil {
-		return setPID(dir, node, p.pid())
+		err = setPID(dir, node, p.pid())
+		if !since.IsZero() {
+			err = errors.Join(err, alone.err)
+		}
+		return err
 	}
 	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
