@@ -150,17 +150,22 @@ func (s *Store) proven(ctx context.Context, tables ...core.Table) error {
 // they were sent. ok says whether admission may rely on them: false where there
 // is none, or it is 3 s old.
 func (s *Store) Lease() (age time.Duration, ok bool) {
-	for _, t := range [...]core.Table{core.TableUsers, core.TableMembers} {
-		last := s.follow[t].barriers.last.Load()
-		if last == nil {
-			return 0, false
-		}
-		age = max(age, last.age())
-	}
-	return age, age < leaseFor
+	age, ok = s.leaseAge(now())
+	return age, ok && age < leaseFor
 }
 
 func (s *Store) leased() bool {
 	_, ok := s.Lease()
 	return ok
+}
+
+func (s *Store) leaseAge(at instant) (age time.Duration, ok bool) {
+	for _, t := range [...]core.Table{core.TableUsers, core.TableMembers} {
+		last := s.follow[t].barriers.last.Load()
+		if last == nil {
+			return 0, false
+		}
+		age = max(age, at.since(*last))
+	}
+	return age, true
 }

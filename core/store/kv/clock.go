@@ -11,7 +11,8 @@ type instant struct {
 
 func now() instant { return instant{time.Now(), sinceBoot()} }
 
-// age is the time since i by the clock that says more.
-func (i instant) age() time.Duration {
-	return max(time.Since(i.mono), sinceBoot()-i.boot)
+// since is the time from before to i, by the clock that says more. An instant
+// without a boot clock counts by the monotonic one.
+func (i instant) since(before instant) time.Duration {
+	return max(i.mono.Sub(before.mono), i.boot-before.boot)
 }

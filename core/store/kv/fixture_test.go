@@ -85,6 +85,11 @@ func startServers(tb testing.TB, n int) *servers {
 
 func startServer(tb testing.TB, dir string, i int, ports []int) *server.Server {
 	tb.Helper()
+	return startServerWith(tb, dir, i, ports, func(*server.Options) {})
+}
+
+func startServerWith(tb testing.TB, dir string, i int, ports []int, change func(*server.Options)) *server.Server {
+	tb.Helper()
 	opts := &server.Options{
 		ServerName: fmt.Sprintf("n%d", i+1), Host: "127.0.0.1", Port: -1,
 		JetStream: true, StoreDir: fmt.Sprintf("%s/n%d", dir, i+1), SyncAlways: true, NoSigs: true, NoLog: true,
@@ -100,6 +105,7 @@ func startServer(tb testing.TB, dir string, i int, ports []int) *server.Server {
 		}
 		opts.Routes = server.RoutesFromStr(strings.Join(routes, ","))
 	}
+	change(opts)
 	node, err := server.NewServer(opts)
 	if err != nil {
 		tb.Fatal(err)
@@ -174,7 +180,13 @@ func (t tenant) conn(tb testing.TB, i int) *nats.Conn {
 // open opens a store through node i.
 func (t tenant) open(tb testing.TB, i, replicas int) *Store {
 	tb.Helper()
-	s := New(Config{Conn: t.conn(tb, i), Replicas: replicas, Timeout: 5 * time.Second, Budget: 30 * time.Second})
+	return t.openWith(tb, i, Config{Replicas: replicas, Timeout: 5 * time.Second})
+}
+
+func (t tenant) openWith(tb testing.TB, i int, c Config) *Store {
+	tb.Helper()
+	c.Conn, c.Budget = t.conn(tb, i), 30*time.Second
+	s := New(c)
 	mustDo(tb, s.Open(tb.Context()))
 	tb.Cleanup(func() { _ = s.Close() })
 	mustDo(tb, s.OpenFor(tb.Context(), core.Authority{Backend: core.BackendNone}))
