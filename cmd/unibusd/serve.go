@@ -4,7 +4,9 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"os/signal"
 	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -20,7 +22,8 @@ func serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve", Short: "Run one node", Args: cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := config.Load(file, os.Environ(), changed(c.Flags()))
+			source := &config.Source{File: file, Environ: os.Environ(), Flags: changed(c.Flags())}
+			cfg, err := source.Load()
 			if err != nil {
 				return err
 			}
@@ -28,7 +31,10 @@ func serveCommand() *cobra.Command {
 				c.Println("The configuration is fine.")
 				return nil
 			}
-			n := node.New(node.Config{Node: cfg, Version: version, Log: logger(c, cfg)})
+			hangup := make(chan os.Signal, 1)
+			signal.Notify(hangup, syscall.SIGHUP)
+			defer signal.Stop(hangup)
+			n := node.New(node.Config{Node: cfg, Version: version, Log: logger(c, cfg), Source: source, Hangup: hangup})
 			return n.Run(c.Context())
 		},
 	}

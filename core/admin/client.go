@@ -30,6 +30,7 @@ type ClientConfig struct {
 	Timeout  time.Duration // of one request; 0: 5 s
 	Connect  time.Duration // how long Open tries; 0: 8 s
 	Name     string        // shown in the server's connection list
+	Cluster  string        // refuse to change anything in another cluster; "": sign for the one that is connected
 }
 
 // Client asks nodes and steers them. It goes on with the next server when its
@@ -152,17 +153,21 @@ func (c *Client) near() Target {
 func (c *Client) ask(ctx context.Context, t Target, v Verb, body []byte) (*nats.Msg, error) {
 	caller := c.cfg.Identity.Public()
 	if near := c.near(); t == TargetAny && near != TargetAny {
-		msg, err := c.request(ctx, Subject(caller, near, v), body)
+		msg, err := c.request(ctx, Subject(caller, near, v), v, body)
 		if !errors.Is(err, nats.ErrNoResponders) {
 			return msg, err
 		}
 	}
-	return c.request(ctx, Subject(caller, t, v), body)
+	return c.request(ctx, Subject(caller, t, v), v, body)
 }
 
 // request ends early where the server refuses the subject: it says so beside the
 // request, not as an answer to it.
-func (c *Client) request(ctx context.Context, subject string, body []byte) (*nats.Msg, error) {
+func (c *Client) request(ctx context.Context, subject string, v Verb, body []byte) (*nats.Msg, error) {
+	out, err := c.message(subject, v, body)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	give := func() { cancel(nats.ErrPermissionViolation) }
@@ -179,7 +184,7 @@ func (c *Client) request(ctx context.Context, subject string, body []byte) (*nat
 			delete(c.pending, subject)
 		}
 	}()
-	msg, err := c.nc.RequestWithContext(ctx, subject, body)
+	msg, err := c.nc.RequestMsgWithContext(ctx, out)
 	if err != nil && errors.Is(context.Cause(ctx), nats.ErrPermissionViolation) {
 		return nil, nats.ErrPermissionViolation
 	}
@@ -238,6 +243,8 @@ func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) 
 
 func callError(v Verb, t Target, err error) error {
 	switch {
+	case errors.As(err, new(*core.Error)):
+		return err // it was not even sent
 	case errors.Is(err, nats.ErrNoResponders) && t != TargetAny:
 		return core.Errorf(core.KindUnavailable, "%s does not answer %s", strings.TrimPrefix(string(t), "node."), v).
 			WithNext("see `unibus-tui status`")
@@ -265,6 +272,12 @@ func (c *Client) Events(ctx context.Context, req EventsRequest) (Events, error) 
 // Flags compares declared with active settings, node by node.
 func (c *Client) Flags(ctx context.Context) (Flags, error) {
 	return call[Flags](ctx, c, TargetAny, VerbFlags, nil)
+}
+
+// Audit is one page of what operators did, newest first. KindUnavailable where
+// the cluster's audit has no leader.
+func (c *Client) Audit(ctx context.Context, req AuditRequest) (Audit, error) {
+	return call[Audit](ctx, c, TargetAny, VerbAudit, req)
 }
 
 // Migration is where the move stands.

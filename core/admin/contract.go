@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"unibus/core"
+	"unibus/core/audit"
 	"unibus/core/cluster"
 )
 
@@ -17,6 +18,7 @@ const (
 	VerbFlags     Verb = "flags"     // - → Flags
 	VerbRollout   Verb = "rollout"   // - → Rollout
 	VerbMigration Verb = "migration" // - → migrate.Status
+	VerbAudit     Verb = "audit"     // AuditRequest → Audit
 
 	VerbUsers        Verb = "users"         // Page → Users
 	VerbUserGet      Verb = "user-get"      // UserRequest → core.User
@@ -37,11 +39,13 @@ const (
 	VerbMigrateFinish  Verb = "migrate-finish"  // - → migrate.Status
 )
 
-// Rule says who may call a verb and who answers it.
+// Rule says who may call a verb and who answers it. What needs the role admin
+// changes something: it is signed, let through once, and in the audit.
 type Rule struct {
-	Role  core.OperatorRole // the least role that may call it
-	Store bool              // true: only a node whose holder is filled answers
-	Slow  bool              // true: it moves data, and may take a minute
+	Role     core.OperatorRole // the least role that may call it
+	Store    bool              // true: only a node whose holder is filled answers
+	Slow     bool              // true: it moves data, and may take a minute
+	Restores bool              // true: it restores a quorum or takes danger away, and is done without one: recorded by the node alone at first
 }
 
 // Rules returns the whole protocol: every verb with its rule.
@@ -51,9 +55,12 @@ func Rules() map[Verb]Rule {
 	return map[Verb]Rule{
 		VerbStatus: view, VerbEvents: view, VerbFlags: view, VerbRollout: view, VerbMigration: view,
 		VerbUsers: viewStore, VerbUserGet: viewStore, VerbRooms: viewStore, VerbRoomGet: viewStore,
-		VerbUserAdd: actStore, VerbUserRevoke: actStore, VerbUserActivate: actStore,
-		VerbBucketScale: {Role: core.OperatorAdmin, Slow: true}, VerbStepDown: act,
-		VerbMigrateStart: act, VerbMigratePause: act, VerbMigrateResume: act, VerbMigrateAbort: act,
+		VerbUserAdd: actStore, VerbUserActivate: actStore,
+		VerbUserRevoke:   {Role: core.OperatorAdmin, Store: true, Restores: true}, // a node that serves SQLite can revoke by itself
+		VerbBucketScale:  {Role: core.OperatorAdmin, Slow: true},
+		VerbStepDown:     {Role: core.OperatorAdmin, Restores: true},
+		VerbMigratePause: {Role: core.OperatorAdmin, Restores: true},
+		VerbMigrateStart: act, VerbMigrateResume: act, VerbMigrateAbort: act,
 		VerbMigrateCutover: act, VerbMigrateFinish: act,
 	}
 }
@@ -109,6 +116,24 @@ type EventsRequest struct {
 type Events struct {
 	Node   string          `json:"node"`
 	Events []cluster.Event `json:"events"`
+}
+
+// AuditRequest asks for what operators did, newest first: records after Since
+// and before Before (sequences, 0: no bound), at most Limit (0: 200).
+type AuditRequest struct {
+	Since  uint64 `json:"since,omitempty"`
+	Before uint64 `json:"before,omitempty"`
+	Limit  int    `json:"limit,omitempty"`
+}
+
+// AuditRecord is one action with who, what, when and how it ended.
+type AuditRecord = audit.Record
+
+// Audit is one page of the audit, newest first.
+type Audit struct {
+	Node    string        `json:"node"` // who answered; alone, the audit is this node's own file
+	Records []AuditRecord `json:"records"`
+	Next    uint64        `json:"next_page,omitempty"` // the next page's Before, 0 at the end
 }
 
 // Flag compares what is declared as the target with what each node is running.

@@ -69,6 +69,8 @@ type ServiceConfig struct {
 	Groups   Groups
 	Sessions Sessions
 	Mover    Mover
+	Guard    Guard
+	Audit    Auditor
 	Log      *slog.Logger
 }
 
@@ -89,6 +91,7 @@ type Service struct {
 
 const (
 	maxUnderWay    = 64
+	flushTimeout   = 2 * time.Second
 	requestTimeout = 4 * time.Second // below the client's, so that it hears why
 )
 
@@ -171,6 +174,9 @@ func (s *Service) serve(name string, wanted func(Rule) bool) (micro.Service, err
 			}
 		}
 	}
+	if err := s.cfg.Conn.FlushTimeout(flushTimeout); err != nil { // a request that comes before the server knows the subjects has no responders
+		s.cfg.Log.Warn("the operators' service may not be known everywhere yet", "error", err)
+	}
 	return svc, nil
 }
 
@@ -191,12 +197,12 @@ func (s *Service) handler(verb Verb, rule Rule, f verbFunc) micro.HandlerFunc {
 		}
 		s.work.Go(func() {
 			defer func() { <-s.slots }()
-			s.answer(req, caller, rule, f)
+			s.answer(req, caller, verb, rule, f)
 		})
 	}
 }
 
-func (s *Service) answer(req micro.Request, caller string, rule Rule, f verbFunc) {
+func (s *Service) answer(req micro.Request, caller string, verb Verb, rule Rule, f verbFunc) {
 	op, known := s.cfg.Operator(caller)
 	if !known || !allowed(op.Role, rule.Role) {
 		s.fail(req, core.Errorf(core.KindRefused, "%s may not do this: it needs the role %s", name(op, caller), rule.Role).
@@ -209,6 +215,9 @@ func (s *Service) answer(req micro.Request, caller string, rule Rule, f verbFunc
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, timeout)
 	defer cancel()
+	if rule.Role == core.OperatorAdmin {
+		f = s.acting(verb, rule, f, req.Subject(), req.Headers())
+	}
 	out, err := f(ctx, op, req.Data())
 	if err != nil {
 		s.fail(req, err)

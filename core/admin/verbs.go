@@ -24,6 +24,7 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		VerbFlags:     s.flags,
 		VerbRollout:   s.rollout,
 		VerbMigration: func(ctx context.Context, _ core.Operator, _ []byte) (any, error) { return s.cfg.Mover.Status(ctx) },
+		VerbAudit:     typed(s.audit),
 
 		VerbUsers:        typed(s.users),
 		VerbUserGet:      typed(s.userGet),

@@ -9,6 +9,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/audit"
+	"unibus/core/store/kv"
 )
 
 // groups changes raft groups for operators.
@@ -36,6 +38,9 @@ func (g groups) StepDown(ctx context.Context, group, to string) error {
 	switch {
 	case group == "meta":
 		conn, subject = g.n.conns.system, "$JS.API.META.LEADER.STEPDOWN"
+	case group == audit.Stream:
+		subject = "$JS.API.STREAM.LEADER.STEPDOWN." + group // a stream and no bucket
+	case group == kv.ControlBucket, group == kv.NoncesBucket:
 	case !slices.ContainsFunc(core.Tables(), func(t core.Table) bool { return t.Bucket() == group }):
 		return core.Errorf(core.KindInvalid, "there is no group %q", group).WithNext("use meta, or a bucket's name such as %s", core.TableUsers.Bucket())
 	}

@@ -10,6 +10,7 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/auth"
+	"unibus/core/bus"
 	"unibus/core/keys"
 )
 
@@ -20,11 +21,12 @@ type identities struct {
 	store  keys.Identity // the KV store's, everything in CONTROL
 	admin  keys.Identity // answers operators: may publish to inboxes and events alone
 	peer   keys.Identity // talks to the other nodes
+	audit  keys.Identity // appends to the audit
 }
 
 // connections are the node's own, one for each identity.
 type connections struct {
-	system, store, admin, peer *nats.Conn
+	system, store, admin, peer, audit *nats.Conn
 }
 
 func (n *Node) openIdentities(context.Context) error {
@@ -37,6 +39,7 @@ func (n *Node) openIdentities(context.Context) error {
 		{&n.ids.store, auth.GrantStore()},
 		{&n.ids.admin, auth.GrantAdminService()},
 		{&n.ids.peer, auth.GrantPeer()},
+		{&n.ids.audit, auth.GrantAudit(n.cfg.Name)},
 	} {
 		id, err := keys.GenerateIdentity()
 		if err != nil {
@@ -53,6 +56,7 @@ func (n *Node) openIdentities(context.Context) error {
 			}
 		},
 	})
+	n.bus = bus.New(n.busConfig(), n.auth)
 	return nil
 }
 
@@ -77,6 +81,7 @@ func (n *Node) openConnections(context.Context) error {
 		{&n.conns.store, n.ids.store, "store"},
 		{&n.conns.admin, n.ids.admin, "operators' service"},
 		{&n.conns.peer, n.ids.peer, "peers"},
+		{&n.conns.audit, n.ids.audit, "audit"},
 	} {
 		nc, err := n.bus.InProcess(c.id, nats.Name("unibusd "+c.name))
 		if err != nil {
@@ -88,7 +93,7 @@ func (n *Node) openConnections(context.Context) error {
 }
 
 func (n *Node) closeConnections(context.Context) error {
-	for _, nc := range []*nats.Conn{n.conns.peer, n.conns.admin, n.conns.store, n.conns.system} {
+	for _, nc := range []*nats.Conn{n.conns.audit, n.conns.peer, n.conns.admin, n.conns.store, n.conns.system} {
 		if nc != nil {
 			nc.Close()
 		}

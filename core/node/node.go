@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -26,6 +28,8 @@ type Config struct {
 	config.Node
 	Version string
 	Log     *slog.Logger
+	Source  *config.Source   // where Node came from, to read the operators again; nil: they never change
+	Hangup  <-chan os.Signal // Run reads the operators again at each; nil: none
 }
 
 // Node is one unibusd.
@@ -48,7 +52,13 @@ type Node struct {
 	plane    *plane
 	sessions *sessions
 	soft     *softTable
+	proof    proof
 	admin    *admin.Service
+
+	operators atomic.Pointer[map[string]core.Operator] // by key, as the configuration has them now
+	reloading sync.Mutex
+	watching  context.CancelFunc // ends the watch of the configuration file
+	watch     sync.WaitGroup
 
 	mu     sync.Mutex
 	opened []part
@@ -71,6 +81,8 @@ func New(cfg Config) *Node {
 	}
 	n := &Node{cfg: cfg, log: cfg.Log.With("node", cfg.Name), failed: make(chan error, 1)}
 	n.sessions, n.soft = newSessions(n), newSoftTable(time.Now())
+	operators := operatorsByKey(cfg.Operators)
+	n.operators.Store(&operators)
 	n.plane = newPlane(n)
 	return n
 }
@@ -78,8 +90,8 @@ func New(cfg Config) *Node {
 // parts is the order of the boot, with the reason for each place.
 func (n *Node) parts() []part {
 	parts := []part{
-		{"data directory", n.openDir, n.closeDir}, // first: two daemons on one directory would ruin it
-		{"identities", n.openIdentities, nil},     // before the bus, which asks the authenticator at once
+		{"identities", n.openIdentities, nil},     // first, in memory alone: the bus asks the authenticator at once
+		{"data directory", n.openDir, n.closeDir}, // before anything is written: two daemons on one directory would ruin it
 	}
 	if !n.cfg.Clustered() {
 		// Alone, the store is there before the bus listens: nobody is turned away at start.
@@ -97,7 +109,11 @@ func (n *Node) parts() []part {
 		parts = append(parts, part{"control plane", n.openPlane, n.closePlane})
 	}
 	parts = append(parts, part{"sessions", n.openSessions, n.closeSessions}) // after bus and store: it compares the two
-	return append(parts, part{"operators' service", n.openAdmin, n.closeAdmin})
+	return append(parts,
+		part{"audit", n.openAudit, n.closeAudit}, // before the service, whose every action it records
+		part{"operators' service", n.openAdmin, n.closeAdmin},
+		part{"operators", n.openOperators, n.closeOperators}, // last: it ends sessions and tells the peers
+	)
 }
 
 // Open starts the node. In a cluster it does not wait for a quorum. When a part
@@ -149,14 +165,26 @@ func (n *Node) Run(ctx context.Context) error {
 		return err
 	}
 	n.notify(daemon.SdNotifyReady)
-	var cause error
-	select {
-	case <-ctx.Done():
-	case cause = <-n.failed:
-	}
+	cause := n.wait(ctx)
 	n.notify(daemon.SdNotifyStopping)
 	n.log.Info("stopping")
 	return errors.Join(cause, n.Close())
+}
+
+// wait serves until ctx ends, which is nil, or the embedded server breaks.
+func (n *Node) wait(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case cause := <-n.failed:
+			return cause
+		case <-n.cfg.Hangup:
+			if err := n.Reload(); err != nil {
+				n.log.Error("the configuration cannot be used; the operators stay as they are", "error", err)
+			}
+		}
+	}
 }
 
 func (n *Node) notify(state string) {
@@ -178,25 +206,41 @@ func (n *Node) warn() {
 	}
 }
 
+// openDir takes the data directory. What keeps the node from starting at all is
+// found out before anything is made or changed in it.
 func (n *Node) openDir(context.Context) error {
-	if err := os.MkdirAll(n.cfg.Data, 0o700); err != nil {
-		return core.Errorf(core.KindFailed, "the data directory %s cannot be made: %w", n.cfg.Data, err).WithNext("check --data")
-	}
-	lock, err := lockDir(n.cfg.Data)
-	if err != nil {
+	if err := n.bus.CheckDir(); err != nil {
 		return err
 	}
-	n.lock = lock
+	_, err := os.Stat(n.cfg.Data)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	if !fresh { // an address in use is then told from the same node running already
+		if n.lock, err = lockDir(n.cfg.Data); err != nil {
+			return err
+		}
+	}
+	if err := n.bus.CheckPorts(); err != nil {
+		return errors.Join(err, n.lock.release())
+	}
+	if fresh {
+		if err := os.MkdirAll(n.cfg.Data, 0o700); err != nil {
+			return core.Errorf(core.KindFailed, "the data directory %s cannot be made: %w", n.cfg.Data, err).WithNext("check --data")
+		}
+		if n.lock, err = lockDir(n.cfg.Data); err != nil {
+			return err
+		}
+	}
 	n.journal = migrate.NewFileJournal(filepath.Join(n.cfg.Data, "journal.json"))
 	if _, err := n.journal.Load(); err != nil {
-		return errors.Join(err, lock.release())
+		return errors.Join(err, n.lock.release())
 	}
 	return nil
 }
 
 func (n *Node) closeDir(context.Context) error { return n.lock.release() }
 
-func (n *Node) openBus(ctx context.Context) error {
+// busConfig is what the node's settings mean for its bus.
+func (n *Node) busConfig() bus.Config {
 	cfg := bus.Config{
 		Name: n.cfg.Name, DataDir: n.cfg.Data, Listen: n.cfg.Listen,
 		CertFile: n.cfg.TLSCert, KeyFile: n.cfg.TLSKey,
@@ -217,26 +261,23 @@ func (n *Node) openBus(ctx context.Context) error {
 			CertFile: n.cfg.RouteTLSCert, KeyFile: n.cfg.RouteTLSKey, CAFile: n.cfg.RouteTLSCA,
 		}
 	}
-	n.bus = bus.New(cfg, n.auth)
-	return n.bus.Open(ctx)
+	return cfg
 }
+
+func (n *Node) openBus(ctx context.Context) error { return n.bus.Open(ctx) }
 
 func (n *Node) closeBus(ctx context.Context) error { return n.bus.Close(ctx) }
 
 func (n *Node) openAdmin(ctx context.Context) error {
-	operators := map[string]core.Operator{}
-	for _, op := range n.cfg.Operators {
-		operators[op.Key] = op
-	}
 	declared := map[string]string{}
 	for _, f := range config.Declared().List() {
 		declared[f.Name] = f.Value
 	}
 	n.admin = admin.NewService(admin.ServiceConfig{
 		Conn: n.conns.admin, Node: n.cfg.Name, Declared: declared, Flags: activeFlags,
-		Operator: func(key string) (core.Operator, bool) { op, ok := operators[key]; return op, ok },
-		Now:      func() core.Millis { return core.MillisOf(time.Now()) },
-		Holder:   &n.holder, Eyes: eyes{n}, Groups: groups{n}, Sessions: n.sessions, Mover: n.plane.mover(), Log: n.log,
+		Operator: n.operator, Guard: n.proof.guard, Audit: n.proof.log,
+		Now:    func() core.Millis { return core.MillisOf(time.Now()) },
+		Holder: &n.holder, Eyes: eyes{n}, Groups: groups{n}, Sessions: n.sessions, Mover: n.plane.mover(), Log: n.log,
 	})
 	return n.admin.Open(ctx)
 }

@@ -1,0 +1,109 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"unibus/core"
+	"unibus/core/audit"
+	"unibus/core/cluster"
+)
+
+// Guard lets each signed request through once; *auth.Replay is one.
+type Guard interface {
+	Admit(ctx context.Context, key, subject string, headers map[string][]string, body []byte, restores bool) error
+}
+
+// Auditor records what operators do; *audit.Log is one.
+type Auditor interface {
+	Begin(ctx context.Context, in audit.Intent) (audit.Action, error)
+	End(ctx context.Context, a audit.Action, result error)
+	Page(ctx context.Context, q audit.Query) (audit.Page, error)
+}
+
+// acting is a verb that changes something: who signed it and that it is new are
+// checked, the intent is recorded, it is done, the outcome is recorded.
+func (s *Service) acting(verb Verb, rule Rule, f verbFunc, subject string, headers map[string][]string) verbFunc {
+	return func(ctx context.Context, op core.Operator, body []byte) (any, error) {
+		if err := s.cfg.Guard.Admit(ctx, op.Key, subject, headers, body, rule.Restores); err != nil {
+			s.cfg.Log.Warn("a request was not let through", "verb", verb, "by", op.Name, "reason", err)
+			if core.KindOf(err) == core.KindRefused {
+				s.cfg.Eyes.Note(cluster.Note, op.Name, fmt.Sprintf("%s was refused by %s: %v", verb, s.cfg.Node, err))
+			}
+			return nil, err
+		}
+		action, err := s.cfg.Audit.Begin(ctx, audit.Intent{By: op, Verb: string(verb), Args: summary(body), Restores: rule.Restores})
+		if err != nil {
+			return nil, err
+		}
+		out, err := f(ctx, op, body)
+		s.cfg.Audit.End(ctx, action, err)
+		return out, err
+	}
+}
+
+// summarised are the fields of requests that the audit shows, and their order.
+// Whatever is not here stays out of it: a field that is added later may be a secret.
+func summarised() []string {
+	return []string{"id", "name", "role", "group", "to", "replicas", "mode", "node", "room", "db", "dry_run", "no_backup", "cutover"}
+}
+
+// maxShown bounds one value in a summary, in bytes.
+const maxShown = 120
+
+// summary says in a few words what a request is about.
+func summary(body []byte) string {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return ""
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(body, &fields); err != nil {
+		return "a request that cannot be read"
+	}
+	var words []string
+	for _, name := range summarised() {
+		if text := shown(fields[name]); text != "" {
+			words = append(words, name+"="+text)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// shown is a value as one word; "" for what says nothing, and for what is no single value.
+func shown(v json.RawMessage) string {
+	var text string
+	switch s := string(v); {
+	case s == "", s == "null", s == `""`, s == "false", s == "0", s[0] == '{', s[0] == '[':
+		return ""
+	case json.Unmarshal(v, &text) == nil:
+		if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == '"' || r == '=' || r > '~' }) {
+			text = fmt.Sprintf("%q", text)
+		}
+	default:
+		text = s
+	}
+	if len(text) > maxShown {
+		text = strings.ToValidUTF8(text[:maxShown], "") + "…"
+	}
+	return text
+}
+
+// auditPage is how many records a page has where no limit is given.
+const auditPage = 200
+
+func (s *Service) audit(ctx context.Context, _ core.Operator, req AuditRequest) (any, error) {
+	if req.Limit <= 0 {
+		req.Limit = auditPage
+	}
+	page, err := s.cfg.Audit.Page(ctx, audit.Query{Since: req.Since, Before: req.Before, Limit: min(req.Limit, PageSize)})
+	if err != nil {
+		return nil, err
+	}
+	if page.Records == nil {
+		page.Records = []AuditRecord{}
+	}
+	return Audit{Node: s.cfg.Node, Records: page.Records, Next: page.Next}, nil
+}

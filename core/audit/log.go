@@ -1,0 +1,295 @@
+package audit
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+)
+
+// Config is what a Log needs.
+type Config struct {
+	Conn     *nats.Conn // in the account that has JetStream; nil: a node alone, the file is the audit
+	Replicas int        // of the stream: 3, or as many as there are nodes where these are fewer
+	Node     string
+	File     string        // the node's own file, made 0600 where it is needed
+	Timeout  time.Duration // of one write; 0: 1.2 s
+	Now      func() core.Millis
+	Logger   *slog.Logger // nil: none
+}
+
+// Log writes and reads the audit. Safe for use by several goroutines.
+type Log struct {
+	cfg    Config
+	log    *slog.Logger
+	file   file
+	stream *stream // nil on a node alone
+
+	ready chan struct{} // closed once the stream is as it should be
+	mu    sync.Mutex
+	bad   error // why the stream cannot be used, for good
+
+	end  context.CancelFunc
+	work sync.WaitGroup
+}
+
+const (
+	defaultTimeout = 1200 * time.Millisecond
+	outcomeTimeout = 700 * time.Millisecond // an answer waits for it; the file takes what is late
+	addEvery       = 2 * time.Second
+	retryEvery     = 100 * time.Millisecond
+)
+
+// New makes a Log; nothing is read or sent before Open.
+func New(cfg Config) *Log {
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	l := &Log{cfg: cfg, log: cfg.Logger, file: file{path: cfg.File}, ready: make(chan struct{})}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Conn != nil {
+		l.stream = &stream{nc: cfg.Conn, replicas: cfg.Replicas}
+	}
+	return l
+}
+
+// Open looks at the file, and in a cluster begins to make the stream and to add
+// to it what the file holds; it does not wait for a quorum. KindRefused for a
+// file that is not the node's own.
+func (l *Log) Open(context.Context) error {
+	if err := l.file.open(); err != nil {
+		return err
+	}
+	if l.stream == nil {
+		return nil
+	}
+	ctx, end := context.WithCancel(context.Background())
+	l.end = end
+	l.work.Go(func() {
+		if l.prepare(ctx) {
+			l.addLate(ctx)
+		}
+	})
+	return nil
+}
+
+// Close ends the work in the background. Twice is harmless.
+func (l *Log) Close() error {
+	if l.end != nil {
+		l.end()
+	}
+	l.work.Wait()
+	return nil
+}
+
+// prepare makes the stream what it should be, for as long as that takes.
+func (l *Log) prepare(ctx context.Context) bool {
+	said := time.Now()
+	for {
+		err := l.stream.ensure(ctx)
+		if err == nil {
+			close(l.ready)
+			return true
+		}
+		if core.KindOf(err) == core.KindRefused {
+			l.log.Error("the audit cannot be kept, and nothing that needs it is done", "error", err)
+			l.mu.Lock()
+			l.bad = err
+			l.mu.Unlock()
+			return false
+		}
+		if time.Since(said) > 30*time.Second && ctx.Err() == nil {
+			said = time.Now()
+			l.log.Warn("the audit is not ready yet", "error", err)
+		}
+		if !sleep(ctx, retryEvery) {
+			return false
+		}
+	}
+}
+
+// usable waits until the stream is ready.
+func (l *Log) usable(ctx context.Context) error {
+	select {
+	case <-l.ready:
+		return nil
+	default:
+	}
+	l.mu.Lock()
+	bad := l.bad
+	l.mu.Unlock()
+	if bad != nil {
+		return bad
+	}
+	select {
+	case <-l.ready:
+		return nil
+	case <-ctx.Done():
+		return core.Errorf(core.KindUnavailable, "the audit is not ready yet")
+	}
+}
+
+// Begin records an intent. With an error nothing may be done: KindUnavailable
+// where the record could not be written (KindRefused where it never can).
+func (l *Log) Begin(ctx context.Context, in Intent) (Action, error) {
+	a := Action{ID: newID(), at: l.cfg.Now()}
+	e := entry{V: entryVersion, ID: a.ID, Phase: phaseIntent, At: a.at, Node: l.cfg.Node,
+		Key: in.By.Key, Name: in.By.Name, Role: in.By.Role, Verb: in.Verb, Args: cut(in.Args)}
+	if l.stream == nil {
+		a.local = true
+		if err := l.file.append(e); err != nil {
+			return a, refused(err)
+		}
+		return a, nil
+	}
+	seq, err := l.write(ctx, l.cfg.Timeout, e, 0)
+	if err == nil {
+		a.seq = seq
+		return a, nil
+	}
+	if in.Restores {
+		if ferr := l.file.append(e); ferr != nil {
+			return a, refused(errors.Join(err, ferr))
+		}
+		a.local = true
+		l.log.Warn("an action goes on without the cluster's audit: it is in the node's own file", "verb", in.Verb, "by", in.By.Name, "file", l.cfg.File)
+		return a, nil
+	}
+	// The record may have got there all the same: say later that nothing was done.
+	no := l.outcome(a, refused(err))
+	if ferr := l.file.append(e, no); ferr != nil {
+		l.log.Error("a refused action is not in the audit", "verb", in.Verb, "by", in.By.Name, "error", ferr)
+	}
+	return a, refused(err)
+}
+
+func refused(err error) error {
+	kind := core.KindUnavailable
+	if core.KindOf(err) == core.KindRefused {
+		kind = core.KindRefused
+	}
+	return core.Errorf(kind, "nothing was done: it could not be recorded in the audit first, and without that nothing is changed (%w)", err).
+		WithNext("the audit needs a majority of the nodes: `unibus-tui status` says who is missing")
+}
+
+// End records how an action ended; nil is ok. An outcome that the stream does
+// not take is kept in the file and added later.
+func (l *Log) End(ctx context.Context, a Action, result error) {
+	e := l.outcome(a, result)
+	if l.stream != nil && !a.local {
+		_, err := l.write(context.WithoutCancel(ctx), outcomeTimeout, e, a.seq)
+		if err == nil {
+			return
+		}
+		l.log.Warn("an action's outcome will be added to the audit later", "id", a.ID, "error", err)
+	}
+	if err := l.file.append(e); err != nil {
+		l.log.Error("an action's outcome is not in the audit", "id", a.ID, "outcome", e.Kind, "error", err)
+	}
+}
+
+func (l *Log) outcome(a Action, result error) entry {
+	now := l.cfg.Now()
+	e := entry{V: entryVersion, ID: a.ID, Phase: phaseOutcome, At: now, Node: l.cfg.Node, Kind: OutcomeOK, TookMS: max(0, int64(now-a.at))}
+	if result != nil {
+		e.Kind, e.Text = string(core.KindOf(result)), cut(result.Error())
+	}
+	return e
+}
+
+func (l *Log) write(ctx context.Context, timeout time.Duration, e entry, after uint64) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := l.usable(ctx); err != nil {
+		return 0, err
+	}
+	return l.stream.append(ctx, l.cfg.Node, e, after)
+}
+
+func newID() string {
+	var b [12]byte
+	_, _ = rand.Read(b[:]) // crypto/rand never fails: it ends the program instead
+	return hex.EncodeToString(b[:])
+}
+
+// Page reads the audit, newest first. KindUnavailable where nobody leads the stream.
+func (l *Log) Page(ctx context.Context, q Query) (Page, error) {
+	q.Limit = max(1, q.Limit)
+	if l.stream == nil {
+		return l.file.page(q)
+	}
+	return l.stream.page(ctx, q)
+}
+
+// addLate adds what the file holds to the stream, until ctx ends.
+func (l *Log) addLate(ctx context.Context) {
+	for {
+		if size := l.file.length(); size > 0 {
+			if err := l.addFile(ctx, size); err != nil && ctx.Err() == nil {
+				l.log.Warn("the node's own audit file is not yet in the stream", "file", l.cfg.File, "error", err)
+			}
+		}
+		if !sleep(ctx, addEvery) {
+			return
+		}
+	}
+}
+
+func (l *Log) addFile(ctx context.Context, size int64) error {
+	n := 0
+	for from := int64(0); from < size; {
+		lines, next, err := l.file.lines(from, min(size, from+maxRead))
+		if err != nil {
+			return err
+		}
+		if next <= from {
+			if size-from > maxRead {
+				return core.Errorf(core.KindFailed, "a line of %s is too long", l.cfg.File)
+			}
+			break // half a line, of a write that failed
+		}
+		for _, line := range lines {
+			if line.bad {
+				l.log.Error("a line of the audit's file cannot be read and is left there", "file", l.cfg.File, "at", line.at)
+				continue
+			}
+			if err := l.addEntry(ctx, line.entry); err != nil {
+				return err
+			}
+			n++
+		}
+		from = next
+	}
+	aside := fmt.Sprintf("%s.added-%d", l.cfg.File, l.cfg.Now())
+	done, err := l.file.retire(size, aside)
+	if done {
+		l.log.Info("what the node recorded by itself is in the cluster's audit now", "entries", n, "kept", aside)
+	}
+	return err
+}
+
+// addEntry adds one entry, or finds that it is there.
+func (l *Log) addEntry(ctx context.Context, e entry) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	e.Late = true
+	last, seq, err := l.stream.last(ctx, l.cfg.Node, e.ID)
+	if err != nil {
+		return err
+	}
+	if last != nil && (last.Phase == e.Phase || e.Phase == phaseIntent) {
+		return nil
+	}
+	_, err = l.stream.append(ctx, l.cfg.Node, e, seq)
+	return err
+}

@@ -1,0 +1,127 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"unibus/core"
+	"unibus/core/cluster"
+	"unibus/core/config"
+)
+
+// watchEvery is how often the configuration file is looked at. A change counts
+// once it was there twice: an editor may be writing.
+const watchEvery = time.Second
+
+// operator looks an operator up by key, as the configuration has it now.
+func (n *Node) operator(key string) (core.Operator, bool) {
+	op, ok := (*n.operators.Load())[key]
+	return op, ok
+}
+
+func operatorsByKey(ops []core.Operator) map[string]core.Operator {
+	table := make(map[string]core.Operator, len(ops))
+	for _, op := range ops {
+		table[op.Key] = op
+	}
+	return table
+}
+
+// Reload reads the configuration again and puts its operators into force: those
+// who were removed, or have another role, lose their sessions. Whatever else
+// has changed needs a restart, which the log says. Where the configuration is
+// wrong everything stays as it was, and the error says why.
+func (n *Node) Reload() error {
+	if n.cfg.Source == nil {
+		return core.Errorf(core.KindRefused, "%s was not started from a configuration that can be read again", n.cfg.Name)
+	}
+	n.reloading.Lock()
+	defer n.reloading.Unlock()
+	next, err := n.cfg.Source.Load()
+	if err != nil {
+		return err
+	}
+	if names := slices.DeleteFunc(config.Diff(n.cfg.Node, next), func(s string) bool { return s == "operator" }); len(names) > 0 {
+		n.log.Warn("these settings have changed and need a restart of this node", "settings", strings.Join(names, ", "))
+	}
+	n.setOperators(next.Operators)
+	return nil
+}
+
+// setOperators first changes who is let in, then ends the sessions of those who
+// are not any more: a connection that is being admitted meanwhile is ended too.
+func (n *Node) setOperators(ops []core.Operator) {
+	next := operatorsByKey(ops)
+	before := *n.operators.Swap(&next)
+	n.auth.SetOperators(ops)
+	var said []string
+	for _, key := range slices.Sorted(maps.Keys(before)) {
+		if now, ok := next[key]; !ok || now != before[key] {
+			ended := n.bus.DisconnectUser(key)
+			word := "removed"
+			if ok {
+				word = "changed to " + string(now.Role)
+			}
+			said = append(said, fmt.Sprintf("%s (%s) %s, %d sessions ended", before[key].Name, before[key].Role, word, ended))
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(next)) {
+		if _, ok := before[key]; !ok {
+			n.bus.DisconnectUser(key) // it may be connected as a user of the bus
+			said = append(said, fmt.Sprintf("%s (%s) added", next[key].Name, next[key].Role))
+		}
+	}
+	if len(said) == 0 {
+		n.log.Info("the configuration was read again; the operators are the same")
+		return
+	}
+	text := strings.Join(said, "; ")
+	n.log.Info("the operators have changed", "change", text)
+	eyes{n}.Note(cluster.Note, "node."+n.cfg.Name, "operators changed: "+text)
+}
+
+func (n *Node) openOperators(context.Context) error {
+	if n.cfg.Source == nil || n.cfg.Source.Path() == "" {
+		return nil
+	}
+	ctx, end := context.WithCancel(context.Background())
+	n.watching = end
+	n.watch.Go(func() { n.watchFile(ctx) })
+	return nil
+}
+
+func (n *Node) closeOperators(context.Context) error {
+	if n.watching != nil {
+		n.watching()
+	}
+	n.watch.Wait()
+	return nil
+}
+
+// watchFile reloads where the file has changed and rests.
+func (n *Node) watchFile(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	known := n.cfg.Source.Print()
+	seen := known
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := n.cfg.Source.Print()
+		if now != seen || now == known {
+			seen = now
+			continue
+		}
+		known = now
+		if err := n.Reload(); err != nil {
+			n.log.Error("the configuration file has changed and cannot be used; the operators stay as they are", "file", n.cfg.Source.Path(), "error", err)
+		}
+	}
+}
