@@ -53,7 +53,7 @@ func Rules() map[Verb]Rule {
 	view, act := Rule{Role: core.OperatorViewer}, Rule{Role: core.OperatorAdmin}
 	viewStore, actStore := Rule{Role: core.OperatorViewer, Store: true}, Rule{Role: core.OperatorAdmin, Store: true}
 	return map[Verb]Rule{
-		VerbStatus: view, VerbEvents: view, VerbFlags: view, VerbRollout: view, VerbMigration: view,
+		VerbStatus: view, VerbEvents: view, VerbFlags: view, VerbRollout: view, VerbMigration: view, VerbAudit: view,
 		VerbUsers: viewStore, VerbUserGet: viewStore, VerbRooms: viewStore, VerbRoomGet: viewStore,
 		VerbUserAdd: actStore, VerbUserActivate: actStore,
 		VerbUserRevoke:   {Role: core.OperatorAdmin, Store: true, Restores: true}, // a node that serves SQLite can revoke by itself

@@ -228,6 +228,9 @@ func (l *Log) Page(ctx context.Context, q Query) (Page, error) {
 	if l.stream == nil {
 		return l.file.page(q)
 	}
+	wait, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
+	defer cancel()
+	_ = l.usable(wait) // one that takes no records may still be read
 	return l.stream.page(ctx, q)
 }
 

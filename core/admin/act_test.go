@@ -1,0 +1,131 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"unibus/core"
+	"unibus/core/audit"
+	"unibus/core/cluster"
+)
+
+// steps is a Guard and an Auditor that write down what happens in which order.
+type steps struct {
+	Eyes
+	done          []string
+	admit, intent error
+}
+
+func (s *steps) add(format string, args ...any) {
+	s.done = append(s.done, fmt.Sprintf(format, args...))
+}
+
+func (s *steps) Admit(_ context.Context, key, subject string, _ map[string][]string, _ []byte, restores bool) error {
+	s.add("admit %s %s %v", key, subject, restores)
+	return s.admit
+}
+
+func (s *steps) Begin(_ context.Context, in audit.Intent) (audit.Action, error) {
+	s.add("intent %s %s %q %v", in.By.Name, in.Verb, in.Args, in.Restores)
+	return audit.Action{ID: "7"}, s.intent
+}
+
+func (s *steps) End(_ context.Context, a audit.Action, result error) {
+	s.add("outcome %s %v", a.ID, result)
+}
+
+func (s *steps) Page(context.Context, audit.Query) (audit.Page, error) { return audit.Page{}, nil }
+
+func (s *steps) Note(cluster.Level, string, string) {}
+
+// TestAuditIntentBeforeOutcome: new, then recorded, then done, then recorded how; and nothing after what fails.
+func TestAuditIntentBeforeOutcome(t *testing.T) {
+	t.Parallel()
+	const admitted, intended, done = "admit UA sub true", `intent ana user-revoke "id=UB" true`, "done"
+	for name, c := range map[string]struct {
+		admit, intent, result error
+		want                  []string
+	}{
+		"done":         {want: []string{admitted, intended, done, "outcome 7 <nil>"}},
+		"it fails":     {result: errors.New("broke"), want: []string{admitted, intended, done, "outcome 7 broke"}},
+		"no audit":     {intent: core.Errorf(core.KindUnavailable, "no audit"), want: []string{admitted, intended}},
+		"used before":  {admit: core.Errorf(core.KindRefused, "used before"), want: []string{admitted}},
+		"nobody knows": {admit: core.Errorf(core.KindUnavailable, "no quorum"), want: []string{admitted}},
+	} {
+		st := &steps{admit: c.admit, intent: c.intent}
+		s := NewService(ServiceConfig{Guard: st, Audit: st, Eyes: st, Log: slog.New(slog.DiscardHandler)})
+		f := s.acting(VerbUserRevoke, Rules()[VerbUserRevoke], func(context.Context, core.Operator, []byte) (any, error) {
+			st.add("done")
+			return "x", c.result
+		}, "sub", nil)
+		out, err := f(t.Context(), core.Operator{Key: "UA", Name: "ana"}, []byte(`{"id":"UB"}`))
+		if d := cmp.Diff(c.want, st.done); d != "" {
+			t.Errorf("%s:\n%s", name, d)
+		}
+		if want := errors.Join(c.admit, c.intent, c.result); (err == nil) != (want == nil) || want == nil && out != "x" {
+			t.Errorf("%s: %v, %v", name, out, err)
+		}
+	}
+}
+
+// TestEveryVerbHasARule, and what restores a quorum is what the documents say.
+func TestEveryVerbHasARule(t *testing.T) {
+	t.Parallel()
+	rules := Rules()
+	s := &Service{cfg: ServiceConfig{Mover: movers{}}}
+	if d := cmp.Diff(slices.Sorted(maps.Keys(s.verbs())), slices.Sorted(maps.Keys(rules))); d != "" {
+		t.Errorf("answered and ruled:\n%s", d)
+	}
+	var restores []Verb
+	for v, r := range rules {
+		if r.Role != core.OperatorViewer && r.Role != core.OperatorAdmin {
+			t.Errorf("%s needs the role %q", v, r.Role)
+		}
+		if r.Restores {
+			restores = append(restores, v)
+			if r.Role != core.OperatorAdmin {
+				t.Errorf("%s changes nothing", v)
+			}
+		}
+	}
+	slices.Sort(restores)
+	if d := cmp.Diff([]Verb{VerbMigratePause, VerbStepDown, VerbUserRevoke}, restores); d != "" {
+		t.Error(d)
+	}
+}
+
+type movers struct{ Mover }
+
+// TestSummarySaysNoSecrets: only fields that are known to be none, and never more than a line.
+func TestSummarySaysNoSecrets(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		``:                              "",
+		` `:                             "",
+		`{}`:                            "",
+		`{"id":"UB"}`:                   "id=UB",
+		`{"replicas":3}`:                "replicas=3",
+		`{"group":"meta","to":""}`:      "group=meta",
+		`{"seed":"SUA","password":"x"}`: "",
+		`{"id":"UB","kem_key":"c2Vj","name":"Ana B","role":"admin","status":""}`: `id=UB name="Ana B" role=admin`,
+		`{"name":"a\nb\u001b[2J"}`: `name="a\nb\x1b[2J"`,
+		`{"name":"id=UB"}`:         `name="id=UB"`,
+		`{"db":"/a/b.db","replicas":0,"no_backup":true,"dry_run":false}`: "db=/a/b.db no_backup=true",
+		`{"id":{"seed":"SUA"},"name":["x"],"role":null}`:                 "",
+		`[1]`:    "a request that cannot be read",
+		`{"id":`: "a request that cannot be read",
+		`{"name":"` + strings.Repeat("x", 500) + `"}`: "name=" + strings.Repeat("x", maxShown) + "…",
+	} {
+		if got := summary([]byte(body)); got != want {
+			t.Errorf("%s: %s, want %s", body, got, want)
+		}
+	}
+}
