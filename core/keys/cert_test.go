@@ -37,6 +37,32 @@ func TestNodeCertServesBothEnds(t *testing.T) {
 	}
 }
 
+// TestNodeCertsForThreePublicHosts: three machines, each with the name and the
+// addresses by which the others and the clients reach it, under one authority.
+func TestNodeCertsForThreePublicHosts(t *testing.T) {
+	t.Parallel()
+	ca := t.TempDir()
+	must(t, keys.WriteCA(ca))
+	pool, err := keys.LoadPool(filepath.Join(ca, keys.CACertFile))
+	must(t, err)
+	for i, hosts := range [][]string{
+		{"n1.example.org", "203.0.113.1", "2001:db8::1"}, {"n2.example.org", "203.0.113.2"}, {"n3.example.org", "eu.n3.example.org"},
+	} {
+		dir := t.TempDir()
+		must(t, keys.NodeCert(ca, hosts, dir))
+		pair, err := keys.LoadPair(filepath.Join(dir, keys.NodeCertFile), filepath.Join(dir, keys.NodeKeyFile))
+		must(t, err)
+		for _, host := range hosts {
+			if err := shake(pair, pool, host); err != nil {
+				t.Errorf("node %d as %s: %v", i+1, host, err)
+			}
+		}
+		if err := shake(pair, pool, "203.0.113.9"); err == nil {
+			t.Errorf("node %d is taken for another address", i+1)
+		}
+	}
+}
+
 func TestCertUntil(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
