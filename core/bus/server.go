@@ -78,8 +78,17 @@ func (s *Server) Open(ctx context.Context) error {
 	return nil
 }
 
-// prepare checks everything that can be checked before a server is made.
-func (s *Server) prepare() error {
+// CheckDir says whether the data directory is this node's, and writes nothing. KindRefused.
+func (s *Server) CheckDir() error {
+	m, err := readMark(s.cfg.DataDir)
+	if err != nil || m == nil {
+		return err
+	}
+	return s.cfg.checkMark(*m)
+}
+
+// CheckPorts says whether both addresses can be listened on. KindFailed names the flag.
+func (s *Server) CheckPorts() error {
 	if err := s.cfg.check(); err != nil {
 		return err
 	}
@@ -87,9 +96,15 @@ func (s *Server) prepare() error {
 		return err
 	}
 	if c := s.cfg.Cluster; c != nil {
-		if err := portFree("--cluster-listen", c.Listen); err != nil {
-			return err
-		}
+		return portFree("--cluster-listen", c.Listen)
+	}
+	return nil
+}
+
+// prepare checks everything that can be checked before a server is made.
+func (s *Server) prepare() error {
+	if err := s.CheckPorts(); err != nil {
+		return err
 	}
 	if err := s.cfg.claim(); err != nil {
 		return err

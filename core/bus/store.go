@@ -57,7 +57,7 @@ func (cfg *Config) checkMark(m mark) error {
 			WithNext("give this node's own directory (--data DIR), or its name (--name %s)", m.Node)
 	}
 	switch {
-	case cfg.Cluster == nil && cfg.JetStream:
+	case cfg.Cluster == nil:
 		return core.Errorf(core.KindRefused, "the data directory %s belongs to the cluster %q, and this node is started on its own", cfg.DataDir, m.Cluster).
 			WithNext("give the cluster's flags (--cluster-name, --cluster-listen, --routes), or an empty directory")
 	case cfg.Cluster != nil && m.Cluster != cfg.Cluster.Name:

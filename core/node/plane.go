@@ -94,6 +94,10 @@ func (p *plane) openFile(ctx context.Context) error {
 		return err
 	}
 	path, alone := p.n.cfg.DB, !p.n.cfg.Clustered()
+	if a := entry.Authority; alone && a != nil && (a.Backend == core.BackendKV || a.Backend == core.BackendSQLite && a.Node != p.n.cfg.Name) {
+		return core.Errorf(core.KindRefused, "%s belongs to a cluster whose control plane is %s on %s: alone it would begin a second one", p.n.cfg.Name, a.Backend, a.Node).
+			WithNext("start it with the cluster's flags, or give an empty --data directory")
+	}
 	if entry.File != "" && entry.File != path {
 		p.log.Warn("the journal names another SQLite file than --db; it wins", "file", entry.File, "db", path)
 		path = entry.File
@@ -350,15 +354,15 @@ func (p *plane) file() string {
 }
 
 func (p *plane) close() error {
-	p.mu.Lock()
-	p.closed = true
-	p.withdraw(core.Errorf(core.KindUnavailable, "%s is stopping", p.n.cfg.Name))
-	p.mu.Unlock()
-	p.end()
+	p.end() // before the lock: whoever holds it may be waiting for a quorum
 	var errs []error
 	if p.job != nil {
 		errs = append(errs, p.job.Close())
 	}
+	p.mu.Lock()
+	p.closed = true
+	p.withdraw(core.Errorf(core.KindUnavailable, "%s is stopping", p.n.cfg.Name))
+	p.mu.Unlock()
 	p.work.Wait()
 	if p.store != nil {
 		errs = append(errs, p.store.Close())
