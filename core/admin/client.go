@@ -48,6 +48,7 @@ const (
 	pingEvery = time.Second
 	pingsOut  = 2
 	dialTime  = 2 * time.Second
+	leastDial = 300 * time.Millisecond
 
 	slowTimeout = time.Minute // of a verb that moves data
 )
@@ -70,7 +71,7 @@ func (c *Client) Open(ctx context.Context) error {
 		nats.Name(c.cfg.Name),
 		nats.Nkey(c.cfg.Identity.Public(), c.cfg.Identity.Sign),
 		nats.CustomInboxPrefix(InboxPrefix(c.cfg.Identity.Public())),
-		nats.DontRandomize(), nats.Timeout(dialTime),
+		nats.DontRandomize(),
 		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(pingsOut),
 		nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
 		nats.ReconnectBufSize(-1), // a request made while there is no server fails at once and is not sent later
@@ -80,13 +81,18 @@ func (c *Client) Open(ctx context.Context) error {
 		opts = append(opts, nats.Secure(c.cfg.TLS))
 	}
 	deadline := time.Now().Add(c.cfg.Connect)
+	each := c.share(c.cfg.Connect)
 	for {
-		nc, err := nats.Connect(strings.Join(c.cfg.Servers, ","), opts...)
+		nc, err := nats.Connect(strings.Join(c.cfg.Servers, ","), append(opts, nats.Timeout(each))...)
 		if err == nil {
 			c.nc = nc
 			return nil
 		}
-		if last := c.connectError(err); core.KindOf(last) != core.KindUnavailable || time.Now().After(deadline) {
+		last := c.connectError(err)
+		if core.KindOf(last) != core.KindUnavailable {
+			return last
+		}
+		if each = c.share(time.Until(deadline)); each < leastDial { // a round that cannot end in time is not begun
 			return last
 		}
 		select {
@@ -95,6 +101,11 @@ func (c *Client) Open(ctx context.Context) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+// share is how long one server may take so that a round through all of them takes no longer than left.
+func (c *Client) share(left time.Duration) time.Duration {
+	return min(dialTime, left/time.Duration(max(1, len(c.cfg.Servers))))
 }
 
 func (c *Client) connectError(err error) error {
@@ -252,10 +263,15 @@ func callError(v Verb, t Target, err error) error {
 		return core.Errorf(core.KindUnavailable, "no node that can be reached serves the control plane").
 			WithNext("`unibus-tui status` says why")
 	case errors.Is(err, nats.ErrPermissionViolation):
-		return core.Errorf(core.KindRefused, "this identity may not ask for %s", v).WithNext("use an identity of role admin")
-	default:
-		return core.Errorf(core.KindUnavailable, "no answer to %s in time: %w", v, err).
+		return core.Errorf(core.KindRefused, "this identity may not ask for %s", v).WithNext("use an identity of role %s", Rules()[v].Role)
+	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionReconnecting):
+		return core.Errorf(core.KindUnavailable, "no node answers: the connection is down").
+			WithNext("it is tried again by itself; see that unibusd runs on the nodes")
+	case Rules()[v].Role == core.OperatorAdmin:
+		return core.Errorf(core.KindUnavailable, "no answer to %s in time", v).
 			WithNext("whether it took effect is not known: look before you try again")
+	default:
+		return core.Errorf(core.KindUnavailable, "no answer to %s in time", v).WithNext("it is asked again by itself, or ask another node with --server")
 	}
 }
 
