@@ -108,6 +108,8 @@ func (n *network) follow(ctx context.Context, c *cobra.Command, cl *admin.Client
 		}
 		next, err := cl.Migration(ctx)
 		switch {
+		case err == nil && next.Updated < st.Updated:
+			// What another node read of the record before this move was in it.
 		case err == nil:
 			st, silent = next, time.Time{}
 		case core.KindOf(err) != core.KindUnavailable:
