@@ -89,7 +89,10 @@ func leadBy(tb testing.TB, s *Store, t core.Table, node string) {
 // whose revocation was acknowledged more than 3 s ago is admitted at it.
 func TestDeposedNodeAdmitsNobody(t *testing.T) {
 	t.Parallel()
-	const revoked = 220
+	const (
+		revoked = 220
+		promise = 3 * time.Second // in DESIGN D4, whatever the code says
+	)
 	on, net := wiredServers(t)
 	cfg := func(node string) Config { return Config{Replicas: 3, Nodes: 3, Timeout: 2 * time.Second, Node: node} }
 	deposed, other := on.openWith(t, 0, cfg("n1")), on.openWith(t, 1, cfg("n2"))
@@ -105,7 +108,10 @@ func TestDeposedNodeAdmitsNobody(t *testing.T) {
 	var asking sync.WaitGroup
 	for range 4 {
 		asking.Go(func() {
+			pace := time.NewTicker(200 * time.Microsecond) // the servers need the processor too
+			defer pace.Stop()
 			for i := 0; ctx.Err() == nil; i++ {
+				<-pace.C
 				id := core.UserID(rows[i%len(rows)].Key)
 				begun := time.Now()
 				yes, _ := deposed.IsAuthorized(ctx, id)
@@ -114,7 +120,7 @@ func TestDeposedNodeAdmitsNobody(t *testing.T) {
 				switch {
 				case !yes:
 					denied++
-				case gone && begun.Sub(at) > leaseFor:
+				case gone && begun.Sub(at) > promise:
 					late++
 				default:
 					admitted++
@@ -142,7 +148,7 @@ func TestDeposedNodeAdmitsNobody(t *testing.T) {
 	}
 	last, before := time.Now(), count(&denied)
 	eventually(t, 20*time.Second, "decisions after the lease", func() bool {
-		return time.Since(last) > leaseFor+time.Second && count(&denied) > before
+		return time.Since(last) > promise+time.Second && count(&denied)+count(&late) > before
 	})
 	net.cut(0, false)
 	eventually(t, 30*time.Second, "a proof after the cut", func() bool {
@@ -153,7 +159,7 @@ func TestDeposedNodeAdmitsNobody(t *testing.T) {
 	asking.Wait()
 	t.Logf("%d admissions, %d denials", admitted, denied)
 	if late > 0 {
-		t.Errorf("%d admissions more than %v after the revocation was acknowledged", late, leaseFor)
+		t.Errorf("%d admissions more than %v after the revocation was acknowledged", late, promise)
 	}
 }
 
