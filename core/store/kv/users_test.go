@@ -53,6 +53,11 @@ func TestJetStreamStoreUsers(t *testing.T) {
 	if revoked.Status != core.UserRevoked || revoked.Updated != storetest.Start+5 || revoked.Created != storetest.Start {
 		t.Errorf("the revoked user came back as %+v", revoked)
 	}
+	// The store that revoked knows at once; the others when their watch tells them, and in any case when their lease ends.
+	if yes := must[bool](t)(other.IsAuthorized(ctx, admin.ID)); yes {
+		t.Error("the store that revoked still authorises")
+	}
+	eventually(t, leaseFor+time.Second, "a denial at the other store", func() bool { return !must[bool](t)(s.IsAuthorized(ctx, admin.ID)) })
 	gates(admin.ID, false, false)
 	wantKind(t, s.AddUser(ctx, admin), core.KindExists)
 	must[core.User](t)(s.SetUserStatus(ctx, admin.ID, core.UserActive, storetest.Start+6))
