@@ -440,3 +440,25 @@ func TestGuardsFollowTheAuthority(t *testing.T) {
 	must[uint64](t)(s.put(ctx, core.TableRooms.Bucket(), message{key: keyGuard, value: value, expect: &e.rev}))
 	wantKind(t, s.OpenFor(ctx, kv(4)), core.KindConflict)
 }
+
+// A message of the watch that never arrived, on the way or at the end, is found out.
+func TestALostMessageEndsTheWatch(t *testing.T) {
+	t.Parallel()
+	s := onSingle(t).open(t, 0, 1)
+	f := s.follow[core.TableUsers]
+	for what, next := range map[string]func(){
+		"the next message": func() { mustDo(t, s.AddUser(t.Context(), storetest.NewUser(t, "ann"))) },
+		"a heartbeat":      func() {},
+	} {
+		f.mu.Lock()
+		before := f.cur
+		before.delivered-- // as if one of those that were sent had not come
+		f.mu.Unlock()
+		next()
+		eventually(t, 2*heartbeat, "a new watch by "+what, func() bool {
+			f.mu.RLock()
+			defer f.mu.RUnlock()
+			return f.cur != before
+		})
+	}
+}
