@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"unibus/core/admin"
+)
+
+func rolloutCommand() *cobra.Command {
+	var n network
+	return n.command("rollout", "Show whom --bus-auth enforce would turn away, as nodes in soft have seen it", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+		r, err := cl.Rollout(ctx)
+		if err != nil {
+			return err
+		}
+		return n.print(c, r, func() { rolloutText(c, r) })
+	})
+}
+
+func rolloutText(c *cobra.Command, r admin.Rollout) {
+	c.Printf("%s\n\n", r.Verdict)
+	nodes := slices.Sorted(maps.Keys(r.Nodes))
+	table(c, "NODE\tBUS-AUTH\tRECORDS SINCE (UTC)\tWOULD BE DENIED", func(print func(string, ...any)) {
+		for _, name := range nodes {
+			n := r.Nodes[name]
+			if n.Unknown {
+				print("%s\tno answer\t–\t–", name)
+				continue
+			}
+			print("%s\t%s\t%s\t%d", name, n.Active[admin.FlagBusAuth], n.Since.Time().Format(time.DateTime), len(n.WouldDeny)+n.More)
+		}
+	})
+	for _, name := range nodes {
+		deniedText(c, name, r.Nodes[name])
+	}
+}
+
+func deniedText(c *cobra.Command, node string, n admin.RolloutNode) {
+	if len(n.WouldDeny) == 0 {
+		return
+	}
+	c.Printf("\n%s, the latest first; %d more\n", node, n.More)
+	table(c, "KEY\tADDRESS\tTIMES\tLAST (UTC)\tWHY", func(print func(string, ...any)) {
+		for _, d := range n.WouldDeny {
+			key := d.Key
+			if key == "" {
+				key = "–"
+			}
+			print("%s\t%s\t%d\t%s\t%s", key, d.Addr, d.Count, d.Last.Time().Format(time.DateTime), d.Reason)
+		}
+	})
+}
