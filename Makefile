@@ -36,7 +36,7 @@ screenshots: build
 
 # Ratios against a named peer in the same run; both sides take turns.
 bench:
-	$(GO) test -run '^$$' -bench . -benchtime 10x -timeout 20m ./cmd/unibusd
+	$(GO) test -run '^$$' -bench . -benchtime 10x -timeout 20m ./cmd/unibusd ./core/bus ./core/store/kv ./core/node
 
 # Every fuzz target of the module in turn, FUZZTIME each.
 fuzz:

@@ -1,0 +1,116 @@
+package bus_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+	"unibus/core/auth"
+	"unibus/core/bus"
+	"unibus/core/keys"
+)
+
+const (
+	benchUsers    = 64
+	benchConnects = 800 // of one side in one round
+	benchClients  = 8   // that connect beside each other
+)
+
+// BenchmarkConnects measures new nkey connections a second: a bus that decides
+// by its directory of users, against the same nats-server with the same users and
+// permissions in its static configuration. Both take turns in every round.
+//
+//	make bench   (or: go test -run '^$' -bench Connects -benchtime 10x ./core/bus)
+func BenchmarkConnects(b *testing.B) {
+	users := &directory{active: map[core.UserID]bool{}, rooms: map[core.UserID][]core.RoomID{}}
+	ids := make([]keys.Identity, benchUsers)
+	for i := range ids {
+		id, err := keys.GenerateIdentity()
+		if err != nil {
+			b.Fatal(err)
+		}
+		ids[i] = id
+		users.set(id, true)
+		users.join(id, "one", "two")
+	}
+	ours, theirs := openBus(b, users), openStatic(b, ids)
+	var mine, static, ratios []float64
+	for b.Loop() {
+		m, s := connectRate(b, ours, ids), connectRate(b, theirs, ids)
+		mine, static, ratios = append(mine, m), append(static, s), append(ratios, m/s)
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(middle(mine), "unibus-connects/s")
+	b.ReportMetric(middle(static), "static-connects/s")
+	b.ReportMetric(middle(ratios), "ratio-median")
+	b.ReportMetric(slices.Min(ratios), "ratio-min")
+	b.ReportMetric(slices.Max(ratios), "ratio-max")
+}
+
+func middle(v []float64) float64 { return slices.Sorted(slices.Values(v))[len(v)/2] }
+
+func openBus(b *testing.B, users auth.Directory) string {
+	b.Helper()
+	s := bus.New(bus.Config{Name: "n1", DataDir: b.TempDir(), Listen: "127.0.0.1:0"},
+		auth.New(auth.Config{Mode: core.BusAuthEnforce, Users: users}))
+	if err := s.Open(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = s.Close(ctx) // the figures are there
+	})
+	return s.ClientURL()
+}
+
+// openStatic is the peer: nats-server alone, its users in its configuration.
+func openStatic(b *testing.B, ids []keys.Identity) string {
+	b.Helper()
+	o := &server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true}
+	for _, id := range ids {
+		u := id.Public()
+		o.Nkeys = append(o.Nkeys, &server.NkeyUser{Nkey: u, Permissions: &server.Permissions{
+			Publish:   &server.SubjectPermission{Allow: []string{"unibus.room.one." + u, "unibus.room.two." + u, "unibus.control.v1." + u + ".>"}},
+			Subscribe: &server.SubjectPermission{Allow: []string{"unibus.room.one.>", "unibus.room.two.>", "_INBOX." + u + ".>"}},
+		}})
+	}
+	s, err := server.NewServer(o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.Start()
+	b.Cleanup(s.Shutdown)
+	if !s.ReadyForConnections(10 * time.Second) {
+		b.Fatal("the static server is not ready")
+	}
+	return s.ClientURL()
+}
+
+// connectRate connects and leaves again and again from several clients.
+func connectRate(b *testing.B, url string, ids []keys.Identity) float64 {
+	b.Helper()
+	began := time.Now()
+	var all sync.WaitGroup
+	for c := range benchClients {
+		all.Go(func() {
+			for i := c; i < benchConnects; i += benchClients {
+				id := ids[i%len(ids)]
+				nc, err := nats.Connect(url, nats.Nkey(id.Public(), id.Sign), nats.NoReconnect())
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				nc.Close()
+			}
+		})
+	}
+	all.Wait()
+	return benchConnects / time.Since(began).Seconds()
+}
