@@ -38,7 +38,7 @@ func (j *Job) Abort(ctx context.Context, by string) (Status, error) {
 
 func (j *Job) aborted(by string, was Status, removed int) error {
 	j.mu.Lock()
-	j.cp, j.paused = nil, false
+	j.cp, j.marks, j.paused = nil, nil, false
 	j.mu.Unlock()
 	return j.save(func(s *Status) {
 		s.State, s.Running, s.Paused, s.Verified, s.Error = StateAborted, false, false, false, nil

@@ -43,6 +43,11 @@ func (j *Job) Start(ctx context.Context, by string, o Options) (Status, error) {
 	if err := j.checkCluster(ctx, o); err != nil {
 		return st, err
 	}
+	if st.State == StateFence && !o.DryRun { // a lift failed: a new move must not begin behind a fence
+		if st, err = j.liftAgain(ctx); err != nil {
+			return st, err
+		}
+	}
 	if st.Paused && st.Active() && !o.DryRun {
 		return j.goOn()
 	}
@@ -96,7 +101,7 @@ func (j *Job) begin(by string, o Options) (Status, error) {
 		return j.startDry(prev, fresh)
 	}
 	j.mu.Lock()
-	j.cp = nil
+	j.cp, j.marks = nil, nil
 	j.mu.Unlock()
 	err := j.launch(func(s *Status) { *s = fresh })
 	return j.Status(), err
@@ -145,6 +150,9 @@ func (j *Job) checkCluster(ctx context.Context, o Options) error {
 		return core.Errorf(core.KindRefused, "%s need as many nodes, and this cluster has %d", count(o.Replicas, "replica"), c.Expected).
 			WithNext("use --replicas %d, or add nodes first", c.Expected)
 	}
+	if err := j.checkReplicas(ctx, o.Replicas); err != nil {
+		return err
+	}
 	other, err := readRecord(ctx, j.cfg.Record)
 	if err != nil {
 		return err
@@ -152,6 +160,26 @@ func (j *Job) checkCluster(ctx context.Context, o Options) error {
 	if other.Active() && other.Node != j.cfg.Node {
 		return core.Errorf(core.KindRefused, "%s has a move under way, in %s", other.Node, other.State).
 			WithNext("finish or abort that one first")
+	}
+	return nil
+}
+
+// checkReplicas refuses fewer replicas than a bucket has, before a new move takes
+// the place of a verified one. Buckets that nobody can see are not there yet, or
+// preflight and copy will say what is wrong with them.
+func (j *Job) checkReplicas(ctx context.Context, replicas int) error {
+	if replicas == 0 {
+		return nil
+	}
+	for _, t := range core.Tables() {
+		nodes, err := j.cfg.Target.Nodes(ctx, t)
+		if err == nil && len(nodes) > replicas {
+			return core.Errorf(core.KindRefused, "%s has %d replicas already, and they are never lowered to %d; nothing was changed", t.Bucket(), len(nodes), replicas).
+				WithNext("use --replicas %d", len(nodes))
+		}
+		if err != nil && j.Status().Verified {
+			return err
+		}
 	}
 	return nil
 }
@@ -192,17 +220,22 @@ func (j *Job) Resume(ctx context.Context, _ string) (Status, error) {
 	case st.Running:
 		return st, nil
 	case st.State == StateFence:
-		if err := j.lift(ctx); err != nil {
-			return st, err
-		}
-		err := j.save(func(s *Status) { s.State, s.Error = StateVerify, nil })
-		return j.Status(), err
+		return j.liftAgain(ctx)
 	case st.State == StateVerify && st.Verified:
 		return st, refused(st, "resume", "it is verified and awaits the cutover")
 	case !st.Active() && st.State != StateCutover:
 		return st, refused(st, "resume", "no move is under way")
 	}
 	return j.goOn()
+}
+
+// liftAgain opens the file where a cutover that failed could not.
+func (j *Job) liftAgain(ctx context.Context) (Status, error) {
+	err := j.lift(ctx)
+	if err == nil {
+		err = j.save(func(s *Status) { s.State, s.Error = StateVerify, nil })
+	}
+	return j.Status(), err
 }
 
 func (j *Job) goOn() (Status, error) {

@@ -96,7 +96,7 @@ func (j *Job) settle(ctx context.Context, in Intent, forward bool) (State, error
 	case a == in.To:
 		return j.arrived(ctx, a)
 	case a == back:
-		return j.turnedBack(ctx, a)
+		return j.turnedBack(ctx, a, forward)
 	}
 	return j.overtaken(ctx, a)
 }
@@ -149,7 +149,8 @@ func soakResult(s Status, a core.Authority, behind []string) string {
 
 // turnedBack opens the SQLite file again after a cutover that came to nothing.
 // The fence is lifted before the intent is cleared, so that a crash in between repeats it.
-func (j *Job) turnedBack(ctx context.Context, a core.Authority) (State, error) {
+// forward says that it ran out of time, otherwise the node had stopped in it.
+func (j *Job) turnedBack(ctx context.Context, a core.Authority, forward bool) (State, error) {
 	if err := j.lift(ctx); err != nil {
 		return StateCutover, err
 	}
@@ -157,8 +158,12 @@ func (j *Job) turnedBack(ctx context.Context, a core.Authority) (State, error) {
 	if err != nil {
 		return StateCutover, err
 	}
-	cause := core.Errorf(core.KindUnavailable, "the cutover was given up, because the authority could not be moved in time; SQLite on %s serves again", j.cfg.Node).
-		WithNext("see that a majority of the nodes is up, then cut over again")
+	cause := core.Errorf(core.KindUnavailable, "%s was stopped during the cutover; nothing was moved, and its SQLite file serves again", j.cfg.Node).
+		WithNext("cut over again: `unibusd migration cutover`")
+	if forward {
+		cause = core.Errorf(core.KindUnavailable, "the cutover was given up, because the authority could not be moved in time; SQLite on %s serves again", j.cfg.Node).
+			WithNext("see that a majority of the nodes is up, then cut over again: `unibusd migration cutover`")
+	}
 	return StateVerify, errors.Join(cause, j.cfg.Host.Serve(ctx, a))
 }
 

@@ -44,9 +44,9 @@ func (j *Job) dryRun(ctx context.Context, prev Status) {
 	j.st, j.before = prev, nil
 	if prev.State == StateNone || prev.State == StateAborted { // a move under way keeps what it compared
 		j.st.Options, j.st.Source, j.st.By = found.Options, found.Source, found.By
-		j.st.Buckets, j.st.Written = found.Buckets, 0
+		j.st.Buckets = found.Buckets
 	}
-	j.st.Problems = found.Problems
+	j.st.Problems, j.st.Written = found.Problems, 0 // the last run was this one
 	j.st.Updated = core.MillisOf(j.cfg.Now())
 	j.st.Error, j.st.Result = core.AsError(err), ""
 	if err == nil {

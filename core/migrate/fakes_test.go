@@ -27,6 +27,9 @@ type world struct {
 	fenced    bool
 	lifts     int
 	target    tables
+	seqs      map[core.Table]map[string]uint64 // when each key of the target was last put or removed
+	last      uint64
+	mechanism int                              // keys of the mechanism, all written after any verification
 	flipped   map[string]map[core.Table]tables // by node: what its replica has instead
 	authority core.Authority
 	arev      uint64
@@ -79,9 +82,10 @@ func (t tables) equal(o tables) bool {
 func newWorld(t *testing.T, rows int) *world {
 	w := &world{
 		dir: t.TempDir(), source: newTables(), target: newTables(), serving: core.BackendSQLite,
-		flipped: map[string]map[core.Table]tables{}, deaf: map[string]bool{},
+		seqs: map[core.Table]map[string]uint64{}, flipped: map[string]map[core.Table]tables{}, deaf: map[string]bool{},
 	}
 	for _, n := range core.Tables() {
+		w.seqs[n] = map[string]uint64{}
 		for i := range rows {
 			w.source[n][fmt.Sprintf("k%04d", i)] = []byte(fmt.Sprintf(`{"v":1,"n":%d}`, i))
 		}
@@ -218,6 +222,7 @@ func (f fakeTarget) PutRows(_ context.Context, rows []core.Row) (int, error) {
 	err := f.op("put", func() error {
 		for _, r := range rows {
 			f.target[r.Table][r.Key] = r.Value
+			f.wrote(r.Table, r.Key)
 		}
 		f.puts += len(rows)
 		return nil
@@ -229,6 +234,7 @@ func (f fakeTarget) DeleteKeys(_ context.Context, t core.Table, keys []string) (
 	err := f.op("delete", func() error {
 		for _, k := range keys {
 			delete(f.target[t], k)
+			f.wrote(t, k)
 		}
 		return nil
 	})
@@ -333,7 +339,7 @@ func (d dyingJournal) Update(f func(*Entry)) error {
 
 func (w *world) config() Config {
 	return Config{
-		Node: "n1", Source: fakeSource{w}, Backup: w.backup, OpenCopy: w.openCopy, Target: fakeTarget{w},
+		Node: "n1", Source: fakeSource{w}, Backup: w.backup, OpenCopy: w.openCopy, Target: fakePast{fakeTarget{w}},
 		Authority: w, Record: w, Cluster: w.cluster, Host: w, Journal: dyingJournal{w, NewFileJournal(filepath.Join(w.dir, "journal.json"))},
 		Limits: Limits{
 			BatchRows: 7, Fence: 20 * time.Second, Patience: 300 * time.Millisecond, Journals: 100 * time.Millisecond,

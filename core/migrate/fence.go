@@ -23,9 +23,8 @@ func errFenceOver(limit time.Duration) *core.Error {
 }
 
 // fenceAndFollow makes the source refuse writes, brings over what changed since
-// the backup and verifies every replica against the source as it stands now. It
-// reads the source itself and compares it with the target, so that nothing
-// depends on how old the backup is. A failure lifts the fence and leads back to verify.
+// the backup and shows that every replica has it. A failure lifts the fence and
+// leads back to verify.
 func (j *Job) fenceAndFollow(ctx context.Context) (State, error) {
 	work, cancel := context.WithTimeoutCause(ctx, j.cfg.Limits.Fence, errFenceOver(j.cfg.Limits.Fence))
 	defer cancel()
@@ -103,9 +102,14 @@ func (j *Job) uncommitFence() {
 	j.fence.committed, j.fence.given = false, true
 }
 
+// follow brings over what changed since the verification, and shows that every
+// replica has it. A target without a history is written and compared as a whole.
 func (j *Job) follow(ctx context.Context) error {
 	if err := j.retry(ctx, j.shut); err != nil { // anew: an earlier cutover that was given up moved the generation on
 		return err
+	}
+	if h, marks := j.history(); h != nil {
+		return j.followChanges(ctx, h, marks)
 	}
 	for _, t := range core.Tables() {
 		err := j.retry(ctx, func(ctx context.Context) error {
@@ -162,5 +166,5 @@ func (j *Job) lift(ctx context.Context) error {
 		return nil
 	}
 	return core.Errorf(core.KindOf(err), "the fence of %s cannot be lifted, so it takes no changes: %w", j.cfg.Source.Path(), err).
-		WithNext("resume or abort tries again; so does a restart of %s", j.cfg.Node)
+		WithNext("`unibusd migration resume` or `abort` tries again; so does a restart of %s", j.cfg.Node)
 }

@@ -21,6 +21,7 @@ type Job struct {
 	mu     sync.Mutex
 	st     Status
 	cp     *Checkpoint
+	marks  Marks // replaced, never changed
 	fence  *fenceState
 	paused bool    // a pause is wanted
 	ending bool    // an abort waits for the runner: no cutover may begin
@@ -53,7 +54,7 @@ func (j *Job) Open(ctx context.Context) error {
 	}
 	j.mu.Lock()
 	j.open = true
-	j.cp = e.Checkpoint
+	j.cp, j.marks = e.Checkpoint, e.Marks
 	if e.Move != nil {
 		j.st = *clone(*e.Move)
 	}
@@ -96,12 +97,15 @@ func (j *Job) interrupted(s *Status) {
 	if !s.Active() {
 		return
 	}
-	was := s.State
+	was, on := s.State, "`unibusd migration resume` goes on where it stopped"
 	if was == StateFence {
 		s.State = StateVerify
 	}
+	if s.State == StateVerify && s.Verified {
+		on = "`unibusd migration cutover` cuts over again"
+	}
 	s.Error = core.Errorf(core.KindUnavailable, "%s was stopped in %s; its SQLite file serves as before", j.cfg.Node, was).
-		WithNext("resume goes on where it stopped; abort restores what was")
+		WithNext("%s; `unibusd migration abort` restores what was", on)
 }
 
 // Close stops the work after the present batch, writes the last status and
@@ -213,7 +217,7 @@ func (j *Job) save(change func(*Status), more ...func(*Entry)) error {
 		st.Since = st.Updated
 	}
 	err := j.cfg.Journal.Update(func(e *Entry) {
-		e.Move, e.Checkpoint = clone(st), j.cp
+		e.Move, e.Checkpoint, e.Marks = clone(st), j.cp, j.marks
 		for _, f := range more {
 			f(e)
 		}

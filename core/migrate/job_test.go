@@ -389,7 +389,7 @@ func TestFenceLiftsByItself(t *testing.T) {
 	w := newWorld(t, 10)
 	hold := make(chan struct{})
 	w.before = func(op string) error {
-		if op == "target.rows" && w.fenced {
+		if op == "since" && w.fenced {
 			w.mu.Unlock()
 			<-hold // a part that does not heed its context
 			w.mu.Lock()

@@ -19,6 +19,7 @@ type Entry struct {
 	Intent     *Intent         `json:"intent,omitempty"`    // set: the node may have given the authority away
 	Move       *Status         `json:"move,omitempty"`      // the move this node does or did
 	Checkpoint *Checkpoint     `json:"checkpoint,omitempty"`
+	Marks      Marks           `json:"marks,omitempty"` // what was verified; absent before that
 }
 
 // Intent is synced before the authority is moved and taken back once the
@@ -36,6 +37,17 @@ type Checkpoint struct {
 	Key     string     `json:"key"`
 	Removed int        `json:"removed"` // keys the source lacks, removed so far
 }
+
+// Mark is a place in a bucket's history: everything up to it was found equal to
+// the backup on every replica.
+type Mark struct {
+	Sequence uint64      `json:"sequence"`
+	Kept     int         `json:"kept"`   // keys, those of removed rows and of the mechanism included
+	Source   core.Digest `json:"source"` // of the backup
+}
+
+// Marks are the places of all five tables.
+type Marks map[core.Table]Mark
 
 // after is the key up to which table t was copied; "" for a table not yet begun.
 func (c Checkpoint) after(t core.Table) string {

@@ -64,6 +64,21 @@ type Guarded interface {
 	Shut(ctx context.Context, generation uint64) error
 }
 
+// Historian is a Target that knows what was written after a place in a table's
+// history, so that the fence need not read everything again. A Target without it
+// is compared as a whole while the fence stands.
+type Historian interface {
+	// Mark is the place that the table has come to on its leader, and how many
+	// keys it keeps, those of removed rows and of the mechanism included.
+	Mark(ctx context.Context, t core.Table) (sequence uint64, kept int, err error)
+	// ReplicaSince reads from that very node ("": any), once it has what the
+	// leader has, what was written after a place: the rows as they are now, nil
+	// values for removed ones; how many keys of the mechanism; and how many keys
+	// are kept that were not written since. KindConflict where the table has not
+	// come to that place.
+	ReplicaSince(ctx context.Context, t core.Table, node string, after uint64) (rows []core.Row, mechanism, older int, err error)
+}
+
 // AuthorityRecord is the one record that says which store counts.
 type AuthorityRecord interface {
 	// Authority reads it with its revision. KindNotFound is a proven absence;

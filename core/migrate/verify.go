@@ -22,6 +22,10 @@ func (j *Job) verify(ctx context.Context) (State, error) {
 	if err != nil {
 		return StateVerify, err
 	}
+	marks, err := j.mark(ctx) // before the comparison: what is written during it is looked at again
+	if err != nil {
+		return StateVerify, unjoin(errors.Join(err, c.Close()))
+	}
 	parity, err := j.compare(ctx, c)
 	if err = errors.Join(err, c.Close()); err != nil {
 		return StateVerify, unjoin(err)
@@ -36,6 +40,7 @@ func (j *Job) verify(ctx context.Context) (State, error) {
 		return StateVerify, err
 	}
 	cp := j.checkpoint()
+	j.keepMarks(marks, parity)
 	err = j.save(func(s *Status) {
 		s.Verified = true
 		s.Result = verifiedResult(*s, cp.Removed)
@@ -104,15 +109,7 @@ func (j *Job) compare(ctx context.Context, from RowSource) ([]Parity, error) {
 
 // compareTable reads the table's replicas side by side, one goroutine a node.
 func (j *Job) compareTable(ctx context.Context, from RowSource, t core.Table, want core.Digest) (Parity, error) {
-	var nodes []string
-	err := j.retry(ctx, func(ctx context.Context) (err error) {
-		nodes, err = j.cfg.Target.Nodes(ctx, t)
-		return err
-	})
-	if err == nil && len(nodes) < max(1, j.Status().Options.Replicas) {
-		err = core.Errorf(core.KindFailed, "%s has %s, %d were asked for", t.Bucket(), count(len(nodes), "replica"), j.Status().Options.Replicas).
-			WithNext("scale the buckets, then start again")
-	}
+	nodes, err := j.replicas(ctx, t)
 	if err != nil {
 		return Parity{}, err
 	}
@@ -123,6 +120,19 @@ func (j *Job) compareTable(ctx context.Context, from RowSource, t core.Table, wa
 	}
 	wg.Wait()
 	return gather(t, want, found)
+}
+
+// replicas names the nodes that hold a table; fewer than were asked for are an error.
+func (j *Job) replicas(ctx context.Context, t core.Table) (nodes []string, err error) {
+	err = j.retry(ctx, func(ctx context.Context) (err error) {
+		nodes, err = j.cfg.Target.Nodes(ctx, t)
+		return err
+	})
+	if err == nil && len(nodes) < max(1, j.Status().Options.Replicas) {
+		err = core.Errorf(core.KindFailed, "%s has %s, %d were asked for", t.Bucket(), count(len(nodes), "replica"), j.Status().Options.Replicas).
+			WithNext("scale the buckets, then start again")
+	}
+	return nodes, err
 }
 
 func gather(t core.Table, want core.Digest, found []replica) (Parity, error) {

@@ -1,0 +1,284 @@
+package migrate
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"unibus/core"
+)
+
+// verified is a world with a move that awaits its cutover.
+func verified(t *testing.T, change func(*Config), noBackup bool) (*world, *Job) {
+	t.Helper()
+	w := newWorld(t, 40)
+	j := w.job(t, change)
+	o := w.options()
+	o.NoBackup = noBackup
+	wantState(t, started(t, j, o), StateVerify)
+	return w, j
+}
+
+func cutover(t *testing.T, j *Job) Status {
+	t.Helper()
+	if _, err := j.Cutover(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	return rest(t, j)
+}
+
+// tally counts the operations that follow.
+func (w *world) tally() map[string]int {
+	n := map[string]int{}
+	w.look(func() {
+		w.before = func(op string) error { n[op]++; return nil }
+	})
+	return n
+}
+
+func (w *world) change() {
+	w.write(core.TableUsers, "k0003", "changed")
+	w.write(core.TableUsers, "new", "1")
+	w.look(func() { delete(w.source[core.TableMembers], "k0004") })
+}
+
+// The fence looks at what changed: no table of the target is read, and three keys are written.
+func TestFenceReadsOnlyWhatChanged(t *testing.T) {
+	t.Parallel()
+	w, j := verified(t, nil, false)
+	w.change()
+	w.look(func() { w.mechanism = 2 }) // a barrier and a guard were written since
+	puts, n := w.puts, w.tally()
+	s := cutover(t, j)
+	wantState(t, s, StateSoak)
+	if !w.target.equal(w.source) || w.puts-puts != 2 || s.Written != 203 {
+		t.Errorf("equal %v, put %d, written %d", w.target.equal(w.source), w.puts-puts, s.Written)
+	}
+	if n["target.rows"]+n["replica.rows"] != 0 || n["copy.rows"] != 5 {
+		t.Errorf("the fence read %v", n)
+	}
+	for i, p := range s.Buckets {
+		want, _ := core.DigestRows(w.source.rows(core.Tables()[i]))
+		if !p.Equal() || p.Source != want || len(p.Nodes) != 3 {
+			t.Errorf("%+v", p)
+		}
+	}
+}
+
+// Without a backup, or with one that is not what was verified, the target is read once; the replicas are not.
+func TestFenceWithoutTheBackupReadsTheTargetOnce(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"temporary", "removed", "altered"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			w, j := verified(t, nil, how == "temporary")
+			path := j.Status().Backup.Path
+			w.change()
+			switch how {
+			case "removed":
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+			case "altered": // somebody made it what the source is now: a comparison with it finds nothing
+				if _, err := w.backup(t.Context(), path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			n := w.tally()
+			wantState(t, cutover(t, j), StateSoak)
+			if !w.target.equal(w.source) || n["replica.rows"] != 0 || n["target.rows"] == 0 {
+				t.Errorf("equal %v, read %v", w.target.equal(w.source), n)
+			}
+		})
+	}
+}
+
+// A target without a history, and a move verified before there were marks, are compared as a whole.
+func TestFenceWithoutHistoryComparesEverything(t *testing.T) {
+	t.Parallel()
+	w, j := verified(t, func(c *Config) { c.Target = c.Target.(fakePast).fakeTarget }, false)
+	w.change()
+	n := w.tally()
+	wantState(t, cutover(t, j), StateSoak)
+	if !w.target.equal(w.source) || n["replica.rows"] != 15 {
+		t.Errorf("equal %v, read %v", w.target.equal(w.source), n)
+	}
+}
+
+// A first cutover brings a change and fails; then the change is taken back in
+// the source, which equals the backup again: the target must not keep it.
+func TestFenceTakesBackWhatAnEarlierOneBrought(t *testing.T) {
+	t.Parallel()
+	w, j := verified(t, nil, false)
+	was := string(w.source[core.TableUsers]["k0003"])
+	w.change()
+	w.look(func() {
+		w.before = func(op string) error {
+			if op == "put authority" && w.fenced {
+				return core.Errorf(core.KindUnavailable, "no answer")
+			}
+			return nil
+		}
+	})
+	if _, err := j.Cutover(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, j, "the first cutover to bring the change", func(Status) (ok bool) {
+		w.look(func() { ok = string(w.target[core.TableUsers]["k0003"]) == "changed" })
+		return ok
+	})
+	_ = j.Close()
+	w.look(func() { w.before = nil })
+	j = w.job(t, nil) // and the marks are in the journal
+	if s := rest(t, j); s.State != StateVerify || w.fenced {
+		t.Fatalf("%s, %v", s.State, s.Error)
+	}
+	w.write(core.TableUsers, "k0003", was)
+	w.look(func() { delete(w.source[core.TableUsers], "new") })
+	n := w.tally()
+	wantState(t, cutover(t, j), StateSoak)
+	if !w.target.equal(w.source) || n["target.rows"] != 0 {
+		t.Errorf("equal %v, read %v", w.target.equal(w.source), n)
+	}
+}
+
+func TestFenceFindsAReplicaThatIsNotAsVerified(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		spoil func(held tables)
+		want  string
+	}{
+		"lost an old key":  {func(h tables) { delete(h[core.TableUsers], "k0009") }, "n2/(1 key that nobody changed)"},
+		"lacks the change": {func(h tables) { h[core.TableUsers]["k0003"] = []byte("old") }, "n2/k0003"},
+		"lost a new key":   {func(h tables) { delete(h[core.TableUsers], "new") }, "n2/new"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, j := verified(t, nil, false)
+			w.change()
+			w.look(func() {
+				bad := w.source.clone()
+				c.spoil(bad)
+				w.flipped["n2"] = map[core.Table]tables{core.TableUsers: bad}
+			})
+			s := cutover(t, j)
+			p := s.Buckets[0]
+			if s.State != StateVerify || s.Verified || s.Error == nil || w.fenced || w.serving != core.BackendSQLite {
+				t.Fatalf("%s, verified %v, %v", s.State, s.Verified, s.Error)
+			}
+			if got := fmt.Sprint(p.Missing, p.Different, p.Extra); !strings.Contains(got, c.want) || p.Nodes["n1"] != p.Source || p.Nodes["n2"] == p.Source {
+				t.Errorf("%s, %+v", got, p.Nodes)
+			}
+			w.look(func() { clear(w.flipped) })
+			wantState(t, started(t, j, w.options()), StateVerify)
+			wantState(t, cutover(t, j), StateSoak)
+		})
+	}
+}
+
+func TestFenceRefusesATableMadeAnew(t *testing.T) {
+	t.Parallel()
+	w, j := verified(t, nil, false)
+	w.look(func() { w.last = 1 })
+	s := cutover(t, j)
+	if s.State != StateVerify || core.KindOf(errOf(s)) != core.KindConflict || w.fenced {
+		t.Fatalf("%s, %v", s.State, s.Error)
+	}
+}
+
+func TestFewerReplicasLeaveAVerifiedMoveAlone(t *testing.T) {
+	t.Parallel()
+	w, j := verified(t, nil, false)
+	was := j.Status()
+	o := w.options()
+	o.Replicas = 2
+	_, err := j.Start(t.Context(), "ana", o)
+	wantRefused(t, err, "3 replicas", "nothing was changed")
+	if s := j.Status(); s.ID != was.ID || !s.Verified || s.State != StateVerify {
+		t.Errorf("%+v", s)
+	}
+	wantState(t, cutover(t, j), StateSoak)
+}
+
+func TestDryRunBesideAVerifiedMove(t *testing.T) {
+	t.Parallel()
+	w, j := verified(t, nil, false)
+	o := w.options()
+	o.DryRun = true
+	if s := started(t, j, o); s.Written != 0 || !s.Verified || s.State != StateVerify {
+		t.Errorf("written %d, verified %v in %s", s.Written, s.Verified, s.State)
+	}
+}
+
+// A crash between the intent and its outcome is called one, not a lack of time.
+func TestCrashInTheCutoverSaysWhoStopped(t *testing.T) {
+	t.Parallel()
+	w, j := verified(t, nil, false)
+	w.look(func() {
+		w.before = func(op string) error {
+			if op == "put authority" {
+				return core.Errorf(core.KindUnavailable, "no answer")
+			}
+			return nil
+		}
+	})
+	if _, err := j.Cutover(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, j, "the intent", func(Status) bool {
+		e, err := j.cfg.Journal.Load()
+		return err == nil && e.Intent != nil
+	})
+	_ = j.Close()
+	w.look(func() { w.before = nil })
+	s := rest(t, w.job(t, nil))
+	if s.State != StateVerify || s.Error == nil || !strings.Contains(s.Error.Text, "n1 was stopped during the cutover; nothing was moved") ||
+		!strings.Contains(s.Error.Next, "unibusd migration cutover") {
+		t.Fatalf("%s: %v", s.State, s.Error)
+	}
+}
+
+func TestInterruptedNamesTheCommands(t *testing.T) {
+	t.Parallel()
+	for state, word := range map[State]string{StateCopy: "migration resume", StateFence: "migration cutover"} {
+		w := newWorld(t, 1)
+		s := Status{State: state, Verified: state == StateFence}
+		w.job(t, nil).interrupted(&s)
+		if s.Error == nil || !strings.Contains(s.Error.Next, "unibusd "+word) || !strings.Contains(s.Error.Next, "unibusd migration abort") {
+			t.Errorf("%s: %v", state, s.Error)
+		}
+	}
+}
+
+// A lift that failed leaves the move in fence: a new start lifts before it begins, or does not begin.
+func TestStartBehindAFenceLiftsItFirst(t *testing.T) {
+	t.Parallel()
+	w, j := verified(t, nil, false)
+	w.look(func() {
+		w.before = func(op string) error {
+			if op == "lift" || op == "since" {
+				return core.Errorf(core.KindFailed, "the disk is broken")
+			}
+			return nil
+		}
+	})
+	if s := cutover(t, j); s.State != StateFence || !w.fenced {
+		t.Fatalf("%s, fenced %v", s.State, w.fenced)
+	}
+	if s, err := j.Start(t.Context(), "ana", w.options()); err == nil || s.State != StateFence || !strings.Contains(err.Error(), "fence") {
+		t.Errorf("%s, %v", s.State, err)
+	}
+	w.look(func() {
+		w.before = func(op string) error {
+			if op == "backup" && w.fenced {
+				t.Error("a new move began behind the fence")
+			}
+			return nil
+		}
+	})
+	wantState(t, started(t, j, w.options()), StateVerify)
+	if w.fenced {
+		t.Error("the file is still fenced")
+	}
+}

@@ -1,0 +1,62 @@
+package kv
+
+import (
+	"fmt"
+	"testing"
+
+	"unibus/core"
+)
+
+func TestReplicaSinceReadsOnlyTheNewPart(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := onCluster(t).open(t, 0, 3)
+	rows := userRows(t, 300)
+	must[int](t)(s.PutRows(ctx, rows))
+	must[int](t)(s.DeleteKeys(ctx, core.TableUsers, []string{rows[250].Key}))
+	seq, kept, err := s.Mark(ctx, core.TableUsers)
+	mustDo(t, err)
+	if kept < 300 || kept > 302 { // the guard, and perhaps this store's own write key
+		t.Fatalf("%d keys are kept, want the 300 and those of the mechanism", kept)
+	}
+	look := func(node string) string {
+		got, mechanism, older, err := s.ReplicaSince(ctx, core.TableUsers, node, seq)
+		mustDo(t, err)
+		text := fmt.Sprintf("mechanism %d, older %d less;", mechanism, kept-older)
+		for _, r := range got {
+			text += fmt.Sprintf(" %s=%q", r.Key, r.Value)
+			if r.Value == nil {
+				text += " (removed)"
+			}
+		}
+		return text
+	}
+	nodes := []string{"n1", "n2", "n3", ""}
+	for _, node := range nodes {
+		if got, want := look(node), "mechanism 0, older 0 less;"; got != want {
+			t.Errorf("on %q at rest: %s, want %s", node, got, want)
+		}
+	}
+	changed, fresh := rows[7], core.Row{Table: core.TableUsers, Key: "UNEW", Value: []byte("new")}
+	changed.Value = []byte("changed")
+	must[int](t)(s.WriteRows(ctx, []core.Row{changed, fresh}))
+	must[int](t)(s.DeleteKeys(ctx, core.TableUsers, []string{rows[9].Key}))
+	must[uint64](t)(s.put(ctx, core.TableUsers.Bucket(), message{key: "_barrier.n9", value: []byte("x")}))
+	want := fmt.Sprintf(`mechanism 1, older 2 less; %s="changed" UNEW="new" %s="" (removed)`, changed.Key, rows[9].Key)
+	for _, node := range nodes {
+		if got := look(node); got != want {
+			t.Errorf("on %q: %s, want %s", node, got, want)
+		}
+	}
+}
+
+func TestReplicaSinceOfATableMadeAnew(t *testing.T) {
+	t.Parallel()
+	s := onSingle(t).open(t, 0, 1)
+	must[int](t)(s.PutRows(t.Context(), userRows(t, 5)))
+	_, _, _, err := s.ReplicaSince(t.Context(), core.TableUsers, "", 900)
+	wantKind(t, err, core.KindConflict)
+	s.timeout = defaultTimeout
+	_, _, _, err = s.ReplicaSince(t.Context(), core.TableUsers, "n9", 1)
+	wantKind(t, err, core.KindUnavailable)
+}
