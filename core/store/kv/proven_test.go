@@ -446,16 +446,25 @@ func TestALostMessageEndsTheWatch(t *testing.T) {
 	t.Parallel()
 	s := onSingle(t).open(t, 0, 1)
 	f := s.follow[core.TableUsers]
-	for what, next := range map[string]func(){
-		"the next message": func() { mustDo(t, s.AddUser(t.Context(), storetest.NewUser(t, "ann"))) },
-		"a heartbeat":      func() {},
+	for _, c := range []struct {
+		what   string
+		next   func()
+		within time.Duration
+	}{
+		{"the next message", func() { mustDo(t, s.AddUser(t.Context(), storetest.NewUser(t, "ann"))) }, heartbeat / 2}, // before a heartbeat could tell
+		{"a heartbeat", func() {}, 3 * heartbeat},
 	} {
 		f.mu.Lock()
 		before := f.cur
 		before.delivered-- // as if one of those that were sent had not come
 		f.mu.Unlock()
-		next()
-		eventually(t, 2*heartbeat, "a new watch by "+what, func() bool {
+		c.next()
+		eventually(t, c.within, "the end of the watch by "+c.what, func() bool {
+			f.mu.RLock()
+			defer f.mu.RUnlock()
+			return before.dead
+		})
+		eventually(t, 10*time.Second, "a new watch", func() bool {
 			f.mu.RLock()
 			defer f.mu.RUnlock()
 			return f.cur != before
