@@ -108,7 +108,10 @@ func (m *Model) done(d doneMsg) tea.Cmd {
 		return m.failed(d)
 	}
 	m.page().Done()
-	text := strings.TrimSuffix(d.text, ".") + "."
+	if did, more, ok := strings.Cut(d.text, "\n"); ok && m.asking == nil {
+		return m.open(message(did, strings.Split(more, "\n")...))
+	}
+	text := strings.TrimSuffix(strings.ReplaceAll(d.text, "\n", " "), ".") + "."
 	if d.act.Danger == action.None && !d.act.Local {
 		text += " Same as: " + d.same
 	}

@@ -17,7 +17,7 @@ const maxHistory = 100
 
 // words are what Tab completes to behind the colon.
 func (m *Model) words() []string {
-	out := []string{"help", "quit", "pause", "theme dark", "theme light", "theme mono", "theme auto"}
+	out := []string{"help", "quit", "pause", "theme dark", "theme light", "theme basic", "theme mono", "theme auto"}
 	for _, p := range m.pages {
 		out = append(out, p.Name())
 	}

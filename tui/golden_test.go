@@ -42,6 +42,12 @@ var pictures = []struct {
 	{"migrate-unequal", tuitest.Unequal, []string{"6"}},
 	{"migrate-moved", tuitest.Moved, []string{"6"}},
 	{"events", tuitest.Degraded, []string{"7"}},
+	{"rollout-safe", tuitest.Soft, []string{"8"}},
+	{"rollout-unsafe", tuitest.Unsafe, []string{"8"}},
+	{"rollout-one", tuitest.Unsafe, []string{"8", "down", "enter"}},
+	{"rollout-silent", tuitest.Degraded, []string{"8"}},
+	{"audit", tuitest.Healthy, []string{"9"}},
+	{"audit-one", tuitest.Healthy, []string{"9", "down", "down", "enter"}},
 	{"help", tuitest.Healthy, []string{"?"}},
 	{"ask-cutover", tuitest.Verified, []string{"6", "X"}},
 }
@@ -119,6 +125,9 @@ func TestNothingButASCIIWhereItIsAskedFor(t *testing.T) {
 		}
 		for i := range w.Events {
 			w.Events[i].Text = strings.ReplaceAll(w.Events[i].Text, "…", "...")
+		}
+		for i := range w.Audit {
+			w.Audit[i].Text = strings.ReplaceAll(w.Audit[i].Text, "…", "...")
 		}
 		cfg, _ := config(w)
 		cfg.ASCII = true

@@ -45,7 +45,7 @@ func (m *Model) helpLines(w int) []string {
 	}
 	lines := []string{
 		head("Everywhere"),
-		row("1 to 7, Tab", "pages"), row(":", "commands; Tab completes, up and down recall"),
+		row("1 to 9, Tab", "pages"), row(":", "commands; Tab completes, up and down recall"),
 		row("/", "filter what is listed"), row("up down j k", "move; PgUp PgDn Home End too"),
 		row("enter  esc", "open; back"), row("s  S", "sort by the next column; turn the order round"),
 		row("m  M", "mark a user; all that are shown, or none"), row("y", "copy the id, by OSC 52 (tmux: set-clipboard on)"),

@@ -10,11 +10,13 @@ import (
 	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
+	"unibus/tui/page/audit"
 	"unibus/tui/page/buckets"
 	"unibus/tui/page/events"
 	"unibus/tui/page/migrate"
 	"unibus/tui/page/nodes"
 	"unibus/tui/page/overview"
+	"unibus/tui/page/rollout"
 	"unibus/tui/page/rooms"
 	"unibus/tui/page/users"
 	"unibus/tui/theme"
@@ -101,7 +103,7 @@ func New(cfg Config) *Model {
 	m := &Model{
 		cfg: cfg, feed: feed.New(feed.Config{Source: cfg.Client, Now: cfg.Now}),
 		actions: action.Table(), want: mode, colours: colorprofile.TrueColor,
-		pages: []page.Page{overview.New(), nodes.New(), buckets.New(), users.New(), rooms.New(), migrate.New(), events.New()},
+		pages: []page.Page{overview.New(), nodes.New(), buckets.New(), users.New(), rooms.New(), migrate.New(), events.New(), rollout.New(), audit.New()},
 		now:   cfg.Now(), dirty: true,
 	}
 	m.filters = make([]string, len(m.pages))

@@ -195,6 +195,10 @@ func (m *Model) copy(s page.Scene) tea.Cmd {
 		m.say(theme.Dim, "There is nothing to copy here.")
 		return nil
 	}
-	m.say(theme.Good, "Copied "+what+". Should your terminal not allow it: "+strings.ReplaceAll(text, "\n", " "))
+	said := "Copied " + what + "; or by hand: " + strings.ReplaceAll(text, "\n", " ")
+	if widget.Width(said) > m.w-2 { // a whole id is worth more than the word
+		said = "Copied; or by hand: " + strings.ReplaceAll(text, "\n", " ")
+	}
+	m.say(theme.Good, said)
 	return tea.SetClipboard(text)
 }

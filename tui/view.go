@@ -131,17 +131,30 @@ func (m *Model) live() string {
 	return t.Paint(theme.Good, "live") + t.Paint(theme.Dim, " from "+widget.Cut(t, node, 12))
 }
 
+// tabs is the line of pages. Where there is no room for all names, the last ones
+// are digits alone, never the current one.
 func (m *Model) tabs() string {
-	var parts []string
+	labels, width := make([]string, len(m.pages)), 0
 	for i, p := range m.pages {
-		label := fmt.Sprintf(" %d %s ", i+1, p.Name())
+		labels[i] = fmt.Sprintf(" %d %s ", i+1, p.Name())
+		width += len(labels[i])
+	}
+	for i := len(labels) - 1; i >= 0 && width > m.w; i-- {
+		if i != m.at {
+			short := fmt.Sprintf(" %d ", i+1)
+			width -= len(labels[i]) - len(short)
+			labels[i] = short
+		}
+	}
+	line := ""
+	for i, label := range labels {
 		if i == m.at {
-			parts = append(parts, m.theme.Select.Render(label))
+			line += m.theme.Select.Render(label)
 			continue
 		}
-		parts = append(parts, m.theme.Paint(theme.Dim, label))
+		line += m.theme.Paint(theme.Dim, label)
 	}
-	return widget.Cut(m.theme, strings.Join(parts, ""), m.w)
+	return widget.Cut(m.theme, line, m.w)
 }
 
 // foot is the keys that work here now, unless something is typed or was just said.

@@ -15,7 +15,7 @@ import (
 // Client is what actions call. The operators' client satisfies it.
 type Client interface {
 	UserAdd(ctx context.Context, u core.User) (core.User, error)
-	UserRevoke(ctx context.Context, id string) (core.User, error)
+	Revoke(ctx context.Context, id string) (admin.Revoked, error)
 	UserActivate(ctx context.Context, id string) (core.User, error)
 	BucketScale(ctx context.Context, replicas int) (admin.Done, error)
 	StepDown(ctx context.Context, group, to string) (admin.Done, error)
@@ -84,7 +84,7 @@ type Action struct {
 	Why     func(s State) string                                                          // why it is not possible now, "" where it is
 	Ask     func(s State) Question                                                        // nil for Danger None
 	Same    func(s State, values []string) string                                         // without the flags
-	Run     func(ctx context.Context, c Client, s State, values []string) (string, error) // a sentence about what was done
+	Run     func(ctx context.Context, c Client, s State, values []string) (string, error) // a sentence about what was done; lines behind it are paragraphs to be read
 }
 
 // Table returns every action, in the order of the help.
@@ -128,11 +128,8 @@ func (a Action) SameAs(s State, values []string) string {
 func (a Action) Dialog(s State) widget.Ask {
 	q := a.Ask(s)
 	ask := widget.Ask{Title: q.Title, Lines: q.Lines, Fields: q.Fields, Confirm: q.Confirm, Danger: a.Danger >= ObjectName}
-	initial := make([]string, len(q.Fields))
-	for i, f := range q.Fields {
-		initial[i] = f.Value
-	}
-	ask.Same = a.SameAs(s, initial)
+	own := len(q.Fields) // what must be typed beyond them is no part of the command
+	ask.Same = func(values []string) string { return a.SameAs(s, values[:own]) }
 	switch a.Danger {
 	case ObjectName:
 		ask.Fields = append(ask.Fields, typed("Type "+q.Word+":", q.Word))

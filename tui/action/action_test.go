@@ -12,6 +12,7 @@ import (
 	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/tuitest"
+	"unibus/tui/widget"
 )
 
 func state(w tuitest.World, ids ...string) action.State {
@@ -113,9 +114,10 @@ func TestSameAsIsTheCommandLine(t *testing.T) {
 		"migrate cutover": "unibusd migration cutover --server x",
 		"bucket scale":    "unibusd bucket scale --replicas 3 --server x",
 		"meta step-down":  "unibusd step-down meta --server x",
-		"user add":        "unibusd user add NKEY --name NAME --role member --server x",
+		"user add":        "unibusd user add NKEY --role member --server x",
 	} {
-		if got := find(t, name).Dialog(state(tuitest.Legacy(), id)).Same; got != want {
+		ask := find(t, name).Dialog(state(tuitest.Legacy(), id))
+		if got := ask.Same(widget.NewDialog(ask).Values()); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}

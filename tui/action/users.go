@@ -21,9 +21,7 @@ func users() []Action {
 			Why:  someUser(core.UserActive, "revoked"),
 			Ask:  askRevoke,
 			Same: func(s State, _ []string) string { return each(s, "unibusd user revoke") },
-			Run: func(ctx context.Context, c Client, s State, _ []string) (string, error) {
-				return eachUser(ctx, s, "revoked", c.UserRevoke)
-			},
+			Run:  runRevoke,
 		},
 		{
 			Name: "user activate", Aliases: []string{"activate"}, Key: "u", Scope: "users", Takes: "user", Danger: YesNo,
@@ -137,11 +135,18 @@ func askAdd(State) Question {
 }
 
 func sameAdd(_ State, v []string) string {
-	nkey, name, role := "NKEY", "NAME", string(core.RoleMember)
-	if len(v) == 3 && v[0] != "" {
-		nkey, name, role = v[0], fmt.Sprintf("%q", v[1]), v[2]
+	nkey, name, role := v[0], v[1], v[2]
+	if nkey == "" {
+		nkey = "NKEY"
 	}
-	return fmt.Sprintf("unibusd user add %s --name %s --role %s", nkey, name, role)
+	line := "unibusd user add " + word(nkey)
+	if name != "" {
+		line += " --name " + word(name)
+	}
+	if role != "" {
+		line += " --role " + word(role)
+	}
+	return line
 }
 
 func runAdd(ctx context.Context, c Client, _ State, v []string) (string, error) {

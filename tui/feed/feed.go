@@ -21,6 +21,8 @@ type Source interface {
 	Users(ctx context.Context) ([]core.User, error)
 	Rooms(ctx context.Context) ([]admin.RoomSummary, error)
 	RoomGet(ctx context.Context, id string) (admin.RoomDetail, error)
+	Rollout(ctx context.Context) (admin.Rollout, error)
+	Audit(ctx context.Context, r admin.AuditRequest) (admin.Audit, error)
 	Connected() string // the node it talks to, "" while none
 	Server() string    // its URL
 }
@@ -30,15 +32,20 @@ type Config struct {
 	Source  Source
 	Now     func() time.Time // [time.Now]
 	Timeout time.Duration    // of one request [2 s]
+	Slow    time.Duration    // of one that waits for every node, or reads a stream [5 s]
 	Every   time.Duration    // status, events and a resting migration [1 s]
 	Moving  time.Duration    // a migration under way [250 ms]
-	Lists   time.Duration    // users and rooms while somebody looks [3 s]
+	Lists   time.Duration    // users, rooms and the rollout while somebody looks [3 s]
+	Audit   time.Duration    // the audit while somebody looks [2 s]
 }
 
 // Want says which lists somebody is looking at; the others are not asked for.
 type Want struct {
 	Users, Rooms bool
 	Room         string // an id
+	Rollout      bool
+	Audit        bool
+	AuditBefore  uint64 // the AuditLog.Next that somebody has come to; 0: the newest are enough
 }
 
 // Feed gathers snapshots. Make it with New, start it with Run.
@@ -48,7 +55,7 @@ type Feed struct {
 	want  atomic.Pointer[Want]
 	mu    sync.Mutex // held while the next snapshot is made, never while something is asked
 	kicks []chan struct{}
-	lists [3]chan struct{} // users, rooms, room
+	lists [5]chan struct{} // users, rooms, room, rollout, audit
 
 	// Of the goroutine that reads events alone.
 	seq     uint64 // of the last event
@@ -67,13 +74,15 @@ func New(cfg Config) *Feed {
 		}
 	}
 	def(&cfg.Timeout, 2*time.Second)
+	def(&cfg.Slow, 5*time.Second)
 	def(&cfg.Every, time.Second)
 	def(&cfg.Moving, 250*time.Millisecond)
 	def(&cfg.Lists, 3*time.Second)
+	def(&cfg.Audit, 2*time.Second)
 	f := &Feed{cfg: cfg}
 	f.now.Store(&Snapshot{})
 	f.want.Store(&Want{})
-	for range 6 {
+	for range 3 + len(f.lists) {
 		f.kicks = append(f.kicks, make(chan struct{}, 1))
 	}
 	copy(f.lists[:], f.kicks[3:])
@@ -109,32 +118,40 @@ func (f *Feed) Look(w Want) {
 	if w.Room != "" && w.Room != old.Room {
 		kick(f.lists[2])
 	}
+	if w.Rollout && !old.Rollout {
+		kick(f.lists[3])
+	}
+	if w.Audit && (!old.Audit || w.AuditBefore != old.AuditBefore && w.AuditBefore != 0) {
+		kick(f.lists[4])
+	}
 }
 
 // Run asks until ctx ends. A request that outlives ctx is left behind: a stuck
 // node must not keep a console from closing.
 func (f *Feed) Run(ctx context.Context) {
 	every := func(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
-	go f.loop(ctx, f.kicks[0], every(f.cfg.Every), f.status)
-	go f.loop(ctx, f.kicks[1], f.migrationPace, f.migration)
-	go f.loop(ctx, f.kicks[2], every(f.cfg.Every), f.events)
-	go f.loop(ctx, f.kicks[3], every(f.cfg.Lists), f.users)
-	go f.loop(ctx, f.kicks[4], every(f.cfg.Lists), f.rooms)
-	go f.loop(ctx, f.kicks[5], every(f.cfg.Lists), f.room)
+	go f.loop(ctx, f.kicks[0], f.cfg.Timeout, every(f.cfg.Every), f.status)
+	go f.loop(ctx, f.kicks[1], f.cfg.Timeout, f.migrationPace, f.migration)
+	go f.loop(ctx, f.kicks[2], f.cfg.Timeout, every(f.cfg.Every), f.events)
+	go f.loop(ctx, f.lists[0], f.cfg.Timeout, every(f.cfg.Lists), f.users)
+	go f.loop(ctx, f.lists[1], f.cfg.Timeout, every(f.cfg.Lists), f.rooms)
+	go f.loop(ctx, f.lists[2], f.cfg.Timeout, every(f.cfg.Lists), f.room)
+	go f.loop(ctx, f.lists[3], f.cfg.Slow, every(f.cfg.Lists), f.rollout)
+	go f.loop(ctx, f.lists[4], f.cfg.Slow, every(f.cfg.Audit), f.audit)
 	<-ctx.Done()
 }
 
 // Once asks for everything one time, in order, and returns the snapshot.
 func (f *Feed) Once(ctx context.Context) *Snapshot {
-	for _, ask := range []func(context.Context){f.status, f.migration, f.events, f.users, f.rooms, f.room} {
+	for _, ask := range []func(context.Context){f.status, f.migration, f.events, f.users, f.rooms, f.room, f.rollout, f.audit} {
 		ask(ctx)
 	}
 	return f.Now()
 }
 
-func (f *Feed) loop(ctx context.Context, now chan struct{}, pace func() time.Duration, ask func(context.Context)) {
+func (f *Feed) loop(ctx context.Context, now chan struct{}, within time.Duration, pace func() time.Duration, ask func(context.Context)) {
 	for {
-		call, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
+		call, cancel := context.WithTimeout(ctx, within)
 		ask(call)
 		cancel()
 		t := time.NewTimer(pace())
@@ -237,6 +254,37 @@ func (f *Feed) room(ctx context.Context) {
 	}
 	ask(ctx, f, func(s *Snapshot) *Topic[admin.RoomDetail] { return &s.Room },
 		func(ctx context.Context) (admin.RoomDetail, error) { return f.cfg.Source.RoomGet(ctx, id) }, nil)
+}
+
+func (f *Feed) rollout(ctx context.Context) {
+	if f.want.Load().Rollout {
+		ask(ctx, f, func(s *Snapshot) *Topic[admin.Rollout] { return &s.Rollout }, f.cfg.Source.Rollout, nil)
+	}
+}
+
+// audit asks for the newest page each time: the outcome of an action comes after
+// its record. Older pages are asked for once, when somebody has come to them.
+func (f *Feed) audit(ctx context.Context) {
+	w := f.want.Load()
+	if !w.Audit {
+		return
+	}
+	ask(ctx, f, func(s *Snapshot) *Topic[AuditLog] { return &s.Audit },
+		func(ctx context.Context) (AuditLog, error) {
+			newest, err := f.cfg.Source.Audit(ctx, admin.AuditRequest{Limit: auditPage})
+			if err != nil {
+				return AuditLog{}, err
+			}
+			log := f.Now().Audit.Value.renew(newest)
+			if log.Next == 0 || log.Next != w.AuditBefore || len(log.Records) >= MaxAudit {
+				return log, nil
+			}
+			older, err := f.cfg.Source.Audit(ctx, admin.AuditRequest{Before: log.Next, Limit: auditPage})
+			if err != nil {
+				return AuditLog{}, err
+			}
+			return log.further(older), nil
+		}, nil)
 }
 
 // events asks for what is new. Another node counts its events anew, so a change of

@@ -17,6 +17,8 @@ type source struct {
 	status func() (admin.Status, error)
 	events func(r admin.EventsRequest) (admin.Events, error)
 	users  func() ([]core.User, error)
+	audit  func(r admin.AuditRequest) (admin.Audit, error)
+	rolled int // how often the rollout was asked for
 }
 
 func (s *source) Status(ctx context.Context) (admin.Status, error) {
@@ -42,6 +44,13 @@ func (s *source) Migration(context.Context) (migrate.Status, error) {
 func (s *source) Rooms(context.Context) ([]admin.RoomSummary, error) { return nil, nil }
 func (s *source) RoomGet(_ context.Context, id string) (admin.RoomDetail, error) {
 	return admin.RoomDetail{Room: core.Room{ID: core.RoomID(id)}}, nil
+}
+func (s *source) Rollout(context.Context) (admin.Rollout, error) {
+	s.rolled++
+	return admin.Rollout{Safe: true}, nil
+}
+func (s *source) Audit(_ context.Context, r admin.AuditRequest) (admin.Audit, error) {
+	return s.audit(r)
 }
 func (s *source) Connected() string { return "n1" }
 func (s *source) Server() string    { return "tls://n1" }
@@ -126,6 +135,13 @@ func TestListsAreAskedForOnlyWhileSomebodyLooks(t *testing.T) {
 	f.Look(feed.Want{Users: true})
 	if f.Once(context.Background()); asked != 1 {
 		t.Errorf("asked %d times, want once", asked)
+	}
+	if s.rolled != 0 {
+		t.Error("every node was asked for its rollout though nobody looks")
+	}
+	f.Look(feed.Want{Rollout: true})
+	if snap := f.Once(context.Background()); s.rolled != 1 || asked != 1 || !snap.Rollout.Value.Safe || snap.Audit.Known() {
+		t.Errorf("the rollout was asked for %d times, the users %d, want once each", s.rolled, asked)
 	}
 }
 

@@ -55,6 +55,8 @@ type Snapshot struct {
 	Room      Topic[admin.RoomDetail]
 	RoomID    string // which room Room is about
 	Events    Topic[[]cluster.Event]
+	Rollout   Topic[admin.Rollout]
+	Audit     Topic[AuditLog]
 	Samples   []Sample // oldest first, at most MaxSamples
 }
 

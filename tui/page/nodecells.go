@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"unibus/core"
 	"unibus/core/cluster"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
@@ -19,6 +20,7 @@ func NodeColumns() []widget.Column {
 		{Title: "MEM", Right: true},
 		{Title: "CONN", Right: true},
 		{Title: "DISK", Right: true},
+		{Title: "PROVEN", Right: true},
 		{Title: "CERT", Right: true},
 		{Title: "SEEN", Right: true},
 		{Title: "LEADS", Min: 8},
@@ -39,6 +41,7 @@ func NodeRow(s Scene, n cluster.Node) widget.Row {
 		bytesCell(n.Online, n.Memory),
 		figure(n.Online, float64(n.Conns), widget.Count(n.Conns), ""),
 		disk(n),
+		proven(s, n),
 		cert(s, n),
 		seen(s, n),
 		{Text: strings.Join(n.Leads, ", "), Tone: theme.Dim},
@@ -71,6 +74,22 @@ func disk(n cluster.Node) widget.Cell {
 		c.Tone = theme.Warn
 	}
 	return c
+}
+
+// proven is the age of the barrier that admission on a node relies on. An idle
+// node sends none; without a quorum it could not get one.
+func proven(s Scene, n cluster.Node) widget.Cell {
+	switch meta := s.Snap.Status.Value.Meta; {
+	case !n.Online || n.Info == nil || n.Info.Serving.Backend != core.BackendKV:
+		return widget.Num(1e12, "-", "").In(theme.Faint)
+	case n.Info.ProvenMS >= 0:
+		d := time.Duration(n.Info.ProvenMS) * time.Millisecond
+		f, u := widget.AgeParts(d)
+		return widget.Num(d.Seconds(), f, u)
+	case meta.Leader == "" || meta.Online < meta.Needed:
+		return widget.Num(1e11, "none", "").In(theme.Warn)
+	}
+	return widget.Num(1e10, "idle", "").In(theme.Dim)
 }
 
 func cert(s Scene, n cluster.Node) widget.Cell {

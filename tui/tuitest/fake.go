@@ -3,6 +3,7 @@ package tuitest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"unibus/core"
@@ -19,6 +20,8 @@ type World struct {
 	Rooms     []admin.RoomSummary
 	Members   map[core.RoomID][]admin.RoomMember
 	Events    []cluster.Event
+	Rollout   admin.Rollout
+	Audit     []admin.AuditRecord // newest first
 }
 
 // Fake is a client of a cluster that is not there. It is safe for concurrent use.
@@ -157,6 +160,29 @@ func (f *Fake) RoomGet(ctx context.Context, id string) (admin.RoomDetail, error)
 	return d, err
 }
 
+// Rollout answers with the world's.
+func (f *Fake) Rollout(ctx context.Context) (admin.Rollout, error) {
+	return get(ctx, f, func(w World) admin.Rollout { return w.Rollout })
+}
+
+// Audit answers with a page of the world's.
+func (f *Fake) Audit(ctx context.Context, r admin.AuditRequest) (admin.Audit, error) {
+	return get(ctx, f, func(w World) admin.Audit {
+		out := admin.Audit{Node: w.Status.From, Records: []admin.AuditRecord{}}
+		for _, x := range w.Audit {
+			switch {
+			case x.Seq <= r.Since || r.Before > 0 && x.Seq >= r.Before:
+			case len(out.Records) == r.Limit:
+				out.Next = out.Records[len(out.Records)-1].Seq
+				return out
+			default:
+				out.Records = append(out.Records, x)
+			}
+		}
+		return out
+	})
+}
+
 // Connected is the node that the world was seen from.
 func (f *Fake) Connected() string {
 	f.mu.Lock()
@@ -184,9 +210,31 @@ func (f *Fake) UserAdd(ctx context.Context, u core.User) (core.User, error) {
 	})
 }
 
-// UserRevoke revokes in the world.
-func (f *Fake) UserRevoke(ctx context.Context, id string) (core.User, error) {
-	return f.status(ctx, "user-revoke", id, core.UserRevoked)
+// Revoke revokes in the world. Two sessions end on the first node; nodes that
+// are away say nothing; rooms whose key the user has need a new one.
+func (f *Fake) Revoke(ctx context.Context, id string) (admin.Revoked, error) {
+	u, err := f.status(ctx, "user-revoke", id, core.UserRevoked)
+	if err != nil {
+		return admin.Revoked{}, err
+	}
+	out := admin.Revoked{User: u, Nodes: map[string]admin.Ended{}, Rekey: []core.RoomID{}}
+	f.edit(func() {
+		for i, n := range f.world.Status.Nodes {
+			e := admin.Ended{At: u.Updated + 9 + core.Millis(i)}
+			if !n.Online {
+				e = admin.Ended{Unknown: true, Reason: "it did not answer in time"}
+			} else if i == 0 {
+				e.Ended = 2
+			}
+			out.Nodes[n.Name] = e
+		}
+		for _, r := range f.world.Rooms {
+			if r.Encrypted && slices.ContainsFunc(f.world.Members[r.ID], func(m admin.RoomMember) bool { return m.User == u.ID && m.Boxed }) {
+				out.Rekey = append(out.Rekey, r.ID)
+			}
+		}
+	})
+	return out, nil
 }
 
 // UserActivate activates in the world.
@@ -199,7 +247,7 @@ func (f *Fake) status(ctx context.Context, call, id string, s core.UserStatus) (
 		w.Users = append([]core.User(nil), w.Users...)
 		for i := range w.Users {
 			if string(w.Users[i].ID) == id {
-				w.Users[i].Status = s
+				w.Users[i].Status, w.Users[i].Updated = s, core.MillisOf(Now)
 				return w.Users[i], nil
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"time"
 
 	"unibus/core"
@@ -64,7 +65,8 @@ func Healthy() World {
 		b.Keys, b.Bytes, b.LastSeq = 2, 1340, 9
 		v.Mechanism = append(v.Mechanism, b)
 	}
-	w := World{Users: people(), Events: happened(), Migration: migrate.Status{State: migrate.StateNone}}
+	w := World{Users: people(), Events: happened(), Migration: migrate.Status{State: migrate.StateNone}, Rollout: enforced()}
+	w.Audit = acted(w.Users)
 	w.Rooms, w.Members = places(w.Users)
 	w.Status = admin.Status{View: v, Operator: core.Operator{Name: "ana", Role: core.OperatorAdmin}, Judgement: cluster.Judgement{
 		Verdict: cluster.Healthy, Sentence: "All three nodes answer and every bucket has three current replicas. Any one node may stop.",
@@ -83,7 +85,7 @@ func node(name string, i int, leads []string) cluster.Node {
 		Info: &cluster.Info{
 			Name: name, Version: "0.2.0", PID: 4100 + i, BusAuth: core.BusAuthEnforce, TLS: true, Listen: fmt.Sprintf("127.0.0.1:%d", 4222+i),
 			Loopback: true, Store: core.BackendKV, Replicas: 3, Serving: cluster.Serving{Backend: core.BackendKV},
-			CertUntil: core.MillisOf(Now.Add(71*24*time.Hour + time.Hour)), SyncWrites: true,
+			ProvenMS: []int64{400, -1, 200}[i], CertUntil: core.MillisOf(Now.Add(71*24*time.Hour + time.Hour)), SyncWrites: true,
 		},
 	}
 }
@@ -151,6 +153,9 @@ func lose(w *World, i int, since time.Duration) {
 	}
 	off(w.Status.Buckets)
 	off(w.Status.Mechanism)
+	w.Rollout.Nodes = maps.Clone(w.Rollout.Nodes)
+	w.Rollout.Nodes[n.Name] = admin.RolloutNode{Unknown: true}
+	w.Rollout.Safe, w.Rollout.Verdict = false, "not known: no answer from "+n.Name
 	w.Events = append(w.Events, cluster.Event{Seq: uint64(len(w.Events) + 1), At: ago(since), Level: cluster.Degraded, About: n.Name, Text: n.Name + " does not answer"})
 }
 

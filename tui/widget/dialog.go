@@ -31,8 +31,8 @@ type Field struct {
 // Ask is what a dialog says and wants.
 type Ask struct {
 	Title   string
-	Lines   []string // paragraphs
-	Same    string   // the command line that does the same, "" for none
+	Lines   []string                     // paragraphs
+	Same    func(values []string) string // the command line that does the same, "" for none; nil too
 	Fields  []Field
 	Confirm string // the button; "" for a message that is only read
 	Danger  bool   // the button is drawn as dangerous
@@ -184,16 +184,26 @@ func (d *Dialog) View(t theme.Theme, w, h int) string {
 			body = append(body, t.Paint(theme.Plain, l))
 		}
 	}
-	if d.ask.Same != "" {
-		for _, l := range Wrap("Same as: "+Clean(d.ask.Same), inner) {
-			body = append(body, t.Paint(theme.Dim, l))
-		}
+	for _, l := range Wrap(d.same(), inner) {
+		body = append(body, t.Paint(theme.Dim, l))
 	}
 	foot := append(d.fields(t, inner), d.buttons(t, inner))
 	if room := h - 2 - len(foot); len(body) > room {
 		body = append(body[:max(0, room-1)], t.Paint(theme.Dim, t.Glyphs.Ellipsis))
 	}
 	return frame(t, d.ask.Title, append(body, foot...), inner)
+}
+
+// same is the command line that does what the fields say now.
+func (d *Dialog) same() string {
+	if d.ask.Same == nil {
+		return ""
+	}
+	line := d.ask.Same(d.Values())
+	if line == "" {
+		return ""
+	}
+	return "Same as: " + Clean(line)
 }
 
 func (d *Dialog) fields(t theme.Theme, inner int) []string {

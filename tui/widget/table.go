@@ -171,6 +171,9 @@ func (t *Table) Move(n int) {
 	}
 }
 
+// AtEnd is true where the cursor is on the last row, or there is none.
+func (t *Table) AtEnd() bool { return t.at >= len(t.rows)-1 }
+
 // Selected is the key of the selected row, "" where there is none.
 func (t *Table) Selected() string {
 	if len(t.rows) == 0 {

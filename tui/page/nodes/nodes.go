@@ -27,7 +27,7 @@ type Model struct {
 func New() *Model {
 	cols := page.NodeColumns()
 	last := len(cols) - 1
-	cols = append(cols[:last:last], widget.Column{Title: "UP", Right: true}, widget.Column{Title: "SERVES"}, widget.Column{Title: "LISTENS", Min: 10}, cols[last])
+	cols = append(cols[:last:last], widget.Column{Title: "SERVES"}, widget.Column{Title: "UP", Right: true}, widget.Column{Title: "LISTENS", Min: 10}, cols[last])
 	return &Model{table: widget.NewTable("No node is known yet. They appear once one has answered.", cols...)}
 }
 
@@ -42,7 +42,7 @@ func (m *Model) load(s page.Scene) {
 	for _, n := range s.Snap.Status.Value.Nodes {
 		r := page.NodeRow(s, n)
 		last := len(r.Cells) - 1
-		r.Cells = append(r.Cells[:last:last], up(s, n), serves(n), listens(n), r.Cells[last])
+		r.Cells = append(r.Cells[:last:last], serves(n), up(s, n), listens(n), r.Cells[last])
 		rows = append(rows, r)
 	}
 	m.table.Load(rows, s.Filter)
@@ -160,6 +160,9 @@ func info(f *page.Facts, s page.Scene, i *cluster.Info) {
 		serving += ": " + widget.Clean(i.Serving.Reason)
 	}
 	f.Add("serves", serving)
+	if i.ProvenMS >= 0 && i.Serving.Backend == core.BackendKV {
+		f.Add("proven", fmt.Sprintf("what admission reads was current %s ago", widget.Age(time.Duration(i.ProvenMS)*time.Millisecond)))
+	}
 	f.Add("configured", fmt.Sprintf("--store %s --replicas %d", i.Store, i.Replicas))
 	if j := i.Journal; j != nil {
 		f.Add("journal", fmt.Sprintf("authority %s, named node %s, generation %d", j.Backend, j.Node, j.Generation))

@@ -1,0 +1,93 @@
+package action_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/tui/tuitest"
+)
+
+// revoker answers with what became of each user.
+type revoker struct {
+	*tuitest.Fake
+	answers map[string]admin.Revoked
+}
+
+func (r revoker) Revoke(_ context.Context, id string) (admin.Revoked, error) {
+	a, ok := r.answers[id]
+	if !ok {
+		return a, core.Errorf(core.KindUnavailable, "no answer in time")
+	}
+	return a, nil
+}
+
+func ended(n int, at core.Millis) admin.Ended { return admin.Ended{Ended: n, At: at} }
+
+func TestRevokeAddsUpWhatEveryNodeSaid(t *testing.T) {
+	t.Parallel()
+	w := tuitest.Healthy()
+	one, two := w.Users[1], w.Users[2]
+	one.Updated, two.Updated = 1000, 2000
+	none := map[string]admin.Ended{"n1": {}, "n2": {}}
+	many := []core.RoomID{"r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8"}
+	for _, c := range []struct {
+		name      string
+		first     admin.Revoked
+		second    *admin.Revoked
+		has, lack []string
+	}{
+		{name: "calm", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": ended(1, 1007), "n2": {}}},
+			has: []string{"bruno-00 is revoked; n1: 1 session ended in 7 ms, n2: no session"}, lack: []string{"\n", "new key"}},
+		{name: "clocks that disagree", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": ended(2, 900), "n2": ended(1, 99_000)}},
+			has: []string{"n1: 2 sessions ended", "n2: 1 session ended"}, lack: []string{"ms"}},
+		{name: "the slowest counts", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": ended(2, 1004)}, Rekey: []core.RoomID{"r2"}},
+			second: &admin.Revoked{User: two, Nodes: map[string]admin.Ended{"n1": ended(1, 2012)}, Rekey: []core.RoomID{"r1", "r2"}},
+			has:    []string{"2 users are revoked\n", "n1: 3 sessions ended in 12 ms", "2 encrypted rooms need a new key, for these users can read the old one: r1, r2"}, lack: []string{"more"}},
+		{name: "silent", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": ended(1, 1001), "n2": {Unknown: true}}},
+			second: &admin.Revoked{User: two, Nodes: none},
+			has:    []string{"n1: 1 session ended", "n2: unknown, it did not answer. Sessions may still be open there.", "once for each of the 2"}, lack: []string{"n2: no session"}},
+		{name: "many rooms", first: admin.Revoked{User: one, Nodes: none, Rekey: many},
+			has: []string{"8 encrypted rooms need a new key, for this user", "r5, r6 and 2 more. All of them: unibusd user revoke " + string(one.ID) + " --server x"}, lack: []string{"r7"}},
+		{name: "rooms not known", first: admin.Revoked{User: one, Nodes: none, Note: "which rooms need a new key is not known: no quorum"},
+			has: []string{"\nwhich rooms need a new key is not known"}},
+	} {
+		r := revoker{answers: map[string]admin.Revoked{string(one.ID): c.first}}
+		ids := []string{string(one.ID)}
+		if c.second != nil {
+			r.answers[string(two.ID)], ids = *c.second, append(ids, string(two.ID))
+		}
+		text, err := find(t, "user revoke").Run(context.Background(), r, state(w, ids...), nil)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		for _, x := range c.has {
+			if !strings.Contains(text, x) {
+				t.Errorf("%s lacks %q:\n%s", c.name, x, text)
+			}
+		}
+		for _, x := range c.lack {
+			if strings.Contains(text, x) {
+				t.Errorf("%s has %q:\n%s", c.name, x, text)
+			}
+		}
+	}
+}
+
+func TestUserAddIsOneShellCommand(t *testing.T) {
+	t.Parallel()
+	id := string(tuitest.Healthy().Users[1].ID)
+	for name, want := range map[string]string{
+		"":            "unibusd user add " + id + " --role member --server x",
+		"ana":         "unibusd user add " + id + " --name ana --role member --server x",
+		"$(rm) it's":  "unibusd user add " + id + ` --name '$(rm) it'\''s' --role member --server x`,
+		"日本語":         "unibusd user add " + id + " --name '日本語' --role member --server x",
+		"two\tblanks": "unibusd user add " + id + " --name 'two\tblanks' --role member --server x",
+	} {
+		if got := find(t, "user add").SameAs(state(tuitest.Healthy()), []string{id, name, "member"}); got != want {
+			t.Errorf("%q: %s, want %s", name, got, want)
+		}
+	}
+}
