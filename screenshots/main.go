@@ -102,6 +102,8 @@ func story(d *demo.Demo) []shot {
 		{name: "events", keys: []string{"7"}, wait: "WHAT"},
 		{name: "help", keys: []string{"?"}, wait: "What you can do"},
 		{keys: []string{"esc"}, wait: "WHAT"},
+		{name: "rollout", keys: []string{"8"}, wait: "Enforce is active on every node"},
+		{name: "audit", keys: []string{"9"}, wait: "migrate-cutover"},
 		{name: "degraded", do: stop, keys: []string{"1"}, wait: "n3 does not answer"},
 		{do: start, wait: "Any one node may stop"},
 	}

@@ -147,7 +147,7 @@ func TestRevokeShowsItsProof(t *testing.T) {
 	s.Settle()
 	shows(t, s, "chidi-00 is revoked", "n1: 2 sessions ended in 9 ms", "n2: no session",
 		"n3: unknown, it did not answer in time. Sessions may still be open there.",
-		"Do: ask again once it answers: unibusd user revoke", "1 encrypted room needs a new key, for this user can read the old one: room-02")
+		"Do: ask again once every node answers: unibusd user revoke", "1 encrypted room needs a new key, for this user can read the old one: room-02")
 
 	w := tuitest.Healthy()
 	w.Rooms = nil

@@ -161,6 +161,8 @@ func (m *Model) tabs() string {
 func (m *Model) foot(s page.Scene) string {
 	t := m.theme
 	switch {
+	case m.asking != nil && m.asking.only:
+		return " " + m.keys([]page.Hint{{Key: "esc", Does: "close"}})
 	case m.asking != nil && !m.asking.dialog.Armed():
 		return " " + t.Paint(theme.Dim, "a question has opened   esc cancel")
 	case m.asking != nil:

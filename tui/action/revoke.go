@@ -127,9 +127,6 @@ func (p proof) lines(s State) []string {
 	for _, name := range p.unknown {
 		out = append(out, fmt.Sprintf("%s: unknown, %s. Sessions may still be open there.", name, strings.TrimSuffix(p.nodes[name].reason, ".")))
 	}
-	if len(p.unknown) > 0 {
-		out = append(out, "Do: ask again once it answers: "+s.again())
-	}
 	if n := len(p.rooms); n > 0 {
 		needs := "1 encrypted room needs"
 		if n > 1 {
@@ -137,17 +134,23 @@ func (p proof) lines(s State) []string {
 		}
 		line := fmt.Sprintf("%s a new key, for %s can read the old one: %s", needs, they, strings.Join(p.rooms[:min(n, shownRooms)], ", "))
 		if n > shownRooms {
-			line += fmt.Sprintf(" and %s more. All of them: %s", widget.Count(n-shownRooms), s.again())
+			line += fmt.Sprintf(" and %s more", widget.Count(n-shownRooms))
 		}
 		out = append(out, line)
 	}
 	for _, note := range p.notes {
 		out = append(out, widget.Clean(note))
 	}
+	switch { // a revocation may be repeated
+	case len(p.unknown) > 0 || len(p.notes) > 0:
+		out = append(out, "Do: ask again once every node answers: "+s.again())
+	case len(p.rooms) > shownRooms:
+		out = append(out, "All of them: "+s.again())
+	}
 	return out
 }
 
-// again is the command that says it all once more; a revocation may be repeated.
+// again is the command that says it all once more.
 func (s State) again() string {
 	line := each(s, "unibusd user revoke")
 	if s.Flags != "" {

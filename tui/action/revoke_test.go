@@ -50,7 +50,7 @@ func TestRevokeAddsUpWhatEveryNodeSaid(t *testing.T) {
 			second: &admin.Revoked{User: two, Nodes: none},
 			has:    []string{"n1: 1 session ended", "n2: unknown, it did not answer. Sessions may still be open there.", "once for each of the 2"}, lack: []string{"n2: no session"}},
 		{name: "many rooms", first: admin.Revoked{User: one, Nodes: none, Rekey: many},
-			has: []string{"8 encrypted rooms need a new key, for this user", "r5, r6 and 2 more. All of them: unibusd user revoke " + string(one.ID) + " --server x"}, lack: []string{"r7"}},
+			has: []string{"8 encrypted rooms need a new key, for this user", "r5, r6 and 2 more\nAll of them: unibusd user revoke " + string(one.ID) + " --server x"}, lack: []string{"r7"}},
 		{name: "rooms not known", first: admin.Revoked{User: one, Nodes: none, Note: "which rooms need a new key is not known: no quorum"},
 			has: []string{"\nwhich rooms need a new key is not known"}},
 	} {

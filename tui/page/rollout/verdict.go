@@ -25,9 +25,9 @@ func verdict(s page.Scene, r admin.Rollout) []string {
 	}
 	if r.Safe {
 		if len(mode(core.BusAuthEnforce)) == len(r.Nodes) {
-			return s.Prose(theme.Strong, g.Healthy+" Enforce is active on every node: nobody is admitted who does not belong.")
+			return signed(s, g.Healthy, theme.Good, "Enforce is active on every node: nobody is admitted who does not belong.")
 		}
-		lines := s.Prose(theme.Strong, g.Healthy+" Safe to enforce: nobody has connected whom enforce would deny. "+rests(s, r))
+		lines := signed(s, g.Healthy, theme.Good, "Safe to enforce: nobody has connected whom enforce would deny. "+rests(s, r))
 		return append(lines, s.Prose(theme.Accent, "Do: start the nodes one after the other with --bus-auth enforce.")...)
 	}
 	glyph, next := g.Degraded, "give every node the same settings, then look here again."
@@ -44,8 +44,16 @@ func verdict(s page.Scene, r admin.Rollout) []string {
 	case len(where(r, func(n admin.RolloutNode) bool { return n.Overflow > 0 })) > 0:
 		glyph, next = g.Unknown, "add those who belong on page 4; the nodes have room to record again then."
 	}
-	lines := s.Prose(theme.Strong, glyph+" "+said(r.Verdict))
+	lines := signed(s, glyph, theme.Warn, said(r.Verdict))
 	return append(lines, s.Prose(theme.Accent, "Do: "+next)...)
+}
+
+// signed is a sentence behind its sign, which alone has the colour.
+func signed(s page.Scene, glyph string, tone theme.Tone, text string) []string {
+	lines := s.Prose(theme.Strong, glyph+" "+text)
+	first, _ := strings.CutPrefix(widget.Wrap(widget.Clean(glyph+" "+text), s.W-2)[0], glyph)
+	lines[0] = " " + s.P(tone, glyph) + s.P(theme.Strong, first)
+	return lines
 }
 
 // said makes a sentence of the nodes' verdict.
