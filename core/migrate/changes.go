@@ -80,8 +80,10 @@ func (j *Job) followChanges(ctx context.Context, h Historian, marks Marks) error
 	}
 	brought := time.Since(begun)
 	err := j.proveChanges(ctx, h, found)
-	j.cfg.Log.Info("what changed since the verification was brought over", "brought_ms", brought.Milliseconds(),
-		"proven_ms", (time.Since(begun) - brought).Milliseconds(), "of_ms", j.cfg.Limits.Fence.Milliseconds(), "error", err)
+	if err == nil {
+		j.cfg.Log.Info("what changed since the verification was brought over", "brought_ms", brought.Milliseconds(),
+			"proven_ms", (time.Since(begun) - brought).Milliseconds(), "of_ms", j.cfg.Limits.Fence.Milliseconds())
+	}
 	return err
 }
 

@@ -13,6 +13,7 @@ import (
 func verified(t *testing.T, change func(*Config), noBackup bool) (*world, *Job) {
 	t.Helper()
 	w := newWorld(t, 40)
+	w.mechanism = 2 // a guard and a barrier
 	j := w.job(t, change)
 	o := w.options()
 	o.NoBackup = noBackup
@@ -48,7 +49,6 @@ func TestFenceReadsOnlyWhatChanged(t *testing.T) {
 	t.Parallel()
 	w, j := verified(t, nil, false)
 	w.change()
-	w.look(func() { w.mechanism = 2 }) // a barrier and a guard were written since
 	puts, n := w.puts, w.tally()
 	s := cutover(t, j)
 	wantState(t, s, StateSoak)

@@ -29,7 +29,7 @@ type world struct {
 	target    tables
 	seqs      map[core.Table]map[string]uint64 // when each key of the target was last put or removed
 	last      uint64
-	mechanism int                              // keys of the mechanism, all written after any verification
+	mechanism int                              // keys of the mechanism, all written again after any verification
 	flipped   map[string]map[core.Table]tables // by node: what its replica has instead
 	authority core.Authority
 	arev      uint64

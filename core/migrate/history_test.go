@@ -17,7 +17,7 @@ func (w *world) wrote(t core.Table, key string) {
 type fakePast struct{ fakeTarget }
 
 func (f fakePast) Mark(_ context.Context, t core.Table) (sequence uint64, kept int, err error) {
-	err = f.op("mark", func() error { sequence, kept = f.last, len(f.seqs[t]); return nil })
+	err = f.op("mark", func() error { sequence, kept = f.last, len(f.seqs[t])+f.mechanism; return nil })
 	return sequence, kept, err
 }
 

@@ -28,7 +28,7 @@ func States() []State {
 type Options struct {
 	DB       string `json:"db"`        // absolute path of the source; must be the file its node has open
 	Replicas int    `json:"replicas"`  // every bucket is raised to this before the copy; 0: left as it is
-	NoBackup bool   `json:"no_backup"` // work from a temporary copy that is removed after verify
+	NoBackup bool   `json:"no_backup"` // work from a temporary copy that is removed after verify; the fence then reads the target once in its place
 	DryRun   bool   `json:"dry_run"`   // preflight and conversion in memory, nothing is written
 	Cutover  bool   `json:"cutover"`   // go on after verify without waiting
 }

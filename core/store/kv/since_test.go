@@ -14,6 +14,15 @@ func TestReplicaSinceReadsOnlyTheNewPart(t *testing.T) {
 	rows := userRows(t, 300)
 	must[int](t)(s.PutRows(ctx, rows))
 	must[int](t)(s.DeleteKeys(ctx, core.TableUsers, []string{rows[250].Key}))
+	for _, node := range []string{"n1", "n2", "n3"} { // equal replicas cannot tell whose was read
+		name, _, err := s.placeReader(ctx, scan{bucket: core.TableUsers.Bucket(), filter: ">", node: node}, map[string]any{"deliver_policy": "all"})
+		mustDo(t, err)
+		var info consumerInfo
+		mustDo(t, s.askAgain(ctx, "CONSUMER.INFO.KV_UNIBUS_users."+name, nil, &info))
+		if info.Cluster.Leader != node {
+			t.Errorf("the reader lives on %s, wanted %s", info.Cluster.Leader, node)
+		}
+	}
 	seq, kept, err := s.Mark(ctx, core.TableUsers)
 	mustDo(t, err)
 	if kept < 300 || kept > 302 { // the guard, and perhaps this store's own write key
