@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -60,10 +59,29 @@ func source(ctx context.Context, cl *admin.Client, o *migrate.Options) (node str
 		abs = real
 	}
 	o.DB = abs
-	st, err := cl.Status(ctx)
-	if err != nil {
-		return "", err
+	// What each node serves is seen a moment after it began to: a refusal counts once it has lasted.
+	limit := time.Now().Add(settleTime)
+	for {
+		st, err := cl.Status(ctx)
+		if err != nil {
+			return "", err
+		}
+		node, err := sourceIn(st, abs)
+		if err == nil || time.Now().After(limit) || ctx.Err() != nil {
+			return node, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pollEvery):
+		}
 	}
+}
+
+// settleTime is how long the nodes may take to have seen each other's changes.
+const settleTime = 3 * time.Second
+
+// sourceIn is the node that serves the file abs, or the one that the authority names.
+func sourceIn(st admin.Status, abs string) (string, error) {
 	if a := st.Authority; a != nil && a.Backend != core.BackendNone {
 		return a.Node, nil // it answers for its file, and after cutover says that there is nothing to move
 	}
@@ -80,9 +98,6 @@ func source(ctx context.Context, cl *admin.Client, o *migrate.Options) (node str
 	if serving == "" {
 		return "", core.Errorf(core.KindRefused, "no node serves its control plane from SQLite").
 			WithNext("start the node that has %s with --db %s", abs, abs)
-	}
-	if _, err := os.Stat(abs); err != nil {
-		return "", core.Errorf(core.KindRefused, "%s is not there, and no node serves it", abs).WithNext("serving:%s", serving)
 	}
 	return "", core.Errorf(core.KindRefused, "%s is not the file that a node serves", abs).WithNext("serving:%s", serving)
 }

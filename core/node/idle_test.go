@@ -37,7 +37,7 @@ func TestIdleNodeWritesNothing(t *testing.T) {
 	defer nc.Close()
 	proven(t, cl, "n2", true)
 
-	before, begun := sequences(t, cl), time.Now()
+	before, begun := calm(t, cl), time.Now()
 	nodetest.Wait(t, 20*time.Second, func() error {
 		if _, err := cl.Status(t.Context()); err != nil { // an operator looks all the while
 			return err
@@ -51,6 +51,22 @@ func TestIdleNodeWritesNothing(t *testing.T) {
 		t.Errorf("an idle cluster wrote:\n%s\n%s", before, after)
 	}
 	proven(t, cl, "n2", false)
+}
+
+// calm waits until two looks a second apart show the same: what the preparation wrote has been seen then.
+func calm(t *testing.T, cl *admin.Client) (seen string) {
+	t.Helper()
+	since := time.Now()
+	nodetest.Wait(t, 20*time.Second, func() error {
+		if now := sequences(t, cl); now != seen {
+			seen, since = now, time.Now()
+		}
+		if time.Since(since) < 1500*time.Millisecond {
+			return fmt.Errorf("the buckets still change: %s", seen)
+		}
+		return nil
+	})
+	return seen
 }
 
 func sequences(t *testing.T, cl *admin.Client) string {

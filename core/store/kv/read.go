@@ -175,28 +175,45 @@ func (t *table) activeIn(names map[string]struct{}, key func(name string) string
 // relies on the last barriers of users and members while they are younger than
 // 3 s, and takes fresh ones otherwise.
 func (s *Store) IsAuthorized(ctx context.Context, id core.UserID) (bool, error) {
+	return underLease(ctx, s, func() (bool, error) { return s.admits(id) })
+}
+
+// AdmittedRooms is RoomsOf for admission: under the lease instead of a fresh
+// barrier, which every connection would have to wait for.
+func (s *Store) AdmittedRooms(ctx context.Context, user core.UserID) ([]core.RoomID, error) {
+	id, err := core.ParseUserID(string(user))
+	if err != nil {
+		return nil, err
+	}
+	return underLease(ctx, s, func() ([]core.RoomID, error) { return s.roomsOf(id) })
+}
+
+// underLease decides by what the watch has, while a proof of it is younger than
+// the lease, before the decision and still after it. Without one it takes one.
+func underLease[T any](ctx context.Context, s *Store, decide func() (T, error)) (T, error) {
+	var none T
 	if s.closed.Load() {
-		return false, errClosed()
+		return none, errClosed()
 	}
 	if ctx.Err() != nil {
-		return false, fault(ctx.Err(), "deciding on "+id.Short())
+		return none, fault(ctx.Err(), "deciding on an admission")
 	}
 	for try := range leaseTries {
 		// The boot clock costs as much as all the rest: it is asked once, at the end.
 		if age, ok := s.leaseAge(instant{mono: time.Now()}); !ok || age >= leaseFor || try > 0 {
 			if err := s.renew(ctx); err != nil {
-				return false, err
+				return none, err
 			}
 		}
-		yes, err := s.admits(id)
+		out, err := decide()
 		if err != nil {
-			return false, err
+			return none, err
 		}
 		if s.leased() { // else the process, or the machine, stood still meanwhile
-			return yes, nil
+			return out, nil
 		}
 	}
-	return false, core.Errorf(core.KindUnavailable, "what this node knows of users grew too old while it decided").WithNext("try again")
+	return none, core.Errorf(core.KindUnavailable, "what this node knows of users grew too old while it decided").WithNext("try again")
 }
 
 // leaseTries bounds how often an admission that took too long is decided anew.

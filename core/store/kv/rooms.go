@@ -198,9 +198,14 @@ func (s *Store) RoomsOf(ctx context.Context, user core.UserID) ([]core.RoomID, e
 	if err := s.settled(ctx, core.TableMembers); err != nil {
 		return nil, err
 	}
+	return s.roomsOf(user)
+}
+
+// roomsOf reads them as the watch has them; whoever calls has a proof.
+func (s *Store) roomsOf(user core.UserID) ([]core.RoomID, error) {
 	var rooms []core.RoomID
 	var bad error
-	err = s.follow[core.TableMembers].read(func(t *table) {
+	err := s.follow[core.TableMembers].read(func(t *table) {
 		bad = t.activeIn(t.of[string(user)], func(room string) string { return room + "." + string(user) },
 			func(m core.Member) { rooms = append(rooms, m.Room) })
 	})
