@@ -3,6 +3,7 @@ package feed_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"unibus/core"
 	"unibus/core/admin"
@@ -64,14 +65,45 @@ func TestAuditGrowsAtBothEnds(t *testing.T) {
 	if last := read(t, f, again.Next, 257); last.Next != 0 {
 		t.Errorf("older ones begin at %d though there are none", last.Next)
 	}
+	newest = 150 // counted anew: what was read before is not what lies behind
+	read(t, f, 0, 100)
 	newest += 500 // more than a page: what lies between was not read
 	if log := read(t, f, 0, 100); log.Next == 0 {
 		t.Error("there is a gap and nothing older")
 	}
-	newest = 130 // counted anew
-	read(t, f, 0, 100)
 	newest = 0
 	read(t, f, 0, 0)
+}
+
+func TestWhoLooksAgainIsAnsweredAtOnce(t *testing.T) {
+	t.Parallel()
+	newest := uint64(250)
+	f := feed.New(feed.Config{Source: auditor(&newest), Lists: time.Hour, Audit: time.Hour})
+	want := feed.Want{Rollout: true, Audit: true}
+	f.Look(want)
+	seen := uint64(0) // the first look alone may be answered twice
+	until(t, f, "an answer to every look", func(s *feed.Snapshot) bool {
+		if n := min(s.Rollout.N, s.Audit.N); n > seen && seen < 4 {
+			seen = n
+			f.Look(feed.Want{})
+			f.Look(want)
+		}
+		return seen >= 4
+	})
+}
+
+func TestOlderRecordsAreFetchedAtOnce(t *testing.T) {
+	t.Parallel()
+	newest := uint64(450)
+	f := feed.New(feed.Config{Source: auditor(&newest), Audit: time.Hour})
+	f.Look(feed.Want{Audit: true})
+	until(t, f, "all records", func(s *feed.Snapshot) bool {
+		log := s.Audit.Value
+		if log.Next != 0 {
+			f.Look(feed.Want{Audit: true, AuditBefore: log.Next})
+		}
+		return len(log.Records) == 450
+	})
 }
 
 func TestAuditIsBounded(t *testing.T) {
