@@ -21,6 +21,10 @@ type Store interface {
 	Users(ctx context.Context) ([]User, error)
 	// SetUserStatus revokes or activates a user and returns it as it is now. KindNotFound.
 	SetUserStatus(ctx context.Context, id UserID, s UserStatus, at Millis) (User, error)
+	// SetUserStatusAs is SetUserStatus in the name of a user-admin: KindRefused
+	// where actor is not an active admin at the very moment of the change. Of two
+	// admins who revoke each other at once, one is refused.
+	SetUserStatusAs(ctx context.Context, actor, id UserID, s UserStatus, at Millis) (User, error)
 	// IsAuthorized is true only for an active user. With an error it is false: the caller denies.
 	IsAuthorized(ctx context.Context, id UserID) (bool, error)
 	// HasAdmin is true only for an active user of role admin. With an error it is false: the caller denies.

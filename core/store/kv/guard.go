@@ -74,9 +74,22 @@ func (s *Store) shutGuard(ctx context.Context, f *follower, generation uint64) e
 	})
 }
 
-// moveGuard decides on a guard and writes it by CAS, anew where somebody else
-// was faster, and waits until the watch has it.
-func (s *Store) moveGuard(ctx context.Context, f *follower, judge func(guard) (guard, bool, error)) error {
+// guardTries is how often a guard whose write got no answer is looked at again:
+// the CAS makes that harmless, and an election in between is no reason to give up.
+const guardTries = 3
+
+// moveGuard decides on a guard and writes it by CAS, and waits until the watch has it.
+func (s *Store) moveGuard(ctx context.Context, f *follower, judge func(guard) (guard, bool, error)) (err error) {
+	for range guardTries {
+		if err = s.moveGuardOnce(ctx, f, judge); core.KindOf(err) != core.KindUnavailable || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// moveGuardOnce decides anew where somebody else was faster.
+func (s *Store) moveGuardOnce(ctx context.Context, f *follower, judge func(guard) (guard, bool, error)) error {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return err

@@ -121,6 +121,27 @@ func list[T any](ctx context.Context, s *Store, t core.Table, pick func(record) 
 
 // SetUserStatus revokes or activates a user. It is decided anew when somebody else changes the same user.
 func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis) (core.User, error) {
+	return s.setStatus(ctx, id, status, at, func() error { return nil })
+}
+
+// SetUserStatusAs is SetUserStatus in the name of an active admin: see core.Store.
+func (s *Store) SetUserStatusAs(ctx context.Context, actor, id core.UserID, status core.UserStatus, at core.Millis) (core.User, error) {
+	return s.setStatus(ctx, id, status, at, func() error {
+		by, _, err := s.user(ctx, actor)
+		if core.KindOf(err) == core.KindNotFound || err == nil && (by.Status != core.UserActive || by.Role != core.RoleAdmin) {
+			return core.Errorf(core.KindRefused, "%s is no active admin", actor.Short()).WithNext("ask one who is, or an operator")
+		}
+		return err
+	})
+}
+
+// keyAdmins is written with every change of an admin's status. Who decides on
+// what admins may do reads it first; its CAS then says that none has changed since.
+const keyAdmins = "_admins"
+
+// setStatus reads what the decision rests on after the rev of keyAdmins, and
+// writes user and keyAdmins in one batch, each with its CAS.
+func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis, allow func() error) (core.User, error) {
 	if err := checkStatus(status); err != nil {
 		return core.User{}, err
 	}
@@ -130,21 +151,40 @@ func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.U
 	}
 	defer cancel()
 	for range casTries {
-		u, rev, err := s.user(ctx, id)
-		if err != nil {
-			return core.User{}, err
+		u, err := s.setStatusOnce(ctx, id, status, at, allow)
+		if core.KindOf(err) != core.KindConflict {
+			return u, err
 		}
-		u.Status, u.Updated = status, at
-		_, err = s.replace(ctx, core.UserRow(u), rev)
-		if core.KindOf(err) == core.KindConflict {
-			continue
-		}
-		if err != nil {
-			return core.User{}, err
-		}
-		return u, nil
 	}
 	return core.User{}, core.Errorf(core.KindConflict, "the user %s was changed by others again and again", id.Short()).WithNext("try again")
+}
+
+func (s *Store) setStatusOnce(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis, allow func() error) (core.User, error) {
+	f, err := s.following(ctx, core.TableUsers)
+	if err != nil {
+		return core.User{}, err
+	}
+	admins, _, err := s.last(ctx, f.bucket, keyAdmins)
+	if err != nil {
+		return core.User{}, fault(err, "reading who the admins are")
+	}
+	if err := allow(); err != nil {
+		return core.User{}, err
+	}
+	u, rev, err := s.user(ctx, id)
+	if err != nil {
+		return core.User{}, err
+	}
+	u.Status, u.Updated = status, at
+	row := core.UserRow(u)
+	_, err = s.write(ctx, f, []message{
+		{key: row.Key, value: row.Value, expect: &rev},
+		{key: keyAdmins, value: []byte(token()), expect: &admins.rev},
+	}, asUser, s.timeout)
+	if err != nil {
+		return core.User{}, err
+	}
+	return u, nil
 }
 
 // replace writes a row over the revision that was read.

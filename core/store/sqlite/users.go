@@ -48,11 +48,30 @@ func (s *Store) Users(ctx context.Context) (all []core.User, err error) {
 }
 
 // SetUserStatus revokes or activates a user: see core.Store.
-func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis) (u core.User, err error) {
+func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis) (core.User, error) {
+	return s.setStatus(ctx, id, status, at, func(context.Context, *sql.Tx) error { return nil })
+}
+
+// SetUserStatusAs is SetUserStatus in the name of an active admin: see core.Store.
+func (s *Store) SetUserStatusAs(ctx context.Context, actor, id core.UserID, status core.UserStatus, at core.Millis) (core.User, error) {
+	return s.setStatus(ctx, id, status, at, func(ctx context.Context, tx *sql.Tx) error {
+		by, err := userIn(ctx, tx, actor)
+		if core.KindOf(err) == core.KindNotFound || err == nil && (by.Status != core.UserActive || by.Role != core.RoleAdmin) {
+			return core.Errorf(core.KindRefused, "%s is no active admin", actor.Short()).WithNext("ask one who is, or an operator")
+		}
+		return err
+	})
+}
+
+// setStatus changes a status in one transaction with what must hold for it.
+func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis, allow func(context.Context, *sql.Tx) error) (u core.User, err error) {
 	if status != core.UserActive && status != core.UserRevoked {
 		return u, core.Errorf(core.KindInvalid, "%q is not a user's status", status).WithNext("use active or revoked")
 	}
 	err = s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		if err := allow(ctx, tx); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, "UPDATE users SET status = ?, updated_at = ? "+whereUser, string(status), int64(at), string(id))
 		if err != nil {
 			return err

@@ -23,6 +23,7 @@ func Run(t *testing.T, open func(t *testing.T) core.Store) {
 		{"Users", testUsers},
 		{"UsersRefused", testUsersRefused},
 		{"UserStatus", testUserStatus},
+		{"Admins", testAdmins},
 		{"HasAdmin", testHasAdmin},
 		{"ValuesAreTheCallers", testValuesAreTheCallers},
 		{"Rooms", testRooms},
@@ -168,6 +169,10 @@ func calls(t *testing.T, user core.UserID) []call {
 		{"Users", func(ctx context.Context, s core.Store) error { _, err := s.Users(ctx); return err }},
 		{"SetUserStatus", func(ctx context.Context, s core.Store) error {
 			_, err := s.SetUserStatus(ctx, user, core.UserRevoked, Start+1)
+			return err
+		}},
+		{"SetUserStatusAs", func(ctx context.Context, s core.Store) error {
+			_, err := s.SetUserStatusAs(ctx, user, user, core.UserRevoked, Start+1)
 			return err
 		}},
 		{"IsAuthorized", func(ctx context.Context, s core.Store) error { return denied(s.IsAuthorized, ctx) }},

@@ -137,3 +137,43 @@ func testValuesAreTheCallers(t *testing.T, s core.Store) {
 		return all[0], nil
 	})
 }
+
+// testAdmins: an admin acts only while it is one, and of two who revoke each
+// other at the same moment exactly one does.
+func testAdmins(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	member := NewUser(t, "member")
+	ok(t, "AddUser", s.AddUser(ctx, member))
+	for round := range 5 {
+		var pair [2]core.User
+		for i := range pair {
+			pair[i] = NewUser(t, "admin")
+			pair[i].Role = core.RoleAdmin
+			ok(t, "AddUser", s.AddUser(ctx, pair[i]))
+		}
+		_, err := s.SetUserStatusAs(ctx, member.ID, pair[0].ID, core.UserRevoked, Start+1)
+		wantKind(t, "a member who revokes an admin", err, core.KindRefused)
+		_, err = s.SetUserStatusAs(ctx, NewUserID(t), pair[0].ID, core.UserRevoked, Start+1)
+		wantKind(t, "a stranger who revokes an admin", err, core.KindRefused)
+
+		done := make(chan error, 2)
+		for i := range pair {
+			go func() {
+				_, err := s.SetUserStatusAs(ctx, pair[i].ID, pair[1-i].ID, core.UserRevoked, Start+2)
+				done <- err
+			}()
+		}
+		won, refused := 0, 0
+		for range pair {
+			switch core.KindOf(<-done) {
+			case "":
+				won++
+			case core.KindRefused:
+				refused++
+			}
+		}
+		if won != 1 || refused != 1 {
+			t.Errorf("round %d: %d of two admins revoked the other, %d were refused", round, won, refused)
+		}
+	}
+}
