@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"unibus/core"
 	"unibus/core/admin"
@@ -224,4 +225,27 @@ func TestAuditIsReadWhileItIsShown(t *testing.T) {
 	wait(t, term, "34 ms")
 	term.Press("end")
 	wait(t, term, "200 actions")
+}
+
+func TestPageThatWasNotLookedAtDoesNotComplain(t *testing.T) {
+	t.Parallel()
+	now := tuitest.Now
+	cfg, f := config(tuitest.Healthy())
+	cfg.Now = func() time.Time { return now }
+	s := tuitest.NewStill(cfg, 100, 30)
+	s.Press("9", "1")
+	now = now.Add(time.Minute)
+	s.Tick()
+	f.Fail(core.Errorf(core.KindUnavailable, "no node answers"))
+	s.Press("9")
+	hides(t, s, "No answer for", "awaited")
+	now = now.Add(2 * time.Second)
+	s.Tick()
+	shows(t, s, "Figures are from 12:04:31; newer ones are awaited.", "100 actions")
+	now = now.Add(10 * time.Second)
+	s.Tick()
+	shows(t, s, "No answer for 1 m 12 s: figures are from 12:04:31.")
+	f.Fail(nil)
+	s.Tick()
+	hides(t, s, "No answer for", "Figures are")
 }

@@ -109,6 +109,7 @@ func kick(c chan struct{}) {
 // Look says what somebody is looking at now; what is new is asked for at once. It never waits.
 func (f *Feed) Look(w Want) {
 	old := f.want.Swap(&w)
+	f.begin(*old, w)
 	if w.Users && !old.Users {
 		kick(f.lists[0])
 	}
@@ -124,6 +125,30 @@ func (f *Feed) Look(w Want) {
 	if w.Audit && (!old.Audit || w.AuditBefore != old.AuditBefore && w.AuditBefore != 0) {
 		kick(f.lists[4])
 	}
+}
+
+// begin notes since when each list is looked at.
+func (f *Feed) begin(old, w Want) {
+	now := f.cfg.Now()
+	var edits []func(*Snapshot)
+	note := func(was, is bool, edit func(*Snapshot)) {
+		if is && !was {
+			edits = append(edits, edit)
+		}
+	}
+	note(old.Users, w.Users, func(s *Snapshot) { s.Users.Again = now })
+	note(old.Rooms, w.Rooms, func(s *Snapshot) { s.Rooms.Again = now })
+	note(old.Room != "", w.Room != "", func(s *Snapshot) { s.Room.Again = now })
+	note(old.Rollout, w.Rollout, func(s *Snapshot) { s.Rollout.Again = now })
+	note(old.Audit, w.Audit, func(s *Snapshot) { s.Audit.Again = now })
+	if len(edits) == 0 {
+		return
+	}
+	f.change(func(s *Snapshot) {
+		for _, edit := range edits {
+			edit(s)
+		}
+	})
 }
 
 // Run asks until ctx ends. A request that outlives ctx is left behind: a stuck

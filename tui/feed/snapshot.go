@@ -15,6 +15,7 @@ type Topic[T any] struct {
 	At    time.Time // when Value came in; zero: never
 	N     uint64    // how many answers came in
 	Asked time.Time // when it was first asked for; zero: nobody wants it
+	Again time.Time // when somebody last began to look; before that nobody asked
 	Err   *core.Error
 	Since time.Time // the first failure after At; zero while all is well
 }
@@ -30,10 +31,18 @@ func (t Topic[T]) Age(now time.Time) time.Duration {
 	return max(0, now.Sub(t.At))
 }
 
-// Stale is true where the value is older than fresh answers are.
+// Stale is true where the value is older than fresh answers are, though it was asked for.
 func (t Topic[T]) Stale(now time.Time, fresh time.Duration) bool {
-	return t.Known() && t.Age(now) > fresh
+	return t.Known() && t.Age(now) > fresh && now.Sub(t.Again) > fresh
 }
+
+// Awaited is true where the value is old because nobody looked, and a new one
+// has not come at once.
+func (t Topic[T]) Awaited(now time.Time, fresh time.Duration) bool {
+	return t.Known() && t.Again.After(t.At) && now.Sub(t.Again) > atOnce && t.Age(now) > fresh && !t.Stale(now, fresh)
+}
+
+const atOnce = time.Second
 
 // Sample is what is kept of one status for the sparklines.
 type Sample struct {

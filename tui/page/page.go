@@ -112,7 +112,10 @@ func Await[T any](s Scene, what string, t feed.Topic[T]) []string {
 
 // Stale says of a topic that gets no answers how old it is; nil while it is fresh.
 func Stale[T any](s Scene, t feed.Topic[T], fresh time.Duration) []string {
-	if !t.Stale(s.Now, fresh) {
+	switch {
+	case t.Awaited(s.Now, fresh):
+		return s.Prose(theme.Dim, "Figures are from "+s.At(t.At)+"; newer ones are awaited.")
+	case !t.Stale(s.Now, fresh):
 		return nil
 	}
 	text := fmt.Sprintf("%s No answer for %s: figures are from %s.", s.Theme.Glyphs.Degraded, widget.Span(t.Age(s.Now)), s.At(t.At))

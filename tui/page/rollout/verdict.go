@@ -153,14 +153,15 @@ func recorded(s page.Scene, n admin.RolloutNode) widget.Cell {
 }
 
 func denies(n admin.RolloutNode) widget.Cell {
-	if n.Active[admin.FlagBusAuth] == string(core.BusAuthOff) {
+	switch total, mode := len(n.WouldDeny)+n.More, n.Active[admin.FlagBusAuth]; {
+	case mode == string(core.BusAuthOff):
 		return widget.Cell{Text: "not recorded", Tone: theme.Warn}
-	}
-	switch total := len(n.WouldDeny) + n.More; {
 	case n.Overflow > 0:
 		return widget.Cell{Text: widget.Count(total) + " and more", Tone: theme.Warn}
 	case total > 0:
 		return widget.Cell{Text: widget.Count(total), Tone: theme.Warn}
+	case mode != string(core.BusAuthSoft): // enforce denies, and records nobody
+		return widget.Cell{Text: "-", Tone: theme.Faint}
 	}
 	return widget.Cell{Text: "nobody", Tone: theme.Dim}
 }
