@@ -203,8 +203,10 @@ func (f fileUsers) Users(ctx context.Context) ([]core.User, error) { return f.st
 // Revoke leaves the sessions to the daemon that serves the file: it sees the change within a second.
 func (f fileUsers) Revoke(ctx context.Context, id string) (admin.Revoked, error) {
 	u, err := f.setStatus(ctx, id, core.UserRevoked)
-	return admin.Revoked{User: u, Nodes: map[string]admin.Ended{}, Rekey: []core.RoomID{},
-		Note: "a daemon that serves this file ends the user's sessions within a second; which rooms need a new key was not looked up"}, err
+	return admin.Revoked{
+		User: u, Nodes: map[string]admin.Ended{}, Rekey: []core.RoomID{},
+		Note: "a daemon that serves this file ends the user's sessions within a second; which rooms need a new key was not looked up",
+	}, err
 }
 
 func (f fileUsers) UserActivate(ctx context.Context, id string) (core.User, error) {

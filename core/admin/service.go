@@ -154,8 +154,10 @@ func (s *Service) holderChanged(full bool) {
 
 // serve adds a micro service with every verb whose rule is wanted, for any node and for this one.
 func (s *Service) serve(name string, wanted func(Rule) bool) (micro.Service, error) {
-	svc, err := micro.AddService(s.cfg.Conn, micro.Config{Name: name, Version: "1.0.0",
-		Description: "operators' protocol of unibus, node " + s.cfg.Node})
+	svc, err := micro.AddService(s.cfg.Conn, micro.Config{
+		Name: name, Version: "1.0.0",
+		Description: "operators' protocol of unibus, node " + s.cfg.Node,
+	})
 	if err != nil {
 		return nil, core.Errorf(core.KindFailed, "the operators' service cannot be started: %w", err)
 	}

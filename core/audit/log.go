@@ -143,8 +143,10 @@ func (l *Log) usable(ctx context.Context) error {
 // where the record could not be written (KindRefused where it never can).
 func (l *Log) Begin(ctx context.Context, in Intent) (Action, error) {
 	a := Action{ID: newID(), at: l.cfg.Now()}
-	e := entry{V: entryVersion, ID: a.ID, Phase: phaseIntent, At: a.at, Node: l.cfg.Node,
-		Key: in.By.Key, Name: in.By.Name, Role: in.By.Role, Verb: in.Verb, Args: cut(in.Args)}
+	e := entry{
+		V: entryVersion, ID: a.ID, Phase: phaseIntent, At: a.at, Node: l.cfg.Node,
+		Key: in.By.Key, Name: in.By.Name, Role: in.By.Role, Verb: in.Verb, Args: cut(in.Args),
+	}
 	if l.stream == nil {
 		a.local = true
 		if err := l.file.append(e); err != nil {

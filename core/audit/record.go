@@ -134,8 +134,10 @@ func validID(id string) bool {
 }
 
 func (e entry) record(seq uint64) Record {
-	return Record{Seq: seq, ID: e.ID, At: e.At, Node: e.Node, Key: e.Key, Name: e.Name, Role: e.Role,
-		Verb: e.Verb, Args: e.Args, Outcome: OutcomeUnknown, Late: e.Late}
+	return Record{
+		Seq: seq, ID: e.ID, At: e.At, Node: e.Node, Key: e.Key, Name: e.Name, Role: e.Role,
+		Verb: e.Verb, Args: e.Args, Outcome: OutcomeUnknown, Late: e.Late,
+	}
 }
 
 func (r *Record) ended(e entry) { r.Outcome, r.Text, r.TookMS = e.Kind, e.Text, e.TookMS }

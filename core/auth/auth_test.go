@@ -65,12 +65,15 @@ func newWorld(t testing.TB, mode core.BusAuth) *world {
 	w.cfg = auth.Config{
 		Mode: mode,
 		Operators: []core.Operator{
-			{Key: pub(w.viewer), Role: core.OperatorViewer, Name: "vera"}, {Key: pub(w.admin), Role: core.OperatorAdmin, Name: "ada"},
-			{Key: pub(w.system), Role: core.OperatorSystem, Name: "sys"}, {Key: pub(w.auditor), Role: core.OperatorAuditor, Name: "aud"},
+			{Key: pub(w.viewer), Role: core.OperatorViewer, Name: "vera"},
+			{Key: pub(w.admin), Role: core.OperatorAdmin, Name: "ada"},
+			{Key: pub(w.system), Role: core.OperatorSystem, Name: "sys"},
+			{Key: pub(w.auditor), Role: core.OperatorAuditor, Name: "aud"},
 		},
 		Internal: map[string]auth.Grant{pub(w.internal): auth.GrantStore()},
 		Users: directory{users: map[core.UserID]core.UserStatus{
-			core.UserID(pub(w.active)): core.UserActive, core.UserID(pub(w.revoked)): core.UserRevoked}, rooms: []core.RoomID{"b", "a-room", "b"}},
+			core.UserID(pub(w.active)): core.UserActive, core.UserID(pub(w.revoked)): core.UserRevoked,
+		}, rooms: []core.RoomID{"b", "a-room", "b"}},
 		OnSoft: func(key, remote string, reason *core.Error) {
 			w.soft = append(w.soft, key+" "+remote+" "+string(reason.Kind))
 		},
@@ -108,15 +111,23 @@ func TestOperatorsGetTheirRolesInEveryMode(t *testing.T) {
 			kp   nkeys.KeyPair
 			want auth.Grant
 		}{
-			{w.viewer, auth.Grant{Account: "CONTROL", Role: core.OperatorViewer, Name: "vera", Subscribe: []string{"_INBOX." + v + ".>"},
-				Publish: []string{"unibus.admin.v1." + v + ".any.status", "unibus.admin.v1." + v + ".all.status", "unibus.admin.v1." + v + ".node.*.status"}}},
-			{w.admin, auth.Grant{Account: "CONTROL", Role: core.OperatorAdmin, Name: "ada",
-				Publish: []string{"unibus.admin.v1." + a + ".>"}, Subscribe: []string{"_INBOX." + a + ".>"}}},
-			{w.system, auth.Grant{Account: "SYS", Role: core.OperatorSystem, Name: "sys",
+			{w.viewer, auth.Grant{
+				Account: "CONTROL", Role: core.OperatorViewer, Name: "vera", Subscribe: []string{"_INBOX." + v + ".>"},
+				Publish: []string{"unibus.admin.v1." + v + ".any.status", "unibus.admin.v1." + v + ".all.status", "unibus.admin.v1." + v + ".node.*.status"},
+			}},
+			{w.admin, auth.Grant{
+				Account: "CONTROL", Role: core.OperatorAdmin, Name: "ada",
+				Publish: []string{"unibus.admin.v1." + a + ".>"}, Subscribe: []string{"_INBOX." + a + ".>"},
+			}},
+			{w.system, auth.Grant{
+				Account: "SYS", Role: core.OperatorSystem, Name: "sys",
 				Publish:   []string{"$SYS.REQ.SERVER.PING", "$SYS.REQ.SERVER.PING.*", "$SYS.REQ.ACCOUNT.*.*", "$SYS.REQ.USER.INFO"},
-				Subscribe: []string{"_INBOX.>", "$SYS.SERVER.>", "$SYS.ACCOUNT.>"}}},
-			{w.auditor, auth.Grant{Account: "AUDIT", Role: core.OperatorAuditor, Name: "aud", Subscribe: []string{"_INBOX.>"},
-				Publish: []string{"CTL.API.STREAM.LIST", "CTL.API.STREAM.NAMES", "CTL.API.STREAM.INFO.*", "CTL.API.STREAM.MSG.GET.*"}}},
+				Subscribe: []string{"_INBOX.>", "$SYS.SERVER.>", "$SYS.ACCOUNT.>"},
+			}},
+			{w.auditor, auth.Grant{
+				Account: "AUDIT", Role: core.OperatorAuditor, Name: "aud", Subscribe: []string{"_INBOX.>"},
+				Publish: []string{"CTL.API.STREAM.LIST", "CTL.API.STREAM.NAMES", "CTL.API.STREAM.INFO.*", "CTL.API.STREAM.MSG.GET.*"},
+			}},
 		} {
 			c.want.Who, c.want.Identity = auth.WhoOperator, pub(c.kp)
 			got, err := w.decide(signed(c.kp))
@@ -152,9 +163,11 @@ func TestEnforce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, core.BusAuthEnforce)
 	u := pub(w.active)
-	want := auth.Grant{Account: "BUS", Who: auth.WhoUser, Identity: u, Rooms: []core.RoomID{"a-room", "b"},
+	want := auth.Grant{
+		Account: "BUS", Who: auth.WhoUser, Identity: u, Rooms: []core.RoomID{"a-room", "b"},
 		Publish:   []string{"unibus.control.v1." + u + ".>", "unibus.room.a-room." + u, "unibus.room.b." + u},
-		Subscribe: []string{"_INBOX." + u + ".>", "unibus.room.a-room.>", "unibus.room.b.>"}}
+		Subscribe: []string{"_INBOX." + u + ".>", "unibus.room.a-room.>", "unibus.room.b.>"},
+	}
 	got, err := w.decide(signed(w.active))
 	if err != nil || !cmp.Equal(got, want) {
 		t.Errorf("%v\n%s", err, cmp.Diff(want, got))
@@ -253,9 +266,11 @@ type storeOf struct {
 func (s storeOf) IsAuthorized(ctx context.Context, id core.UserID) (bool, error) {
 	return s.directory.IsAuthorized(ctx, id)
 }
+
 func (s storeOf) RoomsOf(ctx context.Context, id core.UserID) ([]core.RoomID, error) {
 	return s.directory.RoomsOf(ctx, id)
 }
+
 func (s storeOf) User(ctx context.Context, id core.UserID) (core.User, error) {
 	return s.directory.User(ctx, id)
 }
@@ -498,8 +513,10 @@ func refused(t *testing.T, g auth.Grant, err error, kind core.Kind, text string)
 
 func anonymous(t *testing.T, g auth.Grant, err error, key string) {
 	t.Helper()
-	want := auth.Grant{Account: "BUS", Who: auth.WhoAnonymous, Identity: key,
-		Publish: []string{"unibus.room.>", "unibus.control.v1.>"}, Subscribe: []string{"unibus.room.>", "_INBOX.>"}}
+	want := auth.Grant{
+		Account: "BUS", Who: auth.WhoAnonymous, Identity: key,
+		Publish: []string{"unibus.room.>", "unibus.control.v1.>"}, Subscribe: []string{"unibus.room.>", "_INBOX.>"},
+	}
 	if err != nil || !cmp.Equal(g, want) {
 		t.Errorf("%v\n%s", err, cmp.Diff(want, g))
 	}

@@ -141,8 +141,10 @@ func userGrant(id core.UserID, rooms []core.RoomID) (Grant, error) {
 	rooms = slices.Clone(rooms)
 	slices.Sort(rooms)
 	key := string(id)
-	g := Grant{Account: AccountBus, Who: WhoUser, Identity: key, Rooms: slices.Compact(rooms),
-		Publish: []string{ControlPrefix + key + ".>"}, Subscribe: []string{"_INBOX." + key + ".>"}}
+	g := Grant{
+		Account: AccountBus, Who: WhoUser, Identity: key, Rooms: slices.Compact(rooms),
+		Publish: []string{ControlPrefix + key + ".>"}, Subscribe: []string{"_INBOX." + key + ".>"},
+	}
 	for _, room := range g.Rooms {
 		if _, err := core.ParseRoomID(string(room)); err != nil {
 			// A dot or a wildcard in it would open other rooms.

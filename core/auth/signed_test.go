@@ -357,8 +357,10 @@ func TestAloneRemembersSinceItsStart(t *testing.T) {
 func TestGrantAuditCannotDestroy(t *testing.T) {
 	t.Parallel()
 	g := auth.GrantAudit("n1")
-	want := []string{"unibus.audit.n1.>", "$JS.API.STREAM.INFO.UNIBUS_audit", "$JS.API.STREAM.CREATE.UNIBUS_audit",
-		"$JS.API.STREAM.UPDATE.UNIBUS_audit", "$JS.API.STREAM.MSG.GET.UNIBUS_audit"}
+	want := []string{
+		"unibus.audit.n1.>", "$JS.API.STREAM.INFO.UNIBUS_audit", "$JS.API.STREAM.CREATE.UNIBUS_audit",
+		"$JS.API.STREAM.UPDATE.UNIBUS_audit", "$JS.API.STREAM.MSG.GET.UNIBUS_audit",
+	}
 	if d := cmp.Diff(want, g.Publish); d != "" || g.Account != auth.AccountControl {
 		t.Error(d, g.Account)
 	}

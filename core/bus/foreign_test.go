@@ -59,8 +59,10 @@ func (r *rig) foreign() map[string]string {
 
 // foreignWild are patterns of which a part would be allowed.
 func (r *rig) foreignWild() []string {
-	return []string{">", "*", "*.>", "unibus.>", "unibus.*.>", "unibus.room.>", "unibus.room.*", "unibus.room.*.*", "unibus.room.*." + r.a.Public(),
-		"unibus.room.both*", "unibus.*.r.>", "_INBOX.>", "_INBOX.*.>", "_INBOX.*.x", "$JS.>", "$KV.>", "$SYS.>", "unibus.control.>", "unibus.control.v1." + r.a.Public() + ".>"}
+	return []string{
+		">", "*", "*.>", "unibus.>", "unibus.*.>", "unibus.room.>", "unibus.room.*", "unibus.room.*.*", "unibus.room.*." + r.a.Public(),
+		"unibus.room.both*", "unibus.*.r.>", "_INBOX.>", "_INBOX.*.>", "_INBOX.*.x", "$JS.>", "$KV.>", "$SYS.>", "unibus.control.>", "unibus.control.v1." + r.a.Public() + ".>",
+	}
 }
 
 // TestForeignClientGetsNothingElse tries every subject in every way.

@@ -61,8 +61,10 @@ func TestEnforceAdmitsUsersAlone(t *testing.T) {
 func TestEmptyDirectoryDeniesInEnforce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, core.BusAuthEnforce)
-	r.auth = auth.New(auth.Config{Mode: core.BusAuthEnforce, Users: &core.Holder{},
-		Operators: []core.Operator{{Key: r.admin.Public(), Role: core.OperatorAdmin}}})
+	r.auth = auth.New(auth.Config{
+		Mode: core.BusAuthEnforce, Users: &core.Holder{},
+		Operators: []core.Operator{{Key: r.admin.Public(), Role: core.OperatorAdmin}},
+	})
 	log, lines := logLines()
 	cfg := r.config(t, "n1")
 	cfg.Logger = log
@@ -106,8 +108,10 @@ func TestPermissionsOfEachRole(t *testing.T) {
 	cfg.JetStream, cfg.MaxStore = true, 64<<20
 	s := r.open(t, cfg)
 	v, a, u, other := r.viewer.Public(), r.admin.Public(), r.a.Public(), r.b.Public()
-	forbidden := []string{"$JS.API.INFO", "$JS.API.STREAM.MSG.GET.KV_UNIBUS_users", "$KV.UNIBUS_users.k", "$NRG.AE.x", "$SRV.PING",
-		"unibus.peer.v1.n1.x", "unibus.events.x", "unibus.room.r." + u, "_INBOX.x.y", "$SYS.REQ.SERVER.PING"}
+	forbidden := []string{
+		"$JS.API.INFO", "$JS.API.STREAM.MSG.GET.KV_UNIBUS_users", "$KV.UNIBUS_users.k", "$NRG.AE.x", "$SRV.PING",
+		"unibus.peer.v1.n1.x", "unibus.events.x", "unibus.room.r." + u, "_INBOX.x.y", "$SYS.REQ.SERVER.PING",
+	}
 	spying := []string{">", "_INBOX.>", "$KV.>", "$JS.>", "$NRG.>", "unibus.peer.>", "unibus.admin.>", "unibus.events.>"}
 	for name, c := range map[string]struct {
 		id keys.Identity
@@ -116,24 +120,29 @@ func TestPermissionsOfEachRole(t *testing.T) {
 		"viewer": {r.viewer, permissions{
 			pub:   []string{"unibus.admin.v1." + v + ".any.status", "unibus.admin.v1." + v + ".node.n2.status"},
 			noPub: append(forbidden, "unibus.admin.v1."+v+".any.user-revoke", "unibus.admin.v1."+a+".any.status"),
-			sub:   []string{"_INBOX." + v + ".>"}, noSub: append(spying, "_INBOX."+a+".>")}},
+			sub:   []string{"_INBOX." + v + ".>"}, noSub: append(spying, "_INBOX."+a+".>"),
+		}},
 		"admin": {r.admin, permissions{
 			pub:   []string{"unibus.admin.v1." + a + ".any.user-revoke", "unibus.admin.v1." + a + ".node.n2.migrate-start"},
 			noPub: append(forbidden, "unibus.admin.v1."+v+".any.status"),
-			sub:   []string{"_INBOX." + a + ".x.*"}, noSub: append(spying, "_INBOX."+v+".>")}},
+			sub:   []string{"_INBOX." + a + ".x.*"}, noSub: append(spying, "_INBOX."+v+".>"),
+		}},
 		"user": {r.a, permissions{
 			pub:   []string{"unibus.room.r." + u, "unibus.control.v1." + u + ".rooms"},
 			noPub: []string{"unibus.room.r." + other, "unibus.control.v1." + other + ".rooms", "unibus.admin.v1." + u + ".any.status", "$JS.API.INFO", "_INBOX." + other + ".x"},
-			sub:   []string{"unibus.room.r.>", "unibus.room.both.*", "_INBOX." + u + ".>"}, noSub: []string{">", "_INBOX.>", "_INBOX." + other + ".>", "unibus.control.>", "unibus.>", "unibus.room.>"}}},
+			sub:   []string{"unibus.room.r.>", "unibus.room.both.*", "_INBOX." + u + ".>"}, noSub: []string{">", "_INBOX.>", "_INBOX." + other + ".>", "unibus.control.>", "unibus.>", "unibus.room.>"},
+		}},
 		"system": {r.sysOperator, permissions{
 			pub:   []string{"$SYS.REQ.SERVER.PING", "$SYS.REQ.SERVER.PING.JSZ", "$SYS.REQ.ACCOUNT.CONTROL.CONNZ", "$SYS.REQ.USER.INFO"},
 			noPub: []string{"$NRG.AE.x", "$NRG.V.x", "$SYS.REQ.SERVER.x.RELOAD", "$SYS.REQ.CLAIMS.UPDATE", "$JS.API.META.LEADER.STEPDOWN", "_INBOX.x", "$JSC.x"},
-			sub:   []string{"_INBOX.>", "$SYS.SERVER.>", "$SYS.ACCOUNT.>"}, noSub: []string{">", "$NRG.>", "$SYS.>", "$SYS.REQ.>", "$JSC.>"}}},
+			sub:   []string{"_INBOX.>", "$SYS.SERVER.>", "$SYS.ACCOUNT.>"}, noSub: []string{">", "$NRG.>", "$SYS.>", "$SYS.REQ.>", "$JSC.>"},
+		}},
 		"auditor": {r.auditor, permissions{
 			pub: []string{"CTL.API.STREAM.LIST", "CTL.API.STREAM.NAMES", "CTL.API.STREAM.INFO.KV_UNIBUS_users", "CTL.API.STREAM.MSG.GET.KV_UNIBUS_users"},
 			noPub: append(forbidden, "CTL.API.CONSUMER.CREATE.KV_UNIBUS_users", "CTL.API.STREAM.CREATE.x", "CTL.API.STREAM.DELETE.KV_UNIBUS_users",
 				"CTL.API.STREAM.PURGE.KV_UNIBUS_users", "CTL.API.DIRECT.GET.KV_UNIBUS_users", "$JS.API.STREAM.LIST"),
-			sub: []string{"_INBOX.>"}, noSub: []string{">", "CTL.>", "$JS.>", "$KV.>"}}},
+			sub: []string{"_INBOX.>"}, noSub: []string{">", "CTL.>", "$JS.>", "$KV.>"},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -142,13 +151,17 @@ func TestPermissionsOfEachRole(t *testing.T) {
 	}
 	t.Run("admin service", func(t *testing.T) {
 		t.Parallel()
-		permissions{pub: []string{"_INBOX.x.y", "unibus.events.x"}, noPub: []string{"$KV.UNIBUS_users.k", "$JS.API.INFO", "unibus.peer.v1.x", "unibus.admin.v1.x"},
-			sub: []string{"unibus.admin.v1.>", "$SRV.PING"}, noSub: []string{"$KV.>", "_INBOX.>"}}.check(t, r.inProcess(t, s, r.service))
+		permissions{
+			pub: []string{"_INBOX.x.y", "unibus.events.x"}, noPub: []string{"$KV.UNIBUS_users.k", "$JS.API.INFO", "unibus.peer.v1.x", "unibus.admin.v1.x"},
+			sub: []string{"unibus.admin.v1.>", "$SRV.PING"}, noSub: []string{"$KV.>", "_INBOX.>"},
+		}.check(t, r.inProcess(t, s, r.service))
 	})
 	t.Run("peer", func(t *testing.T) {
 		t.Parallel()
-		permissions{pub: []string{"unibus.peer.v1.x", "_INBOX.x", "unibus.events.x"}, noPub: []string{"$KV.UNIBUS_users.k", "$JS.API.INFO", "unibus.admin.v1.x"},
-			sub: []string{"unibus.peer.v1.>", "_INBOX.>", "unibus.events.>"}, noSub: []string{">", "$KV.>"}}.check(t, r.inProcess(t, s, r.peer))
+		permissions{
+			pub: []string{"unibus.peer.v1.x", "_INBOX.x", "unibus.events.x"}, noPub: []string{"$KV.UNIBUS_users.k", "$JS.API.INFO", "unibus.admin.v1.x"},
+			sub: []string{"unibus.peer.v1.>", "_INBOX.>", "unibus.events.>"}, noSub: []string{">", "$KV.>"},
+		}.check(t, r.inProcess(t, s, r.peer))
 	})
 }
 

@@ -76,8 +76,10 @@ func newRig(t *testing.T, mode core.BusAuth) *rig {
 	cfg := auth.Config{
 		Mode: mode, Users: r.users,
 		Operators: []core.Operator{
-			{Key: r.viewer.Public(), Role: core.OperatorViewer, Name: "viewer"}, {Key: r.admin.Public(), Role: core.OperatorAdmin, Name: "admin"},
-			{Key: r.sysOperator.Public(), Role: core.OperatorSystem, Name: "system"}, {Key: r.auditor.Public(), Role: core.OperatorAuditor, Name: "auditor"},
+			{Key: r.viewer.Public(), Role: core.OperatorViewer, Name: "viewer"},
+			{Key: r.admin.Public(), Role: core.OperatorAdmin, Name: "admin"},
+			{Key: r.sysOperator.Public(), Role: core.OperatorSystem, Name: "system"},
+			{Key: r.auditor.Public(), Role: core.OperatorAuditor, Name: "auditor"},
 		},
 		Internal: map[string]auth.Grant{
 			r.system.Public(): auth.GrantSystem(), r.store.Public(): auth.GrantStore(),

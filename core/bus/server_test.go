@@ -242,8 +242,10 @@ func TestRouteNeedsACertificateOfTheCluster(t *testing.T) {
 		defer func() { _ = raw.Close() }()
 		must(t, raw.SetDeadline(time.Now().Add(10*time.Second)))
 		// In TLS 1.3 the server judges the certificate after the client's handshake: the first read tells.
-		c := tls.Client(raw, &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS13,
-			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair, nil }})
+		c := tls.Client(raw, &tls.Config{
+			RootCAs: pool, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS13,
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair, nil },
+		})
 		if _, err := c.Write([]byte("PING\r\n")); err != nil {
 			return err
 		}

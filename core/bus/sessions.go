@@ -35,8 +35,10 @@ type session struct {
 }
 
 func newSessions(perAddress int) *sessions {
-	return &sessions{perAddress: perAddress, all: map[uint64]*session{},
-		byKey: map[string]map[uint64]*session{}, byHost: map[string]map[uint64]*session{}}
+	return &sessions{
+		perAddress: perAddress, all: map[uint64]*session{},
+		byKey: map[string]map[uint64]*session{}, byHost: map[string]map[uint64]*session{},
+	}
 }
 
 // enter puts a connection into the table. KindRefused where its address has too many.

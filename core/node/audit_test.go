@@ -24,11 +24,11 @@ func ready(t *testing.T, c *nodetest.Cluster, i int) *admin.Client {
 	t.Helper()
 	cl := c.Client(i, c.Admin)
 	nodetest.Wait(t, 30*time.Second, func() error {
-		if _, err := cl.BucketScale(t.Context(), 9); core.KindOf(err) == core.KindInvalid {
+		_, err := cl.BucketScale(t.Context(), 9)
+		if core.KindOf(err) == core.KindInvalid {
 			return nil
-		} else {
-			return fmt.Errorf("a wrong request: %w", err)
 		}
+		return fmt.Errorf("a wrong request: %w", err)
 	})
 	return cl
 }

@@ -42,11 +42,13 @@ type peers struct {
 const slowPeers = 64
 
 func (n *Node) openPeers(context.Context) error {
-	n.peers = &peers{conn: n.conns.peer, size: n.cfg.Size(), info: n.info, record: n.recorder.Record, slots: make(chan struct{}, slowPeers),
+	n.peers = &peers{
+		conn: n.conns.peer, size: n.cfg.Size(), info: n.info, record: n.recorder.Record, slots: make(chan struct{}, slowPeers),
 		slow: map[string]func(context.Context, []byte) any{
 			subjectEnded:   n.sessions.answer,
 			subjectRollout: func(ctx context.Context, _ []byte) any { return n.rolloutHere(ctx) },
-		}}
+		},
+	}
 	return n.peers.open()
 }
 

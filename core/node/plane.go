@@ -126,8 +126,10 @@ func (p *plane) backups() string { return filepath.Join(p.n.cfg.Data, "backups")
 func (p *plane) openCluster(ctx, run context.Context) error {
 	conn, cfg := p.n.conns.store, p.n.cfg
 	p.control = kv.NewControl(kv.ControlConfig{Conn: conn, Replicas: min(3, cfg.Size()), Budget: openTimeout, Logger: p.log})
-	p.store = kv.New(kv.Config{Conn: conn, Replicas: cfg.Replicas, Nodes: cfg.Size(), Budget: openTimeout, Logger: p.log,
-		Node: cfg.Name, OnChange: p.n.sessions.changed, OnAlarm: p.n.sessions.alarmed})
+	p.store = kv.New(kv.Config{
+		Conn: conn, Replicas: cfg.Replicas, Nodes: cfg.Size(), Budget: openTimeout, Logger: p.log,
+		Node: cfg.Name, OnChange: p.n.sessions.changed, OnAlarm: p.n.sessions.alarmed,
+	})
 	p.job = migrate.New(p.moveConfig())
 	p.withdraw(core.Errorf(core.KindUnavailable, "%s waits for a majority of the nodes, to read which store counts", cfg.Name).
 		WithNext("start the other nodes; `unibus-tui status` says who is missing"))

@@ -136,8 +136,10 @@ func ended(table core.Table, key string) (Change, bool) {
 		return Change{Room: &core.Room{ID: core.RoomID(key), State: core.RoomArchived}}, true
 	case core.TableMembers:
 		room, user, _ := strings.Cut(key, ".")
-		return Change{Member: &core.Member{Room: core.RoomID(room), User: core.UserID(user),
-			Role: core.MemberMember, State: core.MemberRemoved}}, true
+		return Change{Member: &core.Member{
+			Room: core.RoomID(room), User: core.UserID(user),
+			Role: core.MemberMember, State: core.MemberRemoved,
+		}}, true
 	}
 	return Change{}, false
 }

@@ -70,11 +70,15 @@ func fault(err error, doing string) error {
 	case errors.As(err, &known):
 		return err
 	case isConflict(err):
-		return &core.Error{Kind: core.KindConflict, Text: doing + ": somebody else changed it first",
-			Next: "read it again and decide again", Err: err}
+		return &core.Error{
+			Kind: core.KindConflict, Text: doing + ": somebody else changed it first",
+			Next: "read it again and decide again", Err: err,
+		}
 	case answered(err, codeStreamNotFound):
-		return &core.Error{Kind: core.KindUnavailable, Text: doing + ": the bucket is not there yet",
-			Next: "wait until a node has opened the replicated store", Err: err}
+		return &core.Error{
+			Kind: core.KindUnavailable, Text: doing + ": the bucket is not there yet",
+			Next: "wait until a node has opened the replicated store", Err: err,
+		}
 	case errors.As(err, &api) && isTransient(api):
 		return &core.Error{Kind: core.KindUnavailable, Text: doing + ": the cluster could not do it just now", Next: nextQuorum, Err: err}
 	case errors.As(err, &api):

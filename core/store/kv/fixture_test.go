@@ -233,5 +233,3 @@ func eventually(tb testing.TB, within time.Duration, what string, ok func() bool
 		}
 	}
 }
-
-func accountName(t tenant) string { return fmt.Sprintf("T%d", t.account) }

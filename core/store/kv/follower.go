@@ -46,9 +46,11 @@ type waiter struct {
 }
 
 func newFollower(w *wire, name core.Table, node string, emit func(Change), alarm func(*core.Error)) *follower {
-	f := &follower{w: w, name: name, bucket: name.Bucket(), node: node, emit: emit, alarm: alarm,
+	f := &follower{
+		w: w, name: name, bucket: name.Bucket(), node: node, emit: emit, alarm: alarm,
 		lost: map[string]struct{}{}, waiters: map[*waiter]struct{}{},
-		first: make(chan struct{}), kicks: make(chan struct{}, 1), writing: make(chan struct{}, 1)}
+		first: make(chan struct{}), kicks: make(chan struct{}, 1), writing: make(chan struct{}, 1),
+	}
 	switch name {
 	case core.TableRoomKeys:
 		f.bare = true // boxes are large, and nothing decides by what is in them

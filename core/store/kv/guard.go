@@ -195,7 +195,7 @@ func (s *Store) writeGuarded(ctx context.Context, f *follower, messages []messag
 				return 0, err
 			}
 		case answered(err, codeWrongLastSequence):
-			moved, again := s.guardMoved(ctx, f, guardRev)
+			again, moved := s.guardMoved(ctx, f, guardRev)
 			if moved == nil || !again {
 				return 0, firstError(moved, err)
 			}
@@ -207,21 +207,21 @@ func (s *Store) writeGuarded(ctx context.Context, f *follower, messages []messag
 
 // guardMoved tells a conflict over the guard from one over the record itself. A
 // guard that is merely not where this node thought is looked at again.
-func (s *Store) guardMoved(ctx context.Context, f *follower, was uint64) (moved error, again bool) {
+func (s *Store) guardMoved(ctx context.Context, f *follower, was uint64) (again bool, moved error) {
 	e, _, err := s.last(ctx, f.bucket, keyGuard)
 	switch {
 	case err != nil:
-		return fault(err, "reading the guard of "+f.bucket), false
+		return false, fault(err, "reading the guard of "+f.bucket)
 	case e.rev == was:
-		return nil, false
+		return false, nil
 	case s.held.Load() != nil:
-		return core.Errorf(core.KindConflict, "the guard of %s was moved by somebody else: this move's rows are refused", f.bucket).
-			WithNext("look at who moves the control plane"), false
+		return false, core.Errorf(core.KindConflict, "the guard of %s was moved by somebody else: this move's rows are refused", f.bucket).
+			WithNext("look at who moves the control plane")
 	}
 	if err := f.awaitSeq(ctx, e.rev); err != nil {
-		return fault(err, "reading the guard of "+f.bucket), false
+		return false, fault(err, "reading the guard of "+f.bucket)
 	}
-	return errShut(f.bucket), true
+	return true, errShut(f.bucket)
 }
 
 func firstError(a, b error) error {

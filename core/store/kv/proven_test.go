@@ -23,7 +23,8 @@ type told struct {
 }
 
 func (t *told) config(replicas int) Config {
-	return Config{Replicas: replicas, Timeout: 5 * time.Second,
+	return Config{
+		Replicas: replicas, Timeout: 5 * time.Second,
 		OnChange: func(c Change) {
 			t.mu.Lock()
 			defer t.mu.Unlock()
@@ -33,7 +34,8 @@ func (t *told) config(replicas int) Config {
 			t.mu.Lock()
 			defer t.mu.Unlock()
 			t.alarms = append(t.alarms, e)
-		}}
+		},
+	}
 }
 
 func (t *told) alarmed() int {
