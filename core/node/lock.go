@@ -17,6 +17,22 @@ const LockFile = "unibusd.lock"
 // dirLock keeps a second daemon out of a data directory for as long as this process lives.
 type dirLock struct{ f *os.File }
 
+// checkOwn refuses a data directory that others may enter or that is somebody
+// else's: it holds what decides who is admitted.
+func checkOwn(dir string, info os.FileInfo) error {
+	switch st, ok := info.Sys().(*syscall.Stat_t); {
+	case !info.IsDir():
+		return core.Errorf(core.KindInvalid, "%s is not a directory", dir).WithNext("give a directory with --data")
+	case ok && int(st.Uid) != os.Geteuid():
+		return core.Errorf(core.KindRefused, "the data directory %s belongs to the user %d, and this is the user %d", dir, st.Uid, os.Geteuid()).
+			WithNext("run unibusd as its owner, or: chown -R %d %s", os.Geteuid(), dir)
+	case info.Mode().Perm()&0o077 != 0:
+		return core.Errorf(core.KindRefused, "the data directory %s is open to others (mode %04o)", dir, info.Mode().Perm()).
+			WithNext("chmod 700 %s", dir)
+	}
+	return nil
+}
+
 func lockDir(dir string) (*dirLock, error) {
 	path := filepath.Join(dir, LockFile)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)

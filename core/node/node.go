@@ -209,11 +209,16 @@ func (n *Node) warn() {
 // openDir takes the data directory. What keeps the node from starting at all is
 // found out before anything is made or changed in it.
 func (n *Node) openDir(context.Context) error {
+	info, err := os.Stat(n.cfg.Data)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	if err == nil {
+		if err := checkOwn(n.cfg.Data, info); err != nil {
+			return err
+		}
+	}
 	if err := n.bus.CheckDir(); err != nil {
 		return err
 	}
-	_, err := os.Stat(n.cfg.Data)
-	fresh := errors.Is(err, fs.ErrNotExist)
 	if !fresh { // an address in use is then told from the same node running already
 		if n.lock, err = lockDir(n.cfg.Data); err != nil {
 			return err
