@@ -39,20 +39,32 @@ func TestRevokeAddsUpWhatEveryNodeSaid(t *testing.T) {
 		second    *admin.Revoked
 		has, lack []string
 	}{
-		{name: "calm", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": ended(1, 1007), "n2": {}}},
-			has: []string{"bruno-00 is revoked; n1: 1 session ended in 7 ms, n2: no session"}, lack: []string{"\n", "new key"}},
-		{name: "clocks that disagree", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": ended(2, 900), "n2": ended(1, 99_000)}},
-			has: []string{"n1: 2 sessions ended", "n2: 1 session ended"}, lack: []string{"ms"}},
-		{name: "the slowest counts", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": ended(2, 1004)}, Rekey: []core.RoomID{"r2"}},
+		{
+			name: "calm", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": ended(1, 1007), "n2": {}}},
+			has: []string{"bruno-00 is revoked; n1: 1 session ended in 7 ms, n2: no session"}, lack: []string{"\n", "new key"},
+		},
+		{
+			name: "clocks that disagree", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": ended(2, 900), "n2": ended(1, 99_000)}},
+			has: []string{"n1: 2 sessions ended", "n2: 1 session ended"}, lack: []string{"ms"},
+		},
+		{
+			name: "the slowest counts", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": ended(2, 1004)}, Rekey: []core.RoomID{"r2"}},
 			second: &admin.Revoked{User: two, Nodes: map[string]admin.Ended{"n1": ended(1, 2012)}, Rekey: []core.RoomID{"r1", "r2"}},
-			has:    []string{"2 users are revoked\n", "n1: 3 sessions ended in 12 ms", "2 encrypted rooms need a new key, for these users can read the old one: r1, r2"}, lack: []string{"more"}},
-		{name: "silent", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": ended(1, 1001), "n2": {Unknown: true}}},
+			has:    []string{"2 users are revoked\n", "n1: 3 sessions ended in 12 ms", "2 encrypted rooms need a new key, for these users can read the old one: r1, r2"}, lack: []string{"more"},
+		},
+		{
+			name: "silent", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": ended(1, 1001), "n2": {Unknown: true}}},
 			second: &admin.Revoked{User: two, Nodes: none},
-			has:    []string{"n1: 1 session ended", "n2: unknown, it did not answer. Sessions may still be open there.", "once for each of the 2"}, lack: []string{"n2: no session"}},
-		{name: "many rooms", first: admin.Revoked{User: one, Nodes: none, Rekey: many},
-			has: []string{"8 encrypted rooms need a new key, for this user", "r5, r6 and 2 more\nAll of them: unibusd user revoke " + string(one.ID) + " --server x"}, lack: []string{"r7"}},
-		{name: "rooms not known", first: admin.Revoked{User: one, Nodes: none, Note: "which rooms need a new key is not known: no quorum"},
-			has: []string{"\nwhich rooms need a new key is not known"}},
+			has:    []string{"n1: 1 session ended", "n2: unknown, it did not answer. Sessions may still be open there.", "once for each of the 2"}, lack: []string{"n2: no session"},
+		},
+		{
+			name: "many rooms", first: admin.Revoked{User: one, Nodes: none, Rekey: many},
+			has: []string{"8 encrypted rooms need a new key, for this user", "r5, r6 and 2 more\nAll of them: unibusd user revoke " + string(one.ID) + " --server x"}, lack: []string{"r7"},
+		},
+		{
+			name: "rooms not known", first: admin.Revoked{User: one, Nodes: none, Note: "which rooms need a new key is not known: no quorum"},
+			has: []string{"\nwhich rooms need a new key is not known"},
+		},
 	} {
 		r := revoker{answers: map[string]admin.Revoked{string(one.ID): c.first}}
 		ids := []string{string(one.ID)}

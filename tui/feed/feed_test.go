@@ -45,10 +45,12 @@ func (s *source) Rooms(context.Context) ([]admin.RoomSummary, error) { return ni
 func (s *source) RoomGet(_ context.Context, id string) (admin.RoomDetail, error) {
 	return admin.RoomDetail{Room: core.Room{ID: core.RoomID(id)}}, nil
 }
+
 func (s *source) Rollout(context.Context) (admin.Rollout, error) {
 	s.rolled++
 	return admin.Rollout{Safe: true}, nil
 }
+
 func (s *source) Audit(_ context.Context, r admin.AuditRequest) (admin.Audit, error) {
 	return s.audit(r)
 }

@@ -53,8 +53,11 @@ func row(s page.Scene, r admin.AuditRecord) widget.Row {
 	word, tone := outcome(s, r)
 	return widget.Row{Key: key(r), Cells: []widget.Cell{
 		widget.Num(float64(r.At), s.Clock(r.At), "").In(theme.Dim),
-		{Text: r.Name}, {Text: r.Node, Tone: theme.Dim}, {Text: r.Verb},
-		widget.Num(rank(r), word, "").In(tone), took(r), {Text: target(s, r.Args)},
+		{Text: r.Name},
+		{Text: r.Node, Tone: theme.Dim},
+		{Text: r.Verb},
+		widget.Num(rank(r), word, "").In(tone), took(r),
+		{Text: target(s, r.Args)},
 	}}
 }
 

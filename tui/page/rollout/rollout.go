@@ -63,7 +63,9 @@ func row(s page.Scene, node string, d admin.Denied) widget.Row {
 	first, fu := widget.AgeParts(s.Since(d.First))
 	last, lu := widget.AgeParts(s.Since(d.Last))
 	return widget.Row{Key: key(node, d), Cells: []widget.Cell{
-		{Text: node}, k, {Text: d.Addr},
+		{Text: node},
+		k,
+		{Text: d.Addr},
 		widget.Num(float64(d.Count), widget.Count(d.Count), ""),
 		widget.Num(s.Since(d.First).Seconds(), first, fu), widget.Num(s.Since(d.Last).Seconds(), last, lu),
 		{Text: d.Reason},
