@@ -37,6 +37,7 @@ func BenchmarkControlReadsOverTheWire(b *testing.B) {
 		return body
 	})
 	answer(b, server, "bench.echo", func(*nats.Msg) []byte { return same })
+	mustDo(b, server.Flush()) // the subscriptions are there before anybody asks
 	var reads, bare, ratios []float64
 	for b.Loop() {
 		r, e := wireRate(b, client, "bench.read", rows), wireRate(b, client, "bench.echo", rows)
