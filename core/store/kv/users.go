@@ -84,14 +84,16 @@ func (s *Store) User(ctx context.Context, id core.UserID) (core.User, error) {
 }
 
 func (s *Store) user(ctx context.Context, id core.UserID) (core.User, uint64, error) {
-	id, err := core.ParseUserID(string(id))
-	if err != nil {
-		return core.User{}, 0, err
-	}
 	if err := s.settled(ctx, core.TableUsers); err != nil {
 		return core.User{}, 0, err
 	}
+	// An id that is known as it stands is not parsed: that takes longer than finding it.
 	r, ok, err := s.follow[core.TableUsers].find(string(id))
+	if err == nil && !ok {
+		if id, err = core.ParseUserID(string(id)); err == nil {
+			r, ok, err = s.follow[core.TableUsers].find(string(id))
+		}
+	}
 	if err != nil {
 		return core.User{}, 0, err
 	}
