@@ -70,7 +70,7 @@ type Request struct {
 	WantAccount         string // it asked for an account by name
 }
 
-// New makes an Authenticator. What CheckOperators would refuse is never let in.
+// New makes an Authenticator. An operator without a usable key or role is never let in.
 func New(cfg Config) *Authenticator {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = DefaultTimeout

@@ -347,25 +347,6 @@ func TestSetOperators(t *testing.T) {
 	refused(t, g, err, core.KindRefused, `role "root"`)
 }
 
-func TestCheckOperators(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, core.BusAuthEnforce)
-	if err := auth.CheckOperators(w.cfg.Operators); err != nil {
-		t.Error(err)
-	}
-	key := pub(w.viewer)
-	for want, ops := range map[string][]core.Operator{
-		"no usable key": {{Key: "UX", Name: "a", Role: core.OperatorAdmin}},
-		"the same key":  {{Key: key, Name: "a", Role: core.OperatorAdmin}, {Key: strings.ToLower(key), Name: "b", Role: core.OperatorViewer}},
-		"unknown role":  {{Key: key, Name: "a", Role: "root"}},
-	} {
-		err := auth.CheckOperators(ops)
-		if core.KindOf(err) != core.KindInvalid || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want %q", err, want)
-		}
-	}
-}
-
 func TestInternalGrants(t *testing.T) {
 	t.Parallel()
 	admin, peer := auth.GrantAdminService(), auth.GrantPeer()

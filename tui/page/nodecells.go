@@ -124,12 +124,3 @@ func seen(s Scene, n cluster.Node) widget.Cell {
 	f, u := widget.AgeParts(d)
 	return widget.Num(d.Seconds(), f, u).In(theme.Warn)
 }
-
-// NodeNames joins the names of nodes.
-func NodeNames(ns []cluster.Node) string {
-	var out []string
-	for _, n := range ns {
-		out = append(out, n.Name)
-	}
-	return strings.Join(out, ", ")
-}

@@ -163,28 +163,6 @@ func eachTable(f func(core.Table) error) error {
 	return nil
 }
 
-// existsBudget is longer than an operation: right after a start nobody answers for a while.
-const existsBudget = 10 * time.Second
-
-// Exists says whether all five buckets are there. It waits for an answer for
-// 10 s at most; KindUnavailable where nobody could say.
-func Exists(ctx context.Context, conn *nats.Conn) (bool, error) {
-	w := &wire{nc: conn}
-	w.setDefaults()
-	ctx, cancel := context.WithTimeout(ctx, existsBudget)
-	defer cancel()
-	for _, t := range core.Tables() {
-		err := w.askAgain(ctx, "STREAM.INFO."+streamOf(t.Bucket()), nil, nil)
-		if answered(err, codeStreamNotFound) {
-			return false, nil
-		}
-		if err != nil {
-			return false, fault(err, "looking for the bucket "+t.Bucket())
-		}
-	}
-	return true, nil
-}
-
 // Backend is core.BackendKV.
 func (s *Store) Backend() core.Backend { return core.BackendKV }
 

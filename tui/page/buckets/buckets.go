@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"unibus/core/cluster"
-	"unibus/tui/action"
-	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
@@ -17,17 +15,19 @@ import (
 
 // Model is the page.
 type Model struct {
-	table *widget.Table
-	open  string
-	memo  page.Memo
+	page.Browse
+	memo page.Memo
 }
 
 // New makes the page.
 func New() *Model {
-	return &Model{table: widget.NewTable("",
+	m := &Model{}
+	m.Kind, m.Fill = "bucket", m.load
+	m.Table = widget.NewTable("",
 		widget.Column{Title: "BUCKET"}, widget.Column{Title: "STATE"}, widget.Column{Title: "LEADER"},
 		widget.Column{Title: "KEYS", Right: true}, widget.Column{Title: "SIZE", Right: true},
-		widget.Column{Title: "LED FOR", Right: true}, widget.Column{Title: "REPLICAS", Min: 12})}
+		widget.Column{Title: "LED FOR", Right: true}, widget.Column{Title: "REPLICAS", Min: 12})
+	return m
 }
 
 // Name is buckets.
@@ -43,15 +43,15 @@ func (m *Model) load(s page.Scene) {
 		return
 	}
 	v := s.Snap.Status.Value.View
-	m.table.Empty = "There are no buckets yet. unibusd makes them once the meta group has a leader."
+	m.Table.Empty = "There are no buckets yet. unibusd makes them once the meta group has a leader."
 	if !v.Clustered {
-		m.table.Empty = fmt.Sprintf("%s runs alone and keeps its control plane in SQLite: it has no buckets. Started with routes to other nodes it would make them.", v.From)
+		m.Table.Empty = fmt.Sprintf("%s runs alone and keeps its control plane in SQLite: it has no buckets. Started with routes to other nodes it would make them.", v.From)
 	}
 	var rows []widget.Row
 	for i, b := range all(s) {
 		rows = append(rows, row(s, b, i >= len(v.Buckets)))
 	}
-	m.table.Load(rows, s.Filter)
+	m.Table.Load(rows, s.Filter)
 }
 
 func row(s page.Scene, b cluster.Bucket, mechanism bool) widget.Row {
@@ -133,12 +133,12 @@ func (m *Model) View(s page.Scene) string {
 	}
 	m.load(s)
 	lines := page.Stale(s, s.Snap.Status, page.Fresh)
-	if m.open != "" {
+	if m.Shown != "" {
 		return s.Keep(append(lines, m.detail(s)...))
 	}
 	lines = append(lines, summary(s)...)
 	lines = append(lines, "")
-	return s.Keep(append(lines, m.table.View(s.Theme, s.W, s.H-len(lines))))
+	return s.Keep(append(lines, m.Table.View(s.Theme, s.W, s.H-len(lines))))
 }
 
 func summary(s page.Scene) []string {
@@ -153,6 +153,9 @@ func summary(s page.Scene) []string {
 	case len(all(s)) == 0:
 		return nil
 	case len(lame) == 0:
+		if len(v.Buckets) == 0 {
+			return s.Prose(theme.Plain, "The five buckets of the control plane come with the move to KV. What is here already belongs to the mechanism, and every replica of it is current.")
+		}
 		return s.Prose(theme.Plain, fmt.Sprintf("Every replica of all %d is current. The first %d are the control plane, the others belong to the mechanism.", len(all(s)), len(v.Buckets)))
 	}
 	text := "Not every replica is current: " + strings.Join(lame, ", ") + "."
@@ -167,11 +170,11 @@ func summary(s page.Scene) []string {
 
 func (m *Model) detail(s page.Scene) []string {
 	for _, b := range all(s) {
-		if b.Name == m.open {
+		if b.Name == m.Shown {
 			return detail(s, b)
 		}
 	}
-	return s.Prose(theme.Plain, m.open+" is not there any more. Esc goes back.")
+	return s.Prose(theme.Plain, m.Shown+" is not there any more. Esc goes back.")
 }
 
 func detail(s page.Scene, b cluster.Bucket) []string {
@@ -207,60 +210,4 @@ func detail(s page.Scene, b cluster.Bucket) []string {
 		lines = append(lines, " "+s.P(tone, widget.Pad(g+" "+r.Node, 12, false)+widget.Pad(string(r.State), 14, false))+s.P(theme.Dim, lag+role))
 	}
 	return lines
-}
-
-// Key moves and opens.
-func (m *Model) Key(s page.Scene, key string) page.Effect {
-	m.load(s)
-	if m.open != "" {
-		return page.Effect{}
-	}
-	if key == "enter" {
-		m.open = m.table.Selected()
-		return page.Effect{Handled: true}
-	}
-	return page.Effect{Handled: m.table.Key(key, s.H-3, false)}
-}
-
-// Open shows a bucket.
-func (m *Model) Open(s page.Scene, id string) {
-	m.load(s)
-	m.table.Select(id)
-	m.open = m.table.Selected()
-}
-
-// Back closes the open bucket.
-func (m *Model) Back() bool {
-	was := m.open != ""
-	m.open = ""
-	return was
-}
-
-// Hints are the page's own keys.
-func (m *Model) Hints(page.Scene) []page.Hint {
-	if m.open != "" {
-		return []page.Hint{{Key: "esc", Does: "back"}}
-	}
-	return []page.Hint{{Key: "enter", Does: "open"}, {Key: "s S", Does: "sort"}}
-}
-
-// Selection is the selected or open bucket.
-func (m *Model) Selection(s page.Scene) action.Selection {
-	m.load(s)
-	if id := m.table.Selected(); id != "" {
-		return action.Selection{Kind: "bucket", IDs: []string{id}}
-	}
-	return action.Selection{}
-}
-
-// Want is nothing beyond the status.
-func (m *Model) Want() feed.Want { return feed.Want{} }
-
-// Done has no marks to take away.
-func (m *Model) Done() {}
-
-// Copy is the name of the bucket.
-func (m *Model) Copy(s page.Scene) (string, string) {
-	id := m.Selection(s).One("bucket")
-	return id, id
 }

@@ -9,8 +9,6 @@ import (
 
 	"unibus/core"
 	"unibus/core/cluster"
-	"unibus/tui/action"
-	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
@@ -18,9 +16,8 @@ import (
 
 // Model is the page.
 type Model struct {
-	table *widget.Table
-	open  string
-	memo  page.Memo
+	page.Browse
+	memo page.Memo
 }
 
 // New makes the page.
@@ -28,7 +25,10 @@ func New() *Model {
 	cols := page.NodeColumns()
 	last := len(cols) - 1
 	cols = append(cols[:last:last], widget.Column{Title: "SERVES"}, widget.Column{Title: "UP", Right: true}, widget.Column{Title: "LISTENS", Min: 10}, cols[last])
-	return &Model{table: widget.NewTable("No node is known yet. They appear once one has answered.", cols...)}
+	m := &Model{}
+	m.Kind, m.Fill = "node", m.load
+	m.Table = widget.NewTable("No node is known yet. They appear once one has answered.", cols...)
+	return m
 }
 
 // Name is nodes.
@@ -45,7 +45,7 @@ func (m *Model) load(s page.Scene) {
 		r.Cells = append(r.Cells[:last:last], serves(n), up(s, n), listens(n), r.Cells[last])
 		rows = append(rows, r)
 	}
-	m.table.Load(rows, s.Filter)
+	m.Table.Load(rows, s.Filter)
 }
 
 func up(s page.Scene, n cluster.Node) widget.Cell {
@@ -81,12 +81,12 @@ func (m *Model) View(s page.Scene) string {
 	}
 	m.load(s)
 	lines := page.Stale(s, s.Snap.Status, page.Fresh)
-	if m.open != "" {
+	if m.Shown != "" {
 		return s.Keep(append(lines, m.detail(s)...))
 	}
 	lines = append(lines, summary(s)...)
 	lines = append(lines, "")
-	return s.Keep(append(lines, m.table.View(s.Theme, s.W, s.H-len(lines))))
+	return s.Keep(append(lines, m.Table.View(s.Theme, s.W, s.H-len(lines))))
 }
 
 func summary(s page.Scene) []string {
@@ -106,11 +106,11 @@ func summary(s page.Scene) []string {
 
 func (m *Model) detail(s page.Scene) []string {
 	for _, n := range s.Snap.Status.Value.Nodes {
-		if n.Name == m.open {
+		if n.Name == m.Shown {
 			return detail(s, n)
 		}
 	}
-	return s.Prose(theme.Plain, m.open+" is not known any more. Esc goes back.")
+	return s.Prose(theme.Plain, m.Shown+" is not known any more. Esc goes back.")
 }
 
 func detail(s page.Scene, n cluster.Node) []string {
@@ -180,60 +180,4 @@ func impact(s page.Scene, n cluster.Node) []string {
 	}
 	head := []string{"", " " + s.P(theme.Dim, "IF "+strings.ToUpper(n.Name)+" STOPS")}
 	return append(head, s.Prose(theme.Plain, s.Impact(s.Snap.Status.Value.View, n.Name))...)
-}
-
-// Key moves and opens.
-func (m *Model) Key(s page.Scene, key string) page.Effect {
-	m.load(s)
-	if m.open != "" {
-		return page.Effect{}
-	}
-	if key == "enter" {
-		m.open = m.table.Selected()
-		return page.Effect{Handled: true}
-	}
-	return page.Effect{Handled: m.table.Key(key, s.H-3, false)}
-}
-
-// Open shows a node.
-func (m *Model) Open(s page.Scene, id string) {
-	m.load(s)
-	m.table.Select(id)
-	m.open = m.table.Selected()
-}
-
-// Back closes the open node.
-func (m *Model) Back() bool {
-	was := m.open != ""
-	m.open = ""
-	return was
-}
-
-// Hints are the page's own keys.
-func (m *Model) Hints(page.Scene) []page.Hint {
-	if m.open != "" {
-		return []page.Hint{{Key: "esc", Does: "back"}}
-	}
-	return []page.Hint{{Key: "enter", Does: "open"}, {Key: "s S", Does: "sort"}}
-}
-
-// Selection is the selected or open node.
-func (m *Model) Selection(s page.Scene) action.Selection {
-	m.load(s)
-	if id := m.table.Selected(); id != "" {
-		return action.Selection{Kind: "node", IDs: []string{id}}
-	}
-	return action.Selection{}
-}
-
-// Want is nothing beyond the status.
-func (m *Model) Want() feed.Want { return feed.Want{} }
-
-// Done has no marks to take away.
-func (m *Model) Done() {}
-
-// Copy is the name of the node.
-func (m *Model) Copy(s page.Scene) (string, string) {
-	id := m.Selection(s).One("node")
-	return id, id
 }
