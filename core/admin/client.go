@@ -379,33 +379,3 @@ func (c *Client) BucketScale(ctx context.Context, replicas int) (Done, error) {
 func (c *Client) StepDown(ctx context.Context, group, to string) (Done, error) {
 	return call[Done](ctx, c, TargetAny, VerbStepDown, StepDownRequest{Group: group, To: to})
 }
-
-// MigrateStart starts a move at the node whose database it is, or joins the one that is running.
-func (c *Client) MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error) {
-	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigrateStart, o)
-}
-
-// MigratePause holds the copy between two batches.
-func (c *Client) MigratePause(ctx context.Context, node string) (migrate.Status, error) {
-	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigratePause, nil)
-}
-
-// MigrateResume lets a held copy go on.
-func (c *Client) MigrateResume(ctx context.Context, node string) (migrate.Status, error) {
-	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigrateResume, nil)
-}
-
-// MigrateAbort restores what was, before cutover. KindRefused after it.
-func (c *Client) MigrateAbort(ctx context.Context, node string) (migrate.Status, error) {
-	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigrateAbort, nil)
-}
-
-// MigrateCutover fences the source and moves the authority. KindRefused before every bucket was verified.
-func (c *Client) MigrateCutover(ctx context.Context, node string) (migrate.Status, error) {
-	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigrateCutover, nil)
-}
-
-// MigrateFinish ends the soak: the SQLite file is kept, read-only.
-func (c *Client) MigrateFinish(ctx context.Context, node string) (migrate.Status, error) {
-	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigrateFinish, nil)
-}

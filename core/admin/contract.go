@@ -37,6 +37,9 @@ const (
 	VerbMigrateAbort   Verb = "migrate-abort"   // - → migrate.Status
 	VerbMigrateCutover Verb = "migrate-cutover" // - → migrate.Status
 	VerbMigrateFinish  Verb = "migrate-finish"  // - → migrate.Status
+
+	VerbMigrateLimit    Verb = "migrate-limit"    // LimitRequest → migrate.Status
+	VerbMigrateRollback Verb = "migrate-rollback" // - → migrate.Status
 )
 
 // Rule says who may call a verb and who answers it. What needs the role admin
@@ -61,7 +64,7 @@ func Rules() map[Verb]Rule {
 		VerbStepDown:     {Role: core.OperatorAdmin, Restores: true},
 		VerbMigratePause: {Role: core.OperatorAdmin, Restores: true},
 		VerbMigrateStart: act, VerbMigrateResume: act, VerbMigrateAbort: act,
-		VerbMigrateCutover: act, VerbMigrateFinish: act,
+		VerbMigrateCutover: act, VerbMigrateFinish: act, VerbMigrateLimit: act, VerbMigrateRollback: act,
 	}
 }
 
@@ -250,6 +253,11 @@ type RoomDetail struct {
 // ScaleRequest raises every bucket of the control plane to a number of replicas.
 type ScaleRequest struct {
 	Replicas int `json:"replicas"`
+}
+
+// LimitRequest sets how many rows a second a copy writes at the most; 0: no limit.
+type LimitRequest struct {
+	Rate int `json:"rate"`
 }
 
 // StepDownRequest asks the leader of a group to hand over: "meta" or a bucket's name, to a node or to anybody ("").

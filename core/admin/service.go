@@ -45,6 +45,8 @@ type Mover interface {
 	Abort(ctx context.Context, by string) (migrate.Status, error)
 	Cutover(ctx context.Context, by string) (migrate.Status, error)
 	Finish(ctx context.Context, by string) (migrate.Status, error)
+	Limit(ctx context.Context, by string, rate int) (migrate.Status, error)
+	Rollback(ctx context.Context, by string) (migrate.Status, error)
 }
 
 // Sessions are those of bus users, on every node.

@@ -45,6 +45,10 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		VerbMigrateAbort:   moved(s.cfg.Mover.Abort),
 		VerbMigrateCutover: moved(s.cfg.Mover.Cutover),
 		VerbMigrateFinish:  moved(s.cfg.Mover.Finish),
+		VerbMigrateLimit: typed(func(ctx context.Context, op core.Operator, r LimitRequest) (any, error) {
+			return s.cfg.Mover.Limit(ctx, op.Name, r.Rate)
+		}),
+		VerbMigrateRollback: moved(s.cfg.Mover.Rollback),
 	}
 }
 

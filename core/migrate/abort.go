@@ -16,16 +16,16 @@ func (j *Job) Abort(ctx context.Context, by string) (Status, error) {
 	j.command.Lock()
 	defer j.command.Unlock()
 	st := j.Status()
-	if !st.Active() || st.Options.DryRun {
-		return st, refused(st, "abort", whyNoAbort(st.State))
+	if why := st.WhyNot(ActionAbort); why != "" {
+		return st, refused(st, "abort", why)
 	}
 	if !j.takeFence() {
 		return st, refused(st, "abort", "the cutover has begun and ends within seconds")
 	}
 	j.stop()
 	st = j.Status()
-	if !st.Active() {
-		return st, refused(st, "abort", whyNoAbort(st.State))
+	if why := st.WhyNot(ActionAbort); why != "" {
+		return st, refused(st, "abort", why)
 	}
 	removed, err := j.undo(ctx, st)
 	if err != nil {
@@ -55,16 +55,6 @@ func wasWere(keys int) string {
 		return "1 key was"
 	}
 	return fmt.Sprintf("%d keys were", keys)
-}
-
-func whyNoAbort(s State) string {
-	switch s {
-	case StateCutover:
-		return "the authority may have moved already; resume finds out"
-	case StateSoak, StateDone:
-		return "the authority has moved, and the old file lacks what was changed since"
-	}
-	return "no move is under way"
 }
 
 // takeFence keeps a cutover from beginning; false where it has begun.

@@ -2,187 +2,10 @@ package migrate
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"unibus/core"
 )
-
-// Start begins a move, or joins the one that is running: then the options of
-// that one hold, and only Cutover is added where it is asked for. A paused move
-// goes on. After a cutover nothing is moved: the status says so with Written 0.
-// KindRefused where the file is not this node's, the replicas are more than the
-// nodes, or another node is moving; KindInvalid for options that make no sense.
-func (j *Job) Start(ctx context.Context, by string, o Options) (Status, error) {
-	j.command.Lock()
-	defer j.command.Unlock()
-	if j.cfg.Source == nil {
-		return j.startWithout(ctx)
-	}
-	if err := j.checkOptions(o); err != nil {
-		return j.Status(), err
-	}
-	if st := j.Status(); st.Running {
-		return j.join(o)
-	}
-	a, _, err := j.authority(ctx)
-	if err != nil {
-		return j.Status(), err
-	}
-	st := j.Status()
-	if a.Backend == core.BackendKV {
-		return moved(st, a), nil
-	}
-	if st.State == StateCutover {
-		return st, core.Errorf(core.KindRefused, "a cutover of %s is not settled yet", j.cfg.Node).
-			WithNext("resume, so that its outcome is found out")
-	}
-	if err := j.checkCluster(ctx, o); err != nil {
-		return st, err
-	}
-	if st.State == StateFence && !o.DryRun { // a lift failed: a new move must not begin behind a fence
-		if st, err = j.liftAgain(ctx); err != nil {
-			return st, err
-		}
-	}
-	if st.Paused && st.Active() && !o.DryRun {
-		return j.goOn()
-	}
-	return j.begin(by, o)
-}
-
-// moved is the answer to a start after the cutover.
-func moved(st Status, a core.Authority) Status {
-	st.Written = 0
-	st.Result = fmt.Sprintf("The control plane is in KV already (generation %d): nothing is left to move, and nothing was written.", a.Generation)
-	return st
-}
-
-// startWithout answers for a node without a SQLite file.
-func (j *Job) startWithout(ctx context.Context) (Status, error) {
-	a, _, err := j.authority(ctx)
-	if err == nil && a.Backend == core.BackendKV {
-		st, err := j.Current(ctx)
-		return moved(st, a), err
-	}
-	return j.Status(), core.Errorf(core.KindRefused, "%s serves no SQLite file", j.cfg.Node).
-		WithNext("start the move on the node that does")
-}
-
-// join adds a wish to cut over to the running move and returns its status.
-func (j *Job) join(o Options) (Status, error) {
-	if o.DryRun {
-		return j.Status(), core.Errorf(core.KindRefused, "a move is running on %s", j.cfg.Node).
-			WithNext("wait for it, or abort it, before a dry run")
-	}
-	if st := j.Status(); o.Cutover && !st.Options.Cutover && st.Active() && !st.Options.DryRun {
-		if err := j.save(func(s *Status) { s.Options.Cutover = true }); err != nil {
-			return j.Status(), err
-		}
-	}
-	return j.Status(), nil
-}
-
-func (j *Job) begin(by string, o Options) (Status, error) {
-	prev := j.Status()
-	if err := dropTemporary(prev); err != nil {
-		return prev, err
-	}
-	fresh := Status{
-		ID: newID(), State: StatePreflight, Node: j.cfg.Node, By: by, Options: o,
-		Started: core.MillisOf(j.cfg.Now()),
-		Source:  Source{Path: j.cfg.Source.Path(), Bytes: j.cfg.Source.Size(), Schema: j.cfg.Source.SchemaVersion()},
-	}
-	fresh.Since = fresh.Started
-	if o.DryRun {
-		return j.startDry(prev, fresh)
-	}
-	j.mu.Lock()
-	j.cp, j.marks = nil, nil
-	j.mu.Unlock()
-	err := j.launch(func(s *Status) { *s = fresh })
-	return j.Status(), err
-}
-
-func newID() string {
-	var b [6]byte
-	_, _ = rand.Read(b[:]) // never fails: see crypto/rand
-	return hex.EncodeToString(b[:])
-}
-
-// maxReplicas is JetStream's own limit.
-const maxReplicas = 5
-
-func (j *Job) checkOptions(o Options) error {
-	if o.DB == "" || !filepath.IsAbs(o.DB) {
-		return core.Errorf(core.KindInvalid, "the database %q is not an absolute path", o.DB).
-			WithNext("name the file that %s has open: %s", j.cfg.Node, j.cfg.Source.Path())
-	}
-	if !sameFile(o.DB, j.cfg.Source.Path()) {
-		return core.Errorf(core.KindRefused, "%s has %s open, not %s", j.cfg.Node, j.cfg.Source.Path(), o.DB).
-			WithNext("give --db %s", j.cfg.Source.Path())
-	}
-	if o.Replicas < 0 || o.Replicas > maxReplicas {
-		return core.Errorf(core.KindInvalid, "%d replicas are not possible", o.Replicas).
-			WithNext("use 1 to %d, and no more than there are nodes", maxReplicas)
-	}
-	return nil
-}
-
-func sameFile(a, b string) bool {
-	if filepath.Clean(a) == filepath.Clean(b) {
-		return true
-	}
-	x, errx := os.Stat(a)
-	y, erry := os.Stat(b)
-	return errx == nil && erry == nil && os.SameFile(x, y)
-}
-
-func (j *Job) checkCluster(ctx context.Context, o Options) error {
-	c, err := j.cfg.Cluster(ctx)
-	if err != nil {
-		return err
-	}
-	if o.Replicas > max(1, c.Expected) {
-		return core.Errorf(core.KindRefused, "%s need as many nodes, and this cluster has %d", count(o.Replicas, "replica"), c.Expected).
-			WithNext("use --replicas %d, or add nodes first", c.Expected)
-	}
-	if err := j.checkReplicas(ctx, o.Replicas); err != nil {
-		return err
-	}
-	other, err := readRecord(ctx, j.cfg.Record)
-	if err != nil {
-		return err
-	}
-	if other.Active() && other.Node != j.cfg.Node {
-		return core.Errorf(core.KindRefused, "%s has a move under way, in %s", other.Node, other.State).
-			WithNext("finish or abort that one first")
-	}
-	return nil
-}
-
-// checkReplicas refuses fewer replicas than a bucket has, before a new move takes
-// the place of a verified one. Buckets that nobody can see are not there yet, or
-// preflight and copy will say what is wrong with them.
-func (j *Job) checkReplicas(ctx context.Context, replicas int) error {
-	if replicas == 0 {
-		return nil
-	}
-	for _, t := range core.Tables() {
-		nodes, err := j.cfg.Target.Nodes(ctx, t)
-		if err == nil && len(nodes) > replicas {
-			return core.Errorf(core.KindRefused, "%s has %d replicas already, and they are never lowered to %d; nothing was changed", t.Bucket(), len(nodes), replicas).
-				WithNext("use --replicas %d", len(nodes))
-		}
-		if err != nil && j.Status().Verified {
-			return err
-		}
-	}
-	return nil
-}
 
 // Pause stops the work after the present batch; Resume goes on from there.
 // KindRefused in fence and cutover, which last seconds, and where nothing runs.
@@ -190,13 +13,11 @@ func (j *Job) Pause(_ context.Context, by string) (Status, error) {
 	j.command.Lock()
 	defer j.command.Unlock()
 	st := j.Status()
-	switch {
-	case st.Paused:
+	if st.Paused {
 		return st, nil
-	case !st.Running || !st.Active() || st.Options.DryRun:
-		return st, refused(st, "pause", "there is nothing at work")
-	case st.State == StateFence:
-		return st, refused(st, "pause", "the fence stands for seconds only")
+	}
+	if why := st.WhyNot(ActionPause); why != "" {
+		return st, refused(st, "pause", why)
 	}
 	j.mu.Lock()
 	j.paused = true
@@ -221,10 +42,9 @@ func (j *Job) Resume(ctx context.Context, _ string) (Status, error) {
 		return st, nil
 	case st.State == StateFence:
 		return j.liftAgain(ctx)
-	case st.State == StateVerify && st.Verified:
-		return st, refused(st, "resume", "it is verified and awaits the cutover")
-	case !st.Active() && st.State != StateCutover:
-		return st, refused(st, "resume", "no move is under way")
+	}
+	if why := st.WhyNot(ActionResume); why != "" {
+		return st, refused(st, "resume", why)
 	}
 	return j.goOn()
 }
@@ -263,16 +83,11 @@ func (j *Job) Cutover(_ context.Context, by string) (Status, error) {
 	j.command.Lock()
 	defer j.command.Unlock()
 	st := j.Status()
-	switch {
-	case st.State == StateFence || st.State == StateCutover:
-		if st.Running {
-			return st, nil
-		}
-		return st, refused(st, "cut over", "the last cutover is not settled: resume first")
-	case st.State == StateSoak || st.State == StateDone:
-		return st, refused(st, "cut over", "it is in KV already")
-	case st.Running || st.State != StateVerify || !st.Verified:
-		return st, refused(st, "cut over", "it is not verified yet")
+	if st.Running && (st.State == StateFence || st.State == StateCutover) {
+		return st, nil
+	}
+	if why := st.WhyNot(ActionCutover); why != "" {
+		return st, refused(st, "cut over", why)
 	}
 	err := j.launch(func(s *Status) { s.State, s.Paused, s.Options.Cutover, s.By = StateFence, false, true, by })
 	return j.Status(), err
@@ -283,17 +98,51 @@ func (j *Job) Finish(_ context.Context, by string) (Status, error) {
 	j.command.Lock()
 	defer j.command.Unlock()
 	st := j.Status()
-	switch {
-	case st.State == StateDone:
+	if st.State == StateDone {
 		return st, nil
-	case st.State != StateSoak:
-		return st, refused(st, "finish", "it has not cut over")
+	}
+	if why := st.WhyNot(ActionFinish); why != "" {
+		return st, refused(st, "finish", why)
 	}
 	j.wind()
 	err := j.save(func(s *Status) {
 		s.State, s.Running = StateDone, false
 		s.Result = fmt.Sprintf("Finished by %s. KV is the control plane; %s is kept, fenced: no node serves it, and nothing writes to it.", by, s.Source.Path)
 	})
+	return j.Status(), err
+}
+
+// Limit sets how many rows a second the copy writes at the most; 0 lets it go as
+// fast as it can. It holds at once. KindInvalid below 0; KindRefused where no copy is ahead.
+func (j *Job) Limit(_ context.Context, _ string, rate int) (Status, error) {
+	j.command.Lock()
+	defer j.command.Unlock()
+	st := j.Status()
+	if rate < 0 {
+		return st, core.Errorf(core.KindInvalid, "a rate of %d rows a second is not possible", rate).
+			WithNext("give a number of rows a second, or 0 for no limit")
+	}
+	if why := st.WhyNot(ActionLimit); why != "" {
+		return st, refused(st, "limit the rate", why)
+	}
+	err := j.save(func(s *Status) { s.Options.Rate = rate })
+	return j.Status(), err
+}
+
+// Rollback brings the control plane back to SQLite: everything that KV holds, in
+// a new file. KindRefused but in soak, and where a rollback that stopped goes on.
+func (j *Job) Rollback(_ context.Context, by string) (Status, error) {
+	j.command.Lock()
+	defer j.command.Unlock()
+	st := j.Status()
+	if st.State == StateRollback && st.Running {
+		return st, nil
+	}
+	if why := st.WhyNot(ActionRollback); why != "" {
+		return st, refused(st, "roll back", why)
+	}
+	j.wind()
+	err := j.launch(func(s *Status) { s.State, s.Paused, s.By = StateRollback, false, by })
 	return j.Status(), err
 }
 

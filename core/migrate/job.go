@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -215,6 +216,7 @@ func (j *Job) save(change func(*Status), more ...func(*Entry)) error {
 	moved := st.State != j.st.State
 	if moved {
 		st.Since = st.Updated
+		st.History = append(st.History, Passage{st.State, st.Updated})
 	}
 	err := j.cfg.Journal.Update(func(e *Entry) {
 		e.Move, e.Checkpoint, e.Marks = clone(st), j.cp, j.marks
@@ -253,6 +255,7 @@ func (j *Job) note(change func(*Status)) {
 func clone(s Status) *Status {
 	s.Progress = append([]Progress{}, s.Progress...)
 	s.Problems = append([]core.Problem{}, s.Problems...)
+	s.History, s.Drift = slices.Clone(s.History), slices.Clone(s.Drift)
 	buckets := s.Buckets
 	s.Buckets = []Parity{}
 	for _, p := range buckets {

@@ -17,9 +17,12 @@ const (
 	StateCutover   State = "cutover"
 	StateSoak      State = "soak"
 	StateDone      State = "done"
+
+	StateRollback   State = "rollback"   // from soak: KV is shut, exported to a new SQLite file, and the authority moves back
+	StateRolledBack State = "rolledback" // SQLite serves again, with everything that was written since the cutover
 )
 
-// States returns the states of a move in order, for timelines.
+// States returns the states of a move in order, for timelines. A rollback leaves the line at soak.
 func States() []State {
 	return []State{StatePreflight, StateBackup, StateCopy, StateVerify, StateFence, StateCutover, StateSoak, StateDone}
 }
@@ -31,6 +34,9 @@ type Options struct {
 	NoBackup bool   `json:"no_backup"` // work from a temporary copy that is removed after verify; the fence then reads the target once in its place
 	DryRun   bool   `json:"dry_run"`   // preflight and conversion in memory, nothing is written
 	Cutover  bool   `json:"cutover"`   // go on after verify without waiting
+
+	Rate    int      `json:"rate,omitempty"`    // rows a second at the most; 0: as fast as it goes
+	Discard []string `json:"discard,omitempty"` // nodes whose own SQLite files the operator has seen to differ, and leaves behind
 }
 
 // Status is a move as everybody sees it: one record in UNIBUS_control, written by the source node.
@@ -48,6 +54,10 @@ type Status struct {
 	Verified bool           `json:"verified"` // every bucket was equal on every node; cutover is possible
 	Source   Source         `json:"source"`
 	Backup   Backup         `json:"backup"`
+	Export   Backup         `json:"export,omitzero"`       // the SQLite file that a rollback wrote
+	History  []Passage      `json:"history,omitempty"`     // when each state was entered, oldest first
+	Estimate int64          `json:"estimate_ms,omitempty"` // preflight's guess of how long backup, copy and verify take
+	Drift    []Drift        `json:"drift,omitempty"`       // what other nodes' own SQLite files hold otherwise
 	Progress []Progress     `json:"progress"`
 	Written  int            `json:"written"` // keys put or removed by the last run
 	Rate     float64        `json:"rate"`    // rows a second, of the copy
@@ -72,6 +82,33 @@ type Backup struct {
 	Bytes  int64  `json:"bytes,omitempty"`
 }
 
+// Passage is the moment in which a state was entered.
+type Passage struct {
+	State State       `json:"state"`
+	At    core.Millis `json:"at"`
+}
+
+// Drift compares another node's own SQLite file with the source: nodes that ran
+// apart have drifted.
+type Drift struct {
+	Node      string       `json:"node"`
+	File      string       `json:"file"`
+	Tables    []TableDrift `json:"tables"`
+	Discarded bool         `json:"discarded,omitempty"` // the operator chose to leave it behind
+}
+
+// TableDrift counts the rows of one table that differ between two files.
+type TableDrift struct {
+	Table     core.Table `json:"table"`
+	OnlyHere  int        `json:"only_here"`  // in the source
+	OnlyThere int        `json:"only_there"` // in the other node's file: a move would leave them behind
+	Different int        `json:"different"`
+	Keys      []string   `json:"keys,omitempty"` // "here/", "there/" or "different/" and the key, at most MaxListed
+}
+
+// Equal is true where the two tables hold the same.
+func (d TableDrift) Equal() bool { return d.OnlyHere+d.OnlyThere+d.Different == 0 }
+
 // Progress is how far the copy of one table has come.
 type Progress struct {
 	Table core.Table `json:"table"`
@@ -84,9 +121,10 @@ type Parity struct {
 	Name      string                 `json:"name"` // the bucket
 	Source    core.Digest            `json:"source"`
 	Nodes     map[string]core.Digest `json:"nodes"`
-	Missing   []string               `json:"missing"`   // node/key, at most MaxListed
-	Different []string               `json:"different"` // likewise
-	Extra     []string               `json:"extra"`     // likewise
+	Missing   []string               `json:"missing"`           // node/key, at most MaxListed
+	Different []string               `json:"different"`         // likewise
+	Extra     []string               `json:"extra"`             // likewise
+	Changed   int                    `json:"changed,omitempty"` // keys that changed between verify and fence, compared by value on every node
 }
 
 // MaxListed is how many keys a Parity names of each sort.

@@ -182,6 +182,16 @@ func (m mover) Finish(ctx context.Context, by string) (migrate.Status, error) {
 	return m.do(func(j *migrate.Job) (migrate.Status, error) { return j.Finish(ctx, by) })
 }
 
+// Limit sets the rate of the copy.
+func (m mover) Limit(ctx context.Context, by string, rate int) (migrate.Status, error) {
+	return m.do(func(j *migrate.Job) (migrate.Status, error) { return j.Limit(ctx, by, rate) })
+}
+
+// Rollback brings the control plane back to SQLite.
+func (m mover) Rollback(ctx context.Context, by string) (migrate.Status, error) {
+	return m.do(func(j *migrate.Job) (migrate.Status, error) { return j.Rollback(ctx, by) })
+}
+
 func (m mover) do(f func(*migrate.Job) (migrate.Status, error)) (migrate.Status, error) {
 	job, err := m.job()
 	if err != nil {

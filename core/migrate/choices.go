@@ -1,0 +1,152 @@
+package migrate
+
+// Action is something an operator can do to a move.
+type Action string
+
+// The actions. Each is a command of `unibusd migration`, but for start, which is `unibusd migrate-to-kv`.
+const (
+	ActionStart    Action = "start"
+	ActionPause    Action = "pause"
+	ActionResume   Action = "resume"
+	ActionLimit    Action = "limit"
+	ActionAbort    Action = "abort"
+	ActionCutover  Action = "cutover"
+	ActionRollback Action = "rollback"
+	ActionFinish   Action = "finish"
+)
+
+// Actions returns all of them, in the order in which a console shows them.
+func Actions() []Action {
+	return []Action{ActionStart, ActionPause, ActionResume, ActionLimit, ActionAbort, ActionCutover, ActionRollback, ActionFinish}
+}
+
+// WhyNot says why an action is not possible now, as the end of a sentence; ""
+// where it is. The daemon decides by it and the console shows it, so that both
+// always agree; a status may be older than what the daemon knows.
+func (s Status) WhyNot(a Action) string {
+	switch a {
+	case ActionStart:
+		return s.whyNotStart()
+	case ActionPause:
+		return s.whyNotPause()
+	case ActionResume:
+		return s.whyNotResume()
+	case ActionLimit:
+		return s.whyNotLimit()
+	case ActionAbort:
+		return s.whyNotAbort()
+	case ActionCutover:
+		return s.whyNotCutover()
+	case ActionRollback:
+		return s.whyNotRollback()
+	case ActionFinish:
+		return s.whyNotFinish()
+	}
+	return "there is no such action"
+}
+
+// inKV is true once the authority has moved and not come back.
+func (s Status) inKV() bool {
+	return s.State == StateSoak || s.State == StateDone || s.State == StateRollback
+}
+
+func (s Status) whyNotStart() string {
+	switch {
+	case s.inKV():
+		return "the control plane is in KV already"
+	case s.State == StateCutover:
+		return "a cutover is not settled yet"
+	case s.Running:
+		return "a move is running"
+	}
+	return ""
+}
+
+func (s Status) whyNotPause() string {
+	switch {
+	case !s.Running || !s.Active() || s.Options.DryRun || s.Paused:
+		return "there is nothing at work"
+	case s.State == StateFence:
+		return "the fence stands for seconds only"
+	}
+	return ""
+}
+
+func (s Status) whyNotResume() string {
+	switch {
+	case s.Running && !s.Paused:
+		return "it is at work"
+	case s.State == StateVerify && s.Verified:
+		return "it is verified and awaits the cutover"
+	case !s.Active() && s.State != StateCutover && s.State != StateRollback:
+		return "no move is under way"
+	}
+	return ""
+}
+
+func (s Status) whyNotLimit() string {
+	switch s.State {
+	case StatePreflight, StateBackup, StateCopy:
+		if !s.Options.DryRun {
+			return ""
+		}
+	}
+	return "no copy is under way"
+}
+
+func (s Status) whyNotAbort() string {
+	switch {
+	case s.State == StateCutover:
+		return "the authority may have moved already; resume finds out"
+	case s.State == StateSoak, s.State == StateDone:
+		return "the authority has moved, and the old file lacks what was changed since"
+	case s.State == StateRollback:
+		return ""
+	case !s.Active() || s.Options.DryRun:
+		return "no move is under way"
+	}
+	return ""
+}
+
+func (s Status) whyNotCutover() string {
+	switch {
+	case s.State == StateFence && s.Running:
+		return "it is under way"
+	case s.State == StateFence, s.State == StateCutover:
+		return "the last cutover is not settled: resume first"
+	case s.inKV():
+		return "it is in KV already"
+	case s.Running || s.State != StateVerify || !s.Verified:
+		return "it is not verified yet"
+	}
+	return ""
+}
+
+func (s Status) whyNotRollback() string {
+	switch s.State {
+	case StateSoak:
+		return ""
+	case StateRollback:
+		if s.Running {
+			return "it is under way"
+		}
+		return ""
+	case StateDone:
+		return "the move is finished; `unibusd backup` writes a SQLite file of what there is"
+	case StateRolledBack:
+		return "it was rolled back already"
+	}
+	return "it has not cut over"
+}
+
+func (s Status) whyNotFinish() string {
+	switch s.State {
+	case StateSoak:
+		return ""
+	case StateDone:
+		return "it is finished"
+	case StateRollback:
+		return "it is being rolled back"
+	}
+	return "it has not cut over"
+}

@@ -1,0 +1,185 @@
+package migrate
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"unibus/core"
+)
+
+// Start begins a move, or joins the one that is running: then the options of
+// that one hold, and only Cutover is added where it is asked for. A paused move
+// goes on. After a cutover nothing is moved: the status says so with Written 0.
+// KindRefused where the file is not this node's, the replicas are more than the
+// nodes, or another node is moving; KindInvalid for options that make no sense.
+func (j *Job) Start(ctx context.Context, by string, o Options) (Status, error) {
+	j.command.Lock()
+	defer j.command.Unlock()
+	if j.cfg.Source == nil {
+		return j.startWithout(ctx)
+	}
+	if err := j.checkOptions(o); err != nil {
+		return j.Status(), err
+	}
+	if st := j.Status(); st.Running {
+		return j.join(o)
+	}
+	a, _, err := j.authority(ctx)
+	if err != nil {
+		return j.Status(), err
+	}
+	st := j.Status()
+	if a.Backend == core.BackendKV {
+		return moved(st, a), nil
+	}
+	if st.State == StateCutover {
+		return st, core.Errorf(core.KindRefused, "a cutover of %s is not settled yet", j.cfg.Node).
+			WithNext("resume, so that its outcome is found out")
+	}
+	if err := j.checkCluster(ctx, o); err != nil {
+		return st, err
+	}
+	if st.State == StateFence && !o.DryRun { // a lift failed: a new move must not begin behind a fence
+		if st, err = j.liftAgain(ctx); err != nil {
+			return st, err
+		}
+	}
+	if st.Paused && st.Active() && !o.DryRun {
+		return j.goOn()
+	}
+	return j.begin(by, o)
+}
+
+// moved is the answer to a start after the cutover.
+func moved(st Status, a core.Authority) Status {
+	st.Written = 0
+	st.Result = fmt.Sprintf("The control plane is in KV already (generation %d): nothing is left to move, and nothing was written.", a.Generation)
+	return st
+}
+
+// startWithout answers for a node without a SQLite file.
+func (j *Job) startWithout(ctx context.Context) (Status, error) {
+	a, _, err := j.authority(ctx)
+	if err == nil && a.Backend == core.BackendKV {
+		st, err := j.Current(ctx)
+		return moved(st, a), err
+	}
+	return j.Status(), core.Errorf(core.KindRefused, "%s serves no SQLite file", j.cfg.Node).
+		WithNext("start the move on the node that does")
+}
+
+// join adds a wish to cut over to the running move and returns its status.
+func (j *Job) join(o Options) (Status, error) {
+	if o.DryRun {
+		return j.Status(), core.Errorf(core.KindRefused, "a move is running on %s", j.cfg.Node).
+			WithNext("wait for it, or abort it, before a dry run")
+	}
+	if st := j.Status(); o.Cutover && !st.Options.Cutover && st.Active() && !st.Options.DryRun {
+		if err := j.save(func(s *Status) { s.Options.Cutover = true }); err != nil {
+			return j.Status(), err
+		}
+	}
+	return j.Status(), nil
+}
+
+func (j *Job) begin(by string, o Options) (Status, error) {
+	prev := j.Status()
+	if err := dropTemporary(prev); err != nil {
+		return prev, err
+	}
+	fresh := Status{
+		ID: newID(), State: StatePreflight, Node: j.cfg.Node, By: by, Options: o,
+		Started: core.MillisOf(j.cfg.Now()),
+		Source:  Source{Path: j.cfg.Source.Path(), Bytes: j.cfg.Source.Size(), Schema: j.cfg.Source.SchemaVersion()},
+	}
+	fresh.Since = fresh.Started
+	if o.DryRun {
+		return j.startDry(prev, fresh)
+	}
+	j.mu.Lock()
+	j.cp, j.marks = nil, nil
+	j.mu.Unlock()
+	err := j.launch(func(s *Status) { *s = fresh })
+	return j.Status(), err
+}
+
+func newID() string {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails: see crypto/rand
+	return hex.EncodeToString(b[:])
+}
+
+// maxReplicas is JetStream's own limit.
+const maxReplicas = 5
+
+func (j *Job) checkOptions(o Options) error {
+	if o.DB == "" || !filepath.IsAbs(o.DB) {
+		return core.Errorf(core.KindInvalid, "the database %q is not an absolute path", o.DB).
+			WithNext("name the file that %s has open: %s", j.cfg.Node, j.cfg.Source.Path())
+	}
+	if !sameFile(o.DB, j.cfg.Source.Path()) {
+		return core.Errorf(core.KindRefused, "%s has %s open, not %s", j.cfg.Node, j.cfg.Source.Path(), o.DB).
+			WithNext("give --db %s", j.cfg.Source.Path())
+	}
+	if o.Replicas < 0 || o.Replicas > maxReplicas {
+		return core.Errorf(core.KindInvalid, "%d replicas are not possible", o.Replicas).
+			WithNext("use 1 to %d, and no more than there are nodes", maxReplicas)
+	}
+	return nil
+}
+
+func sameFile(a, b string) bool {
+	if filepath.Clean(a) == filepath.Clean(b) {
+		return true
+	}
+	x, errx := os.Stat(a)
+	y, erry := os.Stat(b)
+	return errx == nil && erry == nil && os.SameFile(x, y)
+}
+
+func (j *Job) checkCluster(ctx context.Context, o Options) error {
+	c, err := j.cfg.Cluster(ctx)
+	if err != nil {
+		return err
+	}
+	if o.Replicas > max(1, c.Expected) {
+		return core.Errorf(core.KindRefused, "%s need as many nodes, and this cluster has %d", count(o.Replicas, "replica"), c.Expected).
+			WithNext("use --replicas %d, or add nodes first", c.Expected)
+	}
+	if err := j.checkReplicas(ctx, o.Replicas); err != nil {
+		return err
+	}
+	other, err := readRecord(ctx, j.cfg.Record)
+	if err != nil {
+		return err
+	}
+	if other.Active() && other.Node != j.cfg.Node {
+		return core.Errorf(core.KindRefused, "%s has a move under way, in %s", other.Node, other.State).
+			WithNext("finish or abort that one first")
+	}
+	return nil
+}
+
+// checkReplicas refuses fewer replicas than a bucket has, before a new move takes
+// the place of a verified one. Buckets that nobody can see are not there yet, or
+// preflight and copy will say what is wrong with them.
+func (j *Job) checkReplicas(ctx context.Context, replicas int) error {
+	if replicas == 0 {
+		return nil
+	}
+	for _, t := range core.Tables() {
+		nodes, err := j.cfg.Target.Nodes(ctx, t)
+		if err == nil && len(nodes) > replicas {
+			return core.Errorf(core.KindRefused, "%s has %d replicas already, and they are never lowered to %d; nothing was changed", t.Bucket(), len(nodes), replicas).
+				WithNext("use --replicas %d", len(nodes))
+		}
+		if err != nil && j.Status().Verified {
+			return err
+		}
+	}
+	return nil
+}
