@@ -9,7 +9,7 @@ VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo d
 
 export CGO_ENABLED := 0
 
-.PHONY: build test lint vuln demo screenshots bench fuzz check-static clean
+.PHONY: build test lint vuln demo screenshots bench fuzz nemesis foreign check-static clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/unibusd ./cmd/unibus-tui
@@ -19,7 +19,7 @@ test:
 	$(GO) test -timeout 280s ./...
 
 lint:
-	$(GO) vet ./...
+	$(GO) vet -tags nemesis ./...
 	$(GO) run $(GOLANGCI) run --timeout 10m
 
 # The database of vulnerabilities is on the network; where it cannot be reached, that is said and is no failure.
@@ -46,6 +46,17 @@ bench:
 # Every fuzz target of the module in turn, FUZZTIME each.
 fuzz:
 	@GO='$(GO)' sh .ci/fuzz $(FUZZTIME)
+
+# Real processes under real faults, each node in a network of its own. Needs Linux, root and Debian's
+# iproute2, which is installed where it is missing and apt-get is there. What cannot be tested fails.
+nemesis: build
+	@command -v ip >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends iproute2; }
+	$(GO) test -tags nemesis -count 1 -timeout 60m ./core/nodetest/nemesis/...
+
+# The same subjects tried with the npm package nats under Node.js, pinned; skipped, and said so, where it cannot be had.
+foreign:
+	@GO='$(GO)' sh .ci/foreign
 
 # The binaries run on any Linux of their architecture: nothing is linked at run time.
 check-static: build

@@ -29,6 +29,7 @@ type Config struct {
 	Replicas int           // 0: as many as nodes, where Store is kv
 	BusAuth  core.BusAuth  // "": enforce
 	Seed     core.Snapshot // put into the first node's SQLite file, where it has users
+	Hosts    []string      // the nodes' own addresses, which routes with TLS connect; nil: free ports of 127.0.0.1
 }
 
 // Cluster is a running cluster of nodes in this process.
@@ -85,18 +86,15 @@ func furnish(t testing.TB, cfg Config) *Cluster {
 }
 
 func (c *Cluster) configure(cfg Config) {
+	c.t.Helper()
 	dir := c.t.TempDir()
-	ports := Ports(c.t, 2*cfg.Nodes)
-	var routes []string
-	for i := range cfg.Nodes {
-		routes = append(routes, fmt.Sprintf("127.0.0.1:%d", ports[cfg.Nodes+i]))
-	}
+	listen, routes := addresses(c.t, cfg)
 	for i := range cfg.Nodes {
 		n := config.Default()
 		n.Name = fmt.Sprintf("n%d", i+1)
 		n.Data = filepath.Join(dir, n.Name)
 		n.DB = filepath.Join(n.Data, "unibus.db")
-		n.Listen = fmt.Sprintf("127.0.0.1:%d", ports[i])
+		n.Listen = listen[i]
 		n.Store, n.Replicas, n.BusAuth = cfg.Store, cfg.Replicas, cfg.BusAuth
 		n.Operators = []core.Operator{
 			{Key: c.Admin.Public(), Role: core.OperatorAdmin, Name: "ana"},
@@ -106,6 +104,50 @@ func (c *Cluster) configure(cfg Config) {
 			n.ClusterName, n.ClusterListen, n.Routes = "test", routes[i], routes
 		}
 		c.Configs = append(c.Configs, n)
+	}
+	if cfg.Nodes > 1 && len(cfg.Hosts) > 0 {
+		c.secureRoutes(filepath.Join(dir, "ca"), cfg.Hosts)
+	}
+}
+
+// addresses are where the nodes listen, for clients and for each other.
+func addresses(t testing.TB, cfg Config) (listen, routes []string) {
+	t.Helper()
+	if len(cfg.Hosts) > 0 {
+		for _, host := range cfg.Hosts[:cfg.Nodes] {
+			listen = append(listen, net.JoinHostPort(host, "4222"))
+			routes = append(routes, net.JoinHostPort(host, "6222"))
+		}
+		return listen, routes
+	}
+	for i, port := range Ports(t, 2*cfg.Nodes) {
+		addr := fmt.Sprintf("127.0.0.1:%d", port)
+		if i < cfg.Nodes {
+			listen = append(listen, addr)
+		} else {
+			routes = append(routes, addr)
+		}
+	}
+	return listen, routes
+}
+
+// secureRoutes gives every node a certificate for its host: without, a node
+// refuses to listen for others anywhere but on the loopback interface.
+func (c *Cluster) secureRoutes(ca string, hosts []string) {
+	c.t.Helper()
+	MkdirAll(c.t, ca)
+	if err := keys.WriteCA(ca); err != nil {
+		c.t.Fatal(err)
+	}
+	for i := range c.Configs {
+		n := &c.Configs[i]
+		out := n.Data + "-tls"
+		MkdirAll(c.t, out)
+		if err := keys.NodeCert(ca, hosts[i:i+1], out); err != nil {
+			c.t.Fatal(err)
+		}
+		n.RouteTLSCert, n.RouteTLSKey = filepath.Join(out, keys.NodeCertFile), filepath.Join(out, keys.NodeKeyFile)
+		n.RouteTLSCA = filepath.Join(ca, keys.CACertFile)
 	}
 }
 

@@ -28,6 +28,7 @@ type Processes struct {
 
 	t      testing.TB
 	binary string
+	launch func(i int, cmd *exec.Cmd) error
 	procs  []*exec.Cmd
 	exits  []chan struct{}
 }
@@ -46,7 +47,8 @@ func FurnishProcesses(t testing.TB, binary string, cfg Config) *Processes {
 	c := furnish(t, cfg)
 	p := &Processes{
 		Configs: c.Configs, Admin: c.Admin, Viewer: c.Viewer, t: t, binary: binary,
-		procs: make([]*exec.Cmd, len(c.Configs)), exits: make([]chan struct{}, len(c.Configs)),
+		launch: func(_ int, cmd *exec.Cmd) error { return cmd.Start() },
+		procs:  make([]*exec.Cmd, len(c.Configs)), exits: make([]chan struct{}, len(c.Configs)),
 	}
 	for i := range p.Configs {
 		p.writeConfig(i)
@@ -91,7 +93,7 @@ func (p *Processes) Start(i int) {
 	cmd := exec.Command(p.binary, "serve", "--config", p.configFile(i))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = filepath.Dir(p.Configs[i].Data)
-	if err := cmd.Start(); err != nil {
+	if err := p.launch(i, cmd); err != nil {
 		p.t.Fatal(err)
 	}
 	exited := make(chan struct{})
@@ -142,6 +144,9 @@ func (p *Processes) Log(i int) string {
 
 func (p *Processes) stop() {
 	for i, cmd := range p.procs {
+		if cmd == nil {
+			continue // the test failed before this one was started
+		}
 		_ = cmd.Process.Signal(syscall.SIGCONT) // one that a test paused
 		_ = cmd.Process.Kill()
 		<-p.exits[i]

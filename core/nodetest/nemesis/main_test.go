@@ -1,0 +1,57 @@
+//go:build nemesis && linux
+
+package nemesis
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+
+	"unibus/core"
+	"unibus/core/keys"
+	"unibus/core/nodetest"
+)
+
+// programs are built once for all tests.
+var programs nodetest.Build
+
+// TestMain runs the tests in a network of their own.
+func TestMain(m *testing.M) {
+	os.Exit(nodetest.Apart(func() int {
+		dir, err := os.MkdirTemp("", "unibus-nemesis-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		programs.Dir = dir
+		return m.Run()
+	}))
+}
+
+// users are n active ones, and the rows to seed a node with.
+func users(t *testing.T, n int) ([]keys.Identity, core.Snapshot) {
+	t.Helper()
+	var ids []keys.Identity
+	var s core.Snapshot
+	for range n {
+		id := nodetest.Identity(t)
+		ids = append(ids, id)
+		s.Users = append(s.Users, core.User{
+			ID: core.UserID(id.Public()), Role: core.RoleMember, Status: core.UserActive, Created: 1, Updated: 1,
+		})
+	}
+	return ids, s
+}
+
+// mustConnect lets a user in and out again.
+func mustConnect(n *nodetest.Net, i int, id keys.Identity) error {
+	nc, err := n.Connect(i, id)
+	if err == nil {
+		nc.Close()
+	}
+	return err
+}
+
+var errAdmitted = errors.New("still admitted")
