@@ -19,6 +19,9 @@ func (j *Job) Abort(ctx context.Context, by string) (Status, error) {
 	if why := st.WhyNot(ActionAbort); why != "" {
 		return st, refused(st, "abort", why)
 	}
+	if st.State == StateRollback {
+		return j.abortRollback(by)
+	}
 	if !j.takeFence() {
 		return st, refused(st, "abort", "the cutover has begun and ends within seconds")
 	}

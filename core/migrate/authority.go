@@ -70,7 +70,7 @@ func (j *Job) claim(ctx context.Context) (core.Authority, error) {
 	if p := j.authorityProblem(a); p != nil {
 		return a, core.Errorf(core.KindRefused, "%s", p.Text).WithNext("%s", p.Next)
 	}
-	return a, j.cfg.Journal.Update(func(e *Entry) { e.Authority, e.File = &a, j.cfg.Source.Path() })
+	return a, j.cfg.Journal.Update(func(e *Entry) { e.Authority, e.File = &a, j.source().Path() })
 }
 
 // authorityProblem says why a move cannot start under this authority; nil where it can.

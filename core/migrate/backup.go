@@ -3,9 +3,6 @@ package migrate
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -15,7 +12,7 @@ import (
 // backup takes a consistent copy of the file, from which everything after it
 // reads, and shows that it holds what the file held.
 func (j *Job) backup(ctx context.Context) (State, error) {
-	before, err := digests(ctx, j.cfg.Source)
+	before, err := digests(ctx, j.source())
 	if err != nil {
 		return StateBackup, err
 	}
@@ -48,12 +45,12 @@ func (j *Job) compareBackup(ctx context.Context, before, got []core.Digest) erro
 	if equalDigests(before, got) {
 		return nil
 	}
-	after, err := digests(ctx, j.cfg.Source)
+	after, err := digests(ctx, j.source())
 	if err != nil {
 		return err
 	}
 	if equalDigests(before, after) {
-		return core.Errorf(core.KindFailed, "the backup does not hold what %s holds; it was removed", j.cfg.Source.Path()).
+		return core.Errorf(core.KindFailed, "the backup does not hold what %s holds; it was removed", j.source().Path()).
 			WithNext("check the disk of %s, then start again; nothing was moved", j.cfg.Node)
 	}
 	return nil
@@ -81,27 +78,18 @@ func (j *Job) openCopy(ctx context.Context, path string) (Copy, error) {
 // temporary copy of --no-backup.
 func (j *Job) backupPath() (string, error) {
 	st := j.Status()
-	base := strings.TrimSuffix(filepath.Base(j.cfg.Source.Path()), filepath.Ext(j.cfg.Source.Path()))
+	base := strings.TrimSuffix(filepath.Base(j.source().Path()), filepath.Ext(j.source().Path()))
 	stem := base + "-" + j.cfg.Now().UTC().Format("20060102-150405")
 	if st.Options.NoBackup {
 		stem = "." + base + "-moving"
 	}
-	for i := range 100 {
-		path := filepath.Join(j.backupDir(), stem+".db")
-		if i > 0 {
-			path = filepath.Join(j.backupDir(), fmt.Sprintf("%s-%d.db", stem, i+1))
-		}
-		if st.Options.NoBackup && i == 0 {
-			if err := removeIfThere(path); err != nil {
-				return "", core.Errorf(core.KindFailed, "the old temporary copy cannot be removed: %w", err)
-			}
-		}
-		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-			return path, nil
+	path := filepath.Join(j.backupDir(), stem+".db")
+	if st.Options.NoBackup {
+		if err := removeIfThere(path); err != nil {
+			return "", core.Errorf(core.KindFailed, "the old temporary copy cannot be removed: %w", err)
 		}
 	}
-	return "", core.Errorf(core.KindFailed, "there is no free name for a backup in %s", j.backupDir()).
-		WithNext("move old backups elsewhere, then start again")
+	return freePath(j.backupDir(), stem)
 }
 
 // dropTemporary removes the copy of --no-backup; a backup that was asked for stays.

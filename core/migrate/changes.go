@@ -139,7 +139,7 @@ func (j *Job) differences(ctx context.Context, h Historian, base RowSource, t co
 	late := byKey(rows)
 	c = changes{table: t, mark: m, want: map[string][]byte{}}
 	source, whole := core.NewDigester(), core.NewDigester()
-	err = merge(j.cfg.Source.Rows(ctx, t), base.Rows(ctx, t), func(p pair) error {
+	err = merge(j.source().Rows(ctx, t), base.Rows(ctx, t), func(p pair) error {
 		want, have := valueOf(p.want), valueOf(p.have)
 		if p.want != nil {
 			source.Add(p.key, want)

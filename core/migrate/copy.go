@@ -35,14 +35,14 @@ func (j *Job) copy(ctx context.Context) (State, error) {
 }
 
 func (j *Job) copyTables(ctx context.Context, from RowSource) error {
-	m := newMeter(time.Now, j.Status().Progress)
+	m, pace := newMeter(time.Now, j.Status().Progress), &pacer{}
 	tables := core.Tables()
 	if i := slices.Index(tables, j.checkpoint().Table); i > 0 {
 		tables = tables[i:]
 	}
 	for _, t := range tables {
 		err := j.retry(ctx, func(ctx context.Context) error {
-			return j.copyTable(ctx, from, t, j.checkpoint().after(t), m)
+			return j.copyTable(ctx, from, t, j.checkpoint().after(t), m, pace)
 		})
 		if err != nil {
 			return err
@@ -51,7 +51,7 @@ func (j *Job) copyTables(ctx context.Context, from RowSource) error {
 	return nil
 }
 
-func (j *Job) copyTable(ctx context.Context, from RowSource, t core.Table, after string, m *meter) error {
+func (j *Job) copyTable(ctx context.Context, from RowSource, t core.Table, after string, m *meter, pace *pacer) error {
 	err := j.pour(ctx, from, t, after, func(p poured) error {
 		rate, left := m.add(p.rows)
 		j.note(func(s *Status) {
@@ -60,6 +60,9 @@ func (j *Job) copyTable(ctx context.Context, from RowSource, t core.Table, after
 			s.Rate, s.LeftMS = rate, left
 		})
 		if err := j.saveCheckpoint(t, p); err != nil {
+			return err
+		}
+		if err := wait(ctx, pace.after(time.Now(), p.put+p.removed, j.rate())); err != nil {
 			return err
 		}
 		return j.breathe(ctx)
@@ -113,7 +116,7 @@ func (j *Job) pour(ctx context.Context, from RowSource, t core.Table, after stri
 	want, have := beyond(from.Rows(ctx, t), after), beyond(j.cfg.Target.Rows(ctx, t), after)
 	err := merge(want, have, func(p pair) error {
 		b.add(p)
-		if b.seen >= j.cfg.Limits.BatchRows || b.bytes >= j.cfg.Limits.BatchBytes {
+		if j.full(b) {
 			return flush()
 		}
 		return nil
@@ -122,6 +125,27 @@ func (j *Job) pour(ctx context.Context, from RowSource, t core.Table, after stri
 		return err
 	}
 	return flush()
+}
+
+// full says that a batch has to be sent. Under a rate limit batches are smaller,
+// so that a pause, an abort or another limit is met soon.
+func (j *Job) full(b batch) bool {
+	rows := j.cfg.Limits.BatchRows
+	if rate := j.rate(); rate > 0 {
+		rows = min(rows, max(1, rate/pacesPerSecond))
+	}
+	return b.seen >= rows || b.bytes >= j.cfg.Limits.BatchBytes
+}
+
+// rate is the limit in rows a second that holds now; 0: none. What is written
+// behind a fence has no time to lose.
+func (j *Job) rate() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.st.State != StateCopy {
+		return 0
+	}
+	return j.st.Options.Rate
 }
 
 // flush writes a batch and empties it. Both writes may be repeated: a put of the
@@ -216,31 +240,4 @@ func unjoin(err error) error {
 		return err
 	}
 	return j.Unwrap()[0]
-}
-
-// meter estimates how fast the copy goes and how long it will take.
-type meter struct {
-	now   func() time.Time
-	start time.Time
-	done  int
-	left  int
-}
-
-func newMeter(now func() time.Time, ps []Progress) *meter {
-	m := &meter{now: now, start: now()}
-	for _, p := range ps {
-		m.left += p.Total - p.Done
-	}
-	return m
-}
-
-// add counts rows and returns rows a second and the milliseconds left.
-func (m *meter) add(rows int) (rate float64, leftMS int64) {
-	m.done += rows
-	m.left = max(0, m.left-rows)
-	rate = float64(m.done) / max(m.now().Sub(m.start).Seconds(), 1e-3)
-	if rate == 0 {
-		return 0, 0
-	}
-	return rate, int64(float64(m.left) / rate * 1000)
 }

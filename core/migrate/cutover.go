@@ -64,21 +64,27 @@ func (j *Job) intend(ctx context.Context) (Intent, error) {
 
 // stillFenced makes sure that no change slips into the file after it was verified.
 func (j *Job) stillFenced(ctx context.Context) error {
-	fenced, err := j.cfg.Source.Fenced(ctx)
+	fenced, err := j.source().Fenced(ctx)
 	if err == nil && !fenced {
-		err = core.Errorf(core.KindConflict, "the fence of %s was lifted by somebody else", j.cfg.Source.Path()).
+		err = core.Errorf(core.KindConflict, "the fence of %s was lifted by somebody else", j.source().Path()).
 			WithNext("see that nothing but this node works on the file, then cut over again")
 	}
 	return err
 }
 
-// settle brings an intent to an end: the authority is kv, or SQLite again at a
-// later generation, which kills a CAS still under way. forward tries to reach kv
-// for the limit's patience first; after a crash the move is given up, because
-// nobody watched the fence meanwhile. It asks until it knows or the node stops.
+// settle brings an intent to an end: the authority is where it was to go, or
+// where it was, at a later generation, which kills a CAS still under way. forward
+// tries to get there for the limit's patience first; after a crash the move is
+// given up, because nobody watched the fence or the guards meanwhile. It asks
+// until it knows or the node stops.
 func (j *Job) settle(ctx context.Context, in Intent, forward bool) (State, error) {
 	end := time.Now().Add(j.cfg.Limits.Patience)
-	back := core.Authority{Backend: core.BackendSQLite, Node: j.cfg.Node, Generation: in.From.Generation + 1}
+	back := core.Authority{Backend: in.From.Backend, Node: j.cfg.Node, Generation: in.From.Generation + 1}
+	if in.rollback() {
+		if err := j.reclose(ctx, in); err != nil {
+			return StateRollback, err
+		}
+	}
 	a, err := j.decide(ctx, func(cur core.Authority) (core.Authority, verdict) {
 		switch {
 		case cur == in.From && forward && time.Now().Before(end):
@@ -91,8 +97,14 @@ func (j *Job) settle(ctx context.Context, in Intent, forward bool) (State, error
 		return cur, ask // absent or older: a read that proves nothing
 	})
 	switch {
+	case err != nil && in.rollback():
+		return StateRollback, err
 	case err != nil:
 		return StateCutover, err
+	case a == in.To && in.rollback():
+		return j.returned(ctx, in, a)
+	case a == back && in.rollback():
+		return j.keptKV(ctx, in, a)
 	case a == in.To:
 		return j.arrived(ctx, a)
 	case a == back:
@@ -100,6 +112,9 @@ func (j *Job) settle(ctx context.Context, in Intent, forward bool) (State, error
 	}
 	return j.overtaken(ctx, a)
 }
+
+// rollback says which way the authority was to move.
+func (in Intent) rollback() bool { return in.To.Backend == core.BackendSQLite }
 
 // arrived ends the cutover: the KV store is published here, and the other nodes
 // follow the record. Those that have not yet are named.
@@ -173,7 +188,7 @@ func (j *Job) overtaken(ctx context.Context, a core.Authority) (State, error) {
 	if err != nil {
 		return StateCutover, err
 	}
-	cause := core.Errorf(core.KindConflict, "the authority moved to %s of %s (generation %d) during the cutover; the file on %s stays fenced",
+	cause := core.Errorf(core.KindConflict, "the authority moved to %s of %s (generation %d) meanwhile; the file on %s stays fenced",
 		a.Backend, a.Node, a.Generation, j.cfg.Node).WithNext("look at who moved it before anything else is started")
 	return StateAborted, errors.Join(cause, j.cfg.Host.Serve(ctx, a))
 }

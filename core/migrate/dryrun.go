@@ -46,6 +46,7 @@ func (j *Job) dryRun(ctx context.Context, prev Status) {
 		j.st.Options, j.st.Source, j.st.By = found.Options, found.Source, found.By
 		j.st.Buckets = found.Buckets
 	}
+	j.st.Drift, j.st.Estimate = found.Drift, found.Estimate
 	j.st.Problems, j.st.Written = found.Problems, 0 // the last run was this one
 	j.st.Updated = core.MillisOf(j.cfg.Now())
 	j.st.Error, j.st.Result = core.AsError(err), ""
@@ -57,7 +58,7 @@ func (j *Job) dryRun(ctx context.Context, prev Status) {
 // convert reads every row of the source as it would be written, and sums it up.
 func (j *Job) convert(ctx context.Context) error {
 	for i, t := range core.Tables() {
-		d, err := digestOf(j.cfg.Source.Rows(ctx, t))
+		d, err := digestOf(j.source().Rows(ctx, t))
 		if err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ import (
 type world struct {
 	mu        sync.Mutex
 	dir       string
+	file      string // the SQLite file that was adopted last
 	source    tables
 	fenced    bool
 	lifts     int
@@ -100,7 +101,12 @@ func newWorld(t *testing.T, rows int) *world {
 	return w
 }
 
-func (w *world) path() string { return filepath.Join(w.dir, "unibus.db") }
+func (w *world) path() string {
+	if w.file != "" {
+		return w.file
+	}
+	return filepath.Join(w.dir, "unibus.db")
+}
 
 // op runs do as one operation of the world.
 func (w *world) op(name string, do func() error) error {
@@ -325,6 +331,8 @@ func (w *world) Serve(_ context.Context, a core.Authority) error {
 	w.serving = a.Backend
 	return nil
 }
+
+func (w *world) Adopt(context.Context, string) (SourceStore, error) { return fakeSource{w}, nil }
 
 // dyingJournal is a real journal whose writes are operations of the world.
 type dyingJournal struct {

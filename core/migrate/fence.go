@@ -47,7 +47,7 @@ func (j *Job) raiseFence(ctx context.Context) error {
 	j.mu.Lock()
 	j.fence = f
 	j.mu.Unlock()
-	return j.cfg.Source.Fence(ctx)
+	return j.source().Fence(ctx)
 }
 
 // expire lifts the fence from the timer, whatever the runner is waiting for. A
@@ -66,7 +66,7 @@ func (j *Job) expire(f *fenceState) {
 	if !mine {
 		return
 	}
-	if err := j.cfg.Source.Lift(ctx); err != nil {
+	if err := j.source().Lift(ctx); err != nil {
 		j.cfg.Log.Error("the fence of the SQLite file cannot be lifted", "error", err)
 	}
 }
@@ -113,7 +113,7 @@ func (j *Job) follow(ctx context.Context) error {
 	}
 	for _, t := range core.Tables() {
 		err := j.retry(ctx, func(ctx context.Context) error {
-			return j.pour(ctx, j.cfg.Source, t, "", func(p poured) error {
+			return j.pour(ctx, j.source(), t, "", func(p poured) error {
 				j.note(func(s *Status) { s.Written += p.put + p.removed })
 				return ctx.Err()
 			})
@@ -122,7 +122,7 @@ func (j *Job) follow(ctx context.Context) error {
 			return err
 		}
 	}
-	parity, err := j.compare(ctx, j.cfg.Source)
+	parity, err := j.compare(ctx, j.source())
 	if err != nil {
 		return err
 	}
@@ -158,13 +158,13 @@ func (j *Job) lift(ctx context.Context) error {
 		j.fence.timer.Stop()
 	}
 	j.mu.Unlock()
-	fenced, err := j.cfg.Source.Fenced(ctx)
+	fenced, err := j.source().Fenced(ctx)
 	if err == nil && fenced {
-		err = j.cfg.Source.Lift(ctx)
+		err = j.source().Lift(ctx)
 	}
 	if err == nil {
 		return nil
 	}
-	return core.Errorf(core.KindOf(err), "the fence of %s cannot be lifted, so it takes no changes: %w", j.cfg.Source.Path(), err).
+	return core.Errorf(core.KindOf(err), "the fence of %s cannot be lifted, so it takes no changes: %w", j.source().Path(), err).
 		WithNext("`unibusd migration resume` or `abort` tries again; so does a restart of %s", j.cfg.Node)
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"unibus/core"
@@ -15,6 +16,7 @@ import (
 // All methods may be called from anywhere.
 type Job struct {
 	cfg Config
+	src atomic.Pointer[SourceStore] // nil: this node has no SQLite file; another one after a rollback
 
 	command sync.Mutex // one command of an operator at a time
 	lifting sync.Mutex // the fence is raised or lifted by one at a time
@@ -42,7 +44,23 @@ func New(cfg Config) *Job {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Job{cfg: cfg, st: Status{State: StateNone}}
+	j := &Job{cfg: cfg, st: Status{State: StateNone}}
+	j.setSource(cfg.Source)
+	return j
+}
+
+// source is the SQLite file that can be moved; nil where this node has none.
+func (j *Job) source() SourceStore {
+	if s := j.src.Load(); s != nil {
+		return *s
+	}
+	return nil
+}
+
+func (j *Job) setSource(s SourceStore) {
+	if s != nil {
+		j.src.Store(&s)
+	}
 }
 
 // Open takes up what the journal tells: a fence that a crash left is lifted, an
@@ -67,7 +85,12 @@ func (j *Job) Open(ctx context.Context) error {
 	}
 	if e.Intent != nil {
 		j.cfg.Host.Withdraw(withheld(*e.Intent))
-		return j.launch(func(s *Status) { s.State, s.Paused = StateCutover, false })
+		return j.launch(func(s *Status) {
+			s.State, s.Paused = StateCutover, false
+			if e.Intent.rollback() {
+				s.State = StateRollback
+			}
+		})
 	}
 	return j.takeUp(ctx, st)
 }
@@ -75,7 +98,7 @@ func (j *Job) Open(ctx context.Context) error {
 // takeUp puts an interrupted move without an intent in order: nothing works at
 // it, no fence stands.
 func (j *Job) takeUp(ctx context.Context, st Status) error {
-	if (st.Active() || st.State == StateCutover) && j.cfg.Source != nil {
+	if (st.Active() || st.State == StateCutover) && j.source() != nil {
 		if err := j.lift(ctx); err != nil {
 			return err
 		}
@@ -85,8 +108,11 @@ func (j *Job) takeUp(ctx context.Context, st Status) error {
 		return nil
 	}
 	return j.save(func(s *Status) {
-		if s.State == StateCutover {
+		switch s.State {
+		case StateCutover:
 			s.State = StateFence // no intent: nothing was sent
+		case StateRollback:
+			s.State = StateSoak // no intent: nothing was closed
 		}
 		j.interrupted(s)
 	})

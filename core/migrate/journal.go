@@ -28,6 +28,7 @@ type Intent struct {
 	From core.Authority `json:"from"`
 	To   core.Authority `json:"to"`
 	At   core.Millis    `json:"at"`
+	File string         `json:"file,omitempty"` // of a rollback: the SQLite file that is written
 }
 
 // Checkpoint is how far the copy has come: everything up to Key of Table, and

@@ -27,6 +27,8 @@ func (j *Job) step(ctx context.Context, s State) (State, error) {
 		return j.fenceAndFollow(ctx)
 	case StateCutover:
 		return j.cutover(ctx)
+	case StateRollback:
+		return j.rollback(ctx)
 	}
 	return s, nil // soak, done, aborted, none: nothing to work at
 }
@@ -36,7 +38,7 @@ func (j *Job) run(ctx context.Context) {
 	for {
 		cur := j.Status().State
 		next, err := cur, error(nil)
-		if cur != StateCutover { // an intent is settled, whatever else is wanted
+		if cur != StateCutover && cur != StateRollback { // an intent is settled, whatever else is wanted
 			err = j.breathe(ctx)
 		}
 		if err == nil {

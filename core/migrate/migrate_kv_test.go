@@ -82,6 +82,10 @@ func (b *bench) cluster(ctx context.Context) (migrate.Cluster, error) {
 
 func (b *bench) Withdraw(*core.Error) { b.serving = core.BackendNone }
 
+func (b *bench) Adopt(context.Context, string) (migrate.SourceStore, error) {
+	return nil, core.Errorf(core.KindRefused, "nothing is rolled back here")
+}
+
 func (b *bench) Serve(_ context.Context, a core.Authority) error {
 	b.serving = a.Backend
 	return nil

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"crypto/sha256"
 	"iter"
 	"log/slog"
 	"time"
@@ -104,6 +105,7 @@ type Peer struct {
 	File    string          // the SQLite file it has, "" for none
 	Serving core.Backend    // what its holder publishes
 	Journal *core.Authority // the authority its journal holds
+	Free    *int64          // bytes that it can take in its data directory; nil: not known
 }
 
 // Cluster is every configured node, the source included. Expected may be more
@@ -111,6 +113,14 @@ type Peer struct {
 type Cluster struct {
 	Expected int
 	Peers    []Peer
+	Findings []core.Problem // what is wrong with the meta group and the buckets that are there; elections pass
+}
+
+// RowSum is a row of another node's file as it is compared: its key in the
+// bucket, and the SHA-256 of its canonical value.
+type RowSum struct {
+	Key string
+	Sum [sha256.Size]byte
 }
 
 // Host is the node's holder as a cutover uses it.
@@ -119,6 +129,8 @@ type Host interface {
 	Withdraw(reason *core.Error)
 	// Serve publishes what the authority names: the SQLite store or the KV store.
 	Serve(ctx context.Context, a core.Authority) error
+	// Adopt opens another SQLite file, in the place of the one that the node had.
+	Adopt(ctx context.Context, path string) (SourceStore, error)
 }
 
 // Config is what a Job needs. Node, Target, Authority, Record, Cluster, Host and
@@ -129,10 +141,22 @@ type Config struct {
 	Backup    func(ctx context.Context, path string) (Backup, error)
 	OpenCopy  func(ctx context.Context, path string) (Copy, error)
 	BackupDir string // "": beside the source
+
+	// CreateFile makes a new SQLite file for a rollback; nil: none is possible.
+	CreateFile func(ctx context.Context, path string) (FileWriter, error)
+
 	Target    Target
 	Authority AuthorityRecord
 	Record    StatusRecord
 	Cluster   func(ctx context.Context) (Cluster, error)
+
+	// PeerRows reads a table of the SQLite file that another node has, in strict
+	// bytewise key order; an error ends it. KindUnavailable where that node does not
+	// answer. nil: no such file can be read, and each of them stops a move.
+	PeerRows func(ctx context.Context, node string, t core.Table) iter.Seq2[RowSum, error]
+	// PeerProblems lists rows of that file that cannot be converted, at most limit; nil: nobody is asked.
+	PeerProblems func(ctx context.Context, node string, limit int) ([]core.Problem, error)
+
 	Host      Host
 	Journal   Journal
 	Free      func(dir string) (int64, error) // bytes free for files in dir; nil: not checked
@@ -152,6 +176,7 @@ type Limits struct {
 	Poll       time.Duration // 200 ms: between two questions
 	Record     time.Duration // 250 ms: between two writes of the status record
 	Tries      int           // 3: how often a replica that differs is read before it is believed
+	Lease      time.Duration // 3 s: how long a node may rely on what it proved before KV was closed
 }
 
 func (l Limits) withDefaults() Limits {
@@ -163,6 +188,7 @@ func (l Limits) withDefaults() Limits {
 	l.Poll = orDefault(l.Poll, 200*time.Millisecond)
 	l.Record = orDefault(l.Record, 250*time.Millisecond)
 	l.Tries = orDefault(l.Tries, 3)
+	l.Lease = orDefault(l.Lease, 3*time.Second)
 	return l
 }
 

@@ -19,7 +19,7 @@ import (
 func (j *Job) Start(ctx context.Context, by string, o Options) (Status, error) {
 	j.command.Lock()
 	defer j.command.Unlock()
-	if j.cfg.Source == nil {
+	if j.source() == nil {
 		return j.startWithout(ctx)
 	}
 	if err := j.checkOptions(o); err != nil {
@@ -94,7 +94,7 @@ func (j *Job) begin(by string, o Options) (Status, error) {
 	fresh := Status{
 		ID: newID(), State: StatePreflight, Node: j.cfg.Node, By: by, Options: o,
 		Started: core.MillisOf(j.cfg.Now()),
-		Source:  Source{Path: j.cfg.Source.Path(), Bytes: j.cfg.Source.Size(), Schema: j.cfg.Source.SchemaVersion()},
+		Source:  Source{Path: j.source().Path(), Bytes: j.source().Size(), Schema: j.source().SchemaVersion()},
 	}
 	fresh.Since = fresh.Started
 	if o.DryRun {
@@ -119,11 +119,11 @@ const maxReplicas = 5
 func (j *Job) checkOptions(o Options) error {
 	if o.DB == "" || !filepath.IsAbs(o.DB) {
 		return core.Errorf(core.KindInvalid, "the database %q is not an absolute path", o.DB).
-			WithNext("name the file that %s has open: %s", j.cfg.Node, j.cfg.Source.Path())
+			WithNext("name the file that %s has open: %s", j.cfg.Node, j.source().Path())
 	}
-	if !sameFile(o.DB, j.cfg.Source.Path()) {
-		return core.Errorf(core.KindRefused, "%s has %s open, not %s", j.cfg.Node, j.cfg.Source.Path(), o.DB).
-			WithNext("give --db %s", j.cfg.Source.Path())
+	if !sameFile(o.DB, j.source().Path()) {
+		return core.Errorf(core.KindRefused, "%s has %s open, not %s", j.cfg.Node, j.source().Path(), o.DB).
+			WithNext("give --db %s", j.source().Path())
 	}
 	if o.Replicas < 0 || o.Replicas > maxReplicas {
 		return core.Errorf(core.KindInvalid, "%d replicas are not possible", o.Replicas).

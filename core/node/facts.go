@@ -42,8 +42,8 @@ func (p *plane) count(ctx context.Context) {
 func (p *plane) countOnce(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, countEvery)
 	defer cancel()
-	if p.db != nil {
-		if print, err := p.db.Fingerprint(ctx); err == nil {
+	if p.db() != nil {
+		if print, err := p.db().Fingerprint(ctx); err == nil {
 			p.print.Store(&print)
 		}
 	}

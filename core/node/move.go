@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"syscall"
+	"time"
 
 	"unibus/core"
 	"unibus/core/cluster"
@@ -18,12 +19,12 @@ func (p *plane) moveConfig() migrate.Config {
 	cfg := migrate.Config{
 		Node: p.n.cfg.Name, BackupDir: p.backups(),
 		Target: moveTarget{p, p.store}, Authority: record{p.control}, Record: record{p.control},
-		Cluster: p.describe, Host: p, Journal: p.n.journal, Free: freeBytes, Changed: p.moved, Log: p.log,
+		Cluster: p.describe, PeerRows: p.peerRows, PeerProblems: p.peerProblems, Host: p, Journal: p.n.journal, Free: freeBytes, Changed: p.moved, Log: p.log,
 	}
-	if p.db != nil {
-		cfg.Source = p.db
+	if p.db() != nil {
+		cfg.Source = p.db()
 		cfg.Backup = func(ctx context.Context, path string) (migrate.Backup, error) {
-			b, err := p.db.Backup(ctx, path)
+			b, err := p.db().Backup(ctx, path)
 			return migrate.Backup{Path: b.Path, SHA256: b.SHA256, Bytes: b.Bytes}, err
 		}
 		cfg.OpenCopy = func(ctx context.Context, path string) (migrate.Copy, error) {
@@ -47,9 +48,9 @@ func (p *plane) moved(st migrate.Status) {
 // describe is the cluster as a preflight wants it.
 func (p *plane) describe(ctx context.Context) (migrate.Cluster, error) {
 	v := p.n.observer.Fresh(ctx)
-	c := migrate.Cluster{Expected: v.Expected}
+	c := migrate.Cluster{Expected: v.Expected, Findings: obstacles(v, time.Now())}
 	for _, node := range v.Nodes {
-		peer := migrate.Peer{Name: node.Name, Online: node.Online}
+		peer := migrate.Peer{Name: node.Name, Online: node.Online, Free: room(node)}
 		if i := node.Info; i != nil {
 			peer.Version, peer.File, peer.Serving, peer.Journal = i.Version, i.Serving.File, i.Serving.Backend, i.Journal
 		}

@@ -24,7 +24,7 @@ type plane struct {
 	n   *Node
 	log *slog.Logger
 
-	db      *sqlite.Store // nil: this node has no file
+	opens   atomic.Pointer[sqlite.Store] // nil: this node has no file
 	control *kv.Control   // nil without routes
 	store   *kv.Store
 	job     *migrate.Job // nil without routes
@@ -76,7 +76,7 @@ func (p *plane) open(ctx context.Context) error {
 	if !p.n.cfg.Clustered() {
 		if err := p.serveFile(ctx); err != nil {
 			end()
-			return errors.Join(err, p.db.Close())
+			return errors.Join(err, p.db().Close())
 		}
 	} else if err := p.openCluster(ctx, run); err != nil {
 		end()
@@ -109,7 +109,7 @@ func (p *plane) openFile(ctx context.Context) error {
 	if err := db.Open(ctx); err != nil {
 		return err
 	}
-	p.db = db
+	p.opens.Store(db)
 	if alone {
 		return nil
 	}
@@ -155,7 +155,7 @@ func (p *plane) serveByJournal(ctx context.Context) error {
 		return nil
 	}
 	p.authority.Store(a)
-	if a.Backend == core.BackendSQLite && a.Node == p.n.cfg.Name && entry.Intent == nil && p.db != nil {
+	if a.Backend == core.BackendSQLite && a.Node == p.n.cfg.Name && entry.Intent == nil && p.db() != nil {
 		return p.serveFile(ctx)
 	}
 	return nil
@@ -239,7 +239,7 @@ func (p *plane) Serve(ctx context.Context, a core.Authority) error {
 		p.withdraw(core.Errorf(core.KindUnavailable, "%s is the control plane now, not %s", a.Node, p.n.cfg.Name).
 			WithNext("connect to %s until the move to KV", a.Node))
 		return nil
-	case p.db == nil:
+	case p.db() == nil:
 		p.withdraw(core.Errorf(core.KindUnavailable, "%s has no control plane of its own: %s is not there", p.n.cfg.Name, p.n.cfg.DB).
 			WithNext("connect to the node that has one, or move it to KV"))
 		return nil
@@ -265,19 +265,19 @@ func (p *plane) serveFile(ctx context.Context) error {
 	if p.serving().Backend == core.BackendSQLite {
 		return nil
 	}
-	if p.db == nil {
+	if p.db() == nil {
 		return core.Errorf(core.KindFailed, "%s has no SQLite file", p.n.cfg.Name)
 	}
-	fenced, err := p.db.Fenced(ctx)
+	fenced, err := p.db().Fenced(ctx)
 	if err != nil {
 		return err
 	}
 	if fenced {
-		p.withdraw(core.Errorf(core.KindUnavailable, "the SQLite file %s is fenced: its control plane was moved, or is being moved", p.db.Path()).
+		p.withdraw(core.Errorf(core.KindUnavailable, "the SQLite file %s is fenced: its control plane was moved, or is being moved", p.db().Path()).
 			WithNext("`unibusd migration status` says where the move stands"))
 		return nil
 	}
-	p.publish(p.db, cluster.Serving{Backend: core.BackendSQLite, File: p.db.Path()})
+	p.publish(p.db(), cluster.Serving{Backend: core.BackendSQLite, File: p.db().Path()})
 	return nil
 }
 
@@ -300,8 +300,8 @@ func (p *plane) serveKV(ctx context.Context, a core.Authority) error {
 	if serving {
 		return nil
 	}
-	if p.db != nil && p.n.cfg.Store == core.BackendSQLite {
-		p.log.Info("the control plane is in KV; the SQLite file is kept and not served", "file", p.db.Path())
+	if p.db() != nil && p.n.cfg.Store == core.BackendSQLite {
+		p.log.Info("the control plane is in KV; the SQLite file is kept and not served", "file", p.db().Path())
 	}
 	p.publish(p.store, cluster.Serving{Backend: core.BackendKV, File: p.file()})
 	return nil
@@ -346,13 +346,35 @@ func (p *plane) poke() {
 	}
 }
 
+// db is the SQLite file that this node has open; nil for none.
+func (p *plane) db() *sqlite.Store { return p.opens.Load() }
+
+// Adopt opens the file that a rollback wrote, in the place of the one before,
+// which stays fenced. A move that is under way reads from neither.
+func (p *plane) Adopt(ctx context.Context, path string) (migrate.SourceStore, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, core.Errorf(core.KindUnavailable, "%s is stopping", p.n.cfg.Name)
+	}
+	db := sqlite.New(sqlite.Config{Path: path, AllowFenced: true})
+	if err := db.Open(ctx); err != nil {
+		return nil, err
+	}
+	before := p.opens.Swap(db)
+	if before == nil {
+		return db, nil
+	}
+	return db, before.Close()
+}
+
 func (p *plane) serving() cluster.Serving { return *p.served.Load() }
 
 func (p *plane) file() string {
-	if p.db == nil {
+	if p.db() == nil {
 		return ""
 	}
-	return p.db.Path()
+	return p.db().Path()
 }
 
 func (p *plane) close() error {
@@ -369,8 +391,8 @@ func (p *plane) close() error {
 	if p.store != nil {
 		errs = append(errs, p.store.Close())
 	}
-	if p.db != nil {
-		errs = append(errs, p.db.Close())
+	if p.db() != nil {
+		errs = append(errs, p.db().Close())
 	}
 	return errors.Join(errs...)
 }

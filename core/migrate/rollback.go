@@ -1,0 +1,233 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"unibus/core"
+)
+
+// rollback brings the control plane back to SQLite: the guards of KV are closed
+// on every node, so that nothing is written any more, what counts is exported
+// to a new file and read back, and the authority moves by one CAS. Users see
+// "the control plane is moving" meanwhile. What fails before the CAS, or was
+// stopped in it, is given up: KV goes on, one generation later.
+func (j *Job) rollback(ctx context.Context) (State, error) {
+	e, err := j.cfg.Journal.Load()
+	if err != nil {
+		return StateRollback, err
+	}
+	if e.Intent != nil {
+		return j.settle(ctx, *e.Intent, false)
+	}
+	in, err := j.intendBack(ctx)
+	if err != nil {
+		return StateSoak, err
+	}
+	j.cfg.Host.Withdraw(withheld(in))
+	if cause := j.takeOut(ctx, in); cause != nil {
+		return j.giveBack(ctx, in, cause)
+	}
+	return j.settle(ctx, in, true)
+}
+
+// intendBack notes, before anything is closed, that KV may stop to count and
+// where the new file is written.
+func (j *Job) intendBack(ctx context.Context) (Intent, error) {
+	if _, _, ok := j.exporter(); !ok {
+		return Intent{}, core.Errorf(core.KindRefused, "%s cannot write a SQLite file of its KV store", j.cfg.Node)
+	}
+	var a core.Authority
+	err := j.retry(ctx, func(ctx context.Context) (err error) {
+		a, _, err = j.authority(ctx)
+		return err
+	})
+	if err != nil {
+		return Intent{}, err
+	}
+	if a.Backend != core.BackendKV || a.Node != j.cfg.Node {
+		return Intent{}, core.Errorf(core.KindRefused, "the record of authority says %s of %s: it is not this node's to move back", a.Backend, a.Node).
+			WithNext("ask on %s", a.Node)
+	}
+	path, err := freePath(j.rollbackDir(), "unibus-rollback-"+j.cfg.Now().UTC().Format("20060102-150405"))
+	if err != nil {
+		return Intent{}, err
+	}
+	in := Intent{
+		From: a, At: core.MillisOf(j.cfg.Now()), File: path,
+		To: core.Authority{Backend: core.BackendSQLite, Node: j.cfg.Node, Generation: a.Generation + 1},
+	}
+	return in, j.save(func(s *Status) { s.Export = Backup{}; s.Progress = exportProgress(*s) }, func(e *Entry) { e.Intent = &in })
+}
+
+// rollbackDir is where the file that came from lies: the new one is served from there.
+func (j *Job) rollbackDir() string {
+	if src := j.source(); src != nil {
+		return filepath.Dir(src.Path())
+	}
+	return j.backupDir()
+}
+
+func exportProgress(s Status) []Progress {
+	var out []Progress
+	for _, t := range exported() {
+		p := Progress{Table: t}
+		for _, b := range s.Buckets {
+			if b.Name == t.Bucket() {
+				p.Total = b.Source.Count
+			}
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func (j *Job) exporter() (Exporter, Guarded, bool) {
+	e, ok := j.cfg.Target.(Exporter)
+	g, guarded := j.cfg.Target.(Guarded)
+	return e, g, ok && guarded && j.cfg.CreateFile != nil
+}
+
+// takeOut closes KV for everybody, exports it and proves the file. It waits
+// until no node can rely any more on what it proved before the guards were closed.
+func (j *Job) takeOut(ctx context.Context, in Intent) error {
+	from, guards, _ := j.exporter()
+	if err := j.retry(ctx, func(ctx context.Context) error { return guards.Shut(ctx, in.To.Generation) }); err != nil {
+		return err
+	}
+	shut := time.Now()
+	meter := newMeter(time.Now, j.Status().Progress)
+	x := Export{From: from, Create: j.cfg.CreateFile, Open: j.cfg.OpenCopy, Rows: func(t core.Table, rows int) {
+		rate, left := meter.add(rows)
+		j.note(func(s *Status) {
+			advance(s.Progress, t, rows)
+			s.Rate, s.LeftMS = rate, left
+		})
+	}}
+	b, sums, err := x.Run(ctx, in.File)
+	if err != nil {
+		return err
+	}
+	err = j.save(func(s *Status) {
+		s.Export, s.Buckets, s.Rate, s.LeftMS = b, exportParity(s.Buckets, j.cfg.Node, sums), 0, 0
+	})
+	if err != nil {
+		return err
+	}
+	return wait(ctx, time.Until(shut.Add(j.cfg.Limits.Lease)))
+}
+
+// exportParity says what the new file holds; the index is derived, and not in it.
+func exportParity(before []Parity, node string, sums map[core.Table]core.Digest) []Parity {
+	var out []Parity
+	for _, t := range exported() {
+		out = append(out, Parity{
+			Name: t.Bucket(), Source: sums[t], Nodes: map[string]core.Digest{node: sums[t]},
+			Missing: []string{}, Different: []string{}, Extra: []string{},
+		})
+	}
+	for _, p := range before {
+		if p.Name == core.TableRoomsByMember.Bucket() {
+			p.Nodes = map[string]core.Digest{}
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// giveBack opens KV again after a rollback that failed before its CAS.
+func (j *Job) giveBack(ctx context.Context, in Intent, cause error) (State, error) {
+	next, err := j.settle(ctx, in, false)
+	if ctx.Err() != nil || next == StateRollback {
+		return next, errors.Join(cause, err) // the intent stands, and the next start settles it
+	}
+	return next, cause
+}
+
+// reclose closes the guards for the generation that a rollback wanted, so that a
+// record of that generation can open them; those of a later one are left alone.
+// It asks until it is done or the node stops.
+func (j *Job) reclose(ctx context.Context, in Intent) error {
+	_, guards, ok := j.exporter()
+	for ok && ctx.Err() == nil {
+		err := guards.Shut(ctx, in.To.Generation)
+		if k := core.KindOf(err); err == nil || k == core.KindConflict {
+			return nil
+		}
+		j.cfg.Log.Warn("the buckets cannot be reached to give a rollback up; asking again", "error", err)
+		_ = wait(ctx, j.cfg.Limits.Poll)
+	}
+	return ctx.Err()
+}
+
+// returned ends a rollback: the new file is served here, and the journal names it.
+func (j *Job) returned(ctx context.Context, in Intent, a core.Authority) (State, error) {
+	err := j.save(func(s *Status) {
+		s.State, s.Error = StateRolledBack, nil
+		s.Result = rolledBackResult(*s, in, a, nil)
+	}, outcome(a), func(e *Entry) { e.File = in.File })
+	if err != nil {
+		return StateRollback, err
+	}
+	src, err := j.cfg.Host.Adopt(ctx, in.File)
+	if err == nil {
+		j.setSource(src)
+		err = j.cfg.Host.Serve(ctx, a)
+	}
+	if err != nil {
+		return StateRolledBack, err
+	}
+	wctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.Journals)
+	defer cancel()
+	behind := j.followers(wctx, a)
+	j.note(func(s *Status) { s.Result = rolledBackResult(*s, in, a, behind) })
+	return StateRolledBack, nil
+}
+
+func rolledBackResult(s Status, in Intent, a core.Authority, behind []string) string {
+	text := fmt.Sprintf("Rolled back: the control plane is %s on %s since generation %d, with everything that was written since the cutover. %s stays fenced.",
+		in.File, a.Node, a.Generation, s.Source.Path)
+	if len(behind) > 0 {
+		text += " Not seen to follow yet: " + strings.Join(behind, ", ") + "; until then they serve nothing."
+	}
+	return text
+}
+
+// keptKV ends a rollback that was given up: the buckets are open again.
+func (j *Job) keptKV(ctx context.Context, in Intent, a core.Authority) (State, error) {
+	removed := RemoveFile(in.File)
+	err := j.save(func(s *Status) {
+		s.State, s.Export = StateSoak, Backup{}
+		s.Result = soakResult(*s, a, nil)
+	}, outcome(a))
+	if err != nil {
+		return StateRollback, err
+	}
+	cause := core.Errorf(core.KindUnavailable, "the rollback was stopped before the authority moved; KV serves again, and nothing is lost").
+		WithNext("roll back again: `unibusd migration rollback`")
+	return StateSoak, errors.Join(cause, removed, j.cfg.Host.Serve(ctx, a))
+}
+
+// abortRollback gives up a rollback that is under way or that was left by a crash.
+func (j *Job) abortRollback(by string) (Status, error) {
+	j.stop()
+	st := j.Status()
+	if why := st.WhyNot(ActionAbort); why != "" {
+		return st, refused(st, "abort", why)
+	}
+	j.cfg.Log.Info("a rollback is given up", "by", by)
+	e, err := j.cfg.Journal.Load()
+	if err == nil && e.Intent == nil { // nothing was closed yet
+		err = j.save(func(s *Status) { s.State, s.Running = StateSoak, false })
+		return j.Status(), err
+	}
+	if err != nil {
+		return st, err
+	}
+	err = j.launch(func(s *Status) { s.State = StateRollback })
+	return j.Status(), err
+}

@@ -1,0 +1,324 @@
+package migrate
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"unibus/core"
+)
+
+// guards are those of a target in memory, which can be exported.
+type guardedTarget struct {
+	fakePast
+	g *fakeGuards
+}
+
+type fakeGuards struct {
+	generation uint64
+	open       bool
+	leak       bool // a row that is there is left out of the export
+}
+
+func (f guardedTarget) Shut(_ context.Context, generation uint64) error {
+	return f.op("shut", func() error {
+		if f.g.generation > generation || f.g.generation == generation && f.g.open {
+			return core.Errorf(core.KindConflict, "held for generation %d", f.g.generation)
+		}
+		f.g.generation, f.g.open = generation, false
+		return nil
+	})
+}
+
+func (f guardedTarget) ExportRows(_ context.Context, each func(core.Row) error) error {
+	var rows []core.Row
+	err := f.op("export", func() error {
+		for _, t := range []core.Table{core.TableMembers, core.TableRooms, core.TableRoomKeys, core.TableUsers} {
+			rows = append(rows, f.target.rows(t)...)
+		}
+		return nil
+	})
+	for _, r := range rows {
+		if err == nil {
+			err = each(r)
+		}
+	}
+	return err
+}
+
+// fakeWriter collects rows and writes them like a backup.
+type fakeWriter struct {
+	*world
+	path string
+	data tables
+	leak bool
+}
+
+func (f fakeWriter) Put(_ context.Context, rows []core.Row) error {
+	return f.op("file put", func() error {
+		for _, r := range rows {
+			f.data[r.Table][r.Key] = slices.Clone(r.Value)
+		}
+		return nil
+	})
+}
+
+func (f fakeWriter) Finish(context.Context) error {
+	return f.op("file finish", func() error {
+		if f.leak {
+			delete(f.data[core.TableUsers], "k0003")
+		}
+		f.data[core.TableRoomsByMember] = f.target[core.TableRoomsByMember] // derived
+		data, err := json.Marshal(f.data)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(f.path, data, 0o600)
+	})
+}
+
+func (f fakeWriter) Discard() error { return nil }
+
+// kvServes opens the guards as a node does that serves KV.
+func (w *world) openGuards(g *fakeGuards) {
+	if w.authority.Backend == core.BackendKV {
+		g.generation, g.open = max(g.generation, w.authority.Generation), g.generation <= w.authority.Generation
+	}
+}
+
+// adopting is the world as a host whose guards open when KV is served.
+type adopting struct {
+	*world
+	g *fakeGuards
+}
+
+func (a adopting) Serve(ctx context.Context, au core.Authority) error {
+	if au.Backend == core.BackendKV {
+		a.look(func() { a.openGuards(a.g) })
+	}
+	return a.world.Serve(ctx, au)
+}
+
+func (a adopting) Adopt(_ context.Context, path string) (SourceStore, error) {
+	err := a.op("adopt", func() error {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		a.source, a.fenced, a.file = tables{}, false, path
+		return json.Unmarshal(data, &a.source)
+	})
+	return fakeSource{a.world}, err
+}
+
+// reversible lets a job of the world roll back.
+func (w *world) reversible(g *fakeGuards) func(*Config) {
+	return func(c *Config) {
+		c.Target = guardedTarget{c.Target.(fakePast), g}
+		c.Host = adopting{w, g}
+		c.Limits.Lease = time.Millisecond
+		c.CreateFile = func(_ context.Context, path string) (FileWriter, error) {
+			return fakeWriter{w, path, newTables(), g.leak}, w.op("file create", func() error { return nil })
+		}
+	}
+}
+
+// soaking is a world whose control plane is in KV, where something was written since.
+func soaking(t *testing.T) (*world, *Job, *fakeGuards) {
+	t.Helper()
+	w, g := newWorld(t, 20), &fakeGuards{}
+	j := w.job(t, w.reversible(g))
+	o := w.options()
+	o.Cutover = true
+	wantState(t, started(t, j, o), StateSoak)
+	w.look(func() {
+		w.target[core.TableUsers]["since"] = []byte(`{"v":1,"n":-1}`)
+		w.target[core.TableRooms]["k0001"] = []byte(`{"v":1,"n":-2}`)
+	})
+	return w, j, g
+}
+
+func rollBack(t *testing.T, j *Job) Status {
+	t.Helper()
+	if _, err := j.Rollback(t.Context(), "ana"); err != nil {
+		t.Fatalf("rollback: %v", err)
+	}
+	return rest(t, j)
+}
+
+func TestRollbackBringsBackWhatWasWrittenSince(t *testing.T) {
+	t.Parallel()
+	w, j, g := soaking(t)
+	s := rollBack(t, j)
+	wantState(t, s, StateRolledBack)
+	if want := (core.Authority{Backend: core.BackendSQLite, Node: "n1", Generation: 3}); w.authority != want || w.serving != core.BackendSQLite {
+		t.Errorf("authority %+v, serving %s", w.authority, w.serving)
+	}
+	if !w.target.equal(w.source) || w.fenced || g.open {
+		t.Errorf("equal %v, fenced %v, KV open %v", w.target.equal(w.source), w.fenced, g.open)
+	}
+	e, err := j.cfg.Journal.Load()
+	if err != nil || e.File != s.Export.Path || e.Intent != nil || len(s.Export.SHA256) != 64 {
+		t.Errorf("journal %+v, %v; export %+v", e, err, s.Export)
+	}
+	if !strings.Contains(s.Result, s.Export.Path) {
+		t.Errorf("the result does not name the file: %s", s.Result)
+	}
+
+	// The new file is moved like the old one, and there is nothing to write.
+	o := Options{DB: s.Export.Path, Replicas: 3, Cutover: true}
+	if s = started(t, j, o); s.State != StateSoak || s.Written != 0 {
+		t.Errorf("the second move: %s, %d written, %v", s.State, s.Written, s.Error)
+	}
+}
+
+// TestRollbackGivesUpWithoutLoss: what fails before the CAS leaves KV serving, open, one generation later.
+func TestRollbackGivesUpWithoutLoss(t *testing.T) {
+	t.Parallel()
+	for _, op := range []string{"shut", "export", "file create", "file put", "file finish", "leak"} {
+		t.Run(op, func(t *testing.T) {
+			t.Parallel()
+			w, j, g := soaking(t)
+			g.leak = op == "leak"
+			failed := false
+			w.look(func() {
+				w.before = func(o string) error {
+					if o == op && !failed {
+						failed = true
+						return core.Errorf(core.KindFailed, "the disk is full")
+					}
+					return nil
+				}
+			})
+			s := rollBack(t, j)
+			if s.State != StateSoak || s.Error == nil || w.serving != core.BackendKV || !g.open {
+				t.Errorf("%s, %v, serving %s, open %v", s.State, s.Error, w.serving, g.open)
+			}
+			if want := (core.Authority{Backend: core.BackendKV, Node: "n1", Generation: 3}); w.authority != want {
+				t.Errorf("authority %+v", w.authority)
+			}
+			left, err := filepath.Glob(filepath.Join(w.dir, "unibus-rollback-*"))
+			if err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+			g.leak = false
+			wantState(t, rollBack(t, j), StateRolledBack) // and again
+		})
+	}
+}
+
+// TestRollbackIsRefused where there is nothing to roll back.
+func TestRollbackIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3)
+	j := w.job(t, w.reversible(&fakeGuards{}))
+	refuse := func(why string) {
+		t.Helper()
+		if _, err := j.Rollback(t.Context(), "ana"); core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), why) {
+			t.Errorf("%v, not %q", err, why)
+		}
+	}
+	refuse("it has not cut over")
+	o := w.options()
+	wantState(t, started(t, j, o), StateVerify)
+	refuse("it has not cut over")
+	if _, err := j.Cutover(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, rest(t, j), StateSoak)
+	if _, err := j.Finish(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	refuse("unibusd backup")
+}
+
+// TestRollbackCrashAnywhere kills the daemon at some operation of a rollback,
+// with that operation done or not: when it is opened again KV counts and is
+// open, or the file counts and KV is shut; nothing is lost, and it can be done again.
+func TestRollbackCrashAnywhere(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		crashInRollback(t, rapid.IntRange(1, 60).Draw(rt, "at"), rapid.Bool().Draw(rt, "done"))
+	})
+}
+
+func crashInRollback(t *testing.T, at int, done bool) {
+	t.Helper()
+	w, j, g := soaking(t)
+	n := 0
+	die := func(op string) error {
+		if op == "put migration" || op == "migration" {
+			return nil
+		}
+		if n++; n >= at {
+			return errDead
+		}
+		return nil
+	}
+	w.look(func() {
+		if !done {
+			w.before = die
+			return
+		}
+		w.after = func(op string) error {
+			err := die(op)
+			if err != nil {
+				w.before = func(string) error { return errDead }
+			}
+			return err
+		}
+	})
+	if _, err := j.Rollback(t.Context(), "ana"); err == nil {
+		until(t, j, "the crash", func(s Status) (over bool) {
+			w.look(func() { over = n >= at })
+			return over || !s.Running
+		})
+	}
+	_ = j.Close()
+	w.look(func() { w.before, w.after, w.serving = nil, nil, core.BackendNone })
+	if e, err := j.cfg.Journal.Load(); err == nil && e.File != "" && e.File != w.path() { // a node opens the file that its journal names
+		if _, err := (adopting{w, g}).Adopt(t.Context(), e.File); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	j = w.job(t, w.reversible(g))
+	s := rest(t, j)
+	w.look(func() { w.openGuards(g) }) // the node follows the record
+	kv := w.authority.Backend == core.BackendKV
+	if kv != g.open || kv != w.fenced || s.State == StateRollback {
+		t.Fatalf("crash at %d (done %v): authority %+v, KV open %v, file fenced %v, %s, %v", at, done, w.authority, g.open, w.fenced, s.State, s.Error)
+	}
+	if s.State == StateSoak {
+		s = rollBack(t, j)
+	}
+	wantState(t, s, StateRolledBack)
+	if !w.target.equal(w.source) {
+		t.Fatalf("crash at %d (done %v): the rows differ", at, done)
+	}
+}
+
+// TestAbortOfARollback opens KV again.
+func TestAbortOfARollback(t *testing.T) {
+	t.Parallel()
+	w, j, g := soaking(t)
+	j.cfg.Limits.Lease = time.Hour // it waits there
+	if _, err := j.Rollback(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, j, "the file", func(s Status) bool { return s.Export.Path != "" })
+	if _, err := j.Abort(t.Context(), "ben"); err != nil {
+		t.Fatal(err)
+	}
+	s := rest(t, j)
+	if s.State != StateSoak || w.authority.Backend != core.BackendKV || !g.open || s.Export.Path != "" {
+		t.Errorf("%s, %+v, open %v, export %+v", s.State, w.authority, g.open, s.Export)
+	}
+}
