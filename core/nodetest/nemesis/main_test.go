@@ -3,7 +3,6 @@
 package nemesis
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -53,5 +52,3 @@ func mustConnect(n *nodetest.Net, i int, id keys.Identity) error {
 	}
 	return err
 }
-
-var errAdmitted = errors.New("still admitted")
