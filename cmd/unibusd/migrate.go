@@ -102,44 +102,9 @@ func sourceIn(st admin.Status, abs string) (string, error) {
 	return "", core.Errorf(core.KindRefused, "%s is not the file that a node serves", abs).WithNext("serving:%s", serving)
 }
 
-// follow waits until the move stops: verified, cut over, or with an error. A
-// node that dies under way is waited for by asking the others.
-func (n *network) follow(ctx context.Context, c *cobra.Command, cl *admin.Client, st migrate.Status) (migrate.Status, error) {
-	shown := migrate.State("")
-	silent := time.Time{}
-	for {
-		if st.State != shown && !n.json {
-			c.Printf("%s\n", st.State)
-			shown = st.State
-		}
-		if !st.Running {
-			return st, nil
-		}
-		select {
-		case <-ctx.Done():
-			return st, core.Errorf(core.KindFailed, "stopped waiting; the move goes on in the daemon").
-				WithNext("`unibusd migration status` says where it stands")
-		case <-time.After(pollEvery):
-		}
-		next, err := cl.Migration(ctx)
-		switch {
-		case err == nil && next.Updated < st.Updated:
-			// What another node read of the record before this move was in it.
-		case err == nil:
-			st, silent = next, time.Time{}
-		case core.KindOf(err) != core.KindUnavailable:
-			return st, err
-		case silent.IsZero():
-			silent = time.Now()
-		case time.Since(silent) > 30*time.Second:
-			return st, err
-		}
-	}
-}
-
 // ended prints the outcome; a move that stopped with an error or with problems fails the command.
 func (n *network) ended(c *cobra.Command, st migrate.Status) error {
-	if err := n.print(c, st, func() { c.Println(migrate.Report(st)) }); err != nil {
+	if err := n.print(c, st, func() { c.Print(st.Report(time.Now())) }); err != nil {
 		return err
 	}
 	switch {
@@ -151,49 +116,4 @@ func (n *network) ended(c *cobra.Command, st migrate.Status) error {
 		return cli.Silent{Err: core.Errorf(core.KindRefused, "the move did not start")}
 	}
 	return nil
-}
-
-func migrationCommand() *cobra.Command {
-	return cli.Group("migration", "Look at the move and steer it",
-		migrationStep("status", "Where the move stands", func(ctx context.Context, cl *admin.Client, _ string) (migrate.Status, error) {
-			return cl.Migration(ctx)
-		}),
-		migrationStep("report", "The whole report of the move", func(ctx context.Context, cl *admin.Client, _ string) (migrate.Status, error) {
-			return cl.Migration(ctx)
-		}),
-		migrationStep("pause", "Hold the copy", step((*admin.Client).MigratePause)),
-		migrationStep("resume", "Let a held copy go on", step((*admin.Client).MigrateResume)),
-		migrationStep("abort", "Give the move up and restore what was, before cutover", step((*admin.Client).MigrateAbort)),
-		migrationStep("cutover", "Move the authority to KV on all nodes", step((*admin.Client).MigrateCutover)),
-		migrationStep("finish", "End the soak; the SQLite file is kept, read-only", step((*admin.Client).MigrateFinish)))
-}
-
-// step sends a verb to the node that the move belongs to.
-func step(f func(*admin.Client, context.Context, string) (migrate.Status, error)) func(context.Context, *admin.Client, string) (migrate.Status, error) {
-	return func(ctx context.Context, cl *admin.Client, node string) (migrate.Status, error) {
-		if node == "" {
-			return migrate.Status{}, core.Errorf(core.KindRefused, "no move was started").WithNext("start one with `unibusd migrate-to-kv`")
-		}
-		return f(cl, ctx, node)
-	}
-}
-
-func migrationStep(use, short string, f func(ctx context.Context, cl *admin.Client, node string) (migrate.Status, error)) *cobra.Command {
-	var n network
-	return n.command(use, short, nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
-		st, err := cl.Migration(ctx)
-		if err != nil {
-			return err
-		}
-		if st, err = f(ctx, cl, st.Node); err != nil {
-			return err
-		}
-		if use == "cutover" {
-			if st, err = n.follow(ctx, c, cl, st); err != nil {
-				return err
-			}
-			return n.ended(c, st)
-		}
-		return n.print(c, st, func() { c.Println(migrate.Report(st)) })
-	})
 }

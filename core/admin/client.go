@@ -252,13 +252,17 @@ func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) 
 	return out, nil
 }
 
+// errNobody is inside the error where the node that was asked is not there.
+var errNobody = errors.New("nobody listens")
+
 func callError(v Verb, t Target, err error) error {
 	switch {
 	case errors.As(err, new(*core.Error)):
 		return err // it was not even sent
 	case errors.Is(err, nats.ErrNoResponders) && t != TargetAny:
-		return core.Errorf(core.KindUnavailable, "%s does not answer %s", strings.TrimPrefix(string(t), "node."), v).
-			WithNext("see `unibus-tui status`")
+		e := core.Errorf(core.KindUnavailable, "%s does not answer %s", strings.TrimPrefix(string(t), "node."), v)
+		e.Err = errNobody
+		return e.WithNext("see `unibus-tui status`")
 	case errors.Is(err, nats.ErrNoResponders):
 		return core.Errorf(core.KindUnavailable, "no node that can be reached serves the control plane").
 			WithNext("`unibus-tui status` says why")
@@ -268,7 +272,11 @@ func callError(v Verb, t Target, err error) error {
 		return core.Errorf(core.KindUnavailable, "no node answers: the connection is down").
 			WithNext("it is tried again by itself; see that unibusd runs on the nodes")
 	case Rules()[v].Role == core.OperatorAdmin:
-		return core.Errorf(core.KindUnavailable, "no answer to %s in time", v).
+		from := ""
+		if t != TargetAny {
+			from = " from " + strings.TrimPrefix(string(t), "node.")
+		}
+		return core.Errorf(core.KindUnavailable, "no answer to %s%s in time", v, from).
 			WithNext("whether it took effect is not known: look before you try again")
 	default:
 		return core.Errorf(core.KindUnavailable, "no answer to %s in time", v).WithNext("it is asked again by itself, or ask another node with --server")

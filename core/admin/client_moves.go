@@ -2,46 +2,63 @@ package admin
 
 import (
 	"context"
+	"errors"
 
+	"unibus/core"
 	"unibus/core/migrate"
 )
 
+// MoverAway says that the node which does a move does not answer: nobody else can do it.
+func MoverAway(node string) error {
+	return core.Errorf(core.KindUnavailable, "%s does the move and does not answer", node).
+		WithNext("start unibusd on %s; `unibusd migration status` at any node says what it wrote down last", node)
+}
+
+// steer asks the node that a move belongs to.
+func (c *Client) steer(ctx context.Context, node string, v Verb, req any) (migrate.Status, error) {
+	st, err := call[migrate.Status](ctx, c, TargetNode(node), v, req)
+	if errors.Is(err, errNobody) {
+		return st, MoverAway(node)
+	}
+	return st, err
+}
+
 // MigrateStart starts a move at the node whose database it is, or joins the one that is running.
 func (c *Client) MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error) {
-	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigrateStart, o)
+	return c.steer(ctx, node, VerbMigrateStart, o)
 }
 
 // MigratePause holds the copy between two batches.
 func (c *Client) MigratePause(ctx context.Context, node string) (migrate.Status, error) {
-	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigratePause, nil)
+	return c.steer(ctx, node, VerbMigratePause, nil)
 }
 
 // MigrateResume lets a held copy go on.
 func (c *Client) MigrateResume(ctx context.Context, node string) (migrate.Status, error) {
-	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigrateResume, nil)
+	return c.steer(ctx, node, VerbMigrateResume, nil)
 }
 
 // MigrateAbort restores what was, before cutover. KindRefused after it.
 func (c *Client) MigrateAbort(ctx context.Context, node string) (migrate.Status, error) {
-	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigrateAbort, nil)
+	return c.steer(ctx, node, VerbMigrateAbort, nil)
 }
 
 // MigrateCutover fences the source and moves the authority. KindRefused before every bucket was verified.
 func (c *Client) MigrateCutover(ctx context.Context, node string) (migrate.Status, error) {
-	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigrateCutover, nil)
+	return c.steer(ctx, node, VerbMigrateCutover, nil)
 }
 
 // MigrateFinish ends the soak: the SQLite file is kept, read-only.
 func (c *Client) MigrateFinish(ctx context.Context, node string) (migrate.Status, error) {
-	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigrateFinish, nil)
+	return c.steer(ctx, node, VerbMigrateFinish, nil)
 }
 
 // MigrateLimit sets how many rows a second the copy writes at the most; 0 takes the limit away.
 func (c *Client) MigrateLimit(ctx context.Context, node string, rate int) (migrate.Status, error) {
-	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigrateLimit, LimitRequest{Rate: rate})
+	return c.steer(ctx, node, VerbMigrateLimit, LimitRequest{Rate: rate})
 }
 
 // MigrateRollback brings the control plane back to a new SQLite file. KindRefused but in soak.
 func (c *Client) MigrateRollback(ctx context.Context, node string) (migrate.Status, error) {
-	return call[migrate.Status](ctx, c, TargetNode(node), VerbMigrateRollback, nil)
+	return c.steer(ctx, node, VerbMigrateRollback, nil)
 }

@@ -68,8 +68,8 @@ func TestWholeMove(t *testing.T) {
 	if e.Intent != nil || e.Authority == nil || *e.Authority != want {
 		t.Errorf("journal %+v", e)
 	}
-	if !strings.Contains(Report(s), s.Backup.Path) || !strings.Contains(Report(s), "n3") {
-		t.Errorf("report:\n%s", Report(s))
+	if text := s.Report(time.Now()); !strings.Contains(text, s.Backup.Path) || !strings.Contains(text, "n3") {
+		t.Errorf("report:\n%s", text)
 	}
 }
 

@@ -1,7 +1,12 @@
 package migrate
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -9,86 +14,276 @@ import (
 	"unibus/core"
 )
 
-// Report is a status as text that an operator can save: what was moved, from
-// where, what was compared and what differed.
-func Report(s Status) string {
-	var b strings.Builder
-	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-10s %s\n", name, fmt.Sprintf(format, args...))
+// Document is a report for programs: the status with what is worked out from it.
+type Document struct {
+	Status
+	Stays  []Stay      `json:"stays"`   // the line of the move, with how long each state took
+	TookMS int64       `json:"took_ms"` // backup, copy and verify, to be held against estimate_ms; 0: not known yet
+	Made   core.Millis `json:"made"`
+}
+
+// Save writes the report to a new file that only its owner can read: as JSON,
+// or as text. KindExists where there is a file already: none is written over.
+func (s Status) Save(file string, asJSON bool, now time.Time) error {
+	body := []byte(s.Report(now))
+	if asJSON {
+		doc, err := json.MarshalIndent(s.Document(now), "", "  ")
+		if err != nil {
+			return core.Errorf(core.KindFailed, "the report could not be made: %w", err)
+		}
+		body = append(doc, '\n')
 	}
-	b.WriteString("unibus: report of a move from SQLite to KV\n\n")
-	line("state", "%s", s.State)
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return core.Errorf(core.KindExists, "%s is there already and is not written over", file).WithNext("name another file")
+	case err == nil:
+		_, err = f.Write(body)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return core.Errorf(core.KindFailed, "the report could not be written: %w", err).
+			WithNext("name a file in a directory that you may write to")
+	}
+	return nil
+}
+
+// Document is the report for programs.
+func (s Status) Document(now time.Time) Document {
+	return Document{Status: s, Stays: s.Stays(core.MillisOf(now)), TookMS: s.Took().Milliseconds(), Made: core.MillisOf(now)}
+}
+
+// report is a text in the making.
+type report struct{ strings.Builder }
+
+func (r *report) line(name, format string, args ...any) {
+	fmt.Fprintf(r, "%-10s %s\n", name, fmt.Sprintf(format, args...))
+}
+
+func (r *report) item(format string, args ...any) { fmt.Fprintf(r, "  "+format+"\n", args...) }
+
+func (r *report) head(format string, args ...any) { fmt.Fprintf(r, "\n"+format+"\n", args...) }
+
+// Report is a status as text that an operator can read and save: what was
+// moved, from where, how long it took, what was compared and what differed.
+func (s Status) Report(now time.Time) string {
+	var r report
+	r.WriteString("unibus: report of a move from SQLite to KV\n\n")
+	s.reportState(&r, now)
+	s.reportFiles(&r)
+	s.reportOptions(&r)
+	s.reportPassage(&r, now)
+	s.reportProgress(&r)
+	s.reportProblems(&r)
+	for _, d := range s.Drift {
+		d.report(&r, s.Node)
+	}
+	for _, p := range s.Buckets {
+		p.report(&r)
+	}
+	return r.String()
+}
+
+func (s Status) reportState(r *report, now time.Time) {
+	r.line("state", "%s%s", s.State, s.working())
 	if s.ID != "" {
-		line("move", "%s, started %s by %s on %s", s.ID, moment(s.Started), s.By, s.Node)
-		line("updated", "%s", moment(s.Updated))
-		line("source", "%s, %d bytes, schema %d", s.Source.Path, s.Source.Bytes, s.Source.Schema)
+		r.line("move", "%s, started %s by %s on %s", s.ID, moment(s.Started), s.By, s.Node)
+		r.line("updated", "%s", moment(s.Updated))
 	}
-	if s.Backup.Path != "" {
-		line("backup", "%s, %d bytes", s.Backup.Path, s.Backup.Bytes)
-		line("", "sha256 %s", s.Backup.SHA256)
-	}
-	line("written", "%s put or removed by the last run", count(s.Written, "key"))
+	r.line("written", "%s put or removed by the last run", count(s.Written, "key"))
 	if s.Result != "" {
-		line("result", "%s", s.Result)
+		r.line("result", "%s", s.Result)
 	}
 	if s.Error != nil {
-		line("error", "%s", s.Error.Text)
+		r.line("error", "%s", s.Error.Text)
 		if s.Error.Next != "" {
-			line("do", "%s", s.Error.Next)
+			r.line("do", "%s", s.Error.Next)
 		}
 	}
-	reportProblems(&b, s.Problems)
-	for _, p := range s.Buckets {
-		reportParity(&b, p)
-	}
-	return b.String()
+	r.line("report", "made %s", moment(core.MillisOf(now)))
 }
 
-func reportProblems(b *strings.Builder, problems []core.Problem) {
-	if len(problems) == 0 {
+func (s Status) working() string {
+	switch {
+	case s.Paused:
+		return ", paused"
+	case s.Error != nil:
+		return ", stopped"
+	case s.State == StateVerify && s.Verified && !s.Running:
+		return ", equal everywhere, awaiting the cutover"
+	}
+	return ""
+}
+
+func (s Status) reportFiles(r *report) {
+	if s.Source.Path != "" {
+		r.line("source", "%s, %d bytes, schema %d", s.Source.Path, s.Source.Bytes, s.Source.Schema)
+	}
+	for _, f := range []struct {
+		name string
+		Backup
+	}{{"backup", s.Backup}, {"export", s.Export}} {
+		if f.Path != "" {
+			r.line(f.name, "%s, %d bytes", f.Path, f.Bytes)
+			r.line("", "sha256 %s", f.SHA256)
+		}
+	}
+}
+
+func (s Status) reportOptions(r *report) {
+	if s.ID == "" && s.Options.DB == "" {
 		return
 	}
-	fmt.Fprintf(b, "\nproblems (%d)\n", len(problems))
-	for _, p := range problems {
-		where := ""
-		if p.Table != "" {
-			where = string(p.Table) + " " + p.Key + ": "
+	r.line("options", "%s", strings.Join(s.Options.words(), ", "))
+	if s.Estimate > 0 {
+		real := "not known yet"
+		if t := s.Took(); t > 0 {
+			real = span(t)
 		}
-		fmt.Fprintf(b, "  %s%s\n", where, p.Text)
-		if p.Next != "" {
-			fmt.Fprintf(b, "    do: %s\n", p.Next)
+		r.line("estimate", "%s for backup, copy and verify; real: %s", span(time.Duration(s.Estimate)*time.Millisecond), real)
+	}
+}
+
+// words are the options as a person would say them.
+func (o Options) words() []string {
+	out := []string{"replicas as they are", "no rate limit", "backup kept"}
+	if o.Replicas > 0 {
+		out[0] = count(o.Replicas, "replica")
+	}
+	if o.Rate > 0 {
+		out[1] = fmt.Sprintf("at most %d rows a second", o.Rate)
+	}
+	if o.NoBackup {
+		out[2] = "temporary copy, no backup"
+	}
+	if o.Cutover {
+		out = append(out, "cutover without waiting")
+	}
+	if o.DryRun {
+		out = append(out, "dry run")
+	}
+	if len(o.Discard) > 0 {
+		out = append(out, "left behind: the files of "+strings.Join(o.Discard, ", "))
+	}
+	return out
+}
+
+func (s Status) reportPassage(r *report, now time.Time) {
+	if len(s.History) == 0 {
+		return
+	}
+	r.head("passage")
+	for i, p := range s.History {
+		took := ""
+		switch {
+		case i+1 < len(s.History):
+			took = span(between(p.At, s.History[i+1].At))
+		case !s.Over():
+			took = span(between(p.At, core.MillisOf(now))) + " so far"
+		}
+		r.item("%s  %-10s %s", moment(p.At), p.State, took)
+		if at := s.Compared; p.State == StateVerify && at >= p.At && (i+1 == len(s.History) || at <= s.History[i+1].At) {
+			r.item("%s  %-10s after %s", moment(at), "- equal", span(between(p.At, at)))
 		}
 	}
 }
 
-func reportParity(b *strings.Builder, p Parity) {
-	fmt.Fprintf(b, "\n%s\n", p.Name)
-	fmt.Fprintf(b, "  %-12s %8d  %s\n", "source", p.Source.Count, p.Source.SHA256)
-	names := make([]string, 0, len(p.Nodes))
-	for n := range p.Nodes {
-		names = append(names, n)
+func (s Status) reportProgress(r *report) {
+	if !s.Active() || len(s.Progress) == 0 {
+		return
 	}
-	slices.Sort(names)
-	for _, n := range names {
+	r.head("progress")
+	for _, p := range s.Progress {
+		r.item("%-16s %8d of %d", p.Table, p.Done, p.Total)
+	}
+	if s.Rate > 0 {
+		r.item("%.0f rows a second, about %s left", s.Rate, span(time.Duration(s.LeftMS)*time.Millisecond))
+	}
+}
+
+func (s Status) reportProblems(r *report) {
+	if len(s.Problems) == 0 {
+		return
+	}
+	r.head("problems (%d)", len(s.Problems))
+	for _, p := range s.Problems {
+		where := ""
+		if p.Table != "" {
+			where = strings.TrimSpace(string(p.Table)+" "+p.Key) + ": "
+		}
+		r.item("%s%s", where, p.Text)
+		if p.Next != "" {
+			r.item("  do: %s", p.Next)
+		}
+	}
+}
+
+func (d Drift) report(r *report, source string) {
+	choice := ""
+	switch {
+	case d.Equal():
+		choice = ": holds the same"
+	case d.Discarded:
+		choice = ": left behind, as the operator chose"
+	}
+	r.head("the SQLite file of %s, %s%s", d.Node, d.File, choice)
+	if d.Error != "" {
+		r.item("not compared to its end: %s", d.Error)
+	}
+	for _, t := range d.Tables {
+		if t.Equal() {
+			continue
+		}
+		r.item("%-12s %d only on %s, %d only on %s, %d different", t.Table, t.OnlyHere, source, t.OnlyThere, d.Node, t.Different)
+		for _, k := range t.Keys {
+			r.item("  %s", k)
+		}
+	}
+}
+
+func (p Parity) report(r *report) {
+	r.head("%s", p.Name)
+	r.item("%-12s %8d  %s", "source", p.Source.Count, p.Source.SHA256)
+	for _, n := range slices.Sorted(maps.Keys(p.Nodes)) {
 		word := "equal"
 		if p.Nodes[n] != p.Source {
 			word = "differs"
 		}
-		fmt.Fprintf(b, "  %-12s %8d  %s  %s\n", n, p.Nodes[n].Count, p.Nodes[n].SHA256, word)
+		r.item("%-12s %8d  %s  %s", n, p.Nodes[n].Count, p.Nodes[n].SHA256, word)
+	}
+	if p.Changed > 0 {
+		r.item("%-12s %8d  between verify and fence, compared by value on every node", "changed", p.Changed)
 	}
 	for _, l := range []struct {
 		name string
 		keys []string
 	}{{"missing", p.Missing}, {"different", p.Different}, {"extra", p.Extra}} {
 		for _, k := range l.keys {
-			fmt.Fprintf(b, "  %-12s %s\n", l.name, k)
+			r.item("%-12s %s", l.name, k)
+		}
+		if len(l.keys) == MaxListed {
+			r.item("%-12s only the first %d are listed", "", MaxListed)
 		}
 	}
+}
+
+func between(a, b core.Millis) time.Duration { return time.Duration(max(0, b-a)) * time.Millisecond }
+
+// span is a duration that says no more than matters: 0.4s, 12.3s, 4m5s, 3h12m0s.
+func span(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	d = d.Round(time.Second)
+	if d < time.Hour {
+		return fmt.Sprintf("%d m %d s", int(d.Minutes()), int(d.Seconds())%60)
+	}
+	return fmt.Sprintf("%d h %d m", int(d.Hours()), int(d.Minutes())%60)
 }
 
 func moment(m core.Millis) string {
 	if m == 0 {
 		return "never"
 	}
-	return m.Time().Format(time.DateTime) + " UTC"
+	return m.Time().UTC().Format(time.DateTime) + " UTC"
 }

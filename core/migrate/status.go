@@ -51,7 +51,8 @@ type Status struct {
 	Since    core.Millis    `json:"since,omitempty"` // the present state was entered then
 	Running  bool           `json:"running"`         // the source node is working at it now
 	Paused   bool           `json:"paused"`
-	Verified bool           `json:"verified"` // every bucket was equal on every node; cutover is possible
+	Verified bool           `json:"verified"`              // every bucket was equal on every node; cutover is possible
+	Compared core.Millis    `json:"compared_at,omitempty"` // Verified became true then; what follows in verify is the wait for the operator
 	Source   Source         `json:"source"`
 	Backup   Backup         `json:"backup"`
 	Export   Backup         `json:"export,omitzero"`       // the SQLite file that a rollback wrote
@@ -95,6 +96,7 @@ type Drift struct {
 	File      string       `json:"file"`
 	Tables    []TableDrift `json:"tables"`
 	Discarded bool         `json:"discarded,omitempty"` // the operator chose to leave it behind
+	Error     string       `json:"error,omitempty"`     // why it was not compared to its end; Tables are then what was seen of it
 }
 
 // TableDrift counts the rows of one table that differ between two files.

@@ -42,7 +42,7 @@ func (j *Job) verify(ctx context.Context) (State, error) {
 	cp := j.checkpoint()
 	j.keepMarks(marks, parity)
 	err = j.save(func(s *Status) {
-		s.Verified = true
+		s.Verified, s.Compared = true, core.MillisOf(j.cfg.Now())
 		s.Result = verifiedResult(*s, cp.Removed)
 	})
 	if err != nil || !st.Options.Cutover && !j.Status().Options.Cutover {

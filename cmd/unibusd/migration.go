@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"unibus/cmd/cli"
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/migrate"
+)
+
+func migrationCommand() *cobra.Command {
+	return cli.Group("migration", "Look at the move and steer it",
+		migrationStatus(), migrationReport(), migrationLimit(),
+		migrationStep("pause", "Hold the copy; nothing is lost", (*admin.Client).MigratePause),
+		migrationStep("resume", "Go on where the move was paused, stopped or left by a crash", (*admin.Client).MigrateResume),
+		migrationStep("abort", "Give the move up and restore what was; in a rollback, stay in KV", (*admin.Client).MigrateAbort),
+		migrationStep("cutover", "Move the authority to KV on all nodes, and follow to the end", (*admin.Client).MigrateCutover),
+		migrationStep("rollback", "Bring the control plane back to a new SQLite file, and follow to the end", (*admin.Client).MigrateRollback),
+		migrationStep("finish", "End the soak for good; the SQLite file is kept, read-only", (*admin.Client).MigrateFinish))
+}
+
+func migrationStatus() *cobra.Command {
+	var n network
+	return n.command("status", "Where the move stands", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+		st, err := cl.Migration(ctx)
+		if err != nil {
+			return err
+		}
+		return n.print(c, st, func() { c.Print(st.Report(time.Now())) })
+	})
+}
+
+func migrationReport() *cobra.Command {
+	var n network
+	var out string
+	c := n.command("report", "The whole report of the move, printed or saved as a file", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+		st, err := cl.Migration(ctx)
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		if out == "" {
+			return n.print(c, st.Document(now), func() { c.Print(st.Report(now)) })
+		}
+		if err := st.Save(out, n.json, now); err != nil {
+			return err
+		}
+		if abs, err := filepath.Abs(out); err == nil {
+			out = abs
+		}
+		return n.print(c, map[string]string{"saved": out}, func() { c.Printf("Saved %s; only you can read it.\n", out) })
+	})
+	c.Flags().StringVar(&out, "out", "", "save it as the new `FILE`, as JSON with --json; a file that is there is not written over")
+	return c
+}
+
+func migrationLimit() *cobra.Command {
+	var n network
+	var rate int
+	c := n.command("limit", "Set how fast the copy may write; it holds at once", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+		if !c.Flags().Changed("rate") || rate < 0 {
+			return core.Errorf(core.KindInvalid, "--rate is missing or below 0").WithNext("give --rate N, in rows a second; 0 takes the limit away")
+		}
+		return n.steer(ctx, c, cl, func(cl *admin.Client, ctx context.Context, node string) (migrate.Status, error) {
+			return cl.MigrateLimit(ctx, node, rate)
+		})
+	})
+	c.Flags().IntVar(&rate, "rate", 0, "`ROWS` a second at the most; 0: as fast as it goes")
+	return c
+}
+
+// verb is a request to the node that a move belongs to.
+type verb func(cl *admin.Client, ctx context.Context, node string) (migrate.Status, error)
+
+func migrationStep(use, short string, f verb) *cobra.Command {
+	var n network
+	return n.command(use, short, nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+		return n.steer(ctx, c, cl, f)
+	})
+}
+
+// steer sends a verb to the node that the move belongs to. One that moves the
+// authority is followed to its end; of the others the status is printed.
+func (n *network) steer(ctx context.Context, c *cobra.Command, cl *admin.Client, f verb) error {
+	st, err := cl.Migration(ctx)
+	if err != nil {
+		return err
+	}
+	if st.Node == "" {
+		return core.Errorf(core.KindRefused, "no move was started").WithNext("start one with `unibusd migrate-to-kv`")
+	}
+	if st, err = f(cl, ctx, st.Node); err != nil {
+		return err
+	}
+	if use := c.Name(); use == "cutover" || use == "rollback" {
+		if st, err = n.follow(ctx, c, cl, st); err != nil {
+			return err
+		}
+		return n.ended(c, st)
+	}
+	return n.print(c, st, func() { c.Print(st.Report(time.Now())) })
+}
+
+// The patience of follow.
+const (
+	answerTime = 30 * time.Second // without any answer
+	awayTime   = 30 * time.Second // without the node that does the move
+)
+
+// follow waits until the move stops: verified, cut over, rolled back, or with an
+// error. A node that dies under way is waited for by asking the others, who know
+// what it wrote down last.
+func (n *network) follow(ctx context.Context, c *cobra.Command, cl *admin.Client, st migrate.Status) (migrate.Status, error) {
+	shown := migrate.State("")
+	heard, changed := time.Now(), time.Now()
+	for {
+		if st.State != shown && !n.json {
+			c.Printf("%s\n", st.State)
+			shown = st.State
+		}
+		if !st.Running {
+			return st, nil
+		}
+		select {
+		case <-ctx.Done():
+			return st, core.Errorf(core.KindFailed, "stopped waiting; the move goes on in the daemon").
+				WithNext("`unibusd migration status` says where it stands")
+		case <-time.After(pollEvery):
+		}
+		next, err := cl.Migration(ctx)
+		switch {
+		case err == nil && next.Updated < st.Updated:
+			heard = time.Now() // what another node read of the record earlier
+		case err == nil:
+			if next.Updated > st.Updated {
+				changed = time.Now()
+			}
+			st, heard = next, time.Now()
+		case core.KindOf(err) != core.KindUnavailable || time.Since(heard) > answerTime:
+			return st, err
+		}
+		if time.Since(changed) < awayTime {
+			continue
+		}
+		if err := stillThere(ctx, cl, st); err != nil {
+			return st, err
+		}
+		changed = time.Now()
+	}
+}
+
+// stillThere is an error where the node that does the move does not answer.
+func stillThere(ctx context.Context, cl *admin.Client, st migrate.Status) error {
+	view, err := cl.Status(ctx)
+	if err != nil {
+		return nil //nolint:nilerr // no answer at all has a patience of its own
+	}
+	for _, x := range view.Nodes {
+		if x.Name == st.Node && !x.Online {
+			return admin.MoverAway(st.Node)
+		}
+	}
+	return nil
+}
