@@ -50,10 +50,10 @@ func createTarget(target string) error {
 	case err == nil:
 		err = f.Close()
 	case errors.Is(err, fs.ErrExist):
-		return core.Errorf(core.KindExists, "the backup %s is there already and is not overwritten", target).
+		return core.Errorf(core.KindExists, "the file %s is there already and is not overwritten", target).
 			WithNext("give another name")
 	}
-	return backupError(target, err)
+	return fileFailed(target, err)
 }
 
 func (s *Store) copyTo(ctx context.Context, target string) (BackupInfo, error) {
@@ -65,7 +65,7 @@ func (s *Store) copyTo(ctx context.Context, target string) (BackupInfo, error) {
 		return BackupInfo{}, s.sentence(ctx, err)
 	}
 	info, err := settleFile(target)
-	return info, backupError(target, err)
+	return info, fileFailed(target, err)
 }
 
 // settleFile puts the file on disk, its directory's entry too, and sums it up.
@@ -80,10 +80,10 @@ func settleFile(target string) (BackupInfo, error) {
 	return BackupInfo{Path: target, SHA256: hex.EncodeToString(h.Sum(nil)), Bytes: n}, err
 }
 
-func backupError(target string, err error) error {
+func fileFailed(target string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return core.Errorf(core.KindFailed, "the backup %s could not be written: %w", target, err).
+	return core.Errorf(core.KindFailed, "the file %s could not be written: %w", target, err).
 		WithNext("see that its directory is there, is yours and has free space")
 }

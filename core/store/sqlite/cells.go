@@ -52,7 +52,7 @@ func (c *cells) badRow(advice, format string, args ...any) {
 // where names the row in SQL, by the primary key as it is stored.
 func (c *cells) where() string {
 	var terms []string
-	for i, name := range c.primary() {
+	for i, name := range c.table.primary {
 		if c.values[i] == nil {
 			terms = append(terms, name+" IS NULL")
 			continue
@@ -62,20 +62,23 @@ func (c *cells) where() string {
 	return strings.Join(terms, " AND ")
 }
 
-// primary is the columns of the primary key; in every table they are the first.
-func (c *cells) primary() []string { return strings.Split(c.table.primary, ", ") }
-
 // key is the row's KV key as far as it can be told, in the spelling of the file.
 func (c *cells) key() string {
 	parts := make([]string, 0, 4)
-	for i, name := range c.primary() {
+	for i, name := range c.table.primary {
 		if name == "user_id" && c.table.name == core.TableRoomKeys {
-			parts = append(parts, core.LegacyRec)
+			parts = append(parts, shown(c.values[len(c.values)-1])) // its rec, the last that is read
 		}
 		parts = append(parts, shown(c.values[i]))
 	}
+	if c.table.name == tableRecords {
+		parts = append(parts, shown(c.values[len(parts)]), recordSuffix)
+	}
 	return strings.Join(parts, ".")
 }
+
+// recordSuffix ends the key of an epoch record (DESIGN D2).
+const recordSuffix = "_record"
 
 // literal writes a value as SQL. Text with control characters goes as bytes.
 func literal(v any) string {
@@ -267,7 +270,27 @@ func (c *cells) badID(name, advice, format string, args ...any) {
 	c.bad(name+" = '…'", advice, format, args...)
 }
 
-// The readers of the four tables.
+// rec reads the name of an epoch's record.
+func (c *cells) rec() string {
+	name, v := c.take()
+	s, ok := v.(string)
+	if !ok {
+		c.wrongType(name, "TEXT", v)
+		return ""
+	}
+	if !isRec(s) {
+		c.bad(name+" = '…'", "give the rec that the other rows of the epoch have", "its %s %q is not the name of a record", name, shown(s))
+	}
+	return s
+}
+
+// isRec says whether s can be a rec: it is a part of keys, as a room's id is.
+func isRec(s string) bool {
+	_, err := core.ParseRoomID(s)
+	return err == nil
+}
+
+// The readers of the tables.
 
 func readUser(c *cells) core.User {
 	return core.User{
@@ -279,22 +302,32 @@ func readUser(c *cells) core.User {
 func readRoom(c *cells) core.Room {
 	return core.Room{
 		ID: c.room(), Name: c.optionalText(), Owner: c.user(), Encrypted: c.flag(), Epoch: c.epoch(),
-		Created: c.millis(), Rec: core.LegacyRec, State: core.RoomActive,
+		Created: c.millis(), Rec: c.rec(), State: word(c, core.RoomActive, core.RoomArchived),
 	}
 }
 
 func readMember(c *cells) core.Member {
 	return core.Member{
 		Room: c.room(), User: c.user(), Role: word(c, core.MemberOwner, core.MemberAdmin, core.MemberMember),
-		InvitedBy: c.optionalText(), Proof: c.blob(true), Joined: c.millis(), State: core.MemberActive,
+		InvitedBy: c.optionalText(), Proof: c.blob(true), Joined: c.millis(), State: word(c, core.MemberActive, core.MemberRemoved),
 	}
 }
 
 func readKey(c *cells) core.SealedKey {
 	return core.SealedKey{
 		Room: c.room(), Epoch: c.epoch(), User: c.user(), Box: c.blob(false), SealedBy: c.optionalText(),
-		Created: c.millis(), Rec: core.LegacyRec,
+		Created: c.millis(), Rec: c.rec(),
 	}
+}
+
+// readRecord reads an epoch record; false where only its rec is known.
+func readRecord(c *cells) (core.EpochRecord, bool) {
+	r := core.EpochRecord{Room: c.room(), Epoch: c.epoch(), Rec: c.rec(), Record: c.blob(true)}
+	if c.values[c.at] == nil {
+		return r, false
+	}
+	r.Prev = c.rec()
+	return r, true
 }
 
 // scan calls f for every row of a query over the columns of t, until f returns an error.
@@ -304,7 +337,7 @@ func scan(ctx context.Context, q querier, t table, query string, args []any, f f
 		return err
 	}
 	defer func() { _ = rows.Close() }()
-	c := cells{table: t, names: strings.Split(t.columns, ", ")}
+	c := cells{table: t, names: t.names()}
 	into := make([]any, len(c.names))
 	for rows.Next() {
 		c.values, c.at, c.faults = make([]any, len(c.names)), 0, nil

@@ -52,16 +52,16 @@ func texts(ctx context.Context, q querier, query string) ([]string, error) {
 	return all, rows.Err()
 }
 
-// Fingerprint is a digest of every stored value of the four tables as of one
+// Fingerprint is a digest of every stored value of the tables as of one
 // moment, convertible or not: equal for a file and its backup, different once
 // a row differs. ctx alone bounds it.
 func (s *Store) Fingerprint(ctx context.Context) (string, error) {
 	sum := ""
 	err := s.view(ctx, 0, func(ctx context.Context, tx *sql.Tx) error {
 		h := sha256.New()
-		for _, t := range tables {
+		for _, t := range s.layout.tables {
 			_, _ = fmt.Fprintf(h, "table %s\n", t.name)
-			err := scan(ctx, tx, t, t.all("ORDER BY "+t.primary), nil, func(c *cells) error {
+			err := scan(ctx, tx, t.bare(), t.bare().all("ORDER BY "+strings.Join(t.primary, ", ")), nil, func(c *cells) error {
 				for _, v := range c.values {
 					_, _ = fmt.Fprintf(h, "%T %q\n", v, fmt.Append(nil, v))
 				}

@@ -24,6 +24,12 @@ func isBusy(err error) bool {
 	return c == codes.SQLITE_BUSY || c == codes.SQLITE_LOCKED
 }
 
+// isUnique is true where a row of the same key is there already.
+func isUnique(err error) bool {
+	c := code(err)
+	return c == codes.SQLITE_CONSTRAINT_PRIMARYKEY || c == codes.SQLITE_CONSTRAINT_UNIQUE
+}
+
 func (s *Store) closed() error {
 	return core.Errorf(core.KindUnavailable, "the database %s is closed", s.path)
 }

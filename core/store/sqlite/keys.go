@@ -10,12 +10,11 @@ import (
 // PutKey stores one more sealed key of the room's current epoch: see core.Store.
 // A box that is there already is replaced.
 func (s *Store) PutKey(ctx context.Context, k core.SealedKey) error {
-	k.Rec = core.LegacyRec
 	if err := checkKey(k); err != nil {
 		return err
 	}
 	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		r, err := roomIn(ctx, tx, k.Room)
+		r, err := s.layout.roomIn(ctx, tx, k.Room)
 		if err != nil {
 			return err
 		}
@@ -25,7 +24,7 @@ func (s *Store) PutKey(ctx context.Context, k core.SealedKey) error {
 		if err := userKnown(ctx, tx, k.User); err != nil {
 			return err
 		}
-		return putKey(ctx, tx, k)
+		return s.layout.putKey(ctx, tx, k)
 	})
 }
 
@@ -36,7 +35,7 @@ func (s *Store) Rekey(ctx context.Context, room core.RoomID, from core.Epoch, ke
 		return core.Room{}, err
 	}
 	err = s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		r, err = roomIn(ctx, tx, room)
+		r, err = s.layout.roomIn(ctx, tx, room)
 		if err != nil {
 			return err
 		}
@@ -44,15 +43,22 @@ func (s *Store) Rekey(ctx context.Context, room core.RoomID, from core.Epoch, ke
 			return movedOn(r, from)
 		}
 		r.Epoch = from + 1
+		if s.layout.states() {
+			record := core.EpochRecord{Room: room, Epoch: r.Epoch, Rec: newRec(), Prev: r.Rec}
+			if err := s.layout.startEpoch(ctx, tx, record); err != nil {
+				return err
+			}
+			r.Rec = record.Rec
+		}
 		for _, k := range next {
 			if err := userKnown(ctx, tx, k.User); err != nil {
 				return err
 			}
-			if err := putKey(ctx, tx, k); err != nil {
+			if err := s.layout.putKey(ctx, tx, k); err != nil {
 				return err
 			}
 		}
-		return updateRoom(ctx, tx, r)
+		return s.layout.updateRoom(ctx, tx, r)
 	})
 	if err != nil {
 		return core.Room{}, err
@@ -60,7 +66,7 @@ func (s *Store) Rekey(ctx context.Context, room core.RoomID, from core.Epoch, ke
 	return r, nil
 }
 
-// keysOfNext is the keys with the epoch and rec that the store sets.
+// keysOfNext is the keys with the epoch that the store sets. The rec of a key is not stored: it is that of its epoch.
 func keysOfNext(room core.RoomID, from core.Epoch, keys []core.SealedKey) ([]core.SealedKey, error) {
 	if err := checkEpoch(room, from+1); err != nil {
 		return nil, err
@@ -68,7 +74,7 @@ func keysOfNext(room core.RoomID, from core.Epoch, keys []core.SealedKey) ([]cor
 	next := make([]core.SealedKey, len(keys))
 	seen := make(map[core.UserID]bool, len(keys))
 	for i, k := range keys {
-		k.Epoch, k.Rec = from+1, core.LegacyRec
+		k.Epoch = from + 1
 		switch {
 		case k.Room != room:
 			return nil, core.Errorf(core.KindInvalid, "a box for the room %s was given to a rekey of the room %s", k.Room, room)
@@ -86,13 +92,13 @@ func keysOfNext(room core.RoomID, from core.Epoch, keys []core.SealedKey) ([]cor
 // Key returns the box of one member in one epoch: see core.Store.
 func (s *Store) Key(ctx context.Context, room core.RoomID, epoch core.Epoch, user core.UserID) (k core.SealedKey, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		r, err := roomIn(ctx, tx, room)
+		r, err := s.layout.roomIn(ctx, tx, room)
 		if err != nil {
 			return err
 		}
 		var found []core.SealedKey
 		if epoch <= r.Epoch { // which also keeps it inside SQLite's integers
-			found, err = list(ctx, tx, keysTable, readKey, whereKey, string(room), int64(epoch), string(user))
+			found, err = list(ctx, tx, s.layout.keys, readKey, whereKey, string(room), int64(epoch), string(user))
 		}
 		if err != nil {
 			return err
@@ -112,27 +118,27 @@ func movedOn(r core.Room, asked core.Epoch) error {
 }
 
 // putKey writes a box in place of the row that an old file may have in another case.
-func putKey(ctx context.Context, tx *sql.Tx, k core.SealedKey) error {
+func (l layout) putKey(ctx context.Context, tx *sql.Tx, k core.SealedKey) error {
 	_, err := tx.ExecContext(ctx, "DELETE FROM room_keys "+whereKey, string(k.Room), int64(k.Epoch), string(k.User))
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO room_keys("+keysTable.columns+") VALUES (?, ?, ?, ?, ?, ?)",
+	return l.insertKey(ctx, tx, k)
+}
+
+func (l layout) insertKey(ctx context.Context, tx *sql.Tx, k core.SealedKey) error {
+	_, err := tx.ExecContext(ctx, l.keys.insert(),
 		string(k.Room), int64(k.Epoch), string(k.User), k.Box, optional(k.SealedBy), int64(k.Created))
 	return err
 }
 
-// checkKey refuses what version 1 cannot hold.
+// checkKey refuses what cannot be held; it does not look at the rec.
 func checkKey(k core.SealedKey) error {
 	if _, err := core.ParseRoomID(string(k.Room)); err != nil {
 		return err
 	}
 	if err := checkUserID(k.User); err != nil {
 		return err
-	}
-	if k.Rec != core.LegacyRec {
-		return core.Errorf(core.KindInvalid, "the key of %s in the room %s, epoch %d, has the rec %q, and a database of schema version 1 has no records",
-			k.User, k.Room, k.Epoch, k.Rec)
 	}
 	if k.Box == nil {
 		return core.Errorf(core.KindInvalid, "the key of %s in the room %s has no box", k.User, k.Room)
@@ -147,11 +153,11 @@ func checkKey(k core.SealedKey) error {
 func (s *Store) KeyHolders(ctx context.Context, room core.RoomID) (ids []core.UserID, err error) {
 	var keys []core.SealedKey
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		r, err := roomIn(ctx, tx, room)
+		r, err := s.layout.roomIn(ctx, tx, room)
 		if err != nil {
 			return err
 		}
-		keys, err = list(ctx, tx, keysTable, readKey, "WHERE room_id = ? AND epoch = ? ORDER BY upper(user_id)", string(room), int64(r.Epoch))
+		keys, err = list(ctx, tx, s.layout.keys, readKey, "WHERE room_id = ? AND epoch = ? ORDER BY upper(user_id)", string(room), int64(r.Epoch))
 		return err
 	})
 	for _, k := range keys {

@@ -192,8 +192,8 @@ func (s *Store) admit(ctx context.Context, fresh bool) error {
 				return err
 			}
 		}
-		version, err := s.verify(ctx, tx)
-		s.schema = version
+		l, err := s.verify(ctx, tx)
+		s.layout = l
 		return err
 	})
 }

@@ -18,7 +18,7 @@ const maxRow = 1<<20 - 64<<10
 func (s *Store) Problems(ctx context.Context, limit int) ([]core.Problem, error) {
 	var found []core.Problem
 	err := s.view(ctx, 0, func(ctx context.Context, tx *sql.Tx) error {
-		p := search{limit: limit, users: map[core.UserID]bool{}, rooms: map[core.RoomID]core.Epoch{}}
+		p := search{layout: s.layout, limit: limit, known: map[core.UserID]bool{}, epoch: map[core.RoomID]core.Epoch{}}
 		err := p.run(ctx, tx)
 		found = p.found
 		if err == errStop {
@@ -32,10 +32,11 @@ func (s *Store) Problems(ctx context.Context, limit int) ([]core.Problem, error)
 // search is one pass over the tables. Users and rooms are read twice: what
 // refers to them needs all of them.
 type search struct {
+	layout
 	limit int
 	found []core.Problem
-	users map[core.UserID]bool
-	rooms map[core.RoomID]core.Epoch
+	known map[core.UserID]bool
+	epoch map[core.RoomID]core.Epoch
 
 	lastKey, lastStored string // of the last sound row of the present table: its key, and as it is stored
 }
@@ -44,11 +45,11 @@ func (p *search) run(ctx context.Context, tx *sql.Tx) error {
 	if err := p.learn(ctx, tx); err != nil {
 		return err
 	}
-	for _, t := range tables {
+	for _, t := range p.tables {
 		p.lastKey, p.lastStored = "", ""
 		err := scan(ctx, tx, t, t.inKeyOrder(), nil, func(c *cells) error {
 			row := p.read(c)
-			if len(c.faults) == 0 {
+			if len(c.faults) == 0 && row.Key != "" {
 				p.whole(c, row)
 			}
 			return p.take(c)
@@ -57,23 +58,46 @@ func (p *search) run(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 	}
-	return nil
+	if !p.states() {
+		return nil
+	}
+	return p.chains(ctx, tx)
+}
+
+// chains checks that from a room's rec its records lead back, each to the rec of the epoch before it.
+func (p *search) chains(ctx context.Context, tx *sql.Tx) error {
+	const none = "'" + core.LegacyRec + "'"
+	rooms := "LEFT JOIN epoch_records r ON r.room_id = rooms.id AND r.epoch = rooms.epoch WHERE rooms.rec <> coalesce(r.rec, " + none + ")"
+	err := scan(ctx, tx, p.rooms, fmt.Sprintf("SELECT %s FROM rooms %s ORDER BY rooms.id", p.rooms.selected("rooms."), rooms), nil, func(c *cells) error {
+		c.bad("rec = '…'", "make it the rec that epoch_records has for its epoch, or 0 where there is none",
+			"its rec %s is not that of its epoch's record", shown(c.values[6]))
+		return p.take(c)
+	})
+	if err != nil {
+		return err
+	}
+	records := "LEFT JOIN epoch_records b ON b.room_id = a.room_id AND b.epoch = a.epoch - 1 WHERE a.epoch > 0 AND a.prev <> coalesce(b.rec, " + none + ")"
+	return scan(ctx, tx, p.records, fmt.Sprintf("SELECT %s FROM epoch_records a %s ORDER BY a.room_id, a.epoch", p.records.selected("a."), records), nil, func(c *cells) error {
+		c.bad("prev = '…'", "make it the rec that epoch_records has for the epoch before, or 0 where there is none",
+			"its prev %s is not the rec of the epoch before it", shown(c.values[4]))
+		return p.take(c)
+	})
 }
 
 // learn notes which users and rooms there are, whatever else is wrong with their rows.
 func (p *search) learn(ctx context.Context, tx *sql.Tx) error {
-	err := scan(ctx, tx, usersTable, usersTable.all(""), nil, func(c *cells) error {
+	err := scan(ctx, tx, p.users, p.users.all(""), nil, func(c *cells) error {
 		if u := readUser(c); u.ID != "" {
-			p.users[u.ID] = true
+			p.known[u.ID] = true
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return scan(ctx, tx, roomsTable, roomsTable.all(""), nil, func(c *cells) error {
+	return scan(ctx, tx, p.rooms, p.rooms.all(""), nil, func(c *cells) error {
 		if r := readRoom(c); r.ID != "" {
-			p.rooms[r.ID] = r.Epoch
+			p.epoch[r.ID] = r.Epoch
 		}
 		return nil
 	})
@@ -86,7 +110,7 @@ func (p *search) read(c *cells) core.Row {
 		return core.UserRow(readUser(c))
 	case core.TableRooms:
 		r := readRoom(c)
-		if r.Owner != "" && !p.users[r.Owner] {
+		if r.Owner != "" && !p.known[r.Owner] {
 			c.bad("owner = '…'", "name a user who is there, or add that one", "its owner %s is not a user", r.Owner)
 		}
 		return core.RoomRow(r)
@@ -94,21 +118,33 @@ func (p *search) read(c *cells) core.Row {
 		m := readMember(c)
 		p.orphan(c, m.Room, m.User)
 		return core.MemberRow(m)
+	case tableRecords:
+		r, there := readRecord(c)
+		p.orphan(c, r.Room, "")
+		p.above(c, r.Room, r.Epoch)
+		if !there {
+			return core.Row{}
+		}
+		return core.RecordRow(r)
 	default:
 		k := readKey(c)
 		p.orphan(c, k.Room, k.User)
-		if current, ok := p.rooms[k.Room]; ok && k.Epoch > current {
-			c.badRow("no member can have used it", "its epoch %d is above that of its room, %d", k.Epoch, current)
-		}
+		p.above(c, k.Room, k.Epoch)
 		return core.KeyRow(k)
 	}
 }
 
+func (p *search) above(c *cells, room core.RoomID, epoch core.Epoch) {
+	if current, ok := p.epoch[room]; ok && epoch > current {
+		c.badRow("no member can have used it", "its epoch %d is above that of its room, %d", epoch, current)
+	}
+}
+
 func (p *search) orphan(c *cells, room core.RoomID, user core.UserID) {
-	if _, ok := p.rooms[room]; room != "" && !ok {
+	if _, ok := p.epoch[room]; room != "" && !ok {
 		c.badRow("add the room, or delete the row", "its room %s is not there", room)
 	}
-	if user != "" && !p.users[user] {
+	if user != "" && !p.known[user] {
 		c.badRow("add the user, or delete the row", "its user %s is not there", user)
 	}
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -15,11 +16,13 @@ const (
 	whereKey    = "WHERE room_id = ? AND epoch = ? AND upper(user_id) = ?"
 )
 
-// CreateRoom creates a room: see core.Store. An archived one is refused: version 1 has no states.
+// CreateRoom creates a room: see core.Store. Version 1 refuses an archived one: it has no states.
+// No record is there yet, so the rec is core.LegacyRec whatever r says.
 func (s *Store) CreateRoom(ctx context.Context, r core.Room) error {
-	if err := checkRoom(r); err != nil {
+	if err := s.layout.checkRoom(r); err != nil {
 		return err
 	}
+	r.Rec, r.State = core.LegacyRec, cmp.Or(r.State, core.RoomActive)
 	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		taken, err := exists(ctx, tx, "rooms", "WHERE id = ?", r.ID)
 		if err != nil {
@@ -35,14 +38,14 @@ func (s *Store) CreateRoom(ctx context.Context, r core.Room) error {
 		if !known {
 			return core.Errorf(core.KindInvalid, "the owner %s of the room %s is not a user", r.Owner, r.ID).WithNext("add the user first")
 		}
-		return insertRoom(ctx, tx, r)
+		return s.layout.insertRoom(ctx, tx, r)
 	})
 }
 
 // Room returns one room: see core.Store.
 func (s *Store) Room(ctx context.Context, id core.RoomID) (r core.Room, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		r, err = roomIn(ctx, tx, id)
+		r, err = s.layout.roomIn(ctx, tx, id)
 		return err
 	})
 	return r, err
@@ -51,7 +54,7 @@ func (s *Store) Room(ctx context.Context, id core.RoomID) (r core.Room, err erro
 // Rooms returns all rooms: see core.Store.
 func (s *Store) Rooms(ctx context.Context) (all []core.Room, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		all, err = list(ctx, tx, roomsTable, readRoom, "ORDER BY "+roomsTable.key)
+		all, err = list(ctx, tx, s.layout.rooms, readRoom, "ORDER BY "+s.layout.rooms.key)
 		return err
 	})
 	return all, err
@@ -69,20 +72,24 @@ func (s *Store) PutMember(ctx context.Context, m core.Member) error {
 		return core.Errorf(core.KindInvalid, "a member cannot be put into a room as %q", m.State).WithNext("use RemoveMember")
 	}
 	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := roomIn(ctx, tx, m.Room); err != nil {
+		if _, err := s.layout.roomIn(ctx, tx, m.Room); err != nil {
 			return err
 		}
 		if err := userKnown(ctx, tx, m.User); err != nil {
 			return err
 		}
-		return putMember(ctx, tx, m)
+		return s.layout.putMember(ctx, tx, m)
 	})
 }
 
-// RemoveMember takes somebody out of a room and forgets them there: see core.Store.
+// RemoveMember takes somebody out of a room: see core.Store. Version 1 forgets them, version 2 keeps them as removed.
 func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.UserID) error {
 	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		n, err := change(ctx, tx, "DELETE FROM members "+whereMember, string(room), string(user))
+		remove := "DELETE FROM members " + whereMember
+		if s.layout.states() {
+			remove = "UPDATE members SET state = '" + string(core.MemberRemoved) + "' " + whereMember + " AND " + s.layout.active
+		}
+		n, err := change(ctx, tx, remove, string(room), string(user))
 		if err == nil && n == 0 {
 			err = core.Errorf(core.KindNotFound, "%s is not a member of the room %s", user, room)
 		}
@@ -93,10 +100,10 @@ func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.Us
 // Members returns the members of a room: see core.Store.
 func (s *Store) Members(ctx context.Context, room core.RoomID) (all []core.Member, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := roomIn(ctx, tx, room); err != nil {
+		if _, err := s.layout.roomIn(ctx, tx, room); err != nil {
 			return err
 		}
-		all, err = list(ctx, tx, membersTable, readMember, "WHERE room_id = ? ORDER BY upper(user_id)", string(room))
+		all, err = list(ctx, tx, s.layout.members, readMember, "WHERE room_id = ? AND "+s.layout.active+" ORDER BY upper(user_id)", string(room))
 		return err
 	})
 	return all, err
@@ -106,7 +113,7 @@ func (s *Store) Members(ctx context.Context, room core.RoomID) (all []core.Membe
 func (s *Store) RoomsOf(ctx context.Context, user core.UserID) (ids []core.RoomID, err error) {
 	var all []core.Member
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		all, err = list(ctx, tx, membersTable, readMember, "WHERE upper(user_id) = ? ORDER BY room_id || ''", string(user))
+		all, err = list(ctx, tx, s.layout.members, readMember, "WHERE upper(user_id) = ? AND "+s.layout.active+" ORDER BY room_id COLLATE BINARY", string(user))
 		return err
 	})
 	for _, m := range all {
@@ -115,8 +122,8 @@ func (s *Store) RoomsOf(ctx context.Context, user core.UserID) (ids []core.RoomI
 	return ids, err
 }
 
-func roomIn(ctx context.Context, tx *sql.Tx, id core.RoomID) (core.Room, error) {
-	found, err := list(ctx, tx, roomsTable, readRoom, "WHERE id = ?", string(id))
+func (l layout) roomIn(ctx context.Context, tx *sql.Tx, id core.RoomID) (core.Room, error) {
+	found, err := list(ctx, tx, l.rooms, readRoom, "WHERE id = ?", string(id))
 	if err != nil {
 		return core.Room{}, err
 	}
@@ -134,38 +141,58 @@ func userKnown(ctx context.Context, tx *sql.Tx, id core.UserID) error {
 	return err
 }
 
-func insertRoom(ctx context.Context, tx *sql.Tx, r core.Room) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO rooms("+roomsTable.columns+") VALUES (?, ?, ?, ?, ?, ?)",
-		string(r.ID), optional(r.Name), string(r.Owner), r.Encrypted, int64(r.Epoch), int64(r.Created))
+func (l layout) insertRoom(ctx context.Context, tx *sql.Tx, r core.Room) error {
+	values := []any{string(r.ID), optional(r.Name), string(r.Owner), r.Encrypted, int64(r.Epoch), int64(r.Created)}
+	if l.states() {
+		values = append(values, r.Rec, string(r.State))
+	}
+	_, err := tx.ExecContext(ctx, l.rooms.insert(), values...)
 	return err
 }
 
-func updateRoom(ctx context.Context, tx *sql.Tx, r core.Room) error {
-	_, err := tx.ExecContext(ctx, "UPDATE rooms SET name = ?, owner = ?, encrypted = ?, epoch = ?, created_at = ? WHERE id = ?",
-		optional(r.Name), string(r.Owner), r.Encrypted, int64(r.Epoch), int64(r.Created), string(r.ID))
+func (l layout) updateRoom(ctx context.Context, tx *sql.Tx, r core.Room) error {
+	set, values := "", []any{optional(r.Name), string(r.Owner), r.Encrypted, int64(r.Epoch), int64(r.Created)}
+	if l.states() {
+		set, values = ", rec = ?, state = ?", append(values, r.Rec, string(r.State))
+	}
+	_, err := tx.ExecContext(ctx, "UPDATE rooms SET name = ?, owner = ?, encrypted = ?, epoch = ?, created_at = ?"+set+" WHERE id = ?",
+		append(values, string(r.ID))...)
 	return err
 }
 
 // putMember writes a member in place of the row that an old file may have in another case.
-func putMember(ctx context.Context, tx *sql.Tx, m core.Member) error {
+func (l layout) putMember(ctx context.Context, tx *sql.Tx, m core.Member) error {
 	if _, err := tx.ExecContext(ctx, "DELETE FROM members "+whereMember, string(m.Room), string(m.User)); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO members("+membersTable.columns+") VALUES (?, ?, ?, ?, ?, ?)",
-		string(m.Room), string(m.User), string(m.Role), optional(m.InvitedBy), optionalBytes(m.Proof), int64(m.Joined))
+	return l.insertMember(ctx, tx, m)
+}
+
+func (l layout) insertMember(ctx context.Context, tx *sql.Tx, m core.Member) error {
+	values := []any{string(m.Room), string(m.User), string(m.Role), optional(m.InvitedBy), optionalBytes(m.Proof), int64(m.Joined)}
+	if l.states() {
+		values = append(values, string(m.State))
+	}
+	_, err := tx.ExecContext(ctx, l.members.insert(), values...)
 	return err
 }
 
-// checkRoom refuses what version 1 cannot hold.
-func checkRoom(r core.Room) error {
+// checkRoom refuses what the version cannot hold.
+func (l layout) checkRoom(r core.Room) error {
 	if _, err := core.ParseRoomID(string(r.ID)); err != nil {
 		return err
 	}
 	if err := checkUserID(r.Owner); err != nil {
 		return err
 	}
-	if r.State != "" && r.State != core.RoomActive {
-		return core.Errorf(core.KindInvalid, "the room %s is %s, and a database of schema version 1 has no states of rooms", r.ID, r.State)
+	switch r.State {
+	case "", core.RoomActive:
+	case core.RoomArchived:
+		if !l.states() {
+			return core.Errorf(core.KindInvalid, "the room %s is %s, and a database of schema version 1 has no states of rooms", r.ID, r.State)
+		}
+	default:
+		return core.Errorf(core.KindInvalid, "%q is not a room's state", r.State).WithNext("use active or archived")
 	}
 	if err := checkText("name", r.Name); err != nil {
 		return err
@@ -239,7 +266,7 @@ func optionalBytes(b []byte) any {
 func (s *Store) MemberCounts(ctx context.Context) (counts map[core.RoomID]int, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		counts = map[core.RoomID]int{}
-		rows, err := tx.QueryContext(ctx, "SELECT room_id, count(*) FROM members WHERE room_id IS NOT NULL GROUP BY room_id")
+		rows, err := tx.QueryContext(ctx, "SELECT room_id, count(*) FROM members WHERE room_id IS NOT NULL AND "+s.layout.active+" GROUP BY room_id")
 		if err != nil {
 			return err
 		}

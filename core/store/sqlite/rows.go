@@ -2,8 +2,11 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"iter"
+	"strings"
 
 	"unibus/core"
 )
@@ -16,53 +19,210 @@ var errStop = errors.New("stop")
 // be converted, two rows with one key. All rows are of one moment, and one row
 // at a time is in memory. The store may be used meanwhile; ctx alone bounds it.
 func (s *Store) Rows(ctx context.Context, t core.Table) iter.Seq2[core.Row, error] {
+	return s.reading(ctx, t, func(ctx context.Context, tx *sql.Tx, sources []source) iter.Seq2[core.Row, error] {
+		all := make([]iter.Seq2[core.Row, error], len(sources))
+		for i, src := range sources {
+			all[i] = src.ordered(ctx, tx)
+		}
+		return merged(all)
+	})
+}
+
+// reading runs read over the sources of a table in a transaction, and sees that keys come in order, each once.
+func (s *Store) reading(ctx context.Context, t core.Table,
+	read func(context.Context, *sql.Tx, []source) iter.Seq2[core.Row, error],
+) iter.Seq2[core.Row, error] {
 	return func(yield func(core.Row, error) bool) {
-		from, query, convert, err := s.source(t)
-		if err == nil && !s.open.Load() {
-			err = s.closed()
+		sources, err := s.sources(t)
+		if err == nil {
+			err = once(ctx, s.read, func(ctx context.Context, tx *sql.Tx) error {
+				return inOrder(read(ctx, tx, sources), func(r core.Row) bool { return yield(r, nil) })
+			})
 		}
-		if err != nil {
-			yield(core.Row{}, err)
-			return
-		}
-		last := ""
-		err = scan(ctx, s.read, from, query, nil, func(c *cells) error {
-			row := convert(c)
-			if err := c.sound(); err != nil {
-				return err
-			}
-			if row.Key <= last {
-				return core.Errorf(core.KindFailed, "two rows of the table %s have the key %s", from.name, row.Key).
-					WithNext("their ids differ only in case: delete all but one")
-			}
-			last = row.Key
-			if !yield(row, nil) {
-				return errStop
-			}
-			return nil
-		})
 		if err != nil && !errors.Is(err, errStop) {
 			yield(core.Row{}, s.sentence(ctx, err))
 		}
 	}
 }
 
-// source is where the rows of t come from, and how a row of the file becomes one of t.
-func (s *Store) source(t core.Table) (from table, query string, convert func(*cells) core.Row, err error) {
+// inOrder hands rows on while their keys rise.
+func inOrder(rows iter.Seq2[core.Row, error], hand func(core.Row) bool) error {
+	last := ""
+	for row, err := range rows {
+		switch {
+		case err != nil:
+			return err
+		case row.Key == last:
+			return core.Errorf(core.KindFailed, "two rows of the table %s have the key %s", row.Table, row.Key).
+				WithNext("their ids differ only in case: delete all but one")
+		case row.Key < last:
+			return core.Errorf(core.KindFailed, "the rows of the table %s came out of order: %s after %s", row.Table, row.Key, last)
+		}
+		last = row.Key
+		if !hand(row) {
+			return errStop
+		}
+	}
+	return nil
+}
+
+// merged is sequences in key order as one: of one or of two.
+func merged(all []iter.Seq2[core.Row, error]) iter.Seq2[core.Row, error] {
+	if len(all) == 1 {
+		return all[0]
+	}
+	return func(yield func(core.Row, error) bool) {
+		next, stop := iter.Pull2(all[1])
+		defer stop()
+		b, errB, more := next()
+		for a, errA := range all[0] {
+			for more && (errB != nil || errA == nil && b.Key < a.Key) {
+				if !yield(b, errB) || errB != nil {
+					return
+				}
+				b, errB, more = next()
+			}
+			if !yield(a, errA) || errA != nil {
+				return
+			}
+		}
+		for more && yield(b, errB) && errB == nil {
+			b, errB, more = next()
+		}
+	}
+}
+
+// source is a table of the file from which rows of a bucket come: which table,
+// and how one of its rows becomes one of the bucket's; false where it has none there.
+type source struct {
+	from    table
+	groups  int    // how many columns of the primary key come before the user's id
+	user    string // the column with a user's id, "" for none
+	key     string // SQL: the row's whole key, for those that no index finds
+	sort    string // SQL: the order of the keys
+	convert func(*cells) (core.Row, bool)
+}
+
+// sources is where the rows of t come from.
+func (s *Store) sources(t core.Table) ([]source, error) {
+	if !s.open.Load() {
+		return nil, s.closed()
+	}
+	l := s.layout
 	switch t {
 	case core.TableUsers:
-		from, convert = usersTable, func(c *cells) core.Row { return core.UserRow(readUser(c)) }
+		return []source{{l.users, 0, "id", l.users.key, l.users.key, always(readUser, core.UserRow)}}, nil
 	case core.TableRooms:
-		from, convert = roomsTable, func(c *cells) core.Row { return core.RoomRow(readRoom(c)) }
+		return []source{{l.rooms, 0, "", "id", l.rooms.key, always(readRoom, core.RoomRow)}}, nil
 	case core.TableMembers:
-		from, convert = membersTable, func(c *cells) core.Row { return core.MemberRow(readMember(c)) }
-	case core.TableRoomKeys:
-		from, convert = keysTable, func(c *cells) core.Row { return core.KeyRow(readKey(c)) }
+		return []source{{l.members, 1, "user_id", l.members.key, l.members.key, always(readMember, core.MemberRow)}}, nil
 	case core.TableRoomsByMember:
-		byUser := membersTable.all("ORDER BY upper(user_id) || '.' || room_id")
-		return membersTable, byUser, func(c *cells) core.Row { return core.IndexRow(readMember(c)) }, nil
-	default:
-		return table{}, "", nil, core.Errorf(core.KindInvalid, "there is no table %q", t)
+		const byUser = "upper(user_id) || '.' || room_id"
+		return []source{{l.index(), 1, "user_id", byUser, byUser, always(readIndexed, core.IndexRow)}}, nil
+	case core.TableRoomKeys:
+		all := []source{{l.keys, 2, "user_id", "room_id || '.' || epoch || '.' || " + l.keys.derived[0].sql + " || '.' || upper(user_id)", l.keys.key, always(readKey, core.KeyRow)}}
+		if l.states() {
+			all = append(all, source{l.records, 0, "", "room_id || '.' || epoch || '.' || rec || '." + recordSuffix + "'", l.records.key, recordRow})
+		}
+		return all, nil
 	}
-	return from, from.inKeyOrder(), convert, nil
+	return nil, core.Errorf(core.KindInvalid, "there is no table %q", t)
+}
+
+// index is what of the members' table makes the reverse index: its narrowest
+// columns, so that sorting them by user moves little.
+func (l layout) index() table {
+	t := l.members
+	t.columns = t.primary
+	if l.states() {
+		t.columns = append(words("room_id user_id"), "state")
+	}
+	return t
+}
+
+func readIndexed(c *cells) core.Member {
+	return core.Member{Room: c.room(), User: c.user(), State: word(c, core.MemberActive, core.MemberRemoved)}
+}
+
+func always[T any](read func(*cells) T, row func(T) core.Row) func(*cells) (core.Row, bool) {
+	return func(c *cells) (core.Row, bool) { return row(read(c)), true }
+}
+
+func recordRow(c *cells) (core.Row, bool) {
+	r, there := readRecord(c)
+	return core.RecordRow(r), there
+}
+
+// ordered yields the rows of the source in the order of their keys.
+func (src source) ordered(ctx context.Context, tx *sql.Tx) iter.Seq2[core.Row, error] {
+	query, err := src.query(ctx, tx)
+	if err != nil {
+		return func(yield func(core.Row, error) bool) { yield(core.Row{}, err) }
+	}
+	return src.scan(ctx, tx, query)
+}
+
+// scan yields the rows of a query over the columns of the source.
+func (src source) scan(ctx context.Context, tx *sql.Tx, query string, args ...any) iter.Seq2[core.Row, error] {
+	return func(yield func(core.Row, error) bool) {
+		err := scan(ctx, tx, src.from, query, args, func(c *cells) error {
+			row, there := src.convert(c)
+			if err := c.sound(); err != nil {
+				return err
+			}
+			if there && !yield(row, nil) {
+				return errStop
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(core.Row{}, err)
+		}
+	}
+}
+
+// query reads the rows in the order of their keys. Where the primary key's own
+// index has the users' ids of a group (a room, an epoch of a room) in that order
+// already, only the groups are sorted; else SQLite sorts all rows, on disk
+// once they are many.
+func (src source) query(ctx context.Context, tx *sql.Tx) (string, error) {
+	t := src.from
+	if src.user == "" || src.sort != t.key {
+		return t.all("ORDER BY " + src.sort), nil
+	}
+	regular, err := src.regular(ctx, tx)
+	switch {
+	case err != nil || !regular:
+		return t.all("ORDER BY " + src.sort), err
+	case src.groups == 0:
+		return t.all("ORDER BY " + src.user), nil
+	}
+	group := strings.Join(t.primary[:src.groups], ", ")
+	on := make([]string, src.groups)
+	for i, c := range t.primary[:src.groups] {
+		on[i] = fmt.Sprintf("%s.%s = g.%s", t.name, c, c)
+	}
+	known, derived := "", "" // what a group has in common is found once for each
+	for _, d := range t.derived {
+		known += ", " + d.sql + " AS " + d.name
+		derived += ", g." + d.name
+	}
+	return fmt.Sprintf(`WITH g AS MATERIALIZED (SELECT %s%s FROM (SELECT DISTINCT %s FROM %s) AS %s ORDER BY %s || '.' LIMIT -1)
+		SELECT %s%s FROM g CROSS JOIN %s INDEXED BY sqlite_autoindex_%s_1 ON %s`,
+		group, known, group, t.name, t.name, strings.ReplaceAll(group, ", ", " || '.' || "),
+		t.bare().selected(string(t.name)+"."), derived, t.name, t.name, strings.Join(on, " AND ")), nil
+}
+
+// regular says whether the primary key has the index that our schema gives it,
+// compared byte by byte, and every user's id is in upper case.
+func (src source) regular(ctx context.Context, tx *sql.Tx) (bool, error) {
+	name := string(src.from.name)
+	index, err := texts(ctx, tx, `SELECT name || ' ' || coll || ' ' || "desc" FROM pragma_index_xinfo('sqlite_autoindex_`+name+`_1') WHERE key ORDER BY seqno`)
+	if err != nil || strings.Join(index, ", ") != strings.Join(src.from.primary, " BINARY 0, ")+" BINARY 0" {
+		return false, err
+	}
+	yes := false
+	err = tx.QueryRowContext(ctx, fmt.Sprintf(`SELECT (SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = '%[1]s') = 0
+		AND NOT EXISTS(SELECT 1 FROM %[1]s WHERE %[2]s <> upper(%[2]s))`, name, src.user)).Scan(&yes)
+	return yes, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 
 	"unibus/core"
@@ -12,49 +13,134 @@ import (
 // What the header of our files says (DESIGN section 6).
 const (
 	applicationID = 0x554E4942 // "UNIB"
-	schemaVersion = 1
-	fenceStep     = 1000 // a fenced file's user_version is raised by this
+	legacyVersion = 1          // what a new database gets
+	stateVersion  = 2          // what an export of a KV control plane gets: states and records
+	fenceStep     = 1000       // a fenced file's user_version is raised by this
 )
 
-const schema = `
+const legacySchema = `
 CREATE TABLE users(id TEXT PRIMARY KEY, name TEXT, role TEXT, status TEXT, kem_key BLOB, created_at INTEGER, updated_at INTEGER);
 CREATE TABLE rooms(id TEXT PRIMARY KEY, name TEXT, owner TEXT, encrypted INTEGER, epoch INTEGER, created_at INTEGER);
 CREATE TABLE members(room_id TEXT, user_id TEXT, role TEXT, invited_by TEXT, proof BLOB, joined_at INTEGER, PRIMARY KEY(room_id, user_id));
 CREATE TABLE room_keys(room_id TEXT, epoch INTEGER, user_id TEXT, box BLOB, sealed_by TEXT, created_at INTEGER, PRIMARY KEY(room_id, epoch, user_id));
 `
 
+// stateSchema makes version 2 of version 1. In epoch_records a prev that is
+// NULL says that the record itself is not there, only its rec is known: it
+// makes the epoch's keys what they are, and is no row of the bucket. That is
+// also why prev is kept: from the rec of the epoch before, an empty record and
+// a missing one would be the same.
+const stateSchema = `
+ALTER TABLE rooms ADD COLUMN rec TEXT;
+ALTER TABLE rooms ADD COLUMN state TEXT;
+ALTER TABLE members ADD COLUMN state TEXT;
+CREATE TABLE epoch_records(room_id TEXT, epoch INTEGER, rec TEXT, record BLOB, prev TEXT, PRIMARY KEY(room_id, epoch));
+`
+
 // table is one table of the file: its columns in the order in which they are
-// read, the columns that name a row, and the expression of the row's KV key.
+// read, what is read beyond them, the columns that name a row (the first of
+// them), and the expression of the row's KV key as far as it orders rows.
 type table struct {
 	name    core.Table
-	columns string
-	primary string
+	columns []string
+	derived []derived
+	primary []string
 	key     string
 }
 
-// The tables. A key is one expression, because '-' sorts before '.' and so the
-// order of (room, user) is not the order of "room.user"; the concatenation has
-// no collation of a column, so it is compared byte by byte.
-var (
-	usersTable   = table{core.TableUsers, "id, name, role, status, kem_key, created_at, updated_at", "id", "upper(id)"}
-	roomsTable   = table{core.TableRooms, "id, name, owner, encrypted, epoch, created_at", "id", "id || ''"}
-	membersTable = table{
-		core.TableMembers, "room_id, user_id, role, invited_by, proof, joined_at", "room_id, user_id",
-		"room_id || '.' || upper(user_id)",
-	}
-	keysTable = table{
-		core.TableRoomKeys, "room_id, epoch, user_id, box, sealed_by, created_at", "room_id, epoch, user_id",
-		"room_id || '.' || epoch || '.' || upper(user_id)",
-	}
-	tables = []table{usersTable, roomsTable, membersTable, keysTable}
-)
+// derived is what a reader takes and the table does not store.
+type derived struct{ name, sql string }
 
-// inKeyOrder reads everything in the order of the KV keys. All legacy keys
-// have the same rec, so leaving it out of the order changes nothing.
+// tableRecords is the file's own: in the buckets epoch records are among the room keys.
+const tableRecords core.Table = "epoch_records"
+
+// layout is what the tables of one schema version are.
+type layout struct {
+	version                              int
+	users, rooms, members, keys, records table
+	tables                               []table
+	active                               string // SQL: a member counts
+}
+
+// states says whether rooms and members have states and epochs records.
+func (l layout) states() bool { return l.version >= stateVersion }
+
+// recOfKey is the rec of a row of room_keys in version 2.
+const recOfKey = "coalesce((SELECT r.rec FROM epoch_records r WHERE r.room_id = room_keys.room_id AND r.epoch = room_keys.epoch), '" + core.LegacyRec + "')"
+
+// layoutOf is the layout of a version, false for one this program does not know.
+// A key is one expression, because '-' sorts before '.' and so the order of
+// (room, user) is not the order of "room.user"; the concatenation has no
+// collation of a column, so it is compared byte by byte.
+func layoutOf(version int) (layout, bool) {
+	const perRoom, perEpoch = "room_id || '.' || upper(user_id)", "room_id || '.' || epoch || '.' || upper(user_id)"
+	l := layout{
+		version: version, active: "1",
+		users:   table{core.TableUsers, words("id name role status kem_key created_at updated_at"), nil, words("id"), "upper(id)"},
+		rooms:   table{core.TableRooms, words("id name owner encrypted epoch created_at"), nil, words("id"), "id COLLATE BINARY"},
+		members: table{core.TableMembers, words("room_id user_id role invited_by proof joined_at"), nil, words("room_id user_id"), perRoom},
+		keys:    table{core.TableRoomKeys, words("room_id epoch user_id box sealed_by created_at"), nil, words("room_id epoch user_id"), perEpoch},
+		records: table{tableRecords, words("room_id epoch rec record prev"), nil, words("room_id epoch"), "room_id || '.' || epoch || '.'"},
+	}
+	switch version {
+	case legacyVersion:
+		rec, state := derived{"rec", "'" + core.LegacyRec + "'"}, "state"
+		l.rooms.derived = []derived{rec, {state, "'" + string(core.RoomActive) + "'"}}
+		l.members.derived = []derived{{state, "'" + string(core.MemberActive) + "'"}}
+		l.keys.derived = []derived{rec}
+		l.tables = []table{l.users, l.rooms, l.members, l.keys}
+	case stateVersion:
+		l.rooms.columns = append(l.rooms.columns, "rec", "state")
+		l.members.columns = append(l.members.columns, "state")
+		l.keys.derived = []derived{{"rec", recOfKey}}
+		l.active = "state = '" + string(core.MemberActive) + "'"
+		l.tables = []table{l.users, l.rooms, l.members, l.keys, l.records}
+	default:
+		return layout{}, false
+	}
+	return l, true
+}
+
+func words(s string) []string { return strings.Fields(s) }
+
+// inKeyOrder reads everything in the order of the KV keys, by sorting it. The
+// rec is left out of the order: all keys of an epoch have the same.
 func (t table) inKeyOrder() string { return t.all("ORDER BY " + t.key) }
 
 func (t table) all(tail string) string {
-	return fmt.Sprintf("SELECT %s FROM %s %s", t.columns, t.name, tail)
+	return fmt.Sprintf("SELECT %s FROM %s %s", t.selected(""), t.name, tail)
+}
+
+// selected is what a reader takes; prefix names the table where a query has several.
+func (t table) selected(prefix string) string {
+	list := make([]string, 0, len(t.columns)+len(t.derived))
+	for _, c := range t.columns {
+		list = append(list, prefix+c)
+	}
+	for _, d := range t.derived {
+		list = append(list, d.sql)
+	}
+	return strings.Join(list, ", ")
+}
+
+// names is what the columns of selected are called.
+func (t table) names() []string {
+	all := slices.Clone(t.columns)
+	for _, d := range t.derived {
+		all = append(all, d.name)
+	}
+	return all
+}
+
+// bare is the table as it is stored.
+func (t table) bare() table {
+	t.derived = nil
+	return t
+}
+
+// insert is the statement that adds a row, all columns in their order.
+func (t table) insert() string {
+	return fmt.Sprintf("INSERT INTO %s(%s) VALUES (?%s)", t.name, strings.Join(t.columns, ", "), strings.Repeat(", ?", len(t.columns)-1))
 }
 
 // querier is what *sql.DB, *sql.Conn and *sql.Tx have in common.
@@ -76,49 +162,50 @@ func initialise(ctx context.Context, tx *sql.Tx) error {
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&objects); err != nil || objects > 0 {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, fmt.Sprintf("%sPRAGMA application_id=%d; PRAGMA user_version=%d;", schema, applicationID, schemaVersion))
+	_, err := tx.ExecContext(ctx, fmt.Sprintf("%sPRAGMA application_id=%d; PRAGMA user_version=%d;", legacySchema, applicationID, legacyVersion))
 	return err
 }
 
 // verify refuses a file that is not one of ours, or of a version this program
-// does not know, and returns the version without the fence.
-func (s *Store) verify(ctx context.Context, q querier) (int, error) {
+// does not know, and returns its layout.
+func (s *Store) verify(ctx context.Context, q querier) (layout, error) {
 	id, err := pragmaInt(ctx, q, "application_id")
 	if err != nil {
-		return 0, err
+		return layout{}, err
 	}
 	version, err := pragmaInt(ctx, q, "user_version")
 	if err != nil {
-		return 0, err
+		return layout{}, err
 	}
 	if uint32(id) != applicationID {
-		return 0, core.Errorf(core.KindInvalid, "%s is a SQLite database of another program (application_id 0x%08X, not 0x%08X)",
+		return layout{}, core.Errorf(core.KindInvalid, "%s is a SQLite database of another program (application_id 0x%08X, not 0x%08X)",
 			s.path, uint32(id), uint32(applicationID)).WithNext("give the file that unibusd serves: its --db")
 	}
 	if version >= fenceStep {
 		if !s.cfg.AllowFenced {
-			return 0, core.Errorf(core.KindRefused, "%s is fenced: its control plane was moved to KV, or a move is under way", s.path).
+			return layout{}, core.Errorf(core.KindRefused, "%s is fenced: its control plane was moved to KV, or a move is under way", s.path).
 				WithNext("ask a node instead of the file: leave out --db and give --server; see `unibusd migration status`")
 		}
 		version -= fenceStep
 	}
-	if version != schemaVersion {
-		return 0, core.Errorf(core.KindInvalid, "%s has schema version %d; this program knows version %d", s.path, version, schemaVersion).
-			WithNext("use the release of unibusd that wrote the file")
+	l, known := layoutOf(version)
+	if !known {
+		return layout{}, core.Errorf(core.KindInvalid, "%s has schema version %d; this program knows versions %d and %d",
+			s.path, version, legacyVersion, stateVersion).WithNext("use the release of unibusd that wrote the file")
 	}
-	return version, s.verifyColumns(ctx, q)
+	return l, s.verifyColumns(ctx, q, l)
 }
 
-func (s *Store) verifyColumns(ctx context.Context, q querier) error {
-	for _, t := range tables {
-		for column := range strings.SplitSeq(t.columns, ", ") {
+func (s *Store) verifyColumns(ctx context.Context, q querier, l layout) error {
+	for _, t := range l.tables {
+		for _, column := range t.columns {
 			var n int
 			err := q.QueryRowContext(ctx, "SELECT count(*) FROM pragma_table_info(?) WHERE name = ?", string(t.name), column).Scan(&n)
 			if err != nil {
 				return err
 			}
 			if n == 0 {
-				return core.Errorf(core.KindInvalid, "%s has no column %s.%s, which schema version %d has", s.path, t.name, column, schemaVersion).
+				return core.Errorf(core.KindInvalid, "%s has no column %s.%s, which schema version %d has", s.path, t.name, column, l.version).
 					WithNext("put a backup of it in its place")
 			}
 		}

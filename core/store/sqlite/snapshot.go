@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"slices"
 
 	"unibus/core"
 )
@@ -11,7 +13,7 @@ import (
 func (s *Store) Counts(ctx context.Context) (n core.Counts, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM rooms),
-			(SELECT count(*) FROM members), (SELECT count(*) FROM room_keys)`).Scan(&n.Users, &n.Rooms, &n.Members, &n.Keys)
+			(SELECT count(*) FROM members WHERE `+s.layout.active+`), (SELECT count(*) FROM room_keys)`).Scan(&n.Users, &n.Rooms, &n.Members, &n.Keys)
 	})
 	return n, err
 }
@@ -19,45 +21,53 @@ func (s *Store) Counts(ctx context.Context) (n core.Counts, err error) {
 // Export returns everything as of one moment: see core.Store. KindFailed names a row that cannot be used.
 func (s *Store) Export(ctx context.Context) (out core.Snapshot, err error) {
 	err = s.view(ctx, wholeFactor*s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		out, err = exportIn(ctx, tx)
+		out, err = s.layout.exportIn(ctx, tx)
 		return err
 	})
 	return out, err
 }
 
-func exportIn(ctx context.Context, tx *sql.Tx) (out core.Snapshot, err error) {
-	if out.Users, err = list(ctx, tx, usersTable, readUser, "ORDER BY "+usersTable.key); err != nil {
+func (l layout) exportIn(ctx context.Context, tx *sql.Tx) (out core.Snapshot, err error) {
+	if out.Users, err = list(ctx, tx, l.users, readUser, "ORDER BY "+l.users.key); err != nil {
 		return core.Snapshot{}, err
 	}
-	if out.Rooms, err = list(ctx, tx, roomsTable, readRoom, "ORDER BY "+roomsTable.key); err != nil {
+	if out.Rooms, err = list(ctx, tx, l.rooms, readRoom, "ORDER BY "+l.rooms.key); err != nil {
 		return core.Snapshot{}, err
 	}
-	if out.Members, err = list(ctx, tx, membersTable, readMember, "ORDER BY "+membersTable.key); err != nil {
+	if out.Members, err = list(ctx, tx, l.members, readMember, "ORDER BY "+l.members.key); err != nil {
 		return core.Snapshot{}, err
 	}
-	if out.Keys, err = list(ctx, tx, keysTable, readKey, "ORDER BY "+keysTable.key); err != nil {
+	if out.Keys, err = list(ctx, tx, l.keys, readKey, "ORDER BY "+l.keys.key); err != nil {
+		return core.Snapshot{}, err
+	}
+	if !l.states() {
+		return out, nil
+	}
+	if out.Records, err = l.recordsIn(ctx, tx, "ORDER BY "+l.records.key); err != nil {
 		return core.Snapshot{}, err
 	}
 	return out, nil
 }
 
 // Import writes a snapshot over what is there, all or nothing: see core.Store.
-// KindInvalid for what version 1 cannot hold (records, archived rooms) and for
-// orphans. A removed member is forgotten.
+// KindInvalid for what the version cannot hold (version 1: records, archived
+// rooms; version 2: two recs in one epoch) and for orphans. Version 1 forgets a
+// removed member.
 func (s *Store) Import(ctx context.Context, in core.Snapshot) (written int, err error) {
-	if err := checkSnapshot(in); err != nil {
+	in, err = s.layout.checkSnapshot(in)
+	if err != nil {
 		return 0, err
 	}
 	err = s.update(ctx, wholeFactor*s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		written = 0
-		have, err := exportIn(ctx, tx)
+		have, err := s.layout.exportIn(ctx, tx)
 		if err != nil {
 			return err
 		}
 		if err := checkOrphans(have, in); err != nil {
 			return err
 		}
-		written, err = importIn(ctx, tx, have, in)
+		written, err = s.layout.importIn(ctx, tx, have, in)
 		return err
 	})
 	if err != nil {
@@ -66,40 +76,69 @@ func (s *Store) Import(ctx context.Context, in core.Snapshot) (written int, err 
 	return written, nil
 }
 
-func importIn(ctx context.Context, tx *sql.Tx, have, in core.Snapshot) (int, error) {
+func (l layout) importIn(ctx context.Context, tx *sql.Tx, have, in core.Snapshot) (int, error) {
 	users, err := importRows(have.Users, in.Users, core.UserRow, func(u core.User, there bool) error {
 		if there {
 			return updateUser(ctx, tx, u)
 		}
-		return insertUser(ctx, tx, u)
+		return l.insertUser(ctx, tx, u)
 	})
 	if err != nil {
 		return 0, err
 	}
-	rooms, err := importRows(have.Rooms, in.Rooms, legacyRoomRow, func(r core.Room, there bool) error {
+	rooms, err := importRows(have.Rooms, in.Rooms, core.RoomRow, func(r core.Room, there bool) error {
 		if there {
-			return updateRoom(ctx, tx, r)
+			return l.updateRoom(ctx, tx, r)
 		}
-		return insertRoom(ctx, tx, r)
+		return l.insertRoom(ctx, tx, r)
 	})
 	if err != nil {
 		return 0, err
 	}
-	kept, gone := splitMembers(in.Members)
-	members, err := importRows(have.Members, kept, core.MemberRow, func(m core.Member, _ bool) error {
-		return putMember(ctx, tx, m)
+	members, err := l.importMembers(ctx, tx, have.Members, in.Members)
+	if err != nil {
+		return 0, err
+	}
+	records, err := l.importRecords(ctx, tx, have.Records, in)
+	if err != nil {
+		return 0, err
+	}
+	keys, err := importRows(have.Keys, in.Keys, core.KeyRow, func(k core.SealedKey, _ bool) error {
+		return l.putKey(ctx, tx, k)
+	})
+	return users + rooms + members + records + keys, err
+}
+
+func (l layout) importMembers(ctx context.Context, tx *sql.Tx, have, in []core.Member) (int, error) {
+	kept, gone := in, []core.Member(nil)
+	if !l.states() {
+		kept, gone = splitMembers(in)
+	}
+	put, err := importRows(have, kept, core.MemberRow, func(m core.Member, _ bool) error {
+		return l.putMember(ctx, tx, m)
 	})
 	if err != nil {
 		return 0, err
 	}
 	forgotten, err := forget(ctx, tx, gone)
+	return put + forgotten, err
+}
+
+// importRecords comes before the keys: it takes away those that are of another record.
+func (l layout) importRecords(ctx context.Context, tx *sql.Tx, have []core.EpochRecord, in core.Snapshot) (int, error) {
+	if !l.states() {
+		return 0, nil
+	}
+	recs, err := recsIn(in)
 	if err != nil {
 		return 0, err
 	}
-	keys, err := importRows(have.Keys, in.Keys, core.KeyRow, func(k core.SealedKey, _ bool) error {
-		return putKey(ctx, tx, k)
+	if err := l.setRecs(ctx, tx, recs); err != nil {
+		return 0, err
+	}
+	return importRows(have, in.Records, core.RecordRow, func(r core.EpochRecord, _ bool) error {
+		return l.insertRecord(ctx, tx, r)
 	})
-	return users + rooms + members + forgotten + keys, err
 }
 
 // importRows puts those rows of in that are not in have just so. there says that the key exists.
@@ -122,12 +161,6 @@ func importRows[T any](have, in []T, row func(T) core.Row, put func(v T, there b
 		written++
 	}
 	return written, nil
-}
-
-// legacyRoomRow leaves out what version 1 does not keep.
-func legacyRoomRow(r core.Room) core.Row {
-	r.Rec, r.State = core.LegacyRec, core.RoomActive
-	return core.RoomRow(r)
 }
 
 func splitMembers(all []core.Member) (kept, gone []core.Member) {
@@ -153,20 +186,39 @@ func forget(ctx context.Context, tx *sql.Tx, gone []core.Member) (int, error) {
 	return total, nil
 }
 
-// checkSnapshot refuses what version 1 cannot hold, before anything is written.
-func checkSnapshot(in core.Snapshot) error {
-	if len(in.Records) > 0 {
-		r := in.Records[0]
-		return core.Errorf(core.KindInvalid, "the room %s has a record of epoch %d, and a database of schema version 1 has no records", r.Room, r.Epoch)
+// checkSnapshot refuses what the version cannot hold, before anything is
+// written, and returns the snapshot with nothing left to be understood.
+func (l layout) checkSnapshot(in core.Snapshot) (core.Snapshot, error) {
+	in.Rooms = slices.Clone(in.Rooms)
+	for i := range in.Rooms {
+		r := &in.Rooms[i]
+		if err := l.checkRoom(*r); err != nil {
+			return in, err
+		}
+		r.Rec, r.State = cmp.Or(r.Rec, core.LegacyRec), cmp.Or(r.State, core.RoomActive)
 	}
-	for _, r := range in.Rooms {
-		if r.Rec != "" && r.Rec != core.LegacyRec {
-			return core.Errorf(core.KindInvalid, "the room %s has the rec %q, and a database of schema version 1 has no records", r.ID, r.Rec)
+	err := firstError(
+		checkEach(in.Users, checkUser), checkEach(in.Members, checkMember),
+		checkEach(in.Keys, checkKey), checkEach(in.Records, checkRecord))
+	if err != nil {
+		return in, err
+	}
+	recs, err := recsIn(in)
+	if err == nil && !l.states() {
+		err = refuseRecords(in, recs)
+	}
+	return in, err
+}
+
+// refuseRecords is for version 1, which has none.
+func refuseRecords(in core.Snapshot, recs map[epochOf]string) error {
+	for at, rec := range recs {
+		if rec != core.LegacyRec || len(in.Records) > 0 {
+			return core.Errorf(core.KindInvalid, "the room %s has the rec %q in epoch %d, and a database of schema version 1 has no records",
+				at.room, rec, at.epoch)
 		}
 	}
-	return firstError(
-		checkEach(in.Users, checkUser), checkEach(in.Rooms, checkRoom),
-		checkEach(in.Members, checkMember), checkEach(in.Keys, checkKey))
+	return nil
 }
 
 func checkEach[T any](all []T, check func(T) error) error {
@@ -210,5 +262,11 @@ func checkOrphans(have, in core.Snapshot) error {
 	return firstError(
 		checkEach(in.Rooms, func(r core.Room) error { return missing("ownership", r.ID, r.Owner) }),
 		checkEach(in.Members, func(m core.Member) error { return missing("a membership", m.Room, m.User) }),
-		checkEach(in.Keys, func(k core.SealedKey) error { return missing("a sealed key", k.Room, k.User) }))
+		checkEach(in.Keys, func(k core.SealedKey) error { return missing("a sealed key", k.Room, k.User) }),
+		checkEach(in.Records, func(r core.EpochRecord) error {
+			if !rooms[r.Room] {
+				return core.Errorf(core.KindInvalid, "the record of epoch %d is of the room %s, which is not there", r.Epoch, r.Room)
+			}
+			return nil
+		}))
 }

@@ -30,7 +30,7 @@ const (
 type Store struct {
 	cfg    Config
 	path   string // absolute, symlinks resolved, once open
-	schema int    // version without the fence
+	layout layout // of the file's version, without the fence; empty before Open
 	read   *sql.DB
 	write  *sql.DB // one connection, so that writers of this process queue here; nil when read-only
 	open   atomic.Bool
@@ -51,7 +51,7 @@ func (s *Store) Backend() core.Backend { return core.BackendSQLite }
 func (s *Store) Path() string { return s.path }
 
 // SchemaVersion is the version of the file's schema without the fence; 0 before Open.
-func (s *Store) SchemaVersion() int { return s.schema }
+func (s *Store) SchemaVersion() int { return s.layout.version }
 
 // Size is how many bytes the file and its write-ahead log take; 0 where they cannot be seen.
 func (s *Store) Size() int64 {

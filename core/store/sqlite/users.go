@@ -25,14 +25,14 @@ func (s *Store) AddUser(ctx context.Context, u core.User) error {
 			return core.Errorf(core.KindExists, "the user %s is there already", u.ID).
 				WithNext("a revoked user comes back with `unibusd user activate %s`", u.ID)
 		}
-		return insertUser(ctx, tx, u)
+		return s.layout.insertUser(ctx, tx, u)
 	})
 }
 
 // User returns one user: see core.Store.
 func (s *Store) User(ctx context.Context, id core.UserID) (u core.User, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		u, err = userIn(ctx, tx, id)
+		u, err = s.layout.userIn(ctx, tx, id)
 		return err
 	})
 	return u, err
@@ -41,7 +41,7 @@ func (s *Store) User(ctx context.Context, id core.UserID) (u core.User, err erro
 // Users returns all users: see core.Store.
 func (s *Store) Users(ctx context.Context) (all []core.User, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		all, err = list(ctx, tx, usersTable, readUser, "ORDER BY "+usersTable.key)
+		all, err = list(ctx, tx, s.layout.users, readUser, "ORDER BY "+s.layout.users.key)
 		return err
 	})
 	return all, err
@@ -55,7 +55,7 @@ func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.U
 // SetUserStatusAs is SetUserStatus in the name of an active admin: see core.Store.
 func (s *Store) SetUserStatusAs(ctx context.Context, actor, id core.UserID, status core.UserStatus, at core.Millis) (core.User, error) {
 	return s.setStatus(ctx, id, status, at, func(ctx context.Context, tx *sql.Tx) error {
-		by, err := userIn(ctx, tx, actor)
+		by, err := s.layout.userIn(ctx, tx, actor)
 		if core.KindOf(err) == core.KindNotFound || err == nil && (by.Status != core.UserActive || by.Role != core.RoleAdmin) {
 			return core.Errorf(core.KindRefused, "%s is no active admin", actor.Short()).WithNext("ask one who is, or an operator")
 		}
@@ -76,7 +76,7 @@ func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserS
 		if err != nil {
 			return err
 		}
-		u, err = userIn(ctx, tx, id)
+		u, err = s.layout.userIn(ctx, tx, id)
 		return err
 	})
 	if err != nil {
@@ -105,8 +105,8 @@ func (s *Store) is(ctx context.Context, id core.UserID, what func(core.User) boo
 
 // userIn reads one user. Two rows that are one user but for the case are an
 // error: one may be revoked and the other not, and nobody can say which counts.
-func userIn(ctx context.Context, tx *sql.Tx, id core.UserID) (core.User, error) {
-	found, err := list(ctx, tx, usersTable, readUser, whereUser, string(id))
+func (l layout) userIn(ctx context.Context, tx *sql.Tx, id core.UserID) (core.User, error) {
+	found, err := list(ctx, tx, l.users, readUser, whereUser, string(id))
 	switch {
 	case err != nil:
 		return core.User{}, err
@@ -120,8 +120,8 @@ func userIn(ctx context.Context, tx *sql.Tx, id core.UserID) (core.User, error) 
 	return found[0], nil
 }
 
-func insertUser(ctx context.Context, tx *sql.Tx, u core.User) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO users("+usersTable.columns+") VALUES (?, ?, ?, ?, ?, ?, ?)",
+func (l layout) insertUser(ctx context.Context, tx *sql.Tx, u core.User) error {
+	_, err := tx.ExecContext(ctx, l.users.insert(),
 		string(u.ID), optional(u.Name), string(u.Role), string(u.Status), optionalBytes(u.KEMKey), int64(u.Created), int64(u.Updated))
 	return err
 }

@@ -109,3 +109,31 @@ func TwoRooms(t testing.TB) core.Snapshot {
 }
 
 func text(s string) *string { return &s }
+
+// Rekeyed is TwoRooms as a backend with states and records has it after a
+// while: the encrypted room moved on to epoch 4 under records of its own, an
+// archived room, somebody who was removed.
+func Rekeyed(t testing.TB) core.Snapshot {
+	t.Helper()
+	s := TwoRooms(t)
+	room := &s.Rooms[1]
+	for _, rec := range []string{"00ff", "9a"} {
+		r := core.EpochRecord{Room: room.ID, Epoch: room.Epoch + 1, Rec: rec, Prev: room.Rec}
+		if rec == "9a" {
+			r.Record = []byte{0, 0xfe, '"'}
+		}
+		s.Records = append(s.Records, r)
+		room.Epoch, room.Rec = r.Epoch, r.Rec
+		for _, u := range s.Users[:2] {
+			k := NewKey(r.Room, r.Epoch, u.ID)
+			k.Rec = r.Rec
+			s.Keys = append(s.Keys, k)
+		}
+	}
+	archived := NewRoom("old_one", s.Users[0].ID)
+	archived.State = core.RoomArchived
+	s.Rooms = append(s.Rooms, archived)
+	s.Members[3].State = core.MemberRemoved
+	s.Sort()
+	return s
+}
