@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"unibus/core"
@@ -78,8 +79,8 @@ func (j *Job) undo(ctx context.Context, st Status) (int, error) {
 	if err := j.lift(ctx); err != nil {
 		return 0, err
 	}
-	if err := dropTemporary(st); err != nil {
-		return 0, err
+	if err := errors.Join(dropTemporary(st), j.untrack(ctx)); err != nil {
+		return 0, unjoin(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*j.cfg.Limits.Patience)
 	defer cancel()

@@ -12,6 +12,9 @@ import (
 // backup takes a consistent copy of the file, from which everything after it
 // reads, and shows that it holds what the file held.
 func (j *Job) backup(ctx context.Context) (State, error) {
+	if err := j.track(ctx); err != nil {
+		return StateBackup, err
+	}
 	before, err := digests(ctx, j.source())
 	if err != nil {
 		return StateBackup, err

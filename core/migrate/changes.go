@@ -59,16 +59,22 @@ func (j *Job) history() (Historian, Marks) {
 
 // followChanges makes the target equal the source by looking only at the keys
 // that either of them got otherwise since the verification: the source's are
-// found by comparing it with the backup, the target's by its history. Where the
-// backup is gone, as after --no-backup, the target itself is read in its place.
-func (j *Job) followChanges(ctx context.Context, h Historian, marks Marks) error {
+// those it noted since the backup, which must be intact, the target's come from its
+// history. A source that notes nothing is compared with the backup; where that is gone, as after
+// --no-backup, with the target itself.
+func (j *Job) followChanges(ctx context.Context, h Historian, marks Marks, intact bool) error {
 	base, done := j.base(ctx)
 	defer done()
+	notes, was := j.tracker(ctx, base, intact)
 	begun := time.Now()
 	found := make([]changes, len(core.Tables()))
 	for i, t := range core.Tables() {
 		err := j.retry(ctx, func(ctx context.Context) (err error) {
-			found[i], err = j.findChanges(ctx, h, base, t, marks[t])
+			if notes != nil {
+				found[i], err = j.noted(ctx, h, notes, was, t, marks[t])
+			} else {
+				found[i], err = j.findChanges(ctx, h, base, t, marks[t])
+			}
 			return err
 		})
 		if err == nil {
@@ -264,6 +270,7 @@ func (j *Job) proveTable(ctx context.Context, h Historian, c changes) (Parity, e
 	for try := 1; ; try++ {
 		found := j.proveReplicas(ctx, h, c, nodes)
 		p, err := gather(c.table, c.source, found)
+		p.Changed = len(c.want)
 		if err != nil || p.Equal() || try >= j.cfg.Limits.Tries {
 			return p, err
 		}

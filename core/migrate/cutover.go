@@ -129,6 +129,9 @@ func (j *Job) arrived(ctx context.Context, a core.Authority) (State, error) {
 	if err := j.cfg.Host.Serve(ctx, a); err != nil {
 		return StateSoak, err
 	}
+	if err := j.sumUp(ctx); err != nil {
+		j.cfg.Log.Warn("the digests of what changed behind the fence are not known", "error", err)
+	}
 	wctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.Journals)
 	defer cancel()
 	behind := j.followers(wctx, a)

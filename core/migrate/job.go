@@ -103,6 +103,11 @@ func (j *Job) takeUp(ctx context.Context, st Status) error {
 			return err
 		}
 	}
+	if st.State == StateAborted && j.source() != nil {
+		if err := j.untrack(ctx); err != nil {
+			return err
+		}
+	}
 	if !st.Running {
 		j.rec.dirty()
 		return nil

@@ -1,0 +1,163 @@
+package migrate
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"slices"
+
+	"unibus/core"
+)
+
+// Tracker is a SourceStore that can note which rows are changed or removed, by
+// whichever process, so that the fence need not read everything again. A source
+// without it is compared with its backup while the fence stands.
+type Tracker interface {
+	// Track begins to note changes; where it has begun, it goes on.
+	Track(ctx context.Context) error
+	// Untrack forgets them and leaves no trace in the file. It may be repeated.
+	Untrack(ctx context.Context) error
+	Tracked(ctx context.Context) (bool, error)
+	// Changed returns the keys of a table that were noted, in order.
+	Changed(ctx context.Context, t core.Table) ([]string, error)
+	Picker
+}
+
+// Picker hands out chosen rows of a table in key order; keys that are not there are left out.
+type Picker interface {
+	RowsOf(ctx context.Context, t core.Table, keys []string) iter.Seq2[core.Row, error]
+}
+
+// track is called before the backup is taken: what is noted is at least what
+// the backup lacks.
+func (j *Job) track(ctx context.Context) error {
+	if tr, ok := j.source().(Tracker); ok {
+		return tr.Track(ctx)
+	}
+	return nil
+}
+
+// untrack is called where no fence will ask.
+func (j *Job) untrack(ctx context.Context) error {
+	tr, ok := j.source().(Tracker)
+	if !ok {
+		return nil
+	}
+	on, err := tr.Tracked(ctx)
+	if err != nil || !on {
+		return err
+	}
+	return tr.Untrack(ctx)
+}
+
+// intact says whether the backup still is, byte for byte, what was verified: only
+// then do the source's notes say all that the target may lack. It is asked before
+// the fence stands, because it reads the file.
+func (j *Job) intact() bool {
+	b := j.Status().Backup
+	if j.Status().Options.NoBackup || b.Path == "" {
+		return false
+	}
+	now, err := sumFile(b.Path)
+	if err != nil || now.SHA256 != b.SHA256 {
+		j.cfg.Log.Warn("the fence takes longer: the backup is not what was verified", "backup", b.Path, "error", err)
+		return false
+	}
+	return true
+}
+
+// tracker is the source's notes with the backup to compare them to; nil where
+// either is not to be had.
+func (j *Job) tracker(ctx context.Context, backup Copy, intact bool) (Tracker, Picker) {
+	tr, ok := j.source().(Tracker)
+	pick, picks := backup.(Picker)
+	if !ok || !picks || !intact {
+		return nil, nil
+	}
+	if on, err := tr.Tracked(ctx); err != nil || !on {
+		j.cfg.Log.Warn("the fence takes longer: changes of the file were not noted", "tracked", on, "error", err)
+		return nil, nil
+	}
+	return tr, pick
+}
+
+// noted finds the changes of a table from the source's notes and the target's
+// history, without reading the table. Its digest is known only where nothing
+// changed; sumUp fills it in after the cutover.
+func (j *Job) noted(ctx context.Context, h Historian, tr Tracker, base Picker, t core.Table, m Mark) (changes, error) {
+	c := changes{table: t, mark: m, want: map[string][]byte{}, source: m.Source}
+	rows, _, _, err := h.ReplicaSince(ctx, t, "", m.Sequence)
+	if err != nil {
+		return c, err
+	}
+	late := byKey(rows)
+	keys, err := tr.Changed(ctx, t)
+	if err != nil {
+		return c, err
+	}
+	keys = slices.AppendSeq(keys, maps.Keys(late))
+	slices.Sort(keys)
+	keys = slices.Compact(keys)
+	want, err := collect(tr.RowsOf(ctx, t, keys))
+	if err != nil {
+		return c, err
+	}
+	was, err := collect(base.RowsOf(ctx, t, keys))
+	if err != nil {
+		return c, err
+	}
+	for _, key := range keys {
+		now, again := late[key]
+		if !again {
+			now = was[key]
+		}
+		if again || !same(want[key], was[key]) {
+			c.settle(key, want[key], now)
+		}
+		if !same(want[key], was[key]) {
+			c.source.SHA256 = ""
+			c.source.Count += present(want[key]) - present(was[key])
+		}
+	}
+	return c, nil
+}
+
+func present(value []byte) int {
+	if value == nil {
+		return 0
+	}
+	return 1
+}
+
+func collect(rows iter.Seq2[core.Row, error]) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for r, err := range rows {
+		if err != nil {
+			return nil, err
+		}
+		out[r.Key] = valueOf(&r)
+	}
+	return out, nil
+}
+
+// sumUp fills in the digests of tables that changed behind the fence: every node
+// was shown to hold what the source holds, and the source, fenced, changes no more.
+func (j *Job) sumUp(ctx context.Context) error {
+	buckets := clone(j.Status()).Buckets
+	for i, t := range core.Tables() {
+		if i >= len(buckets) || buckets[i].Source.SHA256 != "" {
+			continue
+		}
+		d, err := digestOf(j.source().Rows(ctx, t))
+		if err != nil {
+			return err
+		}
+		for n, was := range buckets[i].Nodes {
+			if was == buckets[i].Source {
+				buckets[i].Nodes[n] = d
+			}
+		}
+		buckets[i].Source = d
+	}
+	return j.save(func(s *Status) { s.Buckets = buckets })
+}
