@@ -189,10 +189,13 @@ func (p *Processes) Client(nodes ...int) *admin.Client {
 	return cl
 }
 
-// Connect tries to connect to node i as a user of the bus, once.
-func (p *Processes) Connect(i int, as keys.Identity) (*nats.Conn, error) {
-	return nats.Connect(p.URLs(i)[0], nats.Nkey(as.Public(), as.Sign), nats.CustomInboxPrefix("_INBOX."+as.Public()),
-		nats.NoReconnect(), nats.Timeout(5*time.Second))
+// Connect tries to connect to node i as a user of the bus, once. Any goroutine may call it.
+func (p *Processes) Connect(i int, as keys.Identity, more ...nats.Option) (*nats.Conn, error) {
+	options := []nats.Option{
+		nats.Nkey(as.Public(), as.Sign), nats.CustomInboxPrefix("_INBOX." + as.Public()),
+		nats.NoReconnect(), nats.Timeout(5 * time.Second),
+	}
+	return nats.Connect(p.URLs(i)[0], append(options, more...)...)
 }
 
 // Status is what node i says.
