@@ -3,6 +3,7 @@ package kv
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,32 +35,54 @@ type barriers struct {
 	count   atomic.Uint64           // how often one was written
 }
 
+// barrier ends by itself, so that none of those who wait for it needs a timer.
 type barrier struct {
-	done chan struct{}
-	err  error
+	until time.Time // it is given up then, sent or not
+	done  chan struct{}
+	err   error // read after done
 }
 
 func (b *barriers) forget() { b.last.Store(nil) }
 
 // prove returns nil when everything that was acknowledged before the call has
 // been seen by the watch. Callers who wait together share one write, if it was
-// not sent before they came.
+// not sent before they came. It takes the operation timeout at most.
 func (f *follower) prove(ctx context.Context) error {
+	begun := time.Now()
+	b := f.join(begun)
+	err := f.wait(ctx, b)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	mine := begun.Add(f.w.timeout)
+	if now := time.Now(); now.Before(b.until) || !now.Before(mine) {
+		return err
+	}
+	// Its time began before this caller came, who has some left.
+	ctx, cancel := context.WithDeadline(ctx, mine)
+	defer cancel()
+	return f.wait(ctx, f.join(time.Now()))
+}
+
+// join is the barrier that is not sent yet. Where there is none it is made, and its time begins.
+func (f *follower) join(at time.Time) *barrier {
 	b := &f.barriers
 	b.mu.Lock()
-	mine := b.waiting
-	if mine == nil {
-		mine = &barrier{done: make(chan struct{})}
-		b.waiting = mine
+	defer b.mu.Unlock()
+	if b.waiting == nil {
+		b.waiting = &barrier{until: at.Add(f.w.timeout), done: make(chan struct{})}
 		if !b.running {
 			b.running = true
 			go f.runBarriers()
 		}
 	}
-	b.mu.Unlock()
+	return b.waiting
+}
+
+func (f *follower) wait(ctx context.Context, b *barrier) error {
 	select {
-	case <-mine.done:
-		return mine.err
+	case <-b.done:
+		return b.err
 	case <-ctx.Done():
 		return fault(ctx.Err(), "proving that "+f.bucket+" is current")
 	}
@@ -69,6 +92,7 @@ func (f *follower) prove(ctx context.Context) error {
 func (f *follower) runBarriers() {
 	b := &f.barriers
 	for {
+		gather()
 		b.mu.Lock()
 		now := b.waiting
 		b.waiting = nil
@@ -77,17 +101,25 @@ func (f *follower) runBarriers() {
 		if now == nil {
 			return
 		}
-		now.err = f.passBarrier()
+		now.err = f.passBarrier(now.until)
 		close(now.done)
 	}
 }
 
-// passBarrier writes tokens until one comes back by the watch, within the operation timeout.
-func (f *follower) passBarrier() error {
-	ctx, cancel, err := f.w.bound(context.Background())
-	if err != nil {
-		return err
+// gather lets others run before a barrier is sent, so that those who are about
+// to ask can share it: a busy node writes fewer, and an idle one loses no time.
+func gather() {
+	for range 4 {
+		runtime.Gosched()
 	}
+}
+
+// passBarrier writes tokens until one comes back by the watch, or its time is over.
+func (f *follower) passBarrier(until time.Time) error {
+	if f.w.closed.Load() {
+		return errClosed()
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), until)
 	defer cancel()
 	for {
 		sent := now()
@@ -99,7 +131,7 @@ func (f *follower) passBarrier() error {
 		if broken := f.ended(); broken != nil {
 			return broken
 		}
-		if errors.Is(err, errNotSeen) {
+		if errors.Is(err, errNotSeen) && time.Since(sent.mono) >= barrierWait { // not for want of time
 			f.kick()
 		}
 		if !sleep(ctx, pause) {
@@ -150,22 +182,25 @@ func (s *Store) proven(ctx context.Context, tables ...core.Table) error {
 // they were sent. ok says whether admission may rely on them: false where there
 // is none, or it is 3 s old.
 func (s *Store) Lease() (age time.Duration, ok bool) {
-	age, ok = s.leaseAge(now())
-	return age, ok && age < leaseFor
-}
-
-func (s *Store) leased() bool {
-	_, ok := s.Lease()
-	return ok
-}
-
-func (s *Store) leaseAge(at instant) (age time.Duration, ok bool) {
-	for _, t := range [...]core.Table{core.TableUsers, core.TableMembers} {
-		last := s.follow[t].barriers.last.Load()
-		if last == nil {
-			return 0, false
-		}
-		age = max(age, at.since(*last))
+	p, ok := s.lastProof()
+	if !ok {
+		return 0, false
 	}
-	return age, true
+	age = p.age(now())
+	return age, age < leaseFor
 }
+
+// proof is when the last barriers of users and members were sent.
+type proof [2]*instant
+
+// lastProof is false where one of them has none.
+func (s *Store) lastProof() (p proof, ok bool) {
+	for i, f := range s.admission {
+		if p[i] = f.barriers.last.Load(); p[i] == nil {
+			return p, false
+		}
+	}
+	return p, true
+}
+
+func (p proof) age(at instant) time.Duration { return max(at.since(*p[0]), at.since(*p[1])) }

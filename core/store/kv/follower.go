@@ -28,9 +28,10 @@ type follower struct {
 	mu      sync.RWMutex
 	cur     *watch               // nil until the first has caught up
 	created string               // when the stream was created, as the server says it
-	broken  *core.Error          // nothing is answered any more, and why
 	lost    map[string]struct{}  // keys whose records vanished without a state
 	waiters map[*waiter]struct{} // for something that the watch has yet to deliver
+
+	broken atomic.Pointer[core.Error] // nothing is answered any more, and why; set under mu
 
 	first chan struct{} // closed when the first watch has caught up, or the follower is broken
 	due   atomic.Bool   // somebody wants a new watch
@@ -95,10 +96,13 @@ func (f *follower) stop() {
 	}
 }
 
-func (f *follower) ended() *core.Error {
+func (f *follower) ended() *core.Error { return f.broken.Load() }
+
+// open says whether the bucket may be used.
+func (f *follower) open() bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.broken
+	return f.cur != nil && f.cur.table.guard.Open
 }
 
 func (f *follower) stale() bool {
@@ -228,7 +232,7 @@ func (f *follower) sameStream(created string) error {
 
 func (f *follower) breakDown(err *core.Error) {
 	f.mu.Lock()
-	f.broken = err
+	f.broken.Store(err)
 	f.barriers.forget()
 	for w := range f.waiters {
 		close(w.done)
@@ -370,9 +374,9 @@ func (f *follower) wake() {
 // await waits until the watch has delivered something.
 func (f *follower) await(ctx context.Context, seen func(*table) bool) error {
 	f.mu.Lock()
-	if f.broken != nil {
+	if broken := f.ended(); broken != nil {
 		f.mu.Unlock()
-		return f.broken
+		return broken
 	}
 	if f.cur != nil && seen(f.cur.table) {
 		f.mu.Unlock()

@@ -311,6 +311,30 @@ func TestLeaseEndsByEitherClock(t *testing.T) {
 	}
 }
 
+// A decision counts by the proof that was there before it: one that came while
+// it stood still says nothing of what it read.
+func TestALaterProofSaysNothingOfADecision(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := onSingle(t).open(t, 0, 1)
+	must[bool](t)(s.IsAuthorized(ctx, storetest.NewUser(t, "ann").ID)) // a lease
+	decided := 0
+	yes := must[bool](t)(underLease(ctx, s, func() (bool, error) {
+		if decided++; decided > 1 {
+			return false, nil
+		}
+		// It stands still for longer than the lease; meanwhile another takes a proof.
+		for _, f := range s.admission {
+			last := f.barriers.last.Load()
+			last.mono, last.boot = last.mono.Add(-leaseFor), last.boot-leaseFor
+		}
+		return true, s.renew(ctx)
+	}))
+	if yes || decided != 2 {
+		t.Errorf("decided %d times, the last %v: what was read before the later proof counted", decided, yes)
+	}
+}
+
 // Nobody asks: nothing is written, and nothing is made anew.
 func TestIdleStoreWritesNothing(t *testing.T) {
 	t.Parallel()
@@ -360,6 +384,39 @@ func TestBarriersAreShared(t *testing.T) {
 	all.Wait()
 	if n := f.barriers.count.Load() - before; n < 1 || n > 100 {
 		t.Errorf("200 callers took %d barriers", n)
+	}
+}
+
+// A barrier has its own time, and none of those who wait needs a timer: with no
+// quorum each is told within the operation timeout, and none before it has had it.
+func TestABarrierEndsByItself(t *testing.T) {
+	t.Parallel()
+	const timeout = 600 * time.Millisecond
+	on := ownServers(t, 1)
+	s := on.openWith(t, 0, Config{Replicas: 1, Timeout: timeout})
+	f := s.follow[core.TableUsers]
+	on.nodes[0].Shutdown()
+	on.nodes[0].WaitForShutdown()
+	var all sync.WaitGroup
+	for i := range 20 { // they come while the first is under way, and join the second
+		all.Go(func() {
+			sleep(t.Context(), time.Duration(i)*timeout/20)
+			begun := time.Now()
+			err := f.prove(context.Background())
+			took := time.Since(begun)
+			if core.KindOf(err) != core.KindUnavailable {
+				t.Errorf("a proof without a server: %v", err)
+			}
+			if took < timeout-4*pause || took > 2*timeout {
+				t.Errorf("given up after %v, want %v", took, timeout)
+			}
+		})
+	}
+	all.Wait()
+	s.closed.Store(true) // as Close does first
+	wantKind(t, f.prove(context.Background()), core.KindUnavailable)
+	if _, err := s.User(context.Background(), "x"); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("a closed store: %v", err)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"time"
 
 	"unibus/core"
 )
@@ -24,8 +23,8 @@ func (s *Store) settled(ctx context.Context, tables ...core.Table) error {
 func (f *follower) find(key string) (r record, ok bool, err error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if f.broken != nil {
-		return record{}, false, f.broken
+	if broken := f.ended(); broken != nil {
+		return record{}, false, broken
 	}
 	r, ok = f.cur.table.records[key]
 	if !ok && len(f.lost) > 0 {
@@ -41,8 +40,8 @@ func (f *follower) find(key string) (r record, ok bool, err error) {
 func (f *follower) read(do func(*table)) error {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if f.broken != nil {
-		return f.broken
+	if broken := f.ended(); broken != nil {
+		return broken
 	}
 	do(f.cur.table)
 	return nil
@@ -188,8 +187,9 @@ func (s *Store) AdmittedRooms(ctx context.Context, user core.UserID) ([]core.Roo
 	return underLease(ctx, s, func() ([]core.RoomID, error) { return s.roomsOf(id) })
 }
 
-// underLease decides by what the watch has, while a proof of it is younger than
-// the lease, before the decision and still after it. Without one it takes one.
+// underLease decides by what the watch has, as long as the proof that there was
+// before the decision is younger than the lease after it. Without one it takes
+// one. A later proof says nothing of what was decided before it.
 func underLease[T any](ctx context.Context, s *Store, decide func() (T, error)) (T, error) {
 	var none T
 	if s.closed.Load() {
@@ -198,25 +198,24 @@ func underLease[T any](ctx context.Context, s *Store, decide func() (T, error)) 
 	if ctx.Err() != nil {
 		return none, fault(ctx.Err(), "deciding on an admission")
 	}
-	for try := range leaseTries {
-		// The boot clock costs as much as all the rest: it is asked once, at the end.
-		if age, ok := s.leaseAge(instant{mono: time.Now()}); !ok || age >= leaseFor || try > 0 {
-			if err := s.renew(ctx); err != nil {
-				return none, err
+	for try := 0; ; try++ {
+		if p, ok := s.lastProof(); ok {
+			out, err := decide()
+			// The boot clock costs as much as all the rest: it is asked once, here.
+			if _, still := s.lastProof(); still && p.age(now()) < leaseFor {
+				return out, err
 			}
 		}
-		out, err := decide()
-		if err != nil {
+		if try == leaseTries { // the process, or the machine, stood still again and again
+			return none, core.Errorf(core.KindUnavailable, "what this node knows of users grew too old while it decided").WithNext("try again")
+		}
+		if err := s.renew(ctx); err != nil {
 			return none, err
 		}
-		if s.leased() { // else the process, or the machine, stood still meanwhile
-			return out, nil
-		}
 	}
-	return none, core.Errorf(core.KindUnavailable, "what this node knows of users grew too old while it decided").WithNext("try again")
 }
 
-// leaseTries bounds how often an admission that took too long is decided anew.
+// leaseTries bounds how often an admission takes a fresh proof.
 const leaseTries = 2
 
 // renew takes fresh barriers for admission.
@@ -232,12 +231,12 @@ func (s *Store) renew(ctx context.Context) error {
 // admits decides by what the watch has. Ids come in their canonical form as a
 // rule, so one that is known as it stands is not parsed: that takes longer than all the rest.
 func (s *Store) admits(id core.UserID) (bool, error) {
-	for _, t := range [...]core.Table{core.TableUsers, core.TableMembers} {
-		if f := s.follow[t]; !f.guard().Open {
+	for _, f := range s.admission {
+		if !f.open() {
 			return false, errShut(f.bucket)
 		}
 	}
-	users := s.follow[core.TableUsers]
+	users := s.admission[0]
 	r, ok, err := users.find(string(id))
 	if !ok && err == nil {
 		if id, err = core.ParseUserID(string(id)); err != nil {

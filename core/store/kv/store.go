@@ -44,12 +44,13 @@ type Change struct {
 // called from many goroutines.
 type Store struct {
 	wire
-	replicas int
-	nodes    int
-	follow   map[core.Table]*follower
-	changes  changes
-	held     atomic.Pointer[map[core.Table]uint64] // the guards' revs that Shut took
-	chains   chainCache
+	replicas  int
+	nodes     int
+	follow    map[core.Table]*follower
+	admission [2]*follower // users and members, by which admission decides
+	changes   changes
+	held      atomic.Pointer[map[core.Table]uint64] // the guards' revs that Shut took
+	chains    chainCache
 
 	mu      sync.Mutex
 	end     context.CancelFunc // of the followers; nil before Open
@@ -78,6 +79,7 @@ func New(c Config) *Store {
 	for _, t := range core.Tables() {
 		s.follow[t] = newFollower(&s.wire, t, node, s.changes.add, alarm)
 	}
+	s.admission = [2]*follower{s.follow[core.TableUsers], s.follow[core.TableMembers]}
 	return s
 }
 
@@ -127,6 +129,8 @@ func (s *Store) following(ctx context.Context, t core.Table) (*follower, error) 
 		if !begun {
 			return nil, core.Errorf(core.KindUnavailable, "the replicated store is not open on this node yet")
 		}
+		ctx, cancel := context.WithTimeout(ctx, s.timeout)
+		defer cancel()
 		return f, f.opened(ctx)
 	}
 	if broken := f.ended(); broken != nil {

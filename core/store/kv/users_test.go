@@ -129,7 +129,7 @@ func TestJetStreamStoreIsAuthorizedFailClosed(t *testing.T) {
 		"IsAuthorized": s.IsAuthorized, "HasAdmin": s.HasAdmin,
 	} {
 		// Until the lease is over admission may rely on what it proved before.
-		eventually(t, leaseFor+time.Second, "the end of the lease", func() bool { return !s.leased() })
+		eventually(t, leaseFor+time.Second, "the end of the lease", func() bool { _, ok := s.Lease(); return !ok })
 		begun := time.Now()
 		yes, err := ask(context.Background(), admin.ID)
 		if yes || core.KindOf(err) != core.KindUnavailable {
