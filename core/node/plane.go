@@ -25,7 +25,7 @@ type plane struct {
 	log *slog.Logger
 
 	opens   atomic.Pointer[sqlite.Store] // nil: this node has no file
-	control *kv.Control   // nil without routes
+	control *kv.Control                  // nil without routes
 	store   *kv.Store
 	job     *migrate.Job // nil without routes
 
@@ -130,7 +130,9 @@ func (p *plane) openCluster(ctx, run context.Context) error {
 		Conn: conn, Replicas: cfg.Replicas, Nodes: cfg.Size(), Budget: openTimeout, Logger: p.log,
 		Node: cfg.Name, OnChange: p.n.sessions.changed, OnAlarm: p.n.sessions.alarmed,
 	})
-	p.job = migrate.New(p.moveConfig())
+	move := p.moveConfig()
+	move.CreateFile = createFile
+	p.job = migrate.New(move)
 	p.withdraw(core.Errorf(core.KindUnavailable, "%s waits for a majority of the nodes, to read which store counts", cfg.Name).
 		WithNext("start the other nodes; `unibus-tui status` says who is missing"))
 	if err := p.job.Open(ctx); err != nil { // it lifts a fence that a crash left, and needs no quorum for it
@@ -238,6 +240,7 @@ func (p *plane) Serve(ctx context.Context, a core.Authority) error {
 	case a.Backend == core.BackendSQLite && a.Node != p.n.cfg.Name:
 		p.withdraw(core.Errorf(core.KindUnavailable, "%s is the control plane now, not %s", a.Node, p.n.cfg.Name).
 			WithNext("connect to %s until the move to KV", a.Node))
+		p.n.sessions.elsewhere(a.Node)
 		return nil
 	case p.db() == nil:
 		p.withdraw(core.Errorf(core.KindUnavailable, "%s has no control plane of its own: %s is not there", p.n.cfg.Name, p.n.cfg.DB).

@@ -90,6 +90,18 @@ func (s *sessions) moved(m core.Member) {
 	s.later[m.User] = time.Now().Add(reviewLater)
 }
 
+// elsewhere ends the users' sessions of a node that is no longer a control plane:
+// it would not hear of what is changed there. Their clients go where they are admitted.
+func (s *sessions) elsewhere(node string) {
+	if s.n.bus == nil {
+		return
+	}
+	n := s.n.bus.Review(context.Background(), func(_ context.Context, g auth.Grant) (bool, error) { return g.Who != auth.WhoUser, nil })
+	if n > 0 {
+		s.n.log.Info("users' sessions were ended, because another node is the control plane", "node", node, "sessions", n)
+	}
+}
+
 // end ends a revoked user's sessions here and adds them up for this revocation.
 func (s *sessions) end(u core.User) revocation {
 	n := s.n.bus.DisconnectUser(string(u.ID))
