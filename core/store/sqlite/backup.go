@@ -64,8 +64,19 @@ func (s *Store) copyTo(ctx context.Context, target string) (BackupInfo, error) {
 	if err != nil {
 		return BackupInfo{}, s.sentence(ctx, err)
 	}
+	if err := s.forgetChanges(ctx, target); err != nil {
+		return BackupInfo{}, err
+	}
 	info, err := settleFile(target)
 	return info, fileFailed(target, err)
+}
+
+// forgetChanges takes the log of changes out of a copy.
+func (s *Store) forgetChanges(ctx context.Context, target string) error {
+	c := New(Config{Path: target})
+	db := sqlOpen(c.dsn())
+	defer func() { _ = db.Close() }()
+	return s.attempt(ctx, 0, db, untrackIn)
 }
 
 // settleFile puts the file on disk, its directory's entry too, and sums it up.
