@@ -10,7 +10,9 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"unibus/core"
+	"unibus/core/cluster"
 	"unibus/tui"
+	"unibus/tui/action"
 	"unibus/tui/tuitest"
 )
 
@@ -61,7 +63,7 @@ func TestKeysTypedBeforeADialogDoNotAnswerIt(t *testing.T) {
 	s.Settle()
 	shows(t, s, "enter choose")
 	calls(t, f)
-	s.Press("enter") // in the field: on to the button
+	s.Press("enter", "enter", "enter") // in the fields: on to the button
 	s.Press("enter")
 	s.Settle()
 	calls(t, f, "migrate-start n1 /var/lib/unibus/unibus.db 3")
@@ -98,6 +100,91 @@ func TestCutoverTakesTheClustersName(t *testing.T) {
 	s.Press("backspace", "o", "enter", "enter")
 	s.Settle()
 	calls(t, f, "migrate-cutover n1")
+}
+
+func TestStartTakesWhatIsAskedFor(t *testing.T) {
+	t.Parallel()
+	s, f := still(t, tuitest.Drifted())
+	s.Press("6", "b")
+	s.Settle()
+	s.Press("enter", "fast", "enter")
+	shows(t, s, "Give a number of rows a second")
+	s.Press("backspace", "backspace", "backspace", "backspace", "500", "enter", "backspace", "backspace", "backspace", "no", "enter", "n3", "enter")
+	shows(t, s, "Only n2 can be left behind.")
+	s.Press("backspace", "2")
+	shows(t, s, "--replicas 3 --rate 500", "--no-backup --discard n2 --server")
+	s.Press("enter", "enter")
+	s.Settle()
+	calls(t, f, "migrate-start n1 /var/lib/unibus/unibus.db 3 rate=500 no-backup discard=[n2]")
+}
+
+func TestTheSourceIsNamedWhereSeveralNodesServe(t *testing.T) {
+	t.Parallel()
+	w := tuitest.Legacy()
+	info := *w.Status.Nodes[1].Info
+	info.Serving = cluster.Serving{Backend: core.BackendSQLite, File: "/other.db"}
+	w.Status.Nodes[1].Info = &info
+	s, f := still(t, w)
+	s.Press("6", "b")
+	s.Settle()
+	s.Press("n3", "enter")
+	shows(t, s, "Name the one that counts: n1 and n2.")
+	s.Press("backspace", "2", "enter", "enter", "enter", "enter", "enter")
+	s.Settle()
+	calls(t, f, "migrate-start n2 /other.db 3")
+}
+
+func TestLimitAsksForANumber(t *testing.T) {
+	t.Parallel()
+	s, f := still(t, tuitest.Moving())
+	s.Press("6", "L")
+	s.Settle()
+	s.Press("-1", "enter")
+	shows(t, s, "Give a number of rows a second")
+	s.Press("backspace", "backspace", "250", "enter", "enter")
+	s.Settle()
+	calls(t, f, "migrate-limit n1 250")
+	shows(t, s, "The copy writes at most 250 rows a second.")
+}
+
+func TestRollbackTakesTheClustersName(t *testing.T) {
+	t.Parallel()
+	s, f := still(t, tuitest.Moved())
+	s.Press("6", "U")
+	s.Settle()
+	shows(t, s, "Nothing written since the cutover is lost", "told \"the", "Same as: unibusd migration rollback")
+	s.Press("tab", "tab", "enter")
+	s.Settle()
+	calls(t, f)
+	s.Press("demo", "enter", "enter")
+	s.Settle()
+	calls(t, f, "migrate-rollback n1")
+	shows(t, s, "The rollback has begun.")
+}
+
+func TestADryRunNeedsNoQuestion(t *testing.T) {
+	t.Parallel()
+	s, f := still(t, tuitest.Legacy())
+	s.Press("6", "D")
+	s.Settle()
+	calls(t, f, "migrate-start n1 /var/lib/unibus/unibus.db 0 dry-run")
+}
+
+func TestEveryActionThatIsNotPossibleSaysWhy(t *testing.T) {
+	t.Parallel()
+	for _, world := range []func() tuitest.World{tuitest.Legacy, tuitest.Moving, tuitest.Verified, tuitest.Moved, tuitest.RollingBack, tuitest.Watched} {
+		s, _ := still(t, world())
+		s.Press("6")
+		screen := strings.Join(strings.Fields(s.Screen()), " ")
+		for _, a := range action.Table() {
+			if name, ok := strings.CutPrefix(a.Name, "migrate "); ok && !strings.Contains(screen, a.Key+" "+name) && !strings.Contains(screen, name+":") && !strings.Contains(screen, name+",") {
+				t.Errorf("%s is nowhere:\n%s", name, s.Screen())
+			}
+		}
+		if strings.Contains(screen, "…:") {
+			t.Errorf("a reason is cut off:\n%s", s.Screen())
+		}
+	}
 }
 
 func TestBulkRevokeTakesTheNumberTyped(t *testing.T) {

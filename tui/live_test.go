@@ -46,7 +46,7 @@ func TestOperatorMovesTheControlPlane(t *testing.T) {
 		wait(t, term, "The control plane is in SQLite on n1 alone")
 		term.Press("b")
 		wait(t, term, "enter choose")
-		term.Press("enter", "enter")
+		term.Press("enter", "enter", "enter", "enter")
 		wait(t, term, "The move has begun on n1.")
 		f.Set(tuitest.Moving())
 		wait(t, term, "moving", "24 100 /s")
@@ -58,7 +58,15 @@ func TestOperatorMovesTheControlPlane(t *testing.T) {
 		wait(t, term, "The cutover has begun.")
 		f.Set(tuitest.Moved())
 		wait(t, term, "The control plane is KV since generation 2")
-		calls(t, f, "migrate-start n1 /var/lib/unibus/unibus.db 3", "migrate-cutover n1")
+		term.Press("U")
+		wait(t, term, "enter choose")
+		term.Press("demo", "enter", "enter")
+		wait(t, term, "The rollback has begun.")
+		f.Set(tuitest.RollingBack())
+		wait(t, term, "all of it is written to a new SQLite file")
+		f.Set(tuitest.RolledBack())
+		wait(t, term, "● rolledback")
+		calls(t, f, "migrate-start n1 /var/lib/unibus/unibus.db 3", "migrate-cutover n1", "migrate-rollback n1")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"unibus/core/migrate"
 	"unibus/tui/action"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -88,7 +89,7 @@ func (m *Model) standing() (glyph, word string, tone theme.Tone) {
 func (m *Model) verdict() string {
 	glyph, word, tone := m.standing()
 	s := m.theme.Paint(tone, glyph+" "+word)
-	if m.snap.Migration.Value.Active() {
+	if st := m.snap.Migration.Value; st.Active() || st.State == migrate.StateCutover || st.State == migrate.StateRollback {
 		s += m.theme.Paint(theme.Accent, " "+m.theme.Glyphs.Note+" moving")
 	}
 	return s

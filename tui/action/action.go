@@ -24,6 +24,8 @@ type Client interface {
 	MigrateResume(ctx context.Context, node string) (migrate.Status, error)
 	MigrateAbort(ctx context.Context, node string) (migrate.Status, error)
 	MigrateCutover(ctx context.Context, node string) (migrate.Status, error)
+	MigrateLimit(ctx context.Context, node string, rate int) (migrate.Status, error)
+	MigrateRollback(ctx context.Context, node string) (migrate.Status, error)
 	MigrateFinish(ctx context.Context, node string) (migrate.Status, error)
 }
 

@@ -2,16 +2,14 @@ package action
 
 import (
 	"context"
-	"fmt"
-	"strconv"
+	"path/filepath"
 
 	"unibus/core"
-	"unibus/core/cluster"
 	"unibus/core/migrate"
 	"unibus/tui/feed"
-	"unibus/tui/widget"
 )
 
+// moves are what an operator can do to a move, in the order of migrate.Actions.
 func moves() []Action {
 	return []Action{
 		{
@@ -19,39 +17,38 @@ func moves() []Action {
 			Help: "begin to move the control plane from SQLite to KV",
 			Why:  whyStart, Ask: askStart, Same: sameStart, Run: runStart,
 		},
-		simple("migrate pause", "P", None, "stop for a while; nothing is lost", whyPause, nil, "pause",
-			Client.MigratePause, "The move is paused"),
-		simple("migrate resume", "R", None, "go on from the checkpoint", whyResume, nil, "resume",
-			Client.MigrateResume, "The move goes on"),
-		simple("migrate abort", "A", YesNo, "give up and restore exactly what was", whyAbort, askAbort, "abort",
-			Client.MigrateAbort, "The move was given up; everything is as it was"),
-		simple("migrate cutover", "X", ClusterName, "let the nodes serve from KV", whyCutover, askCutover, "cutover",
-			Client.MigrateCutover, "The cutover has begun"),
-		simple("migrate finish", "F", ClusterName, "end the move for good", whyFinish, askFinish, "finish",
-			Client.MigrateFinish, "The move is finished"),
+		{
+			Name: "migrate check", Aliases: []string{"migrate dry-run", "dry-run"}, Key: "D", Scope: "migrate",
+			Help: "a dry run: check and convert everything, write nothing",
+			Why:  whyStart, Same: sameCheck, Run: runCheck,
+		},
+		simple("P", None, "hold the copy; nothing is lost", migrate.ActionPause, nil, Client.MigratePause, "The move is paused"),
+		simple("R", None, "go on where it was held or stopped", migrate.ActionResume, nil, Client.MigrateResume, "The move goes on"),
+		{
+			Name: "migrate limit", Key: "L", Scope: "migrate", Danger: YesNo,
+			Help: "set how many rows a second the copy may write",
+			Why:  why(migrate.ActionLimit), Ask: askLimit, Same: sameLimit, Run: runLimit,
+		},
+		simple("A", YesNo, "give up and restore exactly what was", migrate.ActionAbort, askAbort, Client.MigrateAbort, "It was given up"),
+		simple("X", ClusterName, "let the nodes serve from KV", migrate.ActionCutover, askCutover, Client.MigrateCutover, "The cutover has begun"),
+		simple("U", ClusterName, "bring the control plane back to SQLite", migrate.ActionRollback, askRollback, Client.MigrateRollback, "The rollback has begun"),
+		simple("F", ClusterName, "end the move for good", migrate.ActionFinish, askFinish, Client.MigrateFinish, "The move is finished"),
 		{
 			Name: "migrate report", Aliases: []string{"report"}, Key: "W", Scope: "migrate", Local: true,
-			Help: "write what is on this page to two files",
-			Why: func(s State) string {
-				if !s.Snap.Migration.Known() || s.Snap.Migration.Value.ID == "" {
-					return "there was no move yet"
-				}
-				return ""
-			},
-			Same: func(State, []string) string { return "unibusd migration report" },
-			Run: func(_ context.Context, _ Client, s State, _ []string) (string, error) {
-				return saveReport(s)
-			},
+			Help: "save the report of the move in two files, as text and as JSON",
+			Why:  whyReport,
+			Same: func(s State, _ []string) string { return "unibusd migration report --out " + reportName(s) + ".txt" },
+			Run:  func(_ context.Context, _ Client, s State, _ []string) (string, error) { return saveReport(s) },
 		},
 	}
 }
 
 type nodeCall func(c Client, ctx context.Context, node string) (migrate.Status, error)
 
-func simple(name, key string, d Danger, help string, why func(State) string, ask func(State) Question, cmd string, call nodeCall, done string) Action {
+func simple(key string, d Danger, help string, a migrate.Action, ask func(State) Question, call nodeCall, done string) Action {
 	return Action{
-		Name: name, Key: key, Scope: "migrate", Danger: d, Help: help, Why: why, Ask: ask,
-		Same: func(State, []string) string { return "unibusd migration " + cmd },
+		Name: "migrate " + string(a), Key: key, Scope: "migrate", Danger: d, Help: help, Why: why(a), Ask: ask,
+		Same: func(State, []string) string { return "unibusd migration " + string(a) },
 		Run: func(ctx context.Context, c Client, s State, _ []string) (string, error) {
 			_, err := call(c, ctx, s.Snap.Migration.Value.Node)
 			return done, err
@@ -59,27 +56,29 @@ func simple(name, key string, d Danger, help string, why func(State) string, ask
 	}
 }
 
-// Source is the node that serves the control plane from SQLite, and its file.
-func Source(snap *feed.Snapshot) (node, file string) {
-	for _, n := range snap.Status.Value.Nodes {
-		if n.Online && n.Info != nil && n.Info.Serving.Backend == core.BackendSQLite && n.Info.Serving.File != "" {
-			return n.Name, n.Info.Serving.File
+// why is the daemon's own rule: the console adds nothing to it.
+func why(a migrate.Action) func(State) string {
+	return func(s State) string {
+		if !s.Snap.Migration.Known() {
+			return "where the move stands is not known yet"
 		}
+		return s.Snap.Migration.Value.WhyNot(a)
 	}
-	return "", ""
 }
 
+// whyStart adds what the move does not know of: whether there is something to
+// move, and somewhere to move it to.
 func whyStart(s State) string {
-	v, m := s.Snap.Status.Value, s.Snap.Migration.Value
-	node, _ := Source(s.Snap)
+	if no := why(migrate.ActionStart)(s); no != "" {
+		return no
+	}
+	v := s.Snap.Status.Value
 	switch {
-	case m.Active():
-		return "a move is under way"
 	case v.Authority != nil && v.Authority.Backend == core.BackendKV:
 		return "the control plane is in KV already"
 	case !v.Clustered:
 		return "this node has no routes: a move needs a cluster to move into"
-	case node == "":
+	case len(sources(s.Snap)) == 0:
 		return "no node serves the control plane from SQLite"
 	case v.Meta.Leader == "":
 		return "the meta group has no leader"
@@ -87,153 +86,61 @@ func whyStart(s State) string {
 	return ""
 }
 
-func askStart(s State) Question {
-	node, file := Source(s.Snap)
-	return Question{
-		Title: fmt.Sprintf("Move the control plane of %s to KV?", s.Snap.Status.Value.Cluster), Confirm: "Start",
-		Lines: []string{
-			fmt.Sprintf("A backup of %s on %s is taken first, every row is copied from it, and every bucket is compared on every node.", file, node),
-			"SQLite goes on serving, nothing changes for users. The move then waits for your cutover; until then it can be given up.",
-		},
-		Fields: []widget.Field{replicas(s)},
-	}
-}
-
-func sameStart(s State, v []string) string {
-	_, file := Source(s.Snap)
-	n := "3"
-	if len(v) > 0 {
-		n = v[0]
-	}
-	return fmt.Sprintf("unibusd migrate-to-kv --db %s --replicas %s", file, n)
-}
-
-func runStart(ctx context.Context, c Client, s State, v []string) (string, error) {
-	node, file := Source(s.Snap)
-	n, err := strconv.Atoi(v[0])
-	if err != nil {
-		return "", core.Errorf(core.KindInvalid, "%q is not a number of replicas", v[0])
-	}
-	if _, err := c.MigrateStart(ctx, node, migrate.Options{DB: file, Replicas: n}); err != nil {
-		return "", err
-	}
-	return "The move has begun on " + node, nil
-}
-
-func whyPause(s State) string {
-	m := s.Snap.Migration.Value
-	switch {
-	case !m.Active():
-		return "nothing is moving"
-	case m.Paused:
-		return "it is paused already"
-	case m.Verified || !m.Running || m.Options.DryRun:
-		return "nothing is running"
-	case m.State == migrate.StateFence:
-		return "the fence is up; it falls by itself within 30 s"
+func whyReport(s State) string {
+	if m := s.Snap.Migration; !m.Known() || m.Value.ID == "" && m.Value.Options.DB == "" {
+		return "there was no move yet"
 	}
 	return ""
 }
 
-func whyResume(s State) string {
-	m := s.Snap.Migration.Value
-	switch {
-	case m.State == migrate.StateNone || m.State == "" || m.State == migrate.StateSoak || m.State == migrate.StateDone || m.State == migrate.StateAborted:
-		return "nothing is left to go on with"
-	case m.Running && !m.Paused:
-		return "it is running"
-	case m.State == migrate.StateVerify && m.Verified:
-		return "it waits for the cutover"
-	}
-	return ""
-}
+// source is a node that serves the control plane from a SQLite file.
+type source struct{ node, file string }
 
-func whyAbort(s State) string {
-	m := s.Snap.Migration.Value
-	switch {
-	case m.Active():
-		return ""
-	case m.State == migrate.StateCutover, m.State == migrate.StateSoak, m.State == migrate.StateDone:
-		return "after cutover the old backup would bring revoked users back"
-	}
-	return "nothing is moving"
-}
-
-func askAbort(s State) Question {
-	m := s.Snap.Migration.Value
-	return Question{
-		Title: "Give up the move?", Confirm: "Give up",
-		Lines: []string{fmt.Sprintf("Exactly what was is restored: SQLite on %s goes on serving, and what was copied is removed from KV. The backup is kept.", m.Node)},
-	}
-}
-
-func whyCutover(s State) string {
-	m := s.Snap.Migration.Value
-	switch {
-	case m.State == migrate.StateCutover, m.State == migrate.StateSoak, m.State == migrate.StateDone:
-		return "it was done"
-	case m.State == migrate.StateFence && m.Running:
-		return "it is under way"
-	case m.State != migrate.StateVerify || !m.Verified || m.Running:
-		return "after verify"
-	}
-	return ""
-}
-
-func askCutover(s State) Question {
-	v, m := s.Snap.Status.Value, s.Snap.Migration.Value
-	lines := []string{
-		fmt.Sprintf("All %s nodes swap at once, without a restart. Control calls pause for a moment; sessions stay.", Words(max(1, v.Expected))),
-		fmt.Sprintf("SQLite on %s becomes read-only and is kept. This version has no way back.", m.Node),
-	}
-	if away := absent(v.Nodes); away != "" {
-		lines = append(lines, away+" not there and will follow once back.")
-	}
-	return Question{Title: fmt.Sprintf("Move the control plane of %s to KV?", v.Cluster), Lines: lines, Confirm: "Move"}
-}
-
-func absent(nodes []cluster.Node) string {
-	names := ""
-	n := 0
-	for _, x := range nodes {
-		if !x.Online {
-			if n++; names != "" {
-				names += ", "
-			}
-			names += x.Name
+func sources(snap *feed.Snapshot) []source {
+	var out []source
+	for _, n := range snap.Status.Value.Nodes {
+		if n.Online && n.Info != nil && n.Info.Serving.Backend == core.BackendSQLite && n.Info.Serving.File != "" {
+			out = append(out, source{n.Name, n.Info.Serving.File})
 		}
 	}
-	switch n {
-	case 0:
-		return ""
-	case 1:
-		return names + " is"
-	}
-	return names + " are"
+	return out
 }
 
-func whyFinish(s State) string {
-	switch s.Snap.Migration.Value.State {
-	case migrate.StateSoak:
-		return ""
-	case migrate.StateDone:
-		return "it is finished"
+// Source is the first node that serves the control plane from SQLite, and its file.
+func Source(snap *feed.Snapshot) (node, file string) {
+	if all := sources(snap); len(all) > 0 {
+		return all[0].node, all[0].file
 	}
-	return "after cutover"
+	return "", ""
 }
 
-func askFinish(s State) Question {
-	return Question{
-		Title: fmt.Sprintf("Finish the move of %s?", s.Snap.Status.Value.Cluster), Confirm: "Finish",
-		Lines: []string{"KV stays the control plane. The SQLite file and the backup are kept and no longer looked at."},
-	}
+func sameCheck(s State, _ []string) string {
+	_, file := Source(s.Snap)
+	return "unibusd migrate-to-kv --db " + word(file) + " --dry-run"
 }
 
-// Words writes small numbers as words.
-func Words(n int) string {
-	w := []string{"no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
-	if n >= 0 && n < len(w) {
-		return w[n]
+func runCheck(ctx context.Context, c Client, s State, _ []string) (string, error) {
+	node, file := Source(s.Snap)
+	_, err := c.MigrateStart(ctx, node, migrate.Options{DB: file, DryRun: true})
+	return "The dry run has begun on " + node, err
+}
+
+// reportName is the name that both files of a report have in common.
+func reportName(s State) string { return "unibus-migration-" + s.Now.Format("20060102-150405") }
+
+// saveReport writes the move as text and as JSON beside each other; it never writes over a file.
+func saveReport(s State) (string, error) {
+	base := filepath.Join(s.Dir, reportName(s))
+	for _, f := range []struct {
+		end    string
+		asJSON bool
+	}{{".txt", false}, {".json", true}} {
+		if err := s.Snap.Migration.Value.Save(base+f.end, f.asJSON, s.Now); err != nil {
+			return "", err
+		}
 	}
-	return strconv.Itoa(n)
+	if abs, err := filepath.Abs(base); err == nil {
+		base = abs
+	}
+	return "Saved " + base + ".txt and .json", nil
 }

@@ -271,7 +271,30 @@ func (f *Fake) StepDown(ctx context.Context, group, to string) (admin.Done, erro
 
 // MigrateStart notes the call.
 func (f *Fake) MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error) {
-	return f.move(ctx, fmt.Sprintf("migrate-start %s %s %d", node, o.DB, o.Replicas))
+	call := fmt.Sprintf("migrate-start %s %s %d", node, o.DB, o.Replicas)
+	if o.Rate > 0 {
+		call += fmt.Sprintf(" rate=%d", o.Rate)
+	}
+	if o.NoBackup {
+		call += " no-backup"
+	}
+	if len(o.Discard) > 0 {
+		call += fmt.Sprintf(" discard=%s", o.Discard)
+	}
+	if o.DryRun {
+		call += " dry-run"
+	}
+	return f.move(ctx, call)
+}
+
+// MigrateLimit notes the call.
+func (f *Fake) MigrateLimit(ctx context.Context, node string, rate int) (migrate.Status, error) {
+	return f.move(ctx, fmt.Sprintf("migrate-limit %s %d", node, rate))
+}
+
+// MigrateRollback notes the call.
+func (f *Fake) MigrateRollback(ctx context.Context, node string) (migrate.Status, error) {
+	return f.move(ctx, "migrate-rollback "+node)
 }
 
 // MigratePause notes the call; the others do likewise.

@@ -175,6 +175,8 @@ func Moving() World {
 			{Table: core.TableRoomKeys, Total: 3012},
 			{Table: core.TableRoomsByMember},
 		},
+		Estimate: 8200,
+		History:  passed(migrate.StatePreflight, 7*time.Second, migrate.StateBackup, 5600*time.Millisecond, migrate.StateCopy, 3*time.Second),
 	}
 	for _, t := range core.Tables() {
 		w.Migration.Buckets = append(w.Migration.Buckets, migrate.Parity{Name: t.Bucket(), Nodes: map[string]core.Digest{}})
@@ -189,6 +191,8 @@ func Verified() World {
 	w.Status.Moving = string(migrate.StateVerify)
 	m.State, m.Verified, m.Rate, m.LeftMS, m.Written = migrate.StateVerify, true, 0, 0, 5270
 	m.Running, m.Buckets = false, nil
+	m.History = append(m.History, migrate.Passage{State: migrate.StateVerify, At: ago(1400 * time.Millisecond)})
+	m.Compared = ago(900 * time.Millisecond)
 	m.Result = "Every bucket equals the source on every node; 5270 keys written. SQLite on n1 still serves: cut over when ready."
 	for i := range m.Progress {
 		m.Progress[i].Total = []int{200, 50, 1004, 3012, 1004}[i]
@@ -208,7 +212,7 @@ func Verified() World {
 // Unequal is Verified with one node whose replica lacks a key.
 func Unequal() World {
 	w := Verified()
-	w.Migration.Verified, w.Migration.Result = false, ""
+	w.Migration.Verified, w.Migration.Result, w.Migration.Compared = false, "", 0
 	b := &w.Migration.Buckets[2]
 	b.Nodes["n3"] = core.Digest{Count: 1003, SHA256: hash("other")}
 	b.Missing = []string{"n3/room-07.UBX4"}
@@ -220,10 +224,12 @@ func Unequal() World {
 func Moved() World {
 	w := Healthy()
 	m := Verified().Migration
-	m.State, m.Running = migrate.StateSoak, false
+	m.Running = false
 	m.Result = "The control plane is KV since generation 2, with 5270 keys. The SQLite file on n1 is fenced and kept. Finish when all is well."
 	w.Migration = m
-	return w
+	w.Migration.Buckets[0].Changed = 3
+	return at(w, 4*time.Minute, migrate.StatePreflight, 5*time.Minute, migrate.StateBackup, 299*time.Second, migrate.StateCopy, 298*time.Second,
+		migrate.StateVerify, 242*time.Second, migrate.StateFence, 120*time.Second, migrate.StateCutover, 119*time.Second, migrate.StateSoak, 118*time.Second)
 }
 
 func hash(s string) string {

@@ -2,37 +2,74 @@ package migrate
 
 import (
 	"fmt"
-	"maps"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"unibus/core"
 	"unibus/core/migrate"
-	"unibus/tui/action"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
 )
 
-func sources(s page.Scene, st migrate.Status) []string {
+// facts are the files of the move, who asked for it and how.
+func facts(s page.Scene, st migrate.Status) []string {
 	f := page.Facts{Scene: s, Label: 8}
 	if st.Source.Path != "" {
 		f.Add("source", fmt.Sprintf("%s %s, %s, schema %d", st.Node, filepath.Base(st.Source.Path), widget.Size(st.Source.Bytes), st.Source.Schema))
 	}
-	if st.Backup.Path != "" {
-		f.Add("backup", fmt.Sprintf("%s  sha256 %s", filepath.Base(st.Backup.Path), widget.Middle(s.Theme, st.Backup.SHA256, 7)))
-	}
-	by := st.By
+	f.Add("backup", file(s, st.Backup))
+	f.Add("export", file(s, st.Export))
+	by := "by " + st.By
 	if st.Started != 0 {
-		by += ", " + s.Clock(st.Started)
+		by = s.Clock(st.Started) + " " + by
 	}
-	if st.Since != 0 {
-		by += fmt.Sprintf("; in %s for %s", st.State, widget.Span(s.Since(st.Since)))
+	if st.By == "" {
+		by = ""
 	}
-	f.Add("begun by", by)
-	return f.Lines
+	f.Add("begun", by)
+	f.Add("options", asked(st.Options))
+	f.Add("estimate", estimate(st))
+	if f.Lines == nil {
+		return nil
+	}
+	return append([]string{""}, f.Lines...)
+}
+
+func file(s page.Scene, b migrate.Backup) string {
+	if b.Path == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s, %s, sha256 %s", filepath.Base(b.Path), widget.Size(b.Bytes), widget.Middle(s.Theme, b.SHA256, 7))
+}
+
+// asked are the options in words.
+func asked(o migrate.Options) string {
+	var out []string
+	add := func(when bool, text string) {
+		if when {
+			out = append(out, text)
+		}
+	}
+	add(o.Replicas > 0, widget.Plural(o.Replicas, "replica", "replicas"))
+	add(o.NoBackup, "a temporary copy in place of a backup")
+	add(o.Rate > 0, "at most "+widget.Count(o.Rate)+" rows/s")
+	add(o.Cutover, "cutover without waiting")
+	add(o.DryRun, "dry run")
+	add(len(o.Discard) > 0, "leaves behind the files of "+strings.Join(o.Discard, ", "))
+	return strings.Join(out, ", ")
+}
+
+func estimate(st migrate.Status) string {
+	if st.Estimate == 0 {
+		return ""
+	}
+	text := "about " + widget.Age(time.Duration(st.Estimate)*time.Millisecond) + " for backup, copy and verify"
+	if t := st.Took(); t > 0 {
+		text += "; they took " + widget.Age(t)
+	}
+	return text
 }
 
 func problems(s page.Scene, st migrate.Status) []string {
@@ -41,164 +78,142 @@ func problems(s page.Scene, st migrate.Status) []string {
 	}
 	lines := []string{"", " " + s.P(theme.Warn, widget.Plural(len(st.Problems), "thing has", "things have")+" to be mended before it can go on:")}
 	for _, p := range st.Problems {
-		where := strings.TrimSpace(string(p.Table) + " " + p.Key)
 		text := p.Text
-		if where != "" {
+		if where := strings.TrimSpace(string(p.Table) + " " + p.Key); where != "" {
 			text = where + ": " + text
 		}
-		lines = append(lines, s.Prose(theme.Plain, s.Theme.Glyphs.Degraded+" "+text)...)
+		lines = append(lines, indented(s, theme.Plain, s.Theme.Glyphs.Degraded, text)...)
 		if p.Next != "" {
-			lines = append(lines, s.Prose(theme.Accent, "  "+p.Next)...)
+			lines = append(lines, indented(s, theme.Accent, " ", p.Next)...)
 		}
 	}
 	return lines
 }
 
-// progress is shown while rows are copied; afterwards the parity says more.
-func progress(s page.Scene, st migrate.Status) []string {
-	if len(st.Progress) == 0 || compared(st) {
+// indented is a wrapped text behind a sign.
+func indented(s page.Scene, t theme.Tone, sign, text string) []string {
+	var out []string
+	for _, l := range widget.Wrap(widget.Clean(text), s.W-4) {
+		out = append(out, " "+s.P(t, sign+" "+l))
+		sign = " "
+	}
+	return out
+}
+
+// driftListed is how many keys of a file the page names; the report has more.
+const driftListed = 3
+
+// drift is what other nodes' own files hold otherwise, and what can be chosen.
+func drift(s page.Scene, st migrate.Status) []string {
+	var lines []string
+	for _, d := range st.Drifted() {
+		lines = append(lines, "")
+		lines = append(lines, s.Prose(theme.Warn, fmt.Sprintf("%s has a SQLite file of its own, %s, which is not the same:", d.Node, d.File))...)
+		if d.Error != "" {
+			lines = append(lines, s.Prose(theme.Plain, "It could not be compared to its end: "+d.Error)...)
+		}
+		lines = append(lines, driftTable(s, st.Node, d)...)
+		lines = append(lines, choice(s, st, d)...)
+	}
+	return lines
+}
+
+func driftTable(s page.Scene, here string, d migrate.Drift) []string {
+	const cell = 14
+	head := fmt.Sprintf("%-16s", "TABLE")
+	for _, h := range []string{"ONLY " + here, "ONLY " + d.Node, "DIFFERENT"} {
+		head += widget.Pad(widget.Cut(s.Theme, h, cell-1), cell, true)
+	}
+	lines := []string{" " + s.P(theme.Dim, head)}
+	var keys []string
+	for _, t := range d.Tables {
+		if t.Equal() {
+			continue
+		}
+		line := fmt.Sprintf(" %-16s", t.Table)
+		for _, n := range []int{t.OnlyHere, t.OnlyThere, t.Different} {
+			line += widget.Pad(widget.Count(n), cell, true)
+		}
+		lines = append(lines, line)
+		for _, k := range t.Keys {
+			where, key, _ := strings.Cut(k, "/")
+			keys = append(keys, fmt.Sprintf("%s %s, %s", t.Table, key, map[string]string{"here": "only on " + here, "there": "only on " + d.Node, "different": "different"}[where]))
+		}
+	}
+	if len(lines) == 1 {
 		return nil
+	}
+	for i, k := range keys {
+		if i == driftListed {
+			lines = append(lines, " "+s.P(theme.Dim, fmt.Sprintf("and %d more: the report (W) lists them", len(keys)-i)))
+			break
+		}
+		lines = append(lines, " "+s.P(theme.Dim, widget.Clean(k)))
+	}
+	return lines
+}
+
+// choice says what becomes of a file that has drifted.
+func choice(s page.Scene, st migrate.Status, d migrate.Drift) []string {
+	switch {
+	case d.Discarded:
+		return s.Prose(theme.Plain, fmt.Sprintf("It is left behind, as %s chose. Nothing of it was moved, and it was not touched.", st.By))
+	case !st.Over() && st.State != migrate.StatePreflight:
+		return s.Prose(theme.Plain, "Nothing of it is moved, and it is not touched.")
+	}
+	return s.Prose(theme.Accent, fmt.Sprintf("Choose: move %s and leave %s's file behind (b, and type %s); or move %s's file instead; or bring the two together first.", st.Node, d.Node, d.Node, d.Node))
+}
+
+// progress is shown while rows are copied or exported; afterwards the parity says more.
+func progress(s page.Scene, st migrate.Status) []string {
+	exporting := st.State == migrate.StateRollback
+	if len(st.Progress) == 0 || compared(st) && !exporting || st.Over() {
+		return nil
+	}
+	lines := []string{""}
+	for _, p := range st.Progress {
+		lines = append(lines, progressLine(s, st, p))
+	}
+	if exporting {
+		return lines
+	}
+	return append(lines, pace(s, st)...)
+}
+
+func progressLine(s page.Scene, st migrate.Status, p migrate.Progress) string {
+	if p.Table == core.TableRoomsByMember && p.Total == 0 {
+		return " " + s.P(theme.Dim, fmt.Sprintf("%-16s derived from members", p.Table))
+	}
+	tail := ""
+	switch {
+	case p.Total > 0 && p.Done >= p.Total:
+		tail = "done"
+	case p.Done > 0 && st.Rate > 0:
+		tail = widget.Count(int(st.Rate)) + " /s"
 	}
 	bar := max(10, min(40, s.W-52))
-	var lines []string
-	for _, p := range st.Progress {
-		if p.Table == core.TableRoomsByMember && p.Total == 0 {
-			lines = append(lines, " "+s.P(theme.Dim, fmt.Sprintf("%-16s derived from members", p.Table)))
-			continue
-		}
-		tail := ""
-		if p.Total > 0 && p.Done >= p.Total {
-			tail = "done"
-		} else if p.Done > 0 && st.Rate > 0 {
-			tail = widget.Count(int(st.Rate)) + " /s"
-		}
-		figures := widget.Pad(widget.Count(p.Done), 9, true) + s.P(theme.Dim, " of ") + widget.Pad(widget.Count(p.Total), 9, false)
-		lines = append(lines, fmt.Sprintf(" %s%s  %s  %s", s.P(theme.Plain, fmt.Sprintf("%-16s", p.Table)), figures,
-			widget.Bar(s.Theme, p.Done, p.Total, bar), s.P(theme.Dim, tail)))
-	}
+	figures := widget.Pad(widget.Count(p.Done), 9, true) + s.P(theme.Dim, " of ") + widget.Pad(widget.Count(p.Total), 9, false)
+	return strings.TrimRight(fmt.Sprintf(" %s%s  %s  %s", s.P(theme.Plain, fmt.Sprintf("%-16s", p.Table)), figures,
+		widget.Bar(s.Theme, p.Done, p.Total, bar), s.P(theme.Dim, tail)), " ")
+}
+
+// pace is the line under the tables: time left, the limit, and where it would go on.
+func pace(s page.Scene, st migrate.Status) []string {
+	var parts []string
+	add := func(label, value string) { parts = append(parts, s.P(theme.Dim, label)+"  "+value) }
 	if st.LeftMS > 0 {
-		lines = append(lines, " "+s.P(theme.Dim, "left  about "+widget.Span(time.Duration(st.LeftMS)*time.Millisecond)))
+		add("left", "about "+widget.Span(time.Duration(st.LeftMS)*time.Millisecond))
 	}
-	return append([]string{""}, lines...)
-}
-
-// compared is true once nodes have said what they hold; before that the buckets are there and empty.
-func compared(st migrate.Status) bool {
-	switch st.State {
-	case migrate.StatePreflight, migrate.StateBackup, migrate.StateCopy:
-		return false
+	limit := "none"
+	if st.Options.Rate > 0 {
+		limit = widget.Count(st.Options.Rate) + " /s"
 	}
-	return slices.ContainsFunc(st.Buckets, func(p migrate.Parity) bool { return len(p.Nodes) > 0 })
-}
-
-// parity is one line a bucket and one column a node.
-func parity(s page.Scene, st migrate.Status) []string {
-	if !compared(st) {
-		return nil
-	}
-	nodes := map[string]bool{}
-	for _, b := range st.Buckets {
-		for n := range b.Nodes {
-			nodes[n] = true
+	add("rate limit", limit)
+	for _, p := range st.Progress {
+		if p.Done > 0 && p.Done < p.Total {
+			add("checkpoint", fmt.Sprintf("%s, row %s", p.Table, widget.Count(p.Done)))
+			break
 		}
 	}
-	names := slices.Sorted(maps.Keys(nodes))
-	// The digest gives way first, then the words behind the signs.
-	digest, cell := 9, 11
-	if 35+digest+cell*len(names) > s.W-1 {
-		digest = 0
-	}
-	if 35+digest+cell*len(names) > s.W-1 {
-		cell = 5
-	}
-	head := widget.Pad("BUCKET", 24, false) + widget.Pad("SOURCE", 9, true) + "  " + widget.Pad(widget.Cut(s.Theme, "DIGEST", digest), digest, false)
-	for _, n := range names {
-		head += widget.Pad(widget.Cut(s.Theme, n, cell-1), cell, false)
-	}
-	lines := []string{"", " " + s.P(theme.Dim, strings.TrimRight(head, " "))}
-	for _, b := range st.Buckets {
-		line := widget.Pad(b.Name, 24, false) + widget.Pad(widget.Count(b.Source.Count), 9, true) + "  " + s.P(theme.Dim, widget.Pad(widget.Cut(s.Theme, widget.Middle(s.Theme, b.Source.SHA256, 7), digest), digest, false))
-		for _, n := range names {
-			line += parityCell(s, b, n, cell)
-		}
-		lines = append(lines, " "+line)
-	}
-	return append(lines, unequal(s, st)...)
-}
-
-func parityCell(s page.Scene, b migrate.Parity, node string, w int) string {
-	d, ok := b.Nodes[node]
-	g := s.Theme.Glyphs
-	text, tone := g.Equal+" equal", theme.Good
-	switch {
-	case !ok:
-		text, tone = g.Unknown+" unknown", theme.Dim
-	case d.Count != b.Source.Count:
-		text, tone = g.Different+" "+widget.Count(d.Count), theme.Bad
-	case d != b.Source:
-		text, tone = g.Different+" digest", theme.Bad
-	}
-	if widget.Width(text) >= w {
-		text, _, _ = strings.Cut(text, " ")
-	}
-	return s.P(tone, widget.Pad(text, w, false))
-}
-
-func unequal(s page.Scene, st migrate.Status) []string {
-	var lines []string
-	for _, b := range st.Buckets {
-		for _, l := range []struct {
-			what string
-			keys []string
-		}{{"missing", b.Missing}, {"different", b.Different}, {"extra", b.Extra}} {
-			for _, k := range l.keys {
-				lines = append(lines, " "+s.P(theme.Bad, s.Theme.Glyphs.Different+" "+b.Name+" "+l.what)+"  "+widget.Clean(k))
-			}
-		}
-	}
-	if lines != nil {
-		lines = append([]string{""}, lines...)
-	}
-	return lines
-}
-
-// buttons are the actions of the page: what is possible now, then what is not and why.
-func (m *Model) buttons(s page.Scene) []string {
-	var can []string
-	var cannot []string
-	for _, a := range action.Table() {
-		if a.Scope != m.Name() {
-			continue
-		}
-		name := strings.TrimPrefix(a.Name, "migrate ")
-		if why := a.Impossible(s.State); why == "" {
-			can = append(can, s.P(theme.Accent, a.Key)+" "+name)
-		} else if relevant(s, a) {
-			cannot = append(cannot, fmt.Sprintf("%s: %s", name, why))
-		}
-	}
-	lines := []string{" " + strings.Join(can, "   ")}
-	if len(can) == 0 {
-		lines = nil
-	}
-	if len(cannot) > 0 {
-		lines = append(lines, " "+s.P(theme.Dim, widget.Cut(s.Theme, strings.Join(cannot, "   "), s.W-2)))
-	}
-	return lines
-}
-
-// relevant leaves out reasons that tell nothing: what a move that is not there would need.
-func relevant(s page.Scene, a action.Action) bool {
-	st := s.Snap.Migration.Value
-	switch a.Name {
-	case "migrate start":
-		return !st.Active()
-	case "migrate cutover":
-		return st.Active()
-	case "migrate abort":
-		return st.State == migrate.StateSoak || st.State == migrate.StateCutover || st.State == migrate.StateDone
-	case "migrate pause":
-		return st.Running && !st.Paused && !st.Verified && st.Active()
-	}
-	return false
+	return []string{" " + strings.Join(parts, "     ")}
 }
