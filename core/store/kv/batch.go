@@ -28,34 +28,55 @@ func token() string {
 }
 
 // commit writes rows in atomic batches of at most limit bytes, one after the
-// other, and returns how many messages were acknowledged. A batch is written
-// whole or not at all.
+// other, waits until this node's watch has them, and returns how many messages
+// were acknowledged. A batch is written whole or not at all.
 func (s *Store) commit(ctx context.Context, t core.Table, messages []message, limit int, may permit) (done int, err error) {
 	if len(messages) == 0 {
 		return 0, nil
 	}
+	done, rev, err := s.commitOnly(ctx, t, messages, limit, may)
+	if err != nil {
+		return done, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return done, s.seen(ctx, s.follow[t], rev, messages)
+}
+
+// commitOnly is commit for who does not wait for the watch: a copier's rows are
+// compared with what replicas hold, never with what this node's watch has seen.
+func (s *Store) commitOnly(ctx context.Context, t core.Table, messages []message, limit int, may permit) (done int, rev uint64, err error) {
+	if len(messages) == 0 {
+		return 0, 0, nil
+	}
 	f, err := s.following(ctx, t)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	for _, m := range messages {
 		if err := s.check(f.bucket, m); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
 	for done < len(messages) {
 		if err := ctx.Err(); err != nil {
-			return done, fault(err, "writing in "+f.bucket)
+			return done, 0, fault(err, "writing in "+f.bucket)
 		}
 		n, size := portion(messages[done:], limit)
-		// A second more for each MiB: a batch has to cross the network several times.
-		within := s.timeout + time.Duration(size>>20)*time.Second
-		if _, err := s.write(ctx, f, messages[done:done+n], may, within); err != nil {
-			return done, err
+		rev, err = s.writeBatch(ctx, f, messages[done:done+n], size, may)
+		if err != nil {
+			return done, 0, err
 		}
 		done += n
 	}
-	return done, nil
+	return done, rev, nil
+}
+
+// writeBatch gives a batch a second more for each MiB: it has to cross the network several times.
+func (s *Store) writeBatch(ctx context.Context, f *follower, messages []message, size int, may permit) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout+time.Duration(size>>20)*time.Second)
+	defer cancel()
+	return s.writeOnly(ctx, f, messages, may)
 }
 
 // portion is how many of the messages make one batch, and their bytes.

@@ -18,6 +18,18 @@ type streamInfo struct {
 	Config  jetstream.StreamConfig `json:"config"`
 	Created string                 `json:"created"`
 	Cluster *clusterInfo           `json:"cluster"`
+	State   struct {
+		Messages int    `json:"messages"`
+		LastSeq  uint64 `json:"last_seq"`
+	} `json:"state"`
+}
+
+// leader is "" where a server stands alone.
+func (i streamInfo) leader() string {
+	if i.Cluster == nil {
+		return ""
+	}
+	return i.Cluster.Leader
 }
 
 type clusterInfo struct {

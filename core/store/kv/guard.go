@@ -160,24 +160,38 @@ func (s *Store) asCopier(f *follower) (uint64, error) {
 func (s *Store) write(ctx context.Context, f *follower, messages []message, may permit, limit time.Duration) (rev uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	doing := "writing " + messages[0].key + " in " + f.bucket
-	select {
-	case f.writing <- struct{}{}:
-	case <-ctx.Done():
-		return 0, fault(ctx.Err(), doing)
-	}
-	rev, err = s.writeGuarded(ctx, f, messages, may)
-	<-f.writing
+	rev, err = s.writeOnly(ctx, f, messages, may)
 	if err != nil {
 		return 0, err
 	}
+	return rev, s.seen(ctx, f, rev, messages)
+}
+
+// writeOnly is write for who does not wait for the watch.
+func (s *Store) writeOnly(ctx context.Context, f *follower, messages []message, may permit) (rev uint64, err error) {
+	select {
+	case f.writing <- struct{}{}:
+	case <-ctx.Done():
+		return 0, fault(ctx.Err(), writingFirst(f, messages))
+	}
+	defer func() { <-f.writing }()
+	return s.writeGuarded(ctx, f, messages, may)
+}
+
+// seen waits until this node's own watch has what it wrote.
+func (s *Store) seen(ctx context.Context, f *follower, rev uint64, messages []message) error {
 	if len(f.filters) > 0 {
-		return rev, nil // its rows are not watched, and nothing is read from them
+		return nil // its rows are not watched, and nothing is read from them
 	}
 	if err := f.awaitSeq(ctx, rev); err != nil {
-		return 0, &core.Error{Kind: core.KindUnavailable, Text: doing + ": it was written, and this node has not seen it yet", Next: nextQuorum, Err: err}
+		text := writingFirst(f, messages) + ": it was written, and this node has not seen it yet"
+		return &core.Error{Kind: core.KindUnavailable, Text: text, Next: nextQuorum, Err: err}
 	}
-	return rev, nil
+	return nil
+}
+
+func writingFirst(f *follower, messages []message) string {
+	return "writing " + messages[0].key + " in " + f.bucket
 }
 
 func (s *Store) writeGuarded(ctx context.Context, f *follower, messages []message, may permit) (uint64, error) {

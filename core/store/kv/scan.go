@@ -2,9 +2,6 @@ package kv
 
 import (
 	"context"
-	"encoding/json"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,11 +15,10 @@ type scan struct {
 	filter string // of keys, with NATS wildcards
 	bare   bool   // no values, keys only
 	node   string // whose replica to read; "": any that has what the leader has
+	exact  bool   // end at one revision; node must be the leader's
 }
 
 const (
-	pullMessages = 2000
-	pullBytes    = 8 << 20
 	placeTries   = 64 // of five replicas the wanted one is missed so often once in a million
 	placeBudget  = 10 * time.Second
 	consumerIdle = 5 * time.Second // after which the server removes a forgotten consumer
@@ -159,90 +155,4 @@ func (w *wire) discard(bucket, name string) {
 	if err := w.nc.PublishRequest(subject, nats.NewInbox(), nil); err != nil {
 		w.log.Debug("a consumer was left to expire", "bucket", bucket, "consumer", name, "err", err)
 	}
-}
-
-// pull drains a consumer up to the point where nothing is pending and the fence has been passed.
-func (w *wire) pull(ctx context.Context, s scan, consumer string, fence uint64, each func(entry) error) error {
-	inbox := nats.NewInbox()
-	sub, err := w.nc.SubscribeSync(inbox)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	next := apiPrefix + "CONSUMER.MSG.NEXT." + streamOf(s.bucket) + "." + consumer
-	request, err := json.Marshal(map[string]any{"batch": pullMessages, "max_bytes": pullBytes, "expires": w.timeout})
-	if err != nil {
-		return err
-	}
-	outstanding := 0
-	for quiet := time.Now().Add(w.timeout); ; {
-		if outstanding == 0 {
-			if err := w.nc.PublishRequest(next, inbox, request); err != nil {
-				return err
-			}
-			outstanding = pullMessages
-		}
-		wait, cancel := context.WithDeadline(ctx, quiet)
-		msg, err := sub.NextMsgWithContext(wait)
-		cancel()
-		if err != nil {
-			return err
-		}
-		if status := msg.Header.Get("Status"); status != "" {
-			if err := pullStatus(status, msg); err != nil {
-				return err
-			}
-			outstanding = 0
-			continue
-		}
-		outstanding--
-		quiet = time.Now().Add(w.timeout)
-		meta, err := msg.Metadata()
-		if err != nil {
-			return err
-		}
-		e := entry{key: keyOf(s.bucket, msg.Subject), value: msg.Data, rev: meta.Sequence.Stream, deleted: isDeleted(msg.Header)}
-		if err := each(e); err != nil {
-			return err
-		}
-		if meta.NumPending == 0 && e.rev >= fence {
-			return nil
-		}
-	}
-}
-
-// pullStatus is nil where a pull request has merely ended and another may follow.
-func pullStatus(status string, msg *nats.Msg) error {
-	switch text := msg.Header.Get("Description"); {
-	case status == "408", status == "404":
-		return nil
-	case status == "409" && (text == "Message Size Exceeds MaxBytes" || text == "Batch Completed"):
-		return nil
-	default:
-		return &apiError{Code: 503, Description: text}
-	}
-}
-
-// rows collects a scan: current rows in bytewise key order, without deleted
-// keys and those of the mechanism. Callers must not change the values.
-func (w *wire) rows(ctx context.Context, table core.Table, s scan) ([]core.Row, error) {
-	found := map[string][]byte{}
-	err := w.run(ctx, s, func(e entry) error {
-		switch {
-		case e.key[0] == '_':
-		case e.deleted:
-			delete(found, e.key)
-		default:
-			found[e.key] = e.value
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]core.Row, 0, len(found))
-	for _, key := range slices.Sorted(maps.Keys(found)) {
-		rows = append(rows, core.Row{Table: table, Key: key, Value: found[key]})
-	}
-	return rows, nil
 }

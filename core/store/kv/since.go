@@ -11,19 +11,8 @@ import (
 // last sequence, and how many keys are kept up to it, those of removed rows and
 // of the mechanism included. KindUnavailable where nobody says.
 func (s *Store) Mark(ctx context.Context, t core.Table) (sequence uint64, kept int, err error) {
-	ctx, cancel, err := s.bound(ctx)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer cancel()
-	var info struct {
-		State struct {
-			Messages int    `json:"messages"`
-			LastSeq  uint64 `json:"last_seq"`
-		} `json:"state"`
-	}
-	err = s.askAgain(ctx, "STREAM.INFO."+streamOf(t.Bucket()), nil, &info)
-	return info.State.LastSeq, info.State.Messages, fault(err, "looking at the bucket "+t.Bucket())
+	info, err := s.infoAgain(ctx, t.Bucket())
+	return info.State.LastSeq, info.State.Messages, err
 }
 
 // ReplicaSince returns what one node's own replica has that was written after a

@@ -21,6 +21,12 @@ type Config struct {
 	Budget   time.Duration // of Open; 0: 120 s
 	Logger   *slog.Logger  // nil: none
 
+	// A table that is read in key order is sorted in parts of SortMemory bytes (0:
+	// 4 MiB); one that is larger goes through a file in TempDir that nobody else
+	// can open. "": the system's own; a directory that is not there is made.
+	TempDir    string
+	SortMemory int
+
 	// Node names the writer of barriers: one store a name. "": a random one.
 	Node string
 	// OnChange is told what the store's watch has seen change while the store is
@@ -51,6 +57,8 @@ type Store struct {
 	changes   changes
 	held      atomic.Pointer[map[core.Table]uint64] // the guards' revs that Shut took
 	chains    chainCache
+	tempDir   string
+	memory    int // of one sorter
 
 	mu      sync.Mutex
 	end     context.CancelFunc // of the followers; nil before Open
@@ -61,7 +69,7 @@ var _ core.Store = (*Store)(nil)
 
 // New makes a Store; nothing is sent before Open.
 func New(c Config) *Store {
-	s := &Store{replicas: c.Replicas, nodes: c.Nodes}
+	s := &Store{replicas: c.Replicas, nodes: c.Nodes, tempDir: c.TempDir, memory: c.SortMemory}
 	s.nc, s.timeout, s.budget, s.log = c.Conn, c.Timeout, c.Budget, c.Logger
 	s.setDefaults()
 	node := c.Node

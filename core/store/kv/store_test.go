@@ -115,7 +115,7 @@ func TestScale(t *testing.T) {
 		}
 		want := must[core.Digest](t)(core.DigestRows(snap.Rows(table)))
 		for _, node := range []string{"n1", "n2", "n3"} {
-			if got := must[core.Digest](t)(s.ReplicaDigest(ctx, table, node)); got != want {
+			if got := replicaDigest(t, s, table, node); got != want {
 				t.Errorf("%s on %s: %+v, want %+v", table, node, got, want)
 			}
 		}

@@ -1,0 +1,153 @@
+package kv
+
+import (
+	"context"
+	"strings"
+
+	"unibus/core"
+)
+
+// ExportRows hands out everything that counts, for a backup or a rollback, and
+// ends with the first error that each returns. Values are canonical; one that
+// cannot be decoded is KindFailed. The derived rooms_by_member is left out.
+//
+// Each table comes in bytewise key order at one revision of its bucket: the
+// store of the bucket's leader is read from its beginning, and the reading ends
+// only where the leader, asked after the last message, has come to that message
+// and no further. Until then nothing was written behind it, so whatever was
+// passed was the newest of its key then, and whatever replaced it later was
+// passed too. A bucket that is written all the time is waited for.
+//
+// The tables come in the order members, rooms, room_keys, users. Nothing is ever
+// deleted, and a row is written after those that it refers to, so what is read
+// later has everything that what was read before refers to: no member, key or
+// owner comes without its room and user. Of room_keys come those that led to the
+// room's rec as it was handed out; they were written before the room was moved to
+// it. What later rekeys wrote, and what lost ones left behind, is left out.
+//
+// In memory are the rooms' recs and which record came before which, never a
+// table: see Config.TempDir.
+func (s *Store) ExportRows(ctx context.Context, each func(core.Row) error) error {
+	if err := s.exportTable(ctx, core.TableMembers, nil, each); err != nil {
+		return err
+	}
+	rooms := map[core.RoomID]core.Room{}
+	err := s.exportTable(ctx, core.TableRooms, nil, func(r core.Row) error {
+		room, err := core.DecodeRoom(r)
+		if err != nil {
+			return err
+		}
+		rooms[room.ID] = core.Room{ID: room.ID, Epoch: room.Epoch, Rec: room.Rec}
+		return each(r)
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.exportKeys(ctx, rooms, each); err != nil {
+		return err
+	}
+	return s.exportTable(ctx, core.TableUsers, nil, each)
+}
+
+// exportKeys collects the records while the table is read, and hands keys out once it knows them all.
+func (s *Store) exportKeys(ctx context.Context, rooms map[core.RoomID]core.Room, each func(core.Row) error) error {
+	t := core.TableRoomKeys
+	c := chains{}
+	note := func(e entry) error {
+		if e.deleted || !strings.HasSuffix(e.key, "."+recordSuffix) {
+			return nil
+		}
+		_, record, err := core.DecodeKey(core.Row{Table: t, Key: e.key, Value: e.value})
+		if err == nil && record != nil {
+			c[recordKey{record.Room, record.Epoch, record.Rec}] = record.Prev
+		}
+		return err
+	}
+	var valid validity
+	return s.exportTable(ctx, t, note, func(r core.Row) error {
+		if valid == nil {
+			valid = make(validity, len(rooms))
+			for id, room := range rooms {
+				valid[string(id)], _ = recsOf(room, c.prevOf(id)) // a map gives no error
+			}
+		}
+		if !valid.has(r.Key) {
+			return nil
+		}
+		return each(r)
+	})
+}
+
+// exportTries is how often a table is read again whose leader changed meanwhile.
+const exportTries = 3
+
+// exportTable hands out one table at one revision; note, if any, sees what is read as it comes.
+func (s *Store) exportTable(ctx context.Context, t core.Table, note func(entry) error, each func(core.Row) error) error {
+	in := newSorter(s.tempDir, s.memory)
+	defer in.close()
+	for try := 1; ; try++ {
+		err := s.readExactly(ctx, t, func(e entry) error {
+			if e.key[0] == '_' {
+				return nil
+			}
+			if note != nil {
+				if err := note(e); err != nil {
+					return err
+				}
+			}
+			return in.add(e)
+		})
+		if err == nil {
+			break
+		}
+		if core.KindOf(err) != core.KindUnavailable || try == exportTries || ctx.Err() != nil {
+			return err
+		}
+		in.forget()
+	}
+	return in.each(func(e entry) error {
+		value, err := canonical(core.Row{Table: t, Key: e.key, Value: e.value})
+		if err != nil {
+			return err
+		}
+		return each(core.Row{Table: t, Key: e.key, Value: value})
+	})
+}
+
+// readExactly scans the replica of a bucket's leader up to a moment at which it stood still.
+func (s *Store) readExactly(ctx context.Context, t core.Table, each func(entry) error) error {
+	info, err := s.infoAgain(ctx, t.Bucket())
+	if err != nil {
+		return err
+	}
+	return s.run(ctx, scan{bucket: t.Bucket(), filter: ">", node: info.leader(), exact: true}, each)
+}
+
+// canonical is the value as this program would write it.
+func canonical(r core.Row) ([]byte, error) {
+	again := r
+	var err error
+	switch r.Table {
+	case core.TableUsers:
+		var u core.User
+		u, err = core.DecodeUser(r)
+		again = core.UserRow(u)
+	case core.TableRooms:
+		var room core.Room
+		room, err = core.DecodeRoom(r)
+		again = core.RoomRow(room)
+	case core.TableMembers:
+		var m core.Member
+		m, err = core.DecodeMember(r)
+		again = core.MemberRow(m)
+	case core.TableRoomKeys:
+		var k *core.SealedKey
+		var record *core.EpochRecord
+		if k, record, err = core.DecodeKey(r); k != nil {
+			again = core.KeyRow(*k)
+		} else if record != nil {
+			again = core.RecordRow(*record)
+		}
+	}
+	return again.Value, err
+}

@@ -1,0 +1,206 @@
+package kv
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+)
+
+const (
+	// Two requests are with the server, so that it never waits for the next one:
+	// at most 4 MiB are under way. A request must hold the largest message.
+	pullMessages = 4000
+	pullBytes    = 2 << 20
+
+	// pullLook is how often a reader that gets nothing looks whether it should go on.
+	pullLook = 50 * time.Millisecond
+
+	// quietBudget is for a bucket to stand still, where a scan ends at one revision.
+	quietBudget = 10 * time.Second
+)
+
+// puller reads one consumer by requests.
+type puller struct {
+	w       *wire
+	sub     *nats.Subscription
+	next    string // where requests go
+	request []byte
+	asked   int    // messages that requests may still bring
+	counted uint64 // messages, as the consumer counts them
+}
+
+// pull drains a consumer up to the point where nothing is pending and the fence has been passed.
+func (w *wire) pull(ctx context.Context, s scan, consumer string, fence uint64, each func(entry) error) error {
+	sub, err := w.nc.SubscribeSync(nats.NewInbox())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sub.Unsubscribe() }() // fails where the connection is gone, and the subscription with it
+	request, err := json.Marshal(map[string]any{"batch": pullMessages, "max_bytes": pullBytes, "expires": w.timeout})
+	if err != nil {
+		return err
+	}
+	p := puller{w: w, sub: sub, next: apiPrefix + "CONSUMER.MSG.NEXT." + streamOf(s.bucket) + "." + consumer, request: request}
+	end := ending{w: w, s: s, fence: fence}
+	for {
+		msg, at, err := p.message(ctx)
+		if err != nil {
+			return err
+		}
+		e := entry{key: keyOf(s.bucket, msg.Subject), value: msg.Data, rev: at.rev, deleted: isDeleted(msg.Header)}
+		if err := each(e); err != nil {
+			return err
+		}
+		if at.pending > 0 {
+			continue
+		}
+		if over, err := end.reached(ctx, e.rev); over || err != nil {
+			return err
+		}
+	}
+}
+
+// message is the next one of the consumer. One that was lost on the way is an error, never a gap.
+func (p *puller) message(ctx context.Context) (*nats.Msg, place, error) {
+	for {
+		for p.asked <= pullMessages {
+			if ctx.Err() != nil {
+				return nil, place{}, ctx.Err()
+			}
+			if err := p.w.nc.PublishRequest(p.next, p.sub.Subject, p.request); err != nil {
+				return nil, place{}, err
+			}
+			p.asked += pullMessages
+		}
+		msg, err := p.await(ctx)
+		if err != nil {
+			return nil, place{}, err
+		}
+		if status := msg.Header.Get("Status"); status != "" {
+			if err := pullStatus(status, msg); err != nil {
+				return nil, place{}, err
+			}
+			p.asked -= unserved(msg)
+			continue
+		}
+		p.asked--
+		p.counted++
+		at, ok := placeOf(msg.Reply)
+		if !ok || at.count != p.counted {
+			return nil, place{}, core.Errorf(core.KindUnavailable, "a message of %s was lost on the way", msg.Subject).WithNext("try again")
+		}
+		return msg, at, nil
+	}
+}
+
+// await waits for anything at all, for as long as one operation may take. A
+// timer and a context for each message would cost more than the message.
+func (p *puller) await(ctx context.Context) (*nats.Msg, error) {
+	for quiet := time.Duration(0); quiet < p.w.timeout; quiet += pullLook {
+		msg, err := p.sub.NextMsg(pullLook)
+		if !errors.Is(err, nats.ErrTimeout) {
+			return msg, err
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	return nil, context.DeadlineExceeded
+}
+
+// pullStatus is nil where a pull request has merely ended and another may follow.
+func pullStatus(status string, msg *nats.Msg) error {
+	switch text := msg.Header.Get("Description"); {
+	case status == "408", status == "404":
+		return nil
+	case status == "409" && (text == "Message Size Exceeds MaxBytes" || text == "Batch Completed"):
+		return nil
+	default:
+		return &apiError{Code: 503, Description: text}
+	}
+}
+
+// unserved is how many messages a request that has ended did not bring.
+func unserved(msg *nats.Msg) int {
+	n, err := strconv.Atoi(msg.Header.Get("Nats-Pending-Messages"))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+// place is what a consumer says about a message.
+type place struct {
+	rev     uint64 // its sequence in the stream
+	count   uint64 // how many the consumer has sent with this one
+	pending uint64 // how many are left
+}
+
+// placeOf reads the reply subject of a message, which ends with: how often it
+// was sent, rev, count, time, pending. A newer form has a token more after them.
+// The client library's own reader makes much more of it, and waste with it.
+func placeOf(reply string) (p place, ok bool) {
+	const short, long = 9, 12
+	n := strings.Count(reply, ".") + 1
+	if !strings.HasPrefix(reply, "$JS.ACK.") || n < short || n == long-2 {
+		return place{}, false
+	}
+	skip := 5 // to the rev
+	if n > short {
+		skip = 7 // after domain and account
+	}
+	for range skip {
+		_, reply, _ = strings.Cut(reply, ".")
+	}
+	var errs [3]error
+	var text [4]string
+	for i := range text {
+		text[i], reply, _ = strings.Cut(reply, ".")
+	}
+	p.rev, errs[0] = strconv.ParseUint(text[0], 10, 64)
+	p.count, errs[1] = strconv.ParseUint(text[1], 10, 64)
+	p.pending, errs[2] = strconv.ParseUint(text[3], 10, 64)
+	return p, errors.Join(errs[:]...) == nil
+}
+
+// ending decides when a scan has everything.
+type ending struct {
+	w     *wire
+	s     scan
+	fence uint64
+	since time.Time // when the fence was reached first
+}
+
+// reached is called where the consumer says that nothing is left after rev. The
+// consumer's count may lag behind its store. Where a scan is to end at one
+// revision, the leader, whose own store is read, is asked: if it has come to rev
+// and no further, nothing was ever behind the reader that it did not see.
+func (n *ending) reached(ctx context.Context, rev uint64) (bool, error) {
+	if rev < n.fence || !n.s.exact {
+		return rev >= n.fence, nil
+	}
+	if n.since.IsZero() {
+		n.since = time.Now()
+	}
+	info, err := n.w.infoAgain(ctx, n.s.bucket)
+	switch {
+	case err != nil:
+		return false, err
+	case info.leader() != n.s.node || info.State.LastSeq < rev:
+		return false, core.Errorf(core.KindUnavailable, "%s got another leader while it was read", n.s.bucket).WithNext("try again")
+	case info.State.LastSeq == rev:
+		return true, nil
+	case time.Since(n.since) > quietBudget:
+		return false, core.Errorf(core.KindUnavailable, "%s is written so much that no revision of it could be read", n.s.bucket).
+			WithNext("try again when less is written")
+	}
+	n.fence = info.State.LastSeq
+	return false, nil
+}
