@@ -29,6 +29,7 @@ type Config struct {
 	Replicas int           // 0: as many as nodes, where Store is kv
 	BusAuth  core.BusAuth  // "": enforce
 	Seed     core.Snapshot // put into the first node's SQLite file, where it has users
+	SeedDB   string        // a closed file, as the function Seed writes it, copied to be the first node's
 	Hosts    []string      // the nodes' own addresses, which routes with TLS connect; nil: free ports of 127.0.0.1
 }
 
@@ -79,6 +80,10 @@ func furnish(t testing.TB, cfg Config) *Cluster {
 	}
 	c := &Cluster{t: t, Admin: Identity(t), Viewer: Identity(t)}
 	c.configure(cfg)
+	if cfg.SeedDB != "" {
+		MkdirAll(t, c.Configs[0].Data)
+		copyFile(t, cfg.SeedDB, c.Configs[0].DB)
+	}
 	if len(cfg.Seed.Users) > 0 {
 		Seed(t, c.Configs[0].DB, cfg.Seed)
 	}
