@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,12 +20,13 @@ const pollEvery = 200 * time.Millisecond
 func migrateCommand() *cobra.Command {
 	var n network
 	var o migrate.Options
+	var at string
 	c := n.command("migrate-to-kv", "Move the control plane from a node's SQLite file into the replicated store", nil,
 		func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
 			if o.DryRun && o.Cutover {
 				return core.Errorf(core.KindInvalid, "--dry-run and --cutover exclude each other").WithNext("give one of them")
 			}
-			node, err := source(ctx, cl, &o)
+			node, err := source(ctx, cl, &o, at)
 			if err != nil {
 				return err
 			}
@@ -43,11 +45,15 @@ func migrateCommand() *cobra.Command {
 	f.BoolVar(&o.NoBackup, "no-backup", false, "work from a temporary copy that is removed after verify")
 	f.BoolVar(&o.DryRun, "dry-run", false, "check and convert, write nothing")
 	f.BoolVar(&o.Cutover, "cutover", false, "go on after verify and move the authority")
+	f.StringVar(&at, "node", "", "the `NODE` whose file it is, where several nodes serve a file of this path")
+	f.StringSliceVar(&o.Discard, "discard", nil, "leave behind what only the SQLite files of `NODE[,NODE]` hold")
+	f.IntVar(&o.Rate, "rate", 0, "copy at most `N` rows a second (0: as fast as it goes)")
 	return c
 }
 
-// source finds the node whose file it is. The file is named as that node names it.
-func source(ctx context.Context, cl *admin.Client, o *migrate.Options) (node string, err error) {
+// source finds the node whose file it is; at is the node that was named, "" for
+// none. The file is named as that node names it.
+func source(ctx context.Context, cl *admin.Client, o *migrate.Options, at string) (node string, err error) {
 	if o.DB == "" {
 		return "", core.Errorf(core.KindInvalid, "--db is missing").WithNext("name the SQLite file that the serving node has open")
 	}
@@ -66,7 +72,7 @@ func source(ctx context.Context, cl *admin.Client, o *migrate.Options) (node str
 		if err != nil {
 			return "", err
 		}
-		node, err := sourceIn(st, abs)
+		node, err := sourceIn(st, abs, at)
 		if err == nil || time.Now().After(limit) || ctx.Err() != nil {
 			return node, err
 		}
@@ -80,24 +86,39 @@ func source(ctx context.Context, cl *admin.Client, o *migrate.Options) (node str
 // settleTime is how long the nodes may take to have seen each other's changes.
 const settleTime = 3 * time.Second
 
-// sourceIn is the node that serves the file abs, or the one that the authority names.
-func sourceIn(st admin.Status, abs string) (string, error) {
+// sourceIn is the node that serves the file abs, or the one that the authority
+// names. Nodes of the same make have their files at the same place: then at says which is meant.
+func sourceIn(st admin.Status, abs, at string) (string, error) {
 	if a := st.Authority; a != nil && a.Backend != core.BackendNone {
+		if at != "" && at != a.Node && a.Backend == core.BackendSQLite {
+			return "", core.Errorf(core.KindRefused, "the control plane is the SQLite file of %s, not of %s", a.Node, at).
+				WithNext("abort the move begun there with `unibusd migration abort`, then start it on %s", at)
+		}
 		return a.Node, nil // it answers for its file, and after cutover says that there is nothing to move
 	}
 	serving := ""
+	var found []string
 	for _, n := range st.Nodes {
 		if n.Info == nil || n.Info.Serving.Backend != core.BackendSQLite {
 			continue
 		}
-		if n.Info.Serving.File == abs {
-			return n.Name, nil
+		if n.Info.Serving.File == abs && (at == "" || at == n.Name) {
+			found = append(found, n.Name)
 		}
 		serving += " " + n.Name + ":" + n.Info.Serving.File
 	}
-	if serving == "" {
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return "", core.Errorf(core.KindRefused, "%s have each a file %s of their own that they serve", strings.Join(found, " and "), abs).
+			WithNext("say whose is to be moved: --node %s", found[0])
+	case serving == "":
 		return "", core.Errorf(core.KindRefused, "no node serves its control plane from SQLite").
 			WithNext("start the node that has %s with --db %s", abs, abs)
+	}
+	if at != "" {
+		return "", core.Errorf(core.KindRefused, "%s is not the file that %s serves", abs, at).WithNext("serving:%s", serving)
 	}
 	return "", core.Errorf(core.KindRefused, "%s is not the file that a node serves", abs).WithNext("serving:%s", serving)
 }

@@ -80,6 +80,7 @@ type Info struct {
 	ProvenMS    int64           `json:"proven_ms"` // age of the barrier that admission relies on in ms; -1: none, or SQLite
 	SyncWrites  bool            `json:"sync_writes"`
 	Fingerprint string          `json:"fingerprint,omitempty"` // of the SQLite file it has, to tell several apart
+	DiskFree    *int64          `json:"disk_free,omitempty"`   // bytes free in its data directory; nil: not known
 }
 
 // Bucket is one replicated stream and its raft group.

@@ -39,6 +39,9 @@ type world struct {
 	deaf      map[string]bool // nodes whose journals do not follow
 	peers     []Peer
 	problems  []core.Problem
+	others    map[string]otherFile // the SQLite files of other nodes
+	free      map[string]int64     // bytes, by node; absent: not known
+	findings  []core.Problem
 	serving   core.Backend
 	puts      int
 	before    func(op string) error // may refuse an operation
@@ -309,7 +312,11 @@ func (w *world) PutMigration(_ context.Context, data []byte, rev uint64) (next u
 func (w *world) cluster(context.Context) (c Cluster, err error) {
 	err = w.op("cluster", func() error {
 		c = Cluster{Expected: 3, Peers: slices.Clone(w.peers)}
+		c.Findings = slices.Clone(w.findings)
 		for i, p := range c.Peers {
+			if free, ok := w.free[p.Name]; ok {
+				c.Peers[i].Free = &free
+			}
 			if a := w.authority; w.arev > 0 && !w.deaf[p.Name] {
 				c.Peers[i].Journal = &a
 			}
@@ -348,7 +355,7 @@ func (d dyingJournal) Update(f func(*Entry)) error {
 func (w *world) config() Config {
 	return Config{
 		Node: "n1", Source: fakeSource{w}, Backup: w.backup, OpenCopy: w.openCopy, Target: fakePast{fakeTarget{w}},
-		Authority: w, Record: w, Cluster: w.cluster, Host: w, Journal: dyingJournal{w, NewFileJournal(filepath.Join(w.dir, "journal.json"))},
+		Authority: w, Record: w, Cluster: w.cluster, PeerRows: w.peerRows, PeerProblems: w.peerProblems, Host: w, Journal: dyingJournal{w, NewFileJournal(filepath.Join(w.dir, "journal.json"))},
 		Limits: Limits{
 			BatchRows: 7, Fence: 20 * time.Second, Patience: 300 * time.Millisecond, Journals: 100 * time.Millisecond,
 			Poll: time.Millisecond, Record: time.Millisecond,

@@ -130,7 +130,9 @@ func TestProblemsStopBeforeAnythingIsWritten(t *testing.T) {
 		},
 		"offline": func(w *world) { w.peers[2].Online = false },
 		"unheard": func(w *world) { w.peers = w.peers[:2] },
-		"file":    func(w *world) { w.peers[1].File = "/n2/unibus.db" },
+		"file": func(w *world) {
+			w.beside(func(f *otherFile) { f.tables[core.TableUsers]["zz"] = []byte("x") })
+		},
 		"version": func(w *world) { w.peers[1].Version = "2" },
 		"kv":      func(w *world) { w.peers[1].Serving = core.BackendKV },
 		"owner": func(w *world) {

@@ -157,13 +157,13 @@ type Config struct {
 	// PeerProblems lists rows of that file that cannot be converted, at most limit; nil: nobody is asked.
 	PeerProblems func(ctx context.Context, node string, limit int) ([]core.Problem, error)
 
-	Host      Host
-	Journal   Journal
-	Free      func(dir string) (int64, error) // bytes free for files in dir; nil: not checked
-	Changed   func(Status)                    // called after every change of state, from the working goroutine; may be nil
-	Now       func() time.Time                // nil: time.Now
-	Log       *slog.Logger                    // nil: discarded
-	Limits    Limits
+	Host    Host
+	Journal Journal
+	Free    func(dir string) (int64, error) // bytes free for files in dir; nil: not checked
+	Changed func(Status)                    // called after every change of state, from the working goroutine; may be nil
+	Now     func() time.Time                // nil: time.Now
+	Log     *slog.Logger                    // nil: discarded
+	Limits  Limits
 }
 
 // Limits bound what a move may take. A zero field takes the default beside it.

@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"unibus/core"
 )
-
-// spaceFactor is how many times the source's size must be free: the backup, its
-// journal while it is written, and this node's replica.
-const spaceFactor = 3
 
 // preflight says everything that would go wrong before anything is written;
 // then it makes the SQLite file the recorded authority and waits until every
@@ -35,7 +33,7 @@ func (j *Job) preflight(ctx context.Context) (State, error) {
 
 // check fills Status.Problems; KindRefused where there is one.
 func (j *Job) check(ctx context.Context) error {
-	problems, err := j.problems(ctx)
+	problems, kind, err := j.problems(ctx)
 	if err != nil {
 		return err
 	}
@@ -43,26 +41,54 @@ func (j *Job) check(ctx context.Context) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	return core.Errorf(core.KindRefused, "the move did not start, because of %s; the first: %s", count(len(problems), "problem"), problems[0].Text).
+	return core.Errorf(kind, "the move did not start, because of %s; the first: %s", count(len(problems), "problem"), problems[0].Text).
 		WithNext("mend what is listed, then start again; nothing was written")
 }
 
-func (j *Job) problems(ctx context.Context) ([]core.Problem, error) {
-	c, err := j.cfg.Cluster(ctx)
+// problems are what stops the move; kind is KindInvalid where the operator named
+// nodes to discard that cannot be, else KindRefused.
+func (j *Job) problems(ctx context.Context) (out []core.Problem, kind core.Kind, err error) {
+	c, err := j.settled(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	out := clusterProblems(c, j.cfg.Node)
+	out, kind = discardProblems(c, j.cfg.Node, j.Status().Options.Discard), core.KindRefused
+	if len(out) > 0 {
+		kind = core.KindInvalid
+	}
+	out = append(out, clusterProblems(c, j.cfg.Node)...)
 	a, _, err := j.authority(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if p := j.authorityProblem(a); p != nil {
 		out = append(out, *p)
 	}
-	out = append(out, j.spaceProblems()...)
+	out = append(out, j.spaceProblems(c)...)
 	rows, err := j.sourceProblems(ctx)
-	return append(out, rows...), err
+	if err != nil {
+		return nil, "", err
+	}
+	j.estimate(ctx)
+	files, err := j.drifts(ctx, c, len(rows) == 0)
+	return slices.Concat(out, rows, files), kind, err
+}
+
+// settled is the cluster once nothing is wrong with its groups, or still is
+// after the limit for journals: elections and what is on its way pass within
+// seconds. Where a node is silent nobody waits for them.
+func (j *Job) settled(ctx context.Context) (Cluster, error) {
+	end := time.Now().Add(j.cfg.Limits.Journals)
+	for {
+		c, err := j.cfg.Cluster(ctx)
+		silent := len(c.Peers) < c.Expected || slices.ContainsFunc(c.Peers, func(p Peer) bool { return !p.Online })
+		if err != nil || len(c.Findings) == 0 || silent || time.Now().After(end) {
+			return c, err
+		}
+		if err := wait(ctx, j.cfg.Limits.Poll); err != nil {
+			return c, err
+		}
+	}
 }
 
 func clusterProblems(c Cluster, self string) []core.Problem {
@@ -80,9 +106,6 @@ func clusterProblems(c Cluster, self string) []core.Problem {
 		case !p.Online:
 			add("start it; every node must follow the move", "%s does not answer", p.Name)
 		case p.Name == self:
-		case p.File != "":
-			add("if nothing in it is needed, move it out of the data directory and restart "+p.Name,
-				"%s has a SQLite file of its own, %s, and what only that file holds would not be moved", p.Name, p.File)
 		case p.Serving == core.BackendKV:
 			add("restart "+p.Name+" with --store sqlite, so that only one control plane serves",
 				"%s serves a control plane from KV beside this SQLite file", p.Name)
@@ -93,7 +116,7 @@ func clusterProblems(c Cluster, self string) []core.Problem {
 	if unheard := c.Expected - len(c.Peers); unheard > 0 {
 		add("start them; every configured node must follow the move", "%s never answered", count(unheard, "configured node"))
 	}
-	return out
+	return append(out, c.Findings...) // what follows from a silent node comes after it
 }
 
 func versionOf(c Cluster, name string) string {
@@ -105,27 +128,11 @@ func versionOf(c Cluster, name string) string {
 	return ""
 }
 
-func (j *Job) spaceProblems() []core.Problem {
-	dir := j.backupDir()
-	if j.cfg.Free == nil {
-		return nil
-	}
-	free, err := j.cfg.Free(dir)
-	need := spaceFactor * j.cfg.Source.Size()
-	switch {
-	case err != nil:
-		return []core.Problem{{Text: "the free space at " + dir + " cannot be read: " + err.Error(), Next: "see that the directory exists and can be read"}}
-	case free < need:
-		return []core.Problem{{Text: fmt.Sprintf("%s has %d MB free, the move needs %d MB", dir, free>>20, need>>20+1), Next: "make room, then start again"}}
-	}
-	return nil
-}
-
 // problemsListed is how many rows of each file preflight names.
 const problemsListed = 100
 
 func (j *Job) sourceProblems(ctx context.Context) ([]core.Problem, error) {
-	src := j.cfg.Source
+	src := j.source()
 	if v := src.SchemaVersion(); v != 1 && v != 2 {
 		return []core.Problem{{
 			Text: fmt.Sprintf("%s has schema version %d; this program moves 1 and 2", src.Path(), v),
@@ -188,7 +195,7 @@ func (j *Job) backupDir() string {
 	if j.cfg.BackupDir != "" {
 		return j.cfg.BackupDir
 	}
-	return filepath.Dir(j.cfg.Source.Path())
+	return filepath.Dir(j.source().Path())
 }
 
 // count is a number with its noun.

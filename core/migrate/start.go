@@ -125,6 +125,9 @@ func (j *Job) checkOptions(o Options) error {
 		return core.Errorf(core.KindRefused, "%s has %s open, not %s", j.cfg.Node, j.source().Path(), o.DB).
 			WithNext("give --db %s", j.source().Path())
 	}
+	if o.Rate < 0 {
+		return core.Errorf(core.KindInvalid, "%d rows a second are not possible", o.Rate).WithNext("use 1 or more, or 0 for no limit")
+	}
 	if o.Replicas < 0 || o.Replicas > maxReplicas {
 		return core.Errorf(core.KindInvalid, "%d replicas are not possible", o.Replicas).
 			WithNext("use 1 to %d, and no more than there are nodes", maxReplicas)

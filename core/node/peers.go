@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"sync"
 
@@ -49,6 +50,7 @@ func (n *Node) openPeers(context.Context) error {
 			subjectRollout: func(ctx context.Context, _ []byte) any { return n.rolloutHere(ctx) },
 		},
 	}
+	maps.Copy(n.peers.slow, newFileReader(n).answers())
 	return n.peers.open()
 }
 
@@ -153,6 +155,9 @@ func (n *Node) info() cluster.Info {
 		i.CertUntil = core.MillisOf(until)
 	}
 	i.Fingerprint = n.plane.fingerprint()
+	if free, err := freeBytes(n.cfg.Data); err == nil {
+		i.DiskFree = &free
+	}
 	return i
 }
 

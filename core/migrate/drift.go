@@ -1,0 +1,228 @@
+package migrate
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"unibus/core"
+)
+
+// compared are the tables whose drift counts. The index by member is derived from members.
+func compared() []core.Table {
+	return []core.Table{core.TableUsers, core.TableRooms, core.TableMembers, core.TableRoomKeys}
+}
+
+// drifts compares the SQLite files of the other nodes with the source, notes
+// what it found and returns what stops the move: a file that holds what the
+// source lacks, unless the operator has chosen to leave it behind.
+func (j *Job) drifts(ctx context.Context, c Cluster, sound bool) ([]core.Problem, error) {
+	discard := j.Status().Options.Discard
+	var out []core.Problem
+	var drift []Drift
+	for _, p := range c.Peers {
+		if p.Name == j.cfg.Node || p.File == "" || !p.Online { // the silent are a problem already
+			continue
+		}
+		if err := j.breathe(ctx); err != nil {
+			return nil, err
+		}
+		d, bad, err := j.drift(ctx, p, sound)
+		if err != nil {
+			return nil, err
+		}
+		d.Discarded = slices.Contains(discard, p.Name)
+		if drift = append(drift, d); !d.Discarded {
+			out = append(out, bad...)
+		}
+		j.note(func(s *Status) { s.Drift = slices.Clone(drift) })
+	}
+	return out, nil
+}
+
+// drift compares one file. An error is the source's or ctx's; what keeps the
+// other file from being read to its end is among the problems.
+func (j *Job) drift(ctx context.Context, p Peer, sound bool) (Drift, []core.Problem, error) {
+	d := Drift{Node: p.Name, File: p.File, Tables: []TableDrift{}}
+	var cause error
+	switch {
+	case !sound:
+		d.Error = "not compared: rows of the source cannot be converted"
+		return d, nil, nil // those rows stop the move already
+	case j.cfg.PeerRows == nil:
+		cause = core.Errorf(core.KindUnavailable, "this node cannot read it")
+	}
+	for _, t := range compared() {
+		if cause != nil {
+			break
+		}
+		td, theirs, err := j.driftOf(ctx, p.Name, t)
+		if err != nil {
+			return d, nil, err
+		}
+		d.Tables, cause = append(d.Tables, td), theirs
+	}
+	if cause != nil {
+		d.Error = core.AsError(cause).Text
+		return d, j.unread(ctx, p, cause), nil
+	}
+	if p := drifted(d); p != nil {
+		return d, []core.Problem{*p}, nil
+	}
+	return d, nil, nil
+}
+
+// driftOf compares one table. theirs is why the other node's rows ended early; err is the source's.
+func (j *Job) driftOf(ctx context.Context, node string, t core.Table) (td TableDrift, theirs, err error) {
+	ours, stopped := summed(j.source().Rows(ctx, t))
+	there, failed := carried(t, j.cfg.PeerRows(ctx, node, t))
+	var here, only, different []string
+	td.Table = t
+	err = merge(ours, there, func(p pair) error {
+		switch {
+		case p.missing():
+			td.OnlyHere++
+			here = listed(here, "here/"+p.key)
+		case p.extra():
+			td.OnlyThere++
+			only = listed(only, "there/"+p.key)
+		case !p.equal():
+			td.Different++
+			different = listed(different, "different/"+p.key)
+		}
+		return ctx.Err()
+	})
+	// What would be lost is named first.
+	td.Keys = slices.Concat(only, different, here)
+	td.Keys = td.Keys[:min(len(td.Keys), MaxListed)]
+	switch {
+	case err == nil:
+		return td, nil, nil
+	case ctx.Err() != nil:
+		return td, nil, ctx.Err()
+	case *stopped != nil:
+		return td, nil, *stopped
+	case *failed != nil:
+		return td, *failed, nil
+	}
+	return td, err, nil // out of order
+}
+
+func listed(keys []string, key string) []string {
+	if len(keys) >= MaxListed {
+		return keys
+	}
+	return append(keys, key)
+}
+
+// summed has the SHA-256 of each value in its place, and keeps the error it ended with.
+func summed(rows iter.Seq2[core.Row, error]) (iter.Seq2[core.Row, error], *error) {
+	var end error
+	return func(yield func(core.Row, error) bool) {
+		for r, err := range rows {
+			sum := sha256.Sum256(r.Value)
+			r.Value, end = sum[:], err
+			if !yield(r, err) {
+				return
+			}
+		}
+	}, &end
+}
+
+// carried is another node's sums as rows, and keeps the error it ended with.
+func carried(t core.Table, sums iter.Seq2[RowSum, error]) (iter.Seq2[core.Row, error], *error) {
+	var end error
+	return func(yield func(core.Row, error) bool) {
+		for s, err := range sums {
+			end = err
+			if !yield(core.Row{Table: t, Key: s.Key, Value: s.Sum[:]}, err) {
+				return
+			}
+		}
+	}, &end
+}
+
+// unread is why a file could not be compared to its end: the rows of it that
+// cannot be converted, where there are such, each with its key.
+func (j *Job) unread(ctx context.Context, p Peer, cause error) []core.Problem {
+	e := core.AsError(cause)
+	var rows []core.Problem
+	if j.cfg.PeerProblems != nil && e.Kind != core.KindUnavailable {
+		rows, _ = j.cfg.PeerProblems(ctx, p.Name, problemsListed) // who cannot tell has said already what is wrong
+	}
+	if len(rows) == 0 {
+		next := strings.TrimSuffix(e.Next, ";")
+		if next != "" {
+			next += "; "
+		}
+		return []core.Problem{{
+			Text: fmt.Sprintf("the SQLite file of %s, %s, could not be compared with this one: %s", p.Name, p.File, e.Text),
+			Next: next + "then start again, or leave the file behind unread: start again with --discard " + p.Name,
+		}}
+	}
+	out := []core.Problem{{
+		Text: fmt.Sprintf("the SQLite file of %s, %s, could not be compared with this one: %s cannot be converted", p.Name, p.File, atLeast(len(rows))),
+		Next: "mend those rows on " + p.Name + ", or leave the file behind: start again with --discard " + p.Name,
+	}}
+	for _, r := range rows {
+		r.Text = "on " + p.Name + ": " + r.Text
+		out = append(out, r)
+	}
+	return out
+}
+
+func atLeast(rows int) string {
+	if rows >= problemsListed {
+		return "at least " + count(rows, "row")
+	}
+	return count(rows, "row")
+}
+
+// drifted is the problem of a file that holds what the source lacks; nil where a move leaves nothing behind.
+func drifted(d Drift) *core.Problem {
+	var parts []string
+	for _, t := range d.Tables {
+		var words []string
+		if t.OnlyThere > 0 {
+			words = append(words, fmt.Sprintf("%d only there", t.OnlyThere))
+		}
+		if t.Different > 0 {
+			words = append(words, fmt.Sprintf("%d different", t.Different))
+		}
+		if len(words) > 0 {
+			parts = append(parts, string(t.Table)+" "+strings.Join(words, " and "))
+		}
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return &core.Problem{
+		Text: fmt.Sprintf("%s has a SQLite file of its own, %s, which has drifted from this one: %s; a move would leave that behind", d.Node, d.File, strings.Join(parts, ", ")),
+		Next: fmt.Sprintf("choose which file counts. To move that one instead: `unibusd migrate-to-kv --node %s --db %s`. "+
+			"To leave behind what only it holds: start again with --discard %s. Or change one of the files until nothing in it is missing here", d.Node, d.File, d.Node),
+	}
+}
+
+// discardProblems are names in --discard behind which no file stands.
+func discardProblems(c Cluster, self string, discard []string) []core.Problem {
+	var out []core.Problem
+	for _, name := range discard {
+		i := slices.IndexFunc(c.Peers, func(p Peer) bool { return p.Name == name })
+		text := ""
+		switch {
+		case name == self:
+			text = name + " is the node whose file is moved: it cannot be discarded"
+		case i < 0:
+			text = fmt.Sprintf("--discard names %q, and no node of this name is known", name)
+		case c.Peers[i].Online && c.Peers[i].File == "":
+			text = fmt.Sprintf("--discard names %s, which has no SQLite file", name)
+		}
+		if text != "" {
+			out = append(out, core.Problem{Text: text, Next: "name only nodes whose own files are to be left behind: `unibusd migrate-to-kv --dry-run` lists them"})
+		}
+	}
+	return out
+}

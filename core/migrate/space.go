@@ -1,0 +1,91 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"unibus/core"
+)
+
+// spaceFactor is how many times the source's size must be free where the backup
+// is written: the backup, its journal while it is written, and this node's replica.
+const spaceFactor = 3
+
+// replicaFactor is how many times the source's size a node's replica may take
+// while it is written: the rows as messages, and the log of the group beside them.
+const replicaFactor = 3
+
+// spaceProblems are the nodes that have no room for what a move brings there.
+func (j *Job) spaceProblems(c Cluster) []core.Problem {
+	size := j.source().Size()
+	out := j.backupSpace(spaceFactor * size)
+	for _, p := range c.Peers {
+		if p.Free == nil || *p.Free >= replicaFactor*size || p.Name == j.cfg.Node && len(out) > 0 {
+			continue
+		}
+		out = append(out, core.Problem{
+			Text: fmt.Sprintf("%s has %s free for its replica, the move needs %s there", p.Name, megabytes(*p.Free), megabytes(replicaFactor*size)),
+			Next: "make room in the data directory of " + p.Name + ", then start again",
+		})
+	}
+	return out
+}
+
+func (j *Job) backupSpace(need int64) []core.Problem {
+	if j.cfg.Free == nil {
+		return nil
+	}
+	dir := j.backupDir()
+	free, err := j.cfg.Free(dir)
+	switch {
+	case err != nil:
+		return []core.Problem{{Text: "the free space at " + dir + " cannot be read: " + err.Error(), Next: "see that the directory exists and can be read"}}
+	case free < need:
+		return []core.Problem{{
+			Text: fmt.Sprintf("%s on %s has %s free, the move needs %s", dir, j.cfg.Node, megabytes(free), megabytes(need)),
+			Next: "make room, then start again",
+		}}
+	}
+	return nil
+}
+
+// megabytes is a size as people read it, rounded up.
+func megabytes(bytes int64) string { return fmt.Sprintf("%d MB", (bytes+1<<20-1)>>20) }
+
+// How fast a move goes, for an estimate.
+const (
+	copySpeed   = 20_000   // rows a second
+	verifySpeed = 40_000   // rows a second, all nodes
+	backupSpeed = 30 << 20 // bytes a second: copied, summed and read again
+)
+
+// counter is a SourceStore that knows how many rows it holds without reading them all.
+type counter interface {
+	Counts(ctx context.Context) (core.Counts, error)
+}
+
+// estimate notes how long backup, copy and verify will take. Without a count there is none.
+func (j *Job) estimate(ctx context.Context) {
+	src, ok := j.source().(counter)
+	if !ok {
+		return
+	}
+	n, err := src.Counts(ctx)
+	if err != nil {
+		return // a guess is no reason to stop
+	}
+	rows := n.Users + n.Rooms + 2*n.Members + n.Keys // members twice: the index by user
+	size := j.source().Size()
+	j.note(func(s *Status) { s.Estimate = guess(rows, size, s.Options.Rate).Milliseconds() })
+}
+
+// guess is the time for so many rows in a file of so many bytes; rate is the limit in rows a second, 0 for none.
+func guess(rows int, bytes int64, rate int) time.Duration {
+	speed := copySpeed
+	if rate > 0 {
+		speed = min(speed, rate)
+	}
+	seconds := float64(bytes)/backupSpeed + float64(rows)/float64(speed) + float64(rows)/verifySpeed
+	return time.Duration(seconds * float64(time.Second))
+}

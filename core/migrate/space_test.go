@@ -1,0 +1,96 @@
+package migrate
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"unibus/core"
+)
+
+// TestEveryNodeNeedsRoom: the fake source has one megabyte.
+func TestEveryNodeNeedsRoom(t *testing.T) {
+	t.Parallel()
+	enough := int64(replicaFactor << 20)
+	for name, c := range map[string]struct {
+		free map[string]int64
+		want string
+	}{
+		"enough":      {map[string]int64{"n1": enough, "n2": enough, "n3": enough}, ""},
+		"unknown":     {nil, ""},
+		"one too few": {map[string]int64{"n1": enough, "n2": enough, "n3": enough - 1}, "n3 has 3 MB free"},
+		"none":        {map[string]int64{"n2": 0}, "n2 has 0 MB free"},
+		"source":      {map[string]int64{"n1": 1 << 20}, "n1 has 1 MB free"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 5)
+			w.free = c.free
+			s := started(t, w.job(t, nil), w.options())
+			if c.want == "" {
+				wantState(t, s, StateVerify)
+				return
+			}
+			if len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Text, c.want) || !strings.Contains(s.Problems[0].Text, "needs 3 MB") || s.Problems[0].Next == "" {
+				t.Fatalf("%+v", s.Problems)
+			}
+		})
+	}
+}
+
+func TestGuess(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		rows  int
+		bytes int64
+		rate  int
+		want  time.Duration
+	}{
+		{0, 0, 0, 0},
+		{0, 3 * backupSpeed, 0, 3 * time.Second},
+		{200_000, 0, 0, 15 * time.Second},
+		{200_000, 0, 1_000_000, 15 * time.Second}, // a limit above what can be had
+		{200_000, backupSpeed, 1000, 206 * time.Second},
+	} {
+		if got := guess(c.rows, c.bytes, c.rate); got != c.want {
+			t.Errorf("%d rows, %d bytes, %d a second: %s, want %s", c.rows, c.bytes, c.rate, got, c.want)
+		}
+	}
+}
+
+// TestEstimateIsShown: 5 rows in each of five buckets, under a limit of one a second.
+func TestEstimateIsShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 5)
+	o := w.options()
+	o.Rate, o.DryRun = 1, true
+	s := started(t, w.job(t, nil), o)
+	if want := guess(25, 1<<20, 1).Milliseconds(); s.Estimate != want || want < 25_000 {
+		t.Errorf("%d ms, want %d", s.Estimate, want)
+	}
+}
+
+// TestGroupsMustBeWell: what passes by itself is waited for, what stays is a problem.
+func TestGroupsMustBeWell(t *testing.T) {
+	t.Parallel()
+	bad := []core.Problem{{Text: "users has no leader", Next: "wait"}}
+	w := newWorld(t, 5)
+	w.findings = bad
+	s := started(t, w.job(t, nil), w.options())
+	wantRefused(t, errOf(s), "users has no leader")
+	if len(s.Problems) != 1 || w.arev != 0 {
+		t.Errorf("%+v", s.Problems)
+	}
+	w = newWorld(t, 5)
+	looks := 0
+	w.findings = bad
+	w.before = func(op string) error {
+		if op == "cluster" {
+			if looks++; looks == 4 {
+				w.findings = nil
+			}
+		}
+		return nil
+	}
+	wantState(t, started(t, w.job(t, nil), w.options()), StateVerify)
+}
