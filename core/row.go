@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -128,15 +127,12 @@ func EpochPrefix(room RoomID, epoch Epoch, rec string) string {
 	return string(room) + "." + strconv.FormatUint(uint64(epoch), 10) + "." + rec + "."
 }
 
-// row marshals v, which is one of the value types above: that cannot fail, because they hold no type that can.
+// row marshals v, which is one of the value types above.
 func row(t Table, key string, v any) Row {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		panic(fmt.Sprintf("core: encoding %s/%s: %v", t, key, err))
+	if a, ok := v.(appender); ok {
+		return Row{Table: t, Key: key, Value: a.appendTo(make([]byte, 0, 128))}
 	}
-	return Row{Table: t, Key: key, Value: bytes.TrimSuffix(buf.Bytes(), []byte("\n"))}
+	return Row{Table: t, Key: key, Value: encoded(v)}
 }
 
 // DecodeUser decodes a row of TableUsers. KindFailed names the key of a row that is damaged.

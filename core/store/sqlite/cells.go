@@ -25,7 +25,11 @@ type cells struct {
 	values []any
 	at     int
 	faults []fault
+	ids    map[string]core.UserID // that were read lately: a user is in many rows, and a checksum is slow
 }
+
+// rememberedIDs bounds what a scan keeps in memory.
+const rememberedIDs = 4096
 
 func (c *cells) take() (name string, v any) {
 	name, v = c.names[c.at], c.values[c.at]
@@ -243,8 +247,15 @@ func (c *cells) user() core.UserID {
 		c.wrongType(name, "TEXT", v)
 		return ""
 	}
+	if id, ok := c.ids[s]; ok {
+		return id
+	}
 	id, err := core.ParseUserID(s)
 	if err == nil && len(s) == len(id) { // SQLite's upper knows ASCII alone
+		if len(c.ids) >= rememberedIDs {
+			clear(c.ids)
+		}
+		c.ids[s] = id
 		return id
 	}
 	c.badID(name, "write the user's public nkey", "its %s %q is not a user's public nkey", name, shown(s))
@@ -337,13 +348,14 @@ func scan(ctx context.Context, q querier, t table, query string, args []any, f f
 		return err
 	}
 	defer func() { _ = rows.Close() }()
-	c := cells{table: t, names: t.names()}
+	c := cells{table: t, names: t.names(), ids: map[string]core.UserID{}}
+	c.values = make([]any, len(c.names))
 	into := make([]any, len(c.names))
+	for i := range into {
+		into[i] = &c.values[i]
+	}
 	for rows.Next() {
-		c.values, c.at, c.faults = make([]any, len(c.names)), 0, nil
-		for i := range into {
-			into[i] = &c.values[i]
-		}
+		c.at, c.faults = 0, nil
 		if err := rows.Scan(into...); err != nil {
 			return err
 		}

@@ -66,16 +66,21 @@ func inOrder(rows iter.Seq2[core.Row, error], hand func(core.Row) bool) error {
 	return nil
 }
 
-// merged is sequences in key order as one: of one or of two.
+// merged is sequences in key order as one.
 func merged(all []iter.Seq2[core.Row, error]) iter.Seq2[core.Row, error] {
-	if len(all) == 1 {
-		return all[0]
+	one := all[0]
+	for _, other := range all[1:] {
+		one = merge(one, other)
 	}
+	return one
+}
+
+func merge(first, second iter.Seq2[core.Row, error]) iter.Seq2[core.Row, error] {
 	return func(yield func(core.Row, error) bool) {
-		next, stop := iter.Pull2(all[1])
+		next, stop := iter.Pull2(second)
 		defer stop()
 		b, errB, more := next()
-		for a, errA := range all[0] {
+		for a, errA := range first {
 			for more && (errB != nil || errA == nil && b.Key < a.Key) {
 				if !yield(b, errB) || errB != nil {
 					return
@@ -153,13 +158,26 @@ func recordRow(c *cells) (core.Row, bool) {
 	return core.RecordRow(r), there
 }
 
-// ordered yields the rows of the source in the order of their keys.
+// ordered yields the rows of the source in the order of their keys. Where the
+// primary key's own index has the users' ids of a group (a room, an epoch of a
+// room) in that order already, those in upper case and those in lower case each
+// by themselves, only the groups are sorted; else SQLite sorts all rows, in a
+// temporary file once they are many.
 func (src source) ordered(ctx context.Context, tx *sql.Tx) iter.Seq2[core.Row, error] {
-	query, err := src.query(ctx, tx)
-	if err != nil {
-		return func(yield func(core.Row, error) bool) { yield(core.Row{}, err) }
+	spelled := mixedIDs
+	if src.user != "" && src.sort == src.from.key {
+		var err error
+		if spelled, err = src.spelled(ctx, tx); err != nil {
+			return func(yield func(core.Row, error) bool) { yield(core.Row{}, err) }
+		}
 	}
-	return src.scan(ctx, tx, query)
+	switch spelled {
+	case upperIDs:
+		return src.scan(ctx, tx, src.grouped(""))
+	case lowerIDs:
+		return merge(src.scan(ctx, tx, src.grouped(src.user+" < 'a'")), src.scan(ctx, tx, src.grouped(src.user+" >= 'a'")))
+	}
+	return src.scan(ctx, tx, src.from.all("ORDER BY "+src.sort))
 }
 
 // scan yields the rows of a query over the columns of the source.
@@ -181,21 +199,17 @@ func (src source) scan(ctx context.Context, tx *sql.Tx, query string, args ...an
 	}
 }
 
-// query reads the rows in the order of their keys. Where the primary key's own
-// index has the users' ids of a group (a room, an epoch of a room) in that order
-// already, only the groups are sorted; else SQLite sorts all rows, on disk
-// once they are many.
-func (src source) query(ctx context.Context, tx *sql.Tx) (string, error) {
+// grouped reads the rows that meet a condition in the order of their groups and, in each, of the primary key.
+func (src source) grouped(condition string) string {
 	t := src.from
-	if src.user == "" || src.sort != t.key {
-		return t.all("ORDER BY " + src.sort), nil
+	if src.groups == 0 {
+		if condition != "" {
+			condition = "WHERE " + condition
+		}
+		return t.all(condition + " ORDER BY " + src.user)
 	}
-	regular, err := src.regular(ctx, tx)
-	switch {
-	case err != nil || !regular:
-		return t.all("ORDER BY " + src.sort), err
-	case src.groups == 0:
-		return t.all("ORDER BY " + src.user), nil
+	if condition != "" {
+		condition = " AND " + string(t.name) + "." + condition
 	}
 	group := strings.Join(t.primary[:src.groups], ", ")
 	on := make([]string, src.groups)
@@ -208,21 +222,29 @@ func (src source) query(ctx context.Context, tx *sql.Tx) (string, error) {
 		derived += ", g." + d.name
 	}
 	return fmt.Sprintf(`WITH g AS MATERIALIZED (SELECT %s%s FROM (SELECT DISTINCT %s FROM %s) AS %s ORDER BY %s || '.' LIMIT -1)
-		SELECT %s%s FROM g CROSS JOIN %s INDEXED BY sqlite_autoindex_%s_1 ON %s`,
+		SELECT %s%s FROM g CROSS JOIN %s INDEXED BY sqlite_autoindex_%s_1 ON %s%s`,
 		group, known, group, t.name, t.name, strings.ReplaceAll(group, ", ", " || '.' || "),
-		t.bare().selected(string(t.name)+"."), derived, t.name, t.name, strings.Join(on, " AND ")), nil
+		t.bare().selected(string(t.name)+"."), derived, t.name, t.name, strings.Join(on, " AND "), condition)
 }
 
-// regular says whether the primary key has the index that our schema gives it,
-// compared byte by byte, and every user's id is in upper case.
-func (src source) regular(ctx context.Context, tx *sql.Tx) (bool, error) {
+// How users' ids are spelled in a table: all in upper case, some wholly in lower case, or anyhow.
+const (
+	upperIDs = iota
+	lowerIDs
+	mixedIDs
+)
+
+// spelled looks at every id, in the primary key's index alone. Where that is not
+// the one which our schema makes, compared byte by byte, it cannot be relied on.
+func (src source) spelled(ctx context.Context, tx *sql.Tx) (int, error) {
 	name := string(src.from.name)
 	index, err := texts(ctx, tx, `SELECT name || ' ' || coll || ' ' || "desc" FROM pragma_index_xinfo('sqlite_autoindex_`+name+`_1') WHERE key ORDER BY seqno`)
 	if err != nil || strings.Join(index, ", ") != strings.Join(src.from.primary, " BINARY 0, ")+" BINARY 0" {
-		return false, err
+		return mixedIDs, err
 	}
-	yes := false
-	err = tx.QueryRowContext(ctx, fmt.Sprintf(`SELECT (SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = '%[1]s') = 0
-		AND NOT EXISTS(SELECT 1 FROM %[1]s WHERE %[2]s <> upper(%[2]s))`, name, src.user)).Scan(&yes)
-	return yes, err
+	how := mixedIDs
+	err = tx.QueryRowContext(ctx, fmt.Sprintf(`SELECT iif((SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = '%[1]s'), %[3]d,
+		(SELECT coalesce(max(CASE %[2]s WHEN upper(%[2]s) THEN %[4]d WHEN lower(%[2]s) THEN %[5]d ELSE %[3]d END), %[4]d) FROM %[1]s))`,
+		name, src.user, mixedIDs, upperIDs, lowerIDs)).Scan(&how)
+	return how, err
 }
