@@ -24,6 +24,7 @@ type world struct {
 	mu        sync.Mutex
 	dir       string
 	file      string // the SQLite file that was adopted last
+	journal   memoryJournal
 	source    tables
 	fenced    bool
 	lifts     int
@@ -341,21 +342,50 @@ func (w *world) Serve(_ context.Context, a core.Authority) error {
 
 func (w *world) Adopt(context.Context, string) (SourceStore, error) { return fakeSource{w}, nil }
 
-// dyingJournal is a real journal whose writes are operations of the world.
+// dyingJournal is a journal whose writes are operations of the world.
 type dyingJournal struct {
 	*world
-	file *FileJournal
+	kept Journal
 }
 
-func (d dyingJournal) Load() (Entry, error) { return d.file.Load() }
+func (d dyingJournal) Load() (Entry, error) { return d.kept.Load() }
 func (d dyingJournal) Update(f func(*Entry)) error {
-	return d.op("journal", func() error { return d.file.Update(f) })
+	return d.op("journal", func() error { return d.kept.Update(f) })
+}
+
+// memoryJournal keeps what a FileJournal would, without waiting for a disk: the
+// crash tests write it thousands of times.
+type memoryJournal struct {
+	mu   sync.Mutex
+	data []byte
+}
+
+func (m *memoryJournal) Load() (e Entry, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.data != nil {
+		err = json.Unmarshal(m.data, &e)
+	}
+	return e, err
+}
+
+func (m *memoryJournal) Update(f func(*Entry)) error {
+	e, err := m.Load()
+	if err != nil {
+		return err
+	}
+	f(&e)
+	data, err := json.Marshal(e)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.data = data
+	return err
 }
 
 func (w *world) config() Config {
 	return Config{
 		Node: "n1", Source: fakeSource{w}, Backup: w.backup, OpenCopy: w.openCopy, Target: fakePast{fakeTarget{w}},
-		Authority: w, Record: w, Cluster: w.cluster, PeerRows: w.peerRows, PeerProblems: w.peerProblems, Host: w, Journal: dyingJournal{w, NewFileJournal(filepath.Join(w.dir, "journal.json"))},
+		Authority: w, Record: w, Cluster: w.cluster, PeerRows: w.peerRows, PeerProblems: w.peerProblems, Host: w, Journal: dyingJournal{w, &w.journal},
 		Limits: Limits{
 			BatchRows: 7, Fence: 20 * time.Second, Patience: 300 * time.Millisecond, Journals: 100 * time.Millisecond,
 			Poll: time.Millisecond, Record: time.Millisecond,

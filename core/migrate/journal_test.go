@@ -86,10 +86,13 @@ func TestJournalFailedWriteKeepsTheOld(t *testing.T) {
 func TestDamagedJournalKeepsTheJobShut(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
-	if err := os.WriteFile(filepath.Join(w.dir, "journal.json"), []byte("{"), 0o600); err != nil {
+	path := filepath.Join(w.dir, "journal.json")
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	j := New(w.config())
+	cfg := w.config()
+	cfg.Journal = NewFileJournal(path)
+	j := New(cfg)
 	if err := j.Open(t.Context()); core.KindOf(err) != core.KindFailed {
 		t.Errorf("got %v", err)
 	}

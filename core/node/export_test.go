@@ -1,6 +1,27 @@
 package node
 
-import "unibus/core"
+import (
+	"context"
+
+	"unibus/core"
+	"unibus/core/store/kv"
+)
 
 // Store is what this node's holder publishes, for tests that write past the services.
 func (n *Node) Store() (core.Store, error) { return n.holder.Store() }
+
+// Answers decides on a user as admission does, and says which store decided:
+// an error where none did.
+func (n *Node) Answers(ctx context.Context, id core.UserID) (core.Backend, error) {
+	s, err := n.holder.Store()
+	if err != nil {
+		return core.BackendNone, err
+	}
+	if _, err = s.IsAuthorized(ctx, id); err != nil && core.KindOf(err) != core.KindNotFound {
+		return core.BackendNone, err
+	}
+	if _, ok := s.(*kv.Store); ok {
+		return core.BackendKV, nil
+	}
+	return core.BackendSQLite, nil
+}
