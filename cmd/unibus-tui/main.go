@@ -77,7 +77,7 @@ func (o *console) plain(c *cobra.Command, cl *admin.Client) error {
 		return err
 	}
 	c.PrintErrln("unibus-tui: this is no terminal, so here is the status as text; over SSH use `ssh -t`")
-	return plain.Text(c.OutOrStdout(), st)
+	return plain.Text(c.OutOrStdout(), st, moveOf(c.Context(), cl))
 }
 
 // given is how the command lines that the console shows name this cluster.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -9,6 +11,7 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/cluster"
+	"unibus/core/migrate"
 	"unibus/tui/plain"
 )
 
@@ -19,6 +22,9 @@ const (
 	exitUsage    = 3 // or an identity that cannot be used
 )
 
+// moveTime is how long the move may keep a status waiting.
+const moveTime = 2 * time.Second
+
 func statusCommand() *cobra.Command {
 	var conn cli.Connection
 	var asJSON bool
@@ -26,7 +32,7 @@ func statusCommand() *cobra.Command {
 		Use: "status", Short: "Print the verdict; exit 0 healthy, 1 degraded, 2 critical or unreachable, 3 wrong usage",
 		Args: func(c *cobra.Command, args []string) error { return statusError(cli.Args()(c, args)) },
 		RunE: func(c *cobra.Command, _ []string) error {
-			st, err := ask(c, conn)
+			st, move, err := ask(c, conn)
 			if err != nil {
 				return statusError(err)
 			}
@@ -34,7 +40,7 @@ func statusCommand() *cobra.Command {
 			if asJSON {
 				show = plain.JSON
 			}
-			if err := show(c.OutOrStdout(), st); err != nil {
+			if err := show(c.OutOrStdout(), st, move); err != nil {
 				return err
 			}
 			return verdictError(st.Verdict)
@@ -48,17 +54,32 @@ func statusCommand() *cobra.Command {
 	return c
 }
 
-func ask(c *cobra.Command, conn cli.Connection) (admin.Status, error) {
+func ask(c *cobra.Command, conn cli.Connection) (admin.Status, migrate.Status, error) {
 	cfg, err := conn.Config("unibus-tui status")
 	if err != nil { // flags or files: whatever kind it is, no node was asked
-		return admin.Status{}, cli.Coded{Code: exitUsage, Err: err}
+		return admin.Status{}, migrate.Status{}, cli.Coded{Code: exitUsage, Err: err}
 	}
 	cl := admin.NewClient(cfg)
 	if err := cl.Open(c.Context()); err != nil {
-		return admin.Status{}, err
+		return admin.Status{}, migrate.Status{}, err
 	}
 	defer cl.Close()
-	return cl.Status(c.Context())
+	st, err := cl.Status(c.Context())
+	if err != nil {
+		return st, migrate.Status{}, err
+	}
+	return st, moveOf(c.Context(), cl), nil
+}
+
+// moveOf is where the move stands; not known where no node tells.
+func moveOf(ctx context.Context, cl *admin.Client) migrate.Status {
+	ctx, cancel := context.WithTimeout(ctx, moveTime)
+	defer cancel()
+	m, err := cl.Migration(ctx)
+	if err != nil {
+		return migrate.Status{}
+	}
+	return m
 }
 
 func statusError(err error) error {

@@ -162,7 +162,7 @@ func drift(v View) []Finding {
 
 // nobodyServes is for nodes whose holder is empty and should not be.
 func nobodyServes(v View) []Finding {
-	if v.Moving == "cutover" || v.Meta.Online < v.Meta.Needed || (v.onSQLite() != "" && slices.Contains(v.silent(), v.onSQLite())) {
+	if v.Moving == "cutover" || v.Moving == "rollback" || v.Meta.Online < v.Meta.Needed || (v.onSQLite() != "" && slices.Contains(v.silent(), v.onSQLite())) {
 		return nil // said already, or the nodes are swapping at this moment
 	}
 	var none []string
@@ -202,7 +202,7 @@ func nobodyServes(v View) []Finding {
 
 // journals compares every node's journal with the record. While authority moves they may differ for a moment.
 func journals(v View) []Finding {
-	if slices.Contains([]string{"preflight", "fence", "cutover"}, v.Moving) || v.noRecord() {
+	if slices.Contains([]string{"preflight", "fence", "cutover", "rollback"}, v.Moving) || v.noRecord() {
 		return nil
 	}
 	var wrong []string

@@ -134,7 +134,7 @@ func (s Status) reportOptions(r *report) {
 	if s.ID == "" && s.Options.DB == "" {
 		return
 	}
-	r.line("options", "%s", strings.Join(s.Options.words(), ", "))
+	r.line("options", "%s", strings.Join(s.asked(), ", "))
 	if s.Estimate > 0 {
 		real := "not known yet"
 		if t := s.Took(); t > 0 {
@@ -144,8 +144,9 @@ func (s Status) reportOptions(r *report) {
 	}
 }
 
-// words are the options as a person would say them.
-func (o Options) words() []string {
+// asked are the options as a person would say them.
+func (s Status) asked() []string {
+	o := s.Options
 	out := []string{"replicas as they are", "no rate limit", "backup kept"}
 	if o.Replicas > 0 {
 		out[0] = count(o.Replicas, "replica")
@@ -156,7 +157,7 @@ func (o Options) words() []string {
 	if o.NoBackup {
 		out[2] = "temporary copy, no backup"
 	}
-	if o.Cutover {
+	if s.CutsOver() {
 		out = append(out, "cutover without waiting")
 	}
 	if o.DryRun {
@@ -244,6 +245,9 @@ func (d Drift) report(r *report, source string) {
 func (p Parity) report(r *report) {
 	r.head("%s", p.Name)
 	r.item("%-12s %8d  %s", "source", p.Source.Count, p.Source.SHA256)
+	if len(p.Nodes) == 0 {
+		r.item("%-12s", "not compared")
+	}
 	for _, n := range slices.Sorted(maps.Keys(p.Nodes)) {
 		word := "equal"
 		if p.Nodes[n] != p.Source {

@@ -98,6 +98,11 @@ func (s Status) Took() time.Duration {
 	return 0
 }
 
+// CutsOver is true before verify has ended where the move goes on without waiting for the operator then.
+func (s Status) CutsOver() bool {
+	return s.Options.Cutover && s.Active() && !s.Verified && s.State != StateFence
+}
+
 // Drifted returns what the other nodes' own files hold otherwise than the source; equal files are left out.
 func (s Status) Drifted() []Drift {
 	return slices.DeleteFunc(slices.Clone(s.Drift), Drift.Equal)
@@ -106,4 +111,12 @@ func (s Status) Drifted() []Drift {
 // Equal is true where every table of the two files was seen to hold the same.
 func (d Drift) Equal() bool {
 	return d.Error == "" && !slices.ContainsFunc(d.Tables, func(t TableDrift) bool { return !t.Equal() })
+}
+
+// Rows returns how many rows the copy or the export has done, and of how many.
+func (s Status) Rows() (done, total int) {
+	for _, p := range s.Progress {
+		done, total = done+p.Done, total+p.Total
+	}
+	return done, total
 }

@@ -31,7 +31,31 @@ type document struct {
 	Counts    *core.Counts    `json:"counts,omitempty"`
 	CountsAt  core.Millis     `json:"counts_at,omitempty"`
 	Moving    migrate.State   `json:"moving,omitempty"`
+	Move      *moveDoc        `json:"move,omitempty"`
 	Operator  core.Operator   `json:"operator"`
+}
+
+// moveDoc is where a move stands; the whole of it is what `unibusd migration status --json` prints.
+type moveDoc struct {
+	State    migrate.State `json:"state"`
+	Node     string        `json:"node"`
+	Since    core.Millis   `json:"since"`
+	Running  bool          `json:"running"`
+	Paused   bool          `json:"paused"`
+	Verified bool          `json:"verified"`
+	Done     int           `json:"rows_done"`
+	Total    int           `json:"rows_total"`
+	Sentence string        `json:"sentence"`
+	Error    *core.Error   `json:"error,omitempty"`
+}
+
+func moveOf(m migrate.Status) *moveDoc {
+	if m.State == "" || m.State == migrate.StateNone {
+		return nil
+	}
+	d := moveDoc{State: m.State, Node: m.Node, Since: m.Since, Running: m.Running, Paused: m.Paused, Verified: m.Verified, Sentence: m.Sentence(), Error: m.Error}
+	d.Done, d.Total = m.Rows()
+	return &d
 }
 
 // meta and bucket name their leader even where there is none.
@@ -46,8 +70,8 @@ type bucket struct {
 	Replicas []cluster.Replica `json:"replicas"`
 }
 
-// JSON writes a status as one JSON document.
-func JSON(w io.Writer, s admin.Status) error {
+// JSON writes a status, and where a move stands, as one JSON document.
+func JSON(w io.Writer, s admin.Status, m migrate.Status) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
@@ -57,7 +81,7 @@ func JSON(w io.Writer, s admin.Status) error {
 		Nodes: list(s.Nodes), Buckets: buckets(s.Buckets), Findings: list(s.Findings),
 		Sentence: s.Sentence, Do: s.Do, At: s.At, From: s.From, Clustered: s.Clustered, Expected: s.Expected,
 		Serving: s.Serving, Mechanism: buckets(s.Mechanism), Counts: s.Counts, CountsAt: s.CountsAt,
-		Moving: migrate.State(s.Moving), Operator: s.Operator,
+		Moving: migrate.State(s.Moving), Move: moveOf(m), Operator: s.Operator,
 	})
 }
 

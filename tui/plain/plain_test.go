@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"unibus/core/admin"
+	"unibus/core/migrate"
 	"unibus/tui/plain"
 	"unibus/tui/tuitest"
 )
@@ -20,9 +21,11 @@ var update = flag.Bool("update", false, "write the goldens anew")
 
 func TestText(t *testing.T) {
 	t.Parallel()
-	for name, w := range map[string]tuitest.World{"healthy": tuitest.Healthy(), "legacy": tuitest.Legacy(), "lost": tuitest.Lost()} {
+	for name, w := range map[string]tuitest.World{"healthy": tuitest.Healthy(), "legacy": tuitest.Legacy(), "lost": tuitest.Lost(),
+		"moving": tuitest.Moving(), "interrupted": tuitest.Interrupted(), "rollback": tuitest.RollingBack(), "rolledback": tuitest.RolledBack(),
+	} {
 		var b bytes.Buffer
-		if err := plain.Text(&b, w.Status); err != nil {
+		if err := plain.Text(&b, w.Status, w.Migration); err != nil {
 			t.Fatal(err)
 		}
 		golden(t, "testdata/"+name+".txt", b.Bytes())
@@ -35,7 +38,7 @@ func TestText(t *testing.T) {
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	if err := plain.JSON(&b, tuitest.Degraded().Status); err != nil {
+	if err := plain.JSON(&b, tuitest.Degraded().Status, tuitest.RollingBack().Migration); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "testdata/degraded.json", b.Bytes())
@@ -45,7 +48,7 @@ func TestJSON(t *testing.T) {
 func TestJSONOfNothing(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	if err := plain.JSON(&b, admin.Status{}); err != nil {
+	if err := plain.JSON(&b, admin.Status{}, migrate.Status{}); err != nil {
 		t.Fatal(err)
 	}
 	var doc map[string]any
@@ -77,7 +80,7 @@ func (broken) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
 
 func TestWriteErrorsAreReturned(t *testing.T) {
 	t.Parallel()
-	if plain.Text(broken{}, tuitest.Healthy().Status) == nil || plain.JSON(broken{}, tuitest.Healthy().Status) == nil {
+	if plain.Text(broken{}, tuitest.Healthy().Status, migrate.Status{}) == nil || plain.JSON(broken{}, tuitest.Healthy().Status, migrate.Status{}) == nil {
 		t.Error("a broken pipe is no error")
 	}
 }

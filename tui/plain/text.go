@@ -12,14 +12,16 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/cluster"
+	"unibus/core/migrate"
 	"unibus/tui/widget"
 )
 
 // width is where sentences are wrapped.
 const width = 80
 
-// Text writes a status for people: the verdict, what to do, then the figures.
-func Text(w io.Writer, s admin.Status) error {
+// Text writes a status for people: the verdict, what to do, then the figures,
+// and where a move stands; one whose state is empty is not known.
+func Text(w io.Writer, s admin.Status, m migrate.Status) error {
 	b := bufio.NewWriter(w)
 	fmt.Fprintf(b, "%s: %s\n", s.Cluster, s.Verdict)
 	prose(b, s.Sentence, "")
@@ -27,6 +29,7 @@ func Text(w io.Writer, s admin.Status) error {
 		prose(b, "Do: "+s.Do, "")
 	}
 	facts(b, s)
+	move(b, s, m)
 	if err := nodes(b, s.View); err != nil {
 		return err
 	}
@@ -51,9 +54,45 @@ func facts(w io.Writer, s admin.Status) {
 	fmt.Fprintf(w, "seen from      %s at %s\n", s.From, s.At.Time().Format("2006-01-02 15:04:05 MST"))
 	fmt.Fprintf(w, "meta group     %s\n", metaLine(s.View))
 	fmt.Fprintf(w, "control plane  %s\n", control(s.View))
-	if s.Moving != "" {
-		fmt.Fprintf(w, "moving         %s\n", s.Moving)
+}
+
+// move says where a move stands: its state and since when, what that means, how far it is and what to do.
+func move(w io.Writer, s admin.Status, m migrate.Status) {
+	const indent = "               "
+	switch {
+	case m.State == "" && s.Moving != "":
+		fmt.Fprintf(w, "move           %s\n", s.Moving)
+		return
+	case m.State == "" || m.State == migrate.StateNone:
+		return
 	}
+	since := ""
+	if m.Since != 0 {
+		since = ", since " + m.Since.Time().Format("2006-01-02 15:04:05 MST")
+	}
+	fmt.Fprintf(w, "move           %s%s\n", m.State, since)
+	under := func(text string) {
+		for _, l := range widget.Wrap(widget.Clean(text), width-len(indent)) {
+			fmt.Fprintln(w, indent+l)
+		}
+	}
+	under(m.Sentence())
+	if done, total := m.Rows(); total > 0 && (m.State == migrate.StateCopy || m.State == migrate.StateRollback) {
+		under(fmt.Sprintf("%s of %s rows%s.", widget.Count(done), widget.Count(total), left(m)))
+	}
+	if e := m.Error; e != nil && !m.Over() {
+		under(e.Text)
+		if e.Next != "" {
+			under("Do: " + e.Next)
+		}
+	}
+}
+
+func left(m migrate.Status) string {
+	if m.LeftMS == 0 {
+		return ""
+	}
+	return ", about " + widget.Span(time.Duration(m.LeftMS)*time.Millisecond) + " left"
 }
 
 func metaLine(v cluster.View) string {

@@ -29,7 +29,7 @@ func facts(s page.Scene, st migrate.Status) []string {
 		by = ""
 	}
 	f.Add("begun", by)
-	f.Add("options", asked(st.Options))
+	f.Add("options", asked(st))
 	f.Add("estimate", estimate(st))
 	if f.Lines == nil {
 		return nil
@@ -45,8 +45,9 @@ func file(s page.Scene, b migrate.Backup) string {
 }
 
 // asked are the options in words.
-func asked(o migrate.Options) string {
+func asked(st migrate.Status) string {
 	var out []string
+	o := st.Options
 	add := func(when bool, text string) {
 		if when {
 			out = append(out, text)
@@ -55,7 +56,7 @@ func asked(o migrate.Options) string {
 	add(o.Replicas > 0, widget.Plural(o.Replicas, "replica", "replicas"))
 	add(o.NoBackup, "a temporary copy in place of a backup")
 	add(o.Rate > 0, "at most "+widget.Count(o.Rate)+" rows/s")
-	add(o.Cutover, "cutover without waiting")
+	add(st.CutsOver(), "cutover without waiting")
 	add(o.DryRun, "dry run")
 	add(len(o.Discard) > 0, "leaves behind the files of "+strings.Join(o.Discard, ", "))
 	return strings.Join(out, ", ")

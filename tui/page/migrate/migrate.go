@@ -69,8 +69,8 @@ func (m *Model) body(s page.Scene, room int) []string {
 
 // standing is the sentence about the state, and why it stopped where it has.
 func standing(s page.Scene, st migrate.Status) []string {
-	lines := s.Prose(theme.Strong, Sentence(st))
-	if st.Running && st.Result != "" && st.Error == nil {
+	lines := s.Prose(theme.Strong, st.Sentence())
+	if st.Running && st.Result != "" && st.Error == nil && !st.Told() {
 		lines = append(lines, s.Prose(theme.Plain, st.Result)...)
 	}
 	return append(lines, stopped(s, st)...)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"unibus/core"
 	"unibus/core/migrate"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -53,6 +54,10 @@ func parity(s page.Scene, st migrate.Status) []string {
 	lines := []string{"", " " + s.P(theme.Dim, strings.TrimRight(head, " "))}
 	for _, b := range st.Buckets {
 		line := widget.Pad(b.Name, 24, false) + widget.Pad(widget.Count(b.Source.Count), 9, true) + "  " + s.P(theme.Dim, widget.Pad(widget.Cut(s.Theme, widget.Middle(s.Theme, b.Source.SHA256, 7), digest), digest, false))
+		if len(b.Nodes) == 0 && b.Name == core.TableRoomsByMember.Bucket() { // no file holds it
+			lines = append(lines, " "+line+s.P(theme.Dim, "derived from members"))
+			continue
+		}
 		for _, n := range names {
 			line += parityCell(s, b, n, cell)
 		}

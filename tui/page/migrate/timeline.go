@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -107,13 +108,17 @@ func sign(g theme.Glyphs, st migrate.Status, by int) (string, theme.Tone) {
 
 // took is how long a state lasted. The wait for the operator is no part of verify.
 func took(st migrate.Status, x migrate.Stay) string {
+	d := x.For()
 	switch {
 	case x.Present && st.Over():
 		return ""
 	case x.State == migrate.StateVerify && st.Compared >= x.At:
-		return widget.Age(time.Duration(st.Compared-x.At) * time.Millisecond)
+		d = time.Duration(st.Compared-x.At) * time.Millisecond
 	}
-	return widget.Age(x.For())
+	if d < 50*time.Millisecond {
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	}
+	return widget.Age(d)
 }
 
 func lineWidth(steps []step, join string) int {

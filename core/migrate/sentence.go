@@ -1,0 +1,73 @@
+package migrate
+
+import "fmt"
+
+// Sentence is what a state of a move means to somebody who has to decide.
+func (s Status) Sentence() string {
+	switch {
+	case s.Told():
+		return s.Result
+	case s.Error != nil && !s.Over():
+		return fmt.Sprintf("The move stopped in %s. %s", s.State, s.serving())
+	case s.Paused:
+		return fmt.Sprintf("Paused in %s. %s Resume goes on from the checkpoint.", s.State, s.serving())
+	}
+	return s.atWork()
+}
+
+// Told is true where the daemon's own word is the sentence: once it rests, or
+// waits only for the nodes to follow.
+func (s Status) Told() bool {
+	settled := s.State == StateSoak || s.Over()
+	return s.Error == nil && s.Result != "" && (settled || !s.Running) && !s.Paused
+}
+
+// serving says who serves while a move has stopped.
+func (s Status) serving() string {
+	switch s.State {
+	case StateCutover, StateRollback:
+		return fmt.Sprintf("Until %s has found out who serves, nothing is served. Resume.", s.Node)
+	case StateSoak, StateDone:
+		return "The nodes serve from KV; nothing has changed for users."
+	case StateFence:
+		return fmt.Sprintf("SQLite on %s may still refuse writes: resume lifts the fence.", s.Node)
+	}
+	return fmt.Sprintf("SQLite on %s still serves; nothing has changed for users.", s.Node)
+}
+
+func (s Status) atWork() string {
+	switch s.State {
+	case StatePreflight:
+		return fmt.Sprintf("Checking whether everything can be moved. SQLite on %s serves; nothing is written yet.", s.Node)
+	case StateBackup:
+		return fmt.Sprintf("Taking a backup of SQLite on %s and reading it back. Nothing has changed for users.", s.Node)
+	case StateCopy:
+		return fmt.Sprintf("Copying from the backup to the replicas. SQLite on %s still serves; nothing has changed for users.", s.Node)
+	case StateVerify:
+		if s.Verified {
+			return fmt.Sprintf("Every bucket is equal on every node. SQLite on %s still serves, and the move waits for your cutover.", s.Node)
+		}
+		return fmt.Sprintf("Comparing every bucket on every node with the backup. SQLite on %s still serves.", s.Node)
+	case StateFence:
+		return fmt.Sprintf(`SQLite on %s refuses writes for a moment while the last changes are copied and compared. Whoever changes something is told "the control plane is moving" and tries again. The fence lifts by itself within 30 s.`, s.Node)
+	case StateCutover:
+		return `The authority moves to KV; every node swaps without a restart. Whoever changes something is told "the control plane is moving" and tries again.`
+	case StateRollback:
+		return fmt.Sprintf(`KV is shut, and all of it is written to a new SQLite file on %s. Whoever changes something is told "the control plane is moving" and tries again. If it fails, KV serves again.`, s.Node)
+	}
+	return s.atRest()
+}
+
+func (s Status) atRest() string {
+	switch s.State {
+	case StateSoak:
+		return fmt.Sprintf("The nodes serve from KV. SQLite on %s is kept, read-only. Finish when all is well; until then you can roll back.", s.Node)
+	case StateDone:
+		return fmt.Sprintf("Done: the nodes serve from KV. SQLite on %s is kept, read-only.", s.Node)
+	case StateRolledBack:
+		return fmt.Sprintf("Rolled back: SQLite on %s serves, with everything that was written since the cutover.", s.Node)
+	case StateAborted:
+		return fmt.Sprintf("The move was given up; SQLite on %s serves as it did before.", s.Node)
+	}
+	return "No move was ever started here."
+}
