@@ -144,16 +144,16 @@ type place struct {
 }
 
 // placeOf reads the reply subject of a message, which ends with: how often it
-// was sent, rev, count, time, pending. A newer form has a token more after them.
+// was sent, rev, count, time, pending. A newer form has two tokens more before them.
 // The client library's own reader makes much more of it, and waste with it.
 func placeOf(reply string) (p place, ok bool) {
-	const short, long = 9, 12
+	const short, long = 9, 11 // more may follow the long one
 	n := strings.Count(reply, ".") + 1
-	if !strings.HasPrefix(reply, "$JS.ACK.") || n < short || n == long-2 {
+	if !strings.HasPrefix(reply, "$JS.ACK.") || n != short && n < long {
 		return place{}, false
 	}
 	skip := 5 // to the rev
-	if n > short {
+	if n >= long {
 		skip = 7 // after domain and account
 	}
 	for range skip {
