@@ -144,7 +144,7 @@ func (n *Net) Isolate(i int) {
 	n.connect(n.t, func(from, to int) bool { return from != i && to != i })
 }
 
-// Mute loses what one node sends to the others; it still hears them.
+// Mute loses what one node sends to the others; what they send still arrives.
 func (n *Net) Mute(i int) {
 	n.t.Helper()
 	n.connect(n.t, func(from, _ int) bool { return from != i })

@@ -47,6 +47,10 @@ func TestFaultsAreFelt(t *testing.T) {
 	for i, want := range []int{2, 2, 1} {
 		nodetest.Wait(t, time.Minute, func() error { return heard(t, n, i, want) })
 	}
+	n.Mute(0)
+	for i, want := range []int{1, 2, 2} {
+		nodetest.Wait(t, time.Minute, func() error { return heard(t, n, i, want) })
+	}
 	n.Heal()
 	for i := range n.Configs {
 		nodetest.Wait(t, time.Minute, func() error { return heard(t, n, i, 3) })
