@@ -2,10 +2,12 @@
 // backup, and what a move to another store needs of it (rows in key order,
 // the problems that would stop a move, a fence against writers).
 //
-// The file has the legacy schema, version 1. It knows no states of rooms and
-// members and no records of epochs: a removed member is forgotten, every room
-// is active, every rec is core.LegacyRec. Users' ids may be in any case in old
-// files and are handed out in upper case; the file is left as it is.
+// A file has one of two schemas. Version 1, the legacy one that a new database
+// gets, knows no states of rooms and members and no records of epochs: a removed
+// member is forgotten, every room is active, every rec is core.LegacyRec.
+// Version 2, which a Writer makes of a KV control plane, knows them; it is
+// served and moved in the same way. Users' ids may be in any case in old files and
+// are handed out in upper case; the file is left as it is.
 //
 // Several processes may use one file at once. Every write transaction looks at
 // the schema version again, because a move in another process may have raised

@@ -43,7 +43,7 @@ func must(t *testing.T, err error) {
 // raw runs statements as another program would, without any check.
 func raw(t *testing.T, path string, statements ...string) error {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+path)
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(2000)&_pragma=synchronous(0)")
 	must(t, err)
 	defer func() { must(t, db.Close()) }()
 	for _, st := range statements {

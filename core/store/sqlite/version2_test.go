@@ -297,6 +297,9 @@ func TestWriterFile(t *testing.T) {
 	must(t, w.Put(t.Context(), shuffled(storetest.Rekeyed(t), rand.IntN)))
 	info, err := w.Finish(t.Context())
 	must(t, err)
+	if left, err := texts(t.Context(), opened(t, Config{Path: path, ReadOnly: true}).read, "SELECT rec FROM epoch_records WHERE prev IS NULL"); err != nil || len(left) > 0 {
+		t.Errorf("notes of the writer are left: %v, %v", left, err)
+	}
 	must(t, w.Discard()) // does nothing any more
 	_, err = w.Finish(t.Context())
 	wantKind(t, err, core.KindFailed, "finished already")
