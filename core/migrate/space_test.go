@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ func TestEveryNodeNeedsRoom(t *testing.T) {
 	}{
 		"enough":      {map[string]int64{"n1": enough, "n2": enough, "n3": enough}, ""},
 		"unknown":     {nil, ""},
-		"one too few": {map[string]int64{"n1": enough, "n2": enough, "n3": enough - 1}, "n3 has 3 MB free"},
+		"one too few": {map[string]int64{"n1": enough, "n2": enough, "n3": enough - 1}, "n3 has 4 MB free"},
 		"none":        {map[string]int64{"n2": 0}, "n2 has 0 MB free"},
 		"source":      {map[string]int64{"n1": 1 << 20}, "n1 has 1 MB free"},
 	} {
@@ -31,7 +32,7 @@ func TestEveryNodeNeedsRoom(t *testing.T) {
 				wantState(t, s, StateVerify)
 				return
 			}
-			if len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Text, c.want) || !strings.Contains(s.Problems[0].Text, "needs 3 MB") || s.Problems[0].Next == "" {
+			if len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Text, c.want) || !strings.Contains(s.Problems[0].Text, fmt.Sprintf("needs %d MB", replicaFactor)) || s.Problems[0].Next == "" {
 				t.Fatalf("%+v", s.Problems)
 			}
 		})

@@ -243,3 +243,53 @@ func spoil(t *testing.T, path string, ids ...core.UserID) {
 		t.Fatal(err)
 	}
 }
+
+// TestFileOfANodeIsReadInPages: all rows come, who stops early lets the file go,
+// and a node that is not there is said so at once.
+func TestFileOfANodeIsReadInPages(t *testing.T) {
+	t.Parallel()
+	var all core.Snapshot
+	for range 6000 {
+		all.Users = append(all.Users, user(nodetest.Identity(t)))
+	}
+	n := nodetest.Start(t, nodetest.Config{Nodes: 1, Seed: all}).Nodes[0]
+	for range 5 { // more often than a file is read at a time
+		for _, err := range n.PeerRows(t.Context(), "n1", core.TableUsers) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	var want, got []string
+	for _, u := range all.Users {
+		want = append(want, core.UserRow(u).Key)
+	}
+	nodetest.Wait(t, 10*time.Second, func() error { // the other side hears of the last stop a moment later
+		got = nil
+		for r, err := range n.PeerRows(t.Context(), "n1", core.TableUsers) {
+			if err != nil {
+				return err
+			}
+			got = append(got, r.Key)
+		}
+		return nil
+	})
+	if slices.Sort(want); !slices.Equal(got, want) {
+		t.Errorf("%d rows of %d came", len(got), len(want))
+	}
+	begun := time.Now()
+	for _, err := range n.PeerRows(t.Context(), "n9", core.TableUsers) {
+		if core.KindOf(err) != core.KindUnavailable {
+			t.Errorf("a node that is not there: %v", err)
+		}
+	}
+	if _, err := n.PeerProblems(t.Context(), "n9", 10); core.KindOf(err) != core.KindUnavailable || time.Since(begun) > 20*time.Second {
+		t.Errorf("after %s: %v", time.Since(begun), err)
+	}
+	for _, err := range n.PeerRows(t.Context(), "n1", "nonsense") {
+		if core.KindOf(err) != core.KindInvalid {
+			t.Errorf("a table that there is not: %v", err)
+		}
+	}
+}
