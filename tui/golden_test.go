@@ -48,6 +48,7 @@ var pictures = []struct {
 	{"migrate-rolledback", tuitest.RolledBack, []string{"6"}},
 	{"migrate-aborted", tuitest.Aborted, []string{"6"}},
 	{"migrate-interrupted", tuitest.Interrupted, []string{"6"}},
+	{"migrate-orphaned", tuitest.Orphaned, []string{"6"}},
 	{"migrate-problems", tuitest.Refused, []string{"6"}},
 	{"migrate-drift", tuitest.Drifted, []string{"6"}},
 	{"migrate-dry-run", tuitest.DryRun, []string{"6"}},

@@ -31,7 +31,13 @@ func migrationStatus() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return n.print(c, st, func() { c.Print(st.Report(time.Now())) })
+		return n.print(c, st, func() {
+			c.Print(st.Report(time.Now()))
+			if away := stillThere(ctx, cl, st); away != nil && !st.Over() {
+				e := core.AsError(away)
+				c.Printf("\n%s: this is what it wrote down last\n  %s\n", e.Text, e.Next)
+			}
+		})
 	})
 }
 
@@ -160,10 +166,8 @@ func stillThere(ctx context.Context, cl *admin.Client, st migrate.Status) error 
 	if err != nil {
 		return nil //nolint:nilerr // no answer at all has a patience of its own
 	}
-	for _, x := range view.Nodes {
-		if x.Name == st.Node && !x.Online {
-			return admin.MoverAway(st.Node)
-		}
+	if view.Away(st.Node) {
+		return admin.MoverAway(st.Node)
 	}
 	return nil
 }

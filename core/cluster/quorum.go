@@ -233,3 +233,6 @@ func bucketsStop(buckets []string) string {
 	}
 	return "stop"
 }
+
+// Away is true of a node that is known and does not answer.
+func (v View) Away(node string) bool { return slices.Contains(v.silent(), node) }

@@ -79,7 +79,9 @@ func (s Status) Report(now time.Time) string {
 		d.report(&r, s.Node)
 	}
 	for _, p := range s.Buckets {
-		p.report(&r)
+		if len(p.Nodes) > 0 || !s.Active() { // before verify there is nothing to say yet
+			p.report(&r)
+		}
 	}
 	return r.String()
 }
@@ -89,8 +91,11 @@ func (s Status) reportState(r *report, now time.Time) {
 	if s.ID != "" {
 		r.line("move", "%s, started %s by %s on %s", s.ID, moment(s.Started), s.By, s.Node)
 		r.line("updated", "%s", moment(s.Updated))
+		r.line("written", "%s put or removed by the last run", count(s.Written, "key"))
 	}
-	r.line("written", "%s put or removed by the last run", count(s.Written, "key"))
+	if !s.Told() {
+		r.line("means", "%s", s.Sentence())
+	}
 	if s.Result != "" {
 		r.line("result", "%s", s.Result)
 	}

@@ -21,8 +21,9 @@ var update = flag.Bool("update", false, "write the goldens anew")
 
 func TestText(t *testing.T) {
 	t.Parallel()
-	for name, w := range map[string]tuitest.World{"healthy": tuitest.Healthy(), "legacy": tuitest.Legacy(), "lost": tuitest.Lost(),
-		"moving": tuitest.Moving(), "interrupted": tuitest.Interrupted(), "rollback": tuitest.RollingBack(), "rolledback": tuitest.RolledBack(),
+	for name, w := range map[string]tuitest.World{
+		"healthy": tuitest.Healthy(), "legacy": tuitest.Legacy(), "lost": tuitest.Lost(),
+		"moving": tuitest.Moving(), "orphaned": tuitest.Orphaned(), "interrupted": tuitest.Interrupted(), "rollback": tuitest.RollingBack(), "rolledback": tuitest.RolledBack(),
 	} {
 		var b bytes.Buffer
 		if err := plain.Text(&b, w.Status, w.Migration); err != nil {

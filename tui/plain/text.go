@@ -76,7 +76,12 @@ func move(w io.Writer, s admin.Status, m migrate.Status) {
 			fmt.Fprintln(w, indent+l)
 		}
 	}
-	under(m.Sentence())
+	if s.Away(m.Node) && !m.Over() {
+		under(m.Node + " does the move and does not answer. This is what it wrote down last.")
+		under("Do: start unibusd on " + m.Node)
+	} else {
+		under(m.Sentence())
+	}
 	if done, total := m.Rows(); total > 0 && (m.State == migrate.StateCopy || m.State == migrate.StateRollback) {
 		under(fmt.Sprintf("%s of %s rows%s.", widget.Count(done), widget.Count(total), left(m)))
 	}

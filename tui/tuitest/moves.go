@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/cluster"
 	"unibus/core/migrate"
 )
 
@@ -109,6 +110,14 @@ func Interrupted() World {
 	w.Migration.Running, w.Migration.Rate, w.Migration.LeftMS = false, 0, 0
 	w.Migration.Error = core.Errorf(core.KindUnavailable, "n1 was stopped in copy; its SQLite file serves as before").
 		WithNext("`unibusd migration resume` goes on where it stopped; `unibusd migration abort` restores what was")
+	return w
+}
+
+// Orphaned is Moving with n1, which does the move, gone.
+func Orphaned() World {
+	w := Moving()
+	lose(&w, 0, 12*time.Second)
+	w.Status.From, w.Status.Verdict = "n2", cluster.Critical
 	return w
 }
 

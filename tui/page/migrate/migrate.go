@@ -69,11 +69,23 @@ func (m *Model) body(s page.Scene, room int) []string {
 
 // standing is the sentence about the state, and why it stopped where it has.
 func standing(s page.Scene, st migrate.Status) []string {
+	if gone := away(s, st); gone != nil {
+		return append(gone, stopped(s, st)...)
+	}
 	lines := s.Prose(theme.Strong, st.Sentence())
 	if st.Running && st.Result != "" && st.Error == nil && !st.Told() {
 		lines = append(lines, s.Prose(theme.Plain, st.Result)...)
 	}
 	return append(lines, stopped(s, st)...)
+}
+
+// away says that the node which does the move is silent: what stands here is the last that it wrote down.
+func away(s page.Scene, st migrate.Status) []string {
+	if st.Over() || !s.Snap.Status.Value.Away(st.Node) {
+		return nil
+	}
+	lines := s.Prose(theme.Bad, fmt.Sprintf("%s %s does the move and does not answer. This is what it wrote down last, in %s.", s.Theme.Glyphs.Critical, st.Node, st.State))
+	return append(lines, s.Prose(theme.Accent, "Do: start unibusd on "+st.Node)...)
 }
 
 func stopped(s page.Scene, st migrate.Status) []string {
