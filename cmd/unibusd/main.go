@@ -30,7 +30,7 @@ func root() *cobra.Command {
 		serveCommand(), demoCommand(),
 		userCommand(), roomCommand(), bucketCommand(), stepDownCommand(),
 		migrateCommand(), migrationCommand(),
-		auditCommand(), rolloutCommand(),
+		auditCommand(), rolloutCommand(), backupCommand(), restoreCommand(),
 		keygenCommand(), certCommand(), flagsCommand(), versionCommand(),
 	)
 	c.Long = "unibusd embeds a NATS server with JetStream, keeps users, rooms and sealed room keys,\n" +

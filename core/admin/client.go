@@ -50,7 +50,8 @@ const (
 	dialTime  = 2 * time.Second
 	leastDial = 300 * time.Millisecond
 
-	slowTimeout = time.Minute // of a verb that moves data
+	slowTimeout  = time.Minute      // of a verb that moves data
+	wholeTimeout = 10 * time.Minute // of one that reads the whole control plane
 )
 
 // NewClient does no I/O.
@@ -229,11 +230,7 @@ func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) 
 		}
 		body = b
 	}
-	timeout := c.cfg.Timeout
-	if Rules()[v].Slow {
-		timeout = max(timeout, slowTimeout)
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, Rules()[v].within(c.cfg.Timeout))
 	defer cancel()
 	msg, err := c.ask(ctx, t, v, body)
 	if err != nil {
@@ -271,7 +268,7 @@ func callError(v Verb, t Target, err error) error {
 	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionReconnecting):
 		return core.Errorf(core.KindUnavailable, "no node answers: the connection is down").
 			WithNext("it is tried again by itself; see that unibusd runs on the nodes")
-	case Rules()[v].Role == core.OperatorAdmin:
+	case Rules()[v].Acts():
 		from := ""
 		if t != TargetAny {
 			from = " from " + strings.TrimPrefix(string(t), "node.")

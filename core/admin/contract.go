@@ -2,6 +2,7 @@ package admin
 
 import (
 	"strings"
+	"time"
 
 	"unibus/core"
 	"unibus/core/audit"
@@ -40,15 +41,34 @@ const (
 
 	VerbMigrateLimit    Verb = "migrate-limit"    // LimitRequest → migrate.Status
 	VerbMigrateRollback Verb = "migrate-rollback" // - → migrate.Status
+
+	VerbBackup     Verb = "backup"      // BackupRequest → Backup
+	VerbBackupPart Verb = "backup-part" // BackupPartRequest → BackupPart; to the node that took it
 )
 
 // Rule says who may call a verb and who answers it. What needs the role admin
-// changes something: it is signed, let through once, and in the audit.
+// is an act, or a part of one: an act is signed, let through once, and in the audit.
 type Rule struct {
 	Role     core.OperatorRole // the least role that may call it
 	Store    bool              // true: only a node whose holder is filled answers
 	Slow     bool              // true: it moves data, and may take a minute
 	Restores bool              // true: it restores a quorum or takes danger away, and is done without one: recorded by the node alone at first
+	Whole    bool              // true: it reads the whole control plane, and may take ten minutes
+	Part     bool              // true: a part of an act that is recorded already: not signed and not recorded again
+}
+
+// Acts is true for what is signed, let through once, and in the audit.
+func (r Rule) Acts() bool { return r.Role == core.OperatorAdmin && !r.Part }
+
+// within is how long a verb may take; usual is that of most.
+func (r Rule) within(usual time.Duration) time.Duration {
+	switch {
+	case r.Whole:
+		return max(usual, wholeTimeout)
+	case r.Slow:
+		return max(usual, slowTimeout)
+	}
+	return usual
 }
 
 // Rules returns the whole protocol: every verb with its rule.
@@ -65,6 +85,8 @@ func Rules() map[Verb]Rule {
 		VerbMigratePause: {Role: core.OperatorAdmin, Restores: true},
 		VerbMigrateStart: act, VerbMigrateResume: act, VerbMigrateAbort: act,
 		VerbMigrateCutover: act, VerbMigrateFinish: act, VerbMigrateLimit: act, VerbMigrateRollback: act,
+		VerbBackup:     {Role: core.OperatorAdmin, Store: true, Whole: true},
+		VerbBackupPart: {Role: core.OperatorAdmin, Part: true}, // goes on where the holder is empty by now: the file is whole
 	}
 }
 

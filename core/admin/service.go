@@ -71,6 +71,7 @@ type ServiceConfig struct {
 	Groups   Groups
 	Sessions Sessions
 	Mover    Mover
+	Backups  Backups
 	Guard    Guard
 	Audit    Auditor
 	Log      *slog.Logger
@@ -213,13 +214,9 @@ func (s *Service) answer(req micro.Request, caller string, verb Verb, rule Rule,
 			WithNext("use an identity of that role"))
 		return
 	}
-	timeout := requestTimeout
-	if rule.Slow {
-		timeout = slowTimeout
-	}
-	ctx, cancel := context.WithTimeout(s.ctx, timeout)
+	ctx, cancel := context.WithTimeout(s.ctx, rule.within(requestTimeout))
 	defer cancel()
-	if rule.Role == core.OperatorAdmin {
+	if rule.Acts() {
 		f = s.acting(verb, rule, f, req.Subject(), req.Headers())
 	}
 	out, err := f(ctx, op, req.Data())

@@ -9,11 +9,11 @@ import (
 	"unibus/core/auth"
 )
 
-// message is a request for a verb, signed where the verb changes something.
+// message is a request for a verb, signed where the verb is an act.
 func (c *Client) message(subject string, v Verb, body []byte) (*nats.Msg, error) {
 	msg := nats.NewMsg(subject)
 	msg.Data = body
-	if Rules()[v].Role != core.OperatorAdmin {
+	if !Rules()[v].Acts() {
 		return msg, nil
 	}
 	cluster, err := c.signsFor()

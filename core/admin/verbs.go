@@ -49,6 +49,9 @@ func (s *Service) verbs() map[Verb]verbFunc {
 			return s.cfg.Mover.Limit(ctx, op.Name, r.Rate)
 		}),
 		VerbMigrateRollback: moved(s.cfg.Mover.Rollback),
+
+		VerbBackup:     typed(s.backup),
+		VerbBackupPart: typed(s.backupPart),
 	}
 }
 

@@ -20,3 +20,9 @@ func createFile(ctx context.Context, path string) (migrate.FileWriter, error) {
 	w, err := sqlite.Create(ctx, path)
 	return newFile{w}, err
 }
+
+// openCopy reads such a file, or a backup.
+func openCopy(ctx context.Context, path string) (migrate.Copy, error) {
+	c := sqlite.New(sqlite.Config{Path: path, ReadOnly: true})
+	return c, c.Open(ctx)
+}

@@ -11,7 +11,6 @@ import (
 	"unibus/core/cluster"
 	"unibus/core/migrate"
 	"unibus/core/store/kv"
-	"unibus/core/store/sqlite"
 )
 
 // moveConfig plugs this node's parts into a migration.
@@ -27,10 +26,7 @@ func (p *plane) moveConfig() migrate.Config {
 			b, err := p.db().Backup(ctx, path)
 			return migrate.Backup{Path: b.Path, SHA256: b.SHA256, Bytes: b.Bytes}, err
 		}
-		cfg.OpenCopy = func(ctx context.Context, path string) (migrate.Copy, error) {
-			c := sqlite.New(sqlite.Config{Path: path, ReadOnly: true})
-			return c, c.Open(ctx)
-		}
+		cfg.OpenCopy = openCopy
 	}
 	return cfg
 }

@@ -17,6 +17,7 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/auth"
+	"unibus/core/backup"
 	"unibus/core/bus"
 	"unibus/core/cluster"
 	"unibus/core/config"
@@ -53,6 +54,7 @@ type Node struct {
 	sessions *sessions
 	soft     *softTable
 	proof    proof
+	desk     *backup.Desk
 	admin    *admin.Service
 
 	operators atomic.Pointer[map[string]core.Operator] // by key, as the configuration has them now
@@ -111,6 +113,7 @@ func (n *Node) parts() []part {
 	parts = append(parts, part{"sessions", n.openSessions, n.closeSessions}) // after bus and store: it compares the two
 	return append(parts,
 		part{"audit", n.openAudit, n.closeAudit}, // before the service, whose every action it records
+		part{"backups' desk", n.openDesk, n.closeDesk},
 		part{"operators' service", n.openAdmin, n.closeAdmin},
 		part{"operators", n.openOperators, n.closeOperators}, // last: it ends sessions and tells the peers
 	)
@@ -282,7 +285,7 @@ func (n *Node) openAdmin(ctx context.Context) error {
 		Conn: n.conns.admin, Node: n.cfg.Name, Declared: declared, Flags: activeFlags,
 		Operator: n.operator, Guard: n.proof.guard, Audit: n.proof.log,
 		Now:    func() core.Millis { return core.MillisOf(time.Now()) },
-		Holder: &n.holder, Eyes: eyes{n}, Groups: groups{n}, Sessions: n.sessions, Mover: n.plane.mover(), Log: n.log,
+		Holder: &n.holder, Eyes: eyes{n}, Groups: groups{n}, Sessions: n.sessions, Mover: n.plane.mover(), Backups: n.desk, Log: n.log,
 	})
 	return n.admin.Open(ctx)
 }

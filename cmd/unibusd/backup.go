@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/charmbracelet/x/term"
+	"github.com/spf13/cobra"
+
+	"unibus/cmd/cli"
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/backup"
+)
+
+func backupCommand() *cobra.Command {
+	var n network
+	var out string
+	c := n.command("backup", "Bring the whole control plane into a new SQLite file, verified", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+		told, over := showProgress(c.ErrOrStderr(), term.IsTerminal(os.Stderr.Fd()))
+		taken, err := backup.Fetch(ctx, cl, out, told)
+		over()
+		if err != nil {
+			return err
+		}
+		return n.print(c, taken, func() {
+			content := backup.Content{Schema: taken.Schema, Tables: taken.Tables}
+			c.Printf("Saved %s from %s (%s): %s.\n", taken.Path, taken.Node, taken.Backend, content)
+			c.Printf("%d bytes, SHA-256 %s; only you can read it.\n", taken.Bytes, taken.SHA256)
+		})
+	})
+	c.Flags().StringVar(&out, "out", "", "save it as the new `FILE`; one that is there is not written over")
+	given := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if out == "" {
+			return core.Errorf(core.KindInvalid, "--out is missing").WithNext("name the new file: --out FILE")
+		}
+		return given(c, args)
+	}
+	return c
+}
+
+// showProgress keeps one line on a terminal up to date; over removes it.
+func showProgress(w io.Writer, terminal bool) (told func(backup.Progress), over func()) {
+	if !terminal {
+		return nil, func() {}
+	}
+	const wipe = "\r\x1b[K"
+	return func(p backup.Progress) {
+			switch {
+			case p.Total > 0:
+				_, _ = fmt.Fprintf(w, wipe+"fetching from %s: %d of %d KiB", p.Node, p.Bytes>>10, p.Total>>10)
+			case p.Rows > 0:
+				_, _ = fmt.Fprintf(w, wipe+"%s writes the file: %d rows", p.Node, p.Rows)
+			default:
+				_, _ = fmt.Fprintf(w, wipe+"%s reads the control plane", p.Node)
+			}
+		}, func() {
+			_, _ = fmt.Fprint(w, wipe)
+		}
+}
+
+func restoreCommand() *cobra.Command {
+	var from, db, sum string
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "restore", Short: "Make the database of a new node of a backup; no node need run", Args: cli.Args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if from == "" || db == "" {
+				return core.Errorf(core.KindInvalid, "--from or --db is missing").WithNext("name the backup and the new database: --from FILE --db NEW")
+			}
+			r, err := backup.Restore(c.Context(), from, db, sum)
+			if err != nil {
+				return err
+			}
+			next := "unibusd serve --store sqlite --db " + r.Path
+			if asJSON {
+				return cli.PrintJSON(c.OutOrStdout(), struct {
+					backup.Restored
+					Next string `json:"next"`
+				}{r, next})
+			}
+			c.Printf("Restored %s from %s: %s.\n", r.Path, r.From, r.Content)
+			c.Printf("The SHA-256 of the backup is %s.\n\n", r.SHA256)
+			c.Printf("What was changed after the backup is not in it: revoke again whom you revoked since.\n")
+			c.Printf("Next: %s …\n", next)
+			c.Printf("In a cluster all nodes begin with fresh data directories; then move it: unibusd migrate-to-kv --db %s …\n", r.Path)
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&from, "from", "", "the backup `FILE`, which is checked first and left as it is")
+	f.StringVar(&db, "db", "", "the `NEW` database; one that is there is not written over")
+	f.StringVar(&sum, "sha256", "", "refuse a backup whose bytes do not sum up to `HEX`, as `unibusd backup` printed it")
+	f.BoolVar(&asJSON, "json", false, "print one JSON document, errors included")
+	return c
+}

@@ -1,0 +1,270 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/migrate"
+)
+
+// DeskConfig is what a node's desk needs. Make and Dir are required.
+type DeskConfig struct {
+	Node string
+	Dir  string // of the desk alone: whatever is in it is removed at Open and Close
+	// Make writes the whole control plane to path, which is new, and tells rows of
+	// every batch. With an error there is no file.
+	Make func(ctx context.Context, path string, rows func(int)) (admin.Backup, error)
+	Need func(ctx context.Context) (int64, error) // bytes that must be free; nil: not checked
+	Free func(dir string) (int64, error)          // bytes that are
+	Idle time.Duration                            // after the last question a file is forgotten; 0: 10 min
+	Most int                                      // at a time; 0: 2
+}
+
+// Desk makes backups and hands them out in parts. It implements admin.Backups.
+// A finished file has no name any more: however the process ends, it is gone.
+type Desk struct {
+	cfg DeskConfig
+
+	mu     sync.Mutex
+	held   map[string]*held // by token
+	closed bool
+}
+
+// held is one backup, in the making or made.
+type held struct {
+	by    core.Operator
+	since time.Time
+	give  context.CancelFunc // gives up the making
+	rows  atomic.Int64
+
+	file *os.File // nil while it is made; guarded by the desk's lock
+	size int64
+	idle *time.Timer
+}
+
+// NewDesk does no I/O.
+func NewDesk(cfg DeskConfig) *Desk {
+	if cfg.Idle == 0 {
+		cfg.Idle = 10 * time.Minute
+	}
+	if cfg.Most == 0 {
+		cfg.Most = 2
+	}
+	return &Desk{cfg: cfg, held: map[string]*held{}}
+}
+
+// Open removes what a process that was killed has left.
+func (d *Desk) Open(context.Context) error { return d.clear() }
+
+// Close forgets every backup. Those in the making are given up. Twice is harmless.
+func (d *Desk) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	for token := range d.held {
+		d.drop(token)
+	}
+	d.mu.Unlock()
+	return d.clear()
+}
+
+func (d *Desk) clear() error {
+	if err := os.RemoveAll(d.cfg.Dir); err != nil {
+		return core.Errorf(core.KindFailed, "what is left of backups cannot be removed: %w", err).
+			WithNext("remove %s by hand: it may hold the whole control plane", d.cfg.Dir)
+	}
+	return nil
+}
+
+// Take implements admin.Backups.
+func (d *Desk) Take(ctx context.Context, by core.Operator, req admin.BackupRequest) (admin.Backup, error) {
+	if err := checkToken(req.Token); err != nil {
+		return admin.Backup{}, err
+	}
+	ctx, give := context.WithCancel(ctx)
+	defer give()
+	h := &held{by: by, since: time.Now(), give: give}
+	if err := d.begin(req.Token, h); err != nil {
+		return admin.Backup{}, err
+	}
+	b, err := d.make(ctx, h)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.held[req.Token] != h { // given up meanwhile
+		return admin.Backup{}, errors.Join(core.Errorf(core.KindUnavailable, "the backup at %s was given up", d.cfg.Node).WithNext("begin a new one"), h.close())
+	}
+	if err != nil {
+		d.drop(req.Token)
+		return admin.Backup{}, err
+	}
+	h.size = b.Bytes
+	h.idle = time.AfterFunc(d.cfg.Idle, func() { d.forget(req.Token, h) })
+	return b, nil
+}
+
+func checkToken(token string) error {
+	bad := len(token) < 32 || len(token) > 64
+	for _, r := range token {
+		bad = bad || (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}
+	if bad {
+		return core.Errorf(core.KindInvalid, "the backup's token is not 32 to 64 letters and digits").WithNext("use `unibusd backup` of the nodes' own version")
+	}
+	return nil
+}
+
+// begin takes one of the places.
+func (d *Desk) begin(token string, h *held) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.closed:
+		return core.Errorf(core.KindUnavailable, "%s is stopping", d.cfg.Node)
+	case d.held[token] != nil:
+		return core.Errorf(core.KindExists, "there is a backup of this token already")
+	case len(d.held) >= d.cfg.Most:
+		return d.full()
+	}
+	d.held[token] = h
+	return nil
+}
+
+// full says whose backups hold the places. The caller holds mu.
+func (d *Desk) full() error {
+	text := ""
+	for _, h := range d.held {
+		if text != "" {
+			text += ", "
+		}
+		text += fmt.Sprintf("%s since %s", h.by.Name, h.since.UTC().Format("15:04:05 UTC"))
+	}
+	return core.Errorf(core.KindUnavailable, "%s has %d backups under way and takes no more: %s", d.cfg.Node, len(d.held), text).
+		WithNext("try again when they are over, or ask another node; one that nobody fetches is forgotten after %s", d.cfg.Idle)
+}
+
+// make writes the file, and takes its name away once it is open.
+func (d *Desk) make(ctx context.Context, h *held) (admin.Backup, error) {
+	if err := os.MkdirAll(d.cfg.Dir, 0o700); err != nil {
+		return admin.Backup{}, core.Errorf(core.KindFailed, "%s cannot write backups: %w", d.cfg.Node, err).WithNext("look at its data directory")
+	}
+	if err := d.room(ctx); err != nil {
+		return admin.Backup{}, err
+	}
+	dir, err := os.MkdirTemp(d.cfg.Dir, "")
+	if err != nil {
+		return admin.Backup{}, core.Errorf(core.KindFailed, "%s cannot write backups: %w", d.cfg.Node, err).WithNext("look at its data directory")
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // what stays is removed at the next start
+	path := filepath.Join(dir, "backup.db")
+	b, err := d.cfg.Make(ctx, path, func(n int) { h.rows.Add(int64(n)) })
+	if err != nil {
+		return admin.Backup{}, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return admin.Backup{}, errors.Join(core.Errorf(core.KindFailed, "the backup on %s cannot be read: %w", d.cfg.Node, err), migrate.RemoveFile(path))
+	}
+	d.mu.Lock()
+	h.file = f
+	d.mu.Unlock()
+	b.Node = d.cfg.Node
+	return b, nil
+}
+
+// room sees that there is space before anything is written.
+func (d *Desk) room(ctx context.Context) error {
+	if d.cfg.Need == nil {
+		return nil
+	}
+	need, err := d.cfg.Need(ctx)
+	if err != nil {
+		return err
+	}
+	free, err := d.cfg.Free(d.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	if free < need {
+		return core.Errorf(core.KindRefused, "%s has %d MB free in %s, and a backup may take %d MB there for a while", d.cfg.Node, free>>20, d.cfg.Dir, (need+1<<20-1)>>20).
+			WithNext("make room on %s, or ask another node", d.cfg.Node)
+	}
+	return nil
+}
+
+// Part implements admin.Backups.
+func (d *Desk) Part(_ context.Context, by core.Operator, req admin.BackupPartRequest) (admin.BackupPart, error) {
+	h, f, err := d.find(by, req)
+	if err != nil || req.End {
+		return admin.BackupPart{}, err
+	}
+	part := admin.BackupPart{Rows: int(h.rows.Load())}
+	switch {
+	case req.Look:
+		return part, nil
+	case f == nil:
+		return part, core.Errorf(core.KindUnavailable, "the backup on %s is being made", d.cfg.Node).WithNext("ask again when it is announced")
+	case req.Offset < 0 || req.Offset >= h.size:
+		return part, core.Errorf(core.KindInvalid, "the backup has no byte %d: it ends after %d", req.Offset, h.size).WithNext("begin at 0")
+	}
+	part.Data = make([]byte, min(admin.PartBytes, h.size-req.Offset))
+	if _, err := f.ReadAt(part.Data, req.Offset); err != nil && !errors.Is(err, io.EOF) {
+		return admin.BackupPart{}, core.Errorf(core.KindFailed, "the backup on %s cannot be read: %w", d.cfg.Node, err).WithNext("begin a new one")
+	}
+	return part, nil
+}
+
+// find looks a caller's backup up, and ends it where that is asked. Whose it
+// is nobody else learns.
+func (d *Desk) find(by core.Operator, req admin.BackupPartRequest) (*held, *os.File, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	h := d.held[req.Token]
+	if h == nil || h.by.Key != by.Key {
+		return nil, nil, core.Errorf(core.KindNotFound, "%s has no such backup of yours, or not any more", d.cfg.Node).WithNext("begin a new one")
+	}
+	if req.End {
+		d.drop(req.Token)
+		return h, nil, nil
+	}
+	if h.idle == nil { // still being made, or just about to be announced
+		return h, nil, nil
+	}
+	h.idle.Reset(d.cfg.Idle)
+	return h, h.file, nil
+}
+
+// forget drops a backup that nobody asked for in time.
+func (d *Desk) forget(token string, h *held) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.held[token] == h {
+		d.drop(token)
+	}
+}
+
+// drop gives up or forgets one. The caller holds mu. The file of one in the
+// making is closed by who makes it.
+func (d *Desk) drop(token string) {
+	h := d.held[token]
+	delete(d.held, token)
+	h.give()
+	if h.idle != nil {
+		h.idle.Stop()
+		_ = h.close() // it was only read
+	}
+}
+
+func (h *held) close() error {
+	if h.file == nil {
+		return nil
+	}
+	return h.file.Close()
+}

@@ -1,0 +1,244 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"unibus/core"
+	"unibus/core/admin"
+)
+
+const (
+	mine   = "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm"
+	second = "ssssssssssssssssssssssssssssssss"
+	third  = "tttttttttttttttttttttttttttttttt"
+)
+
+func ana() core.Operator { return core.Operator{Key: "UA", Name: "ana", Role: core.OperatorAdmin} }
+func bob() core.Operator { return core.Operator{Key: "UB", Name: "bob", Role: core.OperatorAdmin} }
+
+// desk makes files of n bytes: 0, 1, 2, …
+func desk(t *testing.T, n int) (*Desk, string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "desk")
+	d := NewDesk(DeskConfig{Node: "n1", Dir: dir, Make: func(_ context.Context, path string, rows func(int)) (admin.Backup, error) {
+		rows(7)
+		return admin.Backup{Bytes: int64(n)}, os.WriteFile(path, counting(n), 0o600)
+	}})
+	must(t, d.Open(t.Context()))
+	t.Cleanup(func() { must(t, d.Close()) })
+	return d, dir
+}
+
+func counting(n int) []byte {
+	data := make([]byte, n)
+	for i := range data {
+		data[i] = byte(i % 251)
+	}
+	return data
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantKind(t *testing.T, err error, kind core.Kind, texts ...string) {
+	t.Helper()
+	if core.KindOf(err) != kind {
+		t.Errorf("%v is %q, want %q", err, core.KindOf(err), kind)
+		return
+	}
+	for _, text := range texts {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("%v does not say %q", err, text)
+		}
+	}
+}
+
+// empty sees that nothing of a backup lies in the desk's directory.
+func empty(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) || len(entries) > 0 {
+		t.Errorf("%s holds %v, %v", dir, entries, err)
+	}
+}
+
+func take(t *testing.T, d *Desk, by core.Operator, token string) {
+	t.Helper()
+	_, err := d.Take(t.Context(), by, admin.BackupRequest{Token: token})
+	must(t, err)
+}
+
+func part(t *testing.T, d *Desk, by core.Operator, req admin.BackupPartRequest) (admin.BackupPart, error) {
+	t.Helper()
+	return d.Part(t.Context(), by, req)
+}
+
+func TestPartsMakeTheFile(t *testing.T) {
+	t.Parallel()
+	const size = 2*admin.PartBytes + 3
+	d, dir := desk(t, size)
+	take(t, d, ana(), mine)
+	empty(t, dir) // it has no name any more: kill -9 leaves nothing
+	var got []byte
+	for len(got) < size {
+		p, err := part(t, d, ana(), admin.BackupPartRequest{Token: mine, Offset: int64(len(got))})
+		must(t, err)
+		if len(p.Data) > admin.PartBytes || len(p.Data) == 0 {
+			t.Fatalf("a part of %d bytes", len(p.Data))
+		}
+		got = append(got, p.Data...)
+	}
+	if string(got) != string(counting(size)) {
+		t.Error("the parts are not the file")
+	}
+	again, err := part(t, d, ana(), admin.BackupPartRequest{Token: mine, Offset: size - 3})
+	if err != nil || len(again.Data) != 3 {
+		t.Errorf("the last part again: %d bytes, %v", len(again.Data), err)
+	}
+	for _, offset := range []int64{-1, size, size + 1, 1 << 62} {
+		_, err := part(t, d, ana(), admin.BackupPartRequest{Token: mine, Offset: offset})
+		wantKind(t, err, core.KindInvalid, "no byte")
+	}
+	_, err = part(t, d, ana(), admin.BackupPartRequest{Token: mine, End: true})
+	must(t, err)
+	_, err = part(t, d, ana(), admin.BackupPartRequest{Token: mine})
+	wantKind(t, err, core.KindNotFound)
+}
+
+// TestPartsAreTheCallersAlone: whoever learns a token has nothing of it, and cannot end the backup.
+func TestPartsAreTheCallersAlone(t *testing.T) {
+	t.Parallel()
+	d, _ := desk(t, 10)
+	take(t, d, ana(), mine)
+	for _, req := range []admin.BackupPartRequest{{Token: mine}, {Token: mine, Look: true}, {Token: mine, End: true}} {
+		_, err := part(t, d, bob(), req)
+		wantKind(t, err, core.KindNotFound)
+	}
+	for _, token := range []string{"", second, "../" + mine} {
+		_, err := part(t, d, ana(), admin.BackupPartRequest{Token: token})
+		wantKind(t, err, core.KindNotFound)
+	}
+	_, err := d.Take(t.Context(), bob(), admin.BackupRequest{Token: mine})
+	wantKind(t, err, core.KindExists)
+	p, err := part(t, d, ana(), admin.BackupPartRequest{Token: mine})
+	if err != nil || len(p.Data) != 10 {
+		t.Errorf("%d bytes, %v", len(p.Data), err)
+	}
+	for _, token := range []string{"", "short", strings.Repeat("x", 65), "../" + mine, strings.Repeat("ü", 20)} {
+		_, err := d.Take(t.Context(), ana(), admin.BackupRequest{Token: token})
+		wantKind(t, err, core.KindInvalid)
+	}
+}
+
+func TestDeskTakesTwoAtATime(t *testing.T) {
+	t.Parallel()
+	d, _ := desk(t, 10)
+	take(t, d, ana(), mine)
+	take(t, d, bob(), second)
+	_, err := d.Take(t.Context(), ana(), admin.BackupRequest{Token: third})
+	wantKind(t, err, core.KindUnavailable, "2 backups", "ana since", "bob since")
+	_, err = part(t, d, bob(), admin.BackupPartRequest{Token: second, End: true})
+	must(t, err)
+	take(t, d, ana(), third)
+}
+
+func TestForgottenAfterIdleTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, _ := desk(t, 10)
+		take(t, d, ana(), mine)
+		for range 3 { // each question begins the time anew
+			<-time.After(9 * time.Minute)
+			_, err := part(t, d, ana(), admin.BackupPartRequest{Token: mine})
+			must(t, err)
+		}
+		<-time.After(10*time.Minute + time.Second)
+		_, err := part(t, d, ana(), admin.BackupPartRequest{Token: mine})
+		wantKind(t, err, core.KindNotFound)
+	})
+}
+
+// slow is a desk whose file is never finished: Make waits until it is given up.
+func slow(t *testing.T) (d *Desk, dir string, begun chan struct{}) {
+	t.Helper()
+	dir, begun = filepath.Join(t.TempDir(), "desk"), make(chan struct{})
+	d = NewDesk(DeskConfig{Node: "n1", Dir: dir, Make: func(ctx context.Context, path string, rows func(int)) (admin.Backup, error) {
+		rows(5)
+		must(t, os.WriteFile(path, []byte("half"), 0o600))
+		close(begun)
+		<-ctx.Done()
+		return admin.Backup{}, ctx.Err() // and leaves the file, which it should not
+	}})
+	return d, dir, begun
+}
+
+func TestGivenUpWhileItIsMade(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(d *Desk) error{
+		"by the caller": func(d *Desk) error {
+			p, err := d.Part(t.Context(), ana(), admin.BackupPartRequest{Token: mine, Look: true})
+			if err != nil || p.Rows != 5 {
+				t.Errorf("%d rows, %v", p.Rows, err)
+			}
+			_, err = d.Part(t.Context(), ana(), admin.BackupPartRequest{Token: mine})
+			wantKind(t, err, core.KindUnavailable, "being made")
+			_, err = d.Part(t.Context(), ana(), admin.BackupPartRequest{Token: mine, End: true})
+			return err
+		},
+		"by the node": (*Desk).Close,
+	} {
+		d, dir, begun := slow(t)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := d.Take(t.Context(), ana(), admin.BackupRequest{Token: mine})
+			ended <- err
+		}()
+		<-begun
+		must(t, end(d))
+		if err := <-ended; core.KindOf(err) != core.KindUnavailable || !strings.Contains(err.Error(), "given up") {
+			t.Errorf("%s: %v", name, err)
+		}
+		empty(t, dir)
+		must(t, d.Close())
+		must(t, d.Close())
+		_, err := d.Take(t.Context(), ana(), admin.BackupRequest{Token: second})
+		wantKind(t, err, core.KindUnavailable, "stopping")
+	}
+}
+
+// TestOpenRemovesLeftovers: a node that was killed while it wrote has left its file.
+func TestOpenRemovesLeftovers(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "desk")
+	must(t, os.MkdirAll(filepath.Join(dir, "123"), 0o700))
+	must(t, os.WriteFile(filepath.Join(dir, "123", "backup.db"), []byte("half"), 0o600))
+	d := NewDesk(DeskConfig{Node: "n1", Dir: dir})
+	must(t, d.Open(t.Context()))
+	empty(t, dir)
+}
+
+func TestNoBackupWithoutRoom(t *testing.T) {
+	t.Parallel()
+	d, _ := desk(t, 10)
+	d.cfg.Need = func(context.Context) (int64, error) { return 30<<20 + 1, nil }
+	d.cfg.Free = func(string) (int64, error) { return 30 << 20, nil }
+	d.cfg.Make = func(context.Context, string, func(int)) (admin.Backup, error) {
+		t.Error("it was begun")
+		return admin.Backup{}, nil
+	}
+	_, err := d.Take(t.Context(), ana(), admin.BackupRequest{Token: mine})
+	wantKind(t, err, core.KindRefused, "30 MB free", "31 MB")
+	_, err = part(t, d, ana(), admin.BackupPartRequest{Token: mine})
+	wantKind(t, err, core.KindNotFound)
+}

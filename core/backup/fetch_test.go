@@ -1,0 +1,211 @@
+package backup
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/cluster"
+	"unibus/core/store/sqlite"
+	"unibus/core/store/storetest"
+)
+
+// database is a SQLite file with rooms, keys and records.
+func database(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "unibus.db")
+	w, err := sqlite.Create(t.Context(), path)
+	must(t, err)
+	in := storetest.Rekeyed(t)
+	for _, table := range Tables() {
+		must(t, w.Put(t.Context(), in.Rows(table)))
+	}
+	_, err = w.Finish(t.Context())
+	must(t, err)
+	return path
+}
+
+// node is a Source of one node with a desk; part, where it is set, spoils the answers.
+type node struct {
+	desk    *Desk
+	serving core.Backend
+	take    func(admin.Backup) (admin.Backup, error)
+	part    func(admin.BackupPartRequest, admin.BackupPart) (admin.BackupPart, error)
+	looked  int
+}
+
+func (n *node) Status(context.Context) (admin.Status, error) {
+	v := cluster.View{From: "n1", Serving: cluster.Serving{Backend: n.serving, Reason: "nobody knows why"}}
+	return admin.Status{View: v}, nil
+}
+
+func (n *node) BackupTake(ctx context.Context, name string, req admin.BackupRequest) (admin.Backup, error) {
+	b, err := n.desk.Take(ctx, ana(), req)
+	if err == nil && n.take != nil {
+		return n.take(b)
+	}
+	return b, err
+}
+
+func (n *node) BackupPart(ctx context.Context, name string, req admin.BackupPartRequest) (admin.BackupPart, error) {
+	if req.Look {
+		n.looked++
+	}
+	p, err := n.desk.Part(ctx, ana(), req)
+	if err == nil && n.part != nil {
+		return n.part(req, p)
+	}
+	return p, err
+}
+
+// source is a node that makes backups of a database.
+func source(t *testing.T) *node {
+	t.Helper()
+	path := database(t)
+	d := NewDesk(DeskConfig{Node: "n1", Dir: filepath.Join(t.TempDir(), "desk"), Make: func(ctx context.Context, to string, _ func(int)) (admin.Backup, error) {
+		s, err := open(ctx, path)
+		must(t, err)
+		b, err := s.Backup(ctx, to)
+		must(t, err)
+		content, err := read(ctx, s)
+		must(t, err)
+		return admin.Backup{Backend: core.BackendKV, Schema: content.Schema, Bytes: b.Bytes, SHA256: b.SHA256, Tables: content.Tables}, s.Close()
+	}})
+	must(t, d.Open(t.Context()))
+	t.Cleanup(func() { must(t, d.Close()) })
+	return &node{desk: d, serving: core.BackendKV}
+}
+
+// forgotten sees that the node was told that nobody fetches any more.
+func (n *node) forgotten(t *testing.T) {
+	t.Helper()
+	if len(n.desk.held) > 0 {
+		t.Errorf("the node keeps %d files", len(n.desk.held))
+	}
+}
+
+func TestFetchIsWhole(t *testing.T) {
+	t.Parallel()
+	n, out := source(t), filepath.Join(t.TempDir(), "out.db")
+	var last Progress
+	taken, err := Fetch(t.Context(), n, out, func(p Progress) { last = p })
+	must(t, err)
+	n.forgotten(t)
+	digest, size, err := sum(out)
+	must(t, err)
+	if taken.Path != out || taken.SHA256 != digest || taken.Bytes != size || taken.Node != "n1" || taken.Schema != 2 {
+		t.Errorf("%+v, and the file has %d bytes of %s", taken, size, digest)
+	}
+	if last.Bytes != size || last.Total != size {
+		t.Errorf("the last that was told is %+v", last)
+	}
+	content, err := Check(t.Context(), out)
+	if err != nil || !content.Same(Content{Tables: taken.Tables}) {
+		t.Errorf("%s, %v", content, err)
+	}
+	only(t, out)
+	info, err := os.Stat(out)
+	if err != nil || info.Mode() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	_, err = Fetch(t.Context(), n, out, nil)
+	wantKind(t, err, core.KindExists, out)
+}
+
+// only sees that nothing else is in the directory of a file; "" for nothing at all.
+func only(t *testing.T, path string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(path))
+	must(t, err)
+	for _, e := range entries {
+		if e.Name() != filepath.Base(path) {
+			t.Errorf("%s was left beside %s", e.Name(), path)
+		}
+	}
+}
+
+// TestFetchLeavesNothing: whatever goes wrong, there is no file, and no part of one.
+func TestFetchLeavesNothing(t *testing.T) {
+	t.Parallel()
+	away := core.Errorf(core.KindNotFound, "the node has forgotten it") // as after a restart
+	for name, c := range map[string]struct {
+		spoil func(n *node, out string, cancel context.CancelFunc)
+		kind  core.Kind
+		text  string
+	}{
+		"a changed byte": {func(n *node, _ string, _ context.CancelFunc) {
+			n.part = func(_ admin.BackupPartRequest, p admin.BackupPart) (admin.BackupPart, error) {
+				if len(p.Data) > 0 {
+					p.Data[len(p.Data)/2] ^= 1
+				}
+				return p, nil
+			}
+		}, core.KindFailed, "SHA-256"},
+		"an empty part": {func(n *node, _ string, _ context.CancelFunc) {
+			n.part = func(admin.BackupPartRequest, admin.BackupPart) (admin.BackupPart, error) {
+				return admin.BackupPart{}, nil
+			}
+		}, core.KindFailed, "another file"},
+		"more than announced": {func(n *node, _ string, _ context.CancelFunc) {
+			n.take = func(b admin.Backup) (admin.Backup, error) { b.Bytes--; return b, nil }
+		}, core.KindFailed, "another file"},
+		"other digests": {func(n *node, _ string, _ context.CancelFunc) {
+			n.take = func(b admin.Backup) (admin.Backup, error) { b.Tables[3].Count++; return b, nil }
+		}, core.KindFailed, "not what it was made of"},
+		"a restart of the node": {func(n *node, _ string, _ context.CancelFunc) {
+			n.part = func(admin.BackupPartRequest, admin.BackupPart) (admin.BackupPart, error) {
+				return admin.BackupPart{}, away
+			}
+		}, core.KindNotFound, "forgotten"},
+		"stopped": {func(n *node, _ string, cancel context.CancelFunc) {
+			n.part = func(_ admin.BackupPartRequest, p admin.BackupPart) (admin.BackupPart, error) { cancel(); return p, nil }
+		}, core.KindFailed, "stopped"},
+		"somebody else was first": {func(n *node, out string, _ context.CancelFunc) {
+			n.part = func(_ admin.BackupPartRequest, p admin.BackupPart) (admin.BackupPart, error) {
+				return p, os.WriteFile(out, []byte("theirs"), 0o600)
+			}
+		}, core.KindExists, "already"},
+		"nobody serves": {func(n *node, _ string, _ context.CancelFunc) { n.serving = core.BackendNone }, core.KindUnavailable, "nobody knows why"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n, out := source(t), filepath.Join(t.TempDir(), "out.db")
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			c.spoil(n, out, cancel)
+			_, err := Fetch(ctx, n, out, nil)
+			wantKind(t, err, c.kind, c.text)
+			only(t, out)
+			if theirs, err := os.ReadFile(out); err == nil && string(theirs) != "theirs" {
+				t.Error("a file was left")
+			}
+			n.forgotten(t)
+		})
+	}
+}
+
+// TestSilentNodeIsGivenUp: one that died while it made the file is not waited for.
+func TestSilentNodeIsGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := job{src: dead{}, node: "n1", token: mine, told: func(Progress) { t.Error("it said something") }}
+		_, err := j.take(t.Context())
+		wantKind(t, err, core.KindUnavailable, "n1 began a backup and does not answer any more")
+	})
+}
+
+// dead does not answer.
+type dead struct{ Source }
+
+func (dead) BackupTake(ctx context.Context, _ string, _ admin.BackupRequest) (admin.Backup, error) {
+	<-ctx.Done()
+	return admin.Backup{}, core.Errorf(core.KindUnavailable, "no answer in time")
+}
+
+func (dead) BackupPart(context.Context, string, admin.BackupPartRequest) (admin.BackupPart, error) {
+	return admin.BackupPart{}, core.Errorf(core.KindUnavailable, "no answer in time")
+}
