@@ -1,0 +1,95 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/backup"
+	"unibus/core/migrate"
+	"unibus/core/nodetest"
+)
+
+// moved is a cluster of processes whose control plane is in KV, with one user.
+func moved(t *testing.T) (p *nodetest.Processes, old core.User) {
+	t.Helper()
+	old = user(nodetest.Identity(t))
+	p = nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{Seed: core.Snapshot{Users: []core.User{old}}})
+	waitServing(t, p, 0, core.BackendSQLite)
+	cl := p.Client(0)
+	move(t, cl, "n1", migrate.Options{DB: realPath(t, p.Configs[0].DB), Replicas: 3, Cutover: true})
+	for i := range p.Configs {
+		waitServing(t, p, i, core.BackendKV)
+	}
+	nodetest.Wait(t, bootBudget, func() error { return replicated(t, cl, 3) })
+	return p, old
+}
+
+// TestKilledNodeLeavesNoBackup: the node that made the file dies before it was
+// fetched. Nothing of it is on its disk, and a new process knows nothing of it.
+func TestKilledNodeLeavesNoBackup(t *testing.T) {
+	t.Parallel()
+	p, _ := moved(t)
+	req := admin.BackupRequest{Token: strings.Repeat("t", 32)}
+	cl := p.Client(1)
+	b, err := cl.BackupTake(t.Context(), "n1", req)
+	if err != nil || b.Backend != core.BackendKV || b.Tables[0].Count != 1 || b.Bytes == 0 {
+		t.Fatalf("%+v, %v", b, err)
+	}
+	if part, err := cl.BackupPart(t.Context(), "n1", admin.BackupPartRequest{Token: req.Token}); err != nil || len(part.Data) == 0 {
+		t.Fatalf("%d bytes, %v", len(part.Data), err)
+	}
+	if _, err := cl.BackupPart(t.Context(), "n2", admin.BackupPartRequest{Token: req.Token}); core.KindOf(err) != core.KindNotFound {
+		t.Errorf("another node: %v", err)
+	}
+	p.Kill(0)
+	if _, err := cl.BackupPart(t.Context(), "n1", admin.BackupPartRequest{Token: req.Token}); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("a dead node: %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(p.Configs[0].Data, "handing-out", "*", "*")); err != nil || len(left) > 0 {
+		t.Errorf("left on its disk: %v, %v", left, err)
+	}
+	p.Start(0)
+	waitServing(t, p, 0, core.BackendKV)
+	if _, err := p.Client(0).BackupPart(t.Context(), "n1", admin.BackupPartRequest{Token: req.Token}); core.KindOf(err) != core.KindNotFound {
+		t.Errorf("the next process: %v", err)
+	}
+	out := filepath.Join(t.TempDir(), "out.db")
+	if _, err := backup.Fetch(t.Context(), p.Client(2), out, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLostDiskOfOneNode: docs/restore.md says that nothing need be restored. Even
+// the node that did the move comes back with an empty directory, and carries the
+// cluster when another one is away.
+func TestLostDiskOfOneNode(t *testing.T) {
+	t.Parallel()
+	p, old := moved(t)
+	p.Kill(0)
+	if err := os.RemoveAll(p.Configs[0].Data); err != nil {
+		t.Fatal(err)
+	}
+	p.Start(0)
+	waitServing(t, p, 0, core.BackendKV)
+	nodetest.Wait(t, bootBudget, func() error { return replicated(t, p.Client(1), 3) })
+	p.Kill(2)
+	nodetest.Wait(t, bootBudget, func() error {
+		u, err := p.Client(0).UserGet(t.Context(), string(old.ID))
+		if err == nil && u.Status != core.UserActive {
+			t.Errorf("%+v", u)
+		}
+		return err
+	})
+	out := filepath.Join(t.TempDir(), "out.db")
+	nodetest.Wait(t, bootBudget, func() error {
+		taken, err := backup.Fetch(t.Context(), p.Client(0), out, nil)
+		if err == nil && taken.Tables[0].Count != 1 {
+			t.Errorf("%+v", taken)
+		}
+		return err
+	})
+}
