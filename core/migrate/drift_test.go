@@ -369,3 +369,15 @@ func TestDriftCountsAsMapsDo(t *testing.T) {
 		}
 	})
 }
+
+// TestListedKeepsFew: what is named is bounded while it is gathered, not only in the end.
+func TestListedKeepsFew(t *testing.T) {
+	t.Parallel()
+	var keys []string
+	for i := range 10 * MaxListed {
+		keys = listed(keys, fmt.Sprint(i))
+	}
+	if len(keys) != MaxListed {
+		t.Errorf("%d keys were kept", len(keys))
+	}
+}
