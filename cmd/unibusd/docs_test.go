@@ -29,7 +29,7 @@ func TestReadersNameWhatThereIs(t *testing.T) {
 	command := regexp.MustCompile("`unibusd ([a-z-]+)(?: ([a-z-]+))?")
 	picture := regexp.MustCompile(`\((screenshots/[a-z-]+\.png|docs/[a-z.-]+|[A-Z]+\.md)\)`)
 	test := regexp.MustCompile("`(Test[A-Za-z0-9]+|Fuzz[A-Za-z0-9]+)`")
-	for _, file := range []string{"README.md", "SECURITY.md", "ARCHITECTURE.md", "docs/three-hosts.md"} {
+	for _, file := range []string{"README.md", "SECURITY.md", "ARCHITECTURE.md", "docs/three-hosts.md", "docs/restore.md"} {
 		text := read(t, filepath.Join(top, file))
 		for _, m := range command.FindAllStringSubmatch(text, -1) {
 			if c, _, err := root().Find(m[1:2]); err != nil || c.Name() != m[1] {
