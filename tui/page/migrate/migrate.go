@@ -5,6 +5,7 @@ package migrate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"unibus/core/migrate"
@@ -51,6 +52,7 @@ func (m *Model) body(s page.Scene, room int) []string {
 		return append(lines, begin(s, st)...)
 	}
 	lines = append(lines, timeline(s, st)...)
+	top := len(lines)
 	lines = append(lines, standing(s, st)...)
 	lines = append(lines, problems(s, st)...)
 	if st.State == migrate.StatePreflight || st.Error != nil {
@@ -63,6 +65,9 @@ func (m *Model) body(s page.Scene, room int) []string {
 	lines = append(append(lines, files...), work...)
 	if st.State != migrate.StatePreflight && st.Error == nil {
 		lines = append(lines, drift(s, st)...)
+	}
+	if len(lines) < room {
+		lines = slices.Insert(lines, top, "")
 	}
 	return lines
 }
