@@ -128,18 +128,16 @@ func playByHand(t *testing.T, d *demo.Demo, term *tuitest.Term) {
 	see(t, term, "200 users")
 	term.Press("6")
 	see(t, term, "The control plane is in SQLite on n1 alone")
-	term.Press("b")
-	see(t, term, "enter choose")
-	term.Press("tab", "tab", "enter")
-	see(t, term, "UNIBUS_rooms_by_member", "= equal", "X cutover")
-	term.Press("X")
-	see(t, term, "Type the cluster's name", "enter choose")
+	moveByHand(t, term)
+	term.Press("U") // the way back, and there again
+	see(t, term, "Bring the control plane of demo back to SQLite?", "enter choose")
 	term.Press("demo", "tab", "tab", "enter")
-	see(t, term, "The control plane is KV")
+	see(t, term, "Rolled back", "● rolledback", "b start")
+	moveByHand(t, term)
 	term.Press("3")
 	see(t, term, "UNIBUS_users", "3 of 3 current")
 	term.Press("1")
-	see(t, term, "kv, generation 2", "three current replicas")
+	see(t, term, "kv, generation 4", "three current replicas")
 
 	if err := d.Stop(t.Context(), "n3"); err != nil {
 		t.Fatal(err)
@@ -154,6 +152,19 @@ func playByHand(t *testing.T, d *demo.Demo, term *tuitest.Term) {
 	}
 	term.Press("1")
 	see(t, term, "● healthy", "three current replicas")
+}
+
+// moveByHand starts a move on its page, with what the question offers, and cuts over.
+func moveByHand(t *testing.T, term *tuitest.Term) {
+	t.Helper()
+	term.Press("b")
+	see(t, term, "enter choose")
+	term.Press("tab", "tab", "tab", "tab", "enter")
+	see(t, term, "UNIBUS_rooms_by_member", "= equal", "X cutover")
+	term.Press("X")
+	see(t, term, "Type the cluster's name", "enter choose")
+	term.Press("demo", "tab", "tab", "enter")
+	see(t, term, "The control plane is KV", "U rollback")
 }
 
 // TestConsoleStaysLiveWhileANodeHangs stops the very node that the console talks
