@@ -62,7 +62,7 @@ func (j *Job) history() (Historian, Marks) {
 // those it noted since the backup, which must be intact, the target's come from its
 // history. A source that notes nothing is compared with the backup; where that is gone, as after
 // --no-backup, with the target itself.
-func (j *Job) followChanges(ctx context.Context, h Historian, marks Marks, intact bool) error {
+func (j *Job) followChanges(ctx context.Context, h *posts, intact bool) error {
 	base, done := j.base(ctx)
 	defer done()
 	notes, was := j.tracker(ctx, base, intact)
@@ -71,9 +71,9 @@ func (j *Job) followChanges(ctx context.Context, h Historian, marks Marks, intac
 	for i, t := range core.Tables() {
 		err := j.retry(ctx, func(ctx context.Context) (err error) {
 			if notes != nil {
-				found[i], err = j.noted(ctx, h, notes, was, t, marks[t])
+				found[i], err = j.noted(ctx, h, notes, was, t, h.marks[t])
 			} else {
-				found[i], err = j.findChanges(ctx, h, base, t, marks[t])
+				found[i], err = j.findChanges(ctx, h, base, t, h.marks[t])
 			}
 			return err
 		})
@@ -123,7 +123,7 @@ type changes struct {
 }
 
 // findChanges reads the backup only where it still is what was verified.
-func (j *Job) findChanges(ctx context.Context, h Historian, backup Copy, t core.Table, m Mark) (changes, error) {
+func (j *Job) findChanges(ctx context.Context, h *posts, backup Copy, t core.Table, m Mark) (changes, error) {
 	if backup != nil {
 		c, digest, err := j.differences(ctx, h, backup, t, m)
 		if err != nil || digest == m.Source {
@@ -137,8 +137,8 @@ func (j *Job) findChanges(ctx context.Context, h Historian, backup Copy, t core.
 
 // differences compares the source with base and with what the target got since
 // the mark; digest is that of base.
-func (j *Job) differences(ctx context.Context, h Historian, base RowSource, t core.Table, m Mark) (c changes, digest core.Digest, err error) {
-	rows, _, _, err := h.ReplicaSince(ctx, t, "", m.Sequence)
+func (j *Job) differences(ctx context.Context, h *posts, base RowSource, t core.Table, m Mark) (c changes, digest core.Digest, err error) {
+	rows, err := h.anywhere(ctx, t)
 	if err != nil {
 		return c, digest, err
 	}
@@ -245,7 +245,7 @@ func (j *Job) writeChanges(ctx context.Context, c changes) error {
 // proveChanges shows for every table and every replica that it got the changes
 // and nothing else since it was verified, and still has the rest. All are asked
 // side by side: each waits for servers most of the time.
-func (j *Job) proveChanges(ctx context.Context, h Historian, found []changes) error {
+func (j *Job) proveChanges(ctx context.Context, h *posts, found []changes) error {
 	var wg sync.WaitGroup
 	parity, errs := make([]Parity, len(found)), make([]error, len(found))
 	for i, c := range found {
@@ -262,7 +262,7 @@ func (j *Job) proveChanges(ctx context.Context, h Historian, found []changes) er
 
 // proveTable looks again where something differs: writes of the mechanism
 // meanwhile make the counts of one look disagree.
-func (j *Job) proveTable(ctx context.Context, h Historian, c changes) (Parity, error) {
+func (j *Job) proveTable(ctx context.Context, h *posts, c changes) (Parity, error) {
 	nodes, err := j.replicas(ctx, c.table)
 	if err != nil {
 		return Parity{}, err
@@ -280,7 +280,7 @@ func (j *Job) proveTable(ctx context.Context, h Historian, c changes) (Parity, e
 	}
 }
 
-func (j *Job) proveReplicas(ctx context.Context, h Historian, c changes, nodes []string) []replica {
+func (j *Job) proveReplicas(ctx context.Context, h *posts, c changes, nodes []string) []replica {
 	var wg sync.WaitGroup
 	found, older := make([]replica, len(nodes)), make([]int, len(nodes))
 	for i, n := range nodes {
@@ -296,10 +296,10 @@ func (j *Job) proveReplicas(ctx context.Context, h Historian, c changes, nodes [
 
 // proveReplica compares the changes, and counts the keys that were not changed:
 // only what was written since can have taken the place of one.
-func (j *Job) proveReplica(ctx context.Context, h Historian, c changes, node string) (r replica, older int) {
+func (j *Job) proveReplica(ctx context.Context, h *posts, c changes, node string) (r replica, older int) {
 	r.node = node
 	r.err = j.retry(ctx, func(ctx context.Context) error {
-		rows, mechanism, kept, err := h.ReplicaSince(ctx, c.table, node, c.mark.Sequence)
+		rows, mechanism, kept, err := h.since(ctx, c.table, node)
 		if err != nil {
 			return err
 		}

@@ -26,13 +26,14 @@ func errFenceOver(limit time.Duration) *core.Error {
 // the backup and shows that every replica has it. A failure lifts the fence and
 // leads back to verify.
 func (j *Job) fenceAndFollow(ctx context.Context) (State, error) {
-	intact := j.intact()
+	intact, ahead := j.intact(), j.station(ctx)
+	defer ahead.leave()
 	work, cancel := context.WithTimeoutCause(ctx, j.cfg.Limits.Fence, errFenceOver(j.cfg.Limits.Fence))
 	defer cancel()
 	if err := j.raiseFence(work); err != nil {
 		return j.unfence(ctx, work, err)
 	}
-	err := j.follow(work, intact)
+	err := j.follow(work, ahead, intact)
 	if err != nil {
 		return j.unfence(ctx, work, err)
 	}
@@ -105,12 +106,12 @@ func (j *Job) uncommitFence() {
 
 // follow brings over what changed since the verification, and shows that every
 // replica has it. A target without a history is written and compared as a whole.
-func (j *Job) follow(ctx context.Context, intact bool) error {
+func (j *Job) follow(ctx context.Context, ahead *posts, intact bool) error {
 	if err := j.retry(ctx, j.shut); err != nil { // anew: an earlier cutover that was given up moved the generation on
 		return err
 	}
-	if h, marks := j.history(); h != nil {
-		return j.followChanges(ctx, h, marks, intact)
+	if ahead.target != nil {
+		return j.followChanges(ctx, ahead, intact)
 	}
 	for _, t := range core.Tables() {
 		err := j.retry(ctx, func(ctx context.Context) error {

@@ -80,6 +80,20 @@ type Historian interface {
 	ReplicaSince(ctx context.Context, t core.Table, node string, after uint64) (rows []core.Row, mechanism, older int, err error)
 }
 
+// Outpost is a Historian that can be asked for the news of a replica at once,
+// because somebody was sent there before. One without it is asked anew each time,
+// which takes longer than a fence should.
+type Outpost interface {
+	// Station makes a post at a node's replica; errors as of ReplicaSince.
+	Station(ctx context.Context, t core.Table, node string, after uint64) (Post, error)
+}
+
+// Post is ReplicaSince for one replica and place; older may be as old as the post.
+type Post interface {
+	Since(ctx context.Context) (rows []core.Row, mechanism, older int, err error)
+	Leave()
+}
+
 // AuthorityRecord is the one record that says which store counts.
 type AuthorityRecord interface {
 	// Authority reads it with its revision. KindNotFound is a proven absence;

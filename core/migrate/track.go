@@ -84,9 +84,9 @@ func (j *Job) tracker(ctx context.Context, backup Copy, intact bool) (Tracker, P
 // noted finds the changes of a table from the source's notes and the target's
 // history, without reading the table. Its digest is known only where nothing
 // changed; sumUp fills it in after the cutover.
-func (j *Job) noted(ctx context.Context, h Historian, tr Tracker, base Picker, t core.Table, m Mark) (changes, error) {
+func (j *Job) noted(ctx context.Context, h *posts, tr Tracker, base Picker, t core.Table, m Mark) (changes, error) {
 	c := changes{table: t, mark: m, want: map[string][]byte{}, source: m.Source}
-	rows, _, _, err := h.ReplicaSince(ctx, t, "", m.Sequence)
+	rows, err := h.anywhere(ctx, t)
 	if err != nil {
 		return c, err
 	}

@@ -89,6 +89,15 @@ func (t moveTarget) Rows(ctx context.Context, table core.Table) iter.Seq2[core.R
 	return t.Store.Keys(ctx, table)
 }
 
+// Station implements migrate.Outpost.
+func (t moveTarget) Station(ctx context.Context, table core.Table, node string, after uint64) (migrate.Post, error) {
+	p, err := t.Store.Station(ctx, table, node, after)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
 // PutRows writes what the copier's merge found missing or different; comparing again would read the table once a batch.
 func (t moveTarget) PutRows(ctx context.Context, rows []core.Row) (int, error) {
 	return t.Store.WriteRows(ctx, rows)

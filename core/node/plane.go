@@ -128,7 +128,7 @@ func (p *plane) openCluster(ctx, run context.Context) error {
 	p.control = kv.NewControl(kv.ControlConfig{Conn: conn, Replicas: min(3, cfg.Size()), Budget: openTimeout, Logger: p.log})
 	p.store = kv.New(kv.Config{
 		Conn: conn, Replicas: cfg.Replicas, Nodes: cfg.Size(), Budget: openTimeout, Logger: p.log,
-		Node: cfg.Name, OnChange: p.n.sessions.changed, OnAlarm: p.n.sessions.alarmed,
+		Node: cfg.Name, TempDir: filepath.Join(cfg.Data, "tmp"), OnChange: p.n.sessions.changed, OnAlarm: p.n.sessions.alarmed,
 	})
 	move := p.moveConfig()
 	move.CreateFile = createFile

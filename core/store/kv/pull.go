@@ -38,17 +38,31 @@ type puller struct {
 
 // pull drains a consumer up to the point where nothing is pending and the fence has been passed.
 func (w *wire) pull(ctx context.Context, s scan, consumer string, fence uint64, each func(entry) error) error {
-	sub, err := w.nc.SubscribeSync(nats.NewInbox())
+	p, err := w.newPuller(s, consumer)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = sub.Unsubscribe() }() // fails where the connection is gone, and the subscription with it
+	defer p.close()
+	return p.drain(ctx, s, fence, each)
+}
+
+func (w *wire) newPuller(s scan, consumer string) (*puller, error) {
 	request, err := json.Marshal(map[string]any{"batch": pullMessages, "max_bytes": pullBytes, "expires": w.timeout})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p := puller{w: w, sub: sub, next: apiPrefix + "CONSUMER.MSG.NEXT." + streamOf(s.bucket) + "." + consumer, request: request}
-	end := ending{w: w, s: s, fence: fence}
+	sub, err := w.nc.SubscribeSync(nats.NewInbox())
+	if err != nil {
+		return nil, err
+	}
+	return &puller{w: w, sub: sub, next: apiPrefix + "CONSUMER.MSG.NEXT." + streamOf(s.bucket) + "." + consumer, request: request}, nil
+}
+
+func (p *puller) close() { _ = p.sub.Unsubscribe() } // fails where the connection is gone, and the subscription with it
+
+// drain goes on where the last one ended.
+func (p *puller) drain(ctx context.Context, s scan, fence uint64, each func(entry) error) error {
+	end := ending{w: p.w, s: s, fence: fence}
 	for {
 		msg, at, err := p.message(ctx)
 		if err != nil {

@@ -3,6 +3,7 @@ package kv
 import (
 	"context"
 	"strings"
+	"time"
 
 	"unibus/core"
 )
@@ -24,32 +25,43 @@ func (s *Store) Mark(ctx context.Context, t core.Table) (sequence uint64, kept i
 // KindConflict where the table has not come to that sequence: it is not the one that had.
 func (s *Store) ReplicaSince(ctx context.Context, t core.Table, node string, after uint64) (rows []core.Row, mechanism, older int, err error) {
 	q := scan{bucket: t.Bucket(), filter: ">", node: node}
-	end, found, err := s.newest(ctx, q)
+	end, err := s.newestSince(ctx, q, after)
 	if err != nil {
 		return nil, 0, 0, err
-	}
-	if !found || end.rev < after {
-		return nil, 0, 0, core.Errorf(core.KindConflict, "%s has come to %d, and was at %d before: it was made anew, or restored from something older", q.bucket, end.rev, after).
-			WithNext("look at who did that before anything is moved; then start again")
 	}
 	kept, err := s.countReplica(ctx, q)
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	// From the last message at the latest: having that, the replica has everything.
-	name, _, err := s.placeReader(ctx, q, map[string]any{"deliver_policy": "by_start_sequence", "opt_start_seq": min(after+1, end.rev)})
+	name, _, err := s.placeReader(ctx, q, startingAfter(after, end, consumerIdle))
 	if err != nil {
 		return nil, 0, 0, fault(err, q.doing())
 	}
 	defer s.discard(q.bucket, name)
 	late := latest{at: map[string]int{}}
-	err = s.pull(ctx, q, name, end.rev, func(e entry) error {
+	err = s.pull(ctx, q, name, end, func(e entry) error {
 		if e.rev > after {
 			late.add(t, e)
 		}
 		return nil
 	})
 	return late.rows, late.mechanism(), kept - len(late.at), fault(err, q.doing())
+}
+
+// newestSince is the place that a table has come to, which must not lie before after.
+func (s *Store) newestSince(ctx context.Context, q scan, after uint64) (uint64, error) {
+	end, found, err := s.newest(ctx, q)
+	if err == nil && (!found || end.rev < after) {
+		err = core.Errorf(core.KindConflict, "%s has come to %d, and was at %d before: it was made anew, or restored from something older", q.bucket, end.rev, after).
+			WithNext("look at who did that before anything is moved; then start again")
+	}
+	return end.rev, err
+}
+
+// startingAfter is a reader of what comes after a place, or from the last message
+// on at the latest: having that, the replica has everything.
+func startingAfter(after, end uint64, idle time.Duration) map[string]any {
+	return map[string]any{"deliver_policy": "by_start_sequence", "opt_start_seq": min(after+1, end), "inactive_threshold": idle}
 }
 
 // latest keeps the newest of each key that comes.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"unibus/core"
 )
 
@@ -68,4 +70,47 @@ func TestReplicaSinceOfATableMadeAnew(t *testing.T) {
 	s.timeout = defaultTimeout
 	_, _, _, err = s.ReplicaSince(t.Context(), core.TableUsers, "n9", 1)
 	wantKind(t, err, core.KindUnavailable)
+}
+
+// A post tells at every question what came since, as a fresh reader would.
+func TestPostTellsWhatCameSince(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := onCluster(t).open(t, 0, 3)
+	rows := userRows(t, 20)
+	must[int](t)(s.PutRows(ctx, rows[:10]))
+	after, _, err := s.Mark(ctx, core.TableUsers)
+	mustDo(t, err)
+	must[int](t)(s.PutRows(ctx, rows[10:11]))
+	for i, node := range []string{"n1", "n2", "n3"} {
+		p := must[*Post](t)(s.Station(ctx, core.TableUsers, node, after))
+		defer p.Leave()
+		same := func(least int) {
+			t.Helper()
+			got, mechanism, _, err := p.Since(ctx)
+			mustDo(t, err)
+			want, wantMechanism, _, err := s.ReplicaSince(ctx, core.TableUsers, node, after)
+			mustDo(t, err)
+			if diff := cmp.Diff(byKey(want), byKey(got)); diff != "" || len(got) < least || mechanism != wantMechanism {
+				t.Errorf("%s: %d keys of the mechanism, not %d (-fresh +post):\n%s", node, mechanism, wantMechanism, diff)
+			}
+		}
+		same(1)
+		same(1) // nothing came
+		changed := rows[i]
+		changed.Value = []byte("changed")
+		must[int](t)(s.WriteRows(ctx, []core.Row{changed, rows[11+i]}))
+		must[int](t)(s.DeleteKeys(ctx, core.TableUsers, []string{rows[5+i].Key}))
+		same(4)
+	}
+	_, err = s.Station(ctx, core.TableUsers, "n1", after+1000)
+	wantKind(t, err, core.KindConflict)
+}
+
+func byKey(rows []core.Row) map[string]string {
+	out := map[string]string{}
+	for _, r := range rows {
+		out[r.Key] = fmt.Sprintf("%q %v", r.Value, r.Value == nil)
+	}
+	return out
 }

@@ -1,0 +1,90 @@
+package migrate
+
+import (
+	"context"
+	"sync"
+
+	"unibus/core"
+)
+
+// posts are those at every replica of every table while a cutover is under way;
+// where there is none the target is asked anew.
+type posts struct {
+	target Historian
+	marks  Marks
+	mu     sync.Mutex
+	at     map[place]Post
+}
+
+type place struct {
+	table core.Table
+	node  string
+}
+
+// station sends somebody to every replica before the fence stands. What cannot
+// be had is no failure: the fence asks again.
+func (j *Job) station(ctx context.Context) *posts {
+	h, marks := j.history()
+	p := &posts{target: h, marks: marks, at: map[place]Post{}}
+	o, ok := j.cfg.Target.(Outpost)
+	if h == nil || !ok {
+		return p
+	}
+	var all sync.WaitGroup
+	for _, t := range core.Tables() {
+		nodes, err := j.cfg.Target.Nodes(ctx, t)
+		if err != nil {
+			j.cfg.Log.Warn("the fence may take longer: the replicas are not known", "table", t, "error", err)
+			continue
+		}
+		for _, n := range nodes {
+			all.Go(func() {
+				post, err := o.Station(ctx, t, n, marks[t].Sequence)
+				if err != nil {
+					j.cfg.Log.Warn("the fence may take longer: a replica cannot be reached ahead of it", "table", t, "replica", n, "error", err)
+					return
+				}
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				p.at[place{t, n}] = post
+			})
+		}
+	}
+	all.Wait()
+	return p
+}
+
+// since is ReplicaSince of the table's mark.
+func (p *posts) since(ctx context.Context, t core.Table, node string) (rows []core.Row, mechanism, older int, err error) {
+	p.mu.Lock()
+	post := p.at[place{t, node}]
+	p.mu.Unlock()
+	if post != nil {
+		return post.Since(ctx)
+	}
+	return p.target.ReplicaSince(ctx, t, node, p.marks[t].Sequence)
+}
+
+// anywhere is since of whichever replica somebody is at.
+func (p *posts) anywhere(ctx context.Context, t core.Table) (rows []core.Row, err error) {
+	node := ""
+	p.mu.Lock()
+	for at := range p.at {
+		if at.table == t {
+			node = at.node
+			break
+		}
+	}
+	p.mu.Unlock()
+	rows, _, _, err = p.since(ctx, t, node)
+	return rows, err
+}
+
+func (p *posts) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, post := range p.at {
+		post.Leave()
+	}
+	clear(p.at)
+}

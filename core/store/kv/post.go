@@ -1,0 +1,83 @@
+package kv
+
+import (
+	"context"
+	"time"
+
+	"unibus/core"
+)
+
+// postIdle is how long a post that nobody asks stays at its replica.
+const postIdle = 2 * time.Minute
+
+// Post reads what one replica gets after a place in a table's history, again and
+// again, without having to find the replica first: the server places readers
+// where it likes, and it takes many tries to have one at a certain node. It is
+// for one goroutine at a time.
+type Post struct {
+	store  *Store
+	table  core.Table
+	scan   scan
+	after  uint64
+	reader string
+	pull   *puller
+	older  int
+	seen   uint64
+	late   latest
+}
+
+// Station makes a post at a node's replica and reads what it has already.
+// KindUnavailable where it cannot be reached; KindConflict as for ReplicaSince.
+// The caller ends with Leave.
+func (s *Store) Station(ctx context.Context, t core.Table, node string, after uint64) (*Post, error) {
+	p := &Post{store: s, table: t, scan: scan{bucket: t.Bucket(), filter: ">", node: node}, after: after, late: latest{at: map[string]int{}}}
+	end, err := s.newestSince(ctx, p.scan, after)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := s.countReplica(ctx, p.scan)
+	if err != nil {
+		return nil, err
+	}
+	p.reader, _, err = s.placeReader(ctx, p.scan, startingAfter(after, end, postIdle))
+	if err != nil {
+		return nil, fault(err, p.scan.doing())
+	}
+	if p.pull, err = s.newPuller(p.scan, p.reader); err == nil {
+		err = p.read(ctx, end)
+	}
+	if err != nil {
+		p.Leave()
+		return nil, fault(err, p.scan.doing())
+	}
+	p.older = kept - len(p.late.at)
+	return p, nil
+}
+
+// Since is ReplicaSince from this post, but that older is counted once, when the
+// post was made: what was overwritten since is in it still.
+func (p *Post) Since(ctx context.Context) (rows []core.Row, mechanism, older int, err error) {
+	end, err := p.store.newestSince(ctx, p.scan, p.after)
+	if err == nil && end > p.seen {
+		err = fault(p.read(ctx, end), p.scan.doing())
+	}
+	return p.late.rows, p.late.mechanism(), p.older, err
+}
+
+func (p *Post) read(ctx context.Context, end uint64) error {
+	return p.pull.drain(ctx, p.scan, end, func(e entry) error {
+		p.seen = max(p.seen, e.rev)
+		if e.rev > p.after {
+			p.late.add(p.table, e)
+		}
+		return nil
+	})
+}
+
+// Leave takes the post away.
+func (p *Post) Leave() {
+	if p.pull != nil {
+		p.pull.close()
+	}
+	p.store.discard(p.scan.bucket, p.reader)
+}
