@@ -51,7 +51,7 @@ const (
 	leastDial = 300 * time.Millisecond
 
 	slowTimeout  = time.Minute      // of a verb that moves data
-	wholeTimeout = 10 * time.Minute // of one that reads the whole control plane
+	wholeTimeout = 30 * time.Minute // of one that reads the whole control plane
 )
 
 // NewClient does no I/O.

@@ -53,7 +53,7 @@ type Rule struct {
 	Store    bool              // true: only a node whose holder is filled answers
 	Slow     bool              // true: it moves data, and may take a minute
 	Restores bool              // true: it restores a quorum or takes danger away, and is done without one: recorded by the node alone at first
-	Whole    bool              // true: it reads the whole control plane, and may take ten minutes
+	Whole    bool              // true: it reads the whole control plane, and may take half an hour
 	Part     bool              // true: a part of an act that is recorded already: not signed and not recorded again
 }
 
