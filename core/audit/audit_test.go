@@ -369,3 +369,33 @@ func FuzzDecodeEntry(f *testing.F) {
 		}
 	})
 }
+
+// TestEarlierTryUnderWay: the leader refuses a second try of a record before it
+// has the first. That the first cannot be read yet means no other record.
+func TestEarlierTryUnderWay(t *testing.T) {
+	t.Parallel()
+	l := newLog(t, connect(t, single(t)), path(t))
+	intent := entry{V: entryVersion, ID: fmt.Sprintf("%024x", 1), Phase: phaseIntent}
+	outcome := intent
+	outcome.Phase = phaseOutcome
+	look := func(e entry, after uint64) (uint64, bool, core.Kind) {
+		seq, known, err := l.stream.found(t.Context(), "n1", e, after)
+		return seq, known, core.KindOf(err)
+	}
+	if seq, known, kind := look(intent, 0); seq != 0 || known || kind != "" {
+		t.Errorf("an intent under way: %d, %v, %s", seq, known, kind)
+	}
+	at, err := l.stream.append(t.Context(), "n1", intent, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seq, known, _ := look(intent, 0); seq != at || !known {
+		t.Errorf("an intent that is there: %d, %v", seq, known)
+	}
+	if _, known, kind := look(outcome, at); known || kind != "" {
+		t.Errorf("an outcome under way: %v, %s", known, kind)
+	}
+	if _, _, kind := look(outcome, at-1); kind != core.KindConflict {
+		t.Errorf("another record: %s", kind)
+	}
+}

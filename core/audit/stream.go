@@ -205,7 +205,9 @@ func (s *stream) append(ctx context.Context, node string, e entry, after uint64)
 		case err == nil && ack.Seq > 0:
 			return ack.Seq, nil
 		case answered(err, codeWrongLast, codeWrongConstant):
-			return s.found(ctx, node, e)
+			if seq, known, err := s.found(ctx, node, e, after); known || err != nil {
+				return seq, err
+			}
 		}
 		if !sleep(ctx, pause) {
 			return 0, core.Errorf(core.KindUnavailable, "the audit did not take a record in time")
@@ -213,16 +215,20 @@ func (s *stream) append(ctx context.Context, node string, e entry, after uint64)
 	}
 }
 
-// found looks for an entry that is there already: ids are random, so one of this id and phase is this one.
-func (s *stream) found(ctx context.Context, node string, e entry) (uint64, error) {
+// found looks for an entry that is there already: ids are random, so one of this
+// id and phase is this one. Not known is an earlier try that is still under way:
+// the leader refuses a second one before it has the first.
+func (s *stream) found(ctx context.Context, node string, e entry, after uint64) (seq uint64, known bool, err error) {
 	last, seq, err := s.last(ctx, node, e.ID)
 	switch {
 	case err != nil:
-		return 0, err
+		return 0, false, err
+	case last == nil && after == 0, last != nil && seq == after:
+		return 0, false, nil
 	case last == nil, last.Phase != e.Phase:
-		return 0, core.Errorf(core.KindConflict, "the audit has another record under the id %s", e.ID)
+		return 0, false, core.Errorf(core.KindConflict, "the audit has another record under the id %s", e.ID)
 	}
-	return seq, nil
+	return seq, true, nil
 }
 
 type stored struct {
