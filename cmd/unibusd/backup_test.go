@@ -93,3 +93,24 @@ func TestLostDiskOfOneNode(t *testing.T) {
 		return err
 	})
 }
+
+// TestProgressIsForTerminals: one line that is gone at the end, and nothing in a file or a pipe.
+func TestProgressIsForTerminals(t *testing.T) {
+	t.Parallel()
+	if told, over := showProgress(nil, false); told != nil {
+		t.Error("progress is told to a pipe")
+	} else {
+		over()
+	}
+	var out strings.Builder
+	told, over := showProgress(&out, true)
+	for _, p := range []backup.Progress{{Node: "n1"}, {Node: "n1", Rows: 7}, {Node: "n1", Bytes: 1 << 20, Total: 4 << 20}} {
+		told(p)
+	}
+	over()
+	const wipe = "\r\x1b[K"
+	want := wipe + "n1 reads the control plane" + wipe + "n1 writes the file: 7 rows" + wipe + "fetching from n1: 1024 of 4096 KiB" + wipe
+	if out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
