@@ -53,7 +53,7 @@ func (j *Job) copyTables(ctx context.Context, from RowSource) error {
 
 func (j *Job) copyTable(ctx context.Context, from RowSource, t core.Table, after string, m *meter, pace *pacer) error {
 	err := j.pour(ctx, from, t, after, func(p poured) error {
-		rate, left := m.add(p.rows)
+		rate, left := m.add(p.rows, j.rate())
 		j.note(func(s *Status) {
 			advance(s.Progress, t, p.rows)
 			s.Written += p.put + p.removed

@@ -162,7 +162,7 @@ func soakResult(s Status, a core.Authority, behind []string) string {
 	if len(behind) > 0 {
 		text += " Not seen to follow yet: " + strings.Join(behind, ", ") + "; until then they serve nothing."
 	}
-	return text + " Finish when all is well."
+	return text + " Finish when all is well; until then `unibusd migration rollback` brings everything back to SQLite."
 }
 
 // turnedBack opens the SQLite file again after a cutover that came to nothing.

@@ -46,8 +46,10 @@ func newMeter(now func() time.Time, ps []Progress) *meter {
 	return m
 }
 
-// add counts rows and returns rows a second and the milliseconds left.
-func (m *meter) add(rows int) (rate float64, leftMS int64) {
+// add counts rows and returns rows a second and the milliseconds left. It is told
+// of rows before a limit (0: none) makes the copy wait for them: at first they
+// seem to go faster than they may.
+func (m *meter) add(rows, limit int) (rate float64, leftMS int64) {
 	now := m.now()
 	if now.Sub(m.mid) > meterWindow {
 		m.start, m.done, m.mid, m.since = m.mid, m.since, now, 0
@@ -56,6 +58,9 @@ func (m *meter) add(rows int) (rate float64, leftMS int64) {
 	m.since += rows
 	m.left = max(0, m.left-rows)
 	rate = float64(m.done) / max(now.Sub(m.start).Seconds(), 1e-3)
+	if limit > 0 {
+		rate = min(rate, float64(limit))
+	}
 	if rate == 0 {
 		return 0, 0
 	}

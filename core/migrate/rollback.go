@@ -102,7 +102,7 @@ func (j *Job) takeOut(ctx context.Context, in Intent) error {
 	shut := time.Now()
 	meter := newMeter(time.Now, j.Status().Progress)
 	x := Export{From: from, Create: j.cfg.CreateFile, Open: j.cfg.OpenCopy, Rows: func(t core.Table, rows int) {
-		rate, left := meter.add(rows)
+		rate, left := meter.add(rows, 0)
 		j.note(func(s *Status) {
 			advance(s.Progress, t, rows)
 			s.Rate, s.LeftMS = rate, left
