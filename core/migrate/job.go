@@ -222,6 +222,10 @@ func (j *Job) spawn(work func(context.Context)) {
 	go func() {
 		defer close(done)
 		defer cancel()
+		if j.cfg.Working != nil {
+			j.cfg.Working(true)
+			defer j.cfg.Working(false)
+		}
 		work(ctx)
 	}()
 }

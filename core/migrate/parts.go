@@ -174,6 +174,7 @@ type Config struct {
 	Host    Host
 	Journal Journal
 	Free    func(dir string) (int64, error) // bytes free for files in dir; nil: not checked
+	Working func(bool)                      // told when work begins and ends, so that the process can spare memory meanwhile; may be nil
 	Changed func(Status)                    // called after every change of state, from the working goroutine; may be nil
 	Now     func() time.Time                // nil: time.Now
 	Log     *slog.Logger                    // nil: discarded

@@ -28,6 +28,7 @@ type plane struct {
 	control *kv.Control                  // nil without routes
 	store   *kv.Store
 	job     *migrate.Job // nil without routes
+	spare   sparing
 
 	mu     sync.Mutex // one change of what is served at a time
 	opened bool       // the KV store
@@ -131,7 +132,7 @@ func (p *plane) openCluster(ctx, run context.Context) error {
 		Node: cfg.Name, TempDir: filepath.Join(cfg.Data, "tmp"), OnChange: p.n.sessions.changed, OnAlarm: p.n.sessions.alarmed,
 	})
 	move := p.moveConfig()
-	move.CreateFile = createFile
+	move.CreateFile, move.Working = createFile, p.spare.work
 	p.job = migrate.New(move)
 	p.withdraw(core.Errorf(core.KindUnavailable, "%s waits for a majority of the nodes, to read which store counts", cfg.Name).
 		WithNext("start the other nodes; `unibus-tui status` says who is missing"))
