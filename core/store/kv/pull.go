@@ -30,6 +30,7 @@ const (
 type puller struct {
 	w       *wire
 	sub     *nats.Subscription
+	info    string // where the consumer is described
 	next    string // where requests go
 	request []byte
 	asked   int    // messages that requests may still bring
@@ -55,7 +56,8 @@ func (w *wire) newPuller(s scan, consumer string) (*puller, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &puller{w: w, sub: sub, next: apiPrefix + "CONSUMER.MSG.NEXT." + streamOf(s.bucket) + "." + consumer, request: request}, nil
+	name := streamOf(s.bucket) + "." + consumer
+	return &puller{w: w, sub: sub, info: "CONSUMER.INFO." + name, next: apiPrefix + "CONSUMER.MSG.NEXT." + name, request: request}, nil
 }
 
 func (p *puller) close() { _ = p.sub.Unsubscribe() } // fails where the connection is gone, and the subscription with it
@@ -72,7 +74,7 @@ func (p *puller) drain(ctx context.Context, s scan, fence uint64, each func(entr
 		if err := each(e); err != nil {
 			return err
 		}
-		if at.pending > 0 {
+		if at.pending > 0 && (e.rev < end.fence || !p.drained(ctx)) {
 			continue
 		}
 		if over, err := end.reached(ctx, e.rev); over || err != nil {
@@ -81,9 +83,26 @@ func (p *puller) drain(ctx context.Context, s scan, fence uint64, each func(entr
 	}
 }
 
+// drained says whether nothing is left, whatever the last message said: after its
+// node was killed, a consumer was seen to count messages as pending that do not
+// exist, and would be waited for without an end. Asked, it counts again.
+func (p *puller) drained(ctx context.Context) bool {
+	if queued, _, err := p.sub.Pending(); err != nil || queued > 0 {
+		return false
+	}
+	var info struct {
+		Pending   int `json:"num_pending"`
+		Delivered struct {
+			Count uint64 `json:"consumer_seq"`
+		} `json:"delivered"`
+	}
+	err := p.w.ask(ctx, p.info, nil, &info)
+	return err == nil && info.Pending == 0 && info.Delivered.Count == p.counted
+}
+
 // message is the next one of the consumer. One that was lost on the way is an error, never a gap.
 func (p *puller) message(ctx context.Context) (*nats.Msg, place, error) {
-	for {
+	for begun := time.Now(); ; {
 		for p.asked <= pullMessages {
 			if ctx.Err() != nil {
 				return nil, place{}, ctx.Err()
@@ -101,7 +120,9 @@ func (p *puller) message(ctx context.Context) (*nats.Msg, place, error) {
 			if err := pullStatus(status, msg); err != nil {
 				return nil, place{}, err
 			}
-			p.asked -= unserved(msg)
+			if p.asked -= unserved(msg); time.Since(begun) > 2*p.w.timeout { // requests end, and bring nothing
+				return nil, place{}, context.DeadlineExceeded
+			}
 			continue
 		}
 		p.asked--
