@@ -15,6 +15,9 @@ import (
 // programs are built once for all tests.
 var programs nodetest.Build
 
+// seed is written once for all tests.
+var seed seeding
+
 // TestMain runs the tests in a network of their own.
 func TestMain(m *testing.M) {
 	os.Exit(nodetest.Apart(func() int {
@@ -24,7 +27,9 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
-		programs.Dir = dir
+		programs.Dir, seed.dir = dir, dir
+		fmt.Println("Real processes under real faults: root, Debian's iproute2, about 2 GB in", os.TempDir(),
+			"and some twenty minutes of two cores. With -short moves have few rows.")
 		return m.Run()
 	}))
 }

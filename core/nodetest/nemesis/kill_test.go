@@ -1,0 +1,175 @@
+//go:build nemesis && linux
+
+package nemesis
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"unibus/core/migrate"
+)
+
+// kills is how often the source node is killed in each state, at least.
+const kills = 5
+
+// blow is one kill -9 of the source node.
+type blow struct {
+	state   migrate.State // the journal's, after the death
+	point   string
+	outcome string
+}
+
+// killer kills the source node at random points of the states of a move.
+type killer struct {
+	*moving
+	random *rand.Rand
+	reach  map[migrate.State]time.Duration // how far into a state it aims
+	seen   map[migrate.State]int
+	table  []blow
+}
+
+// TestKilledInEveryState kills the source node of a move of 200,000 rows again
+// and again, at least five times in each state. Every time it comes back it
+// serves what it should and says what to do; at the end every row is everywhere,
+// and back in a file.
+func TestKilledInEveryState(t *testing.T) {
+	at := uint64(time.Now().UnixNano())
+	t.Logf("random points by seed %d", at)
+	k := &killer{
+		moving: newMoving(t, manyRows), random: rand.New(rand.NewPCG(at, at)), seen: map[migrate.State]int{},
+		reach: map[migrate.State]time.Duration{
+			migrate.StatePreflight: 3 * time.Second, migrate.StateBackup: 2 * time.Second, migrate.StateVerify: 3 * time.Second,
+			migrate.StateFence: time.Second, migrate.StateCutover: 30 * time.Millisecond,
+			migrate.StateSoak: 2 * time.Second, migrate.StateRollback: 6 * time.Second,
+		},
+	}
+	defer k.report()
+	states := append(migrate.States()[:7:7], migrate.StateRollback) // all but done
+	for _, state := range states {
+		k.batter(state)
+	}
+	if e := k.entry(); e.Move.State == migrate.StateSoak || e.Move.State == migrate.StateRolledBack {
+		k.comesRound()
+	}
+	k.whole(k.seed.digests)
+	k.roundTrip(k.seed.digests)
+}
+
+// comesRound brings a move that has cut over back to SQLite.
+func (k *killer) comesRound() {
+	k.t.Helper()
+	k.moving.reach(migrate.StatePreflight, func(e migrate.Entry) bool { return e.Move.State == migrate.StateRolledBack && !e.Move.Running })
+}
+
+// batter kills until the state was hit often enough. A kill that came too late counts for the state it met.
+func (k *killer) batter(state migrate.State) {
+	k.t.Helper()
+	const tries = 6 * kills
+	for range tries {
+		if k.seen[state] >= kills {
+			return
+		}
+		b := k.strike(state)
+		k.table = append(k.table, b)
+		st := k.comesBack()
+		k.sound(st)
+		k.table[len(k.table)-1].outcome = outcome(st)
+		if b.state != state {
+			k.reach[state] = k.reach[state] * 2 / 3
+			continue
+		}
+	}
+	if k.seen[state] < kills {
+		k.t.Errorf("%s was hit %d times in %d tries, not %d times", state, k.seen[state], tries, kills)
+	}
+}
+
+// strike steers toward a state and kills at a random point in it.
+func (k *killer) strike(state migrate.State) blow {
+	k.t.Helper()
+	var entered time.Time
+	rows, after := -1, time.Duration(0)
+	k.moving.reach(state, func(e migrate.Entry) bool {
+		in := met(e) == state
+		switch {
+		case !in:
+			return !entered.IsZero() // it has gone on: whatever it does now is hit
+		case entered.IsZero():
+			entered = time.Now()
+			rows, after = k.aim(state, e.Move.Progress)
+		}
+		if state == migrate.StateCopy {
+			return done(e.Move.Progress) >= rows
+		}
+		return time.Since(entered) >= after
+	})
+	k.Kill(0)
+	e := k.entry()
+	b := blow{state: met(e), point: fmt.Sprintf("%.1f ms", float64(time.Since(entered).Microseconds())/1000)}
+	switch {
+	case b.state == migrate.StateCopy:
+		b.point = fmt.Sprintf("%d rows", done(e.Move.Progress))
+	case e.Intent != nil:
+		b.point += ", intent on disk"
+	}
+	if e.Move.Running || b.state == migrate.StateSoak {
+		k.seen[b.state]++
+	}
+	return b
+}
+
+// met is the state that a journal tells of.
+func met(e migrate.Entry) migrate.State {
+	if e.Intent != nil && e.Intent.To.Backend == "kv" {
+		return migrate.StateCutover
+	}
+	return e.Move.State
+}
+
+// aim chooses the point: a number of rows in the copy, else a time.
+func (k *killer) aim(state migrate.State, p []migrate.Progress) (rows int, after time.Duration) {
+	if state != migrate.StateCopy {
+		return 0, time.Duration(k.random.Int64N(int64(k.reach[state]) + 1))
+	}
+	at, total := done(p), 0
+	for _, t := range p {
+		total += t.Total
+	}
+	return at + k.random.IntN(max(1, (total-at)/max(1, kills-k.seen[state]))), 0
+}
+
+func done(p []migrate.Progress) int {
+	n := 0
+	for _, t := range p {
+		n += t.Done
+	}
+	return n
+}
+
+func outcome(st migrate.Status) string {
+	out := string(st.State)
+	if st.Verified && st.State == migrate.StateVerify {
+		out += ", verified"
+	}
+	if st.Error != nil {
+		out += ": " + st.Error.Text + " → " + st.Error.Next
+	}
+	return out
+}
+
+// report prints every kill.
+func (k *killer) report() {
+	k.t.Helper()
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "state\tkilled at\tcame back in")
+	for _, b := range k.table {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", b.state, b.point, b.outcome)
+	}
+	_ = w.Flush() // into memory
+	k.t.Logf("%d kills of the source node:\n%s", len(k.table), text.String())
+}

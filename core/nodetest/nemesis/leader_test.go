@@ -1,0 +1,103 @@
+//go:build nemesis && linux
+
+package nemesis
+
+import (
+	"fmt"
+	"testing"
+
+	"unibus/core"
+	"unibus/core/migrate"
+	"unibus/core/nodetest"
+)
+
+// TestLeaderKilledInCopy kills, while 200,000 rows are copied, who leads the
+// bucket that is being written, and who leads the meta group: once another node
+// than the source and once the source itself.
+func TestLeaderKilledInCopy(t *testing.T) {
+	m := newMoving(t, manyRows)
+	for _, c := range []struct {
+		name, group string
+		node        int
+	}{
+		{"the bucket's, another node", core.TableMembers.Bucket(), 1},
+		{"meta, another node", "meta", 2},
+		{"the bucket's, the source", core.TableMembers.Bucket(), 0},
+		{"meta, the source", "meta", 0},
+	} {
+		t.Logf("the leader killed: %s", c.name)
+		m.killLeader(c.group, c.node)
+		m.whole(m.seed.digests)
+		m.asItWas(m.seed.digests)
+	}
+}
+
+// killLeader kills node as the leader of group in the middle of the copy of members.
+func (m *moving) killLeader(group string, node int) {
+	m.t.Helper()
+	m.rate = max(200, m.seed.digests[core.TableMembers].Count/20) // slow enough to be hit
+	m.reach(migrate.StateCopy, func(e migrate.Entry) bool { return halfway(e.Move.Progress, core.TableMembers) > 0 })
+	m.lead(group, node)
+	e := m.entry()
+	at, before, rows := halfway(e.Move.Progress, core.TableMembers), done(e.Move.Progress), m.seed.digests[core.TableMembers].Count
+	if e.Move.State != migrate.StateCopy || at == 0 {
+		m.t.Fatalf("members were copied before they were led by %s; it is at %s", m.Configs[node].Name, e.Move.State)
+	}
+	m.Kill(node)
+	m.t.Logf("%s, leader of %s, was killed after %d members", m.Configs[node].Name, group, at)
+	if node == 0 {
+		st := m.comesBack()
+		m.sound(st)
+		if st.State != migrate.StateCopy {
+			m.t.Fatalf("killed in the copy, it came back in %s", st.State)
+		}
+		return
+	}
+	nodetest.Wait(m.t, patience, func() error { // the others elect one, and it goes on by itself
+		e := m.entry()
+		if e.Move.Error != nil {
+			m.t.Fatalf("the move stopped: %v", e.Move.Error)
+		}
+		if e.Move.State == migrate.StateCopy && done(e.Move.Progress) < before+rows/20 {
+			return fmt.Errorf("at %d rows", done(e.Move.Progress))
+		}
+		return nil
+	})
+	m.Start(node) // it is needed for the comparison
+	if _, err := m.cl.MigrateLimit(m.t.Context(), m.source(), 0); err != nil && core.KindOf(err) != core.KindRefused {
+		m.t.Fatal(err)
+	}
+}
+
+// halfway is how many rows of a table were copied, 0 where none or all were.
+func halfway(ps []migrate.Progress, t core.Table) int {
+	for _, p := range ps {
+		if p.Table == t && p.Done < p.Total {
+			return p.Done
+		}
+	}
+	return 0
+}
+
+// lead makes a node the leader of a group, and waits until it is.
+func (m *moving) lead(group string, node int) {
+	m.t.Helper()
+	want := m.Configs[node].Name
+	nodetest.Wait(m.t, patience, func() error {
+		st, err := nodetest.Status(m.t.Context(), m.cl)
+		if err != nil {
+			return err
+		}
+		leader := st.Meta.Leader
+		for _, b := range st.Buckets {
+			if b.Name == group {
+				leader = b.Leader
+			}
+		}
+		if leader == want {
+			return nil
+		}
+		_, err = m.cl.StepDown(m.t.Context(), group, want)
+		return fmt.Errorf("%s is led by %q, %v", group, leader, err)
+	})
+}

@@ -1,0 +1,397 @@
+//go:build nemesis && linux
+
+package nemesis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/keys"
+	"unibus/core/migrate"
+	"unibus/core/nodetest"
+	"unibus/core/store/sqlite"
+)
+
+// patience is how long anything may take that must happen at last: the machine may be busy.
+const patience = 2 * time.Minute
+
+// seeding is the SQLite file that moves begin with, in two sizes.
+type seeding struct {
+	dir   string
+	mu    sync.Mutex
+	files map[int]seedFile
+}
+
+// seedFile is one of them. The identities are active users in it, beside the rows.
+type seedFile struct {
+	path    string
+	ids     []keys.Identity
+	digests map[core.Table]core.Digest
+}
+
+// The sizes of moves in rows: the issue's, and one for tests that are about states alone.
+const (
+	manyRows  = 200_000
+	fewRows   = 20_000
+	shortRows = 5_000
+)
+
+// file writes the file of a size where it is not there yet.
+func (s *seeding) file(t *testing.T, rows int) seedFile {
+	t.Helper()
+	if testing.Short() {
+		rows = shortRows
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f, ok := s.files[rows]; ok {
+		return f
+	}
+	ids, known := users(t, 64)
+	all := nodetest.Rows(t, rows)
+	all.Users = append(all.Users, known.Users...)
+	f := seedFile{path: filepath.Join(s.dir, fmt.Sprintf("seed-%d.db", rows)), ids: ids}
+	nodetest.Seed(t, f.path, all)
+	f.digests = digests(t, f.path)
+	if s.files == nil {
+		s.files = map[int]seedFile{}
+	}
+	s.files[rows] = f
+	return f
+}
+
+// digests sums up a SQLite file, whoever has it open and however it is fenced.
+func digests(t *testing.T, path string) map[core.Table]core.Digest {
+	t.Helper()
+	db := sqlite.New(sqlite.Config{Path: path, ReadOnly: true, AllowFenced: true})
+	if err := db.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	out := map[core.Table]core.Digest{}
+	for _, table := range core.Tables() {
+		d := core.NewDigester()
+		for r, err := range db.Rows(t.Context(), table) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.Add(r.Key, r.Value)
+		}
+		sum, err := d.Sum()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[table] = sum
+	}
+	return out
+}
+
+// moving is a cluster whose control plane is on its way from n1's file to KV,
+// there, or on its way back.
+type moving struct {
+	*nodetest.Net
+	t    *testing.T
+	cl   *admin.Client // of n1
+	seed seedFile
+	rate int // of the moves that are begun
+}
+
+func newMoving(t *testing.T, rows int) *moving {
+	t.Helper()
+	s := seed.file(t, rows)
+	n := nodetest.FurnishNet(t, programs.Program(t, "unibusd"), nodetest.Config{SeedDB: s.path})
+	return begun(t, n, s)
+}
+
+func begun(t *testing.T, n *nodetest.Net, s seedFile) *moving {
+	t.Helper()
+	n.StartAll()
+	m := &moving{Net: n, t: t, seed: s, cl: n.Client(0)}
+	m.serves(core.BackendSQLite, 0)
+	return m
+}
+
+// source is n1's name.
+func (m *moving) source() string { return m.Configs[0].Name }
+
+// entry is what n1 knows for certain, whether it runs or not.
+func (m *moving) entry() migrate.Entry {
+	m.t.Helper()
+	e, err := journalOf(m.Net, 0)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return e
+}
+
+// journalOf reads a node's journal; one without a move is in StateNone.
+func journalOf(n *nodetest.Net, i int) (migrate.Entry, error) {
+	e, err := migrate.NewFileJournal(filepath.Join(n.Configs[i].Data, "journal.json")).Load()
+	if e.Move == nil {
+		e.Move = &migrate.Status{State: migrate.StateNone}
+	}
+	return e, err
+}
+
+// rests waits until nothing works at the move any more, and returns what n1 says of it.
+func (m *moving) rests() migrate.Status {
+	m.t.Helper()
+	var st migrate.Status
+	nodetest.Wait(m.t, patience, func() (err error) {
+		e := m.entry()
+		if e.Move.Running {
+			return fmt.Errorf("it works at %s", e.Move.State)
+		}
+		if st, err = m.cl.Migration(m.t.Context()); err != nil {
+			return err
+		}
+		if st.Running || st.ID != e.Move.ID || st.State != e.Move.State {
+			return fmt.Errorf("%s says %s, its journal %s", m.source(), st.State, e.Move.State)
+		}
+		return nil
+	})
+	return st
+}
+
+// restsAt waits for a rest, which must be in that state and without an error.
+func (m *moving) restsAt(want migrate.State) migrate.Status {
+	m.t.Helper()
+	st := m.rests()
+	if st.State != want || st.Error != nil {
+		m.t.Fatalf("the move rests at %s, not at %s: %v", st.State, want, st.Error)
+	}
+	return st
+}
+
+// order is the way of a move from its beginning to its way back.
+var order = []migrate.State{
+	migrate.StateNone, migrate.StateAborted, migrate.StateRolledBack, migrate.StatePreflight, migrate.StateBackup, migrate.StateCopy,
+	migrate.StateVerify, migrate.StateFence, migrate.StateCutover, migrate.StateSoak, migrate.StateRollback,
+}
+
+// toward gives the command that brings a resting move nearer to a state. One
+// that is past it is begun anew, or comes round by a rollback.
+func (m *moving) toward(st migrate.Status, target migrate.State) error {
+	ctx, cl := m.t.Context(), m.cl
+	at, to := slices.Index(order, st.State), slices.Index(order, target)
+	var err error
+	switch {
+	case st.State == migrate.StateSoak && target == migrate.StateSoak:
+	case st.State == migrate.StateSoak || st.State == migrate.StateRollback:
+		_, err = cl.MigrateRollback(ctx, m.source())
+	case st.State == migrate.StateVerify && st.Verified && to > at:
+		_, err = cl.MigrateCutover(ctx, m.source())
+	case at > to || at < slices.Index(order, migrate.StatePreflight) || st.Verified && to == at:
+		_, err = m.start()
+	default:
+		_, err = cl.MigrateResume(ctx, m.source())
+	}
+	return err
+}
+
+// start begins a move of the file that n1 has, or one more.
+func (m *moving) start() (migrate.Status, error) {
+	st, err := nodetest.Status(m.t.Context(), m.cl)
+	if err != nil {
+		return migrate.Status{}, err
+	}
+	return m.cl.MigrateStart(m.t.Context(), m.source(), migrate.Options{DB: st.Serving.File, Replicas: len(m.Configs), Rate: m.rate})
+}
+
+// reach steers the move toward a state until at holds for what n1's journal says.
+func (m *moving) reach(target migrate.State, at func(migrate.Entry) bool) {
+	m.t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	var last error
+	for {
+		e := m.entry()
+		if at(e) {
+			return
+		}
+		if !e.Move.Running {
+			last = errors.Join(m.toward(*e.Move, target), asError(e.Move.Error))
+		}
+		select {
+		case <-deadline.C:
+			m.Signal(0, syscall.SIGQUIT) // its stacks are in its log
+			nodetest.Wait(m.t, 10*time.Second, func() error {
+				if syscall.Kill(m.PID(0), 0) == nil {
+					return errors.New("it still runs")
+				}
+				return nil
+			})
+			m.t.Fatalf("%s was not reached within %s, it is at %s: %v", target, patience, e.Move.State, last)
+		case <-look.C:
+		}
+	}
+}
+
+func asError(e *core.Error) error {
+	if e == nil {
+		return nil
+	}
+	return e
+}
+
+// verified steers the move until it awaits the cutover.
+func (m *moving) verified() migrate.Status {
+	m.t.Helper()
+	m.reach(migrate.StateVerify, func(e migrate.Entry) bool {
+		return e.Move.State == migrate.StateVerify && e.Move.Verified && !e.Move.Running
+	})
+	return m.rests()
+}
+
+// comesBack starts n1 again and waits until it has made up its mind.
+func (m *moving) comesBack() migrate.Status {
+	m.t.Helper()
+	m.Start(0)
+	return m.rests()
+}
+
+// serves waits until the named nodes, or all, serve a store of the backend.
+func (m *moving) serves(backend core.Backend, nodes ...int) {
+	m.t.Helper()
+	if len(nodes) == 0 {
+		nodes = []int{0, 1, 2}
+	}
+	for _, i := range nodes {
+		cl := m.Client(i)
+		nodetest.Wait(m.t, patience, func() error {
+			st, err := nodetest.Status(m.t.Context(), cl)
+			if err == nil && (st.From != m.Configs[i].Name || st.Serving.Backend != backend) {
+				err = fmt.Errorf("%s serves %s: %s", st.From, st.Serving.Backend, st.Serving.Reason)
+			}
+			return err
+		})
+		cl.Close()
+	}
+}
+
+// sound is what holds wherever a move rests: the store that its state names is
+// served and lets users in, no other node serves another, and one that was
+// stopped says what to do.
+func (m *moving) sound(st migrate.Status) {
+	m.t.Helper()
+	in := []int{0}
+	switch st.State {
+	case migrate.StateSoak, migrate.StateDone:
+		m.serves(core.BackendKV)
+		in = []int{0, 1, 2}
+	default:
+		m.serves(core.BackendSQLite, 0)
+		m.serves(core.BackendNone, 1, 2)
+	}
+	for _, i := range in {
+		nodetest.Wait(m.t, patience, func() error { return mustConnect(m.Net, i, m.seed.ids[0]) })
+	}
+	if st.Active() && (st.Error == nil || !strings.Contains(st.Error.Next, "unibusd migration")) && !st.Verified {
+		m.t.Errorf("stopped in %s it does not say what to do: %v", st.State, st.Error)
+	}
+}
+
+// equal fails the test where a node's replica is not what the file holds.
+func (m *moving) equal(st migrate.Status, want map[core.Table]core.Digest) {
+	m.t.Helper()
+	for _, p := range st.Buckets {
+		for _, table := range core.Tables() {
+			if table.Bucket() != p.Name {
+				continue
+			}
+			if len(p.Nodes) != len(m.Configs) {
+				m.t.Errorf("%s was compared on %d nodes, not on %d", p.Name, len(p.Nodes), len(m.Configs))
+			}
+			for node, d := range p.Nodes {
+				if d != want[table] {
+					m.t.Errorf("%s on %s is %+v, the file holds %+v", p.Name, node, d, want[table])
+				}
+			}
+		}
+	}
+	if len(st.Buckets) != len(core.Tables()) {
+		m.t.Errorf("%d buckets were compared", len(st.Buckets))
+	}
+}
+
+// whole ends a test before its cutover: the rows are the same in the source and
+// on every node, and a run again writes nothing and finds them so once more.
+func (m *moving) whole(want map[core.Table]core.Digest) {
+	m.t.Helper()
+	m.rate = 0
+	first := m.verified()
+	m.equal(first, want)
+	nodetest.Wait(m.t, patience, func() error { _, err := m.start(); return err })
+	again := m.restsAt(migrate.StateVerify)
+	if again.ID == first.ID || again.Written != 0 || !again.Verified {
+		m.t.Errorf("a run again wrote %d keys, verified %v, anew %v", again.Written, again.Verified, again.ID != first.ID)
+	}
+	m.equal(again, want)
+}
+
+// roundTrip cuts over and comes back, and compares the file that a rollback
+// wrote with what was moved: what no part of the move says of itself.
+func (m *moving) roundTrip(want map[core.Table]core.Digest) {
+	m.t.Helper()
+	m.reach(migrate.StateSoak, func(e migrate.Entry) bool { return e.Move.State == migrate.StateSoak && !e.Move.Running })
+	m.sound(m.restsAt(migrate.StateSoak))
+	if st, err := m.start(); err != nil || st.Written != 0 {
+		m.t.Errorf("a run after the cutover wrote %d keys, %v", st.Written, err)
+	}
+	m.reach(migrate.StateRollback, func(e migrate.Entry) bool { return e.Move.State == migrate.StateRolledBack && !e.Move.Running })
+	st := m.restsAt(migrate.StateRolledBack)
+	m.sound(st)
+	if diff := cmp.Diff(want, digests(m.t, st.Export.Path)); diff != "" {
+		m.t.Errorf("what came back is not what was moved (-moved +back):\n%s", diff)
+	}
+}
+
+// asItWas ends a test with an abort: SQLite serves, nobody has the authority,
+// the buckets are empty, and the file holds what it held.
+func (m *moving) asItWas(want map[core.Table]core.Digest) {
+	m.t.Helper()
+	nodetest.Wait(m.t, patience, func() error { return m.abort(m.t.Context()) })
+	st := m.restsAt(migrate.StateAborted)
+	m.sound(st)
+	const mechanism = 8 // keys of authority and barriers
+	nodetest.Wait(m.t, patience, func() error {
+		st, err := nodetest.Status(m.t.Context(), m.cl)
+		if err != nil {
+			return err
+		}
+		if a := st.Authority; a != nil && a.Backend != core.BackendNone {
+			return fmt.Errorf("the authority is %+v", *a)
+		}
+		for _, b := range st.Buckets {
+			if b.Keys > mechanism {
+				return fmt.Errorf("%s holds %d keys", b.Name, b.Keys)
+			}
+		}
+		return nil
+	})
+	if diff := cmp.Diff(want, digests(m.t, m.Configs[0].DB)); diff != "" {
+		m.t.Errorf("the file is not what it was (-was +is):\n%s", diff)
+	}
+}
+
+func (m *moving) abort(ctx context.Context) error {
+	if e := m.entry(); e.Move.State == migrate.StateAborted {
+		return nil
+	}
+	_, err := m.cl.MigrateAbort(ctx, m.source())
+	return err
+}
