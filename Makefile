@@ -42,6 +42,9 @@ bench:
 	$(GO) test -run '^$$' -bench 'ControlRead$$' -benchtime 500x -timeout 10m ./core/store/kv
 	$(GO) test -run '^$$' -bench ControlReadsOverTheWire -benchtime 10x -timeout 10m ./core/store/kv
 	$(GO) test -run '^$$' -bench Revocation -benchtime 1x -timeout 10m ./core/node
+	$(GO) test -run '^$$' -bench 'CopyAgainstBareBatches|Verify' -benchtime 10x -timeout 20m ./core/store/kv
+	$(GO) test -run '^$$' -bench Fence -benchtime 3x -timeout 30m ./cmd/unibusd
+	$(GO) test -run '^$$' -bench MoveMemory -benchtime 1x -timeout 30m ./cmd/unibusd
 
 # Every fuzz target of the module in turn, FUZZTIME each.
 fuzz:
