@@ -1,0 +1,76 @@
+package seal
+
+import "unibus/core"
+
+// Fault says what was found wrong. Every refusal of this package is a
+// *core.Error for people with a Fault as its cause: errors.Is(err, ErrBox).
+type Fault string
+
+// The faults, in the order of DESIGN.md section 8.
+const (
+	ErrFormat      Fault = "not readable"                   // version, suite, or a length is off
+	ErrKey         Fault = "another KEM key"                // not signed by its user, or the box is for another key
+	ErrBox         Fault = "another box"                    // not what its maker or inviter sealed for this member here
+	ErrCommitment  Fault = "another room key"               // the box opens, and holds a key that its record does not name
+	ErrRecord      Fault = "another record"                 // not what its maker signed, or of another place
+	ErrChain       Fault = "not the record's predecessor"   // the hash of the record before is another
+	ErrLink        Fault = "made without the room's key"    // the maker did not know the key of the epoch before
+	ErrGap         Fault = "a record is missing"            // fetch the records between
+	ErrRollback    Fault = "older than what is known"       // an earlier epoch, key, or state
+	ErrFork        Fault = "two records of one epoch"       // two histories were shown
+	ErrSignature   Fault = "not signed by its sender"       // a message was altered, or is not its sender's
+	ErrCiphertext  Fault = "signed, and does not decrypt"   // the sender sealed it under another key
+	ErrReplay      Fault = "seen before"                    // a message came again
+	ErrTooOld      Fault = "too old to tell from a repeat"  // below the window, or of a closed session
+	ErrFutureEpoch Fault = "of an epoch that is not known"  // fetch the records, then try again
+	ErrOldEpoch    Fault = "of an epoch that is over"       // its grace has ended
+	ErrLimit       Fault = "beyond a limit of the protocol" // too long, or too many
+)
+
+// Error is the fault as a few words.
+func (f Fault) Error() string { return string(f) }
+
+// kind is what the caller can do about it.
+func (f Fault) kind() core.Kind {
+	switch f {
+	case ErrFormat:
+		return core.KindInvalid
+	case ErrFutureEpoch, ErrGap:
+		return core.KindConflict
+	default:
+		return core.KindRefused
+	}
+}
+
+func (f Fault) next() string {
+	switch f {
+	case ErrFormat:
+		return "see whether it was made by a newer version; otherwise it is damaged"
+	case ErrKey:
+		return "have its user publish the key again from its own device; if that does not help, suspect the server"
+	case ErrBox, ErrRecord, ErrChain, ErrRollback:
+		return "ask another node; if it says the same, suspect the servers, and compare epoch and record with another member"
+	case ErrCommitment:
+		return "have another member rekey the room, and ask the maker of this epoch what happened"
+	case ErrLink:
+		return "do not use this epoch unless you know its maker: somebody who did not hold the room's key made it"
+	case ErrGap, ErrFutureEpoch:
+		return "fetch the room's records and try again"
+	case ErrFork:
+		return "compare epoch and record with the other members, then rekey from the one that is right"
+	case ErrLimit:
+		return "send less at once, or rekey the room"
+	default:
+		return "nothing is lost by dropping it; if it goes on, ask the sender"
+	}
+}
+
+// refuse makes the error for a fault: what happened, to what.
+func refuse(f Fault, format string, args ...any) error {
+	e := core.Errorf(f.kind(), format, args...).WithNext("%s", f.next())
+	e.Err = f
+	return e
+}
+
+// wrong is for a mistake of the calling program.
+func wrong(format string, args ...any) error { return core.Errorf(core.KindInvalid, format, args...) }
