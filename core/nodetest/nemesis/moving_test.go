@@ -25,7 +25,7 @@ import (
 )
 
 // patience is how long anything may take that must happen at last: the machine may be busy.
-const patience = 2 * time.Minute
+const patience = 4 * time.Minute
 
 // seeding is the SQLite file that moves begin with, in two sizes.
 type seeding struct {
