@@ -30,17 +30,26 @@ func (p person) Public() string { return string(p.user) }
 // newPerson is the same for the same name.
 func newPerson(t testing.TB, name string) person {
 	t.Helper()
-	raw := sha256.Sum256([]byte("identity " + name))
+	raw, private := sha256.Sum256([]byte("identity "+name)), sha256.Sum256([]byte("kem "+name))
 	kp, err := nkeys.FromRawSeed(nkeys.PrefixByteUser, raw[:])
+	ok(t, err)
+	seed, err := kp.Seed()
+	ok(t, err)
+	p := personOf(t, seed, private[:])
+	p.key = p.publish(t, start)
+	return p
+}
+
+// personOf has not published a key yet.
+func personOf(t testing.TB, seed, private []byte) person {
+	t.Helper()
+	kp, err := nkeys.FromSeed(seed)
 	ok(t, err)
 	pub, err := kp.PublicKey()
 	ok(t, err)
-	raw = sha256.Sum256([]byte("kem " + name))
-	k, err := ParseKEM(raw[:])
+	k, err := ParseKEM(private)
 	ok(t, err)
-	p := person{KeyPair: kp, user: core.UserID(pub), kem: k}
-	p.key = p.publish(t, start)
-	return p
+	return person{KeyPair: kp, user: core.UserID(pub), kem: k}
 }
 
 func (p person) publish(t testing.TB, at core.Millis) KEMKey {

@@ -2,7 +2,10 @@ package seal
 
 import (
 	"cmp"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"unibus/core"
 )
@@ -38,13 +41,9 @@ func MakeRecord(cfg RecordConfig) (Rekeyed, error) {
 	if err != nil {
 		return Rekeyed{}, err
 	}
-	cores := make([][]byte, len(m.members))
-	for i, to := range m.members {
-		ct, err := sealTo(m.record.Place, cfg.Key, to)
-		if err != nil {
-			return Rekeyed{}, err
-		}
-		cores[i] = newCore(boxOfRecord, to.Hash, ct)
+	cores, err := m.seal()
+	if err != nil {
+		return Rekeyed{}, err
 	}
 	return m.finish(cores)
 }
@@ -114,6 +113,25 @@ func (m *making) continueFrom(cfg RecordConfig) error {
 	}
 	r.Prev, r.PrevHash = prev.Rec, prev.Hash
 	return nil
+}
+
+// seal makes the core of every box, on all processors: it is nearly all of what a rekey costs.
+func (m *making) seal() ([][]byte, error) {
+	cores, next := make([][]byte, len(m.members)), atomic.Int64{}
+	faults := make([]error, min(runtime.GOMAXPROCS(0), len(m.members)))
+	var wg sync.WaitGroup
+	for w := range faults {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(cores)) && faults[w] == nil; i = next.Add(1) - 1 {
+				to := m.members[i]
+				var ct []byte
+				ct, faults[w] = sealTo(m.record.Place, m.cfg.Key, to)
+				cores[i] = newCore(boxOfRecord, to.Hash, ct)
+			}
+		})
+	}
+	wg.Wait()
+	return cores, cmp.Or(faults...)
 }
 
 // finish builds the tree over the boxes, and signs.
