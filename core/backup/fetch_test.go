@@ -43,7 +43,7 @@ func (n *node) Status(context.Context) (admin.Status, error) {
 	return admin.Status{View: v}, nil
 }
 
-func (n *node) BackupTake(ctx context.Context, name string, req admin.BackupRequest) (admin.Backup, error) {
+func (n *node) BackupTake(ctx context.Context, _ string, req admin.BackupRequest) (admin.Backup, error) {
 	b, err := n.desk.Take(ctx, ana(), req)
 	if err == nil && n.take != nil {
 		return n.take(b)
@@ -51,7 +51,7 @@ func (n *node) BackupTake(ctx context.Context, name string, req admin.BackupRequ
 	return b, err
 }
 
-func (n *node) BackupPart(ctx context.Context, name string, req admin.BackupPartRequest) (admin.BackupPart, error) {
+func (n *node) BackupPart(ctx context.Context, _ string, req admin.BackupPartRequest) (admin.BackupPart, error) {
 	if req.Look {
 		n.looked++
 	}

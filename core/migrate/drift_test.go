@@ -285,7 +285,7 @@ func TestDriftNamesAtMostMaxListed(t *testing.T) {
 	pulled := 0
 	j := w.job(t, func(c *Config) {
 		c.Source = longSource{fakeSource{w}, n}
-		c.PeerRows = func(_ context.Context, _ string, t core.Table) iter.Seq2[RowSum, error] {
+		c.PeerRows = func(_ context.Context, _ string, _ core.Table) iter.Seq2[RowSum, error] {
 			return func(yield func(RowSum, error) bool) {
 				for i := n / 2; i < n+n/2; i++ {
 					pulled++

@@ -64,8 +64,8 @@ func TestPagesEndWithTheirReader(t *testing.T) {
 	t.Parallel()
 	read := 0
 	rows := func(yield func(core.Row, error) bool) {
-		for r := range manyRows(100_000, nil) {
-			if read++; !yield(r, nil) {
+		for r, err := range manyRows(100_000, nil) {
+			if read++; !yield(r, err) {
 				return
 			}
 		}
