@@ -11,7 +11,8 @@
 // leader that was deposed answers like any other, so what is in memory is proven
 // by a barrier: a token that this node writes, that a quorum acknowledges and
 // that comes back by the watch. Control reads take a fresh one, admission relies
-// on the last ones for 3 s. Without a proof the answer is KindUnavailable.
+// for 3 s on the one that it held before it decided. Without a proof the answer
+// is KindUnavailable.
 //
 // Every write carries the guard (DESIGN section 6): it counts only where the
 // bucket's `_authority` is the message that the writer saw. The server checks
@@ -21,5 +22,11 @@
 // way at a time; others are told so and are tried again.
 //
 // Whole tables of one node's own replica, for a migration's parity, are read
-// through a consumer that lives on that node.
+// through a consumer that lives on that node. The server places consumers where
+// it likes, so one is made again until it lands there; a Post is one that was made
+// ahead of time, for what came since. Messages come in the order of their writing
+// and are sorted by key outside of memory, in a file without a name.
+//
+// ExportRows takes out what counts, each bucket at one revision, for a backup
+// and for the way back to SQLite.
 package kv
