@@ -77,6 +77,19 @@ func ParseRoomID(s string) (RoomID, error) {
 	return RoomID(s), nil
 }
 
+// ParseRec checks the name of an epoch's record that a client chose: 16 to 64 of
+// a-z 0-9, which LegacyRec is not. KindInvalid.
+func ParseRec(s string) (string, error) {
+	bad := len(s) < 16 || len(s) > 64
+	for _, c := range []byte(s) {
+		bad = bad || (c < 'a' || c > 'z') && (c < '0' || c > '9')
+	}
+	if bad {
+		return "", Errorf(KindInvalid, "%.80q is not the name of an epoch's record", s).WithNext("use 16 to 64 of a-z 0-9, made at random")
+	}
+	return s, nil
+}
+
 // ParseNodeName checks a node's name: 1 to 32 of A-Z a-z 0-9 _ -.
 func ParseNodeName(s string) (string, error) {
 	if len(s) == 0 || len(s) > 32 || !wordChars(s) {

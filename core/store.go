@@ -25,6 +25,8 @@ type Store interface {
 	// where actor is not an active admin at the very moment of the change. Of two
 	// admins who revoke each other at once, one is refused.
 	SetUserStatusAs(ctx context.Context, actor, id UserID, s UserStatus, at Millis) (User, error)
+	// SetKEMKey publishes the key to which a user's boxes are sealed and returns the user as it is now. KindNotFound.
+	SetKEMKey(ctx context.Context, id UserID, key []byte, at Millis) (User, error)
 	// IsAuthorized is true only for an active user. With an error it is false: the caller denies.
 	IsAuthorized(ctx context.Context, id UserID) (bool, error)
 	// HasAdmin is true only for an active user of role admin. With an error it is false: the caller denies.
@@ -36,8 +38,17 @@ type Store interface {
 	Room(ctx context.Context, id RoomID) (Room, error)
 	// Rooms returns all rooms in the order of their ids.
 	Rooms(ctx context.Context) ([]Room, error)
+	// UpdateRoom changes a room and returns it as it is now. KindNotFound;
+	// KindInvalid for a new owner that is not a user; KindRefused where the room is
+	// archived, or where the backend cannot hold what is asked.
+	UpdateRoom(ctx context.Context, id RoomID, c RoomChange) (Room, error)
 	// PutMember adds somebody to a room or changes the role. KindNotFound where the room or the user is not there.
 	PutMember(ctx context.Context, m Member) error
+	// SetMemberRole changes the role of an active member, and of nobody who was
+	// removed meanwhile. KindNotFound where they are not an active member.
+	SetMemberRole(ctx context.Context, room RoomID, user UserID, role MemberRole) (Member, error)
+	// Member returns one active member. KindNotFound where they are not one.
+	Member(ctx context.Context, room RoomID, user UserID) (Member, error)
 	// RemoveMember takes somebody out of a room. KindNotFound where they are not an active member.
 	RemoveMember(ctx context.Context, room RoomID, user UserID) error
 	// Members returns the active members of a room in the order of their ids. KindNotFound where there is no such room.
@@ -47,11 +58,27 @@ type Store interface {
 	// RoomsOf returns the rooms of which a user is an active member, in order.
 	RoomsOf(ctx context.Context, user UserID) ([]RoomID, error)
 	// PutKey stores one more sealed key of the room's current epoch, for somebody invited later.
-	// Epoch must be the room's: KindConflict. Rec is set by the store.
+	// Epoch must be the room's: KindConflict. The user must be there: KindNotFound. Rec is set by the store.
 	PutKey(ctx context.Context, k SealedKey) error
 	// Rekey stores the boxes of epoch from+1 and moves the room there: all or nothing.
-	// KindConflict where the room is no longer at from. Epoch and Rec of the keys are set by the store.
+	// KindConflict where the room is no longer at from; KindNotFound for a box of
+	// somebody who is not a user. Epoch and Rec of the keys are set by the store.
 	Rekey(ctx context.Context, room RoomID, from Epoch, keys []SealedKey) (Room, error)
+	// StageKeys keeps boxes of epoch from+1 under a rec of the caller's choosing
+	// (ParseRec), in as many calls as it takes. Nothing leads to them until
+	// CommitRekey; what is not committed is garbage, or forgotten. A box that is
+	// staged twice is replaced. Errors are those of Rekey.
+	StageKeys(ctx context.Context, room RoomID, from Epoch, rec string, keys []SealedKey) error
+	// StagedFor returns who has a staged box, in the order of their ids. KindConflict where the room is no longer at from.
+	StagedFor(ctx context.Context, room RoomID, from Epoch, rec string) ([]UserID, error)
+	// CommitRekey keeps the record of epoch from+1 and moves the room there, to the
+	// boxes that were staged under rec: all or nothing. KindConflict where the room
+	// is no longer at from; KindRefused where it is archived or the backend cannot
+	// keep a record.
+	CommitRekey(ctx context.Context, room RoomID, from Epoch, rec string, record []byte) (Room, error)
+	// Epochs returns the records that led to the room's current epoch, from upto
+	// downwards, at most limit. Keys from a legacy database have none: there it ends. KindNotFound.
+	Epochs(ctx context.Context, room RoomID, upto Epoch, limit int) ([]EpochRecord, error)
 	// Key returns the box of one member in one epoch that led to the room's current one. KindNotFound.
 	Key(ctx context.Context, room RoomID, epoch Epoch, user UserID) (SealedKey, error)
 
@@ -69,4 +96,39 @@ type Store interface {
 
 	// Close releases the backend. Twice is harmless; later calls give KindUnavailable.
 	Close() error
+}
+
+// RoomChange is what UpdateRoom changes; zero values stay as they are.
+type RoomChange struct {
+	Name  *string
+	Owner UserID
+	State RoomState
+}
+
+// Apply returns the room as it is after the change: KindRefused for one that is
+// archived, KindInvalid for an unknown state.
+func (c RoomChange) Apply(r Room) (Room, error) {
+	switch c.State {
+	case "", RoomActive, RoomArchived:
+	default:
+		return Room{}, Errorf(KindInvalid, "%q is not a state of rooms", c.State).WithNext("use active or archived")
+	}
+	if r.State == RoomArchived && c.State != RoomActive {
+		return Room{}, ErrArchived(r.ID)
+	}
+	if c.Name != nil {
+		r.Name = c.Name
+	}
+	if c.Owner != "" {
+		r.Owner = c.Owner
+	}
+	if c.State != "" {
+		r.State = c.State
+	}
+	return r, nil
+}
+
+// ErrArchived is why nothing is changed in an archived room. KindRefused.
+func ErrArchived(id RoomID) *Error {
+	return Errorf(KindRefused, "the room %s is archived: nothing is changed in it", id).WithNext("go on in another room")
 }

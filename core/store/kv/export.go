@@ -120,7 +120,18 @@ func (s *Store) readExactly(ctx context.Context, t core.Table, each func(entry) 
 	if err != nil {
 		return err
 	}
-	return s.run(ctx, scan{bucket: t.Bucket(), filter: ">", node: info.leader(), exact: true}, each)
+	q := scan{bucket: t.Bucket(), filter: ">", node: info.leader(), exact: true}
+	last, found, err := s.newest(ctx, q)
+	if err != nil {
+		return err
+	}
+	// A leader that was deposed answers for a while without knowing it: one that
+	// lacks the guard, behind which a rollback's last write lies, is not believed.
+	guard := s.follow[t].guard().rev
+	if !found && guard == 0 {
+		return nil
+	}
+	return s.runTo(ctx, q, max(last.rev, guard), each)
 }
 
 // canonical is the value as this program would write it.

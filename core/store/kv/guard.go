@@ -35,7 +35,7 @@ func (s *Store) openGuard(ctx context.Context, f *follower, a core.Authority) er
 			return g, false, nil
 		case g.rev > 0 && g.Generation > a.Generation:
 			return g, false, core.Errorf(core.KindConflict, "%s is held for generation %d, and the authority that was read is of %d", f.bucket, g.Generation, a.Generation).
-				WithNext("wait for the move that is under way")
+				WithNext("wait for the move that is under way; if its node was lost, start that node anew, then `unibusd migration abort`")
 		case a.Backend == core.BackendKV && (g.rev == 0 || g.Generation != a.Generation):
 			return g, false, core.Errorf(core.KindRefused, "%s was not made ready for generation %d: it was made anew, or restored from something older", f.bucket, a.Generation).
 				WithNext("restore the stream %s from a backup before anything is served from it", streamOf(f.bucket))

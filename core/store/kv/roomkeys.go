@@ -2,9 +2,6 @@ package kv
 
 import (
 	"context"
-	"maps"
-	"slices"
-	"strings"
 	"sync"
 
 	"unibus/core"
@@ -29,6 +26,9 @@ func (s *Store) PutKey(ctx context.Context, k core.SealedKey) error {
 		return core.Errorf(core.KindConflict, "the room %s is at epoch %d, and the key is of epoch %d", room.ID, room.Epoch, k.Epoch).
 			WithNext("seal the key of epoch %d", room.Epoch)
 	}
+	if _, _, err := s.user(ctx, user); err != nil { // an orphan could never be moved back to a database
+		return err
+	}
 	k.User, k.Rec = user, room.Rec
 	row := core.KeyRow(k)
 	_, err = s.set(ctx, message{key: row.Key, value: row.Value}, row.Table)
@@ -40,38 +40,11 @@ func (s *Store) PutKey(ctx context.Context, k core.SealedKey) error {
 // wrote is garbage that nothing leads to. KindUnavailable: the room may have
 // moved or not, but never half.
 func (s *Store) Rekey(ctx context.Context, id core.RoomID, from core.Epoch, keys []core.SealedKey) (core.Room, error) {
-	room, rev, err := s.roomAt(ctx, id, from)
-	if err != nil {
+	rec := token()
+	if err := s.StageKeys(ctx, id, from, rec, keys); err != nil {
 		return core.Room{}, err
 	}
-	prev := room.Rec
-	room.Epoch, room.Rec = from+1, token()
-	writes := make([]message, 0, len(keys)+1)
-	for _, k := range keys {
-		if k.User, err = core.ParseUserID(string(k.User)); err != nil {
-			return core.Room{}, err
-		}
-		k.Room, k.Epoch, k.Rec = id, room.Epoch, room.Rec
-		row := core.KeyRow(k)
-		writes = append(writes, message{key: row.Key, value: row.Value})
-	}
-	record := core.RecordRow(core.EpochRecord{Room: id, Epoch: room.Epoch, Rec: room.Rec, Prev: prev})
-	writes = append(writes, message{key: record.Key, value: record.Value})
-	if _, err := s.commit(ctx, record.Table, writes, rekeyBytes, asUser); err != nil {
-		return core.Room{}, err
-	}
-	ctx, cancel, err := s.bound(ctx)
-	if err != nil {
-		return core.Room{}, err
-	}
-	defer cancel()
-	if _, err := s.replace(ctx, core.RoomRow(room), rev); err != nil {
-		if core.KindOf(err) == core.KindConflict {
-			return core.Room{}, movedOn(id, from)
-		}
-		return core.Room{}, err
-	}
-	return room, nil
+	return s.CommitRekey(ctx, id, from, rec, nil)
 }
 
 func (s *Store) roomAt(ctx context.Context, id core.RoomID, epoch core.Epoch) (core.Room, uint64, error) {
@@ -225,16 +198,7 @@ func (s *Store) KeyHolders(ctx context.Context, id core.RoomID) ([]core.UserID, 
 	if err != nil {
 		return nil, err
 	}
-	group := strings.TrimSuffix(core.EpochPrefix(id, room.Epoch, room.Rec), ".")
-	var holders []core.UserID
-	err = s.follow[core.TableRoomKeys].read(func(t *table) {
-		for _, name := range slices.Sorted(maps.Keys(t.by[group])) {
-			if name != recordSuffix {
-				holders = append(holders, core.UserID(name))
-			}
-		}
-	})
-	return holders, err
+	return s.boxedIn(id, room.Epoch, room.Rec)
 }
 
 // recordKey is where an epoch record belongs.

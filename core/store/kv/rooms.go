@@ -68,13 +68,53 @@ func (s *Store) Rooms(ctx context.Context) ([]core.Room, error) {
 	return list(ctx, s, core.TableRooms, func(r record) core.Room { return cloneRoom(*r.room) })
 }
 
+func checkRole(role core.MemberRole) error {
+	switch role {
+	case core.MemberOwner, core.MemberAdmin, core.MemberMember:
+		return nil
+	}
+	return core.Errorf(core.KindInvalid, "%q is not a role of members", role).WithNext("use owner, admin or member")
+}
+
+// UpdateRoom changes a room by CAS: see core.Store.
+func (s *Store) UpdateRoom(ctx context.Context, id core.RoomID, c core.RoomChange) (core.Room, error) {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return core.Room{}, err
+	}
+	defer cancel()
+	if c.Owner != "" {
+		owner, _, err := s.user(ctx, c.Owner)
+		if core.KindOf(err) == core.KindNotFound {
+			return core.Room{}, core.Errorf(core.KindInvalid, "the new owner of the room %s, %s, is not a user", id, c.Owner.Short())
+		}
+		if err != nil {
+			return core.Room{}, err
+		}
+		c.Owner = owner.ID
+	}
+	for range casTries {
+		was, rev, err := s.room(ctx, id)
+		if err != nil {
+			return core.Room{}, err
+		}
+		next, err := c.Apply(was)
+		if err != nil {
+			return core.Room{}, err
+		}
+		_, err = s.replace(ctx, core.RoomRow(next), rev)
+		if core.KindOf(err) != core.KindConflict {
+			return next, err
+		}
+	}
+	return core.Room{}, core.Errorf(core.KindConflict, "the room %s was changed by others again and again", id).WithNext("try again")
+}
+
 // PutMember adds somebody to a room or changes the role: the member first, then
 // the index. After an error in between, doing it again mends the index.
 func (s *Store) PutMember(ctx context.Context, m core.Member) error {
-	switch m.Role {
-	case core.MemberOwner, core.MemberAdmin, core.MemberMember:
-	default:
-		return core.Errorf(core.KindInvalid, "%q is not a role of members", m.Role).WithNext("use owner, admin or member")
+	if err := checkRole(m.Role); err != nil {
+		return err
 	}
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
@@ -117,30 +157,66 @@ func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.Us
 		return err
 	}
 	defer cancel()
-	key := core.MemberRow(core.Member{Room: room, User: user}).Key
-	for range casTries {
-		if err := s.settled(ctx, core.TableMembers); err != nil {
-			return err
-		}
-		r, ok, err := s.follow[core.TableMembers].find(key)
-		if err != nil {
-			return err
-		}
-		if !ok || r.member.State != core.MemberActive {
-			return core.Errorf(core.KindNotFound, "%s is not a member of the room %s", user.Short(), room)
-		}
-		m := cloneMember(*r.member)
-		m.State = core.MemberRemoved
-		_, err = s.replace(ctx, core.MemberRow(m), r.rev)
-		if core.KindOf(err) == core.KindConflict {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		return s.index(ctx, m)
+	m, err := s.changeMember(ctx, room, user, func(m *core.Member) { m.State = core.MemberRemoved })
+	if err != nil {
+		return err
 	}
-	return core.Errorf(core.KindConflict, "the member %s of %s was changed by others again and again", user.Short(), room).WithNext("try again")
+	return s.index(ctx, m)
+}
+
+// SetMemberRole changes the role of an active member by CAS: see core.Store.
+func (s *Store) SetMemberRole(ctx context.Context, room core.RoomID, user core.UserID, role core.MemberRole) (core.Member, error) {
+	if err := checkRole(role); err != nil {
+		return core.Member{}, err
+	}
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return core.Member{}, err
+	}
+	defer cancel()
+	return s.changeMember(ctx, room, user, func(m *core.Member) { m.Role = role })
+}
+
+// Member returns one active member: see core.Store.
+func (s *Store) Member(ctx context.Context, room core.RoomID, user core.UserID) (core.Member, error) {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return core.Member{}, err
+	}
+	defer cancel()
+	m, _, err := s.member(ctx, room, user)
+	return m, err
+}
+
+// member is an active member by a fresh proof, and its rev.
+func (s *Store) member(ctx context.Context, room core.RoomID, user core.UserID) (core.Member, uint64, error) {
+	if err := s.settled(ctx, core.TableMembers); err != nil {
+		return core.Member{}, 0, err
+	}
+	r, ok, err := s.follow[core.TableMembers].find(core.MemberRow(core.Member{Room: room, User: user}).Key)
+	if err != nil {
+		return core.Member{}, 0, err
+	}
+	if !ok || r.member.State != core.MemberActive {
+		return core.Member{}, 0, core.Errorf(core.KindNotFound, "%s is not a member of the room %s", user.Short(), room)
+	}
+	return cloneMember(*r.member), r.rev, nil
+}
+
+// changeMember changes an active member, decided anew when somebody else was faster.
+func (s *Store) changeMember(ctx context.Context, room core.RoomID, user core.UserID, change func(*core.Member)) (core.Member, error) {
+	for range casTries {
+		m, rev, err := s.member(ctx, room, user)
+		if err != nil {
+			return core.Member{}, err
+		}
+		change(&m)
+		_, err = s.replace(ctx, core.MemberRow(m), rev)
+		if core.KindOf(err) != core.KindConflict {
+			return m, err
+		}
+	}
+	return core.Member{}, core.Errorf(core.KindConflict, "the member %s of %s was changed by others again and again", user.Short(), room).WithNext("try again")
 }
 
 // Members returns the active members of a room in the order of their ids.

@@ -119,7 +119,9 @@ func TestRekeyInSeveralBatches(t *testing.T) {
 	mustDo(t, s.CreateRoom(ctx, storetest.NewRoom("r", u.ID)))
 	var keys []core.SealedKey
 	for range 40 {
-		k := storetest.NewKey("r", 1, storetest.NewUserID(t))
+		member := storetest.NewUser(t, "member")
+		mustDo(t, s.AddUser(ctx, member))
+		k := storetest.NewKey("r", 1, member.ID)
 		k.Box = make([]byte, 30<<10)
 		keys = append(keys, k)
 	}

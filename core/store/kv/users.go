@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"bytes"
 	"context"
 
 	"unibus/core"
@@ -189,6 +190,27 @@ func (s *Store) setStatusOnce(ctx context.Context, id core.UserID, status core.U
 		return core.User{}, err
 	}
 	return u, nil
+}
+
+// SetKEMKey publishes a user's key: see core.Store.
+func (s *Store) SetKEMKey(ctx context.Context, id core.UserID, key []byte, at core.Millis) (core.User, error) {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return core.User{}, err
+	}
+	defer cancel()
+	for range casTries {
+		u, rev, err := s.user(ctx, id)
+		if err != nil {
+			return core.User{}, err
+		}
+		u.KEMKey, u.Updated = bytes.Clone(key), at
+		_, err = s.replace(ctx, core.UserRow(u), rev)
+		if core.KindOf(err) != core.KindConflict {
+			return u, err
+		}
+	}
+	return core.User{}, core.Errorf(core.KindConflict, "the user %s was changed by others again and again", id.Short()).WithNext("try again")
 }
 
 // replace writes a row over the revision that was read.

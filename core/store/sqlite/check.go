@@ -59,7 +59,7 @@ func (s *Store) Fingerprint(ctx context.Context) (string, error) {
 	sum := ""
 	err := s.view(ctx, 0, func(ctx context.Context, tx *sql.Tx) error {
 		h := sha256.New()
-		for _, t := range s.layout.tables {
+		for _, t := range s.layout().tables {
 			_, _ = fmt.Fprintf(h, "table %s\n", t.name)
 			err := scan(ctx, tx, t.bare(), t.bare().all("ORDER BY "+strings.Join(t.primary, ", ")), nil, func(c *cells) error {
 				for _, v := range c.values {

@@ -26,7 +26,7 @@ func (s *Store) Fence(ctx context.Context) error {
 			return err
 		}
 		var script strings.Builder
-		for _, t := range s.layout.tables {
+		for _, t := range s.layout().tables {
 			for _, event := range fencedEvents {
 				fmt.Fprintf(&script, "CREATE TRIGGER %s BEFORE %s ON %s BEGIN SELECT RAISE(ABORT, 'the control plane is moving'); END;\n",
 					trigger(t, event), event, t.name)
@@ -46,7 +46,7 @@ func (s *Store) Lift(ctx context.Context) error {
 			return err
 		}
 		var script strings.Builder
-		for _, t := range s.layout.tables {
+		for _, t := range s.layout().tables {
 			for _, event := range fencedEvents {
 				fmt.Fprintf(&script, "DROP TRIGGER IF EXISTS %s;\n", trigger(t, event))
 			}

@@ -14,7 +14,7 @@ func (s *Store) PutKey(ctx context.Context, k core.SealedKey) error {
 		return err
 	}
 	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		r, err := s.layout.roomIn(ctx, tx, k.Room)
+		r, err := s.layout().roomIn(ctx, tx, k.Room)
 		if err != nil {
 			return err
 		}
@@ -24,7 +24,7 @@ func (s *Store) PutKey(ctx context.Context, k core.SealedKey) error {
 		if err := userKnown(ctx, tx, k.User); err != nil {
 			return err
 		}
-		return s.layout.putKey(ctx, tx, k)
+		return s.layout().putKey(ctx, tx, k)
 	})
 }
 
@@ -35,7 +35,7 @@ func (s *Store) Rekey(ctx context.Context, room core.RoomID, from core.Epoch, ke
 		return core.Room{}, err
 	}
 	err = s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		r, err = s.layout.roomIn(ctx, tx, room)
+		r, err = s.layout().roomIn(ctx, tx, room)
 		if err != nil {
 			return err
 		}
@@ -43,9 +43,9 @@ func (s *Store) Rekey(ctx context.Context, room core.RoomID, from core.Epoch, ke
 			return movedOn(r, from)
 		}
 		r.Epoch = from + 1
-		if s.layout.states() {
+		if s.layout().states() {
 			record := core.EpochRecord{Room: room, Epoch: r.Epoch, Rec: newRec(), Prev: r.Rec}
-			if err := s.layout.startEpoch(ctx, tx, record); err != nil {
+			if err := s.layout().startEpoch(ctx, tx, record); err != nil {
 				return err
 			}
 			r.Rec = record.Rec
@@ -54,11 +54,11 @@ func (s *Store) Rekey(ctx context.Context, room core.RoomID, from core.Epoch, ke
 			if err := userKnown(ctx, tx, k.User); err != nil {
 				return err
 			}
-			if err := s.layout.putKey(ctx, tx, k); err != nil {
+			if err := s.layout().putKey(ctx, tx, k); err != nil {
 				return err
 			}
 		}
-		return s.layout.updateRoom(ctx, tx, r)
+		return s.layout().updateRoom(ctx, tx, r)
 	})
 	if err != nil {
 		return core.Room{}, err
@@ -92,13 +92,13 @@ func keysOfNext(room core.RoomID, from core.Epoch, keys []core.SealedKey) ([]cor
 // Key returns the box of one member in one epoch: see core.Store.
 func (s *Store) Key(ctx context.Context, room core.RoomID, epoch core.Epoch, user core.UserID) (k core.SealedKey, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		r, err := s.layout.roomIn(ctx, tx, room)
+		r, err := s.layout().roomIn(ctx, tx, room)
 		if err != nil {
 			return err
 		}
 		var found []core.SealedKey
 		if epoch <= r.Epoch { // which also keeps it inside SQLite's integers
-			found, err = list(ctx, tx, s.layout.keys, readKey, whereKey, string(room), int64(epoch), string(user))
+			found, err = list(ctx, tx, s.layout().keys, readKey, whereKey, string(room), int64(epoch), string(user))
 		}
 		if err != nil {
 			return err
@@ -153,11 +153,11 @@ func checkKey(k core.SealedKey) error {
 func (s *Store) KeyHolders(ctx context.Context, room core.RoomID) (ids []core.UserID, err error) {
 	var keys []core.SealedKey
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		r, err := s.layout.roomIn(ctx, tx, room)
+		r, err := s.layout().roomIn(ctx, tx, room)
 		if err != nil {
 			return err
 		}
-		keys, err = list(ctx, tx, s.layout.keys, readKey, "WHERE room_id = ? AND epoch = ? ORDER BY upper(user_id)", string(room), int64(r.Epoch))
+		keys, err = list(ctx, tx, s.layout().keys, readKey, "WHERE room_id = ? AND epoch = ? ORDER BY upper(user_id)", string(room), int64(r.Epoch))
 		return err
 	})
 	for _, k := range keys {

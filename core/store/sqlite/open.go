@@ -193,7 +193,7 @@ func (s *Store) admit(ctx context.Context, fresh bool) error {
 			}
 		}
 		l, err := s.verify(ctx, tx)
-		s.layout = l
+		s.shape.Store(&l)
 		return err
 	})
 }

@@ -18,7 +18,7 @@ const maxRow = 1<<20 - 64<<10
 func (s *Store) Problems(ctx context.Context, limit int) ([]core.Problem, error) {
 	var found []core.Problem
 	err := s.view(ctx, 0, func(ctx context.Context, tx *sql.Tx) error {
-		p := search{layout: s.layout, limit: limit, known: map[core.UserID]bool{}, epoch: map[core.RoomID]core.Epoch{}}
+		p := search{layout: s.layout(), limit: limit, known: map[core.UserID]bool{}, epoch: map[core.RoomID]core.Epoch{}}
 		err := p.run(ctx, tx)
 		found = p.found
 		if err == errStop {

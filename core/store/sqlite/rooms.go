@@ -19,7 +19,7 @@ const (
 // CreateRoom creates a room: see core.Store. Version 1 refuses an archived one: it has no states.
 // No record is there yet, so the rec is core.LegacyRec whatever r says.
 func (s *Store) CreateRoom(ctx context.Context, r core.Room) error {
-	if err := s.layout.checkRoom(r); err != nil {
+	if err := s.layout().checkRoom(r); err != nil {
 		return err
 	}
 	r.Rec, r.State = core.LegacyRec, cmp.Or(r.State, core.RoomActive)
@@ -38,14 +38,14 @@ func (s *Store) CreateRoom(ctx context.Context, r core.Room) error {
 		if !known {
 			return core.Errorf(core.KindInvalid, "the owner %s of the room %s is not a user", r.Owner, r.ID).WithNext("add the user first")
 		}
-		return s.layout.insertRoom(ctx, tx, r)
+		return s.layout().insertRoom(ctx, tx, r)
 	})
 }
 
 // Room returns one room: see core.Store.
 func (s *Store) Room(ctx context.Context, id core.RoomID) (r core.Room, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		r, err = s.layout.roomIn(ctx, tx, id)
+		r, err = s.layout().roomIn(ctx, tx, id)
 		return err
 	})
 	return r, err
@@ -54,7 +54,7 @@ func (s *Store) Room(ctx context.Context, id core.RoomID) (r core.Room, err erro
 // Rooms returns all rooms: see core.Store.
 func (s *Store) Rooms(ctx context.Context) (all []core.Room, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		all, err = list(ctx, tx, s.layout.rooms, readRoom, "ORDER BY "+s.layout.rooms.key)
+		all, err = list(ctx, tx, s.layout().rooms, readRoom, "ORDER BY "+s.layout().rooms.key)
 		return err
 	})
 	return all, err
@@ -72,13 +72,13 @@ func (s *Store) PutMember(ctx context.Context, m core.Member) error {
 		return core.Errorf(core.KindInvalid, "a member cannot be put into a room as %q", m.State).WithNext("use RemoveMember")
 	}
 	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := s.layout.roomIn(ctx, tx, m.Room); err != nil {
+		if _, err := s.layout().roomIn(ctx, tx, m.Room); err != nil {
 			return err
 		}
 		if err := userKnown(ctx, tx, m.User); err != nil {
 			return err
 		}
-		return s.layout.putMember(ctx, tx, m)
+		return s.layout().putMember(ctx, tx, m)
 	})
 }
 
@@ -86,8 +86,8 @@ func (s *Store) PutMember(ctx context.Context, m core.Member) error {
 func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.UserID) error {
 	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		remove := "DELETE FROM members " + whereMember
-		if s.layout.states() {
-			remove = "UPDATE members SET state = '" + string(core.MemberRemoved) + "' " + whereMember + " AND " + s.layout.active
+		if s.layout().states() {
+			remove = "UPDATE members SET state = '" + string(core.MemberRemoved) + "' " + whereMember + " AND " + s.layout().active
 		}
 		n, err := change(ctx, tx, remove, string(room), string(user))
 		if err == nil && n == 0 {
@@ -100,10 +100,10 @@ func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.Us
 // Members returns the members of a room: see core.Store.
 func (s *Store) Members(ctx context.Context, room core.RoomID) (all []core.Member, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := s.layout.roomIn(ctx, tx, room); err != nil {
+		if _, err := s.layout().roomIn(ctx, tx, room); err != nil {
 			return err
 		}
-		all, err = list(ctx, tx, s.layout.members, readMember, "WHERE room_id = ? AND "+s.layout.active+" ORDER BY upper(user_id)", string(room))
+		all, err = list(ctx, tx, s.layout().members, readMember, "WHERE room_id = ? AND "+s.layout().active+" ORDER BY upper(user_id)", string(room))
 		return err
 	})
 	return all, err
@@ -113,7 +113,7 @@ func (s *Store) Members(ctx context.Context, room core.RoomID) (all []core.Membe
 func (s *Store) RoomsOf(ctx context.Context, user core.UserID) (ids []core.RoomID, err error) {
 	var all []core.Member
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		all, err = list(ctx, tx, s.layout.members, readMember, "WHERE upper(user_id) = ? AND "+s.layout.active+" ORDER BY room_id COLLATE BINARY", string(user))
+		all, err = list(ctx, tx, s.layout().members, readMember, "WHERE upper(user_id) = ? AND "+s.layout().active+" ORDER BY room_id COLLATE BINARY", string(user))
 		return err
 	})
 	for _, m := range all {
@@ -266,7 +266,7 @@ func optionalBytes(b []byte) any {
 func (s *Store) MemberCounts(ctx context.Context) (counts map[core.RoomID]int, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		counts = map[core.RoomID]int{}
-		rows, err := tx.QueryContext(ctx, "SELECT room_id, count(*) FROM members WHERE room_id IS NOT NULL AND "+s.layout.active+" GROUP BY room_id")
+		rows, err := tx.QueryContext(ctx, "SELECT room_id, count(*) FROM members WHERE room_id IS NOT NULL AND "+s.layout().active+" GROUP BY room_id")
 		if err != nil {
 			return err
 		}

@@ -113,7 +113,7 @@ func (s *Store) sources(t core.Table) ([]source, error) {
 	if !s.open.Load() {
 		return nil, s.closed()
 	}
-	l := s.layout
+	l := s.layout()
 	switch t {
 	case core.TableUsers:
 		return []source{{l.users, 0, "id", l.users.key, l.users.key, always(readUser, core.UserRow)}}, nil

@@ -13,7 +13,7 @@ import (
 func (s *Store) Counts(ctx context.Context) (n core.Counts, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM rooms),
-			(SELECT count(*) FROM members WHERE `+s.layout.active+`), (SELECT count(*) FROM room_keys)`).Scan(&n.Users, &n.Rooms, &n.Members, &n.Keys)
+			(SELECT count(*) FROM members WHERE `+s.layout().active+`), (SELECT count(*) FROM room_keys)`).Scan(&n.Users, &n.Rooms, &n.Members, &n.Keys)
 	})
 	return n, err
 }
@@ -21,7 +21,7 @@ func (s *Store) Counts(ctx context.Context) (n core.Counts, err error) {
 // Export returns everything as of one moment: see core.Store. KindFailed names a row that cannot be used.
 func (s *Store) Export(ctx context.Context) (out core.Snapshot, err error) {
 	err = s.view(ctx, wholeFactor*s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		out, err = s.layout.exportIn(ctx, tx)
+		out, err = s.layout().exportIn(ctx, tx)
 		return err
 	})
 	return out, err
@@ -54,20 +54,20 @@ func (l layout) exportIn(ctx context.Context, tx *sql.Tx) (out core.Snapshot, er
 // rooms; version 2: two recs in one epoch) and for orphans. Version 1 forgets a
 // removed member.
 func (s *Store) Import(ctx context.Context, in core.Snapshot) (written int, err error) {
-	in, err = s.layout.checkSnapshot(in)
+	in, err = s.layout().checkSnapshot(in)
 	if err != nil {
 		return 0, err
 	}
 	err = s.update(ctx, wholeFactor*s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		written = 0
-		have, err := s.layout.exportIn(ctx, tx)
+		have, err := s.layout().exportIn(ctx, tx)
 		if err != nil {
 			return err
 		}
 		if err := checkOrphans(have, in); err != nil {
 			return err
 		}
-		written, err = s.layout.importIn(ctx, tx, have, in)
+		written, err = s.layout().importIn(ctx, tx, have, in)
 		return err
 	})
 	if err != nil {

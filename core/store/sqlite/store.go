@@ -29,11 +29,12 @@ const (
 // Store is a core.Store on one SQLite file. It is safe for concurrent use.
 type Store struct {
 	cfg    Config
-	path   string // absolute, symlinks resolved, once open
-	layout layout // of the file's version, without the fence; empty before Open
+	path   string                 // absolute, symlinks resolved, once open
+	shape  atomic.Pointer[layout] // of the file's version, without the fence; nil before Open
 	read   *sql.DB
 	write  *sql.DB // one connection, so that writers of this process queue here; nil when read-only
 	open   atomic.Bool
+	staged stages // boxes of rekeys that are not committed
 }
 
 var _ core.Store = (*Store)(nil)
@@ -44,6 +45,14 @@ func New(cfg Config) *Store {
 	return &Store{cfg: cfg, path: cfg.Path}
 }
 
+// layout is that of the file; before Open it is empty.
+func (s *Store) layout() layout {
+	if l := s.shape.Load(); l != nil {
+		return *l
+	}
+	return layout{}
+}
+
 // Backend is BackendSQLite.
 func (s *Store) Backend() core.Backend { return core.BackendSQLite }
 
@@ -51,7 +60,7 @@ func (s *Store) Backend() core.Backend { return core.BackendSQLite }
 func (s *Store) Path() string { return s.path }
 
 // SchemaVersion is the version of the file's schema without the fence; 0 before Open.
-func (s *Store) SchemaVersion() int { return s.layout.version }
+func (s *Store) SchemaVersion() int { return s.layout().version }
 
 // Size is how many bytes the file and its write-ahead log take; 0 where they cannot be seen.
 func (s *Store) Size() int64 {

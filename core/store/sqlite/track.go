@@ -34,7 +34,7 @@ func (s *Store) Track(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		want := s.layout.tracking()
+		want := s.layout().tracking()
 		switch {
 		case maps.Equal(have, want):
 			return nil
@@ -57,7 +57,7 @@ func (s *Store) Track(ctx context.Context) error {
 // onlyPrimaryKeys refuses a table with another unique index: a row that makes
 // room for another because of it would be gone without a note.
 func (s *Store) onlyPrimaryKeys(ctx context.Context, tx *sql.Tx) error {
-	for _, t := range s.layout.tables {
+	for _, t := range s.layout().tables {
 		others, err := texts(ctx, tx, `SELECT name FROM pragma_index_list('`+string(t.name)+`') WHERE "unique" AND origin <> 'pk'`)
 		if err != nil {
 			return err
@@ -96,7 +96,7 @@ func (s *Store) Tracked(ctx context.Context) (bool, error) {
 	tracked := false
 	err := s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		have, err := trackingIn(ctx, tx)
-		tracked = maps.Equal(have, s.layout.tracking())
+		tracked = maps.Equal(have, s.layout().tracking())
 		return err
 	})
 	return tracked, err
@@ -252,7 +252,7 @@ func (s *Store) Changed(ctx context.Context, t core.Table) (keys []string, err e
 		if err != nil {
 			return err
 		}
-		if !maps.Equal(have, s.layout.tracking()) {
+		if !maps.Equal(have, s.layout().tracking()) {
 			return core.Errorf(core.KindInvalid, "the changes of the database %s are not followed", s.path)
 		}
 		const from = " FROM " + changesTable + " WHERE name = '%s' AND "

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 
@@ -25,14 +26,14 @@ func (s *Store) AddUser(ctx context.Context, u core.User) error {
 			return core.Errorf(core.KindExists, "the user %s is there already", u.ID).
 				WithNext("a revoked user comes back with `unibusd user activate %s`", u.ID)
 		}
-		return s.layout.insertUser(ctx, tx, u)
+		return s.layout().insertUser(ctx, tx, u)
 	})
 }
 
 // User returns one user: see core.Store.
 func (s *Store) User(ctx context.Context, id core.UserID) (u core.User, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		u, err = s.layout.userIn(ctx, tx, id)
+		u, err = s.layout().userIn(ctx, tx, id)
 		return err
 	})
 	return u, err
@@ -41,7 +42,7 @@ func (s *Store) User(ctx context.Context, id core.UserID) (u core.User, err erro
 // Users returns all users: see core.Store.
 func (s *Store) Users(ctx context.Context) (all []core.User, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		all, err = list(ctx, tx, s.layout.users, readUser, "ORDER BY "+s.layout.users.key)
+		all, err = list(ctx, tx, s.layout().users, readUser, "ORDER BY "+s.layout().users.key)
 		return err
 	})
 	return all, err
@@ -55,7 +56,7 @@ func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.U
 // SetUserStatusAs is SetUserStatus in the name of an active admin: see core.Store.
 func (s *Store) SetUserStatusAs(ctx context.Context, actor, id core.UserID, status core.UserStatus, at core.Millis) (core.User, error) {
 	return s.setStatus(ctx, id, status, at, func(ctx context.Context, tx *sql.Tx) error {
-		by, err := s.layout.userIn(ctx, tx, actor)
+		by, err := s.layout().userIn(ctx, tx, actor)
 		if core.KindOf(err) == core.KindNotFound || err == nil && (by.Status != core.UserActive || by.Role != core.RoleAdmin) {
 			return core.Errorf(core.KindRefused, "%s is no active admin", actor.Short()).WithNext("ask one who is, or an operator")
 		}
@@ -76,8 +77,23 @@ func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserS
 		if err != nil {
 			return err
 		}
-		u, err = s.layout.userIn(ctx, tx, id)
+		u, err = s.layout().userIn(ctx, tx, id)
 		return err
+	})
+	if err != nil {
+		return core.User{}, err
+	}
+	return u, nil
+}
+
+// SetKEMKey publishes a user's key: see core.Store.
+func (s *Store) SetKEMKey(ctx context.Context, id core.UserID, key []byte, at core.Millis) (u core.User, err error) {
+	err = s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		if u, err = s.layout().userIn(ctx, tx, id); err != nil {
+			return err
+		}
+		u.KEMKey, u.Updated = bytes.Clone(key), at
+		return updateUser(ctx, tx, u)
 	})
 	if err != nil {
 		return core.User{}, err

@@ -113,3 +113,78 @@ func testRekeyConflict(t *testing.T, s core.Store) {
 	_, err = s.Rekey(ctx, "none", 0, nil)
 	wantKind(t, "Rekey of no room", err, core.KindNotFound)
 }
+
+const (
+	someRec  = "00000000000000aa"
+	otherRec = "00000000000000bb"
+)
+
+// testStaged: what is staged counts from the commit on and not before, and what another staged never does.
+func testStaged(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	a, b, c := seed(t, s)
+	seedRoom(t, s, "r", a.ID)
+	mine := []core.SealedKey{NewKey("r", 1, a.ID), NewKey("r", 1, b.ID)}
+	stage := func(rec string, keys ...core.SealedKey) {
+		t.Helper()
+		ok(t, "StageKeys", s.StageKeys(ctx, "r", 0, rec, keys))
+	}
+	stage(someRec, mine[1])
+	stage(otherRec, NewKey("r", 1, c.ID))
+	stage(someRec, mine[0])
+	got, err := s.StagedFor(ctx, "r", 0, someRec)
+	ok(t, "StagedFor", err)
+	equal(t, "StagedFor", []core.UserID{a.ID, b.ID}, got)
+	noKey(t, s, "r", 1, a.ID)
+	if room, err := s.Room(ctx, "r"); err != nil || room.Epoch != 0 {
+		t.Errorf("what is only staged moved the room: %+v, %v", room, err)
+	}
+	room, err := s.CommitRekey(ctx, "r", 0, someRec, []byte("record 1"))
+	ok(t, "CommitRekey", err)
+	if room.Epoch != 1 || room.Rec != someRec {
+		t.Errorf("CommitRekey: %+v", room)
+	}
+	wantKey(t, s, mine[0])
+	wantKey(t, s, mine[1])
+	noKey(t, s, "r", 1, c.ID)
+	holders(t, s, "r", a.ID, b.ID)
+	for what, f := range map[string]func() error{
+		"CommitRekey": func() error { _, err := s.CommitRekey(ctx, "r", 0, otherRec, nil); return err },
+		"StageKeys":   func() error { return s.StageKeys(ctx, "r", 0, someRec, mine) },
+		"StagedFor":   func() error { _, err := s.StagedFor(ctx, "r", 0, otherRec); return err },
+	} {
+		wantKind(t, what+" from an epoch that is past", f(), core.KindConflict)
+	}
+	wantKind(t, "StageKeys under the room's own record", s.StageKeys(ctx, "r", 1, someRec, nil), core.KindInvalid)
+	wantKind(t, "StageKeys under no record's name", s.StageKeys(ctx, "r", 1, "a.b", nil), core.KindInvalid)
+	wantKind(t, "a box for a stranger", s.StageKeys(ctx, "r", 1, otherRec, []core.SealedKey{NewKey("r", 2, NewUserID(t))}), core.KindNotFound)
+	wantKind(t, "a late box for a stranger", s.PutKey(ctx, NewKey("r", 1, NewUserID(t))), core.KindNotFound)
+	_, err = s.Rekey(ctx, "r", 1, []core.SealedKey{NewKey("r", 2, NewUserID(t))})
+	wantKind(t, "a rekey for a stranger", err, core.KindNotFound)
+}
+
+func testEpochs(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	a, _, _ := seed(t, s)
+	seedRoom(t, s, "r", a.ID)
+	recs := []string{"0", someRec, otherRec}
+	var want []core.EpochRecord
+	for e := range core.Epoch(2) {
+		ok(t, "StageKeys", s.StageKeys(ctx, "r", e, recs[e+1], []core.SealedKey{NewKey("r", e+1, a.ID)}))
+		r := core.EpochRecord{Room: "r", Epoch: e + 1, Rec: recs[e+1], Prev: recs[e], Record: []byte{1, byte(e)}}
+		_, err := s.CommitRekey(ctx, "r", e, r.Rec, r.Record)
+		ok(t, "CommitRekey", err)
+		want = append([]core.EpochRecord{r}, want...)
+	}
+	for _, c := range []struct {
+		upto  core.Epoch
+		limit int
+		want  []core.EpochRecord
+	}{{9, 10, want}, {2, 1, want[:1]}, {1, 10, want[1:]}, {0, 10, nil}} {
+		got, err := s.Epochs(ctx, "r", c.upto, c.limit)
+		ok(t, "Epochs", err)
+		equal(t, "Epochs", c.want, got)
+	}
+	_, err := s.Epochs(ctx, "none", 1, 1)
+	wantKind(t, "Epochs of no room", err, core.KindNotFound)
+}

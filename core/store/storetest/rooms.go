@@ -116,3 +116,65 @@ func testRoomsOf(t *testing.T, s core.Store) {
 	rooms(a.ID) // an owner is not a member until put there
 	rooms(NewUserID(t))
 }
+
+func testUpdateRoom(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	a, b, _ := seed(t, s)
+	want := seedRoom(t, s, "r", a.ID)
+	other := seedRoom(t, s, "r-2", a.ID)
+	update := func(what string, c core.RoomChange) {
+		t.Helper()
+		got, err := s.UpdateRoom(ctx, "r", c)
+		ok(t, what, err)
+		equal(t, what, want, got, noRecs)
+		got, err = s.Room(ctx, "r")
+		ok(t, what, err)
+		equal(t, what+", read again", want, got, noRecs)
+	}
+	want.Name = text("neuer Name é")
+	update("a new name", core.RoomChange{Name: text("neuer Name é")})
+	want.Owner = b.ID
+	update("a new owner", core.RoomChange{Owner: b.ID})
+	_, err := s.UpdateRoom(ctx, "r", core.RoomChange{Owner: NewUserID(t)})
+	wantKind(t, "a stranger as owner", err, core.KindInvalid)
+	_, err = s.UpdateRoom(ctx, "r", core.RoomChange{State: "asleep"})
+	wantKind(t, "an unknown state", err, core.KindInvalid)
+	_, err = s.UpdateRoom(ctx, "none", core.RoomChange{Name: text("x")})
+	wantKind(t, "a room that is not there", err, core.KindNotFound)
+	want.State = core.RoomArchived
+	update("archiving", core.RoomChange{State: core.RoomArchived})
+	_, err = s.UpdateRoom(ctx, "r", core.RoomChange{Name: text("x")})
+	wantKind(t, "a new name for an archived room", err, core.KindRefused)
+	_, err = s.CommitRekey(ctx, "r", 0, someRec, nil)
+	wantKind(t, "a rekey of an archived room", err, core.KindRefused)
+	got, err := s.Room(ctx, "r-2")
+	ok(t, "Room", err)
+	equal(t, "another room", other, got, noRecs)
+}
+
+func testMemberRole(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	a, b, c := seed(t, s)
+	seedRoom(t, s, "r", a.ID)
+	want := NewMember("r", b.ID)
+	ok(t, "PutMember", s.PutMember(ctx, want))
+	want.Role = core.MemberAdmin
+	got, err := s.SetMemberRole(ctx, "r", b.ID, core.MemberAdmin)
+	ok(t, "SetMemberRole", err)
+	equal(t, "SetMemberRole", want, got)
+	got, err = s.Member(ctx, "r", b.ID)
+	ok(t, "Member", err)
+	equal(t, "Member", want, got)
+	_, err = s.SetMemberRole(ctx, "r", b.ID, "king")
+	wantKind(t, "an unknown role", err, core.KindInvalid)
+	_, err = s.SetMemberRole(ctx, "r", c.ID, core.MemberAdmin)
+	wantKind(t, "the role of no member", err, core.KindNotFound)
+	ok(t, "RemoveMember", s.RemoveMember(ctx, "r", b.ID))
+	_, err = s.SetMemberRole(ctx, "r", b.ID, core.MemberMember)
+	wantKind(t, "the role of a removed member", err, core.KindNotFound)
+	_, err = s.Member(ctx, "r", b.ID)
+	wantKind(t, "Member after a removal", err, core.KindNotFound)
+	if rooms, err := s.RoomsOf(ctx, b.ID); err != nil || len(rooms) != 0 {
+		t.Errorf("a removed member is in %v, %v", rooms, err)
+	}
+}

@@ -31,6 +31,11 @@ func Run(t *testing.T, open func(t *testing.T) core.Store) {
 		{"Members", testMembers},
 		{"MembersNotFound", testMembersNotFound},
 		{"RoomsOf", testRoomsOf},
+		{"UpdateRoom", testUpdateRoom},
+		{"MemberRole", testMemberRole},
+		{"KEMKey", testKEMKey},
+		{"Staged", testStaged},
+		{"Epochs", testEpochs},
 		{"PutKey", testPutKey},
 		{"Rekey", testRekey},
 		{"RekeyConflict", testRekeyConflict},
@@ -192,6 +197,28 @@ func calls(t *testing.T, user core.UserID) []call {
 		}},
 		{"Key", func(ctx context.Context, s core.Store) error { _, err := s.Key(ctx, "r", 0, user); return err }},
 		{"KeyHolders", func(ctx context.Context, s core.Store) error { _, err := s.KeyHolders(ctx, "r"); return err }},
+		{"SetKEMKey", func(ctx context.Context, s core.Store) error {
+			_, err := s.SetKEMKey(ctx, user, []byte{1}, Start+1)
+			return err
+		}},
+		{"UpdateRoom", func(ctx context.Context, s core.Store) error {
+			_, err := s.UpdateRoom(ctx, "r", core.RoomChange{State: core.RoomArchived})
+			return err
+		}},
+		{"SetMemberRole", func(ctx context.Context, s core.Store) error {
+			_, err := s.SetMemberRole(ctx, "r", user, core.MemberAdmin)
+			return err
+		}},
+		{"Member", func(ctx context.Context, s core.Store) error { _, err := s.Member(ctx, "r", user); return err }},
+		{"StageKeys", func(ctx context.Context, s core.Store) error {
+			return s.StageKeys(ctx, "r", 0, someRec, []core.SealedKey{NewKey("r", 1, user)})
+		}},
+		{"StagedFor", func(ctx context.Context, s core.Store) error { _, err := s.StagedFor(ctx, "r", 0, someRec); return err }},
+		{"CommitRekey", func(ctx context.Context, s core.Store) error {
+			_, err := s.CommitRekey(ctx, "r", 0, someRec, []byte{1})
+			return err
+		}},
+		{"Epochs", func(ctx context.Context, s core.Store) error { _, err := s.Epochs(ctx, "r", 9, 9); return err }},
 		{"Counts", func(ctx context.Context, s core.Store) error { _, err := s.Counts(ctx); return err }},
 		{"Export", func(ctx context.Context, s core.Store) error { _, err := s.Export(ctx); return err }},
 		{"Import", func(ctx context.Context, s core.Store) error { _, err := s.Import(ctx, whole); return err }},

@@ -177,3 +177,20 @@ func testAdmins(t *testing.T, s core.Store) {
 		}
 	}
 }
+
+func testKEMKey(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	want, other, _ := seed(t, s)
+	want.KEMKey, want.Updated = []byte{7, 0, 7}, Start+9
+	got, err := s.SetKEMKey(ctx, want.ID, []byte{7, 0, 7}, Start+9)
+	ok(t, "SetKEMKey", err)
+	equal(t, "SetKEMKey", want, got)
+	got, err = s.User(ctx, want.ID)
+	ok(t, "User", err)
+	equal(t, "User", want, got)
+	got, err = s.User(ctx, other.ID)
+	ok(t, "User", err)
+	equal(t, "another user", other, got)
+	_, err = s.SetKEMKey(ctx, NewUserID(t), []byte{1}, Start)
+	wantKind(t, "SetKEMKey of a stranger", err, core.KindNotFound)
+}

@@ -1,0 +1,196 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"maps"
+	"slices"
+	"sync"
+
+	"unibus/core"
+)
+
+// A file has one record an epoch and no place for what is not committed yet:
+// boxes that come in parts wait in memory, and a restart forgets them.
+const (
+	maxStages     = 64        // rekeys under way; the oldest is forgotten for a new one
+	maxStageBytes = 256 << 20 // all of them together
+)
+
+type stageKey struct {
+	epochOf
+	rec string
+}
+
+type stage struct {
+	keys map[core.UserID]core.SealedKey
+	size int
+	used int64
+}
+
+// stages are the rekeys under way.
+type stages struct {
+	mu    sync.Mutex
+	all   map[stageKey]*stage
+	clock int64
+	size  int
+}
+
+// add keeps boxes. KindUnavailable where there is no more room.
+func (s *stages) add(at stageKey, keys []core.SealedKey) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = map[stageKey]*stage{}
+	}
+	if s.all[at] == nil {
+		if len(s.all) >= maxStages {
+			s.forgetOldest()
+		}
+		s.all[at] = &stage{keys: map[core.UserID]core.SealedKey{}}
+	}
+	into := s.all[at]
+	s.clock++
+	into.used = s.clock
+	for _, k := range keys {
+		n := len(k.Box) - len(into.keys[k.User].Box)
+		if s.size+n > maxStageBytes {
+			return core.Errorf(core.KindUnavailable, "there are too many rekeys under way").WithNext("try again in a minute")
+		}
+		k.Box = bytes.Clone(k.Box)
+		into.keys[k.User] = k
+		into.size, s.size = into.size+n, s.size+n
+	}
+	return nil
+}
+
+func (s *stages) forgetOldest() {
+	var oldest stageKey
+	found := false
+	for at, st := range s.all {
+		if !found || st.used < s.all[oldest].used {
+			oldest, found = at, true
+		}
+	}
+	s.size -= s.all[oldest].size
+	delete(s.all, oldest)
+}
+
+// keysOf are the boxes in the order of their users.
+func (s *stages) keysOf(at stageKey) (keys []core.SealedKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all[at] == nil {
+		return nil
+	}
+	for _, user := range slices.Sorted(maps.Keys(s.all[at].keys)) {
+		keys = append(keys, s.all[at].keys[user])
+	}
+	return keys
+}
+
+// forget drops what was committed, or can never be: stages of epochs up to at.
+func (s *stages) forget(at epochOf) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, st := range s.all {
+		if k.room == at.room && k.epoch <= at.epoch {
+			s.size -= st.size
+			delete(s.all, k)
+		}
+	}
+}
+
+// StageKeys keeps boxes of the next epoch in memory: see core.Store.
+func (s *Store) StageKeys(ctx context.Context, room core.RoomID, from core.Epoch, rec string, keys []core.SealedKey) error {
+	keys = slices.Clone(keys)
+	for i := range keys {
+		keys[i].Room = room
+	}
+	next, err := keysOfNext(room, from, keys)
+	if err != nil {
+		return err
+	}
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := s.layout().roomToRekey(ctx, tx, room, from, rec); err != nil {
+			return err
+		}
+		for _, k := range next {
+			if err := userKnown(ctx, tx, k.User); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.staged.add(stageKey{epochOf{room, from + 1}, rec}, next)
+}
+
+// roomToRekey reads a room that is at an epoch and may leave it.
+func (l layout) roomToRekey(ctx context.Context, tx *sql.Tx, id core.RoomID, from core.Epoch, rec string) (core.Room, error) {
+	if _, err := core.ParseRec(rec); err != nil {
+		return core.Room{}, err
+	}
+	r, err := l.roomIn(ctx, tx, id)
+	switch {
+	case err != nil:
+		return core.Room{}, err
+	case r.Epoch != from:
+		return core.Room{}, movedOn(r, from)
+	case r.State == core.RoomArchived:
+		return core.Room{}, core.ErrArchived(id)
+	case r.Rec == rec:
+		return core.Room{}, core.Errorf(core.KindInvalid, "the record %s is that of the room's present epoch", rec).WithNext("make another name")
+	}
+	return r, nil
+}
+
+// StagedFor returns who has a staged box: see core.Store.
+func (s *Store) StagedFor(ctx context.Context, room core.RoomID, from core.Epoch, rec string) (users []core.UserID, err error) {
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := s.layout().roomToRekey(ctx, tx, room, from, rec)
+		return err
+	})
+	for _, k := range s.staged.keysOf(stageKey{epochOf{room, from + 1}, rec}) {
+		users = append(users, k.User)
+	}
+	return users, err
+}
+
+// CommitRekey moves the room to the staged boxes in one transaction: see core.Store.
+func (s *Store) CommitRekey(ctx context.Context, room core.RoomID, from core.Epoch, rec string, record []byte) (r core.Room, err error) {
+	if record != nil {
+		if err := s.raise(ctx); err != nil {
+			return core.Room{}, err
+		}
+	}
+	at := epochOf{room, from + 1}
+	keys := s.staged.keysOf(stageKey{at, rec})
+	err = s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		if r, err = s.layout().roomToRekey(ctx, tx, room, from, rec); err != nil {
+			return err
+		}
+		next := core.EpochRecord{Room: room, Epoch: from + 1, Rec: rec, Prev: r.Rec, Record: record}
+		r.Epoch = next.Epoch
+		if s.layout().states() {
+			if err := s.layout().startEpoch(ctx, tx, next); err != nil {
+				return err
+			}
+			r.Rec = rec
+		}
+		for _, k := range keys {
+			if err := s.layout().putKey(ctx, tx, k); err != nil {
+				return err
+			}
+		}
+		return s.layout().updateRoom(ctx, tx, r)
+	})
+	if err != nil {
+		return core.Room{}, err
+	}
+	s.staged.forget(at)
+	return r, nil
+}
