@@ -78,6 +78,9 @@ func (k *killer) batter(state migrate.State) {
 		st := k.comesBack()
 		k.sound(st)
 		k.table[len(k.table)-1].outcome = outcome(st)
+		if st.Active() && !st.Verified && !strings.Contains(st.Error.Next, "unibusd migration resume") {
+			k.t.Errorf("killed in %s it does not say that it can be resumed: %v", b.state, st.Error)
+		}
 		if b.state != state {
 			k.reach[state] = k.reach[state] * 2 / 3
 			continue

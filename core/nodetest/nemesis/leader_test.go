@@ -30,6 +30,8 @@ func TestLeaderKilledInCopy(t *testing.T) {
 		m.whole(m.seed.digests)
 		m.asItWas(m.seed.digests)
 	}
+	m.rate = 0
+	m.emptied()
 }
 
 // killLeader kills node as the leader of group in the middle of the copy of members.

@@ -63,6 +63,8 @@ func TestPartitionBeforeCutover(t *testing.T) {
 			m.cutIn(c, state)
 		}
 	}
+	m.rate = 0
+	m.emptied()
 }
 
 func (m *moving) cutIn(c cut, state migrate.State) {
@@ -97,7 +99,9 @@ func (m *moving) cutIn(c cut, state migrate.State) {
 	if met(m.entry()) == migrate.StateCutover || m.entry().Move.State == migrate.StateSoak { // it was past the fence
 		m.t.Logf("the fence was over before the cut")
 		m.sound(m.rests())
-		m.reach(migrate.StatePreflight, func(e migrate.Entry) bool { return e.Move.State == migrate.StateVerify && e.Move.Verified && !e.Move.Running })
+		m.reach(migrate.StatePreflight, func(e migrate.Entry) bool {
+			return e.Move.State == migrate.StateVerify && e.Move.Verified && !e.Move.Running
+		})
 	}
 	m.whole(m.seed.digests)
 	m.asItWas(m.seed.digests)

@@ -1,0 +1,85 @@
+//go:build nemesis && linux
+
+package nemesis
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"unibus/core"
+	"unibus/core/migrate"
+	"unibus/core/nodetest"
+)
+
+// TestDiskFull fills the source node's disk, once in the backup and once in the
+// copy. The move stops and says why, users are let in as before; with room again
+// it goes on to its end.
+func TestDiskFull(t *testing.T) {
+	for _, state := range []migrate.State{migrate.StateBackup, migrate.StateCopy} {
+		t.Run(string(state), func(t *testing.T) {
+			s := seed.file(t, manyRows)
+			n := nodetest.FurnishNet(t, programs.Program(t, "unibusd"), nodetest.Config{SeedDB: s.path})
+			d := n.Disk(0, 16*sizeOf(t, s.path)+(256<<20))
+			m := begun(t, n, s)
+			if state == migrate.StateCopy {
+				m.rate = max(500, s.digests[core.TableMembers].Count/5)
+			}
+			m.reach(state, func(e migrate.Entry) bool {
+				return e.Move.State == state && (state == migrate.StateBackup || halfway(e.Move.Progress, core.TableMembers) > 0)
+			})
+			const left = 64 << 10
+			d.Fill(left)
+			st := m.stopsFull()
+			t.Logf("full: %s", outcome(st))
+			if st.State != state {
+				t.Errorf("it was filled in %s and stopped in %s", state, st.State)
+			}
+			m.sound(st)
+			d.Free()
+			m.goesOn()
+			m.whole(s.digests)
+			m.asItWas(s.digests)
+		})
+	}
+}
+
+func sizeOf(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+// stopsFull waits until the move has stopped for want of room, and says so. A
+// full disk may keep its journal from saying the same.
+func (m *moving) stopsFull() (st migrate.Status) {
+	m.t.Helper()
+	nodetest.Wait(m.t, patience, func() (err error) {
+		if st, err = m.cl.Migration(m.t.Context()); err == nil && st.Running {
+			err = asError(core.Errorf(core.KindUnavailable, "it works at %s", st.State))
+		}
+		return err
+	})
+	said := outcome(st)
+	for _, word := range []string{"full", "no space", "room", "free"} {
+		if strings.Contains(strings.ToLower(said), word) {
+			return st
+		}
+	}
+	m.t.Errorf("a full disk is not what it says: %s", said)
+	return st
+}
+
+// goesOn resumes where there is room again. JetStream turns itself off on a node
+// whose disk was full, so that the node is started anew where that happened.
+func (m *moving) goesOn() {
+	m.t.Helper()
+	if strings.Contains(m.Log(0), "DISABLED") {
+		m.t.Log("JetStream was turned off on the full disk: the node is started again")
+		m.Stop(0)
+		m.comesBack()
+	}
+}
