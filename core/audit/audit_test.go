@@ -375,6 +375,7 @@ func FuzzDecodeEntry(f *testing.F) {
 func TestEarlierTryUnderWay(t *testing.T) {
 	t.Parallel()
 	l := newLog(t, connect(t, single(t)), path(t))
+	begin(t, l, "the first") // the stream is there
 	intent := entry{V: entryVersion, ID: fmt.Sprintf("%024x", 1), Phase: phaseIntent}
 	outcome := intent
 	outcome.Phase = phaseOutcome
