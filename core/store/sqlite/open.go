@@ -164,16 +164,30 @@ func (s *Store) examineHeader(size int64) error {
 	if pageSize == 1 { // the format's word for 65,536
 		pageSize = 1 << 16
 	}
-	if want := pageSize * int64(binary.BigEndian.Uint32(header[28:])); size < want && !s.hasLog() {
-		return s.truncated(size, want)
+	want := pageSize * int64(binary.BigEndian.Uint32(header[28:]))
+	if size >= want || s.hasLog() {
+		return nil
+	}
+	// Another process may just have finished what it was writing.
+	info, err := f.Stat()
+	if err != nil {
+		return s.fileError(err)
+	}
+	if info.Size() < want {
+		return s.truncated(info.Size(), want)
 	}
 	return nil
 }
 
-// hasLog is true where a write-ahead log may hold pages that the file lacks.
+// hasLog is true where a write-ahead log may hold pages that the file lacks, or
+// a journal says that they are being written.
 func (s *Store) hasLog() bool {
-	info, err := os.Stat(s.path + "-wal")
-	return err == nil && info.Size() > 0
+	for _, log := range []string{"-wal", "-journal"} {
+		if info, err := os.Stat(s.path + log); err == nil && info.Size() > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Store) truncated(size, want int64) error {
