@@ -16,6 +16,9 @@ import (
 func (j *Job) Abort(ctx context.Context, by string) (Status, error) {
 	j.command.Lock()
 	defer j.command.Unlock()
+	if err := j.inherit(ctx); err != nil {
+		return j.Status(), err
+	}
 	st := j.Status()
 	if why := st.WhyNot(ActionAbort); why != "" {
 		return st, refused(st, "abort", why)
@@ -44,10 +47,18 @@ func (j *Job) aborted(by string, was Status, removed int) error {
 	j.mu.Lock()
 	j.cp, j.marks, j.paused = nil, nil, false
 	j.mu.Unlock()
+	e, err := j.cfg.Journal.Load()
+	if err != nil {
+		return err
+	}
+	record := "the authority record is none"
+	if e.Home {
+		record = "the authority record names it, as before the move"
+	}
 	return j.save(func(s *Status) {
 		s.State, s.Running, s.Paused, s.Verified, s.Error = StateAborted, false, false, false, nil
-		s.Result = fmt.Sprintf("Aborted by %s in %s. SQLite on %s serves as before; the authority record is none, and %s removed from KV.",
-			by, was.State, s.Node, wasWere(removed))
+		s.Result = fmt.Sprintf("Aborted by %s in %s. SQLite on %s serves as before; %s, and %s removed from KV.",
+			by, was.State, s.Node, record, wasWere(removed))
 		if s.Backup.Path != "" && !s.Options.NoBackup {
 			s.Result += " The backup " + s.Backup.Path + " was kept."
 		}
@@ -101,6 +112,9 @@ func (j *Job) undo(ctx context.Context, st Status) (int, error) {
 		e.Authority = &a
 		if a.Backend == "" {
 			e.Authority = nil
+		}
+		if a.Backend == "" || a.Backend == core.BackendNone {
+			e.File = "" // --db decides again
 		}
 	})
 }

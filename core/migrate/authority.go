@@ -87,10 +87,16 @@ func (j *Job) authorityProblem(a core.Authority) *core.Problem {
 	return nil
 }
 
-// release puts the authority back to none where it is this node's.
+// release puts the authority back to none where it is this node's, unless it was
+// before the move: with a record of none after a rollback, another node would
+// serve a file of its own that was left behind, and revoked users with it.
 func (j *Job) release(ctx context.Context) (core.Authority, error) {
+	e, err := j.cfg.Journal.Load()
+	if err != nil {
+		return core.Authority{}, err
+	}
 	return j.decide(ctx, func(cur core.Authority) (core.Authority, verdict) {
-		if cur.Backend != core.BackendSQLite || cur.Node != j.cfg.Node {
+		if e.Home || cur.Backend != core.BackendSQLite || cur.Node != j.cfg.Node {
 			return cur, take
 		}
 		return core.Authority{Backend: core.BackendNone, Node: j.cfg.Node, Generation: cur.Generation + 1}, write

@@ -34,6 +34,9 @@ func (j *Job) Pause(_ context.Context, by string) (Status, error) {
 func (j *Job) Resume(ctx context.Context, _ string) (Status, error) {
 	j.command.Lock()
 	defer j.command.Unlock()
+	if err := j.inherit(ctx); err != nil {
+		return j.Status(), err
+	}
 	st := j.Status()
 	switch {
 	case st.Running && st.Paused:
@@ -94,9 +97,12 @@ func (j *Job) Cutover(_ context.Context, by string) (Status, error) {
 }
 
 // Finish ends a move that has cut over. The SQLite file stays, fenced, and is served by no node.
-func (j *Job) Finish(_ context.Context, by string) (Status, error) {
+func (j *Job) Finish(ctx context.Context, by string) (Status, error) {
 	j.command.Lock()
 	defer j.command.Unlock()
+	if err := j.inherit(ctx); err != nil {
+		return j.Status(), err
+	}
 	st := j.Status()
 	if st.State == StateDone {
 		return st, nil
@@ -131,9 +137,12 @@ func (j *Job) Limit(_ context.Context, _ string, rate int) (Status, error) {
 
 // Rollback brings the control plane back to SQLite: everything that KV holds, in
 // a new file. KindRefused but in soak, and where a rollback that stopped goes on.
-func (j *Job) Rollback(_ context.Context, by string) (Status, error) {
+func (j *Job) Rollback(ctx context.Context, by string) (Status, error) {
 	j.command.Lock()
 	defer j.command.Unlock()
+	if err := j.inherit(ctx); err != nil {
+		return j.Status(), err
+	}
 	st := j.Status()
 	if st.State == StateRollback && st.Running {
 		return st, nil

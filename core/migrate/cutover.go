@@ -198,5 +198,8 @@ func (j *Job) overtaken(ctx context.Context, a core.Authority) (State, error) {
 
 // outcome takes an intent back and notes the authority it led to.
 func outcome(a core.Authority) func(*Entry) {
-	return func(e *Entry) { e.Intent, e.Authority = nil, &a }
+	return func(e *Entry) {
+		e.Intent, e.Authority = nil, &a
+		e.Home = e.Home && a.Backend == core.BackendSQLite
+	}
 }

@@ -29,8 +29,7 @@ func (j *Job) startDry(prev, fresh Status) (Status, error) {
 	fresh.Buckets, fresh.Progress = startOf(make([]core.Digest, len(core.Tables())))
 	j.st, j.before, j.paused = fresh, &prev, false
 	j.mu.Unlock()
-	j.spawn(func(ctx context.Context) { j.dryRun(ctx, prev) })
-	return fresh, nil
+	return fresh, j.spawn(func(ctx context.Context) { j.dryRun(ctx, prev) })
 }
 
 func (j *Job) dryRun(ctx context.Context, prev Status) {

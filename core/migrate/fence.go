@@ -151,6 +151,13 @@ func (j *Job) unfence(ctx, work context.Context, cause error) (State, error) {
 	return StateVerify, cause
 }
 
+// errNoFile is for a move whose file was taken away while its node was down.
+func (j *Job) errNoFile() error {
+	path := j.Status().Source.Path
+	return core.Errorf(core.KindFailed, "%s has no SQLite file: %s, which was being moved, is not there", j.cfg.Node, path).
+		WithNext("put it back, then restart %s", j.cfg.Node)
+}
+
 // lift makes the source take writes again, where it does not.
 func (j *Job) lift(ctx context.Context) error {
 	j.lifting.Lock()
@@ -160,6 +167,9 @@ func (j *Job) lift(ctx context.Context) error {
 		j.fence.timer.Stop()
 	}
 	j.mu.Unlock()
+	if j.source() == nil {
+		return j.errNoFile()
+	}
 	fenced, err := j.source().Fenced(ctx)
 	if err == nil && fenced {
 		err = j.source().Lift(ctx)

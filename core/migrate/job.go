@@ -208,15 +208,19 @@ func (j *Job) launch(change func(*Status)) error {
 	if err != nil {
 		return err
 	}
-	j.spawn(j.run)
-	return nil
+	return j.spawn(j.run)
 }
 
-// spawn runs work until it ends or stop is called.
-func (j *Job) spawn(work func(context.Context)) {
+// spawn runs work until it ends or stop is called. After Close nothing begins.
+func (j *Job) spawn(work func(context.Context)) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	j.mu.Lock()
+	if !j.open {
+		j.mu.Unlock()
+		cancel()
+		return core.Errorf(core.KindUnavailable, "%s is stopping", j.cfg.Node)
+	}
 	j.cancel, j.done = cancel, done
 	j.mu.Unlock()
 	go func() {
@@ -228,6 +232,7 @@ func (j *Job) spawn(work func(context.Context)) {
 		}
 		work(ctx)
 	}()
+	return nil
 }
 
 // stop ends the runner and waits for it.

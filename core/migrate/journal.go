@@ -16,6 +16,7 @@ import (
 type Entry struct {
 	Authority  *core.Authority `json:"authority,omitempty"` // the last record this node saw
 	File       string          `json:"file,omitempty"`      // the SQLite file of that generation
+	Home       bool            `json:"home,omitempty"`      // a rollback made File the authority: an abort leaves it so
 	Intent     *Intent         `json:"intent,omitempty"`    // set: the node may have given the authority away
 	Move       *Status         `json:"move,omitempty"`      // the move this node does or did
 	Checkpoint *Checkpoint     `json:"checkpoint,omitempty"`

@@ -14,6 +14,9 @@ var errPaused = errors.New("paused")
 // step does the work of one state and says which state comes next. The same
 // state means that the operator is awaited. With an error it is the state to stop in.
 func (j *Job) step(ctx context.Context, s State) (State, error) {
+	if s.needsFile() && j.source() == nil {
+		return s, j.errNoFile()
+	}
 	switch s {
 	case StatePreflight:
 		return j.preflight(ctx)
@@ -31,6 +34,11 @@ func (j *Job) step(ctx context.Context, s State) (State, error) {
 		return j.rollback(ctx)
 	}
 	return s, nil // soak, done, aborted, none: nothing to work at
+}
+
+// needsFile is true where the source itself is read or fenced.
+func (s State) needsFile() bool {
+	return s == StatePreflight || s == StateBackup || s == StateFence
 }
 
 // run takes step after step until one awaits the operator, fails or is stopped.

@@ -60,9 +60,21 @@ func (p *posts) since(ctx context.Context, t core.Table, node string) (rows []co
 	post := p.at[place{t, node}]
 	p.mu.Unlock()
 	if post != nil {
-		return post.Since(ctx)
+		rows, mechanism, older, err = post.Since(ctx)
+		if err != nil { // its reader may be gone for good, with the node it lived on
+			p.dismiss(place{t, node}, post)
+		}
+		return rows, mechanism, older, err
 	}
 	return p.target.ReplicaSince(ctx, t, node, p.marks[t].Sequence)
+}
+
+// dismiss has the replica asked anew the next time.
+func (p *posts) dismiss(at place, post Post) {
+	p.mu.Lock()
+	delete(p.at, at)
+	p.mu.Unlock()
+	post.Leave()
 }
 
 // anywhere is since of whichever replica somebody is at.

@@ -139,6 +139,14 @@ func (j *Job) sourceProblems(ctx context.Context) ([]core.Problem, error) {
 			Next: "use the version of unibusd that wrote it",
 		}}, nil
 	}
+	if fenced, err := src.Fenced(ctx); err != nil {
+		return nil, err
+	} else if fenced {
+		return []core.Problem{{
+			Text: src.Path() + " is fenced: its control plane was moved before, and what was changed since is not in it",
+			Next: "`unibusd migration status` says where the control plane is; to begin anew, serve a file that `unibusd backup` or a rollback has written",
+		}}, nil
+	}
 	if err := src.Integrity(ctx); err != nil {
 		if core.KindOf(err) == core.KindUnavailable {
 			return nil, err

@@ -98,9 +98,12 @@ func (r *recorder) write() error {
 	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
 	defer cancel()
 	if !r.known {
-		_, rev, err := r.record.Migration(ctx)
+		have, rev, err := r.record.Migration(ctx)
 		if err != nil && core.KindOf(err) != core.KindNotFound {
 			return err
+		}
+		if newerOfAnother(have, r.status()) {
+			return nil
 		}
 		r.rev, r.known = rev, true
 	}
@@ -115,6 +118,13 @@ func (r *recorder) write() error {
 	}
 	r.rev = rev
 	return nil
+}
+
+// newerOfAnother is true where another node wrote a move since: what this node
+// did before that is of no interest any more.
+func newerOfAnother(have []byte, own Status) bool {
+	var st Status
+	return json.Unmarshal(have, &st) == nil && st.Node != own.Node && st.Updated > own.Updated
 }
 
 // readRecord decodes the cluster's record; StateNone where there is none.

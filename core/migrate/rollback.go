@@ -169,7 +169,7 @@ func (j *Job) returned(ctx context.Context, in Intent, a core.Authority) (State,
 	err := j.save(func(s *Status) {
 		s.State, s.Error = StateRolledBack, nil
 		s.Result = rolledBackResult(*s, in, a, nil)
-	}, outcome(a), func(e *Entry) { e.File = in.File })
+	}, outcome(a), func(e *Entry) { e.File, e.Home = in.File, true })
 	if err != nil {
 		return StateRollback, err
 	}
@@ -199,7 +199,10 @@ func rolledBackResult(s Status, in Intent, a core.Authority, behind []string) st
 
 // keptKV ends a rollback that was given up: the buckets are open again.
 func (j *Job) keptKV(ctx context.Context, in Intent, a core.Authority) (State, error) {
-	removed := RemoveFile(in.File)
+	var removed error
+	if in.File != "" {
+		removed = RemoveFile(in.File)
+	}
 	err := j.save(func(s *Status) {
 		s.State, s.Export = StateSoak, Backup{}
 		s.Result = soakResult(*s, a, nil)

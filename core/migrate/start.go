@@ -36,8 +36,8 @@ func (j *Job) Start(ctx context.Context, by string, o Options) (Status, error) {
 	if a.Backend == core.BackendKV {
 		return moved(st, a), nil
 	}
-	if st.State == StateCutover {
-		return st, core.Errorf(core.KindRefused, "a cutover of %s is not settled yet", j.cfg.Node).
+	if st.State == StateCutover || st.State == StateRollback {
+		return st, core.Errorf(core.KindRefused, "a %s of %s is not settled yet", st.State, j.cfg.Node).
 			WithNext("resume, so that its outcome is found out")
 	}
 	if err := j.checkCluster(ctx, o); err != nil {

@@ -143,6 +143,9 @@ func collect(rows iter.Seq2[core.Row, error]) (map[string][]byte, error) {
 // sumUp fills in the digests of tables that changed behind the fence: every node
 // was shown to hold what the source holds, and the source, fenced, changes no more.
 func (j *Job) sumUp(ctx context.Context) error {
+	if j.source() == nil {
+		return j.errNoFile()
+	}
 	buckets := clone(j.Status()).Buckets
 	for i, t := range core.Tables() {
 		if i >= len(buckets) || buckets[i].Source.SHA256 != "" {

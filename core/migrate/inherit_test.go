@@ -1,0 +1,257 @@
+package migrate
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"unibus/core"
+)
+
+// TestAbortAfterARollbackKeepsTheAuthority: with a record of none another node
+// would serve what was left behind before the first move, revoked users included.
+func TestAbortAfterARollbackKeepsTheAuthority(t *testing.T) {
+	t.Parallel()
+	w, j, _ := soaking(t)
+	wantState(t, rollBack(t, j), StateRolledBack)
+	home := w.authority
+	wantState(t, started(t, j, w.options()), StateVerify)
+	s, err := j.Abort(t.Context(), "ana")
+	if err != nil || s.State != StateAborted || strings.Contains(s.Result, "is none") {
+		t.Errorf("%v, %s, %s", err, s.State, s.Result)
+	}
+	if w.authority != home {
+		t.Errorf("the record says %+v, before the move it was %+v", w.authority, home)
+	}
+	e, err := j.cfg.Journal.Load()
+	if err != nil || e.Authority == nil || *e.Authority != home || e.File != w.path() {
+		t.Errorf("the journal: %+v, %q, %v", e.Authority, e.File, err)
+	}
+
+	// Once it has moved to KV and the file is the past, this is over.
+	o := w.options()
+	o.Cutover = true
+	wantState(t, started(t, j, o), StateSoak)
+	if e, err = j.cfg.Journal.Load(); err != nil || e.Home {
+		t.Errorf("after the second cutover: %+v, %v", e, err)
+	}
+}
+
+// TestAbortGivesTheFileBackToTheConfiguration: nothing of a move stays in the journal that decides.
+func TestAbortGivesTheFileBackToTheConfiguration(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3)
+	j := w.job(t, nil)
+	wantState(t, started(t, j, w.options()), StateVerify)
+	if e, err := j.cfg.Journal.Load(); err != nil || e.File == "" {
+		t.Fatalf("during the move the journal names no file: %v", err)
+	}
+	if _, err := j.Abort(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := j.cfg.Journal.Load(); err != nil || e.File != "" {
+		t.Errorf("after the abort the journal names %q, %v: --db would not count", e.File, err)
+	}
+}
+
+// TestStartWaitsForARollback: its authority may be back in SQLite, and the file
+// that is open is still the old one.
+func TestStartWaitsForARollback(t *testing.T) {
+	t.Parallel()
+	w, j, g := soaking(t)
+	w.look(func() {
+		w.before = func(op string) error {
+			if op == "journal" && w.authority.Backend == core.BackendSQLite {
+				return core.Errorf(core.KindFailed, "the disk is full")
+			}
+			return nil
+		}
+	})
+	if s := rollBack(t, j); s.State != StateRollback || s.Error == nil {
+		t.Fatalf("%s, %v", s.State, s.Error)
+	}
+	w.look(func() { w.before = nil })
+	if st, err := j.Start(t.Context(), "ana", w.options()); core.KindOf(err) != core.KindRefused || !w.fenced {
+		t.Errorf("a start was not refused: %v, %s; fenced %v", err, st.State, w.fenced)
+	}
+	if _, err := j.Resume(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, rest(t, j), StateRolledBack)
+	if w.authority.Backend != core.BackendSQLite || g.open {
+		t.Errorf("%+v, KV open %v", w.authority, g.open)
+	}
+}
+
+// TestPreflightRefusesAFencedFile: it is the past of an earlier move.
+func TestPreflightRefusesAFencedFile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3)
+	w.fenced = true
+	s := started(t, w.job(t, nil), w.options())
+	if s.State != StatePreflight || len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Text, "fenced") || w.puts > 0 || w.arev > 0 {
+		t.Errorf("%s, %+v, %d rows written, record at %d", s.State, s.Problems, w.puts, w.arev)
+	}
+}
+
+// TestMoveWithoutItsFile: a node whose file was taken away says so, in every
+// state, and goes on once it is back.
+func TestMoveWithoutItsFile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3)
+	j := w.job(t, nil)
+	wantState(t, started(t, j, w.options()), StateVerify)
+	_ = j.Close()
+
+	gone := func(c *Config) { c.Source = nil }
+	told := func(err error) {
+		t.Helper()
+		if core.KindOf(err) != core.KindFailed || !strings.Contains(err.Error(), w.path()) {
+			t.Errorf("not told which file is missing: %v", err)
+		}
+	}
+	j = w.job(t, gone)
+	if _, err := j.Cutover(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	told(rest(t, j).Error)
+	_, err := j.Abort(t.Context(), "ana")
+	told(err)
+	_ = j.Close()
+
+	// A crash in the cutover, before its CAS: SQLite counts, and cannot be served.
+	w.look(func() { w.fenced = true })
+	in := Intent{From: w.authority, To: core.Authority{Backend: core.BackendKV, Node: "n1", Generation: w.authority.Generation + 1}}
+	if err := w.journal.Update(func(e *Entry) { e.Intent, e.Move.State, e.Move.Running = &in, StateCutover, true }); err != nil {
+		t.Fatal(err)
+	}
+	j = w.job(t, gone)
+	s := rest(t, j)
+	if told(s.Error); s.State != StateCutover {
+		t.Errorf("after the crash: %s", s.State)
+	}
+	_ = j.Close()
+
+	s = rest(t, w.job(t, nil))
+	if s.State != StateVerify || w.fenced || w.serving != core.BackendSQLite {
+		t.Errorf("with the file back: %s, %v, fenced %v, serving %s", s.State, s.Error, w.fenced, w.serving)
+	}
+}
+
+// TestRollbackOfANodeThatLostItsData: nobody but the node that the record names
+// may open the buckets that it has shut, and its journal is gone.
+func TestRollbackOfANodeThatLostItsData(t *testing.T) {
+	t.Parallel()
+	w, j, g := soaking(t)
+	j.cfg.Limits.Lease = time.Hour // it waits there, with everything shut
+	if _, err := j.Rollback(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, j, "the file", func(s Status) bool { return s.Export.Path != "" })
+	_ = j.Close()
+	w.look(func() { w.journal.data = nil })
+	anew := func(c *Config) {
+		w.reversible(g)(c)
+		c.Source, c.BackupDir = nil, w.dir
+	}
+	j = w.job(t, anew)
+	wantState(t, j.Status(), StateNone)
+	if g.open {
+		t.Fatal("the guards are open already")
+	}
+	if _, err := j.Abort(t.Context(), "ben"); err != nil {
+		t.Fatal(err)
+	}
+	s := rest(t, j)
+	if s.State != StateSoak || w.authority != (core.Authority{Backend: core.BackendKV, Node: "n1", Generation: 3}) || !g.open {
+		t.Errorf("%s, %v, %+v, open %v", s.State, s.Error, w.authority, g.open)
+	}
+	wantState(t, rollBack(t, j), StateRolledBack) // and a whole one
+	if !w.target.equal(w.source) {
+		t.Error("the rows differ")
+	}
+}
+
+// TestInheritTakesNothingElse: another node's move, or one that has not cut over, is no business of an empty journal.
+func TestInheritTakesNothingElse(t *testing.T) {
+	t.Parallel()
+	for _, st := range []Status{{State: StateSoak, Node: "n2"}, {State: StateVerify, Node: "n1"}, {State: StateRolledBack, Node: "n1"}} {
+		w := newWorld(t, 0)
+		w.authority, w.arev = core.Authority{Backend: core.BackendKV, Node: st.Node, Generation: 2}, 1
+		w.record, w.rrev = encoded(t, st), 1
+		j := w.job(t, w.reversible(&fakeGuards{}))
+		if _, err := j.Abort(t.Context(), "ana"); core.KindOf(err) != core.KindRefused || j.Status().State != StateNone {
+			t.Errorf("%s of %s: %v, %s", st.State, st.Node, err, j.Status().State)
+		}
+	}
+}
+
+func encoded(t *testing.T, st Status) []byte {
+	t.Helper()
+	data, err := json.Marshal(st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// TestRestartLeavesANewerRecordAlone: what this node did once is not what the cluster does.
+func TestRestartLeavesANewerRecordAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3)
+	j := w.job(t, nil)
+	wantState(t, started(t, j, w.options()), StateVerify)
+	if _, err := j.Abort(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	updated := j.Status().Updated
+	_ = j.Close()
+	of := func(at core.Millis) []byte { return encoded(t, Status{State: StateSoak, Node: "n2", Updated: at}) }
+	w.look(func() { w.record = of(updated + 1) })
+	_ = w.job(t, nil).Close() // which writes what is still to be written
+	if string(w.record) != string(of(updated+1)) {
+		t.Errorf("the newer record of n2 was written over: %s", w.record)
+	}
+	w.look(func() { w.record = of(updated - 1) })
+	_ = w.job(t, nil).Close()
+	if string(w.record) == string(of(updated-1)) {
+		t.Error("an older record of n2 was kept")
+	}
+}
+
+// TestNothingBeginsAfterClose: a command that was under way when the node stopped must not leave a runner behind.
+func TestNothingBeginsAfterClose(t *testing.T) {
+	t.Parallel()
+	j := newWorld(t, 0).job(t, nil)
+	_ = j.Close()
+	err := j.spawn(func(context.Context) { t.Error("it began") })
+	j.stop()
+	if core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("spawned after Close: %v", err)
+	}
+}
+
+// brokenPost is one whose reader is gone.
+type brokenPost struct{ left *int }
+
+func (brokenPost) Since(context.Context) ([]core.Row, int, int, error) {
+	return nil, 0, 0, core.Errorf(core.KindUnavailable, "its node was killed")
+}
+func (b brokenPost) Leave() { *b.left++ }
+
+// TestABrokenPostIsGivenUp: the next question goes to the replica itself.
+func TestABrokenPostIsGivenUp(t *testing.T) {
+	t.Parallel()
+	w, left := newWorld(t, 3), 0
+	p := &posts{target: fakePast{fakeTarget{w}}, marks: Marks{}, at: map[place]Post{{core.TableUsers, "n2"}: brokenPost{&left}}}
+	for i, want := range []core.Kind{core.KindUnavailable, ""} {
+		if _, _, _, err := p.since(t.Context(), core.TableUsers, "n2"); core.KindOf(err) != want {
+			t.Errorf("question %d: %v", i+1, err)
+		}
+	}
+	if p.leave(); left != 1 {
+		t.Errorf("left %d times", left)
+	}
+}
