@@ -19,14 +19,14 @@ func (p *plane) moveConfig() migrate.Config {
 		Node: p.n.cfg.Name, BackupDir: p.backups(),
 		Target: moveTarget{p, p.store}, Authority: record{p.control}, Record: record{p.control},
 		Cluster: p.describe, PeerRows: p.peerRows, PeerProblems: p.peerProblems, Host: p, Journal: p.n.journal, Free: freeBytes, Changed: p.moved, Log: p.log,
+		OpenCopy: openCopy, // a rollback reads its file back, and gives a node a file that has none
+		Backup: func(ctx context.Context, path string) (migrate.Backup, error) {
+			b, err := p.db().Backup(ctx, path)
+			return migrate.Backup{Path: b.Path, SHA256: b.SHA256, Bytes: b.Bytes}, err
+		},
 	}
 	if p.db() != nil {
 		cfg.Source = p.db()
-		cfg.Backup = func(ctx context.Context, path string) (migrate.Backup, error) {
-			b, err := p.db().Backup(ctx, path)
-			return migrate.Backup{Path: b.Path, SHA256: b.SHA256, Bytes: b.Bytes}, err
-		}
-		cfg.OpenCopy = openCopy
 	}
 	return cfg
 }

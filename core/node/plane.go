@@ -81,6 +81,9 @@ func (p *plane) open(ctx context.Context) error {
 		}
 	} else if err := p.openCluster(ctx, run); err != nil {
 		end()
+		if db := p.db(); db != nil {
+			err = errors.Join(err, db.Close())
+		}
 		return err
 	}
 	p.work.Go(func() { p.count(run) })
@@ -103,21 +106,27 @@ func (p *plane) openFile(ctx context.Context) error {
 		p.log.Warn("the journal names another SQLite file than --db; it wins", "file", entry.File, "db", path)
 		path = entry.File
 	}
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) && !alone {
-		return nil
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		switch named := entry.Authority != nil && entry.Authority.Backend == core.BackendSQLite; {
+		case !alone:
+			return nil
+		case named:
+			return p.absent(path)
+		}
 	}
 	db := sqlite.New(sqlite.Config{Path: path, Create: alone, AllowFenced: !alone})
 	if err := db.Open(ctx); err != nil {
 		return err
 	}
 	p.opens.Store(db)
-	if alone {
-		return nil
-	}
-	if err := os.MkdirAll(p.backups(), 0o700); err != nil {
-		return errors.Join(core.Errorf(core.KindFailed, "the directory for backups cannot be made: %w", err), db.Close())
-	}
 	return nil
+}
+
+// absent is why a node that is the authority has nothing to serve: a new, empty
+// file in the place of one that is missing would be a control plane without anybody in it.
+func (p *plane) absent(path string) *core.Error {
+	return core.Errorf(core.KindRefused, "the control plane is the SQLite file %s of %s, and it is not there", path, p.n.cfg.Name).
+		WithNext("put it back, or make it with `unibusd restore` from a backup, then start %s again", p.n.cfg.Name)
 }
 
 // backups is where a move puts the copies it takes first.
@@ -126,6 +135,9 @@ func (p *plane) backups() string { return filepath.Join(p.n.cfg.Data, "backups")
 // openCluster begins to follow the record of authority, which may take a quorum's time.
 func (p *plane) openCluster(ctx, run context.Context) error {
 	conn, cfg := p.n.conns.store, p.n.cfg
+	if err := os.MkdirAll(p.backups(), 0o700); err != nil {
+		return core.Errorf(core.KindFailed, "the directory for backups cannot be made: %w", err)
+	}
 	p.control = kv.NewControl(kv.ControlConfig{Conn: conn, Replicas: min(3, cfg.Size()), Budget: openTimeout, Logger: p.log})
 	p.store = kv.New(kv.Config{
 		Conn: conn, Replicas: cfg.Replicas, Nodes: cfg.Size(), Budget: openTimeout, Logger: p.log,
@@ -243,12 +255,23 @@ func (p *plane) Serve(ctx context.Context, a core.Authority) error {
 			WithNext("connect to %s until the move to KV", a.Node))
 		p.n.sessions.elsewhere(a.Node)
 		return nil
+	case p.db() == nil && a.Backend == core.BackendSQLite:
+		p.withdraw(p.absent(p.named()))
+		return nil
 	case p.db() == nil:
 		p.withdraw(core.Errorf(core.KindUnavailable, "%s has no control plane of its own: %s is not there", p.n.cfg.Name, p.n.cfg.DB).
 			WithNext("connect to the node that has one, or move it to KV"))
 		return nil
 	}
 	return p.serveFileUnlessMoving(ctx)
+}
+
+// named is the path of this node's file: the journal's, or --db.
+func (p *plane) named() string {
+	if entry, err := p.n.journal.Load(); err == nil && entry.File != "" {
+		return entry.File
+	}
+	return p.n.cfg.DB
 }
 
 // serveFileUnlessMoving leaves the holder empty while an intent stands: the
@@ -288,11 +311,19 @@ func (p *plane) serveFile(ctx context.Context) error {
 // serveKV opens the buckets' guards for the authority before it publishes them:
 // until then nobody is admitted by them and nothing is written.
 func (p *plane) serveKV(ctx context.Context, a core.Authority) error {
+	entry, err := p.n.journal.Load()
+	if err != nil {
+		p.withdraw(core.AsError(err))
+		return err
+	}
+	if in := entry.Intent; in != nil && a.Generation <= in.From.Generation {
+		return nil // this node is giving it away
+	}
 	serving := p.serving().Backend == core.BackendKV
 	if serving && p.guarded == a {
 		return nil
 	}
-	err := p.openKV(ctx)
+	err = p.openKV(ctx)
 	if err == nil {
 		err = p.store.OpenFor(ctx, a)
 	}
@@ -365,11 +396,12 @@ func (p *plane) Adopt(ctx context.Context, path string) (migrate.SourceStore, er
 	if err := db.Open(ctx); err != nil {
 		return nil, err
 	}
-	before := p.opens.Swap(db)
-	if before == nil {
-		return db, nil
+	if before := p.opens.Swap(db); before != nil {
+		if err := before.Close(); err != nil { // it is fenced, and nobody needs it any more
+			p.log.Warn("the file that was served before was not closed", "error", err)
+		}
 	}
-	return db, before.Close()
+	return db, nil
 }
 
 func (p *plane) serving() cluster.Serving { return *p.served.Load() }
