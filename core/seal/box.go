@@ -81,16 +81,16 @@ func withPath(core []byte, index int, path []Hash) []byte {
 	return b
 }
 
-// LateConfig is what SealLate needs.
-type LateConfig struct {
+// BoxConfig is what BoxFor needs.
+type BoxConfig struct {
 	Epoch *EpochKey   // the room's current one
 	For   KEMKey      // of the member who was invited
 	By    Signer      // who invites
 	At    core.Millis // now
 }
 
-// SealLate seals the key of an epoch to somebody who was invited after its record was made, signed by the inviter.
-func SealLate(cfg LateConfig) (core.SealedKey, error) {
+// BoxFor seals the key of an epoch to somebody who was invited after its record was made, signed by the inviter.
+func BoxFor(cfg BoxConfig) (core.SealedKey, error) {
 	inviter, err := signerID(cfg.By)
 	if err != nil {
 		return core.SealedKey{}, err
@@ -110,7 +110,7 @@ func SealLate(cfg LateConfig) (core.SealedKey, error) {
 	return sealedKey(r.Place, cfg.For.User, b, inviter, cfg.At), nil
 }
 
-func lateBox(cfg LateConfig, r Record, inviter core.UserID, ct []byte) ([]byte, error) {
+func lateBox(cfg BoxConfig, r Record, inviter core.UserID, ct []byte) ([]byte, error) {
 	b := append(newCore(boxLate, cfg.For.Hash, ct), r.Hash[:]...)
 	b = appendTime(append(b, inviter...), max(cfg.At, 0))
 	return appendSignature(b, cfg.By, labelLateBox, r.appendTo(nil), []byte(cfg.For.User), b)

@@ -68,7 +68,7 @@ func forgedBox(t *testing.T, r Record, to person) []byte {
 
 func lateBy(t testing.TB, e *EpochKey, by, to person) core.SealedKey {
 	t.Helper()
-	k, err := SealLate(LateConfig{Epoch: e, For: to.key, By: by, At: start + 1})
+	k, err := BoxFor(BoxConfig{Epoch: e, For: to.key, By: by, At: start + 1})
 	ok(t, err)
 	return k
 }
@@ -161,11 +161,11 @@ func TestInvitedLater(t *testing.T) {
 	_, err = OpenBox(r.Key.record, k, cid.user, cid.kem)
 	refused(t, err, ErrBox)
 
-	_, err = SealLate(LateConfig{For: cid.key, By: bob})
+	_, err = BoxFor(BoxConfig{For: cid.key, By: bob})
 	invalid(t, err)
-	_, err = SealLate(LateConfig{Epoch: r.Key, By: bob})
+	_, err = BoxFor(BoxConfig{Epoch: r.Key, By: bob})
 	invalid(t, err)
-	_, err = SealLate(LateConfig{Epoch: r.Key, For: cid.key})
+	_, err = BoxFor(BoxConfig{Epoch: r.Key, For: cid.key})
 	invalid(t, err)
 }
 

@@ -117,6 +117,10 @@ func TestServerThatSwapsRecordsIsFound(t *testing.T) {
 	other := rekey(t, nil, sybil, sybil, bob)
 	moved := h[1].Record
 	moved.Epoch = 3
+	alike, err := MakeRecord(RecordConfig{
+		Room: "lobby", Epoch: 1, Rec: h[0].Record.Rec, Key: h[0].Key.RoomKey(), Members: keysOf(ann, bob), By: bob, At: start, Reason: ReasonFirst,
+	})
+	ok(t, err)
 
 	for name, c := range map[string]struct {
 		row  core.EpochRecord
@@ -132,6 +136,7 @@ func TestServerThatSwapsRecordsIsFound(t *testing.T) {
 		"moved to another epoch":            {moved, ErrRecord},
 		"of another room":                   {func() core.EpochRecord { r := h[1].Record; r.Room = "attic"; return r }(), ErrRecord},
 		"after another record":              {rekey(t, other.Key, sybil, sybil, bob).Record, ErrChain},
+		"after another one of that name":    {rekey(t, alike.Key, ann, ann, bob).Record, ErrChain},
 		"a first one again, a number later": {make2(func(c *RecordConfig) { c.Prev = nil }), ErrChain},
 		"one left out":                      {h[2].Record, ErrGap},
 		"another of the epoch that is known": {

@@ -188,6 +188,23 @@ func TestOneOfManyIsTaken(t *testing.T) {
 	}
 }
 
+// TestSecondLookDecides: two who were both told that a message is new.
+func TestSecondLookDecides(t *testing.T) {
+	t.Parallel()
+	ann := newPerson(t, "ann")
+	r := rekey(t, nil, ann, ann)
+	in := receiver(t, ReceiverConfig{}, r.Key)
+	m, _ := parseMessage(sealed(t, r.Key, ann, "text"))
+	first, err := in.admit(ann.user, m)
+	ok(t, err)
+	second, err := in.admit(ann.user, m)
+	ok(t, err)
+	_, err = in.note(ann.user, m, first, nil)
+	ok(t, err)
+	_, err = in.note(ann.user, m, second, nil)
+	refused(t, err, ErrReplay)
+}
+
 func TestConcurrentSendersNeverShareACounter(t *testing.T) {
 	t.Parallel()
 	ann := newPerson(t, "ann")
@@ -333,8 +350,21 @@ func TestSenderLimits(t *testing.T) {
 	if s.Sent() != maxCounter {
 		t.Errorf("%d sent", s.Sent())
 	}
+	_, err = in.Open(ann.user, beyond(t, s, r.Key.record))
+	refused(t, err, ErrFormat)
 	_, err = NewSender(SenderConfig{By: ann})
 	invalid(t, err)
 	_, err = NewSender(SenderConfig{Key: r.Key})
 	invalid(t, err)
+}
+
+// beyond is the message that a sender must not make: one more than a session has.
+func beyond(t *testing.T, s *Sender, r Record) []byte {
+	t.Helper()
+	h := header{r.Epoch, r.Hash, s.session, maxCounter, start}
+	b := h.appendTo(nil)
+	b = s.aead.Seal(b, h.nonce(), nil, associated(s.bound, b))
+	b, err := appendSignature(b, s.cfg.By, labelMessage, s.bound, b[:headerSize], sum(b[headerSize:]))
+	ok(t, err)
+	return b
 }

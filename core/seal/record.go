@@ -110,7 +110,7 @@ func VerifyRecord(row core.EpochRecord) (Record, error) {
 	if !ok {
 		return Record{}, refuse(ErrFormat, "the record of %s cannot be read: %d bytes", at, len(row.Record))
 	}
-	if r.Place != at || r.Prev != row.Prev {
+	if r.Place != at || r.Prev != row.Prev && !r.First() { // epochs before the first record may have had recs, and no records
 		return Record{}, refuse(ErrRecord, "the record given for %s, rec %.64s after %.64s, is that of %s, rec %s after %s",
 			at, row.Rec, row.Prev, r.Place, r.Rec, r.Prev)
 	}
@@ -122,7 +122,7 @@ func VerifyRecord(row core.EpochRecord) (Record, error) {
 
 // follows checks that r is the next record after the one with this epoch, rec and hash.
 func (r Record) follows(prev Head) error {
-	if r.First() || r.Prev != prev.Rec || r.PrevHash != prev.Hash || r.Epoch != prev.Epoch+1 {
+	if r.Prev != prev.Rec || r.PrevHash != prev.Hash || r.Epoch != prev.Epoch+1 {
 		return refuse(ErrChain, "the record of %s, made by %s, follows another record than the one known of epoch %d", r.Place, r.Maker.Short(), prev.Epoch)
 	}
 	return nil

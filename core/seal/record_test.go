@@ -34,7 +34,8 @@ func TestEveryBitOfARecordIsSigned(t *testing.T) {
 func TestRecordStaysInItsRow(t *testing.T) {
 	t.Parallel()
 	ann := newPerson(t, "ann")
-	row := rekey(t, nil, ann, ann).Record
+	first := rekey(t, nil, ann, ann)
+	row := rekey(t, first.Key, ann, ann).Record
 	for name, change := range map[string]func(r *core.EpochRecord){
 		"room":  func(r *core.EpochRecord) { r.Room = "attic" },
 		"epoch": func(r *core.EpochRecord) { r.Epoch++ },
@@ -50,6 +51,10 @@ func TestRecordStaysInItsRow(t *testing.T) {
 	row.Record = nil
 	_, err := VerifyRecord(row)
 	refused(t, err, ErrFormat)
+	// Above epochs that had boxes and no records the store names what was before, and the first record nothing.
+	first.Record.Prev = "ofaboxwithoutone"
+	_, err = VerifyRecord(first.Record)
+	ok(t, err)
 }
 
 // TestRecordSaysWhatItWasMadeOf also keeps a second maker from taking over the first one's record.
@@ -68,6 +73,65 @@ func TestRecordSaysWhatItWasMadeOf(t *testing.T) {
 	b = append(append(b, r.tag[:]...), made.Record.Record[len(made.Record.Record)-signatureSize:]...)
 	_, err = VerifyRecord(core.EpochRecord{Room: r.Room, Epoch: r.Epoch, Rec: r.Rec, Prev: r.Prev, Record: b})
 	refused(t, err, ErrRecord)
+}
+
+// TestFirstRecordFollowsNothing: one that says so and carries a hash or a link is none, signed or not.
+func TestFirstRecordFollowsNothing(t *testing.T) {
+	t.Parallel()
+	ann := newPerson(t, "ann")
+	m, err := newMaking(RecordConfig{
+		Room: "lobby", Epoch: 1, Rec: NewRec(), Key: NewRoomKey(), Members: keysOf(ann), By: ann, At: start, Reason: ReasonFirst,
+	})
+	ok(t, err)
+	_, err = m.sign()
+	ok(t, err)
+	for _, change := range []func(r *Record){func(r *Record) { r.PrevHash[0] = 1 }, func(r *Record) { r.tag[0] = 1 }} {
+		odd := *m
+		change(&odd.record)
+		row, err := odd.sign()
+		ok(t, err)
+		_, err = VerifyRecord(row)
+		refused(t, err, ErrFormat)
+	}
+}
+
+// TestOtherVersionsAreTold apart from damage and forgery.
+func TestOtherVersionsAreTold(t *testing.T) {
+	t.Parallel()
+	ann := newPerson(t, "ann")
+	made := rekey(t, nil, ann, ann)
+	published, err := ann.kem.Publish(ann, start)
+	ok(t, err)
+	row, record := boxOf(t, made, ann), made.Record
+	for what, c := range map[string]struct {
+		b    []byte
+		read func(b []byte) error
+	}{
+		"KEM key": {published, func(b []byte) error { _, err := ParseKEMKey(ann.user, b); return err }},
+		"record": {record.Record, func(b []byte) error {
+			record.Record = b
+			_, err := VerifyRecord(record)
+			return err
+		}},
+		"box": {row.Box, func(b []byte) error {
+			row.Box = b
+			_, err := OpenBox(made.Key.record, row, ann.user, ann.kem)
+			return err
+		}},
+		"message": {sealed(t, made.Key, ann, "text"), func(b []byte) error {
+			_, err := receiver(t, ReceiverConfig{}, made.Key).Open(ann.user, b)
+			return err
+		}},
+	} {
+		ok(t, c.read(c.b))
+		for i := range 2 {
+			b := append([]byte(nil), c.b...)
+			b[i]++
+			if err := c.read(b); !errors.Is(err, ErrFormat) {
+				t.Errorf("%s, byte %d: %v", what, i, err)
+			}
+		}
+	}
 }
 
 func TestMakeRecordRefuses(t *testing.T) {

@@ -193,7 +193,7 @@ func (e epochVector) same(t *testing.T, v *vectors, made Rekeyed) {
 			t.Errorf("box %d of epoch %d is made in another way than before", i, e.Record.Epoch)
 		}
 	}
-	late := LateConfig{Epoch: made.Key, For: v.who(t, e.Late.User).key, By: v.who(t, e.Inviter), At: e.Late.Created}
+	late := BoxConfig{Epoch: made.Key, For: v.who(t, e.Late.User).key, By: v.who(t, e.Inviter), At: e.Late.Created}
 	b, err := lateBox(late, made.Key.record, e.Inviter, e.Late.Box[3+hashSize:boxCore])
 	ok(t, err)
 	if !bytes.Equal(b, e.Late.Box) {
@@ -243,7 +243,7 @@ func (v *vectors) addEpoch(t *testing.T, cfg RecordConfig, inviter, late person)
 	cfg.Room, cfg.Rec, cfg.Key, cfg.At = "lobby", NewRec(), NewRoomKey(), start+core.Millis(cfg.Epoch)*1000
 	made, err := MakeRecord(cfg)
 	ok(t, err)
-	k, err := SealLate(LateConfig{Epoch: made.Key, For: late.key, By: inviter, At: cfg.At + 500})
+	k, err := BoxFor(BoxConfig{Epoch: made.Key, For: late.key, By: inviter, At: cfg.At + 500})
 	ok(t, err)
 	v.Epochs = append(v.Epochs, epochVector{
 		Key: cfg.Key.Bytes(), Reason: cfg.Reason, Time: cfg.At, Maker: made.Key.record.Maker, Record: made.Record,
