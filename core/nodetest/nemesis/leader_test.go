@@ -53,22 +53,33 @@ func (m *moving) killLeader(group string, node int) {
 		if st.State != migrate.StateCopy {
 			m.t.Fatalf("killed in the copy, it came back in %s", st.State)
 		}
-		return
+	} else {
+		m.goesOnWithout(before + rows/20)
+		m.Start(node) // it is needed for the comparison
 	}
-	nodetest.Wait(m.t, patience, func() error { // the others elect one, and it goes on by itself
+	nodetest.Wait(m.t, patience, func() error { // the audit's leader may have been the same
+		_, err := m.cl.MigrateLimit(m.t.Context(), m.source(), 0)
+		if core.KindOf(err) == core.KindRefused {
+			return nil // it is past the copy
+		}
+		return err
+	})
+}
+
+// goesOnWithout waits until the copy has come to so many rows: the others elect
+// a leader, and nobody has to tell it to go on.
+func (m *moving) goesOnWithout(rows int) {
+	m.t.Helper()
+	nodetest.Wait(m.t, patience, func() error {
 		e := m.entry()
 		if e.Move.Error != nil {
 			m.t.Fatalf("the move stopped: %v", e.Move.Error)
 		}
-		if e.Move.State == migrate.StateCopy && done(e.Move.Progress) < before+rows/20 {
+		if e.Move.State == migrate.StateCopy && done(e.Move.Progress) < rows {
 			return fmt.Errorf("at %d rows", done(e.Move.Progress))
 		}
 		return nil
 	})
-	m.Start(node) // it is needed for the comparison
-	if _, err := m.cl.MigrateLimit(m.t.Context(), m.source(), 0); err != nil && core.KindOf(err) != core.KindRefused {
-		m.t.Fatal(err)
-	}
 }
 
 // halfway is how many rows of a table were copied, 0 where none or all were.
