@@ -7,6 +7,7 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/auth"
+	"unibus/core/control"
 )
 
 // TestSubjectsAreTheProtocols: this package may not import core/admin and repeats its prefix and the shape of its subjects.
@@ -26,5 +27,22 @@ func TestSubjectsAreTheProtocols(t *testing.T) {
 	}
 	if want := admin.InboxPrefix(pub(w.viewer)) + ".>"; !slices.Equal(g.Subscribe, []string{want}) {
 		t.Errorf("a viewer's inbox is %v, want %s", g.Subscribe, want)
+	}
+}
+
+// TestControlServiceGrant: its subjects are the protocol's, it cannot speak in rooms as a user, and a review leaves it alone.
+func TestControlServiceGrant(t *testing.T) {
+	t.Parallel()
+	g := auth.GrantControlService()
+	if auth.ControlPrefix != control.Prefix || !slices.Contains(g.Subscribe, control.Prefix+">") {
+		t.Errorf("the service hears %v, the protocol's prefix is %q", g.Subscribe, control.Prefix)
+	}
+	if want := []string{"_INBOX.>", "unibus.room.*._control"}; !slices.Equal(g.Publish, want) {
+		t.Errorf("the service may publish %v, want %v", g.Publish, want)
+	}
+	w := newWorld(t, core.BusAuthEnforce)
+	g.Identity = pub(w.viewer)
+	if ok, err := auth.New(w.cfg).Current(t.Context(), g); !ok || err != nil {
+		t.Errorf("a review would end the service's own session: %v, %v", ok, err)
 	}
 }

@@ -17,12 +17,13 @@ const (
 // The subjects that permissions are built of. The caller's key follows the first
 // two, the server's allow-list ties it to the connection (DESIGN D7).
 const (
-	AdminPrefix   = "unibus.admin.v1."   // <operator>.<target>.<verb>, as core/admin has it
-	ControlPrefix = "unibus.control.v1." // <user>.<method>
-	PeerSubjects  = "unibus.peer.v1.>"   // between nodes, in CONTROL
-	EventSubjects = "unibus.events.>"    // what services announce
-	RoomSubjects  = "unibus.room.>"      // what RoomSubject makes
-	AuditPrefix   = "CTL.API."           // CONTROL's JetStream API as AUDIT sees it
+	AdminPrefix   = "unibus.admin.v1."       // <operator>.<target>.<verb>, as core/admin has it
+	ControlPrefix = "unibus.control.v1."     // <user>.<method>
+	PeerSubjects  = "unibus.peer.v1.>"       // between nodes, in CONTROL
+	EventSubjects = "unibus.events.>"        // what services announce
+	RoomSubjects  = "unibus.room.>"          // what RoomSubject makes
+	AuditPrefix   = "CTL.API."               // CONTROL's JetStream API as AUDIT sees it
+	RoomEvents    = "unibus.room.*._control" // what the control service says in rooms; no user's subject ends so
 	inboxes       = "_INBOX.>"
 )
 
@@ -76,6 +77,13 @@ func GrantStore() Grant { return internal("store", AccountControl, []string{">"}
 func GrantAdminService() Grant {
 	return internal("admin-service", AccountControl,
 		[]string{inboxes, EventSubjects}, []string{AdminPrefix + ">", "$SRV.>"})
+}
+
+// GrantControlService is for the service that users call. Replies go where a
+// request says and with the service's rights: those are inboxes and rooms'
+// events alone.
+func GrantControlService() Grant {
+	return internal("control-service", AccountBus, []string{inboxes, RoomEvents}, []string{ControlPrefix + ">", "$SRV.>"})
 }
 
 // GrantPeer is for what nodes tell each other.

@@ -17,16 +17,17 @@ import (
 // identities are the node's own keys. They are made at every start, never leave
 // memory and are admitted from the in-process pipe alone.
 type identities struct {
-	system keys.Identity // observes, over SYS
-	store  keys.Identity // the KV store's, everything in CONTROL
-	admin  keys.Identity // answers operators: may publish to inboxes and events alone
-	peer   keys.Identity // talks to the other nodes
-	audit  keys.Identity // appends to the audit
+	system  keys.Identity // observes, over SYS
+	store   keys.Identity // the KV store's, everything in CONTROL
+	admin   keys.Identity // answers operators: may publish to inboxes and events alone
+	peer    keys.Identity // talks to the other nodes
+	audit   keys.Identity // appends to the audit
+	control keys.Identity // answers users: may publish to inboxes and rooms' events alone
 }
 
 // connections are the node's own, one for each identity.
 type connections struct {
-	system, store, admin, peer, audit *nats.Conn
+	system, store, admin, peer, audit, control *nats.Conn
 }
 
 func (n *Node) openIdentities(context.Context) error {
@@ -40,6 +41,7 @@ func (n *Node) openIdentities(context.Context) error {
 		{&n.ids.admin, auth.GrantAdminService()},
 		{&n.ids.peer, auth.GrantPeer()},
 		{&n.ids.audit, auth.GrantAudit(n.cfg.Name)},
+		{&n.ids.control, auth.GrantControlService()},
 	} {
 		id, err := keys.GenerateIdentity()
 		if err != nil {
@@ -82,6 +84,7 @@ func (n *Node) openConnections(context.Context) error {
 		{&n.conns.admin, n.ids.admin, "operators' service"},
 		{&n.conns.peer, n.ids.peer, "peers"},
 		{&n.conns.audit, n.ids.audit, "audit"},
+		{&n.conns.control, n.ids.control, "control service"},
 	} {
 		nc, err := n.bus.InProcess(c.id, nats.Name("unibusd "+c.name))
 		if err != nil {
@@ -93,7 +96,7 @@ func (n *Node) openConnections(context.Context) error {
 }
 
 func (n *Node) closeConnections(context.Context) error {
-	for _, nc := range []*nats.Conn{n.conns.audit, n.conns.peer, n.conns.admin, n.conns.store, n.conns.system} {
+	for _, nc := range []*nats.Conn{n.conns.control, n.conns.audit, n.conns.peer, n.conns.admin, n.conns.store, n.conns.system} {
 		if nc != nil {
 			nc.Close()
 		}

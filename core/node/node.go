@@ -21,6 +21,7 @@ import (
 	"unibus/core/bus"
 	"unibus/core/cluster"
 	"unibus/core/config"
+	"unibus/core/control"
 	"unibus/core/migrate"
 )
 
@@ -56,6 +57,7 @@ type Node struct {
 	proof    proof
 	desk     *backup.Desk
 	admin    *admin.Service
+	control  *control.Service
 
 	operators atomic.Pointer[map[string]core.Operator] // by key, as the configuration has them now
 	reloading sync.Mutex
@@ -114,6 +116,7 @@ func (n *Node) parts() []part {
 	return append(parts,
 		part{"audit", n.openAudit, n.closeAudit}, // before the service, whose every action it records
 		part{"backups' desk", n.openDesk, n.closeDesk},
+		part{"control service", n.openControl, n.closeControl}, // after sessions and audit: it ends the ones, and shares the other's nonces
 		part{"operators' service", n.openAdmin, n.closeAdmin},
 		part{"operators", n.openOperators, n.closeOperators}, // last: it ends sessions and tells the peers
 	)

@@ -42,6 +42,7 @@ const (
 	reviewEvery  = 250 * time.Millisecond // a change of the file, or of rooms, counts within a second
 	reviewLater  = 500 * time.Millisecond // the index of a user's rooms is written after the member
 	reviewWithin = 30 * time.Second
+	answerFirst  = 100 * time.Millisecond
 	keptEnded    = 1000 // revocations that are remembered
 	endWithin    = 2 * time.Second
 	seeEvery     = 20 * time.Millisecond
@@ -80,11 +81,12 @@ func (s *sessions) changed(c kv.Change) {
 	}
 }
 
-// moved renews a user's sessions that have a room too many or too few.
+// moved renews a user's sessions that have a room too many or too few. Those
+// that lack one wait a moment: whoever made the room is told so first.
 func (s *sessions) moved(m core.Member) {
-	s.n.bus.DisconnectWhere(string(m.User), func(g auth.Grant) bool {
-		return g.Who == auth.WhoUser && g.In(m.Room) != (m.State == core.MemberActive)
-	})
+	if m.State != core.MemberActive {
+		s.n.bus.DisconnectWhere(string(m.User), func(g auth.Grant) bool { return g.Who == auth.WhoUser && g.In(m.Room) })
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.later[m.User] = time.Now().Add(reviewLater)
@@ -161,6 +163,10 @@ func (s *sessions) look(ctx context.Context, file *fileWatch) {
 	}
 	written := file.written(path)
 	if s.renewed.Swap(false) || written {
+		select { // whoever made a room is told so before the session is renewed
+		case <-ctx.Done():
+		case <-time.After(answerFirst):
+		}
 		s.n.bus.Review(ctx, s.n.auth.Current)
 		return
 	}

@@ -1,0 +1,199 @@
+package control
+
+import (
+	"context"
+	"slices"
+
+	"unibus/core"
+)
+
+func (s *Service) kemKey(ctx context.Context, a *actor, req KEMKeyRequest) (any, error) {
+	if len(req.Key) == 0 {
+		return nil, core.Errorf(core.KindInvalid, "there is no key to publish")
+	}
+	if len(req.Key) > MaxKEMKey {
+		return nil, tooLarge("the key", len(req.Key), MaxKEMKey)
+	}
+	u, err := a.store.SetKEMKey(ctx, a.id(), req.Key, s.cfg.Now())
+	if err != nil {
+		return nil, err
+	}
+	return profileOf(u), nil
+}
+
+func (s *Service) key(ctx context.Context, a *actor, req KeyRequest) (any, error) {
+	k, err := a.store.Key(ctx, a.room.ID, req.Epoch, a.id())
+	if err != nil {
+		return nil, err
+	}
+	records, err := a.store.Epochs(ctx, a.room.ID, req.Epoch, 1)
+	if err != nil {
+		return nil, err
+	}
+	out := Key{Key: k}
+	if len(records) > 0 && records[0].Epoch == k.Epoch && records[0].Rec == k.Rec {
+		out.Record = &records[0]
+	}
+	return out, nil
+}
+
+// encrypted refuses keys for a room that has none.
+func (a *actor) encrypted() error {
+	if !a.room.Encrypted {
+		return core.Errorf(core.KindRefused, "the room %s is not encrypted: it has no keys", a.room.ID)
+	}
+	return nil
+}
+
+// sealed checks one box.
+func (a *actor) sealed(b Box, at core.Millis) (core.SealedKey, error) {
+	id, err := core.ParseUserID(b.User)
+	if err != nil {
+		return core.SealedKey{}, err
+	}
+	switch {
+	case len(b.Box) == 0:
+		return core.SealedKey{}, core.Errorf(core.KindInvalid, "the box for %s is empty", id.Short())
+	case len(b.Box) > MaxBox:
+		return core.SealedKey{}, tooLarge("the box for "+id.Short(), len(b.Box), MaxBox)
+	}
+	by := string(a.id())
+	return core.SealedKey{Room: a.room.ID, User: id, Box: b.Box, SealedBy: &by, Created: at}, nil
+}
+
+// box gives one member the present key. One that is there is replaced only by
+// its own member, or by who could remove the member anyway.
+func (s *Service) box(ctx context.Context, a *actor, req BoxRequest) (any, error) {
+	if err := a.encrypted(); err != nil {
+		return nil, err
+	}
+	if req.Epoch != a.room.Epoch || req.Rec != a.room.Rec {
+		return nil, core.Errorf(core.KindConflict, "the room %s is at epoch %d, record %s", a.room.ID, a.room.Epoch, a.room.Rec).
+			WithNext("seal the key of that epoch")
+	}
+	k, err := a.sealed(req.Box, s.cfg.Now())
+	if err != nil {
+		return nil, err
+	}
+	_, role, err := a.target(ctx, string(k.User))
+	if err != nil {
+		return nil, err
+	}
+	_, err = a.store.Key(ctx, a.room.ID, req.Epoch, k.User)
+	switch {
+	case err == nil && k.User != a.id() && !mayTouch(a.standing, false, role):
+		return nil, core.Errorf(core.KindExists, "%s has a box of epoch %d of the room %s already", k.User.Short(), req.Epoch, a.room.ID)
+	case err != nil && core.KindOf(err) != core.KindNotFound:
+		return nil, err
+	}
+	k.Epoch = req.Epoch
+	if err := a.store.PutKey(ctx, k); err != nil {
+		return nil, err
+	}
+	s.announce(Event{Kind: EventBox, Room: a.room.ID, Epoch: req.Epoch, User: k.User, By: a.id()})
+	return a.room, nil
+}
+
+// rekeyPart stages boxes. Who is no active member gets none.
+func (s *Service) rekeyPart(ctx context.Context, a *actor, req RekeyPart) (any, error) {
+	if err := a.encrypted(); err != nil {
+		return nil, err
+	}
+	if len(req.Boxes) == 0 || len(req.Boxes) > MaxPartRows {
+		return nil, core.Errorf(core.KindInvalid, "a part of a rekey has %d boxes, and must have 1 to %d", len(req.Boxes), MaxPartRows)
+	}
+	now, size := s.cfg.Now(), 0
+	keys, users := make([]core.SealedKey, 0, len(req.Boxes)), make([]core.UserID, 0, len(req.Boxes))
+	for _, b := range req.Boxes {
+		k, err := a.sealed(b, now)
+		if err != nil {
+			return nil, err
+		}
+		if size += len(k.Box) + len(k.User); size > MaxPart {
+			return nil, tooLarge("a part of a rekey", size, MaxPart).WithNext("send the boxes in more parts")
+		}
+		keys, users = append(keys, k), append(users, k.User)
+	}
+	if err := a.allMembers(ctx, users); err != nil {
+		return nil, err
+	}
+	if err := a.store.StageKeys(ctx, a.room.ID, req.From, req.Rec, keys); err != nil {
+		return nil, err
+	}
+	return Staged{Boxes: len(keys)}, nil
+}
+
+// allMembers refuses a key for anybody who is no active member by now.
+func (a *actor) allMembers(ctx context.Context, users []core.UserID) error {
+	members, err := a.store.Members(ctx, a.room.ID)
+	if err != nil {
+		return err
+	}
+	in := make(map[core.UserID]bool, len(members))
+	for _, m := range members {
+		in[m.User] = true
+	}
+	if i := slices.IndexFunc(users, func(u core.UserID) bool { return !in[u] }); i >= 0 {
+		return core.Errorf(core.KindConflict, "%s is not a member of the room %s: no key is kept for them", users[i].Short(), a.room.ID).
+			WithNext("read the members again and make a new key for those")
+	}
+	return nil
+}
+
+// rekeyCommit moves the room once every box is there and is for a member still.
+func (s *Service) rekeyCommit(ctx context.Context, a *actor, req RekeyCommit) (any, error) {
+	if err := a.encrypted(); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(req.Record) == 0:
+		return nil, core.Errorf(core.KindInvalid, "the epoch has no record")
+	case len(req.Record) > MaxRecord:
+		return nil, tooLarge("the record", len(req.Record), MaxRecord)
+	}
+	users, err := a.store.StagedFor(ctx, a.room.ID, req.From, req.Rec)
+	if err != nil {
+		return nil, err
+	}
+	if len(users) != req.Boxes || len(users) == 0 {
+		return nil, core.Errorf(core.KindConflict, "%d boxes are here for the record %s, not %d", len(users), req.Rec, req.Boxes).
+			WithNext("send the boxes again, then the commit")
+	}
+	if err := a.allMembers(ctx, users); err != nil {
+		return nil, err
+	}
+	r, err := a.store.CommitRekey(ctx, a.room.ID, req.From, req.Rec, req.Record)
+	if err != nil {
+		return nil, err
+	}
+	s.announce(Event{Kind: EventRekey, Room: r.ID, Epoch: r.Epoch, By: a.id()})
+	return r, nil
+}
+
+// epochsPage is how many records a page has at the most: each costs the store a read.
+const epochsPage = 30
+
+func (s *Service) epochs(ctx context.Context, a *actor, req EpochsRequest) (any, error) {
+	upto, limit := a.room.Epoch, epochsPage
+	if req.Upto != nil {
+		upto = *req.Upto
+	}
+	if req.Limit > 0 {
+		limit = min(limit, req.Limit)
+	}
+	records, err := a.store.Epochs(ctx, a.room.ID, upto, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := Epochs{Records: records}
+	if len(records) == limit {
+		if last := records[len(records)-1]; last.Epoch > 0 && last.Prev != core.LegacyRec {
+			next := last.Epoch - 1
+			out.Next = &next
+		}
+	}
+	if out.Records == nil {
+		out.Records = []core.EpochRecord{}
+	}
+	return out, nil
+}

@@ -1,0 +1,196 @@
+package control
+
+import (
+	"context"
+
+	"unibus/core"
+)
+
+func (s *Service) members(ctx context.Context, a *actor, req MembersRequest) (any, error) {
+	all, err := a.store.Members(ctx, a.room.ID)
+	if err != nil {
+		return nil, err
+	}
+	users, err := usersOf(ctx, a.store, all)
+	if err != nil {
+		return nil, err
+	}
+	var out Members
+	out.Members, out.Next = paged(all, req.Page, func(m core.Member) string { return string(m.User) }, func(m core.Member) Member {
+		u := users[m.User]
+		m.Role = roleOf(standingOf(a.room, m.User, &m))
+		shown := Member{Member: m, Name: u.Name, Status: u.Status}
+		if req.Keys {
+			shown.KEMKey = u.KEMKey
+		}
+		return shown
+	})
+	return out, nil
+}
+
+// usersOf are the users behind members. A few are looked up, of many the whole list is read.
+func usersOf(ctx context.Context, st core.Store, members []core.Member) (map[core.UserID]core.User, error) {
+	const few = 8
+	byID := make(map[core.UserID]core.User, len(members))
+	if len(members) <= few {
+		for _, m := range members {
+			u, err := st.User(ctx, m.User)
+			if err != nil {
+				return nil, err
+			}
+			byID[u.ID] = u
+		}
+		return byID, nil
+	}
+	all, err := st.Users(ctx)
+	for _, u := range all {
+		byID[u.ID] = u
+	}
+	return byID, err
+}
+
+// invite puts an active user into the room.
+func (s *Service) invite(ctx context.Context, a *actor, req InviteRequest) (any, error) {
+	if req.Role == "" {
+		req.Role = core.MemberMember
+	}
+	if req.Role != core.MemberMember && req.Role != core.MemberAdmin {
+		return nil, core.Errorf(core.KindInvalid, "nobody can be invited as %.40q", req.Role).WithNext("use member or admin")
+	}
+	if len(req.Proof) > MaxProof {
+		return nil, tooLarge("the proof", len(req.Proof), MaxProof)
+	}
+	if !mayTouch(a.standing, a.userAdmin(), req.Role) {
+		return nil, a.outranked(req.Role)
+	}
+	id, err := core.ParseUserID(req.User)
+	if err != nil {
+		return nil, err
+	}
+	u, err := a.store.User(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if u.Status != core.UserActive {
+		return nil, core.Errorf(core.KindRefused, "%s is revoked and cannot be invited", id.Short()).WithNext("a user-admin can activate the user again")
+	}
+	if m, err := a.memberOf(ctx, a.room.ID, id); err != nil || m != nil {
+		return nil, orExists(err, id, a.room.ID)
+	}
+	if err := s.roomLeft(ctx, a.store, id); err != nil {
+		return nil, err
+	}
+	by := string(a.id())
+	m := core.Member{Room: a.room.ID, User: id, Role: req.Role, State: core.MemberActive, InvitedBy: &by, Proof: req.Proof, Joined: s.cfg.Now()}
+	if err := s.enterRoom(ctx, a.store, m); err != nil {
+		return nil, err
+	}
+	s.announceMember(a, id)
+	return m, nil
+}
+
+func orExists(err error, user core.UserID, room core.RoomID) error {
+	if err != nil {
+		return err
+	}
+	return core.Errorf(core.KindExists, "%s is a member of the room %s already", user.Short(), room)
+}
+
+func (a *actor) outranked(role core.MemberRole) error {
+	return core.Errorf(core.KindRefused, "%s may do nothing about a member of role %s in the room %s", a.id().Short(), role, a.room.ID).
+		WithNext("an admin may bring in and remove plain members, the owner everybody; the owner stays until the room is handed over")
+}
+
+func (s *Service) announceMember(a *actor, user core.UserID) {
+	s.announce(Event{Kind: EventMember, Room: a.room.ID, Epoch: a.room.Epoch, User: user, By: a.id()})
+}
+
+// target is the active member that a request names, and its role.
+func (a *actor) target(ctx context.Context, user string) (core.Member, core.MemberRole, error) {
+	id, err := core.ParseUserID(user)
+	if err != nil {
+		return core.Member{}, "", err
+	}
+	m, err := a.store.Member(ctx, a.room.ID, id)
+	return m, roleOf(standingOf(a.room, id, &m)), err
+}
+
+func (s *Service) remove(ctx context.Context, a *actor, req MemberRequest) (any, error) {
+	m, role, err := a.target(ctx, req.User)
+	if err != nil {
+		return nil, err
+	}
+	if !mayTouch(a.standing, a.userAdmin(), role) {
+		return nil, a.outranked(role)
+	}
+	return s.takeOut(ctx, a, m)
+}
+
+func (s *Service) leaveRoom(ctx context.Context, a *actor, _ RoomRequest) (any, error) {
+	if a.standing == AsOwner {
+		return nil, core.Errorf(core.KindRefused, "%s owns the room %s and cannot leave it", a.id().Short(), a.room.ID).
+			WithNext("hand it over first: give another member the role owner")
+	}
+	m, _, err := a.target(ctx, string(a.id()))
+	if err != nil {
+		return nil, err
+	}
+	return s.takeOut(ctx, a, m)
+}
+
+func (s *Service) takeOut(ctx context.Context, a *actor, m core.Member) (core.Member, error) {
+	if err := a.store.RemoveMember(ctx, m.Room, m.User); err != nil {
+		return core.Member{}, err
+	}
+	m.State = core.MemberRemoved
+	s.announceMember(a, m.User)
+	return m, nil
+}
+
+func (s *Service) role(ctx context.Context, a *actor, req RoleRequest) (any, error) {
+	m, was, err := a.target(ctx, req.User)
+	switch {
+	case err != nil:
+		return nil, err
+	case req.Role == core.MemberOwner:
+		return s.handOver(ctx, a, m)
+	case !mayTouch(a.standing, a.userAdmin(), was):
+		return nil, a.outranked(was)
+	}
+	if m, err = a.store.SetMemberRole(ctx, m.Room, m.User, req.Role); err != nil {
+		return nil, err
+	}
+	s.announceMember(a, m.User)
+	return m, nil
+}
+
+// handOver has its one commit point in the room: from then on it has another
+// owner, and the roles in the two members' records are shown accordingly
+// whether they are written or not (standingOf).
+func (s *Service) handOver(ctx context.Context, a *actor, m core.Member) (any, error) {
+	u, err := a.store.User(ctx, m.User)
+	if err != nil {
+		return nil, err
+	}
+	if u.Status != core.UserActive {
+		return nil, core.Errorf(core.KindRefused, "%s is revoked and cannot own the room %s", m.User.Short(), m.Room)
+	}
+	before := a.room.Owner
+	r, err := s.updateRoom(ctx, a, core.RoomChange{Owner: m.User})
+	if err != nil {
+		return nil, err
+	}
+	if m, err = a.store.SetMemberRole(ctx, r.ID, m.User, core.MemberOwner); err != nil {
+		return nil, err
+	}
+	if before != m.User {
+		if _, err := a.store.SetMemberRole(ctx, r.ID, before, core.MemberAdmin); err != nil && core.KindOf(err) != core.KindNotFound {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func tooLarge(what string, n, most int) *core.Error {
+	return core.Errorf(core.KindInvalid, "%s has %d bytes, and may have %d", what, n, most)
+}

@@ -1,0 +1,162 @@
+package control
+
+import (
+	"context"
+
+	"unibus/core"
+)
+
+// roomCreate commits the room and then its owner as a member. A second try after
+// an unknown outcome goes on where the first one stopped.
+func (s *Service) roomCreate(ctx context.Context, a *actor, req CreateRequest) (any, error) {
+	id, err := core.ParseRoomID(req.ID)
+	if err != nil {
+		return nil, err
+	}
+	if req.Name != nil {
+		if err := core.CheckName(*req.Name); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.roomLeft(ctx, a.store, a.id()); err != nil {
+		return nil, err
+	}
+	now := s.cfg.Now()
+	err = a.store.CreateRoom(ctx, core.Room{
+		ID: id, Name: req.Name, Owner: a.id(), Encrypted: req.Encrypted, State: core.RoomActive, Created: now,
+	})
+	if core.KindOf(err) == core.KindExists {
+		err = begun(ctx, a, id, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.enterRoom(ctx, a.store, core.Member{Room: id, User: a.id(), Role: core.MemberOwner, State: core.MemberActive, Joined: now}); err != nil {
+		return nil, err
+	}
+	return a.store.Room(ctx, id)
+}
+
+// begun is nil where the room is there because an earlier try of its owner's
+// made it and got no further.
+func begun(ctx context.Context, a *actor, id core.RoomID, exists error) error {
+	room, err := a.store.Room(ctx, id)
+	if err != nil {
+		return err
+	}
+	if room.Owner != a.id() || room.State != core.RoomActive {
+		return exists
+	}
+	members, err := a.store.Members(ctx, id)
+	if err == nil && len(members) > 0 {
+		err = exists
+	}
+	return err
+}
+
+// roomLeft refuses the room that a session could not have any more.
+func (s *Service) roomLeft(ctx context.Context, st core.Store, user core.UserID) error {
+	rooms, err := st.RoomsOf(ctx, user)
+	if err == nil && len(rooms) >= MaxRooms {
+		err = tooMany(user)
+	}
+	return err
+}
+
+func tooMany(user core.UserID) *core.Error {
+	return core.Errorf(core.KindRefused, "%s is in %d rooms, and nobody can be in more", user.Short(), MaxRooms).WithNext("leave a room first")
+}
+
+// enterRoom puts a member in and takes it out again where others did the same
+// meanwhile and it is one too many: with more rooms than a session may have the
+// user would not be admitted at all.
+func (s *Service) enterRoom(ctx context.Context, st core.Store, m core.Member) error {
+	if err := st.PutMember(ctx, m); err != nil {
+		return err
+	}
+	rooms, err := st.RoomsOf(ctx, m.User)
+	if err != nil || len(rooms) <= MaxRooms {
+		return err
+	}
+	if err := st.RemoveMember(ctx, m.Room, m.User); err != nil && core.KindOf(err) != core.KindNotFound {
+		return err
+	}
+	return tooMany(m.User)
+}
+
+func (s *Service) roomGet(ctx context.Context, a *actor, _ RoomRequest) (any, error) {
+	members, err := a.store.Members(ctx, a.room.ID)
+	if err != nil {
+		return nil, err
+	}
+	info := RoomInfo{Room: a.room, Role: roleOf(a.standing), Members: len(members)}
+	if !a.room.Encrypted {
+		return info, nil
+	}
+	holders, err := a.store.KeyHolders(ctx, a.room.ID)
+	if err != nil {
+		return nil, err
+	}
+	users, err := usersOf(ctx, a.store, members)
+	if err != nil {
+		return nil, err
+	}
+	active := make(map[core.UserID]bool, len(members))
+	for _, m := range members {
+		active[m.User] = users[m.User].Status == core.UserActive
+	}
+	info.Unkeyed = len(members)
+	for _, id := range holders {
+		if _, member := active[id]; member {
+			info.Unkeyed--
+		}
+		if !active[id] {
+			info.MustRekey++
+		}
+	}
+	return info, nil
+}
+
+func (s *Service) rooms(ctx context.Context, a *actor, p Page) (any, error) {
+	mine, err := a.store.RoomsOf(ctx, a.id())
+	if err != nil {
+		return nil, err
+	}
+	all, err := a.store.Rooms(ctx)
+	if err != nil {
+		return nil, err
+	}
+	in := make(map[core.RoomID]bool, len(mine))
+	for _, id := range mine {
+		in[id] = true
+	}
+	rooms := make([]core.Room, 0, len(mine))
+	for _, r := range all {
+		if in[r.ID] {
+			rooms = append(rooms, r)
+		}
+	}
+	var out Rooms
+	out.Rooms, out.Next = paged(rooms, p, func(r core.Room) string { return string(r.ID) }, func(r core.Room) core.Room { return r })
+	return out, nil
+}
+
+func (s *Service) roomRename(ctx context.Context, a *actor, req RenameRequest) (any, error) {
+	if err := core.CheckName(req.Name); err != nil {
+		return nil, err
+	}
+	return s.updateRoom(ctx, a, core.RoomChange{Name: &req.Name})
+}
+
+func (s *Service) roomArchive(ctx context.Context, a *actor, _ RoomRequest) (any, error) {
+	return s.updateRoom(ctx, a, core.RoomChange{State: core.RoomArchived})
+}
+
+func (s *Service) updateRoom(ctx context.Context, a *actor, c core.RoomChange) (core.Room, error) {
+	r, err := a.store.UpdateRoom(ctx, a.room.ID, c)
+	if err != nil {
+		return core.Room{}, err
+	}
+	s.announce(Event{Kind: EventRoom, Room: r.ID, Epoch: r.Epoch, By: a.id()})
+	return r, nil
+}

@@ -1,0 +1,93 @@
+package control
+
+import (
+	"context"
+	"fmt"
+
+	"unibus/core"
+)
+
+func profileOf(u core.User) Profile {
+	return Profile{ID: u.ID, Name: u.Name, Role: u.Role, Status: u.Status, KEMKey: u.KEMKey}
+}
+
+func (s *Service) userGet(ctx context.Context, a *actor, req UserRequest) (any, error) {
+	id, err := core.ParseUserID(req.User)
+	if err != nil {
+		return nil, err
+	}
+	u, err := a.store.User(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return profileOf(u), nil
+}
+
+func (s *Service) userAdd(ctx context.Context, a *actor, req AddUserRequest) (any, error) {
+	id, err := core.ParseUserID(req.User)
+	if err != nil {
+		return nil, err
+	}
+	if req.Role == "" {
+		req.Role = core.RoleMember
+	}
+	if req.Name != nil {
+		if err := core.CheckName(*req.Name); err != nil {
+			return nil, err
+		}
+	}
+	now := s.cfg.Now()
+	u := core.User{ID: id, Name: req.Name, Role: req.Role, Status: core.UserActive, Created: now, Updated: now}
+	if err := a.store.AddUser(ctx, u); err != nil {
+		return nil, err
+	}
+	s.cfg.Note(a.id(), "added user "+id.Short())
+	return u, nil
+}
+
+// userRevoke denies the user first, and only then ends sessions: clients come back at once.
+func (s *Service) userRevoke(ctx context.Context, a *actor, req UserRequest) (any, error) {
+	u, err := s.setStatus(ctx, a, req, core.UserRevoked)
+	if err != nil {
+		return nil, err
+	}
+	out := Revoked{User: u, Nodes: s.cfg.EndSessions(ctx, u)}
+	ended, unknown := 0, 0
+	for _, e := range out.Nodes {
+		ended += e.Ended
+		if e.Unknown {
+			unknown++
+		}
+	}
+	s.cfg.Note(a.id(), fmt.Sprintf("revoked %s: %d sessions ended, %d nodes did not say", u.ID.Short(), ended, unknown))
+	s.tellRooms(ctx, a, u.ID)
+	return out, nil
+}
+
+// tellRooms announces a revocation in the user's rooms: their keys are due.
+func (s *Service) tellRooms(ctx context.Context, a *actor, user core.UserID) {
+	rooms, err := a.store.RoomsOf(ctx, user)
+	if err != nil {
+		s.cfg.Log.Warn("the rooms of a revoked user could not be told", "user", user, "error", err)
+	}
+	for _, id := range rooms {
+		s.announce(Event{Kind: EventRevoked, Room: id, User: user, By: a.id()})
+	}
+}
+
+func (s *Service) userActivate(ctx context.Context, a *actor, req UserRequest) (any, error) {
+	u, err := s.setStatus(ctx, a, req, core.UserActive)
+	if err != nil {
+		return nil, err
+	}
+	s.cfg.Note(a.id(), "activated "+u.ID.Short())
+	return u, nil
+}
+
+func (s *Service) setStatus(ctx context.Context, a *actor, req UserRequest, status core.UserStatus) (core.User, error) {
+	id, err := core.ParseUserID(req.User)
+	if err != nil {
+		return core.User{}, err
+	}
+	return a.store.SetUserStatusAs(ctx, a.id(), id, status, s.cfg.Now())
+}
