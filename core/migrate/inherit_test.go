@@ -245,8 +245,8 @@ func (b brokenPost) Leave() { *b.left++ }
 func TestABrokenPostIsGivenUp(t *testing.T) {
 	t.Parallel()
 	w, left := newWorld(t, 3), 0
-	p := &posts{target: fakePast{fakeTarget{w}}, marks: Marks{}, at: map[place]Post{{core.TableUsers, "n2"}: brokenPost{&left}}}
-	for i, want := range []core.Kind{core.KindUnavailable, ""} {
+	p := &posts{target: fakePast{fakeTarget{w}}, marks: Marks{}, at: map[place]Post{{core.TableUsers, "n2"}: brokenPost{&left}}, failed: map[place]bool{}}
+	for i, want := range []core.Kind{core.KindUnavailable, core.KindUnavailable, ""} {
 		if _, _, _, err := p.since(t.Context(), core.TableUsers, "n2"); core.KindOf(err) != want {
 			t.Errorf("question %d: %v", i+1, err)
 		}

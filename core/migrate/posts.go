@@ -14,6 +14,7 @@ type posts struct {
 	marks  Marks
 	mu     sync.Mutex
 	at     map[place]Post
+	failed map[place]bool // the last question got no answer
 }
 
 type place struct {
@@ -25,7 +26,7 @@ type place struct {
 // be had is no failure: the fence asks again.
 func (j *Job) station(ctx context.Context) *posts {
 	h, marks := j.history()
-	p := &posts{target: h, marks: marks, at: map[place]Post{}}
+	p := &posts{target: h, marks: marks, at: map[place]Post{}, failed: map[place]bool{}}
 	o, ok := j.cfg.Target.(Outpost)
 	if h == nil || !ok {
 		return p
@@ -61,20 +62,26 @@ func (p *posts) since(ctx context.Context, t core.Table, node string) (rows []co
 	p.mu.Unlock()
 	if post != nil {
 		rows, mechanism, older, err = post.Since(ctx)
-		if err != nil { // its reader may be gone for good, with the node it lived on
-			p.dismiss(place{t, node}, post)
-		}
+		p.judge(place{t, node}, post, err != nil)
 		return rows, mechanism, older, err
 	}
 	return p.target.ReplicaSince(ctx, t, node, p.marks[t].Sequence)
 }
 
-// dismiss has the replica asked anew the next time.
-func (p *posts) dismiss(at place, post Post) {
+// judge gives a post up that failed twice in a row: its reader may be gone for
+// good, with the node it lived on. Once may be a slow leader, and a new reader
+// takes longer to place.
+func (p *posts) judge(at place, post Post, failed bool) {
 	p.mu.Lock()
-	delete(p.at, at)
+	over := failed && p.failed[at]
+	p.failed[at] = failed && !over
+	if over {
+		delete(p.at, at)
+	}
 	p.mu.Unlock()
-	post.Leave()
+	if over {
+		post.Leave()
+	}
 }
 
 // anywhere is since of whichever replica somebody is at.
