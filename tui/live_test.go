@@ -134,7 +134,7 @@ func TestResizeAndQuit(t *testing.T) {
 	term.Resize(0, 0)
 	term.Resize(80, 24)
 	wait(t, term, "RECENT")
-	if got := term.Title(); got != "demo ● healthy - unibus" {
+	if got := term.Title(); got != "demo healthy - unibus" {
 		t.Errorf("title %q", got)
 	}
 	term.Press("q")

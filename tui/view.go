@@ -95,9 +95,10 @@ func (m *Model) verdict() string {
 	return s
 }
 
+// title has no glyph: a byte of one may look to a terminal like the end of the title.
 func (m *Model) title() string {
-	glyph, word, _ := m.standing()
-	return m.cluster() + " " + glyph + " " + word + " - unibus"
+	_, word, _ := m.standing()
+	return m.cluster() + " " + word + " - unibus"
 }
 
 // head says which cluster, how it is, who I am, when it is, and how live that is.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +38,10 @@ func migrateCommand() *cobra.Command {
 			if st, err = n.follow(ctx, c, cl, st); err != nil {
 				return err
 			}
-			return n.ended(c, st)
+			if o.DryRun {
+				return n.ended(c, st, st.State)
+			}
+			return n.ended(c, st, migrate.StateVerify, migrate.StateSoak, migrate.StateDone)
 		})
 	f := c.Flags()
 	f.StringVar(&o.DB, "db", "", "the SQLite `FILE` to move, which its node has open")
@@ -123,8 +127,9 @@ func sourceIn(st admin.Status, abs, at string) (string, error) {
 	return "", core.Errorf(core.KindRefused, "%s is not the file that a node serves", abs).WithNext("serving:%s", serving)
 }
 
-// ended prints the outcome; a move that stopped with an error or with problems fails the command.
-func (n *network) ended(c *cobra.Command, st migrate.Status) error {
+// ended prints a move that rests. It is an error where it rests elsewhere than in
+// one of the states that were asked for: paused, or aborted, by whomever.
+func (n *network) ended(c *cobra.Command, st migrate.Status, wanted ...migrate.State) error {
 	if err := n.print(c, st, func() { c.Print(st.Report(time.Now())) }); err != nil {
 		return err
 	}
@@ -135,6 +140,8 @@ func (n *network) ended(c *cobra.Command, st migrate.Status) error {
 		return st.Error
 	case len(st.Problems) > 0:
 		return cli.Silent{Err: core.Errorf(core.KindRefused, "the move did not start")}
+	case st.Paused || !slices.Contains(wanted, st.State) || st.State == migrate.StateVerify && !st.Verified:
+		return cli.Silent{Err: core.Errorf(core.KindFailed, "the move rests in %s", st.State)}
 	}
 	return nil
 }

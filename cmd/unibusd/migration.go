@@ -103,11 +103,14 @@ func (n *network) steer(ctx context.Context, c *cobra.Command, cl *admin.Client,
 	if st, err = f(cl, ctx, st.Node); err != nil {
 		return err
 	}
-	if use := c.Name(); use == "cutover" || use == "rollback" {
+	to := map[string][]migrate.State{
+		"cutover": {migrate.StateSoak, migrate.StateDone}, "rollback": {migrate.StateRolledBack},
+	}[c.Name()]
+	if to != nil {
 		if st, err = n.follow(ctx, c, cl, st); err != nil {
 			return err
 		}
-		return n.ended(c, st)
+		return n.ended(c, st, to...)
 	}
 	return n.print(c, st, func() { c.Print(st.Report(time.Now())) })
 }
@@ -129,7 +132,8 @@ func (n *network) follow(ctx context.Context, c *cobra.Command, cl *admin.Client
 			c.Printf("%s\n", st.State)
 			shown = st.State
 		}
-		if !st.Running {
+		// Between an abort and what it leads to a rollback rests for a moment.
+		if !st.Running && (st.State != migrate.StateRollback || time.Since(changed) > settleTime) {
 			return st, nil
 		}
 		select {

@@ -83,7 +83,8 @@ func Rules() map[Verb]Rule {
 		VerbBucketScale:  {Role: core.OperatorAdmin, Slow: true},
 		VerbStepDown:     {Role: core.OperatorAdmin, Restores: true},
 		VerbMigratePause: {Role: core.OperatorAdmin, Restores: true},
-		VerbMigrateStart: act, VerbMigrateResume: act, VerbMigrateAbort: act,
+		VerbMigrateStart: act, VerbMigrateResume: act,
+		VerbMigrateAbort: {Role: core.OperatorAdmin, Slow: true}, // it takes every row out of KV
 		VerbMigrateCutover: act, VerbMigrateFinish: act, VerbMigrateLimit: act, VerbMigrateRollback: act,
 		VerbBackup:     {Role: core.OperatorAdmin, Store: true, Whole: true},
 		VerbBackupPart: {Role: core.OperatorAdmin, Part: true}, // goes on where the holder is empty by now: the file is whole

@@ -25,7 +25,9 @@ func (j *Job) backup(ctx context.Context) (State, error) {
 	}
 	b, err := j.cfg.Backup(ctx, path)
 	if err != nil {
-		return StateBackup, err
+		why := core.AsError(err)
+		return StateBackup, core.Errorf(why.Kind, "the backup was not taken, and nothing was changed: %w", why).
+			WithNext("see that %s has free space and can be written; then `unibusd migration resume`", j.backupDir())
 	}
 	got, err := j.digestsOfCopy(ctx, b.Path)
 	if err != nil {

@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"unibus/core"
@@ -26,7 +27,10 @@ func errFenceOver(limit time.Duration) *core.Error {
 // the backup and shows that every replica has it. A failure lifts the fence and
 // leads back to verify.
 func (j *Job) fenceAndFollow(ctx context.Context) (State, error) {
-	intact, ahead := j.intact(), j.station(ctx)
+	if err := j.allHere(ctx); err != nil {
+		return StateVerify, err
+	}
+	intact, ahead := j.intact(), j.stationSoon(ctx)
 	defer ahead.leave()
 	work, cancel := context.WithTimeoutCause(ctx, j.cfg.Limits.Fence, errFenceOver(j.cfg.Limits.Fence))
 	defer cancel()
@@ -38,6 +42,50 @@ func (j *Job) fenceAndFollow(ctx context.Context) (State, error) {
 		return j.unfence(ctx, work, err)
 	}
 	return StateCutover, nil
+}
+
+// stationFor bounds the way to the replicas: what is not reached by then is
+// asked anew behind the fence, whose own limit holds there.
+const stationFor = 10 * time.Second
+
+func (j *Job) stationSoon(ctx context.Context) *posts {
+	ctx, cancel := context.WithTimeout(ctx, stationFor)
+	defer cancel()
+	return j.station(ctx)
+}
+
+// lateNode is how long a cutover waits for a node that does not answer just now.
+const lateNode = 5 * time.Second
+
+// allHere refuses a cutover while a node is silent, before anything is fenced:
+// what changed is compared on every node, and that one would be waited for in
+// vain. One that is merely late is waited for.
+func (j *Job) allHere(ctx context.Context) error {
+	limit, cancel := context.WithTimeout(ctx, min(lateNode, j.cfg.Limits.Patience))
+	defer cancel()
+	for {
+		c, err := j.cfg.Cluster(ctx)
+		var silent []string
+		for _, p := range c.Peers {
+			if !p.Online {
+				silent = append(silent, p.Name)
+			}
+		}
+		if err == nil && len(silent) == 0 {
+			return nil
+		}
+		if perr := j.breathe(ctx); perr != nil {
+			return perr
+		}
+		if wait(limit, j.cfg.Limits.Poll) == nil {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return core.Errorf(core.KindUnavailable, "%s does not answer, and the last changes have to be compared on every node; nothing was fenced", strings.Join(silent, " and ")).
+			WithNext("start unibusd there, then cut over again: `unibusd migration cutover`")
+	}
 }
 
 // raiseFence starts the timer before the fence: no moment without one.

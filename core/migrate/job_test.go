@@ -510,3 +510,20 @@ func TestNoBackupFileLeftBehindWhenItCannotBeTaken(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCutoverIsRefusedWhileANodeIsSilent: at once, naming it, without a fence.
+func TestCutoverIsRefusedWhileANodeIsSilent(t *testing.T) {
+	t.Parallel()
+	w, j := verified(t, nil, false)
+	w.look(func() { w.peers[2].Online = false })
+	ops := w.tally()
+	s := cutover(t, j)
+	if s.State != StateVerify || !s.Verified || core.KindOf(s.Error) != core.KindUnavailable || !strings.Contains(s.Error.Text, "n3 does not answer") {
+		t.Errorf("%s, verified %v, %v", s.State, s.Verified, s.Error)
+	}
+	if ops["fence"] != 0 {
+		t.Error("the file was fenced")
+	}
+	w.look(func() { w.peers[2].Online = true })
+	wantState(t, cutover(t, j), StateSoak)
+}

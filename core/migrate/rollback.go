@@ -145,7 +145,9 @@ func (j *Job) giveBack(ctx context.Context, in Intent, cause error) (State, erro
 	if ctx.Err() != nil || next == StateRollback {
 		return next, errors.Join(cause, err) // the intent stands, and the next start settles it
 	}
-	return next, cause
+	why := core.AsError(cause)
+	return next, core.Errorf(why.Kind, "the rollback was given up, and KV serves as before: %w", why).
+		WithNext("%s", strings.TrimPrefix(why.Next+"; then roll back again: `unibusd migration rollback`", "; then "))
 }
 
 // reclose closes the guards for the generation that a rollback wanted, so that a

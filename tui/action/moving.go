@@ -228,7 +228,7 @@ func askCutover(s State) Question {
 		fmt.Sprintf("If it fails, the fence lifts by itself within 30 s and SQLite on %s serves as before.", m.Node),
 	}
 	if away := absent(v.Nodes); away != "" {
-		lines = append(lines, away+" not there: it serves nothing until it is back, and follows then.")
+		lines = append(lines, away+" not there, and the cutover is refused until every node answers: the last changes are compared on each.")
 	}
 	lines = append(lines, "You can roll back until you finish; what is written until then is carried back.")
 	return Question{Title: fmt.Sprintf("Move the control plane of %s to KV?", v.Cluster), Lines: lines, Confirm: "Move"}
@@ -238,7 +238,7 @@ func askRollback(s State) Question {
 	v, m := s.Snap.Status.Value, s.Snap.Migration.Value
 	lines := []string{
 		fmt.Sprintf("KV is shut on all nodes, all that it holds is written to a new SQLite file on %s and read back, and that file serves. Nothing written since the cutover is lost.", m.Node),
-		fmt.Sprintf(`Users keep their sessions and their messages. Whoever changes something is told "the control plane is moving" and tries again, for about %s.`, widget.Span(backTime(m))),
+		fmt.Sprintf(`Whoever changes something or connects is told "the control plane is moving" and tries again, for about %s. Then users' sessions on the other nodes end, and come back on %s.`, widget.Span(backTime(m)), m.Node),
 		fmt.Sprintf("If it fails before the authority has moved, KV serves again. %s must stay up: where it stops in the middle nothing serves until it is back.", m.Node),
 		fmt.Sprintf("Afterwards %s serves alone: were its disk lost, so were users and rooms. The move can be started again.", m.Node),
 	}

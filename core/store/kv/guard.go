@@ -11,7 +11,7 @@ import (
 
 // errShut is what users' writes and admission meet while a bucket's guard is shut.
 func errShut(bucket string) *core.Error {
-	return core.Errorf(core.KindUnavailable, "%s is not open: the control plane is elsewhere, or moving", bucket).
+	return core.Errorf(core.KindUnavailable, "the control plane is moving, or elsewhere: %s is not open", bucket).
 		WithNext("see with `unibus-tui status` which store is the authority; ask again once the move is over")
 }
 
@@ -116,8 +116,11 @@ func (s *Store) moveGuardOnce(ctx context.Context, f *follower, judge func(guard
 		if err == nil {
 			return fault(f.awaitSeq(ctx, rev), "opening "+f.bucket)
 		}
-		if core.KindOf(err) != core.KindConflict || !sleep(ctx, rand.N(10*time.Millisecond)) {
+		if core.KindOf(err) != core.KindConflict {
 			return err
+		}
+		if !sleep(ctx, rand.N(10*time.Millisecond)) { // the conflict was to be looked at, and there is no time left for that
+			return fault(ctx.Err(), "moving the guard of "+f.bucket)
 		}
 	}
 }
@@ -195,6 +198,11 @@ func writingFirst(f *follower, messages []message) string {
 }
 
 func (s *Store) writeGuarded(ctx context.Context, f *follower, messages []message, may permit) (uint64, error) {
+	if s.refuse != nil {
+		if err := s.refuse(f.bucket, messages[0].key); err != nil {
+			return 0, err
+		}
+	}
 	for {
 		guardRev, err := may(f)
 		if err != nil {
