@@ -36,6 +36,10 @@ type Config struct {
 	// OnAlarm is told what no operator should find out by himself: from now on
 	// what it is about is denied. nil: nobody is told.
 	OnAlarm func(*core.Error)
+	// OnWrite is asked before each write of users' records, with the bucket and the
+	// first key; an error of it is the write's, and nothing is sent. For tests that
+	// stop at every write. nil: nothing is refused.
+	OnWrite func(bucket, key string) error
 }
 
 // Change is one record as it is now; the other fields are nil. A record that was
@@ -55,10 +59,12 @@ type Store struct {
 	follow    map[core.Table]*follower
 	admission [2]*follower // users and members, by which admission decides
 	changes   changes
+	mending   reconciler
 	held      atomic.Pointer[map[core.Table]uint64] // the guards' revs that Shut took
 	chains    chainCache
 	tempDir   string
-	memory    int // of one sorter
+	memory    int                            // of one sorter
+	refuse    func(bucket, key string) error // Config.OnWrite
 
 	mu      sync.Mutex
 	end     context.CancelFunc // of the followers; nil before Open
@@ -82,10 +88,12 @@ func New(c Config) *Store {
 			c.OnAlarm(e)
 		}
 	}
+	s.refuse = c.OnWrite
 	s.changes = changes{tell: c.OnChange, more: make(chan struct{}, 1)}
+	changed := func(c Change) { s.mending.note(c); s.changes.add(c) }
 	s.follow = map[core.Table]*follower{}
 	for _, t := range core.Tables() {
-		s.follow[t] = newFollower(&s.wire, t, node, s.changes.add, alarm)
+		s.follow[t] = newFollower(&s.wire, t, node, changed, alarm)
 	}
 	s.admission = [2]*follower{s.follow[core.TableUsers], s.follow[core.TableMembers]}
 	return s
@@ -120,6 +128,7 @@ func (s *Store) watch() {
 	ctx, end := context.WithCancel(context.Background())
 	s.end = end
 	s.working.Go(func() { s.changes.run(ctx) })
+	s.working.Go(func() { s.reconcile(ctx) })
 	for _, f := range s.follow {
 		s.working.Go(func() { f.run(ctx) })
 	}

@@ -1,0 +1,119 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+	"unibus/core/store/kv"
+	"unibus/core/store/storetest"
+)
+
+// world is a service in front of real buckets of one server.
+type world struct {
+	*Service
+	store   *kv.Store
+	holder  core.Holder
+	now     core.Millis
+	onWrite atomic.Pointer[func(bucket, key string) error]
+
+	admin, owner, member, other core.UserID
+}
+
+// open lets every request through: signatures and replay are core/auth's.
+type open struct{}
+
+func (open) Admit(context.Context, string, string, map[string][]string, []byte, bool) error {
+	return nil
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	srv, err := server.NewServer(&server.Options{ServerName: "n1", DontListen: true, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	if !srv.ReadyForConnections(20 * time.Second) {
+		t.Fatal("the test's server did not start")
+	}
+	nc, err := nats.Connect("", nats.InProcessServer(srv))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	w := &world{now: storetest.Start}
+	w.store = kv.New(kv.Config{Conn: nc, Replicas: 1, Timeout: 5 * time.Second, OnWrite: func(bucket, key string) error {
+		if f := w.onWrite.Load(); f != nil {
+			return (*f)(bucket, key)
+		}
+		return nil
+	}})
+	t.Cleanup(func() { _ = w.store.Close() })
+	if err := errors.Join(w.store.Open(t.Context()), w.store.OpenFor(t.Context(), core.Authority{Backend: core.BackendNone})); err != nil {
+		t.Fatal(err)
+	}
+	w.holder.Publish(w.store)
+	w.Service = NewService(Config{
+		Conn: nc, Node: "n1", Holder: &w.holder, Guard: open{}, Now: func() core.Millis { w.now++; return w.now },
+		EndSessions: func(context.Context, core.User) map[string]Ended { return nil }, Note: func(core.UserID, string) {},
+	})
+	w.Service.ctx = t.Context()
+	w.admin = w.addUser(t, core.RoleAdmin)
+	w.owner, w.member, w.other = w.addUser(t, ""), w.addUser(t, ""), w.addUser(t, "")
+	return w
+}
+
+func (w *world) addUser(t testing.TB, role core.UserRole) core.UserID {
+	t.Helper()
+	u := storetest.NewUser(t, "user")
+	if role != "" {
+		u.Role = role
+	}
+	if err := w.store.AddUser(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	return u.ID
+}
+
+// do asks as a user, as the message would.
+func (w *world) do(by core.UserID, m Method, req any) (any, error) {
+	inner, _ := json.Marshal(req)
+	body, _ := json.Marshal(request{V: Version, Req: inner})
+	return w.answer(m, Rules()[m], w.methods()[m], call{caller: string(by), subject: Subject(string(by), m), body: body})
+}
+
+func (w *world) must(t testing.TB, by core.UserID, m Method, req any) any {
+	t.Helper()
+	out, err := w.do(by, m, req)
+	if err != nil {
+		t.Fatalf("%s: %v", m, err)
+	}
+	return out
+}
+
+// room makes an encrypted room of owner, with member in it where that is asked for.
+func (w *world) room(t testing.TB, withMember bool) string {
+	t.Helper()
+	id := string(NewRoomID())
+	w.must(t, w.owner, MethodRoomCreate, CreateRequest{ID: id, Encrypted: true})
+	if withMember {
+		w.must(t, w.owner, MethodInvite, InviteRequest{Room: id, User: string(w.member)})
+	}
+	return id
+}
+
+func wantKind(t testing.TB, what string, err error, want core.Kind) {
+	t.Helper()
+	if got := core.KindOf(err); got != want {
+		t.Errorf("%s: %q (%v), want %q", what, got, err, want)
+	}
+}

@@ -1,0 +1,93 @@
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"unibus/core"
+	"unibus/core/store/storetest"
+)
+
+// TestManyMembers: 10,000 members with large keys come in pages that each fit into a message.
+func TestManyMembers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	room := w.room(t, false)
+	var snap core.Snapshot
+	for range 10_000 {
+		u := storetest.NewUser(t, "somebody")
+		u.KEMKey = make([]byte, 1290)
+		snap.Users = append(snap.Users, u)
+		snap.Members = append(snap.Members, storetest.NewMember(core.RoomID(room), u.ID))
+	}
+	snap.Sort()
+	if _, err := w.store.Import(t.Context(), snap); err != nil {
+		t.Fatal(err)
+	}
+	seen, after := map[core.UserID]bool{}, ""
+	for range 1000 {
+		page := w.must(t, w.owner, MethodMembers, MembersRequest{Room: room, Keys: true, Page: Page{After: after}}).(Members)
+		b, err := json.Marshal(page)
+		if err != nil || len(b) > 900<<10 {
+			t.Fatalf("a page has %d bytes, %v", len(b), err)
+		}
+		for _, m := range page.Members {
+			if seen[m.User] || m.User != w.owner && len(m.KEMKey) != 1290 {
+				t.Fatalf("%s comes twice or without a key", m.User)
+			}
+			seen[m.User] = true
+		}
+		if after = page.Next; after == "" {
+			break
+		}
+	}
+	if len(seen) != 10_001 {
+		t.Errorf("%d members came, want 10,001", len(seen))
+	}
+	if info := w.must(t, w.owner, MethodRoomGet, RoomRequest{room}).(RoomInfo); info.Members != 10_001 || info.Unkeyed != 10_001 {
+		t.Errorf("the room is shown as %+v", info)
+	}
+}
+
+// TestRoomsOfASession: the 1,001st room of a user is refused, and room is made by leaving one.
+func TestRoomsOfASession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var snap core.Snapshot
+	for i := range MaxRooms {
+		id := core.RoomID(fmt.Sprintf("room-%04d", i))
+		r := storetest.NewRoom(id, w.owner)
+		r.Rec, r.State = core.LegacyRec, core.RoomActive
+		snap.Rooms = append(snap.Rooms, r)
+		snap.Members = append(snap.Members, storetest.NewMember(id, w.other))
+	}
+	snap.Sort()
+	if _, err := w.store.Import(t.Context(), snap); err != nil {
+		t.Fatal(err)
+	}
+	one := w.room(t, false)
+	_, err := w.do(w.owner, MethodInvite, InviteRequest{Room: one, User: string(w.other)})
+	wantKind(t, "an invitation into the 1,001st room", err, core.KindRefused)
+	_, err = w.do(w.other, MethodRoomCreate, CreateRequest{ID: "mine"})
+	wantKind(t, "a 1,001st room of one's own", err, core.KindRefused)
+	if _, err := w.store.Room(t.Context(), "mine"); core.KindOf(err) != core.KindNotFound {
+		t.Errorf("the room is there: %v", err)
+	}
+	// Where others were faster the one too many is taken back.
+	err = w.enterRoom(t.Context(), w.store, storetest.NewMember(core.RoomID(one), w.other))
+	wantKind(t, "one room too many", err, core.KindRefused)
+	w.must(t, w.other, MethodLeave, RoomRequest{"room-0000"})
+	w.must(t, w.owner, MethodInvite, InviteRequest{Room: one, User: string(w.other)})
+	seen, after := 0, ""
+	for range 10 {
+		page := w.must(t, w.other, MethodRooms, Page{After: after, Limit: 300}).(Rooms)
+		seen += len(page.Rooms)
+		if after = page.Next; after == "" {
+			break
+		}
+	}
+	if seen != MaxRooms {
+		t.Errorf("%d rooms came, want %d", seen, MaxRooms)
+	}
+}
