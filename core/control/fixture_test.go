@@ -21,7 +21,7 @@ type world struct {
 	*Service
 	store   *kv.Store
 	holder  core.Holder
-	now     core.Millis
+	now     atomic.Int64
 	onWrite atomic.Pointer[func(bucket, key string) error]
 
 	admin, owner, member, other core.UserID
@@ -50,7 +50,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	w := &world{now: storetest.Start}
+	w := &world{}
 	w.store = kv.New(kv.Config{Conn: nc, Replicas: 1, Timeout: 5 * time.Second, OnWrite: func(bucket, key string) error {
 		if f := w.onWrite.Load(); f != nil {
 			return (*f)(bucket, key)
@@ -63,7 +63,7 @@ func newWorld(t testing.TB) *world {
 	}
 	w.holder.Publish(w.store)
 	w.Service = NewService(Config{
-		Conn: nc, Node: "n1", Holder: &w.holder, Guard: open{}, Now: func() core.Millis { w.now++; return w.now },
+		Conn: nc, Node: "n1", Holder: &w.holder, Guard: open{}, Now: func() core.Millis { return core.Millis(w.now.Add(1)) },
 		EndSessions: func(context.Context, core.User) map[string]Ended { return nil }, Note: func(core.UserID, string) {},
 	})
 	w.Service.ctx = t.Context()

@@ -1,0 +1,111 @@
+package control
+
+import (
+	"testing"
+
+	"unibus/core"
+)
+
+// TestArchivedRoom: in an archived room nothing is changed, but it can be read and left.
+func TestArchivedRoom(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.room(t, true)
+	w.must(t, w.owner, MethodRoomArchive, RoomRequest{r})
+	for m, rule := range Rules() {
+		if !rule.inRoom() || !rule.Acts || m == MethodLeave {
+			continue
+		}
+		_, err := w.do(w.owner, m, RoomRequest{r})
+		wantKind(t, string(m)+" in an archived room", err, core.KindRefused)
+	}
+	w.must(t, w.member, MethodMembers, MembersRequest{Room: r})
+	w.must(t, w.member, MethodLeave, RoomRequest{r})
+}
+
+// TestRekeyRaces: too few boxes, a removal in the middle, two at once, and an invitation in between.
+func TestRekeyRaces(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.room(t, true)
+	part := func(by core.UserID, rec string, users ...core.UserID) {
+		t.Helper()
+		p := RekeyPart{Room: r, Rec: rec}
+		for _, u := range users {
+			p.Boxes = append(p.Boxes, Box{string(u), []byte(rec)})
+		}
+		w.must(t, by, MethodRekeyPart, p)
+	}
+	commit := func(by core.UserID, rec string, boxes int) error {
+		_, err := w.do(by, MethodRekeyCommit, RekeyCommit{Room: r, Rec: rec, Boxes: boxes, Record: []byte(rec)})
+		return err
+	}
+	const lost, won = "00000000000000b1", "00000000000000b2"
+	part(w.owner, rec1, w.owner, w.member)
+	wantKind(t, "a commit that misses a box", commit(w.owner, rec1, 3), core.KindConflict)
+	w.must(t, w.owner, MethodRemove, MemberRequest{r, string(w.member)})
+	wantKind(t, "a commit with a box for who was removed", commit(w.owner, rec1, 2), core.KindConflict)
+
+	w.must(t, w.owner, MethodInvite, InviteRequest{Room: r, User: string(w.member)})
+	part(w.owner, lost, w.owner, w.member)
+	part(w.member, won, w.owner, w.member)
+	w.must(t, w.owner, MethodInvite, InviteRequest{Room: r, User: string(w.other)})
+	if err := commit(w.member, won, 2); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, "the rekey that was slower", commit(w.owner, lost, 2), core.KindConflict)
+	if k := w.must(t, w.owner, MethodKey, KeyRequest{r, 1}).(Key); string(k.Key.Box) != won || string(k.Record.Record) != won {
+		t.Errorf("the owner's key is %+v", k)
+	}
+	// Who was invited in between has no box, and is given one once.
+	if info := w.must(t, w.other, MethodRoomGet, RoomRequest{r}).(RoomInfo); info.Unkeyed != 1 {
+		t.Errorf("the room is shown as %+v", info)
+	}
+	give := BoxRequest{Box: Box{string(w.other), []byte("late")}, Room: r, Epoch: 1, Rec: won}
+	stale := give
+	stale.Rec = lost
+	_, err := w.do(w.member, MethodBox, stale)
+	wantKind(t, "a box under another record", err, core.KindConflict)
+	w.must(t, w.member, MethodBox, give)
+	_, err = w.do(w.member, MethodBox, give)
+	wantKind(t, "another's box, replaced by a plain member", err, core.KindExists)
+}
+
+// TestAdminsRevokeEachOther: of two at once one is refused.
+func TestAdminsRevokeEachOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	pair := [2]core.UserID{w.admin, w.addUser(t, core.RoleAdmin)}
+	done := make(chan error, 2)
+	for i := range pair {
+		go func() {
+			_, err := w.do(pair[i], MethodUserRevoke, UserRequest{string(pair[1-i])})
+			done <- err
+		}()
+	}
+	kinds := map[core.Kind]int{}
+	for range pair {
+		kinds[core.KindOf(<-done)]++
+	}
+	if kinds[""] != 1 || kinds[core.KindRefused] != 1 {
+		t.Errorf("two admins who revoke each other: %v", kinds)
+	}
+}
+
+// TestOneCallerKeepsNobodyOut: there is a bound for each caller below that for all.
+func TestOneCallerKeepsNobodyOut(t *testing.T) {
+	t.Parallel()
+	s := NewService(Config{})
+	for i := range maxOfOne + 1 {
+		if got, want := s.enter("greedy"), i < maxOfOne; got != want {
+			t.Fatalf("request %d: %v, want %v", i+1, got, want)
+		}
+	}
+	if !s.enter("other") {
+		t.Error("one caller keeps another out")
+	}
+	s.leave("greedy")
+	if !s.enter("greedy") {
+		t.Error("a request that has ended still counts")
+	}
+}
