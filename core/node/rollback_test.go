@@ -43,19 +43,30 @@ func soaking(t *testing.T) (*nodetest.Cluster, *admin.Client) {
 // move runs a move of n1's file to its end.
 func move(t *testing.T, c *nodetest.Cluster, cl *admin.Client, db string, cutover bool) migrate.Status {
 	t.Helper()
-	db, err := filepath.EvalSymlinks(db)
+	begin(t, cl, migrate.Options{DB: resolved(t, db), Replicas: len(c.Configs), Cutover: cutover})
+	if cutover {
+		return rests(t, cl, migrate.StateSoak)
+	}
+	return rests(t, cl, migrate.StateVerify)
+}
+
+// begin starts a move at n1 once the nodes have seen each other.
+func begin(t *testing.T, cl *admin.Client, o migrate.Options) {
+	t.Helper()
+	nodetest.Wait(t, 30*time.Second, func() error {
+		_, err := cl.MigrateStart(t.Context(), "n1", o)
+		return err
+	})
+}
+
+// resolved is a path as the node names it.
+func resolved(t *testing.T, path string) string {
+	t.Helper()
+	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	nodetest.Wait(t, 30*time.Second, func() error { // the nodes have to see each other first
-		_, err := cl.MigrateStart(t.Context(), c.Configs[0].Name, migrate.Options{DB: db, Replicas: len(c.Configs), Cutover: cutover})
-		return err
-	})
-	want := migrate.StateVerify
-	if cutover {
-		want = migrate.StateSoak
-	}
-	return rests(t, cl, want)
+	return path
 }
 
 // rests waits until the move rests in a state.
