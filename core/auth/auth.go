@@ -228,6 +228,19 @@ func (a *Authenticator) inTime(ctx context.Context, err error) error {
 // Current says whether a user who connected now would be granted the same.
 // Grants of operators and of the process itself are. With an error nobody can say.
 func (a *Authenticator) Current(ctx context.Context, g Grant) (bool, error) {
+	return a.granted(ctx, g, func(now, then []core.RoomID) bool { return slices.Equal(now, then) })
+}
+
+// Covers says whether a user who connected now would be granted at least the
+// same: who merely gained a room need not lose the connection at once.
+func (a *Authenticator) Covers(ctx context.Context, g Grant) (bool, error) {
+	return a.granted(ctx, g, func(now, then []core.RoomID) bool {
+		return !slices.ContainsFunc(then, func(r core.RoomID) bool { return !slices.Contains(now, r) })
+	})
+}
+
+// granted compares what is granted now with what was granted then.
+func (a *Authenticator) granted(ctx context.Context, g Grant, enough func(now, then []core.RoomID) bool) (bool, error) {
 	id, err := core.ParseUserID(g.Identity)
 	if g.Account != AccountBus || g.Who == WhoInternal || a.cfg.Mode == core.BusAuthOff || err != nil {
 		return true, nil
@@ -253,7 +266,7 @@ func (a *Authenticator) Current(ctx context.Context, g Grant) (bool, error) {
 	if err != nil {
 		return g.Who == WhoAnonymous, nil
 	}
-	return g.Who == WhoUser && slices.Equal(now.Rooms, g.Rooms), nil
+	return g.Who == WhoUser && enough(now.Rooms, g.Rooms), nil
 }
 
 // WouldAdmit says whether enforce would let a user in who proves this key.

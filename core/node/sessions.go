@@ -40,9 +40,8 @@ type revocation struct {
 
 const (
 	reviewEvery  = 250 * time.Millisecond // a change of the file, or of rooms, counts within a second
-	reviewLater  = 500 * time.Millisecond // the index of a user's rooms is written after the member
+	reviewLater  = 350 * time.Millisecond // the index of a user's rooms is written after the member
 	reviewWithin = 30 * time.Second
-	answerFirst  = 100 * time.Millisecond
 	keptEnded    = 1000 // revocations that are remembered
 	endWithin    = 2 * time.Second
 	seeEvery     = 20 * time.Millisecond
@@ -87,9 +86,16 @@ func (s *sessions) moved(m core.Member) {
 	if m.State != core.MemberActive {
 		s.n.bus.DisconnectWhere(string(m.User), func(g auth.Grant) bool { return g.Who == auth.WhoUser && g.In(m.Room) })
 	}
+	s.renewLater(m.User)
+}
+
+// renewLater has a user's rooms compared again.
+func (s *sessions) renewLater(id core.UserID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.later[m.User] = time.Now().Add(reviewLater)
+	if _, due := s.later[id]; !due { // a file that is written all the time must not put it off for ever
+		s.later[id] = time.Now().Add(reviewLater)
+	}
 }
 
 // elsewhere ends the users' sessions of a node that is no longer a control plane:
@@ -163,16 +169,25 @@ func (s *sessions) look(ctx context.Context, file *fileWatch) {
 	}
 	written := file.written(path)
 	if s.renewed.Swap(false) || written {
-		select { // whoever made a room is told so before the session is renewed
-		case <-ctx.Done():
-		case <-time.After(answerFirst):
-		}
-		s.n.bus.Review(ctx, s.n.auth.Current)
+		s.n.bus.Review(ctx, s.covers)
 		return
 	}
 	for _, id := range s.due(time.Now()) {
 		s.n.bus.ReviewUser(ctx, string(id), s.n.auth.Current)
 	}
+}
+
+// covers ends the sessions of those who lost something at once, and of those who
+// gained a room a little later: whoever made it is told so first.
+func (s *sessions) covers(ctx context.Context, g auth.Grant) (bool, error) {
+	ok, err := s.n.auth.Covers(ctx, g)
+	if err != nil || !ok {
+		return ok, err
+	}
+	if same, err := s.n.auth.Current(ctx, g); err == nil && !same {
+		s.renewLater(core.UserID(g.Identity))
+	}
+	return true, nil
 }
 
 func (s *sessions) due(now time.Time) []core.UserID {
