@@ -84,7 +84,7 @@ func Rules() map[Verb]Rule {
 		VerbStepDown:     {Role: core.OperatorAdmin, Restores: true},
 		VerbMigratePause: {Role: core.OperatorAdmin, Restores: true},
 		VerbMigrateStart: act, VerbMigrateResume: act,
-		VerbMigrateAbort: {Role: core.OperatorAdmin, Slow: true}, // it takes every row out of KV
+		VerbMigrateAbort:   {Role: core.OperatorAdmin, Slow: true}, // it takes every row out of KV
 		VerbMigrateCutover: act, VerbMigrateFinish: act, VerbMigrateLimit: act, VerbMigrateRollback: act,
 		VerbBackup:     {Role: core.OperatorAdmin, Store: true, Whole: true},
 		VerbBackupPart: {Role: core.OperatorAdmin, Part: true}, // goes on where the holder is empty by now: the file is whole

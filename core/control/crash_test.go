@@ -49,7 +49,7 @@ func changes() []change {
 			w.must(t, w.owner, MethodRekeyPart, RekeyPart{Room: r, Rec: rec1, Boxes: []Box{{string(w.owner), []byte("box")}}})
 			return RekeyCommit{Room: r, Rec: rec1, Boxes: 1, Record: []byte("record")}
 		}, "room_keys rooms", core.KindConflict},
-		{"add", MethodUserAdd, admin, func(t *testing.T, w *world) any { return AddUserRequest{User: string(strangerID(t))} }, "users", core.KindExists},
+		{"add", MethodUserAdd, admin, func(t *testing.T, _ *world) any { return AddUserRequest{User: string(strangerID(t))} }, "users", core.KindExists},
 		{"revoke", MethodUserRevoke, admin, func(t *testing.T, w *world) any { return UserRequest{string(w.addUser(t, ""))} }, "users", ""},
 		{"activate", MethodUserActivate, admin, func(t *testing.T, w *world) any { return UserRequest{string(w.addUser(t, ""))} }, "users", ""},
 	}

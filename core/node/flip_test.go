@@ -79,7 +79,7 @@ func flipBit(t *testing.T, data, user string) {
 	t.Helper()
 	subject := []byte("$KV." + core.TableUsers.Bucket() + "." + user)
 	hits := 0
-	err := filepath.WalkDir(data, func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(data, func(path string, _ os.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".blk") || !strings.Contains(path, core.TableUsers.Bucket()) {
 			return err
 		}

@@ -62,11 +62,11 @@ func TestSourceChangesUnderWay(t *testing.T) {
 	t.Cleanup(func() { _ = db.Close() })
 	cl := m.Client(0)
 	all.Go(func() { // the node
-		c.change(t, before, "node", func(ctx context.Context, u core.User) error { _, err := cl.UserAdd(ctx, u); return err },
+		c.change(before, t, "node", func(ctx context.Context, u core.User) error { _, err := cl.UserAdd(ctx, u); return err },
 			func(ctx context.Context, id core.UserID) error { _, err := cl.UserRevoke(ctx, string(id)); return err })
 	})
 	all.Go(func() { // another process
-		c.change(t, ctx, "file", db.AddUser, func(ctx context.Context, id core.UserID) error {
+		c.change(ctx, t, "file", db.AddUser, func(ctx context.Context, id core.UserID) error {
 			_, err := db.SetUserStatus(ctx, id, core.UserRevoked, 2)
 			return err
 		})
@@ -111,7 +111,7 @@ func (c *changing) counts() map[string]int {
 }
 
 // change adds users and revokes every other one until ctx ends.
-func (c *changing) change(t *testing.T, ctx context.Context, by string, add func(context.Context, core.User) error, revoke func(context.Context, core.UserID) error) {
+func (c *changing) change(ctx context.Context, t *testing.T, by string, add func(context.Context, core.User) error, revoke func(context.Context, core.UserID) error) {
 	pace := time.NewTicker(20 * time.Millisecond) // the move needs the processor too
 	defer pace.Stop()
 	for i := 0; ctx.Err() == nil; i++ {

@@ -149,7 +149,7 @@ func (m *moving) cutOver(c cut, w *truths, leaves keys.Identity) {
 }
 
 // rollBack rolls back with the network cut as soon as the intent is on disk.
-func (m *moving) rollBack(c cut, w *truths, left keys.Identity) {
+func (m *moving) rollBack(c cut, _ *truths, left keys.Identity) {
 	m.t.Helper()
 	began := m.fall(c, migrate.StateRollback, func(e migrate.Entry) bool { return e.Intent != nil })
 	m.felt(c, began)
