@@ -88,6 +88,7 @@ const (
 	EventRekey   EventKind = "rekey"   // the room is at another epoch
 	EventBox     EventKind = "box"     // somebody was given the present key
 	EventRevoked EventKind = "revoked" // a member was revoked as a user
+	EventAsked   EventKind = "asked"   // an operator asks User to rekey, because somebody who may not read any more still knows the key
 )
 
 // Event is a hint that something is to be read again. It may be lost, and in the
@@ -98,7 +99,7 @@ type Event struct {
 	Room  core.RoomID `json:"room"`
 	Epoch core.Epoch  `json:"epoch"`
 	User  core.UserID `json:"user,omitempty"` // whom it is about
-	By    core.UserID `json:"by"`
+	By    core.UserID `json:"by"` // "": an operator
 	At    core.Millis `json:"at"`
 }
 
