@@ -15,11 +15,6 @@ const (
 	ActionFinish   Action = "finish"
 )
 
-// Actions returns all of them, in the order in which a console shows them.
-func Actions() []Action {
-	return []Action{ActionStart, ActionPause, ActionResume, ActionLimit, ActionAbort, ActionCutover, ActionRollback, ActionFinish}
-}
-
 // WhyNot says why an action is not possible now, as the end of a sentence; ""
 // where it is. The daemon decides by it and the console shows it, so that both
 // always agree; a status may be older than what the daemon knows.

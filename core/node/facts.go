@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"sync/atomic"
 	"time"
 
 	"unibus/core"
@@ -42,11 +43,6 @@ func (p *plane) count(ctx context.Context) {
 func (p *plane) countOnce(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, countEvery)
 	defer cancel()
-	if p.db() != nil {
-		if print, err := p.db().Fingerprint(ctx); err == nil {
-			p.print.Store(&print)
-		}
-	}
 	s, err := p.n.holder.Store()
 	if err != nil {
 		return
@@ -58,6 +54,52 @@ func (p *plane) countOnce(ctx context.Context) {
 	if c, err := count(ctx); err == nil {
 		p.counted.Store(&counted{c, core.MillisOf(time.Now())})
 	}
+}
+
+// printShare bounds what telling files apart may cost: a pause is so many times
+// as long as the reading before it.
+const printShare = 20
+
+// identify keeps the fingerprint of the node's SQLite file, by which the cluster
+// tells several files apart.
+func (p *plane) identify(ctx context.Context) {
+	var look printing
+	for {
+		pause := countEvery
+		if db := p.db(); db != nil {
+			pause = look.at(ctx, db, &p.print)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// printed is a file whose rows can be summed up.
+type printed interface {
+	Path() string
+	Fingerprint(ctx context.Context) (string, error)
+}
+
+// printing reads the whole file for its fingerprint, so it does that only once it was written.
+type printing struct {
+	file fileWatch
+	due  bool
+}
+
+// at brings the fingerprint up to date and says how long to wait before the next look.
+func (l *printing) at(ctx context.Context, db printed, keep *atomic.Pointer[string]) (pause time.Duration) {
+	if l.due = l.file.written(db.Path()) || l.due; !l.due {
+		return countEvery
+	}
+	begun := time.Now()
+	if print, err := db.Fingerprint(ctx); err == nil {
+		keep.Store(&print)
+		l.due = false
+	}
+	return max(countEvery, printShare*time.Since(begun))
 }
 
 // provenMS is the age of the proof that admission relies on, in ms; -1 where it relies on none.

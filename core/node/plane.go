@@ -155,6 +155,7 @@ func (p *plane) openCluster(ctx, run context.Context) error {
 		return errors.Join(err, p.job.Close())
 	}
 	p.work.Go(func() { p.follow(run) })
+	p.work.Go(func() { p.identify(run) })
 	return nil
 }
 

@@ -9,7 +9,7 @@ import (
 	"unibus/tui/feed"
 )
 
-// moves are what an operator can do to a move, in the order of migrate.Actions.
+// moves are what an operator can do to a move, in the order in which the page shows it.
 func moves() []Action {
 	return []Action{
 		{

@@ -1,0 +1,90 @@
+package node
+
+import (
+	"context"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"unibus/core"
+	"unibus/core/store/sqlite"
+	"unibus/core/store/storetest"
+)
+
+// countedFile counts how often the whole of it is read.
+type countedFile struct {
+	*sqlite.Store
+	read int
+	fail error
+}
+
+func (f *countedFile) Fingerprint(ctx context.Context) (string, error) {
+	f.read++
+	if f.fail != nil {
+		return "", f.fail
+	}
+	return f.Store.Fingerprint(ctx)
+}
+
+func TestFingerprintIsReadOnceTheFileWasWritten(t *testing.T) {
+	t.Parallel()
+	db := sqlite.New(sqlite.Config{Path: filepath.Join(t.TempDir(), "unibus.db"), Create: true})
+	if err := db.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	file := &countedFile{Store: db, fail: core.Errorf(core.KindUnavailable, "busy")}
+	var look printing
+	var kept atomic.Pointer[string]
+	see := func() { look.at(t.Context(), file, &kept) }
+
+	if see(); kept.Load() != nil {
+		t.Error("a reading that failed left a fingerprint")
+	}
+	file.fail = nil
+	see() // it is tried again, and once more after the first sight of the file
+	see()
+	empty, read := *kept.Load(), file.read
+	for range 5 {
+		see()
+	}
+	if file.read != read || *kept.Load() != empty {
+		t.Errorf("a file that nobody writes was read %d times more", file.read-read)
+	}
+
+	u := storetest.NewUser(t, "somebody")
+	if err := db.AddUser(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	if see(); *kept.Load() == empty {
+		t.Error("the fingerprint stayed though a row came")
+	}
+	want, err := db.Fingerprint(t.Context())
+	if err != nil || *kept.Load() != want {
+		t.Errorf("the fingerprint is %s, want %s, %v", *kept.Load(), want, err)
+	}
+}
+
+// slowFile takes a moment to be read, whatever it holds.
+type slowFile struct{ path string }
+
+func (f slowFile) Path() string { return f.path }
+func (f slowFile) Fingerprint(context.Context) (string, error) {
+	<-time.After(countEvery / printShare * 2)
+	return "sum", nil
+}
+
+func TestFingerprintOfALargeFileIsSoughtRarely(t *testing.T) {
+	t.Parallel()
+	var look printing
+	var kept atomic.Pointer[string]
+	file := slowFile{t.TempDir() + "/large.db"}
+	if pause := look.at(t.Context(), file, &kept); pause < 2*countEvery {
+		t.Errorf("after a long reading it pauses for %s", pause)
+	}
+	look.at(t.Context(), file, &kept)
+	if pause := look.at(t.Context(), file, &kept); pause != countEvery {
+		t.Errorf("where nothing was read it pauses for %s", pause)
+	}
+}
