@@ -76,6 +76,7 @@ type Info struct {
 	Replicas    int             `json:"replicas"`
 	Serving     Serving         `json:"serving"`
 	Journal     *core.Authority `json:"journal,omitempty"` // the authority its journal holds
+	Ready       bool            `json:"ready,omitempty"`   // it has the buckets' rows in memory, whether it serves them or not
 	CertUntil   core.Millis     `json:"cert_until,omitempty"`
 	ProvenMS    int64           `json:"proven_ms"` // age of the barrier that admission relies on in ms; -1: none, or SQLite
 	SyncWrites  bool            `json:"sync_writes"`

@@ -1,5 +1,7 @@
 package migrate
 
+import "strings"
+
 // Action is something an operator can do to a move.
 type Action string
 
@@ -111,6 +113,8 @@ func (s Status) whyNotCutover() string {
 		return "the last cutover is not settled: resume first"
 	case s.inKV():
 		return "it is in KV already"
+	case s.Running && s.State == StateVerify && s.Verified && len(s.Unready) > 0:
+		return strings.Join(s.Unready, " and ") + " still read the rows into memory: everything is equal, wait a moment"
 	case s.Running || s.State != StateVerify || !s.Verified:
 		return "it is not verified yet"
 	}

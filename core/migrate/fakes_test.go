@@ -96,7 +96,7 @@ func newWorld(t *testing.T, rows int) *world {
 		}
 	}
 	for _, n := range []string{"n1", "n2", "n3"} {
-		w.peers = append(w.peers, Peer{Name: n, Online: true, Version: "1"})
+		w.peers = append(w.peers, Peer{Name: n, Online: true, Ready: true, Version: "1"})
 	}
 	w.peers[0].File, w.peers[0].Serving = w.path(), core.BackendSQLite
 	if err := os.WriteFile(w.path(), []byte("x"), 0o600); err != nil {

@@ -30,6 +30,9 @@ func (j *Job) fenceAndFollow(ctx context.Context) (State, error) {
 	if err := j.allHere(ctx); err != nil {
 		return StateVerify, err
 	}
+	if err := j.awaitReady(ctx, min(lateNode, j.cfg.Limits.Ready)); err != nil {
+		return StateVerify, err
+	}
 	intact, ahead := j.intact(), j.stationSoon(ctx)
 	defer ahead.leave()
 	work, cancel := context.WithTimeoutCause(ctx, j.cfg.Limits.Fence, errFenceOver(j.cfg.Limits.Fence))

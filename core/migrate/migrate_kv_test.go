@@ -75,7 +75,7 @@ func (b *bench) cluster(ctx context.Context) (migrate.Cluster, error) {
 	}
 	c := migrate.Cluster{Expected: 3}
 	for _, n := range []string{"n1", "n2", "n3"} {
-		c.Peers = append(c.Peers, migrate.Peer{Name: n, Online: true, Journal: seen})
+		c.Peers = append(c.Peers, migrate.Peer{Name: n, Online: true, Ready: true, Journal: seen})
 	}
 	return c, nil
 }

@@ -119,6 +119,7 @@ type Peer struct {
 	File    string          // the SQLite file it has, "" for none
 	Serving core.Backend    // what its holder publishes
 	Journal *core.Authority // the authority its journal holds
+	Ready   bool            // it has the target's rows in memory: after a cutover it serves at once
 	Free    *int64          // bytes that it can take in its data directory; nil: not known
 }
 
@@ -142,6 +143,7 @@ type Host interface {
 	// Withdraw empties the holder; reason is what callers are told.
 	Withdraw(reason *core.Error)
 	// Serve publishes what the authority names: the SQLite store or the KV store.
+	// Before a SQLite store is, Entry.Unserved is taken back in the journal.
 	Serve(ctx context.Context, a core.Authority) error
 	// Adopt opens another SQLite file, in the place of the one that the node had.
 	Adopt(ctx context.Context, path string) (SourceStore, error)
@@ -191,6 +193,7 @@ type Limits struct {
 	Poll       time.Duration // 200 ms: between two questions
 	Record     time.Duration // 250 ms: between two writes of the status record
 	Tries      int           // 3: how often a replica that differs is read before it is believed
+	Ready      time.Duration // 2 min: how long a verified move waits for nodes that read the rows into memory
 	Lease      time.Duration // 3 s: how long a node may rely on what it proved before KV was closed
 }
 
@@ -203,6 +206,7 @@ func (l Limits) withDefaults() Limits {
 	l.Poll = orDefault(l.Poll, 200*time.Millisecond)
 	l.Record = orDefault(l.Record, 250*time.Millisecond)
 	l.Tries = orDefault(l.Tries, 3)
+	l.Ready = orDefault(l.Ready, 2*time.Minute)
 	l.Lease = orDefault(l.Lease, 3*time.Second)
 	return l
 }

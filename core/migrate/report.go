@@ -99,6 +99,9 @@ func (s Status) reportState(r *report, now time.Time) {
 	if s.Result != "" {
 		r.line("result", "%s", s.Result)
 	}
+	if len(s.Unready) > 0 && s.Active() {
+		r.line("reading", "%s: after a cutover they serve once they have all rows in memory", strings.Join(s.Unready, ", "))
+	}
 	if s.Error != nil {
 		r.line("error", "%s", s.Error.Text)
 		if s.Error.Next != "" {

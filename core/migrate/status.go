@@ -52,6 +52,7 @@ type Status struct {
 	Running  bool           `json:"running"`         // the source node is working at it now
 	Paused   bool           `json:"paused"`
 	Verified bool           `json:"verified"`              // every bucket was equal on every node; cutover is possible
+	Unready  []string       `json:"unready,omitempty"`     // nodes that were still reading the target's rows into memory: they serve later than the others
 	Compared core.Millis    `json:"compared_at,omitempty"` // Verified became true then; what follows in verify is the wait for the operator
 	Source   Source         `json:"source"`
 	Backup   Backup         `json:"backup"`

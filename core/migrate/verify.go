@@ -45,8 +45,14 @@ func (j *Job) verify(ctx context.Context) (State, error) {
 		s.Verified, s.Compared = true, core.MillisOf(j.cfg.Now())
 		s.Result = verifiedResult(*s, cp.Removed)
 	})
-	if err != nil || !st.Options.Cutover && !j.Status().Options.Cutover {
+	if err != nil {
 		return StateVerify, err
+	}
+	if err := j.awaitReady(ctx, j.cfg.Limits.Ready); err != nil {
+		return StateVerify, err
+	}
+	if !j.Status().Options.Cutover {
+		return StateVerify, nil
 	}
 	return StateFence, nil
 }

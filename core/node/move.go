@@ -49,6 +49,7 @@ func (p *plane) describe(ctx context.Context) (migrate.Cluster, error) {
 		peer := migrate.Peer{Name: node.Name, Online: node.Online, Free: room(node)}
 		if i := node.Info; i != nil {
 			peer.Version, peer.File, peer.Serving, peer.Journal = i.Version, i.Serving.File, i.Serving.Backend, i.Journal
+			peer.Ready = i.Ready
 		}
 		c.Peers = append(c.Peers, peer)
 	}
@@ -63,10 +64,7 @@ type moveTarget struct {
 
 // Prepare makes the buckets where they are missing and raises them.
 func (t moveTarget) Prepare(ctx context.Context, replicas int) error {
-	t.plane.mu.Lock()
-	err := t.plane.openKV(ctx)
-	t.plane.mu.Unlock()
-	if err != nil || replicas == 0 {
+	if err := t.plane.openKV(ctx); err != nil || replicas == 0 {
 		return err
 	}
 	return t.Store.Scale(ctx, replicas)
@@ -74,13 +72,12 @@ func (t moveTarget) Prepare(ctx context.Context, replicas int) error {
 
 // Shut closes the buckets to users for the generation to come; from then on this store's copier alone writes.
 func (t moveTarget) Shut(ctx context.Context, generation uint64) error {
-	t.plane.mu.Lock()
-	err := t.plane.openKV(ctx)
-	t.plane.guarded = core.Authority{} // whatever was open is shut
-	t.plane.mu.Unlock()
-	if err != nil {
+	if err := t.plane.openKV(ctx); err != nil {
 		return err
 	}
+	t.plane.mu.Lock()
+	t.plane.guarded = core.Authority{} // whatever was open is shut
+	t.plane.mu.Unlock()
 	return t.Store.Shut(ctx, generation)
 }
 

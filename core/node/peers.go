@@ -146,7 +146,7 @@ func (n *Node) info() cluster.Info {
 		Name: n.cfg.Name, Version: n.cfg.Version, PID: os.Getpid(),
 		BusAuth: n.cfg.BusAuth, TLS: n.cfg.TLS(), Listen: n.bus.Addr(), Loopback: config.Loopback(n.cfg.Listen),
 		Store: n.cfg.Store, Replicas: n.cfg.Replicas, Serving: n.plane.serving(), SyncWrites: true,
-		ProvenMS: n.plane.provenMS(),
+		ProvenMS: n.plane.provenMS(), Ready: n.plane.opened.Load(),
 	}
 	if entry, err := n.journal.Load(); err == nil {
 		i.Journal = entry.Authority

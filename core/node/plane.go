@@ -30,9 +30,12 @@ type plane struct {
 	job     *migrate.Job // nil without routes
 	spare   sparing
 
-	mu     sync.Mutex // one change of what is served at a time
-	opened bool       // the KV store
+	mu     sync.Mutex // one change of what is served at a time; nobody waits for rows with it
 	closed bool
+
+	opening chan struct{} // holds a token while the KV store is opened
+	opened  atomic.Bool   // the KV store has its rows in memory
+	ahead   atomic.Bool   // somebody sees to that before the authority moves there
 
 	guarded core.Authority // for which the KV store's guards were opened last
 
@@ -59,7 +62,7 @@ const (
 )
 
 func newPlane(n *Node) *plane {
-	p := &plane{n: n, log: n.log}
+	p := &plane{n: n, log: n.log, opening: make(chan struct{}, 1)}
 	p.withdraw(core.Errorf(core.KindUnavailable, "%s has not started its control plane yet", n.cfg.Name))
 	return p
 }
@@ -209,6 +212,7 @@ func (p *plane) pause(ctx context.Context) {
 func (p *plane) seen(ctx context.Context, a *core.Authority, move []byte) {
 	if st, ok := decodeMove(move); ok {
 		p.moving.Store(&st)
+		p.openAhead(ctx)
 	}
 	for ctx.Err() == nil {
 		err := p.Serve(ctx, orNone(a))
@@ -233,6 +237,20 @@ func orNone(a *core.Authority) core.Authority {
 // Serve publishes what a says, and syncs a to the journal first. It is called
 // for every record that is seen, and by the migration after its own cutover.
 func (p *plane) Serve(ctx context.Context, a core.Authority) error {
+	err := p.serve(ctx, a)
+	if !errors.Is(err, errNotOpen) {
+		return err
+	}
+	if err := p.openKV(ctx); err != nil { // without mu: it takes as long as there are rows
+		return err
+	}
+	return p.serve(ctx, a)
+}
+
+// errNotOpen says that the KV store has to be opened before it can be served.
+var errNotOpen = errors.New("the KV store is not open")
+
+func (p *plane) serve(ctx context.Context, a core.Authority) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -324,11 +342,12 @@ func (p *plane) serveKV(ctx context.Context, a core.Authority) error {
 	if serving && p.guarded == a {
 		return nil
 	}
-	err = p.openKV(ctx)
-	if err == nil {
-		err = p.store.OpenFor(ctx, a)
+	if !p.opened.Load() {
+		p.withdraw(core.Errorf(core.KindUnavailable, "%s reads the control plane from its buckets, and serves it once it has all of it", p.n.cfg.Name).
+			WithNext("wait, or ask another node"))
+		return errNotOpen
 	}
-	if err != nil {
+	if err := p.store.OpenFor(ctx, a); err != nil {
 		p.withdraw(core.AsError(err))
 		return err
 	}
@@ -343,16 +362,49 @@ func (p *plane) serveKV(ctx context.Context, a core.Authority) error {
 	return nil
 }
 
-// openKV opens the KV store once. The caller holds mu.
+// openKV opens the KV store once, which reads its rows into memory; the caller
+// does not hold mu. Nothing is served by it, and no guard is opened.
 func (p *plane) openKV(ctx context.Context) error {
-	if p.opened {
+	select {
+	case p.opening <- struct{}{}:
+	case <-ctx.Done():
+		return core.Errorf(core.KindUnavailable, "%s has not read all of the buckets yet", p.n.cfg.Name).WithNext("try again")
+	}
+	defer func() { <-p.opening }()
+	if p.opened.Load() {
 		return nil
 	}
 	if err := p.store.Open(ctx); err != nil {
 		return err
 	}
-	p.opened = true
+	p.opened.Store(true)
+	p.poke()
 	return nil
+}
+
+// openAhead opens the KV store in the background once a move has copied the rows
+// there: a node that began with that at the cutover would serve nobody meanwhile.
+func (p *plane) openAhead(ctx context.Context) {
+	if p.opened.Load() || !p.toKV() || !p.ahead.CompareAndSwap(false, true) {
+		return
+	}
+	p.work.Go(func() {
+		defer p.ahead.Store(false)
+		for ctx.Err() == nil && p.toKV() {
+			err := p.openKV(ctx)
+			if err == nil {
+				return
+			}
+			p.log.Warn("the buckets to which the control plane moves cannot be opened yet", "error", err)
+			p.pause(ctx)
+		}
+	})
+}
+
+// toKV says that the record tells of a move whose rows are all copied.
+func (p *plane) toKV() bool {
+	st := p.moving.Load()
+	return st != nil && (st.State == migrate.StateVerify || st.State == migrate.StateFence || st.State == migrate.StateCutover)
 }
 
 func (p *plane) publish(s core.Store, as cluster.Serving) {

@@ -1,0 +1,91 @@
+package migrate
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// reading makes nodes read rows into memory, or have them.
+func (w *world) reading(names ...string) {
+	w.look(func() {
+		for i, p := range w.peers {
+			w.peers[i].Ready = !slices.Contains(names, p.Name)
+		}
+	})
+}
+
+func TestVerifiedMoveWaitsForNodesThatRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 20)
+	w.reading("n2", "n3")
+	j := w.job(t, nil)
+	o := w.options()
+	o.Cutover = true
+	if _, err := j.Start(t.Context(), "ana", o); err != nil {
+		t.Fatal(err)
+	}
+	st := until(t, j, "two nodes to be waited for", func(s Status) bool { return len(s.Unready) == 2 })
+	if !st.Verified || st.State != StateVerify || !st.Running {
+		t.Errorf("it waits in %s, verified %v, running %v", st.State, st.Verified, st.Running)
+	}
+	if why := st.WhyNot(ActionCutover); !strings.Contains(why, "n2 and n3") {
+		t.Errorf("a cutover is not possible because %q", why)
+	}
+	if text := st.Report(time.Now()); !strings.Contains(text, "n2, n3: after a cutover") {
+		t.Errorf("the report names nobody:\n%s", text)
+	}
+	w.reading("n3")
+	until(t, j, "one node to be waited for", func(s Status) bool { return slices.Equal(s.Unready, []string{"n3"}) })
+	w.look(func() {
+		if w.fenced {
+			t.Error("it was fenced while a node still reads")
+		}
+	})
+	w.reading()
+	st = rest(t, j)
+	wantState(t, st, StateSoak)
+	if len(st.Unready) > 0 {
+		t.Errorf("still not ready: %v", st.Unready)
+	}
+}
+
+func TestNodeThatReadsForLongHoldsNoCutoverUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 20)
+	w.reading("n3")
+	j := w.job(t, func(c *Config) { c.Limits.Ready = 20 * time.Millisecond })
+	st := started(t, j, w.options())
+	wantState(t, st, StateVerify)
+	if !st.Verified || !slices.Equal(st.Unready, []string{"n3"}) || st.WhyNot(ActionCutover) != "" {
+		t.Errorf("verified %v, not ready %v, why not: %s", st.Verified, st.Unready, st.WhyNot(ActionCutover))
+	}
+	if _, err := j.Cutover(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, rest(t, j), StateSoak)
+}
+
+func TestPauseEndsTheWaitForNodesThatRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 20)
+	w.reading("n2")
+	j := w.job(t, nil)
+	if _, err := j.Start(t.Context(), "ana", w.options()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, j, "the wait", func(s Status) bool { return len(s.Unready) > 0 })
+	if _, err := j.Pause(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	st := rest(t, j)
+	if st.State != StateVerify || !st.Verified || st.Error != nil {
+		t.Fatalf("%s, verified %v, %v", st.State, st.Verified, st.Error)
+	}
+	w.reading()
+	if _, err := j.Cutover(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, rest(t, j), StateSoak)
+}
