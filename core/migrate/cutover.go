@@ -80,14 +80,14 @@ func (j *Job) stillFenced(ctx context.Context) error {
 func (j *Job) settle(ctx context.Context, in Intent, forward bool) (State, error) {
 	end := time.Now().Add(j.cfg.Limits.Patience)
 	back := core.Authority{Backend: in.From.Backend, Node: j.cfg.Node, Generation: in.From.Generation + 1}
-	if in.rollback() {
+	if in.backwards() {
 		if err := j.reclose(ctx, in); err != nil {
 			return StateRollback, err
 		}
 	}
 	a, err := j.decide(ctx, func(cur core.Authority) (core.Authority, verdict) {
 		switch {
-		case cur == in.From && forward && time.Now().Before(end):
+		case cur == in.From && (in.Reverse || forward && time.Now().Before(end)):
 			return in.To, write
 		case cur == in.From:
 			return back, write
@@ -97,10 +97,12 @@ func (j *Job) settle(ctx context.Context, in Intent, forward bool) (State, error
 		return cur, ask // absent or older: a read that proves nothing
 	})
 	switch {
-	case err != nil && in.rollback():
+	case err != nil && in.backwards():
 		return StateRollback, err
 	case err != nil:
 		return StateCutover, err
+	case a == in.To && in.Reverse:
+		return j.reversed(ctx, a)
 	case a == in.To && in.rollback():
 		return j.returned(ctx, in, a)
 	case a == back && in.rollback():
@@ -115,6 +117,9 @@ func (j *Job) settle(ctx context.Context, in Intent, forward bool) (State, error
 
 // rollback says which way the authority was to move.
 func (in Intent) rollback() bool { return in.To.Backend == core.BackendSQLite }
+
+// backwards is true for a rollback, and for one that is taken back.
+func (in Intent) backwards() bool { return in.rollback() || in.Reverse }
 
 // arrived ends the cutover: the KV store is published here, and the other nodes
 // follow the record. Those that have not yet are named.

@@ -334,6 +334,11 @@ func (w *world) Withdraw(*core.Error) {
 }
 
 func (w *world) Serve(_ context.Context, a core.Authority) error {
+	if a.Backend == core.BackendSQLite {
+		if err := w.journal.Update(func(e *Entry) { e.Unserved = false }); err != nil {
+			return err
+		}
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.serving = a.Backend

@@ -45,7 +45,7 @@ func New(cfg Config) *Job {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	j := &Job{cfg: cfg, st: Status{State: StateNone}}
-	j.setSource(cfg.Source)
+	j.SetSource(cfg.Source)
 	return j
 }
 
@@ -57,7 +57,8 @@ func (j *Job) source() SourceStore {
 	return nil
 }
 
-func (j *Job) setSource(s SourceStore) {
+// SetSource names the file that can be moved, where a node got it after New.
+func (j *Job) SetSource(s SourceStore) {
 	if s != nil {
 		j.src.Store(&s)
 	}
@@ -87,10 +88,13 @@ func (j *Job) Open(ctx context.Context) error {
 		j.cfg.Host.Withdraw(withheld(*e.Intent))
 		return j.launch(func(s *Status) {
 			s.State, s.Paused = StateCutover, false
-			if e.Intent.rollback() {
+			if e.Intent.backwards() {
 				s.State = StateRollback
 			}
 		})
+	}
+	if st.State == StateRollback && e.returned(j.cfg.Node) {
+		return j.launch(func(*Status) {})
 	}
 	return j.takeUp(ctx, st)
 }

@@ -17,6 +17,7 @@ type Entry struct {
 	Authority  *core.Authority `json:"authority,omitempty"` // the last record this node saw
 	File       string          `json:"file,omitempty"`      // the SQLite file of that generation
 	Home       bool            `json:"home,omitempty"`      // a rollback made File the authority: an abort leaves it so
+	Unserved   bool            `json:"unserved,omitempty"`  // and nobody has served it yet: KV still holds all of it
 	Intent     *Intent         `json:"intent,omitempty"`    // set: the node may have given the authority away
 	Move       *Status         `json:"move,omitempty"`      // the move this node does or did
 	Checkpoint *Checkpoint     `json:"checkpoint,omitempty"`
@@ -30,6 +31,14 @@ type Intent struct {
 	To   core.Authority `json:"to"`
 	At   core.Millis    `json:"at"`
 	File string         `json:"file,omitempty"` // of a rollback: the SQLite file that is written
+
+	Reverse bool `json:"reverse,omitempty"` // a rollback that moved the authority to a file nobody could serve is taken back
+}
+
+// returned is true where a rollback made this node's file the authority.
+func (e Entry) returned(node string) bool {
+	a := e.Authority
+	return e.Home && a != nil && a.Backend == core.BackendSQLite && a.Node == node
 }
 
 // Checkpoint is how far the copy has come: everything up to Key of Table, and

@@ -3,7 +3,7 @@ package migrate
 import (
 	"context"
 	"errors"
-	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -23,6 +23,9 @@ func (j *Job) rollback(ctx context.Context) (State, error) {
 	}
 	if e.Intent != nil {
 		return j.settle(ctx, *e.Intent, false)
+	}
+	if e.returned(j.cfg.Node) { // only the file was not served yet
+		return j.bringHome(ctx, e)
 	}
 	in, err := j.intendBack(ctx)
 	if err != nil {
@@ -118,7 +121,20 @@ func (j *Job) takeOut(ctx context.Context, in Intent) error {
 	if err != nil {
 		return err
 	}
-	return wait(ctx, time.Until(shut.Add(j.cfg.Limits.Lease)))
+	if err := wait(ctx, time.Until(shut.Add(j.cfg.Limits.Lease))); err != nil {
+		return err
+	}
+	return stillThere(b)
+}
+
+// stillThere is the last look at the file before the authority moves to it.
+func stillThere(b Backup) error {
+	info, err := os.Stat(b.Path)
+	if err == nil && info.Size() == b.Bytes {
+		return nil
+	}
+	return core.Errorf(core.KindFailed, "%s is not what was just written and read back", b.Path).
+		WithNext("see what removes or changes files in %s", filepath.Dir(b.Path))
 }
 
 // exportParity says what the new file holds; the index is derived, and not in it.
@@ -166,39 +182,6 @@ func (j *Job) reclose(ctx context.Context, in Intent) error {
 	return ctx.Err()
 }
 
-// returned ends a rollback: the new file is served here, and the journal names it.
-func (j *Job) returned(ctx context.Context, in Intent, a core.Authority) (State, error) {
-	err := j.save(func(s *Status) {
-		s.State, s.Error = StateRolledBack, nil
-		s.Result = rolledBackResult(*s, in, a, nil)
-	}, outcome(a), func(e *Entry) { e.File, e.Home = in.File, true })
-	if err != nil {
-		return StateRollback, err
-	}
-	src, err := j.cfg.Host.Adopt(ctx, in.File)
-	if err == nil {
-		j.setSource(src)
-		err = j.cfg.Host.Serve(ctx, a)
-	}
-	if err != nil {
-		return StateRolledBack, err
-	}
-	wctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.Journals)
-	defer cancel()
-	behind := j.followers(wctx, a)
-	j.note(func(s *Status) { s.Result = rolledBackResult(*s, in, a, behind) })
-	return StateRolledBack, nil
-}
-
-func rolledBackResult(s Status, in Intent, a core.Authority, behind []string) string {
-	text := fmt.Sprintf("Rolled back: the control plane is %s on %s since generation %d, with everything that was written since the cutover. %s stays fenced.",
-		in.File, a.Node, a.Generation, s.Source.Path)
-	if len(behind) > 0 {
-		text += " Not seen to follow yet: " + strings.Join(behind, ", ") + "; until then they serve nothing."
-	}
-	return text
-}
-
 // keptKV ends a rollback that was given up: the buckets are open again.
 func (j *Job) keptKV(ctx context.Context, in Intent, a core.Authority) (State, error) {
 	var removed error
@@ -215,24 +198,4 @@ func (j *Job) keptKV(ctx context.Context, in Intent, a core.Authority) (State, e
 	cause := core.Errorf(core.KindUnavailable, "the rollback was stopped before the authority moved; KV serves again, and nothing is lost").
 		WithNext("roll back again: `unibusd migration rollback`")
 	return StateSoak, errors.Join(cause, removed, j.cfg.Host.Serve(ctx, a))
-}
-
-// abortRollback gives up a rollback that is under way or that was left by a crash.
-func (j *Job) abortRollback(by string) (Status, error) {
-	j.stop()
-	st := j.Status()
-	if why := st.WhyNot(ActionAbort); why != "" {
-		return st, refused(st, "abort", why)
-	}
-	j.cfg.Log.Info("a rollback is given up", "by", by)
-	e, err := j.cfg.Journal.Load()
-	if err == nil && e.Intent == nil { // nothing was closed yet
-		err = j.save(func(s *Status) { s.State, s.Running = StateSoak, false })
-		return j.Status(), err
-	}
-	if err != nil {
-		return st, err
-	}
-	err = j.launch(func(s *Status) { s.State = StateRollback })
-	return j.Status(), err
 }

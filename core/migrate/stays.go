@@ -75,6 +75,12 @@ func (s Status) spent(now core.Millis) map[State]Stay {
 	return out
 }
 
+// Stuck is true where the authority is on its way and nobody works at it: what
+// comes of it waits for an operator, or for a majority.
+func (s Status) Stuck() bool {
+	return (s.State == StateCutover || s.State == StateRollback) && !s.Running && s.Error != nil
+}
+
 // Over is true where nothing of the move is left to do.
 func (s Status) Over() bool {
 	switch s.State {

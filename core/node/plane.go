@@ -105,7 +105,7 @@ func (p *plane) openFile(ctx context.Context) error {
 		return core.Errorf(core.KindRefused, "%s belongs to a cluster whose control plane is %s on %s: alone it would begin a second one", p.n.cfg.Name, a.Backend, a.Node).
 			WithNext("start it with the cluster's flags, or give an empty --data directory")
 	}
-	if entry.File != "" && entry.File != path {
+	if entry.File != "" && !sameFile(entry.File, path) {
 		p.log.Warn("the journal names another SQLite file than --db; it wins", "file", entry.File, "db", path)
 		path = entry.File
 	}
@@ -119,17 +119,10 @@ func (p *plane) openFile(ctx context.Context) error {
 	}
 	db := sqlite.New(sqlite.Config{Path: path, Create: alone, AllowFenced: !alone})
 	if err := db.Open(ctx); err != nil {
-		return err
+		return p.without(entry, path, err)
 	}
 	p.opens.Store(db)
 	return nil
-}
-
-// absent is why a node that is the authority has nothing to serve: a new, empty
-// file in the place of one that is missing would be a control plane without anybody in it.
-func (p *plane) absent(path string) *core.Error {
-	return core.Errorf(core.KindRefused, "the control plane is the SQLite file %s of %s, and it is not there", path, p.n.cfg.Name).
-		WithNext("put it back, or make it with `unibusd restore` from a backup, then start %s again", p.n.cfg.Name)
 }
 
 // backups is where a move puts the copies it takes first.
@@ -159,6 +152,7 @@ func (p *plane) openCluster(ctx, run context.Context) error {
 	}
 	p.work.Go(func() { p.follow(run) })
 	p.work.Go(func() { p.identify(run) })
+	p.work.Go(func() { p.awaitFile(run) })
 	return nil
 }
 
@@ -285,14 +279,6 @@ func (p *plane) serve(ctx context.Context, a core.Authority) error {
 	return p.serveFileUnlessMoving(ctx)
 }
 
-// named is the path of this node's file: the journal's, or --db.
-func (p *plane) named() string {
-	if entry, err := p.n.journal.Load(); err == nil && entry.File != "" {
-		return entry.File
-	}
-	return p.n.cfg.DB
-}
-
 // serveFileUnlessMoving leaves the holder empty while an intent stands: the
 // authority may be given away already.
 func (p *plane) serveFileUnlessMoving(ctx context.Context) error {
@@ -301,7 +287,7 @@ func (p *plane) serveFileUnlessMoving(ctx context.Context) error {
 		p.withdraw(core.AsError(err))
 		return err
 	}
-	if entry.Intent != nil {
+	if entry.Intent != nil || entry.Unserved && !p.has(entry.File) {
 		return nil
 	}
 	return p.serveFile(ctx)
@@ -322,6 +308,9 @@ func (p *plane) serveFile(ctx context.Context) error {
 		p.withdraw(core.Errorf(core.KindUnavailable, "the SQLite file %s is fenced: its control plane was moved, or is being moved", p.db().Path()).
 			WithNext("`unibusd migration status` says where the move stands"))
 		return nil
+	}
+	if taken, err := p.noteServed(); err != nil || taken {
+		return err
 	}
 	p.publish(p.db(), cluster.Serving{Backend: core.BackendSQLite, File: p.db().Path()})
 	return nil
@@ -436,26 +425,6 @@ func (p *plane) poke() {
 
 // db is the SQLite file that this node has open; nil for none.
 func (p *plane) db() *sqlite.Store { return p.opens.Load() }
-
-// Adopt opens the file that a rollback wrote, in the place of the one before,
-// which stays fenced. A move that is under way reads from neither.
-func (p *plane) Adopt(ctx context.Context, path string) (migrate.SourceStore, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return nil, core.Errorf(core.KindUnavailable, "%s is stopping", p.n.cfg.Name)
-	}
-	db := sqlite.New(sqlite.Config{Path: path, AllowFenced: true})
-	if err := db.Open(ctx); err != nil {
-		return nil, err
-	}
-	if before := p.opens.Swap(db); before != nil {
-		if err := before.Close(); err != nil { // it is fenced, and nobody needs it any more
-			p.log.Warn("the file that was served before was not closed", "error", err)
-		}
-	}
-	return db, nil
-}
 
 func (p *plane) serving() cluster.Serving { return *p.served.Load() }
 

@@ -1,0 +1,132 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"unibus/core"
+)
+
+// returned ends a rollback's CAS: the new file is the authority, and the journal
+// names it. Until somebody has served it KV holds the same, and that is noted too.
+func (j *Job) returned(ctx context.Context, in Intent, a core.Authority) (State, error) {
+	err := j.save(func(*Status) {}, outcome(a), func(e *Entry) { e.File, e.Home, e.Unserved = in.File, true, true })
+	if err != nil {
+		return StateRollback, err
+	}
+	return j.bringHome(ctx, Entry{Authority: &a, File: in.File, Unserved: true})
+}
+
+// bringHome has the file served that a rollback wrote. Where it cannot be, the
+// rollback stops here: the authority is that file's, so nothing is served.
+func (j *Job) bringHome(ctx context.Context, e Entry) (State, error) {
+	a := *e.Authority
+	src, err := j.cfg.Host.Adopt(ctx, e.File)
+	if err != nil {
+		lost := j.lost(e, err)
+		j.cfg.Host.Withdraw(lost)
+		return StateRollback, lost
+	}
+	j.SetSource(src)
+	if err := j.cfg.Host.Serve(ctx, a); err != nil {
+		return StateRollback, err
+	}
+	err = j.save(func(s *Status) {
+		s.State, s.Error = StateRolledBack, nil
+		s.Result = rolledBackResult(*s, e.File, a, nil)
+	}, func(e *Entry) { e.Unserved = false })
+	if err != nil {
+		return StateRollback, err
+	}
+	wctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.Journals)
+	defer cancel()
+	behind := j.followers(wctx, a)
+	j.note(func(s *Status) { s.Result = rolledBackResult(*s, e.File, a, behind) })
+	return StateRolledBack, nil
+}
+
+// lost says what to do about the file of a rollback that cannot be served: the
+// way that loses nothing comes first.
+func (j *Job) lost(e Entry, cause error) *core.Error {
+	why := core.AsError(cause)
+	next := fmt.Sprintf("put %s back, and %s goes on by itself; or move away what is left of it and make it of a backup, which lacks what was changed since: `unibusd restore --from BACKUP --db %s`",
+		e.File, j.cfg.Node, e.File)
+	if e.Unserved {
+		next = "KV still holds everything, and `unibusd migration abort` goes back to it; or " + next
+	}
+	return core.Errorf(why.Kind, "the authority moved back to %s, and %s cannot serve that file, so nothing is served: %s", e.File, j.cfg.Node, why.Text).
+		WithNext("%s", next)
+}
+
+func rolledBackResult(s Status, file string, a core.Authority, behind []string) string {
+	text := fmt.Sprintf("Rolled back: the control plane is %s on %s since generation %d, with everything that was written since the cutover. %s stays fenced.",
+		file, a.Node, a.Generation, s.Source.Path)
+	if len(behind) > 0 {
+		text += " Not seen to follow yet: " + strings.Join(behind, ", ") + "; until then they serve nothing."
+	}
+	return text
+}
+
+// abortRollback gives up a rollback that is under way or that was left by a
+// crash; also one whose file nobody could serve.
+func (j *Job) abortRollback(by string) (Status, error) {
+	j.stop()
+	st := j.Status()
+	if why := st.WhyNot(ActionAbort); why != "" {
+		return st, refused(st, "abort", why)
+	}
+	j.cfg.Log.Info("a rollback is given up", "by", by)
+	e, err := j.cfg.Journal.Load()
+	switch {
+	case err != nil:
+		return st, err
+	case e.Intent == nil && e.returned(j.cfg.Node):
+		err = j.intendReverse(e)
+	case e.Intent == nil: // nothing was closed yet
+		err = j.save(func(s *Status) { s.State, s.Running = StateSoak, false })
+		return j.Status(), err
+	}
+	if err == nil {
+		err = j.launch(func(s *Status) { s.State = StateRollback })
+	}
+	return j.Status(), err
+}
+
+// intendReverse notes that the authority goes back to KV, unless the file was
+// served: from then on KV may lack something, a revocation for one.
+func (j *Job) intendReverse(e Entry) error {
+	in := Intent{
+		From: *e.Authority, At: core.MillisOf(j.cfg.Now()), Reverse: true,
+		To: core.Authority{Backend: core.BackendKV, Node: j.cfg.Node, Generation: e.Authority.Generation + 1},
+	}
+	served := false
+	err := j.save(func(*Status) {}, func(e *Entry) {
+		if served = !e.Unserved; !served {
+			e.Intent = &in
+		}
+	})
+	if err == nil && served {
+		err = core.Errorf(core.KindRefused, "%s was served already, and KV may lack what was changed in it since", e.File).
+			WithNext("`unibusd migration resume` ends the rollback; to move to KV again: `unibusd migrate-to-kv --db %s`", e.File)
+	}
+	return err
+}
+
+// reversed ends a rollback that was taken back: nobody has served its file, so
+// KV, shut meanwhile, is still the whole of it. The file is left to the operator.
+func (j *Job) reversed(ctx context.Context, a core.Authority) (State, error) {
+	file := ""
+	err := j.save(func(s *Status) {
+		file = s.Export.Path
+		s.State, s.Export = StateSoak, Backup{}
+		s.Result = soakResult(*s, a, nil)
+	}, outcome(a), func(e *Entry) { e.File, e.Unserved = e.Move.Source.Path, false })
+	if err != nil {
+		return StateRollback, err
+	}
+	cause := core.Errorf(core.KindUnavailable, "the rollback was taken back before its file was served; KV serves again, and nothing is lost. %s is left as it is", file).
+		WithNext("remove or keep that file: nothing will serve it; then roll back again: `unibusd migration rollback`")
+	return StateSoak, errors.Join(cause, j.cfg.Host.Serve(ctx, a))
+}

@@ -1,0 +1,158 @@
+package migrate
+
+import (
+	"strings"
+	"testing"
+
+	"unibus/core"
+)
+
+// stranded is a world whose rollback moved the authority to a file that nobody can open.
+func stranded(t *testing.T) (*world, *Job, *fakeGuards) {
+	t.Helper()
+	w, j, g := soaking(t)
+	w.look(func() {
+		w.before = func(op string) error {
+			if op == "adopt" {
+				return core.Errorf(core.KindNotFound, "the file does not exist")
+			}
+			return nil
+		}
+	})
+	wantStranded(t, w, rollBack(t, j))
+	return w, j, g
+}
+
+func wantStranded(t *testing.T, w *world, s Status) {
+	t.Helper()
+	if s.State != StateRollback || s.Running || w.serving != core.BackendNone || w.authority.Backend != core.BackendSQLite {
+		t.Fatalf("%s, running %v, serving %s, authority %+v", s.State, s.Running, w.serving, w.authority)
+	}
+	for _, word := range []string{s.Export.Path, "`unibusd migration abort`", "unibusd restore --from BACKUP --db " + s.Export.Path} {
+		if s.Error == nil || !strings.Contains(s.Error.Text+s.Error.Next, word) {
+			t.Errorf("%v does not name %s", s.Error, word)
+		}
+	}
+}
+
+// TestRollbackWhoseFileIsLost: the authority is a file that cannot be opened.
+// Once it is there it is served; nothing else brings the rollback to its end.
+func TestRollbackWhoseFileIsLost(t *testing.T) {
+	t.Parallel()
+	w, j, g := stranded(t)
+	if _, err := j.Start(t.Context(), "ana", w.options()); core.KindOf(err) != core.KindRefused {
+		t.Errorf("a new move: %v", err)
+	}
+	_ = j.Close()
+	j = w.job(t, w.reversible(g)) // a restart changes nothing
+	wantStranded(t, w, rest(t, j))
+	w.look(func() { w.before = nil })
+	if _, err := j.Resume(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, rest(t, j), StateRolledBack)
+	e, err := j.cfg.Journal.Load()
+	if w.serving != core.BackendSQLite || g.open || !w.target.equal(w.source) || err != nil || e.Unserved {
+		t.Errorf("serving %s, KV open %v, equal %v, journal %+v, %v", w.serving, g.open, w.target.equal(w.source), e, err)
+	}
+}
+
+// TestLostRollbackGoesBackToKV: as long as nobody served the file, KV is the whole of it.
+func TestLostRollbackGoesBackToKV(t *testing.T) {
+	t.Parallel()
+	for _, restart := range []bool{false, true} {
+		w, j, g := stranded(t)
+		file := j.Status().Export.Path
+		if restart {
+			_ = j.Close()
+			j = w.job(t, w.reversible(g))
+			wantStranded(t, w, rest(t, j))
+		}
+		if _, err := j.Abort(t.Context(), "ana"); err != nil {
+			t.Fatal(err)
+		}
+		s := rest(t, j)
+		want := core.Authority{Backend: core.BackendKV, Node: "n1", Generation: 4}
+		if s.State != StateSoak || w.authority != want || w.serving != core.BackendKV || !g.open || g.generation != 4 {
+			t.Fatalf("%s, %v, authority %+v, serving %s, guards %+v", s.State, s.Error, w.authority, w.serving, *g)
+		}
+		if e, err := j.cfg.Journal.Load(); err != nil || e.Unserved || e.Intent != nil || e.Home || e.File != s.Source.Path {
+			t.Errorf("journal %+v, %v", e, err)
+		}
+		if !strings.Contains(s.Error.Text, file) || len(glob(w.dir, "unibus-rollback-*")) != 1 {
+			t.Errorf("the file is not left and named: %v", s.Error)
+		}
+		w.look(func() { w.before = nil })
+		wantState(t, rollBack(t, j), StateRolledBack)
+	}
+}
+
+// TestServedRollbackIsNotTakenBack: KV may lack what was written to the file since.
+func TestServedRollbackIsNotTakenBack(t *testing.T) {
+	t.Parallel()
+	w, j, _ := stranded(t)
+	if err := w.journal.Update(func(e *Entry) { e.Unserved = false }); err != nil { // as its node does before it serves the file
+		t.Fatal(err)
+	}
+	if _, err := j.Abort(t.Context(), "ana"); core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), "served already") {
+		t.Errorf("%v", err)
+	}
+	if w.authority.Backend != core.BackendSQLite {
+		t.Errorf("authority %+v", w.authority)
+	}
+}
+
+// TestLostRollbackCrash: killed anywhere on the way back to KV, it comes to one end.
+func TestLostRollbackCrash(t *testing.T) {
+	t.Parallel()
+	for at := 1; at <= 12; at++ {
+		for _, done := range []bool{true, false} {
+			w, j, g := stranded(t)
+			n := 0
+			die := func(op string) error {
+				if op == "adopt" {
+					return core.Errorf(core.KindNotFound, "the file does not exist")
+				}
+				if n++; op != "put migration" && op != "migration" && n >= at {
+					return errDead
+				}
+				return nil
+			}
+			w.look(func() {
+				if done {
+					w.after = die
+				} else {
+					w.before = die
+				}
+			})
+			if _, err := j.Abort(t.Context(), "ana"); err == nil {
+				until(t, j, "the crash", func(s Status) (over bool) {
+					w.look(func() { over = n >= at })
+					return over || !s.Running
+				})
+			}
+			_ = j.Close()
+			w.look(func() {
+				w.after, w.serving = nil, core.BackendNone
+				w.before = func(op string) error {
+					if op == "adopt" {
+						return core.Errorf(core.KindNotFound, "the file does not exist")
+					}
+					return nil
+				}
+			})
+			j = w.job(t, w.reversible(g))
+			s := rest(t, j)
+			if s.State == StateRollback {
+				if _, err := j.Abort(t.Context(), "ana"); err != nil {
+					t.Fatal(err)
+				}
+				s = rest(t, j)
+			}
+			w.look(func() { w.openGuards(g) })
+			if s.State != StateSoak || w.authority.Backend != core.BackendKV || !g.open {
+				t.Fatalf("crash at %d (done %v): %s, %v, %+v, open %v", at, done, s.State, s.Error, w.authority, g.open)
+			}
+		}
+	}
+}
