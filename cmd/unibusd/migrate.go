@@ -76,7 +76,11 @@ func source(ctx context.Context, cl *admin.Client, o *migrate.Options, at string
 		if err != nil {
 			return "", err
 		}
-		node, err := sourceIn(st, abs, at)
+		move, err := cl.Migration(ctx)
+		if err != nil {
+			return "", err
+		}
+		node, err := sourceIn(st, abs, at, move)
 		if err == nil || time.Now().After(limit) || ctx.Err() != nil {
 			return node, err
 		}
@@ -92,11 +96,10 @@ const settleTime = 3 * time.Second
 
 // sourceIn is the node that serves the file abs, or the one that the authority
 // names. Nodes of the same make have their files at the same place: then at says which is meant.
-func sourceIn(st admin.Status, abs, at string) (string, error) {
+func sourceIn(st admin.Status, abs, at string, move migrate.Status) (string, error) {
 	if a := st.Authority; a != nil && a.Backend != core.BackendNone {
 		if at != "" && at != a.Node && a.Backend == core.BackendSQLite {
-			return "", core.Errorf(core.KindRefused, "the control plane is the SQLite file of %s, not of %s", a.Node, at).
-				WithNext("abort the move begun there with `unibusd migration abort`, then start it on %s", at)
+			return "", notThere(st, a.Node, at, move)
 		}
 		return a.Node, nil // it answers for its file, and after cutover says that there is nothing to move
 	}
@@ -125,6 +128,26 @@ func sourceIn(st admin.Status, abs, at string) (string, error) {
 		return "", core.Errorf(core.KindRefused, "%s is not the file that %s serves", abs, at).WithNext("serving:%s", serving)
 	}
 	return "", core.Errorf(core.KindRefused, "%s is not the file that a node serves", abs).WithNext("serving:%s", serving)
+}
+
+// notThere says what leads to the move of another file than the one that counts.
+// A move that was only begun is given up. After a rollback the authority stays
+// where it is: without it a file that was left behind would be served, and
+// everybody who was revoked since would be back.
+func notThere(st admin.Status, node, at string, move migrate.Status) error {
+	err := core.Errorf(core.KindRefused, "the control plane is the SQLite file of %s, not of %s", node, at)
+	if move.Active() {
+		return err.WithNext("abort the move begun there with `unibusd migration abort`, then start it on %s", at)
+	}
+	file := "its file"
+	for _, n := range st.Nodes {
+		if n.Name == node && n.Info != nil && n.Info.Serving.File != "" {
+			file = n.Info.Serving.File
+		}
+	}
+	return err.WithNext("since a rollback only the file of %s counts: move that one, with --node %s --db %s. "+
+		"If what %s has is right all the same, put it in its place: copy the file of %s while that is stopped, stop %s, move %s away, `unibusd restore --from COPY --db %s` there, start both; what was revoked in the file of %s alone is to be revoked again",
+		node, node, file, at, at, node, file, file, node)
 }
 
 // ended prints a move that rests. It is an error where it rests elsewhere than in

@@ -7,6 +7,7 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/cluster"
+	"unibus/core/migrate"
 )
 
 // TestSourceIn: nodes of the same make have their files at the same path; none is chosen by chance.
@@ -22,6 +23,8 @@ func TestSourceIn(t *testing.T) {
 		nodes     []cluster.Node
 		authority *core.Authority
 		at        string
+		move      migrate.Status
+		next      string // what the advice names
 		want      string
 		refused   string
 	}{
@@ -33,17 +36,19 @@ func TestSourceIn(t *testing.T) {
 		"nobody serves any":      {refused: "no node serves"},
 		"a move is begun":        {nodes: same, authority: onFile, want: "n1"},
 		"a move is begun, again": {nodes: same, authority: onFile, at: "n1", want: "n1"},
-		"begun elsewhere":        {nodes: same, authority: onFile, at: "n2", refused: "file of n1, not of n2"},
+		"begun elsewhere":        {nodes: same, authority: onFile, at: "n2", move: migrate.Status{State: migrate.StateCopy}, refused: "file of n1, not of n2", next: "migration abort"},
+		"rolled back elsewhere":  {nodes: same, authority: onFile, at: "n2", move: migrate.Status{State: migrate.StateRolledBack}, refused: "file of n1, not of n2", next: "move /u.db away, `unibusd restore --from COPY --db /u.db`"},
+		"aborted after that":     {nodes: same, authority: onFile, at: "n2", move: migrate.Status{State: migrate.StateAborted}, refused: "file of n1, not of n2", next: "--node n1 --db /u.db"},
 		"in KV already":          {authority: &core.Authority{Backend: core.BackendKV, Node: "n1"}, at: "n2", want: "n1"},
 		"aborted":                {nodes: apart, authority: &core.Authority{Backend: core.BackendNone, Node: "n2"}, want: "n1"},
 	} {
 		var st admin.Status
 		st.Nodes, st.Authority = c.nodes, c.authority
-		got, err := sourceIn(st, "/u.db", c.at)
+		got, err := sourceIn(st, "/u.db", c.at, c.move)
 		if got != c.want || (err != nil) != (c.refused != "") {
 			t.Errorf("%s: %q, %v; want %q", name, got, err, c.want)
 		}
-		if err != nil && (core.KindOf(err) != core.KindRefused || core.AsError(err).Next == "" || !strings.Contains(err.Error(), c.refused)) {
+		if err != nil && (core.KindOf(err) != core.KindRefused || core.AsError(err).Next == "" || !strings.Contains(core.AsError(err).Next, c.next) || !strings.Contains(err.Error(), c.refused)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -79,7 +79,7 @@ func (j *Job) authorityProblem(a core.Authority) *core.Problem {
 	case a.Backend == core.BackendSQLite && a.Node != j.cfg.Node:
 		return &core.Problem{
 			Text: "the control plane is the SQLite file of " + a.Node + ", not of " + j.cfg.Node,
-			Next: "start the move on " + a.Node + ", or abort the one begun there",
+			Next: "start the move on " + a.Node + ", or abort the one begun there; since a rollback the authority stays there, and `unibusd migrate-to-kv --node " + j.cfg.Node + " …` says what leads to another file",
 		}
 	case a.Backend == core.BackendKV:
 		return &core.Problem{Text: "the control plane is in KV already", Next: "nothing is left to move"}
