@@ -2,48 +2,119 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"unibus/cmd/cli"
+	"unibus/core"
 	"unibus/core/admin"
 )
 
 func roomCommand() *cobra.Command {
-	return cli.Group("room", "Look at rooms", roomListCommand(), roomGetCommand())
+	return cli.Group("room", "Look at rooms and their keys, and ask for a new key",
+		roomListCommand(), roomGetCommand(), roomRekeyCommand())
 }
 
 func roomListCommand() *cobra.Command {
 	var n network
-	return n.command("list", "List all rooms", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+	return n.command("list", "List all rooms, and how it stands with their keys", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
 		rooms, err := cl.Rooms(ctx)
 		if err != nil {
 			return err
 		}
 		return n.print(c, map[string]any{"rooms": rooms}, func() {
-			table(c, "ROOM\tNAME\tENCRYPTED\tEPOCH\tMEMBERS\tOWNER", func(print func(string, ...any)) {
+			table(c, "ROOM\tNAME\tENCRYPTED\tEPOCH\tSINCE\tMEMBERS\tKEYS\tOWNER", func(print func(string, ...any)) {
 				for _, r := range rooms {
-					print("%s\t%s\t%v\t%d\t%d\t%s", r.ID, text(r.Name), r.Encrypted, r.Epoch, r.Members, r.Owner.Short())
+					print("%s\t%s\t%v\t%d\t%s\t%d\t%s\t%s", r.ID, text(r.Name), r.Encrypted, r.Epoch, since(r.Keys), r.Members, r.Keys.Word(), r.Owner.Short())
 				}
 			})
 		})
 	})
 }
 
+// since is when the current epoch began.
+func since(k *admin.KeyHealth) string {
+	if k == nil || k.Since == 0 {
+		return "–"
+	}
+	return k.Since.Time().Format(time.DateTime)
+}
+
 func roomGetCommand() *cobra.Command {
 	var n network
-	return n.command("get ROOM", "Show a room and its members", []string{"ROOM"}, func(ctx context.Context, c *cobra.Command, cl *admin.Client, args []string) error {
+	return n.command("get ROOM", "Show a room, its members and who has its key", []string{"ROOM"}, func(ctx context.Context, c *cobra.Command, cl *admin.Client, args []string) error {
 		d, err := cl.RoomGet(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		return n.print(c, d, func() {
-			c.Printf("%s  %s  epoch %d  encrypted %v  owner %s\n\n", d.Room.ID, text(d.Room.Name), d.Room.Epoch, d.Room.Encrypted, d.Room.Owner)
-			table(c, "MEMBER\tNAME\tROLE\tSTATUS\tHAS KEY", func(print func(string, ...any)) {
-				for _, m := range d.Members {
-					print("%s\t%s\t%s\t%s\t%v", m.User, text(m.Name), m.Role, m.Status, m.Boxed)
-				}
-			})
+		return n.print(c, d, func() { printRoom(c, d) })
+	})
+}
+
+func printRoom(c *cobra.Command, d admin.RoomDetail) {
+	c.Printf("%s  %s  epoch %d  encrypted %v  owner %s\n", d.Room.ID, text(d.Room.Name), d.Room.Epoch, d.Room.Encrypted, d.Room.Owner)
+	if k := d.Keys; k != nil {
+		c.Printf("keys: %s  epoch since %s\n", k.Word(), since(&k.KeyHealth))
+		printPeople(c, "knows the key and may not read any more", k.Know, k.MustRekey)
+		printPeople(c, "has no key", k.Lack, k.Unkeyed)
+		if k.State == admin.KeysRekey {
+			printPeople(c, "could rekey", k.Can, k.CanCount)
+			if k.Why != nil {
+				c.Println(k.Why.Text)
+			}
+		}
+	}
+	c.Println()
+	table(c, "MEMBER\tNAME\tROLE\tSTATUS\tHAS KEY", func(print func(string, ...any)) {
+		for _, m := range d.Members {
+			print("%s\t%s\t%s\t%s\t%v", m.User, text(m.Name), m.Role, m.Status, m.Boxed)
+		}
+	})
+}
+
+// printPeople prints a line each, and how many more there are.
+func printPeople(c *cobra.Command, what string, people []admin.RoomPerson, all int) {
+	for _, p := range people {
+		line := fmt.Sprintf("%s: %s  %s", what, p.User, text(p.Name))
+		switch {
+		case p.Status == core.UserRevoked:
+			line += "  revoked"
+		case p.Role == "":
+			line += "  removed"
+		default:
+			line += "  " + string(p.Role)
+		}
+		if len(p.Nodes) > 0 {
+			line += "  online at " + strings.Join(p.Nodes, ", ")
+		}
+		c.Println(line)
+	}
+	if n := all - len(people); n > 0 {
+		c.Printf("%s: %d more\n", what, n)
+	}
+}
+
+func roomRekeyCommand() *cobra.Command {
+	var n network
+	user := ""
+	c := n.command("rekey ROOM", "Ask a member who is online to give the room a new key", []string{"ROOM"}, func(ctx context.Context, c *cobra.Command, cl *admin.Client, args []string) error {
+		if user != "" {
+			if _, err := core.ParseUserID(user); err != nil {
+				return err
+			}
+		}
+		a, err := cl.RoomRekey(ctx, admin.RekeyRequest{ID: args[0], User: user})
+		if err != nil {
+			return err
+		}
+		return n.print(c, a, func() {
+			c.Printf("%s (%s, online at %s) was asked for a new key of the room %s, now at epoch %d.\n", a.Called(), a.User, strings.Join(a.Nodes, ", "), a.Room, a.Epoch)
+			c.Printf("A member's program makes it, not a node: `unibusd room get %s` shows epoch %d once it has.\n", a.Room, a.Epoch+1)
 		})
 	})
+	c.Flags().StringVar(&user, "user", "", "ask this member, an `NKEY`; the owner first, then an admin, where it is not given")
+	return c
 }

@@ -48,7 +48,7 @@ func (s *Service) acting(verb Verb, rule Rule, f verbFunc, subject string, heade
 // summarised are the fields of requests that the audit shows, and their order.
 // Whatever is not here stays out of it: a field that is added later may be a secret.
 func summarised() []string {
-	return []string{"id", "name", "role", "group", "to", "replicas", "mode", "node", "room", "db", "dry_run", "no_backup", "cutover", "rate", "discard"}
+	return []string{"id", "name", "role", "group", "to", "replicas", "mode", "node", "room", "user", "db", "dry_run", "no_backup", "cutover", "rate", "discard"}
 }
 
 // maxShown bounds one value in a summary, in bytes.

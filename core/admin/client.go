@@ -370,11 +370,6 @@ func (c *Client) UserActivate(ctx context.Context, id string) (core.User, error)
 	return call[core.User](ctx, c, TargetAny, VerbUserActivate, UserRequest{ID: id})
 }
 
-// RoomGet returns a room with its members. KindNotFound.
-func (c *Client) RoomGet(ctx context.Context, id string) (RoomDetail, error) {
-	return call[RoomDetail](ctx, c, TargetAny, VerbRoomGet, RoomRequest{ID: id})
-}
-
 // BucketScale raises every bucket of the control plane to a number of replicas.
 func (c *Client) BucketScale(ctx context.Context, replicas int) (Done, error) {
 	return call[Done](ctx, c, TargetAny, VerbBucketScale, ScaleRequest{Replicas: replicas})

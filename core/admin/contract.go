@@ -28,6 +28,7 @@ const (
 	VerbUserActivate Verb = "user-activate" // UserRequest → core.User
 	VerbRooms        Verb = "rooms"         // Page → Rooms
 	VerbRoomGet      Verb = "room-get"      // RoomRequest → RoomDetail
+	VerbRoomRekey    Verb = "room-rekey"    // RekeyRequest → Asked: asks a member, who alone can
 
 	VerbBucketScale Verb = "bucket-scale" // ScaleRequest → Done
 	VerbStepDown    Verb = "step-down"    // StepDownRequest → Done
@@ -78,7 +79,7 @@ func Rules() map[Verb]Rule {
 	return map[Verb]Rule{
 		VerbStatus: view, VerbEvents: view, VerbFlags: view, VerbRollout: view, VerbMigration: view, VerbAudit: view,
 		VerbUsers: viewStore, VerbUserGet: viewStore, VerbRooms: viewStore, VerbRoomGet: viewStore,
-		VerbUserAdd: actStore, VerbUserActivate: actStore,
+		VerbUserAdd: actStore, VerbUserActivate: actStore, VerbRoomRekey: actStore,
 		VerbUserRevoke:   {Role: core.OperatorAdmin, Store: true, Restores: true}, // a node that serves SQLite can revoke by itself
 		VerbBucketScale:  {Role: core.OperatorAdmin, Slow: true},
 		VerbStepDown:     {Role: core.OperatorAdmin, Restores: true},
@@ -245,7 +246,8 @@ type Rollout struct {
 // RoomSummary is a row of the rooms' list.
 type RoomSummary struct {
 	core.Room
-	Members int `json:"members"` // active ones
+	Members int        `json:"members"`        // active ones
+	Keys    *KeyHealth `json:"keys,omitempty"` // nil: not known
 }
 
 // Rooms is one page of rooms.
@@ -254,12 +256,16 @@ type Rooms struct {
 	Next  string        `json:"next_page,omitempty"`
 }
 
-// RoomRequest names a room.
+// RoomRequest names a room, and the page of its members: those after After, at
+// most Limit (0: PageSize).
 type RoomRequest struct {
-	ID string `json:"id"`
+	ID    string `json:"id"`
+	After string `json:"after,omitempty"`
+	Limit int    `json:"limit,omitempty"`
 }
 
-// RoomMember is a member with what the list of users knows of them.
+// RoomMember is a member with what the list of users knows of them. Their
+// invitation's proof is left out: it says nothing to an operator.
 type RoomMember struct {
 	core.Member
 	Name   *string         `json:"name,omitempty"`
@@ -267,10 +273,13 @@ type RoomMember struct {
 	Boxed  bool            `json:"boxed"` // has a sealed key of the current epoch
 }
 
-// RoomDetail is a room with its people.
+// RoomDetail is a room with one page of its people, in the order of their ids.
 type RoomDetail struct {
 	Room    core.Room    `json:"room"`
+	Count   int          `json:"members_count"`
 	Members []RoomMember `json:"members"`
+	Next    string       `json:"next_page,omitempty"` // the next page's After, "" at the end
+	Keys    *RoomKeys    `json:"keys,omitempty"`      // with the first page alone
 }
 
 // ScaleRequest raises every bucket of the control plane to a number of replicas.

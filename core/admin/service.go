@@ -70,6 +70,7 @@ type ServiceConfig struct {
 	Eyes     Eyes
 	Groups   Groups
 	Sessions Sessions
+	Bus      Bus
 	Mover    Mover
 	Backups  Backups
 	Guard    Guard
@@ -84,6 +85,7 @@ type Service struct {
 	ctx   context.Context // ends with Close; the parent of every request's
 	end   context.CancelFunc
 	slots chan struct{} // bounds the requests under way
+	keys  keyring
 
 	mu     sync.Mutex
 	always micro.Service

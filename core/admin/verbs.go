@@ -33,6 +33,7 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		VerbUserActivate: typed(s.userActivate),
 		VerbRooms:        typed(s.rooms),
 		VerbRoomGet:      typed(s.roomGet),
+		VerbRoomRekey:    typed(s.roomRekey),
 
 		VerbBucketScale: typed(s.scale),
 		VerbStepDown:    typed(s.stepDown),
@@ -77,7 +78,11 @@ func moved(f func(ctx context.Context, by string) (migrate.Status, error)) verbF
 
 func (s *Service) status(ctx context.Context, op core.Operator, _ []byte) (any, error) {
 	v := s.cfg.Eyes.View(ctx)
-	return Status{View: v, Judgement: cluster.Judge(v, s.cfg.Now().Time()), Operator: op}, nil
+	out := Status{View: v, Judgement: cluster.Judge(v, s.cfg.Now().Time()), Operator: op}
+	if note := s.rekeyNote(); note != nil {
+		out.Findings = append(out.Findings, *note) // notes come last
+	}
+	return out, nil
 }
 
 func (s *Service) events(_ context.Context, _ core.Operator, req EventsRequest) (any, error) {
@@ -214,48 +219,10 @@ func (s *Service) rooms(ctx context.Context, _ core.Operator, p Page) (any, erro
 	for i, r := range rooms {
 		out.Rooms[i] = RoomSummary{Room: r, Members: counts[r.ID]}
 	}
+	if err := s.keys.fill(ctx, st, out.Rooms); err != nil {
+		s.cfg.Log.Warn("the rooms' keys could not be looked at", "error", err)
+	}
 	return out, nil
-}
-
-func (s *Service) roomGet(ctx context.Context, _ core.Operator, req RoomRequest) (any, error) {
-	id, err := core.ParseRoomID(req.ID)
-	if err != nil {
-		return nil, err
-	}
-	st, err := s.cfg.Holder.Store()
-	if err != nil {
-		return nil, err
-	}
-	room, err := st.Room(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	members, err := st.Members(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	users, err := st.Users(ctx)
-	if err != nil {
-		return nil, err
-	}
-	boxed, err := st.KeyHolders(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return RoomDetail{Room: room, Members: withUsers(members, users, boxed)}, nil
-}
-
-func withUsers(members []core.Member, users []core.User, boxed []core.UserID) []RoomMember {
-	byID := make(map[core.UserID]core.User, len(users))
-	for _, u := range users {
-		byID[u.ID] = u
-	}
-	out := make([]RoomMember, len(members))
-	for i, m := range members {
-		u := byID[m.User]
-		out[i] = RoomMember{Member: m, Name: u.Name, Status: u.Status, Boxed: slices.Contains(boxed, m.User)}
-	}
-	return out
 }
 
 func (s *Service) scale(ctx context.Context, op core.Operator, req ScaleRequest) (any, error) {

@@ -2,9 +2,11 @@ package node
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"unibus/core"
+	"unibus/core/admin"
 	"unibus/core/auth"
 	"unibus/core/cluster"
 	"unibus/core/control"
@@ -36,4 +38,74 @@ func (n *Node) endSessions(ctx context.Context, u core.User) map[string]control.
 		out[name] = control.Ended{Ended: e.Ended, Unknown: e.Unknown}
 	}
 	return out
+}
+
+// onBus is what operators are told of, and may have said in, rooms.
+type onBus struct{ n *Node }
+
+const (
+	presentWithin = 700 * time.Millisecond
+	presentShown  = 2000 // people of one node: two nodes' worth of keys is far below a message
+)
+
+// presentRequest asks a node whose sessions it has in a room.
+type presentRequest struct {
+	Room core.RoomID `json:"room"`
+}
+
+type presentReply struct {
+	Node  string        `json:"node"`
+	Users []core.UserID `json:"users"`
+}
+
+func (n *Node) presentHere(body []byte) any {
+	var req presentRequest
+	if err := json.Unmarshal(body, &req); err != nil {
+		return nil
+	}
+	keys, _ := n.bus.Present(func(g auth.Grant) bool { return g.Who == auth.WhoUser && g.In(req.Room) }, presentShown)
+	reply := presentReply{Node: n.cfg.Name, Users: make([]core.UserID, len(keys))}
+	for i, key := range keys {
+		reply.Users[i] = core.UserID(key)
+	}
+	return reply
+}
+
+// Present implements admin.Bus: it asks every node, this one included, and waits
+// for no more than those that were heard of lately.
+func (b onBus) Present(ctx context.Context, room core.RoomID) map[string]admin.Present {
+	ctx, cancel := context.WithTimeout(ctx, presentWithin)
+	defer cancel()
+	nodes := map[string]admin.Present{}
+	for _, name := range b.n.sessions.names() {
+		nodes[name] = admin.Present{Unknown: true}
+	}
+	online := 0
+	for _, node := range b.n.observer.View().Nodes {
+		if node.Online {
+			online++
+		}
+	}
+	body, err := json.Marshal(presentRequest{Room: room})
+	if err != nil {
+		return nodes
+	}
+	answers := 0
+	err = b.n.peers.ask(ctx, subjectPresent, body, func(reply []byte) bool {
+		var a presentReply
+		if json.Unmarshal(reply, &a) == nil && a.Node != "" {
+			nodes[a.Node] = admin.Present{Users: a.Users}
+			answers++
+		}
+		return answers < max(online, 1)
+	})
+	if err != nil {
+		b.n.log.Warn("the other nodes could not be asked who is online", "room", room, "error", err)
+	}
+	return nodes
+}
+
+// Ask implements admin.Bus, as the control service: the operators' own may say nothing in rooms.
+func (b onBus) Ask(room core.RoomID, epoch core.Epoch, member core.UserID) error {
+	return b.n.control.Ask(room, epoch, member)
 }

@@ -20,6 +20,7 @@ const (
 	subjectInfo    = "unibus.peer.v1.all.info"    // every node answers with its cluster.Info
 	subjectEnded   = "unibus.peer.v1.all.ended"   // endRequest → endReply, once the node has seen the revocation
 	subjectRollout = "unibus.peer.v1.all.rollout" // every node answers with its softReply
+	subjectPresent = "unibus.peer.v1.all.present" // presentRequest → presentReply
 	subjectEvents  = "unibus.events.v1"           // a cluster.Event that every node records
 )
 
@@ -48,6 +49,7 @@ func (n *Node) openPeers(context.Context) error {
 		slow: map[string]func(context.Context, []byte) any{
 			subjectEnded:   n.sessions.answer,
 			subjectRollout: func(ctx context.Context, _ []byte) any { return n.rolloutHere(ctx) },
+			subjectPresent: func(_ context.Context, body []byte) any { return n.presentHere(body) },
 		},
 	}
 	maps.Copy(n.peers.slow, newFileReader(n).answers())

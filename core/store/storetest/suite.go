@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) core.Store) {
 		{"Epochs", testEpochs},
 		{"PutKey", testPutKey},
 		{"Rekey", testRekey},
+		{"RoomKeys", testRoomKeys},
 		{"RekeyConflict", testRekeyConflict},
 		{"ExportImport", testExportImport},
 		{"ImportOverwrites", testImportOverwrites},

@@ -1,0 +1,91 @@
+package admin
+
+import (
+	"fmt"
+
+	"unibus/core"
+)
+
+// KeyState says how it stands with a room's key.
+type KeyState string
+
+// The states. Only an encrypted room in use can want anything.
+const (
+	KeysPlain    KeyState = "plain"    // not encrypted: servers can read what is said
+	KeysArchived KeyState = "archived" // nothing is changed in it any more
+	KeysOK       KeyState = "ok"       // every active member has the current key and nobody else
+	KeysMissing  KeyState = "missing"  // some active members have no box of it and cannot read
+	KeysRekey    KeyState = "rekey"    // somebody who may not read any more still knows it
+)
+
+// KeyHealth is derived whenever it is asked for, from who is a member and who
+// has a box; nothing of it is stored, and no key is open to a node or an operator.
+type KeyHealth struct {
+	State     KeyState    `json:"state"`
+	Since     core.Millis `json:"since,omitempty"` // when the current epoch began; 0: not known, or not yet
+	Unkeyed   int         `json:"unkeyed"`         // active members without a box of the current epoch
+	MustRekey int         `json:"must_rekey"`      // people with such a box who were removed or revoked
+}
+
+// RoomPerson is somebody of whom there is something to say about a room's key.
+type RoomPerson struct {
+	User   core.UserID     `json:"user"`
+	Name   *string         `json:"name,omitempty"`
+	Role   core.MemberRole `json:"role,omitempty"` // "": not in the room any more
+	Status core.UserStatus `json:"status"`
+	Nodes  []string        `json:"nodes,omitempty"` // where they have a session in the room now
+}
+
+// RoomKeys is the whole of a room's key health. The lists are cut at PeopleShown.
+type RoomKeys struct {
+	KeyHealth
+	Lack     []RoomPerson `json:"without_key"`   // active members without a box
+	Know     []RoomPerson `json:"still_know"`    // removed or revoked, and with a box
+	Can      []RoomPerson `json:"can_rekey"`     // active members with a box: those who are online first, then by role
+	CanCount int          `json:"can_rekey_all"` // how many there are of Can
+	Online   int          `json:"online"`        // how many of them are online
+	Silent   []string     `json:"silent"`        // nodes that did not say who is online there
+	Why      *core.Error  `json:"why,omitempty"` // why nobody can be asked to rekey now
+}
+
+// PeopleShown is how many people each list of RoomKeys has at the most.
+const PeopleShown = 100
+
+// Present says whose sessions in a room a node has.
+type Present struct {
+	Users   []core.UserID `json:"users"`             // in order, not all where there are very many
+	Unknown bool          `json:"unknown,omitempty"` // it did not say in time
+}
+
+// RekeyRequest asks for a new key of a room, of a member or of whoever is best
+// placed ("").
+type RekeyRequest struct {
+	ID   string `json:"id"`
+	User string `json:"user,omitempty"`
+}
+
+// Asked says who was asked for a new key. Whether they make one shows in the
+// room's epoch: above Epoch once they have.
+type Asked struct {
+	Room  core.RoomID `json:"room"`
+	Epoch core.Epoch  `json:"epoch"` // when they were asked
+	User  core.UserID `json:"user"`
+	Name  *string     `json:"name,omitempty"`
+	Nodes []string    `json:"nodes"` // where they have a session
+	At    core.Millis `json:"at"`
+}
+
+// Word says how it stands in a few words, as screens and commands show it.
+func (h *KeyHealth) Word() string {
+	switch {
+	case h == nil:
+		return "unknown"
+	case h.State == KeysPlain:
+		return "not encrypted"
+	case h.State == KeysRekey:
+		return "rekey required"
+	case h.State == KeysMissing:
+		return fmt.Sprintf("%d without a key", h.Unkeyed)
+	}
+	return string(h.State)
+}

@@ -1,0 +1,119 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"unibus/core"
+	"unibus/core/cluster"
+)
+
+// refusal is why nobody can be asked to rekey a room; nil where somebody can.
+// can is everybody who could, who is best asked first.
+func refusal(o opened, k RoomKeys, can []RoomPerson) *core.Error {
+	id := o.Room.ID
+	switch {
+	case k.State == KeysArchived:
+		return core.ErrArchived(id)
+	case k.State == KeysPlain:
+		return core.Errorf(core.KindRefused, "the room %s is not encrypted: it has no key", id)
+	case k.State != KeysRekey:
+		return core.Errorf(core.KindRefused, "the room %s needs no new key: only active members know the present one", id)
+	case len(can) == 0:
+		return core.Errorf(core.KindRefused, "nobody is left in the room %s who could make a new key: it takes an active member who has the current one", id).
+			WithNext("archive it, and go on in another room")
+	case k.Online > 0:
+		return nil
+	case len(k.Silent) > 0:
+		return core.Errorf(core.KindUnavailable, "nobody who could make a new key for the room %s is connected, as far as is known: %s did not say",
+			id, strings.Join(k.Silent, ", ")).WithNext("ask again once every node answers")
+	}
+	return core.Errorf(core.KindRefused, "nobody who could make a new key for the room %s is connected", id).
+		WithNext("ask again once one of them is: %s", named(can))
+}
+
+// named is the first few people by name.
+func named(people []RoomPerson) string {
+	const few = 3
+	var names []string
+	for _, p := range people[:min(few, len(people))] {
+		names = append(names, p.Called())
+	}
+	if n := len(people) - few; n > 0 {
+		names = append(names, fmt.Sprintf("%d more", n))
+	}
+	return strings.Join(names, ", ")
+}
+
+// Called is how somebody is spoken of: by name, else by the short id.
+func (p RoomPerson) Called() string { return called(p.Name, p.User) }
+
+// Called is how who was asked is spoken of.
+func (a Asked) Called() string { return called(a.Name, a.User) }
+
+func called(name *string, id core.UserID) string {
+	if name != nil && strings.TrimSpace(*name) != "" {
+		return *name
+	}
+	return id.Short()
+}
+
+// roomRekey asks a member for a new key. The node knows no key and can make
+// none: all it does is to announce in the room who is asked.
+func (s *Service) roomRekey(ctx context.Context, op core.Operator, req RekeyRequest) (any, error) {
+	id, err := core.ParseRoomID(req.ID)
+	if err != nil {
+		return nil, err
+	}
+	st, err := s.cfg.Holder.Store()
+	if err != nil {
+		return nil, err
+	}
+	o, err := openRoom(ctx, st, id)
+	if err != nil {
+		return nil, err
+	}
+	k := RoomKeys{KeyHealth: healthOf(o.RoomKeys, o.active)}
+	var can []RoomPerson
+	if k.sealed() {
+		can, k.Silent = s.canRekey(ctx, o)
+	}
+	if len(can) > 0 {
+		k.Online = min(1, len(can[0].Nodes))
+	}
+	if e := refusal(o, k, can); e != nil {
+		return nil, e
+	}
+	p, err := chosen(o, can, req.User)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cfg.Bus.Ask(id, o.Room.Epoch, p.User); err != nil {
+		return nil, err
+	}
+	s.cfg.Eyes.Note(cluster.Note, op.Name, fmt.Sprintf("asked %s for a new key of the room %s", p.User.Short(), id))
+	return Asked{Room: id, Epoch: o.Room.Epoch, User: p.User, Name: p.Name, Nodes: p.Nodes, At: s.cfg.Now()}, nil
+}
+
+// chosen is who is asked: the first, or the one who was named.
+func chosen(o opened, can []RoomPerson, user string) (RoomPerson, error) {
+	if user == "" {
+		return can[0], nil
+	}
+	id, err := core.ParseUserID(user)
+	if err != nil {
+		return RoomPerson{}, err
+	}
+	i := slices.IndexFunc(can, func(p RoomPerson) bool { return p.User == id })
+	switch {
+	case i < 0:
+		return RoomPerson{}, core.Errorf(core.KindRefused, "%s cannot make a new key for the room %s: it takes an active member who has the current one", id.Short(), o.Room.ID).
+			WithNext("leave the choice to the node, or see `unibusd room get %s`", o.Room.ID)
+	case len(can[i].Nodes) == 0:
+		return RoomPerson{}, core.Errorf(core.KindRefused, "%s is not connected", can[i].Called()).
+			WithNext("leave the choice to the node: somebody else is")
+	}
+	return can[i], nil
+}

@@ -1,0 +1,195 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+
+	"unibus/core"
+)
+
+// Bus is what the node sees and says in rooms.
+type Bus interface {
+	// Present says who has a session in a room, of every configured node by name.
+	// It takes well under a second: a node that is silent is unknown.
+	Present(ctx context.Context, room core.RoomID) map[string]Present
+	// Ask tells a room that an operator asks a member for a new key.
+	Ask(room core.RoomID, epoch core.Epoch, member core.UserID) error
+}
+
+// opened is a room with everybody in it, by a fresh proof.
+type opened struct {
+	core.RoomKeys
+	members map[core.UserID]core.Member
+	users   map[core.UserID]core.User
+}
+
+// openRoom reads the people before the holders of the key: of a removal or a
+// rekey in between it sees the one or the other side, and never a false alarm
+// about a rekey that has just counted.
+func openRoom(ctx context.Context, st core.Store, id core.RoomID) (o opened, err error) {
+	if o.Room, err = st.Room(ctx, id); err != nil {
+		return o, err
+	}
+	members, err := st.Members(ctx, id)
+	if err != nil {
+		return o, err
+	}
+	users, err := st.Users(ctx)
+	if err != nil {
+		return o, err
+	}
+	if o.Holders, err = st.KeyHolders(ctx, id); err != nil {
+		return o, err
+	}
+	o.members, o.users = make(map[core.UserID]core.Member, len(members)), make(map[core.UserID]core.User, len(users))
+	for _, m := range members {
+		m.Proof, m.Role = nil, roleIn(o.Room, m)
+		o.Members, o.members[m.User] = append(o.Members, m.User), m
+	}
+	for _, u := range users {
+		o.users[u.ID] = u
+	}
+	return o, nil
+}
+
+// roleIn is a member's role as control has it: the room says who owns it.
+func roleIn(r core.Room, m core.Member) core.MemberRole {
+	switch {
+	case r.Owner == m.User:
+		return core.MemberOwner
+	case m.Role == core.MemberOwner:
+		return core.MemberAdmin
+	}
+	return m.Role
+}
+
+func (o opened) active(id core.UserID) bool { return o.users[id].Status == core.UserActive }
+
+func (o opened) person(id core.UserID) RoomPerson {
+	u := o.users[id]
+	return RoomPerson{User: id, Name: u.Name, Role: o.members[id].Role, Status: u.Status}
+}
+
+func (o opened) people(ids []core.UserID) []RoomPerson {
+	out := []RoomPerson{}
+	for _, id := range ids[:min(len(ids), PeopleShown)] {
+		out = append(out, o.person(id))
+	}
+	return out
+}
+
+// healthOf derives how it stands with a room's key.
+func healthOf(k core.RoomKeys, active func(core.UserID) bool) KeyHealth {
+	switch {
+	case k.Room.State == core.RoomArchived:
+		return KeyHealth{State: KeysArchived}
+	case !k.Room.Encrypted:
+		return KeyHealth{State: KeysPlain}
+	}
+	h := KeyHealth{State: KeysOK, Unkeyed: len(k.Unkeyed(active)), MustRekey: len(k.MustRekey(active))}
+	switch {
+	case h.MustRekey > 0:
+		h.State = KeysRekey
+	case h.Unkeyed > 0:
+		h.State = KeysMissing
+	}
+	return h
+}
+
+// sealed says that the room has a key that can be well or ill.
+func (h KeyHealth) sealed() bool { return h.State != KeysPlain && h.State != KeysArchived }
+
+func (s *Service) roomGet(ctx context.Context, _ core.Operator, req RoomRequest) (any, error) {
+	id, err := core.ParseRoomID(req.ID)
+	if err != nil {
+		return nil, err
+	}
+	st, err := s.cfg.Holder.Store()
+	if err != nil {
+		return nil, err
+	}
+	o, err := openRoom(ctx, st, id)
+	if err != nil {
+		return nil, err
+	}
+	out := RoomDetail{Room: o.Room, Count: len(o.Members)}
+	out.Members, out.Next = o.page(req)
+	if req.After == "" {
+		out.Keys, err = s.keysOf(ctx, st, o)
+	}
+	return out, err
+}
+
+// pageBytes bounds a page of members, encoded: names and what invited them are of any length.
+const pageBytes = 512 << 10
+
+// page is the members after req.After.
+func (o opened) page(req RoomRequest) (page []RoomMember, next string) {
+	ids, more := paged(o.Members, Page{After: req.After, Limit: req.Limit}, func(id core.UserID) string { return string(id) })
+	boxed := make(map[core.UserID]bool, len(o.Holders))
+	for _, id := range o.Holders {
+		boxed[id] = true
+	}
+	page, size := []RoomMember{}, 0
+	for i, id := range ids {
+		u := o.users[id]
+		m := RoomMember{Member: o.members[id], Name: u.Name, Status: u.Status, Boxed: boxed[id]}
+		b, _ := json.Marshal(m) // plain values
+		if size += len(b); i > 0 && size > pageBytes {
+			return page, string(ids[i-1])
+		}
+		page = append(page, m)
+	}
+	return page, more
+}
+
+// keysOf is the whole of a room's key health.
+func (s *Service) keysOf(ctx context.Context, st core.Store, o opened) (*RoomKeys, error) {
+	out := RoomKeys{KeyHealth: healthOf(o.RoomKeys, o.active), Lack: []RoomPerson{}, Know: []RoomPerson{}, Can: []RoomPerson{}, Silent: []string{}}
+	if !out.sealed() {
+		out.Why = refusal(o, out, nil)
+		return &out, nil
+	}
+	var err error
+	if out.Since, err = s.keys.since(ctx, st, o.Room); err != nil {
+		return nil, err
+	}
+	out.Lack, out.Know = o.people(o.Unkeyed(o.active)), o.people(o.MustRekey(o.active))
+	can, silent := s.canRekey(ctx, o)
+	out.CanCount, out.Silent = len(can), silent
+	for _, p := range can {
+		if len(p.Nodes) > 0 {
+			out.Online++
+		}
+	}
+	out.Can = can[:min(len(can), PeopleShown)]
+	out.Why = refusal(o, out, can)
+	return &out, nil
+}
+
+// canRekey are those who could, who is best asked first, and the nodes that did not say who is there.
+func (s *Service) canRekey(ctx context.Context, o opened) (can []RoomPerson, silent []string) {
+	nodes, silent := map[core.UserID][]string{}, []string{}
+	for name, p := range s.cfg.Bus.Present(ctx, o.Room.ID) {
+		if p.Unknown {
+			silent = append(silent, name)
+		}
+		for _, id := range p.Users {
+			nodes[id] = append(nodes[id], name)
+		}
+	}
+	slices.Sort(silent)
+	can = []RoomPerson{}
+	for _, id := range o.CanRekey(o.active) {
+		p := o.person(id)
+		p.Nodes = slices.Sorted(slices.Values(nodes[id]))
+		can = append(can, p)
+	}
+	rank := map[core.MemberRole]int{core.MemberOwner: 0, core.MemberAdmin: 1, core.MemberMember: 2}
+	slices.SortFunc(can, func(a, b RoomPerson) int {
+		return cmp.Or(cmp.Compare(min(1, len(b.Nodes)), min(1, len(a.Nodes))), cmp.Compare(rank[a.Role], rank[b.Role]), cmp.Compare(a.User, b.User))
+	})
+	return can, silent
+}

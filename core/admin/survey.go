@@ -1,0 +1,230 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"unibus/core"
+	"unibus/core/cluster"
+)
+
+// keyring knows how it stands with every room's key. Screens ask for it all the
+// time, so one pass over all rooms serves whoever asks within the next seconds.
+type keyring struct {
+	last    atomic.Pointer[survey]
+	looking sync.Mutex // one pass at a time
+
+	mu    sync.Mutex
+	began map[core.RoomID]epochBegan // at most one a room
+}
+
+// survey is one pass.
+type survey struct {
+	store  core.Store
+	at     time.Time
+	health map[core.RoomID]keyed
+	rekey  int // rooms that need a new key
+}
+
+// keyed is a room's health, and of which epoch.
+type keyed struct {
+	KeyHealth
+	epoch core.Epoch
+	rec   string
+}
+
+type epochBegan struct {
+	epoch core.Epoch
+	rec   string
+	at    core.Millis
+}
+
+const (
+	surveyFresh  = 3 * time.Second        // for lists
+	surveyNoted  = 5 * time.Second        // for the note in the status
+	surveyOld    = 5 * time.Minute        // it says nothing any more
+	surveyWait   = 250 * time.Millisecond // that a status waits for one at the most
+	sinceLookups = 200                    // of when an epoch began, for one page of rooms
+	sinceWithin  = 500 * time.Millisecond
+)
+
+// look returns a survey of st that is not older than fresh.
+func (k *keyring) look(ctx context.Context, st core.Store, fresh time.Duration) (*survey, error) {
+	asked := time.Now()
+	if v := k.last.Load(); v != nil && v.store == st && asked.Sub(v.at) <= fresh {
+		return v, nil
+	}
+	k.looking.Lock()
+	defer k.looking.Unlock()
+	if v := k.last.Load(); v != nil && v.store == st && asked.Sub(v.at) <= fresh { // who was here before did it
+		return v, nil
+	}
+	v, err := newSurvey(ctx, st)
+	if err == nil {
+		k.last.Store(v)
+		k.forget(v)
+	}
+	return v, err
+}
+
+func newSurvey(ctx context.Context, st core.Store) (*survey, error) {
+	v := &survey{store: st, at: time.Now(), health: map[core.RoomID]keyed{}}
+	rooms, err := st.RoomKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	users, err := st.Users(ctx)
+	if err != nil {
+		return nil, err
+	}
+	active := make(map[core.UserID]bool, len(users))
+	for _, u := range users {
+		active[u.ID] = u.Status == core.UserActive
+	}
+	for _, r := range rooms {
+		h := healthOf(r, func(id core.UserID) bool { return active[id] })
+		v.health[r.Room.ID] = keyed{h, r.Room.Epoch, r.Room.Rec}
+		if h.State == KeysRekey {
+			v.rekey++
+		}
+	}
+	return v, nil
+}
+
+// forget drops what is known of rooms that are not there any more, as after a move.
+func (k *keyring) forget(v *survey) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id := range k.began {
+		if _, there := v.health[id]; !there {
+			delete(k.began, id)
+		}
+	}
+}
+
+// of is a room's health where the survey is of the same epoch.
+func (v *survey) of(r core.Room) (KeyHealth, bool) {
+	h, ok := v.health[r.ID]
+	return h.KeyHealth, ok && h.epoch == r.Epoch && h.rec == r.Rec
+}
+
+// since is when a room's epoch began. It is asked of the store once an epoch.
+func (k *keyring) since(ctx context.Context, st core.Store, r core.Room) (core.Millis, error) {
+	if at, ok := k.known(r); ok {
+		return at, nil
+	}
+	at, err := st.EpochBegan(ctx, r.ID)
+	if err == nil {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.began == nil {
+			k.began = map[core.RoomID]epochBegan{}
+		}
+		k.began[r.ID] = epochBegan{r.Epoch, r.Rec, at}
+	}
+	return at, err
+}
+
+func (k *keyring) known(r core.Room) (core.Millis, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	b, ok := k.began[r.ID]
+	return b.at, ok && b.epoch == r.Epoch && b.rec == r.Rec
+}
+
+// fill gives a page of rooms their health. A room whose epoch is new to the
+// survey has it taken again. Without one nothing is filled in: a list of rooms is
+// worth having all the same.
+func (k *keyring) fill(ctx context.Context, st core.Store, rooms []RoomSummary) error {
+	v, err := k.look(ctx, st, surveyFresh)
+	if err != nil {
+		return err
+	}
+	renewed := false
+	for i := range rooms {
+		h, ok := v.of(rooms[i].Room)
+		if !ok && !renewed {
+			if v, err = k.look(ctx, st, 0); err != nil {
+				return err
+			}
+			renewed = true
+			h, ok = v.of(rooms[i].Room)
+		}
+		if ok {
+			rooms[i].Keys = &h
+		}
+	}
+	k.fillSince(ctx, st, rooms)
+	return nil
+}
+
+// fillSince looks up when epochs began, as many as there is time for: the rest
+// comes with the next page, and each is asked for once.
+func (k *keyring) fillSince(ctx context.Context, st core.Store, rooms []RoomSummary) {
+	ctx, cancel := context.WithTimeout(ctx, sinceWithin)
+	defer cancel()
+	next := make(chan int)
+	var all sync.WaitGroup
+	for range lookers {
+		all.Go(func() {
+			for i := range next {
+				if at, err := k.since(ctx, st, rooms[i].Room); err == nil {
+					rooms[i].Keys.Since = at
+				}
+			}
+		})
+	}
+	asked := 0
+	for i, r := range rooms {
+		if r.Keys == nil || !r.Keys.sealed() {
+			continue
+		}
+		if at, ok := k.known(r.Room); ok {
+			r.Keys.Since = at
+		} else if asked++; asked <= sinceLookups && ctx.Err() == nil {
+			next <- i
+		}
+	}
+	close(next)
+	all.Wait()
+}
+
+// rekeyNote tells of rooms that need a new key, nil where none does or it is not
+// known. It is a note and changes no verdict: the cluster is well, the members'
+// programs make the new key by themselves as soon as one of them is online, and
+// nobody needs to be woken for it.
+func (s *Service) rekeyNote() *cluster.Finding {
+	st, err := s.cfg.Holder.Store()
+	if err != nil {
+		return nil
+	}
+	done := make(chan struct{})
+	s.work.Go(func() {
+		defer close(done)
+		ctx, cancel := context.WithTimeout(s.ctx, requestTimeout)
+		defer cancel()
+		if _, err := s.keys.look(ctx, st, surveyNoted); err != nil {
+			s.cfg.Log.Debug("the rooms' keys could not be looked at", "error", err)
+		}
+	})
+	select {
+	case <-done:
+	case <-time.After(surveyWait):
+	}
+	v := s.keys.last.Load()
+	if v == nil || v.store != st || v.rekey == 0 || time.Since(v.at) > surveyOld {
+		return nil
+	}
+	rooms := "1 room"
+	if v.rekey > 1 {
+		rooms = fmt.Sprintf("%d rooms", v.rekey)
+	}
+	return &cluster.Finding{
+		Level: cluster.Note, About: "rooms",
+		Text: fmt.Sprintf("Rekey required in %s: somebody who was removed or revoked still knows the key.", rooms),
+		Next: "A member's program does it once it is online. See page 5, or `unibusd room list`; `unibusd room rekey ROOM` asks one.",
+	}
+}

@@ -1,0 +1,56 @@
+package core
+
+// RoomKeys is who is in a room and who has a box of its current epoch, at one moment.
+type RoomKeys struct {
+	Room    Room
+	Members []UserID // active ones, in order
+	Holders []UserID // of a box of the current epoch, in order; KeyHolders
+}
+
+// Unkeyed are the active members who are active users and have no box: they
+// cannot read. active says whether somebody is an active user.
+func (k RoomKeys) Unkeyed(active func(UserID) bool) []UserID {
+	return without(k.Members, k.Holders, active)
+}
+
+// MustRekey are the people who have a box and may not read any more, because
+// they were removed from the room or revoked as users: while there is one, the
+// room needs a new key (DESIGN D3).
+func (k RoomKeys) MustRekey(active func(UserID) bool) []UserID {
+	member := make(map[UserID]bool, len(k.Members))
+	for _, id := range k.Members {
+		member[id] = true
+	}
+	var out []UserID
+	for _, id := range k.Holders {
+		if !member[id] || !active(id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// CanRekey are the active members who are active users and have a box: a new
+// epoch's record is linked to the key of the one before (core/seal).
+func (k RoomKeys) CanRekey(active func(UserID) bool) []UserID {
+	holds := make(map[UserID]bool, len(k.Holders))
+	for _, id := range k.Holders {
+		holds[id] = true
+	}
+	return without(k.Members, nil, func(id UserID) bool { return holds[id] && active(id) })
+}
+
+// without are those of all that are kept and not among others.
+func without(all, others []UserID, keep func(UserID) bool) []UserID {
+	skip := make(map[UserID]bool, len(others))
+	for _, id := range others {
+		skip[id] = true
+	}
+	var out []UserID
+	for _, id := range all {
+		if !skip[id] && keep(id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
