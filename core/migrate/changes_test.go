@@ -282,3 +282,31 @@ func TestStartBehindAFenceLiftsItFirst(t *testing.T) {
 		t.Error("the file is still fenced")
 	}
 }
+
+// TestResumeAfterAFailedProof: the backup is older than what the fence brought, so
+// that a comparison with it can only fail; a new start is the way, and is named.
+func TestResumeAfterAFailedProof(t *testing.T) {
+	t.Parallel()
+	w, j := verified(t, nil, false)
+	w.change()
+	w.look(func() {
+		bad := w.source.clone()
+		bad[core.TableUsers]["k0003"] = []byte("otherwise")
+		w.flipped["n2"] = map[core.Table]tables{core.TableUsers: bad}
+	})
+	if s := cutover(t, j); s.State != StateVerify || s.Verified || s.Error == nil {
+		t.Fatalf("%s, verified %v, %v", s.State, s.Verified, s.Error)
+	}
+	w.look(func() { clear(w.flipped) })
+	again := func() {
+		t.Helper()
+		_, err := j.Resume(t.Context(), "ana")
+		wantRefused(t, err, "start again with `unibusd migrate-to-kv`")
+	}
+	again()
+	_ = j.Close()
+	j = w.job(t, nil)
+	again()
+	wantState(t, started(t, j, w.options()), StateVerify)
+	wantState(t, cutover(t, j), StateSoak)
+}

@@ -75,6 +75,8 @@ func (s Status) whyNotResume() string {
 		return "it is at work"
 	case s.State == StateVerify && s.Verified:
 		return "it is verified and awaits the cutover"
+	case s.State == StateVerify && s.Outdated:
+		return "what the fence brought is not in its backup; start again with `unibusd migrate-to-kv`, which takes a new one and writes only what differs"
 	case !s.Active() && s.State != StateCutover && s.State != StateRollback:
 		return "no move is under way"
 	}

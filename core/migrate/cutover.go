@@ -112,7 +112,7 @@ func (j *Job) settle(ctx context.Context, in Intent, forward bool) (State, error
 	case a == back:
 		return j.turnedBack(ctx, a, forward)
 	}
-	return j.overtaken(ctx, a)
+	return j.overtaken(ctx, in, a)
 }
 
 // rollback says which way the authority was to move.
@@ -191,7 +191,10 @@ func (j *Job) turnedBack(ctx context.Context, a core.Authority, forward bool) (S
 }
 
 // overtaken ends a move whose authority somebody else moved: the file stays fenced.
-func (j *Job) overtaken(ctx context.Context, a core.Authority) (State, error) {
+func (j *Job) overtaken(ctx context.Context, in Intent, a core.Authority) (State, error) {
+	if in.backwards() {
+		return j.overtakenBack(ctx, in, a)
+	}
 	err := j.save(func(s *Status) { s.State = StateAborted }, outcome(a))
 	if err != nil {
 		return StateCutover, err

@@ -42,6 +42,7 @@ func (j *Job) fenceAndFollow(ctx context.Context) (State, error) {
 	}
 	err := j.follow(work, ahead, intact)
 	if err != nil {
+		j.note(func(s *Status) { s.Outdated = !s.Verified })
 		return j.unfence(ctx, work, err)
 	}
 	return StateCutover, nil

@@ -31,6 +31,7 @@ type Intent struct {
 	To   core.Authority `json:"to"`
 	At   core.Millis    `json:"at"`
 	File string         `json:"file,omitempty"` // of a rollback: the SQLite file that is written
+	Made bool           `json:"made,omitempty"` // and it was this node that made it: nobody else's file is removed
 
 	Reverse bool `json:"reverse,omitempty"` // a rollback that moved the authority to a file nobody could serve is taken back
 }

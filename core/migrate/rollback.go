@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -32,7 +33,7 @@ func (j *Job) rollback(ctx context.Context) (State, error) {
 		return StateSoak, err
 	}
 	j.cfg.Host.Withdraw(withheld(in))
-	if cause := j.takeOut(ctx, in); cause != nil {
+	if cause := j.takeOut(ctx, &in); cause != nil {
 		return j.giveBack(ctx, in, cause)
 	}
 	return j.settle(ctx, in, true)
@@ -97,14 +98,14 @@ func (j *Job) exporter() (Exporter, Guarded, bool) {
 
 // takeOut closes KV for everybody, exports it and proves the file. It waits
 // until no node can rely any more on what it proved before the guards were closed.
-func (j *Job) takeOut(ctx context.Context, in Intent) error {
+func (j *Job) takeOut(ctx context.Context, in *Intent) error {
 	from, guards, _ := j.exporter()
 	if err := j.retry(ctx, func(ctx context.Context) error { return guards.Shut(ctx, in.To.Generation) }); err != nil {
 		return err
 	}
 	shut := time.Now()
 	meter := newMeter(time.Now, j.Status().Progress)
-	x := Export{From: from, Create: j.cfg.CreateFile, Open: j.cfg.OpenCopy, Rows: func(t core.Table, rows int) {
+	x := Export{From: from, Create: j.creating(in), Open: j.cfg.OpenCopy, Rows: func(t core.Table, rows int) {
 		rate, left := meter.add(rows, 0)
 		j.note(func(s *Status) {
 			advance(s.Progress, t, rows)
@@ -125,6 +126,22 @@ func (j *Job) takeOut(ctx context.Context, in Intent) error {
 		return err
 	}
 	return stillThere(b)
+}
+
+// creating notes that the file is this node's own once it has made it.
+func (j *Job) creating(in *Intent) func(ctx context.Context, path string) (FileWriter, error) {
+	return func(ctx context.Context, path string) (FileWriter, error) {
+		w, err := j.cfg.CreateFile(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		in.Made = true
+		noted := *in
+		if err := j.save(func(*Status) {}, func(e *Entry) { e.Intent = &noted }); err != nil {
+			return nil, errors.Join(err, w.Discard())
+		}
+		return w, nil
+	}
 }
 
 // stillThere is the last look at the file before the authority moves to it.
@@ -184,10 +201,7 @@ func (j *Job) reclose(ctx context.Context, in Intent) error {
 
 // keptKV ends a rollback that was given up: the buckets are open again.
 func (j *Job) keptKV(ctx context.Context, in Intent, a core.Authority) (State, error) {
-	var removed error
-	if in.File != "" {
-		removed = RemoveFile(in.File)
-	}
+	left, removed := j.clear(in)
 	err := j.save(func(s *Status) {
 		s.State, s.Export = StateSoak, Backup{}
 		s.Result = soakResult(*s, a, nil)
@@ -196,6 +210,45 @@ func (j *Job) keptKV(ctx context.Context, in Intent, a core.Authority) (State, e
 		return StateRollback, err
 	}
 	cause := core.Errorf(core.KindUnavailable, "the rollback was stopped before the authority moved; KV serves again, and nothing is lost").
-		WithNext("roll back again: `unibusd migration rollback`")
+		WithNext("%sroll back again: `unibusd migration rollback`", left)
 	return StateSoak, errors.Join(cause, removed, j.cfg.Host.Serve(ctx, a))
+}
+
+// clear removes the file of a rollback that was given up, where this node made
+// it; left names one of which that is not known.
+func (j *Job) clear(in Intent) (left string, err error) {
+	if in.File == "" {
+		return "", nil
+	}
+	if in.Made {
+		return "", RemoveFile(in.File)
+	}
+	if _, err := os.Lstat(in.File); err == nil {
+		left = in.File + " is there, perhaps somebody else's, and was left as it is: look at it; then "
+	}
+	return left, nil
+}
+
+// overtakenBack ends a rollback whose authority somebody else moved. Its file
+// holds all that KV held then, so it is kept.
+func (j *Job) overtakenBack(ctx context.Context, in Intent, a core.Authority) (State, error) {
+	next := StateAborted
+	if a.Backend == core.BackendKV {
+		next = StateSoak
+	}
+	kept := ""
+	err := j.save(func(s *Status) {
+		if s.State, s.Result = next, ""; next == StateSoak {
+			s.Result = soakResult(*s, a, nil)
+		}
+		if in.Made || s.Export.Path != "" {
+			kept = "; the file that the rollback wrote is kept: " + cmp.Or(in.File, s.Export.Path)
+		}
+	}, outcome(a), func(e *Entry) { e.Unserved = false })
+	if err != nil {
+		return StateRollback, err
+	}
+	cause := core.Errorf(core.KindConflict, "the rollback ended, because the authority moved to %s of %s (generation %d) meanwhile%s", a.Backend, a.Node, a.Generation, kept).
+		WithNext("look at who moved it before anything else is started; keep that file until it is clear, then remove it: it holds the whole control plane")
+	return next, errors.Join(cause, j.cfg.Host.Serve(ctx, a))
 }

@@ -125,7 +125,12 @@ func (w *world) reversible(g *fakeGuards) func(*Config) {
 		c.Host = adopting{w, g}
 		c.Limits.Lease = time.Millisecond
 		c.CreateFile = func(_ context.Context, path string) (FileWriter, error) {
-			return fakeWriter{w, path, newTables(), g.leak}, w.op("file create", func() error { return nil })
+			return fakeWriter{w, path, newTables(), g.leak}, w.op("file create", func() error {
+				if _, err := os.Lstat(path); err == nil {
+					return core.Errorf(core.KindExists, "%s is there already", path)
+				}
+				return nil
+			})
 		}
 	}
 }
@@ -320,5 +325,66 @@ func TestAbortOfARollback(t *testing.T) {
 	s := rest(t, j)
 	if s.State != StateSoak || w.authority.Backend != core.BackendKV || !g.open || s.Export.Path != "" {
 		t.Errorf("%s, %+v, open %v, export %+v", s.State, w.authority, g.open, s.Export)
+	}
+}
+
+// TestRollbackLeavesAnothersFile: what took the name of the new file meanwhile is not removed.
+func TestRollbackLeavesAnothersFile(t *testing.T) {
+	t.Parallel()
+	w, j, g := soaking(t)
+	file := ""
+	w.look(func() {
+		w.before = func(op string) error {
+			if op != "file create" || file != "" {
+				return nil
+			}
+			e, err := w.journal.Load()
+			if err != nil {
+				return err
+			}
+			file = e.Intent.File
+			return os.WriteFile(file, []byte("somebody else's"), 0o600)
+		}
+	})
+	s := rollBack(t, j)
+	if got, err := os.ReadFile(file); err != nil || string(got) != "somebody else's" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if s.State != StateSoak || !g.open || s.Error == nil || !strings.Contains(s.Error.Error(), file) {
+		t.Errorf("%s, open %v, %v", s.State, g.open, s.Error)
+	}
+	wantState(t, rollBack(t, j), StateRolledBack) // under another name
+}
+
+// TestOvertakenRollback: somebody else moves the authority while KV is exported.
+func TestOvertakenRollback(t *testing.T) {
+	t.Parallel()
+	for a, want := range map[core.Authority]State{
+		{Backend: core.BackendKV, Node: "n2", Generation: 9}:     StateSoak,
+		{Backend: core.BackendSQLite, Node: "n2", Generation: 9}: StateAborted,
+	} {
+		w, j, _ := soaking(t)
+		w.look(func() {
+			w.before = func(op string) error {
+				if op == "file finish" {
+					w.authority, w.arev = a, w.arev+1
+				}
+				return nil
+			}
+		})
+		s := rollBack(t, j)
+		if s.State != want || core.KindOf(errOf(s)) != core.KindConflict || w.authority != a || w.serving != a.Backend {
+			t.Fatalf("%s, %v, authority %+v, serving %s", s.State, s.Error, w.authority, w.serving)
+		}
+		left := glob(w.dir, "unibus-rollback-*")
+		if len(left) != 1 || !strings.Contains(s.Error.Text, left[0]) {
+			t.Errorf("the file is not kept and named: %v, %v", left, s.Error)
+		}
+		if e, err := j.cfg.Journal.Load(); err != nil || e.Intent != nil || *e.Authority != a {
+			t.Errorf("journal %+v, %v", e, err)
+		}
+		if strings.Contains(s.Sentence(), "SQLite on n1 serves") {
+			t.Error(s.Sentence())
+		}
 	}
 }

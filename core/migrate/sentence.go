@@ -9,6 +9,8 @@ func (s Status) Sentence() string {
 		return s.Result
 	case s.Error != nil && !s.Over():
 		return fmt.Sprintf("The move stopped in %s. %s", s.State, s.serving())
+	case s.Error != nil && s.State == StateAborted:
+		return "The move ended, because somebody else moved the authority. Who serves is what its record says now."
 	case s.Paused:
 		return fmt.Sprintf("Paused in %s. %s Resume goes on from the checkpoint.", s.State, s.serving())
 	}

@@ -53,6 +53,7 @@ type Status struct {
 	Paused   bool           `json:"paused"`
 	Verified bool           `json:"verified"`              // every bucket was equal on every node; cutover is possible
 	Unready  []string       `json:"unready,omitempty"`     // nodes that were still reading the target's rows into memory: they serve later than the others
+	Outdated bool           `json:"outdated,omitempty"`    // a fence brought changes and its proof failed: only a new start has a backup to compare with
 	Compared core.Millis    `json:"compared_at,omitempty"` // Verified became true then; what follows in verify is the wait for the operator
 	Source   Source         `json:"source"`
 	Backup   Backup         `json:"backup"`
