@@ -41,6 +41,7 @@ bench:
 	$(GO) test -run '^$$' -bench Admission -benchtime 1s -count 5 -timeout 10m ./core/store/kv
 	$(GO) test -run '^$$' -bench 'ControlRead$$' -benchtime 500x -timeout 10m ./core/store/kv
 	$(GO) test -run '^$$' -bench ControlReadsOverTheWire -benchtime 10x -timeout 10m ./core/store/kv
+	$(GO) test -run '^$$' -bench RoomsAndInvitations -benchtime 10x -timeout 10m ./core/store/kv
 	$(GO) test -run '^$$' -bench Revocation -benchtime 1x -timeout 10m ./core/node
 	$(GO) test -run '^$$' -bench 'CopyAgainstBareBatches|Verify' -benchtime 10x -timeout 20m ./core/store/kv
 	$(GO) test -run '^$$' -bench Fence -benchtime 3x -timeout 30m ./cmd/unibusd

@@ -99,7 +99,7 @@ type Event struct {
 	Room  core.RoomID `json:"room"`
 	Epoch core.Epoch  `json:"epoch"`
 	User  core.UserID `json:"user,omitempty"` // whom it is about
-	By    core.UserID `json:"by"` // "": an operator
+	By    core.UserID `json:"by"`             // "": an operator
 	At    core.Millis `json:"at"`
 }
 

@@ -51,6 +51,7 @@ type Service struct {
 	serves micro.Service
 	closed bool
 	under  map[string]int // requests under way by caller
+	known  callers
 	work   sync.WaitGroup
 }
 
@@ -190,22 +191,25 @@ type call struct {
 
 // answer checks who asks, that the request is new, and what the caller may, and does it.
 func (s *Service) answer(m Method, rule Rule, f methodFunc, c call) (any, error) {
-	ctx, cancel := context.WithTimeout(s.ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(core.AsOf(s.ctx, time.Now()), requestTimeout)
 	defer cancel()
 	st, err := s.cfg.Holder.Store()
 	if err != nil {
 		return nil, err
 	}
+	admitted := func() error { return s.admit(ctx, m, rule, c) }
+	if s.known.has(c.caller) {
+		admitted = s.begin(admitted)
+	}
 	a, err := s.actor(ctx, st, c.caller)
 	if err != nil {
+		s.known.drop(c.caller)
 		return nil, err
 	}
-	if rule.Acts { // after the look at the user: a stranger fills no memory of used requests
-		if err := s.cfg.Guard.Admit(ctx, c.caller, c.subject, c.headers, c.body, false); err != nil {
-			s.cfg.Log.Warn("a request was not let through", "method", m, "by", c.caller, "reason", err)
-			return nil, err
-		}
+	if err := admitted(); err != nil {
+		return nil, err
 	}
+	s.known.add(c.caller)
 	if rule.inRoom() {
 		if err := a.into(ctx, c.body, rule); err != nil {
 			return nil, err
@@ -215,6 +219,27 @@ func (s *Service) answer(m Method, rule Rule, f methodFunc, c call) (any, error)
 		return nil, a.refused(m, rule)
 	}
 	return f(ctx, a, c.body)
+}
+
+// admit lets what changes something through once. It comes after the look at the
+// user, or beside it where the caller was one a moment ago: a stranger fills no
+// memory of used requests.
+func (s *Service) admit(ctx context.Context, m Method, rule Rule, c call) error {
+	if !rule.Acts {
+		return nil
+	}
+	err := s.cfg.Guard.Admit(ctx, c.caller, c.subject, c.headers, c.body, false)
+	if err != nil {
+		s.cfg.Log.Warn("a request was not let through", "method", m, "by", c.caller, "reason", err)
+	}
+	return err
+}
+
+// begin runs do while others go on; what it returns waits for the end.
+func (s *Service) begin(do func() error) func() error {
+	end := make(chan error, 1)
+	s.work.Go(func() { end <- do() })
+	return func() error { return <-end }
 }
 
 // actor is who asks, by a fresh proof: an active user.

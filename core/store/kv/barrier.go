@@ -29,8 +29,8 @@ func watchKey(node string) string   { return "_watch." + node }
 // collects those who came after it was sent.
 type barriers struct {
 	mu      sync.Mutex
-	waiting *barrier // not sent yet
-	running bool
+	waiting *barrier                // not sent yet
+	sent    *barrier                // under way; nil: none is, and nobody sends
 	last    atomic.Pointer[instant] // when the last one that held was sent
 	count   atomic.Uint64           // how often one was written
 }
@@ -38,6 +38,7 @@ type barriers struct {
 // barrier ends by itself, so that none of those who wait for it needs a timer.
 type barrier struct {
 	until time.Time // it is given up then, sent or not
+	since time.Time // set when it is sent, not before
 	done  chan struct{}
 	err   error // read after done
 }
@@ -46,10 +47,18 @@ func (b *barriers) forget() { b.last.Store(nil) }
 
 // prove returns nil when everything that was acknowledged before the call has
 // been seen by the watch. Callers who wait together share one write, if it was
-// not sent before they came. It takes the operation timeout at most.
+// not sent before they came. It takes the operation timeout at most. Under
+// core.AsOf a barrier does that was sent since then.
 func (f *follower) prove(ctx context.Context) error {
 	begun := time.Now()
-	b := f.join(begun)
+	since, shared := core.AsOfTime(ctx)
+	switch {
+	case !shared:
+		since = begun
+	case f.provenSince(since):
+		return nil
+	}
+	b := f.join(begun, since)
 	err := f.wait(ctx, b)
 	if err == nil || ctx.Err() != nil {
 		return err
@@ -61,18 +70,29 @@ func (f *follower) prove(ctx context.Context) error {
 	// Its time began before this caller came, who has some left.
 	ctx, cancel := context.WithDeadline(ctx, mine)
 	defer cancel()
-	return f.wait(ctx, f.join(time.Now()))
+	now := time.Now()
+	return f.wait(ctx, f.join(now, now))
 }
 
-// join is the barrier that is not sent yet. Where there is none it is made, and its time begins.
-func (f *follower) join(at time.Time) *barrier {
+// provenSince says whether the last barrier that held was sent after since.
+func (f *follower) provenSince(since time.Time) bool {
+	last := f.barriers.last.Load()
+	return last != nil && last.mono.After(since) && f.ended() == nil
+}
+
+// join is a barrier sent after since, or one that is not sent yet. Where there
+// is none it is made, and its time begins.
+func (f *follower) join(at, since time.Time) *barrier {
 	b := &f.barriers
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.sent != nil && b.sent.since.After(since) {
+		return b.sent
+	}
 	if b.waiting == nil {
 		b.waiting = &barrier{until: at.Add(f.w.timeout), done: make(chan struct{})}
-		if !b.running {
-			b.running = true
+		if b.sent == nil {
+			b.sent = &barrier{} // nobody can join it: its since is long ago
 			go f.runBarriers()
 		}
 	}
@@ -95,8 +115,10 @@ func (f *follower) runBarriers() {
 		gather()
 		b.mu.Lock()
 		now := b.waiting
-		b.waiting = nil
-		b.running = now != nil
+		b.waiting, b.sent = nil, now
+		if now != nil {
+			now.since = time.Now()
+		}
 		b.mu.Unlock()
 		if now == nil {
 			return
@@ -159,15 +181,19 @@ func (f *follower) tryBarrier(ctx context.Context) error {
 	return nil
 }
 
-// proven takes a fresh barrier of each of the tables, side by side.
+// proven takes a fresh barrier of each of the tables, side by side. A request that
+// reads as of one moment will need what decides: its barriers are sent together.
 func (s *Store) proven(ctx context.Context, tables ...core.Table) error {
+	if since, shared := core.AsOfTime(ctx); shared {
+		s.sendAhead(since)
+	}
 	if len(tables) == 1 {
-		return s.follow[tables[0]].prove(ctx)
+		return s.prove(ctx, tables[0])
 	}
 	errs := make([]error, len(tables))
 	var all sync.WaitGroup
 	for i, t := range tables {
-		all.Go(func() { errs[i] = s.follow[t].prove(ctx) })
+		all.Go(func() { errs[i] = s.prove(ctx, t) })
 	}
 	all.Wait()
 	for _, err := range errs {
@@ -176,6 +202,33 @@ func (s *Store) proven(ctx context.Context, tables ...core.Table) error {
 		}
 	}
 	return nil
+}
+
+// prove never shares the proof of a room's keys: they are written before the room
+// that leads to them, so whoever has just read a room wants what came before it.
+func (s *Store) prove(ctx context.Context, t core.Table) error {
+	if t == core.TableRoomKeys {
+		ctx = asOfNow(ctx)
+	}
+	return s.follow[t].prove(ctx)
+}
+
+// asOfNow moves the moment of a request that shares its proofs: to read again
+// after a newer revision was met, or after something that has to be read first.
+func asOfNow(ctx context.Context) context.Context {
+	if _, shared := core.AsOfTime(ctx); shared {
+		return core.AsOf(ctx, time.Now())
+	}
+	return ctx
+}
+
+// sendAhead sends barriers of the tables that decide, where none was sent since, and waits for none.
+func (s *Store) sendAhead(since time.Time) {
+	for _, t := range []core.Table{core.TableUsers, core.TableRooms, core.TableMembers} {
+		if f := s.follow[t]; f.caughtUp() && !f.provenSince(since) {
+			f.join(time.Now(), since)
+		}
+	}
 }
 
 // Lease is the age of the older of the last barriers of users and members, since

@@ -38,6 +38,7 @@ type follower struct {
 	kicks chan struct{}
 
 	barriers barriers
+	together writes
 	writing  chan struct{} // holds a token while a guarded write is under way
 }
 
@@ -103,6 +104,16 @@ func (f *follower) open() bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return f.cur != nil && f.cur.table.guard.Open
+}
+
+// caughtUp says whether there was a first watch.
+func (f *follower) caughtUp() bool {
+	select {
+	case <-f.first:
+		return true
+	default:
+		return false
+	}
 }
 
 func (f *follower) stale() bool {

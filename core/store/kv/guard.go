@@ -156,22 +156,29 @@ func (s *Store) asCopier(f *follower) (uint64, error) {
 	return f.guard().rev, nil
 }
 
-// write sends messages under the guard, one write of a bucket at a time, and
-// waits until this node's own watch has them. All are written or none. Tries
-// that the server refused because another write was under way are repeated;
-// what was sent and not answered is not.
-func (s *Store) write(ctx context.Context, f *follower, messages []message, may permit, limit time.Duration) (rev uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+// write sends messages under the guard as a user of the store and waits until
+// this node's own watch has them. All are written or none. rev is theirs, or of
+// one that came with them. What was sent and not answered is not sent again.
+func (s *Store) write(ctx context.Context, f *follower, messages []message) (rev uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	rev, err = s.writeOnly(ctx, f, messages, may)
+	rev, err = s.writeTogether(ctx, f, messages)
 	if err != nil {
 		return 0, err
 	}
 	return rev, s.seen(ctx, f, rev, messages)
 }
 
-// writeOnly is write for who does not wait for the watch.
+// writeOnly sends one write, alone in its bucket, and does not wait for the watch.
 func (s *Store) writeOnly(ctx context.Context, f *follower, messages []message, may permit) (rev uint64, err error) {
+	if err := s.refused(f, messages); err != nil {
+		return 0, err
+	}
+	return s.writeAlone(ctx, f, messages, may)
+}
+
+// writeAlone waits for its turn in the bucket.
+func (s *Store) writeAlone(ctx context.Context, f *follower, messages []message, may permit) (uint64, error) {
 	select {
 	case f.writing <- struct{}{}:
 	case <-ctx.Done():
@@ -179,6 +186,14 @@ func (s *Store) writeOnly(ctx context.Context, f *follower, messages []message, 
 	}
 	defer func() { <-f.writing }()
 	return s.writeGuarded(ctx, f, messages, may)
+}
+
+// refused is where tests stop a write before it is sent.
+func (s *Store) refused(f *follower, messages []message) error {
+	if s.refuse == nil {
+		return nil
+	}
+	return s.refuse(f.bucket, messages[0].key)
 }
 
 // seen waits until this node's own watch has what it wrote.
@@ -197,12 +212,9 @@ func writingFirst(f *follower, messages []message) string {
 	return "writing " + messages[0].key + " in " + f.bucket
 }
 
+// writeGuarded sends messages under the guard. Tries that the server refused
+// because another write was under way are repeated.
 func (s *Store) writeGuarded(ctx context.Context, f *follower, messages []message, may permit) (uint64, error) {
-	if s.refuse != nil {
-		if err := s.refuse(f.bucket, messages[0].key); err != nil {
-			return 0, err
-		}
-	}
 	for {
 		guardRev, err := may(f)
 		if err != nil {

@@ -106,6 +106,7 @@ func (s *Store) UpdateRoom(ctx context.Context, id core.RoomID, c core.RoomChang
 		if core.KindOf(err) != core.KindConflict {
 			return next, err
 		}
+		ctx = asOfNow(ctx)
 	}
 	return core.Room{}, core.Errorf(core.KindConflict, "the room %s was changed by others again and again", id).WithNext("try again")
 }
@@ -215,6 +216,7 @@ func (s *Store) changeMember(ctx context.Context, room core.RoomID, user core.Us
 		if core.KindOf(err) != core.KindConflict {
 			return m, err
 		}
+		ctx = asOfNow(ctx)
 	}
 	return core.Member{}, core.Errorf(core.KindConflict, "the member %s of %s was changed by others again and again", user.Short(), room).WithNext("try again")
 }

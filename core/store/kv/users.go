@@ -127,7 +127,7 @@ func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.U
 
 // SetUserStatusAs is SetUserStatus in the name of an active admin: see core.Store.
 func (s *Store) SetUserStatusAs(ctx context.Context, actor, id core.UserID, status core.UserStatus, at core.Millis) (core.User, error) {
-	return s.setStatus(ctx, id, status, at, func() error {
+	return s.setStatus(ctx, id, status, at, func(ctx context.Context) error {
 		by, _, err := s.user(ctx, actor)
 		if core.KindOf(err) == core.KindNotFound || err == nil && (by.Status != core.UserActive || by.Role != core.RoleAdmin) {
 			return core.Errorf(core.KindRefused, "%s is no active admin", actor.Short()).WithNext("ask one who is, or an operator")
@@ -143,7 +143,7 @@ const keyAdmins = "_admins"
 // setStatus reads what the decision rests on after the rev of keyAdmins and,
 // where admins have a part in it, writes user and keyAdmins in one batch, each
 // with its CAS. allow is nil where nobody's being an admin matters.
-func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis, allow func() error) (core.User, error) {
+func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis, allow func(context.Context) error) (core.User, error) {
 	if err := checkStatus(status); err != nil {
 		return core.User{}, err
 	}
@@ -161,7 +161,7 @@ func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserS
 	return core.User{}, core.Errorf(core.KindConflict, "the user %s was changed by others again and again", id.Short()).WithNext("try again")
 }
 
-func (s *Store) setStatusOnce(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis, allow func() error) (core.User, error) {
+func (s *Store) setStatusOnce(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis, allow func(context.Context) error) (core.User, error) {
 	f, err := s.following(ctx, core.TableUsers)
 	if err != nil {
 		return core.User{}, err
@@ -170,8 +170,9 @@ func (s *Store) setStatusOnce(ctx context.Context, id core.UserID, status core.U
 	if err != nil {
 		return core.User{}, fault(err, "reading who the admins are")
 	}
+	ctx = asOfNow(ctx) // what follows has to be as new as that
 	if allow != nil {
-		if err := allow(); err != nil {
+		if err := allow(ctx); err != nil {
 			return core.User{}, err
 		}
 	}
@@ -185,7 +186,7 @@ func (s *Store) setStatusOnce(ctx context.Context, id core.UserID, status core.U
 	if allow != nil || u.Role == core.RoleAdmin { // what operators do with members contends with nobody
 		batch = append(batch, message{key: keyAdmins, value: []byte(token()), expect: &admins.rev})
 	}
-	_, err = s.write(ctx, f, batch, asUser, s.timeout)
+	_, err = s.write(ctx, f, batch)
 	if err != nil {
 		return core.User{}, err
 	}
@@ -209,6 +210,7 @@ func (s *Store) SetKEMKey(ctx context.Context, id core.UserID, key []byte, at co
 		if core.KindOf(err) != core.KindConflict {
 			return u, err
 		}
+		ctx = asOfNow(ctx)
 	}
 	return core.User{}, core.Errorf(core.KindConflict, "the user %s was changed by others again and again", id.Short()).WithNext("try again")
 }
@@ -227,5 +229,5 @@ func (s *Store) set(ctx context.Context, m message, t core.Table) (uint64, error
 	if err := s.check(f.bucket, m); err != nil {
 		return 0, err
 	}
-	return s.write(ctx, f, []message{m}, asUser, s.timeout)
+	return s.write(ctx, f, []message{m})
 }

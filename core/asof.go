@@ -1,0 +1,25 @@
+package core
+
+import (
+	"context"
+	"time"
+)
+
+type asOfKey struct{}
+
+// AsOf lets the reads under ctx share their proofs. Each still sees everything
+// that was acknowledged before at, and what its own caller has written since,
+// but perhaps nothing later by others. A service calls it with the moment at
+// which a request came in: no answer owes its caller more than that, and a
+// request that reads five records pays for one proof instead of five.
+//
+// Who reads again because a write met a newer revision moves at to that moment.
+func AsOf(ctx context.Context, at time.Time) context.Context {
+	return context.WithValue(ctx, asOfKey{}, at)
+}
+
+// AsOfTime returns what AsOf was called with, false where it was not.
+func AsOfTime(ctx context.Context) (at time.Time, ok bool) {
+	at, ok = ctx.Value(asOfKey{}).(time.Time)
+	return at, ok
+}
