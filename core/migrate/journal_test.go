@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,5 +99,64 @@ func TestDamagedJournalKeepsTheJobShut(t *testing.T) {
 	}
 	if err := j.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestJournalSyncFails: the file is replaced, and its directory cannot be put on
+// disk. What the caller was told has failed is not read later; it can be done again.
+func TestJournalSyncFails(t *testing.T) {
+	t.Parallel()
+	for _, first := range []bool{true, false} {
+		path := filepath.Join(t.TempDir(), "journal.json")
+		j := NewFileJournal(path)
+		want := ""
+		if !first {
+			want = "old"
+			if err := j.Update(func(e *Entry) { e.File = want }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		good := j.syncDir
+		j.syncDir = func(string) error { return os.ErrInvalid }
+		err := j.Update(func(e *Entry) { e.File = "new" })
+		if core.KindOf(err) != core.KindFailed || core.AsError(err).Next == "" {
+			t.Fatalf("%v", err)
+		}
+		for _, r := range []*FileJournal{j, NewFileJournal(path)} { // this process, and the next
+			if e, err := r.Load(); err != nil || e.File != want {
+				t.Errorf("first %v: %+v, %v", first, e, err)
+			}
+		}
+		j.syncDir = good
+		if err := j.Update(func(e *Entry) { e.File = "new" }); err != nil {
+			t.Fatal(err)
+		}
+		if e, err := NewFileJournal(path).Load(); err != nil || e.File != "new" {
+			t.Errorf("again: %+v, %v", e, err)
+		}
+	}
+}
+
+// TestJournalThatCannotBePutBack is read by nobody until it could be.
+func TestJournalThatCannotBePutBack(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "journal.json")
+	j := NewFileJournal(path)
+	if err := j.Update(func(e *Entry) { e.File = "old" }); err != nil {
+		t.Fatal(err)
+	}
+	j.syncDir = func(string) error { return errors.Join(os.ErrInvalid, os.MkdirAll(filepath.Join(path+".new", "x"), 0o700)) }
+	if err := j.Update(func(e *Entry) { e.File = "new" }); err == nil {
+		t.Fatal("it is said to be on disk")
+	}
+	if _, err := j.Load(); core.KindOf(err) != core.KindFailed || !strings.Contains(err.Error(), path) {
+		t.Errorf("%v", err)
+	}
+	j.syncDir = syncDir
+	if err := os.RemoveAll(path + ".new"); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := j.Load(); err != nil || e.File != "old" {
+		t.Errorf("%+v, %v", e, err)
 	}
 }

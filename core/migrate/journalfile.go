@@ -1,0 +1,156 @@
+package migrate
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"unibus/core"
+)
+
+// FileJournal is a Journal in one small JSON file, replaced as a whole. It may
+// be shared by the parts of one process.
+type FileJournal struct {
+	path string
+	mu   sync.Mutex
+	last []byte // the content that counts; nil: no file
+	torn bool   // the file has another one, of an Update that failed after it was replaced
+
+	syncDir func(dir string) error
+}
+
+// NewFileJournal names the file; nothing is read or written yet.
+func NewFileJournal(path string) *FileJournal {
+	return &FileJournal{path: path, syncDir: syncDir}
+}
+
+// Load reads the file. A missing one is an empty Entry; a damaged one is KindFailed and left as it is.
+func (j *FileJournal) Load() (Entry, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.load()
+}
+
+// Update reads, changes and replaces the file, synced. Nothing is written where nothing changed.
+func (j *FileJournal) Update(change func(*Entry)) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e, err := j.load()
+	if err != nil {
+		return err
+	}
+	change(&e)
+	data, err := json.MarshalIndent(e, "", " ")
+	if err != nil {
+		return core.Errorf(core.KindFailed, "the journal's entry cannot be encoded: %w", err)
+	}
+	if bytes.Equal(data, j.last) {
+		return nil
+	}
+	if err := j.replace(data); err != nil {
+		return core.Errorf(core.KindFailed, "the journal %s cannot be written: %w", j.path, err).
+			WithNext("look at the free space and the rights of its directory; until it can be written the node moves nothing")
+	}
+	j.last = data
+	return nil
+}
+
+// replace leaves the old content where it fails: what a caller was told has not
+// been noted must not be read by anybody later.
+func (j *FileJournal) replace(data []byte) error {
+	renamed, err := replaceFile(j.path, data)
+	if err == nil {
+		err = j.syncDir(filepath.Dir(j.path))
+	}
+	if err != nil && renamed {
+		j.torn = true
+		err = errors.Join(err, j.mend())
+	}
+	return err
+}
+
+// mend puts the old content back. After a crash before it succeeds either may be
+// found, as with every write that was never known to be on disk.
+func (j *FileJournal) mend() error {
+	if !j.torn {
+		return nil
+	}
+	var err error
+	if j.last == nil {
+		err = removeIfThere(j.path)
+	} else {
+		_, err = replaceFile(j.path, j.last)
+	}
+	if err == nil {
+		j.torn = false
+		_ = j.syncDir(filepath.Dir(j.path)) // which has just failed; the next Update says so where it still does
+	}
+	return err
+}
+
+func (j *FileJournal) load() (Entry, error) {
+	var e Entry
+	if err := j.mend(); err != nil {
+		return e, core.Errorf(core.KindFailed, "the journal %s holds what could not be put on disk, and cannot be put back: %w", j.path, err).
+			WithNext("look at the free space and the rights of its directory; until it can be written the node moves nothing")
+	}
+	data, err := os.ReadFile(j.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		j.last = nil
+		return e, nil
+	}
+	if err != nil {
+		return e, core.Errorf(core.KindFailed, "the journal cannot be read: %w", err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if err := dec.Decode(&e); err != nil || dec.More() {
+		return Entry{}, core.Errorf(core.KindFailed, "the journal %s is damaged: it is not the JSON document this program writes", j.path).
+			WithNext("do not delete it: it says whether this node may serve its SQLite file; restore it from a backup of the data directory, or ask another node's status for the authority")
+	}
+	j.last = data
+	return e, nil
+}
+
+// replaceFile writes data beside path, syncs it and renames it over path: a crash
+// leaves either the old file or the new one. The new one lasts once the directory is synced.
+func replaceFile(path string, data []byte) (renamed bool, err error) {
+	tmp := path + ".new"
+	if err := writeSynced(tmp, data); err != nil {
+		return false, errors.Join(err, removeIfThere(tmp))
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return false, errors.Join(err, removeIfThere(tmp))
+	}
+	return true, nil
+}
+
+func writeSynced(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
