@@ -56,7 +56,7 @@ func narrow() map[string][]string {
 		"core/store/kv":        {"unibus/core", natsClient},
 		"core/store/storetest": {"unibus/core", nkeysModule, "github.com/google/go-cmp"},
 		"core/config":          {"unibus/core", "github.com/pelletier/go-toml"},
-		"core/client":          {"unibus/core", "unibus/core/seal", "unibus/core/control", natsClient, nkeysModule},
+		"core/client":          {"unibus/core", "unibus/core/auth", "unibus/core/control", "unibus/core/keys", "unibus/core/seal", natsClient},
 	}
 }
 

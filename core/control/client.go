@@ -196,6 +196,23 @@ func (c *Client) Members(ctx context.Context, room core.RoomID, keys bool) ([]Me
 	}, func(r Members) ([]Member, string) { return r.Members, r.Next })
 }
 
+// Member is one active member of a room, with the published key where keys is true. KindNotFound.
+func (c *Client) Member(ctx context.Context, room core.RoomID, user core.UserID, keys bool) (Member, error) {
+	if user == "" {
+		return Member{}, core.Errorf(core.KindInvalid, "no user is named")
+	}
+	page, err := ask[Members](ctx, c, MethodMembers, MembersRequest{
+		Page: Page{After: string(user[:len(user)-1]), Limit: 1}, Room: string(room), Keys: keys, // the next one after its own beginning
+	})
+	if err != nil {
+		return Member{}, err
+	}
+	if len(page.Members) != 1 || page.Members[0].User != user {
+		return Member{}, core.Errorf(core.KindNotFound, "%s is not a member of the room %s", user.Short(), room)
+	}
+	return page.Members[0], nil
+}
+
 // Invite puts a user into a room. role "" is member; proof may be nil.
 func (c *Client) Invite(ctx context.Context, room core.RoomID, user core.UserID, role core.MemberRole, proof []byte) (core.Member, error) {
 	return ask[core.Member](ctx, c, MethodInvite, InviteRequest{Room: string(room), User: string(user), Role: role, Proof: proof})

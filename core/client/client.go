@@ -1,0 +1,284 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+	"unibus/core/control"
+	"unibus/core/keys"
+	"unibus/core/seal"
+)
+
+// Client is one user on the bus. Safe for use by several goroutines.
+type Client struct {
+	cfg  Config
+	log  *slog.Logger
+	pace pace
+	feed feed
+
+	// wrap lets tests put a lying service in between.
+	wrap func(plane) plane
+
+	id    keys.Identity
+	me    core.UserID
+	nc    *nats.Conn
+	plane plane
+	vault *vault
+	kem   *seal.KEM
+	link  *link
+
+	life  context.Context // ends with Close; the parent of everything that runs by itself
+	end   context.CancelFunc
+	work  sync.WaitGroup
+	slots chan struct{} // bounds the requests under way
+	news  chan struct{} // the session is another one
+
+	mu     sync.Mutex
+	state  state
+	rooms  map[core.RoomID]*Room
+	member map[core.RoomID]bool // whose member this user is known to be
+	own    seal.KEMKey          // as others have it
+}
+
+// state is how far a client has come.
+type state int
+
+const (
+	made state = iota
+	opened
+	ended
+)
+
+// underWay is how many requests a client has under way: a node answers sixteen of one caller at a time.
+const underWay = 8
+
+// New does no I/O.
+func New(cfg Config) *Client {
+	cfg = cfg.withDefaults()
+	c := &Client{
+		cfg: cfg, log: cfg.Log, pace: defaultPace(), feed: feed{readers: map[*queue[Event]]struct{}{}}, link: newLink(),
+		slots: make(chan struct{}, underWay), news: make(chan struct{}, 1), rooms: map[core.RoomID]*Room{}, member: map[core.RoomID]bool{},
+	}
+	c.life, c.end = context.WithCancel(context.Background())
+	return c
+}
+
+// Open reads the files, connects, and publishes this user's encryption key where
+// it is not published yet. KindInvalid for the configuration, KindRefused where
+// the seed or the user is, KindUnavailable where no node answers within Connect.
+// A client that did not open is closed.
+func (c *Client) Open(ctx context.Context) error {
+	c.mu.Lock()
+	was := c.state
+	c.state = max(was, opened)
+	c.mu.Unlock()
+	switch was {
+	case opened:
+		return core.Errorf(core.KindInvalid, "the client is open already")
+	case ended:
+		return closed("client")
+	}
+	if err := c.open(ctx); err != nil {
+		return errors.Join(err, c.Close())
+	}
+	return nil
+}
+
+func (c *Client) open(ctx context.Context) error {
+	var err error
+	if c.cfg, err = c.cfg.resolved(); err != nil {
+		return err
+	}
+	if c.id, err = keys.ReadSeed(c.cfg.Seed); err != nil {
+		return err
+	}
+	c.me = core.UserID(c.id.Public())
+	if c.vault, err = openVault(c.cfg.Dir, c.me); err != nil {
+		return err
+	}
+	if c.kem, err = c.vault.kem(); err != nil {
+		return err
+	}
+	if err := c.connect(ctx); err != nil {
+		return err
+	}
+	c.plane = control.NewClient(control.ClientConfig{Conn: c.nc, Identity: c.id, Cluster: c.cfg.Cluster})
+	if c.wrap != nil {
+		c.plane = c.wrap(c.plane)
+	}
+	if err := c.publishKEM(ctx); err != nil {
+		return err
+	}
+	if err := c.review(ctx, false); err != nil {
+		return err
+	}
+	c.work.Go(c.run)
+	return nil
+}
+
+// Close ends the connection and everything that runs, keeps what is known, and
+// lets another process have the directory. Twice is harmless.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	was := c.state
+	c.state = ended
+	rooms := c.rooms
+	c.rooms = map[core.RoomID]*Room{}
+	c.mu.Unlock()
+	if was == ended {
+		return nil
+	}
+	for _, r := range rooms {
+		r.finish(closed("client"))
+	}
+	c.end()
+	if c.nc != nil {
+		_ = c.nc.FlushTimeout(time.Second) // what was sent is on its way; where there is no node it is lost either way
+		c.nc.Close()
+	}
+	c.work.Wait()
+	if c.vault == nil {
+		return nil
+	}
+	var kept []error
+	for _, r := range rooms {
+		kept = append(kept, r.keep())
+	}
+	err := errors.Join(append(kept, c.vault.keepPeers())...)
+	return errors.Join(err, c.vault.close(err == nil))
+}
+
+// User is this client's own id, once it is open.
+func (c *Client) User() core.UserID { return c.me }
+
+// Connected is the name of the node that the client talks to, "" while it talks to none.
+func (c *Client) Connected() string {
+	if c.nc == nil || !c.nc.IsConnected() {
+		return ""
+	}
+	return c.nc.ConnectedServerName()
+}
+
+// Flush waits until the connected node has everything that was sent. What was
+// sent in a session that is lost may be lost with it.
+func (c *Client) Flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	if c.nc == nil {
+		return closed("client")
+	}
+	if err := c.nc.FlushWithContext(ctx); err != nil {
+		return fault(core.KindUnavailable, ErrOffline, "no node has confirmed what was sent: %s", sentence(err))
+	}
+	return nil
+}
+
+// run reads anew what may have changed while there was no session.
+func (c *Client) run() {
+	for {
+		select {
+		case <-c.life.Done():
+			return
+		case <-c.news:
+		}
+		if err := c.review(c.life, true); err != nil && c.life.Err() == nil {
+			c.log.Warn("the rooms could not be read after the session was renewed", "error", err)
+		}
+	}
+}
+
+// review compares this user's rooms with those that are known, and tells of the difference.
+func (c *Client) review(ctx context.Context, tell bool) error {
+	rooms, err := ask(ctx, c, reads, func(ctx context.Context) ([]core.Room, error) { return c.plane.Rooms(ctx) })
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	before := c.member
+	c.member = make(map[core.RoomID]bool, len(rooms))
+	var events []Event
+	for _, r := range rooms {
+		c.member[r.ID] = true
+		if !before[r.ID] {
+			events = append(events, Joined{r})
+		}
+	}
+	for id := range before {
+		if !c.member[id] {
+			events = append(events, Left{id})
+		}
+	}
+	c.mu.Unlock()
+	for _, e := range events {
+		if tell {
+			c.feed.tell(e)
+		}
+	}
+	return nil
+}
+
+// publishKEM sees to it that others can seal to this user's key: once a key is
+// lost, or a node shows none or another one, the present one is published again.
+func (c *Client) publishKEM(ctx context.Context) error {
+	mine, err := ask(ctx, c, reads, func(ctx context.Context) (control.Profile, error) { return c.plane.User(ctx, c.me) })
+	if err != nil {
+		return err
+	}
+	var after core.Millis
+	if len(mine.KEMKey) > 0 {
+		shown, err := seal.ParseKEMKey(c.me, mine.KEMKey)
+		if err == nil && shown.Hash == c.kem.Hash() {
+			if err = c.vault.follows(shown); err == nil {
+				c.setOwn(shown)
+				return nil
+			}
+		}
+		if err != nil {
+			c.suspect("", err)
+		} else {
+			c.log.Warn("another encryption key of this user was published; this one takes its place", "user", c.me)
+			after = shown.Time
+		}
+	}
+	if known, ok := c.vault.known(c.me); ok {
+		after = max(after, known.Time)
+	}
+	key, err := c.kem.Publish(c.id, max(core.MillisOf(time.Now()), after+1)) // a clock that is behind must not look like a rollback
+	if err != nil {
+		return err
+	}
+	if _, err := ask(ctx, c, repeats, func(ctx context.Context) (control.Profile, error) { return c.plane.PublishKey(ctx, key) }); err != nil {
+		return err
+	}
+	published, err := seal.ParseKEMKey(c.me, key)
+	if err != nil {
+		return err
+	}
+	c.setOwn(published)
+	return errors.Join(c.vault.follows(published), c.vault.keepPeers())
+}
+
+func (c *Client) setOwn(k seal.KEMKey) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.own = k
+}
+
+// ownKey is what a room's key is sealed to for this user.
+func (c *Client) ownKey() seal.KEMKey {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.own
+}
+
+// suspect tells of what does not fit.
+func (c *Client) suspect(room core.RoomID, err error) {
+	c.log.Warn("what was shown does not fit what is known", "room", room, "error", err)
+	c.feed.tell(Suspicion{room, err})
+}

@@ -1,0 +1,233 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"unibus/core"
+	"unibus/core/keys"
+	"unibus/core/nodetest"
+)
+
+// wait bounds everything that a test waits for.
+const wait = 20 * time.Second
+
+// brisk is a pace for tests.
+func brisk() pace {
+	p := defaultPace()
+	p.probe, p.hold, p.plea = 50*time.Millisecond, 3*time.Second, 300*time.Millisecond
+	p.owner, p.admin, p.others = 20*time.Millisecond, 40*time.Millisecond, 80*time.Millisecond
+	return p
+}
+
+// person is a user with files of its own.
+type person struct {
+	t    testing.TB
+	cfg  Config
+	seed string
+	id   core.UserID
+}
+
+// person makes a user whom the cluster knows.
+func newPerson(t testing.TB, c *nodetest.Cluster, role core.UserRole) person {
+	t.Helper()
+	seed, public, err := keys.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "user.nk")
+	if err := keys.WriteSeed(path, seed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Client(0, c.Admin).UserAdd(t.Context(), core.User{ID: core.UserID(public), Role: role}); err != nil {
+		t.Fatal(err)
+	}
+	var urls []string
+	for i := range c.Configs {
+		urls = append(urls, c.URL(i))
+	}
+	return person{t, Config{Servers: urls, Seed: path, Dir: filepath.Join(dir, "keys"), Log: nodetest.Log(t)}, path, core.UserID(public)}
+}
+
+// open opens a client that ends with the test.
+func (p person) open(change ...func(*Client)) *Client {
+	p.t.Helper()
+	c := New(p.cfg)
+	c.pace = brisk()
+	for _, f := range change {
+		f(c)
+	}
+	if err := c.Open(ctx(p.t)); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func ctx(t testing.TB) context.Context {
+	c, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), wait)
+	t.Cleanup(cancel)
+	return c
+}
+
+// alone is a node on its own, on SQLite.
+func alone(t testing.TB) *nodetest.Cluster {
+	t.Helper()
+	c := nodetest.Start(t, nodetest.Config{Nodes: 1})
+	c.WaitServing(core.BackendSQLite, 0)
+	return c
+}
+
+func must[T any](t testing.TB) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func ok(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func want(t testing.TB, what string, err error, kind core.Kind, cause error) {
+	t.Helper()
+	if core.KindOf(err) != kind || cause != nil && !errors.Is(err, cause) {
+		t.Errorf("%s: %v (%s), want %s, %v", what, err, core.KindOf(err), kind, cause)
+	}
+}
+
+// hear reads until a message of that text comes, and returns it.
+func hear(t testing.TB, from <-chan Delivery, text string) Message {
+	t.Helper()
+	late := time.After(wait)
+	for {
+		select {
+		case d, open := <-from:
+			if !open {
+				t.Fatalf("the stream ended before %q", text)
+			}
+			if d.Err != nil {
+				t.Fatalf("before %q: %v", text, d.Err)
+			}
+			if string(d.Data) == text {
+				return d.Message
+			}
+		case <-late:
+			t.Fatalf("%q did not come", text)
+		}
+	}
+}
+
+// wrong reads until an error comes.
+func wrong(t testing.TB, from <-chan Delivery) Delivery {
+	t.Helper()
+	late := time.After(wait)
+	for {
+		select {
+		case d, open := <-from:
+			if !open {
+				t.Fatal("the stream ended before the error")
+			}
+			if d.Err != nil {
+				return d
+			}
+		case <-late:
+			t.Fatal("no error came")
+		}
+	}
+}
+
+// await waits for an event.
+func await[E Event](t testing.TB, from <-chan Event, is func(E) bool) E {
+	t.Helper()
+	late := time.After(wait)
+	for {
+		select {
+		case e := <-from:
+			if e, ok := e.(E); ok && is(e) {
+				return e
+			}
+		case <-late:
+			var e E
+			t.Fatalf("no %T came", e)
+		}
+	}
+}
+
+func eventsOf(t testing.TB, c *Client) <-chan Event {
+	t.Helper()
+	out, in := make(chan Event, 1000), c.Events(t.Context())
+	go func() {
+		for e := range in {
+			select {
+			case out <- e:
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// TestStory: a plain and an encrypted room, an invitation, a removal with its
+// new key, a revocation with its own, and who joins late.
+func TestStory(t *testing.T) {
+	t.Parallel()
+	n := alone(t)
+	chief, ann := newPerson(t, n, core.RoleAdmin).open(), newPerson(t, n, core.RoleMember).open()
+	bob, cid := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open()
+	for _, encrypted := range []bool{false, true} {
+		room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Name: "plans", Encrypted: encrypted}))
+		ok(t, room.Invite(ctx(t), bob.User(), ""))
+		bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
+		heard := bobs.Chan(t.Context())
+		ok(t, room.Send(ctx(t), []byte("hello")))
+		m := hear(t, heard, "hello")
+		if m.Sender != ann.User() || m.Encrypted != encrypted || bobs.Encrypted() != encrypted {
+			t.Errorf("bob read %+v", m)
+		}
+		back := room.Chan(t.Context())
+		ok(t, bobs.Send(ctx(t), []byte("hello, ann")))
+		hear(t, back, "hello, ann")
+
+		ok(t, room.Invite(ctx(t), cid.User(), ""))
+		cids := must[*Room](t)(cid.Room(ctx(t), room.ID()))
+		late := cids.Chan(t.Context())
+		ok(t, room.Send(ctx(t), []byte("all three")))
+		hear(t, late, "all three")
+		before, _ := room.Epoch()
+		ok(t, room.Remove(ctx(t), cid.User()))
+		d := wrong(t, late)
+		want(t, "the end for who was removed", d.Err, core.KindRefused, ErrNotMember)
+		want(t, "sending once removed", cids.Send(ctx(t), []byte("x")), core.KindRefused, ErrNotMember)
+		ok(t, room.Send(ctx(t), []byte("without cid")))
+		if m = hear(t, heard, "without cid"); encrypted && m.Epoch != before+1 {
+			t.Errorf("after the removal: epoch %d, before %d", m.Epoch, before)
+		}
+	}
+	_ = chief
+}
+
+func TestClosingTwiceIsHarmless(t *testing.T) {
+	t.Parallel()
+	p := newPerson(t, alone(t), core.RoleMember)
+	c := p.open()
+	second := New(p.cfg)
+	want(t, "a second process", second.Open(ctx(t)), core.KindRefused, ErrLocked)
+	ok(t, c.Close())
+	ok(t, c.Close())
+	want(t, "opening again", c.Open(ctx(t)), core.KindUnavailable, ErrClosed)
+	_, err := c.Rooms(ctx(t))
+	want(t, "a closed client", err, core.KindUnavailable, ErrClosed)
+	ok(t, p.open().Close())
+}

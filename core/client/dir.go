@@ -1,0 +1,262 @@
+package client
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"unibus/core"
+	"unibus/core/keys"
+	"unibus/core/seal"
+)
+
+// vault is the directory of one user's secrets and of what this user knows for
+// certain. Every file is replaced as a whole and synced.
+type vault struct {
+	dir     string
+	lock    *os.File
+	crashed bool // the process before this one did not close it
+
+	mu    sync.Mutex
+	peers map[core.UserID]peer
+}
+
+// The files. A room's is below roomsDir.
+const (
+	lockFile  = "lock"
+	kemFile   = "kem.key"
+	peersFile = "peers.json"
+	openFile  = "open"
+	roomsDir  = "rooms"
+
+	vaultVersion = 1
+)
+
+// peer is the newest KEM key that was seen of a user.
+type peer struct {
+	Time core.Millis `json:"time"`
+	Hash seal.Hash   `json:"hash"`
+}
+
+// memory is what is kept of one room.
+type memory struct {
+	V         int        `json:"v"`
+	Encrypted bool       `json:"encrypted"`
+	Head      *seal.Head `json:"head,omitempty"`
+	// Marks are the newest times that senders have claimed in the head's epoch: what
+	// claims no later one in another process was delivered by this one.
+	Marks map[core.UserID]core.Millis `json:"marks,omitempty"`
+}
+
+// openVault makes the directory where it is missing, and locks it.
+func openVault(dir string, me core.UserID) (*vault, error) {
+	v := &vault{dir: filepath.Join(dir, string(me)), peers: map[core.UserID]peer{}}
+	if err := os.MkdirAll(filepath.Join(v.dir, roomsDir), 0o700); err != nil {
+		return nil, core.Errorf(core.KindFailed, "the directory %s cannot be made: %w", v.dir, err)
+	}
+	if err := checkDir(v.dir); err != nil {
+		return nil, err
+	}
+	if err := v.take(); err != nil {
+		return nil, err
+	}
+	if err := v.load(); err != nil {
+		_ = v.lock.Close()
+		return nil, err
+	}
+	return v, nil
+}
+
+func checkDir(dir string) error {
+	st, err := os.Lstat(dir)
+	if err != nil {
+		return core.Errorf(core.KindFailed, "the directory %s cannot be looked at: %w", dir, err)
+	}
+	switch sys, ok := st.Sys().(*syscall.Stat_t); {
+	case !st.IsDir():
+		return core.Errorf(core.KindRefused, "%s is not a directory", dir)
+	case ok && int(sys.Uid) != os.Geteuid():
+		return core.Errorf(core.KindRefused, "the directory %s belongs to another user (uid %d)", dir, sys.Uid).WithNext("use one of your own")
+	case st.Mode().Perm()&0o077 != 0:
+		return core.Errorf(core.KindRefused, "the directory %s is open to others (mode %04o)", dir, st.Mode().Perm()).WithNext("chmod 700 %s", dir)
+	}
+	return nil
+}
+
+// take locks the directory for as long as the process lives.
+func (v *vault) take() error {
+	f, err := os.OpenFile(filepath.Join(v.dir, lockFile), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return core.Errorf(core.KindFailed, "the directory %s cannot be locked: %w", v.dir, err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close()
+		return fault(core.KindRefused, ErrLocked, "the directory %s is in use by another process", v.dir).
+			WithNext("end that one, or give each process a Dir and a seed of its own")
+	}
+	v.lock = f
+	return nil
+}
+
+func (v *vault) load() error {
+	if err := v.read(peersFile, &v.peers); err != nil {
+		return err
+	}
+	_, err := os.Lstat(v.path(openFile))
+	v.crashed = err == nil
+	return v.write(openFile, true)
+}
+
+// close lets the next process in. clean says that everything was kept.
+func (v *vault) close(clean bool) error {
+	var err error
+	if clean {
+		err = os.Remove(v.path(openFile))
+	}
+	return errors.Join(err, v.lock.Close())
+}
+
+func (v *vault) path(name string) string { return filepath.Join(v.dir, name) }
+
+// kem is the user's private key, made where there is none yet.
+func (v *vault) kem() (*seal.KEM, error) {
+	text, err := keys.ReadPrivate(v.path(kemFile), "the file of the encryption key")
+	if core.KindOf(err) == core.KindNotFound {
+		return v.newKEM()
+	}
+	if err != nil {
+		return nil, err
+	}
+	raw, err := hex.DecodeString(string(trimmed(text)))
+	if err != nil {
+		return nil, v.damaged(kemFile, err)
+	}
+	k, err := seal.ParseKEM(raw)
+	if err != nil {
+		return nil, v.damaged(kemFile, err)
+	}
+	return k, nil
+}
+
+func trimmed(b []byte) []byte {
+	for len(b) > 0 && b[len(b)-1] <= ' ' {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+func (v *vault) newKEM() (*seal.KEM, error) {
+	k, err := seal.NewKEM()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := k.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	return k, keys.WriteSeed(v.path(kemFile), []byte(hex.EncodeToString(raw)))
+}
+
+func (v *vault) damaged(name string, err error) error {
+	return core.Errorf(core.KindInvalid, "%s is damaged: %w", v.path(name), err).
+		WithNext("restore it from a copy; or move it away, and what it knew is learnt anew, on trust")
+}
+
+func (v *vault) room(id core.RoomID) (memory, error) {
+	var m memory
+	if err := v.read(roomFile(id), &m); err != nil {
+		return memory{}, err
+	}
+	if m.V > vaultVersion || m.Head != nil && m.Head.Room != id {
+		return memory{}, v.damaged(roomFile(id), core.Errorf(core.KindInvalid, "it is another room's, or of a newer version"))
+	}
+	return m, nil
+}
+
+func (v *vault) keepRoom(id core.RoomID, m memory) error {
+	m.V = vaultVersion
+	return v.write(roomFile(id), m)
+}
+
+func roomFile(id core.RoomID) string { return filepath.Join(roomsDir, string(id)+".json") }
+
+// follows checks a KEM key against the newest that was seen of its user, and remembers it.
+func (v *vault) follows(k seal.KEMKey) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if known, ok := v.peers[k.User]; ok {
+		if err := k.Follows(seal.KEMKey{User: k.User, Time: known.Time, Hash: known.Hash}); err != nil {
+			return err
+		}
+	}
+	v.peers[k.User] = peer{k.Time, k.Hash}
+	return nil
+}
+
+// known is the newest key that was seen of a user.
+func (v *vault) known(u core.UserID) (peer, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	p, ok := v.peers[u]
+	return p, ok
+}
+
+func (v *vault) keepPeers() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.write(peersFile, v.peers)
+}
+
+// read leaves out alone where there is no such file.
+func (v *vault) read(name string, out any) error {
+	data, err := os.ReadFile(v.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return core.Errorf(core.KindFailed, "%s cannot be read: %w", v.path(name), err)
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return v.damaged(name, err)
+	}
+	return nil
+}
+
+// write replaces a file: after a crash it is the old one or the new one.
+func (v *vault) write(name string, value any) error {
+	data, err := json.Marshal(value)
+	if err == nil {
+		err = replace(v.path(name), data)
+	}
+	if err != nil {
+		return core.Errorf(core.KindFailed, "%s cannot be written: %w", v.path(name), err).
+			WithNext("nothing is taken for known that is not kept: mend the disk and try again")
+	}
+	return nil
+}
+
+func replace(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return err
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,363 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"unibus/core"
+	"unibus/core/control"
+	"unibus/core/seal"
+)
+
+// duty is what this member does for the others, and when. Written by who holds
+// the turn; reasons and times of a rekey under mu as well, because senders look at them.
+type duty struct {
+	at      time.Time // when it makes a key, if nobody has by then; zero: none is due
+	made    time.Time // when it made the last one
+	plea    time.Time // when it asks for a key again
+	asked   bool      // an operator asked this member
+	revoked bool      // the last that was heard of was a revocation
+}
+
+// pleaText is what a member without a key says in an encrypted room; no message is so short.
+func pleaText() []byte { return []byte("\xffunibus.client.plea.v1") }
+
+// tend looks at the room whenever there is a reason to, until ctx ends.
+func (r *Room) tend(ctx context.Context) {
+	t := time.NewTimer(0)
+	defer t.Stop()
+	mark := time.NewTicker(markEvery)
+	defer mark.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.wake:
+		case <-t.C:
+		case <-mark.C:
+			if err := r.keep(); err != nil {
+				r.c.log.Warn("what was read of a room could not be kept", "room", r.id, "error", err)
+			}
+			continue
+		}
+		t.Reset(r.look(ctx))
+	}
+}
+
+// look reads the room, does what is due, and gives out what waited. It says when to look again.
+func (r *Room) look(ctx context.Context) time.Duration {
+	ctx, cancel := context.WithTimeout(ctx, r.c.pace.look)
+	defer cancel()
+	if err := r.take(ctx); err != nil {
+		return firstWait
+	}
+	defer r.pass()
+	if !r.admitted() {
+		short, cancel := context.WithTimeout(ctx, 2*r.c.pace.probe)
+		_ = r.permitted(short) // if not, reading the room says why
+		cancel()
+	}
+	err := r.follow(ctx)
+	if err == nil {
+		err = r.inform(ctx)
+	}
+	next := around(r.c.pace.reread)
+	if err == nil {
+		next = min(next, r.duties(ctx))
+	} else if ctx.Err() == nil || !errors.Is(err, ErrClosed) {
+		next = mostWait
+	}
+	r.plead(ctx)
+	if r.release() > 0 || !r.admitted() {
+		next = min(next, r.c.pace.probe)
+	}
+	return max(next, time.Millisecond)
+}
+
+// admitted says that the session has the room.
+func (r *Room) admitted() bool {
+	session, _ := r.c.link.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return session > 0 && session == r.session
+}
+
+// duties makes a new key where one is due, and gives the present one to those who asked. The caller holds the turn.
+func (r *Room) duties(ctx context.Context) time.Duration {
+	next := r.c.pace.reread
+	r.mu.Lock()
+	reason, due := r.due(time.Now())
+	if r.wantsFirstKeyLocked() {
+		reason, due = seal.ReasonFirst, true
+	}
+	switch {
+	case !due:
+		r.duty.at, r.duty.asked, r.duty.revoked = time.Time{}, false, false
+	case r.duty.at.IsZero():
+		r.duty.at = time.Now().Add(r.c.pace.jitter(r.info.Role))
+	}
+	if due && r.duty.asked {
+		r.duty.at = time.Now()
+	}
+	at := r.duty.at
+	r.mu.Unlock()
+	switch wait := time.Until(at); {
+	case !due:
+	case wait > 0:
+		next = wait
+	default:
+		if err := r.rekey(ctx, reason); err != nil {
+			r.c.log.Warn("a new key is due and could not be made", "room", r.id, "reason", reason, "error", err)
+			next = mostWait
+		}
+	}
+	return min(next, r.answer(ctx))
+}
+
+// reason is why people who may not read any more make a new key due. The caller holds mu.
+func (r *Room) reason() seal.Reason {
+	switch {
+	case r.duty.asked:
+		return seal.ReasonAsked
+	case r.duty.revoked:
+		return seal.ReasonRevoked
+	}
+	return seal.ReasonRemoved
+}
+
+// wantsFirstKey says that the room has never had a key, and that it is this
+// user's to make it. Rooms of a legacy database have keys of another kind: nobody replaces them unasked.
+func (r *Room) wantsFirstKey() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.wantsFirstKeyLocked()
+}
+
+func (r *Room) wantsFirstKeyLocked() bool {
+	room := r.info.Room
+	return room.Encrypted && r.memory.Head == nil && r.fault == nil && room.State != core.RoomArchived &&
+		room.Epoch == 0 && room.Rec == core.LegacyRec && r.info.Role == core.MemberOwner && r.info.Unkeyed == r.info.Members
+}
+
+// rekeyTries bounds how often one call makes a key anew because others changed the room meanwhile.
+const rekeyTries = 5
+
+// rekey moves the room to the next epoch. Where somebody else was faster, or the
+// members have changed, the room is read and judged again. The caller holds the turn.
+func (r *Room) rekey(ctx context.Context, reason seal.Reason) error {
+	for try := 1; ; try++ {
+		r.mu.Lock()
+		room := r.info.Room
+		r.mu.Unlock()
+		if r.epoch == nil && r.memoryHead() != nil {
+			return fault(core.KindRefused, ErrNoKey, "%s has no key of the room %s and cannot make the next one", r.c.me.Short(), r.id).
+				WithNext("a member who has the key does it")
+		}
+		made, err := r.make(ctx, room, reason)
+		if err != nil {
+			return err
+		}
+		out, err := ask(ctx, r.c, once, func(ctx context.Context) (core.Room, error) { return r.c.plane.Rekey(ctx, made.Record, made.Keys) })
+		if err == nil {
+			return r.made(made, out, reason)
+		}
+		if k := core.KindOf(err); k != core.KindConflict && k != core.KindUnavailable || try == rekeyTries {
+			return err
+		}
+		if err := r.follow(ctx); err != nil {
+			return err
+		}
+		if done, err := r.overtaken(room); done || err != nil {
+			return err
+		}
+		if !pause(ctx, r.c.pace.jitter(core.MemberOwner)/4) {
+			return err
+		}
+	}
+}
+
+func (r *Room) memoryHead() *seal.Head {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.memory.Head
+}
+
+// overtaken says that the room is at another epoch than before, and needs no further one.
+func (r *Room) overtaken(before core.Room) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, due := r.due(time.Now())
+	return r.info.Room.Epoch > before.Epoch && !due, nil
+}
+
+func (r *Room) make(ctx context.Context, room core.Room, reason seal.Reason) (seal.Rekeyed, error) {
+	members, err := ask(ctx, r.c, reads, func(ctx context.Context) ([]control.Member, error) { return r.c.plane.Members(ctx, r.id, true) })
+	if err != nil {
+		return seal.Rekeyed{}, err
+	}
+	to, given := []seal.KEMKey{r.c.ownKey()}, map[core.UserID]bool{r.c.me: true}
+	for _, m := range members {
+		if given[m.User] || m.Status != core.UserActive {
+			continue
+		}
+		given[m.User] = true
+		k, err := r.keyOf(m)
+		switch {
+		case err == nil:
+			to = append(to, k)
+		case suspicious(err):
+			r.c.suspect(r.id, err) // they get no key; a lie about one must not keep a removal from counting
+		default:
+			r.c.log.Info("a member gets no key", "room", r.id, "member", m.User, "reason", err)
+		}
+	}
+	if err := r.c.vault.keepPeers(); err != nil {
+		return seal.Rekeyed{}, err
+	}
+	return seal.MakeRecord(seal.RecordConfig{
+		Room: r.id, Epoch: room.Epoch + 1, Rec: seal.NewRec(), Key: seal.NewRoomKey(), Members: to,
+		By: r.c.id, At: core.MillisOf(time.Now()), Reason: reason, PrevKey: r.epoch,
+	})
+}
+
+// keyOf is the key that a room's key may be sealed to for a member.
+func (r *Room) keyOf(m control.Member) (seal.KEMKey, error) {
+	if len(m.KEMKey) == 0 {
+		e := core.Errorf(core.KindNotFound, "%s has published no encryption key", m.User.Short())
+		if _, known := r.c.vault.known(m.User); known {
+			e.Kind, e.Err = core.KindRefused, seal.ErrRollback
+			e.Text += ", it is said, and one is known"
+		}
+		return seal.KEMKey{}, e
+	}
+	k, err := seal.ParseKEMKey(m.User, m.KEMKey)
+	if err != nil {
+		return seal.KEMKey{}, err
+	}
+	if r.c.cfg.Admit != nil {
+		if err := r.c.cfg.Admit(r.id, m); err != nil {
+			return seal.KEMKey{}, core.Errorf(core.KindRefused, "Admit says: %s", err)
+		}
+	}
+	return k, r.c.vault.follows(k)
+}
+
+// made goes on with a key that this member has made.
+func (r *Room) made(made seal.Rekeyed, room core.Room, reason seal.Reason) error {
+	rec, err := seal.VerifyRecord(made.Record)
+	if err != nil {
+		return err
+	}
+	if r.epoch == nil {
+		_, err = r.chain.Root(made.Record)
+	} else {
+		_, err = r.chain.Advance(made.Record, r.epoch)
+	}
+	if err == nil {
+		err = r.moved()
+	}
+	if err == nil {
+		err = r.adopt(made.Key, r.c.me, false)
+	}
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.info.Room, r.info.MustRekey, r.info.Unkeyed = room, 0, max(0, r.info.Members-len(made.Keys))
+	r.duty.at, r.duty.made, r.duty.asked, r.duty.revoked = time.Time{}, time.Now(), false, false
+	r.mu.Unlock()
+	r.changed.ring()
+	r.c.feed.tell(Rekeyed{Room: r.id, Epoch: rec.Epoch, Maker: rec.Maker, Reason: reason, Members: rec.Count})
+	r.kick()
+	return r.chain.Check(room)
+}
+
+// plea notes that somebody without a key asks for it.
+func (r *Room) plea(sender core.UserID, data []byte) bool {
+	if !r.Encrypted() || !bytes.Equal(data, pleaText()) {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, noted := r.pleas[sender]; sender != r.c.me && !noted && len(r.pleas) < maxHeld {
+		r.pleas[sender] = time.Now().Add(r.c.pace.jitter(r.info.Role))
+		r.kick()
+	}
+	return true
+}
+
+// plead asks the others for the room's key, while there is none here.
+func (r *Room) plead(ctx context.Context) {
+	r.mu.Lock()
+	lacks := r.memory.Encrypted && r.sender == nil && r.over == nil && r.info.Room.Rec != core.LegacyRec && (r.fault == nil || errors.Is(r.fault, seal.ErrKey))
+	r.mu.Unlock()
+	if !lacks || !r.admitted() || time.Now().Before(r.duty.plea) {
+		return
+	}
+	r.duty.plea = time.Now().Add(around(r.c.pace.plea))
+	if err := r.c.publishKEM(ctx); err != nil {
+		r.c.log.Info("this user's encryption key could not be looked at", "error", err)
+	}
+	_ = r.c.nc.Publish(r.subject, pleaText()) // it is said again
+}
+
+// answer gives the present key to those who asked, once it is this member's turn. It says when to look again.
+func (r *Room) answer(ctx context.Context) time.Duration {
+	next := r.c.pace.reread
+	if r.epoch == nil {
+		return next
+	}
+	var now []core.UserID
+	r.mu.Lock()
+	for u, at := range r.pleas {
+		if wait := time.Until(at); wait > 0 {
+			next = min(next, wait)
+		} else {
+			now = append(now, u)
+			delete(r.pleas, u)
+		}
+	}
+	r.mu.Unlock()
+	for _, u := range now {
+		if err := r.give(ctx, u); err != nil && !suspicious(err) {
+			r.c.log.Info("a member who asked for the key was not given it", "room", r.id, "member", u, "reason", err)
+		}
+	}
+	return next
+}
+
+// give seals the present key to a member. KindConflict where the room is at
+// another epoch by now; no error where they have it. The caller holds the turn.
+func (r *Room) give(ctx context.Context, user core.UserID) error {
+	m, err := ask(ctx, r.c, reads, func(ctx context.Context) (control.Member, error) { return r.c.plane.Member(ctx, r.id, user, true) })
+	if err != nil {
+		return err
+	}
+	if m.Status != core.UserActive {
+		return core.Errorf(core.KindRefused, "%s is revoked", user.Short())
+	}
+	k, err := r.keyOf(m)
+	if err != nil {
+		if suspicious(err) {
+			r.c.suspect(r.id, err)
+		}
+		return err
+	}
+	box, err := seal.BoxFor(seal.BoxConfig{Epoch: r.epoch, For: k, By: r.c.id, At: core.MillisOf(time.Now())})
+	if err != nil {
+		return err
+	}
+	if err := r.c.vault.keepPeers(); err != nil {
+		return err
+	}
+	_, err = ask(ctx, r.c, repeats, func(ctx context.Context) (core.Room, error) { return r.c.plane.GiveKey(ctx, box) })
+	if core.KindOf(err) == core.KindExists {
+		return nil
+	}
+	if err == nil {
+		r.c.feed.tell(KeyGiven{Room: r.id, Epoch: box.Epoch, To: user, By: r.c.me})
+	}
+	return err
+}

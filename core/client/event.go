@@ -1,0 +1,150 @@
+package client
+
+import (
+	"context"
+	"iter"
+	"sync"
+
+	"unibus/core"
+	"unibus/core/seal"
+)
+
+// Event is something that happened to the connection or in a room that is open
+// here; one of the types below. What comes from others is a fact that was read
+// from the control service, not what somebody announced.
+type Event interface{ event() }
+
+// Joined says that this user is a member of a room that it was not in before, or not known to be.
+type Joined struct{ Room core.Room }
+
+// Left says that this user is not a member of a room any more.
+type Left struct{ Room core.RoomID }
+
+// RoomChanged says that a room's name, owner or state is another.
+type RoomChanged struct{ Room core.Room }
+
+// MemberChanged says what somebody is in a room by now.
+type MemberChanged struct {
+	Room   core.RoomID
+	User   core.UserID
+	Active bool            // a member whose user is not revoked
+	Role   core.MemberRole // "" where they are no member
+	By     core.UserID     // who is said to have changed it; "": not known
+}
+
+// UserRevoked says that a member of a room was revoked as a user.
+type UserRevoked struct {
+	Room core.RoomID
+	User core.UserID
+}
+
+// Rekeyed says that the room is at another epoch, whose record was checked. Show the maker to people.
+type Rekeyed struct {
+	Room     core.RoomID
+	Epoch    core.Epoch
+	Maker    core.UserID
+	Reason   seal.Reason
+	Members  int  // who were given the key
+	First    bool // nothing of the room was known before: it is taken on trust
+	Unlinked bool // nothing shows that the maker was a member; Room.Trust allowed it
+}
+
+// KeyGiven says that this user has the present key of a room, or gave it to somebody.
+type KeyGiven struct {
+	Room  core.RoomID
+	Epoch core.Epoch
+	To    core.UserID
+	By    core.UserID
+}
+
+// RekeyAsked says that an operator asked a member to make a new key.
+type RekeyAsked struct {
+	Room core.RoomID
+	User core.UserID
+}
+
+// Disconnected says that the connection is lost; it is being made again.
+type Disconnected struct{ Err error }
+
+// Connected says that the connection is back, and to which node.
+type Connected struct{ Node string }
+
+// SlowConsumer says that a reader of a room has begun to lose messages; how many
+// stands in its stream, where they are missing.
+type SlowConsumer struct{ Room core.RoomID }
+
+// Suspicion says that something that a node or a member showed does not fit what
+// is known. Its cause is a seal.Fault; in the room that it is about nothing is sent while it lasts.
+type Suspicion struct {
+	Room core.RoomID // "": no room's
+	Err  error
+}
+
+// EventsLost says that the reader of events was too slow.
+type EventsLost struct{ Events uint64 }
+
+func (Joined) event()        {}
+func (Left) event()          {}
+func (RoomChanged) event()   {}
+func (MemberChanged) event() {}
+func (UserRevoked) event()   {}
+func (Rekeyed) event()       {}
+func (KeyGiven) event()      {}
+func (RekeyAsked) event()    {}
+func (Disconnected) event()  {}
+func (Connected) event()     {}
+func (SlowConsumer) event()  {}
+func (Suspicion) event()     {}
+func (EventsLost) event()    {}
+
+// pendingEvents is how many wait for one reader.
+const pendingEvents = 4096
+
+// feed hands events to all who read.
+type feed struct {
+	mu      sync.Mutex
+	readers map[*queue[Event]]struct{}
+}
+
+func (f *feed) tell(e Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for q := range f.readers {
+		q.push(e, 0)
+	}
+}
+
+func (f *feed) add(q *queue[Event]) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.readers[q] = struct{}{}
+}
+
+func (f *feed) remove(q *queue[Event]) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.readers, q)
+}
+
+// Events are what happens from this call on, until ctx ends or the client is
+// closed. Each call reads on its own.
+func (c *Client) Events(ctx context.Context) iter.Seq[Event] {
+	q := newQueue[Event](pendingEvents, 1)
+	c.feed.add(q)
+	context.AfterFunc(ctx, func() { c.feed.remove(q) })
+	return func(yield func(Event) bool) {
+		defer c.feed.remove(q)
+		for {
+			e, lost, ok := q.next(ctx, c.life)
+			if !ok {
+				return
+			}
+			if lost > 0 {
+				e = EventsLost{lost}
+			}
+			if !yield(e) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,303 @@
+package client
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"unibus/core"
+	"unibus/core/control"
+)
+
+// standing is what somebody is in the room, as it was read.
+type standing struct {
+	member bool // an active one, and not revoked as a user
+	role   core.MemberRole
+	at     time.Time
+	stale  bool // there was no session in between: a hint may be lost
+}
+
+// outsiderFor is how long it counts that somebody is no member.
+const outsiderFor = 5 * time.Second
+
+// maxHints is how many are remembered; one too many means that the room is read anyway.
+const maxHints = 256
+
+// standing says what is known of a sender, and has it read where nothing is. What
+// was known before the session was renewed counts until it was read again.
+func (r *Room) standing(user core.UserID) (known, member bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if user == r.c.me {
+		return true, true
+	}
+	s := r.people[user]
+	fresh := s != nil && !s.stale && (s.member || time.Since(s.at) < outsiderFor)
+	if !fresh && !r.unknown[user] {
+		r.unknown[user] = true
+		r.kick()
+	}
+	return fresh || s != nil && s.member, s != nil && s.member
+}
+
+// hint notes what the service has announced. From then on nobody it is about is
+// taken for what they were.
+func (r *Room) hint(e control.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch e.Kind {
+	case control.EventMember, control.EventRevoked:
+		delete(r.people, e.User)
+		if e.User != "" {
+			r.unknown[e.User] = true
+		}
+	case control.EventBox:
+		delete(r.pleas, e.User)
+	}
+	if len(r.hints) < maxHints {
+		r.hints = append(r.hints, e)
+	}
+	r.kick()
+}
+
+// inform reads what is to be known of people, and tells of what was hinted at.
+// The caller holds the turn.
+func (r *Room) inform(ctx context.Context) error {
+	r.mu.Lock()
+	hints := r.hints
+	r.hints = nil
+	var users []core.UserID
+	for u := range r.unknown {
+		users = append(users, u)
+	}
+	clear(r.unknown)
+	r.mu.Unlock()
+	for i, u := range users {
+		if err := r.lookUp(ctx, u); err != nil {
+			r.mu.Lock()
+			for _, u := range users[i:] {
+				r.unknown[u] = true
+			}
+			r.hints = append(hints, r.hints...)
+			r.mu.Unlock()
+			return err
+		}
+	}
+	for _, e := range hints {
+		r.report(e)
+	}
+	return nil
+}
+
+func (r *Room) lookUp(ctx context.Context, user core.UserID) error {
+	if _, err := core.ParseUserID(string(user)); err != nil {
+		return nil // a forged hint
+	}
+	m, err := ask(ctx, r.c, reads, func(ctx context.Context) (control.Member, error) { return r.c.plane.Member(ctx, r.id, user, false) })
+	if err != nil && core.KindOf(err) != core.KindNotFound {
+		return err
+	}
+	s := &standing{at: time.Now()}
+	if err == nil {
+		s.member, s.role = m.Status == core.UserActive, m.Role
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.people[user] = s
+	return nil
+}
+
+// report tells of a hint, once what it is about was read.
+func (r *Room) report(e control.Event) {
+	r.mu.Lock()
+	s := standing{}
+	if p := r.people[e.User]; p != nil {
+		s = *p
+	}
+	switch {
+	case e.Kind == control.EventAsked && e.User == r.c.me:
+		r.duty.asked = true
+	case e.Kind == control.EventRevoked && !s.member:
+		r.duty.revoked = true
+	}
+	r.mu.Unlock()
+	switch e.Kind {
+	case control.EventMember:
+		r.c.feed.tell(MemberChanged{Room: r.id, User: e.User, Active: s.member, Role: s.role, By: e.By})
+	case control.EventRevoked:
+		if !s.member {
+			r.c.feed.tell(UserRevoked{r.id, e.User})
+		}
+	case control.EventAsked:
+		r.c.feed.tell(RekeyAsked{r.id, e.User})
+	}
+}
+
+// Members are the room's active members, in the order of their ids.
+func (r *Room) Members(ctx context.Context) ([]control.Member, error) {
+	return ask(ctx, r.c, reads, func(ctx context.Context) ([]control.Member, error) { return r.c.plane.Members(ctx, r.id, false) })
+}
+
+// Invite puts a user into the room; role "" is member. In an encrypted room they
+// are given the present key at once if they have published a key of their own,
+// and otherwise as soon as they ask for it and a member who has it is online:
+// they read from the present epoch on. KindRefused where the user is revoked or
+// this user may not invite, KindExists where they are a member.
+func (r *Room) Invite(ctx context.Context, user core.UserID, role core.MemberRole) error {
+	tries := 0
+	_, err := ask(ctx, r.c, repeats, func(ctx context.Context) (core.Member, error) {
+		tries++
+		m, err := r.c.plane.Invite(ctx, r.id, user, role, nil)
+		if tries > 1 && core.KindOf(err) == core.KindExists { // by the try before
+			err = nil
+		}
+		return m, err
+	})
+	if err != nil || !r.Encrypted() {
+		return err
+	}
+	return r.welcome(ctx, user)
+}
+
+// welcome gives the present key to a new member, whatever happens to the room meanwhile.
+func (r *Room) welcome(ctx context.Context, user core.UserID) error {
+	ctx, cancel := context.WithTimeout(ctx, r.c.cfg.Timeout)
+	defer cancel()
+	if err := r.take(ctx); err != nil {
+		return err
+	}
+	defer r.pass()
+	for try := 1; ; try++ {
+		if err := r.follow(ctx); err != nil {
+			return err
+		}
+		if r.epoch == nil { // who has a key is asked for it by the newcomer
+			return nil
+		}
+		err := r.give(ctx, user)
+		switch k := core.KindOf(err); {
+		case k == core.KindConflict && try < rekeyTries:
+		case k == core.KindNotFound: // no key published, or removed again: they ask once that is otherwise
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
+// Remove takes a member out of the room, and in an encrypted one makes a new key
+// without them. An error may mean that they are out and the key is still to be
+// made: nothing is sent here before, and any member makes it. KindRefused where this user may not.
+func (r *Room) Remove(ctx context.Context, user core.UserID) error {
+	tries := 0
+	_, err := ask(ctx, r.c, repeats, func(ctx context.Context) (core.Member, error) {
+		tries++
+		m, err := r.c.plane.Remove(ctx, r.id, user)
+		if tries > 1 && core.KindOf(err) == core.KindNotFound {
+			err = nil
+		}
+		return m, err
+	})
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	delete(r.people, user)
+	r.mu.Unlock()
+	if !r.Encrypted() {
+		return nil
+	}
+	return r.renew(ctx, func() (bool, error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.info.MustRekey > 0 && r.sender != nil, nil
+	})
+}
+
+// Rekey makes a new key for the room, because the caller wants one.
+func (r *Room) Rekey(ctx context.Context) error {
+	if !r.Encrypted() {
+		return core.Errorf(core.KindRefused, "the room %s is not encrypted: it has no keys", r.id)
+	}
+	r.mu.Lock()
+	r.duty.asked = true
+	r.mu.Unlock()
+	return r.renew(ctx, func() (bool, error) { return true, nil })
+}
+
+// renew reads the room and makes a new key if that is called for then.
+func (r *Room) renew(ctx context.Context, wanted func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, r.c.cfg.Timeout)
+	defer cancel()
+	if err := r.take(ctx); err != nil {
+		return err
+	}
+	defer r.pass()
+	if err := r.follow(ctx); err != nil {
+		return err
+	}
+	yes, err := wanted()
+	if err != nil || !yes {
+		return err
+	}
+	r.mu.Lock()
+	reason := r.reason()
+	r.mu.Unlock()
+	return r.rekey(ctx, reason)
+}
+
+// Leave takes this user out of the room and closes it. KindRefused for its owner.
+func (r *Room) Leave(ctx context.Context) error {
+	tries := 0
+	_, err := ask(ctx, r.c, repeats, func(ctx context.Context) (core.Member, error) {
+		tries++
+		m, err := r.c.plane.Leave(ctx, r.id)
+		if tries > 1 && core.KindOf(err) == core.KindRefused {
+			if rooms, e := r.c.plane.Rooms(ctx); e == nil && !slices.ContainsFunc(rooms, func(o core.Room) bool { return o.ID == r.id }) {
+				err = nil
+			}
+		}
+		return m, err
+	})
+	if err != nil {
+		return err
+	}
+	r.finish(gone(r.id, r.c.me))
+	return r.keep()
+}
+
+// SetRole changes what a member may do; the role owner hands the room over. It is
+// asked for once: KindUnavailable says that its outcome is not known.
+func (r *Room) SetRole(ctx context.Context, user core.UserID, role core.MemberRole) error {
+	_, err := ask(ctx, r.c, once, func(ctx context.Context) (core.Member, error) { return r.c.plane.SetRole(ctx, r.id, user, role) })
+	r.kick()
+	return err
+}
+
+// Rename gives the room another name. It is asked for once, like SetRole.
+func (r *Room) Rename(ctx context.Context, name string) error {
+	_, err := ask(ctx, r.c, once, func(ctx context.Context) (core.Room, error) { return r.c.plane.RenameRoom(ctx, r.id, name) })
+	r.kick()
+	return err
+}
+
+// Archive ends the room for good: nothing is changed or sent in it any more.
+func (r *Room) Archive(ctx context.Context) error {
+	room, err := ask(ctx, r.c, repeats, func(ctx context.Context) (core.Room, error) {
+		room, err := r.c.plane.ArchiveRoom(ctx, r.id)
+		if core.KindOf(err) == core.KindRefused { // it is archived already, or this user may not
+			if info, e := r.c.plane.Room(ctx, r.id); e == nil && info.Room.State == core.RoomArchived {
+				return info.Room, nil
+			}
+		}
+		return room, err
+	})
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.info.Room.State = room.State
+	r.mu.Unlock()
+	r.changed.ring()
+	return nil
+}

@@ -1,0 +1,105 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"unibus/core"
+	"unibus/core/control"
+)
+
+// plane is what a client asks of the control service; *control.Client is one.
+type plane interface {
+	CreateRoom(ctx context.Context, req control.CreateRequest) (core.Room, error)
+	Room(ctx context.Context, room core.RoomID) (control.RoomInfo, error)
+	Rooms(ctx context.Context) ([]core.Room, error)
+	RenameRoom(ctx context.Context, room core.RoomID, name string) (core.Room, error)
+	ArchiveRoom(ctx context.Context, room core.RoomID) (core.Room, error)
+
+	Members(ctx context.Context, room core.RoomID, keys bool) ([]control.Member, error)
+	Member(ctx context.Context, room core.RoomID, user core.UserID, keys bool) (control.Member, error)
+	Invite(ctx context.Context, room core.RoomID, user core.UserID, role core.MemberRole, proof []byte) (core.Member, error)
+	Remove(ctx context.Context, room core.RoomID, user core.UserID) (core.Member, error)
+	Leave(ctx context.Context, room core.RoomID) (core.Member, error)
+	SetRole(ctx context.Context, room core.RoomID, user core.UserID, role core.MemberRole) (core.Member, error)
+
+	PublishKey(ctx context.Context, key []byte) (control.Profile, error)
+	Key(ctx context.Context, room core.RoomID, epoch core.Epoch) (control.Key, error)
+	GiveKey(ctx context.Context, k core.SealedKey) (core.Room, error)
+	Rekey(ctx context.Context, record core.EpochRecord, keys []core.SealedKey) (core.Room, error)
+	Epochs(ctx context.Context, req control.EpochsRequest) (control.Epochs, error)
+
+	User(ctx context.Context, user core.UserID) (control.Profile, error)
+	AddUser(ctx context.Context, req control.AddUserRequest) (core.User, error)
+	RevokeUser(ctx context.Context, user core.UserID) (control.Revoked, error)
+	ActivateUser(ctx context.Context, user core.UserID) (core.User, error)
+}
+
+// manner is how often a request is sent.
+type manner int
+
+const (
+	reads   manner = iota // until somebody answers, or the time is over
+	repeats               // the same: a change that is the same when it is made twice
+	once                  // a change that may undo what others did meanwhile, were it made again
+)
+
+// Waits between two tries, and how long an answer to a change is waited for
+// once the session was lost in which it was sent.
+const (
+	firstWait = 100 * time.Millisecond
+	mostWait  = time.Second
+	linger    = 2 * time.Second
+)
+
+// ask sends a request as often as its manner allows. KindUnavailable after all
+// of that is the last one's; of a change the outcome is not known then.
+func ask[T any](ctx context.Context, c *Client, m manner, f func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	stop := context.AfterFunc(c.life, cancel)
+	defer stop()
+	for wait := firstWait; ; wait = min(2*wait, mostWait) {
+		out, err := try(ctx, c, m, f)
+		if core.KindOf(err) != core.KindUnavailable || m == once || ctx.Err() != nil {
+			return out, err
+		}
+		if !pause(ctx, wait) {
+			if c.life.Err() != nil {
+				err = closed("client")
+			}
+			return out, err
+		}
+	}
+}
+
+// try sends a request once there is a session, and gives it up when that ends:
+// its answer may have gone with it.
+func try[T any](ctx context.Context, c *Client, m manner, f func(context.Context) (T, error)) (out T, err error) {
+	if c.nc == nil {
+		return out, closed("client")
+	}
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	case <-ctx.Done():
+		return out, offline(ctx.Err())
+	}
+	if _, err := c.link.wait(ctx); err != nil {
+		return out, err
+	}
+	_, lost := c.link.now()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-lost:
+		case <-ctx.Done():
+			return
+		}
+		if m == reads || pause(ctx, linger) {
+			cancel()
+		}
+	}()
+	return f(ctx)
+}

@@ -1,0 +1,130 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+	"unibus/core/seal"
+)
+
+// Send says something in the room. It returns once the message is on its way to
+// the node; Client.Flush waits until the node has it. It waits, for ctx or
+// Timeout, while there is no session, while this user has no key of the room,
+// and while the room needs a new key: nothing is ever sent by an old one. What
+// it gives up so was not sent (ErrOffline, ErrNoKey, ErrRekeyDue). A message
+// that is too large is ErrTooLarge. Where a node shows keys that do not fit, the error has that cause (seal.Fault).
+func (r *Room) Send(ctx context.Context, data []byte) error {
+	if most := r.MaxMessage(); len(data) > most {
+		return fault(core.KindInvalid, ErrTooLarge, "a message of %d bytes is too large for the room %s: at most %d", len(data), r.id, most).
+			WithNext("send less at once")
+	}
+	if err := ctx.Err(); err != nil {
+		return offline(err)
+	}
+	give := time.NewTimer(r.c.cfg.Timeout)
+	defer give.Stop()
+	for {
+		rung := r.changed.rung()
+		err := r.say(data)
+		if f := new(notYet); !errors.As(err, &f) {
+			return err
+		}
+		select {
+		case <-rung:
+		case <-ctx.Done():
+			return errors.Unwrap(err)
+		case <-give.C:
+			return errors.Unwrap(err)
+		case <-r.c.life.Done():
+			return closed("client")
+		}
+	}
+}
+
+// notYet is an error that may pass.
+type notYet struct{ error }
+
+func (n *notYet) Unwrap() error { return n.error }
+
+// say sends a message if that can be done now. What a node does not let through
+// because the session has just changed is the loss of that message, as on any connection that breaks.
+func (r *Room) say(data []byte) error {
+	s, err := r.ready()
+	if err != nil {
+		return err
+	}
+	if s != nil {
+		if data, err = s.Seal(data, core.MillisOf(time.Now())); err != nil {
+			return err
+		}
+	}
+	switch err := r.c.nc.Publish(r.subject, data); {
+	case err == nil:
+	case errors.Is(err, nats.ErrMaxPayload):
+		return fault(core.KindInvalid, ErrTooLarge, "a message of %d bytes is more than the node takes", len(data))
+	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionReconnecting), errors.Is(err, nats.ErrDisconnected):
+		return &notYet{offline(err)}
+	default:
+		return offline(err)
+	}
+	r.mu.Lock()
+	r.count++
+	r.mu.Unlock()
+	return nil
+}
+
+// ready is the sender to seal with; none in a plain room.
+func (r *Room) ready() (*seal.Sender, error) {
+	session, _ := r.c.link.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.over != nil:
+		return nil, r.over
+	case r.fault != nil:
+		return nil, r.fault
+	case r.info.Room.State == core.RoomArchived:
+		return nil, fault(core.KindRefused, ErrArchived, "the room %s is archived", r.id)
+	case session == 0 || r.session != session:
+		return nil, &notYet{offline(nil)}
+	case !r.memory.Encrypted:
+		return nil, nil
+	case r.sender == nil:
+		return nil, &notYet{fault(core.KindUnavailable, ErrNoKey, "nobody has given %s the key of the room %s yet", r.c.me.Short(), r.id).
+			WithNext("a member who has the room open gives it; ask one to come online")}
+	}
+	if reason, due := r.due(time.Now()); due {
+		r.kick()
+		return nil, &notYet{fault(core.KindUnavailable, ErrRekeyDue, "the room %s needs a new key first: %s", r.id, reason).
+			WithNext("a member who is online makes it; try again")}
+	}
+	return r.sender, nil
+}
+
+// due says whether the room needs another key, and why. The caller holds mu.
+func (r *Room) due(now time.Time) (seal.Reason, bool) {
+	switch {
+	case r.sender == nil || r.info.Room.State == core.RoomArchived:
+		return 0, false
+	case r.info.MustRekey > 0 && r.info.Room.Epoch == r.sender.Record().Epoch:
+		return r.reason(), true
+	}
+	reason, due := r.sender.Record().RekeyDue(now, r.count)
+	if reason == seal.ReasonAge && r.sender.Record().Maker == r.c.me && now.Sub(r.duty.made) < ageAgain {
+		return 0, false // this clock has just said so: it is the others' that differ
+	}
+	return reason, due
+}
+
+// MaxMessage is how many bytes one message may have, as long as the node that is connected says so.
+func (r *Room) MaxMessage() int {
+	most := int(r.c.nc.MaxPayload())
+	if r.Encrypted() {
+		return min(most-seal.Overhead, seal.MaxPlaintext)
+	}
+	return most
+}
