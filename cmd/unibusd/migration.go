@@ -106,6 +106,9 @@ func (n *network) steer(ctx context.Context, c *cobra.Command, cl *admin.Client,
 	to := map[string][]migrate.State{
 		"cutover": {migrate.StateSoak, migrate.StateDone}, "rollback": {migrate.StateRolledBack},
 	}[c.Name()]
+	if st.Aborting != "" { // it takes longer than a request
+		to = []migrate.State{migrate.StateAborted}
+	}
 	if to != nil {
 		if st, err = n.follow(ctx, c, cl, st); err != nil {
 			return err

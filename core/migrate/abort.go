@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"unibus/core"
 )
@@ -11,41 +12,117 @@ import (
 // Abort ends a move before its cutover and restores what was: the fence is
 // lifted, the rows are removed from KV, the authority is none again. SQLite
 // serves throughout. A backup that was asked for is kept, for nobody forgives a
-// deleted one; the temporary copy of --no-backup is removed. Where a part cannot
-// be undone the error says which, and Abort may be asked again.
+// deleted one; the temporary copy of --no-backup is removed.
+//
+// It goes on in the daemon as long as it gets anywhere, also after a restart;
+// where it takes longer than a caller waits, the status that is returned has
+// Aborting set. Where a part cannot be undone the error says which, and Abort may
+// be asked again.
 func (j *Job) Abort(ctx context.Context, by string) (Status, error) {
+	st, done, err := j.beginAbort(ctx, by)
+	if err != nil || done == nil {
+		return st, err
+	}
+	limit, cancel := context.WithTimeout(ctx, abortAnswer)
+	defer cancel()
+	select {
+	case <-limit.Done():
+	case <-done:
+	}
+	if st = j.Status(); st.Error != nil {
+		return st, st.Error
+	}
+	return st, nil
+}
+
+// abortAnswer is how long a caller waits for the end; a request has a minute.
+const abortAnswer = 45 * time.Second
+
+// beginAbort returns what is closed at the end of the work; nil for an abort of a
+// rollback, which is followed like one.
+func (j *Job) beginAbort(ctx context.Context, by string) (Status, <-chan struct{}, error) {
 	j.command.Lock()
 	defer j.command.Unlock()
 	if err := j.inherit(ctx); err != nil {
-		return j.Status(), err
+		return j.Status(), nil, err
 	}
 	st := j.Status()
 	if why := st.WhyNot(ActionAbort); why != "" {
-		return st, refused(st, "abort", why)
+		return st, nil, refused(st, "abort", why)
 	}
 	if st.State == StateRollback {
-		return j.abortRollback(by)
+		st, err := j.abortRollback(by)
+		return st, nil, err
+	}
+	if st.Running && st.Aborting != "" {
+		return st, j.worker(), nil
 	}
 	if !j.takeFence() {
-		return st, refused(st, "abort", "the cutover has begun and ends within seconds")
+		return st, nil, refused(st, "abort", "the cutover has begun and ends within seconds")
 	}
 	j.stop()
 	st = j.Status()
 	if why := st.WhyNot(ActionAbort); why != "" {
-		return st, refused(st, "abort", why)
+		return st, nil, refused(st, "abort", why)
 	}
-	removed, err := j.undo(ctx, st)
-	if err != nil {
-		j.note(func(s *Status) { s.Error = core.AsError(err) })
-		return j.Status(), err
+	if st.Aborting != "" {
+		by = st.Aborting
 	}
-	err = j.aborted(by, st, removed)
-	return j.Status(), err
+	err := j.goOnAborting(by)
+	return j.Status(), j.worker(), err
 }
 
-func (j *Job) aborted(by string, was Status, removed int) error {
+func (j *Job) worker() <-chan struct{} {
 	j.mu.Lock()
-	j.cp, j.marks, j.paused = nil, nil, false
+	defer j.mu.Unlock()
+	return j.done
+}
+
+// goOnAborting notes the abort, so that a restart goes on with it, and works at it.
+func (j *Job) goOnAborting(by string) error {
+	err := j.save(func(s *Status) {
+		s.Aborting, s.Running, s.Paused, s.Verified, s.Error, s.Result = by, true, false, false, nil, ""
+	})
+	if err != nil {
+		return err
+	}
+	return j.spawn(j.unwind)
+}
+
+// unwind takes the move back to its end, or until something cannot be undone.
+func (j *Job) unwind(ctx context.Context) {
+	j.mu.Lock()
+	j.fence, j.paused, j.ending = nil, false, false
+	j.mu.Unlock()
+	st := j.Status()
+	err := j.undo(ctx, st)
+	if err == nil {
+		err = j.aborted(st)
+	}
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		j.end(func(s *Status) {
+			s.Error = core.Errorf(core.KindUnavailable, "%s was stopped while the move was taken back; it goes on when it is started again", j.cfg.Node)
+		})
+	default:
+		j.cfg.Log.Warn("the abort stopped", "error", err)
+		j.end(func(s *Status) { s.Error = abortStopped(err) })
+	}
+}
+
+func abortStopped(err error) *core.Error {
+	why := core.AsError(err)
+	next := "`unibusd migration abort` goes on with it"
+	if why.Next != "" {
+		next = why.Next + "; then " + next
+	}
+	return core.Errorf(why.Kind, "the move could not be taken back to its end: %s", why.Text).WithNext("%s", next)
+}
+
+func (j *Job) aborted(was Status) error {
+	j.mu.Lock()
+	j.cp, j.marks = nil, nil
 	j.mu.Unlock()
 	e, err := j.cfg.Journal.Load()
 	if err != nil {
@@ -56,9 +133,9 @@ func (j *Job) aborted(by string, was Status, removed int) error {
 		record = "the authority record names it, as before the move"
 	}
 	return j.save(func(s *Status) {
-		s.State, s.Running, s.Paused, s.Verified, s.Error = StateAborted, false, false, false, nil
+		s.State, s.Running, s.Error, s.Aborting = StateAborted, false, nil, ""
 		s.Result = fmt.Sprintf("Aborted by %s in %s. SQLite on %s serves as before; %s, and %s removed from KV.",
-			by, was.State, s.Node, record, wasWere(removed))
+			was.Aborting, was.State, s.Node, record, wasWere(s.Removed))
 		if s.Backup.Path != "" && !s.Options.NoBackup {
 			s.Result += " The backup " + s.Backup.Path + " was kept."
 		}
@@ -83,32 +160,33 @@ func (j *Job) takeFence() bool {
 	return true
 }
 
-// undo takes back what the move did, the fence first, and returns how many keys
-// it removed. The rows go while SQLite is still the recorded authority: with a
-// record of none a node with --store kv would serve what is left of them.
-func (j *Job) undo(ctx context.Context, st Status) (int, error) {
+// undo takes back what the move did, the fence first. The rows go while SQLite
+// is still the recorded authority: with a record of none a node with --store kv
+// would serve what is left of them.
+func (j *Job) undo(ctx context.Context, st Status) error {
 	if err := j.lift(ctx); err != nil {
-		return 0, err
+		return err
 	}
 	if err := errors.Join(dropTemporary(st), j.untrack(ctx)); err != nil {
-		return 0, unjoin(err)
+		return unjoin(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*j.cfg.Limits.Patience)
-	defer cancel()
-	a, _, err := j.authority(ctx)
+	var a core.Authority
+	err := j.retry(ctx, func(ctx context.Context) (err error) {
+		a, _, err = j.authority(ctx)
+		return err
+	})
+	if err == nil && a.Backend == core.BackendSQLite && a.Node == j.cfg.Node {
+		err = j.empty(ctx, st)
+	}
 	if err != nil {
-		return 0, err
+		return err
 	}
-	removed := 0
-	if a.Backend == core.BackendSQLite && a.Node == j.cfg.Node {
-		if removed, err = j.empty(ctx, st); err != nil {
-			return removed, err
-		}
+	limit, cancel := context.WithTimeout(ctx, 2*j.cfg.Limits.Patience)
+	defer cancel()
+	if a, err = j.release(limit); err != nil {
+		return err
 	}
-	if a, err = j.release(ctx); err != nil {
-		return removed, err
-	}
-	return removed, j.cfg.Journal.Update(func(e *Entry) {
+	return j.cfg.Journal.Update(func(e *Entry) {
 		e.Authority = &a
 		if a.Backend == "" {
 			e.Authority = nil
@@ -120,24 +198,25 @@ func (j *Job) undo(ctx context.Context, st Status) (int, error) {
 }
 
 // empty removes every row of the five buckets. Buckets that were never made are left unmade.
-func (j *Job) empty(ctx context.Context, st Status) (int, error) {
+func (j *Job) empty(ctx context.Context, st Status) error {
 	if st.Written == 0 && j.checkpoint() == (Checkpoint{}) && !j.targetThere(ctx) {
-		return 0, nil
+		return nil
 	}
-	if err := j.shut(ctx); err != nil { // a copy that was resumed elsewhere is refused from here on
-		return 0, err
+	if err := j.retry(ctx, j.shut); err != nil { // a copy that was resumed elsewhere is refused from here on
+		return err
 	}
-	removed := 0
 	for _, t := range core.Tables() {
-		err := j.pour(ctx, nothing{}, t, "", func(p poured) error {
-			removed += p.removed
-			return ctx.Err()
+		err := j.retry(ctx, func(ctx context.Context) error {
+			return j.pour(ctx, nothing{}, t, "", func(p poured) error {
+				j.note(func(s *Status) { s.Removed += p.removed })
+				return ctx.Err()
+			})
 		})
 		if err != nil {
-			return removed, err
+			return err
 		}
 	}
-	return removed, nil
+	return nil
 }
 
 // targetThere is whether the first bucket can be read at all: before the copy it may not exist.

@@ -58,6 +58,7 @@ func (j *Job) authority(ctx context.Context) (core.Authority, uint64, error) {
 func (j *Job) claim(ctx context.Context) (core.Authority, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.Patience)
 	defer cancel()
+	j.claiming(true)
 	a, err := j.decide(ctx, func(cur core.Authority) (core.Authority, verdict) {
 		if cur.Backend == "" || cur.Backend == core.BackendNone {
 			return core.Authority{Backend: core.BackendSQLite, Node: j.cfg.Node, Generation: cur.Generation + 1}, write
@@ -67,10 +68,18 @@ func (j *Job) claim(ctx context.Context) (core.Authority, error) {
 	if err != nil {
 		return a, err
 	}
+	j.claiming(false)
 	if p := j.authorityProblem(a); p != nil {
 		return a, core.Errorf(core.KindRefused, "%s", p.Text).WithNext("%s", p.Next)
 	}
 	return a, j.cfg.Journal.Update(func(e *Entry) { e.Authority, e.File = &a, j.source().Path() })
+}
+
+// claiming notes that a claim is sent and its outcome not known.
+func (j *Job) claiming(now bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.claims = now
 }
 
 // authorityProblem says why a move cannot start under this authority; nil where it can.
@@ -89,18 +98,28 @@ func (j *Job) authorityProblem(a core.Authority) *core.Problem {
 
 // release puts the authority back to none where it is this node's, unless it was
 // before the move: with a record of none after a rollback, another node would
-// serve a file of its own that was left behind, and revoked users with it.
+// serve a file of its own that was left behind, and revoked users with it. A claim
+// that may still be under way is killed by a record of none of a later revision.
 func (j *Job) release(ctx context.Context) (core.Authority, error) {
 	e, err := j.cfg.Journal.Load()
 	if err != nil {
 		return core.Authority{}, err
 	}
-	return j.decide(ctx, func(cur core.Authority) (core.Authority, verdict) {
-		if e.Home || cur.Backend != core.BackendSQLite || cur.Node != j.cfg.Node {
+	j.mu.Lock()
+	doubt := j.claims
+	j.mu.Unlock()
+	a, err := j.decide(ctx, func(cur core.Authority) (core.Authority, verdict) {
+		mine := cur.Backend == core.BackendSQLite && cur.Node == j.cfg.Node
+		free := cur.Backend == "" || cur.Backend == core.BackendNone
+		if e.Home || !mine && !(doubt && free) {
 			return cur, take
 		}
 		return core.Authority{Backend: core.BackendNone, Node: j.cfg.Node, Generation: cur.Generation + 1}, write
 	})
+	if err == nil {
+		j.claiming(false)
+	}
+	return a, err
 }
 
 // shut closes the target to others for the generation that a cutover would

@@ -42,6 +42,11 @@ func (s Status) WhyNot(a Action) string {
 	return "there is no such action"
 }
 
+const (
+	beingAborted = "it is being aborted; where that stopped, `unibusd migration abort` goes on"
+	dryRunning   = "a dry run is at work; ask again when it has ended"
+)
+
 // inKV is true once the authority has moved and not come back.
 func (s Status) inKV() bool {
 	return s.State == StateSoak || s.State == StateDone || s.State == StateRollback
@@ -53,6 +58,10 @@ func (s Status) whyNotStart() string {
 		return "the control plane is in KV already"
 	case s.State == StateCutover:
 		return "a cutover is not settled yet"
+	case s.Running && s.Aborting != "":
+		return "a move is being aborted"
+	case s.Running && s.Options.DryRun:
+		return dryRunning
 	case s.Running:
 		return "a move is running"
 	}
@@ -61,7 +70,11 @@ func (s Status) whyNotStart() string {
 
 func (s Status) whyNotPause() string {
 	switch {
-	case !s.Running || !s.Active() || s.Options.DryRun || s.Paused:
+	case s.Aborting != "":
+		return beingAborted
+	case s.Options.DryRun && s.Running:
+		return dryRunning
+	case !s.Running || !s.Active() || s.Paused:
 		return "there is nothing at work"
 	case s.State == StateFence:
 		return "the fence stands for seconds only"
@@ -71,6 +84,8 @@ func (s Status) whyNotPause() string {
 
 func (s Status) whyNotResume() string {
 	switch {
+	case s.Aborting != "":
+		return beingAborted
 	case s.Running && !s.Paused:
 		return "it is at work"
 	case s.State == StateVerify && s.Verified:
@@ -86,7 +101,7 @@ func (s Status) whyNotResume() string {
 func (s Status) whyNotLimit() string {
 	switch s.State {
 	case StatePreflight, StateBackup, StateCopy:
-		if !s.Options.DryRun {
+		if !s.Options.DryRun && s.Aborting == "" {
 			return ""
 		}
 	}
@@ -101,7 +116,9 @@ func (s Status) whyNotAbort() string {
 		return "the authority has moved, and the old file lacks what was changed since"
 	case s.State == StateRollback:
 		return ""
-	case !s.Active() || s.Options.DryRun:
+	case s.Options.DryRun && s.Running:
+		return dryRunning
+	case !s.Active():
 		return "no move is under way"
 	}
 	return ""
@@ -109,6 +126,10 @@ func (s Status) whyNotAbort() string {
 
 func (s Status) whyNotCutover() string {
 	switch {
+	case s.Aborting != "":
+		return beingAborted
+	case s.Options.DryRun && s.Running:
+		return dryRunning
 	case s.State == StateFence && s.Running:
 		return "it is under way"
 	case s.State == StateFence, s.State == StateCutover:

@@ -28,6 +28,7 @@ type Job struct {
 	fence  *fenceState
 	paused bool    // a pause is wanted
 	ending bool    // an abort waits for the runner: no cutover may begin
+	claims bool    // a claim of the authority may still be under way
 	before *Status // during a dry run: what is recorded meanwhile
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the runner has ended; nil before the first
@@ -75,6 +76,7 @@ func (j *Job) Open(ctx context.Context) error {
 	j.mu.Lock()
 	j.open = true
 	j.cp, j.marks = e.Checkpoint, e.Marks
+	j.claims = e.Move != nil && e.Move.State == StatePreflight
 	if e.Move != nil {
 		j.st = *clone(*e.Move)
 	}
@@ -111,6 +113,9 @@ func (j *Job) takeUp(ctx context.Context, st Status) error {
 		if err := j.untrack(ctx); err != nil {
 			return err
 		}
+	}
+	if st.Aborting != "" {
+		return j.goOnAborting(st.Aborting)
 	}
 	if !st.Running {
 		j.rec.dirty()

@@ -145,7 +145,9 @@ func TestJournalThatCannotBePutBack(t *testing.T) {
 	if err := j.Update(func(e *Entry) { e.File = "old" }); err != nil {
 		t.Fatal(err)
 	}
-	j.syncDir = func(string) error { return errors.Join(os.ErrInvalid, os.MkdirAll(filepath.Join(path+".new", "x"), 0o700)) }
+	j.syncDir = func(string) error {
+		return errors.Join(os.ErrInvalid, os.MkdirAll(filepath.Join(path+".new", "x"), 0o700))
+	}
 	if err := j.Update(func(e *Entry) { e.File = "new" }); err == nil {
 		t.Fatal("it is said to be on disk")
 	}

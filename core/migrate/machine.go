@@ -123,6 +123,12 @@ func (j *Job) breathe(ctx context.Context) error {
 	return nil
 }
 
+// spent is an error that was waited for already: whoever asks for more than the
+// part that gave it does not begin to wait anew.
+type spent struct{ error }
+
+func (s spent) Unwrap() error { return s.error }
+
 // retry asks a part again while it is unavailable, for the limit's patience
 // since it last worked: an election takes seconds and is no reason to stop a move.
 func (j *Job) retry(ctx context.Context, f func(context.Context) error) error {
@@ -133,8 +139,11 @@ func (j *Job) retry(ctx context.Context, f func(context.Context) error) error {
 		if end.IsZero() || time.Since(begun) > j.cfg.Limits.Patience {
 			end = time.Now().Add(j.cfg.Limits.Patience)
 		}
-		if core.KindOf(err) != core.KindUnavailable || time.Now().After(end) {
+		if core.KindOf(err) != core.KindUnavailable || errors.As(err, &spent{}) {
 			return err
+		}
+		if time.Now().After(end) {
+			return spent{err}
 		}
 		if wait(ctx, j.cfg.Limits.Poll) != nil {
 			return err

@@ -7,6 +7,8 @@ func (s Status) Sentence() string {
 	switch {
 	case s.Told():
 		return s.Result
+	case s.Aborting != "" && s.Running:
+		return fmt.Sprintf("The move is being taken back: the fence first, then the rows in KV, %s so far. SQLite on %s serves.", count(s.Removed, "key"), s.Node)
 	case s.Error != nil && !s.Over():
 		return fmt.Sprintf("The move stopped in %s. %s", s.State, s.serving())
 	case s.Error != nil && s.State == StateAborted:

@@ -74,11 +74,15 @@ func (j *Job) startWithout(ctx context.Context) (Status, error) {
 
 // join adds a wish to cut over to the running move and returns its status.
 func (j *Job) join(o Options) (Status, error) {
+	st := j.Status()
+	if st.Aborting != "" || st.Options.DryRun && !o.DryRun {
+		return st, refused(st, "start", st.WhyNot(ActionStart))
+	}
 	if o.DryRun {
 		return j.Status(), core.Errorf(core.KindRefused, "a move is running on %s", j.cfg.Node).
 			WithNext("wait for it, or abort it, before a dry run")
 	}
-	if st := j.Status(); o.Cutover && !st.Options.Cutover && st.Active() && !st.Options.DryRun {
+	if o.Cutover && !st.Options.Cutover && st.Active() {
 		if err := j.save(func(s *Status) { s.Options.Cutover = true }); err != nil {
 			return j.Status(), err
 		}

@@ -51,6 +51,8 @@ type Status struct {
 	Since    core.Millis    `json:"since,omitempty"` // the present state was entered then
 	Running  bool           `json:"running"`         // the source node is working at it now
 	Paused   bool           `json:"paused"`
+	Aborting string         `json:"aborting,omitempty"`    // who gave the move up, while what it did is taken back
+	Removed  int            `json:"removed,omitempty"`     // keys that an abort has taken out of KV
 	Verified bool           `json:"verified"`              // every bucket was equal on every node; cutover is possible
 	Unready  []string       `json:"unready,omitempty"`     // nodes that were still reading the target's rows into memory: they serve later than the others
 	Outdated bool           `json:"outdated,omitempty"`    // a fence brought changes and its proof failed: only a new start has a backup to compare with

@@ -1,0 +1,160 @@
+package migrate
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"unibus/core"
+)
+
+// slowly makes every removal take a while, and counts them.
+func (w *world) slowly(d time.Duration, removed *int) {
+	w.look(func() {
+		w.before = func(op string) error {
+			if op == "delete" {
+				*removed++
+				time.Sleep(d) // a slow part, not a wait
+			}
+			return nil
+		}
+	})
+}
+
+func wantAborted(t *testing.T, w *world, s Status) {
+	t.Helper()
+	wantState(t, s, StateAborted)
+	if s.Aborting != "" || w.authority.Backend != core.BackendNone || !w.target.equal(newTables()) || w.serving != core.BackendSQLite {
+		t.Fatalf("aborting %q, authority %+v, serving %s, rows left %v", s.Aborting, w.authority, w.serving, !w.target.equal(newTables()))
+	}
+}
+
+// TestAbortGoesOnAsLongAsItGetsAnywhere: it takes many times the patience, and
+// whoever asked for it may leave.
+func TestAbortGoesOnAsLongAsItGetsAnywhere(t *testing.T) {
+	t.Parallel()
+	w, j := verified(t, func(c *Config) { c.Limits.Patience = 10 * time.Millisecond }, false)
+	n := 0
+	w.slowly(5*time.Millisecond, &n)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	s, err := j.Abort(ctx, "bob")
+	if err != nil || s.Aborting != "bob" || !s.Running {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	for _, a := range []Action{ActionResume, ActionPause, ActionLimit, ActionCutover, ActionStart} {
+		if s.WhyNot(a) == "" {
+			t.Errorf("%s is possible meanwhile", a)
+		}
+	}
+	if _, err := j.Start(t.Context(), "ana", w.options()); core.KindOf(err) != core.KindRefused {
+		t.Errorf("a start meanwhile: %v", err)
+	}
+	s, err = j.Abort(t.Context(), "eve") // joins
+	if err != nil || !strings.Contains(s.Result, "Aborted by bob in verify") || !strings.Contains(s.Result, "200 keys were removed") {
+		t.Errorf("%q, %v", s.Result, err)
+	}
+	wantAborted(t, w, s)
+}
+
+// TestAbortGoesOnAfterARestart without being asked again.
+func TestAbortGoesOnAfterARestart(t *testing.T) {
+	t.Parallel()
+	w, j := verified(t, nil, false)
+	n := 0
+	w.slowly(2*time.Millisecond, &n)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := j.Abort(ctx, "bob"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, j, "some to be removed", func(Status) (some bool) {
+		w.look(func() { some = n > 2 })
+		return some
+	})
+	_ = j.Close()
+	if w.target.equal(newTables()) {
+		t.Fatal("nothing was left to do")
+	}
+	w.look(func() { w.before = nil })
+	wantAborted(t, w, rest(t, w.job(t, nil)))
+}
+
+// TestAbortWithoutAMajority says what to do and is asked again; a resume of what
+// was half taken back would copy on from where it was, and miss what is gone.
+func TestAbortWithoutAMajority(t *testing.T) {
+	t.Parallel()
+	w, j := verified(t, func(c *Config) { c.Limits.Patience = 10 * time.Millisecond }, false)
+	n := 0
+	w.look(func() {
+		w.before = func(op string) error {
+			if n++; op == "delete" && n > 3 {
+				return core.Errorf(core.KindUnavailable, "no majority")
+			}
+			return nil
+		}
+	})
+	s, err := j.Abort(t.Context(), "bob")
+	if core.KindOf(err) != core.KindUnavailable || !strings.Contains(core.AsError(err).Next, "migration abort") || s.Running {
+		t.Fatalf("%v, %+v", err, s)
+	}
+	if w.authority.Backend != core.BackendSQLite || w.serving != core.BackendSQLite {
+		t.Errorf("authority %+v, serving %s", w.authority, w.serving)
+	}
+	_, err = j.Resume(t.Context(), "ana")
+	wantRefused(t, err, "abort")
+	w.look(func() { w.before = nil })
+	s, err = j.Abort(t.Context(), "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantAborted(t, w, s)
+}
+
+// TestAbortKillsAClaim: the first write of the authority is still on its way when
+// the move is aborted, and comes in later.
+func TestAbortKillsAClaim(t *testing.T) {
+	t.Parallel()
+	for _, restart := range []bool{false, true} {
+		w := newWorld(t, 5)
+		sent := make(chan struct{})
+		w.look(func() {
+			once := false
+			w.before = func(op string) error {
+				if op != "put authority" {
+					return nil
+				}
+				if !once {
+					once = true
+					close(sent)
+				}
+				return core.Errorf(core.KindUnavailable, "no answer")
+			}
+		})
+		j := w.job(t, func(c *Config) { c.Limits.Patience = 20 * time.Second })
+		if _, err := j.Start(t.Context(), "ana", w.options()); err != nil {
+			t.Fatal(err)
+		}
+		<-sent
+		if restart {
+			_ = j.Close()
+			j = w.job(t, nil)
+		}
+		late := w.arev
+		ended := make(chan error, 1)
+		go func() {
+			_, err := j.Abort(t.Context(), "bob")
+			ended <- err
+		}()
+		until(t, j, "the abort", func(s Status) bool { return s.Aborting != "" || s.State == StateAborted })
+		w.look(func() { w.before = nil })
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		_, err := w.PutAuthority(t.Context(), core.Authority{Backend: core.BackendSQLite, Node: "n1", Generation: 1}, late)
+		if core.KindOf(err) != core.KindConflict || w.authority.Backend != core.BackendNone {
+			t.Errorf("restart %v: the claim came in after the abort: %+v, %v", restart, w.authority, err)
+		}
+	}
+}
