@@ -16,6 +16,8 @@ type Bus interface {
 	Present(ctx context.Context, room core.RoomID) map[string]Present
 	// Ask tells a room that an operator asks a member for a new key.
 	Ask(room core.RoomID, epoch core.Epoch, member core.UserID) error
+	// Revoked tells the rooms of a user who was revoked. A room that is not told finds out by itself, later.
+	Revoked(ctx context.Context, st core.Store, user core.UserID)
 }
 
 // opened is a room with everybody in it, by a fresh proof.

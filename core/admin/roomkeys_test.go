@@ -36,6 +36,10 @@ func (b *bus) Ask(room core.RoomID, epoch core.Epoch, member core.UserID) error 
 	return b.broken
 }
 
+func (b *bus) Revoked(_ context.Context, _ core.Store, user core.UserID) {
+	b.said = append(b.said, "revoked "+string(user))
+}
+
 type quiet struct{ Eyes }
 
 func (quiet) Note(cluster.Level, string, string) {}

@@ -1,6 +1,10 @@
 package control
 
-import "unibus/core"
+import (
+	"context"
+
+	"unibus/core"
+)
 
 // Ask has a room told that an operator asks a member to rekey it. It is a hint
 // like every event: the member's program looks for itself whether the room needs
@@ -12,4 +16,9 @@ func (s *Service) Ask(room core.RoomID, epoch core.Epoch, member core.UserID) er
 		return core.Errorf(core.KindUnavailable, "the room %s could not be told: %w", room, err).WithNext("try again")
 	}
 	return nil
+}
+
+// Revoked has the user's rooms told that an operator revoked them.
+func (s *Service) Revoked(ctx context.Context, st core.Store, user core.UserID) {
+	s.tellRooms(ctx, st, user, "")
 }

@@ -60,18 +60,18 @@ func (s *Service) userRevoke(ctx context.Context, a *actor, req UserRequest) (an
 		}
 	}
 	s.cfg.Note(a.id(), fmt.Sprintf("revoked %s: %d sessions ended, %d nodes did not say", u.ID.Short(), ended, unknown))
-	s.tellRooms(ctx, a, u.ID)
+	s.tellRooms(ctx, a.store, u.ID, a.id())
 	return out, nil
 }
 
 // tellRooms announces a revocation in the user's rooms: their keys are due.
-func (s *Service) tellRooms(ctx context.Context, a *actor, user core.UserID) {
-	rooms, err := a.store.RoomsOf(ctx, user)
+func (s *Service) tellRooms(ctx context.Context, st core.Store, user, by core.UserID) {
+	rooms, err := st.RoomsOf(ctx, user)
 	if err != nil {
 		s.cfg.Log.Warn("the rooms of a revoked user could not be told", "user", user, "error", err)
 	}
 	for _, id := range rooms {
-		s.announce(Event{Kind: EventRevoked, Room: id, User: user, By: a.id()})
+		s.announce(Event{Kind: EventRevoked, Room: id, User: user, By: by})
 	}
 }
 

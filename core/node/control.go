@@ -109,3 +109,8 @@ func (b onBus) Present(ctx context.Context, room core.RoomID) map[string]admin.P
 func (b onBus) Ask(room core.RoomID, epoch core.Epoch, member core.UserID) error {
 	return b.n.control.Ask(room, epoch, member)
 }
+
+// Revoked implements admin.Bus.
+func (b onBus) Revoked(ctx context.Context, st core.Store, user core.UserID) {
+	b.n.control.Revoked(ctx, st, user)
+}

@@ -38,6 +38,7 @@ type Cluster struct {
 	Configs []config.Node
 	Nodes   []*node.Node
 	Admin   keys.Identity // an operator of role admin
+	Seed    string        // the file of Admin's seed, for commands
 	Viewer  keys.Identity
 	t       testing.TB
 }
@@ -78,7 +79,8 @@ func furnish(t testing.TB, cfg Config) *Cluster {
 			cfg.Replicas = cfg.Nodes
 		}
 	}
-	c := &Cluster{t: t, Admin: Identity(t), Viewer: Identity(t)}
+	c := &Cluster{t: t, Viewer: Identity(t)}
+	c.Seed, c.Admin = SeedFile(t, "admin")
 	c.configure(cfg)
 	if cfg.SeedDB != "" {
 		MkdirAll(t, c.Configs[0].Data)
@@ -205,6 +207,23 @@ func (c *Cluster) WaitServing(backend core.Backend, nodes ...int) {
 			return nil
 		})
 	}
+}
+
+// SeedFile makes an identity and keeps its seed in a file that ends with the test.
+func SeedFile(t testing.TB, name string) (path string, id keys.Identity) {
+	t.Helper()
+	seed, _, err := keys.Generate()
+	if err == nil {
+		path = filepath.Join(t.TempDir(), name+".nk")
+		err = keys.WriteSeed(path, seed)
+	}
+	if err == nil {
+		id, err = keys.ParseSeed(seed)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path, id
 }
 
 // Identity makes a key.

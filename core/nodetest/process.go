@@ -24,6 +24,7 @@ import (
 type Processes struct {
 	Configs []config.Node
 	Admin   keys.Identity
+	Seed    string // the file of Admin's seed, for commands
 	Viewer  keys.Identity
 
 	t      testing.TB
@@ -46,7 +47,7 @@ func FurnishProcesses(t testing.TB, binary string, cfg Config) *Processes {
 	t.Helper()
 	c := furnish(t, cfg)
 	p := &Processes{
-		Configs: c.Configs, Admin: c.Admin, Viewer: c.Viewer, t: t, binary: binary,
+		Configs: c.Configs, Admin: c.Admin, Seed: c.Seed, Viewer: c.Viewer, t: t, binary: binary,
 		launch: func(_ int, cmd *exec.Cmd) error { return cmd.Start() },
 		procs:  make([]*exec.Cmd, len(c.Configs)), exits: make([]chan struct{}, len(c.Configs)),
 	}

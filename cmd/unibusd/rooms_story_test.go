@@ -1,0 +1,321 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+	"unibus/core/client"
+	"unibus/core/control"
+	"unibus/core/keys"
+	"unibus/core/nodetest"
+)
+
+// The story of README's rooms, told with the real programs and the SDK: three
+// nodes that enforce, four users, two rooms, an invitation, a node that is
+// killed, a removal, one who joins late, a revocation.
+//
+//	go test -run TestRoomsStory -v ./cmd/unibusd
+func TestRoomsStory(t *testing.T) {
+	t.Parallel()
+	s := newStory(t)
+	ann, bob, cem, dan := s.user("ann"), s.user("bob"), s.user("cem"), s.user("dan")
+	plans := s.create(ann, client.NewRoom{ID: "plans", Name: "The plans", Encrypted: true})
+	lobby := s.create(bob, client.NewRoom{ID: "lobby", Name: "Lobby"})
+	s.invite(plans, bob, cem)
+	s.invite(lobby, ann, cem, dan)
+	s.talk("plans", ann, bob, cem)
+	s.talk("lobby", dan, ann, bob, cem)
+
+	victim := s.nodeOf(bob)
+	t.Logf("%s, where bob is, is killed", s.p.Configs[victim].Name)
+	s.p.Kill(victim)
+	s.talk("plans", bob, ann, cem)
+	s.talk("lobby", bob, ann, cem, dan)
+
+	first := epochOf(t, ann.in["plans"])
+	t.Log("ann removes cem from the plans")
+	if err := ann.in["plans"].Remove(t.Context(), cem.id); err != nil {
+		t.Fatal(err)
+	}
+	s.epochAfter("plans", first, ann, bob)
+	s.refused(cem, "plans")
+	s.talk("plans", ann, bob)
+	s.talk("lobby", cem, ann, bob, dan)
+
+	t.Log("dan joins the plans late")
+	second := epochOf(t, ann.in["plans"])
+	s.invite(plans, dan)
+	s.talk("plans", bob, ann, dan)
+	if e := epochOf(t, dan.in["plans"]); e != second {
+		t.Errorf("dan reads from epoch %d, want %d", e, second)
+	}
+	s.opensNot(dan, "plans", first)
+
+	t.Log("an operator revokes bob")
+	s.command("user", "revoke", string(bob.id))
+	s.epochAfter("plans", second, ann, dan)
+	s.talk("plans", dan, ann)
+	s.keptOut(bob)
+	if out := s.command("room", "get", "plans"); !strings.Contains(out, "keys: ok") {
+		t.Errorf("the operator is told of the plans:\n%s", out)
+	}
+	t.Logf("%s comes back", s.p.Configs[victim].Name)
+	s.p.Start(victim)
+	waitServing(t, s.p, victim, core.BackendKV)
+	s.talk("lobby", ann, cem, dan)
+}
+
+// story is a cluster and those who use it.
+type story struct {
+	t testing.TB
+	p *nodetest.Processes
+}
+
+func newStory(t testing.TB) *story {
+	p := nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{Store: core.BackendKV})
+	p.WaitServing(core.BackendKV, 0, 1, 2)
+	return &story{t, p}
+}
+
+// command runs unibusd as the operator.
+func (s *story) command(args ...string) string {
+	s.t.Helper()
+	args = append(args, "--server", strings.Join(s.p.URLs(), ","), "--identity", s.p.Seed)
+	out, err := exec.CommandContext(s.t.Context(), program(s.t, "unibusd"), args...).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("unibusd %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// person is a user with the SDK, who keeps what was heard.
+type person struct {
+	*client.Client
+	name string
+	id   core.UserID
+	seed string
+	in   map[core.RoomID]*client.Room
+
+	mu    sync.Mutex
+	heard map[string]core.UserID // what was said, and by whom
+	bad   []error
+}
+
+func (s *story) user(name string) *person {
+	s.t.Helper()
+	u := &person{name: name, in: map[core.RoomID]*client.Room{}, heard: map[string]core.UserID{}}
+	u.seed = filepath.Join(s.t.TempDir(), name+".nk")
+	out, err := exec.CommandContext(s.t.Context(), program(s.t, "unibusd"), "keygen", "user", "--out", u.seed).Output()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	u.id = core.UserID(strings.TrimSpace(string(out)))
+	s.command("user", "add", string(u.id), "--name", name)
+	u.Client = client.New(client.Config{Servers: s.p.URLs(), Seed: u.seed, Dir: s.t.TempDir(), Name: name})
+	if err := u.Open(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = u.Close() }) // a revoked user has nothing left to close in order
+	s.t.Logf("%s is a user, and talks to %s", name, u.Connected())
+	return u
+}
+
+func (s *story) create(by *person, n client.NewRoom) *client.Room {
+	s.t.Helper()
+	r, err := by.CreateRoom(s.t.Context(), n)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Logf("%s makes the room %s", by.name, r.ID())
+	s.listen(by, r)
+	return r
+}
+
+func (s *story) invite(r *client.Room, guests ...*person) {
+	s.t.Helper()
+	for _, g := range guests {
+		if err := r.Invite(s.t.Context(), g.id, core.MemberMember); err != nil {
+			s.t.Fatal(err)
+		}
+		mine, err := g.Room(s.t.Context(), r.ID())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.t.Logf("%s is invited to %s", g.name, r.ID())
+		s.listen(g, mine)
+	}
+}
+
+func (s *story) listen(u *person, r *client.Room) {
+	u.in[r.ID()] = r
+	messages := r.Chan(s.t.Context())
+	go func() {
+		for m := range messages {
+			u.mu.Lock()
+			if m.Err != nil {
+				u.bad = append(u.bad, m.Err)
+			} else {
+				u.heard[string(m.Data)] = m.Sender
+			}
+			u.mu.Unlock()
+		}
+	}()
+}
+
+func (u *person) hears(text string, by *person) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.heard[text] == by.id {
+		return nil
+	}
+	return fmt.Errorf("%s has not heard %q of %s; what could not be read: %v", u.name, text, by.name, errors.Join(u.bad...))
+}
+
+// talk has somebody speak until everybody else has heard it: while a connection
+// is made anew what is said may be lost, as on every NATS without JetStream.
+func (s *story) talk(room core.RoomID, by *person, to ...*person) {
+	s.t.Helper()
+	n, begun := 0, time.Now()
+	nodetest.Wait(s.t, 60*time.Second, func() error {
+		n++
+		text := fmt.Sprintf("%s says %d in %s since %s", by.name, n, room, begun.Format(time.StampNano))
+		if err := by.in[room].Send(s.t.Context(), []byte(text)); err != nil {
+			return err
+		}
+		return heardBy(s.t.Context(), text, by, to)
+	})
+	s.t.Logf("%s speaks in %s and is heard by %d (%d times, %s)", by.name, room, len(to), n, time.Since(begun).Round(time.Millisecond))
+}
+
+// heardBy gives a message a second to be heard.
+func heardBy(ctx context.Context, text string, by *person, to []*person) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		i := slices.IndexFunc(to, func(u *person) bool { return u.hears(text, by) != nil })
+		if i < 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return to[i].hears(text, by)
+		case <-tick.C:
+		}
+	}
+}
+
+// nodeOf is the node that somebody talks to.
+func (s *story) nodeOf(u *person) int { return s.p.Node(u.Connected()) }
+
+func epochOf(t testing.TB, r *client.Room) core.Epoch {
+	t.Helper()
+	e, ok := r.Epoch()
+	if !ok {
+		t.Fatalf("there is no key of %s", r.ID())
+	}
+	return e
+}
+
+func (s *story) epochAfter(room core.RoomID, before core.Epoch, all ...*person) {
+	s.t.Helper()
+	for _, u := range all {
+		nodetest.Wait(s.t, 30*time.Second, func() error {
+			if e, ok := u.in[room].Epoch(); !ok || e <= before {
+				return fmt.Errorf("%s sends in epoch %d of %s (%v): %v", u.name, e, room, ok, u.in[room].Err())
+			}
+			return nil
+		})
+	}
+	s.t.Logf("%s is at epoch %d", room, epochOf(s.t, all[0].in[room]))
+}
+
+// refused is somebody who is out: the SDK says so, the node refuses what is sent
+// without the SDK, and whatever came through would be read by nobody.
+func (s *story) refused(u *person, room core.RoomID) {
+	s.t.Helper()
+	nodetest.Wait(s.t, 20*time.Second, func() error {
+		err := u.in[room].Send(s.t.Context(), []byte("let me in"))
+		if !errors.Is(err, client.ErrNotMember) {
+			return fmt.Errorf("%s sends in %s: %v", u.name, room, err)
+		}
+		return nil
+	})
+	id := must[keys.Identity](s.t)(keys.ReadSeed(u.seed))
+	denied := make(chan error, 4)
+	nc := must[*nats.Conn](s.t)(s.p.Connect(s.nodeOf(u), id, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		select {
+		case denied <- err:
+		default:
+		}
+	})))
+	defer nc.Close()
+	if err := nc.Publish("unibus.room."+string(room)+"."+string(u.id), []byte("let me in")); err != nil {
+		s.t.Fatal(err)
+	}
+	select {
+	case err := <-denied:
+		if !errors.Is(err, nats.ErrPermissionViolation) {
+			s.t.Errorf("%s publishes in %s: %v", u.name, room, err)
+		}
+		s.t.Logf("%s cannot speak in %s any more: %v", u.name, room, err)
+	case <-time.After(10 * time.Second):
+		s.t.Errorf("%s may publish in %s", u.name, room)
+	}
+	_, err := control.NewClient(control.ClientConfig{Conn: nc, Identity: id}).Room(s.t.Context(), room)
+	if core.KindOf(err) != core.KindRefused {
+		s.t.Errorf("%s asks for %s: %v", u.name, room, err)
+	}
+}
+
+// opensNot says that no node has a key of an epoch for somebody.
+func (s *story) opensNot(u *person, room core.RoomID, epoch core.Epoch) {
+	s.t.Helper()
+	id := must[keys.Identity](s.t)(keys.ReadSeed(u.seed))
+	nc := must[*nats.Conn](s.t)(s.p.Connect(s.nodeOf(u), id))
+	defer nc.Close()
+	k, err := control.NewClient(control.ClientConfig{Conn: nc, Identity: id}).Key(s.t.Context(), room, epoch)
+	if core.KindOf(err) != core.KindNotFound {
+		s.t.Errorf("%s gets a key of epoch %d: %+v, %v", u.name, epoch, k, err)
+	}
+}
+
+// keptOut is a revoked user: no node admits them.
+func (s *story) keptOut(u *person) {
+	s.t.Helper()
+	id := must[keys.Identity](s.t)(keys.ReadSeed(u.seed))
+	for i := range s.p.Configs {
+		if nc, err := s.p.Connect(i, id); err == nil {
+			nc.Close()
+			s.t.Errorf("%s is admitted by %s", u.name, s.p.Configs[i].Name)
+		}
+	}
+	err := u.in["lobby"].Send(s.t.Context(), []byte("it is me"))
+	if err == nil {
+		s.t.Errorf("%s still speaks", u.name)
+	}
+	s.t.Logf("%s is kept out: %v", u.name, err)
+}
+
+func must[T any](t testing.TB) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
