@@ -11,6 +11,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"github.com/google/go-cmp/cmp"
 
+	"unibus/core/admin"
 	"unibus/tui"
 	"unibus/tui/tuitest"
 )
@@ -36,6 +37,12 @@ var pictures = []struct {
 	{"user", tuitest.Healthy, []string{"4", "down", "enter"}},
 	{"rooms", tuitest.Healthy, []string{"5"}},
 	{"room", tuitest.Healthy, []string{"5", "down", "enter"}},
+	{"room-rekey", tuitest.Healthy, []string{"5", "down", "down", "down", "enter"}},
+	{"room-plain", tuitest.Healthy, []string{"5", "enter"}},
+	{"room-archived", tuitest.Healthy, []string{"5", "/", "room-09", "enter", "enter"}},
+	{"room-alone", tuitest.Healthy, []string{"5", "/", "room-11", "enter", "enter"}},
+	{"rooms-due", tuitest.Healthy, []string{"5", "s", "s", "home"}},
+	{"overview-due", tuitest.Due, nil},
 	{"migrate-legacy", tuitest.Legacy, []string{"6"}},
 	{"migrate-moving", tuitest.Moving, []string{"6"}},
 	{"migrate-verified", tuitest.Verified, []string{"6"}},
@@ -66,6 +73,7 @@ var pictures = []struct {
 	{"ask-abort", tuitest.Moving, []string{"6", "A"}},
 	{"ask-cutover", tuitest.Verified, []string{"6", "X"}},
 	{"ask-rollback", tuitest.Moved, []string{"6", "U"}},
+	{"ask-rekey", tuitest.Healthy, []string{"5", "down", "down", "down", "enter", "r"}},
 	{"ask-finish", tuitest.Moved, []string{"6", "F"}},
 }
 
@@ -138,6 +146,13 @@ func TestNothingButASCIIWhereItIsAskedFor(t *testing.T) {
 		for _, ms := range w.Members {
 			for i := range ms {
 				ms[i].Name = nil
+			}
+		}
+		for _, k := range w.Keys {
+			for _, ps := range [][]admin.RoomPerson{k.Lack, k.Know, k.Can} {
+				for i := range ps {
+					ps[i].Name = nil
+				}
 			}
 		}
 		for i := range w.Events {

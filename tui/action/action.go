@@ -17,6 +17,7 @@ type Client interface {
 	UserAdd(ctx context.Context, u core.User) (core.User, error)
 	Revoke(ctx context.Context, id string) (admin.Revoked, error)
 	UserActivate(ctx context.Context, id string) (core.User, error)
+	RoomRekey(ctx context.Context, r admin.RekeyRequest) (admin.Asked, error)
 	BucketScale(ctx context.Context, replicas int) (admin.Done, error)
 	StepDown(ctx context.Context, group, to string) (admin.Done, error)
 	MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error)
@@ -44,6 +45,7 @@ const (
 type Selection struct {
 	Kind string   // user, bucket, node, room; "" for nothing
 	IDs  []string // whole ids
+	Room string   // of members: the room that they were selected in
 }
 
 // One is the only id, "" where there are none or several.
@@ -93,6 +95,7 @@ type Action struct {
 func Table() []Action {
 	var t []Action
 	t = append(t, users()...)
+	t = append(t, rooms()...)
 	t = append(t, groups()...)
 	return append(t, moves()...)
 }

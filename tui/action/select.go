@@ -18,6 +18,9 @@ func (a Action) Resolve(snap *feed.Snapshot, arg string, page Selection) (Select
 	case a.Takes == "user":
 		id, err := user(snap, arg)
 		return Selection{Kind: "user", IDs: []string{id}}, err
+	case a.Takes == "room":
+		id, err := room(snap, arg)
+		return Selection{Kind: "room", IDs: []string{id}}, err
 	case a.Takes == "bucket":
 		id, err := bucket(snap, arg)
 		return Selection{Kind: "bucket", IDs: []string{id}}, err

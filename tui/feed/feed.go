@@ -20,7 +20,7 @@ type Source interface {
 	Migration(ctx context.Context) (migrate.Status, error)
 	Users(ctx context.Context) ([]core.User, error)
 	Rooms(ctx context.Context) ([]admin.RoomSummary, error)
-	RoomGet(ctx context.Context, id string) (admin.RoomDetail, error)
+	RoomPage(ctx context.Context, r admin.RoomRequest) (admin.RoomDetail, error)
 	Rollout(ctx context.Context) (admin.Rollout, error)
 	Audit(ctx context.Context, r admin.AuditRequest) (admin.Audit, error)
 	Connected() string // the node it talks to, "" while none
@@ -43,6 +43,7 @@ type Config struct {
 type Want struct {
 	Users, Rooms bool
 	Room         string // an id
+	RoomPages    int    // how many pages of its members; 0: the first
 	Rollout      bool
 	Audit        bool
 	AuditBefore  uint64 // the AuditLog.Next that somebody has come to; 0: the newest are enough
@@ -116,7 +117,7 @@ func (f *Feed) Look(w Want) {
 	if w.Rooms && !old.Rooms {
 		kick(f.lists[1])
 	}
-	if w.Room != "" && w.Room != old.Room {
+	if w.Room != "" && (w.Room != old.Room || w.RoomPages > old.RoomPages) {
 		kick(f.lists[2])
 	}
 	if w.Rollout && !old.Rollout {
@@ -160,7 +161,7 @@ func (f *Feed) Run(ctx context.Context) {
 	go f.loop(ctx, f.kicks[2], f.cfg.Timeout, every(f.cfg.Every), f.events)
 	go f.loop(ctx, f.lists[0], f.cfg.Timeout, every(f.cfg.Lists), f.users)
 	go f.loop(ctx, f.lists[1], f.cfg.Timeout, every(f.cfg.Lists), f.rooms)
-	go f.loop(ctx, f.lists[2], f.cfg.Timeout, every(f.cfg.Lists), f.room)
+	go f.loop(ctx, f.lists[2], f.cfg.Slow, every(f.cfg.Lists), f.room)
 	go f.loop(ctx, f.lists[3], f.cfg.Slow, every(f.cfg.Lists), f.rollout)
 	go f.loop(ctx, f.lists[4], f.cfg.Slow, every(f.cfg.Audit), f.audit)
 	<-ctx.Done()
@@ -267,18 +268,6 @@ func (f *Feed) rooms(ctx context.Context) {
 	if f.want.Load().Rooms {
 		ask(ctx, f, func(s *Snapshot) *Topic[[]admin.RoomSummary] { return &s.Rooms }, f.cfg.Source.Rooms, nil)
 	}
-}
-
-func (f *Feed) room(ctx context.Context) {
-	id := f.want.Load().Room
-	if id == "" {
-		return
-	}
-	if f.Now().RoomID != id {
-		f.change(func(s *Snapshot) { s.RoomID, s.Room = id, Topic[admin.RoomDetail]{N: s.Room.N + 1} }) // N never comes back, or one room's people would pass for another's
-	}
-	ask(ctx, f, func(s *Snapshot) *Topic[admin.RoomDetail] { return &s.Room },
-		func(ctx context.Context) (admin.RoomDetail, error) { return f.cfg.Source.RoomGet(ctx, id) }, nil)
 }
 
 func (f *Feed) rollout(ctx context.Context) {

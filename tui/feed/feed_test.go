@@ -42,8 +42,8 @@ func (s *source) Migration(context.Context) (migrate.Status, error) {
 	return migrate.Status{}, nil
 }
 func (s *source) Rooms(context.Context) ([]admin.RoomSummary, error) { return nil, nil }
-func (s *source) RoomGet(_ context.Context, id string) (admin.RoomDetail, error) {
-	return admin.RoomDetail{Room: core.Room{ID: core.RoomID(id)}}, nil
+func (s *source) RoomPage(_ context.Context, r admin.RoomRequest) (admin.RoomDetail, error) {
+	return admin.RoomDetail{Room: core.Room{ID: core.RoomID(r.ID)}}, nil
 }
 
 func (s *source) Rollout(context.Context) (admin.Rollout, error) {

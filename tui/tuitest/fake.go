@@ -19,6 +19,7 @@ type World struct {
 	Users     []core.User
 	Rooms     []admin.RoomSummary
 	Members   map[core.RoomID][]admin.RoomMember
+	Keys      map[core.RoomID]admin.RoomKeys
 	Events    []cluster.Event
 	Rollout   admin.Rollout
 	Audit     []admin.AuditRecord // newest first
@@ -142,22 +143,6 @@ func (f *Fake) Users(ctx context.Context) ([]core.User, error) {
 // Rooms answers with the world's.
 func (f *Fake) Rooms(ctx context.Context) ([]admin.RoomSummary, error) {
 	return get(ctx, f, func(w World) []admin.RoomSummary { return w.Rooms })
-}
-
-// RoomGet answers with one room of the world.
-func (f *Fake) RoomGet(ctx context.Context, id string) (admin.RoomDetail, error) {
-	d, err := get(ctx, f, func(w World) admin.RoomDetail {
-		for _, r := range w.Rooms {
-			if string(r.ID) == id {
-				return admin.RoomDetail{Room: r.Room, Members: w.Members[r.ID]}
-			}
-		}
-		return admin.RoomDetail{}
-	})
-	if err == nil && d.Room.ID == "" {
-		err = core.Errorf(core.KindNotFound, "there is no room %q", id)
-	}
-	return d, err
 }
 
 // Rollout answers with the world's.

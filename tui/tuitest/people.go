@@ -8,7 +8,6 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"unibus/core"
-	"unibus/core/admin"
 	"unibus/core/cluster"
 )
 
@@ -48,30 +47,6 @@ func userID(i int) core.UserID {
 		panic(err)
 	}
 	return core.UserID(pub)
-}
-
-// places are 50 rooms with twenty members each.
-func places(users []core.User) ([]admin.RoomSummary, map[core.RoomID][]admin.RoomMember) {
-	var rooms []admin.RoomSummary
-	members := map[core.RoomID][]admin.RoomMember{}
-	for i := range 50 {
-		id := core.RoomID(fmt.Sprintf("room-%02d", i))
-		name := fmt.Sprintf("%s's %s", first[i%len(first)], []string{"kitchen", "lab", "office", "garden", "studio"}[i%5])
-		r := core.Room{ID: id, Name: &name, Owner: users[i].ID, Encrypted: i%4 != 0, Epoch: core.Epoch(i % 4), Rec: core.LegacyRec, State: core.RoomActive, Created: ago(time.Duration(i+30) * time.Hour)}
-		for j := range 20 {
-			u := users[(i+j*7)%len(users)]
-			role := core.MemberMember
-			if j == 0 {
-				role = core.MemberOwner
-			}
-			members[id] = append(members[id], admin.RoomMember{
-				Member: core.Member{Room: id, User: u.ID, Role: role, State: core.MemberActive, Joined: ago(time.Duration(j+10) * time.Hour)},
-				Name:   u.Name, Status: u.Status, Boxed: j != 4,
-			})
-		}
-		rooms = append(rooms, admin.RoomSummary{Room: r, Members: len(members[id])})
-	}
-	return rooms, members
 }
 
 func happened() []cluster.Event {

@@ -67,7 +67,7 @@ func Healthy() World {
 	}
 	w := World{Users: people(), Events: happened(), Migration: migrate.Status{State: migrate.StateNone}, Rollout: enforced()}
 	w.Audit = acted(w.Users)
-	w.Rooms, w.Members = places(w.Users)
+	w.Rooms, w.Members, w.Keys = places(w.Users)
 	w.Status = admin.Status{View: v, Operator: core.Operator{Name: "ana", Role: core.OperatorAdmin}, Judgement: cluster.Judgement{
 		Verdict: cluster.Healthy, Sentence: "All three nodes answer and every bucket has three current replicas. Any one node may stop.",
 	}}

@@ -1,5 +1,6 @@
-// Package rooms is the page of the rooms, and of who is in each: their status,
-// and whether they hold a sealed key of the current epoch.
+// Package rooms is the page of the rooms and of their keys: which rooms need a
+// new one and which members have none; and of one room, who that is, and who
+// could make a new key.
 package rooms
 
 import (
@@ -21,6 +22,10 @@ type Model struct {
 	table   *widget.Table
 	members *widget.Table
 	open    string
+	pages   int                  // of the open room's members that somebody has come to
+	more    bool                 // there are more of them
+	found   string               // the filter under which the open room was found: it is not meant for the people in it
+	wanting map[core.RoomID]bool // those that need a new key
 	memo    page.Memo
 }
 
@@ -28,8 +33,8 @@ type Model struct {
 func New() *Model {
 	return &Model{
 		table: widget.NewTable("There are no rooms yet. Bus users make them; they appear here by themselves.",
-			widget.Column{Title: "ROOM", Max: 28}, widget.Column{Title: "MEMBERS", Right: true}, widget.Column{Title: "EPOCH", Right: true},
-			widget.Column{Title: "KEYS"}, widget.Column{Title: "OWNER", Max: 16}, widget.Column{Title: "SINCE", Right: true}, widget.Column{Title: "NAME", Min: 8, Max: 40}),
+			widget.Column{Title: "ROOM", Max: 28, Min: 8}, widget.Column{Title: "KEYS"}, widget.Column{Title: "EPOCH", Right: true}, widget.Column{Title: "AGE", Right: true},
+			widget.Column{Title: "MEMBERS", Right: true}, widget.Column{Title: "OWNER", Max: 16}, widget.Column{Title: "NAME", Min: 6, Max: 40}, widget.Column{Title: "CREATED", Right: true}),
 		members: widget.NewTable("Nobody is in this room.",
 			widget.Column{Title: "MEMBER", Max: 32, Min: 12}, widget.Column{Title: "ROLE"}, widget.Column{Title: "STATUS"},
 			widget.Column{Title: "KEY"}, widget.Column{Title: "JOINED", Right: true}, widget.Column{Title: "ID"}),
@@ -49,7 +54,11 @@ func (m *Model) load(s page.Scene) {
 	}
 	names := names(s)
 	rows := make([]widget.Row, 0, len(s.Snap.Rooms.Value))
+	m.wanting = map[core.RoomID]bool{}
 	for _, r := range s.Snap.Rooms.Value {
+		if r.Keys != nil && r.Keys.State == admin.KeysRekey {
+			m.wanting[r.ID] = true
+		}
 		rows = append(rows, row(s, r, names))
 	}
 	m.table.Load(rows, s.Filter)
@@ -70,10 +79,6 @@ func row(s page.Scene, r admin.RoomSummary, names map[core.UserID]string) widget
 	if r.Name != nil {
 		name.Text = *r.Name
 	}
-	keys := widget.Cell{Text: "open", Tone: theme.Dim}
-	if r.Encrypted {
-		keys = widget.Cell{Text: "sealed"}
-	}
 	owner := names[r.Owner]
 	if owner == "" {
 		owner = widget.Middle(s.Theme, string(r.Owner), 9)
@@ -81,57 +86,52 @@ func row(s page.Scene, r admin.RoomSummary, names map[core.UserID]string) widget
 	f, u := widget.AgeParts(s.Since(r.Created))
 	return widget.Row{Key: string(r.ID), Dim: r.State == core.RoomArchived, Cells: []widget.Cell{
 		{Text: string(r.ID)},
+		keys(s.Theme, r.Keys),
+		epoch(r), since(s, r.Keys),
 		widget.Num(float64(r.Members), widget.Count(r.Members), ""),
-		widget.Num(float64(r.Epoch), widget.Count(int(r.Epoch)), ""), keys,
 		{Text: owner, Tone: theme.Dim},
-		widget.Num(s.Since(r.Created).Seconds(), f, u), name,
-	}}
-}
-
-func (m *Model) loadMembers(s page.Scene) {
-	rows := make([]widget.Row, 0, len(s.Snap.Room.Value.Members))
-	for _, x := range s.Snap.Room.Value.Members {
-		rows = append(rows, memberRow(s, s.Snap.Room.Value.Room, x))
-	}
-	m.members.Load(rows, s.Filter)
-}
-
-func memberRow(s page.Scene, r core.Room, x admin.RoomMember) widget.Row {
-	name := widget.Cell{Text: "no name", Tone: theme.Faint}
-	if x.Name != nil {
-		name = widget.Cell{Text: *x.Name}
-	}
-	g := s.Theme.Glyphs
-	status := widget.Cell{Text: g.Healthy + " active", Tone: theme.Good}
-	switch x.Status {
-	case core.UserRevoked:
-		status = widget.Cell{Text: g.Absent + " revoked", Tone: theme.Dim}
-	case core.UserActive:
-	default:
-		status = widget.Cell{Text: g.Unknown + " unknown", Tone: theme.Dim}
-	}
-	f, u := widget.AgeParts(s.Since(x.Joined))
-	return widget.Row{Key: string(x.User), Dim: x.Status == core.UserRevoked, Cells: []widget.Cell{
 		name,
-		{Text: string(x.Role)},
-		status, boxed(s, r, x), widget.Num(s.Since(x.Joined).Seconds(), f, u),
-		{Text: widget.Middle(s.Theme, string(x.User), 11), Tone: theme.Dim},
+		widget.Num(s.Since(r.Created).Seconds(), f, u),
 	}}
 }
 
-// boxed says whether a member can read what is sealed with the current epoch's key.
-func boxed(s page.Scene, r core.Room, x admin.RoomMember) widget.Cell {
-	switch {
-	case !r.Encrypted:
-		return widget.Cell{Text: "-", Tone: theme.Faint}
-	case x.Boxed && x.Status == core.UserRevoked:
-		return widget.Cell{Text: s.Theme.Glyphs.Degraded + " still", Tone: theme.Warn}
-	case x.Boxed:
-		return widget.Cell{Text: s.Theme.Glyphs.Healthy + " has", Tone: theme.Good}
-	case x.Status == core.UserRevoked:
-		return widget.Cell{Text: "none", Tone: theme.Dim}
+// none stands where there is nothing to tell; it sorts behind every figure.
+func none() widget.Cell { return widget.Num(1e15, "-", "").In(theme.Faint) }
+
+func epoch(r admin.RoomSummary) widget.Cell {
+	if !r.Encrypted {
+		return none()
 	}
-	return widget.Cell{Text: s.Theme.Glyphs.Degraded + " missing", Tone: theme.Warn}
+	return widget.Num(float64(r.Epoch), widget.Count(int(r.Epoch)), "")
+}
+
+// since is how old the current key is.
+func since(s page.Scene, k *admin.KeyHealth) widget.Cell {
+	if k == nil || k.Since == 0 {
+		return none()
+	}
+	f, u := widget.AgeParts(s.Since(k.Since))
+	return widget.Num(s.Since(k.Since).Seconds(), f, u)
+}
+
+// keys is how it stands with a room's key; sorted, what wants somebody comes first.
+func keys(t theme.Theme, k *admin.KeyHealth) widget.Cell {
+	glyph, tone, rank := t.Glyphs.Unknown+" ", theme.Dim, 2e9
+	if k != nil {
+		switch k.State {
+		case admin.KeysRekey:
+			glyph, tone, rank = t.Glyphs.Degraded+" ", theme.Warn, -float64(k.MustRekey)
+		case admin.KeysMissing:
+			glyph, tone, rank = t.Glyphs.Degraded+" ", theme.Warn, 1e9-float64(k.Unkeyed)
+		case admin.KeysOK:
+			glyph, tone, rank = t.Glyphs.Healthy+" ", theme.Good, 3e9
+		case admin.KeysPlain:
+			glyph, tone, rank = "", theme.Dim, 4e9
+		case admin.KeysArchived:
+			glyph, tone, rank = "", theme.Faint, 5e9
+		}
+	}
+	return widget.Num(rank, glyph+k.Word(), "").In(tone)
 }
 
 // View draws the table, or the open room.
@@ -145,6 +145,7 @@ func (m *Model) View(s page.Scene) string {
 	m.load(s)
 	lines := page.Stale(s, s.Snap.Rooms, page.FreshList)
 	lines = append(lines, s.Prose(theme.Plain, m.summary(s))...)
+	lines = append(lines, wanting(s)...)
 	lines = append(lines, "")
 	return s.Keep(append(lines, m.table.View(s.Theme, s.W, s.H-len(lines))))
 }
@@ -164,74 +165,58 @@ func (m *Model) summary(s page.Scene) string {
 	return text
 }
 
-func (m *Model) detail(s page.Scene) string {
-	if s.Snap.RoomID != m.open {
-		return s.Keep(s.Prose(theme.Dim, "Waiting for "+m.open+"."))
-	}
-	if wait := page.Await(s, m.open, s.Snap.Room); wait != nil {
-		return s.Keep(wait)
-	}
-	m.load(s)
-	lines := page.Stale(s, s.Snap.Room, page.FreshList)
-	lines = append(lines, head(s)...)
-	lines = append(lines, "")
-	return s.Keep(append(lines, m.members.View(s.Theme, s.W, s.H-len(lines))))
-}
-
-func head(s page.Scene) []string {
-	d := s.Snap.Room.Value
-	title := string(d.Room.ID)
-	if d.Room.Name != nil && *d.Room.Name != "" {
-		title += "  " + *d.Room.Name
-	}
-	lines := s.Prose(theme.Strong, title)
-	missing, still := 0, 0
-	for _, x := range d.Members {
-		if !x.Boxed && x.Status == core.UserActive {
+// wanting is a line about the rooms whose keys want somebody, nil where none does.
+func wanting(s page.Scene) []string {
+	rekey, missing := 0, 0
+	for _, r := range s.Snap.Rooms.Value {
+		switch {
+		case r.Keys == nil:
+		case r.Keys.State == admin.KeysRekey:
+			rekey++
+		case r.Keys.State == admin.KeysMissing:
 			missing++
 		}
-		if x.Boxed && x.Status == core.UserRevoked {
-			still++
-		}
 	}
-	text := fmt.Sprintf("%s, epoch %d, created %s.", widget.Plural(len(d.Members), "member", "members"), d.Room.Epoch, s.Clock(d.Room.Created))
-	if !d.Room.Encrypted {
-		return append(lines, s.Prose(theme.Plain, text+" It is not encrypted: servers can read what is said.")...)
+	text := ""
+	switch {
+	case rekey > 0 && missing > 0:
+		text = fmt.Sprintf("Rekey required in %s: /rekey lists them. In %s more somebody has no key.", widget.Plural(rekey, "room", "rooms"), widget.Count(missing))
+	case rekey > 0:
+		text = fmt.Sprintf("Rekey required in %s: /rekey lists them.", widget.Plural(rekey, "room", "rooms"))
+	case missing > 0:
+		text = fmt.Sprintf("In %s somebody has no key.", widget.Plural(missing, "room", "rooms"))
+	default:
+		return nil
 	}
-	lines = append(lines, s.Prose(theme.Plain, text)...)
-	if still > 0 {
-		lines = append(lines, s.Prose(theme.Warn, fmt.Sprintf("Somebody who is revoked still holds the current key (%d): a member should rekey the room.", still))...)
-	}
-	if missing > 0 {
-		lines = append(lines, s.Prose(theme.Warn, fmt.Sprintf("%s no key of the current epoch and cannot read: a member should seal it to them.", have(missing)))...)
-	}
-	return lines
+	return s.Prose(theme.Warn, s.Theme.Glyphs.Degraded+" "+text)
 }
 
-func have(n int) string {
-	if n == 1 {
-		return "1 active member has"
-	}
-	return widget.Count(n) + " active members have"
-}
-
-// Key moves and opens.
+// Key moves and opens. At the end of a large room's list more members are fetched.
 func (m *Model) Key(s page.Scene, key string) page.Effect {
 	m.load(s)
 	if m.open != "" {
-		return page.Effect{Handled: m.members.Key(key, s.H-5, false)}
+		was := m.members.AtEnd()
+		handled := m.members.Key(key, s.H-10, false)
+		if handled && (was || m.members.AtEnd()) && m.more && m.loaded(s) {
+			m.pages++
+		}
+		return page.Effect{Handled: handled}
 	}
 	if key == "enter" {
-		m.open = m.table.Selected()
+		m.show(s, m.table.Selected())
 		return page.Effect{Handled: true}
 	}
-	return page.Effect{Handled: m.table.Key(key, s.H-3, false)}
+	return page.Effect{Handled: m.table.Key(key, s.H-4, false)}
+}
+
+func (m *Model) show(s page.Scene, id string) {
+	m.open, m.pages, m.more, m.found = id, 1, false, s.Filter
 }
 
 // Open shows a room.
-func (m *Model) Open(_ page.Scene, id string) {
+func (m *Model) Open(s page.Scene, id string) {
 	m.table.Select(id)
-	m.open = id
+	m.show(s, id)
 }
 
 // Back closes the open room.
@@ -252,18 +237,29 @@ func (m *Model) Hints(page.Scene) []page.Hint {
 // Selection is the selected room, or the selected member of the open one.
 func (m *Model) Selection(s page.Scene) action.Selection {
 	m.load(s)
-	kind, id := "room", m.table.Selected()
 	if m.open != "" {
-		kind, id = "user", m.members.Selected()
+		sel := action.Selection{Room: m.open}
+		if id := m.members.Selected(); id != "" {
+			sel.Kind, sel.IDs = "user", []string{id}
+		}
+		return sel
 	}
-	if id == "" {
-		return action.Selection{}
+	if id := m.table.Selected(); id != "" {
+		return action.Selection{Kind: "room", IDs: []string{id}}
 	}
-	return action.Selection{Kind: kind, IDs: []string{id}}
+	return action.Selection{}
 }
 
-// Want is the rooms, the users for their owners' names, and the open room.
-func (m *Model) Want() feed.Want { return feed.Want{Rooms: true, Users: true, Room: m.open} }
+// Want is the rooms, the users for their owners' names, and the open room; in
+// the list the selected one too where it needs a new key: the question whether to
+// ask for one names who is asked.
+func (m *Model) Want() feed.Want {
+	w := feed.Want{Rooms: true, Users: true, Room: m.open, RoomPages: m.pages}
+	if m.open == "" && m.wanting[core.RoomID(m.table.Selected())] {
+		w.Room, w.RoomPages = m.table.Selected(), 1
+	}
+	return w
+}
 
 // Done has no marks to take away.
 func (m *Model) Done() {}
