@@ -156,6 +156,18 @@ func (r Replica) settled() ReplicaState {
 	return r.State
 }
 
+// left is what became of a move that is seen no more. What it was seen at last
+// may be some states back, and the record of authority may be seen a moment later.
+func left(moving string, now *core.Authority) string {
+	switch kv := now != nil && now.Backend == core.BackendKV; {
+	case kv && moving != "rollback":
+		return "has cut over to KV"
+	case now != nil && now.Backend == core.BackendSQLite && moving == "rollback":
+		return "was rolled back to SQLite"
+	}
+	return "has left " + moving
+}
+
 func (d *diff) authority(old, next View) {
 	switch a, b := old.Authority, next.Authority; {
 	case b == nil && a == nil, a != nil && b != nil && *a == *b:
@@ -169,7 +181,7 @@ func (d *diff) authority(old, next View) {
 	switch {
 	case old.Moving == next.Moving:
 	case next.Moving == "":
-		d.add(Note, "move", "ended after %s", old.Moving)
+		d.add(Note, "move", "%s", left(old.Moving, next.Authority))
 	default:
 		d.add(Note, "move", "is at %s", next.Moving)
 	}

@@ -54,7 +54,10 @@ func TestDiff(t *testing.T) {
 		{"authority moves", onSQLite(base(), true), with(base(), func(v *View) { v.Moving = "soak" }), []string{"healthy authority is kv, generation 2, was sqlite on n1, generation 1", "note move is at soak", "note n1 serves kv, was sqlite"}},
 		{"authority is first recorded", onSQLite(base(), false), onSQLite(base(), true), []string{"note authority is sqlite on n1, generation 1"}},
 		{"authority cannot be read", base(), with(base(), func(v *View) { v.Authority = nil }), []string{"degraded authority cannot be read; it was kv, generation 2"}},
-		{"a move ends", with(base(), func(v *View) { v.Moving = "verify" }), base(), []string{"note move ended after verify"}},
+		{"a move cuts over, seen last at its fence", with(base(), func(v *View) { v.Moving = "fence" }), base(), []string{"note move has cut over to KV"}},
+		{"a move is aborted", with(onSQLite(base(), true), func(v *View) { v.Moving = "copy" }), onSQLite(base(), true), []string{"note move has left copy"}},
+		{"a move is rolled back", with(onSQLite(base(), true), func(v *View) { v.Moving = "rollback" }), onSQLite(base(), true), []string{"note move was rolled back to SQLite"}},
+		{"a rollback ends, the record is seen later", with(base(), func(v *View) { v.Moving = "rollback" }), base(), []string{"note move has left rollback"}},
 	} {
 		var got []string
 		for _, e := range Diff(c.old, c.next) {

@@ -41,16 +41,21 @@ func (j *Job) dryRun(ctx context.Context, prev Status) {
 	defer j.mu.Unlock()
 	found := j.st
 	j.st, j.before = prev, nil
-	if prev.State == StateNone || prev.State == StateAborted { // a move under way keeps what it compared
+	waits := ""
+	switch prev.State { // a move under way keeps what it compared, and the options it goes on with
+	case StateNone, StateAborted, StateRolledBack:
 		j.st.Options, j.st.Source, j.st.By = found.Options, found.Source, found.By
-		j.st.Buckets = found.Buckets
+		j.st.Buckets, j.st.Progress = found.Buckets, found.Progress
+	case StatePreflight:
+		j.st.Source, j.st.Buckets, j.st.Progress = found.Source, found.Buckets, found.Progress
+		waits = " The move that stopped in preflight has copied nothing: start it again, or abort it."
 	}
 	j.st.Drift, j.st.Estimate = found.Drift, found.Estimate
-	j.st.Problems, j.st.Written = found.Problems, 0 // the last run was this one
+	j.st.Problems, j.st.Written, j.st.AtLeast = found.Problems, 0, false // the last run was this one
 	j.st.Updated = core.MillisOf(j.cfg.Now())
 	j.st.Error, j.st.Result = core.AsError(err), ""
 	if err == nil {
-		j.st.Result = fmt.Sprintf("Dry run: %s of %s can be moved; nothing was written.", count(totalOf(found.Buckets), "key"), found.Source.Path)
+		j.st.Result = fmt.Sprintf("Dry run: %s of %s can be moved; nothing was written.", count(totalOf(found.Buckets), "key"), found.Source.Path) + waits
 	}
 }
 

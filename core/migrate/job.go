@@ -138,6 +138,7 @@ func (j *Job) interrupted(s *Status) {
 	if !s.Active() {
 		return
 	}
+	s.AtLeast = s.AtLeast || s.State == StateCopy || s.State == StateFence
 	was, on := s.State, "`unibusd migration resume` goes on where it stopped"
 	if was == StateFence {
 		s.State = StateVerify

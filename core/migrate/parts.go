@@ -65,6 +65,11 @@ type Guarded interface {
 	Shut(ctx context.Context, generation uint64) error
 }
 
+// Sizer is a Target that knows how many bytes its rows take, about.
+type Sizer interface {
+	Bytes(ctx context.Context) (int64, error)
+}
+
 // Historian is a Target that knows what was written after a place in a table's
 // history, so that the fence need not read everything again. A Target without it
 // is compared as a whole while the fence stands.

@@ -91,7 +91,7 @@ func (s Status) reportState(r *report, now time.Time) {
 	if s.ID != "" {
 		r.line("move", "%s, started %s by %s on %s", s.ID, moment(s.Started), s.By, s.Node)
 		r.line("updated", "%s", moment(s.Updated))
-		r.line("written", "%s put or removed by the last run", count(s.Written, "key"))
+		r.line("written", "%s put or removed by the last run", s.wrote())
 	}
 	if !s.Told() {
 		r.line("means", "%s", s.Sentence())
@@ -109,6 +109,14 @@ func (s Status) reportState(r *report, now time.Time) {
 		}
 	}
 	r.line("report", "made %s", moment(core.MillisOf(now)))
+}
+
+// wrote is how many keys were put or removed, as far as that is known.
+func (s Status) wrote() string {
+	if s.AtLeast {
+		return "at least " + count(s.Written, "key")
+	}
+	return count(s.Written, "key")
 }
 
 func (s Status) working() string {

@@ -57,6 +57,9 @@ func (j *Job) intendBack(ctx context.Context) (Intent, error) {
 		return Intent{}, core.Errorf(core.KindRefused, "the record of authority says %s of %s: it is not this node's to move back", a.Backend, a.Node).
 			WithNext("ask on %s", a.Node)
 	}
+	if err := j.roomBack(ctx); err != nil {
+		return Intent{}, err
+	}
 	path, err := freePath(j.rollbackDir(), "unibus-rollback-"+j.cfg.Now().UTC().Format("20060102-150405"))
 	if err != nil {
 		return Intent{}, err
@@ -66,6 +69,29 @@ func (j *Job) intendBack(ctx context.Context) (Intent, error) {
 		To: core.Authority{Backend: core.BackendSQLite, Node: j.cfg.Node, Generation: a.Generation + 1},
 	}
 	return in, j.save(func(s *Status) { s.Export = Backup{}; s.Progress = exportProgress(*s) }, func(e *Entry) { e.Intent = &in })
+}
+
+// roomBack refuses a rollback that would fill the disk, before anything is closed:
+// the new file takes about what the source took, or what the buckets take now.
+func (j *Job) roomBack(ctx context.Context) error {
+	if j.cfg.Free == nil {
+		return nil
+	}
+	need, dir := j.Status().Source.Bytes, j.rollbackDir()
+	if s, ok := j.cfg.Target.(Sizer); ok {
+		if size, err := s.Bytes(ctx); err == nil {
+			need = max(need, size)
+		}
+	}
+	free, err := j.cfg.Free(dir)
+	if err != nil {
+		return err
+	}
+	if free >= need {
+		return nil
+	}
+	return core.Errorf(core.KindRefused, "%s on %s has %s free, and the file of a rollback may take %s; nothing was closed, KV serves on", dir, j.cfg.Node, megabytes(free), megabytes(need)).
+		WithNext("make room there, then roll back again: `unibusd migration rollback`")
 }
 
 // rollbackDir is where the file that came from lies: the new one is served from there.

@@ -388,3 +388,35 @@ func TestOvertakenRollback(t *testing.T) {
 		}
 	}
 }
+
+// TestRollbackLooksForRoom before anything is closed.
+func TestRollbackLooksForRoom(t *testing.T) {
+	t.Parallel()
+	w, j, g := soaking(t)
+	free := int64(1<<20 - 1)
+	j.cfg.Free = func(dir string) (int64, error) {
+		if dir != w.dir {
+			t.Errorf("asked for %s", dir)
+		}
+		return free, nil
+	}
+	ops := w.tally()
+	s := rollBack(t, j)
+	if s.State != StateSoak || core.KindOf(errOf(s)) != core.KindRefused || !strings.Contains(s.Error.Text, "1 MB") || ops["shut"] != 0 || w.serving != core.BackendKV || !g.open {
+		t.Errorf("%s, %v, serving %s, open %v, %v", s.State, s.Error, w.serving, g.open, ops)
+	}
+	free++
+	j.cfg.Target = sized{j.cfg.Target.(guardedTarget), 3 << 20} // the buckets have grown since
+	if s = rollBack(t, j); s.State != StateSoak || !strings.Contains(s.Error.Text, "3 MB") {
+		t.Errorf("%s, %v", s.State, s.Error)
+	}
+	free = 3 << 20
+	wantState(t, rollBack(t, j), StateRolledBack)
+}
+
+type sized struct {
+	guardedTarget
+	bytes int64
+}
+
+func (s sized) Bytes(context.Context) (int64, error) { return s.bytes, nil }

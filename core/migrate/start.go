@@ -56,7 +56,7 @@ func (j *Job) Start(ctx context.Context, by string, o Options) (Status, error) {
 
 // moved is the answer to a start after the cutover.
 func moved(st Status, a core.Authority) Status {
-	st.Written = 0
+	st.Written, st.AtLeast = 0, false
 	st.Result = fmt.Sprintf("The control plane is in KV already (generation %d): nothing is left to move, and nothing was written.", a.Generation)
 	return st
 }

@@ -64,9 +64,10 @@ type Status struct {
 	Estimate int64          `json:"estimate_ms,omitempty"` // preflight's guess of how long backup, copy and verify take
 	Drift    []Drift        `json:"drift,omitempty"`       // what other nodes' own SQLite files hold otherwise
 	Progress []Progress     `json:"progress"`
-	Written  int            `json:"written"` // keys put or removed by the last run
-	Rate     float64        `json:"rate"`    // rows a second, of the copy
-	LeftMS   int64          `json:"left_ms"` // estimate; 0 unknown
+	Written  int            `json:"written"`                    // keys put or removed by the last run
+	AtLeast  bool           `json:"written_at_least,omitempty"` // it was stopped while it wrote: a batch may have got there uncounted
+	Rate     float64        `json:"rate"`                       // rows a second, of the copy
+	LeftMS   int64          `json:"left_ms"`                    // estimate; 0 unknown
 	Buckets  []Parity       `json:"buckets"`
 	Problems []core.Problem `json:"problems"`
 	Error    *core.Error    `json:"error,omitempty"`  // why it stopped; the state it stopped in is State

@@ -86,9 +86,9 @@ func (j *Job) judgeParity(parity []Parity) error {
 }
 
 func verifiedResult(s Status, removed int) string {
-	text := fmt.Sprintf("Every bucket equals the source on every node; %s written.", count(s.Written, "key"))
+	text := fmt.Sprintf("Every bucket equals the source on every node; %s written.", s.wrote())
 	if removed > 0 {
-		text = fmt.Sprintf("Every bucket equals the source on every node; %s written or removed, %d of them because the source lacks them.", count(s.Written, "key"), removed)
+		text = fmt.Sprintf("Every bucket equals the source on every node; %s written or removed, %d of them because the source lacks them.", s.wrote(), removed)
 	}
 	return text + " SQLite on " + s.Node + " still serves: cut over when ready."
 }

@@ -72,13 +72,21 @@ func backupFile(ctx context.Context, db *sqlite.Store, path string) (admin.Backu
 
 // backupSize is what a backup and its making may take on this node's disk.
 func (p *plane) backupSize(ctx context.Context) (int64, error) {
-	var size int64
 	if p.serving().Backend == core.BackendSQLite && p.db() != nil {
-		size = p.db().Size()
-	} else {
-		for _, b := range p.n.observer.Fresh(ctx).Buckets {
-			size += b.Bytes
-		}
+		return 2 * p.db().Size(), nil
 	}
-	return 2 * size, nil
+	return 2 * p.bucketBytes(ctx), nil
+}
+
+// bucketBytes is what one replica of the buckets takes.
+func (p *plane) bucketBytes(ctx context.Context) (size int64) {
+	for _, b := range p.n.observer.Fresh(ctx).Buckets {
+		size += b.Bytes
+	}
+	return size
+}
+
+// Bytes implements migrate.Sizer.
+func (t moveTarget) Bytes(ctx context.Context) (int64, error) {
+	return t.plane.bucketBytes(ctx), nil
 }

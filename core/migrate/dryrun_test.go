@@ -1,0 +1,123 @@
+package migrate
+
+import (
+	"strings"
+	"testing"
+
+	"unibus/core"
+)
+
+// TestDryRunOverAVerifiedMove: while it looks, nothing else is done to the move,
+// and that is what a refusal says; afterwards the move is as it was.
+func TestDryRunOverAVerifiedMove(t *testing.T) {
+	t.Parallel()
+	w, j := verified(t, nil, false)
+	hold, held := make(chan struct{}), make(chan struct{})
+	w.look(func() {
+		w.before = func(op string) error {
+			if op == "problems" {
+				close(held)
+				w.mu.Unlock()
+				<-hold
+				w.mu.Lock()
+			}
+			return nil
+		}
+	})
+	o := w.options()
+	o.DryRun = true
+	if _, err := j.Start(t.Context(), "eve", o); err != nil {
+		t.Fatal(err)
+	}
+	<-held
+	for name, f := range map[string]func() (Status, error){
+		"abort":   func() (Status, error) { return j.Abort(t.Context(), "a") },
+		"cutover": func() (Status, error) { return j.Cutover(t.Context(), "a") },
+		"pause":   func() (Status, error) { return j.Pause(t.Context(), "a") },
+		"start":   func() (Status, error) { return j.Start(t.Context(), "a", w.options()) },
+	} {
+		if _, err := f(); core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), "a dry run is at work") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	close(hold)
+	s := rest(t, j)
+	if s.State != StateVerify || !s.Verified || s.By != "ana" || s.Options.DryRun {
+		t.Errorf("%s, verified %v, by %s, %+v", s.State, s.Verified, s.By, s.Options)
+	}
+	w.look(func() { w.before = nil })
+	if s, err := j.Abort(t.Context(), "bob"); err != nil || s.State != StateAborted {
+		t.Errorf("%s, %v", s.State, err)
+	}
+}
+
+// TestDryRunAfterAStoppedPreflight shows what it found, not what was found before;
+// the move that waits there can still be resumed, with its own options.
+func TestDryRunAfterAStoppedPreflight(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 5)
+	w.problems = []core.Problem{{Text: "orphan"}}
+	j := w.job(t, nil)
+	if s := started(t, j, w.options()); s.State != StatePreflight || len(s.Problems) != 1 {
+		t.Fatalf("%s, %v", s.State, s.Problems)
+	}
+	w.look(func() { w.problems = nil })
+	o := w.options()
+	o.DryRun, o.Rate = true, 7
+	s := started(t, j, o)
+	if len(s.Problems) != 0 || s.Error != nil || len(s.Buckets) != 5 || s.Buckets[0].Source.Count != 5 {
+		t.Errorf("%v, %v, %+v", s.Problems, s.Error, s.Buckets)
+	}
+	if !strings.Contains(s.Result, "25 keys") || !strings.Contains(s.Result, "stopped in preflight") {
+		t.Error(s.Result)
+	}
+	if _, err := j.Resume(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	if s = rest(t, j); s.State != StateVerify || s.Options.Rate != 0 {
+		t.Errorf("%s, %v, %+v", s.State, s.Error, s.Options)
+	}
+}
+
+// TestWrittenAfterAKillIsAtLeast: the batch under way may be in KV and not counted.
+func TestWrittenAfterAKillIsAtLeast(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 40)
+	n := 0
+	w.after = func(op string) error { // written, and the answer is not heard
+		if op == "put" {
+			n++
+		}
+		if n >= 4 {
+			return errDead
+		}
+		return nil
+	}
+	j := w.job(t, nil)
+	if _, err := j.Start(t.Context(), "ana", w.options()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, j, "the kill", func(s Status) bool { return s.Error != nil })
+	_ = j.Close()
+	was, err := w.journal.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	was.Move.Running, was.Move.Error = true, nil // as a kill leaves it
+	if err := w.journal.Update(func(e *Entry) { e.Move = was.Move }); err != nil {
+		t.Fatal(err)
+	}
+	w.look(func() { w.after = nil })
+	j = w.job(t, nil)
+	if _, err := j.Resume(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	s := rest(t, j)
+	wantState(t, s, StateVerify)
+	if s.Written >= 200 || !strings.Contains(s.Result, "at least ") {
+		t.Errorf("%d written of 200: %s", s.Written, s.Result)
+	}
+	if s = started(t, j, w.options()); s.Written != 0 || s.AtLeast || strings.Contains(s.Result, "at least") {
+		t.Errorf("a run of its own: %d, %s", s.Written, s.Result)
+	}
+}
