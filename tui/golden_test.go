@@ -151,7 +151,8 @@ func TestNothingButASCIIWhereItIsAskedFor(t *testing.T) {
 		for _, k := range w.Keys {
 			for _, ps := range [][]admin.RoomPerson{k.Lack, k.Know, k.Can} {
 				for i := range ps {
-					ps[i].Name = nil
+					n := fmt.Sprintf("person-%d", i)
+					ps[i].Name = &n
 				}
 			}
 		}

@@ -218,7 +218,7 @@ func people(s page.Scene, who []admin.RoomPerson, all, used int) string {
 	room := s.W - label - more - used
 	text := ""
 	for i, p := range who {
-		one := widget.Cut(s.Theme, widget.Clean(p.Called()), 24) + note(p)
+		one := called(s, p) + note(p)
 		if i > 0 {
 			one = ", " + one
 		}
@@ -231,6 +231,13 @@ func people(s page.Scene, who []admin.RoomPerson, all, used int) string {
 		text += fmt.Sprintf(" and %s more", widget.Count(n))
 	}
 	return text
+}
+
+func called(s page.Scene, p admin.RoomPerson) string {
+	if p.Name == nil || strings.TrimSpace(*p.Name) == "" {
+		return widget.Middle(s.Theme, string(p.User), 9)
+	}
+	return widget.Cut(s.Theme, widget.Clean(*p.Name), 24)
 }
 
 func note(p admin.RoomPerson) string {
