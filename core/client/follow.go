@@ -254,7 +254,7 @@ func (r *Room) advance(row core.EpochRecord, prev *seal.EpochKey, why error) (re
 		return rec, false, why
 	}
 	return rec, false, fault(core.KindRefused, ErrUnlinked, "%s was made by %s, and the key before it is not here: nothing shows that %s was a member",
-		rec.Place, rec.Maker, rec.Maker.Short()).WithNext("ask somebody you know whether that is right, then call Trust with that id")
+		rec.Place, rec.Maker, rec.Maker.Short()).WithNext("ask somebody you know whether that is right, then use Trust or RoomTrusting with that id")
 }
 
 // records are those above an epoch, in order, up to another one.

@@ -1,0 +1,77 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"unibus/core"
+	"unibus/core/config"
+	"unibus/core/nodetest"
+)
+
+// TestANodeIsLost: three nodes, an encrypted room, and the node that both
+// members talk to is closed in the middle. What comes is in order and comes
+// once, and afterwards the room gets another key.
+func TestANodeIsLost(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t, nodetest.Config{Store: core.BackendKV})
+	n.WaitServing(core.BackendKV, 0, 1, 2)
+	ann, bob := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open()
+	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
+	ok(t, room.Invite(ctx(t), bob.User(), ""))
+	bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
+	events := eventsOf(t, ann)
+	heard := bobs.Chan(t.Context())
+	talk, hush := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-talk.Done():
+				return
+			case <-tick.C:
+				if err := room.Send(talk, []byte(strconv.Itoa(i))); err != nil && talk.Err() == nil {
+					t.Errorf("message %d: %v", i, err)
+				}
+			}
+		}
+	}()
+	last := listen(t, heard, -1, 50)
+	at := slices.IndexFunc(n.Configs, func(c config.Node) bool { return c.Name == ann.Connected() })
+	ok(t, n.Nodes[at].Close())
+	await(t, events, func(Disconnected) bool { return true })
+	await(t, events, func(e Connected) bool { return e.Node != n.Configs[at].Name })
+	last = listen(t, heard, last, 1000)
+	ok(t, room.Rekey(ctx(t)))
+	listen(t, heard, last, 50)
+	hush()
+	<-done
+}
+
+// listen reads a number of messages, each a higher one than before.
+func listen(t *testing.T, from <-chan Delivery, last, n int) int {
+	t.Helper()
+	for range n {
+		select {
+		case d := <-from:
+			if d.Err != nil {
+				t.Fatal(d.Err)
+			}
+			i, err := strconv.Atoi(string(d.Data))
+			if err != nil || i <= last {
+				t.Fatalf("%q came after %d", d.Data, last)
+			}
+			last = i
+		case <-time.After(2 * wait):
+			t.Fatal(fmt.Errorf("nothing comes after message %d", last))
+		}
+	}
+	return last
+}

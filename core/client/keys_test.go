@@ -1,0 +1,225 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"unibus/core"
+	"unibus/core/control"
+	"unibus/core/nodetest"
+	"unibus/core/seal"
+)
+
+// TestOneWhoComesLater: somebody invited before their first start has no key to
+// seal to. They ask for the room's key once they are there, are given it, and
+// read from that epoch on.
+func TestOneWhoComesLater(t *testing.T) {
+	t.Parallel()
+	n := alone(t)
+	ann, files := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember)
+	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
+	ok(t, room.Invite(ctx(t), files.id, ""))
+	ok(t, room.Rekey(ctx(t)))
+	given := eventsOf(t, ann)
+	bob := files.open()
+	bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
+	e := await(t, given, func(e KeyGiven) bool { return e.To == files.id })
+	if e.By != ann.User() || e.Epoch != 2 {
+		t.Errorf("given: %+v", e)
+	}
+	heard := room.Chan(t.Context())
+	ok(t, bobs.Send(ctx(t), []byte("here I am"))) // waits for the key
+	if m := hear(t, heard, "here I am"); m.Epoch != 2 {
+		t.Errorf("bob writes in epoch %d", m.Epoch)
+	}
+}
+
+// TestNobodyToGiveTheKey: a member who waits for a key is told so when the time is over.
+func TestNobodyToGiveTheKey(t *testing.T) {
+	t.Parallel()
+	n := alone(t)
+	ann, files := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember)
+	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
+	ok(t, room.Invite(ctx(t), files.id, ""))
+	ok(t, room.Close())
+	bobs := must[*Room](t)(files.open().Room(ctx(t), room.ID()))
+	short, cancel := context.WithTimeout(ctx(t), 100*time.Millisecond)
+	defer cancel()
+	want(t, "sending without a key", bobs.Send(short, []byte("x")), core.KindUnavailable, ErrNoKey)
+}
+
+// TestComeBack: who was removed and invited again goes on from the box that they
+// had; where a whole epoch is missing in between, a person decides.
+func TestComeBack(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t)
+	again := func() *Room {
+		t.Helper()
+		ok(t, p.room.Invite(ctx(t), p.bob.User(), ""))
+		return must[*Room](t)(p.bob.Room(ctx(t), p.room.ID()))
+	}
+	out := func() {
+		t.Helper()
+		ok(t, p.room.Remove(ctx(t), p.bob.User()))
+		nodetest.Wait(t, wait, func() error {
+			if r := p.bobs.Err(); !errors.Is(r, ErrNotMember) {
+				return fmt.Errorf("bob has not noticed: %v", r)
+			}
+			return nil
+		})
+	}
+	heard := p.room.Chan(t.Context())
+	out()
+	p.bobs = again()
+	ok(t, p.bobs.Send(ctx(t), []byte("once")))
+	hear(t, heard, "once")
+
+	out()
+	ok(t, p.room.Rekey(ctx(t))) // an epoch of which bob will never have a key
+	ok(t, p.room.Rekey(ctx(t)))
+	ok(t, p.room.Invite(ctx(t), p.bob.User(), ""))
+	_, err := p.bob.Room(ctx(t), p.room.ID())
+	want(t, "an epoch without a link", err, core.KindRefused, ErrUnlinked)
+	if !strings.Contains(err.Error(), string(p.ann.User())) {
+		t.Errorf("the maker is not named: %v", err)
+	}
+	p.bobs = must[*Room](t)(p.bob.RoomTrusting(ctx(t), p.room.ID(), p.ann.User()))
+	ok(t, p.bobs.Send(ctx(t), []byte("twice")))
+	hear(t, heard, "twice")
+}
+
+// TestTwoRekeyAtOnce: one of them counts, the other goes on from it, and both are heard.
+func TestTwoRekeyAtOnce(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t)
+	heard, heardToo := p.room.Chan(t.Context()), p.bobs.Chan(t.Context())
+	var both sync.WaitGroup
+	for _, r := range []*Room{p.room, p.bobs} {
+		both.Go(func() {
+			if err := r.Rekey(ctx(t)); err != nil {
+				t.Errorf("a rekey beside another: %v", err)
+			}
+		})
+	}
+	both.Wait()
+	ok(t, p.room.Send(ctx(t), []byte("from ann")))
+	ok(t, p.bobs.Send(ctx(t), []byte("from bob")))
+	hear(t, heardToo, "from ann")
+	hear(t, heard, "from bob")
+	info := must[control.RoomInfo](t)(p.ann.plane.Room(ctx(t), p.room.ID()))
+	if info.Room.Epoch < 3 || info.Room.Epoch > 4 || info.Unkeyed != 0 {
+		t.Errorf("after both: %+v", info)
+	}
+}
+
+// TestRemovalDuringARekey: whoever is removed while a key is being made is not in it.
+func TestRemovalDuringARekey(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t)
+	cid := newPerson(t, p.cluster, core.RoleMember).open()
+	ok(t, p.room.Invite(ctx(t), cid.User(), ""))
+	p.liar.lie(func(l *liar) {
+		l.members = func(all []control.Member) []control.Member { // bob has read the members; now one of them goes
+			l.members = nil
+			if _, err := p.ann.plane.Remove(ctx(t), p.room.ID(), cid.User()); err != nil || len(all) != 3 {
+				t.Errorf("of %d members cid goes: %v", len(all), err)
+			}
+			return all
+		}
+	})
+	ok(t, p.bobs.Rekey(ctx(t)))
+	info := must[control.RoomInfo](t)(p.ann.plane.Room(ctx(t), p.room.ID()))
+	if info.MustRekey != 0 || info.Members != 2 || info.Unkeyed != 0 {
+		t.Errorf("after the rekey: %+v", info)
+	}
+}
+
+// TestRevocationIsFollowedByANewKey: members make it without being asked, and the
+// revoked member's messages are refused. An invitation of them is refused.
+func TestRevocationIsFollowedByANewKey(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t)
+	chief := newPerson(t, p.cluster, core.RoleAdmin).open()
+	cid := newPerson(t, p.cluster, core.RoleMember).open()
+	ok(t, p.room.Invite(ctx(t), cid.User(), ""))
+	events := eventsOf(t, p.ann)
+	if _, err := chief.Revoke(ctx(t), cid.User()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, events, func(e UserRevoked) bool { return e.User == cid.User() })
+	p.at(t, 3)
+	info := must[control.RoomInfo](t)(p.ann.plane.Room(ctx(t), p.room.ID()))
+	if info.MustRekey != 0 {
+		t.Errorf("after the revocation: %+v", info)
+	}
+	dan := newPerson(t, p.cluster, core.RoleMember).open()
+	if _, err := chief.Revoke(ctx(t), dan.User()); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "an invitation of who is revoked", p.room.Invite(ctx(t), dan.User(), ""), core.KindRefused, nil)
+}
+
+// TestDue: what makes a new key due, and that nothing is sent by the old one.
+func TestDue(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t)
+	heard := p.bobs.Chan(t.Context())
+	p.room.mu.Lock()
+	p.room.count = seal.MaxMessages
+	p.room.mu.Unlock()
+	ok(t, p.room.Send(ctx(t), []byte("by the next key")))
+	if m := hear(t, heard, "by the next key"); m.Epoch != 3 {
+		t.Errorf("message %d of an epoch is of epoch %d", seal.MaxMessages+1, m.Epoch)
+	}
+
+	// A hint alone is none: an operator who asks for what is not needed gets nothing.
+	events := eventsOf(t, p.ann)
+	p.room.hint(control.Event{Kind: control.EventAsked, Room: p.room.ID(), User: p.ann.User()})
+	await(t, events, func(e RekeyAsked) bool { return e.User == p.ann.User() })
+	ok(t, p.room.Send(ctx(t), []byte("still")))
+	if m := hear(t, heard, "still"); m.Epoch != 3 {
+		t.Errorf("a hint alone has moved the room to epoch %d", m.Epoch)
+	}
+}
+
+// TestAge: a key of seven days is replaced; clocks that are weeks apart do not outbid each other.
+func TestAge(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for what, c := range map[string]struct {
+		maker core.UserID
+		made  time.Duration // ago
+		want  bool
+	}{
+		"another's":                  {"someone", 0, true},
+		"one's own, of a former day": {"me", 2 * time.Hour, true},
+		"one's own, of a moment ago": {"me", time.Minute, false},
+	} {
+		r := &Room{c: &Client{me: "me"}}
+		r.duty.made = now.Add(-c.made)
+		r.sender = senderOf(t, now.Add(-8*24*time.Hour))
+		if got := r.sender.Record(); c.maker == "me" {
+			r.c.me = got.Maker
+		}
+		if _, due := r.due(now); due != c.want {
+			t.Errorf("%s: due %v, want %v", what, due, c.want)
+		}
+	}
+}
+
+// senderOf sends in an epoch that was made at a time.
+func senderOf(t *testing.T, at time.Time) *seal.Sender {
+	t.Helper()
+	id := nodetest.Identity(t)
+	kem := must[*seal.KEM](t)(seal.NewKEM())
+	own := must[seal.KEMKey](t)(seal.ParseKEMKey(core.UserID(id.Public()), must[[]byte](t)(kem.Publish(id, 1))))
+	made := must[seal.Rekeyed](t)(seal.MakeRecord(seal.RecordConfig{
+		Room: "r", Epoch: 1, Rec: seal.NewRec(), Key: seal.NewRoomKey(), Members: []seal.KEMKey{own}, By: id, At: core.MillisOf(at), Reason: seal.ReasonFirst,
+	}))
+	return must[*seal.Sender](t)(seal.NewSender(seal.SenderConfig{Key: made.Key, By: id}))
+}

@@ -1,0 +1,348 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+
+	"unibus/core"
+	"unibus/core/control"
+	"unibus/core/keys"
+	"unibus/core/nodetest"
+	"unibus/core/seal"
+)
+
+// liar is a service that shows something else than it has.
+type liar struct {
+	plane
+
+	mu      sync.Mutex
+	room    func(*control.RoomInfo)
+	key     func(*control.Key) error
+	epochs  func(*control.Epochs)
+	members func([]control.Member) []control.Member
+	profile func(*control.Profile)
+}
+
+// lie changes what is shown from now on.
+func (l *liar) lie(f func(l *liar)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f(l)
+}
+
+func (l *liar) Room(ctx context.Context, id core.RoomID) (control.RoomInfo, error) {
+	out, err := l.plane.Room(ctx, id)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.room != nil && err == nil {
+		l.room(&out)
+	}
+	return out, err
+}
+
+func (l *liar) Key(ctx context.Context, id core.RoomID, e core.Epoch) (control.Key, error) {
+	out, err := l.plane.Key(ctx, id, e)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.key != nil && err == nil {
+		err = l.key(&out)
+	}
+	return out, err
+}
+
+func (l *liar) Epochs(ctx context.Context, req control.EpochsRequest) (control.Epochs, error) {
+	out, err := l.plane.Epochs(ctx, req)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.epochs != nil && err == nil {
+		l.epochs(&out)
+	}
+	return out, err
+}
+
+func (l *liar) Members(ctx context.Context, id core.RoomID, keys bool) ([]control.Member, error) {
+	out, err := l.plane.Members(ctx, id, keys)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.members != nil && err == nil {
+		out = l.members(out)
+	}
+	return out, err
+}
+
+func (l *liar) Member(ctx context.Context, id core.RoomID, user core.UserID, keys bool) (control.Member, error) {
+	out, err := l.plane.Member(ctx, id, user, keys)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.members == nil || err != nil {
+		return out, err
+	}
+	if all := l.members([]control.Member{out}); len(all) == 1 {
+		return all[0], nil
+	}
+	return control.Member{}, core.Errorf(core.KindNotFound, "no such member")
+}
+
+func (l *liar) User(ctx context.Context, user core.UserID) (control.Profile, error) {
+	out, err := l.plane.User(ctx, user)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.profile != nil && err == nil {
+		l.profile(&out)
+	}
+	return out, err
+}
+
+// between puts a liar between a client and the service.
+func between(l *liar) func(*Client) {
+	return func(c *Client) {
+		c.wrap = func(p plane) plane {
+			l.plane = p
+			return l
+		}
+	}
+}
+
+// pair is ann, who tells no lies, and bob, to whom the service may, in one encrypted room at epoch 2.
+type pair struct {
+	ann, bob   *Client
+	room, bobs *Room
+	liar       *liar
+	events     <-chan Event
+	annFiles   person
+	bobFiles   person
+	cluster    *nodetest.Cluster
+}
+
+func twoInARoom(t *testing.T) *pair {
+	t.Helper()
+	n := alone(t)
+	p := &pair{liar: &liar{}, cluster: n, annFiles: newPerson(t, n, core.RoleMember), bobFiles: newPerson(t, n, core.RoleMember)}
+	p.ann, p.bob = p.annFiles.open(), p.bobFiles.open(between(p.liar))
+	p.room = must[*Room](t)(p.ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
+	ok(t, p.room.Invite(ctx(t), p.bob.User(), ""))
+	ok(t, p.room.Rekey(ctx(t)))
+	p.bobs = must[*Room](t)(p.bob.Room(ctx(t), p.room.ID()))
+	p.at(t, 2)
+	p.events = eventsOf(t, p.bob)
+	return p
+}
+
+// at waits until bob is at an epoch.
+func (p *pair) at(t *testing.T, e core.Epoch) {
+	t.Helper()
+	nodetest.Wait(t, wait, func() error {
+		if at, _ := p.bobs.Epoch(); at != e {
+			return core.Errorf(core.KindConflict, "bob is at epoch %d, not %d", at, e)
+		}
+		return nil
+	})
+}
+
+// caught waits until bob has found a lie out, and checks that nothing is sent.
+func (p *pair) caught(t *testing.T, want seal.Fault) {
+	t.Helper()
+	p.bobs.kick()
+	await(t, p.events, func(e Suspicion) bool { return errors.Is(e.Err, want) })
+	if err := p.bobs.Send(ctx(t), []byte("x")); !errors.Is(err, want) {
+		t.Errorf("sending in spite of it: %v, want %v", err, want)
+	}
+}
+
+// stranger is an identity of the servers' own making, and a record that it made.
+func (p *pair) stranger(t *testing.T, prev *seal.EpochKey) (keys.Identity, seal.Rekeyed) {
+	t.Helper()
+	id := nodetest.Identity(t)
+	kem := must[*seal.KEM](t)(seal.NewKEM())
+	own := must[seal.KEMKey](t)(seal.ParseKEMKey(core.UserID(id.Public()), must[[]byte](t)(kem.Publish(id, 1))))
+	made := must[seal.Rekeyed](t)(seal.MakeRecord(seal.RecordConfig{
+		Room: p.room.ID(), Epoch: prev.Record().Epoch + 1, Rec: seal.NewRec(), Key: seal.NewRoomKey(),
+		Members: []seal.KEMKey{own, p.bob.ownKey()}, By: id, At: 1, Reason: seal.ReasonOther, Prev: record(prev),
+	}))
+	return id, made
+}
+
+func record(k *seal.EpochKey) *seal.Record {
+	r := k.Record()
+	return &r
+}
+
+// TestLies: each lie of a node about a room is found out, with the error that says which.
+func TestLies(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		lie  func(t *testing.T, p *pair)
+		want seal.Fault
+	}{
+		"an older epoch": {func(_ *testing.T, p *pair) {
+			p.liar.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.Room.Epoch = 1 } })
+		}, seal.ErrRollback},
+		"not encrypted": {func(_ *testing.T, p *pair) {
+			p.liar.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.Room.Encrypted = false } })
+		}, seal.ErrRollback},
+		"another record of the epoch": {func(_ *testing.T, p *pair) {
+			p.liar.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.Room.Rec = "0123456789abcdef" } })
+		}, seal.ErrFork},
+		"a record is left out": {func(t *testing.T, p *pair) {
+			p.liar.lie(func(l *liar) {
+				l.epochs = func(e *control.Epochs) {
+					e.Records = slices.DeleteFunc(e.Records, func(r core.EpochRecord) bool { return r.Epoch == 3 })
+				}
+			})
+			rekeyTwice(t, p)
+		}, seal.ErrGap},
+		"all records are left out": {func(t *testing.T, p *pair) {
+			p.liar.lie(func(l *liar) { l.epochs = func(e *control.Epochs) { e.Records, e.Next = nil, nil } })
+			ok(t, p.room.Rekey(ctx(t)))
+		}, seal.ErrGap},
+		"an altered record": {func(t *testing.T, p *pair) {
+			p.liar.lie(func(l *liar) {
+				l.epochs = func(e *control.Epochs) {
+					e.Records[0].Record = bytes.Clone(e.Records[0].Record)
+					e.Records[0].Record[len(e.Records[0].Record)-1] ^= 1
+				}
+			})
+			ok(t, p.room.Rekey(ctx(t)))
+		}, seal.ErrRecord},
+		"a record of a user of its own": {func(t *testing.T, p *pair) {
+			_, made := p.stranger(t, p.bobs.key(t))
+			p.liar.lie(func(l *liar) {
+				l.epochs = func(e *control.Epochs) { e.Records, e.Next = []core.EpochRecord{made.Record}, nil }
+				l.room = func(r *control.RoomInfo) { r.Room.Epoch, r.Room.Rec = 3, made.Record.Rec }
+			})
+		}, seal.ErrLink},
+		"another box": {func(t *testing.T, p *pair) {
+			p.liar.lie(func(l *liar) {
+				l.key = func(k *control.Key) error {
+					k.Key.Box = bytes.Clone(k.Key.Box)
+					k.Key.Box[100] ^= 1
+					return nil
+				}
+			})
+			ok(t, p.room.Rekey(ctx(t)))
+		}, seal.ErrBox},
+		"the box of another epoch": {func(t *testing.T, p *pair) {
+			old := must[control.Key](t)(p.bob.plane.Key(ctx(t), p.room.ID(), 2))
+			p.liar.lie(func(l *liar) {
+				l.key = func(k *control.Key) error { k.Key.Box = old.Key.Box; return nil }
+			})
+			ok(t, p.room.Rekey(ctx(t)))
+		}, seal.ErrBox},
+		"another's box": {func(t *testing.T, p *pair) {
+			p.liar.lie(func(l *liar) {
+				l.key = func(k *control.Key) error { k.Key.User = p.ann.User(); return nil }
+			})
+			ok(t, p.room.Rekey(ctx(t)))
+		}, seal.ErrBox},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := twoInARoom(t)
+			c.lie(t, p)
+			p.caught(t, c.want)
+			// Once the truth is shown again the room is in order.
+			p.liar.lie(func(l *liar) { l.room, l.key, l.epochs, l.members, l.profile = nil, nil, nil, nil, nil })
+			heard := p.room.Chan(t.Context())
+			nodetest.Wait(t, wait, p.bobs.Err)
+			ok(t, p.bobs.Send(ctx(t), []byte("in order")))
+			hear(t, heard, "in order")
+		})
+	}
+}
+
+// rekeyTwice makes two keys of which bob hears at once.
+func rekeyTwice(t *testing.T, p *pair) {
+	t.Helper()
+	ok(t, p.bobs.take(ctx(t)))
+	defer p.bobs.pass()
+	ok(t, p.room.Rekey(ctx(t)))
+	ok(t, p.room.Rekey(ctx(t)))
+}
+
+// TestLiesAboutMembers: a KEM key that is not a member's, or an older one, gets
+// no box, and the removal for which the new key is made counts all the same.
+func TestLiesAboutMembers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		lie  func(t *testing.T, p *pair) func(*control.Member)
+		want seal.Fault
+	}{
+		"another's key": {func(t *testing.T, p *pair) func(*control.Member) {
+			mine := must[control.Profile](t)(p.bob.Profile(ctx(t), p.bob.User())).KEMKey
+			return func(m *control.Member) { m.KEMKey = mine }
+		}, seal.ErrKey},
+		"an older key": {func(t *testing.T, p *pair) func(*control.Member) {
+			old := must[[]byte](t)(must[*seal.KEM](t)(seal.NewKEM()).Publish(p.ann.id, 1))
+			return func(m *control.Member) { m.KEMKey = old }
+		}, seal.ErrRollback},
+		"no key any more": {func(*testing.T, *pair) func(*control.Member) {
+			return func(m *control.Member) { m.KEMKey = nil }
+		}, seal.ErrRollback},
+		"what is no key": {func(*testing.T, *pair) func(*control.Member) {
+			return func(m *control.Member) { m.KEMKey = []byte("key") }
+		}, seal.ErrFormat},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := twoInARoom(t)
+			ok(t, p.bobs.Rekey(ctx(t))) // bob knows ann's key from now on
+			change := c.lie(t, p)
+			p.liar.lie(func(l *liar) {
+				l.members = func(all []control.Member) []control.Member {
+					for i := range all {
+						if all[i].User == p.ann.User() {
+							change(&all[i])
+						}
+					}
+					return all
+				}
+			})
+			ok(t, p.bobs.Rekey(ctx(t)))
+			await(t, p.events, func(e Suspicion) bool { return errors.Is(e.Err, c.want) })
+			if at, _ := p.bobs.Epoch(); at != 4 {
+				t.Errorf("bob is at epoch %d", at)
+			}
+			want(t, "ann's box of it", second(p.ann.plane.Key(ctx(t), p.room.ID(), 4)), core.KindNotFound, nil)
+			p.liar.lie(func(l *liar) { l.members = nil })
+			p.room.kick()
+			heard := p.bobs.Chan(t.Context())
+			ok(t, p.room.Send(ctx(t), []byte("she asked for it")))
+			hear(t, heard, "she asked for it")
+		})
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// TestOwnKeyPutRight: where a node shows this user another key than its own, that is told and mended.
+func TestOwnKeyPutRight(t *testing.T) {
+	t.Parallel()
+	n := alone(t)
+	files := newPerson(t, n, core.RoleMember)
+	ok(t, files.open().Close())
+	for name, change := range map[string]func(*control.Profile){
+		"another": func(p *control.Profile) { p.KEMKey = bytes.Repeat([]byte{1}, seal.KEMKeySize) },
+		"none":    func(p *control.Profile) { p.KEMKey = nil },
+	} {
+		l := &liar{profile: change}
+		c := files.open(between(l))
+		got := must[control.Profile](t)(l.plane.User(ctx(t), c.User()))
+		k := must[seal.KEMKey](t)(seal.ParseKEMKey(c.User(), got.KEMKey))
+		if k.Hash != c.kem.Hash() {
+			t.Errorf("%s: what is published is not this user's", name)
+		}
+		ok(t, c.Close())
+	}
+}
+
+// key is the key with which a room sends.
+func (r *Room) key(t *testing.T) *seal.EpochKey {
+	t.Helper()
+	ok(t, r.take(ctx(t)))
+	defer r.pass()
+	return r.epoch
+}

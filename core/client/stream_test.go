@@ -1,0 +1,280 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+	"unibus/core/control"
+	"unibus/core/nodetest"
+	"unibus/core/seal"
+)
+
+// TestSlowReader: what a reader is too slow for is counted, and said where it is missing.
+func TestSlowReader(t *testing.T) {
+	t.Parallel()
+	n := alone(t)
+	files := newPerson(t, n, core.RoleMember)
+	files.cfg.Pending = 10
+	ann := files.open()
+	events := eventsOf(t, ann)
+	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{}))
+	life, end := context.WithCancel(t.Context())
+	defer end()
+	slow := room.Messages(life)
+	for i := range 30 {
+		room.deliver(delivery{msg: Message{Data: []byte(strconv.Itoa(i))}})
+	}
+	await(t, events, func(e SlowConsumer) bool { return e.Room == room.ID() })
+	var got []string
+	for m, err := range slow {
+		var s *SlowError
+		switch {
+		case errors.As(err, &s):
+			if want(t, "a slow reader", err, core.KindUnavailable, ErrSlow); s.Room != room.ID() {
+				t.Errorf("of the room %s", s.Room)
+			}
+			got = append(got, "-"+strconv.FormatUint(s.Dropped, 10))
+		case err != nil:
+			t.Fatal(err)
+		default:
+			got = append(got, string(m.Data))
+		}
+		switch len(got) {
+		case 5: // there is room again, and what comes now stands behind the gap
+			room.deliver(delivery{msg: Message{Data: []byte("later")}})
+		case 12:
+			end()
+		}
+	}
+	if all := strings.Join(got, " "); all != "0 1 2 3 4 5 6 7 8 9 -20 later" {
+		t.Errorf("read %s", all)
+	}
+}
+
+// TestSlowProcess: what the process as a whole was too slow for is counted too.
+func TestSlowProcess(t *testing.T) {
+	t.Parallel()
+	n := alone(t)
+	files := newPerson(t, n, core.RoleMember)
+	files.cfg.Pending = 10
+	ann := files.open()
+	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{}))
+	heard := room.Chan(t.Context())
+	room.rx.Lock() // nothing is read now
+	for range 50 {
+		ok(t, room.Send(ctx(t), []byte("x")))
+	}
+	ok(t, ann.Flush(ctx(t)))
+	room.mu.Lock()
+	sub := room.sub
+	room.mu.Unlock()
+	nodetest.Wait(t, wait, func() error {
+		if lost, err := sub.Dropped(); err != nil || lost < 30 {
+			return core.Errorf(core.KindFailed, "%d lost, %v", lost, err)
+		}
+		return nil
+	})
+	room.rx.Unlock()
+	came, missed := 0, uint64(0)
+	for came+int(missed) < 50 {
+		select {
+		case d := <-heard:
+			var s *SlowError
+			if errors.As(d.Err, &s) {
+				missed += s.Dropped
+			} else if d.Err == nil {
+				came++
+			}
+		case <-time.After(wait):
+			t.Fatalf("%d came, %d are said to be missing", came, missed)
+		}
+	}
+	if came < 5 || missed < 30 {
+		t.Errorf("%d came, %d are said to be missing", came, missed)
+	}
+}
+
+// TestBadInput: each with its kind, and nothing half done.
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	n := alone(t)
+	ann := newPerson(t, n, core.RoleMember).open()
+	for _, id := range []core.RoomID{"a.b", "*", ">", "a b", "_x", core.RoomID(strings.Repeat("x", 65)), "größe"} {
+		_, err := ann.CreateRoom(ctx(t), NewRoom{ID: id})
+		want(t, "a room "+string(id), err, core.KindInvalid, nil)
+		_, err = ann.Room(ctx(t), id)
+		want(t, "opening a room "+string(id), err, core.KindInvalid, nil)
+	}
+	_, err := ann.CreateRoom(ctx(t), NewRoom{Name: strings.Repeat("n", core.MaxName+1)})
+	want(t, "a long name", err, core.KindInvalid, nil)
+	_, err = ann.Room(ctx(t), "elsewhere")
+	want(t, "another's room", err, core.KindRefused, nil)
+	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{ID: "plans", Name: "Größe 🚌", Encrypted: true}))
+	_, err = ann.CreateRoom(ctx(t), NewRoom{ID: "plans"})
+	want(t, "a second of that id", err, core.KindExists, nil)
+	if same := must[*Room](t)(ann.Room(ctx(t), "plans")); same != room {
+		t.Error("a room that is open is opened twice")
+	}
+	heard := room.Chan(t.Context())
+	want(t, "a message one byte too long", room.Send(ctx(t), make([]byte, room.MaxMessage()+1)), core.KindInvalid, ErrTooLarge)
+	ok(t, room.Send(ctx(t), bytes.Repeat([]byte{'y'}, room.MaxMessage())))
+	hear(t, heard, strings.Repeat("y", room.MaxMessage()))
+	want(t, "an invitation of nobody", room.Invite(ctx(t), "nobody", ""), core.KindInvalid, nil)
+	want(t, "an invitation of a stranger", room.Invite(ctx(t), core.UserID(nodetest.Identity(t).Public()), ""), core.KindNotFound, nil)
+	want(t, "an invitation as owner", room.Invite(ctx(t), ann.User(), core.MemberOwner), core.KindInvalid, nil)
+	want(t, "leaving one's own room", room.Leave(ctx(t)), core.KindRefused, nil)
+	gone, cancel := context.WithCancel(ctx(t))
+	cancel()
+	want(t, "sending with a context that is over", room.Send(gone, []byte("x")), core.KindUnavailable, nil)
+	_, err = ann.Rooms(gone)
+	want(t, "asking with a context that is over", err, core.KindUnavailable, nil)
+	ok(t, room.Rename(ctx(t), "other"))
+	ok(t, room.Archive(ctx(t)))
+	ok(t, room.Archive(ctx(t)))
+	want(t, "sending in an archived room", room.Send(ctx(t), []byte("x")), core.KindRefused, ErrArchived)
+	want(t, "a client that is not open", second(New(Config{}).Rooms(ctx(t))), core.KindInvalid, nil)
+	for what, c := range map[string]Config{
+		"nothing": {}, "no seed": {Servers: []string{"nats://127.0.0.1:1"}}, "no URL": {Servers: []string{"127.0.0.1:1"}, Seed: "x"},
+	} {
+		want(t, what, New(c).Open(ctx(t)), core.KindInvalid, nil)
+	}
+	none := New(Config{Servers: []string{"nats://127.0.0.1:1"}, Seed: newPerson(t, n, core.RoleMember).seed, Dir: t.TempDir(), Connect: time.Second})
+	want(t, "no node", none.Open(ctx(t)), core.KindUnavailable, nil)
+}
+
+// TestMessagesThatAreRefused: each is an error beside whose message it is said to be, and the stream goes on.
+func TestMessagesThatAreRefused(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t)
+	heard := p.bobs.Chan(t.Context())
+	k := p.room.key(t)
+	sender := must[*seal.Sender](t)(seal.NewSender(seal.SenderConfig{Key: k, By: p.ann.id}))
+	_, future := p.stranger(t, k)
+	ahead := must[*seal.Sender](t)(seal.NewSender(seal.SenderConfig{Key: future.Key, By: p.ann.id}))
+	now := core.MillisOf(time.Now())
+	good := must[[]byte](t)(sender.Seal([]byte("good"), now))
+	bad := bytes.Clone(good)
+	bad[80] ^= 1
+	hour := core.Millis(time.Hour.Milliseconds())
+	for _, m := range []struct {
+		what string
+		data []byte
+		want error
+	}{
+		{"text without encryption", []byte("plain"), seal.ErrFormat},
+		{"an altered one", bad, seal.ErrSignature},
+		{"a good one", good, nil},
+		{"the same again", good, seal.ErrReplay},
+		{"one of an epoch that nobody knows", must[[]byte](t)(ahead.Seal([]byte("x"), now)), seal.ErrFutureEpoch},
+		{"one from an hour ago by its sender's clock", must[[]byte](t)(sender.Seal([]byte("slow clock"), now-hour)), nil},
+		{"one from an hour ahead", must[[]byte](t)(sender.Seal([]byte("fast clock"), now+hour)), nil},
+	} {
+		ok(t, p.ann.nc.Publish(p.room.subject, m.data))
+		select {
+		case d := <-heard:
+			if !errors.Is(d.Err, m.want) || m.want == nil && d.Err != nil || d.Sender != p.ann.User() || d.Room != p.room.ID() {
+				t.Errorf("%s: %v of %s, want %v", m.what, d.Err, d.Sender.Short(), m.want)
+			}
+		case <-time.After(wait):
+			t.Fatalf("%s: nothing came", m.what)
+		}
+	}
+}
+
+// TestOutsidersAreRefused: a sender who is no member by the control service is refused, whatever the node let through.
+func TestOutsidersAreRefused(t *testing.T) {
+	t.Parallel()
+	n := alone(t)
+	l := &liar{}
+	ann, bob := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open(between(l))
+	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{}))
+	ok(t, room.Invite(ctx(t), bob.User(), ""))
+	bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
+	heard := bobs.Chan(t.Context())
+	l.lie(func(l *liar) {
+		l.members = func(all []control.Member) []control.Member {
+			all[0].Status = core.UserRevoked
+			return all
+		}
+	})
+	ok(t, room.Send(ctx(t), []byte("x")))
+	d := wrong(t, heard)
+	want(t, "who is no member", d.Err, core.KindRefused, ErrNotMember)
+	if d.Sender != ann.User() || d.Data != nil {
+		t.Errorf("it is %+v", d.Message)
+	}
+	l.lie(func(l *liar) { l.members = nil })
+	bobs.hint(control.Event{Kind: control.EventMember, Room: room.ID(), User: ann.User()})
+	ok(t, room.Send(ctx(t), []byte("a member again")))
+	hear(t, heard, "a member again")
+}
+
+// TestRestart: what was read is not given out again, and an epoch that was known is not unlearnt.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t)
+	var raw []byte
+	sub := must[*nats.Subscription](t)(p.ann.nc.SubscribeSync(p.room.subject))
+	heard := p.bobs.Chan(t.Context())
+	ok(t, p.room.Send(ctx(t), []byte("first")))
+	hear(t, heard, "first")
+	raw = must[*nats.Msg](t)(sub.NextMsg(wait)).Data
+	ok(t, p.bob.Close())
+
+	ok(t, p.room.Rekey(ctx(t))) // while bob is away; in epoch 3 nothing of before is read
+	p.bob = p.bobFiles.open(between(p.liar))
+	p.bobs = must[*Room](t)(p.bob.Room(ctx(t), p.room.ID()))
+	p.at(t, 3)
+	heard = p.bobs.Chan(t.Context())
+	ok(t, p.ann.nc.Publish(p.room.subject, raw))
+	want(t, "a message of an epoch before the start", wrong(t, heard).Err, core.KindRefused, seal.ErrOldEpoch)
+	again := must[*nats.Subscription](t)(p.ann.nc.SubscribeSync(p.room.subject))
+	ok(t, p.room.Send(ctx(t), []byte("second")))
+	hear(t, heard, "second")
+	raw = must[*nats.Msg](t)(again.NextMsg(wait)).Data
+	ok(t, p.bob.Close())
+
+	p.bob = p.bobFiles.open(between(p.liar))
+	p.bobs = must[*Room](t)(p.bob.Room(ctx(t), p.room.ID()))
+	heard = p.bobs.Chan(t.Context())
+	ok(t, p.ann.nc.Publish(p.room.subject, raw))
+	want(t, "a repeat of what another process was given", wrong(t, heard).Err, core.KindRefused, seal.ErrTooOld)
+	ok(t, p.room.Send(ctx(t), []byte("third")))
+	hear(t, heard, "third")
+	ok(t, p.bob.Close())
+
+	p.liar.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.Room.Epoch = 2 } })
+	p.bob = p.bobFiles.open(between(p.liar))
+	want(t, "an older epoch than before the start", second(p.bob.Room(ctx(t), p.room.ID())), core.KindRefused, seal.ErrRollback)
+	p.liar.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.Room.Encrypted = false } })
+	want(t, "a room that was encrypted", second(p.bob.Room(ctx(t), p.room.ID())), core.KindRefused, seal.ErrRollback)
+}
+
+// TestNoGoroutineIsLeft after a client with everything going on was closed.
+func TestNoGoroutineIsLeft(t *testing.T) {
+	p := twoInARoom(t)
+	heard := p.bobs.Chan(t.Context())
+	ok(t, p.room.Send(ctx(t), []byte("x")))
+	hear(t, heard, "x")
+	ok(t, p.ann.Close())
+	ok(t, p.bob.Close())
+	nodetest.Wait(t, wait, func() error {
+		buf := make([]byte, 1<<20)
+		buf = buf[:runtime.Stack(buf, true)]
+		for _, g := range strings.Split(string(buf), "\n\n") {
+			if strings.Contains(g, "core/client.") && !strings.Contains(g, "testing.tRunner") {
+				return core.Errorf(core.KindFailed, "this runs on: %s", g)
+			}
+		}
+		return nil
+	})
+}
