@@ -56,6 +56,9 @@ func TestEnforceAdmitsUsersAlone(t *testing.T) {
 	if n := s.Connections(); n != 1 {
 		t.Errorf("%d connections, want 1", n)
 	}
+	if n := s.Clients(); n != 1 {
+		t.Errorf("%d clients, want 1", n)
+	}
 }
 
 func TestEmptyDirectoryDeniesInEnforce(t *testing.T) {

@@ -46,6 +46,9 @@ func (d *diff) nodes(old, next View) {
 		case known && was.ID != "" && n.ID != was.ID:
 			d.add(Note, n.Name, "was restarted")
 		}
+		if known && n.Off && !was.Off {
+			d.add(Degraded, n.Name, "has turned JetStream off, as it does where a disk is full")
+		}
 	}
 	for _, n := range old.Nodes {
 		if _, still := next.node(n.Name); !still {

@@ -33,6 +33,7 @@ func TestDiff(t *testing.T) {
 		{"a node was only known by name", with(base(), func(v *View) { v.Nodes[2].Online, v.Nodes[2].HeardMS = false, -1 }), base(), []string{"healthy n3 answers for the first time"}},
 		{"a node was restarted", base(), with(base(), func(v *View) { v.Nodes[1].ID = "other" }), []string{"note n2 was restarted"}},
 		{"a node was replaced", base(), with(base(), func(v *View) { v.Nodes = v.Nodes[:2] }), []string{"note n3 is no longer part of the cluster"}},
+		{"JetStream goes off", base(), with(base(), func(v *View) { v.Nodes[1].Off = true }), []string{"degraded n2 has turned JetStream off, as it does where a disk is full"}},
 		{"the meta leader changes", base(), with(base(), func(v *View) { v.Meta.Leader = "n2" }), []string{"healthy n2 leads the meta group, was n1"}},
 		{"the meta leader is lost", base(), with(base(), func(v *View) { v.Meta.Leader = "" }), []string{"degraded meta has no leader; n1 was the last"}},
 		{"a meta leader is elected", with(base(), func(v *View) { v.Meta.Leader = "" }), with(base(), func(v *View) { v.Meta.Leader = "n3" }), []string{"healthy n3 leads the meta group, was n1"}},

@@ -23,6 +23,9 @@ func judgeNodes(v View) []Finding {
 		fs = append(fs, missing(v))
 	}
 	for _, n := range v.Nodes {
+		if n.Off {
+			fs = append(fs, turnedOff(n))
+		}
 		if f, ok := disk(n); ok && n.Online {
 			fs = append(fs, f)
 		}
@@ -92,6 +95,15 @@ func mayMore(k int) string {
 		return "No other may stop."
 	}
 	return fmt.Sprintf("Any %s more may stop.", number(k))
+}
+
+// turnedOff is for a node that answers and keeps no data: it does not come back by itself.
+func turnedOff(n Node) Finding {
+	return Finding{
+		Degraded, "node." + n.Name,
+		fmt.Sprintf("JetStream has turned itself off on %s, as it does where a disk is full: its replicas stand still, and it does not count for a majority.", n.Name),
+		"make room in the data directory of " + n.Name + ", then restart unibusd there",
+	}
 }
 
 // disk warns before JetStream has no room left: a full bucket refuses revocations too.

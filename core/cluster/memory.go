@@ -282,6 +282,10 @@ func (m *memory) buildNode(n *nodeMemory, v View, now time.Time) Node {
 			out.Disk, out.DiskMax = s.JetStream.Stats.Store, s.JetStream.Config.MaxStore
 		}
 	}
+	if n.info != nil && n.info.Sessions != nil {
+		out.Conns = *n.info.Sessions
+	}
+	out.Off = m.cfg.Clustered && out.Online && n.streams != nil && n.streams.Data.Disabled
 	switch {
 	case !out.Online || !m.cfg.Clustered:
 	case v.Meta.Leader == n.name:

@@ -386,3 +386,55 @@ func TestObserveCutOff(t *testing.T) {
 		t.Errorf("it cannot lead alone: %+v", b)
 	}
 }
+
+// TestObserveJetStreamOff: a server that turned JetStream off answers on, and stays so until it is restarted.
+func TestObserveJetStreamOff(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 3)
+	o := run(t, Config{
+		Name: "n1", Cluster: "bench", Clustered: true, Expected: 3, System: Conn{b.connect(t, 0, "sys")}, Local: kvFacts,
+		Interval: 100 * time.Millisecond, Lost: 2 * time.Second,
+	})
+	off := func() bool {
+		n, _ := o.View().node("n3")
+		return n.Off
+	}
+	eventually(t, "three nodes", func() bool { return o.View().Meta.Online == 3 })
+	if off() {
+		t.Error("off from the beginning")
+	}
+	if err := b.servers[2].ShutdownJetStream(); err != nil { // as the server does by itself
+		t.Fatal(err)
+	}
+	eventually(t, "n3 to be off, and online", func() bool {
+		n, _ := o.View().node("n3")
+		return n.Off && n.Online && o.View().Meta.Online == 2
+	})
+	found := slices.ContainsFunc(Judge(o.View(), time.Now()).Findings, func(f Finding) bool {
+		return f.About == "node.n3" && strings.Contains(f.Text, "turned itself off") && strings.Contains(f.Next, "restart unibusd")
+	})
+	if !found {
+		t.Errorf("%+v", Judge(o.View(), time.Now()))
+	}
+	b.stop(2)
+	b.start(t, 2)
+	eventually(t, "n3 back", func() bool { return !off() && o.View().Meta.Online == 3 })
+}
+
+// TestConnectionsAreSessions: what a node says of its clients counts, not what
+// its server counts, which has the node's own among them.
+func TestConnectionsAreSessions(t *testing.T) {
+	t.Parallel()
+	m, three := &memory{}, 3
+	m.init(Config{Name: "n1", Cluster: "c", Clustered: true, Expected: 1})
+	n := m.node("n1")
+	n.stats, n.heard = &stats{}, noon
+	n.stats.Stats.Conns = 19
+	if got := m.buildNode(n, View{}, noon).Conns; got != 19 {
+		t.Errorf("of an older node: %d", got)
+	}
+	n.info = &Info{Sessions: &three}
+	if got := m.buildNode(n, View{}, noon).Conns; got != 3 {
+		t.Errorf("%d clients", got)
+	}
+}

@@ -139,7 +139,7 @@ func (l loss) nothing() bool { return !l.meta && len(l.buckets) == 0 && !l.store
 
 // lossOf works out what ends when an online node stops.
 func (v View) lossOf(node string) loss {
-	l := loss{meta: v.Clustered && v.Meta.Online == v.Meta.Needed}
+	l := loss{meta: v.Clustered && v.Meta.Online >= v.Meta.Needed && v.without(node) < v.Meta.Needed}
 	for _, b := range v.Buckets {
 		if (v.onKV() || v.Moving != "") && b.stopsWithout(node) {
 			l.buckets = append(l.buckets, b.Name)
@@ -151,6 +151,15 @@ func (v View) lossOf(node string) loss {
 		l.store = slices.Equal(v.sqliteNodes(), []string{node})
 	}
 	return l
+}
+
+// without is how many members of the meta group are left where a node stops; one
+// whose JetStream is off is none of them already.
+func (v View) without(node string) int {
+	if n, ok := v.node(node); ok && n.Off {
+		return v.Meta.Online
+	}
+	return v.Meta.Online - 1
 }
 
 // MayStop returns the nodes of which any one may stop, and nothing that works now ends.
@@ -186,7 +195,7 @@ func Impact(v View, node string) string {
 	}
 	if l.nothing() {
 		return fmt.Sprintf("If %s stops, everything goes on: %d of %d nodes stay, %d are needed.%s",
-			node, v.Meta.Online-1, v.Meta.Size, v.Meta.Needed, handover(n))
+			node, v.without(node), v.Meta.Size, v.Meta.Needed, handover(n))
 	}
 	return fmt.Sprintf("If %s stops, %s.", node, v.ends(l, node))
 }

@@ -53,14 +53,15 @@ type Node struct {
 	ID      string      `json:"id,omitempty"` // its nats-server id
 	Version string      `json:"version,omitempty"`
 	Started core.Millis `json:"started,omitempty"`
-	CPU     float64     `json:"cpu"`             // percent of one core
-	Memory  int64       `json:"memory"`          // bytes resident
-	Conns   int         `json:"connections"`     // clients
-	Disk    int64       `json:"disk"`            // bytes of JetStream in use
-	DiskMax int64       `json:"disk_max"`        // bytes JetStream may use
-	Meta    string      `json:"meta"`            // leader, follower or ""
-	Leads   []string    `json:"leads,omitempty"` // tables, and streams beside the five, whose group it leads
-	Info    *Info       `json:"info,omitempty"`  // what it says of itself; the last known while it is away
+	CPU     float64     `json:"cpu"`                     // percent of one core
+	Memory  int64       `json:"memory"`                  // bytes resident
+	Conns   int         `json:"connections"`             // sessions of users, and of clients nobody vouches for; an older node counts its own as well
+	Disk    int64       `json:"disk"`                    // bytes of JetStream in use
+	DiskMax int64       `json:"disk_max"`                // bytes JetStream may use
+	Off     bool        `json:"jetstream_off,omitempty"` // JetStream has turned itself off there, as it does where a disk is full
+	Meta    string      `json:"meta"`                    // leader, follower or ""
+	Leads   []string    `json:"leads,omitempty"`         // tables, and streams beside the five, whose group it leads
+	Info    *Info       `json:"info,omitempty"`          // what it says of itself; the last known while it is away
 }
 
 // Info is what a node says of itself when a peer asks.
@@ -82,6 +83,7 @@ type Info struct {
 	SyncWrites  bool            `json:"sync_writes"`
 	Fingerprint string          `json:"fingerprint,omitempty"` // of the SQLite file it has, to tell several apart
 	DiskFree    *int64          `json:"disk_free,omitempty"`   // bytes free in its data directory; nil: not known
+	Sessions    *int            `json:"sessions,omitempty"`    // of users, and of clients nobody vouches for; nil: not known
 }
 
 // Bucket is one replicated stream and its raft group.

@@ -106,6 +106,7 @@ func (j *Job) unwind(ctx context.Context) {
 			s.Error = core.Errorf(core.KindUnavailable, "%s was stopped while the move was taken back; it goes on when it is started again", j.cfg.Node)
 		})
 	default:
+		err = j.explain(ctx, st.State, err)
 		j.cfg.Log.Warn("the abort stopped", "error", err)
 		j.end(func(s *Status) { s.Error = abortStopped(err) })
 	}

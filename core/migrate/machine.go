@@ -67,6 +67,7 @@ func (j *Job) proceed(ctx context.Context, cur, next State, err error) bool {
 		j.end(func(s *Status) { s.State = next; j.interrupted(s) })
 		return false
 	case err != nil:
+		err = j.explain(ctx, cur, err)
 		j.cfg.Log.Warn("the move stopped", "state", cur, "error", err)
 		j.end(func(s *Status) { s.State, s.Paused, s.Error = next, false, core.AsError(err) })
 		return false

@@ -126,6 +126,7 @@ type Peer struct {
 	Journal *core.Authority // the authority its journal holds
 	Ready   bool            // it has the target's rows in memory: after a cutover it serves at once
 	Free    *int64          // bytes that it can take in its data directory; nil: not known
+	Off     bool            // JetStream has turned itself off there, as it does where a disk is full
 }
 
 // Cluster is every configured node, the source included. Expected may be more

@@ -105,6 +105,8 @@ func clusterProblems(c Cluster, self string) []core.Problem {
 		switch {
 		case !p.Online:
 			add("start it; every node must follow the move", "%s does not answer", p.Name)
+		case p.Off:
+			add("make room in the data directory of "+p.Name+", restart unibusd there, then start again", "%s", turnedOff([]string{p.Name}))
 		case p.Name == self:
 		case p.Serving == core.BackendKV:
 			add("restart "+p.Name+" with --store sqlite, so that only one control plane serves",

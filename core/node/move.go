@@ -46,7 +46,7 @@ func (p *plane) describe(ctx context.Context) (migrate.Cluster, error) {
 	v := p.n.observer.Fresh(ctx)
 	c := migrate.Cluster{Expected: v.Expected, Findings: obstacles(v, time.Now())}
 	for _, node := range v.Nodes {
-		peer := migrate.Peer{Name: node.Name, Online: node.Online, Free: room(node)}
+		peer := migrate.Peer{Name: node.Name, Online: node.Online, Free: room(node), Off: node.Off}
 		if i := node.Info; i != nil {
 			peer.Version, peer.File, peer.Serving, peer.Journal = i.Version, i.Serving.File, i.Serving.Backend, i.Journal
 			peer.Ready = i.Ready

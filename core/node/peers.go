@@ -157,6 +157,8 @@ func (n *Node) info() cluster.Info {
 		i.CertUntil = core.MillisOf(until)
 	}
 	i.Fingerprint = n.plane.fingerprint()
+	clients := n.bus.Clients()
+	i.Sessions = &clients
 	if free, err := freeBytes(n.cfg.Data); err == nil {
 		i.DiskFree = &free
 	}

@@ -1,0 +1,43 @@
+package migrate
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"unibus/core"
+)
+
+// explainFor bounds the question behind an explanation.
+const explainFor = 5 * time.Second
+
+// explain adds what a part cannot know that merely got no answer: that JetStream
+// has turned itself off on a node. It stays off until that node is restarted.
+func (j *Job) explain(ctx context.Context, in State, err error) error {
+	why := core.AsError(err)
+	if in == StatePreflight || why.Kind != core.KindUnavailable && why.Kind != core.KindFailed {
+		return err // preflight lists it among its problems
+	}
+	ctx, cancel := context.WithTimeout(ctx, explainFor)
+	defer cancel()
+	c, cerr := j.cfg.Cluster(ctx)
+	var off []string
+	for _, p := range c.Peers {
+		if p.Off {
+			off = append(off, p.Name)
+		}
+	}
+	if cerr != nil || len(off) == 0 {
+		return err
+	}
+	then := "`unibusd migration resume`"
+	if why.Next != "" {
+		then = why.Next
+	}
+	return core.Errorf(why.Kind, "%w; %s", err, turnedOff(off)).
+		WithNext("make room in the data directory of %s, restart unibusd there; then %s", strings.Join(off, " and "), then)
+}
+
+func turnedOff(nodes []string) string {
+	return "JetStream has turned itself off on " + strings.Join(nodes, " and ") + ", as it does where a disk is full"
+}
