@@ -15,7 +15,7 @@ func (w *world) slowly(d time.Duration, removed *int) {
 		w.before = func(op string) error {
 			if op == "delete" {
 				*removed++
-				time.Sleep(d) // a slow part, not a wait
+				_ = wait(context.Background(), d) // a slow part
 			}
 			return nil
 		}
