@@ -39,6 +39,9 @@ type Client struct {
 	slots chan struct{} // bounds the requests under way
 	news  chan struct{} // the session is another one
 
+	opening sync.Mutex // held by Open, and by Close while it tears down
+	down    bool       // of who holds opening: everything is torn down
+
 	mu     sync.Mutex
 	state  state
 	rooms  map[core.RoomID]*Room
@@ -74,6 +77,8 @@ func New(cfg Config) *Client {
 // the seed or the user is, KindUnavailable where no node answers within Connect.
 // A client that did not open is closed.
 func (c *Client) Open(ctx context.Context) error {
+	c.opening.Lock()
+	defer c.opening.Unlock()
 	c.mu.Lock()
 	was := c.state
 	c.state = max(was, opened)
@@ -84,10 +89,19 @@ func (c *Client) Open(ctx context.Context) error {
 	case ended:
 		return closed("client")
 	}
-	if err := c.open(ctx); err != nil {
-		return errors.Join(err, c.Close())
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.life, cancel)()
+	err := c.open(ctx)
+	if err != nil {
+		c.mu.Lock()
+		c.state = ended
+		c.mu.Unlock()
+		if e := c.shut(); e != nil {
+			c.log.Warn("a client that could not be opened left something behind", "error", e)
+		}
 	}
-	return nil
+	return err
 }
 
 func (c *Client) open(ctx context.Context) error {
@@ -118,7 +132,9 @@ func (c *Client) open(ctx context.Context) error {
 	if err := c.review(ctx, false); err != nil {
 		return err
 	}
-	c.work.Go(c.run)
+	if !c.goes(c.run) {
+		return closed("client")
+	}
 	return nil
 }
 
@@ -128,12 +144,28 @@ func (c *Client) Close() error {
 	c.mu.Lock()
 	was := c.state
 	c.state = ended
-	rooms := c.rooms
-	c.rooms = map[core.RoomID]*Room{}
 	c.mu.Unlock()
 	if was == ended {
 		return nil
 	}
+	if !c.opening.TryLock() { // it is not open yet, and will not be
+		c.end()
+		c.opening.Lock()
+	}
+	defer c.opening.Unlock()
+	return c.shut()
+}
+
+// shut ends what was begun, once. The caller has set the state, and holds opening.
+func (c *Client) shut() error {
+	if c.down {
+		return nil
+	}
+	c.down = true
+	c.mu.Lock()
+	rooms := c.rooms
+	c.rooms = map[core.RoomID]*Room{}
+	c.mu.Unlock()
 	for _, r := range rooms {
 		r.finish(closed("client"))
 	}
@@ -151,7 +183,19 @@ func (c *Client) Close() error {
 		kept = append(kept, r.keep())
 	}
 	err := errors.Join(append(kept, c.vault.keepPeers())...)
-	return errors.Join(err, c.vault.close(err == nil))
+	err = errors.Join(err, c.vault.close(err == nil))
+	return err
+}
+
+// goes runs f until the client is closed; false where it is.
+func (c *Client) goes(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == ended {
+		return false
+	}
+	c.work.Go(f)
+	return true
 }
 
 // User is this client's own id, once it is open.

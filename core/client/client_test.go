@@ -18,7 +18,7 @@ const wait = 20 * time.Second
 // brisk is a pace for tests.
 func brisk() pace {
 	p := defaultPace()
-	p.probe, p.hold, p.plea = 50*time.Millisecond, 3*time.Second, 300*time.Millisecond
+	p.probe, p.hold, p.plea, p.renew = 50*time.Millisecond, 3*time.Second, 300*time.Millisecond, 100*time.Millisecond
 	p.owner, p.admin, p.others = 20*time.Millisecond, 40*time.Millisecond, 80*time.Millisecond
 	return p
 }

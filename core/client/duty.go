@@ -321,15 +321,27 @@ func (r *Room) answer(ctx context.Context) time.Duration {
 	}
 	r.mu.Unlock()
 	for _, u := range now {
-		if err := r.give(ctx, u); err != nil && !suspicious(err) {
+		err := r.give(ctx, u)
+		if core.KindOf(err) == core.KindExists && r.mayRenew() { // a box that they cannot open: theirs to lose, nobody's to replace
+			err = r.rekey(ctx, seal.ReasonAsked)
+		}
+		if err != nil && !suspicious(err) {
 			r.c.log.Info("a member who asked for the key was not given it", "room", r.id, "member", u, "reason", err)
 		}
 	}
 	return next
 }
 
+// mayRenew bounds how often a new key is made for those who lost what opens their box.
+func (r *Room) mayRenew() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Since(r.duty.made) > r.c.pace.renew
+}
+
 // give seals the present key to a member. KindConflict where the room is at
-// another epoch by now; no error where they have it. The caller holds the turn.
+// another epoch by now, KindExists where they have a box that this member may
+// not replace. The caller holds the turn.
 func (r *Room) give(ctx context.Context, user core.UserID) error {
 	m, err := ask(ctx, r.c, reads, func(ctx context.Context) (control.Member, error) { return r.c.plane.Member(ctx, r.id, user, true) })
 	if err != nil {
@@ -353,9 +365,6 @@ func (r *Room) give(ctx context.Context, user core.UserID) error {
 		return err
 	}
 	_, err = ask(ctx, r.c, repeats, func(ctx context.Context) (core.Room, error) { return r.c.plane.GiveKey(ctx, box) })
-	if core.KindOf(err) == core.KindExists {
-		return nil
-	}
 	if err == nil {
 		r.c.feed.tell(KeyGiven{Room: r.id, Epoch: box.Epoch, To: user, By: r.c.me})
 	}

@@ -80,6 +80,10 @@ type Suspicion struct {
 	Err  error
 }
 
+// NotSent says that a node did not let through what was sent in a room, because
+// this user's membership has just changed.
+type NotSent struct{ Room core.RoomID }
+
 // EventsLost says that the reader of events was too slow.
 type EventsLost struct{ Events uint64 }
 
@@ -95,6 +99,7 @@ func (Disconnected) event()  {}
 func (Connected) event()     {}
 func (SlowConsumer) event()  {}
 func (Suspicion) event()     {}
+func (NotSent) event()       {}
 func (EventsLost) event()    {}
 
 // pendingEvents is how many wait for one reader.

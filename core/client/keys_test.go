@@ -223,3 +223,30 @@ func senderOf(t *testing.T, at time.Time) *seal.Sender {
 	}))
 	return must[*seal.Sender](t)(seal.NewSender(seal.SenderConfig{Key: made.Key, By: id}))
 }
+
+// TestLostDirectory: who has lost the key that their box is for asks for another
+// box; of an owner, whose box nobody may replace, by a new key for all.
+func TestLostDirectory(t *testing.T) {
+	t.Parallel()
+	for _, who := range []string{"a member", "the owner"} {
+		t.Run(who, func(t *testing.T) {
+			t.Parallel()
+			p := twoInARoom(t)
+			files, loser, other := &p.bobFiles, p.bob, p.room
+			if who == "the owner" {
+				files, loser, other = &p.annFiles, p.ann, p.bobs
+			}
+			ok(t, loser.Close())
+			files.cfg.Dir = t.TempDir()
+			heard := other.Chan(t.Context())
+			c := files.open()
+
+			room := must[*Room](t)(c.Room(ctx(t), p.room.ID()))
+			ok(t, room.Send(ctx(t), []byte("I have lost it")))
+			hear(t, heard, "I have lost it")
+			if room.Err() != nil {
+				t.Errorf("afterwards: %v", room.Err())
+			}
+		})
+	}
+}

@@ -205,13 +205,11 @@ func (c *Client) reconnected(nc *nats.Conn) {
 }
 
 // complained is told what a node refuses beside the conversation.
-func (c *Client) complained(_ *nats.Conn, sub *nats.Subscription, err error) {
+func (c *Client) complained(_ *nats.Conn, _ *nats.Subscription, err error) {
 	switch {
-	case errors.Is(err, nats.ErrPermissionViolation), errors.Is(err, nats.ErrSlowConsumer):
-		// Rooms see both where they read, and look again at what they may.
-		if sub == nil {
-			c.each((*Room).kick)
-		}
+	case errors.Is(err, nats.ErrSlowConsumer): // the room sees it where it reads
+	case errors.Is(err, nats.ErrPermissionViolation):
+		c.each(func(r *Room) { r.notSent(err) })
 	case errors.Is(err, nats.ErrAuthorization):
 		c.log.Warn("no node admits this user just now", "user", c.me)
 	default:

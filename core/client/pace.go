@@ -15,6 +15,7 @@ type pace struct {
 	hold   time.Duration // a message waits this long for keys or for word of its sender
 	look   time.Duration // one look at a room may take this long
 	plea   time.Duration // between two pleas for a key
+	renew  time.Duration // between two new keys for those who have lost what opens their box
 
 	// How long a member waits before it does what any could do, at the most: those of
 	// a higher role are first, and find it done seldom.
@@ -33,7 +34,7 @@ const (
 
 func defaultPace() pace {
 	return pace{
-		probe: 250 * time.Millisecond, flush: 2 * time.Second, reread: time.Minute, hold: 10 * time.Second, look: 5 * time.Second, plea: 15 * time.Second,
+		probe: 250 * time.Millisecond, flush: 2 * time.Second, reread: time.Minute, hold: 10 * time.Second, look: 5 * time.Second, plea: 15 * time.Second, renew: time.Minute,
 		owner: 500 * time.Millisecond, admin: time.Second, others: 3 * time.Second,
 	}
 }

@@ -177,6 +177,8 @@ func (r *Room) welcome(ctx context.Context, user core.UserID) error {
 		err := r.give(ctx, user)
 		switch k := core.KindOf(err); {
 		case k == core.KindConflict && try < rekeyTries:
+		case k == core.KindExists: // a retry met its own first try, or another member was quicker
+			return nil
 		case k == core.KindNotFound: // no key published, or removed again: they ask once that is otherwise
 			return nil
 		default:

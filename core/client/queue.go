@@ -45,6 +45,18 @@ func (q *queue[T]) push(v T, size int) (began bool) {
 	return false
 }
 
+// end puts a last value behind all others, however many wait.
+func (q *queue[T]) end(v T) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.lost > 0 {
+		q.items = append(q.items, waiting[T]{lost: q.lost})
+		q.lost = 0
+	}
+	q.items = append(q.items, waiting[T]{value: v})
+	q.wake()
+}
+
 // miss counts what never came as far as here.
 func (q *queue[T]) miss(n uint64) {
 	q.mu.Lock()

@@ -108,7 +108,7 @@ func (r *Room) listen(ctx context.Context) *queue[delivery] {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over != nil {
-		q.push(delivery{err: r.over, last: true}, 0)
+		q.end(delivery{err: r.over, last: true})
 		return q
 	}
 	r.readers[q] = struct{}{}
@@ -236,6 +236,9 @@ func (r *Room) settle(a arrived, again bool) bool {
 		d.msg, d.err = r.unseal(a)
 		if errors.Is(d.err, seal.ErrFutureEpoch) && !late && !r.readSince(a) {
 			return false
+		}
+		if errors.Is(d.err, seal.ErrFork) { // its sender was shown another history: this is the signed proof
+			r.c.suspect(r.id, d.err)
 		}
 	default:
 		d.msg.Data = a.data

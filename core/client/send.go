@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -77,6 +78,15 @@ func (r *Room) say(data []byte) error {
 	return nil
 }
 
+// notSent is told what a node has refused, by the subject in its text.
+func (r *Room) notSent(err error) {
+	if !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(`publish to "`+r.subject+`"`)) { // the library has it in lower case
+		return
+	}
+	r.c.feed.tell(NotSent{r.id})
+	r.renewed()
+}
+
 // ready is the sender to seal with; none in a plain room.
 func (r *Room) ready() (*seal.Sender, error) {
 	session, _ := r.c.link.now()
@@ -85,6 +95,8 @@ func (r *Room) ready() (*seal.Sender, error) {
 	switch {
 	case r.over != nil:
 		return nil, r.over
+	case errors.Is(r.fault, seal.ErrKey): // somebody gives another box
+		return nil, &notYet{r.fault}
 	case r.fault != nil:
 		return nil, r.fault
 	case r.info.Room.State == core.RoomArchived:

@@ -1,0 +1,287 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+	"unibus/core/auth"
+	"unibus/core/control"
+	"unibus/core/seal"
+)
+
+// NewRoom says what room to make.
+type NewRoom struct {
+	ID        core.RoomID // "": one is made up
+	Name      string      // for people; "": none
+	Encrypted bool
+}
+
+// CreateRoom makes a room that this user owns and opens it; an encrypted one has
+// its first key then. KindExists where there is one of that id, KindRefused
+// where this user is in as many as one can be in.
+func (c *Client) CreateRoom(ctx context.Context, n NewRoom) (*Room, error) {
+	if n.ID == "" {
+		n.ID = control.NewRoomID()
+	}
+	req := control.CreateRequest{ID: string(n.ID), Encrypted: n.Encrypted}
+	if n.Name != "" {
+		req.Name = &n.Name
+	}
+	if _, err := core.ParseRoomID(req.ID); err != nil {
+		return nil, err
+	}
+	if err := c.usable(); err != nil {
+		return nil, err
+	}
+	tries := 0
+	_, err := ask(ctx, c, repeats, func(ctx context.Context) (core.Room, error) {
+		tries++
+		r, err := c.plane.CreateRoom(ctx, req)
+		if tries > 1 && core.KindOf(err) == core.KindExists { // by the try before
+			if r, e := c.plane.Room(ctx, n.ID); e == nil && r.Room.Owner == c.me {
+				return r.Room, nil
+			}
+		}
+		return r, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if n.Encrypted { // from now on no node can say that it is not
+		if err := c.vault.keepRoom(n.ID, memory{Encrypted: true}); err != nil {
+			return nil, err
+		}
+	}
+	return c.Room(ctx, n.ID)
+}
+
+func (c *Client) usable() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.state == ended:
+		return closed("client")
+	case c.state == made || c.plane == nil:
+		return core.Errorf(core.KindInvalid, "the client is not open").WithNext("call Open first")
+	}
+	return nil
+}
+
+// Rooms lists this user's rooms, in the order of their ids.
+func (c *Client) Rooms(ctx context.Context) ([]core.Room, error) {
+	if err := c.usable(); err != nil {
+		return nil, err
+	}
+	return ask(ctx, c, reads, func(ctx context.Context) ([]core.Room, error) { return c.plane.Rooms(ctx) })
+}
+
+// Room opens a room of which this user is a member; one that is open already is
+// the same. It returns once the node lets this user hear and speak. What a node
+// shows of the room's keys is checked: an error whose cause is a seal.Fault says
+// what does not fit. A room whose key nobody has given to this user yet is no
+// error; Send waits for it. KindRefused where this user is no member.
+func (c *Client) Room(ctx context.Context, id core.RoomID) (*Room, error) {
+	return c.RoomTrusting(ctx, id)
+}
+
+// RoomTrusting is Room for a room whose keys went on without this user: epochs
+// that these makers have made are followed although nothing here shows that they
+// were members; see ErrUnlinked, and Room.Trust for a room that is open.
+func (c *Client) RoomTrusting(ctx context.Context, id core.RoomID, makers ...core.UserID) (*Room, error) {
+	if _, err := core.ParseRoomID(string(id)); err != nil {
+		return nil, err
+	}
+	if err := c.usable(); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	r := c.rooms[id]
+	c.mu.Unlock()
+	if r != nil {
+		return r.isOpen(ctx)
+	}
+	info, err := ask(ctx, c, reads, func(ctx context.Context) (control.RoomInfo, error) { return c.plane.Room(ctx, id) })
+	if err != nil {
+		return nil, err
+	}
+	if info.Role == "" {
+		return nil, core.Errorf(core.KindRefused, "%s is not a member of the room %s", c.me.Short(), id).WithNext("ask the room's owner for an invitation")
+	}
+	if r, err = c.newRoom(id); err != nil {
+		return nil, err
+	}
+	for _, u := range makers {
+		r.trust[u] = true
+	}
+	return c.start(ctx, r)
+}
+
+func (c *Client) newRoom(id core.RoomID) (*Room, error) {
+	m, err := c.vault.room(id)
+	if err != nil {
+		return nil, err
+	}
+	r := &Room{
+		c: c, id: id, subject: auth.RoomSubject(id, string(c.me)), wake: make(chan struct{}, 1), changed: newBell(), turn: make(chan struct{}, 1),
+		chain: seal.NewChain(id), trust: map[core.UserID]bool{}, memory: m, marks: map[core.UserID]core.Millis{},
+		people: map[core.UserID]*standing{}, unknown: map[core.UserID]bool{}, pleas: map[core.UserID]time.Time{},
+		readers: map[*queue[delivery]]struct{}{}, stop: func() {}, opened: make(chan struct{}),
+		receiver: seal.NewReceiver(seal.ReceiverConfig{Room: id}),
+	}
+	if c.vault.crashed {
+		r.stale = core.Millis(2 * markEvery.Milliseconds())
+	}
+	if m.Head != nil {
+		r.chain = seal.ResumeChain(*m.Head)
+	}
+	return r, nil
+}
+
+// start opens a room, unless another goroutine does: then it waits for that one.
+func (c *Client) start(ctx context.Context, r *Room) (*Room, error) {
+	c.mu.Lock()
+	other := c.rooms[r.id]
+	if other == nil && c.state != ended {
+		c.rooms[r.id] = r
+	}
+	over := c.state == ended
+	c.mu.Unlock()
+	switch {
+	case over:
+		return nil, closed("client")
+	case other != nil:
+		return other.isOpen(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	life, stop := context.WithCancel(c.life)
+	r.mu.Lock()
+	r.stop = stop
+	r.mu.Unlock()
+	r.failed = r.begin(ctx, life)
+	if r.failed == nil && !c.goes(func() { r.tend(life) }) {
+		r.failed = closed("client")
+	}
+	close(r.opened)
+	if r.failed != nil {
+		r.finish(r.failed)
+		if err := r.keep(); err != nil {
+			c.log.Warn("what is known of a room could not be kept", "room", r.id, "error", err)
+		}
+		return nil, r.failed
+	}
+	return r, nil
+}
+
+// begin waits until the session has the room, listens, and follows the keys.
+func (r *Room) begin(ctx, life context.Context) error {
+	if err := r.permitted(ctx); err != nil {
+		return err
+	}
+	if err := r.subscribe(ctx, life); err != nil {
+		return err
+	}
+	return r.first(ctx)
+}
+
+// isOpen waits until a room that another goroutine opens is open.
+func (r *Room) isOpen(ctx context.Context) (*Room, error) {
+	select {
+	case <-r.opened:
+	case <-ctx.Done():
+		return nil, core.Errorf(core.KindUnavailable, "the room %s is being opened: %s", r.id, sentence(ctx.Err()))
+	}
+	if r.failed != nil {
+		return nil, r.failed
+	}
+	return r, nil
+}
+
+// subscribe listens from now on: the node knows it when it returns.
+func (r *Room) subscribe(ctx, life context.Context) error {
+	sub, err := r.c.nc.SubscribeSync(auth.RoomSubject(r.id, "*"))
+	if err == nil {
+		err = sub.SetPendingLimits(r.c.cfg.Pending, r.c.cfg.PendingBytes)
+	}
+	if err != nil {
+		return core.Errorf(core.KindUnavailable, "the room %s cannot be listened to: %s", r.id, sentence(err))
+	}
+	r.mu.Lock()
+	r.sub = sub
+	over := r.over
+	r.mu.Unlock()
+	if over != nil {
+		_ = sub.Unsubscribe()
+		return over
+	}
+	if !r.c.goes(func() { r.read(life, sub) }) {
+		return closed("client")
+	}
+	return r.permitted(ctx)
+}
+
+// permitted waits until the node lets this user hear and speak in the room: the
+// session in which a room is gained ends, and the next one has it.
+func (r *Room) permitted(ctx context.Context) error {
+	for {
+		rung := r.c.link.rung()
+		session, err := r.c.link.wait(ctx)
+		if err != nil {
+			return err
+		}
+		ok, err := r.probe(ctx)
+		if err == nil && ok {
+			r.mu.Lock()
+			r.session = session
+			r.mu.Unlock()
+			r.changed.ring()
+			return nil
+		}
+		t := time.NewTimer(sessionFor) // what a session may is decided when it begins
+		select {
+		case <-rung:
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return core.Errorf(core.KindUnavailable, "the node does not let %s into the room %s yet", r.c.me.Short(), r.id).
+				WithNext("try again: it takes a moment after an invitation")
+		}
+		t.Stop()
+	}
+}
+
+// probe asks the node whether the session has the room: a subscription to a
+// subject below it, where nobody speaks, is refused where it has not.
+func (r *Room) probe(ctx context.Context) (bool, error) {
+	sub, err := r.c.nc.SubscribeSync(auth.RoomSubject(r.id, "_probe"))
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	ctx, cancel := context.WithTimeout(ctx, r.c.pace.flush)
+	defer cancel()
+	if err := r.c.nc.FlushWithContext(ctx); err != nil {
+		return false, err
+	}
+	_, err = sub.NextMsg(time.Nanosecond)
+	return !errors.Is(err, nats.ErrPermissionViolation) && !errors.Is(err, nats.ErrConnectionClosed), nil
+}
+
+// first follows the room's keys for the first time; its owner makes the first one.
+func (r *Room) first(ctx context.Context) error {
+	if err := r.take(ctx); err != nil {
+		return err
+	}
+	defer r.pass()
+	if err := r.follow(ctx); err != nil && !errors.Is(err, seal.ErrKey) { // who has lost the key that the box is for asks for another box
+		return err
+	}
+	if r.wantsFirstKey() {
+		return r.rekey(ctx, seal.ReasonFirst)
+	}
+	return nil
+}

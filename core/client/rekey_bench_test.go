@@ -1,0 +1,90 @@
+package client
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/control"
+	"unibus/core/keys"
+	"unibus/core/nodetest"
+	"unibus/core/seal"
+)
+
+const crowd = 1000 // members of the room, its owner included
+
+// BenchmarkRekeyOfAThousand is a new key for a room of 1,000 members on three
+// nodes with synced writes, from the call to the commit: reading the members and
+// their published keys, checking those, 1,000 boxes, the record, and storing all of it.
+func BenchmarkRekeyOfAThousand(b *testing.B) {
+	c := nodetest.Start(b, nodetest.Config{Store: core.BackendKV})
+	c.WaitServing(core.BackendKV, 0, 1, 2)
+	ann := newPerson(b, c, core.RoleMember)
+	a := ann.open()
+	room := must[*Room](b)(a.CreateRoom(ctx(b), NewRoom{Encrypted: true}))
+	gather(b, c, a, room)
+	for b.Loop() {
+		ok(b, room.Rekey(ctx(b)))
+	}
+	k := must[control.RoomInfo](b)(a.plane.Room(ctx(b), room.ID()))
+	if k.Members != crowd || k.Unkeyed != 0 {
+		b.Fatalf("%d members, of whom %d have no key", k.Members, k.Unkeyed)
+	}
+	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(time.Millisecond), "ms/rekey")
+	b.ReportMetric(0, "ns/op")
+}
+
+// gather fills the room with people who have published a key.
+func gather(b *testing.B, c *nodetest.Cluster, a *Client, room *Room) {
+	b.Helper()
+	op := c.Client(0, c.Admin)
+	next := make(chan int)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for i := range next {
+				if err := attend(b, c, op, a, room, i%3); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	for i := range crowd - 1 {
+		next <- i
+	}
+	close(next)
+	all.Wait()
+}
+
+func attend(b *testing.B, c *nodetest.Cluster, op *admin.Client, a *Client, room *Room, node int) error {
+	id, err := keys.GenerateIdentity()
+	if err != nil {
+		return err
+	}
+	user := core.UserID(id.Public())
+	if _, err := op.UserAdd(b.Context(), core.User{ID: user}); err != nil {
+		return err
+	}
+	kem, err := seal.NewKEM()
+	if err != nil {
+		return err
+	}
+	key, err := kem.Publish(id, core.MillisOf(time.Now()))
+	if err != nil {
+		return err
+	}
+	nc, err := nats.Connect(c.URL(node), nats.Nkey(id.Public(), id.Sign), nats.CustomInboxPrefix(control.InboxPrefix(id.Public())), nats.NoReconnect())
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	if _, err := control.NewClient(control.ClientConfig{Conn: nc, Identity: id}).PublishKey(b.Context(), key); err != nil {
+		return err
+	}
+	_, err = a.plane.Invite(b.Context(), room.ID(), user, core.MemberMember, nil)
+	return err
+}
