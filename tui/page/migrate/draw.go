@@ -21,6 +21,9 @@ func facts(s page.Scene, st migrate.Status) []string {
 	}
 	f.Add("backup", file(s, st.Backup))
 	f.Add("export", file(s, st.Export))
+	if st.State == migrate.StateSoak || st.State == migrate.StateDone { // the one above is of before the cutover
+		f.Add("now", keep)
+	}
 	by := "by " + st.By
 	if st.Started != 0 {
 		by = s.Clock(st.Started) + " " + by

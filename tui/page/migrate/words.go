@@ -27,7 +27,7 @@ func begin(s page.Scene, st migrate.Status) []string {
 		if a := s.Snap.Status.Value.Authority; a != nil && a.Backend == core.BackendKV {
 			text = "The control plane is in KV; there is nothing to move."
 		}
-		return s.Prose(theme.Strong, text)
+		return append(s.Prose(theme.Strong, text), s.Prose(theme.Plain, "A backup: "+keep+".")...)
 	}
 	lines := s.Prose(theme.Strong, fmt.Sprintf("The control plane is in SQLite on %s alone: were its disk lost, so were users and rooms.", node))
 	lines = append(lines, s.Prose(theme.Plain, "A move takes a backup, copies it to a replica on every node, and compares every row there. SQLite serves all the while. Then it waits for your cutover; until then it can be given up, and until you finish it can be rolled back.")...)
@@ -36,5 +36,9 @@ func begin(s page.Scene, st migrate.Status) []string {
 	if c := s.Snap.Status.Value.Counts; c != nil {
 		f.Add("holds", fmt.Sprintf("%s, %s, %s, %s", widget.Plural(c.Users, "user", "users"), widget.Plural(c.Rooms, "room", "rooms"), widget.Plural(c.Members, "member", "members"), widget.Plural(c.Keys, "sealed key", "sealed keys")))
 	}
+	f.Add("backup", keep)
 	return append(append(lines, ""), f.Lines...)
 }
+
+// keep is how the whole control plane is brought to another machine, whichever store it is in.
+const keep = "`unibusd backup --out FILE` saves all of it where you are"
