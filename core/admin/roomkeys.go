@@ -27,11 +27,13 @@ type opened struct {
 	users   map[core.UserID]core.User
 }
 
-// openRoom reads the people before the holders of the key: of a removal or a
-// rekey in between it sees the one or the other side, and never a false alarm
-// about a rekey that has just counted.
+// openRoom reads the boxes before the people: nobody who has just been invited
+// and given one passes for removed.
 func openRoom(ctx context.Context, st core.Store, id core.RoomID) (o opened, err error) {
 	if o.Room, err = st.Room(ctx, id); err != nil {
+		return o, err
+	}
+	if o.Holders, err = st.KeyHolders(ctx, id); err != nil {
 		return o, err
 	}
 	members, err := st.Members(ctx, id)
@@ -40,9 +42,6 @@ func openRoom(ctx context.Context, st core.Store, id core.RoomID) (o opened, err
 	}
 	users, err := st.Users(ctx)
 	if err != nil {
-		return o, err
-	}
-	if o.Holders, err = st.KeyHolders(ctx, id); err != nil {
 		return o, err
 	}
 	o.members, o.users = make(map[core.UserID]core.Member, len(members)), make(map[core.UserID]core.User, len(users))

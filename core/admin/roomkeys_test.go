@@ -226,6 +226,20 @@ func TestKeyHealth(t *testing.T) {
 		if got := w.listed(t)["removed"]; got != (KeyHealth{State: KeysMissing, Since: 900, Unkeyed: 2}) {
 			t.Errorf("after the rekey: %+v", got)
 		}
+
+		// Nor for a room and a user that are new to it, or for one that is archived.
+		newcomer := storetest.NewUser(t, "gil")
+		newcomer.Status = core.UserActive
+		must(t, w.store.AddUser(ctx, newcomer))
+		must(t, w.store.CreateRoom(ctx, core.Room{ID: "newest", Owner: newcomer.ID, Encrypted: true, State: core.RoomActive, Created: 5}))
+		must(t, w.store.PutMember(ctx, core.Member{Room: "newest", User: newcomer.ID, Role: core.MemberOwner, State: core.MemberActive}))
+		must(t, w.store.PutKey(ctx, core.SealedKey{Room: "newest", User: newcomer.ID, Box: []byte("b"), Created: 950}))
+		_, err = w.store.UpdateRoom(ctx, "revoked", core.RoomChange{State: core.RoomArchived})
+		must(t, err)
+		now := w.listed(t)
+		if got := now["newest"]; got != (KeyHealth{State: KeysOK, Since: 950}) || now["revoked"].State != KeysArchived {
+			t.Errorf("a new room: %+v; an archived one: %+v", got, now["revoked"])
+		}
 	})
 }
 
@@ -296,12 +310,17 @@ func TestRekeyIsAskedOfTheBestPlaced(t *testing.T) {
 		asked("cat at n2", strings.ToLower(string(w.people[2].ID)))
 		w.online("n3", 0, 1)
 		asked("ann at n3", "")
+		_, err := w.store.UpdateRoom(ctx, "r", core.RoomChange{Owner: w.people[2].ID}) // handed over, and ann's own record not written yet
+		must(t, err)
+		asked("cat at n2", "")
+		_, err = w.store.UpdateRoom(ctx, "r", core.RoomChange{Owner: w.people[0].ID})
+		must(t, err)
 		refused(core.KindRefused, "cannot make a new key", string(w.people[3].ID))
 		refused(core.KindRefused, "cannot make a new key", string(w.people[5].ID))
 		refused(core.KindInvalid, "", "nonsense")
 		w.online("n3", 1)
 		refused(core.KindRefused, "ann is not connected", string(w.people[0].ID))
-		_, err := w.store.SetUserStatus(ctx, w.people[1].ID, core.UserRevoked, 9)
+		_, err = w.store.SetUserStatus(ctx, w.people[1].ID, core.UserRevoked, 9)
 		must(t, err)
 		asked("cat at n2", "") // not the admin, who was revoked
 		w.bus.broken = core.Errorf(core.KindUnavailable, "no connection")
@@ -405,6 +424,11 @@ func TestOneSurveyServesAll(t *testing.T) {
 	if st.surveys != 1 || st.begins != 1 {
 		t.Errorf("%d surveys, %d questions when the epoch began, want one of each", st.surveys, st.begins)
 	}
+	k.last.Load().took = time.Minute
+	if v, err := k.look(t.Context(), st, 0); err != nil || v.store != core.Store(st) || st.surveys != 1 {
+		t.Errorf("an expensive survey was taken again at once: %d, %v", st.surveys, err)
+	}
+	k.last.Load().took = 0
 	if v, err := k.look(t.Context(), &countedStore{}, time.Hour); err != nil || v.store == core.Store(st) {
 		t.Errorf("another store has another truth: %v, %v", v, err)
 	}

@@ -25,6 +25,8 @@ type keyring struct {
 type survey struct {
 	store  core.Store
 	at     time.Time
+	took   time.Duration
+	active map[core.UserID]bool
 	health map[core.RoomID]keyed
 	rekey  int // rooms that need a new key
 }
@@ -46,20 +48,22 @@ const (
 	surveyFresh  = 3 * time.Second        // for lists
 	surveyNoted  = 5 * time.Second        // for the note in the status
 	surveyOld    = 5 * time.Minute        // it says nothing any more
+	surveyShare  = 20                     // times as long as one took nobody takes another
+	surveyMended = 8                      // rooms of another epoch that are looked at one by one
 	surveyWait   = 250 * time.Millisecond // that a status waits for one at the most
 	sinceLookups = 200                    // of when an epoch began, for one page of rooms
 	sinceWithin  = 500 * time.Millisecond
 )
 
-// look returns a survey of st that is not older than fresh.
+// look returns a survey of st that is not older than fresh, or than its cost allows.
 func (k *keyring) look(ctx context.Context, st core.Store, fresh time.Duration) (*survey, error) {
 	asked := time.Now()
-	if v := k.last.Load(); v != nil && v.store == st && asked.Sub(v.at) <= fresh {
+	if v := k.last.Load(); v.serves(st, asked, fresh) {
 		return v, nil
 	}
 	k.looking.Lock()
 	defer k.looking.Unlock()
-	if v := k.last.Load(); v != nil && v.store == st && asked.Sub(v.at) <= fresh { // who was here before did it
+	if v := k.last.Load(); v.serves(st, asked, fresh) { // who was here before did it
 		return v, nil
 	}
 	v, err := newSurvey(ctx, st)
@@ -70,8 +74,12 @@ func (k *keyring) look(ctx context.Context, st core.Store, fresh time.Duration) 
 	return v, err
 }
 
+func (v *survey) serves(st core.Store, asked time.Time, fresh time.Duration) bool {
+	return v != nil && v.store == st && asked.Sub(v.at) <= max(fresh, surveyShare*v.took)
+}
+
 func newSurvey(ctx context.Context, st core.Store) (*survey, error) {
-	v := &survey{store: st, at: time.Now(), health: map[core.RoomID]keyed{}}
+	v := &survey{store: st, at: time.Now(), active: map[core.UserID]bool{}, health: map[core.RoomID]keyed{}}
 	rooms, err := st.RoomKeys(ctx)
 	if err != nil {
 		return nil, err
@@ -80,19 +88,21 @@ func newSurvey(ctx context.Context, st core.Store) (*survey, error) {
 	if err != nil {
 		return nil, err
 	}
-	active := make(map[core.UserID]bool, len(users))
 	for _, u := range users {
-		active[u.ID] = u.Status == core.UserActive
+		v.active[u.ID] = u.Status == core.UserActive
 	}
 	for _, r := range rooms {
-		h := healthOf(r, func(id core.UserID) bool { return active[id] })
+		h := healthOf(r, v.isActive)
 		v.health[r.Room.ID] = keyed{h, r.Room.Epoch, r.Room.Rec}
 		if h.State == KeysRekey {
 			v.rekey++
 		}
 	}
+	v.took = time.Since(v.at)
 	return v, nil
 }
+
+func (v *survey) isActive(id core.UserID) bool { return v.active[id] }
 
 // forget drops what is known of rooms that are not there any more, as after a move.
 func (k *keyring) forget(v *survey) {
@@ -105,10 +115,11 @@ func (k *keyring) forget(v *survey) {
 	}
 }
 
-// of is a room's health where the survey is of the same epoch.
+// of is a room's health where the survey is of the same epoch and state.
 func (v *survey) of(r core.Room) (KeyHealth, bool) {
 	h, ok := v.health[r.ID]
-	return h.KeyHealth, ok && h.epoch == r.Epoch && h.rec == r.Rec
+	archived := r.State == core.RoomArchived
+	return h.KeyHealth, ok && h.epoch == r.Epoch && h.rec == r.Rec && archived == (h.State == KeysArchived)
 }
 
 // since is when a room's epoch began. It is asked of the store once an epoch.
@@ -135,23 +146,23 @@ func (k *keyring) known(r core.Room) (core.Millis, bool) {
 	return b.at, ok && b.epoch == r.Epoch && b.rec == r.Rec
 }
 
-// fill gives a page of rooms their health. A room whose epoch is new to the
-// survey has it taken again. Without one nothing is filled in: a list of rooms is
-// worth having all the same.
+// fill gives a page of rooms their health. A few rooms that are new to the
+// survey, or at another epoch, are looked at one by one; of more of them nothing
+// is known until the next survey.
 func (k *keyring) fill(ctx context.Context, st core.Store, rooms []RoomSummary) error {
 	v, err := k.look(ctx, st, surveyFresh)
 	if err != nil {
 		return err
 	}
-	renewed := false
-	for i := range rooms {
-		h, ok := v.of(rooms[i].Room)
-		if !ok && !renewed {
-			if v, err = k.look(ctx, st, 0); err != nil {
+	mended := 0
+	for i, r := range rooms {
+		h, ok := v.of(r.Room)
+		if !ok && mended < surveyMended {
+			mended++
+			if h, err = v.healthNow(ctx, r.Room); err != nil {
 				return err
 			}
-			renewed = true
-			h, ok = v.of(rooms[i].Room)
+			ok = true
 		}
 		if ok {
 			rooms[i].Keys = &h
@@ -159,6 +170,30 @@ func (k *keyring) fill(ctx context.Context, st core.Store, rooms []RoomSummary) 
 	}
 	k.fillSince(ctx, st, rooms)
 	return nil
+}
+
+// healthNow looks at one room by a fresh proof; who is new since the survey is looked up.
+func (v *survey) healthNow(ctx context.Context, r core.Room) (KeyHealth, error) {
+	k := core.RoomKeys{Room: r}
+	var err error
+	if k.Holders, err = v.store.KeyHolders(ctx, r.ID); err != nil {
+		return KeyHealth{}, err
+	}
+	members, err := v.store.Members(ctx, r.ID)
+	if err != nil {
+		return KeyHealth{}, err
+	}
+	for _, m := range members {
+		k.Members = append(k.Members, m.User)
+	}
+	return healthOf(k, func(id core.UserID) bool {
+		active, known := v.active[id]
+		if known {
+			return active
+		}
+		u, err := v.store.User(ctx, id)
+		return err != nil || u.Status == core.UserActive // no alarm about what is not known
+	}), nil
 }
 
 // fillSince looks up when epochs began, as many as there is time for: the rest

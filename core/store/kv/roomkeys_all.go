@@ -8,7 +8,8 @@ import (
 
 // RoomKeys is who is in each room and who has its current key, as the watch has
 // it: see core.Store. The tables are read one after the other, so a change under
-// way may be in one and not yet in another; the next look has it.
+// way may be in one and not yet in another; boxes before members, so that nobody
+// who has just been invited and given one passes for removed.
 func (s *Store) RoomKeys(ctx context.Context) ([]core.RoomKeys, error) {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
@@ -24,24 +25,25 @@ func (s *Store) RoomKeys(ctx context.Context) ([]core.RoomKeys, error) {
 	if err != nil {
 		return nil, err
 	}
-	var bad error
-	broken := s.follow[core.TableMembers].read(func(t *table) {
-		for i := range out {
-			room := string(out[i].Room.ID)
-			err := t.activeIn(t.by[room], func(name string) string { return room + "." + name },
-				func(m core.Member) { out[i].Members = append(out[i].Members, m.User) })
-			bad = firstError(bad, err)
-		}
-	})
-	if err := firstError(broken, bad); err != nil {
-		return nil, err
-	}
-	for i, k := range out {
+	for i, k := range out { // a room at a time: the watch, and with it every admission, waits for who reads
 		if out[i].Holders, err = s.boxedIn(k.Room.ID, k.Room.Epoch, k.Room.Rec); err != nil {
+			return nil, err
+		}
+		if out[i].Members, err = s.membersIn(k.Room.ID); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// membersIn is who is active in a room, in order, as the watch has it.
+func (s *Store) membersIn(room core.RoomID) (users []core.UserID, err error) {
+	var bad error
+	broken := s.follow[core.TableMembers].read(func(t *table) {
+		bad = t.activeIn(t.by[string(room)], func(name string) string { return string(room) + "." + name },
+			func(m core.Member) { users = append(users, m.User) })
+	})
+	return users, firstError(broken, bad)
 }
 
 // EpochBegan is when the first box of the current epoch was made: see core.Store.
