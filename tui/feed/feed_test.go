@@ -228,3 +228,36 @@ func TestSamplesMeasureWritesASecond(t *testing.T) {
 		t.Errorf("sample %+v, want 10 writes a second and 4 connections", got)
 	}
 }
+
+// paged is a room of five pages; pages counts those that were asked for.
+type paged struct {
+	source
+	pages int
+}
+
+func (p *paged) RoomPage(_ context.Context, r admin.RoomRequest) (admin.RoomDetail, error) {
+	p.pages++
+	next := map[string]string{"": "a", "a": "b", "b": "c", "c": "d"}[r.After]
+	d := admin.RoomDetail{Room: core.Room{ID: core.RoomID(r.ID)}, Count: 5, Next: next, Members: []admin.RoomMember{{Member: core.Member{User: core.UserID(r.After)}}}}
+	if r.After == "" {
+		d.Keys = &admin.RoomKeys{}
+	}
+	return d, nil
+}
+
+// TestRoomIsAskedForAsFarAsSomebodyHasCome, its health with the first page, and no further than it goes.
+func TestRoomIsAskedForAsFarAsSomebodyHasCome(t *testing.T) {
+	t.Parallel()
+	for pages, want := range map[int]int{0: 1, 1: 1, 3: 3, 9: 5} {
+		p := &paged{}
+		p.status = func() (admin.Status, error) { return admin.Status{}, nil }
+		p.events = func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil }
+		p.users = func() ([]core.User, error) { return nil, nil }
+		f := quick(p)
+		f.Look(feed.Want{Room: "r", RoomPages: pages})
+		d := f.Once(t.Context()).Room.Value
+		if len(d.Members) != want || p.pages != want || d.Keys == nil || d.Count != 5 || (d.Next == "") != (want == 5) {
+			t.Errorf("%d pages wanted: %d members, %d asked for, next %q", pages, len(d.Members), p.pages, d.Next)
+		}
+	}
+}
