@@ -16,8 +16,7 @@ import (
 // TestANodeIsLost: three nodes, an encrypted room, and the node that both
 // members talk to is closed in the middle. What comes is in order and comes
 // once, and afterwards the room gets another key.
-func TestANodeIsLost(t *testing.T) {
-	t.Parallel()
+func TestANodeIsLost(t *testing.T) { // before the parallel ones: three nodes want the machine to themselves
 	n := nodetest.Start(t, nodetest.Config{Store: core.BackendKV})
 	n.WaitServing(core.BackendKV, 0, 1, 2)
 	ann, bob := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open()

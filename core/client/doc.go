@@ -14,8 +14,26 @@
 // nothing is sent in the room while it lasts.
 //
 // Messages are delivered at most once, as everywhere on NATS without JetStream:
-// what is sent while a receiver is away does not come later. What this process
-// was too slow for is counted and said where it is missing (ErrSlow).
+// what is sent while a receiver is away does not come later. A session also ends,
+// for a tenth of a second, when its user gains or loses a room; Disconnected and
+// Connected tell of it, and in encrypted rooms Message.Missing counts what was
+// missed. What this process was too slow for is counted and said where it is
+// missing (ErrSlow).
+//
+// What reads is asked for again until it is answered, ctx ends or Timeout is
+// over. So is a change that is the same when it is made twice: making, inviting,
+// removing, leaving, archiving, publishing, giving a key, revoking. Roles, names,
+// activating and adding a user are asked for once, because a second time might undo what somebody
+// else did meanwhile; KindUnavailable says then that the outcome is not known.
+//
+// A member without a box says so in the room, in a message of its own kind that
+// is no envelope of core/seal: byte 0xFF and "unibus.client.plea.v1". Whoever has
+// the key looks up whether the sender is a member, waits a little for others of a
+// higher role, and gives it.
+//
+// Members are those whom the nodes name. A node that adds a user of its own to a
+// room is given the room's key by the next member who makes one, unless Config.Admit
+// says no; the rest of what is not protected is in section 9 of core/seal/DESIGN.md.
 //
 // Errors are *core.Error. Where a program has to tell one case from another the
 // cause is a Fault of this package or of core/seal: errors.Is(err, client.ErrNotMember).

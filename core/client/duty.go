@@ -48,32 +48,34 @@ func (r *Room) tend(ctx context.Context) {
 
 // look reads the room, does what is due, and gives out what waited. It says when to look again.
 func (r *Room) look(ctx context.Context) time.Duration {
-	ctx, cancel := context.WithTimeout(ctx, r.c.pace.look)
-	defer cancel()
 	if err := r.take(ctx); err != nil {
 		return firstWait
 	}
 	defer r.pass()
+	next := mostWait
+	if err := r.refresh(ctx); err == nil {
+		next = min(around(r.c.pace.reread), r.duties(ctx))
+	}
+	next = min(next, r.plead(ctx))
+	if r.release() > 0 || !r.admitted() {
+		next = min(next, r.c.pace.probe)
+	}
+	return max(next, time.Millisecond)
+}
+
+// refresh reads the room and its people, for as long as messages can wait.
+func (r *Room) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.c.pace.look)
+	defer cancel()
 	if !r.admitted() {
 		short, cancel := context.WithTimeout(ctx, 2*r.c.pace.probe)
 		_ = r.permitted(short) // if not, reading the room says why
 		cancel()
 	}
-	err := r.follow(ctx)
-	if err == nil {
-		err = r.inform(ctx)
+	if err := r.follow(ctx); err != nil {
+		return err
 	}
-	next := around(r.c.pace.reread)
-	if err == nil {
-		next = min(next, r.duties(ctx))
-	} else if ctx.Err() == nil || !errors.Is(err, ErrClosed) {
-		next = mostWait
-	}
-	r.plead(ctx)
-	if r.release() > 0 || !r.admitted() {
-		next = min(next, r.c.pace.probe)
-	}
-	return max(next, time.Millisecond)
+	return r.inform(ctx)
 }
 
 // admitted says that the session has the room.
@@ -288,19 +290,23 @@ func (r *Room) plea(sender core.UserID, data []byte) bool {
 	return true
 }
 
-// plead asks the others for the room's key, while there is none here.
-func (r *Room) plead(ctx context.Context) {
+// plead asks the others for the room's key, while there is none here. It says when to look again.
+func (r *Room) plead(ctx context.Context) time.Duration {
 	r.mu.Lock()
 	lacks := r.memory.Encrypted && r.sender == nil && r.over == nil && r.info.Room.Rec != core.LegacyRec && (r.fault == nil || errors.Is(r.fault, seal.ErrKey))
 	r.mu.Unlock()
-	if !lacks || !r.admitted() || time.Now().Before(r.duty.plea) {
-		return
+	if !lacks {
+		return r.c.pace.reread
+	}
+	if wait := time.Until(r.duty.plea); wait > 0 || !r.admitted() {
+		return max(wait, r.c.pace.probe)
 	}
 	r.duty.plea = time.Now().Add(around(r.c.pace.plea))
 	if err := r.c.publishKEM(ctx); err != nil {
 		r.c.log.Info("this user's encryption key could not be looked at", "error", err)
 	}
 	_ = r.c.nc.Publish(r.subject, pleaText()) // it is said again
+	return time.Until(r.duty.plea)
 }
 
 // answer gives the present key to those who asked, once it is this member's turn. It says when to look again.

@@ -135,9 +135,14 @@ func twoInARoom(t *testing.T) *pair {
 // at waits until bob is at an epoch.
 func (p *pair) at(t *testing.T, e core.Epoch) {
 	t.Helper()
+	isAt(t, p.bobs, e)
+}
+
+func isAt(t *testing.T, r *Room, e core.Epoch) {
+	t.Helper()
 	nodetest.Wait(t, wait, func() error {
-		if at, _ := p.bobs.Epoch(); at != e {
-			return core.Errorf(core.KindConflict, "bob is at epoch %d, not %d", at, e)
+		if at, _ := r.Epoch(); at != e {
+			return core.Errorf(core.KindConflict, "%s is at epoch %d, not %d", r.c.me.Short(), at, e)
 		}
 		return nil
 	})
@@ -174,12 +179,13 @@ func record(k *seal.EpochKey) *seal.Record {
 // TestLies: each lie of a node about a room is found out, with the error that says which.
 func TestLies(t *testing.T) {
 	t.Parallel()
+	p := twoInARoom(t)
 	for name, c := range map[string]struct {
 		lie  func(t *testing.T, p *pair)
 		want seal.Fault
 	}{
 		"an older epoch": {func(_ *testing.T, p *pair) {
-			p.liar.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.Room.Epoch = 1 } })
+			p.liar.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.Room.Epoch-- } })
 		}, seal.ErrRollback},
 		"not encrypted": {func(_ *testing.T, p *pair) {
 			p.liar.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.Room.Encrypted = false } })
@@ -188,9 +194,10 @@ func TestLies(t *testing.T) {
 			p.liar.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.Room.Rec = "0123456789abcdef" } })
 		}, seal.ErrFork},
 		"a record is left out": {func(t *testing.T, p *pair) {
+			out, _ := p.bobs.Epoch()
 			p.liar.lie(func(l *liar) {
 				l.epochs = func(e *control.Epochs) {
-					e.Records = slices.DeleteFunc(e.Records, func(r core.EpochRecord) bool { return r.Epoch == 3 })
+					e.Records = slices.DeleteFunc(e.Records, func(r core.EpochRecord) bool { return r.Epoch == out+1 })
 				}
 			})
 			rekeyTwice(t, p)
@@ -212,7 +219,7 @@ func TestLies(t *testing.T) {
 			_, made := p.stranger(t, p.bobs.key(t))
 			p.liar.lie(func(l *liar) {
 				l.epochs = func(e *control.Epochs) { e.Records, e.Next = []core.EpochRecord{made.Record}, nil }
-				l.room = func(r *control.RoomInfo) { r.Room.Epoch, r.Room.Rec = 3, made.Record.Rec }
+				l.room = func(r *control.RoomInfo) { r.Room.Epoch, r.Room.Rec = made.Record.Epoch, made.Record.Rec }
 			})
 		}, seal.ErrLink},
 		"another box": {func(t *testing.T, p *pair) {
@@ -226,7 +233,7 @@ func TestLies(t *testing.T) {
 			ok(t, p.room.Rekey(ctx(t)))
 		}, seal.ErrBox},
 		"the box of another epoch": {func(t *testing.T, p *pair) {
-			old := must[control.Key](t)(p.bob.plane.Key(ctx(t), p.room.ID(), 2))
+			old := must[control.Key](t)(p.bob.plane.Key(ctx(t), p.room.ID(), 1))
 			p.liar.lie(func(l *liar) {
 				l.key = func(k *control.Key) error { k.Key.Box = old.Key.Box; return nil }
 			})
@@ -240,13 +247,12 @@ func TestLies(t *testing.T) {
 		}, seal.ErrBox},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := twoInARoom(t)
 			c.lie(t, p)
 			p.caught(t, c.want)
 			// Once the truth is shown again the room is in order.
 			p.liar.lie(func(l *liar) { l.room, l.key, l.epochs, l.members, l.profile = nil, nil, nil, nil, nil })
 			heard := p.room.Chan(t.Context())
+			p.bobs.kick()
 			nodetest.Wait(t, wait, p.bobs.Err)
 			ok(t, p.bobs.Send(ctx(t), []byte("in order")))
 			hear(t, heard, "in order")
@@ -267,6 +273,8 @@ func rekeyTwice(t *testing.T, p *pair) {
 // no box, and the removal for which the new key is made counts all the same.
 func TestLiesAboutMembers(t *testing.T) {
 	t.Parallel()
+	p := twoInARoom(t)
+	ok(t, p.bobs.Rekey(ctx(t))) // bob knows ann's key from now on
 	for name, c := range map[string]struct {
 		lie  func(t *testing.T, p *pair) func(*control.Member)
 		want seal.Fault
@@ -287,9 +295,7 @@ func TestLiesAboutMembers(t *testing.T) {
 		}, seal.ErrFormat},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := twoInARoom(t)
-			ok(t, p.bobs.Rekey(ctx(t))) // bob knows ann's key from now on
+			before, _ := p.bobs.Epoch()
 			change := c.lie(t, p)
 			p.liar.lie(func(l *liar) {
 				l.members = func(all []control.Member) []control.Member {
@@ -303,13 +309,14 @@ func TestLiesAboutMembers(t *testing.T) {
 			})
 			ok(t, p.bobs.Rekey(ctx(t)))
 			await(t, p.events, func(e Suspicion) bool { return errors.Is(e.Err, c.want) })
-			if at, _ := p.bobs.Epoch(); at != 4 {
-				t.Errorf("bob is at epoch %d", at)
+			if at, _ := p.bobs.Epoch(); at != before+1 {
+				t.Errorf("bob is at epoch %d, from %d", at, before)
 			}
-			want(t, "ann's box of it", second(p.ann.plane.Key(ctx(t), p.room.ID(), 4)), core.KindNotFound, nil)
+			want(t, "ann's box of it", second(p.ann.plane.Key(ctx(t), p.room.ID(), before+1)), core.KindNotFound, nil)
 			p.liar.lie(func(l *liar) { l.members = nil })
 			p.room.kick()
 			heard := p.bobs.Chan(t.Context())
+			isAt(t, p.room, before+1) // or she speaks in the epoch before
 			ok(t, p.room.Send(ctx(t), []byte("she asked for it")))
 			hear(t, heard, "she asked for it")
 		})

@@ -111,7 +111,7 @@ func (r *Room) listen(ctx context.Context) *queue[delivery] {
 		q.end(delivery{err: r.over, last: true})
 		return q
 	}
-	r.readers[q] = struct{}{}
+	r.readers = append(slices.Clip(r.readers), q) // who goes through them keeps those of before
 	context.AfterFunc(ctx, func() { r.unlisten(q) })
 	return q
 }
@@ -119,13 +119,13 @@ func (r *Room) listen(ctx context.Context) *queue[delivery] {
 func (r *Room) unlisten(q *queue[delivery]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.readers, q)
+	r.readers = slices.DeleteFunc(slices.Clone(r.readers), func(o *queue[delivery]) bool { return o == q })
 }
 
 // deliver hands something to every reader. It never waits for one.
 func (r *Room) deliver(d delivery) {
 	r.mu.Lock()
-	readers := slices.Collect(maps.Keys(r.readers))
+	readers := r.readers
 	r.mu.Unlock()
 	for _, q := range readers {
 		if q.push(d, len(d.msg.Data)) {
@@ -161,7 +161,7 @@ func (r *Room) overrun(sub *nats.Subscription, before int) int {
 		return before
 	}
 	r.mu.Lock()
-	readers := slices.Collect(maps.Keys(r.readers))
+	readers := r.readers
 	r.mu.Unlock()
 	for _, q := range readers {
 		q.miss(uint64(now - before))

@@ -8,7 +8,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
-	"unibus/core/admin"
 	"unibus/core/control"
 	"unibus/core/keys"
 	"unibus/core/nodetest"
@@ -38,16 +37,30 @@ func BenchmarkRekeyOfAThousand(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// gather fills the room with people who have published a key.
+// gather fills the room with people who have published a key: first all are made users, so that every node knows them.
 func gather(b *testing.B, c *nodetest.Cluster, a *Client, room *Room) {
 	b.Helper()
-	op := c.Client(0, c.Admin)
+	op, ids := c.Client(0, c.Admin), make([]keys.Identity, crowd-1)
+	each(b, func(i int) error {
+		id, err := keys.GenerateIdentity()
+		if err != nil {
+			return err
+		}
+		ids[i] = id
+		_, err = op.UserAdd(b.Context(), core.User{ID: core.UserID(id.Public())})
+		return err
+	})
+	each(b, func(i int) error { return attend(b, c.URL(i%3), a, room, ids[i]) })
+}
+
+func each(b *testing.B, do func(i int) error) {
+	b.Helper()
 	next := make(chan int)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
 			for i := range next {
-				if err := attend(b, c, op, a, room, i%3); err != nil {
+				if err := do(i); err != nil {
 					b.Error(err)
 				}
 			}
@@ -60,15 +73,7 @@ func gather(b *testing.B, c *nodetest.Cluster, a *Client, room *Room) {
 	all.Wait()
 }
 
-func attend(b *testing.B, c *nodetest.Cluster, op *admin.Client, a *Client, room *Room, node int) error {
-	id, err := keys.GenerateIdentity()
-	if err != nil {
-		return err
-	}
-	user := core.UserID(id.Public())
-	if _, err := op.UserAdd(b.Context(), core.User{ID: user}); err != nil {
-		return err
-	}
+func attend(b *testing.B, url string, a *Client, room *Room, id keys.Identity) error {
 	kem, err := seal.NewKEM()
 	if err != nil {
 		return err
@@ -77,7 +82,7 @@ func attend(b *testing.B, c *nodetest.Cluster, op *admin.Client, a *Client, room
 	if err != nil {
 		return err
 	}
-	nc, err := nats.Connect(c.URL(node), nats.Nkey(id.Public(), id.Sign), nats.CustomInboxPrefix(control.InboxPrefix(id.Public())), nats.NoReconnect())
+	nc, err := nats.Connect(url, nats.Nkey(id.Public(), id.Sign), nats.CustomInboxPrefix(control.InboxPrefix(id.Public())), nats.NoReconnect())
 	if err != nil {
 		return err
 	}
@@ -85,6 +90,6 @@ func attend(b *testing.B, c *nodetest.Cluster, op *admin.Client, a *Client, room
 	if _, err := control.NewClient(control.ClientConfig{Conn: nc, Identity: id}).PublishKey(b.Context(), key); err != nil {
 		return err
 	}
-	_, err = a.plane.Invite(b.Context(), room.ID(), user, core.MemberMember, nil)
+	_, err = a.plane.Invite(b.Context(), room.ID(), core.UserID(id.Public()), core.MemberMember, nil)
 	return err
 }

@@ -52,7 +52,7 @@ type Room struct {
 	hints    []control.Event
 	held     []arrived
 	heldSize int
-	readers  map[*queue[delivery]]struct{}
+	readers  []*queue[delivery]
 }
 
 // take waits for the turn; pass gives it on.
@@ -86,12 +86,12 @@ func (r *Room) finish(why error) {
 		r.over = why
 	}
 	readers := r.readers
-	r.readers = map[*queue[delivery]]struct{}{}
+	r.readers = nil
 	r.mu.Unlock()
 	if !first {
 		return
 	}
-	for q := range readers {
+	for _, q := range readers {
 		q.end(delivery{err: why, last: true})
 	}
 	stop()

@@ -1,0 +1,61 @@
+package client
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"unibus/core"
+	"unibus/core/nodetest"
+	"unibus/core/seal"
+)
+
+// TestVault: what is kept comes back, nobody else may read it, and what is damaged is said.
+func TestVault(t *testing.T) {
+	t.Parallel()
+	dir, me := filepath.Join(t.TempDir(), "new"), core.UserID(nodetest.Identity(t).Public())
+	v := must[*vault](t)(openVault(dir, me))
+	k := must[*seal.KEM](t)(v.kem())
+	head := seal.Head{Room: "plans", Epoch: 7, Rec: "0123456789abcdef", Hash: seal.Hash{1}}
+	ok(t, v.keepRoom("plans", memory{Encrypted: true, Head: &head, Marks: map[core.UserID]core.Millis{me: 5}}))
+	ok(t, v.keepPeers())
+	ok(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if st, e := d.Info(); err != nil || e != nil || st.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v, %v", path, st.Mode(), err)
+		}
+		if strings.Contains(path, ".new-") {
+			t.Errorf("%s was left", path)
+		}
+		return nil
+	}))
+	want(t, "a second process", second(openVault(dir, me)), core.KindRefused, ErrLocked)
+	ok(t, v.lock.Close()) // as a crash would
+
+	v = must[*vault](t)(openVault(dir, me))
+	if again := must[*seal.KEM](t)(v.kem()); !v.crashed || again.Hash() != k.Hash() {
+		t.Errorf("after a crash: %v, another key: %v", v.crashed, again.Hash() != k.Hash())
+	}
+	m := must[memory](t)(v.room("plans"))
+	if !m.Encrypted || m.Head == nil || *m.Head != head || m.Marks[me] != 5 {
+		t.Errorf("of the room is known: %+v", m)
+	}
+	for name, text := range map[string]string{
+		roomFile("plans"): "{", roomFile("other"): `{"v":1,"head":{"room":"plans"}}`, roomFile("newer"): `{"v":99}`, kemFile: "zz",
+	} {
+		ok(t, os.WriteFile(v.path(name), []byte(text), 0o600))
+	}
+	for _, id := range []core.RoomID{"plans", "other", "newer"} {
+		want(t, "a damaged file of "+string(id), second(v.room(id)), core.KindInvalid, nil)
+	}
+	want(t, "a damaged key", second(v.kem()), core.KindInvalid, nil)
+	ok(t, os.Chmod(v.path(kemFile), 0o644))
+	want(t, "a key that others may read", second(v.kem()), core.KindRefused, nil)
+	ok(t, v.close(true))
+	if v = must[*vault](t)(openVault(dir, me)); v.crashed {
+		t.Error("a clean end looks like a crash")
+	}
+	ok(t, v.close(true))
+	ok(t, os.Chmod(v.dir, 0o755))
+	want(t, "a directory that others may enter", second(openVault(dir, me)), core.KindRefused, nil)
+}
