@@ -32,7 +32,8 @@ func TestDiskFull(t *testing.T) {
 			d.Fill(left)
 			st := m.stopsFull()
 			t.Logf("full: %s", outcome(st))
-			if st.State != state {
+			// Where JetStream went off before the journal was full, the other two take the rest of the copy.
+			if st.State != state && (state != migrate.StateCopy || st.State != migrate.StateVerify || !strings.Contains(outcome(st), "JetStream has turned itself off on n1")) {
 				t.Errorf("it was filled in %s and stopped in %s", state, st.State)
 			}
 			m.sound(st)
