@@ -20,7 +20,7 @@ import (
 
 // Tests share one cluster of three and one single server. Each test has an
 // account, and so a JetStream, of its own: nothing is wiped, tests run side by side.
-const accounts = 80
+const accounts = 120
 
 var shared struct {
 	clusterOnce, singleOnce sync.Once

@@ -16,14 +16,14 @@ import (
 // what it has is current (DESIGN D4). The watch is replaced when it falls
 // silent, when a message of it was lost, and when a barrier was not seen in time.
 type follower struct {
-	w       *wire
-	name    core.Table
-	bucket  string
-	filters []string // keys; none: all
-	bare    bool     // keys alone
-	node    string
-	emit    func(Change)
-	alarm   func(*core.Error)
+	w      *wire
+	name   core.Table
+	bucket string
+	narrow bool // its rows are never kept: only the mechanism's keys are watched
+	bare   bool // keys alone
+	node   string
+	emit   func(Change)
+	alarm  func(*core.Error)
 
 	mu      sync.RWMutex
 	cur     *watch               // nil until the first has caught up
@@ -34,6 +34,8 @@ type follower struct {
 	broken atomic.Pointer[core.Error] // nothing is answered any more, and why; set under mu
 
 	first chan struct{} // closed when the first watch has caught up, or the follower is broken
+	whole chan struct{} // likewise, with the rows
+	rows  atomic.Bool   // the rows are wanted, not the guards alone
 	due   atomic.Bool   // somebody wants a new watch
 	kicks chan struct{}
 
@@ -51,13 +53,13 @@ func newFollower(w *wire, name core.Table, node string, emit func(Change), alarm
 	f := &follower{
 		w: w, name: name, bucket: name.Bucket(), node: node, emit: emit, alarm: alarm,
 		lost: map[string]struct{}{}, waiters: map[*waiter]struct{}{},
-		first: make(chan struct{}), kicks: make(chan struct{}, 1), writing: make(chan struct{}, 1),
+		first: make(chan struct{}), whole: make(chan struct{}), kicks: make(chan struct{}, 1), writing: make(chan struct{}, 1),
 	}
 	switch name {
 	case core.TableRoomKeys:
 		f.bare = true // boxes are large, and nothing decides by what is in them
 	case core.TableRoomsByMember:
-		f.filters = []string{keyGuard, barrierKey(node), watchKey(node)} // derived: members is the truth
+		f.narrow = true // derived: members is the truth
 	}
 	return f
 }
@@ -103,7 +105,7 @@ func (f *follower) ended() *core.Error { return f.broken.Load() }
 func (f *follower) open() bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.cur != nil && f.cur.table.guard.Open
+	return f.cur != nil && f.cur.rows && f.cur.table.guard.Open
 }
 
 // caughtUp says whether there was a first watch.
@@ -185,7 +187,7 @@ func (f *follower) bring(ctx context.Context, n *watch) error {
 	if err := n.start(ctx); err != nil {
 		return err
 	}
-	fence, err := f.newest(ctx)
+	fence, err := f.newest(ctx, n.filters)
 	if err != nil {
 		return err
 	}
@@ -202,8 +204,7 @@ func (f *follower) bring(ctx context.Context, n *watch) error {
 }
 
 // newest asks the leader for the last sequence that the watch would deliver.
-func (f *follower) newest(ctx context.Context) (uint64, error) {
-	filters := f.filters
+func (f *follower) newest(ctx context.Context, filters []string) (uint64, error) {
 	if len(filters) == 0 {
 		filters = []string{">"}
 	}
@@ -249,11 +250,8 @@ func (f *follower) breakDown(err *core.Error) {
 		close(w.done)
 	}
 	clear(f.waiters)
-	select {
-	case <-f.first:
-	default:
-		close(f.first)
-	}
+	closeOnce(f.first)
+	closeOnce(f.whole)
 	f.mu.Unlock()
 	f.alarm(err)
 }
@@ -272,8 +270,10 @@ func (f *follower) swap(n *watch) bool {
 	if old != nil {
 		old.dead = true
 		missing = f.compare(old.table, n.table)
-	} else {
-		close(f.first)
+	}
+	closeOnce(f.first)
+	if n.rows {
+		closeOnce(f.whole)
 	}
 	f.wake()
 	f.mu.Unlock()
@@ -425,10 +425,28 @@ func (f *follower) awaitSeq(ctx context.Context, seq uint64) error {
 	}
 }
 
-// opened waits for the first watch.
-func (f *follower) opened(ctx context.Context) error {
+// want has the rows watched from now on; a watch of the guards alone is replaced.
+func (f *follower) want() {
+	if !f.rows.Swap(true) {
+		f.kick()
+	}
+}
+
+// closeOnce closes a channel that may be closed already. The caller holds mu.
+func closeOnce(c chan struct{}) {
 	select {
-	case <-f.first:
+	case <-c:
+	default:
+		close(c)
+	}
+}
+
+// opened waits for the first watch.
+func (f *follower) opened(ctx context.Context) error { return f.reached(ctx, f.first) }
+
+func (f *follower) reached(ctx context.Context, first <-chan struct{}) error {
+	select {
+	case <-first:
 		if broken := f.ended(); broken != nil {
 			return broken
 		}

@@ -198,7 +198,7 @@ func (s *Store) refused(f *follower, messages []message) error {
 
 // seen waits until this node's own watch has what it wrote.
 func (s *Store) seen(ctx context.Context, f *follower, rev uint64, messages []message) error {
-	if len(f.filters) > 0 {
+	if f.narrow || !f.rows.Load() {
 		return nil // its rows are not watched, and nothing is read from them
 	}
 	if err := f.awaitSeq(ctx, rev); err != nil {

@@ -23,8 +23,8 @@ func (s *Store) settled(ctx context.Context, tables ...core.Table) error {
 func (f *follower) find(key string) (r record, ok bool, err error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if broken := f.ended(); broken != nil {
-		return record{}, false, broken
+	if bad := f.unread(); bad != nil {
+		return record{}, false, bad
 	}
 	r, ok = f.cur.table.records[key]
 	if !ok && len(f.lost) > 0 {
@@ -36,12 +36,23 @@ func (f *follower) find(key string) (r record, ok bool, err error) {
 	return r, ok, r.err
 }
 
+// unread says why no row is known; the caller holds mu.
+func (f *follower) unread() *core.Error {
+	if broken := f.ended(); broken != nil {
+		return broken
+	}
+	if f.cur == nil || !f.cur.rows {
+		return core.Errorf(core.KindUnavailable, "this node has not read %s yet", f.bucket).WithNext(nextQuorum)
+	}
+	return nil
+}
+
 // read gives do the table as the watch has it. do must not keep it.
 func (f *follower) read(do func(*table)) error {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if broken := f.ended(); broken != nil {
-		return broken
+	if bad := f.unread(); bad != nil {
+		return bad
 	}
 	do(f.cur.table)
 	return nil

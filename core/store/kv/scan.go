@@ -20,7 +20,7 @@ type scan struct {
 
 const (
 	placeTries   = 64 // of five replicas the wanted one is missed so often once in a million
-	placeBudget  = 10 * time.Second
+	placeBudget  = 20 * time.Second
 	consumerIdle = 5 * time.Second // after which the server removes a forgotten consumer
 )
 
@@ -129,7 +129,7 @@ func (w *wire) createConsumer(ctx context.Context, s scan) (name, leader string,
 		"stream_name": streamOf(s.bucket),
 		"config": map[string]any{
 			"name":               name,
-			"deliver_policy":     "last_per_subject",
+			"deliver_policy":     "all", // of each key the bucket keeps the newest alone
 			"ack_policy":         "none",
 			"replay_policy":      "instant",
 			"filter_subject":     subjectOf(s.bucket, s.filter),
@@ -140,7 +140,7 @@ func (w *wire) createConsumer(ctx context.Context, s scan) (name, leader string,
 		},
 	}
 	var info consumerInfo
-	try, cancel := context.WithTimeout(ctx, attempt)
+	try, cancel := context.WithTimeout(ctx, 2*attempt)
 	defer cancel()
 	err = w.ask(try, "CONSUMER.CREATE."+streamOf(s.bucket)+"."+name+"."+subjectOf(s.bucket, s.filter), body, &info)
 	if err == nil && info.Cluster != nil {

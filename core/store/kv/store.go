@@ -105,6 +105,19 @@ func New(c Config) *Store {
 // replicas are raised and never lowered. Then it watches them, and returns when
 // it has what their leaders have. A second Open changes nothing.
 func (s *Store) Open(ctx context.Context) error {
+	for _, f := range s.follow {
+		f.want()
+	}
+	return s.begin(ctx, func(ctx context.Context, f *follower) error { return f.reached(ctx, f.whole) })
+}
+
+// Attend is Open for a copier: of the rows nothing is read into memory, and
+// nothing of the users' methods is answered before Open.
+func (s *Store) Attend(ctx context.Context) error {
+	return s.begin(ctx, func(ctx context.Context, f *follower) error { return f.opened(ctx) })
+}
+
+func (s *Store) begin(ctx context.Context, ready func(context.Context, *follower) error) error {
 	if err := checkReplicas(s.replicas, s.nodes); err != nil {
 		return err
 	}
@@ -115,7 +128,7 @@ func (s *Store) Open(ctx context.Context) error {
 		return err
 	}
 	s.watch()
-	return eachTable(func(t core.Table) error { return s.follow[t].opened(ctx) })
+	return eachTable(func(t core.Table) error { return ready(ctx, s.follow[t]) })
 }
 
 // watch starts the followers, once; they end with Close.

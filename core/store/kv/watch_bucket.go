@@ -22,6 +22,9 @@ type watch struct {
 	name string
 	sub  *nats.Subscription
 
+	filters []string // keys; none: all
+	rows    bool     // it has what the table keeps of its rows
+
 	// Under the follower's mu.
 	table     *table
 	delivered uint64 // messages, as the consumer counts them
@@ -33,7 +36,12 @@ type watch struct {
 }
 
 func (f *follower) newWatch() *watch {
-	return &watch{f: f, name: "watch_" + token(), table: newTable(f.name), heard: time.Now(), ready: make(chan struct{})}
+	n := &watch{f: f, name: "watch_" + token(), table: newTable(f.name), heard: time.Now(), ready: make(chan struct{})}
+	n.rows = f.rows.Load()
+	if f.narrow || !n.rows {
+		n.filters = []string{keyGuard, barrierKey(f.node), watchKey(f.node)}
+	}
+	return n
 }
 
 // start subscribes and creates the consumer. It lives on one peer that the
@@ -54,9 +62,9 @@ func (n *watch) start(ctx context.Context) error {
 		"idle_heartbeat": heartbeat, "flow_control": true, "inactive_threshold": consumerIdle,
 		"num_replicas": 1, "mem_storage": true, "headers_only": n.f.bare,
 	}
-	if len(n.f.filters) > 0 {
+	if len(n.filters) > 0 {
 		var subjects []string
-		for _, key := range n.f.filters {
+		for _, key := range n.filters {
 			subjects = append(subjects, subjectOf(n.f.bucket, key))
 		}
 		config["filter_subjects"] = subjects
