@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"unibus/core"
@@ -34,44 +35,103 @@ func (j *Job) copy(ctx context.Context) (State, error) {
 	return StateVerify, nil
 }
 
-func (j *Job) copyTables(ctx context.Context, from RowSource) error {
-	m, pace := newMeter(time.Now, j.Status().Progress), &pacer{}
-	tables := core.Tables()
-	if i := slices.Index(tables, j.checkpoint().Table); i > 0 {
-		tables = tables[i:]
-	}
-	for _, t := range tables {
-		err := j.retry(ctx, func(ctx context.Context) error {
-			return j.copyTable(ctx, from, t, j.checkpoint().after(t), m, pace)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+// copying is what the copies of the tables share, which go on side by side: each
+// of them waits for its own group's disks most of the time.
+type copying struct {
+	job   *Job
+	from  RowSource
+	moved chan struct{} // a checkpoint is to be saved
+
+	mu    sync.Mutex
+	meter *meter
+	pace  pacer
 }
 
-func (j *Job) copyTable(ctx context.Context, from RowSource, t core.Table, after string, m *meter, pace *pacer) error {
-	err := j.pour(ctx, from, t, after, func(p poured) error {
-		rate, left := m.add(p.rows, j.rate())
-		j.note(func(s *Status) {
-			advance(s.Progress, t, p.rows)
-			s.Written += p.put + p.removed
-			s.Rate, s.LeftMS = rate, left
+func (j *Job) copyTables(ctx context.Context, from RowSource) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	c := &copying{job: j, from: from, moved: make(chan struct{}, 1), meter: newMeter(time.Now, j.Status().Progress)}
+	var tables, saver sync.WaitGroup
+	var paused atomic.Bool
+	saver.Go(func() {
+		for range c.moved {
+			if err := j.save(func(*Status) {}); err != nil {
+				cancel(err)
+			}
+		}
+	})
+	for i, t := range core.Tables() {
+		tables.Go(func() {
+			switch err := c.table(ctx, i, t); {
+			case errors.Is(err, errPaused):
+				paused.Store(true) // the others end their batch, and meet it too
+			case err != nil:
+				cancel(err) // the first of them counts
+			}
 		})
-		if err := j.saveCheckpoint(t, p); err != nil {
-			return err
-		}
-		if err := wait(ctx, pace.after(time.Now(), p.put+p.removed, j.rate())); err != nil {
-			return err
-		}
-		return j.breathe(ctx)
+	}
+	tables.Wait()
+	close(c.moved)
+	saver.Wait()
+	err := context.Cause(ctx)
+	if err == nil && paused.Load() {
+		err = errPaused
+	}
+	return err
+}
+
+// table copies one table, from its checkpoint on.
+func (c *copying) table(ctx context.Context, i int, t core.Table) error {
+	j := c.job
+	if j.checkpoint().Tables[i].Done {
+		return nil
+	}
+	err := j.retry(ctx, func(ctx context.Context) error {
+		return j.pour(ctx, c.from, t, j.checkpoint().Tables[i].Key, func(p poured) error { return c.batch(ctx, i, t, p) })
 	})
 	if err != nil {
 		return err
 	}
+	c.reached(i, Reached{Done: true}, 0)
 	j.note(func(s *Status) { complete(s.Progress, t) })
 	return nil
+}
+
+// batch is told of every batch that is in the target.
+func (c *copying) batch(ctx context.Context, i int, t core.Table, p poured) error {
+	j, limit := c.job, c.job.rate()
+	c.mu.Lock()
+	rate, left := c.meter.add(p.rows, limit)
+	pause := c.pace.after(time.Now(), p.put+p.removed, limit)
+	c.mu.Unlock()
+	j.note(func(s *Status) {
+		advance(s.Progress, t, p.rows)
+		s.Written += p.put + p.removed
+		s.Rate, s.LeftMS = rate, left
+	})
+	c.reached(i, Reached{Key: p.key}, p.removed)
+	if err := wait(ctx, pause); err != nil {
+		return err
+	}
+	return j.breathe(ctx)
+}
+
+// reached moves a table's checkpoint on, which is saved while the next batch is under way.
+func (c *copying) reached(i int, to Reached, removed int) {
+	j := c.job
+	j.mu.Lock()
+	next := Checkpoint{}
+	if j.cp != nil {
+		next = *j.cp
+	}
+	next.Tables[i] = to
+	next.Removed += removed
+	j.cp = &next
+	j.mu.Unlock()
+	select {
+	case c.moved <- struct{}{}:
+	default:
+	}
 }
 
 func (j *Job) checkpoint() Checkpoint {
@@ -81,15 +141,6 @@ func (j *Job) checkpoint() Checkpoint {
 		return Checkpoint{}
 	}
 	return *j.cp
-}
-
-func (j *Job) saveCheckpoint(t core.Table, p poured) error {
-	next := j.checkpoint()
-	next.Table, next.Key, next.Removed = t, p.key, next.Removed+p.removed
-	j.mu.Lock()
-	j.cp = &next
-	j.mu.Unlock()
-	return j.save(func(*Status) {})
 }
 
 // poured is what one batch did.

@@ -262,6 +262,8 @@ func TestPauseAndResume(t *testing.T) {
 		if op == "put" {
 			if n++; n == 3 {
 				close(held)
+			}
+			if n >= 3 {
 				w.mu.Unlock()
 				<-hold
 				w.mu.Lock()
@@ -283,17 +285,18 @@ func TestPauseAndResume(t *testing.T) {
 	}
 	close(hold)
 	s := rest(t, j)
-	if !s.Paused || s.State != StateCopy || s.Written != 21 {
-		t.Fatalf("paused %v in %s, written %d", s.Paused, s.State, s.Written)
-	}
 	var putsBefore int
 	w.look(func() { putsBefore = w.puts })
+	const most = (2 + 5) * 7 // two batches were written; each table ends the one it is at
+	if !s.Paused || s.State != StateCopy || s.Written != putsBefore || s.Written > most {
+		t.Fatalf("paused %v in %s, written %d of %d", s.Paused, s.State, s.Written, putsBefore)
+	}
 	if _, err := j.Resume(t.Context(), "bob"); err != nil {
 		t.Fatal(err)
 	}
 	s = rest(t, j)
 	wantState(t, s, StateVerify)
-	if s.Paused || s.Written != 300 || w.puts-putsBefore != 279 {
+	if s.Paused || s.Written != 300 || w.puts != 300 {
 		t.Errorf("paused %v, written %d, put after the pause %d", s.Paused, s.Written, w.puts-putsBefore)
 	}
 }

@@ -32,12 +32,17 @@ func (e Entry) returned(node string) bool {
 	return e.Home && a != nil && a.Backend == core.BackendSQLite && a.Node == node
 }
 
-// Checkpoint is how far the copy has come: everything up to Key of Table, and
-// the tables before it, is in the target.
+// Checkpoint is how far the copy has come. It may lag: what is in the target
+// beyond it is found equal, and not written again.
 type Checkpoint struct {
-	Table   core.Table `json:"table"`
-	Key     string     `json:"key"`
+	Tables  [5]Reached `json:"tables"`  // in the order of core.Tables
 	Removed int        `json:"removed"` // keys the source lacks, removed so far
+}
+
+// Reached is how far one table has come: everything up to Key is in the target, or all of it.
+type Reached struct {
+	Key  string `json:"key,omitempty"`
+	Done bool   `json:"done,omitempty"`
 }
 
 // Mark is a place in a bucket's history: everything up to it was found equal to
@@ -50,14 +55,6 @@ type Mark struct {
 
 // Marks are the places of all five tables.
 type Marks map[core.Table]Mark
-
-// after is the key up to which table t was copied; "" for a table not yet begun.
-func (c Checkpoint) after(t core.Table) string {
-	if c.Table != t {
-		return ""
-	}
-	return c.Key
-}
 
 // Journal keeps an Entry. Update is on disk when it returns nil; with an error the old entry stands.
 type Journal interface {

@@ -56,6 +56,12 @@ type Target interface {
 	ReplicaRows(ctx context.Context, t core.Table, node string) iter.Seq2[core.Row, error]
 }
 
+// Summer is a Target that sums up a replica faster than by handing out its rows.
+type Summer interface {
+	// ReplicaDigest is the digest of ReplicaRows.
+	ReplicaDigest(ctx context.Context, t core.Table, node string) (core.Digest, error)
+}
+
 // Guarded is a Target that can be closed to everybody else's writes (DESIGN
 // section 6). A Target without it is written by nobody else.
 type Guarded interface {

@@ -47,11 +47,11 @@ func TestGuess(t *testing.T) {
 		rate  int
 		want  time.Duration
 	}{
-		{0, 0, 0, 0},
-		{0, 3 * backupSpeed, 0, 3 * time.Second},
-		{200_000, 0, 0, 15 * time.Second},
-		{200_000, 0, 1_000_000, 15 * time.Second}, // a limit above what can be had
-		{200_000, backupSpeed, 1000, 206 * time.Second},
+		{0, 0, 0, 3 * time.Second}, // the demo's few rows took as long
+		{0, 3 * backupSpeed, 0, 6 * time.Second},
+		{150_000, 0, 0, 23 * time.Second},
+		{150_000, 0, 1_000_000, 23 * time.Second}, // a limit above what can be had
+		{150_000, backupSpeed, 1000, 164 * time.Second},
 	} {
 		if got := guess(c.rows, c.bytes, c.rate); got != c.want {
 			t.Errorf("%d rows, %d bytes, %d a second: %s, want %s", c.rows, c.bytes, c.rate, got, c.want)

@@ -95,36 +95,54 @@ func verifiedResult(s Status, removed int) string {
 
 // compare sums up from and every replica of every table, and lists what differs.
 func (j *Job) compare(ctx context.Context, from RowSource) ([]Parity, error) {
-	var out []Parity
-	for _, t := range core.Tables() {
-		if err := j.breathe(ctx); err != nil {
-			return nil, err
-		}
-		want, err := digestOf(from.Rows(ctx, t))
+	tables := core.Tables()
+	out, errs := make([]Parity, len(tables)), make([]error, len(tables))
+	next := make(chan int)
+	var readers sync.WaitGroup
+	for range tablesAtOnce {
+		readers.Go(func() {
+			for i := range next {
+				if errs[i] = j.breathe(ctx); errs[i] == nil {
+					out[i], errs[i] = j.compareTable(ctx, from, tables[i])
+				}
+			}
+		})
+	}
+	for i := range tables {
+		next <- i
+	}
+	close(next)
+	readers.Wait()
+	for _, err := range errs {
 		if err != nil {
 			return nil, err
 		}
-		p, err := j.compareTable(ctx, from, t, want)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, p)
 	}
 	return out, nil
 }
 
-// compareTable reads the table's replicas side by side, one goroutine a node.
-func (j *Job) compareTable(ctx context.Context, from RowSource, t core.Table, want core.Digest) (Parity, error) {
+// tablesAtOnce is of how many tables the replicas are read at a time: each waits
+// for servers, and each has a few MiB under way.
+const tablesAtOnce = 2
+
+// compareTable reads the source and the table's replicas side by side, one goroutine each.
+func (j *Job) compareTable(ctx context.Context, from RowSource, t core.Table) (Parity, error) {
 	nodes, err := j.replicas(ctx, t)
 	if err != nil {
 		return Parity{}, err
 	}
 	var wg sync.WaitGroup
+	sum := sync.OnceValues(func() (core.Digest, error) { return digestOf(from.Rows(ctx, t)) })
+	wg.Go(func() { _, _ = sum() })
 	found := make([]replica, len(nodes))
 	for i, n := range nodes {
-		wg.Go(func() { found[i] = j.readReplica(ctx, from, t, n, want) })
+		wg.Go(func() { found[i] = j.readReplica(ctx, from, t, n, sum) })
 	}
 	wg.Wait()
+	want, err := sum()
+	if err != nil {
+		return Parity{}, err
+	}
 	return gather(t, want, found)
 }
 
@@ -168,13 +186,17 @@ type replica struct {
 
 // readReplica sums up one replica. One that differs is read again: it may only
 // be a moment behind its leader. What still differs is listed by key.
-func (j *Job) readReplica(ctx context.Context, from RowSource, t core.Table, node string, want core.Digest) replica {
+func (j *Job) readReplica(ctx context.Context, from RowSource, t core.Table, node string, source func() (core.Digest, error)) replica {
 	r := replica{node: node}
+	var want core.Digest
 	for try := 1; ; try++ {
 		r.err = j.retry(ctx, func(ctx context.Context) (err error) {
-			r.digest, err = digestOf(j.cfg.Target.ReplicaRows(ctx, t, node))
+			r.digest, err = j.digestOfReplica(ctx, t, node)
 			return err
 		})
+		if r.err == nil {
+			want, r.err = source()
+		}
 		if r.err != nil || r.digest == want {
 			return r
 		}
@@ -186,6 +208,13 @@ func (j *Job) readReplica(ctx context.Context, from RowSource, t core.Table, nod
 			return r
 		}
 	}
+}
+
+func (j *Job) digestOfReplica(ctx context.Context, t core.Table, node string) (core.Digest, error) {
+	if s, ok := j.cfg.Target.(Summer); ok {
+		return s.ReplicaDigest(ctx, t, node)
+	}
+	return digestOf(j.cfg.Target.ReplicaRows(ctx, t, node))
 }
 
 func (r *replica) list(want, have iter.Seq2[core.Row, error]) error {
