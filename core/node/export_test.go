@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 
+	"github.com/nats-io/nats.go"
+
 	"unibus/core"
 	"unibus/core/store/kv"
 )
@@ -25,3 +27,6 @@ func (n *Node) Answers(ctx context.Context, id core.UserID) (core.Backend, error
 	}
 	return core.BackendSQLite, nil
 }
+
+// StoreConn is the connection by which this node's KV store is written, for what is measured beside it.
+func (n *Node) StoreConn() *nats.Conn { return n.conns.store }
