@@ -28,8 +28,8 @@ func TestVerifyFindsABitFlippedOnAFollower(t *testing.T) {
 	begin(t, cl, migrate.Options{DB: resolved(t, c.Configs[0].DB), Replicas: 3, Rate: rate})
 	nodetest.Wait(t, 60*time.Second, func() error {
 		st, err := cl.Migration(t.Context())
-		if err == nil && (len(st.Progress) == 0 || st.Progress[1].Done < st.Progress[1].Total || st.Progress[1].Total == 0) {
-			err = fmt.Errorf("users and rooms are not copied yet: %v", st.Progress)
+		if err == nil && (len(st.Progress) == 0 || st.Progress[0].Done < st.Progress[0].Total || st.Progress[0].Total == 0) {
+			err = fmt.Errorf("the users are not copied yet: %v", st.Progress)
 		}
 		return err
 	})

@@ -64,7 +64,7 @@ type moveTarget struct {
 
 // Prepare makes the buckets where they are missing and raises them.
 func (t moveTarget) Prepare(ctx context.Context, replicas int) error {
-	if err := t.plane.openKV(ctx); err != nil || replicas == 0 {
+	if err := t.plane.attendKV(ctx); err != nil || replicas == 0 {
 		return err
 	}
 	return t.Store.Scale(ctx, replicas)
@@ -72,7 +72,7 @@ func (t moveTarget) Prepare(ctx context.Context, replicas int) error {
 
 // Shut closes the buckets to users for the generation to come; from then on this store's copier alone writes.
 func (t moveTarget) Shut(ctx context.Context, generation uint64) error {
-	if err := t.plane.openKV(ctx); err != nil {
+	if err := t.plane.attendKV(ctx); err != nil {
 		return err
 	}
 	t.plane.mu.Lock()

@@ -33,9 +33,10 @@ type plane struct {
 	mu     sync.Mutex // one change of what is served at a time; nobody waits for rows with it
 	closed bool
 
-	opening chan struct{} // holds a token while the KV store is opened
-	opened  atomic.Bool   // the KV store has its rows in memory
-	ahead   atomic.Bool   // somebody sees to that before the authority moves there
+	opening  chan struct{} // holds a token while the KV store is opened
+	opened   atomic.Bool   // the KV store has its rows in memory
+	ahead    atomic.Bool   // somebody sees to that before the authority moves there
+	attended atomic.Bool   // the KV store knows the guards
 
 	guarded core.Authority // for which the KV store's guards were opened last
 
@@ -354,6 +355,9 @@ func (p *plane) serveKV(ctx context.Context, a core.Authority) error {
 // openKV opens the KV store once, which reads its rows into memory; the caller
 // does not hold mu. Nothing is served by it, and no guard is opened.
 func (p *plane) openKV(ctx context.Context) error {
+	if p.opened.Load() {
+		return nil
+	}
 	select {
 	case p.opening <- struct{}{}:
 	case <-ctx.Done():
@@ -369,6 +373,17 @@ func (p *plane) openKV(ctx context.Context) error {
 	p.opened.Store(true)
 	p.poke()
 	return nil
+}
+
+// attendKV opens it for the copier: while rows are written nothing is gained by
+// reading them too, and a fence does not wait for whoever reads them.
+func (p *plane) attendKV(ctx context.Context) error {
+	if p.attended.Load() || p.opened.Load() {
+		return nil
+	}
+	err := p.store.Attend(ctx)
+	p.attended.Store(err == nil)
+	return err
 }
 
 // openAhead opens the KV store in the background once a move has copied the rows
