@@ -101,3 +101,19 @@ func findingOf(ctx context.Context, cl *admin.Client, file string) error {
 	}
 	return fmt.Errorf("no finding names %s: %+v", file, st.Findings)
 }
+
+// TestKVNeedsNoFile: after the cutover the kept file may be damaged, and its node starts and serves all the same.
+func TestKVNeedsNoFile(t *testing.T) {
+	t.Parallel()
+	c, _ := soaking(t)
+	if err := c.Nodes[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(c.Configs[0].DB, []byte("no database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Open(0); err != nil {
+		t.Fatal(err)
+	}
+	c.WaitServing(core.BackendKV, 0, 1, 2)
+}
