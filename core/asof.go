@@ -23,3 +23,17 @@ func AsOfTime(ctx context.Context) (at time.Time, ok bool) {
 	at, ok = ctx.Value(asOfKey{}).(time.Time)
 	return at, ok
 }
+
+type unprovenKey struct{}
+
+// Unproven lets the reads under ctx take what this node has seen, without proof
+// and without a write: for screens that look all the time. Nothing may be decided by them.
+func Unproven(ctx context.Context) context.Context {
+	return context.WithValue(ctx, unprovenKey{}, true)
+}
+
+// IsUnproven says whether Unproven was called.
+func IsUnproven(ctx context.Context) bool {
+	yes, _ := ctx.Value(unprovenKey{}).(bool)
+	return yes
+}

@@ -84,7 +84,7 @@ func newSurvey(ctx context.Context, st core.Store) (*survey, error) {
 	if err != nil {
 		return nil, err
 	}
-	users, err := st.Users(ctx)
+	users, err := st.Users(core.Unproven(ctx)) // as the rooms' keys are
 	if err != nil {
 		return nil, err
 	}
