@@ -386,7 +386,7 @@ func (p *plane) attendKV(ctx context.Context) error {
 	return err
 }
 
-// openAhead opens the KV store in the background once a move has copied the rows
+// openAhead opens the KV store in the background once a move's rows are verified
 // there: a node that began with that at the cutover would serve nobody meanwhile.
 func (p *plane) openAhead(ctx context.Context) {
 	if p.opened.Load() || !p.toKV() || !p.ahead.CompareAndSwap(false, true) {
@@ -405,10 +405,11 @@ func (p *plane) openAhead(ctx context.Context) {
 	})
 }
 
-// toKV says that the record tells of a move whose rows are all copied.
+// toKV says that the record tells of a move that was verified. Before that, all
+// nodes' reading would slow the comparison of their replicas down.
 func (p *plane) toKV() bool {
 	st := p.moving.Load()
-	return st != nil && (st.State == migrate.StateVerify || st.State == migrate.StateFence || st.State == migrate.StateCutover)
+	return st != nil && (st.State == migrate.StateVerify && st.Verified || st.State == migrate.StateFence || st.State == migrate.StateCutover)
 }
 
 func (p *plane) publish(s core.Store, as cluster.Serving) {
