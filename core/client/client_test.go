@@ -207,6 +207,9 @@ func TestStory(t *testing.T) {
 		hear(t, late, "all three")
 		before, _ := room.Epoch()
 		ok(t, room.Remove(ctx(t), cid.User()))
+		if now, _ := room.Epoch(); encrypted && now != before+1 {
+			t.Errorf("the removal is over, and the room is at epoch %d, before %d", now, before)
+		}
 		d := wrong(t, late)
 		want(t, "the end for who was removed", d.Err, core.KindRefused, ErrNotMember)
 		want(t, "sending once removed", cids.Send(ctx(t), []byte("x")), core.KindRefused, ErrNotMember)

@@ -47,10 +47,14 @@ func TestNobodyToGiveTheKey(t *testing.T) {
 	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
 	ok(t, room.Invite(ctx(t), files.id, ""))
 	ok(t, room.Close())
-	bobs := must[*Room](t)(files.open().Room(ctx(t), room.ID()))
+	l := &liar{}
+	bobs := must[*Room](t)(files.open(between(l)).Room(ctx(t), room.ID()))
 	short, cancel := context.WithTimeout(ctx(t), 100*time.Millisecond)
 	defer cancel()
 	want(t, "sending without a key", bobs.Send(short, []byte("x")), core.KindUnavailable, ErrNoKey)
+	l.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.Room.Encrypted = false } })
+	bobs.kick()
+	want(t, "sending in a room that is said not to be encrypted any more", bobs.Send(ctx(t), []byte("x")), core.KindRefused, seal.ErrRollback)
 }
 
 // TestComeBack: who was removed and invited again goes on from the box that they
@@ -133,6 +137,10 @@ func TestRemovalDuringARekey(t *testing.T) {
 		}
 	})
 	ok(t, p.bobs.Rekey(ctx(t)))
+	kept := must[memory](t)(p.bob.vault.room(p.room.ID()))
+	if at, _ := p.bobs.Epoch(); kept.Head == nil || kept.Head.Epoch != at {
+		t.Errorf("bob is at epoch %d, and on disk is %+v", at, kept.Head)
+	}
 	info := must[control.RoomInfo](t)(p.ann.plane.Room(ctx(t), p.room.ID()))
 	if info.MustRekey != 0 || info.Members != 2 || info.Unkeyed != 0 {
 		t.Errorf("after the rekey: %+v", info)
