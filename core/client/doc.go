@@ -32,8 +32,8 @@
 // higher role, and gives it.
 //
 // Members are those whom the nodes name. A node that adds a user of its own to a
-// room is given the room's key by the next member who makes one, unless Config.Admit
-// says no; the rest of what is not protected is in section 9 of core/seal/DESIGN.md.
+// room is given the room's key by the next member who makes one or is asked for
+// it, unless Config.Admit says no; the rest of what is not protected is in section 9 of core/seal/DESIGN.md.
 //
 // Errors are *core.Error. Where a program has to tell one case from another the
 // cause is a Fault of this package or of core/seal: errors.Is(err, client.ErrNotMember).
