@@ -3,9 +3,6 @@ package cli
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -92,44 +89,20 @@ func (c *Connection) Config(name string) (admin.ClientConfig, error) {
 	return cfg, nil
 }
 
-// fromContext fills in what the flags leave open from the NATS CLI's context
-// file, <config>/nats/context/NAME.json; only its url, nkey and ca are used.
+// fromContext fills in what the flags leave open from a context of the NATS CLI.
 func (c *Connection) fromContext() error {
 	if c.Context == "" {
 		return nil
 	}
-	bad := func(err error) error {
-		return core.Errorf(core.KindInvalid, "the NATS context %s cannot be used: %w", c.Context, err).
-			WithNext("`nats context ls` lists them; or give --server, --identity and --tls-ca")
-	}
-	if strings.ContainsAny(c.Context, "/\\") {
-		return bad(core.Errorf(core.KindInvalid, "a name has no slashes"))
-	}
-	dir := os.Getenv("XDG_CONFIG_HOME")
-	if dir == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return bad(err)
-		}
-		dir = filepath.Join(home, ".config")
-	}
-	data, err := os.ReadFile(filepath.Join(dir, "nats", "context", c.Context+".json"))
+	found, err := keys.ReadContext(c.Context)
 	if err != nil {
-		return bad(err)
+		return err
 	}
-	var found struct {
-		URL  string `json:"url"`
-		NKey string `json:"nkey"`
-		CA   string `json:"ca"`
-	}
-	if err := json.Unmarshal(data, &found); err != nil {
-		return bad(err)
-	}
-	if len(c.Servers) == 0 && found.URL != "" {
-		c.Servers = strings.Split(found.URL, ",")
+	if len(c.Servers) == 0 {
+		c.Servers = found.Servers
 	}
 	if c.Identity == "" {
-		c.Identity = found.NKey
+		c.Identity = found.Seed
 	}
 	if c.CA == "" {
 		c.CA = found.CA

@@ -28,7 +28,7 @@ func (s *Service) userRevoke(ctx context.Context, op core.Operator, req UserRequ
 	both.Go(func() { out.Nodes = s.cfg.Sessions.End(ctx, u) })
 	out.Rekey, err = needNewKey(ctx, st, id)
 	both.Wait()
-	s.cfg.Bus.Revoked(ctx, st, id)
+	s.cfg.Bus.UserChanged(ctx, st, u)
 	if err != nil {
 		out.Note = "which rooms need a new key is not known: " + err.Error()
 	}

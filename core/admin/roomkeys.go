@@ -16,8 +16,8 @@ type Bus interface {
 	Present(ctx context.Context, room core.RoomID) map[string]Present
 	// Ask tells a room that an operator asks a member for a new key.
 	Ask(room core.RoomID, epoch core.Epoch, member core.UserID) error
-	// Revoked tells the rooms of a user who was revoked. A room that is not told finds out by itself, later.
-	Revoked(ctx context.Context, st core.Store, user core.UserID)
+	// UserChanged tells the rooms of a user who was revoked or activated. A room that is not told finds out by itself, later.
+	UserChanged(ctx context.Context, st core.Store, u core.User)
 }
 
 // opened is a room with everybody in it, by a fresh proof.

@@ -36,8 +36,8 @@ func (b *bus) Ask(room core.RoomID, epoch core.Epoch, member core.UserID) error 
 	return b.broken
 }
 
-func (b *bus) Revoked(_ context.Context, _ core.Store, user core.UserID) {
-	b.said = append(b.said, "revoked "+string(user))
+func (b *bus) UserChanged(_ context.Context, _ core.Store, u core.User) {
+	b.said = append(b.said, string(u.Status)+" "+string(u.ID))
 }
 
 type quiet struct{ Eyes }

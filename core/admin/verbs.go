@@ -197,6 +197,7 @@ func (s *Service) userActivate(ctx context.Context, op core.Operator, req UserRe
 	if err != nil {
 		return nil, err
 	}
+	s.cfg.Bus.UserChanged(ctx, st, u)
 	s.cfg.Eyes.Note(cluster.Note, op.Name, "activated "+id.Short())
 	return u, nil
 }

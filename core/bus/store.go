@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"unibus/core"
+	"unibus/core/keys"
 )
 
 // markFile names the cluster and node that a data directory belongs to. It is
@@ -90,33 +91,12 @@ func writeMark(dir string, m mark) error {
 	path := filepath.Join(dir, markFile)
 	data, err := json.Marshal(m)
 	if err == nil {
-		err = replace(path, append(data, '\n'))
+		err = keys.Replace(path, append(data, '\n'))
 	}
 	if err != nil {
 		return core.Errorf(core.KindFailed, "%s cannot be written: %s", path, reason(err))
 	}
 	return nil
-}
-
-func replace(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // of mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // storedStreams counts the streams of every account.

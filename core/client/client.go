@@ -44,6 +44,7 @@ type Client struct {
 
 	mu     sync.Mutex
 	state  state
+	ready  bool // Open has come to its end: what it found does not change any more
 	rooms  map[core.RoomID]*Room
 	member map[core.RoomID]bool // whose member this user is known to be
 	own    seal.KEMKey          // as others have it
@@ -54,6 +55,7 @@ type state int
 
 const (
 	made state = iota
+	opening
 	opened
 	ended
 )
@@ -81,10 +83,10 @@ func (c *Client) Open(ctx context.Context) error {
 	defer c.opening.Unlock()
 	c.mu.Lock()
 	was := c.state
-	c.state = max(was, opened)
+	c.state = max(was, opening)
 	c.mu.Unlock()
 	switch was {
-	case opened:
+	case opening, opened:
 		return core.Errorf(core.KindInvalid, "the client is open already")
 	case ended:
 		return closed("client")
@@ -135,6 +137,9 @@ func (c *Client) open(ctx context.Context) error {
 	if !c.goes(c.run) {
 		return closed("client")
 	}
+	c.mu.Lock()
+	c.state, c.ready = max(c.state, opened), true
+	c.mu.Unlock()
 	return nil
 }
 
@@ -166,21 +171,20 @@ func (c *Client) shut() error {
 	rooms := c.rooms
 	c.rooms = map[core.RoomID]*Room{}
 	c.mu.Unlock()
+	var kept []error
 	for _, r := range rooms {
-		r.finish(closed("client"))
+		kept = append(kept, r.finish(closed("client")))
 	}
 	c.end()
 	if c.nc != nil {
-		_ = c.nc.FlushTimeout(time.Second) // what was sent is on its way; where there is no node it is lost either way
+		if c.nc.IsConnected() { // where there is no node it is lost either way
+			_ = c.nc.FlushTimeout(time.Second) // what was sent is on its way
+		}
 		c.nc.Close()
 	}
 	c.work.Wait()
 	if c.vault == nil {
 		return nil
-	}
-	var kept []error
-	for _, r := range rooms {
-		kept = append(kept, r.keep())
 	}
 	err := errors.Join(append(kept, c.vault.keepPeers())...)
 	err = errors.Join(err, c.vault.close(err == nil))
@@ -198,12 +202,17 @@ func (c *Client) goes(f func()) bool {
 	return true
 }
 
-// User is this client's own id, once it is open.
-func (c *Client) User() core.UserID { return c.me }
+// User is this client's own id, "" before it is open.
+func (c *Client) User() core.UserID {
+	if !c.begun() {
+		return ""
+	}
+	return c.me
+}
 
 // Connected is the name of the node that the client talks to, "" while it talks to none.
 func (c *Client) Connected() string {
-	if c.nc == nil || !c.nc.IsConnected() {
+	if !c.begun() || c.nc == nil || !c.nc.IsConnected() {
 		return ""
 	}
 	return c.nc.ConnectedServerName()
@@ -214,8 +223,8 @@ func (c *Client) Connected() string {
 func (c *Client) Flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	if c.nc == nil {
-		return closed("client")
+	if err := c.usable(); err != nil {
+		return err
 	}
 	if err := c.nc.FlushWithContext(ctx); err != nil {
 		return fault(core.KindUnavailable, ErrOffline, "no node has confirmed what was sent: %s", sentence(err))
@@ -231,8 +240,8 @@ func (c *Client) run() {
 			return
 		case <-c.news:
 		}
-		if err := c.review(c.life, true); err != nil && c.life.Err() == nil {
-			c.log.Warn("the rooms could not be read after the session was renewed", "error", err)
+		for c.review(c.life, true) != nil && pause(c.life, around(mostWait)) { // each failure took Timeout, or was the end of a session
+			c.log.Warn("the rooms could not be read after the session was renewed; it is tried again")
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -22,8 +23,10 @@ type vault struct {
 	lock    *os.File
 	crashed bool // the process before this one did not close it
 
-	mu    sync.Mutex
-	peers map[core.UserID]peer
+	saving sync.Mutex // held while peers are written; taken before mu
+	mu     sync.Mutex
+	peers  map[core.UserID]peer
+	dirty  bool // peers are not as on disk
 }
 
 // The files. A room's is below roomsDir.
@@ -107,6 +110,7 @@ func (v *vault) load() error {
 	if err := v.read(peersFile, &v.peers); err != nil {
 		return err
 	}
+	_ = errors.Join(keys.ClearUnfinished(v.dir), keys.ClearUnfinished(v.path(roomsDir))) // what is left does no harm
 	_, err := os.Lstat(v.path(openFile))
 	v.crashed = err == nil
 	return v.write(openFile, true)
@@ -159,7 +163,10 @@ func (v *vault) newKEM() (*seal.KEM, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k, keys.WriteSeed(v.path(kemFile), []byte(hex.EncodeToString(raw)))
+	if err := keys.Replace(v.path(kemFile), []byte(hex.EncodeToString(raw)+"\n")); err != nil { // half a key after a crash would stop every start
+		return nil, core.Errorf(core.KindFailed, "%s cannot be written: %w", v.path(kemFile), err)
+	}
+	return k, nil
 }
 
 func (v *vault) damaged(name string, err error) error {
@@ -178,6 +185,21 @@ func (v *vault) room(id core.RoomID) (memory, error) {
 	return m, nil
 }
 
+// encrypts notes that a room was made to be encrypted: from then on no node can
+// say that it is not. What is known of a room of that id stays: a node that says
+// that it was made anew must not have it forgotten.
+func (v *vault) encrypts(n NewRoom) error {
+	if !n.Encrypted {
+		return nil
+	}
+	m, err := v.room(n.ID)
+	if err != nil || m.Encrypted {
+		return err
+	}
+	m.Encrypted = true
+	return v.keepRoom(n.ID, m)
+}
+
 func (v *vault) keepRoom(id core.RoomID, m memory) error {
 	m.V = vaultVersion
 	return v.write(roomFile(id), m)
@@ -194,7 +216,9 @@ func (v *vault) follows(k seal.KEMKey) error {
 			return err
 		}
 	}
-	v.peers[k.User] = peer{k.Time, k.Hash}
+	now := peer{k.Time, k.Hash}
+	v.dirty = v.dirty || v.peers[k.User] != now
+	v.peers[k.User] = now
 	return nil
 }
 
@@ -206,10 +230,24 @@ func (v *vault) known(u core.UserID) (peer, bool) {
 	return p, ok
 }
 
+// keepPeers writes down whose keys were seen. When it returns without an error all that was seen before is on disk.
 func (v *vault) keepPeers() error {
+	v.saving.Lock()
+	defer v.saving.Unlock()
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.write(peersFile, v.peers)
+	peers, dirty := maps.Clone(v.peers), v.dirty
+	v.dirty = false
+	v.mu.Unlock()
+	if !dirty {
+		return nil
+	}
+	err := v.write(peersFile, peers)
+	if err != nil {
+		v.mu.Lock()
+		v.dirty = true
+		v.mu.Unlock()
+	}
+	return err
 }
 
 // read leaves out alone where there is no such file.
@@ -231,32 +269,11 @@ func (v *vault) read(name string, out any) error {
 func (v *vault) write(name string, value any) error {
 	data, err := json.Marshal(value)
 	if err == nil {
-		err = replace(v.path(name), data)
+		err = keys.Replace(v.path(name), data)
 	}
 	if err != nil {
 		return core.Errorf(core.KindFailed, "%s cannot be written: %w", v.path(name), err).
 			WithNext("nothing is taken for known that is not kept: mend the disk and try again")
 	}
 	return nil
-}
-
-func replace(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -153,7 +153,7 @@ func (r *Room) rekey(ctx context.Context, reason seal.Reason) error {
 		r.mu.Lock()
 		room := r.info.Room
 		r.mu.Unlock()
-		if r.epoch == nil && r.memoryHead() != nil {
+		if r.epoch == nil && (r.memoryHead() != nil || room.Rec != core.LegacyRec && room.Rec != "") { // nobody could follow a record without its link
 			return fault(core.KindRefused, ErrNoKey, "%s has no key of the room %s and cannot make the next one", r.c.me.Short(), r.id).
 				WithNext("a member who has the key does it")
 		}

@@ -19,6 +19,7 @@ const (
 	ErrNoKey     Fault = "no key yet"                       // nobody has given this user the room's key so far
 	ErrRekeyDue  Fault = "a new key is due"                 // nothing is sent until a member has made it
 	ErrOffline   Fault = "not connected"                    // nothing was sent
+	ErrRefused   Fault = "refused by the nodes"             // they do not admit this user, as when it is revoked; it is tried again all the time
 	ErrClosed    Fault = "closed"                           // the client or the room was closed by this process
 	ErrTooLarge  Fault = "too large"                        // nothing was sent
 	ErrSlow      Fault = "too slow"                         // messages were dropped here; the error is a *SlowError

@@ -57,7 +57,8 @@ type KeyGiven struct {
 	By    core.UserID
 }
 
-// RekeyAsked says that an operator asked a member to make a new key.
+// RekeyAsked says that an operator asked a member to make a new key. In the
+// modes off and soft anybody can have it said; whether one is due is looked up.
 type RekeyAsked struct {
 	Room core.RoomID
 	User core.UserID
@@ -65,6 +66,11 @@ type RekeyAsked struct {
 
 // Disconnected says that the connection is lost; it is being made again.
 type Disconnected struct{ Err error }
+
+// Refused says that the nodes have refused this user for several seconds: it was
+// revoked, or none of them has a control plane. Its cause is ErrRefused. Connected
+// follows where they admit it again.
+type Refused struct{ Err error }
 
 // Connected says that the connection is back, and to which node.
 type Connected struct{ Node string }
@@ -74,7 +80,8 @@ type Connected struct{ Node string }
 type SlowConsumer struct{ Room core.RoomID }
 
 // Suspicion says that something that a node or a member showed does not fit what
-// is known. Its cause is a seal.Fault; in the room that it is about nothing is sent while it lasts.
+// is known. Its cause is a seal.Fault. Where it is about the room's own keys
+// nothing is sent there while it lasts (Room.Err); where one member or message is wrong the room goes on.
 type Suspicion struct {
 	Room core.RoomID // "": no room's
 	Err  error
@@ -84,7 +91,8 @@ type Suspicion struct {
 // this user's membership has just changed.
 type NotSent struct{ Room core.RoomID }
 
-// EventsLost says that the reader of events was too slow.
+// EventsLost says that the reader of events was too slow, or that a room told of
+// more at once than this process took up; the rooms themselves were read all the same.
 type EventsLost struct{ Events uint64 }
 
 func (Joined) event()        {}
@@ -96,6 +104,7 @@ func (Rekeyed) event()       {}
 func (KeyGiven) event()      {}
 func (RekeyAsked) event()    {}
 func (Disconnected) event()  {}
+func (Refused) event()       {}
 func (Connected) event()     {}
 func (SlowConsumer) event()  {}
 func (Suspicion) event()     {}
@@ -136,9 +145,10 @@ func (f *feed) remove(q *queue[Event]) {
 func (c *Client) Events(ctx context.Context) iter.Seq[Event] {
 	q := newQueue[Event](pendingEvents, 1)
 	c.feed.add(q)
-	context.AfterFunc(ctx, func() { c.feed.remove(q) })
+	forget := context.AfterFunc(ctx, func() { c.feed.remove(q) })
 	return func(yield func(Event) bool) {
 		defer c.feed.remove(q)
+		defer forget() // or a context that lives on would keep q
 		for {
 			e, lost, ok := q.next(ctx, c.life)
 			if !ok {

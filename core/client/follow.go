@@ -14,13 +14,12 @@ import (
 // does not fit is the room's fault from then on, until it does.
 func (r *Room) follow(ctx context.Context) error {
 	info, err := ask(ctx, r.c, reads, func(ctx context.Context) (control.RoomInfo, error) { return r.c.plane.Room(ctx, r.id) })
-	if k := core.KindOf(err); k == core.KindRefused || k == core.KindNotFound || err == nil && info.Role == "" {
+	if out, e := r.isOut(ctx, info, err); out {
 		why := gone(r.id, r.c.me)
-		r.finish(why)
+		r.end(why)
 		return why
-	}
-	if err != nil {
-		return err
+	} else if e != nil {
+		return e
 	}
 	err = r.keys(ctx, info.Room)
 	r.judge(err)
@@ -34,6 +33,21 @@ func (r *Room) follow(ctx context.Context) error {
 	}
 	r.changed.ring()
 	return err
+}
+
+// isOut says whether this user is no member any more, by the answer to a request
+// for the room. A node refuses it to a revoked member too, who may be active
+// again tomorrow: only a list of rooms without this one says that it is over.
+func (r *Room) isOut(ctx context.Context, info control.RoomInfo, err error) (bool, error) {
+	k := core.KindOf(err)
+	if err == nil || k != core.KindRefused && k != core.KindNotFound || errors.Is(err, ErrRefused) {
+		return err == nil && info.Role == "", err
+	}
+	rooms, e := ask(ctx, r.c, reads, func(ctx context.Context) ([]core.Room, error) { return r.c.plane.Rooms(ctx) })
+	if e != nil {
+		return false, e
+	}
+	return !slices.ContainsFunc(rooms, func(o core.Room) bool { return o.ID == r.id }), err
 }
 
 func changed(a, b core.Room) bool {

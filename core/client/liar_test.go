@@ -25,6 +25,9 @@ type liar struct {
 	epochs  func(*control.Epochs)
 	members func([]control.Member) []control.Member
 	profile func(*control.Profile)
+	refuses error // what every question about rooms is answered with
+	creates *core.Room
+	asked   int // for one member
 }
 
 // lie changes what is shown from now on.
@@ -38,10 +41,32 @@ func (l *liar) Room(ctx context.Context, id core.RoomID) (control.RoomInfo, erro
 	out, err := l.plane.Room(ctx, id)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.refuses != nil {
+		return control.RoomInfo{}, l.refuses
+	}
 	if l.room != nil && err == nil {
 		l.room(&out)
 	}
 	return out, err
+}
+
+func (l *liar) Rooms(ctx context.Context) ([]core.Room, error) {
+	out, err := l.plane.Rooms(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.refuses != nil {
+		return nil, l.refuses
+	}
+	return out, err
+}
+
+func (l *liar) CreateRoom(ctx context.Context, req control.CreateRequest) (core.Room, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.creates != nil {
+		return *l.creates, nil
+	}
+	return l.plane.CreateRoom(ctx, req)
 }
 
 func (l *liar) Key(ctx context.Context, id core.RoomID, e core.Epoch) (control.Key, error) {
@@ -78,6 +103,7 @@ func (l *liar) Member(ctx context.Context, id core.RoomID, user core.UserID, key
 	out, err := l.plane.Member(ctx, id, user, keys)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.asked++
 	if l.members == nil || err != nil {
 		return out, err
 	}

@@ -45,6 +45,8 @@ type link struct {
 	up      bool
 	session uint64
 	lost    chan struct{} // closed when the session ends
+	since   time.Time     // nodes refuse this user since then; zero while none does
+	denied  error         // they do for good, as far as can be told
 }
 
 func newLink() *link { return &link{bell: newBell(), lost: make(chan struct{})} }
@@ -54,6 +56,7 @@ func (l *link) set(up bool) {
 	if up && !l.up {
 		l.session++
 		l.lost = make(chan struct{})
+		l.since, l.denied = time.Time{}, nil
 	}
 	if !up && l.up {
 		close(l.lost)
@@ -73,12 +76,40 @@ func (l *link) now() (session uint64, lost <-chan struct{}) {
 	return l.session, l.lost
 }
 
-// wait returns the session once there is one.
+// refuse notes that a node has just refused this user. It is true once, when
+// that has gone on for so long that it is said to everybody who waits.
+func (l *link) refuse(now time.Time, patience time.Duration, why error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.up || l.denied != nil:
+		return false
+	case l.since.IsZero():
+		l.since = now
+	}
+	if now.Sub(l.since) < patience {
+		return false
+	}
+	l.denied = why
+	return true
+}
+
+// refusal is why there will be no session, as far as can be told; nil where there may be one soon.
+func (l *link) refusal() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.denied
+}
+
+// wait returns the session once there is one. ErrRefused where the nodes refuse this user.
 func (l *link) wait(ctx context.Context) (uint64, error) {
 	for {
 		rung := l.rung()
 		if session, _ := l.now(); session > 0 {
 			return session, nil
+		}
+		if err := l.refusal(); err != nil {
+			return 0, err
 		}
 		select {
 		case <-rung:
@@ -111,17 +142,44 @@ func (c *Client) connect(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Connect)
 	defer cancel()
+	var last error
 	for begin := time.Now(); ; {
-		nc, err := nats.Connect(strings.Join(c.cfg.Servers, ","), opts...)
+		nc, err := dial(ctx, strings.Join(c.cfg.Servers, ","), opts)
 		if err == nil {
 			c.nc = nc
-			c.link.set(true)
 			return nil
 		}
-		last := c.connectError(err)
+		if last == nil || ctx.Err() == nil { // else what a node said before the time was over
+			last = c.connectError(err)
+		}
 		if core.KindOf(last) != core.KindUnavailable && time.Since(begin) > refusals || !pause(ctx, nextDial) {
 			return last
 		}
+	}
+}
+
+// dial connects, and gives up when ctx ends, which the library does not: what
+// it still brings then is closed.
+func dial(ctx context.Context, servers string, opts []nats.Option) (*nats.Conn, error) {
+	type result struct {
+		nc  *nats.Conn
+		err error
+	}
+	come := make(chan result, 1)
+	go func() {
+		nc, err := nats.Connect(servers, opts...)
+		come <- result{nc, err}
+	}()
+	select {
+	case r := <-come:
+		return r.nc, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-come; r.err == nil {
+				r.nc.Close()
+			}
+		}()
+		return nil, ctx.Err()
 	}
 }
 
@@ -136,6 +194,7 @@ func (c *Client) options() ([]nats.Option, error) {
 		nats.MaxReconnects(-1), nats.CustomReconnectDelay(redial), nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectBufSize(-1), // nothing is sent later than its caller knows of
 		nats.PermissionErrOnSubscribe(true),
+		nats.ConnectHandler(func(*nats.Conn) { c.link.set(true) }), // comes before what happens to the connection later
 		nats.DisconnectErrHandler(c.disconnected), nats.ReconnectHandler(c.reconnected), nats.ErrorHandler(c.complained),
 	}
 	if c.cfg.NoEcho {
@@ -158,8 +217,7 @@ func (c *Client) connectError(err error) error {
 	var unknownCA *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), strings.Contains(err.Error(), "Authorization Violation"):
-		return core.Errorf(core.KindRefused, "%s does not admit %s", at, c.me).
-			WithNext("ask an administrator whether the user is known, active, and a member of at most %d rooms", control.MaxRooms)
+		return c.refused()
 	case errors.As(err, &unknownCA):
 		return core.Errorf(core.KindRefused, "the certificate of %s is not trusted: %v", at, unknownCA.Err).
 			WithNext("set CA to the authority's certificate")
@@ -168,6 +226,12 @@ func (c *Client) connectError(err error) error {
 			WithNext("use tls:// and CA where the nodes have certificates, nats:// where they have none")
 	}
 	return core.Errorf(core.KindUnavailable, "no answer from %s: %s", at, sentence(err)).WithNext("check the addresses, and that unibusd runs there")
+}
+
+// refused says that the nodes do not want this user. They cannot say why.
+func (c *Client) refused() error {
+	return fault(core.KindRefused, ErrRefused, "%s: no node there that answers admits %s", strings.Join(c.cfg.Servers, ", "), c.me).
+		WithNext("ask an administrator whether the user is known and active; it is tried again all the time")
 }
 
 // sentence is an error's text without its library's name.
@@ -195,6 +259,7 @@ func (c *Client) disconnected(_ *nats.Conn, err error) {
 
 func (c *Client) reconnected(nc *nats.Conn) {
 	c.link.set(true)
+	c.each(func(r *Room) { r.denied(nil) })
 	c.each((*Room).renewed)
 	c.log.Info("the session is renewed", "node", nc.ConnectedServerName())
 	c.feed.tell(Connected{nc.ConnectedServerName()})
@@ -211,10 +276,23 @@ func (c *Client) complained(_ *nats.Conn, _ *nats.Subscription, err error) {
 	case errors.Is(err, nats.ErrPermissionViolation):
 		c.each(func(r *Room) { r.notSent(err) })
 	case errors.Is(err, nats.ErrAuthorization):
-		c.log.Warn("no node admits this user just now", "user", c.me)
+		c.shunned()
 	default:
 		c.log.Warn("the connection complains", "error", err)
 	}
+}
+
+// shunned is told each time that a node refuses this user. A node without a
+// control plane refuses everybody for a moment, so it counts once it goes on.
+func (c *Client) shunned() {
+	why := c.refused()
+	if !c.link.refuse(time.Now(), c.pace.refused, why) {
+		return
+	}
+	c.log.Warn("the nodes refuse this user", "user", c.me)
+	c.link.ring()
+	c.each(func(r *Room) { r.denied(why) })
+	c.feed.tell(Refused{why})
 }
 
 // each calls f for every room that is open.

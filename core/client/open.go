@@ -51,12 +51,17 @@ func (c *Client) CreateRoom(ctx context.Context, n NewRoom) (*Room, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.Encrypted { // from now on no node can say that it is not
-		if err := c.vault.keepRoom(n.ID, memory{Encrypted: true}); err != nil {
-			return nil, err
-		}
+	if err := c.vault.encrypts(n); err != nil {
+		return nil, err
 	}
 	return c.Room(ctx, n.ID)
+}
+
+// begun says that the client is open, or was, so that what Open found may be looked at.
+func (c *Client) begun() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ready
 }
 
 func (c *Client) usable() error {
@@ -65,7 +70,7 @@ func (c *Client) usable() error {
 	switch {
 	case c.state == ended:
 		return closed("client")
-	case c.state == made || c.plane == nil:
+	case c.state < opened:
 		return core.Errorf(core.KindInvalid, "the client is not open").WithNext("call Open first")
 	}
 	return nil
@@ -73,10 +78,7 @@ func (c *Client) usable() error {
 
 // Rooms lists this user's rooms, in the order of their ids.
 func (c *Client) Rooms(ctx context.Context) ([]core.Room, error) {
-	if err := c.usable(); err != nil {
-		return nil, err
-	}
-	return ask(ctx, c, reads, func(ctx context.Context) ([]core.Room, error) { return c.plane.Rooms(ctx) })
+	return asked(ctx, c, reads, func(ctx context.Context) ([]core.Room, error) { return c.plane.Rooms(ctx) })
 }
 
 // Room opens a room of which this user is a member; one that is open already is
@@ -98,21 +100,33 @@ func (c *Client) RoomTrusting(ctx context.Context, id core.RoomID, makers ...cor
 	if err := c.usable(); err != nil {
 		return nil, err
 	}
+	for {
+		r, others, err := c.room(ctx, id, makers)
+		if others && core.KindOf(err) == core.KindUnavailable && ctx.Err() == nil && c.usable() == nil {
+			continue // another goroutine has given it up, or is through with it; this one is not
+		}
+		return r, err
+	}
+}
+
+// room opens a room. others says that another goroutine has the room, and the error is about that.
+func (c *Client) room(ctx context.Context, id core.RoomID, makers []core.UserID) (r *Room, others bool, err error) {
 	c.mu.Lock()
-	r := c.rooms[id]
+	r = c.rooms[id]
 	c.mu.Unlock()
 	if r != nil {
-		return r.isOpen(ctx)
+		r, err = r.isOpen(ctx)
+		return r, true, err
 	}
 	info, err := ask(ctx, c, reads, func(ctx context.Context) (control.RoomInfo, error) { return c.plane.Room(ctx, id) })
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if info.Role == "" {
-		return nil, core.Errorf(core.KindRefused, "%s is not a member of the room %s", c.me.Short(), id).WithNext("ask the room's owner for an invitation")
+		return nil, false, core.Errorf(core.KindRefused, "%s is not a member of the room %s", c.me.Short(), id).WithNext("ask the room's owner for an invitation")
 	}
 	if r, err = c.newRoom(id); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for _, u := range makers {
 		r.trust[u] = true
@@ -129,7 +143,7 @@ func (c *Client) newRoom(id core.RoomID) (*Room, error) {
 		c: c, id: id, subject: auth.RoomSubject(id, string(c.me)), wake: make(chan struct{}, 1), changed: newBell(), turn: make(chan struct{}, 1),
 		chain: seal.NewChain(id), trust: map[core.UserID]bool{}, memory: m, marks: map[core.UserID]core.Millis{},
 		people: map[core.UserID]*standing{}, unknown: map[core.UserID]bool{}, pleas: map[core.UserID]time.Time{},
-		stop: func() {}, opened: make(chan struct{}),
+		stop: func() {}, opened: make(chan struct{}), gone: make(chan struct{}),
 		receiver: seal.NewReceiver(seal.ReceiverConfig{Room: id}),
 	}
 	if c.vault.crashed {
@@ -142,7 +156,7 @@ func (c *Client) newRoom(id core.RoomID) (*Room, error) {
 }
 
 // start opens a room, unless another goroutine does: then it waits for that one.
-func (c *Client) start(ctx context.Context, r *Room) (*Room, error) {
+func (c *Client) start(ctx context.Context, r *Room) (_ *Room, others bool, _ error) {
 	c.mu.Lock()
 	other := c.rooms[r.id]
 	if other == nil && c.state != ended {
@@ -152,29 +166,28 @@ func (c *Client) start(ctx context.Context, r *Room) (*Room, error) {
 	c.mu.Unlock()
 	switch {
 	case over:
-		return nil, closed("client")
+		return nil, false, closed("client")
 	case other != nil:
-		return other.isOpen(ctx)
+		r, err := other.isOpen(ctx)
+		return r, true, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	life, stop := context.WithCancel(c.life)
+	defer context.AfterFunc(life, cancel)()
 	r.mu.Lock()
 	r.stop = stop
 	r.mu.Unlock()
 	r.failed = r.begin(ctx, life)
-	if r.failed == nil && !c.goes(func() { r.tend(life) }) {
+	if r.failed != nil && c.life.Err() != nil || r.failed == nil && !c.goes(func() { r.tend(life) }) {
 		r.failed = closed("client")
 	}
 	close(r.opened)
 	if r.failed != nil {
-		r.finish(r.failed)
-		if err := r.keep(); err != nil {
-			c.log.Warn("what is known of a room could not be kept", "room", r.id, "error", err)
-		}
-		return nil, r.failed
+		r.end(r.failed)
+		return nil, false, r.failed
 	}
-	return r, nil
+	return r, false, nil
 }
 
 // begin waits until the session has the room, listens, and follows the keys.
@@ -188,17 +201,33 @@ func (r *Room) begin(ctx, life context.Context) error {
 	return r.first(ctx)
 }
 
-// isOpen waits until a room that another goroutine opens is open.
+// isOpen waits until a room that another goroutine opens is open. One that is
+// over is an error, and then nothing of it is left.
 func (r *Room) isOpen(ctx context.Context) (*Room, error) {
-	select {
-	case <-r.opened:
-	case <-ctx.Done():
-		return nil, core.Errorf(core.KindUnavailable, "the room %s is being opened: %s", r.id, sentence(ctx.Err()))
+	wait := func(done <-chan struct{}, what string) error {
+		select {
+		case <-done:
+			return nil
+		case <-ctx.Done():
+			return core.Errorf(core.KindUnavailable, "the room %s is being %s: %s", r.id, what, sentence(ctx.Err()))
+		}
 	}
+	if err := wait(r.opened, "opened"); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	err := r.over
+	r.mu.Unlock()
 	if r.failed != nil {
-		return nil, r.failed
+		err = r.failed
 	}
-	return r, nil
+	if err == nil {
+		return r, nil
+	}
+	if err := wait(r.gone, "closed"); err != nil {
+		return nil, err
+	}
+	return nil, err
 }
 
 // subscribe listens from now on: the node knows it when it returns.

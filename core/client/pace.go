@@ -9,13 +9,14 @@ import (
 
 // pace is how long things take. Tests shorten it.
 type pace struct {
-	probe  time.Duration // between two looks at a room for which something waits
-	flush  time.Duration // for a node to answer such a look
-	reread time.Duration // a room is read this often, because a hint may be lost
-	hold   time.Duration // a message waits this long for keys or for word of its sender
-	look   time.Duration // one look at a room may take this long
-	plea   time.Duration // between two pleas for a key
-	renew  time.Duration // between two new keys for those who have lost what opens their box
+	probe   time.Duration // between two looks at a room for which something waits
+	flush   time.Duration // for a node to answer such a look
+	reread  time.Duration // a room is read this often, because a hint may be lost
+	hold    time.Duration // a message waits this long for keys or for word of its sender
+	look    time.Duration // one look at a room may take this long
+	plea    time.Duration // between two pleas for a key
+	refused time.Duration // nodes must refuse this user for so long before it counts: an election may take that
+	renew   time.Duration // between two new keys for those who have lost what opens their box
 
 	// How long a member waits before it does what any could do, at the most: those of
 	// a higher role are first, and find it done seldom.
@@ -34,7 +35,7 @@ const (
 
 func defaultPace() pace {
 	return pace{
-		probe: 250 * time.Millisecond, flush: 2 * time.Second, reread: time.Minute, hold: 10 * time.Second, look: 5 * time.Second, plea: 15 * time.Second, renew: time.Minute,
+		probe: 250 * time.Millisecond, flush: 2 * time.Second, reread: time.Minute, hold: 10 * time.Second, look: 5 * time.Second, plea: 15 * time.Second, refused: 7 * time.Second, renew: time.Minute,
 		owner: 500 * time.Millisecond, admin: time.Second, others: 3 * time.Second,
 	}
 }

@@ -2,11 +2,13 @@ package client
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
 	"unibus/core"
 	"unibus/core/control"
+	"unibus/core/seal"
 )
 
 // standing is what somebody is in the room, as it was read.
@@ -20,8 +22,14 @@ type standing struct {
 // outsiderFor is how long it counts that somebody is no member.
 const outsiderFor = 5 * time.Second
 
-// maxHints is how many are remembered; one too many means that the room is read anyway.
-const maxHints = 256
+// Bounds of what is remembered. Where nodes do not enforce, anybody can make up
+// hints and senders without end.
+const (
+	maxHints   = 256  // of what is told as events
+	maxUnknown = 1024 // who are looked up next
+	maxPeople  = 1 << 16
+	oneByOne   = 16 // of more than so many who are to be looked up the whole list is read
+)
 
 // standing says what is known of a sender, and has it read where nothing is. What
 // was known before the session was renewed counts until it was read again.
@@ -33,11 +41,18 @@ func (r *Room) standing(user core.UserID) (known, member bool) {
 	}
 	s := r.people[user]
 	fresh := s != nil && !s.stale && (s.member || time.Since(s.at) < outsiderFor)
-	if !fresh && !r.unknown[user] {
+	if !fresh {
+		r.lookUp(user)
+	}
+	return fresh || s != nil && s.member, s != nil && s.member
+}
+
+// lookUp has somebody looked up. Who finds no place is noticed again with their next message. The caller holds mu.
+func (r *Room) lookUp(user core.UserID) {
+	if !r.unknown[user] && len(r.unknown) < maxUnknown {
 		r.unknown[user] = true
 		r.kick()
 	}
-	return fresh || s != nil && s.member, s != nil && s.member
 }
 
 // hint notes what the service has announced. From then on nobody it is about is
@@ -48,14 +63,16 @@ func (r *Room) hint(e control.Event) {
 	switch e.Kind {
 	case control.EventMember, control.EventRevoked:
 		delete(r.people, e.User)
-		if e.User != "" {
-			r.unknown[e.User] = true
+		if _, err := core.ParseUserID(string(e.User)); err == nil {
+			r.lookUp(e.User)
 		}
 	case control.EventBox:
 		delete(r.pleas, e.User)
 	}
 	if len(r.hints) < maxHints {
 		r.hints = append(r.hints, e)
+	} else {
+		r.untold++
 	}
 	r.kick()
 }
@@ -72,39 +89,67 @@ func (r *Room) inform(ctx context.Context) error {
 	}
 	clear(r.unknown)
 	r.mu.Unlock()
-	for i, u := range users {
-		if err := r.lookUp(ctx, u); err != nil {
-			r.mu.Lock()
-			for _, u := range users[i:] {
-				r.unknown[u] = true
-			}
-			r.hints = append(hints, r.hints...)
-			r.mu.Unlock()
-			return err
+	err := r.readPeople(ctx, users)
+	r.mu.Lock()
+	if err != nil {
+		for _, u := range users {
+			r.unknown[u] = true
 		}
+		r.hints = append(hints, r.hints...)
+		r.mu.Unlock()
+		return err
 	}
+	untold := r.untold
+	r.untold = 0
+	r.mu.Unlock()
 	for _, e := range hints {
 		r.report(e)
+	}
+	if untold > 0 {
+		r.c.feed.tell(EventsLost{untold})
 	}
 	return nil
 }
 
-func (r *Room) lookUp(ctx context.Context, user core.UserID) error {
-	if _, err := core.ParseUserID(string(user)); err != nil {
-		return nil // a forged hint
+// readPeople reads what some users are in the room: of many with the whole list.
+func (r *Room) readPeople(ctx context.Context, users []core.UserID) error {
+	if len(users) <= oneByOne {
+		for _, u := range users {
+			m, err := ask(ctx, r.c, reads, func(ctx context.Context) (control.Member, error) { return r.c.plane.Member(ctx, r.id, u, false) })
+			if err != nil && core.KindOf(err) != core.KindNotFound {
+				return err
+			}
+			r.note(u, m, err == nil)
+		}
+		return nil
 	}
-	m, err := ask(ctx, r.c, reads, func(ctx context.Context) (control.Member, error) { return r.c.plane.Member(ctx, r.id, user, false) })
-	if err != nil && core.KindOf(err) != core.KindNotFound {
+	all, err := r.Members(ctx)
+	if err != nil {
 		return err
 	}
+	in := make(map[core.UserID]control.Member, len(all))
+	for _, m := range all {
+		in[m.User] = m
+	}
+	for _, u := range users {
+		m, ok := in[u]
+		r.note(u, m, ok)
+	}
+	return nil
+}
+
+// note remembers what somebody is; outsiders are forgotten where there are too many.
+func (r *Room) note(user core.UserID, m control.Member, found bool) {
 	s := &standing{at: time.Now()}
-	if err == nil {
+	if found {
 		s.member, s.role = m.Status == core.UserActive, m.Role
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.people) >= maxPeople {
+		maps.DeleteFunc(r.people, func(_ core.UserID, s *standing) bool { return !s.member })
+	}
 	r.people[user] = s
-	return nil
 }
 
 // report tells of a hint, once what it is about was read.
@@ -191,6 +236,7 @@ func (r *Room) welcome(ctx context.Context, user core.UserID) error {
 // without them. An error may mean that they are out and the key is still to be
 // made: nothing is sent here before, and any member makes it. KindRefused where this user may not.
 func (r *Room) Remove(ctx context.Context, user core.UserID) error {
+	before, _ := r.Epoch()
 	tries := 0
 	_, err := ask(ctx, r.c, repeats, func(ctx context.Context) (core.Member, error) {
 		tries++
@@ -209,10 +255,10 @@ func (r *Room) Remove(ctx context.Context, user core.UserID) error {
 	if !r.Encrypted() {
 		return nil
 	}
-	return r.renew(ctx, func() (bool, error) {
+	return r.renew(ctx, seal.ReasonRemoved, func() bool { // nobody's word is needed that it is due, unless others made a key since
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return r.info.MustRekey > 0 && r.sender != nil, nil
+		return r.sender != nil && (r.info.MustRekey > 0 || r.sender.Record().Epoch == before)
 	})
 }
 
@@ -221,14 +267,11 @@ func (r *Room) Rekey(ctx context.Context) error {
 	if !r.Encrypted() {
 		return core.Errorf(core.KindRefused, "the room %s is not encrypted: it has no keys", r.id)
 	}
-	r.mu.Lock()
-	r.duty.asked = true
-	r.mu.Unlock()
-	return r.renew(ctx, func() (bool, error) { return true, nil })
+	return r.renew(ctx, seal.ReasonAsked, func() bool { return true })
 }
 
 // renew reads the room and makes a new key if that is called for then.
-func (r *Room) renew(ctx context.Context, wanted func() (bool, error)) error {
+func (r *Room) renew(ctx context.Context, reason seal.Reason, wanted func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, r.c.cfg.Timeout)
 	defer cancel()
 	if err := r.take(ctx); err != nil {
@@ -238,13 +281,9 @@ func (r *Room) renew(ctx context.Context, wanted func() (bool, error)) error {
 	if err := r.follow(ctx); err != nil {
 		return err
 	}
-	yes, err := wanted()
-	if err != nil || !yes {
-		return err
+	if !wanted() {
+		return nil
 	}
-	r.mu.Lock()
-	reason := r.reason()
-	r.mu.Unlock()
 	return r.rekey(ctx, reason)
 }
 
@@ -264,8 +303,7 @@ func (r *Room) Leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.finish(gone(r.id, r.c.me))
-	return r.keep()
+	return r.finish(gone(r.id, r.c.me))
 }
 
 // SetRole changes what a member may do; the role owner hands the room over. It is

@@ -73,6 +73,14 @@ func ask[T any](ctx context.Context, c *Client, m manner, f func(context.Context
 	}
 }
 
+// asked is ask for who may not have opened the client.
+func asked[T any](ctx context.Context, c *Client, m manner, f func(context.Context) (T, error)) (out T, err error) {
+	if err := c.usable(); err != nil {
+		return out, err
+	}
+	return ask(ctx, c, m, f)
+}
+
 // try sends a request once there is a session, and gives it up when that ends:
 // its answer may have gone with it.
 func try[T any](ctx context.Context, c *Client, m manner, f func(context.Context) (T, error)) (out T, err error) {

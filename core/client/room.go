@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -24,6 +25,10 @@ type Room struct {
 	turn    chan struct{} // held by who follows the chain or changes it
 	opened  chan struct{} // closed once it is open, or failed says why it is not
 	failed  error
+	gone    chan struct{} // closed once it is over and kept: another one may be opened
+
+	saving  sync.Mutex // held while what is known is written; taken before mu
+	retired bool       // of who holds saving: nothing of this room is written any more
 
 	// Of who holds the turn.
 	chain *seal.Chain
@@ -50,6 +55,7 @@ type Room struct {
 	unknown  map[core.UserID]bool // who is to be looked up
 	pleas    map[core.UserID]time.Time
 	hints    []control.Event
+	untold   uint64 // hints beyond the bound
 	held     []arrived
 	heldSize int
 	readers  []*queue[delivery]
@@ -69,17 +75,20 @@ func (r *Room) pass() { <-r.turn }
 
 // Close stops listening to the room. Its keys stay known, and this user a member.
 func (r *Room) Close() error {
-	r.finish(closed("room"))
-	return r.keep()
+	return r.finish(closed("room"))
 }
 
-// finish ends everything about the room; why is what its readers are told. Twice is harmless.
-func (r *Room) finish(why error) {
-	r.c.mu.Lock()
-	if r.c.rooms[r.id] == r {
-		delete(r.c.rooms, r.id)
+// end is finish where there is nobody to tell of an error.
+func (r *Room) end(why error) {
+	if err := r.finish(why); err != nil {
+		r.c.log.Warn("what is known of a room could not be kept", "room", r.id, "error", err)
 	}
-	r.c.mu.Unlock()
+}
+
+// finish ends everything about the room and keeps what is known of it; why is
+// what its readers are told. Twice is harmless. Only then may it be opened
+// again: what still runs here must not write over what the next one knows.
+func (r *Room) finish(why error) error {
 	r.mu.Lock()
 	first, sub, stop := r.over == nil, r.sub, r.stop
 	if first {
@@ -89,7 +98,7 @@ func (r *Room) finish(why error) {
 	r.readers = nil
 	r.mu.Unlock()
 	if !first {
-		return
+		return nil
 	}
 	for _, q := range readers {
 		q.end(delivery{err: why, last: true})
@@ -99,22 +108,52 @@ func (r *Room) finish(why error) {
 		_ = sub.Unsubscribe() // of a connection that is closed there is none any more
 	}
 	r.changed.ring()
+	err := r.keep()
+	r.saving.Lock()
+	r.retired = true
+	r.saving.Unlock()
+	r.c.mu.Lock()
+	if r.c.rooms[r.id] == r {
+		delete(r.c.rooms, r.id)
+	}
+	r.c.mu.Unlock()
+	close(r.gone)
+	return err
 }
 
-// keep writes down what is known of the room.
+// keep writes down what is known of the room. Nobody who sends or reads waits for the disk.
 func (r *Room) keep() error {
+	r.saving.Lock()
+	defer r.saving.Unlock()
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.dirty {
+	if !r.dirty || r.retired {
+		r.mu.Unlock()
 		return nil
 	}
 	m := r.memory
 	m.Marks = r.marksNow()
-	if err := r.c.vault.keepRoom(r.id, m); err != nil {
-		return err
-	}
 	r.dirty = false
-	return nil
+	r.mu.Unlock()
+	err := r.c.vault.keepRoom(r.id, m)
+	if err != nil {
+		r.mu.Lock()
+		r.dirty = true
+		r.mu.Unlock()
+	}
+	return err
+}
+
+// denied is told that the nodes refuse this user, or, with nil, that they do not.
+func (r *Room) denied(why error) {
+	r.mu.Lock()
+	switch {
+	case why != nil && r.fault == nil:
+		r.fault = why
+	case why == nil && errors.Is(r.fault, ErrRefused):
+		r.fault = nil
+	}
+	r.mu.Unlock()
+	r.changed.ring()
 }
 
 // kick has the room looked at soon.
@@ -165,7 +204,8 @@ func (r *Room) Epoch() (core.Epoch, bool) {
 }
 
 // Err is why nothing is sent in the room: what does not fit what is known
-// (its cause is a seal.Fault or ErrUnlinked), or that the room is over. Nil where nothing is wrong.
+// (its cause is a seal.Fault or ErrUnlinked), that the nodes refuse this user
+// (ErrRefused), or that the room is over. Nil where nothing is wrong.
 func (r *Room) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

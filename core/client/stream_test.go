@@ -141,7 +141,14 @@ func TestBadInput(t *testing.T) {
 	ok(t, room.Archive(ctx(t)))
 	ok(t, room.Archive(ctx(t)))
 	want(t, "sending in an archived room", room.Send(ctx(t), []byte("x")), core.KindRefused, ErrArchived)
-	want(t, "a client that is not open", second(New(Config{}).Rooms(ctx(t))), core.KindInvalid, nil)
+	unopened := New(Config{})
+	want(t, "a client that is not open", second(unopened.Rooms(ctx(t))), core.KindInvalid, nil)
+	want(t, "a profile by one", second(unopened.Profile(ctx(t), ann.User())), core.KindInvalid, nil)
+	want(t, "a flush by one", unopened.Flush(ctx(t)), core.KindInvalid, nil)
+	if unopened.User() != "" || unopened.Connected() != "" {
+		t.Error("a client that is not open has a user or a node")
+	}
+	ok(t, unopened.Close())
 	for what, c := range map[string]Config{
 		"nothing": {}, "no seed": {Servers: []string{"nats://127.0.0.1:1"}}, "no URL": {Servers: []string{"127.0.0.1:1"}, Seed: "x"},
 	} {

@@ -18,7 +18,7 @@ func (s *Service) Ask(room core.RoomID, epoch core.Epoch, member core.UserID) er
 	return nil
 }
 
-// Revoked has the user's rooms told that an operator revoked them.
-func (s *Service) Revoked(ctx context.Context, st core.Store, user core.UserID) {
-	s.tellRooms(ctx, st, user, "")
+// UserChanged has the user's rooms told that an operator revoked or activated them.
+func (s *Service) UserChanged(ctx context.Context, st core.Store, u core.User) {
+	s.tellRooms(ctx, st, u, "")
 }

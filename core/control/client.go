@@ -24,7 +24,8 @@ type ClientConfig struct {
 	Conn     *nats.Conn // with InboxPrefix(key) as its inbox prefix; the client does not close it
 	Identity Signer     // the one that the connection was made with
 	Timeout  time.Duration
-	Cluster  string // refuse to change anything in another cluster; "": sign for the one that is connected
+	Now      func() time.Time // the clock that requests are signed by; nil: time.Now
+	Cluster  string           // refuse to change anything in another cluster; "": sign for the one that is connected
 }
 
 // Client asks the control service. Safe for use by several goroutines. Errors
@@ -39,6 +40,9 @@ const defaultTimeout = requestTimeout + time.Second
 func NewClient(cfg ClientConfig) *Client {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = defaultTimeout
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	return &Client{cfg: cfg}
 }
@@ -95,7 +99,7 @@ func (c *Client) message(m Method, req any) (*nats.Msg, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := auth.NewSigned(cluster, msg.Subject, msg.Data, core.MillisOf(time.Now()))
+	s := auth.NewSigned(cluster, msg.Subject, msg.Data, core.MillisOf(c.cfg.Now()))
 	signature, err := auth.Sign(s, c.cfg.Identity.Sign)
 	if err != nil {
 		return nil, err

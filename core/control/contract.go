@@ -84,7 +84,7 @@ type EventKind string
 // The kinds of events.
 const (
 	EventRoom    EventKind = "room"    // its name, state or owner changed
-	EventMember  EventKind = "member"  // somebody was invited, removed, or has another role
+	EventMember  EventKind = "member"  // somebody was invited, removed, has another role, or is active again as a user
 	EventRekey   EventKind = "rekey"   // the room is at another epoch
 	EventBox     EventKind = "box"     // somebody was given the present key
 	EventRevoked EventKind = "revoked" // a member was revoked as a user

@@ -60,18 +60,23 @@ func (s *Service) userRevoke(ctx context.Context, a *actor, req UserRequest) (an
 		}
 	}
 	s.cfg.Note(a.id(), fmt.Sprintf("revoked %s: %d sessions ended, %d nodes did not say", u.ID.Short(), ended, unknown))
-	s.tellRooms(ctx, a.store, u.ID, a.id())
+	s.tellRooms(ctx, a.store, u, a.id())
 	return out, nil
 }
 
-// tellRooms announces a revocation in the user's rooms: their keys are due.
-func (s *Service) tellRooms(ctx context.Context, st core.Store, user, by core.UserID) {
-	rooms, err := st.RoomsOf(ctx, user)
+// tellRooms announces in the user's rooms that they were revoked, so that keys
+// are due, or are active again, so that nobody goes on refusing what they say.
+func (s *Service) tellRooms(ctx context.Context, st core.Store, u core.User, by core.UserID) {
+	kind := EventMember
+	if u.Status == core.UserRevoked {
+		kind = EventRevoked
+	}
+	rooms, err := st.RoomsOf(ctx, u.ID)
 	if err != nil {
-		s.cfg.Log.Warn("the rooms of a revoked user could not be told", "user", user, "error", err)
+		s.cfg.Log.Warn("the rooms of a user could not be told of another status", "user", u.ID, "status", u.Status, "error", err)
 	}
 	for _, id := range rooms {
-		s.announce(Event{Kind: EventRevoked, Room: id, User: user, By: by})
+		s.announce(Event{Kind: kind, Room: id, User: u.ID, By: by})
 	}
 }
 
@@ -80,6 +85,7 @@ func (s *Service) userActivate(ctx context.Context, a *actor, req UserRequest) (
 	if err != nil {
 		return nil, err
 	}
+	s.tellRooms(ctx, a.store, u, a.id())
 	s.cfg.Note(a.id(), "activated "+u.ID.Short())
 	return u, nil
 }

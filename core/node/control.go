@@ -110,7 +110,7 @@ func (b onBus) Ask(room core.RoomID, epoch core.Epoch, member core.UserID) error
 	return b.n.control.Ask(room, epoch, member)
 }
 
-// Revoked implements admin.Bus.
-func (b onBus) Revoked(ctx context.Context, st core.Store, user core.UserID) {
-	b.n.control.Revoked(ctx, st, user)
+// UserChanged implements admin.Bus.
+func (b onBus) UserChanged(ctx context.Context, st core.Store, u core.User) {
+	b.n.control.UserChanged(ctx, st, u)
 }

@@ -1,0 +1,122 @@
+package client
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"unibus/core"
+	"unibus/core/nodetest"
+)
+
+// TestCloseEndsARoomThatIsBeingOpened: nobody waits for a connection that is closed.
+func TestCloseEndsARoomThatIsBeingOpened(t *testing.T) {
+	t.Parallel()
+	c := newPerson(t, alone(t), core.RoleMember).open()
+	r := must[*Room](t)(c.newRoom("elsewhere")) // the node will not let them in
+	come := make(chan error, 1)
+	go func() {
+		_, _, err := c.start(ctx(t), r)
+		come <- err
+	}()
+	nodetest.Wait(t, wait, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.rooms["elsewhere"] == nil {
+			return core.Errorf(core.KindFailed, "it is not being opened")
+		}
+		return nil
+	})
+	begin := time.Now()
+	ok(t, c.Close())
+	want(t, "the room", <-come, core.KindUnavailable, ErrClosed)
+	if took := time.Since(begin); took > wait/4 {
+		t.Errorf("that took %s", took)
+	}
+}
+
+// TestOpenEndsWithItsContext: also while nodes take the connection and say nothing.
+func TestOpenEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	cfg := newPerson(t, alone(t), core.RoleMember).cfg
+	cfg.Servers = nil
+	for range 4 {
+		l := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
+		t.Cleanup(func() { _ = l.Close() })
+		cfg.Servers = append(cfg.Servers, "nats://"+l.Addr().String())
+	}
+	short, cancel := context.WithTimeout(ctx(t), 100*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	want(t, "silent nodes", New(cfg).Open(short), core.KindUnavailable, nil)
+	if took := time.Since(begin); took > dialTime {
+		t.Errorf("that took %s", took)
+	}
+}
+
+// TestOneGivesUpARoom: who waits for a room that another goroutine opens is not
+// told of that one's context, and one that is being closed is opened again.
+func TestOneGivesUpARoom(t *testing.T) {
+	t.Parallel()
+	c := newPerson(t, alone(t), core.RoleMember).open()
+	id := must[*Room](t)(c.CreateRoom(ctx(t), NewRoom{})).ID()
+	ok(t, c.rooms[id].Close())
+	first := must[*Room](t)(c.newRoom(id))
+	c.mu.Lock()
+	c.rooms[id] = first
+	c.mu.Unlock()
+	come := make(chan error, 1)
+	go func() {
+		_, err := c.Room(ctx(t), id)
+		come <- err
+	}()
+	first.failed = core.Errorf(core.KindUnavailable, "given up by the caller")
+	close(first.opened)
+	ok(t, first.finish(first.failed))
+	ok(t, <-come)
+	ok(t, must[*Room](t)(c.Room(ctx(t), id)).Send(ctx(t), []byte("x")))
+}
+
+// TestOneRoomWritesAtATime: what still runs of a room that was closed does not
+// write over what is known since.
+func TestOneRoomWritesAtATime(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t)
+	ok(t, p.bobs.Close())
+	ok(t, p.bobs.Close())
+	ok(t, p.room.Rekey(ctx(t)))
+	must[*Room](t)(p.bob.Room(ctx(t), p.room.ID()))
+	p.bobs.mu.Lock()
+	p.bobs.dirty = true
+	p.bobs.mu.Unlock()
+	ok(t, p.bobs.keep())
+	if m := must[memory](t)(p.bob.vault.room(p.room.ID())); m.Head == nil || m.Head.Epoch != 3 {
+		t.Errorf("on disk is %+v", m.Head)
+	}
+}
+
+// TestKilledWhileWriting: what is left half written is cleared away, and what was whole is read.
+func TestKilledWhileWriting(t *testing.T) {
+	t.Parallel()
+	dir, me := t.TempDir(), core.UserID(nodetest.Identity(t).Public())
+	v := must[*vault](t)(openVault(dir, me))
+	ok(t, v.keepRoom("plans", memory{Encrypted: true}))
+	left := []string{v.path(".new-1"), v.path(filepath.Join(roomsDir, ".new-2"))}
+	for _, name := range left {
+		ok(t, os.WriteFile(name, []byte("{"), 0o600))
+	}
+	ok(t, v.lock.Close())
+	v = must[*vault](t)(openVault(dir, me))
+	if m := must[memory](t)(v.room("plans")); !m.Encrypted {
+		t.Errorf("of the room is known: %+v", m)
+	}
+	for _, name := range left {
+		if _, err := os.Lstat(name); !os.IsNotExist(err) {
+			t.Errorf("%s is there: %v", name, err)
+		}
+	}
+	ok(t, v.close(true))
+}
