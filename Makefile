@@ -42,6 +42,8 @@ bench:
 	$(GO) test -run '^$$' -bench 'ControlRead$$' -benchtime 500x -timeout 10m ./core/store/kv
 	$(GO) test -run '^$$' -bench ControlReadsOverTheWire -benchtime 10x -timeout 10m ./core/store/kv
 	$(GO) test -run '^$$' -bench RoomsAndInvitations -benchtime 10x -timeout 10m ./core/store/kv
+	$(GO) test -run '^$$' -bench Messages -benchtime 20x -timeout 20m ./core/client
+	$(GO) test -run '^$$' -bench RekeyOfAThousand -benchtime 10x -timeout 10m ./core/client
 	$(GO) test -run '^$$' -bench Revocation -benchtime 1x -timeout 10m ./core/node
 	$(GO) test -run '^$$' -bench 'CopyAgainstBareBatches|Verify' -benchtime 10x -timeout 20m ./core/store/kv
 	$(GO) test -run '^$$' -bench 'Move$$' -benchtime 10x -timeout 30m ./core/node

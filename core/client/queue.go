@@ -12,10 +12,19 @@ type queue[T any] struct {
 
 	mu    sync.Mutex
 	items []waiting[T]
+	head  int // of items: what is before it was taken
 	held  int // bytes of items
 	lost  uint64
 	more  chan struct{}
+
+	// Of the reader alone: what it has taken. A lock for each message would cost
+	// more than the message.
+	batch []waiting[T]
+	read  int
 }
+
+// batchSize is how many the reader takes at a time.
+const batchSize = 64
 
 type waiting[T any] struct {
 	value T
@@ -31,7 +40,7 @@ func newQueue[T any](limit, bytes int) *queue[T] {
 func (q *queue[T]) push(v T, size int) (began bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.items) >= q.limit || q.held+size > q.bytes && len(q.items) > 0 {
+	if len(q.items)-q.head >= q.limit || q.held+size > q.bytes && len(q.items) > q.head {
 		q.lost++
 		return q.lost == 1
 	}
@@ -72,20 +81,43 @@ func (q *queue[T]) wake() {
 	}
 }
 
+// pop is for the one reader.
 func (q *queue[T]) pop() (v T, lost uint64, ok bool) {
+	if q.read == len(q.batch) {
+		if lost, ok := q.take(); !ok {
+			return v, lost, lost > 0
+		}
+	}
+	w := q.batch[q.read]
+	q.batch[q.read] = waiting[T]{} // nothing is kept alive by the slice
+	q.read++
+	return w.value, w.lost, true
+}
+
+// take fills the reader's batch; where nothing waits it says how many were lost.
+func (q *queue[T]) take() (lost uint64, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.items) == 0 {
+	n := min(len(q.items)-q.head, batchSize)
+	if n == 0 {
 		lost, q.lost = q.lost, 0
-		return v, lost, lost > 0
+		return lost, false
 	}
-	w := q.items[0]
-	q.items[0] = waiting[T]{} // nothing is kept alive by the slice
-	if q.items = q.items[1:]; len(q.items) == 0 {
+	taken := q.items[q.head : q.head+n]
+	q.batch, q.read = append(q.batch[:0], taken...), 0
+	for _, w := range taken {
+		q.held -= w.size
+	}
+	clear(taken)
+	if q.head += n; 2*q.head >= len(q.items) { // the room before is used again
+		rest := copy(q.items, q.items[q.head:])
+		clear(q.items[rest:])
+		q.items, q.head = q.items[:rest], 0
+	}
+	if len(q.items) == 0 && cap(q.items) > 16*batchSize { // after a burst
 		q.items = nil
 	}
-	q.held -= w.size
-	return w.value, w.lost, true
+	return 0, true
 }
 
 // next waits for a value, or a number of lost ones; not ok: one of the contexts

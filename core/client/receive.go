@@ -56,7 +56,7 @@ type arrived struct {
 
 // Bounds of what waits so.
 const (
-	maxHeld      = 1024
+	maxHeld      = 16_384
 	maxHeldBytes = 8 << 20
 )
 
@@ -197,7 +197,7 @@ func (r *Room) arrive(m *nats.Msg) {
 		}
 		return
 	}
-	sender, err := core.ParseUserID(from)
+	sender, reads, err := r.speaker(from)
 	if err != nil { // only nodes that do not enforce let it through
 		r.deliver(delivery{Message{Room: r.id}, fault(core.KindRefused, ErrNotMember, "a message in the room %s names no sender", r.id), false})
 		return
@@ -207,12 +207,24 @@ func (r *Room) arrive(m *nats.Msg) {
 	}
 	r.rx.Lock()
 	defer r.rx.Unlock()
-	r.mu.Lock()
-	a := arrived{sender: sender, data: m.Data, at: time.Now(), reads: r.reads}
-	r.mu.Unlock()
+	a := arrived{sender: sender, data: m.Data, at: time.Now(), reads: reads}
 	if !r.settle(a, false) {
 		r.hold(a)
 	}
+}
+
+// speaker is the user whom a subject names, and how often the room was read by
+// now. Somebody who was met is not parsed again: that takes longer than all the rest.
+func (r *Room) speaker(name string) (user core.UserID, reads uint64, err error) {
+	user = core.UserID(name)
+	r.mu.Lock()
+	_, met := r.people[user]
+	reads = r.reads
+	r.mu.Unlock()
+	if !met && user != r.c.me {
+		user, err = core.ParseUserID(name)
+	}
+	return user, reads, err
 }
 
 // settle delivers a message, or says that it must wait. The caller holds rx. A

@@ -26,12 +26,24 @@ func (r *Room) Send(ctx context.Context, data []byte) error {
 	if err := ctx.Err(); err != nil {
 		return offline(err)
 	}
+	err := r.say(data)
+	if err == nil {
+		return nil
+	}
+	if later := new(notYet); !errors.As(err, &later) {
+		return err
+	}
+	return r.sayLater(ctx, data)
+}
+
+// sayLater sends as soon as that can be done.
+func (r *Room) sayLater(ctx context.Context, data []byte) error {
 	give := time.NewTimer(r.c.cfg.Timeout)
 	defer give.Stop()
 	for {
 		rung := r.changed.rung()
 		err := r.say(data)
-		if f := new(notYet); !errors.As(err, &f) {
+		if later := new(notYet); !errors.As(err, &later) {
 			return err
 		}
 		select {
