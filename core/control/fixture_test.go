@@ -19,6 +19,7 @@ import (
 // world is a service in front of real buckets of one server.
 type world struct {
 	*Service
+	server  *server.Server
 	store   *kv.Store
 	holder  core.Holder
 	now     atomic.Int64
@@ -50,7 +51,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	w := &world{}
+	w := &world{server: srv}
 	w.store = kv.New(kv.Config{Conn: nc, Replicas: 1, Timeout: 5 * time.Second, OnWrite: func(bucket, key string) error {
 		if f := w.onWrite.Load(); f != nil {
 			return (*f)(bucket, key)
@@ -90,6 +91,27 @@ func (w *world) do(by core.UserID, m Method, req any) (any, error) {
 	body, _ := json.Marshal(request{V: Version, Req: inner})
 	return w.answer(m, Rules()[m], w.methods()[m], call{caller: string(by), subject: Subject(string(by), m), body: body})
 }
+
+// client asks over the wire, as one of the users.
+func (w *world) client(t testing.TB, by core.UserID) *Client {
+	t.Helper()
+	if err := w.Service.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Service.Close() })
+	nc, err := nats.Connect("", nats.InProcessServer(w.server), nats.CustomInboxPrefix(InboxPrefix(string(by))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return NewClient(ClientConfig{Conn: nc, Identity: signer(by)})
+}
+
+// signer signs nothing: every request is let through here.
+type signer string
+
+func (s signer) Public() string            { return string(s) }
+func (signer) Sign([]byte) ([]byte, error) { return make([]byte, 64), nil }
 
 func (w *world) must(t testing.TB, by core.UserID, m Method, req any) any {
 	t.Helper()

@@ -9,7 +9,8 @@ import (
 	"unibus/core/store/storetest"
 )
 
-// TestManyMembers: 10,000 members with large keys come in pages that each fit into a message.
+// TestManyMembers: 10,000 members with large keys come in pages that each fit
+// into a message, and get boxes in parts that do.
 func TestManyMembers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -26,6 +27,7 @@ func TestManyMembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen, after := map[core.UserID]bool{}, ""
+	var members []Member
 	for range 1000 {
 		page := w.must(t, w.owner, MethodMembers, MembersRequest{Room: room, Keys: true, Page: Page{After: after}}).(Members)
 		b, err := json.Marshal(page)
@@ -38,6 +40,7 @@ func TestManyMembers(t *testing.T) {
 			}
 			seen[m.User] = true
 		}
+		members = append(members, page.Members...)
 		if after = page.Next; after == "" {
 			break
 		}
@@ -48,6 +51,50 @@ func TestManyMembers(t *testing.T) {
 	if info := w.must(t, w.owner, MethodRoomGet, RoomRequest{room}).(RoomInfo); info.Members != 10_001 || info.Unkeyed != 10_001 {
 		t.Errorf("the room is shown as %+v", info)
 	}
+	rekeyMany(t, w, core.RoomID(room), members)
+}
+
+// rekeyMany moves the room of all those to its first epoch, over the wire and in
+// parts, gives one who comes later a box, and removes one.
+func rekeyMany(t *testing.T, w *world, room core.RoomID, members []Member) {
+	t.Helper()
+	ctx, c := t.Context(), w.client(t, w.owner)
+	record := core.EpochRecord{Room: room, Epoch: 1, Rec: rec1, Record: []byte("record")}
+	var boxes []core.SealedKey
+	for _, m := range members {
+		boxes = append(boxes, core.SealedKey{User: m.User, Box: make([]byte, 1656)}) // as core/seal's are in so large a room
+	}
+	if _, err := c.Rekey(ctx, record, boxes[1:]); err != nil {
+		t.Fatal(err)
+	}
+	wantRoom := func(what string, want RoomInfo) {
+		t.Helper()
+		got, err := c.Room(ctx, room)
+		if err != nil || got.Room.Epoch != 1 || got.Members != want.Members || got.Unkeyed != want.Unkeyed || got.MustRekey != want.MustRekey {
+			t.Errorf("%s: %+v, %v", what, got, err)
+		}
+	}
+	wantRoom("after a rekey that leaves one out", RoomInfo{Members: 10_001, Unkeyed: 1})
+	late := boxes[0]
+	late.Room, late.Epoch, late.Rec = room, 1, rec1
+	if _, err := c.GiveKey(ctx, late); err != nil {
+		t.Fatal(err)
+	}
+	wantRoom("after that one was given the key", RoomInfo{Members: 10_001})
+	if _, err := c.Remove(ctx, room, otherThan(w.owner, members)); err != nil {
+		t.Fatal(err)
+	}
+	wantRoom("after a removal", RoomInfo{Members: 10_000, MustRekey: 1})
+	_, err := c.Rekey(ctx, core.EpochRecord{Room: room, Epoch: 2, Rec: "00000000000000a2", Record: []byte("record")}, boxes)
+	wantKind(t, "a rekey with a box for who was removed", err, core.KindConflict)
+	wantRoom("after that", RoomInfo{Members: 10_000, MustRekey: 1})
+}
+
+func otherThan(u core.UserID, members []Member) core.UserID {
+	if members[0].User != u {
+		return members[0].User
+	}
+	return members[1].User
 }
 
 // TestRoomsOfASession: the 1,001st room of a user is refused, and room is made by leaving one.
