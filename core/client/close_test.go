@@ -68,16 +68,31 @@ func TestOneGivesUpARoom(t *testing.T) {
 	c.mu.Lock()
 	c.rooms[id] = first
 	c.mu.Unlock()
-	come := make(chan error, 1)
+	come, waits := make(chan error, 1), &watched{ctx(t), make(chan struct{}, 100)}
 	go func() {
-		_, err := c.Room(ctx(t), id)
+		_, err := c.Room(waits, id)
 		come <- err
 	}()
+	<-waits.looked
 	first.failed = core.Errorf(core.KindUnavailable, "given up by the caller")
 	close(first.opened)
 	ok(t, first.finish(first.failed))
 	ok(t, <-come)
 	ok(t, must[*Room](t)(c.Room(ctx(t), id)).Send(ctx(t), []byte("x")))
+}
+
+// watched tells when somebody waits for its end.
+type watched struct {
+	context.Context
+	looked chan struct{}
+}
+
+func (w *watched) Done() <-chan struct{} {
+	select {
+	case w.looked <- struct{}{}:
+	default:
+	}
+	return w.Context.Done()
 }
 
 // TestOneRoomWritesAtATime: what still runs of a room that was closed does not

@@ -22,7 +22,9 @@ type Config struct {
 	Context string   // a context of the NATS CLI, for what is left open above
 
 	// Dir is where keys and what is known of rooms are kept, below it a directory
-	// for each user: 0700, one process at a time. What is lost with it is the access to
+	// for each user: 0700, one process at a time. A user has one of them: from a
+	// second one, on another machine say, another encryption key is published, and
+	// each has the rooms' keys made anew for itself. What is lost with it is the access to
 	// encrypted rooms, until a member gives the key again. "": unibus below the
 	// user's directory for configuration.
 	Dir string
@@ -38,7 +40,8 @@ type Config struct {
 	PendingBytes int // and their bytes; 0: 64 MiB
 
 	// Admit is asked before a room's key is sealed to a member; an error leaves
-	// them without a key. Members are those whom the nodes name: nil takes their word.
+	// them without a key. Members are those whom the nodes name: nil takes their
+	// word. It must not call the client, whose keys wait for it.
 	Admit func(room core.RoomID, m control.Member) error
 
 	Log *slog.Logger // nil: nothing is logged

@@ -16,6 +16,7 @@ import (
 type duty struct {
 	at      time.Time // when it makes a key, if nobody has by then; zero: none is due
 	made    time.Time // when it made the last one
+	moved   time.Time // when it saw the room move to another epoch, whoever made it
 	plea    time.Time // when it asks for a key again
 	asked   bool      // an operator asked this member
 	revoked bool      // the last that was heard of was a revocation
@@ -269,6 +270,7 @@ func (r *Room) made(made seal.Rekeyed, room core.Room, reason seal.Reason) error
 	r.mu.Lock()
 	r.info.Room, r.info.MustRekey, r.info.Unkeyed = room, 0, max(0, r.info.Members-len(made.Keys))
 	r.duty.at, r.duty.made, r.duty.asked, r.duty.revoked = time.Time{}, time.Now(), false, false
+	r.duty.moved = r.duty.made
 	r.mu.Unlock()
 	r.changed.ring()
 	r.c.feed.tell(Rekeyed{Room: r.id, Epoch: rec.Epoch, Maker: rec.Maker, Reason: reason, Members: rec.Count})
@@ -338,11 +340,10 @@ func (r *Room) answer(ctx context.Context) time.Duration {
 	return next
 }
 
-// mayRenew bounds how often a new key is made for those who lost what opens their box.
+// mayRenew bounds how often a new key is made for those who lost what opens their
+// box: where nodes do not enforce, anybody can plead in their name. The caller holds the turn.
 func (r *Room) mayRenew() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return time.Since(r.duty.made) > r.c.pace.renew
+	return time.Since(r.duty.moved) > r.c.pace.renew
 }
 
 // give seals the present key to a member. KindConflict where the room is at

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"unibus/core"
 	"unibus/core/control"
@@ -23,6 +24,9 @@ func (r *Room) follow(ctx context.Context) error {
 	}
 	err = r.keys(ctx, info.Room)
 	r.judge(err)
+	if at, sends := r.Epoch(); err != nil && sends && at < info.Room.Epoch {
+		r.withoutKey() // the room is past that epoch: nothing is sent in it, although the next one could not be read yet
+	}
 	r.mu.Lock()
 	before := r.info.Room
 	r.info = info
@@ -224,30 +228,36 @@ func (r *Room) catchUp(ctx context.Context, room core.Room) error {
 	}
 	var events []Event
 	for _, row := range rows {
-		rec, linked, err := r.advance(row, lastKey, fault)
-		if err != nil {
-			return err
+		var rec seal.Record
+		var linked bool
+		if rec, linked, err = r.advance(row, lastKey, fault); err != nil {
+			break
 		}
 		events = append(events, Rekeyed{Room: r.id, Epoch: rec.Epoch, Maker: rec.Maker, Reason: rec.Reason, Members: rec.Count, Unlinked: !linked})
 		at, _ := r.chain.Head()
 		var opened seal.Opened
 		if opened, fault = r.open(ctx, at); fault != nil && !suspicious(fault) {
-			return errors.Join(fault, r.moved())
+			break
 		}
 		lastKey = opened.Key
 	}
-	if err := r.moved(); err != nil {
+	if len(events) == 0 {
 		return err
+	}
+	r.epoch, r.duty.moved = nil, time.Now()
+	if e := r.moved(); e != nil { // as far as it was followed, also where the next one does not fit
+		return errors.Join(err, e)
 	}
 	for _, e := range events {
 		r.c.feed.tell(e)
 	}
-	r.epoch = nil
-	if fault != nil {
-		r.withoutKey()
-		return fault
+	if err == nil {
+		err = fault
 	}
-	return nil
+	if err != nil {
+		r.withoutKey()
+	}
+	return err
 }
 
 // advance follows one record. Where the key before it is not here, only a record

@@ -27,7 +27,8 @@ type liar struct {
 	profile func(*control.Profile)
 	refuses error // what every question about rooms is answered with
 	creates *core.Room
-	asked   int // for one member
+	broken  error // what every question about epochs is answered with
+	asked   int   // for one member
 }
 
 // lie changes what is shown from now on.
@@ -83,6 +84,9 @@ func (l *liar) Epochs(ctx context.Context, req control.EpochsRequest) (control.E
 	out, err := l.plane.Epochs(ctx, req)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.broken != nil {
+		return control.Epochs{}, l.broken
+	}
 	if l.epochs != nil && err == nil {
 		l.epochs(&out)
 	}
@@ -144,11 +148,11 @@ type pair struct {
 	cluster    *nodetest.Cluster
 }
 
-func twoInARoom(t *testing.T) *pair {
+func twoInARoom(t *testing.T, change ...func(bob *Client)) *pair {
 	t.Helper()
 	n := alone(t)
 	p := &pair{liar: &liar{}, cluster: n, annFiles: newPerson(t, n, core.RoleMember), bobFiles: newPerson(t, n, core.RoleMember)}
-	p.ann, p.bob = p.annFiles.open(), p.bobFiles.open(between(p.liar))
+	p.ann, p.bob = p.annFiles.open(), p.bobFiles.open(append(change, between(p.liar))...)
 	p.room = must[*Room](t)(p.ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
 	ok(t, p.room.Invite(ctx(t), p.bob.User(), ""))
 	ok(t, p.room.Rekey(ctx(t)))

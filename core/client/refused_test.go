@@ -17,9 +17,8 @@ import (
 // whatever they try; once they are active again everything goes on by itself.
 func TestRevokedUser(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t)
+	p := twoInARoom(t, func(bob *Client) { bob.pace.refused = 200 * time.Millisecond })
 	chief := newPerson(t, p.cluster, core.RoleAdmin).open()
-	p.bob.pace.refused = 200 * time.Millisecond
 	told := eventsOf(t, p.bob)
 	if _, err := chief.Revoke(ctx(t), p.bob.User()); err != nil {
 		t.Fatal(err)
@@ -116,6 +115,48 @@ func TestMadeAnew(t *testing.T) {
 	})
 	_, err := p.bob.CreateRoom(ctx(t), NewRoom{ID: p.room.ID(), Encrypted: true})
 	want(t, "a room that is made anew", err, core.KindRefused, seal.ErrRollback)
+}
+
+// TestNothingIsSentInAFormerEpoch: once it is known that the room has moved on,
+// nothing is sent by the old key, also while the records cannot be read. What
+// was followed is kept, also where the next record does not fit.
+func TestNothingIsSentInAFormerEpoch(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t, func(bob *Client) { bob.pace.renew = time.Hour })
+	p.liar.lie(func(l *liar) { l.broken = core.Errorf(core.KindFailed, "the records cannot be read") })
+	rekeyTwice(t, p)
+	nodetest.Wait(t, wait, func() error {
+		if p.bobs.Info().Room.Epoch != 4 {
+			return core.Errorf(core.KindConflict, "bob has not seen it")
+		}
+		return nil
+	})
+	short, cancel := context.WithTimeout(ctx(t), 50*time.Millisecond)
+	defer cancel()
+	want(t, "sending by the old key", p.bobs.Send(short, []byte("x")), core.KindUnavailable, ErrNoKey)
+
+	p.liar.lie(func(l *liar) {
+		l.broken = nil
+		l.epochs = func(e *control.Epochs) {
+			if e.Records[0].Epoch == 4 {
+				e.Records[0].Record = []byte("no record")
+			}
+		}
+	})
+	p.bobs.kick()
+	await(t, p.events, func(e Rekeyed) bool { return e.Epoch == 3 })
+	want(t, "the room", p.bobs.Err(), core.KindInvalid, seal.ErrFormat)
+	if m := must[memory](t)(p.bob.vault.room(p.room.ID())); m.Head == nil || m.Head.Epoch != 3 {
+		t.Errorf("on disk is %+v", m.Head)
+	}
+	p.liar.lie(func(l *liar) { l.epochs = nil })
+	p.bobs.kick()
+	p.at(t, 4)
+	ok(t, p.bobs.take(ctx(t)))
+	defer p.bobs.pass()
+	if p.bobs.mayRenew() {
+		t.Error("another key is made at once for somebody who pleads")
+	}
 }
 
 // TestHiddenRemoval: who removes somebody makes a new key, also where a node says that none is due.
