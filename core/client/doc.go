@@ -20,6 +20,10 @@
 // missed. What this process was too slow for is counted and said where it is
 // missing (ErrSlow).
 //
+// While there is no session, calls wait for one. Where the nodes have refused this
+// user for seven seconds, as one that was revoked, they say so at once (ErrRefused),
+// and so does Refused; the client goes on trying, and Connected says that it was let in again.
+//
 // What reads is asked for again until it is answered, ctx ends or Timeout is
 // over. So is a change that is the same when it is made twice: making, inviting,
 // removing, leaving, archiving, publishing, giving a key, revoking. Roles, names,
