@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -56,10 +58,15 @@ func table(c *cobra.Command, head string, rows func(print func(format string, ar
 	_ = w.Flush() // a broken pipe: nobody reads
 }
 
-// text is a string that may be absent.
+// text is a name that may be absent, as it may be shown.
 func text(s *string) string {
 	if s == nil {
 		return "–"
 	}
-	return *s
+	return strings.Map(func(r rune) rune { // users choose their rooms' names, and this is an operator's terminal
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, *s)
 }

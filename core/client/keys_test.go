@@ -147,6 +147,34 @@ func TestRemovalDuringARekey(t *testing.T) {
 	}
 }
 
+// TestInvitationDuringARekey: who comes while a key is being made is not in it,
+// and is given it; nothing of it is half done.
+func TestInvitationDuringARekey(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t)
+	cid := newPerson(t, p.cluster, core.RoleMember).open()
+	p.liar.lie(func(l *liar) {
+		l.members = func(all []control.Member) []control.Member { // bob has read the members; now there is one more
+			l.members = nil
+			if err := p.room.Invite(ctx(t), cid.User(), ""); err != nil || len(all) != 2 {
+				t.Errorf("to %d members cid comes: %v", len(all), err)
+			}
+			return all
+		}
+	})
+	ok(t, p.bobs.Rekey(ctx(t)))
+	cids := must[*Room](t)(cid.Room(ctx(t), p.room.ID()))
+	heard := p.bobs.Chan(t.Context())
+	ok(t, cids.Send(ctx(t), []byte("in time")))
+	if m := hear(t, heard, "in time"); m.Epoch != 3 {
+		t.Errorf("cid speaks in epoch %d", m.Epoch)
+	}
+	info := must[control.RoomInfo](t)(p.ann.plane.Room(ctx(t), p.room.ID()))
+	if info.MustRekey != 0 || info.Members != 3 || info.Unkeyed != 0 || info.Room.Epoch != 3 {
+		t.Errorf("after both: %+v", info)
+	}
+}
+
 // TestRevocationIsFollowedByANewKey: members make it without being asked, and the
 // revoked member's messages are refused. An invitation of them is refused.
 func TestRevocationIsFollowedByANewKey(t *testing.T) {

@@ -45,8 +45,9 @@ type link struct {
 	up      bool
 	session uint64
 	lost    chan struct{} // closed when the session ends
-	since   time.Time     // nodes refuse this user since then; zero while none does
-	denied  error         // they do for good, as far as can be told
+	since   time.Time     // nodes refuse this user since then, and last did so then
+	last    time.Time
+	denied  error // they do for good, as far as can be told
 }
 
 func newLink() *link { return &link{bell: newBell(), lost: make(chan struct{})} }
@@ -56,7 +57,7 @@ func (l *link) set(up bool) {
 	if up && !l.up {
 		l.session++
 		l.lost = make(chan struct{})
-		l.since, l.denied = time.Time{}, nil
+		l.since, l.last, l.denied = time.Time{}, time.Time{}, nil
 	}
 	if !up && l.up {
 		close(l.lost)
@@ -81,12 +82,13 @@ func (l *link) now() (session uint64, lost <-chan struct{}) {
 func (l *link) refuse(now time.Time, patience time.Duration, why error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case l.up || l.denied != nil:
+	if l.up || l.denied != nil {
 		return false
-	case l.since.IsZero():
+	}
+	if now.Sub(l.last) > patience { // the first, or the first of nodes that were away
 		l.since = now
 	}
+	l.last = now
 	if now.Sub(l.since) < patience {
 		return false
 	}

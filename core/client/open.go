@@ -179,7 +179,7 @@ func (c *Client) start(ctx context.Context, r *Room) (_ *Room, others bool, _ er
 	r.stop = stop
 	r.mu.Unlock()
 	r.failed = r.begin(ctx, life)
-	if r.failed != nil && c.life.Err() != nil || r.failed == nil && !c.goes(func() { r.tend(life) }) {
+	if life.Err() != nil || r.failed == nil && !c.goes(func() { r.tend(life) }) {
 		r.failed = closed("client")
 	}
 	close(r.opened)

@@ -61,13 +61,13 @@ func ask[T any](ctx context.Context, c *Client, m manner, f func(context.Context
 	defer stop()
 	for wait := firstWait; ; wait = min(2*wait, mostWait) {
 		out, err := try(ctx, c, m, f)
+		if core.KindOf(err) == core.KindUnavailable && c.life.Err() != nil {
+			return out, closed("client")
+		}
 		if core.KindOf(err) != core.KindUnavailable || m == once || ctx.Err() != nil {
 			return out, err
 		}
-		if !pause(ctx, wait) {
-			if c.life.Err() != nil {
-				err = closed("client")
-			}
+		if !pause(ctx, wait) && c.life.Err() == nil {
 			return out, err
 		}
 	}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,34 @@ func TestRevokedUser(t *testing.T) {
 	ok(t, p.bobs.Send(ctx(t), []byte("back")))
 	hear(t, heard, "back")
 	ok(t, p.bobs.Err())
+}
+
+// TestRefusalsThatGoOn: only those count, without a session, and from nodes that are there.
+func TestRefusalsThatGoOn(t *testing.T) {
+	t.Parallel()
+	l, begin, why := newLink(), time.Now(), errors.New("refused")
+	at := func(seconds float64, want bool) {
+		t.Helper()
+		if got := l.refuse(begin.Add(time.Duration(seconds*float64(time.Second))), 7*time.Second, why); got != want {
+			t.Errorf("after %.1f s: %v", seconds, got)
+		}
+	}
+	at(0, false)
+	at(6, false)
+	at(20, false) // after a silence it begins anew
+	at(26, false)
+	at(27, true)
+	at(28, false) // it is said once
+	if _, err := l.wait(t.Context()); !errors.Is(err, why) {
+		t.Errorf("who waits is told: %v", err)
+	}
+	l.set(true)
+	at(29, false)
+	l.set(false)
+	at(30, false)
+	if l.refusal() != nil {
+		t.Error("an old refusal counts in a new session")
+	}
 }
 
 // newWith is another client of the same user, with another directory.

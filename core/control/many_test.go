@@ -138,3 +138,45 @@ func TestRoomsOfASession(t *testing.T) {
 		t.Errorf("%d rooms came, want %d", seen, MaxRooms)
 	}
 }
+
+// TestLargestBoxes: boxes of the largest size come through in parts that fit
+// into a message; one byte more is refused, and nothing is changed by it.
+func TestLargestBoxes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	room := core.RoomID(w.room(t, false))
+	users := []core.UserID{w.owner}
+	for range 2*MaxPart/MaxBox + 1 {
+		u := w.addUser(t, "")
+		w.must(t, w.owner, MethodInvite, InviteRequest{Room: string(room), User: string(u)})
+		users = append(users, u)
+	}
+	boxes := func(size int) (all []core.SealedKey) {
+		for _, u := range users {
+			all = append(all, core.SealedKey{User: u, Box: make([]byte, size)})
+		}
+		return all
+	}
+	c := w.client(t, w.owner)
+	record := core.EpochRecord{Room: room, Epoch: 1, Rec: rec1, Record: make([]byte, MaxRecord)}
+	_, err := c.Rekey(t.Context(), record, boxes(MaxBox+1))
+	wantKind(t, "boxes that are too large", err, core.KindInvalid)
+	long := record
+	long.Record = make([]byte, MaxRecord+1)
+	_, err = c.Rekey(t.Context(), long, boxes(1))
+	wantKind(t, "a record that is too large", err, core.KindInvalid)
+	if info, err := c.Room(t.Context(), room); err != nil || info.Room.Epoch != 0 || info.Unkeyed != len(users) {
+		t.Errorf("afterwards: %+v, %v", info, err)
+	}
+	if _, err := c.Rekey(t.Context(), record, boxes(MaxBox)); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := c.Room(t.Context(), room); err != nil || info.Room.Epoch != 1 || info.Unkeyed != 0 {
+		t.Errorf("after the largest: %+v, %v", info, err)
+	}
+	if k, err := c.Key(t.Context(), room, 1); err != nil || len(k.Key.Box) != MaxBox || len(k.Record.Record) != MaxRecord {
+		t.Errorf("the owner's key: %v", err)
+	}
+	_, err = c.Invite(t.Context(), room, w.other, "", make([]byte, int(c.cfg.Conn.MaxPayload())))
+	wantKind(t, "a request beyond the payload", err, core.KindInvalid)
+}
