@@ -240,7 +240,7 @@ func (c *Client) refused() error {
 func sentence(err error) string {
 	switch {
 	case err == nil:
-		return "no reason was given"
+		return "it has just ended"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "not in time"
 	case errors.Is(err, context.Canceled):

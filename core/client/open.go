@@ -179,9 +179,14 @@ func (c *Client) start(ctx context.Context, r *Room) (_ *Room, others bool, _ er
 	r.stop = stop
 	r.mu.Unlock()
 	r.failed = r.begin(ctx, life)
-	if life.Err() != nil || r.failed == nil && !c.goes(func() { r.tend(life) }) {
+	if r.failed == nil && !c.goes(func() { r.tend(life) }) {
 		r.failed = closed("client")
 	}
+	r.mu.Lock()
+	if r.over != nil { // it was ended while it began, and that is why it failed
+		r.failed = r.over
+	}
+	r.mu.Unlock()
 	close(r.opened)
 	if r.failed != nil {
 		r.end(r.failed)

@@ -97,6 +97,22 @@ func TestRefusedForAMoment(t *testing.T) {
 	hear(t, heard, "still here")
 }
 
+// TestRemovedWhileOpening: whose membership ends while the room is being opened is told that.
+func TestRemovedWhileOpening(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t)
+	ok(t, p.bobs.Close())
+	calls := 0
+	p.liar.lie(func(l *liar) {
+		l.room = func(r *control.RoomInfo) {
+			if calls++; calls > 1 {
+				r.Role = ""
+			}
+		}
+	})
+	want(t, "the room", second(p.bob.Room(ctx(t), p.room.ID())), core.KindRefused, ErrNotMember)
+}
+
 // TestRoomsAreReadAgain: what changed while the session was another is told of
 // even if the first look at it fails.
 func TestRoomsAreReadAgain(t *testing.T) {
