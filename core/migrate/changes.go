@@ -274,6 +274,7 @@ func (j *Job) proveTable(ctx context.Context, h *posts, c changes) (Parity, erro
 		if err != nil || p.Equal() || try >= j.cfg.Limits.Tries {
 			return p, err
 		}
+		h.forget(c.table)
 		if err := wait(ctx, j.cfg.Limits.Poll); err != nil {
 			return p, err
 		}

@@ -84,6 +84,24 @@ func (p *posts) judge(at place, post Post, failed bool) {
 	}
 }
 
+// forget gives up a table's posts, so that all its replicas are counted anew at
+// one time: what the mechanism overwrote while one post was made and another was
+// not yet is counted by one of them alone, and looks like a key that is missing.
+func (p *posts) forget(t core.Table) {
+	p.mu.Lock()
+	var left []Post
+	for at, post := range p.at {
+		if at.table == t {
+			left = append(left, post)
+			delete(p.at, at)
+		}
+	}
+	p.mu.Unlock()
+	for _, post := range left {
+		post.Leave()
+	}
+}
+
 // anywhere is since of whichever replica somebody is at.
 func (p *posts) anywhere(ctx context.Context, t core.Table) (rows []core.Row, err error) {
 	node := ""
