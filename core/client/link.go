@@ -85,7 +85,7 @@ func (l *link) refuse(now time.Time, patience time.Duration, why error) bool {
 	if l.up || l.denied != nil {
 		return false
 	}
-	if now.Sub(l.last) > patience { // the first, or the first of nodes that were away
+	if now.Sub(l.last) > max(patience, away) { // the first, or the first of nodes that were away
 		l.since = now
 	}
 	l.last = now
@@ -133,7 +133,8 @@ const (
 	dialTime  = 2 * time.Second
 	nextDial  = 100 * time.Millisecond // what others say meanwhile is missed
 	lastDial  = 1600 * time.Millisecond
-	refusals  = 2 * time.Second // a node without a control plane denies everybody for a moment
+	refusals  = 2 * time.Second           // a node without a control plane denies everybody for a moment
+	away      = 2 * (lastDial + dialTime) // nodes that have refused nobody for so long were not there
 )
 
 // connect tries all servers, again and again, for as long as Connect allows.

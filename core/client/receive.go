@@ -67,9 +67,11 @@ const (
 // that is closed, or whose member this user is not any more, ends the stream
 // with an error (ErrClosed, ErrNotMember). Each call reads on its own.
 func (r *Room) Messages(ctx context.Context) iter.Seq2[Message, error] {
-	q := r.listen(ctx)
+	q := r.listen()
+	forget := context.AfterFunc(ctx, func() { r.unlisten(q) }) // also where nobody reads
 	return func(yield func(Message, error) bool) {
 		defer r.unlisten(q)
+		defer forget()
 		for {
 			d, lost, ok := q.next(ctx, r.c.life)
 			switch {
@@ -103,7 +105,7 @@ func (r *Room) Chan(ctx context.Context) <-chan Delivery {
 	return out
 }
 
-func (r *Room) listen(ctx context.Context) *queue[delivery] {
+func (r *Room) listen() *queue[delivery] {
 	q := newQueue[delivery](r.c.cfg.Pending, r.c.cfg.PendingBytes)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -112,7 +114,6 @@ func (r *Room) listen(ctx context.Context) *queue[delivery] {
 		return q
 	}
 	r.readers = append(slices.Clip(r.readers), q) // who goes through them keeps those of before
-	context.AfterFunc(ctx, func() { r.unlisten(q) })
 	return q
 }
 
@@ -148,8 +149,13 @@ func (r *Room) read(ctx context.Context, sub *nats.Subscription) {
 			if !r.refused(ctx) {
 				return
 			}
-		default:
+		case ctx.Err() != nil, errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrBadSubscription):
 			return
+		default:
+			r.c.log.Warn("a message of a room could not be taken", "room", r.id, "error", err)
+			if !pause(ctx, firstWait) {
+				return
+			}
 		}
 	}
 }
@@ -255,7 +261,9 @@ func (r *Room) settle(a arrived, again bool) bool {
 	default:
 		d.msg.Data = a.data
 	}
-	r.counted(a.sender)
+	if d.err == nil { // rubbish makes no new key due
+		r.counted(a.sender)
+	}
 	r.deliver(d)
 	return true
 }

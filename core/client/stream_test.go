@@ -195,6 +195,11 @@ func TestMessagesThatAreRefused(t *testing.T) {
 			t.Fatalf("%s: nothing came", m.what)
 		}
 	}
+	p.bobs.mu.Lock()
+	defer p.bobs.mu.Unlock()
+	if p.bobs.count != 3 {
+		t.Errorf("%d messages count towards the next key, want the three that could be read", p.bobs.count)
+	}
 }
 
 // TestOutsidersAreRefused: a sender who is no member by the control service is refused, whatever the node let through.
