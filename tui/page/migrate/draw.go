@@ -17,7 +17,8 @@ import (
 func facts(s page.Scene, st migrate.Status) []string {
 	f := page.Facts{Scene: s, Label: 8}
 	if st.Source.Path != "" {
-		f.Add("source", fmt.Sprintf("%s %s, %s, schema %d", st.Node, filepath.Base(st.Source.Path), widget.Size(st.Source.Bytes), st.Source.Schema))
+		where := strings.TrimSpace(st.Node + " " + filepath.Base(st.Source.Path)) // a dry run is no node's
+		f.Add("source", fmt.Sprintf("%s, %s, schema %d", where, widget.Size(st.Source.Bytes), st.Source.Schema))
 	}
 	f.Add("backup", file(s, st.Backup))
 	f.Add("export", file(s, st.Export))
