@@ -20,7 +20,7 @@ import (
 func TestLostFileOfARollback(t *testing.T) {
 	t.Parallel()
 	c, cl := soaking(t)
-	file, _ := rollBackDamaged(t, c, cl)
+	file, _ := rollBackDamaged(t, cl)
 	if err := c.Nodes[0].Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestLostFileOfARollback(t *testing.T) {
 		return err
 	})
 
-	file, whole := rollBackDamaged(t, c, cl)
+	file, whole := rollBackDamaged(t, cl)
 	if err := os.WriteFile(file+".new", whole, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestLostFileOfARollback(t *testing.T) {
 
 // rollBackDamaged overwrites the file of a rollback while it waits for the leases
 // to end, and returns its path and what was in it.
-func rollBackDamaged(t *testing.T, c *nodetest.Cluster, cl *admin.Client) (file string, whole []byte) {
+func rollBackDamaged(t *testing.T, cl *admin.Client) (file string, whole []byte) {
 	t.Helper()
 	if _, err := cl.MigrateRollback(t.Context(), "n1"); err != nil {
 		t.Fatal(err)
