@@ -63,18 +63,11 @@ func called(name *string, id core.UserID) string {
 // roomRekey asks a member for a new key. The node knows no key and can make
 // none: all it does is to announce in the room who is asked.
 func (s *Service) roomRekey(ctx context.Context, op core.Operator, req RekeyRequest) (any, error) {
-	id, err := core.ParseRoomID(req.ID)
+	_, o, err := s.openNamed(ctx, req.ID)
 	if err != nil {
 		return nil, err
 	}
-	st, err := s.cfg.Holder.Store()
-	if err != nil {
-		return nil, err
-	}
-	o, err := openRoom(ctx, st, id)
-	if err != nil {
-		return nil, err
-	}
+	id := o.Room.ID
 	k := RoomKeys{KeyHealth: healthOf(o.RoomKeys, o.active)}
 	var can []RoomPerson
 	if k.sealed() {

@@ -102,16 +102,22 @@ func healthOf(k core.RoomKeys, active func(core.UserID) bool) KeyHealth {
 // sealed says that the room has a key that can be well or ill.
 func (h KeyHealth) sealed() bool { return h.State != KeysPlain && h.State != KeysArchived }
 
-func (s *Service) roomGet(ctx context.Context, _ core.Operator, req RoomRequest) (any, error) {
-	id, err := core.ParseRoomID(req.ID)
+// openNamed reads the room that a request names.
+func (s *Service) openNamed(ctx context.Context, room string) (core.Store, opened, error) {
+	id, err := core.ParseRoomID(room)
 	if err != nil {
-		return nil, err
+		return nil, opened{}, err
 	}
 	st, err := s.cfg.Holder.Store()
 	if err != nil {
-		return nil, err
+		return nil, opened{}, err
 	}
 	o, err := openRoom(ctx, st, id)
+	return st, o, err
+}
+
+func (s *Service) roomGet(ctx context.Context, _ core.Operator, req RoomRequest) (any, error) {
+	st, o, err := s.openNamed(ctx, req.ID)
 	if err != nil {
 		return nil, err
 	}
