@@ -15,11 +15,12 @@ import (
 
 // fakeCluster answers a story as a good cluster would; break changes what it says.
 type fakeCluster struct {
-	mu     sync.Mutex
-	state  migrate.State
-	down   string // the node that is stopped
-	polls  int
-	broken fault
+	mu      sync.Mutex
+	state   migrate.State
+	reading int    // looks for which a node still reads what was verified
+	down    string // the node that is stopped
+	polls   int
+	broken  fault
 }
 
 // fault is what is wrong with a fake cluster.
@@ -96,14 +97,18 @@ func (f *fakeCluster) Migration(context.Context) (migrate.Status, error) {
 	next := map[migrate.State]migrate.State{
 		migrate.StatePreflight: migrate.StateBackup, migrate.StateBackup: migrate.StateCopy, migrate.StateCopy: migrate.StateVerify,
 	}
+	f.reading = max(0, f.reading-1)
 	if n, ok := next[f.state]; ok {
-		f.state = n
+		f.state, f.reading = n, 5
 	}
 	return f.migration(), nil
 }
 
 func (f *fakeCluster) migration() migrate.Status {
-	m := migrate.Status{State: f.state, Verified: f.state == migrate.StateVerify}
+	m := migrate.Status{State: f.state, Verified: f.state == migrate.StateVerify, Running: f.state == migrate.StateVerify && f.reading > 0}
+	if m.Running { // everything is equal, and a node has not read it yet
+		m.Unready = []string{"n3"}
+	}
 	if f.broken.problem {
 		m.Problems = []core.Problem{{Table: core.TableRooms, Key: "ops", Text: "its owner is not a user"}}
 	}
@@ -166,6 +171,9 @@ func (f *fakeCluster) MigrateCutover(_ context.Context, node string) (migrate.St
 	defer f.mu.Unlock()
 	if f.broken.cutover != nil {
 		return migrate.Status{}, f.broken.cutover
+	}
+	if why := f.migration().WhyNot(migrate.ActionCutover); why != "" && f.state == migrate.StateVerify {
+		return migrate.Status{}, core.Errorf(core.KindRefused, "the move cannot cut over: %s", why)
 	}
 	f.state = migrate.StateSoak
 	return migrate.Status{State: f.state, Node: node}, nil

@@ -137,7 +137,7 @@ func (s Status) whyNotCutover() string {
 	case s.inKV():
 		return "it is in KV already"
 	case s.Running && s.State == StateVerify && s.Verified && len(s.Unready) > 0:
-		return strings.Join(s.Unready, " and ") + " still read the rows into memory: everything is equal, wait a moment"
+		return "everything is equal, and the rows are still being read into memory by " + strings.Join(s.Unready, ", ") + ": wait a moment"
 	case s.Running || s.State != StateVerify || !s.Verified:
 		return "it is not verified yet"
 	}
