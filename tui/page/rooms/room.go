@@ -108,7 +108,7 @@ func (m *Model) listed(s page.Scene) []string {
 func head(s page.Scene) []string {
 	d := s.Snap.Room.Value
 	title := string(d.Room.ID)
-	if d.Room.Name != nil && *d.Room.Name != "" {
+	if d.Room.Name != nil && *d.Room.Name != "" && *d.Room.Name != string(d.Room.ID) {
 		title += "  " + *d.Room.Name
 	}
 	return append(s.Prose(theme.Strong, title), verdict(s)...)
