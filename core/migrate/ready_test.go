@@ -30,7 +30,7 @@ func TestVerifiedMoveWaitsForNodesThatRead(t *testing.T) {
 	if !st.Verified || st.State != StateVerify || !st.Running {
 		t.Errorf("it waits in %s, verified %v, running %v", st.State, st.Verified, st.Running)
 	}
-	if why := st.WhyNot(ActionCutover); !strings.Contains(why, "n2 and n3") {
+	if why := st.WhyNot(ActionCutover); !strings.Contains(why, "n2, n3") {
 		t.Errorf("a cutover is not possible because %q", why)
 	}
 	if text := st.Report(time.Now()); !strings.Contains(text, "n2, n3: after a cutover") {
