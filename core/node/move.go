@@ -64,6 +64,9 @@ type moveTarget struct {
 
 // Prepare makes the buckets where they are missing and raises them.
 func (t moveTarget) Prepare(ctx context.Context, replicas int) error {
+	if replicas > 0 {
+		t.Make(ctx, replicas)
+	}
 	if err := t.plane.attendKV(ctx); err != nil || replicas == 0 {
 		return err
 	}

@@ -164,7 +164,51 @@ func (s *Store) whichAre(ctx context.Context, t core.Table, keys []string) ([]bo
 // Keys returns the rows of a table as its leader has them, in bytewise key
 // order. An error is the last thing that comes.
 func (s *Store) Keys(ctx context.Context, t core.Table) iter.Seq2[core.Row, error] {
-	return s.ReplicaRows(ctx, t, "")
+	return func(yield func(core.Row, error) bool) {
+		rows, few, err := s.fewRows(ctx, t)
+		switch {
+		case err != nil:
+			yield(core.Row{}, err)
+			return
+		case !few:
+			s.ReplicaRows(ctx, t, "")(yield)
+			return
+		}
+		for _, r := range rows {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+// fewRows reads a bucket with next to nothing in it, as a move finds it, message
+// by message: a consumer would cost the meta group synced writes, and most of a
+// second where five are made at once.
+func (s *Store) fewRows(ctx context.Context, t core.Table) (rows []core.Row, few bool, err error) {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	defer cancel()
+	bucket := t.Bucket()
+	info, err := s.infoAgain(ctx, bucket)
+	if err != nil || info.State.Messages > fewKeys {
+		return nil, false, err
+	}
+	for at := uint64(1); ; {
+		e, found, err := s.next(ctx, bucket, at)
+		if err != nil || !found {
+			slices.SortFunc(rows, func(a, b core.Row) int { return strings.Compare(a.Key, b.Key) })
+			return rows, true, fault(err, "reading "+bucket)
+		}
+		if at = e.rev + 1; at > info.State.LastSeq+fewKeys { // somebody writes faster than it is read
+			return nil, false, nil
+		}
+		if e.key[0] != '_' && !e.deleted {
+			rows = append(rows, core.Row{Table: t, Key: e.key, Value: e.value})
+		}
+	}
 }
 
 // ReplicaRows returns the rows of a table as one node's own replica has them, in

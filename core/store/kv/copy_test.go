@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"unibus/core"
 	"unibus/core/store/storetest"
 )
@@ -164,4 +166,61 @@ func TestListsUnderWriters(t *testing.T) {
 	}
 	stop()
 	<-done
+}
+
+// A bucket with next to nothing in it is read without a consumer, one with more with it; both give the same rows.
+func TestFewRowsAreReadOneByOne(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := onCluster(t).open(t, 0, 3)
+	if rows, few, err := s.fewRows(ctx, core.TableUsers); len(rows) > 0 || !few || err != nil {
+		t.Fatalf("of an empty table: %v, %v, %v", rows, few, err)
+	}
+	all := userRows(t, fewKeys)
+	rows := all[:10]
+	backwards := slices.Clone(rows)
+	slices.Reverse(backwards)
+	must[int](t)(s.WriteRows(ctx, backwards))
+	must[int](t)(s.DeleteKeys(ctx, core.TableUsers, []string{rows[3].Key}))
+	got, few, err := s.fewRows(ctx, core.TableUsers)
+	if diff := cmp.Diff(slices.Delete(slices.Clone(rows), 3, 4), got); diff != "" || !few || err != nil {
+		t.Errorf("%v, %v (-want +got)\n%s", few, err, diff)
+	}
+	var listed []core.Row
+	for r, err := range s.Keys(ctx, core.TableUsers) {
+		mustDo(t, err)
+		if listed = append(listed, r); len(listed) == 2 {
+			break
+		}
+	}
+	if diff := cmp.Diff(got[:2], listed); diff != "" {
+		t.Errorf("the first two keys (-want +got)\n%s", diff)
+	}
+	must[int](t)(s.WriteRows(ctx, all))
+	if got, few, err := s.fewRows(ctx, core.TableUsers); len(got) > 0 || few || err != nil {
+		t.Errorf("of many: %d rows, %v, %v", len(got), few, err)
+	}
+	n := 0
+	for _, err := range s.Keys(ctx, core.TableUsers) {
+		mustDo(t, err)
+		n++
+	}
+	if n != len(all) {
+		t.Errorf("%d keys, want %d", n, len(all))
+	}
+}
+
+func TestKeysOfABucketThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	s := New(Config{Conn: onCluster(t).conn(t, 0), Replicas: 1})
+	calls := 0
+	for r, err := range s.Keys(t.Context(), core.TableUsers) {
+		wantKind(t, err, core.KindUnavailable)
+		if calls++; calls > 1 || r.Key != "" {
+			t.Errorf("after the error came %+v", r)
+		}
+	}
+	if calls != 1 {
+		t.Errorf("%d answers, want an error alone", calls)
+	}
 }

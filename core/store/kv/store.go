@@ -117,6 +117,25 @@ func (s *Store) Attend(ctx context.Context) error {
 	return s.begin(ctx, func(ctx context.Context, f *follower) error { return f.opened(ctx) })
 }
 
+// Make makes those buckets that are missing, with the given replicas from the
+// beginning, which takes a tenth of the time of making them with one and raising
+// them. It is a short cut alone: where it fails, Attend and Scale try again and say why.
+func (s *Store) Make(ctx context.Context, replicas int) {
+	if checkReplicas(replicas, s.nodes) != nil || s.closed.Load() {
+		return
+	}
+	_ = eachTable(func(t core.Table) error { // of none comes an error
+		_, err := s.streamInfo(ctx, t.Bucket(), attempt)
+		if answered(err, codeStreamNotFound) {
+			err = s.configure(ctx, "STREAM.CREATE.", bucketConfig(t.Bucket(), max(replicas, s.replicas)))
+		}
+		if err != nil {
+			s.log.Debug("a bucket was not made at once", "bucket", t.Bucket(), "err", err)
+		}
+		return nil
+	})
+}
+
 func (s *Store) begin(ctx context.Context, ready func(context.Context, *follower) error) error {
 	if err := checkReplicas(s.replicas, s.nodes); err != nil {
 		return err

@@ -171,6 +171,16 @@ type entry struct {
 // last asks the stream's leader for the newest message whose key matches a
 // pattern. ok is false where there is none; a deleted key has an entry.
 func (w *wire) last(ctx context.Context, bucket, pattern string) (e entry, ok bool, err error) {
+	return w.stored(ctx, bucket, map[string]any{"last_by_subj": subjectOf(bucket, pattern)})
+}
+
+// next asks the stream's leader for its first message from a sequence on.
+func (w *wire) next(ctx context.Context, bucket string, from uint64) (e entry, ok bool, err error) {
+	return w.stored(ctx, bucket, map[string]any{"seq": from, "next_by_subj": subjectOf(bucket, ">")})
+}
+
+// stored asks the stream's leader for one message; ok is false where there is none.
+func (w *wire) stored(ctx context.Context, bucket string, which map[string]any) (e entry, ok bool, err error) {
 	var answer struct {
 		Message struct {
 			Subject string `json:"subject"`
@@ -180,8 +190,7 @@ func (w *wire) last(ctx context.Context, bucket, pattern string) (e entry, ok bo
 			Time    string `json:"time"`
 		} `json:"message"`
 	}
-	body := map[string]string{"last_by_subj": subjectOf(bucket, pattern)}
-	err = w.askAgain(ctx, "STREAM.MSG.GET."+streamOf(bucket), body, &answer)
+	err = w.askAgain(ctx, "STREAM.MSG.GET."+streamOf(bucket), which, &answer)
 	if answered(err, codeNoMessage) {
 		return entry{}, false, nil
 	}
