@@ -85,9 +85,9 @@ type Historian interface {
 	Mark(ctx context.Context, t core.Table) (sequence uint64, kept int, err error)
 	// ReplicaSince reads from that very node ("": any), once it has what the
 	// leader has, what was written after a place: the rows as they are now, nil
-	// values for removed ones; how many keys of the mechanism; and how many keys
-	// are kept that were not written since. KindConflict where the table has not
-	// come to that place.
+	// values for removed ones; how many keys of the mechanism are kept in all; and
+	// how many rows are kept that were not written since, removed ones included.
+	// KindConflict where the table has not come to that place.
 	ReplicaSince(ctx context.Context, t core.Table, node string, after uint64) (rows []core.Row, mechanism, older int, err error)
 }
 
@@ -99,7 +99,7 @@ type Outpost interface {
 	Station(ctx context.Context, t core.Table, node string, after uint64) (Post, error)
 }
 
-// Post is ReplicaSince for one replica and place; older may be as old as the post.
+// Post is ReplicaSince for one replica and place; the counts may be as old as the post.
 type Post interface {
 	Since(ctx context.Context) (rows []core.Row, mechanism, older int, err error)
 	Leave()

@@ -85,8 +85,11 @@ func (p *posts) judge(at place, post Post, failed bool) {
 }
 
 // forget gives up a table's posts, so that all its replicas are counted anew at
-// one time: what the mechanism overwrote while one post was made and another was
-// not yet is counted by one of them alone, and looks like a key that is missing.
+// one time. Posts count rows alone, and nobody writes those between the first post
+// and the fence: what the mechanism writes meanwhile changes no count. But where
+// one post was lost with its node, that replica is counted behind the fence, after
+// rows were written over, and the others before, with what was written over: they
+// differ by as many, and look as if it had lost them.
 func (p *posts) forget(t core.Table) {
 	p.mu.Lock()
 	var left []Post

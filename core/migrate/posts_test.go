@@ -7,36 +7,37 @@ import (
 	"unibus/core"
 )
 
-// keptPost counted what is older when it was made, as the real one does.
+// keptPost counted when it was made, as the real one does.
 type keptPost struct {
 	fakePast
-	table core.Table
-	node  string
-	after uint64
-	less  int
+	table            core.Table
+	node             string
+	after            uint64
+	mechanism, older int
 }
 
 func (p keptPost) Since(ctx context.Context) (rows []core.Row, mechanism, older int, err error) {
-	rows, mechanism, older, err = p.ReplicaSince(ctx, p.table, p.node, p.after)
-	return rows, mechanism, older - p.less, err
+	rows, _, _, err = p.ReplicaSince(ctx, p.table, p.node, p.after)
+	return rows, p.mechanism, p.older, err
 }
 
 func (keptPost) Leave() {}
 
-// postedTarget has a key of the mechanism overwritten after n1's post was made and before n2's.
+// postedTarget has a post at every replica, of which n2's is lost at once: that
+// one is counted behind the fence, with the changes, and the others before.
 type postedTarget struct{ fakePast }
 
-func (t postedTarget) Station(_ context.Context, table core.Table, node string, after uint64) (Post, error) {
-	p := keptPost{fakePast: t.fakePast, table: table, node: node, after: after}
+func (t postedTarget) Station(ctx context.Context, table core.Table, node string, after uint64) (Post, error) {
 	if node == "n2" {
-		p.less = 2
+		return brokenPost{new(int)}, nil
 	}
-	return p, nil
+	_, mechanism, older, err := t.ReplicaSince(ctx, table, node, after)
+	return keptPost{fakePast: t.fakePast, table: table, node: node, after: after, mechanism: mechanism, older: older}, err
 }
 
-// TestPostsThatCountedApart: posts that were made at different times may differ by
-// what the mechanism wrote between; that alone stops no cutover, and a row that is
-// really missing does.
+// TestPostsThatCountedApart: a replica that was counted at another time than the
+// others may differ by what was written over between; that alone stops no cutover,
+// and a row that is really missing does.
 func TestPostsThatCountedApart(t *testing.T) {
 	t.Parallel()
 	posted := func(c *Config) { c.Target = postedTarget{c.Target.(fakePast)} }

@@ -21,9 +21,10 @@ type Post struct {
 	after  uint64
 	reader string
 	pull   *puller
-	older  int
 	seen   uint64
 	late   latest
+
+	mechanism, older int // when the post was made
 }
 
 // Station makes a post at a node's replica and reads what it has already.
@@ -35,7 +36,7 @@ func (s *Store) Station(ctx context.Context, t core.Table, node string, after ui
 	if err != nil {
 		return nil, err
 	}
-	kept, err := s.countReplica(ctx, p.scan)
+	kept, mechanism, err := s.countReplica(ctx, p.scan)
 	if err != nil {
 		return nil, err
 	}
@@ -50,18 +51,18 @@ func (s *Store) Station(ctx context.Context, t core.Table, node string, after ui
 		p.Leave()
 		return nil, fault(err, p.scan.doing())
 	}
-	p.older = kept - len(p.late.at)
+	p.mechanism, p.older = mechanism, kept-len(p.late.rows)
 	return p, nil
 }
 
-// Since is ReplicaSince from this post, but that older is counted once, when the
-// post was made: what was overwritten since is in it still.
+// Since is ReplicaSince from this post, but that the keys are counted once, when
+// the post was made: rows that were overwritten since are among the older still.
 func (p *Post) Since(ctx context.Context) (rows []core.Row, mechanism, older int, err error) {
 	end, err := p.store.newestSince(ctx, p.scan, p.after)
 	if err == nil && end > p.seen {
 		err = fault(p.read(ctx, end), p.scan.doing())
 	}
-	return p.late.rows, p.late.mechanism(), p.older, err
+	return p.late.rows, p.mechanism, p.older, err
 }
 
 func (p *Post) read(ctx context.Context, end uint64) error {

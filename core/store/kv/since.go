@@ -18,18 +18,19 @@ func (s *Store) Mark(ctx context.Context, t core.Table) (sequence uint64, kept i
 
 // ReplicaSince returns what one node's own replica has that was written after a
 // sequence, as the keys are now: rows in the order of their writes, a removed one
-// with a nil Value; how many keys of the mechanism were written; and how many
-// keys it keeps that were not. It waits until the replica has what the leader
-// had at the start; node "" reads any. It reads the new part alone, however large
-// the table is. Writes meanwhile make the three disagree by as many keys.
-// KindConflict where the table has not come to that sequence: it is not the one that had.
+// with a nil Value; how many keys of the mechanism it keeps, whenever they were
+// written; and how many rows it keeps that were not written since, removed ones
+// included. It waits until the replica has what the leader had at the start; node
+// "" reads any. It reads the new part alone, however large the table is. Rows that
+// are written meanwhile make the counts fall short by as many. KindConflict where
+// the table has not come to that sequence: it is not the one that had.
 func (s *Store) ReplicaSince(ctx context.Context, t core.Table, node string, after uint64) (rows []core.Row, mechanism, older int, err error) {
 	q := scan{bucket: t.Bucket(), filter: ">", node: node}
 	end, err := s.newestSince(ctx, q, after)
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	kept, err := s.countReplica(ctx, q)
+	kept, mechanism, err := s.countReplica(ctx, q)
 	if err != nil {
 		return nil, 0, 0, err
 	}
@@ -45,17 +46,23 @@ func (s *Store) ReplicaSince(ctx context.Context, t core.Table, node string, aft
 		}
 		return nil
 	})
-	return late.rows, late.mechanism(), kept - len(late.at), fault(err, q.doing())
+	return late.rows, mechanism, kept - len(late.rows), fault(err, q.doing())
 }
 
-// newestSince is the place that a table has come to, which must not lie before after.
+// newestSince is the place that a table has come to, which must not lie before
+// after. The last message is not asked for by its subject: for that the server
+// goes through all subjects, which takes longer than all the rest of a question.
 func (s *Store) newestSince(ctx context.Context, q scan, after uint64) (uint64, error) {
-	end, found, err := s.newest(ctx, q)
-	if err == nil && (!found || end.rev < after) {
-		err = core.Errorf(core.KindConflict, "%s has come to %d, and was at %d before: it was made anew, or restored from something older", q.bucket, end.rev, after).
+	info, err := s.infoAgain(ctx, q.bucket)
+	if err != nil {
+		return 0, err
+	}
+	end := info.State.LastSeq
+	if info.State.Messages == 0 || end < after {
+		return 0, core.Errorf(core.KindConflict, "%s has come to %d, and was at %d before: it was made anew, or restored from something older", q.bucket, end, after).
 			WithNext("look at who did that before anything is moved; then start again")
 	}
-	return end.rev, err
+	return end, nil
 }
 
 // startingAfter is a reader of what comes after a place, or from the last message
@@ -64,15 +71,14 @@ func startingAfter(after, end uint64, idle time.Duration) map[string]any {
 	return map[string]any{"deliver_policy": "by_start_sequence", "opt_start_seq": min(after+1, end), "inactive_threshold": idle}
 }
 
-// latest keeps the newest of each key that comes.
+// latest keeps the newest of each row that comes.
 type latest struct {
-	at   map[string]int // -1: of the mechanism
+	at   map[string]int
 	rows []core.Row
 }
 
 func (l *latest) add(t core.Table, e entry) {
 	if strings.HasPrefix(e.key, "_") {
-		l.at[e.key] = -1
 		return
 	}
 	row := core.Row{Table: t, Key: e.key}
@@ -87,12 +93,34 @@ func (l *latest) add(t core.Table, e entry) {
 	l.rows = append(l.rows, row)
 }
 
-func (l *latest) mechanism() int { return len(l.at) - len(l.rows) }
+// mechanismKeys are all keys that are no rows, as filters: every key of a bucket
+// that begins with _ is of one of them.
+func mechanismKeys() []string {
+	return []string{keyGuard, keyAdmins, barrierKey("*"), writeKey("*"), watchKey("*")}
+}
 
-// countReplica is how many keys one replica keeps: a reader that is placed on it
-// is told how many messages await it. None is fetched.
-func (s *Store) countReplica(ctx context.Context, q scan) (int, error) {
-	name, waiting, err := s.placeReader(ctx, q, map[string]any{"deliver_policy": "all"})
+// countReplica is how many rows one replica keeps, removed ones included, and how
+// many keys of the mechanism: a reader that is placed on it is told how many
+// messages await it. None is fetched. No filter has the rows alone, so they are
+// what is left of all. The mechanism's are counted last: they only become more,
+// and one that is new between the two looks like a row that is missing, never the
+// other way round. Those that are written over change neither count.
+func (s *Store) countReplica(ctx context.Context, q scan) (rows, mechanism int, err error) {
+	all, err := s.countKeys(ctx, q)
+	if err == nil {
+		mechanism, err = s.countKeys(ctx, q, mechanismKeys()...)
+	}
+	return all - mechanism, mechanism, err
+}
+
+// countKeys counts what any of the filters has; without one, everything.
+func (s *Store) countKeys(ctx context.Context, q scan, filters ...string) (int, error) {
+	begin := map[string]any{"deliver_policy": "all"}
+	for _, f := range filters {
+		subjects, _ := begin["filter_subjects"].([]string)
+		begin["filter_subjects"] = append(subjects, subjectOf(q.bucket, f))
+	}
+	name, waiting, err := s.placeReader(ctx, q, begin)
 	if err != nil {
 		return 0, fault(err, q.doing())
 	}
@@ -128,10 +156,12 @@ func (w *wire) placeReader(ctx context.Context, q scan, begin map[string]any) (n
 		WithNext("see with `unibus-tui status` whether %s is online and its replica current", q.node)
 }
 
+// createReader gives no filter of its own: one that has everything makes the
+// server go through all subjects.
 func (w *wire) createReader(ctx context.Context, q scan, begin map[string]any) (name, leader string, waiting int, err error) {
 	name = "since_" + token()
 	config := map[string]any{
-		"name": name, "ack_policy": "none", "replay_policy": "instant", "filter_subject": subjectOf(q.bucket, q.filter),
+		"name": name, "ack_policy": "none", "replay_policy": "instant",
 		"inactive_threshold": consumerIdle, "num_replicas": 1, "mem_storage": true,
 	}
 	for k, v := range begin {
@@ -144,7 +174,7 @@ func (w *wire) createReader(ctx context.Context, q scan, begin map[string]any) (
 	try, cancel := context.WithTimeout(ctx, 2*attempt)
 	defer cancel()
 	body := map[string]any{"stream_name": streamOf(q.bucket), "config": config}
-	err = w.ask(try, "CONSUMER.CREATE."+streamOf(q.bucket)+"."+name+"."+subjectOf(q.bucket, q.filter), body, &info)
+	err = w.ask(try, "CONSUMER.CREATE."+streamOf(q.bucket)+"."+name, body, &info)
 	if err == nil && info.Cluster != nil {
 		leader = info.Cluster.Leader
 	}

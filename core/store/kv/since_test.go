@@ -30,10 +30,11 @@ func TestReplicaSinceReadsOnlyTheNewPart(t *testing.T) {
 	if kept < 300 || kept > 302 { // the guard, and perhaps this store's own write key
 		t.Fatalf("%d keys are kept, want the 300 and those of the mechanism", kept)
 	}
+	guards := kept - 300
 	look := func(node string) string {
 		got, mechanism, older, err := s.ReplicaSince(ctx, core.TableUsers, node, seq)
 		mustDo(t, err)
-		text := fmt.Sprintf("mechanism %d, older %d less;", mechanism, kept-older)
+		text := fmt.Sprintf("mechanism %d more, older %d less;", mechanism-guards, 300-older)
 		for _, r := range got {
 			text += fmt.Sprintf(" %s=%q", r.Key, r.Value)
 			if r.Value == nil {
@@ -44,7 +45,7 @@ func TestReplicaSinceReadsOnlyTheNewPart(t *testing.T) {
 	}
 	nodes := []string{"n1", "n2", "n3", ""}
 	for _, node := range nodes {
-		if got, want := look(node), "mechanism 0, older 0 less;"; got != want {
+		if got, want := look(node), "mechanism 0 more, older 0 less;"; got != want {
 			t.Errorf("on %q at rest: %s, want %s", node, got, want)
 		}
 	}
@@ -53,7 +54,7 @@ func TestReplicaSinceReadsOnlyTheNewPart(t *testing.T) {
 	must[int](t)(s.WriteRows(ctx, []core.Row{changed, fresh}))
 	must[int](t)(s.DeleteKeys(ctx, core.TableUsers, []string{rows[9].Key}))
 	must[uint64](t)(s.put(ctx, core.TableUsers.Bucket(), message{key: "_barrier.n9", value: []byte("x")}))
-	want := fmt.Sprintf(`mechanism 1, older 2 less; %s="changed" UNEW="new" %s="" (removed)`, changed.Key, rows[9].Key)
+	want := fmt.Sprintf(`mechanism 1 more, older 2 less; %s="changed" UNEW="new" %s="" (removed)`, changed.Key, rows[9].Key)
 	for _, node := range nodes {
 		if got := look(node); got != want {
 			t.Errorf("on %q: %s, want %s", node, got, want)
@@ -105,6 +106,38 @@ func TestPostTellsWhatCameSince(t *testing.T) {
 	}
 	_, err = s.Station(ctx, core.TableUsers, "n1", after+1000)
 	wantKind(t, err, core.KindConflict)
+}
+
+// What the mechanism writes between two posts changes neither count, and every
+// kind of its keys is known to be none of a row.
+func TestPostsCountRowsAlone(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := onCluster(t).open(t, 0, 3)
+	bucket := core.TableUsers.Bucket()
+	own := []string{keyAdmins, barrierKey("n1"), writeKey("n1"), watchKey("n1")}
+	for _, key := range own {
+		must[uint64](t)(s.put(ctx, bucket, message{key: key, value: []byte("1")}))
+	}
+	rows := userRows(t, 12)
+	must[int](t)(s.PutRows(ctx, rows[:10]))
+	after, kept, err := s.Mark(ctx, core.TableUsers)
+	mustDo(t, err)
+	must[int](t)(s.PutRows(ctx, rows[10:]))
+	for i, node := range []string{"n1", "n2", "n3"} {
+		if i > 0 { // after the one and before the other
+			for _, key := range append(own, writeKey("late"+node)) {
+				must[uint64](t)(s.put(ctx, bucket, message{key: key, value: []byte(node)}))
+			}
+		}
+		p := must[*Post](t)(s.Station(ctx, core.TableUsers, node, after))
+		defer p.Leave()
+		news, mechanism, older, err := p.Since(ctx)
+		mustDo(t, err)
+		if len(news) != 2 || older != 10 || mechanism != kept-10+i {
+			t.Errorf("%s: %d new rows, %d older and %d keys of the mechanism; want 2, 10 and %d", node, len(news), older, mechanism, kept-10+i)
+		}
+	}
 }
 
 func byKey(rows []core.Row) map[string]string {
