@@ -236,11 +236,17 @@ func Identity(t testing.TB) keys.Identity {
 	return id
 }
 
-// Seed writes a snapshot into a new SQLite file.
+// seedTimeout is the store's for one operation, so that a whole import may take
+// twelve times as long: a million rows take more than the store's own minute.
+const seedTimeout = time.Minute
+
+// Seed writes a snapshot into a new SQLite file, in the order that it has: a file
+// that grew with its control plane is not sorted by key either, and reading a
+// sorted one would be cheaper than a move can hope for.
 func Seed(t testing.TB, path string, s core.Snapshot) {
 	t.Helper()
 	MkdirAll(t, filepath.Dir(path))
-	st := sqlite.New(sqlite.Config{Path: path, Create: true})
+	st := sqlite.New(sqlite.Config{Path: path, Create: true, Timeout: seedTimeout})
 	if err := st.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
