@@ -41,6 +41,7 @@ type copying struct {
 	job   *Job
 	from  RowSource
 	moved chan struct{} // a checkpoint is to be saved
+	over  chan struct{} // closed when nothing is copied any more
 
 	mu    sync.Mutex
 	meter *meter
@@ -50,16 +51,10 @@ type copying struct {
 func (j *Job) copyTables(ctx context.Context, from RowSource) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	c := &copying{job: j, from: from, moved: make(chan struct{}, 1), meter: newMeter(time.Now, j.Status().Progress)}
+	c := &copying{job: j, from: from, moved: make(chan struct{}, 1), over: make(chan struct{}), meter: newMeter(time.Now, j.Status().Progress)}
 	var tables, saver sync.WaitGroup
 	var paused atomic.Bool
-	saver.Go(func() {
-		for range c.moved {
-			if err := j.save(func(*Status) {}); err != nil {
-				cancel(err)
-			}
-		}
-	})
+	saver.Go(func() { c.save(cancel) })
 	for i, t := range core.Tables() {
 		tables.Go(func() {
 			switch err := c.table(ctx, i, t); {
@@ -71,13 +66,35 @@ func (j *Job) copyTables(ctx context.Context, from RowSource) error {
 		})
 	}
 	tables.Wait()
-	close(c.moved)
+	close(c.over)
 	saver.Wait()
 	err := context.Cause(ctx)
 	if err == nil && paused.Load() {
 		err = errPaused
 	}
 	return err
+}
+
+// save saves checkpoints until nothing is copied any more, now and then: each
+// save syncs a disk that the batches wait for too, and what a crash finds in the
+// target beyond the last one is compared, not written again. The very last one
+// is saved by whoever ends the state.
+func (c *copying) save(failed func(error)) {
+	for {
+		select {
+		case <-c.over:
+			return
+		case <-c.moved:
+		}
+		if err := c.job.save(func(*Status) {}); err != nil {
+			failed(err)
+		}
+		select {
+		case <-c.over:
+			return
+		case <-time.After(c.job.cfg.Limits.Saves):
+		}
+	}
 }
 
 // table copies one table, from its checkpoint on.

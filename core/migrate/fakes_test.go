@@ -393,7 +393,7 @@ func (w *world) config() Config {
 		Authority: w, Record: w, Cluster: w.cluster, PeerRows: w.peerRows, PeerProblems: w.peerProblems, Host: w, Journal: dyingJournal{w, &w.journal},
 		Limits: Limits{
 			BatchRows: 7, Fence: 20 * time.Second, Patience: 300 * time.Millisecond, Journals: 100 * time.Millisecond,
-			Poll: time.Millisecond, Record: time.Millisecond,
+			Poll: time.Millisecond, Record: time.Millisecond, Saves: time.Nanosecond,
 		},
 	}
 }

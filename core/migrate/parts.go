@@ -204,6 +204,7 @@ type Limits struct {
 	Journals   time.Duration // 15 s: how long preflight waits for the nodes' journals
 	Poll       time.Duration // 200 ms: between two questions
 	Record     time.Duration // 250 ms: between two writes of the status record
+	Saves      time.Duration // 100 ms: between two checkpoints of the copy in the journal
 	Tries      int           // 3: how often a replica that differs is read before it is believed
 	Ready      time.Duration // 2 min: how long a verified move waits for nodes that read the rows into memory
 	Lease      time.Duration // 3 s: how long a node may rely on what it proved before KV was closed
@@ -217,6 +218,7 @@ func (l Limits) withDefaults() Limits {
 	l.Journals = orDefault(l.Journals, 15*time.Second)
 	l.Poll = orDefault(l.Poll, 200*time.Millisecond)
 	l.Record = orDefault(l.Record, 250*time.Millisecond)
+	l.Saves = orDefault(l.Saves, 100*time.Millisecond)
 	l.Tries = orDefault(l.Tries, 3)
 	l.Ready = orDefault(l.Ready, 2*time.Minute)
 	l.Lease = orDefault(l.Lease, 3*time.Second)

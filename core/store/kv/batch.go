@@ -103,13 +103,13 @@ func (w *wire) sendBatch(ctx context.Context, bucket string, messages []message)
 		return w.put(ctx, bucket, messages[0])
 	}
 	doing := fmt.Sprintf("writing %d keys in %s, the first %s", len(messages), bucket, messages[0].key)
-	id, last := token(), len(messages)-1
+	b, last := newBatch(bucket), len(messages)-1
 	for i, m := range messages[:last] {
-		if err := w.nc.PublishMsg(inBatch(m.encode(bucket), id, i+1)); err != nil {
+		if err := w.nc.PublishMsg(b.encode(m, i+1)); err != nil {
 			return 0, fault(err, doing)
 		}
 	}
-	msg := inBatch(messages[last].encode(bucket), id, last+1)
+	msg := b.encode(messages[last], last+1)
 	msg.Header.Set(hdrBatchCommit, "1")
 	reply, err := w.nc.RequestMsgWithContext(ctx, msg)
 	if err != nil {
@@ -124,8 +124,35 @@ func (w *wire) sendBatch(ctx context.Context, bucket string, messages []message)
 	return ack.Seq, nil
 }
 
-func inBatch(msg *nats.Msg, id string, n int) *nats.Msg {
-	msg.Header.Set(hdrBatchID, id)
-	msg.Header.Set(hdrBatchSeq, strconv.Itoa(n))
+// batch makes the messages of one atomic batch. Those that are a key and a value
+// and nothing else, as all but a few are, share one: the connection has copied it
+// when it returns, and a header of its own would cost each more than its sending.
+type batch struct {
+	bucket string
+	id     [1]string
+	seq    [1]string
+	plain  nats.Msg
+}
+
+func newBatch(bucket string) *batch {
+	b := &batch{bucket: bucket, id: [1]string{token()}}
+	b.plain.Header = nats.Header{hdrBatchID: b.id[:], hdrBatchSeq: b.seq[:]}
+	return b
+}
+
+// encode is a message as the n-th of the batch, counted from 1, good until the next one is encoded.
+func (b *batch) encode(m message, n int) *nats.Msg {
+	b.seq[0] = strconv.Itoa(n)
+	if m.plain() {
+		b.plain.Subject, b.plain.Data = subjectOf(b.bucket, m.key), m.value
+		return &b.plain
+	}
+	msg := m.encode(b.bucket)
+	msg.Header[hdrBatchID], msg.Header[hdrBatchSeq] = b.id[:], b.seq[:]
 	return msg
+}
+
+// plain says that a message is encoded without a header.
+func (m message) plain() bool {
+	return !m.remove && m.expect == nil && m.guard == nil && m.header[0] == ""
 }
