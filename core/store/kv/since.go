@@ -99,33 +99,47 @@ func mechanismKeys() []string {
 	return []string{keyGuard, keyAdmins, barrierKey("*"), writeKey("*"), watchKey("*")}
 }
 
-// countReplica is how many rows one replica keeps, removed ones included, and how
-// many keys of the mechanism: a reader that is placed on it is told how many
-// messages await it. None is fetched. No filter has the rows alone, so they are
-// what is left of all. The mechanism's are counted last: they only become more,
-// and one that is new between the two looks like a row that is missing, never the
-// other way round. Those that are written over change neither count.
+// countReplica is how many rows one replica keeps, removed ones included: of all
+// its keys those that are not the mechanism's, which are counted too. No filter
+// has the rows alone. A reader that is placed on the replica is told how many
+// messages await it; none is fetched. The mechanism's keys are the leader's to
+// count: another reader would have to be placed, and each leaves the servers work
+// for the time of the fence. They are counted last, and only become more: one
+// that is new, or that the replica has not got yet, looks like a row that is
+// missing, which is looked at again; the other way round it takes a leader that
+// was deposed just then. One that is written over changes nothing.
 func (s *Store) countReplica(ctx context.Context, q scan) (rows, mechanism int, err error) {
-	all, err := s.countKeys(ctx, q)
-	if err == nil {
-		mechanism, err = s.countKeys(ctx, q, mechanismKeys()...)
-	}
-	return all - mechanism, mechanism, err
-}
-
-// countKeys counts what any of the filters has; without one, everything.
-func (s *Store) countKeys(ctx context.Context, q scan, filters ...string) (int, error) {
-	begin := map[string]any{"deliver_policy": "all"}
-	for _, f := range filters {
-		subjects, _ := begin["filter_subjects"].([]string)
-		begin["filter_subjects"] = append(subjects, subjectOf(q.bucket, f))
-	}
-	name, waiting, err := s.placeReader(ctx, q, begin)
+	name, waiting, err := s.placeReader(ctx, q, map[string]any{"deliver_policy": "all"})
 	if err != nil {
-		return 0, fault(err, q.doing())
+		return 0, 0, fault(err, q.doing())
 	}
 	s.discard(q.bucket, name)
-	return waiting, nil
+	if mechanism, err = s.countMechanism(ctx, q.bucket); err != nil {
+		return 0, 0, fault(err, "counting the keys of "+q.bucket)
+	}
+	return waiting - mechanism, mechanism, nil
+}
+
+// countMechanism asks the leader for the keys of each kind: a few of each.
+func (w *wire) countMechanism(ctx context.Context, bucket string) (n int, err error) {
+	ctx, cancel, err := w.bound(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer cancel()
+	for _, keys := range mechanismKeys() {
+		var info struct {
+			State struct {
+				Subjects map[string]int `json:"subjects"`
+			} `json:"state"`
+		}
+		err := w.askAgain(ctx, "STREAM.INFO."+streamOf(bucket), map[string]any{"subjects_filter": subjectOf(bucket, keys)}, &info)
+		if err != nil {
+			return 0, err
+		}
+		n += len(info.State.Subjects)
+	}
+	return n, nil
 }
 
 // placeReader is place for a consumer that begins elsewhere than at every key's
