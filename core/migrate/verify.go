@@ -94,25 +94,21 @@ func verifiedResult(s Status, removed int) string {
 }
 
 // compare sums up from and every replica of every table, and lists what differs.
+// All tables are read side by side, so that the reader that the last replica still
+// waits for costs no time; how much is under way is the target's to bound.
 func (j *Job) compare(ctx context.Context, from RowSource) ([]Parity, error) {
+	ctx, stop := j.untilPaused(ctx)
+	defer stop()
 	tables := core.Tables()
 	out, errs := make([]Parity, len(tables)), make([]error, len(tables))
-	next := make(chan int)
 	var readers sync.WaitGroup
-	for range tablesAtOnce {
-		readers.Go(func() {
-			for i := range next {
-				if errs[i] = j.breathe(ctx); errs[i] == nil {
-					out[i], errs[i] = j.compareTable(ctx, from, tables[i])
-				}
-			}
-		})
+	for i, t := range tables {
+		readers.Go(func() { out[i], errs[i] = j.compareTable(ctx, from, t) })
 	}
-	for i := range tables {
-		next <- i
-	}
-	close(next)
 	readers.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
 	for _, err := range errs {
 		if err != nil {
 			return nil, err
@@ -121,9 +117,19 @@ func (j *Job) compare(ctx context.Context, from RowSource) ([]Parity, error) {
 	return out, nil
 }
 
-// tablesAtOnce is of how many tables the replicas are read at a time: each waits
-// for servers, and each has a few MiB under way.
-const tablesAtOnce = 2
+// untilPaused is a context that ends where a pause is wanted: a comparison of
+// large tables takes minutes, and begins anew in any case.
+func (j *Job) untilPaused(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		for wait(ctx, j.cfg.Limits.Poll) == nil {
+			if err := j.breathe(ctx); err != nil {
+				cancel(err)
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
 
 // compareTable reads the source and the table's replicas side by side, one goroutine each.
 func (j *Job) compareTable(ctx context.Context, from RowSource, t core.Table) (Parity, error) {

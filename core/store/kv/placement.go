@@ -3,6 +3,10 @@ package kv
 import (
 	"context"
 	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"unibus/core"
 )
@@ -23,4 +27,223 @@ func (s *Store) Nodes(ctx context.Context, t core.Table) ([]string, error) {
 	}
 	slices.Sort(nodes)
 	return nodes, nil
+}
+
+const (
+	placeTries   = 64 // of five replicas the wanted one is missed so often once in a million
+	placeLanes   = 2  // tries under way at a time: each is a round through the meta group, which takes them together
+	placeBudget  = 20 * time.Second
+	consumerIdle = 5 * time.Second  // after which the server removes a forgotten consumer
+	scanIdle     = 30 * time.Second // likewise; a scan may wait for its turn meanwhile
+)
+
+type consumerInfo struct {
+	Cluster *struct {
+		Leader string `json:"leader"`
+	} `json:"cluster"`
+}
+
+// berth is where a scan wants its reader: two of the same kind read the same.
+type berth struct {
+	bucket, filter string
+	bare           bool
+	node           string
+}
+
+func (s scan) berth(node string) berth { return berth{s.bucket, s.filter, s.bare, node} }
+
+// berths are the scans that wait for a reader at a certain node. The server
+// places readers where it likes, so one that was made for a scan and landed on
+// another node goes to whoever waits for that one: of three replicas that are
+// read at once, nearly every reader that is made is of use.
+type berths struct {
+	mu      sync.Mutex
+	waiting map[berth][]chan string
+}
+
+// want waits for a reader; leave is called in any case, and returns one that came and was not taken.
+func (b *berths) want(at berth) (seat chan string, leave func() (name string)) {
+	seat = make(chan string, 1)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.waiting == nil {
+		b.waiting = map[berth][]chan string{}
+	}
+	b.waiting[at] = append(b.waiting[at], seat)
+	return seat, func() string {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.drop(at, seat)
+		select {
+		case name := <-seat:
+			return name
+		default:
+			return ""
+		}
+	}
+}
+
+// bring gives a reader to the one who has waited longest; false where nobody does.
+func (b *berths) bring(at berth, name string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiting[at]) == 0 {
+		return false
+	}
+	seat := b.waiting[at][0]
+	b.drop(at, seat)
+	seat <- name // it holds one, and no other comes
+	return true
+}
+
+func (b *berths) drop(at berth, seat chan string) {
+	left := slices.DeleteFunc(b.waiting[at], func(c chan string) bool { return c == seat })
+	if b.waiting[at] = left; len(left) == 0 {
+		delete(b.waiting, at)
+	}
+}
+
+// place creates a consumer that lives on one replica and reads that replica's
+// store. The server picks the replica: where a certain one is wanted, consumers
+// are made until one is there. Each try has a name of its own, because a consumer
+// placed on a node that has just died never answers.
+func (w *wire) place(ctx context.Context, s scan) (name string, err error) {
+	limit := w.timeout
+	if s.node != "" {
+		limit = max(limit, placeBudget)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if s.node != "" {
+		return w.placeAt(ctx, s)
+	}
+	for range placeTries {
+		name, _, err := w.createConsumer(ctx, s)
+		if err == nil {
+			return name, nil
+		}
+		w.discard(s.bucket, name)
+		if answered(err, codeStreamNotFound) {
+			return "", err
+		}
+		if !sleep(ctx, pause/5) {
+			break
+		}
+	}
+	return "", context.DeadlineExceeded
+}
+
+// placeAt is place at a certain node. What is still being made when it returns
+// goes to another scan or is removed again.
+func (w *wire) placeAt(ctx context.Context, s scan) (name string, err error) {
+	seat, leave := w.berths.want(s.berth(s.node))
+	defer func() {
+		if unused := leave(); unused != "" {
+			w.discard(s.bucket, unused)
+		}
+	}()
+	trying, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, placeLanes)
+	for range placeLanes {
+		go func() { ended <- w.try(trying, s) }()
+	}
+	if err := w.checkReplica(ctx, s); err != nil {
+		return "", err
+	}
+	for range placeLanes {
+		select {
+		case name := <-seat:
+			return name, nil
+		case err := <-ended:
+			if answered(err, codeStreamNotFound) {
+				return "", err
+			}
+		}
+	}
+	select {
+	case name := <-seat: // the last try brought it
+		return name, nil
+	default:
+	}
+	return "", core.Errorf(core.KindUnavailable, "the replica of %s on %s could not be reached", s.bucket, s.node).
+		WithNext("see with `unibus-tui status` whether %s is online and its replica current", s.node)
+}
+
+// try makes readers until the context ends, and brings each to whoever wants it where it landed.
+func (w *wire) try(ctx context.Context, s scan) error {
+	for range placeTries / placeLanes {
+		// One that is being made is waited for, for a second at the most: it would be left behind.
+		name, node, err := w.createConsumer(context.WithoutCancel(ctx), s)
+		if node == "" { // a server that stands alone does not say
+			node = s.node
+		}
+		if err != nil || !w.berths.bring(s.berth(node), name) {
+			w.discard(s.bucket, name)
+		}
+		if answered(err, codeStreamNotFound) {
+			return err
+		}
+		if !sleep(ctx, pause/5) {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// checkReplica says at once where the wanted node has no replica at all.
+func (w *wire) checkReplica(ctx context.Context, s scan) error {
+	if s.node == "" {
+		return nil
+	}
+	info, err := w.infoAgain(ctx, s.bucket)
+	if err != nil || info.Cluster == nil || info.Cluster.Leader == s.node {
+		return err
+	}
+	for _, r := range info.Cluster.Replicas {
+		if r.Name == s.node {
+			return nil
+		}
+	}
+	return core.Errorf(core.KindUnavailable, "%s has no replica on %s", s.bucket, s.node).
+		WithNext("raise the replicas with `unibusd bucket scale`, or read another node's")
+}
+
+// createConsumer says on which node it landed; "" where the server does not say.
+func (w *wire) createConsumer(ctx context.Context, s scan) (name, leader string, err error) {
+	name = "scan_" + token()
+	config := map[string]any{
+		"name":               name,
+		"deliver_policy":     "all", // of each key the bucket keeps the newest alone
+		"ack_policy":         "none",
+		"replay_policy":      "instant",
+		"headers_only":       s.bare,
+		"inactive_threshold": scanIdle,
+		"num_replicas":       1,
+		"mem_storage":        true,
+	}
+	subject := "CONSUMER.CREATE." + streamOf(s.bucket) + "." + name
+	if s.filter != everything { // otherwise the server would match every key it has, at each try
+		config["filter_subject"] = subjectOf(s.bucket, s.filter)
+		subject += "." + subjectOf(s.bucket, s.filter)
+	}
+	var info consumerInfo
+	try, cancel := context.WithTimeout(ctx, 2*attempt)
+	defer cancel()
+	err = w.ask(try, subject, map[string]any{"stream_name": streamOf(s.bucket), "config": config}, &info)
+	if err == nil && info.Cluster != nil {
+		leader = info.Cluster.Leader
+	}
+	return name, leader, err
+}
+
+// everything is the filter of all keys of a bucket.
+const everything = ">"
+
+// discard removes a consumer without waiting for the answer: left alone, the server removes it by itself.
+func (w *wire) discard(bucket, name string) {
+	subject := apiPrefix + "CONSUMER.DELETE." + streamOf(bucket) + "." + name
+	if err := w.nc.PublishRequest(subject, nats.NewInbox(), nil); err != nil {
+		w.log.Debug("a consumer was left to expire", "bucket", bucket, "consumer", name, "err", err)
+	}
 }

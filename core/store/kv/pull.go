@@ -14,10 +14,13 @@ import (
 )
 
 const (
-	// Two requests are with the server, so that it never waits for the next one:
-	// at most 4 MiB are under way. A request must hold the largest message.
-	pullMessages = 4000
-	pullBytes    = 2 << 20
+	// Two requests are with the server, so that it does not wait for the next one.
+	pullMessages = 2000
+	// A request brings at most one message of the largest size and this much.
+	pullRoom = 64 << 10
+	// pullTurns is how many requests all scans together have under way: at a MiB
+	// each they must stay well below what the server lets wait for one connection.
+	pullTurns = 20
 
 	// pullLook is how often a reader that gets nothing looks whether it should go on.
 	pullLook = 50 * time.Millisecond
@@ -33,8 +36,11 @@ type puller struct {
 	info    string // where the consumer is described
 	next    string // where requests go
 	request []byte
-	asked   int    // messages that requests may still bring
-	counted uint64 // messages, as the consumer counts them
+	turns   chan struct{} // where each request under way holds one; nil: nobody counts them
+	held    int           // of turns
+	asked   int           // messages that requests may still bring
+	left    uint64        // messages that come after the last one, as the consumer counts them
+	counted uint64        // messages, as the consumer counts them
 }
 
 // pull drains a consumer up to the point where nothing is pending and the fence has been passed.
@@ -44,11 +50,12 @@ func (w *wire) pull(ctx context.Context, s scan, consumer string, fence uint64, 
 		return err
 	}
 	defer p.close()
+	p.turns = w.turns
 	return p.drain(ctx, s, fence, each)
 }
 
 func (w *wire) newPuller(s scan, consumer string) (*puller, error) {
-	request, err := json.Marshal(map[string]any{"batch": pullMessages, "max_bytes": pullBytes, "expires": w.timeout})
+	request, err := json.Marshal(map[string]any{"batch": pullMessages, "max_bytes": w.nc.MaxPayload() + pullRoom, "expires": w.timeout})
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +67,11 @@ func (w *wire) newPuller(s scan, consumer string) (*puller, error) {
 	return &puller{w: w, sub: sub, info: "CONSUMER.INFO." + name, next: apiPrefix + "CONSUMER.MSG.NEXT." + name, request: request}, nil
 }
 
-func (p *puller) close() { _ = p.sub.Unsubscribe() } // fails where the connection is gone, and the subscription with it
+func (p *puller) close() {
+	_ = p.sub.Unsubscribe() // fails where the connection is gone, and the subscription with it
+	p.asked = 0
+	p.settle()
+}
 
 // drain goes on where the last one ended.
 func (p *puller) drain(ctx context.Context, s scan, fence uint64, each func(entry) error) error {
@@ -102,15 +113,12 @@ func (p *puller) drained(ctx context.Context) bool {
 
 // message is the next one of the consumer. One that was lost on the way is an error, never a gap.
 func (p *puller) message(ctx context.Context) (*nats.Msg, place, error) {
-	for begun := time.Now(); ; {
-		for p.asked <= pullMessages {
-			if ctx.Err() != nil {
-				return nil, place{}, ctx.Err()
-			}
-			if err := p.w.nc.PublishRequest(p.next, p.sub.Subject, p.request); err != nil {
-				return nil, place{}, err
-			}
-			p.asked += pullMessages
+	for begun := (time.Time{}); ; {
+		if err := p.ask(ctx); err != nil {
+			return nil, place{}, err
+		}
+		if begun.IsZero() { // the turn was waited for
+			begun = time.Now()
 		}
 		msg, err := p.await(ctx)
 		if err != nil {
@@ -120,18 +128,66 @@ func (p *puller) message(ctx context.Context) (*nats.Msg, place, error) {
 			if err := pullStatus(status, msg); err != nil {
 				return nil, place{}, err
 			}
-			if p.asked -= unserved(msg); time.Since(begun) > 2*p.w.timeout { // requests end, and bring nothing
+			p.asked -= unserved(msg)
+			p.settle()
+			if time.Since(begun) > 2*p.w.timeout { // requests end, and bring nothing
 				return nil, place{}, context.DeadlineExceeded
 			}
 			continue
 		}
 		p.asked--
+		p.settle()
 		p.counted++
 		at, ok := placeOf(msg.Reply)
+		p.left = at.pending
 		if !ok || at.count != p.counted {
 			return nil, place{}, core.Errorf(core.KindUnavailable, "a message of %s was lost on the way", msg.Subject).WithNext("try again")
 		}
 		return msg, at, nil
+	}
+}
+
+// ask sends requests until two are under way, or one where no more is left.
+func (p *puller) ask(ctx context.Context) error {
+	for p.asked <= 0 || p.asked <= pullMessages && p.left > uint64(p.asked) {
+		if ok, err := p.turn(ctx); !ok || err != nil {
+			return err
+		}
+		if err := p.w.nc.PublishRequest(p.next, p.sub.Subject, p.request); err != nil {
+			return err
+		}
+		p.asked = max(p.asked, 0) + pullMessages
+	}
+	return nil
+}
+
+// turn takes the right to one request more. It is waited for only where none is
+// under way: whoever holds two never waits for a third, so all come to their end.
+func (p *puller) turn(ctx context.Context) (ok bool, err error) {
+	if p.turns == nil || ctx.Err() != nil {
+		return true, ctx.Err()
+	}
+	select {
+	case p.turns <- struct{}{}:
+	default:
+		if p.asked > 0 {
+			return false, nil
+		}
+		select {
+		case p.turns <- struct{}{}:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+	p.held++
+	return true, nil
+}
+
+// settle gives back the turns of requests that have ended.
+func (p *puller) settle() {
+	for p.held > 0 && (p.held-1)*pullMessages >= p.asked {
+		<-p.turns
+		p.held--
 	}
 }
 

@@ -36,6 +36,8 @@ type wire struct {
 	budget  time.Duration
 	log     *slog.Logger
 	closed  atomic.Bool
+	berths  berths
+	turns   chan struct{} // holds one for each request of a scan that is under way
 }
 
 func (w *wire) setDefaults() {
@@ -48,6 +50,7 @@ func (w *wire) setDefaults() {
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}
+	w.turns = make(chan struct{}, pullTurns)
 }
 
 // bound gives one operation its time, or says that the store is closed.
