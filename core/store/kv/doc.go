@@ -23,8 +23,9 @@
 //
 // Whole tables of one node's own replica, for a migration's parity, are read
 // through a consumer that lives on that node. The server places consumers where
-// it likes, so one is made again until it lands there; a Post is one that was made
-// ahead of time, for what came since. Messages come in the order of their writing
+// it likes, so they are made until one lands there, and one that lands elsewhere
+// goes to the scan that wants it there; a Post is one that was made ahead of time,
+// for what came since. Messages come in the order of their writing
 // and are sorted by key outside of memory, in a file without a name.
 //
 // ExportRows takes out what counts, each bucket at one revision, for a backup
