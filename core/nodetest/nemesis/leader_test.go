@@ -27,21 +27,22 @@ func TestLeaderKilledInCopy(t *testing.T) {
 	} {
 		t.Logf("the leader killed: %s", c.name)
 		m.killLeader(c.group, c.node)
-		m.whole(m.seed.digests)
+		m.everywhere(m.seed.digests)
 		m.asItWas(m.seed.digests)
 	}
-	m.rate = 0
 	m.emptied()
 }
 
 // killLeader kills node as the leader of group in the middle of the copy of members.
 func (m *moving) killLeader(group string, node int) {
 	m.t.Helper()
-	m.rate = max(200, m.seed.digests[core.TableMembers].Count/20) // slow enough to be hit
+	rows := m.seed.digests[core.TableMembers].Count
+	m.rate = rows // a second for members at least, and from their first on slow enough to be hit
 	m.reach(migrate.StateCopy, func(e migrate.Entry) bool { return halfway(e.Move.Progress, core.TableMembers) > 0 })
+	m.limit(max(200, rows/20))
 	m.lead(group, node)
 	e := m.entry()
-	at, before, rows := halfway(e.Move.Progress, core.TableMembers), done(e.Move.Progress), m.seed.digests[core.TableMembers].Count
+	at, before := halfway(e.Move.Progress, core.TableMembers), done(e.Move.Progress)
 	if e.Move.State != migrate.StateCopy || at == 0 {
 		m.t.Fatalf("members were copied before they were led by %s; it is at %s", m.Configs[node].Name, e.Move.State)
 	}
@@ -57,8 +58,14 @@ func (m *moving) killLeader(group string, node int) {
 		m.goesOnWithout(before + rows/20)
 		m.Start(node) // it is needed for the comparison
 	}
-	nodetest.Wait(m.t, patience, func() error { // the audit's leader may have been the same
-		_, err := m.cl.MigrateLimit(m.t.Context(), m.source(), 0)
+	m.limit(0)
+}
+
+// limit sets the pace of a copy that is under way, in rows a second.
+func (m *moving) limit(rate int) {
+	m.t.Helper()
+	nodetest.Wait(m.t, patience, func() error { // the audit's leader may just have been killed
+		_, err := m.cl.MigrateLimit(m.t.Context(), m.source(), rate)
 		if core.KindOf(err) == core.KindRefused {
 			return nil // it is past the copy
 		}

@@ -331,13 +331,21 @@ func (m *moving) equal(st migrate.Status, want map[core.Table]core.Digest) {
 	}
 }
 
-// whole ends a test before its cutover: the rows are the same in the source and
-// on every node, and a run again writes nothing and finds them so once more.
-func (m *moving) whole(want map[core.Table]core.Digest) {
+// everywhere: the rows are the same in the source and on every node.
+func (m *moving) everywhere(want map[core.Table]core.Digest) migrate.Status {
 	m.t.Helper()
 	m.rate = 0
-	first := m.verified()
-	m.equal(first, want)
+	st := m.verified()
+	m.equal(st, want)
+	return st
+}
+
+// whole ends a test before its cutover: the rows are everywhere, and a run again
+// writes nothing and finds them so once more. That takes as long as a move: where
+// a test makes several, it follows from everywhere for all but the last.
+func (m *moving) whole(want map[core.Table]core.Digest) {
+	m.t.Helper()
+	first := m.everywhere(want)
 	nodetest.Wait(m.t, patience, func() error { _, err := m.start(); return err })
 	again := m.restsAt(migrate.StateVerify)
 	if again.ID == first.ID || again.Written != 0 || !again.Verified {
@@ -364,34 +372,45 @@ func (m *moving) roundTrip(want map[core.Table]core.Digest) {
 }
 
 // asItWas ends a test with an abort: SQLite serves, nobody has the authority,
-// the buckets are empty, and the file holds what it held.
+// the buckets are empty, and the file holds what it held. A move that had cut
+// over came back in a file of its own, which keeps the authority: an abort never
+// goes back behind a rollback.
 func (m *moving) asItWas(want map[core.Table]core.Digest) {
 	m.t.Helper()
 	nodetest.Wait(m.t, patience, func() error { return m.abort(m.t.Context()) })
 	st := m.restsAt(migrate.StateAborted)
 	m.sound(st)
+	file := ""
 	nodetest.Wait(m.t, patience, func() error {
 		st, err := nodetest.Status(m.t.Context(), m.cl)
-		if err == nil && st.Authority != nil && st.Authority.Backend != core.BackendNone {
-			err = fmt.Errorf("the authority is %+v", *st.Authority)
+		if err != nil {
+			return err
 		}
-		return err
+		file = st.Serving.File
+		given := st.Authority != nil && st.Authority.Backend != core.BackendNone
+		if back := file != m.Configs[0].DB; given != back || given && st.Authority.Backend != core.BackendSQLite {
+			return fmt.Errorf("%s is served, the authority is %+v", file, st.Authority)
+		}
+		return nil
 	})
-	if diff := cmp.Diff(want, digests(m.t, m.Configs[0].DB)); diff != "" {
+	if diff := cmp.Diff(want, digests(m.t, file)); diff != "" {
 		m.t.Errorf("the file is not what it was (-was +is):\n%s", diff)
 	}
 }
 
-// emptied shows that nothing was left in KV: a move after the abort writes every row.
+// emptied ends a test after its last abort: nothing was left in KV, so a move
+// writes every row, and the one after it none.
 func (m *moving) emptied() {
 	m.t.Helper()
 	rows := 0
 	for _, d := range m.seed.digests {
 		rows += d.Count
 	}
+	m.rate = 0
 	if st := m.verified(); st.Written != rows {
 		m.t.Errorf("after an abort a move wrote %d keys of %d", st.Written, rows)
 	}
+	m.whole(m.seed.digests)
 }
 
 func (m *moving) abort(ctx context.Context) error {

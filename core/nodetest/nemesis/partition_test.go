@@ -63,7 +63,6 @@ func TestPartitionBeforeCutover(t *testing.T) {
 			m.cutIn(c, state)
 		}
 	}
-	m.rate = 0
 	m.emptied()
 }
 
@@ -103,7 +102,7 @@ func (m *moving) cutIn(c cut, state migrate.State) {
 			return e.Move.State == migrate.StateVerify && e.Move.Verified && !e.Move.Running
 		})
 	}
-	m.whole(m.seed.digests)
+	m.everywhere(m.seed.digests)
 	m.asItWas(m.seed.digests)
 }
 
