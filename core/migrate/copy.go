@@ -181,7 +181,8 @@ func (j *Job) pour(ctx context.Context, from RowSource, t core.Table, after stri
 		}
 		return report(p)
 	}
-	want, have := beyond(from.Rows(ctx, t), after), beyond(j.cfg.Target.Rows(ctx, t), after)
+	rows := ahead(from.Rows(ctx, t), j.cfg.Limits.BatchRows, j.cfg.Limits.BatchBytes)
+	want, have := beyond(rows, after), beyond(j.cfg.Target.Rows(ctx, t), after)
 	err := merge(want, have, func(p pair) error {
 		b.add(p)
 		if j.full(b) {

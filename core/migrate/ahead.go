@@ -1,0 +1,72 @@
+package migrate
+
+import (
+	"iter"
+
+	"unibus/core"
+)
+
+// stretch is some rows that follow one another, and the error that ended them.
+type stretch struct {
+	rows  []core.Row
+	bytes int
+	err   error
+}
+
+// ahead reads rows in a goroutine of its own, so that the next batch is read while
+// one is written. Beyond what its consumer has in hand it holds one stretch of at
+// most so many rows, and bytes but for the last row. When the sequence ends, for
+// whatever reason, nothing is read any more.
+func ahead(seq iter.Seq2[core.Row, error], rows, bytes int) iter.Seq2[core.Row, error] {
+	return func(yield func(core.Row, error) bool) {
+		read, quit := make(chan stretch), make(chan struct{})
+		go func() {
+			defer close(read)
+			stretches(seq, rows, bytes, func(s stretch) bool {
+				select {
+				case read <- s:
+					return true
+				case <-quit:
+					return false
+				}
+			})
+		}()
+		defer func() {
+			close(quit)
+			for range read { // until the reader has ended: what it reads is closed after this
+			}
+		}()
+		for s := range read {
+			for _, r := range s.rows {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			if s.err != nil {
+				yield(core.Row{}, s.err)
+				return
+			}
+		}
+	}
+}
+
+// stretches cuts a sequence up, until hand is false.
+func stretches(seq iter.Seq2[core.Row, error], rows, bytes int, hand func(stretch) bool) {
+	var s stretch
+	for r, err := range seq {
+		if err != nil {
+			s.err = err
+			break
+		}
+		s.rows, s.bytes = append(s.rows, r), s.bytes+len(r.Key)+len(r.Value)
+		if len(s.rows) >= rows || s.bytes >= bytes {
+			if !hand(s) {
+				return
+			}
+			s = stretch{rows: make([]core.Row, 0, len(s.rows))}
+		}
+	}
+	if len(s.rows) > 0 || s.err != nil {
+		hand(s)
+	}
+}
