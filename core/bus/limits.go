@@ -22,7 +22,7 @@ const (
 	DefaultConnections   = 16384
 	DefaultPerAddress    = 4096
 	DefaultPayload       = 1 << 20
-	DefaultPending       = 32 << 20
+	DefaultPending       = 64 << 20 // as the server's own: a watch of the control plane may have half of that under way
 	DefaultSubscriptions = 2 * (auth.MaxRooms + 24)
 	DefaultAuthTimeout   = 5 * time.Second
 )

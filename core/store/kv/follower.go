@@ -148,7 +148,7 @@ func (f *follower) loseWatch(n *watch, why string) {
 func (f *follower) again(ctx context.Context) error {
 	f.due.Store(false)
 	n := f.newWatch()
-	err := f.bring(ctx, n)
+	err := f.load(ctx, n)
 	for try := 0; err == nil && !f.swap(n); try++ {
 		err = f.overtake(ctx, n, try)
 	}
@@ -160,6 +160,43 @@ func (f *follower) again(ctx context.Context) error {
 		n.stop()
 	}
 	return err
+}
+
+// largeTable is how many keys make a table one that is read by itself. The
+// server sends a watch up to 32 MiB ahead of what was answered for: those of all
+// tables at once are more than it lets wait for a connection before it ends it.
+const largeTable = 20_000
+
+// load brings a watch to where the leader is. Large tables take turns.
+func (f *follower) load(ctx context.Context, n *watch) error {
+	if n.large = f.large(ctx, n); !n.large {
+		return f.bring(ctx, n)
+	}
+	select {
+	case f.w.loading <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-f.w.loading }()
+	return f.bring(ctx, n)
+}
+
+func (f *follower) large(ctx context.Context, n *watch) bool {
+	if len(n.filters) > 0 {
+		return false
+	}
+	f.mu.RLock()
+	known, keys := f.cur != nil && f.cur.rows, 0
+	if known {
+		keys = len(f.cur.table.records)
+	}
+	f.mu.RUnlock()
+	if !known {
+		if info, err := f.w.streamInfo(ctx, f.bucket, attempt); err == nil {
+			keys = info.State.Messages
+		}
+	}
+	return keys > largeTable
 }
 
 const overtakeTries = 20

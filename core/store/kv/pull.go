@@ -25,6 +25,11 @@ const (
 	// pullLook is how often a reader that gets nothing looks whether it should go on.
 	pullLook = 50 * time.Millisecond
 
+	// scanPatience is how many times the limit of an operation a reader of a whole
+	// table may get nothing: five tables of three replicas are read at once, and
+	// take all that the machines have.
+	scanPatience = 5
+
 	// quietBudget is for a bucket to stand still, where a scan ends at one revision.
 	quietBudget = 10 * time.Second
 )
@@ -38,19 +43,20 @@ type puller struct {
 	request []byte
 	turns   chan struct{} // where each request under way holds one; nil: nobody counts them
 	held    int           // of turns
+	quiet   time.Duration // how long nothing may come
 	asked   int           // messages that requests may still bring
 	left    uint64        // messages that come after the last one, as the consumer counts them
 	counted uint64        // messages, as the consumer counts them
 }
 
 // pull drains a consumer up to the point where nothing is pending and the fence has been passed.
-func (w *wire) pull(ctx context.Context, s scan, consumer string, fence uint64, each func(entry) error) error {
+func (w *wire) pull(ctx context.Context, s scan, consumer string, fence uint64, quiet time.Duration, each func(entry) error) error {
 	p, err := w.newPuller(s, consumer)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	p.turns = w.turns
+	p.turns, p.quiet = w.turns, quiet
 	return p.drain(ctx, s, fence, each)
 }
 
@@ -64,7 +70,7 @@ func (w *wire) newPuller(s scan, consumer string) (*puller, error) {
 		return nil, err
 	}
 	name := streamOf(s.bucket) + "." + consumer
-	return &puller{w: w, sub: sub, info: "CONSUMER.INFO." + name, next: apiPrefix + "CONSUMER.MSG.NEXT." + name, request: request}, nil
+	return &puller{w: w, sub: sub, info: "CONSUMER.INFO." + name, next: apiPrefix + "CONSUMER.MSG.NEXT." + name, request: request, quiet: w.timeout}, nil
 }
 
 func (p *puller) close() {
@@ -130,7 +136,7 @@ func (p *puller) message(ctx context.Context) (*nats.Msg, place, error) {
 			}
 			p.asked -= unserved(msg)
 			p.settle()
-			if time.Since(begun) > 2*p.w.timeout { // requests end, and bring nothing
+			if time.Since(begun) > 2*p.quiet { // requests end, and bring nothing
 				return nil, place{}, context.DeadlineExceeded
 			}
 			continue
@@ -191,10 +197,10 @@ func (p *puller) settle() {
 	}
 }
 
-// await waits for anything at all, for as long as one operation may take. A
+// await waits for anything at all, for as long as nothing may come. A
 // timer and a context for each message would cost more than the message.
 func (p *puller) await(ctx context.Context) (*nats.Msg, error) {
-	for quiet := time.Duration(0); quiet < p.w.timeout; quiet += pullLook {
+	for quiet := time.Duration(0); quiet < p.quiet; quiet += pullLook {
 		msg, err := p.sub.NextMsg(pullLook)
 		if !errors.Is(err, nats.ErrTimeout) {
 			return msg, err

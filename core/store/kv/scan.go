@@ -15,7 +15,7 @@ type scan struct {
 // written; deleted ones come too, and a key that is changed meanwhile comes
 // again. It ends when nothing is left and everything was seen that the leader
 // had at the start: a replica that lags is waited for. It fails when nothing
-// arrives for the operation timeout; there is no bound on the whole.
+// arrives for some operation timeouts; there is no bound on the whole.
 func (w *wire) run(ctx context.Context, s scan, each func(entry) error) error {
 	fence, found, err := w.newest(ctx, s)
 	if err != nil || !found {
@@ -32,7 +32,7 @@ func (w *wire) newest(ctx context.Context, s scan) (e entry, found bool, err err
 	}
 	defer cancel()
 	e, found, err = w.last(ctx, s.bucket, s.filter)
-	return e, found, fault(err, s.doing())
+	return e, found, fault(err, "asking how far "+s.bucket+" goes")
 }
 
 func (s scan) doing() string {
@@ -49,5 +49,5 @@ func (w *wire) runTo(ctx context.Context, s scan, fence uint64, each func(entry)
 		return fault(err, s.doing())
 	}
 	defer w.discard(s.bucket, name)
-	return fault(w.pull(ctx, s, name, fence, each), s.doing())
+	return fault(w.pull(ctx, s, name, fence, scanPatience*w.timeout, each), s.doing())
 }

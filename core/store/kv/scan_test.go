@@ -114,5 +114,5 @@ func TestScanNoticesALostMessage(t *testing.T) {
 	name := must[string](t)(s.place(ctx, q))
 	next := apiPrefix + "CONSUMER.MSG.NEXT." + streamOf(q.bucket) + "." + name
 	must[*nats.Msg](t)(s.nc.Request(next, nil, 5*time.Second)) // somebody else takes the first
-	wantKind(t, s.pull(ctx, q, name, 0, func(entry) error { return nil }), core.KindUnavailable)
+	wantKind(t, s.pull(ctx, q, name, 0, s.timeout, func(entry) error { return nil }), core.KindUnavailable)
 }

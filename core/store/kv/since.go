@@ -40,7 +40,7 @@ func (s *Store) ReplicaSince(ctx context.Context, t core.Table, node string, aft
 	}
 	defer s.discard(q.bucket, name)
 	late := latest{at: map[string]int{}}
-	err = s.pull(ctx, q, name, end, func(e entry) error {
+	err = s.pull(ctx, q, name, end, s.timeout, func(e entry) error {
 		if e.rev > after {
 			late.add(t, e)
 		}

@@ -24,6 +24,7 @@ type watch struct {
 
 	filters []string // keys; none: all
 	rows    bool     // it has what the table keeps of its rows
+	large   bool     // it reads so much that the machine may be busy with that
 
 	// Under the follower's mu.
 	table     *table
@@ -90,12 +91,12 @@ func (n *watch) handle(msg *nats.Msg) {
 		return
 	}
 	f := n.f
-	meta, err := msg.Metadata()
-	if err != nil {
+	at, ok := placeOf(msg.Reply)
+	if !ok {
 		f.w.log.Warn("a watch got what is no message of a stream", "bucket", f.bucket)
 		return
 	}
-	e := entry{key: keyOf(f.bucket, msg.Subject), value: msg.Data, rev: meta.Sequence.Stream, deleted: isDeleted(msg.Header)}
+	e := entry{key: keyOf(f.bucket, msg.Subject), value: msg.Data, rev: at.rev, deleted: isDeleted(msg.Header)}
 	var r record
 	if e.key[0] != '_' && !e.deleted {
 		r = decodeRecord(core.Row{Table: f.name, Key: e.key, Value: e.value}, e.rev)
@@ -106,7 +107,7 @@ func (n *watch) handle(msg *nats.Msg) {
 		return
 	}
 	n.heard = time.Now()
-	if n.delivered++; meta.Sequence.Consumer != n.delivered {
+	if n.delivered++; at.count != n.delivered {
 		f.loseWatch(n, "a message of it was lost")
 		return
 	}
@@ -157,8 +158,13 @@ func (n *watch) reach() {
 	}
 }
 
-// caughtUp waits for the fence as long as something arrives: a replica that lags may be a bad choice.
+// caughtUp waits for the fence as long as something arrives: a replica that lags
+// may be a bad choice. To begin a large table anew is a worse one.
 func (n *watch) caughtUp(ctx context.Context) error {
+	patience := barrierWait
+	if n.large {
+		patience = silence
+	}
 	n.f.mu.RLock()
 	ready := n.ready
 	n.f.mu.RUnlock()
@@ -174,7 +180,7 @@ func (n *watch) caughtUp(ctx context.Context) error {
 		case <-t.C:
 		}
 		n.f.mu.RLock()
-		quiet, dead := time.Since(n.heard) > barrierWait, n.dead
+		quiet, dead := time.Since(n.heard) > patience, n.dead
 		n.f.mu.RUnlock()
 		if quiet || dead {
 			return context.DeadlineExceeded

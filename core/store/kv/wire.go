@@ -38,6 +38,7 @@ type wire struct {
 	closed  atomic.Bool
 	berths  berths
 	turns   chan struct{} // holds one for each request of a scan that is under way
+	loading chan struct{} // holds one while a watch reads a large table
 }
 
 func (w *wire) setDefaults() {
@@ -50,7 +51,7 @@ func (w *wire) setDefaults() {
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}
-	w.turns = make(chan struct{}, pullTurns)
+	w.turns, w.loading = make(chan struct{}, pullTurns), make(chan struct{}, 1)
 }
 
 // bound gives one operation its time, or says that the store is closed.
@@ -174,7 +175,22 @@ type entry struct {
 // last asks the stream's leader for the newest message whose key matches a
 // pattern. ok is false where there is none; a deleted key has an entry.
 func (w *wire) last(ctx context.Context, bucket, pattern string) (e entry, ok bool, err error) {
+	if pattern == everything { // the server would go through every key that it has: a million take seconds
+		if e, ok, err := w.end(ctx, bucket); ok || err != nil {
+			return e, ok, err
+		}
+	}
 	return w.stored(ctx, bucket, map[string]any{"last_by_subj": subjectOf(bucket, pattern)})
+}
+
+// end asks the stream's leader for its last message; ok is false where the
+// stream is empty, or the last message it had was removed.
+func (w *wire) end(ctx context.Context, bucket string) (e entry, ok bool, err error) {
+	var info streamInfo
+	if err := w.askAgain(ctx, "STREAM.INFO."+streamOf(bucket), nil, &info); err != nil || info.State.Messages == 0 {
+		return entry{}, false, err
+	}
+	return w.stored(ctx, bucket, map[string]any{"seq": info.State.LastSeq})
 }
 
 // next asks the stream's leader for its first message from a sequence on.
