@@ -59,7 +59,7 @@ func BenchmarkMessages(b *testing.B) {
 				} else {
 					ours = sdkTurn(b, room, hers, size)
 				}
-				compareMessages(b, ours, staticTurn(b, hand, size), size, kind == "encrypted")
+				compareMessages(b, ours, staticTurn(b, room.ID(), hand, size), size, kind == "encrypted")
 			})
 		}
 	}
@@ -210,10 +210,11 @@ func connTurn(b *testing.B, from, to *nats.Conn, room string, hand *byHand, size
 	}
 }
 
-func staticTurn(b *testing.B, hand *byHand, size int) func(int) {
+// staticTurn is on the peer. Its room has the same name: both sides parse subjects of the same length.
+func staticTurn(b *testing.B, room core.RoomID, hand *byHand, size int) func(int) {
 	ann, ben := nodetest.Identity(b), nodetest.Identity(b)
-	url := openStatic(b, ann, ben)
-	return connTurn(b, bareConn(b, url, ann), bareConn(b, url, ben), "one", hand, size)
+	url := openStatic(b, room, ann, ben)
+	return connTurn(b, bareConn(b, url, ann), bareConn(b, url, ben), string(room), hand, size)
 }
 
 func bareConn(b *testing.B, url string, id keys.Identity) *nats.Conn {
@@ -223,7 +224,7 @@ func bareConn(b *testing.B, url string, id keys.Identity) *nats.Conn {
 }
 
 // openStatic is the peer: the same nats-server with the same accounts, its users in its configuration.
-func openStatic(b *testing.B, ids ...keys.Identity) string {
+func openStatic(b *testing.B, room core.RoomID, ids ...keys.Identity) string {
 	b.Helper()
 	o := &server.Options{}
 	ok(b, o.ProcessConfigString("accounts { SYS {}, CONTROL {}, BUS {}, AUDIT {} }\nsystem_account: SYS\n"))
@@ -232,8 +233,8 @@ func openStatic(b *testing.B, ids ...keys.Identity) string {
 	for _, id := range ids {
 		u := id.Public()
 		o.Nkeys = append(o.Nkeys, &server.NkeyUser{Nkey: u, Account: o.Accounts[at], Permissions: &server.Permissions{
-			Publish:   &server.SubjectPermission{Allow: []string{"unibus.room.one." + u, "unibus.control.v1." + u + ".>"}},
-			Subscribe: &server.SubjectPermission{Allow: []string{"unibus.room.one.>", "_INBOX." + u + ".>"}},
+			Publish:   &server.SubjectPermission{Allow: []string{auth.RoomSubject(room, u), "unibus.control.v1." + u + ".>"}},
+			Subscribe: &server.SubjectPermission{Allow: []string{auth.RoomSubject(room, ">"), "_INBOX." + u + ".>"}},
 		}})
 	}
 	s := must[*server.Server](b)(server.NewServer(o))

@@ -124,7 +124,7 @@ func (f *feed) tell(e Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for q := range f.readers {
-		q.push(e, 0)
+		q.push(e)
 	}
 }
 
@@ -143,7 +143,7 @@ func (f *feed) remove(q *queue[Event]) {
 // Events are what happens from this call on, until ctx ends or the client is
 // closed. Each call reads on its own.
 func (c *Client) Events(ctx context.Context) iter.Seq[Event] {
-	q := newQueue[Event](pendingEvents, 1)
+	q := newQueue(pendingEvents, 1, func(Event) int { return 0 })
 	c.feed.add(q)
 	forget := context.AfterFunc(ctx, func() { c.feed.remove(q) })
 	return func(yield func(Event) bool) {

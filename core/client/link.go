@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -44,6 +45,7 @@ type link struct {
 	mu      sync.Mutex
 	up      bool
 	session uint64
+	current atomic.Uint64 // the session, 0 while there is none, for who asks at each message
 	lost    chan struct{} // closed when the session ends
 	since   time.Time     // nodes refuse this user since then, and last did so then
 	last    time.Time
@@ -63,6 +65,10 @@ func (l *link) set(up bool) {
 		close(l.lost)
 	}
 	l.up = up
+	l.current.Store(0)
+	if up {
+		l.current.Store(l.session)
+	}
 	l.mu.Unlock()
 	l.ring()
 }
@@ -195,8 +201,8 @@ func (c *Client) options() ([]nats.Option, error) {
 		nats.Name(c.cfg.Name), nats.Nkey(c.id.Public(), c.id.Sign), nats.CustomInboxPrefix(control.InboxPrefix(c.id.Public())),
 		nats.Timeout(min(dialTime, c.cfg.Connect)), nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(pingsOut),
 		nats.MaxReconnects(-1), nats.CustomReconnectDelay(redial), nats.IgnoreAuthErrorAbort(),
-		nats.ReconnectBufSize(-1), // nothing is sent later than its caller knows of
-		nats.PermissionErrOnSubscribe(true),
+		nats.ReconnectBufSize(-1),                                  // nothing is sent later than its caller knows of
+		nats.PermissionErrOnSubscribe(true), nats.SyncQueueLen(16), // the library makes room for so many at once; here only probes need it
 		nats.ConnectHandler(func(*nats.Conn) { c.link.set(true) }), // comes before what happens to the connection later
 		nats.DisconnectErrHandler(c.disconnected), nats.ReconnectHandler(c.reconnected), nats.ErrorHandler(c.complained),
 	}
@@ -273,11 +279,12 @@ func (c *Client) reconnected(nc *nats.Conn) {
 }
 
 // complained is told what a node refuses beside the conversation.
-func (c *Client) complained(_ *nats.Conn, _ *nats.Subscription, err error) {
+func (c *Client) complained(_ *nats.Conn, sub *nats.Subscription, err error) {
 	switch {
-	case errors.Is(err, nats.ErrSlowConsumer): // the room sees it where it reads
+	case errors.Is(err, nats.ErrSlowConsumer):
+		c.each(func(r *Room) { r.slowed(sub) })
 	case errors.Is(err, nats.ErrPermissionViolation):
-		c.each(func(r *Room) { r.notSent(err) })
+		c.each(func(r *Room) { r.notSent(err) }) // what may not be heard is found out by a probe
 	case errors.Is(err, nats.ErrAuthorization):
 		c.shunned()
 	default:

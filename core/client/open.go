@@ -200,7 +200,7 @@ func (r *Room) begin(ctx, life context.Context) error {
 	if err := r.permitted(ctx); err != nil {
 		return err
 	}
-	if err := r.subscribe(ctx, life); err != nil {
+	if err := r.subscribe(ctx); err != nil {
 		return err
 	}
 	return r.first(ctx)
@@ -236,8 +236,8 @@ func (r *Room) isOpen(ctx context.Context) (*Room, error) {
 }
 
 // subscribe listens from now on: the node knows it when it returns.
-func (r *Room) subscribe(ctx, life context.Context) error {
-	sub, err := r.c.nc.SubscribeSync(auth.RoomSubject(r.id, "*"))
+func (r *Room) subscribe(ctx context.Context) error {
+	sub, err := r.c.nc.Subscribe(auth.RoomSubject(r.id, "*"), r.arrive)
 	if err == nil {
 		err = sub.SetPendingLimits(r.c.cfg.Pending, r.c.cfg.PendingBytes)
 	}
@@ -251,9 +251,6 @@ func (r *Room) subscribe(ctx, life context.Context) error {
 	if over != nil {
 		_ = sub.Unsubscribe()
 		return over
-	}
-	if !r.c.goes(func() { r.read(life, sub) }) {
-		return closed("client")
 	}
 	return r.permitted(ctx)
 }

@@ -9,60 +9,80 @@ import (
 // and left out, and the count is handed out in its place.
 type queue[T any] struct {
 	limit, bytes int
+	size         func(T) int // in bytes
 
 	mu    sync.Mutex
-	items []waiting[T]
-	head  int // of items: what is before it was taken
-	held  int // bytes of items
+	lots  []lot[T]
+	head  int // of lots: what is before it was taken
+	count int // values in lots
+	held  int // bytes of them
 	lost  uint64
 	more  chan struct{}
 
-	// Of the reader alone: what it has taken. A lock for each message would cost
-	// more than the message.
-	batch []waiting[T]
+	// Of the reader alone: the lot that it has taken. A lock for each message
+	// would cost more than the message.
+	taken []T
 	read  int
 }
 
-// batchSize is how many the reader takes at a time.
-const batchSize = 64
-
-type waiting[T any] struct {
-	value T
-	size  int
-	lost  uint64 // in place of a value
+// lot is values that came together; they are only read, as other queues may have
+// them too. Or a number of lost ones.
+type lot[T any] struct {
+	values []T
+	bytes  int
+	lost   uint64
 }
 
-func newQueue[T any](limit, bytes int) *queue[T] {
-	return &queue[T]{limit: limit, bytes: bytes, more: make(chan struct{}, 1)}
+func newQueue[T any](limit, bytes int, size func(T) int) *queue[T] {
+	return &queue[T]{limit: limit, bytes: bytes, size: size, more: make(chan struct{}, 1)}
 }
 
-// push says whether a run of losses begins with this one.
-func (q *queue[T]) push(v T, size int) (began bool) {
+// push keeps the values, which nobody changes any more. It says whether a run of losses begins with them.
+func (q *queue[T]) push(values ...T) (began bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.items)-q.head >= q.limit || q.held+size > q.bytes && len(q.items) > q.head {
-		q.lost++
-		return q.lost == 1
+	l := q.fitting(values)
+	if n := len(l.values); n > 0 {
+		q.gap()
+		q.lots = append(q.lots, l)
+		q.count, q.held = q.count+n, q.held+l.bytes
 	}
+	if left := len(values) - len(l.values); left > 0 {
+		began = q.lost == 0
+		q.lost += uint64(left)
+	}
+	q.wake()
+	return began
+}
+
+// fitting is the values up to the first for which there is no room.
+func (q *queue[T]) fitting(values []T) lot[T] {
+	bytes := 0
+	for i, v := range values {
+		size := q.size(v)
+		if at := q.count + i; at >= q.limit || at > 0 && q.held+bytes+size > q.bytes {
+			return lot[T]{values: values[:i], bytes: bytes}
+		}
+		bytes += size
+	}
+	return lot[T]{values: values, bytes: bytes}
+}
+
+// gap puts the number of lost ones where they are missing.
+func (q *queue[T]) gap() {
 	if q.lost > 0 {
-		q.items = append(q.items, waiting[T]{lost: q.lost})
+		q.lots = append(q.lots, lot[T]{lost: q.lost})
 		q.lost = 0
 	}
-	q.items = append(q.items, waiting[T]{value: v, size: size})
-	q.held += size
-	q.wake()
-	return false
 }
 
 // end puts a last value behind all others, however many wait.
 func (q *queue[T]) end(v T) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.lost > 0 {
-		q.items = append(q.items, waiting[T]{lost: q.lost})
-		q.lost = 0
-	}
-	q.items = append(q.items, waiting[T]{value: v})
+	q.gap()
+	q.lots = append(q.lots, lot[T]{values: []T{v}})
+	q.count++
 	q.wake()
 }
 
@@ -83,42 +103,40 @@ func (q *queue[T]) wake() {
 
 // pop is for the one reader.
 func (q *queue[T]) pop() (v T, lost uint64, ok bool) {
-	if q.read == len(q.batch) {
+	if q.read == len(q.taken) {
 		if lost, ok := q.take(); !ok {
 			return v, lost, lost > 0
 		}
 	}
-	w := q.batch[q.read]
-	q.batch[q.read] = waiting[T]{} // nothing is kept alive by the slice
 	q.read++
-	return w.value, w.lost, true
+	return q.taken[q.read-1], 0, true
 }
 
-// take fills the reader's batch; where nothing waits it says how many were lost.
+// take gives the reader the next lot; else it says how many were lost.
 func (q *queue[T]) take() (lost uint64, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := min(len(q.items)-q.head, batchSize)
-	if n == 0 {
+	if q.head == len(q.lots) {
 		lost, q.lost = q.lost, 0
 		return lost, false
 	}
-	taken := q.items[q.head : q.head+n]
-	q.batch, q.read = append(q.batch[:0], taken...), 0
-	for _, w := range taken {
-		q.held -= w.size
+	l := q.lots[q.head]
+	q.lots[q.head] = lot[T]{}
+	if q.head++; 2*q.head >= len(q.lots) { // the room before is used again
+		rest := copy(q.lots, q.lots[q.head:])
+		clear(q.lots[rest:])
+		q.lots, q.head = q.lots[:rest], 0
 	}
-	clear(taken)
-	if q.head += n; 2*q.head >= len(q.items) { // the room before is used again
-		rest := copy(q.items, q.items[q.head:])
-		clear(q.items[rest:])
-		q.items, q.head = q.items[:rest], 0
+	if len(q.lots) == 0 && cap(q.lots) > manyLots { // after a burst
+		q.lots = nil
 	}
-	if len(q.items) == 0 && cap(q.items) > 16*batchSize { // after a burst
-		q.items = nil
-	}
-	return 0, true
+	q.count, q.held = q.count-len(l.values), q.held-l.bytes
+	q.taken, q.read = l.values, 0
+	return l.lost, l.lost == 0
 }
+
+// manyLots is what is not kept room for once it was taken.
+const manyLots = 4096
 
 // next waits for a value, or a number of lost ones; not ok: one of the contexts
 // has ended. What waits is still read out once the second one has.

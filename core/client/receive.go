@@ -38,11 +38,33 @@ type Delivery struct {
 	Err error
 }
 
-// delivery is what waits for a reader.
+// delivery is what is made of a message.
 type delivery struct {
 	msg  Message
 	err  error
 	last bool
+}
+
+// heard is what waits for a reader: a message of a plain room, of which no more
+// is known, or what was made of one. It is small, as many may wait.
+type heard struct {
+	sender core.UserID
+	data   []byte
+	made   *delivery
+}
+
+func (h heard) size() int {
+	if h.made != nil {
+		return len(h.made.msg.Data)
+	}
+	return len(h.data)
+}
+
+func (h heard) delivery(room core.RoomID) delivery {
+	if h.made != nil {
+		return *h.made
+	}
+	return delivery{msg: Message{Room: room, Sender: h.sender, Data: h.data}}
 }
 
 // arrived is a message that waits until it is known what to make of it: for the
@@ -73,12 +95,13 @@ func (r *Room) Messages(ctx context.Context) iter.Seq2[Message, error] {
 		defer r.unlisten(q)
 		defer forget()
 		for {
-			d, lost, ok := q.next(ctx, r.c.life)
-			switch {
-			case !ok:
+			h, lost, ok := q.next(ctx, r.c.life)
+			if !ok {
 				return
-			case lost > 0:
-				d = delivery{msg: Message{Room: r.id}, err: &SlowError{r.id, lost}}
+			}
+			d := delivery{msg: Message{Room: r.id}, err: &SlowError{r.id, lost}}
+			if lost == 0 {
+				d = h.delivery(r.id)
 			}
 			if !yield(d.msg, d.err) || d.last {
 				return
@@ -105,22 +128,22 @@ func (r *Room) Chan(ctx context.Context) <-chan Delivery {
 	return out
 }
 
-func (r *Room) listen() *queue[delivery] {
-	q := newQueue[delivery](r.c.cfg.Pending, r.c.cfg.PendingBytes)
+func (r *Room) listen() *queue[heard] {
+	q := newQueue(r.c.cfg.Pending, r.c.cfg.PendingBytes, heard.size)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over != nil {
-		q.end(delivery{err: r.over, last: true})
+		q.end(heard{made: &delivery{err: r.over, last: true}})
 		return q
 	}
 	r.readers = append(slices.Clip(r.readers), q) // who goes through them keeps those of before
 	return q
 }
 
-func (r *Room) unlisten(q *queue[delivery]) {
+func (r *Room) unlisten(q *queue[heard]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.readers = slices.DeleteFunc(slices.Clone(r.readers), func(o *queue[delivery]) bool { return o == q })
+	r.readers = slices.DeleteFunc(slices.Clone(r.readers), func(o *queue[heard]) bool { return o == q })
 }
 
 // deliver hands something to every reader. It never waits for one.
@@ -128,75 +151,70 @@ func (r *Room) deliver(d delivery) {
 	r.mu.Lock()
 	readers := r.readers
 	r.mu.Unlock()
+	r.hand(readers, heard{made: &d})
+}
+
+func (r *Room) hand(readers []*queue[heard], h ...heard) {
 	for _, q := range readers {
-		if q.push(d, len(d.msg.Data)) {
+		if q.push(h...) {
 			r.c.feed.tell(SlowConsumer{r.id})
 		}
 	}
 }
 
-// read takes what comes from the node, until ctx ends.
-func (r *Room) read(ctx context.Context, sub *nats.Subscription) {
-	var dropped int
-	for {
-		m, err := sub.NextMsgWithContext(ctx)
-		switch {
-		case err == nil:
-			r.arrive(m)
-		case errors.Is(err, nats.ErrSlowConsumer):
-			dropped = r.overrun(sub, dropped)
-		case errors.Is(err, nats.ErrPermissionViolation): // until the next session
-			if !r.refused(ctx) {
-				return
-			}
-		case ctx.Err() != nil, errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrBadSubscription):
-			return
-		default:
-			r.c.log.Warn("a message of a room could not be taken", "room", r.id, "error", err)
-			if !pause(ctx, firstWait) {
-				return
-			}
-		}
+// slowed is told that the library drops messages of a subscription.
+func (r *Room) slowed(sub *nats.Subscription) {
+	r.mu.Lock()
+	mine := r.sub == sub
+	r.mu.Unlock()
+	if mine {
+		r.overrun(sub)
 	}
 }
 
-// overrun says that this process as a whole was too slow.
-func (r *Room) overrun(sub *nats.Subscription, before int) int {
+// overrun says that this process as a whole was too slow: the library has
+// dropped messages. It tells so once each time that it begins, and goes on to
+// count, so what comes next counts too.
+func (r *Room) overrun(sub *nats.Subscription) {
 	now, err := sub.Dropped()
-	if err != nil || now <= before {
-		return before
+	if err != nil {
+		return
 	}
 	r.mu.Lock()
+	lost := now - r.dropped
+	r.dropped = now
 	readers := r.readers
 	r.mu.Unlock()
+	r.overran.Store(lost > 0)
+	if lost <= 0 {
+		return
+	}
 	for _, q := range readers {
-		q.miss(uint64(now - before))
+		q.miss(uint64(lost))
 	}
 	r.c.feed.tell(SlowConsumer{r.id})
 	r.kick() // an event of the room may be among them
-	return now
-}
-
-func (r *Room) refused(ctx context.Context) bool {
-	r.mu.Lock()
-	r.session = 0
-	r.mu.Unlock()
-	r.kick()
-	rung := r.c.link.rung()
-	t := time.NewTimer(mostWait)
-	defer t.Stop()
-	select {
-	case <-rung:
-	case <-t.C:
-	case <-ctx.Done():
-		return false
-	}
-	return true
 }
 
 // arrive sorts what came: the service's hints, pleas for a key, messages.
 func (r *Room) arrive(m *nats.Msg) {
-	from := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
+	if r.overran.Load() {
+		r.overrun(m.Sub)
+	}
+	if r.coming == 0 {
+		if n, _, err := m.Sub.Pending(); err == nil { // it counts this one
+			r.coming = min(n, mostTogether)
+		}
+	}
+	from := speakerOf(m)
+	plain := r.plainly(m, core.UserID(from))
+	if r.coming--; r.coming <= 0 || !plain {
+		r.coming = 0
+		r.flush()
+	}
+	if plain {
+		return
+	}
 	if from == "_control" {
 		if e, err := control.ParseEvent(m); err == nil && e.Room == r.id {
 			r.hint(e)
@@ -217,6 +235,43 @@ func (r *Room) arrive(m *nats.Msg) {
 	if !r.settle(a, false) {
 		r.hold(a)
 	}
+}
+
+// speakerOf is who speaks, as the subject has it.
+func speakerOf(m *nats.Msg) string { return m.Subject[strings.LastIndexByte(m.Subject, '.')+1:] }
+
+// plainly delivers a message about which nothing is to be found out: of a plain
+// room, by a member who is known, while none waits. That is what most are, and
+// many are shorter than what their way costs: those that are there already go
+// on together.
+func (r *Room) plainly(m *nats.Msg, sender core.UserID) bool {
+	r.mu.Lock()
+	s := r.people[sender]
+	plain := r.reads > 0 && !r.memory.Encrypted && !r.info.Room.Encrypted && len(r.held) == 0 && !r.releasing
+	r.mu.Unlock()
+	if !plain || sender != r.c.me && (s == nil || s.stale || !s.member) {
+		return false
+	}
+	if r.run == nil {
+		r.run = make([]heard, 0, max(r.coming, 1))
+	}
+	r.run = append(r.run, heard{sender: sender, data: m.Data})
+	return true
+}
+
+// mostTogether is how many messages go on together.
+const mostTogether = 256
+
+// flush gives out what came together.
+func (r *Room) flush() {
+	if len(r.run) == 0 {
+		return
+	}
+	r.mu.Lock()
+	readers := r.readers
+	r.mu.Unlock()
+	r.hand(readers, r.run...)
+	r.run = nil // it is the readers' now
 }
 
 // speaker is the user whom a subject names, and how often the room was read by
@@ -349,7 +404,7 @@ func (r *Room) release() (waiting int) {
 	defer r.rx.Unlock()
 	r.mu.Lock()
 	held := r.held
-	r.held, r.heldSize = nil, 0
+	r.held, r.heldSize, r.releasing = nil, 0, true
 	r.mu.Unlock()
 	var rest []arrived
 	behind := map[core.UserID]bool{}
@@ -364,6 +419,6 @@ func (r *Room) release() (waiting int) {
 	for _, a := range rest {
 		r.heldSize += len(a.data)
 	}
-	r.held = append(rest, r.held...)
+	r.held, r.releasing = append(rest, r.held...), false
 	return len(r.held)
 }

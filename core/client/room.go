@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -36,6 +37,12 @@ type Room struct {
 	trust map[core.UserID]bool
 	duty  duty
 
+	// Of who is called with what comes.
+	run    []heard // what goes on together
+	coming int     // how many more are there already
+
+	overran atomic.Bool // the library has dropped messages, and it is to be seen how many
+
 	rx       sync.Mutex // held while messages are opened, so that they stay in order
 	receiver *seal.Receiver
 
@@ -58,7 +65,10 @@ type Room struct {
 	untold   uint64 // hints beyond the bound
 	held     []arrived
 	heldSize int
-	readers  []*queue[delivery]
+	// what was held is looked at again: what comes meanwhile goes behind it
+	releasing bool
+	dropped   int // messages that the library has dropped, as far as it was told
+	readers   []*queue[heard]
 }
 
 // take waits for the turn; pass gives it on.
@@ -101,7 +111,7 @@ func (r *Room) finish(why error) error {
 		return nil
 	}
 	for _, q := range readers {
-		q.end(delivery{err: why, last: true})
+		q.end(heard{made: &delivery{err: why, last: true}})
 	}
 	stop()
 	if sub != nil {

@@ -19,16 +19,15 @@ import (
 // it gives up so was not sent (ErrOffline, ErrNoKey, ErrRekeyDue). A message
 // that is too large is ErrTooLarge. Where a node shows keys that do not fit, the error has that cause (seal.Fault).
 func (r *Room) Send(ctx context.Context, data []byte) error {
-	if most := r.MaxMessage(); len(data) > most {
-		return fault(core.KindInvalid, ErrTooLarge, "a message of %d bytes is too large for the room %s: at most %d", len(data), r.id, most).
-			WithNext("send less at once")
-	}
 	if err := ctx.Err(); err != nil {
 		return offline(err)
 	}
 	err := r.say(data)
 	if err == nil {
 		return nil
+	}
+	if len(data) > r.MaxMessage() {
+		return r.tooLarge(len(data))
 	}
 	if later := new(notYet); !errors.As(err, &later) {
 		return err
@@ -71,6 +70,9 @@ func (r *Room) say(data []byte) error {
 		return err
 	}
 	if s != nil {
+		if len(data) > r.MaxMessage() { // what is sealed takes a number of this sender's
+			return r.tooLarge(len(data))
+		}
 		if data, err = s.Seal(data, core.MillisOf(time.Now())); err != nil {
 			return err
 		}
@@ -78,16 +80,24 @@ func (r *Room) say(data []byte) error {
 	switch err := r.c.nc.Publish(r.subject, data); {
 	case err == nil:
 	case errors.Is(err, nats.ErrMaxPayload):
-		return fault(core.KindInvalid, ErrTooLarge, "a message of %d bytes is more than the node takes", len(data))
+		return r.tooLarge(len(data))
 	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionReconnecting), errors.Is(err, nats.ErrDisconnected):
 		return &notYet{offline(err)}
 	default:
 		return offline(err)
 	}
+	if s == nil {
+		return nil
+	}
 	r.mu.Lock()
 	r.count++
 	r.mu.Unlock()
 	return nil
+}
+
+func (r *Room) tooLarge(size int) error {
+	return fault(core.KindInvalid, ErrTooLarge, "a message of %d bytes is too large for the room %s: at most %d", size, r.id, r.MaxMessage()).
+		WithNext("send less at once")
 }
 
 // notSent is told what a node has refused, by the subject in its text.
@@ -101,7 +111,7 @@ func (r *Room) notSent(err error) {
 
 // ready is the sender to seal with; none in a plain room.
 func (r *Room) ready() (*seal.Sender, error) {
-	session, _ := r.c.link.now()
+	session := r.c.link.current.Load()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {

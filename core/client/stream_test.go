@@ -103,6 +103,33 @@ func TestSlowProcess(t *testing.T) {
 	}
 }
 
+// TestOrder: messages of a plain room come in order, whether they go on together,
+// wait for word of their sender, or come while those that waited are looked at.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	n := alone(t)
+	ann, bob := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open()
+	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{}))
+	ok(t, room.Invite(ctx(t), bob.User(), ""))
+	bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
+	heard := bobs.Chan(t.Context())
+	const all, pause = 20_000, 997
+	go func() {
+		for i := range all {
+			if i%pause == 0 { // who ann is has to be asked again
+				bobs.hint(control.Event{Kind: control.EventMember, Room: room.ID(), User: ann.User()})
+			}
+			if err := room.Send(t.Context(), []byte(strconv.Itoa(i))); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}()
+	for i := range all {
+		hear(t, heard, strconv.Itoa(i))
+	}
+}
+
 // TestBadInput: each with its kind, and nothing half done.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
