@@ -92,7 +92,7 @@ func (r *Room) keys(ctx context.Context, room core.Room) error {
 		e.Err = seal.ErrRollback
 		return e
 	}
-	if err := r.encrypted(); err != nil {
+	if err := r.encrypted(ctx); err != nil {
 		return err
 	}
 	head, known := r.chain.Head()
@@ -110,8 +110,8 @@ func (r *Room) keys(ctx context.Context, room core.Room) error {
 	return r.openHead(ctx)
 }
 
-// encrypted remembers for good that the room is.
-func (r *Room) encrypted() error {
+// encrypted remembers for good that the room is, and hears what is said in it.
+func (r *Room) encrypted(ctx context.Context) error {
 	r.mu.Lock()
 	was := r.memory.Encrypted
 	r.memory.Encrypted = true
@@ -120,7 +120,10 @@ func (r *Room) encrypted() error {
 	if was {
 		return nil
 	}
-	return r.keep()
+	if err := r.keep(); err != nil {
+		return err
+	}
+	return r.hear(ctx)
 }
 
 // box is what the service has for this user of an epoch; ok is false where it has nothing.

@@ -203,6 +203,11 @@ func (r *Room) begin(ctx, life context.Context) error {
 	if err := r.subscribe(ctx); err != nil {
 		return err
 	}
+	if r.Encrypted() {
+		if err := r.hear(ctx); err != nil {
+			return err
+		}
+	}
 	return r.first(ctx)
 }
 
@@ -235,17 +240,14 @@ func (r *Room) isOpen(ctx context.Context) (*Room, error) {
 	return nil, err
 }
 
-// subscribe listens from now on: the node knows it when it returns.
+// subscribe has the service's events come: the node knows it when it returns.
 func (r *Room) subscribe(ctx context.Context) error {
-	sub, err := r.c.nc.Subscribe(auth.RoomSubject(r.id, "*"), r.arrive)
-	if err == nil {
-		err = sub.SetPendingLimits(r.c.cfg.Pending, r.c.cfg.PendingBytes)
-	}
+	sub, err := r.c.nc.Subscribe(control.EventSubject(r.id), r.told)
 	if err != nil {
-		return core.Errorf(core.KindUnavailable, "the room %s cannot be listened to: %s", r.id, sentence(err))
+		return r.deaf(err)
 	}
 	r.mu.Lock()
-	r.sub = sub
+	r.events = sub
 	over := r.over
 	r.mu.Unlock()
 	if over != nil {
@@ -253,6 +255,44 @@ func (r *Room) subscribe(ctx context.Context) error {
 		return over
 	}
 	return r.permitted(ctx)
+}
+
+func (r *Room) deaf(err error) error {
+	return core.Errorf(core.KindUnavailable, "the room %s cannot be listened to: %s", r.id, sentence(err))
+}
+
+// hear has the messages come too, from when it returns, or where there is no
+// session then, from the next one on. It is called where somebody reads, and in
+// an encrypted room, where members ask each other for keys and count what is
+// said: to who only speaks in a plain room all the others would be sent for nothing.
+func (r *Room) hear(ctx context.Context) error {
+	r.hearing.Lock()
+	defer r.hearing.Unlock()
+	r.mu.Lock()
+	hears, over, events := r.sub != nil, r.over, r.events
+	r.mu.Unlock()
+	if hears || over != nil {
+		return over
+	}
+	sub, err := r.c.nc.Subscribe(auth.RoomSubject(r.id, "*"), r.arrive)
+	if err == nil {
+		err = sub.SetPendingLimits(r.c.cfg.Pending, r.c.cfg.PendingBytes)
+	}
+	if err != nil {
+		return r.deaf(err)
+	}
+	r.mu.Lock()
+	r.sub, over = sub, r.over
+	r.mu.Unlock()
+	if over != nil {
+		_ = sub.Unsubscribe()
+		return over
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.c.pace.flush)
+	defer cancel()
+	_ = r.c.nc.FlushWithContext(ctx) // without a session there is nothing to wait for
+	_ = events.Drain()               // from here on the events come between the messages, in order
+	return nil
 }
 
 // permitted waits until the node lets this user hear and speak in the room: the

@@ -69,9 +69,11 @@ func (r *Room) hint(e control.Event) {
 	case control.EventBox:
 		delete(r.pleas, e.User)
 	}
-	if len(r.hints) < maxHints {
+	switch { // it comes twice where it is told as somebody begins to read
+	case slices.Contains(r.hints, e):
+	case len(r.hints) < maxHints:
 		r.hints = append(r.hints, e)
-	} else {
+	default:
 		r.untold++
 	}
 	r.kick()

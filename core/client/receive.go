@@ -67,29 +67,18 @@ func (h heard) delivery(room core.RoomID) delivery {
 	return delivery{msg: Message{Room: room, Sender: h.sender, Data: h.data}}
 }
 
-// arrived is a message that waits until it is known what to make of it: for the
-// keys of an epoch, or for word of its sender.
-type arrived struct {
-	sender core.UserID
-	data   []byte
-	at     time.Time
-	reads  uint64 // of the room, when it came
-}
-
-// Bounds of what waits so.
-const (
-	maxHeld      = 16_384
-	maxHeldBytes = 8 << 20
-)
-
 // Messages are the messages from this call on, until ctx ends. One that cannot
 // be read comes as an error beside a Message that says whose it is said to be; the stream goes
 // on. Its cause is a seal.Fault, or ErrNotMember. Where messages are missing
 // because they were read too slowly there is a *SlowError in their place. A room
 // that is closed, or whose member this user is not any more, ends the stream
-// with an error (ErrClosed, ErrNotMember). Each call reads on its own.
+// with an error (ErrClosed, ErrNotMember). Each call reads on its own. The first
+// one waits until the node knows of it.
 func (r *Room) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	q := r.listen()
+	if err := r.hear(ctx); err != nil {
+		q.end(heard{made: &delivery{err: err, last: true}}) // where the room is over it has its end already
+	}
 	forget := context.AfterFunc(ctx, func() { r.unlisten(q) }) // also where nobody reads
 	return func(yield func(Message, error) bool) {
 		defer r.unlisten(q)
@@ -165,10 +154,13 @@ func (r *Room) hand(readers []*queue[heard], h ...heard) {
 // slowed is told that the library drops messages of a subscription.
 func (r *Room) slowed(sub *nats.Subscription) {
 	r.mu.Lock()
-	mine := r.sub == sub
+	messages, events := r.sub == sub, r.events == sub
 	r.mu.Unlock()
-	if mine {
+	switch {
+	case messages:
 		r.overrun(sub)
+	case events:
+		r.kick()
 	}
 }
 
@@ -215,10 +207,8 @@ func (r *Room) arrive(m *nats.Msg) {
 	if plain {
 		return
 	}
-	if from == "_control" {
-		if e, err := control.ParseEvent(m); err == nil && e.Room == r.id {
-			r.hint(e)
-		}
+	if m.Subject == control.EventSubject(r.id) {
+		r.told(m)
 		return
 	}
 	sender, reads, err := r.speaker(from)
@@ -234,6 +224,13 @@ func (r *Room) arrive(m *nats.Msg) {
 	a := arrived{sender: sender, data: m.Data, at: time.Now(), reads: reads}
 	if !r.settle(a, false) {
 		r.hold(a)
+	}
+}
+
+// told takes what the service says.
+func (r *Room) told(m *nats.Msg) {
+	if e, err := control.ParseEvent(m); err == nil && e.Room == r.id {
+		r.hint(e)
 	}
 }
 
@@ -364,61 +361,4 @@ func (r *Room) counted(sender core.UserID) {
 	if sender != r.c.me { // what this process sends was counted when it was
 		r.count++
 	}
-}
-
-func (r *Room) waits(sender core.UserID) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.ContainsFunc(r.held, func(a arrived) bool { return a.sender == sender })
-}
-
-// readSince says that the room was read after the message came, and its key is here.
-func (r *Room) readSince(a arrived) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.sender != nil && r.reads > a.reads+1
-}
-
-// hold keeps a message for later. Beyond the bounds the oldest is given out as it is.
-func (r *Room) hold(a arrived) {
-	r.mu.Lock()
-	r.held = append(r.held, a)
-	r.heldSize += len(a.data)
-	var out []arrived
-	for len(r.held) > maxHeld || r.heldSize > maxHeldBytes {
-		out = append(out, r.held[0])
-		r.heldSize -= len(r.held[0].data)
-		r.held = r.held[1:]
-	}
-	r.mu.Unlock()
-	for range out {
-		r.deliver(delivery{err: &SlowError{r.id, 1}, msg: Message{Room: r.id}})
-	}
-	r.kick()
-}
-
-// release looks again at what waits, in the order in which it came. A sender of
-// whom one has to wait on keeps all that came later waiting.
-func (r *Room) release() (waiting int) {
-	r.rx.Lock()
-	defer r.rx.Unlock()
-	r.mu.Lock()
-	held := r.held
-	r.held, r.heldSize, r.releasing = nil, 0, true
-	r.mu.Unlock()
-	var rest []arrived
-	behind := map[core.UserID]bool{}
-	for _, a := range held {
-		if behind[a.sender] || !r.settle(a, true) {
-			behind[a.sender] = true
-			rest = append(rest, a)
-		}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, a := range rest {
-		r.heldSize += len(a.data)
-	}
-	r.held, r.releasing = append(rest, r.held...), false
-	return len(r.held)
 }

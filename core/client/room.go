@@ -18,8 +18,10 @@ import (
 type Room struct {
 	c       *Client
 	id      core.RoomID
-	subject string // where this user speaks
-	sub     *nats.Subscription
+	subject string             // where this user speaks
+	events  *nats.Subscription // what the service says; until sub has it too
+	sub     *nats.Subscription // all that is said; nil while nobody reads
+	hearing sync.Mutex         // held while sub is made; taken before mu
 	stop    context.CancelFunc
 	wake    chan struct{} // something is to be looked at
 	changed *bell
@@ -100,7 +102,7 @@ func (r *Room) end(why error) {
 // again: what still runs here must not write over what the next one knows.
 func (r *Room) finish(why error) error {
 	r.mu.Lock()
-	first, sub, stop := r.over == nil, r.sub, r.stop
+	first, subs, stop := r.over == nil, []*nats.Subscription{r.events, r.sub}, r.stop
 	if first {
 		r.over = why
 	}
@@ -114,8 +116,10 @@ func (r *Room) finish(why error) error {
 		q.end(heard{made: &delivery{err: why, last: true}})
 	}
 	stop()
-	if sub != nil {
-		_ = sub.Unsubscribe() // of a connection that is closed there is none any more
+	for _, sub := range subs {
+		if sub != nil {
+			_ = sub.Unsubscribe() // of a connection that is closed there is none any more
+		}
 	}
 	r.changed.ring()
 	err := r.keep()

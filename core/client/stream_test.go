@@ -130,6 +130,38 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestWhoOnlySpeaks: in a plain room nothing is sent to who does not read, and all
+// is from when they do; the service's events come in any case.
+func TestWhoOnlySpeaks(t *testing.T) {
+	t.Parallel()
+	n := alone(t)
+	ann, bob := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open()
+	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{}))
+	ok(t, room.Invite(ctx(t), bob.User(), ""))
+	bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
+	const all = 500
+	say := func() {
+		for i := range all {
+			ok(t, bobs.Send(ctx(t), []byte(strconv.Itoa(i))))
+		}
+		ok(t, bob.Flush(ctx(t)))
+		ok(t, ann.Flush(ctx(t))) // what was sent to her comes before the answer to this
+	}
+	before := ann.nc.Stats().InMsgs
+	say()
+	if came := ann.nc.Stats().InMsgs - before; came >= all {
+		t.Errorf("%d messages came to who does not read", came)
+	}
+	heard := room.Chan(t.Context())
+	say()
+	for i := range all {
+		hear(t, heard, strconv.Itoa(i))
+	}
+	events := eventsOf(t, ann)
+	ok(t, bobs.Leave(ctx(t)))
+	await(t, events, func(e MemberChanged) bool { return e.User == bob.User() })
+}
+
 // TestBadInput: each with its kind, and nothing half done.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
