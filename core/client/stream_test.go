@@ -130,6 +130,62 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestTogether: what goes on together is given out before what has to wait, what
+// comes while others are looked at again goes behind them, and what the library
+// dropped is missing where it was.
+func TestTogether(t *testing.T) {
+	t.Parallel()
+	n := alone(t)
+	ann, bob := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open()
+	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{}))
+	ok(t, room.Invite(ctx(t), bob.User(), ""))
+	bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
+	heard := bobs.Chan(t.Context())
+	ok(t, room.Send(ctx(t), []byte("known")))
+	hear(t, heard, "known") // bob knows ann, and nothing more comes: the test takes the library's place
+	say := func(text string) { bobs.arrive(&nats.Msg{Subject: room.subject, Data: []byte(text), Sub: bobs.sub}) }
+	bobs.coming = 3
+	say("first")
+	bobs.hint(control.Event{Kind: control.EventMember, Room: room.ID(), User: ann.User()})
+	say("second")
+	hear(t, heard, "first")
+	hear(t, heard, "second")
+
+	bobs.mu.Lock()
+	bobs.releasing = true
+	bobs.mu.Unlock()
+	if bobs.plainly(&nats.Msg{Subject: room.subject, Data: []byte("third")}, ann.User()) {
+		t.Error("a message goes on while those before it are looked at")
+	}
+	bobs.mu.Lock()
+	bobs.releasing, bobs.dropped = false, -7 // as if seven more were dropped than was told
+	bobs.mu.Unlock()
+	bobs.overran.Store(true)
+	say("fourth")
+	var lost *SlowError
+	if d := <-heard; !errors.As(d.Err, &lost) || lost.Dropped != 7 {
+		t.Errorf("%v, want seven lost", d.Err)
+	}
+	hear(t, heard, "fourth")
+}
+
+// TestEncryptedRoomsAreHeard: also where nobody reads, as what is said makes a new key due.
+func TestEncryptedRoomsAreHeard(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t)
+	for range 5 {
+		ok(t, p.room.Send(ctx(t), []byte("x")))
+	}
+	nodetest.Wait(t, wait, func() error {
+		p.bobs.mu.Lock()
+		defer p.bobs.mu.Unlock()
+		if p.bobs.count != 5 {
+			return core.Errorf(core.KindFailed, "%d messages count", p.bobs.count)
+		}
+		return nil
+	})
+}
+
 // TestWhoOnlySpeaks: in a plain room nothing is sent to who does not read, and all
 // is from when they do; the service's events come in any case.
 func TestWhoOnlySpeaks(t *testing.T) {
