@@ -117,11 +117,10 @@ func (r *Room) encrypted(ctx context.Context) error {
 	r.memory.Encrypted = true
 	r.dirty = r.dirty || !was
 	r.mu.Unlock()
-	if was {
-		return nil
-	}
-	if err := r.keep(); err != nil {
-		return err
+	if !was {
+		if err := r.keep(); err != nil {
+			return err
+		}
 	}
 	return r.hear(ctx)
 }

@@ -140,7 +140,7 @@ func (c *Client) newRoom(id core.RoomID) (*Room, error) {
 		return nil, err
 	}
 	r := &Room{
-		c: c, id: id, subject: auth.RoomSubject(id, string(c.me)), wake: make(chan struct{}, 1), changed: newBell(), turn: make(chan struct{}, 1),
+		c: c, id: id, subject: auth.RoomSubject(id, string(c.me)), wake: make(chan struct{}, 1), changed: newBell(), turn: make(chan struct{}, 1), hearing: make(chan struct{}, 1),
 		chain: seal.NewChain(id), trust: map[core.UserID]bool{}, memory: m, marks: map[core.UserID]core.Millis{},
 		people: map[core.UserID]*standing{}, unknown: map[core.UserID]bool{}, pleas: map[core.UserID]time.Time{},
 		stop: func() {}, opened: make(chan struct{}), gone: make(chan struct{}),
@@ -178,7 +178,7 @@ func (c *Client) start(ctx context.Context, r *Room) (_ *Room, others bool, _ er
 	r.mu.Lock()
 	r.stop = stop
 	r.mu.Unlock()
-	r.failed = r.begin(ctx, life)
+	r.failed = r.begin(ctx)
 	if r.failed == nil && !c.goes(func() { r.tend(life) }) {
 		r.failed = closed("client")
 	}
@@ -196,7 +196,7 @@ func (c *Client) start(ctx context.Context, r *Room) (_ *Room, others bool, _ er
 }
 
 // begin waits until the session has the room, listens, and follows the keys.
-func (r *Room) begin(ctx, life context.Context) error {
+func (r *Room) begin(ctx context.Context) error {
 	if err := r.permitted(ctx); err != nil {
 		return err
 	}
@@ -266,10 +266,33 @@ func (r *Room) deaf(err error) error {
 // an encrypted room, where members ask each other for keys and count what is
 // said: to who only speaks in a plain room all the others would be sent for nothing.
 func (r *Room) hear(ctx context.Context) error {
-	r.hearing.Lock()
-	defer r.hearing.Unlock()
+	select {
+	case r.hearing <- struct{}{}:
+		defer func() { <-r.hearing }()
+	case <-ctx.Done():
+		return r.deaf(ctx.Err())
+	}
+	if err := r.listenToAll(); err != nil || r.known {
+		return err
+	}
 	r.mu.Lock()
-	hears, over, events := r.sub != nil, r.over, r.events
+	events := r.events
+	r.mu.Unlock()
+	if r.c.link.current.Load() == 0 { // the next session begins with what is listened to now
+		_ = events.Unsubscribe()
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.c.pace.flush)
+	defer cancel()
+	r.known = r.c.nc.FlushWithContext(ctx) == nil // or the next caller waits
+	_ = events.Drain()                            // from here on the events come between the messages, in order
+	return nil
+}
+
+// listenToAll subscribes to all that is said, once.
+func (r *Room) listenToAll() error {
+	r.mu.Lock()
+	hears, over := r.sub != nil, r.over
 	r.mu.Unlock()
 	if hears || over != nil {
 		return over
@@ -286,13 +309,8 @@ func (r *Room) hear(ctx context.Context) error {
 	r.mu.Unlock()
 	if over != nil {
 		_ = sub.Unsubscribe()
-		return over
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.c.pace.flush)
-	defer cancel()
-	_ = r.c.nc.FlushWithContext(ctx) // without a session there is nothing to wait for
-	_ = events.Drain()               // from here on the events come between the messages, in order
-	return nil
+	return over
 }
 
 // permitted waits until the node lets this user hear and speak in the room: the

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -43,6 +44,9 @@ func (q *queue[T]) push(values ...T) (began bool) {
 	defer q.mu.Unlock()
 	l := q.fitting(values)
 	if n := len(l.values); n > 0 {
+		if n < len(values) {
+			l.values = slices.Clone(l.values) // or all would be kept, and a part counted
+		}
 		q.gap()
 		q.lots = append(q.lots, l)
 		q.count, q.held = q.count+n, q.held+l.bytes
@@ -108,8 +112,11 @@ func (q *queue[T]) pop() (v T, lost uint64, ok bool) {
 			return v, lost, lost > 0
 		}
 	}
-	q.read++
-	return q.taken[q.read-1], 0, true
+	v = q.taken[q.read]
+	if q.read++; q.read == len(q.taken) {
+		q.taken, q.read = nil, 0 // nothing is kept for who waits
+	}
+	return v, 0, true
 }
 
 // take gives the reader the next lot; else it says how many were lost.

@@ -73,7 +73,8 @@ func (h heard) delivery(room core.RoomID) delivery {
 // because they were read too slowly there is a *SlowError in their place. A room
 // that is closed, or whose member this user is not any more, ends the stream
 // with an error (ErrClosed, ErrNotMember). Each call reads on its own. The first
-// one waits until the node knows of it.
+// one waits until this user's node knows of it, where there is a session; what is
+// said at another node in that moment may be missed, as on any NATS subscription.
 func (r *Room) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	q := r.listen()
 	if err := r.hear(ctx); err != nil {
@@ -158,6 +159,7 @@ func (r *Room) slowed(sub *nats.Subscription) {
 	r.mu.Unlock()
 	switch {
 	case messages:
+		r.overran.Store(true)
 		r.overrun(sub)
 	case events:
 		r.kick()
@@ -165,22 +167,17 @@ func (r *Room) slowed(sub *nats.Subscription) {
 }
 
 // overrun says that this process as a whole was too slow: the library has
-// dropped messages. It tells so once each time that it begins, and goes on to
-// count, so what comes next counts too.
+// dropped messages. They are told of before what was waiting then.
 func (r *Room) overrun(sub *nats.Subscription) {
-	now, err := sub.Dropped()
-	if err != nil {
-		return
-	}
 	r.mu.Lock()
-	lost := now - r.dropped
-	r.dropped = now
-	readers := r.readers
-	r.mu.Unlock()
-	r.overran.Store(lost > 0)
-	if lost <= 0 {
+	now, err := sub.Dropped()
+	lost, readers := now-r.dropped, r.readers
+	if err != nil || lost <= 0 {
+		r.mu.Unlock()
 		return
 	}
+	r.dropped = now
+	r.mu.Unlock()
 	for _, q := range readers {
 		q.miss(uint64(lost))
 	}
@@ -188,10 +185,20 @@ func (r *Room) overrun(sub *nats.Subscription) {
 	r.kick() // an event of the room may be among them
 }
 
+// recount looks for more that was dropped, until nothing waits any more: the
+// library says only when it begins.
+func (r *Room) recount(sub *nats.Subscription) {
+	r.flush()
+	r.overrun(sub)
+	if n, _, err := sub.Pending(); err != nil || n <= 1 { // it counts the message that is being taken
+		r.overran.Store(false)
+	}
+}
+
 // arrive sorts what came: the service's hints, pleas for a key, messages.
 func (r *Room) arrive(m *nats.Msg) {
 	if r.overran.Load() {
-		r.overrun(m.Sub)
+		r.recount(m.Sub)
 	}
 	if r.coming == 0 {
 		if n, _, err := m.Sub.Pending(); err == nil { // it counts this one
@@ -267,8 +274,12 @@ func (r *Room) flush() {
 	r.mu.Lock()
 	readers := r.readers
 	r.mu.Unlock()
-	r.hand(readers, r.run...)
+	run := r.run
 	r.run = nil // it is the readers' now
+	if cap(run) > 2*len(run) {
+		run = slices.Clone(run)
+	}
+	r.hand(readers, run...)
 }
 
 // speaker is the user whom a subject names, and how often the room was read by

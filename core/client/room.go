@@ -20,8 +20,9 @@ type Room struct {
 	id      core.RoomID
 	subject string             // where this user speaks
 	events  *nats.Subscription // what the service says; until sub has it too
-	sub     *nats.Subscription // all that is said; nil while nobody reads
-	hearing sync.Mutex         // held while sub is made; taken before mu
+	sub     *nats.Subscription // all that is said; nil in a plain room until somebody reads
+	known   bool               // the node knows of sub; of who holds hearing
+	hearing chan struct{}      // held while sub is made
 	stop    context.CancelFunc
 	wake    chan struct{} // something is to be looked at
 	changed *bell

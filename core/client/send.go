@@ -19,14 +19,16 @@ import (
 // it gives up so was not sent (ErrOffline, ErrNoKey, ErrRekeyDue). A message
 // that is too large is ErrTooLarge. Where a node shows keys that do not fit, the error has that cause (seal.Fault).
 func (r *Room) Send(ctx context.Context, data []byte) error {
-	if err := ctx.Err(); err != nil {
-		return offline(err)
+	err := ctx.Err()
+	if err != nil {
+		err = offline(err)
+	} else {
+		err = r.say(data)
 	}
-	err := r.say(data)
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
-	}
-	if len(data) > r.MaxMessage() {
+	case len(data) > r.MaxMessage():
 		return r.tooLarge(len(data))
 	}
 	if later := new(notYet); !errors.As(err, &later) {

@@ -103,6 +103,33 @@ func TestSlowProcess(t *testing.T) {
 	}
 }
 
+// TestPartOfALot: of what came together a reader keeps what there is room for, and nothing else alive.
+func TestPartOfALot(t *testing.T) {
+	t.Parallel()
+	q := newQueue(5, 100, func(b []byte) int { return len(b) })
+	lot := make([][]byte, 0, 256)
+	for range 256 {
+		lot = append(lot, make([]byte, 30))
+	}
+	if !q.push(lot...) || q.count != 3 || q.held != 90 || q.lost != 253 || cap(q.lots[0].values) > 3 {
+		t.Errorf("%d values of %d bytes and room for %d are kept, %d lost", q.count, q.held, cap(q.lots[0].values), q.lost)
+	}
+	for range 3 {
+		if v, lost, ok := q.pop(); !ok || lost > 0 || len(v) != 30 {
+			t.Errorf("%d bytes, %d lost, %v", len(v), lost, ok)
+		}
+	}
+	if q.taken != nil || q.count != 0 || q.held != 0 {
+		t.Errorf("%d values of %d bytes are kept, and %d taken ones", q.count, q.held, len(q.taken))
+	}
+	if q.push(make([]byte, 101)) {
+		t.Error("one that is larger than the bound does not come through alone")
+	}
+	if _, lost, ok := q.pop(); !ok || lost != 253 {
+		t.Errorf("%d are said to be lost", lost)
+	}
+}
+
 // TestOrder: messages of a plain room come in order, whether they go on together,
 // wait for word of their sender, or come while those that waited are looked at.
 func TestOrder(t *testing.T) {
