@@ -260,8 +260,8 @@ func (j *Job) proveChanges(ctx context.Context, h *posts, found []changes) error
 	return j.judgeParity(parity)
 }
 
-// proveTable looks again where something differs: writes of the mechanism
-// meanwhile make the counts of one look disagree.
+// proveTable looks again where something differs: a new key of the mechanism that
+// one replica has not got yet looks like a row that is missing.
 func (j *Job) proveTable(ctx context.Context, h *posts, c changes) (Parity, error) {
 	nodes, err := j.replicas(ctx, c.table)
 	if err != nil {

@@ -88,7 +88,11 @@ func (j *Job) judgeParity(parity []Parity) error {
 func verifiedResult(s Status, removed int) string {
 	text := fmt.Sprintf("Every bucket equals the source on every node; %s written.", s.wrote())
 	if removed > 0 {
-		text = fmt.Sprintf("Every bucket equals the source on every node; %s written or removed, %d of them because the source lacks them.", s.wrote(), removed)
+		least := ""
+		if s.AtLeast {
+			least = "at least "
+		}
+		text = fmt.Sprintf("Every bucket equals the source on every node; %s written or removed, %s%d of them because the source lacks them.", s.wrote(), least, removed)
 	}
 	return text + " SQLite on " + s.Node + " still serves: cut over when ready."
 }

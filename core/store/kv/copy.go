@@ -184,7 +184,8 @@ func (s *Store) Keys(ctx context.Context, t core.Table) iter.Seq2[core.Row, erro
 
 // fewRows reads a bucket with next to nothing in it, as a move finds it, message
 // by message: a consumer would cost the meta group synced writes, and most of a
-// second where five are made at once.
+// second where five are made at once. Not few: it is to be read otherwise, as it
+// has many keys or is written meanwhile, or not all of it was shown.
 func (s *Store) fewRows(ctx context.Context, t core.Table) (rows []core.Row, few bool, err error) {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
@@ -196,24 +197,30 @@ func (s *Store) fewRows(ctx context.Context, t core.Table) (rows []core.Row, few
 	if err != nil || info.State.Messages > fewKeys {
 		return nil, false, err
 	}
-	for at := uint64(1); ; {
-		e, found, err := s.next(ctx, bucket, at)
-		if err != nil || !found {
-			slices.SortFunc(rows, func(a, b core.Row) int { return strings.Compare(a.Key, b.Key) })
-			return rows, true, fault(err, "reading "+bucket)
+	last, keys := uint64(0), map[string]bool{}
+	for {
+		e, found, err := s.next(ctx, bucket, last+1)
+		if err != nil {
+			return nil, false, fault(err, "reading "+bucket)
 		}
-		if at = e.rev + 1; at > info.State.LastSeq+fewKeys { // somebody writes faster than it is read
+		if !found {
+			break
+		}
+		if keys[e.key] || e.rev > info.State.LastSeq {
 			return nil, false, nil
 		}
+		last, keys[e.key] = e.rev, true
 		if e.key[0] != '_' && !e.deleted {
 			rows = append(rows, core.Row{Table: t, Key: e.key, Value: e.value})
 		}
 	}
+	slices.SortFunc(rows, func(a, b core.Row) int { return strings.Compare(a.Key, b.Key) })
+	return rows, info.State.Messages == 0 || last == info.State.LastSeq, nil
 }
 
 // ReplicaRows returns the rows of a table as one node's own replica has them, in
 // bytewise key order; node "" reads any replica that has what the leader has. A
-// replica that lags is waited for until the operation timeout; where the node
+// replica that lags is waited for some operation timeouts; where the node
 // has no replica or does not answer the error, the last thing that comes, is
 // KindUnavailable. The table is read before the first row comes, and never held
 // in memory: see Config.TempDir.

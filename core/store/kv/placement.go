@@ -32,6 +32,7 @@ func (s *Store) Nodes(ctx context.Context, t core.Table) ([]string, error) {
 const (
 	placeTries   = 64 // of five replicas the wanted one is missed so often once in a million
 	placeLanes   = 2  // tries under way at a time: each is a round through the meta group, which takes them together
+	placesAtOnce = 8  // of all scans: one that answers late counts as none, and is made again
 	placeBudget  = 20 * time.Second
 	consumerIdle = 5 * time.Second  // after which the server removes a forgotten consumer
 	scanIdle     = 30 * time.Second // likewise; a scan may wait for its turn meanwhile
@@ -173,8 +174,14 @@ func (w *wire) placeAt(ctx context.Context, s scan) (name string, err error) {
 // try makes readers until the context ends, and brings each to whoever wants it where it landed.
 func (w *wire) try(ctx context.Context, s scan) error {
 	for range placeTries / placeLanes {
+		select {
+		case w.making <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		// One that is being made is waited for, for a second at the most: it would be left behind.
 		name, node, err := w.createConsumer(context.WithoutCancel(ctx), s)
+		<-w.making
 		if node == "" { // a server that stands alone does not say
 			node = s.node
 		}

@@ -20,6 +20,8 @@ const (
 	pullRoom = 64 << 10
 	// pullTurns is how many requests all scans together have under way: at a MiB
 	// each they must stay well below what the server lets wait for one connection.
+	// The server serves those of one scan in turns, so that for a moment there may
+	// be one or two more that are partly used.
 	pullTurns = 20
 
 	// pullLook is how often a reader that gets nothing looks whether it should go on.

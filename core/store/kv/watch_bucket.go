@@ -158,31 +158,35 @@ func (n *watch) reach() {
 	}
 }
 
-// caughtUp waits for the fence as long as something arrives: a replica that lags
-// may be a bad choice. To begin a large table anew is a worse one.
+// caughtUp waits for the fence as long as messages arrive: a replica that lags
+// may be a bad choice, and sends heartbeats like any other. To begin a large table
+// anew is a worse choice, so that gets more time.
 func (n *watch) caughtUp(ctx context.Context) error {
 	patience := barrierWait
 	if n.large {
 		patience = silence
 	}
 	n.f.mu.RLock()
-	ready := n.ready
+	ready, seen := n.ready, n.delivered
 	n.f.mu.RUnlock()
+	since := time.Now()
+	t := time.NewTicker(barrierWait)
+	defer t.Stop()
 	for {
-		t := time.NewTimer(barrierWait)
 		select {
 		case <-ready:
-			t.Stop()
 			return nil
 		case <-ctx.Done():
-			t.Stop()
 			return ctx.Err()
 		case <-t.C:
 		}
 		n.f.mu.RLock()
-		quiet, dead := time.Since(n.heard) > patience, n.dead
+		now, dead := n.delivered, n.dead
 		n.f.mu.RUnlock()
-		if quiet || dead {
+		if now != seen {
+			seen, since = now, time.Now()
+		}
+		if dead || time.Since(since) >= patience {
 			return context.DeadlineExceeded
 		}
 	}

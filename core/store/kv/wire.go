@@ -39,6 +39,7 @@ type wire struct {
 	berths  berths
 	turns   chan struct{} // holds one for each request of a scan that is under way
 	loading chan struct{} // holds one while a watch reads a large table
+	making  chan struct{} // holds one for each reader that is being placed
 }
 
 func (w *wire) setDefaults() {
@@ -51,7 +52,7 @@ func (w *wire) setDefaults() {
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}
-	w.turns, w.loading = make(chan struct{}, pullTurns), make(chan struct{}, 1)
+	w.turns, w.loading, w.making = make(chan struct{}, pullTurns), make(chan struct{}, 1), make(chan struct{}, placesAtOnce)
 }
 
 // bound gives one operation its time, or says that the store is closed.
