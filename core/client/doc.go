@@ -17,8 +17,11 @@
 // what is sent while a receiver is away does not come later. A session also ends,
 // for a tenth of a second, when its user gains or loses a room; Disconnected and
 // Connected tell of it, and in encrypted rooms Message.Missing counts what was
-// missed. What this process was too slow for is counted and said where it is
-// missing (ErrSlow).
+// missed. What a reader was too slow for is counted and said where it is missing
+// (ErrSlow); what the process as a whole was too slow for, before what waited then.
+//
+// Until somebody reads in a plain room, only what the service says of it comes to
+// this process: one that merely speaks is not sent what all others say.
 //
 // While there is no session, calls wait for one. Where the nodes have refused this
 // user for seven seconds, as one that was revoked, they say so at once (ErrRefused),
