@@ -46,7 +46,7 @@ bench:
 	$(GO) test -run '^$$' -bench RekeyOfAThousand -benchtime 10x -timeout 10m ./core/client
 	$(GO) test -run '^$$' -bench Revocation -benchtime 1x -timeout 10m ./core/node
 	$(GO) test -run '^$$' -bench 'CopyAgainstBareBatches|Verify' -benchtime 10x -timeout 20m ./core/store/kv
-	$(GO) test -run '^$$' -bench 'Move$$' -benchtime 10x -timeout 30m ./core/node
+	$(GO) test -run '^$$' -bench 'Move$$' -benchtime 4x -timeout 30m ./core/node -copy-rows 200000
 	$(GO) test -run '^$$' -bench Fence -benchtime 3x -timeout 30m ./cmd/unibusd
 	$(GO) test -run '^$$' -bench MoveMemory -benchtime 1x -timeout 30m ./cmd/unibusd
 
