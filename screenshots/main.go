@@ -81,6 +81,7 @@ type shot struct {
 }
 
 func story(d *demo.Demo) []shot {
+	slow := &slowly{d: d}
 	stop := func(ctx context.Context) error { return d.Stop(ctx, "n3") }
 	start := func(ctx context.Context) error { return d.Start(ctx, "n3") }
 	return []shot{
@@ -105,9 +106,13 @@ func story(d *demo.Demo) []shot {
 		{name: "migrate-rollingback", keys: []string{"demo", "tab", "tab", "enter"}, wait: "If it fails, KV serves again"},
 		{name: "migrate-rolledback", wait: "b start"},
 		{keys: []string{"b"}, wait: "enter choose"}, // and there again
-		{keys: []string{"tab", "tab", "tab", "tab", "enter"}, wait: "X cutover"},
+		{name: "migrate-preflight", do: slow.begin, keys: []string{"tab", "tab", "tab", "tab", "enter"}, wait: "◐ preflight"},
+		{name: "migrate-backup", wait: "◐ backup"},
+		{do: slow.end, wait: "X cutover"},
 		{keys: []string{"X"}, wait: "enter choose"},
-		{keys: []string{"demo", "tab", "tab", "enter"}, wait: "F finish"},
+		{name: "migrate-fence", do: slow.begin, keys: []string{"demo", "tab", "tab", "enter"}, wait: "◐ fence"},
+		{name: "migrate-moving", wait: "◐ cutover"},
+		{do: slow.end, wait: "F finish"},
 		{name: "overview", keys: []string{"1"}, wait: "Any one node may stop"},
 		{name: "nodes", keys: []string{"2"}, wait: "LISTENS"},
 		{name: "node", keys: []string{"enter"}, wait: "esc back"},
@@ -148,12 +153,27 @@ func (c *camera) session(ctx context.Context, d *demo.Demo, theme string, shots 
 	defer cl.Close()
 	term := tuitest.Start(tui.Config{Client: cl, Theme: theme, Flags: "--context demo"}, width, height)
 	defer func() { _ = term.Close() }() // the pictures are taken
+	var films []film
 	for _, s := range shots {
 		if err := c.take(ctx, term, s); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
+		if s.name != "" { // developed later: what comes next may be there for a moment only
+			films = append(films, film{s.name, term.Cells()})
+		}
+	}
+	for _, f := range films {
+		if err := c.develop(ctx, f); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// film is a picture that was taken.
+type film struct {
+	name  string
+	cells tuitest.Grid
 }
 
 func (c *camera) take(ctx context.Context, term *tuitest.Term, s shot) error {
@@ -163,24 +183,18 @@ func (c *camera) take(ctx context.Context, term *tuitest.Term, s shot) error {
 		}
 	}
 	term.Press(s.keys...)
-	if err := term.Wait(fmt.Sprintf("%q", s.wait), patience, func(screen string) bool {
+	return term.Wait(fmt.Sprintf("%q", s.wait), patience, func(screen string) bool {
 		return strings.Contains(strings.Join(strings.Fields(screen), " "), s.wait)
-	}); err != nil {
-		return err
-	}
-	if s.name == "" {
-		return nil
-	}
-	return c.develop(ctx, term, s.name)
+	})
 }
 
 // develop draws the screen as SVG and has it made a PNG.
-func (c *camera) develop(ctx context.Context, term *tuitest.Term, name string) error {
+func (c *camera) develop(ctx context.Context, f film) error {
 	var svg strings.Builder
-	if err := term.Cells().SVG(&svg, c.paper); err != nil {
+	if err := f.cells.SVG(&svg, c.paper); err != nil {
 		return err
 	}
-	out := filepath.Join(c.dir, name+".png")
+	out := filepath.Join(c.dir, f.name+".png")
 	cmd := exec.CommandContext(ctx, "rsvg-convert", "-z", "1.25", "-o", out)
 	cmd.Stdin, cmd.Stderr = strings.NewReader(svg.String()), os.Stderr
 	if err := cmd.Run(); err != nil {
