@@ -43,9 +43,8 @@ func (b *bell) ring() {
 type link struct {
 	*bell
 	mu      sync.Mutex
-	up      bool
-	session uint64
-	current atomic.Uint64 // the session, 0 while there is none, for who asks at each message
+	session uint64        // the last one
+	current atomic.Uint64 // the session, 0 while there is none; changed under mu, read at each message
 	lost    chan struct{} // closed when the session ends
 	since   time.Time     // nodes refuse this user since then, and last did so then
 	last    time.Time
@@ -56,18 +55,15 @@ func newLink() *link { return &link{bell: newBell(), lost: make(chan struct{})} 
 
 func (l *link) set(up bool) {
 	l.mu.Lock()
-	if up && !l.up {
+	switch was := l.current.Load() > 0; {
+	case up && !was:
 		l.session++
+		l.current.Store(l.session)
 		l.lost = make(chan struct{})
 		l.since, l.last, l.denied = time.Time{}, time.Time{}, nil
-	}
-	if !up && l.up {
+	case was && !up:
+		l.current.Store(0)
 		close(l.lost)
-	}
-	l.up = up
-	l.current.Store(0)
-	if up {
-		l.current.Store(l.session)
 	}
 	l.mu.Unlock()
 	l.ring()
@@ -77,10 +73,7 @@ func (l *link) set(up bool) {
 func (l *link) now() (session uint64, lost <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.up {
-		return 0, l.lost
-	}
-	return l.session, l.lost
+	return l.current.Load(), l.lost
 }
 
 // refuse notes that a node has just refused this user. It is true once, when
@@ -88,7 +81,7 @@ func (l *link) now() (session uint64, lost <-chan struct{}) {
 func (l *link) refuse(now time.Time, patience time.Duration, why error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.up || l.denied != nil {
+	if l.current.Load() > 0 || l.denied != nil {
 		return false
 	}
 	if now.Sub(l.last) > max(patience, away) { // the first, or the first of nodes that were away

@@ -103,6 +103,17 @@ func TestSlowProcess(t *testing.T) {
 	}
 }
 
+// twoInAPlainRoom are ann, whose room it is, and bob, whom she has invited.
+func twoInAPlainRoom(t *testing.T) (ann, bob *Client, room, bobs *Room) {
+	t.Helper()
+	n := alone(t)
+	ann, bob = newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open()
+	room = must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{}))
+	ok(t, room.Invite(ctx(t), bob.User(), ""))
+	bobs = must[*Room](t)(bob.Room(ctx(t), room.ID()))
+	return ann, bob, room, bobs
+}
+
 // TestPartOfALot: of what came together a reader keeps what there is room for, and nothing else alive.
 func TestPartOfALot(t *testing.T) {
 	t.Parallel()
@@ -134,13 +145,9 @@ func TestPartOfALot(t *testing.T) {
 // wait for word of their sender, or come while those that waited are looked at.
 func TestOrder(t *testing.T) {
 	t.Parallel()
-	n := alone(t)
-	ann, bob := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open()
-	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{}))
-	ok(t, room.Invite(ctx(t), bob.User(), ""))
-	bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
+	ann, _, room, bobs := twoInAPlainRoom(t)
 	heard := bobs.Chan(t.Context())
-	const all, pause = 20_000, 997
+	const all, pause = maxHeld / 2, 397 // all of them may be held at once
 	go func() {
 		for i := range all {
 			if i%pause == 0 { // who ann is has to be asked again
@@ -162,11 +169,7 @@ func TestOrder(t *testing.T) {
 // dropped is missing where it was.
 func TestTogether(t *testing.T) {
 	t.Parallel()
-	n := alone(t)
-	ann, bob := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open()
-	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{}))
-	ok(t, room.Invite(ctx(t), bob.User(), ""))
-	bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
+	ann, _, room, bobs := twoInAPlainRoom(t)
 	heard := bobs.Chan(t.Context())
 	ok(t, room.Send(ctx(t), []byte("known")))
 	hear(t, heard, "known") // bob knows ann, and nothing more comes: the test takes the library's place
@@ -217,11 +220,7 @@ func TestEncryptedRoomsAreHeard(t *testing.T) {
 // is from when they do; the service's events come in any case.
 func TestWhoOnlySpeaks(t *testing.T) {
 	t.Parallel()
-	n := alone(t)
-	ann, bob := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open()
-	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{}))
-	ok(t, room.Invite(ctx(t), bob.User(), ""))
-	bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
+	ann, bob, room, bobs := twoInAPlainRoom(t)
 	const all = 500
 	say := func() {
 		for i := range all {

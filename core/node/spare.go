@@ -7,8 +7,9 @@ import (
 
 // movingGC is GOGC while a move works: its garbage, pages read once and dropped,
 // would otherwise let the heap grow to twice what the server needs to hold the rows.
-// At 40 it took a tenth of the copy's processor time; at 80 half of that, and the
-// moving node's peak is that of the nodes which only hold the rows.
+// At 40 it took a tenth of the copy's processor time, at 80 half of that. The peak
+// of the whole move stays below that of the nodes which only hold the rows; while
+// a million rows were copied it was 174 MiB above what they had by then.
 const movingGC = 80
 
 // sparing trades processor time for memory while something large is moved.

@@ -227,7 +227,7 @@ func (s *Store) fewRows(ctx context.Context, t core.Table) (rows []core.Row, few
 func (s *Store) ReplicaRows(ctx context.Context, t core.Table, node string) iter.Seq2[core.Row, error] {
 	return func(yield func(core.Row, error) bool) {
 		enough := errors.New("enough")
-		err := s.eachRow(ctx, t, scan{bucket: t.Bucket(), filter: ">", node: node}, func(r core.Row) error {
+		err := s.eachRow(ctx, t, scan{bucket: t.Bucket(), filter: everything, node: node}, func(r core.Row) error {
 			if !yield(r, nil) {
 				return enough
 			}

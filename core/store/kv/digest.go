@@ -15,7 +15,7 @@ var errDisorder = errors.New("not in the order of keys")
 // summed up as they come, and nothing is sorted.
 func (s *Store) ReplicaDigest(ctx context.Context, t core.Table, node string) (core.Digest, error) {
 	sum := newRising()
-	err := s.run(ctx, scan{bucket: t.Bucket(), filter: ">", node: node}, sum.add)
+	err := s.run(ctx, scan{bucket: t.Bucket(), filter: everything, node: node}, sum.add)
 	if err == nil {
 		return sum.rows.Sum()
 	}

@@ -120,7 +120,7 @@ func (s *Store) readExactly(ctx context.Context, t core.Table, each func(entry) 
 	if err != nil {
 		return err
 	}
-	q := scan{bucket: t.Bucket(), filter: ">", node: info.leader(), exact: true}
+	q := scan{bucket: t.Bucket(), filter: everything, node: info.leader(), exact: true}
 	last, found, err := s.newest(ctx, q)
 	if err != nil {
 		return err

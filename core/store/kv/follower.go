@@ -243,7 +243,7 @@ func (f *follower) bring(ctx context.Context, n *watch) error {
 // newest asks the leader for the last sequence that the watch would deliver.
 func (f *follower) newest(ctx context.Context, filters []string) (uint64, error) {
 	if len(filters) == 0 {
-		filters = []string{">"}
+		filters = []string{everything}
 	}
 	var seq uint64
 	for _, filter := range filters {

@@ -31,7 +31,7 @@ type Post struct {
 // KindUnavailable where it cannot be reached; KindConflict as for ReplicaSince.
 // The caller ends with Leave.
 func (s *Store) Station(ctx context.Context, t core.Table, node string, after uint64) (*Post, error) {
-	p := &Post{store: s, table: t, scan: scan{bucket: t.Bucket(), filter: ">", node: node}, after: after, late: latest{at: map[string]int{}}}
+	p := &Post{store: s, table: t, scan: scan{bucket: t.Bucket(), filter: everything, node: node}, after: after, late: latest{at: map[string]int{}}}
 	end, err := s.newestSince(ctx, p.scan, after)
 	if err != nil {
 		return nil, err

@@ -142,7 +142,7 @@ func (s *Store) Reconcile(ctx context.Context) (mended int, err error) {
 // looks wrong is looked at again by proof before it is written.
 func (s *Store) wrongEntries(ctx context.Context) (wrong []string, err error) {
 	seen := map[string]struct{}{}
-	err = s.run(ctx, scan{bucket: core.TableRoomsByMember.Bucket(), filter: ">"}, func(e entry) error {
+	err = s.run(ctx, scan{bucket: core.TableRoomsByMember.Bucket(), filter: everything}, func(e entry) error {
 		if e.key[0] == '_' || e.deleted {
 			return nil
 		}

@@ -25,7 +25,7 @@ func (s *Store) Mark(ctx context.Context, t core.Table) (sequence uint64, kept i
 // are written meanwhile make the counts fall short by as many. KindConflict where
 // the table has not come to that sequence: it is not the one that had.
 func (s *Store) ReplicaSince(ctx context.Context, t core.Table, node string, after uint64) (rows []core.Row, mechanism, older int, err error) {
-	q := scan{bucket: t.Bucket(), filter: ">", node: node}
+	q := scan{bucket: t.Bucket(), filter: everything, node: node}
 	end, err := s.newestSince(ctx, q, after)
 	if err != nil {
 		return nil, 0, 0, err

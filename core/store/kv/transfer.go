@@ -85,7 +85,7 @@ func (s *Store) Export(ctx context.Context) (core.Snapshot, error) {
 	if out.Members, err = list(ctx, s, core.TableMembers, func(r record) core.Member { return cloneMember(*r.member) }); err != nil {
 		return core.Snapshot{}, err
 	}
-	rows, err := s.rows(ctx, core.TableRoomKeys, scan{bucket: core.TableRoomKeys.Bucket(), filter: ">"})
+	rows, err := s.rows(ctx, core.TableRoomKeys, scan{bucket: core.TableRoomKeys.Bucket(), filter: everything})
 	if err != nil {
 		return core.Snapshot{}, err
 	}
