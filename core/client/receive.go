@@ -45,26 +45,25 @@ type delivery struct {
 	last bool
 }
 
-// heard is what waits for a reader: a message of a plain room, of which no more
-// is known, or what was made of one. It is small, as many may wait.
+// heard is what waits for a reader: a message of a plain room, as it came, or
+// what was made of one. It is small, as it is written once for each of many.
 type heard struct {
-	sender core.UserID
-	data   []byte
-	made   *delivery
+	msg  *nats.Msg
+	made *delivery
 }
 
 func (h heard) size() int {
 	if h.made != nil {
 		return len(h.made.msg.Data)
 	}
-	return len(h.data)
+	return len(h.msg.Data)
 }
 
 func (h heard) delivery(room core.RoomID) delivery {
 	if h.made != nil {
 		return *h.made
 	}
-	return delivery{msg: Message{Room: room, Sender: h.sender, Data: h.data}}
+	return delivery{msg: Message{Room: room, Sender: core.UserID(speakerOf(h.msg)), Data: h.msg.Data}}
 }
 
 // Messages are the messages from this call on, until ctx ends. One that cannot
@@ -259,7 +258,7 @@ func (r *Room) plainly(m *nats.Msg, sender core.UserID) bool {
 	if r.run == nil {
 		r.run = make([]heard, 0, max(r.coming, 1))
 	}
-	r.run = append(r.run, heard{sender: sender, data: m.Data})
+	r.run = append(r.run, heard{msg: m})
 	return true
 }
 
