@@ -14,7 +14,7 @@ export CGO_ENABLED := 0
 build:
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/unibusd ./cmd/unibus-tui
 
-# Two cores, warm build cache: under five minutes. -timeout is for one package.
+# All tests but those of nemesis, foreign and fuzz: some seven minutes on two cores. -timeout is for one package.
 test:
 	$(GO) test -timeout 280s ./...
 
@@ -47,8 +47,10 @@ bench:
 	$(GO) test -run '^$$' -bench Revocation -benchtime 1x -timeout 10m ./core/node
 	$(GO) test -run '^$$' -bench 'CopyAgainstBareBatches|Verify' -benchtime 10x -timeout 20m ./core/store/kv
 	$(GO) test -run '^$$' -bench 'Move$$' -benchtime 4x -timeout 30m ./core/node -copy-rows 200000
+	$(GO) test -run '^$$' -bench 'Move$$' -benchtime 4x -timeout 30m ./core/node -copy-rows 50000
 	$(GO) test -run '^$$' -bench Fence -benchtime 3x -timeout 30m ./cmd/unibusd
 	$(GO) test -run '^$$' -bench MoveMemory -benchtime 1x -timeout 30m ./cmd/unibusd
+	$(GO) test -run '^$$' -bench MoveMemory -benchtime 1x -timeout 30m ./cmd/unibusd -move-rows 200000
 
 # Every fuzz target of the module in turn, FUZZTIME each.
 fuzz:
