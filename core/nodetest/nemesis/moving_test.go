@@ -40,10 +40,9 @@ type seedFile struct {
 	digests map[core.Table]core.Digest
 }
 
-// The sizes of moves in rows: the issue's, and one for tests that are about states alone.
+// The sizes of moves in rows; with -short they have few.
 const (
 	manyRows  = 200_000
-	fewRows   = 20_000
 	shortRows = 5_000
 )
 

@@ -57,7 +57,7 @@ func (m *moving) fall(c cut, state migrate.State, at func(migrate.Entry) bool) t
 // serves on, on whichever side the source is; after the cut the move comes to
 // its end, with the same rows everywhere; at last it is aborted without a trace.
 func TestPartitionBeforeCutover(t *testing.T) {
-	m := newMoving(t, fewRows)
+	m := newMoving(t, manyRows)
 	for _, c := range cuts {
 		for _, state := range []migrate.State{migrate.StateCopy, migrate.StateVerify, migrate.StateFence} {
 			m.cutIn(c, state)
@@ -111,7 +111,7 @@ func (m *moving) cutIn(c cut, state migrate.State) {
 // node that was cut off serves neither and swaps when it is back, and who was
 // revoked after the move is let in by nobody.
 func TestNoTwoAuthorities(t *testing.T) {
-	m := newMoving(t, fewRows)
+	m := newMoving(t, manyRows)
 	w, stop := watchTruths(t, m.Net, m.seed.ids[0])
 	for i, c := range cuts {
 		m.verified()
