@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"unibus/core"
 	"unibus/core/admin"
+	"unibus/core/config"
 	"unibus/core/migrate"
 	"unibus/core/nodetest"
 )
@@ -35,7 +37,7 @@ func TestVerifyFindsABitFlippedOnAFollower(t *testing.T) {
 	})
 	flipped := string(seed.Users[len(seed.Users)/2].ID)
 	follower := followerOf(t, c, cl, core.TableUsers.Bucket())
-	flipBit(t, c.Configs[follower].Data, flipped)
+	flipBit(t, c.Configs[follower].Data, core.TableUsers, flipped)
 
 	st, err := resting(t, cl)
 	if err != nil {
@@ -52,6 +54,43 @@ func TestVerifyFindsABitFlippedOnAFollower(t *testing.T) {
 	if _, err := cl.MigrateCutover(t.Context(), "n1"); core.KindOf(err) != core.KindRefused {
 		t.Errorf("the cutover: %v", err)
 	}
+}
+
+// TestRollbackFindsABitFlippedOnTheLeader: the leader, whose replica is taken out,
+// leaves out what it cannot read, without a word. The rollback is given up, and
+// says whose disk it is; KV serves on.
+func TestRollbackFindsABitFlippedOnTheLeader(t *testing.T) {
+	t.Parallel()
+	seed := sample(t)
+	c, cl := soakingOf(t, seed)
+	leader := -1
+	status, err := nodetest.Status(t.Context(), cl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range status.Buckets {
+		if b.Name == core.TableMembers.Bucket() {
+			leader = slices.IndexFunc(c.Configs, func(n config.Node) bool { return n.Name == b.Leader })
+		}
+	}
+	written := time.Now()
+	nodetest.Wait(t, 2*cacheOf, func() error {
+		if left := cacheOf + 2*time.Second - time.Since(written); left > 0 {
+			return fmt.Errorf("the server may have it in memory for another %s", left)
+		}
+		return nil
+	})
+	m := seed.Members[7] // nothing refers to it, so that nothing else finds it missing
+	flipBit(t, c.Configs[leader].Data, core.TableMembers, core.MemberRow(m).Key)
+
+	if _, err := cl.MigrateRollback(t.Context(), "n1"); err != nil {
+		t.Fatal(err)
+	}
+	st := rests(t, cl, migrate.StateSoak)
+	if want := c.Configs[leader].Name + ", which leads UNIBUS_members, cannot read 1 of "; st.Error == nil || !strings.Contains(st.Error.Text, want) {
+		t.Errorf("a key that %s cannot read: %v", c.Configs[leader].Name, st.Error)
+	}
+	c.WaitServing(core.BackendKV, 0, 1, 2)
 }
 
 // cacheOf is for how long a server keeps a block in memory that was just written, sound there.
@@ -74,13 +113,13 @@ func followerOf(t *testing.T, c *nodetest.Cluster, cl *admin.Client, bucket stri
 	return 0
 }
 
-// flipBit turns one bit over in the stored value of a user.
-func flipBit(t *testing.T, data, user string) {
+// flipBit turns one bit over in the stored value of a key.
+func flipBit(t *testing.T, data string, table core.Table, key string) {
 	t.Helper()
-	subject := []byte("$KV." + core.TableUsers.Bucket() + "." + user)
+	subject := []byte("$KV." + table.Bucket() + "." + key)
 	hits := 0
 	err := filepath.WalkDir(data, func(path string, _ os.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, ".blk") || !strings.Contains(path, core.TableUsers.Bucket()) {
+		if err != nil || !strings.HasSuffix(path, ".blk") || !strings.Contains(path, "KV_"+table.Bucket()+string(filepath.Separator)) {
 			return err
 		}
 		block, err := os.ReadFile(path)

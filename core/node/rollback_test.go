@@ -32,7 +32,12 @@ func sample(t *testing.T) core.Snapshot {
 // soaking is a cluster whose control plane was moved from n1's file to KV.
 func soaking(t *testing.T) (*nodetest.Cluster, *admin.Client) {
 	t.Helper()
-	c := nodetest.Start(t, nodetest.Config{Seed: sample(t)})
+	return soakingOf(t, sample(t))
+}
+
+func soakingOf(t *testing.T, seed core.Snapshot) (*nodetest.Cluster, *admin.Client) {
+	t.Helper()
+	c := nodetest.Start(t, nodetest.Config{Seed: seed})
 	c.WaitServing(core.BackendSQLite, 0)
 	cl := c.Client(0, c.Admin)
 	move(t, c, cl, c.Configs[0].DB, true)

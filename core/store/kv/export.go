@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -24,6 +25,9 @@ import (
 // owner comes without its room and user. Of room_keys come those that led to the
 // room's rec as it was handed out; they were written before the room was moved to
 // it. What later rekeys wrote, and what lost ones left behind, is left out.
+//
+// A leader leaves out what it cannot read on its disk, without a word: whoever is
+// told of fewer keys than it counts gets KindFailed.
 //
 // In memory are the rooms' recs and which record came before which, never a
 // table: see Config.TempDir.
@@ -85,9 +89,13 @@ const exportTries = 3
 func (s *Store) exportTable(ctx context.Context, t core.Table, note func(entry) error, each func(core.Row) error) error {
 	in := newSorter(s.tempDir, s.memory)
 	defer in.close()
+	var at stand
+	own := map[string]bool{} // keys that are no rows
 	for try := 1; ; try++ {
-		err := s.readExactly(ctx, t, func(e entry) error {
+		var err error
+		at, err = s.readExactly(ctx, t, func(e entry) error {
 			if e.key[0] == '_' {
+				own[e.key] = true
 				return nil
 			}
 			if note != nil {
@@ -104,34 +112,48 @@ func (s *Store) exportTable(ctx context.Context, t core.Table, note func(entry) 
 			return err
 		}
 		in.forget()
+		clear(own)
 	}
-	return in.each(func(e entry) error {
+	err := in.each(func(e entry) error {
 		value, err := canonical(core.Row{Table: t, Key: e.key, Value: e.value})
 		if err != nil {
 			return err
 		}
 		return each(core.Row{Table: t, Key: e.key, Value: value})
 	})
+	if lost := at.keys - in.keys - len(own); err == nil && lost > 0 {
+		return core.Errorf(core.KindFailed, "%s, which leads %s, cannot read %d of its %d keys: its disk is damaged", cmp.Or(at.leader, "the node"), t.Bucket(), lost, at.keys).
+			WithNext("look at its disk, and restart that node, so that it heals from its peers")
+	}
+	return err
+}
+
+// stand is what a leader counted when it stood still.
+type stand struct {
+	leader string
+	keys   int
 }
 
 // readExactly scans the replica of a bucket's leader up to a moment at which it stood still.
-func (s *Store) readExactly(ctx context.Context, t core.Table, each func(entry) error) error {
+func (s *Store) readExactly(ctx context.Context, t core.Table, each func(entry) error) (at stand, err error) {
 	info, err := s.infoAgain(ctx, t.Bucket())
 	if err != nil {
-		return err
+		return at, err
 	}
-	q := scan{bucket: t.Bucket(), filter: everything, node: info.leader(), exact: true}
+	at.leader = info.leader()
+	q := scan{bucket: t.Bucket(), filter: everything, node: at.leader, exact: true, held: &at.keys}
 	last, found, err := s.newest(ctx, q)
 	if err != nil {
-		return err
+		return at, err
 	}
 	// A leader that was deposed answers for a while without knowing it: one that
 	// lacks the guard, behind which a rollback's last write lies, is not believed.
 	guard := s.follow[t].guard().rev
 	if !found && guard == 0 {
-		return nil
+		return at, nil
 	}
-	return s.runTo(ctx, q, max(last.rev, guard), each)
+	err = s.runTo(ctx, q, max(last.rev, guard), each)
+	return at, err
 }
 
 // canonical is the value as this program would write it.

@@ -295,6 +295,9 @@ func (n *ending) reached(ctx context.Context, rev uint64) (bool, error) {
 	case info.leader() != n.s.node || info.State.LastSeq < rev:
 		return false, core.Errorf(core.KindUnavailable, "%s got another leader while it was read", n.s.bucket).WithNext("try again")
 	case info.State.LastSeq == rev:
+		if n.s.held != nil {
+			*n.s.held = info.State.Messages
+		}
 		return true, nil
 	case time.Since(n.since) > quietBudget:
 		return false, core.Errorf(core.KindUnavailable, "%s is written so much that no revision of it could be read", n.s.bucket).

@@ -9,6 +9,7 @@ type scan struct {
 	bare   bool   // no values, keys only
 	node   string // whose replica to read; "": any that has what the leader has
 	exact  bool   // end at one revision; node must be the leader's
+	held   *int   // of an exact one: how many messages the leader counted there
 }
 
 // run calls each for every current key, in the order in which they were

@@ -36,6 +36,8 @@ type sorter struct {
 	file *os.File // unlinked; nil before the first spill
 	size int64
 	runs []run
+
+	keys int // that the last each went through, deleted ones too
 }
 
 // item is an entry in the sorter's text: the key, and after it the value.
@@ -86,8 +88,10 @@ func (s *sorter) valueOf(i item) []byte { return s.text[i.off+int(i.key):][:i.va
 // each calls do for the newest entry of every key, in key order; those that are
 // deleted are left out. Key and value are the caller's. It may be called again.
 func (s *sorter) each(do func(entry) error) error {
+	s.keys = 0
 	if s.file == nil {
 		for _, i := range s.settle() {
+			s.keys++
 			if i.deleted {
 				continue
 			}
@@ -208,6 +212,7 @@ func (s *sorter) merge(do func(entry) error) error {
 		c := h[0]
 		if !began || !bytes.Equal(c.key, last) {
 			began, last = true, append(last[:0], c.key...)
+			s.keys++
 			e, err := c.entry()
 			if err != nil {
 				return s.fault(err)
