@@ -52,7 +52,7 @@ func (j *Job) dryRun(ctx context.Context, prev Status) {
 	}
 	j.st.Drift, j.st.Estimate = found.Drift, found.Estimate
 	j.st.Problems, j.st.Written, j.st.AtLeast = found.Problems, 0, false // the last run was this one
-	j.st.Updated = core.MillisOf(j.cfg.Now())
+	j.st.Updated = max(j.st.Updated, core.MillisOf(j.cfg.Now()))
 	j.st.Error, j.st.Result = core.AsError(err), ""
 	if err == nil {
 		j.st.Result = fmt.Sprintf("Dry run: %s of %s can be moved; nothing was written.", count(totalOf(found.Buckets), "key"), found.Source.Path) + waits

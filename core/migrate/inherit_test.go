@@ -255,3 +255,87 @@ func TestABrokenPostIsGivenUp(t *testing.T) {
 		t.Errorf("left %d times", left)
 	}
 }
+
+// TestAbortOfAMoveAfterALostJournal: that a rollback made this node's file the
+// authority was in the journal too; another node would serve what was left behind.
+func TestAbortOfAMoveAfterALostJournal(t *testing.T) {
+	t.Parallel()
+	w, j, _ := soaking(t)
+	wantState(t, rollBack(t, j), StateRolledBack)
+	home := w.authority
+	_ = j.Close()
+	w.look(func() { w.journal.data = nil })
+	j = w.job(t, nil)
+	wantState(t, started(t, j, w.options()), StateVerify)
+	s, err := j.Abort(t.Context(), "ana")
+	if err != nil || s.State != StateAborted || w.authority != home {
+		t.Errorf("%v, %s, the record says %+v, before the move it was %+v", err, s.State, w.authority, home)
+	}
+}
+
+// TestMoveOfANodeThatLostItsData before the cutover is not shown as going on for
+// ever: it begins anew, or is taken back.
+func TestMoveOfANodeThatLostItsData(t *testing.T) {
+	t.Parallel()
+	for _, then := range []string{"resume", "abort", "start"} {
+		w := newWorld(t, 3)
+		j := w.job(t, nil)
+		wantState(t, started(t, j, w.options()), StateVerify)
+		_ = j.Close()
+		w.look(func() {
+			w.journal.data = nil
+			var st Status
+			if err := json.Unmarshal(w.record, &st); err != nil {
+				t.Fatal(err)
+			}
+			st.State, st.Running, st.Verified = StateCopy, true, false
+			w.record = encoded(t, st)
+		})
+		j = w.job(t, nil)
+		s, err := j.Current(t.Context())
+		if err != nil || s.Running || s.State != StatePreflight || s.Error == nil || !strings.Contains(s.Error.Next, "migration abort") {
+			t.Fatalf("%s, running %v, %v, %v", s.State, s.Running, s.Error, err)
+		}
+		switch then {
+		case "resume":
+			if _, err = j.Resume(t.Context(), "ana"); err == nil {
+				s = rest(t, j)
+			}
+			wantState(t, s, StateVerify)
+		case "start":
+			wantState(t, started(t, j, w.options()), StateVerify)
+		case "abort":
+			if _, err = j.Abort(t.Context(), "ana"); err == nil {
+				s = rest(t, j)
+			}
+			wantState(t, s, StateAborted)
+			for table, rows := range w.target {
+				if len(rows) > 0 {
+					t.Errorf("%d rows of %s are left in KV", len(rows), table)
+				}
+			}
+		}
+		if err != nil {
+			t.Error(then, err)
+		}
+	}
+}
+
+// TestClocksThatDiffer: a move that begins after another node's is later in the
+// record, also where that node's clock is ahead.
+func TestClocksThatDiffer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3)
+	ahead := core.MillisOf(time.Now().Add(time.Hour))
+	w.record, w.rrev = encoded(t, Status{State: StateAborted, Node: "n2", Updated: ahead}), 1
+	j := w.job(t, nil)
+	wantState(t, started(t, j, w.options()), StateVerify)
+	if s, err := j.Current(t.Context()); err != nil || s.Node != "n1" || s.State != StateVerify {
+		t.Errorf("%s of %s, %v", s.State, s.Node, err)
+	}
+	_ = j.Close()
+	var st Status
+	if err := json.Unmarshal(w.record, &st); err != nil || st.Node != "n1" || st.State != StateVerify {
+		t.Errorf("the record says %s of %s, %v", st.State, st.Node, err)
+	}
+}

@@ -197,6 +197,8 @@ func (j *Job) Current(ctx context.Context) (Status, error) {
 		return own, err
 	case err != nil || other.Node == j.cfg.Node && own.State != StateNone || other.Updated <= own.Updated:
 		return own, nil
+	case other.Node == j.cfg.Node && other.Active():
+		return j.ownInRecord(ctx)
 	}
 	return other, nil
 }
@@ -262,7 +264,7 @@ func (j *Job) save(change func(*Status), more ...func(*Entry)) error {
 	j.mu.Lock()
 	st := *clone(j.st)
 	change(&st)
-	st.Updated = core.MillisOf(j.cfg.Now())
+	st.Updated = max(st.Updated, core.MillisOf(j.cfg.Now())) // a record's order, also where clocks differ
 	moved := st.State != j.st.State
 	if moved {
 		st.Since = st.Updated
@@ -293,7 +295,7 @@ func (j *Job) save(change func(*Status), more ...func(*Entry)) error {
 func (j *Job) note(change func(*Status)) {
 	j.mu.Lock()
 	change(&j.st)
-	j.st.Updated = core.MillisOf(j.cfg.Now())
+	j.st.Updated = max(j.st.Updated, core.MillisOf(j.cfg.Now()))
 	rec, dry := j.rec, j.before != nil
 	j.mu.Unlock()
 	if !dry {

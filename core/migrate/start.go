@@ -40,7 +40,8 @@ func (j *Job) Start(ctx context.Context, by string, o Options) (Status, error) {
 		return st, core.Errorf(core.KindRefused, "a %s of %s is not settled yet", st.State, j.cfg.Node).
 			WithNext("resume, so that its outcome is found out")
 	}
-	if err := j.checkCluster(ctx, o); err != nil {
+	other, err := j.checkCluster(ctx, o)
+	if err != nil {
 		return st, err
 	}
 	if st.State == StateFence && !o.DryRun { // a lift failed: a new move must not begin behind a fence
@@ -51,7 +52,22 @@ func (j *Job) Start(ctx context.Context, by string, o Options) (Status, error) {
 	if st.Paused && st.Active() && !o.DryRun {
 		return j.goOn()
 	}
-	return j.begin(by, o)
+	if !o.DryRun {
+		if err := j.keepsHome(st, a); err != nil {
+			return st, err
+		}
+	}
+	return j.begin(by, o, other.Updated)
+}
+
+// keepsHome notes that the record names this node's file, and that it was not this
+// move which made it so: an abort leaves it then, or another node would serve a
+// file that was left behind. A rollback notes that itself; its journal may be lost.
+func (j *Job) keepsHome(was Status, a core.Authority) error {
+	if was.Active() || a.Backend != core.BackendSQLite || a.Node != j.cfg.Node {
+		return nil
+	}
+	return j.cfg.Journal.Update(func(e *Entry) { e.Home = true })
 }
 
 // moved is the answer to a start after the cutover.
@@ -90,7 +106,8 @@ func (j *Job) join(o Options) (Status, error) {
 	return j.Status(), nil
 }
 
-func (j *Job) begin(by string, o Options) (Status, error) {
+// begin makes a move of its own, which is later than the one in the record.
+func (j *Job) begin(by string, o Options, last core.Millis) (Status, error) {
 	prev := j.Status()
 	if err := dropTemporary(prev); err != nil {
 		return prev, err
@@ -100,7 +117,7 @@ func (j *Job) begin(by string, o Options) (Status, error) {
 		Started: core.MillisOf(j.cfg.Now()),
 		Source:  Source{Path: j.source().Path(), Bytes: j.source().Size(), Schema: j.source().SchemaVersion()},
 	}
-	fresh.Since = fresh.Started
+	fresh.Since, fresh.Updated = fresh.Started, last+1
 	if o.DryRun {
 		return j.startDry(prev, fresh)
 	}
@@ -148,27 +165,28 @@ func sameFile(a, b string) bool {
 	return errx == nil && erry == nil && os.SameFile(x, y)
 }
 
-func (j *Job) checkCluster(ctx context.Context, o Options) error {
+// checkCluster returns the move that the record tells of.
+func (j *Job) checkCluster(ctx context.Context, o Options) (Status, error) {
 	c, err := j.cfg.Cluster(ctx)
 	if err != nil {
-		return err
+		return Status{}, err
 	}
 	if o.Replicas > max(1, c.Expected) {
-		return core.Errorf(core.KindRefused, "%s need as many nodes, and this cluster has %d", count(o.Replicas, "replica"), c.Expected).
+		return Status{}, core.Errorf(core.KindRefused, "%s need as many nodes, and this cluster has %d", count(o.Replicas, "replica"), c.Expected).
 			WithNext("use --replicas %d, or add nodes first", c.Expected)
 	}
 	if err := j.checkReplicas(ctx, o.Replicas); err != nil {
-		return err
+		return Status{}, err
 	}
 	other, err := readRecord(ctx, j.cfg.Record)
 	if err != nil {
-		return err
+		return other, err
 	}
 	if other.Active() && other.Node != j.cfg.Node {
-		return core.Errorf(core.KindRefused, "%s has a move under way, in %s", other.Node, other.State).
+		return other, core.Errorf(core.KindRefused, "%s has a move under way, in %s", other.Node, other.State).
 			WithNext("finish or abort that one first")
 	}
-	return nil
+	return other, nil
 }
 
 // checkReplicas refuses fewer replicas than a bucket has, before a new move takes
