@@ -61,7 +61,7 @@ fuzz:
 nemesis: build
 	@command -v ip >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends iproute2; }
-	$(GO) test -tags nemesis -count 1 -v -timeout 90m ./core/nodetest/nemesis/...
+	$(GO) test -tags nemesis -count 1 -v -timeout 120m ./core/nodetest/nemesis/...
 
 # The same subjects tried with the npm package nats under Node.js, pinned; skipped, and said so, where it cannot be had.
 foreign:

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		defer func() { _ = os.RemoveAll(dir) }()
 		programs.Dir, seed.dir = dir, dir
 		fmt.Println("Real processes under real faults: root, Debian's iproute2, about 2 GB in", os.TempDir(),
-			"and some forty minutes of two cores. With -short moves have few rows.")
+			"and about an hour of two cores. With -short moves have few rows.")
 		return m.Run()
 	}))
 }
