@@ -39,16 +39,6 @@ type Config struct {
 	Audit   time.Duration    // the audit while somebody looks [2 s]
 }
 
-// Want says which lists somebody is looking at; the others are not asked for.
-type Want struct {
-	Users, Rooms bool
-	Room         string // an id
-	RoomPages    int    // how many pages of its members; 0: the first
-	Rollout      bool
-	Audit        bool
-	AuditBefore  uint64 // the AuditLog.Next that somebody has come to; 0: the newest are enough
-}
-
 // Feed gathers snapshots. Make it with New, start it with Run.
 type Feed struct {
 	cfg   Config
@@ -117,13 +107,13 @@ func (f *Feed) Look(w Want) {
 	if w.Rooms && !old.Rooms {
 		kick(f.lists[1])
 	}
-	if w.Room != "" && (w.Room != old.Room || w.RoomPages > old.RoomPages) {
+	if w.newRoom(*old) {
 		kick(f.lists[2])
 	}
 	if w.Rollout && !old.Rollout {
 		kick(f.lists[3])
 	}
-	if w.Audit && (!old.Audit || w.AuditBefore != old.AuditBefore && w.AuditBefore != 0) {
+	if w.newAudit(*old) {
 		kick(f.lists[4])
 	}
 }
@@ -200,28 +190,38 @@ func (f *Feed) migrationPace() time.Duration {
 	return f.cfg.Every
 }
 
-// change makes the next snapshot out of the last.
+// change makes the next snapshot out of the last. It never asks the source
+// anything: whoever draws waits for it.
 func (f *Feed) change(edit func(s *Snapshot)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	next := *f.now.Load()
 	edit(&next)
 	next.Version++
-	next.Node, next.Server = f.cfg.Source.Connected(), f.cfg.Source.Server()
 	f.now.Store(&next)
+}
+
+// learn is change for what was heard: it notes too who is talked to now. While a
+// connection is being made anew that alone may take seconds.
+func (f *Feed) learn(edit func(s *Snapshot)) {
+	node, server := f.cfg.Source.Connected(), f.cfg.Source.Server()
+	f.change(func(s *Snapshot) {
+		s.Node, s.Server = node, server
+		edit(s)
+	})
 }
 
 // ask runs one request and files its answer. get must return when ctx ends; one
 // that does not costs its topic alone.
 func ask[T any](ctx context.Context, f *Feed, at func(*Snapshot) *Topic[T], get func(context.Context) (T, error), then func(s *Snapshot, was, is T)) {
 	if first := at(f.Now()); first.Asked.IsZero() {
-		f.change(func(s *Snapshot) { at(s).Asked = f.cfg.Now() })
+		f.learn(func(s *Snapshot) { at(s).Asked = f.cfg.Now() })
 	}
 	v, err := get(ctx)
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return // the console is closing
 	}
-	f.change(func(s *Snapshot) {
+	f.learn(func(s *Snapshot) {
 		t := at(s)
 		if err != nil {
 			t.Err = explain(err)

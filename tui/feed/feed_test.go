@@ -121,6 +121,39 @@ func TestOneTopicWaitsForNoOther(t *testing.T) {
 	}
 }
 
+// stuck is a source whose connection is being made anew: it does not even say who it talks to.
+type stuck struct {
+	source
+	until chan struct{}
+}
+
+func (s *stuck) Connected() string {
+	<-s.until
+	return "n1"
+}
+
+func TestLookingWaitsForNoConnection(t *testing.T) {
+	t.Parallel()
+	s := &stuck{until: make(chan struct{})}
+	defer close(s.until)
+	f := quick(s)
+	go f.Once(context.Background()) // it hangs where the node's name is read
+	looked := make(chan struct{})
+	go func() {
+		f.Look(feed.Want{Users: true})
+		f.Look(feed.Want{Audit: true})
+		close(looked)
+	}()
+	select {
+	case <-looked:
+	case <-time.After(5 * time.Second):
+		t.Fatal("who looks at a list waits for the connection")
+	}
+	if s := f.Now(); s.Users.Again.IsZero() || s.Audit.Again.IsZero() {
+		t.Errorf("since when the lists are looked at was not noted: %v, %v", s.Users.Again, s.Audit.Again)
+	}
+}
+
 func TestListsAreAskedForOnlyWhileSomebodyLooks(t *testing.T) {
 	t.Parallel()
 	asked := 0
