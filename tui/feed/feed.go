@@ -30,13 +30,14 @@ type Source interface {
 // Config is what a Feed needs. Zero durations take the defaults in brackets.
 type Config struct {
 	Source  Source
-	Now     func() time.Time // [time.Now]
-	Timeout time.Duration    // of one request [2 s]
-	Slow    time.Duration    // of one that waits for every node, or reads a stream [5 s]
-	Every   time.Duration    // status, events and a resting migration [1 s]
-	Moving  time.Duration    // a migration under way [250 ms]
-	Lists   time.Duration    // users, rooms and the rollout while somebody looks [3 s]
-	Audit   time.Duration    // the audit while somebody looks [2 s]
+	Now     func() time.Time         // [time.Now]
+	Clean   func(text string) string // what every text of an answer goes through [left as it is]
+	Timeout time.Duration            // of one request [2 s]
+	Slow    time.Duration            // of one that waits for every node, or reads a stream [5 s]
+	Every   time.Duration            // status, events and a resting migration [1 s]
+	Moving  time.Duration            // a migration under way [250 ms]
+	Lists   time.Duration            // users, rooms and the rollout while somebody looks [3 s]
+	Audit   time.Duration            // the audit while somebody looks [2 s]
 }
 
 // Feed gathers snapshots. Make it with New, start it with Run.
@@ -221,6 +222,9 @@ func ask[T any](ctx context.Context, f *Feed, at func(*Snapshot) *Topic[T], get 
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return // the console is closing
 	}
+	if err == nil {
+		v = cleaned(v, f.cfg.Clean)
+	}
 	f.learn(func(s *Snapshot) {
 		t := at(s)
 		if err != nil {
@@ -310,7 +314,7 @@ func (f *Feed) events(ctx context.Context) {
 			if err != nil {
 				return nil, err
 			}
-			return merge(f.Now().Events.Value, got, anew), nil
+			return merge(f.Now().Events.Value, cleaned(got, f.cfg.Clean), anew), nil
 		}, nil)
 }
 

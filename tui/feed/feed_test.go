@@ -2,6 +2,7 @@ package feed_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,6 +119,32 @@ func TestOneTopicWaitsForNoOther(t *testing.T) {
 	})
 	if err := f.Now().Status.Err; err.Kind != core.KindUnavailable {
 		t.Errorf("a request without an answer is %q, want unavailable", err.Kind)
+	}
+}
+
+func TestEveryTextIsCleanedAndTheSourceLeftAsItIs(t *testing.T) {
+	t.Parallel()
+	name := "na\ame"
+	info := &cluster.Info{Version: "1\a", PID: 7}
+	view := cluster.View{Cluster: "de\amo", Nodes: []cluster.Node{{Name: "n1", Info: info, Leads: []string{"a", "b\a"}}, {Name: "n2"}}}
+	users := []core.User{{ID: "U1", Name: &name, KEMKey: []byte("\a")}, {ID: "U2"}}
+	s := &source{
+		users:  func() ([]core.User, error) { return users, nil },
+		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
+		status: func() (admin.Status, error) { return admin.Status{View: view}, nil },
+	}
+	f := feed.New(feed.Config{Source: s, Clean: func(text string) string { return strings.ReplaceAll(text, "\a", "?") }})
+	f.Look(feed.Want{Users: true})
+	snap := f.Once(context.Background())
+	got := snap.Status.Value.View
+	if got.Cluster != "de?mo" || got.Nodes[0].Info.Version != "1?" || got.Nodes[0].Info.PID != 7 || got.Nodes[0].Leads[1] != "b?" || got.Nodes[1].Name != "n2" {
+		t.Errorf("the status is %+v", got)
+	}
+	if u := snap.Users.Value[0]; *u.Name != "na?me" || string(u.KEMKey) != "\a" || u.ID != "U1" {
+		t.Errorf("the user is %+v", u)
+	}
+	if name != "na\ame" || info.Version != "1\a" || view.Nodes[0].Leads[1] != "b\a" || *users[0].Name != "na\ame" {
+		t.Error("what the source holds was written into")
 	}
 }
 
