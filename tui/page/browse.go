@@ -32,7 +32,7 @@ func (b *Browse) Key(s Scene, key string) Effect {
 func (b *Browse) Open(s Scene, id string) {
 	b.Fill(s)
 	b.Table.Select(id)
-	b.Shown = b.Table.Selected()
+	b.Shown = id // the table may not have it: a filter hides it
 }
 
 // Back closes the open one.
@@ -50,10 +50,19 @@ func (b *Browse) Hints(Scene) []Hint {
 	return []Hint{{Key: "enter", Does: "open"}, {Key: "s S", Does: "sort"}}
 }
 
-// Selection is the selected or open one.
+// Chosen is the open one, else the selected row. The cursor may be elsewhere while
+// one is open: its row may be filtered out, or have gone.
+func Chosen(open string, t *widget.Table) string {
+	if open != "" {
+		return open
+	}
+	return t.Selected()
+}
+
+// Selection is the open one, else the selected one.
 func (b *Browse) Selection(s Scene) action.Selection {
 	b.Fill(s)
-	if id := b.Table.Selected(); id != "" {
+	if id := Chosen(b.Shown, b.Table); id != "" {
 		return action.Selection{Kind: b.Kind, IDs: []string{id}}
 	}
 	return action.Selection{}

@@ -246,7 +246,7 @@ func (m *Model) Done() {}
 func (m *Model) Copy(s page.Scene) (string, string) {
 	m.load(s)
 	for _, r := range s.Snap.Audit.Value.Records {
-		if key(r) == m.table.Selected() {
+		if key(r) == page.Chosen(m.open, m.table) {
 			words := []string{r.At.Time().UTC().Format(time.RFC3339), r.Name, r.Node, r.Verb, r.Args, r.Outcome, r.Text}
 			return "the record", widget.Clean(strings.Join(strings.Fields(strings.Join(words, " ")), " "))
 		}

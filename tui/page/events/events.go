@@ -130,6 +130,6 @@ func (m *Model) Done() {}
 // Copy is the text of the event.
 func (m *Model) Copy(s page.Scene) (string, string) {
 	m.load(s)
-	_, text, _ := strings.Cut(m.table.Selected(), " ")
+	_, text, _ := strings.Cut(page.Chosen(m.open, m.table), " ")
 	return "the event", text
 }

@@ -190,7 +190,7 @@ func (m *Model) Copy(s page.Scene) (string, string) {
 	r := s.Snap.Rollout.Value
 	for _, n := range names(r) {
 		for _, d := range r.Nodes[n].WouldDeny {
-			if key(n, d) != m.table.Selected() {
+			if key(n, d) != page.Chosen(m.open, m.table) {
 				continue
 			}
 			if d.Key == "" {
