@@ -49,32 +49,47 @@ func (m *Model) helpLines(w int) []string {
 		row("/", "filter what is listed"), row("up down j k", "move; PgUp PgDn Home End too"),
 		row("enter  esc", "open; back"), row("s  S", "sort by the next column; turn the order round"),
 		row("m  M", "mark a user; all that are shown, or none"), row("y", "copy the id, by OSC 52 (tmux: set-clipboard on)"),
-		row("space", "pause: the picture stands still, the feed goes on"), row("q", "quit; a move goes on without you"), "",
+		row("space", "hold the picture, or let it go on; the cluster goes on anyway"), row("q", "quit; a move goes on without you"), "",
 		head("What you can do") + t.Paint(theme.Dim, "   behind : or by its key on its page"),
 	}
 	for _, a := range m.actions {
-		lines = append(lines, m.helpAction(a, w))
+		lines = append(lines, m.helpAction(a, w)...)
 	}
-	return append(lines, "", head("Signs"), m.signs(), "",
-		"   "+t.Paint(theme.Dim, "unibus "+m.cfg.Version+"   Every action is asked about first, says which command does the same, and is recorded."))
+	lines = append(lines, "", head("Signs"), m.signs(), "")
+	for _, l := range widget.Wrap("What is dangerous is asked about first, with the command that does the same; what changes the cluster is recorded. This is unibus "+m.cfg.Version+".", w-3) {
+		lines = append(lines, "   "+t.Paint(theme.Dim, l))
+	}
+	return lines
 }
 
-func (m *Model) helpAction(a action.Action, w int) string {
+// helpAction is an action in a line, or in several where one has no room for
+// what it does and why it cannot be done now.
+func (m *Model) helpAction(a action.Action, w int) []string {
 	t := m.theme
 	name := a.Name
 	if a.Takes != "" {
 		name += " [" + strings.ToUpper(a.Takes) + "]"
 	}
-	line := "   " + t.Paint(theme.Accent, widget.Pad(name, 25, false)) + " " +
-		t.Paint(theme.Dim, widget.Pad(a.Scope+" "+a.Key, 11, false)) + " " + t.Paint(theme.Plain, a.Help)
-	why := a.Impossible(m.state(m.page().Selection(m.scene())))
+	head := "   " + t.Paint(theme.Accent, widget.Pad(name, 25, false)) + " " + t.Paint(theme.Dim, widget.Pad(a.Scope+" "+a.Key, 11, false)) + " "
+	room, indent := w-widget.Width(head), widget.Pad("", widget.Width(head), false)
+	why := widget.Clean(a.Impossible(m.state(m.page().Selection(m.scene()))))
 	if strings.HasPrefix(why, "no ") && strings.HasSuffix(why, "is selected") {
 		why = ""
 	}
-	if why != "" {
-		line += t.Paint(theme.Dim, "; not now: "+why)
+	if why != "" && widget.Width(a.Help)+widget.Width("; not now: "+why) <= room {
+		return []string{head + t.Paint(theme.Plain, a.Help) + t.Paint(theme.Dim, "; not now: "+why)}
 	}
-	return widget.Cut(t, line, w)
+	var lines []string
+	for _, l := range widget.Wrap(a.Help, room) {
+		lines = append(lines, indent+t.Paint(theme.Plain, l))
+	}
+	lines[0] = head + strings.TrimPrefix(lines[0], indent)
+	if why != "" {
+		for _, l := range widget.Wrap("not now: "+why, room) {
+			lines = append(lines, indent+t.Paint(theme.Dim, l))
+		}
+	}
+	return lines
 }
 
 func (m *Model) signs() string {
