@@ -19,6 +19,7 @@ type asking struct {
 	act    action.Action
 	state  action.State // as it was when the question was asked: what was read is what is done
 	only   bool         // a message, nothing to run
+	leave  bool         // whether to quit while an action is at work
 	early  bool         // a key came before it was armed
 }
 
@@ -26,16 +27,19 @@ type armMsg struct{ asking *asking }
 
 type doneMsg struct {
 	act  action.Action
+	did  action.Selection // what it was done to, of what was selected when it was asked
 	text string
 	err  error
 	same string
 }
 
 // begin asks what an action's danger demands, or says why it is not possible.
+// What is asked about is what is, never a picture that was held.
 func (m *Model) begin(a action.Action, sel action.Selection) tea.Cmd {
+	m.goOn()
 	s := m.state(sel)
-	if m.running != "" {
-		m.say(theme.Warn, "Still waiting for the answer to "+m.running+".")
+	if m.running != nil {
+		m.say(theme.Warn, "Still waiting for the answer to "+m.running.name+".")
 		return nil
 	}
 	if why := a.Impossible(s); why != "" {
@@ -82,6 +86,9 @@ func (m *Model) answer(k tea.KeyPressMsg) tea.Cmd {
 		m.asking = nil
 	case widget.Confirmed:
 		m.asking = nil
+		if q.leave {
+			return tea.Quit
+		}
 		if !q.only {
 			return m.run(q.act, q.state, q.dialog.Values())
 		}
@@ -91,23 +98,33 @@ func (m *Model) answer(k tea.KeyPressMsg) tea.Cmd {
 
 // run calls the cluster outside of Update and comes back with a doneMsg.
 func (m *Model) run(a action.Action, s action.State, values []string) tea.Cmd {
-	m.running = a.Name
-	client, same := m.cfg.Client, a.Same(s, values)
+	w := &work{Client: m.cfg.Client, name: a.Name, of: len(s.Selected.IDs)}
+	m.running = w
+	same := a.Same(s, values)
 	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(context.Background(), actTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), w.bound())
 		defer cancel()
-		text, err := a.Run(ctx, client, s, values)
-		return doneMsg{act: a, text: text, err: err, same: same}
+		text, err := a.Run(ctx, w, s, values)
+		did := s.Selected
+		if err != nil {
+			did.IDs = w.done()
+		}
+		return doneMsg{act: a, did: did, text: text, err: err, same: same}
 	}
 }
 
 func (m *Model) done(d doneMsg) tea.Cmd {
-	m.running = ""
+	m.running = nil
 	m.feed.Refresh()
+	for _, p := range m.pages { // the operator may have gone to another by now
+		p.Done(d.did)
+	}
+	if m.asking != nil && m.asking.leave {
+		m.asking = nil // there is nothing to wait for any more
+	}
 	if d.err != nil {
 		return m.failed(d)
 	}
-	m.page().Done()
 	if did, more, ok := strings.Cut(d.text, "\n"); ok && m.asking == nil {
 		return m.open(message(did, strings.Split(more, "\n")...))
 	}
@@ -133,6 +150,9 @@ func (m *Model) failed(d doneMsg) tea.Cmd {
 	if e.Kind == core.KindUnavailable {
 		title = "No answer: " + d.act.Name
 		lines = append(lines, "It may have been done or not: look before you try again.")
+	}
+	if d.text != "" { // what was done before it failed
+		lines = append(lines, strings.Split(d.text, "\n")...)
 	}
 	if e.Next != "" {
 		lines = append(lines, "Do: "+e.Next)

@@ -17,7 +17,7 @@ const maxHistory = 100
 
 // words are what Tab completes to behind the colon.
 func (m *Model) words() []string {
-	out := []string{"help", "quit", "pause", "theme dark", "theme light", "theme basic", "theme mono", "theme auto"}
+	out := []string{"help", "quit", "hold", "theme dark", "theme light", "theme basic", "theme mono", "theme auto"}
 	for _, p := range m.pages {
 		out = append(out, p.Name())
 	}
@@ -67,12 +67,15 @@ func (m *Model) typed(line string) tea.Cmd {
 	word, arg, _ := strings.Cut(strings.ToLower(line), " ")
 	switch word {
 	case "q", "quit", "exit":
-		return tea.Quit
+		return m.leave()
 	case "h", "help":
 		m.help = &help{}
 		return nil
+	case "hold":
+		m.hold()
+		return nil
 	case "pause":
-		m.pause()
+		m.say(theme.Warn, ":hold holds the picture, :migrate pause the move.")
 		return nil
 	case "theme":
 		return m.setTheme(strings.TrimSpace(arg))
@@ -92,6 +95,7 @@ func (m *Model) remember(line string) {
 }
 
 func (m *Model) beginTyped(a action.Action, arg string) tea.Cmd {
+	m.goOn()
 	sel, err := a.Resolve(m.snap, arg, m.page().Selection(m.scene()))
 	if err != nil {
 		e := core.AsError(err)
@@ -113,14 +117,17 @@ func (m *Model) setTheme(name string) tea.Cmd {
 
 // pageOf finds a page by its name or by how that begins; -1 where none or several do.
 func (m *Model) pageOf(word string) int {
-	found := -1
+	found, several := -1, false
 	for i, p := range m.pages {
 		switch {
 		case p.Name() == word:
 			return i
 		case len(word) >= 2 && strings.HasPrefix(p.Name(), word):
-			found = i
+			found, several = i, found >= 0
 		}
+	}
+	if several {
+		return -1
 	}
 	return found
 }

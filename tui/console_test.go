@@ -375,7 +375,7 @@ func TestPauseHoldsThePicture(t *testing.T) {
 	t.Parallel()
 	s, f := still(t, tuitest.Healthy())
 	s.Press("space")
-	shows(t, s, "paused 0 s", "space go on")
+	shows(t, s, "picture held 0 s", "space go on")
 	f.Set(tuitest.Lost())
 	s.Tick()
 	shows(t, s, "● healthy")

@@ -53,7 +53,7 @@ const (
 	lostAfter  = 10 * time.Second       // a verdict that old is not known any more
 	toastFor   = 8 * time.Second
 	armAfter   = 300 * time.Millisecond // a pause without keys, before a dialog takes an answer
-	actTimeout = 15 * time.Second
+	actTimeout = 2 * time.Minute        // for one thing done: above every bound of the client's own, so that those rule
 )
 
 // Model is the console. Make it with New.
@@ -74,14 +74,15 @@ type Model struct {
 	w, h   int
 	snap   *feed.Snapshot // what is shown; stands still while paused
 	now    time.Time
-	paused time.Time // zero while live
+	paused time.Time // since then the picture is held; zero while live
+	held   feed.Want // what was asked for then
 
 	prompt  *widget.Prompt
 	history []string
 	asking  *asking
 	help    *help
 	toast   toast
-	running string // the action whose answer is awaited
+	running *work // the action whose answer is awaited, nil while none is
 
 	drawn string // the last content, until something changed
 	dirty bool
@@ -101,7 +102,7 @@ func New(cfg Config) *Model {
 	}
 	mode, _ := theme.ParseMode(cfg.Theme)
 	m := &Model{
-		cfg: cfg, feed: feed.New(feed.Config{Source: cfg.Client, Now: cfg.Now}),
+		cfg: cfg, feed: feed.New(feed.Config{Source: cfg.Client, Now: cfg.Now, Clean: widget.Clean}),
 		actions: action.Table(), want: mode, colours: colorprofile.TrueColor,
 		pages: []page.Page{overview.New(), nodes.New(), buckets.New(), users.New(), rooms.New(), migrate.New(), events.New(), rollout.New(), audit.New()},
 		now:   cfg.Now(), dirty: true,
@@ -137,13 +138,21 @@ func (m *Model) dress() {
 // scene is what the current page draws from.
 func (m *Model) scene() page.Scene {
 	return page.Scene{
-		Snap: m.snap, Theme: m.theme, Now: m.now, W: m.w, H: m.h - frameLines,
+		Snap: m.snap, Theme: m.theme, Now: m.clock(), W: m.w, H: m.h - frameLines,
 		Filter: m.filters[m.at], State: m.state(action.Selection{}), Impact: cluster.Impact,
 	}
 }
 
 func (m *Model) state(sel action.Selection) action.State {
-	return action.State{Snap: m.snap, Selected: sel, ReadOnly: m.cfg.ReadOnly, Flags: m.cfg.Flags, Dir: m.cfg.Dir, Now: m.now}
+	return action.State{Snap: m.snap, Selected: sel, ReadOnly: m.cfg.ReadOnly, Flags: m.cfg.Flags, Dir: m.cfg.Dir, Now: m.clock()}
+}
+
+// clock is the moment that is shown: a picture that is held does not grow old.
+func (m *Model) clock() time.Time {
+	if !m.paused.IsZero() {
+		return m.paused
+	}
+	return m.now
 }
 
 func (m *Model) page() page.Page { return m.pages[m.at] }

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"strings"
-	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -15,7 +14,12 @@ import (
 // Update takes one message. It never waits: what takes time is a command.
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	cmd := m.take(msg)
-	m.feed.Look(m.page().Want())
+	want := m.page().Want()
+	if !m.paused.IsZero() && want.Beyond(m.held) {
+		m.goOn()
+		m.say(theme.Dim, "The picture goes on: what is looked at now was not in it.")
+	}
+	m.feed.Look(want)
 	return m, cmd
 }
 
@@ -76,6 +80,9 @@ func (m *Model) refresh() {
 }
 
 func (m *Model) paste(msg tea.PasteMsg) {
+	if m.cramped() {
+		return
+	}
 	msg.Content = strings.TrimSpace(widget.Clean(msg.Content))
 	switch {
 	case m.asking != nil:
@@ -89,10 +96,14 @@ func (m *Model) paste(msg tea.PasteMsg) {
 func (m *Model) key(k tea.KeyPressMsg) tea.Cmd {
 	key := k.String()
 	switch {
+	case key == "ctrl+c" && m.prompt != nil && !m.cramped():
+		return m.promptKey(k) // gives up what is typed, not the console
 	case key == "ctrl+c":
-		return tea.Quit
+		return m.leave()
 	case key == "ctrl+z":
 		return tea.Suspend
+	case m.cramped():
+		return m.unseen(key)
 	case m.asking != nil:
 		return m.answer(k)
 	case m.prompt != nil:
@@ -124,11 +135,16 @@ func (m *Model) command(key string) tea.Cmd {
 	return m.global(s, key)
 }
 
+func (m *Model) unmark() bool {
+	p, ok := m.page().(page.Marker)
+	return ok && p.Unmark()
+}
+
 func (m *Model) global(s page.Scene, key string) tea.Cmd {
 	switch key {
 	case "q":
-		if !m.page().Back() {
-			return tea.Quit
+		if !m.page().Back() && !m.unmark() {
+			return m.leave()
 		}
 	case "esc":
 		m.back()
@@ -143,7 +159,7 @@ func (m *Model) global(s page.Scene, key string) tea.Cmd {
 	case "?":
 		m.help = &help{}
 	case "space":
-		m.pause()
+		m.hold()
 	case "y":
 		return m.copy(s)
 	}
@@ -167,7 +183,8 @@ func (m *Model) follow(e page.Effect) {
 
 func (m *Model) show(i int) { m.at = i }
 
-// back closes what is nearest: a detail or marks, then the filter, then the page.
+// back closes what is nearest: a detail, then the filter, then marks, then the
+// page. The filter goes before the marks, so that what is unmarked is seen.
 func (m *Model) back() {
 	switch {
 	case m.toast.text != "":
@@ -175,23 +192,15 @@ func (m *Model) back() {
 	case m.page().Back():
 	case m.filters[m.at] != "":
 		m.filters[m.at] = ""
+	case m.unmark():
 	default:
 		m.at = 0
 	}
 }
 
-func (m *Model) pause() {
-	if m.paused.IsZero() {
-		m.paused = m.cfg.Now()
-		return
-	}
-	m.paused = time.Time{}
-	m.refresh()
-}
-
 func (m *Model) copy(s page.Scene) tea.Cmd {
 	what, text := m.page().Copy(s)
-	if text == "" {
+	if text = clean(text); text == "" {
 		m.say(theme.Dim, "There is nothing to copy here.")
 		return nil
 	}
@@ -201,4 +210,13 @@ func (m *Model) copy(s page.Scene) tea.Cmd {
 	}
 	m.say(theme.Good, said)
 	return tea.SetClipboard(text)
+}
+
+// clean is widget.Clean for each line of a text: what is copied is pasted into terminals.
+func clean(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i] = widget.Clean(l)
+	}
+	return strings.Join(lines, "\n")
 }

@@ -2,11 +2,11 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
 
-	"unibus/core/migrate"
 	"unibus/tui/action"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -32,8 +32,12 @@ func (m *Model) draw() string {
 	switch {
 	case m.w <= 0 || m.h <= 0:
 		return ""
-	case m.w < MinWidth || m.h < MinHeight:
-		return m.small()
+	case m.cramped():
+		lines := []string{widget.Cut(m.theme, " "+m.name()+"  "+m.verdict(), m.w)}
+		for _, text := range m.small() {
+			lines = append(lines, widget.Wrap(widget.Clean(text), m.w)...)
+		}
+		return widget.Fit(m.theme, strings.Join(lines, "\n"), m.w, m.h)
 	}
 	s := m.scene()
 	body := ""
@@ -48,89 +52,6 @@ func (m *Model) draw() string {
 		screen = widget.Over(screen, m.asking.dialog.View(m.theme, m.w, m.h-2), m.w, m.h)
 	}
 	return screen
-}
-
-// small is what is shown where there is no room: the verdict all the same.
-func (m *Model) small() string {
-	lines := []string{widget.Cut(m.theme, " "+m.name()+"  "+m.verdict(), m.w)}
-	lines = append(lines, widget.Wrap(fmt.Sprintf("This console needs %d x %d; the window is %d x %d. q quits.", MinWidth, MinHeight, m.w, m.h), m.w)...)
-	lines = append(lines, widget.Wrap(widget.Clean(m.snap.Status.Value.Sentence), m.w)...)
-	return widget.Fit(m.theme, strings.Join(lines, "\n"), m.w, m.h)
-}
-
-func (m *Model) cluster() string {
-	if c := m.snap.Status.Value.Cluster; c != "" {
-		return widget.Clean(c)
-	}
-	if m.cfg.Cluster != "" {
-		return widget.Clean(m.cfg.Cluster)
-	}
-	return "unibus"
-}
-
-func (m *Model) name() string {
-	c := m.cluster()
-	return m.theme.Cluster(c).Render(widget.Cut(m.theme, c, 24))
-}
-
-// standing is the verdict in a glyph and a word. One that is too old is not known any more.
-func (m *Model) standing() (glyph, word string, tone theme.Tone) {
-	st := m.snap.Status
-	switch {
-	case !st.Known():
-		return m.theme.Glyphs.Unknown, "not known", theme.Dim
-	case m.paused.IsZero() && st.Stale(m.now, lostAfter):
-		return m.theme.Glyphs.Unknown, "not known, was " + string(st.Value.Verdict), theme.Warn
-	}
-	glyph, tone = m.theme.Level(st.Value.Verdict)
-	return glyph, string(st.Value.Verdict), tone
-}
-
-func (m *Model) verdict() string {
-	glyph, word, tone := m.standing()
-	s := m.theme.Paint(tone, glyph+" "+word)
-	if st := m.snap.Migration.Value; st.Active() || st.State == migrate.StateCutover || st.State == migrate.StateRollback {
-		s += m.theme.Paint(theme.Accent, " "+m.theme.Glyphs.Note+" moving")
-	}
-	return s
-}
-
-// title has no glyph: a byte of one may look to a terminal like the end of the title.
-func (m *Model) title() string {
-	_, word, _ := m.standing()
-	return m.cluster() + " " + word + " - unibus"
-}
-
-// head says which cluster, how it is, who I am, when it is, and how live that is.
-func (m *Model) head() string {
-	t := m.theme
-	who := ""
-	if op := m.snap.Status.Value.Operator; op.Name != "" || op.Role != "" {
-		role := string(op.Role)
-		if m.cfg.ReadOnly {
-			role += ", read-only"
-		}
-		who = widget.Cut(t, widget.Clean(op.Name), 16) + " (" + role + ")   "
-	}
-	right := t.Paint(theme.Plain, who) + t.Paint(theme.Dim, m.now.Format("15:04:05")) + "   " + m.live() + " "
-	return widget.Ends(t, " "+m.name()+"  "+m.verdict(), right, m.w)
-}
-
-func (m *Model) live() string {
-	t, st := m.theme, m.snap.Status
-	node := m.snap.Node
-	if node == "" {
-		node = st.Value.From
-	}
-	switch {
-	case !m.paused.IsZero():
-		return t.Paint(theme.Warn, "paused "+widget.Span(m.now.Sub(m.paused)))
-	case !st.Known():
-		return t.Paint(theme.Dim, "connecting")
-	case st.Stale(m.now, page.Fresh):
-		return t.Paint(theme.Warn, "no answer for "+widget.Span(st.Age(m.now)))
-	}
-	return t.Paint(theme.Good, "live") + t.Paint(theme.Dim, " from "+widget.Cut(t, node, 12))
 }
 
 // tabs is the line of pages. Where there is no room for all names, the last ones
@@ -173,8 +94,8 @@ func (m *Model) foot(s page.Scene) string {
 		return m.prompt.View(t, m.w)
 	case m.toast.text != "":
 		return " " + t.Paint(m.toast.tone, widget.Cut(t, widget.Clean(m.toast.text), m.w-2))
-	case m.running != "":
-		return " " + t.Paint(theme.Accent, "Waiting for the answer to "+m.running+".")
+	case m.running != nil:
+		return " " + t.Paint(theme.Accent, m.awaited())
 	case m.help != nil:
 		return " " + m.keys([]page.Hint{{Key: "up down", Does: "scroll"}, {Key: "esc", Does: "close"}})
 	}
@@ -191,14 +112,25 @@ func (m *Model) hints(s page.Scene) []page.Hint {
 			}
 		}
 	}
-	pause := "pause"
+	hold := "hold"
 	if !m.paused.IsZero() {
-		pause = "go on"
+		hold = "go on"
 	}
+	if does := m.escape(); does != "" && !slices.ContainsFunc(hints, func(h page.Hint) bool { return h.Key == "esc" }) {
+		hints = append(hints, page.Hint{Key: "esc", Does: does})
+	}
+	return append(hints, page.Hint{Key: ":", Does: "command"}, page.Hint{Key: "/", Does: "filter"}, page.Hint{Key: "space", Does: hold}, page.Hint{Key: "?", Does: "help"})
+}
+
+// escape is what esc does where the page has nothing open: the next thing alone, as back does it.
+func (m *Model) escape() string {
 	if m.filters[m.at] != "" {
-		hints = append(hints, page.Hint{Key: "esc", Does: "clear /" + widget.Clean(m.filters[m.at])})
+		return "clear /" + widget.Clean(m.filters[m.at])
 	}
-	return append(hints, page.Hint{Key: ":", Does: "command"}, page.Hint{Key: "/", Does: "filter"}, page.Hint{Key: "space", Does: pause}, page.Hint{Key: "?", Does: "help"})
+	if p, ok := m.page().(page.Marker); ok && p.Marked() > 0 {
+		return "unmark"
+	}
+	return ""
 }
 
 func short(a action.Action) string {

@@ -72,9 +72,9 @@ func (b *Browse) Selection(s Scene) action.Selection {
 func (b *Browse) Want() feed.Want { return feed.Want{} }
 
 // Done has no marks to take away.
-func (b *Browse) Done() {}
+func (b *Browse) Done(action.Selection) {}
 
-// Copy is the id of the selected or open one.
+// Copy is the id of the open one, else of the selected one.
 func (b *Browse) Copy(s Scene) (string, string) {
 	id := b.Selection(s).One(b.Kind)
 	return id, id

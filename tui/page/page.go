@@ -50,8 +50,14 @@ type Page interface {
 	Hints(s Scene) []Hint               // its own keys that work now, actions not among them
 	Selection(s Scene) action.Selection // what actions are done to
 	Want() feed.Want                    // the lists it shows
-	Done()                              // an action on the selection succeeded: marks go away
+	Done(did action.Selection)          // an action was done to these: their marks go away
 	Copy(s Scene) (what, text string)   // what y copies, "" for nothing
+}
+
+// Marker is a page on which things can be marked.
+type Marker interface {
+	Marked() int  // how many are
+	Unmark() bool // takes all marks away; false where there were none
 }
 
 // P paints text in a tone.

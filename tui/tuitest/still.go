@@ -15,6 +15,7 @@ import (
 // What it shows depends on the world and the keys alone.
 type Still struct {
 	Model *tui.Model
+	Left  bool // it was told to quit
 	cmds  []tea.Cmd
 }
 
@@ -52,13 +53,29 @@ func (s *Still) Settle() {
 	}
 }
 
+// Drop forgets the commands that are waiting: what they wait for never comes.
+func (s *Still) Drop() { s.cmds = nil }
+
+// Messages runs the commands that are waiting and returns what comes of them,
+// which the console does not hear.
+func (s *Still) Messages() []tea.Msg {
+	var out []tea.Msg
+	for _, c := range s.cmds {
+		out = append(out, c())
+	}
+	s.cmds = nil
+	return out
+}
+
 // Step runs the commands that are waiting, and not what comes of them.
 func (s *Still) Step() {
 	cmds := s.cmds
 	s.cmds = nil
 	for _, c := range cmds {
 		switch msg := c().(type) {
-		case nil, tea.QuitMsg:
+		case nil:
+		case tea.QuitMsg:
+			s.Left = true
 		default:
 			if !s.Model.IsTick(msg) {
 				s.Send(msg)

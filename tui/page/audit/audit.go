@@ -240,7 +240,7 @@ func (m *Model) Selection(page.Scene) action.Selection { return action.Selection
 func (m *Model) Want() feed.Want { return feed.Want{Audit: true, AuditBefore: m.before} }
 
 // Done has no marks to take away.
-func (m *Model) Done() {}
+func (m *Model) Done(action.Selection) {}
 
 // Copy is the record in a line.
 func (m *Model) Copy(s page.Scene) (string, string) {

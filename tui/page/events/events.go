@@ -125,7 +125,7 @@ func (m *Model) Selection(page.Scene) action.Selection { return action.Selection
 func (m *Model) Want() feed.Want { return feed.Want{} }
 
 // Done has no marks to take away.
-func (m *Model) Done() {}
+func (m *Model) Done(action.Selection) {}
 
 // Copy is the text of the event.
 func (m *Model) Copy(s page.Scene) (string, string) {

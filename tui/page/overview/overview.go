@@ -107,7 +107,7 @@ func (m *Model) Selection(s page.Scene) action.Selection {
 func (m *Model) Want() feed.Want { return feed.Want{} }
 
 // Done has no marks to take away.
-func (m *Model) Done() {}
+func (m *Model) Done(action.Selection) {}
 
 // Copy is the verdict's sentence.
 func (m *Model) Copy(s page.Scene) (string, string) {

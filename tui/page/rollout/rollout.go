@@ -182,9 +182,10 @@ func (m *Model) Selection(page.Scene) action.Selection { return action.Selection
 func (m *Model) Want() feed.Want { return feed.Want{Rollout: true} }
 
 // Done has no marks to take away.
-func (m *Model) Done() {}
+func (m *Model) Done(action.Selection) {}
 
-// Copy is the key of the selected entry, for adding them; the address where no key was shown.
+// Copy is the key of the open or selected entry, for adding them; the address where
+// no key was shown, and nothing where the open entry has gone.
 func (m *Model) Copy(s page.Scene) (string, string) {
 	m.load(s)
 	r := s.Snap.Rollout.Value

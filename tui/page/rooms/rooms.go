@@ -262,7 +262,7 @@ func (m *Model) Want() feed.Want {
 }
 
 // Done has no marks to take away.
-func (m *Model) Done() {}
+func (m *Model) Done(action.Selection) {}
 
 // Copy is the id of the room, or of the member.
 func (m *Model) Copy(s page.Scene) (string, string) {

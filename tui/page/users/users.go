@@ -97,7 +97,7 @@ func (m *Model) summary(s page.Scene) string {
 	if s.Filter != "" {
 		text += fmt.Sprintf(" %s match /%s.", widget.Count(m.table.Len()), s.Filter)
 	}
-	if k := len(m.table.Marked()); k > 0 {
+	if k := m.Marked(); k > 0 {
 		text += fmt.Sprintf(" %s marked.", widget.Count(k))
 	}
 	return text
@@ -172,17 +172,26 @@ func (m *Model) Key(s page.Scene, key string) page.Effect {
 func (m *Model) Open(s page.Scene, id string) {
 	m.load(s)
 	m.table.Select(id)
-	m.open = m.table.Selected()
+	m.open = id // the table may not have it: a filter hides it
 }
 
-// Back closes the open user, then takes the marks away.
+// Back closes the open user.
 func (m *Model) Back() bool {
-	was := m.open != "" || len(m.table.Marked()) > 0
-	if m.open == "" {
-		m.table.ClearMarks()
-	}
+	was := m.open != ""
 	m.open = ""
 	return was
+}
+
+// Marked is how many of the shown users are marked.
+func (m *Model) Marked() int { return len(m.table.Marked()) }
+
+// Unmark takes the marks away.
+func (m *Model) Unmark() bool {
+	if m.Marked() == 0 {
+		return false
+	}
+	m.table.ClearMarks()
+	return true
 }
 
 // Hints are the page's own keys.
@@ -211,8 +220,12 @@ func (m *Model) Selection(s page.Scene) action.Selection {
 // Want is the users, and the rooms for what somebody owns.
 func (m *Model) Want() feed.Want { return feed.Want{Users: true, Rooms: m.open != ""} }
 
-// Done takes the marks away: what was to be done to them was done.
-func (m *Model) Done() { m.table.ClearMarks() }
+// Done takes the marks of these users away: what was to be done to them was done.
+func (m *Model) Done(did action.Selection) {
+	if did.Kind == "user" {
+		m.table.Unmark(did.IDs)
+	}
+}
 
 // Copy is the id.
 func (m *Model) Copy(s page.Scene) (string, string) {
