@@ -111,6 +111,28 @@ func TestEveryVerbHasARule(t *testing.T) {
 	}
 }
 
+// TestWhatAViewerMayAsk: a viewer looks, and nothing more; whatever else there is
+// changes something or reads everything, and so is signed and recorded.
+func TestWhatAViewerMayAsk(t *testing.T) {
+	t.Parallel()
+	var looks, silent []Verb
+	for v, r := range Rules() {
+		switch {
+		case r.Role == core.OperatorViewer:
+			looks = append(looks, v)
+		case !r.Acts():
+			silent = append(silent, v)
+		}
+	}
+	slices.Sort(looks)
+	if d := cmp.Diff([]Verb{"audit", "events", "flags", "migration", "rollout", "room-get", "rooms", "status", "user-get", "users"}, looks); d != "" {
+		t.Errorf("a viewer may ask (- expected, + found):\n%s", d)
+	}
+	if d := cmp.Diff([]Verb{"backup-part"}, silent); d != "" { // goes on with a backup that is signed and recorded
+		t.Errorf("an admin's, and neither signed nor recorded (- expected, + found):\n%s", d)
+	}
+}
+
 type movers struct{ Mover }
 
 // TestSummarySaysNoSecrets: only fields that are known to be none, and never more than a line.
