@@ -39,6 +39,25 @@ func TestEveryNodeNeedsRoom(t *testing.T) {
 	}
 }
 
+// TestPromisedNumbers: README.md promises them, so they stand here a second time.
+func TestPromisedNumbers(t *testing.T) {
+	t.Parallel()
+	if spaceFactor != 5 || replicaFactor != 4 {
+		t.Errorf("the source needs %d times the file and every other node %d times, promised are five and four", spaceFactor, replicaFactor)
+	}
+	for text, l := range map[string]Limits{"the default": Limits{}.withDefaults(), "a job made of nothing": New(Config{}).cfg.Limits} {
+		if l.Fence != 30*time.Second {
+			t.Errorf("%s: a fence stands for %s, promised are 30 s", text, l.Fence)
+		}
+		if l.Patience != 30*time.Second {
+			t.Errorf("%s: a copy waits %s for a leader, promised are 30 s", text, l.Patience)
+		}
+		if l.Lease < 3*time.Second {
+			t.Errorf("%s: a rollback waits %s after the buckets were shut, promised are at least 3 s", text, l.Lease)
+		}
+	}
+}
+
 func TestGuess(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

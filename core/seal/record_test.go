@@ -196,6 +196,17 @@ func TestRekeyIsDue(t *testing.T) {
 	}
 }
 
+// TestPromisedNumbers: README.md and SECURITY.md promise them, so they stand here a second time.
+func TestPromisedNumbers(t *testing.T) {
+	t.Parallel()
+	if MaxAge != 7*24*time.Hour {
+		t.Errorf("a key is kept for %s, 7 days are promised", MaxAge)
+	}
+	if MaxMessages != 100_000 {
+		t.Errorf("a key is kept for %d messages, 100,000 are promised", MaxMessages)
+	}
+}
+
 func TestRekeyOfAThousandMembers(t *testing.T) {
 	t.Parallel()
 	ann := newPerson(t, "ann")
