@@ -1,12 +1,15 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"unibus/cmd/cli/clitest"
 	"unibus/core/config"
 )
 
@@ -21,32 +24,68 @@ func TestSampleConfigurationIsRight(t *testing.T) {
 	}
 }
 
-// TestReadersNameWhatThereIs: every command, picture and test that the documents name exists.
+// TestReadersNameWhatThereIs: every command, flag, target of make, link and test that the documents name exists.
 func TestReadersNameWhatThereIs(t *testing.T) {
 	t.Parallel()
 	top := filepath.Join("..", "..")
-	tests := testNames(t, top)
-	command := regexp.MustCompile("`unibusd ([a-z-]+)(?: ([a-z-]+))?")
-	picture := regexp.MustCompile(`\((screenshots/[a-z-]+\.png|docs/[a-z.-]+|[A-Z]+\.md)\)`)
+	clitest.Named(t, top, root())
+	tests, targets := testNames(t, top), phony(t, top)
 	test := regexp.MustCompile("`(Test[A-Za-z0-9]+|Fuzz[A-Za-z0-9]+)`")
-	for _, file := range []string{"README.md", "SECURITY.md", "ARCHITECTURE.md", "docs/three-hosts.md", "docs/restore.md"} {
+	for _, file := range clitest.Documents() {
 		text := read(t, filepath.Join(top, file))
-		for _, m := range command.FindAllStringSubmatch(text, -1) {
-			if c, _, err := root().Find(m[1:2]); err != nil || c.Name() != m[1] {
-				t.Errorf("%s names `unibusd %s`, which is no command", file, m[1])
-			}
-		}
-		for _, m := range picture.FindAllStringSubmatch(text, -1) {
-			if _, err := os.Stat(filepath.Join(top, m[1])); err != nil {
-				t.Errorf("%s names %s: %v", file, m[1], err)
-			}
-		}
 		for _, m := range test.FindAllStringSubmatch(text, -1) {
 			if !tests[m[1]] {
 				t.Errorf("%s names the test %s, which does not exist", file, m[1])
 			}
 		}
+		for _, line := range clitest.Lines(text) {
+			if m := makes.FindStringSubmatch(line); m != nil && !slices.Contains(targets, m[1]) {
+				t.Errorf("%s names `make %s`, which is no target", file, m[1])
+			}
+		}
+		for _, m := range link.FindAllStringSubmatch(clitest.Prose(text), -1) {
+			if err := dangling(t, filepath.Join(top, file), m[1]); err != nil {
+				t.Errorf("%s links %s: %v", file, m[1], err)
+			}
+		}
 	}
+}
+
+var (
+	makes = regexp.MustCompile(`^make ([a-z-]+)`)
+	link  = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	title = regexp.MustCompile(`(?m)^#+ +(.*)$`)
+	sign  = regexp.MustCompile("[^a-z0-9 _-]")
+)
+
+// phony are the targets of the Makefile.
+func phony(t *testing.T, top string) []string {
+	t.Helper()
+	_, line, _ := strings.Cut(read(t, filepath.Join(top, "Makefile")), "\n.PHONY:")
+	line, _, _ = strings.Cut(line, "\n")
+	return strings.Fields(line)
+}
+
+// dangling says why a document's link leads nowhere: to no file, or to no title of it. Addresses elsewhere are not tried.
+func dangling(t *testing.T, from, to string) error {
+	t.Helper()
+	if strings.Contains(to, "://") {
+		return nil
+	}
+	file, anchor, ok := strings.Cut(to, "#")
+	path := from
+	if file != "" {
+		path = filepath.Join(filepath.Dir(from), filepath.FromSlash(file))
+	}
+	if _, err := os.Stat(path); err != nil || !ok {
+		return err
+	}
+	for _, m := range title.FindAllStringSubmatch(clitest.Prose(read(t, path)), -1) {
+		if strings.ReplaceAll(sign.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-") == anchor {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s has no title that makes #%s", path, anchor)
 }
 
 // testNames are the tests and fuzz targets of the module.

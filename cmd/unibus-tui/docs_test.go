@@ -1,0 +1,14 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"unibus/cmd/cli/clitest"
+)
+
+// TestReadersNameWhatThereIs: every command and flag of the console that the documents name exists.
+func TestReadersNameWhatThereIs(t *testing.T) {
+	t.Parallel()
+	clitest.Named(t, filepath.Join("..", ".."), root())
+}
