@@ -3,6 +3,7 @@ package bus_test
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -68,6 +69,33 @@ func TestConnectionLimits(t *testing.T) {
 				t.Errorf("subscription %d: %v", i+1, nc.LastError())
 			}
 		}
+	})
+}
+
+// TestConnectionsAreLimitedInAll: users who are admitted, none of them too many of
+// one address, fill the node; the next comes in when one has gone.
+func TestConnectionsAreLimitedInAll(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, core.BusAuthEnforce)
+	cfg := r.config(t, "n1")
+	cfg.Limits = bus.Limits{Connections: 16, PerAddress: 6}
+	s := r.open(t, cfg)
+	var users []*nats.Conn
+	for i := range 16 {
+		users = append(users, r.mustDial(t, s, r.a, from(fmt.Sprintf("127.0.0.%d", 2+i/6))))
+	}
+	if _, err := r.dial(t, s, r.b, from("127.0.0.5")); err == nil {
+		t.Error("a connection more than there may be in all was admitted")
+	}
+	for i, nc := range users {
+		if err := nc.Flush(); err != nil {
+			t.Errorf("connection %d: %v", i+1, err)
+		}
+	}
+	users[0].Close()
+	eventually(t, "a place to become free", func() bool {
+		_, err := r.dial(t, s, r.b, from("127.0.0.5"))
+		return err == nil
 	})
 }
 

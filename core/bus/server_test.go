@@ -225,41 +225,6 @@ func TestOldTLSIsRefused(t *testing.T) {
 	}
 }
 
-func TestRouteNeedsACertificateOfTheCluster(t *testing.T) {
-	t.Parallel()
-	r, stranger := newRig(t, core.BusAuthEnforce), newRig(t, core.BusAuthEnforce)
-	addrs := freeAddrs(t, 2)
-	cfg := r.config(t, "n1")
-	cfg.Cluster = r.member(addrs, 0)
-	r.open(t, cfg)
-	pool, err := keys.LoadPool(r.file(keys.CACertFile))
-	must(t, err)
-	shake := func(from *rig) error {
-		pair, err := keys.LoadPair(from.file(keys.NodeCertFile), from.file(keys.NodeKeyFile))
-		must(t, err)
-		raw, err := net.Dial("tcp", addrs[0])
-		must(t, err)
-		defer func() { _ = raw.Close() }()
-		must(t, raw.SetDeadline(time.Now().Add(10*time.Second)))
-		// In TLS 1.3 the server judges the certificate after the client's handshake: the first read tells.
-		c := tls.Client(raw, &tls.Config{
-			RootCAs: pool, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS13,
-			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair, nil },
-		})
-		if _, err := c.Write([]byte("PING\r\n")); err != nil {
-			return err
-		}
-		_, err = c.Read(make([]byte, 1))
-		return err
-	}
-	if err := shake(r); err != nil {
-		t.Errorf("a node of the cluster: %v", err)
-	}
-	if err := shake(stranger); err == nil || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("a stranger's certificate: %v", err)
-	}
-}
-
 func TestRescanKeepsTheData(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, core.BusAuthEnforce)
