@@ -57,6 +57,9 @@ func TestCutoverSwapsEveryNode(t *testing.T) {
 		nodetest.Wait(t, bootBudget, func() error { return replicated(t, cl, 3) }) // a busy replica may be behind for a moment
 	}
 	theFileIsShut(t, p)
+	for i := range p.Configs {
+		listens(t, p, i)
+	}
 	restartedNodeServesKV(t, p)
 }
 

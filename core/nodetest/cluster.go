@@ -31,6 +31,7 @@ type Config struct {
 	Seed     core.Snapshot // put into the first node's SQLite file, where it has users
 	SeedDB   string        // a closed file, as the function Seed writes it, copied to be the first node's
 	Hosts    []string      // the nodes' own addresses, which routes with TLS connect; nil: free ports of 127.0.0.1
+	Env      []string      // NAME=value for child processes, beside the test's own
 }
 
 // Cluster is a running cluster of nodes in this process.

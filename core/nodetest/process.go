@@ -29,6 +29,7 @@ type Processes struct {
 
 	t      testing.TB
 	binary string
+	env    []string
 	launch func(i int, cmd *exec.Cmd) error
 	procs  []*exec.Cmd
 	exits  []chan struct{}
@@ -47,7 +48,7 @@ func FurnishProcesses(t testing.TB, binary string, cfg Config) *Processes {
 	t.Helper()
 	c := furnish(t, cfg)
 	p := &Processes{
-		Configs: c.Configs, Admin: c.Admin, Seed: c.Seed, Viewer: c.Viewer, t: t, binary: binary,
+		Configs: c.Configs, Admin: c.Admin, Seed: c.Seed, Viewer: c.Viewer, t: t, binary: binary, env: cfg.Env,
 		launch: func(_ int, cmd *exec.Cmd) error { return cmd.Start() },
 		procs:  make([]*exec.Cmd, len(c.Configs)), exits: make([]chan struct{}, len(c.Configs)),
 	}
@@ -93,7 +94,7 @@ func (p *Processes) Start(i int) {
 	defer func() { _ = log.Close() }()
 	cmd := exec.Command(p.binary, "serve", "--config", p.configFile(i))
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Dir = filepath.Dir(p.Configs[i].Data)
+	cmd.Dir, cmd.Env = filepath.Dir(p.Configs[i].Data), append(os.Environ(), p.env...)
 	if err := p.launch(i, cmd); err != nil {
 		p.t.Fatal(err)
 	}
