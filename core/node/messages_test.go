@@ -6,15 +6,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"unibus/core"
 	"unibus/core/keys"
 	"unibus/core/migrate"
 	"unibus/core/nodetest"
 )
 
-// TestCutoverLosesNoMessage: two members talk through a whole cutover; every
-// message arrives once and in order, and neither of them is disconnected.
-func TestCutoverLosesNoMessage(t *testing.T) {
+// TestMovesLoseNoMessage: two members at the source talk through a whole cutover
+// and then through a whole rollback; every message arrives once and in order, and
+// neither of them is disconnected.
+func TestMovesLoseNoMessage(t *testing.T) {
 	t.Parallel()
 	ana, ben := nodetest.Identity(t), nodetest.Identity(t)
 	seed := sample(t)
@@ -29,10 +32,35 @@ func TestCutoverLosesNoMessage(t *testing.T) {
 	c.WaitServing(core.BackendSQLite, 0)
 	cl := c.Client(0, c.Admin)
 	move(t, c, cl, c.Configs[0].DB, false)
-
 	from, to := connect(t, c, 0, ana), connect(t, c, 0, ben)
-	subject := fmt.Sprintf("unibus.room.%s.%s", room.ID, ana.Public())
-	heard, err := to.SubscribeSync("unibus.room." + string(room.ID) + ".*")
+	heard := hears(t, to, room.ID)
+
+	t.Log("cutover")
+	end := talk(from, room.ID, ana)
+	if _, err := cl.MigrateCutover(t.Context(), "n1"); err != nil {
+		t.Fatal(err)
+	}
+	rests(t, cl, migrate.StateSoak)
+	c.WaitServing(core.BackendKV, 0, 1, 2)
+	allHeard(t, from, to, heard, end())
+
+	t.Log("rollback")
+	end = talk(from, room.ID, ana)
+	if _, err := cl.MigrateRollback(t.Context(), "n1"); err != nil {
+		t.Fatal(err)
+	}
+	rests(t, cl, migrate.StateRolledBack)
+	c.WaitServing(core.BackendSQLite, 0)
+	allHeard(t, from, to, heard, end())
+	if !from.IsConnected() || !to.IsConnected() {
+		t.Errorf("still connected: %v, %v", from.IsConnected(), to.IsConnected())
+	}
+}
+
+// hears subscribes to a room.
+func hears(t *testing.T, to session, room core.RoomID) *nats.Subscription {
+	t.Helper()
+	heard, err := to.SubscribeSync("unibus.room." + string(room) + ".*")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,27 +70,35 @@ func TestCutoverLosesNoMessage(t *testing.T) {
 	if err := to.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	stop, sent := make(chan struct{}), make(chan int)
+	return heard
+}
+
+// talk says the numbers from 0 on, one each millisecond; end stops it and returns how many it said.
+func talk(from session, room core.RoomID, as keys.Identity) (end func() int) {
+	subject := fmt.Sprintf("unibus.room.%s.%s", room, as.Public())
+	stop, said := make(chan struct{}), make(chan int, 1)
 	go func() {
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
 		for n := 0; ; n++ {
 			select {
 			case <-stop:
-				sent <- n
+				said <- n
 				return
 			case <-tick.C:
-				_ = from.Publish(subject, []byte(strconv.Itoa(n))) // what is lost is missed below
+				_ = from.Publish(subject, []byte(strconv.Itoa(n))) // what is lost is missed in allHeard
 			}
 		}
 	}()
-	if _, err := cl.MigrateCutover(t.Context(), "n1"); err != nil {
-		t.Fatal(err)
+	return func() int {
+		close(stop)
+		return <-said
 	}
-	rests(t, cl, migrate.StateSoak)
-	c.WaitServing(core.BackendKV, 0, 1, 2)
-	close(stop)
-	n := <-sent
+}
+
+// allHeard takes n messages that were said, each of them once and in order, and no more.
+func allHeard(t *testing.T, from, to session, heard *nats.Subscription, n int) {
+	t.Helper()
 	if err := from.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +111,10 @@ func TestCutoverLosesNoMessage(t *testing.T) {
 			t.Fatalf("message %d of %d is %q", i, n, m.Data)
 		}
 	}
-	if n < 50 || !from.IsConnected() || !to.IsConnected() {
-		t.Errorf("%d messages; still connected: %v, %v", n, from.IsConnected(), to.IsConnected())
+	if err := to.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if more, _, err := heard.Pending(); n < 50 || more != 0 || err != nil {
+		t.Errorf("%d messages, and %d more than were said, %v", n, more, err)
 	}
 }
