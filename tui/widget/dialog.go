@@ -36,6 +36,8 @@ type Ask struct {
 	Fields  []Field
 	Confirm string // the button; "" for a message that is only read
 	Danger  bool   // the button is drawn as dangerous
+
+	Whole func(values []string) error // says which fields do not go together; nil: any do
 }
 
 // Dialog interrupts. Cancel has the focus unless there is something to fill in,
@@ -154,6 +156,13 @@ func (d *Dialog) enter() Answer {
 			return Open
 		}
 	}
+	if d.ask.Whole != nil {
+		if err := d.ask.Whole(d.Values()); err != nil {
+			d.wrong = err.Error()
+			d.to(0)
+			return Open
+		}
+	}
 	return Confirmed
 }
 
@@ -180,7 +189,7 @@ func (d *Dialog) View(t theme.Theme, w, h int) string {
 	inner := max(10, min(w-6, 86))
 	var body []string
 	for _, p := range d.ask.Lines {
-		for _, l := range Wrap(Clean(p), inner) {
+		for _, l := range Wrap(Grouped(Clean(p)), inner) {
 			body = append(body, t.Paint(theme.Plain, l))
 		}
 	}
@@ -206,6 +215,9 @@ func (d *Dialog) same() string {
 	return "Same as: " + Clean(line)
 }
 
+// leastInput is how many cells of what is typed are seen at the least.
+const leastInput = 24
+
 func (d *Dialog) fields(t theme.Theme, inner int) []string {
 	if len(d.inputs) == 0 {
 		return []string{""}
@@ -214,6 +226,7 @@ func (d *Dialog) fields(t theme.Theme, inner int) []string {
 	for _, f := range d.ask.Fields {
 		label = max(label, Width(f.Label)+1)
 	}
+	label = min(label, max(4, inner-leastInput-3)) // a long word may not push the input off the line
 	out := []string{""}
 	for i := range d.inputs {
 		style(t, &d.inputs[i])
@@ -222,7 +235,7 @@ func (d *Dialog) fields(t theme.Theme, inner int) []string {
 		if i == d.focus {
 			tone = theme.Accent
 		}
-		out = append(out, t.Paint(tone, Pad(d.ask.Fields[i].Label, label, false))+" "+d.inputs[i].View())
+		out = append(out, t.Paint(tone, Pad(Cut(t, Clean(d.ask.Fields[i].Label), label), label, false))+" "+d.inputs[i].View())
 	}
 	if d.wrong == "" {
 		return append(out, "")

@@ -2,6 +2,7 @@ package widget
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -78,7 +79,7 @@ func Wrap(s string, w int) []string {
 	// Not ansi.Wrap: that breaks at hyphens too, and so in the middle of flags.
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(s) {
+	for _, word := range units(s) {
 		switch {
 		case line == "":
 			line = word
@@ -93,6 +94,27 @@ func Wrap(s string, w int) []string {
 		}
 	}
 	return append(lines, line)
+}
+
+// units are the words of a text; the groups of a number are one of them.
+func units(s string) []string {
+	var out []string
+	for _, w := range strings.Fields(s) {
+		if last := len(out) - 1; last >= 0 && digits(strings.TrimRight(w, ".,;:)")) == 3 && digits(out[last]) > 0 {
+			out[last] += " " + w
+			continue
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// digits is how many a text of digits has in its last group; 0 where it is anything else.
+func digits(s string) int {
+	if strings.ContainsFunc(s, func(r rune) bool { return (r < '0' || r > '9') && r != ' ' }) {
+		return 0
+	}
+	return len(s) - strings.LastIndexByte(s, ' ') - 1
 }
 
 // Age is a duration in the largest unit that fits: 0.4 s, 26 m, 3 h, 71 d.
@@ -161,6 +183,27 @@ func Count(n int) string {
 		s = s[:i] + " " + s[i:]
 	}
 	return sign + s
+}
+
+// Grouped writes the counts in a sentence as Count does. Only what is followed by
+// something that is counted is one: ports, years and the names of files stay.
+func Grouped(s string) string {
+	words := strings.Split(s, " ")
+	for i, w := range words[:len(words)-1] {
+		n, err := strconv.Atoi(w)
+		if err == nil && len(w) > 3 && strconv.Itoa(n) == w && counted(words[i+1]) {
+			words[i] = Count(n)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+func counted(word string) bool {
+	switch strings.TrimSuffix(strings.TrimRight(word, ".,;:)"), "s") {
+	case "key", "row", "user", "room", "member", "session", "message", "record", "operation", "client", "byte", "sealed":
+		return true
+	}
+	return false
 }
 
 // Plural is "1 node", "2 nodes".

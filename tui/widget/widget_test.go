@@ -170,3 +170,34 @@ func TestUnarmedDialogTakesOnlyEsc(t *testing.T) {
 		t.Error("Esc does not cancel")
 	}
 }
+
+func TestCountsInSentencesAreGrouped(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"5270 keys written.":                      "5 270 keys written.",
+		"with 12345678 rows, 999 users":           "with 12 345 678 rows, 999 users",
+		"(4193 members)":                          "(4193 members)", // no word by itself
+		"port 4222 of n1 in 2026":                 "port 4222 of n1 in 2026",
+		"unibus-20261122-120428.db was kept":      "unibus-20261122-120428.db was kept",
+		"4222 keys-file 0042 keys 1004":           "4222 keys-file 0042 keys 1004",
+		"removed 1004 keys; 1000 users, and 2005": "removed 1 004 keys; 1 000 users, and 2005",
+		"": "",
+	} {
+		if got := widget.Grouped(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+	for w := 8; w < 20; w++ {
+		if got := strings.Join(widget.Wrap("with 12 345 678 rows, all of them", w), "|"); w >= 10 && !strings.Contains(got, "12 345 678") {
+			t.Errorf("%d cells: %q", w, got)
+		}
+	}
+}
+
+func TestALongLabelLeavesRoomForTheInput(t *testing.T) {
+	t.Parallel()
+	d := widget.NewDialog(widget.Ask{Title: "Really?", Confirm: "Yes", Fields: []widget.Field{{Label: strings.Repeat("long ", 40), Hint: "here"}}})
+	if got := ansi.Strip(d.View(dark, 80, 24)); !strings.Contains(got, "here") {
+		t.Errorf("the input is not seen:\n%s", got)
+	}
+}
