@@ -95,7 +95,7 @@ func story(d *demo.Demo) []shot {
 		{name: "migrate-copy", keys: []string{"tab", "500", "tab", "tab", "tab", "enter"}, wait: "checkpoint"}, // slow enough to be seen
 		{name: "migrate-paused", keys: []string{"P"}, wait: "Paused in copy"},
 		{name: "migrate-limit", keys: []string{"L"}, wait: "enter choose"},
-		{keys: []string{"0", "enter", "enter"}, wait: "rate limit 5 000 /s"},
+		{keys: []string{"0", "enter", "enter"}, wait: "limit 5 000 /s"},
 		{keys: []string{"A"}, wait: "enter choose"},
 		{name: "migrate-aborted", keys: []string{"tab", "enter"}, wait: "Aborted by"},
 		{keys: []string{"b"}, wait: "enter choose"},

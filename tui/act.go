@@ -46,7 +46,7 @@ func (m *Model) begin(a action.Action, sel action.Selection) tea.Cmd {
 		m.say(theme.Warn, "Not possible: "+why+".")
 		return nil
 	}
-	if a.Ask == nil {
+	if !a.Asks(s) {
 		return m.run(a, s, nil)
 	}
 	return m.open(&asking{dialog: widget.NewDialog(a.Dialog(s)), act: a, state: s})

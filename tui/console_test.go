@@ -132,6 +132,41 @@ func TestTheSourceIsNamedWhereSeveralNodesServe(t *testing.T) {
 	s.Press("backspace", "2", "enter", "enter", "enter", "enter", "enter")
 	s.Settle()
 	calls(t, f, "migrate-start n2 /other.db 3")
+
+	s, f = still(t, tuitest.Several())
+	s.Press("6")
+	shows(t, s, "There are two SQLite files", "/var/lib/unibus/unibus.db on n1", "/var/lib/unibus/unibus.db on n2")
+	hides(t, s, "alone")
+	s.Press("b")
+	s.Settle()
+	shows(t, s, "A backup of the file is taken first", "--db FILE --node NODE")
+	s.Press("n2")
+	shows(t, s, "--db /var/lib/unibus/unibus.db --node n2")
+	s.Press("esc", "D")
+	s.Settle()
+	calls(t, f)
+	shows(t, s, "Which file is to be checked?")
+	s.Press("n3", "enter")
+	shows(t, s, "Name the one that counts: n1 and n2.")
+	s.Press("backspace", "2", "enter", "enter")
+	s.Settle()
+	calls(t, f, "migrate-start n2 /var/lib/unibus/unibus.db 0 dry-run")
+	shows(t, s, "--node n2 --dry-run")
+}
+
+func TestTheFileThatIsMovedCannotBeLeftBehind(t *testing.T) {
+	t.Parallel()
+	w := tuitest.Several()
+	w.Migration = tuitest.Drifted().Migration // n2 differs from n1
+	s, f := still(t, w)
+	s.Press("6", "b")
+	s.Settle()
+	shows(t, s, "rows that the one of n1 lacks")
+	s.Press("n2", "tab", "tab", "tab", "tab", "n2", "enter", "enter")
+	shows(t, s, "The file of n2 is the one that is moved")
+	s.Press("tab", "tab", "tab", "tab", "backspace", "1", "enter", "enter")
+	s.Settle()
+	calls(t, f, "migrate-start n2 /var/lib/unibus/unibus.db 3 discard=[n1]")
 }
 
 func TestLimitAsksForANumber(t *testing.T) {

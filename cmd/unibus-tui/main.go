@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/charmbracelet/x/term"
@@ -15,6 +16,7 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/tui"
+	"unibus/tui/action"
 	"unibus/tui/plain"
 )
 
@@ -83,18 +85,12 @@ func (o *console) plain(c *cobra.Command, cl *admin.Client) error {
 // given is how the command lines that the console shows name this cluster.
 func (o *console) given() string {
 	if o.Context != "" {
-		return "--context " + o.Context
+		return "--context " + action.Quoted(o.Context)
 	}
-	s := "--server "
-	for i, url := range o.Servers {
-		if i > 0 {
-			s += ","
-		}
-		s += url
-	}
-	s += " --identity " + o.Identity
+	s := "--server " + action.Quoted(strings.Join(o.Servers, ","))
+	s += " --identity " + action.Quoted(o.Identity)
 	if o.CA != "" {
-		s += " --tls-ca " + o.CA
+		s += " --tls-ca " + action.Quoted(o.CA)
 	}
 	return s
 }

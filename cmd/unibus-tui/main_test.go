@@ -227,3 +227,16 @@ func startAgain(ctx context.Context, d *demo.Demo) error {
 		}
 	}
 }
+
+func TestGivenIsPartOfAShellCommand(t *testing.T) {
+	t.Parallel()
+	var o console
+	o.Servers, o.Identity, o.CA = []string{"tls://n1:4222", "tls://n2:4222"}, "/home/ana lee/ana.nk", "it's/ca.pem"
+	if got, want := o.given(), `--server tls://n1:4222,tls://n2:4222 --identity '/home/ana lee/ana.nk' --tls-ca 'it'\''s/ca.pem'`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	o.Context = "two words"
+	if got, want := o.given(), "--context 'two words'"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

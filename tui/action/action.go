@@ -72,7 +72,10 @@ type Question struct {
 	Lines   []string
 	Fields  []widget.Field
 	Confirm string // the button
-	Word    string // what must be typed; set from Danger for ClusterName
+	Word    string // what must be typed for ObjectName
+	Or      string // what may be typed in its place, "" for nothing
+
+	Whole func(values []string) error // says which fields do not go together; nil: any do
 }
 
 // Action is one thing that an operator can do.
@@ -87,6 +90,7 @@ type Action struct {
 	Help    string                                                                        // a short sentence
 	Why     func(s State) string                                                          // why it is not possible now, "" where it is
 	Ask     func(s State) Question                                                        // nil for Danger None
+	Choose  func(s State) (Question, bool)                                                // for Danger None: what has to be chosen first; nil, or false: nothing
 	Same    func(s State, values []string) string                                         // without the flags
 	Run     func(ctx context.Context, c Client, s State, values []string) (string, error) // a sentence about what was done; lines behind it are paragraphs to be read
 }
@@ -131,22 +135,41 @@ func (a Action) SameAs(s State, values []string) string {
 
 // Dialog is the question of an action with what its danger demands.
 func (a Action) Dialog(s State) widget.Ask {
-	q := a.Ask(s)
+	q, _ := a.question(s)
 	ask := widget.Ask{Title: q.Title, Lines: q.Lines, Fields: q.Fields, Confirm: q.Confirm, Danger: a.Danger >= ObjectName}
 	own := len(q.Fields) // what must be typed beyond them is no part of the command
 	ask.Same = func(values []string) string { return a.SameAs(s, values[:own]) }
+	if q.Whole != nil {
+		ask.Whole = func(values []string) error { return q.Whole(values[:own]) }
+	}
 	switch a.Danger {
 	case ObjectName:
-		ask.Fields = append(ask.Fields, typed("Type "+q.Word+":", q.Word))
+		ask.Fields = append(ask.Fields, typed("Type "+q.Word+":", q.Word, q.Or))
 	case ClusterName:
-		ask.Fields = append(ask.Fields, typed("Type the cluster's name:", s.Snap.Status.Value.Cluster))
+		ask.Fields = append(ask.Fields, typed("Type the cluster's name:", s.Snap.Status.Value.Cluster, ""))
 	}
 	return ask
 }
 
-func typed(label, word string) widget.Field {
+// Asks is true where something has to be answered before an action runs.
+func (a Action) Asks(s State) bool {
+	_, ok := a.question(s)
+	return ok
+}
+
+func (a Action) question(s State) (Question, bool) {
+	switch {
+	case a.Ask != nil:
+		return a.Ask(s), true
+	case a.Choose != nil:
+		return a.Choose(s)
+	}
+	return Question{}, false
+}
+
+func typed(label, word, or string) widget.Field {
 	return widget.Field{Label: label, Check: func(v string) error {
-		if v == word && word != "" {
+		if v != "" && (v == word || v == or) {
 			return nil
 		}
 		return core.Errorf(core.KindInvalid, "That is not %s. Esc leaves everything as it is.", word)

@@ -95,6 +95,8 @@ func TestMovesArePossibleWhereTheyMakeSense(t *testing.T) {
 		{"rolled back", tuitest.RolledBack(), "start check report"},
 		{"aborted", tuitest.Aborted(), "start check report"},
 		{"dry run", tuitest.DryRun(), "start check report"},
+		{"orphaned", tuitest.Orphaned(), "report"},
+		{"several files", tuitest.Several(), "start check"},
 		{"healthy", tuitest.Healthy(), ""},
 	} {
 		var can []string
@@ -129,6 +131,35 @@ func TestSameAsIsTheCommandLine(t *testing.T) {
 	}
 }
 
+func TestSameAsNamesTheNodeAmongSeveralFiles(t *testing.T) {
+	t.Parallel()
+	s := state(tuitest.Several())
+	for name, want := range map[string]string{
+		"migrate start": "unibusd migrate-to-kv --db /var/lib/unibus/unibus.db --node n2 --replicas 3 --server x",
+		"migrate check": "unibusd migrate-to-kv --db /var/lib/unibus/unibus.db --node n2 --dry-run --server x",
+	} {
+		if got := find(t, name).SameAs(s, []string{"n2", "3"}); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	w := tuitest.Several() // since a rollback only n2's counts
+	w.Status.Authority = &core.Authority{Backend: core.BackendSQLite, Node: "n2"}
+	f := tuitest.NewFake(w)
+	check := find(t, "migrate check")
+	if check.Asks(state(w)) {
+		t.Error("asks for a node though the authority names one")
+	}
+	if _, err := check.Run(context.Background(), f, state(w), nil); err != nil {
+		t.Error(err)
+	}
+	if got := strings.Join(f.Calls(), " "); got != "migrate-start n2 /var/lib/unibus/unibus.db 0 dry-run" {
+		t.Errorf("calls %q", got)
+	}
+	if _, err := check.Run(context.Background(), f, s, nil); core.KindOf(err) != core.KindInvalid {
+		t.Errorf("a node is taken by chance: %v", err)
+	}
+}
+
 func TestDangerDecidesWhatIsTyped(t *testing.T) {
 	t.Parallel()
 	w := tuitest.Healthy()
@@ -145,16 +176,75 @@ func TestDangerDecidesWhatIsTyped(t *testing.T) {
 	check([]string{string(w.Users[6].ID)}, w.Users[6].ID.Short()) // no name
 	id := string(w.Users[5].ID)                                   // a name that nobody can type
 	check([]string{id}, id[len(id)-4:])
+	id = string(w.Users[3].ID) // a name that few keyboards have
+	check([]string{id}, id[len(id)-4:])
+	check([]string{id}, "日本語の名前")
+	id = string(w.Users[1].ID) // the end of the nkey does for everybody
+	check([]string{id}, id[len(id)-4:])
 	check([]string{string(w.Users[1].ID), string(w.Users[2].ID)}, "2 users")
 }
 
 func TestReplicasAreBoundedByTheNodes(t *testing.T) {
 	t.Parallel()
-	f := find(t, "scale").Dialog(state(tuitest.Healthy())).Fields[0]
+	w := tuitest.Healthy()
+	for i := range w.Status.Buckets {
+		w.Status.Buckets[i].Wanted = 1
+	}
+	f := find(t, "scale").Dialog(state(w)).Fields[0]
 	for v, ok := range map[string]bool{"1": true, "3": true, "4": false, "0": false, "-1": false, "three": false, "": false} {
 		if got := f.Check(v) == nil; got != ok {
 			t.Errorf("%q: %v, want %v", v, got, ok)
 		}
+	}
+}
+
+func TestReplicasAreRaisedAndNeverLowered(t *testing.T) {
+	t.Parallel()
+	wanted := func(w tuitest.World, each ...int) tuitest.World {
+		for i := range w.Status.Buckets {
+			w.Status.Buckets[i].Wanted = each[i%len(each)]
+		}
+		return w
+	}
+	scale := find(t, "scale")
+	f := scale.Dialog(state(wanted(tuitest.Healthy(), 1, 2))).Fields[0]
+	if f.Value != "2" || f.Check("1") == nil || f.Check("2") != nil || f.Check("3") != nil {
+		t.Errorf("with 1 and 2: %q stands there, 1: %v, 2: %v, 3: %v", f.Value, f.Check("1"), f.Check("2"), f.Check("3"))
+	}
+	headless := wanted(tuitest.Healthy(), 1)
+	headless.Status.Buckets[2].Leader = ""
+	none := tuitest.Healthy()
+	none.Status.Buckets = nil
+	for _, c := range []struct {
+		world tuitest.World
+		why   string
+	}{
+		{wanted(tuitest.Healthy(), 1), ""},
+		{wanted(tuitest.Healthy(), 3, 1), ""},
+		{tuitest.Healthy(), "every bucket has 3 replicas, and more are not possible with 3 nodes"},
+		{wanted(tuitest.Legacy(), 1), "the control plane is not in KV; its move raises the replicas"},
+		{wanted(tuitest.Lost(), 1), "the meta group has no leader"},
+		{headless, "UNIBUS_members has no leader"},
+		{none, "there are no buckets yet"},
+	} {
+		if why := scale.Impossible(state(c.world)); why != c.why {
+			t.Errorf("scale: %q, want %q", why, c.why)
+		}
+	}
+}
+
+func TestALongNameIsNotTyped(t *testing.T) {
+	t.Parallel()
+	w := tuitest.Healthy()
+	name := strings.Repeat("Bartholomew ", 20)
+	w.Users[1].Name = &name
+	id := string(w.Users[1].ID)
+	ask := find(t, "revoke").Dialog(state(w, id))
+	if got, want := ask.Fields[0].Label, "Type "+id[len(id)-4:]+":"; got != want {
+		t.Errorf("the field says %q, want %q", got, want)
+	}
+	if text := strings.Join(ask.Lines, "\n"); !strings.Contains(text, name) || !strings.Contains(text, id) {
+		t.Errorf("neither name nor nkey are whole anywhere:\n%s", text)
 	}
 }
 

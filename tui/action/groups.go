@@ -16,19 +16,21 @@ func groups() []Action {
 	return []Action{
 		{
 			Name: "bucket scale", Aliases: []string{"scale"}, Key: "c", Scope: "buckets", Danger: YesNo,
-			Help: "change the replicas of every bucket",
-			Why: func(s State) string {
-				if len(there(s.Snap.Status.Value.Buckets)) == 0 {
-					return "there are no buckets yet"
-				}
-				return ""
-			},
+			Help: "raise the replicas of every bucket",
+			Why:  whyScale,
 			Ask: func(s State) Question {
-				n := s.Snap.Status.Value.Expected
+				low, high := present(s)
+				have := fmt.Sprintf("Every bucket has %s now.", widget.Plural(high, "replica", "replicas"))
+				if low != high {
+					have = fmt.Sprintf("The buckets have from %d to %d replicas now.", low, high)
+				}
 				return Question{
-					Title: "Change the replicas of every bucket?", Confirm: "Change",
-					Lines:  []string{fmt.Sprintf("Each replica is on another node, and there are %d. More than half of a bucket's replicas must answer for it to be written. Buckets stay in service meanwhile.", n)},
-					Fields: []widget.Field{replicas(s)},
+					Title: "Raise the replicas of every bucket?", Confirm: "Raise",
+					Lines: []string{
+						fmt.Sprintf("%s Each is on another node, and there are %d; they are never lowered. More than half of a bucket's replicas must answer for it to be written.", have, s.Snap.Status.Value.Expected),
+						"Buckets stay in service meanwhile. It may take a minute, while what they hold is copied.",
+					},
+					Fields: []widget.Field{replicas(s, high)},
 				}
 			},
 			Same: func(_ State, v []string) string { return "unibusd bucket scale --replicas " + v[0] },
@@ -79,6 +81,42 @@ func groups() []Action {
 		},
 	}
 }
+
+// whyScale is the daemon's rule, as far as the console sees it.
+func whyScale(s State) string {
+	v := s.Snap.Status.Value
+	bs := there(v.Buckets)
+	low, _ := present(s)
+	most := maxReplicas(s)
+	lame := slices.IndexFunc(bs, func(b cluster.Bucket) bool { return b.Leader == "" })
+	switch {
+	case len(bs) == 0:
+		return "there are no buckets yet"
+	case v.Serving.Backend != core.BackendKV:
+		return "the control plane is not in KV; its move raises the replicas"
+	case v.Meta.Leader == "":
+		return "the meta group has no leader"
+	case lame >= 0:
+		return bs[lame].Name + " has no leader"
+	case low >= most:
+		return fmt.Sprintf("every bucket has %s, and more are not possible with %s", widget.Plural(low, "replica", "replicas"), widget.Plural(v.Expected, "node", "nodes"))
+	}
+	return ""
+}
+
+// present is how many replicas the buckets have that have the fewest and the most.
+func present(s State) (low, high int) {
+	for _, b := range there(s.Snap.Status.Value.Buckets) {
+		if low == 0 || b.Wanted < low {
+			low = b.Wanted
+		}
+		high = max(high, b.Wanted)
+	}
+	return low, high
+}
+
+// maxReplicas is a replica for each node, and no more than JetStream can.
+func maxReplicas(s State) int { return min(5, max(1, s.Snap.Status.Value.Expected)) }
 
 func stepSame(group string, v []string) string {
 	line := "unibusd step-down " + group
@@ -151,13 +189,17 @@ func there(bs []cluster.Bucket) []cluster.Bucket {
 	return slices.DeleteFunc(slices.Clone(bs), func(b cluster.Bucket) bool { return len(b.Replicas) == 0 && b.Wanted == 0 })
 }
 
-// replicas is the field that asks for a number of replicas: 3 where there are as many nodes.
-func replicas(s State) widget.Field {
-	n := max(1, s.Snap.Status.Value.Expected)
-	return widget.Field{Label: "replicas", Value: strconv.Itoa(min(3, n)), Check: func(v string) error {
+// replicas is the field that asks for a number of replicas, which are raised and never lowered.
+func replicas(s State, value int) widget.Field {
+	_, high := present(s)
+	least, most := max(1, high), maxReplicas(s)
+	return widget.Field{Label: fieldReplicas, Value: strconv.Itoa(max(value, least)), Check: func(v string) error {
 		r, err := strconv.Atoi(v)
-		if err != nil || r < 1 || r > min(5, n) {
-			return core.Errorf(core.KindInvalid, "Give a number from 1 to %d: a replica for each node at the most.", min(5, n))
+		switch {
+		case err != nil || r < 1 || r > most:
+			return core.Errorf(core.KindInvalid, "Give a number from %d to %d: a replica for each node at the most.", min(least, most), most)
+		case r < least:
+			return core.Errorf(core.KindInvalid, "There are %d already, and they are never lowered.", least)
 		}
 		return nil
 	}}

@@ -7,6 +7,7 @@ import (
 	"unibus/core"
 	"unibus/core/migrate"
 	"unibus/tui/feed"
+	"unibus/tui/widget"
 )
 
 // moves are what an operator can do to a move, in the order in which the page shows it.
@@ -20,7 +21,7 @@ func moves() []Action {
 		{
 			Name: "migrate check", Aliases: []string{"migrate dry-run", "dry-run"}, Key: "D", Scope: "migrate",
 			Help: "a dry run: check and convert everything, write nothing",
-			Why:  whyStart, Same: sameCheck, Run: runCheck,
+			Why:  whyStart, Choose: chooseSource, Same: sameCheck, Run: runCheck,
 		},
 		simple("P", None, "hold the copy; nothing is lost", migrate.ActionPause, nil, Client.MigratePause, "The move is paused"),
 		simple("R", None, "go on where it was held or stopped", migrate.ActionResume, nil, Client.MigrateResume, "The move goes on"),
@@ -56,14 +57,26 @@ func simple(key string, d Danger, help string, a migrate.Action, ask func(State)
 	}
 }
 
-// why is the daemon's own rule: the console adds nothing to it.
+// why is the daemon's own rule. The console adds to it only that a move without
+// its node can be steered by nobody.
 func why(a migrate.Action) func(State) string {
 	return func(s State) string {
-		if !s.Snap.Migration.Known() {
+		m := s.Snap.Migration
+		switch {
+		case !m.Known():
 			return "where the move stands is not known yet"
+		case Orphaned(s.Snap):
+			return m.Value.Node + ", which does the move, does not answer"
 		}
-		return s.Snap.Migration.Value.WhyNot(a)
+		return m.Value.WhyNot(a)
 	}
+}
+
+// Orphaned is true where a move is not over and the node that does it is silent:
+// what is known of it is the last that it wrote down, and nobody works at it.
+func Orphaned(snap *feed.Snapshot) bool {
+	m := snap.Migration.Value
+	return !m.Over() && snap.Status.Value.Away(m.Node)
 }
 
 // whyStart adds what the move does not know of: whether there is something to
@@ -78,7 +91,7 @@ func whyStart(s State) string {
 		return "the control plane is in KV already"
 	case !v.Clustered:
 		return "this node has no routes: a move needs a cluster to move into"
-	case len(sources(s.Snap)) == 0:
+	case len(Sources(s.Snap)) == 0:
 		return "no node serves the control plane from SQLite"
 	case v.Meta.Leader == "":
 		return "the meta group has no leader"
@@ -93,36 +106,50 @@ func whyReport(s State) string {
 	return ""
 }
 
-// source is a node that serves the control plane from a SQLite file.
-type source struct{ node, file string }
+// Source is a node that serves the control plane from a SQLite file.
+type Source struct{ Node, File string }
 
-func sources(snap *feed.Snapshot) []source {
-	var out []source
-	for _, n := range snap.Status.Value.Nodes {
-		if n.Online && n.Info != nil && n.Info.Serving.Backend == core.BackendSQLite && n.Info.Serving.File != "" {
-			out = append(out, source{n.Name, n.Info.Serving.File})
+// Sources are the files that a move could begin with, by node. Where the
+// authority names a node only that one's file counts.
+func Sources(snap *feed.Snapshot) []Source {
+	var out []Source
+	v := snap.Status.Value
+	for _, n := range v.Nodes {
+		named := v.Authority == nil || v.Authority.Backend != core.BackendSQLite || v.Authority.Node == n.Name
+		if named && n.Online && n.Info != nil && n.Info.Serving.Backend == core.BackendSQLite && n.Info.Serving.File != "" {
+			out = append(out, Source{n.Name, n.Info.Serving.File})
 		}
 	}
 	return out
 }
 
-// Source is the first node that serves the control plane from SQLite, and its file.
-func Source(snap *feed.Snapshot) (node, file string) {
-	if all := sources(snap); len(all) > 0 {
-		return all[0].node, all[0].file
+// chooseSource asks for the node whose file counts where there are several: none is taken by chance.
+func chooseSource(s State) (Question, bool) {
+	all := Sources(s.Snap)
+	if len(all) < 2 {
+		return Question{}, false
 	}
-	return "", ""
+	return Question{
+		Title: "Which file is to be checked?", Confirm: "Check",
+		Lines: []string{
+			severalFiles(all),
+			"Everything in it is checked and converted, and compared with the other files; nothing is written.",
+		},
+		Fields: []widget.Field{sourceField(s)},
+	}, true
 }
 
-func sameCheck(s State, _ []string) string {
-	_, file := Source(s.Snap)
-	return "unibusd migrate-to-kv --db " + word(file) + " --dry-run"
+func sameCheck(s State, v []string) string {
+	return "unibusd migrate-to-kv" + fromSource(s, v) + " --dry-run"
 }
 
-func runCheck(ctx context.Context, c Client, s State, _ []string) (string, error) {
-	node, file := Source(s.Snap)
-	_, err := c.MigrateStart(ctx, node, migrate.Options{DB: file, DryRun: true})
-	return "The dry run has begun on " + node, err
+func runCheck(ctx context.Context, c Client, s State, v []string) (string, error) {
+	from, err := sourceOf(s, v)
+	if err != nil {
+		return "", err
+	}
+	_, err = c.MigrateStart(ctx, from.Node, migrate.Options{DB: from.File, DryRun: true})
+	return "The dry run has begun on " + from.Node, err
 }
 
 // reportName is the name that both files of a report have in common.

@@ -12,25 +12,26 @@ import (
 )
 
 // runRevoke revokes the selected users one after the other, and says what became
-// of their sessions and which rooms need a new key.
+// of their sessions and which rooms need a new key, of those too that were
+// revoked before one failed.
 func runRevoke(ctx context.Context, c Client, s State, _ []string) (string, error) {
 	var all []admin.Revoked
-	done, err := eachUser(ctx, s, "revoked", func(ctx context.Context, id string) (core.User, error) {
+	done, err := eachUser(ctx, s, core.UserRevoked, "revoked", func(ctx context.Context, id string) (core.User, error) {
 		r, err := c.Revoke(ctx, id)
 		if err == nil {
 			all = append(all, r)
 		}
 		return r.User, err
 	})
-	if err != nil {
+	if len(all) == 0 {
 		return "", err
 	}
 	p := prove(all)
 	calm := len(p.unknown) == 0 && len(p.rooms) == 0 && len(p.notes) == 0
 	if calm {
-		return done + "; " + strings.Join(p.sessions(), ", "), nil
+		return done + "; " + strings.Join(p.sessions(), ", "), err
 	}
-	return strings.Join(append([]string{done}, p.lines(s)...), "\n"), nil
+	return strings.Join(append([]string{done}, p.lines(s)...), "\n"), err
 }
 
 // proof is what several revocations did, added up.
@@ -110,7 +111,7 @@ func (p proof) sessions() []string {
 		case n.slowest < 0:
 			out = append(out, fmt.Sprintf("%s: %s ended", name, widget.Plural(n.ended, "session", "sessions")))
 		default:
-			out = append(out, fmt.Sprintf("%s: %s ended in %d ms", name, widget.Plural(n.ended, "session", "sessions"), n.slowest))
+			out = append(out, fmt.Sprintf("%s: %s ended in %s ms", name, widget.Plural(n.ended, "session", "sessions"), widget.Count(int(n.slowest))))
 		}
 	}
 	return out
@@ -159,8 +160,8 @@ func (s State) again() string {
 	return line
 }
 
-// word is a text as one word of a shell's command line.
-func word(s string) string {
+// Quoted is a text as one word of a shell's command line.
+func Quoted(s string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@,+", r)
 	}

@@ -88,6 +88,38 @@ func TestRevokeAddsUpWhatEveryNodeSaid(t *testing.T) {
 	}
 }
 
+// Where one of many fails, what was done and its proof is told; asked again it
+// goes on with those who are left.
+func TestBulkRevokeGoesOnWhereItStopped(t *testing.T) {
+	t.Parallel()
+	w := tuitest.Healthy()
+	ids := []string{string(w.Users[1].ID), string(w.Users[2].ID), string(w.Users[7].ID)}
+	away := admin.Revoked{User: w.Users[1], Nodes: map[string]admin.Ended{"n1": {}, "n3": {Unknown: true}}, Rekey: []core.RoomID{"r1"}}
+	r := revoker{answers: map[string]admin.Revoked{ids[0]: away, ids[1]: away}}
+	revoke := find(t, "user revoke")
+	text, err := revoke.Run(context.Background(), r, state(w, ids...), nil)
+	if err == nil || !strings.HasPrefix(err.Error(), "2 of 3 are revoked; then ") {
+		t.Errorf("error %v", err)
+	}
+	for _, x := range []string{"2 users are revoked\n", "n1: no session", "n3: unknown", "1 encrypted room needs a new key"} {
+		if !strings.Contains(text, x) {
+			t.Errorf("lacks %q:\n%s", x, text)
+		}
+	}
+
+	w.Users[1].Status, w.Users[2].Status = core.UserRevoked, core.UserRevoked
+	left := revoker{answers: map[string]admin.Revoked{ids[2]: {User: w.Users[7], Nodes: map[string]admin.Ended{"n1": {}}}}}
+	if text, err = revoke.Run(context.Background(), left, state(w, ids...), nil); err != nil || text != "hana-00 is revoked, 2 were so before; n1: no session" {
+		t.Errorf("again: %q, %v", text, err)
+	}
+	if ask := revoke.Dialog(state(w, ids...)); !strings.Contains(strings.Join(ask.Lines, "\n"), "2 of them are revoked already") {
+		t.Errorf("the question says %q", ask.Lines)
+	}
+	if text, err = revoke.Run(context.Background(), revoker{}, state(w, ids...), nil); text != "" || !strings.HasPrefix(err.Error(), "2 of 3 are revoked; then ") {
+		t.Errorf("nobody answers: %q, %v", text, err)
+	}
+}
+
 func TestUserAddIsOneShellCommand(t *testing.T) {
 	t.Parallel()
 	id := string(tuitest.Healthy().Users[1].ID)

@@ -99,7 +99,7 @@ func verb(n int, one, many string) string {
 }
 
 func sameRekey(s State, _ []string) string {
-	line := "unibusd room rekey " + word(roomOf(s))
+	line := "unibusd room rekey " + Quoted(roomOf(s))
 	if p := asked(s); p != nil {
 		line += " --user " + string(p.User)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"unibus/core"
 	"unibus/tui/feed"
+	"unibus/tui/widget"
 )
 
 // Resolve makes a selection out of what was typed behind an action's name. An
@@ -42,7 +43,7 @@ func user(snap *feed.Snapshot, arg string) (string, error) {
 	case len(found) == 1:
 		return string(found[0].ID), nil
 	case len(found) > 1:
-		return "", core.Errorf(core.KindInvalid, "%d users are called %q", len(found), arg).WithNext("give the whole nkey")
+		return "", core.Errorf(core.KindInvalid, "%s users are called %q", widget.Count(len(found)), arg).WithNext("give the whole nkey")
 	}
 	return "", core.Errorf(core.KindNotFound, "no user is called %q", arg).WithNext("give a name from the users page, or a whole nkey")
 }

@@ -41,6 +41,16 @@ func Legacy() World {
 	return w
 }
 
+// Several is Legacy where n2 serves a file of its own at the same path.
+func Several() World {
+	w := Legacy()
+	info := *w.Status.Nodes[1].Info
+	info.Serving = w.Status.Nodes[0].Info.Serving
+	w.Status.Nodes[1].Info = &info
+	w.Status.Sentence = "All three nodes answer. n1 and n2 serve each a SQLite file of their own."
+	return w
+}
+
 // Healthy is three nodes that serve from KV.
 func Healthy() World {
 	v := cluster.View{

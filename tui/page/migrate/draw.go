@@ -8,6 +8,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/migrate"
+	"unibus/tui/action"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
@@ -98,7 +99,7 @@ func problems(s page.Scene, st migrate.Status) []string {
 // indented is a wrapped text behind a sign.
 func indented(s page.Scene, t theme.Tone, sign, text string) []string {
 	var out []string
-	for _, l := range widget.Wrap(widget.Clean(text), s.W-4) {
+	for _, l := range widget.Wrap(widget.Grouped(widget.Clean(text)), s.W-4) {
 		out = append(out, " "+s.P(t, sign+" "+l))
 		sign = " "
 	}
@@ -150,7 +151,7 @@ func driftTable(s page.Scene, here string, d migrate.Drift) []string {
 	}
 	for i, k := range keys {
 		if i == driftListed {
-			lines = append(lines, " "+s.P(theme.Dim, fmt.Sprintf("and %d more: the report (W) lists them", len(keys)-i)))
+			lines = append(lines, " "+s.P(theme.Dim, fmt.Sprintf("and %s more: the report (W) lists them", widget.Count(len(keys)-i))))
 			break
 		}
 		lines = append(lines, " "+s.P(theme.Dim, widget.Clean(k)))
@@ -177,24 +178,18 @@ func progress(s page.Scene, st migrate.Status) []string {
 	}
 	lines := []string{""}
 	for _, p := range st.Progress {
-		lines = append(lines, progressLine(s, st, p))
+		lines = append(lines, progressLine(s, p))
 	}
-	if exporting {
-		return lines
-	}
-	return append(lines, pace(s, st)...)
+	return append(lines, pace(s, st, exporting)...)
 }
 
-func progressLine(s page.Scene, st migrate.Status, p migrate.Progress) string {
+func progressLine(s page.Scene, p migrate.Progress) string {
 	if p.Table == core.TableRoomsByMember && p.Total == 0 {
 		return " " + s.P(theme.Dim, fmt.Sprintf("%-16s derived from members", p.Table))
 	}
 	tail := ""
-	switch {
-	case p.Total > 0 && p.Done >= p.Total:
+	if p.Total > 0 && p.Done >= p.Total {
 		tail = "done"
-	case p.Done > 0 && st.Rate > 0:
-		tail = widget.Count(int(st.Rate)) + " /s"
 	}
 	bar := max(10, min(40, s.W-52))
 	figures := widget.Pad(widget.Count(p.Done), 9, true) + s.P(theme.Dim, " of ") + widget.Pad(widget.Count(p.Total), 9, false)
@@ -202,23 +197,33 @@ func progressLine(s page.Scene, st migrate.Status, p migrate.Progress) string {
 		widget.Bar(s.Theme, p.Done, p.Total, bar), s.P(theme.Dim, tail)), " ")
 }
 
-// pace is the line under the tables: time left, the limit, and where it would go on.
-func pace(s page.Scene, st migrate.Status) []string {
+// pace is the line under the tables: how fast all of them together go, the time
+// left, the limit, and where it would go on. Nothing goes on without its node.
+func pace(s page.Scene, st migrate.Status, exporting bool) []string {
 	var parts []string
 	add := func(label, value string) { parts = append(parts, s.P(theme.Dim, label)+"  "+value) }
-	if st.LeftMS > 0 {
+	if st.Rate > 0 && !action.Orphaned(s.Snap) {
+		add("pace", widget.Count(int(st.Rate))+" /s")
+	}
+	if exporting && parts == nil {
+		return nil
+	}
+	if st.LeftMS > 0 && !action.Orphaned(s.Snap) {
 		add("left", "about "+widget.Span(time.Duration(st.LeftMS)*time.Millisecond))
+	}
+	if exporting {
+		return []string{" " + strings.Join(parts, "   ")}
 	}
 	limit := "none"
 	if st.Options.Rate > 0 {
 		limit = widget.Count(st.Options.Rate) + " /s"
 	}
-	add("rate limit", limit)
+	add("limit", limit)
 	for _, p := range st.Progress {
 		if p.Done > 0 && p.Done < p.Total {
 			add("checkpoint", fmt.Sprintf("%s, row %s", p.Table, widget.Count(p.Done)))
 			break
 		}
 	}
-	return []string{" " + strings.Join(parts, "     ")}
+	return []string{" " + strings.Join(parts, "   ")}
 }

@@ -86,7 +86,7 @@ func standing(s page.Scene, st migrate.Status) []string {
 
 // away says that the node which does the move is silent: what stands here is the last that it wrote down.
 func away(s page.Scene, st migrate.Status) []string {
-	if st.Over() || !s.Snap.Status.Value.Away(st.Node) {
+	if !action.Orphaned(s.Snap) {
 		return nil
 	}
 	lines := s.Prose(theme.Bad, fmt.Sprintf("%s %s does the move and does not answer. This is what it wrote down last, in %s.", s.Theme.Glyphs.Critical, st.Node, st.State))
@@ -139,7 +139,7 @@ func (m *Model) Back() bool {
 
 // Hints say that the move needs nobody to watch it.
 func (m *Model) Hints(s page.Scene) []page.Hint {
-	if st := s.Snap.Migration.Value; st.Running {
+	if s.Snap.Migration.Value.Running && !action.Orphaned(s.Snap) {
 		return []page.Hint{{Key: "esc", Does: "leave, it goes on"}}
 	}
 	return nil

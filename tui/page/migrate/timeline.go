@@ -7,6 +7,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/migrate"
+	"unibus/tui/action"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
@@ -28,7 +29,11 @@ func (p step) width() int {
 // was entered. On a narrow screen the clock loses its seconds first, then the
 // states before the cutover become one.
 func timeline(s page.Scene, st migrate.Status) []string {
-	stays := st.Stays(core.MillisOf(s.Now))
+	now := core.MillisOf(s.Now)
+	if action.Orphaned(s.Snap) { // nobody works at it since
+		now = st.Updated
+	}
+	stays := st.Stays(now)
 	join := " " + s.P(theme.Faint, s.Theme.Glyphs.Rule) + " "
 	for _, try := range []struct {
 		clock, join string
@@ -76,6 +81,9 @@ func stepsOf(s page.Scene, st migrate.Status, stays []migrate.Stay, clock string
 	for i, x := range stays {
 		p := step{name: string(x.State)}
 		p.glyph, p.tone = sign(s.Theme.Glyphs, st, i-now)
+		if i == now && action.Orphaned(s.Snap) {
+			p.glyph, p.tone = s.Theme.Glyphs.Unknown, theme.Bad
+		}
 		if x.Visits > 0 {
 			p.at = x.At.Time().In(s.Now.Location()).Format(clock)
 			p.took = took(st, x)
