@@ -27,14 +27,14 @@ func NodeColumns() []widget.Column {
 	}
 }
 
-// NodeRow is a node in a table.
+// NodeRow is a node in a table, dim where the status is old.
 func NodeRow(s Scene, n cluster.Node) widget.Row {
 	g, tone := s.Theme.Glyphs.Healthy, theme.Good
 	meta := n.Meta
 	if !n.Online {
 		g, tone, meta = s.Theme.Glyphs.Absent, theme.Bad, "away"
 	}
-	return widget.Row{Key: n.Name, Dim: !n.Online, Cells: []widget.Cell{
+	return s.FadedRow(widget.Row{Key: n.Name, Dim: !n.Online, Cells: []widget.Cell{
 		{Text: g + " " + n.Name, Tone: tone},
 		{Text: meta},
 		figure(n.Online, n.CPU, fmt.Sprintf("%.0f", n.CPU), "%"),
@@ -45,7 +45,7 @@ func NodeRow(s Scene, n cluster.Node) widget.Row {
 		cert(s, n),
 		seen(s, n),
 		{Text: strings.Join(n.Leads, ", "), Tone: theme.Dim},
-	}}
+	}})
 }
 
 func figure(known bool, v float64, text, unit string) widget.Cell {
@@ -115,7 +115,7 @@ func seen(s Scene, n cluster.Node) widget.Cell {
 		return widget.Num(1e12, "never", "").In(theme.Dim)
 	}
 	d := time.Duration(n.HeardMS) * time.Millisecond
-	if s.Snap.Status.Stale(s.Now, Fresh) {
+	if s.Old() {
 		d += s.Snap.Status.Age(s.Now)
 	}
 	if d < 2*time.Second {

@@ -86,7 +86,7 @@ func (s Scene) Since(m core.Millis) time.Duration { return cluster.Age(m, s.Now)
 // Prose wraps text to the page, indented by one cell, in a tone.
 func (s Scene) Prose(t theme.Tone, text string) []string {
 	var out []string
-	for _, l := range widget.Wrap(widget.Clean(text), s.W-2) {
+	for _, l := range widget.Wrap(widget.Grouped(widget.Clean(text)), s.W-2) {
 		out = append(out, " "+s.P(t, l))
 	}
 	return out

@@ -4,6 +4,7 @@ package audit
 
 import (
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -104,13 +105,15 @@ func took(r admin.AuditRecord) widget.Cell {
 	return widget.Num(float64(r.TookMS), f, u)
 }
 
-// target shortens the ids in what an action was done to; the record's own view has them whole.
+// target shortens the ids and paths in what an action was done to; the record's own view has them whole.
 func target(s page.Scene, args string) string {
 	words := strings.Split(args, " ")
 	for i, w := range words {
 		w = strings.TrimPrefix(w, "id=")
 		if id, err := core.ParseUserID(w); err == nil {
 			w = widget.Middle(s.Theme, string(id), 11)
+		} else if name, value, ok := strings.Cut(w, "="); ok && strings.HasPrefix(value, "/") {
+			w = name + "=" + path.Base(value)
 		}
 		words[i] = w
 	}
@@ -190,7 +193,7 @@ func ended(r admin.AuditRecord) string {
 	c := took(r)
 	text := fmt.Sprintf("%s, took %s %s", strings.ReplaceAll(r.Outcome, "_", " "), c.Text, c.Unit)
 	if r.Text != "" {
-		text += ": " + r.Text
+		text += ": " + widget.Grouped(r.Text)
 	}
 	return widget.Clean(text)
 }

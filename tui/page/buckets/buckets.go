@@ -49,7 +49,7 @@ func (m *Model) load(s page.Scene) {
 	}
 	var rows []widget.Row
 	for i, b := range all(s) {
-		rows = append(rows, row(s, b, i >= len(v.Buckets)))
+		rows = append(rows, s.FadedRow(row(s.AsOf(), b, i >= len(v.Buckets))))
 	}
 	m.Table.Load(rows, s.Filter)
 }
@@ -134,9 +134,9 @@ func (m *Model) View(s page.Scene) string {
 	m.load(s)
 	lines := page.Stale(s, s.Snap.Status, page.Fresh)
 	if m.Shown != "" {
-		return s.Keep(append(lines, m.detail(s)...))
+		return s.Keep(append(lines, s.Faded(m.detail(s.AsOf()))...))
 	}
-	lines = append(lines, summary(s)...)
+	lines = append(lines, s.Faded(summary(s))...)
 	lines = append(lines, "")
 	return s.Keep(append(lines, m.Table.View(s.Theme, s.W, s.H-len(lines))))
 }

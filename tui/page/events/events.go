@@ -49,7 +49,7 @@ func row(s page.Scene, e cluster.Event) widget.Row {
 	g, tone := s.Theme.Level(e.Level)
 	at := widget.Num(float64(e.At), s.Clock(e.At), "").In(theme.Dim)
 	return widget.Row{Key: key(e), Cells: []widget.Cell{
-		at, {Text: g + " " + string(e.Level), Tone: tone}, {Text: e.About}, {Text: e.Text},
+		at, {Text: g + " " + string(e.Level), Tone: tone}, {Text: e.About}, {Text: widget.Grouped(e.Text)},
 	}}
 }
 
@@ -81,7 +81,7 @@ func (m *Model) detail(s page.Scene) []string {
 		lines := []string{" " + s.P(tone, g+" "+string(e.Level)) + "  " + s.P(theme.Strong, widget.Clean(e.About)), ""}
 		f := page.Facts{Scene: s, Label: 6}
 		f.Add("when", fmt.Sprintf("%s, %s ago", e.At.Time().In(s.Now.Location()).Format("2 Jan 2006 15:04:05.000"), widget.Span(s.Since(e.At))))
-		f.Add("what", widget.Clean(e.Text))
+		f.Add("what", widget.Grouped(widget.Clean(e.Text)))
 		return append(lines, f.Lines...)
 	}
 	return s.Prose(theme.Plain, "This event is not kept any more. Esc goes back.")

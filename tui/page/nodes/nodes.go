@@ -42,8 +42,8 @@ func (m *Model) load(s page.Scene) {
 	for _, n := range s.Snap.Status.Value.Nodes {
 		r := page.NodeRow(s, n)
 		last := len(r.Cells) - 1
-		r.Cells = append(r.Cells[:last:last], serves(n), up(s, n), listens(n), r.Cells[last])
-		rows = append(rows, r)
+		r.Cells = append(r.Cells[:last:last], serves(n), up(s.AsOf(), n), listens(n), r.Cells[last])
+		rows = append(rows, s.FadedRow(r))
 	}
 	m.Table.Load(rows, s.Filter)
 }
@@ -58,7 +58,7 @@ func up(s page.Scene, n cluster.Node) widget.Cell {
 }
 
 func serves(n cluster.Node) widget.Cell {
-	if n.Info == nil {
+	if n.Info == nil || !n.Online {
 		return widget.Cell{Text: "-", Tone: theme.Faint}
 	}
 	if n.Info.Serving.Backend == core.BackendNone || n.Info.Serving.Backend == "" {
@@ -84,7 +84,7 @@ func (m *Model) View(s page.Scene) string {
 	if m.Shown != "" {
 		return s.Keep(append(lines, m.detail(s)...))
 	}
-	lines = append(lines, summary(s)...)
+	lines = append(lines, s.Faded(summary(s))...)
 	lines = append(lines, "")
 	return s.Keep(append(lines, m.Table.View(s.Theme, s.W, s.H-len(lines))))
 }
@@ -118,10 +118,42 @@ func detail(s page.Scene, n cluster.Node) []string {
 	if !n.Online {
 		g, word, tone = s.Theme.Glyphs.Absent, "does not answer", theme.Bad
 	}
-	lines := []string{" " + s.P(tone, g+" "+n.Name) + "  " + s.P(theme.Strong, word), ""}
-	f := page.Facts{Scene: s, Label: 12}
+	lines := s.Faded([]string{" " + s.P(tone, g+" "+widget.Clean(n.Name)) + "  " + s.P(theme.Strong, word), ""})
+	f := page.Facts{Scene: s.AsOf(), Label: 12}
+	if !n.Online || s.Old() {
+		f.Add("last heard", heard(s, n))
+	}
+	said := len(f.Lines)
+	facts(&f, n)
+	if n.Online {
+		return append(append(lines, s.Faded(f.Lines)...), s.Faded(impact(s, n))...)
+	}
+	lines = append(lines, f.Lines[:said]...)
+	if len(f.Lines) > said {
+		lines = append(append(lines, "", " "+s.P(theme.Dim, "WHAT IT SAID LAST")), s.Fade(f.Lines[said:])...)
+	}
+	return lines
+}
+
+// heard is when a node last answered.
+func heard(s page.Scene, n cluster.Node) string {
+	if n.HeardMS < 0 {
+		return "never"
+	}
+	at := s.Snap.Status.At.Add(-time.Duration(n.HeardMS) * time.Millisecond)
+	d := time.Duration(n.HeardMS) * time.Millisecond
+	if s.Old() {
+		d += s.Snap.Status.Age(s.Now)
+	}
+	return fmt.Sprintf("%s ago, at %s", widget.Span(d), s.At(at))
+}
+
+// facts are what is known of a node: of one that is away only what does not
+// change while it is.
+func facts(f *page.Facts, n cluster.Node) {
+	s := f.Scene
 	if n.Info != nil {
-		info(&f, s, n.Info)
+		info(f, n.Info, n.Online)
 	}
 	f.Add("meta", n.Meta)
 	f.Add("leads", strings.Join(n.Leads, ", "))
@@ -130,14 +162,17 @@ func detail(s page.Scene, n cluster.Node) []string {
 		f.Add("disk", fmt.Sprintf("%s of %s", widget.Size(n.Disk), widget.Size(n.DiskMax)))
 	}
 	if n.Started != 0 {
-		f.Add("started", fmt.Sprintf("%s, %s ago", s.Clock(n.Started), widget.Span(s.Since(n.Started))))
+		text := s.Clock(n.Started)
+		if n.Online {
+			text += ", " + widget.Span(s.Since(n.Started)) + " ago"
+		}
+		f.Add("started", text)
 	}
 	f.Add("server id", n.ID)
-	lines = append(lines, f.Lines...)
-	return append(lines, impact(s, n)...)
 }
 
-func info(f *page.Facts, s page.Scene, i *cluster.Info) {
+func info(f *page.Facts, i *cluster.Info, online bool) {
+	s := f.Scene
 	f.Add("version", fmt.Sprintf("%s, process %d", i.Version, i.PID))
 	listen := i.Listen
 	if i.Loopback {
@@ -152,15 +187,10 @@ func info(f *page.Facts, s page.Scene, i *cluster.Info) {
 		tls += ", certificate until " + i.CertUntil.Time().In(s.Now.Location()).Format("2 Jan 2006")
 	}
 	f.Add("admission", string(i.BusAuth)+", "+tls)
-	serving := string(i.Serving.Backend)
-	if i.Serving.File != "" {
-		serving += ", " + i.Serving.File
+	if online {
+		f.Add("serves", serving(i.Serving))
 	}
-	if i.Serving.Reason != "" {
-		serving += ": " + widget.Clean(i.Serving.Reason)
-	}
-	f.Add("serves", serving)
-	if i.ProvenMS >= 0 && i.Serving.Backend == core.BackendKV {
+	if online && i.ProvenMS >= 0 && i.Serving.Backend == core.BackendKV {
 		f.Add("proven", fmt.Sprintf("what admission reads was current %s ago", widget.Age(time.Duration(i.ProvenMS)*time.Millisecond)))
 	}
 	f.Add("configured", fmt.Sprintf("--store %s --replicas %d", i.Store, i.Replicas))
@@ -172,6 +202,18 @@ func info(f *page.Facts, s page.Scene, i *cluster.Info) {
 		sync = s.P(theme.Warn, "not synced: acknowledged writes may be lost on a power cut")
 	}
 	f.Add("writes", sync)
+}
+
+// serving is what a node serves. A file that lies beside KV is not served.
+func serving(x cluster.Serving) string {
+	text := string(x.Backend)
+	if x.File != "" && x.Backend == core.BackendSQLite {
+		text += ", " + x.File
+	}
+	if x.Reason != "" {
+		text += ": " + widget.Clean(x.Reason)
+	}
+	return text
 }
 
 func impact(s page.Scene, n cluster.Node) []string {

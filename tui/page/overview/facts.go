@@ -183,43 +183,57 @@ func sparks(s page.Scene) []string {
 
 // below is what is wrong beyond the sentence, then what happened last, in h lines.
 func below(s page.Scene, h int) []string {
-	if h < 2 {
-		return nil
-	}
-	out := findings(s, h)
+	out := s.Faded(findings(s, h))
 	return append(out, recent(s, h-len(out))...)
 }
 
+// findings are those that the sentence does not say already, as many as there is room for.
 func findings(s page.Scene, h int) []string {
 	st := s.Snap.Status.Value
 	var fs []cluster.Finding
 	for _, f := range st.Findings {
-		if !strings.Contains(st.Sentence, f.Text) { // what the sentence says already is not said twice
+		if !strings.Contains(st.Sentence, f.Text) {
 			fs = append(fs, f)
 		}
 	}
-	if len(fs) == 0 || h < 3 {
+	if len(fs) == 0 || h < 1 {
 		return nil
+	}
+	more := func(n int) string {
+		return "   " + s.P(theme.Dim, widget.Plural(n, "more finding", "more findings")+": f lists them")
+	}
+	if h < 3 {
+		return []string{more(len(fs))}
 	}
 	out := []string{"", " " + s.P(theme.Dim, "FINDINGS")}
 	for i, f := range fs {
-		g, tone := s.Theme.Level(f.Level)
-		text := f.Text
-		if f.Next != "" && f.Next != s.Snap.Status.Value.Do {
-			text += " " + f.Next
+		next := f.Next
+		if next == st.Do {
+			next = ""
 		}
-		lines := widget.Wrap(widget.Clean(text), s.W-5)
-		if left := h - len(out); left < len(lines)+1 {
-			more := widget.Plural(len(fs)-i, "more finding", "more findings")
-			return append(out, "   "+s.P(theme.Dim, more+": unibus-tui status lists them"))
+		lines := finding(s, f, next)
+		need := len(lines)
+		if i+1 < len(fs) {
+			need++ // for the line about the others
 		}
-		for j, l := range lines {
-			lead := " "
-			if j == 0 {
-				lead = s.P(tone, g)
-			}
-			out = append(out, " "+lead+" "+s.P(theme.Plain, l))
+		if h-len(out) < need {
+			return append(out, more(len(fs)-i))
 		}
+		out = append(out, lines...)
+	}
+	return out
+}
+
+// finding is one of them and what to do about it.
+func finding(s page.Scene, f cluster.Finding, next string) []string {
+	g, tone := s.Theme.Level(f.Level)
+	var out []string
+	for i, l := range widget.Wrap(widget.Grouped(widget.Clean(strings.TrimSpace(f.Text+" "+next))), s.W-5) {
+		lead := " "
+		if i == 0 {
+			lead = s.P(tone, g)
+		}
+		out = append(out, " "+lead+" "+s.P(theme.Plain, l))
 	}
 	return out
 }
@@ -241,7 +255,7 @@ func recent(s page.Scene, h int) []string {
 		if e.Level == cluster.Note || e.Level == cluster.Healthy {
 			tone = theme.Plain
 		}
-		line := " " + s.P(theme.Dim, s.Clock(e.At)) + "  " + s.P(tone, widget.Pad(widget.Cut(s.Theme, about(e), wide), wide, false)) + "  " + s.P(theme.Plain, widget.Clean(e.Text))
+		line := " " + s.P(theme.Dim, s.Clock(e.At)) + "  " + s.P(tone, widget.Pad(widget.Cut(s.Theme, about(e), wide), wide, false)) + "  " + s.P(theme.Plain, widget.Grouped(widget.Clean(e.Text)))
 		out = append(out, widget.Cut(s.Theme, line, s.W))
 	}
 	return out

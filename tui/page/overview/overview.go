@@ -3,6 +3,8 @@
 package overview
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"unibus/tui/action"
@@ -16,6 +18,8 @@ import (
 type Model struct {
 	table *widget.Table
 	memo  page.Memo
+	all   bool // the findings are listed in place of the page
+	top   int  // the first line of that list
 }
 
 // New makes the page.
@@ -42,16 +46,58 @@ func (m *Model) View(s page.Scene) string {
 	if wait := page.Await(s, "the first answer", s.Snap.Status); wait != nil {
 		return s.Keep(wait)
 	}
+	if m.all {
+		return m.list(s)
+	}
 	m.load(s)
 	lines := verdict(s)
 	lines = append(lines, "")
-	lines = append(lines, facts(s)...)
+	lines = append(lines, s.Faded(facts(s.AsOf()))...)
 	lines = append(lines, "")
 	room := s.H - len(lines)
 	want := min(m.table.Len()+1, max(3, room-3))
-	lines = append(lines, m.table.View(s.Theme, s.W, min(want, max(2, room))))
-	lines = append(lines, below(s, room-want-1)...)
+	table := m.table.View(s.Theme, s.W, min(want, max(2, room)))
+	lines = append(lines, table)
+	lines = append(lines, below(s, room-1-strings.Count(table, "\n"))...)
 	return s.Keep(lines)
+}
+
+// list is every finding, with what to do about each.
+func (m *Model) list(s page.Scene) string {
+	lines := append(page.Stale(s, s.Snap.Status, page.Fresh), " "+s.P(theme.Dim, "FINDINGS"))
+	fs := s.Snap.Status.Value.Findings
+	if len(fs) == 0 {
+		lines = append(lines, s.Prose(theme.Plain, "None any more. Esc goes back.")...)
+	}
+	for _, f := range fs {
+		lines = append(lines, s.Faded(finding(s, f, f.Next))...)
+	}
+	m.top = max(0, min(m.top, len(lines)-s.H))
+	if m.top+s.H < len(lines) {
+		more := fmt.Sprintf(" %s %s: down", s.Theme.Glyphs.Down, widget.Plural(len(lines)-m.top-s.H+1, "more line", "more lines"))
+		return s.Keep(append(lines[m.top:m.top+s.H-1:m.top+s.H-1], s.P(theme.Dim, more)))
+	}
+	return s.Keep(lines[m.top:])
+}
+
+// scroll moves in the list of findings.
+func (m *Model) scroll(s page.Scene, key string) page.Effect {
+	switch key {
+	case "up", "k":
+		m.top--
+	case "down", "j":
+		m.top++
+	case "pgup":
+		m.top -= s.H
+	case "pgdown":
+		m.top += s.H
+	case "home", "g":
+		m.top = 0
+	default:
+		return page.Effect{}
+	}
+	m.top = max(0, m.top)
+	return page.Effect{Handled: true}
 }
 
 // verdict is what is true, what it means and what to do.
@@ -75,7 +121,14 @@ func verdict(s page.Scene) []string {
 
 // Key moves in the table of nodes.
 func (m *Model) Key(s page.Scene, key string) page.Effect {
+	if m.all {
+		return m.scroll(s, key)
+	}
 	m.load(s)
+	if key == "f" && len(s.Snap.Status.Value.Findings) > 0 {
+		m.all, m.top = true, 0
+		return page.Effect{Handled: true}
+	}
 	if key == "enter" {
 		return page.Effect{Handled: true, Goto: "nodes", Open: m.table.Selected()}
 	}
@@ -88,11 +141,23 @@ func (m *Model) Open(s page.Scene, id string) {
 	m.table.Select(id)
 }
 
-// Back has nothing to close.
-func (m *Model) Back() bool { return false }
+// Back closes the list of findings.
+func (m *Model) Back() bool {
+	was := m.all
+	m.all = false
+	return was
+}
 
 // Hints are the page's own keys.
-func (m *Model) Hints(page.Scene) []page.Hint { return []page.Hint{{Key: "enter", Does: "open"}} }
+func (m *Model) Hints(s page.Scene) []page.Hint {
+	switch {
+	case m.all:
+		return []page.Hint{{Key: "esc", Does: "back"}}
+	case len(s.Snap.Status.Value.Findings) > 0:
+		return []page.Hint{{Key: "enter", Does: "open"}, {Key: "f", Does: "findings"}}
+	}
+	return []page.Hint{{Key: "enter", Does: "open"}}
+}
 
 // Selection is the selected node.
 func (m *Model) Selection(s page.Scene) action.Selection {

@@ -117,7 +117,11 @@ func detail(s page.Scene, u core.User) []string {
 	if u.Name != nil {
 		name = widget.Clean(*u.Name)
 	}
-	lines := []string{" " + s.P(theme.Strong, name), ""}
+	var lines []string
+	for _, l := range widget.Wrap(name, s.W-2) { // whole, however long
+		lines = append(lines, " "+s.P(theme.Strong, l))
+	}
+	lines = append(lines, "")
 	f := page.Facts{Scene: s, Label: 10}
 	f.Add("id", string(u.ID))
 	status := s.P(theme.Good, s.Theme.Glyphs.Healthy+" active") + ": may connect on every node"
@@ -134,7 +138,7 @@ func detail(s page.Scene, u core.User) []string {
 	f.Add("changed", s.Clock(u.Updated)+", "+widget.Age(s.Since(u.Updated))+" ago")
 	key := "none: room keys cannot be sealed to this user"
 	if len(u.KEMKey) > 0 {
-		key = fmt.Sprintf("%d bytes", len(u.KEMKey))
+		key = widget.Plural(len(u.KEMKey), "byte", "bytes")
 	}
 	f.Add("kem key", key)
 	f.Add("rooms", owned(s, u))
