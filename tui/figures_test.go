@@ -154,3 +154,22 @@ func TestTheAuditShortensPaths(t *testing.T) {
 	s.Press("enter")
 	shows(t, s, "db=/tmp/some/where/rather/deep")
 }
+
+// A retry of a bulk revoke that failed half way reaches those who are left.
+func TestABulkRevokeThatFailedGoesOn(t *testing.T) {
+	t.Parallel()
+	s, c := revokers(t, 2)
+	s.Press("4", "down", "m", "m", "m", "m", "m")
+	ask(s, "5 users", "r")
+	s.Settle()
+	shows(t, s, "2 of 5 are revoked; then", "2 users are revoked", "n1: 4 sessions ended")
+	c.patience = 100
+	s.Press("esc")
+	s.Tick()
+	ask(s, "3 users", "r")
+	s.Settle()
+	shows(t, s, "3 users are revoked")
+	if n := len(c.Calls()); n != 5 {
+		t.Errorf("%d were revoked: %q", n, c.Calls())
+	}
+}

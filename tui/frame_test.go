@@ -45,7 +45,11 @@ func (s *slow) Revoke(ctx context.Context, id string) (admin.Revoked, error) {
 func revokers(t *testing.T, patience int) (*tuitest.Still, *slow) {
 	t.Helper()
 	c := &slow{patience: patience}
-	s, _ := still(t, tuitest.Healthy(), func(cfg *tui.Config) {
+	w := tuitest.Healthy()
+	for i := range w.Users { // nobody is passed over
+		w.Users[i].Status = core.UserActive
+	}
+	s, _ := still(t, w, func(cfg *tui.Config) {
 		c.Fake = cfg.Client.(*tuitest.Fake)
 		cfg.Client = c
 	})
