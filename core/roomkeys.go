@@ -1,5 +1,34 @@
 package core
 
+import "context"
+
+// EpochTries is how often AtOneEpoch reads a room that goes on to another epoch meanwhile.
+const EpochTries = 8
+
+// AtOneEpoch gives read the people who have a box of a room's current epoch, and
+// returns the room as it is after that. was is the room as it was read before.
+// Where it has gone on to another epoch in between, all is read again: the boxes
+// of one epoch never stand beside the room at another, which would look as if
+// nobody who was removed knew its key. It costs no proof beyond that of the boxes.
+// KindUnavailable where the room goes on again and again.
+func AtOneEpoch(ctx context.Context, st Store, was Room, read func(holders []UserID) error) (Room, error) {
+	for range EpochTries {
+		holders, err := st.KeyHolders(ctx, was.ID)
+		if err != nil {
+			return Room{}, err
+		}
+		if err := read(holders); err != nil {
+			return Room{}, err
+		}
+		now, err := st.Room(Unproven(ctx), was.ID) // the boxes came by a proof that the room is as current
+		if err != nil || now.Epoch == was.Epoch && now.Rec == was.Rec {
+			return now, err
+		}
+		was = now
+	}
+	return Room{}, Errorf(KindUnavailable, "the room %s was given one key after the other while it was read", was.ID).WithNext("try again")
+}
+
 // RoomKeys is who is in a room and who has a box of its current epoch, at one moment.
 type RoomKeys struct {
 	Room    Room

@@ -33,26 +33,29 @@ func openRoom(ctx context.Context, st core.Store, id core.RoomID) (o opened, err
 	if o.Room, err = st.Room(ctx, id); err != nil {
 		return o, err
 	}
-	if o.Holders, err = st.KeyHolders(ctx, id); err != nil {
-		return o, err
-	}
-	members, err := st.Members(ctx, id)
-	if err != nil {
-		return o, err
-	}
-	users, err := st.Users(ctx)
-	if err != nil {
-		return o, err
-	}
-	o.members, o.users = make(map[core.UserID]core.Member, len(members)), make(map[core.UserID]core.User, len(users))
+	var members []core.Member
+	o.Room, err = core.AtOneEpoch(ctx, st, o.Room, func(holders []core.UserID) (err error) {
+		o.Holders = holders
+		if members, err = st.Members(ctx, id); err == nil {
+			o.users, err = allUsers(ctx, st)
+		}
+		return err
+	})
+	o.members = make(map[core.UserID]core.Member, len(members))
 	for _, m := range members {
 		m.Proof, m.Role = nil, roleIn(o.Room, m)
 		o.Members, o.members[m.User] = append(o.Members, m.User), m
 	}
-	for _, u := range users {
-		o.users[u.ID] = u
+	return o, err
+}
+
+func allUsers(ctx context.Context, st core.Store) (map[core.UserID]core.User, error) {
+	all, err := st.Users(ctx)
+	users := make(map[core.UserID]core.User, len(all))
+	for _, u := range all {
+		users[u.ID] = u
 	}
-	return o, nil
+	return users, err
 }
 
 // roleIn is a member's role as control has it: the room says who owns it.

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"time"
 
 	"unibus/core"
 )
@@ -85,36 +86,52 @@ func (s *Service) enterRoom(ctx context.Context, st core.Store, m core.Member) e
 }
 
 func (s *Service) roomGet(ctx context.Context, a *actor, _ RoomRequest) (any, error) {
-	members, err := a.store.Members(ctx, a.room.ID)
-	if err != nil {
-		return nil, err
-	}
-	info := RoomInfo{Room: a.room, Role: roleOf(a.standing), Members: len(members)}
+	info := RoomInfo{Room: a.room, Role: roleOf(a.standing)}
 	if !a.room.Encrypted {
-		return info, nil
+		members, err := a.store.Members(ctx, a.room.ID)
+		info.Members = len(members)
+		return info, err
 	}
-	holders, err := a.store.KeyHolders(ctx, a.room.ID)
-	if err != nil {
-		return nil, err
+	room, err := core.AtOneEpoch(ctx, a.store, a.room, func(holders []core.UserID) error { return info.keyed(ctx, a.store, holders) })
+	info.Room = room
+	return info, err
+}
+
+// keyed counts those who have the key among those who may. The boxes are as of
+// now, the people as of when the request came, which costs nothing: whoever seems
+// to have a box and no right to it may have been brought in since, so the people
+// are read again then, as of now too.
+func (i *RoomInfo) keyed(ctx context.Context, st core.Store, holders []core.UserID) error {
+	err := i.count(ctx, st, holders)
+	if err == nil && i.MustRekey > 0 {
+		err = i.count(core.AsOf(ctx, time.Now()), st, holders)
 	}
-	users, err := usersOf(ctx, a.store, members)
+	return err
+}
+
+func (i *RoomInfo) count(ctx context.Context, st core.Store, holders []core.UserID) error {
+	members, err := st.Members(ctx, i.Room.ID)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	users, err := usersOf(ctx, st, members)
+	if err != nil {
+		return err
 	}
 	active := make(map[core.UserID]bool, len(members))
 	for _, m := range members {
 		active[m.User] = users[m.User].Status == core.UserActive
 	}
-	info.Unkeyed = len(members)
+	i.Members, i.Unkeyed, i.MustRekey = len(members), len(members), 0
 	for _, id := range holders {
 		if _, member := active[id]; member {
-			info.Unkeyed--
+			i.Unkeyed--
 		}
 		if !active[id] {
-			info.MustRekey++
+			i.MustRekey++
 		}
 	}
-	return info, nil
+	return nil
 }
 
 func (s *Service) rooms(ctx context.Context, a *actor, p Page) (any, error) {

@@ -1,0 +1,40 @@
+package admin
+
+import (
+	"context"
+	"testing"
+
+	"unibus/core"
+)
+
+// rekeyed is a store in which a room is rekeyed just before its boxes are read.
+type rekeyed struct {
+	core.Store
+	meanwhile func()
+}
+
+func (r *rekeyed) KeyHolders(ctx context.Context, id core.RoomID) ([]core.UserID, error) {
+	if do := r.meanwhile; do != nil {
+		r.meanwhile = nil
+		do()
+	}
+	return r.Store.KeyHolders(ctx, id)
+}
+
+// TestRoomIsOpenedAtOneEpoch: what an operator is shown of a room that is rekeyed
+// while it is read is of the epoch that it is shown at.
+func TestRoomIsOpenedAtOneEpoch(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, w *keyWorld) {
+		ctx := t.Context()
+		w.room(t, "r", 0, 1, 2)
+		must(t, w.store.RemoveMember(ctx, "r", w.people[2].ID))
+		o, err := openRoom(ctx, &rekeyed{w.store, func() {
+			_, err := w.store.Rekey(ctx, "r", 1, []core.SealedKey{{Room: "r", User: w.people[0].ID, Box: []byte("box")}})
+			must(t, err)
+		}}, "r")
+		if err != nil || o.Room.Epoch != 2 || len(o.Holders) != 1 || len(o.MustRekey(o.active)) != 0 {
+			t.Errorf("the room is opened as %+v with %d boxes, %v", o.Room, len(o.Holders), err)
+		}
+	})
+}
