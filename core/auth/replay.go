@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,7 +37,8 @@ type Replay struct {
 // request that restores one goes on, and this node's own memory has to do.
 // KindRefused for a wrong signature, a clock out of the window or a request that
 // was used before, KindInvalid for headers that cannot be read, KindUnavailable
-// where nobody can say whether it was used.
+// where nobody can say whether it was used. A key that has had very many requests
+// let through is KindRefused for a while, and nobody else is.
 func (r *Replay) Admit(ctx context.Context, key, subject string, headers map[string][]string, body []byte, restores bool) error {
 	s, signature, err := FromHeaders(headers, r.Cluster, subject, body)
 	if err != nil {
@@ -49,8 +51,10 @@ func (r *Replay) Admit(ctx context.Context, key, subject string, headers map[str
 		return err
 	}
 	used := key + "." + s.Nonce
-	if err := r.Own.Create(ctx, used); err != nil {
+	if err := r.Own.Create(ctx, used); core.KindOf(err) == core.KindExists {
 		return r.refuse(err)
+	} else if err != nil { // the memory is full, and says of whom
+		return err
 	}
 	if r.Nonces == nil {
 		return r.sinceStart(s.At)
@@ -98,43 +102,73 @@ func (r *Replay) refuse(err error) error {
 	return err
 }
 
-// Memory is Nonces in one process.
+// Memory is Nonces in one process. What is remembered is counted by its key, which
+// comes before the first dot: nobody takes the room of others.
 type Memory struct {
 	since time.Time
 	now   func() time.Time
 
-	mu   sync.Mutex
-	used map[string]time.Time
-	next time.Time // when it forgets again
+	mu    sync.Mutex
+	used  map[string]time.Time
+	count map[string]int // of used, by key
+	next  time.Time      // when it forgets again
 }
 
-// maxRemembered bounds a memory: only operators' own signed requests get into it.
-const maxRemembered = 100_000
+// Both bound a memory, in requests within NonceLife. Of one key they are some 55 a
+// second for as long as it likes, and it takes twenty such keys to fill it.
+const (
+	maxRemembered = 200_000
+	maxOfKey      = 10_000
+)
 
 // NewMemory remembers from now on.
 func NewMemory(now func() time.Time) *Memory {
-	return &Memory{since: now(), now: now, used: map[string]time.Time{}}
+	return &Memory{since: now(), now: now, used: map[string]time.Time{}, count: map[string]int{}}
 }
 
-// Create remembers a key. KindExists, KindUnavailable where there are too many.
+// Create remembers a key. KindExists, KindRefused where this key has too many,
+// KindUnavailable where all together have.
 func (m *Memory) Create(_ context.Context, key string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
 	if now.After(m.next) {
-		for k, at := range m.used {
-			if now.Sub(at) > NonceLife {
-				delete(m.used, k)
-			}
-		}
-		m.next = now.Add(Window / 6)
+		m.forget(now)
 	}
 	if _, ok := m.used[key]; ok {
 		return core.Errorf(core.KindExists, "this nonce was used")
 	}
-	if len(m.used) >= maxRemembered {
-		return core.Errorf(core.KindUnavailable, "there were %d requests within %s", maxRemembered, NonceLife)
+	of := keyOf(key)
+	switch {
+	case m.count[of] >= maxOfKey:
+		return core.Errorf(core.KindRefused, "nothing was done: %s has sent %d signed requests within %s, and nobody may send more", core.UserID(of).Short(), maxOfKey, NonceLife).
+			WithNext("wait a minute or two, and send fewer")
+	case len(m.used) >= maxRemembered:
+		return core.Errorf(core.KindUnavailable, "nothing was done: this node was sent %d signed requests within %s, and can take no more", maxRemembered, NonceLife).
+			WithNext("try again in a minute, or at another node")
 	}
 	m.used[key] = now
+	m.count[of]++
 	return nil
+}
+
+// forget drops what is so old that its time is out of every window. The caller holds mu.
+func (m *Memory) forget(now time.Time) {
+	for key, at := range m.used {
+		if now.Sub(at) <= NonceLife {
+			continue
+		}
+		delete(m.used, key)
+		of := keyOf(key)
+		if m.count[of]--; m.count[of] == 0 {
+			delete(m.count, of)
+		}
+	}
+	m.next = now.Add(Window / 6)
+}
+
+// keyOf is whose request a nonce is of.
+func keyOf(used string) string {
+	key, _, _ := strings.Cut(used, ".")
+	return key
 }
