@@ -127,9 +127,9 @@ func (s *Service) remove(ctx context.Context, a *actor, req MemberRequest) (any,
 }
 
 func (s *Service) leaveRoom(ctx context.Context, a *actor, _ RoomRequest) (any, error) {
-	if a.standing == AsOwner {
+	if a.standing == AsOwner && a.room.State != core.RoomArchived { // nothing is left to own then, and it must not count for ever
 		return nil, core.Errorf(core.KindRefused, "%s owns the room %s and cannot leave it", a.id().Short(), a.room.ID).
-			WithNext("hand it over first: give another member the role owner")
+			WithNext("hand it over first: give another member the role owner; or archive it")
 	}
 	m, _, err := a.target(ctx, string(a.id()))
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"unibus/core"
 )
 
-// TestArchivedRoom: in an archived room nothing is changed, but it can be read and left.
+// TestArchivedRoom: in an archived room nothing is changed, but it can be read and left, by its owner too.
 func TestArchivedRoom(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -21,6 +21,18 @@ func TestArchivedRoom(t *testing.T) {
 	}
 	w.must(t, w.member, MethodMembers, MembersRequest{Room: r})
 	w.must(t, w.member, MethodLeave, RoomRequest{r})
+	w.must(t, w.owner, MethodLeave, RoomRequest{r})
+	if mine := w.must(t, w.owner, MethodRooms, Page{}).(Rooms); len(mine.Rooms) != 0 {
+		t.Errorf("after the owner left the rooms are %+v", mine.Rooms)
+	}
+	if info := w.must(t, w.owner, MethodRoomGet, RoomRequest{r}).(RoomInfo); info.Members != 0 || info.Role != core.MemberOwner {
+		t.Errorf("a room that all have left is shown as %+v", info)
+	}
+	_, err := w.do(w.owner, MethodLeave, RoomRequest{r})
+	wantKind(t, "leaving it twice", err, core.KindNotFound)
+	live := w.room(t, false)
+	_, err = w.do(w.owner, MethodLeave, RoomRequest{live})
+	wantKind(t, "the owner of a room in use leaves", err, core.KindRefused)
 }
 
 // TestRekeyRaces: too few boxes, a removal in the middle, two at once, and an invitation in between.

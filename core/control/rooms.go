@@ -65,7 +65,8 @@ func (s *Service) roomLeft(ctx context.Context, st core.Store, user core.UserID)
 }
 
 func tooMany(user core.UserID) *core.Error {
-	return core.Errorf(core.KindRefused, "%s is in %d rooms, and nobody can be in more", user.Short(), MaxRooms).WithNext("leave a room first")
+	return core.Errorf(core.KindRefused, "%s is in %d rooms, and nobody can be in more", user.Short(), MaxRooms).
+		WithNext("leave a room first; one of your own once you have archived it or handed it over")
 }
 
 // enterRoom puts a member in and takes it out again where others did the same
