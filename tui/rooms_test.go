@@ -54,7 +54,7 @@ func TestNewKeyIsNotAskedForInVain(t *testing.T) {
 		{"well", tuitest.Healthy, []string{"5", "down", "down", "r"}, nil, "Not possible: the room room-02 needs no new key"},
 		{"archived", tuitest.Healthy, []string{":", "rekey room-09", "enter"}, nil, ""},
 		{"archived in the list", tuitest.Healthy, []string{"5", "/", "room-09", "enter", "r"}, nil, "Not possible: the room room-09 is archived: nothing is changed in it."},
-		{"nobody is online", tuitest.Healthy, []string{"5", "/", "room-11", "enter", "r"}, nil, "Not possible: nobody who could make a new key for the room room-11 is connected."},
+		{"nobody is online", tuitest.Healthy, []string{"5", "/", "room-11", "enter", "r"}, nil, "Not possible: nobody who could make a new key for the room room-11 has it open."},
 		{"no such room", tuitest.Healthy, []string{"5", ":", "room rekey nowhere", "enter"}, nil, `There is no room "nowhere".`},
 		{"no such name", tuitest.Healthy, []string{"5", ":", "room rekey a.b", "enter"}, nil, "Not done: room rekey"},
 		{"a viewer", tuitest.Watched, []string{"5", "down", "r"}, nil, "only an admin may do this."},
@@ -102,12 +102,12 @@ func TestRefusalOfANewKeyIsShown(t *testing.T) {
 	s.Settle()
 	f.Change(func(w *tuitest.World) {
 		k := w.Keys["room-01"]
-		k.Why = core.Errorf(core.KindRefused, "bruno-00 is not connected").WithNext("leave the choice to the node: somebody else is")
+		k.Why = core.Errorf(core.KindRefused, "bruno-00 does not have the room open").WithNext("leave the choice to the node: somebody else has")
 		w.Keys["room-01"] = k
 	})
 	s.Press("tab", "enter")
 	s.Settle()
-	shows(t, s, "Not done: room rekey", "Bruno-00 is not connected.", "Do: leave the choice to the node")
+	shows(t, s, "Not done: room rekey", "Bruno-00 does not have the room open.", "Do: leave the choice to the node")
 }
 
 // TestRoomsWithoutHealth: an older node, or one whose survey failed, raises no alarm.

@@ -60,6 +60,9 @@ func printRoom(c *cobra.Command, d admin.RoomDetail) {
 		c.Printf("keys: %s  epoch since %s\n", k.Word(), since(&k.KeyHealth))
 		printPeople(c, "knows the key and may not read any more", k.Know, k.MustRekey)
 		printPeople(c, "has no key", k.Lack, k.Unkeyed)
+		if nobody := k.Nobody(d.Room.Epoch); nobody != "" {
+			c.Println(nobody)
+		}
 		if k.State == admin.KeysRekey {
 			printPeople(c, "could rekey", k.Can, k.CanCount)
 			if k.Why != nil {

@@ -33,7 +33,7 @@ type RoomPerson struct {
 	Name   *string         `json:"name,omitempty"`
 	Role   core.MemberRole `json:"role,omitempty"` // "": not in the room any more
 	Status core.UserStatus `json:"status"`
-	Nodes  []string        `json:"nodes,omitempty"` // where they have a session in the room now
+	Nodes  []string        `json:"nodes,omitempty"` // where they have the room open now: a session that is told of what happens in it
 }
 
 // RoomKeys is the whole of a room's key health. The lists are cut at PeopleShown.
@@ -41,7 +41,7 @@ type RoomKeys struct {
 	KeyHealth
 	Lack     []RoomPerson `json:"without_key"`   // active members without a box
 	Know     []RoomPerson `json:"still_know"`    // removed or revoked, and with a box
-	Can      []RoomPerson `json:"can_rekey"`     // active members with a box: those who are online first, then by role
+	Can      []RoomPerson `json:"can_rekey"`     // active members with a box: those who are online, which is to have the room open, first, then by role
 	CanCount int          `json:"can_rekey_all"` // how many there are of Can
 	Online   int          `json:"online"`        // how many of them are online
 	Silent   []string     `json:"silent"`        // nodes that did not say who is online there
@@ -51,7 +51,8 @@ type RoomKeys struct {
 // PeopleShown is how many people each list of RoomKeys has at the most.
 const PeopleShown = 100
 
-// Present says whose sessions in a room a node has.
+// Present says who has a room open at a node. To be connected is not enough: who
+// is not told of what happens in the room cannot be asked anything.
 type Present struct {
 	Users   []core.UserID `json:"users"`             // in order, not all where there are very many
 	Unknown bool          `json:"unknown,omitempty"` // it did not say in time
@@ -71,8 +72,19 @@ type Asked struct {
 	Epoch core.Epoch  `json:"epoch"` // when they were asked
 	User  core.UserID `json:"user"`
 	Name  *string     `json:"name,omitempty"`
-	Nodes []string    `json:"nodes"` // where they have a session
+	Nodes []string    `json:"nodes"` // where they have the room open
 	At    core.Millis `json:"at"`
+}
+
+// Nobody says what it takes where nobody at all has the room's key, "" where somebody has.
+func (k *RoomKeys) Nobody(epoch core.Epoch) string {
+	switch {
+	case k == nil || k.State != KeysMissing || k.CanCount > 0:
+		return ""
+	case epoch == 0:
+		return "nobody has a key of it yet: its owner's program makes the first one as soon as it has the room open"
+	}
+	return "nobody has a key of it: a program of a member's that asks for a new one (Room.Rekey in the SDK) makes it"
 }
 
 // Word says how it stands in a few words, as screens and commands show it.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"unibus/core"
@@ -35,6 +36,24 @@ func TestRoomIsOpenedAtOneEpoch(t *testing.T) {
 		}}, "r")
 		if err != nil || o.Room.Epoch != 2 || len(o.Holders) != 1 || len(o.MustRekey(o.active)) != 0 {
 			t.Errorf("the room is opened as %+v with %d boxes, %v", o.Room, len(o.Holders), err)
+		}
+	})
+}
+
+// TestRoomWithoutAnyKey: where nobody at all has the key, nobody is said to be able to give it.
+func TestRoomWithoutAnyKey(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, w *keyWorld) {
+		must(t, w.store.CreateRoom(t.Context(), core.Room{ID: "new", Owner: w.people[0].ID, Encrypted: true, State: core.RoomActive, Created: 5}))
+		must(t, w.store.PutMember(t.Context(), core.Member{Room: "new", User: w.people[0].ID, Role: core.MemberOwner, State: core.MemberActive}))
+		w.room(t, "emptied") // at epoch 1, and no box
+		w.room(t, "lacking", 1)
+		for id, want := range map[core.RoomID]string{"new": "its owner's program makes the first one", "emptied": "Room.Rekey", "lacking": ""} {
+			d := w.detail(t, id)
+			got := d.Keys.Nobody(d.Room.Epoch)
+			if d.Keys.State != KeysMissing || !strings.Contains(got, want) || (got == "") != (want == "") {
+				t.Errorf("%s, %s: %q, want %q", id, d.Keys.State, got, want)
+			}
 		}
 	})
 }

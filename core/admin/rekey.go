@@ -23,15 +23,15 @@ func refusal(o opened, k RoomKeys, can []RoomPerson) *core.Error {
 		return core.Errorf(core.KindRefused, "the room %s needs no new key: only active members know the present one", id)
 	case len(can) == 0:
 		return core.Errorf(core.KindRefused, "nobody is left in the room %s who could make a new key: it takes an active member who has the current one", id).
-			WithNext("archive it, and go on in another room")
+			WithNext("its owner or a user-admin can archive it, by their own program; go on in another room")
 	case k.Online > 0:
 		return nil
 	case len(k.Silent) > 0:
-		return core.Errorf(core.KindUnavailable, "nobody who could make a new key for the room %s is connected, as far as is known: %s did not say",
+		return core.Errorf(core.KindUnavailable, "nobody who could make a new key for the room %s has it open, as far as is known: %s did not say",
 			id, strings.Join(k.Silent, ", ")).WithNext("ask again once every node answers")
 	}
-	return core.Errorf(core.KindRefused, "nobody who could make a new key for the room %s is connected", id).
-		WithNext("ask again once one of them is: %s", named(can))
+	return core.Errorf(core.KindRefused, "nobody who could make a new key for the room %s has it open", id).
+		WithNext("ask again once one of them has: %s", named(can))
 }
 
 // named is the first few people by name.
@@ -105,8 +105,8 @@ func chosen(o opened, can []RoomPerson, user string) (RoomPerson, error) {
 		return RoomPerson{}, core.Errorf(core.KindRefused, "%s cannot make a new key for the room %s: it takes an active member who has the current one", id.Short(), o.Room.ID).
 			WithNext("leave the choice to the node, or see `unibusd room get %s`", o.Room.ID)
 	case len(can[i].Nodes) == 0:
-		return RoomPerson{}, core.Errorf(core.KindRefused, "%s is not connected", can[i].Called()).
-			WithNext("leave the choice to the node: somebody else is")
+		return RoomPerson{}, core.Errorf(core.KindRefused, "%s does not have the room open", can[i].Called()).
+			WithNext("leave the choice to the node: somebody else has")
 	}
 	return can[i], nil
 }

@@ -11,7 +11,7 @@ import (
 
 // Bus is what the node sees and says in rooms.
 type Bus interface {
-	// Present says who has a session in a room, of every configured node by name.
+	// Present says who has a room open, of every configured node by name.
 	// It takes well under a second: a node that is silent is unknown.
 	Present(ctx context.Context, room core.RoomID) map[string]Present
 	// Ask tells a room that an operator asks a member for a new key.

@@ -299,9 +299,9 @@ func TestRekeyIsAskedOfTheBestPlaced(t *testing.T) {
 				t.Errorf("%+v, want %s %q", err, kind, text)
 			}
 		}
-		refused(core.KindRefused, "nobody who could make a new key for the room r is connected | ask again once one of them is: ann, ben, cat", "")
+		refused(core.KindRefused, "nobody who could make a new key for the room r has it open | ask again once one of them has: ann, ben, cat", "")
 		w.online("n1", 3, 4, 5) // without a key, no member, no member any more
-		refused(core.KindRefused, "is connected", "")
+		refused(core.KindRefused, "has it open", "")
 		w.bus.present["n3"] = Present{Unknown: true}
 		refused(core.KindUnavailable, "n3 did not say", "")
 		w.online("n2", 1, 2)
@@ -319,7 +319,7 @@ func TestRekeyIsAskedOfTheBestPlaced(t *testing.T) {
 		refused(core.KindRefused, "cannot make a new key", string(w.people[5].ID))
 		refused(core.KindInvalid, "", "nonsense")
 		w.online("n3", 1)
-		refused(core.KindRefused, "ann is not connected", string(w.people[0].ID))
+		refused(core.KindRefused, "ann does not have the room open", string(w.people[0].ID))
 		_, err = w.store.SetUserStatus(ctx, w.people[1].ID, core.UserRevoked, 9)
 		must(t, err)
 		asked("cat at n2", "") // not the admin, who was revoked
@@ -331,7 +331,7 @@ func TestRekeyIsAskedOfTheBestPlaced(t *testing.T) {
 		for _, i := range []int{0, 2} {
 			must(t, w.store.RemoveMember(ctx, "r", w.people[i].ID))
 		}
-		refused(core.KindRefused, "nobody is left in the room r", "")
+		refused(core.KindRefused, "nobody is left in the room r who could make a new key: it takes an active member who has the current one | its owner or a user-admin can archive it", "")
 	})
 }
 

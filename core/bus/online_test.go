@@ -1,14 +1,17 @@
 package bus_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
+
+	"github.com/nats-io/nats.go"
 
 	"unibus/core"
 	"unibus/core/auth"
 )
 
-// TestPresentKnowsOpenSessionsAlone: of members of the room, each once, and not
+// TestPresentKnowsOpenSessionsAlone: of members who listen, each once, and not
 // of those whose connection is gone.
 func TestPresentKnowsOpenSessionsAlone(t *testing.T) {
 	t.Parallel()
@@ -17,7 +20,7 @@ func TestPresentKnowsOpenSessionsAlone(t *testing.T) {
 	r.users.join(r.b, "s")
 	s := r.open(t, r.config(t, "n1"))
 	in := func(room core.RoomID, limit int) []string {
-		keys, more := s.Present(func(g auth.Grant) bool { return g.Who == auth.WhoUser && g.In(room) }, limit)
+		keys, more := s.Present(func(g auth.Grant) bool { return g.Who == auth.WhoUser && g.In(room) }, "unibus.room."+string(room)+"._control", limit)
 		if more > 0 {
 			keys = append(keys, "and more")
 		}
@@ -29,15 +32,38 @@ func TestPresentKnowsOpenSessionsAlone(t *testing.T) {
 		t.Helper()
 		eventually(t, "who is in "+string(room), func() bool { return slices.Equal(in(room, limit), want) })
 	}
+	listen := func(nc *nats.Conn, subject string) *nats.Subscription {
+		t.Helper()
+		sub, err := nc.SubscribeSync(subject)
+		if err := errors.Join(err, nc.Flush()); err != nil {
+			t.Fatal(err)
+		}
+		return sub
+	}
 	wants("r", 9)
 	first, second := r.mustDial(t, s, r.a), r.mustDial(t, s, r.a)
-	r.mustDial(t, s, r.b)
+	other := r.mustDial(t, s, r.b)
+	if got := in("s", 9); len(got) > 0 {
+		t.Errorf("of those who may listen and do not, %q count as present", got)
+	}
+	listen(first, "unibus.room.r._control")
+	listen(first, "unibus.room.r.*")
+	last := listen(second, "unibus.room.r.>")
+	listen(second, "unibus.room.s.*")
+	listen(other, "unibus.room.s."+r.b.Public()) // what is said by one alone
 	wants("r", 9, r.a.Public())
+	wants("s", 9, r.a.Public())
+	listen(other, "unibus.room.s._control")
 	wants("s", 9, both...)
 	wants("s", 1, both[0], "and more")
 	wants("t", 9)
 	first.Close()
 	wants("r", 9, r.a.Public()) // the other session
-	second.Close()
+	if err := errors.Join(last.Unsubscribe(), second.Flush()); err != nil {
+		t.Fatal(err)
+	}
 	wants("r", 9)
+	wants("s", 9, both...)
+	second.Close()
+	wants("s", 9, r.b.Public())
 }

@@ -48,7 +48,8 @@ const (
 	presentShown  = 2000 // people of one node: two nodes' worth of keys is far below a message
 )
 
-// presentRequest asks a node whose sessions it has in a room.
+// presentRequest asks a node whose sessions are told of what happens in a room:
+// who has a session and not the room open would never hear of an operator's ask.
 type presentRequest struct {
 	Room core.RoomID `json:"room"`
 }
@@ -63,7 +64,8 @@ func (n *Node) presentHere(body []byte) any {
 	if err := json.Unmarshal(body, &req); err != nil {
 		return nil
 	}
-	keys, _ := n.bus.Present(func(g auth.Grant) bool { return g.Who == auth.WhoUser && g.In(req.Room) }, presentShown)
+	in := func(g auth.Grant) bool { return g.Who == auth.WhoUser && g.In(req.Room) }
+	keys, _ := n.bus.Present(in, control.EventSubject(req.Room), presentShown)
 	reply := presentReply{Node: n.cfg.Name, Users: make([]core.UserID, len(keys))}
 	for i, key := range keys {
 		reply.Users[i] = core.UserID(key)

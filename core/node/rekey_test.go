@@ -42,6 +42,10 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 	wantKind(t, "a rekey that is not needed", err, core.KindRefused)
 
 	ann = arrive(t, c, 1, ann.Identity)
+	ann.listen(t, "plans")
+	waitFor(t, "ann to be in the room", func() bool {
+		return fine[admin.RoomDetail](t)(op.RoomGet(ctx, "plans")).Keys.Online == 1
+	})
 	fine[core.Member](t)(ann.Remove(ctx, "plans", cid.user()))
 	_, err = c.Client(0, c.Viewer).RoomRekey(ctx, admin.RekeyRequest{ID: "plans"})
 	wantKind(t, "a viewer's question", err, core.KindRefused)
@@ -52,16 +56,14 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 	})
 	_, err = op.RoomRekey(ctx, admin.RekeyRequest{ID: "plans"})
 	wantKind(t, "a question while nobody is there", err, core.KindRefused)
-	if e := core.AsError(err); !strings.Contains(e.Text, "is connected") || !strings.Contains(e.Next, ann.user().Short()) {
+	if e := core.AsError(err); !strings.Contains(e.Text, "has it open") || !strings.Contains(e.Next, ann.user().Short()) {
 		t.Errorf("the refusal: %s | %s", e.Text, e.Next)
 	}
 
 	bob = arrive(t, c, 2, bob.Identity)
-	events := make(chan *nats.Msg, 100)
-	fine[*nats.Subscription](t)(bob.ChanSubscribe(control.EventSubject("plans"), events))
-	if err := bob.FlushTimeout(5 * time.Second); err != nil {
-		t.Fatal(err)
-	}
+	_, err = op.RoomRekey(ctx, admin.RekeyRequest{ID: "plans"})
+	wantKind(t, "a question to who is connected and would not hear it", err, core.KindRefused)
+	events := bob.listen(t, "plans")
 	waitFor(t, "the status to tell of it", func() bool {
 		all := fine[admin.Status](t)(op.Status(ctx)).Findings
 		last := all[len(all)-1]
@@ -91,6 +93,17 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 	}
 }
 
+// listen has the events of a room come, as a program does that has it open.
+func (p person) listen(t testing.TB, room core.RoomID) <-chan *nats.Msg {
+	t.Helper()
+	events := make(chan *nats.Msg, 100)
+	fine[*nats.Subscription](t)(p.ChanSubscribe(control.EventSubject(room), events))
+	if err := p.FlushTimeout(5 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	return events
+}
+
 func waitFor(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	nodetest.Wait(t, 20*time.Second, func() error {
@@ -107,7 +120,7 @@ func TestKeysOfANodeOnItsOwn(t *testing.T) {
 	a, b := nodetest.Identity(t), nodetest.Identity(t)
 	c := nodetest.Start(t, nodetest.Config{Nodes: 1, Seed: seed(a, b)})
 	ctx, op := t.Context(), c.Client(0, c.Admin)
-	arrive(t, c, 0, a)
+	arrive(t, c, 0, a).listen(t, "sealed")
 	d := fine[admin.RoomDetail](t)(op.RoomGet(ctx, "sealed"))
 	if d.Keys.State != admin.KeysMissing || d.Keys.Unkeyed != 1 || d.Keys.Online != 1 || d.Keys.Can[0].User != core.UserID(a.Public()) {
 		t.Errorf("%+v", d.Keys)

@@ -74,7 +74,7 @@ func keysOf(r core.Room, members []admin.RoomMember, i int) admin.RoomKeys {
 	switch {
 	case k.MustRekey > 0 && k.Online == 0:
 		k.State = admin.KeysRekey
-		k.Why = core.Errorf(core.KindRefused, "nobody who could make a new key for the room %s is connected", r.ID).WithNext("ask again once one of them is: %s, %s, %s, %d more", k.Can[0].Called(), k.Can[1].Called(), k.Can[2].Called(), len(k.Can)-3)
+		k.Why = core.Errorf(core.KindRefused, "nobody who could make a new key for the room %s has it open", r.ID).WithNext("ask again once one of them has: %s, %s, %s, %d more", k.Can[0].Called(), k.Can[1].Called(), k.Can[2].Called(), len(k.Can)-3)
 	case k.MustRekey > 0:
 		k.State = admin.KeysRekey
 	default:

@@ -129,6 +129,9 @@ func verdict(s page.Scene) []string {
 		lines := s.Prose(theme.Warn, fmt.Sprintf("%s Rekey required: %s the key of epoch %d.", g.Degraded, who, d.Room.Epoch))
 		return append(lines, do(s, k)...)
 	case admin.KeysMissing:
+		if text := k.Nobody(d.Room.Epoch); text != "" {
+			return s.Prose(theme.Warn, g.Degraded+" "+sentence(text))
+		}
 		text := "1 active member has no key and cannot read: a member who has it must seal it to them."
 		if k.Unkeyed > 1 {
 			text = widget.Count(k.Unkeyed) + " active members have no key and cannot read: a member who has it must seal it to them."
