@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"unibus/core"
 )
@@ -14,8 +15,9 @@ import (
 // A file has one record an epoch and no place for what is not committed yet:
 // boxes that come in parts wait in memory, and a restart forgets them.
 const (
-	maxStages     = 64        // rekeys under way; the oldest is forgotten for a new one
-	maxStageBytes = 256 << 20 // all of them together
+	maxStages     = 64               // rekeys under way
+	maxStageBytes = 256 << 20        // all of them together
+	stageLife     = 10 * time.Minute // since its last part; a rekey takes seconds
 )
 
 type stageKey struct {
@@ -25,39 +27,51 @@ type stageKey struct {
 
 type stage struct {
 	keys map[core.UserID]core.SealedKey
+	by   string // who sealed its first box
 	size int
-	used int64
+	used time.Time
 }
 
-// stages are the rekeys under way.
+// stages are the rekeys under way. Where there is no room for one more, who has
+// the most of them loses the oldest: nobody's many take the place of another's one.
 type stages struct {
-	mu    sync.Mutex
-	all   map[stageKey]*stage
-	clock int64
-	size  int
+	mu   sync.Mutex
+	all  map[stageKey]*stage
+	size int
 }
 
-// add keeps boxes. KindUnavailable where there is no more room.
-func (s *stages) add(at stageKey, keys []core.SealedKey) error {
+// add keeps boxes that came at a moment. KindInvalid where one rekey alone has too many.
+func (s *stages) add(at stageKey, keys []core.SealedKey, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.expire(now)
+	into := s.all[at]
+	if into == nil {
+		into = &stage{keys: map[core.UserID]core.SealedKey{}}
+		if len(keys) > 0 && keys[0].SealedBy != nil {
+			into.by = *keys[0].SealedBy
+		}
+	}
+	more := 0
+	for _, k := range keys {
+		more += len(k.Box)
+	}
+	if into.size+more > maxStageBytes {
+		return core.Errorf(core.KindInvalid, "the boxes of one rekey have more than %d bytes", maxStageBytes)
+	}
 	if s.all == nil {
 		s.all = map[stageKey]*stage{}
 	}
-	if s.all[at] == nil {
-		if len(s.all) >= maxStages {
-			s.forgetOldest()
-		}
-		s.all[at] = &stage{keys: map[core.UserID]core.SealedKey{}}
+	s.all[at] = into
+	for len(s.all) > maxStages {
+		s.forgetOne(at, func(*stage) int { return 1 })
 	}
-	into := s.all[at]
-	s.clock++
-	into.used = s.clock
+	for s.size+more > maxStageBytes && len(s.all) > 1 {
+		s.forgetOne(at, func(st *stage) int { return st.size })
+	}
+	into.used = now
 	for _, k := range keys {
 		n := len(k.Box) - len(into.keys[k.User].Box)
-		if s.size+n > maxStageBytes {
-			return core.Errorf(core.KindUnavailable, "there are too many rekeys under way").WithNext("try again in a minute")
-		}
 		k.Box = bytes.Clone(k.Box)
 		into.keys[k.User] = k
 		into.size, s.size = into.size+n, s.size+n
@@ -65,16 +79,40 @@ func (s *stages) add(at stageKey, keys []core.SealedKey) error {
 	return nil
 }
 
-func (s *stages) forgetOldest() {
-	var oldest stageKey
-	found := false
+// expire forgets what nobody will commit any more.
+func (s *stages) expire(now time.Time) {
 	for at, st := range s.all {
-		if !found || st.used < s.all[oldest].used {
-			oldest, found = at, true
+		if now.Sub(st.used) > stageLife {
+			s.drop(at)
 		}
 	}
-	s.size -= s.all[oldest].size
-	delete(s.all, oldest)
+}
+
+// forgetOne makes room: of who has the most, by some measure, it forgets the
+// oldest stage, and never the one that it makes room for.
+func (s *stages) forgetOne(keep stageKey, measure func(*stage) int) {
+	of := map[string]int{}
+	for _, st := range s.all {
+		of[st.by] += measure(st)
+	}
+	var worst stageKey
+	var found *stage
+	for at, st := range s.all {
+		if at == keep {
+			continue
+		}
+		if found == nil || of[st.by] > of[found.by] || of[st.by] == of[found.by] && st.used.Before(found.used) {
+			worst, found = at, st
+		}
+	}
+	if found != nil {
+		s.drop(worst)
+	}
+}
+
+func (s *stages) drop(at stageKey) {
+	s.size -= s.all[at].size
+	delete(s.all, at)
 }
 
 // keysOf are the boxes in the order of their users.
@@ -94,10 +132,9 @@ func (s *stages) keysOf(at stageKey) (keys []core.SealedKey) {
 func (s *stages) forget(at epochOf) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for k, st := range s.all {
+	for k := range s.all {
 		if k.room == at.room && k.epoch <= at.epoch {
-			s.size -= st.size
-			delete(s.all, k)
+			s.drop(k)
 		}
 	}
 }
@@ -126,7 +163,7 @@ func (s *Store) StageKeys(ctx context.Context, room core.RoomID, from core.Epoch
 	if err != nil {
 		return err
 	}
-	return s.staged.add(stageKey{epochOf{room, from + 1}, rec}, next)
+	return s.staged.add(stageKey{epochOf{room, from + 1}, rec}, next, time.Now())
 }
 
 // roomToRekey reads a room that is at an epoch and may leave it.

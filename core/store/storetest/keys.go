@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"unibus/core"
@@ -161,6 +162,33 @@ func testStaged(t *testing.T, s core.Store) {
 	wantKind(t, "a late box for a stranger", s.PutKey(ctx, NewKey("r", 1, NewUserID(t))), core.KindNotFound)
 	_, err = s.Rekey(ctx, "r", 1, []core.SealedKey{NewKey("r", 2, NewUserID(t))})
 	wantKind(t, "a rekey for a stranger", err, core.KindNotFound)
+}
+
+// testStagedByMany: rekeys of one member that never end, in whatever rooms, do
+// not take away what another has staged.
+func testStagedByMany(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	a, b, _ := seed(t, s)
+	seedRoom(t, s, "r", a.ID)
+	seedRoom(t, s, "s", b.ID)
+	stage := func(room core.RoomID, rec string, by core.UserID) {
+		t.Helper()
+		k, sealer := NewKey(room, 1, by), string(by)
+		k.SealedBy = &sealer
+		ok(t, "StageKeys", s.StageKeys(ctx, room, 0, rec, []core.SealedKey{k}))
+	}
+	stage("r", someRec, a.ID)
+	for i := range 100 {
+		stage([]core.RoomID{"r", "s"}[i%2], fmt.Sprintf("%016x", 0x1000+i), b.ID)
+	}
+	got, err := s.StagedFor(ctx, "r", 0, someRec)
+	ok(t, "StagedFor", err)
+	equal(t, "StagedFor after many of another's", []core.UserID{a.ID}, got)
+	room, err := s.CommitRekey(ctx, "r", 0, someRec, nil)
+	if err != nil || room.Epoch != 1 {
+		t.Errorf("CommitRekey after many of another's: %+v, %v", room, err)
+	}
+	holders(t, s, "r", a.ID)
 }
 
 func testEpochs(t *testing.T, s core.Store) {

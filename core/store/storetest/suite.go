@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) core.Store) {
 		{"MemberRole", testMemberRole},
 		{"KEMKey", testKEMKey},
 		{"Staged", testStaged},
+		{"StagedByMany", testStagedByMany},
 		{"Epochs", testEpochs},
 		{"PutKey", testPutKey},
 		{"Rekey", testRekey},
