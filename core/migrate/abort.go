@@ -177,7 +177,7 @@ func (j *Job) undo(ctx context.Context, st Status) error {
 		return err
 	})
 	if err == nil && a.Backend == core.BackendSQLite && a.Node == j.cfg.Node {
-		err = j.empty(ctx, st)
+		err = j.empty(ctx)
 	}
 	if err != nil {
 		return err
@@ -199,9 +199,9 @@ func (j *Job) undo(ctx context.Context, st Status) error {
 }
 
 // empty removes every row of the five buckets. Buckets that were never made are left unmade.
-func (j *Job) empty(ctx context.Context, st Status) error {
-	if st.Written == 0 && j.checkpoint() == (Checkpoint{}) && !j.targetThere(ctx) {
-		return nil
+func (j *Job) empty(ctx context.Context) error {
+	if unmade, err := j.unmade(ctx); err != nil || unmade {
+		return err
 	}
 	if err := j.retry(ctx, j.shut); err != nil { // a copy that was resumed elsewhere is refused from here on
 		return err
@@ -220,8 +220,18 @@ func (j *Job) empty(ctx context.Context, st Status) error {
 	return nil
 }
 
-// targetThere is whether the first bucket can be read at all: before the copy it may not exist.
-func (j *Job) targetThere(ctx context.Context) bool {
-	nodes, err := j.cfg.Target.Nodes(ctx, core.TableUsers)
-	return err == nil && len(nodes) > 0
+// unmade is true where every bucket is proven not to be there. Counts and
+// checkpoints are no proof: they are of the last run alone, and a run before it
+// may have written. A bucket that nobody can see may hold everything.
+func (j *Job) unmade(ctx context.Context) (bool, error) {
+	for _, t := range core.Tables() {
+		err := j.retry(ctx, func(ctx context.Context) error {
+			_, err := j.cfg.Target.Nodes(ctx, t)
+			return err
+		})
+		if core.KindOf(err) != core.KindNotFound {
+			return false, err
+		}
+	}
+	return true, nil
 }

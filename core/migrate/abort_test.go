@@ -158,3 +158,43 @@ func TestAbortKillsAClaim(t *testing.T) {
 		}
 	}
 }
+
+// TestAbortBehindARunThatWroteNothing: an earlier run filled KV, and of the last
+// one, which stopped in preflight, there is neither a count nor a checkpoint. A
+// bucket without a leader is no bucket that is not there.
+func TestAbortBehindARunThatWroteNothing(t *testing.T) {
+	t.Parallel()
+	w, j := verified(t, nil, false)
+	w.look(func() { w.peers[1].Online, w.leaderless = false, core.TableUsers })
+	s := started(t, j, Options{DB: w.path()})
+	if s.State != StatePreflight || s.Written != 0 || len(s.Problems) == 0 {
+		t.Fatalf("%s, %d written, %v", s.State, s.Written, s.Problems)
+	}
+	s, err := j.Abort(t.Context(), "bob")
+	if core.KindOf(err) != core.KindUnavailable || s.Aborting != "bob" || w.authority.Backend != core.BackendSQLite {
+		t.Fatalf("%v, %+v, authority %+v", err, s, w.authority)
+	}
+	w.look(func() { w.leaderless = "" })
+	s, err = j.Abort(t.Context(), "bob")
+	if err != nil || !strings.Contains(s.Result, "200 keys were removed") {
+		t.Errorf("%q, %v", s.Result, err)
+	}
+	wantAborted(t, w, s)
+}
+
+// TestAbortLeavesBucketsUnmade where it is proven that none was made.
+func TestAbortLeavesBucketsUnmade(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 5)
+	w.unmade, w.deaf["n3"] = true, true
+	j := w.job(t, nil)
+	if s := started(t, j, w.options()); s.State != StatePreflight || w.authority.Backend != core.BackendSQLite {
+		t.Fatalf("%s, authority %+v", s.State, w.authority)
+	}
+	ops := w.tally()
+	s, err := j.Abort(t.Context(), "bob")
+	if err != nil || ops["nodes"] != len(core.Tables()) || ops["target.rows"] != 0 {
+		t.Errorf("%v, did %v", err, ops)
+	}
+	wantAborted(t, w, s)
+}

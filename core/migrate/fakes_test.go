@@ -45,8 +45,12 @@ type world struct {
 	findings  []core.Problem
 	serving   core.Backend
 	puts      int
-	before    func(op string) error // may refuse an operation
-	after     func(op string) error // may hide that one happened
+
+	unmade     bool       // the target has no buckets
+	leaderless core.Table // and nobody can look at this one
+
+	before func(op string) error // may refuse an operation
+	after  func(op string) error // may hide that one happened
 }
 
 type tables map[core.Table]map[string][]byte
@@ -251,8 +255,16 @@ func (f fakeTarget) DeleteKeys(_ context.Context, t core.Table, keys []string) (
 	return len(keys), err
 }
 
-func (f fakeTarget) Nodes(context.Context, core.Table) ([]string, error) {
-	return []string{"n1", "n2", "n3"}, f.op("nodes", func() error { return nil })
+func (f fakeTarget) Nodes(_ context.Context, t core.Table) ([]string, error) {
+	return []string{"n1", "n2", "n3"}, f.op("nodes", func() error {
+		switch {
+		case f.unmade:
+			return core.Errorf(core.KindNotFound, "there is no bucket %s", t.Bucket())
+		case f.leaderless == t:
+			return core.Errorf(core.KindUnavailable, "%s has no leader", t.Bucket())
+		}
+		return nil
+	})
 }
 
 func (f fakeTarget) ReplicaRows(_ context.Context, t core.Table, node string) iter.Seq2[core.Row, error] {

@@ -50,7 +50,8 @@ type Target interface {
 	PutRows(ctx context.Context, rows []core.Row) (int, error)
 	// DeleteKeys really removes keys of one table, so that they are no longer in Rows.
 	DeleteKeys(ctx context.Context, t core.Table, keys []string) (int, error)
-	// Nodes names the nodes that hold a replica of the table, in order.
+	// Nodes names the nodes that hold a replica of the table, in order. KindNotFound
+	// where its bucket is proven not to be there; KindUnavailable where nobody can tell.
 	Nodes(ctx context.Context, t core.Table) ([]string, error)
 	// ReplicaRows reads what that very node holds on its own disk.
 	ReplicaRows(ctx context.Context, t core.Table, node string) iter.Seq2[core.Row, error]

@@ -48,6 +48,10 @@ func TestMakeLeavesWhatItCannotDo(t *testing.T) {
 			t.Errorf("%d replicas on three nodes: %v", impossible, err)
 		}
 	}
+	for _, table := range core.Tables() { // proven, unlike a bucket that nobody leads
+		_, err := s.Nodes(ctx, table)
+		wantKind(t, err, core.KindNotFound)
+	}
 	mustDo(t, s.Attend(ctx))
 	wantKind(t, s.Scale(ctx, 5), core.KindRefused)
 	for _, table := range core.Tables() {

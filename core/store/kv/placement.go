@@ -12,9 +12,13 @@ import (
 )
 
 // Nodes names the nodes that hold a replica of a table, in order, as its leader
-// says. KindUnavailable where nobody leads it.
+// says. KindUnavailable where nobody leads it; KindNotFound where the meta group
+// itself says that there is no such bucket.
 func (s *Store) Nodes(ctx context.Context, t core.Table) ([]string, error) {
 	info, err := s.infoAgain(ctx, t.Bucket())
+	if answered(err, codeStreamNotFound) {
+		return nil, &core.Error{Kind: core.KindNotFound, Text: "there is no bucket " + t.Bucket(), Next: "start the move again: it makes what is missing", Err: err}
+	}
 	if err != nil {
 		return nil, err
 	}
