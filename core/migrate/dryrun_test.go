@@ -79,6 +79,34 @@ func TestDryRunAfterAStoppedPreflight(t *testing.T) {
 	}
 }
 
+// TestDryRunLeavesTheTemporaryCopy that a stopped --no-backup move goes on from.
+func TestDryRunLeavesTheTemporaryCopy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 20)
+	w.before = func(op string) error {
+		if op == "put" {
+			return core.Errorf(core.KindFailed, "the disk is full")
+		}
+		return nil
+	}
+	j := w.job(t, nil)
+	o := w.options()
+	o.NoBackup = true
+	if s := started(t, j, o); s.State != StateCopy || s.Error == nil {
+		t.Fatalf("%s, %v", s.State, s.Error)
+	}
+	w.look(func() { w.before = nil })
+	o.DryRun = true
+	wantState(t, started(t, j, o), StateCopy)
+	if _, err := j.Resume(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, rest(t, j), StateVerify)
+	if left := glob(w.dir, ".*moving*"); len(left) > 0 {
+		t.Errorf("the temporary copy is still there: %v", left)
+	}
+}
+
 // TestWrittenAfterAKillIsAtLeast: the batch under way may be in KV and not counted.
 func TestWrittenAfterAKillIsAtLeast(t *testing.T) {
 	t.Parallel()

@@ -109,9 +109,6 @@ func (j *Job) join(o Options) (Status, error) {
 // begin makes a move of its own, which is later than the one in the record.
 func (j *Job) begin(by string, o Options, last core.Millis) (Status, error) {
 	prev := j.Status()
-	if err := dropTemporary(prev); err != nil {
-		return prev, err
-	}
 	fresh := Status{
 		ID: newID(), State: StatePreflight, Node: j.cfg.Node, By: by, Options: o,
 		Started: core.MillisOf(j.cfg.Now()),
@@ -119,7 +116,10 @@ func (j *Job) begin(by string, o Options, last core.Millis) (Status, error) {
 	}
 	fresh.Since, fresh.Updated = fresh.Started, last+1
 	if o.DryRun {
-		return j.startDry(prev, fresh)
+		return j.startDry(prev, fresh) // the move that it looks beside may still need its copy
+	}
+	if err := dropTemporary(prev); err != nil {
+		return prev, err
 	}
 	j.mu.Lock()
 	j.cp, j.marks = nil, nil
