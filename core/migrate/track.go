@@ -15,8 +15,10 @@ import (
 type Tracker interface {
 	// Track begins to note changes; where it has begun, it goes on.
 	Track(ctx context.Context) error
-	// Untrack forgets them and leaves no trace in the file. It may be repeated.
+	// Untrack forgets them and leaves no trace in the file, also where what is there
+	// of the notes is not whole. It may be repeated, and writes nothing where nothing is there.
 	Untrack(ctx context.Context) error
+	// Tracked says whether the notes are whole; only then can Changed be relied on.
 	Tracked(ctx context.Context) (bool, error)
 	// Changed returns the keys of a table that were noted, in order.
 	Changed(ctx context.Context, t core.Table) ([]string, error)
@@ -37,17 +39,13 @@ func (j *Job) track(ctx context.Context) error {
 	return nil
 }
 
-// untrack is called where no fence will ask.
+// untrack is called where no fence will ask. It does not ask whether the notes
+// are whole: those that are not are in the way of the next move.
 func (j *Job) untrack(ctx context.Context) error {
-	tr, ok := j.source().(Tracker)
-	if !ok {
-		return nil
+	if tr, ok := j.source().(Tracker); ok {
+		return tr.Untrack(ctx)
 	}
-	on, err := tr.Tracked(ctx)
-	if err != nil || !on {
-		return err
-	}
-	return tr.Untrack(ctx)
+	return nil
 }
 
 // intact says whether the backup still is, byte for byte, what was verified: only

@@ -25,10 +25,15 @@ type notes struct {
 	on  bool
 	was tables // when the noting began
 	too map[core.Table][]string
+
+	torn bool // a part of what notes was taken away by hand
 }
 
 func (s tracking) Track(context.Context) error {
 	return s.op("track", func() error {
+		if s.notes.torn {
+			return core.Errorf(core.KindFailed, "the log of changes is not whole").WithNext("abort the move, which takes the log away, and start it again")
+		}
 		if !s.notes.on {
 			s.notes.on, s.notes.was = true, s.source.clone()
 		}
@@ -37,11 +42,11 @@ func (s tracking) Track(context.Context) error {
 }
 
 func (s tracking) Untrack(context.Context) error {
-	return s.op("untrack", func() error { s.notes.on = false; return nil })
+	return s.op("untrack", func() error { s.notes.on, s.notes.torn = false, false; return nil })
 }
 
 func (s tracking) Tracked(context.Context) (on bool, err error) {
-	err = s.op("tracked", func() error { on = s.notes.on; return nil })
+	err = s.op("tracked", func() error { on = s.notes.on && !s.notes.torn; return nil })
 	return on, err
 }
 
@@ -183,6 +188,29 @@ func TestAbortForgetsTheNotes(t *testing.T) {
 	_ = j.Close()
 	if w.job(t, w.tracks(n)); n.on {
 		t.Error("the notes go on after the next start")
+	}
+}
+
+// TestNotesThatAreNotWhole stop a move, and what the refusal says leads out of it.
+func TestNotesThatAreNotWhole(t *testing.T) {
+	t.Parallel()
+	w, j, n := verifiedTracking(t)
+	w.look(func() { n.torn = true })
+	s := started(t, j, w.options())
+	if s.State != StateBackup || core.KindOf(errOf(s)) != core.KindFailed || s.Error.Next != "abort the move, which takes the log away, and start it again" {
+		t.Fatalf("%s, %v", s.State, s.Error)
+	}
+	if _, err := j.Abort(t.Context(), "ana"); err != nil || n.on || n.torn {
+		t.Fatalf("%v, left of the notes: %v, torn %v", err, n.on, n.torn)
+	}
+	wantState(t, started(t, j, w.options()), StateVerify)
+	if _, err := j.Abort(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	w.look(func() { n.on, n.torn = true, true }) // as an abort that left them
+	_ = j.Close()
+	if w.job(t, w.tracks(n)); n.on {
+		t.Error("they are left after the next start")
 	}
 }
 

@@ -70,8 +70,17 @@ func (s *Store) onlyPrimaryKeys(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-// Untrack drops the log of changes with all that fills it. Twice is harmless.
+// Untrack drops the log of changes with all that fills it, also one that is not
+// whole. A file without any of it is only read.
 func (s *Store) Untrack(ctx context.Context) error {
+	var have map[string]string
+	err := s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) (err error) {
+		have, err = trackingIn(ctx, tx)
+		return err
+	})
+	if err != nil || len(have) == 0 {
+		return err
+	}
 	return s.exclusive(ctx, s.cfg.Timeout, untrackIn)
 }
 

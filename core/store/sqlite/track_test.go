@@ -96,6 +96,7 @@ func TestTrackAndUntrack(t *testing.T) {
 		for range 2 {
 			must(t, s.Untrack(t.Context()))
 		}
+		must(t, opened(t, Config{Path: s.Path(), ReadOnly: true}).Untrack(t.Context())) // nothing is there: it is only read
 		is(false)
 		if d := cmp.Diff(before, header(t, s)); d != "" {
 			t.Errorf("Untrack left more or less than there was:\n%s", d)
