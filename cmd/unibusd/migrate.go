@@ -161,7 +161,7 @@ func (n *network) ended(c *cobra.Command, st migrate.Status, wanted ...migrate.S
 		return cli.Silent{Err: st.Error}
 	case st.Error != nil:
 		return st.Error
-	case len(st.Problems) > 0:
+	case len(st.Problems) > 0 && st.State == migrate.StatePreflight: // elsewhere they are those of a look at something else
 		return cli.Silent{Err: core.Errorf(core.KindRefused, "the move did not start")}
 	case st.Paused || !slices.Contains(wanted, st.State) || st.State == migrate.StateVerify && !st.Verified:
 		return cli.Silent{Err: core.Errorf(core.KindFailed, "the move rests in %s", st.State)}

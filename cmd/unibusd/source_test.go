@@ -1,8 +1,11 @@
 package main
 
 import (
+	"io"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 
 	"unibus/core"
 	"unibus/core/admin"
@@ -50,6 +53,28 @@ func TestSourceIn(t *testing.T) {
 		}
 		if err != nil && (core.KindOf(err) != core.KindRefused || core.AsError(err).Next == "" || !strings.Contains(core.AsError(err).Next, c.next) || !strings.Contains(err.Error(), c.refused)) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestProblemsOfADryRunAreNoRefusal of the move beside which it looked, and which
+// came to its end; a dry run that fails has an error of its own.
+func TestProblemsOfADryRunAreNoRefusal(t *testing.T) {
+	t.Parallel()
+	found := []core.Problem{{Text: "n2 does not answer"}}
+	for _, c := range []struct {
+		st   migrate.Status
+		want core.Kind
+	}{
+		{migrate.Status{State: migrate.StateSoak, Problems: found}, ""},
+		{migrate.Status{State: migrate.StatePreflight, Problems: found}, core.KindRefused},
+		{migrate.Status{State: migrate.StateSoak, Problems: found, Error: core.Errorf(core.KindUnavailable, "x")}, core.KindUnavailable},
+		{migrate.Status{State: migrate.StateVerify, Problems: found}, core.KindFailed},
+	} {
+		out := &cobra.Command{}
+		out.SetOut(io.Discard)
+		if err := (&network{}).ended(out, c.st, migrate.StatePreflight, migrate.StateSoak); core.KindOf(err) != c.want {
+			t.Errorf("in %s: %v, want %q", c.st.State, err, c.want)
 		}
 	}
 }

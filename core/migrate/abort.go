@@ -134,7 +134,7 @@ func (j *Job) aborted(was Status) error {
 		record = "the authority record names it, as before the move"
 	}
 	return j.save(func(s *Status) {
-		s.State, s.Running, s.Error, s.Aborting = StateAborted, false, nil, ""
+		s.State, s.Running, s.Error, s.Problems, s.Aborting = StateAborted, false, nil, nil, ""
 		s.Result = fmt.Sprintf("Aborted by %s in %s. SQLite on %s serves as before; %s, and %s removed from KV.",
 			was.Aborting, was.State, s.Node, record, wasWere(s.Removed))
 		if s.Backup.Path != "" && !s.Options.NoBackup {

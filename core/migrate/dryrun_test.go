@@ -3,6 +3,7 @@ package migrate
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"unibus/core"
 )
@@ -48,6 +49,33 @@ func TestDryRunOverAVerifiedMove(t *testing.T) {
 	w.look(func() { w.before = nil })
 	if s, err := j.Abort(t.Context(), "bob"); err != nil || s.State != StateAborted {
 		t.Errorf("%s, %v", s.State, err)
+	}
+}
+
+// TestDryRunThatFindsProblemsOverAVerifiedMove: they are shown until the move
+// goes on, and are not what became of it.
+func TestDryRunThatFindsProblemsOverAVerifiedMove(t *testing.T) {
+	t.Parallel()
+	for _, then := range []string{"cutover", "abort"} {
+		w, j := verified(t, nil, false)
+		w.look(func() { w.problems = []core.Problem{{Text: "orphan"}} })
+		o := w.options()
+		o.DryRun = true
+		s := started(t, j, o)
+		if s.State != StateVerify || !s.Verified || len(s.Problems) != 1 || core.KindOf(errOf(s)) != core.KindRefused {
+			t.Fatalf("%s, verified %v, %v, %v", s.State, s.Verified, s.Problems, s.Error)
+		}
+		if then == "cutover" {
+			s = cutover(t, j)
+			wantState(t, s, StateSoak)
+		} else if _, err := j.Abort(t.Context(), "bob"); err != nil {
+			t.Fatal(err)
+		}
+		s = j.Status()
+		e, err := w.journal.Load()
+		if err != nil || len(s.Problems) > 0 || len(e.Move.Problems) > 0 || strings.Contains(s.Report(time.Now()), "orphan") {
+			t.Errorf("%s: %v is left of the dry run (%v)", s.State, s.Problems, err)
+		}
 	}
 }
 

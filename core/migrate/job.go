@@ -213,7 +213,7 @@ func (j *Job) launch(change func(*Status)) error {
 	j.fence, j.paused, j.ending = nil, false, false
 	j.mu.Unlock()
 	err := j.save(func(s *Status) {
-		s.Error, s.Result = nil, ""
+		s.Error, s.Result, s.Problems = nil, "", nil // a dry run's problems too: what still holds is found again
 		change(s)
 		s.Running = true
 	})
