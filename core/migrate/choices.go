@@ -88,7 +88,7 @@ func (s Status) whyNotResume() string {
 		return beingAborted
 	case s.Running && !s.Paused:
 		return "it is at work"
-	case s.State == StateVerify && s.Verified:
+	case s.State == StateVerify && s.Verified && !s.Paused:
 		return "it is verified and awaits the cutover"
 	case s.State == StateVerify && s.Outdated:
 		return "what the fence brought is not in its backup; start again with `unibusd migrate-to-kv`, which takes a new one and writes only what differs"

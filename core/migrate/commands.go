@@ -49,7 +49,7 @@ func (j *Job) Resume(ctx context.Context, _ string) (Status, error) {
 	if why := st.WhyNot(ActionResume); why != "" {
 		return st, refused(st, "resume", why)
 	}
-	return j.goOn()
+	return j.goOn(false)
 }
 
 // liftAgain opens the file where a cutover that failed could not.
@@ -61,8 +61,9 @@ func (j *Job) liftAgain(ctx context.Context) (Status, error) {
 	return j.Status(), err
 }
 
-func (j *Job) goOn() (Status, error) {
-	err := j.launch(func(s *Status) { s.Paused = false })
+// goOn starts the runner where it stopped; cutover adds the wish to cut over, and never takes it away.
+func (j *Job) goOn(cutover bool) (Status, error) {
+	err := j.launch(func(s *Status) { s.Paused, s.Options.Cutover = false, s.Options.Cutover || cutover })
 	return j.Status(), err
 }
 
@@ -74,7 +75,7 @@ func (j *Job) unpause() (Status, error) {
 	j.mu.Unlock()
 	select {
 	case <-done:
-		return j.goOn()
+		return j.goOn(false)
 	default:
 	}
 	j.note(func(s *Status) { s.Result = "" })

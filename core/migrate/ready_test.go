@@ -3,6 +3,7 @@ package migrate
 import (
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -88,4 +89,75 @@ func TestPauseEndsTheWaitForNodesThatRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantState(t, rest(t, j), StateSoak)
+}
+
+// TestResumeOfAVerifiedMove goes on to what was asked for when it was begun.
+func TestResumeOfAVerifiedMove(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		cutover, again bool // asked for at the start, and when it was started again in place of a resume
+		end            State
+		says           string
+	}{
+		{cutover: true, end: StateSoak, says: "Resume goes on to the cutover"},
+		{again: true, end: StateSoak, says: "Resume waits for your cutover"},
+		{end: StateVerify, says: "Resume waits for your cutover"},
+	} {
+		w := newWorld(t, 20)
+		w.reading("n2")
+		j := w.job(t, nil)
+		o := w.options()
+		o.Cutover = c.cutover
+		if _, err := j.Start(t.Context(), "ana", o); err != nil {
+			t.Fatal(err)
+		}
+		until(t, j, "the wait", func(s Status) bool { return len(s.Unready) > 0 })
+		if _, err := j.Pause(t.Context(), "ana"); err != nil {
+			t.Fatal(err)
+		}
+		s := rest(t, j)
+		if !s.Paused || !s.Verified || s.WhyNot(ActionResume) != "" || !strings.Contains(s.Sentence(), c.says) {
+			t.Fatalf("paused %v, verified %v, why not: %q; %s", s.Paused, s.Verified, s.WhyNot(ActionResume), s.Sentence())
+		}
+		w.reading()
+		ops := w.tally()
+		var err error
+		if c.again {
+			o.Cutover = true
+			_, err = j.Start(t.Context(), "ana", o)
+		} else {
+			_, err = j.Resume(t.Context(), "ana")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = rest(t, j)
+		wantState(t, s, c.end)
+		if ops["replica.rows"] != 0 || s.Paused || s.Result == "" {
+			t.Errorf("compared again %d times, paused %v, %q", ops["replica.rows"], s.Paused, s.Result)
+		}
+	}
+}
+
+// TestPausedMoveIsStartedWithCutover: the wish is added to what it was begun with.
+func TestPausedMoveIsStartedWithCutover(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 20)
+	slow := slowTarget{fakeTarget{w}, &sync.Once{}, make(chan struct{})}
+	j := w.job(t, func(c *Config) { c.Target = slow })
+	if _, err := j.Start(t.Context(), "ana", w.options()); err != nil {
+		t.Fatal(err)
+	}
+	<-slow.read
+	if _, err := j.Pause(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	rest(t, j)
+	_ = j.Close()
+	j = w.job(t, nil)
+	s := started(t, j, Options{DB: w.path(), Cutover: true})
+	wantState(t, s, StateSoak)
+	if s.Options.Replicas != 3 {
+		t.Errorf("%+v", s.Options)
+	}
 }

@@ -13,6 +13,12 @@ func (s Status) Sentence() string {
 		return fmt.Sprintf("The move stopped in %s. %s", s.State, s.serving())
 	case s.Error != nil && s.State == StateAborted:
 		return "The move ended, because somebody else moved the authority. Who serves is what its record says now."
+	case s.Paused && s.State == StateVerify && s.Verified:
+		next := "Resume waits for your cutover."
+		if s.Options.Cutover {
+			next = "Resume goes on to the cutover."
+		}
+		return fmt.Sprintf("Paused in verify; every bucket is equal on every node. %s %s", s.serving(), next)
 	case s.Paused:
 		return fmt.Sprintf("Paused in %s. %s Resume goes on from the checkpoint.", s.State, s.serving())
 	}

@@ -12,8 +12,8 @@ import (
 )
 
 // Start begins a move, or joins the one that is running: then the options of
-// that one hold, and only Cutover is added where it is asked for. A paused move
-// goes on. After a cutover nothing is moved: the status says so with Written 0.
+// that one hold, and only Cutover is added where it is asked for. So it is with a
+// paused move, which goes on. After a cutover nothing is moved: the status says so with Written 0.
 // KindRefused where the file is not this node's, the replicas are more than the
 // nodes, or another node is moving; KindInvalid for options that make no sense.
 func (j *Job) Start(ctx context.Context, by string, o Options) (Status, error) {
@@ -50,7 +50,7 @@ func (j *Job) Start(ctx context.Context, by string, o Options) (Status, error) {
 		}
 	}
 	if st.Paused && st.Active() && !o.DryRun {
-		return j.goOn()
+		return j.goOn(o.Cutover)
 	}
 	if !o.DryRun {
 		if err := j.keepsHome(st, a); err != nil {

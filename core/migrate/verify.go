@@ -11,39 +11,21 @@ import (
 	"unibus/core"
 )
 
-// verify compares the backup with every node's own replica. Then it awaits the
-// operator, or goes on where that was asked for at the start.
+// verify proves that every node's own replica is the backup. Then it awaits the
+// operator, or goes on where that was asked for. What was proven before a pause
+// is not proven again.
 func (j *Job) verify(ctx context.Context) (State, error) {
-	st := j.Status()
-	if st.Verified {
-		return StateVerify, nil
+	if st := j.Status(); !st.Verified {
+		if err := j.prove(ctx, st); err != nil {
+			return StateVerify, err
+		}
 	}
-	c, err := j.openCopy(ctx, st.Backup.Path)
-	if err != nil {
-		return StateVerify, err
-	}
-	marks, err := j.mark(ctx) // before the comparison: what is written during it is looked at again
-	if err != nil {
-		return StateVerify, unjoin(errors.Join(err, c.Close()))
-	}
-	parity, err := j.compare(ctx, c)
-	if err = errors.Join(err, c.Close()); err != nil {
-		return StateVerify, unjoin(err)
-	}
-	if err := sameBackup(st, parity); err != nil {
-		return StateVerify, err
-	}
-	if err := j.judgeParity(parity); err != nil {
-		return StateVerify, err
-	}
-	if err := dropTemporary(st); err != nil {
-		return StateVerify, err
-	}
-	cp := j.checkpoint()
-	j.keepMarks(marks, parity)
-	err = j.save(func(s *Status) {
-		s.Verified, s.Compared = true, core.MillisOf(j.cfg.Now())
-		s.Result = verifiedResult(*s, cp.Removed)
+	removed := j.checkpoint().Removed
+	err := j.save(func(s *Status) {
+		if !s.Verified {
+			s.Verified, s.Compared = true, core.MillisOf(j.cfg.Now())
+		}
+		s.Result = verifiedResult(*s, removed)
 	})
 	if err != nil {
 		return StateVerify, err
@@ -55,6 +37,33 @@ func (j *Job) verify(ctx context.Context) (State, error) {
 		return StateVerify, nil
 	}
 	return StateFence, nil
+}
+
+// prove compares the backup with every replica and keeps the places up to which they are equal.
+func (j *Job) prove(ctx context.Context, st Status) error {
+	c, err := j.openCopy(ctx, st.Backup.Path)
+	if err != nil {
+		return err
+	}
+	marks, err := j.mark(ctx) // before the comparison: what is written during it is looked at again
+	if err != nil {
+		return unjoin(errors.Join(err, c.Close()))
+	}
+	parity, err := j.compare(ctx, c)
+	if err = errors.Join(err, c.Close()); err != nil {
+		return unjoin(err)
+	}
+	if err := sameBackup(st, parity); err != nil {
+		return err
+	}
+	if err := j.judgeParity(parity); err != nil {
+		return err
+	}
+	if err := dropTemporary(st); err != nil {
+		return err
+	}
+	j.keepMarks(marks, parity)
+	return nil
 }
 
 // sameBackup makes sure that the backup still holds what it held when it was taken.
