@@ -168,7 +168,7 @@ func (j *Job) undo(ctx context.Context, st Status) error {
 	if err := j.lift(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(dropTemporary(st), j.untrack(ctx)); err != nil {
+	if err := errors.Join(dropTemporary(st), j.dropUnfinished(), j.untrack(ctx)); err != nil {
 		return unjoin(err)
 	}
 	var a core.Authority

@@ -19,28 +19,59 @@ func (j *Job) backup(ctx context.Context) (State, error) {
 	if err != nil {
 		return StateBackup, err
 	}
-	path, err := j.backupPath()
+	b, got, err := j.takeBackup(ctx, before)
 	if err != nil {
-		return StateBackup, err
-	}
-	b, err := j.cfg.Backup(ctx, path)
-	if err != nil {
-		why := core.AsError(err)
-		return StateBackup, core.Errorf(why.Kind, "the backup was not taken, and nothing was changed: %w", why).
-			WithNext("see that %s has free space and can be written; then `unibusd migration resume`", j.backupDir())
-	}
-	got, err := j.digestsOfCopy(ctx, b.Path)
-	if err != nil {
-		return StateBackup, errors.Join(err, removeIfThere(b.Path))
-	}
-	if err := j.compareBackup(ctx, before, got); err != nil {
-		return StateBackup, errors.Join(err, removeIfThere(b.Path))
+		return StateBackup, unjoin(errors.Join(err, j.dropUnfinished()))
 	}
 	err = j.save(func(s *Status) {
 		s.Backup = b
 		s.Buckets, s.Progress = startOf(got)
-	})
+	}, finished)
 	return StateCopy, err
+}
+
+// takeBackup writes the copy and reads it back. Its name is in the journal before
+// there is a file: what a crash leaves holds the whole control plane, or part of it.
+func (j *Job) takeBackup(ctx context.Context, before []core.Digest) (b Backup, got []core.Digest, err error) {
+	if err := j.dropUnfinished(); err != nil {
+		return b, nil, err
+	}
+	path, err := j.backupPath()
+	if err != nil {
+		return b, nil, err
+	}
+	if err := j.cfg.Journal.Update(func(e *Entry) { e.Unfinished = path }); err != nil {
+		return b, nil, err
+	}
+	b, err = j.cfg.Backup(ctx, path)
+	if err != nil {
+		why := core.AsError(err)
+		err = core.Errorf(why.Kind, "the backup was not taken, and nothing was changed: %w", why).
+			WithNext("see that %s has free space and can be written; then `unibusd migration resume`", j.backupDir())
+		if why.Kind == core.KindExists { // somebody else's
+			err = unjoin(errors.Join(err, j.cfg.Journal.Update(finished)))
+		}
+		return b, nil, err
+	}
+	if got, err = j.digestsOfCopy(ctx, b.Path); err == nil {
+		err = j.compareBackup(ctx, before, got)
+	}
+	return b, got, err
+}
+
+// finished takes the name of an unfinished backup out of the journal.
+func finished(e *Entry) { e.Unfinished = "" }
+
+// dropUnfinished removes what there is of a backup that was begun and never proven.
+func (j *Job) dropUnfinished() error {
+	e, err := j.cfg.Journal.Load()
+	if err != nil || e.Unfinished == "" {
+		return err
+	}
+	if err := RemoveFile(e.Unfinished); err != nil {
+		return err
+	}
+	return j.cfg.Journal.Update(finished)
 }
 
 // compareBackup accepts a backup that equals the source, before or after it was

@@ -1,9 +1,12 @@
 package migrate
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -498,19 +501,22 @@ func TestStatusReachesTheRecord(t *testing.T) {
 
 func TestNoBackupFileLeftBehindWhenItCannotBeTaken(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 10)
-	w.before = func(op string) error {
-		if op == "backup" {
-			return core.Errorf(core.KindFailed, "the disk is full")
+	for _, noBackup := range []bool{false, true} {
+		w := newWorld(t, 10)
+		j := w.job(t, func(c *Config) {
+			c.Backup = func(_ context.Context, path string) (Backup, error) {
+				return Backup{}, errors.Join(os.WriteFile(path, []byte("a part"), 0o600), core.Errorf(core.KindFailed, "the disk is full"))
+			}
+		})
+		o := w.options()
+		o.NoBackup = noBackup
+		s := started(t, j, o)
+		if s.State != StateBackup || s.Error == nil || w.puts != 0 || !strings.Contains(s.Error.Next, "migration resume") {
+			t.Fatalf("%s %v", s.State, s.Error)
 		}
-		return nil
-	}
-	s := started(t, w.job(t, nil), w.options())
-	if s.State != StateBackup || s.Error == nil || w.puts != 0 {
-		t.Fatalf("%s %v", s.State, s.Error)
-	}
-	if _, err := os.Stat(w.path()); err != nil {
-		t.Error(err)
+		if left := everything(t, w.dir); !slices.Equal(left, []string{"unibus.db"}) {
+			t.Errorf("left behind: %v", left)
+		}
 	}
 }
 

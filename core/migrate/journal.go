@@ -11,7 +11,8 @@ type Entry struct {
 	Intent     *Intent         `json:"intent,omitempty"`    // set: the node may have given the authority away
 	Move       *Status         `json:"move,omitempty"`      // the move this node does or did
 	Checkpoint *Checkpoint     `json:"checkpoint,omitempty"`
-	Marks      Marks           `json:"marks,omitempty"` // what was verified; absent before that
+	Marks      Marks           `json:"marks,omitempty"`      // what was verified; absent before that
+	Unfinished string          `json:"unfinished,omitempty"` // a backup that was begun and not proven: whatever there is of it is removed
 }
 
 // Intent is synced before the authority is moved and taken back once the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -118,8 +119,8 @@ func (j *Job) begin(by string, o Options, last core.Millis) (Status, error) {
 	if o.DryRun {
 		return j.startDry(prev, fresh) // the move that it looks beside may still need its copy
 	}
-	if err := dropTemporary(prev); err != nil {
-		return prev, err
+	if err := errors.Join(dropTemporary(prev), j.dropUnfinished()); err != nil {
+		return prev, unjoin(err)
 	}
 	j.mu.Lock()
 	j.cp, j.marks = nil, nil
