@@ -69,7 +69,7 @@ func (j *Job) drift(ctx context.Context, p Peer, sound bool) (Drift, []core.Prob
 		d.Error = core.AsError(cause).Text
 		return d, j.unread(ctx, p, cause), nil
 	}
-	if p := drifted(d); p != nil {
+	if p := drifted(d, j.recorded().Active()); p != nil {
 		return d, []core.Problem{*p}, nil
 	}
 	return d, nil, nil
@@ -181,8 +181,10 @@ func atLeast(rows int) string {
 	return count(rows, "row")
 }
 
-// drifted is the problem of a file that holds what the source lacks; nil where a move leaves nothing behind.
-func drifted(d Drift) *core.Problem {
+// drifted is the problem of a file that holds what the source lacks; nil where a
+// move leaves nothing behind. Where a move of this node is begun, and not only
+// looked at, no other node may begin one.
+func drifted(d Drift, begun bool) *core.Problem {
 	var parts []string
 	for _, t := range d.Tables {
 		var words []string
@@ -199,10 +201,14 @@ func drifted(d Drift) *core.Problem {
 	if len(parts) == 0 {
 		return nil
 	}
+	first := ""
+	if begun {
+		first = "`unibusd migration abort`, then "
+	}
 	return &core.Problem{
 		Text: fmt.Sprintf("%s has a SQLite file of its own, %s, which has drifted from this one: %s; a move would leave that behind", d.Node, d.File, strings.Join(parts, ", ")),
-		Next: fmt.Sprintf("choose which file counts. To move that one instead: `unibusd migrate-to-kv --node %s --db %s`. "+
-			"To leave behind what only it holds: start again with --discard %s. Or change one of the files until nothing in it is missing here", d.Node, d.File, d.Node),
+		Next: fmt.Sprintf("choose which file counts. To move that one instead: %s`unibusd migrate-to-kv --node %s --db %s`. "+
+			"To leave behind what only it holds: start again with --discard %s. Or change one of the files until nothing in it is missing here", first, d.Node, d.File, d.Node),
 	}
 }
 

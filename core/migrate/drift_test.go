@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -111,6 +112,47 @@ func TestDriftStopsTheMove(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestTheOtherFileIsMovedInstead by the commands that the problem names.
+func TestTheOtherFileIsMovedInstead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 5)
+	w.beside(func(f *otherFile) { f.tables[core.TableUsers]["zz"] = []byte("x") })
+	const abort = "`unibusd migration abort`"
+	j := w.job(t, nil)
+	o := w.options()
+	o.DryRun = true
+	if s := started(t, j, o); len(s.Problems) != 1 || strings.Contains(s.Problems[0].Next, abort) { // it would be refused
+		t.Errorf("%+v", s.Problems)
+	}
+	s := started(t, j, w.options())
+	if len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Next, abort+", then `unibusd migrate-to-kv --node n2 --db /n2/unibus.db`") {
+		t.Fatalf("%+v", s.Problems)
+	}
+	if s = started(t, j, o); len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Next, abort) {
+		t.Errorf("a dry run beside it: %+v", s.Problems)
+	}
+	until(t, j, "the record", func(Status) (seen bool) {
+		w.look(func() { seen = strings.Contains(string(w.record), `"state":"preflight"`) })
+		return seen
+	})
+	n2 := w.job(t, func(c *Config) {
+		c.Node, c.Journal = "n2", NewFileJournal(filepath.Join(t.TempDir(), "j"))
+	})
+	_, err := n2.Start(t.Context(), "ana", w.options())
+	wantRefused(t, err, "n1 has a move under way")
+	if _, err := j.Abort(t.Context(), "ana"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, j, "the record", func(Status) (seen bool) {
+		w.look(func() { seen = strings.Contains(string(w.record), `"state":"aborted"`) })
+		return seen
+	})
+	if _, err := n2.Start(t.Context(), "ana", w.options()); err != nil {
+		t.Error(err)
+	}
+	rest(t, n2)
 }
 
 // driftWith is the drift of n2 where all tables but one are equal.

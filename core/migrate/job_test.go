@@ -520,6 +520,26 @@ func TestNoBackupFileLeftBehindWhenItCannotBeTaken(t *testing.T) {
 	}
 }
 
+// TestBucketsThatAreGoneAreMadeAgain, also where what they held was verified.
+func TestBucketsThatAreGoneAreMadeAgain(t *testing.T) {
+	t.Parallel()
+	w, j := verified(t, nil, false)
+	w.look(func() {
+		w.unmade, w.target = true, newTables()
+		w.before = func(op string) error {
+			if op == "prepare" {
+				w.unmade = false
+			}
+			return nil
+		}
+	})
+	s := started(t, j, w.options())
+	wantState(t, s, StateVerify)
+	if s.Written != 200 || w.unmade {
+		t.Errorf("%d written, unmade %v", s.Written, w.unmade)
+	}
+}
+
 // TestCutoverIsRefusedWhileANodeIsSilent: at once, naming it, without a fence.
 func TestCutoverIsRefusedWhileANodeIsSilent(t *testing.T) {
 	t.Parallel()

@@ -203,7 +203,7 @@ func (j *Job) checkReplicas(ctx context.Context, replicas int) error {
 			return core.Errorf(core.KindRefused, "%s has %d replicas already, and they are never lowered to %d; nothing was changed", t.Bucket(), len(nodes), replicas).
 				WithNext("use --replicas %d", len(nodes))
 		}
-		if err != nil && j.Status().Verified {
+		if err != nil && core.KindOf(err) != core.KindNotFound && j.Status().Verified {
 			return err
 		}
 	}

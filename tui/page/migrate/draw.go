@@ -167,7 +167,11 @@ func choice(s page.Scene, st migrate.Status, d migrate.Drift) []string {
 	case !st.Over() && st.State != migrate.StatePreflight:
 		return s.Prose(theme.Plain, "Nothing of it is moved, and it is not touched.")
 	}
-	return s.Prose(theme.Accent, fmt.Sprintf("Choose: move %s and leave %s's file behind (b, and type %s); or move %s's file instead; or bring the two together first.", st.Node, d.Node, d.Node, d.Node))
+	instead := "move"
+	if st.Active() && !st.Options.DryRun {
+		instead = "abort (A) and move"
+	}
+	return s.Prose(theme.Accent, fmt.Sprintf("Choose: move %s and leave %s's file behind (b, and type %s); or %s %s's file instead; or bring the two together first.", st.Node, d.Node, d.Node, instead, d.Node))
 }
 
 // progress is shown while rows are copied or exported; afterwards the parity says more.
