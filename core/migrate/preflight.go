@@ -64,7 +64,7 @@ func (j *Job) problems(ctx context.Context) (out []core.Problem, kind core.Kind,
 	if p := j.authorityProblem(a); p != nil {
 		out = append(out, *p)
 	}
-	out = append(out, j.spaceProblems(c)...)
+	out = append(out, j.spaceProblems(ctx, c)...)
 	rows, err := j.sourceProblems(ctx)
 	if err != nil {
 		return nil, "", err

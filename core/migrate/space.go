@@ -17,18 +17,57 @@ const replicaFactor = 4
 // is written: the backup, and this node's own replica beside it.
 const spaceFactor = 1 + replicaFactor
 
+// heldFactor is how many times the bytes that the buckets hold were written when
+// they came there: as messages, and in the log of the group. A run that is
+// repeated finds them equal and does not write them again.
+const heldFactor = 2
+
 // spaceProblems are the nodes that have no room for what a move brings there.
-func (j *Job) spaceProblems(c Cluster) []core.Problem {
+func (j *Job) spaceProblems(ctx context.Context, c Cluster) []core.Problem {
 	size := j.source().Size()
-	out := j.backupSpace(spaceFactor * size)
+	held := j.held(ctx)
+	need := func(node string) int64 { // of what changed since, nobody knows how much it is: once the file
+		return max(size, replicaFactor*size-heldFactor*held[node])
+	}
+	out := j.backupSpace((spaceFactor-replicaFactor)*size + need(j.cfg.Node))
 	for _, p := range c.Peers {
-		if p.Free == nil || *p.Free >= replicaFactor*size || p.Name == j.cfg.Node && len(out) > 0 {
+		if p.Free == nil || *p.Free >= need(p.Name) || p.Name == j.cfg.Node && len(out) > 0 {
 			continue
 		}
 		out = append(out, core.Problem{
-			Text: fmt.Sprintf("%s has %s free for its replica, the move needs %s there", p.Name, megabytes(*p.Free), megabytes(replicaFactor*size)),
+			Text: fmt.Sprintf("%s has %s free for its replica, the move needs %s there", p.Name, megabytes(*p.Free), megabytes(need(p.Name))),
 			Next: "make room in the data directory of " + p.Name + ", then start again",
 		})
+	}
+	return out
+}
+
+// held is how many bytes an earlier run has left in the replicas, by node: only
+// of nodes that have one of every bucket. What cannot be seen is not counted.
+func (j *Job) held(ctx context.Context) map[string]int64 {
+	s, ok := j.cfg.Target.(Sizer)
+	if !ok {
+		return nil
+	}
+	replicas := map[string]int{}
+	for _, t := range core.Tables() {
+		nodes, err := j.cfg.Target.Nodes(ctx, t)
+		if err != nil {
+			return nil
+		}
+		for _, n := range nodes {
+			replicas[n]++
+		}
+	}
+	size, err := s.Bytes(ctx)
+	if err != nil {
+		return nil
+	}
+	out := map[string]int64{}
+	for n, have := range replicas {
+		if have == len(core.Tables()) {
+			out[n] = size
+		}
 	}
 	return out
 }

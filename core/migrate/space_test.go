@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -55,6 +56,69 @@ func TestPromisedNumbers(t *testing.T) {
 		if l.Lease < 3*time.Second {
 			t.Errorf("%s: a rollback waits %s after the buckets were shut, promised are at least 3 s", text, l.Lease)
 		}
+	}
+}
+
+// sizedTarget is a target that knows how much it holds, and on which nodes.
+type sizedTarget struct {
+	fakePast
+	bytes int64
+	nodes []string
+	err   error
+}
+
+func (f sizedTarget) Bytes(context.Context) (int64, error) { return f.bytes, f.err }
+
+func (f sizedTarget) Nodes(ctx context.Context, t core.Table) ([]string, error) {
+	if _, err := f.fakePast.Nodes(ctx, t); err != nil {
+		return nil, err
+	}
+	if t == core.TableUsers {
+		return []string{"n1", "n2", "n3"}, nil
+	}
+	return f.nodes, nil
+}
+
+// TestRepeatedRunNeedsLessRoom: of the four megabytes that the first run may
+// take on a node, what it left there is not written again.
+func TestRepeatedRunNeedsLessRoom(t *testing.T) {
+	t.Parallel()
+	all, unknown := []string{"n1", "n2", "n3"}, core.Errorf(core.KindUnavailable, "nobody knows")
+	for name, c := range map[string]struct {
+		bytes, free int64
+		nodes       []string
+		unmade      bool
+		err         error
+		want        string
+	}{
+		"a half":             {bytes: 1 << 20, free: 2 << 20, nodes: all},
+		"less than a half":   {bytes: 1 << 20, free: 2<<20 - 1, nodes: all, want: "n3 has 2 MB free for its replica, the move needs 2 MB"},
+		"all":                {bytes: 3 << 20, free: 1 << 20, nodes: all},
+		"room for nothing":   {bytes: 3 << 20, free: 0, nodes: all, want: "the move needs 1 MB"},
+		"not on every node":  {bytes: 1 << 20, free: 2 << 20, nodes: all[:2], want: "needs 4 MB"},
+		"nothing":            {free: 2 << 20, nodes: all, want: "needs 4 MB"},
+		"no buckets":         {bytes: 1 << 20, free: 2 << 20, nodes: all, unmade: true, want: "needs 4 MB"},
+		"a size not known":   {bytes: 1 << 20, free: 2 << 20, nodes: all, err: unknown, want: "needs 4 MB"},
+		"room for the whole": {free: 4 << 20, nodes: all},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 5)
+			w.free, w.unmade = map[string]int64{"n3": c.free}, c.unmade
+			j := w.job(t, func(cfg *Config) {
+				cfg.Target = sizedTarget{fakePast{fakeTarget{w}}, c.bytes, c.nodes, c.err}
+				cfg.Free = func(string) (int64, error) { return 5<<20 - min(2*c.bytes, 3<<20), nil }
+			})
+			o := Options{DB: w.path(), DryRun: true}
+			s := started(t, j, o)
+			switch {
+			case c.want == "" && (s.Error != nil || len(s.Problems) > 0):
+				t.Errorf("%v, %+v", s.Error, s.Problems)
+			case c.want == "":
+			case len(s.Problems) == 0 || !strings.Contains(s.Problems[len(s.Problems)-1].Text, c.want):
+				t.Errorf("%+v, want %s", s.Problems, c.want)
+			}
+		})
 	}
 }
 
