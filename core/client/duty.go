@@ -18,6 +18,8 @@ type duty struct {
 	made    time.Time // when it made the last one
 	moved   time.Time // when it saw the room move to another epoch, whoever made it
 	plea    time.Time // when it asks for a key again
+	failed  int       // tries to make it that came to nothing, one after the other
+	said    bool      // who tends the room was told that a key is due, and has not looked yet
 	asked   bool      // an operator asked this member
 	revoked bool      // the last that was heard of was a revocation
 }
@@ -95,14 +97,14 @@ func (r *Room) duties(ctx context.Context) time.Duration {
 	if r.wantsFirstKeyLocked() {
 		reason, due = seal.ReasonFirst, true
 	}
+	r.duty.said = false
 	switch {
 	case !due:
-		r.duty.at, r.duty.asked, r.duty.revoked = time.Time{}, false, false
+		r.duty.at, r.duty.failed, r.duty.asked, r.duty.revoked = time.Time{}, 0, false, false
+	case r.duty.asked && r.duty.failed == 0:
+		r.duty.at = time.Now()
 	case r.duty.at.IsZero():
 		r.duty.at = time.Now().Add(r.c.pace.jitter(r.info.Role))
-	}
-	if due && r.duty.asked {
-		r.duty.at = time.Now()
 	}
 	at := r.duty.at
 	r.mu.Unlock()
@@ -112,11 +114,22 @@ func (r *Room) duties(ctx context.Context) time.Duration {
 		next = wait
 	default:
 		if err := r.rekey(ctx, reason); err != nil {
-			r.c.log.Warn("a new key is due and could not be made", "room", r.id, "reason", reason, "error", err)
-			next = mostWait
+			next = r.postpone()
+			r.c.log.Warn("a new key is due and could not be made", "room", r.id, "reason", reason, "again", next, "error", err)
 		}
 	}
 	return min(next, r.answer(ctx))
+}
+
+// postpone says when the next try to make a key is, whatever has the room looked
+// at before: a record is work for this process and a write for the nodes.
+func (r *Room) postpone() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	wait := around(mostWait << min(r.duty.failed, 3))
+	r.duty.failed++
+	r.duty.at = time.Now().Add(wait)
+	return wait
 }
 
 // reason is why people who may not read any more make a new key due. The caller holds mu.
@@ -269,7 +282,7 @@ func (r *Room) made(made seal.Rekeyed, room core.Room, reason seal.Reason) error
 	}
 	r.mu.Lock()
 	r.info.Room, r.info.MustRekey, r.info.Unkeyed = room, 0, max(0, r.info.Members-len(made.Keys))
-	r.duty.at, r.duty.made, r.duty.asked, r.duty.revoked = time.Time{}, time.Now(), false, false
+	r.duty.at, r.duty.made, r.duty.failed, r.duty.asked, r.duty.revoked = time.Time{}, time.Now(), 0, false, false
 	r.duty.moved = r.duty.made
 	r.mu.Unlock()
 	r.changed.ring()

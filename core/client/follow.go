@@ -14,6 +14,9 @@ import (
 // follow reads the room and follows its keys. The caller holds the turn. What
 // does not fit is the room's fault from then on, until it does.
 func (r *Room) follow(ctx context.Context) error {
+	r.mu.Lock()
+	removals := r.removals
+	r.mu.Unlock()
 	info, err := ask(ctx, r.c, reads, func(ctx context.Context) (control.RoomInfo, error) { return r.c.plane.Room(ctx, r.id) })
 	if out, e := r.isOut(ctx, info, err); out {
 		why := gone(r.id, r.c.me)
@@ -22,21 +25,35 @@ func (r *Room) follow(ctx context.Context) error {
 	} else if e != nil {
 		return e
 	}
+	before, behind := r.learn(info)
 	err = r.keys(ctx, info.Room)
 	r.judge(err)
-	if at, sends := r.Epoch(); err != nil && sends && at < info.Room.Epoch {
-		r.withoutKey() // the room is past that epoch: nothing is sent in it, although the next one could not be read yet
+	if err != nil && behind {
+		r.withoutKey()
 	}
 	r.mu.Lock()
-	before := r.info.Room
-	r.info = info
 	r.reads++
+	r.weighed = removals
 	r.mu.Unlock()
 	if before.ID != "" && changed(before, info.Room) {
 		r.c.feed.tell(RoomChanged{info.Room})
 	}
 	r.changed.ring()
 	return err
+}
+
+// learn notes what was read of the room before its keys are followed, which may
+// take long: nothing is sent meanwhile by a key that is due to be replaced. Where
+// the room is past the epoch in which this process sends (behind) it sends nothing
+// until it has the next key, also where that one cannot be read.
+func (r *Room) learn(info control.RoomInfo) (before core.Room, behind bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, r.info = r.info.Room, info
+	if behind = r.sender != nil && r.sender.Record().Epoch < info.Room.Epoch; behind {
+		r.sender = nil
+	}
+	return before, behind
 }
 
 // isOut says whether this user is no member any more, by the answer to a request

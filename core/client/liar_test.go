@@ -29,6 +29,8 @@ type liar struct {
 	creates *core.Room
 	broken  error // what every question about epochs is answered with
 	asked   int   // for one member
+	looks   int   // for the room
+	rekeys  func() error
 }
 
 // lie changes what is shown from now on.
@@ -42,6 +44,7 @@ func (l *liar) Room(ctx context.Context, id core.RoomID) (control.RoomInfo, erro
 	out, err := l.plane.Room(ctx, id)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.looks++
 	if l.refuses != nil {
 		return control.RoomInfo{}, l.refuses
 	}
@@ -115,6 +118,18 @@ func (l *liar) Member(ctx context.Context, id core.RoomID, user core.UserID, key
 		return all[0], nil
 	}
 	return control.Member{}, core.Errorf(core.KindNotFound, "no such member")
+}
+
+func (l *liar) Rekey(ctx context.Context, record core.EpochRecord, boxes []core.SealedKey) (core.Room, error) {
+	l.mu.Lock()
+	rekeys := l.rekeys
+	l.mu.Unlock()
+	if rekeys != nil {
+		if err := rekeys(); err != nil {
+			return core.Room{}, err
+		}
+	}
+	return l.plane.Rekey(ctx, record, boxes)
 }
 
 func (l *liar) User(ctx context.Context, user core.UserID) (control.Profile, error) {

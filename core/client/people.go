@@ -238,7 +238,6 @@ func (r *Room) welcome(ctx context.Context, user core.UserID) error {
 // without them. An error may mean that they are out and the key is still to be
 // made: nothing is sent here before, and any member makes it. KindRefused where this user may not.
 func (r *Room) Remove(ctx context.Context, user core.UserID) error {
-	before, _ := r.Epoch()
 	tries := 0
 	_, err := ask(ctx, r.c, repeats, func(ctx context.Context) (core.Member, error) {
 		tries++
@@ -251,17 +250,32 @@ func (r *Room) Remove(ctx context.Context, user core.UserID) error {
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	delete(r.people, user)
-	r.mu.Unlock()
-	if !r.Encrypted() {
+	if !r.without(user) {
 		return nil
 	}
-	return r.renew(ctx, seal.ReasonRemoved, func() bool { // nobody's word is needed that it is due, unless others made a key since
+	return r.renew(ctx, seal.ReasonRemoved, func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return r.sender != nil && (r.info.MustRekey > 0 || r.sender.Record().Epoch == before)
+		_, due := r.due(time.Now())
+		return due
 	})
+}
+
+// without notes that a member is out, before anything else is asked or waited
+// for. It says whether that makes a new key due: nobody's word is needed for it,
+// and what is being read or made of the room right now may be from before.
+func (r *Room) without(user core.UserID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.people, user)
+	if !r.memory.Encrypted && !r.info.Room.Encrypted {
+		return false
+	}
+	r.removals++
+	if r.memory.Head != nil {
+		r.spent = max(r.spent, r.memory.Head.Epoch)
+	}
+	return true
 }
 
 // Rekey makes a new key for the room, because the caller wants one.

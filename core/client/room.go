@@ -57,8 +57,11 @@ type Room struct {
 	info     control.RoomInfo
 	session  uint64 // in which this user may speak here; 0: not known
 	sender   *seal.Sender
-	count    uint64 // messages of this epoch, sent and read
-	reads    uint64 // times that the room was read
+	count    uint64     // messages of this epoch, sent and read
+	spent    core.Epoch // somebody who may have its key was removed by this process: nothing is sent in it or a lower one
+	removals uint64     // by this process, in an encrypted room
+	weighed  uint64     // those that the room was read after
+	reads    uint64     // times that the room was read
 	fault    error
 	over     error
 	people   map[core.UserID]*standing

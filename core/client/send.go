@@ -133,8 +133,15 @@ func (r *Room) ready() (*seal.Sender, error) {
 		return nil, &notYet{fault(core.KindUnavailable, ErrNoKey, "nobody has given %s the key of the room %s yet", r.c.me.Short(), r.id).
 			WithNext("a member who has the room open gives it; ask one to come online")}
 	}
-	if reason, due := r.due(time.Now()); due {
-		r.kick()
+	reason, due := r.due(time.Now())
+	if !due && r.removals != r.weighed { // whether others have made a key since is being read
+		reason, due = seal.ReasonRemoved, true
+	}
+	if due {
+		if r.duty.at.IsZero() && !r.duty.said { // else who tends the room knows, and has set its time
+			r.duty.said = true
+			r.kick()
+		}
 		return nil, &notYet{fault(core.KindUnavailable, ErrRekeyDue, "the room %s needs a new key first: %s", r.id, reason).
 			WithNext("a member who is online makes it; try again")}
 	}
@@ -146,7 +153,7 @@ func (r *Room) due(now time.Time) (seal.Reason, bool) {
 	switch {
 	case r.sender == nil || r.info.Room.State == core.RoomArchived:
 		return 0, false
-	case r.info.MustRekey > 0 && r.info.Room.Epoch == r.sender.Record().Epoch:
+	case r.info.MustRekey > 0 && r.info.Room.Epoch == r.sender.Record().Epoch, r.sender.Record().Epoch <= r.spent:
 		return r.reason(), true
 	}
 	reason, due := r.sender.Record().RekeyDue(now, r.count)

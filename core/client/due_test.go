@@ -1,0 +1,156 @@
+package client
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"unibus/core"
+	"unibus/core/control"
+	"unibus/core/nodetest"
+	"unibus/core/seal"
+)
+
+// briefly is a try to send that is given up soon.
+func briefly(t *testing.T, r *Room) error {
+	short, cancel := context.WithTimeout(ctx(t), 20*time.Millisecond)
+	defer cancel()
+	return r.Send(short, []byte("x"))
+}
+
+// TestNothingIsSentAfterARemoval: from when a removal is acknowledged, while
+// somebody else has the turn, while the key is made, and also where it comes to
+// nothing and a node says that none is due.
+func TestNothingIsSentAfterARemoval(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t)
+	cid := newPerson(t, p.cluster, core.RoleMember).open()
+	ok(t, p.room.Invite(ctx(t), cid.User(), ""))
+	ok(t, p.room.SetRole(ctx(t), p.bob.User(), core.MemberAdmin))
+	ok(t, p.room.Close()) // or ann makes the key
+	failed := core.Errorf(core.KindFailed, "not now")
+	p.liar.lie(func(l *liar) {
+		l.room = func(r *control.RoomInfo) { r.MustRekey = 0 }
+		l.rekeys = func() error {
+			want(t, "sending while the key is made", briefly(t, p.bobs), core.KindUnavailable, ErrRekeyDue)
+			return failed
+		}
+	})
+	ok(t, p.bobs.take(ctx(t)))
+	come := make(chan error, 1)
+	go func() { come <- p.bobs.Remove(ctx(t), cid.User()) }()
+	nodetest.Wait(t, wait, func() error {
+		if err := briefly(t, p.bobs); core.KindOf(err) != core.KindUnavailable {
+			return core.Errorf(core.KindFailed, "sending once cid is out: %v", err)
+		}
+		return nil
+	})
+	want(t, "sending before the room is read", briefly(t, p.bobs), core.KindUnavailable, ErrRekeyDue)
+	p.bobs.pass()
+	want(t, "the removal", <-come, core.KindFailed, nil)
+	want(t, "sending afterwards", briefly(t, p.bobs), core.KindUnavailable, ErrRekeyDue)
+	p.liar.lie(func(l *liar) { l.rekeys = nil })
+	p.at(t, 3) // it is made all the same
+	ok(t, p.bobs.Send(ctx(t), []byte("without cid")))
+}
+
+// TestRemovalBesideARekey: a key that was being made when somebody was removed
+// may be theirs too: nothing is sent by it before that was read.
+func TestRemovalBesideARekey(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t)
+	ok(t, p.bobs.take(ctx(t)))
+	defer p.bobs.pass()
+	p.liar.lie(func(l *liar) {
+		l.rekeys = func() error {
+			p.bobs.without("cid")
+			return nil
+		}
+	})
+	ok(t, p.bobs.rekey(ctx(t), seal.ReasonAsked))
+	if at, _ := p.bobs.Epoch(); at != 3 {
+		t.Errorf("bob is at epoch %d", at)
+	}
+	want(t, "sending by it", briefly(t, p.bobs), core.KindUnavailable, ErrRekeyDue)
+	ok(t, p.bobs.follow(ctx(t)))
+	ok(t, briefly(t, p.bobs))
+}
+
+// TestNothingIsSentWhileTheNextKeyIsRead: once a node has named a later epoch,
+// nothing is sent by the key of the one before, however long the next one takes to be read.
+func TestNothingIsSentWhileTheNextKeyIsRead(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t)
+	tried := make(chan error, 10)
+	p.liar.lie(func(l *liar) { l.epochs = func(*control.Epochs) { tried <- briefly(t, p.bobs) } })
+	rekeyTwice(t, p)
+	p.at(t, 4)
+	want(t, "sending while the records are read", <-tried, core.KindUnavailable, ErrNoKey)
+	ok(t, p.bobs.Send(ctx(t), []byte("by the next key")))
+}
+
+// TestWaitingCostsNothing: who waits until somebody makes a key does not have the
+// room read over and over.
+func TestWaitingCostsNothing(t *testing.T) {
+	t.Parallel()
+	n := alone(t)
+	patient := func(c *Client) { c.pace.owner, c.pace.admin, c.pace.others = time.Hour, time.Hour, time.Hour }
+	l := &liar{}
+	ann, bob := newPerson(t, n, core.RoleMember).open(patient, between(l)), newPerson(t, n, core.RoleMember).open()
+	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
+	ok(t, room.Invite(ctx(t), bob.User(), ""))
+	if _, err := ann.plane.Remove(ctx(t), room.ID(), bob.User()); err != nil { // not by the SDK, which makes the key at once
+		t.Fatal(err)
+	}
+	nodetest.Wait(t, wait, func() error {
+		if room.Info().MustRekey == 0 {
+			return core.Errorf(core.KindFailed, "ann has not seen it")
+		}
+		return nil
+	})
+	l.lie(func(l *liar) { l.looks = 0 })
+	var waiting sync.WaitGroup
+	for range 3 {
+		waiting.Go(func() {
+			short, cancel := context.WithTimeout(ctx(t), time.Second)
+			defer cancel()
+			want(t, "sending", room.Send(short, []byte("x")), core.KindUnavailable, ErrRekeyDue)
+		})
+	}
+	waiting.Wait()
+	l.lie(func(l *liar) {
+		if l.looks > 10 {
+			t.Errorf("the room was read %d times within a second", l.looks)
+		}
+	})
+}
+
+// TestAKeyThatCannotBeMade is tried again, less and less often, however often the room is looked at.
+func TestAKeyThatCannotBeMade(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t)
+	tries := 0
+	p.liar.lie(func(l *liar) {
+		l.rekeys = func() error {
+			tries++
+			return core.Errorf(core.KindFailed, "not now")
+		}
+	})
+	ok(t, p.bobs.take(ctx(t)))
+	defer p.bobs.pass()
+	var last time.Duration
+	for try := 1; try <= 4; try++ {
+		p.bobs.mu.Lock()
+		p.bobs.count, p.bobs.duty.asked, p.bobs.duty.at = seal.MaxMessages, true, time.Time{}.Add(1)
+		p.bobs.mu.Unlock()
+		next := p.bobs.duties(ctx(t))
+		for range 3 {
+			p.bobs.duties(ctx(t))
+		}
+		if tries != try || next <= last {
+			t.Fatalf("after %d looks %d tries, and the next in %s, before %s", 4*try, tries, next, last)
+		}
+		last = next
+	}
+}
