@@ -125,8 +125,10 @@ func offline(err error) error {
 		WithNext("it is being made again; try again, and see that a node runs")
 }
 
-// A node that hangs is noticed after pingEvery*(pingsOut+1).
+// A node that hangs is noticed after pingEvery*(pingsOut+1), or where it takes
+// nothing any more after stuck: as long as a write waits for it, everything does.
 const (
+	stuck     = pingEvery * pingsOut
 	pingEvery = 2 * time.Second
 	pingsOut  = 2
 	dialTime  = 2 * time.Second
@@ -193,6 +195,7 @@ func (c *Client) options() ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name(c.cfg.Name), nats.Nkey(c.id.Public(), c.id.Sign), nats.CustomInboxPrefix(control.InboxPrefix(c.id.Public())),
 		nats.Timeout(min(dialTime, c.cfg.Connect)), nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(pingsOut),
+		nats.FlusherTimeout(stuck), nats.ReconnectOnFlusherError(), // what was not written is gone: a session that goes on would hide that
 		nats.MaxReconnects(-1), nats.CustomReconnectDelay(redial), nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectBufSize(-1),                                  // nothing is sent later than its caller knows of
 		nats.PermissionErrOnSubscribe(true), nats.SyncQueueLen(16), // the library makes room for so many at once; here only probes need it

@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"errors"
+	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 // and while the room needs a new key: nothing is ever sent by an old one. What
 // it gives up so was not sent (ErrOffline, ErrNoKey, ErrRekeyDue). A message
 // that is too large is ErrTooLarge. Where a node shows keys that do not fit, the error has that cause (seal.Fault).
+// A node that hangs can hold a call for some seconds longer than ctx, until its session is given up.
 func (r *Room) Send(ctx context.Context, data []byte) error {
 	err := ctx.Err()
 	if err != nil {
@@ -83,7 +86,8 @@ func (r *Room) say(data []byte) error {
 	case err == nil:
 	case errors.Is(err, nats.ErrMaxPayload):
 		return r.tooLarge(len(data))
-	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionReconnecting), errors.Is(err, nats.ErrDisconnected):
+	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionReconnecting), errors.Is(err, nats.ErrDisconnected),
+		errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed): // of a write that was not ended the session is not used any more
 		return &notYet{offline(err)}
 	default:
 		return offline(err)
