@@ -141,13 +141,15 @@ func (f *feed) remove(q *queue[Event]) {
 }
 
 // Events are what happens from this call on, until ctx ends or the client is
-// closed. Each call reads on its own.
+// closed. Each call reads on its own. A loop that is left stops listening; another
+// one over the same events goes on with what waited then and what happens from when it begins.
 func (c *Client) Events(ctx context.Context) iter.Seq[Event] {
 	q := newQueue(pendingEvents, 1, func(Event) int { return 0 })
 	c.feed.add(q)
 	forget := context.AfterFunc(ctx, func() { c.feed.remove(q) })
+	loops := loops{begin: func() { c.feed.add(q) }, end: func() { c.feed.remove(q) }}
 	return func(yield func(Event) bool) {
-		defer c.feed.remove(q)
+		defer loops.enter()()
 		defer forget() // or a context that lives on would keep q
 		for {
 			e, lost, ok := q.next(ctx, c.life)

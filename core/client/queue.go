@@ -145,6 +145,27 @@ func (q *queue[T]) take() (lost uint64, ok bool) {
 // manyLots is what is not kept room for once it was taken.
 const manyLots = 4096
 
+// loops are those over one stream, by one goroutine. The first finds the stream
+// as it was made, which ends when the last of them is left; one that comes then begins it again.
+type loops struct {
+	begin, end func()
+	running    int
+	left       bool
+}
+
+func (l *loops) enter() (leave func()) {
+	if l.left && l.running == 0 {
+		l.begin()
+	}
+	l.running++
+	return func() {
+		l.left = true
+		if l.running--; l.running == 0 {
+			l.end()
+		}
+	}
+}
+
 // next waits for a value, or a number of lost ones; not ok: one of the contexts
 // has ended. What waits is still read out once the second one has.
 func (q *queue[T]) next(ctx, life context.Context) (v T, lost uint64, ok bool) {

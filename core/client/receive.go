@@ -74,14 +74,17 @@ func (h heard) delivery(room core.RoomID) delivery {
 // with an error (ErrClosed, ErrNotMember). Each call reads on its own. The first
 // one waits until this user's node knows of it, where there is a session; what is
 // said at another node in that moment may be missed, as on any NATS subscription.
+//
+// A loop that is left stops listening, so that nothing piles up for nobody.
+// Another one over the same messages goes on with what waited then, and after
+// it with what comes from when it begins; what was said in between is left out.
 func (r *Room) Messages(ctx context.Context) iter.Seq2[Message, error] {
-	q := r.listen()
-	if err := r.hear(ctx); err != nil {
-		q.end(heard{made: &delivery{err: err, last: true}}) // where the room is over it has its end already
-	}
+	q := newQueue(r.c.cfg.Pending, r.c.cfg.PendingBytes, heard.size)
+	r.listen(ctx, q)
 	forget := context.AfterFunc(ctx, func() { r.unlisten(q) }) // also where nobody reads
+	loops := loops{begin: func() { r.listen(ctx, q) }, end: func() { r.unlisten(q) }}
 	return func(yield func(Message, error) bool) {
-		defer r.unlisten(q)
+		defer loops.enter()()
 		defer forget()
 		for {
 			h, lost, ok := q.next(ctx, r.c.life)
@@ -117,16 +120,20 @@ func (r *Room) Chan(ctx context.Context) <-chan Delivery {
 	return out
 }
 
-func (r *Room) listen() *queue[heard] {
-	q := newQueue(r.c.cfg.Pending, r.c.cfg.PendingBytes, heard.size)
+// listen has what is said put into q from now on; where that cannot be done, its end.
+func (r *Room) listen(ctx context.Context, q *queue[heard]) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.over != nil {
-		q.end(heard{made: &delivery{err: r.over, last: true}})
-		return q
+	err := r.over
+	if err == nil {
+		r.readers = append(slices.Clip(r.readers), q) // who goes through them keeps those of before
 	}
-	r.readers = append(slices.Clip(r.readers), q) // who goes through them keeps those of before
-	return q
+	r.mu.Unlock()
+	if err == nil {
+		err = r.hear(ctx)
+	}
+	if err != nil {
+		q.end(heard{made: &delivery{err: err, last: true}}) // the first end counts
+	}
 }
 
 func (r *Room) unlisten(q *queue[heard]) {

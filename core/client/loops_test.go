@@ -1,0 +1,114 @@
+package client
+
+import (
+	"context"
+	"iter"
+	"testing"
+
+	"unibus/core"
+	"unibus/core/nodetest"
+)
+
+// one reads one message and leaves the loop.
+func one(from iter.Seq2[Message, error]) Delivery {
+	for m, err := range from {
+		return Delivery{m, err}
+	}
+	return Delivery{}
+}
+
+// TestLoopsOverMessages: a loop that was left does not have the next one wait for
+// ever. It gets what waited, what comes, and the end.
+func TestLoopsOverMessages(t *testing.T) {
+	t.Parallel()
+	_, _, room, bobs := twoInAPlainRoom(t)
+	heard, beside := bobs.Messages(ctx(t)), bobs.Chan(ctx(t))
+	say := func(text string) {
+		t.Helper()
+		ok(t, room.Send(ctx(t), []byte(text)))
+		hear(t, beside, text)
+	}
+	got := make(chan Delivery, 10)
+	came := func(what string, d Delivery) {
+		t.Helper()
+		if string(d.Data) != what || d.Err != nil {
+			t.Errorf("read %q, %v, want %q", d.Data, d.Err, what)
+		}
+	}
+	listening := func(n int) {
+		t.Helper()
+		nodetest.Wait(t, wait, func() error {
+			bobs.mu.Lock()
+			defer bobs.mu.Unlock()
+			if len(bobs.readers) != n {
+				return core.Errorf(core.KindFailed, "%d are listening, not %d", len(bobs.readers), n)
+			}
+			return nil
+		})
+	}
+	say("first")
+	say("waits")
+	came("first", one(heard))
+	listening(1)
+	say("nobody hears it")
+	came("waits", one(heard))
+	go func() {
+		for m, err := range heard {
+			if got <- (Delivery{m, err}); string(m.Data) != "again" {
+				break
+			}
+			got <- one(heard) // a loop within a loop
+		}
+		got <- one(heard)
+	}()
+	listening(2)
+	say("again")
+	came("again", <-got)
+	say("within")
+	came("within", <-got)
+	say("and on")
+	came("and on", <-got)
+	listening(2)
+	ok(t, bobs.Close())
+	want(t, "a room that is being closed", (<-got).Err, core.KindUnavailable, ErrClosed)
+	want(t, "a room that is closed", one(heard).Err, core.KindUnavailable, ErrClosed)
+}
+
+// TestLoopsOverEvents: the same for events.
+func TestLoopsOverEvents(t *testing.T) {
+	t.Parallel()
+	c := newPerson(t, alone(t), core.RoleMember).open()
+	life, end := context.WithCancel(ctx(t))
+	events, got := c.Events(life), make(chan Event)
+	listening := func(n int) {
+		t.Helper()
+		nodetest.Wait(t, wait, func() error {
+			c.feed.mu.Lock()
+			defer c.feed.mu.Unlock()
+			if len(c.feed.readers) != n {
+				return core.Errorf(core.KindFailed, "%d are listening, not %d", len(c.feed.readers), n)
+			}
+			return nil
+		})
+	}
+	for _, room := range []core.RoomID{"a", "b"} {
+		go func() {
+			for e := range events {
+				got <- e
+				break
+			}
+			got <- nil
+		}()
+		listening(1)
+		c.feed.tell(SlowConsumer{room})
+		if e := <-got; e != (SlowConsumer{room}) {
+			t.Errorf("%+v came, not what befell the room %s", e, room)
+		}
+		<-got
+		listening(0)
+	}
+	end()
+	for e := range events {
+		t.Errorf("after its end: %+v", e)
+	}
+}
