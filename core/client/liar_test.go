@@ -27,9 +27,10 @@ type liar struct {
 	profile func(*control.Profile)
 	refuses error // what every question about rooms is answered with
 	creates *core.Room
-	broken  error // what every question about epochs is answered with
-	asked   int   // for one member
-	looks   int   // for the room
+	lost    func() error // what happens to requests for a room that are not answered, nil to those that are
+	broken  error        // what every question about epochs is answered with
+	asked   int          // for one member
+	looks   int          // for the room
 	rekeys  func() error
 }
 
@@ -69,6 +70,11 @@ func (l *liar) CreateRoom(ctx context.Context, req control.CreateRequest) (core.
 	defer l.mu.Unlock()
 	if l.creates != nil {
 		return *l.creates, nil
+	}
+	if l.lost != nil {
+		if err := l.lost(); err != nil {
+			return core.Room{}, err
+		}
 	}
 	return l.plane.CreateRoom(ctx, req)
 }

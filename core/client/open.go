@@ -38,16 +38,19 @@ func (c *Client) CreateRoom(ctx context.Context, n NewRoom) (*Room, error) {
 		return nil, err
 	}
 	tries := 0
-	_, err := ask(ctx, c, repeats, func(ctx context.Context) (core.Room, error) {
+	made, err := ask(ctx, c, repeats, func(ctx context.Context) (core.Room, error) {
 		tries++
 		r, err := c.plane.CreateRoom(ctx, req)
 		if tries > 1 && core.KindOf(err) == core.KindExists { // by the try before
-			if r, e := c.plane.Room(ctx, n.ID); e == nil && r.Room.Owner == c.me {
+			if r, e := c.plane.Room(ctx, n.ID); e == nil && r.Room.Owner == c.me && r.Room.State == core.RoomActive {
 				return r.Room, nil
 			}
 		}
 		return r, err
 	})
+	if err == nil && made.Encrypted != n.Encrypted { // and nothing is noted of it
+		err = core.Errorf(core.KindExists, "there is a room %s already, and it is encrypted: %v", n.ID, made.Encrypted).WithNext("use another id")
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -162,6 +162,42 @@ func TestMadeAnew(t *testing.T) {
 	want(t, "a room that is made anew", err, core.KindRefused, seal.ErrRollback)
 }
 
+// TestAnotherRoomIsNotTheOneAskedFor: a room of that id that was there before does
+// not pass for the one that a try without an answer may have made, and what is
+// known of it stays as it is.
+func TestAnotherRoomIsNotTheOneAskedFor(t *testing.T) {
+	t.Parallel()
+	l := &liar{}
+	c := newPerson(t, alone(t), core.RoleMember).open(between(l))
+	for _, encrypted := range []bool{false, true} {
+		room := must[*Room](t)(c.CreateRoom(ctx(t), NewRoom{Encrypted: encrypted}))
+		ok(t, room.Close())
+		ask := func(encrypted bool) error {
+			tries := 0
+			l.lie(func(l *liar) {
+				l.lost = func() error {
+					if tries++; tries == 1 {
+						return core.Errorf(core.KindUnavailable, "the answer is lost")
+					}
+					return nil
+				}
+			})
+			return second(c.CreateRoom(ctx(t), NewRoom{ID: room.ID(), Encrypted: encrypted}))
+		}
+		want(t, "a room of the other kind", ask(!encrypted), core.KindExists, nil)
+		l.lie(func(l *liar) { l.creates = &core.Room{ID: room.ID(), Owner: c.User(), Encrypted: encrypted} })
+		want(t, "a room of the other kind, as made", ask(!encrypted), core.KindExists, nil)
+		l.lie(func(l *liar) { l.creates = nil })
+		room = must[*Room](t)(c.Room(ctx(t), room.ID()))
+		if ok(t, room.Send(ctx(t), []byte("as before"))); room.Encrypted() != encrypted {
+			t.Errorf("the room is encrypted: %v", room.Encrypted())
+		}
+		ok(t, ask(encrypted)) // it may be by the try before
+		ok(t, room.Archive(ctx(t)))
+		want(t, "a room that is archived", ask(encrypted), core.KindExists, nil)
+	}
+}
+
 // TestNothingIsSentInAFormerEpoch: once it is known that the room has moved on,
 // nothing is sent by the old key, also while the records cannot be read. What
 // was followed is kept, also where the next record does not fit.

@@ -27,7 +27,7 @@ func (s *Service) roomCreate(ctx context.Context, a *actor, req CreateRequest) (
 		ID: id, Name: req.Name, Owner: a.id(), Encrypted: req.Encrypted, State: core.RoomActive, Created: now,
 	})
 	if core.KindOf(err) == core.KindExists {
-		err = begun(ctx, a, id, err)
+		err = begun(ctx, a, id, req.Encrypted, err)
 	}
 	if err != nil {
 		return nil, err
@@ -39,13 +39,13 @@ func (s *Service) roomCreate(ctx context.Context, a *actor, req CreateRequest) (
 }
 
 // begun is nil where the room is there because an earlier try of its owner's
-// made it and got no further.
-func begun(ctx context.Context, a *actor, id core.RoomID, exists error) error {
+// made it, encrypted or not as asked for, and got no further.
+func begun(ctx context.Context, a *actor, id core.RoomID, encrypted bool, exists error) error {
 	room, err := a.store.Room(ctx, id)
 	if err != nil {
 		return err
 	}
-	if room.Owner != a.id() || room.State != core.RoomActive {
+	if room.Owner != a.id() || room.State != core.RoomActive || room.Encrypted != encrypted {
 		return exists
 	}
 	members, err := a.store.Members(ctx, id)

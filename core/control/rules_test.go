@@ -61,6 +61,10 @@ func TestBadInputs(t *testing.T) {
 	if _, err := w.store.SetUserStatus(t.Context(), revoked, core.UserRevoked, 1); err != nil {
 		t.Fatal(err)
 	}
+	// The first half of making a room, as a try that was stopped leaves it.
+	if err := w.store.CreateRoom(t.Context(), core.Room{ID: "half", Owner: w.owner, State: core.RoomActive, Created: 1}); err != nil {
+		t.Fatal(err)
+	}
 	before, err := w.store.Export(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -81,6 +85,7 @@ func TestBadInputs(t *testing.T) {
 		{"long id", w.owner, MethodRoomCreate, CreateRequest{ID: strings.Repeat("a", 65)}, core.KindInvalid},
 		{"long name", w.owner, MethodRoomCreate, CreateRequest{ID: "ok", Name: &long}, core.KindInvalid},
 		{"taken", w.other, MethodRoomCreate, CreateRequest{ID: room, Name: &name}, core.KindExists},
+		{"half made, of the other kind", w.owner, MethodRoomCreate, CreateRequest{ID: "half", Encrypted: true}, core.KindExists},
 		{"unknown field", w.owner, MethodRoomRename, map[string]any{"room": room, "name": "x", "owner": "me"}, core.KindInvalid},
 		{"other room", w.other, MethodRoomRename, RenameRequest{room, "x"}, core.KindRefused},
 		{"no room", w.other, MethodRoomRename, RenameRequest{"none", "x"}, core.KindRefused},
