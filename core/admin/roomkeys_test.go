@@ -162,6 +162,29 @@ func (w *keyWorld) called(people []RoomPerson) string {
 	return strings.Join(out, ", ")
 }
 
+// TestNoteOfMovedRooms: whose keys are a legacy database's, nobody makes new ones unasked.
+func TestNoteOfMovedRooms(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, w *keyWorld) {
+		ctx := t.Context()
+		w.room(t, "new", 0)
+		const rec = "0123456789abcdef"
+		must(t, w.store.StageKeys(ctx, "new", 1, rec, []core.SealedKey{{Room: "new", User: w.people[3].ID, Box: []byte("box"), Created: 5}}))
+		_, err := w.store.CommitRekey(ctx, "new", 1, rec, []byte("record"))
+		must(t, err)
+		must(t, w.store.RemoveMember(ctx, "new", w.people[3].ID))
+		if note := w.rekeyNote(); note == nil || !strings.Contains(note.Text, "in 1 room:") || strings.Contains(note.Next, "moved") {
+			t.Errorf("without one: %+v", note)
+		}
+		must(t, w.store.CreateRoom(ctx, core.Room{ID: "old", Owner: w.people[0].ID, Encrypted: true, State: core.RoomActive, Created: 5}))
+		must(t, w.store.PutKey(ctx, core.SealedKey{Room: "old", User: w.people[3].ID, Box: []byte("box"), Created: 5}))
+		w.keys.last.Store(nil)
+		if note := w.rekeyNote(); note == nil || !strings.Contains(note.Text, "in 2 rooms:") || !strings.Contains(note.Next, "in 1 room whose keys were moved") {
+			t.Errorf("with one: %+v", note)
+		}
+	})
+}
+
 // TestKeyHealth: each state, in the list and in the room itself.
 func TestKeyHealth(t *testing.T) {
 	t.Parallel()

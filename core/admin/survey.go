@@ -29,6 +29,7 @@ type survey struct {
 	active map[core.UserID]bool
 	health map[core.RoomID]keyed
 	rekey  int // rooms that need a new key
+	moved  int // and of these, those whose keys are a legacy database's
 }
 
 // keyed is a room's health, and of which epoch.
@@ -96,6 +97,9 @@ func newSurvey(ctx context.Context, st core.Store) (*survey, error) {
 		v.health[r.Room.ID] = keyed{h, r.Room.Epoch, r.Room.Rec}
 		if h.State == KeysRekey {
 			v.rekey++
+			if r.Room.Rec == core.LegacyRec {
+				v.moved++
+			}
 		}
 	}
 	v.took = time.Since(v.at)
@@ -229,8 +233,8 @@ func (k *keyring) fillSince(ctx context.Context, st core.Store, rooms []RoomSumm
 
 // rekeyNote tells of rooms that need a new key, nil where none does or it is not
 // known. It is a note and changes no verdict: the cluster is well, the members'
-// programs make the new key by themselves as soon as one of them is online, and
-// nobody needs to be woken for it.
+// programs make the new key by themselves as soon as one of them is online, or
+// where the keys were moved once somebody asks, and nobody needs to be woken for it.
 func (s *Service) rekeyNote() *cluster.Finding {
 	st, err := s.cfg.Holder.Store()
 	if err != nil {
@@ -253,13 +257,24 @@ func (s *Service) rekeyNote() *cluster.Finding {
 	if v == nil || v.store != st || v.rekey == 0 || time.Since(v.at) > surveyOld {
 		return nil
 	}
-	rooms := "1 room"
-	if v.rekey > 1 {
-		rooms = fmt.Sprintf("%d rooms", v.rekey)
+	return v.note()
+}
+
+func (v *survey) note() *cluster.Finding {
+	next := "A member's program does it once it is online."
+	if v.moved > 0 {
+		next = fmt.Sprintf("A member's program does it once it is online, but in %s whose keys were moved from a legacy database only once it is asked.", roomCount(v.moved))
 	}
 	return &cluster.Finding{
 		Level: cluster.Note, About: "rooms",
-		Text: fmt.Sprintf("Rekey required in %s: somebody who was removed or revoked still knows the key.", rooms),
-		Next: "A member's program does it once it is online. See page 5, or `unibusd room list`; `unibusd room rekey ROOM` asks one.",
+		Text: fmt.Sprintf("Rekey required in %s: somebody who was removed or revoked still knows the key.", roomCount(v.rekey)),
+		Next: next + " See page 5, or `unibusd room list`; `unibusd room rekey ROOM` asks one.",
 	}
+}
+
+func roomCount(n int) string {
+	if n == 1 {
+		return "1 room"
+	}
+	return fmt.Sprintf("%d rooms", n)
 }

@@ -2,11 +2,15 @@ package client
 
 import (
 	"context"
+	"errors"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"unibus/core"
+	"unibus/core/admin"
 	"unibus/core/control"
 	"unibus/core/nodetest"
 	"unibus/core/seal"
@@ -153,4 +157,68 @@ func TestAKeyThatCannotBeMade(t *testing.T) {
 		}
 		last = next
 	}
+}
+
+// movedRoom is ann's encrypted room as a legacy database has it: three have a
+// box of its own kind, and the third of them is no member any more.
+func movedRoom(t *testing.T) (n *nodetest.Cluster, ann, bob person) {
+	t.Helper()
+	var people []person
+	var s core.Snapshot
+	for _, name := range []string{"ann", "bob", "cid"} {
+		seed, id := nodetest.SeedFile(t, name)
+		p := person{t: t, seed: seed, id: core.UserID(id.Public())}
+		p.cfg = Config{Seed: seed, Dir: filepath.Join(t.TempDir(), "keys"), Log: nodetest.Log(t)}
+		people = append(people, p)
+		s.Users = append(s.Users, core.User{ID: p.id, Role: core.RoleMember, Status: core.UserActive, Created: 1, Updated: 1})
+		s.Keys = append(s.Keys, core.SealedKey{Room: "moved", Epoch: 4, Rec: core.LegacyRec, User: p.id, Box: []byte("of another kind"), Created: 1})
+	}
+	s.Rooms = []core.Room{{ID: "moved", Owner: people[0].id, Encrypted: true, Epoch: 4, Rec: core.LegacyRec, State: core.RoomActive, Created: 1}}
+	for i, role := range []core.MemberRole{core.MemberOwner, core.MemberMember} {
+		s.Members = append(s.Members, core.Member{Room: "moved", User: people[i].id, Role: role, State: core.MemberActive, Joined: 1})
+	}
+	s.Sort()
+	n = nodetest.Start(t, nodetest.Config{Nodes: 1, Seed: s})
+	n.WaitServing(core.BackendSQLite, 0)
+	for i := range people {
+		people[i].cfg.Servers = []string{n.URL(0)}
+	}
+	return n, people[0], people[1]
+}
+
+// TestMovedRoom: keys of a legacy database are replaced by whom an operator asks,
+// not by itself and not by what only looks like being asked. Before, sending says why it waits.
+func TestMovedRoom(t *testing.T) {
+	t.Parallel()
+	n, annFiles, bobFiles := movedRoom(t)
+	l := &liar{}
+	ann, bob := annFiles.open(), bobFiles.open(between(l))
+	room, bobs := must[*Room](t)(ann.Room(ctx(t), "moved")), must[*Room](t)(bob.Room(ctx(t), "moved"))
+	err := briefly(t, room)
+	want(t, "sending", err, core.KindUnavailable, ErrNoKey)
+	var e *core.Error
+	if !errors.As(err, &e) || !strings.Contains(e.Next, "Room.Rekey") {
+		t.Errorf("what to do: %+v", e)
+	}
+	events, told := eventsOf(t, ann), eventsOf(t, bob)
+	l.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.MustRekey = 0 } })
+	bobs.hint(control.Event{Kind: control.EventAsked, Room: "moved", User: bob.User()})
+	await(t, told, func(RekeyAsked) bool { return true })
+	ok(t, bobs.take(ctx(t))) // he has looked to the end
+	bobs.pass()
+	if at := must[control.RoomInfo](t)(ann.plane.Room(ctx(t), "moved")).Room.Epoch; at != 4 {
+		t.Errorf("a key that nobody needs was made: epoch %d", at)
+	}
+	l.lie(func(l *liar) { l.room = nil })
+	if _, err := n.Client(0, n.Admin).RoomRekey(ctx(t), admin.RekeyRequest{ID: "moved", User: string(ann.User())}); err != nil {
+		t.Fatal(err)
+	}
+	made := await(t, events, func(Rekeyed) bool { return true })
+	if made.Epoch != 5 || made.Maker != ann.User() || made.Reason != seal.ReasonAsked || made.Members != 2 {
+		t.Errorf("the first key: %+v", made)
+	}
+	heard := bobs.Chan(t.Context())
+	isAt(t, bobs, 5)
+	ok(t, room.Send(ctx(t), []byte("at last")))
+	hear(t, heard, "at last")
 }

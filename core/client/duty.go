@@ -94,8 +94,8 @@ func (r *Room) duties(ctx context.Context) time.Duration {
 	next := r.c.pace.reread
 	r.mu.Lock()
 	reason, due := r.due(time.Now())
-	if r.wantsFirstKeyLocked() {
-		reason, due = seal.ReasonFirst, true
+	if !due {
+		reason, due = r.firstDue()
 	}
 	r.duty.said = false
 	switch {
@@ -119,42 +119,6 @@ func (r *Room) duties(ctx context.Context) time.Duration {
 		}
 	}
 	return min(next, r.answer(ctx))
-}
-
-// postpone says when the next try to make a key is, whatever has the room looked
-// at before: a record is work for this process and a write for the nodes.
-func (r *Room) postpone() time.Duration {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	wait := around(mostWait << min(r.duty.failed, 3))
-	r.duty.failed++
-	r.duty.at = time.Now().Add(wait)
-	return wait
-}
-
-// reason is why people who may not read any more make a new key due. The caller holds mu.
-func (r *Room) reason() seal.Reason {
-	switch {
-	case r.duty.asked:
-		return seal.ReasonAsked
-	case r.duty.revoked:
-		return seal.ReasonRevoked
-	}
-	return seal.ReasonRemoved
-}
-
-// wantsFirstKey says that the room has never had a key, and that it is this
-// user's to make it. Rooms of a legacy database have keys of another kind: nobody replaces them unasked.
-func (r *Room) wantsFirstKey() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.wantsFirstKeyLocked()
-}
-
-func (r *Room) wantsFirstKeyLocked() bool {
-	room := r.info.Room
-	return room.Encrypted && r.memory.Head == nil && r.fault == nil && room.State != core.RoomArchived &&
-		room.Epoch == 0 && room.Rec == core.LegacyRec && r.info.Role == core.MemberOwner && r.info.Unkeyed == r.info.Members
 }
 
 // rekeyTries bounds how often one call makes a key anew because others changed the room meanwhile.

@@ -16,7 +16,7 @@ type Fault string
 const (
 	ErrNotMember Fault = "not a member"                     // of a sender: not by now; of the caller: not any more
 	ErrUnlinked  Fault = "nothing shows that its maker was" // a member: an epoch came after one of which there is no key here; see Room.Trust
-	ErrNoKey     Fault = "no key yet"                       // nobody has given this user the room's key so far
+	ErrNoKey     Fault = "no key yet"                       // nobody has given this user the room's key so far, or in a moved room made one; see Room.Rekey
 	ErrRekeyDue  Fault = "a new key is due"                 // nothing is sent until a member has made it
 	ErrOffline   Fault = "not connected"                    // nothing was sent
 	ErrRefused   Fault = "refused by the nodes"             // they do not admit this user, as when it is revoked; it is tried again all the time

@@ -278,7 +278,9 @@ func (r *Room) without(user core.UserID) bool {
 	return true
 }
 
-// Rekey makes a new key for the room, because the caller wants one.
+// Rekey makes a new key for the room, because the caller wants one. In an
+// encrypted room that was moved from a legacy database it is the first of its
+// kind: before, nothing is sent there (ErrNoKey), and nobody makes it unasked.
 func (r *Room) Rekey(ctx context.Context) error {
 	if !r.Encrypted() {
 		return core.Errorf(core.KindRefused, "the room %s is not encrypted: it has no keys", r.id)

@@ -133,6 +133,9 @@ func (r *Room) ready() (*seal.Sender, error) {
 		return nil, &notYet{offline(nil)}
 	case !r.memory.Encrypted:
 		return nil, nil
+	case r.sender == nil && r.hasMovedKeys():
+		return nil, &notYet{fault(core.KindUnavailable, ErrNoKey, "the room %s was moved here with keys of a former kind, and has none of this kind yet", r.id).
+			WithNext("Room.Rekey makes the first one, for all members")}
 	case r.sender == nil:
 		return nil, &notYet{fault(core.KindUnavailable, ErrNoKey, "nobody has given %s the key of the room %s yet", r.c.me.Short(), r.id).
 			WithNext("a member who has the room open gives it; ask one to come online")}
@@ -150,21 +153,6 @@ func (r *Room) ready() (*seal.Sender, error) {
 			WithNext("a member who is online makes it; try again")}
 	}
 	return r.sender, nil
-}
-
-// due says whether the room needs another key, and why. The caller holds mu.
-func (r *Room) due(now time.Time) (seal.Reason, bool) {
-	switch {
-	case r.sender == nil || r.info.Room.State == core.RoomArchived:
-		return 0, false
-	case r.info.MustRekey > 0 && r.info.Room.Epoch == r.sender.Record().Epoch, r.sender.Record().Epoch <= r.spent:
-		return r.reason(), true
-	}
-	reason, due := r.sender.Record().RekeyDue(now, r.count)
-	if reason == seal.ReasonAge && r.sender.Record().Maker == r.c.me && now.Sub(r.duty.made) < ageAgain {
-		return 0, false // this clock has just said so: it is the others' that differ
-	}
-	return reason, due
 }
 
 // MaxMessage is how many bytes one message may have, as long as the node that is connected says so.
