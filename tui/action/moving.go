@@ -257,14 +257,18 @@ func askAbort(s State) Question {
 			Title: "Give up the rollback?", Confirm: "Give up",
 			Lines: []string{
 				"KV is opened again on all nodes and serves as it did; the SQLite file that was being written is removed. Nothing is lost.",
-				"Where the authority has moved back already that stays, and the page says so.",
+				"Where the authority has moved back already, it goes to KV again as long as nobody has served the new file; once it was served, that stays, and the page says so.",
 			},
 		}
+	}
+	backup := "The backup is kept."
+	if m.Options.NoBackup {
+		backup = "The copy that it works from is removed."
 	}
 	return Question{
 		Title: "Give up the move?", Confirm: "Give up",
 		Lines: []string{
-			fmt.Sprintf("Exactly what was is restored: SQLite on %s goes on serving, and what was copied is removed from KV. The backup is kept.", m.Node),
+			fmt.Sprintf("Exactly what was is restored: SQLite on %s goes on serving, and what was copied is removed from KV. %s", m.Node, backup),
 			"Users see nothing of it. The move can be started again at any time.",
 		},
 	}
