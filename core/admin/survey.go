@@ -178,18 +178,22 @@ func (k *keyring) fill(ctx context.Context, st core.Store, rooms []RoomSummary) 
 
 // healthNow looks at one room by a fresh proof; who is new since the survey is looked up.
 func (v *survey) healthNow(ctx context.Context, r core.Room) (KeyHealth, error) {
-	k := core.RoomKeys{Room: r}
-	var err error
-	if k.Holders, err = v.store.KeyHolders(ctx, r.ID); err != nil {
-		return KeyHealth{}, err
-	}
-	members, err := v.store.Members(ctx, r.ID)
+	var k core.RoomKeys
+	room, err := core.AtOneEpoch(ctx, v.store, r, func(holders []core.UserID) error {
+		members, err := v.store.Members(ctx, r.ID)
+		if err != nil {
+			return err
+		}
+		k = core.RoomKeys{Holders: holders}
+		for _, m := range members {
+			k.Members = append(k.Members, m.User)
+		}
+		return nil
+	})
 	if err != nil {
 		return KeyHealth{}, err
 	}
-	for _, m := range members {
-		k.Members = append(k.Members, m.User)
-	}
+	k.Room = room
 	return healthOf(k, func(id core.UserID) bool {
 		active, known := v.active[id]
 		if known {

@@ -305,7 +305,8 @@ func (r *Room) renew(ctx context.Context, reason seal.Reason, wanted func() bool
 	return r.rekey(ctx, reason)
 }
 
-// Leave takes this user out of the room and closes it. KindRefused for its owner.
+// Leave takes this user out of the room and closes it. KindRefused for its owner,
+// unless the room is archived.
 func (r *Room) Leave(ctx context.Context) error {
 	tries := 0
 	_, err := ask(ctx, r.c, repeats, func(ctx context.Context) (core.Member, error) {
