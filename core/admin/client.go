@@ -13,7 +13,6 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"unibus/core"
-	"unibus/core/migrate"
 )
 
 // Signer is an operator's identity; core/keys reads one from a seed file.
@@ -41,6 +40,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	pending map[string]map[*func()]bool // what to call when the server refuses a subject
+	looked  string                      // the node that made the last dry run of this client; no other node knows what it found
 }
 
 // A hung server is noticed after pingEvery*(pingsOut+1) and left for the next one.
@@ -299,11 +299,6 @@ func (c *Client) Flags(ctx context.Context) (Flags, error) {
 // the cluster's audit has no leader.
 func (c *Client) Audit(ctx context.Context, req AuditRequest) (Audit, error) {
 	return call[Audit](ctx, c, TargetAny, VerbAudit, req)
-}
-
-// Migration is where the move stands.
-func (c *Client) Migration(ctx context.Context) (migrate.Status, error) {
-	return call[migrate.Status](ctx, c, TargetAny, VerbMigration, nil)
 }
 
 // Users are all users, fetched page by page.

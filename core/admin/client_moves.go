@@ -23,9 +23,33 @@ func (c *Client) steer(ctx context.Context, node string, v Verb, req any) (migra
 	return st, err
 }
 
+// Migration is where the move stands, or, after a dry run of this client, what
+// that found: it writes nothing, so that its node alone knows.
+func (c *Client) Migration(ctx context.Context) (migrate.Status, error) {
+	c.mu.Lock()
+	looked := c.looked
+	c.mu.Unlock()
+	if looked != "" {
+		st, err := call[migrate.Status](ctx, c, TargetNode(looked), VerbMigration, nil)
+		if core.KindOf(err) != core.KindUnavailable {
+			return st, err
+		}
+	}
+	return call[migrate.Status](ctx, c, TargetAny, VerbMigration, nil)
+}
+
 // MigrateStart starts a move at the node whose database it is, or joins the one that is running.
 func (c *Client) MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error) {
-	return c.steer(ctx, node, VerbMigrateStart, o)
+	st, err := c.steer(ctx, node, VerbMigrateStart, o)
+	if err == nil {
+		c.mu.Lock()
+		c.looked = ""
+		if o.DryRun {
+			c.looked = node
+		}
+		c.mu.Unlock()
+	}
+	return st, err
 }
 
 // MigratePause holds the copy between two batches.
