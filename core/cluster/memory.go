@@ -85,10 +85,17 @@ func (m *memory) online(name string, now time.Time) bool {
 }
 
 // findLeft finds the nodes that were stopped in good order. Their last words
-// reach the others at once, so that nobody waits for a node that said goodbye.
+// reach the others at once, so that nobody waits for a node that said goodbye. It
+// has left until it is heard again, also where nobody says so at a later look: who
+// led the meta group may have been the one to leave.
 func (m *memory) findLeft(now time.Time) {
-	m.left = nil
 	left := map[string]bool{}
+	for name := range m.left {
+		if n := m.nodes[name]; n != nil && n.heardRound != m.round {
+			left[name] = true
+		}
+	}
+	m.left = nil
 	for _, n := range m.answering(now) {
 		g := n.group()
 		if g == nil || n.heardRound != m.round {

@@ -349,6 +349,11 @@ func TestObserveGoodbye(t *testing.T) {
 	if got := o.View().online(); !slices.Equal(got, []string{"n1", "n2"}) {
 		t.Errorf("online: %v", got)
 	}
+	f.set(subjectStreams, streamsOf("n1", "n2"), streamsOf("n2", "n2")) // another one leads, and does not know yet
+	o.look(t.Context())
+	if got := o.View().online(); !slices.Equal(got, []string{"n1", "n2"}) {
+		t.Errorf("online again without an answer: %v", got)
+	}
 	f.set(subjectStats, statsOf("n1"), statsOf("n2"), statsOf("n3"))
 	o.look(t.Context())
 	if got := o.View().online(); len(got) != 3 {
