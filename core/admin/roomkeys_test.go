@@ -182,6 +182,9 @@ func TestNoteOfMovedRooms(t *testing.T) {
 		if note := w.rekeyNote(); note == nil || !strings.Contains(note.Text, "in 2 rooms:") || !strings.Contains(note.Next, "in 1 room whose keys were moved") {
 			t.Errorf("with one: %+v", note)
 		}
+		if note := (&survey{rekey: 2, moved: 2}).note(); strings.Contains(note.Next, "but in") || !strings.Contains(note.Next, "keys were moved") {
+			t.Errorf("of moved ones alone: %+v", note)
+		}
 	})
 }
 

@@ -266,7 +266,11 @@ func (s *Service) rekeyNote() *cluster.Finding {
 
 func (v *survey) note() *cluster.Finding {
 	next := "A member's program does it once it is online."
-	if v.moved > 0 {
+	switch v.moved {
+	case 0:
+	case v.rekey:
+		next = "The keys were moved from a legacy database: a member's program makes the first new one once it is online and asked."
+	default:
 		next = fmt.Sprintf("A member's program does it once it is online, but in %s whose keys were moved from a legacy database only once it is asked.", roomCount(v.moved))
 	}
 	return &cluster.Finding{
