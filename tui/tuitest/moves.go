@@ -158,7 +158,7 @@ func Drifted() World {
 func DryRun() World {
 	w := Legacy()
 	w.Migration = migrate.Status{
-		State: migrate.StateNone, By: "ana", Updated: ago(0), Options: migrate.Options{DB: "/var/lib/unibus/unibus.db", DryRun: true},
+		State: migrate.StateNone, By: "ana", Updated: ago(12 * time.Second), Options: migrate.Options{DB: "/var/lib/unibus/unibus.db", DryRun: true},
 		Source: migrate.Source{Path: "/var/lib/unibus/unibus.db", Bytes: 14.2e6, Schema: 1}, Node: "n1", Estimate: 2400,
 		Result: "Dry run: 5270 keys of /var/lib/unibus/unibus.db can be moved; nothing was written.",
 	}
