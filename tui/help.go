@@ -9,32 +9,22 @@ import (
 )
 
 // help is the overlay that lists every key and every action.
-type help struct{ top int }
+type help struct{ scroll widget.Scroll }
 
 // key scrolls; false closes.
 func (h *help) key(key string) bool {
 	switch key {
-	case "up", "k":
-		h.top--
-	case "down", "j":
-		h.top++
-	case "pgup":
-		h.top -= 15
-	case "pgdown", "space":
-		h.top += 15
-	case "home", "g":
-		h.top = 0
 	case "esc", "?", "q", "enter":
 		return false
+	case "space":
+		key = "pgdown"
 	}
-	h.top = max(0, h.top)
+	h.scroll.Key(key)
 	return true
 }
 
 func (m *Model) helpView(w, h int) string {
-	lines := m.helpLines(w)
-	m.help.top = max(0, min(m.help.top, len(lines)-h))
-	return widget.Fit(m.theme, strings.Join(lines[m.help.top:], "\n"), w, h)
+	return widget.Fit(m.theme, strings.Join(m.help.scroll.Lines(m.theme, m.helpLines(w), h), "\n"), w, h)
 }
 
 func (m *Model) helpLines(w int) []string {

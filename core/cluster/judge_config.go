@@ -148,9 +148,9 @@ func judgeNotes(v View) []Finding {
 	case !v.Clustered:
 		note("authority", "Declared is a decentralised control plane; there is one node, without routes.", "")
 	case v.onSQLite() != "":
-		note("authority", "Declared is a decentralised control plane; it is SQLite on "+v.onSQLite()+".", "unibusd migrate-to-kv moves it")
+		note("authority", "Declared is a decentralised control plane; it is SQLite on "+v.onSQLite()+".", "`unibusd migrate-to-kv`, or page 6 of the console, moves it.")
 	case v.noRecord() && len(v.sqliteNodes()) > 0:
-		note("authority", "Declared is a decentralised control plane; it is SQLite on "+join(v.sqliteNodes())+".", "unibusd migrate-to-kv moves it")
+		note("authority", "Declared is a decentralised control plane; it is SQLite on "+join(v.sqliteNodes())+".", "`unibusd migrate-to-kv`, or page 6 of the console, moves it.")
 	}
 	if text := spread(infos, func(i Info) string { return cmp.Or(i.Version, "unknown") }); text != "" {
 		note("config", "The nodes run different versions: "+text+".", "bring them to the same version when convenient")

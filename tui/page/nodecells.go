@@ -108,16 +108,22 @@ func cert(s Scene, n cluster.Node) widget.Cell {
 	return c
 }
 
+// SinceHeard is how long ago a node answered that has ever done so.
+func SinceHeard(s Scene, n cluster.Node) time.Duration {
+	d := time.Duration(n.HeardMS) * time.Millisecond
+	if s.Old() {
+		d += s.Snap.Status.Age(s.Now)
+	}
+	return d
+}
+
 // seen is when a node last answered. What answers every second is "now": a
 // figure that jitters would move without anything having happened.
 func seen(s Scene, n cluster.Node) widget.Cell {
 	if n.HeardMS < 0 {
 		return widget.Num(1e12, "never", "").In(theme.Dim)
 	}
-	d := time.Duration(n.HeardMS) * time.Millisecond
-	if s.Old() {
-		d += s.Snap.Status.Age(s.Now)
-	}
+	d := SinceHeard(s, n)
 	if d < 2*time.Second {
 		return widget.Num(0, "now", "")
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // Model is the page.
-type Model struct{ top int }
+type Model struct{ scroll widget.Scroll }
 
 // New makes the page.
 func New() *Model { return &Model{} }
@@ -33,13 +33,7 @@ func (m *Model) View(s page.Scene) string {
 	buttons := m.buttons(s)
 	room := max(1, s.H-len(buttons)-1)
 	body := m.body(s, room)
-	m.top = max(0, min(m.top, len(body)-room))
-	shown := body[m.top:min(len(body), m.top+room)]
-	if rest := len(body) - m.top - len(shown); rest > 0 {
-		more := widget.Plural(rest+1, "more line", "more lines")
-		shown = append(append([]string(nil), shown[:len(shown)-1]...), " "+s.P(theme.Dim, fmt.Sprintf("%s %s: down", s.Theme.Glyphs.Down, more)))
-	}
-	lines := strings.Split(widget.Fit(s.Theme, strings.Join(shown, "\n"), s.W, room), "\n")
+	lines := strings.Split(widget.Fit(s.Theme, strings.Join(m.scroll.Lines(s.Theme, body, room), "\n"), s.W, room), "\n")
 	return s.Keep(append(append(lines, ""), buttons...))
 }
 
@@ -108,23 +102,8 @@ func stopped(s page.Scene, st migrate.Status) []string {
 }
 
 // Key scrolls.
-func (m *Model) Key(s page.Scene, key string) page.Effect {
-	switch key {
-	case "up", "k":
-		m.top--
-	case "down", "j":
-		m.top++
-	case "pgup":
-		m.top -= s.H
-	case "pgdown":
-		m.top += s.H
-	case "home", "g":
-		m.top = 0
-	default:
-		return page.Effect{}
-	}
-	m.top = max(0, m.top)
-	return page.Effect{Handled: true}
+func (m *Model) Key(_ page.Scene, key string) page.Effect {
+	return page.Effect{Handled: m.scroll.Key(key)}
 }
 
 // Open does nothing.
@@ -132,9 +111,7 @@ func (m *Model) Open(page.Scene, string) {}
 
 // Back scrolls to the top.
 func (m *Model) Back() bool {
-	was := m.top > 0
-	m.top = 0
-	return was
+	return m.scroll.Back()
 }
 
 // Hints say that the move needs nobody to watch it.

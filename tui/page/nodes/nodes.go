@@ -141,11 +141,7 @@ func heard(s page.Scene, n cluster.Node) string {
 		return "never"
 	}
 	at := s.Snap.Status.At.Add(-time.Duration(n.HeardMS) * time.Millisecond)
-	d := time.Duration(n.HeardMS) * time.Millisecond
-	if s.Old() {
-		d += s.Snap.Status.Age(s.Now)
-	}
-	return fmt.Sprintf("%s ago, at %s", widget.Span(d), s.At(at))
+	return fmt.Sprintf("%s ago, at %s", widget.Span(page.SinceHeard(s, n)), s.At(at))
 }
 
 // facts are what is known of a node: of one that is away only what does not

@@ -3,7 +3,6 @@
 package overview
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -19,7 +18,7 @@ type Model struct {
 	table *widget.Table
 	memo  page.Memo
 	all   bool // the findings are listed in place of the page
-	top   int  // the first line of that list
+	list  widget.Scroll
 }
 
 // New makes the page.
@@ -47,7 +46,7 @@ func (m *Model) View(s page.Scene) string {
 		return s.Keep(wait)
 	}
 	if m.all {
-		return m.list(s)
+		return m.findings(s)
 	}
 	m.load(s)
 	lines := verdict(s)
@@ -62,8 +61,8 @@ func (m *Model) View(s page.Scene) string {
 	return s.Keep(lines)
 }
 
-// list is every finding, with what to do about each.
-func (m *Model) list(s page.Scene) string {
+// findings is every finding, with what to do about each.
+func (m *Model) findings(s page.Scene) string {
 	lines := append(page.Stale(s, s.Snap.Status, page.Fresh), " "+s.P(theme.Dim, "FINDINGS"))
 	fs := s.Snap.Status.Value.Findings
 	if len(fs) == 0 {
@@ -72,32 +71,7 @@ func (m *Model) list(s page.Scene) string {
 	for _, f := range fs {
 		lines = append(lines, s.Faded(finding(s, f, f.Next))...)
 	}
-	m.top = max(0, min(m.top, len(lines)-s.H))
-	if m.top+s.H < len(lines) {
-		more := fmt.Sprintf(" %s %s: down", s.Theme.Glyphs.Down, widget.Plural(len(lines)-m.top-s.H+1, "more line", "more lines"))
-		return s.Keep(append(lines[m.top:m.top+s.H-1:m.top+s.H-1], s.P(theme.Dim, more)))
-	}
-	return s.Keep(lines[m.top:])
-}
-
-// scroll moves in the list of findings.
-func (m *Model) scroll(s page.Scene, key string) page.Effect {
-	switch key {
-	case "up", "k":
-		m.top--
-	case "down", "j":
-		m.top++
-	case "pgup":
-		m.top -= s.H
-	case "pgdown":
-		m.top += s.H
-	case "home", "g":
-		m.top = 0
-	default:
-		return page.Effect{}
-	}
-	m.top = max(0, m.top)
-	return page.Effect{Handled: true}
+	return s.Keep(m.list.Lines(s.Theme, lines, s.H))
 }
 
 // verdict is what is true, what it means and what to do.
@@ -122,11 +96,11 @@ func verdict(s page.Scene) []string {
 // Key moves in the table of nodes.
 func (m *Model) Key(s page.Scene, key string) page.Effect {
 	if m.all {
-		return m.scroll(s, key)
+		return page.Effect{Handled: m.list.Key(key)}
 	}
 	m.load(s)
 	if key == "f" && len(s.Snap.Status.Value.Findings) > 0 {
-		m.all, m.top = true, 0
+		m.all, m.list = true, widget.Scroll{}
 		return page.Effect{Handled: true}
 	}
 	if key == "enter" {

@@ -1,0 +1,49 @@
+package widget_test
+
+import (
+	"testing"
+
+	"github.com/charmbracelet/x/ansi"
+	"github.com/google/go-cmp/cmp"
+
+	"unibus/tui/widget"
+)
+
+// TestScroll: nothing is out of reach, nothing is scrolled past the end, and what
+// comes below is counted.
+func TestScroll(t *testing.T) {
+	t.Parallel()
+	text := []string{"1", "2", "3", "4", "5"}
+	var s widget.Scroll
+	for _, c := range []struct {
+		key  string
+		want []string
+	}{
+		{"", []string{"1", "2", " ↓ 3 more lines: down"}},
+		{"up", []string{"1", "2", " ↓ 3 more lines: down"}},
+		{"j", []string{"2", "3", " ↓ 2 more lines: down"}},
+		{"pgdown", []string{"3", "4", "5"}},
+		{"down", []string{"3", "4", "5"}},
+		{"k", []string{"2", "3", " ↓ 2 more lines: down"}},
+		{"end", []string{"3", "4", "5"}},
+		{"home", []string{"1", "2", " ↓ 3 more lines: down"}},
+	} {
+		if known := s.Key(c.key); known != (c.key != "") {
+			t.Errorf("%q is known: %v", c.key, known)
+		}
+		if d := cmp.Diff(c.want, plain(s.Lines(dark, text, 3))); d != "" {
+			t.Errorf("after %q:\n%s", c.key, d)
+		}
+	}
+	if s.Key("end"); len(s.Lines(dark, text, 9)) != 5 || s.Back() {
+		t.Error("what fits is not scrolled")
+	}
+}
+
+func plain(lines []string) []string {
+	out := make([]string, len(lines))
+	for i, l := range lines {
+		out[i] = ansi.Strip(l)
+	}
+	return out
+}
