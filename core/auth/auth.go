@@ -88,6 +88,18 @@ func (a *Authenticator) SetOperators(ops []core.Operator) {
 	a.operators.Store(&table)
 }
 
+// OperatorGrants are what the operators may do as they are configured now, but
+// for those whose role is unknown: they may nothing.
+func (a *Authenticator) OperatorGrants() []Grant {
+	var grants []Grant
+	for _, op := range *a.operators.Load() {
+		if g, err := operatorGrant(op, a.cfg.ViewerVerbs); err == nil {
+			grants = append(grants, g)
+		}
+	}
+	return grants
+}
+
 // Mode is the mode that was asked for.
 func (a *Authenticator) Mode() core.BusAuth { return a.cfg.Mode }
 

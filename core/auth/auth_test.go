@@ -100,6 +100,41 @@ func (w *world) decide(r auth.Request) (auth.Grant, error) {
 	return auth.New(w.cfg).Decide(context.Background(), r)
 }
 
+// services are imports under the same subjects.
+func services(account string, subjects []string) (imports []auth.Import) {
+	for i, as := range freed(subjects) {
+		instead := ""
+		if as != subjects[i] {
+			instead = subjects[i]
+		}
+		imports = append(imports, auth.Import{Account: account, Subject: subjects[i], As: as, Instead: instead})
+	}
+	return imports
+}
+
+// freed are subjects without the one that nats-server has put something else under.
+func freed(subjects []string) []string {
+	out := slices.Clone(subjects)
+	out[slices.Index(out, "$SYS.REQ.SERVER.PING.CONNZ")] = "unibus.monitor.connz"
+	return out
+}
+
+// TestMonitoredServicesOnlyTell: with a wildcard the servers would hand out
+// profiles of their memory, end connections and read their files again.
+func TestMonitoredServicesOnlyTell(t *testing.T) {
+	t.Parallel()
+	for _, s := range auth.MonitoredServices() {
+		for _, acts := range []string{"PROFILEZ", "EXPVARZ", "IPQUEUESZ", "KICK", "LDM", "RELOAD", "CLAIMS", ">"} {
+			if strings.Contains(s, acts) {
+				t.Errorf("%s may be asked for", s)
+			}
+		}
+		if strings.HasSuffix(s, "*") {
+			t.Errorf("%s ends with a wildcard", s)
+		}
+	}
+}
+
 func TestOperatorsGetTheirRolesInEveryMode(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []core.BusAuth{core.BusAuthOff, core.BusAuthSoft, core.BusAuthEnforce} {
@@ -120,12 +155,19 @@ func TestOperatorsGetTheirRolesInEveryMode(t *testing.T) {
 				Publish: []string{"unibus.admin.v1." + a + ".>"}, Subscribe: []string{"_INBOX." + a + ".>"},
 			}},
 			{w.system, auth.Grant{
-				Account: "SYS", Role: core.OperatorSystem, Name: "sys",
-				Publish:   []string{"$SYS.REQ.SERVER.PING", "$SYS.REQ.SERVER.PING.*", "$SYS.REQ.ACCOUNT.*.*", "$SYS.REQ.USER.INFO"},
+				Account: "MONITOR_" + pub(w.system), Role: core.OperatorSystem, Name: "sys",
+				Publish:   append(freed(auth.MonitoredServices()), "$SYS.REQ.USER.INFO"),
 				Subscribe: []string{"_INBOX.>", "$SYS.SERVER.>", "$SYS.ACCOUNT.>"},
+				Imports:   append(services("SYS", auth.MonitoredServices()), auth.Import{Account: "SYS", Subject: "$SYS.SERVER.>", As: "$SYS.SERVER.>", Stream: true}, auth.Import{Account: "SYS", Subject: "$SYS.ACCOUNT.>", As: "$SYS.ACCOUNT.>", Stream: true}),
 			}},
 			{w.auditor, auth.Grant{
-				Account: "AUDIT", Role: core.OperatorAuditor, Name: "aud", Subscribe: []string{"_INBOX.>"},
+				Account: "AUDIT_" + pub(w.auditor), Role: core.OperatorAuditor, Name: "aud", Subscribe: []string{"_INBOX.>"},
+				Imports: []auth.Import{
+					{Account: "CONTROL", Subject: "$JS.API.STREAM.LIST", As: "CTL.API.STREAM.LIST"},
+					{Account: "CONTROL", Subject: "$JS.API.STREAM.NAMES", As: "CTL.API.STREAM.NAMES"},
+					{Account: "CONTROL", Subject: "$JS.API.STREAM.INFO.*", As: "CTL.API.STREAM.INFO.*"},
+					{Account: "CONTROL", Subject: "$JS.API.STREAM.MSG.GET.*", As: "CTL.API.STREAM.MSG.GET.*"},
+				},
 				Publish: []string{"CTL.API.STREAM.LIST", "CTL.API.STREAM.NAMES", "CTL.API.STREAM.INFO.*", "CTL.API.STREAM.MSG.GET.*"},
 			}},
 		} {

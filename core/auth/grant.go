@@ -2,16 +2,23 @@ package auth
 
 import (
 	"slices"
+	"strings"
 
 	"unibus/core"
 )
 
-// The accounts of the embedded server (DESIGN D1).
+// The accounts of the embedded server. nats-server answers a request in the
+// account SYS to whatever reply subject it names, with the server's own rights:
+// one message there can delete every stream or break the meta group. So only
+// identities of this process are in SYS. An operator of the roles system and
+// auditor gets an account of its own, into which single services are imported
+// and where every answer stays.
 const (
-	AccountSystem  = "SYS"     // monitoring
-	AccountControl = "CONTROL" // buckets, the admin service, peers; JetStream here alone
-	AccountBus     = "BUS"     // users: rooms and the control service
-	AccountAudit   = "AUDIT"   // a read-only view of CONTROL's streams
+	AccountSystem  = "SYS"      // the servers' own; identities of this process alone
+	AccountControl = "CONTROL"  // buckets, the admin service, peers; JetStream here alone
+	AccountBus     = "BUS"      // users: rooms and the control service
+	monitorPrefix  = "MONITOR_" // <operator>: the servers' state
+	auditPrefix    = "AUDIT_"   // <operator>: a read-only view of CONTROL's streams
 )
 
 // The subjects that permissions are built of. The caller's key follows the first
@@ -22,7 +29,7 @@ const (
 	PeerSubjects  = "unibus.peer.v1.>"       // between nodes, in CONTROL
 	EventSubjects = "unibus.events.>"        // what services announce
 	RoomSubjects  = "unibus.room.>"          // what RoomSubject makes
-	AuditPrefix   = "CTL.API."               // CONTROL's JetStream API as AUDIT sees it
+	AuditPrefix   = "CTL.API."               // CONTROL's JetStream API as auditors see it
 	RoomEvents    = "unibus.room.*._control" // what the control service says in rooms; no user's subject ends so
 	inboxes       = "_INBOX.>"
 )
@@ -38,10 +45,20 @@ const (
 	WhoAnonymous Who = "anonymous" // off and soft only: nobody vouches for it
 )
 
+// Import makes a subject of another account usable in a grant's own account.
+type Import struct {
+	Account string // where it is exported
+	Subject string // its subject there
+	As      string // its subject in the own account
+	Instead string // requests to this subject are mapped to As; "": to As itself
+	Stream  bool   // messages come from there; otherwise requests go there
+}
+
 // Grant is what a connection may do. Publish and Subscribe are allow-lists: what
 // is not listed is denied, an empty list allows nothing.
 type Grant struct {
 	Account   string
+	Imports   []Import // with any, the account is made for this identity alone
 	Publish   []string
 	Subscribe []string
 	Who       Who
@@ -96,11 +113,28 @@ func internal(name, account string, publish, subscribe []string) Grant {
 	return Grant{Account: account, Publish: publish, Subscribe: subscribe, Who: WhoInternal, Name: name}
 }
 
-// AuditedAPI returns the parts of CONTROL's JetStream API that AUDIT may call,
-// without their prefix. All of them read, and none takes a subject to write to.
+// AuditedAPI returns the subjects of CONTROL's JetStream API that an auditor may
+// call. All of them read, and none takes a subject to write to.
 func AuditedAPI() []string {
-	return []string{"STREAM.LIST", "STREAM.NAMES", "STREAM.INFO.*", "STREAM.MSG.GET.*"}
+	return []string{"$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*"}
 }
+
+// MonitoredServices returns the subjects on which the servers tell their state
+// to operators of the role system. They are listed one by one: with a wildcard
+// whoever asks could take CPU profiles and memory dumps (PROFILEZ, EXPVARZ).
+func MonitoredServices() []string {
+	subjects := []string{"$SYS.REQ.SERVER.PING"}
+	for _, name := range []string{"IDZ", "STATSZ", "VARZ", "SUBSZ", "CONNZ", "ROUTEZ", "GATEWAYZ", "LEAFZ", "ACCOUNTZ", "JSZ", "HEALTHZ", "RAFTZ"} {
+		subjects = append(subjects, "$SYS.REQ.SERVER.PING."+name)
+	}
+	for _, name := range []string{"CONNZ", "SUBSZ", "LEAFZ", "JSZ", "INFO", "STATZ"} {
+		subjects = append(subjects, "$SYS.REQ.ACCOUNT.*."+name)
+	}
+	return subjects
+}
+
+// MonitoredEvents returns the subjects on which the servers announce what happens.
+func MonitoredEvents() []string { return []string{"$SYS.SERVER.>", "$SYS.ACCOUNT.>"} }
 
 // operatorGrant is what an operator's role allows; verbs narrow a viewer down.
 func operatorGrant(op core.Operator, viewerVerbs []string) (Grant, error) {
@@ -111,20 +145,52 @@ func operatorGrant(op core.Operator, viewerVerbs []string) (Grant, error) {
 		g.Publish = adminSubjects(op, viewerVerbs)
 		g.Subscribe = []string{"_INBOX." + op.Key + ".>"}
 	case core.OperatorSystem:
-		g.Account = AccountSystem
-		g.Publish = []string{"$SYS.REQ.SERVER.PING", "$SYS.REQ.SERVER.PING.*", "$SYS.REQ.ACCOUNT.*.*", "$SYS.REQ.USER.INFO"}
-		g.Subscribe = []string{inboxes, "$SYS.SERVER.>", "$SYS.ACCOUNT.>"}
+		g.monitor()
 	case core.OperatorAuditor:
-		g.Account = AccountAudit
-		for _, api := range AuditedAPI() {
-			g.Publish = append(g.Publish, AuditPrefix+api)
-		}
-		g.Subscribe = []string{inboxes}
+		g.audit()
 	default:
 		return Grant{}, core.Errorf(core.KindRefused, "the operator %s has the unknown role %q", op.Key, op.Role).
 			WithNext("correct the operator's role in the node's configuration: viewer, admin, system or auditor")
 	}
 	return g, nil
+}
+
+// nats-server itself imports ownConnections into every account, cut down to that
+// account's connections. An operator of the role system sees all: requests are
+// mapped to another subject, which is free.
+const (
+	ownConnections = "$SYS.REQ.SERVER.PING.CONNZ"
+	allConnections = "unibus.monitor.connz"
+)
+
+// monitor fills in the servers' state, for an operator of the role system.
+func (g *Grant) monitor() {
+	g.Account = monitorPrefix + g.Identity
+	for _, subject := range MonitoredServices() {
+		i := Import{Account: AccountSystem, Subject: subject, As: subject}
+		if subject == ownConnections {
+			i.As, i.Instead = allConnections, subject
+		}
+		g.Imports = append(g.Imports, i)
+		g.Publish = append(g.Publish, i.As) // the server checks a request after it has mapped it
+	}
+	g.Publish = append(g.Publish, "$SYS.REQ.USER.INFO") // each account has its own, which tells about the connection that asks
+	g.Subscribe = []string{inboxes}
+	for _, subject := range MonitoredEvents() {
+		g.Imports = append(g.Imports, Import{Account: AccountSystem, Subject: subject, As: subject, Stream: true})
+		g.Subscribe = append(g.Subscribe, subject)
+	}
+}
+
+// audit fills in the view of CONTROL's streams, for an operator of the role auditor.
+func (g *Grant) audit() {
+	g.Account = auditPrefix + g.Identity
+	for _, subject := range AuditedAPI() {
+		as := AuditPrefix + strings.TrimPrefix(subject, "$JS.API.")
+		g.Imports = append(g.Imports, Import{Account: AccountControl, Subject: subject, As: as})
+		g.Publish = append(g.Publish, as)
+	}
+	g.Subscribe = []string{inboxes}
 }
 
 func adminSubjects(op core.Operator, viewerVerbs []string) []string {

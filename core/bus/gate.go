@@ -15,6 +15,8 @@ import (
 // Authenticator decides about connections; core/auth has the real one.
 type Authenticator interface {
 	Decide(ctx context.Context, r auth.Request) (auth.Grant, error)
+	// OperatorGrants are those of the operators as they are configured now.
+	OperatorGrants() []auth.Grant
 }
 
 // gate lets an Authenticator decide about every connection and remembers whose each one is.
@@ -22,6 +24,7 @@ type gate struct {
 	decider Authenticator
 	table   *sessions
 	notes   *refusals
+	own     ownAccounts
 	srv     atomic.Pointer[server.Server] // nil until Open has made it
 }
 
@@ -62,7 +65,7 @@ func (g *gate) admit(srv *server.Server, c server.ClientAuthentication, r auth.R
 		if err != nil {
 			return err
 		}
-		if err := register(srv, c, grant); err != nil {
+		if err := g.register(srv, c, grant); err != nil {
 			return err
 		}
 		if g.table.admit(ses, grant) {
@@ -115,10 +118,10 @@ func signature(text string) []byte {
 }
 
 // register gives the connection its account and permissions.
-func register(srv *server.Server, c server.ClientAuthentication, grant auth.Grant) error {
-	acc, err := srv.LookupAccount(grant.Account)
+func (g *gate) register(srv *server.Server, c server.ClientAuthentication, grant auth.Grant) error {
+	acc, err := g.own.account(srv, grant)
 	if err != nil {
-		return core.Errorf(core.KindFailed, "the account %q of this connection does not exist", grant.Account)
+		return err
 	}
 	c.RegisterUser(&server.User{
 		Account:     acc,

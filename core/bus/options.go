@@ -20,21 +20,27 @@ const (
 	lameDuck      = time.Second
 )
 
-// accountsText declares the accounts of DESIGN D1 in the server's own language:
-// only there can imports be declared before the server is made. AUDIT gets four
-// reading calls of CONTROL's JetStream API, each exported to it alone.
+// accountsText declares the accounts of DESIGN D1 in the server's own language,
+// with what SYS and CONTROL export. Exports name no importer: an account can be
+// made by this process alone (accounts.go), and clients have no way to import.
 func accountsText(jetstream bool) string {
-	if !jetstream {
-		return "accounts { SYS {}, CONTROL {}, BUS {}, AUDIT {} }\nsystem_account: SYS\n"
+	var system []string
+	for _, subject := range auth.MonitoredServices() { // every server answers
+		system = append(system, fmt.Sprintf("{service: %q, response_type: stream}", subject))
 	}
-	var exports, imports []string
-	for _, api := range auth.AuditedAPI() {
-		exports = append(exports, fmt.Sprintf("{service: %q, accounts: [%s]}", "$JS.API."+api, auth.AccountAudit))
-		imports = append(imports, fmt.Sprintf("{service: {account: %s, subject: %q}, to: %q}",
-			auth.AccountControl, "$JS.API."+api, auth.AuditPrefix+api))
+	for _, subject := range auth.MonitoredEvents() {
+		system = append(system, fmt.Sprintf("{stream: %q}", subject))
 	}
-	return fmt.Sprintf("accounts {\n SYS {}\n CONTROL { jetstream: enabled, exports: [\n%s\n] }\n BUS {}\n AUDIT { imports: [\n%s\n] }\n}\nsystem_account: SYS\n",
-		strings.Join(exports, "\n"), strings.Join(imports, "\n"))
+	control := []string{}
+	for _, subject := range auth.AuditedAPI() {
+		control = append(control, fmt.Sprintf("{service: %q}", subject))
+	}
+	enabled := ""
+	if jetstream {
+		enabled = "jetstream: enabled,"
+	}
+	return fmt.Sprintf("accounts {\n SYS { exports: [\n%s\n] }\n CONTROL { %s exports: [\n%s\n] }\n BUS {}\n}\nsystem_account: SYS\n",
+		strings.Join(system, "\n"), enabled, strings.Join(control, "\n"))
 }
 
 // options builds what nats-server is made of. Ports of gateways, leaf nodes,

@@ -136,6 +136,9 @@ func (s *Server) start(ctx context.Context) (*server.Server, error) {
 		return nil, core.Errorf(core.KindFailed, "the bus could not be made: %w", err)
 	}
 	srv.SetLogger(&natsLog{log: s.log, debug: s.cfg.Debug, fatal: s.fatal}, s.cfg.Debug, false)
+	if err := s.gate.own.prepare(srv, s.gate.decider.OperatorGrants()); err != nil {
+		return nil, err
+	}
 	s.gate.srv.Store(srv)
 	done := make(chan struct{})
 	go func() {

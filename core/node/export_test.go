@@ -6,6 +6,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/auth"
 	"unibus/core/store/kv"
 )
 
@@ -30,3 +31,14 @@ func (n *Node) Answers(ctx context.Context, id core.UserID) (core.Backend, error
 
 // StoreConn is the connection by which this node's KV store is written, for what is measured beside it.
 func (n *Node) StoreConn() *nats.Conn { return n.conns.store }
+
+// SystemConn is the connection by which this node looks at the servers: it hears everything in SYS.
+func (n *Node) SystemConn() *nats.Conn { return n.conns.system }
+
+// Decide is what the node's authenticator says about a connection.
+func (n *Node) Decide(ctx context.Context, r auth.Request) (auth.Grant, error) {
+	return n.auth.Decide(ctx, r)
+}
+
+// ServerID is nats-server's id of this run of the node.
+func (n *Node) ServerID() string { return n.bus.ID() }

@@ -58,6 +58,9 @@ func (n *Node) setOperators(ops []core.Operator) {
 	next := operatorsByKey(ops)
 	before := *n.operators.Swap(&next)
 	n.auth.SetOperators(ops)
+	if err := n.bus.PrepareAccounts(); err != nil {
+		n.log.Error("an operator who was added has no account yet; its first session makes one", "error", err)
+	}
 	var said []string
 	for _, key := range slices.Sorted(maps.Keys(before)) {
 		if now, ok := next[key]; !ok || now != before[key] {

@@ -32,6 +32,8 @@ type Config struct {
 	SeedDB   string        // a closed file, as the function Seed writes it, copied to be the first node's
 	Hosts    []string      // the nodes' own addresses, which routes with TLS connect; nil: free ports of 127.0.0.1
 	Env      []string      // NAME=value for child processes, beside the test's own
+
+	Operators []core.Operator // beside the cluster's Admin and Viewer
 }
 
 // Cluster is a running cluster of nodes in this process.
@@ -108,6 +110,7 @@ func (c *Cluster) configure(cfg Config) {
 			{Key: c.Admin.Public(), Role: core.OperatorAdmin, Name: "ana"},
 			{Key: c.Viewer.Public(), Role: core.OperatorViewer, Name: "vic"},
 		}
+		n.Operators = append(n.Operators, cfg.Operators...)
 		if cfg.Nodes > 1 {
 			n.ClusterName, n.ClusterListen, n.Routes = "test", routes[i], routes
 		}

@@ -1,0 +1,82 @@
+package bus
+
+import (
+	"sync"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"unibus/core"
+	"unibus/core/auth"
+)
+
+// ownAccounts are the accounts that were made for single identities, with what
+// they import. Answers to an identity's requests stay in its own account, so
+// that none can be sent where it would be a write with the server's rights.
+type ownAccounts struct {
+	mu   sync.Mutex
+	made map[string]bool // those whose imports are complete
+}
+
+// prepare makes the own accounts of some grants before their first session.
+// Otherwise the other nodes would hear of subscriptions in accounts that they
+// do not know, and log an error for each.
+func (o *ownAccounts) prepare(srv *server.Server, grants []auth.Grant) error {
+	for _, g := range grants {
+		if _, err := o.account(srv, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PrepareAccounts makes the accounts that operators need who were added since Open.
+func (s *Server) PrepareAccounts() error {
+	srv := s.running()
+	if srv == nil {
+		return nil
+	}
+	return s.gate.own.prepare(srv, s.gate.decider.OperatorGrants())
+}
+
+// account returns the account of a grant, and makes one of an identity's own where it is missing.
+func (o *ownAccounts) account(srv *server.Server, grant auth.Grant) (*server.Account, error) {
+	if len(grant.Imports) == 0 {
+		acc, err := srv.LookupAccount(grant.Account)
+		if err != nil {
+			return nil, core.Errorf(core.KindFailed, "the account %q of this connection does not exist", grant.Account)
+		}
+		return acc, nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	acc, _ := srv.LookupOrRegisterAccount(grant.Account)
+	if o.made[grant.Account] {
+		return acc, nil
+	}
+	for _, i := range grant.Imports {
+		if err := addImport(srv, acc, i); err != nil {
+			return nil, core.Errorf(core.KindFailed, "%s cannot be made available in the account %q: %w", i.Subject, grant.Account, err)
+		}
+	}
+	if o.made == nil {
+		o.made = map[string]bool{}
+	}
+	o.made[grant.Account] = true
+	return acc, nil
+}
+
+func addImport(srv *server.Server, acc *server.Account, i auth.Import) error {
+	from, err := srv.LookupAccount(i.Account)
+	if err != nil {
+		return err
+	}
+	if i.Stream {
+		return acc.AddStreamImport(from, i.Subject, "")
+	}
+	if i.Instead != "" {
+		if err := acc.AddMapping(i.Instead, i.As); err != nil {
+			return err
+		}
+	}
+	return acc.AddServiceImport(from, i.As, i.Subject)
+}
