@@ -78,8 +78,9 @@ type peer struct {
 
 // stream is one stream as one of its replicas sees it.
 type stream struct {
-	Name   string `json:"name"`
-	Config *struct {
+	Name    string    `json:"name"`
+	Created time.Time `json:"created"`
+	Config  *struct {
 		Replicas int `json:"num_replicas"`
 	} `json:"config"`
 	State struct {

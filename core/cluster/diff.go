@@ -16,7 +16,8 @@ func Diff(old, next View) []Event {
 	d := diff{at: next.At}
 	d.nodes(old, next)
 	d.meta(old.Meta, next.Meta)
-	d.buckets(slices.Concat(old.Buckets, old.Mechanism), slices.Concat(next.Buckets, next.Mechanism))
+	d.buckets(slices.Concat(old.Buckets, old.Mechanism), slices.Concat(next.Buckets, next.Mechanism), next.lost)
+	d.lostStreams(old, next)
 	d.authority(old, next)
 	return d.events
 }
@@ -87,7 +88,7 @@ func before(old, last, now string) string {
 	return ", was " + old
 }
 
-func (d *diff) buckets(old, next []Bucket) {
+func (d *diff) buckets(old, next []Bucket, lost func(name string) bool) {
 	was := map[string]Bucket{}
 	for _, b := range old {
 		was[b.Name] = b
@@ -102,7 +103,7 @@ func (d *diff) buckets(old, next []Bucket) {
 		d.bucket(o, b)
 	}
 	for _, b := range old {
-		if _, missing := was[b.Name]; missing {
+		if _, missing := was[b.Name]; missing && !lost(b.Name) {
 			d.add(Critical, b.Name, "is not there any more")
 		}
 	}

@@ -37,7 +37,7 @@ func aboutBuckets(names []string) string {
 func absent(v View) []Finding {
 	var names []string
 	for _, t := range core.Tables() {
-		if !slices.ContainsFunc(v.Buckets, func(b Bucket) bool { return b.Name == t.Bucket() }) {
+		if !v.lost(t.Bucket()) && !slices.ContainsFunc(v.Buckets, func(b Bucket) bool { return b.Name == t.Bucket() }) {
 			names = append(names, t.Bucket())
 		}
 	}

@@ -49,7 +49,7 @@ func missing(v View) Finding {
 		text += fmt.Sprintf(", but the control plane is SQLite on %s: nothing can be written, and nobody new is admitted.", v.onSQLite())
 		return Finding{Critical, about, text, next}
 	}
-	if v.onKV() && v.allServe() {
+	if v.onKV() && v.allServe() && len(v.Lost) == 0 {
 		text += ": the cluster goes on, and nothing is lost"
 	}
 	return Finding{Degraded, about, text + "." + nextLoss(v), next}

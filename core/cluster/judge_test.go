@@ -160,6 +160,12 @@ func judgedViews() []judged {
 		{"replica not reached", with(healthy(3, 3), func(v *View) { v.Buckets[0].Replicas[2].State = ReplicaOffline })},
 		{"replica unknown", with(healthy(3, 3), func(v *View) { v.Buckets[0].Replicas[2].State = ReplicaUnknown })},
 		{"replica on a ghost", with(healthy(3, 3), func(v *View) { v.Buckets[0].Replicas[2] = Replica{"peer cnrtt3eg", ReplicaOffline, 0} })},
+		{"streams deleted on KV, n3 down", with(lose(healthy(3, 3), "n3"), func(v *View) {
+			v.Buckets = v.Buckets[1:]
+			v.Lost = []LostStream{{Name: "UNIBUS_audit", Created: 1, Since: 2}, {Name: core.TableUsers.Bucket(), Created: 1, Since: 2}}
+		})},
+		{"streams deleted on SQLite", with(onSQLite(healthy(3, 3), true), func(v *View) { v.Lost = []LostStream{{Name: "UNIBUS_control", Created: 1, Since: 2}} })},
+		{"a stream created again", with(onSQLite(healthy(3, 3), true), func(v *View) { v.Lost = []LostStream{{Name: "UNIBUS_audit", Created: 1, Recreated: 2, Since: 2}} })},
 		{"bucket without a leader", with(healthy(3, 3), func(v *View) { v.Buckets[1].Leader, v.Buckets[1].Since = "", ago(time.Minute) })},
 		{"buckets electing", with(healthy(3, 3), func(v *View) {
 			for i := range v.Buckets {

@@ -21,8 +21,11 @@ type memory struct {
 	meta    leadership
 	rivals  []string // who claimed to lead the meta group at the last look, where it was more than one
 	buckets map[string]*Bucket
-	left    map[string]bool // nodes that took their leave: silent at this look, and the others were told
-	at      core.Millis
+
+	identities streamIdentities
+
+	left map[string]bool // nodes that took their leave: silent at this look, and the others were told
+	at   core.Millis
 }
 
 // nodeMemory is what is remembered of one node.
@@ -36,6 +39,7 @@ type nodeMemory struct {
 	streamsAt    time.Time
 	streamsRound int // the look in which streams came
 	info         *Info
+	held         map[string]bool // streams that it reported in its present run
 }
 
 // leadership is who leads a group since when.
@@ -49,6 +53,7 @@ func (m *memory) init(cfg Config) {
 	m.cfg = cfg
 	m.nodes = map[string]*nodeMemory{}
 	m.buckets = map[string]*Bucket{}
+	m.identities = newStreamIdentities(cfg.Streams)
 	m.node(cfg.Name)
 }
 
@@ -56,7 +61,7 @@ func (m *memory) init(cfg Config) {
 func (m *memory) node(name string) *nodeMemory {
 	n := m.nodes[name]
 	if n == nil && validName(name) && len(m.nodes) < maxNodes {
-		n = &nodeMemory{name: name}
+		n = &nodeMemory{name: name, held: map[string]bool{}}
 		m.nodes[name] = n
 	}
 	return n
@@ -66,6 +71,9 @@ func (m *memory) node(name string) *nodeMemory {
 func (m *memory) heard(s server, now time.Time) *nodeMemory {
 	n := m.node(s.Name)
 	if n != nil {
+		if n.server.ID != s.ID {
+			n.held = map[string]bool{}
+		}
 		n.server, n.heard, n.heardRound = s, now, m.round
 		m.at = core.MillisOf(now)
 	}
@@ -133,6 +141,7 @@ func (m *memory) build(f Facts, now time.Time) View {
 		m.forget(now)
 		m.learnPeers(now)
 		v.Meta = m.buildMeta(now)
+		v.Lost = m.identifyStreams(v.Meta, now)
 		v.Buckets, v.Mechanism = m.buildBuckets(now)
 	} else {
 		v.At, v.Expected = core.MillisOf(now), 1

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,10 @@ type Config struct {
 	Infos    func(context.Context) ([]Info, error) // asks every node, the looking one included; may be nil, may give some and an error
 	Recorder *Recorder                             // where the changes are noted; nil: nowhere
 	OnView   func(View)                            // called after each look, from the observer's goroutine; may be nil
+
+	// Streams are when the streams that are known from an earlier run were
+	// created, by bucket, as Streams returned them then.
+	Streams map[string]core.Millis
 
 	Interval time.Duration // between two looks; 0 is 1 s
 	Deadline time.Duration // of one look; 0 is 700 ms
@@ -109,6 +114,14 @@ func (o *Observer) Run(ctx context.Context) {
 
 // View is what was seen last. It never waits. Before the first look it shows nobody online.
 func (o *Observer) View() View { return *o.view.Load() }
+
+// Streams are the streams that the observer has seen, or knows from an earlier
+// run, with the time of their first creation.
+func (o *Observer) Streams() map[string]core.Millis {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.mem.identities.created)
+}
 
 // Poke asks for another look at once. It never waits.
 func (o *Observer) Poke() {

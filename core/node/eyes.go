@@ -25,9 +25,14 @@ func (e eyes) Note(level cluster.Level, about, text string) {
 }
 
 func (n *Node) openObserver(context.Context) error {
+	known, err := readStreams(n.streamsPath())
+	if err != nil {
+		return err
+	}
 	n.observer = cluster.New(cluster.Config{
 		Name: n.cfg.Name, Cluster: n.clusterName(), Clustered: n.cfg.Clustered(), Expected: n.cfg.Size(),
 		System: cluster.Conn{NATS: n.conns.system}, Local: n.facts, Infos: n.askInfos, Recorder: &n.recorder,
+		Streams: known, OnView: n.saveStreams(known),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	n.looking = cancel
