@@ -7,8 +7,8 @@ type OperatorRole string
 const (
 	OperatorViewer  OperatorRole = "viewer"  // reads
 	OperatorAdmin   OperatorRole = "admin"   // acts
-	OperatorSystem  OperatorRole = "system"  // the SYS account, for `nats server …`
-	OperatorAuditor OperatorRole = "auditor" // the AUDIT account, for `nats --js-api-prefix CTL.API …`
+	OperatorSystem  OperatorRole = "system"  // reads the servers' state, for `nats server …`
+	OperatorAuditor OperatorRole = "auditor" // reads the buckets, for `nats --js-api-prefix CTL.API …`
 )
 
 // Operator is a person at the console or a tool: an nkey in the nodes'
