@@ -13,16 +13,24 @@ type actor struct {
 	user     core.User
 	room     core.Room
 	standing Standing
+	rule     Rule // of the method that is asked for
 	member   bool // has a record of their own as an active member
 }
 
 func (a *actor) id() core.UserID { return a.user.ID }
 
-func (a *actor) userAdmin() bool { return a.user.Role == core.RoleAdmin }
+// userAdmin says whether the caller acts with a user-admin's right.
+func (a *actor) userAdmin() bool { return a.user.Role == core.RoleAdmin && !a.membersDecide() }
+
+// membersDecide is true of a request that lets somebody read in an encrypted
+// room. There a user-admin's right ends: the members' programs give the key to
+// whoever the control plane calls a member.
+func (a *actor) membersDecide() bool { return a.rule.Grants && a.room.Encrypted }
 
 // into reads the room of a request by a fresh proof, and what the actor is in it.
 // To outsiders a room that is not there and one that is not theirs look the same.
-func (a *actor) into(ctx context.Context, body []byte, rule Rule) error {
+func (a *actor) into(ctx context.Context, body []byte) error {
+	rule := a.rule
 	var named struct {
 		Req struct {
 			Room string `json:"room"`
@@ -48,7 +56,11 @@ func (a *actor) into(ctx context.Context, body []byte, rule Rule) error {
 	if !hidden {
 		a.standing = standingOf(a.room, a.id(), m)
 	}
-	if a.standing == Outside && !(rule.UserAdmin && a.userAdmin()) {
+	switch {
+	case a.standing != Outside || rule.UserAdmin && a.userAdmin():
+	case a.user.Role == core.RoleAdmin && a.membersDecide():
+		return a.notForUserAdmins()
+	default:
 		return core.Errorf(core.KindRefused, "there is no room %s of which %s is a member", id, a.id().Short()).
 			WithNext("ask the room's owner for an invitation")
 	}
@@ -71,9 +83,17 @@ func (a *actor) memberOf(ctx context.Context, room core.RoomID, user core.UserID
 }
 
 func (a *actor) refused(m Method, rule Rule) error {
+	if a.user.Role == core.RoleAdmin && a.membersDecide() {
+		return a.notForUserAdmins()
+	}
 	e := core.Errorf(core.KindRefused, "%s may not ask for %s", a.id().Short(), m)
 	if rule.inRoom() {
 		return e.WithNext("it takes the room's role %s", roleOf(rule.Least))
 	}
 	return e.WithNext("it takes a user of role admin")
+}
+
+func (a *actor) notForUserAdmins() error {
+	return core.Errorf(core.KindRefused, "the room %s is encrypted: a user-admin can remove members and archive it, but cannot let anybody read in it", a.room.ID).
+		WithNext("ask the room's owner, or one of its admins, to invite")
 }

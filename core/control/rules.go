@@ -18,6 +18,7 @@ type Rule struct {
 	Acts      bool     // it changes something: signed, and let through once
 	Least     Standing // in the room that the request names; Outside: it names none
 	UserAdmin bool     // a user-admin may too, whatever they are in the room
+	Grants    bool     // it leads to reading: in an encrypted room a user-admin has no right beyond their standing
 	Archived  bool     // also in an archived room
 }
 
@@ -31,10 +32,10 @@ func Rules() map[Method]Rule {
 		MethodRoomArchive: {Acts: true, Least: AsOwner, UserAdmin: true},
 
 		MethodMembers: {Least: AsMember, UserAdmin: true, Archived: true},
-		MethodInvite:  {Acts: true, Least: AsAdmin, UserAdmin: true},
+		MethodInvite:  {Acts: true, Least: AsAdmin, UserAdmin: true, Grants: true},
 		MethodRemove:  {Acts: true, Least: AsAdmin, UserAdmin: true},
-		MethodLeave:   {Acts: true, Least: AsMember, Archived: true}, // or nobody could ever make room for another
-		MethodRole:    {Acts: true, Least: AsOwner, UserAdmin: true},
+		MethodLeave:   {Acts: true, Least: AsMember, Archived: true},               // or nobody could ever make room for another
+		MethodRole:    {Acts: true, Least: AsOwner, UserAdmin: true, Grants: true}, // an admin or owner can invite
 
 		MethodKEMKey:      {Acts: true},
 		MethodKey:         {Least: AsMember, Archived: true},

@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,6 +50,30 @@ func TestRules(t *testing.T) {
 	}
 	if touch != "000000100110" || mayTouch(Outside, true, core.MemberOwner) || !mayTouch(Outside, true, core.MemberAdmin) {
 		t.Errorf("who may touch whom: %s", touch)
+	}
+}
+
+// TestUserAdminInAnEncryptedRoom is what is left of a user-admin's right there,
+// written a second time: what reads the list of members and what takes away.
+func TestUserAdminInAnEncryptedRoom(t *testing.T) {
+	t.Parallel()
+	var left, lost []Method
+	for m, rule := range Rules() {
+		switch a := (actor{user: core.User{Role: core.RoleAdmin}, room: core.Room{Encrypted: true}, rule: rule}); {
+		case !rule.UserAdmin || !rule.inRoom():
+		case rule.allows(Outside, a.userAdmin()):
+			left = append(left, m)
+		default:
+			lost = append(lost, m)
+		}
+	}
+	slices.Sort(left)
+	slices.Sort(lost)
+	if d := cmp.Diff([]Method{MethodMembers, MethodRemove, MethodRoomArchive, MethodRoomGet, MethodRoomRename}, left); d != "" {
+		t.Errorf("left:\n%s", d)
+	}
+	if d := cmp.Diff([]Method{MethodInvite, MethodRole}, lost); d != "" {
+		t.Errorf("lost:\n%s", d)
 	}
 }
 

@@ -210,8 +210,9 @@ func (s *Service) answer(m Method, rule Rule, f methodFunc, c call) (any, error)
 		return nil, err
 	}
 	s.known.add(c.caller)
+	a.rule = rule
 	if rule.inRoom() {
-		if err := a.into(ctx, c.body, rule); err != nil {
+		if err := a.into(ctx, c.body); err != nil {
 			return nil, err
 		}
 	}

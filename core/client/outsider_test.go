@@ -1,0 +1,60 @@
+package client
+
+import (
+	"testing"
+
+	"unibus/core"
+)
+
+// TestUserAdminCannotEnterAnEncryptedRoom: somebody who was made a user-admin
+// tries every way into an encrypted room of two others, from outside and as its
+// plain member. The members' own programs would seal the key to whoever is in.
+func TestUserAdminCannotEnterAnEncryptedRoom(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t)
+	ghost, friend := newPerson(t, p.cluster, core.RoleAdmin).open(), newPerson(t, p.cluster, core.RoleMember).open()
+	room, api := p.room.ID(), ghost.plane
+	attempt := func(from string) {
+		t.Helper()
+		for what, id := range map[string]core.UserID{"a friend": friend.User(), "itself": ghost.User()} {
+			_, err := api.Invite(ctx(t), room, id, "", nil)
+			if from == "outside" || what == "a friend" {
+				want(t, from+", inviting "+what, err, core.KindRefused, nil)
+			}
+			for _, role := range []core.MemberRole{core.MemberAdmin, core.MemberOwner} {
+				_, err = api.SetRole(ctx(t), room, id, role)
+				want(t, from+", making "+what+" "+string(role), err, core.KindRefused, nil)
+			}
+		}
+		_, err := api.SetRole(ctx(t), room, p.bob.User(), core.MemberAdmin)
+		want(t, from+", making a member an admin", err, core.KindRefused, nil)
+	}
+	attempt("outside")
+	if _, err := ghost.Room(ctx(t), room); core.KindOf(err) != core.KindRefused {
+		t.Errorf("opening the room from outside: %v", err)
+	}
+	heard := p.bobs.Chan(t.Context())
+	ok(t, p.room.Send(ctx(t), []byte("between us")))
+	hear(t, heard, "between us")
+	for _, m := range must[[]string](t)(memberKeys(t, p)) {
+		if m == string(ghost.User()) || m == string(friend.User()) {
+			t.Errorf("%s is a member", m)
+		}
+	}
+
+	ok(t, p.room.Invite(ctx(t), ghost.User(), "")) // the members may, and then it is no more than they said
+	attempt("as a member")
+
+	ok(t, second(api.Remove(ctx(t), room, p.bob.User()))) // what takes away is a user-admin's right
+	plain := must[*Room](t)(p.ann.CreateRoom(ctx(t), NewRoom{}))
+	ok(t, second(api.Invite(ctx(t), plain.ID(), friend.User(), "", nil))) // nodes read plain rooms anyway
+}
+
+func memberKeys(t *testing.T, p *pair) (keys []string, err error) {
+	t.Helper()
+	all, err := p.room.Members(ctx(t))
+	for _, m := range all {
+		keys = append(keys, string(m.User))
+	}
+	return keys, err
+}
