@@ -3,12 +3,18 @@ package cli
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"unibus/core"
 	"unibus/core/admin"
+	"unibus/core/binding"
 	"unibus/core/keys"
 )
 
@@ -18,6 +24,9 @@ type Connection struct {
 	Servers  []string // URLs, all of them: nodes tell clients no further address
 	Identity string   // the operator's seed file
 	CA       string   // the authority that signed the nodes' certificates
+
+	ClusterKey string // the public key that the cluster must prove; "": the one that is pinned
+	Plaintext  bool   // speak without TLS to other machines too
 }
 
 // Flags adds --server, --identity, --tls-ca and --context; --nats-url and --ca are aliases.
@@ -26,6 +35,8 @@ func (c *Connection) Flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.Identity, "identity", "", "the operator's seed `FILE`")
 	fs.StringVar(&c.CA, "tls-ca", "", "the authority's certificate `FILE` (--ca)")
 	fs.StringVar(&c.Context, "context", "", "take server, identity and authority from the NATS context `NAME`")
+	fs.StringVar(&c.ClusterKey, "cluster-key", "", "the public `KEY` that the cluster must prove (default: the one it proved first)")
+	fs.BoolVar(&c.Plaintext, "insecure-plaintext", false, "speak without TLS to other machines too: whoever is in between reads along")
 	fs.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		switch name {
 		case "nats-url":
@@ -48,11 +59,48 @@ func (c *Connection) Dial(ctx context.Context, name string) (*admin.Client, erro
 	if err != nil {
 		return nil, err
 	}
+	return c.Open(ctx, cfg)
+}
+
+// Open connects with what Config returned, and remembers the cluster's key where
+// it was not known. A cluster that proves another key is refused in words.
+func (c *Connection) Open(ctx context.Context, cfg admin.ClientConfig) (*admin.Client, error) {
 	cl := admin.NewClient(cfg)
-	if err := cl.Open(ctx); err != nil {
+	err := cl.Open(ctx)
+	if changed := new(binding.Changed); errors.As(err, &changed) {
+		return nil, c.refuse(changed)
+	}
+	if err != nil {
 		return nil, err
 	}
+	if key := cl.ClusterKey(); cfg.ClusterKey == "" && key != "" {
+		c.pin(key)
+	}
 	return cl, nil
+}
+
+// refuse says where the key comes from that the cluster does not prove.
+func (c *Connection) refuse(changed *binding.Changed) error {
+	e := core.Errorf(core.KindRefused, "%s: %v", strings.Join(c.Servers, ", "), changed)
+	if c.ClusterKey != "" {
+		return e.WithNext("look at --cluster-key and --server; `unibusd cluster-key show` on a node prints the right key")
+	}
+	return e.WithNext("ask whoever runs it; only if its key was really replaced: unibusd cluster-key forget %s", changed.Pinned)
+}
+
+// pin remembers the key for the next time. Where that is not possible the work
+// goes on: the key is proven for this connection.
+func (c *Connection) pin(key string) {
+	known, err := keys.DefaultKnownClusters()
+	if err == nil {
+		err = known.Pin(c.Servers, key)
+	}
+	switch {
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "The cluster's key %s cannot be remembered: %v\n", key, err)
+	case known.Path != os.DevNull:
+		fmt.Fprintf(os.Stderr, "First contact with %s. The cluster proves the key %s, which is remembered in %s.\n", strings.Join(c.Servers, ", "), key, known.Path)
+	}
 }
 
 // Config reads the files that the flags name and returns what a client needs.
@@ -70,6 +118,9 @@ func (c *Connection) Config(name string) (admin.ClientConfig, error) {
 				WithNext("use nats://HOST:PORT, or tls://HOST:PORT where the nodes have certificates")
 		}
 	}
+	if err := c.checkPlaintext(); err != nil {
+		return admin.ClientConfig{}, err
+	}
 	if c.Identity == "" {
 		return admin.ClientConfig{}, core.Errorf(core.KindInvalid, "no identity is given").
 			WithNext("give --identity FILE, a seed made by `unibusd keygen operator --out FILE`")
@@ -78,7 +129,10 @@ func (c *Connection) Config(name string) (admin.ClientConfig, error) {
 	if err != nil {
 		return admin.ClientConfig{}, err
 	}
-	cfg := admin.ClientConfig{Servers: c.Servers, Identity: id, Name: name}
+	cfg := admin.ClientConfig{Servers: c.Servers, Identity: id, Name: name, ClusterKey: c.ClusterKey}
+	if cfg.ClusterKey, err = c.pinned(); err != nil {
+		return admin.ClientConfig{}, err
+	}
 	if c.CA != "" {
 		pool, err := keys.LoadPool(c.CA)
 		if err != nil {
@@ -87,6 +141,36 @@ func (c *Connection) Config(name string) (admin.ClientConfig, error) {
 		cfg.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}
 	}
 	return cfg, nil
+}
+
+// pinned is the key that the cluster must prove; "" on first contact.
+func (c *Connection) pinned() (string, error) {
+	if c.ClusterKey != "" {
+		return c.ClusterKey, keys.CheckClusterKey(c.ClusterKey)
+	}
+	known, err := keys.DefaultKnownClusters()
+	if err != nil {
+		return "", nil //nolint:nilerr // without a place nothing is known; that it cannot be remembered is said then
+	}
+	return known.Key(c.Servers)
+}
+
+// checkPlaintext refuses operators' work over a network that others may be in.
+func (c *Connection) checkPlaintext() error {
+	for _, s := range c.Servers {
+		u, err := url.Parse(s)
+		if err != nil || u.Scheme != "nats" || c.CA != "" || c.Plaintext || loopback(u.Hostname()) {
+			continue
+		}
+		return core.Errorf(core.KindRefused, "%s is on another machine, and nats:// has no TLS: whoever is in between can read along and act as you", u.Host).
+			WithNext("use tls:// with --tls-ca; or --insecure-plaintext, where nobody can be in between")
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // fromContext fills in what the flags leave open from a context of the NATS CLI.
@@ -106,6 +190,9 @@ func (c *Connection) fromContext() error {
 	}
 	if c.CA == "" {
 		c.CA = found.CA
+	}
+	if c.ClusterKey == "" {
+		c.ClusterKey = found.ClusterKey
 	}
 	return nil
 }

@@ -92,5 +92,11 @@ func (o *console) given() string {
 	if o.CA != "" {
 		s += " --tls-ca " + action.Quoted(o.CA)
 	}
+	if o.ClusterKey != "" {
+		s += " --cluster-key " + action.Quoted(o.ClusterKey)
+	}
+	if o.Plaintext {
+		s += " --insecure-plaintext"
+	}
 	return s
 }

@@ -14,6 +14,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/demo"
+	"unibus/core/keys"
 	"unibus/core/nodetest"
 	"unibus/tui"
 	"unibus/tui/tuitest"
@@ -23,6 +24,7 @@ import (
 const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
+	_ = os.Setenv(keys.KnownClustersEnv, os.DevNull) // ports are used again by other tests' clusters
 	testscript.Main(withPrograms{m}, map[string]func(){"unibus-tui": main})
 }
 
@@ -52,6 +54,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", filepath.Dir(unibusd)+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv(keys.KnownClustersEnv, os.DevNull)
 			return nil
 		},
 	})

@@ -59,8 +59,8 @@ func ask(c *cobra.Command, conn cli.Connection) (admin.Status, migrate.Status, e
 	if err != nil { // flags or files: whatever kind it is, no node was asked
 		return admin.Status{}, migrate.Status{}, cli.Coded{Code: exitUsage, Err: err}
 	}
-	cl := admin.NewClient(cfg)
-	if err := cl.Open(c.Context()); err != nil {
+	cl, err := conn.Open(c.Context(), cfg)
+	if err != nil {
 		return admin.Status{}, migrate.Status{}, err
 	}
 	defer cl.Close()

@@ -31,7 +31,7 @@ func root() *cobra.Command {
 		userCommand(), roomCommand(), bucketCommand(), stepDownCommand(),
 		migrateCommand(), migrationCommand(),
 		auditCommand(), rolloutCommand(), backupCommand(), restoreCommand(),
-		keygenCommand(), certCommand(), flagsCommand(), versionCommand(),
+		keygenCommand(), certCommand(), clusterKeyCommand(), flagsCommand(), versionCommand(),
 	)
 	c.Long = "unibusd embeds a NATS server with JetStream, keeps users, rooms and sealed room keys,\n" +
 		"and decides who may connect. Start with `unibusd demo`, or `unibusd serve`."

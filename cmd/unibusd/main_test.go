@@ -1,15 +1,19 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"unibus/core/keys"
 )
 
 // TestMain lets the test binary be the programs: scripts and clusters of child
 // processes run the real main functions without a build of their own.
 func TestMain(m *testing.M) {
+	_ = os.Setenv(keys.KnownClustersEnv, os.DevNull) // ports are used again by other tests' clusters
 	testscript.Main(m, map[string]func(){
 		"unibusd":          main,
 		"bare-nats-server": bareServer,

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"unibus/core/keys"
 	"unibus/core/nodetest"
 )
 
@@ -18,6 +20,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("TMPDIR", env.WorkDir)
+			env.Setenv(keys.KnownClustersEnv, os.DevNull) // ports are used again by other tests' clusters
 			return nil
 		},
 	})

@@ -12,8 +12,11 @@ import (
 	"unibus/core/cluster"
 )
 
-// Guard lets each signed request through once; *auth.Replay is one.
+// Guard checks signed requests; *auth.Replay is one.
 type Guard interface {
+	// Check is for what only reads: signed for this cluster and connection, lately.
+	Check(key, subject string, headers map[string][]string, body []byte) error
+	// Admit is for what changes something: the same, and let through once.
 	Admit(ctx context.Context, key, subject string, headers map[string][]string, body []byte, restores bool) error
 }
 
@@ -22,6 +25,17 @@ type Auditor interface {
 	Begin(ctx context.Context, in audit.Intent) (audit.Action, error)
 	End(ctx context.Context, a audit.Action, result error)
 	Page(ctx context.Context, q audit.Query) (audit.Page, error)
+}
+
+// reading is a verb that changes nothing, or a part of an act that was let through.
+func (s *Service) reading(verb Verb, f verbFunc, subject string, headers map[string][]string) verbFunc {
+	return func(ctx context.Context, op core.Operator, body []byte) (any, error) {
+		if err := s.cfg.Guard.Check(op.Key, subject, headers, body); err != nil {
+			s.cfg.Log.Warn("a request was not let through", "verb", verb, "by", op.Name, "reason", err)
+			return nil, err
+		}
+		return f(ctx, op, body)
+	}
 }
 
 // acting is a verb that changes something: who signed it and that it is new are

@@ -33,6 +33,8 @@ func (s *steps) Admit(_ context.Context, key, subject string, _ map[string][]str
 	return s.admit
 }
 
+func (s *steps) Check(string, string, map[string][]string, []byte) error { return nil }
+
 func (s *steps) Begin(_ context.Context, in audit.Intent) (audit.Action, error) {
 	s.add("intent %s %s %q %v", in.By.Name, in.Verb, in.Args, in.Restores)
 	return audit.Action{ID: "7"}, s.intent
@@ -125,7 +127,7 @@ func TestWhatAViewerMayAsk(t *testing.T) {
 		}
 	}
 	slices.Sort(looks)
-	if d := cmp.Diff([]Verb{"audit", "events", "flags", "migration", "rollout", "room-get", "rooms", "status", "user-get", "users"}, looks); d != "" {
+	if d := cmp.Diff([]Verb{"audit", "events", "flags", "identify", "migration", "rollout", "room-get", "rooms", "status", "user-get", "users"}, looks); d != "" {
 		t.Errorf("a viewer may ask (- expected, + found):\n%s", d)
 	}
 	if d := cmp.Diff([]Verb{"backup-part"}, silent); d != "" { // goes on with a backup that is signed and recorded

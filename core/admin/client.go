@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"unibus/core"
+	"unibus/core/binding"
 )
 
 // Signer is an operator's identity; core/keys reads one from a seed file.
@@ -29,14 +30,16 @@ type ClientConfig struct {
 	Timeout  time.Duration // of one request; 0: 5 s
 	Connect  time.Duration // how long Open tries; 0: 8 s
 	Name     string        // shown in the server's connection list
-	Cluster  string        // refuse to change anything in another cluster; "": sign for the one that is connected
+
+	ClusterKey string // the public key that the cluster must prove; "" takes the one that it proves first
 }
 
 // Client asks nodes and steers them. It goes on with the next server when its
 // own dies or hangs. Safe for use by several goroutines.
 type Client struct {
-	cfg ClientConfig
-	nc  *nats.Conn
+	cfg  ClientConfig
+	nc   *nats.Conn
+	bind *binding.Binding
 
 	mu      sync.Mutex
 	pending map[string]map[*func()]bool // what to call when the server refuses a subject
@@ -86,8 +89,7 @@ func (c *Client) Open(ctx context.Context) error {
 	for {
 		nc, err := nats.Connect(strings.Join(c.cfg.Servers, ","), append(opts, nats.Timeout(each))...)
 		if err == nil {
-			c.nc = nc
-			return nil
+			return c.bound(ctx, nc)
 		}
 		last := c.connectError(err)
 		if core.KindOf(last) != core.KindUnavailable {
@@ -102,6 +104,20 @@ func (c *Client) Open(ctx context.Context) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+// bound has the cluster prove who it is, before anything else is sent. One that
+// has no key yet, or no majority to say so, is told from one that proves a wrong one.
+func (c *Client) bound(ctx context.Context, nc *nats.Conn) error {
+	c.nc, c.bind = nc, binding.New(nc, c.cfg.Identity, c.cfg.ClusterKey)
+	err := c.identify(ctx)
+	if core.KindOf(err) == core.KindUnavailable {
+		return nil
+	}
+	if err != nil {
+		nc.Close()
+	}
+	return err
 }
 
 // share is how long one server may take so that a round through all of them takes no longer than left.
@@ -176,7 +192,7 @@ func (c *Client) ask(ctx context.Context, t Target, v Verb, body []byte) (*nats.
 // request ends early where the server refuses the subject: it says so beside the
 // request, not as an answer to it.
 func (c *Client) request(ctx context.Context, subject string, v Verb, body []byte) (*nats.Msg, error) {
-	out, err := c.message(subject, v, body)
+	out, err := c.message(ctx, subject, v, body)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ type Verb string
 
 // The verbs. Their request and reply types stand beside them; "-" is no payload.
 const (
+	VerbIdentify  Verb = "identify"  // binding.Request → binding.Proof: the node proves that it belongs to the cluster
 	VerbStatus    Verb = "status"    // - → Status
 	VerbEvents    Verb = "events"    // EventsRequest → Events
 	VerbFlags     Verb = "flags"     // - → Flags
@@ -48,17 +49,18 @@ const (
 )
 
 // Rule says who may call a verb and who answers it. What needs the role admin
-// is an act, or a part of one: an act is signed, let through once, and in the audit.
+// is an act, or a part of one: an act is let through once, and in the audit.
+// Every request but VerbIdentify is signed for the cluster and the connection.
 type Rule struct {
 	Role     core.OperatorRole // the least role that may call it
 	Store    bool              // true: only a node whose holder is filled answers
 	Slow     bool              // true: it moves data, and may take a minute
 	Restores bool              // true: it restores a quorum or takes danger away, and is done without one: recorded by the node alone at first
 	Whole    bool              // true: it reads the whole control plane, and may take half an hour
-	Part     bool              // true: a part of an act that is recorded already: not signed and not recorded again
+	Part     bool              // true: a part of an act that is recorded already: not recorded again
 }
 
-// Acts is true for what is signed, let through once, and in the audit.
+// Acts is true for what is let through once, and in the audit.
 func (r Rule) Acts() bool { return r.Role == core.OperatorAdmin && !r.Part }
 
 // within is how long a verb may take; usual is that of most.
@@ -77,7 +79,7 @@ func Rules() map[Verb]Rule {
 	view, act := Rule{Role: core.OperatorViewer}, Rule{Role: core.OperatorAdmin}
 	viewStore, actStore := Rule{Role: core.OperatorViewer, Store: true}, Rule{Role: core.OperatorAdmin, Store: true}
 	return map[Verb]Rule{
-		VerbStatus: view, VerbEvents: view, VerbFlags: view, VerbRollout: view, VerbMigration: view, VerbAudit: view,
+		VerbIdentify: view, VerbStatus: view, VerbEvents: view, VerbFlags: view, VerbRollout: view, VerbMigration: view, VerbAudit: view,
 		VerbUsers: viewStore, VerbUserGet: viewStore, VerbRooms: viewStore, VerbRoomGet: viewStore,
 		VerbUserAdd: actStore, VerbUserActivate: actStore, VerbRoomRekey: actStore,
 		VerbUserRevoke:   {Role: core.OperatorAdmin, Store: true, Restores: true}, // a node that serves SQLite can revoke by itself

@@ -58,6 +58,11 @@ type Sessions interface {
 	Rollout(ctx context.Context) map[string]RolloutNode
 }
 
+// Prover proves that this node belongs to the cluster; auth.Prover is one.
+type Prover interface {
+	Prove(channel, caller, nonce string) (key string, signature []byte, err error)
+}
+
 // ServiceConfig is what the service needs of its node.
 type ServiceConfig struct {
 	Conn     *nats.Conn // in CONTROL, with an identity that may publish to inboxes alone
@@ -74,6 +79,7 @@ type ServiceConfig struct {
 	Mover    Mover
 	Backups  Backups
 	Guard    Guard
+	Prover   Prover
 	Audit    Auditor
 	Log      *slog.Logger
 }
@@ -218,8 +224,11 @@ func (s *Service) answer(req micro.Request, caller string, verb Verb, rule Rule,
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, rule.within(requestTimeout))
 	defer cancel()
-	if rule.Acts() {
+	switch {
+	case rule.Acts():
 		f = s.acting(verb, rule, f, req.Subject(), req.Headers())
+	case verb != VerbIdentify:
+		f = s.reading(verb, f, req.Subject(), req.Headers())
 	}
 	out, err := f(ctx, op, req.Data())
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"unibus/core"
+	"unibus/core/binding"
 	"unibus/core/cluster"
 	"unibus/core/migrate"
 )
@@ -19,6 +20,7 @@ type verbFunc func(ctx context.Context, op core.Operator, body []byte) (any, err
 // verbs is the table of everything the service answers; Rules says who may ask.
 func (s *Service) verbs() map[Verb]verbFunc {
 	return map[Verb]verbFunc{
+		VerbIdentify:  typed(s.identify),
 		VerbStatus:    s.status,
 		VerbEvents:    typed(s.events),
 		VerbFlags:     s.flags,
@@ -54,6 +56,12 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		VerbBackup:     typed(s.backup),
 		VerbBackupPart: typed(s.backupPart),
 	}
+}
+
+// identify proves to an operator's client that this node belongs to the cluster.
+func (s *Service) identify(_ context.Context, op core.Operator, req binding.Request) (any, error) {
+	key, signature, err := s.cfg.Prover.Prove(req.Channel, op.Key, req.Nonce)
+	return binding.Proof{Cluster: key, Signature: signature}, err
 }
 
 // typed decodes the body strictly before f sees it; an empty body is the zero value.

@@ -25,10 +25,11 @@ type Nonces interface {
 
 // Replay lets each signed request through once.
 type Replay struct {
-	Node    string // named in refusals
-	Cluster string
-	Nonces  Nonces  // of the whole cluster; nil on a node alone
-	Own     *Memory // of this node, since its start
+	Node    string             // named in refusals
+	Cluster func() string      // the cluster's public key; "" while this node does not know it
+	Known   func(Channel) bool // whether a channel is one of this cluster's nodes
+	Nonces  Nonces             // of the whole cluster; nil on a node alone
+	Own     *Memory            // of this node, since its start
 	Now     func() time.Time
 }
 
@@ -40,15 +41,13 @@ type Replay struct {
 // where nobody can say whether it was used. A key that has had very many requests
 // let through is KindRefused for a while, and nobody else is.
 func (r *Replay) Admit(ctx context.Context, key, subject string, headers map[string][]string, body []byte, restores bool) error {
-	s, signature, err := FromHeaders(headers, r.Cluster, subject, body)
+	s, err := r.signed(key, subject, headers, body)
 	if err != nil {
 		return err
 	}
-	if err := Verify(key, s, signature); err != nil {
-		return err
-	}
-	if err := r.inWindow(s.At); err != nil {
-		return err
+	if s.Cluster == "" {
+		return core.Errorf(core.KindUnavailable, "nothing was done: %s does not know the cluster's key yet", r.Node).
+			WithNext("wait for a majority of the nodes; `unibus-tui status` says who is missing")
 	}
 	used := key + "." + s.Nonce
 	if err := r.Own.Create(ctx, used); core.KindOf(err) == core.KindExists {
@@ -64,6 +63,29 @@ func (r *Replay) Admit(ctx context.Context, key, subject string, headers map[str
 		return r.sinceStart(s.At)
 	}
 	return r.refuse(err)
+}
+
+// Check says whether a request that changes nothing may be answered. It has to be
+// signed for this cluster and connection, so that nobody reads by a login that
+// was relayed, and may be repeated within the window. Errors are Admit's.
+func (r *Replay) Check(key, subject string, headers map[string][]string, body []byte) error {
+	_, err := r.signed(key, subject, headers, body)
+	return err
+}
+
+// signed reads a request's signature and checks all of it but whether it is new.
+func (r *Replay) signed(key, subject string, headers map[string][]string, body []byte) (Signed, error) {
+	s, signature, err := FromHeaders(headers, r.Cluster(), subject, body)
+	if err != nil {
+		return Signed{}, err
+	}
+	if err := Verify(key, s, signature); err != nil {
+		return Signed{}, err
+	}
+	if !r.Known(s.Channel) {
+		return Signed{}, foreignChannel()
+	}
+	return s, r.inWindow(s.At)
 }
 
 func (r *Replay) inWindow(at core.Millis) error {

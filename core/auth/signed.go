@@ -15,7 +15,8 @@ import (
 
 // The headers that carry a signature beside a request.
 const (
-	HeaderCluster   = "Unibus-Cluster"   // only for the text of a refusal: the signature covers the receiver's own name
+	HeaderCluster   = "Unibus-Cluster"   // the cluster's public key
+	HeaderChannel   = "Unibus-Channel"   // base64url without padding
 	HeaderTime      = "Unibus-Time"      // Unix milliseconds by the sender's clock
 	HeaderNonce     = "Unibus-Nonce"     // 16 to 64 of A-Za-z0-9
 	HeaderSignature = "Unibus-Signature" // base64url without padding
@@ -23,11 +24,38 @@ const (
 
 // signedDomain keeps these signatures apart from all others. A NATS client
 // signs whatever nonce a server sends it, but that is text: it cannot begin with 0xFF.
-const signedDomain = "\xffunibus.request.v1"
+const signedDomain = "\xffunibus.request.v2"
+
+// Channel is the connection that a request was sent over, as its sender sees
+// it: the SHA-256 of the certificate that the server showed, or zero without
+// TLS. Whoever relays a request over a connection of their own shows another
+// certificate, and the cluster refuses it.
+type Channel [sha256.Size]byte
+
+// ChannelOf returns the channel of a connection. certificate is the leaf in DER, empty without TLS.
+func ChannelOf(certificate []byte) Channel {
+	if len(certificate) == 0 {
+		return Channel{}
+	}
+	return sha256.Sum256(certificate)
+}
+
+// String is the channel as headers and nodes name it.
+func (c Channel) String() string { return base64.RawURLEncoding.EncodeToString(c[:]) }
+
+// ParseChannel reads what String wrote.
+func ParseChannel(text string) (Channel, bool) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(b) != sha256.Size {
+		return Channel{}, false
+	}
+	return Channel(b), true
+}
 
 // Signed is what the signature of a request covers.
 type Signed struct {
-	Cluster string // a request for one cluster means nothing in another
+	Cluster string // the cluster's public key: a request for one cluster means nothing in another
+	Channel Channel
 	Subject string // who asks, whom and for what (DESIGN D7)
 	Body    [sha256.Size]byte
 	At      core.Millis
@@ -35,19 +63,22 @@ type Signed struct {
 }
 
 // NewSigned makes what is to be signed for a request that is sent now.
-func NewSigned(cluster, subject string, body []byte, now core.Millis) Signed {
+func NewSigned(cluster string, channel Channel, subject string, body []byte, now core.Millis) Signed {
 	var nonce [16]byte
 	_, _ = rand.Read(nonce[:]) // crypto/rand never fails: it ends the program instead
-	return Signed{Cluster: cluster, Subject: subject, Body: sha256.Sum256(body), At: now, Nonce: hex.EncodeToString(nonce[:])}
+	return Signed{Cluster: cluster, Channel: channel, Subject: subject, Body: sha256.Sum256(body), At: now, Nonce: hex.EncodeToString(nonce[:])}
 }
 
 // Bytes is the one encoding that is signed: every field behind its length, so
 // that no two requests share one.
 func (s Signed) Bytes() []byte {
-	out := []byte(signedDomain)
-	for _, field := range [][]byte{
-		[]byte(s.Cluster), []byte(s.Subject), s.Body[:], binary.BigEndian.AppendUint64(nil, uint64(s.At)), []byte(s.Nonce),
-	} {
+	return fields(signedDomain, []byte(s.Cluster), s.Channel[:], []byte(s.Subject), s.Body[:], binary.BigEndian.AppendUint64(nil, uint64(s.At)), []byte(s.Nonce))
+}
+
+// fields puts every field behind its length, after a domain.
+func fields(domain string, all ...[]byte) []byte {
+	out := []byte(domain)
+	for _, field := range all {
 		out = binary.BigEndian.AppendUint64(out, uint64(len(field)))
 		out = append(out, field...)
 	}
@@ -70,7 +101,7 @@ func Verify(key string, s Signed, signature []byte) error {
 		return core.Errorf(core.KindRefused, "the request comes from no user's public nkey")
 	}
 	if err := kp.Verify(s.Bytes(), signature); err != nil {
-		return core.Errorf(core.KindRefused, "the request's signature is wrong: %s did not sign this for the cluster %s", short(key), s.Cluster).
+		return core.Errorf(core.KindRefused, "the request's signature is wrong: %s did not sign this for the cluster with the key %s", short(key), s.Cluster).
 			WithNext("send it with `unibusd` or the console, of the nodes' own version; a captured request cannot be changed or sent elsewhere")
 	}
 	return nil
@@ -81,43 +112,47 @@ func short(key string) string { return core.UserID(key).Short() }
 // Headers puts a signature beside a request.
 func Headers(s Signed, signature []byte) map[string][]string {
 	return map[string][]string{
-		HeaderCluster: {s.Cluster}, HeaderTime: {strconv.FormatInt(int64(s.At), 10)}, HeaderNonce: {s.Nonce},
+		HeaderCluster: {s.Cluster}, HeaderChannel: {s.Channel.String()}, HeaderTime: {strconv.FormatInt(int64(s.At), 10)}, HeaderNonce: {s.Nonce},
 		HeaderSignature: {base64.RawURLEncoding.EncodeToString(signature)},
 	}
 }
 
 // FromHeaders reads what was signed and the signature of a request that came
-// for this cluster. KindRefused where there is no signature, or one for another
-// cluster; KindInvalid where the headers cannot be read.
+// for the cluster with this key. KindRefused where there is no signature, or one
+// for another cluster; KindInvalid where the headers cannot be read.
 func FromHeaders(h map[string][]string, cluster, subject string, body []byte) (Signed, []byte, error) {
-	fields := [4]string{}
-	for i, name := range []string{HeaderCluster, HeaderTime, HeaderNonce, HeaderSignature} {
-		switch values := h[name]; {
-		case len(values) == 1 && values[0] != "":
-			fields[i] = values[0]
-		case len(values) > 1:
+	values := map[string]string{}
+	for _, name := range []string{HeaderCluster, HeaderChannel, HeaderTime, HeaderNonce, HeaderSignature} {
+		switch v := h[name]; {
+		case len(v) == 1 && (v[0] != "" || name == HeaderCluster && cluster == ""):
+			values[name] = v[0]
+		case len(v) > 1:
 			return Signed{}, nil, unreadable(name + " is there twice")
 		default:
-			return Signed{}, nil, core.Errorf(core.KindRefused, "the request is not signed: it changes something, and has no %s", name).
+			return Signed{}, nil, core.Errorf(core.KindRefused, "the request is not signed: it has no %s", name).
 				WithNext("send it with `unibusd` or the console, of the nodes' own version")
 		}
 	}
-	if fields[0] != cluster {
-		return Signed{}, nil, core.Errorf(core.KindRefused, "the request was signed for the cluster %.64q, this is %s", fields[0], cluster).
-			WithNext("connect to the nodes of one cluster alone: look at --server")
+	if given := values[HeaderCluster]; given != cluster {
+		return Signed{}, nil, core.Errorf(core.KindRefused, "the request was signed for the cluster with the key %.64q, this is the one with %q", given, cluster).
+			WithNext("connect to the nodes of one cluster only: look at --server")
 	}
-	at, err := strconv.ParseInt(fields[1], 10, 64)
-	if err != nil || at < 0 || strconv.FormatInt(at, 10) != fields[1] {
+	at, err := strconv.ParseInt(values[HeaderTime], 10, 64)
+	if err != nil || at < 0 || strconv.FormatInt(at, 10) != values[HeaderTime] {
 		return Signed{}, nil, unreadable(HeaderTime + " is not a number of milliseconds")
 	}
-	if !validNonce(fields[2]) {
+	if !validNonce(values[HeaderNonce]) {
 		return Signed{}, nil, unreadable(HeaderNonce + " is not 16 to 64 letters and digits")
 	}
-	signature, err := base64.RawURLEncoding.Strict().DecodeString(fields[3])
+	channel, ok := ParseChannel(values[HeaderChannel])
+	if !ok {
+		return Signed{}, nil, unreadable(HeaderChannel + " is not a certificate's hash")
+	}
+	signature, err := base64.RawURLEncoding.Strict().DecodeString(values[HeaderSignature])
 	if err != nil || len(signature) != 64 {
 		return Signed{}, nil, unreadable(HeaderSignature + " is not a signature")
 	}
-	return Signed{Cluster: cluster, Subject: subject, Body: sha256.Sum256(body), At: core.Millis(at), Nonce: fields[2]}, signature, nil
+	return Signed{Cluster: cluster, Channel: channel, Subject: subject, Body: sha256.Sum256(body), At: core.Millis(at), Nonce: values[HeaderNonce]}, signature, nil
 }
 
 func unreadable(why string) error {

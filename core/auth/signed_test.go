@@ -23,18 +23,19 @@ var update = flag.Bool("update-vectors", false, "write testdata/signed.json anew
 
 // vector is a frozen example of a signed request: other versions must agree on every byte.
 type vector struct {
-	Seed      string      `json:"seed"`
-	Cluster   string      `json:"cluster"`
-	Subject   string      `json:"subject"`
-	Body      string      `json:"body"`
-	At        core.Millis `json:"at"`
-	Nonce     string      `json:"nonce"`
-	Bytes     string      `json:"bytes"`     // hex
-	Signature string      `json:"signature"` // base64url; Ed25519 signatures are the same every time
+	Seed        string      `json:"seed"`
+	Cluster     string      `json:"cluster"`
+	Certificate string      `json:"certificate"` // stands for its DER; "" without TLS
+	Subject     string      `json:"subject"`
+	Body        string      `json:"body"`
+	At          core.Millis `json:"at"`
+	Nonce       string      `json:"nonce"`
+	Bytes       string      `json:"bytes"`     // hex
+	Signature   string      `json:"signature"` // base64url; Ed25519 signatures are the same every time
 }
 
 func (v vector) signed() auth.Signed {
-	s := auth.NewSigned(v.Cluster, v.Subject, []byte(v.Body), v.At)
+	s := auth.NewSigned(v.Cluster, auth.ChannelOf([]byte(v.Certificate)), v.Subject, []byte(v.Body), v.At)
 	s.Nonce = v.Nonce
 	return s
 }
@@ -91,7 +92,7 @@ func TestSignedVectors(t *testing.T) {
 func TestSignatureCoversEverything(t *testing.T) {
 	t.Parallel()
 	kp, other := newKey(t), newKey(t)
-	s := auth.NewSigned("main", "unibus.admin.v1.U.any.user-add", []byte("body"), 1_700_000_000_000)
+	s := auth.NewSigned("main", auth.ChannelOf([]byte("certificate")), "unibus.admin.v1.U.any.user-add", []byte("body"), 1_700_000_000_000)
 	signature, err := auth.Sign(s, kp.Sign)
 	if err != nil {
 		t.Fatal(err)
@@ -101,6 +102,8 @@ func TestSignatureCoversEverything(t *testing.T) {
 	}
 	for name, change := range map[string]func(*auth.Signed){
 		"cluster":         func(s *auth.Signed) { s.Cluster = "test" },
+		"channel":         func(s *auth.Signed) { s.Channel[0] ^= 1 },
+		"no channel":      func(s *auth.Signed) { s.Channel = auth.Channel{} },
 		"subject":         func(s *auth.Signed) { s.Subject = "unibus.admin.v1.U.node.n2.user-add" },
 		"body":            func(s *auth.Signed) { s.Body[31] ^= 1 },
 		"time":            func(s *auth.Signed) { s.At++ },
@@ -129,6 +132,11 @@ func TestSignatureCoversEverything(t *testing.T) {
 	}
 }
 
+func main() string { return "main" }
+
+// own knows one channel.
+func own(c auth.Channel) bool { return c == auth.ChannelOf([]byte("certificate")) }
+
 func newKey(t testing.TB) nkeys.KeyPair {
 	t.Helper()
 	kp, err := nkeys.CreateUser()
@@ -150,7 +158,7 @@ func accountKey(t testing.TB) string {
 func TestHeadersRoundTrip(t *testing.T) {
 	t.Parallel()
 	kp := newKey(t)
-	s := auth.NewSigned("main", "sub", []byte("body"), 1_700_000_000_000)
+	s := auth.NewSigned("main", auth.ChannelOf([]byte("certificate")), "sub", []byte("body"), 1_700_000_000_000)
 	signature, err := auth.Sign(s, kp.Sign)
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +217,7 @@ func FuzzSignedHeaders(f *testing.F) {
 	now := time.UnixMilli(1_700_000_000_000)
 	f.Fuzz(func(t *testing.T, cluster, at, nonce, signature, subject string, body []byte) {
 		h := map[string][]string{auth.HeaderCluster: {cluster}, auth.HeaderTime: {at}, auth.HeaderNonce: {nonce}, auth.HeaderSignature: {signature}}
-		r := auth.Replay{Node: "n1", Cluster: "main", Own: auth.NewMemory(func() time.Time { return now }), Now: func() time.Time { return now }}
+		r := auth.Replay{Node: "n1", Cluster: main, Known: own, Own: auth.NewMemory(func() time.Time { return now }), Now: func() time.Time { return now }}
 		if err := r.Admit(t.Context(), pub(kp), subject, h, body, false); err == nil {
 			t.Fatal("admitted what nobody signed")
 		}
@@ -252,14 +260,14 @@ func (c *clocked) Create(_ context.Context, key string) error {
 func newClocked(node string) *clocked {
 	c := &clocked{now: time.UnixMilli(1_700_000_000_000)}
 	now := func() time.Time { return c.now }
-	c.Replay = &auth.Replay{Node: node, Cluster: "main", Nonces: c, Own: auth.NewMemory(now), Now: now}
+	c.Replay = &auth.Replay{Node: node, Cluster: main, Known: own, Nonces: c, Own: auth.NewMemory(now), Now: now}
 	return c
 }
 
 // send signs a request at a time and offers it as often as wanted.
 func send(t *testing.T, c *clocked, kp nkeys.KeyPair, at time.Time, restores bool) func() error {
 	t.Helper()
-	s := auth.NewSigned("main", "sub", []byte("body"), core.MillisOf(at))
+	s := auth.NewSigned("main", auth.ChannelOf([]byte("certificate")), "sub", []byte("body"), core.MillisOf(at))
 	signature, err := auth.Sign(s, kp.Sign)
 	if err != nil {
 		t.Fatal(err)

@@ -96,7 +96,8 @@ func (s *Server) tlsOptions(o *server.Options) error {
 	if s.cfg.CertFile == "" {
 		return nil
 	}
-	conf, err := clientTLS(s.renewable(s.cfg.CertFile, s.cfg.KeyFile))
+	s.cert = s.renewable(s.cfg.CertFile, s.cfg.KeyFile)
+	conf, err := clientTLS(s.cert)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/auth"
 	"unibus/core/keys"
 )
 
@@ -22,6 +23,7 @@ type Server struct {
 	cfg  Config
 	log  *slog.Logger
 	gate *gate
+	cert *pair // of the clients' listener; nil without TLS, and before Open
 
 	mu      sync.Mutex
 	srv     *server.Server // nil before Open and after an Open that failed
@@ -277,6 +279,18 @@ func (s *Server) running() *server.Server {
 		return nil
 	}
 	return s.srv
+}
+
+// Channels are those that clients of this node may see: one for each certificate
+// that it has shown since it started, or the one of a connection without TLS.
+func (s *Server) Channels() []auth.Channel {
+	if s.running() == nil {
+		return nil
+	}
+	if s.cert == nil {
+		return []auth.Channel{{}}
+	}
+	return s.cert.channels()
 }
 
 // CertUntil says when the first of the node's certificates expires; the zero time without TLS.

@@ -4,9 +4,11 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
+	"unibus/core/auth"
 	"unibus/core/keys"
 )
 
@@ -20,7 +22,8 @@ type pair struct {
 
 	mu     sync.Mutex
 	cert   *tls.Certificate
-	stamp  time.Time // of certFile when it was read
+	shown  []auth.Channel // of every certificate since the start: connections stay open through a renewal
+	stamp  time.Time      // of certFile when it was read
 	looked time.Time
 }
 
@@ -43,7 +46,17 @@ func (p *pair) read() error {
 		return err
 	}
 	p.cert, p.stamp = cert, stamp
+	if c := auth.ChannelOf(cert.Certificate[0]); !slices.Contains(p.shown, c) {
+		p.shown = append(p.shown, c)
+	}
 	return nil
+}
+
+// channels are those of the connections that clients may have.
+func (p *pair) channels() []auth.Channel {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.shown)
 }
 
 func (p *pair) current() *tls.Certificate {

@@ -124,7 +124,9 @@ func (c *Client) open(ctx context.Context) error {
 	if err := c.connect(ctx); err != nil {
 		return err
 	}
-	c.plane = control.NewClient(control.ClientConfig{Conn: c.nc, Identity: c.id, Cluster: c.cfg.Cluster})
+	if err := c.identify(ctx); err != nil {
+		return err
+	}
 	if c.wrap != nil {
 		c.plane = c.wrap(c.plane)
 	}

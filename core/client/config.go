@@ -29,9 +29,9 @@ type Config struct {
 	// user's directory for configuration.
 	Dir string
 
-	Name    string // shown in the nodes' lists of connections; "": unibus-client
-	Cluster string // refuse to change anything in another cluster; "": any
-	NoEcho  bool   // do not deliver to this process what it has sent
+	Name       string // shown in the nodes' lists of connections; "": unibus-client
+	ClusterKey string // the public key that the cluster must prove; "": the one that is pinned, or the first that it proves, which is pinned then
+	NoEcho     bool   // do not deliver to this process what it has sent
 
 	Connect time.Duration // how long Open tries to connect; 0: 10 s
 	Timeout time.Duration // how long any other call tries, where its ctx does not end it sooner; 0: 30 s

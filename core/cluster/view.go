@@ -92,6 +92,9 @@ type Info struct {
 	SyncWrites  bool            `json:"sync_writes"`
 	Fingerprint string          `json:"fingerprint,omitempty"` // of the SQLite file it has, to tell several apart
 	DiskFree    *int64          `json:"disk_free,omitempty"`   // bytes free in its data directory; nil: not known
+	Channels    []string        `json:"channels,omitempty"`    // of the connections that its clients have: auth.Channel
+	ClusterKey  string          `json:"cluster_key,omitempty"` // the cluster's public key as it knows it; "" while it does not
+	OwnKey      string          `json:"own_key,omitempty"`     // the key in its data directory, where that is another one
 	Sessions    *int            `json:"sessions,omitempty"`    // of users, and of clients nobody vouches for; nil: not known
 }
 

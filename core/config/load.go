@@ -172,7 +172,7 @@ func environment(environ []string) map[string]string {
 // would leave the bus open. What a container platform sets for a service called
 // unibus (UNIBUS_PORT…, UNIBUS_SERVICE_…) is let pass.
 func knownEnv(env map[string]string) error {
-	known := map[string]bool{envDebug: true, envConfig: true}
+	known := map[string]bool{envDebug: true, envConfig: true, envKnown: true}
 	for _, s := range settings() {
 		known[s.Env()] = true
 	}

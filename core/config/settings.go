@@ -24,6 +24,7 @@ func (s Setting) Env() string {
 const (
 	envPrefix = "UNIBUS_"
 	envDebug  = "UNIBUS_NATS_DEBUG"
+	envKnown  = "UNIBUS_KNOWN_CLUSTERS" // the clients', as core/keys has it
 	envConfig = "UNIBUS_CONFIG"
 )
 

@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
-	"unibus/core/auth"
+	"unibus/core/binding"
 )
 
 // Signer is a user's identity; core/keys reads one from a seed file.
@@ -25,13 +25,16 @@ type ClientConfig struct {
 	Identity Signer     // the one that the connection was made with
 	Timeout  time.Duration
 	Now      func() time.Time // the clock that requests are signed by; nil: time.Now
-	Cluster  string           // refuse to change anything in another cluster; "": sign for the one that is connected
+	Cluster  string           // the cluster's public key, which it must prove; "" takes the one that it proves first
 }
 
 // Client asks the control service. Safe for use by several goroutines. Errors
 // are *core.Error: those of the service, KindUnavailable where nobody answered,
 // and then the outcome of what changes something is not known.
-type Client struct{ cfg ClientConfig }
+type Client struct {
+	cfg  ClientConfig
+	bind *binding.Binding
+}
 
 // defaultTimeout leaves the service time to answer with what went wrong.
 const defaultTimeout = requestTimeout + time.Second
@@ -44,18 +47,27 @@ func NewClient(cfg ClientConfig) *Client {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Client{cfg: cfg}
+	return &Client{cfg: cfg, bind: binding.New(cfg.Conn, cfg.Identity, cfg.Cluster)}
+}
+
+// Identify has the cluster prove its key over this connection, and returns it.
+// KindRefused where it does not: then nothing more may be sent.
+func (c *Client) Identify(ctx context.Context) (string, error) {
+	err := c.bind.Prove(ctx, func(ctx context.Context, req binding.Request) (binding.Proof, error) {
+		return ask[binding.Proof](ctx, c, MethodIdentify, req)
+	})
+	return c.bind.Key(), err
 }
 
 // ask sends one request and decodes the reply. It is bounded by Timeout and ctx.
 func ask[Reply any](ctx context.Context, c *Client, m Method, req any) (Reply, error) {
 	var out Reply
-	msg, err := c.message(m, req)
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	msg, err := c.message(ctx, m, req)
 	if err != nil {
 		return out, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-	defer cancel()
 	answer, err := c.cfg.Conn.RequestMsgWithContext(ctx, msg)
 	if err != nil {
 		return out, askError(m, err)
@@ -78,7 +90,7 @@ func notExpected(m Method) error {
 }
 
 // message is a request, signed where it changes something.
-func (c *Client) message(m Method, req any) (*nats.Msg, error) {
+func (c *Client) message(ctx context.Context, m Method, req any) (*nats.Msg, error) {
 	outer := request{V: Version}
 	if req != nil {
 		body, err := json.Marshal(req)
@@ -95,34 +107,12 @@ func (c *Client) message(m Method, req any) (*nats.Msg, error) {
 	if !Rules()[m].Acts {
 		return msg, nil
 	}
-	cluster, err := c.signsFor()
-	if err != nil {
-		return nil, err
+	if c.bind.Key() == "" {
+		if _, err := c.Identify(ctx); err != nil {
+			return nil, err
+		}
 	}
-	s := auth.NewSigned(cluster, msg.Subject, msg.Data, core.MillisOf(c.cfg.Now()))
-	signature, err := auth.Sign(s, c.cfg.Identity.Sign)
-	if err != nil {
-		return nil, err
-	}
-	msg.Header = auth.Headers(s, signature)
-	return msg, nil
-}
-
-// signsFor is the cluster that requests are signed for: the one that the
-// connected server says it belongs to, or the node's own name where it stands alone.
-func (c *Client) signsFor() (string, error) {
-	name := c.cfg.Conn.ConnectedClusterName()
-	if name == "" {
-		name = c.cfg.Conn.ConnectedServerName()
-	}
-	switch {
-	case name == "":
-		return "", core.Errorf(core.KindUnavailable, "there is no connection to a node just now; nothing was sent").WithNext("try again")
-	case c.cfg.Cluster != "" && name != c.cfg.Cluster:
-		return "", core.Errorf(core.KindRefused, "the node belongs to the cluster %q, and this is for %q; nothing was sent", name, c.cfg.Cluster).
-			WithNext("look at the servers' addresses")
-	}
-	return name, nil
+	return msg, c.bind.Sign(msg, c.cfg.Now())
 }
 
 func askError(m Method, err error) error {

@@ -20,6 +20,8 @@ const (
 	MethodRoomRename  Method = "room-rename"  // RenameRequest → core.Room
 	MethodRoomArchive Method = "room-archive" // RoomRequest → core.Room
 
+	MethodIdentify Method = "identify" // binding.Request → binding.Proof: the node proves that it belongs to the cluster
+
 	MethodMembers Method = "members" // MembersRequest → Members
 	MethodInvite  Method = "invite"  // InviteRequest → core.Member
 	MethodRemove  Method = "remove"  // MemberRequest → core.Member

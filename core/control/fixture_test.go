@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/auth"
+	"unibus/core/keys"
 	"unibus/core/store/kv"
 	"unibus/core/store/storetest"
 )
@@ -33,6 +35,16 @@ type open struct{}
 
 func (open) Admit(context.Context, string, string, map[string][]string, []byte, bool) error {
 	return nil
+}
+
+// prover is a cluster that knows every channel as its own.
+func prover(t testing.TB) auth.Prover {
+	t.Helper()
+	_, key, err := keys.GenerateCluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return auth.Prover{Key: func() (auth.Signer, bool) { return key, true }, Known: func(auth.Channel) bool { return true }}
 }
 
 func newWorld(t testing.TB) *world {
@@ -64,7 +76,7 @@ func newWorld(t testing.TB) *world {
 	}
 	w.holder.Publish(w.store)
 	w.Service = NewService(Config{
-		Conn: nc, Node: "n1", Holder: &w.holder, Guard: open{}, Now: func() core.Millis { return core.Millis(w.now.Add(1)) },
+		Conn: nc, Node: "n1", Holder: &w.holder, Guard: open{}, Prover: prover(t), Now: func() core.Millis { return core.Millis(w.now.Add(1)) },
 		EndSessions: func(context.Context, core.User) map[string]Ended { return nil }, Note: func(core.UserID, string) {},
 	})
 	w.Service.ctx = t.Context()

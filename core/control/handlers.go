@@ -1,6 +1,10 @@
 package control
 
-import "context"
+import (
+	"context"
+
+	"unibus/core/binding"
+)
 
 // methodFunc does what a method says for an actor who may. What it returns is sent as JSON.
 type methodFunc func(ctx context.Context, a *actor, body []byte) (any, error)
@@ -8,6 +12,8 @@ type methodFunc func(ctx context.Context, a *actor, body []byte) (any, error)
 // methods is the table of everything the service answers; Rules says who may ask.
 func (s *Service) methods() map[Method]methodFunc {
 	return map[Method]methodFunc{
+		MethodIdentify: typed(s.identify),
+
 		MethodRoomCreate:  typed(s.roomCreate),
 		MethodRoomGet:     typed(s.roomGet),
 		MethodRooms:       typed(s.rooms),
@@ -32,6 +38,12 @@ func (s *Service) methods() map[Method]methodFunc {
 		MethodUserRevoke:   typed(s.userRevoke),
 		MethodUserActivate: typed(s.userActivate),
 	}
+}
+
+// identify proves to a user's client that this node belongs to the cluster.
+func (s *Service) identify(_ context.Context, a *actor, req binding.Request) (any, error) {
+	key, signature, err := s.cfg.Prover.Prove(req.Channel, string(a.id()), req.Nonce)
+	return binding.Proof{Cluster: key, Signature: signature}, err
 }
 
 // typed decodes the body before f sees it.

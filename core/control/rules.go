@@ -25,6 +25,7 @@ type Rule struct {
 // Rules is the whole table: every method with its rule.
 func Rules() map[Method]Rule {
 	return map[Method]Rule{
+		MethodIdentify:    {},
 		MethodRoomCreate:  {Acts: true},
 		MethodRooms:       {},
 		MethodRoomGet:     {Least: AsMember, UserAdmin: true, Archived: true},

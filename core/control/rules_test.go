@@ -19,7 +19,7 @@ func strangerID(t testing.TB) core.UserID { return storetest.NewUserID(t) }
 func TestRules(t *testing.T) {
 	t.Parallel()
 	want := map[Method]string{
-		MethodRoomCreate: "yyyy yyyy", MethodRooms: "yyyy yyyy", MethodKEMKey: "yyyy yyyy", MethodUserGet: "yyyy yyyy",
+		MethodIdentify: "yyyy yyyy", MethodRoomCreate: "yyyy yyyy", MethodRooms: "yyyy yyyy", MethodKEMKey: "yyyy yyyy", MethodUserGet: "yyyy yyyy",
 		MethodRoomGet: "-yyy yyyy", MethodMembers: "-yyy yyyy",
 		MethodRoomRename: "--yy yyyy", MethodInvite: "--yy yyyy", MethodRemove: "--yy yyyy",
 		MethodRoomArchive: "---y yyyy", MethodRole: "---y yyyy",

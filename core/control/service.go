@@ -25,12 +25,18 @@ type Guard interface {
 	Admit(ctx context.Context, key, subject string, headers map[string][]string, body []byte, restores bool) error
 }
 
+// Prover proves that this node belongs to the cluster; auth.Prover is one.
+type Prover interface {
+	Prove(channel, caller, nonce string) (key string, signature []byte, err error)
+}
+
 // Config is what the service needs of its node.
 type Config struct {
 	Conn   *nats.Conn // in BUS, with an identity that may publish to inboxes and rooms' events alone
 	Node   string
 	Holder Holder
 	Guard  Guard // not the operators': users must not be able to fill theirs
+	Prover Prover
 	Now    func() core.Millis
 	// EndSessions is called once a user has been revoked in the store: it ends the
 	// user's sessions everywhere and says what each configured node answered in time.

@@ -180,8 +180,13 @@ func (d *Demo) furnish(ctx context.Context) ([]config.Node, Description, error) 
 		return nil, desc, err
 	}
 	nodes := plan(d.cfg, d.dir, ops, addrs)
+	seed, id, err := keys.GenerateCluster()
+	if err != nil {
+		return nil, desc, err
+	}
+	desc.ClusterKey = id.Public()
 	for _, n := range nodes {
-		if err := makeNode(d.dir, n); err != nil {
+		if err := errors.Join(makeNode(d.dir, n), keepClusterKey(n.Data, seed)); err != nil {
 			return nil, desc, err
 		}
 		desc.Nodes = append(desc.Nodes, Node{Name: n.Name, URL: "tls://" + n.Listen, DataDir: n.Data})

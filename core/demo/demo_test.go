@@ -75,7 +75,7 @@ func TestDescriptionHasTheAgreedShape(t *testing.T) {
 		slices.Sort(out)
 		return out
 	}
-	if diff := cmp.Diff([]string{"ca", "cluster", "console", "identities", "legacy_db", "nodes"}, keysOf(raw.Top)); diff != "" {
+	if diff := cmp.Diff([]string{"ca", "cluster", "cluster_key", "console", "identities", "legacy_db", "nodes"}, keysOf(raw.Top)); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]string{"admin", "auditor", "system", "users", "viewer"}, keysOf(raw.Identities)); diff != "" {
@@ -94,7 +94,7 @@ func TestDescriptionHasTheAgreedShape(t *testing.T) {
 	if !strings.HasPrefix(desc.Nodes[0].URL, "tls://127.0.0.1:") || desc.LegacyDB != filepath.Join(d.Dir(), "n1", "unibus.db") {
 		t.Errorf("got %+v", desc)
 	}
-	want := "unibus-tui --server " + strings.Join(desc.URLs(), ",") + " --identity " + desc.Identities.Admin + " --tls-ca " + desc.CA
+	want := "unibus-tui --server " + strings.Join(desc.URLs(), ",") + " --identity " + desc.Identities.Admin + " --tls-ca " + desc.CA + " --cluster-key " + desc.ClusterKey
 	if desc.Console != want {
 		t.Errorf("console is %q, want %q", desc.Console, want)
 	}

@@ -20,6 +20,7 @@ type Description struct {
 	Cluster    string     `json:"cluster"`
 	CA         string     `json:"ca"`                  // certificate of the authority that clients trust
 	LegacyDB   string     `json:"legacy_db,omitempty"` // the first node's SQLite file; "" where the demo began with KV
+	ClusterKey string     `json:"cluster_key"`         // public; a demo is another cluster each time, often at the same addresses
 	Nodes      []Node     `json:"nodes"`
 	Identities Identities `json:"identities"`
 	Console    string     `json:"console"` // a command line for a shell
@@ -132,7 +133,7 @@ func setPID(dir, node string, pid int) error {
 func consoleCommand(d Description, program string) string {
 	return strings.Join([]string{
 		shellWord(program), "--server", strings.Join(d.URLs(), ","),
-		"--identity", shellWord(d.Identities.Admin), "--tls-ca", shellWord(d.CA),
+		"--identity", shellWord(d.Identities.Admin), "--tls-ca", shellWord(d.CA), "--cluster-key", d.ClusterKey,
 	}, " ")
 }
 

@@ -93,6 +93,14 @@ func makeOperators(dir string) ([]core.Operator, Identities, error) {
 	return ops, files, nil
 }
 
+// keepClusterKey gives a node the cluster's key before its first start.
+func keepClusterKey(data string, seed []byte) error {
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return core.Errorf(core.KindFailed, "the data directory %s cannot be made: %w", data, err)
+	}
+	return keys.WriteSeed(filepath.Join(data, keys.ClusterKeyFile), seed)
+}
+
 // writeUsers writes the seeds of the users who can connect and returns their files.
 func writeUsers(dir string, seeds [][]byte) ([]string, error) {
 	files := []string{}

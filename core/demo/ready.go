@@ -28,7 +28,7 @@ func NewClient(d Description, identity string, servers ...string) (*admin.Client
 		servers = d.URLs()
 	}
 	return admin.NewClient(admin.ClientConfig{
-		Servers: servers, Identity: id, Name: "unibusd demo", Timeout: readyTime, Connect: readyTime,
+		Servers: servers, Identity: id, Name: "unibusd demo", Timeout: readyTime, Connect: readyTime, ClusterKey: d.ClusterKey,
 		TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13},
 	}), nil
 }

@@ -14,6 +14,8 @@ type Context struct {
 	Servers []string // URLs
 	Seed    string   // the nkey's seed file
 	CA      string   // the certificate file of the authority to trust
+
+	ClusterKey string // of the field unibus_cluster_key, which the NATS CLI leaves out when it writes the context anew
 }
 
 // ReadContext reads a context of the NATS CLI by its name, from
@@ -42,11 +44,13 @@ func ReadContext(name string) (Context, error) {
 		URL  string `json:"url"`
 		NKey string `json:"nkey"`
 		CA   string `json:"ca"`
+
+		ClusterKey string `json:"unibus_cluster_key"`
 	}
 	if err := json.Unmarshal(data, &found); err != nil {
 		return bad(err)
 	}
-	out := Context{Seed: found.NKey, CA: found.CA}
+	out := Context{Seed: found.NKey, CA: found.CA, ClusterKey: found.ClusterKey}
 	if found.URL != "" {
 		out.Servers = strings.Split(found.URL, ",")
 	}

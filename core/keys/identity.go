@@ -53,6 +53,37 @@ func GenerateIdentity() (Identity, error) {
 	return identityOf(kp)
 }
 
+// GenerateCluster makes a new nkey of the cluster kind ("C…"): the key by which clients know a cluster.
+func GenerateCluster() (seed []byte, id Identity, err error) {
+	kp, err := nkeys.CreateCluster()
+	if err != nil {
+		return nil, Identity{}, core.Errorf(core.KindFailed, "no key could be made: %w", err)
+	}
+	if id, err = identityOf(kp); err != nil {
+		return nil, Identity{}, err
+	}
+	if seed, err = kp.Seed(); err != nil {
+		return nil, Identity{}, core.Errorf(core.KindFailed, "the new key has no seed: %w", err)
+	}
+	return seed, id, nil
+}
+
+// ParseClusterSeed reads the seed of a cluster's key. KindInvalid where it is none.
+func ParseClusterSeed(seed []byte) (Identity, error) {
+	kp, err := nkeys.FromSeed(bytes.TrimSpace(seed))
+	if err != nil {
+		return Identity{}, core.Errorf(core.KindInvalid, "this is not an nkey seed")
+	}
+	id, err := identityOf(kp)
+	if err != nil {
+		return Identity{}, err
+	}
+	if !nkeys.IsValidPublicClusterKey(id.pub) {
+		return Identity{}, core.Errorf(core.KindInvalid, "this is the seed of another kind of nkey, %s…, not of a cluster", id.pub[:1])
+	}
+	return id, nil
+}
+
 // ParseSeed reads a seed; surrounding white space is ignored. KindInvalid where it is not one of a user.
 func ParseSeed(seed []byte) (Identity, error) {
 	kp, err := nkeys.FromSeed(bytes.TrimSpace(seed))

@@ -39,14 +39,13 @@ func (n *Node) openAudit(ctx context.Context) error {
 		Conn: conn, Replicas: replicas, Node: n.cfg.Name, File: filepath.Join(n.cfg.Data, auditFile),
 		Now: func() core.Millis { return core.MillisOf(time.Now()) }, Logger: n.log,
 	})
-	n.proof.guard = &auth.Replay{Node: n.cfg.Name, Cluster: n.clusterName(), Own: auth.NewMemory(time.Now), Now: time.Now}
 	if n.cfg.Clustered() {
 		n.proof.nonces = kv.NewNonces(kv.NoncesConfig{Conn: n.conns.store, Replicas: replicas, Budget: openTimeout, Logger: n.log})
-		n.proof.guard.Nonces = n.proof.nonces
 		run, end := context.WithCancel(context.Background())
 		n.proof.end = end
 		n.proof.work.Go(func() { n.openNonces(run) })
 	}
+	n.proof.guard = n.newReplay(n.proof.nonces)
 	return n.proof.log.Open(ctx)
 }
 

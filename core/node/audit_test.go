@@ -34,14 +34,14 @@ func ready(t *testing.T, c *nodetest.Cluster, i int) *admin.Client {
 }
 
 // captured is a signed request as somebody on the way sees it.
-func captured(t *testing.T, as keys.Identity, subject string, at time.Time, body any) *nats.Msg {
+func captured(t *testing.T, c *nodetest.Cluster, as keys.Identity, subject string, at time.Time, body any) *nats.Msg {
 	t.Helper()
 	msg := nats.NewMsg(subject)
 	var err error
 	if msg.Data, err = json.Marshal(body); err != nil {
 		t.Fatal(err)
 	}
-	s := auth.NewSigned("test", subject, msg.Data, core.MillisOf(at))
+	s := auth.NewSigned(c.Client(0, c.Admin).ClusterKey(), auth.Channel{}, subject, msg.Data, core.MillisOf(at))
 	signature, err := auth.Sign(s, as.Sign)
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +79,7 @@ func TestCapturedRequestIsRefusedElsewhere(t *testing.T) {
 	ops := []*admin.Client{ready(t, c, 0), ready(t, c, 1), ready(t, c, 2)}
 	subject := admin.Subject(c.Admin.Public(), admin.TargetAny, admin.VerbBucketScale)
 	body := admin.ScaleRequest{Replicas: 9} // refused as KindInvalid by whom it reaches: it changes nothing
-	msg := captured(t, c.Admin, subject, time.Now(), body)
+	msg := captured(t, c, c.Admin, subject, time.Now(), body)
 	if err := send(t, c, 0, msg); core.KindOf(err) != core.KindInvalid {
 		t.Fatalf("the first time: %v", err)
 	}
@@ -90,7 +90,7 @@ func TestCapturedRequestIsRefusedElsewhere(t *testing.T) {
 	everywhere(t, c, msg)
 
 	here := admin.Subject(c.Admin.Public(), admin.TargetNode("n1"), admin.VerbBucketScale)
-	moved := captured(t, c.Admin, here, time.Now(), body)
+	moved := captured(t, c, c.Admin, here, time.Now(), body)
 	moved.Subject = admin.Subject(c.Admin.Public(), admin.TargetNode("n2"), admin.VerbBucketScale)
 	if err := send(t, c, 1, moved); core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), "did not sign") {
 		t.Errorf("sent to another node than it was signed for: %v", err)
@@ -100,7 +100,7 @@ func TestCapturedRequestIsRefusedElsewhere(t *testing.T) {
 	if err := send(t, c, 0, bare); core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), "not signed") {
 		t.Errorf("not signed: %v", err)
 	}
-	late := captured(t, c.Admin, subject, time.Now().Add(-auth.Window-time.Second), body)
+	late := captured(t, c, c.Admin, subject, time.Now().Add(-auth.Window-time.Second), body)
 	if err := send(t, c, 2, late); core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), "clock") {
 		t.Errorf("after the window: %v", err)
 	}

@@ -290,15 +290,15 @@ func fails(t testing.TB, what string, p person, msg *nats.Msg, want core.Kind) {
 	}
 }
 
-// headersOf takes a signed encoding (auth.Signed.Bytes) apart: cluster, subject, hash, time, nonce.
+// headersOf takes a signed encoding (auth.Signed.Bytes) apart: cluster, channel, subject, hash, time, nonce.
 func headersOf(signed, signature []byte) nats.Header {
 	var fields [][]byte
-	for rest := signed[len("\xffunibus.request.v1"):]; len(rest) > 0; {
+	for rest := signed[len("\xffunibus.request.v2"):]; len(rest) > 0; {
 		n := binary.BigEndian.Uint64(rest)
 		fields, rest = append(fields, rest[8:8+n]), rest[8+n:]
 	}
 	return nats.Header(auth.Headers(auth.Signed{
-		Cluster: string(fields[0]), Subject: string(fields[1]),
-		At: core.Millis(binary.BigEndian.Uint64(fields[3])), Nonce: string(fields[4]),
+		Cluster: string(fields[0]), Channel: auth.Channel(fields[1]), Subject: string(fields[2]),
+		At: core.Millis(binary.BigEndian.Uint64(fields[4])), Nonce: string(fields[5]),
 	}, signature))
 }

@@ -22,6 +22,7 @@ import (
 	"unibus/core/cluster"
 	"unibus/core/config"
 	"unibus/core/control"
+	"unibus/core/keys"
 	"unibus/core/migrate"
 )
 
@@ -56,8 +57,11 @@ type Node struct {
 	soft     *softTable
 	proof    proof
 	desk     *backup.Desk
-	admin    *admin.Service
-	control  *control.Service
+
+	clusterKey *clusterKey
+
+	admin   *admin.Service
+	control *control.Service
 
 	operators atomic.Pointer[map[string]core.Operator] // by key, as the configuration has them now
 	reloading sync.Mutex
@@ -88,6 +92,7 @@ func New(cfg Config) *Node {
 	operators := operatorsByKey(cfg.Operators)
 	n.operators.Store(&operators)
 	n.plane = newPlane(n)
+	n.clusterKey = &clusterKey{n: n, path: filepath.Join(cfg.Data, keys.ClusterKeyFile)}
 	return n
 }
 
@@ -114,7 +119,8 @@ func (n *Node) parts() []part {
 	}
 	parts = append(parts, part{"sessions", n.openSessions, n.closeSessions}) // after bus and store: it compares the two
 	return append(parts,
-		part{"audit", n.openAudit, n.closeAudit}, // before the service, whose every action it records
+		part{"cluster key", n.openClusterKey, n.closeClusterKey}, // before the services, which prove it
+		part{"audit", n.openAudit, n.closeAudit},                 // before the service, whose every action it records
 		part{"backups' desk", n.openDesk, n.closeDesk},
 		part{"control service", n.openControl, n.closeControl}, // after sessions and audit: it ends the ones, and shares the other's nonces
 		part{"operators' service", n.openAdmin, n.closeAdmin},
@@ -286,7 +292,7 @@ func (n *Node) openAdmin(ctx context.Context) error {
 	}
 	n.admin = admin.NewService(admin.ServiceConfig{
 		Conn: n.conns.admin, Node: n.cfg.Name, Declared: declared, Flags: activeFlags,
-		Operator: n.operator, Guard: n.proof.guard, Audit: n.proof.log,
+		Operator: n.operator, Guard: n.proof.guard, Prover: n.prover(), Audit: n.proof.log,
 		Now:    func() core.Millis { return core.MillisOf(time.Now()) },
 		Holder: &n.holder, Eyes: eyes{n}, Groups: groups{n}, Sessions: n.sessions, Bus: onBus{n}, Mover: n.plane.mover(), Backups: n.desk, Log: n.log,
 	})

@@ -49,6 +49,7 @@ func (n *Node) openPeers(context.Context) error {
 		slow: map[string]func(context.Context, []byte) any{
 			subjectEnded:   n.sessions.answer,
 			subjectRollout: func(ctx context.Context, _ []byte) any { return n.rolloutHere(ctx) },
+			subjectKey:     n.clusterKey.share,
 			subjectPresent: func(_ context.Context, body []byte) any { return n.presentHere(body) },
 		},
 	}
@@ -156,6 +157,10 @@ func (n *Node) info() cluster.Info {
 	if until, err := n.bus.CertUntil(); err == nil && !until.IsZero() {
 		i.CertUntil = core.MillisOf(until)
 	}
+	for _, c := range n.bus.Channels() {
+		i.Channels = append(i.Channels, c.String())
+	}
+	i.ClusterKey, i.OwnKey = n.clusterKey.public(), n.clusterKey.conflict()
 	i.Fingerprint = n.plane.fingerprint()
 	clients := n.bus.Clients()
 	i.Sessions = &clients

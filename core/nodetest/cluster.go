@@ -4,6 +4,7 @@ package nodetest
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -34,6 +35,7 @@ type Config struct {
 	Env      []string      // NAME=value for child processes, beside the test's own
 
 	Operators []core.Operator // beside the cluster's Admin and Viewer
+	TLS       bool            // for clients: every node has a certificate of its own for 127.0.0.1, of the authority Cluster.CA
 }
 
 // Cluster is a running cluster of nodes in this process.
@@ -43,6 +45,7 @@ type Cluster struct {
 	Admin   keys.Identity // an operator of role admin
 	Seed    string        // the file of Admin's seed, for commands
 	Viewer  keys.Identity
+	CA      string // the directory of the authority that clients trust; "" without TLS
 	t       testing.TB
 }
 
@@ -116,6 +119,9 @@ func (c *Cluster) configure(cfg Config) {
 		}
 		c.Configs = append(c.Configs, n)
 	}
+	if cfg.TLS {
+		c.secureClients(filepath.Join(dir, "client-ca"))
+	}
 	if cfg.Nodes > 1 && len(cfg.Hosts) > 0 {
 		c.secureRoutes(filepath.Join(dir, "ca"), cfg.Hosts)
 	}
@@ -140,6 +146,38 @@ func addresses(t testing.TB, cfg Config) (listen, routes []string) {
 		}
 	}
 	return listen, routes
+}
+
+// secureClients gives every node a certificate for its clients.
+func (c *Cluster) secureClients(ca string) {
+	c.t.Helper()
+	c.CA = ca
+	MkdirAll(c.t, ca)
+	if err := keys.WriteCA(ca); err != nil {
+		c.t.Fatal(err)
+	}
+	for i := range c.Configs {
+		n := &c.Configs[i]
+		out := n.Data + "-client-tls"
+		MkdirAll(c.t, out)
+		if err := keys.NodeCert(ca, []string{"127.0.0.1"}, out); err != nil {
+			c.t.Fatal(err)
+		}
+		n.TLSCert, n.TLSKey = filepath.Join(out, keys.NodeCertFile), filepath.Join(out, keys.NodeKeyFile)
+	}
+}
+
+// TLSConfig is how clients of the cluster verify its nodes; nil without TLS.
+func (c *Cluster) TLSConfig() *tls.Config {
+	c.t.Helper()
+	if c.CA == "" {
+		return nil
+	}
+	pool, err := keys.LoadPool(filepath.Join(c.CA, keys.CACertFile))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}
 }
 
 // secureRoutes gives every node a certificate for its host: without, a node
@@ -176,12 +214,17 @@ func (c *Cluster) Open(i int) error {
 }
 
 // URL is the address of node i.
-func (c *Cluster) URL(i int) string { return "nats://" + c.Configs[i].Listen }
+func (c *Cluster) URL(i int) string {
+	if c.CA != "" {
+		return "tls://" + c.Configs[i].Listen
+	}
+	return "nats://" + c.Configs[i].Listen
+}
 
 // Client connects to node i alone as the operator.
 func (c *Cluster) Client(i int, as keys.Identity) *admin.Client {
 	c.t.Helper()
-	cl := admin.NewClient(admin.ClientConfig{Servers: []string{c.URL(i)}, Identity: as, Name: c.t.Name()})
+	cl := admin.NewClient(admin.ClientConfig{Servers: []string{c.URL(i)}, Identity: as, TLS: c.TLSConfig(), Name: c.t.Name()})
 	if err := cl.Open(c.t.Context()); err != nil {
 		c.t.Fatalf("connecting to %s: %v", c.Configs[i].Name, err)
 	}

@@ -17,6 +17,7 @@ const ControlBucket = "UNIBUS_control"
 const (
 	keyAuthority = "authority"
 	keyMigration = "migration"
+	keyCluster   = "cluster_key"
 )
 
 // ControlConfig is what a Control needs.
@@ -100,6 +101,20 @@ func (k *Control) Migration(ctx context.Context) (value []byte, rev uint64, err 
 // PutMigration writes the migration's record as PutAuthority does the authority.
 func (k *Control) PutMigration(ctx context.Context, value []byte, rev uint64) (newRev uint64, err error) {
 	return k.cas(ctx, keyMigration, value, rev)
+}
+
+// ClusterKey returns the public half of the cluster's key. The private half is
+// in no bucket: auditors read buckets. KindNotFound where the cluster has no key yet.
+func (k *Control) ClusterKey(ctx context.Context) (string, error) {
+	e, err := k.read(ctx, keyCluster, "cluster key")
+	return string(e.value), err
+}
+
+// CreateClusterKey records the cluster's key, once for all. KindConflict where
+// there is one, KindUnavailable where no answer came: it may be recorded or not.
+func (k *Control) CreateClusterKey(ctx context.Context, public string) error {
+	_, err := k.cas(ctx, keyCluster, []byte(public), 0)
+	return err
 }
 
 func (k *Control) read(ctx context.Context, key, what string) (entry, error) {

@@ -67,6 +67,8 @@ func roomsAndInvitations(b *testing.B, n int) {
 // serveControl offers the service on every node, as core/node does.
 func serveControl(b *testing.B, on tenant) (stores []*Store) {
 	b.Helper()
+	key := clusterKey(b)
+	prover := auth.Prover{Key: func() (auth.Signer, bool) { return key, true }, Known: func(auth.Channel) bool { return true }}
 	for i := range on.nodes {
 		s := on.openWith(b, i, Config{Replicas: 3, Timeout: 5 * time.Second, Node: on.nodes[i].Name()})
 		nonces := NewNonces(NoncesConfig{Conn: on.conn(b, i), Replicas: 3, Budget: 30 * time.Second, Timeout: 5 * time.Second})
@@ -75,7 +77,8 @@ func serveControl(b *testing.B, on tenant) (stores []*Store) {
 		holder.Publish(s)
 		service := control.NewService(control.Config{
 			Conn: on.conn(b, i), Node: on.nodes[i].Name(), Holder: holder, Now: func() core.Millis { return core.MillisOf(time.Now()) },
-			Guard:       &auth.Replay{Node: on.nodes[i].Name(), Cluster: "test", Nonces: nonces, Own: auth.NewMemory(time.Now), Now: time.Now},
+			Prover:      prover,
+			Guard:       &auth.Replay{Node: on.nodes[i].Name(), Cluster: key.Public, Known: prover.Known, Nonces: nonces, Own: auth.NewMemory(time.Now), Now: time.Now},
 			EndSessions: func(context.Context, core.User) map[string]control.Ended { return nil }, Note: func(core.UserID, string) {},
 		})
 		mustDo(b, service.Open(b.Context()))
@@ -83,6 +86,13 @@ func serveControl(b *testing.B, on tenant) (stores []*Store) {
 		stores = append(stores, s)
 	}
 	return stores
+}
+
+func clusterKey(b *testing.B) keys.Identity {
+	b.Helper()
+	_, id, err := keys.GenerateCluster()
+	mustDo(b, err)
+	return id
 }
 
 type controlUser struct {

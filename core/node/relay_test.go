@@ -1,0 +1,193 @@
+package node_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/binding"
+	"unibus/core/control"
+	"unibus/core/keys"
+	"unibus/core/nodetest"
+)
+
+// relay is a hostile endpoint: it takes connections with a certificate of its
+// own, or without TLS, and passes everything on to a node, the node's nonce and
+// the client's signature included. So it is logged in as its clients.
+type relay struct {
+	t      *testing.T
+	target string
+	node   *tls.Config // to the node; nil: the node has no TLS
+	own    *tls.Config // to the clients; nil: none is offered
+	url    string
+}
+
+func newRelay(t *testing.T, c *nodetest.Cluster, secure bool) (*relay, *tls.Config) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	r := &relay{t: t, target: c.Configs[0].Listen, node: c.TLSConfig(), url: "nats://" + l.Addr().String()}
+	var trusts *tls.Config
+	if secure {
+		dir := t.TempDir()
+		if err := errors.Join(keys.WriteCA(dir), keys.NodeCert(dir, []string{"127.0.0.1"}, dir)); err != nil {
+			t.Fatal(err)
+		}
+		pair, err := keys.LoadPair(filepath.Join(dir, keys.NodeCertFile), filepath.Join(dir, keys.NodeKeyFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool, err := keys.LoadPool(filepath.Join(dir, keys.CACertFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.own = &tls.Config{Certificates: []tls.Certificate{*pair}, MinVersion: tls.VersionTLS13}
+		trusts = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}
+		r.url = "tls://" + l.Addr().String()
+	}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go r.pass(conn)
+		}
+	}()
+	return r, trusts
+}
+
+// pass joins a client to the node.
+func (r *relay) pass(client net.Conn) {
+	defer func() { _ = client.Close() }()
+	node, err := net.Dial("tcp", r.target)
+	if err != nil {
+		return
+	}
+	defer func() { _ = node.Close() }()
+	line, err := bufio.NewReaderSize(node, 1<<16).ReadString('\n') // INFO; the node then waits
+	if err != nil {
+		return
+	}
+	var info map[string]any
+	if json.Unmarshal([]byte(strings.TrimPrefix(line, "INFO ")), &info) != nil {
+		return
+	}
+	info["tls_required"], info["tls_available"] = r.own != nil, r.own != nil
+	text, _ := json.Marshal(info)
+	if _, err := client.Write([]byte("INFO " + string(text) + "\r\n")); err != nil {
+		return
+	}
+	if r.node != nil {
+		conf := r.node.Clone()
+		conf.ServerName = "127.0.0.1"
+		node = tls.Client(node, conf)
+	}
+	if r.own != nil {
+		client = tls.Server(client, r.own)
+	}
+	go func() { _, _ = io.Copy(client, node); _ = client.Close() }()
+	_, _ = io.Copy(node, client)
+}
+
+// TestRelayedLoginIsWorthNothing: somebody in between is logged in as an
+// operator or a user, and neither the requests that these sign nor any of its
+// own take effect, or are even answered.
+func TestRelayedLoginIsWorthNothing(t *testing.T) {
+	t.Parallel()
+	for name, secure := range map[string]bool{"with a certificate of its own": true, "without TLS": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := nodetest.Start(t, nodetest.Config{Nodes: 1, TLS: true})
+			c.WaitServing(core.BackendSQLite, 0)
+			key := c.Client(0, c.Admin).ClusterKey()
+			r, trusts := newRelay(t, c, secure)
+			victim := nodetest.Identity(t)
+			op := admin.NewClient(admin.ClientConfig{Servers: []string{r.url}, Identity: c.Admin, TLS: trusts})
+			err := op.Open(t.Context())
+			if err == nil { // the way of a client that does not ask who is there
+				_, err = op.UserAdd(t.Context(), core.User{ID: core.UserID(victim.Public())})
+			}
+			wantKind(t, "an operator's command through a relay", err, core.KindRefused)
+			if _, err := c.Client(0, c.Admin).UserGet(t.Context(), victim.Public()); core.KindOf(err) != core.KindNotFound {
+				t.Errorf("it took effect: %v", err)
+			}
+			if err := readByRelay(t, c, r, trusts); core.KindOf(err) != core.KindRefused {
+				t.Errorf("a read through a relay: %v", err)
+			}
+			user := nodetest.Identity(t)
+			fine[core.User](t)(c.Client(0, c.Admin).UserAdd(t.Context(), core.User{ID: core.UserID(user.Public())}))
+			nc, err := dialAs(r.url, trusts, user)
+			if err != nil {
+				t.Fatalf("the relay does not pass a login on: %v", err)
+			}
+			defer nc.Close()
+			for what, pin := range map[string]string{"first use": "", "a pinned key": key} {
+				cl := control.NewClient(control.ClientConfig{Conn: nc, Identity: user, Cluster: pin})
+				_, err = cl.CreateRoom(t.Context(), control.CreateRequest{ID: "relayed"})
+				wantKind(t, "a user's request through a relay, "+what, err, core.KindRefused)
+			}
+			if _, err := store(t, c, 0).Room(context.Background(), "relayed"); core.KindOf(err) != core.KindNotFound {
+				t.Errorf("the user's request took effect: %v", err)
+			}
+		})
+	}
+}
+
+func dialAs(url string, trusts *tls.Config, id keys.Identity) (*nats.Conn, error) {
+	opts := []nats.Option{nats.Nkey(id.Public(), id.Sign), nats.CustomInboxPrefix("_INBOX." + id.Public()), nats.NoReconnect()}
+	if trusts != nil {
+		opts = append(opts, nats.Secure(trusts))
+	}
+	return nats.Connect(url, opts...)
+}
+
+// readByRelay asks for the status over a relayed login, signed as the operator's
+// client would sign it and not signed at all, and returns the milder refusal.
+func readByRelay(t *testing.T, c *nodetest.Cluster, r *relay, trusts *tls.Config) error {
+	t.Helper()
+	nc, err := dialAs(r.url, trusts, c.Admin)
+	if err != nil {
+		t.Fatalf("the relay does not pass a login on: %v", err)
+	}
+	defer nc.Close()
+	for _, signed := range []bool{true, false} {
+		msg := nats.NewMsg(admin.Subject(c.Admin.Public(), admin.TargetAny, admin.VerbStatus))
+		if signed {
+			if err := binding.New(nc, c.Admin, c.Client(0, c.Admin).ClusterKey()).Sign(msg, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		answer, err := nc.RequestMsg(msg, 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p admin.Problem
+		if json.Unmarshal(answer.Data, &p) != nil || core.KindOf(asError(p.Error)) != core.KindRefused {
+			return core.Errorf(core.KindFailed, "signed %v: %.200s", signed, answer.Data)
+		}
+	}
+	return core.Errorf(core.KindRefused, "both are refused")
+}
+
+func asError(e *core.Error) error {
+	if e == nil {
+		return nil
+	}
+	return e
+}
