@@ -24,7 +24,9 @@ import (
 const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
-	_ = os.Setenv(keys.KnownClustersEnv, os.DevNull) // ports are used again by other tests' clusters
+	if os.Getenv(keys.KnownClustersEnv) == "" { // the programs of scripts come by here too, with what the script sets
+		_ = os.Setenv(keys.KnownClustersEnv, os.DevNull) // ports are used again by other tests' clusters
+	}
 	testscript.Main(withPrograms{m}, map[string]func(){"unibus-tui": main})
 }
 

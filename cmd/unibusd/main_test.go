@@ -13,7 +13,9 @@ import (
 // TestMain lets the test binary be the programs: scripts and clusters of child
 // processes run the real main functions without a build of their own.
 func TestMain(m *testing.M) {
-	_ = os.Setenv(keys.KnownClustersEnv, os.DevNull) // ports are used again by other tests' clusters
+	if os.Getenv(keys.KnownClustersEnv) == "" { // the programs of scripts come by here too, with what the script sets
+		_ = os.Setenv(keys.KnownClustersEnv, os.DevNull) // ports are used again by other tests' clusters
+	}
 	testscript.Main(m, map[string]func(){
 		"unibusd":          main,
 		"bare-nats-server": bareServer,

@@ -20,13 +20,35 @@ func (c *Client) message(ctx context.Context, subject string, v Verb, body []byt
 		return msg, nil
 	}
 	if c.bind.Key() == "" {
-		err := c.identify(ctx)
-		if err != nil && (Rules()[v].Acts() || core.KindOf(err) != core.KindUnavailable) {
+		if err := c.identifyFor(ctx, v); err != nil {
 			return nil, err
 		}
 	}
 	return msg, c.bind.Sign(msg, time.Now())
 }
+
+// identifyFor has the cluster prove its key for a verb. A cluster that was just
+// started founds its key within a second or so; what changes something waits for that.
+func (c *Client) identifyFor(ctx context.Context, v Verb) error {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	for {
+		err := c.identify(ctx)
+		switch {
+		case err == nil, core.KindOf(err) != core.KindUnavailable:
+			return err
+		case !Rules()[v].Acts():
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(identifyEvery):
+		}
+	}
+}
+
+const identifyEvery = 200 * time.Millisecond
 
 // identify has the cluster prove its key over this connection.
 func (c *Client) identify(ctx context.Context) error {
