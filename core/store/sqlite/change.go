@@ -63,7 +63,7 @@ func (s *Store) raise(ctx context.Context) error {
 			return core.Errorf(core.KindUnavailable, "the control plane is being moved: its database cannot be given states and records meanwhile").
 				WithNext("ask again once the move is over; `unibusd migration status` says where it stands")
 		}
-		_, err = tx.ExecContext(ctx, fmt.Sprintf(raiseSchema, core.LegacyRec, core.RoomActive, core.MemberActive, stateVersion))
+		_, err = tx.ExecContext(ctx, raiseScript()+fmt.Sprintf("PRAGMA user_version=%d;", stateVersion))
 		return err
 	})
 	if err != nil {
@@ -74,15 +74,16 @@ func (s *Store) raise(ctx context.Context) error {
 	return nil
 }
 
-// raiseSchema is stateSchema for a file that has rows. The defaults are for
+// raiseScript is stateSchema for a file that has rows. The defaults are for
 // whoever still writes as version 1 at that moment.
-const raiseSchema = `
+func raiseScript() string {
+	return fmt.Sprintf(`
 ALTER TABLE rooms ADD COLUMN rec TEXT DEFAULT '%s';
 ALTER TABLE rooms ADD COLUMN state TEXT DEFAULT '%s';
 ALTER TABLE members ADD COLUMN state TEXT DEFAULT '%s';
 CREATE TABLE epoch_records(room_id TEXT, epoch INTEGER, rec TEXT, record BLOB, prev TEXT, PRIMARY KEY(room_id, epoch));
-PRAGMA user_version=%d;
-`
+`, core.LegacyRec, core.RoomActive, core.MemberActive)
+}
 
 // Member returns one active member: see core.Store.
 func (s *Store) Member(ctx context.Context, room core.RoomID, user core.UserID) (m core.Member, err error) {

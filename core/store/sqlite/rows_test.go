@@ -1,7 +1,9 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"unibus/core"
+	"unibus/core/store/sqlite/hostile"
 	"unibus/core/store/storetest"
 )
 
@@ -285,10 +288,43 @@ func TestIntegrity(t *testing.T) {
 	_, err := s.Import(t.Context(), storetest.TwoRooms(t))
 	must(t, err)
 	must(t, s.Integrity(t.Context()))
-	must(t, raw(t, path, "CREATE TABLE child(x REFERENCES rooms(id)); INSERT INTO child VALUES ('gone')"))
-	wantKind(t, s.Integrity(t.Context()), core.KindFailed, "child row 1 (rooms)")
-	must(t, raw(t, path, "DROP TABLE child; PRAGMA writable_schema=1; UPDATE sqlite_schema SET rootpage = 2 WHERE name = 'room_keys'"))
 	must(t, s.Close())
-	s = opened(t, Config{Path: path})
+	good, err := os.ReadFile(path)
+	must(t, err)
+	for name, damage := range map[string]func(path string) error{
+		"a table that is another": func(path string) error {
+			return raw(t, path, "PRAGMA writable_schema=1; UPDATE sqlite_schema SET rootpage = 2 WHERE name = 'room_keys'")
+		},
+		"an index without a user": func(path string) error {
+			return hostile.StaleIndex(path, "UPDATE users SET id = substr(id, 1, 55) || 'A' WHERE status = 'revoked'")
+		},
+	} {
+		path := dbPath(t)
+		must(t, os.WriteFile(path, good, 0o600))
+		must(t, damage(path))
+		err := New(Config{Path: path}).Open(t.Context())
+		if wantKind(t, err, core.KindFailed, "damaged"); t.Failed() {
+			t.Error(name)
+		}
+	}
+}
+
+// TestIntegrityOfIndexes: what only the whole check sees, an index of another table than users.
+func TestIntegrityOfIndexes(t *testing.T) {
+	t.Parallel()
+	path := dbPath(t)
+	must(t, os.WriteFile(path, legacyFile(t), 0o600))
+	must(t, raw(t, path, "PRAGMA journal_mode=DELETE"))
+	b, err := os.ReadFile(path)
+	must(t, err)
+	at := bytes.LastIndex(b, []byte("a-b")) // the index of rooms or of members is the last to name it
+	b[at] = 'z'
+	must(t, os.WriteFile(path, b, 0o600))
+	s := New(Config{Path: path})
+	if err := s.Open(t.Context()); err != nil {
+		wantKind(t, err, core.KindFailed, "damaged")
+		return
+	}
+	defer func() { must(t, s.Close()) }()
 	wantKind(t, s.Integrity(t.Context()), core.KindFailed, "damaged")
 }

@@ -37,7 +37,7 @@ func Create(ctx context.Context, path string) (*Writer, error) {
 	}
 	l, _ := layoutOf(stateVersion)
 	w := &Writer{path: target, layout: l, store: New(Config{Path: target})}
-	w.store.path = target
+	w.store.path, w.store.making = target, true
 	w.store.shape.Store(&l)
 	// What a crash leaves is thrown away: nothing need be on disk before Finish.
 	w.store.read = sqlOpen(w.store.dsn("journal_mode(MEMORY)", "synchronous(OFF)") + "&_txlock=immediate")
