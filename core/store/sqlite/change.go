@@ -34,7 +34,10 @@ func (s *Store) UpdateRoom(ctx context.Context, id core.RoomID, c core.RoomChang
 				return core.Errorf(core.KindInvalid, "the new owner %s of the room %s is not a user", c.Owner, id).WithNext("add the user first")
 			}
 		}
-		return s.layout().updateRoom(ctx, tx, r)
+		if err := s.layout().updateRoom(ctx, tx, r); err != nil {
+			return err
+		}
+		return s.layout().confirmRoom(ctx, tx, r)
 	})
 	if err != nil {
 		return core.Room{}, err
@@ -104,7 +107,10 @@ func (s *Store) SetMemberRole(ctx context.Context, room core.RoomID, user core.U
 			return err
 		}
 		m.Role = role
-		return s.layout().putMember(ctx, tx, m)
+		if err := s.layout().putMember(ctx, tx, m); err != nil {
+			return err
+		}
+		return s.layout().confirmMember(ctx, tx, m)
 	})
 	if err != nil {
 		return core.Member{}, err

@@ -85,3 +85,93 @@ func TestUTF16IsRefused(t *testing.T) {
 	must(t, hostile.UTF16(path, strings.Split(strings.TrimSpace(legacySchema), "\n")...))
 	wantKind(t, New(Config{Path: path}).Open(t.Context()), core.KindInvalid, "UTF-16")
 }
+
+// TestAWriteWithoutItsEffectIsAnError: where something undoes a change, or makes another of it,
+// although no schema that holds such a thing is used, the change fails whole.
+func TestAWriteWithoutItsEffectIsAnError(t *testing.T) {
+	t.Parallel()
+	owner := storetest.NewUser(t, "owner")
+	member := storetest.NewUser(t, "member")
+	key := storetest.NewKey("r", 0, owner.ID)
+	for name, c := range map[string]struct {
+		trigger string
+		change  func(s *Store) error
+	}{
+		"revoke": {"AFTER UPDATE ON users BEGIN UPDATE users SET status = 'active'; END", func(s *Store) error {
+			_, err := s.SetUserStatus(t.Context(), owner.ID, core.UserRevoked, 9)
+			return err
+		}},
+		"revoke, ignored": {"BEFORE UPDATE ON users BEGIN SELECT RAISE(IGNORE); END", func(s *Store) error {
+			_, err := s.SetUserStatus(t.Context(), owner.ID, core.UserRevoked, 9)
+			return err
+		}},
+		"add": {"AFTER INSERT ON users BEGIN UPDATE users SET role = 'admin'; END", func(s *Store) error {
+			return s.AddUser(t.Context(), storetest.NewUser(t, "new"))
+		}},
+		"publish": {"AFTER UPDATE ON users BEGIN UPDATE users SET kem_key = X'00'; END", func(s *Store) error {
+			_, err := s.SetKEMKey(t.Context(), owner.ID, []byte("mine"), 9)
+			return err
+		}},
+		"create": {"AFTER INSERT ON rooms BEGIN UPDATE rooms SET encrypted = 0; END", func(s *Store) error {
+			return s.CreateRoom(t.Context(), storetest.NewRoom("q", owner.ID))
+		}},
+		"archive": {"AFTER UPDATE ON rooms BEGIN UPDATE rooms SET name = 'x'; END", func(s *Store) error {
+			_, err := s.UpdateRoom(t.Context(), "r", core.RoomChange{Owner: member.ID})
+			return err
+		}},
+		"put": {"AFTER INSERT ON members BEGIN UPDATE members SET role = 'owner'; END", func(s *Store) error {
+			return s.PutMember(t.Context(), storetest.NewMember("r", member.ID))
+		}},
+		"demote": {"AFTER INSERT ON members BEGIN UPDATE members SET role = 'owner'; END", func(s *Store) error {
+			_, err := s.SetMemberRole(t.Context(), "r", owner.ID, core.MemberMember)
+			return err
+		}},
+		"remove": {"AFTER DELETE ON members BEGIN INSERT INTO members SELECT 'r', OLD.user_id, OLD.role, NULL, NULL, 1; END", func(s *Store) error {
+			return s.RemoveMember(t.Context(), "r", owner.ID)
+		}},
+		"give": {"AFTER INSERT ON room_keys BEGIN UPDATE room_keys SET box = X'00'; END", func(s *Store) error {
+			return s.PutKey(t.Context(), key)
+		}},
+		"rekey": {"AFTER INSERT ON room_keys BEGIN DELETE FROM room_keys; END", func(s *Store) error {
+			_, err := s.Rekey(t.Context(), "r", 0, []core.SealedKey{key})
+			return err
+		}},
+		"rekey of nobody": {"AFTER UPDATE ON rooms BEGIN UPDATE rooms SET epoch = 0; END", func(s *Store) error {
+			_, err := s.Rekey(t.Context(), "r", 0, nil)
+			return err
+		}},
+		"commit": {"AFTER INSERT ON epoch_records BEGIN UPDATE epoch_records SET record = X'00'; END", func(s *Store) error {
+			_, err := s.CommitRekey(t.Context(), "r", 0, "00112233445566778899aabb", []byte("record"))
+			return err
+		}},
+		"import": {"AFTER INSERT ON users BEGIN UPDATE users SET role = 'admin'; END", func(s *Store) error {
+			_, err := s.Import(t.Context(), core.Snapshot{Users: []core.User{storetest.NewUser(t, "new")}})
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := create(t, dbPath(t))
+			must(t, s.AddUser(t.Context(), owner))
+			must(t, s.AddUser(t.Context(), member))
+			must(t, s.CreateRoom(t.Context(), storetest.NewRoom("r", owner.ID)))
+			must(t, s.PutMember(t.Context(), storetest.NewMember("r", owner.ID)))
+			if name == "commit" {
+				must(t, s.raise(t.Context()))
+			}
+			before, err := s.Export(t.Context())
+			must(t, err)
+			must(t, raw(t, s.Path(), "CREATE TRIGGER t "+c.trigger))
+			wantKind(t, c.change(s), core.KindInvalid, `"t"`) // the schema is looked at again
+			cookie, err := pragmaInt(t.Context(), s.read, "schema_version")
+			must(t, err)
+			s.compared.Store(int64(cookie) + 1) // as if it had not been
+			wantKind(t, c.change(s), core.KindFailed, "is not there as it was written")
+			after, err := s.Export(t.Context())
+			must(t, err)
+			if d := cmp.Diff(before, after); d != "" {
+				t.Errorf("a change that failed left something:\n%s", d)
+			}
+		})
+	}
+}
