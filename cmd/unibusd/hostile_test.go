@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"unibus/core"
-	"unibus/core/store/sqlite"
 	"unibus/core/store/sqlite/hostile"
 	"unibus/core/store/storetest"
 )
@@ -20,7 +18,7 @@ import (
 // takes a file: it says so and ends, the file is as it was, and nothing is made of it.
 func TestHostileFilesAreRefused(t *testing.T) {
 	t.Parallel()
-	good, revoked := legacyFile(t)
+	good := hostile.GenuineFile("version1")
 	for _, f := range hostile.Schemas() {
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()
@@ -40,7 +38,7 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			for _, args := range [][]string{
 				{"restore", "--from", path, "--db", made},
 				{"user", "list", "--db", path},
-				{"user", "revoke", string(revoked), "--db", path},
+				{"user", "revoke", string(storetest.NewUserID(t)), "--db", path},
 				{"user", "add", string(storetest.NewUserID(t)), "--db", path},
 				{"serve", "--name", "n1", "--data", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0", "--db", path},
 			} {
@@ -54,28 +52,6 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			}
 		})
 	}
-}
-
-// legacyFile is the bytes of a whole database of version 1, and one of its active users.
-func legacyFile(t *testing.T) ([]byte, core.UserID) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "legacy.db")
-	s := sqlite.New(sqlite.Config{Path: path, Create: true})
-	if err := s.Open(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	in := storetest.TwoRooms(t)
-	if _, err := s.Import(t.Context(), in); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b, in.Users[0].ID
 }
 
 // refuses runs the program, which must end by itself with an error about the file.

@@ -14,8 +14,12 @@ import (
 
 // openDesk is where backups are made and handed out. Its files lie apart from those that a move keeps.
 func (n *Node) openDesk(ctx context.Context) error {
+	signer, err := n.backupSigner()
+	if err != nil {
+		return err
+	}
 	n.desk = backup.NewDesk(backup.DeskConfig{
-		Node: n.cfg.Name, Dir: filepath.Join(n.cfg.Data, "handing-out"),
+		Sign: signer, Node: n.cfg.Name, Dir: filepath.Join(n.cfg.Data, "handing-out"),
 		Make: n.plane.backup, Need: n.plane.backupSize, Free: freeBytes,
 	})
 	return n.desk.Open(ctx)

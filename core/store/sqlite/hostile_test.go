@@ -14,25 +14,31 @@ import (
 	"unibus/core/store/storetest"
 )
 
-// legacyFile is the bytes of a whole file of version 1.
-func legacyFile(t testing.TB) []byte {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "legacy.db")
-	s := New(Config{Path: path, Create: true})
-	if err := s.Open(t.Context()); err != nil {
-		t.Fatal(err)
+// TestGenuineFilesAreOpened: what an earlier release has made is served as it was.
+func TestGenuineFilesAreOpened(t *testing.T) {
+	t.Parallel()
+	for _, name := range hostile.Genuine() {
+		path := dbPath(t)
+		must(t, os.WriteFile(path, hostile.GenuineFile(name), 0o600))
+		s := opened(t, Config{Path: path})
+		must(t, s.Integrity(t.Context()))
+		was, err := s.Export(t.Context())
+		must(t, err)
+		if problems, err := s.Problems(t.Context(), 0); err != nil || len(problems) > 0 || len(was.Keys) == 0 {
+			t.Errorf("%s: %v, %v, %d keys", name, problems, err, len(was.Keys))
+		}
+		must(t, s.Track(t.Context())) // it can be moved
+		must(t, s.AddUser(t.Context(), storetest.NewUser(t, "new")))
+		must(t, s.Fence(t.Context()))
+		must(t, opened(t, Config{Path: path, AllowFenced: true}).Lift(t.Context()))
+		must(t, s.Untrack(t.Context()))
+		_, err = s.SetUserStatus(t.Context(), was.Users[0].ID, core.UserRevoked, 9)
+		must(t, err)
+		must(t, s.CreateRoom(t.Context(), storetest.NewRoom("more", was.Users[0].ID)))
+		_, err = s.UpdateRoom(t.Context(), "more", core.RoomChange{State: core.RoomArchived})
+		must(t, err)
+		must(t, opened(t, Config{Path: path}).Integrity(t.Context()))
 	}
-	if _, err := s.Import(t.Context(), storetest.TwoRooms(t)); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
 
 // spoiled is a file of version 1 after somebody else's statements, without a log beside it.
@@ -48,7 +54,7 @@ func spoiled(t *testing.T, good []byte, statements ...string) string {
 // program that would run with its rights. It is refused before a row is read, however it is opened.
 func TestHostileSchemasAreRefused(t *testing.T) {
 	t.Parallel()
-	good := legacyFile(t)
+	good := hostile.GenuineFile("version1")
 	for _, f := range hostile.Schemas() {
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,7 +38,7 @@ func (s *Store) checkObjects(ctx context.Context, q querier, v versionInfo) erro
 	}
 	var likely *shape
 	for _, script := range scripts(v.layout.version) {
-		want, err := shapeOf(ctx, v.layout, script)
+		want, err := shapeOf(ctx, v.layout, script, len(have))
 		if err != nil {
 			return err
 		}
@@ -108,6 +107,10 @@ func (s *Store) compareObject(o object, want shape, v versionInfo, seen map[stri
 	case v.fenced && want.fence[o.name] == o, !s.cfg.Backup && want.log[o.name] == o:
 		expected = o
 	}
+	if s.cfg.Backup && want.log[o.name] == o {
+		return core.Errorf(core.KindInvalid, "%s holds the log of changes of a migration, %s: it is a database in use, not a backup", s.path, o.name).
+			WithNext("take a backup from the node that serves it: unibusd backup")
+	}
 	if o != expected {
 		return s.notOurs("%s has an object %q (%q) on %q, which no file of unibus has", s.path, shown(o.name), shown(o.kind), shown(o.table))
 	}
@@ -175,8 +178,9 @@ func textOr(v any) string {
 	return fmt.Sprintf("(%s)", typeName(v))
 }
 
-// shapeOf runs our own statements on a database in memory and reads what they made.
-func shapeOf(ctx context.Context, l layout, script string) (want shape, err error) {
+// shapeOf runs our own statements on a database in memory and reads what they
+// made. What a move adds is only looked for where a file has more objects than are required.
+func shapeOf(ctx context.Context, l layout, script string, objects int) (want shape, err error) {
 	db := sqlOpen("file::memory:")
 	defer func() { _ = db.Close() }()
 	db.SetMaxOpenConns(1) // each connection would be a database of its own
@@ -194,8 +198,8 @@ func shapeOf(ctx context.Context, l layout, script string) (want shape, err erro
 		return more, all, err
 	}
 	var all []object
-	if want.required, all, err = made(nil, script); err != nil {
-		return shape{}, err
+	if want.required, all, err = made(nil, script); err != nil || objects <= len(all) {
+		return want, err
 	}
 	if want.log, all, err = made(all, l.trackScript()); err != nil {
 		return shape{}, err
@@ -213,19 +217,19 @@ type versionInfo struct {
 // unchanged compares the schema again where it is not the one that was compared
 // before: another process may have changed it. It is called in the transaction
 // that is to rely on it.
-func (s *Store) unchanged(ctx context.Context, tx *sql.Tx) error {
+func (s *Store) unchanged(ctx context.Context, q querier) error {
 	if s.making {
 		return nil
 	}
-	cookie, err := pragmaInt(ctx, tx, "schema_version")
+	cookie, err := pragmaInt(ctx, q, "schema_version")
 	if err != nil || s.compared.Load() == int64(cookie)+1 {
 		return err
 	}
-	v, err := s.versionIn(ctx, tx)
+	v, err := s.versionIn(ctx, q)
 	if err != nil {
 		return err
 	}
-	if err := s.checkObjects(ctx, tx, v); err != nil {
+	if err := s.checkObjects(ctx, q, v); err != nil {
 		return err
 	}
 	s.shape.Store(&v.layout)

@@ -30,6 +30,7 @@ func (s *Store) Open(ctx context.Context) error {
 		return core.Errorf(core.KindFailed, "the database %s is open already", s.path)
 	}
 	s.read, s.write = nil, nil
+	s.compared.Store(0)
 	if err := s.resolve(); err != nil {
 		return err
 	}
@@ -220,11 +221,9 @@ func (s *Store) admit(ctx context.Context, fresh bool) error {
 				return err
 			}
 		}
-		l, err := s.verify(ctx, tx)
-		if err != nil {
+		if err := s.verify(ctx, tx); err != nil {
 			return err
 		}
-		s.shape.Store(&l)
 		return s.checkPages(ctx, tx)
 	})
 }

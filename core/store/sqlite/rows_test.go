@@ -313,7 +313,7 @@ func TestIntegrity(t *testing.T) {
 func TestIntegrityOfIndexes(t *testing.T) {
 	t.Parallel()
 	path := dbPath(t)
-	must(t, os.WriteFile(path, legacyFile(t), 0o600))
+	must(t, os.WriteFile(path, hostile.GenuineFile("version1"), 0o600))
 	must(t, raw(t, path, "PRAGMA journal_mode=DELETE"))
 	b, err := os.ReadFile(path)
 	must(t, err)

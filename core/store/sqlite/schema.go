@@ -179,17 +179,17 @@ func scripts(version int) []string {
 }
 
 // verify refuses a file that is not one of ours, of a version this program does
-// not know, or with anything in its schema that we do not make; it returns its layout.
-func (s *Store) verify(ctx context.Context, q querier) (layout, error) {
+// not know, fenced, or with anything in its schema that we do not make.
+func (s *Store) verify(ctx context.Context, q querier) error {
 	v, err := s.versionIn(ctx, q)
 	if err != nil {
-		return layout{}, err
+		return err
 	}
 	if v.fenced && !s.cfg.AllowFenced {
-		return layout{}, core.Errorf(core.KindRefused, "%s is fenced: its control plane was moved to KV, or a move is under way", s.path).
+		return core.Errorf(core.KindRefused, "%s is fenced: its control plane was moved to KV, or a move is under way", s.path).
 			WithNext("ask a node instead of the file: leave out --db and give --server; see `unibusd migration status`")
 	}
-	return v.layout, s.checkObjects(ctx, q, v)
+	return s.unchanged(ctx, q)
 }
 
 // versionIn is what the header says: whose file it is, and of which version.

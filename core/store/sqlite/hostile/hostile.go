@@ -19,8 +19,13 @@ type File struct {
 	SQL  []string // run one after the other, as a program would that knows nothing of unibus
 }
 
-// Spoil runs statements on a file as another program would. It never waits longer than ten seconds.
+// Spoil runs statements on a file as another program would, for ten seconds at the most.
 func Spoil(path string, statements ...string) error {
+	return SpoilWithin(10*time.Second, path, statements...)
+}
+
+// SpoilWithin is Spoil with another limit.
+func SpoilWithin(limit time.Duration, path string, statements ...string) error {
 	q := url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(2000)", "synchronous(0)"}}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String())
 	if err != nil {
@@ -28,7 +33,7 @@ func Spoil(path string, statements ...string) error {
 	}
 	db.SetMaxOpenConns(1)
 	defer func() { _ = db.Close() }()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	for _, st := range statements {
 		if _, err := db.ExecContext(ctx, st); err != nil {
