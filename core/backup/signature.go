@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/nats-io/nkeys"
@@ -47,6 +48,20 @@ func (s Signature) message(c Content) []byte {
 
 func appendField(b []byte, field string) []byte {
 	return append(binary.BigEndian.AppendUint64(b, uint64(len(field))), field...)
+}
+
+// Sign reads a finished backup that this node has made and writes into it by
+// whom it was made. It returns what is on disk then.
+func Sign(ctx context.Context, signer Signer, node, path string) (sqlite.BackupInfo, error) {
+	s, err := open(ctx, path)
+	if err != nil {
+		return sqlite.BackupInfo{}, err
+	}
+	content, err := hand(ctx, s, func(core.Row) error { return nil })
+	if err = errors.Join(err, s.Close()); err != nil {
+		return sqlite.BackupInfo{}, err
+	}
+	return sign(ctx, signer, node, path, content, time.Now())
 }
 
 // sign writes into a finished file by whom it was made.

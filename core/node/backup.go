@@ -56,6 +56,19 @@ func (p *plane) backup(ctx context.Context, path string, rows func(int)) (admin.
 	return out, nil
 }
 
+// signedBackup is the copy of the file that a move takes. What a failure leaves of it the move removes.
+func (p *plane) signedBackup(ctx context.Context, path string) (sqlite.BackupInfo, error) {
+	b, err := p.db().Backup(ctx, path)
+	if err != nil {
+		return b, err
+	}
+	signer, err := p.n.backupSigner()
+	if err != nil {
+		return b, err
+	}
+	return backup.Sign(ctx, signer, p.n.cfg.Name, b.Path)
+}
+
 func backupFile(ctx context.Context, db *sqlite.Store, path string) (admin.Backup, error) {
 	b, err := db.Backup(ctx, path)
 	if err != nil {
