@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"context"
+	"database/sql"
 	"os"
 	"path/filepath"
 	"strings"
@@ -180,4 +182,39 @@ func TestAWriteWithoutItsEffectIsAnError(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestConnectionsAreGuarded: whatever a file makes of it, a connection trusts no schema, looks at the size of
+// cells, takes no value and no expression without an end, and is interrupted when its time is over.
+func TestConnectionsAreGuarded(t *testing.T) {
+	t.Parallel()
+	s := create(t, dbPath(t))
+	ask := func(query string) (answer string, err error) {
+		err = s.view(t.Context(), time.Second, func(ctx context.Context, tx *sql.Tx) error {
+			return tx.QueryRowContext(ctx, query).Scan(&answer)
+		})
+		return answer, err
+	}
+	for pragma, want := range map[string]string{"trusted_schema": "0", "cell_size_check": "1", "query_only": "1"} {
+		if got, err := ask("PRAGMA " + pragma); err != nil || got != want {
+			t.Errorf("%s is %s, %v", pragma, got, err)
+		}
+	}
+	for name, query := range map[string]string{
+		"a deep expression": "SELECT 1" + strings.Repeat(" + 1", 200),
+		"many columns":      "SELECT 1" + strings.Repeat(", 1", 200),
+		"many selects":      "SELECT 1" + strings.Repeat(" UNION ALL SELECT 1", 20),
+		"a long statement":  "SELECT '" + strings.Repeat("x", 2<<20) + "'",
+		"a large value":     "SELECT length(randomblob(17 << 20))",
+	} {
+		if _, err := ask(query); err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+	began := time.Now()
+	_, err := ask("WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT count(*) FROM c")
+	if wantKind(t, err, core.KindUnavailable, "in time"); time.Since(began) > 20*time.Second {
+		t.Errorf("it took %s", time.Since(began))
+	}
+	must(t, s.AddUser(t.Context(), storetest.NewUser(t, "a"))) // the store goes on
 }
