@@ -50,7 +50,7 @@ func TestRestoreRefusesHostileSchemas(t *testing.T) {
 			before, err := os.ReadFile(from)
 			must(t, err)
 			began := time.Now()
-			if _, err = Restore(t.Context(), from, to, Expect{}); core.AsError(err) == nil || core.AsError(err).Next == "" {
+			if _, err = Restore(t.Context(), from, to, Expect{}); err == nil || core.AsError(err).Next == "" {
 				t.Errorf("%v", err)
 			}
 			if took := time.Since(began); took > 5*time.Second {
@@ -66,6 +66,17 @@ func TestRestoreRefusesHostileSchemas(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRestoreRefusesAStaleIndex: by the index of users one is not there who is, and the other way round.
+func TestRestoreRefusesAStaleIndex(t *testing.T) {
+	t.Parallel()
+	from, to := filepath.Join(t.TempDir(), "from.db"), filepath.Join(t.TempDir(), "new.db")
+	must(t, os.WriteFile(from, hostile.GenuineFile("version1"), 0o600))
+	must(t, hostile.StaleIndex(from, "DELETE FROM users WHERE status = 'revoked'"))
+	_, err := Restore(t.Context(), from, to, Expect{})
+	wantKind(t, err, core.KindFailed, "damaged")
+	only(t, to)
 }
 
 // TestRestoreRefusesWhatLiesBeside: a journal may write any page over the file's, and of a log no SHA-256 speaks.
