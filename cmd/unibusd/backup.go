@@ -29,6 +29,7 @@ func backupCommand() *cobra.Command {
 			content := backup.Content{Schema: taken.Schema, Tables: taken.Tables}
 			c.Printf("Saved %s from %s (%s): %s.\n", taken.Path, taken.Node, taken.Backend, content)
 			c.Printf("%d bytes, SHA-256 %s; only you can read it.\n", taken.Bytes, taken.SHA256)
+			c.Println(signedBy(taken.Signed))
 		})
 	})
 	c.Flags().StringVar(&out, "out", "", "save it as the new `FILE`; one that is there is not written over")
@@ -62,8 +63,17 @@ func showProgress(w io.Writer, terminal bool) (told func(backup.Progress), over 
 		}
 }
 
+// signedBy says who made a backup.
+func signedBy(s *backup.Signature) string {
+	if s == nil {
+		return "Nobody signed it: nothing shows who made it, or that its rows are as they were."
+	}
+	return fmt.Sprintf("Signed by %s with the cluster's key %s at %s.", s.Node, s.Key, s.At.Format("2006-01-02 15:04:05 UTC"))
+}
+
 func restoreCommand() *cobra.Command {
-	var from, db, sum string
+	var from, db string
+	var want backup.Expect
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "restore", Short: "Make the database of a new node of a backup; no node need run", Args: cli.Args(),
@@ -71,7 +81,12 @@ func restoreCommand() *cobra.Command {
 			if from == "" || db == "" {
 				return core.Errorf(core.KindInvalid, "--from or --db is missing").WithNext("name the backup and the new database: --from FILE --db NEW")
 			}
-			r, err := backup.Restore(c.Context(), from, db, sum)
+			if want.Signer != "" {
+				if _, err := backup.ParseSigner(want.Signer); err != nil {
+					return err
+				}
+			}
+			r, err := backup.Restore(c.Context(), from, db, want)
 			if err != nil {
 				return err
 			}
@@ -83,7 +98,8 @@ func restoreCommand() *cobra.Command {
 				}{r, next})
 			}
 			c.Printf("Restored %s from %s: %s.\n", r.Path, r.From, r.Content)
-			c.Printf("The SHA-256 of the backup is %s.\n\n", r.SHA256)
+			c.Printf("The SHA-256 of the backup is %s.\n", r.SHA256)
+			c.Printf("%s\n\n", signedBy(r.Signed))
 			c.Printf("What was changed after the backup is not in it: revoke again whom you revoked since.\n")
 			c.Printf("Next: %s …\n", next)
 			c.Printf("In a cluster all nodes begin with fresh data directories; then move it: unibusd migrate-to-kv --db %s …\n", r.Path)
@@ -93,7 +109,8 @@ func restoreCommand() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&from, "from", "", "the backup `FILE`, which is checked first and left as it is")
 	f.StringVar(&db, "db", "", "the `NEW` database; one that is there is not written over")
-	f.StringVar(&sum, "sha256", "", "refuse a backup whose bytes do not sum up to `HEX`, as `unibusd backup` printed it")
+	f.StringVar(&want.Signer, "signer", "", "refuse a backup that the cluster with the public `KEY` has not signed, as `unibusd backup` printed it")
+	f.StringVar(&want.SHA256, "sha256", "", "refuse a backup whose bytes do not sum up to `HEX`, as `unibusd backup` printed it")
 	f.BoolVar(&asJSON, "json", false, "print one JSON document, errors included")
 	return c
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"time"
 
 	"unibus/core"
 	"unibus/core/admin"
@@ -19,6 +20,7 @@ import (
 type Content struct {
 	Schema int                 `json:"schema"`
 	Tables []admin.BackupTable `json:"tables"`
+	Signed *Signature          `json:"signed"` // nil: nobody says who made it
 }
 
 // Same is true where two files hold the same rows, whatever their bytes are.
@@ -45,10 +47,12 @@ func Tables() []core.Table {
 }
 
 // Check reads a whole file and says what is in it: its pages, what its rows
-// refer to, and that each of them can be converted. KindNotFound, KindInvalid
-// for what is no control plane of unibus or not a whole one, KindRefused where it
-// is fenced, KindFailed where it is damaged.
+// refer to, that each of them can be converted, and who signed them. KindNotFound,
+// KindInvalid for what is no control plane of unibus, not a whole one, or not what
+// was signed, KindRefused where it is fenced, KindFailed where it is damaged.
 func Check(ctx context.Context, path string) (Content, error) {
+	ctx, cancel := bounded(ctx, path)
+	defer cancel()
 	s, err := open(ctx, path)
 	if err != nil {
 		return Content{}, err
@@ -57,8 +61,18 @@ func Check(ctx context.Context, path string) (Content, error) {
 	return content, errors.Join(err, s.Close())
 }
 
+// bounded gives the reading of a file an end: a minute, and a second for each
+// megabyte, which is many times what it takes.
+func bounded(ctx context.Context, path string) (context.Context, context.CancelFunc) {
+	within := time.Minute
+	if info, err := os.Stat(path); err == nil {
+		within += time.Duration(info.Size()>>20) * time.Second
+	}
+	return context.WithTimeout(ctx, within)
+}
+
 func open(ctx context.Context, path string) (*sqlite.Store, error) {
-	s := sqlite.New(sqlite.Config{Path: path, ReadOnly: true})
+	s := sqlite.New(sqlite.Config{Path: path, Backup: true})
 	if err := s.Open(ctx); err != nil {
 		return nil, unusable(ctx, path, err)
 	}
@@ -86,7 +100,7 @@ func unusable(ctx context.Context, path string, err error) error {
 
 // fenced tells a fenced file from one that may not be read.
 func fenced(ctx context.Context, path string) bool {
-	s := sqlite.New(sqlite.Config{Path: path, ReadOnly: true, AllowFenced: true})
+	s := sqlite.New(sqlite.Config{Path: path, ReadOnly: true, AllowFenced: true}) // a move has left its log in it
 	return s.Open(ctx) == nil && s.Close() == nil
 }
 
@@ -103,6 +117,15 @@ func read(ctx context.Context, s *sqlite.Store) (Content, error) {
 		return Content{}, core.Errorf(core.KindInvalid, "%s is not a whole control plane: the row %s of %s: %s (problems found: %s)",
 			s.Path(), p.Key, p.Table, p.Text, atLeast(len(problems))).WithNext("%s", p.Next)
 	}
+	content, err := hand(ctx, s, func(core.Row) error { return nil })
+	if err == nil {
+		content.Signed, err = signedBy(ctx, s, content)
+	}
+	return content, err
+}
+
+// hand hands out every row, table by table, and sums them up.
+func hand(ctx context.Context, s *sqlite.Store, each func(core.Row) error) (Content, error) {
 	content := Content{Schema: s.SchemaVersion()}
 	for _, t := range Tables() {
 		d := core.NewDigester()
@@ -111,6 +134,9 @@ func read(ctx context.Context, s *sqlite.Store) (Content, error) {
 				return Content{}, unusable(ctx, s.Path(), err)
 			}
 			d.Add(r.Key, r.Value)
+			if err := each(r); err != nil {
+				return Content{}, err
+			}
 		}
 		sum, err := d.Sum()
 		if err != nil {

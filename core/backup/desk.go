@@ -25,6 +25,7 @@ type DeskConfig struct {
 	Make func(ctx context.Context, path string, rows func(int)) (admin.Backup, error)
 	Need func(ctx context.Context) (int64, error) // bytes that must be free; nil: not checked
 	Free func(dir string) (int64, error)          // bytes that are
+	Sign Signer                                   // signs every backup; nil: nobody does
 	Idle time.Duration                            // after the last question a file is forgotten; 0: 10 min
 	Most int                                      // at a time; 0: 2
 }
@@ -168,6 +169,9 @@ func (d *Desk) make(ctx context.Context, h *held) (admin.Backup, error) {
 	if err != nil {
 		return admin.Backup{}, err
 	}
+	if b, err = d.sign(ctx, path, b); err != nil {
+		return admin.Backup{}, errors.Join(err, migrate.RemoveFile(path))
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return admin.Backup{}, errors.Join(core.Errorf(core.KindFailed, "the backup on %s cannot be read: %w", d.cfg.Node, err), migrate.RemoveFile(path))
@@ -177,6 +181,16 @@ func (d *Desk) make(ctx context.Context, h *held) (admin.Backup, error) {
 	d.mu.Unlock()
 	b.Node = d.cfg.Node
 	return b, nil
+}
+
+// sign adds to the file by whom it was made.
+func (d *Desk) sign(ctx context.Context, path string, b admin.Backup) (admin.Backup, error) {
+	if d.cfg.Sign == nil {
+		return b, nil
+	}
+	info, err := sign(ctx, d.cfg.Sign, d.cfg.Node, path, Content{Tables: b.Tables}, time.Now())
+	b.Bytes, b.SHA256 = info.Bytes, info.SHA256
+	return b, err
 }
 
 // room sees that there is space before anything is written.

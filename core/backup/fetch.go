@@ -34,6 +34,7 @@ type Progress struct {
 type Taken struct {
 	Path string `json:"path"` // absolute
 	admin.Backup
+	Signed *Signature `json:"signed"` // nil: the node's release signs nothing
 }
 
 const (
@@ -64,13 +65,14 @@ func Fetch(ctx context.Context, src Source, path string, told func(Progress)) (T
 	if err == nil {
 		err = f.Sync()
 	}
+	var got Content
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = d.proveAndPlace(ctx, Content{Tables: b.Tables})
+		got, err = d.proveAndPlace(ctx, Content{Tables: b.Tables})
 	}
 	if err != nil {
 		return Taken{}, errors.Join(stopped(ctx, d, err), d.discard())
 	}
-	return Taken{Path: d.final, Backup: b}, nil
+	return Taken{Path: d.final, Backup: b, Signed: got.Signed}, nil
 }
 
 // fetch brings the bytes.

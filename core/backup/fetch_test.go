@@ -15,7 +15,7 @@ import (
 )
 
 // database is a SQLite file with rooms, keys and records.
-func database(t *testing.T) string {
+func database(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "unibus.db")
 	w, err := sqlite.Create(t.Context(), path)

@@ -3,10 +3,18 @@ package backup
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 
 	"unibus/core"
+	"unibus/core/store/sqlite"
 )
+
+// Expect is what a backup must be, beyond a whole one.
+type Expect struct {
+	SHA256 string // of its bytes, in hex; "": whatever it is
+	Signer string // a cluster's public nkey that must have signed it; "": whoever has, or nobody
+}
 
 // Restored is a database that was made of a backup.
 type Restored struct {
@@ -17,48 +25,122 @@ type Restored struct {
 }
 
 // Restore makes the new database to of the backup from, which is checked first
-// and after, and left as it is. sha256 is what its bytes must sum up to, in hex;
-// "" for whatever they do. The kinds of error are those of Check; KindExists
-// where there is something at to. After an error there is nothing new.
-func Restore(ctx context.Context, from, to, sha256 string) (Restored, error) {
+// and left as it is. Nothing but its rows comes along: they are read by our
+// statements and written into a file that we make, which is checked after. The
+// kinds of error are those of Check; KindExists where there is something at to,
+// KindRefused where the signer is not the one that was expected. After an error
+// there is nothing new.
+func Restore(ctx context.Context, from, to string, want Expect) (Restored, error) {
 	d, err := newDraft(to)
 	if err != nil {
 		return Restored{}, err
 	}
-	src, err := open(ctx, from)
+	limited, cancel := bounded(ctx, from)
+	defer cancel()
+	src, err := open(limited, from)
 	if err != nil {
 		return Restored{}, err
 	}
 	defer func() { _ = src.Close() }() // nothing was written to it
 	out := Restored{Path: d.final, From: src.Path()}
-	if out.SHA256, _, err = sum(src.Path()); err != nil {
+	if out.SHA256, err = want.bytes(src.Path()); err != nil {
 		return Restored{}, err
 	}
-	if sha256 != "" && !strings.EqualFold(sha256, out.SHA256) {
-		return Restored{}, core.Errorf(core.KindFailed, "%s is not the file that was meant, or was damaged since: its SHA-256 is %s", from, out.SHA256).
-			WithNext("fetch it again from where it was kept")
-	}
-	if out.Content, err = read(ctx, src); err != nil {
+	if out.Content, err = read(limited, src); err != nil {
 		return Restored{}, err
 	}
-	if _, err = src.Backup(ctx, d.path); err != nil { // what a log beside from holds comes along
-		return Restored{}, stopped(ctx, d, err)
+	if err := want.signer(src.Path(), out.Signed); err != nil {
+		return Restored{}, err
 	}
-	if err = d.proveAndPlace(ctx, out.Content); err != nil {
+	if err = d.write(limited, src, out.Content); err == nil {
+		_, err = d.proveAndPlace(ctx, out.Content)
+	}
+	if err != nil {
 		return Restored{}, errors.Join(stopped(ctx, d, err), d.discard())
 	}
 	return out, nil
 }
 
-// proveAndPlace reads the draft back before it gets its name.
-func (d draft) proveAndPlace(ctx context.Context, want Content) error {
-	got, err := Check(ctx, d.path)
+// bytes sums up a file and compares. What lies in a log beside it no sum speaks of.
+func (want Expect) bytes(path string) (string, error) {
+	got, _, err := sum(path)
+	if err != nil || want.SHA256 == "" {
+		return got, err
+	}
+	if !strings.EqualFold(want.SHA256, got) {
+		return "", core.Errorf(core.KindFailed, "%s is not the file that was meant, or was damaged since: its SHA-256 is %s", path, got).
+			WithNext("fetch it again from where it was kept")
+	}
+	if info, err := os.Stat(path + "-wal"); err == nil && info.Size() > 0 {
+		return "", core.Errorf(core.KindInvalid, "%s has a log beside it, %s-wal, whose changes are in no SHA-256", path, path).
+			WithNext("move the log away, or leave out --sha256")
+	}
+	return got, nil
+}
+
+func (want Expect) signer(path string, by *Signature) error {
+	switch {
+	case want.Signer == "" || by != nil && by.Key == want.Signer:
+		return nil
+	case by == nil:
+		return core.Errorf(core.KindRefused, "nobody signed %s, and %s is to have signed it", path, want.Signer).
+			WithNext("give a backup that this cluster has made, or leave out --signer")
+	}
+	return core.Errorf(core.KindRefused, "%s was signed by another cluster's key: %s", path, by.Key).
+		WithNext("give a backup that %s has signed", want.Signer)
+}
+
+// rowsAtATime go into the new file in one transaction.
+const rowsAtATime = 1000
+
+// write makes the draft of the rows of a file.
+func (d draft) write(ctx context.Context, src *sqlite.Store, want Content) error {
+	w, err := sqlite.CreateVersion(ctx, d.path, want.Schema)
 	if err != nil {
 		return err
 	}
+	got, err := copyRows(ctx, src, w)
+	if err == nil && !got.Same(want) {
+		err = core.Errorf(core.KindUnavailable, "%s was changed while it was read", src.Path()).WithNext("stop whoever writes it, then try again")
+	}
+	if err == nil {
+		_, err = w.Finish(ctx)
+	}
+	if err != nil {
+		return errors.Join(err, w.Discard())
+	}
+	return nil
+}
+
+func copyRows(ctx context.Context, src *sqlite.Store, w *sqlite.Writer) (Content, error) {
+	var batch []core.Row
+	flush := func() error {
+		rows := batch
+		batch = batch[:0]
+		return w.Put(ctx, rows)
+	}
+	got, err := hand(ctx, src, func(r core.Row) error {
+		batch = append(batch, r)
+		if len(batch) < rowsAtATime {
+			return nil
+		}
+		return flush()
+	})
+	if err == nil {
+		err = flush()
+	}
+	return got, err
+}
+
+// proveAndPlace reads the draft back before it gets its name.
+func (d draft) proveAndPlace(ctx context.Context, want Content) (Content, error) {
+	got, err := Check(ctx, d.path)
+	if err != nil {
+		return Content{}, err
+	}
 	if !got.Same(want) {
-		return core.Errorf(core.KindFailed, "what was written for %s is not what it was made of (%s, not %s); it was removed", d.final, got, want).
+		return Content{}, core.Errorf(core.KindFailed, "what was written for %s is not what it was made of (%s, not %s); it was removed", d.final, got, want).
 			WithNext("check the disk, then try again")
 	}
-	return d.place()
+	return got, d.place()
 }

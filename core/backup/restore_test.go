@@ -21,7 +21,7 @@ func TestRestoreIsTheSame(t *testing.T) {
 	must(t, err)
 	digest, _, err := sum(from)
 	must(t, err)
-	r, err := Restore(t.Context(), from, to, strings.ToUpper(digest))
+	r, err := Restore(t.Context(), from, to, Expect{SHA256: strings.ToUpper(digest)})
 	must(t, err)
 	if r.Path != to || r.SHA256 != digest || r.Schema != 2 || r.Tables[3].Count == 0 {
 		t.Errorf("%+v", r)
@@ -51,7 +51,7 @@ func TestRestoreTakesTheLogAlong(t *testing.T) {
 	if info, err := os.Stat(from + "-wal"); err != nil || info.Size() == 0 {
 		t.Fatalf("there is no log: %v", err)
 	}
-	r, err := Restore(t.Context(), from, to, "")
+	r, err := Restore(t.Context(), from, to, Expect{})
 	if err != nil || r.Tables[0].Count != 1 || r.Schema != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -99,7 +99,7 @@ func TestRestoreRefuses(t *testing.T) {
 			if name == "not what was meant?" {
 				meant = strings.Repeat("0", 64)
 			}
-			_, err := Restore(t.Context(), from, to, meant)
+			_, err := Restore(t.Context(), from, to, Expect{SHA256: meant})
 			wantKind(t, err, c.kind, c.text)
 			if core.AsError(err).Next == "" {
 				t.Errorf("%v: and then?", err)
@@ -118,23 +118,23 @@ func TestRestoreWritesOverNothing(t *testing.T) {
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		to := filepath.Join(t.TempDir(), "new.db")
 		must(t, os.WriteFile(to+suffix, []byte("old"), 0o600))
-		_, err := Restore(t.Context(), from, to, "")
+		_, err := Restore(t.Context(), from, to, Expect{})
 		wantKind(t, err, core.KindExists, to+suffix)
 		if data, err := os.ReadFile(to + suffix); err != nil || string(data) != "old" {
 			t.Errorf("%s is %q now, %v", to+suffix, data, err)
 		}
 		only(t, to+suffix)
 	}
-	_, err := Restore(t.Context(), from, from, "")
+	_, err := Restore(t.Context(), from, from, Expect{})
 	wantKind(t, err, core.KindExists)
-	_, err = Restore(t.Context(), from, filepath.Join(from, "x", "new.db"), "")
+	_, err = Restore(t.Context(), from, filepath.Join(from, "x", "new.db"), Expect{})
 	wantKind(t, err, core.KindFailed)
-	_, err = Restore(t.Context(), from, "", "")
+	_, err = Restore(t.Context(), from, "", Expect{})
 	wantKind(t, err, core.KindInvalid)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	to := filepath.Join(t.TempDir(), "new.db")
-	if _, err = Restore(ctx, from, to, ""); err == nil {
+	if _, err = Restore(ctx, from, to, Expect{}); err == nil {
 		t.Error("it was stopped before it began")
 	}
 	only(t, to)

@@ -14,8 +14,12 @@ import (
 
 // openDesk is where backups are made and handed out. Its files lie apart from those that a move keeps.
 func (n *Node) openDesk(ctx context.Context) error {
+	signer, err := n.backupSigner()
+	if err != nil {
+		return err
+	}
 	n.desk = backup.NewDesk(backup.DeskConfig{
-		Node: n.cfg.Name, Dir: filepath.Join(n.cfg.Data, "handing-out"),
+		Sign: signer, Node: n.cfg.Name, Dir: filepath.Join(n.cfg.Data, "handing-out"),
 		Make: n.plane.backup, Need: n.plane.backupSize, Free: freeBytes,
 	})
 	return n.desk.Open(ctx)
@@ -50,6 +54,19 @@ func (p *plane) backup(ctx context.Context, path string, rows func(int)) (admin.
 		out.Tables = append(out.Tables, admin.BackupTable{Table: t, Digest: sums[t]})
 	}
 	return out, nil
+}
+
+// signedBackup is the copy of the file that a move takes. What a failure leaves of it the move removes.
+func (p *plane) signedBackup(ctx context.Context, path string) (sqlite.BackupInfo, error) {
+	b, err := p.db().Backup(ctx, path)
+	if err != nil {
+		return b, err
+	}
+	signer, err := p.n.backupSigner()
+	if err != nil {
+		return b, err
+	}
+	return backup.Sign(ctx, signer, p.n.cfg.Name, b.Path)
 }
 
 func backupFile(ctx context.Context, db *sqlite.Store, path string) (admin.Backup, error) {

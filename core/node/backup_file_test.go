@@ -10,6 +10,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/store/sqlite"
+	"unibus/core/store/sqlite/hostile"
 	"unibus/core/store/storetest"
 )
 
@@ -22,8 +23,11 @@ func TestBackupOfAFileThatCannotBeRestored(t *testing.T) {
 		kind  core.Kind
 		text  string
 	}{
-		"whole":           {func(*sqlite.Store) error { return nil }, "", ""},
-		"fenced":          {func(s *sqlite.Store) error { return s.Fence(t.Context()) }, core.KindUnavailable, "is moving"},
+		"whole":  {func(*sqlite.Store) error { return nil }, "", ""},
+		"fenced": {func(s *sqlite.Store) error { return s.Fence(t.Context()) }, core.KindUnavailable, "is moving"},
+		"a trigger": {func(s *sqlite.Store) error {
+			return hostile.Spoil(s.Path(), "CREATE TRIGGER t AFTER INSERT ON users BEGIN UPDATE users SET role = 'admin'; END")
+		}, core.KindInvalid, `"t"`},
 		"an unknown role": {func(s *sqlite.Store) error { return respell(t, s) }, core.KindInvalid, `cannot be restored`},
 	} {
 		dir := t.TempDir()

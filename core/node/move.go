@@ -21,7 +21,7 @@ func (p *plane) moveConfig() migrate.Config {
 		Cluster: p.describe, PeerRows: p.peerRows, PeerProblems: p.peerProblems, Host: p, Journal: p.n.journal, Free: freeBytes, Changed: p.moved, Log: p.log,
 		OpenCopy: openCopy, // a rollback reads its file back, and gives a node a file that has none
 		Backup: func(ctx context.Context, path string) (migrate.Backup, error) {
-			b, err := p.db().Backup(ctx, path)
+			b, err := p.signedBackup(ctx, path)
 			return migrate.Backup{Path: b.Path, SHA256: b.SHA256, Bytes: b.Bytes}, err
 		},
 	}

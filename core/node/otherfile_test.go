@@ -43,7 +43,7 @@ func TestAnotherNodesFileAfterARollback(t *testing.T) {
 	rename(t, file, file+".away")
 	theirs := filepath.Join(t.TempDir(), "copy.db")
 	for _, way := range [][2]string{{c.Configs[1].DB, theirs}, {theirs, file}} {
-		if _, err := backup.Restore(t.Context(), way[0], way[1], ""); err != nil {
+		if _, err := backup.Restore(t.Context(), way[0], way[1], backup.Expect{}); err != nil {
 			t.Fatal(err)
 		}
 	}

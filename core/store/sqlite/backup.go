@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -57,6 +58,9 @@ func createTarget(target string) error {
 }
 
 func (s *Store) copyTo(ctx context.Context, target string) (BackupInfo, error) {
+	if err := s.view(ctx, 0, func(context.Context, *sql.Tx) error { return nil }); err != nil { // VACUUM runs what the schema says
+		return BackupInfo{}, err
+	}
 	// A connection of its own: VACUUM runs outside transactions, and the writers of this process go on.
 	db := sqlOpen(s.dsn())
 	_, err := db.ExecContext(ctx, "VACUUM INTO ?", target)
@@ -71,12 +75,17 @@ func (s *Store) copyTo(ctx context.Context, target string) (BackupInfo, error) {
 	return info, fileFailed(target, err)
 }
 
-// forgetChanges takes the log of changes out of a copy.
+// forgetChanges takes the log of changes out of a copy. What else it brought along must be ours.
 func (s *Store) forgetChanges(ctx context.Context, target string) error {
-	c := New(Config{Path: target})
+	c := New(Config{Path: target, AllowFenced: true})
 	db := sqlOpen(c.dsn())
 	defer func() { _ = db.Close() }()
-	return s.attempt(ctx, 0, db, untrackIn)
+	return s.attempt(ctx, 0, db, func(ctx context.Context, tx *sql.Tx) error {
+		if err := untrackIn(ctx, tx); err != nil {
+			return err
+		}
+		return c.verify(ctx, tx)
+	})
 }
 
 // settleFile puts the file on disk, its directory's entry too, and sums it up.

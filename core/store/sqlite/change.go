@@ -34,7 +34,10 @@ func (s *Store) UpdateRoom(ctx context.Context, id core.RoomID, c core.RoomChang
 				return core.Errorf(core.KindInvalid, "the new owner %s of the room %s is not a user", c.Owner, id).WithNext("add the user first")
 			}
 		}
-		return s.layout().updateRoom(ctx, tx, r)
+		if err := s.layout().updateRoom(ctx, tx, r); err != nil {
+			return err
+		}
+		return s.layout().confirmRoom(ctx, tx, r)
 	})
 	if err != nil {
 		return core.Room{}, err
@@ -63,7 +66,7 @@ func (s *Store) raise(ctx context.Context) error {
 			return core.Errorf(core.KindUnavailable, "the control plane is being moved: its database cannot be given states and records meanwhile").
 				WithNext("ask again once the move is over; `unibusd migration status` says where it stands")
 		}
-		_, err = tx.ExecContext(ctx, fmt.Sprintf(raiseSchema, core.LegacyRec, core.RoomActive, core.MemberActive, stateVersion))
+		_, err = tx.ExecContext(ctx, raiseScript()+fmt.Sprintf("PRAGMA user_version=%d;", stateVersion))
 		return err
 	})
 	if err != nil {
@@ -74,15 +77,16 @@ func (s *Store) raise(ctx context.Context) error {
 	return nil
 }
 
-// raiseSchema is stateSchema for a file that has rows. The defaults are for
+// raiseScript is stateSchema for a file that has rows. The defaults are for
 // whoever still writes as version 1 at that moment.
-const raiseSchema = `
+func raiseScript() string {
+	return fmt.Sprintf(`
 ALTER TABLE rooms ADD COLUMN rec TEXT DEFAULT '%s';
 ALTER TABLE rooms ADD COLUMN state TEXT DEFAULT '%s';
 ALTER TABLE members ADD COLUMN state TEXT DEFAULT '%s';
 CREATE TABLE epoch_records(room_id TEXT, epoch INTEGER, rec TEXT, record BLOB, prev TEXT, PRIMARY KEY(room_id, epoch));
-PRAGMA user_version=%d;
-`
+`, core.LegacyRec, core.RoomActive, core.MemberActive)
+}
 
 // Member returns one active member: see core.Store.
 func (s *Store) Member(ctx context.Context, room core.RoomID, user core.UserID) (m core.Member, err error) {
@@ -103,7 +107,10 @@ func (s *Store) SetMemberRole(ctx context.Context, room core.RoomID, user core.U
 			return err
 		}
 		m.Role = role
-		return s.layout().putMember(ctx, tx, m)
+		if err := s.layout().putMember(ctx, tx, m); err != nil {
+			return err
+		}
+		return s.layout().confirmMember(ctx, tx, m)
 	})
 	if err != nil {
 		return core.Member{}, err

@@ -10,6 +10,10 @@
 // served and moved in the same way. Users' ids may be in any case in old files and
 // are handed out in upper case; the file is left as it is.
 //
+// A file is used only if its schema is exactly one that our own statements make
+// (objects.go): whatever else a schema holds runs like a program. A backup may have
+// one table more, with its signature, and is only read.
+//
 // Several processes may use one file at once, older binaries too. Every write
 // transaction looks at the schema version again, because a move in another
 // process may have raised the fence since the file was opened. Fence and log of

@@ -25,17 +25,24 @@ func (s *Store) Fence(ctx context.Context) error {
 		if err != nil || version >= fenceStep {
 			return err
 		}
-		var script strings.Builder
-		for _, t := range s.layout().tables {
-			for _, event := range fencedEvents {
-				fmt.Fprintf(&script, "CREATE TRIGGER %s BEFORE %s ON %s BEGIN SELECT RAISE(ABORT, 'the control plane is moving'); END;\n",
-					trigger(t, event), event, t.name)
-			}
+		if err := s.unchanged(ctx, tx); err != nil {
+			return err
 		}
-		fmt.Fprintf(&script, "PRAGMA user_version=%d;", version+fenceStep)
-		_, err = tx.ExecContext(ctx, script.String())
+		_, err = tx.ExecContext(ctx, s.layout().fenceScript()+fmt.Sprintf("PRAGMA user_version=%d;", version+fenceStep))
 		return err
 	})
+}
+
+// fenceScript makes the triggers of a fence.
+func (l layout) fenceScript() string {
+	var script strings.Builder
+	for _, t := range l.tables {
+		for _, event := range fencedEvents {
+			fmt.Fprintf(&script, "CREATE TRIGGER %s BEFORE %s ON %s BEGIN SELECT RAISE(ABORT, 'the control plane is moving'); END;\n",
+				trigger(t, event), event, t.name)
+		}
+	}
+	return script.String()
 }
 
 // Lift undoes exactly what Fence did. Lifting twice is harmless.
@@ -60,7 +67,7 @@ func (s *Store) Lift(ctx context.Context) error {
 // Fenced says whether the file is fenced now, by whichever process.
 func (s *Store) Fenced(ctx context.Context) (bool, error) {
 	fenced := false
-	err := s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.look(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		version, err := pragmaInt(ctx, tx, "user_version")
 		fenced = version >= fenceStep
 		return err

@@ -24,7 +24,10 @@ func (s *Store) PutKey(ctx context.Context, k core.SealedKey) error {
 		if err := userKnown(ctx, tx, k.User); err != nil {
 			return err
 		}
-		return s.layout().putKey(ctx, tx, k)
+		if err := s.layout().putKey(ctx, tx, k); err != nil {
+			return err
+		}
+		return s.layout().confirmKeys(ctx, tx, r.Rec, k)
 	})
 }
 
@@ -48,6 +51,9 @@ func (s *Store) Rekey(ctx context.Context, room core.RoomID, from core.Epoch, ke
 			if err := s.layout().startEpoch(ctx, tx, record); err != nil {
 				return err
 			}
+			if err := s.layout().confirmRecord(ctx, tx, record); err != nil {
+				return err
+			}
 			r.Rec = record.Rec
 		}
 		for _, k := range next {
@@ -58,7 +64,10 @@ func (s *Store) Rekey(ctx context.Context, room core.RoomID, from core.Epoch, ke
 				return err
 			}
 		}
-		return s.layout().updateRoom(ctx, tx, r)
+		if err := s.layout().updateRoom(ctx, tx, r); err != nil {
+			return err
+		}
+		return s.layout().confirmEpoch(ctx, tx, r, next)
 	})
 	if err != nil {
 		return core.Room{}, err

@@ -30,11 +30,15 @@ func (s *Store) Open(ctx context.Context) error {
 		return core.Errorf(core.KindFailed, "the database %s is open already", s.path)
 	}
 	s.read, s.write = nil, nil
+	s.compared.Store(0)
 	if err := s.resolve(); err != nil {
 		return err
 	}
 	fresh, err := s.examine()
 	if err != nil {
+		return err
+	}
+	if err := s.refuseJournal(); err != nil {
 		return err
 	}
 	if err := s.admit(ctx, fresh); err != nil {
@@ -190,6 +194,17 @@ func (s *Store) hasLog() bool {
 	return false
 }
 
+// refuseJournal refuses a backup with a journal beside it: SQLite would write old
+// pages over the file's, and its checksums are no proof of whose they are.
+func (s *Store) refuseJournal() error {
+	info, err := os.Stat(s.path + "-journal")
+	if !s.cfg.Backup || err != nil || info.Size() == 0 {
+		return nil
+	}
+	return core.Errorf(core.KindInvalid, "%s has a journal beside it, %s-journal: a change of it was cut short, and it is not whole", s.path, s.path).
+		WithNext("give a file that `unibusd backup` has written")
+}
+
 func (s *Store) truncated(size, want int64) error {
 	return core.Errorf(core.KindFailed, "the database %s is truncated: it has %d bytes of at least %d", s.path, size, want).
 		WithNext("keep the file, and put a backup in its place")
@@ -200,24 +215,29 @@ func (s *Store) truncated(size, want int64) error {
 func (s *Store) admit(ctx context.Context, fresh bool) error {
 	db := sqlOpen(s.dsn() + "&_txlock=" + map[bool]string{true: "immediate", false: "deferred"}[fresh])
 	defer func() { _ = db.Close() }()
-	return s.attempt(ctx, s.cfg.Timeout, db, func(ctx context.Context, tx *sql.Tx) error {
+	return s.attempt(ctx, wholeFactor*s.cfg.Timeout, db, func(ctx context.Context, tx *sql.Tx) error {
 		if fresh {
 			if err := initialise(ctx, tx); err != nil {
 				return err
 			}
 		}
-		l, err := s.verify(ctx, tx)
-		s.shape.Store(&l)
-		return err
+		if err := s.verify(ctx, tx); err != nil {
+			return err
+		}
+		return s.checkPages(ctx, tx)
 	})
 }
 
 // dsn names the file to the driver. The path is escaped as a URI: a file's
 // name may hold ? or #. mode keeps SQLite from making a file of its own.
 func (s *Store) dsn(pragmas ...string) string {
-	q := url.Values{"mode": {"rw"}, "_pragma": append([]string{"busy_timeout(" + strconv.Itoa(busyWait) + ")"}, pragmas...)}
+	guards := []string{"busy_timeout(" + strconv.Itoa(busyWait) + ")", "trusted_schema(0)", "cell_size_check(1)"}
+	q := url.Values{"mode": {"rw"}, "_defensive": {"1"}, "_pragma": append(guards, pragmas...)}
 	if s.cfg.ReadOnly {
 		q.Set("mode", "ro")
+	}
+	if _, err := os.Lstat(s.path + "-wal"); s.cfg.Backup && errors.Is(err, fs.ErrNotExist) {
+		q.Set("immutable", "1") // nobody writes it, and nothing is made beside it
 	}
 	return (&url.URL{Scheme: "file", Path: s.path, RawQuery: q.Encode()}).String()
 }

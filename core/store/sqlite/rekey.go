@@ -216,6 +216,9 @@ func (s *Store) CommitRekey(ctx context.Context, room core.RoomID, from core.Epo
 			if err := s.layout().startEpoch(ctx, tx, next); err != nil {
 				return err
 			}
+			if err := s.layout().confirmRecord(ctx, tx, next); err != nil {
+				return err
+			}
 			r.Rec = rec
 		}
 		for _, k := range keys {
@@ -223,7 +226,10 @@ func (s *Store) CommitRekey(ctx context.Context, room core.RoomID, from core.Epo
 				return err
 			}
 		}
-		return s.layout().updateRoom(ctx, tx, r)
+		if err := s.layout().updateRoom(ctx, tx, r); err != nil {
+			return err
+		}
+		return s.layout().confirmEpoch(ctx, tx, r, keys)
 	})
 	if err != nil {
 		return core.Room{}, err

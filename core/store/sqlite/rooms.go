@@ -38,7 +38,10 @@ func (s *Store) CreateRoom(ctx context.Context, r core.Room) error {
 		if !known {
 			return core.Errorf(core.KindInvalid, "the owner %s of the room %s is not a user", r.Owner, r.ID).WithNext("add the user first")
 		}
-		return s.layout().insertRoom(ctx, tx, r)
+		if err := s.layout().insertRoom(ctx, tx, r); err != nil {
+			return err
+		}
+		return s.layout().confirmRoom(ctx, tx, r)
 	})
 }
 
@@ -78,7 +81,10 @@ func (s *Store) PutMember(ctx context.Context, m core.Member) error {
 		if err := userKnown(ctx, tx, m.User); err != nil {
 			return err
 		}
-		return s.layout().putMember(ctx, tx, m)
+		if err := s.layout().putMember(ctx, tx, m); err != nil {
+			return err
+		}
+		return s.layout().confirmMember(ctx, tx, m)
 	})
 }
 
@@ -93,7 +99,10 @@ func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.Us
 		if err == nil && n == 0 {
 			err = core.Errorf(core.KindNotFound, "%s is not a member of the room %s", user, room)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return s.layout().confirmRemoved(ctx, tx, room, user)
 	})
 }
 

@@ -36,6 +36,9 @@ func (s *Store) reading(ctx context.Context, t core.Table,
 		sources, err := s.sources(t)
 		if err == nil {
 			err = once(ctx, s.read, func(ctx context.Context, tx *sql.Tx) error {
+				if err := s.unchanged(ctx, tx); err != nil {
+					return err
+				}
 				return inOrder(read(ctx, tx, sources), func(r core.Row) bool { return yield(r, nil) })
 			})
 		}
@@ -234,17 +237,9 @@ const (
 	mixedIDs
 )
 
-// spelled looks at every id, in the primary key's index alone. Where that is not
-// the one which our schema makes, compared byte by byte, it cannot be relied on.
-func (src source) spelled(ctx context.Context, tx *sql.Tx) (int, error) {
-	name := string(src.from.name)
-	index, err := texts(ctx, tx, `SELECT name || ' ' || coll || ' ' || "desc" FROM pragma_index_xinfo('sqlite_autoindex_`+name+`_1') WHERE key ORDER BY seqno`)
-	if err != nil || strings.Join(index, ", ") != strings.Join(src.from.primary, " BINARY 0, ")+" BINARY 0" {
-		return mixedIDs, err
-	}
-	how := mixedIDs
-	err = tx.QueryRowContext(ctx, fmt.Sprintf(`SELECT iif((SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = '%[1]s'), %[3]d,
-		(SELECT coalesce(max(CASE %[2]s WHEN upper(%[2]s) THEN %[4]d WHEN lower(%[2]s) THEN %[5]d ELSE %[3]d END), %[4]d) FROM %[1]s))`,
-		name, src.user, mixedIDs, upperIDs, lowerIDs)).Scan(&how)
+// spelled looks at every id, in the primary key's index alone.
+func (src source) spelled(ctx context.Context, tx *sql.Tx) (how int, err error) {
+	err = tx.QueryRowContext(ctx, fmt.Sprintf("SELECT coalesce(max(CASE %[1]s WHEN upper(%[1]s) THEN %[3]d WHEN lower(%[1]s) THEN %[4]d ELSE %[5]d END), %[3]d) FROM %[2]s",
+		src.user, src.from.name, upperIDs, lowerIDs, mixedIDs)).Scan(&how)
 	return how, err
 }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"unibus/core"
+	"unibus/core/store/sqlite/hostile"
 	"unibus/core/store/storetest"
 )
 
@@ -285,10 +287,34 @@ func TestIntegrity(t *testing.T) {
 	_, err := s.Import(t.Context(), storetest.TwoRooms(t))
 	must(t, err)
 	must(t, s.Integrity(t.Context()))
-	must(t, raw(t, path, "CREATE TABLE child(x REFERENCES rooms(id)); INSERT INTO child VALUES ('gone')"))
-	wantKind(t, s.Integrity(t.Context()), core.KindFailed, "child row 1 (rooms)")
-	must(t, raw(t, path, "DROP TABLE child; PRAGMA writable_schema=1; UPDATE sqlite_schema SET rootpage = 2 WHERE name = 'room_keys'"))
 	must(t, s.Close())
-	s = opened(t, Config{Path: path})
+	good, err := os.ReadFile(path)
+	must(t, err)
+	for name, damage := range map[string]func(path string) error{
+		"a table that is another": func(path string) error {
+			return raw(t, path, "PRAGMA writable_schema=1; UPDATE sqlite_schema SET rootpage = 2 WHERE name = 'room_keys'")
+		},
+		"an index without a user": func(path string) error {
+			return hostile.StaleIndex(path, "UPDATE users SET id = substr(id, 1, 55) || 'A' WHERE status = 'revoked'")
+		},
+	} {
+		path := dbPath(t)
+		must(t, os.WriteFile(path, good, 0o600))
+		must(t, damage(path))
+		err := New(Config{Path: path}).Open(t.Context())
+		if wantKind(t, err, core.KindFailed, "damaged"); t.Failed() {
+			t.Error(name)
+		}
+	}
+}
+
+// TestIntegrityOfIndexes: whoever only reads a file asks for the check of its indexes.
+func TestIntegrityOfIndexes(t *testing.T) {
+	t.Parallel()
+	path := dbPath(t)
+	must(t, os.WriteFile(path, hostile.GenuineFile("version1"), 0o600))
+	must(t, hostile.StaleIndex(path, "UPDATE users SET id = substr(id, 1, 55) || 'A' WHERE status = 'revoked'"))
+	wantKind(t, New(Config{Path: path}).Open(t.Context()), core.KindFailed, "damaged")
+	s := opened(t, Config{Path: path, ReadOnly: true})
 	wantKind(t, s.Integrity(t.Context()), core.KindFailed, "damaged")
 }

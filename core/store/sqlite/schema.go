@@ -166,49 +166,54 @@ func initialise(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// verify refuses a file that is not one of ours, or of a version this program
-// does not know, and returns its layout.
-func (s *Store) verify(ctx context.Context, q querier) (layout, error) {
+// scripts make an empty file of a version, each in one of the ways in which a
+// file of it may have come to be; none for a version this program does not know.
+func scripts(version int) []string {
+	switch version {
+	case legacyVersion:
+		return []string{legacySchema}
+	case stateVersion:
+		return []string{legacySchema + stateSchema, legacySchema + raiseScript()}
+	}
+	return nil
+}
+
+// verify refuses a file that is not one of ours, of a version this program does
+// not know, fenced, or with anything in its schema that we do not make.
+func (s *Store) verify(ctx context.Context, q querier) error {
+	v, err := s.versionIn(ctx, q)
+	if err != nil {
+		return err
+	}
+	if v.fenced && !s.cfg.AllowFenced {
+		return core.Errorf(core.KindRefused, "%s is fenced: its control plane was moved to KV, or a move is under way", s.path).
+			WithNext("ask a node instead of the file: leave out --db and give --server; see `unibusd migration status`")
+	}
+	return s.unchanged(ctx, q)
+}
+
+// versionIn is what the header says: whose file it is, and of which version.
+func (s *Store) versionIn(ctx context.Context, q querier) (versionInfo, error) {
 	id, err := pragmaInt(ctx, q, "application_id")
 	if err != nil {
-		return layout{}, err
+		return versionInfo{}, err
 	}
 	version, err := pragmaInt(ctx, q, "user_version")
 	if err != nil {
-		return layout{}, err
+		return versionInfo{}, err
 	}
 	if uint32(id) != applicationID {
-		return layout{}, core.Errorf(core.KindInvalid, "%s is a SQLite database of another program (application_id 0x%08X, not 0x%08X)",
+		return versionInfo{}, core.Errorf(core.KindInvalid, "%s is a SQLite database of another program (application_id 0x%08X, not 0x%08X)",
 			s.path, uint32(id), uint32(applicationID)).WithNext("give the file that unibusd serves: its --db")
 	}
-	if version >= fenceStep {
-		if !s.cfg.AllowFenced {
-			return layout{}, core.Errorf(core.KindRefused, "%s is fenced: its control plane was moved to KV, or a move is under way", s.path).
-				WithNext("ask a node instead of the file: leave out --db and give --server; see `unibusd migration status`")
-		}
+	fenced := version >= fenceStep
+	if fenced {
 		version -= fenceStep
 	}
 	l, known := layoutOf(version)
 	if !known {
-		return layout{}, core.Errorf(core.KindInvalid, "%s has schema version %d; this program knows versions %d and %d",
+		return versionInfo{}, core.Errorf(core.KindInvalid, "%s has schema version %d; this program knows versions %d to %d",
 			s.path, version, legacyVersion, stateVersion).WithNext("use the release of unibusd that wrote the file")
 	}
-	return l, s.verifyColumns(ctx, q, l)
-}
-
-func (s *Store) verifyColumns(ctx context.Context, q querier, l layout) error {
-	for _, t := range l.tables {
-		for _, column := range t.columns {
-			var n int
-			err := q.QueryRowContext(ctx, "SELECT count(*) FROM pragma_table_info(?) WHERE name = ?", string(t.name), column).Scan(&n)
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				return core.Errorf(core.KindInvalid, "%s has no column %s.%s, which schema version %d has", s.path, t.name, column, l.version).
-					WithNext("put a backup of it in its place")
-			}
-		}
-	}
-	return nil
+	return versionInfo{l, fenced}, nil
 }

@@ -67,8 +67,10 @@ func (s *Store) Import(ctx context.Context, in core.Snapshot) (written int, err 
 		if err := checkOrphans(have, in); err != nil {
 			return err
 		}
-		written, err = s.layout().importIn(ctx, tx, have, in)
-		return err
+		if written, err = s.layout().importIn(ctx, tx, have, in); err != nil {
+			return err
+		}
+		return s.layout().confirmImport(ctx, tx, in)
 	})
 	if err != nil {
 		return 0, err

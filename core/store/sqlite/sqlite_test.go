@@ -77,20 +77,53 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) core.Store { return create(t, dbPath(t)) })
 }
 
-// TestStoreOnOldFile runs the suite on a file whose tables declare more than ours.
+// TestStoreOnOldFile runs the suite on a file as the first release made it, its
+// statements word by word: what becomes of ours, such files must be opened.
 func TestStoreOnOldFile(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) core.Store {
 		path := dbPath(t)
 		must(t, raw(t, path, `
-			CREATE TABLE users(id TEXT PRIMARY KEY NOT NULL COLLATE NOCASE, name TEXT, role TEXT NOT NULL, status TEXT NOT NULL, kem_key BLOB, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL);
-			CREATE TABLE rooms(id TEXT PRIMARY KEY NOT NULL, name TEXT, owner TEXT NOT NULL REFERENCES users(id), encrypted INTEGER NOT NULL, epoch INTEGER NOT NULL, created_at INTEGER NOT NULL);
-			CREATE TABLE members(room_id TEXT REFERENCES rooms(id), user_id TEXT REFERENCES users(id), role TEXT NOT NULL, invited_by TEXT, proof BLOB, joined_at INTEGER NOT NULL, PRIMARY KEY(room_id, user_id));
-			CREATE TABLE room_keys(room_id TEXT REFERENCES rooms(id), epoch INTEGER, user_id TEXT REFERENCES users(id), box BLOB NOT NULL, sealed_by TEXT, created_at INTEGER NOT NULL, PRIMARY KEY(room_id, epoch, user_id));
-			CREATE TABLE something_else(x);
-			PRAGMA application_id=0x554E4942; PRAGMA user_version=1;`))
+CREATE TABLE users(id TEXT PRIMARY KEY, name TEXT, role TEXT, status TEXT, kem_key BLOB, created_at INTEGER, updated_at INTEGER);
+CREATE TABLE rooms(id TEXT PRIMARY KEY, name TEXT, owner TEXT, encrypted INTEGER, epoch INTEGER, created_at INTEGER);
+CREATE TABLE members(room_id TEXT, user_id TEXT, role TEXT, invited_by TEXT, proof BLOB, joined_at INTEGER, PRIMARY KEY(room_id, user_id));
+CREATE TABLE room_keys(room_id TEXT, epoch INTEGER, user_id TEXT, box BLOB, sealed_by TEXT, created_at INTEGER, PRIMARY KEY(room_id, epoch, user_id));
+PRAGMA application_id=0x554E4942; PRAGMA user_version=1;`))
 		return opened(t, Config{Path: path})
 	})
+}
+
+// TestSchemaMayBeSpacedOtherwise: white space between words is no other schema, and one inside of a text is.
+func TestSchemaMayBeSpacedOtherwise(t *testing.T) {
+	t.Parallel()
+	path := dbPath(t)
+	spaced := strings.NewReplacer("(", " (\n\t", ",", " ,\n\t", ")", "\n)").Replace(legacySchema)
+	must(t, raw(t, path, spaced, "PRAGMA application_id=0x554E4942", "PRAGMA user_version=1"))
+	must(t, opened(t, Config{Path: path}).AddUser(t.Context(), storetest.NewUser(t, "a")))
+	for a, b := range map[string]string{"DEFAULT '0'": "DEFAULT ' 0'", "a b": "ab", "DEFAULT (1)": "DEFAULT 1"} {
+		if squeezed(a) == squeezed(b) {
+			t.Errorf("%q counts as %q", a, b)
+		}
+	}
+}
+
+// TestRaisedFileIsOpened: a file of version 1 that became one of version 2 is declared otherwise than one that was made so.
+func TestRaisedFileIsOpened(t *testing.T) {
+	t.Parallel()
+	path := dbPath(t)
+	s := create(t, path)
+	u := storetest.NewUser(t, "a")
+	must(t, s.AddUser(t.Context(), u))
+	must(t, s.CreateRoom(t.Context(), storetest.NewRoom("r", u.ID)))
+	_, err := s.UpdateRoom(t.Context(), "r", core.RoomChange{State: core.RoomArchived})
+	must(t, err)
+	must(t, s.Track(t.Context()))
+	must(t, s.Fence(t.Context()))
+	again := opened(t, Config{Path: path, AllowFenced: true})
+	if again.SchemaVersion() != 2 {
+		t.Errorf("version %d", again.SchemaVersion())
+	}
+	wantKind(t, New(Config{Path: path, Backup: true, AllowFenced: true}).Open(t.Context()), core.KindInvalid, "_unibus_changes")
 }
 
 func TestOpenCreates(t *testing.T) {

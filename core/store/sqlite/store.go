@@ -17,6 +17,7 @@ type Config struct {
 	Path        string        // the database file
 	Create      bool          // make a missing or zero-length file; otherwise it is refused
 	ReadOnly    bool          // never write to the file; every change gives KindRefused
+	Backup      bool          // the file is a backup: only read; it may be signed, and no move has ever touched it
 	AllowFenced bool          // open a file that is fenced too: for a move's own use
 	Timeout     time.Duration // of one operation, 0: 5 s; of a whole Export or Import, 12 times that
 }
@@ -35,6 +36,9 @@ type Store struct {
 	write  *sql.DB // one connection, so that writers of this process queue here; nil when read-only
 	open   atomic.Bool
 	staged stages // boxes of rekeys that are not committed
+
+	compared atomic.Int64 // 1 + the number of the schema that was compared with ours; 0: none
+	making   bool         // a Writer makes the file: it is nobody's yet, and not of its version before it is finished
 }
 
 var _ core.Store = (*Store)(nil)
@@ -42,6 +46,7 @@ var _ core.Store = (*Store)(nil)
 // New makes a closed store; Open does the work.
 func New(cfg Config) *Store {
 	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
+	cfg.ReadOnly = cfg.ReadOnly || cfg.Backup
 	return &Store{cfg: cfg, path: cfg.Path}
 }
 
@@ -88,15 +93,25 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// view runs f in a read transaction: everything f reads is of one moment.
+// view runs f in a read transaction: everything f reads is of one moment, and of a schema that is ours.
 func (s *Store) view(ctx context.Context, limit time.Duration, f func(context.Context, *sql.Tx) error) error {
+	return s.look(ctx, limit, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.unchanged(ctx, tx); err != nil {
+			return err
+		}
+		return f(ctx, tx)
+	})
+}
+
+// look is view whatever the schema is.
+func (s *Store) look(ctx context.Context, limit time.Duration, f func(context.Context, *sql.Tx) error) error {
 	if !s.open.Load() {
 		return s.closed()
 	}
 	return s.attempt(ctx, limit, s.read, f)
 }
 
-// update runs f in a write transaction, once it is sure that the file is not fenced.
+// update runs f in a write transaction, once it is sure that the file is not fenced and its schema is ours.
 func (s *Store) update(ctx context.Context, limit time.Duration, f func(context.Context, *sql.Tx) error) error {
 	return s.exclusive(ctx, limit, func(ctx context.Context, tx *sql.Tx) error {
 		version, err := pragmaInt(ctx, tx, "user_version")
@@ -106,11 +121,14 @@ func (s *Store) update(ctx context.Context, limit time.Duration, f func(context.
 		if version >= fenceStep {
 			return moving()
 		}
+		if err := s.unchanged(ctx, tx); err != nil {
+			return err
+		}
 		return f(ctx, tx)
 	})
 }
 
-// exclusive is update without the look at the fence.
+// exclusive is update without the look at the fence and the schema.
 func (s *Store) exclusive(ctx context.Context, limit time.Duration, f func(context.Context, *sql.Tx) error) error {
 	switch {
 	case !s.open.Load():
@@ -144,7 +162,15 @@ func (s *Store) attempt(ctx context.Context, limit time.Duration, db *sql.DB, f 
 }
 
 func once(ctx context.Context, db *sql.DB, f func(context.Context, *sql.Tx) error) error {
-	tx, err := db.BeginTx(ctx, nil)
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }() // it goes back to its pool
+	if err := limit(conn); err != nil {
+		return err
+	}
+	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -27,9 +27,12 @@ const (
 // Track has every change of a row noted from now on, by whichever process, until
 // Untrack. On a file that is tracked already nothing changes and the log goes on.
 // KindFailed where a log is there and not whole: what it lacks nobody knows.
-// KindInvalid for a table whose own rules may remove rows unseen.
+// KindInvalid where the schema is not ours any more: its own rules may remove rows unseen.
 func (s *Store) Track(ctx context.Context) error {
 	return s.exclusive(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.unchanged(ctx, tx); err != nil {
+			return err
+		}
 		have, err := trackingIn(ctx, tx)
 		if err != nil {
 			return err
@@ -42,39 +45,26 @@ func (s *Store) Track(ctx context.Context) error {
 			return core.Errorf(core.KindFailed, "the log of changes in the database %s is not whole: changes may be missing from it", s.path).
 				WithNext("abort the move, which takes the log away, and start it again")
 		}
-		if err := s.onlyPrimaryKeys(ctx, tx); err != nil {
-			return err
-		}
-		for _, name := range slices.Sorted(maps.Keys(want)) { // "_" sorts before the triggers that name the table
-			if _, err := tx.ExecContext(ctx, want[name]); err != nil {
-				return err
-			}
-		}
-		return nil
+		_, err = tx.ExecContext(ctx, s.layout().trackScript())
+		return err
 	})
 }
 
-// onlyPrimaryKeys refuses a table with another unique index: a row that makes
-// room for another because of it would be gone without a note.
-func (s *Store) onlyPrimaryKeys(ctx context.Context, tx *sql.Tx) error {
-	for _, t := range s.layout().tables {
-		others, err := texts(ctx, tx, `SELECT name FROM pragma_index_list('`+string(t.name)+`') WHERE "unique" AND origin <> 'pk'`)
-		if err != nil {
-			return err
-		}
-		if len(others) > 0 {
-			return core.Errorf(core.KindInvalid, "the table %s of the database %s has a unique index that is not ours, %s: its changes cannot be followed", t.name, s.path, others[0]).
-				WithNext("with the node stopped, remove it: DROP INDEX %s;", others[0])
-		}
+// trackScript makes a log of changes.
+func (l layout) trackScript() string {
+	var script strings.Builder
+	want := l.tracking()
+	for _, name := range slices.Sorted(maps.Keys(want)) { // "_" sorts before the triggers that name the table
+		script.WriteString(want[name] + ";\n")
 	}
-	return nil
+	return script.String()
 }
 
 // Untrack drops the log of changes with all that fills it, also one that is not
 // whole. A file without any of it is only read.
 func (s *Store) Untrack(ctx context.Context) error {
 	var have map[string]string
-	err := s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) (err error) {
+	err := s.look(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) (err error) {
 		have, err = trackingIn(ctx, tx)
 		return err
 	})

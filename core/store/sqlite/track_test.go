@@ -116,7 +116,8 @@ func TestTrackRefuses(t *testing.T) {
 	wantKind(t, err, core.KindInvalid)
 	must(t, s.Untrack(t.Context()))
 	must(t, raw(t, s.Path(), "CREATE UNIQUE INDEX own ON users(name)"))
-	wantKind(t, s.Track(t.Context()), core.KindInvalid, "own")
+	wantKind(t, s.Track(t.Context()), core.KindInvalid, "own") // with it a row may make room for another without a note
+	must(t, raw(t, s.Path(), "DROP INDEX own"))
 	readOnly := opened(t, Config{Path: s.Path(), ReadOnly: true})
 	wantKind(t, readOnly.Track(t.Context()), core.KindRefused)
 	must(t, s.Close())
@@ -208,14 +209,8 @@ func TestTrackedChangesAreAll(t *testing.T) {
 	stores, snapshots := map[string]*Store{}, map[string]core.Snapshot{}
 	stores["1"], snapshots["1"] = tracked(t, 1)
 	stores["2"], snapshots["2"] = tracked(t, 2)
-	stores["NOCASE"], snapshots["NOCASE"] = create(t, dbPath(t)), snapshots["1"] // whose tables compare otherwise
-	must(t, raw(t, stores["NOCASE"].Path(), "DROP TABLE users", "DROP TABLE rooms",
-		"CREATE TABLE users(id TEXT PRIMARY KEY COLLATE NOCASE, name TEXT, role TEXT, status TEXT, kem_key BLOB, created_at INTEGER, updated_at INTEGER)",
-		"CREATE TABLE rooms(id TEXT PRIMARY KEY COLLATE NOCASE, name TEXT, owner TEXT, encrypted INTEGER, epoch INTEGER, created_at INTEGER)"))
-	_, err := stores["NOCASE"].Import(t.Context(), snapshots["NOCASE"])
-	must(t, err)
 	rapid.Check(t, func(rt *rapid.T) {
-		which := rapid.SampledFrom([]string{"1", "2", "2", "NOCASE"}).Draw(rt, "file")
+		which := rapid.SampledFrom([]string{"1", "2", "2"}).Draw(rt, "file")
 		s := stores[which]
 		must(t, s.Untrack(context.Background()))
 		before := map[core.Table][]core.Row{}

@@ -26,7 +26,10 @@ func (s *Store) AddUser(ctx context.Context, u core.User) error {
 			return core.Errorf(core.KindExists, "the user %s is there already", u.ID).
 				WithNext("a revoked user comes back with `unibusd user activate %s`", u.ID)
 		}
-		return s.layout().insertUser(ctx, tx, u)
+		if err := s.layout().insertUser(ctx, tx, u); err != nil {
+			return err
+		}
+		return s.layout().confirmUser(ctx, tx, u)
 	})
 }
 
@@ -73,12 +76,15 @@ func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserS
 		if err := allow(ctx, tx); err != nil {
 			return err
 		}
+		if u, err = s.layout().userIn(ctx, tx, id); err != nil {
+			return err
+		}
+		u.Status, u.Updated = status, at
 		_, err := tx.ExecContext(ctx, "UPDATE users SET status = ?, updated_at = ? "+whereUser, string(status), int64(at), string(id))
 		if err != nil {
 			return err
 		}
-		u, err = s.layout().userIn(ctx, tx, id)
-		return err
+		return s.layout().confirmUser(ctx, tx, u)
 	})
 	if err != nil {
 		return core.User{}, err
@@ -93,7 +99,10 @@ func (s *Store) SetKEMKey(ctx context.Context, id core.UserID, key []byte, at co
 			return err
 		}
 		u.KEMKey, u.Updated = bytes.Clone(key), at
-		return updateUser(ctx, tx, u)
+		if err := updateUser(ctx, tx, u); err != nil {
+			return err
+		}
+		return s.layout().confirmUser(ctx, tx, u)
 	})
 	if err != nil {
 		return core.User{}, err

@@ -14,7 +14,7 @@ import (
 )
 
 // Writer writes a control plane, row by row as the buckets have it, into a new
-// file of schema version 2. Until Finish the file has user_version 0, so that
+// file. Until Finish the file has user_version 0, so that
 // nobody takes one that was cut short for a whole. It is for one goroutine.
 type Writer struct {
 	path   string
@@ -25,9 +25,19 @@ type Writer struct {
 	done bool       // finished or discarded
 }
 
-// Create makes the file, only its owner may read it. KindExists where there is
-// one already, whatever is in it. The caller ends with Finish or Discard.
+// Create makes a file of version 2, which holds whatever a KV control plane does: see CreateVersion.
 func Create(ctx context.Context, path string) (*Writer, error) {
+	return CreateVersion(ctx, path, stateVersion)
+}
+
+// CreateVersion makes the file, only its owner may read it. KindExists where there is
+// one already, whatever is in it; KindInvalid for a version that this program does not
+// know. The caller ends with Finish or Discard.
+func CreateVersion(ctx context.Context, path string, version int) (*Writer, error) {
+	l, known := layoutOf(version)
+	if !known {
+		return nil, core.Errorf(core.KindInvalid, "this program makes no database of schema version %d", version)
+	}
 	target, err := filepath.Abs(path)
 	if err != nil || path == "" {
 		return nil, core.Errorf(core.KindInvalid, "%q is not a path for a database", path)
@@ -35,16 +45,15 @@ func Create(ctx context.Context, path string) (*Writer, error) {
 	if err := createTarget(target); err != nil {
 		return nil, err
 	}
-	l, _ := layoutOf(stateVersion)
 	w := &Writer{path: target, layout: l, store: New(Config{Path: target})}
-	w.store.path = target
+	w.store.path, w.store.making = target, true
 	w.store.shape.Store(&l)
 	// What a crash leaves is thrown away: nothing need be on disk before Finish.
 	w.store.read = sqlOpen(w.store.dsn("journal_mode(MEMORY)", "synchronous(OFF)") + "&_txlock=immediate")
 	w.store.read.SetMaxOpenConns(1)
 	w.store.open.Store(true)
 	err = w.store.view(ctx, 0, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, fmt.Sprintf("%s%sPRAGMA application_id=%d;", legacySchema, stateSchema, applicationID))
+		_, err := tx.ExecContext(ctx, fmt.Sprintf("%sPRAGMA application_id=%d;", scripts(version)[0], applicationID))
 		return err
 	})
 	if err != nil {
@@ -100,7 +109,7 @@ func (w *Writer) put(ctx context.Context, tx *sql.Tx, r core.Row) error {
 			return w.layout.insertRoom(ctx, tx, room)
 		})
 	case core.TableMembers:
-		return putRow(r, core.DecodeMember, core.MemberRow, checkMember, func(m core.Member) error { return w.layout.insertMember(ctx, tx, m) })
+		return putRow(r, core.DecodeMember, core.MemberRow, w.checkMember, func(m core.Member) error { return w.layout.insertMember(ctx, tx, m) })
 	case core.TableRoomKeys:
 		return w.putRoomKey(ctx, tx, r)
 	}
@@ -115,6 +124,14 @@ func (w *Writer) checkRoom(r core.Room) error {
 	return w.layout.checkRoom(r)
 }
 
+// checkMember refuses one who is remembered as removed where there is no place for that.
+func (w *Writer) checkMember(m core.Member) error {
+	if m.State != core.MemberActive && !w.layout.states() {
+		return core.Errorf(core.KindInvalid, "its state is %s, and a database of schema version %d has no states of members", m.State, w.layout.version)
+	}
+	return checkMember(m)
+}
+
 func (w *Writer) putRoomKey(ctx context.Context, tx *sql.Tx, r core.Row) error {
 	key, record, err := core.DecodeKey(r)
 	switch {
@@ -127,6 +144,9 @@ func (w *Writer) putRoomKey(ctx context.Context, tx *sql.Tx, r core.Row) error {
 			}
 			return w.layout.insertKey(ctx, tx, k)
 		})
+	}
+	if !w.layout.states() {
+		return core.Errorf(core.KindInvalid, "a database of schema version %d has no records", w.layout.version)
 	}
 	return putRow(r, given(*record), core.RecordRow, checkRecord, func(e core.EpochRecord) error {
 		note := func(at epochOf, rec string) error { return w.note(ctx, tx, at, rec) }
@@ -167,6 +187,12 @@ func (w *Writer) note(ctx context.Context, tx *sql.Tx, at epochOf, rec string) e
 	if err := checkRec(rec); err != nil {
 		return err
 	}
+	if !w.layout.states() {
+		if rec != core.LegacyRec {
+			return core.Errorf(core.KindInvalid, "its rec is %s, and a database of schema version %d has no records", rec, w.layout.version)
+		}
+		return nil
+	}
 	n, err := change(ctx, tx, w.layout.records.insert()+" ON CONFLICT(room_id, epoch) DO NOTHING", string(at.room), int64(at.epoch), rec, nil, nil)
 	if err != nil || n > 0 {
 		return err
@@ -204,6 +230,9 @@ func (w *Writer) Finish(ctx context.Context) (BackupInfo, error) {
 // seal is all of Finish that SQLite does.
 func (w *Writer) seal(ctx context.Context) error {
 	err := w.store.view(ctx, 0, func(ctx context.Context, tx *sql.Tx) error {
+		if !w.layout.states() {
+			return nil
+		}
 		_, err := tx.ExecContext(ctx, "DELETE FROM epoch_records WHERE rec = ? AND prev IS NULL", core.LegacyRec)
 		return err
 	})
@@ -228,7 +257,7 @@ func (w *Writer) seal(ctx context.Context) error {
 			return core.Errorf(core.KindFailed, "the new database %s is damaged: %s", w.path, strings.Join(said, "; ")).
 				WithNext("look at the disk and the kernel's log before anything else")
 		}
-		_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version=%d", stateVersion))
+		_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version=%d", w.layout.version))
 		return err
 	})
 }
