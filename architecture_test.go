@@ -56,7 +56,8 @@ func narrow() map[string][]string {
 		"core/store/kv":        {"unibus/core", natsClient},
 		"core/store/storetest": {"unibus/core", nkeysModule, "github.com/google/go-cmp"},
 		"core/config":          {"unibus/core", "github.com/pelletier/go-toml"},
-		"core/client":          {"unibus/core", "unibus/core/auth", "unibus/core/control", "unibus/core/keys", "unibus/core/seal", natsClient},
+		"core/binding":         {"unibus/core", "unibus/core/auth", natsClient},
+		"core/client":          {"unibus/core", "unibus/core/auth", "unibus/core/binding", "unibus/core/control", "unibus/core/keys", "unibus/core/seal", natsClient},
 	}
 }
 

@@ -25,11 +25,12 @@ type Nonces interface {
 
 // Replay lets each signed request through once.
 type Replay struct {
-	Node    string             // named in refusals
-	Cluster func() string      // the cluster's public key; "" while this node does not know it
-	Known   func(Channel) bool // whether a channel is one of this cluster's nodes
-	Nonces  Nonces             // of the whole cluster; nil on a node alone
-	Own     *Memory            // of this node, since its start
+	Node    string                    // named in refusals
+	Cluster func() string             // the cluster's public key; "" while this node does not know it
+	Await   func(ctx context.Context) // waits until it knows it, for as long as that is worth; nil: it does not
+	Known   func(Channel) bool        // whether a channel is one of this cluster's nodes
+	Nonces  Nonces                    // of the whole cluster; nil on a node alone
+	Own     *Memory                   // of this node, since its start
 	Now     func() time.Time
 }
 
@@ -41,11 +42,15 @@ type Replay struct {
 // where nobody can say whether it was used. A key that has had very many requests
 // let through is KindRefused for a while, and nobody else is.
 func (r *Replay) Admit(ctx context.Context, key, subject string, headers map[string][]string, body []byte, restores bool) error {
+	if r.Cluster() == "" && r.Await != nil {
+		r.Await(ctx)
+	}
+	known := r.Cluster() != ""
 	s, err := r.signed(key, subject, headers, body)
 	if err != nil {
 		return err
 	}
-	if s.Cluster == "" {
+	if !known {
 		return core.Errorf(core.KindUnavailable, "nothing was done: %s does not know the cluster's key yet", r.Node).
 			WithNext("wait for a majority of the nodes; `unibus-tui status` says who is missing")
 	}
@@ -67,7 +72,8 @@ func (r *Replay) Admit(ctx context.Context, key, subject string, headers map[str
 
 // Check says whether a request that changes nothing may be answered. It has to be
 // signed for this cluster and connection, so that nobody reads by a login that
-// was relayed, and may be repeated within the window. Errors are Admit's.
+// was relayed, and may be repeated within the window. A node that does not know
+// the cluster's key yet answers for any: operators must see why. Errors are Admit's.
 func (r *Replay) Check(key, subject string, headers map[string][]string, body []byte) error {
 	_, err := r.signed(key, subject, headers, body)
 	return err

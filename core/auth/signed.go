@@ -118,8 +118,8 @@ func Headers(s Signed, signature []byte) map[string][]string {
 }
 
 // FromHeaders reads what was signed and the signature of a request that came
-// for the cluster with this key. KindRefused where there is no signature, or one
-// for another cluster; KindInvalid where the headers cannot be read.
+// for the cluster with this key, or, with "", for any. KindRefused where there is
+// no signature, or one for another cluster; KindInvalid where the headers cannot be read.
 func FromHeaders(h map[string][]string, cluster, subject string, body []byte) (Signed, []byte, error) {
 	values := map[string]string{}
 	for _, name := range []string{HeaderCluster, HeaderChannel, HeaderTime, HeaderNonce, HeaderSignature} {
@@ -133,7 +133,8 @@ func FromHeaders(h map[string][]string, cluster, subject string, body []byte) (S
 				WithNext("send it with `unibusd` or the console, of the nodes' own version")
 		}
 	}
-	if given := values[HeaderCluster]; given != cluster {
+	given := values[HeaderCluster]
+	if cluster != "" && given != cluster {
 		return Signed{}, nil, core.Errorf(core.KindRefused, "the request was signed for the cluster with the key %.64q, this is the one with %q", given, cluster).
 			WithNext("connect to the nodes of one cluster only: look at --server")
 	}
@@ -152,7 +153,7 @@ func FromHeaders(h map[string][]string, cluster, subject string, body []byte) (S
 	if err != nil || len(signature) != 64 {
 		return Signed{}, nil, unreadable(HeaderSignature + " is not a signature")
 	}
-	return Signed{Cluster: cluster, Channel: channel, Subject: subject, Body: sha256.Sum256(body), At: core.Millis(at), Nonce: values[HeaderNonce]}, signature, nil
+	return Signed{Cluster: given, Channel: channel, Subject: subject, Body: sha256.Sum256(body), At: core.Millis(at), Nonce: values[HeaderNonce]}, signature, nil
 }
 
 func unreadable(why string) error {

@@ -14,12 +14,8 @@ import (
 
 // openDesk is where backups are made and handed out. Its files lie apart from those that a move keeps.
 func (n *Node) openDesk(ctx context.Context) error {
-	signer, err := n.backupSigner()
-	if err != nil {
-		return err
-	}
 	n.desk = backup.NewDesk(backup.DeskConfig{
-		Sign: signer, Node: n.cfg.Name, Dir: filepath.Join(n.cfg.Data, "handing-out"),
+		Sign: n.clusterKey, Node: n.cfg.Name, Dir: filepath.Join(n.cfg.Data, "handing-out"),
 		Make: n.plane.backup, Need: n.plane.backupSize, Free: freeBytes,
 	})
 	return n.desk.Open(ctx)
@@ -62,11 +58,7 @@ func (p *plane) signedBackup(ctx context.Context, path string) (sqlite.BackupInf
 	if err != nil {
 		return b, err
 	}
-	signer, err := p.n.backupSigner()
-	if err != nil {
-		return b, err
-	}
-	return backup.Sign(ctx, signer, p.n.cfg.Name, b.Path)
+	return backup.Sign(ctx, p.n.clusterKey, p.n.cfg.Name, b.Path)
 }
 
 func backupFile(ctx context.Context, db *sqlite.Store, path string) (admin.Backup, error) {

@@ -30,6 +30,7 @@ type clusterKey struct {
 
 	mu    sync.Mutex
 	key   keys.Identity // in force; its public half is "" while it is not known
+	known chan struct{} // closed once it is
 	other string        // the public half of the file, where the cluster has another key
 
 	end  context.CancelFunc
@@ -42,6 +43,7 @@ const (
 	foundEvery  = 300 * time.Millisecond
 	foundWithin = 10 * time.Second // for nodes that are down while a cluster is founded
 	fetchWithin = 2 * time.Second
+	awaitWithin = 2 * time.Second
 )
 
 type keyRequest struct {
@@ -95,9 +97,26 @@ func makeClusterKey(path string) (keys.Identity, error) {
 }
 
 func (k *clusterKey) set(id keys.Identity) {
+	if id.Public() == "" {
+		return
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.key.Public() == "" {
+		close(k.known)
+	}
 	k.key = id
+}
+
+// await waits until the key is known, for no longer than a cluster takes that was just started.
+func (k *clusterKey) await(ctx context.Context) {
+	limit := time.NewTimer(awaitWithin)
+	defer limit.Stop()
+	select {
+	case <-k.known:
+	case <-ctx.Done():
+	case <-limit.C:
+	}
 }
 
 // get is the key in force; false while it is not known.
@@ -107,10 +126,20 @@ func (k *clusterKey) get() (auth.Signer, bool) {
 	return k.key, k.key.Public() != ""
 }
 
-func (k *clusterKey) public() string {
+// Public is the public half of the key in force, "" while it is not known.
+func (k *clusterKey) Public() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.key.Public()
+}
+
+// Sign signs a backup, as this node's. KindUnavailable while the key is not known.
+func (k *clusterKey) Sign(data []byte) ([]byte, error) {
+	signer, ok := k.get()
+	if !ok {
+		return nil, core.Errorf(core.KindUnavailable, "%s does not know the cluster's key yet", k.n.cfg.Name).WithNext("wait for a majority of the nodes, and try again")
+	}
+	return signer.Sign(data)
 }
 
 // conflict is the public half of the node's own file where the cluster has another key.
@@ -145,7 +174,7 @@ func (k *clusterKey) try(ctx context.Context, waited time.Duration) (done bool, 
 		return false, k.found(ctx, waited)
 	case err != nil:
 		return false, err
-	case recorded == k.public():
+	case recorded == k.Public():
 		return true, removeDraft(k.path)
 	}
 	return k.adopt(ctx, recorded)
@@ -164,7 +193,7 @@ func removeDraft(path string) error {
 
 // found records a key for a cluster that has none.
 func (k *clusterKey) found(ctx context.Context, waited time.Duration) error {
-	public := k.public()
+	public := k.Public()
 	if public == "" {
 		if !k.mayFound() && waited < foundWithin {
 			return nil
@@ -210,7 +239,7 @@ func (k *clusterKey) adopt(ctx context.Context, recorded string) (done bool, err
 	if err != nil {
 		return false, err
 	}
-	own := k.public()
+	own := k.Public()
 	if own == "" {
 		if err := keys.Replace(k.path, seed); err != nil {
 			return false, core.Errorf(core.KindFailed, "the cluster's key cannot be kept in %s: %w", k.path, err)
@@ -218,8 +247,9 @@ func (k *clusterKey) adopt(ctx context.Context, recorded string) (done bool, err
 	} else {
 		k.n.log.Error("this node has another key than its cluster: clients that know it by the old one will refuse it", "own", own, "cluster", recorded, "file", k.path)
 	}
+	k.set(id)
 	k.mu.Lock()
-	k.key, k.other = id, own
+	k.other = own
 	k.mu.Unlock()
 	k.n.log.Info("the cluster's key is known", "key", recorded)
 	return true, removeDraft(k.path)
@@ -283,7 +313,7 @@ func (n *Node) prover() auth.Prover { return auth.Prover{Key: n.clusterKey.get, 
 
 // newReplay checks signed requests for this node's cluster.
 func (n *Node) newReplay(nonces *kv.Nonces) *auth.Replay {
-	r := &auth.Replay{Node: n.cfg.Name, Cluster: n.clusterKey.public, Known: n.knownChannel, Own: auth.NewMemory(time.Now), Now: time.Now}
+	r := &auth.Replay{Node: n.cfg.Name, Cluster: n.clusterKey.Public, Await: n.clusterKey.await, Known: n.knownChannel, Own: auth.NewMemory(time.Now), Now: time.Now}
 	if nonces != nil {
 		r.Nonces = nonces
 	}

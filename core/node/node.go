@@ -92,7 +92,7 @@ func New(cfg Config) *Node {
 	operators := operatorsByKey(cfg.Operators)
 	n.operators.Store(&operators)
 	n.plane = newPlane(n)
-	n.clusterKey = &clusterKey{n: n, path: filepath.Join(cfg.Data, keys.ClusterKeyFile)}
+	n.clusterKey = &clusterKey{n: n, known: make(chan struct{}), path: filepath.Join(cfg.Data, keys.ClusterKeyFile)}
 	return n
 }
 

@@ -160,7 +160,7 @@ func (n *Node) info() cluster.Info {
 	for _, c := range n.bus.Channels() {
 		i.Channels = append(i.Channels, c.String())
 	}
-	i.ClusterKey, i.OwnKey = n.clusterKey.public(), n.clusterKey.conflict()
+	i.ClusterKey, i.OwnKey = n.clusterKey.Public(), n.clusterKey.conflict()
 	i.Fingerprint = n.plane.fingerprint()
 	clients := n.bus.Clients()
 	i.Sessions = &clients
