@@ -40,13 +40,28 @@ func who(infos []Info, is func(Info) bool) []string {
 // judgeConfig looks at how the nodes were started.
 func judgeConfig(v View, now time.Time) []Finding {
 	infos := v.infos()
-	fs := slices.Concat(exposed(infos), differences(infos), certificates(infos, now))
+	fs := slices.Concat(exposed(infos), differences(infos), certificates(infos, now), otherKeys(infos))
 	if lazy := who(infos, func(i Info) bool { return !i.SyncWrites }); v.Clustered && len(lazy) > 0 {
 		fs = append(fs, Finding{
 			Degraded, "config",
 			fmt.Sprintf("%s %s writes before they are on disk: a power cut can lose them.", join(lazy), plural(len(lazy), "acknowledges", "acknowledge")),
 			"turn synced writes on and restart " + join(lazy),
 		})
+	}
+	return fs
+}
+
+// otherKeys finds nodes that were known by a key of their own before they joined.
+func otherKeys(infos []Info) []Finding {
+	var fs []Finding
+	for _, i := range infos {
+		if i.OwnKey != "" {
+			fs = append(fs, Finding{
+				Critical, "node." + i.Name,
+				fmt.Sprintf("%s has the cluster key %s in its data directory, and the cluster has %s: operators and programs that know %s by the old key refuse it.", i.Name, i.OwnKey, i.ClusterKey, i.Name),
+				fmt.Sprintf("tell them the cluster's key, then move cluster.nk out of the data directory of %s and restart it", i.Name),
+			})
+		}
 	}
 	return fs
 }

@@ -165,6 +165,7 @@ func judgedViews() []judged {
 			v.Lost = []LostStream{{Name: "UNIBUS_audit", Created: 1, Since: 2}, {Name: core.TableUsers.Bucket(), Created: 1, Since: 2}}
 		})},
 		{"streams deleted on SQLite", with(onSQLite(healthy(3, 3), true), func(v *View) { v.Lost = []LostStream{{Name: "UNIBUS_control", Created: 1, Since: 2}} })},
+		{"a node with a key of its own", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.ClusterKey, v.Nodes[1].Info.OwnKey = "CNEW", "COLD" })},
 		{"a stream created again", with(onSQLite(healthy(3, 3), true), func(v *View) { v.Lost = []LostStream{{Name: "UNIBUS_audit", Created: 1, Recreated: 2, Since: 2}} })},
 		{"bucket without a leader", with(healthy(3, 3), func(v *View) { v.Buckets[1].Leader, v.Buckets[1].Since = "", ago(time.Minute) })},
 		{"buckets electing", with(healthy(3, 3), func(v *View) {

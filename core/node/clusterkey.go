@@ -309,7 +309,19 @@ func (n *Node) knownChannel(c auth.Channel) bool {
 	return false
 }
 
+// prover answers at once: operators must not wait where a cluster has no majority.
 func (n *Node) prover() auth.Prover { return auth.Prover{Key: n.clusterKey.get, Known: n.knownChannel} }
+
+// patientProver waits for a cluster that was just started: a user's program has
+// nothing to do before.
+func (n *Node) patientProver() auth.Prover {
+	p := n.prover()
+	p.Key = func() (auth.Signer, bool) {
+		n.clusterKey.await(context.Background())
+		return n.clusterKey.get()
+	}
+	return p
+}
 
 // newReplay checks signed requests for this node's cluster.
 func (n *Node) newReplay(nonces *kv.Nonces) *auth.Replay {

@@ -19,6 +19,7 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/auth"
+	"unibus/core/binding"
 	"unibus/core/control"
 	"unibus/core/keys"
 	"unibus/core/nodetest"
@@ -185,9 +186,12 @@ func matches(pattern, subject string) bool {
 
 // attack sends every message that can be made of one subject and one place: a
 // request whose reply goes there, and the headers by which a server writes elsewhere.
-func attack(nc *nats.Conn, subject, place string) error {
+func attack(nc *nats.Conn, sign func(*nats.Msg) error, subject, place string) error {
 	var errs []error
-	errs = append(errs, nc.PublishRequest(subject, place, nil))
+	proper := &nats.Msg{Subject: subject, Data: []byte("{}")}
+	errs = append(errs, sign(proper))
+	proper.Reply = place
+	errs = append(errs, nc.PublishMsg(proper))
 	for _, header := range []nats.Header{
 		{"Nats-Trace-Dest": {place}},
 		{"Nats-Trace-Dest": {place}, "Nats-Trace-Only": {"true"}},
@@ -200,6 +204,17 @@ func attack(nc *nats.Conn, subject, place string) error {
 	return errors.Join(errs...)
 }
 
+// signerOf signs what only reads, so that it is not refused for its signature
+// before its reply is looked at. What acts is sent as it is.
+func signerOf(as *binding.Binding, subject string) func(*nats.Msg) error {
+	verb := admin.Verb(subject[strings.LastIndex(subject, ".")+1:])
+	rule, known := admin.Rules()[verb]
+	if as == nil || !strings.HasPrefix(subject, admin.Prefix) || !known || rule.Acts() {
+		return func(*nats.Msg) error { return nil }
+	}
+	return func(m *nats.Msg) error { return as.Sign(m, time.Now()) }
+}
+
 // TestHostileRepliesChangeNothing tries, for every role, every subject that it
 // may publish to with every place where an answer would be a write with somebody
 // else's rights. What may be published is what the node grants, so that a grant
@@ -208,10 +223,12 @@ func TestHostileRepliesChangeNothing(t *testing.T) {
 	t.Parallel()
 	w := newHostileWorld(t)
 	catalog, places := w.catalog(t), w.places()
+	key := w.Client(0, w.Admin).ClusterKey()
 	before := w.state(t)
 	heard := w.listen(t, places)
 	for _, name := range slices.Sorted(maps.Keys(w.roles)) {
-		w.attackAs(t, name, connect(t, w.Cluster, 0, w.roles[name]).Conn, w.grant(t, w.roles[name]), catalog, places)
+		nc := connect(t, w.Cluster, 0, w.roles[name]).Conn
+		w.attackAs(t, name, nc, binding.New(nc, w.roles[name], key), w.grant(t, w.roles[name]), catalog, places)
 	}
 	w.settle(t)
 	heard.nothing(t, "")
@@ -220,7 +237,7 @@ func TestHostileRepliesChangeNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	w.attackAs(t, "anonymous", nc, w.grant(t, keys.Identity{}), catalog, places)
+	w.attackAs(t, "anonymous", nc, nil, w.grant(t, keys.Identity{}), catalog, places)
 	w.settle(t)
 	heard.nothing(t, auth.AccountBus) // in BUS a client without an identity may speak in every room and as every user
 	w.unchanged(t, before)
@@ -229,7 +246,7 @@ func TestHostileRepliesChangeNothing(t *testing.T) {
 }
 
 // attackAs sends what a grant lets its holder send, to every place where the holder may neither speak nor listen.
-func (w *hostileWorld) attackAs(t *testing.T, name string, nc *nats.Conn, g auth.Grant, catalog, places []string) {
+func (w *hostileWorld) attackAs(t *testing.T, name string, nc *nats.Conn, as *binding.Binding, g auth.Grant, catalog, places []string) {
 	t.Helper()
 	subjects := mayUse(t, g, catalog)
 	t.Logf("%s: %d subjects", name, len(subjects))
@@ -238,7 +255,7 @@ func (w *hostileWorld) attackAs(t *testing.T, name string, nc *nats.Conn, g auth
 	})
 	for _, subject := range subjects {
 		for _, place := range elsewhere {
-			if err := attack(nc, subject, place); err != nil {
+			if err := attack(nc, signerOf(as, subject), subject, place); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
+	"unibus/core/binding"
 	"unibus/core/nodetest"
 )
 
@@ -86,12 +87,12 @@ func TestRepliesOutsideTheCallersInboxAreDropped(t *testing.T) {
 	defer caller.Close()
 	subject := admin.Subject(c.Admin.Public(), admin.TargetAny, admin.VerbStatus)
 	for _, reply := range []string{"_INBOX." + c.Viewer.Public() + ".x", "_INBOX." + c.Admin.Public() + "x.y", "unibus.events.v1", "$KV.UNIBUS_users.u1"} {
-		if err := caller.PublishRequest(subject, reply, nil); err != nil {
+		if err := caller.PublishMsg(signedRead(t, caller, c, subject, reply)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	// The same connection's next request is handled after those: its answer says that they were.
-	msg, err := caller.Request(subject, nil, 5*time.Second)
+	msg, err := caller.RequestMsg(signedRead(t, caller, c, subject, ""), 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,4 +155,15 @@ func TestCloseTwiceIsHarmless(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// signedRead is a request of the admin as its client makes it.
+func signedRead(t *testing.T, nc *nats.Conn, c *nodetest.Cluster, subject, reply string) *nats.Msg {
+	t.Helper()
+	msg := nats.NewMsg(subject)
+	if err := binding.New(nc, c.Admin, c.Client(0, c.Admin).ClusterKey()).Sign(msg, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	msg.Reply = reply
+	return msg
 }

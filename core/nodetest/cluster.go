@@ -34,6 +34,7 @@ type Config struct {
 	Hosts    []string      // the nodes' own addresses, which routes with TLS connect; nil: free ports of 127.0.0.1
 	Env      []string      // NAME=value for child processes, beside the test's own
 
+	Before    func(*Cluster)  // called before the first node starts
 	Operators []core.Operator // beside the cluster's Admin and Viewer
 	TLS       bool            // for clients: every node has a certificate of its own for 127.0.0.1, of the authority Cluster.CA
 }
@@ -54,6 +55,9 @@ type Cluster struct {
 func Start(t testing.TB, cfg Config) *Cluster {
 	t.Helper()
 	c := furnish(t, cfg)
+	if cfg.Before != nil {
+		cfg.Before(c)
+	}
 	c.Nodes = make([]*node.Node, len(c.Configs))
 	errs := make(chan error, len(c.Configs))
 	for i := range c.Configs {
