@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"crypto/tls"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -18,6 +17,8 @@ type Connection struct {
 	Servers  []string // URLs, all of them: nodes tell clients no further address
 	Identity string   // the operator's seed file
 	CA       string   // the authority that signed the nodes' certificates
+
+	fromNATS keys.Identity // what the context holds itself, in the place of a file
 }
 
 // Flags adds --server, --identity, --tls-ca and --context; --nats-url and --ca are aliases.
@@ -64,17 +65,10 @@ func (c *Connection) Config(name string) (admin.ClientConfig, error) {
 		return admin.ClientConfig{}, core.Errorf(core.KindInvalid, "no node is named").
 			WithNext("give --server URL[,URL] and --identity FILE, or --context NAME")
 	}
-	for _, s := range c.Servers {
-		if !strings.HasPrefix(s, "nats://") && !strings.HasPrefix(s, "tls://") {
-			return admin.ClientConfig{}, core.Errorf(core.KindInvalid, "--server: %q is not a URL of a node", s).
-				WithNext("use nats://HOST:PORT, or tls://HOST:PORT where the nodes have certificates")
-		}
+	if err := keys.CheckServers("--server", c.Servers); err != nil {
+		return admin.ClientConfig{}, err
 	}
-	if c.Identity == "" {
-		return admin.ClientConfig{}, core.Errorf(core.KindInvalid, "no identity is given").
-			WithNext("give --identity FILE, a seed made by `unibusd keygen operator --out FILE`")
-	}
-	id, err := keys.ReadSeed(c.Identity)
+	id, err := c.identity()
 	if err != nil {
 		return admin.ClientConfig{}, err
 	}
@@ -87,6 +81,18 @@ func (c *Connection) Config(name string) (admin.ClientConfig, error) {
 		cfg.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}
 	}
 	return cfg, nil
+}
+
+// identity is the one that the flags name, or the context's.
+func (c *Connection) identity() (keys.Identity, error) {
+	switch {
+	case c.Identity != "":
+		return keys.ReadSeed(c.Identity)
+	case c.fromNATS.Public() != "":
+		return c.fromNATS, nil
+	}
+	return keys.Identity{}, core.Errorf(core.KindInvalid, "no identity is given").
+		WithNext("give --identity FILE, a seed made by `unibusd keygen operator --out FILE`")
 }
 
 // fromContext fills in what the flags leave open from a context of the NATS CLI.
@@ -102,7 +108,7 @@ func (c *Connection) fromContext() error {
 		c.Servers = found.Servers
 	}
 	if c.Identity == "" {
-		c.Identity = found.Seed
+		c.Identity, c.fromNATS = found.Seed, found.Identity
 	}
 	if c.CA == "" {
 		c.CA = found.CA

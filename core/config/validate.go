@@ -116,7 +116,11 @@ func clusterWord(name string) error {
 
 func (n Node) checkRoutes() error {
 	for _, r := range n.Routes {
-		if strings.Contains(r, "://") || strings.Contains(r, "@") {
+		if strings.Contains(r, "@") {
+			return core.Errorf(core.KindInvalid, "--routes: there is a user name or a password before an @").
+				WithNext("write host:port alone; routes are protected by --route-tls-cert, not by a password")
+		}
+		if strings.Contains(r, "://") {
 			return core.Errorf(core.KindInvalid, "--routes: %q is not host:port", r).
 				WithNext("write host:port alone; routes are protected by --route-tls-cert, not by a password")
 		}
@@ -197,6 +201,10 @@ func (n Node) checkLimits() error {
 func (n Node) checkOperators() error {
 	names := map[string]string{} // by key
 	for _, op := range n.Operators {
+		if core.Redact(op.Key) != op.Key {
+			return core.Errorf(core.KindInvalid, "--operator %s: this is a seed, where the public key belongs; it is not repeated here", op.Name).
+				WithNext("make a new key, for this one has been shown: `unibusd keygen operator --out FILE` prints the public key, U…")
+		}
 		if id, err := core.ParseUserID(op.Key); err != nil || string(id) != op.Key {
 			return core.Errorf(core.KindInvalid, "--operator %s: %q is not a public nkey", op.Name, op.Key).
 				WithNext("give the 56 characters beginning with U that `unibusd keygen operator` printed")
@@ -242,6 +250,9 @@ func printable(s string) bool {
 
 // checkAddress checks host:port; an empty host is every address, and only ports from minPort on are allowed.
 func checkAddress(name, addr string, minPort int) error {
+	if strings.Contains(addr, "@") { // it is not repeated: what is before the @ may be a password
+		return core.Errorf(core.KindInvalid, "--%s: there is a user name or a password before an @", name).WithNext("write host:port alone")
+	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return core.Errorf(core.KindInvalid, "--%s: %q is not host:port", name, addr).

@@ -144,8 +144,13 @@ func syncDir(dir string) error {
 
 // ReadSeed reads an identity from a file. It is refused (KindRefused) where it
 // is a symbolic link, not a regular file, another user's, or open to group or
-// others; KindNotFound where it is missing, KindInvalid where it holds no user's seed.
+// others; KindNotFound where it is missing, KindInvalid where it holds no user's
+// seed, or where the path is a seed itself.
 func ReadSeed(path string) (Identity, error) {
+	if LooksLikeSeed(path) {
+		return Identity{}, core.Errorf(core.KindInvalid, "the identity is given as a seed, where the path of a seed file belongs; the seed is not repeated here").
+			WithNext("put it into a file of mode 0600 and name that; the shell's history and the list of processes have shown it, so a new key is safer: `unibusd keygen operator --out FILE`")
+	}
 	data, err := readPrivate(path, "the identity file")
 	if err != nil {
 		return Identity{}, err
