@@ -355,6 +355,12 @@ func (c *Client) Revoke(ctx context.Context, id string) (Revoked, error) {
 	return call[Revoked](ctx, c, TargetAny, VerbUserRevoke, UserRequest{ID: id})
 }
 
+// OperatorRemove has every node refuse an operator's key from now on. KindNotFound,
+// and KindRefused for oneself and for the last admin.
+func (c *Client) OperatorRemove(ctx context.Context, key string) (OperatorRemoved, error) {
+	return call[OperatorRemoved](ctx, c, TargetAny, VerbOperatorRemove, OperatorRequest{ID: key})
+}
+
 // Rollout says whether enforce can be turned on everywhere, and whom it would deny.
 func (c *Client) Rollout(ctx context.Context) (Rollout, error) {
 	return call[Rollout](ctx, c, TargetAny, VerbRollout, nil)

@@ -57,6 +57,7 @@ type Config struct {
 type Authenticator struct {
 	cfg       Config
 	operators atomic.Pointer[map[string]core.Operator]
+	removed   atomic.Pointer[map[string]bool] // keys that are refused whatever else knows them; nil: none
 }
 
 // Request is what is known of a connection when it asks to be let in.
@@ -88,6 +89,16 @@ func (a *Authenticator) SetOperators(ops []core.Operator) {
 	a.operators.Store(&table)
 }
 
+// SetRemoved replaces the keys of operators who were removed by command. They are
+// refused in every mode, also where a configuration or the directory has them.
+func (a *Authenticator) SetRemoved(keys []string) {
+	table := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		table[key] = true
+	}
+	a.removed.Store(&table)
+}
+
 // Mode is the mode that was asked for.
 func (a *Authenticator) Mode() core.BusAuth { return a.cfg.Mode }
 
@@ -113,6 +124,10 @@ func (a *Authenticator) Decide(ctx context.Context, r Request) (Grant, error) {
 	}
 	if g, ok := a.cfg.Internal[string(id)]; ok {
 		return internalGrant(g, id, r)
+	}
+	if removed := a.removed.Load(); removed != nil && (*removed)[string(id)] {
+		return Grant{}, core.Errorf(core.KindRefused, "the operator's key %s was removed", id.Short()).
+			WithNext("make a new key with `unibusd keygen operator`; a removed one stays removed")
 	}
 	if op, ok := (*a.operators.Load())[string(id)]; ok {
 		return operatorGrant(op, a.cfg.ViewerVerbs)

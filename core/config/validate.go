@@ -198,9 +198,16 @@ func (n Node) checkLimits() error {
 	return nil
 }
 
+// sampleKey is the operator's key of docs/unibusd.toml. Its seed may be known to anybody.
+const sampleKey = "UDMKNQBPADV5FXJRAASC7SGCASAPXHZWTJUFZ3QZFHQUFUSV4WB34C22"
+
 func (n Node) checkOperators() error {
 	names := map[string]string{} // by key
 	for _, op := range n.Operators {
+		if op.Key == sampleKey {
+			return core.Errorf(core.KindInvalid, "--operator %s: %s is the key of the sample configuration, and its seed may be known to anybody", op.Name, op.Key).
+				WithNext("make a key of your own: `unibusd keygen operator --out FILE` prints what belongs here")
+		}
 		if core.Redact(op.Key) != op.Key {
 			return core.Errorf(core.KindInvalid, "--operator %s: this is a seed, where the public key belongs; it is not repeated here", op.Name).
 				WithNext("make a new key, for this one has been shown: `unibusd keygen operator --out FILE` prints the public key, U…")
