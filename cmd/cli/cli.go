@@ -23,8 +23,9 @@ import (
 // Execute runs a program's root command and returns its exit code (DESIGN
 // section 5). An error is printed once: as text on the command's error stream,
 // or as one JSON document on its output where --json was given. Whatever a
-// command prints or logs goes through core.Redact.
+// command prints or logs goes through core.Redact, and the process leaves no core dump.
 func Execute(ctx context.Context, root *cobra.Command, version string, args []string) int {
+	forbidDumps()
 	root.SetArgs(args)
 	root.SetOut(redacting{os.Stdout}) // or cobra's Print methods write to the error stream
 	root.SetErr(redacting{os.Stderr})
