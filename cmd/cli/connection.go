@@ -17,6 +17,7 @@ type Connection struct {
 	Servers  []string // URLs, all of them: nodes tell clients no further address
 	Identity string   // the operator's seed file
 	CA       string   // the authority that signed the nodes' certificates
+	TLSFirst bool     // begin with TLS, as nodes with tls-first want it
 
 	fromNATS keys.Identity // what the context holds itself, in the place of a file
 }
@@ -26,6 +27,7 @@ func (c *Connection) Flags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&c.Servers, "server", nil, "URLs of the nodes, `URL[,URL]` (--nats-url)")
 	fs.StringVar(&c.Identity, "identity", "", "the operator's seed `FILE`")
 	fs.StringVar(&c.CA, "tls-ca", "", "the authority's certificate `FILE` (--ca)")
+	fs.BoolVar(&c.TLSFirst, "tls-first", false, "begin with TLS, as nodes want it that were started with --tls-first")
 	fs.StringVar(&c.Context, "context", "", "take server, identity and authority from the NATS context `NAME`")
 	fs.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		switch name {
@@ -72,7 +74,7 @@ func (c *Connection) Config(name string) (admin.ClientConfig, error) {
 	if err != nil {
 		return admin.ClientConfig{}, err
 	}
-	cfg := admin.ClientConfig{Servers: c.Servers, Identity: id, Name: name}
+	cfg := admin.ClientConfig{Servers: c.Servers, Identity: id, Name: name, TLSFirst: c.TLSFirst}
 	if c.CA != "" {
 		pool, err := keys.LoadPool(c.CA)
 		if err != nil {
@@ -113,5 +115,6 @@ func (c *Connection) fromContext() error {
 	if c.CA == "" {
 		c.CA = found.CA
 	}
+	c.TLSFirst = c.TLSFirst || found.TLSFirst
 	return nil
 }

@@ -92,5 +92,8 @@ func (o *console) given() string {
 	if o.CA != "" {
 		s += " --tls-ca " + action.Quoted(o.CA)
 	}
+	if o.TLSFirst {
+		s += " --tls-first"
+	}
 	return s
 }

@@ -20,6 +20,8 @@ type Config struct {
 	CA      string   // the certificate file of the authority that signed the nodes' certificates; "": the system's
 	Context string   // a context of the NATS CLI, for what is left open above
 
+	TLSFirst bool // begin with TLS, as nodes with tls-first want it
+
 	// Dir is where keys and what is known of rooms are kept, below it a directory
 	// for each user: 0700, one process at a time. A user has one of them: from a
 	// second one, on another machine say, another encryption key is published, and
@@ -94,6 +96,7 @@ func (c Config) resolved() (Config, error) {
 		if c.CA == "" {
 			c.CA = found.CA
 		}
+		c.TLSFirst = c.TLSFirst || found.TLSFirst
 	}
 	if len(c.Servers) == 0 {
 		return c, core.Errorf(core.KindInvalid, "no node is named").WithNext("set Servers, all of them, or Context")

@@ -136,6 +136,8 @@ func wantedFor(key string) string {
 	switch key {
 	case "replicas":
 		return "a whole number"
+	case "tls-first":
+		return "true or false"
 	case "routes":
 		return "a list of texts"
 	case "operator":
@@ -148,6 +150,8 @@ func example(key string) string {
 	switch key {
 	case "replicas":
 		return "replicas = 3"
+	case "tls-first":
+		return "tls-first = true"
 	case "routes":
 		return `routes = ["10.0.0.1:6222", "10.0.0.2:6222"]`
 	case "operator":

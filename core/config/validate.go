@@ -165,6 +165,9 @@ func (n Node) checkTLS() error {
 	if n.TLSKey != "" && n.TLSCert == "" {
 		return wanted("tls-key", "tls-cert", "", "the certificate of that key")
 	}
+	if n.TLSFirst && n.TLSCert == "" {
+		return wanted("tls-first", "tls-cert", "", "the certificate of the bus, and its key with --tls-key")
+	}
 	return nil
 }
 

@@ -23,6 +23,7 @@ type Context struct {
 	Seed     string   // the nkey's seed file
 	Identity Identity // the nkey itself, where the context or a variable of the environment holds it
 	CA       string   // the certificate file of the authority to trust
+	TLSFirst bool     // begin with TLS
 }
 
 // ReadContext reads a context of the NATS CLI by its name, from
@@ -54,11 +55,12 @@ func readContext(name string) (Context, error) {
 		URL  string `json:"url"`
 		NKey string `json:"nkey"`
 		CA   string `json:"ca"`
+		TLS  bool   `json:"tls_first"`
 	}
 	if err := json.Unmarshal(data, &found); err != nil {
 		return Context{}, notAContext(path, err)
 	}
-	var out Context
+	out := Context{TLSFirst: found.TLS}
 	if found.URL != "" {
 		out.Servers = strings.Split(found.URL, ",")
 		if err := CheckServers("its url", out.Servers); err != nil {
@@ -91,7 +93,7 @@ func contextPath(name string) (string, error) {
 func notAContext(path string, err error) error {
 	var kind *json.UnmarshalTypeError
 	if errors.As(err, &kind) && kind.Field != "" {
-		return core.Errorf(core.KindInvalid, "%s: its %s is not a text", path, kind.Field)
+		return core.Errorf(core.KindInvalid, "%s: its %s is not what belongs there", path, kind.Field)
 	}
 	return core.Errorf(core.KindInvalid, "%s is not JSON", path)
 }

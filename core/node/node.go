@@ -262,7 +262,7 @@ func (n *Node) closeDir(context.Context) error { return n.lock.release() }
 func (n *Node) busConfig() bus.Config {
 	cfg := bus.Config{
 		Name: n.cfg.Name, DataDir: n.cfg.Data, Listen: n.cfg.Listen,
-		CertFile: n.cfg.TLSCert, KeyFile: n.cfg.TLSKey,
+		CertFile: n.cfg.TLSCert, KeyFile: n.cfg.TLSKey, TLSFirst: n.cfg.TLSFirst,
 		JetStream:    n.cfg.Clustered(), // a standalone server's streams would be lost when it joins (FACTS)
 		RescanBlocks: n.cfg.Clustered(), // stored blocks are checked at start and healed from the peers (D11)
 		Debug:        n.cfg.NatsDebug, Logger: n.log,
