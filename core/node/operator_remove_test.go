@@ -164,7 +164,7 @@ func TestRemovedOperatorIsOutEverywhere(t *testing.T) {
 	c.open(2) // its file still names ben
 	nodetest.Wait(t, 20*time.Second, func() error {
 		if _, err := c.Connect(2, ben); !errors.Is(err, nats.ErrAuthorization) {
-			return fmt.Errorf("n3 admits ben: %w", err)
+			return fmt.Errorf("n3 admits ben: %v", err) //nolint:errorlint // it may be nil
 		}
 		return nil
 	})
