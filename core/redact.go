@@ -76,7 +76,7 @@ func hidesSecret(word string) bool {
 	return err == nil && (seed.Match(raw) || privateDER(raw) || bytes.Contains(raw, []byte("PRIVATE KEY-----")))
 }
 
-// privateDER recognizes PKCS #8, PKCS #1 and SEC 1: a sequence that begins with
+// privateDER finds PKCS #8, PKCS #1 and SEC 1: a sequence that begins with
 // the version 0 or 1. A certificate begins with another sequence.
 func privateDER(raw []byte) bool {
 	if len(raw) < 8 || raw[0] != 0x30 {

@@ -27,7 +27,7 @@ func unit(t *testing.T) map[string][]string {
 	return found
 }
 
-// TestUnitKeepsItsDirectives holds what the sandbox consists of, also where systemd-analyze is not there.
+// TestUnitKeepsItsDirectives holds what the sandbox consists of, also where systemd is not there.
 func TestUnitKeepsItsDirectives(t *testing.T) {
 	t.Parallel()
 	got := unit(t)
