@@ -11,8 +11,9 @@ export CGO_ENABLED := 0
 
 .PHONY: build test lint vuln demo screenshots bench fuzz nemesis foreign check-static clean
 
+# Without -buildvcs=false the embedded server tells everybody who connects the revision of this repository as its own.
 build:
-	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/unibusd ./cmd/unibus-tui
+	$(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/unibusd ./cmd/unibus-tui
 
 # All tests but those of nemesis, foreign and fuzz: some seven minutes on two cores. -timeout is for one package.
 test:

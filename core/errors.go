@@ -35,16 +35,18 @@ func (e *Error) Error() string { return e.Text }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errorf makes an error of a kind. The arguments are those of fmt.Errorf; %w keeps a cause for errors.Is.
+// Errorf makes an error of a kind. The arguments are those of fmt.Errorf; %w keeps
+// a cause for errors.Is. The text goes to people, logs and other nodes: it holds
+// no secret that Redact knows.
 func Errorf(k Kind, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{Kind: k, Text: err.Error(), Err: errors.Unwrap(err)}
+	return &Error{Kind: k, Text: RedactValue(err.Error()), Err: errors.Unwrap(err)}
 }
 
 // WithNext returns a copy of e that says what to do next.
 func (e *Error) WithNext(format string, args ...any) *Error {
 	c := *e
-	c.Next = fmt.Sprintf(format, args...)
+	c.Next = RedactValue(fmt.Sprintf(format, args...))
 	return &c
 }
 
@@ -68,9 +70,9 @@ func AsError(err error) *Error {
 	}
 	var e *Error
 	if !errors.As(err, &e) {
-		return &Error{Kind: KindFailed, Text: err.Error()}
+		return &Error{Kind: KindFailed, Text: RedactValue(err.Error())}
 	}
-	return &Error{Kind: e.Kind, Text: err.Error(), Next: e.Next}
+	return &Error{Kind: e.Kind, Text: RedactValue(err.Error()), Next: e.Next}
 }
 
 // ExitCode is the exit code of a command that ended with err: 0 done, 1 failed,

@@ -19,6 +19,14 @@ type Operator struct {
 	Name string       `json:"name"`
 }
 
+// RemovedOperator is an operator whom an admin removed by command. The key is
+// refused on every node from then on, whatever a configuration says.
+type RemovedOperator struct {
+	Operator
+	By string `json:"by"` // the name of the admin
+	At Millis `json:"at"`
+}
+
 // BusAuth is the mode of admission to the bus (DESIGN D6).
 type BusAuth string
 

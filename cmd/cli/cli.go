@@ -15,19 +15,23 @@ import (
 	"charm.land/fang/v2"
 	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"unibus/core"
 )
 
 // Execute runs a program's root command and returns its exit code (DESIGN
 // section 5). An error is printed once: as text on the command's error stream,
-// or as one JSON document on its output where --json was given.
+// or as one JSON document on its output where --json was given. Whatever a
+// command prints or logs goes through core.Redact, and the process leaves no core dump.
 func Execute(ctx context.Context, root *cobra.Command, version string, args []string) int {
+	forbidDumps()
 	root.SetArgs(args)
-	root.SetOut(os.Stdout) // or cobra's Print methods write to the error stream
+	root.SetOut(redacting{os.Stdout}) // or cobra's Print methods write to the error stream
+	root.SetErr(redacting{os.Stderr})
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return core.Errorf(core.KindInvalid, "%s: %w", c.CommandPath(), err).WithNext("`%s --help` lists the flags", c.CommandPath())
+		return core.Errorf(core.KindInvalid, "%s: %w", c.CommandPath(), FlagError(err)).WithNext("`%s --help` lists the flags", c.CommandPath())
 	})
 	asJSON := slices.Contains(args, "--json") || slices.Contains(args, "--json=true")
 	err := fang.Execute(ctx, root, fang.WithVersion(version), fang.WithErrorHandler(func(_ io.Writer, _ fang.Styles, err error) {
@@ -42,6 +46,36 @@ func Execute(ctx context.Context, root *cobra.Command, version string, args []st
 		return coded.Code
 	}
 	return core.ExitCode(usage(root, err))
+}
+
+// redacting is a stream of the process that no secret leaves by. It stays a file
+// to whoever asks whether it is a terminal.
+type redacting struct{ *os.File }
+
+// Write writes text without what looks like a secret. What is written at once is looked at as one.
+func (r redacting) Write(text []byte) (int, error) {
+	if _, err := r.File.WriteString(core.Redact(string(text))); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
+// WriteString is Write; os.File has one of its own.
+func (r redacting) WriteString(text string) (int, error) { return r.Write([]byte(text)) }
+
+// ReadFrom copies through Write; os.File's own would pass it by.
+func (r redacting) ReadFrom(from io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{r}, from)
+}
+
+// FlagError words a mistake in the flags without what could be a password: -pSECRET is
+// read as a group of short flags, and pflag repeats all of it.
+func FlagError(err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "" {
+		return core.Errorf(core.KindInvalid, "unknown shorthand flag: %q", unknown.GetSpecifiedName())
+	}
+	return err
 }
 
 // Coded wraps an error of a command whose exit codes are its own, as those of `unibus-tui status` are.

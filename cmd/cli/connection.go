@@ -27,6 +27,9 @@ type Connection struct {
 
 	ClusterKey string // the public key that the cluster must prove; "": the one that is pinned
 	Plaintext  bool   // speak without TLS to other machines too
+	TLSFirst   bool   // begin with TLS, as nodes with tls-first want it
+
+	fromNATS keys.Identity // what the context holds itself, in the place of a file
 }
 
 // Flags adds --server, --identity, --tls-ca and --context; --nats-url and --ca are aliases.
@@ -34,6 +37,7 @@ func (c *Connection) Flags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&c.Servers, "server", nil, "URLs of the nodes, `URL[,URL]` (--nats-url)")
 	fs.StringVar(&c.Identity, "identity", "", "the operator's seed `FILE`")
 	fs.StringVar(&c.CA, "tls-ca", "", "the authority's certificate `FILE` (--ca)")
+	fs.BoolVar(&c.TLSFirst, "tls-first", false, "begin with TLS, as nodes want it that were started with --tls-first")
 	fs.StringVar(&c.Context, "context", "", "take server, identity and authority from the NATS context `NAME`")
 	fs.StringVar(&c.ClusterKey, "cluster-key", "", "the public `KEY` that the cluster must prove (default: the one it proved first)")
 	fs.BoolVar(&c.Plaintext, "insecure-plaintext", false, "speak without TLS to other machines too: whoever is in between reads along")
@@ -112,24 +116,17 @@ func (c *Connection) Config(name string) (admin.ClientConfig, error) {
 		return admin.ClientConfig{}, core.Errorf(core.KindInvalid, "no node is named").
 			WithNext("give --server URL[,URL] and --identity FILE, or --context NAME")
 	}
-	for _, s := range c.Servers {
-		if !strings.HasPrefix(s, "nats://") && !strings.HasPrefix(s, "tls://") {
-			return admin.ClientConfig{}, core.Errorf(core.KindInvalid, "--server: %q is not a URL of a node", s).
-				WithNext("use nats://HOST:PORT, or tls://HOST:PORT where the nodes have certificates")
-		}
+	if err := keys.CheckServers("--server", c.Servers); err != nil {
+		return admin.ClientConfig{}, err
 	}
 	if err := c.checkPlaintext(); err != nil {
 		return admin.ClientConfig{}, err
 	}
-	if c.Identity == "" {
-		return admin.ClientConfig{}, core.Errorf(core.KindInvalid, "no identity is given").
-			WithNext("give --identity FILE, a seed made by `unibusd keygen operator --out FILE`")
-	}
-	id, err := keys.ReadSeed(c.Identity)
+	id, err := c.identity()
 	if err != nil {
 		return admin.ClientConfig{}, err
 	}
-	cfg := admin.ClientConfig{Servers: c.Servers, Identity: id, Name: name, ClusterKey: c.ClusterKey}
+	cfg := admin.ClientConfig{Servers: c.Servers, Identity: id, Name: name, TLSFirst: c.TLSFirst}
 	if cfg.ClusterKey, err = c.pinned(); err != nil {
 		return admin.ClientConfig{}, err
 	}
@@ -173,6 +170,18 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+// identity is the one that the flags name, or the context's.
+func (c *Connection) identity() (keys.Identity, error) {
+	switch {
+	case c.Identity != "":
+		return keys.ReadSeed(c.Identity)
+	case c.fromNATS.Public() != "":
+		return c.fromNATS, nil
+	}
+	return keys.Identity{}, core.Errorf(core.KindInvalid, "no identity is given").
+		WithNext("give --identity FILE, a seed made by `unibusd keygen operator --out FILE`")
+}
+
 // fromContext fills in what the flags leave open from a context of the NATS CLI.
 func (c *Connection) fromContext() error {
 	if c.Context == "" {
@@ -186,7 +195,7 @@ func (c *Connection) fromContext() error {
 		c.Servers = found.Servers
 	}
 	if c.Identity == "" {
-		c.Identity = found.Seed
+		c.Identity, c.fromNATS = found.Seed, found.Identity
 	}
 	if c.CA == "" {
 		c.CA = found.CA
@@ -194,5 +203,6 @@ func (c *Connection) fromContext() error {
 	if c.ClusterKey == "" {
 		c.ClusterKey = found.ClusterKey
 	}
+	c.TLSFirst = c.TLSFirst || found.TLSFirst
 	return nil
 }

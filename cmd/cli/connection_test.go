@@ -1,12 +1,17 @@
 package cli
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
+	"unibus/cmd/cli/clitest"
 	"unibus/core"
+	"unibus/core/keys"
 )
 
 // TestContextFillsWhatIsOpen: flags win over the context, and one that cannot be read is said.
@@ -33,5 +38,67 @@ func TestContextFillsWhatIsOpen(t *testing.T) {
 		if _, err := c.Config("x"); core.KindOf(err) != core.KindInvalid {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestPlantedSecretsInContexts: nothing of a context of the NATS CLI that cannot be used is repeated.
+func TestPlantedSecretsInContexts(t *testing.T) {
+	seed, _, err := keys.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := clitest.Secrets(string(seed))
+	contexts := map[string]string{}
+	for _, field := range []string{"url", "nkey", "ca", "creds", "token", "user", "password", "user_seed", "nsc"} {
+		for i, s := range secrets {
+			text, err := json.Marshal(map[string]string{"url": "nats://127.0.0.1:1", field: s.Value})
+			if err != nil {
+				t.Fatal(err)
+			}
+			contexts[fmt.Sprint(field, i)] = string(text)
+			contexts[fmt.Sprint(field, i, "broken")] = string(text) + "," + s.Value
+			contexts[fmt.Sprint(field, i, "nested")] = `{"` + field + `": [` + string(text) + `]}`
+		}
+	}
+	for scheme, want := range map[string]string{"op://vault/item": "op:", "nsc://o/a/u": "nsc:", "VAULT:x": "vault:"} {
+		contexts[want[:2]] = fmt.Sprintf(`{"url":"nats://127.0.0.1:1","nkey":%q}`, scheme)
+		contexts["ca"+want[:2]] = fmt.Sprintf(`{"url":"nats://127.0.0.1:1","ca":%q}`, scheme)
+	}
+	t.Setenv("XDG_CONFIG_HOME", clitest.ContextDir(t, contexts))
+	for name := range contexts {
+		_, err := (&Connection{Context: name}).Config("x")
+		if (err == nil) != (name == "nkey2") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if found := clitest.Found(fmt.Sprintf("%v %v", err, core.AsError(err)), secrets); found != "" {
+			t.Errorf("%s: %v shows %s", name, err, found)
+		}
+	}
+	for _, scheme := range []string{"op", "nsc", "vault"} {
+		for _, name := range []string{scheme[:2], "ca" + scheme[:2]} {
+			if _, err := (&Connection{Context: name}).Config("x"); core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), scheme+":") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// TestContextWithASeedIsPrivate: a context that holds the seed is kept as a seed file is.
+func TestContextWithASeedIsPrivate(t *testing.T) {
+	seed, public, err := keys.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := clitest.ContextDir(t, map[string]string{"own": `{"url":"nats://127.0.0.1:1","nkey":"` + clitest.Secrets(string(seed))[2].Value + `"}`})
+	t.Setenv("XDG_CONFIG_HOME", dir)
+	cfg, err := (&Connection{Context: "own"}).Config("x")
+	if err != nil || cfg.Identity.Public() != public {
+		t.Fatalf("%v", err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "nats", "context", "own.json"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (&Connection{Context: "own"}).Config("x"); core.KindOf(err) != core.KindRefused || !strings.Contains(core.AsError(err).Next, "chmod 600") {
+		t.Errorf("others can read it: %v", err)
 	}
 }

@@ -98,5 +98,8 @@ func (o *console) given() string {
 	if o.Plaintext {
 		s += " --insecure-plaintext"
 	}
+	if o.TLSFirst {
+		s += " --tls-first"
+	}
 	return s
 }

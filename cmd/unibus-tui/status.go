@@ -49,7 +49,7 @@ func statusCommand() *cobra.Command {
 	conn.Flags(c.Flags())
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document, errors included")
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return statusError(core.Errorf(core.KindInvalid, "%w", err).WithNext("`unibus-tui status --help` lists the flags"))
+		return statusError(core.Errorf(core.KindInvalid, "%w", cli.FlagError(err)).WithNext("`unibus-tui status --help` lists the flags"))
 	})
 	return c
 }

@@ -10,17 +10,35 @@ import (
 	"testing"
 
 	"unibus/cmd/cli/clitest"
+	"unibus/core"
 	"unibus/core/config"
+	"unibus/core/nodetest"
 )
 
+// TestSampleConfigurationIsRight but for its operator's key, which is refused by
+// name: with a key of one's own it is a configuration.
 func TestSampleConfigurationIsRight(t *testing.T) {
 	t.Parallel()
-	n, err := config.Load(filepath.Join("..", "..", "docs", "unibusd.toml"), nil, nil)
-	if err != nil {
-		t.Fatal(err)
+	sample := filepath.Join("..", "..", "docs", "unibusd.toml")
+	text := read(t, sample)
+	given := regexp.MustCompile(`(?m)^key += "(U[A-Z2-7]{55})"`).FindStringSubmatch(text)
+	if given == nil {
+		t.Fatal("the sample names no operator")
 	}
-	if n.Size() != 3 || !n.TLS() || len(n.Operators) != 1 {
-		t.Errorf("the sample is %d nodes, TLS %v, %d operators", n.Size(), n.TLS(), len(n.Operators))
+	own := filepath.Join(t.TempDir(), "unibusd.toml")
+	for key, want := range map[string]string{given[1]: "sample", nodetest.Identity(t).Public(): ""} {
+		if err := os.WriteFile(own, []byte(strings.ReplaceAll(text, given[1], key)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		n, err := config.Load(own, nil, nil)
+		switch {
+		case want != "":
+			if core.KindOf(err) != core.KindInvalid || !strings.Contains(err.Error(), want) {
+				t.Errorf("the sample's own key: %v", err)
+			}
+		case err != nil || n.Size() != 3 || !n.TLS() || len(n.Operators) != 1:
+			t.Errorf("the sample is %d nodes, TLS %v, %d operators, %v", n.Size(), n.TLS(), len(n.Operators), err)
+		}
 	}
 }
 

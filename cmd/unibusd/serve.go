@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"unibus/cmd/cli"
+	"unibus/core"
 	"unibus/core/config"
 	"unibus/core/node"
 )
@@ -69,11 +70,22 @@ func changed(fs *pflag.FlagSet) map[string][]string {
 func logger(c *cobra.Command, cfg config.Node) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // config.Load has checked it
-	opts := &slog.HandlerOptions{Level: level}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: redacted}
 	if cfg.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(c.ErrOrStderr(), opts))
 	}
 	return slog.New(slog.NewTextHandler(c.ErrOrStderr(), opts))
+}
+
+// redacted takes secrets out of what is logged before it is quoted.
+func redacted(_ []string, a slog.Attr) slog.Attr {
+	switch v := a.Value.Any().(type) {
+	case string:
+		a.Value = slog.StringValue(core.RedactValue(v))
+	case error:
+		a.Value = slog.StringValue(core.RedactValue(v.Error()))
+	}
+	return a
 }
 
 func flagsCommand() *cobra.Command {

@@ -99,6 +99,7 @@ func shown(v json.RawMessage) string {
 	default:
 		text = s
 	}
+	text = core.Redact(text) // a seed in the place of a public key must not stay in the audit
 	if len(text) > maxShown {
 		text = strings.ToValidUTF8(text[:maxShown], "") + "…"
 	}

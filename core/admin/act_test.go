@@ -105,7 +105,7 @@ func TestEveryVerbHasARule(t *testing.T) {
 		}
 	}
 	slices.Sort(restores)
-	if d := cmp.Diff([]Verb{VerbMigratePause, VerbStepDown, VerbUserRevoke}, restores); d != "" {
+	if d := cmp.Diff([]Verb{VerbMigratePause, VerbOperatorRemove, VerbStepDown, VerbUserRevoke}, restores); d != "" {
 		t.Error(d)
 	}
 	if d := cmp.Diff([]Verb{VerbBackupPart}, parts); d != "" { // what is neither signed nor recorded changes nothing

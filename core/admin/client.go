@@ -27,6 +27,7 @@ type ClientConfig struct {
 	Servers  []string      // nats:// or tls:// URLs; nodes tell clients no further address, so name all of them
 	Identity Signer        // an operator of role viewer or admin
 	TLS      *tls.Config   // nil: the URLs decide and the system's roots count
+	TLSFirst bool          // begin with TLS, as nodes with tls-first want it
 	Timeout  time.Duration // of one request; 0: 5 s
 	Connect  time.Duration // how long Open tries; 0: 8 s
 	Name     string        // shown in the server's connection list
@@ -84,6 +85,9 @@ func (c *Client) Open(ctx context.Context) error {
 	if c.cfg.TLS != nil {
 		opts = append(opts, nats.Secure(c.cfg.TLS))
 	}
+	if c.cfg.TLSFirst {
+		opts = append(opts, nats.TLSHandshakeFirst())
+	}
 	deadline := time.Now().Add(c.cfg.Connect)
 	each := c.share(c.cfg.Connect)
 	for {
@@ -139,8 +143,11 @@ func (c *Client) connectError(err error) error {
 		return core.Errorf(core.KindRefused, "%s and this command disagree about TLS: %v", at, err).
 			WithNext("use tls:// and --tls-ca where the node has a certificate, nats:// where it has none")
 	}
-	return core.Errorf(core.KindUnavailable, "no answer from %s: %w", at, err).
-		WithNext("check the address with --server, and that unibusd runs there")
+	next := "check the address with --server, and that unibusd runs there"
+	if strings.Contains(at, "tls://") && !c.cfg.TLSFirst {
+		next += "; nodes that were started with --tls-first answer only with --tls-first"
+	}
+	return core.Errorf(core.KindUnavailable, "no answer from %s: %w", at, err).WithNext("%s", next)
 }
 
 // Close ends the connection. Twice is harmless.
@@ -369,6 +376,12 @@ func (c *Client) UserRevoke(ctx context.Context, id string) (core.User, error) {
 // Revoke is UserRevoke with what became of the user's sessions and rooms. KindNotFound.
 func (c *Client) Revoke(ctx context.Context, id string) (Revoked, error) {
 	return call[Revoked](ctx, c, TargetAny, VerbUserRevoke, UserRequest{ID: id})
+}
+
+// OperatorRemove has every node refuse an operator's key from now on. KindNotFound,
+// and KindRefused for oneself and for the last admin.
+func (c *Client) OperatorRemove(ctx context.Context, key string) (OperatorRemoved, error) {
+	return call[OperatorRemoved](ctx, c, TargetAny, VerbOperatorRemove, OperatorRequest{ID: key})
 }
 
 // Rollout says whether enforce can be turned on everywhere, and whom it would deny.

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +32,8 @@ const (
 	VerbRooms        Verb = "rooms"         // Page → Rooms
 	VerbRoomGet      Verb = "room-get"      // RoomRequest → RoomDetail
 	VerbRoomRekey    Verb = "room-rekey"    // RekeyRequest → Asked: asks a member, who alone can
+
+	VerbOperatorRemove Verb = "operator-remove" // OperatorRequest → OperatorRemoved
 
 	VerbBucketScale Verb = "bucket-scale" // ScaleRequest → Done
 	VerbStepDown    Verb = "step-down"    // StepDownRequest → Done
@@ -82,11 +86,12 @@ func Rules() map[Verb]Rule {
 		VerbIdentify: view, VerbStatus: view, VerbEvents: view, VerbFlags: view, VerbRollout: view, VerbMigration: view, VerbAudit: view,
 		VerbUsers: viewStore, VerbUserGet: viewStore, VerbRooms: viewStore, VerbRoomGet: viewStore,
 		VerbUserAdd: actStore, VerbUserActivate: actStore, VerbRoomRekey: actStore,
-		VerbUserRevoke:   {Role: core.OperatorAdmin, Store: true, Restores: true}, // a node that serves SQLite can revoke by itself
-		VerbBucketScale:  {Role: core.OperatorAdmin, Slow: true},
-		VerbStepDown:     {Role: core.OperatorAdmin, Restores: true},
-		VerbMigratePause: {Role: core.OperatorAdmin, Restores: true},
-		VerbMigrateStart: act, VerbMigrateResume: act,
+		VerbUserRevoke:     {Role: core.OperatorAdmin, Store: true, Restores: true}, // a node that serves SQLite can revoke by itself
+		VerbOperatorRemove: {Role: core.OperatorAdmin, Restores: true},              // it shuts somebody out, and needs no store
+		VerbBucketScale:    {Role: core.OperatorAdmin, Slow: true},
+		VerbStepDown:       {Role: core.OperatorAdmin, Restores: true},
+		VerbMigratePause:   {Role: core.OperatorAdmin, Restores: true},
+		VerbMigrateStart:   act, VerbMigrateResume: act,
 		VerbMigrateAbort:   {Role: core.OperatorAdmin, Slow: true}, // it takes every row out of KV
 		VerbMigrateCutover: act, VerbMigrateFinish: act, VerbMigrateLimit: act, VerbMigrateRollback: act,
 		VerbBackup:     {Role: core.OperatorAdmin, Store: true, Whole: true},
@@ -195,6 +200,28 @@ type Users struct {
 // UserRequest names a user.
 type UserRequest struct {
 	ID string `json:"id"`
+}
+
+// OperatorRequest names an operator by key.
+type OperatorRequest struct {
+	ID string `json:"id"`
+}
+
+// OperatorRemoved is an operator whose key is refused from now on, and what each node answered.
+type OperatorRemoved struct {
+	core.RemovedOperator
+	Nodes map[string]Ended `json:"nodes"`
+}
+
+// Unreached are the nodes that did not say that they refuse the key, in order.
+func (r OperatorRemoved) Unreached() []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(r.Nodes)) {
+		if r.Nodes[name].Unknown {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Ended says how many of a user's sessions a node ended, and when.

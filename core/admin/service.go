@@ -63,6 +63,13 @@ type Prover interface {
 	Prove(channel, caller, nonce string) (key string, signature []byte, err error)
 }
 
+// Operators are those of the whole cluster.
+type Operators interface {
+	// Remove has every node refuse a key from now on, and says what each configured
+	// node answered in time.
+	Remove(ctx context.Context, by core.Operator, key core.UserID) (OperatorRemoved, error)
+}
+
 // ServiceConfig is what the service needs of its node.
 type ServiceConfig struct {
 	Conn     *nats.Conn // in CONTROL, with an identity that may publish to inboxes alone
@@ -75,6 +82,7 @@ type ServiceConfig struct {
 	Eyes     Eyes
 	Groups   Groups
 	Sessions Sessions
+	Removal  Operators
 	Bus      Bus
 	Mover    Mover
 	Backups  Backups

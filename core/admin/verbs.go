@@ -37,6 +37,8 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		VerbRoomGet:      typed(s.roomGet),
 		VerbRoomRekey:    typed(s.roomRekey),
 
+		VerbOperatorRemove: typed(s.operatorRemove),
+
 		VerbBucketScale: typed(s.scale),
 		VerbStepDown:    typed(s.stepDown),
 

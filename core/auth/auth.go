@@ -57,6 +57,7 @@ type Config struct {
 type Authenticator struct {
 	cfg       Config
 	operators atomic.Pointer[map[string]core.Operator]
+	removed   atomic.Pointer[map[string]bool] // keys that are refused whatever else knows them; nil: none
 }
 
 // Request is what is known of a connection when it asks to be let in.
@@ -100,6 +101,16 @@ func (a *Authenticator) OperatorGrants() []Grant {
 	return grants
 }
 
+// SetRemoved replaces the keys of operators who were removed by command. They are
+// refused in every mode, also where a configuration or the directory has them.
+func (a *Authenticator) SetRemoved(keys []string) {
+	table := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		table[key] = true
+	}
+	a.removed.Store(&table)
+}
+
 // Mode is the mode that was asked for.
 func (a *Authenticator) Mode() core.BusAuth { return a.cfg.Mode }
 
@@ -125,6 +136,10 @@ func (a *Authenticator) Decide(ctx context.Context, r Request) (Grant, error) {
 	}
 	if g, ok := a.cfg.Internal[string(id)]; ok {
 		return internalGrant(g, id, r)
+	}
+	if removed := a.removed.Load(); removed != nil && (*removed)[string(id)] {
+		return Grant{}, core.Errorf(core.KindRefused, "the operator's key %s was removed", id.Short()).
+			WithNext("make a new key with `unibusd keygen operator`; a removed one stays removed")
 	}
 	if op, ok := (*a.operators.Load())[string(id)]; ok {
 		return operatorGrant(op, a.cfg.ViewerVerbs)

@@ -544,3 +544,27 @@ func anonymous(t *testing.T, g auth.Grant, err error, key string) {
 		t.Errorf("%v\n%s", err, cmp.Diff(want, g))
 	}
 }
+
+// TestRemovedOperatorIsRefusedInEveryMode: nothing else that knows the key lets it
+// in, neither the mode, nor the list of operators, nor the directory.
+func TestRemovedOperatorIsRefusedInEveryMode(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []core.BusAuth{core.BusAuthOff, core.BusAuthSoft, core.BusAuthEnforce} {
+		w := newWorld(t, mode)
+		a := auth.New(w.cfg)
+		for _, kp := range []nkeys.KeyPair{w.admin, w.active} {
+			if g, err := a.Decide(t.Context(), signed(kp)); err != nil {
+				t.Fatalf("%s: before: %+v, %v", mode, g, err)
+			}
+		}
+		a.SetRemoved([]string{pub(w.admin), pub(w.active)})
+		for _, kp := range []nkeys.KeyPair{w.admin, w.active} {
+			if g, err := a.Decide(t.Context(), signed(kp)); core.KindOf(err) != core.KindRefused || g.Who != "" {
+				t.Errorf("%s: %+v, %v", mode, g, err)
+			}
+		}
+		if _, err := a.Decide(t.Context(), signed(w.viewer)); err != nil {
+			t.Errorf("%s: another operator: %v", mode, err)
+		}
+	}
+}

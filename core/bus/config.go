@@ -17,6 +17,7 @@ type Config struct {
 	Listen   string // for clients
 	CertFile string // TLS for clients, both or neither
 	KeyFile  string
+	TLSFirst bool // say nothing before TLS: clients must begin with it
 
 	Cluster   *Cluster // nil: a node on its own
 	JetStream bool     // in the account CONTROL

@@ -101,7 +101,9 @@ func (s *Server) tlsOptions(o *server.Options) error {
 	if err != nil {
 		return err
 	}
-	// TLSHandshakeFirst stays off: the nats CLI would need telling. TLSRateLimit panics in an embedded server.
+	// TLSHandshakeFirst is off by default: the nats CLI needs telling. A fallback would hide nothing: who waits is sent INFO in clear.
+	// TLSRateLimit panics in an embedded server.
+	o.TLSHandshakeFirst = s.cfg.TLSFirst
 	o.TLS, o.TLSConfig, o.TLSTimeout = true, conf, s.cfg.Limits.AuthTimeout.Seconds()
 	return nil
 }

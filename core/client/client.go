@@ -111,7 +111,7 @@ func (c *Client) open(ctx context.Context) error {
 	if c.cfg, err = c.cfg.resolved(); err != nil {
 		return err
 	}
-	if c.id, err = keys.ReadSeed(c.cfg.Seed); err != nil {
+	if c.id, err = c.cfg.identity(); err != nil {
 		return err
 	}
 	c.me = core.UserID(c.id.Public())

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"unibus/core"
@@ -20,6 +19,8 @@ type Config struct {
 	Seed    string   // the user's seed file, which only its owner may read
 	CA      string   // the certificate file of the authority that signed the nodes' certificates; "": the system's
 	Context string   // a context of the NATS CLI, for what is left open above
+
+	TLSFirst bool // begin with TLS, as nodes with tls-first want it
 
 	// Dir is where keys and what is known of rooms are kept, below it a directory
 	// for each user: 0700, one process at a time. A user has one of them: from a
@@ -45,6 +46,8 @@ type Config struct {
 	Admit func(room core.RoomID, m control.Member) error
 
 	Log *slog.Logger // nil: nothing is logged
+
+	fromNATS keys.Identity // what the context holds itself, in the place of a seed file
 }
 
 // Defaults of Config.
@@ -88,22 +91,20 @@ func (c Config) resolved() (Config, error) {
 			c.Servers = found.Servers
 		}
 		if c.Seed == "" {
-			c.Seed = found.Seed
+			c.Seed, c.fromNATS = found.Seed, found.Identity
 		}
 		if c.CA == "" {
 			c.CA = found.CA
 		}
+		c.TLSFirst = c.TLSFirst || found.TLSFirst
 	}
 	if len(c.Servers) == 0 {
 		return c, core.Errorf(core.KindInvalid, "no node is named").WithNext("set Servers, all of them, or Context")
 	}
-	for _, s := range c.Servers {
-		if !strings.HasPrefix(s, "nats://") && !strings.HasPrefix(s, "tls://") {
-			return c, core.Errorf(core.KindInvalid, "%q is not the URL of a node", s).
-				WithNext("use nats://HOST:PORT, or tls://HOST:PORT where the nodes have certificates")
-		}
+	if err := keys.CheckServers("Servers", c.Servers); err != nil {
+		return c, err
 	}
-	if c.Seed == "" {
+	if c.Seed == "" && c.fromNATS.Public() == "" {
 		return c, core.Errorf(core.KindInvalid, "no identity is given").WithNext("set Seed, a file made by `unibusd keygen user --out FILE`")
 	}
 	if c.Dir == "" {
@@ -114,6 +115,14 @@ func (c Config) resolved() (Config, error) {
 		c.Dir = filepath.Join(dir, "unibus")
 	}
 	return c, nil
+}
+
+// identity is the one of the seed file, or the context's own.
+func (c Config) identity() (keys.Identity, error) {
+	if c.Seed == "" {
+		return c.fromNATS, nil
+	}
+	return keys.ReadSeed(c.Seed)
 }
 
 // tls is nil where the URLs and the system's authorities decide.

@@ -208,6 +208,9 @@ func (c *Client) options() ([]nats.Option, error) {
 	if secure != nil {
 		opts = append(opts, nats.Secure(secure))
 	}
+	if c.cfg.TLSFirst {
+		opts = append(opts, nats.TLSHandshakeFirst())
+	}
 	return opts, nil
 }
 

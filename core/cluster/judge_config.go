@@ -40,7 +40,7 @@ func who(infos []Info, is func(Info) bool) []string {
 // judgeConfig looks at how the nodes were started.
 func judgeConfig(v View, now time.Time) []Finding {
 	infos := v.infos()
-	fs := slices.Concat(exposed(infos), differences(infos), certificates(infos, now), otherKeys(infos))
+	fs := slices.Concat(exposed(infos), differences(infos), judgeOperators(infos, now), certificates(infos, now), otherKeys(infos))
 	if lazy := who(infos, func(i Info) bool { return !i.SyncWrites }); v.Clustered && len(lazy) > 0 {
 		fs = append(fs, Finding{
 			Degraded, "config",

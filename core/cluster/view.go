@@ -96,6 +96,19 @@ type Info struct {
 	ClusterKey  string          `json:"cluster_key,omitempty"` // the cluster's public key as it knows it; "" while it does not
 	OwnKey      string          `json:"own_key,omitempty"`     // the key in its data directory, where that is another one
 	Sessions    *int            `json:"sessions,omitempty"`    // of users, and of clients nobody vouches for; nil: not known
+	Operators   *Operators      `json:"operators,omitempty"`   // nil: an older node
+}
+
+// Operators is what a node says of its operators. All of it is public: keys, roles and names.
+type Operators struct {
+	Digest     string                 `json:"digest"`                // of List and of Removed's keys: equal on nodes that agree
+	List       []core.Operator        `json:"list"`                  // those in force, by key
+	Removed    []core.RemovedOperator `json:"removed,omitempty"`     // removed by command, by key
+	Leftover   []core.Operator        `json:"leftover,omitempty"`    // removed ones that the configuration still names
+	File       string                 `json:"file,omitempty"`        // the configuration file; "" without one
+	Fault      string                 `json:"fault,omitempty"`       // why the file cannot be used
+	FaultSince core.Millis            `json:"fault_since,omitempty"` // of Fault
+	Unsaved    string                 `json:"unsaved,omitempty"`     // why Removed is not on disk
 }
 
 // Bucket is one replicated stream and its raft group.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,7 +22,8 @@ const maxFile = 1 << 20
 // checks the whole (see Validate). An empty file means UNIBUS_CONFIG, else none.
 // environ has the form of os.Environ; flags holds only the flags that were set,
 // by name without dashes. Every error names the flag, variable, or file, line
-// and key it is about, and is KindInvalid; a file that is not there is too.
+// and key it is about, and is KindInvalid; a file that is not there is too. A file
+// that others than root and this user can change is KindRefused.
 func Load(file string, environ []string, flags map[string][]string) (Node, error) {
 	n := Default()
 	env := environment(environ)
@@ -52,9 +52,9 @@ func Load(file string, environ []string, flags map[string][]string) (Node, error
 }
 
 func readFile(file string, n *Node) error {
-	data, err := os.ReadFile(file)
+	data, err := readOwned(file)
 	if err != nil {
-		return fileError(file, err)
+		return err
 	}
 	if len(data) > maxFile {
 		return core.Errorf(core.KindInvalid, "the configuration file %s is larger than 1 MiB", file).
@@ -136,6 +136,8 @@ func wantedFor(key string) string {
 	switch key {
 	case "replicas":
 		return "a whole number"
+	case "tls-first":
+		return "true or false"
 	case "routes":
 		return "a list of texts"
 	case "operator":
@@ -148,6 +150,8 @@ func example(key string) string {
 	switch key {
 	case "replicas":
 		return "replicas = 3"
+	case "tls-first":
+		return "tls-first = true"
 	case "routes":
 		return `routes = ["10.0.0.1:6222", "10.0.0.2:6222"]`
 	case "operator":

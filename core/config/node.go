@@ -30,6 +30,8 @@ type Node struct {
 	TLSCert string       `toml:"tls-cert,omitempty"` // the two go together
 	TLSKey  string       `toml:"tls-key,omitempty"`
 
+	TLSFirst bool `toml:"tls-first,omitempty"` // the server says nothing in clear; clients must begin with TLS
+
 	MaxConnections           int `toml:"max-connections,omitempty"`             // to this node in all; 0: what core/bus has
 	MaxConnectionsPerAddress int `toml:"max-connections-per-address,omitempty"` // the same
 

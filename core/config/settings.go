@@ -81,6 +81,7 @@ func settings() []setting {
 		{Setting{Name: "bus-auth", Usage: "admission to the bus: off, soft or enforce", Default: "off"}, setBusAuth},
 		text("tls-cert", "certificate of the bus", "", func(n *Node) *string { return &n.TLSCert }),
 		text("tls-key", "its key", "", func(n *Node) *string { return &n.TLSKey }),
+		{Setting{Name: "tls-first", Usage: "true: say nothing before TLS; every client must begin with TLS", Default: "false"}, setTLSFirst},
 		count("max-connections", "connections to this node in all", "16384", func(n *Node) *int { return &n.MaxConnections }),
 		count("max-connections-per-address", "connections from one address", "4096", func(n *Node) *int { return &n.MaxConnectionsPerAddress }),
 		list("operator", "NKEY:ROLE:NAME of an operator; roles: viewer, admin, system, auditor", setOperators),
@@ -96,6 +97,15 @@ func setStore(n *Node, v []string) error {
 
 func setBusAuth(n *Node, v []string) error {
 	n.BusAuth = core.BusAuth(v[len(v)-1])
+	return nil
+}
+
+func setTLSFirst(n *Node, v []string) error {
+	on, err := strconv.ParseBool(v[len(v)-1])
+	if err != nil {
+		return core.Errorf(core.KindInvalid, "%q is neither true nor false", v[len(v)-1]).WithNext("give true or false")
+	}
+	n.TLSFirst = on
 	return nil
 }
 

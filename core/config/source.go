@@ -7,6 +7,8 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"sync/atomic"
+	"syscall"
 )
 
 // Source is where the settings of a node came from, so that they can be read again.
@@ -14,10 +16,25 @@ type Source struct {
 	File    string // "" and no UNIBUS_CONFIG: no file
 	Environ []string
 	Flags   map[string][]string
+
+	loaded atomic.Pointer[string] // what Print said before the last Load
 }
 
 // Load reads the settings anew, as the function of that name does.
-func (s *Source) Load() (Node, error) { return Load(s.File, s.Environ, s.Flags) }
+func (s *Source) Load() (Node, error) {
+	print := s.Print() // before: what is written meanwhile shows as a change
+	s.loaded.Store(&print)
+	return Load(s.File, s.Environ, s.Flags)
+}
+
+// Loaded is what Print said when the settings were last read, successfully or
+// not; "" before that.
+func (s *Source) Loaded() string {
+	if print := s.loaded.Load(); print != nil {
+		return *print
+	}
+	return ""
+}
 
 // Path is the file that is read; "" where there is none.
 func (s *Source) Path() string {
@@ -27,8 +44,8 @@ func (s *Source) Path() string {
 	return environment(s.Environ)[envConfig]
 }
 
-// Print changes when the file does: its time and size, and its content. A file
-// that cannot be read has one of its own.
+// Print changes when the file does: its time and size, its content, and who may
+// change it. A file that cannot be read has one of its own.
 func (s *Source) Print() string {
 	info, err := os.Stat(s.Path())
 	if err != nil {
@@ -42,7 +59,11 @@ func (s *Source) Print() string {
 		return "unreadable"
 	}
 	sum := sha256.Sum256(data)
-	return fmt.Sprintf("%d %d %s", info.ModTime().UnixNano(), len(data), hex.EncodeToString(sum[:]))
+	owner := uint32(0)
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		owner = st.Uid
+	}
+	return fmt.Sprintf("%d %d %s %s %d", info.ModTime().UnixNano(), len(data), hex.EncodeToString(sum[:]), info.Mode(), owner)
 }
 
 // Diff names the settings that differ, by their flags.

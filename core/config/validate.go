@@ -116,7 +116,11 @@ func clusterWord(name string) error {
 
 func (n Node) checkRoutes() error {
 	for _, r := range n.Routes {
-		if strings.Contains(r, "://") || strings.Contains(r, "@") {
+		if strings.Contains(r, "@") {
+			return core.Errorf(core.KindInvalid, "--routes: there is a user name or a password before an @").
+				WithNext("write host:port alone; routes are protected by --route-tls-cert, not by a password")
+		}
+		if strings.Contains(r, "://") {
 			return core.Errorf(core.KindInvalid, "--routes: %q is not host:port", r).
 				WithNext("write host:port alone; routes are protected by --route-tls-cert, not by a password")
 		}
@@ -161,6 +165,9 @@ func (n Node) checkTLS() error {
 	if n.TLSKey != "" && n.TLSCert == "" {
 		return wanted("tls-key", "tls-cert", "", "the certificate of that key")
 	}
+	if n.TLSFirst && n.TLSCert == "" {
+		return wanted("tls-first", "tls-cert", "", "the certificate of the bus, and its key with --tls-key")
+	}
 	return nil
 }
 
@@ -194,9 +201,20 @@ func (n Node) checkLimits() error {
 	return nil
 }
 
+// sampleKey is the operator's key of docs/unibusd.toml. Its seed may be known to anybody.
+const sampleKey = "UDMKNQBPADV5FXJRAASC7SGCASAPXHZWTJUFZ3QZFHQUFUSV4WB34C22"
+
 func (n Node) checkOperators() error {
 	names := map[string]string{} // by key
 	for _, op := range n.Operators {
+		if op.Key == sampleKey {
+			return core.Errorf(core.KindInvalid, "--operator %s: %s is the key of the sample configuration, and its seed may be known to anybody", op.Name, op.Key).
+				WithNext("make a key of your own: `unibusd keygen operator --out FILE` prints what belongs here")
+		}
+		if core.Redact(op.Key) != op.Key {
+			return core.Errorf(core.KindInvalid, "--operator %s: this is a seed, where the public key belongs; it is not repeated here", op.Name).
+				WithNext("make a new key, for this one has been shown: `unibusd keygen operator --out FILE` prints the public key, U…")
+		}
 		if id, err := core.ParseUserID(op.Key); err != nil || string(id) != op.Key {
 			return core.Errorf(core.KindInvalid, "--operator %s: %q is not a public nkey", op.Name, op.Key).
 				WithNext("give the 56 characters beginning with U that `unibusd keygen operator` printed")
@@ -242,6 +260,9 @@ func printable(s string) bool {
 
 // checkAddress checks host:port; an empty host is every address, and only ports from minPort on are allowed.
 func checkAddress(name, addr string, minPort int) error {
+	if strings.Contains(addr, "@") { // it is not repeated: what is before the @ may be a password
+		return core.Errorf(core.KindInvalid, "--%s: there is a user name or a password before an @", name).WithNext("write host:port alone")
+	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return core.Errorf(core.KindInvalid, "--%s: %q is not host:port", name, addr).

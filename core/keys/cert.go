@@ -185,7 +185,7 @@ func readCA(dir string) (*x509.Certificate, crypto.Signer, error) {
 	for _, p := range []string{certPath, keyPath} {
 		if _, err := os.Stat(p); errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, core.Errorf(core.KindNotFound, "there is no certificate authority in %s: %s is missing", dir, filepath.Base(p)).
-				WithNext("make one with `unibusd cert ca --out %s`", quote(dir))
+				WithNext("make one with `unibusd cert ca --out %s`", core.ShellQuote(dir))
 		}
 	}
 	cert, err := readCert(certPath)

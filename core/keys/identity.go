@@ -143,7 +143,7 @@ func writeNew(path string, data []byte, mode fs.FileMode) error {
 			WithNext("give another name, or move the file away if it is no longer needed")
 	case errors.Is(err, fs.ErrNotExist):
 		return core.Errorf(core.KindNotFound, "the directory %s does not exist", filepath.Dir(path)).
-			WithNext("mkdir -p %s", quote(filepath.Dir(path)))
+			WithNext("mkdir -p %s", core.ShellQuote(filepath.Dir(path)))
 	case err != nil:
 		return core.Errorf(core.KindFailed, "%s cannot be created: %s", path, cause(err))
 	}
@@ -175,8 +175,13 @@ func syncDir(dir string) error {
 
 // ReadSeed reads an identity from a file. It is refused (KindRefused) where it
 // is a symbolic link, not a regular file, another user's, or open to group or
-// others; KindNotFound where it is missing, KindInvalid where it holds no user's seed.
+// others; KindNotFound where it is missing, KindInvalid where it holds no user's
+// seed, or where the path is a seed itself.
 func ReadSeed(path string) (Identity, error) {
+	if LooksLikeSeed(path) {
+		return Identity{}, core.Errorf(core.KindInvalid, "the identity is given as a seed, where the path of a seed file belongs; the seed is not repeated here").
+			WithNext("put it into a file of mode 0600 and name that; the shell's history and the list of processes have shown it, so a new key is safer: `unibusd keygen operator --out FILE`")
+	}
 	data, err := readPrivate(path, "the identity file")
 	if err != nil {
 		return Identity{}, err
@@ -237,7 +242,7 @@ func checkPrivate(f *os.File, path, what string) error {
 	}
 	if st.Mode().Perm()&0o077 != 0 {
 		return core.Errorf(core.KindRefused, "%s %s can be read by others (mode %04o)", what, path, st.Mode().Perm()).
-			WithNext("chmod 600 %s", quote(path))
+			WithNext("chmod 600 %s", core.ShellQuote(path))
 	}
 	return nil
 }
@@ -248,7 +253,7 @@ func ownedBy(uid uint32, euid int) bool { return int(uid) == euid }
 func unreadable(path, what string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return core.Errorf(core.KindNotFound, "%s %s does not exist", what, path).
-			WithNext("check the path, or make one with `unibusd keygen operator --out %s`", quote(path))
+			WithNext("check the path, or make one with `unibusd keygen operator --out %s`", core.ShellQuote(path))
 	}
 	return core.Errorf(core.KindFailed, "%s %s cannot be read: %s", what, path, cause(err))
 }
@@ -260,17 +265,4 @@ func cause(err error) string {
 		return p.Err.Error()
 	}
 	return err.Error()
-}
-
-// quote makes a path safe to paste into a shell.
-func quote(path string) string {
-	for _, c := range []byte(path) {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		case c == '/', c == '.', c == '-', c == '_', c == '+', c == ',', c == '@', c == ':':
-		default:
-			return "'" + string(bytes.ReplaceAll([]byte(path), []byte("'"), []byte(`'\''`))) + "'"
-		}
-	}
-	return path
 }

@@ -24,7 +24,12 @@ func (n *Node) facts() cluster.Facts {
 	return f
 }
 
-func (n *Node) askInfos(ctx context.Context) ([]cluster.Info, error) { return n.peers.infos(ctx) }
+// askInfos asks every node, and takes over which operators others have removed.
+func (n *Node) askInfos(ctx context.Context) ([]cluster.Info, error) {
+	infos, err := n.peers.infos(ctx)
+	n.learnRemovals(infos)
+	return infos, err
+}
 
 // count keeps the figures that screens show; while the store cannot be read the last ones stay, with their age.
 func (p *plane) count(ctx context.Context) {

@@ -63,10 +63,14 @@ type Node struct {
 	admin   *admin.Service
 	control *control.Service
 
-	operators atomic.Pointer[map[string]core.Operator] // by key, as the configuration has them now
-	reloading sync.Mutex
-	watching  context.CancelFunc // ends the watch of the configuration file
-	watch     sync.WaitGroup
+	operators  atomic.Pointer[map[string]core.Operator] // by key: those of the configuration who were not removed by command
+	configured []core.Operator                          // as the configuration has them; guarded by reloading
+	removals   removals                                 // guarded by reloading
+	removing   sync.Mutex                               // one removal by command at a time
+	fileFault  atomic.Pointer[fileFault]                // why the configuration file cannot be used; nil: it can
+	reloading  sync.Mutex
+	watching   context.CancelFunc // ends the watch of the configuration file
+	watch      sync.WaitGroup
 
 	mu     sync.Mutex
 	opened []part
@@ -91,6 +95,7 @@ func New(cfg Config) *Node {
 	n.sessions, n.soft = newSessions(n), newSoftTable(time.Now())
 	operators := operatorsByKey(cfg.Operators)
 	n.operators.Store(&operators)
+	n.configured, n.removals.path = cfg.Operators, filepath.Join(cfg.Data, removalsFile)
 	n.plane = newPlane(n)
 	n.clusterKey = &clusterKey{n: n, known: make(chan struct{}), path: filepath.Join(cfg.Data, keys.ClusterKeyFile)}
 	return n
@@ -251,6 +256,9 @@ func (n *Node) openDir(context.Context) error {
 	if _, err := n.journal.Load(); err != nil {
 		return errors.Join(err, n.lock.release())
 	}
+	if err := n.openRemovals(); err != nil {
+		return errors.Join(err, n.lock.release())
+	}
 	return nil
 }
 
@@ -260,7 +268,7 @@ func (n *Node) closeDir(context.Context) error { return n.lock.release() }
 func (n *Node) busConfig() bus.Config {
 	cfg := bus.Config{
 		Name: n.cfg.Name, DataDir: n.cfg.Data, Listen: n.cfg.Listen,
-		CertFile: n.cfg.TLSCert, KeyFile: n.cfg.TLSKey,
+		CertFile: n.cfg.TLSCert, KeyFile: n.cfg.TLSKey, TLSFirst: n.cfg.TLSFirst,
 		JetStream:    n.cfg.Clustered(), // a standalone server's streams would be lost when it joins (FACTS)
 		RescanBlocks: n.cfg.Clustered(), // stored blocks are checked at start and healed from the peers (D11)
 		Debug:        n.cfg.NatsDebug, Logger: n.log,
@@ -294,7 +302,7 @@ func (n *Node) openAdmin(ctx context.Context) error {
 		Conn: n.conns.admin, Node: n.cfg.Name, Declared: declared, Flags: activeFlags,
 		Operator: n.operator, Guard: n.proof.guard, Prover: n.prover(), Audit: n.proof.log,
 		Now:    func() core.Millis { return core.MillisOf(time.Now()) },
-		Holder: &n.holder, Eyes: eyes{n}, Groups: groups{n}, Sessions: n.sessions, Bus: onBus{n}, Mover: n.plane.mover(), Backups: n.desk, Log: n.log,
+		Holder: &n.holder, Eyes: eyes{n}, Groups: groups{n}, Sessions: n.sessions, Removal: operatorRemover{n}, Bus: onBus{n}, Mover: n.plane.mover(), Backups: n.desk, Log: n.log,
 	})
 	return n.admin.Open(ctx)
 }

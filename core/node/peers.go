@@ -21,6 +21,7 @@ const (
 	subjectEnded   = "unibus.peer.v1.all.ended"   // endRequest → endReply, once the node has seen the revocation
 	subjectRollout = "unibus.peer.v1.all.rollout" // every node answers with its softReply
 	subjectPresent = "unibus.peer.v1.all.present" // presentRequest → presentReply
+	subjectRemoved = "unibus.peer.v1.all.removed" // removedRequest → endReply, once the node refuses the key
 	subjectEvents  = "unibus.events.v1"           // a cluster.Event that every node records
 )
 
@@ -48,6 +49,7 @@ func (n *Node) openPeers(context.Context) error {
 		conn: n.conns.peer, size: n.cfg.Size(), info: n.info, record: n.recorder.Record, slots: make(chan struct{}, slowPeers),
 		slow: map[string]func(context.Context, []byte) any{
 			subjectEnded:   n.sessions.answer,
+			subjectRemoved: n.answerRemoved,
 			subjectRollout: func(ctx context.Context, _ []byte) any { return n.rolloutHere(ctx) },
 			subjectKey:     n.clusterKey.share,
 			subjectPresent: func(_ context.Context, body []byte) any { return n.presentHere(body) },
@@ -162,6 +164,7 @@ func (n *Node) info() cluster.Info {
 	}
 	i.ClusterKey, i.OwnKey = n.clusterKey.Public(), n.clusterKey.conflict()
 	i.Fingerprint = n.plane.fingerprint()
+	i.Operators = n.operatorsInfo()
 	clients := n.bus.Clients()
 	i.Sessions = &clients
 	if free, err := freeBytes(n.cfg.Data); err == nil {

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/pelletier/go-toml/v2"
 
 	"unibus/core"
 	"unibus/core/admin"
@@ -69,6 +71,24 @@ func Start(t testing.TB, cfg Config) *Cluster {
 		}
 	}
 	return c
+}
+
+// Furnish prepares a cluster and starts nothing: the test opens nodes of its own from Configs.
+func Furnish(t testing.TB, cfg Config) *Cluster {
+	t.Helper()
+	return furnish(t, cfg)
+}
+
+// WriteConfig writes a node's configuration file, extra at its beginning.
+func WriteConfig(t testing.TB, file string, cfg config.Node, extra string) {
+	t.Helper()
+	data, err := toml.Marshal(cfg)
+	if err == nil {
+		err = os.WriteFile(file, append([]byte(extra+"\n"), data...), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // furnish makes what a cluster needs before its first node starts.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/pelletier/go-toml/v2"
 
 	"unibus/core"
 	"unibus/core/admin"
@@ -70,13 +69,7 @@ func (p *Processes) StartAll() {
 func (p *Processes) writeConfig(i int) {
 	p.t.Helper()
 	MkdirAll(p.t, p.Configs[i].Data)
-	data, err := toml.Marshal(p.Configs[i])
-	if err == nil {
-		err = os.WriteFile(p.configFile(i), data, 0o600)
-	}
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	WriteConfig(p.t, p.configFile(i), p.Configs[i], "")
 }
 
 func (p *Processes) configFile(i int) string { return p.Configs[i].Data + ".toml" }

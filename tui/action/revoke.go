@@ -160,8 +160,10 @@ func (s State) again() string {
 	return line
 }
 
-// Quoted is a text as one word of a shell's command line.
+// Quoted is a text as one word of a shell's command line. A seed that was typed
+// where a public key belongs is not put into a line that is shown to be copied.
 func Quoted(s string) string {
+	s = core.Redact(s)
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@,+", r)
 	}

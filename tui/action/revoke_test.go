@@ -7,6 +7,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
+	"unibus/tui/action"
 	"unibus/tui/tuitest"
 )
 
@@ -133,5 +134,14 @@ func TestUserAddIsOneShellCommand(t *testing.T) {
 		if got := find(t, "user add").SameAs(state(tuitest.Healthy()), []string{id, name, "member"}); got != want {
 			t.Errorf("%q: %s, want %s", name, got, want)
 		}
+	}
+}
+
+// TestCommandLinesHoldNoSeed: what was typed in the wrong place is not offered to be copied.
+func TestCommandLinesHoldNoSeed(t *testing.T) {
+	t.Parallel()
+	const seed = "SUAFZQDX7PCWGLJJWV7HJO5YK4SHCY6OMVKM6OYESIGJDZSJRFB2VK62LI"
+	if got := action.Quoted(seed); strings.Contains(got, seed[:10]) {
+		t.Errorf("the line is %s", got)
 	}
 }

@@ -1,0 +1,68 @@
+package bus_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+)
+
+// TestInfoBeforeTLS holds what the server tells everybody in clear: nats-server
+// cannot leave any of it out, but another version of it must not add to it unseen.
+func TestInfoBeforeTLS(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, core.BusAuthEnforce)
+	s := r.open(t, r.config(t, "n1"))
+	conn, err := net.Dial("tcp", s.Addr())
+	must(t, err)
+	defer func() { _ = conn.Close() }()
+	must(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	must(t, err)
+	var info map[string]any
+	must(t, json.Unmarshal([]byte(strings.TrimPrefix(line, "INFO ")), &info))
+	want := []string{
+		"api_lvl", "auth_required", "client_id", "client_ip", "go", "headers", "host", "max_payload", "nonce", "port", "proto",
+		"server_id", "server_name", "tls_required", "version", "xkey",
+	} // and in a cluster its name and jetstream; git_commit where the program was built with one
+	if d := cmp.Diff(want, slices.Sorted(maps.Keys(info))); d != "" {
+		t.Errorf("said in clear:\n%s", d)
+	}
+}
+
+// TestNothingIsSaidBeforeTLS: with TLSFirst a stranger hears nothing, and clients begin with TLS.
+func TestNothingIsSaidBeforeTLS(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, core.BusAuthEnforce)
+	cfg := r.config(t, "n1")
+	cfg.TLSFirst = true
+	s := r.open(t, cfg)
+	conn, err := net.Dial("tcp", s.Addr())
+	must(t, err)
+	defer func() { _ = conn.Close() }()
+	must(t, conn.SetReadDeadline(time.Now().Add(time.Second))) // long after INFO comes without TLSFirst
+	if n, err := conn.Read(make([]byte, 1)); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a stranger heard %d bytes, %v", n, err)
+	}
+	nc := r.mustDial(t, s, r.a, nats.TLSHandshakeFirst())
+	if nc.ConnectedServerName() != "n1" {
+		t.Errorf("connected to %q", nc.ConnectedServerName())
+	}
+	if _, err := s.InProcess(r.store); err != nil {
+		t.Errorf("from inside the process: %v", err)
+	}
+	if _, err := r.dial(t, s, r.a, nats.Timeout(time.Second)); err == nil {
+		t.Error("a client that waits for INFO was admitted")
+	}
+}
