@@ -23,6 +23,13 @@ import (
 func ready(t *testing.T, c *nodetest.Cluster, i int) *admin.Client {
 	t.Helper()
 	cl := c.Client(i, c.Admin)
+	takesRequests(t, cl)
+	return cl
+}
+
+// takesRequests waits until an action that changes nothing goes through.
+func takesRequests(t *testing.T, cl *admin.Client) {
+	t.Helper()
 	nodetest.Wait(t, 30*time.Second, func() error {
 		_, err := cl.BucketScale(t.Context(), 9)
 		if core.KindOf(err) == core.KindInvalid {
@@ -30,7 +37,6 @@ func ready(t *testing.T, c *nodetest.Cluster, i int) *admin.Client {
 		}
 		return fmt.Errorf("a wrong request: %w", err)
 	})
-	return cl
 }
 
 // captured is a signed request as somebody on the way sees it.

@@ -108,15 +108,15 @@ func TestNodeThatIsKnownFoundsTheKey(t *testing.T) {
 				}
 				return core.Errorf(core.KindFailed, "%+v", st.Judgement.Findings)
 			})
-			key := c.Client(2, c.Admin).ClusterKey()
-			for i := range c.Configs {
-				nodetest.Wait(t, 10*time.Second, func() error {
+			nodetest.Wait(t, 30*time.Second, func() error {
+				key := c.Client(2, c.Admin).ClusterKey()
+				for i := range c.Configs {
 					if got := c.Client(i, c.Admin).ClusterKey(); got != key || !made[key] {
-						return fmt.Errorf("n%d proves %s, n3 %s", i+1, got, key)
+						return fmt.Errorf("n%d proves %q, n3 %q", i+1, got, key)
 					}
-					return nil
-				})
-			}
+				}
+				return nil
+			})
 		})
 	}
 }

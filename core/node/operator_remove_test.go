@@ -139,7 +139,8 @@ func TestRemovedOperatorIsOutEverywhere(t *testing.T) {
 	ana, ben, cay := nodetest.Identity(t), nodetest.Identity(t), nodetest.Identity(t)
 	ops := []core.Operator{operator(ana, core.OperatorAdmin, "ana"), operator(ben, core.OperatorAdmin, "ben"), operator(cay, core.OperatorViewer, "cay")}
 	c := startFiles(t, ops...)
-	c.finding(0, ana, "") // the cluster is seen
+	c.finding(0, ana, "")              // the cluster is seen
+	takesRequests(t, c.Client(0, ana)) // and founded: a third of it may stop
 	sessions := []session{connect(t, c.Cluster, 0, ben), connect(t, c.Cluster, 1, ben)}
 	if err := c.Nodes[2].Close(); err != nil {
 		t.Fatal(err)
