@@ -83,6 +83,7 @@ type MemberState string
 // The states of a member. A backend without states (SQLite) forgets who was removed.
 const (
 	MemberActive  MemberState = "active"
+	MemberInvited MemberState = "invited" // asked in, and not in yet: no member for anything that decides
 	MemberRemoved MemberState = "removed"
 )
 

@@ -42,14 +42,20 @@ type Store interface {
 	// KindInvalid for a new owner that is not a user; KindRefused where the room is
 	// archived, or where the backend cannot hold what is asked.
 	UpdateRoom(ctx context.Context, id RoomID, c RoomChange) (Room, error)
-	// PutMember adds somebody to a room or changes the role. KindNotFound where the room or the user is not there.
+	// PutMember adds somebody to a room or changes the role. In the state invited
+	// it keeps an invitation to the role: KindExists where they are an active
+	// member. KindNotFound where the room or the user is not there.
 	PutMember(ctx context.Context, m Member) error
+	// AcceptInvitation makes an active member of somebody who is invited, as of at. KindNotFound where they are not.
+	AcceptInvitation(ctx context.Context, room RoomID, user UserID, at Millis) (Member, error)
+	// Invitations returns those that are pending and match, in the order of room and user.
+	Invitations(ctx context.Context, f InvitationFilter) ([]Member, error)
 	// SetMemberRole changes the role of an active member, and of nobody who was
 	// removed meanwhile. KindNotFound where they are not an active member.
 	SetMemberRole(ctx context.Context, room RoomID, user UserID, role MemberRole) (Member, error)
 	// Member returns one active member. KindNotFound where they are not one.
 	Member(ctx context.Context, room RoomID, user UserID) (Member, error)
-	// RemoveMember takes somebody out of a room. KindNotFound where they are not an active member.
+	// RemoveMember takes somebody out of a room, or their invitation back. KindNotFound where there is neither.
 	RemoveMember(ctx context.Context, room RoomID, user UserID) error
 	// Members returns the active members of a room in the order of their ids. KindNotFound where there is no such room.
 	Members(ctx context.Context, room RoomID) ([]Member, error)
@@ -103,6 +109,19 @@ type Store interface {
 
 	// Close releases the backend. Twice is harmless; later calls give KindUnavailable.
 	Close() error
+}
+
+// InvitationFilter picks invitations by what is not zero; at least one field is not.
+type InvitationFilter struct {
+	Room RoomID
+	User UserID
+	By   UserID // who invited
+}
+
+// Matches says whether a member's record is an invitation that the filter picks.
+func (f InvitationFilter) Matches(m Member) bool {
+	return m.State == MemberInvited && (f.Room == "" || m.Room == f.Room) && (f.User == "" || m.User == f.User) &&
+		(f.By == "" || m.InvitedBy != nil && *m.InvitedBy == string(f.By))
 }
 
 // RoomChange is what UpdateRoom changes; zero values stay as they are.

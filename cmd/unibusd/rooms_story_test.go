@@ -148,7 +148,7 @@ func (s *story) invite(r *client.Room, guests ...*person) {
 		if err := r.Invite(s.t.Context(), g.id, core.MemberMember); err != nil {
 			s.t.Fatal(err)
 		}
-		mine, err := g.Room(s.t.Context(), r.ID())
+		mine, err := g.Accept(s.t.Context(), r.ID())
 		if err != nil {
 			s.t.Fatal(err)
 		}

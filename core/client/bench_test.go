@@ -47,7 +47,7 @@ func BenchmarkMessages(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/%d", kind, size), func(b *testing.B) {
 				room := must[*Room](b)(a.CreateRoom(ctx(b), NewRoom{Encrypted: kind == "encrypted"}))
 				ok(b, room.Invite(ctx(b), ben.id, ""))
-				hers := must[*Room](b)(z.Room(ctx(b), room.ID()))
+				hers := must[*Room](b)(z.Accept(ctx(b), room.ID()))
 				hand := &byHand{}
 				if kind == "encrypted" {
 					hand = newByHand(b)

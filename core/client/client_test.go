@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/control"
 	"unibus/core/keys"
 	"unibus/core/nodetest"
 )
@@ -179,6 +180,26 @@ func eventsOf(t testing.TB, c *Client) <-chan Event {
 	return out
 }
 
+// join invites somebody and has them accept; opening the room is another matter.
+func join(t testing.TB, room *Room, who *Client) {
+	t.Helper()
+	ok(t, room.Invite(ctx(t), who.User(), ""))
+	api := control.NewClient(control.ClientConfig{Conn: who.nc, Identity: who.id})
+	ok(t, second(ask(ctx(t), who, reads, func(ctx context.Context) (core.Member, error) { return api.Accept(ctx, room.ID()) })))
+}
+
+// keyed waits until every member of a room has the key.
+func keyed(t testing.TB, room *Room) {
+	t.Helper()
+	nodetest.Wait(t, wait, func() error {
+		info, err := room.c.plane.Room(ctx(t), room.id)
+		if err == nil && info.Unkeyed > 0 {
+			err = core.Errorf(core.KindFailed, "%d members lack the key", info.Unkeyed)
+		}
+		return err
+	})
+}
+
 // TestStory: a plain and an encrypted room, an invitation, a removal with its
 // new key, a revocation with its own, and who joins late.
 func TestStory(t *testing.T) {
@@ -188,7 +209,7 @@ func TestStory(t *testing.T) {
 	bob, cid := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open()
 	for _, encrypted := range []bool{false, true} {
 		room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Name: "plans", Encrypted: encrypted}))
-		ok(t, room.Invite(ctx(t), bob.User(), ""))
+		join(t, room, bob)
 		bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
 		heard := bobs.Chan(t.Context())
 		ok(t, room.Send(ctx(t), []byte("hello")))
@@ -200,7 +221,7 @@ func TestStory(t *testing.T) {
 		ok(t, bobs.Send(ctx(t), []byte("hello, ann")))
 		hear(t, back, "hello, ann")
 
-		ok(t, room.Invite(ctx(t), cid.User(), ""))
+		join(t, room, cid)
 		cids := must[*Room](t)(cid.Room(ctx(t), room.ID()))
 		late := cids.Chan(t.Context())
 		ok(t, room.Send(ctx(t), []byte("all three")))

@@ -21,7 +21,7 @@ func TestANodeIsLost(t *testing.T) { // before the parallel ones: three nodes wa
 	n.WaitServing(core.BackendKV, 0, 1, 2)
 	ann, bob := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open()
 	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
-	ok(t, room.Invite(ctx(t), bob.User(), ""))
+	join(t, room, bob)
 	bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
 	events := eventsOf(t, ann)
 	heard := bobs.Chan(t.Context())

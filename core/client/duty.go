@@ -262,11 +262,24 @@ func (r *Room) plea(sender core.UserID, data []byte) bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, noted := r.pleas[sender]; sender != r.c.me && !noted && len(r.pleas) < maxHeld {
-		r.pleas[sender] = time.Now().Add(r.c.pace.jitter(r.info.Role))
+	r.owe(sender, true)
+	return true
+}
+
+// keyRequest is somebody who is to be given the present key, and when it is this
+// member's turn. asked says that they asked: a box that is there is of no use to them.
+type keyRequest struct {
+	at    time.Time
+	asked bool
+}
+
+// owe notes that somebody is to be given the key: who asks, and who has just come
+// in. The caller holds mu.
+func (r *Room) owe(user core.UserID, asked bool) {
+	if was, noted := r.pleas[user]; user != r.c.me && (!noted || asked && !was.asked) && len(r.pleas) < maxHeld {
+		r.pleas[user] = keyRequest{time.Now().Add(r.c.pace.jitter(r.info.Role)), asked}
 		r.kick()
 	}
-	return true
 }
 
 // plead asks the others for the room's key, while there is none here. It says when to look again.
@@ -294,19 +307,22 @@ func (r *Room) answer(ctx context.Context) time.Duration {
 	if r.epoch == nil {
 		return next
 	}
-	var now []core.UserID
+	now := map[core.UserID]bool{}
 	r.mu.Lock()
-	for u, at := range r.pleas {
-		if wait := time.Until(at); wait > 0 {
+	for u, p := range r.pleas {
+		if wait := time.Until(p.at); wait > 0 {
 			next = min(next, wait)
 		} else {
-			now = append(now, u)
+			now[u] = p.asked
 			delete(r.pleas, u)
 		}
 	}
 	r.mu.Unlock()
-	for _, u := range now {
+	for u, asked := range now {
 		err := r.give(ctx, u)
+		if !asked && (core.KindOf(err) == core.KindExists || core.KindOf(err) == core.KindNotFound) {
+			continue // they have it from before, or will ask once they have published a key of their own
+		}
 		if core.KindOf(err) == core.KindExists && r.mayRenew() { // a box that they cannot open: theirs to lose, nobody's to replace
 			err = r.rekey(ctx, seal.ReasonAsked)
 		}

@@ -31,7 +31,7 @@ func Example() {
 
 	room, err := ann.CreateRoom(ctx, client.NewRoom{Name: "plans", Encrypted: true})
 	check(err, room.Invite(ctx, bob.User(), core.MemberMember))
-	bobs, err := bob.Room(ctx, room.ID())
+	bobs, err := bob.Accept(ctx, room.ID())
 	check(err)
 	messages := bobs.Messages(ctx) // from here on
 
@@ -55,7 +55,7 @@ func ExampleRoom_Remove() {
 	defer bob.Close()
 	room, err := ann.CreateRoom(ctx, client.NewRoom{Encrypted: true})
 	check(err, room.Invite(ctx, bob.User(), ""))
-	bobs, err := bob.Room(ctx, room.ID())
+	bobs, err := bob.Accept(ctx, room.ID())
 	check(err)
 	messages, events := bobs.Messages(ctx), ann.Events(ctx)
 

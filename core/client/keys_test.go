@@ -27,7 +27,7 @@ func TestOneWhoComesLater(t *testing.T) {
 	ok(t, room.Rekey(ctx(t)))
 	given := eventsOf(t, ann)
 	bob := files.open()
-	bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
+	bobs := must[*Room](t)(bob.Accept(ctx(t), room.ID()))
 	e := await(t, given, func(e KeyGiven) bool { return e.To == files.id })
 	if e.By != ann.User() || e.Epoch != 2 {
 		t.Errorf("given: %+v", e)
@@ -48,7 +48,7 @@ func TestNobodyToGiveTheKey(t *testing.T) {
 	ok(t, room.Invite(ctx(t), files.id, ""))
 	ok(t, room.Close())
 	l := &liar{}
-	bobs := must[*Room](t)(files.open(between(l)).Room(ctx(t), room.ID()))
+	bobs := must[*Room](t)(files.open(between(l)).Accept(ctx(t), room.ID()))
 	short, cancel := context.WithTimeout(ctx(t), 100*time.Millisecond)
 	defer cancel()
 	want(t, "sending without a key", bobs.Send(short, []byte("x")), core.KindUnavailable, ErrNoKey)
@@ -64,7 +64,7 @@ func TestComeBack(t *testing.T) {
 	p := twoInARoom(t)
 	again := func() *Room {
 		t.Helper()
-		ok(t, p.room.Invite(ctx(t), p.bob.User(), ""))
+		join(t, p.room, p.bob)
 		return must[*Room](t)(p.bob.Room(ctx(t), p.room.ID()))
 	}
 	out := func() {
@@ -86,7 +86,7 @@ func TestComeBack(t *testing.T) {
 	out()
 	ok(t, p.room.Rekey(ctx(t))) // an epoch of which bob will never have a key
 	ok(t, p.room.Rekey(ctx(t)))
-	ok(t, p.room.Invite(ctx(t), p.bob.User(), ""))
+	join(t, p.room, p.bob)
 	_, err := p.bob.Room(ctx(t), p.room.ID())
 	want(t, "an epoch without a link", err, core.KindRefused, ErrUnlinked)
 	if !strings.Contains(err.Error(), string(p.ann.User())) {
@@ -126,7 +126,7 @@ func TestRemovalDuringARekey(t *testing.T) {
 	t.Parallel()
 	p := twoInARoom(t)
 	cid := newPerson(t, p.cluster, core.RoleMember).open()
-	ok(t, p.room.Invite(ctx(t), cid.User(), ""))
+	join(t, p.room, cid)
 	p.liar.lie(func(l *liar) {
 		l.members = func(all []control.Member) []control.Member { // bob has read the members; now one of them goes
 			l.members = nil
@@ -156,7 +156,7 @@ func TestInvitationDuringARekey(t *testing.T) {
 	p.liar.lie(func(l *liar) {
 		l.members = func(all []control.Member) []control.Member { // bob has read the members; now there is one more
 			l.members = nil
-			if err := p.room.Invite(ctx(t), cid.User(), ""); err != nil || len(all) != 2 {
+			if err := errors.Join(p.room.Invite(ctx(t), cid.User(), ""), second(cid.plane.Accept(ctx(t), p.room.ID()))); err != nil || len(all) != 2 {
 				t.Errorf("to %d members cid comes: %v", len(all), err)
 			}
 			return all
@@ -182,7 +182,8 @@ func TestRevocationIsFollowedByANewKey(t *testing.T) {
 	p := twoInARoom(t)
 	chief := newPerson(t, p.cluster, core.RoleAdmin).open()
 	cid := newPerson(t, p.cluster, core.RoleMember).open()
-	ok(t, p.room.Invite(ctx(t), cid.User(), ""))
+	join(t, p.room, cid)
+	keyed(t, p.room)
 	events := eventsOf(t, p.ann)
 	if _, err := chief.Revoke(ctx(t), cid.User()); err != nil {
 		t.Fatal(err)

@@ -175,7 +175,8 @@ func twoInARoom(t *testing.T, change ...func(bob *Client)) *pair {
 	p := &pair{liar: &liar{}, cluster: n, annFiles: newPerson(t, n, core.RoleMember), bobFiles: newPerson(t, n, core.RoleMember)}
 	p.ann, p.bob = p.annFiles.open(), p.bobFiles.open(append(change, between(p.liar))...)
 	p.room = must[*Room](t)(p.ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
-	ok(t, p.room.Invite(ctx(t), p.bob.User(), ""))
+	join(t, p.room, p.bob)
+	keyed(t, p.room)
 	ok(t, p.room.Rekey(ctx(t)))
 	p.bobs = must[*Room](t)(p.bob.Room(ctx(t), p.room.ID()))
 	p.at(t, 2)

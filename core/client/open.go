@@ -145,7 +145,7 @@ func (c *Client) newRoom(id core.RoomID) (*Room, error) {
 	r := &Room{
 		c: c, id: id, subject: auth.RoomSubject(id, string(c.me)), wake: make(chan struct{}, 1), changed: newBell(), turn: make(chan struct{}, 1), hearing: make(chan struct{}, 1),
 		chain: seal.NewChain(id), trust: map[core.UserID]bool{}, memory: m, marks: map[core.UserID]core.Millis{},
-		people: map[core.UserID]*standing{}, unknown: map[core.UserID]bool{}, pleas: map[core.UserID]time.Time{},
+		people: map[core.UserID]*standing{}, unknown: map[core.UserID]bool{}, pleas: map[core.UserID]keyRequest{},
 		stop: func() {}, opened: make(chan struct{}), gone: make(chan struct{}),
 		receiver: seal.NewReceiver(seal.ReceiverConfig{Room: id}),
 	}

@@ -166,6 +166,8 @@ func (r *Room) report(e control.Event) {
 		r.duty.asked = true
 	case e.Kind == control.EventRevoked && !s.member:
 		r.duty.revoked = true
+	case e.Kind == control.EventMember && s.member && r.memory.Encrypted:
+		r.owe(e.User, false)
 	}
 	r.mu.Unlock()
 	switch e.Kind {
@@ -185,53 +187,17 @@ func (r *Room) Members(ctx context.Context) ([]control.Member, error) {
 	return ask(ctx, r.c, reads, func(ctx context.Context) ([]control.Member, error) { return r.c.plane.Members(ctx, r.id, false) })
 }
 
-// Invite puts a user into the room; role "" is member. In an encrypted room they
-// are given the present key at once if they have published a key of their own,
-// and otherwise as soon as they ask for it and a member who has it is online:
-// they read from the present epoch on. KindRefused where the user is revoked or
-// this user may not invite, KindExists where they are a member.
+// Invite asks a user into the room; role "" is member. The invitation is pending
+// until they answer it with Client.Accept or Client.Decline, and Remove takes it
+// back. In an encrypted room they are given the present key once they are in, by a
+// member who has it and is online: they read from that epoch on. KindRefused where
+// the user is revoked, where this user may not invite, or has too many
+// invitations pending; KindExists where they are a member.
 func (r *Room) Invite(ctx context.Context, user core.UserID, role core.MemberRole) error {
-	tries := 0
 	_, err := ask(ctx, r.c, repeats, func(ctx context.Context) (core.Member, error) {
-		tries++
-		m, err := r.c.plane.Invite(ctx, r.id, user, role, nil)
-		if tries > 1 && core.KindOf(err) == core.KindExists { // by the try before
-			err = nil
-		}
-		return m, err
+		return r.c.plane.Invite(ctx, r.id, user, role, nil)
 	})
-	if err != nil || !r.Encrypted() {
-		return err
-	}
-	return r.welcome(ctx, user)
-}
-
-// welcome gives the present key to a new member, whatever happens to the room meanwhile.
-func (r *Room) welcome(ctx context.Context, user core.UserID) error {
-	ctx, cancel := context.WithTimeout(ctx, r.c.cfg.Timeout)
-	defer cancel()
-	if err := r.take(ctx); err != nil {
-		return err
-	}
-	defer r.pass()
-	for try := 1; ; try++ {
-		if err := r.follow(ctx); err != nil {
-			return err
-		}
-		if r.epoch == nil { // who has a key is asked for it by the newcomer
-			return nil
-		}
-		err := r.give(ctx, user)
-		switch k := core.KindOf(err); {
-		case k == core.KindConflict && try < rekeyTries:
-		case k == core.KindExists: // a retry met its own first try, or another member was quicker
-			return nil
-		case k == core.KindNotFound: // no key published, or removed again: they ask once that is otherwise
-			return nil
-		default:
-			return err
-		}
-	}
+	return err
 }
 
 // Remove takes a member out of the room, and in an encrypted one makes a new key

@@ -120,7 +120,7 @@ func TestRoomsAreReadAgain(t *testing.T) {
 	p := twoInARoom(t)
 	p.liar.lie(func(l *liar) { l.refuses = core.Errorf(core.KindFailed, "not now") })
 	other := must[*Room](t)(p.ann.CreateRoom(ctx(t), NewRoom{}))
-	ok(t, other.Invite(ctx(t), p.bob.User(), ""))
+	join(t, other, p.bob)
 	await(t, p.events, func(Connected) bool { return true })
 	must[*Room](t)(p.ann.CreateRoom(ctx(t), NewRoom{})) // time goes by
 	p.liar.lie(func(l *liar) { l.refuses = nil })
@@ -137,7 +137,7 @@ func TestRekeyWithoutAKey(t *testing.T) {
 	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
 	ok(t, room.Invite(ctx(t), files.id, ""))
 	ok(t, room.Close())
-	bobs := must[*Room](t)(files.open().Room(ctx(t), room.ID()))
+	bobs := must[*Room](t)(files.open().Accept(ctx(t), room.ID()))
 	want(t, "a rekey without a key", bobs.Rekey(ctx(t)), core.KindRefused, ErrNoKey)
 	room = must[*Room](t)(ann.Room(ctx(t), room.ID()))
 	heard := room.Chan(t.Context())
@@ -245,7 +245,7 @@ func TestHiddenRemoval(t *testing.T) {
 	t.Parallel()
 	p := twoInARoom(t)
 	cid := newPerson(t, p.cluster, core.RoleMember).open()
-	ok(t, p.room.Invite(ctx(t), cid.User(), ""))
+	join(t, p.room, cid)
 	ok(t, p.room.SetRole(ctx(t), p.bob.User(), core.MemberAdmin))
 	ok(t, p.room.Close())
 	p.liar.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.MustRekey = 0 } })
@@ -355,7 +355,8 @@ func TestOperatorsAskIsFollowed(t *testing.T) {
 	patient := func(c *Client) { c.pace.owner, c.pace.admin, c.pace.others = time.Hour, time.Hour, time.Hour }
 	ann, bob := newPerson(t, n, core.RoleMember).open(patient), newPerson(t, n, core.RoleMember).open(patient)
 	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
-	ok(t, room.Invite(ctx(t), bob.User(), ""))
+	join(t, room, bob)
+	ok(t, room.Rekey(ctx(t))) // at this pace nobody is given the present key
 	events := eventsOf(t, ann)
 	if _, err := ann.plane.Remove(ctx(t), room.ID(), bob.User()); err != nil { // not by the SDK, which makes the key at once
 		t.Fatal(err)
@@ -370,13 +371,13 @@ func TestOperatorsAskIsFollowed(t *testing.T) {
 		_, err := op.RoomRekey(ctx(t), admin.RekeyRequest{ID: string(room.ID())})
 		return err
 	})
-	e := await(t, events, func(e Rekeyed) bool { return e.Epoch == 2 })
+	e := await(t, events, func(e Rekeyed) bool { return e.Epoch == 3 })
 	if e.Reason != seal.ReasonAsked || e.Maker != ann.User() || e.Members != 1 {
 		t.Errorf("the new key: %+v", e)
 	}
 	nodetest.Wait(t, wait, func() error {
 		d, err := op.RoomGet(ctx(t), string(room.ID()))
-		if err == nil && (d.Room.Epoch != 2 || d.Keys.State != admin.KeysOK) {
+		if err == nil && (d.Room.Epoch != 3 || d.Keys.State != admin.KeysOK) {
 			err = core.Errorf(core.KindFailed, "the operator sees %+v", d.Keys)
 		}
 		return err

@@ -87,9 +87,12 @@ func attend(b *testing.B, url string, a *Client, room *Room, id keys.Identity) e
 		return err
 	}
 	defer nc.Close()
-	if _, err := control.NewClient(control.ClientConfig{Conn: nc, Identity: id}).PublishKey(b.Context(), key); err != nil {
+	api := control.NewClient(control.ClientConfig{Conn: nc, Identity: id})
+	if _, err := api.PublishKey(b.Context(), key); err != nil {
 		return err
 	}
-	_, err = a.plane.Invite(b.Context(), room.ID(), core.UserID(id.Public()), core.MemberMember, nil)
+	if _, err = a.plane.Invite(b.Context(), room.ID(), core.UserID(id.Public()), core.MemberMember, nil); err == nil {
+		_, err = api.Accept(b.Context(), room.ID())
+	}
 	return err
 }

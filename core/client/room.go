@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -66,7 +65,7 @@ type Room struct {
 	over     error
 	people   map[core.UserID]*standing
 	unknown  map[core.UserID]bool // who is to be looked up
-	pleas    map[core.UserID]time.Time
+	pleas    map[core.UserID]keyRequest
 	hints    []control.Event
 	untold   uint64 // hints beyond the bound
 	held     []arrived

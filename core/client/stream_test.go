@@ -109,7 +109,7 @@ func twoInAPlainRoom(t *testing.T) (ann, bob *Client, room, bobs *Room) {
 	n := alone(t)
 	ann, bob = newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open()
 	room = must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{}))
-	ok(t, room.Invite(ctx(t), bob.User(), ""))
+	join(t, room, bob)
 	bobs = must[*Room](t)(bob.Room(ctx(t), room.ID()))
 	return ann, bob, room, bobs
 }
@@ -350,7 +350,7 @@ func TestOutsidersAreRefused(t *testing.T) {
 	l := &liar{}
 	ann, bob := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open(between(l))
 	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{}))
-	ok(t, room.Invite(ctx(t), bob.User(), ""))
+	join(t, room, bob)
 	bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
 	heard := bobs.Chan(t.Context())
 	l.lie(func(l *liar) {

@@ -95,6 +95,7 @@ type Info struct {
 	Channels    []string        `json:"channels,omitempty"`    // of the connections that its clients have: auth.Channel
 	ClusterKey  string          `json:"cluster_key,omitempty"` // the cluster's public key as it knows it; "" while it does not
 	OwnKey      string          `json:"own_key,omitempty"`     // the key in its data directory, where that is another one
+	Quotas      map[string]int  `json:"quotas,omitempty"`      // of users, by the names of their settings
 	Sessions    *int            `json:"sessions,omitempty"`    // of users, and of clients nobody vouches for; nil: not known
 	Operators   *Operators      `json:"operators,omitempty"`   // nil: an older node
 }

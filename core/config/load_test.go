@@ -188,7 +188,7 @@ func TestBadFlagsAndVariables(t *testing.T) {
 // TestEverySettingHasThreeNames keeps file, environment and flags from drifting apart.
 func TestEverySettingHasThreeNames(t *testing.T) {
 	t.Parallel()
-	samples := map[string]string{"replicas": "2", "max-connections": "20", "max-connections-per-address": "3", "tls-first": "true", "routes": "h:1", "operator": alice + ":viewer:a"}
+	samples := map[string]string{"replicas": "2", "max-connections": "20", "quota-invitations": "7", "quota-rooms": "8", "quota-members": "9", "quota-rekeys": "10", "quota-megabytes": "11", "max-connections-per-address": "3", "tls-first": "true", "routes": "h:1", "operator": alice + ":viewer:a"}
 	seen := map[string]bool{}
 	for _, s := range settings() {
 		value := samples[s.Name]
@@ -220,7 +220,8 @@ func TestEverySettingHasThreeNames(t *testing.T) {
 
 func asTOML(name, value string) string {
 	switch name {
-	case "replicas", "max-connections", "max-connections-per-address", "tls-first":
+	case "quota-invitations", "quota-rooms", "quota-members", "quota-rekeys", "quota-megabytes",
+		"replicas", "max-connections", "max-connections-per-address", "tls-first":
 		return name + " = " + value
 	case "routes":
 		return name + ` = ["` + value + `"]`

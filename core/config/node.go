@@ -35,6 +35,13 @@ type Node struct {
 	MaxConnections           int `toml:"max-connections,omitempty"`             // to this node in all; 0: what core/bus has
 	MaxConnectionsPerAddress int `toml:"max-connections-per-address,omitempty"` // the same
 
+	// Quotas of users, as core/control has them; 0: its defaults.
+	QuotaInvitations int `toml:"quota-invitations,omitempty"`
+	QuotaRooms       int `toml:"quota-rooms,omitempty"`
+	QuotaMembers     int `toml:"quota-members,omitempty"`
+	QuotaRekeys      int `toml:"quota-rekeys,omitempty"`
+	QuotaMegabytes   int `toml:"quota-megabytes,omitempty"`
+
 	Operators []core.Operator `toml:"operator,omitempty"`
 
 	LogFormat string `toml:"log-format,omitempty"` // text or json

@@ -198,6 +198,20 @@ func (n Node) checkLimits() error {
 	if c < 0 || c > most || n.MaxConnections > 0 && c > n.MaxConnections {
 		return core.Errorf(core.KindInvalid, "--max-connections-per-address is %d", c).WithNext("give a number of at least 1 that is not above --max-connections")
 	}
+	return n.checkQuotas()
+}
+
+// checkQuotas takes 0 for the default.
+func (n Node) checkQuotas() error {
+	const most = 1 << 20
+	for name, v := range map[string]int{
+		"quota-invitations": n.QuotaInvitations, "quota-rooms": n.QuotaRooms, "quota-members": n.QuotaMembers,
+		"quota-rekeys": n.QuotaRekeys, "quota-megabytes": n.QuotaMegabytes,
+	} {
+		if v < 0 || v > most {
+			return core.Errorf(core.KindInvalid, "--%s is %d", name, v).WithNext("give a number from 1 to %d, or leave it out", most)
+		}
+	}
 	return nil
 }
 

@@ -59,6 +59,8 @@ func TestContradictions(t *testing.T) {
 		{func(n *Node) { n.MaxConnections = 15 }, "--max-connections is 15"},
 		{func(n *Node) { n.MaxConnections = 1 << 30 }, "--max-connections is"},
 		{func(n *Node) { n.MaxConnectionsPerAddress = -1 }, "--max-connections-per-address is -1"},
+		{func(n *Node) { n.QuotaInvitations = -1 }, "--quota-invitations is -1"},
+		{func(n *Node) { n.QuotaMegabytes = 1 << 30 }, "--quota-megabytes is"},
 		{func(n *Node) { n.MaxConnections, n.MaxConnectionsPerAddress = 20, 21 }, "--max-connections-per-address is 21"},
 		{func(n *Node) { n.Store = "none" }, `--store: there is no "none"`},
 		{func(n *Node) { n.BusAuth = "on" }, `--bus-auth: there is no "on"`},

@@ -212,6 +212,22 @@ func (c *Client) Invite(ctx context.Context, room core.RoomID, user core.UserID,
 	return ask[core.Member](ctx, c, MethodInvite, InviteRequest{Room: string(room), User: string(user), Role: role, Proof: proof})
 }
 
+// Accept makes a member of the caller, who is invited. KindNotFound without an invitation.
+func (c *Client) Accept(ctx context.Context, room core.RoomID) (core.Member, error) {
+	return ask[core.Member](ctx, c, MethodAccept, RoomRequest{string(room)})
+}
+
+// Decline turns an invitation down. KindNotFound without one.
+func (c *Client) Decline(ctx context.Context, room core.RoomID) (core.Member, error) {
+	return ask[core.Member](ctx, c, MethodDecline, RoomRequest{string(room)})
+}
+
+// Invitations are those that the caller has not answered yet.
+func (c *Client) Invitations(ctx context.Context) ([]Invitation, error) {
+	return pages(ctx, c, MethodInvitations, func(after string) any { return Page{After: after} },
+		func(got Invitations) ([]Invitation, string) { return got.Invitations, got.Next })
+}
+
 // Remove takes a member out of a room.
 func (c *Client) Remove(ctx context.Context, room core.RoomID, user core.UserID) (core.Member, error) {
 	return ask[core.Member](ctx, c, MethodRemove, MemberRequest{string(room), string(user)})

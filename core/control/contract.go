@@ -22,11 +22,15 @@ const (
 
 	MethodIdentify Method = "identify" // binding.Request → binding.Proof: the node proves that it belongs to the cluster
 
-	MethodMembers Method = "members" // MembersRequest → Members
-	MethodInvite  Method = "invite"  // InviteRequest → core.Member
-	MethodRemove  Method = "remove"  // MemberRequest → core.Member
-	MethodLeave   Method = "leave"   // RoomRequest → core.Member
-	MethodRole    Method = "role"    // RoleRequest → core.Member
+	MethodMembers     Method = "members"     // MembersRequest → Members
+	MethodInvite      Method = "invite"      // InviteRequest → core.Member
+	MethodAccept      Method = "accept"      // RoomRequest → core.Member: of the caller's invitation
+	MethodDecline     Method = "decline"     // RoomRequest → core.Member
+	MethodInvitations Method = "invitations" // Page → Invitations: the caller's own
+
+	MethodRemove Method = "remove" // MemberRequest → core.Member
+	MethodLeave  Method = "leave"  // RoomRequest → core.Member
+	MethodRole   Method = "role"   // RoleRequest → core.Member
 
 	MethodKEMKey      Method = "kem-key"      // KEMKeyRequest → Profile
 	MethodKey         Method = "key"          // KeyRequest → Key
@@ -115,6 +119,22 @@ type reply struct {
 	V     int             `json:"v"`
 	Reply json.RawMessage `json:"reply,omitempty"`
 	Error *core.Error     `json:"error,omitempty"`
+}
+
+// Invitation is one that the caller has not answered yet.
+type Invitation struct {
+	Room      core.RoomID     `json:"room"`
+	Name      *string         `json:"name,omitempty"`
+	Encrypted bool            `json:"encrypted"`
+	Role      core.MemberRole `json:"role"`
+	By        core.UserID     `json:"by"`
+	At        core.Millis     `json:"at"`
+}
+
+// Invitations is one page, by room.
+type Invitations struct {
+	Invitations []Invitation `json:"invitations"`
+	Next        string       `json:"next_page,omitempty"`
 }
 
 // Page asks for the entries after a key, at most Limit (0: PageSize). A page

@@ -32,7 +32,19 @@ func changes() []change {
 		{"create", MethodRoomCreate, owner, func(*testing.T, *world) any { return CreateRequest{ID: string(NewRoomID())} }, "rooms members rooms_by_member", core.KindExists},
 		{"rename", MethodRoomRename, owner, inRoom(func(_ *world, r string) any { return RenameRequest{r, "name"} }), "rooms", ""},
 		{"archive", MethodRoomArchive, owner, inRoom(func(_ *world, r string) any { return RoomRequest{r} }), "rooms", core.KindRefused},
-		{"invite", MethodInvite, owner, inRoom(func(w *world, r string) any { return InviteRequest{Room: r, User: string(w.other)} }), "members rooms_by_member", core.KindExists},
+		{"invite", MethodInvite, owner, inRoom(func(w *world, r string) any { return InviteRequest{Room: r, User: string(w.other)} }), "members rooms_by_member", ""},
+		{"accept", MethodAccept, func(w *world) core.UserID { return w.other }, inRoom(func(w *world, r string) any {
+			if _, err := w.do(w.owner, MethodInvite, InviteRequest{Room: r, User: string(w.other)}); err != nil {
+				panic(err)
+			}
+			return RoomRequest{r}
+		}), "members rooms_by_member", core.KindNotFound},
+		{"decline", MethodDecline, func(w *world) core.UserID { return w.other }, inRoom(func(w *world, r string) any {
+			if _, err := w.do(w.owner, MethodInvite, InviteRequest{Room: r, User: string(w.other)}); err != nil {
+				panic(err)
+			}
+			return RoomRequest{r}
+		}), "members rooms_by_member", core.KindNotFound},
 		{"remove", MethodRemove, owner, inRoom(func(w *world, r string) any { return MemberRequest{r, string(w.member)} }), "members rooms_by_member", core.KindNotFound},
 		{"leave", MethodLeave, member, inRoom(func(_ *world, r string) any { return RoomRequest{r} }), "members rooms_by_member", core.KindRefused},
 		{"role", MethodRole, owner, inRoom(func(w *world, r string) any { return RoleRequest{r, string(w.member), core.MemberAdmin} }), "members", ""},

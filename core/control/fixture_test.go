@@ -134,13 +134,20 @@ func (w *world) must(t testing.TB, by core.UserID, m Method, req any) any {
 	return out
 }
 
+// join invites somebody and has them accept.
+func (w *world) join(t testing.TB, by core.UserID, room string, user core.UserID) {
+	t.Helper()
+	w.must(t, by, MethodInvite, InviteRequest{Room: room, User: string(user)})
+	w.must(t, user, MethodAccept, RoomRequest{room})
+}
+
 // room makes an encrypted room of owner, with member in it where that is asked for.
 func (w *world) room(t testing.TB, withMember bool) string {
 	t.Helper()
 	id := string(NewRoomID())
 	w.must(t, w.owner, MethodRoomCreate, CreateRequest{ID: id, Encrypted: true})
 	if withMember {
-		w.must(t, w.owner, MethodInvite, InviteRequest{Room: id, User: string(w.member)})
+		w.join(t, w.owner, id, w.member)
 	}
 	return id
 }

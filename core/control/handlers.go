@@ -22,9 +22,13 @@ func (s *Service) methods() map[Method]methodFunc {
 
 		MethodMembers: typed(s.members),
 		MethodInvite:  typed(s.invite),
+		MethodAccept:  typed(s.accept),
+		MethodDecline: typed(s.decline),
 		MethodRemove:  typed(s.remove),
 		MethodLeave:   typed(s.leaveRoom),
 		MethodRole:    typed(s.role),
+
+		MethodInvitations: typed(s.invitations),
 
 		MethodKEMKey:      typed(s.kemKey),
 		MethodKey:         typed(s.key),

@@ -14,6 +14,9 @@ func (s *Service) kemKey(ctx context.Context, a *actor, req KEMKeyRequest) (any,
 	if len(req.Key) > MaxKEMKey {
 		return nil, tooLarge("the key", len(req.Key), MaxKEMKey)
 	}
+	if err := s.spend(a, 0, len(req.Key)); err != nil {
+		return nil, err
+	}
 	u, err := a.store.SetKEMKey(ctx, a.id(), req.Key, s.cfg.Now())
 	if err != nil {
 		return nil, err
@@ -86,6 +89,9 @@ func (s *Service) box(ctx context.Context, a *actor, req BoxRequest) (any, error
 	case err != nil && core.KindOf(err) != core.KindNotFound:
 		return nil, err
 	}
+	if err := s.spend(a, 0, len(k.Box)); err != nil {
+		return nil, err
+	}
 	k.Epoch = req.Epoch
 	if err := a.store.PutKey(ctx, k); err != nil {
 		return nil, err
@@ -115,6 +121,9 @@ func (s *Service) rekeyPart(ctx context.Context, a *actor, req RekeyPart) (any, 
 		keys, users = append(keys, k), append(users, k.User)
 	}
 	if err := a.allMembers(ctx, users); err != nil {
+		return nil, err
+	}
+	if err := s.spend(a, 0, size); err != nil {
 		return nil, err
 	}
 	if err := a.store.StageKeys(ctx, a.room.ID, req.From, req.Rec, keys); err != nil {
@@ -160,6 +169,9 @@ func (s *Service) rekeyCommit(ctx context.Context, a *actor, req RekeyCommit) (a
 			WithNext("send the boxes again, then the commit")
 	}
 	if err := a.allMembers(ctx, users); err != nil {
+		return nil, err
+	}
+	if err := s.spend(a, 1, len(req.Record)); err != nil {
 		return nil, err
 	}
 	r, err := a.store.CommitRekey(ctx, a.room.ID, req.From, req.Rec, req.Record)

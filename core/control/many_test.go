@@ -114,8 +114,9 @@ func TestRoomsOfASession(t *testing.T) {
 		t.Fatal(err)
 	}
 	one := w.room(t, false)
-	_, err := w.do(w.owner, MethodInvite, InviteRequest{Room: one, User: string(w.other)})
-	wantKind(t, "an invitation into the 1,001st room", err, core.KindRefused)
+	w.must(t, w.owner, MethodInvite, InviteRequest{Room: one, User: string(w.other)})
+	_, err := w.do(w.other, MethodAccept, RoomRequest{one})
+	wantKind(t, "an invitation into the 1,001st room that is accepted", err, core.KindRefused)
 	_, err = w.do(w.other, MethodRoomCreate, CreateRequest{ID: "mine"})
 	wantKind(t, "a 1,001st room of one's own", err, core.KindRefused)
 	if _, err := w.store.Room(t.Context(), "mine"); core.KindOf(err) != core.KindNotFound {
@@ -125,7 +126,7 @@ func TestRoomsOfASession(t *testing.T) {
 	err = w.enterRoom(t.Context(), w.store, storetest.NewMember(core.RoomID(one), w.other))
 	wantKind(t, "one room too many", err, core.KindRefused)
 	w.must(t, w.other, MethodLeave, RoomRequest{"room-0000"})
-	w.must(t, w.owner, MethodInvite, InviteRequest{Room: one, User: string(w.other)})
+	w.join(t, w.owner, one, w.other)
 	seen, after := 0, ""
 	for range 10 {
 		page := w.must(t, w.other, MethodRooms, Page{After: after, Limit: 300}).(Rooms)
@@ -148,7 +149,7 @@ func TestLargestBoxes(t *testing.T) {
 	users := []core.UserID{w.owner}
 	for range 2*MaxPart/MaxBox + 1 {
 		u := w.addUser(t, "")
-		w.must(t, w.owner, MethodInvite, InviteRequest{Room: string(room), User: string(u)})
+		w.join(t, w.owner, string(room), u)
 		users = append(users, u)
 	}
 	boxes := func(size int) (all []core.SealedKey) {

@@ -49,53 +49,6 @@ func usersOf(ctx context.Context, st core.Store, members []core.Member) (map[cor
 	return byID, err
 }
 
-// invite puts an active user into the room.
-func (s *Service) invite(ctx context.Context, a *actor, req InviteRequest) (any, error) {
-	if req.Role == "" {
-		req.Role = core.MemberMember
-	}
-	if req.Role != core.MemberMember && req.Role != core.MemberAdmin {
-		return nil, core.Errorf(core.KindInvalid, "nobody can be invited as %.40q", req.Role).WithNext("use member or admin")
-	}
-	if len(req.Proof) > MaxProof {
-		return nil, tooLarge("the proof", len(req.Proof), MaxProof)
-	}
-	if !mayTouch(a.standing, a.userAdmin(), req.Role) {
-		return nil, a.outranked(req.Role)
-	}
-	id, err := core.ParseUserID(req.User)
-	if err != nil {
-		return nil, err
-	}
-	u, err := a.store.User(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	if u.Status != core.UserActive {
-		return nil, core.Errorf(core.KindRefused, "%s is revoked and cannot be invited", id.Short()).WithNext("a user-admin can activate the user again")
-	}
-	if m, err := a.memberOf(ctx, a.room.ID, id); err != nil || m != nil {
-		return nil, orExists(err, id, a.room.ID)
-	}
-	if err := s.roomLeft(ctx, a.store, id); err != nil {
-		return nil, err
-	}
-	by := string(a.id())
-	m := core.Member{Room: a.room.ID, User: id, Role: req.Role, State: core.MemberActive, InvitedBy: &by, Proof: req.Proof, Joined: s.cfg.Now()}
-	if err := s.enterRoom(ctx, a.store, m); err != nil {
-		return nil, err
-	}
-	s.announceMember(a, id)
-	return m, nil
-}
-
-func orExists(err error, user core.UserID, room core.RoomID) error {
-	if err != nil {
-		return err
-	}
-	return core.Errorf(core.KindExists, "%s is a member of the room %s already", user.Short(), room)
-}
-
 func (a *actor) outranked(role core.MemberRole) error {
 	return core.Errorf(core.KindRefused, "%s may do nothing about a member of role %s in the room %s", a.id().Short(), role, a.room.ID).
 		WithNext("an admin may bring in and remove plain members, the owner everybody; the owner stays until the room is handed over")
@@ -115,8 +68,27 @@ func (a *actor) target(ctx context.Context, user string) (core.Member, core.Memb
 	return m, roleOf(standingOf(a.room, id, &m)), err
 }
 
+// invited is who has a pending invitation to the room, where a request names nobody in it.
+func (a *actor) invited(ctx context.Context, user string, notFound error) (core.Member, core.MemberRole, error) {
+	id, err := core.ParseUserID(user)
+	if err != nil {
+		return core.Member{}, "", err
+	}
+	pending, err := a.store.Invitations(ctx, core.InvitationFilter{Room: a.room.ID, User: id})
+	if err == nil && len(pending) == 0 {
+		err = notFound
+	}
+	if err != nil {
+		return core.Member{}, "", err
+	}
+	return pending[0], pending[0].Role, nil
+}
+
 func (s *Service) remove(ctx context.Context, a *actor, req MemberRequest) (any, error) {
 	m, role, err := a.target(ctx, req.User)
+	if core.KindOf(err) == core.KindNotFound {
+		m, role, err = a.invited(ctx, req.User, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +114,10 @@ func (s *Service) takeOut(ctx context.Context, a *actor, m core.Member) (core.Me
 	if err := a.store.RemoveMember(ctx, m.Room, m.User); err != nil {
 		return core.Member{}, err
 	}
-	m.State = core.MemberRemoved
+	was := m.State
+	if m.State = core.MemberRemoved; was == core.MemberInvited {
+		return m, nil // nobody in the room knew of it
+	}
 	s.announceMember(a, m.User)
 	return m, nil
 }

@@ -58,10 +58,10 @@ func TestRekeyRaces(t *testing.T) {
 	w.must(t, w.owner, MethodRemove, MemberRequest{r, string(w.member)})
 	wantKind(t, "a commit with a box for who was removed", commit(w.owner, rec1, 2), core.KindConflict)
 
-	w.must(t, w.owner, MethodInvite, InviteRequest{Room: r, User: string(w.member)})
+	w.join(t, w.owner, r, w.member)
 	part(w.owner, lost, w.owner, w.member)
 	part(w.member, won, w.owner, w.member)
-	w.must(t, w.owner, MethodInvite, InviteRequest{Room: r, User: string(w.other)})
+	w.join(t, w.owner, r, w.other)
 	if err := commit(w.member, won, 2); err != nil {
 		t.Fatal(err)
 	}

@@ -96,7 +96,7 @@ func TestWhoIsGivenAKeyMeanwhileCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := &meddled{lagging: before, holders: []func(){func() {
-		w.must(t, w.owner, MethodInvite, InviteRequest{Room: r, User: string(w.other)})
+		w.join(t, w.owner, r, w.other)
 		w.must(t, w.owner, MethodBox, BoxRequest{Box: Box{string(w.other), []byte("box")}, Room: r, Epoch: 1, Rec: rec1})
 	}}}
 	check := func(what string, members, must int) {

@@ -22,6 +22,9 @@ func (s *Service) roomCreate(ctx context.Context, a *actor, req CreateRequest) (
 	if err := s.roomLeft(ctx, a.store, a.id()); err != nil {
 		return nil, err
 	}
+	if err := s.mayOwn(ctx, a.store, a.id()); err != nil {
+		return nil, err
+	}
 	now := s.cfg.Now()
 	err = a.store.CreateRoom(ctx, core.Room{
 		ID: id, Name: req.Name, Owner: a.id(), Encrypted: req.Encrypted, State: core.RoomActive, Created: now,
@@ -76,6 +79,10 @@ func (s *Service) enterRoom(ctx context.Context, st core.Store, m core.Member) e
 	if err := st.PutMember(ctx, m); err != nil {
 		return err
 	}
+	return s.notTooMany(ctx, st, m)
+}
+
+func (s *Service) notTooMany(ctx context.Context, st core.Store, m core.Member) error {
 	rooms, err := st.RoomsOf(ctx, m.User)
 	if err != nil || len(rooms) <= MaxRooms {
 		return err

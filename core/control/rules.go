@@ -32,11 +32,15 @@ func Rules() map[Method]Rule {
 		MethodRoomRename:  {Acts: true, Least: AsAdmin, UserAdmin: true},
 		MethodRoomArchive: {Acts: true, Least: AsOwner, UserAdmin: true},
 
-		MethodMembers: {Least: AsMember, UserAdmin: true, Archived: true},
-		MethodInvite:  {Acts: true, Least: AsAdmin, UserAdmin: true, Grants: true},
-		MethodRemove:  {Acts: true, Least: AsAdmin, UserAdmin: true},
-		MethodLeave:   {Acts: true, Least: AsMember, Archived: true},               // or nobody could ever make room for another
-		MethodRole:    {Acts: true, Least: AsOwner, UserAdmin: true, Grants: true}, // an admin or owner can invite
+		MethodMembers:     {Least: AsMember, UserAdmin: true, Archived: true},
+		MethodInvite:      {Acts: true, Least: AsAdmin, UserAdmin: true, Grants: true},
+		MethodAccept:      {Acts: true}, // who is invited is nothing in the room yet
+		MethodDecline:     {Acts: true},
+		MethodInvitations: {},
+
+		MethodRemove: {Acts: true, Least: AsAdmin, UserAdmin: true},
+		MethodLeave:  {Acts: true, Least: AsMember, Archived: true},               // or nobody could ever make room for another
+		MethodRole:   {Acts: true, Least: AsOwner, UserAdmin: true, Grants: true}, // an admin or owner can invite
 
 		MethodKEMKey:      {Acts: true},
 		MethodKey:         {Least: AsMember, Archived: true},

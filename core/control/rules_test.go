@@ -20,6 +20,7 @@ func TestRules(t *testing.T) {
 	t.Parallel()
 	want := map[Method]string{
 		MethodIdentify: "yyyy yyyy", MethodRoomCreate: "yyyy yyyy", MethodRooms: "yyyy yyyy", MethodKEMKey: "yyyy yyyy", MethodUserGet: "yyyy yyyy",
+		MethodAccept: "yyyy yyyy", MethodDecline: "yyyy yyyy", MethodInvitations: "yyyy yyyy",
 		MethodRoomGet: "-yyy yyyy", MethodMembers: "-yyy yyyy",
 		MethodRoomRename: "--yy yyyy", MethodInvite: "--yy yyyy", MethodRemove: "--yy yyyy",
 		MethodRoomArchive: "---y yyyy", MethodRole: "---y yyyy",

@@ -37,6 +37,7 @@ type Config struct {
 	Holder Holder
 	Guard  Guard // not the operators': users must not be able to fill theirs
 	Prover Prover
+	Quotas Quotas
 	Now    func() core.Millis
 	// EndSessions is called once a user has been revoked in the store: it ends the
 	// user's sessions everywhere and says what each configured node answered in time.
@@ -58,6 +59,7 @@ type Service struct {
 	closed bool
 	under  map[string]int // requests under way by caller
 	known  callers
+	usage  usage
 	work   sync.WaitGroup
 }
 
@@ -73,6 +75,7 @@ func NewService(cfg Config) *Service {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	cfg.Quotas = cfg.Quotas.OrDefaults()
 	return &Service{cfg: cfg, slots: make(chan struct{}, maxUnderWay), under: map[string]int{}}
 }
 

@@ -16,13 +16,21 @@ func (n *Node) openControl(ctx context.Context) error {
 	// The cluster's nonces are shared with the operators' service; the memory of
 	// this node's own is not: users must not be able to fill that of operators.
 	n.control = control.NewService(control.Config{
-		Conn: n.conns.control, Node: n.cfg.Name, Holder: &n.holder, Guard: n.newReplay(n.proof.nonces), Prover: n.patientProver(),
+		Conn: n.conns.control, Node: n.cfg.Name, Holder: &n.holder, Guard: n.newReplay(n.proof.nonces), Prover: n.patientProver(), Quotas: n.quotas(),
 		Now:         func() core.Millis { return core.MillisOf(time.Now()) },
 		EndSessions: n.endSessions,
 		Note:        func(by core.UserID, text string) { eyes{n}.Note(cluster.Note, by.Short(), text) },
 		Log:         n.log,
 	})
 	return n.control.Open(ctx)
+}
+
+// quotas are what the settings say, and the defaults for the rest.
+func (n *Node) quotas() control.Quotas {
+	return control.Quotas{
+		Invitations: n.cfg.QuotaInvitations, Rooms: n.cfg.QuotaRooms, Members: n.cfg.QuotaMembers,
+		Rekeys: n.cfg.QuotaRekeys, Bytes: int64(n.cfg.QuotaMegabytes) << 20,
+	}.OrDefaults()
 }
 
 func (n *Node) closeControl(context.Context) error { return n.control.Close() }

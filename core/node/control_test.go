@@ -106,7 +106,8 @@ func TestControlStory(t *testing.T) {
 	}
 
 	fine[core.Member](t)(ann.Invite(ctx, "plans", bob.user(), core.MemberAdmin, []byte("proof")))
-	if e := nextEvent(t, events); e.Kind != control.EventMember || e.User != bob.user() || e.By != ann.user() {
+	fine[core.Member](t)(bob.Accept(ctx, "plans"))
+	if e := nextEvent(t, events); e.Kind != control.EventMember || e.User != bob.user() || e.By != bob.user() {
 		t.Errorf("the room was told %+v", e)
 	}
 	bob.over(t, 10*time.Second)
@@ -114,6 +115,7 @@ func TestControlStory(t *testing.T) {
 	_, err := cid.Members(ctx, "plans", false)
 	wantKind(t, "an outsider's look at the members", err, core.KindRefused)
 	fine[core.Member](t)(bob.Invite(ctx, "plans", cid.user(), "", nil))
+	fine[core.Member](t)(cid.Accept(ctx, "plans"))
 	cid.over(t, 10*time.Second)
 	cid = arrive(t, c, 0, cid.Identity)
 	_, err = cid.Invite(ctx, "plans", chief.user(), "", nil)
@@ -243,6 +245,7 @@ func TestControlOnSQLite(t *testing.T) {
 	ann.over(t, 10*time.Second)
 	ann = arrive(t, c, 0, ann.Identity)
 	fine[core.Member](t)(ann.Invite(ctx, "plans", bob.user(), "", nil))
+	fine[core.Member](t)(bob.Accept(ctx, "plans"))
 	bob.over(t, 10*time.Second)
 	bob = arrive(t, c, 0, bob.Identity)
 	fine[core.Room](t)(ann.Rekey(ctx, recordOf(room, "00000000000000a1"), boxesFor(ann, bob)))

@@ -162,6 +162,10 @@ func (n *Node) info() cluster.Info {
 	for _, c := range n.bus.Channels() {
 		i.Channels = append(i.Channels, c.String())
 	}
+	q := n.quotas()
+	i.Quotas = map[string]int{
+		"quota-invitations": q.Invitations, "quota-rooms": q.Rooms, "quota-members": q.Members, "quota-rekeys": q.Rekeys, "quota-megabytes": int(q.Bytes >> 20),
+	}
 	i.ClusterKey, i.OwnKey = n.clusterKey.Public(), n.clusterKey.conflict()
 	i.Fingerprint = n.plane.fingerprint()
 	i.Operators = n.operatorsInfo()

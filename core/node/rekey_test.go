@@ -30,6 +30,7 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 	room := fine[core.Room](t)(ann.CreateRoom(ctx, control.CreateRequest{ID: "plans", Encrypted: true}))
 	for _, p := range []person{bob, cid} {
 		fine[core.Member](t)(ann.Invite(ctx, "plans", p.user(), "", nil))
+		fine[core.Member](t)(p.Accept(ctx, "plans"))
 	}
 	room = fine[core.Room](t)(ann.Rekey(ctx, recordOf(room, "00000000000000a1"), boxesFor(ann, bob, cid)))
 	for _, p := range all {

@@ -83,6 +83,9 @@ func (s *sessions) changed(c kv.Change) {
 // moved renews a user's sessions that have a room too many or too few. Those
 // that lack one wait a moment: whoever made the room is told so first.
 func (s *sessions) moved(m core.Member) {
+	if m.State == core.MemberInvited {
+		return // nothing has changed for them yet
+	}
 	if m.State != core.MemberActive {
 		s.n.bus.DisconnectWhere(string(m.User), func(g auth.Grant) bool { return g.Who == auth.WhoUser && g.In(m.Room) })
 	}

@@ -49,6 +49,7 @@ type table struct {
 	gone    map[string]uint64 // keys whose newest message is a marker, with its rev
 	by      groups            // keys by what comes before their last dot
 	of      groups            // members only: rooms by user
+	pending groups            // members only: keys of invitations, by who invited
 	guard   guard
 	token   string // of this node's newest barrier
 	tokenAt uint64
@@ -72,25 +73,36 @@ func (g groups) remove(group, name string) {
 }
 
 func newTable(name core.Table) *table {
-	return &table{name: name, records: map[string]record{}, gone: map[string]uint64{}, by: groups{}, of: groups{}}
+	return &table{name: name, records: map[string]record{}, gone: map[string]uint64{}, by: groups{}, of: groups{}, pending: groups{}}
 }
 
 // put takes in a current record.
 func (t *table) put(key string, r record) {
-	if _, known := t.records[key]; !known {
+	before, known := t.records[key]
+	if !known {
 		t.group(key, groups.add)
 	}
+	t.invitation(key, before, groups.remove)
+	t.invitation(key, r, groups.add)
 	t.records[key] = r
 	delete(t.gone, key)
 }
 
 // remove takes in a marker.
 func (t *table) remove(key string, rev uint64) {
-	if _, known := t.records[key]; known {
+	if before, known := t.records[key]; known {
 		t.group(key, groups.remove)
+		t.invitation(key, before, groups.remove)
 		delete(t.records, key)
 	}
 	t.gone[key] = rev
+}
+
+// invitation counts a record among its inviter's, where it is an invitation.
+func (t *table) invitation(key string, r record, do func(groups, string, string)) {
+	if r.member != nil && r.member.State == core.MemberInvited && r.member.InvitedBy != nil {
+		do(t.pending, *r.member.InvitedBy, key)
+	}
 }
 
 func (t *table) group(key string, do func(groups, string, string)) {

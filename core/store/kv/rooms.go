@@ -2,6 +2,8 @@ package kv
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"unibus/core"
 )
@@ -129,12 +131,98 @@ func (s *Store) PutMember(ctx context.Context, m core.Member) error {
 	if err != nil {
 		return err
 	}
-	m.User, m.State = u.ID, core.MemberActive
+	m.User = u.ID
+	if m.State == core.MemberInvited {
+		return s.invite(ctx, m)
+	}
+	m.State = core.MemberActive
 	row := core.MemberRow(m)
 	if _, err := s.set(ctx, message{key: row.Key, value: row.Value}, row.Table); err != nil {
 		return err
 	}
 	return s.index(ctx, m)
+}
+
+// invite keeps an invitation by CAS: somebody who came in meanwhile stays in.
+func (s *Store) invite(ctx context.Context, m core.Member) error {
+	row := core.MemberRow(m)
+	for range casTries {
+		if err := s.settled(ctx, core.TableMembers); err != nil {
+			return err
+		}
+		r, ok, err := s.follow[core.TableMembers].find(row.Key)
+		switch {
+		case err != nil:
+			return err
+		case ok && r.member.State == core.MemberActive:
+			return core.Errorf(core.KindExists, "%s is a member of the room %s already", m.User.Short(), m.Room)
+		case ok:
+			_, err = s.replace(ctx, row, r.rev)
+		default:
+			err = s.create(ctx, row, "the invitation of "+m.User.Short())
+		}
+		if k := core.KindOf(err); k != core.KindConflict && k != core.KindExists {
+			if err == nil {
+				err = s.index(ctx, m)
+			}
+			return err
+		}
+		ctx = asOfNow(ctx)
+	}
+	return core.Errorf(core.KindConflict, "the member %s of %s was changed by others again and again", m.User.Short(), m.Room).WithNext("try again")
+}
+
+// AcceptInvitation makes an active member of somebody who is invited: see core.Store.
+func (s *Store) AcceptInvitation(ctx context.Context, room core.RoomID, user core.UserID, at core.Millis) (core.Member, error) {
+	return s.changeAndIndex(ctx, room, user, []core.MemberState{core.MemberInvited}, func(m *core.Member) { m.State, m.Joined = core.MemberActive, at })
+}
+
+// Invitations returns those that are pending and match: see core.Store.
+func (s *Store) Invitations(ctx context.Context, f core.InvitationFilter) ([]core.Member, error) {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	if err := s.settled(ctx, core.TableMembers); err != nil {
+		return nil, err
+	}
+	out := []core.Member{}
+	var bad error
+	err = s.follow[core.TableMembers].read(func(t *table) {
+		for _, key := range t.candidates(f) {
+			switch r := t.records[key]; {
+			case r.err != nil:
+				bad = r.err
+			case f.Matches(*r.member):
+				out = append(out, cloneMember(*r.member))
+			}
+		}
+	})
+	return out, firstError(err, bad)
+}
+
+// candidates are the keys among which the invitations are that a filter picks, in order.
+func (t *table) candidates(f core.InvitationFilter) []string {
+	var keys []string
+	switch {
+	case f.Room != "" && f.User != "":
+		if key := core.MemberRow(core.Member{Room: f.Room, User: f.User}).Key; t.records[key].rev != 0 {
+			keys = []string{key}
+		}
+	case f.By != "":
+		keys = slices.Collect(maps.Keys(t.pending[string(f.By)]))
+	case f.User != "":
+		for room := range t.of[string(f.User)] {
+			keys = append(keys, room+"."+string(f.User))
+		}
+	default:
+		for user := range t.by[string(f.Room)] {
+			keys = append(keys, string(f.Room)+"."+user)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // index writes the reverse entry of a member that was written.
@@ -144,25 +232,32 @@ func (s *Store) index(ctx context.Context, m core.Member) error {
 	return err
 }
 
-// RemoveMember takes somebody out of a room. The member stays, in the state removed: nothing that decides is deleted.
+// RemoveMember takes somebody out of a room, or their invitation back. The member
+// stays, in the state removed: nothing that decides is deleted.
 func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.UserID) error {
+	_, err := s.changeAndIndex(ctx, room, user, []core.MemberState{core.MemberActive, core.MemberInvited}, func(m *core.Member) { m.State = core.MemberRemoved })
+	return err
+}
+
+// changeAndIndex changes the record of somebody who is in one of some states, and the index after it.
+func (s *Store) changeAndIndex(ctx context.Context, room core.RoomID, user core.UserID, from []core.MemberState, change func(*core.Member)) (core.Member, error) {
 	if _, err := core.ParseRoomID(string(room)); err != nil {
-		return err
+		return core.Member{}, err
 	}
 	user, err := core.ParseUserID(string(user))
 	if err != nil {
-		return err
+		return core.Member{}, err
 	}
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
-		return err
+		return core.Member{}, err
 	}
 	defer cancel()
-	m, err := s.changeMember(ctx, room, user, func(m *core.Member) { m.State = core.MemberRemoved })
+	m, err := s.changeMember(ctx, room, user, from, change)
 	if err != nil {
-		return err
+		return core.Member{}, err
 	}
-	return s.index(ctx, m)
+	return m, s.index(ctx, m)
 }
 
 // SetMemberRole changes the role of an active member by CAS: see core.Store.
@@ -175,7 +270,7 @@ func (s *Store) SetMemberRole(ctx context.Context, room core.RoomID, user core.U
 		return core.Member{}, err
 	}
 	defer cancel()
-	return s.changeMember(ctx, room, user, func(m *core.Member) { m.Role = role })
+	return s.changeMember(ctx, room, user, []core.MemberState{core.MemberActive}, func(m *core.Member) { m.Role = role })
 }
 
 // Member returns one active member: see core.Store.
@@ -185,12 +280,12 @@ func (s *Store) Member(ctx context.Context, room core.RoomID, user core.UserID) 
 		return core.Member{}, err
 	}
 	defer cancel()
-	m, _, err := s.member(ctx, room, user)
+	m, _, err := s.member(ctx, room, user, core.MemberActive)
 	return m, err
 }
 
-// member is an active member by a fresh proof, and its rev.
-func (s *Store) member(ctx context.Context, room core.RoomID, user core.UserID) (core.Member, uint64, error) {
+// member is somebody in one of some states, by a fresh proof, and the record's rev.
+func (s *Store) member(ctx context.Context, room core.RoomID, user core.UserID, in ...core.MemberState) (core.Member, uint64, error) {
 	if err := s.settled(ctx, core.TableMembers); err != nil {
 		return core.Member{}, 0, err
 	}
@@ -198,16 +293,16 @@ func (s *Store) member(ctx context.Context, room core.RoomID, user core.UserID) 
 	if err != nil {
 		return core.Member{}, 0, err
 	}
-	if !ok || r.member.State != core.MemberActive {
+	if !ok || !slices.Contains(in, r.member.State) {
 		return core.Member{}, 0, core.Errorf(core.KindNotFound, "%s is not a member of the room %s", user.Short(), room)
 	}
 	return cloneMember(*r.member), r.rev, nil
 }
 
-// changeMember changes an active member, decided anew when somebody else was faster.
-func (s *Store) changeMember(ctx context.Context, room core.RoomID, user core.UserID, change func(*core.Member)) (core.Member, error) {
+// changeMember changes somebody who is in one of some states, decided anew when somebody else was faster.
+func (s *Store) changeMember(ctx context.Context, room core.RoomID, user core.UserID, from []core.MemberState, change func(*core.Member)) (core.Member, error) {
 	for range casTries {
-		m, rev, err := s.member(ctx, room, user)
+		m, rev, err := s.member(ctx, room, user, from...)
 		if err != nil {
 			return core.Member{}, err
 		}

@@ -320,7 +320,7 @@ func readRoom(c *cells) core.Room {
 func readMember(c *cells) core.Member {
 	return core.Member{
 		Room: c.room(), User: c.user(), Role: word(c, core.MemberOwner, core.MemberAdmin, core.MemberMember),
-		InvitedBy: c.optionalText(), Proof: c.blob(true), Joined: c.millis(), State: word(c, core.MemberActive, core.MemberRemoved),
+		InvitedBy: c.optionalText(), Proof: c.blob(true), Joined: c.millis(), State: word(c, core.MemberActive, core.MemberInvited, core.MemberRemoved),
 	}
 }
 

@@ -91,7 +91,7 @@ CREATE TABLE epoch_records(room_id TEXT, epoch INTEGER, rec TEXT, record BLOB, p
 // Member returns one active member: see core.Store.
 func (s *Store) Member(ctx context.Context, room core.RoomID, user core.UserID) (m core.Member, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		m, err = s.layout().memberIn(ctx, tx, room, user)
+		m, err = s.layout().memberIn(ctx, tx, room, user, s.layout().active)
 		return err
 	})
 	return m, err
@@ -103,7 +103,7 @@ func (s *Store) SetMemberRole(ctx context.Context, room core.RoomID, user core.U
 		return core.Member{}, err
 	}
 	err = s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		if m, err = s.layout().memberIn(ctx, tx, room, user); err != nil {
+		if m, err = s.layout().memberIn(ctx, tx, room, user, s.layout().active); err != nil {
 			return err
 		}
 		m.Role = role
@@ -118,8 +118,9 @@ func (s *Store) SetMemberRole(ctx context.Context, room core.RoomID, user core.U
 	return m, nil
 }
 
-func (l layout) memberIn(ctx context.Context, tx *sql.Tx, room core.RoomID, user core.UserID) (core.Member, error) {
-	found, err := list(ctx, tx, l.members, readMember, whereMember+" AND "+l.active, string(room), string(user))
+// memberIn is somebody of whom a condition is true.
+func (l layout) memberIn(ctx context.Context, tx *sql.Tx, room core.RoomID, user core.UserID, where string) (core.Member, error) {
+	found, err := list(ctx, tx, l.members, readMember, whereMember+" AND "+where, string(room), string(user))
 	if err == nil && len(found) == 0 {
 		err = core.Errorf(core.KindNotFound, "%s is not a member of the room %s", user, room)
 	}

@@ -38,13 +38,13 @@ func (l layout) confirmRoom(ctx context.Context, tx *sql.Tx, want core.Room) err
 }
 
 func (l layout) confirmMember(ctx context.Context, tx *sql.Tx, want core.Member) error {
-	got, err := l.memberIn(ctx, tx, want.Room, want.User)
+	got, err := l.memberIn(ctx, tx, want.Room, want.User, "1")
 	return confirmed(want, got, core.MemberRow, err)
 }
 
 // confirmRemoved is an error where somebody still is a member.
 func (l layout) confirmRemoved(ctx context.Context, tx *sql.Tx, room core.RoomID, user core.UserID) error {
-	got, err := l.memberIn(ctx, tx, room, user)
+	got, err := l.memberIn(ctx, tx, room, user, "("+l.active+" OR "+l.invited()+")")
 	if core.KindOf(err) == core.KindNotFound {
 		return nil
 	}

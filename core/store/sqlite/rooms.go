@@ -71,7 +71,13 @@ func (s *Store) PutMember(ctx context.Context, m core.Member) error {
 	if err := checkMember(m); err != nil {
 		return err
 	}
-	if m.State != core.MemberActive {
+	switch m.State {
+	case core.MemberActive:
+	case core.MemberInvited:
+		if err := s.raise(ctx); err != nil {
+			return err
+		}
+	default:
 		return core.Errorf(core.KindInvalid, "a member cannot be put into a room as %q", m.State).WithNext("use RemoveMember")
 	}
 	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
@@ -81,6 +87,11 @@ func (s *Store) PutMember(ctx context.Context, m core.Member) error {
 		if err := userKnown(ctx, tx, m.User); err != nil {
 			return err
 		}
+		if m.State == core.MemberInvited {
+			if _, err := s.layout().memberIn(ctx, tx, m.Room, m.User, s.layout().active); core.KindOf(err) != core.KindNotFound {
+				return cmp.Or(err, error(core.Errorf(core.KindExists, "%s is a member of the room %s already", m.User.Short(), m.Room)))
+			}
+		}
 		if err := s.layout().putMember(ctx, tx, m); err != nil {
 			return err
 		}
@@ -88,12 +99,49 @@ func (s *Store) PutMember(ctx context.Context, m core.Member) error {
 	})
 }
 
-// RemoveMember takes somebody out of a room: see core.Store. Version 1 forgets them, version 2 keeps them as removed.
+// AcceptInvitation makes an active member of somebody who is invited: see core.Store.
+func (s *Store) AcceptInvitation(ctx context.Context, room core.RoomID, user core.UserID, at core.Millis) (m core.Member, err error) {
+	err = s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		if m, err = s.layout().memberIn(ctx, tx, room, user, s.layout().invited()); err != nil {
+			return err
+		}
+		m.State, m.Joined = core.MemberActive, at
+		if err := s.layout().putMember(ctx, tx, m); err != nil {
+			return err
+		}
+		return s.layout().confirmMember(ctx, tx, m)
+	})
+	if err != nil {
+		return core.Member{}, err
+	}
+	return m, nil
+}
+
+// Invitations returns those that are pending and match: see core.Store.
+func (s *Store) Invitations(ctx context.Context, f core.InvitationFilter) (all []core.Member, err error) {
+	where, values := "WHERE "+s.layout().invited(), []any{}
+	for condition, value := range map[string]string{"room_id = ?": string(f.Room), "upper(user_id) = ?": string(f.User), "invited_by = ?": string(f.By)} {
+		if value != "" {
+			where, values = where+" AND "+condition, append(values, value)
+		}
+	}
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		all, err = list(ctx, tx, s.layout().members, readMember, where+" ORDER BY "+s.layout().members.key, values...)
+		return err
+	})
+	if all == nil {
+		all = []core.Member{}
+	}
+	return all, err
+}
+
+// RemoveMember takes somebody out of a room, or their invitation back: see
+// core.Store. Version 1 forgets them, version 2 keeps them as removed.
 func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.UserID) error {
 	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		remove := "DELETE FROM members " + whereMember
 		if s.layout().states() {
-			remove = "UPDATE members SET state = '" + string(core.MemberRemoved) + "' " + whereMember + " AND " + s.layout().active
+			remove = "UPDATE members SET state = '" + string(core.MemberRemoved) + "' " + whereMember + " AND (" + s.layout().active + " OR " + s.layout().invited() + ")"
 		}
 		n, err := change(ctx, tx, remove, string(room), string(user))
 		if err == nil && n == 0 {
@@ -221,8 +269,8 @@ func checkMember(m core.Member) error {
 	default:
 		return core.Errorf(core.KindInvalid, "%q is not a member's role", m.Role).WithNext("use owner, admin or member")
 	}
-	if m.State != core.MemberActive && m.State != core.MemberRemoved {
-		return core.Errorf(core.KindInvalid, "%q is not a member's state", m.State).WithNext("use active or removed")
+	if m.State != core.MemberActive && m.State != core.MemberInvited && m.State != core.MemberRemoved {
+		return core.Errorf(core.KindInvalid, "%q is not a member's state", m.State).WithNext("use active, invited or removed")
 	}
 	return checkText("invited_by", m.InvitedBy)
 }

@@ -149,7 +149,7 @@ func (l layout) index() table {
 }
 
 func readIndexed(c *cells) core.Member {
-	return core.Member{Room: c.room(), User: c.user(), State: word(c, core.MemberActive, core.MemberRemoved)}
+	return core.Member{Room: c.room(), User: c.user(), State: word(c, core.MemberActive, core.MemberInvited, core.MemberRemoved)}
 }
 
 func always[T any](read func(*cells) T, row func(T) core.Row) func(*cells) (core.Row, bool) {

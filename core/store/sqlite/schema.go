@@ -62,6 +62,14 @@ type layout struct {
 	active                               string // SQL: a member counts
 }
 
+// invited is SQL: a member is an invitation. Version 1 has none.
+func (l layout) invited() string {
+	if !l.states() {
+		return "0"
+	}
+	return "state = '" + string(core.MemberInvited) + "'"
+}
+
 // states says whether rooms and members have states and epochs records.
 func (l layout) states() bool { return l.version >= stateVersion }
 

@@ -54,6 +54,11 @@ func (l layout) exportIn(ctx context.Context, tx *sql.Tx) (out core.Snapshot, er
 // rooms; version 2: two recs in one epoch) and for orphans. Version 1 forgets a
 // removed member.
 func (s *Store) Import(ctx context.Context, in core.Snapshot) (written int, err error) {
+	if slices.ContainsFunc(in.Members, func(m core.Member) bool { return m.State == core.MemberInvited }) {
+		if err := s.raise(ctx); err != nil { // version 1 has no place for invitations
+			return 0, err
+		}
+	}
 	in, err = s.layout().checkSnapshot(in)
 	if err != nil {
 		return 0, err
@@ -165,9 +170,10 @@ func importRows[T any](have, in []T, row func(T) core.Row, put func(v T, there b
 	return written, nil
 }
 
+// splitMembers keeps the active ones: version 1 has no place for the others.
 func splitMembers(all []core.Member) (kept, gone []core.Member) {
 	for _, m := range all {
-		if m.State == core.MemberRemoved {
+		if m.State != core.MemberActive {
 			gone = append(gone, m)
 		} else {
 			kept = append(kept, m)

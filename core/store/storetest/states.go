@@ -16,6 +16,7 @@ func RunStates(t *testing.T, open func(t *testing.T) core.Store) {
 	}{
 		{"ArchivedRooms", testArchivedRooms},
 		{"RemovedMembers", testRemovedMembers},
+		{"ExportInvitations", testExportInvitations},
 		{"RekeyRecords", testRekeyRecords},
 		{"ExportImportStates", testExportImportStates},
 	} {
@@ -59,6 +60,20 @@ func testRemovedMembers(t *testing.T, s core.Store) {
 		t.Errorf("Counts: %+v, %v, want 1 member", n, err)
 	}
 	wantKind(t, "RemoveMember twice", s.RemoveMember(ctx, "r", b.ID), core.KindNotFound)
+}
+
+func testExportInvitations(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	a, b, _ := seed(t, s)
+	seedRoom(t, s, "r", a.ID)
+	invited := NewMember("r", b.ID)
+	invited.State, invited.InvitedBy = core.MemberInvited, text(string(a.ID))
+	ok(t, "PutMember", s.PutMember(ctx, NewMember("r", a.ID)))
+	ok(t, "PutMember of an invitation", s.PutMember(ctx, invited))
+	want := core.Snapshot{Members: []core.Member{NewMember("r", a.ID), invited}}
+	want.Sort()
+	equal(t, "Export has invitations", want.Members, export(t, s).Members)
+	equal(t, "the index has invitations", want.Rows(core.TableRoomsByMember), export(t, s).Rows(core.TableRoomsByMember))
 }
 
 func testRekeyRecords(t *testing.T, s core.Store) {

@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) core.Store) {
 		{"RoomsRefused", testRoomsRefused},
 		{"Members", testMembers},
 		{"MembersNotFound", testMembersNotFound},
+		{"Invitations", testInvitations},
 		{"RoomsOf", testRoomsOf},
 		{"UpdateRoom", testUpdateRoom},
 		{"MemberRole", testMemberRole},

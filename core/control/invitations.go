@@ -1,0 +1,166 @@
+package control
+
+import (
+	"context"
+
+	"unibus/core"
+)
+
+// invite asks an active user into the room. The invitation is pending until it
+// is answered: it costs the inviter, and nothing changes for the invited.
+func (s *Service) invite(ctx context.Context, a *actor, req InviteRequest) (any, error) {
+	if req.Role == "" {
+		req.Role = core.MemberMember
+	}
+	if req.Role != core.MemberMember && req.Role != core.MemberAdmin {
+		return nil, core.Errorf(core.KindInvalid, "nobody can be invited as %.40q", req.Role).WithNext("use member or admin")
+	}
+	if len(req.Proof) > MaxProof {
+		return nil, tooLarge("the proof", len(req.Proof), MaxProof)
+	}
+	if !mayTouch(a.standing, a.userAdmin(), req.Role) {
+		return nil, a.outranked(req.Role)
+	}
+	id, err := core.ParseUserID(req.User)
+	if err != nil {
+		return nil, err
+	}
+	u, err := a.store.User(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if u.Status != core.UserActive {
+		return nil, core.Errorf(core.KindRefused, "%s is revoked and cannot be invited", id.Short()).WithNext("a user-admin can activate the user again")
+	}
+	by := string(a.id())
+	m := core.Member{Room: a.room.ID, User: id, Role: req.Role, State: core.MemberInvited, InvitedBy: &by, Proof: req.Proof, Joined: s.cfg.Now()}
+	return s.keepInvitation(ctx, a, m)
+}
+
+// keepInvitation stores one, unless it is there already.
+func (s *Service) keepInvitation(ctx context.Context, a *actor, m core.Member) (any, error) {
+	pending, err := a.store.Invitations(ctx, core.InvitationFilter{Room: m.Room, User: m.User})
+	if err != nil {
+		return nil, err
+	}
+	if len(pending) > 0 && pending[0].Role == m.Role {
+		return pending[0], nil
+	}
+	if len(pending) > 0 && !mayTouch(a.standing, a.userAdmin(), pending[0].Role) {
+		return nil, a.outranked(pending[0].Role)
+	}
+	if err := s.mayInvite(ctx, a.store, a.id(), m.Room); err != nil {
+		return nil, err
+	}
+	if err := a.store.PutMember(ctx, m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// invitations are the caller's own.
+func (s *Service) invitations(ctx context.Context, a *actor, p Page) (any, error) {
+	pending, err := a.store.Invitations(ctx, core.InvitationFilter{User: a.id()})
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Invitation, 0, len(pending))
+	for _, m := range pending {
+		r, err := a.store.Room(ctx, m.Room)
+		if err != nil {
+			return nil, err
+		}
+		if r.State == core.RoomActive {
+			all = append(all, Invitation{Room: r.ID, Name: r.Name, Encrypted: r.Encrypted, Role: m.Role, By: inviter(m), At: m.Joined})
+		}
+	}
+	var out Invitations
+	out.Invitations, out.Next = paged(all, p, func(i Invitation) string { return string(i.Room) }, func(i Invitation) Invitation { return i })
+	return out, nil
+}
+
+func inviter(m core.Member) core.UserID {
+	if m.InvitedBy == nil {
+		return ""
+	}
+	return core.UserID(*m.InvitedBy)
+}
+
+// invitation is the caller's to a room.
+func (a *actor) invitation(ctx context.Context, room string) (core.Member, error) {
+	id, err := core.ParseRoomID(room)
+	if err != nil {
+		return core.Member{}, err
+	}
+	pending, err := a.store.Invitations(ctx, core.InvitationFilter{Room: id, User: a.id()})
+	if err == nil && len(pending) == 0 {
+		err = core.Errorf(core.KindNotFound, "there is no invitation of %s to a room %s", a.id().Short(), id).WithNext("ask the room's owner for one")
+	}
+	if err != nil {
+		return core.Member{}, err
+	}
+	return pending[0], nil
+}
+
+// accept makes a member of the caller. Whoever invited must still have the right
+// to, and the caller a room left.
+func (s *Service) accept(ctx context.Context, a *actor, req RoomRequest) (any, error) {
+	m, err := a.invitation(ctx, req.Room)
+	if err != nil {
+		return nil, err
+	}
+	if a.room, err = a.store.Room(ctx, m.Room); err != nil {
+		return nil, err
+	}
+	if a.room.State == core.RoomArchived {
+		return nil, core.ErrArchived(a.room.ID)
+	}
+	if err := s.stillInvited(ctx, a, m); err != nil {
+		return nil, err
+	}
+	if err := s.roomLeft(ctx, a.store, a.id()); err != nil {
+		return nil, err
+	}
+	if m, err = a.store.AcceptInvitation(ctx, m.Room, m.User, s.cfg.Now()); err != nil {
+		return nil, err
+	}
+	if err := s.notTooMany(ctx, a.store, m); err != nil {
+		return nil, err
+	}
+	s.announceMember(a, a.id())
+	return m, nil
+}
+
+// stillInvited refuses an invitation by somebody who may not invite any more.
+func (s *Service) stillInvited(ctx context.Context, a *actor, m core.Member) error {
+	over := core.Errorf(core.KindRefused, "the invitation to the room %s does not count any more: who sent it may not invite there now", m.Room).
+		WithNext("ask the room's owner for another one")
+	by, err := a.store.User(ctx, inviter(m))
+	if core.KindOf(err) == core.KindNotFound || err == nil && by.Status != core.UserActive {
+		return over
+	}
+	if err != nil {
+		return err
+	}
+	i := &actor{store: a.store, user: by, room: a.room, rule: Rules()[MethodInvite]}
+	record, err := i.memberOf(ctx, m.Room, by.ID)
+	if err != nil {
+		return err
+	}
+	if i.standing = standingOf(a.room, by.ID, record); !mayTouch(i.standing, i.userAdmin(), m.Role) {
+		return over
+	}
+	return nil
+}
+
+func (s *Service) decline(ctx context.Context, a *actor, req RoomRequest) (any, error) {
+	m, err := a.invitation(ctx, req.Room)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.store.RemoveMember(ctx, m.Room, m.User); err != nil {
+		return nil, err
+	}
+	m.State = core.MemberRemoved
+	return m, nil
+}

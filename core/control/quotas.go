@@ -1,0 +1,139 @@
+package control
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"unibus/core"
+)
+
+// Quotas bound what one user can make the cluster keep and others carry. A zero
+// is the default. They are checked by the node that is asked, against what it has
+// proven; requests at the same moment may go over by as many as there are of them.
+type Quotas struct {
+	Invitations int   // pending ones that a user has sent
+	Rooms       int   // rooms that a user owns
+	Members     int   // members of one room, those who are invited included
+	Rekeys      int   // new keys that a user makes in an hour through one node
+	Bytes       int64 // of boxes, records and published keys that a user has stored in an hour through one node
+}
+
+// DefaultQuotas are for a cluster of people and programs: a hundred answers that
+// are still awaited, rooms enough for a team's work, ten times the largest room
+// whose rekey was measured, a new key every six seconds, and boxes for seven
+// rekeys of a room of ten thousand (1.7 KB each) in an hour.
+func DefaultQuotas() Quotas {
+	return Quotas{Invitations: 100, Rooms: 250, Members: 10_000, Rekeys: 600, Bytes: 128 << 20}
+}
+
+// OrDefaults fills in what is zero.
+func (q Quotas) OrDefaults() Quotas {
+	d := DefaultQuotas()
+	if q.Invitations == 0 {
+		q.Invitations = d.Invitations
+	}
+	if q.Rooms == 0 {
+		q.Rooms = d.Rooms
+	}
+	if q.Members == 0 {
+		q.Members = d.Members
+	}
+	if q.Rekeys == 0 {
+		q.Rekeys = d.Rekeys
+	}
+	if q.Bytes == 0 {
+		q.Bytes = d.Bytes
+	}
+	return q
+}
+
+func overQuota(user core.UserID, have int, what string, most int) *core.Error {
+	return core.Errorf(core.KindRefused, "%s has %d %s, and may have %d", user.Short(), have, what, most)
+}
+
+// mayOwn refuses one room more than a user may own.
+func (s *Service) mayOwn(ctx context.Context, st core.Store, user core.UserID) error {
+	mine, err := st.RoomsOf(ctx, user)
+	if err != nil || len(mine) < s.cfg.Quotas.Rooms {
+		return err
+	}
+	owned := 0
+	for _, id := range mine {
+		r, err := st.Room(ctx, id)
+		if err != nil {
+			return err
+		}
+		if r.Owner == user {
+			owned++
+		}
+	}
+	if owned >= s.cfg.Quotas.Rooms {
+		return overQuota(user, owned, "rooms of their own", s.cfg.Quotas.Rooms).
+			WithNext("hand one over, or archive it and leave it; an operator can raise --quota-rooms")
+	}
+	return nil
+}
+
+// mayInvite refuses an invitation too many, by its inviter or into its room.
+func (s *Service) mayInvite(ctx context.Context, st core.Store, by core.UserID, room core.RoomID) error {
+	sent, err := st.Invitations(ctx, core.InvitationFilter{By: by})
+	if err != nil {
+		return err
+	}
+	if len(sent) >= s.cfg.Quotas.Invitations {
+		return overQuota(by, len(sent), "invitations that nobody has answered yet", s.cfg.Quotas.Invitations).
+			WithNext("wait for answers, or take some back by removing who is invited; an operator can raise --quota-invitations")
+	}
+	members, err := st.Members(ctx, room)
+	if err != nil {
+		return err
+	}
+	invited, err := st.Invitations(ctx, core.InvitationFilter{Room: room})
+	if n := len(members) + len(invited); err == nil && n >= s.cfg.Quotas.Members {
+		err = core.Errorf(core.KindRefused, "the room %s has %d members and invitations, and may have %d", room, n, s.cfg.Quotas.Members).
+			WithNext("remove some, or go on in a second room; an operator can raise --quota-members")
+	}
+	return err
+}
+
+// usage is what users have made this node store within the present hour.
+type usage struct {
+	mu    sync.Mutex
+	since time.Time
+	by    map[core.UserID]spending
+}
+
+type spending struct {
+	rekeys int
+	bytes  int64
+}
+
+const usagePeriod = time.Hour
+
+// spend counts, and refuses what would be over the quotas without counting it.
+func (u *usage) spend(q Quotas, now time.Time, user core.UserID, rekeys int, bytes int64) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.by == nil || now.Sub(u.since) >= usagePeriod || now.Before(u.since) {
+		u.since, u.by = now, map[core.UserID]spending{}
+	}
+	left := usagePeriod - now.Sub(u.since)
+	next := u.by[user]
+	next.rekeys, next.bytes = next.rekeys+rekeys, next.bytes+bytes
+	switch {
+	case next.rekeys > q.Rekeys:
+		return core.Errorf(core.KindRefused, "%s has made %d new keys within the hour, and may make %d", user.Short(), q.Rekeys, q.Rekeys).
+			WithNext("try again in %s; an operator can raise --quota-rekeys", left.Round(time.Minute))
+	case next.bytes > q.Bytes:
+		return core.Errorf(core.KindRefused, "%s has stored %d bytes within the hour, and may store %d", user.Short(), next.bytes-bytes, q.Bytes).
+			WithNext("try again in %s; an operator can raise --quota-megabytes", left.Round(time.Minute))
+	}
+	u.by[user] = next
+	return nil
+}
+
+// spend counts what an actor stores.
+func (s *Service) spend(a *actor, rekeys, bytes int) error {
+	return s.usage.spend(s.cfg.Quotas, s.cfg.Now().Time(), a.id(), rekeys, int64(bytes))
+}

@@ -1,0 +1,135 @@
+package control
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"unibus/core"
+	"unibus/core/store/storetest"
+)
+
+// TestFloodOfInvitations: somebody who invites a victim into as many rooms as
+// they like spends their own invitations, and nothing of the victim's.
+func TestFloodOfInvitations(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Quotas = Quotas{Invitations: 5, Rooms: 20, Members: 10, Rekeys: 10, Bytes: 1 << 20}
+	var refused error
+	for range 8 {
+		room := w.room(t, false)
+		if _, err := w.do(w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.other)}); err != nil {
+			refused = err
+		}
+	}
+	wantKind(t, "one invitation too many", refused, core.KindRefused)
+	if !strings.Contains(fmt.Sprint(refused), "has 5 invitations that nobody has answered yet, and may have 5") {
+		t.Errorf("%v", refused)
+	}
+	if rooms, err := w.store.RoomsOf(t.Context(), w.other); err != nil || len(rooms) != 0 {
+		t.Errorf("the victim is in %v, %v", rooms, err)
+	}
+	got := w.must(t, w.other, MethodInvitations, Page{}).(Invitations)
+	if len(got.Invitations) != 5 || got.Invitations[0].By != w.owner {
+		t.Errorf("the victim is invited to %+v", got)
+	}
+	// Others are not kept from inviting, nor the victim from answering.
+	id := string(NewRoomID())
+	w.must(t, w.member, MethodRoomCreate, CreateRequest{ID: id})
+	w.join(t, w.member, id, w.other)
+	w.must(t, w.other, MethodDecline, RoomRequest{string(got.Invitations[0].Room)})
+	w.must(t, w.owner, MethodRemove, MemberRequest{string(got.Invitations[1].Room), string(w.other)}) // taken back
+	w.must(t, w.owner, MethodInvite, InviteRequest{Room: string(got.Invitations[0].Room), User: string(w.other)})
+	w.must(t, w.owner, MethodInvite, InviteRequest{Room: string(got.Invitations[0].Room), User: string(w.other)}) // again is once
+	if left := w.must(t, w.other, MethodInvitations, Page{}).(Invitations); len(left.Invitations) != 4 {
+		t.Errorf("left: %+v", left)
+	}
+}
+
+// TestInvitationsAreAnswered by who is invited alone, while who sent them may invite.
+func TestInvitationsAreAnswered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	room := w.room(t, true)
+	w.must(t, w.owner, MethodRole, RoleRequest{room, string(w.member), core.MemberAdmin})
+	for what, c := range map[string]struct {
+		m  Method
+		by core.UserID
+	}{"accepting without one": {MethodAccept, w.other}, "declining without one": {MethodDecline, w.other}, "a member's": {MethodAccept, w.member}} {
+		_, err := w.do(c.by, c.m, RoomRequest{room})
+		wantKind(t, what, err, core.KindNotFound)
+	}
+	w.must(t, w.member, MethodInvite, InviteRequest{Room: room, User: string(w.other)})
+	for what, m := range map[string]Method{"the members": MethodMembers, "the room": MethodRoomGet, "its key": MethodKey} {
+		_, err := w.do(w.other, m, RoomRequest{room})
+		wantKind(t, "who is invited asks for "+what, err, core.KindRefused)
+	}
+	if info := w.must(t, w.owner, MethodRoomGet, RoomRequest{room}).(RoomInfo); info.Members != 2 {
+		t.Errorf("who is invited is counted: %+v", info)
+	}
+	_, err := w.do(w.owner, MethodBox, BoxRequest{Box: Box{string(w.other), []byte("box")}, Room: room, Rec: core.LegacyRec})
+	wantKind(t, "a key for who is invited", err, core.KindNotFound)
+
+	w.must(t, w.owner, MethodRole, RoleRequest{room, string(w.member), core.MemberMember})
+	_, err = w.do(w.other, MethodAccept, RoomRequest{room})
+	wantKind(t, "an invitation by who may not invite any more", err, core.KindRefused)
+	w.must(t, w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.other), Role: core.MemberAdmin}) // another role: another's invitation now
+	if m := w.must(t, w.other, MethodAccept, RoomRequest{room}).(core.Member); m.Role != core.MemberAdmin || m.State != core.MemberActive || *m.InvitedBy != string(w.owner) {
+		t.Errorf("%+v", m)
+	}
+	late := w.addUser(t, "")
+	w.must(t, w.owner, MethodInvite, InviteRequest{Room: room, User: string(late)})
+	w.must(t, w.owner, MethodRoomArchive, RoomRequest{room})
+	_, err = w.do(late, MethodAccept, RoomRequest{room})
+	wantKind(t, "an invitation to an archived room", err, core.KindRefused)
+	if got := w.must(t, late, MethodInvitations, Page{}).(Invitations); len(got.Invitations) != 0 {
+		t.Errorf("an archived room is offered: %+v", got)
+	}
+}
+
+// TestQuotas: each is refused with the number, and nothing is kept of what is over.
+func TestQuotas(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Quotas = Quotas{Invitations: 50, Rooms: 2, Members: 3, Rekeys: 1, Bytes: 100}
+	w.now.Store(int64(core.MillisOf(time.Now())))
+	room := w.room(t, true)
+	w.must(t, w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.other)})
+	over := func(what string, m Method, req any, says string) {
+		t.Helper()
+		_, err := w.do(w.owner, m, req)
+		wantKind(t, what, err, core.KindRefused)
+		if !strings.Contains(fmt.Sprint(err), says) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	over("a fourth in a room of three", MethodInvite, InviteRequest{Room: room, User: string(storeUser(t, w))}, "has 3 members and invitations, and may have 3")
+	w.must(t, w.owner, MethodRoomCreate, CreateRequest{ID: "second"})
+	over("a third room", MethodRoomCreate, CreateRequest{ID: "third"}, "has 2 rooms of their own, and may have 2")
+	part := func(n int) RekeyPart {
+		return RekeyPart{Room: room, Rec: rec1, Boxes: []Box{{string(w.owner), make([]byte, n)}}}
+	}
+	over("a box over the bytes", MethodRekeyPart, part(100), "may store 100")
+	w.must(t, w.owner, MethodRekeyPart, part(10))
+	w.must(t, w.owner, MethodRekeyCommit, RekeyCommit{Room: room, Rec: rec1, Boxes: 1, Record: []byte{1}})
+	const rec2 = "00000000000000c2"
+	over("a second key within the hour", MethodRekeyCommit, func() RekeyCommit {
+		p := part(1)
+		p.From, p.Rec = 1, rec2
+		w.usage.by[w.owner] = spending{rekeys: 1}
+		w.must(t, w.owner, MethodRekeyPart, p)
+		return RekeyCommit{Room: room, From: 1, Rec: rec2, Boxes: 1, Record: []byte{1}}
+	}(), "has made 1 new keys within the hour, and may make 1")
+	w.now.Add(int64(usagePeriod / time.Millisecond))
+	w.must(t, w.owner, MethodRekeyCommit, RekeyCommit{Room: room, From: 1, Rec: rec2, Boxes: 1, Record: []byte{1}})
+}
+
+func storeUser(t *testing.T, w *world) core.UserID {
+	t.Helper()
+	u := storetest.NewUser(t, "another")
+	if err := w.store.AddUser(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	return u.ID
+}
