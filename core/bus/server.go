@@ -29,7 +29,7 @@ type Server struct {
 	opening bool           // Fatal texts are Open's result, not yet the program's end
 	broken  string         // the first fatal text while opening
 	closing bool           // what breaks now was going to end anyway
-	away    func()         // ends the doorman
+	away    func()         // ends the reaper
 
 	closeMu sync.Mutex // serialises Close, so that every caller returns when it is done
 }
@@ -69,9 +69,9 @@ func (s *Server) Open(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.srv, s.opening = srv, false
-	door, away := context.WithCancel(context.Background())
+	reaping, away := context.WithCancel(context.Background())
 	s.away = away
-	go s.doorman(door, srv)
+	go s.reapIdle(reaping, srv)
 	if s.cfg.Debug {
 		s.log.Info("the server's monitoring is on", "addr", srv.MonitorAddr().String())
 	}
