@@ -21,6 +21,9 @@ import (
 	"unibus/core/keys"
 )
 
+// halfHello is the start of a ClientHello.
+const halfHello = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+
 // idleSocket opens a connection that never sends credentials: silent after the
 // server's INFO, or stuck in the middle of a TLS handshake.
 func idleSocket(addr, source string, halfOpen bool) (net.Conn, error) {
@@ -31,7 +34,7 @@ func idleSocket(addr, source string, halfOpen bool) (net.Conn, error) {
 	}
 	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
 	if _, err = c.Read(make([]byte, 4096)); err == nil && halfOpen {
-		_, err = c.Write([]byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")) // the start of a ClientHello
+		_, err = c.Write([]byte(halfHello))
 	}
 	if err != nil {
 		_ = c.Close()
@@ -60,12 +63,7 @@ func holdSockets(t testing.TB, addr string, n int, sources ...string) {
 func holdSocket(addr, source string, halfOpen bool, opened func(), stop <-chan struct{}) {
 	once := sync.OnceFunc(opened)
 	defer once()
-	for {
-		select {
-		case <-stop:
-			return
-		default:
-		}
+	for !stopped(stop) {
 		c, err := idleSocket(addr, source, halfOpen)
 		once()
 		if err != nil {
@@ -84,10 +82,8 @@ func waitClosed(c net.Conn, stop <-chan struct{}) {
 		if ne, ok := err.(net.Error); !ok || !ne.Timeout() { //nolint:errorlint // a read returns it as it is
 			return
 		}
-		select {
-		case <-stop:
+		if stopped(stop) {
 			return
-		default:
 		}
 	}
 }
@@ -280,4 +276,70 @@ func TestFloodProcess(t *testing.T) {
 	holdSockets(t, addr, floodSockets, addresses(40)...)
 	_, _ = os.Stdout.WriteString("x")
 	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// TestPeersJoinDuringAFlood: sockets that say nothing on the address of the routes,
+// and on the clients', keep no peer out.
+func TestPeersJoinDuringAFlood(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, core.BusAuthEnforce)
+	routes := freeAddrs(t, 2)
+	first := r.openPeer(t, "n1", routes, 0)
+	holdRouteSockets(t, routes[0], 400)
+	holdSockets(t, first.Addr(), 120, "127.0.0.9")
+	start := time.Now()
+	second := r.openPeer(t, "n2", routes, 1)
+	eventually(t, "the peers to find each other", func() bool { return first.Routes() == 1 && second.Routes() == 1 })
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("a peer joined after %s", took)
+	}
+}
+
+// openPeer opens a node of a cluster without JetStream.
+func (r *rig) openPeer(t *testing.T, name string, routes []string, i int) *bus.Server {
+	t.Helper()
+	cfg := r.config(t, name)
+	cfg.Limits = bus.Limits{Connections: 64}
+	cfg.Cluster = r.member(routes, i)
+	return r.open(t, cfg)
+}
+
+// holdRouteSockets keeps n connections to the address of the routes open, half of
+// them in the middle of the TLS handshake. It opens again what the server closes.
+func holdRouteSockets(t *testing.T, addr string, n int) {
+	t.Helper()
+	stop := make(chan struct{})
+	var all, first sync.WaitGroup
+	first.Add(n)
+	for i := range n {
+		all.Go(func() {
+			once := sync.OnceFunc(first.Done)
+			defer once()
+			for !stopped(stop) {
+				c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+				once()
+				if err != nil {
+					continue
+				}
+				if i%2 == 1 {
+					_, _ = c.Write([]byte(halfHello))
+				}
+				waitClosed(c, stop)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		close(stop)
+		all.Wait()
+	})
+	first.Wait()
+}
+
+func stopped(stop <-chan struct{}) bool {
+	select {
+	case <-stop:
+		return true
+	default:
+		return false
+	}
 }

@@ -18,7 +18,6 @@ import (
 // the reaper closes the oldest connections that have sent no credentials.
 const (
 	reapEvery       = 50 * time.Millisecond
-	reapAgain       = 5 * time.Millisecond // while there is a flood: nats-server must never reach its own limit
 	sweepEvery      = time.Second
 	introduceWithin = time.Second // later than that a connection without credentials may use no free slot
 )
@@ -41,23 +40,21 @@ type idleConnection struct {
 // reapIdle runs until ctx ends.
 func (s *Server) reapIdle(ctx context.Context, srv *server.Server) {
 	r := idleReaper{srv: srv, table: s.gate.table, limits: s.cfg.Limits}
-	log := few{}
-	timer := time.NewTimer(reapEvery)
-	defer timer.Stop()
+	logged, closed := time.Time{}, 0
+	tick := time.NewTicker(reapEvery)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-timer.C:
+		case <-tick.C:
 		}
-		next := reapEvery
-		if n := r.reap(time.Now()); n > 0 {
-			next = reapAgain
-			if _, note := log.next(time.Now()); note {
-				s.log.Warn("there were too many connections without credentials: the oldest were closed", "closed", n)
-			}
+		n := r.reap(time.Now())
+		closed += n
+		if n > 0 && time.Since(logged) >= time.Second {
+			s.log.Warn("there were too many connections without credentials: the oldest were closed", "closed", closed)
+			logged, closed = time.Now(), 0
 		}
-		timer.Reset(next)
 	}
 }
 
@@ -104,7 +101,7 @@ func (r *idleReaper) surplus(idle []idleConnection, now time.Time) []uint64 {
 	free := max(0, r.limits.Connections-r.table.connected())
 	closing := oldestOfLargest(idle, r.limits.unauthenticated()+free, network)
 	late := slices.DeleteFunc(slices.Clone(idle), func(c idleConnection) bool { return now.Sub(c.since) <= introduceWithin })
-	closing = append(closing, oldestOfLargest(late, r.limits.unauthenticated(), network)...)
+	closing = append(closing, oldestOfLargest(late, max(r.limits.unauthenticated(), len(late)-r.limits.lateAtOnce()), network)...)
 	for address, some := range groupBy(late, func(c idleConnection) string { return c.address }) {
 		over := r.table.at(address) + len(some) - r.limits.PerAddress
 		closing = append(closing, some[:min(max(over, 0), len(some))]...)

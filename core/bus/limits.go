@@ -59,6 +59,10 @@ func (l Limits) operatorSlots() int { return max(4, l.Connections/16) }
 // unauthenticated is how many connections without credentials may stay open beyond the free slots.
 func (l Limits) unauthenticated() int { return min(l.Connections/4+16, 1024) }
 
+// lateAtOnce is how many connections without credentials are closed at one look
+// although there are free slots. Closing them all would only invite all of them back at once.
+func (l Limits) lateAtOnce() int { return l.unauthenticated() / 8 }
+
 // sockets is how many connections nats-server accepts, the process's own included.
 func (l Limits) sockets() int { return l.Connections + l.unauthenticated() + acceptBurst }
 
