@@ -300,7 +300,7 @@ func (r *rig) openPeer(t *testing.T, name string, routes []string, i int) *bus.S
 	t.Helper()
 	cfg := r.config(t, name)
 	cfg.Limits = bus.Limits{Connections: 64}
-	cfg.Cluster = r.member(routes, i)
+	cfg.Cluster = r.member(t, routes, i)
 	return r.open(t, cfg)
 }
 

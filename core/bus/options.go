@@ -130,7 +130,21 @@ func (s *Server) clusterOptions(o *server.Options) error {
 	if c.CertFile == "" {
 		return nil
 	}
-	o.Cluster.TLSConfig, err = routeTLS(c, s.renewable(c.CertFile, c.KeyFile))
+	return s.routeSecurity(o)
+}
+
+// routeSecurity is for a cluster with certificates.
+func (s *Server) routeSecurity(o *server.Options) error {
+	c := s.cfg.Cluster
+	revoked, err := s.revocations()
+	if err != nil {
+		return err
+	}
+	s.guard = newRouteGuard(c, revoked, s.log)
+	p := s.renewable(c.CertFile, c.KeyFile)
+	p.check = ownRouteCert(s.cfg.Name, c.CertFile)
+	o.CustomRouterAuthentication = s.guard
+	o.Cluster.TLSConfig, err = routeTLS(c, p, s.guard)
 	return err
 }
 

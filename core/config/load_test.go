@@ -222,7 +222,7 @@ func asTOML(name, value string) string {
 	switch name {
 	case "replicas", "max-connections", "max-connections-per-address":
 		return name + " = " + value
-	case "routes":
+	case "routes", "nodes":
 		return name + ` = ["` + value + `"]`
 	case "operator":
 		return "[[operator]]\nkey = \"" + alice + "\"\nrole = \"viewer\"\nname = \"a\""

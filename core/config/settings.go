@@ -77,6 +77,8 @@ func settings() []setting {
 		text("route-tls-cert", "certificate of this node for routes", "", func(n *Node) *string { return &n.RouteTLSCert }),
 		text("route-tls-key", "its key", "", func(n *Node) *string { return &n.RouteTLSKey }),
 		text("route-tls-ca", "the private CA of all nodes", "", func(n *Node) *string { return &n.RouteTLSCA }),
+		text("route-tls-crl", "list of revoked route certificates, as unibusd cert revoke writes it", "", func(n *Node) *string { return &n.RouteTLSCRL }),
+		list("nodes", "names of every node, this one included; other servers are refused a route", setNodes),
 		{Setting{Name: "bus-auth", Usage: "admission to the bus: off, soft or enforce", Default: "off"}, setBusAuth},
 		text("tls-cert", "certificate of the bus", "", func(n *Node) *string { return &n.TLSCert }),
 		text("tls-key", "its key", "", func(n *Node) *string { return &n.TLSKey }),
@@ -109,6 +111,11 @@ func setReplicas(n *Node, v []string) error {
 
 func setRoutes(n *Node, v []string) error {
 	n.Routes = splitList(v)
+	return nil
+}
+
+func setNodes(n *Node, v []string) error {
+	n.Nodes = splitList(v)
 	return nil
 }
 
