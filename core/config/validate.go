@@ -2,8 +2,8 @@ package config
 
 import (
 	"net"
-	"strconv"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"

@@ -23,15 +23,18 @@ func clustered() Node {
 func TestValidSettings(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Node){
-		"as it is":           func(*Node) {},
-		"port 0":             func(n *Node) { n.Listen = "127.0.0.1:0" },
-		"every address":      func(n *Node) { n.Listen, n.ClusterListen = ":4222", "0.0.0.0:6222" },
-		"IPv6":               func(n *Node) { n.Listen = "[::1]:4222" },
-		"names of hosts":     func(n *Node) { n.Routes = []string{"a.example:6222", "b.example:6222"} },
-		"loopback, no TLS":   func(n *Node) { n.RouteTLSCert, n.RouteTLSKey, n.RouteTLSCA = "", "", "" },
-		"two nodes":          func(n *Node) { n.Routes, n.Replicas = []string{"127.0.0.1:6002"}, 2 },
-		"list of nodes":      func(n *Node) { n.Nodes, n.RouteTLSCRL = []string{"n1", "n2", "n3"}, "/crl" },
-		"own route by name":  func(n *Node) { n.Nodes, n.Routes = []string{"n1", "n2"}, []string{"a.example:1", "b.example:1"}; n.Replicas = 2 },
+		"as it is":         func(*Node) {},
+		"port 0":           func(n *Node) { n.Listen = "127.0.0.1:0" },
+		"every address":    func(n *Node) { n.Listen, n.ClusterListen = ":4222", "0.0.0.0:6222" },
+		"IPv6":             func(n *Node) { n.Listen = "[::1]:4222" },
+		"names of hosts":   func(n *Node) { n.Routes = []string{"a.example:6222", "b.example:6222"} },
+		"loopback, no TLS": func(n *Node) { n.RouteTLSCert, n.RouteTLSKey, n.RouteTLSCA = "", "", "" },
+		"two nodes":        func(n *Node) { n.Routes, n.Replicas = []string{"127.0.0.1:6002"}, 2 },
+		"list of nodes":    func(n *Node) { n.Nodes, n.RouteTLSCRL = []string{"n1", "n2", "n3"}, "/crl" },
+		"own route by name": func(n *Node) {
+			n.Nodes, n.Routes = []string{"n1", "n2"}, []string{"a.example:1", "b.example:1"}
+			n.Replicas = 2
+		},
 		"operator with a UI": func(n *Node) { n.Operators[0].Name = "Zoë 1" },
 	} {
 		n := clustered()
