@@ -31,7 +31,7 @@ type routeGuard struct {
 
 	mu       sync.Mutex
 	accepted map[uint64]accepted          // by route: the certificates that were shown here
-	dialed   map[string]*x509.Certificate // by node: the last certificate that was found there
+	foundAt  map[string]*x509.Certificate // by node: the last certificate that was found there
 	liars    map[string]bool              // ids of servers that claimed another name than their certificate's
 }
 
@@ -50,7 +50,7 @@ const (
 func newRouteGuard(c *Cluster, revoked *revocationList, log *slog.Logger) *routeGuard {
 	return &routeGuard{
 		nodes: c.Nodes, revoked: revoked, log: log, kick: make(chan struct{}, 1),
-		accepted: map[uint64]accepted{}, dialed: map[string]*x509.Certificate{}, liars: map[string]bool{},
+		accepted: map[uint64]accepted{}, foundAt: map[string]*x509.Certificate{}, liars: map[string]bool{},
 	}
 }
 
@@ -85,13 +85,13 @@ func (g *routeGuard) verify(s tls.ConnectionState) error {
 	return g.checkCert(s.PeerCertificates[0])
 }
 
-// verifyDialed is verify where this node opened the route.
-func (g *routeGuard) verifyDialed(s tls.ConnectionState) error {
+// verifyOpened is verify where this node opened the route.
+func (g *routeGuard) verifyOpened(s tls.ConnectionState) error {
 	if err := g.verify(s); err != nil {
 		return err
 	}
 	g.mu.Lock()
-	g.dialed[keys.NodeName(s.PeerCertificates[0])] = s.PeerCertificates[0]
+	g.foundAt[keys.NodeName(s.PeerCertificates[0])] = s.PeerCertificates[0]
 	g.mu.Unlock()
 	g.wake()
 	return nil
@@ -180,7 +180,7 @@ func (g *routeGuard) judge(r *server.RouteInfo) error {
 	g.mu.Lock()
 	cert := g.accepted[r.Rid].cert
 	if r.DidSolicit {
-		cert = g.dialed[r.RemoteName]
+		cert = g.foundAt[r.RemoteName]
 	}
 	g.mu.Unlock()
 	name := "no node of that name"

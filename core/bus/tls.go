@@ -111,7 +111,7 @@ func routeTLS(c *Cluster, p *pair, g *routeGuard) (*tls.Config, error) {
 		RootCAs:              pool,
 		ClientCAs:            pool,
 		ClientAuth:           tls.RequireAndVerifyClientCert,
-		VerifyConnection:     g.verifyDialed,
+		VerifyConnection:     g.verifyOpened,
 	}
 	accepting := conf.Clone()
 	accepting.VerifyConnection = g.verify
