@@ -82,7 +82,7 @@ func settings() []setting {
 		{Setting{Name: "bus-auth", Usage: "admission to the bus: off, soft or enforce", Default: "off"}, setBusAuth},
 		text("tls-cert", "certificate of the bus", "", func(n *Node) *string { return &n.TLSCert }),
 		text("tls-key", "its key", "", func(n *Node) *string { return &n.TLSKey }),
-		count("max-connections", "connections to this node in all", "16384", func(n *Node) *int { return &n.MaxConnections }),
+		count("max-connections", "admitted connections to this node; some are reserved for operators", "16384", func(n *Node) *int { return &n.MaxConnections }),
 		count("max-connections-per-address", "connections from one address", "4096", func(n *Node) *int { return &n.MaxConnectionsPerAddress }),
 		list("operator", "NKEY:ROLE:NAME of an operator; roles: viewer, admin, system, auditor", setOperators),
 		text("log-format", "text or json", "text", func(n *Node) *string { return &n.LogFormat }),
