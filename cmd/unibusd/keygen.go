@@ -40,7 +40,7 @@ func keygenCommand() *cobra.Command {
 }
 
 func certCommand() *cobra.Command {
-	return cli.Group("cert", "Make an authority and certificates for the nodes", certCACommand(), certNodeCommand())
+	return cli.Group("cert", "Make an authority and certificates for the nodes, and revoke them", certCACommand(), certNodeCommand(), certRevokeCommand())
 }
 
 func certCACommand() *cobra.Command {
@@ -66,7 +66,7 @@ func certCACommand() *cobra.Command {
 }
 
 func certNodeCommand() *cobra.Command {
-	var ca, out string
+	var ca, out, name string
 	var hosts []string
 	c := &cobra.Command{
 		Use: "node", Short: "Make a certificate for one node", Args: cli.Args(),
@@ -75,18 +75,45 @@ func certNodeCommand() *cobra.Command {
 				return core.Errorf(core.KindInvalid, "--ca, --host and --out are all needed").
 					WithNext("for example --ca ./ca --host n1.example.org,203.0.113.7 --out ./n1")
 			}
+			if name == "" {
+				name = keys.NameFromHosts(hosts)
+			}
+			if name == "" {
+				return core.Errorf(core.KindInvalid, "--name is missing, and %q is no node's name", hosts[0]).
+					WithNext("give the --name that the node has in its configuration, for example --name n1")
+			}
 			if err := os.MkdirAll(out, 0o700); err != nil {
 				return core.Errorf(core.KindFailed, "the directory %s cannot be made: %w", out, err)
 			}
-			if err := keys.NodeCert(ca, hosts, out); err != nil {
+			if err := keys.NamedNodeCert(ca, name, hosts, out); err != nil {
 				return err
 			}
-			c.Printf("%s/node.crt and %s/node.key are for %s.\n", out, out, strings.Join(hosts, ", "))
+			c.Printf("%s/node.crt and %s/node.key are for the node %s at %s.\n", out, out, name, strings.Join(hosts, ", "))
 			return nil
 		},
 	}
 	c.Flags().StringVar(&ca, "ca", "", "`DIR` with ca.crt and ca.key")
 	c.Flags().StringVar(&out, "out", "", "`DIR` for node.crt and node.key")
+	c.Flags().StringVar(&name, "name", "", "the node's `NAME`, which it must have at a route (default: the first label of the first host)")
 	c.Flags().StringSliceVar(&hosts, "host", nil, "names and addresses by which the node is reached, `H[,H]`")
+	return c
+}
+
+func certRevokeCommand() *cobra.Command {
+	var ca string
+	c := &cobra.Command{
+		Use: "revoke CERT", Short: "Revoke a node's certificate", Args: cli.Args("CERT"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if ca == "" {
+				return core.Errorf(core.KindInvalid, "--ca is missing").WithNext("give the directory with ca.crt and ca.key")
+			}
+			if err := keys.Revoke(args[0], ca); err != nil {
+				return err
+			}
+			c.Printf("%s is in %s/%s. Copy that file to the --route-tls-crl of every node: each one reads it again by itself.\n", args[0], ca, keys.CRLFile)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&ca, "ca", "", "`DIR` with ca.crt and ca.key")
 	return c
 }

@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -123,4 +124,29 @@ func connectRate(b *testing.B, url string, ids []keys.Identity) float64 {
 	}
 	all.Wait()
 	return benchConnects / time.Since(began).Seconds()
+}
+
+func percentile(v []float64, p int) float64 {
+	return slices.Sorted(slices.Values(v))[(len(v)-1)*p/100]
+}
+
+// openForOperator is a bus at the default limits, with TLS, that knows one operator.
+func openForOperator(b *testing.B, dir string) (*bus.Server, keys.Identity) {
+	b.Helper()
+	operator, err := keys.GenerateIdentity()
+	must(b, err)
+	s := bus.New(bus.Config{
+		Name: "n1", DataDir: b.TempDir(), Listen: "127.0.0.1:0",
+		CertFile: filepath.Join(dir, keys.NodeCertFile), KeyFile: filepath.Join(dir, keys.NodeKeyFile),
+	}, auth.New(auth.Config{
+		Mode: core.BusAuthEnforce, Users: &directory{},
+		Operators: []core.Operator{{Key: operator.Public(), Role: core.OperatorViewer, Name: "viewer"}},
+	}))
+	must(b, s.Open(b.Context()))
+	b.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = s.Close(ctx) // the figures are there
+	})
+	return s, operator
 }

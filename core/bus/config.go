@@ -42,6 +42,8 @@ type Cluster struct {
 	CertFile string
 	KeyFile  string
 	CAFile   string
+	CRLFile  string   // certificates that the authority has revoked; "" for none
+	Nodes    []string // the names of every node; nil where the certificates alone decide
 }
 
 // check says what is wrong with cfg before anything is touched. KindInvalid.

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 
@@ -29,7 +30,7 @@ type gate struct {
 }
 
 func newGate(a Authenticator, limits Limits, log *slog.Logger) *gate {
-	return &gate{decider: a, table: newSessions(limits.PerAddress), notes: &refusals{log: log}}
+	return &gate{decider: a, table: newSessions(limits), notes: &refusals{log: log}}
 }
 
 // decideTries bounds how often a connection is decided anew because its user
@@ -50,6 +51,9 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 	if err != nil {
 		g.table.forget(ses)
 		g.notes.refused(r, err)
+		if errors.Is(err, errNoSlot) {
+			g.noSlot(srv, c)
+		}
 		return false
 	}
 	return true
@@ -68,8 +72,8 @@ func (g *gate) admit(srv *server.Server, c server.ClientAuthentication, r auth.R
 		if err := g.register(srv, c, grant); err != nil {
 			return err
 		}
-		if g.table.admit(ses, grant) {
-			return nil
+		if ok, err := g.table.admit(srv, ses, grant); ok || err != nil {
+			return err
 		}
 	}
 	return core.Errorf(core.KindUnavailable, "the user was changed again and again while it connected").WithNext("connect again")

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -52,7 +54,8 @@ func (d *directory) set(id keys.Identity, active bool) {
 
 // rig is the identities and certificates that the nodes of a test share.
 type rig struct {
-	dir                                          string // of the certificates
+	dir                                          string // of the authority, the clients' certificate and the nodes' directories
+	certs                                        sync.Mutex
 	users                                        *directory
 	system, store, service, peer                 keys.Identity // internal
 	viewer, admin, sysOperator, auditor, a, b, x keys.Identity
@@ -129,7 +132,7 @@ func (r *rig) cluster(t *testing.T) []*bus.Server {
 	for i, name := range []string{"n1", "n2", "n3"} {
 		cfg := r.config(t, name)
 		cfg.JetStream, cfg.MaxStore = true, 64<<20
-		cfg.Cluster = r.member(routes, i)
+		cfg.Cluster = r.member(t, routes, i)
 		nodes = append(nodes, r.open(t, cfg))
 	}
 	eventually(t, "a meta leader that all three know", func() bool {
@@ -139,11 +142,26 @@ func (r *rig) cluster(t *testing.T) []*bus.Server {
 	return nodes
 }
 
-func (r *rig) member(routes []string, i int) *bus.Cluster {
+func (r *rig) member(t *testing.T, routes []string, i int) *bus.Cluster {
+	name := fmt.Sprintf("n%d", i+1)
+	r.nodeDir(t, name)
 	return &bus.Cluster{
 		Name: "test", Listen: routes[i], Routes: routes,
-		CertFile: r.file(keys.NodeCertFile), KeyFile: r.file(keys.NodeKeyFile), CAFile: r.file(keys.CACertFile),
+		CertFile: filepath.Join(r.dir, name, keys.NodeCertFile), KeyFile: filepath.Join(r.dir, name, keys.NodeKeyFile), CAFile: r.file(keys.CACertFile),
 	}
+}
+
+// nodeDir is the directory with the certificate of a node, which is made at the first call.
+func (r *rig) nodeDir(t *testing.T, name string) string {
+	t.Helper()
+	r.certs.Lock()
+	defer r.certs.Unlock()
+	dir := r.file(name)
+	if _, err := os.Stat(dir); err != nil {
+		must(t, os.Mkdir(dir, 0o700))
+		must(t, keys.NamedNodeCert(r.dir, name, []string{"127.0.0.1"}, dir))
+	}
+	return dir
 }
 
 // freeAddrs are addresses that were free just now.

@@ -9,8 +9,8 @@ import (
 
 // Limits bound what clients may use. A zero is the default.
 type Limits struct {
-	Connections   int           // in all, those that have not said who they are included
-	PerAddress    int           // of one address
+	Connections   int           // over the network, with credentials that were accepted
+	PerAddress    int           // of one address, counted from accept on
 	Payload       int           // bytes of one message; buckets and batches need the default
 	Pending       int64         // bytes that wait for a client before it is cut off
 	Subscriptions int           // of one connection; at least auth.MaxRooms and a few
@@ -46,14 +46,31 @@ func (l Limits) orDefaults() Limits {
 	return l
 }
 
-// reserved is how many connections the node itself and its operators need.
-const reserved = 16
+// minConnections leaves users as many connections as operators and a few more.
+const minConnections = 16
+
+// acceptBurst is how many connections can be accepted between two looks of the
+// reaper before nats-server refuses new ones.
+const acceptBurst = 1024
+
+// operatorSlots is how many of the connections users cannot take.
+func (l Limits) operatorSlots() int { return max(4, l.Connections/16) }
+
+// unauthenticated is how many connections without credentials may stay open beyond the free slots.
+func (l Limits) unauthenticated() int { return min(l.Connections/4+16, 1024) }
+
+// lateAtOnce is how many connections without credentials are closed at one look
+// although there are free slots. Closing them all would only invite all of them back at once.
+func (l Limits) lateAtOnce() int { return l.unauthenticated() / 8 }
+
+// sockets is how many connections nats-server accepts, the process's own included.
+func (l Limits) sockets() int { return l.Connections + l.unauthenticated() + acceptBurst }
 
 func (l Limits) check() error {
 	switch {
-	case l.Connections < reserved:
+	case l.Connections < minConnections:
 		return core.Errorf(core.KindInvalid, "%d connections are too few: the node itself needs some", l.Connections).
-			WithNext("give --max-connections at least %d", reserved)
+			WithNext("give --max-connections at least %d", minConnections)
 	case l.PerAddress < 1 || l.PerAddress > l.Connections:
 		return core.Errorf(core.KindInvalid, "one address cannot have %d of %d connections", l.PerAddress, l.Connections).
 			WithNext("give --max-connections-per-address 1 to %d", l.Connections)

@@ -39,8 +39,8 @@ func accountsText(jetstream bool) string {
 	if jetstream {
 		enabled = "jetstream: enabled,"
 	}
-	return fmt.Sprintf("accounts {\n SYS { exports: [\n%s\n] }\n CONTROL { %s exports: [\n%s\n] }\n BUS {}\n}\nsystem_account: SYS\n",
-		strings.Join(system, "\n"), enabled, strings.Join(control, "\n"))
+	return fmt.Sprintf("accounts {\n SYS { exports: [\n%s\n] }\n CONTROL { %s exports: [\n%s\n] }\n BUS {}\n %s { limits: { max_connections: 0 } }\n}\nsystem_account: SYS\n",
+		strings.Join(system, "\n"), enabled, strings.Join(control, "\n"), accountFull)
 }
 
 // options builds what nats-server is made of. Ports of gateways, leaf nodes,
@@ -75,7 +75,7 @@ func (s *Server) options() (*server.Options, error) {
 
 func limitOptions(o *server.Options, l Limits) {
 	o.AuthTimeout = l.AuthTimeout.Seconds()
-	o.MaxConn, o.MaxSubs = l.Connections, l.Subscriptions
+	o.MaxConn, o.MaxSubs = l.sockets(), l.Subscriptions
 	o.MaxPayload, o.MaxPending = int32(l.Payload), l.Pending
 }
 
@@ -133,7 +133,21 @@ func (s *Server) clusterOptions(o *server.Options) error {
 	if c.CertFile == "" {
 		return nil
 	}
-	o.Cluster.TLSConfig, err = routeTLS(c, s.renewable(c.CertFile, c.KeyFile))
+	return s.routeSecurity(o)
+}
+
+// routeSecurity is for a cluster with certificates.
+func (s *Server) routeSecurity(o *server.Options) error {
+	c := s.cfg.Cluster
+	revoked, err := s.revocations()
+	if err != nil {
+		return err
+	}
+	s.guard = newRouteGuard(c, revoked, s.log)
+	p := s.renewable(c.CertFile, c.KeyFile)
+	p.check = ownRouteCert(s.cfg.Name, c.CertFile)
+	o.CustomRouterAuthentication = s.guard
+	o.Cluster.TLSConfig, err = routeTLS(c, p, s.guard)
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ func (r *rig) routed(t *testing.T, routes ...string) (addr string) {
 	addr = freeAddrs(t, 1)[0]
 	cfg := r.config(t, "n1")
 	cfg.CertCheck = time.Millisecond
-	cfg.Cluster = r.member(append([]string{addr}, routes...), 0)
+	cfg.Cluster = r.member(t, append([]string{addr}, routes...), 0)
 	r.open(t, cfg)
 	return addr
 }
@@ -27,9 +28,15 @@ func (r *rig) routed(t *testing.T, routes ...string) (addr string) {
 // returns the serial number of the node's.
 func (r *rig) shake(t *testing.T, addr string, from *rig, version uint16) (string, error) {
 	t.Helper()
+	return r.shakeWith(t, addr, from.nodeDir(t, "n2"), version)
+}
+
+// shakeWith is shake with the certificate in dir.
+func (r *rig) shakeWith(t *testing.T, addr, dir string, version uint16) (string, error) {
+	t.Helper()
 	pool, err := keys.LoadPool(r.file(keys.CACertFile))
 	must(t, err)
-	pair, err := keys.LoadPair(from.file(keys.NodeCertFile), from.file(keys.NodeKeyFile))
+	pair, err := keys.LoadPair(filepath.Join(dir, keys.NodeCertFile), filepath.Join(dir, keys.NodeKeyFile))
 	must(t, err)
 	raw, err := net.Dial("tcp", addr)
 	must(t, err)
@@ -82,10 +89,11 @@ func TestRenewedRouteCertificate(t *testing.T) {
 	if got := <-shown; got != first {
 		t.Fatalf("a route is opened with the certificate %s and answered with %s", got, first)
 	}
-	must(t, os.Remove(r.file(keys.NodeCertFile)))
-	must(t, os.Remove(r.file(keys.NodeKeyFile)))
-	must(t, keys.NodeCert(r.dir, []string{"127.0.0.1"}, r.dir))
-	must(t, os.Chtimes(r.file(keys.NodeCertFile), time.Time{}, time.Now().Add(time.Hour))) // whatever the clock's grain
+	cert := filepath.Join(r.nodeDir(t, "n1"), keys.NodeCertFile)
+	must(t, os.Remove(cert))
+	must(t, os.Remove(filepath.Join(r.nodeDir(t, "n1"), keys.NodeKeyFile)))
+	must(t, keys.NamedNodeCert(r.dir, "n1", []string{"127.0.0.1"}, r.nodeDir(t, "n1")))
+	must(t, os.Chtimes(cert, time.Time{}, time.Now().Add(time.Hour))) // whatever the clock's grain
 	eventually(t, "the renewed certificate where a route is answered", func() bool {
 		got, err := r.shake(t, addr, r, tls.VersionTLS13)
 		must(t, err)
@@ -105,7 +113,7 @@ func TestRenewedRouteCertificate(t *testing.T) {
 // every certificate that is shown there.
 func (r *rig) peerRoute(t *testing.T) (addr string, shown <-chan string) {
 	t.Helper()
-	pair, err := keys.LoadPair(r.file(keys.NodeCertFile), r.file(keys.NodeKeyFile))
+	pair, err := keys.LoadPair(filepath.Join(r.nodeDir(t, "n2"), keys.NodeCertFile), filepath.Join(r.nodeDir(t, "n2"), keys.NodeKeyFile))
 	must(t, err)
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
 		Certificates: []tls.Certificate{*pair}, MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAnyClientCert,

@@ -25,13 +25,15 @@ type Server struct {
 	gate *gate
 	cert *pair // of the clients' listener; nil without TLS, and before Open
 
+	guard *routeGuard // of routes with certificates; else nil
+
 	mu      sync.Mutex
 	srv     *server.Server // nil before Open and after an Open that failed
 	opened  bool           // Open was called
 	opening bool           // Fatal texts are Open's result, not yet the program's end
 	broken  string         // the first fatal text while opening
 	closing bool           // what breaks now was going to end anyway
-	away    func()         // ends the doorman
+	away    func()         // ends the reaper and the guard
 
 	closeMu sync.Mutex // serialises Close, so that every caller returns when it is done
 }
@@ -71,9 +73,12 @@ func (s *Server) Open(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.srv, s.opening = srv, false
-	door, away := context.WithCancel(context.Background())
+	background, away := context.WithCancel(context.Background())
 	s.away = away
-	go s.doorman(door, srv)
+	go s.reapIdle(background, srv)
+	if s.guard != nil {
+		go s.guard.run(background, srv)
+	}
 	if s.cfg.Debug {
 		s.log.Info("the server's monitoring is on", "addr", srv.MonitorAddr().String())
 	}

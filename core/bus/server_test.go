@@ -71,7 +71,7 @@ func TestStandaloneStoreRefusesToJoin(t *testing.T) {
 	must(t, err)
 	must(t, s.Close(t.Context()))
 
-	cfg.Cluster = r.member(freeAddrs(t, 3), 0)
+	cfg.Cluster = r.member(t, freeAddrs(t, 3), 0)
 	wantError(t, bus.New(cfg, r.auth).Open(t.Context()), core.KindRefused, "1 streams of a server that ran on its own", "empty directory")
 	if _, err := os.Stat(filepath.Join(cfg.DataDir, "cluster.json")); err == nil {
 		t.Error("the refused directory was marked as the cluster's")
@@ -85,7 +85,7 @@ func TestDataDirectoryBelongsToOneNodeOfOneCluster(t *testing.T) {
 	r := newRig(t, core.BusAuthEnforce)
 	cfg := r.config(t, "n1")
 	cfg.JetStream, cfg.MaxStore = true, 64<<20
-	cfg.Cluster = r.member(freeAddrs(t, 3), 0)
+	cfg.Cluster = r.member(t, freeAddrs(t, 3), 0)
 	must(t, r.open(t, cfg).Close(t.Context()))
 	must(t, r.open(t, cfg).Close(t.Context())) // its own again
 
@@ -93,7 +93,7 @@ func TestDataDirectoryBelongsToOneNodeOfOneCluster(t *testing.T) {
 	other.Name = "n2"
 	wantError(t, bus.New(other, r.auth).Open(t.Context()), core.KindRefused, `belongs to the node "n1"`, "--name n1")
 	other = cfg
-	other.Cluster = r.member(freeAddrs(t, 3), 0)
+	other.Cluster = r.member(t, freeAddrs(t, 3), 0)
 	other.Cluster.Name = "prod"
 	wantError(t, bus.New(other, r.auth).Open(t.Context()), core.KindRefused, `belongs to the cluster "test"`, "--cluster-name test")
 	other = cfg
@@ -115,7 +115,7 @@ func TestPortInUse(t *testing.T) {
 	cfg.Listen = taken
 	wantError(t, bus.New(cfg, r.auth).Open(t.Context()), core.KindFailed, "--listen: cannot listen on "+taken+": address already in use", "--listen")
 	cfg = r.config(t, "n1")
-	cfg.Cluster = r.member([]string{taken, "127.0.0.1:1"}, 0)
+	cfg.Cluster = r.member(t, []string{taken, "127.0.0.1:1"}, 0)
 	wantError(t, bus.New(cfg, r.auth).Open(t.Context()), core.KindFailed, "--cluster-listen: cannot listen on "+taken, "--cluster-listen")
 	if entries, err := os.ReadDir(cfg.DataDir); err != nil || len(entries) > 0 {
 		t.Errorf("the data directory was touched: %v, %v", entries, err)
@@ -143,7 +143,7 @@ func TestBadConfiguration(t *testing.T) {
 	} {
 		t.Run(text, func(t *testing.T) {
 			cfg := r.config(t, "n1")
-			cfg.Cluster = r.member([]string{"127.0.0.1:0", "127.0.0.1:1"}, 0)
+			cfg.Cluster = r.member(t, []string{"127.0.0.1:0", "127.0.0.1:1"}, 0)
 			cfg.Cluster.Routes = cfg.Cluster.Routes[1:]
 			change(&cfg)
 			err := bus.New(cfg, r.auth).Open(t.Context())

@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -15,12 +16,15 @@ import (
 // sessions is whose each connection is. One is entered before the decision
 // about it, so that a change of its user in between finds it.
 type sessions struct {
-	perAddress int
+	limits Limits
 
 	mu     sync.Mutex
+	swept  time.Time // when all was swept because there was no slot for a user
 	all    map[uint64]*session
 	byKey  map[string]map[uint64]*session
 	byHost map[string]map[uint64]*session // of those that came over the network
+
+	userSlots, operatorSlots int // admitted over the network; some may have closed
 }
 
 // session is one connection.
@@ -34,9 +38,9 @@ type session struct {
 	grant    auth.Grant
 }
 
-func newSessions(perAddress int) *sessions {
+func newSessions(limits Limits) *sessions {
 	return &sessions{
-		perAddress: perAddress, all: map[uint64]*session{},
+		limits: limits, all: map[uint64]*session{},
 		byKey: map[string]map[uint64]*session{}, byHost: map[string]map[uint64]*session{},
 	}
 }
@@ -56,9 +60,9 @@ func (t *sessions) enter(srv *server.Server, id uint64, r auth.Request) (*sessio
 	if len(t.all) > 2*live+64 {
 		t.sweep(srv, t.all)
 	}
-	if here := t.byHost[ses.host]; t.perAddress > 0 && !r.Pipe && len(here) >= t.perAddress {
-		if t.sweep(srv, here); len(here) >= t.perAddress {
-			return ses, core.Errorf(core.KindRefused, "%s has %d connections, and one address may have %d", ses.host, len(here), t.perAddress).
+	if here := t.byHost[ses.host]; !r.Pipe && len(here) >= t.limits.PerAddress {
+		if t.sweep(srv, here); len(here) >= t.limits.PerAddress {
+			return ses, core.Errorf(core.KindRefused, "%s has %d connections, and one address may have %d", ses.host, len(here), t.limits.PerAddress).
 				WithNext("close some of them, or raise --max-connections-per-address")
 		}
 	}
@@ -109,6 +113,9 @@ func (t *sessions) remove(ses *session) {
 		return
 	}
 	delete(t.all, ses.id)
+	if ses.admitted && !ses.pipe {
+		*t.counter(ses.grant)--
+	}
 	take(t.byKey, ses.key, ses)
 	if !ses.pipe {
 		take(t.byHost, ses.host, ses)
@@ -128,15 +135,21 @@ func (t *sessions) begin(ses *session) {
 	ses.outdated = false
 }
 
-// admit is false where the user was changed since begin.
-func (t *sessions) admit(ses *session, grant auth.Grant) bool {
+// admit is false where the user was changed since begin. KindUnavailable where there is no slot.
+func (t *sessions) admit(srv *server.Server, ses *session, grant auth.Grant) (bool, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if ses.outdated {
-		return false
+		return false, nil
+	}
+	if err := t.slot(srv, ses, grant); err != nil {
+		return false, err
 	}
 	ses.admitted, ses.grant = true, grant
-	return true
+	if !ses.pipe && t.all[ses.id] == ses {
+		*t.counter(grant)++
+	}
+	return true, nil
 }
 
 // end ends the sessions of a key that are over, and has those decided anew that

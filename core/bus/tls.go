@@ -2,12 +2,14 @@ package bus
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"os"
 	"slices"
 	"sync"
 	"time"
 
+	"unibus/core"
 	"unibus/core/auth"
 	"unibus/core/keys"
 )
@@ -19,6 +21,7 @@ type pair struct {
 	certFile, keyFile string
 	every             time.Duration // how often at most the file is looked at
 	log               *slog.Logger
+	check             func(*x509.Certificate) error // nil: whatever can be read is used
 
 	mu     sync.Mutex
 	cert   *tls.Certificate
@@ -44,6 +47,11 @@ func (p *pair) read() error {
 	cert, err := keys.LoadPair(p.certFile, p.keyFile)
 	if err != nil {
 		return err
+	}
+	if p.check != nil {
+		if err := p.check(cert.Leaf); err != nil {
+			return err
+		}
 	}
 	p.cert, p.stamp = cert, stamp
 	if c := auth.ChannelOf(cert.Certificate[0]); !slices.Contains(p.shown, c) {
@@ -99,8 +107,9 @@ func clientTLS(p *pair) (*tls.Config, error) {
 	return &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: p.forServer}, nil
 }
 
-// routeTLS is for routes: both ends show a certificate of the cluster's own authority.
-func routeTLS(c *Cluster, p *pair) (*tls.Config, error) {
+// routeTLS is for routes: both ends show a certificate of the cluster's own
+// authority that names a node.
+func routeTLS(c *Cluster, p *pair, g *routeGuard) (*tls.Config, error) {
 	if err := p.read(); err != nil {
 		return nil, err
 	}
@@ -108,12 +117,33 @@ func routeTLS(c *Cluster, p *pair) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tls.Config{
+	conf := &tls.Config{
 		MinVersion:           tls.VersionTLS13,
 		GetCertificate:       p.forServer,
 		GetClientCertificate: p.forClient,
 		RootCAs:              pool,
 		ClientCAs:            pool,
 		ClientAuth:           tls.RequireAndVerifyClientCert,
-	}, nil
+		VerifyConnection:     g.verifyOpened,
+	}
+	accepting := conf.Clone()
+	accepting.VerifyConnection = g.verify
+	conf.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return accepting, nil }
+	return conf, nil
+}
+
+// ownRouteCert refuses a certificate with which the peers would refuse this node.
+func ownRouteCert(node, file string) func(*x509.Certificate) error {
+	return func(cert *x509.Certificate) error {
+		name := keys.NodeName(cert)
+		if name == node {
+			return nil
+		}
+		text := "names no node"
+		if name != "" {
+			text = "is for the node " + name
+		}
+		return core.Errorf(core.KindInvalid, "the route certificate %s %s, and this node is %s: its peers would refuse it", file, text, node).
+			WithNext("make a new one with `unibusd cert node --name %s --ca DIR --host %s --out DIR`", node, certHosts(cert))
+	}
 }

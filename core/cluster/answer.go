@@ -102,7 +102,7 @@ type stream struct {
 	} `json:"cluster"`
 }
 
-// decodeStats reads an answer to STATSZ.
+// decodeStats reads an answer to STATSZ. With an error it still says who answered, where that could be read.
 func decodeStats(reply []byte) (stats, error) {
 	var a stats
 	if err := json.Unmarshal(reply, &a); err != nil {

@@ -15,6 +15,7 @@ func Diff(old, next View) []Event {
 	}
 	d := diff{at: next.At}
 	d.nodes(old, next)
+	d.unknown(old, next)
 	d.meta(old.Meta, next.Meta)
 	d.buckets(slices.Concat(old.Buckets, old.Mechanism), slices.Concat(next.Buckets, next.Mechanism), next.lost)
 	d.lostStreams(old, next)
@@ -52,7 +53,7 @@ func (d *diff) nodes(old, next View) {
 		}
 	}
 	for _, n := range old.Nodes {
-		if _, still := next.node(n.Name); !still {
+		if _, still := next.node(n.Name); !still && !slices.ContainsFunc(next.Unknown, func(u UnknownServer) bool { return u.Name == n.Name }) {
 			d.add(Note, n.Name, "is no longer part of the cluster")
 		}
 	}

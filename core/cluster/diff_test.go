@@ -33,6 +33,8 @@ func TestDiff(t *testing.T) {
 		{"a node was only known by name", with(base(), func(v *View) { v.Nodes[2].Online, v.Nodes[2].HeardMS = false, -1 }), base(), []string{"healthy n3 answers for the first time"}},
 		{"a node was restarted", base(), with(base(), func(v *View) { v.Nodes[1].ID = "other" }), []string{"note n2 was restarted"}},
 		{"a node was replaced", base(), with(base(), func(v *View) { v.Nodes = v.Nodes[:2] }), []string{"note n3 is no longer part of the cluster"}},
+		{"an unknown server comes", base(), with(base(), func(v *View) { v.Unknown = []UnknownServer{{Name: "g"}} }), []string{"critical g answers as a node and is none of this cluster's"}},
+		{"an unknown server goes", with(base(), func(v *View) { v.Unknown = []UnknownServer{{Name: "g"}} }), base(), []string{"note g which is none of this cluster's nodes, does not answer any more"}},
 		{"JetStream goes off", base(), with(base(), func(v *View) { v.Nodes[1].Off = true }), []string{"degraded n2 has turned JetStream off, as it does where a disk is full"}},
 		{"the meta leader changes", base(), with(base(), func(v *View) { v.Meta.Leader = "n2" }), []string{"healthy n2 leads the meta group, was n1"}},
 		{"the meta leader is lost", base(), with(base(), func(v *View) { v.Meta.Leader = "" }), []string{"degraded meta has no leader; n1 was the last"}},

@@ -117,6 +117,12 @@ func judgedViews() []judged {
 		{"healthy, five nodes at R5", healthy(5, 5)},
 		{"healthy, five nodes at R3", healthy(5, 3)},
 		{"healthy, moving", with(onSQLite(healthy(3, 3), true), func(v *View) { v.Moving = "verify" })},
+		{"an unknown server", with(healthy(3, 3), func(v *View) {
+			v.Unknown = []UnknownServer{{Name: "ghostnode", ID: "IDghost", Since: ago(time.Minute)}}
+		})},
+		{"an unknown server, n3 away", with(lose(healthy(3, 3), "n3"), func(v *View) {
+			v.Unknown = []UnknownServer{{Name: "ghostnode", ID: "IDghost", Since: ago(time.Minute)}}
+		})},
 		{"JetStream off on a full disk", with(healthy(3, 3), func(v *View) { v.Nodes[2].Off, v.Meta.Online = true, 2 })},
 		{"kv without a record", with(healthy(3, 3), func(v *View) {
 			v.Authority = nil

@@ -24,6 +24,9 @@ type memory struct {
 
 	identities streamIdentities
 
+	unknown  map[string]bool        // servers that are no nodes of this cluster
+	misnamed map[string]*nodeMemory // servers whose names no node can have
+
 	left map[string]bool // nodes that took their leave: silent at this look, and the others were told
 	at   core.Millis
 }
@@ -32,6 +35,7 @@ type memory struct {
 type nodeMemory struct {
 	name         string
 	server       server
+	first        time.Time // when its present run was heard first
 	heard        time.Time // zero: never
 	heardRound   int       // the look in which it was heard last
 	stats        *stats
@@ -53,8 +57,12 @@ func (m *memory) init(cfg Config) {
 	m.cfg = cfg
 	m.nodes = map[string]*nodeMemory{}
 	m.buckets = map[string]*Bucket{}
+	m.misnamed = map[string]*nodeMemory{}
 	m.identities = newStreamIdentities(cfg.Streams)
 	m.node(cfg.Name)
+	for _, name := range cfg.Nodes {
+		m.node(name)
+	}
 }
 
 // node returns what is remembered under a name, nil where the name is impossible or there are too many.
@@ -72,7 +80,7 @@ func (m *memory) heard(s server, now time.Time) *nodeMemory {
 	n := m.node(s.Name)
 	if n != nil {
 		if n.server.ID != s.ID {
-			n.held = map[string]bool{}
+			n.held, n.first = map[string]bool{}, now
 		}
 		n.server, n.heard, n.heardRound = s, now, m.round
 		m.at = core.MillisOf(now)
@@ -119,8 +127,13 @@ func (m *memory) findLeft(now time.Time) {
 	m.left = left
 }
 
-// sorted returns the nodes by name.
+// sorted returns the nodes by name, without servers that are none.
 func (m *memory) sorted() []*nodeMemory {
+	return slices.DeleteFunc(m.all(), func(n *nodeMemory) bool { return m.unknown[n.name] })
+}
+
+// all returns every server that was heard or is configured, by name.
+func (m *memory) all() []*nodeMemory {
 	return slices.SortedFunc(maps.Values(m.nodes), func(a, b *nodeMemory) int { return cmp.Compare(a.name, b.name) })
 }
 
@@ -137,6 +150,8 @@ func (m *memory) build(f Facts, now time.Time) View {
 		Buckets: []Bucket{},
 	}
 	if m.cfg.Clustered {
+		m.findUnknown(now)
+		v.Unknown = m.unknownServers(now)
 		m.findLeft(now)
 		m.forget(now)
 		m.learnPeers(now)
@@ -162,7 +177,8 @@ func (m *memory) forget(now time.Time) {
 		}
 		for _, other := range m.sorted() {
 			member := slices.ContainsFunc(g.Peers, func(p peer) bool { return p.Name == other.name })
-			if len(m.nodes) > m.cfg.Expected && !member && !m.online(other.name, now) {
+			listed := slices.Contains(m.cfg.Nodes, other.name)
+			if len(m.nodes) > m.cfg.Expected && !member && !listed && !m.online(other.name, now) {
 				delete(m.nodes, other.name)
 			}
 		}
@@ -177,7 +193,7 @@ func (m *memory) learnPeers(now time.Time) {
 			continue
 		}
 		for _, p := range g.Peers {
-			if p.known() && len(m.nodes) < m.cfg.Expected {
+			if p.known() && len(m.sorted()) < m.cfg.Expected {
 				m.node(p.Name)
 			}
 		}
@@ -270,7 +286,7 @@ func (m *memory) ghosts(size int, now time.Time) []string {
 			continue
 		}
 		for _, p := range g.Peers {
-			known := p.known() && m.nodes[p.Name] != nil
+			known := p.known() && m.nodes[p.Name] != nil && !m.unknown[p.Name]
 			if label := p.label(); !known && !slices.Contains(ghosts, label) {
 				ghosts = append(ghosts, label)
 			}

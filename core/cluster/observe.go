@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,11 +14,12 @@ import (
 
 // Config is what an Observer needs to know and whom it may ask.
 type Config struct {
-	Name      string // of the looking node
-	Cluster   string // the cluster's name
-	Clustered bool   // false: a node without routes; it is then described alone
-	Expected  int    // how many nodes are configured, the looking one included
-	Account   string // whose streams are looked at; "" is CONTROL
+	Name      string   // of the looking node
+	Cluster   string   // the cluster's name
+	Clustered bool     // false: a node without routes; it is then described alone
+	Expected  int      // how many nodes are configured, the looking one included
+	Nodes     []string // their names; nil: not known
+	Account   string   // whose streams are looked at; "" is CONTROL
 
 	System   Requester                             // over the system account; nil: nobody is asked
 	Local    func() Facts                          // what the looking node knows by itself; must not block
@@ -204,7 +206,7 @@ func (o *Observer) ask(ctx context.Context, subject string, payload []byte, hear
 	var soon *time.Timer
 	// An error says that nobody could be asked: the nodes' silence shows that already.
 	_ = o.cfg.System.RequestMany(ctx, subject, payload, func(reply []byte) bool {
-		if name := hear(reply); name != "" {
+		if name := hear(reply); name != "" && !o.isUnknown(name) {
 			heard[name] = true
 		}
 		if soon == nil && o.onlineHeard(heard) {
@@ -215,6 +217,13 @@ func (o *Observer) ask(ctx context.Context, subject string, payload []byte, hear
 	if soon != nil {
 		soon.Stop()
 	}
+}
+
+// isUnknown is true for a server that is no node: nobody waits for it, and its
+// answer takes the place of none.
+func (o *Observer) isUnknown(name string) bool {
+	listed := len(o.cfg.Nodes) == 0 || slices.Contains(o.cfg.Nodes, name)
+	return !listed || slices.ContainsFunc(o.view.Load().Unknown, func(u UnknownServer) bool { return u.Name == name })
 }
 
 // onlineHeard is true where every node that was online at the last look is among heard.
@@ -229,11 +238,12 @@ func (o *Observer) onlineHeard(heard map[string]bool) bool {
 
 func (o *Observer) hearStats(reply []byte) string {
 	a, err := decodeStats(reply)
-	if err != nil {
-		return ""
-	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if err != nil {
+		o.mem.hearMisnamed(a.Server, o.cfg.Now())
+		return ""
+	}
 	if n := o.mem.heard(a.Server, o.cfg.Now()); n != nil {
 		n.stats = &a
 	}

@@ -17,13 +17,14 @@ type View struct {
 	Authority *core.Authority `json:"authority,omitempty"` // nil: no record, or not readable
 	Serving   Serving         `json:"serving"`             // what the looking node itself serves
 	Meta      Meta            `json:"meta"`
-	Nodes     []Node          `json:"nodes"`                  // by name; those that are known and do not answer included
-	Buckets   []Bucket        `json:"buckets"`                // the five of the control plane, in the order of core.Tables; absent ones are missing
-	Mechanism []Bucket        `json:"mechanism,omitempty"`    // the buckets and streams beside the five
-	Lost      []LostStream    `json:"lost_streams,omitempty"` // by name
-	Counts    *core.Counts    `json:"counts,omitempty"`       // what the store holds; nil while it cannot be read
-	CountsAt  core.Millis     `json:"counts_at,omitempty"`    // when Counts was read
-	Moving    string          `json:"moving,omitempty"`       // the state of a migration under way, "" without one
+	Nodes     []Node          `json:"nodes"`                     // by name; those that are known and do not answer included
+	Unknown   []UnknownServer `json:"unknown_servers,omitempty"` // servers that answer and are no nodes of this cluster, by name
+	Buckets   []Bucket        `json:"buckets"`                   // the five of the control plane, in the order of core.Tables; absent ones are missing
+	Mechanism []Bucket        `json:"mechanism,omitempty"`       // the buckets and streams beside the five
+	Lost      []LostStream    `json:"lost_streams,omitempty"`    // by name
+	Counts    *core.Counts    `json:"counts,omitempty"`          // what the store holds; nil while it cannot be read
+	CountsAt  core.Millis     `json:"counts_at,omitempty"`       // when Counts was read
+	Moving    string          `json:"moving,omitempty"`          // the state of a migration under way, "" without one
 }
 
 // LostStream is a stream of the control plane that was deleted, or deleted and created again.

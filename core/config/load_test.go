@@ -223,7 +223,7 @@ func asTOML(name, value string) string {
 	case "quota-invitations", "quota-rooms", "quota-members", "quota-rekeys", "quota-megabytes",
 		"replicas", "max-connections", "max-connections-per-address", "tls-first":
 		return name + " = " + value
-	case "routes":
+	case "routes", "nodes":
 		return name + ` = ["` + value + `"]`
 	case "operator":
 		return "[[operator]]\nkey = \"" + alice + "\"\nrole = \"viewer\"\nname = \"a\""

@@ -25,6 +25,8 @@ type Node struct {
 	RouteTLSCert  string   `toml:"route-tls-cert,omitempty"` // the three go together
 	RouteTLSKey   string   `toml:"route-tls-key,omitempty"`
 	RouteTLSCA    string   `toml:"route-tls-ca,omitempty"`
+	RouteTLSCRL   string   `toml:"route-tls-crl,omitempty"` // route certificates that were revoked; read again when it changes
+	Nodes         []string `toml:"nodes,omitempty"`         // the names of every node, this one included; none: any that has a certificate
 
 	BusAuth core.BusAuth `toml:"bus-auth,omitempty"`
 	TLSCert string       `toml:"tls-cert,omitempty"` // the two go together
@@ -73,12 +75,15 @@ func (n Node) Clustered() bool { return len(n.Routes) > 0 }
 // TLS is true where clients must speak TLS.
 func (n Node) TLS() bool { return n.TLSCert != "" }
 
-// Size is how many nodes are configured: 1 without routes, else the distinct
-// routes, and one more where this node's own address is not among them. A
+// Size is how many nodes are configured: 1 without routes, else those that nodes
+// lists. Without that list it is the distinct routes, and one more where this node's own address is not among them. A
 // listener on every address (0.0.0.0) is taken to be among them.
 func (n Node) Size() int {
 	if !n.Clustered() {
 		return 1
+	}
+	if len(n.Nodes) > 0 {
+		return len(n.Nodes)
 	}
 	seen := slices.Compact(slices.Sorted(slices.Values(n.Routes)))
 	if _, own := slices.BinarySearch(seen, n.ClusterListen); own || wildcard(n.ClusterListen) {
@@ -121,5 +126,5 @@ func (n *Node) complete() {
 
 // paths returns every setting that is a path.
 func (n *Node) paths() []*string {
-	return []*string{&n.Data, &n.DB, &n.RouteTLSCert, &n.RouteTLSKey, &n.RouteTLSCA, &n.TLSCert, &n.TLSKey}
+	return []*string{&n.Data, &n.DB, &n.RouteTLSCert, &n.RouteTLSKey, &n.RouteTLSCA, &n.RouteTLSCRL, &n.TLSCert, &n.TLSKey}
 }

@@ -78,11 +78,13 @@ func settings() []setting {
 		text("route-tls-cert", "certificate of this node for routes", "", func(n *Node) *string { return &n.RouteTLSCert }),
 		text("route-tls-key", "its key", "", func(n *Node) *string { return &n.RouteTLSKey }),
 		text("route-tls-ca", "the private CA of all nodes", "", func(n *Node) *string { return &n.RouteTLSCA }),
+		text("route-tls-crl", "list of revoked route certificates, as unibusd cert revoke writes it", "", func(n *Node) *string { return &n.RouteTLSCRL }),
+		list("nodes", "names of every node, this one included; other servers are refused a route", setNodes),
 		{Setting{Name: "bus-auth", Usage: "admission to the bus: off, soft or enforce", Default: "off"}, setBusAuth},
 		text("tls-cert", "certificate of the bus", "", func(n *Node) *string { return &n.TLSCert }),
 		text("tls-key", "its key", "", func(n *Node) *string { return &n.TLSKey }),
 		{Setting{Name: "tls-first", Usage: "true: say nothing before TLS; every client must begin with TLS", Default: "false"}, setTLSFirst},
-		count("max-connections", "connections to this node in all", "16384", func(n *Node) *int { return &n.MaxConnections }),
+		count("max-connections", "admitted connections to this node; some are reserved for operators", "16384", func(n *Node) *int { return &n.MaxConnections }),
 		count("max-connections-per-address", "connections from one address", "4096", func(n *Node) *int { return &n.MaxConnectionsPerAddress }),
 		count("quota-invitations", "unanswered invitations that a user has sent", "100", func(n *Node) *int { return &n.QuotaInvitations }),
 		count("quota-rooms", "rooms that a user owns", "250", func(n *Node) *int { return &n.QuotaRooms }),
@@ -125,6 +127,11 @@ func setReplicas(n *Node, v []string) error {
 
 func setRoutes(n *Node, v []string) error {
 	n.Routes = splitList(v)
+	return nil
+}
+
+func setNodes(n *Node, v []string) error {
+	n.Nodes = splitList(v)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -18,7 +19,7 @@ const MaxReplicas = 5
 func (n Node) Validate() error {
 	for _, check := range []func() error{
 		n.checkName, n.checkPaths, n.checkWords, n.checkListen,
-		n.checkCluster, n.checkRoutes, n.checkRouteTLS, n.checkTLS, n.checkReplicas, n.checkLimits, n.checkOperators,
+		n.checkCluster, n.checkRoutes, n.checkRouteTLS, n.checkNodes, n.checkTLS, n.checkReplicas, n.checkLimits, n.checkOperators,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -42,7 +43,7 @@ func (n Node) checkPaths() error {
 	if n.Data == "" {
 		return core.Errorf(core.KindInvalid, "--data is empty").WithNext("name the directory for this node's data, for example --data ./data")
 	}
-	names := []string{"data", "db", "route-tls-cert", "route-tls-key", "route-tls-ca", "tls-cert", "tls-key"}
+	names := []string{"data", "db", "route-tls-cert", "route-tls-key", "route-tls-ca", "route-tls-crl", "tls-cert", "tls-key"}
 	for i, p := range n.paths() {
 		if strings.ContainsRune(*p, 0) {
 			return core.Errorf(core.KindInvalid, "--%s: %q is not a path", names[i], *p).WithNext("give a path without NUL characters")
@@ -96,6 +97,7 @@ func (n Node) checkCluster() error {
 		{"route-tls-cert", n.RouteTLSCert},
 		{"route-tls-key", n.RouteTLSKey},
 		{"route-tls-ca", n.RouteTLSCA},
+		{"route-tls-crl", n.RouteTLSCRL},
 	} {
 		if s.value != "" {
 			return core.Errorf(core.KindInvalid, "--%s is given without --routes", s.name).
@@ -151,9 +153,33 @@ func (n Node) checkRouteTLS() error {
 		return core.Errorf(core.KindInvalid, "%s is given without %s", strings.Join(given, " and "), strings.Join(lacking, " and ")).
 			WithNext("give all three; `unibusd cert node` makes them")
 	}
+	if n.RouteTLSCRL != "" && len(given) == 0 {
+		return wanted("route-tls-crl", "route-tls-ca", "", "the authority that signed the list")
+	}
 	if n.Clustered() && len(given) == 0 && !Loopback(n.ClusterListen) {
 		return core.Errorf(core.KindInvalid, "--cluster-listen %s can be reached from other machines, and routes without TLS admit anybody as a node", n.ClusterListen).
 			WithNext("give --route-tls-cert, --route-tls-key and --route-tls-ca; `unibusd cert` makes them")
+	}
+	return nil
+}
+
+// checkNodes compares the list of nodes with what else says how many there are.
+func (n Node) checkNodes() error {
+	if len(n.Nodes) == 0 {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, name := range n.Nodes {
+		if _, err := core.ParseNodeName(name); err != nil || seen[name] {
+			return core.Errorf(core.KindInvalid, "--nodes: %q is given twice or is no node's name", name).WithNext("list the --name of every node once")
+		}
+		seen[name] = true
+	}
+	if !seen[n.Name] {
+		return core.Errorf(core.KindInvalid, "--nodes does not list this node, %s", n.Name).WithNext("list the --name of every node, this one included")
+	}
+	if routes := len(slices.Compact(slices.Sorted(slices.Values(n.Routes)))); routes > len(n.Nodes) {
+		return core.Errorf(core.KindInvalid, "--nodes lists %d nodes, and --routes %d", len(n.Nodes), routes).WithNext("list every node in both")
 	}
 	return nil
 }

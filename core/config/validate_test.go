@@ -23,13 +23,18 @@ func clustered() Node {
 func TestValidSettings(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Node){
-		"as it is":           func(*Node) {},
-		"port 0":             func(n *Node) { n.Listen = "127.0.0.1:0" },
-		"every address":      func(n *Node) { n.Listen, n.ClusterListen = ":4222", "0.0.0.0:6222" },
-		"IPv6":               func(n *Node) { n.Listen = "[::1]:4222" },
-		"names of hosts":     func(n *Node) { n.Routes = []string{"a.example:6222", "b.example:6222"} },
-		"loopback, no TLS":   func(n *Node) { n.RouteTLSCert, n.RouteTLSKey, n.RouteTLSCA = "", "", "" },
-		"two nodes":          func(n *Node) { n.Routes, n.Replicas = []string{"127.0.0.1:6002"}, 2 },
+		"as it is":         func(*Node) {},
+		"port 0":           func(n *Node) { n.Listen = "127.0.0.1:0" },
+		"every address":    func(n *Node) { n.Listen, n.ClusterListen = ":4222", "0.0.0.0:6222" },
+		"IPv6":             func(n *Node) { n.Listen = "[::1]:4222" },
+		"names of hosts":   func(n *Node) { n.Routes = []string{"a.example:6222", "b.example:6222"} },
+		"loopback, no TLS": func(n *Node) { n.RouteTLSCert, n.RouteTLSKey, n.RouteTLSCA = "", "", "" },
+		"two nodes":        func(n *Node) { n.Routes, n.Replicas = []string{"127.0.0.1:6002"}, 2 },
+		"list of nodes":    func(n *Node) { n.Nodes, n.RouteTLSCRL = []string{"n1", "n2", "n3"}, "/crl" },
+		"own route by name": func(n *Node) {
+			n.Nodes, n.Routes = []string{"n1", "n2"}, []string{"a.example:1", "b.example:1"}
+			n.Replicas = 2
+		},
 		"operator with a UI": func(n *Node) { n.Operators[0].Name = "Zoë 1" },
 	} {
 		n := clustered()
@@ -83,6 +88,13 @@ func TestContradictions(t *testing.T) {
 		{func(n *Node) { n.Routes[1] = "0.0.0.0:1" }, `--routes: "0.0.0.0" is not a host`},
 		{func(n *Node) { n.Routes[1] = ":6222" }, "--routes: "},
 		{func(n *Node) { n.Routes, n.Replicas = n.Routes[:1], 1 }, "--routes names this node alone"},
+		{func(n *Node) { n.Nodes = []string{"n2", "n3", "n4"} }, "--nodes does not list this node, n1"},
+		{func(n *Node) { n.Nodes = []string{"n1", "n2", "n2"} }, `--nodes: "n2" is given twice`},
+		{func(n *Node) { n.Nodes = []string{"n1", "a.b", "n3"} }, `--nodes: "a.b"`},
+		{func(n *Node) { n.Nodes = []string{"n1", "n2"} }, "--nodes lists 2 nodes, and --routes 3"},
+		{func(n *Node) { n.RouteTLSCert, n.RouteTLSKey, n.RouteTLSCA, n.RouteTLSCRL = "", "", "", "/crl" }, "--route-tls-crl is given without --route-tls-ca"},
+		{func(n *Node) { alone(n); n.RouteTLSCRL = "/crl" }, "--route-tls-crl is given without --routes"},
+		{func(n *Node) { n.RouteTLSCRL = "a\x00b" }, "--route-tls-crl: "},
 		{func(n *Node) { n.RouteTLSKey = "" }, "--route-tls-cert and --route-tls-ca is given without --route-tls-key"},
 		{func(n *Node) { n.RouteTLSKey, n.RouteTLSCA = "", "" }, "given without --route-tls-key and --route-tls-ca"},
 		{func(n *Node) {

@@ -129,6 +129,9 @@ func plan(cfg Config, dir string, ops []core.Operator, addrs []string) []config.
 		n.RouteTLSCert = nodePath(dir, n.Name, routeTLSDir, keys.NodeCertFile)
 		n.RouteTLSKey = nodePath(dir, n.Name, routeTLSDir, keys.NodeKeyFile)
 		n.RouteTLSCA = filepath.Join(dir, routeCADir, keys.CACertFile)
+		for j := range cfg.Nodes {
+			n.Nodes = append(n.Nodes, fmt.Sprintf("n%d", j+1))
+		}
 		n.BusAuth = core.BusAuthEnforce
 		n.TLSCert = nodePath(dir, n.Name, tlsDir, keys.NodeCertFile)
 		n.TLSKey = nodePath(dir, n.Name, tlsDir, keys.NodeKeyFile)
@@ -146,7 +149,7 @@ func makeNode(dir string, n config.Node) error {
 		if err := makeDir(dir, n.Name, pair.out); err != nil {
 			return err
 		}
-		if err := keys.NodeCert(filepath.Join(dir, pair.ca), hosts, nodePath(dir, n.Name, pair.out)); err != nil {
+		if err := keys.NamedNodeCert(filepath.Join(dir, pair.ca), n.Name, hosts, nodePath(dir, n.Name, pair.out)); err != nil {
 			return err
 		}
 	}

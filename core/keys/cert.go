@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"math/big"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,15 +58,41 @@ func WriteCA(dir string) error {
 	return issue(tmpl, nil, nil, filepath.Join(dir, CACertFile), filepath.Join(dir, CAKeyFile))
 }
 
-// NodeCert makes a node's certificate, signed by the authority in caDir:
-// node.crt and node.key (mode 0600) in outDir, which must be there. Hosts are
-// the DNS names and IP addresses by which other nodes and clients reach it; the
-// certificate serves both ends of a mutual-TLS route. KindInvalid for a host
-// that is neither, KindExists where either file is.
+// NodeCert is NamedNodeCert for the node that NameFromHosts returns.
 func NodeCert(caDir string, hosts []string, outDir string) error {
+	return NamedNodeCert(caDir, NameFromHosts(hosts), hosts, outDir)
+}
+
+// NameFromHosts is the name of a node that is reached by some hosts: the first
+// label of the first one. It is "" where that is an address or no node's name.
+func NameFromHosts(hosts []string) string {
+	if len(hosts) == 0 || net.ParseIP(hosts[0]) != nil {
+		return ""
+	}
+	label, _, _ := strings.Cut(hosts[0], ".")
+	name, err := core.ParseNodeName(label)
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// NamedNodeCert makes the certificate of the node name, signed by the authority
+// in caDir: node.crt and node.key (mode 0600) in outDir, which must be there.
+// Hosts are the DNS names and IP addresses by which other nodes and clients reach
+// it; the certificate serves both ends of a mutual-TLS route. With the name ""
+// it is for clients alone: routes need one. KindInvalid for an impossible name or
+// host, KindExists where either file is.
+func NamedNodeCert(caDir, name string, hosts []string, outDir string) error {
 	tmpl, err := template("unibus node", nodeDays)
 	if err != nil {
 		return err
+	}
+	if name != "" {
+		if _, err := core.ParseNodeName(name); err != nil {
+			return err
+		}
+		tmpl.URIs = []*url.URL{{Scheme: "unibus", Host: "node", Path: "/" + name}}
 	}
 	if err := addHosts(tmpl, hosts); err != nil {
 		return err
@@ -83,6 +110,23 @@ func NodeCert(caDir string, hosts []string, outDir string) error {
 	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	return issue(tmpl, ca, caKey, filepath.Join(outDir, NodeCertFile), filepath.Join(outDir, NodeKeyFile))
+}
+
+// NodeName is the name of the node for which a certificate was made (the URI
+// unibus://node/NAME), "" where it names none or more than one.
+func NodeName(cert *x509.Certificate) string {
+	name := ""
+	for _, u := range cert.URIs {
+		if u.Scheme != "unibus" || u.Host != "node" {
+			continue
+		}
+		n, err := core.ParseNodeName(strings.TrimPrefix(u.Path, "/"))
+		if err != nil || name != "" {
+			return ""
+		}
+		name = n
+	}
+	return name
 }
 
 func template(name string, days int) (*x509.Certificate, error) {
@@ -216,10 +260,20 @@ func readCA(dir string) (*x509.Certificate, crypto.Signer, error) {
 
 // readCert reads the first certificate of a PEM file.
 func readCert(path string) (*x509.Certificate, error) {
+	certs, err := readCerts(path)
+	if err != nil {
+		return nil, err
+	}
+	return certs[0], nil
+}
+
+// readCerts reads every certificate of a PEM file, at least one.
+func readCerts(path string) ([]*x509.Certificate, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, certUnreadable(path, err)
 	}
+	var certs []*x509.Certificate
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
 			continue
@@ -228,7 +282,10 @@ func readCert(path string) (*x509.Certificate, error) {
 		if err != nil {
 			return nil, core.Errorf(core.KindInvalid, "the certificate in %s is damaged", path)
 		}
-		return cert, nil
+		certs = append(certs, cert)
+	}
+	if len(certs) > 0 {
+		return certs, nil
 	}
 	return nil, core.Errorf(core.KindInvalid, "%s holds no certificate in PEM form", path)
 }

@@ -30,7 +30,7 @@ func (n *Node) openObserver(context.Context) error {
 		return err
 	}
 	n.observer = cluster.New(cluster.Config{
-		Name: n.cfg.Name, Cluster: n.clusterName(), Clustered: n.cfg.Clustered(), Expected: n.cfg.Size(),
+		Name: n.cfg.Name, Cluster: n.clusterName(), Clustered: n.cfg.Clustered(), Expected: n.cfg.Size(), Nodes: n.cfg.Nodes,
 		System: cluster.Conn{NATS: n.conns.system}, Local: n.facts, Infos: n.askInfos, Recorder: &n.recorder,
 		Streams: known, OnView: n.saveStreams(known),
 	})

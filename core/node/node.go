@@ -284,6 +284,7 @@ func (n *Node) busConfig() bus.Config {
 		cfg.Cluster = &bus.Cluster{
 			Name: n.cfg.ClusterName, Listen: n.cfg.ClusterListen, Routes: n.cfg.Routes,
 			CertFile: n.cfg.RouteTLSCert, KeyFile: n.cfg.RouteTLSKey, CAFile: n.cfg.RouteTLSCA,
+			CRLFile: n.cfg.RouteTLSCRL, Nodes: n.cfg.Nodes,
 		}
 	}
 	return cfg

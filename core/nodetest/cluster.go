@@ -216,7 +216,7 @@ func (c *Cluster) secureRoutes(ca string, hosts []string) {
 		n := &c.Configs[i]
 		out := n.Data + "-tls"
 		MkdirAll(c.t, out)
-		if err := keys.NodeCert(ca, hosts[i:i+1], out); err != nil {
+		if err := keys.NamedNodeCert(ca, n.Name, hosts[i:i+1], out); err != nil {
 			c.t.Fatal(err)
 		}
 		n.RouteTLSCert, n.RouteTLSKey = filepath.Join(out, keys.NodeCertFile), filepath.Join(out, keys.NodeKeyFile)

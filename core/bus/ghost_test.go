@@ -1,0 +1,195 @@
+package bus_test
+
+import (
+	"crypto/tls"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"unibus/core"
+	"unibus/core/bus"
+	"unibus/core/keys"
+)
+
+// bareServer is a nats-server of somebody who has stolen the certificate in dir. It
+// opens routes to the addresses, as the name that it claims.
+func (r *rig) bareServer(t *testing.T, name, dir string, routes ...string) *server.Server {
+	t.Helper()
+	pool, err := keys.LoadPool(r.file(keys.CACertFile))
+	must(t, err)
+	pair, err := keys.LoadPair(filepath.Join(dir, keys.NodeCertFile), filepath.Join(dir, keys.NodeKeyFile))
+	must(t, err)
+	o := &server.Options{ServerName: name, Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true}
+	must(t, o.ProcessConfigString("accounts { SYS {}, CONTROL {}, BUS {} }\nsystem_account: SYS\n"))
+	o.Cluster = server.ClusterOpts{
+		Name: "test", Host: "127.0.0.1", Port: -1, PoolSize: -1,
+		TLSConfig: &tls.Config{
+			MinVersion: tls.VersionTLS13, RootCAs: pool, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
+			Certificates: []tls.Certificate{*pair},
+		},
+		TLSTimeout: 5,
+	}
+	for _, addr := range routes {
+		o.Routes = append(o.Routes, &url.URL{Scheme: "nats-route", Host: addr})
+	}
+	srv, err := server.NewServer(o)
+	must(t, err)
+	go srv.Start()
+	t.Cleanup(func() {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+	})
+	return srv
+}
+
+// two opens n1 and n2 of a cluster of three.
+func (r *rig) two(t *testing.T, change func(*bus.Config)) (nodes []*bus.Server, routes []string, lines func() string) {
+	t.Helper()
+	log, lines := logLines()
+	routes = freeAddrs(t, 3)
+	for i, name := range []string{"n1", "n2"} {
+		cfg := r.config(t, name)
+		cfg.Logger, cfg.CertCheck = log, time.Millisecond
+		cfg.Cluster = r.member(t, routes, i)
+		if change != nil {
+			change(&cfg)
+		}
+		nodes = append(nodes, r.open(t, cfg))
+	}
+	eventually(t, "n1 and n2 to find each other", func() bool { return nodes[0].Routes() == 1 && nodes[1].Routes() == 1 })
+	return nodes, routes, lines
+}
+
+// TestStolenCertificateUnderAnotherName: a server that shows n3's certificate and
+// says that it is another node is refused, again and again, and is named in the log.
+func TestStolenCertificateUnderAnotherName(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"ghostnode", "n2"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, core.BusAuthEnforce)
+			nodes, routes, lines := r.two(t, nil)
+			ghost := r.bareServer(t, name, r.nodeDir(t, "n3"), routes[0])
+			said := "says that it is " + name
+			eventually(t, "the server to be refused by name", func() bool {
+				return strings.Contains(lines(), said) && strings.Contains(lines(), "certificate of n3")
+			})
+			before := strings.Count(lines(), "a server was refused at the route")
+			eventually(t, "its next tries to be refused", func() bool {
+				return strings.Count(lines(), "a server was refused at the route") > before+1
+			})
+			eventually(t, "no route to the server", func() bool {
+				return ghost.NumRoutes() == 0 && nodes[0].Routes() == 1 && nodes[1].Routes() == 1
+			})
+		})
+	}
+}
+
+// TestServerAtAPeersAddressUnderAnotherName: the same where the node opens the route.
+func TestServerAtAPeersAddressUnderAnotherName(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, core.BusAuthEnforce)
+	ghost := r.bareServer(t, "ghostnode", r.nodeDir(t, "n3"))
+	eventually(t, "the bare server to listen", func() bool { return ghost.ClusterAddr() != nil })
+	nodes, _, lines := r.two(t, func(cfg *bus.Config) {
+		cfg.Cluster.Routes = append(cfg.Cluster.Routes[:2:2], ghost.ClusterAddr().String())
+	})
+	eventually(t, "the server to be refused by name", func() bool { return strings.Contains(lines(), "says that it is ghostnode") })
+	eventually(t, "no route to the server", func() bool {
+		return ghost.NumRoutes() == 0 && nodes[0].Routes() == 1 && nodes[1].Routes() == 1
+	})
+}
+
+// TestRevokedRouteCertificate: a stolen certificate under its own name is as good
+// as the node's until it is revoked. Then its open route ends, and no other opens.
+func TestRevokedRouteCertificate(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, core.BusAuthEnforce)
+	r.nodeDir(t, "n4")
+	must(t, keys.Revoke(filepath.Join(r.nodeDir(t, "n4"), keys.NodeCertFile), r.dir))
+	nodes, routes, lines := r.two(t, func(cfg *bus.Config) { cfg.Cluster.CRLFile = r.file(keys.CRLFile) })
+	stolen := r.bareServer(t, "n3", r.nodeDir(t, "n3"), routes[0])
+	eventually(t, "the stolen certificate to be accepted", func() bool { return nodes[0].Routes() == 2 && nodes[1].Routes() == 2 })
+
+	good, err := os.ReadFile(r.file(keys.CRLFile))
+	must(t, err)
+	r.replaceCRL(t, []byte("not a list"))
+	eventually(t, "the damaged list to be noticed", func() bool { return strings.Contains(lines(), "the last good one stays") })
+	r.replaceCRL(t, good)
+	must(t, keys.Revoke(filepath.Join(r.nodeDir(t, "n3"), keys.NodeCertFile), r.dir))
+	must(t, os.Chtimes(r.file(keys.CRLFile), time.Time{}, time.Now().Add(2*time.Hour)))
+	eventually(t, "the open routes to end", func() bool {
+		return stolen.NumRoutes() == 0 && nodes[0].Routes() == 1 && nodes[1].Routes() == 1
+	})
+	eventually(t, "the next try to be refused", func() bool { return strings.Contains(lines(), "certificate of n3 was revoked") })
+
+	r.replaceCRL(t, good) // an older list takes nothing back
+	eventually(t, "the older list to be noticed", func() bool { return strings.Contains(lines(), "older than the one in use") })
+	if _, err := r.shakeWith(t, routes[0], r.nodeDir(t, "n3"), tls.VersionTLS13); err == nil {
+		t.Error("an older list made a revoked certificate valid again")
+	}
+	if _, err := r.shakeWith(t, routes[0], r.nodeDir(t, "n2"), tls.VersionTLS13); err != nil {
+		t.Errorf("another node's certificate: %v", err)
+	}
+}
+
+func (r *rig) replaceCRL(t *testing.T, content []byte) {
+	t.Helper()
+	must(t, keys.Replace(r.file(keys.CRLFile), content))
+	must(t, os.Chtimes(r.file(keys.CRLFile), time.Time{}, time.Now().Add(time.Hour)))
+}
+
+// TestRevocationsAreReadAtTheStart: a node does not start without the list that it was given.
+func TestRevocationsAreReadAtTheStart(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, core.BusAuthEnforce)
+	cfg := r.config(t, "n1")
+	cfg.Cluster = r.member(t, freeAddrs(t, 2), 0)
+	cfg.Cluster.CRLFile = r.file("missing.crl")
+	if err := bus.New(cfg, r.auth).Open(t.Context()); core.KindOf(err) != core.KindNotFound || !strings.Contains(err.Error(), "missing.crl") {
+		t.Errorf("a missing list: %v", err)
+	}
+}
+
+// TestRouteCertificateWithoutANode is refused with the command that makes a better one.
+func TestRouteCertificateWithoutANode(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, core.BusAuthEnforce)
+	nodes, routes, lines := r.two(t, nil)
+	dir := t.TempDir()
+	must(t, keys.NodeCert(r.dir, []string{"127.0.0.1"}, dir))
+	r.bareServer(t, "n3", dir, routes[0])
+	eventually(t, "the certificate to be refused", func() bool { return strings.Contains(lines(), "unibusd cert node --name") })
+	if n := nodes[0].Routes(); n != 1 {
+		t.Errorf("n1 has %d routes", n)
+	}
+	cfg := r.config(t, "n3")
+	cfg.Cluster = r.member(t, routes, 2)
+	cfg.Cluster.CertFile, cfg.Cluster.KeyFile = filepath.Join(dir, keys.NodeCertFile), filepath.Join(dir, keys.NodeKeyFile)
+	if err := bus.New(cfg, r.auth).Open(t.Context()); core.KindOf(err) != core.KindInvalid || !strings.Contains(err.Error(), "names no node") {
+		t.Errorf("a node with such a certificate starts: %v", err)
+	}
+	cfg.Cluster.CertFile, cfg.Cluster.KeyFile = filepath.Join(r.nodeDir(t, "n2"), keys.NodeCertFile), filepath.Join(r.nodeDir(t, "n2"), keys.NodeKeyFile)
+	if err := bus.New(cfg, r.auth).Open(t.Context()); core.KindOf(err) != core.KindInvalid || !strings.Contains(err.Error(), "the node n2") {
+		t.Errorf("a node with another node's certificate starts: %v", err)
+	}
+}
+
+// TestServerThatIsNoConfiguredNode: with the list of nodes, a certificate for a name outside it is refused.
+func TestServerThatIsNoConfiguredNode(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, core.BusAuthEnforce)
+	nodes, routes, lines := r.two(t, func(cfg *bus.Config) { cfg.Cluster.Nodes = []string{"n1", "n2", "n3"} })
+	ghost := r.bareServer(t, "n9", r.nodeDir(t, "n9"), routes[0])
+	eventually(t, "the server to be refused by name", func() bool { return strings.Contains(lines(), "n9 is none of the nodes") })
+	if ghost.NumRoutes() != 0 || nodes[0].Routes() != 1 {
+		t.Errorf("it has %d routes, and n1 has %d", ghost.NumRoutes(), nodes[0].Routes())
+	}
+	third := r.bareServer(t, "n3", r.nodeDir(t, "n3"), routes[0])
+	eventually(t, "a configured node to be accepted", func() bool { return third.NumRoutes() > 0 })
+}

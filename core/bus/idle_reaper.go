@@ -1,0 +1,165 @@
+package bus
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// nats-server refuses the newest connection when it has too many. A client that
+// opens connections and sends no credentials would then keep every other client
+// out. So nats-server accepts more than --max-connections (Limits.sockets), and
+// the reaper closes the oldest connections that have sent no credentials.
+const (
+	reapEvery       = 50 * time.Millisecond
+	sweepEvery      = time.Second
+	introduceWithin = time.Second // later than that a connection without credentials may use no free slot
+)
+
+// idleReaper closes connections without credentials.
+type idleReaper struct {
+	srv    *server.Server
+	table  *sessions
+	limits Limits
+	swept  time.Time
+}
+
+// idleConnection is one that has sent no credentials.
+type idleConnection struct {
+	id      uint64 // counts up: a smaller one is older
+	address string
+	since   time.Time
+}
+
+// reapIdle runs until ctx ends.
+func (s *Server) reapIdle(ctx context.Context, srv *server.Server) {
+	r := idleReaper{srv: srv, table: s.gate.table, limits: s.cfg.Limits}
+	logged, closed := time.Time{}, 0
+	tick := time.NewTicker(reapEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		n := r.reap(time.Now())
+		closed += n
+		if n > 0 && time.Since(logged) >= time.Second {
+			s.log.Warn("there were too many connections without credentials: the oldest were closed", "closed", closed)
+			logged, closed = time.Now(), 0
+		}
+	}
+}
+
+// reap returns how many connections it closed.
+func (r *idleReaper) reap(now time.Time) int {
+	due := now.Sub(r.swept) >= sweepEvery
+	if due {
+		r.swept = now
+		r.table.sweepAll(r.srv)
+	}
+	idle := r.srv.NumClients() - r.table.count()
+	crowded := due && idle+r.table.mostOfOneAddress() > r.limits.PerAddress
+	if idle <= r.limits.unauthenticated() && !crowded {
+		return 0
+	}
+	n := 0
+	for _, id := range r.surplus(r.idle(), now) {
+		if !r.table.has(id) && r.srv.DisconnectClientByID(id) == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// idle returns the connections without credentials, the oldest first.
+func (r *idleReaper) idle() []idleConnection {
+	info, err := r.srv.Connz(&server.ConnzOptions{Limit: 2 * r.limits.sockets()})
+	if err != nil {
+		return nil // the server is stopping
+	}
+	var out []idleConnection
+	for _, c := range info.Conns {
+		if _, err := netip.ParseAddr(c.IP); err == nil && !r.table.has(c.Cid) { // the process's own have no address
+			out = append(out, idleConnection{c.Cid, c.IP, c.Start})
+		}
+	}
+	slices.SortFunc(out, func(a, b idleConnection) int { return cmp.Compare(a.id, b.id) })
+	return out
+}
+
+// surplus returns which of some connections, the oldest first, have to go. New
+// ones may use every free slot, so that many honest clients can connect at once.
+func (r *idleReaper) surplus(idle []idleConnection, now time.Time) []uint64 {
+	free := max(0, r.limits.Connections-r.table.connected())
+	closing := oldestOfLargest(idle, r.limits.unauthenticated()+free, network)
+	late := slices.DeleteFunc(slices.Clone(idle), func(c idleConnection) bool { return now.Sub(c.since) <= introduceWithin })
+	closing = append(closing, oldestOfLargest(late, max(r.limits.unauthenticated(), len(late)-r.limits.lateAtOnce()), network)...)
+	for address, some := range groupBy(late, func(c idleConnection) string { return c.address }) {
+		over := r.table.at(address) + len(some) - r.limits.PerAddress
+		closing = append(closing, some[:min(max(over, 0), len(some))]...)
+	}
+	return closing
+}
+
+// oldestOfLargest returns which of some connections to close so that keep of
+// them stay. The network that has most loses its oldest first: one that floods
+// does not push out the single connection of another.
+func oldestOfLargest(some []idleConnection, keep int, of func(idleConnection) string) []uint64 {
+	over := len(some) - keep
+	if over <= 0 {
+		return nil
+	}
+	groups := slices.SortedFunc(maps.Values(groupBy(some, of)), func(a, b []uint64) int { return cmp.Compare(len(b), len(a)) })
+	share, taken := largestShare(groups, keep), 0
+	var closing, rest []uint64
+	for _, g := range groups {
+		cut := max(0, len(g)-share)
+		closing, rest, taken = append(closing, g[:cut]...), append(rest, g[cut:]...), taken+cut
+	}
+	if taken < over { // more networks than may stay: the oldest of all
+		slices.Sort(rest)
+		closing = append(closing, rest[:over-taken]...)
+	}
+	return closing
+}
+
+// largestShare is how many connections each group may keep, at least one, so that no more than keep stay.
+func largestShare(groups [][]uint64, keep int) int {
+	tooLarge := sort.Search(keep+1, func(share int) bool {
+		total := 0
+		for _, g := range groups {
+			total += min(len(g), share)
+		}
+		return total > keep
+	})
+	return max(1, tooLarge-1)
+}
+
+// network is the address, or the /64 where it is of IPv6: that is what one client has.
+func network(c idleConnection) string {
+	ip, err := netip.ParseAddr(c.address)
+	if err != nil || ip.Unmap().Is4() {
+		return c.address
+	}
+	p, err := ip.Prefix(64)
+	if err != nil {
+		return c.address
+	}
+	return p.String()
+}
+
+func groupBy(some []idleConnection, of func(idleConnection) string) map[string][]uint64 {
+	groups := map[string][]uint64{}
+	for _, c := range some {
+		groups[of(c)] = append(groups[of(c)], c.id)
+	}
+	return groups
+}

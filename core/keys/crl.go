@@ -1,0 +1,121 @@
+package keys
+
+import (
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"time"
+
+	"unibus/core"
+)
+
+// CRLFile is the list of revoked certificates that Revoke writes beside the authority.
+const CRLFile = "routes.crl"
+
+// Revocations are the certificates that an authority has revoked.
+type Revocations struct {
+	Number  int64 // grows with every list
+	serials map[string]bool
+	list    *x509.RevocationList
+}
+
+// Has is true where cert was revoked.
+func (r *Revocations) Has(cert *x509.Certificate) bool {
+	return r != nil && r.serials[cert.SerialNumber.String()]
+}
+
+// LoadRevocations reads a certificate revocation list (X.509, PEM or DER) that an
+// authority in caPath signed. KindNotFound, KindInvalid.
+func LoadRevocations(path, caPath string) (*Revocations, error) {
+	cas, err := readCerts(caPath)
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, core.Errorf(core.KindNotFound, "the list of revoked certificates %s does not exist", path).
+			WithNext("check the path; `unibusd cert revoke` writes the list")
+	}
+	if err != nil {
+		return nil, core.Errorf(core.KindFailed, "the list of revoked certificates %s cannot be read: %s", path, cause(err))
+	}
+	if block, _ := pem.Decode(data); block != nil {
+		data = block.Bytes
+	}
+	list, err := x509.ParseRevocationList(data)
+	if err != nil {
+		return nil, core.Errorf(core.KindInvalid, "%s holds no certificate revocation list", path).WithNext("`unibusd cert revoke` writes one")
+	}
+	for _, ca := range cas {
+		if list.CheckSignatureFrom(ca) == nil {
+			return newRevocations(list), nil
+		}
+	}
+	return nil, core.Errorf(core.KindInvalid, "the list of revoked certificates %s is not signed by the authority in %s", path, caPath).
+		WithNext("use the list that `unibusd cert revoke` wrote beside that authority's key")
+}
+
+func newRevocations(list *x509.RevocationList) *Revocations {
+	r := &Revocations{serials: map[string]bool{}, list: list}
+	if list.Number != nil && list.Number.IsInt64() {
+		r.Number = list.Number.Int64()
+	}
+	for _, e := range list.RevokedCertificateEntries {
+		r.serials[e.SerialNumber.String()] = true
+	}
+	return r
+}
+
+// Revoke adds the certificate in certPath to the list of the authority in caDir.
+// KindInvalid where another authority issued it, or where the list that is there
+// is not this authority's. A certificate that is in the list already changes nothing.
+func Revoke(certPath, caDir string) error {
+	ca, signer, err := readCA(caDir)
+	if err != nil {
+		return err
+	}
+	cert, err := readCert(certPath)
+	if err != nil {
+		return err
+	}
+	if cert.IsCA {
+		return core.Errorf(core.KindInvalid, "%s is the certificate of an authority, which no list can revoke", certPath).
+			WithNext("make a new authority, and give every node a certificate of it")
+	}
+	if cert.CheckSignatureFrom(ca) != nil {
+		return core.Errorf(core.KindInvalid, "%s was not issued by the authority in %s", certPath, caDir).WithNext("give the directory of its authority with --ca")
+	}
+	path := filepath.Join(caDir, CRLFile)
+	old, err := LoadRevocations(path, filepath.Join(caDir, CACertFile))
+	if core.KindOf(err) == core.KindNotFound {
+		old, err = &Revocations{list: &x509.RevocationList{}}, nil
+	}
+	if err != nil || old.Has(cert) {
+		return err
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, old.with(cert, ca), ca, signer)
+	if err != nil {
+		return core.Errorf(core.KindFailed, "the list of revoked certificates could not be signed: %w", err)
+	}
+	if err := errors.Join(Replace(path, pemOf("X509 CRL", der)), os.Chmod(path, 0o644)); err != nil { //nolint:gosec // it is public, as the certificates are
+		return core.Errorf(core.KindFailed, "%s cannot be written: %s", path, cause(err))
+	}
+	return nil
+}
+
+// with is the next list. It stays valid for as long as the authority: an entry never becomes wrong.
+func (r *Revocations) with(cert, ca *x509.Certificate) *x509.RevocationList {
+	now := time.Now()
+	return &x509.RevocationList{
+		Number:     big.NewInt(r.Number + 1),
+		ThisUpdate: now.Add(-backdate),
+		NextUpdate: ca.NotAfter,
+		RevokedCertificateEntries: append(r.list.RevokedCertificateEntries,
+			x509.RevocationListEntry{SerialNumber: cert.SerialNumber, RevocationTime: now}),
+	}
+}
