@@ -77,8 +77,8 @@ func (c *Connection) Open(ctx context.Context, cfg admin.ClientConfig) (*admin.C
 	if err != nil {
 		return nil, err
 	}
-	if key := cl.ClusterKey(); cfg.ClusterKey == "" && key != "" {
-		c.pin(key)
+	if key := cl.ClusterKey(); c.ClusterKey == "" && key != "" && cl.Proven() {
+		c.pin(key, cfg.ClusterKey == "")
 	}
 	return cl, nil
 }
@@ -92,9 +92,9 @@ func (c *Connection) refuse(changed *binding.Changed) error {
 	return e.WithNext("ask whoever runs it; only if its key was really replaced: unibusd cluster-key forget %s", changed.Pinned)
 }
 
-// pin remembers the key for the next time. Where that is not possible the work
-// goes on: the key is proven for this connection.
-func (c *Connection) pin(key string) {
+// pin remembers the key for the next time, for every server that is named. Where
+// that is not possible the work goes on: the key is proven for this connection.
+func (c *Connection) pin(key string, first bool) {
 	known, err := keys.DefaultKnownClusters()
 	if err == nil {
 		err = known.Pin(c.Servers, key)
@@ -102,7 +102,7 @@ func (c *Connection) pin(key string) {
 	switch {
 	case err != nil:
 		fmt.Fprintf(os.Stderr, "The cluster's key %s cannot be remembered: %v\n", key, err)
-	case known.Path != os.DevNull:
+	case first && known.Path != os.DevNull:
 		fmt.Fprintf(os.Stderr, "First contact with %s. The cluster proves the key %s, which is remembered in %s.\n", strings.Join(c.Servers, ", "), key, known.Path)
 	}
 }

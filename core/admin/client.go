@@ -110,8 +110,8 @@ func (c *Client) Open(ctx context.Context) error {
 	}
 }
 
-// bound has the cluster prove who it is, before anything else is sent. One that
-// has no key yet, or no majority to say so, is told from one that proves a wrong one.
+// bound has the cluster prove who it is, before anything else is sent. Where that
+// is not to be had now, each request asks for it again.
 func (c *Client) bound(ctx context.Context, nc *nats.Conn) error {
 	c.nc, c.bind = nc, binding.New(nc, c.cfg.Identity, c.cfg.ClusterKey)
 	err := c.identify(ctx)
@@ -219,7 +219,11 @@ func (c *Client) request(ctx context.Context, subject string, v Verb, body []byt
 			delete(c.pending, subject)
 		}
 	}()
+	session := c.bind.Session()
 	msg, err := c.nc.RequestMsgWithContext(ctx, out)
+	if err == nil && c.bind.Session() != session { // whoever answers has not proven anything
+		return nil, nats.ErrConnectionReconnecting
+	}
 	if err != nil && errors.Is(context.Cause(ctx), nats.ErrPermissionViolation) {
 		return nil, nats.ErrPermissionViolation
 	}

@@ -11,15 +11,17 @@ import (
 )
 
 // message is a signed request for a verb. What only reads is signed too: who
-// relayed a login must not read by it either. A cluster that has not founded its
-// key yet proves none; what reads is then signed for none.
+// relayed a login must not read by it either. Nothing is sent in a session in
+// which the cluster has not proven its key, and no answer believed. Only a cluster
+// of which no key is known may prove none: it has not founded it yet, and
+// operators must see why. What reads is then signed for none.
 func (c *Client) message(ctx context.Context, subject string, v Verb, body []byte) (*nats.Msg, error) {
 	msg := nats.NewMsg(subject)
 	msg.Data = body
 	if v == VerbIdentify {
 		return msg, nil
 	}
-	if c.bind.Key() == "" {
+	if !c.bind.Proven() {
 		if err := c.identifyFor(ctx, v); err != nil {
 			return nil, err
 		}
@@ -37,8 +39,10 @@ func (c *Client) identifyFor(ctx context.Context, v Verb) error {
 		switch {
 		case err == nil, core.KindOf(err) != core.KindUnavailable:
 			return err
-		case !Rules()[v].Acts():
+		case !Rules()[v].Acts() && c.bind.Key() == "":
 			return nil
+		case !Rules()[v].Acts():
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -56,6 +60,9 @@ func (c *Client) identify(ctx context.Context) error {
 		return call[binding.Proof](ctx, c, TargetAny, VerbIdentify, req)
 	})
 }
+
+// Proven says whether the cluster proved its key in the present session.
+func (c *Client) Proven() bool { return c.bind != nil && c.bind.Proven() }
 
 // ClusterKey is the cluster's public key: the pinned one, or the one that the
 // cluster proved; "" where it has none yet.

@@ -37,8 +37,9 @@ type Binding struct {
 	nc *nats.Conn
 	id auth.Signer
 
-	mu  sync.Mutex
-	key string
+	mu     sync.Mutex
+	key    string
+	proven uint64 // the session in which it was proven last; 0: in none
 }
 
 // New makes a Binding for the connection of an identity. pin is the public key
@@ -58,6 +59,7 @@ func (b *Binding) Key() string {
 // where it proves another one than is pinned, or where the answer does not fit
 // the connection; the caller then closes the connection. Other errors are ask's.
 func (b *Binding) Prove(ctx context.Context, ask func(context.Context, Request) (Proof, error)) error {
+	session := b.Session()
 	channel, err := b.channel()
 	if err != nil {
 		return err
@@ -76,8 +78,19 @@ func (b *Binding) Prove(ctx context.Context, ask func(context.Context, Request) 
 	if b.key != "" && b.key != p.Cluster {
 		return &Changed{Pinned: b.key, Proven: p.Cluster}
 	}
-	b.key = p.Cluster
+	b.key, b.proven = p.Cluster, session
 	return nil
+}
+
+// Session counts the connection's sessions, from 1: each reconnect begins another
+// one, with whoever took the connection.
+func (b *Binding) Session() uint64 { return b.nc.Stats().Reconnects + 1 }
+
+// Proven says whether the cluster proved its key in the present session.
+func (b *Binding) Proven() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.proven == b.Session()
 }
 
 // Changed says that the cluster proved another key than the one that is pinned.

@@ -30,7 +30,7 @@ func (c *Client) identify(ctx context.Context) error {
 		return core.Errorf(core.KindRefused, "%s: %v", strings.Join(c.cfg.Servers, ", "), changed).
 			WithNext("only if its key was really replaced, remove the line with %s from %s", changed.Pinned, known.Path)
 	}
-	if err != nil || pin != "" {
+	if err != nil || c.cfg.ClusterKey != "" {
 		return err
 	}
 	return known.Pin(c.cfg.Servers, key)

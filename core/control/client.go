@@ -104,13 +104,16 @@ func (c *Client) message(ctx context.Context, m Method, req any) (*nats.Msg, err
 	if most := c.cfg.Conn.MaxPayload(); most > 0 && int64(len(msg.Data)) > most {
 		return nil, tooLarge("the request "+string(m), len(msg.Data), int(most))
 	}
-	if !Rules()[m].Acts {
+	if m == MethodIdentify {
 		return msg, nil
 	}
-	if c.bind.Key() == "" {
+	if !c.bind.Proven() {
 		if _, err := c.Identify(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if !Rules()[m].Acts {
+		return msg, nil
 	}
 	return msg, c.bind.Sign(msg, c.cfg.Now())
 }

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -9,10 +10,14 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
@@ -190,4 +195,94 @@ func asError(e *core.Error) error {
 		return nil
 	}
 	return e
+}
+
+// forger is a hostile server that admits anybody, claims that it cannot prove
+// anything just now, and answers everything else as it likes.
+func forger(t *testing.T, addr string) (url string, asked func() []string) {
+	t.Helper()
+	host, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, err := server.NewServer(&server.Options{ServerName: "forger", Host: host, Port: cmp.Or(port, server.RANDOM_PORT), AlwaysEnableNonce: true, NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go srv.Start()
+	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	if !srv.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the hostile server does not start")
+	}
+	nc, err := nats.Connect("", nats.InProcessServer(srv))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	var mu sync.Mutex
+	var subjects []string
+	if _, err := nc.Subscribe("unibus.>", func(m *nats.Msg) {
+		if strings.HasSuffix(m.Subject, ".identify") {
+			body, _ := json.Marshal(admin.Problem{Error: core.Errorf(core.KindUnavailable, "not just now")})
+			_ = m.RespondMsg(&nats.Msg{Data: body, Header: nats.Header{"Nats-Service-Error-Code": {"unavailable"}}})
+			return
+		}
+		mu.Lock()
+		subjects = append(subjects, m.Subject)
+		mu.Unlock()
+		_ = m.Respond([]byte(`{"cluster":"test","verdict":"healthy"}`))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return srv.ClientURL(), func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(subjects)
+	}
+}
+
+// TestNothingIsSentWithoutAProof: where the cluster's key is known, a server that
+// does not prove it is told nothing and believed nothing, also one that takes the
+// connection over later.
+func TestNothingIsSentWithoutAProof(t *testing.T) {
+	t.Parallel()
+	c := nodetest.Start(t, nodetest.Config{Nodes: 1})
+	c.WaitServing(core.BackendSQLite, 0)
+	key := c.Client(0, c.Admin).ClusterKey()
+	url, asked := forger(t, "127.0.0.1:0")
+	pinned := admin.NewClient(admin.ClientConfig{Servers: []string{url}, Identity: c.Admin, ClusterKey: key, Timeout: time.Second})
+	if err := pinned.Open(t.Context()); err == nil {
+		t.Cleanup(pinned.Close)
+	}
+	moved := admin.NewClient(admin.ClientConfig{Servers: []string{c.URL(0), url}, Identity: c.Admin, Timeout: time.Second})
+	if err := moved.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(moved.Close)
+	fine[admin.Status](t)(moved.Status(t.Context()))
+	if err := c.Nodes[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	nodetest.Wait(t, 20*time.Second, func() error {
+		if moved.Connected() != "forger" {
+			return errors.New("the client has not gone on to the other server")
+		}
+		return nil
+	})
+	for what, cl := range map[string]*admin.Client{"a pinned key": pinned, "another server took over": moved} {
+		_, err := cl.Status(t.Context())
+		wantKind(t, what+": a status", err, core.KindUnavailable)
+		_, err = cl.UserRevoke(t.Context(), c.Admin.Public())
+		wantKind(t, what+": a revocation", err, core.KindUnavailable)
+	}
+	if got := asked(); len(got) > 0 {
+		t.Errorf("the hostile server was asked %v", got)
+	}
 }
