@@ -169,9 +169,12 @@ func (n Node) checkNodes() error {
 		return nil
 	}
 	seen := map[string]bool{}
-	for _, name := range n.Nodes {
-		if _, err := core.ParseNodeName(name); err != nil || seen[name] {
-			return core.Errorf(core.KindInvalid, "--nodes: %q is given twice or is no node's name", name).WithNext("list the --name of every node once")
+	for i, name := range n.Nodes {
+		if _, err := core.ParseNodeName(name); err != nil { // which may be a password, and is not repeated
+			return core.Errorf(core.KindInvalid, "--nodes: entry %d is no node's name", i+1).WithNext("list the --name of every node once")
+		}
+		if seen[name] {
+			return core.Errorf(core.KindInvalid, "--nodes: %q is given twice", name).WithNext("list the --name of every node once")
 		}
 		seen[name] = true
 	}
