@@ -50,7 +50,7 @@ func migrateCommand() *cobra.Command {
 	f.BoolVar(&o.DryRun, "dry-run", false, "check and convert, write nothing")
 	f.BoolVar(&o.Cutover, "cutover", false, "go on after verify and move the authority")
 	f.StringVar(&at, "node", "", "the `NODE` whose file it is, where several nodes serve a file of this path")
-	f.StringSliceVar(&o.Discard, "discard", nil, "leave behind what only the SQLite files of `NODE[,NODE]` hold")
+	f.StringSliceVar(&o.IgnoredNodes, "discard", nil, "leave behind what only the SQLite files of `NODE[,NODE]` hold")
 	f.IntVar(&o.Rate, "rate", 0, "copy at most `N` rows a second (0: as fast as it goes)")
 	return c
 }

@@ -170,7 +170,7 @@ func (d *Desk) make(ctx context.Context, h *held) (admin.Backup, error) {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return admin.Backup{}, errors.Join(core.Errorf(core.KindFailed, "the backup on %s cannot be read: %w", d.cfg.Node, err), migrate.RemoveFile(path))
+		return admin.Backup{}, errors.Join(core.Errorf(core.KindFailed, "the backup on %s cannot be read: %w", d.cfg.Node, err), migrate.RemoveSQLiteFile(path))
 	}
 	d.mu.Lock()
 	h.file = f

@@ -29,7 +29,7 @@ func (s *story) move(ctx context.Context) error {
 			return false, err
 		}
 		s.tell(&told, m)
-		return m.WhyNot(migrate.ActionCutover) == "", broken(m)
+		return m.Unavailable(migrate.ActionCutover) == "", broken(m)
 	})
 	return about("the copy to be verified", err)
 }

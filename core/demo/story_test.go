@@ -107,7 +107,7 @@ func (f *fakeCluster) Migration(context.Context) (migrate.Status, error) {
 func (f *fakeCluster) migration() migrate.Status {
 	m := migrate.Status{State: f.state, Verified: f.state == migrate.StateVerify, Running: f.state == migrate.StateVerify && f.reading > 0}
 	if m.Running { // everything is equal, and a node has not read it yet
-		m.Unready = []string{"n3"}
+		m.UnreadyNodes = []string{"n3"}
 	}
 	if f.broken.problem {
 		m.Problems = []core.Problem{{Table: core.TableRooms, Key: "ops", Text: "its owner is not a user"}}
@@ -172,7 +172,7 @@ func (f *fakeCluster) MigrateCutover(_ context.Context, node string) (migrate.St
 	if f.broken.cutover != nil {
 		return migrate.Status{}, f.broken.cutover
 	}
-	if why := f.migration().WhyNot(migrate.ActionCutover); why != "" && f.state == migrate.StateVerify {
+	if why := f.migration().Unavailable(migrate.ActionCutover); why != "" && f.state == migrate.StateVerify {
 		return migrate.Status{}, core.Errorf(core.KindRefused, "the move cannot cut over: %s", why)
 	}
 	f.state = migrate.StateSoak

@@ -23,7 +23,7 @@ func (j *Job) Abort(ctx context.Context, by string) (Status, error) {
 	if err != nil || done == nil {
 		return st, err
 	}
-	limit, cancel := context.WithTimeout(ctx, abortAnswer)
+	limit, cancel := context.WithTimeout(ctx, abortReplyTimeout)
 	defer cancel()
 	select {
 	case <-limit.Done():
@@ -35,84 +35,84 @@ func (j *Job) Abort(ctx context.Context, by string) (Status, error) {
 	return st, nil
 }
 
-// abortAnswer is how long a caller waits for the end; a request has a minute.
-const abortAnswer = 45 * time.Second
+// abortReplyTimeout is how long a caller waits for the end; a request has a minute.
+const abortReplyTimeout = 45 * time.Second
 
 // beginAbort returns what is closed at the end of the work; nil for an abort of a
 // rollback, which is followed like one.
 func (j *Job) beginAbort(ctx context.Context, by string) (Status, <-chan struct{}, error) {
-	j.command.Lock()
-	defer j.command.Unlock()
-	if err := j.inherit(ctx); err != nil {
+	j.commandLock.Lock()
+	defer j.commandLock.Unlock()
+	if err := j.recoverFromRecord(ctx); err != nil {
 		return j.Status(), nil, err
 	}
 	st := j.Status()
-	if why := st.WhyNot(ActionAbort); why != "" {
-		return st, nil, refused(st, "abort", why)
+	if why := st.Unavailable(ActionAbort); why != "" {
+		return st, nil, errUnavailable(st, "abort", why)
 	}
 	if st.State == StateRollback {
 		st, err := j.abortRollback(by)
 		return st, nil, err
 	}
 	if st.Running && st.Aborting != "" {
-		return st, j.worker(), nil
+		return st, j.runDone(), nil
 	}
-	if !j.takeFence() {
-		return st, nil, refused(st, "abort", "the cutover has begun and ends within seconds")
+	if !j.blockCutover() {
+		return st, nil, errUnavailable(st, "abort", "the cutover has begun and ends within seconds")
 	}
-	j.stop()
+	j.stopRun()
 	st = j.Status()
-	if why := st.WhyNot(ActionAbort); why != "" {
-		return st, nil, refused(st, "abort", why)
+	if why := st.Unavailable(ActionAbort); why != "" {
+		return st, nil, errUnavailable(st, "abort", why)
 	}
 	if st.Aborting != "" {
 		by = st.Aborting
 	}
-	err := j.goOnAborting(by)
-	return j.Status(), j.worker(), err
+	err := j.continueAbort(by)
+	return j.Status(), j.runDone(), err
 }
 
-func (j *Job) worker() <-chan struct{} {
+func (j *Job) runDone() <-chan struct{} {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.done
 }
 
-// goOnAborting notes the abort, so that a restart goes on with it, and works at it.
-func (j *Job) goOnAborting(by string) error {
-	err := j.save(func(s *Status) {
+// continueAbort notes the abort, so that a restart goes on with it, and works at it.
+func (j *Job) continueAbort(by string) error {
+	err := j.saveStatus(func(s *Status) {
 		s.Aborting, s.Running, s.Paused, s.Verified, s.Error, s.Result = by, true, false, false, nil, ""
 	})
 	if err != nil {
 		return err
 	}
-	return j.spawn(j.unwind)
+	return j.spawn(j.runAbort)
 }
 
-// unwind takes the move back to its end, or until something cannot be undone.
-func (j *Job) unwind(ctx context.Context) {
+// runAbort takes the move back to its end, or until something cannot be undone.
+func (j *Job) runAbort(ctx context.Context) {
 	j.mu.Lock()
-	j.fence, j.paused, j.ending = nil, false, false
+	j.fence, j.pauseRequested, j.abortRequested = nil, false, false
 	j.mu.Unlock()
 	st := j.Status()
-	err := j.undo(ctx, st)
+	err := j.undoMigration(ctx, st)
 	if err == nil {
-		err = j.aborted(st)
+		err = j.finishAbort(st)
 	}
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
-		j.end(func(s *Status) {
+		j.endRun(func(s *Status) {
 			s.Error = core.Errorf(core.KindUnavailable, "%s was stopped while the move was taken back; it goes on when it is started again", j.cfg.Node)
 		})
 	default:
-		err = j.explain(ctx, st.State, err)
+		err = j.explainJetStreamOff(ctx, st.State, err)
 		j.cfg.Log.Warn("the abort stopped", "error", err)
-		j.end(func(s *Status) { s.Error = abortStopped(err) })
+		j.endRun(func(s *Status) { s.Error = errAbortStopped(err) })
 	}
 }
 
-func abortStopped(err error) *core.Error {
+func errAbortStopped(err error) *core.Error {
 	why := core.AsError(err)
 	next := "`unibusd migration abort` goes on with it"
 	if why.Next != "" {
@@ -121,70 +121,70 @@ func abortStopped(err error) *core.Error {
 	return core.Errorf(why.Kind, "the move could not be taken back to its end: %s", why.Text).WithNext("%s", next)
 }
 
-func (j *Job) aborted(was Status) error {
+func (j *Job) finishAbort(was Status) error {
 	j.mu.Lock()
-	j.cp, j.marks = nil, nil
+	j.checkpoint, j.marks = nil, nil
 	j.mu.Unlock()
 	e, err := j.cfg.Journal.Load()
 	if err != nil {
 		return err
 	}
 	record := "the authority record is none"
-	if e.Home {
+	if e.FileIsAuthority {
 		record = "the authority record names it, as before the move"
 	}
-	return j.save(func(s *Status) {
+	return j.saveStatus(func(s *Status) {
 		s.State, s.Running, s.Error, s.Problems, s.Aborting = StateAborted, false, nil, nil, ""
 		s.Result = fmt.Sprintf("Aborted by %s in %s. SQLite on %s serves as before; %s, and %s removed from KV.",
-			was.Aborting, was.State, s.Node, record, wasWere(s.Removed))
+			was.Aborting, was.State, s.Node, record, keysWere(s.Removed))
 		if s.Backup.Path != "" && !s.Options.NoBackup {
 			s.Result += " The backup " + s.Backup.Path + " was kept."
 		}
 	})
 }
 
-func wasWere(keys int) string {
+func keysWere(keys int) string {
 	if keys == 1 {
 		return "1 key was"
 	}
 	return fmt.Sprintf("%d keys were", keys)
 }
 
-// takeFence keeps a cutover from beginning; false where it has begun.
-func (j *Job) takeFence() bool {
+// blockCutover keeps a cutover from beginning; false where it has begun.
+func (j *Job) blockCutover() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.fence != nil && j.fence.committed {
 		return false
 	}
-	j.ending = true
+	j.abortRequested = true
 	return true
 }
 
-// undo takes back what the move did, the fence first. The rows go while SQLite
+// undoMigration takes back what the move did, the fence first. The rows go while SQLite
 // is still the recorded authority: with a record of none a node with --store kv
 // would serve what is left of them.
-func (j *Job) undo(ctx context.Context, st Status) error {
-	if err := j.lift(ctx); err != nil {
+func (j *Job) undoMigration(ctx context.Context, st Status) error {
+	if err := j.liftFence(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(dropTemporary(st), j.dropUnfinished(), j.untrack(ctx)); err != nil {
-		return unjoin(err)
+	if err := errors.Join(removeTemporaryBackup(st), j.removeUnfinishedBackup(), j.stopTracking(ctx)); err != nil {
+		return unwrapSingle(err)
 	}
 	var a core.Authority
 	err := j.retry(ctx, func(ctx context.Context) (err error) {
-		a, _, err = j.authority(ctx)
+		a, _, err = j.readAuthority(ctx)
 		return err
 	})
 	if err == nil && a.Backend == core.BackendSQLite && a.Node == j.cfg.Node {
-		err = j.empty(ctx)
+		err = j.removeRows(ctx)
 	}
 	if err != nil {
 		return err
 	}
-	limit, cancel := context.WithTimeout(ctx, 2*j.cfg.Limits.Patience)
+	limit, cancel := context.WithTimeout(ctx, 2*j.cfg.Limits.RetryBudget)
 	defer cancel()
-	if a, err = j.release(limit); err != nil {
+	if a, err = j.releaseAuthority(limit); err != nil {
 		return err
 	}
 	return j.cfg.Journal.Update(func(e *Entry) {
@@ -198,18 +198,18 @@ func (j *Job) undo(ctx context.Context, st Status) error {
 	})
 }
 
-// empty removes every row of the five buckets. Buckets that were never made are left unmade.
-func (j *Job) empty(ctx context.Context) error {
-	if unmade, err := j.unmade(ctx); err != nil || unmade {
+// removeRows removes every row of the five buckets. Buckets that were never made are left unmade.
+func (j *Job) removeRows(ctx context.Context) error {
+	if unmade, err := j.bucketsMissing(ctx); err != nil || unmade {
 		return err
 	}
-	if err := j.retry(ctx, j.shut); err != nil { // a copy that was resumed elsewhere is refused from here on
+	if err := j.retry(ctx, j.closeGuards); err != nil { // a copy that was resumed elsewhere is refused from here on
 		return err
 	}
 	for _, t := range core.Tables() {
 		err := j.retry(ctx, func(ctx context.Context) error {
-			return j.pour(ctx, nothing{}, t, "", func(p poured) error {
-				j.note(func(s *Status) { s.Removed += p.removed })
+			return j.syncTable(ctx, emptySource{}, t, "", func(p batchResult) error {
+				j.updateStatus(func(s *Status) { s.Removed += p.removed })
 				return ctx.Err()
 			})
 		})
@@ -220,10 +220,10 @@ func (j *Job) empty(ctx context.Context) error {
 	return nil
 }
 
-// unmade is true where every bucket is proven not to be there. Counts and
+// bucketsMissing is true where every bucket is proven not to be there. Counts and
 // checkpoints are no proof: they are of the last run alone, and a run before it
 // may have written. A bucket that nobody can see may hold everything.
-func (j *Job) unmade(ctx context.Context) (bool, error) {
+func (j *Job) bucketsMissing(ctx context.Context) (bool, error) {
 	for _, t := range core.Tables() {
 		err := j.retry(ctx, func(ctx context.Context) error {
 			_, err := j.cfg.Target.Nodes(ctx, t)

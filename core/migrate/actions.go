@@ -17,34 +17,34 @@ const (
 	ActionFinish   Action = "finish"
 )
 
-// WhyNot says why an action is not possible now, as the end of a sentence; ""
+// Unavailable says why an action is not possible now, as the end of a sentence; ""
 // where it is. The daemon decides by it and the console shows it, so that both
 // always agree; a status may be older than what the daemon knows.
-func (s Status) WhyNot(a Action) string {
+func (s Status) Unavailable(a Action) string {
 	switch a {
 	case ActionStart:
-		return s.whyNotStart()
+		return s.startUnavailable()
 	case ActionPause:
-		return s.whyNotPause()
+		return s.pauseUnavailable()
 	case ActionResume:
-		return s.whyNotResume()
+		return s.resumeUnavailable()
 	case ActionLimit:
-		return s.whyNotLimit()
+		return s.limitUnavailable()
 	case ActionAbort:
-		return s.whyNotAbort()
+		return s.abortUnavailable()
 	case ActionCutover:
-		return s.whyNotCutover()
+		return s.cutoverUnavailable()
 	case ActionRollback:
-		return s.whyNotRollback()
+		return s.rollbackUnavailable()
 	case ActionFinish:
-		return s.whyNotFinish()
+		return s.finishUnavailable()
 	}
 	return "there is no such action"
 }
 
 const (
-	beingAborted = "it is being aborted; where that stopped, `unibusd migration abort` goes on"
-	dryRunning   = "a dry run is at work; ask again when it has ended"
+	reasonAborting = "it is being aborted; where that stopped, `unibusd migration abort` goes on"
+	reasonDryRun   = "a dry run is at work; ask again when it has ended"
 )
 
 // inKV is true once the authority has moved and not come back.
@@ -52,7 +52,7 @@ func (s Status) inKV() bool {
 	return s.State == StateSoak || s.State == StateDone || s.State == StateRollback
 }
 
-func (s Status) whyNotStart() string {
+func (s Status) startUnavailable() string {
 	switch {
 	case s.inKV():
 		return "the control plane is in KV already"
@@ -61,19 +61,19 @@ func (s Status) whyNotStart() string {
 	case s.Running && s.Aborting != "":
 		return "a move is being aborted"
 	case s.Running && s.Options.DryRun:
-		return dryRunning
+		return reasonDryRun
 	case s.Running:
 		return "a move is running"
 	}
 	return ""
 }
 
-func (s Status) whyNotPause() string {
+func (s Status) pauseUnavailable() string {
 	switch {
 	case s.Aborting != "":
-		return beingAborted
+		return reasonAborting
 	case s.Options.DryRun && s.Running:
-		return dryRunning
+		return reasonDryRun
 	case !s.Running || !s.Active() || s.Paused:
 		return "there is nothing at work"
 	case s.State == StateFence:
@@ -82,15 +82,15 @@ func (s Status) whyNotPause() string {
 	return ""
 }
 
-func (s Status) whyNotResume() string {
+func (s Status) resumeUnavailable() string {
 	switch {
 	case s.Aborting != "":
-		return beingAborted
+		return reasonAborting
 	case s.Running && !s.Paused:
 		return "it is at work"
 	case s.State == StateVerify && s.Verified && !s.Paused:
 		return "it is verified and awaits the cutover"
-	case s.State == StateVerify && s.Outdated:
+	case s.State == StateVerify && s.BackupOutdated:
 		return "what the fence brought is not in its backup; start again with `unibusd migrate-to-kv`, which takes a new one and writes only what differs"
 	case !s.Active() && s.State != StateCutover && s.State != StateRollback:
 		return "no move is under way"
@@ -98,7 +98,7 @@ func (s Status) whyNotResume() string {
 	return ""
 }
 
-func (s Status) whyNotLimit() string {
+func (s Status) limitUnavailable() string {
 	switch s.State {
 	case StatePreflight, StateBackup, StateCopy:
 		if !s.Options.DryRun && s.Aborting == "" {
@@ -108,7 +108,7 @@ func (s Status) whyNotLimit() string {
 	return "no copy is under way"
 }
 
-func (s Status) whyNotAbort() string {
+func (s Status) abortUnavailable() string {
 	switch {
 	case s.State == StateCutover:
 		return "the authority may have moved already; resume finds out"
@@ -117,34 +117,34 @@ func (s Status) whyNotAbort() string {
 	case s.State == StateRollback:
 		return ""
 	case s.Options.DryRun && s.Running:
-		return dryRunning
+		return reasonDryRun
 	case !s.Active():
 		return "no move is under way"
 	}
 	return ""
 }
 
-func (s Status) whyNotCutover() string {
+func (s Status) cutoverUnavailable() string {
 	switch {
 	case s.Aborting != "":
-		return beingAborted
+		return reasonAborting
 	case s.Options.DryRun && s.Running:
-		return dryRunning
+		return reasonDryRun
 	case s.State == StateFence && s.Running:
 		return "it is under way"
 	case s.State == StateFence, s.State == StateCutover:
 		return "the last cutover is not settled: resume first"
 	case s.inKV():
 		return "it is in KV already"
-	case s.Running && s.State == StateVerify && s.Verified && len(s.Unready) > 0:
-		return "everything is equal, and the rows are still being read into memory by " + strings.Join(s.Unready, ", ") + ": wait a moment"
+	case s.Running && s.State == StateVerify && s.Verified && len(s.UnreadyNodes) > 0:
+		return "everything is equal, and the rows are still being read into memory by " + strings.Join(s.UnreadyNodes, ", ") + ": wait a moment"
 	case s.Running || s.State != StateVerify || !s.Verified:
 		return "it is not verified yet"
 	}
 	return ""
 }
 
-func (s Status) whyNotRollback() string {
+func (s Status) rollbackUnavailable() string {
 	switch s.State {
 	case StateSoak:
 		return ""
@@ -161,7 +161,7 @@ func (s Status) whyNotRollback() string {
 	return "it has not cut over"
 }
 
-func (s Status) whyNotFinish() string {
+func (s Status) finishUnavailable() string {
 	switch s.State {
 	case StateSoak:
 		return ""

@@ -6,36 +6,36 @@ import (
 	"unibus/core"
 )
 
-// verdict is what to do about an authority that was read.
-type verdict int
+// authorityDecision is what to do about an authority that was read.
+type authorityDecision int
 
 const (
-	take  verdict = iota // it decides
-	write                // replace it
-	ask                  // it decides nothing: ask again
+	acceptAuthority  authorityDecision = iota // it decides
+	replaceAuthority                          // replace it
+	readAgain                                 // it decides nothing: ask again
 )
 
-// decide reads the authority and moves it where judge says so, until a read or a
-// write of its own tells how it ended. An outcome that is unknown, or somebody
+// settleAuthority reads the authority and moves it where judge says so, until a read or a
+// replaceAuthority of its own tells how it ended. An outcome that is unknown, or somebody
 // else's write, only leads to the next read: the record's own CAS keeps two
 // writes from both counting. It ends with ctx, with the last error.
-func (j *Job) decide(ctx context.Context, judge func(core.Authority) (core.Authority, verdict)) (core.Authority, error) {
+func (j *Job) settleAuthority(ctx context.Context, judge func(core.Authority) (core.Authority, authorityDecision)) (core.Authority, error) {
 	var last error
 	for ctx.Err() == nil {
-		cur, rev, err := j.authority(ctx)
+		cur, rev, err := j.readAuthority(ctx)
 		if err == nil {
 			next, v := judge(cur)
-			if v == take {
+			if v == acceptAuthority {
 				return cur, nil
 			}
-			if v == write {
+			if v == replaceAuthority {
 				if _, err = j.cfg.Authority.PutAuthority(ctx, next, rev); err == nil {
 					return next, nil
 				}
 			}
 		}
 		last = err
-		_ = wait(ctx, j.cfg.Limits.Poll)
+		_ = sleep(ctx, j.cfg.Limits.PollInterval)
 	}
 	if last == nil {
 		last = ctx.Err()
@@ -44,8 +44,8 @@ func (j *Job) decide(ctx context.Context, judge func(core.Authority) (core.Autho
 		WithNext("see that a majority of the nodes is up; then try again")
 }
 
-// authority reads the record; a zero Authority where there has never been one.
-func (j *Job) authority(ctx context.Context) (core.Authority, uint64, error) {
+// readAuthority reads the record; a zero Authority where there has never been one.
+func (j *Job) readAuthority(ctx context.Context) (core.Authority, uint64, error) {
 	a, rev, err := j.cfg.Authority.Authority(ctx)
 	if core.KindOf(err) == core.KindNotFound {
 		return core.Authority{}, rev, nil
@@ -53,33 +53,33 @@ func (j *Job) authority(ctx context.Context) (core.Authority, uint64, error) {
 	return a, rev, err
 }
 
-// claim makes this node's SQLite file the authority, unless it is already, and
+// claimAuthority makes this node's SQLite file the authority, unless it is already, and
 // syncs it to the journal. Another owner gives KindRefused.
-func (j *Job) claim(ctx context.Context) (core.Authority, error) {
-	ctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.Patience)
+func (j *Job) claimAuthority(ctx context.Context) (core.Authority, error) {
+	ctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.RetryBudget)
 	defer cancel()
-	j.claiming(true)
-	a, err := j.decide(ctx, func(cur core.Authority) (core.Authority, verdict) {
+	j.setClaimUncertain(true)
+	a, err := j.settleAuthority(ctx, func(cur core.Authority) (core.Authority, authorityDecision) {
 		if cur.Backend == "" || cur.Backend == core.BackendNone {
-			return core.Authority{Backend: core.BackendSQLite, Node: j.cfg.Node, Generation: cur.Generation + 1}, write
+			return core.Authority{Backend: core.BackendSQLite, Node: j.cfg.Node, Generation: cur.Generation + 1}, replaceAuthority
 		}
-		return cur, take
+		return cur, acceptAuthority
 	})
 	if err != nil {
 		return a, err
 	}
-	j.claiming(false)
+	j.setClaimUncertain(false)
 	if p := j.authorityProblem(a); p != nil {
 		return a, core.Errorf(core.KindRefused, "%s", p.Text).WithNext("%s", p.Next)
 	}
 	return a, j.cfg.Journal.Update(func(e *Entry) { e.Authority, e.File = &a, j.source().Path() })
 }
 
-// claiming notes that a claim is sent and its outcome not known.
-func (j *Job) claiming(now bool) {
+// setClaimUncertain notes that a claim is sent and its outcome not known.
+func (j *Job) setClaimUncertain(now bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.claims = now
+	j.claimUncertain = now
 }
 
 // authorityProblem says why a move cannot start under this authority; nil where it can.
@@ -96,40 +96,40 @@ func (j *Job) authorityProblem(a core.Authority) *core.Problem {
 	return nil
 }
 
-// release puts the authority back to none where it is this node's, unless it was
+// releaseAuthority puts the authority back to none where it is this node's, unless it was
 // before the move: with a record of none after a rollback, another node would
 // serve a file of its own that was left behind, and revoked users with it. A claim
 // that may still be under way is killed by a record of none of a later revision.
-func (j *Job) release(ctx context.Context) (core.Authority, error) {
+func (j *Job) releaseAuthority(ctx context.Context) (core.Authority, error) {
 	e, err := j.cfg.Journal.Load()
 	if err != nil {
 		return core.Authority{}, err
 	}
 	j.mu.Lock()
-	doubt := j.claims
+	doubt := j.claimUncertain
 	j.mu.Unlock()
-	a, err := j.decide(ctx, func(cur core.Authority) (core.Authority, verdict) {
+	a, err := j.settleAuthority(ctx, func(cur core.Authority) (core.Authority, authorityDecision) {
 		mine := cur.Backend == core.BackendSQLite && cur.Node == j.cfg.Node
 		free := cur.Backend == "" || cur.Backend == core.BackendNone
-		if e.Home || !mine && !(doubt && free) {
-			return cur, take
+		if e.FileIsAuthority || !mine && !(doubt && free) {
+			return cur, acceptAuthority
 		}
-		return core.Authority{Backend: core.BackendNone, Node: j.cfg.Node, Generation: cur.Generation + 1}, write
+		return core.Authority{Backend: core.BackendNone, Node: j.cfg.Node, Generation: cur.Generation + 1}, replaceAuthority
 	})
 	if err == nil {
-		j.claiming(false)
+		j.setClaimUncertain(false)
 	}
 	return a, err
 }
 
-// shut closes the target to others for the generation that a cutover would
+// closeGuards closes the target to others for the generation that a cutover would
 // lead to. A bucket that a stalled writer of before still aims at refuses it.
-func (j *Job) shut(ctx context.Context) error {
-	g, ok := j.cfg.Target.(Guarded)
+func (j *Job) closeGuards(ctx context.Context) error {
+	g, ok := j.cfg.Target.(WriteGuard)
 	if !ok {
 		return nil
 	}
-	a, _, err := j.authority(ctx)
+	a, _, err := j.readAuthority(ctx)
 	if err != nil {
 		return err
 	}

@@ -9,10 +9,10 @@ import (
 	"unibus/core"
 )
 
-// Tracker is a SourceStore that can note which rows are changed or removed, by
+// ChangeTracker is a SourceStore that can note which rows are changed or removed, by
 // whichever process, so that the fence need not read everything again. A source
 // without it is compared with its backup while the fence stands.
-type Tracker interface {
+type ChangeTracker interface {
 	// Track begins to note changes; where it has begun, it goes on.
 	Track(ctx context.Context) error
 	// Untrack forgets them and leaves no trace in the file, also where what is there
@@ -22,41 +22,41 @@ type Tracker interface {
 	Tracked(ctx context.Context) (bool, error)
 	// Changed returns the keys of a table that were noted, in order.
 	Changed(ctx context.Context, t core.Table) ([]string, error)
-	Picker
+	KeyLookup
 }
 
-// Picker hands out chosen rows of a table in key order; keys that are not there are left out.
-type Picker interface {
+// KeyLookup hands out chosen rows of a table in key order; keys that are not there are left out.
+type KeyLookup interface {
 	RowsOf(ctx context.Context, t core.Table, keys []string) iter.Seq2[core.Row, error]
 }
 
-// track is called before the backup is taken: what is noted is at least what
+// startTracking is called before the backup is taken: what is noted is at least what
 // the backup lacks.
-func (j *Job) track(ctx context.Context) error {
-	if tr, ok := j.source().(Tracker); ok {
+func (j *Job) startTracking(ctx context.Context) error {
+	if tr, ok := j.source().(ChangeTracker); ok {
 		return tr.Track(ctx)
 	}
 	return nil
 }
 
-// untrack is called where no fence will ask. It does not ask whether the notes
+// stopTracking is called where no fence will ask. It does not ask whether the notes
 // are whole: those that are not are in the way of the next move.
-func (j *Job) untrack(ctx context.Context) error {
-	if tr, ok := j.source().(Tracker); ok {
+func (j *Job) stopTracking(ctx context.Context) error {
+	if tr, ok := j.source().(ChangeTracker); ok {
 		return tr.Untrack(ctx)
 	}
 	return nil
 }
 
-// intact says whether the backup still is, byte for byte, what was verified: only
+// backupUnchanged says whether the backup still is, byte for byte, what was verified: only
 // then do the source's notes say all that the target may lack. It is asked before
 // the fence stands, because it reads the file.
-func (j *Job) intact() bool {
+func (j *Job) backupUnchanged() bool {
 	b := j.Status().Backup
 	if j.Status().Options.NoBackup || b.Path == "" {
 		return false
 	}
-	now, err := sumFile(b.Path)
+	now, err := hashFile(b.Path)
 	if err != nil || now.SHA256 != b.SHA256 {
 		j.cfg.Log.Warn("the fence takes longer: the backup is not what was verified", "backup", b.Path, "error", err)
 		return false
@@ -64,11 +64,11 @@ func (j *Job) intact() bool {
 	return true
 }
 
-// tracker is the source's notes with the backup to compare them to; nil where
+// trackedSource is the source's notes with the backup to compare them to; nil where
 // either is not to be had.
-func (j *Job) tracker(ctx context.Context, backup Copy, intact bool) (Tracker, Picker) {
-	tr, ok := j.source().(Tracker)
-	pick, picks := backup.(Picker)
+func (j *Job) trackedSource(ctx context.Context, backup BackupReader, intact bool) (ChangeTracker, KeyLookup) {
+	tr, ok := j.source().(ChangeTracker)
+	pick, picks := backup.(KeyLookup)
 	if !ok || !picks || !intact {
 		return nil, nil
 	}
@@ -79,16 +79,16 @@ func (j *Job) tracker(ctx context.Context, backup Copy, intact bool) (Tracker, P
 	return tr, pick
 }
 
-// noted finds the changes of a table from the source's notes and the target's
+// changesByTracking finds the changes of a table from the source's notes and the target's
 // history, without reading the table. Its digest is known only where nothing
 // changed; sumUp fills it in after the cutover.
-func (j *Job) noted(ctx context.Context, h *posts, tr Tracker, base Picker, t core.Table, m Mark) (changes, error) {
-	c := changes{table: t, mark: m, want: map[string][]byte{}, source: m.Source}
-	rows, err := h.anywhere(ctx, t)
+func (j *Job) changesByTracking(ctx context.Context, h *replicaReaderPool, tr ChangeTracker, base KeyLookup, t core.Table, m Mark) (tableChanges, error) {
+	c := tableChanges{table: t, mark: m, want: map[string][]byte{}, source: m.Source}
+	rows, err := h.changesOfAny(ctx, t)
 	if err != nil {
 		return c, err
 	}
-	late := byKey(rows)
+	late := valuesByKey(rows)
 	keys, err := tr.Changed(ctx, t)
 	if err != nil {
 		return c, err
@@ -96,11 +96,11 @@ func (j *Job) noted(ctx context.Context, h *posts, tr Tracker, base Picker, t co
 	keys = slices.AppendSeq(keys, maps.Keys(late))
 	slices.Sort(keys)
 	keys = slices.Compact(keys)
-	want, err := collect(tr.RowsOf(ctx, t, keys))
+	want, err := collectValues(tr.RowsOf(ctx, t, keys))
 	if err != nil {
 		return c, err
 	}
-	was, err := collect(base.RowsOf(ctx, t, keys))
+	was, err := collectValues(base.RowsOf(ctx, t, keys))
 	if err != nil {
 		return c, err
 	}
@@ -109,25 +109,25 @@ func (j *Job) noted(ctx context.Context, h *posts, tr Tracker, base Picker, t co
 		if !again {
 			now = was[key]
 		}
-		if again || !same(want[key], was[key]) {
-			c.settle(key, want[key], now)
+		if again || !sameValue(want[key], was[key]) {
+			c.addKey(key, want[key], now)
 		}
-		if !same(want[key], was[key]) {
+		if !sameValue(want[key], was[key]) {
 			c.source.SHA256 = ""
-			c.source.Count += present(want[key]) - present(was[key])
+			c.source.Count += presence(want[key]) - presence(was[key])
 		}
 	}
 	return c, nil
 }
 
-func present(value []byte) int {
+func presence(value []byte) int {
 	if value == nil {
 		return 0
 	}
 	return 1
 }
 
-func collect(rows iter.Seq2[core.Row, error]) (map[string][]byte, error) {
+func collectValues(rows iter.Seq2[core.Row, error]) (map[string][]byte, error) {
 	out := map[string][]byte{}
 	for r, err := range rows {
 		if err != nil {
@@ -138,13 +138,13 @@ func collect(rows iter.Seq2[core.Row, error]) (map[string][]byte, error) {
 	return out, nil
 }
 
-// sumUp fills in the digests of tables that changed behind the fence: every node
+// fillDigests fills in the digests of tables that changed behind the fence: every node
 // was shown to hold what the source holds, and the source, fenced, changes no more.
-func (j *Job) sumUp(ctx context.Context) error {
+func (j *Job) fillDigests(ctx context.Context) error {
 	if j.source() == nil {
 		return j.errNoFile()
 	}
-	buckets := clone(j.Status()).Buckets
+	buckets := cloneStatus(j.Status()).Buckets
 	for i, t := range core.Tables() {
 		if i >= len(buckets) || buckets[i].Source.SHA256 != "" {
 			continue
@@ -160,5 +160,5 @@ func (j *Job) sumUp(ctx context.Context) error {
 		}
 		buckets[i].Source = d
 	}
-	return j.save(func(s *Status) { s.Buckets = buckets })
+	return j.saveStatus(func(s *Status) { s.Buckets = buckets })
 }

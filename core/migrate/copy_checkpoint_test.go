@@ -11,7 +11,7 @@ import (
 // Checkpoints are saved now and then, and the last one of all however the copy ends.
 func TestCheckpointsAreSavedNowAndThen(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 70)
+	w := newFakeCluster(t, 70)
 	var ops []string
 	puts, fails := 0, true
 	w.before = func(op string) error {
@@ -23,12 +23,12 @@ func TestCheckpointsAreSavedNowAndThen(t *testing.T) {
 		}
 		return nil
 	}
-	j := w.job(t, func(c *Config) { c.Limits.Saves = time.Hour })
-	s := started(t, j, w.options())
+	j := w.job(t, func(c *Config) { c.Limits.CheckpointInterval = time.Hour })
+	s := startAndWait(t, j, w.options())
 	if s.State != StateCopy || s.Error == nil {
 		t.Fatalf("%s, %v", s.State, s.Error)
 	}
-	w.look(func() {
+	w.locked(func() {
 		first := slices.Index(ops, "put")
 		last := len(ops) - 1 - slices.Index(reversed(ops), "put")
 		saves := 0
@@ -42,7 +42,7 @@ func TestCheckpointsAreSavedNowAndThen(t *testing.T) {
 		}
 		fails = false
 	})
-	reached := j.checkpoint()
+	reached := j.copyCheckpoint()
 	e, err := w.journal.Load()
 	if err != nil || e.Checkpoint == nil || *e.Checkpoint != reached || reached == (Checkpoint{}) {
 		t.Errorf("the journal has %+v, %v; the copy came to %+v", e.Checkpoint, err, reached)
@@ -50,7 +50,7 @@ func TestCheckpointsAreSavedNowAndThen(t *testing.T) {
 	if _, err := j.Resume(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	if s = rest(t, j); s.State != StateVerify || s.Error != nil || s.Written != 5*70 || s.AtLeast {
+	if s = awaitStopped(t, j); s.State != StateVerify || s.Error != nil || s.Written != 5*70 || s.WrittenIsMinimum {
 		t.Errorf("%s, %v, %d written", s.State, s.Error, s.Written)
 	}
 }

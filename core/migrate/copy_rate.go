@@ -4,16 +4,16 @@ import (
 	"time"
 )
 
-// pacesPerSecond is how often a copy under a rate limit stops to breathe.
-const pacesPerSecond = 5
+// pausesPerSecond is how often a copy under a rate limit stops to breathe.
+const pausesPerSecond = 5
 
-// pacer spreads what is written over time.
-type pacer struct{ next time.Time }
+// rateLimiter spreads what is written over time.
+type rateLimiter struct{ next time.Time }
 
-// after says how long to wait once rows were written at now, under a limit of
+// pauseAfter says how long to wait once rows were written at now, under a limit of
 // rate rows a second (0: none). Time that was not used is not saved up: after a
 // pause the copy does not rush.
-func (p *pacer) after(now time.Time, rows, rate int) time.Duration {
+func (p *rateLimiter) pauseAfter(now time.Time, rows, rate int) time.Duration {
 	if rate <= 0 || rows == 0 {
 		p.next = now
 		return 0
@@ -29,16 +29,16 @@ func (p *pacer) after(now time.Time, rows, rate int) time.Duration {
 // enough to show a limit that was changed.
 const meterWindow = 2 * time.Second
 
-// meter estimates how fast the copy goes and how long it will take.
-type meter struct {
+// rateMeter estimates how fast the copy goes and how long it will take.
+type rateMeter struct {
 	now         func() time.Time
 	left        int
 	start, mid  time.Time // the rate counts from start; at the next window's end it counts from mid
 	done, since int       // rows since start, and of them since mid
 }
 
-func newMeter(now func() time.Time, ps []Progress) *meter {
-	m := &meter{now: now, start: now()}
+func newMeter(now func() time.Time, ps []Progress) *rateMeter {
+	m := &rateMeter{now: now, start: now()}
 	m.mid = m.start
 	for _, p := range ps {
 		m.left += p.Total - p.Done
@@ -49,7 +49,7 @@ func newMeter(now func() time.Time, ps []Progress) *meter {
 // add counts rows and returns rows a second and the milliseconds left. It is told
 // of rows before a limit (0: none) makes the copy wait for them: at first they
 // seem to go faster than they may.
-func (m *meter) add(rows, limit int) (rate float64, leftMS int64) {
+func (m *rateMeter) add(rows, limit int) (rate float64, leftMS int64) {
 	now := m.now()
 	if now.Sub(m.mid) > meterWindow {
 		m.start, m.done, m.mid, m.since = m.mid, m.since, now, 0

@@ -17,13 +17,13 @@ func TestPacerHoldsTheRate(t *testing.T) {
 		rate := rapid.IntRange(1, 50_000).Draw(rt, "rate")
 		start := time.Unix(1_000_000, 0)
 		now, total := start, 0
-		var p pacer
+		var p rateLimiter
 		for range rapid.IntRange(1, 30).Draw(rt, "batches") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 3_000).Draw(rt, "idle ms")) * time.Millisecond)
 			rows := rapid.IntRange(1, 1000).Draw(rt, "rows")
 			total += rows
 			before := now
-			now = now.Add(p.after(now, rows, rate))
+			now = now.Add(p.pauseAfter(now, rows, rate))
 			if took := now.Sub(before).Seconds() * float64(rate); took < float64(rows)-1 {
 				rt.Fatalf("%d rows passed in the time of %.1f", rows, took)
 			}
@@ -31,7 +31,7 @@ func TestPacerHoldsTheRate(t *testing.T) {
 				rt.Fatalf("%d rows, %.1f were allowed", total, allowed)
 			}
 		}
-		if d := p.after(now, 1000, 0); d != 0 {
+		if d := p.pauseAfter(now, 1000, 0); d != 0 {
 			rt.Fatalf("without a limit: waits %s", d)
 		}
 	})

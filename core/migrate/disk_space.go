@@ -17,35 +17,35 @@ const replicaFactor = 4
 // is written: the backup, and this node's own replica beside it.
 const spaceFactor = 1 + replicaFactor
 
-// heldFactor is how many times the bytes that the buckets hold were written when
+// writtenFactor is how many times the bytes that the buckets hold were written when
 // they came there: as messages, and in the log of the group. A run that is
 // repeated finds them equal and does not write them again.
-const heldFactor = 2
+const writtenFactor = 2
 
 // spaceProblems are the nodes that have no room for what a move brings there.
 func (j *Job) spaceProblems(ctx context.Context, c Cluster) []core.Problem {
 	size := j.source().Size()
-	held := j.held(ctx)
+	held := j.replicaBytes(ctx)
 	need := func(node string) int64 { // of what changed since, nobody knows how much it is: once the file
-		return max(size, replicaFactor*size-heldFactor*held[node])
+		return max(size, replicaFactor*size-writtenFactor*held[node])
 	}
-	out := j.backupSpace((spaceFactor-replicaFactor)*size + need(j.cfg.Node))
+	out := j.backupSpaceProblems((spaceFactor-replicaFactor)*size + need(j.cfg.Node))
 	for _, p := range c.Peers {
-		if p.Free == nil || *p.Free >= need(p.Name) || p.Name == j.cfg.Node && len(out) > 0 {
+		if p.FreeBytes == nil || *p.FreeBytes >= need(p.Name) || p.Name == j.cfg.Node && len(out) > 0 {
 			continue
 		}
 		out = append(out, core.Problem{
-			Text: fmt.Sprintf("%s has %s free for its replica, the move needs %s there", p.Name, megabytes(*p.Free), megabytes(need(p.Name))),
+			Text: fmt.Sprintf("%s has %s free for its replica, the move needs %s there", p.Name, megabytes(*p.FreeBytes), megabytes(need(p.Name))),
 			Next: "make room in the data directory of " + p.Name + ", then start again",
 		})
 	}
 	return out
 }
 
-// held is how many bytes an earlier run has left in the replicas, by node: only
+// replicaBytes is how many bytes an earlier run has left in the replicas, by node: only
 // of nodes that have one of every bucket. What cannot be seen is not counted.
-func (j *Job) held(ctx context.Context) map[string]int64 {
-	s, ok := j.cfg.Target.(Sizer)
+func (j *Job) replicaBytes(ctx context.Context) map[string]int64 {
+	s, ok := j.cfg.Target.(SizeEstimator)
 	if !ok {
 		return nil
 	}
@@ -59,7 +59,7 @@ func (j *Job) held(ctx context.Context) map[string]int64 {
 			replicas[n]++
 		}
 	}
-	size, err := s.Bytes(ctx)
+	size, err := s.BucketBytes(ctx)
 	if err != nil {
 		return nil
 	}
@@ -72,12 +72,12 @@ func (j *Job) held(ctx context.Context) map[string]int64 {
 	return out
 }
 
-func (j *Job) backupSpace(need int64) []core.Problem {
-	if j.cfg.Free == nil {
+func (j *Job) backupSpaceProblems(need int64) []core.Problem {
+	if j.cfg.FreeSpace == nil {
 		return nil
 	}
 	dir := j.backupDir()
-	free, err := j.cfg.Free(dir)
+	free, err := j.cfg.FreeSpace(dir)
 	switch {
 	case err != nil:
 		return []core.Problem{{Text: "the free space at " + dir + " cannot be read: " + err.Error(), Next: "see that the directory exists and can be read"}}
@@ -97,20 +97,20 @@ func megabytes(bytes int64) string { return fmt.Sprintf("%d MB", (bytes+1<<20-1)
 // nodes on two cores; nodes on machines of their own are faster. What the disk
 // does to the backup is assumed.
 const (
-	fixedTime   = 3 * time.Second // buckets are made and raised, and readers placed, however few rows there are
-	copySpeed   = 15_000          // rows a second
-	verifySpeed = 15_000          // rows a second, all nodes
-	backupSpeed = 30 << 20        // bytes a second: copied, summed and read again
+	estimateFixed      = 3 * time.Second // buckets are made and raised, and readers placed, however few rows there are
+	estimateCopyRate   = 15_000          // rows a second
+	estimateVerifyRate = 15_000          // rows a second, all nodes
+	estimateBackupRate = 30 << 20        // bytes a second: copied, summed and read again
 )
 
-// counter is a SourceStore that knows how many rows it holds without reading them all.
-type counter interface {
+// rowCounter is a SourceStore that knows how many rows it holds without reading them all.
+type rowCounter interface {
 	Counts(ctx context.Context) (core.Counts, error)
 }
 
 // estimate notes how long backup, copy and verify will take. Without a count there is none.
 func (j *Job) estimate(ctx context.Context) {
-	src, ok := j.source().(counter)
+	src, ok := j.source().(rowCounter)
 	if !ok {
 		return
 	}
@@ -120,15 +120,15 @@ func (j *Job) estimate(ctx context.Context) {
 	}
 	rows := n.Users + n.Rooms + 2*n.Members + n.Keys // members twice: the index by user
 	size := j.source().Size()
-	j.note(func(s *Status) { s.Estimate = guess(rows, size, s.Options.Rate).Milliseconds() })
+	j.updateStatus(func(s *Status) { s.EstimateMS = estimateDuration(rows, size, s.Options.Rate).Milliseconds() })
 }
 
-// guess is the time for so many rows in a file of so many bytes; rate is the limit in rows a second, 0 for none.
-func guess(rows int, bytes int64, rate int) time.Duration {
-	speed := copySpeed
+// estimateDuration is the time for so many rows in a file of so many bytes; rate is the limit in rows a second, 0 for none.
+func estimateDuration(rows int, bytes int64, rate int) time.Duration {
+	speed := estimateCopyRate
 	if rate > 0 {
 		speed = min(speed, rate)
 	}
-	seconds := float64(bytes)/backupSpeed + float64(rows)/float64(speed) + float64(rows)/verifySpeed
-	return fixedTime + time.Duration(seconds*float64(time.Second))
+	seconds := float64(bytes)/estimateBackupRate + float64(rows)/float64(speed) + float64(rows)/estimateVerifyRate
+	return estimateFixed + time.Duration(seconds*float64(time.Second))
 }

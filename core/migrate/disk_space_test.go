@@ -26,9 +26,9 @@ func TestEveryNodeNeedsRoom(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, 5)
+			w := newFakeCluster(t, 5)
 			w.free = c.free
-			s := started(t, w.job(t, nil), w.options())
+			s := startAndWait(t, w.job(t, nil), w.options())
 			if c.want == "" {
 				wantState(t, s, StateVerify)
 				return
@@ -47,30 +47,30 @@ func TestPromisedNumbers(t *testing.T) {
 		t.Errorf("the source needs %d times the file and every other node %d times, promised are five and four", spaceFactor, replicaFactor)
 	}
 	for text, l := range map[string]Limits{"the default": Limits{}.withDefaults(), "a job made of nothing": New(Config{}).cfg.Limits} {
-		if l.Fence != 30*time.Second {
-			t.Errorf("%s: a fence stands for %s, promised are 30 s", text, l.Fence)
+		if l.FenceTimeout != 30*time.Second {
+			t.Errorf("%s: a fence stands for %s, promised are 30 s", text, l.FenceTimeout)
 		}
-		if l.Patience != 30*time.Second {
-			t.Errorf("%s: a copy waits %s for a leader, promised are 30 s", text, l.Patience)
+		if l.RetryBudget != 30*time.Second {
+			t.Errorf("%s: a copy waits %s for a leader, promised are 30 s", text, l.RetryBudget)
 		}
-		if l.Lease < 3*time.Second {
-			t.Errorf("%s: a rollback waits %s after the buckets were shut, promised are at least 3 s", text, l.Lease)
+		if l.AdmissionLease < 3*time.Second {
+			t.Errorf("%s: a rollback waits %s after the buckets were shut, promised are at least 3 s", text, l.AdmissionLease)
 		}
 	}
 }
 
 // sizedTarget is a target that knows how much it holds, and on which nodes.
 type sizedTarget struct {
-	fakePast
+	fakeTarget2
 	bytes int64
 	nodes []string
 	err   error
 }
 
-func (f sizedTarget) Bytes(context.Context) (int64, error) { return f.bytes, f.err }
+func (f sizedTarget) BucketBytes(context.Context) (int64, error) { return f.bytes, f.err }
 
 func (f sizedTarget) Nodes(ctx context.Context, t core.Table) ([]string, error) {
-	if _, err := f.fakePast.Nodes(ctx, t); err != nil {
+	if _, err := f.fakeTarget2.Nodes(ctx, t); err != nil {
 		return nil, err
 	}
 	if t == core.TableUsers {
@@ -103,14 +103,14 @@ func TestRepeatedRunNeedsLessRoom(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, 5)
-			w.free, w.unmade = map[string]int64{"n3": c.free}, c.unmade
+			w := newFakeCluster(t, 5)
+			w.free, w.bucketsMissing = map[string]int64{"n3": c.free}, c.unmade
 			j := w.job(t, func(cfg *Config) {
-				cfg.Target = sizedTarget{fakePast{fakeTarget{w}}, c.bytes, c.nodes, c.err}
-				cfg.Free = func(string) (int64, error) { return 5<<20 - min(2*c.bytes, 3<<20), nil }
+				cfg.Target = sizedTarget{fakeTarget2{fakeTarget{w}}, c.bytes, c.nodes, c.err}
+				cfg.FreeSpace = func(string) (int64, error) { return 5<<20 - min(2*c.bytes, 3<<20), nil }
 			})
 			o := Options{DB: w.path(), DryRun: true}
-			s := started(t, j, o)
+			s := startAndWait(t, j, o)
 			switch {
 			case c.want == "" && (s.Error != nil || len(s.Problems) > 0):
 				t.Errorf("%v, %+v", s.Error, s.Problems)
@@ -122,7 +122,7 @@ func TestRepeatedRunNeedsLessRoom(t *testing.T) {
 	}
 }
 
-func TestGuess(t *testing.T) {
+func TestEstimateDuration(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		rows  int
@@ -131,12 +131,12 @@ func TestGuess(t *testing.T) {
 		want  time.Duration
 	}{
 		{0, 0, 0, 3 * time.Second}, // the demo's few rows took as long
-		{0, 3 * backupSpeed, 0, 6 * time.Second},
+		{0, 3 * estimateBackupRate, 0, 6 * time.Second},
 		{150_000, 0, 0, 23 * time.Second},
 		{150_000, 0, 1_000_000, 23 * time.Second}, // a limit above what can be had
-		{150_000, backupSpeed, 1000, 164 * time.Second},
+		{150_000, estimateBackupRate, 1000, 164 * time.Second},
 	} {
-		if got := guess(c.rows, c.bytes, c.rate); got != c.want {
+		if got := estimateDuration(c.rows, c.bytes, c.rate); got != c.want {
 			t.Errorf("%d rows, %d bytes, %d a second: %s, want %s", c.rows, c.bytes, c.rate, got, c.want)
 		}
 	}
@@ -145,12 +145,12 @@ func TestGuess(t *testing.T) {
 // TestEstimateIsShown: 5 rows in each of five buckets, under a limit of one a second.
 func TestEstimateIsShown(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 5)
+	w := newFakeCluster(t, 5)
 	o := w.options()
 	o.Rate, o.DryRun = 1, true
-	s := started(t, w.job(t, nil), o)
-	if want := guess(25, 1<<20, 1).Milliseconds(); s.Estimate != want || want < 25_000 {
-		t.Errorf("%d ms, want %d", s.Estimate, want)
+	s := startAndWait(t, w.job(t, nil), o)
+	if want := estimateDuration(25, 1<<20, 1).Milliseconds(); s.EstimateMS != want || want < 25_000 {
+		t.Errorf("%d ms, want %d", s.EstimateMS, want)
 	}
 }
 
@@ -158,14 +158,14 @@ func TestEstimateIsShown(t *testing.T) {
 func TestGroupsMustBeWell(t *testing.T) {
 	t.Parallel()
 	bad := []core.Problem{{Text: "users has no leader", Next: "wait"}}
-	w := newWorld(t, 5)
+	w := newFakeCluster(t, 5)
 	w.findings = bad
-	s := started(t, w.job(t, nil), w.options())
+	s := startAndWait(t, w.job(t, nil), w.options())
 	wantRefused(t, errOf(s), "users has no leader")
-	if len(s.Problems) != 1 || w.arev != 0 {
+	if len(s.Problems) != 1 || w.authorityRevision != 0 {
 		t.Errorf("%+v", s.Problems)
 	}
-	w = newWorld(t, 5)
+	w = newFakeCluster(t, 5)
 	looks := 0
 	w.findings = bad
 	w.before = func(op string) error {
@@ -176,5 +176,5 @@ func TestGroupsMustBeWell(t *testing.T) {
 		}
 		return nil
 	}
-	wantState(t, started(t, w.job(t, nil), w.options()), StateVerify)
+	wantState(t, startAndWait(t, w.job(t, nil), w.options()), StateVerify)
 }

@@ -16,37 +16,37 @@ func compared() []core.Table {
 	return []core.Table{core.TableUsers, core.TableRooms, core.TableMembers, core.TableRoomKeys}
 }
 
-// drifts compares the SQLite files of the other nodes with the source, notes
+// divergenceProblems compares the SQLite files of the other nodes with the source, notes
 // what it found and returns what stops the move: a file that holds what the
 // source lacks, unless the operator has chosen to leave it behind.
-func (j *Job) drifts(ctx context.Context, c Cluster, sound bool) ([]core.Problem, error) {
-	discard := j.Status().Options.Discard
+func (j *Job) divergenceProblems(ctx context.Context, c Cluster, sound bool) ([]core.Problem, error) {
+	discard := j.Status().Options.IgnoredNodes
 	var out []core.Problem
-	var drift []Drift
+	var drift []Divergence
 	for _, p := range c.Peers {
 		if p.Name == j.cfg.Node || p.File == "" || !p.Online { // the silent are a problem already
 			continue
 		}
-		if err := j.breathe(ctx); err != nil {
+		if err := j.checkInterrupted(ctx); err != nil {
 			return nil, err
 		}
-		d, bad, err := j.drift(ctx, p, sound)
+		d, bad, err := j.compareFile(ctx, p, sound)
 		if err != nil {
 			return nil, err
 		}
-		d.Discarded = slices.Contains(discard, p.Name)
-		if drift = append(drift, d); !d.Discarded {
+		d.Ignored = slices.Contains(discard, p.Name)
+		if drift = append(drift, d); !d.Ignored {
 			out = append(out, bad...)
 		}
-		j.note(func(s *Status) { s.Drift = slices.Clone(drift) })
+		j.updateStatus(func(s *Status) { s.Divergences = slices.Clone(drift) })
 	}
 	return out, nil
 }
 
-// drift compares one file. An error is the source's or ctx's; what keeps the
+// compareFile compares one file. An error is the source's or ctx's; what keeps the
 // other file from being read to its end is among the problems.
-func (j *Job) drift(ctx context.Context, p Peer, sound bool) (Drift, []core.Problem, error) {
-	d := Drift{Node: p.Name, File: p.File, Tables: []TableDrift{}}
+func (j *Job) compareFile(ctx context.Context, p Peer, sound bool) (Divergence, []core.Problem, error) {
+	d := Divergence{Node: p.Name, File: p.File, Tables: []TableDivergence{}}
 	var cause error
 	switch {
 	case !sound:
@@ -59,7 +59,7 @@ func (j *Job) drift(ctx context.Context, p Peer, sound bool) (Drift, []core.Prob
 		if cause != nil {
 			break
 		}
-		td, theirs, err := j.driftOf(ctx, p.Name, t)
+		td, theirs, err := j.compareFileTable(ctx, p.Name, t)
 		if err != nil {
 			return d, nil, err
 		}
@@ -67,18 +67,18 @@ func (j *Job) drift(ctx context.Context, p Peer, sound bool) (Drift, []core.Prob
 	}
 	if cause != nil {
 		d.Error = core.AsError(cause).Text
-		return d, j.unread(ctx, p, cause), nil
+		return d, j.unreadableProblems(ctx, p, cause), nil
 	}
-	if p := drifted(d, j.recorded().Active()); p != nil {
+	if p := divergenceProblem(d, j.statusToRecord().Active()); p != nil {
 		return d, []core.Problem{*p}, nil
 	}
 	return d, nil, nil
 }
 
-// driftOf compares one table. theirs is why the other node's rows ended early; err is the source's.
-func (j *Job) driftOf(ctx context.Context, node string, t core.Table) (td TableDrift, theirs, err error) {
-	ours, stopped := summed(j.source().Rows(ctx, t))
-	there, failed := carried(t, j.cfg.PeerRows(ctx, node, t))
+// compareFileTable compares one table. theirs is why the other node's rows ended early; err is the source's.
+func (j *Job) compareFileTable(ctx context.Context, node string, t core.Table) (td TableDivergence, theirs, err error) {
+	ours, stopped := digestRows(j.source().Rows(ctx, t))
+	there, failed := rowsOfDigests(t, j.cfg.PeerRows(ctx, node, t))
 	var here, only, different []string
 	td.Table = t
 	err = merge(ours, there, func(p pair) error {
@@ -118,8 +118,8 @@ func listed(keys []string, key string) []string {
 	return append(keys, key)
 }
 
-// summed has the SHA-256 of each value in its place, and keeps the error it ended with.
-func summed(rows iter.Seq2[core.Row, error]) (iter.Seq2[core.Row, error], *error) {
+// digestRows has the SHA-256 of each value in its place, and keeps the error it ended with.
+func digestRows(rows iter.Seq2[core.Row, error]) (iter.Seq2[core.Row, error], *error) {
 	var end error
 	return func(yield func(core.Row, error) bool) {
 		for r, err := range rows {
@@ -132,22 +132,22 @@ func summed(rows iter.Seq2[core.Row, error]) (iter.Seq2[core.Row, error], *error
 	}, &end
 }
 
-// carried is another node's sums as rows, and keeps the error it ended with.
-func carried(t core.Table, sums iter.Seq2[RowSum, error]) (iter.Seq2[core.Row, error], *error) {
+// rowsOfDigests is another node's sums as rows, and keeps the error it ended with.
+func rowsOfDigests(t core.Table, sums iter.Seq2[RowDigest, error]) (iter.Seq2[core.Row, error], *error) {
 	var end error
 	return func(yield func(core.Row, error) bool) {
 		for s, err := range sums {
 			end = err
-			if !yield(core.Row{Table: t, Key: s.Key, Value: s.Sum[:]}, err) {
+			if !yield(core.Row{Table: t, Key: s.Key, Value: s.SHA256[:]}, err) {
 				return
 			}
 		}
 	}, &end
 }
 
-// unread is why a file could not be compared to its end: the rows of it that
+// unreadableProblems is why a file could not be compared to its end: the rows of it that
 // cannot be converted, where there are such, each with its key.
-func (j *Job) unread(ctx context.Context, p Peer, cause error) []core.Problem {
+func (j *Job) unreadableProblems(ctx context.Context, p Peer, cause error) []core.Problem {
 	e := core.AsError(cause)
 	var rows []core.Problem
 	if j.cfg.PeerProblems != nil && e.Kind != core.KindUnavailable {
@@ -181,10 +181,10 @@ func atLeast(rows int) string {
 	return count(rows, "row")
 }
 
-// drifted is the problem of a file that holds what the source lacks; nil where a
+// divergenceProblem is the problem of a file that holds what the source lacks; nil where a
 // move leaves nothing behind. Where a move of this node is begun, and not only
 // looked at, no other node may begin one.
-func drifted(d Drift, begun bool) *core.Problem {
+func divergenceProblem(d Divergence, begun bool) *core.Problem {
 	var parts []string
 	for _, t := range d.Tables {
 		var words []string
@@ -212,8 +212,8 @@ func drifted(d Drift, begun bool) *core.Problem {
 	}
 }
 
-// discardProblems are names in --discard behind which no file stands.
-func discardProblems(c Cluster, self string, discard []string) []core.Problem {
+// ignoredNodeProblems are names in --discard behind which no file stands.
+func ignoredNodeProblems(c Cluster, self string, discard []string) []core.Problem {
 	var out []core.Problem
 	for _, name := range discard {
 		i := slices.IndexFunc(c.Peers, func(p Peer) bool { return p.Name == name })

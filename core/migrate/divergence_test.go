@@ -25,25 +25,25 @@ type otherFile struct {
 	problems []core.Problem
 }
 
-func (w *world) peerRows(_ context.Context, node string, t core.Table) iter.Seq2[RowSum, error] {
-	return func(yield func(RowSum, error) bool) {
-		f := w.others[node]
+func (w *fakeCluster) peerRows(_ context.Context, node string, t core.Table) iter.Seq2[RowDigest, error] {
+	return func(yield func(RowDigest, error) bool) {
+		f := w.otherFiles[node]
 		for i, r := range f.rows(t) {
 			if f.broken != nil && i == f.after {
 				break
 			}
-			if !yield(RowSum{r.Key, sha256.Sum256(r.Value)}, nil) {
+			if !yield(RowDigest{r.Key, sha256.Sum256(r.Value)}, nil) {
 				return
 			}
 		}
 		if f.broken != nil {
-			yield(RowSum{}, f.broken)
+			yield(RowDigest{}, f.broken)
 		}
 	}
 }
 
-func (w *world) peerProblems(_ context.Context, node string, limit int) ([]core.Problem, error) {
-	ps := w.others[node].problems
+func (w *fakeCluster) peerProblems(_ context.Context, node string, limit int) ([]core.Problem, error) {
+	ps := w.otherFiles[node].problems
 	return ps[:min(limit, len(ps))], nil
 }
 
@@ -55,13 +55,13 @@ func (s fakeSource) Counts(context.Context) (core.Counts, error) {
 	}, nil
 }
 
-// beside gives n2 a file like the source, changed.
-func (w *world) beside(change func(*otherFile)) {
+// giveOtherFile gives n2 a file like the source, changed.
+func (w *fakeCluster) giveOtherFile(change func(*otherFile)) {
 	f := otherFile{tables: w.source.clone()}
 	if change != nil {
 		change(&f)
 	}
-	w.others = map[string]otherFile{"n2": f}
+	w.otherFiles = map[string]otherFile{"n2": f}
 	w.peers[1].File, w.peers[1].Serving = "/n2/unibus.db", core.BackendSQLite
 }
 
@@ -70,17 +70,17 @@ func TestDriftStopsTheMove(t *testing.T) {
 	for _, table := range compared() {
 		for name, c := range map[string]struct {
 			change func(map[string][]byte)
-			want   TableDrift
+			want   TableDivergence
 			words  string
 		}{
 			"only there": {
 				func(m map[string][]byte) { m["zz1"], m["zz2"] = []byte("x"), []byte("y") },
-				TableDrift{Table: table, OnlyThere: 2, Keys: []string{"there/zz1", "there/zz2"}},
+				TableDivergence{Table: table, OnlyThere: 2, Keys: []string{"there/zz1", "there/zz2"}},
 				"2 only there",
 			},
 			"different": {
 				func(m map[string][]byte) { m["k0003"] = []byte("other") },
-				TableDrift{Table: table, Different: 1, Keys: []string{"different/k0003"}},
+				TableDivergence{Table: table, Different: 1, Keys: []string{"different/k0003"}},
 				"1 different",
 			},
 			"all": {
@@ -88,25 +88,25 @@ func TestDriftStopsTheMove(t *testing.T) {
 					delete(m, "k0000")
 					m["k0001"], m["zz"] = []byte("other"), []byte("x")
 				},
-				TableDrift{Table: table, OnlyHere: 1, OnlyThere: 1, Different: 1, Keys: []string{"there/zz", "different/k0001", "here/k0000"}},
+				TableDivergence{Table: table, OnlyHere: 1, OnlyThere: 1, Different: 1, Keys: []string{"there/zz", "different/k0001", "here/k0000"}},
 				"1 only there and 1 different",
 			},
 		} {
 			t.Run(string(table)+" "+name, func(t *testing.T) {
 				t.Parallel()
-				w := newWorld(t, 5)
-				w.beside(func(f *otherFile) { c.change(f.tables[table]) })
-				s := started(t, w.job(t, nil), w.options())
+				w := newFakeCluster(t, 5)
+				w.giveOtherFile(func(f *otherFile) { c.change(f.tables[table]) })
+				s := startAndWait(t, w.job(t, nil), w.options())
 				wantRefused(t, errOf(s), "/n2/unibus.db", string(table)+" "+c.words)
-				if s.State != StatePreflight || w.arev != 0 || w.puts != 0 || len(s.Problems) != 1 {
-					t.Fatalf("%s, generation %d, %d written: %+v", s.State, w.arev, w.puts, s.Problems)
+				if s.State != StatePreflight || w.authorityRevision != 0 || w.puts != 0 || len(s.Problems) != 1 {
+					t.Fatalf("%s, generation %d, %d written: %+v", s.State, w.authorityRevision, w.puts, s.Problems)
 				}
 				for _, word := range []string{"--discard n2", "--node n2 --db /n2/unibus.db"} {
 					if !strings.Contains(s.Problems[0].Next, word) {
 						t.Errorf("%q does not say %q", s.Problems[0].Next, word)
 					}
 				}
-				if d := cmp.Diff([]Drift{driftWith(c.want)}, s.Drift); d != "" {
+				if d := cmp.Diff([]Divergence{divergenceWith(c.want)}, s.Divergences); d != "" {
 					t.Error(d)
 				}
 			})
@@ -117,24 +117,24 @@ func TestDriftStopsTheMove(t *testing.T) {
 // TestTheOtherFileIsMovedInstead by the commands that the problem names.
 func TestTheOtherFileIsMovedInstead(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 5)
-	w.beside(func(f *otherFile) { f.tables[core.TableUsers]["zz"] = []byte("x") })
+	w := newFakeCluster(t, 5)
+	w.giveOtherFile(func(f *otherFile) { f.tables[core.TableUsers]["zz"] = []byte("x") })
 	const abort = "`unibusd migration abort`"
 	j := w.job(t, nil)
 	o := w.options()
 	o.DryRun = true
-	if s := started(t, j, o); len(s.Problems) != 1 || strings.Contains(s.Problems[0].Next, abort) { // it would be refused
+	if s := startAndWait(t, j, o); len(s.Problems) != 1 || strings.Contains(s.Problems[0].Next, abort) { // it would be refused
 		t.Errorf("%+v", s.Problems)
 	}
-	s := started(t, j, w.options())
+	s := startAndWait(t, j, w.options())
 	if len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Next, abort+", then `unibusd migrate-to-kv --node n2 --db /n2/unibus.db`") {
 		t.Fatalf("%+v", s.Problems)
 	}
-	if s = started(t, j, o); len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Next, abort) {
+	if s = startAndWait(t, j, o); len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Next, abort) {
 		t.Errorf("a dry run beside it: %+v", s.Problems)
 	}
-	until(t, j, "the record", func(Status) (seen bool) {
-		w.look(func() { seen = strings.Contains(string(w.record), `"state":"preflight"`) })
+	awaitStatus(t, j, "the record", func(Status) (seen bool) {
+		w.locked(func() { seen = strings.Contains(string(w.record), `"state":"preflight"`) })
 		return seen
 	})
 	n2 := w.job(t, func(c *Config) {
@@ -145,30 +145,30 @@ func TestTheOtherFileIsMovedInstead(t *testing.T) {
 	if _, err := j.Abort(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, j, "the record", func(Status) (seen bool) {
-		w.look(func() { seen = strings.Contains(string(w.record), `"state":"aborted"`) })
+	awaitStatus(t, j, "the record", func(Status) (seen bool) {
+		w.locked(func() { seen = strings.Contains(string(w.record), `"state":"aborted"`) })
 		return seen
 	})
 	if _, err := n2.Start(t.Context(), "ana", w.options()); err != nil {
 		t.Error(err)
 	}
-	rest(t, n2)
+	awaitStopped(t, n2)
 }
 
-// driftWith is the drift of n2 where all tables but one are equal.
-func driftWith(td TableDrift) Drift {
-	d := Drift{Node: "n2", File: "/n2/unibus.db"}
+// divergenceWith is the drift of n2 where all tables but one are equal.
+func divergenceWith(td TableDivergence) Divergence {
+	d := Divergence{Node: "n2", File: "/n2/unibus.db"}
 	for _, t := range compared() {
 		if t == td.Table {
 			d.Tables = append(d.Tables, td)
 			continue
 		}
-		d.Tables = append(d.Tables, TableDrift{Table: t})
+		d.Tables = append(d.Tables, TableDivergence{Table: t})
 	}
 	return d
 }
 
-func TestDriftThatLosesNothingIsOnlyShown(t *testing.T) {
+func TestDivergenceThatLosesNothingIsShown(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*otherFile){
 		"equal":  nil,
@@ -179,42 +179,42 @@ func TestDriftThatLosesNothingIsOnlyShown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, 5)
-			w.beside(change)
-			s := started(t, w.job(t, nil), w.options())
+			w := newFakeCluster(t, 5)
+			w.giveOtherFile(change)
+			s := startAndWait(t, w.job(t, nil), w.options())
 			wantState(t, s, StateVerify)
-			if len(s.Drift) != 1 || len(s.Drift[0].Tables) != 4 || s.Drift[0].Discarded || len(s.Problems) != 0 {
-				t.Errorf("%+v, %+v", s.Drift, s.Problems)
+			if len(s.Divergences) != 1 || len(s.Divergences[0].Tables) != 4 || s.Divergences[0].Ignored || len(s.Problems) != 0 {
+				t.Errorf("%+v, %+v", s.Divergences, s.Problems)
 			}
 		})
 	}
 }
 
-func TestDiscardLeavesAFileBehind(t *testing.T) {
+func TestIgnoredNodeKeepsItsFile(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 5)
-	w.beside(func(f *otherFile) { f.tables[core.TableUsers]["zz"] = []byte("x") })
+	w := newFakeCluster(t, 5)
+	w.giveOtherFile(func(f *otherFile) { f.tables[core.TableUsers]["zz"] = []byte("x") })
 	j, o := w.job(t, nil), w.options()
-	o.Discard = []string{"n2"}
-	s := started(t, j, o)
+	o.IgnoredNodes = []string{"n2"}
+	s := startAndWait(t, j, o)
 	wantState(t, s, StateVerify)
-	if len(s.Drift) != 1 || !s.Drift[0].Discarded || s.Drift[0].Tables[0].OnlyThere != 1 {
-		t.Errorf("%+v", s.Drift)
+	if len(s.Divergences) != 1 || !s.Divergences[0].Ignored || s.Divergences[0].Tables[0].OnlyThere != 1 {
+		t.Errorf("%+v", s.Divergences)
 	}
 	if _, there := w.target[core.TableUsers]["zz"]; there || !w.target.equal(w.source) {
 		t.Error("what was discarded was moved")
 	}
 }
 
-func TestDiscardOfNothingIsInvalid(t *testing.T) {
+func TestIgnoringANodeWithoutAFileIsInvalid(t *testing.T) {
 	t.Parallel()
 	for name, word := range map[string]string{"n1": "is moved", "n3": "no SQLite file", "n9": "no node", "": "no node"} {
-		w := newWorld(t, 5)
-		w.beside(nil)
+		w := newFakeCluster(t, 5)
+		w.giveOtherFile(nil)
 		o := w.options()
-		o.Discard = []string{name}
-		s := started(t, w.job(t, nil), o)
-		if core.KindOf(errOf(s)) != core.KindInvalid || len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Text, word) || s.Problems[0].Next == "" || w.arev != 0 {
+		o.IgnoredNodes = []string{name}
+		s := startAndWait(t, w.job(t, nil), o)
+		if core.KindOf(errOf(s)) != core.KindInvalid || len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Text, word) || s.Problems[0].Next == "" || w.authorityRevision != 0 {
 			t.Errorf("%q: %v %+v", name, s.Error, s.Problems)
 		}
 	}
@@ -240,14 +240,14 @@ func TestFileThatCannotBeReadStopsTheMove(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, 5)
-			w.beside(func(f *otherFile) {
+			w := newFakeCluster(t, 5)
+			w.giveOtherFile(func(f *otherFile) {
 				f.after, f.broken, f.problems = c.file.after, c.file.broken, c.file.problems
 			})
-			s := started(t, w.job(t, nil), w.options())
+			s := startAndWait(t, w.job(t, nil), w.options())
 			wantRefused(t, errOf(s))
-			if len(s.Problems) != c.problems || len(s.Drift) != 1 || s.Drift[0].Error == "" || w.arev != 0 {
-				t.Fatalf("%d problems, %+v", len(s.Problems), s.Drift)
+			if len(s.Problems) != c.problems || len(s.Divergences) != 1 || s.Divergences[0].Error == "" || w.authorityRevision != 0 {
+				t.Fatalf("%d problems, %+v", len(s.Problems), s.Divergences)
 			}
 			all := fmt.Sprintf("%+v", s.Problems)
 			for _, word := range append(c.words, "--discard n2") {
@@ -256,11 +256,11 @@ func TestFileThatCannotBeReadStopsTheMove(t *testing.T) {
 				}
 			}
 			o := w.options()
-			o.Discard = []string{"n2"}
-			s = started(t, w.job(t, nil), o)
+			o.IgnoredNodes = []string{"n2"}
+			s = startAndWait(t, w.job(t, nil), o)
 			wantState(t, s, StateVerify)
-			if !s.Drift[0].Discarded || s.Drift[0].Error == "" {
-				t.Errorf("%+v", s.Drift)
+			if !s.Divergences[0].Ignored || s.Divergences[0].Error == "" {
+				t.Errorf("%+v", s.Divergences)
 			}
 		})
 	}
@@ -269,24 +269,24 @@ func TestFileThatCannotBeReadStopsTheMove(t *testing.T) {
 // TestWithoutAWayToReadFilesEachStopsTheMove: as on a node of an older version.
 func TestWithoutAWayToReadFilesEachStopsTheMove(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 5)
-	w.beside(nil)
-	s := started(t, w.job(t, func(c *Config) { c.PeerRows = nil }), w.options())
+	w := newFakeCluster(t, 5)
+	w.giveOtherFile(nil)
+	s := startAndWait(t, w.job(t, func(c *Config) { c.PeerRows = nil }), w.options())
 	wantRefused(t, errOf(s), "/n2/unibus.db", "could not be compared")
 }
 
-// TestSourceErrorIsNotTheOthers: what is wrong with the source is said of the source.
-func TestSourceErrorIsNotTheOthers(t *testing.T) {
+// TestSourceErrorNamesTheSource: what is wrong with the source is said of the source.
+func TestSourceErrorNamesTheSource(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 5)
-	w.beside(nil)
+	w := newFakeCluster(t, 5)
+	w.giveOtherFile(nil)
 	w.before = func(op string) error {
 		if op == "source.rows" {
 			return core.Errorf(core.KindFailed, "the disk of n1 is broken")
 		}
 		return nil
 	}
-	s := started(t, w.job(t, nil), w.options())
+	s := startAndWait(t, w.job(t, nil), w.options())
 	if core.KindOf(errOf(s)) != core.KindFailed || !strings.Contains(s.Error.Text, "the disk of n1") || len(s.Problems) != 0 {
 		t.Errorf("%v, %+v", s.Error, s.Problems)
 	}
@@ -295,54 +295,54 @@ func TestSourceErrorIsNotTheOthers(t *testing.T) {
 // TestUnsoundSourceIsNotCompared: its own rows stop the move, and are all that is said.
 func TestUnsoundSourceIsNotCompared(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 5)
+	w := newFakeCluster(t, 5)
 	w.problems = []core.Problem{{Table: core.TableRooms, Key: "r1", Text: "orphan", Next: "x"}}
-	w.beside(func(f *otherFile) { f.tables[core.TableUsers]["zz"] = []byte("x") })
-	s := started(t, w.job(t, nil), w.options())
+	w.giveOtherFile(func(f *otherFile) { f.tables[core.TableUsers]["zz"] = []byte("x") })
+	s := startAndWait(t, w.job(t, nil), w.options())
 	wantRefused(t, errOf(s), "orphan")
-	if len(s.Problems) != 1 || len(s.Drift) != 1 || s.Drift[0].Error == "" {
-		t.Errorf("%+v, %+v", s.Problems, s.Drift)
+	if len(s.Problems) != 1 || len(s.Divergences) != 1 || s.Divergences[0].Error == "" {
+		t.Errorf("%+v, %+v", s.Problems, s.Divergences)
 	}
 }
 
 // TestDryRunComparesToo: the same findings, and nothing written.
 func TestDryRunComparesToo(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 5)
-	w.beside(func(f *otherFile) { f.tables[core.TableUsers]["zz"] = []byte("x") })
+	w := newFakeCluster(t, 5)
+	w.giveOtherFile(func(f *otherFile) { f.tables[core.TableUsers]["zz"] = []byte("x") })
 	o := w.options()
 	o.DryRun = true
-	s := started(t, w.job(t, nil), o)
+	s := startAndWait(t, w.job(t, nil), o)
 	wantRefused(t, errOf(s), "users 1 only there")
-	if len(s.Drift) != 1 || s.Drift[0].Tables[0].OnlyThere != 1 || s.Estimate == 0 || w.arev != 0 || w.record != nil {
-		t.Errorf("drift %+v, estimate %d", s.Drift, s.Estimate)
+	if len(s.Divergences) != 1 || s.Divergences[0].Tables[0].OnlyThere != 1 || s.EstimateMS == 0 || w.authorityRevision != 0 || w.record != nil {
+		t.Errorf("drift %+v, estimate %d", s.Divergences, s.EstimateMS)
 	}
 }
 
-// TestDriftNamesAtMostMaxListed: of 100,000 rows that differ a status names few, those first that would be lost.
-func TestDriftNamesAtMostMaxListed(t *testing.T) {
+// TestDivergenceListsAtMostMaxListed: of 100,000 rows that differ a status names few, those first that would be lost.
+func TestDivergenceListsAtMostMaxListed(t *testing.T) {
 	t.Parallel()
 	const n = 100_000
-	w := newWorld(t, 0)
+	w := newFakeCluster(t, 0)
 	pulled := 0
 	j := w.job(t, func(c *Config) {
 		c.Source = longSource{fakeSource{w}, n}
-		c.PeerRows = func(_ context.Context, _ string, _ core.Table) iter.Seq2[RowSum, error] {
-			return func(yield func(RowSum, error) bool) {
+		c.PeerRows = func(_ context.Context, _ string, _ core.Table) iter.Seq2[RowDigest, error] {
+			return func(yield func(RowDigest, error) bool) {
 				for i := n / 2; i < n+n/2; i++ {
 					pulled++
-					if !yield(RowSum{Key: fmt.Sprintf("k%07d", i)}, nil) {
+					if !yield(RowDigest{Key: fmt.Sprintf("k%07d", i)}, nil) {
 						return
 					}
 				}
 			}
 		}
 	})
-	td, theirs, err := j.driftOf(t.Context(), "n2", core.TableUsers)
+	td, theirs, err := j.compareFileTable(t.Context(), "n2", core.TableUsers)
 	if err != nil || theirs != nil {
 		t.Fatal(err, theirs)
 	}
-	want := TableDrift{Table: core.TableUsers, OnlyHere: n / 2, OnlyThere: n / 2, Different: n / 2}
+	want := TableDivergence{Table: core.TableUsers, OnlyHere: n / 2, OnlyThere: n / 2, Different: n / 2}
 	for i := range MaxListed {
 		want.Keys = append(want.Keys, fmt.Sprintf("there/k%07d", n+i))
 	}
@@ -367,16 +367,16 @@ func (s longSource) Rows(_ context.Context, t core.Table) iter.Seq2[core.Row, er
 	}
 }
 
-// TestDriftCountsAsMapsDo compares with the plain way to count.
-func TestDriftCountsAsMapsDo(t *testing.T) {
+// TestDivergenceCountsMatchMaps compares with the plain way to count.
+func TestDivergenceCountsMatchMaps(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 0)
+	w := newFakeCluster(t, 0)
 	j := w.job(t, nil)
 	table := rapid.MapOf(rapid.StringMatching(`[a-d]{1,3}`), rapid.SampledFrom([]string{"1", "2"}))
 	rapid.Check(t, func(rt *rapid.T) {
 		here, there := table.Draw(rt, "here"), table.Draw(rt, "there")
-		w.source, w.others = asTables(here), map[string]otherFile{"n2": {tables: asTables(there)}}
-		want := TableDrift{Table: core.TableUsers}
+		w.source, w.otherFiles = asTables(here), map[string]otherFile{"n2": {tables: asTables(there)}}
+		want := TableDivergence{Table: core.TableUsers}
 		keys := map[string]bool{}
 		for k, v := range here {
 			other, both := there[k]
@@ -395,7 +395,7 @@ func TestDriftCountsAsMapsDo(t *testing.T) {
 				keys["there/"+k] = true
 			}
 		}
-		got, theirs, err := j.driftOf(context.Background(), "n2", core.TableUsers)
+		got, theirs, err := j.compareFileTable(context.Background(), "n2", core.TableUsers)
 		if err != nil || theirs != nil {
 			rt.Fatal(err, theirs)
 		}
@@ -412,8 +412,8 @@ func TestDriftCountsAsMapsDo(t *testing.T) {
 	})
 }
 
-// TestListedKeepsFew: what is named is bounded while it is gathered, not only in the end.
-func TestListedKeepsFew(t *testing.T) {
+// TestAppendLimitedKeepsFew: what is named is bounded while it is gathered, not only in the end.
+func TestAppendLimitedKeepsFew(t *testing.T) {
 	t.Parallel()
 	var keys []string
 	for i := range 10 * MaxListed {

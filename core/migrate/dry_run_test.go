@@ -12,9 +12,9 @@ import (
 // and that is what a refusal says; afterwards the move is as it was.
 func TestDryRunOverAVerifiedMove(t *testing.T) {
 	t.Parallel()
-	w, j := verified(t, nil, false)
+	w, j := newVerified(t, nil, false)
 	hold, held := make(chan struct{}), make(chan struct{})
-	w.look(func() {
+	w.locked(func() {
 		w.before = func(op string) error {
 			if op == "problems" {
 				close(held)
@@ -42,11 +42,11 @@ func TestDryRunOverAVerifiedMove(t *testing.T) {
 		}
 	}
 	close(hold)
-	s := rest(t, j)
+	s := awaitStopped(t, j)
 	if s.State != StateVerify || !s.Verified || s.By != "ana" || s.Options.DryRun {
 		t.Errorf("%s, verified %v, by %s, %+v", s.State, s.Verified, s.By, s.Options)
 	}
-	w.look(func() { w.before = nil })
+	w.locked(func() { w.before = nil })
 	if s, err := j.Abort(t.Context(), "bob"); err != nil || s.State != StateAborted {
 		t.Errorf("%s, %v", s.State, err)
 	}
@@ -57,23 +57,23 @@ func TestDryRunOverAVerifiedMove(t *testing.T) {
 func TestDryRunThatFindsProblemsOverAVerifiedMove(t *testing.T) {
 	t.Parallel()
 	for _, then := range []string{"cutover", "abort"} {
-		w, j := verified(t, nil, false)
-		w.look(func() { w.problems = []core.Problem{{Text: "orphan"}} })
+		w, j := newVerified(t, nil, false)
+		w.locked(func() { w.problems = []core.Problem{{Text: "orphan"}} })
 		o := w.options()
 		o.DryRun = true
-		s := started(t, j, o)
+		s := startAndWait(t, j, o)
 		if s.State != StateVerify || !s.Verified || len(s.Problems) != 1 || core.KindOf(errOf(s)) != core.KindRefused {
 			t.Fatalf("%s, verified %v, %v, %v", s.State, s.Verified, s.Problems, s.Error)
 		}
 		if then == "cutover" {
-			s = cutover(t, j)
+			s = cutOverAndWait(t, j)
 			wantState(t, s, StateSoak)
 		} else if _, err := j.Abort(t.Context(), "bob"); err != nil {
 			t.Fatal(err)
 		}
 		s = j.Status()
 		e, err := w.journal.Load()
-		if err != nil || len(s.Problems) > 0 || len(e.Move.Problems) > 0 || strings.Contains(s.Report(time.Now()), "orphan") {
+		if err != nil || len(s.Problems) > 0 || len(e.Migration.Problems) > 0 || strings.Contains(s.Report(time.Now()), "orphan") {
 			t.Errorf("%s: %v is left of the dry run (%v)", s.State, s.Problems, err)
 		}
 	}
@@ -83,16 +83,16 @@ func TestDryRunThatFindsProblemsOverAVerifiedMove(t *testing.T) {
 // the move that waits there can still be resumed, with its own options.
 func TestDryRunAfterAStoppedPreflight(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 5)
+	w := newFakeCluster(t, 5)
 	w.problems = []core.Problem{{Text: "orphan"}}
 	j := w.job(t, nil)
-	if s := started(t, j, w.options()); s.State != StatePreflight || len(s.Problems) != 1 {
+	if s := startAndWait(t, j, w.options()); s.State != StatePreflight || len(s.Problems) != 1 {
 		t.Fatalf("%s, %v", s.State, s.Problems)
 	}
-	w.look(func() { w.problems = nil })
+	w.locked(func() { w.problems = nil })
 	o := w.options()
 	o.DryRun, o.Rate = true, 7
-	s := started(t, j, o)
+	s := startAndWait(t, j, o)
 	if len(s.Problems) != 0 || s.Error != nil || len(s.Buckets) != 5 || s.Buckets[0].Source.Count != 5 {
 		t.Errorf("%v, %v, %+v", s.Problems, s.Error, s.Buckets)
 	}
@@ -102,7 +102,7 @@ func TestDryRunAfterAStoppedPreflight(t *testing.T) {
 	if _, err := j.Resume(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	if s = rest(t, j); s.State != StateVerify || s.Options.Rate != 0 {
+	if s = awaitStopped(t, j); s.State != StateVerify || s.Options.Rate != 0 {
 		t.Errorf("%s, %v, %+v", s.State, s.Error, s.Options)
 	}
 }
@@ -110,7 +110,7 @@ func TestDryRunAfterAStoppedPreflight(t *testing.T) {
 // TestDryRunLeavesTheTemporaryCopy that a stopped --no-backup move goes on from.
 func TestDryRunLeavesTheTemporaryCopy(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 20)
+	w := newFakeCluster(t, 20)
 	w.before = func(op string) error {
 		if op == "put" {
 			return core.Errorf(core.KindFailed, "the disk is full")
@@ -120,32 +120,32 @@ func TestDryRunLeavesTheTemporaryCopy(t *testing.T) {
 	j := w.job(t, nil)
 	o := w.options()
 	o.NoBackup = true
-	if s := started(t, j, o); s.State != StateCopy || s.Error == nil {
+	if s := startAndWait(t, j, o); s.State != StateCopy || s.Error == nil {
 		t.Fatalf("%s, %v", s.State, s.Error)
 	}
-	w.look(func() { w.before = nil })
+	w.locked(func() { w.before = nil })
 	o.DryRun = true
-	wantState(t, started(t, j, o), StateCopy)
+	wantState(t, startAndWait(t, j, o), StateCopy)
 	if _, err := j.Resume(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	wantState(t, rest(t, j), StateVerify)
+	wantState(t, awaitStopped(t, j), StateVerify)
 	if left := glob(w.dir, ".*moving*"); len(left) > 0 {
 		t.Errorf("the temporary copy is still there: %v", left)
 	}
 }
 
-// TestWrittenAfterAKillIsAtLeast: the batch under way may be in KV and not counted.
-func TestWrittenAfterAKillIsAtLeast(t *testing.T) {
+// TestWrittenAfterAKillIsAMinimum: the batch under way may be in KV and not counted.
+func TestWrittenAfterAKillIsAMinimum(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 40)
+	w := newFakeCluster(t, 40)
 	n := 0
 	w.after = func(op string) error { // written, and the answer is not heard
 		if op == "put" {
 			n++
 		}
 		if n >= 4 {
-			return errDead
+			return errCrashed
 		}
 		return nil
 	}
@@ -153,27 +153,27 @@ func TestWrittenAfterAKillIsAtLeast(t *testing.T) {
 	if _, err := j.Start(t.Context(), "ana", w.options()); err != nil {
 		t.Fatal(err)
 	}
-	until(t, j, "the kill", func(s Status) bool { return s.Error != nil })
+	awaitStatus(t, j, "the kill", func(s Status) bool { return s.Error != nil })
 	_ = j.Close()
 	was, err := w.journal.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	was.Move.Running, was.Move.Error = true, nil // as a kill leaves it
-	if err := w.journal.Update(func(e *Entry) { e.Move = was.Move }); err != nil {
+	was.Migration.Running, was.Migration.Error = true, nil // as a kill leaves it
+	if err := w.journal.Update(func(e *Entry) { e.Migration = was.Migration }); err != nil {
 		t.Fatal(err)
 	}
-	w.look(func() { w.after = nil })
+	w.locked(func() { w.after = nil })
 	j = w.job(t, nil)
 	if _, err := j.Resume(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	s := rest(t, j)
+	s := awaitStopped(t, j)
 	wantState(t, s, StateVerify)
 	if s.Written >= 200 || !strings.Contains(s.Result, "at least ") {
 		t.Errorf("%d written of 200: %s", s.Written, s.Result)
 	}
-	if s = started(t, j, w.options()); s.Written != 0 || s.AtLeast || strings.Contains(s.Result, "at least") {
+	if s = startAndWait(t, j, w.options()); s.Written != 0 || s.WrittenIsMinimum || strings.Contains(s.Result, "at least") {
 		t.Errorf("a run of its own: %d, %s", s.Written, s.Result)
 	}
 }

@@ -35,7 +35,7 @@ type FileWriter interface {
 type Export struct {
 	From   Exporter
 	Create func(ctx context.Context, path string) (FileWriter, error)
-	Open   func(ctx context.Context, path string) (Copy, error)
+	Open   func(ctx context.Context, path string) (BackupReader, error)
 	Rows   func(t core.Table, rows int) // told of every batch; may be nil
 }
 
@@ -59,9 +59,9 @@ func (e Export) Run(ctx context.Context, path string) (Backup, map[core.Table]co
 	if err != nil {
 		return Backup{}, nil, errors.Join(err, w.Discard())
 	}
-	b, err := e.prove(ctx, path, want)
+	b, err := e.verifyFile(ctx, path, want)
 	if err != nil {
-		return Backup{}, nil, errors.Join(err, RemoveFile(path))
+		return Backup{}, nil, errors.Join(err, RemoveSQLiteFile(path))
 	}
 	return b, want, nil
 }
@@ -115,8 +115,8 @@ func (e Export) write(ctx context.Context, w FileWriter) (map[core.Table]core.Di
 	return out, nil
 }
 
-// prove reads the finished file and compares it with what was to be written.
-func (e Export) prove(ctx context.Context, path string, want map[core.Table]core.Digest) (Backup, error) {
+// verifyFile reads the finished file and compares it with what was to be written.
+func (e Export) verifyFile(ctx context.Context, path string, want map[core.Table]core.Digest) (Backup, error) {
 	c, err := e.Open(ctx, path)
 	if err != nil {
 		return Backup{}, err
@@ -132,13 +132,13 @@ func (e Export) prove(ctx context.Context, path string, want map[core.Table]core
 		}
 	}
 	if err = errors.Join(err, c.Close()); err != nil {
-		return Backup{}, unjoin(err)
+		return Backup{}, unwrapSingle(err)
 	}
-	return sumFile(path)
+	return hashFile(path)
 }
 
-// sumFile is the path with its size and its SHA-256.
-func sumFile(path string) (Backup, error) {
+// hashFile is the path with its size and its SHA-256.
+func hashFile(path string) (Backup, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return Backup{}, core.Errorf(core.KindFailed, "%s cannot be read back: %w", path, err)
@@ -151,11 +151,11 @@ func sumFile(path string) (Backup, error) {
 	return Backup{Path: path, SHA256: hex.EncodeToString(h.Sum(nil)), Bytes: n}, nil
 }
 
-// RemoveFile removes a SQLite file with what may lie beside it; one that is not there is no error.
-func RemoveFile(path string) error {
+// RemoveSQLiteFile removes a SQLite file with what may lie beside it; one that is not there is no error.
+func RemoveSQLiteFile(path string) error {
 	var errs []error
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
-		errs = append(errs, removeIfThere(path+suffix))
+		errs = append(errs, removeIfExists(path+suffix))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return core.Errorf(core.KindFailed, "an unfinished SQLite file cannot be removed: %w", err).
@@ -164,8 +164,8 @@ func RemoveFile(path string) error {
 	return nil
 }
 
-// freePath is a name in dir that no file has: stem.db, or stem-2.db and so on.
-func freePath(dir, stem string) (string, error) {
+// unusedPath is a name in dir that no file has: stem.db, or stem-2.db and so on.
+func unusedPath(dir, stem string) (string, error) {
 	for i := range 100 {
 		path := filepath.Join(dir, stem+".db")
 		if i > 0 {

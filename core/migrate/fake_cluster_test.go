@@ -17,37 +17,37 @@ import (
 	"unibus/core"
 )
 
-// world is a cluster of three in memory: a source on n1, a target with a
+// fakeCluster is a cluster of three in memory: a source on n1, a target with a
 // replica on every node, the records, and the nodes' journals. Everything that
 // touches it goes through op, where a test may refuse it or count it.
-type world struct {
-	mu        sync.Mutex
-	dir       string
-	file      string // the SQLite file that was adopted last
-	journal   memoryJournal
-	source    tables
-	fenced    bool
-	lifts     int
-	target    tables
-	seqs      map[core.Table]map[string]uint64 // when each key of the target was last put or removed
-	last      uint64
-	mechanism int                              // keys of the mechanism, all written again after any verification
-	flipped   map[string]map[core.Table]tables // by node: what its replica has instead
-	authority core.Authority
-	arev      uint64
-	record    []byte
-	rrev      uint64
-	deaf      map[string]bool // nodes whose journals do not follow
-	peers     []Peer
-	problems  []core.Problem
-	others    map[string]otherFile // the SQLite files of other nodes
-	free      map[string]int64     // bytes, by node; absent: not known
-	findings  []core.Problem
-	serving   core.Backend
-	puts      int
+type fakeCluster struct {
+	mu                sync.Mutex
+	dir               string
+	file              string // the SQLite file that was adopted last
+	journal           memoryJournal
+	source            tables
+	fenced            bool
+	liftCount         int
+	target            tables
+	sequences         map[core.Table]map[string]uint64 // when each key of the target was last put or removed
+	lastSequence      uint64
+	internalKeys      int                              // keys of the mechanism, all written again after any verification
+	replicaOverrides  map[string]map[core.Table]tables // by node: what its replica has instead
+	authority         core.Authority
+	authorityRevision uint64
+	record            []byte
+	recordRevision    uint64
+	journalBehind     map[string]bool // nodes whose journals do not follow
+	peers             []Peer
+	problems          []core.Problem
+	otherFiles        map[string]otherFile // the SQLite files of other nodes
+	free              map[string]int64     // bytes, by node; absent: not known
+	findings          []core.Problem
+	serving           core.Backend
+	puts              int
 
-	unmade     bool       // the target has no buckets
-	leaderless core.Table // and nobody can look at this one
+	bucketsMissing bool       // the target has no buckets
+	leaderless     core.Table // and nobody can look at this one
 
 	before func(op string) error // may refuse an operation
 	after  func(op string) error // may hide that one happened
@@ -88,13 +88,13 @@ func (t tables) equal(o tables) bool {
 	return true
 }
 
-func newWorld(t *testing.T, rows int) *world {
-	w := &world{
+func newFakeCluster(t *testing.T, rows int) *fakeCluster {
+	w := &fakeCluster{
 		dir: t.TempDir(), source: newTables(), target: newTables(), serving: core.BackendSQLite,
-		seqs: map[core.Table]map[string]uint64{}, flipped: map[string]map[core.Table]tables{}, deaf: map[string]bool{},
+		sequences: map[core.Table]map[string]uint64{}, replicaOverrides: map[string]map[core.Table]tables{}, journalBehind: map[string]bool{},
 	}
 	for _, n := range core.Tables() {
-		w.seqs[n] = map[string]uint64{}
+		w.sequences[n] = map[string]uint64{}
 		for i := range rows {
 			w.source[n][fmt.Sprintf("k%04d", i)] = []byte(fmt.Sprintf(`{"v":1,"n":%d}`, i))
 		}
@@ -109,7 +109,7 @@ func newWorld(t *testing.T, rows int) *world {
 	return w
 }
 
-func (w *world) path() string {
+func (w *fakeCluster) path() string {
 	if w.file != "" {
 		return w.file
 	}
@@ -117,7 +117,7 @@ func (w *world) path() string {
 }
 
 // op runs do as one operation of the world.
-func (w *world) op(name string, do func() error) error {
+func (w *fakeCluster) op(name string, do func() error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.before != nil {
@@ -134,7 +134,7 @@ func (w *world) op(name string, do func() error) error {
 	return nil
 }
 
-func (w *world) seq(name string, get func() []core.Row) iter.Seq2[core.Row, error] {
+func (w *fakeCluster) seq(name string, get func() []core.Row) iter.Seq2[core.Row, error] {
 	return func(yield func(core.Row, error) bool) {
 		var rows []core.Row
 		if err := w.op(name, func() error { rows = get(); return nil }); err != nil {
@@ -150,7 +150,7 @@ func (w *world) seq(name string, get func() []core.Row) iter.Seq2[core.Row, erro
 }
 
 // write changes the source as a user would; false where it is fenced.
-func (w *world) write(n core.Table, key, value string) bool {
+func (w *fakeCluster) write(n core.Table, key, value string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.fenced {
@@ -159,7 +159,7 @@ func (w *world) write(n core.Table, key, value string) bool {
 	return !w.fenced
 }
 
-type fakeSource struct{ *world }
+type fakeSource struct{ *fakeCluster }
 
 func (s fakeSource) Path() string       { return s.path() }
 func (s fakeSource) Size() int64        { return 1 << 20 }
@@ -182,7 +182,7 @@ func (s fakeSource) Fence(context.Context) error {
 }
 
 func (s fakeSource) Lift(context.Context) error {
-	return s.op("lift", func() error { s.fenced = false; s.lifts++; return nil })
+	return s.op("lift", func() error { s.fenced = false; s.liftCount++; return nil })
 }
 
 func (s fakeSource) Fenced(context.Context) (f bool, err error) {
@@ -190,18 +190,18 @@ func (s fakeSource) Fenced(context.Context) (f bool, err error) {
 	return f, err
 }
 
-// fakeCopy is a backup: the tables as JSON in a file.
-type fakeCopy struct {
-	*world
+// fakeBackup is a backup: the tables as JSON in a file.
+type fakeBackup struct {
+	*fakeCluster
 	data tables
 }
 
-func (c fakeCopy) Rows(_ context.Context, t core.Table) iter.Seq2[core.Row, error] {
+func (c fakeBackup) Rows(_ context.Context, t core.Table) iter.Seq2[core.Row, error] {
 	return c.seq("copy.rows", func() []core.Row { return c.data.rows(t) })
 }
-func (fakeCopy) Close() error { return nil }
+func (fakeBackup) Close() error { return nil }
 
-func (w *world) backup(_ context.Context, path string) (b Backup, err error) {
+func (w *fakeCluster) backup(_ context.Context, path string) (b Backup, err error) {
 	err = w.op("backup", func() error {
 		data, err := json.Marshal(w.source)
 		if err != nil {
@@ -213,16 +213,16 @@ func (w *world) backup(_ context.Context, path string) (b Backup, err error) {
 	return b, err
 }
 
-func (w *world) openCopy(_ context.Context, path string) (Copy, error) {
+func (w *fakeCluster) openCopy(_ context.Context, path string) (BackupReader, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, core.Errorf(core.KindFailed, "reading: %w", err)
 	}
-	c := fakeCopy{world: w}
+	c := fakeBackup{fakeCluster: w}
 	return c, json.Unmarshal(data, &c.data)
 }
 
-type fakeTarget struct{ *world }
+type fakeTarget struct{ *fakeCluster }
 
 func (f fakeTarget) Prepare(context.Context, int) error {
 	return f.op("prepare", func() error { return nil })
@@ -236,7 +236,7 @@ func (f fakeTarget) PutRows(_ context.Context, rows []core.Row) (int, error) {
 	err := f.op("put", func() error {
 		for _, r := range rows {
 			f.target[r.Table][r.Key] = r.Value
-			f.wrote(r.Table, r.Key)
+			f.recordWrite(r.Table, r.Key)
 		}
 		f.puts += len(rows)
 		return nil
@@ -248,7 +248,7 @@ func (f fakeTarget) DeleteKeys(_ context.Context, t core.Table, keys []string) (
 	err := f.op("delete", func() error {
 		for _, k := range keys {
 			delete(f.target[t], k)
-			f.wrote(t, k)
+			f.recordWrite(t, k)
 		}
 		return nil
 	})
@@ -258,7 +258,7 @@ func (f fakeTarget) DeleteKeys(_ context.Context, t core.Table, keys []string) (
 func (f fakeTarget) Nodes(_ context.Context, t core.Table) ([]string, error) {
 	return []string{"n1", "n2", "n3"}, f.op("nodes", func() error {
 		switch {
-		case f.unmade:
+		case f.bucketsMissing:
 			return core.Errorf(core.KindNotFound, "there is no bucket %s", t.Bucket())
 		case f.leaderless == t:
 			return core.Errorf(core.KindUnavailable, "%s has no leader", t.Bucket())
@@ -269,68 +269,68 @@ func (f fakeTarget) Nodes(_ context.Context, t core.Table) ([]string, error) {
 
 func (f fakeTarget) ReplicaRows(_ context.Context, t core.Table, node string) iter.Seq2[core.Row, error] {
 	return f.seq("replica.rows", func() []core.Row {
-		if other, ok := f.flipped[node][t]; ok {
+		if other, ok := f.replicaOverrides[node][t]; ok {
 			return other.rows(t)
 		}
 		return f.target.rows(t)
 	})
 }
 
-func (w *world) Authority(context.Context) (a core.Authority, rev uint64, err error) {
+func (w *fakeCluster) Authority(context.Context) (a core.Authority, rev uint64, err error) {
 	err = w.op("authority", func() error {
-		if w.arev == 0 {
+		if w.authorityRevision == 0 {
 			return core.Errorf(core.KindNotFound, "there is no authority record")
 		}
-		a, rev = w.authority, w.arev
+		a, rev = w.authority, w.authorityRevision
 		return nil
 	})
 	return a, rev, err
 }
 
-func (w *world) PutAuthority(_ context.Context, a core.Authority, rev uint64) (next uint64, err error) {
+func (w *fakeCluster) PutAuthority(_ context.Context, a core.Authority, rev uint64) (next uint64, err error) {
 	err = w.op("put authority", func() error {
-		if rev != w.arev {
+		if rev != w.authorityRevision {
 			return core.Errorf(core.KindConflict, "the authority has moved on")
 		}
-		w.authority, w.arev = a, w.arev+1
-		next = w.arev
+		w.authority, w.authorityRevision = a, w.authorityRevision+1
+		next = w.authorityRevision
 		return nil
 	})
 	return next, err
 }
 
-func (w *world) Migration(context.Context) (data []byte, rev uint64, err error) {
+func (w *fakeCluster) Migration(context.Context) (data []byte, rev uint64, err error) {
 	err = w.op("migration", func() error {
-		if w.rrev == 0 {
+		if w.recordRevision == 0 {
 			return core.Errorf(core.KindNotFound, "there is no migration record")
 		}
-		data, rev = w.record, w.rrev
+		data, rev = w.record, w.recordRevision
 		return nil
 	})
 	return data, rev, err
 }
 
-func (w *world) PutMigration(_ context.Context, data []byte, rev uint64) (next uint64, err error) {
+func (w *fakeCluster) PutMigration(_ context.Context, data []byte, rev uint64) (next uint64, err error) {
 	err = w.op("put migration", func() error {
-		if rev != w.rrev {
+		if rev != w.recordRevision {
 			return core.Errorf(core.KindConflict, "the record has moved on")
 		}
-		w.record, w.rrev = data, w.rrev+1
-		next = w.rrev
+		w.record, w.recordRevision = data, w.recordRevision+1
+		next = w.recordRevision
 		return nil
 	})
 	return next, err
 }
 
-func (w *world) cluster(context.Context) (c Cluster, err error) {
+func (w *fakeCluster) cluster(context.Context) (c Cluster, err error) {
 	err = w.op("cluster", func() error {
 		c = Cluster{Expected: 3, Peers: slices.Clone(w.peers)}
 		c.Findings = slices.Clone(w.findings)
 		for i, p := range c.Peers {
 			if free, ok := w.free[p.Name]; ok {
-				c.Peers[i].Free = &free
+				c.Peers[i].FreeBytes = &free
 			}
-			if a := w.authority; w.arev > 0 && !w.deaf[p.Name] {
+			if a := w.authority; w.authorityRevision > 0 && !w.journalBehind[p.Name] {
 				c.Peers[i].Journal = &a
 			}
 		}
@@ -339,15 +339,15 @@ func (w *world) cluster(context.Context) (c Cluster, err error) {
 	return c, err
 }
 
-func (w *world) Withdraw(*core.Error) {
+func (w *fakeCluster) Withdraw(*core.Error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.serving = core.BackendNone
 }
 
-func (w *world) Serve(_ context.Context, a core.Authority) error {
+func (w *fakeCluster) Serve(_ context.Context, a core.Authority) error {
 	if a.Backend == core.BackendSQLite {
-		if err := w.journal.Update(func(e *Entry) { e.Unserved = false }); err != nil {
+		if err := w.journal.Update(func(e *Entry) { e.FileNeverServed = false }); err != nil {
 			return err
 		}
 	}
@@ -357,17 +357,17 @@ func (w *world) Serve(_ context.Context, a core.Authority) error {
 	return nil
 }
 
-func (w *world) Adopt(context.Context, string) (SourceStore, error) { return fakeSource{w}, nil }
+func (w *fakeCluster) Adopt(context.Context, string) (SourceStore, error) { return fakeSource{w}, nil }
 
-// dyingJournal is a journal whose writes are operations of the world.
-type dyingJournal struct {
-	*world
-	kept Journal
+// fakeJournal is a journal whose writes are operations of the world.
+type fakeJournal struct {
+	*fakeCluster
+	inner Journal
 }
 
-func (d dyingJournal) Load() (Entry, error) { return d.kept.Load() }
-func (d dyingJournal) Update(f func(*Entry)) error {
-	return d.op("journal", func() error { return d.kept.Update(f) })
+func (d fakeJournal) Load() (Entry, error) { return d.inner.Load() }
+func (d fakeJournal) Update(f func(*Entry)) error {
+	return d.op("journal", func() error { return d.inner.Update(f) })
 }
 
 // memoryJournal keeps what a FileJournal would, without waiting for a disk: the
@@ -399,18 +399,18 @@ func (m *memoryJournal) Update(f func(*Entry)) error {
 	return err
 }
 
-func (w *world) config() Config {
+func (w *fakeCluster) config() Config {
 	return Config{
-		Node: "n1", Source: fakeSource{w}, Backup: w.backup, OpenCopy: w.openCopy, Target: fakePast{fakeTarget{w}},
-		Authority: w, Record: w, Cluster: w.cluster, PeerRows: w.peerRows, PeerProblems: w.peerProblems, Host: w, Journal: dyingJournal{w, &w.journal},
+		Node: "n1", Source: fakeSource{w}, Backup: w.backup, OpenBackup: w.openCopy, Target: fakeTarget2{fakeTarget{w}},
+		Authority: w, Record: w, Cluster: w.cluster, PeerRows: w.peerRows, PeerProblems: w.peerProblems, Host: w, Journal: fakeJournal{w, &w.journal},
 		Limits: Limits{
-			BatchRows: 7, Fence: 20 * time.Second, Patience: 300 * time.Millisecond, Journals: 100 * time.Millisecond,
-			Poll: time.Millisecond, Record: time.Millisecond, Saves: time.Nanosecond,
+			BatchRows: 7, FenceTimeout: 20 * time.Second, RetryBudget: 300 * time.Millisecond, JournalTimeout: 100 * time.Millisecond,
+			PollInterval: time.Millisecond, RecordInterval: time.Millisecond, CheckpointInterval: time.Nanosecond,
 		},
 	}
 }
 
-func (w *world) job(t *testing.T, change func(*Config)) *Job {
+func (w *fakeCluster) job(t *testing.T, change func(*Config)) *Job {
 	t.Helper()
 	c := w.config()
 	if change != nil {
@@ -424,15 +424,15 @@ func (w *world) job(t *testing.T, change func(*Config)) *Job {
 	return j
 }
 
-func (w *world) options() Options { return Options{DB: w.path(), Replicas: 3} }
+func (w *fakeCluster) options() Options { return Options{DB: w.path(), Replicas: 3} }
 
-// rest waits until nothing runs and returns where it stands.
-func rest(t *testing.T, j *Job) Status {
+// awaitStopped waits until nothing runs and returns where it stands.
+func awaitStopped(t *testing.T, j *Job) Status {
 	t.Helper()
-	return until(t, j, "the move to rest", func(s Status) bool { return !s.Running })
+	return awaitStatus(t, j, "the move to rest", func(s Status) bool { return !s.Running })
 }
 
-func until(t *testing.T, j *Job, what string, ok func(Status) bool) Status {
+func awaitStatus(t *testing.T, j *Job, what string, ok func(Status) bool) Status {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -441,25 +441,25 @@ func until(t *testing.T, j *Job, what string, ok func(Status) bool) Status {
 		if ok(s) {
 			return s
 		}
-		if wait(ctx, time.Millisecond) != nil {
+		if sleep(ctx, time.Millisecond) != nil {
 			t.Fatalf("waited in vain for %s: state %s, running %v, error %v", what, s.State, s.Running, s.Error)
 		}
 	}
 }
 
 // moved starts a move and returns its end.
-func started(t *testing.T, j *Job, o Options) Status {
+func startAndWait(t *testing.T, j *Job, o Options) Status {
 	t.Helper()
 	if _, err := j.Start(t.Context(), "ana", o); err != nil {
 		t.Fatalf("start: %v", err)
 	}
-	return rest(t, j)
+	return awaitStopped(t, j)
 }
 
-func (w *world) look(f func()) {
+func (w *fakeCluster) locked(f func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f()
 }
 
-var errDead = errors.New("dead")
+var errCrashed = errors.New("dead")

@@ -12,9 +12,9 @@ import (
 	"unibus/core"
 )
 
-// mark notes where the tables' histories stand; nil where the target has none.
-func (j *Job) mark(ctx context.Context) (Marks, error) {
-	h, ok := j.cfg.Target.(Historian)
+// readMarks notes where the tables' histories stand; nil where the target has none.
+func (j *Job) readMarks(ctx context.Context) (Marks, error) {
+	h, ok := j.cfg.Target.(ChangeReader)
 	if !ok {
 		return nil, nil
 	}
@@ -22,7 +22,7 @@ func (j *Job) mark(ctx context.Context) (Marks, error) {
 	for _, t := range core.Tables() {
 		err := j.retry(ctx, func(ctx context.Context) (err error) {
 			var m Mark
-			m.Sequence, m.Kept, err = h.Mark(ctx, t)
+			m.Sequence, m.KeptKeys, err = h.LastSequence(ctx, t)
 			marks[t] = m
 			return err
 		})
@@ -33,8 +33,8 @@ func (j *Job) mark(ctx context.Context) (Marks, error) {
 	return marks, nil
 }
 
-// keepMarks is called once everything up to the marks was found equal.
-func (j *Job) keepMarks(marks Marks, parity []Parity) {
+// storeMarks is called once everything up to the marks was found equal.
+func (j *Job) storeMarks(marks Marks, parity []Parity) {
 	for i, t := range core.Tables() {
 		if m, ok := marks[t]; ok {
 			m.Source = parity[i].Source
@@ -47,8 +47,8 @@ func (j *Job) keepMarks(marks Marks, parity []Parity) {
 }
 
 // history is nil where the target has none, or nothing was marked at verify.
-func (j *Job) history() (Historian, Marks) {
-	h, _ := j.cfg.Target.(Historian)
+func (j *Job) history() (ChangeReader, Marks) {
+	h, _ := j.cfg.Target.(ChangeReader)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.marks) != len(core.Tables()) {
@@ -57,23 +57,23 @@ func (j *Job) history() (Historian, Marks) {
 	return h, j.marks
 }
 
-// followChanges makes the target equal the source by looking only at the keys
+// syncChanges makes the target equal the source by looking only at the keys
 // that either of them got otherwise since the verification: the source's are
 // those it noted since the backup, which must be intact, the target's come from its
 // history. A source that notes nothing is compared with the backup; where that is gone, as after
 // --no-backup, with the target itself.
-func (j *Job) followChanges(ctx context.Context, h *posts, intact bool) error {
-	base, done := j.base(ctx)
+func (j *Job) syncChanges(ctx context.Context, h *replicaReaderPool, intact bool) error {
+	base, done := j.openBase(ctx)
 	defer done()
-	notes, was := j.tracker(ctx, base, intact)
+	notes, was := j.trackedSource(ctx, base, intact)
 	begun := time.Now()
-	found := make([]changes, len(core.Tables()))
+	found := make([]tableChanges, len(core.Tables()))
 	for i, t := range core.Tables() {
 		err := j.retry(ctx, func(ctx context.Context) (err error) {
 			if notes != nil {
-				found[i], err = j.noted(ctx, h, notes, was, t, h.marks[t])
+				found[i], err = j.changesByTracking(ctx, h, notes, was, t, h.marks[t])
 			} else {
-				found[i], err = j.findChanges(ctx, h, base, t, h.marks[t])
+				found[i], err = j.changesByReading(ctx, h, base, t, h.marks[t])
 			}
 			return err
 		})
@@ -85,21 +85,21 @@ func (j *Job) followChanges(ctx context.Context, h *posts, intact bool) error {
 		}
 	}
 	brought := time.Since(begun)
-	err := j.proveChanges(ctx, h, found)
+	err := j.verifyChanges(ctx, h, found)
 	if err == nil {
 		j.cfg.Log.Info("what changed since the verification was brought over", "brought_ms", brought.Milliseconds(),
-			"proven_ms", (time.Since(begun) - brought).Milliseconds(), "of_ms", j.cfg.Limits.Fence.Milliseconds())
+			"proven_ms", (time.Since(begun) - brought).Milliseconds(), "of_ms", j.cfg.Limits.FenceTimeout.Milliseconds())
 	}
 	return err
 }
 
-// base is what the source is compared with: the backup that was verified, or nil.
-func (j *Job) base(ctx context.Context) (Copy, func()) {
+// openBase is what the source is compared with: the backup that was verified, or nil.
+func (j *Job) openBase(ctx context.Context) (BackupReader, func()) {
 	st := j.Status()
 	if st.Options.NoBackup || st.Backup.Path == "" {
 		return nil, func() {}
 	}
-	c, err := j.openCopy(ctx, st.Backup.Path)
+	c, err := j.openBackup(ctx, st.Backup.Path)
 	if err != nil {
 		j.cfg.Log.Warn("the fence takes longer: the target is read instead of the backup", "error", err)
 		return nil, func() {}
@@ -111,9 +111,9 @@ func (j *Job) base(ctx context.Context) (Copy, func()) {
 	}
 }
 
-// changes is what a table must have got since its mark, in all: as many keys as
+// tableChanges is what a table must have got since its mark, in all: as many keys as
 // were changed since the backup are in memory.
-type changes struct {
+type tableChanges struct {
 	table   core.Table
 	mark    Mark
 	source  core.Digest
@@ -122,28 +122,28 @@ type changes struct {
 	removes []string
 }
 
-// findChanges reads the backup only where it still is what was verified.
-func (j *Job) findChanges(ctx context.Context, h *posts, backup Copy, t core.Table, m Mark) (changes, error) {
+// changesByReading reads the backup only where it still is what was verified.
+func (j *Job) changesByReading(ctx context.Context, h *replicaReaderPool, backup BackupReader, t core.Table, m Mark) (tableChanges, error) {
 	if backup != nil {
-		c, digest, err := j.differences(ctx, h, backup, t, m)
+		c, digest, err := j.diffTables(ctx, h, backup, t, m)
 		if err != nil || digest == m.Source {
 			return c, err
 		}
 		j.cfg.Log.Warn("the fence takes longer: the backup changed after it was verified, and the target is read instead", "table", t)
 	}
-	c, _, err := j.differences(ctx, h, j.cfg.Target, t, m)
+	c, _, err := j.diffTables(ctx, h, j.cfg.Target, t, m)
 	return c, err
 }
 
-// differences compares the source with base and with what the target got since
+// diffTables compares the source with base and with what the target got since
 // the mark; digest is that of base.
-func (j *Job) differences(ctx context.Context, h *posts, base RowSource, t core.Table, m Mark) (c changes, digest core.Digest, err error) {
-	rows, err := h.anywhere(ctx, t)
+func (j *Job) diffTables(ctx context.Context, h *replicaReaderPool, base RowSource, t core.Table, m Mark) (c tableChanges, digest core.Digest, err error) {
+	rows, err := h.changesOfAny(ctx, t)
 	if err != nil {
 		return c, digest, err
 	}
-	late := byKey(rows)
-	c = changes{table: t, mark: m, want: map[string][]byte{}}
+	late := valuesByKey(rows)
+	c = tableChanges{table: t, mark: m, want: map[string][]byte{}}
 	source, whole := core.NewDigester(), core.NewDigester()
 	err = merge(j.source().Rows(ctx, t), base.Rows(ctx, t), func(p pair) error {
 		want, have := valueOf(p.want), valueOf(p.have)
@@ -159,7 +159,7 @@ func (j *Job) differences(ctx context.Context, h *posts, base RowSource, t core.
 		}
 		delete(late, p.key)
 		if again || !p.equal() {
-			c.settle(p.key, want, now)
+			c.addKey(p.key, want, now)
 		}
 		return ctx.Err()
 	})
@@ -167,7 +167,7 @@ func (j *Job) differences(ctx context.Context, h *posts, base RowSource, t core.
 		return c, digest, err
 	}
 	for _, key := range slices.Sorted(maps.Keys(late)) {
-		c.settle(key, nil, late[key])
+		c.addKey(key, nil, late[key])
 	}
 	if c.source, err = source.Sum(); err != nil {
 		return c, digest, err
@@ -176,11 +176,11 @@ func (j *Job) differences(ctx context.Context, h *posts, base RowSource, t core.
 	return c, digest, err
 }
 
-// settle notes one key that is not simply as it was verified.
-func (c *changes) settle(key string, want, now []byte) {
+// addKey notes one key that is not simply as it was verified.
+func (c *tableChanges) addKey(key string, want, now []byte) {
 	c.want[key] = want
 	switch {
-	case same(want, now):
+	case sameValue(want, now):
 	case want == nil:
 		c.removes = append(c.removes, key)
 	default:
@@ -188,8 +188,8 @@ func (c *changes) settle(key string, want, now []byte) {
 	}
 }
 
-// same tells an absent value, nil, from an empty one.
-func same(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }
+// sameValue tells an absent value, nil, from an empty one.
+func sameValue(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }
 
 func valueOf(r *core.Row) []byte {
 	switch {
@@ -201,7 +201,7 @@ func valueOf(r *core.Row) []byte {
 	return r.Value
 }
 
-func byKey(rows []core.Row) map[string][]byte {
+func valuesByKey(rows []core.Row) map[string][]byte {
 	out := make(map[string][]byte, len(rows))
 	for _, r := range rows {
 		out[r.Key] = r.Value
@@ -209,12 +209,12 @@ func byKey(rows []core.Row) map[string][]byte {
 	return out
 }
 
-func (j *Job) writeChanges(ctx context.Context, c changes) error {
-	b := batch{table: c.table}
+func (j *Job) writeChanges(ctx context.Context, c tableChanges) error {
+	b := rowBatch{table: c.table}
 	flush := func() error {
-		p, err := j.flush(ctx, &b)
+		p, err := j.writeBatch(ctx, &b)
 		if err == nil {
-			j.note(func(s *Status) { s.Written += p.put + p.removed })
+			j.updateStatus(func(s *Status) { s.Written += p.put + p.removed })
 			err = ctx.Err()
 		}
 		return err
@@ -242,14 +242,14 @@ func (j *Job) writeChanges(ctx context.Context, c changes) error {
 	return flush()
 }
 
-// proveChanges shows for every table and every replica that it got the changes
+// verifyChanges shows for every table and every replica that it got the changes
 // and nothing else since it was verified, and still has the rest. All are asked
 // side by side: each waits for servers most of the time.
-func (j *Job) proveChanges(ctx context.Context, h *posts, found []changes) error {
+func (j *Job) verifyChanges(ctx context.Context, h *replicaReaderPool, found []tableChanges) error {
 	var wg sync.WaitGroup
 	parity, errs := make([]Parity, len(found)), make([]error, len(found))
 	for i, c := range found {
-		wg.Go(func() { parity[i], errs[i] = j.proveTable(ctx, h, c) })
+		wg.Go(func() { parity[i], errs[i] = j.verifyTableChanges(ctx, h, c) })
 	}
 	wg.Wait()
 	for _, err := range errs {
@@ -257,82 +257,82 @@ func (j *Job) proveChanges(ctx context.Context, h *posts, found []changes) error
 			return err
 		}
 	}
-	return j.judgeParity(parity)
+	return j.requireParity(parity)
 }
 
-// proveTable looks again where something differs: a new key of the mechanism that
+// verifyTableChanges looks again where something differs: a new key of the mechanism that
 // one replica has not got yet looks like a row that is missing.
-func (j *Job) proveTable(ctx context.Context, h *posts, c changes) (Parity, error) {
-	nodes, err := j.replicas(ctx, c.table)
+func (j *Job) verifyTableChanges(ctx context.Context, h *replicaReaderPool, c tableChanges) (Parity, error) {
+	nodes, err := j.replicaNodes(ctx, c.table)
 	if err != nil {
 		return Parity{}, err
 	}
 	for try := 1; ; try++ {
-		found := j.proveReplicas(ctx, h, c, nodes)
-		p, err := gather(c.table, c.source, found)
+		found := j.verifyReplicas(ctx, h, c, nodes)
+		p, err := parityOf(c.table, c.source, found)
 		p.Changed = len(c.want)
-		if err != nil || p.Equal() || try >= j.cfg.Limits.Tries {
+		if err != nil || p.Equal() || try >= j.cfg.Limits.ReplicaReads {
 			return p, err
 		}
-		h.forget(c.table)
-		if err := wait(ctx, j.cfg.Limits.Poll); err != nil {
+		h.closeTable(c.table)
+		if err := sleep(ctx, j.cfg.Limits.PollInterval); err != nil {
 			return p, err
 		}
 	}
 }
 
-func (j *Job) proveReplicas(ctx context.Context, h *posts, c changes, nodes []string) []replica {
+func (j *Job) verifyReplicas(ctx context.Context, h *replicaReaderPool, c tableChanges, nodes []string) []replicaComparison {
 	var wg sync.WaitGroup
-	found, older := make([]replica, len(nodes)), make([]int, len(nodes))
+	found, older := make([]replicaComparison, len(nodes)), make([]int, len(nodes))
 	for i, n := range nodes {
-		wg.Go(func() { found[i], older[i] = j.proveReplica(ctx, h, c, n) })
+		wg.Go(func() { found[i], older[i] = j.verifyReplica(ctx, h, c, n) })
 	}
 	wg.Wait()
 	for i := range found {
-		found[i].lost(slices.Max(older) - older[i])
-		found[i].conclude(c)
+		found[i].addLostKeys(slices.Max(older) - older[i])
+		found[i].setDigest(c)
 	}
 	return found
 }
 
-// proveReplica compares the changes, and counts the keys that were not changed:
+// verifyReplica compares the changes, and counts the keys that were not changed:
 // only what was written since can have taken the place of one.
-func (j *Job) proveReplica(ctx context.Context, h *posts, c changes, node string) (r replica, older int) {
+func (j *Job) verifyReplica(ctx context.Context, h *replicaReaderPool, c tableChanges, node string) (r replicaComparison, older int) {
 	r.node = node
-	r.err = j.retry(ctx, func(ctx context.Context) error {
-		rows, mechanism, kept, err := h.since(ctx, c.table, node)
+	r.failure = j.retry(ctx, func(ctx context.Context) error {
+		rows, mechanism, kept, err := h.changes(ctx, c.table, node)
 		if err != nil {
 			return err
 		}
 		older = kept
-		r.judge(c, byKey(rows))
-		r.lost(c.mark.Kept - kept - len(rows) - mechanism)
+		r.compareChanges(c, valuesByKey(rows))
+		r.addLostKeys(c.mark.KeptKeys - kept - len(rows) - mechanism)
 		return nil
 	})
 	return r, older
 }
 
-// lost notes that a replica lacks some of the keys that nobody changed.
-func (r *replica) lost(n int) {
+// addLostKeys notes that a replica lacks some of the keys that nobody changed.
+func (r *replicaComparison) addLostKeys(n int) {
 	if n > 0 {
 		r.missing = appendListed(r.missing, []string{fmt.Sprintf("%s/(%s that nobody changed)", r.node, count(n, "key"))})
 	}
 }
 
-// conclude: what was verified and what was changed since make up the source.
-func (r *replica) conclude(c changes) {
+// setDigest: what was verified and what was changed since make up the source.
+func (r *replicaComparison) setDigest(c tableChanges) {
 	if len(r.missing)+len(r.different)+len(r.extra) == 0 {
 		r.digest = c.source
 	}
 }
 
-// judge compares what a replica got since the mark with what it should have got.
-func (r *replica) judge(c changes, have map[string][]byte) {
+// compareChanges compares what a replica got since the mark with what it should have got.
+func (r *replicaComparison) compareChanges(c tableChanges, have map[string][]byte) {
 	for _, key := range slices.Sorted(maps.Keys(c.want)) {
 		now, there := have[key]
 		name := []string{r.node + "/" + key}
 		switch want := c.want[key]; {
-		case there && same(want, now):
+		case there && sameValue(want, now):
 		case want == nil:
 			r.extra = appendListed(r.extra, name)
 		case now == nil:

@@ -9,48 +9,48 @@ import (
 	"unibus/core"
 )
 
-// verified is a world with a move that awaits its cutover.
-func verified(t *testing.T, change func(*Config), noBackup bool) (*world, *Job) {
+// newVerified is a world with a move that awaits its cutover.
+func newVerified(t *testing.T, change func(*Config), noBackup bool) (*fakeCluster, *Job) {
 	t.Helper()
-	w := newWorld(t, 40)
-	w.mechanism = 2 // a guard and a barrier
+	w := newFakeCluster(t, 40)
+	w.internalKeys = 2 // a guard and a barrier
 	j := w.job(t, change)
 	o := w.options()
 	o.NoBackup = noBackup
-	wantState(t, started(t, j, o), StateVerify)
+	wantState(t, startAndWait(t, j, o), StateVerify)
 	return w, j
 }
 
-func cutover(t *testing.T, j *Job) Status {
+func cutOverAndWait(t *testing.T, j *Job) Status {
 	t.Helper()
 	if _, err := j.Cutover(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	return rest(t, j)
+	return awaitStopped(t, j)
 }
 
-// tally counts the operations that follow.
-func (w *world) tally() map[string]int {
+// countOps counts the operations that follow.
+func (w *fakeCluster) countOps() map[string]int {
 	n := map[string]int{}
-	w.look(func() {
+	w.locked(func() {
 		w.before = func(op string) error { n[op]++; return nil }
 	})
 	return n
 }
 
-func (w *world) change() {
+func (w *fakeCluster) change() {
 	w.write(core.TableUsers, "k0003", "changed")
 	w.write(core.TableUsers, "new", "1")
-	w.look(func() { delete(w.source[core.TableMembers], "k0004") })
+	w.locked(func() { delete(w.source[core.TableMembers], "k0004") })
 }
 
 // The fence looks at what changed: no table of the target is read, and three keys are written.
 func TestFenceReadsOnlyWhatChanged(t *testing.T) {
 	t.Parallel()
-	w, j := verified(t, nil, false)
+	w, j := newVerified(t, nil, false)
 	w.change()
-	puts, n := w.puts, w.tally()
-	s := cutover(t, j)
+	puts, n := w.puts, w.countOps()
+	s := cutOverAndWait(t, j)
 	wantState(t, s, StateSoak)
 	if !w.target.equal(w.source) || w.puts-puts != 2 || s.Written != 203 {
 		t.Errorf("equal %v, put %d, written %d", w.target.equal(w.source), w.puts-puts, s.Written)
@@ -72,7 +72,7 @@ func TestFenceWithoutTheBackupReadsTheTargetOnce(t *testing.T) {
 	for _, how := range []string{"temporary", "removed", "altered"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			w, j := verified(t, nil, how == "temporary")
+			w, j := newVerified(t, nil, how == "temporary")
 			path := j.Status().Backup.Path
 			w.change()
 			switch how {
@@ -85,8 +85,8 @@ func TestFenceWithoutTheBackupReadsTheTargetOnce(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			n := w.tally()
-			wantState(t, cutover(t, j), StateSoak)
+			n := w.countOps()
+			wantState(t, cutOverAndWait(t, j), StateSoak)
 			if !w.target.equal(w.source) || n["replica.rows"] != 0 || n["target.rows"] == 0 {
 				t.Errorf("equal %v, read %v", w.target.equal(w.source), n)
 			}
@@ -97,10 +97,10 @@ func TestFenceWithoutTheBackupReadsTheTargetOnce(t *testing.T) {
 // A target without a history, and a move verified before there were marks, are compared as a whole.
 func TestFenceWithoutHistoryComparesEverything(t *testing.T) {
 	t.Parallel()
-	w, j := verified(t, func(c *Config) { c.Target = c.Target.(fakePast).fakeTarget }, false)
+	w, j := newVerified(t, func(c *Config) { c.Target = c.Target.(fakeTarget2).fakeTarget }, false)
 	w.change()
-	n := w.tally()
-	wantState(t, cutover(t, j), StateSoak)
+	n := w.countOps()
+	wantState(t, cutOverAndWait(t, j), StateSoak)
 	if !w.target.equal(w.source) || n["replica.rows"] != 15 {
 		t.Errorf("equal %v, read %v", w.target.equal(w.source), n)
 	}
@@ -110,10 +110,10 @@ func TestFenceWithoutHistoryComparesEverything(t *testing.T) {
 // the source, which equals the backup again: the target must not keep it.
 func TestFenceTakesBackWhatAnEarlierOneBrought(t *testing.T) {
 	t.Parallel()
-	w, j := verified(t, nil, false)
+	w, j := newVerified(t, nil, false)
 	was := string(w.source[core.TableUsers]["k0003"])
 	w.change()
-	w.look(func() {
+	w.locked(func() {
 		w.before = func(op string) error {
 			if op == "put authority" && w.fenced {
 				return core.Errorf(core.KindUnavailable, "no answer")
@@ -124,20 +124,20 @@ func TestFenceTakesBackWhatAnEarlierOneBrought(t *testing.T) {
 	if _, err := j.Cutover(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, j, "the first cutover to bring the change", func(Status) (ok bool) {
-		w.look(func() { ok = string(w.target[core.TableUsers]["k0003"]) == "changed" })
+	awaitStatus(t, j, "the first cutover to bring the change", func(Status) (ok bool) {
+		w.locked(func() { ok = string(w.target[core.TableUsers]["k0003"]) == "changed" })
 		return ok
 	})
 	_ = j.Close()
-	w.look(func() { w.before = nil })
+	w.locked(func() { w.before = nil })
 	j = w.job(t, nil) // and the marks are in the journal
-	if s := rest(t, j); s.State != StateVerify || w.fenced {
+	if s := awaitStopped(t, j); s.State != StateVerify || w.fenced {
 		t.Fatalf("%s, %v", s.State, s.Error)
 	}
 	w.write(core.TableUsers, "k0003", was)
-	w.look(func() { delete(w.source[core.TableUsers], "new") })
-	n := w.tally()
-	wantState(t, cutover(t, j), StateSoak)
+	w.locked(func() { delete(w.source[core.TableUsers], "new") })
+	n := w.countOps()
+	wantState(t, cutOverAndWait(t, j), StateSoak)
 	if !w.target.equal(w.source) || n["target.rows"] != 0 {
 		t.Errorf("equal %v, read %v", w.target.equal(w.source), n)
 	}
@@ -155,14 +155,14 @@ func TestFenceFindsAReplicaThatIsNotAsVerified(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, j := verified(t, nil, false)
+			w, j := newVerified(t, nil, false)
 			w.change()
-			w.look(func() {
+			w.locked(func() {
 				bad := w.source.clone()
 				c.spoil(bad)
-				w.flipped["n2"] = map[core.Table]tables{core.TableUsers: bad}
+				w.replicaOverrides["n2"] = map[core.Table]tables{core.TableUsers: bad}
 			})
-			s := cutover(t, j)
+			s := cutOverAndWait(t, j)
 			p := s.Buckets[0]
 			if s.State != StateVerify || s.Verified || s.Error == nil || w.fenced || w.serving != core.BackendSQLite {
 				t.Fatalf("%s, verified %v, %v", s.State, s.Verified, s.Error)
@@ -170,18 +170,18 @@ func TestFenceFindsAReplicaThatIsNotAsVerified(t *testing.T) {
 			if got := fmt.Sprint(p.Missing, p.Different, p.Extra); !strings.Contains(got, c.want) || p.Nodes["n1"] != p.Source || p.Nodes["n2"] == p.Source {
 				t.Errorf("%s, %+v", got, p.Nodes)
 			}
-			w.look(func() { clear(w.flipped) })
-			wantState(t, started(t, j, w.options()), StateVerify)
-			wantState(t, cutover(t, j), StateSoak)
+			w.locked(func() { clear(w.replicaOverrides) })
+			wantState(t, startAndWait(t, j, w.options()), StateVerify)
+			wantState(t, cutOverAndWait(t, j), StateSoak)
 		})
 	}
 }
 
 func TestFenceRefusesATableMadeAnew(t *testing.T) {
 	t.Parallel()
-	w, j := verified(t, nil, false)
-	w.look(func() { w.last = 1 })
-	s := cutover(t, j)
+	w, j := newVerified(t, nil, false)
+	w.locked(func() { w.lastSequence = 1 })
+	s := cutOverAndWait(t, j)
 	if s.State != StateVerify || core.KindOf(errOf(s)) != core.KindConflict || w.fenced {
 		t.Fatalf("%s, %v", s.State, s.Error)
 	}
@@ -189,7 +189,7 @@ func TestFenceRefusesATableMadeAnew(t *testing.T) {
 
 func TestFewerReplicasLeaveAVerifiedMoveAlone(t *testing.T) {
 	t.Parallel()
-	w, j := verified(t, nil, false)
+	w, j := newVerified(t, nil, false)
 	was := j.Status()
 	o := w.options()
 	o.Replicas = 2
@@ -198,15 +198,15 @@ func TestFewerReplicasLeaveAVerifiedMoveAlone(t *testing.T) {
 	if s := j.Status(); s.ID != was.ID || !s.Verified || s.State != StateVerify {
 		t.Errorf("%+v", s)
 	}
-	wantState(t, cutover(t, j), StateSoak)
+	wantState(t, cutOverAndWait(t, j), StateSoak)
 }
 
 func TestDryRunBesideAVerifiedMove(t *testing.T) {
 	t.Parallel()
-	w, j := verified(t, nil, false)
+	w, j := newVerified(t, nil, false)
 	o := w.options()
 	o.DryRun = true
-	if s := started(t, j, o); s.Written != 0 || !s.Verified || s.State != StateVerify {
+	if s := startAndWait(t, j, o); s.Written != 0 || !s.Verified || s.State != StateVerify {
 		t.Errorf("written %d, verified %v in %s", s.Written, s.Verified, s.State)
 	}
 }
@@ -214,8 +214,8 @@ func TestDryRunBesideAVerifiedMove(t *testing.T) {
 // A crash between the intent and its outcome is called one, not a lack of time.
 func TestCrashInTheCutoverSaysWhoStopped(t *testing.T) {
 	t.Parallel()
-	w, j := verified(t, nil, false)
-	w.look(func() {
+	w, j := newVerified(t, nil, false)
+	w.locked(func() {
 		w.before = func(op string) error {
 			if op == "put authority" {
 				return core.Errorf(core.KindUnavailable, "no answer")
@@ -226,13 +226,13 @@ func TestCrashInTheCutoverSaysWhoStopped(t *testing.T) {
 	if _, err := j.Cutover(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, j, "the intent", func(Status) bool {
+	awaitStatus(t, j, "the intent", func(Status) bool {
 		e, err := j.cfg.Journal.Load()
 		return err == nil && e.Intent != nil
 	})
 	_ = j.Close()
-	w.look(func() { w.before = nil })
-	s := rest(t, w.job(t, nil))
+	w.locked(func() { w.before = nil })
+	s := awaitStopped(t, w.job(t, nil))
 	if s.State != StateVerify || s.Error == nil || !strings.Contains(s.Error.Text, "n1 was stopped during the cutover; nothing was moved") ||
 		!strings.Contains(s.Error.Next, "unibusd migration cutover") {
 		t.Fatalf("%s: %v", s.State, s.Error)
@@ -242,9 +242,9 @@ func TestCrashInTheCutoverSaysWhoStopped(t *testing.T) {
 func TestInterruptedNamesTheCommands(t *testing.T) {
 	t.Parallel()
 	for state, word := range map[State]string{StateCopy: "migration resume", StateFence: "migration cutover"} {
-		w := newWorld(t, 1)
+		w := newFakeCluster(t, 1)
 		s := Status{State: state, Verified: state == StateFence}
-		w.job(t, nil).interrupted(&s)
+		w.job(t, nil).markInterrupted(&s)
 		if s.Error == nil || !strings.Contains(s.Error.Next, "unibusd "+word) || !strings.Contains(s.Error.Next, "unibusd migration abort") {
 			t.Errorf("%s: %v", state, s.Error)
 		}
@@ -254,8 +254,8 @@ func TestInterruptedNamesTheCommands(t *testing.T) {
 // A lift that failed leaves the move in fence: a new start lifts before it begins, or does not begin.
 func TestStartBehindAFenceLiftsItFirst(t *testing.T) {
 	t.Parallel()
-	w, j := verified(t, nil, false)
-	w.look(func() {
+	w, j := newVerified(t, nil, false)
+	w.locked(func() {
 		w.before = func(op string) error {
 			if op == "lift" || op == "since" {
 				return core.Errorf(core.KindFailed, "the disk is broken")
@@ -263,13 +263,13 @@ func TestStartBehindAFenceLiftsItFirst(t *testing.T) {
 			return nil
 		}
 	})
-	if s := cutover(t, j); s.State != StateFence || !w.fenced {
+	if s := cutOverAndWait(t, j); s.State != StateFence || !w.fenced {
 		t.Fatalf("%s, fenced %v", s.State, w.fenced)
 	}
 	if s, err := j.Start(t.Context(), "ana", w.options()); err == nil || s.State != StateFence || !strings.Contains(err.Error(), "fence") {
 		t.Errorf("%s, %v", s.State, err)
 	}
-	w.look(func() {
+	w.locked(func() {
 		w.before = func(op string) error {
 			if op == "backup" && w.fenced {
 				t.Error("a new move began behind the fence")
@@ -277,7 +277,7 @@ func TestStartBehindAFenceLiftsItFirst(t *testing.T) {
 			return nil
 		}
 	})
-	wantState(t, started(t, j, w.options()), StateVerify)
+	wantState(t, startAndWait(t, j, w.options()), StateVerify)
 	if w.fenced {
 		t.Error("the file is still fenced")
 	}
@@ -287,17 +287,17 @@ func TestStartBehindAFenceLiftsItFirst(t *testing.T) {
 // that a comparison with it can only fail; a new start is the way, and is named.
 func TestResumeAfterAFailedProof(t *testing.T) {
 	t.Parallel()
-	w, j := verified(t, nil, false)
+	w, j := newVerified(t, nil, false)
 	w.change()
-	w.look(func() {
+	w.locked(func() {
 		bad := w.source.clone()
 		bad[core.TableUsers]["k0003"] = []byte("otherwise")
-		w.flipped["n2"] = map[core.Table]tables{core.TableUsers: bad}
+		w.replicaOverrides["n2"] = map[core.Table]tables{core.TableUsers: bad}
 	})
-	if s := cutover(t, j); s.State != StateVerify || s.Verified || s.Error == nil {
+	if s := cutOverAndWait(t, j); s.State != StateVerify || s.Verified || s.Error == nil {
 		t.Fatalf("%s, verified %v, %v", s.State, s.Verified, s.Error)
 	}
-	w.look(func() { clear(w.flipped) })
+	w.locked(func() { clear(w.replicaOverrides) })
 	again := func() {
 		t.Helper()
 		_, err := j.Resume(t.Context(), "ana")
@@ -307,6 +307,6 @@ func TestResumeAfterAFailedProof(t *testing.T) {
 	_ = j.Close()
 	j = w.job(t, nil)
 	again()
-	wantState(t, started(t, j, w.options()), StateVerify)
-	wantState(t, cutover(t, j), StateSoak)
+	wantState(t, startAndWait(t, j, w.options()), StateVerify)
+	wantState(t, cutOverAndWait(t, j), StateSoak)
 }

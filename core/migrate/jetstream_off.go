@@ -8,22 +8,22 @@ import (
 	"unibus/core"
 )
 
-// explainFor bounds the question behind an explanation.
-const explainFor = 5 * time.Second
+// explainTimeout bounds the question behind an explanation.
+const explainTimeout = 5 * time.Second
 
-// explain adds what a part cannot know that merely got no answer: that JetStream
+// explainJetStreamOff adds what a part cannot know that merely got no answer: that JetStream
 // has turned itself off on a node. It stays off until that node is restarted.
-func (j *Job) explain(ctx context.Context, in State, err error) error {
+func (j *Job) explainJetStreamOff(ctx context.Context, in State, err error) error {
 	why := core.AsError(err)
 	if in == StatePreflight || why.Kind != core.KindUnavailable && why.Kind != core.KindFailed {
 		return err // preflight lists it among its problems
 	}
-	ctx, cancel := context.WithTimeout(ctx, explainFor)
+	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
 	defer cancel()
 	c, cerr := j.cfg.Cluster(ctx)
 	var off []string
 	for _, p := range c.Peers {
-		if p.Off {
+		if p.JetStreamOff {
 			off = append(off, p.Name)
 		}
 	}
@@ -34,10 +34,10 @@ func (j *Job) explain(ctx context.Context, in State, err error) error {
 	if why.Next != "" {
 		then = why.Next
 	}
-	return core.Errorf(why.Kind, "%w; %s", err, turnedOff(off)).
+	return core.Errorf(why.Kind, "%w; %s", err, jetStreamOffText(off)).
 		WithNext("make room in the data directory of %s, restart unibusd there; then %s", strings.Join(off, " and "), then)
 }
 
-func turnedOff(nodes []string) string {
+func jetStreamOffText(nodes []string) string {
 	return "JetStream has turned itself off on " + strings.Join(nodes, " and ") + ", as it does where a disk is full"
 }

@@ -12,17 +12,17 @@ import (
 func TestJetStreamTurnedOffIsNamed(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{"put", "replica.rows", "delete"} {
-		w := newWorld(t, 20)
+		w := newFakeCluster(t, 20)
 		w.target[core.TableUsers]["stray"] = []byte("x")
 		w.before = func(o string) error {
 			if o == op {
-				w.peers[1].Off = true
+				w.peers[1].JetStreamOff = true
 				return core.Errorf(core.KindUnavailable, "no answer")
 			}
 			return nil
 		}
-		j := w.job(t, func(c *Config) { c.Limits.Patience = 10 * time.Millisecond })
-		s := started(t, j, w.options())
+		j := w.job(t, func(c *Config) { c.Limits.RetryBudget = 10 * time.Millisecond })
+		s := startAndWait(t, j, w.options())
 		wantTurnedOff(t, op, s.Error)
 		if _, err := j.Abort(t.Context(), "bob"); op == "delete" {
 			wantTurnedOff(t, "abort", core.AsError(err))
@@ -40,10 +40,10 @@ func wantTurnedOff(t *testing.T, where string, e *core.Error) {
 // TestPreflightFindsJetStreamOff before anything is written.
 func TestPreflightFindsJetStreamOff(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 5)
-	w.peers[2].Off = true
-	s := started(t, w.job(t, nil), w.options())
-	if s.State != StatePreflight || len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Text, "off on n3") || w.arev != 0 {
+	w := newFakeCluster(t, 5)
+	w.peers[2].JetStreamOff = true
+	s := startAndWait(t, w.job(t, nil), w.options())
+	if s.State != StatePreflight || len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Text, "off on n3") || w.authorityRevision != 0 {
 		t.Errorf("%s, %+v, %v", s.State, s.Problems, s.Error)
 	}
 }

@@ -18,22 +18,22 @@ type Job struct {
 	cfg Config
 	src atomic.Pointer[SourceStore] // nil: this node has no SQLite file; another one after a rollback
 
-	command sync.Mutex // one command of an operator at a time
-	lifting sync.Mutex // the fence is raised or lifted by one at a time
+	commandLock sync.Mutex // one command of an operator at a time
+	fenceLock   sync.Mutex // the fence is raised or lifted by one at a time
 
-	mu     sync.Mutex
-	st     Status
-	cp     *Checkpoint
-	marks  Marks // replaced, never changed
-	fence  *fenceState
-	paused bool    // a pause is wanted
-	ending bool    // an abort waits for the runner: no cutover may begin
-	claims bool    // a claim of the authority may still be under way
-	before *Status // during a dry run: what is recorded meanwhile
-	cancel context.CancelFunc
-	done   chan struct{} // closed when the runner has ended; nil before the first
-	open   bool
-	rec    *recorder
+	mu                 sync.Mutex
+	status             Status
+	checkpoint         *Checkpoint
+	marks              Marks // replaced, never changed
+	fence              *fenceState
+	pauseRequested     bool    // a pause is wanted
+	abortRequested     bool    // an abort waits for the runner: no cutover may begin
+	claimUncertain     bool    // a claim of the authority may still be under way
+	statusBeforeDryRun *Status // during a dry run: what is recorded meanwhile
+	cancel             context.CancelFunc
+	done               chan struct{} // closed when the runner has ended; nil before the first
+	open               bool
+	recorder           *recorder
 }
 
 // New makes a Job without touching anything.
@@ -45,7 +45,7 @@ func New(cfg Config) *Job {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	j := &Job{cfg: cfg, st: Status{State: StateNone}}
+	j := &Job{cfg: cfg, status: Status{State: StateNone}}
 	j.SetSource(cfg.Source)
 	return j
 }
@@ -75,70 +75,70 @@ func (j *Job) Open(ctx context.Context) error {
 	}
 	j.mu.Lock()
 	j.open = true
-	j.cp, j.marks = e.Checkpoint, e.Marks
-	j.claims = e.Move != nil && e.Move.State == StatePreflight
-	if e.Move != nil {
-		j.st = *clone(*e.Move)
+	j.checkpoint, j.marks = e.Checkpoint, e.Marks
+	j.claimUncertain = e.Migration != nil && e.Migration.State == StatePreflight
+	if e.Migration != nil {
+		j.status = *cloneStatus(*e.Migration)
 	}
-	j.rec = startRecorder(j.cfg.Record, j.cfg.Limits.Record, j.recorded)
-	st := j.st
+	j.recorder = startRecorder(j.cfg.Record, j.cfg.Limits.RecordInterval, j.statusToRecord)
+	st := j.status
 	j.mu.Unlock()
 	if st.State == StateNone {
 		return nil
 	}
 	if e.Intent != nil {
-		j.cfg.Host.Withdraw(withheld(*e.Intent))
-		return j.launch(func(s *Status) {
+		j.cfg.Host.Withdraw(errMigrating(*e.Intent))
+		return j.startRun(func(s *Status) {
 			s.State, s.Paused = StateCutover, false
-			if e.Intent.backwards() {
+			if e.Intent.concernsRollback() {
 				s.State = StateRollback
 			}
 		})
 	}
-	if st.State == StateRollback && e.returned(j.cfg.Node) {
-		return j.launch(func(*Status) {})
+	if st.State == StateRollback && e.rolledBackTo(j.cfg.Node) {
+		return j.startRun(func(*Status) {})
 	}
-	return j.takeUp(ctx, st)
+	return j.recoverInterrupted(ctx, st)
 }
 
-// takeUp puts an interrupted move without an intent in order: nothing works at
+// recoverInterrupted puts an interrupted move without an intent in order: nothing works at
 // it, no fence stands.
-func (j *Job) takeUp(ctx context.Context, st Status) error {
+func (j *Job) recoverInterrupted(ctx context.Context, st Status) error {
 	if (st.Active() || st.State == StateCutover) && j.source() != nil {
-		if err := j.lift(ctx); err != nil {
+		if err := j.liftFence(ctx); err != nil {
 			return err
 		}
 	}
 	if st.State == StateAborted && j.source() != nil {
-		if err := j.untrack(ctx); err != nil {
+		if err := j.stopTracking(ctx); err != nil {
 			return err
 		}
 	}
 	if st.Aborting != "" {
-		return j.goOnAborting(st.Aborting)
+		return j.continueAbort(st.Aborting)
 	}
 	if !st.Running {
-		j.rec.dirty()
+		j.recorder.schedule()
 		return nil
 	}
-	return j.save(func(s *Status) {
+	return j.saveStatus(func(s *Status) {
 		switch s.State {
 		case StateCutover:
 			s.State = StateFence // no intent: nothing was sent
 		case StateRollback:
 			s.State = StateSoak // no intent: nothing was closed
 		}
-		j.interrupted(s)
+		j.markInterrupted(s)
 	})
 }
 
-// interrupted is how a status looks after its node stopped in the middle.
-func (j *Job) interrupted(s *Status) {
+// markInterrupted is how a status looks after its node stopped in the middle.
+func (j *Job) markInterrupted(s *Status) {
 	s.Running = false
 	if !s.Active() {
 		return
 	}
-	s.AtLeast = s.AtLeast || s.State == StateCopy || s.State == StateFence
+	s.WrittenIsMinimum = s.WrittenIsMinimum || s.State == StateCopy || s.State == StateFence
 	was, on := s.State, "`unibusd migration resume` goes on where it stopped"
 	if was == StateFence {
 		s.State = StateVerify
@@ -159,9 +159,9 @@ func (j *Job) Close() error {
 		return nil
 	}
 	j.open = false
-	rec := j.rec
+	rec := j.recorder
 	j.mu.Unlock()
-	j.stop()
+	j.stopRun()
 	rec.close()
 	return nil
 }
@@ -170,17 +170,17 @@ func (j *Job) Close() error {
 func (j *Job) Status() Status {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return *clone(j.st)
+	return *cloneStatus(j.status)
 }
 
-// recorded is the status as the record may have it: a dry run leaves no trace there.
-func (j *Job) recorded() Status {
+// statusToRecord is the status as the record may have it: a dry run leaves no trace there.
+func (j *Job) statusToRecord() Status {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.before != nil {
-		return *clone(*j.before)
+	if j.statusBeforeDryRun != nil {
+		return *cloneStatus(*j.statusBeforeDryRun)
 	}
-	return *clone(j.st)
+	return *cloneStatus(j.status)
 }
 
 // Current is the move that counts for the cluster: this node's own, or the one
@@ -198,21 +198,21 @@ func (j *Job) Current(ctx context.Context) (Status, error) {
 	case err != nil || other.Node == j.cfg.Node && own.State != StateNone || other.Updated <= own.Updated:
 		return own, nil
 	case other.Node == j.cfg.Node && other.Active():
-		return j.ownInRecord(ctx)
+		return j.recoverOwnRecord(ctx)
 	}
 	return other, nil
 }
 
-// launch saves a status with Running set and starts the runner. The caller holds command, or is Open.
-func (j *Job) launch(change func(*Status)) error {
+// startRun saves a status with Running set and starts the runner. The caller holds command, or is Open.
+func (j *Job) startRun(change func(*Status)) error {
 	j.mu.Lock()
 	if !j.open {
 		j.mu.Unlock()
 		return core.Errorf(core.KindUnavailable, "%s is stopping", j.cfg.Node)
 	}
-	j.fence, j.paused, j.ending = nil, false, false
+	j.fence, j.pauseRequested, j.abortRequested = nil, false, false
 	j.mu.Unlock()
-	err := j.save(func(s *Status) {
+	err := j.saveStatus(func(s *Status) {
 		s.Error, s.Result, s.Problems = nil, "", nil // a dry run's problems too: what still holds is found again
 		change(s)
 		s.Running = true
@@ -238,17 +238,17 @@ func (j *Job) spawn(work func(context.Context)) error {
 	go func() {
 		defer close(done)
 		defer cancel()
-		if j.cfg.Working != nil {
-			j.cfg.Working(true)
-			defer j.cfg.Working(false)
+		if j.cfg.OnRunning != nil {
+			j.cfg.OnRunning(true)
+			defer j.cfg.OnRunning(false)
 		}
 		work(ctx)
 	}()
 	return nil
 }
 
-// stop ends the runner and waits for it.
-func (j *Job) stop() {
+// stopRun ends the runner and waits for it.
+func (j *Job) stopRun() {
 	j.mu.Lock()
 	cancel, done := j.cancel, j.done
 	j.mu.Unlock()
@@ -259,55 +259,55 @@ func (j *Job) stop() {
 	<-done
 }
 
-// save changes the status in the journal first, then in memory, then has it recorded.
-func (j *Job) save(change func(*Status), more ...func(*Entry)) error {
+// saveStatus changes the status in the journal first, then in memory, then has it recorded.
+func (j *Job) saveStatus(change func(*Status), more ...func(*Entry)) error {
 	j.mu.Lock()
-	st := *clone(j.st)
+	st := *cloneStatus(j.status)
 	change(&st)
 	st.Updated = max(st.Updated, core.MillisOf(j.cfg.Now())) // a record's order, also where clocks differ
-	moved := st.State != j.st.State
+	moved := st.State != j.status.State
 	if moved {
 		st.Since = st.Updated
-		st.History = append(st.History, Passage{st.State, st.Updated})
+		st.History = append(st.History, StateTransition{st.State, st.Updated})
 	}
 	err := j.cfg.Journal.Update(func(e *Entry) {
-		e.Move, e.Checkpoint, e.Marks = clone(st), j.cp, j.marks
+		e.Migration, e.Checkpoint, e.Marks = cloneStatus(st), j.checkpoint, j.marks
 		for _, f := range more {
 			f(e)
 		}
 	})
 	if err == nil {
-		j.st = st
+		j.status = st
 	}
-	rec := j.rec
+	rec := j.recorder
 	j.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	rec.dirty()
-	if moved && j.cfg.Changed != nil {
-		j.cfg.Changed(*clone(st))
+	rec.schedule()
+	if moved && j.cfg.OnStateChange != nil {
+		j.cfg.OnStateChange(*cloneStatus(st))
 	}
 	return nil
 }
 
-// note changes the status in memory alone and has it recorded: progress, which a crash may forget.
-func (j *Job) note(change func(*Status)) {
+// updateStatus changes the status in memory alone and has it recorded: progress, which a crash may forget.
+func (j *Job) updateStatus(change func(*Status)) {
 	j.mu.Lock()
-	change(&j.st)
-	j.st.Updated = max(j.st.Updated, core.MillisOf(j.cfg.Now()))
-	rec, dry := j.rec, j.before != nil
+	change(&j.status)
+	j.status.Updated = max(j.status.Updated, core.MillisOf(j.cfg.Now()))
+	rec, dry := j.recorder, j.statusBeforeDryRun != nil
 	j.mu.Unlock()
 	if !dry {
-		rec.dirty()
+		rec.schedule()
 	}
 }
 
-// clone copies a status with everything it points to, so that no reader sees a later change.
-func clone(s Status) *Status {
+// cloneStatus copies a status with everything it points to, so that no reader sees a later change.
+func cloneStatus(s Status) *Status {
 	s.Progress = append([]Progress{}, s.Progress...)
 	s.Problems = append([]core.Problem{}, s.Problems...)
-	s.History, s.Drift = slices.Clone(s.History), slices.Clone(s.Drift)
+	s.History, s.Divergences = slices.Clone(s.History), slices.Clone(s.Divergences)
 	buckets := s.Buckets
 	s.Buckets = []Parity{}
 	for _, p := range buckets {

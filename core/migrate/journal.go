@@ -4,44 +4,44 @@ import "unibus/core"
 
 // Entry is what a node knows for certain after a crash.
 type Entry struct {
-	Authority  *core.Authority `json:"authority,omitempty"` // the last record this node saw
-	File       string          `json:"file,omitempty"`      // the SQLite file of that generation
-	Home       bool            `json:"home,omitempty"`      // a rollback made File the authority: an abort leaves it so
-	Unserved   bool            `json:"unserved,omitempty"`  // and nobody has served it yet: KV still holds all of it
-	Intent     *Intent         `json:"intent,omitempty"`    // set: the node may have given the authority away
-	Move       *Status         `json:"move,omitempty"`      // the move this node does or did
-	Checkpoint *Checkpoint     `json:"checkpoint,omitempty"`
-	Marks      Marks           `json:"marks,omitempty"`      // what was verified; absent before that
-	Unfinished string          `json:"unfinished,omitempty"` // a backup that was begun and not proven: whatever there is of it is removed
+	Authority        *core.Authority `json:"authority,omitempty"` // the last record this node saw
+	File             string          `json:"file,omitempty"`      // the SQLite file of that generation
+	FileIsAuthority  bool            `json:"home,omitempty"`      // a rollback made File the authority: an abort leaves it so
+	FileNeverServed  bool            `json:"unserved,omitempty"`  // and nobody has served it yet: KV still holds all of it
+	Intent           *Intent         `json:"intent,omitempty"`    // set: the node may have given the authority away
+	Migration        *Status         `json:"move,omitempty"`      // the move this node does or did
+	Checkpoint       *Checkpoint     `json:"checkpoint,omitempty"`
+	Marks            Marks           `json:"marks,omitempty"`      // what was verified; absent before that
+	UnfinishedBackup string          `json:"unfinished,omitempty"` // a backup that was begun and not proven: whatever there is of it is removed
 }
 
 // Intent is synced before the authority is moved and taken back once the
 // outcome is proven. While it stands the node serves nothing and lifts no fence.
 type Intent struct {
-	From core.Authority `json:"from"`
-	To   core.Authority `json:"to"`
-	At   core.Millis    `json:"at"`
-	File string         `json:"file,omitempty"` // of a rollback: the SQLite file that is written
-	Made bool           `json:"made,omitempty"` // and it was this node that made it: nobody else's file is removed
+	From        core.Authority `json:"from"`
+	To          core.Authority `json:"to"`
+	At          core.Millis    `json:"at"`
+	File        string         `json:"file,omitempty"` // of a rollback: the SQLite file that is written
+	FileCreated bool           `json:"made,omitempty"` // and it was this node that made it: nobody else's file is removed
 
-	Reverse bool `json:"reverse,omitempty"` // a rollback that moved the authority to a file nobody could serve is taken back
+	ReversesRollback bool `json:"reverse,omitempty"` // a rollback that moved the authority to a file nobody could serve is taken back
 }
 
-// returned is true where a rollback made this node's file the authority.
-func (e Entry) returned(node string) bool {
+// rolledBackTo is true where a rollback made this node's file the authority.
+func (e Entry) rolledBackTo(node string) bool {
 	a := e.Authority
-	return e.Home && a != nil && a.Backend == core.BackendSQLite && a.Node == node
+	return e.FileIsAuthority && a != nil && a.Backend == core.BackendSQLite && a.Node == node
 }
 
 // Checkpoint is how far the copy has come. It may lag: what is in the target
 // beyond it is found equal, and not written again.
 type Checkpoint struct {
-	Tables  [5]Reached `json:"tables"`  // in the order of core.Tables
-	Removed int        `json:"removed"` // keys the source lacks, removed so far
+	Tables  [5]TableCheckpoint `json:"tables"`  // in the order of core.Tables
+	Removed int                `json:"removed"` // keys the source lacks, removed so far
 }
 
-// Reached is how far one table has come: everything up to Key is in the target, or all of it.
-type Reached struct {
+// TableCheckpoint is how far one table has come: everything up to Key is in the target, or all of it.
+type TableCheckpoint struct {
 	Key  string `json:"key,omitempty"`
 	Done bool   `json:"done,omitempty"`
 }
@@ -50,7 +50,7 @@ type Reached struct {
 // the backup on every replica.
 type Mark struct {
 	Sequence uint64      `json:"sequence"`
-	Kept     int         `json:"kept"`   // keys, those of removed rows and of the mechanism included
+	KeptKeys int         `json:"kept"`   // keys, those of removed rows and of the mechanism included
 	Source   core.Digest `json:"source"` // of the backup
 }
 

@@ -15,10 +15,10 @@ import (
 // FileJournal is a Journal in one small JSON file, replaced as a whole. It may
 // be shared by the parts of one process.
 type FileJournal struct {
-	path string
-	mu   sync.Mutex
-	last []byte // the content that counts; nil: no file
-	torn bool   // the file has another one, of an Update that failed after it was replaced
+	path        string
+	mu          sync.Mutex
+	content     []byte // the content that counts; nil: no file
+	mustRestore bool   // the file has another one, of an Update that failed after it was replaced
 
 	syncDir func(dir string) error
 }
@@ -32,14 +32,14 @@ func NewFileJournal(path string) *FileJournal {
 func (j *FileJournal) Load() (Entry, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.load()
+	return j.read()
 }
 
 // Update reads, changes and replaces the file, synced. Nothing is written where nothing changed.
 func (j *FileJournal) Update(change func(*Entry)) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	e, err := j.load()
+	e, err := j.read()
 	if err != nil {
 		return err
 	}
@@ -48,14 +48,14 @@ func (j *FileJournal) Update(change func(*Entry)) error {
 	if err != nil {
 		return core.Errorf(core.KindFailed, "the journal's entry cannot be encoded: %w", err)
 	}
-	if bytes.Equal(data, j.last) {
+	if bytes.Equal(data, j.content) {
 		return nil
 	}
 	if err := j.replace(data); err != nil {
 		return core.Errorf(core.KindFailed, "the journal %s cannot be written: %w", j.path, err).
 			WithNext("look at the free space and the rights of its directory; until it can be written the node moves nothing")
 	}
-	j.last = data
+	j.content = data
 	return nil
 }
 
@@ -67,40 +67,40 @@ func (j *FileJournal) replace(data []byte) error {
 		err = j.syncDir(filepath.Dir(j.path))
 	}
 	if err != nil && renamed {
-		j.torn = true
-		err = errors.Join(err, j.mend())
+		j.mustRestore = true
+		err = errors.Join(err, j.restore())
 	}
 	return err
 }
 
-// mend puts the old content back. After a crash before it succeeds either may be
+// restore puts the old content back. After a crash before it succeeds either may be
 // found, as with every write that was never known to be on disk.
-func (j *FileJournal) mend() error {
-	if !j.torn {
+func (j *FileJournal) restore() error {
+	if !j.mustRestore {
 		return nil
 	}
 	var err error
-	if j.last == nil {
-		err = removeIfThere(j.path)
+	if j.content == nil {
+		err = removeIfExists(j.path)
 	} else {
-		_, err = replaceFile(j.path, j.last)
+		_, err = replaceFile(j.path, j.content)
 	}
 	if err == nil {
-		j.torn = false
+		j.mustRestore = false
 		_ = j.syncDir(filepath.Dir(j.path)) // which has just failed; the next Update says so where it still does
 	}
 	return err
 }
 
-func (j *FileJournal) load() (Entry, error) {
+func (j *FileJournal) read() (Entry, error) {
 	var e Entry
-	if err := j.mend(); err != nil {
+	if err := j.restore(); err != nil {
 		return e, core.Errorf(core.KindFailed, "the journal %s holds what could not be put on disk, and cannot be put back: %w", j.path, err).
 			WithNext("look at the free space and the rights of its directory; until it can be written the node moves nothing")
 	}
 	data, err := os.ReadFile(j.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		j.last = nil
+		j.content = nil
 		return e, nil
 	}
 	if err != nil {
@@ -111,7 +111,7 @@ func (j *FileJournal) load() (Entry, error) {
 		return Entry{}, core.Errorf(core.KindFailed, "the journal %s is damaged: it is not the JSON document this program writes", j.path).
 			WithNext("do not delete it: it says whether this node may serve its SQLite file; restore it from a backup of the data directory, or ask another node's status for the authority")
 	}
-	j.last = data
+	j.content = data
 	return e, nil
 }
 
@@ -120,10 +120,10 @@ func (j *FileJournal) load() (Entry, error) {
 func replaceFile(path string, data []byte) (renamed bool, err error) {
 	tmp := path + ".new"
 	if err := writeSynced(tmp, data); err != nil {
-		return false, errors.Join(err, removeIfThere(tmp))
+		return false, errors.Join(err, removeIfExists(tmp))
 	}
 	if err := os.Rename(tmp, path); err != nil {
-		return false, errors.Join(err, removeIfThere(tmp))
+		return false, errors.Join(err, removeIfExists(tmp))
 	}
 	return true, nil
 }
@@ -148,7 +148,7 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func removeIfThere(path string) error {
+func removeIfExists(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -86,7 +86,7 @@ func TestJournalFailedWriteKeepsTheOld(t *testing.T) {
 
 func TestDamagedJournalKeepsTheJobShut(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 1)
+	w := newFakeCluster(t, 1)
 	path := filepath.Join(w.dir, "journal.json")
 	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)

@@ -14,10 +14,10 @@ import (
 // would serve what was left behind before the first move, revoked users included.
 func TestAbortAfterARollbackKeepsTheAuthority(t *testing.T) {
 	t.Parallel()
-	w, j, _ := soaking(t)
-	wantState(t, rollBack(t, j), StateRolledBack)
+	w, j, _ := newSoaking(t)
+	wantState(t, rollBackAndWait(t, j), StateRolledBack)
 	home := w.authority
-	wantState(t, started(t, j, w.options()), StateVerify)
+	wantState(t, startAndWait(t, j, w.options()), StateVerify)
 	s, err := j.Abort(t.Context(), "ana")
 	if err != nil || s.State != StateAborted || strings.Contains(s.Result, "is none") {
 		t.Errorf("%v, %s, %s", err, s.State, s.Result)
@@ -33,8 +33,8 @@ func TestAbortAfterARollbackKeepsTheAuthority(t *testing.T) {
 	// Once it has moved to KV and the file is the past, this is over.
 	o := w.options()
 	o.Cutover = true
-	wantState(t, started(t, j, o), StateSoak)
-	if e, err = j.cfg.Journal.Load(); err != nil || e.Home {
+	wantState(t, startAndWait(t, j, o), StateSoak)
+	if e, err = j.cfg.Journal.Load(); err != nil || e.FileIsAuthority {
 		t.Errorf("after the second cutover: %+v, %v", e, err)
 	}
 }
@@ -42,9 +42,9 @@ func TestAbortAfterARollbackKeepsTheAuthority(t *testing.T) {
 // TestAbortGivesTheFileBackToTheConfiguration: nothing of a move stays in the journal that decides.
 func TestAbortGivesTheFileBackToTheConfiguration(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 3)
+	w := newFakeCluster(t, 3)
 	j := w.job(t, nil)
-	wantState(t, started(t, j, w.options()), StateVerify)
+	wantState(t, startAndWait(t, j, w.options()), StateVerify)
 	if e, err := j.cfg.Journal.Load(); err != nil || e.File == "" {
 		t.Fatalf("during the move the journal names no file: %v", err)
 	}
@@ -60,8 +60,8 @@ func TestAbortGivesTheFileBackToTheConfiguration(t *testing.T) {
 // that is open is still the old one.
 func TestStartWaitsForARollback(t *testing.T) {
 	t.Parallel()
-	w, j, g := soaking(t)
-	w.look(func() {
+	w, j, g := newSoaking(t)
+	w.locked(func() {
 		w.before = func(op string) error {
 			if op == "journal" && w.authority.Backend == core.BackendSQLite {
 				return core.Errorf(core.KindFailed, "the disk is full")
@@ -69,17 +69,17 @@ func TestStartWaitsForARollback(t *testing.T) {
 			return nil
 		}
 	})
-	if s := rollBack(t, j); s.State != StateRollback || s.Error == nil {
+	if s := rollBackAndWait(t, j); s.State != StateRollback || s.Error == nil {
 		t.Fatalf("%s, %v", s.State, s.Error)
 	}
-	w.look(func() { w.before = nil })
+	w.locked(func() { w.before = nil })
 	if st, err := j.Start(t.Context(), "ana", w.options()); core.KindOf(err) != core.KindRefused || !w.fenced {
 		t.Errorf("a start was not refused: %v, %s; fenced %v", err, st.State, w.fenced)
 	}
 	if _, err := j.Resume(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	wantState(t, rest(t, j), StateRolledBack)
+	wantState(t, awaitStopped(t, j), StateRolledBack)
 	if w.authority.Backend != core.BackendSQLite || g.open {
 		t.Errorf("%+v, KV open %v", w.authority, g.open)
 	}
@@ -88,11 +88,11 @@ func TestStartWaitsForARollback(t *testing.T) {
 // TestPreflightRefusesAFencedFile: it is the past of an earlier move.
 func TestPreflightRefusesAFencedFile(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 3)
+	w := newFakeCluster(t, 3)
 	w.fenced = true
-	s := started(t, w.job(t, nil), w.options())
-	if s.State != StatePreflight || len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Text, "fenced") || w.puts > 0 || w.arev > 0 {
-		t.Errorf("%s, %+v, %d rows written, record at %d", s.State, s.Problems, w.puts, w.arev)
+	s := startAndWait(t, w.job(t, nil), w.options())
+	if s.State != StatePreflight || len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Text, "fenced") || w.puts > 0 || w.authorityRevision > 0 {
+		t.Errorf("%s, %+v, %d rows written, record at %d", s.State, s.Problems, w.puts, w.authorityRevision)
 	}
 }
 
@@ -100,9 +100,9 @@ func TestPreflightRefusesAFencedFile(t *testing.T) {
 // state, and goes on once it is back.
 func TestMoveWithoutItsFile(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 3)
+	w := newFakeCluster(t, 3)
 	j := w.job(t, nil)
-	wantState(t, started(t, j, w.options()), StateVerify)
+	wantState(t, startAndWait(t, j, w.options()), StateVerify)
 	_ = j.Close()
 
 	gone := func(c *Config) { c.Source = nil }
@@ -116,25 +116,25 @@ func TestMoveWithoutItsFile(t *testing.T) {
 	if _, err := j.Cutover(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	told(rest(t, j).Error)
+	told(awaitStopped(t, j).Error)
 	_, err := j.Abort(t.Context(), "ana")
 	told(err)
 	_ = j.Close()
 
 	// A crash in the cutover, before its CAS: SQLite counts, and cannot be served.
-	w.look(func() { w.fenced = true })
+	w.locked(func() { w.fenced = true })
 	in := Intent{From: w.authority, To: core.Authority{Backend: core.BackendKV, Node: "n1", Generation: w.authority.Generation + 1}}
-	if err := w.journal.Update(func(e *Entry) { e.Intent, e.Move.State, e.Move.Running = &in, StateCutover, true }); err != nil {
+	if err := w.journal.Update(func(e *Entry) { e.Intent, e.Migration.State, e.Migration.Running = &in, StateCutover, true }); err != nil {
 		t.Fatal(err)
 	}
 	j = w.job(t, gone)
-	s := rest(t, j)
+	s := awaitStopped(t, j)
 	if told(s.Error); s.State != StateCutover {
 		t.Errorf("after the crash: %s", s.State)
 	}
 	_ = j.Close()
 
-	s = rest(t, w.job(t, nil))
+	s = awaitStopped(t, w.job(t, nil))
 	if s.State != StateVerify || w.fenced || w.serving != core.BackendSQLite {
 		t.Errorf("with the file back: %s, %v, fenced %v, serving %s", s.State, s.Error, w.fenced, w.serving)
 	}
@@ -144,16 +144,16 @@ func TestMoveWithoutItsFile(t *testing.T) {
 // may open the buckets that it has shut, and its journal is gone.
 func TestRollbackOfANodeThatLostItsData(t *testing.T) {
 	t.Parallel()
-	w, j, g := soaking(t)
-	j.cfg.Limits.Lease = time.Hour // it waits there, with everything shut
+	w, j, g := newSoaking(t)
+	j.cfg.Limits.AdmissionLease = time.Hour // it waits there, with everything shut
 	if _, err := j.Rollback(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, j, "the file", func(s Status) bool { return s.Export.Path != "" })
+	awaitStatus(t, j, "the file", func(s Status) bool { return s.Export.Path != "" })
 	_ = j.Close()
-	w.look(func() { w.journal.data = nil })
+	w.locked(func() { w.journal.data = nil })
 	anew := func(c *Config) {
-		w.reversible(g)(c)
+		w.withRollback(g)(c)
 		c.Source, c.BackupDir = nil, w.dir
 	}
 	j = w.job(t, anew)
@@ -164,24 +164,24 @@ func TestRollbackOfANodeThatLostItsData(t *testing.T) {
 	if _, err := j.Abort(t.Context(), "ben"); err != nil {
 		t.Fatal(err)
 	}
-	s := rest(t, j)
+	s := awaitStopped(t, j)
 	if s.State != StateSoak || w.authority != (core.Authority{Backend: core.BackendKV, Node: "n1", Generation: 3}) || !g.open {
 		t.Errorf("%s, %v, %+v, open %v", s.State, s.Error, w.authority, g.open)
 	}
-	wantState(t, rollBack(t, j), StateRolledBack) // and a whole one
+	wantState(t, rollBackAndWait(t, j), StateRolledBack) // and a whole one
 	if !w.target.equal(w.source) {
 		t.Error("the rows differ")
 	}
 }
 
-// TestInheritTakesNothingElse: another node's move, or one that has not cut over, is no business of an empty journal.
-func TestInheritTakesNothingElse(t *testing.T) {
+// TestRecoverFromRecordTakesOwnMigrationOnly: another node's move, or one that has not cut over, is no business of an empty journal.
+func TestRecoverFromRecordTakesOwnMigrationOnly(t *testing.T) {
 	t.Parallel()
 	for _, st := range []Status{{State: StateSoak, Node: "n2"}, {State: StateVerify, Node: "n1"}, {State: StateRolledBack, Node: "n1"}} {
-		w := newWorld(t, 0)
-		w.authority, w.arev = core.Authority{Backend: core.BackendKV, Node: st.Node, Generation: 2}, 1
-		w.record, w.rrev = encoded(t, st), 1
-		j := w.job(t, w.reversible(&fakeGuards{}))
+		w := newFakeCluster(t, 0)
+		w.authority, w.authorityRevision = core.Authority{Backend: core.BackendKV, Node: st.Node, Generation: 2}, 1
+		w.record, w.recordRevision = encoded(t, st), 1
+		j := w.job(t, w.withRollback(&fakeGuards{}))
 		if _, err := j.Abort(t.Context(), "ana"); core.KindOf(err) != core.KindRefused || j.Status().State != StateNone {
 			t.Errorf("%s of %s: %v, %s", st.State, st.Node, err, j.Status().State)
 		}
@@ -200,21 +200,21 @@ func encoded(t *testing.T, st Status) []byte {
 // TestRestartLeavesANewerRecordAlone: what this node did once is not what the cluster does.
 func TestRestartLeavesANewerRecordAlone(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 3)
+	w := newFakeCluster(t, 3)
 	j := w.job(t, nil)
-	wantState(t, started(t, j, w.options()), StateVerify)
+	wantState(t, startAndWait(t, j, w.options()), StateVerify)
 	if _, err := j.Abort(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
 	updated := j.Status().Updated
 	_ = j.Close()
 	of := func(at core.Millis) []byte { return encoded(t, Status{State: StateSoak, Node: "n2", Updated: at}) }
-	w.look(func() { w.record = of(updated + 1) })
+	w.locked(func() { w.record = of(updated + 1) })
 	_ = w.job(t, nil).Close() // which writes what is still to be written
 	if string(w.record) != string(of(updated+1)) {
 		t.Errorf("the newer record of n2 was written over: %s", w.record)
 	}
-	w.look(func() { w.record = of(updated - 1) })
+	w.locked(func() { w.record = of(updated - 1) })
 	_ = w.job(t, nil).Close()
 	if string(w.record) == string(of(updated-1)) {
 		t.Error("an older record of n2 was kept")
@@ -224,34 +224,34 @@ func TestRestartLeavesANewerRecordAlone(t *testing.T) {
 // TestNothingBeginsAfterClose: a command that was under way when the node stopped must not leave a runner behind.
 func TestNothingBeginsAfterClose(t *testing.T) {
 	t.Parallel()
-	j := newWorld(t, 0).job(t, nil)
+	j := newFakeCluster(t, 0).job(t, nil)
 	_ = j.Close()
 	err := j.spawn(func(context.Context) { t.Error("it began") })
-	j.stop()
+	j.stopRun()
 	if core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("spawned after Close: %v", err)
 	}
 }
 
-// brokenPost is one whose reader is gone.
-type brokenPost struct{ left *int }
+// brokenReader is one whose reader is gone.
+type brokenReader struct{ closed *int }
 
-func (brokenPost) Since(context.Context) ([]core.Row, int, int, error) {
+func (brokenReader) Changes(context.Context) ([]core.Row, int, int, error) {
 	return nil, 0, 0, core.Errorf(core.KindUnavailable, "its node was killed")
 }
-func (b brokenPost) Leave() { *b.left++ }
+func (b brokenReader) Close() { *b.closed++ }
 
-// TestABrokenPostIsGivenUp: the next question goes to the replica itself.
-func TestABrokenPostIsGivenUp(t *testing.T) {
+// TestBrokenReaderIsClosed: the next question goes to the replica itself.
+func TestBrokenReaderIsClosed(t *testing.T) {
 	t.Parallel()
-	w, left := newWorld(t, 3), 0
-	p := &posts{target: fakePast{fakeTarget{w}}, marks: Marks{}, at: map[place]Post{{core.TableUsers, "n2"}: brokenPost{&left}}, failed: map[place]bool{}}
+	w, left := newFakeCluster(t, 3), 0
+	p := &replicaReaderPool{target: fakeTarget2{fakeTarget{w}}, marks: Marks{}, readers: map[replicaKey]ReplicaReader{{core.TableUsers, "n2"}: brokenReader{&left}}, lastFailed: map[replicaKey]bool{}}
 	for i, want := range []core.Kind{core.KindUnavailable, core.KindUnavailable, ""} {
-		if _, _, _, err := p.since(t.Context(), core.TableUsers, "n2"); core.KindOf(err) != want {
+		if _, _, _, err := p.changes(t.Context(), core.TableUsers, "n2"); core.KindOf(err) != want {
 			t.Errorf("question %d: %v", i+1, err)
 		}
 	}
-	if p.leave(); left != 1 {
+	if p.close(); left != 1 {
 		t.Errorf("left %d times", left)
 	}
 }
@@ -260,13 +260,13 @@ func TestABrokenPostIsGivenUp(t *testing.T) {
 // authority was in the journal too; another node would serve what was left behind.
 func TestAbortOfAMoveAfterALostJournal(t *testing.T) {
 	t.Parallel()
-	w, j, _ := soaking(t)
-	wantState(t, rollBack(t, j), StateRolledBack)
+	w, j, _ := newSoaking(t)
+	wantState(t, rollBackAndWait(t, j), StateRolledBack)
 	home := w.authority
 	_ = j.Close()
-	w.look(func() { w.journal.data = nil })
+	w.locked(func() { w.journal.data = nil })
 	j = w.job(t, nil)
-	wantState(t, started(t, j, w.options()), StateVerify)
+	wantState(t, startAndWait(t, j, w.options()), StateVerify)
 	s, err := j.Abort(t.Context(), "ana")
 	if err != nil || s.State != StateAborted || w.authority != home {
 		t.Errorf("%v, %s, the record says %+v, before the move it was %+v", err, s.State, w.authority, home)
@@ -278,11 +278,11 @@ func TestAbortOfAMoveAfterALostJournal(t *testing.T) {
 func TestMoveOfANodeThatLostItsData(t *testing.T) {
 	t.Parallel()
 	for _, then := range []string{"resume", "abort", "start"} {
-		w := newWorld(t, 3)
+		w := newFakeCluster(t, 3)
 		j := w.job(t, nil)
-		wantState(t, started(t, j, w.options()), StateVerify)
+		wantState(t, startAndWait(t, j, w.options()), StateVerify)
 		_ = j.Close()
-		w.look(func() {
+		w.locked(func() {
 			w.journal.data = nil
 			var st Status
 			if err := json.Unmarshal(w.record, &st); err != nil {
@@ -299,14 +299,14 @@ func TestMoveOfANodeThatLostItsData(t *testing.T) {
 		switch then {
 		case "resume":
 			if _, err = j.Resume(t.Context(), "ana"); err == nil {
-				s = rest(t, j)
+				s = awaitStopped(t, j)
 			}
 			wantState(t, s, StateVerify)
 		case "start":
-			wantState(t, started(t, j, w.options()), StateVerify)
+			wantState(t, startAndWait(t, j, w.options()), StateVerify)
 		case "abort":
 			if _, err = j.Abort(t.Context(), "ana"); err == nil {
-				s = rest(t, j)
+				s = awaitStopped(t, j)
 			}
 			wantState(t, s, StateAborted)
 			for table, rows := range w.target {
@@ -325,11 +325,11 @@ func TestMoveOfANodeThatLostItsData(t *testing.T) {
 // record, also where that node's clock is ahead.
 func TestClocksThatDiffer(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 3)
+	w := newFakeCluster(t, 3)
 	ahead := core.MillisOf(time.Now().Add(time.Hour))
-	w.record, w.rrev = encoded(t, Status{State: StateAborted, Node: "n2", Updated: ahead}), 1
+	w.record, w.recordRevision = encoded(t, Status{State: StateAborted, Node: "n2", Updated: ahead}), 1
 	j := w.job(t, nil)
-	wantState(t, started(t, j, w.options()), StateVerify)
+	wantState(t, startAndWait(t, j, w.options()), StateVerify)
 	if s, err := j.Current(t.Context()); err != nil || s.Node != "n1" || s.State != StateVerify {
 		t.Errorf("%s of %s, %v", s.State, s.Node, err)
 	}

@@ -44,7 +44,7 @@ func newBench(t *testing.T, in core.Snapshot) *bench {
 	_, err := b.source.Import(t.Context(), in)
 	ok(t, err)
 	b.job = migrate.New(migrate.Config{
-		Node: "n1", Source: b.source, Backup: b.backup, OpenCopy: openCopy,
+		Node: "n1", Source: b.source, Backup: b.backup, OpenBackup: openCopy,
 		Target: target{b.target}, Authority: b.control, Record: b.control, Cluster: b.cluster, Host: b,
 		Journal: migrate.NewFileJournal(filepath.Join(dir, "journal.json")),
 	})
@@ -58,7 +58,7 @@ func (b *bench) backup(ctx context.Context, path string) (migrate.Backup, error)
 	return migrate.Backup{Path: i.Path, SHA256: i.SHA256, Bytes: i.Bytes}, err
 }
 
-func openCopy(ctx context.Context, path string) (migrate.Copy, error) {
+func openCopy(ctx context.Context, path string) (migrate.BackupReader, error) {
 	s := sqlite.New(sqlite.Config{Path: path, ReadOnly: true})
 	return s, s.Open(ctx)
 }

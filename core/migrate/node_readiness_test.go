@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// reading makes nodes read rows into memory, or have them.
-func (w *world) reading(names ...string) {
-	w.look(func() {
+// setReading makes nodes read rows into memory, or have them.
+func (w *fakeCluster) setReading(names ...string) {
+	w.locked(func() {
 		for i, p := range w.peers {
 			w.peers[i].Ready = !slices.Contains(names, p.Name)
 		}
@@ -19,76 +19,76 @@ func (w *world) reading(names ...string) {
 
 func TestVerifiedMoveWaitsForNodesThatRead(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 20)
-	w.reading("n2", "n3")
+	w := newFakeCluster(t, 20)
+	w.setReading("n2", "n3")
 	j := w.job(t, nil)
 	o := w.options()
 	o.Cutover = true
 	if _, err := j.Start(t.Context(), "ana", o); err != nil {
 		t.Fatal(err)
 	}
-	st := until(t, j, "two nodes to be waited for", func(s Status) bool { return len(s.Unready) == 2 })
+	st := awaitStatus(t, j, "two nodes to be waited for", func(s Status) bool { return len(s.UnreadyNodes) == 2 })
 	if !st.Verified || st.State != StateVerify || !st.Running {
 		t.Errorf("it waits in %s, verified %v, running %v", st.State, st.Verified, st.Running)
 	}
-	if why := st.WhyNot(ActionCutover); !strings.Contains(why, "n2, n3") {
+	if why := st.Unavailable(ActionCutover); !strings.Contains(why, "n2, n3") {
 		t.Errorf("a cutover is not possible because %q", why)
 	}
 	if text := st.Report(time.Now()); !strings.Contains(text, "n2, n3: after a cutover") {
 		t.Errorf("the report names nobody:\n%s", text)
 	}
-	w.reading("n3")
-	until(t, j, "one node to be waited for", func(s Status) bool { return slices.Equal(s.Unready, []string{"n3"}) })
-	w.look(func() {
+	w.setReading("n3")
+	awaitStatus(t, j, "one node to be waited for", func(s Status) bool { return slices.Equal(s.UnreadyNodes, []string{"n3"}) })
+	w.locked(func() {
 		if w.fenced {
 			t.Error("it was fenced while a node still reads")
 		}
 	})
-	w.reading()
-	st = rest(t, j)
+	w.setReading()
+	st = awaitStopped(t, j)
 	wantState(t, st, StateSoak)
-	if len(st.Unready) > 0 {
-		t.Errorf("still not ready: %v", st.Unready)
+	if len(st.UnreadyNodes) > 0 {
+		t.Errorf("still not ready: %v", st.UnreadyNodes)
 	}
 }
 
 func TestNodeThatReadsForLongHoldsNoCutoverUp(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 20)
-	w.reading("n3")
-	j := w.job(t, func(c *Config) { c.Limits.Ready = 20 * time.Millisecond })
-	st := started(t, j, w.options())
+	w := newFakeCluster(t, 20)
+	w.setReading("n3")
+	j := w.job(t, func(c *Config) { c.Limits.ReadyTimeout = 20 * time.Millisecond })
+	st := startAndWait(t, j, w.options())
 	wantState(t, st, StateVerify)
-	if !st.Verified || !slices.Equal(st.Unready, []string{"n3"}) || st.WhyNot(ActionCutover) != "" {
-		t.Errorf("verified %v, not ready %v, why not: %s", st.Verified, st.Unready, st.WhyNot(ActionCutover))
+	if !st.Verified || !slices.Equal(st.UnreadyNodes, []string{"n3"}) || st.Unavailable(ActionCutover) != "" {
+		t.Errorf("verified %v, not ready %v, why not: %s", st.Verified, st.UnreadyNodes, st.Unavailable(ActionCutover))
 	}
 	if _, err := j.Cutover(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	wantState(t, rest(t, j), StateSoak)
+	wantState(t, awaitStopped(t, j), StateSoak)
 }
 
 func TestPauseEndsTheWaitForNodesThatRead(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 20)
-	w.reading("n2")
+	w := newFakeCluster(t, 20)
+	w.setReading("n2")
 	j := w.job(t, nil)
 	if _, err := j.Start(t.Context(), "ana", w.options()); err != nil {
 		t.Fatal(err)
 	}
-	until(t, j, "the wait", func(s Status) bool { return len(s.Unready) > 0 })
+	awaitStatus(t, j, "the wait", func(s Status) bool { return len(s.UnreadyNodes) > 0 })
 	if _, err := j.Pause(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	st := rest(t, j)
+	st := awaitStopped(t, j)
 	if st.State != StateVerify || !st.Verified || st.Error != nil {
 		t.Fatalf("%s, verified %v, %v", st.State, st.Verified, st.Error)
 	}
-	w.reading()
+	w.setReading()
 	if _, err := j.Cutover(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	wantState(t, rest(t, j), StateSoak)
+	wantState(t, awaitStopped(t, j), StateSoak)
 }
 
 // TestResumeOfAVerifiedMove goes on to what was asked for when it was begun.
@@ -103,24 +103,24 @@ func TestResumeOfAVerifiedMove(t *testing.T) {
 		{again: true, end: StateSoak, says: "Resume waits for your cutover"},
 		{end: StateVerify, says: "Resume waits for your cutover"},
 	} {
-		w := newWorld(t, 20)
-		w.reading("n2")
+		w := newFakeCluster(t, 20)
+		w.setReading("n2")
 		j := w.job(t, nil)
 		o := w.options()
 		o.Cutover = c.cutover
 		if _, err := j.Start(t.Context(), "ana", o); err != nil {
 			t.Fatal(err)
 		}
-		until(t, j, "the wait", func(s Status) bool { return len(s.Unready) > 0 })
+		awaitStatus(t, j, "the wait", func(s Status) bool { return len(s.UnreadyNodes) > 0 })
 		if _, err := j.Pause(t.Context(), "ana"); err != nil {
 			t.Fatal(err)
 		}
-		s := rest(t, j)
-		if !s.Paused || !s.Verified || s.WhyNot(ActionResume) != "" || !strings.Contains(s.Sentence(), c.says) {
-			t.Fatalf("paused %v, verified %v, why not: %q; %s", s.Paused, s.Verified, s.WhyNot(ActionResume), s.Sentence())
+		s := awaitStopped(t, j)
+		if !s.Paused || !s.Verified || s.Unavailable(ActionResume) != "" || !strings.Contains(s.Sentence(), c.says) {
+			t.Fatalf("paused %v, verified %v, why not: %q; %s", s.Paused, s.Verified, s.Unavailable(ActionResume), s.Sentence())
 		}
-		w.reading()
-		ops := w.tally()
+		w.setReading()
+		ops := w.countOps()
 		var err error
 		if c.again {
 			o.Cutover = true
@@ -131,7 +131,7 @@ func TestResumeOfAVerifiedMove(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s = rest(t, j)
+		s = awaitStopped(t, j)
 		wantState(t, s, c.end)
 		if ops["replica.rows"] != 0 || s.Paused || s.Result == "" {
 			t.Errorf("compared again %d times, paused %v, %q", ops["replica.rows"], s.Paused, s.Result)
@@ -142,8 +142,8 @@ func TestResumeOfAVerifiedMove(t *testing.T) {
 // TestPausedMoveIsStartedWithCutover: the wish is added to what it was begun with.
 func TestPausedMoveIsStartedWithCutover(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 20)
-	slow := slowTarget{fakeTarget{w}, &sync.Once{}, make(chan struct{})}
+	w := newFakeCluster(t, 20)
+	slow := blockedTarget{fakeTarget{w}, &sync.Once{}, make(chan struct{})}
 	j := w.job(t, func(c *Config) { c.Target = slow })
 	if _, err := j.Start(t.Context(), "ana", w.options()); err != nil {
 		t.Fatal(err)
@@ -152,10 +152,10 @@ func TestPausedMoveIsStartedWithCutover(t *testing.T) {
 	if _, err := j.Pause(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	rest(t, j)
+	awaitStopped(t, j)
 	_ = j.Close()
 	j = w.job(t, nil)
-	s := started(t, j, Options{DB: w.path(), Cutover: true})
+	s := startAndWait(t, j, Options{DB: w.path(), Cutover: true})
 	wantState(t, s, StateSoak)
 	if s.Options.Replicas != 3 {
 		t.Errorf("%+v", s.Options)

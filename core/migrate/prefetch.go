@@ -6,23 +6,23 @@ import (
 	"unibus/core"
 )
 
-// stretch is some rows that follow one another, and the error that ended them.
-type stretch struct {
+// rowChunk is some rows that follow one another, and the error that ended them.
+type rowChunk struct {
 	rows  []core.Row
 	bytes int
 	err   error
 }
 
-// ahead reads rows in a goroutine of its own, so that the next batch is read while
+// prefetch reads rows in a goroutine of its own, so that the next batch is read while
 // one is written. Beyond what its consumer has in hand it holds one stretch of at
 // most so many rows, and bytes but for the last row. When the sequence ends, for
 // whatever reason, nothing is read any more.
-func ahead(seq iter.Seq2[core.Row, error], rows, bytes int) iter.Seq2[core.Row, error] {
+func prefetch(seq iter.Seq2[core.Row, error], rows, bytes int) iter.Seq2[core.Row, error] {
 	return func(yield func(core.Row, error) bool) {
-		read, quit := make(chan stretch), make(chan struct{})
+		read, quit := make(chan rowChunk), make(chan struct{})
 		go func() {
 			defer close(read)
-			stretches(seq, rows, bytes, func(s stretch) bool {
+			splitChunks(seq, rows, bytes, func(s rowChunk) bool {
 				select {
 				case read <- s:
 					return true
@@ -50,9 +50,9 @@ func ahead(seq iter.Seq2[core.Row, error], rows, bytes int) iter.Seq2[core.Row, 
 	}
 }
 
-// stretches cuts a sequence up, until hand is false.
-func stretches(seq iter.Seq2[core.Row, error], rows, bytes int, hand func(stretch) bool) {
-	var s stretch
+// splitChunks cuts a sequence up, until hand is false.
+func splitChunks(seq iter.Seq2[core.Row, error], rows, bytes int, hand func(rowChunk) bool) {
+	var s rowChunk
 	for r, err := range seq {
 		if err != nil {
 			s.err = err
@@ -63,7 +63,7 @@ func stretches(seq iter.Seq2[core.Row, error], rows, bytes int, hand func(stretc
 			if !hand(s) {
 				return
 			}
-			s = stretch{rows: make([]core.Row, 0, len(s.rows))}
+			s = rowChunk{rows: make([]core.Row, 0, len(s.rows))}
 		}
 	}
 	if len(s.rows) > 0 || s.err != nil {

@@ -12,8 +12,8 @@ import (
 	"unibus/core"
 )
 
-// counted are n rows of ten bytes each and then an error, if any; read is how many were handed out.
-func counted(n int, err error) (seq iter.Seq2[core.Row, error], read *atomic.Int64, ended *atomic.Bool) {
+// countedRows are n rows of ten bytes each and then an error, if any; read is how many were handed out.
+func countedRows(n int, err error) (seq iter.Seq2[core.Row, error], read *atomic.Int64, ended *atomic.Bool) {
 	read, ended = &atomic.Int64{}, &atomic.Bool{}
 	return func(yield func(core.Row, error) bool) {
 		defer ended.Store(true)
@@ -29,14 +29,14 @@ func counted(n int, err error) (seq iter.Seq2[core.Row, error], read *atomic.Int
 	}, read, ended
 }
 
-func TestAheadHandsOutTheSameRows(t *testing.T) {
+func TestPrefetchYieldsTheSameRows(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	for _, n := range []int{0, 1, 6, 7, 8, 100} {
 		for _, err := range []error{nil, broken} {
-			seq, _, ended := counted(n, err)
+			seq, _, ended := countedRows(n, err)
 			i, last := 0, error(nil)
-			for r, err := range ahead(seq, 7, 1000) {
+			for r, err := range prefetch(seq, 7, 1000) {
 				if last != nil {
 					t.Fatal("something came after the error")
 				}
@@ -56,12 +56,12 @@ func TestAheadHandsOutTheSameRows(t *testing.T) {
 }
 
 // A slow consumer has one stretch in hand, and one more is read: by rows, or by bytes.
-func TestAheadReadsOneStretch(t *testing.T) {
+func TestPrefetchReadsOneChunk(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ rows, bytes int }{{5, 1 << 20}, {1000, 50}} {
-		seq, read, ended := counted(1000, nil)
+		seq, read, ended := countedRows(1000, nil)
 		got := 0
-		for _, err := range ahead(seq, c.rows, c.bytes) {
+		for _, err := range prefetch(seq, c.rows, c.bytes) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -11,17 +11,17 @@ import (
 	"unibus/core"
 )
 
-// preflight says everything that would go wrong before anything is written;
+// runPreflight says everything that would go wrong before anything is written;
 // then it makes the SQLite file the recorded authority and waits until every
 // node has synced that.
-func (j *Job) preflight(ctx context.Context) (State, error) {
-	if err := j.check(ctx); err != nil {
+func (j *Job) runPreflight(ctx context.Context) (State, error) {
+	if err := j.runChecks(ctx); err != nil {
 		return StatePreflight, err
 	}
-	if err := j.breathe(ctx); err != nil {
+	if err := j.checkInterrupted(ctx); err != nil {
 		return StatePreflight, err
 	}
-	a, err := j.claim(ctx)
+	a, err := j.claimAuthority(ctx)
 	if err != nil {
 		return StatePreflight, err
 	}
@@ -31,13 +31,13 @@ func (j *Job) preflight(ctx context.Context) (State, error) {
 	return StateBackup, nil
 }
 
-// check fills Status.Problems; KindRefused where there is one.
-func (j *Job) check(ctx context.Context) error {
-	problems, kind, err := j.problems(ctx)
+// runChecks fills Status.Problems; KindRefused where there is one.
+func (j *Job) runChecks(ctx context.Context) error {
+	problems, kind, err := j.findProblems(ctx)
 	if err != nil {
 		return err
 	}
-	j.note(func(s *Status) { s.Problems = problems })
+	j.updateStatus(func(s *Status) { s.Problems = problems })
 	if len(problems) == 0 {
 		return nil
 	}
@@ -45,19 +45,19 @@ func (j *Job) check(ctx context.Context) error {
 		WithNext("mend what is listed, then start again; nothing was written")
 }
 
-// problems are what stops the move; kind is KindInvalid where the operator named
+// findProblems are what stops the move; kind is KindInvalid where the operator named
 // nodes to discard that cannot be, else KindRefused.
-func (j *Job) problems(ctx context.Context) (out []core.Problem, kind core.Kind, err error) {
-	c, err := j.settled(ctx)
+func (j *Job) findProblems(ctx context.Context) (out []core.Problem, kind core.Kind, err error) {
+	c, err := j.awaitHealthyGroups(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	out, kind = discardProblems(c, j.cfg.Node, j.Status().Options.Discard), core.KindRefused
+	out, kind = ignoredNodeProblems(c, j.cfg.Node, j.Status().Options.IgnoredNodes), core.KindRefused
 	if len(out) > 0 {
 		kind = core.KindInvalid
 	}
 	out = append(out, clusterProblems(c, j.cfg.Node)...)
-	a, _, err := j.authority(ctx)
+	a, _, err := j.readAuthority(ctx)
 	if err != nil {
 		return nil, "", err
 	}
@@ -70,22 +70,22 @@ func (j *Job) problems(ctx context.Context) (out []core.Problem, kind core.Kind,
 		return nil, "", err
 	}
 	j.estimate(ctx)
-	files, err := j.drifts(ctx, c, len(rows) == 0)
+	files, err := j.divergenceProblems(ctx, c, len(rows) == 0)
 	return slices.Concat(out, rows, files), kind, err
 }
 
-// settled is the cluster once nothing is wrong with its groups, or still is
+// awaitHealthyGroups is the cluster once nothing is wrong with its groups, or still is
 // after the limit for journals: elections and what is on its way pass within
 // seconds. Where a node is silent nobody waits for them.
-func (j *Job) settled(ctx context.Context) (Cluster, error) {
-	end := time.Now().Add(j.cfg.Limits.Journals)
+func (j *Job) awaitHealthyGroups(ctx context.Context) (Cluster, error) {
+	end := time.Now().Add(j.cfg.Limits.JournalTimeout)
 	for {
 		c, err := j.cfg.Cluster(ctx)
 		silent := len(c.Peers) < c.Expected || slices.ContainsFunc(c.Peers, func(p Peer) bool { return !p.Online })
 		if err != nil || len(c.Findings) == 0 || silent || time.Now().After(end) {
 			return c, err
 		}
-		if err := wait(ctx, j.cfg.Limits.Poll); err != nil {
+		if err := sleep(ctx, j.cfg.Limits.PollInterval); err != nil {
 			return c, err
 		}
 	}
@@ -105,8 +105,8 @@ func clusterProblems(c Cluster, self string) []core.Problem {
 		switch {
 		case !p.Online:
 			add("start it; every node must follow the move", "%s does not answer", p.Name)
-		case p.Off:
-			add("make room in the data directory of "+p.Name+", restart unibusd there, then start again", "%s", turnedOff([]string{p.Name}))
+		case p.JetStreamOff:
+			add("make room in the data directory of "+p.Name+", restart unibusd there, then start again", "%s", jetStreamOffText([]string{p.Name}))
 		case p.Name == self:
 		case p.Serving == core.BackendKV:
 			add("restart "+p.Name+" with --store sqlite, so that only one control plane serves",
@@ -165,14 +165,14 @@ func (j *Job) sourceProblems(ctx context.Context) ([]core.Problem, error) {
 
 // awaitJournals returns once every configured node has synced the authority.
 func (j *Job) awaitJournals(ctx context.Context, a core.Authority) error {
-	ctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.Journals)
+	ctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.JournalTimeout)
 	defer cancel()
 	for {
-		behind, err := j.behind(ctx, a)
+		behind, err := j.nodesBehind(ctx, a)
 		if err == nil && len(behind) == 0 {
 			return nil
 		}
-		if wait(ctx, j.cfg.Limits.Poll) == nil {
+		if sleep(ctx, j.cfg.Limits.PollInterval) == nil {
 			continue
 		}
 		if err != nil {
@@ -183,8 +183,8 @@ func (j *Job) awaitJournals(ctx context.Context, a core.Authority) error {
 	}
 }
 
-// behind names the nodes whose journal does not hold a.
-func (j *Job) behind(ctx context.Context, a core.Authority) ([]string, error) {
+// nodesBehind names the nodes whose journal does not hold a.
+func (j *Job) nodesBehind(ctx context.Context, a core.Authority) ([]string, error) {
 	c, err := j.cfg.Cluster(ctx)
 	if err != nil {
 		return nil, err

@@ -7,27 +7,27 @@ import (
 	"unibus/core"
 )
 
-// posts are those at every replica of every table while a cutover is under way;
+// replicaReaderPool are those at every replica of every table while a cutover is under way;
 // where there is none the target is asked anew.
-type posts struct {
-	target Historian
-	marks  Marks
-	mu     sync.Mutex
-	at     map[place]Post
-	failed map[place]bool // the last question got no answer
+type replicaReaderPool struct {
+	target     ChangeReader
+	marks      Marks
+	mu         sync.Mutex
+	readers    map[replicaKey]ReplicaReader
+	lastFailed map[replicaKey]bool // the last question got no answer
 }
 
-type place struct {
+type replicaKey struct {
 	table core.Table
 	node  string
 }
 
-// station sends somebody to every replica before the fence stands. What cannot
+// openReaders sends somebody to every replica before the fence stands. What cannot
 // be had is no failure: the fence asks again.
-func (j *Job) station(ctx context.Context) *posts {
+func (j *Job) openReaders(ctx context.Context) *replicaReaderPool {
 	h, marks := j.history()
-	p := &posts{target: h, marks: marks, at: map[place]Post{}, failed: map[place]bool{}}
-	o, ok := j.cfg.Target.(Outpost)
+	p := &replicaReaderPool{target: h, marks: marks, readers: map[replicaKey]ReplicaReader{}, lastFailed: map[replicaKey]bool{}}
+	o, ok := j.cfg.Target.(ReplicaReaderOpener)
 	if h == nil || !ok {
 		return p
 	}
@@ -40,14 +40,14 @@ func (j *Job) station(ctx context.Context) *posts {
 		}
 		for _, n := range nodes {
 			all.Go(func() {
-				post, err := o.Station(ctx, t, n, marks[t].Sequence)
+				post, err := o.OpenReplicaReader(ctx, t, n, marks[t].Sequence)
 				if err != nil {
 					j.cfg.Log.Warn("the fence may take longer: a replica cannot be reached ahead of it", "table", t, "replica", n, "error", err)
 					return
 				}
 				p.mu.Lock()
 				defer p.mu.Unlock()
-				p.at[place{t, n}] = post
+				p.readers[replicaKey{t, n}] = post
 			})
 		}
 	}
@@ -55,76 +55,76 @@ func (j *Job) station(ctx context.Context) *posts {
 	return p
 }
 
-// since is ReplicaSince of the table's mark.
-func (p *posts) since(ctx context.Context, t core.Table, node string) (rows []core.Row, mechanism, older int, err error) {
+// changes is ReplicaSince of the table's mark.
+func (p *replicaReaderPool) changes(ctx context.Context, t core.Table, node string) (rows []core.Row, mechanism, older int, err error) {
 	p.mu.Lock()
-	post := p.at[place{t, node}]
+	post := p.readers[replicaKey{t, node}]
 	p.mu.Unlock()
 	if post != nil {
-		rows, mechanism, older, err = post.Since(ctx)
-		p.judge(place{t, node}, post, err != nil)
+		rows, mechanism, older, err = post.Changes(ctx)
+		p.dropIfBroken(replicaKey{t, node}, post, err != nil)
 		return rows, mechanism, older, err
 	}
-	return p.target.ReplicaSince(ctx, t, node, p.marks[t].Sequence)
+	return p.target.ReplicaChanges(ctx, t, node, p.marks[t].Sequence)
 }
 
-// judge gives a post up that failed twice in a row: its reader may be gone for
+// dropIfBroken gives a post up that failed twice in a row: its reader may be gone for
 // good, with the node it lived on. Once may be a slow leader, and a new reader
 // takes longer to place.
-func (p *posts) judge(at place, post Post, failed bool) {
+func (p *replicaReaderPool) dropIfBroken(at replicaKey, post ReplicaReader, failed bool) {
 	p.mu.Lock()
-	over := failed && p.failed[at]
-	p.failed[at] = failed && !over
+	over := failed && p.lastFailed[at]
+	p.lastFailed[at] = failed && !over
 	if over {
-		delete(p.at, at)
+		delete(p.readers, at)
 	}
 	p.mu.Unlock()
 	if over {
-		post.Leave()
+		post.Close()
 	}
 }
 
-// forget gives up a table's posts, so that all its replicas are counted anew at
+// closeTable gives up a table's posts, so that all its replicas are counted anew at
 // one time. Posts count rows alone, and nobody writes those between the first post
 // and the fence: what the mechanism writes meanwhile changes no count. But where
 // one post was lost with its node, that replica is counted behind the fence, after
 // rows were written over, and the others before, with what was written over: they
 // differ by as many, and look as if it had lost them.
-func (p *posts) forget(t core.Table) {
+func (p *replicaReaderPool) closeTable(t core.Table) {
 	p.mu.Lock()
-	var left []Post
-	for at, post := range p.at {
+	var left []ReplicaReader
+	for at, post := range p.readers {
 		if at.table == t {
 			left = append(left, post)
-			delete(p.at, at)
+			delete(p.readers, at)
 		}
 	}
 	p.mu.Unlock()
 	for _, post := range left {
-		post.Leave()
+		post.Close()
 	}
 }
 
-// anywhere is since of whichever replica somebody is at.
-func (p *posts) anywhere(ctx context.Context, t core.Table) (rows []core.Row, err error) {
+// changesOfAny is since of whichever replica somebody is at.
+func (p *replicaReaderPool) changesOfAny(ctx context.Context, t core.Table) (rows []core.Row, err error) {
 	node := ""
 	p.mu.Lock()
-	for at := range p.at {
+	for at := range p.readers {
 		if at.table == t {
 			node = at.node
 			break
 		}
 	}
 	p.mu.Unlock()
-	rows, _, _, err = p.since(ctx, t, node)
+	rows, _, _, err = p.changes(ctx, t, node)
 	return rows, err
 }
 
-func (p *posts) leave() {
+func (p *replicaReaderPool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, post := range p.at {
-		post.Leave()
+	for _, post := range p.readers {
+		post.Close()
 	}
-	clear(p.at)
+	clear(p.readers)
 }

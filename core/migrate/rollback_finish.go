@@ -9,23 +9,23 @@ import (
 	"unibus/core"
 )
 
-// returned ends a rollback's CAS: the new file is the authority, and the journal
+// finishRollback ends a rollback's CAS: the new file is the authority, and the journal
 // names it. Until somebody has served it KV holds the same, and that is noted too.
-func (j *Job) returned(ctx context.Context, in Intent, a core.Authority) (State, error) {
-	err := j.save(func(*Status) {}, outcome(a), func(e *Entry) { e.File, e.Home, e.Unserved = in.File, true, true })
+func (j *Job) finishRollback(ctx context.Context, in Intent, a core.Authority) (State, error) {
+	err := j.saveStatus(func(*Status) {}, recordOutcome(a), func(e *Entry) { e.File, e.FileIsAuthority, e.FileNeverServed = in.File, true, true })
 	if err != nil {
 		return StateRollback, err
 	}
-	return j.bringHome(ctx, Entry{Authority: &a, File: in.File, Unserved: true})
+	return j.serveRolledBackFile(ctx, Entry{Authority: &a, File: in.File, FileNeverServed: true})
 }
 
-// bringHome has the file served that a rollback wrote. Where it cannot be, the
+// serveRolledBackFile has the file served that a rollback wrote. Where it cannot be, the
 // rollback stops here: the authority is that file's, so nothing is served.
-func (j *Job) bringHome(ctx context.Context, e Entry) (State, error) {
+func (j *Job) serveRolledBackFile(ctx context.Context, e Entry) (State, error) {
 	a := *e.Authority
 	src, err := j.cfg.Host.Adopt(ctx, e.File)
 	if err != nil {
-		lost := j.lost(e, err)
+		lost := j.errFileUnserved(e, err)
 		j.cfg.Host.Withdraw(lost)
 		return StateRollback, lost
 	}
@@ -33,27 +33,27 @@ func (j *Job) bringHome(ctx context.Context, e Entry) (State, error) {
 	if err := j.cfg.Host.Serve(ctx, a); err != nil {
 		return StateRollback, err
 	}
-	err = j.save(func(s *Status) {
+	err = j.saveStatus(func(s *Status) {
 		s.State, s.Error = StateRolledBack, nil
 		s.Result = rolledBackResult(*s, e.File, a, nil)
-	}, func(e *Entry) { e.Unserved = false })
+	}, func(e *Entry) { e.FileNeverServed = false })
 	if err != nil {
 		return StateRollback, err
 	}
-	wctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.Journals)
+	wctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.JournalTimeout)
 	defer cancel()
-	behind := j.followers(wctx, a)
-	j.note(func(s *Status) { s.Result = rolledBackResult(*s, e.File, a, behind) })
+	behind := j.awaitFollowers(wctx, a)
+	j.updateStatus(func(s *Status) { s.Result = rolledBackResult(*s, e.File, a, behind) })
 	return StateRolledBack, nil
 }
 
-// lost says what to do about the file of a rollback that cannot be served: the
+// errFileUnserved says what to do about the file of a rollback that cannot be served: the
 // way that loses nothing comes first.
-func (j *Job) lost(e Entry, cause error) *core.Error {
+func (j *Job) errFileUnserved(e Entry, cause error) *core.Error {
 	why := core.AsError(cause)
 	next := fmt.Sprintf("put %s back, and %s goes on by itself; or move away what is left of it and make it of a backup, which lacks what was changed since: `unibusd restore --from BACKUP --db %s`",
 		e.File, j.cfg.Node, e.File)
-	if e.Unserved {
+	if e.FileNeverServed {
 		next = "KV still holds everything, and `unibusd migration abort` goes back to it; or " + next
 	}
 	return core.Errorf(why.Kind, "the authority moved back to %s, and %s cannot serve that file, so nothing is served: %s", e.File, j.cfg.Node, why.Text).
@@ -72,38 +72,38 @@ func rolledBackResult(s Status, file string, a core.Authority, behind []string) 
 // abortRollback gives up a rollback that is under way or that was left by a
 // crash; also one whose file nobody could serve.
 func (j *Job) abortRollback(by string) (Status, error) {
-	j.stop()
+	j.stopRun()
 	st := j.Status()
-	if why := st.WhyNot(ActionAbort); why != "" {
-		return st, refused(st, "abort", why)
+	if why := st.Unavailable(ActionAbort); why != "" {
+		return st, errUnavailable(st, "abort", why)
 	}
 	j.cfg.Log.Info("a rollback is given up", "by", by)
 	e, err := j.cfg.Journal.Load()
 	switch {
 	case err != nil:
 		return st, err
-	case e.Intent == nil && e.returned(j.cfg.Node):
-		err = j.intendReverse(e)
+	case e.Intent == nil && e.rolledBackTo(j.cfg.Node):
+		err = j.recordReversal(e)
 	case e.Intent == nil: // nothing was closed yet
-		err = j.save(func(s *Status) { s.State, s.Running = StateSoak, false })
+		err = j.saveStatus(func(s *Status) { s.State, s.Running = StateSoak, false })
 		return j.Status(), err
 	}
 	if err == nil {
-		err = j.launch(func(s *Status) { s.State = StateRollback })
+		err = j.startRun(func(s *Status) { s.State = StateRollback })
 	}
 	return j.Status(), err
 }
 
-// intendReverse notes that the authority goes back to KV, unless the file was
+// recordReversal notes that the authority goes back to KV, unless the file was
 // served: from then on KV may lack something, a revocation for one.
-func (j *Job) intendReverse(e Entry) error {
+func (j *Job) recordReversal(e Entry) error {
 	in := Intent{
-		From: *e.Authority, At: core.MillisOf(j.cfg.Now()), Reverse: true,
+		From: *e.Authority, At: core.MillisOf(j.cfg.Now()), ReversesRollback: true,
 		To: core.Authority{Backend: core.BackendKV, Node: j.cfg.Node, Generation: e.Authority.Generation + 1},
 	}
 	served := false
-	err := j.save(func(*Status) {}, func(e *Entry) {
-		if served = !e.Unserved; !served {
+	err := j.saveStatus(func(*Status) {}, func(e *Entry) {
+		if served = !e.FileNeverServed; !served {
 			e.Intent = &in
 		}
 	})
@@ -114,15 +114,15 @@ func (j *Job) intendReverse(e Entry) error {
 	return err
 }
 
-// reversed ends a rollback that was taken back: nobody has served its file, so
+// finishReversal ends a rollback that was taken back: nobody has served its file, so
 // KV, shut meanwhile, is still the whole of it. The file is left to the operator.
-func (j *Job) reversed(ctx context.Context, a core.Authority) (State, error) {
+func (j *Job) finishReversal(ctx context.Context, a core.Authority) (State, error) {
 	file := ""
-	err := j.save(func(s *Status) {
+	err := j.saveStatus(func(s *Status) {
 		file = s.Export.Path
 		s.State, s.Export = StateSoak, Backup{}
 		s.Result = soakResult(*s, a, nil)
-	}, outcome(a), func(e *Entry) { e.File, e.Unserved = e.Move.Source.Path, false })
+	}, recordOutcome(a), func(e *Entry) { e.File, e.FileNeverServed = e.Migration.Source.Path, false })
 	if err != nil {
 		return StateRollback, err
 	}

@@ -7,11 +7,11 @@ import (
 	"unibus/core"
 )
 
-// stranded is a world whose rollback moved the authority to a file that nobody can open.
-func stranded(t *testing.T) (*world, *Job, *fakeGuards) {
+// newUnservedRollback is a world whose rollback moved the authority to a file that nobody can open.
+func newUnservedRollback(t *testing.T) (*fakeCluster, *Job, *fakeGuards) {
 	t.Helper()
-	w, j, g := soaking(t)
-	w.look(func() {
+	w, j, g := newSoaking(t)
+	w.locked(func() {
 		w.before = func(op string) error {
 			if op == "adopt" {
 				return core.Errorf(core.KindNotFound, "the file does not exist")
@@ -19,11 +19,11 @@ func stranded(t *testing.T) (*world, *Job, *fakeGuards) {
 			return nil
 		}
 	})
-	wantStranded(t, w, rollBack(t, j))
+	wantUnservedRollback(t, w, rollBackAndWait(t, j))
 	return w, j, g
 }
 
-func wantStranded(t *testing.T, w *world, s Status) {
+func wantUnservedRollback(t *testing.T, w *fakeCluster, s Status) {
 	t.Helper()
 	if s.State != StateRollback || s.Running || w.serving != core.BackendNone || w.authority.Backend != core.BackendSQLite {
 		t.Fatalf("%s, running %v, serving %s, authority %+v", s.State, s.Running, w.serving, w.authority)
@@ -39,20 +39,20 @@ func wantStranded(t *testing.T, w *world, s Status) {
 // Once it is there it is served; nothing else brings the rollback to its end.
 func TestRollbackWhoseFileIsLost(t *testing.T) {
 	t.Parallel()
-	w, j, g := stranded(t)
+	w, j, g := newUnservedRollback(t)
 	if _, err := j.Start(t.Context(), "ana", w.options()); core.KindOf(err) != core.KindRefused {
 		t.Errorf("a new move: %v", err)
 	}
 	_ = j.Close()
-	j = w.job(t, w.reversible(g)) // a restart changes nothing
-	wantStranded(t, w, rest(t, j))
-	w.look(func() { w.before = nil })
+	j = w.job(t, w.withRollback(g)) // a restart changes nothing
+	wantUnservedRollback(t, w, awaitStopped(t, j))
+	w.locked(func() { w.before = nil })
 	if _, err := j.Resume(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	wantState(t, rest(t, j), StateRolledBack)
+	wantState(t, awaitStopped(t, j), StateRolledBack)
 	e, err := j.cfg.Journal.Load()
-	if w.serving != core.BackendSQLite || g.open || !w.target.equal(w.source) || err != nil || e.Unserved {
+	if w.serving != core.BackendSQLite || g.open || !w.target.equal(w.source) || err != nil || e.FileNeverServed {
 		t.Errorf("serving %s, KV open %v, equal %v, journal %+v, %v", w.serving, g.open, w.target.equal(w.source), e, err)
 	}
 }
@@ -61,37 +61,37 @@ func TestRollbackWhoseFileIsLost(t *testing.T) {
 func TestLostRollbackGoesBackToKV(t *testing.T) {
 	t.Parallel()
 	for _, restart := range []bool{false, true} {
-		w, j, g := stranded(t)
+		w, j, g := newUnservedRollback(t)
 		file := j.Status().Export.Path
 		if restart {
 			_ = j.Close()
-			j = w.job(t, w.reversible(g))
-			wantStranded(t, w, rest(t, j))
+			j = w.job(t, w.withRollback(g))
+			wantUnservedRollback(t, w, awaitStopped(t, j))
 		}
 		if _, err := j.Abort(t.Context(), "ana"); err != nil {
 			t.Fatal(err)
 		}
-		s := rest(t, j)
+		s := awaitStopped(t, j)
 		want := core.Authority{Backend: core.BackendKV, Node: "n1", Generation: 4}
 		if s.State != StateSoak || w.authority != want || w.serving != core.BackendKV || !g.open || g.generation != 4 {
 			t.Fatalf("%s, %v, authority %+v, serving %s, guards %+v", s.State, s.Error, w.authority, w.serving, *g)
 		}
-		if e, err := j.cfg.Journal.Load(); err != nil || e.Unserved || e.Intent != nil || e.Home || e.File != s.Source.Path {
+		if e, err := j.cfg.Journal.Load(); err != nil || e.FileNeverServed || e.Intent != nil || e.FileIsAuthority || e.File != s.Source.Path {
 			t.Errorf("journal %+v, %v", e, err)
 		}
 		if !strings.Contains(s.Error.Text, file) || len(glob(w.dir, "unibus-rollback-*")) != 1 {
 			t.Errorf("the file is not left and named: %v", s.Error)
 		}
-		w.look(func() { w.before = nil })
-		wantState(t, rollBack(t, j), StateRolledBack)
+		w.locked(func() { w.before = nil })
+		wantState(t, rollBackAndWait(t, j), StateRolledBack)
 	}
 }
 
 // TestServedRollbackIsNotTakenBack: KV may lack what was written to the file since.
 func TestServedRollbackIsNotTakenBack(t *testing.T) {
 	t.Parallel()
-	w, j, _ := stranded(t)
-	if err := w.journal.Update(func(e *Entry) { e.Unserved = false }); err != nil { // as its node does before it serves the file
+	w, j, _ := newUnservedRollback(t)
+	if err := w.journal.Update(func(e *Entry) { e.FileNeverServed = false }); err != nil { // as its node does before it serves the file
 		t.Fatal(err)
 	}
 	if _, err := j.Abort(t.Context(), "ana"); core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), "served already") {
@@ -107,18 +107,18 @@ func TestLostRollbackCrash(t *testing.T) {
 	t.Parallel()
 	for at := 1; at <= 12; at++ {
 		for _, done := range []bool{true, false} {
-			w, j, g := stranded(t)
+			w, j, g := newUnservedRollback(t)
 			n := 0
 			die := func(op string) error {
 				if op == "adopt" {
 					return core.Errorf(core.KindNotFound, "the file does not exist")
 				}
 				if n++; op != "put migration" && op != "migration" && n >= at {
-					return errDead
+					return errCrashed
 				}
 				return nil
 			}
-			w.look(func() {
+			w.locked(func() {
 				if done {
 					w.after = die
 				} else {
@@ -126,13 +126,13 @@ func TestLostRollbackCrash(t *testing.T) {
 				}
 			})
 			if _, err := j.Abort(t.Context(), "ana"); err == nil {
-				until(t, j, "the crash", func(s Status) (over bool) {
-					w.look(func() { over = n >= at })
+				awaitStatus(t, j, "the crash", func(s Status) (over bool) {
+					w.locked(func() { over = n >= at })
 					return over || !s.Running
 				})
 			}
 			_ = j.Close()
-			w.look(func() {
+			w.locked(func() {
 				w.after, w.serving = nil, core.BackendNone
 				w.before = func(op string) error {
 					if op == "adopt" {
@@ -141,15 +141,15 @@ func TestLostRollbackCrash(t *testing.T) {
 					return nil
 				}
 			})
-			j = w.job(t, w.reversible(g))
-			s := rest(t, j)
+			j = w.job(t, w.withRollback(g))
+			s := awaitStopped(t, j)
 			if s.State == StateRollback {
 				if _, err := j.Abort(t.Context(), "ana"); err != nil {
 					t.Fatal(err)
 				}
-				s = rest(t, j)
+				s = awaitStopped(t, j)
 			}
-			w.look(func() { w.openGuards(g) })
+			w.locked(func() { w.openGuards(g) })
 			if s.State != StateSoak || w.authority.Backend != core.BackendKV || !g.open {
 				t.Fatalf("crash at %d (done %v): %s, %v, %+v, open %v", at, done, s.State, s.Error, w.authority, g.open)
 			}

@@ -17,7 +17,7 @@ import (
 
 // guards are those of a target in memory, which can be exported.
 type guardedTarget struct {
-	fakePast
+	fakeTarget2
 	g *fakeGuards
 }
 
@@ -55,7 +55,7 @@ func (f guardedTarget) ExportRows(_ context.Context, each func(core.Row) error) 
 
 // fakeWriter collects rows and writes them like a backup.
 type fakeWriter struct {
-	*world
+	*fakeCluster
 	path string
 	data tables
 	leak bool
@@ -87,26 +87,26 @@ func (f fakeWriter) Finish(context.Context) error {
 func (f fakeWriter) Discard() error { return nil }
 
 // kvServes opens the guards as a node does that serves KV.
-func (w *world) openGuards(g *fakeGuards) {
+func (w *fakeCluster) openGuards(g *fakeGuards) {
 	if w.authority.Backend == core.BackendKV {
 		g.generation, g.open = max(g.generation, w.authority.Generation), g.generation <= w.authority.Generation
 	}
 }
 
-// adopting is the world as a host whose guards open when KV is served.
-type adopting struct {
-	*world
+// rollbackHost is the world as a host whose guards open when KV is served.
+type rollbackHost struct {
+	*fakeCluster
 	g *fakeGuards
 }
 
-func (a adopting) Serve(ctx context.Context, au core.Authority) error {
+func (a rollbackHost) Serve(ctx context.Context, au core.Authority) error {
 	if au.Backend == core.BackendKV {
-		a.look(func() { a.openGuards(a.g) })
+		a.locked(func() { a.openGuards(a.g) })
 	}
-	return a.world.Serve(ctx, au)
+	return a.fakeCluster.Serve(ctx, au)
 }
 
-func (a adopting) Adopt(_ context.Context, path string) (SourceStore, error) {
+func (a rollbackHost) Adopt(_ context.Context, path string) (SourceStore, error) {
 	err := a.op("adopt", func() error {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -115,15 +115,15 @@ func (a adopting) Adopt(_ context.Context, path string) (SourceStore, error) {
 		a.source, a.fenced, a.file = tables{}, false, path
 		return json.Unmarshal(data, &a.source)
 	})
-	return fakeSource{a.world}, err
+	return fakeSource{a.fakeCluster}, err
 }
 
-// reversible lets a job of the world roll back.
-func (w *world) reversible(g *fakeGuards) func(*Config) {
+// withRollback lets a job of the world roll back.
+func (w *fakeCluster) withRollback(g *fakeGuards) func(*Config) {
 	return func(c *Config) {
-		c.Target = guardedTarget{c.Target.(fakePast), g}
-		c.Host = adopting{w, g}
-		c.Limits.Lease = time.Millisecond
+		c.Target = guardedTarget{c.Target.(fakeTarget2), g}
+		c.Host = rollbackHost{w, g}
+		c.Limits.AdmissionLease = time.Millisecond
 		c.CreateFile = func(_ context.Context, path string) (FileWriter, error) {
 			return fakeWriter{w, path, newTables(), g.leak}, w.op("file create", func() error {
 				if _, err := os.Lstat(path); err == nil {
@@ -135,33 +135,33 @@ func (w *world) reversible(g *fakeGuards) func(*Config) {
 	}
 }
 
-// soaking is a world whose control plane is in KV, where something was written since.
-func soaking(t *testing.T) (*world, *Job, *fakeGuards) {
+// newSoaking is a world whose control plane is in KV, where something was written since.
+func newSoaking(t *testing.T) (*fakeCluster, *Job, *fakeGuards) {
 	t.Helper()
-	w, g := newWorld(t, 20), &fakeGuards{}
-	j := w.job(t, w.reversible(g))
+	w, g := newFakeCluster(t, 20), &fakeGuards{}
+	j := w.job(t, w.withRollback(g))
 	o := w.options()
 	o.Cutover = true
-	wantState(t, started(t, j, o), StateSoak)
-	w.look(func() {
+	wantState(t, startAndWait(t, j, o), StateSoak)
+	w.locked(func() {
 		w.target[core.TableUsers]["since"] = []byte(`{"v":1,"n":-1}`)
 		w.target[core.TableRooms]["k0001"] = []byte(`{"v":1,"n":-2}`)
 	})
 	return w, j, g
 }
 
-func rollBack(t *testing.T, j *Job) Status {
+func rollBackAndWait(t *testing.T, j *Job) Status {
 	t.Helper()
 	if _, err := j.Rollback(t.Context(), "ana"); err != nil {
 		t.Fatalf("rollback: %v", err)
 	}
-	return rest(t, j)
+	return awaitStopped(t, j)
 }
 
 func TestRollbackBringsBackWhatWasWrittenSince(t *testing.T) {
 	t.Parallel()
-	w, j, g := soaking(t)
-	s := rollBack(t, j)
+	w, j, g := newSoaking(t)
+	s := rollBackAndWait(t, j)
 	wantState(t, s, StateRolledBack)
 	if want := (core.Authority{Backend: core.BackendSQLite, Node: "n1", Generation: 3}); w.authority != want || w.serving != core.BackendSQLite {
 		t.Errorf("authority %+v, serving %s", w.authority, w.serving)
@@ -179,7 +179,7 @@ func TestRollbackBringsBackWhatWasWrittenSince(t *testing.T) {
 
 	// The new file is moved like the old one, and there is nothing to write.
 	o := Options{DB: s.Export.Path, Replicas: 3, Cutover: true}
-	if s = started(t, j, o); s.State != StateSoak || s.Written != 0 {
+	if s = startAndWait(t, j, o); s.State != StateSoak || s.Written != 0 {
 		t.Errorf("the second move: %s, %d written, %v", s.State, s.Written, s.Error)
 	}
 }
@@ -190,10 +190,10 @@ func TestRollbackGivesUpWithoutLoss(t *testing.T) {
 	for _, op := range []string{"shut", "export", "file create", "file put", "file finish", "leak"} {
 		t.Run(op, func(t *testing.T) {
 			t.Parallel()
-			w, j, g := soaking(t)
+			w, j, g := newSoaking(t)
 			g.leak = op == "leak"
 			failed := false
-			w.look(func() {
+			w.locked(func() {
 				w.before = func(o string) error {
 					if o == op && !failed {
 						failed = true
@@ -202,7 +202,7 @@ func TestRollbackGivesUpWithoutLoss(t *testing.T) {
 					return nil
 				}
 			})
-			s := rollBack(t, j)
+			s := rollBackAndWait(t, j)
 			if s.State != StateSoak || s.Error == nil || w.serving != core.BackendKV || !g.open {
 				t.Errorf("%s, %v, serving %s, open %v", s.State, s.Error, w.serving, g.open)
 			}
@@ -214,7 +214,7 @@ func TestRollbackGivesUpWithoutLoss(t *testing.T) {
 				t.Errorf("left behind: %v, %v", left, err)
 			}
 			g.leak = false
-			wantState(t, rollBack(t, j), StateRolledBack) // and again
+			wantState(t, rollBackAndWait(t, j), StateRolledBack) // and again
 		})
 	}
 }
@@ -222,8 +222,8 @@ func TestRollbackGivesUpWithoutLoss(t *testing.T) {
 // TestRollbackIsRefused where there is nothing to roll back.
 func TestRollbackIsRefused(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 3)
-	j := w.job(t, w.reversible(&fakeGuards{}))
+	w := newFakeCluster(t, 3)
+	j := w.job(t, w.withRollback(&fakeGuards{}))
 	refuse := func(why string) {
 		t.Helper()
 		if _, err := j.Rollback(t.Context(), "ana"); core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), why) {
@@ -232,12 +232,12 @@ func TestRollbackIsRefused(t *testing.T) {
 	}
 	refuse("it has not cut over")
 	o := w.options()
-	wantState(t, started(t, j, o), StateVerify)
+	wantState(t, startAndWait(t, j, o), StateVerify)
 	refuse("it has not cut over")
 	if _, err := j.Cutover(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	wantState(t, rest(t, j), StateSoak)
+	wantState(t, awaitStopped(t, j), StateSoak)
 	if _, err := j.Finish(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
@@ -256,18 +256,18 @@ func TestRollbackCrashAnywhere(t *testing.T) {
 
 func crashInRollback(t *testing.T, at int, done bool) {
 	t.Helper()
-	w, j, g := soaking(t)
+	w, j, g := newSoaking(t)
 	n := 0
 	die := func(op string) error {
 		if op == "put migration" || op == "migration" {
 			return nil
 		}
 		if n++; n >= at {
-			return errDead
+			return errCrashed
 		}
 		return nil
 	}
-	w.look(func() {
+	w.locked(func() {
 		if !done {
 			w.before = die
 			return
@@ -275,34 +275,34 @@ func crashInRollback(t *testing.T, at int, done bool) {
 		w.after = func(op string) error {
 			err := die(op)
 			if err != nil {
-				w.before = func(string) error { return errDead }
+				w.before = func(string) error { return errCrashed }
 			}
 			return err
 		}
 	})
 	if _, err := j.Rollback(t.Context(), "ana"); err == nil {
-		until(t, j, "the crash", func(s Status) (over bool) {
-			w.look(func() { over = n >= at })
+		awaitStatus(t, j, "the crash", func(s Status) (over bool) {
+			w.locked(func() { over = n >= at })
 			return over || !s.Running
 		})
 	}
 	_ = j.Close()
-	w.look(func() { w.before, w.after, w.serving = nil, nil, core.BackendNone })
+	w.locked(func() { w.before, w.after, w.serving = nil, nil, core.BackendNone })
 	if e, err := j.cfg.Journal.Load(); err == nil && e.File != "" && e.File != w.path() { // a node opens the file that its journal names
-		if _, err := (adopting{w, g}).Adopt(t.Context(), e.File); err != nil {
+		if _, err := (rollbackHost{w, g}).Adopt(t.Context(), e.File); err != nil {
 			t.Fatal(err)
 		}
 	}
 
-	j = w.job(t, w.reversible(g))
-	s := rest(t, j)
-	w.look(func() { w.openGuards(g) }) // the node follows the record
+	j = w.job(t, w.withRollback(g))
+	s := awaitStopped(t, j)
+	w.locked(func() { w.openGuards(g) }) // the node follows the record
 	kv := w.authority.Backend == core.BackendKV
 	if kv != g.open || kv != w.fenced || s.State == StateRollback {
 		t.Fatalf("crash at %d (done %v): authority %+v, KV open %v, file fenced %v, %s, %v", at, done, w.authority, g.open, w.fenced, s.State, s.Error)
 	}
 	if s.State == StateSoak {
-		s = rollBack(t, j)
+		s = rollBackAndWait(t, j)
 	}
 	wantState(t, s, StateRolledBack)
 	if !w.target.equal(w.source) {
@@ -313,27 +313,27 @@ func crashInRollback(t *testing.T, at int, done bool) {
 // TestAbortOfARollback opens KV again.
 func TestAbortOfARollback(t *testing.T) {
 	t.Parallel()
-	w, j, g := soaking(t)
-	j.cfg.Limits.Lease = time.Hour // it waits there
+	w, j, g := newSoaking(t)
+	j.cfg.Limits.AdmissionLease = time.Hour // it waits there
 	if _, err := j.Rollback(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, j, "the file", func(s Status) bool { return s.Export.Path != "" })
+	awaitStatus(t, j, "the file", func(s Status) bool { return s.Export.Path != "" })
 	if _, err := j.Abort(t.Context(), "ben"); err != nil {
 		t.Fatal(err)
 	}
-	s := rest(t, j)
+	s := awaitStopped(t, j)
 	if s.State != StateSoak || w.authority.Backend != core.BackendKV || !g.open || s.Export.Path != "" {
 		t.Errorf("%s, %+v, open %v, export %+v", s.State, w.authority, g.open, s.Export)
 	}
 }
 
-// TestRollbackLeavesAnothersFile: what took the name of the new file meanwhile is not removed.
-func TestRollbackLeavesAnothersFile(t *testing.T) {
+// TestRollbackKeepsAnExistingFile: what took the name of the new file meanwhile is not removed.
+func TestRollbackKeepsAnExistingFile(t *testing.T) {
 	t.Parallel()
-	w, j, g := soaking(t)
+	w, j, g := newSoaking(t)
 	file := ""
-	w.look(func() {
+	w.locked(func() {
 		w.before = func(op string) error {
 			if op != "file create" || file != "" {
 				return nil
@@ -346,14 +346,14 @@ func TestRollbackLeavesAnothersFile(t *testing.T) {
 			return os.WriteFile(file, []byte("somebody else's"), 0o600)
 		}
 	})
-	s := rollBack(t, j)
+	s := rollBackAndWait(t, j)
 	if got, err := os.ReadFile(file); err != nil || string(got) != "somebody else's" {
 		t.Errorf("%q, %v", got, err)
 	}
 	if s.State != StateSoak || !g.open || s.Error == nil || !strings.Contains(s.Error.Error(), file) {
 		t.Errorf("%s, open %v, %v", s.State, g.open, s.Error)
 	}
-	wantState(t, rollBack(t, j), StateRolledBack) // under another name
+	wantState(t, rollBackAndWait(t, j), StateRolledBack) // under another name
 }
 
 // TestOvertakenRollback: somebody else moves the authority while KV is exported.
@@ -363,16 +363,16 @@ func TestOvertakenRollback(t *testing.T) {
 		{Backend: core.BackendKV, Node: "n2", Generation: 9}:     StateSoak,
 		{Backend: core.BackendSQLite, Node: "n2", Generation: 9}: StateAborted,
 	} {
-		w, j, _ := soaking(t)
-		w.look(func() {
+		w, j, _ := newSoaking(t)
+		w.locked(func() {
 			w.before = func(op string) error {
 				if op == "file finish" {
-					w.authority, w.arev = a, w.arev+1
+					w.authority, w.authorityRevision = a, w.authorityRevision+1
 				}
 				return nil
 			}
 		})
-		s := rollBack(t, j)
+		s := rollBackAndWait(t, j)
 		if s.State != want || core.KindOf(errOf(s)) != core.KindConflict || w.authority != a || w.serving != a.Backend {
 			t.Fatalf("%s, %v, authority %+v, serving %s", s.State, s.Error, w.authority, w.serving)
 		}
@@ -389,29 +389,29 @@ func TestOvertakenRollback(t *testing.T) {
 	}
 }
 
-// TestRollbackLooksForRoom before anything is closed.
-func TestRollbackLooksForRoom(t *testing.T) {
+// TestRollbackChecksFreeSpace before anything is closed.
+func TestRollbackChecksFreeSpace(t *testing.T) {
 	t.Parallel()
-	w, j, g := soaking(t)
+	w, j, g := newSoaking(t)
 	free := int64(1<<20 - 1)
-	j.cfg.Free = func(dir string) (int64, error) {
+	j.cfg.FreeSpace = func(dir string) (int64, error) {
 		if dir != w.dir {
 			t.Errorf("asked for %s", dir)
 		}
 		return free, nil
 	}
-	ops := w.tally()
-	s := rollBack(t, j)
+	ops := w.countOps()
+	s := rollBackAndWait(t, j)
 	if s.State != StateSoak || core.KindOf(errOf(s)) != core.KindRefused || !strings.Contains(s.Error.Text, "1 MB") || ops["shut"] != 0 || w.serving != core.BackendKV || !g.open {
 		t.Errorf("%s, %v, serving %s, open %v, %v", s.State, s.Error, w.serving, g.open, ops)
 	}
 	free++
 	j.cfg.Target = sized{j.cfg.Target.(guardedTarget), 3 << 20} // the buckets have grown since
-	if s = rollBack(t, j); s.State != StateSoak || !strings.Contains(s.Error.Text, "3 MB") {
+	if s = rollBackAndWait(t, j); s.State != StateSoak || !strings.Contains(s.Error.Text, "3 MB") {
 		t.Errorf("%s, %v", s.State, s.Error)
 	}
 	free = 3 << 20
-	wantState(t, rollBack(t, j), StateRolledBack)
+	wantState(t, rollBackAndWait(t, j), StateRolledBack)
 }
 
 type sized struct {
@@ -419,4 +419,4 @@ type sized struct {
 	bytes int64
 }
 
-func (s sized) Bytes(context.Context) (int64, error) { return s.bytes, nil }
+func (s sized) BucketBytes(context.Context) (int64, error) { return s.bytes, nil }

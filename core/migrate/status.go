@@ -35,47 +35,47 @@ type Options struct {
 	DryRun   bool   `json:"dry_run"`   // preflight and conversion in memory, nothing is written
 	Cutover  bool   `json:"cutover"`   // go on after verify without waiting
 
-	Rate    int      `json:"rate,omitempty"`    // rows a second at the most; 0: as fast as it goes
-	Discard []string `json:"discard,omitempty"` // nodes whose own SQLite files the operator has seen to differ, and leaves behind
+	Rate         int      `json:"rate,omitempty"`    // rows a second at the most; 0: as fast as it goes
+	IgnoredNodes []string `json:"discard,omitempty"` // nodes whose own SQLite files the operator has seen to differ, and leaves behind
 }
 
 // Status is a move as everybody sees it: one record in UNIBUS_control, written by the source node.
 type Status struct {
-	ID       string         `json:"id,omitempty"`
-	State    State          `json:"state"`
-	Node     string         `json:"node,omitempty"` // the source node, which does the work
-	By       string         `json:"by,omitempty"`   // the operator who started it
-	Options  Options        `json:"options"`
-	Started  core.Millis    `json:"started,omitempty"`
-	Updated  core.Millis    `json:"updated,omitempty"`
-	Since    core.Millis    `json:"since,omitempty"` // the present state was entered then
-	Running  bool           `json:"running"`         // the source node is working at it now
-	Paused   bool           `json:"paused"`
-	Aborting string         `json:"aborting,omitempty"`    // who gave the move up, while what it did is taken back
-	Removed  int            `json:"removed,omitempty"`     // keys that an abort has taken out of KV
-	Verified bool           `json:"verified"`              // every bucket was equal on every node; cutover is possible
-	Unready  []string       `json:"unready,omitempty"`     // nodes that were still reading the target's rows into memory: they serve later than the others
-	Outdated bool           `json:"outdated,omitempty"`    // a fence brought changes and its proof failed: only a new start has a backup to compare with
-	Compared core.Millis    `json:"compared_at,omitempty"` // Verified became true then; what follows in verify is the wait for the operator
-	Source   Source         `json:"source"`
-	Backup   Backup         `json:"backup"`
-	Export   Backup         `json:"export,omitzero"`       // the SQLite file that a rollback wrote
-	History  []Passage      `json:"history,omitempty"`     // when each state was entered, oldest first
-	Estimate int64          `json:"estimate_ms,omitempty"` // preflight's guess of how long backup, copy and verify take
-	Drift    []Drift        `json:"drift,omitempty"`       // what other nodes' own SQLite files hold otherwise
-	Progress []Progress     `json:"progress"`
-	Written  int            `json:"written"`                    // keys put or removed by the last run
-	AtLeast  bool           `json:"written_at_least,omitempty"` // it was stopped while it wrote: a batch may have got there uncounted
-	Rate     float64        `json:"rate"`                       // rows a second, of the copy
-	LeftMS   int64          `json:"left_ms"`                    // estimate; 0 unknown
-	Buckets  []Parity       `json:"buckets"`
-	Problems []core.Problem `json:"problems"`
-	Error    *core.Error    `json:"error,omitempty"`  // why it stopped; the state it stopped in is State
-	Result   string         `json:"result,omitempty"` // a sentence about where it stands
+	ID               string            `json:"id,omitempty"`
+	State            State             `json:"state"`
+	Node             string            `json:"node,omitempty"` // the source node, which does the work
+	By               string            `json:"by,omitempty"`   // the operator who started it
+	Options          Options           `json:"options"`
+	Started          core.Millis       `json:"started,omitempty"`
+	Updated          core.Millis       `json:"updated,omitempty"`
+	Since            core.Millis       `json:"since,omitempty"` // the present state was entered then
+	Running          bool              `json:"running"`         // the source node is working at it now
+	Paused           bool              `json:"paused"`
+	Aborting         string            `json:"aborting,omitempty"`    // who gave the move up, while what it did is taken back
+	Removed          int               `json:"removed,omitempty"`     // keys that an abort has taken out of KV
+	Verified         bool              `json:"verified"`              // every bucket was equal on every node; cutover is possible
+	UnreadyNodes     []string          `json:"unready,omitempty"`     // nodes that were still reading the target's rows into memory: they serve later than the others
+	BackupOutdated   bool              `json:"outdated,omitempty"`    // a fence brought changes and its proof failed: only a new start has a backup to compare with
+	ComparedAt       core.Millis       `json:"compared_at,omitempty"` // Verified became true then; what follows in verify is the wait for the operator
+	Source           SourceFile        `json:"source"`
+	Backup           Backup            `json:"backup"`
+	Export           Backup            `json:"export,omitzero"`       // the SQLite file that a rollback wrote
+	History          []StateTransition `json:"history,omitempty"`     // when each state was entered, oldest first
+	EstimateMS       int64             `json:"estimate_ms,omitempty"` // preflight's guess of how long backup, copy and verify take
+	Divergences      []Divergence      `json:"drift,omitempty"`       // what other nodes' own SQLite files hold otherwise
+	Progress         []Progress        `json:"progress"`
+	Written          int               `json:"written"`                    // keys put or removed by the last run
+	WrittenIsMinimum bool              `json:"written_at_least,omitempty"` // it was stopped while it wrote: a batch may have got there uncounted
+	Rate             float64           `json:"rate"`                       // rows a second, of the copy
+	LeftMS           int64             `json:"left_ms"`                    // estimate; 0 unknown
+	Buckets          []Parity          `json:"buckets"`
+	Problems         []core.Problem    `json:"problems"`
+	Error            *core.Error       `json:"error,omitempty"`  // why it stopped; the state it stopped in is State
+	Result           string            `json:"result,omitempty"` // a sentence about where it stands
 }
 
-// Source is the SQLite file that is moved.
-type Source struct {
+// SourceFile is the SQLite file that is moved.
+type SourceFile struct {
 	Path   string `json:"path,omitempty"`
 	Bytes  int64  `json:"bytes,omitempty"`
 	Schema int    `json:"schema,omitempty"`
@@ -88,24 +88,24 @@ type Backup struct {
 	Bytes  int64  `json:"bytes,omitempty"`
 }
 
-// Passage is the moment in which a state was entered.
-type Passage struct {
+// StateTransition is the moment in which a state was entered.
+type StateTransition struct {
 	State State       `json:"state"`
 	At    core.Millis `json:"at"`
 }
 
-// Drift compares another node's own SQLite file with the source: nodes that ran
+// Divergence compares another node's own SQLite file with the source: nodes that ran
 // apart have drifted.
-type Drift struct {
-	Node      string       `json:"node"`
-	File      string       `json:"file"`
-	Tables    []TableDrift `json:"tables"`
-	Discarded bool         `json:"discarded,omitempty"` // the operator chose to leave it behind
-	Error     string       `json:"error,omitempty"`     // why it was not compared to its end; Tables are then what was seen of it
+type Divergence struct {
+	Node    string            `json:"node"`
+	File    string            `json:"file"`
+	Tables  []TableDivergence `json:"tables"`
+	Ignored bool              `json:"discarded,omitempty"` // the operator chose to leave it behind
+	Error   string            `json:"error,omitempty"`     // why it was not compared to its end; Tables are then what was seen of it
 }
 
-// TableDrift counts the rows of one table that differ between two files.
-type TableDrift struct {
+// TableDivergence counts the rows of one table that differ between two files.
+type TableDivergence struct {
 	Table     core.Table `json:"table"`
 	OnlyHere  int        `json:"only_here"`  // in the source
 	OnlyThere int        `json:"only_there"` // in the other node's file: a move would leave them behind
@@ -114,7 +114,7 @@ type TableDrift struct {
 }
 
 // Equal is true where the two tables hold the same.
-func (d TableDrift) Equal() bool { return d.OnlyHere+d.OnlyThere+d.Different == 0 }
+func (d TableDivergence) Equal() bool { return d.OnlyHere+d.OnlyThere+d.Different == 0 }
 
 // Progress is how far the copy of one table has come.
 type Progress struct {

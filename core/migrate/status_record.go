@@ -34,12 +34,12 @@ func startRecorder(record StatusRecord, every time.Duration, status func() Statu
 		record: record, every: every, status: status,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 	}
-	go r.loop()
+	go r.run()
 	return r
 }
 
-// dirty has the present status written soon.
-func (r *recorder) dirty() {
+// schedule has the present status written soon.
+func (r *recorder) schedule() {
 	if r == nil {
 		return
 	}
@@ -55,27 +55,27 @@ func (r *recorder) close() {
 	<-r.done
 }
 
-func (r *recorder) loop() {
+func (r *recorder) run() {
 	defer close(r.done)
 	for {
 		select {
 		case <-r.quit:
-			r.last()
+			r.flush()
 			return
 		case <-r.wake:
 		}
 		if r.write() != nil {
-			r.dirty()
+			r.schedule()
 		}
-		if !r.rest() {
-			r.last()
+		if !r.waitInterval() {
+			r.flush()
 			return
 		}
 	}
 }
 
-// rest waits for the interval; false where the recorder is to end.
-func (r *recorder) rest() bool {
+// waitInterval waits for the interval; false where the recorder is to end.
+func (r *recorder) waitInterval() bool {
 	t := time.NewTimer(r.every)
 	defer t.Stop()
 	select {
@@ -86,7 +86,7 @@ func (r *recorder) rest() bool {
 	}
 }
 
-func (r *recorder) last() {
+func (r *recorder) flush() {
 	select {
 	case <-r.wake:
 		_ = r.write() // the journal has it; the record is written again after the next Open
@@ -102,7 +102,7 @@ func (r *recorder) write() error {
 		if err != nil && core.KindOf(err) != core.KindNotFound {
 			return err
 		}
-		if newerOfAnother(have, r.status()) {
+		if supersededByOtherNode(have, r.status()) {
 			return nil
 		}
 		r.rev, r.known = rev, true
@@ -120,9 +120,9 @@ func (r *recorder) write() error {
 	return nil
 }
 
-// newerOfAnother is true where another node wrote a move since: what this node
+// supersededByOtherNode is true where another node wrote a move since: what this node
 // did before that is of no interest any more.
-func newerOfAnother(have []byte, own Status) bool {
+func supersededByOtherNode(have []byte, own Status) bool {
 	var st Status
 	return json.Unmarshal(have, &st) == nil && st.Node != own.Node && st.Updated > own.Updated
 }

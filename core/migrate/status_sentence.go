@@ -5,12 +5,12 @@ import "fmt"
 // Sentence is what a state of a move means to somebody who has to decide.
 func (s Status) Sentence() string {
 	switch {
-	case s.Told():
+	case s.ResultIsCurrent():
 		return s.Result
 	case s.Aborting != "" && s.Running:
 		return fmt.Sprintf("The move is being taken back: the fence first, then the rows in KV, %s so far. SQLite on %s serves.", count(s.Removed, "key"), s.Node)
-	case s.Error != nil && !s.Over():
-		return fmt.Sprintf("The move stopped in %s. %s", s.State, s.serving())
+	case s.Error != nil && !s.HasEnded():
+		return fmt.Sprintf("The move stopped in %s. %s", s.State, s.servingSentence())
 	case s.Error != nil && s.State == StateAborted:
 		return "The move ended, because somebody else moved the authority. Who serves is what its record says now."
 	case s.Paused && s.State == StateVerify && s.Verified:
@@ -18,22 +18,22 @@ func (s Status) Sentence() string {
 		if s.Options.Cutover {
 			next = "Resume goes on to the cutover."
 		}
-		return fmt.Sprintf("Paused in verify; every bucket is equal on every node. %s %s", s.serving(), next)
+		return fmt.Sprintf("Paused in verify; every bucket is equal on every node. %s %s", s.servingSentence(), next)
 	case s.Paused:
-		return fmt.Sprintf("Paused in %s. %s Resume goes on from the checkpoint.", s.State, s.serving())
+		return fmt.Sprintf("Paused in %s. %s Resume goes on from the checkpoint.", s.State, s.servingSentence())
 	}
-	return s.atWork()
+	return s.runningSentence()
 }
 
-// Told is true where the daemon's own word is the sentence: once it rests, or
+// ResultIsCurrent is true where the daemon's own word is the sentence: once it rests, or
 // waits only for the nodes to follow.
-func (s Status) Told() bool {
-	settled := s.State == StateSoak || s.Over()
+func (s Status) ResultIsCurrent() bool {
+	settled := s.State == StateSoak || s.HasEnded()
 	return s.Error == nil && s.Result != "" && (settled || !s.Running) && !s.Paused
 }
 
-// serving says who serves while a move has stopped.
-func (s Status) serving() string {
+// servingSentence says who serves while a move has stopped.
+func (s Status) servingSentence() string {
 	switch s.State {
 	case StateCutover, StateRollback:
 		return fmt.Sprintf("Until %s has found out who serves, nothing is served. Resume.", s.Node)
@@ -45,7 +45,7 @@ func (s Status) serving() string {
 	return fmt.Sprintf("SQLite on %s still serves; nothing has changed for users.", s.Node)
 }
 
-func (s Status) atWork() string {
+func (s Status) runningSentence() string {
 	switch s.State {
 	case StatePreflight:
 		return fmt.Sprintf("Checking whether everything can be moved. SQLite on %s serves; nothing is written yet.", s.Node)
@@ -65,10 +65,10 @@ func (s Status) atWork() string {
 	case StateRollback:
 		return fmt.Sprintf(`KV is shut, and all of it is written to a new SQLite file on %s. Whoever changes something is told "the control plane is moving" and tries again. If it fails, KV serves again.`, s.Node)
 	}
-	return s.atRest()
+	return s.restingSentence()
 }
 
-func (s Status) atRest() string {
+func (s Status) restingSentence() string {
 	switch s.State {
 	case StateSoak:
 		return fmt.Sprintf("The nodes serve from KV. SQLite on %s is kept, read-only. Finish when all is well; until then you can roll back.", s.Node)

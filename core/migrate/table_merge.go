@@ -33,7 +33,7 @@ func merge(want, have iter.Seq2[core.Row, error], visit func(pair) error) error 
 		return err
 	}
 	for w.row != nil || h.row != nil {
-		p := pick(w.row, h.row)
+		p := nextPair(w.row, h.row)
 		if err := visit(p); err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func merge(want, have iter.Seq2[core.Row, error], visit func(pair) error) error 
 	return nil
 }
 
-func pick(w, h *core.Row) pair {
+func nextPair(w, h *core.Row) pair {
 	switch {
 	case h == nil || w != nil && w.Key < h.Key:
 		return pair{key: w.Key, want: w}

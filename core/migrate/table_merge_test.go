@@ -82,12 +82,12 @@ func TestMergeRefusesDisorder(t *testing.T) {
 func TestMergePassesErrorsOn(t *testing.T) {
 	t.Parallel()
 	bad := func(yield func(core.Row, error) bool) {
-		_ = yield(core.Row{Key: "a"}, nil) && yield(core.Row{}, errDead)
+		_ = yield(core.Row{Key: "a"}, nil) && yield(core.Row{}, errCrashed)
 	}
-	if err := merge(bad, seqOf(nil), func(pair) error { return nil }); err != errDead {
+	if err := merge(bad, seqOf(nil), func(pair) error { return nil }); err != errCrashed {
 		t.Errorf("source: %v", err)
 	}
-	if err := merge(seqOf(nil), bad, func(pair) error { return nil }); err != errDead {
+	if err := merge(seqOf(nil), bad, func(pair) error { return nil }); err != errCrashed {
 		t.Errorf("target: %v", err)
 	}
 }

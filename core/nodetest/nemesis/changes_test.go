@@ -75,13 +75,13 @@ func TestSourceChangesUnderWay(t *testing.T) {
 
 	seen := map[migrate.State]map[string]int{}
 	m.reach(migrate.StateSoak, func(e migrate.Entry) bool {
-		if e.Move.Running && seen[e.Move.State] == nil {
-			seen[e.Move.State] = c.counts()
+		if e.Migration.Running && seen[e.Migration.State] == nil {
+			seen[e.Migration.State] = c.counts()
 		}
-		if e.Move.State == migrate.StateFence {
+		if e.Migration.State == migrate.StateFence {
 			fence()
 		}
-		return e.Move.State == migrate.StateSoak && !e.Move.Running
+		return e.Migration.State == migrate.StateSoak && !e.Migration.Running
 	})
 	stop()
 	for _, s := range migrate.States() {

@@ -26,7 +26,7 @@ func TestDiskFull(t *testing.T) {
 				m.rate = max(500, s.digests[core.TableMembers].Count/5)
 			}
 			m.reach(state, func(e migrate.Entry) bool {
-				return e.Move.State == state && (state == migrate.StateBackup || halfway(e.Move.Progress, core.TableMembers) > 0)
+				return e.Migration.State == state && (state == migrate.StateBackup || halfway(e.Migration.Progress, core.TableMembers) > 0)
 			})
 			const left = 64 << 10
 			d.Fill(left)

@@ -52,7 +52,7 @@ func TestKilledInEveryState(t *testing.T) {
 	for _, state := range states {
 		k.batter(state)
 	}
-	if e := k.entry(); e.Move.State == migrate.StateSoak || e.Move.State == migrate.StateRolledBack {
+	if e := k.entry(); e.Migration.State == migrate.StateSoak || e.Migration.State == migrate.StateRolledBack {
 		k.comesRound()
 	}
 	k.whole(k.seed.digests)
@@ -62,7 +62,9 @@ func TestKilledInEveryState(t *testing.T) {
 // comesRound brings a move that has cut over back to SQLite.
 func (k *killer) comesRound() {
 	k.t.Helper()
-	k.moving.reach(migrate.StatePreflight, func(e migrate.Entry) bool { return e.Move.State == migrate.StateRolledBack && !e.Move.Running })
+	k.moving.reach(migrate.StatePreflight, func(e migrate.Entry) bool {
+		return e.Migration.State == migrate.StateRolledBack && !e.Migration.Running
+	})
 }
 
 // batter kills until the state was hit often enough. A kill that came too late counts for the state it met.
@@ -103,10 +105,10 @@ func (k *killer) strike(state migrate.State) blow {
 			return !entered.IsZero() // it has gone on: whatever it does now is hit
 		case entered.IsZero():
 			entered = time.Now()
-			rows, after = k.aim(state, e.Move.Progress)
+			rows, after = k.aim(state, e.Migration.Progress)
 		}
 		if state == migrate.StateCopy {
-			return done(e.Move.Progress) >= rows
+			return done(e.Migration.Progress) >= rows
 		}
 		return time.Since(entered) >= after
 	})
@@ -115,11 +117,11 @@ func (k *killer) strike(state migrate.State) blow {
 	b := blow{state: met(e), point: fmt.Sprintf("%.1f ms", float64(time.Since(entered).Microseconds())/1000)}
 	switch {
 	case b.state == migrate.StateCopy:
-		b.point = fmt.Sprintf("%d rows", done(e.Move.Progress))
+		b.point = fmt.Sprintf("%d rows", done(e.Migration.Progress))
 	case e.Intent != nil:
 		b.point += ", intent on disk"
 	}
-	if e.Move.Running || b.state == migrate.StateSoak {
+	if e.Migration.Running || b.state == migrate.StateSoak {
 		k.seen[b.state]++
 	}
 	return b
@@ -130,7 +132,7 @@ func met(e migrate.Entry) migrate.State {
 	if e.Intent != nil && e.Intent.To.Backend == "kv" {
 		return migrate.StateCutover
 	}
-	return e.Move.State
+	return e.Migration.State
 }
 
 // aim chooses the point: a number of rows in the copy, else a time.

@@ -38,13 +38,13 @@ func (m *moving) killLeader(group string, node int) {
 	m.t.Helper()
 	rows := m.seed.digests[core.TableMembers].Count
 	m.rate = rows // a second for members at least, and from their first on slow enough to be hit
-	m.reach(migrate.StateCopy, func(e migrate.Entry) bool { return halfway(e.Move.Progress, core.TableMembers) > 0 })
+	m.reach(migrate.StateCopy, func(e migrate.Entry) bool { return halfway(e.Migration.Progress, core.TableMembers) > 0 })
 	m.limit(max(200, rows/20))
 	m.lead(group, node)
 	e := m.entry()
-	at, before := halfway(e.Move.Progress, core.TableMembers), done(e.Move.Progress)
-	if e.Move.State != migrate.StateCopy || at == 0 {
-		m.t.Fatalf("members were copied before they were led by %s; it is at %s", m.Configs[node].Name, e.Move.State)
+	at, before := halfway(e.Migration.Progress, core.TableMembers), done(e.Migration.Progress)
+	if e.Migration.State != migrate.StateCopy || at == 0 {
+		m.t.Fatalf("members were copied before they were led by %s; it is at %s", m.Configs[node].Name, e.Migration.State)
 	}
 	m.Kill(node)
 	m.t.Logf("%s, leader of %s, was killed after %d members", m.Configs[node].Name, group, at)
@@ -79,11 +79,11 @@ func (m *moving) goesOnWithout(rows int) {
 	m.t.Helper()
 	nodetest.Wait(m.t, patience, func() error {
 		e := m.entry()
-		if e.Move.Error != nil {
-			m.t.Fatalf("the move stopped: %v", e.Move.Error)
+		if e.Migration.Error != nil {
+			m.t.Fatalf("the move stopped: %v", e.Migration.Error)
 		}
-		if e.Move.State == migrate.StateCopy && done(e.Move.Progress) < rows {
-			return fmt.Errorf("at %d rows", done(e.Move.Progress))
+		if e.Migration.State == migrate.StateCopy && done(e.Migration.Progress) < rows {
+			return fmt.Errorf("at %d rows", done(e.Migration.Progress))
 		}
 		return nil
 	})

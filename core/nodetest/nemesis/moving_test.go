@@ -137,8 +137,8 @@ func (m *moving) entry() migrate.Entry {
 // journalOf reads a node's journal; one without a move is in StateNone.
 func journalOf(n *nodetest.Net, i int) (migrate.Entry, error) {
 	e, err := migrate.NewFileJournal(filepath.Join(n.Configs[i].Data, "journal.json")).Load()
-	if e.Move == nil {
-		e.Move = &migrate.Status{State: migrate.StateNone}
+	if e.Migration == nil {
+		e.Migration = &migrate.Status{State: migrate.StateNone}
 	}
 	return e, err
 }
@@ -149,14 +149,14 @@ func (m *moving) rests() migrate.Status {
 	var st migrate.Status
 	nodetest.Wait(m.t, patience, func() (err error) {
 		e := m.entry()
-		if e.Move.Running {
-			return fmt.Errorf("it works at %s", e.Move.State)
+		if e.Migration.Running {
+			return fmt.Errorf("it works at %s", e.Migration.State)
 		}
 		if st, err = m.cl.Migration(m.t.Context()); err != nil {
 			return err
 		}
-		if st.Running || st.ID != e.Move.ID || st.State != e.Move.State {
-			return fmt.Errorf("%s says %s, its journal %s", m.source(), st.State, e.Move.State)
+		if st.Running || st.ID != e.Migration.ID || st.State != e.Migration.State {
+			return fmt.Errorf("%s says %s, its journal %s", m.source(), st.State, e.Migration.State)
 		}
 		return nil
 	})
@@ -221,12 +221,12 @@ func (m *moving) reach(target migrate.State, at func(migrate.Entry) bool) {
 		if at(e) {
 			return
 		}
-		if now := fmt.Sprint(e.Move.State, done(e.Move.Progress)); now != was { // patience is for each step of the way
+		if now := fmt.Sprint(e.Migration.State, done(e.Migration.Progress)); now != was { // patience is for each step of the way
 			was = now
 			deadline.Reset(patience)
 		}
-		if !e.Move.Running {
-			last = errors.Join(m.toward(*e.Move, target), asError(e.Move.Error))
+		if !e.Migration.Running {
+			last = errors.Join(m.toward(*e.Migration, target), asError(e.Migration.Error))
 		}
 		select {
 		case <-deadline.C:
@@ -237,7 +237,7 @@ func (m *moving) reach(target migrate.State, at func(migrate.Entry) bool) {
 				}
 				return nil
 			})
-			m.t.Fatalf("%s was not reached within %s, it is at %s: %v", target, patience, e.Move.State, last)
+			m.t.Fatalf("%s was not reached within %s, it is at %s: %v", target, patience, e.Migration.State, last)
 		case <-look.C:
 		}
 	}
@@ -254,7 +254,7 @@ func asError(e *core.Error) error {
 func (m *moving) verified() migrate.Status {
 	m.t.Helper()
 	m.reach(migrate.StateVerify, func(e migrate.Entry) bool {
-		return e.Move.State == migrate.StateVerify && e.Move.Verified && !e.Move.Running
+		return e.Migration.State == migrate.StateVerify && e.Migration.Verified && !e.Migration.Running
 	})
 	return m.rests()
 }
@@ -357,12 +357,14 @@ func (m *moving) whole(want map[core.Table]core.Digest) {
 // wrote with what was moved: what no part of the move says of itself.
 func (m *moving) roundTrip(want map[core.Table]core.Digest) {
 	m.t.Helper()
-	m.reach(migrate.StateSoak, func(e migrate.Entry) bool { return e.Move.State == migrate.StateSoak && !e.Move.Running })
+	m.reach(migrate.StateSoak, func(e migrate.Entry) bool { return e.Migration.State == migrate.StateSoak && !e.Migration.Running })
 	m.sound(m.restsAt(migrate.StateSoak))
 	if st, err := m.start(); err != nil || st.Written != 0 {
 		m.t.Errorf("a run after the cutover wrote %d keys, %v", st.Written, err)
 	}
-	m.reach(migrate.StateRollback, func(e migrate.Entry) bool { return e.Move.State == migrate.StateRolledBack && !e.Move.Running })
+	m.reach(migrate.StateRollback, func(e migrate.Entry) bool {
+		return e.Migration.State == migrate.StateRolledBack && !e.Migration.Running
+	})
 	st := m.restsAt(migrate.StateRolledBack)
 	m.sound(st)
 	if diff := cmp.Diff(want, digests(m.t, st.Export.Path)); diff != "" {
@@ -413,7 +415,7 @@ func (m *moving) emptied() {
 }
 
 func (m *moving) abort(ctx context.Context) error {
-	if e := m.entry(); e.Move.State == migrate.StateAborted {
+	if e := m.entry(); e.Migration.State == migrate.StateAborted {
 		return nil
 	}
 	_, err := m.cl.MigrateAbort(ctx, m.source())

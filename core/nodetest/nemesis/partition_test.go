@@ -49,7 +49,7 @@ func (m *moving) fall(c cut, state migrate.State, at func(migrate.Entry) bool) t
 	m.Partition(c.groups...)
 	began := time.Now()
 	e := m.entry()
-	m.t.Logf("%s: cut in %s after %d rows, intent %v", c.name, met(e), done(e.Move.Progress), e.Intent != nil)
+	m.t.Logf("%s: cut in %s after %d rows, intent %v", c.name, met(e), done(e.Migration.Progress), e.Intent != nil)
 	return began
 }
 
@@ -76,10 +76,10 @@ func (m *moving) cutIn(c cut, state migrate.State) {
 	after := time.Duration(rand.Int64N(int64(150 * time.Millisecond)))
 	began := m.fall(c, state, func(e migrate.Entry) bool {
 		switch {
-		case met(e) != state || !e.Move.Running:
+		case met(e) != state || !e.Migration.Running:
 			return !entered.IsZero()
 		case state == migrate.StateCopy:
-			return halfway(e.Move.Progress, core.TableMembers) > 0
+			return halfway(e.Migration.Progress, core.TableMembers) > 0
 		case entered.IsZero():
 			entered = time.Now()
 		}
@@ -88,18 +88,18 @@ func (m *moving) cutIn(c cut, state migrate.State) {
 	m.felt(c, began)
 	if e := m.entry(); e.Intent == nil && e.Authority.Backend == core.BackendSQLite {
 		if err := mustConnect(m.Net, 0, m.seed.ids[0]); err != nil {
-			m.t.Errorf("%s, in %s: SQLite does not serve: %v", c.name, e.Move.State, err)
+			m.t.Errorf("%s, in %s: SQLite does not serve: %v", c.name, e.Migration.State, err)
 		}
 	}
 	m.Heal()
 	for _, i := range []int{0, 1, 2} {
 		nodetest.Wait(m.t, patience, func() error { return heard(m.t, m.Net, i, 3) })
 	}
-	if met(m.entry()) == migrate.StateCutover || m.entry().Move.State == migrate.StateSoak { // it was past the fence
+	if met(m.entry()) == migrate.StateCutover || m.entry().Migration.State == migrate.StateSoak { // it was past the fence
 		m.t.Logf("the fence was over before the cut")
 		m.sound(m.rests())
 		m.reach(migrate.StatePreflight, func(e migrate.Entry) bool {
-			return e.Move.State == migrate.StateVerify && e.Move.Verified && !e.Move.Running
+			return e.Migration.State == migrate.StateVerify && e.Migration.Verified && !e.Migration.Running
 		})
 	}
 	m.everywhere(m.seed.digests)
@@ -139,7 +139,7 @@ func (m *moving) cutOver(c cut, w *truths, leaves keys.Identity) {
 	st := m.rests()
 	m.t.Logf("after the cut: %s", outcome(st))
 	m.sound(st)
-	m.reach(migrate.StateSoak, func(e migrate.Entry) bool { return e.Move.State == migrate.StateSoak && !e.Move.Running })
+	m.reach(migrate.StateSoak, func(e migrate.Entry) bool { return e.Migration.State == migrate.StateSoak && !e.Migration.Running })
 	m.sound(m.rests())
 	if alone {
 		m.revoke(w, leaves, 1, 2)
@@ -159,7 +159,9 @@ func (m *moving) rollBack(c cut, _ *truths, left keys.Identity) {
 	st := m.rests()
 	m.t.Logf("after the cut: %s", outcome(st))
 	m.sound(st)
-	m.reach(migrate.StateRollback, func(e migrate.Entry) bool { return e.Move.State == migrate.StateRolledBack && !e.Move.Running })
+	m.reach(migrate.StateRollback, func(e migrate.Entry) bool {
+		return e.Migration.State == migrate.StateRolledBack && !e.Migration.Running
+	})
 	st = m.rests()
 	m.sound(st)
 	if u, err := m.cl.UserGet(m.t.Context(), left.Public()); err != nil || u.Status != core.UserRevoked {

@@ -10,11 +10,11 @@ import (
 // postIdle is how long a post that nobody asks stays at its replica.
 const postIdle = 2 * time.Minute
 
-// Post reads what one replica gets after a place in a table's history, again and
+// ReplicaReader reads what one replica gets after a place in a table's history, again and
 // again, without having to find the replica first: the server places readers
 // where it likes, and it takes many tries to have one at a certain node. It is
 // for one goroutine at a time.
-type Post struct {
+type ReplicaReader struct {
 	store  *Store
 	table  core.Table
 	scan   scan
@@ -27,11 +27,11 @@ type Post struct {
 	mechanism, older int // when the post was made
 }
 
-// Station makes a post at a node's replica and reads what it has already.
+// OpenReplicaReader makes a post at a node's replica and reads what it has already.
 // KindUnavailable where it cannot be reached; KindConflict as for ReplicaSince.
 // The caller ends with Leave.
-func (s *Store) Station(ctx context.Context, t core.Table, node string, after uint64) (*Post, error) {
-	p := &Post{store: s, table: t, scan: scan{bucket: t.Bucket(), filter: everything, node: node}, after: after, late: latest{at: map[string]int{}}}
+func (s *Store) OpenReplicaReader(ctx context.Context, t core.Table, node string, after uint64) (*ReplicaReader, error) {
+	p := &ReplicaReader{store: s, table: t, scan: scan{bucket: t.Bucket(), filter: everything, node: node}, after: after, late: latest{at: map[string]int{}}}
 	end, err := s.newestSince(ctx, p.scan, after)
 	if err != nil {
 		return nil, err
@@ -48,16 +48,16 @@ func (s *Store) Station(ctx context.Context, t core.Table, node string, after ui
 		err = p.read(ctx, end)
 	}
 	if err != nil {
-		p.Leave()
+		p.Close()
 		return nil, fault(err, p.scan.doing())
 	}
 	p.mechanism, p.older = mechanism, kept-len(p.late.rows)
 	return p, nil
 }
 
-// Since is ReplicaSince from this post, but that the keys are counted once, when
+// Changes is ReplicaSince from this post, but that the keys are counted once, when
 // the post was made: rows that were overwritten since are among the older still.
-func (p *Post) Since(ctx context.Context) (rows []core.Row, mechanism, older int, err error) {
+func (p *ReplicaReader) Changes(ctx context.Context) (rows []core.Row, mechanism, older int, err error) {
 	end, err := p.store.newestSince(ctx, p.scan, p.after)
 	if err == nil && end > p.seen {
 		err = fault(p.read(ctx, end), p.scan.doing())
@@ -65,7 +65,7 @@ func (p *Post) Since(ctx context.Context) (rows []core.Row, mechanism, older int
 	return p.late.rows, p.mechanism, p.older, err
 }
 
-func (p *Post) read(ctx context.Context, end uint64) error {
+func (p *ReplicaReader) read(ctx context.Context, end uint64) error {
 	return p.pull.drain(ctx, p.scan, end, func(e entry) error {
 		p.seen = max(p.seen, e.rev)
 		if e.rev > p.after {
@@ -75,8 +75,8 @@ func (p *Post) read(ctx context.Context, end uint64) error {
 	})
 }
 
-// Leave takes the post away.
-func (p *Post) Leave() {
+// Close takes the post away.
+func (p *ReplicaReader) Close() {
 	if p.pull != nil {
 		p.pull.close()
 	}

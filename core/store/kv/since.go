@@ -8,15 +8,15 @@ import (
 	"unibus/core"
 )
 
-// Mark is the place that a table's history has come to, as its leader says: the
+// LastSequence is the place that a table's history has come to, as its leader says: the
 // last sequence, and how many keys are kept up to it, those of removed rows and
 // of the mechanism included. KindUnavailable where nobody says.
-func (s *Store) Mark(ctx context.Context, t core.Table) (sequence uint64, kept int, err error) {
+func (s *Store) LastSequence(ctx context.Context, t core.Table) (sequence uint64, kept int, err error) {
 	info, err := s.infoAgain(ctx, t.Bucket())
 	return info.State.LastSeq, info.State.Messages, err
 }
 
-// ReplicaSince returns what one node's own replica has that was written after a
+// ReplicaChanges returns what one node's own replica has that was written after a
 // sequence, as the keys are now: rows in the order of their writes, a removed one
 // with a nil Value; how many keys of the mechanism it keeps, whenever they were
 // written; and how many rows it keeps that were not written since, removed ones
@@ -24,7 +24,7 @@ func (s *Store) Mark(ctx context.Context, t core.Table) (sequence uint64, kept i
 // "" reads any. It reads the new part alone, however large the table is. Rows that
 // are written meanwhile make the counts fall short by as many. KindConflict where
 // the table has not come to that sequence: it is not the one that had.
-func (s *Store) ReplicaSince(ctx context.Context, t core.Table, node string, after uint64) (rows []core.Row, mechanism, older int, err error) {
+func (s *Store) ReplicaChanges(ctx context.Context, t core.Table, node string, after uint64) (rows []core.Row, mechanism, older int, err error) {
 	q := scan{bucket: t.Bucket(), filter: everything, node: node}
 	end, err := s.newestSince(ctx, q, after)
 	if err != nil {
