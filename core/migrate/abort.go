@@ -168,7 +168,7 @@ func (j *Job) undoMigration(ctx context.Context, st Status) error {
 	if err := j.liftFence(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(removeTemporaryBackup(st), j.removeUnfinishedBackup(), j.stopTracking(ctx)); err != nil {
+	if err := errors.Join(removeTemporaryBackup(st), j.removeUnfinishedBackup(), j.source().Untrack(ctx)); err != nil {
 		return unwrapSingle(err)
 	}
 	var a core.Authority

@@ -193,7 +193,7 @@ func TestAbortLeavesBucketsUnmade(t *testing.T) {
 	}
 	ops := w.countOps()
 	s, err := j.Abort(t.Context(), "bob")
-	if err != nil || ops["nodes"] != len(core.Tables()) || ops["target.rows"] != 0 {
+	if err != nil || ops.of("nodes") != len(core.Tables()) || ops.of("target.rows") != 0 {
 		t.Errorf("%v, did %v", err, ops)
 	}
 	wantAborted(t, w, s)

@@ -125,10 +125,6 @@ func (j *Job) releaseAuthority(ctx context.Context) (core.Authority, error) {
 // closeGuards closes the target to others for the generation that a cutover would
 // lead to. A bucket that a stalled writer of before still aims at refuses it.
 func (j *Job) closeGuards(ctx context.Context) error {
-	g, ok := j.cfg.Target.(WriteGuard)
-	if !ok {
-		return nil
-	}
 	a, _, err := j.readAuthority(ctx)
 	if err != nil {
 		return err
@@ -137,5 +133,5 @@ func (j *Job) closeGuards(ctx context.Context) error {
 		return core.Errorf(core.KindRefused, "SQLite on %s is not the control plane any more: the record says %s of %s", j.cfg.Node, a.Backend, a.Node).
 			WithNext("abort this move")
 	}
-	return g.Shut(ctx, a.Generation+1)
+	return j.cfg.Target.Shut(ctx, a.Generation+1)
 }

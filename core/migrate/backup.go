@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"unibus/core"
@@ -12,7 +13,7 @@ import (
 // runBackup takes a consistent copy of the file, from which everything after it
 // reads, and shows that it holds what the file held.
 func (j *Job) runBackup(ctx context.Context) (State, error) {
-	if err := j.startTracking(ctx); err != nil {
+	if err := j.source().Track(ctx); err != nil {
 		return StateBackup, err
 	}
 	before, err := tableDigests(ctx, j.source())
@@ -78,14 +79,14 @@ func (j *Job) removeUnfinishedBackup() error {
 // taken; where users wrote meanwhile it may equal neither, and the fence brings
 // what they changed.
 func (j *Job) compareBackup(ctx context.Context, before, got []core.Digest) error {
-	if equalDigests(before, got) {
+	if slices.Equal(before, got) {
 		return nil
 	}
 	after, err := tableDigests(ctx, j.source())
 	if err != nil {
 		return err
 	}
-	if equalDigests(before, after) {
+	if slices.Equal(before, after) {
 		return core.Errorf(core.KindFailed, "the backup does not hold what %s holds; it was removed", j.source().Path()).
 			WithNext("check the disk of %s, then start again; nothing was moved", j.cfg.Node)
 	}
@@ -151,18 +152,6 @@ func tableDigests(ctx context.Context, from RowSource) ([]core.Digest, error) {
 		out = append(out, d)
 	}
 	return out, nil
-}
-
-func equalDigests(a, b []core.Digest) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // initialProgress is parity and progress before the first row is written.

@@ -1,12 +1,6 @@
 package migrate
 
 import (
-	"context"
-	"encoding/json"
-	"iter"
-	"maps"
-	"os"
-	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -14,103 +8,11 @@ import (
 	"unibus/core"
 )
 
-// trackingSource is a source that notes what differs from its backup, as a log of
-// every change would, and keys that were changed and changed back.
-type trackingSource struct {
-	fakeSource
-	notes *fakeTracking
-}
-
-type fakeTracking struct {
-	enabled   bool
-	before    tables // when the noting began
-	extraKeys map[core.Table][]string
-
-	damaged bool // a part of what notes was taken away by hand
-}
-
-func (s trackingSource) Track(context.Context) error {
-	return s.op("track", func() error {
-		if s.notes.damaged {
-			return core.Errorf(core.KindFailed, "the log of changes is not whole").WithNext("abort the move, which takes the log away, and start it again")
-		}
-		if !s.notes.enabled {
-			s.notes.enabled, s.notes.before = true, s.source.clone()
-		}
-		return nil
-	})
-}
-
-func (s trackingSource) Untrack(context.Context) error {
-	return s.op("untrack", func() error { s.notes.enabled, s.notes.damaged = false, false; return nil })
-}
-
-func (s trackingSource) Tracked(context.Context) (on bool, err error) {
-	err = s.op("tracked", func() error { on = s.notes.enabled && !s.notes.damaged; return nil })
-	return on, err
-}
-
-func (s trackingSource) Changed(_ context.Context, t core.Table) (keys []string, err error) {
-	err = s.op("changed", func() error {
-		found := map[string]bool{}
-		for _, k := range s.notes.extraKeys[t] {
-			found[k] = true
-		}
-		for _, side := range []map[string][]byte{s.source[t], s.notes.before[t]} {
-			for k := range side {
-				if string(s.source[t][k]) != string(s.notes.before[t][k]) || (s.source[t][k] == nil) != (s.notes.before[t][k] == nil) {
-					found[k] = true
-				}
-			}
-		}
-		keys = slices.Sorted(maps.Keys(found))
-		return nil
-	})
-	return keys, err
-}
-
-func (s trackingSource) RowsOf(_ context.Context, t core.Table, keys []string) iter.Seq2[core.Row, error] {
-	return s.seq("source.rowsof", func() []core.Row { return chosen(s.source, t, keys) })
-}
-
-func chosen(from tables, t core.Table, keys []string) []core.Row {
-	return slices.DeleteFunc(from.rows(t), func(r core.Row) bool { return !slices.Contains(keys, r.Key) })
-}
-
-// fakeBackupWithLookup is a backup whose rows can be chosen.
-type fakeBackupWithLookup struct{ fakeBackup }
-
-func (c fakeBackupWithLookup) RowsOf(_ context.Context, t core.Table, keys []string) iter.Seq2[core.Row, error] {
-	return c.seq("copy.rowsof", func() []core.Row { return chosen(c.data, t, keys) })
-}
-
-// withTracking lets a job of the world have a source that notes its changes.
-func (w *fakeCluster) withTracking(n *fakeTracking) func(*Config) {
-	return func(c *Config) {
-		c.Source = trackingSource{fakeSource{w}, n}
-		c.Backup = func(ctx context.Context, path string) (Backup, error) {
-			if _, err := w.backup(ctx, path); err != nil {
-				return Backup{}, err
-			}
-			return hashFile(path)
-		}
-		c.OpenBackup = func(_ context.Context, path string) (BackupReader, error) {
-			data, err := os.ReadFile(path)
-			if err != nil {
-				return nil, core.Errorf(core.KindFailed, "reading: %w", err)
-			}
-			out := fakeBackupWithLookup{fakeBackup{fakeCluster: w}}
-			return out, json.Unmarshal(data, &out.data)
-		}
-	}
-}
-
+// newVerifiedTracking is newVerified with the source's tracking at hand.
 func newVerifiedTracking(t *testing.T) (*fakeCluster, *Job, *fakeTracking) {
 	t.Helper()
-	w, n := newFakeCluster(t, 40), &fakeTracking{extraKeys: map[core.Table][]string{}}
-	j := w.job(t, w.withTracking(n))
-	wantState(t, startAndWait(t, j, w.options()), StateVerify)
-	return w, j, n
+	w, j := newVerified(t, nil, false)
+	return w, j, &w.tracking
 }
 
 // A source that notes its changes is not read while the fence stands, nor is anything else in full.
@@ -125,7 +27,7 @@ func TestFenceUsesTrackedChanges(t *testing.T) {
 		count := w.before
 		w.before = func(op string) error {
 			if op == "put authority" {
-				reads = ops["source.rows"] + ops["copy.rows"] + ops["target.rows"] + ops["replica.rows"]
+				reads = ops.counts["source.rows"] + ops.counts["copy.rows"] + ops.counts["target.rows"] + ops.counts["replica.rows"]
 			}
 			return count(op)
 		}
@@ -164,7 +66,7 @@ func TestFenceWithoutNotesComparesEverything(t *testing.T) {
 			}
 			ops := w.countOps()
 			wantState(t, cutOverAndWait(t, j), StateSoak)
-			if !w.target.equal(w.source) || ops["changed"] != 0 || ops["source.rows"] == 0 {
+			if !w.target.equal(w.source) || ops.of("changed") != 0 || ops.of("source.rows") == 0 {
 				t.Errorf("equal %v, did %v", w.target.equal(w.source), ops)
 			}
 		})
@@ -186,7 +88,7 @@ func TestAbortForgetsTheNotes(t *testing.T) {
 	}
 	w.locked(func() { n.enabled = true }) // as after a crash in the middle of it
 	_ = j.Close()
-	if w.job(t, w.withTracking(n)); n.enabled {
+	if w.job(t, nil); n.enabled {
 		t.Error("the notes go on after the next start")
 	}
 }
@@ -209,7 +111,7 @@ func TestDamagedTrackingStopsTheMigration(t *testing.T) {
 	}
 	w.locked(func() { n.enabled, n.damaged = true, true }) // as an abort that left them
 	_ = j.Close()
-	if w.job(t, w.withTracking(n)); n.enabled {
+	if w.job(t, nil); n.enabled {
 		t.Error("they are left after the next start")
 	}
 }

@@ -3,7 +3,6 @@ package migrate
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"unibus/core"
 )
@@ -45,10 +44,6 @@ func (j *Job) spaceProblems(ctx context.Context, c Cluster) []core.Problem {
 // replicaBytes is how many bytes an earlier run has left in the replicas, by node: only
 // of nodes that have one of every bucket. What cannot be seen is not counted.
 func (j *Job) replicaBytes(ctx context.Context) map[string]int64 {
-	s, ok := j.cfg.Target.(SizeEstimator)
-	if !ok {
-		return nil
-	}
 	replicas := map[string]int{}
 	for _, t := range core.Tables() {
 		nodes, err := j.cfg.Target.Nodes(ctx, t)
@@ -59,7 +54,7 @@ func (j *Job) replicaBytes(ctx context.Context) map[string]int64 {
 			replicas[n]++
 		}
 	}
-	size, err := s.BucketBytes(ctx)
+	size, err := j.cfg.Target.BucketBytes(ctx)
 	if err != nil {
 		return nil
 	}
@@ -73,9 +68,6 @@ func (j *Job) replicaBytes(ctx context.Context) map[string]int64 {
 }
 
 func (j *Job) backupSpaceProblems(need int64) []core.Problem {
-	if j.cfg.FreeSpace == nil {
-		return nil
-	}
 	dir := j.backupDir()
 	free, err := j.cfg.FreeSpace(dir)
 	switch {
@@ -92,43 +84,3 @@ func (j *Job) backupSpaceProblems(need int64) []core.Problem {
 
 // megabytes is a size as people read it, rounded up.
 func megabytes(bytes int64) string { return fmt.Sprintf("%d MB", (bytes+1<<20-1)>>20) }
-
-// How long a move takes, for an estimate, as BenchmarkMove measured it with three
-// nodes on two cores; nodes on machines of their own are faster. What the disk
-// does to the backup is assumed.
-const (
-	estimateFixed      = 3 * time.Second // buckets are made and raised, and readers placed, however few rows there are
-	estimateCopyRate   = 15_000          // rows a second
-	estimateVerifyRate = 15_000          // rows a second, all nodes
-	estimateBackupRate = 30 << 20        // bytes a second: copied, summed and read again
-)
-
-// rowCounter is a SourceStore that knows how many rows it holds without reading them all.
-type rowCounter interface {
-	Counts(ctx context.Context) (core.Counts, error)
-}
-
-// estimate notes how long backup, copy and verify will take. Without a count there is none.
-func (j *Job) estimate(ctx context.Context) {
-	src, ok := j.source().(rowCounter)
-	if !ok {
-		return
-	}
-	n, err := src.Counts(ctx)
-	if err != nil {
-		return // a guess is no reason to stop
-	}
-	rows := n.Users + n.Rooms + 2*n.Members + n.Keys // members twice: the index by user
-	size := j.source().Size()
-	j.updateStatus(func(s *Status) { s.EstimateMS = estimateDuration(rows, size, s.Options.Rate).Milliseconds() })
-}
-
-// estimateDuration is the time for so many rows in a file of so many bytes; rate is the limit in rows a second, 0 for none.
-func estimateDuration(rows int, bytes int64, rate int) time.Duration {
-	speed := estimateCopyRate
-	if rate > 0 {
-		speed = min(speed, rate)
-	}
-	seconds := float64(bytes)/estimateBackupRate + float64(rows)/float64(speed) + float64(rows)/estimateVerifyRate
-	return estimateFixed + time.Duration(seconds*float64(time.Second))
-}

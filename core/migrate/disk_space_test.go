@@ -61,7 +61,7 @@ func TestPromisedNumbers(t *testing.T) {
 
 // sizedTarget is a target that knows how much it holds, and on which nodes.
 type sizedTarget struct {
-	fakeTarget2
+	fakeTarget
 	bytes int64
 	nodes []string
 	err   error
@@ -70,7 +70,7 @@ type sizedTarget struct {
 func (f sizedTarget) BucketBytes(context.Context) (int64, error) { return f.bytes, f.err }
 
 func (f sizedTarget) Nodes(ctx context.Context, t core.Table) ([]string, error) {
-	if _, err := f.fakeTarget2.Nodes(ctx, t); err != nil {
+	if _, err := f.fakeTarget.Nodes(ctx, t); err != nil {
 		return nil, err
 	}
 	if t == core.TableUsers {
@@ -106,7 +106,7 @@ func TestRepeatedRunNeedsLessRoom(t *testing.T) {
 			w := newFakeCluster(t, 5)
 			w.free, w.bucketsMissing = map[string]int64{"n3": c.free}, c.unmade
 			j := w.job(t, func(cfg *Config) {
-				cfg.Target = sizedTarget{fakeTarget2{fakeTarget{w}}, c.bytes, c.nodes, c.err}
+				cfg.Target = sizedTarget{fakeTarget{w}, c.bytes, c.nodes, c.err}
 				cfg.FreeSpace = func(string) (int64, error) { return 5<<20 - min(2*c.bytes, 3<<20), nil }
 			})
 			o := Options{DB: w.path(), DryRun: true}

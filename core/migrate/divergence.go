@@ -11,11 +11,6 @@ import (
 	"unibus/core"
 )
 
-// compared are the tables whose drift counts. The index by member is derived from members.
-func compared() []core.Table {
-	return []core.Table{core.TableUsers, core.TableRooms, core.TableMembers, core.TableRoomKeys}
-}
-
 // divergenceProblems compares the SQLite files of the other nodes with the source, notes
 // what it found and returns what stops the move: a file that holds what the
 // source lacks, unless the operator has chosen to leave it behind.
@@ -48,14 +43,11 @@ func (j *Job) divergenceProblems(ctx context.Context, c Cluster, sound bool) ([]
 func (j *Job) compareFile(ctx context.Context, p Peer, sound bool) (Divergence, []core.Problem, error) {
 	d := Divergence{Node: p.Name, File: p.File, Tables: []TableDivergence{}}
 	var cause error
-	switch {
-	case !sound:
+	if !sound {
 		d.Error = "not compared: rows of the source cannot be converted"
-		return d, nil, nil // those rows stop the move already
-	case j.cfg.PeerRows == nil:
-		cause = core.Errorf(core.KindUnavailable, "this node cannot read it")
+		return d, nil, nil // those rows stop the migration already
 	}
-	for _, t := range compared() {
+	for _, t := range fileTables() {
 		if cause != nil {
 			break
 		}
@@ -85,13 +77,13 @@ func (j *Job) compareFileTable(ctx context.Context, node string, t core.Table) (
 		switch {
 		case p.missing():
 			td.OnlyHere++
-			here = listed(here, "here/"+p.key)
+			here = appendLimited(here, "here/"+p.key)
 		case p.extra():
 			td.OnlyThere++
-			only = listed(only, "there/"+p.key)
+			only = appendLimited(only, "there/"+p.key)
 		case !p.equal():
 			td.Different++
-			different = listed(different, "different/"+p.key)
+			different = appendLimited(different, "different/"+p.key)
 		}
 		return ctx.Err()
 	})
@@ -109,13 +101,6 @@ func (j *Job) compareFileTable(ctx context.Context, node string, t core.Table) (
 		return td, *failed, nil
 	}
 	return td, err, nil // out of order
-}
-
-func listed(keys []string, key string) []string {
-	if len(keys) >= MaxListed {
-		return keys
-	}
-	return append(keys, key)
 }
 
 // digestRows has the SHA-256 of each value in its place, and keeps the error it ended with.
@@ -150,7 +135,7 @@ func rowsOfDigests(t core.Table, sums iter.Seq2[RowDigest, error]) (iter.Seq2[co
 func (j *Job) unreadableProblems(ctx context.Context, p Peer, cause error) []core.Problem {
 	e := core.AsError(cause)
 	var rows []core.Problem
-	if j.cfg.PeerProblems != nil && e.Kind != core.KindUnavailable {
+	if e.Kind != core.KindUnavailable {
 		rows, _ = j.cfg.PeerProblems(ctx, p.Name, problemsListed) // who cannot tell has said already what is wrong
 	}
 	if len(rows) == 0 {

@@ -47,14 +47,6 @@ func (w *fakeCluster) peerProblems(_ context.Context, node string, limit int) ([
 	return ps[:min(limit, len(ps))], nil
 }
 
-// Counts makes a source that knows its size.
-func (s fakeSource) Counts(context.Context) (core.Counts, error) {
-	return core.Counts{
-		Users: len(s.source[core.TableUsers]), Rooms: len(s.source[core.TableRooms]),
-		Members: len(s.source[core.TableMembers]), Keys: len(s.source[core.TableRoomKeys]),
-	}, nil
-}
-
 // giveOtherFile gives n2 a file like the source, changed.
 func (w *fakeCluster) giveOtherFile(change func(*otherFile)) {
 	f := otherFile{tables: w.source.clone()}
@@ -67,7 +59,7 @@ func (w *fakeCluster) giveOtherFile(change func(*otherFile)) {
 
 func TestDriftStopsTheMove(t *testing.T) {
 	t.Parallel()
-	for _, table := range compared() {
+	for _, table := range fileTables() {
 		for name, c := range map[string]struct {
 			change func(map[string][]byte)
 			want   TableDivergence
@@ -158,7 +150,7 @@ func TestTheOtherFileIsMovedInstead(t *testing.T) {
 // divergenceWith is the drift of n2 where all tables but one are equal.
 func divergenceWith(td TableDivergence) Divergence {
 	d := Divergence{Node: "n2", File: "/n2/unibus.db"}
-	for _, t := range compared() {
+	for _, t := range fileTables() {
 		if t == td.Table {
 			d.Tables = append(d.Tables, td)
 			continue
@@ -264,15 +256,6 @@ func TestFileThatCannotBeReadStopsTheMove(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestWithoutAWayToReadFilesEachStopsTheMove: as on a node of an older version.
-func TestWithoutAWayToReadFilesEachStopsTheMove(t *testing.T) {
-	t.Parallel()
-	w := newFakeCluster(t, 5)
-	w.giveOtherFile(nil)
-	s := startAndWait(t, w.job(t, func(c *Config) { c.PeerRows = nil }), w.options())
-	wantRefused(t, errOf(s), "/n2/unibus.db", "could not be compared")
 }
 
 // TestSourceErrorNamesTheSource: what is wrong with the source is said of the source.
@@ -417,7 +400,7 @@ func TestAppendLimitedKeepsFew(t *testing.T) {
 	t.Parallel()
 	var keys []string
 	for i := range 10 * MaxListed {
-		keys = listed(keys, fmt.Sprint(i))
+		keys = appendLimited(keys, fmt.Sprint(i))
 	}
 	if len(keys) != MaxListed {
 		t.Errorf("%d keys were kept", len(keys))

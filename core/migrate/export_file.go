@@ -39,8 +39,8 @@ type Export struct {
 	Rows   func(t core.Table, rows int) // told of every batch; may be nil
 }
 
-// exported are the tables that a file holds; the index is derived from members.
-func exported() []core.Table {
+// fileTables are the tables of a SQLite file. The index by member is derived from members.
+func fileTables() []core.Table {
 	return []core.Table{core.TableUsers, core.TableRooms, core.TableMembers, core.TableRoomKeys}
 }
 
@@ -71,7 +71,7 @@ const exportBatch = 1000
 
 func (e Export) write(ctx context.Context, w FileWriter) (map[core.Table]core.Digest, error) {
 	sums := map[core.Table]*core.Digester{}
-	for _, t := range exported() {
+	for _, t := range fileTables() {
 		sums[t] = core.NewDigester()
 	}
 	var batch []core.Row
@@ -121,7 +121,7 @@ func (e Export) verifyFile(ctx context.Context, path string, want map[core.Table
 	if err != nil {
 		return Backup{}, err
 	}
-	for _, t := range exported() {
+	for _, t := range fileTables() {
 		var got core.Digest
 		if got, err = digestOf(c.Rows(ctx, t)); err == nil && got != want[t] {
 			err = core.Errorf(core.KindFailed, "%s does not hold what was written to it: %s differs (%s, not %s)", path, t, count(got.Count, "row"), count(want[t].Count, "row")).

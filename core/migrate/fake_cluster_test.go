@@ -46,6 +46,11 @@ type fakeCluster struct {
 	serving           core.Backend
 	puts              int
 
+	guards      fakeGuards
+	tracking    fakeTracking
+	bucketBytes int64 // what the target says that its buckets take
+	exportLoses bool  // the file of a rollback lacks a row
+
 	bucketsMissing bool       // the target has no buckets
 	leaderless     core.Table // and nobody can look at this one
 
@@ -92,6 +97,7 @@ func newFakeCluster(t *testing.T, rows int) *fakeCluster {
 	w := &fakeCluster{
 		dir: t.TempDir(), source: newTables(), target: newTables(), serving: core.BackendSQLite,
 		sequences: map[core.Table]map[string]uint64{}, replicaOverrides: map[string]map[core.Table]tables{}, journalBehind: map[string]bool{},
+		tracking: fakeTracking{extraKeys: map[core.Table][]string{}},
 	}
 	for _, n := range core.Tables() {
 		w.sequences[n] = map[string]uint64{}
@@ -157,123 +163,6 @@ func (w *fakeCluster) write(n core.Table, key, value string) bool {
 		w.source[n][key] = []byte(value)
 	}
 	return !w.fenced
-}
-
-type fakeSource struct{ *fakeCluster }
-
-func (s fakeSource) Path() string       { return s.path() }
-func (s fakeSource) Size() int64        { return 1 << 20 }
-func (s fakeSource) SchemaVersion() int { return 1 }
-func (s fakeSource) Integrity(context.Context) error {
-	return s.op("integrity", func() error { return nil })
-}
-
-func (s fakeSource) Problems(context.Context, int) (ps []core.Problem, err error) {
-	err = s.op("problems", func() error { ps = s.problems; return nil })
-	return ps, err
-}
-
-func (s fakeSource) Rows(_ context.Context, t core.Table) iter.Seq2[core.Row, error] {
-	return s.seq("source.rows", func() []core.Row { return s.source.rows(t) })
-}
-
-func (s fakeSource) Fence(context.Context) error {
-	return s.op("fence", func() error { s.fenced = true; return nil })
-}
-
-func (s fakeSource) Lift(context.Context) error {
-	return s.op("lift", func() error { s.fenced = false; s.liftCount++; return nil })
-}
-
-func (s fakeSource) Fenced(context.Context) (f bool, err error) {
-	err = s.op("fenced", func() error { f = s.fenced; return nil })
-	return f, err
-}
-
-// fakeBackup is a backup: the tables as JSON in a file.
-type fakeBackup struct {
-	*fakeCluster
-	data tables
-}
-
-func (c fakeBackup) Rows(_ context.Context, t core.Table) iter.Seq2[core.Row, error] {
-	return c.seq("copy.rows", func() []core.Row { return c.data.rows(t) })
-}
-func (fakeBackup) Close() error { return nil }
-
-func (w *fakeCluster) backup(_ context.Context, path string) (b Backup, err error) {
-	err = w.op("backup", func() error {
-		data, err := json.Marshal(w.source)
-		if err != nil {
-			return err
-		}
-		b = Backup{Path: path, SHA256: "00", Bytes: int64(len(data))}
-		return os.WriteFile(path, data, 0o600)
-	})
-	return b, err
-}
-
-func (w *fakeCluster) openCopy(_ context.Context, path string) (BackupReader, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, core.Errorf(core.KindFailed, "reading: %w", err)
-	}
-	c := fakeBackup{fakeCluster: w}
-	return c, json.Unmarshal(data, &c.data)
-}
-
-type fakeTarget struct{ *fakeCluster }
-
-func (f fakeTarget) Prepare(context.Context, int) error {
-	return f.op("prepare", func() error { return nil })
-}
-
-func (f fakeTarget) Rows(_ context.Context, t core.Table) iter.Seq2[core.Row, error] {
-	return f.seq("target.rows", func() []core.Row { return f.target.rows(t) })
-}
-
-func (f fakeTarget) PutRows(_ context.Context, rows []core.Row) (int, error) {
-	err := f.op("put", func() error {
-		for _, r := range rows {
-			f.target[r.Table][r.Key] = r.Value
-			f.recordWrite(r.Table, r.Key)
-		}
-		f.puts += len(rows)
-		return nil
-	})
-	return len(rows), err
-}
-
-func (f fakeTarget) DeleteKeys(_ context.Context, t core.Table, keys []string) (int, error) {
-	err := f.op("delete", func() error {
-		for _, k := range keys {
-			delete(f.target[t], k)
-			f.recordWrite(t, k)
-		}
-		return nil
-	})
-	return len(keys), err
-}
-
-func (f fakeTarget) Nodes(_ context.Context, t core.Table) ([]string, error) {
-	return []string{"n1", "n2", "n3"}, f.op("nodes", func() error {
-		switch {
-		case f.bucketsMissing:
-			return core.Errorf(core.KindNotFound, "there is no bucket %s", t.Bucket())
-		case f.leaderless == t:
-			return core.Errorf(core.KindUnavailable, "%s has no leader", t.Bucket())
-		}
-		return nil
-	})
-}
-
-func (f fakeTarget) ReplicaRows(_ context.Context, t core.Table, node string) iter.Seq2[core.Row, error] {
-	return f.seq("replica.rows", func() []core.Row {
-		if other, ok := f.replicaOverrides[node][t]; ok {
-			return other.rows(t)
-		}
-		return f.target.rows(t)
-	})
 }
 
 func (w *fakeCluster) Authority(context.Context) (a core.Authority, rev uint64, err error) {
@@ -354,10 +243,32 @@ func (w *fakeCluster) Serve(_ context.Context, a core.Authority) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.serving = a.Backend
+	w.openGuards()
 	return nil
 }
 
-func (w *fakeCluster) Adopt(context.Context, string) (SourceStore, error) { return fakeSource{w}, nil }
+// Adopt reads the file that a rollback has written. Nothing tracks changes in it.
+func (w *fakeCluster) Adopt(_ context.Context, path string) (SourceStore, error) {
+	err := w.op("adopt", func() error {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		w.source, w.fenced, w.file = tables{}, false, path
+		w.tracking.enabled = false
+		return json.Unmarshal(data, &w.source)
+	})
+	return fakeSource{w}, err
+}
+
+func (w *fakeCluster) createFile(_ context.Context, path string) (FileWriter, error) {
+	return fakeWriter{w, path, newTables()}, w.op("file create", func() error {
+		if _, err := os.Lstat(path); err == nil {
+			return core.Errorf(core.KindExists, "%s is there already", path)
+		}
+		return nil
+	})
+}
 
 // fakeJournal is a journal whose writes are operations of the world.
 type fakeJournal struct {
@@ -401,11 +312,12 @@ func (m *memoryJournal) Update(f func(*Entry)) error {
 
 func (w *fakeCluster) config() Config {
 	return Config{
-		Node: "n1", Source: fakeSource{w}, Backup: w.backup, OpenBackup: w.openCopy, Target: fakeTarget2{fakeTarget{w}},
+		Node: "n1", Source: fakeSource{w}, Backup: w.backup, OpenBackup: w.openBackup, CreateFile: w.createFile, Target: fakeTarget{w},
 		Authority: w, Record: w, Cluster: w.cluster, PeerRows: w.peerRows, PeerProblems: w.peerProblems, Host: w, Journal: fakeJournal{w, &w.journal},
+		FreeSpace: func(string) (int64, error) { return 1 << 40, nil },
 		Limits: Limits{
 			BatchRows: 7, FenceTimeout: 20 * time.Second, RetryBudget: 300 * time.Millisecond, JournalTimeout: 100 * time.Millisecond,
-			PollInterval: time.Millisecond, RecordInterval: time.Millisecond, CheckpointInterval: time.Nanosecond,
+			PollInterval: time.Millisecond, RecordInterval: time.Millisecond, CheckpointInterval: time.Nanosecond, AdmissionLease: time.Millisecond,
 		},
 	}
 }

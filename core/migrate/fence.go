@@ -27,20 +27,23 @@ func errFenceExpired(limit time.Duration) *core.Error {
 // the backup and shows that every replica has it. A failure lifts the fence and
 // leads back to verify.
 func (j *Job) runFence(ctx context.Context) (State, error) {
+	if err := j.requireMarks(); err != nil {
+		return StateVerify, err
+	}
 	if err := j.requireAllOnline(ctx); err != nil {
 		return StateVerify, err
 	}
 	if err := j.awaitReadyNodes(ctx, min(lateNodeTimeout, j.cfg.Limits.ReadyTimeout)); err != nil {
 		return StateVerify, err
 	}
-	intact, ahead := j.backupUnchanged(), j.openReadersInTime(ctx)
-	defer ahead.close()
+	backupUnchanged, pool := j.backupUnchanged(), j.openReadersInTime(ctx)
+	defer pool.close()
 	work, cancel := context.WithTimeoutCause(ctx, j.cfg.Limits.FenceTimeout, errFenceExpired(j.cfg.Limits.FenceTimeout))
 	defer cancel()
 	if err := j.raiseFence(work); err != nil {
 		return j.liftAfterFailure(ctx, work, err)
 	}
-	err := j.syncFenced(work, ahead, intact)
+	err := j.syncFenced(work, pool, backupUnchanged)
 	if err != nil {
 		j.updateStatus(func(s *Status) { s.BackupOutdated = !s.Verified })
 		return j.liftAfterFailure(ctx, work, err)
@@ -158,29 +161,11 @@ func (j *Job) uncommitFence() {
 
 // syncFenced brings over what changed since the verification, and shows that every
 // replica has it. A target without a history is written and compared as a whole.
-func (j *Job) syncFenced(ctx context.Context, ahead *replicaReaderPool, intact bool) error {
+func (j *Job) syncFenced(ctx context.Context, pool *replicaReaderPool, backupUnchanged bool) error {
 	if err := j.retry(ctx, j.closeGuards); err != nil { // anew: an earlier cutover that was given up moved the generation on
 		return err
 	}
-	if ahead.target != nil {
-		return j.syncChanges(ctx, ahead, intact)
-	}
-	for _, t := range core.Tables() {
-		err := j.retry(ctx, func(ctx context.Context) error {
-			return j.syncTable(ctx, j.source(), t, "", func(p batchResult) error {
-				j.updateStatus(func(s *Status) { s.Written += p.put + p.removed })
-				return ctx.Err()
-			})
-		})
-		if err != nil {
-			return err
-		}
-	}
-	parity, err := j.compareTables(ctx, j.source())
-	if err != nil {
-		return err
-	}
-	return j.requireParity(parity)
+	return j.syncChanges(ctx, pool, backupUnchanged)
 }
 
 // liftAfterFailure lifts the fence after a failure and says where the move stands: in

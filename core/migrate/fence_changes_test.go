@@ -29,13 +29,29 @@ func cutOverAndWait(t *testing.T, j *Job) Status {
 	return awaitStopped(t, j)
 }
 
+// opCounter counts operations of a fakeCluster, also while they go on.
+type opCounter struct {
+	w      *fakeCluster
+	counts map[string]int
+}
+
 // countOps counts the operations that follow.
-func (w *fakeCluster) countOps() map[string]int {
-	n := map[string]int{}
+func (w *fakeCluster) countOps() opCounter {
+	c := opCounter{w, map[string]int{}}
 	w.locked(func() {
-		w.before = func(op string) error { n[op]++; return nil }
+		w.before = func(op string) error { c.counts[op]++; return nil }
 	})
+	return c
+}
+
+func (c opCounter) of(op string) (n int) {
+	c.w.locked(func() { n = c.counts[op] })
 	return n
+}
+
+func (c opCounter) String() (text string) {
+	c.w.locked(func() { text = fmt.Sprint(c.counts) })
+	return text
 }
 
 func (w *fakeCluster) change() {
@@ -44,18 +60,20 @@ func (w *fakeCluster) change() {
 	w.locked(func() { delete(w.source[core.TableMembers], "k0004") })
 }
 
-// The fence looks at what changed: no table of the target is read, and three keys are written.
+// With an incomplete record of changes the backup is read. No table of the target
+// is read, and three keys are written.
 func TestFenceReadsOnlyWhatChanged(t *testing.T) {
 	t.Parallel()
 	w, j := newVerified(t, nil, false)
 	w.change()
+	w.locked(func() { w.tracking.enabled = false })
 	puts, n := w.puts, w.countOps()
 	s := cutOverAndWait(t, j)
 	wantState(t, s, StateSoak)
 	if !w.target.equal(w.source) || w.puts-puts != 2 || s.Written != 203 {
 		t.Errorf("equal %v, put %d, written %d", w.target.equal(w.source), w.puts-puts, s.Written)
 	}
-	if n["target.rows"]+n["replica.rows"] != 0 || n["copy.rows"] != 5 {
+	if n.of("target.rows")+n.of("replica.rows") != 0 || n.of("copy.rows") != 5 {
 		t.Errorf("the fence read %v", n)
 	}
 	for i, p := range s.Buckets {
@@ -87,23 +105,32 @@ func TestFenceWithoutTheBackupReadsTheTargetOnce(t *testing.T) {
 			}
 			n := w.countOps()
 			wantState(t, cutOverAndWait(t, j), StateSoak)
-			if !w.target.equal(w.source) || n["replica.rows"] != 0 || n["target.rows"] == 0 {
+			if !w.target.equal(w.source) || n.of("replica.rows") != 0 || n.of("target.rows") == 0 {
 				t.Errorf("equal %v, read %v", w.target.equal(w.source), n)
 			}
 		})
 	}
 }
 
-// A target without a history, and a move verified before there were marks, are compared as a whole.
-func TestFenceWithoutHistoryComparesEverything(t *testing.T) {
+// TestFenceWithoutMarksIsRefused: a journal of an older version lacks them.
+func TestFenceWithoutMarksIsRefused(t *testing.T) {
 	t.Parallel()
-	w, j := newVerified(t, func(c *Config) { c.Target = c.Target.(fakeTarget2).fakeTarget }, false)
-	w.change()
-	n := w.countOps()
-	wantState(t, cutOverAndWait(t, j), StateSoak)
-	if !w.target.equal(w.source) || n["replica.rows"] != 15 {
-		t.Errorf("equal %v, read %v", w.target.equal(w.source), n)
+	w, j := newVerified(t, nil, false)
+	_ = j.Close()
+	if err := w.journal.Update(func(e *Entry) { e.Marks = nil }); err != nil {
+		t.Fatal(err)
 	}
+	j = w.job(t, nil)
+	ops := w.countOps()
+	s := cutOverAndWait(t, j)
+	if s.State != StateVerify || s.Verified || core.KindOf(errOf(s)) != core.KindRefused || ops.of("fence") != 0 {
+		t.Fatalf("%s, verified %v, %v, did %v", s.State, s.Verified, s.Error, ops)
+	}
+	if _, err := j.Cutover(t.Context(), "ana"); core.KindOf(err) != core.KindRefused {
+		t.Errorf("a cutover without a verification: %v", err)
+	}
+	wantState(t, startAndWait(t, j, w.options()), StateVerify)
+	wantState(t, cutOverAndWait(t, j), StateSoak)
 }
 
 // A first cutover brings a change and fails; then the change is taken back in
@@ -138,7 +165,7 @@ func TestFenceTakesBackWhatAnEarlierOneBrought(t *testing.T) {
 	w.locked(func() { delete(w.source[core.TableUsers], "new") })
 	n := w.countOps()
 	wantState(t, cutOverAndWait(t, j), StateSoak)
-	if !w.target.equal(w.source) || n["target.rows"] != 0 {
+	if !w.target.equal(w.source) || n.of("target.rows") != 0 {
 		t.Errorf("equal %v, read %v", w.target.equal(w.source), n)
 	}
 }
@@ -149,7 +176,7 @@ func TestFenceFindsAReplicaThatIsNotAsVerified(t *testing.T) {
 		spoil func(held tables)
 		want  string
 	}{
-		"lost an old key":  {func(h tables) { delete(h[core.TableUsers], "k0009") }, "n2/(1 key that nobody changed)"},
+		"lost an old key":  {func(h tables) { delete(h[core.TableUsers], "k0009") }, "n2/(1 key, not changed since verify)"},
 		"lacks the change": {func(h tables) { h[core.TableUsers]["k0003"] = []byte("old") }, "n2/k0003"},
 		"lost a new key":   {func(h tables) { delete(h[core.TableUsers], "new") }, "n2/new"},
 	} {

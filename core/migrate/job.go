@@ -110,7 +110,7 @@ func (j *Job) recoverInterrupted(ctx context.Context, st Status) error {
 		}
 	}
 	if st.State == StateAborted && j.source() != nil {
-		if err := j.stopTracking(ctx); err != nil {
+		if err := j.source().Untrack(ctx); err != nil {
 			return err
 		}
 	}

@@ -550,7 +550,7 @@ func TestCutoverIsRefusedWhileANodeIsSilent(t *testing.T) {
 	if s.State != StateVerify || !s.Verified || core.KindOf(s.Error) != core.KindUnavailable || !strings.Contains(s.Error.Text, "n3 does not answer") {
 		t.Errorf("%s, verified %v, %v", s.State, s.Verified, s.Error)
 	}
-	if ops["fence"] != 0 {
+	if ops.of("fence") != 0 {
 		t.Error("the file was fenced")
 	}
 	w.locked(func() { w.peers[2].Online = true })

@@ -153,7 +153,6 @@ func TestRollbackOfANodeThatLostItsData(t *testing.T) {
 	_ = j.Close()
 	w.locked(func() { w.journal.data = nil })
 	anew := func(c *Config) {
-		w.withRollback(g)(c)
 		c.Source, c.BackupDir = nil, w.dir
 	}
 	j = w.job(t, anew)
@@ -181,7 +180,7 @@ func TestRecoverFromRecordTakesOwnMigrationOnly(t *testing.T) {
 		w := newFakeCluster(t, 0)
 		w.authority, w.authorityRevision = core.Authority{Backend: core.BackendKV, Node: st.Node, Generation: 2}, 1
 		w.record, w.recordRevision = encoded(t, st), 1
-		j := w.job(t, w.withRollback(&fakeGuards{}))
+		j := w.job(t, nil)
 		if _, err := j.Abort(t.Context(), "ana"); core.KindOf(err) != core.KindRefused || j.Status().State != StateNone {
 			t.Errorf("%s of %s: %v, %s", st.State, st.Node, err, j.Status().State)
 		}
@@ -245,7 +244,7 @@ func (b brokenReader) Close() { *b.closed++ }
 func TestBrokenReaderIsClosed(t *testing.T) {
 	t.Parallel()
 	w, left := newFakeCluster(t, 3), 0
-	p := &replicaReaderPool{target: fakeTarget2{fakeTarget{w}}, marks: Marks{}, readers: map[replicaKey]ReplicaReader{{core.TableUsers, "n2"}: brokenReader{&left}}, lastFailed: map[replicaKey]bool{}}
+	p := &replicaReaderPool{target: fakeTarget{w}, marks: Marks{}, readers: map[replicaKey]ReplicaReader{{core.TableUsers, "n2"}: brokenReader{&left}}, lastFailed: map[replicaKey]bool{}}
 	for i, want := range []core.Kind{core.KindUnavailable, core.KindUnavailable, ""} {
 		if _, _, _, err := p.changes(t.Context(), core.TableUsers, "n2"); core.KindOf(err) != want {
 			t.Errorf("question %d: %v", i+1, err)

@@ -46,7 +46,8 @@ func newBench(t *testing.T, in core.Snapshot) *bench {
 	b.job = migrate.New(migrate.Config{
 		Node: "n1", Source: b.source, Backup: b.backup, OpenBackup: openCopy,
 		Target: target{b.target}, Authority: b.control, Record: b.control, Cluster: b.cluster, Host: b,
-		Journal: migrate.NewFileJournal(filepath.Join(dir, "journal.json")),
+		Journal:   migrate.NewFileJournal(filepath.Join(dir, "journal.json")),
+		FreeSpace: func(string) (int64, error) { return 1 << 40, nil },
 	})
 	ok(t, b.job.Open(t.Context()))
 	t.Cleanup(func() { _ = b.job.Close() })
@@ -112,8 +113,20 @@ func (b *bench) move(t *testing.T, o migrate.Options) migrate.Status {
 	}
 }
 
-// target is a kv.Store as the move sees it.
+// target is a kv.Store as the migration sees it.
 type target struct{ *kv.Store }
+
+// BucketBytes is not known here.
+func (k target) BucketBytes(context.Context) (int64, error) { return 0, nil }
+
+// OpenReplicaReader returns a nil interface with an error.
+func (k target) OpenReplicaReader(ctx context.Context, t core.Table, node string, after uint64) (migrate.ReplicaReader, error) {
+	r, err := k.Store.OpenReplicaReader(ctx, t, node, after)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
 
 func (k target) Prepare(ctx context.Context, replicas int) error {
 	if err := k.Open(ctx); err != nil {

@@ -133,8 +133,8 @@ func TestResumeOfAVerifiedMove(t *testing.T) {
 		}
 		s = awaitStopped(t, j)
 		wantState(t, s, c.end)
-		if ops["replica.rows"] != 0 || s.Paused || s.Result == "" {
-			t.Errorf("compared again %d times, paused %v, %q", ops["replica.rows"], s.Paused, s.Result)
+		if ops.of("replica.rows") != 0 || s.Paused || s.Result == "" {
+			t.Errorf("compared again %d times, paused %v, %q", ops.of("replica.rows"), s.Paused, s.Result)
 		}
 	}
 }

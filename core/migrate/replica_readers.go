@@ -7,14 +7,14 @@ import (
 	"unibus/core"
 )
 
-// replicaReaderPool are those at every replica of every table while a cutover is under way;
-// where there is none the target is asked anew.
+// replicaReaderPool holds a reader for every replica of every table during a
+// cutover. A replica without a reader is read through the target.
 type replicaReaderPool struct {
 	target     ChangeReader
 	marks      Marks
 	mu         sync.Mutex
 	readers    map[replicaKey]ReplicaReader
-	lastFailed map[replicaKey]bool // the last question got no answer
+	lastFailed map[replicaKey]bool // the last read got no answer
 }
 
 type replicaKey struct {
@@ -22,96 +22,85 @@ type replicaKey struct {
 	node  string
 }
 
-// openReaders sends somebody to every replica before the fence stands. What cannot
-// be had is no failure: the fence asks again.
+// openReaders opens a reader on every replica before fencing. A missing reader is
+// no failure: that replica is then reached behind the fence, which takes longer.
 func (j *Job) openReaders(ctx context.Context) *replicaReaderPool {
-	h, marks := j.history()
-	p := &replicaReaderPool{target: h, marks: marks, readers: map[replicaKey]ReplicaReader{}, lastFailed: map[replicaKey]bool{}}
-	o, ok := j.cfg.Target.(ReplicaReaderOpener)
-	if h == nil || !ok {
-		return p
+	p := &replicaReaderPool{
+		target: j.cfg.Target, marks: j.verifiedMarks(),
+		readers: map[replicaKey]ReplicaReader{}, lastFailed: map[replicaKey]bool{},
 	}
 	var all sync.WaitGroup
 	for _, t := range core.Tables() {
 		nodes, err := j.cfg.Target.Nodes(ctx, t)
 		if err != nil {
-			j.cfg.Log.Warn("the fence may take longer: the replicas are not known", "table", t, "error", err)
+			j.cfg.Log.Warn("the fence may take longer: the replicas of a table are not known", "table", t, "error", err)
 			continue
 		}
 		for _, n := range nodes {
-			all.Go(func() {
-				post, err := o.OpenReplicaReader(ctx, t, n, marks[t].Sequence)
-				if err != nil {
-					j.cfg.Log.Warn("the fence may take longer: a replica cannot be reached ahead of it", "table", t, "replica", n, "error", err)
-					return
-				}
-				p.mu.Lock()
-				defer p.mu.Unlock()
-				p.readers[replicaKey{t, n}] = post
-			})
+			all.Go(func() { p.open(ctx, j, replicaKey{t, n}) })
 		}
 	}
 	all.Wait()
 	return p
 }
 
-// changes is ReplicaSince of the table's mark.
-func (p *replicaReaderPool) changes(ctx context.Context, t core.Table, node string) (rows []core.Row, mechanism, older int, err error) {
+func (p *replicaReaderPool) open(ctx context.Context, j *Job, key replicaKey) {
+	reader, err := j.cfg.Target.OpenReplicaReader(ctx, key.table, key.node, p.marks[key.table].Sequence)
+	if err != nil {
+		j.cfg.Log.Warn("the fence may take longer: a replica has no reader yet", "table", key.table, "replica", key.node, "error", err)
+		return
+	}
 	p.mu.Lock()
-	post := p.readers[replicaKey{t, node}]
+	defer p.mu.Unlock()
+	p.readers[key] = reader
+}
+
+// changes is ReplicaChanges since the table's mark.
+func (p *replicaReaderPool) changes(ctx context.Context, t core.Table, node string) (rows []core.Row, internal, unchanged int, err error) {
+	key := replicaKey{t, node}
+	p.mu.Lock()
+	reader := p.readers[key]
 	p.mu.Unlock()
-	if post != nil {
-		rows, mechanism, older, err = post.Changes(ctx)
-		p.dropIfBroken(replicaKey{t, node}, post, err != nil)
-		return rows, mechanism, older, err
+	if reader != nil {
+		rows, internal, unchanged, err = reader.Changes(ctx)
+		p.dropIfBroken(key, reader, err != nil)
+		return rows, internal, unchanged, err
 	}
 	return p.target.ReplicaChanges(ctx, t, node, p.marks[t].Sequence)
 }
 
-// dropIfBroken gives a post up that failed twice in a row: its reader may be gone for
-// good, with the node it lived on. Once may be a slow leader, and a new reader
-// takes longer to place.
-func (p *replicaReaderPool) dropIfBroken(at replicaKey, post ReplicaReader, failed bool) {
+// dropIfBroken closes a reader that failed twice in a row: it may have gone with
+// the node that it was placed on. A single failure may be a slow leader, and
+// placing another reader takes longer than a second try.
+func (p *replicaReaderPool) dropIfBroken(key replicaKey, reader ReplicaReader, failed bool) {
 	p.mu.Lock()
-	over := failed && p.lastFailed[at]
-	p.lastFailed[at] = failed && !over
-	if over {
-		delete(p.readers, at)
+	broken := failed && p.lastFailed[key]
+	p.lastFailed[key] = failed && !broken
+	if broken {
+		delete(p.readers, key)
 	}
 	p.mu.Unlock()
-	if over {
-		post.Close()
+	if broken {
+		reader.Close()
 	}
 }
 
-// closeTable gives up a table's posts, so that all its replicas are counted anew at
-// one time. Posts count rows alone, and nobody writes those between the first post
-// and the fence: what the mechanism writes meanwhile changes no count. But where
-// one post was lost with its node, that replica is counted behind the fence, after
-// rows were written over, and the others before, with what was written over: they
-// differ by as many, and look as if it had lost them.
+// closeTable closes a table's readers, so that all its replicas are counted again
+// at the same time. A reader counts when it opens, before the fence. A replica
+// that lost its reader is counted behind the fence, after rows were overwritten.
+// The two counts differ by those rows, which then look like lost ones. Internal
+// keys change no count meanwhile, and nothing else writes rows.
 func (p *replicaReaderPool) closeTable(t core.Table) {
-	p.mu.Lock()
-	var left []ReplicaReader
-	for at, post := range p.readers {
-		if at.table == t {
-			left = append(left, post)
-			delete(p.readers, at)
-		}
-	}
-	p.mu.Unlock()
-	for _, post := range left {
-		post.Close()
-	}
+	p.closeWhere(func(key replicaKey) bool { return key.table == t })
 }
 
-// changesOfAny is since of whichever replica somebody is at.
+// changesOfAny reads whichever replica of a table has a reader.
 func (p *replicaReaderPool) changesOfAny(ctx context.Context, t core.Table) (rows []core.Row, err error) {
 	node := ""
 	p.mu.Lock()
-	for at := range p.readers {
-		if at.table == t {
-			node = at.node
+	for key := range p.readers {
+		if key.table == t {
+			node = key.node
 			break
 		}
 	}
@@ -120,11 +109,19 @@ func (p *replicaReaderPool) changesOfAny(ctx context.Context, t core.Table) (row
 	return rows, err
 }
 
-func (p *replicaReaderPool) close() {
+func (p *replicaReaderPool) close() { p.closeWhere(func(replicaKey) bool { return true }) }
+
+func (p *replicaReaderPool) closeWhere(match func(replicaKey) bool) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, post := range p.readers {
-		post.Close()
+	var closing []ReplicaReader
+	for key, reader := range p.readers {
+		if match(key) {
+			closing = append(closing, reader)
+			delete(p.readers, key)
+		}
 	}
-	clear(p.readers)
+	p.mu.Unlock()
+	for _, reader := range closing {
+		reader.Close()
+	}
 }

@@ -42,9 +42,6 @@ func (j *Job) runRollback(ctx context.Context) (State, error) {
 // recordRollbackIntent notes, before anything is closed, that KV may stop to count and
 // where the new file is written.
 func (j *Job) recordRollbackIntent(ctx context.Context) (Intent, error) {
-	if _, _, ok := j.exporter(); !ok {
-		return Intent{}, core.Errorf(core.KindRefused, "%s cannot write a SQLite file of its KV store", j.cfg.Node)
-	}
 	var a core.Authority
 	err := j.retry(ctx, func(ctx context.Context) (err error) {
 		a, _, err = j.readAuthority(ctx)
@@ -74,14 +71,9 @@ func (j *Job) recordRollbackIntent(ctx context.Context) (Intent, error) {
 // checkRollbackSpace refuses a rollback that would fill the disk, before anything is closed:
 // the new file takes about what the source took, or what the buckets take now.
 func (j *Job) checkRollbackSpace(ctx context.Context) error {
-	if j.cfg.FreeSpace == nil {
-		return nil
-	}
 	need, dir := j.Status().Source.Bytes, j.rollbackDir()
-	if s, ok := j.cfg.Target.(SizeEstimator); ok {
-		if size, err := s.BucketBytes(ctx); err == nil {
-			need = max(need, size)
-		}
+	if size, err := j.cfg.Target.BucketBytes(ctx); err == nil {
+		need = max(need, size)
 	}
 	free, err := j.cfg.FreeSpace(dir)
 	if err != nil {
@@ -104,7 +96,7 @@ func (j *Job) rollbackDir() string {
 
 func exportProgress(s Status) []Progress {
 	var out []Progress
-	for _, t := range exported() {
+	for _, t := range fileTables() {
 		p := Progress{Table: t}
 		for _, b := range s.Buckets {
 			if b.Name == t.Bucket() {
@@ -116,22 +108,15 @@ func exportProgress(s Status) []Progress {
 	return out
 }
 
-func (j *Job) exporter() (Exporter, WriteGuard, bool) {
-	e, ok := j.cfg.Target.(Exporter)
-	g, guarded := j.cfg.Target.(WriteGuard)
-	return e, g, ok && guarded && j.cfg.CreateFile != nil
-}
-
 // exportKV closes KV for everybody, exports it and proves the file. It waits
 // until no node can rely any more on what it proved before the guards were closed.
 func (j *Job) exportKV(ctx context.Context, in *Intent) error {
-	from, guards, _ := j.exporter()
-	if err := j.retry(ctx, func(ctx context.Context) error { return guards.Shut(ctx, in.To.Generation) }); err != nil {
+	if err := j.retry(ctx, func(ctx context.Context) error { return j.cfg.Target.Shut(ctx, in.To.Generation) }); err != nil {
 		return err
 	}
 	shut := time.Now()
 	meter := newMeter(time.Now, j.Status().Progress)
-	x := Export{From: from, Create: j.recordCreatedFile(in), Open: j.cfg.OpenBackup, Rows: func(t core.Table, rows int) {
+	x := Export{From: j.cfg.Target, Create: j.recordCreatedFile(in), Open: j.cfg.OpenBackup, Rows: func(t core.Table, rows int) {
 		rate, left := meter.add(rows, 0)
 		j.updateStatus(func(s *Status) {
 			addProgress(s.Progress, t, rows)
@@ -183,7 +168,7 @@ func checkExportedFile(b Backup) error {
 // exportParity says what the new file holds; the index is derived, and not in it.
 func exportParity(before []Parity, node string, sums map[core.Table]core.Digest) []Parity {
 	var out []Parity
-	for _, t := range exported() {
+	for _, t := range fileTables() {
 		out = append(out, Parity{
 			Name: t.Bucket(), Source: sums[t], Nodes: map[string]core.Digest{node: sums[t]},
 			Missing: []string{}, Different: []string{}, Extra: []string{},
@@ -213,9 +198,8 @@ func (j *Job) cancelRollback(ctx context.Context, in Intent, cause error) (State
 // record of that generation can open them; those of a later one are left alone.
 // It asks until it is done or the node stops.
 func (j *Job) closeGuardsAgain(ctx context.Context, in Intent) error {
-	_, guards, ok := j.exporter()
-	for ok && ctx.Err() == nil {
-		err := guards.Shut(ctx, in.To.Generation)
+	for ctx.Err() == nil {
+		err := j.cfg.Target.Shut(ctx, in.To.Generation)
 		if k := core.KindOf(err); err == nil || k == core.KindConflict {
 			return nil
 		}

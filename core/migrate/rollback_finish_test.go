@@ -44,7 +44,7 @@ func TestRollbackWhoseFileIsLost(t *testing.T) {
 		t.Errorf("a new move: %v", err)
 	}
 	_ = j.Close()
-	j = w.job(t, w.withRollback(g)) // a restart changes nothing
+	j = w.job(t, nil) // a restart changes nothing
 	wantUnservedRollback(t, w, awaitStopped(t, j))
 	w.locked(func() { w.before = nil })
 	if _, err := j.Resume(t.Context(), "ana"); err != nil {
@@ -65,7 +65,7 @@ func TestLostRollbackGoesBackToKV(t *testing.T) {
 		file := j.Status().Export.Path
 		if restart {
 			_ = j.Close()
-			j = w.job(t, w.withRollback(g))
+			j = w.job(t, nil)
 			wantUnservedRollback(t, w, awaitStopped(t, j))
 		}
 		if _, err := j.Abort(t.Context(), "ana"); err != nil {
@@ -141,7 +141,7 @@ func TestLostRollbackCrash(t *testing.T) {
 					return nil
 				}
 			})
-			j = w.job(t, w.withRollback(g))
+			j = w.job(t, nil)
 			s := awaitStopped(t, j)
 			if s.State == StateRollback {
 				if _, err := j.Abort(t.Context(), "ana"); err != nil {
@@ -149,7 +149,7 @@ func TestLostRollbackCrash(t *testing.T) {
 				}
 				s = awaitStopped(t, j)
 			}
-			w.locked(func() { w.openGuards(g) })
+			w.locked(func() { w.openGuards() })
 			if s.State != StateSoak || w.authority.Backend != core.BackendKV || !g.open {
 				t.Fatalf("crash at %d (done %v): %s, %v, %+v, open %v", at, done, s.State, s.Error, w.authority, g.open)
 			}

@@ -1,11 +1,8 @@
 package migrate
 
 import (
-	"context"
-	"encoding/json"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,131 +12,11 @@ import (
 	"unibus/core"
 )
 
-// guards are those of a target in memory, which can be exported.
-type guardedTarget struct {
-	fakeTarget2
-	g *fakeGuards
-}
-
-type fakeGuards struct {
-	generation uint64
-	open       bool
-	leak       bool // a row that is there is left out of the export
-}
-
-func (f guardedTarget) Shut(_ context.Context, generation uint64) error {
-	return f.op("shut", func() error {
-		if f.g.generation > generation || f.g.generation == generation && f.g.open {
-			return core.Errorf(core.KindConflict, "held for generation %d", f.g.generation)
-		}
-		f.g.generation, f.g.open = generation, false
-		return nil
-	})
-}
-
-func (f guardedTarget) ExportRows(_ context.Context, each func(core.Row) error) error {
-	var rows []core.Row
-	err := f.op("export", func() error {
-		for _, t := range []core.Table{core.TableMembers, core.TableRooms, core.TableRoomKeys, core.TableUsers} {
-			rows = append(rows, f.target.rows(t)...)
-		}
-		return nil
-	})
-	for _, r := range rows {
-		if err == nil {
-			err = each(r)
-		}
-	}
-	return err
-}
-
-// fakeWriter collects rows and writes them like a backup.
-type fakeWriter struct {
-	*fakeCluster
-	path string
-	data tables
-	leak bool
-}
-
-func (f fakeWriter) Put(_ context.Context, rows []core.Row) error {
-	return f.op("file put", func() error {
-		for _, r := range rows {
-			f.data[r.Table][r.Key] = slices.Clone(r.Value)
-		}
-		return nil
-	})
-}
-
-func (f fakeWriter) Finish(context.Context) error {
-	return f.op("file finish", func() error {
-		if f.leak {
-			delete(f.data[core.TableUsers], "k0003")
-		}
-		f.data[core.TableRoomsByMember] = f.target[core.TableRoomsByMember] // derived
-		data, err := json.Marshal(f.data)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(f.path, data, 0o600)
-	})
-}
-
-func (f fakeWriter) Discard() error { return nil }
-
-// kvServes opens the guards as a node does that serves KV.
-func (w *fakeCluster) openGuards(g *fakeGuards) {
-	if w.authority.Backend == core.BackendKV {
-		g.generation, g.open = max(g.generation, w.authority.Generation), g.generation <= w.authority.Generation
-	}
-}
-
-// rollbackHost is the world as a host whose guards open when KV is served.
-type rollbackHost struct {
-	*fakeCluster
-	g *fakeGuards
-}
-
-func (a rollbackHost) Serve(ctx context.Context, au core.Authority) error {
-	if au.Backend == core.BackendKV {
-		a.locked(func() { a.openGuards(a.g) })
-	}
-	return a.fakeCluster.Serve(ctx, au)
-}
-
-func (a rollbackHost) Adopt(_ context.Context, path string) (SourceStore, error) {
-	err := a.op("adopt", func() error {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		a.source, a.fenced, a.file = tables{}, false, path
-		return json.Unmarshal(data, &a.source)
-	})
-	return fakeSource{a.fakeCluster}, err
-}
-
-// withRollback lets a job of the world roll back.
-func (w *fakeCluster) withRollback(g *fakeGuards) func(*Config) {
-	return func(c *Config) {
-		c.Target = guardedTarget{c.Target.(fakeTarget2), g}
-		c.Host = rollbackHost{w, g}
-		c.Limits.AdmissionLease = time.Millisecond
-		c.CreateFile = func(_ context.Context, path string) (FileWriter, error) {
-			return fakeWriter{w, path, newTables(), g.leak}, w.op("file create", func() error {
-				if _, err := os.Lstat(path); err == nil {
-					return core.Errorf(core.KindExists, "%s is there already", path)
-				}
-				return nil
-			})
-		}
-	}
-}
-
 // newSoaking is a world whose control plane is in KV, where something was written since.
 func newSoaking(t *testing.T) (*fakeCluster, *Job, *fakeGuards) {
 	t.Helper()
-	w, g := newFakeCluster(t, 20), &fakeGuards{}
-	j := w.job(t, w.withRollback(g))
+	w := newFakeCluster(t, 20)
+	j := w.job(t, nil)
 	o := w.options()
 	o.Cutover = true
 	wantState(t, startAndWait(t, j, o), StateSoak)
@@ -147,7 +24,7 @@ func newSoaking(t *testing.T) (*fakeCluster, *Job, *fakeGuards) {
 		w.target[core.TableUsers]["since"] = []byte(`{"v":1,"n":-1}`)
 		w.target[core.TableRooms]["k0001"] = []byte(`{"v":1,"n":-2}`)
 	})
-	return w, j, g
+	return w, j, &w.guards
 }
 
 func rollBackAndWait(t *testing.T, j *Job) Status {
@@ -191,7 +68,7 @@ func TestRollbackGivesUpWithoutLoss(t *testing.T) {
 		t.Run(op, func(t *testing.T) {
 			t.Parallel()
 			w, j, g := newSoaking(t)
-			g.leak = op == "leak"
+			w.exportLoses = op == "leak"
 			failed := false
 			w.locked(func() {
 				w.before = func(o string) error {
@@ -213,7 +90,7 @@ func TestRollbackGivesUpWithoutLoss(t *testing.T) {
 			if err != nil || len(left) > 0 {
 				t.Errorf("left behind: %v, %v", left, err)
 			}
-			g.leak = false
+			w.exportLoses = false
 			wantState(t, rollBackAndWait(t, j), StateRolledBack) // and again
 		})
 	}
@@ -223,7 +100,7 @@ func TestRollbackGivesUpWithoutLoss(t *testing.T) {
 func TestRollbackIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 3)
-	j := w.job(t, w.withRollback(&fakeGuards{}))
+	j := w.job(t, nil)
 	refuse := func(why string) {
 		t.Helper()
 		if _, err := j.Rollback(t.Context(), "ana"); core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), why) {
@@ -289,14 +166,14 @@ func crashInRollback(t *testing.T, at int, done bool) {
 	_ = j.Close()
 	w.locked(func() { w.before, w.after, w.serving = nil, nil, core.BackendNone })
 	if e, err := j.cfg.Journal.Load(); err == nil && e.File != "" && e.File != w.path() { // a node opens the file that its journal names
-		if _, err := (rollbackHost{w, g}).Adopt(t.Context(), e.File); err != nil {
+		if _, err := w.Adopt(t.Context(), e.File); err != nil {
 			t.Fatal(err)
 		}
 	}
 
-	j = w.job(t, w.withRollback(g))
+	j = w.job(t, nil)
 	s := awaitStopped(t, j)
-	w.locked(func() { w.openGuards(g) }) // the node follows the record
+	w.locked(func() { w.openGuards() }) // the node follows the record
 	kv := w.authority.Backend == core.BackendKV
 	if kv != g.open || kv != w.fenced || s.State == StateRollback {
 		t.Fatalf("crash at %d (done %v): authority %+v, KV open %v, file fenced %v, %s, %v", at, done, w.authority, g.open, w.fenced, s.State, s.Error)
@@ -402,21 +279,14 @@ func TestRollbackChecksFreeSpace(t *testing.T) {
 	}
 	ops := w.countOps()
 	s := rollBackAndWait(t, j)
-	if s.State != StateSoak || core.KindOf(errOf(s)) != core.KindRefused || !strings.Contains(s.Error.Text, "1 MB") || ops["shut"] != 0 || w.serving != core.BackendKV || !g.open {
+	if s.State != StateSoak || core.KindOf(errOf(s)) != core.KindRefused || !strings.Contains(s.Error.Text, "1 MB") || ops.of("shut") != 0 || w.serving != core.BackendKV || !g.open {
 		t.Errorf("%s, %v, serving %s, open %v, %v", s.State, s.Error, w.serving, g.open, ops)
 	}
 	free++
-	j.cfg.Target = sized{j.cfg.Target.(guardedTarget), 3 << 20} // the buckets have grown since
+	w.bucketBytes = 3 << 20 // the buckets have grown since
 	if s = rollBackAndWait(t, j); s.State != StateSoak || !strings.Contains(s.Error.Text, "3 MB") {
 		t.Errorf("%s, %v", s.State, s.Error)
 	}
 	free = 3 << 20
 	wantState(t, rollBackAndWait(t, j), StateRolledBack)
 }
-
-type sized struct {
-	guardedTarget
-	bytes int64
-}
-
-func (s sized) BucketBytes(context.Context) (int64, error) { return s.bytes, nil }

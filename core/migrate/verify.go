@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -122,12 +123,7 @@ func (j *Job) compareTables(ctx context.Context, from RowSource) ([]Parity, erro
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return out, cmp.Or(errs...)
 }
 
 // withPauseCancel is a context that ends where a pause is wanted: a comparison of
@@ -188,9 +184,9 @@ func parityOf(t core.Table, want core.Digest, found []replicaComparison) (Parity
 			return p, r.failure
 		}
 		p.Nodes[r.node] = r.digest
-		p.Missing = appendListed(p.Missing, r.missing)
-		p.Different = appendListed(p.Different, r.different)
-		p.Extra = appendListed(p.Extra, r.extra)
+		p.Missing = appendLimited(p.Missing, r.missing...)
+		p.Different = appendLimited(p.Different, r.different...)
+		p.Extra = appendLimited(p.Extra, r.extra...)
 	}
 	return p, nil
 }
@@ -210,7 +206,7 @@ func (j *Job) compareReplica(ctx context.Context, from RowSource, t core.Table, 
 	var want core.Digest
 	for try := 1; ; try++ {
 		r.failure = j.retry(ctx, func(ctx context.Context) (err error) {
-			r.digest, err = j.digestOfReplica(ctx, t, node)
+			r.digest, err = j.cfg.Target.ReplicaDigest(ctx, t, node)
 			return err
 		})
 		if r.failure == nil {
@@ -229,31 +225,25 @@ func (j *Job) compareReplica(ctx context.Context, from RowSource, t core.Table, 
 	}
 }
 
-func (j *Job) digestOfReplica(ctx context.Context, t core.Table, node string) (core.Digest, error) {
-	if s, ok := j.cfg.Target.(Digester); ok {
-		return s.ReplicaDigest(ctx, t, node)
-	}
-	return digestOf(j.cfg.Target.ReplicaRows(ctx, t, node))
-}
-
 func (r *replicaComparison) listDifferences(want, have iter.Seq2[core.Row, error]) error {
 	return merge(want, have, func(p pair) error {
-		name := []string{r.node + "/" + p.key}
+		name := r.node + "/" + p.key
 		switch {
 		case p.equal():
 		case p.missing():
-			r.missing = appendListed(r.missing, name)
+			r.missing = appendLimited(r.missing, name)
 		case p.extra():
-			r.extra = appendListed(r.extra, name)
+			r.extra = appendLimited(r.extra, name)
 		default:
-			r.different = appendListed(r.different, name)
+			r.different = appendLimited(r.different, name)
 		}
 		return nil
 	})
 }
 
-func appendListed(to, more []string) []string {
-	return append(to, more[:min(len(more), max(0, MaxListed-len(to)))]...)
+// appendLimited appends keys up to MaxListed in all, so that a status stays small.
+func appendLimited(to []string, keys ...string) []string {
+	return append(to, keys[:min(len(keys), max(0, MaxListed-len(to)))]...)
 }
 
 // totalKeys is how many keys there are in all tables, for sentences.

@@ -24,6 +24,10 @@ func (f blockedTarget) ReplicaRows(ctx context.Context, _ core.Table, _ string) 
 	}
 }
 
+func (f blockedTarget) ReplicaDigest(ctx context.Context, t core.Table, node string) (core.Digest, error) {
+	return digestOf(f.ReplicaRows(ctx, t, node))
+}
+
 // All tables are read at once, so a pause cannot wait for the next table.
 func TestPauseEndsAComparison(t *testing.T) {
 	t.Parallel()
