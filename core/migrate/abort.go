@@ -4,20 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"unibus/core"
 )
 
-// Abort ends a move before its cutover and restores what was: the fence is
-// lifted, the rows are removed from KV, the authority is none again. SQLite
-// serves throughout. A backup that was asked for is kept, for nobody forgives a
-// deleted one; the temporary copy of --no-backup is removed.
+// Abort ends a migration before its cutover and restores the state before it. It
+// lifts the fence, removes the rows from KV, and sets the authority to none.
+// SQLite serves throughout. A requested backup is kept; the temporary copy of
+// --no-backup is removed.
 //
-// It goes on in the daemon as long as it gets anywhere, also after a restart;
-// where it takes longer than a caller waits, the status that is returned has
-// Aborting set. Where a part cannot be undone the error says which, and Abort may
-// be asked again.
+// The abort continues in the daemon as long as it makes progress, also after a
+// restart. If it takes longer than a caller waits, the returned status has
+// Aborting set. If a part cannot be undone, the error names it, and Abort can be
+// called again.
 func (j *Job) Abort(ctx context.Context, by string) (Status, error) {
 	st, done, err := j.beginAbort(ctx, by)
 	if err != nil || done == nil {
@@ -35,11 +36,11 @@ func (j *Job) Abort(ctx context.Context, by string) (Status, error) {
 	return st, nil
 }
 
-// abortReplyTimeout is how long a caller waits for the end; a request has a minute.
+// abortReplyTimeout is how long Abort waits for the end; a request has a minute.
 const abortReplyTimeout = 45 * time.Second
 
-// beginAbort returns what is closed at the end of the work; nil for an abort of a
-// rollback, which is followed like one.
+// beginAbort returns a channel that is closed when the work ends. It is nil for
+// the abort of a rollback, which a caller follows like a rollback.
 func (j *Job) beginAbort(ctx context.Context, by string) (Status, <-chan struct{}, error) {
 	j.commandLock.Lock()
 	defer j.commandLock.Unlock()
@@ -58,7 +59,7 @@ func (j *Job) beginAbort(ctx context.Context, by string) (Status, <-chan struct{
 		return st, j.runDone(), nil
 	}
 	if !j.blockCutover() {
-		return st, nil, errUnavailable(st, "abort", "the cutover has begun and ends within seconds")
+		return st, nil, errUnavailable(st, "abort", "the cutover has started and ends within seconds")
 	}
 	j.stopRun()
 	st = j.Status()
@@ -78,7 +79,7 @@ func (j *Job) runDone() <-chan struct{} {
 	return j.done
 }
 
-// continueAbort notes the abort, so that a restart goes on with it, and works at it.
+// continueAbort records the abort, so that a restart continues it, and starts it.
 func (j *Job) continueAbort(by string) error {
 	err := j.saveStatus(func(s *Status) {
 		s.Aborting, s.Running, s.Paused, s.Verified, s.Error, s.Result = by, true, false, false, nil, ""
@@ -89,7 +90,7 @@ func (j *Job) continueAbort(by string) error {
 	return j.spawn(j.runAbort)
 }
 
-// runAbort takes the move back to its end, or until something cannot be undone.
+// runAbort undoes the migration completely, or until a part cannot be undone.
 func (j *Job) runAbort(ctx context.Context) {
 	j.mu.Lock()
 	j.fence, j.pauseRequested, j.abortRequested = nil, false, false
@@ -103,7 +104,7 @@ func (j *Job) runAbort(ctx context.Context) {
 	case err == nil:
 	case ctx.Err() != nil:
 		j.endRun(func(s *Status) {
-			s.Error = core.Errorf(core.KindUnavailable, "%s was stopped while the move was taken back; it goes on when it is started again", j.cfg.Node)
+			s.Error = core.Errorf(core.KindUnavailable, "%s was stopped during the abort, which continues when the node starts again", j.cfg.Node)
 		})
 	default:
 		err = j.explainJetStreamOff(ctx, st.State, err)
@@ -114,11 +115,11 @@ func (j *Job) runAbort(ctx context.Context) {
 
 func errAbortStopped(err error) *core.Error {
 	why := core.AsError(err)
-	next := "`unibusd migration abort` goes on with it"
+	next := "continue with `unibusd migration abort`"
 	if why.Next != "" {
 		next = why.Next + "; then " + next
 	}
-	return core.Errorf(why.Kind, "the move could not be taken back to its end: %s", why.Text).WithNext("%s", next)
+	return core.Errorf(why.Kind, "the abort is not complete: %s", why.Text).WithNext("%s", next)
 }
 
 func (j *Job) finishAbort(was Status) error {
@@ -131,7 +132,7 @@ func (j *Job) finishAbort(was Status) error {
 	}
 	record := "the authority record is none"
 	if e.FileIsAuthority {
-		record = "the authority record names it, as before the move"
+		record = "the authority record names it, as before the migration"
 	}
 	return j.saveStatus(func(s *Status) {
 		s.State, s.Running, s.Error, s.Problems, s.Aborting = StateAborted, false, nil, nil, ""
@@ -150,7 +151,7 @@ func keysWere(keys int) string {
 	return fmt.Sprintf("%d keys were", keys)
 }
 
-// blockCutover keeps a cutover from beginning; false where it has begun.
+// blockCutover prevents a cutover from starting; false if it has started.
 func (j *Job) blockCutover() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -161,9 +162,9 @@ func (j *Job) blockCutover() bool {
 	return true
 }
 
-// undoMigration takes back what the move did, the fence first. The rows go while SQLite
-// is still the recorded authority: with a record of none a node with --store kv
-// would serve what is left of them.
+// undoMigration undoes what the migration did, the fence first. It removes the
+// rows while SQLite is still the recorded authority: with a record of none, a node
+// with --store kv would serve the remaining rows.
 func (j *Job) undoMigration(ctx context.Context, st Status) error {
 	if err := j.liftFence(ctx); err != nil {
 		return err
@@ -193,17 +194,18 @@ func (j *Job) undoMigration(ctx context.Context, st Status) error {
 			e.Authority = nil
 		}
 		if a.Backend == "" || a.Backend == core.BackendNone {
-			e.File = "" // --db decides again
+			e.File = "" // the configured file counts again
 		}
 	})
 }
 
-// removeRows removes every row of the five buckets. Buckets that were never made are left unmade.
+// removeRows removes every row of the five buckets. Missing buckets are not
+// created.
 func (j *Job) removeRows(ctx context.Context) error {
 	if unmade, err := j.bucketsMissing(ctx); err != nil || unmade {
 		return err
 	}
-	if err := j.retry(ctx, j.closeGuards); err != nil { // a copy that was resumed elsewhere is refused from here on
+	if err := j.retry(ctx, j.closeGuards); err != nil { // refuses a copy that another process resumed
 		return err
 	}
 	for _, t := range core.Tables() {
@@ -220,9 +222,9 @@ func (j *Job) removeRows(ctx context.Context) error {
 	return nil
 }
 
-// bucketsMissing is true where every bucket is proven not to be there. Counts and
-// checkpoints are no proof: they are of the last run alone, and a run before it
-// may have written. A bucket that nobody can see may hold everything.
+// bucketsMissing is true if every bucket is proven to be missing. Counts and
+// checkpoints prove nothing: they belong to the last run, and an earlier run may
+// have written rows. A bucket that cannot be read may hold everything.
 func (j *Job) bucketsMissing(ctx context.Context) (bool, error) {
 	for _, t := range core.Tables() {
 		err := j.retry(ctx, func(ctx context.Context) error {
@@ -234,4 +236,12 @@ func (j *Job) bucketsMissing(ctx context.Context) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// emptySource is a source without rows.
+type emptySource struct{}
+
+// Rows is empty.
+func (emptySource) Rows(context.Context, core.Table) iter.Seq2[core.Row, error] {
+	return func(func(core.Row, error) bool) {}
 }

@@ -2,10 +2,11 @@ package migrate
 
 import "strings"
 
-// Action is something an operator can do to a move.
+// Action is a command for a migration.
 type Action string
 
-// The actions. Each is a command of `unibusd migration`, but for start, which is `unibusd migrate-to-kv`.
+// The actions. Each is a command of `unibusd migration`, except start, which is
+// `unibusd migrate-to-kv`.
 const (
 	ActionStart    Action = "start"
 	ActionPause    Action = "pause"
@@ -18,8 +19,8 @@ const (
 )
 
 // Unavailable says why an action is not possible now, as the end of a sentence; ""
-// where it is. The daemon decides by it and the console shows it, so that both
-// always agree; a status may be older than what the daemon knows.
+// if it is possible. The daemon decides by it and the console shows it, so that
+// both agree. A status may be older than what the daemon knows.
 func (s Status) Unavailable(a Action) string {
 	switch a {
 	case ActionStart:
@@ -43,11 +44,11 @@ func (s Status) Unavailable(a Action) string {
 }
 
 const (
-	reasonAborting = "it is being aborted; where that stopped, `unibusd migration abort` goes on"
-	reasonDryRun   = "a dry run is at work; ask again when it has ended"
+	reasonAborting = "it is being aborted; if that stopped, `unibusd migration abort` continues it"
+	reasonDryRun   = "a dry run is running; ask again when it has ended"
 )
 
-// inKV is true once the authority has moved and not come back.
+// inKV is true after the authority has moved to KV, until it moves back.
 func (s Status) inKV() bool {
 	return s.State == StateSoak || s.State == StateDone || s.State == StateRollback
 }
@@ -59,11 +60,11 @@ func (s Status) startUnavailable() string {
 	case s.State == StateCutover:
 		return "a cutover is not settled yet"
 	case s.Running && s.Aborting != "":
-		return "a move is being aborted"
+		return "a migration is being aborted"
 	case s.Running && s.Options.DryRun:
 		return reasonDryRun
 	case s.Running:
-		return "a move is running"
+		return "a migration is running"
 	}
 	return ""
 }
@@ -75,7 +76,7 @@ func (s Status) pauseUnavailable() string {
 	case s.Options.DryRun && s.Running:
 		return reasonDryRun
 	case !s.Running || !s.Active() || s.Paused:
-		return "there is nothing at work"
+		return "nothing is running"
 	case s.State == StateFence:
 		return "the fence stands for seconds only"
 	}
@@ -87,13 +88,13 @@ func (s Status) resumeUnavailable() string {
 	case s.Aborting != "":
 		return reasonAborting
 	case s.Running && !s.Paused:
-		return "it is at work"
+		return "it is running"
 	case s.State == StateVerify && s.Verified && !s.Paused:
-		return "it is verified and awaits the cutover"
+		return "it is verified and waits for the cutover"
 	case s.State == StateVerify && s.BackupOutdated:
-		return "what the fence brought is not in its backup; start again with `unibusd migrate-to-kv`, which takes a new one and writes only what differs"
+		return "its backup lacks the changes that the fence wrote; start again with `unibusd migrate-to-kv`, which takes a new backup and writes only what differs"
 	case !s.Active() && s.State != StateCutover && s.State != StateRollback:
-		return "no move is under way"
+		return "no migration is running"
 	}
 	return ""
 }
@@ -111,7 +112,7 @@ func (s Status) limitUnavailable() string {
 func (s Status) abortUnavailable() string {
 	switch {
 	case s.State == StateCutover:
-		return "the authority may have moved already; resume finds out"
+		return "the authority may have moved already; resume settles that"
 	case s.State == StateSoak, s.State == StateDone:
 		return "the authority has moved, and the old file lacks what was changed since"
 	case s.State == StateRollback:
@@ -119,7 +120,7 @@ func (s Status) abortUnavailable() string {
 	case s.Options.DryRun && s.Running:
 		return reasonDryRun
 	case !s.Active():
-		return "no move is under way"
+		return "no migration is running"
 	}
 	return ""
 }
@@ -131,13 +132,13 @@ func (s Status) cutoverUnavailable() string {
 	case s.Options.DryRun && s.Running:
 		return reasonDryRun
 	case s.State == StateFence && s.Running:
-		return "it is under way"
+		return "it is running"
 	case s.State == StateFence, s.State == StateCutover:
 		return "the last cutover is not settled: resume first"
 	case s.inKV():
 		return "it is in KV already"
 	case s.Running && s.State == StateVerify && s.Verified && len(s.UnreadyNodes) > 0:
-		return "everything is equal, and the rows are still being read into memory by " + strings.Join(s.UnreadyNodes, ", ") + ": wait a moment"
+		return "everything is equal, and " + strings.Join(s.UnreadyNodes, ", ") + " still load the rows into memory: wait a moment"
 	case s.Running || s.State != StateVerify || !s.Verified:
 		return "it is not verified yet"
 	}
@@ -150,11 +151,11 @@ func (s Status) rollbackUnavailable() string {
 		return ""
 	case StateRollback:
 		if s.Running {
-			return "it is under way"
+			return "it is running"
 		}
 		return ""
 	case StateDone:
-		return "the move is finished; `unibusd backup` writes a SQLite file of what there is"
+		return "the migration is finished; `unibusd backup` writes a SQLite file of the control plane"
 	case StateRolledBack:
 		return "it was rolled back already"
 	}

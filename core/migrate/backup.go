@@ -10,8 +10,9 @@ import (
 	"unibus/core"
 )
 
-// runBackup takes a consistent copy of the file, from which everything after it
-// reads, and shows that it holds what the file held.
+// runBackup takes a consistent copy of the file and proves that it holds what the
+// file held. Every later state reads the copy. Tracking starts first, so that it
+// records at least what the backup lacks.
 func (j *Job) runBackup(ctx context.Context) (State, error) {
 	if err := j.source().Track(ctx); err != nil {
 		return StateBackup, err
@@ -31,8 +32,9 @@ func (j *Job) runBackup(ctx context.Context) (State, error) {
 	return StateCopy, err
 }
 
-// writeBackup writes the copy and reads it back. Its name is in the journal before
-// there is a file: what a crash leaves holds the whole control plane, or part of it.
+// writeBackup writes the copy and reads it back. The journal names the file before
+// it exists: after a crash it holds the control plane, or part of it, and must be
+// removed.
 func (j *Job) writeBackup(ctx context.Context, before []core.Digest) (b Backup, got []core.Digest, err error) {
 	if err := j.removeUnfinishedBackup(); err != nil {
 		return b, nil, err
@@ -48,8 +50,8 @@ func (j *Job) writeBackup(ctx context.Context, before []core.Digest) (b Backup, 
 	if err != nil {
 		why := core.AsError(err)
 		err = core.Errorf(why.Kind, "the backup was not taken, and nothing was changed: %w", why).
-			WithNext("see that %s has free space and can be written; then `unibusd migration resume`", j.backupDir())
-		if why.Kind == core.KindExists { // somebody else's
+			WithNext("make sure that %s has free space and can be written; then `unibusd migration resume`", j.backupDir())
+		if why.Kind == core.KindExists { // the file belongs to another program
 			err = unwrapSingle(errors.Join(err, j.cfg.Journal.Update(clearUnfinished)))
 		}
 		return b, nil, err
@@ -60,10 +62,10 @@ func (j *Job) writeBackup(ctx context.Context, before []core.Digest) (b Backup, 
 	return b, got, err
 }
 
-// clearUnfinished takes the name of an unfinished backup out of the journal.
+// clearUnfinished removes the name of an unfinished backup from the journal.
 func clearUnfinished(e *Entry) { e.UnfinishedBackup = "" }
 
-// removeUnfinishedBackup removes what there is of a backup that was begun and never proven.
+// removeUnfinishedBackup removes a backup that was started and never verified.
 func (j *Job) removeUnfinishedBackup() error {
 	e, err := j.cfg.Journal.Load()
 	if err != nil || e.UnfinishedBackup == "" {
@@ -76,8 +78,8 @@ func (j *Job) removeUnfinishedBackup() error {
 }
 
 // compareBackup accepts a backup that equals the source, before or after it was
-// taken; where users wrote meanwhile it may equal neither, and the fence brings
-// what they changed.
+// taken. If users wrote meanwhile it may equal neither; the fence then copies
+// their changes.
 func (j *Job) compareBackup(ctx context.Context, before, got []core.Digest) error {
 	if slices.Equal(before, got) {
 		return nil
@@ -88,7 +90,7 @@ func (j *Job) compareBackup(ctx context.Context, before, got []core.Digest) erro
 	}
 	if slices.Equal(before, after) {
 		return core.Errorf(core.KindFailed, "the backup does not hold what %s holds; it was removed", j.source().Path()).
-			WithNext("check the disk of %s, then start again; nothing was moved", j.cfg.Node)
+			WithNext("check the disk of %s, then start again; nothing was migrated", j.cfg.Node)
 	}
 	return nil
 }
@@ -106,12 +108,12 @@ func (j *Job) openBackup(ctx context.Context, path string) (BackupReader, error)
 	c, err := j.cfg.OpenBackup(ctx, path)
 	if err != nil {
 		return nil, core.Errorf(core.KindOf(err), "the backup %s cannot be opened: %w", path, err).
-			WithNext("start again: a new backup is taken")
+			WithNext("start again, which takes a new backup: `unibusd migrate-to-kv`")
 	}
 	return c, nil
 }
 
-// backupPath is a free name: unibus-20261122-121958.db, or a hidden one for the
+// backupPath is an unused name: unibus-20261122-121958.db, or a hidden one for the
 // temporary copy of --no-backup.
 func (j *Job) backupPath() (string, error) {
 	st := j.Status()
@@ -129,7 +131,8 @@ func (j *Job) backupPath() (string, error) {
 	return unusedPath(j.backupDir(), stem)
 }
 
-// removeTemporaryBackup removes the copy of --no-backup; a backup that was asked for stays.
+// removeTemporaryBackup removes the copy of --no-backup. A requested backup is
+// kept.
 func removeTemporaryBackup(s Status) error {
 	if !s.Options.NoBackup || s.Backup.Path == "" {
 		return nil
@@ -141,7 +144,7 @@ func removeTemporaryBackup(s Status) error {
 	return nil
 }
 
-// tableDigests sums up every table, in the order of core.Tables.
+// tableDigests computes the digest of every table, in the order of core.Tables.
 func tableDigests(ctx context.Context, from RowSource) ([]core.Digest, error) {
 	var out []core.Digest
 	for _, t := range core.Tables() {

@@ -7,8 +7,9 @@ import (
 	"unibus/core"
 )
 
-// Pause stops the work after the present batch; Resume goes on from there.
-// KindRefused in fence and cutover, which last seconds, and where nothing runs.
+// Pause stops the work after the present batch; Resume continues from there.
+// KindRefused in fence and cutover, which last seconds, and while nothing is
+// running.
 func (j *Job) Pause(_ context.Context, by string) (Status, error) {
 	j.commandLock.Lock()
 	defer j.commandLock.Unlock()
@@ -29,8 +30,8 @@ func (j *Job) Pause(_ context.Context, by string) (Status, error) {
 	return j.Status(), nil
 }
 
-// Resume goes on where the move was paused, stopped by an error or left by a
-// crash. KindRefused where there is nothing to go on with.
+// Resume continues a migration that was paused, stopped by an error, or
+// interrupted by a crash. KindRefused if there is nothing to continue.
 func (j *Job) Resume(ctx context.Context, _ string) (Status, error) {
 	j.commandLock.Lock()
 	defer j.commandLock.Unlock()
@@ -52,7 +53,7 @@ func (j *Job) Resume(ctx context.Context, _ string) (Status, error) {
 	return j.resumeRun(false)
 }
 
-// retryLiftFence opens the file where a cutover that failed could not.
+// retryLiftFence lifts the fence that a failed cutover could not lift.
 func (j *Job) retryLiftFence(ctx context.Context) (Status, error) {
 	err := j.liftFence(ctx)
 	if err == nil {
@@ -61,13 +62,15 @@ func (j *Job) retryLiftFence(ctx context.Context) (Status, error) {
 	return j.Status(), err
 }
 
-// resumeRun starts the runner where it stopped; cutover adds the wish to cut over, and never takes it away.
+// resumeRun starts the runner in the state where it stopped. cutover can add the
+// request to cut over, never remove it.
 func (j *Job) resumeRun(cutover bool) (Status, error) {
 	err := j.startRun(func(s *Status) { s.Paused, s.Options.Cutover = false, s.Options.Cutover || cutover })
 	return j.Status(), err
 }
 
-// withdrawPause takes back a pause that the runner has not met yet, or starts it again where it has.
+// withdrawPause cancels a pause that the runner has not noticed yet, or starts the
+// runner again.
 func (j *Job) withdrawPause() (Status, error) {
 	j.mu.Lock()
 	j.pauseRequested, j.status.Paused = false, false
@@ -82,7 +85,7 @@ func (j *Job) withdrawPause() (Status, error) {
 	return j.Status(), nil
 }
 
-// Cutover moves the control plane to KV. KindRefused before every bucket was verified.
+// Cutover makes KV the control plane. KindRefused until every bucket is verified.
 func (j *Job) Cutover(_ context.Context, by string) (Status, error) {
 	j.commandLock.Lock()
 	defer j.commandLock.Unlock()
@@ -97,7 +100,8 @@ func (j *Job) Cutover(_ context.Context, by string) (Status, error) {
 	return j.Status(), err
 }
 
-// Finish ends a move that has cut over. The SQLite file stays, fenced, and is served by no node.
+// Finish ends a migration after its cutover. The SQLite file is kept, fenced; no
+// node serves it.
 func (j *Job) Finish(ctx context.Context, by string) (Status, error) {
 	j.commandLock.Lock()
 	defer j.commandLock.Unlock()
@@ -114,13 +118,13 @@ func (j *Job) Finish(ctx context.Context, by string) (Status, error) {
 	j.stopWaitingRun()
 	err := j.saveStatus(func(s *Status) {
 		s.State, s.Running = StateDone, false
-		s.Result = fmt.Sprintf("Finished by %s. KV is the control plane; %s is kept, fenced: no node serves it, and nothing writes to it.", by, s.Source.Path)
+		s.Result = fmt.Sprintf("Finished by %s. KV is the control plane. %s is kept and fenced: no node serves it or writes to it.", by, s.Source.Path)
 	})
 	return j.Status(), err
 }
 
-// Limit sets how many rows a second the copy writes at the most; 0 lets it go as
-// fast as it can. It holds at once. KindInvalid below 0; KindRefused where no copy is ahead.
+// Limit sets how many rows a second the copy writes; 0 removes the limit. It takes
+// effect at once. KindInvalid below 0; KindRefused once the copy is done.
 func (j *Job) Limit(_ context.Context, _ string, rate int) (Status, error) {
 	j.commandLock.Lock()
 	defer j.commandLock.Unlock()
@@ -136,8 +140,9 @@ func (j *Job) Limit(_ context.Context, _ string, rate int) (Status, error) {
 	return j.Status(), err
 }
 
-// Rollback brings the control plane back to SQLite: everything that KV holds, in
-// a new file. KindRefused but in soak, and where a rollback that stopped goes on.
+// Rollback writes everything that KV holds to a new SQLite file and makes that the
+// control plane. KindRefused except in soak, and to continue a rollback that
+// stopped.
 func (j *Job) Rollback(ctx context.Context, by string) (Status, error) {
 	j.commandLock.Lock()
 	defer j.commandLock.Unlock()
@@ -156,7 +161,7 @@ func (j *Job) Rollback(ctx context.Context, by string) (Status, error) {
 	return j.Status(), err
 }
 
-// stopWaitingRun stops a runner that only waits for the nodes to follow.
+// stopWaitingRun stops a runner that only waits for the other nodes to follow.
 func (j *Job) stopWaitingRun() {
 	if j.Status().Running {
 		j.stopRun()
@@ -164,6 +169,6 @@ func (j *Job) stopWaitingRun() {
 }
 
 func errUnavailable(st Status, what, why string) error {
-	return core.Errorf(core.KindRefused, "the move cannot %s in %s: %s", what, st.State, why).
+	return core.Errorf(core.KindRefused, "the migration cannot %s in %s: %s", what, st.State, why).
 		WithNext("see `unibusd migration status`")
 }

@@ -11,8 +11,8 @@ import (
 	"unibus/core"
 )
 
-// runCopy brings the target to what the backup holds, table by table in key order,
-// from the last checkpoint on.
+// runCopy makes the target equal to the backup, table by table in key order,
+// starting at the last checkpoint.
 func (j *Job) runCopy(ctx context.Context) (State, error) {
 	st := j.Status()
 	err := j.retry(ctx, func(ctx context.Context) error {
@@ -35,13 +35,13 @@ func (j *Job) runCopy(ctx context.Context) (State, error) {
 	return StateVerify, nil
 }
 
-// tableCopier is what the copies of the tables share, which go on side by side: each
-// of them waits for its own group's disks most of the time.
+// tableCopier is what the copies of all tables share. They run at the same time,
+// because each mostly waits for the disks of its own Raft group.
 type tableCopier struct {
 	job               *Job
 	from              RowSource
-	checkpointChanged chan struct{} // a checkpoint is to be saved
-	copyEnded         chan struct{} // closed when nothing is copied any more
+	checkpointChanged chan struct{} // a checkpoint has to be saved
+	copyEnded         chan struct{} // closed when the copy has ended
 
 	mu      sync.Mutex
 	meter   *rateMeter
@@ -59,9 +59,9 @@ func (j *Job) copyTables(ctx context.Context, from RowSource) error {
 		tables.Go(func() {
 			switch err := c.copyTable(ctx, i, t); {
 			case errors.Is(err, errPaused):
-				paused.Store(true) // the others end their batch, and meet it too
+				paused.Store(true) // the other tables end their batch and stop too
 			case err != nil:
-				cancel(err) // the first of them counts
+				cancel(err) // the first error is the cause
 			}
 		})
 	}
@@ -75,10 +75,10 @@ func (j *Job) copyTables(ctx context.Context, from RowSource) error {
 	return err
 }
 
-// saveCheckpoints saves checkpoints until nothing is copied any more, now and then: each
-// saveCheckpoints syncs a disk that the batches wait for too, and what a crash finds in the
-// target beyond the last one is compared, not written again. The very last one
-// is saved by whoever ends the state.
+// saveCheckpoints saves checkpoints until the copy ends, at most once an interval:
+// every save syncs a disk that the batches wait for too. Rows beyond the last
+// checkpoint are compared again after a crash, not written again. The last
+// checkpoint is saved with the state that ends the copy.
 func (c *tableCopier) saveCheckpoints(failed func(error)) {
 	for {
 		select {
@@ -97,7 +97,7 @@ func (c *tableCopier) saveCheckpoints(failed func(error)) {
 	}
 }
 
-// copyTable copies one table, from its checkpoint on.
+// copyTable copies one table, starting at its checkpoint.
 func (c *tableCopier) copyTable(ctx context.Context, i int, t core.Table) error {
 	j := c.job
 	if j.copyCheckpoint().Tables[i].Done {
@@ -114,7 +114,7 @@ func (c *tableCopier) copyTable(ctx context.Context, i int, t core.Table) error 
 	return nil
 }
 
-// batchWritten is told of every batch that is in the target.
+// batchWritten is called after every batch that is in the target.
 func (c *tableCopier) batchWritten(ctx context.Context, i int, t core.Table, p batchResult) error {
 	j, limit := c.job, c.job.rowLimit()
 	c.mu.Lock()
@@ -133,7 +133,8 @@ func (c *tableCopier) batchWritten(ctx context.Context, i int, t core.Table, p b
 	return j.checkInterrupted(ctx)
 }
 
-// advanceCheckpoint moves a table's checkpoint on, which is saved while the next batch is under way.
+// advanceCheckpoint advances a table's checkpoint. It is saved while the next
+// batch is written.
 func (c *tableCopier) advanceCheckpoint(i int, to TableCheckpoint, removed int) {
 	j := c.job
 	j.mu.Lock()
@@ -163,15 +164,15 @@ func (j *Job) copyCheckpoint() Checkpoint {
 // batchResult is what one batch did.
 type batchResult struct {
 	key     string // the last key that was compared
-	rows    int    // rows of the source that are in the target now, equal ones included
+	rows    int    // rows of the source that are in the target now, including equal ones
 	put     int
 	removed int
 }
 
-// syncTable makes one table of the target equal to from, beyond the key after:
-// missing and different rows are put, keys that from lacks are removed, equal
-// ones are left alone. report is called after every batch, with everything up
-// to its key in the target; its error ends the pouring.
+// syncTable makes one table of the target equal to from, for keys beyond after. It
+// puts missing and different rows, removes keys that from lacks, and leaves equal
+// ones alone. report is called after every batch, when everything up to its key is
+// in the target; an error from it ends the work.
 func (j *Job) syncTable(ctx context.Context, from RowSource, t core.Table, after string, report func(batchResult) error) error {
 	b := rowBatch{table: t}
 	flush := func() error {
@@ -196,8 +197,9 @@ func (j *Job) syncTable(ctx context.Context, from RowSource, t core.Table, after
 	return flush()
 }
 
-// batchIsFull says that a batch has to be sent. Under a rate limit batches are smaller,
-// so that a pause, an abort or another limit is met soon.
+// batchIsFull reports whether a batch must be written now. Under a rate limit
+// batches are smaller, so that a pause, an abort or another limit takes effect
+// soon.
 func (j *Job) batchIsFull(b rowBatch) bool {
 	rows := j.cfg.Limits.BatchRows
 	if rate := j.rowLimit(); rate > 0 {
@@ -206,8 +208,8 @@ func (j *Job) batchIsFull(b rowBatch) bool {
 	return b.seen >= rows || b.bytes >= j.cfg.Limits.BatchBytes
 }
 
-// rowLimit is the limit in rows a second that holds now; 0: none. What is written
-// behind a fence has no time to lose.
+// rowLimit is the present limit in rows a second; 0: none. There is no limit
+// behind a fence, which must be short.
 func (j *Job) rowLimit() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -217,8 +219,8 @@ func (j *Job) rowLimit() int {
 	return j.status.Options.Rate
 }
 
-// writeBatch writes a batch and empties it. Both writes may be repeated: a put of the
-// same value and a removal of an absent key change nothing.
+// writeBatch writes a batch and empties it. Both writes can be repeated: putting
+// the same value and removing an absent key change nothing.
 func (j *Job) writeBatch(ctx context.Context, b *rowBatch) (batchResult, error) {
 	done := batchResult{key: b.last, rows: b.rows, put: len(b.puts), removed: len(b.removals)}
 	if len(b.puts) > 0 {
@@ -243,7 +245,7 @@ func (j *Job) writeBatch(ctx context.Context, b *rowBatch) (batchResult, error) 
 	return done, nil
 }
 
-// batchWritten collects what a stretch of keys needs.
+// rowBatch collects the writes for a run of keys.
 type rowBatch struct {
 	table    core.Table
 	puts     []core.Row
@@ -302,7 +304,8 @@ func completeProgress(ps []Progress, t core.Table) {
 	}
 }
 
-// unwrapSingle gives back the only error of a join, so that its kind and its text stay alone.
+// unwrapSingle returns the only error of a join, so that its kind and text stay as
+// they are.
 func unwrapSingle(err error) error {
 	j, ok := err.(interface{ Unwrap() []error })
 	if !ok || len(j.Unwrap()) != 1 {

@@ -4,15 +4,15 @@ import (
 	"time"
 )
 
-// pausesPerSecond is how often a copy under a rate limit stops to breathe.
+// pausesPerSecond is how often a copy under a rate limit pauses.
 const pausesPerSecond = 5
 
-// rateLimiter spreads what is written over time.
+// rateLimiter spreads writes evenly over time.
 type rateLimiter struct{ next time.Time }
 
-// pauseAfter says how long to wait once rows were written at now, under a limit of
-// rate rows a second (0: none). Time that was not used is not saved up: after a
-// pause the copy does not rush.
+// pauseAfter is how long to wait after rows were written at now, under a limit of
+// rate rows a second (0: none). Unused time is not saved up: after a pause the
+// copy does not exceed the rate.
 func (p *rateLimiter) pauseAfter(now time.Time, rows, rate int) time.Duration {
 	if rate <= 0 || rows == 0 {
 		p.next = now
@@ -25,11 +25,11 @@ func (p *rateLimiter) pauseAfter(now time.Time, rows, rate int) time.Duration {
 	return p.next.Sub(now)
 }
 
-// meterWindow is what a rate is measured over: long enough to be calm, short
-// enough to show a limit that was changed.
+// meterWindow is the time over which a rate is measured: long enough to be steady,
+// short enough to show a changed limit.
 const meterWindow = 2 * time.Second
 
-// rateMeter estimates how fast the copy goes and how long it will take.
+// rateMeter estimates how fast the copy is and how long it will take.
 type rateMeter struct {
 	now         func() time.Time
 	left        int
@@ -46,9 +46,9 @@ func newMeter(now func() time.Time, ps []Progress) *rateMeter {
 	return m
 }
 
-// add counts rows and returns rows a second and the milliseconds left. It is told
-// of rows before a limit (0: none) makes the copy wait for them: at first they
-// seem to go faster than they may.
+// add counts rows and returns rows a second and the milliseconds left. It is
+// called before a limit (0: none) makes the copy wait for these rows, so the first
+// batches seem faster than the limit; the rate is capped for that.
 func (m *rateMeter) add(rows, limit int) (rate float64, leftMS int64) {
 	now := m.now()
 	if now.Sub(m.mid) > meterWindow {

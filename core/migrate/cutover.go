@@ -10,15 +10,15 @@ import (
 	"unibus/core"
 )
 
-// errMigrating is what callers are told while nobody serves.
+// errMigrating is what callers get while no store serves.
 func errMigrating(in Intent) *core.Error {
 	return core.Errorf(core.KindUnavailable, "the control plane is moving to %s", in.To.Backend).
 		WithNext("ask again in a few seconds")
 }
 
-// runCutover moves the authority by one CAS, or settles one that a crash left in
-// between. The intent is on disk and the holder empty before the CAS is sent;
-// neither is undone before its outcome is proven.
+// runCutover moves the authority by one compare-and-swap, or settles one that a
+// crash interrupted. Before it is sent, the intent is on disk and the node serves
+// nothing. Neither is undone until the outcome is proven.
 func (j *Job) runCutover(ctx context.Context) (State, error) {
 	e, err := j.cfg.Journal.Load()
 	if err != nil {
@@ -35,15 +35,16 @@ func (j *Job) runCutover(ctx context.Context) (State, error) {
 	return j.settleIntent(ctx, in, true)
 }
 
-// recordCutoverIntent reads the authority, takes the fence over from its timer and syncs the intent.
+// recordCutoverIntent reads the authority, takes the fence over from its timer and
+// syncs the intent.
 func (j *Job) recordCutoverIntent(ctx context.Context) (Intent, error) {
 	a, _, err := j.readAuthority(ctx)
 	if err != nil {
 		return Intent{}, err
 	}
 	if a.Backend != core.BackendSQLite || a.Node != j.cfg.Node {
-		return Intent{}, core.Errorf(core.KindRefused, "SQLite on %s is not the control plane any more: the record says %s of %s", j.cfg.Node, a.Backend, a.Node).
-			WithNext("abort this move")
+		return Intent{}, core.Errorf(core.KindRefused, "SQLite on %s is no longer the control plane: the authority record names %s on %s", j.cfg.Node, a.Backend, a.Node).
+			WithNext("abort this migration: `unibusd migration abort`")
 	}
 	in := Intent{
 		From: a, At: core.MillisOf(j.cfg.Now()),
@@ -62,21 +63,21 @@ func (j *Job) recordCutoverIntent(ctx context.Context) (Intent, error) {
 	return in, err
 }
 
-// checkFenced makes sure that no change slips into the file after it was verified.
+// checkFenced makes sure that no write reached the file after it was verified.
 func (j *Job) checkFenced(ctx context.Context) error {
 	fenced, err := j.source().Fenced(ctx)
 	if err == nil && !fenced {
-		err = core.Errorf(core.KindConflict, "the fence of %s was lifted by somebody else", j.source().Path()).
-			WithNext("see that nothing but this node works on the file, then cut over again")
+		err = core.Errorf(core.KindConflict, "another process lifted the fence of %s", j.source().Path()).
+			WithNext("stop other programs that use the file, then cut over again: `unibusd migration cutover`")
 	}
 	return err
 }
 
-// settleIntent brings an intent to an end: the authority is where it was to go, or
-// where it was, at a later generation, which kills a CAS still under way. forward
-// tries to get there for the limit's patience first; after a crash the move is
-// given up, because nobody watched the fence or the guards meanwhile. It asks
-// until it knows or the node stops.
+// settleIntent brings an intent to its end. The authority arrives where it was to
+// go, or returns to where it was, one generation later, which defeats a
+// compare-and-swap without an answer. forward first tries to arrive, for the retry
+// budget. After a crash it returns instead, because the fence and the guards were
+// unattended meanwhile. It repeats until the outcome is known or the node stops.
 func (j *Job) settleIntent(ctx context.Context, in Intent, forward bool) (State, error) {
 	end := time.Now().Add(j.cfg.Limits.RetryBudget)
 	back := core.Authority{Backend: in.From.Backend, Node: j.cfg.Node, Generation: in.From.Generation + 1}
@@ -94,7 +95,7 @@ func (j *Job) settleIntent(ctx context.Context, in Intent, forward bool) (State,
 		case cur.Generation > in.From.Generation:
 			return cur, acceptAuthority
 		}
-		return cur, readAgain // absent or older: a read that proves nothing
+		return cur, readAgain // absent or older: the read proves nothing
 	})
 	switch {
 	case err != nil && in.concernsRollback():
@@ -115,14 +116,14 @@ func (j *Job) settleIntent(ctx context.Context, in Intent, forward bool) (State,
 	return j.cutoverOvertaken(ctx, in, a)
 }
 
-// isRollback says which way the authority was to move.
+// isRollback says in which direction the authority was to move.
 func (in Intent) isRollback() bool { return in.To.Backend == core.BackendSQLite }
 
 // concernsRollback is true for a rollback, and for one that is taken back.
 func (in Intent) concernsRollback() bool { return in.isRollback() || in.ReversesRollback }
 
-// finishCutover ends the cutover: the KV store is published here, and the other nodes
-// follow the record. Those that have not yet are named.
+// finishCutover publishes the KV store here; the other nodes follow the record.
+// The result names those that have not followed yet.
 func (j *Job) finishCutover(ctx context.Context, a core.Authority) (State, error) {
 	err := j.saveStatus(func(s *Status) {
 		s.State, s.Verified, s.Error = StateSoak, true, nil
@@ -144,7 +145,8 @@ func (j *Job) finishCutover(ctx context.Context, a core.Authority) (State, error
 	return StateSoak, nil
 }
 
-// awaitFollowers waits until every node's journal holds a; at the end it names those that lack it.
+// awaitFollowers waits until every node's journal holds a. In the end it names
+// those that lack it.
 func (j *Job) awaitFollowers(ctx context.Context, a core.Authority) []string {
 	for {
 		behind, err := j.nodesBehind(ctx, a)
@@ -162,17 +164,17 @@ func (j *Job) awaitFollowers(ctx context.Context, a core.Authority) []string {
 }
 
 func soakResult(s Status, a core.Authority, behind []string) string {
-	text := fmt.Sprintf("The control plane is KV since generation %d, with %s. The SQLite file on %s is fenced and kept.",
+	text := fmt.Sprintf("The control plane has been on KV since generation %d, with %s. The SQLite file on %s is fenced and kept.",
 		a.Generation, count(totalKeys(s.Buckets), "key"), s.Node)
 	if len(behind) > 0 {
-		text += " Not seen to follow yet: " + strings.Join(behind, ", ") + "; until then they serve nothing."
+		text += " Not following yet: " + strings.Join(behind, ", ") + "; until they do they serve nothing."
 	}
-	return text + " Finish when all is well; until then `unibusd migration rollback` brings everything back to SQLite."
+	return text + " Finish when all is well; until then `unibusd migration rollback` writes everything back to SQLite."
 }
 
-// revertCutover opens the SQLite file again after a cutover that came to nothing.
-// The fence is lifted before the intent is cleared, so that a crash in between repeats it.
-// forward says that it ran out of time, otherwise the node had stopped in it.
+// revertCutover serves the SQLite file again after a cutover that failed. It lifts
+// the fence before it clears the intent, so that a crash in between repeats both.
+// forward is true if the cutover ran out of time, false if the node stopped in it.
 func (j *Job) revertCutover(ctx context.Context, a core.Authority, forward bool) (State, error) {
 	if err := j.liftFence(ctx); err != nil {
 		return StateCutover, err
@@ -181,16 +183,17 @@ func (j *Job) revertCutover(ctx context.Context, a core.Authority, forward bool)
 	if err != nil {
 		return StateCutover, err
 	}
-	cause := core.Errorf(core.KindUnavailable, "%s was stopped during the cutover; nothing was moved, and its SQLite file serves again", j.cfg.Node).
+	cause := core.Errorf(core.KindUnavailable, "%s was stopped during the cutover; nothing was migrated, and its SQLite file serves again", j.cfg.Node).
 		WithNext("cut over again: `unibusd migration cutover`")
 	if forward {
-		cause = core.Errorf(core.KindUnavailable, "the cutover was given up, because the authority could not be moved in time; SQLite on %s serves again", j.cfg.Node).
-			WithNext("see that a majority of the nodes is up, then cut over again: `unibusd migration cutover`")
+		cause = core.Errorf(core.KindUnavailable, "the cutover was cancelled, because the authority could not be changed in time; SQLite on %s serves again", j.cfg.Node).
+			WithNext("start nodes until a majority is up, then cut over again: `unibusd migration cutover`")
 	}
 	return StateVerify, errors.Join(cause, j.cfg.Host.Serve(ctx, a))
 }
 
-// cutoverOvertaken ends a move whose authority somebody else moved: the file stays fenced.
+// cutoverOvertaken ends a migration whose authority was moved by another node. The
+// file stays fenced.
 func (j *Job) cutoverOvertaken(ctx context.Context, in Intent, a core.Authority) (State, error) {
 	if in.concernsRollback() {
 		return j.rollbackOvertaken(ctx, in, a)
@@ -199,12 +202,12 @@ func (j *Job) cutoverOvertaken(ctx context.Context, in Intent, a core.Authority)
 	if err != nil {
 		return StateCutover, err
 	}
-	cause := core.Errorf(core.KindConflict, "the authority moved to %s of %s (generation %d) meanwhile; the file on %s stays fenced",
-		a.Backend, a.Node, a.Generation, j.cfg.Node).WithNext("look at who moved it before anything else is started")
+	cause := core.Errorf(core.KindConflict, "another node changed the authority to %s on %s (generation %d); the file on %s stays fenced",
+		a.Backend, a.Node, a.Generation, j.cfg.Node).WithNext("find out who changed it before you start anything else")
 	return StateAborted, errors.Join(cause, j.cfg.Host.Serve(ctx, a))
 }
 
-// recordOutcome takes an intent back and notes the authority it led to.
+// recordOutcome clears an intent and records the authority that it led to.
 func recordOutcome(a core.Authority) func(*Entry) {
 	return func(e *Entry) {
 		e.Intent, e.Authority = nil, &a

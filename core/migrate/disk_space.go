@@ -8,24 +8,24 @@ import (
 )
 
 // replicaFactor is how many times the source's size a node's replica may take
-// while it is written: the rows as messages, and the log of the group beside
-// them. Measured were 2.8 at 140,000 rows; the rest is headroom.
+// while it is written: the rows as messages, and the log of the Raft group. The
+// measured factor was 2.8 at 140,000 rows; the rest is headroom.
 const replicaFactor = 4
 
-// spaceFactor is how many times the source's size must be free where the backup
-// is written: the backup, and this node's own replica beside it.
+// spaceFactor is how many times the source's size must be free on the source node:
+// for the backup, and for its own replica.
 const spaceFactor = 1 + replicaFactor
 
-// writtenFactor is how many times the bytes that the buckets hold were written when
-// they came there: as messages, and in the log of the group. A run that is
-// repeated finds them equal and does not write them again.
+// writtenFactor is how many times the bytes of a bucket were written when they
+// came there: as messages, and in the log of the group. A repeated run finds them
+// equal and does not write them again.
 const writtenFactor = 2
 
-// spaceProblems are the nodes that have no room for what a move brings there.
+// spaceProblems names the nodes that lack space for what a migration writes there.
 func (j *Job) spaceProblems(ctx context.Context, c Cluster) []core.Problem {
 	size := j.source().Size()
 	held := j.replicaBytes(ctx)
-	need := func(node string) int64 { // of what changed since, nobody knows how much it is: once the file
+	need := func(node string) int64 { // at least the file once: how much changed since is not known
 		return max(size, replicaFactor*size-writtenFactor*held[node])
 	}
 	out := j.backupSpaceProblems((spaceFactor-replicaFactor)*size + need(j.cfg.Node))
@@ -34,15 +34,16 @@ func (j *Job) spaceProblems(ctx context.Context, c Cluster) []core.Problem {
 			continue
 		}
 		out = append(out, core.Problem{
-			Text: fmt.Sprintf("%s has %s free for its replica, the move needs %s there", p.Name, megabytes(*p.FreeBytes), megabytes(need(p.Name))),
+			Text: fmt.Sprintf("%s has %s free for its replica, and the migration needs %s there", p.Name, megabytes(*p.FreeBytes), megabytes(need(p.Name))),
 			Next: "make room in the data directory of " + p.Name + ", then start again",
 		})
 	}
 	return out
 }
 
-// replicaBytes is how many bytes an earlier run has left in the replicas, by node: only
-// of nodes that have one of every bucket. What cannot be seen is not counted.
+// replicaBytes is how many bytes an earlier run left in the replicas, by node. It
+// covers nodes that have one of every bucket. What cannot be read counts as
+// nothing.
 func (j *Job) replicaBytes(ctx context.Context) map[string]int64 {
 	replicas := map[string]int{}
 	for _, t := range core.Tables() {
@@ -59,8 +60,8 @@ func (j *Job) replicaBytes(ctx context.Context) map[string]int64 {
 		return nil
 	}
 	out := map[string]int64{}
-	for n, have := range replicas {
-		if have == len(core.Tables()) {
+	for n, buckets := range replicas {
+		if buckets == len(core.Tables()) {
 			out[n] = size
 		}
 	}
@@ -72,15 +73,15 @@ func (j *Job) backupSpaceProblems(need int64) []core.Problem {
 	free, err := j.cfg.FreeSpace(dir)
 	switch {
 	case err != nil:
-		return []core.Problem{{Text: "the free space at " + dir + " cannot be read: " + err.Error(), Next: "see that the directory exists and can be read"}}
+		return []core.Problem{{Text: "the free space at " + dir + " cannot be read: " + err.Error(), Next: "make sure that the directory exists and can be read"}}
 	case free < need:
 		return []core.Problem{{
-			Text: fmt.Sprintf("%s on %s has %s free, the move needs %s", dir, j.cfg.Node, megabytes(free), megabytes(need)),
+			Text: fmt.Sprintf("%s on %s has %s free, and the migration needs %s", dir, j.cfg.Node, megabytes(free), megabytes(need)),
 			Next: "make room, then start again",
 		}}
 	}
 	return nil
 }
 
-// megabytes is a size as people read it, rounded up.
+// megabytes formats a size, rounded up.
 func megabytes(bytes int64) string { return fmt.Sprintf("%d MB", (bytes+1<<20-1)>>20) }

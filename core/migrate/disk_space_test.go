@@ -92,9 +92,9 @@ func TestRepeatedRunNeedsLessRoom(t *testing.T) {
 		want        string
 	}{
 		"a half":             {bytes: 1 << 20, free: 2 << 20, nodes: all},
-		"less than a half":   {bytes: 1 << 20, free: 2<<20 - 1, nodes: all, want: "n3 has 2 MB free for its replica, the move needs 2 MB"},
+		"less than a half":   {bytes: 1 << 20, free: 2<<20 - 1, nodes: all, want: "n3 has 2 MB free for its replica, and the migration needs 2 MB"},
 		"all":                {bytes: 3 << 20, free: 1 << 20, nodes: all},
-		"room for nothing":   {bytes: 3 << 20, free: 0, nodes: all, want: "the move needs 1 MB"},
+		"room for nothing":   {bytes: 3 << 20, free: 0, nodes: all, want: "the migration needs 1 MB"},
 		"not on every node":  {bytes: 1 << 20, free: 2 << 20, nodes: all[:2], want: "needs 4 MB"},
 		"nothing":            {free: 2 << 20, nodes: all, want: "needs 4 MB"},
 		"no buckets":         {bytes: 1 << 20, free: 2 << 20, nodes: all, unmade: true, want: "needs 4 MB"},

@@ -11,25 +11,25 @@ import (
 	"unibus/core"
 )
 
-// divergenceProblems compares the SQLite files of the other nodes with the source, notes
-// what it found and returns what stops the move: a file that holds what the
-// source lacks, unless the operator has chosen to leave it behind.
-func (j *Job) divergenceProblems(ctx context.Context, c Cluster, sound bool) ([]core.Problem, error) {
-	discard := j.Status().Options.IgnoredNodes
+// divergenceProblems compares the SQLite files of the other nodes with the source.
+// A file stops the migration if it holds what the source lacks, unless the
+// operator has chosen to ignore that node.
+func (j *Job) divergenceProblems(ctx context.Context, c Cluster, sourceReadable bool) ([]core.Problem, error) {
+	ignored := j.Status().Options.IgnoredNodes
 	var out []core.Problem
 	var drift []Divergence
 	for _, p := range c.Peers {
-		if p.Name == j.cfg.Node || p.File == "" || !p.Online { // the silent are a problem already
+		if p.Name == j.cfg.Node || p.File == "" || !p.Online { // a silent node is a problem already
 			continue
 		}
 		if err := j.checkInterrupted(ctx); err != nil {
 			return nil, err
 		}
-		d, bad, err := j.compareFile(ctx, p, sound)
+		d, bad, err := j.compareFile(ctx, p, sourceReadable)
 		if err != nil {
 			return nil, err
 		}
-		d.Ignored = slices.Contains(discard, p.Name)
+		d.Ignored = slices.Contains(ignored, p.Name)
 		if drift = append(drift, d); !d.Ignored {
 			out = append(out, bad...)
 		}
@@ -38,12 +38,12 @@ func (j *Job) divergenceProblems(ctx context.Context, c Cluster, sound bool) ([]
 	return out, nil
 }
 
-// compareFile compares one file. An error is the source's or ctx's; what keeps the
-// other file from being read to its end is among the problems.
-func (j *Job) compareFile(ctx context.Context, p Peer, sound bool) (Divergence, []core.Problem, error) {
+// compareFile compares one file. The error is the source's or that of ctx.
+// Problems with the other file are returned as problems.
+func (j *Job) compareFile(ctx context.Context, p Peer, sourceReadable bool) (Divergence, []core.Problem, error) {
 	d := Divergence{Node: p.Name, File: p.File, Tables: []TableDivergence{}}
 	var cause error
-	if !sound {
+	if !sourceReadable {
 		d.Error = "not compared: rows of the source cannot be converted"
 		return d, nil, nil // those rows stop the migration already
 	}
@@ -67,7 +67,8 @@ func (j *Job) compareFile(ctx context.Context, p Peer, sound bool) (Divergence, 
 	return d, nil, nil
 }
 
-// compareFileTable compares one table. theirs is why the other node's rows ended early; err is the source's.
+// compareFileTable compares one table. theirs is why the other node's rows ended
+// early; err is the source's.
 func (j *Job) compareFileTable(ctx context.Context, node string, t core.Table) (td TableDivergence, theirs, err error) {
 	ours, stopped := digestRows(j.source().Rows(ctx, t))
 	there, failed := rowsOfDigests(t, j.cfg.PeerRows(ctx, node, t))
@@ -87,7 +88,7 @@ func (j *Job) compareFileTable(ctx context.Context, node string, t core.Table) (
 		}
 		return ctx.Err()
 	})
-	// What would be lost is named first.
+	// Keys that would be lost come first.
 	td.Keys = slices.Concat(only, different, here)
 	td.Keys = td.Keys[:min(len(td.Keys), MaxListed)]
 	switch {
@@ -103,7 +104,8 @@ func (j *Job) compareFileTable(ctx context.Context, node string, t core.Table) (
 	return td, err, nil // out of order
 }
 
-// digestRows has the SHA-256 of each value in its place, and keeps the error it ended with.
+// digestRows replaces each value by its SHA-256, and keeps the error that ended
+// the rows.
 func digestRows(rows iter.Seq2[core.Row, error]) (iter.Seq2[core.Row, error], *error) {
 	var end error
 	return func(yield func(core.Row, error) bool) {
@@ -117,7 +119,8 @@ func digestRows(rows iter.Seq2[core.Row, error]) (iter.Seq2[core.Row, error], *e
 	}, &end
 }
 
-// rowsOfDigests is another node's sums as rows, and keeps the error it ended with.
+// rowsOfDigests turns another node's digests into rows, and keeps the error that
+// ended them.
 func rowsOfDigests(t core.Table, sums iter.Seq2[RowDigest, error]) (iter.Seq2[core.Row, error], *error) {
 	var end error
 	return func(yield func(core.Row, error) bool) {
@@ -130,27 +133,27 @@ func rowsOfDigests(t core.Table, sums iter.Seq2[RowDigest, error]) (iter.Seq2[co
 	}, &end
 }
 
-// unreadableProblems is why a file could not be compared to its end: the rows of it that
-// cannot be converted, where there are such, each with its key.
+// unreadableProblems says why a file could not be compared completely. It names
+// the rows that cannot be converted, if that is the reason.
 func (j *Job) unreadableProblems(ctx context.Context, p Peer, cause error) []core.Problem {
 	e := core.AsError(cause)
 	var rows []core.Problem
 	if e.Kind != core.KindUnavailable {
-		rows, _ = j.cfg.PeerProblems(ctx, p.Name, problemsListed) // who cannot tell has said already what is wrong
+		rows, _ = j.cfg.PeerProblems(ctx, p.Name, problemsListed) // the cause above says enough if this fails
 	}
 	if len(rows) == 0 {
-		next := strings.TrimSuffix(e.Next, ";")
-		if next != "" {
-			next += "; "
+		next := "start again"
+		if before := strings.TrimSuffix(e.Next, ";"); before != "" {
+			next = before + "; then start again"
 		}
 		return []core.Problem{{
-			Text: fmt.Sprintf("the SQLite file of %s, %s, could not be compared with this one: %s", p.Name, p.File, e.Text),
-			Next: next + "then start again, or leave the file behind unread: start again with --discard " + p.Name,
+			Text: fmt.Sprintf("the SQLite file of %s, %s, could not be compared with the source: %s", p.Name, p.File, e.Text),
+			Next: next + ". To leave that file behind unread, start again with --ignore-node " + p.Name,
 		}}
 	}
 	out := []core.Problem{{
-		Text: fmt.Sprintf("the SQLite file of %s, %s, could not be compared with this one: %s cannot be converted", p.Name, p.File, atLeast(len(rows))),
-		Next: "mend those rows on " + p.Name + ", or leave the file behind: start again with --discard " + p.Name,
+		Text: fmt.Sprintf("the SQLite file of %s, %s, could not be compared with the source: %s cannot be converted", p.Name, p.File, atLeast(len(rows))),
+		Next: "repair those rows on " + p.Name + ", or leave the file behind: start again with --ignore-node " + p.Name,
 	}}
 	for _, r := range rows {
 		r.Text = "on " + p.Name + ": " + r.Text
@@ -166,10 +169,10 @@ func atLeast(rows int) string {
 	return count(rows, "row")
 }
 
-// divergenceProblem is the problem of a file that holds what the source lacks; nil where a
-// move leaves nothing behind. Where a move of this node is begun, and not only
-// looked at, no other node may begin one.
-func divergenceProblem(d Divergence, begun bool) *core.Problem {
+// divergenceProblem is the problem of a file that holds what the source lacks; nil
+// if it holds nothing else. started is true if a migration of this node has
+// started, which must be aborted before another node can start one.
+func divergenceProblem(d Divergence, started bool) *core.Problem {
 	var parts []string
 	for _, t := range d.Tables {
 		var words []string
@@ -187,32 +190,32 @@ func divergenceProblem(d Divergence, begun bool) *core.Problem {
 		return nil
 	}
 	first := ""
-	if begun {
+	if started {
 		first = "`unibusd migration abort`, then "
 	}
 	return &core.Problem{
-		Text: fmt.Sprintf("%s has a SQLite file of its own, %s, which has drifted from this one: %s; a move would leave that behind", d.Node, d.File, strings.Join(parts, ", ")),
-		Next: fmt.Sprintf("choose which file counts. To move that one instead: %s`unibusd migrate-to-kv --node %s --db %s`. "+
-			"To leave behind what only it holds: start again with --discard %s. Or change one of the files until nothing in it is missing here", first, d.Node, d.File, d.Node),
+		Text: fmt.Sprintf("%s has a SQLite file of its own, %s, which differs from the source: %s; a migration would leave these rows behind", d.Node, d.File, strings.Join(parts, ", ")),
+		Next: fmt.Sprintf("choose which file to keep. To migrate that one instead: %s`unibusd migrate-to-kv --node %s --db %s`. "+
+			"To leave its rows behind, start again with --ignore-node %s. Or change the files until the source has all of its rows", first, d.Node, d.File, d.Node),
 	}
 }
 
-// ignoredNodeProblems are names in --discard behind which no file stands.
-func ignoredNodeProblems(c Cluster, self string, discard []string) []core.Problem {
+// ignoredNodeProblems are names in --ignore-node that have no file to ignore.
+func ignoredNodeProblems(c Cluster, self string, ignored []string) []core.Problem {
 	var out []core.Problem
-	for _, name := range discard {
+	for _, name := range ignored {
 		i := slices.IndexFunc(c.Peers, func(p Peer) bool { return p.Name == name })
 		text := ""
 		switch {
 		case name == self:
-			text = name + " is the node whose file is moved: it cannot be discarded"
+			text = name + " is the node whose file is migrated: it cannot be ignored"
 		case i < 0:
-			text = fmt.Sprintf("--discard names %q, and no node of this name is known", name)
+			text = fmt.Sprintf("--ignore-node names %q, and there is no node of this name", name)
 		case c.Peers[i].Online && c.Peers[i].File == "":
-			text = fmt.Sprintf("--discard names %s, which has no SQLite file", name)
+			text = fmt.Sprintf("--ignore-node names %s, which has no SQLite file", name)
 		}
 		if text != "" {
-			out = append(out, core.Problem{Text: text, Next: "name only nodes whose own files are to be left behind: `unibusd migrate-to-kv --dry-run` lists them"})
+			out = append(out, core.Problem{Text: text, Next: "name only nodes whose own files you leave behind; this lists them: `unibusd migrate-to-kv --dry-run`"})
 		}
 	}
 	return out

@@ -93,7 +93,7 @@ func TestDriftStopsTheMove(t *testing.T) {
 				if s.State != StatePreflight || w.authorityRevision != 0 || w.puts != 0 || len(s.Problems) != 1 {
 					t.Fatalf("%s, generation %d, %d written: %+v", s.State, w.authorityRevision, w.puts, s.Problems)
 				}
-				for _, word := range []string{"--discard n2", "--node n2 --db /n2/unibus.db"} {
+				for _, word := range []string{"--ignore-node n2", "--node n2 --db /n2/unibus.db"} {
 					if !strings.Contains(s.Problems[0].Next, word) {
 						t.Errorf("%q does not say %q", s.Problems[0].Next, word)
 					}
@@ -133,7 +133,7 @@ func TestTheOtherFileIsMovedInstead(t *testing.T) {
 		c.Node, c.Journal = "n2", NewFileJournal(filepath.Join(t.TempDir(), "j"))
 	})
 	_, err := n2.Start(t.Context(), "ana", w.options())
-	wantRefused(t, err, "n1 has a move under way")
+	wantRefused(t, err, "n1 runs a migration")
 	if _, err := j.Abort(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestIgnoredNodeKeepsItsFile(t *testing.T) {
 
 func TestIgnoringANodeWithoutAFileIsInvalid(t *testing.T) {
 	t.Parallel()
-	for name, word := range map[string]string{"n1": "is moved", "n3": "no SQLite file", "n9": "no node", "": "no node"} {
+	for name, word := range map[string]string{"n1": "is migrated", "n3": "no SQLite file", "n9": "no node", "": "no node"} {
 		w := newFakeCluster(t, 5)
 		w.giveOtherFile(nil)
 		o := w.options()
@@ -242,7 +242,7 @@ func TestFileThatCannotBeReadStopsTheMove(t *testing.T) {
 				t.Fatalf("%d problems, %+v", len(s.Problems), s.Divergences)
 			}
 			all := fmt.Sprintf("%+v", s.Problems)
-			for _, word := range append(c.words, "--discard n2") {
+			for _, word := range append(c.words, "--ignore-node n2") {
 				if !strings.Contains(all, word) {
 					t.Errorf("%q is not in %s", word, all)
 				}

@@ -3,22 +3,13 @@ package migrate
 import (
 	"context"
 	"fmt"
-	"iter"
 
 	"unibus/core"
 )
 
-// emptySource is a source without rows.
-type emptySource struct{}
-
-// Rows is empty.
-func (emptySource) Rows(context.Context, core.Table) iter.Seq2[core.Row, error] {
-	return func(func(core.Row, error) bool) {}
-}
-
-// startDryRun runs preflight and the conversion in memory. No record, no journal
-// and no file is written; at the end the state is what it was before, with the
-// findings beside it until the next start.
+// startDryRun runs preflight and the conversion in memory. It writes no record,
+// journal or file. At the end the state is what it was before, and the findings
+// stay beside it until the next start.
 func (j *Job) startDryRun(prev, fresh Status) (Status, error) {
 	j.mu.Lock()
 	if !j.open {
@@ -41,25 +32,26 @@ func (j *Job) dryRun(ctx context.Context, prev Status) {
 	defer j.mu.Unlock()
 	found := j.status
 	j.status, j.statusBeforeDryRun = prev, nil
-	waits := ""
-	switch prev.State { // a move under way keeps what it compared, and the options it goes on with
+	waiting := ""
+	switch prev.State { // a migration under way keeps its comparison and its options
 	case StateNone, StateAborted, StateRolledBack:
 		j.status.Options, j.status.Source, j.status.By = found.Options, found.Source, found.By
 		j.status.Buckets, j.status.Progress = found.Buckets, found.Progress
 	case StatePreflight:
 		j.status.Source, j.status.Buckets, j.status.Progress = found.Source, found.Buckets, found.Progress
-		waits = " The move that stopped in preflight has copied nothing: start it again, or abort it."
+		waiting = " The migration that stopped in preflight has copied nothing: start it again, or abort it."
 	}
 	j.status.Divergences, j.status.EstimateMS = found.Divergences, found.EstimateMS
-	j.status.Problems, j.status.Written, j.status.WrittenIsMinimum = found.Problems, 0, false // the last run was this one
+	j.status.Problems, j.status.Written, j.status.WrittenIsMinimum = found.Problems, 0, false // this run has written nothing
 	j.status.Updated = max(j.status.Updated, core.MillisOf(j.cfg.Now()))
 	j.status.Error, j.status.Result = core.AsError(err), ""
 	if err == nil {
-		j.status.Result = fmt.Sprintf("Dry run: %s of %s can be moved; nothing was written.", count(totalKeys(found.Buckets), "key"), found.Source.Path) + waits
+		j.status.Result = fmt.Sprintf("Dry run: %s of %s can be migrated; nothing was written.", count(totalKeys(found.Buckets), "key"), found.Source.Path) + waiting
 	}
 }
 
-// convertRows reads every row of the source as it would be written, and sums it up.
+// convertRows reads every row of the source in the form in which it would be
+// written, and computes the digests.
 func (j *Job) convertRows(ctx context.Context) error {
 	for i, t := range core.Tables() {
 		d, err := digestOf(j.source().Rows(ctx, t))

@@ -37,7 +37,7 @@ func TestDryRunOverAVerifiedMove(t *testing.T) {
 		"pause":   func() (Status, error) { return j.Pause(t.Context(), "a") },
 		"start":   func() (Status, error) { return j.Start(t.Context(), "a", w.options()) },
 	} {
-		if _, err := f(); core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), "a dry run is at work") {
+		if _, err := f(); core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), "a dry run is running") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -13,15 +13,15 @@ import (
 	"unibus/core"
 )
 
-// Exporter is a store whose content can be taken out as it counts: a KV store's
-// rows without what lost rekeys left behind.
+// Exporter is a store that can be exported: its rows without what abandoned rekeys
+// left behind.
 type Exporter interface {
-	// ExportRows hands out users, rooms, members and room_keys, table by table in
-	// whatever order, each in bytewise key order and at one revision.
+	// ExportRows yields users, rooms, members and room_keys, one table after the
+	// other, each in bytewise key order and at one revision.
 	ExportRows(ctx context.Context, each func(core.Row) error) error
 }
 
-// FileWriter is a new SQLite file in the making.
+// FileWriter writes a new SQLite file.
 type FileWriter interface {
 	// Put writes rows of one table. KindInvalid names a row that the file cannot hold.
 	Put(ctx context.Context, rows []core.Row) error
@@ -31,12 +31,12 @@ type FileWriter interface {
 	Discard() error
 }
 
-// Export is how a control plane becomes a SQLite file: what a rollback and a backup have in common.
+// Export writes a control plane to a SQLite file, for a rollback and for a backup.
 type Export struct {
 	From   Exporter
 	Create func(ctx context.Context, path string) (FileWriter, error)
 	Open   func(ctx context.Context, path string) (BackupReader, error)
-	Rows   func(t core.Table, rows int) // told of every batch; may be nil
+	Rows   func(t core.Table, rows int) // called after every batch; may be nil
 }
 
 // fileTables are the tables of a SQLite file. The index by member is derived from members.
@@ -44,9 +44,9 @@ func fileTables() []core.Table {
 	return []core.Table{core.TableUsers, core.TableRooms, core.TableMembers, core.TableRoomKeys}
 }
 
-// Run writes path, which must not exist, reads it back, and returns it with the
-// digest of every table as it was read from the store, which is also the
-// file's. With an error there is no file.
+// Run writes path, which must not exist, and reads it back. It returns the file
+// with the digest of every table as it was read from the store, which is also that
+// of the file. After an error the file does not exist.
 func (e Export) Run(ctx context.Context, path string) (Backup, map[core.Table]core.Digest, error) {
 	w, err := e.Create(ctx, path)
 	if err != nil {
@@ -66,7 +66,7 @@ func (e Export) Run(ctx context.Context, path string) (Backup, map[core.Table]co
 	return b, want, nil
 }
 
-// exportBatch is how many rows go into the file in one transaction.
+// exportBatch is how many rows are written in one transaction.
 const exportBatch = 1000
 
 func (e Export) write(ctx context.Context, w FileWriter) (map[core.Table]core.Digest, error) {
@@ -137,7 +137,7 @@ func (e Export) verifyFile(ctx context.Context, path string, want map[core.Table
 	return hashFile(path)
 }
 
-// hashFile is the path with its size and its SHA-256.
+// hashFile is the path with its size and SHA-256.
 func hashFile(path string) (Backup, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -151,7 +151,8 @@ func hashFile(path string) (Backup, error) {
 	return Backup{Path: path, SHA256: hex.EncodeToString(h.Sum(nil)), Bytes: n}, nil
 }
 
-// RemoveSQLiteFile removes a SQLite file with what may lie beside it; one that is not there is no error.
+// RemoveSQLiteFile removes a SQLite file with its -wal, -shm and -journal files. A
+// missing file is no error.
 func RemoveSQLiteFile(path string) error {
 	var errs []error
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {

@@ -9,23 +9,23 @@ import (
 	"unibus/core"
 )
 
-// fenceState says whether the fence may still be lifted: either the timer or an
-// abort lifts it, or the cutover commits to it, never both.
+// fenceState says whether the fence may still be lifted. Either the timer or an
+// abort lifts it, or the cutover commits to it; never both.
 type fenceState struct {
-	committed bool // the cutover has begun: nothing but its outcome lifts the fence
-	released  bool // the timer or an abort took it: no cutover any more
+	committed bool // the cutover has started: only its outcome lifts the fence
+	released  bool // the timer or an abort lifts it: no cutover is possible any more
 	timer     *time.Timer
 }
 
-// errFenceExpired is what a cutover meets that came too late.
+// errFenceExpired is what a cutover gets that comes too late.
 func errFenceExpired(limit time.Duration) *core.Error {
 	return core.Errorf(core.KindUnavailable, "the fence stood for %s without a cutover and was lifted; SQLite serves and takes changes again", limit).
-		WithNext("look at what was slow, then cut over again")
+		WithNext("find out what was slow, then cut over again: `unibusd migration cutover`")
 }
 
-// runFence makes the source refuse writes, brings over what changed since
-// the backup and shows that every replica has it. A failure lifts the fence and
-// leads back to verify.
+// runFence makes the source refuse writes, copies what changed since the backup,
+// and proves that every replica has it. After a failure it lifts the fence and
+// returns to verify.
 func (j *Job) runFence(ctx context.Context) (State, error) {
 	if err := j.requireMarks(); err != nil {
 		return StateVerify, err
@@ -51,8 +51,8 @@ func (j *Job) runFence(ctx context.Context) (State, error) {
 	return StateCutover, nil
 }
 
-// openReadersTimeout bounds the way to the replicas: what is not reached by then is
-// asked anew behind the fence, whose own limit holds there.
+// openReadersTimeout bounds opening the readers. A replica without a reader is
+// reached behind the fence, within its limit.
 const openReadersTimeout = 10 * time.Second
 
 func (j *Job) openReadersInTime(ctx context.Context) *replicaReaderPool {
@@ -61,12 +61,13 @@ func (j *Job) openReadersInTime(ctx context.Context) *replicaReaderPool {
 	return j.openReaders(ctx)
 }
 
-// lateNodeTimeout is how long a cutover waits for a node that does not answer just now.
+// lateNodeTimeout is how long a cutover waits for a node that does not answer at
+// once.
 const lateNodeTimeout = 5 * time.Second
 
-// requireAllOnline refuses a cutover while a node is silent, before anything is fenced:
-// what changed is compared on every node, and that one would be waited for in
-// vain. One that is merely late is waited for.
+// requireAllOnline refuses a cutover while a node is silent, before anything is
+// fenced: the changes are compared on every node, and the fence would wait for
+// that one in vain.
 func (j *Job) requireAllOnline(ctx context.Context) error {
 	limit, cancel := context.WithTimeout(ctx, min(lateNodeTimeout, j.cfg.Limits.RetryBudget))
 	defer cancel()
@@ -90,12 +91,13 @@ func (j *Job) requireAllOnline(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return core.Errorf(core.KindUnavailable, "%s does not answer, and the last changes have to be compared on every node; nothing was fenced", strings.Join(silent, " and ")).
+		return core.Errorf(core.KindUnavailable, "%s does not answer, and the last changes must be compared on every node; nothing was fenced", strings.Join(silent, " and ")).
 			WithNext("start unibusd there, then cut over again: `unibusd migration cutover`")
 	}
 }
 
-// raiseFence starts the timer before the fence: no moment without one.
+// raiseFence starts the timer before it fences, so that the fence never stands
+// without one.
 func (j *Job) raiseFence(ctx context.Context) error {
 	j.fenceLock.Lock()
 	defer j.fenceLock.Unlock()
@@ -107,8 +109,8 @@ func (j *Job) raiseFence(ctx context.Context) error {
 	return j.source().Fence(ctx)
 }
 
-// expireFence lifts the fence from the timer, whatever the runner is waiting for. A
-// late timer leaves the next cutover's fence alone.
+// expireFence lifts the fence from the timer, whatever the runner is doing. A late
+// timer leaves the fence of the next cutover alone.
 func (j *Job) expireFence(f *fenceState) {
 	if !j.releaseFence(f) {
 		return
@@ -128,7 +130,8 @@ func (j *Job) expireFence(f *fenceState) {
 	}
 }
 
-// releaseFence takes the fence away from the cutover; false where that has begun.
+// releaseFence takes the fence away from the cutover; false if the cutover has
+// started.
 func (j *Job) releaseFence(f *fenceState) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -139,7 +142,7 @@ func (j *Job) releaseFence(f *fenceState) bool {
 	return true
 }
 
-// commitFence gives the fence to the cutover; false where it was lifted.
+// commitFence gives the fence to the cutover; false if it was lifted.
 func (j *Job) commitFence() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -159,17 +162,17 @@ func (j *Job) uncommitFence() {
 	j.fence.committed, j.fence.released = false, true
 }
 
-// syncFenced brings over what changed since the verification, and shows that every
-// replica has it. A target without a history is written and compared as a whole.
+// syncFenced copies what changed since verify, and proves that every replica has
+// it.
 func (j *Job) syncFenced(ctx context.Context, pool *replicaReaderPool, backupUnchanged bool) error {
-	if err := j.retry(ctx, j.closeGuards); err != nil { // anew: an earlier cutover that was given up moved the generation on
+	if err := j.retry(ctx, j.closeGuards); err != nil { // again: an earlier cutover that failed has raised the generation
 		return err
 	}
 	return j.syncChanges(ctx, pool, backupUnchanged)
 }
 
-// liftAfterFailure lifts the fence after a failure and says where the move stands: in
-// verify, or still in fence where the file could not be opened again.
+// liftAfterFailure lifts the fence and returns the state of the migration: verify,
+// or still fence if the file could not be opened again.
 func (j *Job) liftAfterFailure(ctx, work context.Context, cause error) (State, error) {
 	if work.Err() != nil && ctx.Err() == nil {
 		cause = context.Cause(work)
@@ -188,14 +191,14 @@ func (j *Job) liftAfterFailure(ctx, work context.Context, cause error) (State, e
 	return StateVerify, cause
 }
 
-// errNoFile is for a move whose file was taken away while its node was down.
+// errNoFile is for a migration whose file was removed while its node was down.
 func (j *Job) errNoFile() error {
 	path := j.Status().Source.Path
-	return core.Errorf(core.KindFailed, "%s has no SQLite file: %s, which was being moved, is not there", j.cfg.Node, path).
+	return core.Errorf(core.KindFailed, "%s has no SQLite file: %s, which was being migrated, is missing", j.cfg.Node, path).
 		WithNext("put it back, then restart %s", j.cfg.Node)
 }
 
-// liftFence makes the source take writes again, where it does not.
+// liftFence makes the source accept writes again, if it does not.
 func (j *Job) liftFence(ctx context.Context) error {
 	j.fenceLock.Lock()
 	defer j.fenceLock.Unlock()

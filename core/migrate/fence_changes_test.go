@@ -260,7 +260,7 @@ func TestCrashInTheCutoverSaysWhoStopped(t *testing.T) {
 	_ = j.Close()
 	w.locked(func() { w.before = nil })
 	s := awaitStopped(t, w.job(t, nil))
-	if s.State != StateVerify || s.Error == nil || !strings.Contains(s.Error.Text, "n1 was stopped during the cutover; nothing was moved") ||
+	if s.State != StateVerify || s.Error == nil || !strings.Contains(s.Error.Text, "n1 was stopped during the cutover; nothing was migrated") ||
 		!strings.Contains(s.Error.Next, "unibusd migration cutover") {
 		t.Fatalf("%s: %v", s.State, s.Error)
 	}

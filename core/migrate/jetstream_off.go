@@ -8,15 +8,15 @@ import (
 	"unibus/core"
 )
 
-// explainTimeout bounds the question behind an explanation.
+// explainTimeout bounds the request behind an explanation.
 const explainTimeout = 5 * time.Second
 
-// explainJetStreamOff adds what a part cannot know that merely got no answer: that JetStream
-// has turned itself off on a node. It stays off until that node is restarted.
+// explainJetStreamOff adds to an error without an answer that JetStream has turned
+// itself off on a node. It stays off until that node is restarted.
 func (j *Job) explainJetStreamOff(ctx context.Context, in State, err error) error {
 	why := core.AsError(err)
 	if in == StatePreflight || why.Kind != core.KindUnavailable && why.Kind != core.KindFailed {
-		return err // preflight lists it among its problems
+		return err // preflight lists it as a problem
 	}
 	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
 	defer cancel()

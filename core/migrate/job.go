@@ -11,32 +11,32 @@ import (
 	"unibus/core"
 )
 
-// Job is the mover of one node: at most one move at a time, worked at in a
-// goroutine of its own, so that whoever started it may leave and come back.
-// All methods may be called from anywhere.
+// Job runs the migrations of one node, at most one at a time, in a goroutine of
+// its own: the operator who started one may disconnect. All methods are safe for
+// concurrent use.
 type Job struct {
 	cfg Config
-	src atomic.Pointer[SourceStore] // nil: this node has no SQLite file; another one after a rollback
+	src atomic.Pointer[SourceStore] // nil: this node has no SQLite file; a rollback replaces it
 
-	commandLock sync.Mutex // one command of an operator at a time
-	fenceLock   sync.Mutex // the fence is raised or lifted by one at a time
+	commandLock sync.Mutex // held during an operator's command
+	fenceLock   sync.Mutex // held while the fence is raised or lifted
 
 	mu                 sync.Mutex
 	status             Status
 	checkpoint         *Checkpoint
-	marks              Marks // replaced, never changed
+	marks              Marks // replaced as a whole, never modified
 	fence              *fenceState
-	pauseRequested     bool    // a pause is wanted
-	abortRequested     bool    // an abort waits for the runner: no cutover may begin
-	claimUncertain     bool    // a claim of the authority may still be under way
-	statusBeforeDryRun *Status // during a dry run: what is recorded meanwhile
+	pauseRequested     bool    // the runner has to pause
+	abortRequested     bool    // an abort waits for the runner; no cutover may start
+	claimUncertain     bool    // a claim of the authority was sent and its outcome is not known
+	statusBeforeDryRun *Status // during a dry run: the status before it
 	cancel             context.CancelFunc
 	done               chan struct{} // closed when the runner has ended; nil before the first
 	open               bool
 	recorder           *recorder
 }
 
-// New makes a Job without touching anything.
+// New makes a Job without any I/O.
 func New(cfg Config) *Job {
 	cfg.Limits = cfg.Limits.withDefaults()
 	if cfg.Now == nil {
@@ -50,7 +50,7 @@ func New(cfg Config) *Job {
 	return j
 }
 
-// source is the SQLite file that can be moved; nil where this node has none.
+// source is the SQLite file that can be migrated; nil if this node has none.
 func (j *Job) source() SourceStore {
 	if s := j.src.Load(); s != nil {
 		return *s
@@ -58,16 +58,16 @@ func (j *Job) source() SourceStore {
 	return nil
 }
 
-// SetSource names the file that can be moved, where a node got it after New.
+// SetSource sets the file that can be migrated, for a node that got it after New.
 func (j *Job) SetSource(s SourceStore) {
 	if s != nil {
 		j.src.Store(&s)
 	}
 }
 
-// Open takes up what the journal tells: a fence that a crash left is lifted, an
-// intent without outcome is settled in the background by asking the authority,
-// and a move that was interrupted waits for Resume, Start or Abort. It needs no quorum.
+// Open continues from the journal. It lifts a fence that a crash left. It settles
+// an intent without outcome in the background, by reading the authority. An
+// interrupted migration waits for Resume, Start or Abort. Open needs no quorum.
 func (j *Job) Open(ctx context.Context) error {
 	e, err := j.cfg.Journal.Load()
 	if err != nil {
@@ -101,8 +101,8 @@ func (j *Job) Open(ctx context.Context) error {
 	return j.recoverInterrupted(ctx, st)
 }
 
-// recoverInterrupted puts an interrupted move without an intent in order: nothing works at
-// it, no fence stands.
+// recoverInterrupted handles an interrupted migration without an intent: nothing
+// runs and no fence stands afterwards.
 func (j *Job) recoverInterrupted(ctx context.Context, st Status) error {
 	if (st.Active() || st.State == StateCutover) && j.source() != nil {
 		if err := j.liftFence(ctx); err != nil {
@@ -132,26 +132,27 @@ func (j *Job) recoverInterrupted(ctx context.Context, st Status) error {
 	})
 }
 
-// markInterrupted is how a status looks after its node stopped in the middle.
+// markInterrupted sets the status of a migration whose node stopped while it ran.
 func (j *Job) markInterrupted(s *Status) {
 	s.Running = false
 	if !s.Active() {
 		return
 	}
 	s.WrittenIsMinimum = s.WrittenIsMinimum || s.State == StateCopy || s.State == StateFence
-	was, on := s.State, "`unibusd migration resume` goes on where it stopped"
+	was, on := s.State, "continue with `unibusd migration resume`"
 	if was == StateFence {
 		s.State = StateVerify
 	}
 	if s.State == StateVerify && s.Verified {
-		on = "`unibusd migration cutover` cuts over again"
+		on = "cut over again with `unibusd migration cutover`"
 	}
 	s.Error = core.Errorf(core.KindUnavailable, "%s was stopped in %s; its SQLite file serves as before", j.cfg.Node, was).
-		WithNext("%s; `unibusd migration abort` restores what was", on)
+		WithNext("%s; to restore the state before the migration: `unibusd migration abort`", on)
 }
 
-// Close stops the work after the present batch, writes the last status and
-// returns when all is quiet. A move goes on after the next Open. Twice is harmless.
+// Close stops the work after the present batch, writes the last status and waits
+// for both. The migration can continue after the next Open. A second call does
+// nothing.
 func (j *Job) Close() error {
 	j.mu.Lock()
 	if !j.open {
@@ -166,14 +167,15 @@ func (j *Job) Close() error {
 	return nil
 }
 
-// Status is where the move of this node stands now.
+// Status is the present status of this node's migration.
 func (j *Job) Status() Status {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return *cloneStatus(j.status)
 }
 
-// statusToRecord is the status as the record may have it: a dry run leaves no trace there.
+// statusToRecord is the status for the cluster record, which a dry run must not
+// change.
 func (j *Job) statusToRecord() Status {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -183,9 +185,9 @@ func (j *Job) statusToRecord() Status {
 	return *cloneStatus(j.status)
 }
 
-// Current is the move that counts for the cluster: this node's own, or the one
-// that the record tells of where another node does or did it later. KindUnavailable
-// where the record cannot be read and this node has none of its own.
+// Current is the cluster's latest migration: this node's own, or the recorded one
+// if another node's is later. KindUnavailable if the record cannot be read and
+// this node has no migration.
 func (j *Job) Current(ctx context.Context) (Status, error) {
 	own := j.Status()
 	if own.Running {
@@ -203,7 +205,8 @@ func (j *Job) Current(ctx context.Context) (Status, error) {
 	return other, nil
 }
 
-// startRun saves a status with Running set and starts the runner. The caller holds command, or is Open.
+// startRun saves a status with Running set and starts the runner. The caller holds
+// commandLock, or is Open.
 func (j *Job) startRun(change func(*Status)) error {
 	j.mu.Lock()
 	if !j.open {
@@ -213,7 +216,7 @@ func (j *Job) startRun(change func(*Status)) error {
 	j.fence, j.pauseRequested, j.abortRequested = nil, false, false
 	j.mu.Unlock()
 	err := j.saveStatus(func(s *Status) {
-		s.Error, s.Result, s.Problems = nil, "", nil // a dry run's problems too: what still holds is found again
+		s.Error, s.Result, s.Problems = nil, "", nil // also those of a dry run: preflight finds the remaining ones again
 		change(s)
 		s.Running = true
 	})
@@ -223,7 +226,7 @@ func (j *Job) startRun(change func(*Status)) error {
 	return j.spawn(j.run)
 }
 
-// spawn runs work until it ends or stop is called. After Close nothing begins.
+// spawn runs work until it ends or stopRun is called. After Close it refuses.
 func (j *Job) spawn(work func(context.Context)) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -247,7 +250,7 @@ func (j *Job) spawn(work func(context.Context)) error {
 	return nil
 }
 
-// stopRun ends the runner and waits for it.
+// stopRun stops the runner and waits for it.
 func (j *Job) stopRun() {
 	j.mu.Lock()
 	cancel, done := j.cancel, j.done
@@ -259,12 +262,13 @@ func (j *Job) stopRun() {
 	<-done
 }
 
-// saveStatus changes the status in the journal first, then in memory, then has it recorded.
+// saveStatus changes the status in the journal first, then in memory, and has it
+// recorded.
 func (j *Job) saveStatus(change func(*Status), more ...func(*Entry)) error {
 	j.mu.Lock()
 	st := *cloneStatus(j.status)
 	change(&st)
-	st.Updated = max(st.Updated, core.MillisOf(j.cfg.Now())) // a record's order, also where clocks differ
+	st.Updated = max(st.Updated, core.MillisOf(j.cfg.Now())) // keeps the order of records when clocks differ
 	moved := st.State != j.status.State
 	if moved {
 		st.Since = st.Updated
@@ -291,7 +295,8 @@ func (j *Job) saveStatus(change func(*Status), more ...func(*Entry)) error {
 	return nil
 }
 
-// updateStatus changes the status in memory alone and has it recorded: progress, which a crash may forget.
+// updateStatus changes the status in memory and has it recorded. It is for
+// progress, which a crash may lose.
 func (j *Job) updateStatus(change func(*Status)) {
 	j.mu.Lock()
 	change(&j.status)
@@ -303,7 +308,8 @@ func (j *Job) updateStatus(change func(*Status)) {
 	}
 }
 
-// cloneStatus copies a status with everything it points to, so that no reader sees a later change.
+// cloneStatus copies a status with everything it points to, so that a reader never
+// sees a later change.
 func cloneStatus(s Status) *Status {
 	s.Progress = append([]Progress{}, s.Progress...)
 	s.Problems = append([]core.Problem{}, s.Problems...)

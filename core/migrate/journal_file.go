@@ -12,30 +12,32 @@ import (
 	"unibus/core"
 )
 
-// FileJournal is a Journal in one small JSON file, replaced as a whole. It may
-// be shared by the parts of one process.
+// FileJournal is a Journal in one small JSON file that is replaced as a whole. It
+// is safe for concurrent use in one process.
 type FileJournal struct {
 	path        string
 	mu          sync.Mutex
-	content     []byte // the content that counts; nil: no file
-	mustRestore bool   // the file has another one, of an Update that failed after it was replaced
+	content     []byte // the content in force; nil: no file
+	mustRestore bool   // an Update failed after it replaced the file
 
 	syncDir func(dir string) error
 }
 
-// NewFileJournal names the file; nothing is read or written yet.
+// NewFileJournal names the file; it reads and writes nothing yet.
 func NewFileJournal(path string) *FileJournal {
 	return &FileJournal{path: path, syncDir: syncDir}
 }
 
-// Load reads the file. A missing one is an empty Entry; a damaged one is KindFailed and left as it is.
+// Load reads the file. A missing one is an empty Entry. A damaged one is
+// KindFailed and stays as it is.
 func (j *FileJournal) Load() (Entry, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.read()
 }
 
-// Update reads, changes and replaces the file, synced. Nothing is written where nothing changed.
+// Update reads, changes and replaces the file, and syncs it. It writes nothing if
+// nothing changed.
 func (j *FileJournal) Update(change func(*Entry)) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -53,14 +55,14 @@ func (j *FileJournal) Update(change func(*Entry)) error {
 	}
 	if err := j.replace(data); err != nil {
 		return core.Errorf(core.KindFailed, "the journal %s cannot be written: %w", j.path, err).
-			WithNext("look at the free space and the rights of its directory; until it can be written the node moves nothing")
+			WithNext("check the free space and the permissions of its directory; until it can be written the node migrates nothing")
 	}
 	j.content = data
 	return nil
 }
 
-// replace leaves the old content where it fails: what a caller was told has not
-// been noted must not be read by anybody later.
+// replace restores the old content when it fails: a caller was told that the new
+// one is not recorded, so no later read may return it.
 func (j *FileJournal) replace(data []byte) error {
 	renamed, err := replaceFile(j.path, data)
 	if err == nil {
@@ -73,8 +75,8 @@ func (j *FileJournal) replace(data []byte) error {
 	return err
 }
 
-// restore puts the old content back. After a crash before it succeeds either may be
-// found, as with every write that was never known to be on disk.
+// restore puts the old content back. A crash before it succeeds may leave either
+// content, as after any write that was never known to be on disk.
 func (j *FileJournal) restore() error {
 	if !j.mustRestore {
 		return nil
@@ -87,7 +89,7 @@ func (j *FileJournal) restore() error {
 	}
 	if err == nil {
 		j.mustRestore = false
-		_ = j.syncDir(filepath.Dir(j.path)) // which has just failed; the next Update says so where it still does
+		_ = j.syncDir(filepath.Dir(j.path)) // it has just failed; the next Update reports it if it still does
 	}
 	return err
 }
@@ -95,8 +97,8 @@ func (j *FileJournal) restore() error {
 func (j *FileJournal) read() (Entry, error) {
 	var e Entry
 	if err := j.restore(); err != nil {
-		return e, core.Errorf(core.KindFailed, "the journal %s holds what could not be put on disk, and cannot be put back: %w", j.path, err).
-			WithNext("look at the free space and the rights of its directory; until it can be written the node moves nothing")
+		return e, core.Errorf(core.KindFailed, "the journal %s holds an entry that could not be synced, and the old entry cannot be restored: %w", j.path, err).
+			WithNext("check the free space and the permissions of its directory; until it can be written the node migrates nothing")
 	}
 	data, err := os.ReadFile(j.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -116,7 +118,8 @@ func (j *FileJournal) read() (Entry, error) {
 }
 
 // replaceFile writes data beside path, syncs it and renames it over path: a crash
-// leaves either the old file or the new one. The new one lasts once the directory is synced.
+// leaves the old file or the new one. The new one is durable once the directory is
+// synced.
 func replaceFile(path string, data []byte) (renamed bool, err error) {
 	tmp := path + ".new"
 	if err := writeSynced(tmp, data); err != nil {

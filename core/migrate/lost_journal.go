@@ -6,12 +6,12 @@ import (
 	"unibus/core"
 )
 
-// recoverFromRecord takes up this node's own move from the cluster's record where its
-// journal knows of none: its data directory was lost, and it was started again
-// with an empty one. Nobody else may reopen the buckets that a rollback of it
-// has shut. It is then as after a crash: an unsettled rollback has an intent,
-// and whichever command comes first settles that. A move that had not cut over
-// begins anew, or is aborted: its checkpoint was in that directory, and perhaps its file.
+// recoverFromRecord continues this node's own migration from the cluster record
+// when the journal has none: the node lost its data directory. Only this node may
+// open the buckets that its rollback has closed. The result is as after a crash:
+// an unsettled rollback has an intent, which the next command settles. A migration
+// before its cutover starts again or is aborted: its checkpoint, and perhaps its
+// file, were in the lost directory.
 func (j *Job) recoverFromRecord(ctx context.Context) error {
 	if j.Status().State != StateNone {
 		return nil
@@ -38,27 +38,27 @@ func (j *Job) recoverFromRecord(ctx context.Context) error {
 		note = func(e *Entry) { e.Authority, e.Intent = &a, &in }
 		j.cfg.Host.Withdraw(errMigrating(in))
 	}
-	j.cfg.Log.Info("the move is taken up from the cluster's record: this node's journal knows of none", "state", st.State)
+	j.cfg.Log.Info("the migration continues from the cluster record: this node's journal has none", "state", st.State)
 	return j.saveStatus(func(s *Status) { *s = st; s.Running = false }, note)
 }
 
-// restartFromPreflight takes up a move of which nothing but the record is left.
+// restartFromPreflight continues a migration of which only the record is left.
 func (j *Job) restartFromPreflight(st Status) error {
 	was := st.State
-	j.cfg.Log.Warn("a move of this node is in the cluster's record, and its journal knows of none", "state", was)
+	j.cfg.Log.Warn("the cluster record has a migration of this node, and its journal has none", "state", was)
 	return j.saveStatus(func(s *Status) {
 		*s = st
 		s.State, s.Running, s.Paused, s.Verified, s.ComparedAt, s.Aborting = StatePreflight, false, false, false, 0, ""
 		s.Progress, s.Buckets, s.Backup, s.Rate, s.LeftMS = nil, nil, Backup{}, 0, 0
-		s.Error = core.Errorf(core.KindUnavailable, "%s was in %s when it lost its data directory; what was copied is in KV, and serves nobody", j.cfg.Node, was).
-			WithNext("see that %s has its SQLite file again; then `unibusd migration resume` begins anew, and `unibusd migration abort` removes what was copied", j.cfg.Node)
+		s.Error = core.Errorf(core.KindUnavailable, "%s was in %s when it lost its data directory; what was copied is in KV and is not served", j.cfg.Node, was).
+			WithNext("give %s its SQLite file again; then start again with `unibusd migration resume`, or remove what was copied with `unibusd migration abort`", j.cfg.Node)
 	}, func(e *Entry) { e.Checkpoint, e.Marks = nil, nil })
 }
 
-// recoverOwnRecord has this node's own move taken up that only the record knows of,
-// so that whoever looks is not told for ever that it goes on.
+// recoverOwnRecord recovers this node's own migration that only the record knows,
+// so that the record does not show it as running for ever.
 func (j *Job) recoverOwnRecord(ctx context.Context) (Status, error) {
-	if !j.commandLock.TryLock() { // the command that is under way looks itself
+	if !j.commandLock.TryLock() { // the running command does the same
 		return j.Status(), nil
 	}
 	defer j.commandLock.Unlock()

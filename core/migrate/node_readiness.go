@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// awaitReadyNodes waits, before anything is fenced, until every node has the target's
-// rows in memory: one that has not serves nobody from the cutover until it has.
-// After limit the move goes on without, and names those that are late.
+// awaitReadyNodes waits, before the fence, until every node has the target's rows
+// in memory: without them a node serves nothing after the cutover. After limit the
+// migration continues, and the status names the late nodes.
 func (j *Job) awaitReadyNodes(ctx context.Context, limit time.Duration) error {
 	end := time.Now().Add(limit)
 	for {
@@ -33,7 +33,8 @@ func (j *Job) awaitReadyNodes(ctx context.Context, limit time.Duration) error {
 	}
 }
 
-// unreadyNodes names the nodes that still read; where nobody could be asked, nobody is named.
+// unreadyNodes names the nodes that are still loading rows. If the cluster does
+// not answer, it names none.
 func (j *Job) unreadyNodes(ctx context.Context) (late []string) {
 	c, err := j.cfg.Cluster(ctx)
 	if err != nil {

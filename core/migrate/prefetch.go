@@ -6,17 +6,17 @@ import (
 	"unibus/core"
 )
 
-// rowChunk is some rows that follow one another, and the error that ended them.
+// rowChunk is a run of rows, and the error that ended them.
 type rowChunk struct {
 	rows  []core.Row
 	bytes int
 	err   error
 }
 
-// prefetch reads rows in a goroutine of its own, so that the next batch is read while
-// one is written. Beyond what its consumer has in hand it holds one stretch of at
-// most so many rows, and bytes but for the last row. When the sequence ends, for
-// whatever reason, nothing is read any more.
+// prefetch reads rows in a goroutine of its own, so that the next batch is read
+// while one is written. It holds at most one chunk beyond what its consumer has,
+// limited in rows and in bytes. When the sequence ends, for whatever reason, the
+// goroutine has ended too.
 func prefetch(seq iter.Seq2[core.Row, error], rows, bytes int) iter.Seq2[core.Row, error] {
 	return func(yield func(core.Row, error) bool) {
 		read, quit := make(chan rowChunk), make(chan struct{})
@@ -33,7 +33,7 @@ func prefetch(seq iter.Seq2[core.Row, error], rows, bytes int) iter.Seq2[core.Ro
 		}()
 		defer func() {
 			close(quit)
-			for range read { // until the reader has ended: what it reads is closed after this
+			for range read { // until the goroutine has ended: the caller closes what it reads
 			}
 		}()
 		for s := range read {
@@ -50,8 +50,8 @@ func prefetch(seq iter.Seq2[core.Row, error], rows, bytes int) iter.Seq2[core.Ro
 	}
 }
 
-// splitChunks cuts a sequence up, until hand is false.
-func splitChunks(seq iter.Seq2[core.Row, error], rows, bytes int, hand func(rowChunk) bool) {
+// splitChunks divides a sequence into chunks, until deliver returns false.
+func splitChunks(seq iter.Seq2[core.Row, error], rows, bytes int, deliver func(rowChunk) bool) {
 	var s rowChunk
 	for r, err := range seq {
 		if err != nil {
@@ -60,13 +60,13 @@ func splitChunks(seq iter.Seq2[core.Row, error], rows, bytes int, hand func(rowC
 		}
 		s.rows, s.bytes = append(s.rows, r), s.bytes+len(r.Key)+len(r.Value)
 		if len(s.rows) >= rows || s.bytes >= bytes {
-			if !hand(s) {
+			if !deliver(s) {
 				return
 			}
 			s = rowChunk{rows: make([]core.Row, 0, len(s.rows))}
 		}
 	}
 	if len(s.rows) > 0 || s.err != nil {
-		hand(s)
+		deliver(s)
 	}
 }

@@ -14,16 +14,17 @@ import (
 	"unibus/core"
 )
 
-// ReportDocument is a report for programs: the status with what is worked out from it.
+// ReportDocument is a report for programs: the status with what is computed from
+// it.
 type ReportDocument struct {
 	Status
-	Timeline []StateDuration `json:"stays"`   // the line of the move, with how long each state took
-	TookMS   int64           `json:"took_ms"` // backup, copy and verify, to be held against estimate_ms; 0: not known yet
+	Timeline []StateDuration `json:"stays"`   // the timeline, with how long each state took
+	TookMS   int64           `json:"took_ms"` // backup, copy and verify, to compare with estimate_ms; 0: not known yet
 	Made     core.Millis     `json:"made"`
 }
 
-// SaveReport writes the report to a new file that only its owner can read: as JSON,
-// or as text. KindExists where there is a file already: none is written over.
+// SaveReport writes the report to a new file that only its owner can read, as JSON
+// or as text. KindExists if the file exists: it is never overwritten.
 func (s Status) SaveReport(file string, asJSON bool, now time.Time) error {
 	body := []byte(s.Report(now))
 	if asJSON {
@@ -36,7 +37,7 @@ func (s Status) SaveReport(file string, asJSON bool, now time.Time) error {
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return core.Errorf(core.KindExists, "%s is there already and is not written over", file).WithNext("name another file")
+		return core.Errorf(core.KindExists, "%s exists already and is not overwritten", file).WithNext("name another file")
 	case err == nil:
 		_, err = f.Write(body)
 		err = errors.Join(err, f.Close())
@@ -53,7 +54,7 @@ func (s Status) ReportDocument(now time.Time) ReportDocument {
 	return ReportDocument{Status: s, Timeline: s.Timeline(core.MillisOf(now)), TookMS: s.WorkDuration().Milliseconds(), Made: core.MillisOf(now)}
 }
 
-// report is a text in the making.
+// report is a text under construction.
 type report struct{ strings.Builder }
 
 func (r *report) line(name, format string, args ...any) {
@@ -64,11 +65,11 @@ func (r *report) item(format string, args ...any) { fmt.Fprintf(r, "  "+format+"
 
 func (r *report) head(format string, args ...any) { fmt.Fprintf(r, "\n"+format+"\n", args...) }
 
-// Report is a status as text that an operator can read and save: what was
-// moved, from where, how long it took, what was compared and what differed.
+// Report is the status as text that an operator can read and save: what was
+// migrated, from where, how long it took, what was compared and what differed.
 func (s Status) Report(now time.Time) string {
 	var r report
-	r.WriteString("unibus: report of a move from SQLite to KV\n\n")
+	r.WriteString("unibus: report of a migration from SQLite to KV\n\n")
 	s.reportState(&r, now)
 	s.reportFiles(&r)
 	s.reportOptions(&r)
@@ -79,7 +80,7 @@ func (s Status) Report(now time.Time) string {
 		d.report(&r, s.Node)
 	}
 	for _, p := range s.Buckets {
-		if len(p.Nodes) > 0 || !s.Active() { // before verify there is nothing to say yet
+		if len(p.Nodes) > 0 || !s.Active() { // before verify nothing was compared
 			p.report(&r)
 		}
 	}
@@ -89,7 +90,7 @@ func (s Status) Report(now time.Time) string {
 func (s Status) reportState(r *report, now time.Time) {
 	r.line("state", "%s%s", s.State, s.stateSuffix())
 	if s.ID != "" {
-		r.line("move", "%s, started %s by %s on %s", s.ID, formatTime(s.Started), s.By, s.Node)
+		r.line("migration", "%s, started %s by %s on %s", s.ID, formatTime(s.Started), s.By, s.Node)
 		r.line("updated", "%s", formatTime(s.Updated))
 		r.line("written", "%s put or removed by the last run", s.writtenKeys())
 	}
@@ -100,7 +101,7 @@ func (s Status) reportState(r *report, now time.Time) {
 		r.line("result", "%s", s.Result)
 	}
 	if len(s.UnreadyNodes) > 0 && s.Active() {
-		r.line("reading", "%s: after a cutover they serve once they have all rows in memory", strings.Join(s.UnreadyNodes, ", "))
+		r.line("reading", "%s: after a cutover they serve once all rows are in memory", strings.Join(s.UnreadyNodes, ", "))
 	}
 	if s.Error != nil {
 		r.line("error", "%s", s.Error.Text)
@@ -126,7 +127,7 @@ func (s Status) stateSuffix() string {
 	case s.Error != nil:
 		return ", stopped"
 	case s.State == StateVerify && s.Verified && !s.Running:
-		return ", equal everywhere, awaiting the cutover"
+		return ", equal everywhere, waiting for the cutover"
 	}
 	return ""
 }
@@ -160,7 +161,7 @@ func (s Status) reportOptions(r *report) {
 	}
 }
 
-// optionTexts are the options as a person would say them.
+// optionTexts are the options in words.
 func (s Status) optionTexts() []string {
 	o := s.Options
 	out := []string{"replicas as they are", "no rate limit", "backup kept"}
@@ -180,7 +181,7 @@ func (s Status) optionTexts() []string {
 		out = append(out, "dry run")
 	}
 	if len(o.IgnoredNodes) > 0 {
-		out = append(out, "left behind: the files of "+strings.Join(o.IgnoredNodes, ", "))
+		out = append(out, "ignored: the files of "+strings.Join(o.IgnoredNodes, ", "))
 	}
 	return out
 }
@@ -189,7 +190,7 @@ func (s Status) reportTimeline(r *report, now time.Time) {
 	if len(s.History) == 0 {
 		return
 	}
-	r.head("passage")
+	r.head("timeline")
 	for i, p := range s.History {
 		took := ""
 		switch {
@@ -239,13 +240,13 @@ func (d Divergence) report(r *report, source string) {
 	choice := ""
 	switch {
 	case d.Equal():
-		choice = ": holds the same"
+		choice = ": holds the same rows"
 	case d.Ignored:
-		choice = ": left behind, as the operator chose"
+		choice = ": ignored, as the operator chose"
 	}
 	r.head("the SQLite file of %s, %s%s", d.Node, d.File, choice)
 	if d.Error != "" {
-		r.item("not compared to its end: %s", d.Error)
+		r.item("not compared completely: %s", d.Error)
 	}
 	for _, t := range d.Tables {
 		if t.Equal() {
@@ -289,7 +290,8 @@ func (p Parity) report(r *report) {
 
 func between(a, b core.Millis) time.Duration { return time.Duration(max(0, b-a)) * time.Millisecond }
 
-// formatDuration is a duration that says no more than matters: 0.4s, 12.3s, 4m5s, 3h12m0s.
+// formatDuration formats a duration without needless digits: 0.4 s, 4 m 5 s, 3 h
+// 12 m.
 func formatDuration(d time.Duration) string {
 	if d < time.Minute {
 		return fmt.Sprintf("%.1f s", d.Seconds())

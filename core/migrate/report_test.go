@@ -98,12 +98,12 @@ func TestReportHasEverything(t *testing.T) {
 	text := strings.Join(strings.Fields(rolledBackStatus().Report(at(200).Time())), " ")
 	for _, want := range []string{
 		"state rolledback", "m1, started 2026-11-22", "by ana on n1", "/d/backup.db, 90 bytes sha256 b1", "export /d/export.db, 95 bytes sha256 e1",
-		"3 replicas, at most 500 rows a second, backup kept, left behind: the files of n2",
+		"3 replicas, at most 500 rows a second, backup kept, ignored: the files of n2",
 		"estimate 9.0 s for backup, copy and verify; real: 13.0 s",
 		"UTC copy 10.0 s", "UTC - equal after 1.0 s", "UTC rollback 10.0 s", "UTC rolledback",
 		"users UA: the role is not known do: set it",
-		"the SQLite file of n2, /e/unibus.db: left behind, as the operator chose", "users 3 only on n1, 1 only on n2, 0 different there/UX",
-		"the SQLite file of n3, /f/unibus.db: holds the same",
+		"the SQLite file of n2, /e/unibus.db: ignored, as the operator chose", "users 3 only on n1, 1 only on n2, 0 different there/UX",
+		"the SQLite file of n3, /f/unibus.db: holds the same rows",
 		"n3 1 differs", "changed 7 between verify and fence", "missing n3/UB",
 	} {
 		if !strings.Contains(text, want) {

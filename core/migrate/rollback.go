@@ -12,11 +12,11 @@ import (
 	"unibus/core"
 )
 
-// runRollback brings the control plane back to SQLite: the guards of KV are closed
-// on every node, so that nothing is written any more, what counts is exported
-// to a new file and read back, and the authority moves by one CAS. Users see
-// "the control plane is moving" meanwhile. What fails before the CAS, or was
-// stopped in it, is given up: KV goes on, one generation later.
+// runRollback makes a SQLite file the control plane again. It closes the guards of
+// KV on every node, exports KV to a new file, reads that back, and moves the
+// authority by one compare-and-swap. Meanwhile users get "the control plane is
+// moving". A rollback that fails or stops before that is cancelled: KV serves
+// again, one generation later.
 func (j *Job) runRollback(ctx context.Context) (State, error) {
 	e, err := j.cfg.Journal.Load()
 	if err != nil {
@@ -25,7 +25,7 @@ func (j *Job) runRollback(ctx context.Context) (State, error) {
 	if e.Intent != nil {
 		return j.settleIntent(ctx, *e.Intent, false)
 	}
-	if e.rolledBackTo(j.cfg.Node) { // only the file was not served yet
+	if e.rolledBackTo(j.cfg.Node) { // the authority has moved; the file is not served yet
 		return j.serveRolledBackFile(ctx, e)
 	}
 	in, err := j.recordRollbackIntent(ctx)
@@ -39,8 +39,8 @@ func (j *Job) runRollback(ctx context.Context) (State, error) {
 	return j.settleIntent(ctx, in, true)
 }
 
-// recordRollbackIntent notes, before anything is closed, that KV may stop to count and
-// where the new file is written.
+// recordRollbackIntent records, before it closes anything, that KV may stop being
+// the authority, and where the new file is written.
 func (j *Job) recordRollbackIntent(ctx context.Context) (Intent, error) {
 	var a core.Authority
 	err := j.retry(ctx, func(ctx context.Context) (err error) {
@@ -51,8 +51,8 @@ func (j *Job) recordRollbackIntent(ctx context.Context) (Intent, error) {
 		return Intent{}, err
 	}
 	if a.Backend != core.BackendKV || a.Node != j.cfg.Node {
-		return Intent{}, core.Errorf(core.KindRefused, "the record of authority says %s of %s: it is not this node's to move back", a.Backend, a.Node).
-			WithNext("ask on %s", a.Node)
+		return Intent{}, core.Errorf(core.KindRefused, "the authority record names %s on %s, so this node cannot roll it back", a.Backend, a.Node).
+			WithNext("roll back on %s: `unibusd migration rollback`", a.Node)
 	}
 	if err := j.checkRollbackSpace(ctx); err != nil {
 		return Intent{}, err
@@ -68,8 +68,9 @@ func (j *Job) recordRollbackIntent(ctx context.Context) (Intent, error) {
 	return in, j.saveStatus(func(s *Status) { s.Export = Backup{}; s.Progress = exportProgress(*s) }, func(e *Entry) { e.Intent = &in })
 }
 
-// checkRollbackSpace refuses a rollback that would fill the disk, before anything is closed:
-// the new file takes about what the source took, or what the buckets take now.
+// checkRollbackSpace refuses a rollback that would fill the disk, before anything
+// is closed. The new file takes about the size of the source, or of the present
+// buckets.
 func (j *Job) checkRollbackSpace(ctx context.Context) error {
 	need, dir := j.Status().Source.Bytes, j.rollbackDir()
 	if size, err := j.cfg.Target.BucketBytes(ctx); err == nil {
@@ -82,11 +83,12 @@ func (j *Job) checkRollbackSpace(ctx context.Context) error {
 	if free >= need {
 		return nil
 	}
-	return core.Errorf(core.KindRefused, "%s on %s has %s free, and the file of a rollback may take %s; nothing was closed, KV serves on", dir, j.cfg.Node, megabytes(free), megabytes(need)).
+	return core.Errorf(core.KindRefused, "%s on %s has %s free, and the file of a rollback may take %s; nothing was closed, and KV serves as before", dir, j.cfg.Node, megabytes(free), megabytes(need)).
 		WithNext("make room there, then roll back again: `unibusd migration rollback`")
 }
 
-// rollbackDir is where the file that came from lies: the new one is served from there.
+// rollbackDir is the directory of the source file: the node serves the new file
+// from there.
 func (j *Job) rollbackDir() string {
 	if src := j.source(); src != nil {
 		return filepath.Dir(src.Path())
@@ -108,8 +110,8 @@ func exportProgress(s Status) []Progress {
 	return out
 }
 
-// exportKV closes KV for everybody, exports it and proves the file. It waits
-// until no node can rely any more on what it proved before the guards were closed.
+// exportKV closes KV for all writers, exports it and verifies the file. It waits
+// until no node can rely on a proof from before the guards were closed.
 func (j *Job) exportKV(ctx context.Context, in *Intent) error {
 	if err := j.retry(ctx, func(ctx context.Context) error { return j.cfg.Target.Shut(ctx, in.To.Generation) }); err != nil {
 		return err
@@ -139,7 +141,8 @@ func (j *Job) exportKV(ctx context.Context, in *Intent) error {
 	return checkExportedFile(b)
 }
 
-// recordCreatedFile notes that the file is this node's own once it has made it.
+// recordCreatedFile records that this node has created the file, so that only its
+// own file is ever removed.
 func (j *Job) recordCreatedFile(in *Intent) func(ctx context.Context, path string) (FileWriter, error) {
 	return func(ctx context.Context, path string) (FileWriter, error) {
 		w, err := j.cfg.CreateFile(ctx, path)
@@ -155,17 +158,17 @@ func (j *Job) recordCreatedFile(in *Intent) func(ctx context.Context, path strin
 	}
 }
 
-// checkExportedFile is the last look at the file before the authority moves to it.
+// checkExportedFile looks at the file once more before the authority moves to it.
 func checkExportedFile(b Backup) error {
 	info, err := os.Stat(b.Path)
 	if err == nil && info.Size() == b.Bytes {
 		return nil
 	}
-	return core.Errorf(core.KindFailed, "%s is not what was just written and read back", b.Path).
-		WithNext("see what removes or changes files in %s", filepath.Dir(b.Path))
+	return core.Errorf(core.KindFailed, "%s is no longer what was written and verified", b.Path).
+		WithNext("find out what removes or changes files in %s", filepath.Dir(b.Path))
 }
 
-// exportParity says what the new file holds; the index is derived, and not in it.
+// exportParity says what the new file holds. The index is derived and not in it.
 func exportParity(before []Parity, node string, sums map[core.Table]core.Digest) []Parity {
 	var out []Parity
 	for _, t := range fileTables() {
@@ -183,33 +186,35 @@ func exportParity(before []Parity, node string, sums map[core.Table]core.Digest)
 	return out
 }
 
-// cancelRollback opens KV again after a rollback that failed before its CAS.
+// cancelRollback opens KV again after a rollback that failed before its
+// compare-and-swap.
 func (j *Job) cancelRollback(ctx context.Context, in Intent, cause error) (State, error) {
 	next, err := j.settleIntent(ctx, in, false)
 	if ctx.Err() != nil || next == StateRollback {
-		return next, errors.Join(cause, err) // the intent stands, and the next start settles it
+		return next, errors.Join(cause, err) // the next start settles the intent
 	}
 	why := core.AsError(cause)
-	return next, core.Errorf(why.Kind, "the rollback was given up, and KV serves as before: %w", why).
+	return next, core.Errorf(why.Kind, "the rollback was cancelled, and KV serves as before: %w", why).
 		WithNext("%s", strings.TrimPrefix(why.Next+"; then roll back again: `unibusd migration rollback`", "; then "))
 }
 
-// closeGuardsAgain closes the guards for the generation that a rollback wanted, so that a
-// record of that generation can open them; those of a later one are left alone.
-// It asks until it is done or the node stops.
+// closeGuardsAgain closes the guards for the generation of a rollback, so that a
+// record of that generation can open them. Guards of a later generation are left
+// alone. It repeats until that is done or the node stops.
 func (j *Job) closeGuardsAgain(ctx context.Context, in Intent) error {
 	for ctx.Err() == nil {
 		err := j.cfg.Target.Shut(ctx, in.To.Generation)
 		if k := core.KindOf(err); err == nil || k == core.KindConflict {
 			return nil
 		}
-		j.cfg.Log.Warn("the buckets cannot be reached to give a rollback up; asking again", "error", err)
+		j.cfg.Log.Warn("the buckets cannot be reached to cancel a rollback; trying again", "error", err)
 		_ = sleep(ctx, j.cfg.Limits.PollInterval)
 	}
 	return ctx.Err()
 }
 
-// finishCancelledRollback ends a rollback that was given up: the buckets are open again.
+// finishCancelledRollback ends a rollback that was cancelled: the buckets are open
+// again.
 func (j *Job) finishCancelledRollback(ctx context.Context, in Intent, a core.Authority) (State, error) {
 	left, removed := j.removeRollbackFile(in)
 	err := j.saveStatus(func(s *Status) {
@@ -224,8 +229,8 @@ func (j *Job) finishCancelledRollback(ctx context.Context, in Intent, a core.Aut
 	return StateSoak, errors.Join(cause, removed, j.cfg.Host.Serve(ctx, a))
 }
 
-// removeRollbackFile removes the file of a rollback that was given up, where this node made
-// it; left names one of which that is not known.
+// removeRollbackFile removes the file of a cancelled rollback if this node created
+// it. left names a file of which that is not known.
 func (j *Job) removeRollbackFile(in Intent) (left string, err error) {
 	if in.File == "" {
 		return "", nil
@@ -234,13 +239,13 @@ func (j *Job) removeRollbackFile(in Intent) (left string, err error) {
 		return "", RemoveSQLiteFile(in.File)
 	}
 	if _, err := os.Lstat(in.File); err == nil {
-		left = in.File + " is there, perhaps somebody else's, and was left as it is: look at it; then "
+		left = in.File + " exists and may belong to another program, so it was kept: look at it; then "
 	}
 	return left, nil
 }
 
-// rollbackOvertaken ends a rollback whose authority somebody else moved. Its file
-// holds all that KV held then, so it is kept.
+// rollbackOvertaken ends a rollback whose authority was moved by another node. Its
+// file holds everything that KV held, so it is kept.
 func (j *Job) rollbackOvertaken(ctx context.Context, in Intent, a core.Authority) (State, error) {
 	next := StateAborted
 	if a.Backend == core.BackendKV {
@@ -252,13 +257,13 @@ func (j *Job) rollbackOvertaken(ctx context.Context, in Intent, a core.Authority
 			s.Result = soakResult(*s, a, nil)
 		}
 		if in.FileCreated || s.Export.Path != "" {
-			kept = "; the file that the rollback wrote is kept: " + cmp.Or(in.File, s.Export.Path)
+			kept = "; the file of the rollback is kept: " + cmp.Or(in.File, s.Export.Path)
 		}
 	}, recordOutcome(a), func(e *Entry) { e.FileNeverServed = false })
 	if err != nil {
 		return StateRollback, err
 	}
-	cause := core.Errorf(core.KindConflict, "the rollback ended, because the authority moved to %s of %s (generation %d) meanwhile%s", a.Backend, a.Node, a.Generation, kept).
-		WithNext("look at who moved it before anything else is started; keep that file until it is clear, then remove it: it holds the whole control plane")
+	cause := core.Errorf(core.KindConflict, "the rollback ended, because another node changed the authority to %s on %s (generation %d)%s", a.Backend, a.Node, a.Generation, kept).
+		WithNext("find out who changed it before you start anything else. Keep that file until then, and remove it afterwards: it holds the whole control plane")
 	return next, errors.Join(cause, j.cfg.Host.Serve(ctx, a))
 }

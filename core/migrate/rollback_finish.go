@@ -9,8 +9,9 @@ import (
 	"unibus/core"
 )
 
-// finishRollback ends a rollback's CAS: the new file is the authority, and the journal
-// names it. Until somebody has served it KV holds the same, and that is noted too.
+// finishRollback runs after the compare-and-swap: the new file is the authority,
+// and the journal names it. Until a node has served the file, KV holds the same;
+// the journal records that too.
 func (j *Job) finishRollback(ctx context.Context, in Intent, a core.Authority) (State, error) {
 	err := j.saveStatus(func(*Status) {}, recordOutcome(a), func(e *Entry) { e.File, e.FileIsAuthority, e.FileNeverServed = in.File, true, true })
 	if err != nil {
@@ -19,8 +20,8 @@ func (j *Job) finishRollback(ctx context.Context, in Intent, a core.Authority) (
 	return j.serveRolledBackFile(ctx, Entry{Authority: &a, File: in.File, FileNeverServed: true})
 }
 
-// serveRolledBackFile has the file served that a rollback wrote. Where it cannot be, the
-// rollback stops here: the authority is that file's, so nothing is served.
+// serveRolledBackFile serves the file that a rollback wrote. If that fails the
+// rollback stops here: the file is the authority, so nothing is served.
 func (j *Job) serveRolledBackFile(ctx context.Context, e Entry) (State, error) {
 	a := *e.Authority
 	src, err := j.cfg.Host.Adopt(ctx, e.File)
@@ -47,44 +48,44 @@ func (j *Job) serveRolledBackFile(ctx context.Context, e Entry) (State, error) {
 	return StateRolledBack, nil
 }
 
-// errFileUnserved says what to do about the file of a rollback that cannot be served: the
-// way that loses nothing comes first.
+// errFileUnserved says what to do about a rollback whose file cannot be served.
+// The way without loss comes first.
 func (j *Job) errFileUnserved(e Entry, cause error) *core.Error {
 	why := core.AsError(cause)
-	next := fmt.Sprintf("put %s back, and %s goes on by itself; or move away what is left of it and make it of a backup, which lacks what was changed since: `unibusd restore --from BACKUP --db %s`",
+	next := fmt.Sprintf("put %s back, and %s continues by itself. Or move the remains away and restore a backup, which lacks the changes since it was taken: `unibusd restore --from BACKUP --db %s`",
 		e.File, j.cfg.Node, e.File)
 	if e.FileNeverServed {
-		next = "KV still holds everything, and `unibusd migration abort` goes back to it; or " + next
+		next = "KV still holds everything: return to it with `unibusd migration abort`. Or " + next
 	}
-	return core.Errorf(why.Kind, "the authority moved back to %s, and %s cannot serve that file, so nothing is served: %s", e.File, j.cfg.Node, why.Text).
+	return core.Errorf(why.Kind, "the authority is %s again, and %s cannot serve that file, so nothing is served: %s", e.File, j.cfg.Node, why.Text).
 		WithNext("%s", next)
 }
 
 func rolledBackResult(s Status, file string, a core.Authority, behind []string) string {
-	text := fmt.Sprintf("Rolled back: the control plane is %s on %s since generation %d, with everything that was written since the cutover. %s stays fenced.",
+	text := fmt.Sprintf("Rolled back: the control plane has been %s on %s since generation %d, with everything that was written since the cutover. %s stays fenced.",
 		file, a.Node, a.Generation, s.Source.Path)
 	if len(behind) > 0 {
-		text += " Not seen to follow yet: " + strings.Join(behind, ", ") + "; until then they serve nothing."
+		text += " Not following yet: " + strings.Join(behind, ", ") + "; until they do they serve nothing."
 	}
 	return text
 }
 
-// abortRollback gives up a rollback that is under way or that was left by a
-// crash; also one whose file nobody could serve.
+// abortRollback cancels a rollback that is running or was interrupted, also one
+// whose file cannot be served.
 func (j *Job) abortRollback(by string) (Status, error) {
 	j.stopRun()
 	st := j.Status()
 	if why := st.Unavailable(ActionAbort); why != "" {
 		return st, errUnavailable(st, "abort", why)
 	}
-	j.cfg.Log.Info("a rollback is given up", "by", by)
+	j.cfg.Log.Info("a rollback is cancelled", "by", by)
 	e, err := j.cfg.Journal.Load()
 	switch {
 	case err != nil:
 		return st, err
 	case e.Intent == nil && e.rolledBackTo(j.cfg.Node):
 		err = j.recordReversal(e)
-	case e.Intent == nil: // nothing was closed yet
+	case e.Intent == nil: // nothing is closed yet
 		err = j.saveStatus(func(s *Status) { s.State, s.Running = StateSoak, false })
 		return j.Status(), err
 	}
@@ -94,8 +95,8 @@ func (j *Job) abortRollback(by string) (Status, error) {
 	return j.Status(), err
 }
 
-// recordReversal notes that the authority goes back to KV, unless the file was
-// served: from then on KV may lack something, a revocation for one.
+// recordReversal records that the authority returns to KV, unless the file was
+// served: from then on KV may lack something, for example a revocation.
 func (j *Job) recordReversal(e Entry) error {
 	in := Intent{
 		From: *e.Authority, At: core.MillisOf(j.cfg.Now()), ReversesRollback: true,
@@ -109,13 +110,13 @@ func (j *Job) recordReversal(e Entry) error {
 	})
 	if err == nil && served {
 		err = core.Errorf(core.KindRefused, "%s was served already, and KV may lack what was changed in it since", e.File).
-			WithNext("`unibusd migration resume` ends the rollback; to move to KV again: `unibusd migrate-to-kv --db %s`", e.File)
+			WithNext("complete the rollback with `unibusd migration resume`; to migrate to KV again: `unibusd migrate-to-kv --db %s`", e.File)
 	}
 	return err
 }
 
-// finishReversal ends a rollback that was taken back: nobody has served its file, so
-// KV, shut meanwhile, is still the whole of it. The file is left to the operator.
+// finishReversal ends a rollback that was taken back. Its file was never served
+// and KV was closed, so KV is complete. The file is left to the operator.
 func (j *Job) finishReversal(ctx context.Context, a core.Authority) (State, error) {
 	file := ""
 	err := j.saveStatus(func(s *Status) {
@@ -126,7 +127,7 @@ func (j *Job) finishReversal(ctx context.Context, a core.Authority) (State, erro
 	if err != nil {
 		return StateRollback, err
 	}
-	cause := core.Errorf(core.KindUnavailable, "the rollback was taken back before its file was served; KV serves again, and nothing is lost. %s is left as it is", file).
-		WithNext("remove or keep that file: nothing will serve it; then roll back again: `unibusd migration rollback`")
+	cause := core.Errorf(core.KindUnavailable, "the rollback was taken back before its file was served; KV serves again, and nothing is lost. %s was kept", file).
+		WithNext("keep or remove that file: nothing will serve it. Then roll back again: `unibusd migration rollback`")
 	return StateSoak, errors.Join(cause, j.cfg.Host.Serve(ctx, a))
 }

@@ -8,11 +8,12 @@ import (
 	"unibus/core"
 )
 
-// errPaused ends a step at a place from which it can go on.
+// errPaused ends a step that can continue later.
 var errPaused = errors.New("paused")
 
-// runState does the work of one state and says which state comes next. The same
-// state means that the operator is awaited. With an error it is the state to stop in.
+// runState does the work of one state and returns the next. The same state means
+// that it waits for the operator. With an error it is the state in which the
+// migration stops.
 func (j *Job) runState(ctx context.Context, s State) (State, error) {
 	if s.needsFile() && j.source() == nil {
 		return s, j.errNoFile()
@@ -33,20 +34,20 @@ func (j *Job) runState(ctx context.Context, s State) (State, error) {
 	case StateRollback:
 		return j.runRollback(ctx)
 	}
-	return s, nil // soak, done, aborted, none: nothing to work at
+	return s, nil // soak, done, aborted, none: nothing to do
 }
 
-// needsFile is true where the source itself is read or fenced.
+// needsFile is true if the state reads or fences the source.
 func (s State) needsFile() bool {
 	return s == StatePreflight || s == StateBackup || s == StateFence
 }
 
-// run takes step after step until one awaits the operator, fails or is stopped.
+// run executes states until one waits for the operator, fails or is stopped.
 func (j *Job) run(ctx context.Context) {
 	for {
 		cur := j.Status().State
 		next, err := cur, error(nil)
-		if cur != StateCutover && cur != StateRollback { // an intent is settled, whatever else is wanted
+		if cur != StateCutover && cur != StateRollback { // an intent must be settled first
 			err = j.checkInterrupted(ctx)
 		}
 		if err == nil {
@@ -58,7 +59,7 @@ func (j *Job) run(ctx context.Context) {
 	}
 }
 
-// applyStep saves where a step led to; true where there is another to take.
+// applyStep saves the result of a step; true if there is a next one.
 func (j *Job) applyStep(ctx context.Context, cur, next State, err error) bool {
 	switch {
 	case errors.Is(err, errPaused):
@@ -68,7 +69,7 @@ func (j *Job) applyStep(ctx context.Context, cur, next State, err error) bool {
 		return false
 	case err != nil:
 		err = j.explainJetStreamOff(ctx, cur, err)
-		j.cfg.Log.Warn("the move stopped", "state", cur, "error", err)
+		j.cfg.Log.Warn("the migration stopped", "state", cur, "error", err)
 		j.endRun(func(s *Status) { s.State, s.Paused, s.Error = next, false, core.AsError(err) })
 		return false
 	case next == cur:
@@ -82,26 +83,27 @@ func (j *Job) applyStep(ctx context.Context, cur, next State, err error) bool {
 	return true
 }
 
-// endRun marks that nothing runs any more. A journal that cannot be written must
-// not keep the status from saying so.
+// endRun records that nothing is running any more. If the journal cannot be
+// written, the status in memory still says so.
 func (j *Job) endRun(change func(*Status)) {
 	stopped := func(s *Status) {
 		change(s)
 		s.Running, s.Rate, s.LeftMS = false, 0, 0
 	}
 	if err := j.saveStatus(stopped); err != nil {
-		j.cfg.Log.Error("the journal of the move cannot be written", "error", err)
+		j.cfg.Log.Error("the journal of the migration cannot be written", "error", err)
 		j.updateStatus(stopped)
 	}
 }
 
-// pauseAt ends the runner for a pause, unless the operator resumed meanwhile.
+// pauseAt ends the runner for a pause; true if the operator has resumed meanwhile
+// and the runner continues.
 func (j *Job) pauseAt(in State) bool {
 	j.mu.Lock()
 	wanted := j.pauseRequested
 	j.mu.Unlock()
 	if in == StateFence {
-		in = StateVerify // nothing is fenced yet, and nothing waits behind a fence
+		in = StateVerify // nothing is fenced yet
 	}
 	if wanted {
 		j.endRun(func(s *Status) { s.State, s.Paused = in, true })
@@ -110,8 +112,8 @@ func (j *Job) pauseAt(in State) bool {
 	return j.saveStatus(func(s *Status) { s.State = in }) == nil
 }
 
-// checkInterrupted is called between two pieces of work: it ends the step where the
-// operator paused or the node stops.
+// checkInterrupted is called between two pieces of work. Its error ends the step
+// if the operator paused or the node stops.
 func (j *Job) checkInterrupted(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -124,14 +126,14 @@ func (j *Job) checkInterrupted(ctx context.Context) error {
 	return nil
 }
 
-// retriesExhaustedError is an error that was waited for already: whoever asks for more than the
-// part that gave it does not begin to wait anew.
+// retriesExhaustedError is an error whose retry budget is spent. An outer retry
+// must not start a new budget for it.
 type retriesExhaustedError struct{ error }
 
 func (s retriesExhaustedError) Unwrap() error { return s.error }
 
-// retry asks a part again while it is unavailable, for the limit's patience
-// since it last worked: an election takes seconds and is no reason to stop a move.
+// retry repeats f while it is unavailable, until the retry budget since its last
+// success is spent. An election takes seconds and must not stop a migration.
 func (j *Job) retry(ctx context.Context, f func(context.Context) error) error {
 	var end time.Time
 	for {
@@ -155,7 +157,7 @@ func (j *Job) retry(ctx context.Context, f func(context.Context) error) error {
 	}
 }
 
-// sleep returns after d, or with ctx's error.
+// sleep returns after d, or with the error of ctx.
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -12,9 +12,9 @@ import (
 // recordTimeout bounds one write of the status record, and the last one at Close.
 const recordTimeout = 2 * time.Second
 
-// recorder writes the newest status to the cluster's record from a goroutine of
-// its own, at most once per interval, so that a record which cannot be written
-// holds nothing up. The local status and the journal are the truth.
+// recorder writes the newest status to the cluster record in a goroutine of its
+// own, at most once per interval. A record that cannot be written delays nothing:
+// the journal and the status in memory are authoritative.
 type recorder struct {
 	record StatusRecord
 	every  time.Duration
@@ -25,7 +25,7 @@ type recorder struct {
 	done chan struct{}
 	once sync.Once
 
-	rev   uint64 // of the record as last seen
+	rev   uint64 // of the record as last read
 	known bool
 }
 
@@ -49,7 +49,7 @@ func (r *recorder) schedule() {
 	}
 }
 
-// close writes what is still to be written, once, and ends the goroutine.
+// close writes what is still scheduled, once, and ends the goroutine.
 func (r *recorder) close() {
 	r.once.Do(func() { close(r.quit) })
 	<-r.done
@@ -74,7 +74,7 @@ func (r *recorder) run() {
 	}
 }
 
-// waitInterval waits for the interval; false where the recorder is to end.
+// waitInterval waits for the interval; false if the recorder has to end.
 func (r *recorder) waitInterval() bool {
 	t := time.NewTimer(r.every)
 	defer t.Stop()
@@ -89,7 +89,7 @@ func (r *recorder) waitInterval() bool {
 func (r *recorder) flush() {
 	select {
 	case <-r.wake:
-		_ = r.write() // the journal has it; the record is written again after the next Open
+		_ = r.write() // the journal has it, and the next Open records it again
 	default:
 	}
 }
@@ -113,21 +113,21 @@ func (r *recorder) write() error {
 	}
 	rev, err := r.record.PutMigration(ctx, data, r.rev)
 	if err != nil {
-		r.known = false // conflict or unknown outcome: read the revision again
+		r.known = false // conflict or unknown outcome: the revision must be read again
 		return err
 	}
 	r.rev = rev
 	return nil
 }
 
-// supersededByOtherNode is true where another node wrote a move since: what this node
-// did before that is of no interest any more.
+// supersededByOtherNode is true if another node has recorded a later migration;
+// this one must not overwrite it.
 func supersededByOtherNode(have []byte, own Status) bool {
 	var st Status
 	return json.Unmarshal(have, &st) == nil && st.Node != own.Node && st.Updated > own.Updated
 }
 
-// readRecord decodes the cluster's record; StateNone where there is none.
+// readRecord decodes the cluster record; StateNone if there is none.
 func readRecord(ctx context.Context, record StatusRecord) (Status, error) {
 	data, _, err := record.Migration(ctx)
 	if core.KindOf(err) == core.KindNotFound || err == nil && len(data) == 0 {
@@ -138,7 +138,7 @@ func readRecord(ctx context.Context, record StatusRecord) (Status, error) {
 	}
 	var st Status
 	if err := json.Unmarshal(data, &st); err != nil {
-		return Status{State: StateNone}, core.Errorf(core.KindFailed, "the record of the last move cannot be read: %w", err)
+		return Status{State: StateNone}, core.Errorf(core.KindFailed, "the record of the last migration cannot be read: %w", err)
 	}
 	return st, nil
 }

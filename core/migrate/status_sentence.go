@@ -2,17 +2,17 @@ package migrate
 
 import "fmt"
 
-// Sentence is what a state of a move means to somebody who has to decide.
+// Sentence says what the state means to a person who has to decide.
 func (s Status) Sentence() string {
 	switch {
 	case s.ResultIsCurrent():
 		return s.Result
 	case s.Aborting != "" && s.Running:
-		return fmt.Sprintf("The move is being taken back: the fence first, then the rows in KV, %s so far. SQLite on %s serves.", count(s.Removed, "key"), s.Node)
+		return fmt.Sprintf("The move is being undone: the fence first, then the rows in KV, %s so far. SQLite on %s serves.", count(s.Removed, "key"), s.Node)
 	case s.Error != nil && !s.HasEnded():
 		return fmt.Sprintf("The move stopped in %s. %s", s.State, s.servingSentence())
 	case s.Error != nil && s.State == StateAborted:
-		return "The move ended, because somebody else moved the authority. Who serves is what its record says now."
+		return "The move ended, because another node changed the authority. Its record says which store serves now."
 	case s.Paused && s.State == StateVerify && s.Verified:
 		next := "Resume waits for your cutover."
 		if s.Options.Cutover {
@@ -25,18 +25,18 @@ func (s Status) Sentence() string {
 	return s.runningSentence()
 }
 
-// ResultIsCurrent is true where the daemon's own word is the sentence: once it rests, or
-// waits only for the nodes to follow.
+// ResultIsCurrent is true if Result is the sentence: the migration rests, or only
+// waits for the nodes to follow.
 func (s Status) ResultIsCurrent() bool {
 	settled := s.State == StateSoak || s.HasEnded()
 	return s.Error == nil && s.Result != "" && (settled || !s.Running) && !s.Paused
 }
 
-// servingSentence says who serves while a move has stopped.
+// servingSentence says what serves while a migration has stopped.
 func (s Status) servingSentence() string {
 	switch s.State {
 	case StateCutover, StateRollback:
-		return fmt.Sprintf("Until %s has found out who serves, nothing is served. Resume.", s.Node)
+		return fmt.Sprintf("Nothing is served until %s has found out which store is in force. Resume.", s.Node)
 	case StateSoak, StateDone:
 		return "The nodes serve from KV; nothing has changed for users."
 	case StateFence:
@@ -59,11 +59,11 @@ func (s Status) runningSentence() string {
 		}
 		return fmt.Sprintf("Comparing every bucket on every node with the backup. SQLite on %s still serves.", s.Node)
 	case StateFence:
-		return fmt.Sprintf(`SQLite on %s refuses writes for a moment while the last changes are copied and compared. Whoever changes something is told "the control plane is moving" and tries again. The fence lifts by itself within 30 s.`, s.Node)
+		return fmt.Sprintf(`SQLite on %s refuses writes for a moment while the last changes are copied and compared. Changes get "the control plane is moving" meanwhile and can be repeated. The fence lifts by itself within 30 s.`, s.Node)
 	case StateCutover:
-		return `The authority moves to KV; every node swaps without a restart. Whoever changes something is told "the control plane is moving" and tries again.`
+		return `The authority moves to KV; every node swaps without a restart. Changes get "the control plane is moving" meanwhile and can be repeated.`
 	case StateRollback:
-		return fmt.Sprintf(`KV is shut, and all of it is written to a new SQLite file on %s. Whoever changes something is told "the control plane is moving" and tries again. If it fails, KV serves again.`, s.Node)
+		return fmt.Sprintf(`KV is shut, and all of it is written to a new SQLite file on %s. Changes get "the control plane is moving" meanwhile and can be repeated. If it fails, KV serves again.`, s.Node)
 	}
 	return s.restingSentence()
 }
@@ -77,7 +77,7 @@ func (s Status) restingSentence() string {
 	case StateRolledBack:
 		return fmt.Sprintf("Rolled back: SQLite on %s serves, with everything that was written since the cutover.", s.Node)
 	case StateAborted:
-		return fmt.Sprintf("The move was given up; SQLite on %s serves as it did before.", s.Node)
+		return fmt.Sprintf("The move was aborted; SQLite on %s serves as it did before.", s.Node)
 	}
 	return "No move was ever started here."
 }

@@ -7,7 +7,7 @@ import (
 	"unibus/core"
 )
 
-// pair is one key of two tables: a nil side lacks it.
+// pair is one key of two tables; a side that lacks it is nil.
 type pair struct {
 	key        string
 	want, have *core.Row
@@ -19,9 +19,9 @@ func (p pair) equal() bool {
 	return p.want != nil && p.have != nil && bytes.Equal(p.want.Value, p.have.Value)
 }
 
-// merge walks two tables in key order and calls visit once for every key that
-// is in either. It holds one row of each. Rows out of order are refused: they
-// would make it report, and remove, keys that are there.
+// merge walks two tables in key order and calls visit once for every key of
+// either. It holds one row of each. Rows out of order are an error: existing keys
+// would look missing, and would be removed.
 func merge(want, have iter.Seq2[core.Row, error], visit func(pair) error) error {
 	w, h := newCursor(want), newCursor(have)
 	defer w.stop()
@@ -61,7 +61,7 @@ func nextPair(w, h *core.Row) pair {
 	return pair{key: w.Key, want: w, have: h}
 }
 
-// cursor is a sequence of rows with the present one in hand; nil at the end.
+// cursor is a sequence of rows with its present row; nil at the end.
 type cursor struct {
 	row  *core.Row
 	next func() (core.Row, error, bool)
@@ -89,7 +89,7 @@ func (c *cursor) advance() error {
 	return nil
 }
 
-// digestOf reads a table to its end and sums it up.
+// digestOf reads a table to its end and returns its digest.
 func digestOf(rows iter.Seq2[core.Row, error]) (core.Digest, error) {
 	d := core.NewDigester()
 	for r, err := range rows {

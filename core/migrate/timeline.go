@@ -7,33 +7,33 @@ import (
 	"unibus/core"
 )
 
-// StateDuration is the time that a move spent in one state: all of its visits together,
-// for a fence that was lifted is entered again.
+// StateDuration is the time that a migration spent in one state, over all visits:
+// a fence that was lifted is entered again.
 type StateDuration struct {
 	State   State       `json:"state"`
-	Entered core.Millis `json:"at"`      // when it was entered last; 0: never
-	TookMS  int64       `json:"took_ms"` // until it was left, or until now
+	Entered core.Millis `json:"at"`      // when it was last entered; 0: never
+	TookMS  int64       `json:"took_ms"` // until it ended, or until now
 	Visits  int         `json:"visits"`
-	Current bool        `json:"present"` // the move is in it
+	Current bool        `json:"present"` // the migration is in it now
 }
 
-// Duration is Took as a duration.
+// Duration is TookMS as a duration.
 func (s StateDuration) Duration() time.Duration { return time.Duration(s.TookMS) * time.Millisecond }
 
-// Timeline returns the line of a move for a timeline: the states that it was in and
-// those ahead of it, in order. A rollback leaves the line at soak, an abort where it came.
+// Timeline returns the states that the migration was in and those ahead of it, in
+// order. A rollback follows soak; an abort ends the line.
 func (s Status) Timeline(now core.Millis) []StateDuration {
-	spent := s.durations(now)
+	durations := s.durations(now)
 	var out []StateDuration
 	for _, x := range s.states() {
-		stay := spent[x]
-		stay.State, stay.Current = x, x == s.State
-		out = append(out, stay)
+		d := durations[x]
+		d.State, d.Current = x, x == s.State
+		out = append(out, d)
 	}
 	return out
 }
 
-// states is the states of this move's own way.
+// states are the states of this timeline.
 func (s Status) states() []State {
 	all := States()
 	switch s.State {
@@ -50,8 +50,8 @@ func (s Status) visited(x State) bool {
 	return slices.ContainsFunc(s.History, func(p StateTransition) bool { return p.State == x })
 }
 
-// durations sums up the visits of each state. The last one lasts until now, unless
-// it is one in which nothing goes on.
+// durations adds up the visits of each state. The last one lasts until now, unless
+// the migration has ended.
 func (s Status) durations(now core.Millis) map[State]StateDuration {
 	out := map[State]StateDuration{}
 	past := s.History
@@ -66,22 +66,22 @@ func (s Status) durations(now core.Millis) map[State]StateDuration {
 		case s.HasEnded():
 			end = p.At
 		}
-		stay := out[p.State]
-		stay.Entered = p.At
-		stay.TookMS += max(0, int64(end-p.At))
-		stay.Visits++
-		out[p.State] = stay
+		d := out[p.State]
+		d.Entered = p.At
+		d.TookMS += max(0, int64(end-p.At))
+		d.Visits++
+		out[p.State] = d
 	}
 	return out
 }
 
-// AuthorityUnsettled is true where the authority is on its way and nobody works at it: what
-// comes of it waits for an operator, or for a majority.
+// AuthorityUnsettled is true if the authority was to move and nothing is running:
+// the outcome waits for an operator, or for a majority.
 func (s Status) AuthorityUnsettled() bool {
 	return (s.State == StateCutover || s.State == StateRollback) && !s.Running && s.Error != nil
 }
 
-// HasEnded is true where nothing of the move is left to do.
+// HasEnded is true if nothing is left to do for the migration.
 func (s Status) HasEnded() bool {
 	switch s.State {
 	case StateNone, "", StateAborted, StateDone, StateRolledBack:
@@ -90,8 +90,8 @@ func (s Status) HasEnded() bool {
 	return false
 }
 
-// TookMS is how long backup, copy and verify lasted, to be held against Estimate;
-// 0 until every bucket was compared. Pauses are part of it.
+// WorkDuration is how long backup, copy and verify took, to compare with
+// EstimateMS; 0 until every bucket was compared. It includes pauses.
 func (s Status) WorkDuration() time.Duration {
 	if s.ComparedAt == 0 {
 		return 0
@@ -104,22 +104,24 @@ func (s Status) WorkDuration() time.Duration {
 	return 0
 }
 
-// WillCutOver is true before verify has ended where the move goes on without waiting for the operator then.
+// WillCutOver is true before verify has ended, if the migration then continues to
+// the cutover without waiting.
 func (s Status) WillCutOver() bool {
 	return s.Options.Cutover && s.Active() && !s.Verified && s.State != StateFence
 }
 
-// DivergentFiles returns what the other nodes' own files hold otherwise than the source; equal files are left out.
+// DivergentFiles returns the other nodes' files that differ from the source.
 func (s Status) DivergentFiles() []Divergence {
 	return slices.DeleteFunc(slices.Clone(s.Divergences), Divergence.Equal)
 }
 
-// Equal is true where every table of the two files was seen to hold the same.
+// Equal is true if every table of the two files was seen to hold the same rows.
 func (d Divergence) Equal() bool {
 	return d.Error == "" && !slices.ContainsFunc(d.Tables, func(t TableDivergence) bool { return !t.Equal() })
 }
 
-// CopiedRows returns how many rows the copy or the export has done, and of how many.
+// CopiedRows returns how many rows the copy or the export has done, and of how
+// many.
 func (s Status) CopiedRows() (done, total int) {
 	for _, p := range s.Progress {
 		done, total = done+p.Done, total+p.Total

@@ -12,9 +12,9 @@ import (
 	"unibus/core"
 )
 
-// runVerify proves that every node's own replica is the backup. Then it awaits the
-// operator, or goes on where that was asked for. What was proven before a pause
-// is not proven again.
+// runVerify proves that every node's own replica equals the backup. Then it waits
+// for the operator, or continues to the cutover if that was requested. After a
+// pause it does not repeat a completed proof.
 func (j *Job) runVerify(ctx context.Context) (State, error) {
 	if st := j.Status(); !st.Verified {
 		if err := j.compareWithBackup(ctx, st); err != nil {
@@ -40,13 +40,14 @@ func (j *Job) runVerify(ctx context.Context) (State, error) {
 	return StateFence, nil
 }
 
-// compareWithBackup compares the backup with every replica and keeps the places up to which they are equal.
+// compareWithBackup compares the backup with every replica, and keeps the
+// positions up to which they are equal.
 func (j *Job) compareWithBackup(ctx context.Context, st Status) error {
 	c, err := j.openBackup(ctx, st.Backup.Path)
 	if err != nil {
 		return err
 	}
-	marks, err := j.readMarks(ctx) // before the comparison: what is written during it is looked at again
+	marks, err := j.readMarks(ctx) // before the comparison, so that writes during it count as changes
 	if err != nil {
 		return unwrapSingle(errors.Join(err, c.Close()))
 	}
@@ -67,18 +68,19 @@ func (j *Job) compareWithBackup(ctx context.Context, st Status) error {
 	return nil
 }
 
-// checkBackupUnchanged makes sure that the backup still holds what it held when it was taken.
+// checkBackupUnchanged compares the digests of the backup with those from when it
+// was taken.
 func checkBackupUnchanged(st Status, now []Parity) error {
 	for i, p := range st.Buckets {
 		if i < len(now) && now[i].Source != p.Source {
 			return core.Errorf(core.KindFailed, "the backup %s changed after it was taken: %s is not what it was", st.Backup.Path, p.Name).
-				WithNext("check the disk, then start again: a new backup is taken")
+				WithNext("check the disk, then start again, which takes a new backup: `unibusd migrate-to-kv`")
 		}
 	}
 	return nil
 }
 
-// requireParity publishes what was compared; KindFailed where something differs.
+// requireParity publishes the comparison; KindFailed if anything differs.
 func (j *Job) requireParity(parity []Parity) error {
 	j.updateStatus(func(s *Status) { s.Buckets = parity })
 	var unequal []string
@@ -92,7 +94,7 @@ func (j *Job) requireParity(parity []Parity) error {
 	}
 	j.updateStatus(func(s *Status) { s.Verified = false })
 	return core.Errorf(core.KindFailed, "not every replica equals the source: %s", strings.Join(unequal, ", ")).
-		WithNext("look at the keys that are listed with their node; start again to write what is missing; where one node alone differs, restart it so that it heals from its peers, then start again")
+		WithNext("look at the keys that are listed with their node, then start again, which writes what is missing. If only one node differs, restart it first, so that it copies from its peers")
 }
 
 func verifiedResult(s Status, removed int) string {
@@ -107,9 +109,9 @@ func verifiedResult(s Status, removed int) string {
 	return text + " SQLite on " + s.Node + " still serves: cut over when ready."
 }
 
-// compareTables sums up from and every replica of every table, and lists what differs.
-// All tables are read side by side, so that the reader that the last replica still
-// waits for costs no time; how much is under way is the target's to bound.
+// compareTables compares every replica of every table with from, and lists what
+// differs. All tables are read at the same time, so that waiting for one reader
+// costs no time; the target bounds how many requests are open.
 func (j *Job) compareTables(ctx context.Context, from RowSource) ([]Parity, error) {
 	ctx, stop := j.withPauseCancel(ctx)
 	defer stop()
@@ -126,8 +128,8 @@ func (j *Job) compareTables(ctx context.Context, from RowSource) ([]Parity, erro
 	return out, cmp.Or(errs...)
 }
 
-// withPauseCancel is a context that ends where a pause is wanted: a comparison of
-// large tables takes minutes, and begins anew in any case.
+// withPauseCancel returns a context that ends when the operator pauses: comparing
+// large tables takes minutes, and starts again in any case.
 func (j *Job) withPauseCancel(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
@@ -140,7 +142,7 @@ func (j *Job) withPauseCancel(ctx context.Context) (context.Context, context.Can
 	return ctx, func() { cancel(nil) }
 }
 
-// compareTable reads the source and the table's replicas side by side, one goroutine each.
+// compareTable reads the source and the table's replicas at the same time.
 func (j *Job) compareTable(ctx context.Context, from RowSource, t core.Table) (Parity, error) {
 	nodes, err := j.replicaNodes(ctx, t)
 	if err != nil {
@@ -161,7 +163,8 @@ func (j *Job) compareTable(ctx context.Context, from RowSource, t core.Table) (P
 	return parityOf(t, want, found)
 }
 
-// replicaNodes names the nodes that hold a table; fewer than were asked for are an error.
+// replicaNodes names the nodes that hold a table. Fewer than were requested are an
+// error.
 func (j *Job) replicaNodes(ctx context.Context, t core.Table) (nodes []string, err error) {
 	err = j.retry(ctx, func(ctx context.Context) (err error) {
 		nodes, err = j.cfg.Target.Nodes(ctx, t)
@@ -174,6 +177,7 @@ func (j *Job) replicaNodes(ctx context.Context, t core.Table) (nodes []string, e
 	return nodes, err
 }
 
+// parityOf combines the comparisons of all replicas.
 func parityOf(t core.Table, want core.Digest, found []replicaComparison) (Parity, error) {
 	p := Parity{
 		Name: t.Bucket(), Source: want, Nodes: map[string]core.Digest{},
@@ -191,7 +195,7 @@ func parityOf(t core.Table, want core.Digest, found []replicaComparison) (Parity
 	return p, nil
 }
 
-// replicaComparison is what one node holds of one table.
+// replicaComparison is what one node holds of one table, compared with the source.
 type replicaComparison struct {
 	node                      string
 	digest                    core.Digest
@@ -199,8 +203,9 @@ type replicaComparison struct {
 	failure                   error
 }
 
-// compareReplica sums up one replica. One that differs is read again: it may only
-// be a moment behind its leader. What still differs is listed by key.
+// compareReplica computes the digest of one replica. A different one is read
+// again, because the replica may just be behind its leader. Remaining differences
+// are listed by key.
 func (j *Job) compareReplica(ctx context.Context, from RowSource, t core.Table, node string, source func() (core.Digest, error)) replicaComparison {
 	r := replicaComparison{node: node}
 	var want core.Digest
@@ -246,7 +251,7 @@ func appendLimited(to []string, keys ...string) []string {
 	return append(to, keys[:min(len(keys), max(0, MaxListed-len(to)))]...)
 }
 
-// totalKeys is how many keys there are in all tables, for sentences.
+// totalKeys counts the keys of all tables.
 func totalKeys(buckets []Parity) int {
 	n := 0
 	for _, p := range buckets {

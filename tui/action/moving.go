@@ -207,7 +207,7 @@ func sameStart(s State, v []string) string {
 		line += " --no-backup"
 	}
 	if len(o.IgnoredNodes) > 0 {
-		line += " --discard " + Quoted(strings.Join(o.IgnoredNodes, ","))
+		line += " --ignore-node " + Quoted(strings.Join(o.IgnoredNodes, ","))
 	}
 	return line
 }
