@@ -94,7 +94,7 @@ func (s Status) resumeUnavailable() string {
 	case s.State == StateVerify && s.BackupOutdated:
 		return "its backup lacks the changes that the fence wrote; start again with `unibusd migrate-to-kv`, which takes a new backup and writes only what differs"
 	case !s.Active() && s.State != StateCutover && s.State != StateRollback:
-		return "no migration is running"
+		return "no migration is in progress"
 	}
 	return ""
 }
@@ -120,7 +120,7 @@ func (s Status) abortUnavailable() string {
 	case s.Options.DryRun && s.Running:
 		return reasonDryRun
 	case !s.Active():
-		return "no migration is running"
+		return "no migration is in progress"
 	}
 	return ""
 }
