@@ -24,7 +24,7 @@ import (
 
 const (
 	width, height = 112, 32
-	patience      = time.Minute
+	screenTimeout = time.Minute
 )
 
 func main() {
@@ -59,32 +59,32 @@ func run(ctx context.Context, dir, unibusd string) (err error) {
 	for _, s := range []struct {
 		theme string
 		paper tuitest.Paper
-		shots []shot
+		shots []screenshot
 	}{
-		{"dark", tuitest.DarkPaper(), story(d)},
-		{"light", tuitest.LightPaper(), []shot{{name: "overview-light", wait: "RECENT"}}},
+		{"dark", tuitest.DarkPaper(), screenshots(d)},
+		{"light", tuitest.LightPaper(), []screenshot{{name: "overview-light", wait: "RECENT"}}},
 	} {
-		c := &camera{dir: dir, paper: s.paper}
-		if err := c.session(ctx, d, s.theme, s.shots); err != nil {
+		c := &screenshotTaker{dir: dir, colors: s.paper}
+		if err := c.takeScreenshots(ctx, d, s.theme, s.shots); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// shot is one picture: what is done first, what must be on the screen then.
-type shot struct {
+// screenshot is one picture: what is done first, what must be on the screen then.
+type screenshot struct {
 	name string // "" takes none
 	do   func(ctx context.Context) error
 	keys []string
 	wait string
 }
 
-func story(d *demo.Demo) []shot {
-	slow := &slowly{d: d}
+func screenshots(d *demo.Demo) []screenshot {
+	slow := &nodeThrottle{demo: d}
 	stop := func(ctx context.Context) error { return d.Stop(ctx, "n3") }
 	start := func(ctx context.Context) error { return d.Start(ctx, "n3") }
-	return []shot{
+	return []screenshot{
 		{name: "overview-sqlite", wait: "200 users"},
 		{name: "migrate-before", keys: []string{"6"}, wait: "sealed keys"},
 		{do: stop, wait: "degraded"},
@@ -106,13 +106,13 @@ func story(d *demo.Demo) []shot {
 		{name: "migrate-rollingback", keys: []string{"demo", "tab", "tab", "enter"}, wait: "If it fails, KV serves again"},
 		{name: "migrate-rolledback", wait: "b start"},
 		{keys: []string{"b"}, wait: "enter choose"}, // and there again
-		{name: "migrate-preflight", do: slow.begin, keys: []string{"tab", "tab", "tab", "tab", "enter"}, wait: "◐ preflight"},
+		{name: "migrate-preflight", do: slow.start, keys: []string{"tab", "tab", "tab", "tab", "enter"}, wait: "◐ preflight"},
 		{name: "migrate-backup", wait: "◐ backup"},
-		{do: slow.end, wait: "X cutover"},
+		{do: slow.stop, wait: "X cutover"},
 		{keys: []string{"X"}, wait: "enter choose"},
-		{name: "migrate-fence", do: slow.begin, keys: []string{"demo", "tab", "tab", "enter"}, wait: "◐ fence"},
+		{name: "migrate-fence", do: slow.start, keys: []string{"demo", "tab", "tab", "enter"}, wait: "◐ fence"},
 		{name: "migrate-moving", wait: "◐ cutover"},
-		{do: slow.end, wait: "F finish"},
+		{do: slow.stop, wait: "F finish"},
 		{name: "overview", keys: []string{"1"}, wait: "Any one node may stop"},
 		{name: "nodes", keys: []string{"2"}, wait: "LISTENS"},
 		{name: "node", keys: []string{"enter"}, wait: "esc back"},
@@ -135,13 +135,13 @@ func story(d *demo.Demo) []shot {
 	}
 }
 
-// camera takes pictures of one console.
-type camera struct {
-	dir   string
-	paper tuitest.Paper
+// screenshotTaker takes pictures of one console.
+type screenshotTaker struct {
+	dir    string
+	colors tuitest.Paper
 }
 
-func (c *camera) session(ctx context.Context, d *demo.Demo, theme string, shots []shot) error {
+func (c *screenshotTaker) takeScreenshots(ctx context.Context, d *demo.Demo, theme string, shots []screenshot) error {
 	desc := d.Description()
 	cl, err := demo.NewClient(desc, desc.Identities.Admin)
 	if err != nil {
@@ -153,45 +153,45 @@ func (c *camera) session(ctx context.Context, d *demo.Demo, theme string, shots 
 	defer cl.Close()
 	term := tuitest.Start(tui.Config{Client: cl, Theme: theme, Flags: "--context demo"}, width, height)
 	defer func() { _ = term.Close() }() // the pictures are taken
-	var films []film
+	var films []capturedScreen
 	for _, s := range shots {
-		if err := c.take(ctx, term, s); err != nil {
+		if err := c.capture(ctx, term, s); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		if s.name != "" { // developed later: what comes next may be there for a moment only
-			films = append(films, film{s.name, term.Cells()})
+			films = append(films, capturedScreen{s.name, term.Cells()})
 		}
 	}
 	for _, f := range films {
-		if err := c.develop(ctx, f); err != nil {
+		if err := c.render(ctx, f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// film is a picture that was taken.
-type film struct {
+// capturedScreen is a picture that was taken.
+type capturedScreen struct {
 	name  string
 	cells tuitest.Grid
 }
 
-func (c *camera) take(ctx context.Context, term *tuitest.Term, s shot) error {
+func (c *screenshotTaker) capture(ctx context.Context, term *tuitest.Term, s screenshot) error {
 	if s.do != nil {
 		if err := s.do(ctx); err != nil {
 			return err
 		}
 	}
 	term.Press(s.keys...)
-	return term.Wait(fmt.Sprintf("%q", s.wait), patience, func(screen string) bool {
+	return term.Wait(fmt.Sprintf("%q", s.wait), screenTimeout, func(screen string) bool {
 		return strings.Contains(strings.Join(strings.Fields(screen), " "), s.wait)
 	})
 }
 
-// develop draws the screen as SVG and has it made a PNG.
-func (c *camera) develop(ctx context.Context, f film) error {
+// render draws the screen as SVG and has it made a PNG.
+func (c *screenshotTaker) render(ctx context.Context, f capturedScreen) error {
 	var svg strings.Builder
-	if err := f.cells.SVG(&svg, c.paper); err != nil {
+	if err := f.cells.SVG(&svg, c.colors); err != nil {
 		return err
 	}
 	out := filepath.Join(c.dir, f.name+".png")

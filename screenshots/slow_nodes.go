@@ -10,23 +10,23 @@ import (
 	"unibus/core/migrate"
 )
 
-// slowly has two of the three nodes run a part of the time only, as on machines
+// nodeThrottle has two of the three nodes run a part of the time only, as on machines
 // that have too much to do, and holds them for a moment once the cutover has begun:
 // what is over in a twentieth of a second can be seen then.
-type slowly struct {
-	d    *demo.Demo
-	stop context.CancelFunc
-	done chan struct{}
+type nodeThrottle struct {
+	demo   *demo.Demo
+	cancel context.CancelFunc
+	done   chan struct{}
 }
 
 const (
-	halted  = 150 * time.Millisecond
-	running = 30 * time.Millisecond
-	held    = 2 * time.Second // less than what makes others take a node for dead
+	pausedFor    = 150 * time.Millisecond
+	runningFor   = 30 * time.Millisecond
+	cutoverPause = 2 * time.Second // less than what makes others take a node for dead
 )
 
-func (s *slowly) begin(ctx context.Context) error {
-	desc := s.d.Description()
+func (s *nodeThrottle) start(ctx context.Context) error {
+	desc := s.demo.Description()
 	source, err := desc.Node("n1")
 	if err != nil {
 		return err
@@ -44,28 +44,28 @@ func (s *slowly) begin(ctx context.Context) error {
 			pids = append(pids, n.PID)
 		}
 	}
-	ctx, s.stop = context.WithCancel(ctx)
+	ctx, s.cancel = context.WithCancel(ctx)
 	s.done = make(chan struct{})
 	go func() {
 		defer close(s.done)
 		defer cl.Close()
 		seen := make(chan struct{})
 		go watchCutover(ctx, cl, seen)
-		throttle(ctx, pids, seen)
+		pauseProcesses(ctx, pids, seen)
 	}()
 	return nil
 }
 
-// throttle halts and continues processes until ctx ends; once seen is closed it holds them.
-func throttle(ctx context.Context, pids []int, seen <-chan struct{}) {
-	defer tell(pids, syscall.SIGCONT)
+// pauseProcesses halts and continues processes until ctx ends; once seen is closed it holds them.
+func pauseProcesses(ctx context.Context, pids []int, seen <-chan struct{}) {
+	defer signalAll(pids, syscall.SIGCONT)
 	for ctx.Err() == nil {
-		tell(pids, syscall.SIGSTOP)
-		pause(ctx, halted, nil)
-		tell(pids, syscall.SIGCONT)
-		if pause(ctx, running, seen) {
-			tell(pids, syscall.SIGSTOP)
-			pause(ctx, held, nil)
+		signalAll(pids, syscall.SIGSTOP)
+		waitOrSeen(ctx, pausedFor, nil)
+		signalAll(pids, syscall.SIGCONT)
+		if waitOrSeen(ctx, runningFor, seen) {
+			signalAll(pids, syscall.SIGSTOP)
+			waitOrSeen(ctx, cutoverPause, nil)
 			return
 		}
 	}
@@ -78,12 +78,12 @@ func watchCutover(ctx context.Context, cl *admin.Client, seen chan<- struct{}) {
 			close(seen)
 			return
 		}
-		pause(ctx, 2*time.Millisecond, nil)
+		waitOrSeen(ctx, 2*time.Millisecond, nil)
 	}
 }
 
-// pause is true where seen was closed.
-func pause(ctx context.Context, d time.Duration, seen <-chan struct{}) bool {
+// waitOrSeen is true where seen was closed.
+func waitOrSeen(ctx context.Context, d time.Duration, seen <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -95,13 +95,13 @@ func pause(ctx context.Context, d time.Duration, seen <-chan struct{}) bool {
 	return false
 }
 
-func (s *slowly) end(context.Context) error {
-	s.stop()
+func (s *nodeThrottle) stop(context.Context) error {
+	s.cancel()
 	<-s.done
 	return nil
 }
 
-func tell(pids []int, sig syscall.Signal) {
+func signalAll(pids []int, sig syscall.Signal) {
 	for _, pid := range pids {
 		_ = syscall.Kill(pid, sig) // one that has ended needs none
 	}

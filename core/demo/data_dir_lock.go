@@ -20,10 +20,10 @@ const lockFile = "unibusd.lock"
 // pollEvery is how often a condition of another process is looked at.
 const pollEvery = 50 * time.Millisecond
 
-// holder returns the process that holds a data directory's lock, 0 where nobody
+// lockHolder returns the process that holds a data directory's lock, 0 where nobody
 // does. The lock, and not the number, says that the process is the node: it goes
 // with the process, however that ended.
-func holder(dataDir string) (pid int, err error) {
+func lockHolder(dataDir string) (pid int, err error) {
 	path := filepath.Join(dataDir, lockFile)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -50,11 +50,11 @@ func holder(dataDir string) (pid int, err error) {
 	return pid, nil
 }
 
-// signalHolder sends sig to the process that holds the lock. The process is
+// signalLockHolder sends sig to the process that holds the lock. The process is
 // taken hold of first and the lock looked at again after that, so that a number
 // that was given to another process meanwhile is never signalled.
-func signalHolder(dataDir string, sig syscall.Signal) (pid int, err error) {
-	pid, err = holder(dataDir)
+func signalLockHolder(dataDir string, sig syscall.Signal) (pid int, err error) {
+	pid, err = lockHolder(dataDir)
 	if err != nil || pid == 0 {
 		return 0, err
 	}
@@ -63,7 +63,7 @@ func signalHolder(dataDir string, sig syscall.Signal) (pid int, err error) {
 		return 0, core.Errorf(core.KindFailed, "the process %d cannot be found: %w", pid, err)
 	}
 	defer func() { _ = p.Release() }()
-	again, err := holder(dataDir)
+	again, err := lockHolder(dataDir)
 	if err != nil || again != pid {
 		return again, err
 	}
@@ -73,12 +73,12 @@ func signalHolder(dataDir string, sig syscall.Signal) (pid int, err error) {
 	return pid, nil
 }
 
-// awaitFree waits until nobody holds the lock. KindUnavailable when ctx ends first.
-func awaitFree(ctx context.Context, dataDir string) error {
+// awaitUnlocked waits until nobody holds the lock. KindUnavailable when ctx ends first.
+func awaitUnlocked(ctx context.Context, dataDir string) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		pid, err := holder(dataDir)
+		pid, err := lockHolder(dataDir)
 		if err != nil || pid == 0 {
 			return err
 		}
@@ -91,8 +91,8 @@ func awaitFree(ctx context.Context, dataDir string) error {
 	}
 }
 
-// locked runs f while it holds an exclusive lock on a file of its own.
-func locked(path string, f func() error) error {
+// withFileLock runs f while it holds an exclusive lock on a file of its own.
+func withFileLock(path string, f func() error) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return core.Errorf(core.KindFailed, "%s cannot be opened: %w", path, err)

@@ -18,11 +18,11 @@ import (
 // MaxNodes is the most nodes of a demo, as many as a bucket may have replicas.
 const MaxNodes = 5
 
-// keptUsers is how many sample users get identity files.
-const keptUsers = 5
+// identityUsers is how many sample users get identity files.
+const identityUsers = 5
 
-// stopTime is how long a node may take to end before it is killed.
-const stopTime = 10 * time.Second
+// stopTimeout is how long a node may take to end before it is killed.
+const stopTimeout = 10 * time.Second
 
 // Config says what a demo is to be. The zero values of Nodes, Users and Rooms
 // are not replaced: DefaultConfig has those of the command line.
@@ -37,14 +37,14 @@ type Config struct {
 	Replicas int      // --replicas of every node
 	Environ  []string // given to the nodes, without what would override their files
 
-	Ready  Ready         // nil: asks the node with the admin identity, see AdminReady
-	Budget time.Duration // until every node serves; 0: one minute
-	Keys   io.Reader     // randomness of the sample's keys; nil: the system's
-	Logger *slog.Logger  // nil: silent
+	CheckReady   ReadyCheck    // nil: asks the node with the admin identity, see AdminReady
+	StartTimeout time.Duration // until every node serves; 0: one minute
+	Keys         io.Reader     // randomness of the sample's keys; nil: the system's
+	Logger       *slog.Logger  // nil: silent
 }
 
-// Ready says whether a node of the demo serves: nil, or why it does not yet.
-type Ready func(ctx context.Context, d Description, node string) error
+// CheckReady says whether a node of the demo serves: nil, or why it does not yet.
+type ReadyCheck func(ctx context.Context, d Description, node string) error
 
 // DefaultConfig is what `unibusd demo` without flags asks for. Binary is missing.
 func DefaultConfig() Config {
@@ -68,12 +68,12 @@ func (c Config) Check() error {
 
 // Demo is a cluster of child processes. Its methods may be called by several goroutines.
 type Demo struct {
-	cfg  Config
-	dir  string
-	temp bool // dir is ours to remove
+	cfg            Config
+	dir            string
+	dirIsTemporary bool // dir is ours to remove
 
-	launcher *launcher
-	log      *slog.Logger
+	childLauncher *launcher
+	log           *slog.Logger
 
 	mu     sync.Mutex
 	desc   Description
@@ -86,11 +86,11 @@ func New(cfg Config) *Demo {
 	if cfg.Console == "" {
 		cfg.Console = "unibus-tui"
 	}
-	if cfg.Budget == 0 {
-		cfg.Budget = time.Minute
+	if cfg.StartTimeout == 0 {
+		cfg.StartTimeout = time.Minute
 	}
-	if cfg.Ready == nil {
-		cfg.Ready = AdminReady
+	if cfg.CheckReady == nil {
+		cfg.CheckReady = AdminReady
 	}
 	log := cfg.Logger
 	if log == nil {
@@ -114,28 +114,28 @@ func (d *Demo) open(ctx context.Context) error {
 	if err := d.cfg.Check(); err != nil {
 		return err
 	}
-	if err := d.place(); err != nil {
+	if err := d.prepareDir(); err != nil {
 		return err
 	}
-	nodes, desc, err := d.furnish(ctx)
+	nodes, desc, err := d.seed(ctx)
 	if err != nil {
 		return err
 	}
 	d.mu.Lock()
-	d.launcher = newLauncher()
+	d.childLauncher = newLauncher()
 	d.mu.Unlock()
 	for i, n := range nodes {
-		p, err := d.launch(n.Name)
+		p, err := d.startNode(n.Name)
 		if err != nil {
 			return err
 		}
 		desc.Nodes[i].PID = p.pid()
 	}
 	d.setDescription(desc)
-	ctx, cancel := context.WithTimeout(ctx, d.cfg.Budget)
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.StartTimeout)
 	defer cancel()
 	for _, n := range nodes {
-		if err := d.await(ctx, n.Name); err != nil {
+		if err := d.awaitNode(ctx, n.Name); err != nil {
 			return err
 		}
 		d.log.Info("node serves", "node", n.Name, "listen", n.Listen)
@@ -143,34 +143,34 @@ func (d *Demo) open(ctx context.Context) error {
 	return desc.write(d.dir)
 }
 
-// place settles the directory.
-func (d *Demo) place() error {
+// prepareDir settles the directory.
+func (d *Demo) prepareDir() error {
 	if d.cfg.Dir == "" {
 		dir, err := os.MkdirTemp("", "unibus-demo-")
 		if err != nil {
 			return core.Errorf(core.KindFailed, "no temporary directory can be made: %w", err).WithNext("name one with --dir")
 		}
-		d.dir, d.temp = dir, true
+		d.dir, d.dirIsTemporary = dir, true
 		return nil
 	}
 	dir, err := filepath.Abs(d.cfg.Dir)
 	if err != nil {
 		return core.Errorf(core.KindInvalid, "--dir: %s is not a path: %w", d.cfg.Dir, err)
 	}
-	if err := claim(dir); err != nil {
+	if err := createEmptyDir(dir); err != nil {
 		return err
 	}
 	d.dir = dir
 	return nil
 }
 
-// furnish makes every file of the demo before the first process starts.
-func (d *Demo) furnish(ctx context.Context) ([]config.Node, Description, error) {
+// seed makes every file of the demo before the first process starts.
+func (d *Demo) seed(ctx context.Context) ([]config.Node, Description, error) {
 	desc := Description{Cluster: clusterName, CA: filepath.Join(d.dir, clientCADir, keys.CACertFile)}
-	if err := makeAuthorities(d.dir); err != nil {
+	if err := writeAuthorities(d.dir); err != nil {
 		return nil, desc, err
 	}
-	ops, files, err := makeOperators(d.dir)
+	ops, files, err := writeOperators(d.dir)
 	if err != nil {
 		return nil, desc, err
 	}
@@ -179,9 +179,9 @@ func (d *Demo) furnish(ctx context.Context) ([]config.Node, Description, error) 
 	if err != nil {
 		return nil, desc, err
 	}
-	nodes := plan(d.cfg, d.dir, ops, addrs)
+	nodes := nodeConfigs(d.cfg, d.dir, ops, addrs)
 	for _, n := range nodes {
-		if err := makeNode(d.dir, n); err != nil {
+		if err := writeNode(d.dir, n); err != nil {
 			return nil, desc, err
 		}
 		desc.Nodes = append(desc.Nodes, Node{Name: n.Name, URL: "tls://" + n.Listen, DataDir: n.Data})
@@ -191,27 +191,27 @@ func (d *Demo) furnish(ctx context.Context) ([]config.Node, Description, error) 
 		return nodes, desc, nil
 	}
 	desc.LegacyDB = nodes[0].DB
-	desc.Identities.Users, err = d.fill(ctx, nodes[0].DB)
+	desc.Identities.Users, err = d.seedDatabase(ctx, nodes[0].DB)
 	return nodes, desc, err
 }
 
-// fill writes the sample into the legacy database and the seeds of some users beside it.
-func (d *Demo) fill(ctx context.Context, db string) ([]string, error) {
+// seedDatabase writes the sample into the legacy database and the seeds of some users beside it.
+func (d *Demo) seedDatabase(ctx context.Context, db string) ([]string, error) {
 	sample, err := NewSample(SampleConfig{
-		Users: d.cfg.Users, Rooms: d.cfg.Rooms, Identities: min(keptUsers, d.cfg.Users), Now: time.Now(), Keys: d.cfg.Keys,
+		Users: d.cfg.Users, Rooms: d.cfg.Rooms, Identities: min(identityUsers, d.cfg.Users), Now: time.Now(), Keys: d.cfg.Keys,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := writeLegacy(ctx, db, sample.Snapshot); err != nil {
+	if err := writeDatabase(ctx, db, sample.Snapshot); err != nil {
 		return nil, err
 	}
 	return writeUsers(d.dir, sample.Seeds)
 }
 
-// launch starts a node as a child that dies with this process.
-func (d *Demo) launch(node string) (*process, error) {
-	cmd, err := command(d.cfg.Binary, nodePath(d.dir, node, configFile), nodePath(d.dir, node, logFile), d.cfg.Environ)
+// startNode starts a node as a child that dies with this process.
+func (d *Demo) startNode(node string) (*process, error) {
+	cmd, err := nodeCommand(d.cfg.Binary, nodePath(d.dir, node, configFile), nodePath(d.dir, node, logFile), d.cfg.Environ)
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +220,7 @@ func (d *Demo) launch(node string) (*process, error) {
 	if d.closed {
 		return nil, core.Errorf(core.KindRefused, "the demo is ending")
 	}
-	p, err := d.launcher.start(cmd)
+	p, err := d.childLauncher.start(cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -228,12 +228,12 @@ func (d *Demo) launch(node string) (*process, error) {
 	return p, nil
 }
 
-func (d *Demo) await(ctx context.Context, node string) error {
+func (d *Demo) awaitNode(ctx context.Context, node string) error {
 	d.mu.Lock()
 	p := d.nodes[node]
 	d.mu.Unlock()
 	return awaitReady(ctx, p, node, nodePath(d.dir, node, logFile), func(ctx context.Context) error {
-		return d.cfg.Ready(ctx, d.Description(), node)
+		return d.cfg.CheckReady(ctx, d.Description(), node)
 	})
 }
 
@@ -263,11 +263,11 @@ func (d *Demo) Close() error {
 		return nil
 	}
 	d.closed = true
-	nodes, desc, launcher := d.nodes, d.desc, d.launcher
+	nodes, desc, launcher := d.nodes, d.desc, d.childLauncher
 	d.mu.Unlock()
 
-	endChildren(nodes)
-	err := endOthers(desc)
+	stopChildren(nodes)
+	err := stopOthers(desc)
 	if launcher != nil {
 		launcher.close()
 	}
@@ -275,7 +275,7 @@ func (d *Demo) Close() error {
 		return err
 	}
 	_ = os.Remove(filepath.Join(d.dir, DescriptionFile)) // may never have been written
-	if d.temp {
+	if d.dirIsTemporary {
 		err = errors.Join(err, os.RemoveAll(d.dir))
 	}
 	return err

@@ -114,7 +114,7 @@ func replaceFile(path string, data []byte) error {
 // setPID notes the process of a node's new start, under a lock because two
 // terminals may start two nodes at once.
 func setPID(dir, node string, pid int) error {
-	return locked(filepath.Join(dir, ".demo.lock"), func() error {
+	return withFileLock(filepath.Join(dir, ".demo.lock"), func() error {
 		d, err := Load(dir)
 		if err != nil {
 			return err

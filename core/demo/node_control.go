@@ -24,7 +24,7 @@ func Stop(ctx context.Context, dir, node string) error {
 	if err != nil {
 		return err
 	}
-	pid, err := signalHolder(n.DataDir, syscall.SIGTERM)
+	pid, err := signalLockHolder(n.DataDir, syscall.SIGTERM)
 	if err != nil {
 		return err
 	}
@@ -32,18 +32,18 @@ func Stop(ctx context.Context, dir, node string) error {
 		return core.Errorf(core.KindConflict, "%s is not running", node).
 			WithNext("`unibusd demo start %s --dir %s` starts it", node, dir)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*stopTime)
+	ctx, cancel := context.WithTimeout(ctx, 2*stopTimeout)
 	defer cancel()
-	return awaitFree(ctx, n.DataDir)
+	return awaitUnlocked(ctx, n.DataDir)
 }
 
 // StartConfig says which node of which demo is to be started, and how.
 type StartConfig struct {
-	Dir     string
-	Node    string
-	Binary  string   // path of unibusd
-	Environ []string // as in Config
-	Ready   Ready    // nil: AdminReady
+	Dir        string
+	Node       string
+	Binary     string     // path of unibusd
+	Environ    []string   // as in Config
+	CheckReady ReadyCheck // nil: AdminReady
 }
 
 // Start starts a node that was stopped or killed. The process outlives the
@@ -58,37 +58,37 @@ func Start(ctx context.Context, cfg StartConfig) error {
 	if err != nil {
 		return core.Errorf(core.KindInvalid, "--dir: %s is not a path: %w", cfg.Dir, err)
 	}
-	if err := notRunning(d, cfg.Node); err != nil {
+	if err := requireStopped(d, cfg.Node); err != nil {
 		return err
 	}
 	log := nodePath(dir, cfg.Node, logFile)
-	cmd, err := command(cfg.Binary, nodePath(dir, cfg.Node, configFile), log, cfg.Environ)
+	cmd, err := nodeCommand(cfg.Binary, nodePath(dir, cfg.Node, configFile), log, cfg.Environ)
 	if err != nil {
 		return err
 	}
-	untie(cmd)
-	p, err := begin(cmd)
+	outliveParent(cmd)
+	p, err := startProcess(cmd)
 	if err != nil {
 		return err
 	}
-	ready := cfg.Ready
+	ready := cfg.CheckReady
 	if ready == nil {
 		ready = AdminReady
 	}
-	return settle(ctx, dir, p, cfg.Node, log, func(ctx context.Context) error { return ready(ctx, d, cfg.Node) })
+	return awaitStarted(ctx, dir, p, cfg.Node, log, func(ctx context.Context) error { return ready(ctx, d, cfg.Node) })
 }
 
-// waitingFor is how long a node may be without a majority before nobody waits
+// majorityGrace is how long a node may be without a majority before nobody waits
 // for it any longer: the others may just be starting.
-const waitingFor = 4 * time.Second
+const majorityGrace = 4 * time.Second
 
-// settle waits until a started node serves and notes it. One that waits for a
+// awaitStarted waits until a started node serves and notes it. One that waits for a
 // majority is left running, or no cluster that was stopped as a whole could be
 // started node by node; one that does not serve for another reason is ended.
-func settle(ctx context.Context, dir string, p *process, node, log string, ready func(context.Context) error) error {
+func awaitStarted(ctx context.Context, dir string, p *process, node, log string, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	var alone waiting
+	var alone majorityError
 	var since time.Time
 	err := awaitReady(ctx, p, node, log, func(ctx context.Context) error {
 		err := ready(ctx)
@@ -97,7 +97,7 @@ func settle(ctx context.Context, dir string, p *process, node, log string, ready
 			since = time.Time{}
 		case since.IsZero():
 			since = time.Now()
-		case time.Since(since) > waitingFor:
+		case time.Since(since) > majorityGrace:
 			return nil
 		}
 		return err
@@ -109,18 +109,18 @@ func settle(ctx context.Context, dir string, p *process, node, log string, ready
 		}
 		return err
 	}
-	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	p.stop(short)
 	return err
 }
 
-func notRunning(d Description, node string) error {
+func requireStopped(d Description, node string) error {
 	n, err := d.Node(node)
 	if err != nil {
 		return err
 	}
-	pid, err := holder(n.DataDir)
+	pid, err := lockHolder(n.DataDir)
 	if err != nil {
 		return err
 	}
@@ -136,21 +136,21 @@ func (d *Demo) Stop(ctx context.Context, node string) error { return Stop(ctx, d
 
 // Start starts a node of this demo again, as a child that dies with the demo, and waits until it serves.
 func (d *Demo) Start(ctx context.Context, node string) error {
-	if err := notRunning(d.Description(), node); err != nil {
+	if err := requireStopped(d.Description(), node); err != nil {
 		return err
 	}
-	p, err := d.launch(node)
+	p, err := d.startNode(node)
 	if err != nil {
 		return err
 	}
-	return settle(ctx, d.dir, p, node, nodePath(d.dir, node, logFile), func(ctx context.Context) error {
-		return d.cfg.Ready(ctx, d.Description(), node)
+	return awaitStarted(ctx, d.dir, p, node, nodePath(d.dir, node, logFile), func(ctx context.Context) error {
+		return d.cfg.CheckReady(ctx, d.Description(), node)
 	})
 }
 
-// endChildren ends the nodes that this process started: asked first, killed after stopTime.
-func endChildren(nodes map[string]*process) {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+// stopChildren ends the nodes that this process started: asked first, killed after stopTime.
+func stopChildren(nodes map[string]*process) {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	var all sync.WaitGroup
 	for _, p := range nodes {
@@ -159,9 +159,9 @@ func endChildren(nodes map[string]*process) {
 	all.Wait()
 }
 
-// endOthers does the same for the nodes that another process started.
-func endOthers(d Description) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+// stopOthers does the same for the nodes that another process started.
+func stopOthers(d Description) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	var first error
 	keep := func(err error) {
@@ -170,20 +170,20 @@ func endOthers(d Description) error {
 		}
 	}
 	for _, n := range d.Nodes {
-		if _, err := signalHolder(n.DataDir, syscall.SIGTERM); err != nil {
+		if _, err := signalLockHolder(n.DataDir, syscall.SIGTERM); err != nil {
 			keep(err)
 		}
 	}
 	for _, n := range d.Nodes {
-		if awaitFree(ctx, n.DataDir) == nil {
+		if awaitUnlocked(ctx, n.DataDir) == nil {
 			continue
 		}
-		if _, err := signalHolder(n.DataDir, syscall.SIGKILL); err != nil {
+		if _, err := signalLockHolder(n.DataDir, syscall.SIGKILL); err != nil {
 			keep(err)
 			continue
 		}
 		last, cancel := context.WithTimeout(context.Background(), time.Second)
-		keep(awaitFree(last, n.DataDir))
+		keep(awaitUnlocked(last, n.DataDir))
 		cancel()
 	}
 	return first

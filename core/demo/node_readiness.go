@@ -10,8 +10,8 @@ import (
 	"unibus/core/keys"
 )
 
-// readyTime bounds one question whether a node serves.
-const readyTime = 2 * time.Second
+// requestTimeout bounds one question whether a node serves.
+const requestTimeout = 2 * time.Second
 
 // NewClient returns a client of the demo with one of its identities that asks
 // the named servers, all of them where none is named. The caller opens and closes it.
@@ -28,7 +28,7 @@ func NewClient(d Description, identity string, servers ...string) (*admin.Client
 		servers = d.URLs()
 	}
 	return admin.NewClient(admin.ClientConfig{
-		Servers: servers, Identity: id, Name: "unibusd demo", Timeout: readyTime, Connect: readyTime,
+		Servers: servers, Identity: id, Name: "unibusd demo", Timeout: requestTimeout, Connect: requestTimeout,
 		TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13},
 	}), nil
 }
@@ -45,7 +45,7 @@ func AdminReady(ctx context.Context, d Description, node string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*readyTime)
+	ctx, cancel := context.WithTimeout(ctx, 2*requestTimeout)
 	defer cancel()
 	if err := client.Open(ctx); err != nil {
 		return err
@@ -55,13 +55,13 @@ func AdminReady(ctx context.Context, d Description, node string) error {
 	if err != nil {
 		return err
 	}
-	return readyBy(st, d, node)
+	return checkStatus(st, d, node)
 }
 
-// readyBy judges a status that was asked at a node.
-func readyBy(st admin.Status, d Description, node string) error {
+// checkStatus judges a status that was asked at a node.
+func checkStatus(st admin.Status, d Description, node string) error {
 	if m := st.Meta; m.Leader == "" && m.Needed > 0 && m.Online < m.Needed {
-		return waiting{core.Errorf(core.KindUnavailable, "%s runs and waits for a majority: %d of %d nodes answer, %d are needed", node, m.Online, m.Size, m.Needed).
+		return majorityError{core.Errorf(core.KindUnavailable, "%s runs and waits for a majority: %d of %d nodes answer, %d are needed", node, m.Online, m.Size, m.Needed).
 			WithNext("start another node")}
 	}
 	if st.Meta.Leader == "" {
@@ -74,23 +74,23 @@ func readyBy(st admin.Status, d Description, node string) error {
 		if !n.Online {
 			break
 		}
-		return servesAsWanted(n.Info != nil && n.Info.Serving.Backend != core.BackendNone && n.Info.Serving.Backend != "", st, d, node)
+		return checkServing(n.Info != nil && n.Info.Serving.Backend != core.BackendNone && n.Info.Serving.Backend != "", st, d, node)
 	}
 	return core.Errorf(core.KindUnavailable, "%s is not seen in the cluster yet", node)
 }
 
-// waiting says that a node runs and cannot serve before another one is started.
-type waiting struct{ err *core.Error }
+// majorityError says that a node runs and cannot serve before another one is started.
+type majorityError struct{ err *core.Error }
 
 // Error is the text of the error inside.
-func (w waiting) Error() string { return w.err.Text }
+func (w majorityError) Error() string { return w.err.Text }
 
 // Unwrap returns the error inside, which has the kind.
-func (w waiting) Unwrap() error { return w.err }
+func (w majorityError) Unwrap() error { return w.err }
 
-// servesAsWanted waits for the store of the node that has the legacy file, and
+// checkServing waits for the store of the node that has the legacy file, and
 // of every node once KV is the control plane.
-func servesAsWanted(serves bool, st admin.Status, d Description, node string) error {
+func checkServing(serves bool, st admin.Status, d Description, node string) error {
 	kv := d.LegacyDB == "" || st.Authority != nil && st.Authority.Backend == core.BackendKV
 	source := len(d.Nodes) > 0 && d.Nodes[0].Name == node
 	if serves || !kv && !source {

@@ -40,7 +40,7 @@ func TestReady(t *testing.T) {
 		if c.backend != "" {
 			st.Authority = &core.Authority{Backend: c.backend}
 		}
-		err := readyBy(st, Description{LegacyDB: c.legacy, Nodes: []Node{{Name: "n1"}, {Name: "n2"}, {Name: "n3"}}}, c.node)
+		err := checkStatus(st, Description{LegacyDB: c.legacy, Nodes: []Node{{Name: "n1"}, {Name: "n2"}, {Name: "n3"}}}, c.node)
 		if c.want == "" {
 			if err != nil {
 				t.Errorf("%s: %v", c.name, err)

@@ -21,11 +21,11 @@ func lastNames() []string {
 	}
 }
 
-// topics and places are combined into the names of sample rooms.
-func topics() []string {
+// roomTopics and places are combined into the names of sample rooms.
+func roomTopics() []string {
 	return []string{"ops", "alerts", "deploys", "backups", "billing", "metrics", "support", "intake", "sensors", "archive"}
 }
 
-func places() []string {
+func roomPlaces() []string {
 	return []string{"hq", "bergen", "lisbon", "nairobi", "osaka"}
 }

@@ -8,8 +8,8 @@ import (
 	"unibus/core/store/sqlite"
 )
 
-// writeLegacy makes the SQLite file that the first node serves.
-func writeLegacy(ctx context.Context, path string, s core.Snapshot) error {
+// writeDatabase makes the SQLite file that the first node serves.
+func writeDatabase(ctx context.Context, path string, s core.Snapshot) error {
 	store := sqlite.New(sqlite.Config{Path: path, Create: true})
 	if err := store.Open(ctx); err != nil {
 		return err

@@ -33,8 +33,8 @@ func nodePath(dir, node string, parts ...string) string {
 	return filepath.Join(append([]string{dir, node}, parts...)...)
 }
 
-// claim makes dir, or takes it where it is empty. KindRefused where something is in it.
-func claim(dir string) error {
+// createEmptyDir makes dir, or takes it where it is empty. KindRefused where something is in it.
+func createEmptyDir(dir string) error {
 	entries, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -51,10 +51,10 @@ func claim(dir string) error {
 	return nil
 }
 
-// makeAuthorities makes the two authorities: clients trust one, nodes each other by the other.
-func makeAuthorities(dir string) error {
+// writeAuthorities makes the two authorities: clients trust one, nodes each other by the other.
+func writeAuthorities(dir string) error {
 	for _, name := range []string{clientCADir, routeCADir} {
-		if err := makeDir(dir, name); err != nil {
+		if err := createDir(dir, name); err != nil {
 			return err
 		}
 		if err := keys.WriteCA(filepath.Join(dir, name)); err != nil {
@@ -64,10 +64,10 @@ func makeAuthorities(dir string) error {
 	return nil
 }
 
-// makeOperators makes one operator of each role and returns them with their files.
-func makeOperators(dir string) ([]core.Operator, Identities, error) {
+// writeOperators makes one operator of each role and returns them with their files.
+func writeOperators(dir string) ([]core.Operator, Identities, error) {
 	files := Identities{Users: []string{}}
-	if err := makeDir(dir, identityDir); err != nil {
+	if err := createDir(dir, identityDir); err != nil {
 		return nil, files, err
 	}
 	var ops []core.Operator
@@ -106,8 +106,8 @@ func writeUsers(dir string, seeds [][]byte) ([]string, error) {
 	return files, nil
 }
 
-// plan is the configuration of every node of a demo.
-func plan(cfg Config, dir string, ops []core.Operator, addrs []string) []config.Node {
+// nodeConfigs is the configuration of every node of a demo.
+func nodeConfigs(cfg Config, dir string, ops []core.Operator, addrs []string) []config.Node {
 	listen, routes := addrs[:cfg.Nodes], addrs[cfg.Nodes:]
 	var out []config.Node
 	for i := range cfg.Nodes {
@@ -131,11 +131,11 @@ func plan(cfg Config, dir string, ops []core.Operator, addrs []string) []config.
 	return out
 }
 
-// makeNode makes a node's directory with its certificates and its configuration file.
-func makeNode(dir string, n config.Node) error {
+// writeNode makes a node's directory with its certificates and its configuration file.
+func writeNode(dir string, n config.Node) error {
 	hosts := []string{"127.0.0.1", "localhost"}
 	for _, pair := range []struct{ ca, out string }{{clientCADir, tlsDir}, {routeCADir, routeTLSDir}} {
-		if err := makeDir(dir, n.Name, pair.out); err != nil {
+		if err := createDir(dir, n.Name, pair.out); err != nil {
 			return err
 		}
 		if err := keys.NodeCert(filepath.Join(dir, pair.ca), hosts, nodePath(dir, n.Name, pair.out)); err != nil {
@@ -152,7 +152,7 @@ func makeNode(dir string, n config.Node) error {
 	return replaceFile(nodePath(dir, n.Name, configFile), text)
 }
 
-func makeDir(parts ...string) error {
+func createDir(parts ...string) error {
 	if err := os.MkdirAll(filepath.Join(parts...), 0o700); err != nil {
 		return core.Errorf(core.KindFailed, "a directory of the demo cannot be made: %w", err).
 			WithNext("check that --dir can be written to and has space")

@@ -24,24 +24,24 @@ type Admin interface {
 	MigrateCutover(ctx context.Context, node string) (migrate.Status, error)
 }
 
-// Steering stops and starts nodes; a Demo does.
-type Steering interface {
+// NodeControl stops and starts nodes; a Demo does.
+type NodeControl interface {
 	Stop(ctx context.Context, node string) error
 	Start(ctx context.Context, node string) error
 }
 
 // PlayConfig is what a story is told about.
 type PlayConfig struct {
-	Admin Admin
-	Nodes Steering
-	Demo  Description
-	Out   io.Writer
-	Step  time.Duration // how long one step may take; 0: 40 s
-	Poll  time.Duration // how often the cluster is looked at; 0: 200 ms
+	Admin        Admin
+	Nodes        NodeControl
+	Demo         Description
+	Out          io.Writer
+	StepTimeout  time.Duration // how long one step may take; 0: 40 s
+	PollInterval time.Duration // how often the cluster is looked at; 0: 200 ms
 }
 
-// playTime bounds the whole story.
-const playTime = 115 * time.Second
+// storyTimeout bounds the whole story.
+const storyTimeout = 115 * time.Second
 
 // story is one run of the script.
 type story struct {
@@ -64,101 +64,101 @@ type contents struct {
 // shows that nothing is lost, and starts it again. It returns nil when everything
 // was as it should be, else what was not; it ends within two minutes.
 func Play(ctx context.Context, cfg PlayConfig) error {
-	if cfg.Step == 0 {
-		cfg.Step = 40 * time.Second
+	if cfg.StepTimeout == 0 {
+		cfg.StepTimeout = 40 * time.Second
 	}
-	if cfg.Poll == 0 {
-		cfg.Poll = 200 * time.Millisecond
+	if cfg.PollInterval == 0 {
+		cfg.PollInterval = 200 * time.Millisecond
 	}
 	if cfg.Demo.LegacyDB == "" || len(cfg.Demo.Nodes) < 3 {
 		return core.Errorf(core.KindInvalid, "the story needs three nodes, the first with a SQLite file").
 			WithNext("run `unibusd demo --play` with --nodes 3")
 	}
-	ctx, cancel := context.WithTimeout(ctx, playTime)
+	ctx, cancel := context.WithTimeout(ctx, storyTimeout)
 	defer cancel()
 	s := &story{cfg: cfg, began: time.Now(), source: cfg.Demo.Nodes[0].Name, replicas: min(3, len(cfg.Demo.Nodes))}
-	for _, step := range []func(context.Context) error{s.meet, s.move, s.parity, s.cutover, s.lose, s.recover} {
+	for _, step := range []func(context.Context) error{s.showCluster, s.migrate, s.showParity, s.cutOver, s.stopNode, s.restartNode} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	s.head("Done: one SQLite file became a replicated control plane, a node came and went, and nothing was lost.")
+	s.printHeading("Done: one SQLite file became a replicated control plane, a node came and went, and nothing was lost.")
 	return nil
 }
 
-// meet shows the cluster as it is before the move.
-func (s *story) meet(ctx context.Context) error {
-	s.head("The cluster")
-	st, err := s.await(ctx, "every node to be online with a meta leader", func(st admin.Status) bool {
-		return st.Meta.Leader != "" && online(st) == len(s.cfg.Demo.Nodes)
+// showCluster shows the cluster as it is before the move.
+func (s *story) showCluster(ctx context.Context) error {
+	s.printHeading("The cluster")
+	st, err := s.awaitStatus(ctx, "every node to be online with a meta leader", func(st admin.Status) bool {
+		return st.Meta.Leader != "" && countOnline(st) == len(s.cfg.Demo.Nodes)
 	})
 	if err != nil {
 		return err
 	}
-	s.pids = pids(st)
+	s.pids = nodePIDs(st)
 	for _, n := range st.Nodes {
-		s.say("%s", nodeLine(st, n))
+		s.print("%s", nodeLine(st, n))
 	}
-	s.say("meta group: %s leads, %d of %d online, %d needed", st.Meta.Leader, st.Meta.Online, st.Meta.Size, st.Meta.Needed)
-	s.buckets(st)
+	s.print("meta group: %s leads, %d of %d online, %d needed", st.Meta.Leader, st.Meta.Online, st.Meta.Size, st.Meta.Needed)
+	s.printBuckets(st)
 	if s.before, err = s.contents(ctx); err != nil {
 		return err
 	}
-	return s.sayContents("from " + s.cfg.Demo.LegacyDB)
+	return s.printContents("from " + s.cfg.Demo.LegacyDB)
 }
 
-// buckets shows the five, or why there are none.
-func (s *story) buckets(st admin.Status) {
+// printBuckets shows the five, or why there are none.
+func (s *story) printBuckets(st admin.Status) {
 	if len(st.Buckets) == 0 {
-		s.say("buckets: none yet, the control plane is %s's SQLite file", s.source)
+		s.print("buckets: none yet, the control plane is %s's SQLite file", s.source)
 	}
 	for _, b := range st.Buckets {
-		s.say("bucket %s", bucketLine(b))
+		s.print("bucket %s", bucketLine(b))
 	}
 }
 
-// lose stops a node and shows that the others go on with everything.
-func (s *story) lose(ctx context.Context) error {
+// stopNode stops a node and shows that the others go on with everything.
+func (s *story) stopNode(ctx context.Context) error {
 	victim := s.cfg.Demo.Nodes[len(s.cfg.Demo.Nodes)-1].Name
-	s.head("Stopping " + victim)
+	s.printHeading("Stopping " + victim)
 	if err := s.cfg.Nodes.Stop(ctx, victim); err != nil {
 		return err
 	}
-	st, err := s.await(ctx, victim+" to be missing and the others to go on", func(st admin.Status) bool {
-		return slices.Equal(missing(st), []string{victim}) && st.Meta.Leader != "" && st.Verdict == cluster.Degraded
+	st, err := s.awaitStatus(ctx, victim+" to be missing and the others to go on", func(st admin.Status) bool {
+		return slices.Equal(offlineNodes(st), []string{victim}) && st.Meta.Leader != "" && st.Verdict == cluster.Degraded
 	})
 	if err != nil {
 		return err
 	}
-	s.say("%s: %s", st.Verdict, st.Sentence)
-	s.say("missing: %s; %d of %d nodes are online and %d suffice", victim, online(st), len(st.Nodes), st.Meta.Needed)
-	if online(st) < st.Meta.Needed {
-		return core.Errorf(core.KindFailed, "%d nodes are online and %d are needed", online(st), st.Meta.Needed)
+	s.print("%s: %s", st.Verdict, st.Sentence)
+	s.print("missing: %s; %d of %d nodes are online and %d suffice", victim, countOnline(st), len(st.Nodes), st.Meta.Needed)
+	if countOnline(st) < st.Meta.Needed {
+		return core.Errorf(core.KindFailed, "%d nodes are online and %d are needed", countOnline(st), st.Meta.Needed)
 	}
-	return s.unchanged(ctx, "without "+victim)
+	return s.requireUnchanged(ctx, "without "+victim)
 }
 
-// recover starts the node again and waits until every replica is current.
-func (s *story) recover(ctx context.Context) error {
+// restartNode starts the node again and waits until every replica is current.
+func (s *story) restartNode(ctx context.Context) error {
 	victim := s.cfg.Demo.Nodes[len(s.cfg.Demo.Nodes)-1].Name
-	s.head("Starting " + victim + " again")
+	s.printHeading("Starting " + victim + " again")
 	if err := s.cfg.Nodes.Start(ctx, victim); err != nil {
 		return err
 	}
-	st, err := s.await(ctx, victim+" to be back with every replica current", func(st admin.Status) bool {
-		return online(st) == len(s.cfg.Demo.Nodes) && s.replicated(st) && st.Verdict == cluster.Healthy
+	st, err := s.awaitStatus(ctx, victim+" to be back with every replica current", func(st admin.Status) bool {
+		return countOnline(st) == len(s.cfg.Demo.Nodes) && s.isReplicated(st) && st.Verdict == cluster.Healthy
 	})
 	if err != nil {
 		return err
 	}
-	s.say("%s: %s", st.Verdict, st.Sentence)
-	return s.unchanged(ctx, "with "+victim+" back")
+	s.print("%s: %s", st.Verdict, st.Sentence)
+	return s.requireUnchanged(ctx, "with "+victim+" back")
 }
 
 // contents reads every user and room.
 func (s *story) contents(ctx context.Context) (contents, error) {
 	var c contents
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Step)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.StepTimeout)
 	defer cancel()
 	err := s.poll(ctx, func() (bool, error) {
 		users, err := s.cfg.Admin.Users(ctx)
@@ -178,25 +178,25 @@ func (s *story) contents(ctx context.Context) (contents, error) {
 		}
 		return true, nil
 	})
-	return c, about("users and rooms to be listed", err)
+	return c, waitError("users and rooms to be listed", err)
 }
 
-func (s *story) sayContents(where string) error {
+func (s *story) printContents(where string) error {
 	revoked := 0
 	for _, u := range s.before.users {
 		if strings.HasSuffix(u, " "+string(core.UserRevoked)) {
 			revoked++
 		}
 	}
-	s.say("%d users (%d revoked) and %d rooms, %s", len(s.before.users), revoked, len(s.before.rooms), where)
+	s.print("%d users (%d revoked) and %d rooms, %s", len(s.before.users), revoked, len(s.before.rooms), where)
 	if len(s.before.users) == 0 {
 		return core.Errorf(core.KindFailed, "the demo has no users")
 	}
 	return nil
 }
 
-// unchanged compares what there is now with what there was at the beginning, entry by entry.
-func (s *story) unchanged(ctx context.Context, when string) error {
+// requireUnchanged compares what there is now with what there was at the beginning, entry by entry.
+func (s *story) requireUnchanged(ctx context.Context, when string) error {
 	now, err := s.contents(ctx)
 	if err != nil {
 		return err
@@ -207,13 +207,13 @@ func (s *story) unchanged(ctx context.Context, when string) error {
 	if !slices.Equal(now.rooms, s.before.rooms) {
 		return core.Errorf(core.KindFailed, "%s there are %d rooms, and they are not the %d of the beginning", when, len(now.rooms), len(s.before.rooms))
 	}
-	return s.sayContents("all there " + when)
+	return s.printContents("all there " + when)
 }
 
-// await looks at the cluster until it is as wanted.
-func (s *story) await(ctx context.Context, what string, good func(admin.Status) bool) (admin.Status, error) {
+// awaitStatus looks at the cluster until it is as wanted.
+func (s *story) awaitStatus(ctx context.Context, what string, good func(admin.Status) bool) (admin.Status, error) {
 	var last admin.Status
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Step)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.StepTimeout)
 	defer cancel()
 	err := s.poll(ctx, func() (bool, error) {
 		st, err := s.cfg.Admin.Status(ctx)
@@ -225,12 +225,12 @@ func (s *story) await(ctx context.Context, what string, good func(admin.Status) 
 	if err != nil && last.Sentence != "" {
 		err = core.Errorf(core.KindOf(err), "%w; last seen: %s: %s", err, last.Verdict, last.Sentence)
 	}
-	return last, about(what, err)
+	return last, waitError(what, err)
 }
 
 // poll asks until done, ctx ends, or an error comes that a later try cannot mend.
 func (s *story) poll(ctx context.Context, ask func() (done bool, err error)) error {
-	tick := time.NewTicker(s.cfg.Poll)
+	tick := time.NewTicker(s.cfg.PollInterval)
 	defer tick.Stop()
 	for {
 		done, err := ask()
@@ -248,8 +248,8 @@ func (s *story) poll(ctx context.Context, ask func() (done bool, err error)) err
 	}
 }
 
-// about says what was waited for.
-func about(what string, err error) error {
+// waitError says what was waited for.
+func waitError(what string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -257,12 +257,12 @@ func about(what string, err error) error {
 	return core.Errorf(e.Kind, "while waiting for %s: %w", what, err).WithNext("%s", e.Next)
 }
 
-// head and say print a line with the time since the beginning. What cannot be
+// printHeading and say print a line with the time since the beginning. What cannot be
 // printed is not a failure of the story.
-func (s *story) head(text string) {
+func (s *story) printHeading(text string) {
 	_, _ = fmt.Fprintf(s.cfg.Out, "\n%5.1f s  %s\n", time.Since(s.began).Seconds(), text)
 }
 
-func (s *story) say(format string, args ...any) {
+func (s *story) print(format string, args ...any) {
 	_, _ = fmt.Fprintf(s.cfg.Out, "         %s\n", fmt.Sprintf(format, args...))
 }

@@ -12,30 +12,30 @@ import (
 	"unibus/core/migrate"
 )
 
-// move starts the migration and follows it until every bucket is verified.
-func (s *story) move(ctx context.Context) error {
-	s.head(fmt.Sprintf("Moving the control plane from SQLite into %d replicas", s.replicas))
+// migrate starts the migration and follows it until every bucket is verified.
+func (s *story) migrate(ctx context.Context) error {
+	s.printHeading(fmt.Sprintf("Moving the control plane from SQLite into %d replicas", s.replicas))
 	st, err := s.cfg.Admin.MigrateStart(ctx, s.source, migrate.Options{DB: s.cfg.Demo.LegacyDB, Replicas: s.replicas})
 	if err != nil {
 		return err
 	}
-	var told telling
-	s.tell(&told, st)
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Step)
+	var told printedProgress
+	s.printProgress(&told, st)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.StepTimeout)
 	defer cancel()
 	err = s.poll(ctx, func() (bool, error) {
 		m, err := s.cfg.Admin.Migration(ctx)
 		if err != nil {
 			return false, err
 		}
-		s.tell(&told, m)
-		return m.Unavailable(migrate.ActionCutover) == "", broken(m)
+		s.printProgress(&told, m)
+		return m.Unavailable(migrate.ActionCutover) == "", migrationFailure(m)
 	})
-	return about("the copy to be verified", err)
+	return waitError("the copy to be verified", err)
 }
 
-// broken is the error of a move that will not come to its end by itself.
-func broken(m migrate.Status) error {
+// migrationFailure is the error of a move that will not come to its end by itself.
+func migrationFailure(m migrate.Status) error {
 	switch {
 	case m.Error != nil:
 		return core.Errorf(core.KindFailed, "the move stopped in %s: %s", m.State, m.Error.Text).WithNext("%s", m.Error.Next)
@@ -50,22 +50,22 @@ func broken(m migrate.Status) error {
 	return nil
 }
 
-// telling is what of a move was already told.
-type telling struct {
+// printedProgress is what of a move was already told.
+type printedProgress struct {
 	state  migrate.State
 	backup string
 	done   int
 }
 
-// tell prints what is new: the state, the backup, the progress of the copy.
-func (s *story) tell(told *telling, m migrate.Status) {
+// printProgress prints what is new: the state, the backup, the progress of the copy.
+func (s *story) printProgress(told *printedProgress, m migrate.Status) {
 	if m.State != told.state {
-		s.say("%s", m.State)
+		s.print("%s", m.State)
 		told.state = m.State
 	}
 	if m.Backup.SHA256 != "" && m.Backup.SHA256 != told.backup {
-		s.say("backup: %s", m.Backup.Path)
-		s.say("        SHA-256 %s", m.Backup.SHA256)
+		s.print("backup: %s", m.Backup.Path)
+		s.print("        SHA-256 %s", m.Backup.SHA256)
 		told.backup = m.Backup.SHA256
 	}
 	var done, total int
@@ -75,34 +75,34 @@ func (s *story) tell(told *telling, m migrate.Status) {
 		parts = append(parts, fmt.Sprintf("%s %d/%d", p.Table, p.Done, p.Total))
 	}
 	if done > told.done && total > 0 {
-		s.say("copied %3d %%: %s", done*100/total, strings.Join(parts, ", "))
+		s.print("copied %3d %%: %s", done*100/total, strings.Join(parts, ", "))
 		told.done = done
 	}
 }
 
-// parity shows that every node's own replica equals the source.
-func (s *story) parity(ctx context.Context) error {
+// showParity shows that every node's own replica equals the source.
+func (s *story) showParity(ctx context.Context) error {
 	m, err := s.cfg.Admin.Migration(ctx)
 	if err != nil {
 		return err
 	}
-	s.head("Parity: rows and digest of the source, and of every node's own replica")
+	s.printHeading("Parity: rows and digest of the source, and of every node's own replica")
 	for _, b := range m.Buckets {
-		s.say("%-23s %5d  %.12s  %s", b.Name, b.Source.Count, b.Source.SHA256, s.parityOf(b))
+		s.print("%-23s %5d  %.12s  %s", b.Name, b.Source.Count, b.Source.SHA256, s.parityText(b))
 	}
 	if len(m.Buckets) != len(core.Tables()) {
 		return core.Errorf(core.KindFailed, "parity was shown for %d buckets, there are %d", len(m.Buckets), len(core.Tables()))
 	}
 	for _, b := range m.Buckets {
 		if len(b.Nodes) != s.replicas || !b.Equal() {
-			return core.Errorf(core.KindFailed, "%s is not equal on %d nodes: %s", b.Name, s.replicas, s.parityOf(b))
+			return core.Errorf(core.KindFailed, "%s is not equal on %d nodes: %s", b.Name, s.replicas, s.parityText(b))
 		}
 	}
 	return nil
 }
 
-// parityOf is one word for each node, in the order of the demo.
-func (s *story) parityOf(p migrate.Parity) string {
+// parityText is one word for each node, in the order of the demo.
+func (s *story) parityText(p migrate.Parity) string {
 	var out []string
 	for _, n := range s.cfg.Demo.Nodes {
 		d, asked := p.Nodes[n.Name]
@@ -118,28 +118,28 @@ func (s *story) parityOf(p migrate.Parity) string {
 	return strings.Join(out, "  ")
 }
 
-// cutover moves the authority and waits until every node serves from KV.
-func (s *story) cutover(ctx context.Context) error {
-	s.head("Cutting over")
+// cutOver moves the authority and waits until every node serves from KV.
+func (s *story) cutOver(ctx context.Context) error {
+	s.printHeading("Cutting over")
 	if _, err := s.cfg.Admin.MigrateCutover(ctx, s.source); err != nil && core.KindOf(err) != core.KindUnavailable {
 		return err // an answer that did not come is not known: the status below tells
 	}
-	st, err := s.await(ctx, "every node to serve from KV with every replica current", func(st admin.Status) bool {
-		return st.Authority != nil && st.Authority.Backend == core.BackendKV && servesKV(st) == len(s.cfg.Demo.Nodes) && s.replicated(st)
+	st, err := s.awaitStatus(ctx, "every node to serve from KV with every replica current", func(st admin.Status) bool {
+		return st.Authority != nil && st.Authority.Backend == core.BackendKV && countServingKV(st) == len(s.cfg.Demo.Nodes) && s.isReplicated(st)
 	})
 	if err != nil {
 		return err
 	}
-	if now := pids(st); !maps.Equal(now, s.pids) {
+	if now := nodePIDs(st); !maps.Equal(now, s.pids) {
 		return core.Errorf(core.KindFailed, "a node was restarted by the cutover: the processes are %v, they were %v", now, s.pids)
 	}
-	s.say("the control plane is KV, generation %d; no node was restarted", st.Authority.Generation)
-	s.buckets(st)
-	return s.unchanged(ctx, "after the cutover")
+	s.print("the control plane is KV, generation %d; no node was restarted", st.Authority.Generation)
+	s.printBuckets(st)
+	return s.requireUnchanged(ctx, "after the cutover")
 }
 
-// replicated is true where all five buckets have the replicas wanted and each is current.
-func (s *story) replicated(st admin.Status) bool {
+// isReplicated is true where all five buckets have the replicas wanted and each is current.
+func (s *story) isReplicated(st admin.Status) bool {
 	for _, b := range st.Buckets {
 		if b.Wanted != s.replicas || len(b.Replicas) != s.replicas || b.Leader == "" {
 			return false
@@ -153,7 +153,7 @@ func (s *story) replicated(st admin.Status) bool {
 	return len(st.Buckets) == len(core.Tables())
 }
 
-func servesKV(st admin.Status) int {
+func countServingKV(st admin.Status) int {
 	n := 0
 	for _, node := range st.Nodes {
 		if node.Online && node.Info != nil && node.Info.Serving.Backend == core.BackendKV {
@@ -163,8 +163,8 @@ func servesKV(st admin.Status) int {
 	return n
 }
 
-// pids are the processes of the nodes, as they say themselves.
-func pids(st admin.Status) map[string]int {
+// nodePIDs are the processes of the nodes, as they say themselves.
+func nodePIDs(st admin.Status) map[string]int {
 	out := map[string]int{}
 	for _, n := range st.Nodes {
 		if n.Info != nil {
@@ -174,9 +174,9 @@ func pids(st admin.Status) map[string]int {
 	return out
 }
 
-func online(st admin.Status) int { return len(st.Nodes) - len(missing(st)) }
+func countOnline(st admin.Status) int { return len(st.Nodes) - len(offlineNodes(st)) }
 
-func missing(st admin.Status) []string {
+func offlineNodes(st admin.Status) []string {
 	out := []string{}
 	for _, n := range st.Nodes {
 		if !n.Online {

@@ -20,11 +20,11 @@ type fakeCluster struct {
 	reading int    // looks for which a node still reads what was verified
 	down    string // the node that is stopped
 	polls   int
-	broken  fault
+	fault   clusterFault
 }
 
-// fault is what is wrong with a fake cluster.
-type fault struct {
+// clusterFault is what is wrong with a fake cluster.
+type clusterFault struct {
 	problem  bool // a row cannot be converted
 	stops    bool // the move ends with an error
 	parity   bool // one node's replica differs
@@ -51,19 +51,19 @@ func (f *fakeCluster) Status(context.Context) (admin.Status, error) {
 	}
 	var st admin.Status
 	st.Meta = cluster.Meta{Leader: "n1", Size: 3, Online: 3, Needed: 2}
-	if f.broken.noLeader {
+	if f.fault.noLeader {
 		st.Meta.Leader = ""
 	}
 	st.Verdict, st.Sentence = cluster.Healthy, "3 of 3 nodes are online."
-	if f.down != "" && !f.broken.healthy {
+	if f.down != "" && !f.fault.healthy {
 		st.Verdict, st.Sentence = cluster.Degraded, f.down+" is missing; 2 of 3 suffice."
 	}
 	for _, name := range []string{"n1", "n2", "n3"} {
 		info := &cluster.Info{Serving: cluster.Serving{Backend: core.BackendNone}}
-		if f.state == migrate.StateSoak && !(f.broken.serving && name == "n2") {
+		if f.state == migrate.StateSoak && !(f.fault.serving && name == "n2") {
 			info.Serving.Backend = core.BackendKV
 		}
-		if info.PID = 7; f.broken.restarts && f.state == migrate.StateSoak {
+		if info.PID = 7; f.fault.restarts && f.state == migrate.StateSoak {
 			info.PID = 8
 		}
 		st.Nodes = append(st.Nodes, cluster.Node{Name: name, Online: name != f.down, Info: info})
@@ -81,7 +81,7 @@ func (f *fakeCluster) buckets() []cluster.Bucket {
 		b := cluster.Bucket{Name: t.Bucket(), Wanted: 3, Leader: "n1"}
 		for _, n := range []string{"n1", "n2", "n3"} {
 			state := cluster.ReplicaCurrent
-			if n == f.down || f.broken.behind {
+			if n == f.down || f.fault.behind {
 				state = cluster.ReplicaBehind
 			}
 			b.Replicas = append(b.Replicas, cluster.Replica{Node: n, State: state})
@@ -109,10 +109,10 @@ func (f *fakeCluster) migration() migrate.Status {
 	if m.Running { // everything is equal, and a node has not read it yet
 		m.UnreadyNodes = []string{"n3"}
 	}
-	if f.broken.problem {
+	if f.fault.problem {
 		m.Problems = []core.Problem{{Table: core.TableRooms, Key: "ops", Text: "its owner is not a user"}}
 	}
-	if f.broken.stops {
+	if f.fault.stops {
 		m.Verified, m.Error = false, core.Errorf(core.KindFailed, "the disk is full")
 	}
 	if f.state != migrate.StatePreflight {
@@ -122,10 +122,10 @@ func (f *fakeCluster) migration() migrate.Status {
 	for _, t := range core.Tables() {
 		d := core.Digest{Count: 2, SHA256: "0123456789abcdef"}
 		p := migrate.Parity{Name: t.Bucket(), Source: d, Nodes: map[string]core.Digest{"n1": d, "n2": d, "n3": d}}
-		if f.broken.parity && t == core.TableRoomKeys {
+		if f.fault.parity && t == core.TableRoomKeys {
 			p.Nodes["n2"] = core.Digest{Count: 1}
 		}
-		if f.broken.fewer && t == core.TableRooms {
+		if f.fault.fewer && t == core.TableRooms {
 			delete(p.Nodes, "n3")
 		}
 		m.Buckets = append(m.Buckets, p)
@@ -137,10 +137,10 @@ func (f *fakeCluster) Users(context.Context) ([]core.User, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	users := []core.User{{ID: "UA", Status: core.UserActive}, {ID: "UB", Status: core.UserRevoked}}
-	if f.broken.loses && f.down != "" {
+	if f.fault.loses && f.down != "" {
 		users = users[:1]
 	}
-	if f.broken.revives && f.state == migrate.StateSoak {
+	if f.fault.revives && f.state == migrate.StateSoak {
 		users[1].Status = core.UserActive
 	}
 	return users, nil
@@ -150,7 +150,7 @@ func (f *fakeCluster) Rooms(context.Context) ([]admin.RoomSummary, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := core.Room{ID: "ops", Epoch: 2}
-	if f.broken.rooms && f.state == migrate.StateSoak {
+	if f.fault.rooms && f.state == migrate.StateSoak {
 		r.Epoch = 1
 	}
 	return []admin.RoomSummary{{Room: r}}, nil
@@ -169,8 +169,8 @@ func (f *fakeCluster) MigrateStart(_ context.Context, node string, o migrate.Opt
 func (f *fakeCluster) MigrateCutover(_ context.Context, node string) (migrate.Status, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.broken.cutover != nil {
-		return migrate.Status{}, f.broken.cutover
+	if f.fault.cutover != nil {
+		return migrate.Status{}, f.fault.cutover
 	}
 	if why := f.migration().Unavailable(migrate.ActionCutover); why != "" && f.state == migrate.StateVerify {
 		return migrate.Status{}, core.Errorf(core.KindRefused, "the move cannot cut over: %s", why)
@@ -183,19 +183,19 @@ func (f *fakeCluster) Stop(_ context.Context, node string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.down = node
-	return f.broken.stop
+	return f.fault.stop
 }
 
 func (f *fakeCluster) Start(context.Context, string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.down = ""
-	return f.broken.start
+	return f.fault.start
 }
 
 func playConfig(f *fakeCluster, out *strings.Builder) PlayConfig {
 	return PlayConfig{
-		Admin: f, Nodes: f, Out: out, Step: 300 * time.Millisecond, Poll: time.Millisecond,
+		Admin: f, Nodes: f, Out: out, StepTimeout: 300 * time.Millisecond, PollInterval: time.Millisecond,
 		Demo: Description{LegacyDB: "/d/n1/unibus.db", Nodes: []Node{{Name: "n1"}, {Name: "n2"}, {Name: "n3"}}},
 	}
 }
@@ -226,29 +226,29 @@ func TestPlayFailsOnAnyDeviation(t *testing.T) {
 	t.Parallel()
 	no := core.Errorf(core.KindRefused, "it is not allowed")
 	for name, c := range map[string]struct {
-		broken fault
+		broken clusterFault
 		want   string
 	}{
-		"no leader":      {fault{noLeader: true}, "while waiting for every node to be online with a meta leader"},
-		"problem":        {fault{problem: true}, "rooms ops: its owner is not a user"},
-		"stops":          {fault{stops: true}, "the move stopped in"},
-		"parity":         {fault{parity: true}, "UNIBUS_room_keys is not equal on 3 nodes: n1 equal  n2 different (1)"},
-		"one not asked":  {fault{fewer: true}, "n3 not asked"},
-		"cutover":        {fault{cutover: no}, "it is not allowed"},
-		"serving":        {fault{serving: true}, "while waiting for every node to serve from KV"},
-		"restarts":       {fault{restarts: true}, "a node was restarted by the cutover"},
-		"behind":         {fault{behind: true}, "every replica current"},
-		"revoked revive": {fault{revives: true}, "after the cutover there are 2 users, and they are not the 2"},
-		"rooms":          {fault{rooms: true}, "after the cutover there are 1 rooms"},
-		"stop":           {fault{stop: no}, "it is not allowed"},
-		"not noticed":    {fault{healthy: true}, "while waiting for n3 to be missing"},
-		"loses":          {fault{loses: true}, "without n3 there are 1 users"},
-		"start":          {fault{start: no}, "it is not allowed"},
+		"no leader":      {clusterFault{noLeader: true}, "while waiting for every node to be online with a meta leader"},
+		"problem":        {clusterFault{problem: true}, "rooms ops: its owner is not a user"},
+		"stops":          {clusterFault{stops: true}, "the move stopped in"},
+		"parity":         {clusterFault{parity: true}, "UNIBUS_room_keys is not equal on 3 nodes: n1 equal  n2 different (1)"},
+		"one not asked":  {clusterFault{fewer: true}, "n3 not asked"},
+		"cutover":        {clusterFault{cutover: no}, "it is not allowed"},
+		"serving":        {clusterFault{serving: true}, "while waiting for every node to serve from KV"},
+		"restarts":       {clusterFault{restarts: true}, "a node was restarted by the cutover"},
+		"behind":         {clusterFault{behind: true}, "every replica current"},
+		"revoked revive": {clusterFault{revives: true}, "after the cutover there are 2 users, and they are not the 2"},
+		"rooms":          {clusterFault{rooms: true}, "after the cutover there are 1 rooms"},
+		"stop":           {clusterFault{stop: no}, "it is not allowed"},
+		"not noticed":    {clusterFault{healthy: true}, "while waiting for n3 to be missing"},
+		"loses":          {clusterFault{loses: true}, "without n3 there are 1 users"},
+		"start":          {clusterFault{start: no}, "it is not allowed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
-			err := Play(t.Context(), playConfig(&fakeCluster{broken: c.broken}, &out))
+			err := Play(t.Context(), playConfig(&fakeCluster{fault: c.broken}, &out))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("got %v, want %q", err, c.want)
 			}
@@ -273,7 +273,7 @@ func TestPlayEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	cfg := playConfig(&fakeCluster{broken: fault{noLeader: true}}, &strings.Builder{})
-	cfg.Step = time.Hour
+	cfg := playConfig(&fakeCluster{fault: clusterFault{noLeader: true}}, &strings.Builder{})
+	cfg.StepTimeout = time.Hour
 	wantKind(t, Play(ctx, cfg), core.KindUnavailable, "while waiting")
 }

@@ -37,7 +37,7 @@ const (
 // every node's replica of every table read, summed up and compared.
 func BenchmarkMove(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "seed.db")
-	nodetest.Seed(b, path, nodetest.Rows(b, *copyRows))
+	nodetest.Seed(b, path, nodetest.SampleRows(b, *copyRows))
 	tables, n := rowsOf(b, path)
 	var copies, bares, verifies, ratios, verified []float64
 	for round := 0; b.Loop(); round++ {

@@ -38,19 +38,19 @@ type Config struct {
 
 // Cluster is a running cluster of nodes in this process.
 type Cluster struct {
-	Configs []config.Node
-	Nodes   []*node.Node
-	Admin   keys.Identity // an operator of role admin
-	Seed    string        // the file of Admin's seed, for commands
-	Viewer  keys.Identity
-	t       testing.TB
+	Configs       []config.Node
+	Nodes         []*node.Node
+	Admin         keys.Identity // an operator of role admin
+	AdminSeedFile string        // the file of Admin's seed, for commands
+	Viewer        keys.Identity
+	t             testing.TB
 }
 
 // Start starts the nodes and stops them with the test. It returns when all of
 // them listen; what they serve is to be waited for.
 func Start(t testing.TB, cfg Config) *Cluster {
 	t.Helper()
-	c := furnish(t, cfg)
+	c := prepareCluster(t, cfg)
 	c.Nodes = make([]*node.Node, len(c.Configs))
 	errs := make(chan error, len(c.Configs))
 	for i := range c.Configs {
@@ -64,8 +64,8 @@ func Start(t testing.TB, cfg Config) *Cluster {
 	return c
 }
 
-// furnish makes what a cluster needs before its first node starts.
-func furnish(t testing.TB, cfg Config) *Cluster {
+// prepareCluster makes what a cluster needs before its first node starts.
+func prepareCluster(t testing.TB, cfg Config) *Cluster {
 	t.Helper()
 	if cfg.Nodes == 0 {
 		cfg.Nodes = 3
@@ -83,7 +83,7 @@ func furnish(t testing.TB, cfg Config) *Cluster {
 		}
 	}
 	c := &Cluster{t: t, Viewer: Identity(t)}
-	c.Seed, c.Admin = SeedFile(t, "admin")
+	c.AdminSeedFile, c.Admin = SeedFile(t, "admin")
 	c.configure(cfg)
 	if cfg.SeedDB != "" {
 		MkdirAll(t, c.Configs[0].Data)
@@ -244,7 +244,7 @@ func Identity(t testing.TB) keys.Identity {
 // twelve times as long: a million rows take more than the store's own minute.
 const seedTimeout = time.Minute
 
-// Seed writes a snapshot into a new SQLite file, in the order that it has: a file
+// AdminSeedFile writes a snapshot into a new SQLite file, in the order that it has: a file
 // that grew with its control plane is not sorted by key either, and reading a
 // sorted one would be cheaper than a move can hope for.
 func Seed(t testing.TB, path string, s core.Snapshot) {
