@@ -14,15 +14,16 @@ import (
 	"unibus/core"
 )
 
-// lockFile is what a running node holds locked in its data directory; its content is the process id.
+// lockFile is locked by a running node in its data directory; it contains the
+// process id.
 const lockFile = "unibusd.lock"
 
-// pollEvery is how often a condition of another process is looked at.
+// pollEvery is the interval at which conditions of other processes are checked.
 const pollEvery = 50 * time.Millisecond
 
-// lockHolder returns the process that holds a data directory's lock, 0 where nobody
-// does. The lock, and not the number, says that the process is the node: it goes
-// with the process, however that ended.
+// lockHolder returns the process that holds a data directory's lock, 0 if none
+// does. The lock proves that the process is the node, the number does not: the
+// lock ends with the process.
 func lockHolder(dataDir string) (pid int, err error) {
 	path := filepath.Join(dataDir, lockFile)
 	f, err := os.Open(path)
@@ -50,9 +51,9 @@ func lockHolder(dataDir string) (pid int, err error) {
 	return pid, nil
 }
 
-// signalLockHolder sends sig to the process that holds the lock. The process is
-// taken hold of first and the lock looked at again after that, so that a number
-// that was given to another process meanwhile is never signalled.
+// signalLockHolder sends sig to the process that holds the lock. It opens the
+// process first and then reads the lock again, so that a reused process id is
+// never signalled.
 func signalLockHolder(dataDir string, sig syscall.Signal) (pid int, err error) {
 	pid, err = lockHolder(dataDir)
 	if err != nil || pid == 0 {
@@ -73,7 +74,7 @@ func signalLockHolder(dataDir string, sig syscall.Signal) (pid int, err error) {
 	return pid, nil
 }
 
-// awaitUnlocked waits until nobody holds the lock. KindUnavailable when ctx ends first.
+// awaitUnlocked waits until the lock is free. KindUnavailable if ctx ends first.
 func awaitUnlocked(ctx context.Context, dataDir string) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -91,7 +92,7 @@ func awaitUnlocked(ctx context.Context, dataDir string) error {
 	}
 }
 
-// withFileLock runs f while it holds an exclusive lock on a file of its own.
+// withFileLock runs f while it holds an exclusive lock on a file.
 func withFileLock(path string, f func() error) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

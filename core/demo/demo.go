@@ -21,21 +21,21 @@ const MaxNodes = 5
 // identityUsers is how many sample users get identity files.
 const identityUsers = 5
 
-// stopTimeout is how long a node may take to end before it is killed.
+// stopTimeout is how long a node may take to stop before it is killed.
 const stopTimeout = 10 * time.Second
 
-// Config says what a demo is to be. The zero values of Nodes, Users and Rooms
-// are not replaced: DefaultConfig has those of the command line.
+// Config describes a demo. Zero values of Nodes, Users and Rooms are not replaced:
+// DefaultConfig has those of the command line.
 type Config struct {
-	Dir      string // where everything goes; "": a temporary directory that Close removes
+	Dir      string // for all files; "": a temporary directory that Close removes
 	Nodes    int    // 2 to MaxNodes
-	Users    int    // in the first node's legacy database; ignored with Store kv
+	Users    int    // in the first node's SQLite database; ignored with Store kv
 	Rooms    int    // likewise
 	Binary   string // path of unibusd
 	Console  string // how demo.json calls the console; "": unibus-tui
 	Store    core.Backend
 	Replicas int      // --replicas of every node
-	Environ  []string // given to the nodes, without what would override their files
+	Environ  []string // environment of the nodes, without variables that override their files
 
 	CheckReady   ReadyCheck    // nil: asks the node with the admin identity, see AdminReady
 	StartTimeout time.Duration // until every node serves; 0: one minute
@@ -43,15 +43,15 @@ type Config struct {
 	Logger       *slog.Logger  // nil: silent
 }
 
-// CheckReady says whether a node of the demo serves: nil, or why it does not yet.
+// ReadyCheck returns nil if a node of the demo serves, or why it does not yet.
 type ReadyCheck func(ctx context.Context, d Description, node string) error
 
-// DefaultConfig is what `unibusd demo` without flags asks for. Binary is missing.
+// DefaultConfig is `unibusd demo` without flags. Binary is missing.
 func DefaultConfig() Config {
 	return Config{Nodes: 3, Users: 200, Rooms: 50, Store: core.BackendSQLite, Replicas: 1}
 }
 
-// Check says what is wrong with the numbers before anything is made. KindInvalid.
+// Check checks the numbers before anything is created. KindInvalid.
 func (c Config) Check() error {
 	switch {
 	case c.Nodes < 2 || c.Nodes > MaxNodes:
@@ -66,11 +66,11 @@ func (c Config) Check() error {
 	return nil
 }
 
-// Demo is a cluster of child processes. Its methods may be called by several goroutines.
+// Demo is a cluster of child processes. It is safe for concurrent use.
 type Demo struct {
 	cfg            Config
 	dir            string
-	dirIsTemporary bool // dir is ours to remove
+	dirIsTemporary bool // Close removes it
 
 	childLauncher *launcher
 	log           *slog.Logger
@@ -81,7 +81,7 @@ type Demo struct {
 	closed bool
 }
 
-// New makes a demo that has not begun.
+// New makes a demo without starting it.
 func New(cfg Config) *Demo {
 	if cfg.Console == "" {
 		cfg.Console = "unibus-tui"
@@ -99,13 +99,13 @@ func New(cfg Config) *Demo {
 	return &Demo{cfg: cfg, log: log, nodes: map[string]*process{}}
 }
 
-// Open makes everything, starts every node, waits until all serve and writes
-// demo.json. When it fails, what it started is stopped; a directory that was
-// named stays, with the nodes' logs. KindRefused where the directory is not empty.
+// Open creates all files, starts every node, waits until all serve and writes
+// demo.json. If it fails it stops what it started; a named directory stays, with
+// the nodes' logs. KindRefused if the directory is not empty.
 func (d *Demo) Open(ctx context.Context) error {
 	err := d.open(ctx)
 	if err != nil {
-		_ = d.Close() // the cause is what the caller needs to know
+		_ = d.Close() // the caller needs the first error
 	}
 	return err
 }
@@ -143,7 +143,7 @@ func (d *Demo) open(ctx context.Context) error {
 	return desc.write(d.dir)
 }
 
-// prepareDir settles the directory.
+// prepareDir creates the directory of the demo.
 func (d *Demo) prepareDir() error {
 	if d.cfg.Dir == "" {
 		dir, err := os.MkdirTemp("", "unibus-demo-")
@@ -164,7 +164,7 @@ func (d *Demo) prepareDir() error {
 	return nil
 }
 
-// seed makes every file of the demo before the first process starts.
+// seed creates every file of the demo before the first process starts.
 func (d *Demo) seed(ctx context.Context) ([]config.Node, Description, error) {
 	desc := Description{Cluster: clusterName, CA: filepath.Join(d.dir, clientCADir, keys.CACertFile)}
 	if err := writeAuthorities(d.dir); err != nil {
@@ -195,7 +195,8 @@ func (d *Demo) seed(ctx context.Context) ([]config.Node, Description, error) {
 	return nodes, desc, err
 }
 
-// seedDatabase writes the sample into the legacy database and the seeds of some users beside it.
+// seedDatabase writes the sample into the SQLite database, and the seeds of some
+// users to files.
 func (d *Demo) seedDatabase(ctx context.Context, db string) ([]string, error) {
 	sample, err := NewSample(SampleConfig{
 		Users: d.cfg.Users, Rooms: d.cfg.Rooms, Identities: min(identityUsers, d.cfg.Users), Now: time.Now(), Keys: d.cfg.Keys,
@@ -243,7 +244,7 @@ func (d *Demo) setDescription(desc Description) {
 	d.desc = desc
 }
 
-// Dir is where everything of the demo is; "" before Open.
+// Dir is the directory of the demo; "" before Open.
 func (d *Demo) Dir() string { return d.dir }
 
 // Description says where everything is. The process ids are those of Open.
@@ -253,9 +254,9 @@ func (d *Demo) Description() Description {
 	return d.desc
 }
 
-// Close stops every node in parallel, those started by `demo start` included,
-// kills what has not ended after ten seconds, takes demo.json away and removes a
-// temporary directory. Twice is harmless.
+// Close stops every node at the same time, including those that `demo start`
+// started. It kills a node that has not stopped after ten seconds, removes
+// demo.json, and removes a temporary directory. A second call does nothing.
 func (d *Demo) Close() error {
 	d.mu.Lock()
 	if d.closed {

@@ -11,8 +11,8 @@ import (
 	"unibus/core"
 )
 
-// DescriptionFile is the name of the file that says where everything of a demo
-// is. It appears by rename once every node serves and goes when the demo ends.
+// DescriptionFile is the name of the file that describes a demo. It appears by
+// rename once every node serves, and is removed when the demo ends.
 const DescriptionFile = "demo.json"
 
 // Description is the content of demo.json. Paths are absolute.
@@ -25,7 +25,8 @@ type Description struct {
 	Console    string     `json:"console"` // a command line for a shell
 }
 
-// Node is one process of a demo. PID is that of its last start, even where it no longer runs.
+// Node is one process of a demo. PID is that of its last start, also after it has
+// ended.
 type Node struct {
 	Name    string `json:"name"`
 	URL     string `json:"url"`
@@ -42,7 +43,8 @@ type Identities struct {
 	Users   []string `json:"users"`
 }
 
-// URLs are the addresses of all nodes. Clients learn none from the cluster, so they need them all.
+// URLs are the addresses of all nodes. Clients get no addresses from the cluster,
+// so they need them all.
 func (d Description) URLs() []string {
 	var out []string
 	for _, n := range d.Nodes {
@@ -64,8 +66,8 @@ func (d Description) Node(name string) (Node, error) {
 		WithNext("its nodes are %s", strings.Join(names, ", "))
 }
 
-// Load reads the demo.json of a directory. KindNotFound where there is none
-// (yet), KindFailed where it is damaged.
+// Load reads the demo.json of a directory. KindNotFound if there is none (yet),
+// KindFailed if it is damaged.
 func Load(dir string) (Description, error) {
 	path := filepath.Join(dir, DescriptionFile)
 	data, err := os.ReadFile(path)
@@ -85,7 +87,8 @@ func Load(dir string) (Description, error) {
 	return d, nil
 }
 
-// write puts demo.json in place by rename, so that whoever waits for it reads it whole.
+// write puts demo.json in place by rename, so that a waiting reader always reads a
+// complete file.
 func (d Description) write(dir string) error {
 	data, err := json.MarshalIndent(d, "", " ")
 	if err != nil {
@@ -111,7 +114,7 @@ func replaceFile(path string, data []byte) error {
 	return nil
 }
 
-// setPID notes the process of a node's new start, under a lock because two
+// setPID records the process of a node's new start. It takes a lock, because two
 // terminals may start two nodes at once.
 func setPID(dir, node string, pid int) error {
 	return withFileLock(filepath.Join(dir, ".demo.lock"), func() error {
@@ -136,7 +139,7 @@ func consoleCommand(d Description, program string) string {
 	}, " ")
 }
 
-// shellWord quotes s where a shell would take it apart.
+// shellWord quotes s if a shell would split it.
 func shellWord(s string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:=,@", r)

@@ -8,15 +8,16 @@ import (
 	"unibus/core"
 )
 
-// Ports are taken from below the range from which systems choose ports for
-// outgoing connections (32768 on Linux), so that a node that was stopped finds
-// its port free when it is started again.
+// The ports are below the range from which systems choose ports for outgoing
+// connections (32768 on Linux), so that a stopped node finds its port free when it
+// starts again.
 const (
 	lowPort, highPort = 11000, 32000
 	portTries         = 2000
 )
 
-// freeAddresses finds n different free addresses on loopback. All are held until the last is found.
+// freeAddresses finds n different free addresses on the loopback interface. It
+// keeps all of them open until the last is found.
 func freeAddresses(n int) ([]string, error) {
 	var held []net.Listener
 	defer func() {

@@ -11,10 +11,10 @@ import (
 	"unibus/core"
 )
 
-// Stop ends a node of the demo in dir, from whatever process: it asks the
-// process that holds the node's lock and waits until the lock is free.
-// KindConflict where the node does not run, KindUnavailable where it has not
-// ended when ctx is done or after 20 s.
+// Stop stops a node of the demo in dir, from any process: it signals the process
+// that holds the node's lock, and waits until the lock is free. KindConflict if
+// the node is not running; KindUnavailable if it has not stopped when ctx is done,
+// or after 20 s.
 func Stop(ctx context.Context, dir, node string) error {
 	d, err := Load(dir)
 	if err != nil {
@@ -37,7 +37,7 @@ func Stop(ctx context.Context, dir, node string) error {
 	return awaitUnlocked(ctx, n.DataDir)
 }
 
-// StartConfig says which node of which demo is to be started, and how.
+// StartConfig says which node of which demo to start, and how.
 type StartConfig struct {
 	Dir        string
 	Node       string
@@ -46,9 +46,9 @@ type StartConfig struct {
 	CheckReady ReadyCheck // nil: AdminReady
 }
 
-// Start starts a node that was stopped or killed. The process outlives the
-// caller and ends with the demo. It returns once the node serves, within a
-// minute, and notes its process in demo.json. KindExists where it runs already.
+// Start starts a node that was stopped or killed. The process outlives the caller
+// and ends with the demo. Start returns once the node serves, within a minute, and
+// records its process in demo.json. KindExists if it is running.
 func Start(ctx context.Context, cfg StartConfig) error {
 	d, err := Load(cfg.Dir)
 	if err != nil {
@@ -78,13 +78,14 @@ func Start(ctx context.Context, cfg StartConfig) error {
 	return awaitStarted(ctx, dir, p, cfg.Node, log, func(ctx context.Context) error { return ready(ctx, d, cfg.Node) })
 }
 
-// majorityGrace is how long a node may be without a majority before nobody waits
-// for it any longer: the others may just be starting.
+// majorityGrace is how long to wait for a node without a majority: the other nodes
+// may just be starting.
 const majorityGrace = 4 * time.Second
 
-// awaitStarted waits until a started node serves and notes it. One that waits for a
-// majority is left running, or no cluster that was stopped as a whole could be
-// started node by node; one that does not serve for another reason is ended.
+// awaitStarted waits until a started node serves, and records its process. A node
+// that waits for a majority keeps running: otherwise a cluster that was stopped
+// could not be started node by node. A node that does not serve for another reason
+// is stopped.
 func awaitStarted(ctx context.Context, dir string, p *process, node, log string, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -131,10 +132,11 @@ func requireStopped(d Description, node string) error {
 	return nil
 }
 
-// Stop ends one node of this demo and waits for it.
+// Stop stops one node of this demo and waits for it.
 func (d *Demo) Stop(ctx context.Context, node string) error { return Stop(ctx, d.dir, node) }
 
-// Start starts a node of this demo again, as a child that dies with the demo, and waits until it serves.
+// Start starts a node of this demo again, as a child that dies with the demo, and
+// waits until it serves.
 func (d *Demo) Start(ctx context.Context, node string) error {
 	if err := requireStopped(d.Description(), node); err != nil {
 		return err
@@ -148,7 +150,8 @@ func (d *Demo) Start(ctx context.Context, node string) error {
 	})
 }
 
-// stopChildren ends the nodes that this process started: asked first, killed after stopTime.
+// stopChildren stops the nodes that this process started, and kills those that are
+// not done after stopTimeout.
 func stopChildren(nodes map[string]*process) {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
@@ -159,7 +162,7 @@ func stopChildren(nodes map[string]*process) {
 	all.Wait()
 }
 
-// stopOthers does the same for the nodes that another process started.
+// stopOthers does the same for nodes that another process started.
 func stopOthers(d Description) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()

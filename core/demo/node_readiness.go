@@ -10,11 +10,11 @@ import (
 	"unibus/core/keys"
 )
 
-// requestTimeout bounds one question whether a node serves.
+// requestTimeout bounds one request to a node.
 const requestTimeout = 2 * time.Second
 
-// NewClient returns a client of the demo with one of its identities that asks
-// the named servers, all of them where none is named. The caller opens and closes it.
+// NewClient returns a client with one of the identities of the demo. It connects
+// to the named servers, or to all nodes. The caller opens and closes it.
 func NewClient(d Description, identity string, servers ...string) (*admin.Client, error) {
 	id, err := keys.ReadSeed(identity)
 	if err != nil {
@@ -33,9 +33,9 @@ func NewClient(d Description, identity string, servers ...string) (*admin.Client
 	}), nil
 }
 
-// AdminReady asks a node for its status with the admin identity. It is ready
-// once it is among the nodes that answer it, the meta group has a leader that it
-// knows, and, where its store is to be served from the start, it serves that.
+// AdminReady requests the status from a node with the admin identity. The node is
+// ready once it answers that request itself, knows a leader of the meta group, and
+// serves a store, if it has to serve one from the start.
 func AdminReady(ctx context.Context, d Description, node string) error {
 	n, err := d.Node(node)
 	if err != nil {
@@ -58,7 +58,7 @@ func AdminReady(ctx context.Context, d Description, node string) error {
 	return checkStatus(st, d, node)
 }
 
-// checkStatus judges a status that was asked at a node.
+// checkStatus judges a status that a node returned.
 func checkStatus(st admin.Status, d Description, node string) error {
 	if m := st.Meta; m.Leader == "" && m.Needed > 0 && m.Online < m.Needed {
 		return majorityError{core.Errorf(core.KindUnavailable, "%s runs and waits for a majority: %d of %d nodes answer, %d are needed", node, m.Online, m.Size, m.Needed).
@@ -79,7 +79,8 @@ func checkStatus(st admin.Status, d Description, node string) error {
 	return core.Errorf(core.KindUnavailable, "%s is not seen in the cluster yet", node)
 }
 
-// majorityError says that a node runs and cannot serve before another one is started.
+// majorityError says that a node runs and cannot serve before another one is
+// started.
 type majorityError struct{ err *core.Error }
 
 // Error is the text of the error inside.
@@ -88,8 +89,8 @@ func (w majorityError) Error() string { return w.err.Text }
 // Unwrap returns the error inside, which has the kind.
 func (w majorityError) Unwrap() error { return w.err }
 
-// checkServing waits for the store of the node that has the legacy file, and
-// of every node once KV is the control plane.
+// checkServing requires a store of the node that has the SQLite file, and of every
+// node once KV is the control plane.
 func checkServing(serves bool, st admin.Status, d Description, node string) error {
 	kv := d.LegacyDB == "" || st.Authority != nil && st.Authority.Backend == core.BackendKV
 	source := len(d.Nodes) > 0 && d.Nodes[0].Name == node

@@ -16,11 +16,11 @@ import (
 // process is a node that this process started.
 type process struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed once it ended and was reaped
-	err  error         // how it ended; to be read after done
+	done chan struct{} // closed once it has ended
+	err  error         // how it ended; valid after done
 }
 
-// nodeCommand prepares `unibusd serve` with its output going to the end of the log file.
+// nodeCommand prepares `unibusd serve` and appends its output to the log file.
 func nodeCommand(binary, configFile, logFile string, environ []string) (*exec.Cmd, error) {
 	log, err := os.OpenFile(logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -32,7 +32,8 @@ func nodeCommand(binary, configFile, logFile string, environ []string) (*exec.Cm
 	return cmd, nil
 }
 
-// nodeEnvironment leaves out what would override the node's file or report to the wrong supervisor.
+// nodeEnvironment leaves out variables that override the node's file or report to
+// the wrong supervisor.
 func nodeEnvironment(environ []string) []string {
 	out := []string{}
 	for _, e := range environ {
@@ -45,11 +46,11 @@ func nodeEnvironment(environ []string) []string {
 	return out
 }
 
-// startProcess starts cmd and reaps it when it ends.
+// startProcess starts cmd and waits for it in the background.
 func startProcess(cmd *exec.Cmd) (*process, error) {
 	err := cmd.Start()
 	if log, ok := cmd.Stdout.(*os.File); ok {
-		_ = log.Close() // the child has its own
+		_ = log.Close() // the child has its own descriptor
 	}
 	if err != nil {
 		return nil, core.Errorf(core.KindFailed, "%s cannot be started: %w", cmd.Path, err).
@@ -74,7 +75,7 @@ func (p *process) running() bool {
 	}
 }
 
-// stop asks the process to end, and ends it when ctx is done first.
+// stop asks the process to stop, and kills it if ctx is done first.
 func (p *process) stop(ctx context.Context) {
 	if !p.running() {
 		return
@@ -90,8 +91,8 @@ func (p *process) stop(ctx context.Context) {
 }
 
 // launcher starts processes from one thread that lives as long as the demo. The
-// system ends a child that asked for it when the thread that started it ends
-// (prctl(2), PR_SET_PDEATHSIG), and Go's threads come and go.
+// kernel kills a child when the thread that started it ends (prctl(2),
+// PR_SET_PDEATHSIG), and the threads of Go come and go.
 type launcher struct {
 	work  chan func()
 	ended chan struct{}
@@ -137,7 +138,7 @@ func lastLines(path string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// awaitReady asks again and again until the node is ready, ended, or ctx is done.
+// awaitReady repeats ready until it succeeds, the process ends, or ctx is done.
 func awaitReady(ctx context.Context, p *process, node, logFile string, ready func(context.Context) error) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()

@@ -13,7 +13,7 @@ import (
 	"unibus/core"
 )
 
-// SampleConfig says how much sample data there is to be.
+// SampleConfig says how much sample data to create.
 type SampleConfig struct {
 	Users      int       // at least 1
 	Rooms      int       // any
@@ -22,8 +22,8 @@ type SampleConfig struct {
 	Keys       io.Reader // randomness of the users' keys; nil: the system's
 }
 
-// Sample is a control plane that looks as if it had been in use for a year.
-// Apart from keys and boxes it is the same every time.
+// Sample is a control plane that looks as if it had been in use for a year. Except
+// for keys and boxes it is the same every time.
 type Sample struct {
 	Snapshot core.Snapshot
 	Seeds    [][]byte // of the first users, who are active; in the order in which they were made
@@ -50,7 +50,7 @@ type sampler struct {
 	out   Sample
 }
 
-// NewSample makes sample data. KindInvalid where the numbers make none.
+// NewSample creates sample data. KindInvalid for numbers that allow none.
 func NewSample(cfg SampleConfig) (Sample, error) {
 	if cfg.Users < 1 || cfg.Rooms < 0 || cfg.Identities < 0 || cfg.Identities > cfg.Users {
 		return Sample{}, core.Errorf(core.KindInvalid, "there is no sample of %d users with %d rooms and %d identities",
@@ -74,7 +74,8 @@ func NewSample(cfg SampleConfig) (Sample, error) {
 	return s.out, nil
 }
 
-// addUser adds the next user. The first ones can connect; the admins are among them.
+// addUser adds the next user. The first ones can connect; the admins are among
+// them.
 func (s *sampler) addUser(i int) error {
 	kp, err := nkeys.CreatePairWithRand(nkeys.PrefixByteUser, s.cfg.Keys)
 	if err != nil {
@@ -112,7 +113,8 @@ func (s *sampler) addUser(i int) error {
 	return nil
 }
 
-// personName is the i-th of the combined names; each pair comes once before any is repeated.
+// personName is the i-th of the combined names. Every pair comes once before any
+// is repeated.
 func personName(i int) string {
 	first, last := firstNames(), lastNames()
 	n := first[i%len(first)] + " " + last[(i*7+i/len(first))%len(last)]
@@ -195,7 +197,8 @@ func (s *sampler) addMember(r core.Room, u core.User, place int) error {
 	return nil
 }
 
-// addKeys seals the key of every epoch. Whoever was revoked has no box of a rekeyed room's current epoch.
+// addKeys adds the sealed key of every epoch. A revoked user has no box in the
+// current epoch of a rekeyed room.
 func (s *sampler) addKeys(r core.Room, people []core.User) error {
 	for e := range r.Epoch + 1 {
 		for _, u := range people {
@@ -215,7 +218,8 @@ func (s *sampler) addKeys(r core.Room, people []core.User) error {
 	return nil
 }
 
-// randomBytes returns between low and high random bytes, opaque to everybody but the users' programs.
+// randomBytes returns between low and high random bytes; only users' programs
+// could read real ones.
 func (s *sampler) randomBytes(low, high int) ([]byte, error) {
 	b := make([]byte, low+s.rng.IntN(high-low+1))
 	if _, err := io.ReadFull(s.cfg.Keys, b); err != nil {
@@ -224,7 +228,7 @@ func (s *sampler) randomBytes(low, high int) ([]byte, error) {
 	return b, nil
 }
 
-// randomTime chooses a moment; from where to is not later.
+// randomTime chooses a moment; from if to is not later.
 func (s *sampler) randomTime(from, to time.Time) core.Millis {
 	span := to.Sub(from)
 	if span <= 0 {

@@ -21,7 +21,7 @@ func lastNames() []string {
 	}
 }
 
-// roomTopics and places are combined into the names of sample rooms.
+// roomTopics and roomPlaces are combined into the names of sample rooms.
 func roomTopics() []string {
 	return []string{"ops", "alerts", "deploys", "backups", "billing", "metrics", "support", "intake", "sensors", "archive"}
 }

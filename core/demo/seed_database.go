@@ -8,7 +8,7 @@ import (
 	"unibus/core/store/sqlite"
 )
 
-// writeDatabase makes the SQLite file that the first node serves.
+// writeDatabase creates the SQLite file that the first node serves.
 func writeDatabase(ctx context.Context, path string, s core.Snapshot) error {
 	store := sqlite.New(sqlite.Config{Path: path, Create: true})
 	if err := store.Open(ctx); err != nil {

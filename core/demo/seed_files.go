@@ -33,7 +33,8 @@ func nodePath(dir, node string, parts ...string) string {
 	return filepath.Join(append([]string{dir, node}, parts...)...)
 }
 
-// createEmptyDir makes dir, or takes it where it is empty. KindRefused where something is in it.
+// createEmptyDir creates dir, or accepts it if it is empty. KindRefused if it
+// contains anything.
 func createEmptyDir(dir string) error {
 	entries, err := os.ReadDir(dir)
 	switch {
@@ -51,7 +52,8 @@ func createEmptyDir(dir string) error {
 	return nil
 }
 
-// writeAuthorities makes the two authorities: clients trust one, nodes each other by the other.
+// writeAuthorities creates two certificate authorities: one that clients trust,
+// and one for the routes between nodes.
 func writeAuthorities(dir string) error {
 	for _, name := range []string{clientCADir, routeCADir} {
 		if err := createDir(dir, name); err != nil {
@@ -64,7 +66,8 @@ func writeAuthorities(dir string) error {
 	return nil
 }
 
-// writeOperators makes one operator of each role and returns them with their files.
+// writeOperators creates one operator of each role and returns them with their
+// files.
 func writeOperators(dir string) ([]core.Operator, Identities, error) {
 	files := Identities{Users: []string{}}
 	if err := createDir(dir, identityDir); err != nil {
@@ -93,7 +96,8 @@ func writeOperators(dir string) ([]core.Operator, Identities, error) {
 	return ops, files, nil
 }
 
-// writeUsers writes the seeds of the users who can connect and returns their files.
+// writeUsers writes the seeds of the users who can connect and returns their
+// files.
 func writeUsers(dir string, seeds [][]byte) ([]string, error) {
 	files := []string{}
 	for i, seed := range seeds {
@@ -106,7 +110,7 @@ func writeUsers(dir string, seeds [][]byte) ([]string, error) {
 	return files, nil
 }
 
-// nodeConfigs is the configuration of every node of a demo.
+// nodeConfigs returns the configuration of every node of a demo.
 func nodeConfigs(cfg Config, dir string, ops []core.Operator, addrs []string) []config.Node {
 	listen, routes := addrs[:cfg.Nodes], addrs[cfg.Nodes:]
 	var out []config.Node
@@ -131,7 +135,8 @@ func nodeConfigs(cfg Config, dir string, ops []core.Operator, addrs []string) []
 	return out
 }
 
-// writeNode makes a node's directory with its certificates and its configuration file.
+// writeNode creates a node's directory with its certificates and its configuration
+// file.
 func writeNode(dir string, n config.Node) error {
 	hosts := []string{"127.0.0.1", "localhost"}
 	for _, pair := range []struct{ ca, out string }{{clientCADir, tlsDir}, {routeCADir, routeTLSDir}} {

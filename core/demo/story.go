@@ -14,7 +14,8 @@ import (
 	"unibus/core/migrate"
 )
 
-// Admin is what the story asks and does; the typed client of core/admin is one.
+// Admin is what the story needs of the control plane; the client of core/admin
+// implements it.
 type Admin interface {
 	Status(ctx context.Context) (admin.Status, error)
 	Migration(ctx context.Context) (migrate.Status, error)
@@ -24,13 +25,13 @@ type Admin interface {
 	MigrateCutover(ctx context.Context, node string) (migrate.Status, error)
 }
 
-// NodeControl stops and starts nodes; a Demo does.
+// NodeControl stops and starts nodes; a Demo implements it.
 type NodeControl interface {
 	Stop(ctx context.Context, node string) error
 	Start(ctx context.Context, node string) error
 }
 
-// PlayConfig is what a story is told about.
+// PlayConfig is what Play needs.
 type PlayConfig struct {
 	Admin        Admin
 	Nodes        NodeControl
@@ -59,10 +60,10 @@ type contents struct {
 	rooms []string // id and epoch
 }
 
-// Play tells what unibus is for on a demo that has just begun: it looks at the
-// nodes, moves the control plane from SQLite into replicated KV, stops a node,
-// shows that nothing is lost, and starts it again. It returns nil when everything
-// was as it should be, else what was not; it ends within two minutes.
+// Play shows what unibus does, on a demo that has just started. It shows the
+// nodes, migrates the control plane from SQLite to replicated KV, stops a node,
+// proves that nothing is lost, and starts the node again. It returns nil if
+// everything was as expected, otherwise what was not. It ends within two minutes.
 func Play(ctx context.Context, cfg PlayConfig) error {
 	if cfg.StepTimeout == 0 {
 		cfg.StepTimeout = 40 * time.Second
@@ -86,7 +87,7 @@ func Play(ctx context.Context, cfg PlayConfig) error {
 	return nil
 }
 
-// showCluster shows the cluster as it is before the move.
+// showCluster shows the cluster before the migration.
 func (s *story) showCluster(ctx context.Context) error {
 	s.printHeading("The cluster")
 	st, err := s.awaitStatus(ctx, "every node to be online with a meta leader", func(st admin.Status) bool {
@@ -107,7 +108,7 @@ func (s *story) showCluster(ctx context.Context) error {
 	return s.printContents("from " + s.cfg.Demo.LegacyDB)
 }
 
-// printBuckets shows the five, or why there are none.
+// printBuckets shows the five buckets, or why there are none.
 func (s *story) printBuckets(st admin.Status) {
 	if len(st.Buckets) == 0 {
 		s.print("buckets: none yet, the control plane is %s's SQLite file", s.source)
@@ -117,7 +118,7 @@ func (s *story) printBuckets(st admin.Status) {
 	}
 }
 
-// stopNode stops a node and shows that the others go on with everything.
+// stopNode stops a node and proves that the others continue with everything.
 func (s *story) stopNode(ctx context.Context) error {
 	victim := s.cfg.Demo.Nodes[len(s.cfg.Demo.Nodes)-1].Name
 	s.printHeading("Stopping " + victim)
@@ -195,7 +196,8 @@ func (s *story) printContents(where string) error {
 	return nil
 }
 
-// requireUnchanged compares what there is now with what there was at the beginning, entry by entry.
+// requireUnchanged compares the contents now with those at the beginning, entry by
+// entry.
 func (s *story) requireUnchanged(ctx context.Context, when string) error {
 	now, err := s.contents(ctx)
 	if err != nil {
@@ -210,7 +212,7 @@ func (s *story) requireUnchanged(ctx context.Context, when string) error {
 	return s.printContents("all there " + when)
 }
 
-// awaitStatus looks at the cluster until it is as wanted.
+// awaitStatus requests the status until it is good.
 func (s *story) awaitStatus(ctx context.Context, what string, good func(admin.Status) bool) (admin.Status, error) {
 	var last admin.Status
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.StepTimeout)
@@ -228,7 +230,8 @@ func (s *story) awaitStatus(ctx context.Context, what string, good func(admin.St
 	return last, waitError(what, err)
 }
 
-// poll asks until done, ctx ends, or an error comes that a later try cannot mend.
+// poll repeats ask until it is done, ctx ends, or an error comes that a retry
+// cannot solve.
 func (s *story) poll(ctx context.Context, ask func() (done bool, err error)) error {
 	tick := time.NewTicker(s.cfg.PollInterval)
 	defer tick.Stop()
@@ -240,7 +243,7 @@ func (s *story) poll(ctx context.Context, ask func() (done bool, err error)) err
 		select {
 		case <-ctx.Done():
 			if err == nil {
-				err = core.Errorf(core.KindUnavailable, "it did not come to pass in time")
+				err = core.Errorf(core.KindUnavailable, "it did not happen in time")
 			}
 			return err
 		case <-tick.C:
@@ -248,7 +251,7 @@ func (s *story) poll(ctx context.Context, ask func() (done bool, err error)) err
 	}
 }
 
-// waitError says what was waited for.
+// waitError adds what was awaited to an error.
 func waitError(what string, err error) error {
 	if err == nil {
 		return nil
@@ -257,8 +260,8 @@ func waitError(what string, err error) error {
 	return core.Errorf(e.Kind, "while waiting for %s: %w", what, err).WithNext("%s", e.Next)
 }
 
-// printHeading and say print a line with the time since the beginning. What cannot be
-// printed is not a failure of the story.
+// printHeading and print write a line with the time since the beginning. An error
+// of the output does not end the story.
 func (s *story) printHeading(text string) {
 	_, _ = fmt.Fprintf(s.cfg.Out, "\n%5.1f s  %s\n", time.Since(s.began).Seconds(), text)
 }

@@ -34,30 +34,31 @@ func (s *story) migrate(ctx context.Context) error {
 	return waitError("the copy to be verified", err)
 }
 
-// migrationFailure is the error of a move that will not come to its end by itself.
+// migrationFailure is the error of a migration that will not complete by itself.
 func migrationFailure(m migrate.Status) error {
 	switch {
 	case m.Error != nil:
-		return core.Errorf(core.KindFailed, "the move stopped in %s: %s", m.State, m.Error.Text).WithNext("%s", m.Error.Next)
+		return core.Errorf(core.KindFailed, "the migration stopped in %s: %s", m.State, m.Error.Text).WithNext("%s", m.Error.Next)
 	case len(m.Problems) > 0:
 		p := m.Problems[0]
-		return core.Errorf(core.KindFailed, "the move cannot start: %s %s: %s", p.Table, p.Key, p.Text).WithNext("%s", p.Next)
+		return core.Errorf(core.KindFailed, "the migration cannot start: %s %s: %s", p.Table, p.Key, p.Text).WithNext("%s", p.Next)
 	case m.State == migrate.StateAborted, m.State == migrate.StateNone:
-		return core.Errorf(core.KindFailed, "the move is %s", m.State)
+		return core.Errorf(core.KindFailed, "the migration is %s", m.State)
 	case m.Paused:
-		return core.Errorf(core.KindFailed, "the move was paused in %s", m.State)
+		return core.Errorf(core.KindFailed, "the migration was paused in %s", m.State)
 	}
 	return nil
 }
 
-// printedProgress is what of a move was already told.
+// printedProgress is what was printed of a migration so far.
 type printedProgress struct {
 	state  migrate.State
 	backup string
 	done   int
 }
 
-// printProgress prints what is new: the state, the backup, the progress of the copy.
+// printProgress prints what is new: the state, the backup, the progress of the
+// copy.
 func (s *story) printProgress(told *printedProgress, m migrate.Status) {
 	if m.State != told.state {
 		s.print("%s", m.State)
@@ -122,7 +123,7 @@ func (s *story) parityText(p migrate.Parity) string {
 func (s *story) cutOver(ctx context.Context) error {
 	s.printHeading("Cutting over")
 	if _, err := s.cfg.Admin.MigrateCutover(ctx, s.source); err != nil && core.KindOf(err) != core.KindUnavailable {
-		return err // an answer that did not come is not known: the status below tells
+		return err // without an answer the status below shows the outcome
 	}
 	st, err := s.awaitStatus(ctx, "every node to serve from KV with every replica current", func(st admin.Status) bool {
 		return st.Authority != nil && st.Authority.Backend == core.BackendKV && countServingKV(st) == len(s.cfg.Demo.Nodes) && s.isReplicated(st)
@@ -138,7 +139,8 @@ func (s *story) cutOver(ctx context.Context) error {
 	return s.requireUnchanged(ctx, "after the cutover")
 }
 
-// isReplicated is true where all five buckets have the replicas wanted and each is current.
+// isReplicated is true if all five buckets have the requested replicas and each is
+// current.
 func (s *story) isReplicated(st admin.Status) bool {
 	for _, b := range st.Buckets {
 		if b.Wanted != s.replicas || len(b.Replicas) != s.replicas || b.Leader == "" {
@@ -163,7 +165,7 @@ func countServingKV(st admin.Status) int {
 	return n
 }
 
-// nodePIDs are the processes of the nodes, as they say themselves.
+// nodePIDs are the processes that the nodes report.
 func nodePIDs(st admin.Status) map[string]int {
 	out := map[string]int{}
 	for _, n := range st.Nodes {

@@ -231,7 +231,7 @@ func TestPlayFailsOnAnyDeviation(t *testing.T) {
 	}{
 		"no leader":      {clusterFault{noLeader: true}, "while waiting for every node to be online with a meta leader"},
 		"problem":        {clusterFault{problem: true}, "rooms ops: its owner is not a user"},
-		"stops":          {clusterFault{stops: true}, "the move stopped in"},
+		"stops":          {clusterFault{stops: true}, "the migration stopped in"},
 		"parity":         {clusterFault{parity: true}, "UNIBUS_room_keys is not equal on 3 nodes: n1 equal  n2 different (1)"},
 		"one not asked":  {clusterFault{fewer: true}, "n3 not asked"},
 		"cutover":        {clusterFault{cutover: no}, "it is not allowed"},
