@@ -1,6 +1,6 @@
-// Command screenshots takes the pictures of the README: the real console, on a
-// real cluster of three processes, through the main job from the first look to
-// a node that is gone. It writes PNGs into the directory that it is given.
+// Command screenshots takes the screenshots of the documents. It runs the real
+// console on a real cluster of three processes, through a whole migration, and
+// writes PNGs into screenshots/. `make screenshots` runs it.
 //
 // It needs bin/unibusd (make build) and rsvg-convert with the font JetBrains
 // Mono (Debian: librsvg2-bin, fonts-jetbrains-mono).
@@ -36,7 +36,7 @@ func main() {
 	}
 }
 
-// run plays the story and takes a picture at each stop.
+// run starts a demo and takes every screenshot.
 func run(ctx context.Context, dir, unibusd string) (err error) {
 	if _, err := exec.LookPath("rsvg-convert"); err != nil {
 		return fmt.Errorf("rsvg-convert is missing; on Debian: apt-get install librsvg2-bin fonts-jetbrains-mono")
@@ -72,7 +72,8 @@ func run(ctx context.Context, dir, unibusd string) (err error) {
 	return nil
 }
 
-// screenshot is one picture: what is done first, what must be on the screen then.
+// screenshot is one picture: what is done first, and what must be on the screen
+// then.
 type screenshot struct {
 	name string // "" takes none
 	do   func(ctx context.Context) error
@@ -92,7 +93,7 @@ func screenshots(d *demo.Demo) []screenshot {
 		{name: "migrate-problems", keys: []string{"esc"}, wait: "start it; every node"},
 		{do: start, wait: "healthy"},
 		{name: "migrate-start", keys: []string{"b"}, wait: "enter choose"},
-		{name: "migrate-copy", keys: []string{"tab", "500", "tab", "tab", "tab", "enter"}, wait: "checkpoint"}, // slow enough to be seen
+		{name: "migrate-copy", keys: []string{"tab", "500", "tab", "tab", "tab", "enter"}, wait: "checkpoint"}, // slow enough for a screenshot
 		{name: "migrate-paused", keys: []string{"P"}, wait: "Paused in copy"},
 		{name: "migrate-limit", keys: []string{"L"}, wait: "enter choose"},
 		{keys: []string{"0", "enter", "enter"}, wait: "limit 5 000 /s"},
@@ -116,7 +117,7 @@ func screenshots(d *demo.Demo) []screenshot {
 		{name: "overview", keys: []string{"1"}, wait: "Any one node may stop"},
 		{name: "nodes", keys: []string{"2"}, wait: "LISTENS"},
 		{name: "node", keys: []string{"enter"}, wait: "esc back"},
-		{keys: []string{"esc"}, wait: "LISTENS"}, // alone: with a key behind it, it would be Alt
+		{keys: []string{"esc"}, wait: "LISTENS"}, // alone: followed by a key it would be Alt
 		{name: "buckets", keys: []string{"3"}, wait: "REPLICAS"},
 		{name: "users", keys: []string{"4"}, wait: "ROLE"},
 		{name: "rooms", keys: []string{"5"}, wait: "EPOCH"},
@@ -135,7 +136,7 @@ func screenshots(d *demo.Demo) []screenshot {
 	}
 }
 
-// screenshotTaker takes pictures of one console.
+// screenshotTaker takes screenshots of one console.
 type screenshotTaker struct {
 	dir    string
 	colors tuitest.Paper
@@ -152,13 +153,13 @@ func (c *screenshotTaker) takeScreenshots(ctx context.Context, d *demo.Demo, the
 	}
 	defer cl.Close()
 	term := tuitest.Start(tui.Config{Client: cl, Theme: theme, Flags: "--context demo"}, width, height)
-	defer func() { _ = term.Close() }() // the pictures are taken
+	defer func() { _ = term.Close() }() // the screenshots are taken
 	var films []capturedScreen
 	for _, s := range shots {
 		if err := c.capture(ctx, term, s); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		if s.name != "" { // developed later: what comes next may be there for a moment only
+		if s.name != "" { // rendered later: the next screen may be there only for a moment
 			films = append(films, capturedScreen{s.name, term.Cells()})
 		}
 	}
@@ -170,7 +171,7 @@ func (c *screenshotTaker) takeScreenshots(ctx context.Context, d *demo.Demo, the
 	return nil
 }
 
-// capturedScreen is a picture that was taken.
+// capturedScreen is the content of a screen.
 type capturedScreen struct {
 	name  string
 	cells tuitest.Grid
@@ -188,7 +189,7 @@ func (c *screenshotTaker) capture(ctx context.Context, term *tuitest.Term, s scr
 	})
 }
 
-// render draws the screen as SVG and has it made a PNG.
+// render draws the screen as SVG and converts it to PNG.
 func (c *screenshotTaker) render(ctx context.Context, f capturedScreen) error {
 	var svg strings.Builder
 	if err := f.cells.SVG(&svg, c.colors); err != nil {

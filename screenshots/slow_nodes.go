@@ -10,9 +10,9 @@ import (
 	"unibus/core/migrate"
 )
 
-// nodeThrottle has two of the three nodes run a part of the time only, as on machines
-// that have too much to do, and holds them for a moment once the cutover has begun:
-// what is over in a twentieth of a second can be seen then.
+// nodeThrottle lets two of the three nodes run only part of the time, as on
+// overloaded machines, and pauses them for a moment once the cutover has started.
+// States that last a twentieth of a second become visible.
 type nodeThrottle struct {
 	demo   *demo.Demo
 	cancel context.CancelFunc
@@ -56,7 +56,8 @@ func (s *nodeThrottle) start(ctx context.Context) error {
 	return nil
 }
 
-// pauseProcesses halts and continues processes until ctx ends; once seen is closed it holds them.
+// pauseProcesses stops and continues processes until ctx ends; once seen is closed
+// it pauses them for longer.
 func pauseProcesses(ctx context.Context, pids []int, seen <-chan struct{}) {
 	defer signalAll(pids, syscall.SIGCONT)
 	for ctx.Err() == nil {
@@ -71,7 +72,7 @@ func pauseProcesses(ctx context.Context, pids []int, seen <-chan struct{}) {
 	}
 }
 
-// watchCutover closes seen when the move is in its cutover.
+// watchCutover closes seen when the migration is in its cutover.
 func watchCutover(ctx context.Context, cl *admin.Client, seen chan<- struct{}) {
 	for ctx.Err() == nil {
 		if st, err := cl.Migration(ctx); err == nil && st.State == migrate.StateCutover {
@@ -82,7 +83,7 @@ func watchCutover(ctx context.Context, cl *admin.Client, seen chan<- struct{}) {
 	}
 }
 
-// waitOrSeen is true where seen was closed.
+// waitOrSeen is true if seen was closed.
 func waitOrSeen(ctx context.Context, d time.Duration, seen <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -8,16 +8,16 @@ import (
 	"testing"
 )
 
-// Disk is a file system of a given size that holds one node's data directory,
-// in memory and seen by the test's processes alone.
+// Disk is a file system of a given size that holds one node's data directory. It
+// is in memory and only the test's processes see it.
 type Disk struct {
 	t    testing.TB
 	dir  string
 	size int64 // bytes
 }
 
-// Disk puts the data directory of node i, with what is in it, on a file system
-// of its own of size bytes. The node must not be running. It ends with the test.
+// Disk moves the data directory of node i to a file system of size bytes. The node
+// must not be running. The file system is removed with the test.
 func (n *Net) Disk(i int, size int64) *Disk {
 	n.t.Helper()
 	d := &Disk{t: n.t, dir: n.Configs[i].Data, size: size}
@@ -38,11 +38,11 @@ func (n *Net) Disk(i int, size int64) *Disk {
 	return d
 }
 
-// Dir is where the disk is: the node's data directory.
+// Dir is the node's data directory.
 func (d *Disk) Dir() string { return d.dir }
 
-// Fill leaves free bytes on the disk, or as few more as the file system allows.
-// What is written there beyond that fails with ENOSPC.
+// Fill leaves free bytes on the disk, or slightly more. Writes beyond that fail
+// with ENOSPC.
 func (d *Disk) Fill(free int64) {
 	d.t.Helper()
 	const tries = 100 // a node that writes at this moment may have passed the mark

@@ -12,20 +12,21 @@ import (
 	"time"
 )
 
-// Net is a cluster of child processes, each in a network namespace of its own
-// at an address of its own, so that they can be cut off from each other as by a
-// broken switch: what one sends is lost without a word, connections hang.
+// Net is a cluster of child processes, each in a network namespace with an address
+// of its own. A test can cut nodes off from each other as a broken switch does:
+// packets are lost silently and connections hang.
 //
-// The test's process is on the same bridge as the nodes and reaches all of them
-// at all times. Routes use TLS, clients do not. Methods must be called from the
-// test's own goroutine, and the package's TestMain must call RunIsolated.
+// The test's process is on the same bridge as the nodes and always reaches all of
+// them. Routes use TLS, clients do not. Call its methods from the test's own
+// goroutine. The package's TestMain must call RunIsolated.
 type Net struct {
 	*Processes
 	hosts      []string
 	namespaces []*namespace
 }
 
-// StartNet starts the nodes as children that end with the test. It does not wait for them.
+// StartNet starts the nodes as children that end with the test, without waiting
+// for them.
 func StartNet(t testing.TB, binary string, cfg Config) *Net {
 	t.Helper()
 	n := PrepareNet(t, binary, cfg)
@@ -33,7 +34,7 @@ func StartNet(t testing.TB, binary string, cfg Config) *Net {
 	return n
 }
 
-// PrepareNet prepares everything and starts nothing yet.
+// PrepareNet prepares everything and starts nothing.
 func PrepareNet(t testing.TB, binary string, cfg Config) *Net {
 	t.Helper()
 	if err := requireIsolated(); err != nil {
@@ -59,11 +60,11 @@ func PrepareNet(t testing.TB, binary string, cfg Config) *Net {
 	return n
 }
 
-// maxBridges is how many clusters may be there at one time.
+// maxBridges is the most clusters at one time.
 const maxBridges = 250
 
-// newBridge makes what connects the nodes of one cluster and gives the test's
-// process its address there. Other clusters of the process have others.
+// newBridge creates the bridge of one cluster and gives the test's process an
+// address on it.
 func newBridge(t testing.TB) (name, subnet string) {
 	t.Helper()
 	var err error
@@ -98,14 +99,14 @@ func (n *Net) attachNode(t testing.TB, i int, bridge string) {
 	}
 }
 
-// macAddress is the address of node i's network card; nobody has that of node -1.
+// macAddress is the address of node i's network card; no card has that of noNode.
 func macAddress(i int) string { return fmt.Sprintf("02:00:00:00:00:%02x", byte(i)) }
 
-// noNode is no node: what is sent to its card is lost.
+// noNode is the index of a card that does not exist: packets to it are lost.
 const noNode = -1
 
-// setReachable says who reaches whom from now on. A node that must not reach another
-// is told a network card for it that nobody has: the packets go out and are lost.
+// setReachable sets which nodes reach each other. For a node that must not be
+// reached, the others get a MAC address that no card has.
 func (n *Net) setReachable(t testing.TB, reaches func(from, to int) bool) {
 	t.Helper()
 	for from, ns := range n.namespaces {
@@ -129,8 +130,8 @@ func (n *Net) setReachable(t testing.TB, reaches func(from, to int) bool) {
 	}
 }
 
-// Partition makes the network fall apart into these groups of nodes, whatever it
-// was before: between groups every packet is lost. A node in no group is alone.
+// Partition divides the nodes into groups, whatever the network was before:
+// between groups every packet is lost. A node in no group is alone.
 func (n *Net) Partition(groups ...[]int) {
 	n.t.Helper()
 	n.setReachable(n.t, func(from, to int) bool {
@@ -138,13 +139,14 @@ func (n *Net) Partition(groups ...[]int) {
 	})
 }
 
-// Isolate cuts one node off from all others, which stay together.
+// Isolate cuts one node off from all others, which stay connected.
 func (n *Net) Isolate(i int) {
 	n.t.Helper()
 	n.setReachable(n.t, func(from, to int) bool { return from != i && to != i })
 }
 
-// DropOutgoing loses what one node sends to the others; what they send still arrives.
+// DropOutgoing loses what one node sends to the others; what they send still
+// arrives.
 func (n *Net) DropOutgoing(i int) {
 	n.t.Helper()
 	n.setReachable(n.t, func(from, _ int) bool { return from != i })
@@ -156,7 +158,7 @@ func (n *Net) Heal() {
 	n.setReachable(n.t, func(int, int) bool { return true })
 }
 
-// Pause stops the process of node i where it stands (SIGSTOP) and returns once it does.
+// Pause stops the process of node i (SIGSTOP) and returns once it is stopped.
 func (n *Net) Pause(i int) {
 	n.t.Helper()
 	n.Signal(i, syscall.SIGSTOP)
@@ -173,7 +175,7 @@ func (n *Net) Pause(i int) {
 	})
 }
 
-// Resume lets the process of node i go on (SIGCONT).
+// Resume continues the process of node i (SIGCONT).
 func (n *Net) Resume(i int) {
 	n.t.Helper()
 	n.Signal(i, syscall.SIGCONT)

@@ -15,18 +15,18 @@ import (
 // isolatedEnv marks the process that RunIsolated has started.
 const isolatedEnv = "NODETEST_APART"
 
-// RunIsolated runs the tests of a package in a second process with network interfaces
-// and mounts of its own, and returns their exit code. A package that uses
-// StartNet calls it from TestMain: os.Exit(nodetest.RunIsolated(m.Run)). Nothing that
-// such a test does to network or mounts can be seen from outside, and nothing is
-// left: the kernel takes both away with the last process in them.
+// RunIsolated runs the tests of a package in a second process with network
+// interfaces and mounts of its own, and returns their exit code. A package that
+// uses StartNet calls it from TestMain: os.Exit(nodetest.RunIsolated(m.Run)). The
+// kernel removes both with the last process, so that nothing is visible outside or
+// left behind.
 //
-// It needs root and the program ip (Debian's iproute2). Without them it says
-// which is missing and returns 1: faults that could not be made were not survived.
+// It needs root and the program ip (Debian's iproute2). Without them it says which
+// is missing and returns 1: tests without their faults prove nothing.
 func RunIsolated(tests func() int) int {
 	if os.Getenv(isolatedEnv) != "" {
-		// Or a goroutine that gives its thread another network could be given the
-		// first thread, which stands for the process and never ends.
+		// Otherwise a goroutine that changes the network of its thread could get the
+		// first thread, which represents the process and never ends.
 		runtime.LockOSThread()
 		if err := run("", "ip", "link", "set", "dev", "lo", "up"); err != nil {
 			return failed(err)
@@ -71,7 +71,7 @@ func checkRequirements() error {
 	return nil
 }
 
-// requireIsolated is an error where a test's process is not one that RunIsolated has started.
+// requireIsolated is an error if RunIsolated has not started the test's process.
 func requireIsolated() error {
 	if os.Getenv(isolatedEnv) == "" {
 		return errors.New("this test cuts networks and may only do so in one of its own: its package's TestMain must call nodetest.RunIsolated")
@@ -91,8 +91,8 @@ func run(input, program string, args ...string) error {
 	return nil
 }
 
-// namespace is a network of its own, held by one thread that lives in it and
-// does there what it is given. It ends with that thread, once no process is left in it.
+// namespace is a network of its own. One thread lives in it and runs functions
+// there. It ends with that thread, once no process is left in it.
 type namespace struct {
 	thread int // its id, by which the kernel finds the namespace
 	work   chan func()
@@ -125,7 +125,7 @@ func (ns *namespace) do(f func() error) error {
 	return <-done
 }
 
-// ip runs commands of the program ip in the namespace, all of them or up to the first that fails.
+// ip runs commands of the program ip in the namespace, until one fails.
 func (ns *namespace) ip(commands ...string) error {
 	return ns.do(func() error { return ip(commands...) })
 }

@@ -19,8 +19,8 @@ import (
 	"unibus/core/keys"
 )
 
-// Processes is a cluster of child processes of the real binary, without TLS.
-// Its methods must be called from the test's own goroutine unless they say otherwise.
+// Processes is a cluster of child processes of the real binary, without TLS. Call
+// its methods from the test's own goroutine unless they say otherwise.
 type Processes struct {
 	Configs       []config.Node
 	Admin         keys.Identity
@@ -35,7 +35,8 @@ type Processes struct {
 	exits        []chan struct{}
 }
 
-// StartProcesses starts the nodes as children that end with the test. It does not wait for them.
+// StartProcesses starts the nodes as children that end with the test, without
+// waiting for them.
 func StartProcesses(t testing.TB, binary string, cfg Config) *Processes {
 	t.Helper()
 	p := PrepareProcesses(t, binary, cfg)
@@ -43,7 +44,7 @@ func StartProcesses(t testing.TB, binary string, cfg Config) *Processes {
 	return p
 }
 
-// PrepareProcesses prepares everything and starts nothing yet.
+// PrepareProcesses prepares everything and starts nothing.
 func PrepareProcesses(t testing.TB, binary string, cfg Config) *Processes {
 	t.Helper()
 	c := prepareCluster(t, cfg)
@@ -81,7 +82,7 @@ func (p *Processes) writeConfig(i int) {
 
 func (p *Processes) configFile(i int) string { return p.Configs[i].Data + ".toml" }
 
-// LogFile is where node i writes.
+// LogFile is the log of node i.
 func (p *Processes) LogFile(i int) string { return p.Configs[i].Data + ".log" }
 
 // Start starts node i (again).
@@ -114,7 +115,7 @@ func (p *Processes) Signal(i int, s syscall.Signal) {
 	}
 }
 
-// Kill ends node i at once, as a power cut would.
+// Kill kills node i at once, as a power cut would.
 func (p *Processes) Kill(i int) {
 	p.t.Helper()
 	p.Signal(i, syscall.SIGKILL)
@@ -160,7 +161,7 @@ func (p *Processes) stop() {
 	}
 }
 
-// URLs are the addresses of the nodes, or of those that are named.
+// URLs are the addresses of the named nodes, or of all.
 func (p *Processes) URLs(nodes ...int) []string {
 	var out []string
 	for i, n := range p.Configs {
@@ -180,7 +181,7 @@ func contains(list []int, v int) bool {
 	return false
 }
 
-// Client connects to the named nodes, or to all, waiting until one listens.
+// Client connects to the named nodes, or to all, and waits until one listens.
 func (p *Processes) Client(nodes ...int) *admin.Client {
 	p.t.Helper()
 	cl := admin.NewClient(admin.ClientConfig{Servers: p.URLs(nodes...), Identity: p.Admin, Name: p.t.Name(), Connect: 30 * time.Second})
@@ -191,7 +192,8 @@ func (p *Processes) Client(nodes ...int) *admin.Client {
 	return cl
 }
 
-// Connect tries to connect to node i as a user of the bus, once. Any goroutine may call it.
+// Connect tries once to connect to node i as a user of the bus. Any goroutine may
+// call it.
 func (p *Processes) Connect(i int, as keys.Identity, more ...nats.Option) (*nats.Conn, error) {
 	options := []nats.Option{
 		nats.Nkey(as.Public(), as.Sign), nats.CustomInboxPrefix("_INBOX." + as.Public()),
@@ -200,14 +202,15 @@ func (p *Processes) Connect(i int, as keys.Identity, more ...nats.Option) (*nats
 	return nats.Connect(p.URLs(i)[0], append(options, more...)...)
 }
 
-// Status is what node i says.
+// Status is the status that a node reports.
 func Status(ctx context.Context, cl *admin.Client) (admin.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	return cl.Status(ctx)
 }
 
-// CheckReplicated is nil once all five buckets have the replicas, each current.
+// CheckReplicated returns nil once all five buckets have this many replicas and
+// each is current.
 func CheckReplicated(st admin.Status, replicas int) error {
 	if len(st.Buckets) != len(core.Tables()) {
 		return fmt.Errorf("%d buckets", len(st.Buckets))

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// ProgramBuild builds a program of this module for the tests of a package that cannot
-// be it themselves, as cmd/unibus-tui cannot be unibusd. It is built once in a
-// process; the directory belongs to the caller's TestMain, which removes it.
+// ProgramBuild builds programs of this module for tests that need a binary other
+// than their own. Each is built once in a process. The caller's TestMain owns and
+// removes the directory.
 type ProgramBuild struct {
 	Dir  string // where the programs go
 	once sync.Map

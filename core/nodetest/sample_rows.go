@@ -11,7 +11,7 @@ import (
 	"unibus/core"
 )
 
-// What Rows makes for each room: 50 rows.
+// SampleRows creates 50 rows for each room.
 const (
 	roomUsers   = 10
 	roomMembers = 20 // half of them are the next room's users
@@ -19,8 +19,8 @@ const (
 	roomRows    = roomUsers + 1 + roomMembers + roomKeys
 )
 
-// SampleRows are about n rows of all tables that fit each other, at least 100, in no
-// order, the same for the same n. Nobody can connect as one of their users.
+// SampleRows creates about n consistent rows of all tables, at least 100, in no
+// order, the same for the same n. No one can connect as one of their users.
 func SampleRows(t testing.TB, n int) core.Snapshot {
 	t.Helper()
 	random := rand.NewChaCha8([32]byte{byte(n), byte(n >> 8), byte(n >> 16)})
@@ -61,7 +61,8 @@ func addRoom(s *core.Snapshot, random *rand.ChaCha8, i int) {
 	}
 }
 
-// publicKey looks like a user's; nobody has the seed. Real keys take minutes by the hundred thousand.
+// publicKey looks like a user's key and has no seed. Creating real keys takes
+// minutes for a hundred thousand.
 func publicKey(t testing.TB, random *rand.ChaCha8) core.UserID {
 	t.Helper()
 	id, err := nkeys.Encode(nkeys.PrefixByteUser, opaque(random, 32))
@@ -77,7 +78,7 @@ func opaque(random *rand.ChaCha8, n int) []byte {
 	return b
 }
 
-// copyFile copies a closed database to a place where nothing is.
+// copyFile copies a closed database to a new path.
 func copyFile(t testing.TB, from, to string) {
 	t.Helper()
 	data, err := os.ReadFile(from)

@@ -11,10 +11,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// ScriptCommands are what scripts of the programs can do beside testscript's own commands:
+// ScriptCommands are commands for testscript files, beside the standard ones:
 //
 //	ports N               sets P1 … PN to free loopback ports
-//	exits CODE PROG ARG…  runs a program, which must end with exactly this code
+//	exits CODE PROG ARG…  runs a program, which must exit with exactly this code
 //	until PROG ARG…       runs a program again and again until it succeeds
 func ScriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){

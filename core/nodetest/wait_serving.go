@@ -10,7 +10,8 @@ import (
 	"unibus/core/migrate"
 )
 
-// servingBudget is how long a cold cluster of processes may take until a node serves.
+// servingBudget is how long a cold cluster of processes may take until a node
+// serves.
 const servingBudget = 30 * time.Second
 
 // WaitServing waits until the named nodes, or all, serve a store of the backend.
@@ -34,7 +35,7 @@ func (p *Processes) WaitServing(backend core.Backend, nodes ...int) {
 	}
 }
 
-// Node is the index of the node of that name, -1 where there is none.
+// Node is the index of the node with that name, -1 if there is none.
 func (p *Processes) Node(name string) int {
 	for i, n := range p.Configs {
 		if n.Name == name {
@@ -44,7 +45,8 @@ func (p *Processes) Node(name string) int {
 	return -1
 }
 
-// WaitMigration waits until the move is in a state. A move that stops with an error fails the test.
+// WaitMigration waits until the migration is in a state. A migration that stops
+// with an error fails the test.
 func WaitMigration(t testing.TB, cl *admin.Client, limit time.Duration, state migrate.State) migrate.Status {
 	t.Helper()
 	var st migrate.Status
@@ -54,10 +56,10 @@ func WaitMigration(t testing.TB, cl *admin.Client, limit time.Duration, state mi
 			return err
 		}
 		if st.Error != nil {
-			t.Fatalf("the move stopped in %s: %v", st.State, st.Error)
+			t.Fatalf("the migration stopped in %s: %v", st.State, st.Error)
 		}
 		if st.State != state {
-			return fmt.Errorf("the move is at %s, not at %s", st.State, state)
+			return fmt.Errorf("the migration is in %s, not in %s", st.State, state)
 		}
 		return nil
 	})

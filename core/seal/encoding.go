@@ -46,7 +46,7 @@ func label(what string) []byte {
 	return append(append(append(make([]byte, 0, 256), "\xffunibus.seal."...), what...), ".v1"...)
 }
 
-// appendString appends a text behind its length.
+// appendString appends a text after its length.
 func appendString(b []byte, s string) []byte {
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(s))), s...)
 }
@@ -85,13 +85,15 @@ func (p Place) check() error {
 	return nil
 }
 
-// isRecordName says whether s can be a rec: it is a part of keys, as a room's id is.
+// isRecordName reports whether s can name a record. It is a part of keys, as a
+// room's id is.
 func isRecordName(s string) bool {
 	_, err := core.ParseRoomID(s)
 	return err == nil
 }
 
-// reader takes fields off the front. After the first fault it gives zeros, and done says so.
+// reader reads fields from the front. After the first error it returns zeros, and
+// done reports it.
 type reader struct {
 	b         []byte
 	malformed bool
@@ -156,7 +158,7 @@ func (r *reader) time() core.Millis {
 	return core.Millis(t)
 }
 
-// done says that all went well and nothing is left over.
+// done is true if everything was read and nothing failed.
 func (r *reader) done() bool { return !r.malformed && len(r.b) == 0 }
 
 // appendStart appends version and suite.

@@ -41,7 +41,8 @@ func (k RoomKey) Bytes() []byte { return append([]byte(nil), k.b[:]...) }
 // Format keeps the key out of logs, whatever the verb.
 func (RoomKey) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("room key")) }
 
-// NewRec makes a name for a record. It is chosen before anything is sealed, because every box binds it.
+// NewRec creates a name for a record. It is chosen before anything is sealed,
+// because every box binds it.
 func NewRec() string {
 	var b [8]byte
 	_, _ = rand.Read(b[:])
@@ -51,15 +52,16 @@ func NewRec() string {
 // String names the place in sentences.
 func (p Place) String() string { return fmt.Sprintf("the room %s, epoch %d", p.Room, p.Epoch) }
 
-// EpochKey is a room's key that its record names: what sends and receives in
-// one epoch. It comes from OpenBox, MakeRecord or NewEpochKey.
+// EpochKey is a room's key that its record names. It sends and receives in one
+// epoch, and comes from OpenBox, MakeRecord or NewEpochKey.
 type EpochKey struct {
 	record Record
 	key    RoomKey
 	prk    []byte
 }
 
-// NewEpochKey joins a record that was checked with a key that the caller kept. ErrCommitment where they are not of each other.
+// NewEpochKey joins a verified record with a key that the caller kept.
+// ErrCommitment if they do not belong together.
 func NewEpochKey(r Record, k RoomKey) (*EpochKey, error) {
 	e := &EpochKey{record: r, key: k, prk: extract(r.Place, k)}
 	if subtle.ConstantTimeCompare(e.expand("commitment"), r.commit[:]) != 1 {
@@ -71,7 +73,7 @@ func NewEpochKey(r Record, k RoomKey) (*EpochKey, error) {
 // Record is the record that names the key.
 func (e *EpochKey) Record() Record { return e.record }
 
-// RoomKey is the key itself, to be kept where seeds are.
+// RoomKey is the key itself. It must be kept like a seed.
 func (e *EpochKey) RoomKey() RoomKey { return e.key }
 
 // extract is the secret from which everything in an epoch comes.
@@ -95,7 +97,8 @@ func expand(prk []byte, what string, parts ...[]byte) []byte {
 
 func (e *EpochKey) expand(what string, parts ...[]byte) []byte { return expand(e.prk, what, parts...) }
 
-// link shows to the holders of this epoch's key that the maker of the next record had it too.
+// link proves to the holders of this epoch's key that the maker of the next record
+// had it too.
 func (e *EpochKey) link(body []byte) (out Hash) {
 	mac := hmac.New(sha256.New, e.expand("link"))
 	mac.Write(label("link"))

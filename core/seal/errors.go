@@ -2,8 +2,8 @@ package seal
 
 import "unibus/core"
 
-// Fault says what was found wrong. Every refusal of this package is a
-// *core.Error for people with a Fault as its cause: errors.Is(err, ErrBox).
+// Fault says what was found wrong. Every refusal of this package is a *core.Error
+// for people with a Fault as its cause: errors.Is(err, ErrBox).
 type Fault string
 
 // The faults, in the order of DESIGN.md section 8.

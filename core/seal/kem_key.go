@@ -27,13 +27,13 @@ const (
 func kem() hpke.KEM { return hpke.MLKEM768X25519() }
 
 // KEM is the private key to which room keys are sealed. It stays on the user's
-// device; keep what Bytes gives like a seed.
+// device. The result of Bytes must be kept like a seed.
 type KEM struct {
 	key  hpke.PrivateKey
 	hash Hash
 }
 
-// NewKEM makes a key.
+// NewKEM creates a key.
 func NewKEM() (*KEM, error) {
 	k, err := kem().GenerateKey()
 	if err != nil {
@@ -110,8 +110,8 @@ func ParseKEMKey(user core.UserID, b []byte) (KEMKey, error) {
 	return KEMKey{User: user, Time: at, Hash: hashOf(labelKEMHash, pk), key: key}, nil
 }
 
-// Follows checks that k may take the place of a key of the same user that was
-// seen before. ErrRollback where k is older; ErrKey where it is another one of the same time.
+// Follows checks that k may replace an earlier key of the same user. ErrRollback
+// if k is older; ErrKey if it is another one of the same time.
 func (k KEMKey) Follows(known KEMKey) error {
 	switch {
 	case k.User != known.User:
@@ -126,7 +126,7 @@ func (k KEMKey) Follows(known KEMKey) error {
 
 func when(t core.Millis) string { return t.Time().Format("2006-01-02 15:04:05") }
 
-// sealTo is a room's key for one member, with nothing that says who sealed it.
+// sealTo seals a room's key for one member. The result does not say who sealed it.
 func sealTo(p Place, key RoomKey, to KEMKey) ([]byte, error) {
 	ct, err := hpke.Seal(to.key, hpke.HKDFSHA256(), hpke.AES256GCM(), boxInfo(p, to.User, to.Hash), key.b[:])
 	if err != nil {
@@ -150,7 +150,7 @@ func boxInfo(p Place, user core.UserID, kh Hash) []byte {
 	return append(append(p.appendTo(append(label("box"), suite1)), user...), kh[:]...)
 }
 
-// sha256Of is a plain SHA-256.
+// sha256Of is the SHA-256 of b.
 func sha256Of(b []byte) []byte {
 	h := sha256.Sum256(b)
 	return h[:]

@@ -40,7 +40,8 @@ func growTree(leaves []Hash, paths [][]Hash) Hash {
 	return nodeOf(l, r)
 }
 
-// rootFromPath is the root to which a path leads from the leaf at index of count; false where the path has not the length that these ask for.
+// rootFromPath is the root to which a path leads from the leaf at index of count;
+// false if the path has the wrong length.
 func rootFromPath(leaf Hash, index, count int, path []Hash) (Hash, bool) {
 	if index < 0 || index >= count {
 		return Hash{}, false

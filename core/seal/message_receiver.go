@@ -100,7 +100,8 @@ func (r *Receiver) dropExpiredEpochs() {
 	r.epochs = slices.DeleteFunc(r.epochs, func(e *epochReader) bool { return !e.until.IsZero() && !now.Before(e.until) })
 }
 
-// Messages is how many of the current epoch were opened, for Record.RekeyDue.
+// Messages is how many messages of the current epoch were opened, for
+// Record.RekeyDue.
 func (r *Receiver) Messages() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -110,8 +111,8 @@ func (r *Receiver) Messages() uint64 {
 	return r.epochs[len(r.epochs)-1].messages
 }
 
-// Open opens a message that came from sender, as the subject says. The errors
-// are those of DESIGN.md section 7, in that order; what is refused changes nothing.
+// Open opens a message from sender, whom the subject names. The errors are those
+// of DESIGN.md section 7, in that order. A refused message changes nothing.
 func (r *Receiver) Open(sender core.UserID, msg []byte) (Message, error) {
 	from, err := core.ParseUserID(string(sender))
 	if err != nil {
@@ -136,7 +137,8 @@ func (r *Receiver) Open(sender core.UserID, msg []byte) (Message, error) {
 	return r.recordOpened(from, m, aead, text)
 }
 
-// cipherFor finds the cipher for a message, unless it is refused by what is known.
+// cipherFor returns the cipher for a message, unless its epoch or session is
+// refused.
 func (r *Receiver) cipherFor(from core.UserID, m message) (cipher.AEAD, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -150,7 +152,8 @@ func (r *Receiver) cipherFor(from core.UserID, m message) (cipher.AEAD, error) {
 	return e.key.session(from, m.session)
 }
 
-// recordOpened remembers a message that was opened, and looks again: another may have been quicker.
+// recordOpened records an opened message. It checks again, because another
+// goroutine may have opened the same one.
 func (r *Receiver) recordOpened(from core.UserID, m message, aead cipher.AEAD, text []byte) (Message, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -170,7 +173,7 @@ func (r *Receiver) recordOpened(from core.UserID, m message, aead cipher.AEAD, t
 	return out, nil
 }
 
-// findSession says what is known of a message's epoch and session; no session is a new one.
+// findSession returns a message's epoch and session; a nil session is a new one.
 func (r *Receiver) findSession(from core.UserID, m message) (*epochReader, *session, error) {
 	e, err := r.findEpoch(from, m)
 	if err != nil {
@@ -212,7 +215,8 @@ func (r *Receiver) findEpoch(from core.UserID, m message) (*epochReader, error) 
 	return nil, errFault(ErrOldEpoch, "%s writes in the room %s, epoch %d, which is over", from.Short(), r.cfg.Room, m.epoch)
 }
 
-// openSession opens a session, and closes the one of the same sender that was not used for longest where there are too many.
+// openSession opens a session. With too many it closes the sender's least recently
+// used one.
 func (e *epochReader) openSession(from core.UserID, id Session, aead cipher.AEAD) *session {
 	all := e.senders[from]
 	if all == nil {

@@ -53,8 +53,8 @@ func (s *Sender) Sent() uint64 { return min(s.sent.Load(), maxCounter) }
 // Record is the record of the epoch in which it sends.
 func (s *Sender) Record() Record { return s.cfg.Key.record }
 
-// Seal makes a message of a text, Overhead bytes longer. now is what it says of
-// its time. ErrLimit where the text is too long or the session is used up.
+// Seal makes a message of a text, Overhead bytes longer. now is the time in it.
+// ErrLimit if the text is too long or the session is used up.
 func (s *Sender) Seal(text []byte, now core.Millis) ([]byte, error) {
 	r := s.cfg.Key.record
 	if len(text) > MaxPlaintext {

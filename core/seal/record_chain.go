@@ -2,7 +2,8 @@ package seal
 
 import "unibus/core"
 
-// Head is what a client knows of a room for certain. Keep it on disk: it is what a rollback is measured by.
+// Head is the newest record of a room that a client has followed. It must be kept
+// on disk: a rollback is detected by it.
 type Head struct {
 	Room  core.RoomID `json:"room"`
 	Epoch core.Epoch  `json:"epoch"`
@@ -42,8 +43,8 @@ func (c *Chain) Head() (Head, bool) {
 	return *c.head, true
 }
 
-// TrustFirst takes the first record on trust: its signature holds, and nothing is
-// known to compare it with. Show its maker. KindInvalid where a head is known already.
+// TrustFirst trusts the first record: its signature holds, and there is nothing to
+// compare it with. Show its maker. KindInvalid if a head is known already.
 func (c *Chain) TrustFirst(row core.EpochRecord) (Record, error) {
 	r, err := c.verify(row)
 	if err != nil {
@@ -57,10 +58,10 @@ func (c *Chain) TrustFirst(row core.EpochRecord) (Record, error) {
 	return r, nil
 }
 
-// Advance follows the record after the head. prev is the key of the head's
-// epoch. ErrFormat, ErrRecord; ErrChain, ErrLink; ErrGap where records between
-// are missing; ErrRollback, ErrFork where it is not newer than the head. The
-// head's own record is no error.
+// Advance follows the record after the head. prev is the key of the head's epoch.
+// ErrFormat, ErrRecord; ErrChain, ErrLink; ErrGap if records between are missing;
+// ErrRollback, ErrFork if it is not newer than the head. The head's own record is
+// no error.
 func (c *Chain) Advance(row core.EpochRecord, prev *EpochKey) (Record, error) {
 	r, known, err := c.verifyNext(row)
 	if err != nil || known {
@@ -76,8 +77,9 @@ func (c *Chain) Advance(row core.EpochRecord, prev *EpochKey) (Record, error) {
 	return r, nil
 }
 
-// AdvanceUnlinked is Advance without the key of the head's epoch: nothing shows
-// that the maker was a member. It is for a decision, with the maker shown.
+// AdvanceUnlinked is Advance without the key of the head's epoch: nothing proves
+// that the maker was a member. It needs a decision by the user, who must see the
+// maker.
 func (c *Chain) AdvanceUnlinked(row core.EpochRecord) (Record, error) {
 	r, known, err := c.verifyNext(row)
 	if err == nil && !known {
@@ -86,7 +88,8 @@ func (c *Chain) AdvanceUnlinked(row core.EpochRecord) (Record, error) {
 	return r, err
 }
 
-// verifyNext verifies the record after the head; known where it is the head's own.
+// verifyNext verifies the record after the head; known is true for the head's own
+// record.
 func (c *Chain) verifyNext(row core.EpochRecord) (r Record, known bool, err error) {
 	if r, err = c.verify(row); err != nil {
 		return Record{}, false, err
@@ -123,8 +126,8 @@ func (c *Chain) fork(e core.Epoch) error {
 	return errFault(ErrFork, "the room %s, epoch %d, has another record than the one that is known", c.room, e)
 }
 
-// FollowBack follows the records back, from before the first one known, or from a
-// resumed head's own. ErrChain where it is not the one that is named by the later record.
+// FollowBack follows the records backwards, from the first known one, or from the
+// record of a resumed head. ErrChain if the later record names another one.
 func (c *Chain) FollowBack(row core.EpochRecord) (Record, error) {
 	r, err := c.verify(row)
 	if err != nil {
@@ -141,9 +144,9 @@ func (c *Chain) FollowBack(row core.EpochRecord) (Record, error) {
 	return r, nil
 }
 
-// Check judges what a server says of the room. ErrRollback where the epoch is
-// older than the head's, or the room is not encrypted any more; ErrFork where
-// the record is another; ErrGap where there are newer records to fetch and follow.
+// Check judges what a server says of the room. ErrRollback if the epoch is older
+// than the head, or the room is no longer encrypted; ErrFork if the record is
+// another one; ErrGap if there are newer records to fetch.
 func (c *Chain) Check(r core.Room) error {
 	switch {
 	case r.ID != c.room:

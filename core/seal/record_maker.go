@@ -27,15 +27,16 @@ type RecordConfig struct {
 	Prev    *Record
 }
 
-// Rekeyed is a new epoch: what a store keeps, and what its maker goes on with.
+// Rekeyed is a new epoch: what a store keeps, and the key with which its maker
+// continues.
 type Rekeyed struct {
 	Record core.EpochRecord
 	Keys   []core.SealedKey // in the order of their members
 	Key    *EpochKey
 }
 
-// MakeRecord seals a new room key to every member and signs the record of it.
-// KindInvalid where the configuration is not one that others would accept.
+// MakeRecord seals a new room key to every member and signs its record.
+// KindInvalid for a configuration that others would not accept.
 func MakeRecord(cfg RecordConfig) (Rekeyed, error) {
 	m, err := newRecordMaker(cfg)
 	if err != nil {
@@ -48,7 +49,8 @@ func MakeRecord(cfg RecordConfig) (Rekeyed, error) {
 	return m.finish(cores)
 }
 
-// recordMaker is a record that is being made. Sealing is random; all the rest, which is finish, is not.
+// recordMaker builds one record. Sealing is random; everything else, which is
+// finish, is not.
 type recordMaker struct {
 	cfg     RecordConfig
 	members []KEMKey // sorted
@@ -98,7 +100,7 @@ func (m *recordMaker) sortMembers() error {
 	return nil
 }
 
-// continueFrom fills in what is before the record.
+// continueFrom fills in the previous record.
 func (m *recordMaker) continueFrom(cfg RecordConfig) error {
 	prev := cfg.Prev
 	if cfg.PrevKey != nil {
@@ -115,7 +117,8 @@ func (m *recordMaker) continueFrom(cfg RecordConfig) error {
 	return nil
 }
 
-// seal makes the core of every box, on all processors: it is nearly all of what a rekey costs.
+// seal makes the core of every box, on all processors: it is nearly the whole cost
+// of a rekey.
 func (m *recordMaker) seal() ([][]byte, error) {
 	cores, next := make([][]byte, len(m.members)), atomic.Int64{}
 	faults := make([]error, min(runtime.GOMAXPROCS(0), len(m.members)))

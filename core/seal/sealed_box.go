@@ -65,7 +65,7 @@ func parseBox(b []byte) (box, bool) {
 	return x, r.done()
 }
 
-// newBoxCore is the part that both kinds begin with.
+// newBoxCore is the part with which both kinds begin.
 func newBoxCore(kind byte, kh Hash, ct []byte) []byte {
 	b := append(appendStart(make([]byte, 0, boxCore+512)), kind)
 	return append(append(b, kh[:]...), ct...)
@@ -89,7 +89,8 @@ type LateBoxConfig struct {
 	At    core.Millis // now
 }
 
-// MakeLateBox seals the key of an epoch to somebody who was invited after its record was made, signed by the inviter.
+// MakeLateBox seals the key of an epoch to a member who was invited after its
+// record was made. The inviter signs it.
 func MakeLateBox(cfg LateBoxConfig) (core.SealedKey, error) {
 	inviter, err := signerID(cfg.By)
 	if err != nil {
@@ -129,9 +130,9 @@ type OpenedBox struct {
 	KEMHash Hash        // of the reader's key
 }
 
-// OpenBox opens the box that a store gave to me, by a record that was checked.
-// ErrFormat; ErrBox where it is not what was sealed for me in that epoch; ErrKey
-// where it was, to another KEM key than k; ErrCommitment where it holds another room key.
+// OpenBox opens a box from a store, with a verified record. ErrFormat; ErrBox if
+// it was not sealed for me in that epoch; ErrKey if it was sealed to another KEM
+// key than k; ErrCommitment if it contains another room key.
 func OpenBox(r Record, sealed core.SealedKey, me core.UserID, k *KEM) (OpenedBox, error) {
 	if (Place{sealed.Room, sealed.Epoch, sealed.Rec}) != r.Place || sealed.User != me {
 		return OpenedBox{}, errFault(ErrBox, "the box is for %s in the room %s, epoch %d; asked was for %s in %s",
@@ -159,7 +160,7 @@ func OpenBox(r Record, sealed core.SealedKey, me core.UserID, k *KEM) (OpenedBox
 	return OpenedBox{Key: epoch, By: by, Late: x.kind == boxLate, KEMHash: k.hash}, nil
 }
 
-// sealedBy is who vouches for the box, and whether that holds.
+// sealedBy is the user who signed for the box, and whether the signature holds.
 func (x box) sealedBy(r Record, me core.UserID) (core.UserID, bool) {
 	if x.kind == boxLate {
 		return x.inviter, x.record == r.Hash && verifySignature(x.inviter, x.sig, labelLateBox, r.appendTo(nil), []byte(me), x.signed)

@@ -13,8 +13,8 @@ type Signer interface {
 	Sign(data []byte) ([]byte, error)
 }
 
-// verifySignature says whether a user signed exactly L(what) ‖ parts. The Ed25519 key
-// is inside of the user's id, behind a prefix of one byte.
+// verifySignature reports whether a user signed exactly L(what) ‖ parts. The
+// Ed25519 key is inside the user's id, after a prefix of one byte.
 func verifySignature(u core.UserID, signature []byte, what string, parts ...[]byte) bool {
 	raw, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(string(u))
 	if err != nil || len(raw) != 1+ed25519.PublicKeySize+2 {
@@ -43,7 +43,7 @@ func appendSignature(b []byte, s Signer, what string, parts ...[]byte) ([]byte, 
 	return append(b, sig...), nil
 }
 
-// signedBytes is L(what) ‖ parts, which is what is signed.
+// signedBytes is L(what) ‖ parts.
 func signedBytes(what string, parts ...[]byte) []byte {
 	b := label(what)
 	for _, p := range parts {
