@@ -15,8 +15,8 @@ import (
 	"unibus/core/keys"
 )
 
-// MaxNodes is the most nodes of a demo, as many as a bucket may have replicas.
-const MaxNodes = 5
+// maxNodes is the most nodes of a demo, as many as a bucket may have replicas.
+const maxNodes = 5
 
 // identityUsers is how many sample users get identity files.
 const identityUsers = 5
@@ -54,8 +54,8 @@ func DefaultConfig() Config {
 // Check checks the numbers before anything is created. KindInvalid.
 func (c Config) Check() error {
 	switch {
-	case c.Nodes < 2 || c.Nodes > MaxNodes:
-		return core.Errorf(core.KindInvalid, "--nodes is %d", c.Nodes).WithNext("give a number from 2 to %d; 3 is usual", MaxNodes)
+	case c.Nodes < 2 || c.Nodes > maxNodes:
+		return core.Errorf(core.KindInvalid, "--nodes is %d", c.Nodes).WithNext("give a number from 2 to %d; 3 is usual", maxNodes)
 	case c.Users < 1 || c.Users > 100_000:
 		return core.Errorf(core.KindInvalid, "--users is %d", c.Users).WithNext("give a number from 1 to 100000")
 	case c.Rooms < 0 || c.Rooms > 10_000:
@@ -90,7 +90,7 @@ func New(cfg Config) *Demo {
 		cfg.StartTimeout = time.Minute
 	}
 	if cfg.CheckReady == nil {
-		cfg.CheckReady = AdminReady
+		cfg.CheckReady = adminReady
 	}
 	log := cfg.Logger
 	if log == nil {
@@ -275,7 +275,7 @@ func (d *Demo) Close() error {
 	if d.dir == "" {
 		return err
 	}
-	_ = os.Remove(filepath.Join(d.dir, DescriptionFile)) // may never have been written
+	_ = os.Remove(filepath.Join(d.dir, descriptionFile)) // may never have been written
 	if d.dirIsTemporary {
 		err = errors.Join(err, os.RemoveAll(d.dir))
 	}

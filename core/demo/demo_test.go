@@ -56,7 +56,7 @@ func until(t *testing.T, what string, good func() bool) {
 func TestDescriptionHasTheAgreedShape(t *testing.T) {
 	t.Parallel()
 	d := open(t, nil)
-	data, err := os.ReadFile(filepath.Join(d.Dir(), DescriptionFile))
+	data, err := os.ReadFile(filepath.Join(d.Dir(), descriptionFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func TestLoad(t *testing.T) {
 	wantKind(t, err, core.KindNotFound, "no demo is running in "+dir)
 	wantKind(t, Stop(t.Context(), dir, "n1"), core.KindNotFound, "no demo is running")
 	for _, text := range []string{"", "{", "[]", "{}"} {
-		if err := os.WriteFile(filepath.Join(dir, DescriptionFile), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, descriptionFile), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		_, err := Load(dir)

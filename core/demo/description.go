@@ -11,9 +11,9 @@ import (
 	"unibus/core"
 )
 
-// DescriptionFile is the name of the file that describes a demo. It appears by
+// descriptionFile is the name of the file that describes a demo. It appears by
 // rename once every node serves, and is removed when the demo ends.
-const DescriptionFile = "demo.json"
+const descriptionFile = "demo.json"
 
 // Description is the content of demo.json. Paths are absolute.
 type Description struct {
@@ -69,11 +69,11 @@ func (d Description) Node(name string) (Node, error) {
 // Load reads the demo.json of a directory. KindNotFound if there is none (yet),
 // KindFailed if it is damaged.
 func Load(dir string) (Description, error) {
-	path := filepath.Join(dir, DescriptionFile)
+	path := filepath.Join(dir, descriptionFile)
 	data, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return Description{}, core.Errorf(core.KindNotFound, "no demo is running in %s: there is no %s", dir, DescriptionFile).
+		return Description{}, core.Errorf(core.KindNotFound, "no demo is running in %s: there is no %s", dir, descriptionFile).
 			WithNext("start one with `unibusd demo --dir %s`; the file appears once every node serves", dir)
 	case err != nil:
 		return Description{}, core.Errorf(core.KindFailed, "%s cannot be read: %w", path, err).
@@ -92,9 +92,9 @@ func Load(dir string) (Description, error) {
 func (d Description) write(dir string) error {
 	data, err := json.MarshalIndent(d, "", " ")
 	if err != nil {
-		return core.Errorf(core.KindFailed, "%s cannot be encoded: %w", DescriptionFile, err)
+		return core.Errorf(core.KindFailed, "%s cannot be encoded: %w", descriptionFile, err)
 	}
-	return replaceFile(filepath.Join(dir, DescriptionFile), append(data, '\n'))
+	return replaceFile(filepath.Join(dir, descriptionFile), append(data, '\n'))
 }
 
 func replaceFile(path string, data []byte) error {

@@ -73,7 +73,7 @@ func Start(ctx context.Context, cfg StartConfig) error {
 	}
 	ready := cfg.CheckReady
 	if ready == nil {
-		ready = AdminReady
+		ready = adminReady
 	}
 	return awaitStarted(ctx, dir, p, cfg.Node, log, func(ctx context.Context) error { return ready(ctx, d, cfg.Node) })
 }

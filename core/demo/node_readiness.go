@@ -33,10 +33,10 @@ func NewClient(d Description, identity string, servers ...string) (*admin.Client
 	}), nil
 }
 
-// AdminReady requests the status from a node with the admin identity. The node is
+// adminReady requests the status from a node with the admin identity. The node is
 // ready once it answers that request itself, knows a leader of the meta group, and
 // serves a store, if it has to serve one from the start.
-func AdminReady(ctx context.Context, d Description, node string) error {
+func adminReady(ctx context.Context, d Description, node string) error {
 	n, err := d.Node(node)
 	if err != nil {
 		return err

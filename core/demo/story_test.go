@@ -26,7 +26,7 @@ type fakeCluster struct {
 // clusterFault is what is wrong with a fake cluster.
 type clusterFault struct {
 	problem  bool // a row cannot be converted
-	stops    bool // the move ends with an error
+	stops    bool // the migration ends with an error
 	parity   bool // one node's replica differs
 	fewer    bool // one node was not verified
 	cutover  error

@@ -30,9 +30,8 @@ func wantAborted(t *testing.T, w *fakeCluster, s Status) {
 	}
 }
 
-// TestAbortGoesOnAsLongAsItGetsAnywhere: it takes many times the patience, and
-// whoever asked for it may leave.
-func TestAbortGoesOnAsLongAsItGetsAnywhere(t *testing.T) {
+// It takes many times the retry budget, and the caller may leave.
+func TestAbortContinuesWhileItMakesProgress(t *testing.T) {
 	t.Parallel()
 	w, j := newVerified(t, func(c *Config) { c.Limits.RetryBudget = 10 * time.Millisecond }, false)
 	n := 0
@@ -112,8 +111,8 @@ func TestAbortWithoutAMajority(t *testing.T) {
 	wantAborted(t, w, s)
 }
 
-// TestAbortKillsAClaim: the first write of the authority is still on its way when
-// the move is aborted, and comes in later.
+// The first write of the authority has no answer yet when the migration is
+// aborted, and arrives later.
 func TestAbortKillsAClaim(t *testing.T) {
 	t.Parallel()
 	for _, restart := range []bool{false, true} {
@@ -159,10 +158,10 @@ func TestAbortKillsAClaim(t *testing.T) {
 	}
 }
 
-// TestAbortBehindARunThatWroteNothing: an earlier run filled KV, and of the last
+// TestAbortAfterARunThatWroteNothing: an earlier run filled KV, and of the last
 // one, which stopped in preflight, there is neither a count nor a checkpoint. A
 // bucket without a leader is no bucket that is not there.
-func TestAbortBehindARunThatWroteNothing(t *testing.T) {
+func TestAbortAfterARunThatWroteNothing(t *testing.T) {
 	t.Parallel()
 	w, j := newVerified(t, nil, false)
 	w.locked(func() { w.peers[1].Online, w.leaderless = false, core.TableUsers })
@@ -182,8 +181,8 @@ func TestAbortBehindARunThatWroteNothing(t *testing.T) {
 	wantAborted(t, w, s)
 }
 
-// TestAbortLeavesBucketsUnmade where it is proven that none was made.
-func TestAbortLeavesBucketsUnmade(t *testing.T) {
+// TestAbortCreatesNoBuckets where it is proven that none was made.
+func TestAbortCreatesNoBuckets(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 5)
 	w.bucketsMissing, w.journalBehind["n3"] = true, true

@@ -145,7 +145,7 @@ func removeTemporaryBackup(s Status) error {
 }
 
 // tableDigests computes the digest of every table, in the order of core.Tables.
-func tableDigests(ctx context.Context, from RowSource) ([]core.Digest, error) {
+func tableDigests(ctx context.Context, from rowSource) ([]core.Digest, error) {
 	var out []core.Digest
 	for _, t := range core.Tables() {
 		d, err := digestOf(from.Rows(ctx, t))

@@ -60,7 +60,8 @@ func TestKillDuringBackup(t *testing.T) {
 	}
 }
 
-// newKilledInBackup is a world in which a node was killed while it wrote the backup left.
+// newKilledInBackup is a cluster whose node was killed while it wrote the backup
+// left.
 func newKilledInBackup(t *testing.T, noBackup bool) (w *fakeCluster, left string) {
 	t.Helper()
 	w = newFakeCluster(t, 10)

@@ -39,7 +39,7 @@ func (j *Job) trackedKeysComplete(ctx context.Context) bool {
 // changesByTracking finds the changes of a table from the source's tracked keys
 // and the target's history, without reading the table. The digest is known only
 // if nothing changed; fillDigests computes the others after the cutover.
-func (j *Job) changesByTracking(ctx context.Context, pool *replicaReaderPool, backup KeyLookup, t core.Table, m Mark) (tableChanges, error) {
+func (j *Job) changesByTracking(ctx context.Context, pool *replicaReaderPool, backup keyLookup, t core.Table, m Mark) (tableChanges, error) {
 	c := tableChanges{table: t, mark: m, want: map[string][]byte{}, source: m.Source}
 	rows, err := pool.changesOfAny(ctx, t)
 	if err != nil {

@@ -15,7 +15,7 @@ func newVerifiedTracking(t *testing.T) (*fakeCluster, *Job, *fakeTracking) {
 	return w, j, &w.tracking
 }
 
-// A source that notes its changes is not read while the fence stands, nor is anything else in full.
+// With complete tracking no table is read while the fence stands.
 func TestFenceUsesTrackedChanges(t *testing.T) {
 	t.Parallel()
 	w, j, n := newVerifiedTracking(t)
@@ -48,8 +48,8 @@ func TestFenceUsesTrackedChanges(t *testing.T) {
 	}
 }
 
-// Where the notes cannot be relied on everything is compared.
-func TestFenceWithoutNotesComparesEverything(t *testing.T) {
+// Without complete tracking, or with an altered backup, whole tables are compared.
+func TestFenceWithDamagedTrackingReadsTables(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"notes gone", "backup altered"} {
 		t.Run(how, func(t *testing.T) {
@@ -93,7 +93,7 @@ func TestAbortForgetsTheNotes(t *testing.T) {
 	}
 }
 
-// TestDamagedTrackingStopsTheMigration stop a move, and what the refusal says leads out of it.
+// What the refusal says leads out of it.
 func TestDamagedTrackingStopsTheMigration(t *testing.T) {
 	t.Parallel()
 	w, j, n := newVerifiedTracking(t)
@@ -116,8 +116,8 @@ func TestDamagedTrackingStopsTheMigration(t *testing.T) {
 	}
 }
 
-// TestNotesFindEveryChange: whatever changes in the source and in the target
-// between the verification and the fence, the target is the source in the end.
+// TestNotesFindEveryChange: after any changes of the source and the target between
+// verify and fence, the target equals the source.
 func TestNotesFindEveryChange(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {

@@ -39,7 +39,7 @@ func (j *Job) runCopy(ctx context.Context) (State, error) {
 // because each mostly waits for the disks of its own Raft group.
 type tableCopier struct {
 	job               *Job
-	from              RowSource
+	from              rowSource
 	checkpointChanged chan struct{} // a checkpoint has to be saved
 	copyEnded         chan struct{} // closed when the copy has ended
 
@@ -48,7 +48,7 @@ type tableCopier struct {
 	limiter rateLimiter
 }
 
-func (j *Job) copyTables(ctx context.Context, from RowSource) error {
+func (j *Job) copyTables(ctx context.Context, from rowSource) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	c := &tableCopier{job: j, from: from, checkpointChanged: make(chan struct{}, 1), copyEnded: make(chan struct{}), meter: newMeter(time.Now, j.Status().Progress)}
@@ -109,7 +109,7 @@ func (c *tableCopier) copyTable(ctx context.Context, i int, t core.Table) error 
 	if err != nil {
 		return err
 	}
-	c.advanceCheckpoint(i, TableCheckpoint{Done: true}, 0)
+	c.advanceCheckpoint(i, tableCheckpoint{Done: true}, 0)
 	j.updateStatus(func(s *Status) { completeProgress(s.Progress, t) })
 	return nil
 }
@@ -126,7 +126,7 @@ func (c *tableCopier) batchWritten(ctx context.Context, i int, t core.Table, p b
 		s.Written += p.put + p.removed
 		s.Rate, s.LeftMS = rate, left
 	})
-	c.advanceCheckpoint(i, TableCheckpoint{Key: p.key}, p.removed)
+	c.advanceCheckpoint(i, tableCheckpoint{Key: p.key}, p.removed)
 	if err := sleep(ctx, pause); err != nil {
 		return err
 	}
@@ -135,10 +135,10 @@ func (c *tableCopier) batchWritten(ctx context.Context, i int, t core.Table, p b
 
 // advanceCheckpoint advances a table's checkpoint. It is saved while the next
 // batch is written.
-func (c *tableCopier) advanceCheckpoint(i int, to TableCheckpoint, removed int) {
+func (c *tableCopier) advanceCheckpoint(i int, to tableCheckpoint, removed int) {
 	j := c.job
 	j.mu.Lock()
-	next := Checkpoint{}
+	next := checkpoint{}
 	if j.checkpoint != nil {
 		next = *j.checkpoint
 	}
@@ -152,11 +152,11 @@ func (c *tableCopier) advanceCheckpoint(i int, to TableCheckpoint, removed int) 
 	}
 }
 
-func (j *Job) copyCheckpoint() Checkpoint {
+func (j *Job) copyCheckpoint() checkpoint {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.checkpoint == nil {
-		return Checkpoint{}
+		return checkpoint{}
 	}
 	return *j.checkpoint
 }
@@ -173,7 +173,7 @@ type batchResult struct {
 // puts missing and different rows, removes keys that from lacks, and leaves equal
 // ones alone. report is called after every batch, when everything up to its key is
 // in the target; an error from it ends the work.
-func (j *Job) syncTable(ctx context.Context, from RowSource, t core.Table, after string, report func(batchResult) error) error {
+func (j *Job) syncTable(ctx context.Context, from rowSource, t core.Table, after string, report func(batchResult) error) error {
 	b := rowBatch{table: t}
 	flush := func() error {
 		p, err := j.writeBatch(ctx, &b)

@@ -44,7 +44,7 @@ func TestCheckpointsAreSavedNowAndThen(t *testing.T) {
 	})
 	reached := j.copyCheckpoint()
 	e, err := w.journal.Load()
-	if err != nil || e.Checkpoint == nil || *e.Checkpoint != reached || reached == (Checkpoint{}) {
+	if err != nil || e.Checkpoint == nil || *e.Checkpoint != reached || reached == (checkpoint{}) {
 		t.Errorf("the journal has %+v, %v; the copy came to %+v", e.Checkpoint, err, reached)
 	}
 	if _, err := j.Resume(t.Context(), "ana"); err != nil {

@@ -9,8 +9,8 @@ import (
 	"unibus/core"
 )
 
-// TestPacerHoldsTheRate: whatever is written when, over any stretch that begins
-// with the first row no more than the rate passes, and a pause is not saved up.
+// TestPacerHoldsTheRate: whenever rows are written, no more than the rate pass in
+// any time that begins with the first row. A pause is not saved up.
 func TestPacerHoldsTheRate(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {

@@ -9,8 +9,8 @@ import (
 )
 
 // TestCrashAnywhere kills the daemon at some operation, with that operation done
-// or not, and opens it again: the move can always be brought to its end, with
-// equal rows on both sides, and there is never a moment with two truths.
+// or not, and opens it again. The migration can always be completed, with equal
+// rows on both sides, and at no moment are two stores in force.
 func TestCrashAnywhere(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -74,7 +74,8 @@ func crashOnce(t *testing.T, at int, done bool) {
 	})
 }
 
-// wantOneAuthority: KV counts with the file fenced, or SQLite counts with the file open.
+// wantOneAuthority: KV is in force and the file fenced, or SQLite is in force and
+// the file open.
 func wantOneAuthority(t *testing.T, w *fakeCluster, s Status) {
 	t.Helper()
 	w.locked(func() {

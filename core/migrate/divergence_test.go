@@ -47,7 +47,7 @@ func (w *fakeCluster) peerProblems(_ context.Context, node string, limit int) ([
 	return ps[:min(limit, len(ps))], nil
 }
 
-// giveOtherFile gives n2 a file like the source, changed.
+// giveOtherFile gives n2 a changed copy of the source.
 func (w *fakeCluster) giveOtherFile(change func(*otherFile)) {
 	f := otherFile{tables: w.source.clone()}
 	if change != nil {
@@ -106,8 +106,8 @@ func TestDriftStopsTheMove(t *testing.T) {
 	}
 }
 
-// TestTheOtherFileIsMovedInstead by the commands that the problem names.
-func TestTheOtherFileIsMovedInstead(t *testing.T) {
+// TestOtherFileIsMigratedInstead by the commands that the problem names.
+func TestOtherFileIsMigratedInstead(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 5)
 	w.giveOtherFile(func(f *otherFile) { f.tables[core.TableUsers]["zz"] = []byte("x") })
@@ -147,7 +147,7 @@ func TestTheOtherFileIsMovedInstead(t *testing.T) {
 	awaitStopped(t, n2)
 }
 
-// divergenceWith is the drift of n2 where all tables but one are equal.
+// divergenceWith is the divergence of n2 if all tables but one are equal.
 func divergenceWith(td TableDivergence) Divergence {
 	d := Divergence{Node: "n2", File: "/n2/unibus.db"}
 	for _, t := range fileTables() {
@@ -166,7 +166,7 @@ func TestDivergenceThatLosesNothingIsShown(t *testing.T) {
 		"equal":  nil,
 		"subset": func(f *otherFile) { delete(f.tables[core.TableUsers], "k0000") },
 		"empty":  func(f *otherFile) { f.tables = newTables() },
-		// The index is made from the members: it cannot drift by itself.
+		// The index is derived from the members and cannot diverge by itself.
 		"index": func(f *otherFile) { f.tables[core.TableRoomsByMember]["x"] = []byte("y") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -212,7 +212,8 @@ func TestIgnoringANodeWithoutAFileIsInvalid(t *testing.T) {
 	}
 }
 
-// TestFileThatCannotBeReadStopsTheMove: nobody knows what is in it, unless the operator leaves it behind.
+// TestFileThatCannotBeReadStopsTheMove: its content is unknown, unless the
+// operator leaves it behind.
 func TestFileThatCannotBeReadStopsTheMove(t *testing.T) {
 	t.Parallel()
 	rows := make([]core.Problem, problemsListed+5)
@@ -275,8 +276,8 @@ func TestSourceErrorNamesTheSource(t *testing.T) {
 	}
 }
 
-// TestUnsoundSourceIsNotCompared: its own rows stop the move, and are all that is said.
-func TestUnsoundSourceIsNotCompared(t *testing.T) {
+// The source's own rows stop the migration and are the only problem.
+func TestUnreadableSourceIsNotCompared(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 5)
 	w.problems = []core.Problem{{Table: core.TableRooms, Key: "r1", Text: "orphan", Next: "x"}}

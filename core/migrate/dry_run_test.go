@@ -8,9 +8,9 @@ import (
 	"unibus/core"
 )
 
-// TestDryRunOverAVerifiedMove: while it looks, nothing else is done to the move,
-// and that is what a refusal says; afterwards the move is as it was.
-func TestDryRunOverAVerifiedMove(t *testing.T) {
+// While it runs every other command is refused, and the refusal says why;
+// afterwards the migration is as before.
+func TestDryRunLeavesAVerifiedMigrationAlone(t *testing.T) {
 	t.Parallel()
 	w, j := newVerified(t, nil, false)
 	hold, held := make(chan struct{}), make(chan struct{})
@@ -52,9 +52,9 @@ func TestDryRunOverAVerifiedMove(t *testing.T) {
 	}
 }
 
-// TestDryRunThatFindsProblemsOverAVerifiedMove: they are shown until the move
+// TestDryRunProblemsAreGoneAfterTheNextCommand: they are shown until the migration
 // goes on, and are not what became of it.
-func TestDryRunThatFindsProblemsOverAVerifiedMove(t *testing.T) {
+func TestDryRunProblemsAreGoneAfterTheNextCommand(t *testing.T) {
 	t.Parallel()
 	for _, then := range []string{"cutover", "abort"} {
 		w, j := newVerified(t, nil, false)
@@ -80,7 +80,7 @@ func TestDryRunThatFindsProblemsOverAVerifiedMove(t *testing.T) {
 }
 
 // TestDryRunAfterAStoppedPreflight shows what it found, not what was found before;
-// the move that waits there can still be resumed, with its own options.
+// the migration that waits there can still be resumed, with its own options.
 func TestDryRunAfterAStoppedPreflight(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 5)
@@ -107,7 +107,7 @@ func TestDryRunAfterAStoppedPreflight(t *testing.T) {
 	}
 }
 
-// TestDryRunLeavesTheTemporaryCopy that a stopped --no-backup move goes on from.
+// A stopped --no-backup migration still needs it.
 func TestDryRunLeavesTheTemporaryCopy(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 20)

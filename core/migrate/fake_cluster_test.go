@@ -19,7 +19,7 @@ import (
 
 // fakeCluster is a cluster of three in memory: a source on n1, a target with a
 // replica on every node, the records, and the nodes' journals. Everything that
-// touches it goes through op, where a test may refuse it or count it.
+// touches it goes through op, where a test can refuse or count it.
 type fakeCluster struct {
 	mu                sync.Mutex
 	dir               string
@@ -122,7 +122,7 @@ func (w *fakeCluster) path() string {
 	return filepath.Join(w.dir, "unibus.db")
 }
 
-// op runs do as one operation of the world.
+// op runs do as one operation of the cluster.
 func (w *fakeCluster) op(name string, do func() error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -155,7 +155,7 @@ func (w *fakeCluster) seq(name string, get func() []core.Row) iter.Seq2[core.Row
 	}
 }
 
-// write changes the source as a user would; false where it is fenced.
+// write changes the source as a user would; false if it is fenced.
 func (w *fakeCluster) write(n core.Table, key, value string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -270,7 +270,7 @@ func (w *fakeCluster) createFile(_ context.Context, path string) (FileWriter, er
 	})
 }
 
-// fakeJournal is a journal whose writes are operations of the world.
+// fakeJournal is a journal whose writes are operations of the cluster.
 type fakeJournal struct {
 	*fakeCluster
 	inner Journal
@@ -338,7 +338,7 @@ func (w *fakeCluster) job(t *testing.T, change func(*Config)) *Job {
 
 func (w *fakeCluster) options() Options { return Options{DB: w.path(), Replicas: 3} }
 
-// awaitStopped waits until nothing runs and returns where it stands.
+// awaitStopped waits until nothing is running and returns the status.
 func awaitStopped(t *testing.T, j *Job) Status {
 	t.Helper()
 	return awaitStatus(t, j, "the move to rest", func(s Status) bool { return !s.Running })
@@ -359,7 +359,7 @@ func awaitStatus(t *testing.T, j *Job, what string, ok func(Status) bool) Status
 	}
 }
 
-// moved starts a move and returns its end.
+// startAndWait starts a migration and waits until it stops.
 func startAndWait(t *testing.T, j *Job, o Options) Status {
 	t.Helper()
 	if _, err := j.Start(t.Context(), "ana", o); err != nil {

@@ -137,7 +137,7 @@ func (j *Job) changesByReading(ctx context.Context, pool *replicaReaderPool, bac
 
 // diffTables compares the source with base, and with what was written to the
 // target since the mark; digest is that of base.
-func (j *Job) diffTables(ctx context.Context, pool *replicaReaderPool, base RowSource, t core.Table, m Mark) (c tableChanges, digest core.Digest, err error) {
+func (j *Job) diffTables(ctx context.Context, pool *replicaReaderPool, base rowSource, t core.Table, m Mark) (c tableChanges, digest core.Digest, err error) {
 	rows, err := pool.changesOfAny(ctx, t)
 	if err != nil {
 		return c, digest, err

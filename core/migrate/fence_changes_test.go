@@ -9,7 +9,7 @@ import (
 	"unibus/core"
 )
 
-// newVerified is a world with a move that awaits its cutover.
+// newVerified is a cluster with a migration that waits for its cutover.
 func newVerified(t *testing.T, change func(*Config), noBackup bool) (*fakeCluster, *Job) {
 	t.Helper()
 	w := newFakeCluster(t, 40)
@@ -204,7 +204,7 @@ func TestFenceFindsAReplicaThatIsNotAsVerified(t *testing.T) {
 	}
 }
 
-func TestFenceRefusesATableMadeAnew(t *testing.T) {
+func TestFenceRefusesARecreatedTable(t *testing.T) {
 	t.Parallel()
 	w, j := newVerified(t, nil, false)
 	w.locked(func() { w.lastSequence = 1 })
@@ -214,7 +214,7 @@ func TestFenceRefusesATableMadeAnew(t *testing.T) {
 	}
 }
 
-func TestFewerReplicasLeaveAVerifiedMoveAlone(t *testing.T) {
+func TestFewerReplicasLeaveAVerifiedMigrationAlone(t *testing.T) {
 	t.Parallel()
 	w, j := newVerified(t, nil, false)
 	was := j.Status()
@@ -239,7 +239,7 @@ func TestDryRunBesideAVerifiedMove(t *testing.T) {
 }
 
 // A crash between the intent and its outcome is called one, not a lack of time.
-func TestCrashInTheCutoverSaysWhoStopped(t *testing.T) {
+func TestCrashInTheCutoverNamesTheNode(t *testing.T) {
 	t.Parallel()
 	w, j := newVerified(t, nil, false)
 	w.locked(func() {
@@ -278,7 +278,8 @@ func TestInterruptedNamesTheCommands(t *testing.T) {
 	}
 }
 
-// A lift that failed leaves the move in fence: a new start lifts before it begins, or does not begin.
+// After a failed lift the migration stays in fence: a new start lifts it first, or
+// is refused.
 func TestStartBehindAFenceLiftsItFirst(t *testing.T) {
 	t.Parallel()
 	w, j := newVerified(t, nil, false)

@@ -8,29 +8,29 @@ import (
 	"unibus/core"
 )
 
-// RowSource yields the rows of one table in strict bytewise key order. An error
+// rowSource yields the rows of one table in strict bytewise key order. An error
 // ends the sequence. It must stay readable while the target is written.
-type RowSource interface {
+type rowSource interface {
 	Rows(ctx context.Context, t core.Table) iter.Seq2[core.Row, error]
 }
 
-// KeyLookup yields the rows that have the given keys, in key order. Keys that do
+// keyLookup yields the rows that have the given keys, in key order. Keys that do
 // not exist are left out.
-type KeyLookup interface {
+type keyLookup interface {
 	RowsOf(ctx context.Context, t core.Table, keys []string) iter.Seq2[core.Row, error]
 }
 
 // BackupReader is an opened backup, read only. Each state closes the one it opened.
 type BackupReader interface {
-	RowSource
-	KeyLookup
+	rowSource
+	keyLookup
 	Close() error
 }
 
 // SourceStore is the SQLite store that is migrated.
 type SourceStore interface {
-	RowSource
-	ChangeTracker
+	rowSource
+	changeTracker
 	// Path is the absolute path of the file, Size its bytes, SchemaVersion its unfenced user_version.
 	Path() string
 	Size() int64
@@ -48,10 +48,10 @@ type SourceStore interface {
 	Fenced(ctx context.Context) (bool, error)
 }
 
-// ChangeTracker records the keys of rows that any process changes or removes in
+// changeTracker records the keys of rows that any process changes or removes in
 // the file, so that the fence does not have to read whole tables.
-type ChangeTracker interface {
-	KeyLookup
+type changeTracker interface {
+	keyLookup
 	// Track starts recording; if it has started already, it continues.
 	Track(ctx context.Context) error
 	// Untrack deletes the recorded keys and everything that records them, also
@@ -66,7 +66,7 @@ type ChangeTracker interface {
 // Target is the replicated store. Its Rows reads what the leader holds. Internal
 // keys, which begin with "_", are never yielded.
 type Target interface {
-	RowSource
+	rowSource
 	Exporter
 	// Prepare creates missing buckets, raises all to this number of replicas
 	// (0 keeps the number), and returns once every replica is current.
@@ -88,12 +88,12 @@ type Target interface {
 	ReplicaRows(ctx context.Context, t core.Table, node string) iter.Seq2[core.Row, error]
 	// ReplicaDigest is the digest of ReplicaRows, computed faster than by yielding them.
 	ReplicaDigest(ctx context.Context, t core.Table, node string) (core.Digest, error)
-	ChangeReader
+	changeReader
 }
 
-// ChangeReader reads what was written to a table after a sequence of its stream,
+// changeReader reads what was written to a table after a sequence of its stream,
 // so that the fence does not have to read whole buckets.
-type ChangeReader interface {
+type changeReader interface {
 	// LastSequence is the last sequence of the table's leader, and the number of
 	// keys that it keeps, including removed rows and internal keys.
 	LastSequence(ctx context.Context, t core.Table) (sequence uint64, kept int, err error)

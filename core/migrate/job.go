@@ -23,7 +23,7 @@ type Job struct {
 
 	mu                 sync.Mutex
 	status             Status
-	checkpoint         *Checkpoint
+	checkpoint         *checkpoint
 	marks              Marks // replaced as a whole, never modified
 	fence              *fenceState
 	pauseRequested     bool    // the runner has to pause

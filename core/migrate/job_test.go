@@ -455,7 +455,7 @@ func TestCutoverOutcomeUnknown(t *testing.T) {
 	}
 }
 
-func TestCutoverGivesUpByItsOwnWrite(t *testing.T) {
+func TestCutoverIsCancelledByItsOwnWrite(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 10)
 	begun := time.Time{}
@@ -520,8 +520,8 @@ func TestNoBackupFileLeftBehindWhenItCannotBeTaken(t *testing.T) {
 	}
 }
 
-// TestBucketsThatAreGoneAreMadeAgain, also where what they held was verified.
-func TestBucketsThatAreGoneAreMadeAgain(t *testing.T) {
+// TestMissingBucketsAreCreatedAgain, also where what they held was verified.
+func TestMissingBucketsAreCreatedAgain(t *testing.T) {
 	t.Parallel()
 	w, j := newVerified(t, nil, false)
 	w.locked(func() {

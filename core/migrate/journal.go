@@ -10,7 +10,7 @@ type Entry struct {
 	FileNeverServed  bool            `json:"unserved,omitempty"`  // no node has served that file yet, so KV is still complete
 	Intent           *Intent         `json:"intent,omitempty"`    // the node may have given the authority away
 	Migration        *Status         `json:"move,omitempty"`      // the present or last migration of this node
-	Checkpoint       *Checkpoint     `json:"checkpoint,omitempty"`
+	Checkpoint       *checkpoint     `json:"checkpoint,omitempty"`
 	Marks            Marks           `json:"marks,omitempty"`      // recorded by verify; absent before
 	UnfinishedBackup string          `json:"unfinished,omitempty"` // a backup that is not verified yet; it has to be removed
 }
@@ -33,16 +33,16 @@ func (e Entry) rolledBackTo(node string) bool {
 	return e.FileIsAuthority && a != nil && a.Backend == core.BackendSQLite && a.Node == node
 }
 
-// Checkpoint is how far the copy has come. It may lag: rows in the target beyond
+// checkpoint is how far the copy has come. It may lag: rows in the target beyond
 // it are found equal and not written again.
-type Checkpoint struct {
-	Tables  [5]TableCheckpoint `json:"tables"`  // in the order of core.Tables
+type checkpoint struct {
+	Tables  [5]tableCheckpoint `json:"tables"`  // in the order of core.Tables
 	Removed int                `json:"removed"` // keys removed so far because the source lacks them
 }
 
-// TableCheckpoint is how far one table has come: everything up to Key is in the
+// tableCheckpoint is how far one table has come: everything up to Key is in the
 // target, or all of it.
-type TableCheckpoint struct {
+type tableCheckpoint struct {
 	Key  string `json:"key,omitempty"`
 	Done bool   `json:"done,omitempty"`
 }

@@ -84,7 +84,7 @@ func TestJournalFailedWriteKeepsTheOld(t *testing.T) {
 	}
 }
 
-func TestDamagedJournalKeepsTheJobShut(t *testing.T) {
+func TestDamagedJournalStopsOpen(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 1)
 	path := filepath.Join(w.dir, "journal.json")
@@ -137,8 +137,8 @@ func TestJournalSyncFails(t *testing.T) {
 	}
 }
 
-// TestJournalThatCannotBePutBack is read by nobody until it could be.
-func TestJournalThatCannotBePutBack(t *testing.T) {
+// Its content is not returned until it could be restored.
+func TestJournalThatCannotBeRestored(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "journal.json")
 	j := NewFileJournal(path)

@@ -11,7 +11,8 @@ import (
 )
 
 // TestAbortAfterARollbackKeepsTheAuthority: with a record of none another node
-// would serve what was left behind before the first move, revoked users included.
+// would serve a file from before the first migration, with users who were revoked
+// since.
 func TestAbortAfterARollbackKeepsTheAuthority(t *testing.T) {
 	t.Parallel()
 	w, j, _ := newSoaking(t)
@@ -39,7 +40,7 @@ func TestAbortAfterARollbackKeepsTheAuthority(t *testing.T) {
 	}
 }
 
-// TestAbortGivesTheFileBackToTheConfiguration: nothing of a move stays in the journal that decides.
+// After an abort the journal names no file.
 func TestAbortGivesTheFileBackToTheConfiguration(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 3)
@@ -85,7 +86,7 @@ func TestStartWaitsForARollback(t *testing.T) {
 	}
 }
 
-// TestPreflightRefusesAFencedFile: it is the past of an earlier move.
+// It belongs to an earlier migration.
 func TestPreflightRefusesAFencedFile(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 3)
@@ -96,9 +97,9 @@ func TestPreflightRefusesAFencedFile(t *testing.T) {
 	}
 }
 
-// TestMoveWithoutItsFile: a node whose file was taken away says so, in every
+// TestMigrationWithoutItsFile: a node whose file was taken away says so, in every
 // state, and goes on once it is back.
-func TestMoveWithoutItsFile(t *testing.T) {
+func TestMigrationWithoutItsFile(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 3)
 	j := w.job(t, nil)
@@ -140,8 +141,8 @@ func TestMoveWithoutItsFile(t *testing.T) {
 	}
 }
 
-// TestRollbackOfANodeThatLostItsData: nobody but the node that the record names
-// may open the buckets that it has shut, and its journal is gone.
+// TestRollbackOfANodeThatLostItsData: only the node that the record names may open
+// the buckets that it closed, and its journal is lost.
 func TestRollbackOfANodeThatLostItsData(t *testing.T) {
 	t.Parallel()
 	w, j, g := newSoaking(t)
@@ -173,7 +174,8 @@ func TestRollbackOfANodeThatLostItsData(t *testing.T) {
 	}
 }
 
-// TestRecoverFromRecordTakesOwnMigrationOnly: another node's move, or one that has not cut over, is no business of an empty journal.
+// An empty journal does not take another node's migration, or one that has not cut
+// over.
 func TestRecoverFromRecordTakesOwnMigrationOnly(t *testing.T) {
 	t.Parallel()
 	for _, st := range []Status{{State: StateSoak, Node: "n2"}, {State: StateVerify, Node: "n1"}, {State: StateRolledBack, Node: "n1"}} {
@@ -196,8 +198,8 @@ func encoded(t *testing.T, st Status) []byte {
 	return data
 }
 
-// TestRestartLeavesANewerRecordAlone: what this node did once is not what the cluster does.
-func TestRestartLeavesANewerRecordAlone(t *testing.T) {
+// TestRestartKeepsANewerRecord: what this node did once is not what the cluster does.
+func TestRestartKeepsANewerRecord(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 3)
 	j := w.job(t, nil)
@@ -255,9 +257,9 @@ func TestBrokenReaderIsClosed(t *testing.T) {
 	}
 }
 
-// TestAbortOfAMoveAfterALostJournal: that a rollback made this node's file the
+// TestAbortAfterALostJournalKeepsTheAuthority: that a rollback made this node's file the
 // authority was in the journal too; another node would serve what was left behind.
-func TestAbortOfAMoveAfterALostJournal(t *testing.T) {
+func TestAbortAfterALostJournalKeepsTheAuthority(t *testing.T) {
 	t.Parallel()
 	w, j, _ := newSoaking(t)
 	wantState(t, rollBackAndWait(t, j), StateRolledBack)
@@ -272,9 +274,9 @@ func TestAbortOfAMoveAfterALostJournal(t *testing.T) {
 	}
 }
 
-// TestMoveOfANodeThatLostItsData before the cutover is not shown as going on for
-// ever: it begins anew, or is taken back.
-func TestMoveOfANodeThatLostItsData(t *testing.T) {
+// Before the cutover it starts again or is aborted, and is not shown as running
+// for ever.
+func TestMigrationOfANodeThatLostItsData(t *testing.T) {
 	t.Parallel()
 	for _, then := range []string{"resume", "abort", "start"} {
 		w := newFakeCluster(t, 3)
@@ -320,8 +322,8 @@ func TestMoveOfANodeThatLostItsData(t *testing.T) {
 	}
 }
 
-// TestClocksThatDiffer: a move that begins after another node's is later in the
-// record, also where that node's clock is ahead.
+// A migration that starts after another node's is later in the record, even if
+// that node's clock is ahead.
 func TestClocksThatDiffer(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 3)

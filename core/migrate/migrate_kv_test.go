@@ -21,7 +21,8 @@ import (
 	"unibus/core/store/storetest"
 )
 
-// bench is three real servers, a SQLite file at the first, and the move between them.
+// bench is three real servers, a SQLite file at the first, and the migration
+// between them.
 type bench struct {
 	conn    *nats.Conn
 	source  *sqlite.Store
@@ -92,7 +93,7 @@ func (b *bench) Serve(_ context.Context, a core.Authority) error {
 	return nil
 }
 
-// move runs a whole move and returns its end.
+// move runs a whole migration and returns its end.
 func (b *bench) move(t *testing.T, o migrate.Options) migrate.Status {
 	t.Helper()
 	o.DB, o.Replicas = b.source.Path(), 3
@@ -255,7 +256,7 @@ func startCluster(t *testing.T) []*server.Server {
 	return nodes
 }
 
-// freePorts are three that nobody used a moment ago.
+// freePorts are three ports that were free a moment ago.
 func freePorts(t *testing.T) (ports []int) {
 	t.Helper()
 	for range 3 {

@@ -17,7 +17,7 @@ func (w *fakeCluster) setReading(names ...string) {
 	})
 }
 
-func TestVerifiedMoveWaitsForNodesThatRead(t *testing.T) {
+func TestVerifiedMigrationWaitsForLoadingNodes(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 20)
 	w.setReading("n2", "n3")
@@ -52,7 +52,7 @@ func TestVerifiedMoveWaitsForNodesThatRead(t *testing.T) {
 	}
 }
 
-func TestNodeThatReadsForLongHoldsNoCutoverUp(t *testing.T) {
+func TestSlowlyLoadingNodeDelaysNoCutover(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 20)
 	w.setReading("n3")
@@ -68,7 +68,7 @@ func TestNodeThatReadsForLongHoldsNoCutoverUp(t *testing.T) {
 	wantState(t, awaitStopped(t, j), StateSoak)
 }
 
-func TestPauseEndsTheWaitForNodesThatRead(t *testing.T) {
+func TestPauseEndsTheWaitForLoadingNodes(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 20)
 	w.setReading("n2")
@@ -91,8 +91,8 @@ func TestPauseEndsTheWaitForNodesThatRead(t *testing.T) {
 	wantState(t, awaitStopped(t, j), StateSoak)
 }
 
-// TestResumeOfAVerifiedMove goes on to what was asked for when it was begun.
-func TestResumeOfAVerifiedMove(t *testing.T) {
+// TestResumeOfAVerifiedMigration goes on to what was asked for when it was begun.
+func TestResumeOfAVerifiedMigration(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		cutover, again bool // asked for at the start, and when it was started again in place of a resume
@@ -139,8 +139,8 @@ func TestResumeOfAVerifiedMove(t *testing.T) {
 	}
 }
 
-// TestPausedMoveIsStartedWithCutover: the wish is added to what it was begun with.
-func TestPausedMoveIsStartedWithCutover(t *testing.T) {
+// TestPausedMigrationIsStartedWithCutover: the wish is added to what it was begun with.
+func TestPausedMigrationIsStartedWithCutover(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 20)
 	slow := blockedTarget{fakeTarget{w}, &sync.Once{}, make(chan struct{})}

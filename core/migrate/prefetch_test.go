@@ -55,7 +55,8 @@ func TestPrefetchYieldsTheSameRows(t *testing.T) {
 	}
 }
 
-// A slow consumer has one stretch in hand, and one more is read: by rows, or by bytes.
+// A slow consumer has one chunk, and one more is read: limited by rows, or by
+// bytes.
 func TestPrefetchReadsOneChunk(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ rows, bytes int }{{5, 1 << 20}, {1000, 50}} {

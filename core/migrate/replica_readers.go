@@ -10,7 +10,7 @@ import (
 // replicaReaderPool holds a reader for every replica of every table during a
 // cutover. A replica without a reader is read through the target.
 type replicaReaderPool struct {
-	target     ChangeReader
+	target     changeReader
 	marks      Marks
 	mu         sync.Mutex
 	readers    map[replicaKey]ReplicaReader

@@ -7,8 +7,8 @@ import (
 	"unibus/core"
 )
 
-// readerTarget has a post at every replica, of which n2's is lost at once: that
-// one is counted behind the fence, with the changes, and the others before.
+// readerTarget opens a reader for every replica; that of n2 breaks at once. So n2
+// is counted behind the fence, with the changes, and the others before.
 type readerTarget struct{ fakeTarget }
 
 func (t readerTarget) OpenReplicaReader(ctx context.Context, table core.Table, node string, after uint64) (ReplicaReader, error) {
@@ -18,9 +18,8 @@ func (t readerTarget) OpenReplicaReader(ctx context.Context, table core.Table, n
 	return t.fakeTarget.OpenReplicaReader(ctx, table, node, after)
 }
 
-// TestReadersThatCountedAtDifferentTimes: a replica that was counted at another time than the
-// others may differ by what was written over between; that alone stops no cutover,
-// and a row that is really missing does.
+// A replica that was counted at another time than the others may differ by the
+// rows overwritten in between. That alone stops no cutover; a missing row does.
 func TestReadersThatCountedAtDifferentTimes(t *testing.T) {
 	t.Parallel()
 	posted := func(c *Config) { c.Target = readerTarget{c.Target.(fakeTarget)} }

@@ -13,7 +13,7 @@ import (
 	"unibus/core"
 )
 
-// at is a moment of the moves of these tests, in seconds.
+// at is a moment in these tests, in seconds.
 func at(s int64) core.Millis { return core.Millis(1_795_348_800_000 + s*1000) }
 
 func rolledBackStatus() Status {

@@ -7,7 +7,8 @@ import (
 	"unibus/core"
 )
 
-// newUnservedRollback is a world whose rollback moved the authority to a file that nobody can open.
+// newUnservedRollback is a cluster whose rollback moved the authority to a file
+// that cannot be opened.
 func newUnservedRollback(t *testing.T) (*fakeCluster, *Job, *fakeGuards) {
 	t.Helper()
 	w, j, g := newSoaking(t)
@@ -57,7 +58,7 @@ func TestRollbackWhoseFileIsLost(t *testing.T) {
 	}
 }
 
-// TestLostRollbackGoesBackToKV: as long as nobody served the file, KV is the whole of it.
+// TestLostRollbackGoesBackToKV: until the file was served, KV is complete.
 func TestLostRollbackGoesBackToKV(t *testing.T) {
 	t.Parallel()
 	for _, restart := range []bool{false, true} {
@@ -102,8 +103,8 @@ func TestServedRollbackIsNotTakenBack(t *testing.T) {
 	}
 }
 
-// TestLostRollbackCrash: killed anywhere on the way back to KV, it comes to one end.
-func TestLostRollbackCrash(t *testing.T) {
+// TestCrashWhileARollbackIsTakenBack: killed anywhere on the way back to KV, it comes to one end.
+func TestCrashWhileARollbackIsTakenBack(t *testing.T) {
 	t.Parallel()
 	for at := 1; at <= 12; at++ {
 		for _, done := range []bool{true, false} {

@@ -12,7 +12,8 @@ import (
 	"unibus/core"
 )
 
-// newSoaking is a world whose control plane is in KV, where something was written since.
+// newSoaking is a cluster whose control plane is in KV, with rows written since
+// the cutover.
 func newSoaking(t *testing.T) (*fakeCluster, *Job, *fakeGuards) {
 	t.Helper()
 	w := newFakeCluster(t, 20)
@@ -233,8 +234,8 @@ func TestRollbackKeepsAnExistingFile(t *testing.T) {
 	wantState(t, rollBackAndWait(t, j), StateRolledBack) // under another name
 }
 
-// TestOvertakenRollback: somebody else moves the authority while KV is exported.
-func TestOvertakenRollback(t *testing.T) {
+// Another node changes the authority while KV is exported.
+func TestRollbackOvertakenByAnotherNode(t *testing.T) {
 	t.Parallel()
 	for a, want := range map[core.Authority]State{
 		{Backend: core.BackendKV, Node: "n2", Generation: 9}:     StateSoak,

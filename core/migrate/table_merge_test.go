@@ -79,7 +79,7 @@ func TestMergeRefusesDisorder(t *testing.T) {
 	}
 }
 
-func TestMergePassesErrorsOn(t *testing.T) {
+func TestMergeReturnsErrors(t *testing.T) {
 	t.Parallel()
 	bad := func(yield func(core.Row, error) bool) {
 		_ = yield(core.Row{Key: "a"}, nil) && yield(core.Row{}, errCrashed)

@@ -112,7 +112,7 @@ func verifiedResult(s Status, removed int) string {
 // compareTables compares every replica of every table with from, and lists what
 // differs. All tables are read at the same time, so that waiting for one reader
 // costs no time; the target bounds how many requests are open.
-func (j *Job) compareTables(ctx context.Context, from RowSource) ([]Parity, error) {
+func (j *Job) compareTables(ctx context.Context, from rowSource) ([]Parity, error) {
 	ctx, stop := j.withPauseCancel(ctx)
 	defer stop()
 	tables := core.Tables()
@@ -143,7 +143,7 @@ func (j *Job) withPauseCancel(ctx context.Context) (context.Context, context.Can
 }
 
 // compareTable reads the source and the table's replicas at the same time.
-func (j *Job) compareTable(ctx context.Context, from RowSource, t core.Table) (Parity, error) {
+func (j *Job) compareTable(ctx context.Context, from rowSource, t core.Table) (Parity, error) {
 	nodes, err := j.replicaNodes(ctx, t)
 	if err != nil {
 		return Parity{}, err
@@ -206,7 +206,7 @@ type replicaComparison struct {
 // compareReplica computes the digest of one replica. A different one is read
 // again, because the replica may just be behind its leader. Remaining differences
 // are listed by key.
-func (j *Job) compareReplica(ctx context.Context, from RowSource, t core.Table, node string, source func() (core.Digest, error)) replicaComparison {
+func (j *Job) compareReplica(ctx context.Context, from rowSource, t core.Table, node string, source func() (core.Digest, error)) replicaComparison {
 	r := replicaComparison{node: node}
 	var want core.Digest
 	for try := 1; ; try++ {

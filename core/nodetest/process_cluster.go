@@ -82,13 +82,13 @@ func (p *Processes) writeConfig(i int) {
 
 func (p *Processes) configFile(i int) string { return p.Configs[i].Data + ".toml" }
 
-// LogFile is the log of node i.
-func (p *Processes) LogFile(i int) string { return p.Configs[i].Data + ".log" }
+// logFile is the log of node i.
+func (p *Processes) logFile(i int) string { return p.Configs[i].Data + ".log" }
 
 // Start starts node i (again).
 func (p *Processes) Start(i int) {
 	p.t.Helper()
-	log, err := os.OpenFile(p.LogFile(i), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(p.logFile(i), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func (p *Processes) PID(i int) int { return p.procs[i].Process.Pid }
 
 // Log is what node i has written so far.
 func (p *Processes) Log(i int) string {
-	data, err := os.ReadFile(p.LogFile(i))
+	data, err := os.ReadFile(p.logFile(i))
 	if err != nil {
 		return err.Error()
 	}

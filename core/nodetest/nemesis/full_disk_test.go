@@ -54,7 +54,7 @@ func fileSize(t *testing.T, path string) int64 {
 	return info.Size()
 }
 
-// awaitFullDiskStop waits until the move has stopped for want of room, and says so. A
+// awaitFullDiskStop waits until the migration has stopped for want of room, and says so. A
 // full disk may keep its journal from saying the same.
 func (m *runningMigration) awaitFullDiskStop() (st migrate.Status) {
 	m.t.Helper()

@@ -103,7 +103,7 @@ type runningMigration struct {
 	t    *testing.T
 	cl   *admin.Client // of n1
 	seed seedFile
-	rate int // of the moves that are begun
+	rate int // of the migrations that are begun
 }
 
 func newMigration(t *testing.T, rows int) *runningMigration {
@@ -134,7 +134,7 @@ func (m *runningMigration) journalEntry() migrate.Entry {
 	return e
 }
 
-// readJournal reads a node's journal; one without a move is in StateNone.
+// readJournal reads a node's journal; one without a migration is in StateNone.
 func readJournal(n *nodetest.Net, i int) (migrate.Entry, error) {
 	e, err := migrate.NewFileJournal(filepath.Join(n.Configs[i].Data, "journal.json")).Load()
 	if e.Migration == nil {
@@ -143,7 +143,7 @@ func readJournal(n *nodetest.Net, i int) (migrate.Entry, error) {
 	return e, err
 }
 
-// awaitStopped waits until nothing works at the move any more, and returns what n1 says of it.
+// awaitStopped waits until nothing works at the migration any more, and returns what n1 says of it.
 func (m *runningMigration) awaitStopped() migrate.Status {
 	m.t.Helper()
 	var st migrate.Status
@@ -173,7 +173,7 @@ func (m *runningMigration) awaitStoppedIn(want migrate.State) migrate.Status {
 	return st
 }
 
-// stateOrder is the way of a move from its beginning to its way back.
+// stateOrder is the way of a migration from its beginning to its way back.
 var stateOrder = []migrate.State{
 	migrate.StateNone, migrate.StateAborted, migrate.StateRolledBack, migrate.StatePreflight, migrate.StateBackup, migrate.StateCopy,
 	migrate.StateVerify, migrate.StateFence, migrate.StateCutover, migrate.StateSoak, migrate.StateRollback,
@@ -199,7 +199,7 @@ func (m *runningMigration) advanceTo(st migrate.Status, target migrate.State) er
 	return err
 }
 
-// start begins a move of the file that n1 has, or one more.
+// start begins a migration of the file that n1 has, or one more.
 func (m *runningMigration) start() (migrate.Status, error) {
 	st, err := nodetest.Status(m.t.Context(), m.cl)
 	if err != nil {
@@ -208,7 +208,7 @@ func (m *runningMigration) start() (migrate.Status, error) {
 	return m.cl.MigrateStart(m.t.Context(), m.source(), migrate.Options{DB: st.Serving.File, Replicas: len(m.Configs), Rate: m.rate})
 }
 
-// awaitState steers the move toward a state until at holds for what n1's journal says.
+// awaitState steers the migration toward a state until at holds for what n1's journal says.
 func (m *runningMigration) awaitState(target migrate.State, at func(migrate.Entry) bool) {
 	m.t.Helper()
 	deadline := time.NewTimer(eventTimeout)
@@ -250,7 +250,7 @@ func asError(e *core.Error) error {
 	return e
 }
 
-// awaitVerified steers the move until it awaits the cutover.
+// awaitVerified steers the migration until it awaits the cutover.
 func (m *runningMigration) awaitVerified() migrate.Status {
 	m.t.Helper()
 	m.awaitState(migrate.StateVerify, func(e migrate.Entry) bool {
@@ -285,7 +285,7 @@ func (m *runningMigration) requireServing(backend core.Backend, nodes ...int) {
 	}
 }
 
-// requireConsistent is what holds wherever a move rests: the store that its state names is
+// requireConsistent is what holds wherever a migration rests: the store that its state names is
 // served and lets users in, no other node serves another, and one that was
 // stopped says what to do.
 func (m *runningMigration) requireConsistent(st migrate.Status) {
@@ -340,7 +340,7 @@ func (m *runningMigration) requireEqualEverywhere(want map[core.Table]core.Diges
 }
 
 // requireComplete ends a test before its cutover: the rows are everywhere, and a run again
-// writes nothing and finds them so once more. That takes as long as a move: where
+// writes nothing and finds them so once more. That takes as long as a migration: where
 // a test makes several, it follows from everywhere for all but the last.
 func (m *runningMigration) requireComplete(want map[core.Table]core.Digest) {
 	m.t.Helper()
@@ -354,7 +354,7 @@ func (m *runningMigration) requireComplete(want map[core.Table]core.Digest) {
 }
 
 // roundTrip cuts over and comes back, and compares the file that a rollback
-// wrote with what was moved: what no part of the move says of itself.
+// wrote with what was moved: what no part of the migration says of itself.
 func (m *runningMigration) roundTrip(want map[core.Table]core.Digest) {
 	m.t.Helper()
 	m.awaitState(migrate.StateSoak, func(e migrate.Entry) bool { return e.Migration.State == migrate.StateSoak && !e.Migration.Running })
@@ -399,7 +399,7 @@ func (m *runningMigration) requireAborted(want map[core.Table]core.Digest) {
 	}
 }
 
-// requireEmptyKV ends a test after its last abort: nothing was left in KV, so a move
+// requireEmptyKV ends a test after its last abort: nothing was left in KV, so a migration
 // writes every row, and the one after it none.
 func (m *runningMigration) requireEmptyKV() {
 	m.t.Helper()

@@ -42,7 +42,7 @@ func (m *runningMigration) awaitCutFelt(c partition, since time.Time) {
 	})
 }
 
-// cutNetworkIn cuts the network as the move is in a state, or as soon as may be after it.
+// cutNetworkIn cuts the network as the migration is in a state, or as soon as may be after it.
 func (m *runningMigration) cutNetworkIn(c partition, state migrate.State, at func(migrate.Entry) bool) time.Time {
 	m.t.Helper()
 	m.awaitState(state, at)
@@ -54,7 +54,7 @@ func (m *runningMigration) cutNetworkIn(c partition, state migrate.State, at fun
 }
 
 // TestPartitionBeforeCutover cuts the network in copy, verify and fence. SQLite
-// serves on, on whichever side the source is; after the cut the move comes to
+// serves on, on whichever side the source is; after the cut the migration comes to
 // its end, with the same rows everywhere; at last it is aborted without a trace.
 func TestPartitionBeforeCutover(t *testing.T) {
 	m := newMigration(t, manyRows)
@@ -109,7 +109,7 @@ func (m *runningMigration) testCutIn(c partition, state migrate.State) {
 // TestNoTwoAuthorities cuts the network in cutover and in rollback, while users
 // knock at every node: at no moment do two nodes let them in by two truths, a
 // node that was cut off serves neither and swaps when it is back, and who was
-// revoked after the move is let in by nobody.
+// revoked after the migration is let in by nobody.
 func TestNoTwoAuthorities(t *testing.T) {
 	m := newMigration(t, manyRows)
 	w, stop := watchAdmission(t, m.Net, m.seed.ids[0])

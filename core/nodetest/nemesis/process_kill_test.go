@@ -23,7 +23,7 @@ type killRecord struct {
 	outcome string
 }
 
-// killer kills the source node at random points of the states of a move.
+// killer kills the source node at random points of the states of a migration.
 type killer struct {
 	*runningMigration
 	random *rand.Rand
@@ -32,7 +32,7 @@ type killer struct {
 	table  []killRecord
 }
 
-// TestKilledInEveryState kills the source node of a move of 200,000 rows again
+// TestKilledInEveryState kills the source node of a migration of 200,000 rows again
 // and again, at least five times in each state. Every time it comes back it
 // serves what it should and says what to do; at the end every row is everywhere,
 // and back in a file.
@@ -59,7 +59,7 @@ func TestKilledInEveryState(t *testing.T) {
 	k.roundTrip(k.seed.digests)
 }
 
-// runRound brings a move that has cut over back to SQLite.
+// runRound brings a migration that has cut over back to SQLite.
 func (k *killer) runRound() {
 	k.t.Helper()
 	k.runningMigration.awaitState(migrate.StatePreflight, func(e migrate.Entry) bool {

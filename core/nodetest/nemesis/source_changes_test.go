@@ -45,7 +45,7 @@ func (c *sourceWriter) note(kind string, err error, acked func()) {
 }
 
 // TestSourceChangesUnderWay adds and revokes users and removes members of
-// 200,000 rows from the first moment of a move up to its fence, through the node
+// 200,000 rows from the first moment of a migration up to its fence, through the node
 // and by a second process on the file. What was acknowledged is everywhere.
 func TestSourceChangesUnderWay(t *testing.T) {
 	m := newMigration(t, manyRows)
@@ -112,7 +112,7 @@ func (c *sourceWriter) counts() map[string]int {
 
 // change adds users and revokes every other one until ctx ends.
 func (c *sourceWriter) change(ctx context.Context, t *testing.T, by string, add func(context.Context, core.User) error, revoke func(context.Context, core.UserID) error) {
-	pace := time.NewTicker(20 * time.Millisecond) // the move needs the processor too
+	pace := time.NewTicker(20 * time.Millisecond) // the migration needs the processor too
 	defer pace.Stop()
 	for i := 0; ctx.Err() == nil; i++ {
 		<-pace.C
