@@ -19,8 +19,8 @@ import (
 	"unibus/core/nodetest"
 )
 
-// leasePromise is how long after a revocation was acknowledged somebody may still be
-// let in at a node that could not hear of it: DESIGN D4, whatever the code says.
+// leasePromise is how long after an acknowledged revocation a node that could not
+// hear of it may still admit the user: DESIGN D4, whatever the code says.
 const leasePromise = 3 * time.Second
 
 // newMigratedNet is a cluster of three whose control plane came from n1's SQLite file.
@@ -37,8 +37,8 @@ func newMigratedNet(t *testing.T, rows core.Snapshot) *nodetest.Net {
 	return n
 }
 
-// One node is cut off from its peers, which go on and revoke 220 users. Every
-// one of them keeps knocking at the node that was cut off.
+// One node is cut off from its peers, which revoke 220 users. Each of them keeps
+// trying to connect to the node that was cut off.
 func TestDeposedProcessAdmitsNobody(t *testing.T) {
 	for name, leads := range map[string]bool{
 		"the leader is cut off": true,  // the others elect one first, and the lease is long over
@@ -78,7 +78,6 @@ func TestDeposedProcessAdmitsNobody(t *testing.T) {
 	}
 }
 
-// moveMetaLeader makes a node the leader of every bucket.
 func moveMetaLeader(t *testing.T, cl *admin.Client, node string) {
 	t.Helper()
 	nodetest.Wait(t, time.Minute, func() error {
@@ -97,7 +96,7 @@ func moveMetaLeader(t *testing.T, cl *admin.Client, node string) {
 	})
 }
 
-// connectLoop is users who try to connect again and again, and what came of it.
+// connectLoop is users who try to connect again and again, and the results.
 type connectLoop struct {
 	ids []keys.Identity
 
@@ -113,7 +112,8 @@ func newConnectLoop(ids []keys.Identity) *connectLoop {
 	return &connectLoop{ids: ids, acked: map[string]time.Time{}, tried: map[string]bool{}}
 }
 
-// start has that many users at a time knock at a node until stop is called.
+// start lets that many users at a time try to connect to a node until stop is
+// called.
 func (k *connectLoop) start(t *testing.T, n *nodetest.Net, node, atOnce int) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -153,7 +153,7 @@ func (k *connectLoop) connectOnce(n *nodetest.Net, node int, id keys.Identity) {
 	}
 }
 
-// revoke revokes everybody through one client, several at a time.
+// revoke revokes every user through one client, several at a time.
 func (k *connectLoop) revoke(t *testing.T, cl *admin.Client) {
 	t.Helper()
 	next := make(chan keys.Identity)
@@ -181,7 +181,8 @@ func (k *connectLoop) revoke(t *testing.T, cl *admin.Client) {
 	}
 }
 
-// revoke tries until it is acknowledged: where the leader is gone, another is elected first.
+// revoke repeats the request until it is acknowledged: without a leader, another
+// is elected first.
 func revoke(ctx context.Context, cl *admin.Client, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -227,9 +228,9 @@ func (k *connectLoop) report(t *testing.T) {
 	}
 }
 
-// A process stands still for longer than its lease, and is cut off meanwhile, so
-// that when it goes on nothing but the lease's age can tell it that it knows
-// nothing: the revocation has not reached it, neither by the watch nor otherwise.
+// A process is paused for longer than its lease, and is cut off meanwhile. When it
+// continues, only the age of the lease shows that it knows nothing: the revocation
+// has not reached it by the watch or otherwise.
 func TestPausedProcessDropsItsLease(t *testing.T) {
 	const knocks, node = 30, 2
 	ids, rows := users(t, 2)

@@ -17,7 +17,7 @@ import (
 	"unibus/core/nodetest"
 )
 
-// admissionPeriod is a stretch of time all through which a node let users in by one store.
+// admissionPeriod is a time during which a node admitted users by one store.
 type admissionPeriod struct {
 	node     int
 	store    storeGeneration
@@ -30,7 +30,7 @@ type storeGeneration struct {
 	generation uint64
 }
 
-// admissionWatcher watches, without a pause, by which store each node lets users in.
+// admissionWatcher observes without a pause by which store each node admits users.
 type admissionWatcher struct {
 	n          *nodetest.Net
 	activeUser keys.Identity
@@ -41,7 +41,7 @@ type admissionWatcher struct {
 	tries       int
 }
 
-// revocation is a user who knocks at every node after having been revoked.
+// revocation is a revoked user who tries to connect to every node.
 type revocation struct {
 	id     keys.Identity
 	acked  time.Time
@@ -49,7 +49,8 @@ type revocation struct {
 	late   []string
 }
 
-// watchAdmission begins; stop ends it and fails the test where two nodes ever had two truths.
+// watchAdmission starts; stop ends it and fails the test if two nodes ever
+// admitted users by two stores.
 func watchAdmission(t *testing.T, n *nodetest.Net, stays keys.Identity) (w *admissionWatcher, stop func()) {
 	t.Helper()
 	w = &admissionWatcher{n: n, activeUser: stays}
@@ -67,8 +68,8 @@ func watchAdmission(t *testing.T, n *nodetest.Net, stays keys.Identity) (w *admi
 	}
 }
 
-// watch lets a user in at one node again and again. What was so before and after
-// was so all the time between: a generation never comes back.
+// watch connects a user again and again. If the store is the same before and
+// after, it was the same in between: a generation never returns.
 func (w *admissionWatcher) watch(ctx context.Context, i int) {
 	pace := time.NewTicker(15 * time.Millisecond) // the nodes need the processor too
 	defer pace.Stop()
@@ -95,8 +96,9 @@ func (w *admissionWatcher) watch(ctx context.Context, i int) {
 	}
 }
 
-// storeGeneration is what node i goes by now: n1 by what its journal says, which it syncs
-// before it serves anything else; the others have no file and can only go by KV.
+// currentStore is the store that node i uses now. For n1 its journal tells, which
+// it syncs before it serves anything else. The others have no file and can only
+// use KV.
 func (w *admissionWatcher) currentStore(i int) (l storeGeneration, known bool) {
 	e, err := readJournal(w.n, i)
 	if err != nil || e.Intent != nil {
@@ -114,7 +116,7 @@ func (w *admissionWatcher) currentStore(i int) (l storeGeneration, known bool) {
 	return l, true
 }
 
-// tryRevoked has everybody who was revoked try at one node.
+// tryRevoked lets every revoked user try one node.
 func (w *admissionWatcher) tryRevoked(ctx context.Context, i int) {
 	pace := time.NewTicker(25 * time.Millisecond)
 	defer pace.Stop()
@@ -141,7 +143,7 @@ func (w *admissionWatcher) tryRevoked(ctx context.Context, i int) {
 	}
 }
 
-// addRevocation has a user knock from now on, whose revocation was acknowledged.
+// addRevocation lets a user try from now on, whose revocation was acknowledged.
 func (w *admissionWatcher) addRevocation(id keys.Identity) *revocation {
 	g := &revocation{id: id, acked: time.Now(), denied: map[int]bool{}}
 	w.mu.Lock()

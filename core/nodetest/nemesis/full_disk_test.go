@@ -12,9 +12,9 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestDiskFull fills the source node's disk, once in the backup and once in the
-// copy. The move stops and says why, users are let in as before; with room again
-// it goes on to its end.
+// TestDiskFull fills the source node's disk, once during the backup and once
+// during the copy. The migration stops and says why, and users are admitted as
+// before. With free space it completes.
 func TestDiskFull(t *testing.T) {
 	for _, state := range []migrate.State{migrate.StateBackup, migrate.StateCopy} {
 		t.Run(string(state), func(t *testing.T) {
@@ -54,8 +54,8 @@ func fileSize(t *testing.T, path string) int64 {
 	return info.Size()
 }
 
-// awaitFullDiskStop waits until the migration has stopped for want of room, and says so. A
-// full disk may keep its journal from saying the same.
+// awaitFullDiskStop waits until the migration has stopped for lack of space, and
+// says so. A full disk may prevent its journal from saying the same.
 func (m *runningMigration) awaitFullDiskStop() (st migrate.Status) {
 	m.t.Helper()
 	nodetest.Wait(m.t, eventTimeout, func() (err error) {
@@ -74,8 +74,8 @@ func (m *runningMigration) awaitFullDiskStop() (st migrate.Status) {
 	return st
 }
 
-// resumeAfterFullDisk resumes where there is room again. JetStream turns itself off on a node
-// whose disk was full, so that the node is started anew where that happened.
+// resumeAfterFullDisk resumes with free space. JetStream turns itself off on a
+// full disk, so the node is restarted if that happened.
 func (m *runningMigration) resumeAfterFullDisk() {
 	m.t.Helper()
 	if strings.Contains(m.Log(0), "DISABLED") {

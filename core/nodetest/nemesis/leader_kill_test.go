@@ -11,9 +11,9 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestLeaderKilledInCopy kills, while 200,000 rows are copied, who leads the
-// bucket that is being written, and who leads the meta group: once another node
-// than the source and once the source itself.
+// TestLeaderKilledInCopy kills leaders while 200,000 rows are copied: that of the
+// bucket being written, and that of the meta group; once on another node than the
+// source and once on the source.
 func TestLeaderKilledInCopy(t *testing.T) {
 	m := newMigration(t, manyRows)
 	for _, c := range []struct {
@@ -61,7 +61,7 @@ func (m *runningMigration) killLeader(group string, node int) {
 	m.limit(0)
 }
 
-// limit sets the pace of a copy that is under way, in rows a second.
+// limit sets the rate of a running copy, in rows a second.
 func (m *runningMigration) limit(rate int) {
 	m.t.Helper()
 	nodetest.Wait(m.t, eventTimeout, func() error { // the audit's leader may just have been killed
@@ -73,8 +73,8 @@ func (m *runningMigration) limit(rate int) {
 	})
 }
 
-// requireProgress waits until the copy has come to so many rows: the others elect
-// a leader, and nobody has to tell it to go on.
+// requireProgress waits until so many rows are copied: the others elect a leader,
+// and the copy continues by itself.
 func (m *runningMigration) requireProgress(rows int) {
 	m.t.Helper()
 	nodetest.Wait(m.t, eventTimeout, func() error {
@@ -89,7 +89,7 @@ func (m *runningMigration) requireProgress(rows int) {
 	})
 }
 
-// halfCopied is how many rows of a table were copied, 0 where none or all were.
+// halfCopied is how many rows of a table were copied, 0 if none or all were.
 func halfCopied(ps []migrate.Progress, t core.Table) int {
 	for _, p := range ps {
 		if p.Table == t && p.Done < p.Total {

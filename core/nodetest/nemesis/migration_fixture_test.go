@@ -23,10 +23,11 @@ import (
 	"unibus/core/store/sqlite"
 )
 
-// eventTimeout is how long anything may take that must happen at last: the machine may be busy.
+// eventTimeout is how long anything may take that must happen: the machine may be
+// busy.
 const eventTimeout = 4 * time.Minute
 
-// sourceFiles is the SQLite file that moves begin with, in two sizes.
+// sourceFiles are the SQLite files that migrations start with, in two sizes.
 type sourceFiles struct {
 	dir   string
 	mu    sync.Mutex
@@ -40,13 +41,13 @@ type seedFile struct {
 	digests map[core.Table]core.Digest
 }
 
-// The sizes of moves in rows; with -short they have few.
+// The sizes in rows; with -short they have few.
 const (
 	manyRows  = 200_000
 	shortRows = 5_000
 )
 
-// file writes the file of a size where it is not there yet.
+// file writes the file of a size if it does not exist.
 func (s *sourceFiles) file(t *testing.T, rows int) seedFile {
 	t.Helper()
 	if testing.Short() {
@@ -70,7 +71,8 @@ func (s *sourceFiles) file(t *testing.T, rows int) seedFile {
 	return f
 }
 
-// digests sums up a SQLite file, whoever has it open and however it is fenced.
+// digests computes the digests of a SQLite file, also while it is open elsewhere
+// or fenced.
 func digests(t *testing.T, path string) map[core.Table]core.Digest {
 	t.Helper()
 	db := sqlite.New(sqlite.Config{Path: path, ReadOnly: true, AllowFenced: true})
@@ -96,8 +98,8 @@ func digests(t *testing.T, path string) map[core.Table]core.Digest {
 	return out
 }
 
-// runningMigration is a cluster whose control plane is on its way from n1's file to KV,
-// there, or on its way back.
+// runningMigration is a cluster whose control plane moves from n1's file to KV, or
+// back.
 type runningMigration struct {
 	*nodetest.Net
 	t    *testing.T
@@ -124,7 +126,7 @@ func newMigrationOn(t *testing.T, n *nodetest.Net, s seedFile) *runningMigration
 // source is n1's name.
 func (m *runningMigration) source() string { return m.Configs[0].Name }
 
-// journalEntry is what n1 knows for certain, whether it runs or not.
+// journalEntry is the journal of n1, whether it runs or not.
 func (m *runningMigration) journalEntry() migrate.Entry {
 	m.t.Helper()
 	e, err := readJournal(m.Net, 0)
@@ -143,7 +145,7 @@ func readJournal(n *nodetest.Net, i int) (migrate.Entry, error) {
 	return e, err
 }
 
-// awaitStopped waits until nothing works at the migration any more, and returns what n1 says of it.
+// awaitStopped waits until nothing is running, and returns the status from n1.
 func (m *runningMigration) awaitStopped() migrate.Status {
 	m.t.Helper()
 	var st migrate.Status
@@ -163,7 +165,8 @@ func (m *runningMigration) awaitStopped() migrate.Status {
 	return st
 }
 
-// awaitStoppedIn waits for a rest, which must be in that state and without an error.
+// awaitStoppedIn waits until the migration has stopped in that state without an
+// error.
 func (m *runningMigration) awaitStoppedIn(want migrate.State) migrate.Status {
 	m.t.Helper()
 	st := m.awaitStopped()
@@ -179,8 +182,8 @@ var stateOrder = []migrate.State{
 	migrate.StateVerify, migrate.StateFence, migrate.StateCutover, migrate.StateSoak, migrate.StateRollback,
 }
 
-// advanceTo gives the command that brings a resting move nearer to a state. One
-// that is past it is begun anew, or comes round by a rollback.
+// advanceTo gives the command that brings a stopped migration nearer to a state.
+// One beyond the state starts again, or returns by a rollback.
 func (m *runningMigration) advanceTo(st migrate.Status, target migrate.State) error {
 	ctx, cl := m.t.Context(), m.cl
 	at, to := slices.Index(stateOrder, st.State), slices.Index(stateOrder, target)
@@ -199,7 +202,7 @@ func (m *runningMigration) advanceTo(st migrate.Status, target migrate.State) er
 	return err
 }
 
-// start begins a migration of the file that n1 has, or one more.
+// start starts a migration of n1's file, or another one.
 func (m *runningMigration) start() (migrate.Status, error) {
 	st, err := nodetest.Status(m.t.Context(), m.cl)
 	if err != nil {
@@ -208,7 +211,7 @@ func (m *runningMigration) start() (migrate.Status, error) {
 	return m.cl.MigrateStart(m.t.Context(), m.source(), migrate.Options{DB: st.Serving.File, Replicas: len(m.Configs), Rate: m.rate})
 }
 
-// awaitState steers the migration toward a state until at holds for what n1's journal says.
+// awaitState advances the migration to a state until at holds for n1's journal.
 func (m *runningMigration) awaitState(target migrate.State, at func(migrate.Entry) bool) {
 	m.t.Helper()
 	deadline := time.NewTimer(eventTimeout)
@@ -250,7 +253,7 @@ func asError(e *core.Error) error {
 	return e
 }
 
-// awaitVerified steers the migration until it awaits the cutover.
+// awaitVerified advances the migration until it waits for the cutover.
 func (m *runningMigration) awaitVerified() migrate.Status {
 	m.t.Helper()
 	m.awaitState(migrate.StateVerify, func(e migrate.Entry) bool {
@@ -259,7 +262,7 @@ func (m *runningMigration) awaitVerified() migrate.Status {
 	return m.awaitStopped()
 }
 
-// rollBackAndWait starts n1 again and waits until it has made up its mind.
+// rollBackAndWait starts n1 again and waits until its state is settled.
 func (m *runningMigration) rollBackAndWait() migrate.Status {
 	m.t.Helper()
 	m.Start(0)
@@ -285,9 +288,9 @@ func (m *runningMigration) requireServing(backend core.Backend, nodes ...int) {
 	}
 }
 
-// requireConsistent is what holds wherever a migration rests: the store that its state names is
-// served and lets users in, no other node serves another, and one that was
-// stopped says what to do.
+// requireConsistent is what holds for every stopped migration: the store of its
+// state is served and admits users, no other node serves another one, and a
+// migration stopped by an error says what to do.
 func (m *runningMigration) requireConsistent(st migrate.Status) {
 	m.t.Helper()
 	in := []int{0}
@@ -307,7 +310,7 @@ func (m *runningMigration) requireConsistent(st migrate.Status) {
 	}
 }
 
-// requireEqual fails the test where a node's replica is not what the file holds.
+// requireEqual fails the test if a replica of a node does not equal the file.
 func (m *runningMigration) requireEqual(st migrate.Status, want map[core.Table]core.Digest) {
 	m.t.Helper()
 	for _, p := range st.Buckets {
@@ -330,7 +333,7 @@ func (m *runningMigration) requireEqual(st migrate.Status, want map[core.Table]c
 	}
 }
 
-// requireEqualEverywhere: the rows are the same in the source and on every node.
+// requireEqualEverywhere requires the same rows in the source and on every node.
 func (m *runningMigration) requireEqualEverywhere(want map[core.Table]core.Digest) migrate.Status {
 	m.t.Helper()
 	m.rate = 0
@@ -339,9 +342,9 @@ func (m *runningMigration) requireEqualEverywhere(want map[core.Table]core.Diges
 	return st
 }
 
-// requireComplete ends a test before its cutover: the rows are everywhere, and a run again
-// writes nothing and finds them so once more. That takes as long as a migration: where
-// a test makes several, it follows from everywhere for all but the last.
+// requireComplete ends a test before its cutover: the rows are on every node, and
+// another run writes nothing and finds them equal again. That takes as long as a
+// migration, so a test with several checks only the last one this way.
 func (m *runningMigration) requireComplete(want map[core.Table]core.Digest) {
 	m.t.Helper()
 	first := m.requireEqualEverywhere(want)
@@ -353,8 +356,8 @@ func (m *runningMigration) requireComplete(want map[core.Table]core.Digest) {
 	m.requireEqual(again, want)
 }
 
-// roundTrip cuts over and comes back, and compares the file that a rollback
-// wrote with what was moved: what no part of the migration says of itself.
+// roundTrip cuts over and rolls back, and compares the file of the rollback with
+// what was migrated: no part of the migration itself says that.
 func (m *runningMigration) roundTrip(want map[core.Table]core.Digest) {
 	m.t.Helper()
 	m.awaitState(migrate.StateSoak, func(e migrate.Entry) bool { return e.Migration.State == migrate.StateSoak && !e.Migration.Running })
@@ -372,10 +375,10 @@ func (m *runningMigration) roundTrip(want map[core.Table]core.Digest) {
 	}
 }
 
-// requireAborted ends a test with an abort: SQLite serves, nobody has the authority,
-// the buckets are empty, and the file holds what it held. A move that had cut
-// over came back in a file of its own, which keeps the authority: an abort never
-// goes back behind a rollback.
+// requireAborted ends a test with an abort: SQLite serves, the authority is none,
+// the buckets are empty, and the file has its rows. A migration that had cut over
+// returned to a file of its own, which stays the authority: an abort never undoes
+// a rollback.
 func (m *runningMigration) requireAborted(want map[core.Table]core.Digest) {
 	m.t.Helper()
 	nodetest.Wait(m.t, eventTimeout, func() error { return m.abort(m.t.Context()) })
@@ -399,8 +402,8 @@ func (m *runningMigration) requireAborted(want map[core.Table]core.Digest) {
 	}
 }
 
-// requireEmptyKV ends a test after its last abort: nothing was left in KV, so a migration
-// writes every row, and the one after it none.
+// requireEmptyKV ends a test after its last abort: KV is empty, so a migration
+// writes every row, and the next one none.
 func (m *runningMigration) requireEmptyKV() {
 	m.t.Helper()
 	rows := 0

@@ -15,7 +15,7 @@ import (
 	"unibus/core/nodetest"
 )
 
-// checkReachable is nil where the node sees so many nodes, itself included.
+// checkReachable is nil if the node sees so many nodes, itself included.
 func checkReachable(t *testing.T, n *nodetest.Net, i, want int) error {
 	t.Helper()
 	st, err := nodetest.Status(t.Context(), n.Client(i))
@@ -34,7 +34,7 @@ func checkReachable(t *testing.T, n *nodetest.Net, i, want int) error {
 	return nil
 }
 
-// The tools of the other tests: a cut is felt, on the right side, and heals.
+// The tools of the other tests: a cut takes effect, on the right side, and heals.
 func TestFaultsAreFelt(t *testing.T) {
 	t.Parallel()
 	n := nodetest.StartNet(t, programs.Program(t, "unibusd"), nodetest.Config{Store: core.BackendKV})
@@ -61,7 +61,7 @@ func TestFaultsAreFelt(t *testing.T) {
 	n.WaitServing(core.BackendKV)
 }
 
-// A disk is full where it was told to be, for the node alone, and is free again.
+// The disk becomes full for its node only, and is free again.
 func TestDiskIsFullAndFree(t *testing.T) {
 	t.Parallel()
 	const size = 8 << 20

@@ -14,7 +14,7 @@ import (
 	"unibus/core/nodetest"
 )
 
-// partition is a way for the network of three to fall apart.
+// partition is a way to divide the network of three nodes.
 type partition struct {
 	name   string
 	groups [][]int
@@ -25,8 +25,8 @@ var partitions = []partition{
 	{"the source with one, the other alone", [][]int{{0, 1}, {2}}},
 }
 
-// awaitCutFelt waits until every node sees only those of its own side, and what it
-// proved before the cut has lost its worth.
+// awaitCutFelt waits until every node sees only its own side, and its proofs from
+// before the cut have expired.
 func (m *runningMigration) awaitCutFelt(c partition, since time.Time) {
 	m.t.Helper()
 	for _, side := range c.groups {
@@ -42,7 +42,8 @@ func (m *runningMigration) awaitCutFelt(c partition, since time.Time) {
 	})
 }
 
-// cutNetworkIn cuts the network as the migration is in a state, or as soon as may be after it.
+// cutNetworkIn cuts the network when the migration is in a state, or as soon as
+// possible after that.
 func (m *runningMigration) cutNetworkIn(c partition, state migrate.State, at func(migrate.Entry) bool) time.Time {
 	m.t.Helper()
 	m.awaitState(state, at)
@@ -54,8 +55,8 @@ func (m *runningMigration) cutNetworkIn(c partition, state migrate.State, at fun
 }
 
 // TestPartitionBeforeCutover cuts the network in copy, verify and fence. SQLite
-// serves on, on whichever side the source is; after the cut the migration comes to
-// its end, with the same rows everywhere; at last it is aborted without a trace.
+// continues to serve on either side. After the cut the migration completes, with
+// the same rows on every node; then it is aborted without a trace.
 func TestPartitionBeforeCutover(t *testing.T) {
 	m := newMigration(t, manyRows)
 	for _, c := range partitions {
@@ -107,9 +108,9 @@ func (m *runningMigration) testCutIn(c partition, state migrate.State) {
 }
 
 // TestNoTwoAuthorities cuts the network in cutover and in rollback, while users
-// knock at every node: at no moment do two nodes let them in by two truths, a
-// node that was cut off serves neither and swaps when it is back, and who was
-// revoked after the migration is let in by nobody.
+// try to connect to every node. Two nodes never admit them by two stores. A node
+// that was cut off serves neither, and changes over when it is back. A user who
+// was revoked after the migration is never admitted.
 func TestNoTwoAuthorities(t *testing.T) {
 	m := newMigration(t, manyRows)
 	w, stop := watchAdmission(t, m.Net, m.seed.ids[0])
@@ -179,7 +180,8 @@ func (c partition) minority() []int {
 	return nil
 }
 
-// requireServingNothing fails the test where a node that is cut off serves a store or lets somebody in.
+// requireServingNothing fails the test if a node that is cut off serves a store or
+// admits a user.
 func (m *runningMigration) requireServingNothing(i int) {
 	m.t.Helper()
 	for range 20 {
@@ -190,7 +192,8 @@ func (m *runningMigration) requireServingNothing(i int) {
 	}
 }
 
-// revoke revokes a user at one of these nodes and has it knock from then on.
+// revoke revokes a user at one of these nodes and lets the user try to connect
+// from then on.
 func (m *runningMigration) revoke(w *admissionWatcher, id keys.Identity, nodes ...int) *revocation {
 	m.t.Helper()
 	cl := m.Client(nodes...)

@@ -32,10 +32,10 @@ type killer struct {
 	table  []killRecord
 }
 
-// TestKilledInEveryState kills the source node of a migration of 200,000 rows again
-// and again, at least five times in each state. Every time it comes back it
-// serves what it should and says what to do; at the end every row is everywhere,
-// and back in a file.
+// TestKilledInEveryState kills the source node of a migration of 200,000 rows
+// again and again, at least five times in each state. Every time it returns it
+// serves what it should and says what to do. In the end every row is on every
+// node, and in a file again.
 func TestKilledInEveryState(t *testing.T) {
 	at := uint64(time.Now().UnixNano())
 	t.Logf("random points by seed %d", at)
@@ -59,7 +59,7 @@ func TestKilledInEveryState(t *testing.T) {
 	k.roundTrip(k.seed.digests)
 }
 
-// runRound brings a migration that has cut over back to SQLite.
+// runRound rolls a migration that has cut over back to SQLite.
 func (k *killer) runRound() {
 	k.t.Helper()
 	k.runningMigration.awaitState(migrate.StatePreflight, func(e migrate.Entry) bool {
@@ -67,7 +67,8 @@ func (k *killer) runRound() {
 	})
 }
 
-// killInState kills until the state was hit often enough. A kill that came too late counts for the state it met.
+// killInState kills until the state was hit often enough. A late kill counts for
+// the state that it hit.
 func (k *killer) killInState(state migrate.State) {
 	k.t.Helper()
 	const tries = 6 * killCount
@@ -93,7 +94,7 @@ func (k *killer) killInState(state migrate.State) {
 	}
 }
 
-// killOnce steers toward a state and kills at a random point in it.
+// killOnce advances to a state and kills at a random moment in it.
 func (k *killer) killOnce(state migrate.State) killRecord {
 	k.t.Helper()
 	var entered time.Time
@@ -127,7 +128,7 @@ func (k *killer) killOnce(state migrate.State) killRecord {
 	return b
 }
 
-// stateOf is the state that a journal tells of.
+// stateOf is the state in a journal.
 func stateOf(e migrate.Entry) migrate.State {
 	if e.Intent != nil && e.Intent.To.Backend == "kv" {
 		return migrate.StateCutover
@@ -135,7 +136,7 @@ func stateOf(e migrate.Entry) migrate.State {
 	return e.Migration.State
 }
 
-// chooseMoment chooses the point: a number of rows in the copy, else a time.
+// chooseMoment chooses the moment: a number of rows in the copy, else a time.
 func (k *killer) chooseMoment(state migrate.State, p []migrate.Progress) (rows int, after time.Duration) {
 	if state != migrate.StateCopy {
 		return 0, time.Duration(k.random.Int64N(int64(k.reach[state]) + 1))

@@ -12,7 +12,7 @@ import (
 	"unibus/core/nodetest"
 )
 
-// The rows of the fault tests are ones that a migration takes, whole.
+// Every row of the fault tests can be migrated.
 func TestSampleRowsCanBeMigrated(t *testing.T) {
 	t.Parallel()
 	db := filepath.Join(t.TempDir(), "seed.db")

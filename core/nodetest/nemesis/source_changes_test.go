@@ -17,7 +17,8 @@ import (
 	"unibus/core/store/sqlite"
 )
 
-// sourceWriter is what is done to a control plane while it moves, and what of it was acknowledged.
+// sourceWriter changes a control plane during its migration, and keeps what was
+// acknowledged.
 type sourceWriter struct {
 	mu      sync.Mutex
 	added   map[core.UserID]core.UserStatus // those that were added, as they were acknowledged last
@@ -44,9 +45,9 @@ func (c *sourceWriter) note(kind string, err error, acked func()) {
 	acked()
 }
 
-// TestSourceChangesUnderWay adds and revokes users and removes members of
-// 200,000 rows from the first moment of a migration up to its fence, through the node
-// and by a second process on the file. What was acknowledged is everywhere.
+// TestSourceChangesUnderWay adds and revokes users and removes members of 200,000
+// rows, from the start of a migration to its fence, through the node and by a
+// second process on the file. Every acknowledged change is on every node.
 func TestSourceChangesUnderWay(t *testing.T) {
 	m := newMigration(t, manyRows)
 	c := &sourceWriter{added: map[core.UserID]core.UserStatus{}, removed: map[membership]bool{}, done: map[string]int{}}
@@ -129,7 +130,7 @@ func (c *sourceWriter) change(ctx context.Context, t *testing.T, by string, add 
 	}
 }
 
-// remove takes members out of their rooms, one of each room, until ctx ends.
+// remove removes members from their rooms, one of each room, until ctx ends.
 func (c *sourceWriter) remove(ctx context.Context, db *sqlite.Store) {
 	rooms, err := db.Rooms(ctx)
 	c.note("rooms", err, func() {})
@@ -151,7 +152,7 @@ func (c *sourceWriter) remove(ctx context.Context, db *sqlite.Store) {
 	}
 }
 
-// requireApplied fails the test where something acknowledged is not on every node.
+// requireApplied fails the test if an acknowledged change is missing on a node.
 func (c *sourceWriter) requireApplied(t *testing.T, m *runningMigration) {
 	t.Helper()
 	for i := range m.Configs {
