@@ -131,7 +131,7 @@ func Refused() World {
 		{Table: core.TableUsers, Key: "UBX4QH7W2KKJ", Text: `the role "owner" is none of member, admin`, Next: "set it with sqlite3: UPDATE users SET role='member' WHERE id='UBX4QH7W2KKJ'"},
 		{Table: core.TableMembers, Key: "room-07.UA5W", Text: "the user UA5W is not there", Next: "add the user, or remove the row"},
 	}
-	m.Error = core.Errorf(core.KindRefused, "the move did not start, because of 3 problems; the first: n3 runs version 0.1.0 and n1 0.2.0").
+	m.Error = core.Errorf(core.KindRefused, "the migration did not start, because of 3 problems; the first: n3 runs version 0.1.0 and n1 0.2.0").
 		WithNext("mend what is listed, then start again; nothing was written")
 	return w
 }
@@ -147,10 +147,10 @@ func Drifted() World {
 		{Table: core.TableRoomKeys},
 	}}}
 	m.Problems = []core.Problem{{
-		Text: "n2 has a SQLite file of its own, /var/lib/unibus/unibus.db, which has drifted from this one: users: 3 only there, 1 different; a move would leave that behind",
-		Next: "start with --discard n2 to leave it behind, or move that file instead",
+		Text: "n2 has a SQLite file of its own, /var/lib/unibus/unibus.db, which differs from the source: users 3 only there and 1 different; a migration would leave these rows behind",
+		Next: "choose which file to keep. To leave its rows behind, start again with --ignore-node n2",
 	}}
-	m.Error = core.Errorf(core.KindRefused, "the move did not start, because of 1 problem").WithNext("choose what counts, then start again; nothing was written")
+	m.Error = core.Errorf(core.KindRefused, "the migration did not start, because of 1 problem").WithNext("choose what counts, then start again; nothing was written")
 	return w
 }
 

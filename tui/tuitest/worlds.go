@@ -235,7 +235,7 @@ func Moved() World {
 	w := Healthy()
 	m := Verified().Migration
 	m.Running = false
-	m.Result = "The control plane is KV since generation 2, with 5270 keys. The SQLite file on n1 is fenced and kept. Finish when all is well."
+	m.Result = "The control plane has been on KV since generation 2, with 5270 keys. The SQLite file on n1 is fenced and kept. Finish when all is well."
 	w.Migration = m
 	w.Migration.Buckets[0].Changed = 3
 	return at(w, 4*time.Minute, migrate.StatePreflight, 5*time.Minute, migrate.StateBackup, 299*time.Second, migrate.StateCopy, 298*time.Second,

@@ -54,7 +54,7 @@ func TestDeposedProcessAdmitsNobody(t *testing.T) {
 			if leads {
 				leader = cut
 			}
-			moveMetaLeader(t, n.Client(), n.Configs[leader].Name)
+			moveBucketLeaders(t, n.Client(), n.Configs[leader].Name)
 			k := newConnectLoop(gone)
 			stop := k.start(t, n, cut, 48)
 			nodetest.Wait(t, 30*time.Second, func() error { return k.requireAdmitted(100) })
@@ -78,7 +78,8 @@ func TestDeposedProcessAdmitsNobody(t *testing.T) {
 	}
 }
 
-func moveMetaLeader(t *testing.T, cl *admin.Client, node string) {
+// moveBucketLeaders makes a node the leader of every bucket.
+func moveBucketLeaders(t *testing.T, cl *admin.Client, node string) {
 	t.Helper()
 	nodetest.Wait(t, time.Minute, func() error {
 		st, err := nodetest.Status(t.Context(), cl)
@@ -236,7 +237,7 @@ func TestPausedProcessDropsItsLease(t *testing.T) {
 	ids, rows := users(t, 2)
 	gone, stays := ids[0], ids[1]
 	n := newMigratedNet(t, rows)
-	moveMetaLeader(t, n.Client(), n.Configs[0].Name)
+	moveBucketLeaders(t, n.Client(), n.Configs[0].Name)
 	session, err := n.Connect(node, gone)
 	if err != nil {
 		t.Fatal(err)
