@@ -17,7 +17,7 @@ import (
 func (j *Job) divergenceProblems(ctx context.Context, c Cluster, sourceReadable bool) ([]core.Problem, error) {
 	ignored := j.Status().Options.IgnoredNodes
 	var out []core.Problem
-	var drift []Divergence
+	var divergences []Divergence
 	for _, p := range c.Peers {
 		if p.Name == j.cfg.Node || p.File == "" || !p.Online { // a silent node is a problem already
 			continue
@@ -30,10 +30,10 @@ func (j *Job) divergenceProblems(ctx context.Context, c Cluster, sourceReadable 
 			return nil, err
 		}
 		d.Ignored = slices.Contains(ignored, p.Name)
-		if drift = append(drift, d); !d.Ignored {
+		if divergences = append(divergences, d); !d.Ignored {
 			out = append(out, bad...)
 		}
-		j.updateStatus(func(s *Status) { s.Divergences = slices.Clone(drift) })
+		j.updateStatus(func(s *Status) { s.Divergences = slices.Clone(divergences) })
 	}
 	return out, nil
 }
