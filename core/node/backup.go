@@ -86,7 +86,7 @@ func (p *plane) bucketBytes(ctx context.Context) (size int64) {
 	return size
 }
 
-// BucketBytes implements migrate.Sizer.
+// BucketBytes implements migrate.Target.
 func (t moveTarget) BucketBytes(ctx context.Context) (int64, error) {
 	return t.plane.bucketBytes(ctx), nil
 }

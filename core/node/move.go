@@ -89,7 +89,8 @@ func (t moveTarget) Rows(ctx context.Context, table core.Table) iter.Seq2[core.R
 	return t.Store.Keys(ctx, table)
 }
 
-// OpenReplicaReader implements migrate.Outpost.
+// OpenReplicaReader implements migrate.Target; it returns a nil interface with an
+// error.
 func (t moveTarget) OpenReplicaReader(ctx context.Context, table core.Table, node string, after uint64) (migrate.ReplicaReader, error) {
 	p, err := t.Store.OpenReplicaReader(ctx, table, node, after)
 	if err != nil {

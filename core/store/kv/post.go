@@ -7,13 +7,13 @@ import (
 	"unibus/core"
 )
 
-// postIdle is how long a post that nobody asks stays at its replica.
+// postIdle is how long the server keeps an unused reader.
 const postIdle = 2 * time.Minute
 
-// ReplicaReader reads what one replica gets after a place in a table's history, again and
-// again, without having to find the replica first: the server places readers
-// where it likes, and it takes many tries to have one at a certain node. It is
-// for one goroutine at a time.
+// ReplicaReader reads, again and again, what one replica receives after a
+// sequence. It is placed on the replica once: the server places readers where it
+// likes, and it takes many tries to get one on a certain node. It is for one
+// goroutine at a time.
 type ReplicaReader struct {
 	store  *Store
 	table  core.Table
@@ -27,9 +27,9 @@ type ReplicaReader struct {
 	mechanism, older int // when the post was made
 }
 
-// OpenReplicaReader makes a post at a node's replica and reads what it has already.
-// KindUnavailable where it cannot be reached; KindConflict as for ReplicaSince.
-// The caller ends with Leave.
+// OpenReplicaReader places a reader on a node's replica and reads what it has
+// already. KindUnavailable if the replica cannot be reached; KindConflict as for
+// ReplicaChanges. The caller ends with Close.
 func (s *Store) OpenReplicaReader(ctx context.Context, t core.Table, node string, after uint64) (*ReplicaReader, error) {
 	p := &ReplicaReader{store: s, table: t, scan: scan{bucket: t.Bucket(), filter: everything, node: node}, after: after, late: latest{at: map[string]int{}}}
 	end, err := s.newestSince(ctx, p.scan, after)
@@ -55,8 +55,8 @@ func (s *Store) OpenReplicaReader(ctx context.Context, t core.Table, node string
 	return p, nil
 }
 
-// Changes is ReplicaSince from this post, but that the keys are counted once, when
-// the post was made: rows that were overwritten since are among the older still.
+// Changes is ReplicaChanges by this reader, except that the keys are counted once,
+// when it opened: rows that were overwritten since still count as unchanged.
 func (p *ReplicaReader) Changes(ctx context.Context) (rows []core.Row, mechanism, older int, err error) {
 	end, err := p.store.newestSince(ctx, p.scan, p.after)
 	if err == nil && end > p.seen {
@@ -75,7 +75,7 @@ func (p *ReplicaReader) read(ctx context.Context, end uint64) error {
 	})
 }
 
-// Close takes the post away.
+// Close removes the reader.
 func (p *ReplicaReader) Close() {
 	if p.pull != nil {
 		p.pull.close()
