@@ -1,6 +1,6 @@
-// Command screenshots takes the pictures of the README: the real console, on a
-// real cluster of three processes, through the main job from the first look to
-// a node that is gone. It writes PNGs into the directory that it is given.
+// Command screenshots takes the screenshots of the documents. It runs the real
+// console on a real cluster of three processes, through a whole migration, and
+// writes PNGs into screenshots/. `make screenshots` runs it.
 //
 // It needs bin/unibusd (make build) and rsvg-convert with the font JetBrains
 // Mono (Debian: librsvg2-bin, fonts-jetbrains-mono).
@@ -24,7 +24,7 @@ import (
 
 const (
 	width, height = 112, 32
-	patience      = time.Minute
+	screenTimeout = time.Minute
 )
 
 func main() {
@@ -36,7 +36,7 @@ func main() {
 	}
 }
 
-// run plays the story and takes a picture at each stop.
+// run starts a demo and takes every screenshot.
 func run(ctx context.Context, dir, unibusd string) (err error) {
 	if _, err := exec.LookPath("rsvg-convert"); err != nil {
 		return fmt.Errorf("rsvg-convert is missing; on Debian: apt-get install librsvg2-bin fonts-jetbrains-mono")
@@ -59,32 +59,33 @@ func run(ctx context.Context, dir, unibusd string) (err error) {
 	for _, s := range []struct {
 		theme string
 		paper tuitest.Paper
-		shots []shot
+		shots []screenshot
 	}{
-		{"dark", tuitest.DarkPaper(), story(d)},
-		{"light", tuitest.LightPaper(), []shot{{name: "overview-light", wait: "RECENT"}}},
+		{"dark", tuitest.DarkPaper(), screenshots(d)},
+		{"light", tuitest.LightPaper(), []screenshot{{name: "overview-light", wait: "RECENT"}}},
 	} {
-		c := &camera{dir: dir, paper: s.paper}
-		if err := c.session(ctx, d, s.theme, s.shots); err != nil {
+		c := &screenshotTaker{dir: dir, colors: s.paper}
+		if err := c.takeScreenshots(ctx, d, s.theme, s.shots); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// shot is one picture: what is done first, what must be on the screen then.
-type shot struct {
+// screenshot is one picture: what is done first, and what must be on the screen
+// then.
+type screenshot struct {
 	name string // "" takes none
 	do   func(ctx context.Context) error
 	keys []string
 	wait string
 }
 
-func story(d *demo.Demo) []shot {
-	slow := &slowly{d: d}
+func screenshots(d *demo.Demo) []screenshot {
+	slow := &nodeThrottle{demo: d}
 	stop := func(ctx context.Context) error { return d.Stop(ctx, "n3") }
 	start := func(ctx context.Context) error { return d.Start(ctx, "n3") }
-	return []shot{
+	return []screenshot{
 		{name: "overview-sqlite", wait: "200 users"},
 		{name: "migrate-before", keys: []string{"6"}, wait: "sealed keys"},
 		{do: stop, wait: "degraded"},
@@ -92,7 +93,7 @@ func story(d *demo.Demo) []shot {
 		{name: "migrate-problems", keys: []string{"esc"}, wait: "start it; every node"},
 		{do: start, wait: "healthy"},
 		{name: "migrate-start", keys: []string{"b"}, wait: "enter choose"},
-		{name: "migrate-copy", keys: []string{"tab", "500", "tab", "tab", "tab", "enter"}, wait: "checkpoint"}, // slow enough to be seen
+		{name: "migrate-copy", keys: []string{"tab", "500", "tab", "tab", "tab", "enter"}, wait: "checkpoint"}, // slow enough for a screenshot
 		{name: "migrate-paused", keys: []string{"P"}, wait: "Paused in copy"},
 		{name: "migrate-limit", keys: []string{"L"}, wait: "enter choose"},
 		{keys: []string{"0", "enter", "enter"}, wait: "limit 5 000 /s"},
@@ -106,17 +107,17 @@ func story(d *demo.Demo) []shot {
 		{name: "migrate-rollingback", keys: []string{"demo", "tab", "tab", "enter"}, wait: "If it fails, KV serves again"},
 		{name: "migrate-rolledback", wait: "b start"},
 		{keys: []string{"b"}, wait: "enter choose"}, // and there again
-		{name: "migrate-preflight", do: slow.begin, keys: []string{"tab", "tab", "tab", "tab", "enter"}, wait: "◐ preflight"},
+		{name: "migrate-preflight", do: slow.start, keys: []string{"tab", "tab", "tab", "tab", "enter"}, wait: "◐ preflight"},
 		{name: "migrate-backup", wait: "◐ backup"},
-		{do: slow.end, wait: "X cutover"},
+		{do: slow.stop, wait: "X cutover"},
 		{keys: []string{"X"}, wait: "enter choose"},
-		{name: "migrate-fence", do: slow.begin, keys: []string{"demo", "tab", "tab", "enter"}, wait: "◐ fence"},
+		{name: "migrate-fence", do: slow.start, keys: []string{"demo", "tab", "tab", "enter"}, wait: "◐ fence"},
 		{name: "migrate-moving", wait: "◐ cutover"},
-		{do: slow.end, wait: "F finish"},
+		{do: slow.stop, wait: "F finish"},
 		{name: "overview", keys: []string{"1"}, wait: "Any one node may stop"},
 		{name: "nodes", keys: []string{"2"}, wait: "LISTENS"},
 		{name: "node", keys: []string{"enter"}, wait: "esc back"},
-		{keys: []string{"esc"}, wait: "LISTENS"}, // alone: with a key behind it, it would be Alt
+		{keys: []string{"esc"}, wait: "LISTENS"}, // alone: followed by a key it would be Alt
 		{name: "buckets", keys: []string{"3"}, wait: "REPLICAS"},
 		{name: "users", keys: []string{"4"}, wait: "ROLE"},
 		{name: "rooms", keys: []string{"5"}, wait: "EPOCH"},
@@ -135,13 +136,13 @@ func story(d *demo.Demo) []shot {
 	}
 }
 
-// camera takes pictures of one console.
-type camera struct {
-	dir   string
-	paper tuitest.Paper
+// screenshotTaker takes screenshots of one console.
+type screenshotTaker struct {
+	dir    string
+	colors tuitest.Paper
 }
 
-func (c *camera) session(ctx context.Context, d *demo.Demo, theme string, shots []shot) error {
+func (c *screenshotTaker) takeScreenshots(ctx context.Context, d *demo.Demo, theme string, shots []screenshot) error {
 	desc := d.Description()
 	cl, err := demo.NewClient(desc, desc.Identities.Admin)
 	if err != nil {
@@ -152,46 +153,46 @@ func (c *camera) session(ctx context.Context, d *demo.Demo, theme string, shots 
 	}
 	defer cl.Close()
 	term := tuitest.Start(tui.Config{Client: cl, Theme: theme, Flags: "--context demo"}, width, height)
-	defer func() { _ = term.Close() }() // the pictures are taken
-	var films []film
+	defer func() { _ = term.Close() }() // the screenshots are taken
+	var films []capturedScreen
 	for _, s := range shots {
-		if err := c.take(ctx, term, s); err != nil {
+		if err := c.capture(ctx, term, s); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		if s.name != "" { // developed later: what comes next may be there for a moment only
-			films = append(films, film{s.name, term.Cells()})
+		if s.name != "" { // rendered later: the next screen may be there only for a moment
+			films = append(films, capturedScreen{s.name, term.Cells()})
 		}
 	}
 	for _, f := range films {
-		if err := c.develop(ctx, f); err != nil {
+		if err := c.render(ctx, f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// film is a picture that was taken.
-type film struct {
+// capturedScreen is the content of a screen.
+type capturedScreen struct {
 	name  string
 	cells tuitest.Grid
 }
 
-func (c *camera) take(ctx context.Context, term *tuitest.Term, s shot) error {
+func (c *screenshotTaker) capture(ctx context.Context, term *tuitest.Term, s screenshot) error {
 	if s.do != nil {
 		if err := s.do(ctx); err != nil {
 			return err
 		}
 	}
 	term.Press(s.keys...)
-	return term.Wait(fmt.Sprintf("%q", s.wait), patience, func(screen string) bool {
+	return term.Wait(fmt.Sprintf("%q", s.wait), screenTimeout, func(screen string) bool {
 		return strings.Contains(strings.Join(strings.Fields(screen), " "), s.wait)
 	})
 }
 
-// develop draws the screen as SVG and has it made a PNG.
-func (c *camera) develop(ctx context.Context, f film) error {
+// render draws the screen as SVG and converts it to PNG.
+func (c *screenshotTaker) render(ctx context.Context, f capturedScreen) error {
 	var svg strings.Builder
-	if err := f.cells.SVG(&svg, c.paper); err != nil {
+	if err := f.cells.SVG(&svg, c.colors); err != nil {
 		return err
 	}
 	out := filepath.Join(c.dir, f.name+".png")

@@ -112,7 +112,7 @@ func TestStartTakesWhatIsAskedFor(t *testing.T) {
 	s.Press("backspace", "backspace", "backspace", "backspace", "500", "enter", "backspace", "backspace", "backspace", "no", "enter", "n3", "enter")
 	shows(t, s, "Only n2 can be left behind.")
 	s.Press("backspace", "2")
-	shows(t, s, "--replicas 3 --rate 500", "--no-backup --discard n2 --server")
+	shows(t, s, "--replicas 3 --rate 500", "--no-backup --ignore-node n2 --server")
 	s.Press("enter", "enter")
 	s.Settle()
 	calls(t, f, "migrate-start n1 /var/lib/unibus/unibus.db 3 rate=500 no-backup discard=[n2]")

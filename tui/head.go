@@ -49,7 +49,7 @@ func (m *Model) verdict() string {
 func (m *Model) move() (string, theme.Tone) {
 	st := m.snap.Migration.Value
 	switch {
-	case st.Over():
+	case st.HasEnded():
 		return "", theme.Plain
 	case m.snap.Status.Value.Away(st.Node):
 		return "move: " + widget.Cut(m.theme, widget.Clean(st.Node), 12) + " silent", theme.Bad

@@ -57,7 +57,7 @@ func TestOperatorMovesTheControlPlane(t *testing.T) {
 		term.Press("demo", "enter", "enter")
 		wait(t, term, "The cutover has begun.")
 		f.Set(tuitest.Moved())
-		wait(t, term, "The control plane is KV since generation 2")
+		wait(t, term, "The control plane has been on KV since generation 2")
 		term.Press("U")
 		wait(t, term, "enter choose")
 		term.Press("demo", "enter", "enter")

@@ -63,7 +63,7 @@ func TestScripts(t *testing.T) {
 }
 
 // programs are built once for all tests of this package.
-var programs nodetest.Build
+var programs nodetest.ProgramBuild
 
 // openDemo starts the demo's cluster of real processes.
 func openDemo(t *testing.T) *demo.Demo {

@@ -22,7 +22,7 @@ func TestPlantedSecretsAppearNowhere(t *testing.T) {
 	for turn := range secrets {
 		clitest.Planted(t, clitest.PlantedConfig{
 			Program: programs.Program(t, "unibus-tui"), Root: root(), Turn: turn,
-			Given: map[string]string{"server": p.URLs()[0], "identity": p.Seed},
+			Given: map[string]string{"server": p.URLs()[0], "identity": p.AdminSeedFile},
 		}, secrets)
 	}
 	if found := clitest.Found(p.Log(0), secrets); found != "" {

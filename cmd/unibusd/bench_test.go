@@ -54,7 +54,7 @@ func coldNodes(b *testing.B, binary string) (took time.Duration) {
 	b.Helper()
 	sub := &subTB{TB: b}
 	defer sub.end()
-	p := nodetest.FurnishProcesses(sub, binary, nodetest.Config{Store: core.BackendKV})
+	p := nodetest.PrepareProcesses(sub, binary, nodetest.Config{Store: core.BackendKV})
 	began := time.Now()
 	p.StartAll()
 	cl := p.Client()
@@ -63,7 +63,7 @@ func coldNodes(b *testing.B, binary string) (took time.Duration) {
 		if err != nil {
 			return err
 		}
-		return nodetest.Replicated(st, 3)
+		return nodetest.CheckReplicated(st, 3)
 	})
 	return time.Since(began)
 }

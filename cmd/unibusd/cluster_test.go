@@ -51,7 +51,7 @@ func replicated(t *testing.T, cl *admin.Client, replicas int) error {
 	if err != nil {
 		return err
 	}
-	return nodetest.Replicated(st, replicas)
+	return nodetest.CheckReplicated(st, replicas)
 }
 
 // TestClusterSurvivesLossOfOneNode kills each node in turn while users are

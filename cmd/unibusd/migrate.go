@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"unibus/cmd/cli"
 	"unibus/core"
@@ -50,9 +51,21 @@ func migrateCommand() *cobra.Command {
 	f.BoolVar(&o.DryRun, "dry-run", false, "check and convert, write nothing")
 	f.BoolVar(&o.Cutover, "cutover", false, "go on after verify and move the authority")
 	f.StringVar(&at, "node", "", "the `NODE` whose file it is, where several nodes serve a file of this path")
-	f.StringSliceVar(&o.Discard, "discard", nil, "leave behind what only the SQLite files of `NODE[,NODE]` hold")
+	f.StringSliceVar(&o.IgnoredNodes, "ignore-node", nil, "leave behind what only the SQLite files of `NODE[,NODE]` hold (--discard)")
+	alias(f, "discard", "ignore-node")
 	f.IntVar(&o.Rate, "rate", 0, "copy at most `N` rows a second (0: as fast as it goes)")
 	return c
+}
+
+// alias accepts the old name of a flag, beside the aliases that f has already.
+func alias(f *pflag.FlagSet, old, name string) {
+	normalize := f.GetNormalizeFunc()
+	f.SetNormalizeFunc(func(f *pflag.FlagSet, given string) pflag.NormalizedName {
+		if given == old {
+			given = name
+		}
+		return normalize(f, given)
+	})
 }
 
 // source finds the node whose file it is; at is the node that was named, "" for

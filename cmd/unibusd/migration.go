@@ -33,7 +33,7 @@ func migrationStatus() *cobra.Command {
 		}
 		return n.print(c, st, func() {
 			c.Print(st.Report(time.Now()))
-			if away := stillThere(ctx, cl, st); away != nil && !st.Over() {
+			if away := stillThere(ctx, cl, st); away != nil && !st.HasEnded() {
 				e := core.AsError(away)
 				c.Printf("\n%s: this is what it wrote down last\n  %s\n", e.Text, e.Next)
 			}
@@ -51,9 +51,9 @@ func migrationReport() *cobra.Command {
 		}
 		now := time.Now()
 		if out == "" {
-			return n.print(c, st.Document(now), func() { c.Print(st.Report(now)) })
+			return n.print(c, st.ReportDocument(now), func() { c.Print(st.Report(now)) })
 		}
-		if err := st.Save(out, n.json, now); err != nil {
+		if err := st.SaveReport(out, n.json, now); err != nil {
 			return err
 		}
 		if abs, err := filepath.Abs(out); err == nil {

@@ -45,7 +45,7 @@ func BenchmarkFence(b *testing.B) {
 func seeded(b *testing.B, rows int) (path string) {
 	b.Helper()
 	path = filepath.Join(b.TempDir(), "seed.db")
-	nodetest.Seed(b, path, nodetest.Rows(b, rows))
+	nodetest.Seed(b, path, nodetest.SampleRows(b, rows))
 	return path
 }
 

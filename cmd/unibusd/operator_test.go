@@ -29,7 +29,7 @@ func TestOperatorRemoveNamesTheUnreached(t *testing.T) {
 	p.Stop(2)
 	var got admin.OperatorRemoved
 	nodetest.Wait(t, 30*time.Second, func() error {
-		out, err := exec.Command(program(t, "unibusd"), "operator", "remove", p.Viewer.Public(), "--json", "--server", p.URLs()[0], "--identity", p.Seed).Output()
+		out, err := exec.Command(program(t, "unibusd"), "operator", "remove", p.Viewer.Public(), "--json", "--server", p.URLs()[0], "--identity", p.AdminSeedFile).Output()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != core.ExitCode(core.Errorf(core.KindUnavailable, "x")) {
 			t.Fatalf("ended with %v: %s", err, out)

@@ -29,12 +29,12 @@ func plantedSeed(t *testing.T) string {
 func TestPlantedSecretsAppearNowhere(t *testing.T) {
 	t.Parallel()
 	secrets := clitest.Secrets(plantedSeed(t))
-	p := nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{Nodes: 1, Seed: nodetest.Rows(t, 5)})
+	p := nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{Nodes: 1, Seed: nodetest.SampleRows(t, 5)})
 	cl := p.Client()
 	clitest.Planted(t, clitest.PlantedConfig{
 		Program: program(t, "unibusd"), Root: root(),
 		Given: map[string]string{
-			"server": p.URLs()[0], "identity": p.Seed, "listen": "127.0.0.1:0",
+			"server": p.URLs()[0], "identity": p.AdminSeedFile, "listen": "127.0.0.1:0",
 			"nodes": "1", "users": "1", "rooms": "1", "for": "1ms", // of the demo
 		},
 		Args:  map[string]string{"NKEY": p.Viewer.Public(), "NODE": "n1", "GROUP": "meta"},
@@ -76,11 +76,11 @@ func TestContextHoldsTheSeed(t *testing.T) {
 	t.Parallel()
 	p := nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{Nodes: 1})
 	p.Client()
-	seed := read(t, p.Seed)
+	seed := read(t, p.AdminSeedFile)
 	dir := clitest.ContextDir(t, map[string]string{
 		"data": fmt.Sprintf(`{"url":%q,"nkey":%q}`, p.URLs()[0], clitest.Secrets(seed)[2].Value),
 		"env":  fmt.Sprintf(`{"url":%q,"nkey":"env://PLANTED"}`, p.URLs()[0]),
-		"file": fmt.Sprintf(`{"url":%q,"nkey":"file://%s"}`, p.URLs()[0], p.Seed),
+		"file": fmt.Sprintf(`{"url":%q,"nkey":"file://%s"}`, p.URLs()[0], p.AdminSeedFile),
 		"var":  fmt.Sprintf(`{"url":%q,"nkey":"$WHERE"}`, p.URLs()[0]),
 	})
 	for _, name := range []string{"data", "env", "file", "var"} {
@@ -89,7 +89,7 @@ func TestContextHoldsTheSeed(t *testing.T) {
 				Records []admin.AuditRecord
 				Error   *core.Error
 			}
-			out := clitest.Run(t, program(t, "unibusd"), false, []string{"XDG_CONFIG_HOME=" + dir, "PLANTED=" + seed, "WHERE=" + p.Seed}, "audit", "--json", "--context", name)
+			out := clitest.Run(t, program(t, "unibusd"), false, []string{"XDG_CONFIG_HOME=" + dir, "PLANTED=" + seed, "WHERE=" + p.AdminSeedFile}, "audit", "--json", "--context", name)
 			if err := json.Unmarshal([]byte(out), &doc); err != nil || doc.Error != nil {
 				return fmt.Errorf("%s: %s", name, out)
 			}

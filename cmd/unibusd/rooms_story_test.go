@@ -91,7 +91,7 @@ func newStory(t testing.TB) *story {
 // command runs unibusd as the operator.
 func (s *story) command(args ...string) string {
 	s.t.Helper()
-	args = append(args, "--server", strings.Join(s.p.URLs(), ","), "--identity", s.p.Seed)
+	args = append(args, "--server", strings.Join(s.p.URLs(), ","), "--identity", s.p.AdminSeedFile)
 	out, err := exec.CommandContext(s.t.Context(), program(s.t, "unibusd"), args...).CombinedOutput()
 	if err != nil {
 		s.t.Fatalf("unibusd %s: %v\n%s", strings.Join(args, " "), err, out)

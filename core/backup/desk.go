@@ -170,11 +170,11 @@ func (d *Desk) make(ctx context.Context, h *held) (admin.Backup, error) {
 		return admin.Backup{}, err
 	}
 	if b, err = d.sign(ctx, path, b); err != nil {
-		return admin.Backup{}, errors.Join(err, migrate.RemoveFile(path))
+		return admin.Backup{}, errors.Join(err, migrate.RemoveSQLiteFile(path))
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return admin.Backup{}, errors.Join(core.Errorf(core.KindFailed, "the backup on %s cannot be read: %w", d.cfg.Node, err), migrate.RemoveFile(path))
+		return admin.Backup{}, errors.Join(core.Errorf(core.KindFailed, "the backup on %s cannot be read: %w", d.cfg.Node, err), migrate.RemoveSQLiteFile(path))
 	}
 	d.mu.Lock()
 	h.file = f

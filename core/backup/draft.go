@@ -109,4 +109,4 @@ func stopped(ctx context.Context, d draft, err error) error {
 }
 
 // discard removes what is left of a draft that was not placed.
-func (d draft) discard() error { return migrate.RemoveFile(d.path) }
+func (d draft) discard() error { return migrate.RemoveSQLiteFile(d.path) }

@@ -231,7 +231,7 @@ func (r *Room) made(made seal.Rekeyed, room core.Room, reason seal.Reason) error
 		return err
 	}
 	if r.epoch == nil {
-		_, err = r.chain.Root(made.Record)
+		_, err = r.chain.TrustFirst(made.Record)
 	} else {
 		_, err = r.chain.Advance(made.Record, r.epoch)
 	}
@@ -357,7 +357,7 @@ func (r *Room) give(ctx context.Context, user core.UserID) error {
 		}
 		return err
 	}
-	box, err := seal.BoxFor(seal.BoxConfig{Epoch: r.epoch, For: k, By: r.c.id, At: core.MillisOf(time.Now())})
+	box, err := seal.MakeLateBox(seal.LateBoxConfig{Epoch: r.epoch, For: k, By: r.c.id, At: core.MillisOf(time.Now())})
 	if err != nil {
 		return err
 	}

@@ -174,7 +174,7 @@ func (r *Room) join(ctx context.Context, room core.Room) error {
 	if err != nil {
 		return err
 	}
-	if _, err := r.chain.Root(*k.Record); err != nil {
+	if _, err := r.chain.TrustFirst(*k.Record); err != nil {
 		return err
 	}
 	if err := r.moved(); err != nil {
@@ -212,20 +212,20 @@ func (r *Room) openHead(ctx context.Context) error {
 }
 
 // open opens this user's box of the head's epoch; no key where there is no box.
-func (r *Room) open(ctx context.Context, head seal.Head) (seal.Opened, error) {
+func (r *Room) open(ctx context.Context, head seal.Head) (seal.OpenedBox, error) {
 	k, ok, err := r.box(ctx, head.Epoch)
 	if err != nil || !ok {
-		return seal.Opened{}, err
+		return seal.OpenedBox{}, err
 	}
 	if k.Record == nil {
-		return seal.Opened{}, r.withheld(head.Epoch)
+		return seal.OpenedBox{}, r.withheld(head.Epoch)
 	}
 	if k.Record.Epoch > head.Epoch { // the chain would ask for the key that is looked for
-		return seal.Opened{}, r.withheld(head.Epoch)
+		return seal.OpenedBox{}, r.withheld(head.Epoch)
 	}
 	rec, err := r.chain.Advance(*k.Record, nil) // the head's own, or it is found out
 	if err != nil {
-		return seal.Opened{}, err
+		return seal.OpenedBox{}, err
 	}
 	return seal.OpenBox(rec, k.Key, r.c.me, r.c.kem)
 }
@@ -239,7 +239,7 @@ func (r *Room) catchUp(ctx context.Context, room core.Room) error {
 	}
 	lastKey, fault := r.epoch, error(nil)
 	if lastKey == nil || lastKey.Record().Hash != head.Hash {
-		var opened seal.Opened
+		var opened seal.OpenedBox
 		if opened, fault = r.open(ctx, head); fault != nil && !suspicious(fault) {
 			return fault
 		}
@@ -254,7 +254,7 @@ func (r *Room) catchUp(ctx context.Context, room core.Room) error {
 		}
 		events = append(events, Rekeyed{Room: r.id, Epoch: rec.Epoch, Maker: rec.Maker, Reason: rec.Reason, Members: rec.Count, Unlinked: !linked})
 		at, _ := r.chain.Head()
-		var opened seal.Opened
+		var opened seal.OpenedBox
 		if opened, fault = r.open(ctx, at); fault != nil && !suspicious(fault) {
 			break
 		}

@@ -15,47 +15,47 @@ import (
 	"unibus/core/keys"
 )
 
-// MaxNodes is the most nodes of a demo, as many as a bucket may have replicas.
-const MaxNodes = 5
+// maxNodes is the most nodes of a demo, as many as a bucket may have replicas.
+const maxNodes = 5
 
-// keptUsers is how many sample users get identity files.
-const keptUsers = 5
+// identityUsers is how many sample users get identity files.
+const identityUsers = 5
 
-// stopTime is how long a node may take to end before it is killed.
-const stopTime = 10 * time.Second
+// stopTimeout is how long a node may take to stop before it is killed.
+const stopTimeout = 10 * time.Second
 
-// Config says what a demo is to be. The zero values of Nodes, Users and Rooms
-// are not replaced: DefaultConfig has those of the command line.
+// Config describes a demo. Zero values of Nodes, Users and Rooms are not replaced:
+// DefaultConfig has those of the command line.
 type Config struct {
-	Dir      string // where everything goes; "": a temporary directory that Close removes
+	Dir      string // for all files; "": a temporary directory that Close removes
 	Nodes    int    // 2 to MaxNodes
-	Users    int    // in the first node's legacy database; ignored with Store kv
+	Users    int    // in the first node's SQLite database; ignored with Store kv
 	Rooms    int    // likewise
 	Binary   string // path of unibusd
 	Console  string // how demo.json calls the console; "": unibus-tui
 	Store    core.Backend
 	Replicas int      // --replicas of every node
-	Environ  []string // given to the nodes, without what would override their files
+	Environ  []string // environment of the nodes, without variables that override their files
 
-	Ready  Ready         // nil: asks the node with the admin identity, see AdminReady
-	Budget time.Duration // until every node serves; 0: one minute
-	Keys   io.Reader     // randomness of the sample's keys; nil: the system's
-	Logger *slog.Logger  // nil: silent
+	CheckReady   ReadyCheck    // nil: asks the node with the admin identity, see AdminReady
+	StartTimeout time.Duration // until every node serves; 0: one minute
+	Keys         io.Reader     // randomness of the sample's keys; nil: the system's
+	Logger       *slog.Logger  // nil: silent
 }
 
-// Ready says whether a node of the demo serves: nil, or why it does not yet.
-type Ready func(ctx context.Context, d Description, node string) error
+// ReadyCheck returns nil if a node of the demo serves, or why it does not yet.
+type ReadyCheck func(ctx context.Context, d Description, node string) error
 
-// DefaultConfig is what `unibusd demo` without flags asks for. Binary is missing.
+// DefaultConfig is `unibusd demo` without flags. Binary is missing.
 func DefaultConfig() Config {
 	return Config{Nodes: 3, Users: 200, Rooms: 50, Store: core.BackendSQLite, Replicas: 1}
 }
 
-// Check says what is wrong with the numbers before anything is made. KindInvalid.
+// Check checks the numbers before anything is created. KindInvalid.
 func (c Config) Check() error {
 	switch {
-	case c.Nodes < 2 || c.Nodes > MaxNodes:
-		return core.Errorf(core.KindInvalid, "--nodes is %d", c.Nodes).WithNext("give a number from 2 to %d; 3 is usual", MaxNodes)
+	case c.Nodes < 2 || c.Nodes > maxNodes:
+		return core.Errorf(core.KindInvalid, "--nodes is %d", c.Nodes).WithNext("give a number from 2 to %d; 3 is usual", maxNodes)
 	case c.Users < 1 || c.Users > 100_000:
 		return core.Errorf(core.KindInvalid, "--users is %d", c.Users).WithNext("give a number from 1 to 100000")
 	case c.Rooms < 0 || c.Rooms > 10_000:
@@ -66,14 +66,14 @@ func (c Config) Check() error {
 	return nil
 }
 
-// Demo is a cluster of child processes. Its methods may be called by several goroutines.
+// Demo is a cluster of child processes. It is safe for concurrent use.
 type Demo struct {
-	cfg  Config
-	dir  string
-	temp bool // dir is ours to remove
+	cfg            Config
+	dir            string
+	dirIsTemporary bool // Close removes it
 
-	launcher *launcher
-	log      *slog.Logger
+	childLauncher *launcher
+	log           *slog.Logger
 
 	mu     sync.Mutex
 	desc   Description
@@ -81,16 +81,16 @@ type Demo struct {
 	closed bool
 }
 
-// New makes a demo that has not begun.
+// New makes a demo without starting it.
 func New(cfg Config) *Demo {
 	if cfg.Console == "" {
 		cfg.Console = "unibus-tui"
 	}
-	if cfg.Budget == 0 {
-		cfg.Budget = time.Minute
+	if cfg.StartTimeout == 0 {
+		cfg.StartTimeout = time.Minute
 	}
-	if cfg.Ready == nil {
-		cfg.Ready = AdminReady
+	if cfg.CheckReady == nil {
+		cfg.CheckReady = adminReady
 	}
 	log := cfg.Logger
 	if log == nil {
@@ -99,13 +99,13 @@ func New(cfg Config) *Demo {
 	return &Demo{cfg: cfg, log: log, nodes: map[string]*process{}}
 }
 
-// Open makes everything, starts every node, waits until all serve and writes
-// demo.json. When it fails, what it started is stopped; a directory that was
-// named stays, with the nodes' logs. KindRefused where the directory is not empty.
+// Open creates all files, starts every node, waits until all serve and writes
+// demo.json. If it fails it stops what it started; a named directory stays, with
+// the nodes' logs. KindRefused if the directory is not empty.
 func (d *Demo) Open(ctx context.Context) error {
 	err := d.open(ctx)
 	if err != nil {
-		_ = d.Close() // the cause is what the caller needs to know
+		_ = d.Close() // the caller needs the first error
 	}
 	return err
 }
@@ -114,28 +114,28 @@ func (d *Demo) open(ctx context.Context) error {
 	if err := d.cfg.Check(); err != nil {
 		return err
 	}
-	if err := d.place(); err != nil {
+	if err := d.prepareDir(); err != nil {
 		return err
 	}
-	nodes, desc, err := d.furnish(ctx)
+	nodes, desc, err := d.seed(ctx)
 	if err != nil {
 		return err
 	}
 	d.mu.Lock()
-	d.launcher = newLauncher()
+	d.childLauncher = newLauncher()
 	d.mu.Unlock()
 	for i, n := range nodes {
-		p, err := d.launch(n.Name)
+		p, err := d.startNode(n.Name)
 		if err != nil {
 			return err
 		}
 		desc.Nodes[i].PID = p.pid()
 	}
 	d.setDescription(desc)
-	ctx, cancel := context.WithTimeout(ctx, d.cfg.Budget)
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.StartTimeout)
 	defer cancel()
 	for _, n := range nodes {
-		if err := d.await(ctx, n.Name); err != nil {
+		if err := d.awaitNode(ctx, n.Name); err != nil {
 			return err
 		}
 		d.log.Info("node serves", "node", n.Name, "listen", n.Listen)
@@ -143,34 +143,34 @@ func (d *Demo) open(ctx context.Context) error {
 	return desc.write(d.dir)
 }
 
-// place settles the directory.
-func (d *Demo) place() error {
+// prepareDir creates the directory of the demo.
+func (d *Demo) prepareDir() error {
 	if d.cfg.Dir == "" {
 		dir, err := os.MkdirTemp("", "unibus-demo-")
 		if err != nil {
 			return core.Errorf(core.KindFailed, "no temporary directory can be made: %w", err).WithNext("name one with --dir")
 		}
-		d.dir, d.temp = dir, true
+		d.dir, d.dirIsTemporary = dir, true
 		return nil
 	}
 	dir, err := filepath.Abs(d.cfg.Dir)
 	if err != nil {
 		return core.Errorf(core.KindInvalid, "--dir: %s is not a path: %w", d.cfg.Dir, err)
 	}
-	if err := claim(dir); err != nil {
+	if err := createEmptyDir(dir); err != nil {
 		return err
 	}
 	d.dir = dir
 	return nil
 }
 
-// furnish makes every file of the demo before the first process starts.
-func (d *Demo) furnish(ctx context.Context) ([]config.Node, Description, error) {
+// seed creates every file of the demo before the first process starts.
+func (d *Demo) seed(ctx context.Context) ([]config.Node, Description, error) {
 	desc := Description{Cluster: clusterName, CA: filepath.Join(d.dir, clientCADir, keys.CACertFile)}
-	if err := makeAuthorities(d.dir); err != nil {
+	if err := writeAuthorities(d.dir); err != nil {
 		return nil, desc, err
 	}
-	ops, files, err := makeOperators(d.dir)
+	ops, files, err := writeOperators(d.dir)
 	if err != nil {
 		return nil, desc, err
 	}
@@ -179,14 +179,14 @@ func (d *Demo) furnish(ctx context.Context) ([]config.Node, Description, error) 
 	if err != nil {
 		return nil, desc, err
 	}
-	nodes := plan(d.cfg, d.dir, ops, addrs)
+	nodes := nodeConfigs(d.cfg, d.dir, ops, addrs)
 	seed, id, err := keys.GenerateCluster()
 	if err != nil {
 		return nil, desc, err
 	}
 	desc.ClusterKey = id.Public()
 	for _, n := range nodes {
-		if err := errors.Join(makeNode(d.dir, n), keepClusterKey(n.Data, seed)); err != nil {
+		if err := errors.Join(writeNode(d.dir, n), keepClusterKey(n.Data, seed)); err != nil {
 			return nil, desc, err
 		}
 		desc.Nodes = append(desc.Nodes, Node{Name: n.Name, URL: "tls://" + n.Listen, DataDir: n.Data})
@@ -196,27 +196,28 @@ func (d *Demo) furnish(ctx context.Context) ([]config.Node, Description, error) 
 		return nodes, desc, nil
 	}
 	desc.LegacyDB = nodes[0].DB
-	desc.Identities.Users, err = d.fill(ctx, nodes[0].DB)
+	desc.Identities.Users, err = d.seedDatabase(ctx, nodes[0].DB)
 	return nodes, desc, err
 }
 
-// fill writes the sample into the legacy database and the seeds of some users beside it.
-func (d *Demo) fill(ctx context.Context, db string) ([]string, error) {
+// seedDatabase writes the sample into the SQLite database, and the seeds of some
+// users to files.
+func (d *Demo) seedDatabase(ctx context.Context, db string) ([]string, error) {
 	sample, err := NewSample(SampleConfig{
-		Users: d.cfg.Users, Rooms: d.cfg.Rooms, Identities: min(keptUsers, d.cfg.Users), Now: time.Now(), Keys: d.cfg.Keys,
+		Users: d.cfg.Users, Rooms: d.cfg.Rooms, Identities: min(identityUsers, d.cfg.Users), Now: time.Now(), Keys: d.cfg.Keys,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := writeLegacy(ctx, db, sample.Snapshot); err != nil {
+	if err := writeDatabase(ctx, db, sample.Snapshot); err != nil {
 		return nil, err
 	}
 	return writeUsers(d.dir, sample.Seeds)
 }
 
-// launch starts a node as a child that dies with this process.
-func (d *Demo) launch(node string) (*process, error) {
-	cmd, err := command(d.cfg.Binary, nodePath(d.dir, node, configFile), nodePath(d.dir, node, logFile), d.cfg.Environ)
+// startNode starts a node as a child that dies with this process.
+func (d *Demo) startNode(node string) (*process, error) {
+	cmd, err := nodeCommand(d.cfg.Binary, nodePath(d.dir, node, configFile), nodePath(d.dir, node, logFile), d.cfg.Environ)
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +226,7 @@ func (d *Demo) launch(node string) (*process, error) {
 	if d.closed {
 		return nil, core.Errorf(core.KindRefused, "the demo is ending")
 	}
-	p, err := d.launcher.start(cmd)
+	p, err := d.childLauncher.start(cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -233,12 +234,12 @@ func (d *Demo) launch(node string) (*process, error) {
 	return p, nil
 }
 
-func (d *Demo) await(ctx context.Context, node string) error {
+func (d *Demo) awaitNode(ctx context.Context, node string) error {
 	d.mu.Lock()
 	p := d.nodes[node]
 	d.mu.Unlock()
 	return awaitReady(ctx, p, node, nodePath(d.dir, node, logFile), func(ctx context.Context) error {
-		return d.cfg.Ready(ctx, d.Description(), node)
+		return d.cfg.CheckReady(ctx, d.Description(), node)
 	})
 }
 
@@ -248,7 +249,7 @@ func (d *Demo) setDescription(desc Description) {
 	d.desc = desc
 }
 
-// Dir is where everything of the demo is; "" before Open.
+// Dir is the directory of the demo; "" before Open.
 func (d *Demo) Dir() string { return d.dir }
 
 // Description says where everything is. The process ids are those of Open.
@@ -258,9 +259,9 @@ func (d *Demo) Description() Description {
 	return d.desc
 }
 
-// Close stops every node in parallel, those started by `demo start` included,
-// kills what has not ended after ten seconds, takes demo.json away and removes a
-// temporary directory. Twice is harmless.
+// Close stops every node at the same time, including those that `demo start`
+// started. It kills a node that has not stopped after ten seconds, removes
+// demo.json, and removes a temporary directory. A second call does nothing.
 func (d *Demo) Close() error {
 	d.mu.Lock()
 	if d.closed {
@@ -268,19 +269,19 @@ func (d *Demo) Close() error {
 		return nil
 	}
 	d.closed = true
-	nodes, desc, launcher := d.nodes, d.desc, d.launcher
+	nodes, desc, launcher := d.nodes, d.desc, d.childLauncher
 	d.mu.Unlock()
 
-	endChildren(nodes)
-	err := endOthers(desc)
+	stopChildren(nodes)
+	err := stopOthers(desc)
 	if launcher != nil {
 		launcher.close()
 	}
 	if d.dir == "" {
 		return err
 	}
-	_ = os.Remove(filepath.Join(d.dir, DescriptionFile)) // may never have been written
-	if d.temp {
+	_ = os.Remove(filepath.Join(d.dir, descriptionFile)) // may never have been written
+	if d.dirIsTemporary {
 		err = errors.Join(err, os.RemoveAll(d.dir))
 	}
 	return err

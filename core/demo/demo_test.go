@@ -56,7 +56,7 @@ func until(t *testing.T, what string, good func() bool) {
 func TestDescriptionHasTheAgreedShape(t *testing.T) {
 	t.Parallel()
 	d := open(t, nil)
-	data, err := os.ReadFile(filepath.Join(d.Dir(), DescriptionFile))
+	data, err := os.ReadFile(filepath.Join(d.Dir(), descriptionFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestFilesOfADemo(t *testing.T) {
 	if n, err := store.Counts(t.Context()); err != nil || n.Users != 8 || n.Rooms != 3 {
 		t.Errorf("the legacy database has %+v, %v", n, err)
 	}
-	if len(desc.Identities.Users) != keptUsers {
+	if len(desc.Identities.Users) != identityUsers {
 		t.Errorf("%d users can connect", len(desc.Identities.Users))
 	}
 	for _, f := range desc.Identities.Users {
@@ -161,7 +161,7 @@ func TestFilesOfADemo(t *testing.T) {
 func TestStopAndStartFromElsewhere(t *testing.T) {
 	t.Parallel()
 	d := open(t, nil)
-	start := StartConfig{Dir: d.Dir(), Node: "n3", Binary: os.Args[0], Environ: d.cfg.Environ, Ready: lockedReady}
+	start := StartConfig{Dir: d.Dir(), Node: "n3", Binary: os.Args[0], Environ: d.cfg.Environ, CheckReady: lockedReady}
 	wantKind(t, Start(t.Context(), start), core.KindExists, "n3 is running already")
 	if err := Stop(t.Context(), d.Dir(), "n3"); err != nil {
 		t.Fatal(err)
@@ -175,7 +175,7 @@ func TestStopAndStartFromElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pid, err := holder(desc.Nodes[2].DataDir)
+	pid, err := lockHolder(desc.Nodes[2].DataDir)
 	if err != nil || pid == 0 || pid == before || desc.Nodes[2].PID != pid {
 		t.Errorf("n3 is process %d (%v), demo.json says %d, it was %d", pid, err, desc.Nodes[2].PID, before)
 	}
@@ -198,7 +198,7 @@ func TestAKilledNodeIsNotRestartedAndCanBeStarted(t *testing.T) {
 	if err := syscall.Kill(n2.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "n2 is gone", func() bool { pid, _ := holder(n2.DataDir); return pid == 0 })
+	until(t, "n2 is gone", func() bool { pid, _ := lockHolder(n2.DataDir); return pid == 0 })
 	wantKind(t, d.Stop(t.Context(), "n2"), core.KindConflict, "n2 is not running")
 	if err := d.Start(t.Context(), "n2"); err != nil {
 		t.Fatal(err)
@@ -232,7 +232,7 @@ func TestNodesDieWithTheDemo(t *testing.T) {
 func allGone(t *testing.T, desc Description) {
 	t.Helper()
 	for _, n := range desc.Nodes {
-		until(t, n.Name+" is gone", func() bool { pid, err := holder(n.DataDir); return pid == 0 && err == nil })
+		until(t, n.Name+" is gone", func() bool { pid, err := lockHolder(n.DataDir); return pid == 0 && err == nil })
 	}
 }
 
@@ -251,8 +251,8 @@ func TestANodeThatDoesNotStart(t *testing.T) {
 	wantKind(t, New(cfg).Open(t.Context()), core.KindFailed, "cannot be started")
 
 	cfg = fakeConfig(filepath.Join(t.TempDir(), "demo"))
-	cfg.Budget = 100 * time.Millisecond
-	cfg.Ready = func(context.Context, Description, string) error { return errors.New("nobody answers") }
+	cfg.StartTimeout = 100 * time.Millisecond
+	cfg.CheckReady = func(context.Context, Description, string) error { return errors.New("nobody answers") }
 	wantKind(t, New(cfg).Open(t.Context()), core.KindUnavailable, "nobody answers")
 }
 
@@ -309,7 +309,7 @@ func TestLoad(t *testing.T) {
 	wantKind(t, err, core.KindNotFound, "no demo is running in "+dir)
 	wantKind(t, Stop(t.Context(), dir, "n1"), core.KindNotFound, "no demo is running")
 	for _, text := range []string{"", "{", "[]", "{}"} {
-		if err := os.WriteFile(filepath.Join(dir, DescriptionFile), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, descriptionFile), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		_, err := Load(dir)
@@ -327,7 +327,7 @@ func TestALockThatNamesNobody(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if pid, err := holder(dir); pid != 0 || err != nil {
+		if pid, err := lockHolder(dir); pid != 0 || err != nil {
 			t.Errorf("a lock that nobody holds: %d, %v", pid, err)
 		}
 		f, err := os.Open(path)
@@ -337,7 +337,7 @@ func TestALockThatNamesNobody(t *testing.T) {
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
 			t.Fatal(err)
 		}
-		_, err = signalHolder(dir, syscall.SIGTERM)
+		_, err = signalLockHolder(dir, syscall.SIGTERM)
 		wantKind(t, err, core.KindFailed, "names no process")
 		_ = f.Close()
 	}
@@ -354,7 +354,7 @@ func TestAProcessThatDoesNotEndIsKilled(t *testing.T) {
 	defer cancel()
 	wantKind(t, Stop(ctx, d.Dir(), "n1"), core.KindUnavailable, "did not stop in time")
 	d.nodes["n1"].stop(ctx)
-	if pid, err := holder(n1.DataDir); pid != 0 || err != nil {
+	if pid, err := lockHolder(n1.DataDir); pid != 0 || err != nil {
 		t.Errorf("n1 is still there: %d, %v", pid, err)
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"unibus/core"
 )
 
-// DescriptionFile is the name of the file that says where everything of a demo
-// is. It appears by rename once every node serves and goes when the demo ends.
-const DescriptionFile = "demo.json"
+// descriptionFile is the name of the file that describes a demo. It appears by
+// rename once every node serves, and is removed when the demo ends.
+const descriptionFile = "demo.json"
 
 // Description is the content of demo.json. Paths are absolute.
 type Description struct {
@@ -26,7 +26,8 @@ type Description struct {
 	Console    string     `json:"console"` // a command line for a shell
 }
 
-// Node is one process of a demo. PID is that of its last start, even where it no longer runs.
+// Node is one process of a demo. PID is that of its last start, also after it has
+// ended.
 type Node struct {
 	Name    string `json:"name"`
 	URL     string `json:"url"`
@@ -43,7 +44,8 @@ type Identities struct {
 	Users   []string `json:"users"`
 }
 
-// URLs are the addresses of all nodes. Clients learn none from the cluster, so they need them all.
+// URLs are the addresses of all nodes. Clients get no addresses from the cluster,
+// so they need them all.
 func (d Description) URLs() []string {
 	var out []string
 	for _, n := range d.Nodes {
@@ -65,14 +67,14 @@ func (d Description) Node(name string) (Node, error) {
 		WithNext("its nodes are %s", strings.Join(names, ", "))
 }
 
-// Load reads the demo.json of a directory. KindNotFound where there is none
-// (yet), KindFailed where it is damaged.
+// Load reads the demo.json of a directory. KindNotFound if there is none (yet),
+// KindFailed if it is damaged.
 func Load(dir string) (Description, error) {
-	path := filepath.Join(dir, DescriptionFile)
+	path := filepath.Join(dir, descriptionFile)
 	data, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return Description{}, core.Errorf(core.KindNotFound, "no demo is running in %s: there is no %s", dir, DescriptionFile).
+		return Description{}, core.Errorf(core.KindNotFound, "no demo is running in %s: there is no %s", dir, descriptionFile).
 			WithNext("start one with `unibusd demo --dir %s`; the file appears once every node serves", dir)
 	case err != nil:
 		return Description{}, core.Errorf(core.KindFailed, "%s cannot be read: %w", path, err).
@@ -86,13 +88,14 @@ func Load(dir string) (Description, error) {
 	return d, nil
 }
 
-// write puts demo.json in place by rename, so that whoever waits for it reads it whole.
+// write puts demo.json in place by rename, so that a waiting reader always reads a
+// complete file.
 func (d Description) write(dir string) error {
 	data, err := json.MarshalIndent(d, "", " ")
 	if err != nil {
-		return core.Errorf(core.KindFailed, "%s cannot be encoded: %w", DescriptionFile, err)
+		return core.Errorf(core.KindFailed, "%s cannot be encoded: %w", descriptionFile, err)
 	}
-	return replaceFile(filepath.Join(dir, DescriptionFile), append(data, '\n'))
+	return replaceFile(filepath.Join(dir, descriptionFile), append(data, '\n'))
 }
 
 func replaceFile(path string, data []byte) error {
@@ -112,10 +115,10 @@ func replaceFile(path string, data []byte) error {
 	return nil
 }
 
-// setPID notes the process of a node's new start, under a lock because two
+// setPID records the process of a node's new start. It takes a lock, because two
 // terminals may start two nodes at once.
 func setPID(dir, node string, pid int) error {
-	return locked(filepath.Join(dir, ".demo.lock"), func() error {
+	return withFileLock(filepath.Join(dir, ".demo.lock"), func() error {
 		d, err := Load(dir)
 		if err != nil {
 			return err
@@ -137,7 +140,7 @@ func consoleCommand(d Description, program string) string {
 	}, " ")
 }
 
-// shellWord quotes s where a shell would take it apart.
+// shellWord quotes s if a shell would split it.
 func shellWord(s string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:=,@", r)

@@ -80,7 +80,7 @@ func lockedReady(_ context.Context, d Description, node string) error {
 	if err != nil {
 		return err
 	}
-	if pid, err := holder(n.DataDir); err != nil || pid == 0 {
+	if pid, err := lockHolder(n.DataDir); err != nil || pid == 0 {
 		return fmt.Errorf("not yet: %w", err)
 	}
 	return nil
@@ -90,7 +90,7 @@ func lockedReady(_ context.Context, d Description, node string) error {
 func fakeConfig(dir string) Config {
 	cfg := DefaultConfig()
 	cfg.Dir, cfg.Users, cfg.Rooms = dir, 8, 3
-	cfg.Binary, cfg.Ready, cfg.Budget = os.Args[0], lockedReady, 20*time.Second
+	cfg.Binary, cfg.CheckReady, cfg.StartTimeout = os.Args[0], lockedReady, 20*time.Second
 	cfg.Environ = append(os.Environ(), roleVar+"=node", "UNIBUS_NAME=not-this-one")
 	return cfg
 }

@@ -16,24 +16,25 @@ import (
 // process is a node that this process started.
 type process struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed once it ended and was reaped
-	err  error         // how it ended; to be read after done
+	done chan struct{} // closed once it has ended
+	err  error         // how it ended; valid after done
 }
 
-// command prepares `unibusd serve` with its output going to the end of the log file.
-func command(binary, configFile, logFile string, environ []string) (*exec.Cmd, error) {
+// nodeCommand prepares `unibusd serve` and appends its output to the log file.
+func nodeCommand(binary, configFile, logFile string, environ []string) (*exec.Cmd, error) {
 	log, err := os.OpenFile(logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, core.Errorf(core.KindFailed, "the log %s cannot be opened: %w", logFile, err)
 	}
 	cmd := exec.Command(binary, "serve", "--config", configFile)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = nodeEnviron(environ)
+	cmd.Env = nodeEnvironment(environ)
 	return cmd, nil
 }
 
-// nodeEnviron leaves out what would override the node's file or report to the wrong supervisor.
-func nodeEnviron(environ []string) []string {
+// nodeEnvironment leaves out variables that override the node's file or report to
+// the wrong supervisor.
+func nodeEnvironment(environ []string) []string {
 	out := []string{}
 	for _, e := range environ {
 		name, _, _ := strings.Cut(e, "=")
@@ -45,11 +46,11 @@ func nodeEnviron(environ []string) []string {
 	return out
 }
 
-// begin starts cmd and reaps it when it ends.
-func begin(cmd *exec.Cmd) (*process, error) {
+// startProcess starts cmd and waits for it in the background.
+func startProcess(cmd *exec.Cmd) (*process, error) {
 	err := cmd.Start()
 	if log, ok := cmd.Stdout.(*os.File); ok {
-		_ = log.Close() // the child has its own
+		_ = log.Close() // the child has its own descriptor
 	}
 	if err != nil {
 		return nil, core.Errorf(core.KindFailed, "%s cannot be started: %w", cmd.Path, err).
@@ -74,7 +75,7 @@ func (p *process) running() bool {
 	}
 }
 
-// stop asks the process to end, and ends it when ctx is done first.
+// stop asks the process to stop, and kills it if ctx is done first.
 func (p *process) stop(ctx context.Context) {
 	if !p.running() {
 		return
@@ -90,18 +91,18 @@ func (p *process) stop(ctx context.Context) {
 }
 
 // launcher starts processes from one thread that lives as long as the demo. The
-// system ends a child that asked for it when the thread that started it ends
-// (prctl(2), PR_SET_PDEATHSIG), and Go's threads come and go.
+// kernel kills a child when the thread that started it ends (prctl(2),
+// PR_SET_PDEATHSIG), and the threads of Go come and go.
 type launcher struct {
-	work chan func()
-	gone chan struct{}
+	work  chan func()
+	ended chan struct{}
 }
 
 func newLauncher() *launcher {
-	l := &launcher{work: make(chan func()), gone: make(chan struct{})}
+	l := &launcher{work: make(chan func()), ended: make(chan struct{})}
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-		defer close(l.gone)
+		defer close(l.ended)
 		for f := range l.work {
 			f()
 		}
@@ -111,10 +112,10 @@ func newLauncher() *launcher {
 
 // start starts cmd as a child that dies with this process.
 func (l *launcher) start(cmd *exec.Cmd) (p *process, err error) {
-	tie(cmd)
+	dieWithParent(cmd)
 	done := make(chan struct{})
 	l.work <- func() {
-		p, err = begin(cmd)
+		p, err = startProcess(cmd)
 		close(done)
 	}
 	<-done
@@ -124,7 +125,7 @@ func (l *launcher) start(cmd *exec.Cmd) (p *process, err error) {
 // close ends the thread, and with it every child that still runs.
 func (l *launcher) close() {
 	close(l.work)
-	<-l.gone
+	<-l.ended
 }
 
 // lastLines is the end of a log file, for the error of a node that did not start.
@@ -137,7 +138,7 @@ func lastLines(path string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// awaitReady asks again and again until the node is ready, ended, or ctx is done.
+// awaitReady repeats ready until it succeeds, the process ends, or ctx is done.
 func awaitReady(ctx context.Context, p *process, node, logFile string, ready func(context.Context) error) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -148,7 +149,7 @@ func awaitReady(ctx context.Context, p *process, node, logFile string, ready fun
 		}
 		select {
 		case <-p.done:
-			return core.Errorf(core.KindFailed, "%s ended instead of serving: %s\n%s", node, ended(p), lastLines(logFile, 5)).
+			return core.Errorf(core.KindFailed, "%s ended instead of serving: %s\n%s", node, exitText(p), lastLines(logFile, 5)).
 				WithNext("its whole log is %s", logFile)
 		case <-ctx.Done():
 			return core.Errorf(core.KindUnavailable, "%s does not serve yet: %w", node, errors.Join(err, context.Cause(ctx))).
@@ -158,7 +159,7 @@ func awaitReady(ctx context.Context, p *process, node, logFile string, ready fun
 	}
 }
 
-func ended(p *process) string {
+func exitText(p *process) string {
 	if p.err == nil {
 		return "exit code 0"
 	}

@@ -5,13 +5,15 @@ import (
 	"syscall"
 )
 
-// tie makes cmd a child in a process group of its own that dies with the thread
-// that starts it. It is killed rather than asked, so that a node that hangs goes too.
-func tie(cmd *exec.Cmd) {
+// dieWithParent makes cmd a child in a process group of its own that dies with the
+// thread that starts it. It is killed rather than asked, so that a hanging node
+// dies too.
+func dieWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// untie makes cmd a child in a session of its own, which outlives this process.
-func untie(cmd *exec.Cmd) {
+// outliveParent makes cmd a child in a session of its own, which outlives this
+// process.
+func outliveParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 }

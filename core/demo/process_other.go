@@ -7,13 +7,14 @@ import (
 	"syscall"
 )
 
-// tie makes cmd a child in a process group of its own. Elsewhere than on Linux
-// nothing ends it when this process is killed.
-func tie(cmd *exec.Cmd) {
+// dieWithParent makes cmd a child in a process group of its own. Only on Linux
+// does it end when this process is killed.
+func dieWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 }
 
-// untie makes cmd a child in a session of its own, which outlives this process.
-func untie(cmd *exec.Cmd) {
+// outliveParent makes cmd a child in a session of its own, which outlives this
+// process.
+func outliveParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 }

@@ -13,7 +13,7 @@ import (
 	"unibus/core"
 )
 
-// SampleConfig says how much sample data there is to be.
+// SampleConfig says how much sample data to create.
 type SampleConfig struct {
 	Users      int       // at least 1
 	Rooms      int       // any
@@ -22,8 +22,8 @@ type SampleConfig struct {
 	Keys       io.Reader // randomness of the users' keys; nil: the system's
 }
 
-// Sample is a control plane that looks as if it had been in use for a year.
-// Apart from keys and boxes it is the same every time.
+// Sample is a control plane that looks as if it had been in use for a year. Except
+// for keys and boxes it is the same every time.
 type Sample struct {
 	Snapshot core.Snapshot
 	Seeds    [][]byte // of the first users, who are active; in the order in which they were made
@@ -39,7 +39,7 @@ const (
 	admins                 = 3
 	revokedEvery           = 12 // one user in so many
 	rekeyedEvery           = 2  // one room in so many
-	plainEvery             = 10 // one room in so many is not encrypted
+	unencryptedEvery       = 10 // one room in so many is not encrypted
 )
 
 // sampler holds what the functions of one sample share.
@@ -50,7 +50,7 @@ type sampler struct {
 	out   Sample
 }
 
-// NewSample makes sample data. KindInvalid where the numbers make none.
+// NewSample creates sample data. KindInvalid for numbers that allow none.
 func NewSample(cfg SampleConfig) (Sample, error) {
 	if cfg.Users < 1 || cfg.Rooms < 0 || cfg.Identities < 0 || cfg.Identities > cfg.Users {
 		return Sample{}, core.Errorf(core.KindInvalid, "there is no sample of %d users with %d rooms and %d identities",
@@ -61,12 +61,12 @@ func NewSample(cfg SampleConfig) (Sample, error) {
 	}
 	s := &sampler{cfg: cfg, rng: mathrand.New(mathrand.NewPCG(1, 2)), start: cfg.Now.AddDate(-1, 0, 0)}
 	for i := range cfg.Users {
-		if err := s.user(i); err != nil {
+		if err := s.addUser(i); err != nil {
 			return Sample{}, err
 		}
 	}
 	for i := range cfg.Rooms {
-		if err := s.room(i); err != nil {
+		if err := s.addRoom(i); err != nil {
 			return Sample{}, err
 		}
 	}
@@ -74,8 +74,9 @@ func NewSample(cfg SampleConfig) (Sample, error) {
 	return s.out, nil
 }
 
-// user adds the next user. The first ones can connect; the admins are among them.
-func (s *sampler) user(i int) error {
+// addUser adds the next user. The first ones can connect; the admins are among
+// them.
+func (s *sampler) addUser(i int) error {
 	kp, err := nkeys.CreatePairWithRand(nkeys.PrefixByteUser, s.cfg.Keys)
 	if err != nil {
 		return core.Errorf(core.KindFailed, "no key could be made: %w", err)
@@ -86,17 +87,17 @@ func (s *sampler) user(i int) error {
 	}
 	u := core.User{ID: core.UserID(public), Role: core.RoleMember, Status: core.UserActive}
 	u.Name = ptr(personName(i))
-	u.Created = s.between(s.start, s.cfg.Now.AddDate(0, -2, 0))
+	u.Created = s.randomTime(s.start, s.cfg.Now.AddDate(0, -2, 0))
 	u.Updated = u.Created
 	if i < admins {
 		u.Role = core.RoleAdmin
 	}
 	if i >= s.cfg.Identities && i%revokedEvery == revokedEvery-1 {
 		u.Status = core.UserRevoked
-		u.Updated = s.between(u.Created.Time(), s.cfg.Now)
+		u.Updated = s.randomTime(u.Created.Time(), s.cfg.Now)
 	}
 	if i%25 != 24 { // a few never published a key for room keys
-		if u.KEMKey, err = s.bytes(kemKeyLen, kemKeyLen); err != nil {
+		if u.KEMKey, err = s.randomBytes(kemKeyLen, kemKeyLen); err != nil {
 			return err
 		}
 	}
@@ -112,7 +113,8 @@ func (s *sampler) user(i int) error {
 	return nil
 }
 
-// personName is the i-th of the combined names; each pair comes once before any is repeated.
+// personName is the i-th of the combined names. Every pair comes once before any
+// is repeated.
 func personName(i int) string {
 	first, last := firstNames(), lastNames()
 	n := first[i%len(first)] + " " + last[(i*7+i/len(first))%len(last)]
@@ -123,7 +125,7 @@ func personName(i int) string {
 }
 
 func roomName(i int) string {
-	t, p := topics(), places()
+	t, p := roomTopics(), roomPlaces()
 	n := t[i%len(t)] + "-" + p[i/len(t)%len(p)]
 	if round := i / (len(t) * len(p)); round > 0 {
 		n += fmt.Sprintf("-%d", round+1)
@@ -131,30 +133,30 @@ func roomName(i int) string {
 	return n
 }
 
-// room adds the next room with its members and their keys of every epoch.
-func (s *sampler) room(i int) error {
-	people := s.people()
+// addRoom adds the next room with its members and their keys of every epoch.
+func (s *sampler) addRoom(i int) error {
+	people := s.chooseMembers()
 	owner := people[0]
 	r := core.Room{ID: core.RoomID(roomName(i)), Name: ptr(roomName(i)), Owner: owner.ID, Rec: core.LegacyRec, State: core.RoomActive}
-	r.Encrypted = i%plainEvery != plainEvery-1
-	r.Created = s.between(owner.Created.Time(), s.cfg.Now.AddDate(0, -1, 0))
+	r.Encrypted = i%unencryptedEvery != unencryptedEvery-1
+	r.Created = s.randomTime(owner.Created.Time(), s.cfg.Now.AddDate(0, -1, 0))
 	if r.Encrypted && i%rekeyedEvery == 0 {
 		r.Epoch = core.Epoch(1 + s.rng.IntN(maxEpoch))
 	}
 	s.out.Snapshot.Rooms = append(s.out.Snapshot.Rooms, r)
 	for j, u := range people {
-		if err := s.member(r, u, j); err != nil {
+		if err := s.addMember(r, u, j); err != nil {
 			return err
 		}
 	}
 	if !r.Encrypted {
 		return nil
 	}
-	return s.keys(r, people)
+	return s.addKeys(r, people)
 }
 
-// people chooses a room's members, the owner first: an active user.
-func (s *sampler) people() []core.User {
+// chooseMembers chooses a room's members, the owner first: an active user.
+func (s *sampler) chooseMembers() []core.User {
 	users := s.out.Snapshot.Users
 	n := min(len(users), minMembers+s.rng.IntN(maxMembers-minMembers+1))
 	var chosen []core.User
@@ -174,9 +176,9 @@ func rank(u core.User) int {
 	return 1
 }
 
-func (s *sampler) member(r core.Room, u core.User, place int) error {
+func (s *sampler) addMember(r core.Room, u core.User, place int) error {
 	m := core.Member{Room: r.ID, User: u.ID, Role: core.MemberMember, State: core.MemberActive}
-	m.Joined = s.between(r.Created.Time(), s.cfg.Now)
+	m.Joined = s.randomTime(r.Created.Time(), s.cfg.Now)
 	switch place {
 	case 0:
 		m.Role, m.Joined = core.MemberOwner, r.Created
@@ -185,7 +187,7 @@ func (s *sampler) member(r core.Room, u core.User, place int) error {
 	}
 	if place > 0 {
 		m.InvitedBy = ptr(string(r.Owner))
-		proof, err := s.bytes(proofLen, proofLen)
+		proof, err := s.randomBytes(proofLen, proofLen)
 		if err != nil {
 			return err
 		}
@@ -195,14 +197,15 @@ func (s *sampler) member(r core.Room, u core.User, place int) error {
 	return nil
 }
 
-// keys seals the key of every epoch. Whoever was revoked has no box of a rekeyed room's current epoch.
-func (s *sampler) keys(r core.Room, people []core.User) error {
+// addKeys adds the sealed key of every epoch. A revoked user has no box in the
+// current epoch of a rekeyed room.
+func (s *sampler) addKeys(r core.Room, people []core.User) error {
 	for e := range r.Epoch + 1 {
 		for _, u := range people {
 			if e > 0 && e == r.Epoch && u.Status == core.UserRevoked {
 				continue
 			}
-			box, err := s.bytes(minBox, maxBox)
+			box, err := s.randomBytes(minBox, maxBox)
 			if err != nil {
 				return err
 			}
@@ -215,8 +218,9 @@ func (s *sampler) keys(r core.Room, people []core.User) error {
 	return nil
 }
 
-// bytes returns between low and high random bytes, opaque to everybody but the users' programs.
-func (s *sampler) bytes(low, high int) ([]byte, error) {
+// randomBytes returns between low and high random bytes; only users' programs
+// could read real ones.
+func (s *sampler) randomBytes(low, high int) ([]byte, error) {
 	b := make([]byte, low+s.rng.IntN(high-low+1))
 	if _, err := io.ReadFull(s.cfg.Keys, b); err != nil {
 		return nil, core.Errorf(core.KindFailed, "there is no randomness: %w", err)
@@ -224,8 +228,8 @@ func (s *sampler) bytes(low, high int) ([]byte, error) {
 	return b, nil
 }
 
-// between chooses a moment; from where to is not later.
-func (s *sampler) between(from, to time.Time) core.Millis {
+// randomTime chooses a moment; from if to is not later.
+func (s *sampler) randomTime(from, to time.Time) core.Millis {
 	span := to.Sub(from)
 	if span <= 0 {
 		return core.MillisOf(from)

@@ -4,26 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"unibus/core"
 )
 
-// Abort ends a move before its cutover and restores what was: the fence is
-// lifted, the rows are removed from KV, the authority is none again. SQLite
-// serves throughout. A backup that was asked for is kept, for nobody forgives a
-// deleted one; the temporary copy of --no-backup is removed.
+// Abort ends a migration before its cutover and restores the state before it. It
+// lifts the fence, removes the rows from KV, and sets the authority to none.
+// SQLite serves throughout. A requested backup is kept; the temporary copy of
+// --no-backup is removed.
 //
-// It goes on in the daemon as long as it gets anywhere, also after a restart;
-// where it takes longer than a caller waits, the status that is returned has
-// Aborting set. Where a part cannot be undone the error says which, and Abort may
-// be asked again.
+// The abort continues in the daemon as long as it makes progress, also after a
+// restart. If it takes longer than a caller waits, the returned status has
+// Aborting set. If a part cannot be undone, the error names it, and Abort can be
+// called again.
 func (j *Job) Abort(ctx context.Context, by string) (Status, error) {
 	st, done, err := j.beginAbort(ctx, by)
 	if err != nil || done == nil {
 		return st, err
 	}
-	limit, cancel := context.WithTimeout(ctx, abortAnswer)
+	limit, cancel := context.WithTimeout(ctx, abortReplyTimeout)
 	defer cancel()
 	select {
 	case <-limit.Done():
@@ -35,156 +36,156 @@ func (j *Job) Abort(ctx context.Context, by string) (Status, error) {
 	return st, nil
 }
 
-// abortAnswer is how long a caller waits for the end; a request has a minute.
-const abortAnswer = 45 * time.Second
+// abortReplyTimeout is how long Abort waits for the end; a request has a minute.
+const abortReplyTimeout = 45 * time.Second
 
-// beginAbort returns what is closed at the end of the work; nil for an abort of a
-// rollback, which is followed like one.
+// beginAbort returns a channel that is closed when the work ends. It is nil for
+// the abort of a rollback, which a caller follows like a rollback.
 func (j *Job) beginAbort(ctx context.Context, by string) (Status, <-chan struct{}, error) {
-	j.command.Lock()
-	defer j.command.Unlock()
-	if err := j.inherit(ctx); err != nil {
+	j.commandLock.Lock()
+	defer j.commandLock.Unlock()
+	if err := j.recoverFromRecord(ctx); err != nil {
 		return j.Status(), nil, err
 	}
 	st := j.Status()
-	if why := st.WhyNot(ActionAbort); why != "" {
-		return st, nil, refused(st, "abort", why)
+	if why := st.Unavailable(ActionAbort); why != "" {
+		return st, nil, errUnavailable(st, "abort", why)
 	}
 	if st.State == StateRollback {
 		st, err := j.abortRollback(by)
 		return st, nil, err
 	}
 	if st.Running && st.Aborting != "" {
-		return st, j.worker(), nil
+		return st, j.runDone(), nil
 	}
-	if !j.takeFence() {
-		return st, nil, refused(st, "abort", "the cutover has begun and ends within seconds")
+	if !j.blockCutover() {
+		return st, nil, errUnavailable(st, "abort", "the cutover has started and ends within seconds")
 	}
-	j.stop()
+	j.stopRun()
 	st = j.Status()
-	if why := st.WhyNot(ActionAbort); why != "" {
-		return st, nil, refused(st, "abort", why)
+	if why := st.Unavailable(ActionAbort); why != "" {
+		return st, nil, errUnavailable(st, "abort", why)
 	}
 	if st.Aborting != "" {
 		by = st.Aborting
 	}
-	err := j.goOnAborting(by)
-	return j.Status(), j.worker(), err
+	err := j.continueAbort(by)
+	return j.Status(), j.runDone(), err
 }
 
-func (j *Job) worker() <-chan struct{} {
+func (j *Job) runDone() <-chan struct{} {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.done
 }
 
-// goOnAborting notes the abort, so that a restart goes on with it, and works at it.
-func (j *Job) goOnAborting(by string) error {
-	err := j.save(func(s *Status) {
+// continueAbort records the abort, so that a restart continues it, and starts it.
+func (j *Job) continueAbort(by string) error {
+	err := j.saveStatus(func(s *Status) {
 		s.Aborting, s.Running, s.Paused, s.Verified, s.Error, s.Result = by, true, false, false, nil, ""
 	})
 	if err != nil {
 		return err
 	}
-	return j.spawn(j.unwind)
+	return j.spawn(j.runAbort)
 }
 
-// unwind takes the move back to its end, or until something cannot be undone.
-func (j *Job) unwind(ctx context.Context) {
+// runAbort undoes the migration completely, or until a part cannot be undone.
+func (j *Job) runAbort(ctx context.Context) {
 	j.mu.Lock()
-	j.fence, j.paused, j.ending = nil, false, false
+	j.fence, j.pauseRequested, j.abortRequested = nil, false, false
 	j.mu.Unlock()
 	st := j.Status()
-	err := j.undo(ctx, st)
+	err := j.undoMigration(ctx, st)
 	if err == nil {
-		err = j.aborted(st)
+		err = j.finishAbort(st)
 	}
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
-		j.end(func(s *Status) {
-			s.Error = core.Errorf(core.KindUnavailable, "%s was stopped while the move was taken back; it goes on when it is started again", j.cfg.Node)
+		j.endRun(func(s *Status) {
+			s.Error = core.Errorf(core.KindUnavailable, "%s was stopped during the abort, which continues when the node starts again", j.cfg.Node)
 		})
 	default:
-		err = j.explain(ctx, st.State, err)
+		err = j.explainJetStreamOff(ctx, st.State, err)
 		j.cfg.Log.Warn("the abort stopped", "error", err)
-		j.end(func(s *Status) { s.Error = abortStopped(err) })
+		j.endRun(func(s *Status) { s.Error = errAbortStopped(err) })
 	}
 }
 
-func abortStopped(err error) *core.Error {
+func errAbortStopped(err error) *core.Error {
 	why := core.AsError(err)
-	next := "`unibusd migration abort` goes on with it"
+	next := "continue with `unibusd migration abort`"
 	if why.Next != "" {
 		next = why.Next + "; then " + next
 	}
-	return core.Errorf(why.Kind, "the move could not be taken back to its end: %s", why.Text).WithNext("%s", next)
+	return core.Errorf(why.Kind, "the abort is not complete: %s", why.Text).WithNext("%s", next)
 }
 
-func (j *Job) aborted(was Status) error {
+func (j *Job) finishAbort(was Status) error {
 	j.mu.Lock()
-	j.cp, j.marks = nil, nil
+	j.checkpoint, j.marks = nil, nil
 	j.mu.Unlock()
 	e, err := j.cfg.Journal.Load()
 	if err != nil {
 		return err
 	}
 	record := "the authority record is none"
-	if e.Home {
-		record = "the authority record names it, as before the move"
+	if e.FileIsAuthority {
+		record = "the authority record names it, as before the migration"
 	}
-	return j.save(func(s *Status) {
+	return j.saveStatus(func(s *Status) {
 		s.State, s.Running, s.Error, s.Problems, s.Aborting = StateAborted, false, nil, nil, ""
 		s.Result = fmt.Sprintf("Aborted by %s in %s. SQLite on %s serves as before; %s, and %s removed from KV.",
-			was.Aborting, was.State, s.Node, record, wasWere(s.Removed))
+			was.Aborting, was.State, s.Node, record, keysWere(s.Removed))
 		if s.Backup.Path != "" && !s.Options.NoBackup {
 			s.Result += " The backup " + s.Backup.Path + " was kept."
 		}
 	})
 }
 
-func wasWere(keys int) string {
+func keysWere(keys int) string {
 	if keys == 1 {
 		return "1 key was"
 	}
 	return fmt.Sprintf("%d keys were", keys)
 }
 
-// takeFence keeps a cutover from beginning; false where it has begun.
-func (j *Job) takeFence() bool {
+// blockCutover prevents a cutover from starting; false if it has started.
+func (j *Job) blockCutover() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.fence != nil && j.fence.committed {
 		return false
 	}
-	j.ending = true
+	j.abortRequested = true
 	return true
 }
 
-// undo takes back what the move did, the fence first. The rows go while SQLite
-// is still the recorded authority: with a record of none a node with --store kv
-// would serve what is left of them.
-func (j *Job) undo(ctx context.Context, st Status) error {
-	if err := j.lift(ctx); err != nil {
+// undoMigration undoes what the migration did, the fence first. It removes the
+// rows while SQLite is still the recorded authority: with a record of none, a node
+// with --store kv would serve the remaining rows.
+func (j *Job) undoMigration(ctx context.Context, st Status) error {
+	if err := j.liftFence(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(dropTemporary(st), j.dropUnfinished(), j.untrack(ctx)); err != nil {
-		return unjoin(err)
+	if err := errors.Join(removeTemporaryBackup(st), j.removeUnfinishedBackup(), j.source().Untrack(ctx)); err != nil {
+		return unwrapSingle(err)
 	}
 	var a core.Authority
 	err := j.retry(ctx, func(ctx context.Context) (err error) {
-		a, _, err = j.authority(ctx)
+		a, _, err = j.readAuthority(ctx)
 		return err
 	})
 	if err == nil && a.Backend == core.BackendSQLite && a.Node == j.cfg.Node {
-		err = j.empty(ctx)
+		err = j.removeRows(ctx)
 	}
 	if err != nil {
 		return err
 	}
-	limit, cancel := context.WithTimeout(ctx, 2*j.cfg.Limits.Patience)
+	limit, cancel := context.WithTimeout(ctx, 2*j.cfg.Limits.RetryBudget)
 	defer cancel()
-	if a, err = j.release(limit); err != nil {
+	if a, err = j.releaseAuthority(limit); err != nil {
 		return err
 	}
 	return j.cfg.Journal.Update(func(e *Entry) {
@@ -193,23 +194,24 @@ func (j *Job) undo(ctx context.Context, st Status) error {
 			e.Authority = nil
 		}
 		if a.Backend == "" || a.Backend == core.BackendNone {
-			e.File = "" // --db decides again
+			e.File = "" // the configured file counts again
 		}
 	})
 }
 
-// empty removes every row of the five buckets. Buckets that were never made are left unmade.
-func (j *Job) empty(ctx context.Context) error {
-	if unmade, err := j.unmade(ctx); err != nil || unmade {
+// removeRows removes every row of the five buckets. Missing buckets are not
+// created.
+func (j *Job) removeRows(ctx context.Context) error {
+	if unmade, err := j.bucketsMissing(ctx); err != nil || unmade {
 		return err
 	}
-	if err := j.retry(ctx, j.shut); err != nil { // a copy that was resumed elsewhere is refused from here on
+	if err := j.retry(ctx, j.closeGuards); err != nil { // refuses a copy that another process resumed
 		return err
 	}
 	for _, t := range core.Tables() {
 		err := j.retry(ctx, func(ctx context.Context) error {
-			return j.pour(ctx, nothing{}, t, "", func(p poured) error {
-				j.note(func(s *Status) { s.Removed += p.removed })
+			return j.syncTable(ctx, emptySource{}, t, "", func(p batchResult) error {
+				j.updateStatus(func(s *Status) { s.Removed += p.removed })
 				return ctx.Err()
 			})
 		})
@@ -220,10 +222,10 @@ func (j *Job) empty(ctx context.Context) error {
 	return nil
 }
 
-// unmade is true where every bucket is proven not to be there. Counts and
-// checkpoints are no proof: they are of the last run alone, and a run before it
-// may have written. A bucket that nobody can see may hold everything.
-func (j *Job) unmade(ctx context.Context) (bool, error) {
+// bucketsMissing is true if every bucket is proven to be missing. Counts and
+// checkpoints prove nothing: they belong to the last run, and an earlier run may
+// have written rows. A bucket that cannot be read may hold everything.
+func (j *Job) bucketsMissing(ctx context.Context) (bool, error) {
 	for _, t := range core.Tables() {
 		err := j.retry(ctx, func(ctx context.Context) error {
 			_, err := j.cfg.Target.Nodes(ctx, t)
@@ -234,4 +236,12 @@ func (j *Job) unmade(ctx context.Context) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// emptySource is a source without rows.
+type emptySource struct{}
+
+// Rows is empty.
+func (emptySource) Rows(context.Context, core.Table) iter.Seq2[core.Row, error] {
+	return func(func(core.Row, error) bool) {}
 }

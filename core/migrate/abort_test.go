@@ -9,20 +9,20 @@ import (
 	"unibus/core"
 )
 
-// slowly makes every removal take a while, and counts them.
-func (w *world) slowly(d time.Duration, removed *int) {
-	w.look(func() {
+// slowRemovals makes every removal take a while, and counts them.
+func (w *fakeCluster) slowRemovals(d time.Duration, removed *int) {
+	w.locked(func() {
 		w.before = func(op string) error {
 			if op == "delete" {
 				*removed++
-				_ = wait(context.Background(), d) // a slow part
+				_ = sleep(context.Background(), d) // a slow part
 			}
 			return nil
 		}
 	})
 }
 
-func wantAborted(t *testing.T, w *world, s Status) {
+func wantAborted(t *testing.T, w *fakeCluster, s Status) {
 	t.Helper()
 	wantState(t, s, StateAborted)
 	if s.Aborting != "" || w.authority.Backend != core.BackendNone || !w.target.equal(newTables()) || w.serving != core.BackendSQLite {
@@ -30,13 +30,12 @@ func wantAborted(t *testing.T, w *world, s Status) {
 	}
 }
 
-// TestAbortGoesOnAsLongAsItGetsAnywhere: it takes many times the patience, and
-// whoever asked for it may leave.
-func TestAbortGoesOnAsLongAsItGetsAnywhere(t *testing.T) {
+// It takes many times the retry budget, and the caller may leave.
+func TestAbortContinuesWhileItMakesProgress(t *testing.T) {
 	t.Parallel()
-	w, j := verified(t, func(c *Config) { c.Limits.Patience = 10 * time.Millisecond }, false)
+	w, j := newVerified(t, func(c *Config) { c.Limits.RetryBudget = 10 * time.Millisecond }, false)
 	n := 0
-	w.slowly(5*time.Millisecond, &n)
+	w.slowRemovals(5*time.Millisecond, &n)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	s, err := j.Abort(ctx, "bob")
@@ -44,7 +43,7 @@ func TestAbortGoesOnAsLongAsItGetsAnywhere(t *testing.T) {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	for _, a := range []Action{ActionResume, ActionPause, ActionLimit, ActionCutover, ActionStart} {
-		if s.WhyNot(a) == "" {
+		if s.Unavailable(a) == "" {
 			t.Errorf("%s is possible meanwhile", a)
 		}
 	}
@@ -61,33 +60,33 @@ func TestAbortGoesOnAsLongAsItGetsAnywhere(t *testing.T) {
 // TestAbortGoesOnAfterARestart without being asked again.
 func TestAbortGoesOnAfterARestart(t *testing.T) {
 	t.Parallel()
-	w, j := verified(t, nil, false)
+	w, j := newVerified(t, nil, false)
 	n := 0
-	w.slowly(2*time.Millisecond, &n)
+	w.slowRemovals(2*time.Millisecond, &n)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if _, err := j.Abort(ctx, "bob"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, j, "some to be removed", func(Status) (some bool) {
-		w.look(func() { some = n > 2 })
+	awaitStatus(t, j, "some to be removed", func(Status) (some bool) {
+		w.locked(func() { some = n > 2 })
 		return some
 	})
 	_ = j.Close()
 	if w.target.equal(newTables()) {
 		t.Fatal("nothing was left to do")
 	}
-	w.look(func() { w.before = nil })
-	wantAborted(t, w, rest(t, w.job(t, nil)))
+	w.locked(func() { w.before = nil })
+	wantAborted(t, w, awaitStopped(t, w.job(t, nil)))
 }
 
 // TestAbortWithoutAMajority says what to do and is asked again; a resume of what
 // was half taken back would copy on from where it was, and miss what is gone.
 func TestAbortWithoutAMajority(t *testing.T) {
 	t.Parallel()
-	w, j := verified(t, func(c *Config) { c.Limits.Patience = 10 * time.Millisecond }, false)
+	w, j := newVerified(t, func(c *Config) { c.Limits.RetryBudget = 10 * time.Millisecond }, false)
 	n := 0
-	w.look(func() {
+	w.locked(func() {
 		w.before = func(op string) error {
 			if n++; op == "delete" && n > 3 {
 				return core.Errorf(core.KindUnavailable, "no majority")
@@ -104,7 +103,7 @@ func TestAbortWithoutAMajority(t *testing.T) {
 	}
 	_, err = j.Resume(t.Context(), "ana")
 	wantRefused(t, err, "abort")
-	w.look(func() { w.before = nil })
+	w.locked(func() { w.before = nil })
 	s, err = j.Abort(t.Context(), "bob")
 	if err != nil {
 		t.Fatal(err)
@@ -112,14 +111,14 @@ func TestAbortWithoutAMajority(t *testing.T) {
 	wantAborted(t, w, s)
 }
 
-// TestAbortKillsAClaim: the first write of the authority is still on its way when
-// the move is aborted, and comes in later.
+// The first write of the authority has no answer yet when the migration is
+// aborted, and arrives later.
 func TestAbortKillsAClaim(t *testing.T) {
 	t.Parallel()
 	for _, restart := range []bool{false, true} {
-		w := newWorld(t, 5)
+		w := newFakeCluster(t, 5)
 		sent := make(chan struct{})
-		w.look(func() {
+		w.locked(func() {
 			once := false
 			w.before = func(op string) error {
 				if op != "put authority" {
@@ -132,7 +131,7 @@ func TestAbortKillsAClaim(t *testing.T) {
 				return core.Errorf(core.KindUnavailable, "no answer")
 			}
 		})
-		j := w.job(t, func(c *Config) { c.Limits.Patience = 20 * time.Second })
+		j := w.job(t, func(c *Config) { c.Limits.RetryBudget = 20 * time.Second })
 		if _, err := j.Start(t.Context(), "ana", w.options()); err != nil {
 			t.Fatal(err)
 		}
@@ -141,14 +140,14 @@ func TestAbortKillsAClaim(t *testing.T) {
 			_ = j.Close()
 			j = w.job(t, nil)
 		}
-		late := w.arev
+		late := w.authorityRevision
 		ended := make(chan error, 1)
 		go func() {
 			_, err := j.Abort(t.Context(), "bob")
 			ended <- err
 		}()
-		until(t, j, "the abort", func(s Status) bool { return s.Aborting != "" || s.State == StateAborted })
-		w.look(func() { w.before = nil })
+		awaitStatus(t, j, "the abort", func(s Status) bool { return s.Aborting != "" || s.State == StateAborted })
+		w.locked(func() { w.before = nil })
 		if err := <-ended; err != nil {
 			t.Fatal(err)
 		}
@@ -159,14 +158,14 @@ func TestAbortKillsAClaim(t *testing.T) {
 	}
 }
 
-// TestAbortBehindARunThatWroteNothing: an earlier run filled KV, and of the last
+// TestAbortAfterARunThatWroteNothing: an earlier run filled KV, and of the last
 // one, which stopped in preflight, there is neither a count nor a checkpoint. A
 // bucket without a leader is no bucket that is not there.
-func TestAbortBehindARunThatWroteNothing(t *testing.T) {
+func TestAbortAfterARunThatWroteNothing(t *testing.T) {
 	t.Parallel()
-	w, j := verified(t, nil, false)
-	w.look(func() { w.peers[1].Online, w.leaderless = false, core.TableUsers })
-	s := started(t, j, Options{DB: w.path()})
+	w, j := newVerified(t, nil, false)
+	w.locked(func() { w.peers[1].Online, w.leaderless = false, core.TableUsers })
+	s := startAndWait(t, j, Options{DB: w.path()})
 	if s.State != StatePreflight || s.Written != 0 || len(s.Problems) == 0 {
 		t.Fatalf("%s, %d written, %v", s.State, s.Written, s.Problems)
 	}
@@ -174,7 +173,7 @@ func TestAbortBehindARunThatWroteNothing(t *testing.T) {
 	if core.KindOf(err) != core.KindUnavailable || s.Aborting != "bob" || w.authority.Backend != core.BackendSQLite {
 		t.Fatalf("%v, %+v, authority %+v", err, s, w.authority)
 	}
-	w.look(func() { w.leaderless = "" })
+	w.locked(func() { w.leaderless = "" })
 	s, err = j.Abort(t.Context(), "bob")
 	if err != nil || !strings.Contains(s.Result, "200 keys were removed") {
 		t.Errorf("%q, %v", s.Result, err)
@@ -182,18 +181,18 @@ func TestAbortBehindARunThatWroteNothing(t *testing.T) {
 	wantAborted(t, w, s)
 }
 
-// TestAbortLeavesBucketsUnmade where it is proven that none was made.
-func TestAbortLeavesBucketsUnmade(t *testing.T) {
+// TestAbortCreatesNoBuckets where it is proven that none was made.
+func TestAbortCreatesNoBuckets(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 5)
-	w.unmade, w.deaf["n3"] = true, true
+	w := newFakeCluster(t, 5)
+	w.bucketsMissing, w.journalBehind["n3"] = true, true
 	j := w.job(t, nil)
-	if s := started(t, j, w.options()); s.State != StatePreflight || w.authority.Backend != core.BackendSQLite {
+	if s := startAndWait(t, j, w.options()); s.State != StatePreflight || w.authority.Backend != core.BackendSQLite {
 		t.Fatalf("%s, authority %+v", s.State, w.authority)
 	}
-	ops := w.tally()
+	ops := w.countOps()
 	s, err := j.Abort(t.Context(), "bob")
-	if err != nil || ops["nodes"] != len(core.Tables()) || ops["target.rows"] != 0 {
+	if err != nil || ops.of("nodes") != len(core.Tables()) || ops.of("target.rows") != 0 {
 		t.Errorf("%v, did %v", err, ops)
 	}
 	wantAborted(t, w, s)

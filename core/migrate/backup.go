@@ -4,113 +4,116 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"unibus/core"
 )
 
-// backup takes a consistent copy of the file, from which everything after it
-// reads, and shows that it holds what the file held.
-func (j *Job) backup(ctx context.Context) (State, error) {
-	if err := j.track(ctx); err != nil {
+// runBackup takes a consistent copy of the file and proves that it holds what the
+// file held. Every later state reads the copy. Tracking starts first, so that it
+// records at least what the backup lacks.
+func (j *Job) runBackup(ctx context.Context) (State, error) {
+	if err := j.source().Track(ctx); err != nil {
 		return StateBackup, err
 	}
-	before, err := digests(ctx, j.source())
+	before, err := tableDigests(ctx, j.source())
 	if err != nil {
 		return StateBackup, err
 	}
-	b, got, err := j.takeBackup(ctx, before)
+	b, got, err := j.writeBackup(ctx, before)
 	if err != nil {
-		return StateBackup, unjoin(errors.Join(err, j.dropUnfinished()))
+		return StateBackup, unwrapSingle(errors.Join(err, j.removeUnfinishedBackup()))
 	}
-	err = j.save(func(s *Status) {
+	err = j.saveStatus(func(s *Status) {
 		s.Backup = b
-		s.Buckets, s.Progress = startOf(got)
-	}, finished)
+		s.Buckets, s.Progress = initialProgress(got)
+	}, clearUnfinished)
 	return StateCopy, err
 }
 
-// takeBackup writes the copy and reads it back. Its name is in the journal before
-// there is a file: what a crash leaves holds the whole control plane, or part of it.
-func (j *Job) takeBackup(ctx context.Context, before []core.Digest) (b Backup, got []core.Digest, err error) {
-	if err := j.dropUnfinished(); err != nil {
+// writeBackup writes the copy and reads it back. The journal names the file before
+// it exists: after a crash it holds the control plane, or part of it, and must be
+// removed.
+func (j *Job) writeBackup(ctx context.Context, before []core.Digest) (b Backup, got []core.Digest, err error) {
+	if err := j.removeUnfinishedBackup(); err != nil {
 		return b, nil, err
 	}
 	path, err := j.backupPath()
 	if err != nil {
 		return b, nil, err
 	}
-	if err := j.cfg.Journal.Update(func(e *Entry) { e.Unfinished = path }); err != nil {
+	if err := j.cfg.Journal.Update(func(e *Entry) { e.UnfinishedBackup = path }); err != nil {
 		return b, nil, err
 	}
 	b, err = j.cfg.Backup(ctx, path)
 	if err != nil {
 		why := core.AsError(err)
 		err = core.Errorf(why.Kind, "the backup was not taken, and nothing was changed: %w", why).
-			WithNext("see that %s has free space and can be written; then `unibusd migration resume`", j.backupDir())
-		if why.Kind == core.KindExists { // somebody else's
-			err = unjoin(errors.Join(err, j.cfg.Journal.Update(finished)))
+			WithNext("make sure that %s has free space and can be written; then `unibusd migration resume`", j.backupDir())
+		if why.Kind == core.KindExists { // the file belongs to another program
+			err = unwrapSingle(errors.Join(err, j.cfg.Journal.Update(clearUnfinished)))
 		}
 		return b, nil, err
 	}
-	if got, err = j.digestsOfCopy(ctx, b.Path); err == nil {
+	if got, err = j.backupDigests(ctx, b.Path); err == nil {
 		err = j.compareBackup(ctx, before, got)
 	}
 	return b, got, err
 }
 
-// finished takes the name of an unfinished backup out of the journal.
-func finished(e *Entry) { e.Unfinished = "" }
+// clearUnfinished removes the name of an unfinished backup from the journal.
+func clearUnfinished(e *Entry) { e.UnfinishedBackup = "" }
 
-// dropUnfinished removes what there is of a backup that was begun and never proven.
-func (j *Job) dropUnfinished() error {
+// removeUnfinishedBackup removes a backup that was started and never verified.
+func (j *Job) removeUnfinishedBackup() error {
 	e, err := j.cfg.Journal.Load()
-	if err != nil || e.Unfinished == "" {
+	if err != nil || e.UnfinishedBackup == "" {
 		return err
 	}
-	if err := RemoveFile(e.Unfinished); err != nil {
+	if err := RemoveSQLiteFile(e.UnfinishedBackup); err != nil {
 		return err
 	}
-	return j.cfg.Journal.Update(finished)
+	return j.cfg.Journal.Update(clearUnfinished)
 }
 
 // compareBackup accepts a backup that equals the source, before or after it was
-// taken; where users wrote meanwhile it may equal neither, and the fence brings
-// what they changed.
+// taken. If users wrote meanwhile it may equal neither; the fence then copies
+// their changes.
 func (j *Job) compareBackup(ctx context.Context, before, got []core.Digest) error {
-	if equalDigests(before, got) {
+	if slices.Equal(before, got) {
 		return nil
 	}
-	after, err := digests(ctx, j.source())
+	after, err := tableDigests(ctx, j.source())
 	if err != nil {
 		return err
 	}
-	if equalDigests(before, after) {
+	if slices.Equal(before, after) {
 		return core.Errorf(core.KindFailed, "the backup does not hold what %s holds; it was removed", j.source().Path()).
-			WithNext("check the disk of %s, then start again; nothing was moved", j.cfg.Node)
+			WithNext("check the disk of %s, then start again; nothing was migrated", j.cfg.Node)
 	}
 	return nil
 }
 
-func (j *Job) digestsOfCopy(ctx context.Context, path string) ([]core.Digest, error) {
-	c, err := j.openCopy(ctx, path)
+func (j *Job) backupDigests(ctx context.Context, path string) ([]core.Digest, error) {
+	c, err := j.openBackup(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	out, err := digests(ctx, c)
+	out, err := tableDigests(ctx, c)
 	return out, errors.Join(err, c.Close())
 }
 
-func (j *Job) openCopy(ctx context.Context, path string) (Copy, error) {
-	c, err := j.cfg.OpenCopy(ctx, path)
+func (j *Job) openBackup(ctx context.Context, path string) (BackupReader, error) {
+	c, err := j.cfg.OpenBackup(ctx, path)
 	if err != nil {
 		return nil, core.Errorf(core.KindOf(err), "the backup %s cannot be opened: %w", path, err).
-			WithNext("start again: a new backup is taken")
+			WithNext("start again, which takes a new backup: `unibusd migrate-to-kv`")
 	}
 	return c, nil
 }
 
-// backupPath is a free name: unibus-20261122-121958.db, or a hidden one for the
+// backupPath is an unused name: unibus-20261122-121958.db, or a hidden one for the
 // temporary copy of --no-backup.
 func (j *Job) backupPath() (string, error) {
 	st := j.Status()
@@ -121,27 +124,28 @@ func (j *Job) backupPath() (string, error) {
 	}
 	path := filepath.Join(j.backupDir(), stem+".db")
 	if st.Options.NoBackup {
-		if err := removeIfThere(path); err != nil {
+		if err := removeIfExists(path); err != nil {
 			return "", core.Errorf(core.KindFailed, "the old temporary copy cannot be removed: %w", err)
 		}
 	}
-	return freePath(j.backupDir(), stem)
+	return unusedPath(j.backupDir(), stem)
 }
 
-// dropTemporary removes the copy of --no-backup; a backup that was asked for stays.
-func dropTemporary(s Status) error {
+// removeTemporaryBackup removes the copy of --no-backup. A requested backup is
+// kept.
+func removeTemporaryBackup(s Status) error {
 	if !s.Options.NoBackup || s.Backup.Path == "" {
 		return nil
 	}
-	if err := removeIfThere(s.Backup.Path); err != nil {
+	if err := removeIfExists(s.Backup.Path); err != nil {
 		return core.Errorf(core.KindFailed, "the temporary copy cannot be removed: %w", err).
 			WithNext("remove %s by hand: it holds the whole control plane", s.Backup.Path)
 	}
 	return nil
 }
 
-// digests sums up every table, in the order of core.Tables.
-func digests(ctx context.Context, from RowSource) ([]core.Digest, error) {
+// tableDigests computes the digest of every table, in the order of core.Tables.
+func tableDigests(ctx context.Context, from rowSource) ([]core.Digest, error) {
 	var out []core.Digest
 	for _, t := range core.Tables() {
 		d, err := digestOf(from.Rows(ctx, t))
@@ -153,20 +157,8 @@ func digests(ctx context.Context, from RowSource) ([]core.Digest, error) {
 	return out, nil
 }
 
-func equalDigests(a, b []core.Digest) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// startOf is parity and progress before the first row is written.
-func startOf(source []core.Digest) ([]Parity, []Progress) {
+// initialProgress is parity and progress before the first row is written.
+func initialProgress(source []core.Digest) ([]Parity, []Progress) {
 	var buckets []Parity
 	var progress []Progress
 	for i, t := range core.Tables() {

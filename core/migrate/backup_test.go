@@ -9,8 +9,8 @@ import (
 	"unibus/core"
 )
 
-// everything names the files of a directory, the hidden ones too.
-func everything(t *testing.T, dir string) (names []string) {
+// listFiles names the files of a directory, the hidden ones too.
+func listFiles(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	files, err := os.ReadDir(dir)
 	if err != nil {
@@ -22,13 +22,13 @@ func everything(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// TestKillInTheBackup leaves part of the control plane in a file: whatever the
+// TestKillDuringBackup leaves part of the control plane in a file: whatever the
 // operator does next removes it.
-func TestKillInTheBackup(t *testing.T) {
+func TestKillDuringBackup(t *testing.T) {
 	t.Parallel()
 	for _, noBackup := range []bool{false, true} {
 		for _, then := range []string{"abort", "resume", "start"} {
-			w, left := killedInBackup(t, noBackup)
+			w, left := newKilledInBackup(t, noBackup)
 			j := w.job(t, nil)
 			backups := 1
 			switch then {
@@ -41,39 +41,40 @@ func TestKillInTheBackup(t *testing.T) {
 				if _, err := j.Resume(t.Context(), "ana"); err != nil {
 					t.Fatal(err)
 				}
-				wantState(t, rest(t, j), StateVerify)
+				wantState(t, awaitStopped(t, j), StateVerify)
 			case "start":
-				wantState(t, started(t, j, w.options()), StateVerify)
+				wantState(t, startAndWait(t, j, w.options()), StateVerify)
 			}
 			if noBackup && then != "start" {
 				backups = 0
 			}
-			found := everything(t, w.dir)
+			found := listFiles(t, w.dir)
 			now, err := os.ReadFile(left)
 			if len(found) != 1+backups || err == nil && string(now) == "a part" {
 				t.Errorf("no backup %v, %s: the directory has %v", noBackup, then, found)
 			}
-			if e, err := w.journal.Load(); err != nil || e.Unfinished != "" {
-				t.Errorf("the journal still names %q, %v", e.Unfinished, err)
+			if e, err := w.journal.Load(); err != nil || e.UnfinishedBackup != "" {
+				t.Errorf("the journal still names %q, %v", e.UnfinishedBackup, err)
 			}
 		}
 	}
 }
 
-// killedInBackup is a world in which a node was killed while it wrote the backup left.
-func killedInBackup(t *testing.T, noBackup bool) (w *world, left string) {
+// newKilledInBackup is a cluster whose node was killed while it wrote the backup
+// left.
+func newKilledInBackup(t *testing.T, noBackup bool) (w *fakeCluster, left string) {
 	t.Helper()
-	w = newWorld(t, 10)
+	w = newFakeCluster(t, 10)
 	var was []byte
 	j := w.job(t, func(c *Config) {
 		c.Backup = func(_ context.Context, path string) (Backup, error) {
 			left, was = path, slices.Clone(w.journal.data)
-			return Backup{}, errDead
+			return Backup{}, errCrashed
 		}
 	})
 	o := w.options()
 	o.NoBackup = noBackup
-	started(t, j, o)
+	startAndWait(t, j, o)
 	_ = j.Close()
 	w.journal.data = was
 	if err := os.WriteFile(left, []byte("a part"), 0o600); err != nil {
@@ -82,10 +83,10 @@ func killedInBackup(t *testing.T, noBackup bool) (w *world, left string) {
 	return w, left
 }
 
-// TestAnothersFileIsNoUnfinishedBackup: it took the name in the last moment.
-func TestAnothersFileIsNoUnfinishedBackup(t *testing.T) {
+// TestExistingFileIsNotRemovedAsBackup: it took the name in the last moment.
+func TestExistingFileIsNotRemovedAsBackup(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 10)
+	w := newFakeCluster(t, 10)
 	j := w.job(t, func(c *Config) {
 		c.Backup = func(_ context.Context, path string) (Backup, error) {
 			if err := os.WriteFile(path, []byte("another's"), 0o600); err != nil {
@@ -94,10 +95,10 @@ func TestAnothersFileIsNoUnfinishedBackup(t *testing.T) {
 			return Backup{}, core.Errorf(core.KindExists, "%s is there already", path)
 		}
 	})
-	if s := started(t, j, w.options()); s.State != StateBackup || s.Error == nil {
+	if s := startAndWait(t, j, w.options()); s.State != StateBackup || s.Error == nil {
 		t.Fatalf("%s %v", s.State, s.Error)
 	}
-	if _, err := j.Abort(t.Context(), "ana"); err != nil || len(everything(t, w.dir)) != 2 {
-		t.Errorf("%v, left: %v", err, everything(t, w.dir))
+	if _, err := j.Abort(t.Context(), "ana"); err != nil || len(listFiles(t, w.dir)) != 2 {
+		t.Errorf("%v, left: %v", err, listFiles(t, w.dir))
 	}
 }

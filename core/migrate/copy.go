@@ -11,62 +11,62 @@ import (
 	"unibus/core"
 )
 
-// copy brings the target to what the backup holds, table by table in key order,
-// from the last checkpoint on.
-func (j *Job) copy(ctx context.Context) (State, error) {
+// runCopy makes the target equal to the backup, table by table in key order,
+// starting at the last checkpoint.
+func (j *Job) runCopy(ctx context.Context) (State, error) {
 	st := j.Status()
 	err := j.retry(ctx, func(ctx context.Context) error {
 		if err := j.cfg.Target.Prepare(ctx, st.Options.Replicas); err != nil {
 			return err
 		}
-		return j.shut(ctx)
+		return j.closeGuards(ctx)
 	})
 	if err != nil {
 		return StateCopy, err
 	}
-	c, err := j.openCopy(ctx, st.Backup.Path)
+	c, err := j.openBackup(ctx, st.Backup.Path)
 	if err != nil {
 		return StateCopy, err
 	}
 	err = j.copyTables(ctx, c)
 	if err = errors.Join(err, c.Close()); err != nil {
-		return StateCopy, unjoin(err)
+		return StateCopy, unwrapSingle(err)
 	}
 	return StateVerify, nil
 }
 
-// copying is what the copies of the tables share, which go on side by side: each
-// of them waits for its own group's disks most of the time.
-type copying struct {
-	job   *Job
-	from  RowSource
-	moved chan struct{} // a checkpoint is to be saved
-	over  chan struct{} // closed when nothing is copied any more
+// tableCopier is what the copies of all tables share. They run at the same time,
+// because each mostly waits for the disks of its own Raft group.
+type tableCopier struct {
+	job               *Job
+	from              rowSource
+	checkpointChanged chan struct{} // a checkpoint has to be saved
+	copyEnded         chan struct{} // closed when the copy has ended
 
-	mu    sync.Mutex
-	meter *meter
-	pace  pacer
+	mu      sync.Mutex
+	meter   *rateMeter
+	limiter rateLimiter
 }
 
-func (j *Job) copyTables(ctx context.Context, from RowSource) error {
+func (j *Job) copyTables(ctx context.Context, from rowSource) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	c := &copying{job: j, from: from, moved: make(chan struct{}, 1), over: make(chan struct{}), meter: newMeter(time.Now, j.Status().Progress)}
+	c := &tableCopier{job: j, from: from, checkpointChanged: make(chan struct{}, 1), copyEnded: make(chan struct{}), meter: newMeter(time.Now, j.Status().Progress)}
 	var tables, saver sync.WaitGroup
 	var paused atomic.Bool
-	saver.Go(func() { c.save(cancel) })
+	saver.Go(func() { c.saveCheckpoints(cancel) })
 	for i, t := range core.Tables() {
 		tables.Go(func() {
-			switch err := c.table(ctx, i, t); {
+			switch err := c.copyTable(ctx, i, t); {
 			case errors.Is(err, errPaused):
-				paused.Store(true) // the others end their batch, and meet it too
+				paused.Store(true) // the other tables end their batch and stop too
 			case err != nil:
-				cancel(err) // the first of them counts
+				cancel(err) // the first error is the cause
 			}
 		})
 	}
 	tables.Wait()
-	close(c.over)
+	close(c.copyEnded)
 	saver.Wait()
 	err := context.Cause(ctx)
 	if err == nil && paused.Load() {
@@ -75,117 +75,118 @@ func (j *Job) copyTables(ctx context.Context, from RowSource) error {
 	return err
 }
 
-// save saves checkpoints until nothing is copied any more, now and then: each
-// save syncs a disk that the batches wait for too, and what a crash finds in the
-// target beyond the last one is compared, not written again. The very last one
-// is saved by whoever ends the state.
-func (c *copying) save(failed func(error)) {
+// saveCheckpoints saves checkpoints until the copy ends, at most once an interval:
+// every save syncs a disk that the batches wait for too. Rows beyond the last
+// checkpoint are compared again after a crash, not written again. The last
+// checkpoint is saved with the state that ends the copy.
+func (c *tableCopier) saveCheckpoints(failed func(error)) {
 	for {
 		select {
-		case <-c.over:
+		case <-c.copyEnded:
 			return
-		case <-c.moved:
+		case <-c.checkpointChanged:
 		}
-		if err := c.job.save(func(*Status) {}); err != nil {
+		if err := c.job.saveStatus(func(*Status) {}); err != nil {
 			failed(err)
 		}
 		select {
-		case <-c.over:
+		case <-c.copyEnded:
 			return
-		case <-time.After(c.job.cfg.Limits.Saves):
+		case <-time.After(c.job.cfg.Limits.CheckpointInterval):
 		}
 	}
 }
 
-// table copies one table, from its checkpoint on.
-func (c *copying) table(ctx context.Context, i int, t core.Table) error {
+// copyTable copies one table, starting at its checkpoint.
+func (c *tableCopier) copyTable(ctx context.Context, i int, t core.Table) error {
 	j := c.job
-	if j.checkpoint().Tables[i].Done {
+	if j.copyCheckpoint().Tables[i].Done {
 		return nil
 	}
 	err := j.retry(ctx, func(ctx context.Context) error {
-		return j.pour(ctx, c.from, t, j.checkpoint().Tables[i].Key, func(p poured) error { return c.batch(ctx, i, t, p) })
+		return j.syncTable(ctx, c.from, t, j.copyCheckpoint().Tables[i].Key, func(p batchResult) error { return c.batchWritten(ctx, i, t, p) })
 	})
 	if err != nil {
 		return err
 	}
-	c.reached(i, Reached{Done: true}, 0)
-	j.note(func(s *Status) { complete(s.Progress, t) })
+	c.advanceCheckpoint(i, tableCheckpoint{Done: true}, 0)
+	j.updateStatus(func(s *Status) { completeProgress(s.Progress, t) })
 	return nil
 }
 
-// batch is told of every batch that is in the target.
-func (c *copying) batch(ctx context.Context, i int, t core.Table, p poured) error {
-	j, limit := c.job, c.job.rate()
+// batchWritten is called after every batch that is in the target.
+func (c *tableCopier) batchWritten(ctx context.Context, i int, t core.Table, p batchResult) error {
+	j, limit := c.job, c.job.rowLimit()
 	c.mu.Lock()
 	rate, left := c.meter.add(p.rows, limit)
-	pause := c.pace.after(time.Now(), p.put+p.removed, limit)
+	pause := c.limiter.pauseAfter(time.Now(), p.put+p.removed, limit)
 	c.mu.Unlock()
-	j.note(func(s *Status) {
-		advance(s.Progress, t, p.rows)
+	j.updateStatus(func(s *Status) {
+		addProgress(s.Progress, t, p.rows)
 		s.Written += p.put + p.removed
 		s.Rate, s.LeftMS = rate, left
 	})
-	c.reached(i, Reached{Key: p.key}, p.removed)
-	if err := wait(ctx, pause); err != nil {
+	c.advanceCheckpoint(i, tableCheckpoint{Key: p.key}, p.removed)
+	if err := sleep(ctx, pause); err != nil {
 		return err
 	}
-	return j.breathe(ctx)
+	return j.checkInterrupted(ctx)
 }
 
-// reached moves a table's checkpoint on, which is saved while the next batch is under way.
-func (c *copying) reached(i int, to Reached, removed int) {
+// advanceCheckpoint advances a table's checkpoint. It is saved while the next
+// batch is written.
+func (c *tableCopier) advanceCheckpoint(i int, to tableCheckpoint, removed int) {
 	j := c.job
 	j.mu.Lock()
-	next := Checkpoint{}
-	if j.cp != nil {
-		next = *j.cp
+	next := checkpoint{}
+	if j.checkpoint != nil {
+		next = *j.checkpoint
 	}
 	next.Tables[i] = to
 	next.Removed += removed
-	j.cp = &next
+	j.checkpoint = &next
 	j.mu.Unlock()
 	select {
-	case c.moved <- struct{}{}:
+	case c.checkpointChanged <- struct{}{}:
 	default:
 	}
 }
 
-func (j *Job) checkpoint() Checkpoint {
+func (j *Job) copyCheckpoint() checkpoint {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.cp == nil {
-		return Checkpoint{}
+	if j.checkpoint == nil {
+		return checkpoint{}
 	}
-	return *j.cp
+	return *j.checkpoint
 }
 
-// poured is what one batch did.
-type poured struct {
+// batchResult is what one batch did.
+type batchResult struct {
 	key     string // the last key that was compared
-	rows    int    // rows of the source that are in the target now, equal ones included
+	rows    int    // rows of the source that are in the target now, including equal ones
 	put     int
 	removed int
 }
 
-// pour makes one table of the target equal to from, beyond the key after:
-// missing and different rows are put, keys that from lacks are removed, equal
-// ones are left alone. report is called after every batch, with everything up
-// to its key in the target; its error ends the pouring.
-func (j *Job) pour(ctx context.Context, from RowSource, t core.Table, after string, report func(poured) error) error {
-	b := batch{table: t}
+// syncTable makes one table of the target equal to from, for keys beyond after. It
+// puts missing and different rows, removes keys that from lacks, and leaves equal
+// ones alone. report is called after every batch, when everything up to its key is
+// in the target; an error from it ends the work.
+func (j *Job) syncTable(ctx context.Context, from rowSource, t core.Table, after string, report func(batchResult) error) error {
+	b := rowBatch{table: t}
 	flush := func() error {
-		p, err := j.flush(ctx, &b)
+		p, err := j.writeBatch(ctx, &b)
 		if err != nil {
 			return err
 		}
 		return report(p)
 	}
-	rows := ahead(from.Rows(ctx, t), j.cfg.Limits.BatchRows, j.cfg.Limits.BatchBytes)
-	want, have := beyond(rows, after), beyond(j.cfg.Target.Rows(ctx, t), after)
+	rows := prefetch(from.Rows(ctx, t), j.cfg.Limits.BatchRows, j.cfg.Limits.BatchBytes)
+	want, have := rowsAfter(rows, after), rowsAfter(j.cfg.Target.Rows(ctx, t), after)
 	err := merge(want, have, func(p pair) error {
 		b.add(p)
-		if j.full(b) {
+		if j.batchIsFull(b) {
 			return flush()
 		}
 		return nil
@@ -196,38 +197,39 @@ func (j *Job) pour(ctx context.Context, from RowSource, t core.Table, after stri
 	return flush()
 }
 
-// full says that a batch has to be sent. Under a rate limit batches are smaller,
-// so that a pause, an abort or another limit is met soon.
-func (j *Job) full(b batch) bool {
+// batchIsFull reports whether a batch must be written now. Under a rate limit
+// batches are smaller, so that a pause, an abort or another limit takes effect
+// soon.
+func (j *Job) batchIsFull(b rowBatch) bool {
 	rows := j.cfg.Limits.BatchRows
-	if rate := j.rate(); rate > 0 {
-		rows = min(rows, max(1, rate/pacesPerSecond))
+	if rate := j.rowLimit(); rate > 0 {
+		rows = min(rows, max(1, rate/pausesPerSecond))
 	}
 	return b.seen >= rows || b.bytes >= j.cfg.Limits.BatchBytes
 }
 
-// rate is the limit in rows a second that holds now; 0: none. What is written
-// behind a fence has no time to lose.
-func (j *Job) rate() int {
+// rowLimit is the present limit in rows a second; 0: none. There is no limit
+// behind a fence, which must be short.
+func (j *Job) rowLimit() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.st.State != StateCopy {
+	if j.status.State != StateCopy {
 		return 0
 	}
-	return j.st.Options.Rate
+	return j.status.Options.Rate
 }
 
-// flush writes a batch and empties it. Both writes may be repeated: a put of the
-// same value and a removal of an absent key change nothing.
-func (j *Job) flush(ctx context.Context, b *batch) (poured, error) {
-	done := poured{key: b.last, rows: b.rows, put: len(b.puts), removed: len(b.removals)}
+// writeBatch writes a batch and empties it. Both writes can be repeated: putting
+// the same value and removing an absent key change nothing.
+func (j *Job) writeBatch(ctx context.Context, b *rowBatch) (batchResult, error) {
+	done := batchResult{key: b.last, rows: b.rows, put: len(b.puts), removed: len(b.removals)}
 	if len(b.puts) > 0 {
 		err := j.retry(ctx, func(ctx context.Context) error {
 			_, err := j.cfg.Target.PutRows(ctx, b.puts)
 			return err
 		})
 		if err != nil {
-			return poured{}, err
+			return batchResult{}, err
 		}
 	}
 	if len(b.removals) > 0 {
@@ -236,15 +238,15 @@ func (j *Job) flush(ctx context.Context, b *batch) (poured, error) {
 			return err
 		})
 		if err != nil {
-			return poured{}, err
+			return batchResult{}, err
 		}
 	}
-	*b = batch{table: b.table}
+	*b = rowBatch{table: b.table}
 	return done, nil
 }
 
-// batch collects what a stretch of keys needs.
-type batch struct {
+// rowBatch collects the writes for a run of keys.
+type rowBatch struct {
 	table    core.Table
 	puts     []core.Row
 	removals []string
@@ -254,7 +256,7 @@ type batch struct {
 	last     string // the last of them
 }
 
-func (b *batch) add(p pair) {
+func (b *rowBatch) add(p pair) {
 	b.seen++
 	b.last = p.key
 	if p.want != nil {
@@ -269,8 +271,8 @@ func (b *batch) add(p pair) {
 	}
 }
 
-// beyond leaves out the keys up to and including after; "" leaves out none.
-func beyond(rows iter.Seq2[core.Row, error], after string) iter.Seq2[core.Row, error] {
+// rowsAfter leaves out the keys up to and including after; "" leaves out none.
+func rowsAfter(rows iter.Seq2[core.Row, error], after string) iter.Seq2[core.Row, error] {
 	if after == "" {
 		return rows
 	}
@@ -286,7 +288,7 @@ func beyond(rows iter.Seq2[core.Row, error], after string) iter.Seq2[core.Row, e
 	}
 }
 
-func advance(ps []Progress, t core.Table, rows int) {
+func addProgress(ps []Progress, t core.Table, rows int) {
 	for i := range ps {
 		if ps[i].Table == t {
 			ps[i].Done = min(ps[i].Done+rows, ps[i].Total)
@@ -294,7 +296,7 @@ func advance(ps []Progress, t core.Table, rows int) {
 	}
 }
 
-func complete(ps []Progress, t core.Table) {
+func completeProgress(ps []Progress, t core.Table) {
 	for i := range ps {
 		if ps[i].Table == t {
 			ps[i].Done = ps[i].Total
@@ -302,8 +304,9 @@ func complete(ps []Progress, t core.Table) {
 	}
 }
 
-// unjoin gives back the only error of a join, so that its kind and its text stay alone.
-func unjoin(err error) error {
+// unwrapSingle returns the only error of a join, so that its kind and text stay as
+// they are.
+func unwrapSingle(err error) error {
 	j, ok := err.(interface{ Unwrap() []error })
 	if !ok || len(j.Unwrap()) != 1 {
 		return err

@@ -9,8 +9,8 @@ import (
 )
 
 // TestCrashAnywhere kills the daemon at some operation, with that operation done
-// or not, and opens it again: the move can always be brought to its end, with
-// equal rows on both sides, and there is never a moment with two truths.
+// or not, and opens it again. The migration can always be completed, with equal
+// rows on both sides, and at no moment are two stores in force.
 func TestCrashAnywhere(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -22,21 +22,21 @@ func TestCrashAnywhere(t *testing.T) {
 
 func crashOnce(t *testing.T, at int, done bool) {
 	t.Helper()
-	w := newWorld(t, 20)
+	w := newFakeCluster(t, 20)
 	n := 0
 	die := func(op string) error {
 		if op == "put migration" || op == "migration" {
 			return nil // the recorder's own pace is no part of the story
 		}
 		if n++; n >= at {
-			return errDead
+			return errCrashed
 		}
 		return nil
 	}
 	if done {
 		w.after = func(op string) error {
 			if err := die(op); err != nil {
-				w.before = func(string) error { return errDead }
+				w.before = func(string) error { return errCrashed }
 				return err
 			}
 			return nil
@@ -48,36 +48,37 @@ func crashOnce(t *testing.T, at int, done bool) {
 	o := w.options()
 	o.Cutover = true
 	if _, err := j.Start(t.Context(), "ana", o); err == nil {
-		until(t, j, "the crash", func(s Status) (over bool) {
-			w.look(func() { over = n >= at })
+		awaitStatus(t, j, "the crash", func(s Status) (over bool) {
+			w.locked(func() { over = n >= at })
 			return over || !s.Running
 		})
 	}
 	_ = j.Close()
-	w.look(func() { w.before, w.after, w.serving = nil, nil, core.BackendNone })
+	w.locked(func() { w.before, w.after, w.serving = nil, nil, core.BackendNone })
 
 	j = w.job(t, nil)
-	s := rest(t, j)
-	oneTruth(t, w, s)
+	s := awaitStopped(t, j)
+	wantOneAuthority(t, w, s)
 	if s.State == StateCutover {
 		t.Fatalf("crash at %d (done %v): the cutover was not settled: %v", at, done, s.Error)
 	}
 	if s.State != StateSoak {
-		s = started(t, j, o)
+		s = startAndWait(t, j, o)
 	}
 	wantState(t, s, StateSoak)
-	oneTruth(t, w, s)
-	w.look(func() {
+	wantOneAuthority(t, w, s)
+	w.locked(func() {
 		if !w.target.equal(w.source) {
 			t.Fatalf("crash at %d (done %v): the rows differ", at, done)
 		}
 	})
 }
 
-// oneTruth: KV counts with the file fenced, or SQLite counts with the file open.
-func oneTruth(t *testing.T, w *world, s Status) {
+// wantOneAuthority: KV is in force and the file fenced, or SQLite is in force and
+// the file open.
+func wantOneAuthority(t *testing.T, w *fakeCluster, s Status) {
 	t.Helper()
-	w.look(func() {
+	w.locked(func() {
 		if kv := w.authority.Backend == core.BackendKV; kv != w.fenced {
 			t.Fatalf("authority %+v, fenced %v in %s (%v)", w.authority, w.fenced, s.State, s.Error)
 		}

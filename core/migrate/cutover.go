@@ -10,51 +10,52 @@ import (
 	"unibus/core"
 )
 
-// withheld is what callers are told while nobody serves.
-func withheld(in Intent) *core.Error {
+// errMigrating is what callers get while no store serves.
+func errMigrating(in Intent) *core.Error {
 	return core.Errorf(core.KindUnavailable, "the control plane is moving to %s", in.To.Backend).
 		WithNext("ask again in a few seconds")
 }
 
-// cutover moves the authority by one CAS, or settles one that a crash left in
-// between. The intent is on disk and the holder empty before the CAS is sent;
-// neither is undone before its outcome is proven.
-func (j *Job) cutover(ctx context.Context) (State, error) {
+// runCutover moves the authority by one compare-and-swap, or settles one that a
+// crash interrupted. Before it is sent, the intent is on disk and the node serves
+// nothing. Neither is undone until the outcome is proven.
+func (j *Job) runCutover(ctx context.Context) (State, error) {
 	e, err := j.cfg.Journal.Load()
 	if err != nil {
 		return StateCutover, err
 	}
 	if e.Intent != nil {
-		return j.settle(ctx, *e.Intent, false)
+		return j.settleIntent(ctx, *e.Intent, false)
 	}
-	in, err := j.intend(ctx)
+	in, err := j.recordCutoverIntent(ctx)
 	if err != nil {
-		return j.unfence(ctx, ctx, err)
+		return j.liftAfterFailure(ctx, ctx, err)
 	}
-	j.cfg.Host.Withdraw(withheld(in))
-	return j.settle(ctx, in, true)
+	j.cfg.Host.Withdraw(errMigrating(in))
+	return j.settleIntent(ctx, in, true)
 }
 
-// intend reads the authority, takes the fence over from its timer and syncs the intent.
-func (j *Job) intend(ctx context.Context) (Intent, error) {
-	a, _, err := j.authority(ctx)
+// recordCutoverIntent reads the authority, takes the fence over from its timer and
+// syncs the intent.
+func (j *Job) recordCutoverIntent(ctx context.Context) (Intent, error) {
+	a, _, err := j.readAuthority(ctx)
 	if err != nil {
 		return Intent{}, err
 	}
 	if a.Backend != core.BackendSQLite || a.Node != j.cfg.Node {
-		return Intent{}, core.Errorf(core.KindRefused, "SQLite on %s is not the control plane any more: the record says %s of %s", j.cfg.Node, a.Backend, a.Node).
-			WithNext("abort this move")
+		return Intent{}, core.Errorf(core.KindRefused, "SQLite on %s is no longer the control plane: the authority record names %s on %s", j.cfg.Node, a.Backend, a.Node).
+			WithNext("abort this migration: `unibusd migration abort`")
 	}
 	in := Intent{
 		From: a, At: core.MillisOf(j.cfg.Now()),
 		To: core.Authority{Backend: core.BackendKV, Node: j.cfg.Node, Generation: a.Generation + 1},
 	}
 	if !j.commitFence() {
-		return Intent{}, errFenceOver(j.cfg.Limits.Fence)
+		return Intent{}, errFenceExpired(j.cfg.Limits.FenceTimeout)
 	}
-	err = j.stillFenced(ctx)
+	err = j.checkFenced(ctx)
 	if err == nil {
-		err = j.save(func(*Status) {}, func(e *Entry) { e.Intent = &in })
+		err = j.saveStatus(func(*Status) {}, func(e *Entry) { e.Intent = &in })
 	}
 	if err != nil {
 		j.uncommitFence()
@@ -62,96 +63,97 @@ func (j *Job) intend(ctx context.Context) (Intent, error) {
 	return in, err
 }
 
-// stillFenced makes sure that no change slips into the file after it was verified.
-func (j *Job) stillFenced(ctx context.Context) error {
+// checkFenced makes sure that no write reached the file after it was verified.
+func (j *Job) checkFenced(ctx context.Context) error {
 	fenced, err := j.source().Fenced(ctx)
 	if err == nil && !fenced {
-		err = core.Errorf(core.KindConflict, "the fence of %s was lifted by somebody else", j.source().Path()).
-			WithNext("see that nothing but this node works on the file, then cut over again")
+		err = core.Errorf(core.KindConflict, "another process lifted the fence of %s", j.source().Path()).
+			WithNext("stop other programs that use the file, then cut over again: `unibusd migration cutover`")
 	}
 	return err
 }
 
-// settle brings an intent to an end: the authority is where it was to go, or
-// where it was, at a later generation, which kills a CAS still under way. forward
-// tries to get there for the limit's patience first; after a crash the move is
-// given up, because nobody watched the fence or the guards meanwhile. It asks
-// until it knows or the node stops.
-func (j *Job) settle(ctx context.Context, in Intent, forward bool) (State, error) {
-	end := time.Now().Add(j.cfg.Limits.Patience)
+// settleIntent brings an intent to its end. The authority arrives where it was to
+// go, or returns to where it was, one generation later, which defeats a
+// compare-and-swap without an answer. forward first tries to arrive, for the retry
+// budget. After a crash it returns instead, because the fence and the guards were
+// unattended meanwhile. It repeats until the outcome is known or the node stops.
+func (j *Job) settleIntent(ctx context.Context, in Intent, forward bool) (State, error) {
+	end := time.Now().Add(j.cfg.Limits.RetryBudget)
 	back := core.Authority{Backend: in.From.Backend, Node: j.cfg.Node, Generation: in.From.Generation + 1}
-	if in.backwards() {
-		if err := j.reclose(ctx, in); err != nil {
+	if in.concernsRollback() {
+		if err := j.closeGuardsAgain(ctx, in); err != nil {
 			return StateRollback, err
 		}
 	}
-	a, err := j.decide(ctx, func(cur core.Authority) (core.Authority, verdict) {
+	a, err := j.settleAuthority(ctx, func(cur core.Authority) (core.Authority, authorityDecision) {
 		switch {
-		case cur == in.From && (in.Reverse || forward && time.Now().Before(end)):
-			return in.To, write
+		case cur == in.From && (in.ReversesRollback || forward && time.Now().Before(end)):
+			return in.To, replaceAuthority
 		case cur == in.From:
-			return back, write
+			return back, replaceAuthority
 		case cur.Generation > in.From.Generation:
-			return cur, take
+			return cur, acceptAuthority
 		}
-		return cur, ask // absent or older: a read that proves nothing
+		return cur, readAgain // absent or older: the read proves nothing
 	})
 	switch {
-	case err != nil && in.backwards():
+	case err != nil && in.concernsRollback():
 		return StateRollback, err
 	case err != nil:
 		return StateCutover, err
-	case a == in.To && in.Reverse:
-		return j.reversed(ctx, a)
-	case a == in.To && in.rollback():
-		return j.returned(ctx, in, a)
-	case a == back && in.rollback():
-		return j.keptKV(ctx, in, a)
+	case a == in.To && in.ReversesRollback:
+		return j.finishReversal(ctx, a)
+	case a == in.To && in.isRollback():
+		return j.finishRollback(ctx, in, a)
+	case a == back && in.isRollback():
+		return j.finishCancelledRollback(ctx, in, a)
 	case a == in.To:
-		return j.arrived(ctx, a)
+		return j.finishCutover(ctx, a)
 	case a == back:
-		return j.turnedBack(ctx, a, forward)
+		return j.revertCutover(ctx, a, forward)
 	}
-	return j.overtaken(ctx, in, a)
+	return j.cutoverOvertaken(ctx, in, a)
 }
 
-// rollback says which way the authority was to move.
-func (in Intent) rollback() bool { return in.To.Backend == core.BackendSQLite }
+// isRollback says in which direction the authority was to move.
+func (in Intent) isRollback() bool { return in.To.Backend == core.BackendSQLite }
 
-// backwards is true for a rollback, and for one that is taken back.
-func (in Intent) backwards() bool { return in.rollback() || in.Reverse }
+// concernsRollback is true for a rollback, and for one that is taken back.
+func (in Intent) concernsRollback() bool { return in.isRollback() || in.ReversesRollback }
 
-// arrived ends the cutover: the KV store is published here, and the other nodes
-// follow the record. Those that have not yet are named.
-func (j *Job) arrived(ctx context.Context, a core.Authority) (State, error) {
-	err := j.save(func(s *Status) {
+// finishCutover publishes the KV store here; the other nodes follow the record.
+// The result names those that have not followed yet.
+func (j *Job) finishCutover(ctx context.Context, a core.Authority) (State, error) {
+	err := j.saveStatus(func(s *Status) {
 		s.State, s.Verified, s.Error = StateSoak, true, nil
 		s.Result = soakResult(*s, a, nil)
-	}, outcome(a))
+	}, recordOutcome(a))
 	if err != nil {
 		return StateCutover, err
 	}
 	if err := j.cfg.Host.Serve(ctx, a); err != nil {
 		return StateSoak, err
 	}
-	if err := j.sumUp(ctx); err != nil {
+	if err := j.fillDigests(ctx); err != nil {
 		j.cfg.Log.Warn("the digests of what changed behind the fence are not known", "error", err)
 	}
-	wctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.Journals)
+	wctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.JournalTimeout)
 	defer cancel()
-	behind := j.followers(wctx, a)
-	j.note(func(s *Status) { s.Result = soakResult(*s, a, behind) })
+	behind := j.awaitFollowers(wctx, a)
+	j.updateStatus(func(s *Status) { s.Result = soakResult(*s, a, behind) })
 	return StateSoak, nil
 }
 
-// followers waits until every node's journal holds a; at the end it names those that lack it.
-func (j *Job) followers(ctx context.Context, a core.Authority) []string {
+// awaitFollowers waits until every node's journal holds a. In the end it names
+// those that lack it.
+func (j *Job) awaitFollowers(ctx context.Context, a core.Authority) []string {
 	for {
-		behind, err := j.behind(ctx, a)
+		behind, err := j.nodesBehind(ctx, a)
 		if err == nil && len(behind) == 0 {
 			return nil
 		}
-		if wait(ctx, j.cfg.Limits.Poll) == nil {
+		if sleep(ctx, j.cfg.Limits.PollInterval) == nil {
 			continue
 		}
 		if err != nil {
@@ -162,52 +164,53 @@ func (j *Job) followers(ctx context.Context, a core.Authority) []string {
 }
 
 func soakResult(s Status, a core.Authority, behind []string) string {
-	text := fmt.Sprintf("The control plane is KV since generation %d, with %s. The SQLite file on %s is fenced and kept.",
-		a.Generation, count(totalOf(s.Buckets), "key"), s.Node)
+	text := fmt.Sprintf("The control plane has been on KV since generation %d, with %s. The SQLite file on %s is fenced and kept.",
+		a.Generation, count(totalKeys(s.Buckets), "key"), s.Node)
 	if len(behind) > 0 {
-		text += " Not seen to follow yet: " + strings.Join(behind, ", ") + "; until then they serve nothing."
+		text += " Not following yet: " + strings.Join(behind, ", ") + "; until they do they serve nothing."
 	}
-	return text + " Finish when all is well; until then `unibusd migration rollback` brings everything back to SQLite."
+	return text + " Finish when all is well; until then `unibusd migration rollback` writes everything back to SQLite."
 }
 
-// turnedBack opens the SQLite file again after a cutover that came to nothing.
-// The fence is lifted before the intent is cleared, so that a crash in between repeats it.
-// forward says that it ran out of time, otherwise the node had stopped in it.
-func (j *Job) turnedBack(ctx context.Context, a core.Authority, forward bool) (State, error) {
-	if err := j.lift(ctx); err != nil {
+// revertCutover serves the SQLite file again after a cutover that failed. It lifts
+// the fence before it clears the intent, so that a crash in between repeats both.
+// forward is true if the cutover ran out of time, false if the node stopped in it.
+func (j *Job) revertCutover(ctx context.Context, a core.Authority, forward bool) (State, error) {
+	if err := j.liftFence(ctx); err != nil {
 		return StateCutover, err
 	}
-	err := j.save(func(s *Status) { s.State = StateVerify }, outcome(a))
+	err := j.saveStatus(func(s *Status) { s.State = StateVerify }, recordOutcome(a))
 	if err != nil {
 		return StateCutover, err
 	}
-	cause := core.Errorf(core.KindUnavailable, "%s was stopped during the cutover; nothing was moved, and its SQLite file serves again", j.cfg.Node).
+	cause := core.Errorf(core.KindUnavailable, "%s was stopped during the cutover; nothing was migrated, and its SQLite file serves again", j.cfg.Node).
 		WithNext("cut over again: `unibusd migration cutover`")
 	if forward {
-		cause = core.Errorf(core.KindUnavailable, "the cutover was given up, because the authority could not be moved in time; SQLite on %s serves again", j.cfg.Node).
-			WithNext("see that a majority of the nodes is up, then cut over again: `unibusd migration cutover`")
+		cause = core.Errorf(core.KindUnavailable, "the cutover was cancelled, because the authority could not be changed in time; SQLite on %s serves again", j.cfg.Node).
+			WithNext("start nodes until a majority is up, then cut over again: `unibusd migration cutover`")
 	}
 	return StateVerify, errors.Join(cause, j.cfg.Host.Serve(ctx, a))
 }
 
-// overtaken ends a move whose authority somebody else moved: the file stays fenced.
-func (j *Job) overtaken(ctx context.Context, in Intent, a core.Authority) (State, error) {
-	if in.backwards() {
-		return j.overtakenBack(ctx, in, a)
+// cutoverOvertaken ends a migration whose authority was moved by another node. The
+// file stays fenced.
+func (j *Job) cutoverOvertaken(ctx context.Context, in Intent, a core.Authority) (State, error) {
+	if in.concernsRollback() {
+		return j.rollbackOvertaken(ctx, in, a)
 	}
-	err := j.save(func(s *Status) { s.State = StateAborted }, outcome(a))
+	err := j.saveStatus(func(s *Status) { s.State = StateAborted }, recordOutcome(a))
 	if err != nil {
 		return StateCutover, err
 	}
-	cause := core.Errorf(core.KindConflict, "the authority moved to %s of %s (generation %d) meanwhile; the file on %s stays fenced",
-		a.Backend, a.Node, a.Generation, j.cfg.Node).WithNext("look at who moved it before anything else is started")
+	cause := core.Errorf(core.KindConflict, "another node changed the authority to %s on %s (generation %d); the file on %s stays fenced",
+		a.Backend, a.Node, a.Generation, j.cfg.Node).WithNext("find out who changed it before you start anything else")
 	return StateAborted, errors.Join(cause, j.cfg.Host.Serve(ctx, a))
 }
 
-// outcome takes an intent back and notes the authority it led to.
-func outcome(a core.Authority) func(*Entry) {
+// recordOutcome clears an intent and records the authority that it led to.
+func recordOutcome(a core.Authority) func(*Entry) {
 	return func(e *Entry) {
 		e.Intent, e.Authority = nil, &a
-		e.Home = e.Home && a.Backend == core.BackendSQLite
+		e.FileIsAuthority = e.FileIsAuthority && a.Backend == core.BackendSQLite
 	}
 }

@@ -1,13 +1,14 @@
 // Package migrate moves a control plane from a node's SQLite file into the
-// replicated store, and back: preflight, backup, copy, verify on every node's
-// own replica, fence, cutover, soak; from there finish or rollback. It knows its
-// source, its target and its host only as small interfaces (parts.go).
+// replicated KV store, and back. A migration passes through the states preflight,
+// backup, copy, verify, fence, cutover and soak; then it is finished or rolled back.
 //
-// A Job works in the daemon, one step a state (machine.go); status.go is what
-// everybody sees of it, choices.go what an operator can do to it now. Before
-// anything is done that a crash could leave in doubt, it is in the journal.
+// A Job runs in the daemon (core/node creates it). The operators' service calls its
+// methods; status.go, status_sentence.go and report.go are what people see of it,
+// actions.go what they can do at each moment. interfaces.go is everything that the
+// Job needs of a node. Begin reading with state_machine.go: one method a state.
 //
-// Nothing here is written twice: copy and fence merge two sides in key order and
-// write the difference, so that every step may be repeated. Memory does not grow
-// with the tables, but with what was changed since the backup.
+// Every step can be repeated. Copy and fence compare both sides in key order and
+// write the difference. Memory grows with the changes since the backup, never with
+// the tables. What a crash could leave in doubt is written to the journal first.
+// DESIGN.md says why it is built like this.
 package migrate

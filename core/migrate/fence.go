@@ -9,63 +9,67 @@ import (
 	"unibus/core"
 )
 
-// fenceState says whether the fence may still be lifted: either the timer or an
-// abort lifts it, or the cutover commits to it, never both.
+// fenceState says whether the fence may still be lifted. Either the timer or an
+// abort lifts it, or the cutover commits to it; never both.
 type fenceState struct {
-	committed bool // the cutover has begun: nothing but its outcome lifts the fence
-	given     bool // the timer or an abort took it: no cutover any more
+	committed bool // the cutover has started: only its outcome lifts the fence
+	released  bool // the timer or an abort lifts it: no cutover is possible any more
 	timer     *time.Timer
 }
 
-// errFenceOver is what a cutover meets that came too late.
-func errFenceOver(limit time.Duration) *core.Error {
+// errFenceExpired is what a cutover gets that comes too late.
+func errFenceExpired(limit time.Duration) *core.Error {
 	return core.Errorf(core.KindUnavailable, "the fence stood for %s without a cutover and was lifted; SQLite serves and takes changes again", limit).
-		WithNext("look at what was slow, then cut over again")
+		WithNext("find out what was slow, then cut over again: `unibusd migration cutover`")
 }
 
-// fenceAndFollow makes the source refuse writes, brings over what changed since
-// the backup and shows that every replica has it. A failure lifts the fence and
-// leads back to verify.
-func (j *Job) fenceAndFollow(ctx context.Context) (State, error) {
-	if err := j.allHere(ctx); err != nil {
+// runFence makes the source refuse writes, copies what changed since the backup,
+// and proves that every replica has it. After a failure it lifts the fence and
+// returns to verify.
+func (j *Job) runFence(ctx context.Context) (State, error) {
+	if err := j.requireMarks(); err != nil {
 		return StateVerify, err
 	}
-	if err := j.awaitReady(ctx, min(lateNode, j.cfg.Limits.Ready)); err != nil {
+	if err := j.requireAllOnline(ctx); err != nil {
 		return StateVerify, err
 	}
-	intact, ahead := j.intact(), j.stationSoon(ctx)
-	defer ahead.leave()
-	work, cancel := context.WithTimeoutCause(ctx, j.cfg.Limits.Fence, errFenceOver(j.cfg.Limits.Fence))
+	if err := j.awaitReadyNodes(ctx, min(lateNodeTimeout, j.cfg.Limits.ReadyTimeout)); err != nil {
+		return StateVerify, err
+	}
+	backupUnchanged, pool := j.backupUnchanged(), j.openReadersInTime(ctx)
+	defer pool.close()
+	work, cancel := context.WithTimeoutCause(ctx, j.cfg.Limits.FenceTimeout, errFenceExpired(j.cfg.Limits.FenceTimeout))
 	defer cancel()
 	if err := j.raiseFence(work); err != nil {
-		return j.unfence(ctx, work, err)
+		return j.liftAfterFailure(ctx, work, err)
 	}
-	err := j.follow(work, ahead, intact)
+	err := j.syncFenced(work, pool, backupUnchanged)
 	if err != nil {
-		j.note(func(s *Status) { s.Outdated = !s.Verified })
-		return j.unfence(ctx, work, err)
+		j.updateStatus(func(s *Status) { s.BackupOutdated = !s.Verified })
+		return j.liftAfterFailure(ctx, work, err)
 	}
 	return StateCutover, nil
 }
 
-// stationFor bounds the way to the replicas: what is not reached by then is
-// asked anew behind the fence, whose own limit holds there.
-const stationFor = 10 * time.Second
+// openReadersTimeout bounds opening the readers. A replica without a reader is
+// reached behind the fence, within its limit.
+const openReadersTimeout = 10 * time.Second
 
-func (j *Job) stationSoon(ctx context.Context) *posts {
-	ctx, cancel := context.WithTimeout(ctx, stationFor)
+func (j *Job) openReadersInTime(ctx context.Context) *replicaReaderPool {
+	ctx, cancel := context.WithTimeout(ctx, openReadersTimeout)
 	defer cancel()
-	return j.station(ctx)
+	return j.openReaders(ctx)
 }
 
-// lateNode is how long a cutover waits for a node that does not answer just now.
-const lateNode = 5 * time.Second
+// lateNodeTimeout is how long a cutover waits for a node that does not answer at
+// once.
+const lateNodeTimeout = 5 * time.Second
 
-// allHere refuses a cutover while a node is silent, before anything is fenced:
-// what changed is compared on every node, and that one would be waited for in
-// vain. One that is merely late is waited for.
-func (j *Job) allHere(ctx context.Context) error {
-	limit, cancel := context.WithTimeout(ctx, min(lateNode, j.cfg.Limits.Patience))
+// requireAllOnline refuses a cutover while a node is silent, before anything is
+// fenced: the changes are compared on every node, and the fence would wait for
+// that one in vain.
+func (j *Job) requireAllOnline(ctx context.Context) error {
+	limit, cancel := context.WithTimeout(ctx, min(lateNodeTimeout, j.cfg.Limits.RetryBudget))
 	defer cancel()
 	for {
 		c, err := j.cfg.Cluster(ctx)
@@ -78,42 +82,43 @@ func (j *Job) allHere(ctx context.Context) error {
 		if err == nil && len(silent) == 0 {
 			return nil
 		}
-		if perr := j.breathe(ctx); perr != nil {
+		if perr := j.checkInterrupted(ctx); perr != nil {
 			return perr
 		}
-		if wait(limit, j.cfg.Limits.Poll) == nil {
+		if sleep(limit, j.cfg.Limits.PollInterval) == nil {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		return core.Errorf(core.KindUnavailable, "%s does not answer, and the last changes have to be compared on every node; nothing was fenced", strings.Join(silent, " and ")).
+		return core.Errorf(core.KindUnavailable, "%s does not answer, and the last changes must be compared on every node; nothing was fenced", strings.Join(silent, " and ")).
 			WithNext("start unibusd there, then cut over again: `unibusd migration cutover`")
 	}
 }
 
-// raiseFence starts the timer before the fence: no moment without one.
+// raiseFence starts the timer before it fences, so that the fence never stands
+// without one.
 func (j *Job) raiseFence(ctx context.Context) error {
-	j.lifting.Lock()
-	defer j.lifting.Unlock()
+	j.fenceLock.Lock()
+	defer j.fenceLock.Unlock()
 	f := &fenceState{}
-	f.timer = time.AfterFunc(j.cfg.Limits.Fence, func() { j.expire(f) })
+	f.timer = time.AfterFunc(j.cfg.Limits.FenceTimeout, func() { j.expireFence(f) })
 	j.mu.Lock()
 	j.fence = f
 	j.mu.Unlock()
 	return j.source().Fence(ctx)
 }
 
-// expire lifts the fence from the timer, whatever the runner is waiting for. A
-// late timer leaves the next cutover's fence alone.
-func (j *Job) expire(f *fenceState) {
-	if !j.giveUpFence(f) {
+// expireFence lifts the fence from the timer, whatever the runner is doing. A late
+// timer leaves the fence of the next cutover alone.
+func (j *Job) expireFence(f *fenceState) {
+	if !j.releaseFence(f) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), j.cfg.Limits.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), j.cfg.Limits.RetryBudget)
 	defer cancel()
-	j.lifting.Lock()
-	defer j.lifting.Unlock()
+	j.fenceLock.Lock()
+	defer j.fenceLock.Unlock()
 	j.mu.Lock()
 	mine := j.fence == f
 	j.mu.Unlock()
@@ -125,23 +130,24 @@ func (j *Job) expire(f *fenceState) {
 	}
 }
 
-// giveUpFence takes the fence away from the cutover; false where that has begun.
-func (j *Job) giveUpFence(f *fenceState) bool {
+// releaseFence takes the fence away from the cutover; false if the cutover has
+// started.
+func (j *Job) releaseFence(f *fenceState) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if f.committed {
 		return false
 	}
-	f.given = true
+	f.released = true
 	return true
 }
 
-// commitFence gives the fence to the cutover; false where it was lifted.
+// commitFence gives the fence to the cutover; false if it was lifted.
 func (j *Job) commitFence() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	f := j.fence
-	if f == nil || f.given || j.ending {
+	if f == nil || f.released || j.abortRequested {
 		return false
 	}
 	f.committed = true
@@ -153,39 +159,21 @@ func (j *Job) commitFence() bool {
 func (j *Job) uncommitFence() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.fence.committed, j.fence.given = false, true
+	j.fence.committed, j.fence.released = false, true
 }
 
-// follow brings over what changed since the verification, and shows that every
-// replica has it. A target without a history is written and compared as a whole.
-func (j *Job) follow(ctx context.Context, ahead *posts, intact bool) error {
-	if err := j.retry(ctx, j.shut); err != nil { // anew: an earlier cutover that was given up moved the generation on
+// syncFenced copies what changed since verify, and proves that every replica has
+// it.
+func (j *Job) syncFenced(ctx context.Context, pool *replicaReaderPool, backupUnchanged bool) error {
+	if err := j.retry(ctx, j.closeGuards); err != nil { // again: an earlier cutover that failed has raised the generation
 		return err
 	}
-	if ahead.target != nil {
-		return j.followChanges(ctx, ahead, intact)
-	}
-	for _, t := range core.Tables() {
-		err := j.retry(ctx, func(ctx context.Context) error {
-			return j.pour(ctx, j.source(), t, "", func(p poured) error {
-				j.note(func(s *Status) { s.Written += p.put + p.removed })
-				return ctx.Err()
-			})
-		})
-		if err != nil {
-			return err
-		}
-	}
-	parity, err := j.compare(ctx, j.source())
-	if err != nil {
-		return err
-	}
-	return j.judgeParity(parity)
+	return j.syncChanges(ctx, pool, backupUnchanged)
 }
 
-// unfence lifts the fence after a failure and says where the move stands: in
-// verify, or still in fence where the file could not be opened again.
-func (j *Job) unfence(ctx, work context.Context, cause error) (State, error) {
+// liftAfterFailure lifts the fence and returns the state of the migration: verify,
+// or still fence if the file could not be opened again.
+func (j *Job) liftAfterFailure(ctx, work context.Context, cause error) (State, error) {
 	if work.Err() != nil && ctx.Err() == nil {
 		cause = context.Cause(work)
 	}
@@ -193,27 +181,27 @@ func (j *Job) unfence(ctx, work context.Context, cause error) (State, error) {
 	f := j.fence
 	j.mu.Unlock()
 	if f != nil {
-		j.giveUpFence(f)
+		j.releaseFence(f)
 	}
-	up, cancel := context.WithTimeout(context.WithoutCancel(ctx), j.cfg.Limits.Patience)
+	up, cancel := context.WithTimeout(context.WithoutCancel(ctx), j.cfg.Limits.RetryBudget)
 	defer cancel()
-	if err := j.lift(up); err != nil {
+	if err := j.liftFence(up); err != nil {
 		return StateFence, errors.Join(cause, err)
 	}
 	return StateVerify, cause
 }
 
-// errNoFile is for a move whose file was taken away while its node was down.
+// errNoFile is for a migration whose file was removed while its node was down.
 func (j *Job) errNoFile() error {
 	path := j.Status().Source.Path
-	return core.Errorf(core.KindFailed, "%s has no SQLite file: %s, which was being moved, is not there", j.cfg.Node, path).
+	return core.Errorf(core.KindFailed, "%s has no SQLite file: %s, which was being migrated, is missing", j.cfg.Node, path).
 		WithNext("put it back, then restart %s", j.cfg.Node)
 }
 
-// lift makes the source take writes again, where it does not.
-func (j *Job) lift(ctx context.Context) error {
-	j.lifting.Lock()
-	defer j.lifting.Unlock()
+// liftFence makes the source accept writes again, if it does not.
+func (j *Job) liftFence(ctx context.Context) error {
+	j.fenceLock.Lock()
+	defer j.fenceLock.Unlock()
 	j.mu.Lock()
 	if j.fence != nil {
 		j.fence.timer.Stop()

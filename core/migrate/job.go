@@ -11,32 +11,32 @@ import (
 	"unibus/core"
 )
 
-// Job is the mover of one node: at most one move at a time, worked at in a
-// goroutine of its own, so that whoever started it may leave and come back.
-// All methods may be called from anywhere.
+// Job runs the migrations of one node, at most one at a time, in a goroutine of
+// its own: the operator who started one may disconnect. All methods are safe for
+// concurrent use.
 type Job struct {
 	cfg Config
-	src atomic.Pointer[SourceStore] // nil: this node has no SQLite file; another one after a rollback
+	src atomic.Pointer[SourceStore] // nil: this node has no SQLite file; a rollback replaces it
 
-	command sync.Mutex // one command of an operator at a time
-	lifting sync.Mutex // the fence is raised or lifted by one at a time
+	commandLock sync.Mutex // held during an operator's command
+	fenceLock   sync.Mutex // held while the fence is raised or lifted
 
-	mu     sync.Mutex
-	st     Status
-	cp     *Checkpoint
-	marks  Marks // replaced, never changed
-	fence  *fenceState
-	paused bool    // a pause is wanted
-	ending bool    // an abort waits for the runner: no cutover may begin
-	claims bool    // a claim of the authority may still be under way
-	before *Status // during a dry run: what is recorded meanwhile
-	cancel context.CancelFunc
-	done   chan struct{} // closed when the runner has ended; nil before the first
-	open   bool
-	rec    *recorder
+	mu                 sync.Mutex
+	status             Status
+	checkpoint         *checkpoint
+	marks              Marks // replaced as a whole, never modified
+	fence              *fenceState
+	pauseRequested     bool    // the runner has to pause
+	abortRequested     bool    // an abort waits for the runner; no cutover may start
+	claimUncertain     bool    // a claim of the authority was sent and its outcome is not known
+	statusBeforeDryRun *Status // during a dry run: the status before it
+	cancel             context.CancelFunc
+	done               chan struct{} // closed when the runner has ended; nil before the first
+	open               bool
+	recorder           *recorder
 }
 
-// New makes a Job without touching anything.
+// New makes a Job without any I/O.
 func New(cfg Config) *Job {
 	cfg.Limits = cfg.Limits.withDefaults()
 	if cfg.Now == nil {
@@ -45,12 +45,12 @@ func New(cfg Config) *Job {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	j := &Job{cfg: cfg, st: Status{State: StateNone}}
+	j := &Job{cfg: cfg, status: Status{State: StateNone}}
 	j.SetSource(cfg.Source)
 	return j
 }
 
-// source is the SQLite file that can be moved; nil where this node has none.
+// source is the SQLite file that can be migrated; nil if this node has none.
 func (j *Job) source() SourceStore {
 	if s := j.src.Load(); s != nil {
 		return *s
@@ -58,16 +58,16 @@ func (j *Job) source() SourceStore {
 	return nil
 }
 
-// SetSource names the file that can be moved, where a node got it after New.
+// SetSource sets the file that can be migrated, for a node that got it after New.
 func (j *Job) SetSource(s SourceStore) {
 	if s != nil {
 		j.src.Store(&s)
 	}
 }
 
-// Open takes up what the journal tells: a fence that a crash left is lifted, an
-// intent without outcome is settled in the background by asking the authority,
-// and a move that was interrupted waits for Resume, Start or Abort. It needs no quorum.
+// Open continues from the journal. It lifts a fence that a crash left. It settles
+// an intent without outcome in the background, by reading the authority. An
+// interrupted migration waits for Resume, Start or Abort. Open needs no quorum.
 func (j *Job) Open(ctx context.Context) error {
 	e, err := j.cfg.Journal.Load()
 	if err != nil {
@@ -75,83 +75,84 @@ func (j *Job) Open(ctx context.Context) error {
 	}
 	j.mu.Lock()
 	j.open = true
-	j.cp, j.marks = e.Checkpoint, e.Marks
-	j.claims = e.Move != nil && e.Move.State == StatePreflight
-	if e.Move != nil {
-		j.st = *clone(*e.Move)
+	j.checkpoint, j.marks = e.Checkpoint, e.Marks
+	j.claimUncertain = e.Migration != nil && e.Migration.State == StatePreflight
+	if e.Migration != nil {
+		j.status = *cloneStatus(*e.Migration)
 	}
-	j.rec = startRecorder(j.cfg.Record, j.cfg.Limits.Record, j.recorded)
-	st := j.st
+	j.recorder = startRecorder(j.cfg.Record, j.cfg.Limits.RecordInterval, j.statusToRecord)
+	st := j.status
 	j.mu.Unlock()
 	if st.State == StateNone {
 		return nil
 	}
 	if e.Intent != nil {
-		j.cfg.Host.Withdraw(withheld(*e.Intent))
-		return j.launch(func(s *Status) {
+		j.cfg.Host.Withdraw(errMigrating(*e.Intent))
+		return j.startRun(func(s *Status) {
 			s.State, s.Paused = StateCutover, false
-			if e.Intent.backwards() {
+			if e.Intent.concernsRollback() {
 				s.State = StateRollback
 			}
 		})
 	}
-	if st.State == StateRollback && e.returned(j.cfg.Node) {
-		return j.launch(func(*Status) {})
+	if st.State == StateRollback && e.rolledBackTo(j.cfg.Node) {
+		return j.startRun(func(*Status) {})
 	}
-	return j.takeUp(ctx, st)
+	return j.recoverInterrupted(ctx, st)
 }
 
-// takeUp puts an interrupted move without an intent in order: nothing works at
-// it, no fence stands.
-func (j *Job) takeUp(ctx context.Context, st Status) error {
+// recoverInterrupted handles an interrupted migration without an intent: nothing
+// runs and no fence stands afterwards.
+func (j *Job) recoverInterrupted(ctx context.Context, st Status) error {
 	if (st.Active() || st.State == StateCutover) && j.source() != nil {
-		if err := j.lift(ctx); err != nil {
+		if err := j.liftFence(ctx); err != nil {
 			return err
 		}
 	}
 	if st.State == StateAborted && j.source() != nil {
-		if err := j.untrack(ctx); err != nil {
+		if err := j.source().Untrack(ctx); err != nil {
 			return err
 		}
 	}
 	if st.Aborting != "" {
-		return j.goOnAborting(st.Aborting)
+		return j.continueAbort(st.Aborting)
 	}
 	if !st.Running {
-		j.rec.dirty()
+		j.recorder.schedule()
 		return nil
 	}
-	return j.save(func(s *Status) {
+	return j.saveStatus(func(s *Status) {
 		switch s.State {
 		case StateCutover:
 			s.State = StateFence // no intent: nothing was sent
 		case StateRollback:
 			s.State = StateSoak // no intent: nothing was closed
 		}
-		j.interrupted(s)
+		j.markInterrupted(s)
 	})
 }
 
-// interrupted is how a status looks after its node stopped in the middle.
-func (j *Job) interrupted(s *Status) {
+// markInterrupted sets the status of a migration whose node stopped while it ran.
+func (j *Job) markInterrupted(s *Status) {
 	s.Running = false
 	if !s.Active() {
 		return
 	}
-	s.AtLeast = s.AtLeast || s.State == StateCopy || s.State == StateFence
-	was, on := s.State, "`unibusd migration resume` goes on where it stopped"
+	s.WrittenIsMinimum = s.WrittenIsMinimum || s.State == StateCopy || s.State == StateFence
+	was, on := s.State, "continue with `unibusd migration resume`"
 	if was == StateFence {
 		s.State = StateVerify
 	}
 	if s.State == StateVerify && s.Verified {
-		on = "`unibusd migration cutover` cuts over again"
+		on = "cut over again with `unibusd migration cutover`"
 	}
 	s.Error = core.Errorf(core.KindUnavailable, "%s was stopped in %s; its SQLite file serves as before", j.cfg.Node, was).
-		WithNext("%s; `unibusd migration abort` restores what was", on)
+		WithNext("%s; to restore the state before the migration: `unibusd migration abort`", on)
 }
 
-// Close stops the work after the present batch, writes the last status and
-// returns when all is quiet. A move goes on after the next Open. Twice is harmless.
+// Close stops the work after the present batch, writes the last status and waits
+// for both. The migration can continue after the next Open. A second call does
+// nothing.
 func (j *Job) Close() error {
 	j.mu.Lock()
 	if !j.open {
@@ -159,33 +160,34 @@ func (j *Job) Close() error {
 		return nil
 	}
 	j.open = false
-	rec := j.rec
+	rec := j.recorder
 	j.mu.Unlock()
-	j.stop()
+	j.stopRun()
 	rec.close()
 	return nil
 }
 
-// Status is where the move of this node stands now.
+// Status is the present status of this node's migration.
 func (j *Job) Status() Status {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return *clone(j.st)
+	return *cloneStatus(j.status)
 }
 
-// recorded is the status as the record may have it: a dry run leaves no trace there.
-func (j *Job) recorded() Status {
+// statusToRecord is the status for the cluster record, which a dry run must not
+// change.
+func (j *Job) statusToRecord() Status {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.before != nil {
-		return *clone(*j.before)
+	if j.statusBeforeDryRun != nil {
+		return *cloneStatus(*j.statusBeforeDryRun)
 	}
-	return *clone(j.st)
+	return *cloneStatus(j.status)
 }
 
-// Current is the move that counts for the cluster: this node's own, or the one
-// that the record tells of where another node does or did it later. KindUnavailable
-// where the record cannot be read and this node has none of its own.
+// Current is the cluster's latest migration: this node's own, or the recorded one
+// if another node's is later. KindUnavailable if the record cannot be read and
+// this node has no migration.
 func (j *Job) Current(ctx context.Context) (Status, error) {
 	own := j.Status()
 	if own.Running {
@@ -198,22 +200,23 @@ func (j *Job) Current(ctx context.Context) (Status, error) {
 	case err != nil || other.Node == j.cfg.Node && own.State != StateNone || other.Updated <= own.Updated:
 		return own, nil
 	case other.Node == j.cfg.Node && other.Active():
-		return j.ownInRecord(ctx)
+		return j.recoverOwnRecord(ctx)
 	}
 	return other, nil
 }
 
-// launch saves a status with Running set and starts the runner. The caller holds command, or is Open.
-func (j *Job) launch(change func(*Status)) error {
+// startRun saves a status with Running set and starts the runner. The caller holds
+// commandLock, or is Open.
+func (j *Job) startRun(change func(*Status)) error {
 	j.mu.Lock()
 	if !j.open {
 		j.mu.Unlock()
 		return core.Errorf(core.KindUnavailable, "%s is stopping", j.cfg.Node)
 	}
-	j.fence, j.paused, j.ending = nil, false, false
+	j.fence, j.pauseRequested, j.abortRequested = nil, false, false
 	j.mu.Unlock()
-	err := j.save(func(s *Status) {
-		s.Error, s.Result, s.Problems = nil, "", nil // a dry run's problems too: what still holds is found again
+	err := j.saveStatus(func(s *Status) {
+		s.Error, s.Result, s.Problems = nil, "", nil // also those of a dry run: preflight finds the remaining ones again
 		change(s)
 		s.Running = true
 	})
@@ -223,7 +226,7 @@ func (j *Job) launch(change func(*Status)) error {
 	return j.spawn(j.run)
 }
 
-// spawn runs work until it ends or stop is called. After Close nothing begins.
+// spawn runs work until it ends or stopRun is called. After Close it refuses.
 func (j *Job) spawn(work func(context.Context)) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -238,17 +241,17 @@ func (j *Job) spawn(work func(context.Context)) error {
 	go func() {
 		defer close(done)
 		defer cancel()
-		if j.cfg.Working != nil {
-			j.cfg.Working(true)
-			defer j.cfg.Working(false)
+		if j.cfg.OnRunning != nil {
+			j.cfg.OnRunning(true)
+			defer j.cfg.OnRunning(false)
 		}
 		work(ctx)
 	}()
 	return nil
 }
 
-// stop ends the runner and waits for it.
-func (j *Job) stop() {
+// stopRun stops the runner and waits for it.
+func (j *Job) stopRun() {
 	j.mu.Lock()
 	cancel, done := j.cancel, j.done
 	j.mu.Unlock()
@@ -259,55 +262,58 @@ func (j *Job) stop() {
 	<-done
 }
 
-// save changes the status in the journal first, then in memory, then has it recorded.
-func (j *Job) save(change func(*Status), more ...func(*Entry)) error {
+// saveStatus changes the status in the journal first, then in memory, and has it
+// recorded.
+func (j *Job) saveStatus(change func(*Status), more ...func(*Entry)) error {
 	j.mu.Lock()
-	st := *clone(j.st)
+	st := *cloneStatus(j.status)
 	change(&st)
-	st.Updated = max(st.Updated, core.MillisOf(j.cfg.Now())) // a record's order, also where clocks differ
-	moved := st.State != j.st.State
+	st.Updated = max(st.Updated, core.MillisOf(j.cfg.Now())) // keeps the order of records when clocks differ
+	moved := st.State != j.status.State
 	if moved {
 		st.Since = st.Updated
-		st.History = append(st.History, Passage{st.State, st.Updated})
+		st.History = append(st.History, StateTransition{st.State, st.Updated})
 	}
 	err := j.cfg.Journal.Update(func(e *Entry) {
-		e.Move, e.Checkpoint, e.Marks = clone(st), j.cp, j.marks
+		e.Migration, e.Checkpoint, e.Marks = cloneStatus(st), j.checkpoint, j.marks
 		for _, f := range more {
 			f(e)
 		}
 	})
 	if err == nil {
-		j.st = st
+		j.status = st
 	}
-	rec := j.rec
+	rec := j.recorder
 	j.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	rec.dirty()
-	if moved && j.cfg.Changed != nil {
-		j.cfg.Changed(*clone(st))
+	rec.schedule()
+	if moved && j.cfg.OnStateChange != nil {
+		j.cfg.OnStateChange(*cloneStatus(st))
 	}
 	return nil
 }
 
-// note changes the status in memory alone and has it recorded: progress, which a crash may forget.
-func (j *Job) note(change func(*Status)) {
+// updateStatus changes the status in memory and has it recorded. It is for
+// progress, which a crash may lose.
+func (j *Job) updateStatus(change func(*Status)) {
 	j.mu.Lock()
-	change(&j.st)
-	j.st.Updated = max(j.st.Updated, core.MillisOf(j.cfg.Now()))
-	rec, dry := j.rec, j.before != nil
+	change(&j.status)
+	j.status.Updated = max(j.status.Updated, core.MillisOf(j.cfg.Now()))
+	rec, dry := j.recorder, j.statusBeforeDryRun != nil
 	j.mu.Unlock()
 	if !dry {
-		rec.dirty()
+		rec.schedule()
 	}
 }
 
-// clone copies a status with everything it points to, so that no reader sees a later change.
-func clone(s Status) *Status {
+// cloneStatus copies a status with everything it points to, so that a reader never
+// sees a later change.
+func cloneStatus(s Status) *Status {
 	s.Progress = append([]Progress{}, s.Progress...)
 	s.Problems = append([]core.Problem{}, s.Problems...)
-	s.History, s.Drift = slices.Clone(s.History), slices.Clone(s.Drift)
+	s.History, s.Divergences = slices.Clone(s.History), slices.Clone(s.Divergences)
 	buckets := s.Buckets
 	s.Buckets = []Parity{}
 	for _, p := range buckets {

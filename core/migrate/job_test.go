@@ -33,12 +33,12 @@ func wantRefused(t *testing.T, err error, words ...string) {
 	}
 }
 
-func TestWholeMove(t *testing.T) {
+func TestWholeMigration(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 40)
+	w := newFakeCluster(t, 40)
 	w.target[core.TableUsers]["stray"] = []byte("x")
 	j := w.job(t, nil)
-	s := started(t, j, w.options())
+	s := startAndWait(t, j, w.options())
 	wantState(t, s, StateVerify)
 	if !s.Verified || s.Written != 201 || !w.target.equal(w.source) || len(s.Buckets) != 5 {
 		t.Fatalf("verified %v, written %d", s.Verified, s.Written)
@@ -54,7 +54,7 @@ func TestWholeMove(t *testing.T) {
 	if _, err := j.Cutover(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	s = rest(t, j)
+	s = awaitStopped(t, j)
 	wantState(t, s, StateSoak)
 	want := core.Authority{Backend: core.BackendKV, Node: "n1", Generation: 2}
 	if w.authority != want || w.serving != core.BackendKV || !w.fenced {
@@ -78,11 +78,11 @@ func TestWholeMove(t *testing.T) {
 
 func TestSecondRunWritesNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 30)
+	w := newFakeCluster(t, 30)
 	j := w.job(t, nil)
-	first := started(t, j, w.options())
+	first := startAndWait(t, j, w.options())
 	puts := w.puts
-	s := started(t, j, w.options())
+	s := startAndWait(t, j, w.options())
 	wantState(t, s, StateVerify)
 	if s.Written != 0 || w.puts != puts || !s.Verified || s.ID == first.ID {
 		t.Errorf("written %d, puts %d after %d", s.Written, w.puts, puts)
@@ -94,7 +94,7 @@ func TestSecondRunWritesNothing(t *testing.T) {
 
 func TestFenceBringsWhatChangedMeanwhile(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 30)
+	w := newFakeCluster(t, 30)
 	o := w.options()
 	o.Cutover, o.NoBackup = true, true
 	n := 0
@@ -108,7 +108,7 @@ func TestFenceBringsWhatChangedMeanwhile(t *testing.T) {
 		return nil
 	}
 	j := w.job(t, nil)
-	wantState(t, started(t, j, o), StateSoak)
+	wantState(t, startAndWait(t, j, o), StateSoak)
 	if !w.target.equal(w.source) || w.authority.Backend != core.BackendKV {
 		t.Error("the target lacks what was changed during the copy")
 	}
@@ -127,31 +127,31 @@ func glob(dir, pattern string) []string {
 
 func TestProblemsStopBeforeAnythingIsWritten(t *testing.T) {
 	t.Parallel()
-	for name, spoil := range map[string]func(*world){
-		"row": func(w *world) {
+	for name, spoil := range map[string]func(*fakeCluster){
+		"row": func(w *fakeCluster) {
 			w.problems = []core.Problem{{Table: core.TableRooms, Key: "r1", Text: "orphan", Next: "x"}}
 		},
-		"offline": func(w *world) { w.peers[2].Online = false },
-		"unheard": func(w *world) { w.peers = w.peers[:2] },
-		"file": func(w *world) {
-			w.beside(func(f *otherFile) { f.tables[core.TableUsers]["zz"] = []byte("x") })
+		"offline": func(w *fakeCluster) { w.peers[2].Online = false },
+		"unheard": func(w *fakeCluster) { w.peers = w.peers[:2] },
+		"file": func(w *fakeCluster) {
+			w.giveOtherFile(func(f *otherFile) { f.tables[core.TableUsers]["zz"] = []byte("x") })
 		},
-		"version": func(w *world) { w.peers[1].Version = "2" },
-		"kv":      func(w *world) { w.peers[1].Serving = core.BackendKV },
-		"owner": func(w *world) {
-			w.authority, w.arev = core.Authority{Backend: core.BackendSQLite, Node: "n2", Generation: 4}, 1
+		"version": func(w *fakeCluster) { w.peers[1].Version = "2" },
+		"kv":      func(w *fakeCluster) { w.peers[1].Serving = core.BackendKV },
+		"owner": func(w *fakeCluster) {
+			w.authority, w.authorityRevision = core.Authority{Backend: core.BackendSQLite, Node: "n2", Generation: 4}, 1
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, 5)
+			w := newFakeCluster(t, 5)
 			spoil(w)
-			arev := w.arev
-			s := started(t, w.job(t, nil), w.options())
+			arev := w.authorityRevision
+			s := startAndWait(t, w.job(t, nil), w.options())
 			if s.State != StatePreflight || core.KindOf(errOf(s)) != core.KindRefused || len(s.Problems) != 1 || s.Problems[0].Next == "" {
 				t.Fatalf("%s: %v %+v", s.State, s.Error, s.Problems)
 			}
-			if w.arev != arev || w.puts != 0 || len(glob(w.dir, "unibus-*")) != 0 {
+			if w.authorityRevision != arev || w.puts != 0 || len(glob(w.dir, "unibus-*")) != 0 {
 				t.Error("something was written")
 			}
 		})
@@ -167,32 +167,32 @@ func errOf(s Status) error {
 
 func TestNoSpace(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 5)
-	j := w.job(t, func(c *Config) { c.Free = func(string) (int64, error) { return 3<<20 - 1, nil } })
-	if s := started(t, j, w.options()); len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Text, "free") {
+	w := newFakeCluster(t, 5)
+	j := w.job(t, func(c *Config) { c.FreeSpace = func(string) (int64, error) { return 3<<20 - 1, nil } })
+	if s := startAndWait(t, j, w.options()); len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Text, "free") {
 		t.Fatalf("%+v", s.Problems)
 	}
 }
 
 func TestPreflightWaitsForEveryJournal(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 5)
-	w.deaf["n3"] = true
+	w := newFakeCluster(t, 5)
+	w.journalBehind["n3"] = true
 	j := w.job(t, nil)
-	s := started(t, j, w.options())
+	s := startAndWait(t, j, w.options())
 	if s.State != StatePreflight || s.Error == nil || !strings.Contains(s.Error.Text, "n3") {
 		t.Fatalf("%s: %v", s.State, s.Error)
 	}
-	w.look(func() { w.deaf["n3"] = false })
+	w.locked(func() { w.journalBehind["n3"] = false })
 	if _, err := j.Resume(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	wantState(t, rest(t, j), StateVerify)
+	wantState(t, awaitStopped(t, j), StateVerify)
 }
 
 func TestBadOptionsAreRefused(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 5)
+	w := newFakeCluster(t, 5)
 	j := w.job(t, nil)
 	for name, c := range map[string]struct {
 		o    Options
@@ -210,7 +210,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if w.rrev != 0 || w.arev != 0 {
+	if w.recordRevision != 0 || w.authorityRevision != 0 {
 		t.Error("something was written")
 	}
 	for name, f := range map[string]func() (Status, error){
@@ -228,7 +228,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 
 func TestNodeWithoutAFileStartsNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 5)
+	w := newFakeCluster(t, 5)
 	j := w.job(t, func(c *Config) { c.Source = nil })
 	_, err := j.Start(t.Context(), "ana", w.options())
 	wantRefused(t, err, "n1")
@@ -236,21 +236,21 @@ func TestNodeWithoutAFileStartsNothing(t *testing.T) {
 
 func TestDryRunWritesNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 12)
+	w := newFakeCluster(t, 12)
 	j := w.job(t, nil)
 	o := w.options()
 	o.DryRun = true
-	s := started(t, j, o)
+	s := startAndWait(t, j, o)
 	wantState(t, s, StateNone)
 	if !strings.Contains(s.Result, "60 keys") || s.Buckets[0].Source.Count != 12 {
 		t.Errorf("%q %+v", s.Result, s.Buckets)
 	}
 	_ = j.Close()
-	if w.arev != 0 || w.rrev != 0 || w.puts != 0 || len(glob(w.dir, "*")) != 1 {
-		t.Errorf("written: %d %d %d %v", w.arev, w.rrev, w.puts, glob(w.dir, "*"))
+	if w.authorityRevision != 0 || w.recordRevision != 0 || w.puts != 0 || len(glob(w.dir, "*")) != 1 {
+		t.Errorf("written: %d %d %d %v", w.authorityRevision, w.recordRevision, w.puts, glob(w.dir, "*"))
 	}
 	w.problems = []core.Problem{{Text: "orphan"}}
-	s = started(t, w.job(t, nil), o)
+	s = startAndWait(t, w.job(t, nil), o)
 	if s.State != StateNone || len(s.Problems) != 1 || s.Error == nil {
 		t.Errorf("%+v", s)
 	}
@@ -258,7 +258,7 @@ func TestDryRunWritesNothing(t *testing.T) {
 
 func TestPauseAndResume(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 60)
+	w := newFakeCluster(t, 60)
 	hold, held := make(chan struct{}), make(chan struct{})
 	n := 0
 	w.before = func(op string) error {
@@ -287,9 +287,9 @@ func TestPauseAndResume(t *testing.T) {
 		t.Errorf("joining: %+v, %v", joined, err)
 	}
 	close(hold)
-	s := rest(t, j)
+	s := awaitStopped(t, j)
 	var putsBefore int
-	w.look(func() { putsBefore = w.puts })
+	w.locked(func() { putsBefore = w.puts })
 	const most = (2 + 5) * 7 // two batches were written; each table ends the one it is at
 	if !s.Paused || s.State != StateCopy || s.Written != putsBefore || s.Written > most {
 		t.Fatalf("paused %v in %s, written %d of %d", s.Paused, s.State, s.Written, putsBefore)
@@ -297,7 +297,7 @@ func TestPauseAndResume(t *testing.T) {
 	if _, err := j.Resume(t.Context(), "bob"); err != nil {
 		t.Fatal(err)
 	}
-	s = rest(t, j)
+	s = awaitStopped(t, j)
 	wantState(t, s, StateVerify)
 	if s.Paused || s.Written != 300 || w.puts != 300 {
 		t.Errorf("paused %v, written %d, put after the pause %d", s.Paused, s.Written, w.puts-putsBefore)
@@ -309,7 +309,7 @@ func TestAbortRestoresWhatWas(t *testing.T) {
 	for _, op := range []string{"problems", "backup", "put", "replica.rows", "fence", "source.rows", ""} {
 		t.Run("at "+op, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, 30)
+			w := newFakeCluster(t, 30)
 			was := w.source.clone()
 			hold, held := make(chan struct{}), make(chan struct{})
 			once := false
@@ -330,7 +330,7 @@ func TestAbortRestoresWhatWas(t *testing.T) {
 				t.Fatal(err)
 			}
 			if op == "" {
-				rest(t, j)
+				awaitStopped(t, j)
 			} else {
 				<-held
 				time.AfterFunc(time.Millisecond, func() { close(hold) })
@@ -342,22 +342,22 @@ func TestAbortRestoresWhatWas(t *testing.T) {
 			if w.fenced || w.serving != core.BackendSQLite || !w.source.equal(was) {
 				t.Errorf("fenced %v, serving %s", w.fenced, w.serving)
 			}
-			if w.arev != 0 && w.authority.Backend != core.BackendNone || !w.target.equal(newTables()) {
+			if w.authorityRevision != 0 && w.authority.Backend != core.BackendNone || !w.target.equal(newTables()) {
 				t.Errorf("authority %+v, rows left in the target %v", w.authority, !w.target.equal(newTables()))
 			}
-			w.look(func() { w.before = nil })
-			wantState(t, started(t, j, w.options()), StateVerify)
+			w.locked(func() { w.before = nil })
+			wantState(t, startAndWait(t, j, w.options()), StateVerify)
 		})
 	}
 }
 
 func TestAbortAfterTheCutoverIsRefused(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 5)
+	w := newFakeCluster(t, 5)
 	o := w.options()
 	o.Cutover = true
 	j := w.job(t, nil)
-	wantState(t, started(t, j, o), StateSoak)
+	wantState(t, startAndWait(t, j, o), StateSoak)
 	_, err := j.Abort(t.Context(), "ana")
 	wantRefused(t, err, "moved")
 	if w.authority.Backend != core.BackendKV {
@@ -367,14 +367,14 @@ func TestAbortAfterTheCutoverIsRefused(t *testing.T) {
 
 func TestVerifyFindsWhatDiffersOnAFollower(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 10)
+	w := newFakeCluster(t, 10)
 	bad := w.source.clone()
 	delete(bad[core.TableMembers], "k0003")
 	bad[core.TableMembers]["k0004"] = []byte("flipped")
 	bad[core.TableMembers]["zzz"] = []byte("1")
-	w.flipped["n2"] = map[core.Table]tables{core.TableMembers: bad}
+	w.replicaOverrides["n2"] = map[core.Table]tables{core.TableMembers: bad}
 	j := w.job(t, nil)
-	s := started(t, j, w.options())
+	s := startAndWait(t, j, w.options())
 	if s.State != StateVerify || s.Verified || s.Error == nil {
 		t.Fatalf("%s verified %v %v", s.State, s.Verified, s.Error)
 	}
@@ -384,8 +384,8 @@ func TestVerifyFindsWhatDiffersOnAFollower(t *testing.T) {
 	}
 	_, err := j.Cutover(t.Context(), "ana")
 	wantRefused(t, err, "not verified")
-	w.look(func() { clear(w.flipped) })
-	s = started(t, j, w.options())
+	w.locked(func() { clear(w.replicaOverrides) })
+	s = startAndWait(t, j, w.options())
 	wantState(t, s, StateVerify)
 	if s.Written != 0 || !s.Verified {
 		t.Errorf("written %d", s.Written)
@@ -394,7 +394,7 @@ func TestVerifyFindsWhatDiffersOnAFollower(t *testing.T) {
 
 func TestFenceLiftsByItself(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 10)
+	w := newFakeCluster(t, 10)
 	hold := make(chan struct{})
 	w.before = func(op string) error {
 		if op == "since" && w.fenced {
@@ -404,18 +404,18 @@ func TestFenceLiftsByItself(t *testing.T) {
 		}
 		return nil
 	}
-	j := w.job(t, func(c *Config) { c.Limits.Fence = 30 * time.Millisecond })
+	j := w.job(t, func(c *Config) { c.Limits.FenceTimeout = 30 * time.Millisecond })
 	o := w.options()
 	o.Cutover = true
 	if _, err := j.Start(t.Context(), "ana", o); err != nil {
 		t.Fatal(err)
 	}
-	until(t, j, "the fence to lift", func(Status) (up bool) {
-		w.look(func() { up = w.lifts > 0 })
+	awaitStatus(t, j, "the fence to lift", func(Status) (up bool) {
+		w.locked(func() { up = w.liftCount > 0 })
 		return up
 	})
 	close(hold)
-	s := rest(t, j)
+	s := awaitStopped(t, j)
 	if s.State != StateVerify || s.Error == nil || !strings.Contains(s.Error.Text, "fence") || !s.Verified {
 		t.Fatalf("%s %v", s.State, s.Error)
 	}
@@ -430,7 +430,7 @@ func TestCutoverOutcomeUnknown(t *testing.T) {
 	for _, lost := range []bool{true, false} {
 		t.Run(fmt.Sprint("lost ", lost), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, 10)
+			w := newFakeCluster(t, 10)
 			n := 0
 			fail := func(op string) error {
 				if op == "put authority" && w.fenced {
@@ -447,7 +447,7 @@ func TestCutoverOutcomeUnknown(t *testing.T) {
 			}
 			o := w.options()
 			o.Cutover = true
-			wantState(t, started(t, w.job(t, nil), o), StateSoak)
+			wantState(t, startAndWait(t, w.job(t, nil), o), StateSoak)
 			if w.authority != (core.Authority{Backend: core.BackendKV, Node: "n1", Generation: 2}) {
 				t.Errorf("%+v", w.authority)
 			}
@@ -455,9 +455,9 @@ func TestCutoverOutcomeUnknown(t *testing.T) {
 	}
 }
 
-func TestCutoverGivesUpByItsOwnWrite(t *testing.T) {
+func TestCutoverIsCancelledByItsOwnWrite(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 10)
+	w := newFakeCluster(t, 10)
 	begun := time.Time{}
 	w.before = func(op string) error { // the authority is out of reach for longer than the cutover's patience
 		if !w.fenced || op != "put authority" {
@@ -473,7 +473,7 @@ func TestCutoverGivesUpByItsOwnWrite(t *testing.T) {
 	}
 	o := w.options()
 	o.Cutover = true
-	s := started(t, w.job(t, nil), o)
+	s := startAndWait(t, w.job(t, nil), o)
 	if s.State != StateVerify || s.Error == nil || w.fenced || w.serving != core.BackendSQLite {
 		t.Fatalf("%s, %v, fenced %v, serving %s", s.State, s.Error, w.fenced, w.serving)
 	}
@@ -484,14 +484,14 @@ func TestCutoverGivesUpByItsOwnWrite(t *testing.T) {
 
 func TestStatusReachesTheRecord(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 10)
+	w := newFakeCluster(t, 10)
 	j := w.job(t, nil)
-	s := started(t, j, w.options())
+	s := startAndWait(t, j, w.options())
 	other := w.job(t, func(c *Config) {
 		c.Node, c.Source = "n2", nil
 		c.Journal = NewFileJournal(filepath.Join(t.TempDir(), "j"))
 	})
-	until(t, j, "the record", func(Status) bool {
+	awaitStatus(t, j, "the record", func(Status) bool {
 		got, err := other.Current(t.Context())
 		return err == nil && got.ID == s.ID && got.State == StateVerify && !got.Running && got.Verified
 	})
@@ -502,7 +502,7 @@ func TestStatusReachesTheRecord(t *testing.T) {
 func TestNoBackupFileLeftBehindWhenItCannotBeTaken(t *testing.T) {
 	t.Parallel()
 	for _, noBackup := range []bool{false, true} {
-		w := newWorld(t, 10)
+		w := newFakeCluster(t, 10)
 		j := w.job(t, func(c *Config) {
 			c.Backup = func(_ context.Context, path string) (Backup, error) {
 				return Backup{}, errors.Join(os.WriteFile(path, []byte("a part"), 0o600), core.Errorf(core.KindFailed, "the disk is full"))
@@ -510,49 +510,49 @@ func TestNoBackupFileLeftBehindWhenItCannotBeTaken(t *testing.T) {
 		})
 		o := w.options()
 		o.NoBackup = noBackup
-		s := started(t, j, o)
+		s := startAndWait(t, j, o)
 		if s.State != StateBackup || s.Error == nil || w.puts != 0 || !strings.Contains(s.Error.Next, "migration resume") {
 			t.Fatalf("%s %v", s.State, s.Error)
 		}
-		if left := everything(t, w.dir); !slices.Equal(left, []string{"unibus.db"}) {
+		if left := listFiles(t, w.dir); !slices.Equal(left, []string{"unibus.db"}) {
 			t.Errorf("left behind: %v", left)
 		}
 	}
 }
 
-// TestBucketsThatAreGoneAreMadeAgain, also where what they held was verified.
-func TestBucketsThatAreGoneAreMadeAgain(t *testing.T) {
+// TestMissingBucketsAreCreatedAgain, also where what they held was verified.
+func TestMissingBucketsAreCreatedAgain(t *testing.T) {
 	t.Parallel()
-	w, j := verified(t, nil, false)
-	w.look(func() {
-		w.unmade, w.target = true, newTables()
+	w, j := newVerified(t, nil, false)
+	w.locked(func() {
+		w.bucketsMissing, w.target = true, newTables()
 		w.before = func(op string) error {
 			if op == "prepare" {
-				w.unmade = false
+				w.bucketsMissing = false
 			}
 			return nil
 		}
 	})
-	s := started(t, j, w.options())
+	s := startAndWait(t, j, w.options())
 	wantState(t, s, StateVerify)
-	if s.Written != 200 || w.unmade {
-		t.Errorf("%d written, unmade %v", s.Written, w.unmade)
+	if s.Written != 200 || w.bucketsMissing {
+		t.Errorf("%d written, unmade %v", s.Written, w.bucketsMissing)
 	}
 }
 
 // TestCutoverIsRefusedWhileANodeIsSilent: at once, naming it, without a fence.
 func TestCutoverIsRefusedWhileANodeIsSilent(t *testing.T) {
 	t.Parallel()
-	w, j := verified(t, nil, false)
-	w.look(func() { w.peers[2].Online = false })
-	ops := w.tally()
-	s := cutover(t, j)
+	w, j := newVerified(t, nil, false)
+	w.locked(func() { w.peers[2].Online = false })
+	ops := w.countOps()
+	s := cutOverAndWait(t, j)
 	if s.State != StateVerify || !s.Verified || core.KindOf(s.Error) != core.KindUnavailable || !strings.Contains(s.Error.Text, "n3 does not answer") {
 		t.Errorf("%s, verified %v, %v", s.State, s.Verified, s.Error)
 	}
-	if ops["fence"] != 0 {
+	if ops.of("fence") != 0 {
 		t.Error("the file was fenced")
 	}
-	w.look(func() { w.peers[2].Online = true })
-	wantState(t, cutover(t, j), StateSoak)
+	w.locked(func() { w.peers[2].Online = true })
+	wantState(t, cutOverAndWait(t, j), StateSoak)
 }

@@ -84,9 +84,9 @@ func TestJournalFailedWriteKeepsTheOld(t *testing.T) {
 	}
 }
 
-func TestDamagedJournalKeepsTheJobShut(t *testing.T) {
+func TestDamagedJournalStopsOpen(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 1)
+	w := newFakeCluster(t, 1)
 	path := filepath.Join(w.dir, "journal.json")
 	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
@@ -137,8 +137,8 @@ func TestJournalSyncFails(t *testing.T) {
 	}
 }
 
-// TestJournalThatCannotBePutBack is read by nobody until it could be.
-func TestJournalThatCannotBePutBack(t *testing.T) {
+// Its content is not returned until it could be restored.
+func TestJournalThatCannotBeRestored(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "journal.json")
 	j := NewFileJournal(path)

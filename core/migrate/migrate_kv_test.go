@@ -21,7 +21,8 @@ import (
 	"unibus/core/store/storetest"
 )
 
-// bench is three real servers, a SQLite file at the first, and the move between them.
+// bench is three real servers, a SQLite file at the first, and the migration
+// between them.
 type bench struct {
 	conn    *nats.Conn
 	source  *sqlite.Store
@@ -44,9 +45,10 @@ func newBench(t *testing.T, in core.Snapshot) *bench {
 	_, err := b.source.Import(t.Context(), in)
 	ok(t, err)
 	b.job = migrate.New(migrate.Config{
-		Node: "n1", Source: b.source, Backup: b.backup, OpenCopy: openCopy,
+		Node: "n1", Source: b.source, Backup: b.backup, OpenBackup: openCopy,
 		Target: target{b.target}, Authority: b.control, Record: b.control, Cluster: b.cluster, Host: b,
-		Journal: migrate.NewFileJournal(filepath.Join(dir, "journal.json")),
+		Journal:   migrate.NewFileJournal(filepath.Join(dir, "journal.json")),
+		FreeSpace: func(string) (int64, error) { return 1 << 40, nil },
 	})
 	ok(t, b.job.Open(t.Context()))
 	t.Cleanup(func() { _ = b.job.Close() })
@@ -58,7 +60,7 @@ func (b *bench) backup(ctx context.Context, path string) (migrate.Backup, error)
 	return migrate.Backup{Path: i.Path, SHA256: i.SHA256, Bytes: i.Bytes}, err
 }
 
-func openCopy(ctx context.Context, path string) (migrate.Copy, error) {
+func openCopy(ctx context.Context, path string) (migrate.BackupReader, error) {
 	s := sqlite.New(sqlite.Config{Path: path, ReadOnly: true})
 	return s, s.Open(ctx)
 }
@@ -91,7 +93,7 @@ func (b *bench) Serve(_ context.Context, a core.Authority) error {
 	return nil
 }
 
-// move runs a whole move and returns its end.
+// move runs a whole migration and returns its end.
 func (b *bench) move(t *testing.T, o migrate.Options) migrate.Status {
 	t.Helper()
 	o.DB, o.Replicas = b.source.Path(), 3
@@ -112,8 +114,20 @@ func (b *bench) move(t *testing.T, o migrate.Options) migrate.Status {
 	}
 }
 
-// target is a kv.Store as the move sees it.
+// target is a kv.Store as the migration sees it.
 type target struct{ *kv.Store }
+
+// BucketBytes is not known here.
+func (k target) BucketBytes(context.Context) (int64, error) { return 0, nil }
+
+// OpenReplicaReader returns a nil interface with an error.
+func (k target) OpenReplicaReader(ctx context.Context, t core.Table, node string, after uint64) (migrate.ReplicaReader, error) {
+	r, err := k.Store.OpenReplicaReader(ctx, t, node, after)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
 
 func (k target) Prepare(ctx context.Context, replicas int) error {
 	if err := k.Open(ctx); err != nil {
@@ -242,7 +256,7 @@ func startCluster(t *testing.T) []*server.Server {
 	return nodes
 }
 
-// freePorts are three that nobody used a moment ago.
+// freePorts are three ports that were free a moment ago.
 func freePorts(t *testing.T) (ports []int) {
 	t.Helper()
 	for range 3 {

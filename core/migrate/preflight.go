@@ -11,17 +11,17 @@ import (
 	"unibus/core"
 )
 
-// preflight says everything that would go wrong before anything is written;
-// then it makes the SQLite file the recorded authority and waits until every
-// node has synced that.
-func (j *Job) preflight(ctx context.Context) (State, error) {
-	if err := j.check(ctx); err != nil {
+// runPreflight reports everything that would fail before anything is written. Then
+// it makes the SQLite file the recorded authority, and waits until every node has
+// synced that to its journal.
+func (j *Job) runPreflight(ctx context.Context) (State, error) {
+	if err := j.runChecks(ctx); err != nil {
 		return StatePreflight, err
 	}
-	if err := j.breathe(ctx); err != nil {
+	if err := j.checkInterrupted(ctx); err != nil {
 		return StatePreflight, err
 	}
-	a, err := j.claim(ctx)
+	a, err := j.claimAuthority(ctx)
 	if err != nil {
 		return StatePreflight, err
 	}
@@ -31,33 +31,33 @@ func (j *Job) preflight(ctx context.Context) (State, error) {
 	return StateBackup, nil
 }
 
-// check fills Status.Problems; KindRefused where there is one.
-func (j *Job) check(ctx context.Context) error {
-	problems, kind, err := j.problems(ctx)
+// runChecks sets Status.Problems; KindRefused if there are any.
+func (j *Job) runChecks(ctx context.Context) error {
+	problems, kind, err := j.findProblems(ctx)
 	if err != nil {
 		return err
 	}
-	j.note(func(s *Status) { s.Problems = problems })
+	j.updateStatus(func(s *Status) { s.Problems = problems })
 	if len(problems) == 0 {
 		return nil
 	}
-	return core.Errorf(kind, "the move did not start, because of %s; the first: %s", count(len(problems), "problem"), problems[0].Text).
-		WithNext("mend what is listed, then start again; nothing was written")
+	return core.Errorf(kind, "the migration did not start, because of %s; the first: %s", count(len(problems), "problem"), problems[0].Text).
+		WithNext("repair what is listed, then start again; nothing was written")
 }
 
-// problems are what stops the move; kind is KindInvalid where the operator named
-// nodes to discard that cannot be, else KindRefused.
-func (j *Job) problems(ctx context.Context) (out []core.Problem, kind core.Kind, err error) {
-	c, err := j.settled(ctx)
+// findProblems returns what stops the migration. kind is KindInvalid if
+// --ignore-node names a node that cannot be ignored, else KindRefused.
+func (j *Job) findProblems(ctx context.Context) (out []core.Problem, kind core.Kind, err error) {
+	c, err := j.awaitHealthyGroups(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	out, kind = discardProblems(c, j.cfg.Node, j.Status().Options.Discard), core.KindRefused
+	out, kind = ignoredNodeProblems(c, j.cfg.Node, j.Status().Options.IgnoredNodes), core.KindRefused
 	if len(out) > 0 {
 		kind = core.KindInvalid
 	}
 	out = append(out, clusterProblems(c, j.cfg.Node)...)
-	a, _, err := j.authority(ctx)
+	a, _, err := j.readAuthority(ctx)
 	if err != nil {
 		return nil, "", err
 	}
@@ -70,22 +70,22 @@ func (j *Job) problems(ctx context.Context) (out []core.Problem, kind core.Kind,
 		return nil, "", err
 	}
 	j.estimate(ctx)
-	files, err := j.drifts(ctx, c, len(rows) == 0)
+	files, err := j.divergenceProblems(ctx, c, len(rows) == 0)
 	return slices.Concat(out, rows, files), kind, err
 }
 
-// settled is the cluster once nothing is wrong with its groups, or still is
-// after the limit for journals: elections and what is on its way pass within
-// seconds. Where a node is silent nobody waits for them.
-func (j *Job) settled(ctx context.Context) (Cluster, error) {
-	end := time.Now().Add(j.cfg.Limits.Journals)
+// awaitHealthyGroups returns the cluster once nothing is wrong with its Raft
+// groups, or with their problems after JournalTimeout: an election takes seconds.
+// With a silent node it does not wait.
+func (j *Job) awaitHealthyGroups(ctx context.Context) (Cluster, error) {
+	end := time.Now().Add(j.cfg.Limits.JournalTimeout)
 	for {
 		c, err := j.cfg.Cluster(ctx)
 		silent := len(c.Peers) < c.Expected || slices.ContainsFunc(c.Peers, func(p Peer) bool { return !p.Online })
 		if err != nil || len(c.Findings) == 0 || silent || time.Now().After(end) {
 			return c, err
 		}
-		if err := wait(ctx, j.cfg.Limits.Poll); err != nil {
+		if err := sleep(ctx, j.cfg.Limits.PollInterval); err != nil {
 			return c, err
 		}
 	}
@@ -98,15 +98,15 @@ func clusterProblems(c Cluster, self string) []core.Problem {
 	}
 	if c.Expected < 2 {
 		add("restart it with --cluster-name, --cluster-listen and --routes, and start the other nodes",
-			"%s runs alone: without routes there is no replicated store to move to", self)
+			"%s runs alone: without routes there is no replicated store to migrate to", self)
 	}
 	version := versionOf(c, self)
 	for _, p := range c.Peers {
 		switch {
 		case !p.Online:
-			add("start it; every node must follow the move", "%s does not answer", p.Name)
-		case p.Off:
-			add("make room in the data directory of "+p.Name+", restart unibusd there, then start again", "%s", turnedOff([]string{p.Name}))
+			add("start it; every node must follow the migration", "%s does not answer", p.Name)
+		case p.JetStreamOff:
+			add("make room in the data directory of "+p.Name+", restart unibusd there, then start again", "%s", jetStreamOffText([]string{p.Name}))
 		case p.Name == self:
 		case p.Serving == core.BackendKV:
 			add("restart "+p.Name+" with --store sqlite, so that only one control plane serves",
@@ -116,9 +116,9 @@ func clusterProblems(c Cluster, self string) []core.Problem {
 		}
 	}
 	if unheard := c.Expected - len(c.Peers); unheard > 0 {
-		add("start them; every configured node must follow the move", "%s never answered", count(unheard, "configured node"))
+		add("start them; every configured node must follow the migration", "%s never answered", count(unheard, "configured node"))
 	}
-	return append(out, c.Findings...) // what follows from a silent node comes after it
+	return append(out, c.Findings...) // a silent node causes some of these
 }
 
 func versionOf(c Cluster, name string) string {
@@ -137,7 +137,7 @@ func (j *Job) sourceProblems(ctx context.Context) ([]core.Problem, error) {
 	src := j.source()
 	if v := src.SchemaVersion(); v != 1 && v != 2 {
 		return []core.Problem{{
-			Text: fmt.Sprintf("%s has schema version %d; this program moves 1 and 2", src.Path(), v),
+			Text: fmt.Sprintf("%s has schema version %d; this program migrates 1 and 2", src.Path(), v),
 			Next: "use the version of unibusd that wrote it",
 		}}, nil
 	}
@@ -145,8 +145,8 @@ func (j *Job) sourceProblems(ctx context.Context) ([]core.Problem, error) {
 		return nil, err
 	} else if fenced {
 		return []core.Problem{{
-			Text: src.Path() + " is fenced: its control plane was moved before, and what was changed since is not in it",
-			Next: "`unibusd migration status` says where the control plane is; to begin anew, serve a file that `unibusd backup` or a rollback has written",
+			Text: src.Path() + " is fenced: its control plane was migrated before, and it lacks the changes since then",
+			Next: "see where the control plane is with `unibusd migration status`; to start over, serve a file that `unibusd backup` or a rollback has written",
 		}}, nil
 	}
 	if err := src.Integrity(ctx); err != nil {
@@ -165,26 +165,26 @@ func (j *Job) sourceProblems(ctx context.Context) ([]core.Problem, error) {
 
 // awaitJournals returns once every configured node has synced the authority.
 func (j *Job) awaitJournals(ctx context.Context, a core.Authority) error {
-	ctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.Journals)
+	ctx, cancel := context.WithTimeout(ctx, j.cfg.Limits.JournalTimeout)
 	defer cancel()
 	for {
-		behind, err := j.behind(ctx, a)
+		behind, err := j.nodesBehind(ctx, a)
 		if err == nil && len(behind) == 0 {
 			return nil
 		}
-		if wait(ctx, j.cfg.Limits.Poll) == nil {
+		if sleep(ctx, j.cfg.Limits.PollInterval) == nil {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		return core.Errorf(core.KindUnavailable, "not every node has noted that SQLite on %s is the control plane: %s did not", j.cfg.Node, strings.Join(behind, ", ")).
-			WithNext("look at the log there, then start again or abort")
+		return core.Errorf(core.KindUnavailable, "not every node has recorded that SQLite on %s is the control plane: %s has not", j.cfg.Node, strings.Join(behind, ", ")).
+			WithNext("read the log there, then start again or abort")
 	}
 }
 
-// behind names the nodes whose journal does not hold a.
-func (j *Job) behind(ctx context.Context, a core.Authority) ([]string, error) {
+// nodesBehind names the nodes whose journal does not hold a.
+func (j *Job) nodesBehind(ctx context.Context, a core.Authority) ([]string, error) {
 	c, err := j.cfg.Cluster(ctx)
 	if err != nil {
 		return nil, err

@@ -14,20 +14,21 @@ import (
 	"unibus/core"
 )
 
-// Document is a report for programs: the status with what is worked out from it.
-type Document struct {
+// ReportDocument is a report for programs: the status with what is computed from
+// it.
+type ReportDocument struct {
 	Status
-	Stays  []Stay      `json:"stays"`   // the line of the move, with how long each state took
-	TookMS int64       `json:"took_ms"` // backup, copy and verify, to be held against estimate_ms; 0: not known yet
-	Made   core.Millis `json:"made"`
+	Timeline []StateDuration `json:"stays"`   // the timeline, with how long each state took
+	TookMS   int64           `json:"took_ms"` // backup, copy and verify, to compare with estimate_ms; 0: not known yet
+	Made     core.Millis     `json:"made"`
 }
 
-// Save writes the report to a new file that only its owner can read: as JSON,
-// or as text. KindExists where there is a file already: none is written over.
-func (s Status) Save(file string, asJSON bool, now time.Time) error {
+// SaveReport writes the report to a new file that only its owner can read, as JSON
+// or as text. KindExists if the file exists: it is never overwritten.
+func (s Status) SaveReport(file string, asJSON bool, now time.Time) error {
 	body := []byte(s.Report(now))
 	if asJSON {
-		doc, err := json.MarshalIndent(s.Document(now), "", "  ")
+		doc, err := json.MarshalIndent(s.ReportDocument(now), "", "  ")
 		if err != nil {
 			return core.Errorf(core.KindFailed, "the report could not be made: %w", err)
 		}
@@ -36,7 +37,7 @@ func (s Status) Save(file string, asJSON bool, now time.Time) error {
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return core.Errorf(core.KindExists, "%s is there already and is not written over", file).WithNext("name another file")
+		return core.Errorf(core.KindExists, "%s exists already and is not overwritten", file).WithNext("name another file")
 	case err == nil:
 		_, err = f.Write(body)
 		err = errors.Join(err, f.Close())
@@ -48,12 +49,12 @@ func (s Status) Save(file string, asJSON bool, now time.Time) error {
 	return nil
 }
 
-// Document is the report for programs.
-func (s Status) Document(now time.Time) Document {
-	return Document{Status: s, Stays: s.Stays(core.MillisOf(now)), TookMS: s.Took().Milliseconds(), Made: core.MillisOf(now)}
+// ReportDocument is the report for programs.
+func (s Status) ReportDocument(now time.Time) ReportDocument {
+	return ReportDocument{Status: s, Timeline: s.Timeline(core.MillisOf(now)), TookMS: s.WorkDuration().Milliseconds(), Made: core.MillisOf(now)}
 }
 
-// report is a text in the making.
+// report is a text under construction.
 type report struct{ strings.Builder }
 
 func (r *report) line(name, format string, args ...any) {
@@ -64,22 +65,22 @@ func (r *report) item(format string, args ...any) { fmt.Fprintf(r, "  "+format+"
 
 func (r *report) head(format string, args ...any) { fmt.Fprintf(r, "\n"+format+"\n", args...) }
 
-// Report is a status as text that an operator can read and save: what was
-// moved, from where, how long it took, what was compared and what differed.
+// Report is the status as text that an operator can read and save: what was
+// migrated, from where, how long it took, what was compared and what differed.
 func (s Status) Report(now time.Time) string {
 	var r report
-	r.WriteString("unibus: report of a move from SQLite to KV\n\n")
+	r.WriteString("unibus: report of a migration from SQLite to KV\n\n")
 	s.reportState(&r, now)
 	s.reportFiles(&r)
 	s.reportOptions(&r)
-	s.reportPassage(&r, now)
+	s.reportTimeline(&r, now)
 	s.reportProgress(&r)
 	s.reportProblems(&r)
-	for _, d := range s.Drift {
+	for _, d := range s.Divergences {
 		d.report(&r, s.Node)
 	}
 	for _, p := range s.Buckets {
-		if len(p.Nodes) > 0 || !s.Active() { // before verify there is nothing to say yet
+		if len(p.Nodes) > 0 || !s.Active() { // before verify nothing was compared
 			p.report(&r)
 		}
 	}
@@ -87,20 +88,20 @@ func (s Status) Report(now time.Time) string {
 }
 
 func (s Status) reportState(r *report, now time.Time) {
-	r.line("state", "%s%s", s.State, s.working())
+	r.line("state", "%s%s", s.State, s.stateSuffix())
 	if s.ID != "" {
-		r.line("move", "%s, started %s by %s on %s", s.ID, moment(s.Started), s.By, s.Node)
-		r.line("updated", "%s", moment(s.Updated))
-		r.line("written", "%s put or removed by the last run", s.wrote())
+		r.line("migration", "%s, started %s by %s on %s", s.ID, formatTime(s.Started), s.By, s.Node)
+		r.line("updated", "%s", formatTime(s.Updated))
+		r.line("written", "%s put or removed by the last run", s.writtenKeys())
 	}
-	if !s.Told() {
+	if !s.ResultIsCurrent() {
 		r.line("means", "%s", s.Sentence())
 	}
 	if s.Result != "" {
 		r.line("result", "%s", s.Result)
 	}
-	if len(s.Unready) > 0 && s.Active() {
-		r.line("reading", "%s: after a cutover they serve once they have all rows in memory", strings.Join(s.Unready, ", "))
+	if len(s.UnreadyNodes) > 0 && s.Active() {
+		r.line("reading", "%s: after a cutover they serve once all rows are in memory", strings.Join(s.UnreadyNodes, ", "))
 	}
 	if s.Error != nil {
 		r.line("error", "%s", s.Error.Text)
@@ -108,25 +109,25 @@ func (s Status) reportState(r *report, now time.Time) {
 			r.line("do", "%s", s.Error.Next)
 		}
 	}
-	r.line("report", "made %s", moment(core.MillisOf(now)))
+	r.line("report", "made %s", formatTime(core.MillisOf(now)))
 }
 
-// wrote is how many keys were put or removed, as far as that is known.
-func (s Status) wrote() string {
-	if s.AtLeast {
+// writtenKeys is how many keys were put or removed, as far as that is known.
+func (s Status) writtenKeys() string {
+	if s.WrittenIsMinimum {
 		return "at least " + count(s.Written, "key")
 	}
 	return count(s.Written, "key")
 }
 
-func (s Status) working() string {
+func (s Status) stateSuffix() string {
 	switch {
 	case s.Paused:
 		return ", paused"
 	case s.Error != nil:
 		return ", stopped"
 	case s.State == StateVerify && s.Verified && !s.Running:
-		return ", equal everywhere, awaiting the cutover"
+		return ", equal everywhere, waiting for the cutover"
 	}
 	return ""
 }
@@ -150,18 +151,18 @@ func (s Status) reportOptions(r *report) {
 	if s.ID == "" && s.Options.DB == "" {
 		return
 	}
-	r.line("options", "%s", strings.Join(s.asked(), ", "))
-	if s.Estimate > 0 {
+	r.line("options", "%s", strings.Join(s.optionTexts(), ", "))
+	if s.EstimateMS > 0 {
 		real := "not known yet"
-		if t := s.Took(); t > 0 {
-			real = span(t)
+		if t := s.WorkDuration(); t > 0 {
+			real = formatDuration(t)
 		}
-		r.line("estimate", "%s for backup, copy and verify; real: %s", span(time.Duration(s.Estimate)*time.Millisecond), real)
+		r.line("estimate", "%s for backup, copy and verify; real: %s", formatDuration(time.Duration(s.EstimateMS)*time.Millisecond), real)
 	}
 }
 
-// asked are the options as a person would say them.
-func (s Status) asked() []string {
+// optionTexts are the options in words.
+func (s Status) optionTexts() []string {
 	o := s.Options
 	out := []string{"replicas as they are", "no rate limit", "backup kept"}
 	if o.Replicas > 0 {
@@ -173,34 +174,34 @@ func (s Status) asked() []string {
 	if o.NoBackup {
 		out[2] = "temporary copy, no backup"
 	}
-	if s.CutsOver() {
+	if s.WillCutOver() {
 		out = append(out, "cutover without waiting")
 	}
 	if o.DryRun {
 		out = append(out, "dry run")
 	}
-	if len(o.Discard) > 0 {
-		out = append(out, "left behind: the files of "+strings.Join(o.Discard, ", "))
+	if len(o.IgnoredNodes) > 0 {
+		out = append(out, "ignored: the files of "+strings.Join(o.IgnoredNodes, ", "))
 	}
 	return out
 }
 
-func (s Status) reportPassage(r *report, now time.Time) {
+func (s Status) reportTimeline(r *report, now time.Time) {
 	if len(s.History) == 0 {
 		return
 	}
-	r.head("passage")
+	r.head("timeline")
 	for i, p := range s.History {
 		took := ""
 		switch {
 		case i+1 < len(s.History):
-			took = span(between(p.At, s.History[i+1].At))
-		case !s.Over():
-			took = span(between(p.At, core.MillisOf(now))) + " so far"
+			took = formatDuration(between(p.At, s.History[i+1].At))
+		case !s.HasEnded():
+			took = formatDuration(between(p.At, core.MillisOf(now))) + " so far"
 		}
-		r.item("%s  %-10s %s", moment(p.At), p.State, took)
-		if at := s.Compared; p.State == StateVerify && at >= p.At && (i+1 == len(s.History) || at <= s.History[i+1].At) {
-			r.item("%s  %-10s after %s", moment(at), "- equal", span(between(p.At, at)))
+		r.item("%s  %-10s %s", formatTime(p.At), p.State, took)
+		if at := s.ComparedAt; p.State == StateVerify && at >= p.At && (i+1 == len(s.History) || at <= s.History[i+1].At) {
+			r.item("%s  %-10s after %s", formatTime(at), "- equal", formatDuration(between(p.At, at)))
 		}
 	}
 }
@@ -214,7 +215,7 @@ func (s Status) reportProgress(r *report) {
 		r.item("%-16s %8d of %d", p.Table, p.Done, p.Total)
 	}
 	if s.Rate > 0 {
-		r.item("%.0f rows a second, about %s left", s.Rate, span(time.Duration(s.LeftMS)*time.Millisecond))
+		r.item("%.0f rows a second, about %s left", s.Rate, formatDuration(time.Duration(s.LeftMS)*time.Millisecond))
 	}
 }
 
@@ -235,17 +236,17 @@ func (s Status) reportProblems(r *report) {
 	}
 }
 
-func (d Drift) report(r *report, source string) {
+func (d Divergence) report(r *report, source string) {
 	choice := ""
 	switch {
 	case d.Equal():
-		choice = ": holds the same"
-	case d.Discarded:
-		choice = ": left behind, as the operator chose"
+		choice = ": holds the same rows"
+	case d.Ignored:
+		choice = ": ignored, as the operator chose"
 	}
 	r.head("the SQLite file of %s, %s%s", d.Node, d.File, choice)
 	if d.Error != "" {
-		r.item("not compared to its end: %s", d.Error)
+		r.item("not compared completely: %s", d.Error)
 	}
 	for _, t := range d.Tables {
 		if t.Equal() {
@@ -289,8 +290,9 @@ func (p Parity) report(r *report) {
 
 func between(a, b core.Millis) time.Duration { return time.Duration(max(0, b-a)) * time.Millisecond }
 
-// span is a duration that says no more than matters: 0.4s, 12.3s, 4m5s, 3h12m0s.
-func span(d time.Duration) string {
+// formatDuration formats a duration without needless digits: 0.4 s, 4 m 5 s, 3 h
+// 12 m.
+func formatDuration(d time.Duration) string {
 	if d < time.Minute {
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
@@ -301,7 +303,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d h %d m", int(d.Hours()), int(d.Minutes())%60)
 }
 
-func moment(m core.Millis) string {
+func formatTime(m core.Millis) string {
 	if m == 0 {
 		return "never"
 	}

@@ -1,11 +1,8 @@
 package migrate
 
 import (
-	"context"
-	"encoding/json"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,153 +12,34 @@ import (
 	"unibus/core"
 )
 
-// guards are those of a target in memory, which can be exported.
-type guardedTarget struct {
-	fakePast
-	g *fakeGuards
-}
-
-type fakeGuards struct {
-	generation uint64
-	open       bool
-	leak       bool // a row that is there is left out of the export
-}
-
-func (f guardedTarget) Shut(_ context.Context, generation uint64) error {
-	return f.op("shut", func() error {
-		if f.g.generation > generation || f.g.generation == generation && f.g.open {
-			return core.Errorf(core.KindConflict, "held for generation %d", f.g.generation)
-		}
-		f.g.generation, f.g.open = generation, false
-		return nil
-	})
-}
-
-func (f guardedTarget) ExportRows(_ context.Context, each func(core.Row) error) error {
-	var rows []core.Row
-	err := f.op("export", func() error {
-		for _, t := range []core.Table{core.TableMembers, core.TableRooms, core.TableRoomKeys, core.TableUsers} {
-			rows = append(rows, f.target.rows(t)...)
-		}
-		return nil
-	})
-	for _, r := range rows {
-		if err == nil {
-			err = each(r)
-		}
-	}
-	return err
-}
-
-// fakeWriter collects rows and writes them like a backup.
-type fakeWriter struct {
-	*world
-	path string
-	data tables
-	leak bool
-}
-
-func (f fakeWriter) Put(_ context.Context, rows []core.Row) error {
-	return f.op("file put", func() error {
-		for _, r := range rows {
-			f.data[r.Table][r.Key] = slices.Clone(r.Value)
-		}
-		return nil
-	})
-}
-
-func (f fakeWriter) Finish(context.Context) error {
-	return f.op("file finish", func() error {
-		if f.leak {
-			delete(f.data[core.TableUsers], "k0003")
-		}
-		f.data[core.TableRoomsByMember] = f.target[core.TableRoomsByMember] // derived
-		data, err := json.Marshal(f.data)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(f.path, data, 0o600)
-	})
-}
-
-func (f fakeWriter) Discard() error { return nil }
-
-// kvServes opens the guards as a node does that serves KV.
-func (w *world) openGuards(g *fakeGuards) {
-	if w.authority.Backend == core.BackendKV {
-		g.generation, g.open = max(g.generation, w.authority.Generation), g.generation <= w.authority.Generation
-	}
-}
-
-// adopting is the world as a host whose guards open when KV is served.
-type adopting struct {
-	*world
-	g *fakeGuards
-}
-
-func (a adopting) Serve(ctx context.Context, au core.Authority) error {
-	if au.Backend == core.BackendKV {
-		a.look(func() { a.openGuards(a.g) })
-	}
-	return a.world.Serve(ctx, au)
-}
-
-func (a adopting) Adopt(_ context.Context, path string) (SourceStore, error) {
-	err := a.op("adopt", func() error {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		a.source, a.fenced, a.file = tables{}, false, path
-		return json.Unmarshal(data, &a.source)
-	})
-	return fakeSource{a.world}, err
-}
-
-// reversible lets a job of the world roll back.
-func (w *world) reversible(g *fakeGuards) func(*Config) {
-	return func(c *Config) {
-		c.Target = guardedTarget{c.Target.(fakePast), g}
-		c.Host = adopting{w, g}
-		c.Limits.Lease = time.Millisecond
-		c.CreateFile = func(_ context.Context, path string) (FileWriter, error) {
-			return fakeWriter{w, path, newTables(), g.leak}, w.op("file create", func() error {
-				if _, err := os.Lstat(path); err == nil {
-					return core.Errorf(core.KindExists, "%s is there already", path)
-				}
-				return nil
-			})
-		}
-	}
-}
-
-// soaking is a world whose control plane is in KV, where something was written since.
-func soaking(t *testing.T) (*world, *Job, *fakeGuards) {
+// newSoaking is a cluster whose control plane is in KV, with rows written since
+// the cutover.
+func newSoaking(t *testing.T) (*fakeCluster, *Job, *fakeGuards) {
 	t.Helper()
-	w, g := newWorld(t, 20), &fakeGuards{}
-	j := w.job(t, w.reversible(g))
+	w := newFakeCluster(t, 20)
+	j := w.job(t, nil)
 	o := w.options()
 	o.Cutover = true
-	wantState(t, started(t, j, o), StateSoak)
-	w.look(func() {
+	wantState(t, startAndWait(t, j, o), StateSoak)
+	w.locked(func() {
 		w.target[core.TableUsers]["since"] = []byte(`{"v":1,"n":-1}`)
 		w.target[core.TableRooms]["k0001"] = []byte(`{"v":1,"n":-2}`)
 	})
-	return w, j, g
+	return w, j, &w.guards
 }
 
-func rollBack(t *testing.T, j *Job) Status {
+func rollBackAndWait(t *testing.T, j *Job) Status {
 	t.Helper()
 	if _, err := j.Rollback(t.Context(), "ana"); err != nil {
 		t.Fatalf("rollback: %v", err)
 	}
-	return rest(t, j)
+	return awaitStopped(t, j)
 }
 
 func TestRollbackBringsBackWhatWasWrittenSince(t *testing.T) {
 	t.Parallel()
-	w, j, g := soaking(t)
-	s := rollBack(t, j)
+	w, j, g := newSoaking(t)
+	s := rollBackAndWait(t, j)
 	wantState(t, s, StateRolledBack)
 	if want := (core.Authority{Backend: core.BackendSQLite, Node: "n1", Generation: 3}); w.authority != want || w.serving != core.BackendSQLite {
 		t.Errorf("authority %+v, serving %s", w.authority, w.serving)
@@ -179,7 +57,7 @@ func TestRollbackBringsBackWhatWasWrittenSince(t *testing.T) {
 
 	// The new file is moved like the old one, and there is nothing to write.
 	o := Options{DB: s.Export.Path, Replicas: 3, Cutover: true}
-	if s = started(t, j, o); s.State != StateSoak || s.Written != 0 {
+	if s = startAndWait(t, j, o); s.State != StateSoak || s.Written != 0 {
 		t.Errorf("the second move: %s, %d written, %v", s.State, s.Written, s.Error)
 	}
 }
@@ -190,10 +68,10 @@ func TestRollbackGivesUpWithoutLoss(t *testing.T) {
 	for _, op := range []string{"shut", "export", "file create", "file put", "file finish", "leak"} {
 		t.Run(op, func(t *testing.T) {
 			t.Parallel()
-			w, j, g := soaking(t)
-			g.leak = op == "leak"
+			w, j, g := newSoaking(t)
+			w.exportLoses = op == "leak"
 			failed := false
-			w.look(func() {
+			w.locked(func() {
 				w.before = func(o string) error {
 					if o == op && !failed {
 						failed = true
@@ -202,7 +80,7 @@ func TestRollbackGivesUpWithoutLoss(t *testing.T) {
 					return nil
 				}
 			})
-			s := rollBack(t, j)
+			s := rollBackAndWait(t, j)
 			if s.State != StateSoak || s.Error == nil || w.serving != core.BackendKV || !g.open {
 				t.Errorf("%s, %v, serving %s, open %v", s.State, s.Error, w.serving, g.open)
 			}
@@ -213,8 +91,8 @@ func TestRollbackGivesUpWithoutLoss(t *testing.T) {
 			if err != nil || len(left) > 0 {
 				t.Errorf("left behind: %v, %v", left, err)
 			}
-			g.leak = false
-			wantState(t, rollBack(t, j), StateRolledBack) // and again
+			w.exportLoses = false
+			wantState(t, rollBackAndWait(t, j), StateRolledBack) // and again
 		})
 	}
 }
@@ -222,8 +100,8 @@ func TestRollbackGivesUpWithoutLoss(t *testing.T) {
 // TestRollbackIsRefused where there is nothing to roll back.
 func TestRollbackIsRefused(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 3)
-	j := w.job(t, w.reversible(&fakeGuards{}))
+	w := newFakeCluster(t, 3)
+	j := w.job(t, nil)
 	refuse := func(why string) {
 		t.Helper()
 		if _, err := j.Rollback(t.Context(), "ana"); core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), why) {
@@ -232,12 +110,12 @@ func TestRollbackIsRefused(t *testing.T) {
 	}
 	refuse("it has not cut over")
 	o := w.options()
-	wantState(t, started(t, j, o), StateVerify)
+	wantState(t, startAndWait(t, j, o), StateVerify)
 	refuse("it has not cut over")
 	if _, err := j.Cutover(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	wantState(t, rest(t, j), StateSoak)
+	wantState(t, awaitStopped(t, j), StateSoak)
 	if _, err := j.Finish(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
@@ -256,18 +134,18 @@ func TestRollbackCrashAnywhere(t *testing.T) {
 
 func crashInRollback(t *testing.T, at int, done bool) {
 	t.Helper()
-	w, j, g := soaking(t)
+	w, j, g := newSoaking(t)
 	n := 0
 	die := func(op string) error {
 		if op == "put migration" || op == "migration" {
 			return nil
 		}
 		if n++; n >= at {
-			return errDead
+			return errCrashed
 		}
 		return nil
 	}
-	w.look(func() {
+	w.locked(func() {
 		if !done {
 			w.before = die
 			return
@@ -275,34 +153,34 @@ func crashInRollback(t *testing.T, at int, done bool) {
 		w.after = func(op string) error {
 			err := die(op)
 			if err != nil {
-				w.before = func(string) error { return errDead }
+				w.before = func(string) error { return errCrashed }
 			}
 			return err
 		}
 	})
 	if _, err := j.Rollback(t.Context(), "ana"); err == nil {
-		until(t, j, "the crash", func(s Status) (over bool) {
-			w.look(func() { over = n >= at })
+		awaitStatus(t, j, "the crash", func(s Status) (over bool) {
+			w.locked(func() { over = n >= at })
 			return over || !s.Running
 		})
 	}
 	_ = j.Close()
-	w.look(func() { w.before, w.after, w.serving = nil, nil, core.BackendNone })
+	w.locked(func() { w.before, w.after, w.serving = nil, nil, core.BackendNone })
 	if e, err := j.cfg.Journal.Load(); err == nil && e.File != "" && e.File != w.path() { // a node opens the file that its journal names
-		if _, err := (adopting{w, g}).Adopt(t.Context(), e.File); err != nil {
+		if _, err := w.Adopt(t.Context(), e.File); err != nil {
 			t.Fatal(err)
 		}
 	}
 
-	j = w.job(t, w.reversible(g))
-	s := rest(t, j)
-	w.look(func() { w.openGuards(g) }) // the node follows the record
+	j = w.job(t, nil)
+	s := awaitStopped(t, j)
+	w.locked(func() { w.openGuards() }) // the node follows the record
 	kv := w.authority.Backend == core.BackendKV
 	if kv != g.open || kv != w.fenced || s.State == StateRollback {
 		t.Fatalf("crash at %d (done %v): authority %+v, KV open %v, file fenced %v, %s, %v", at, done, w.authority, g.open, w.fenced, s.State, s.Error)
 	}
 	if s.State == StateSoak {
-		s = rollBack(t, j)
+		s = rollBackAndWait(t, j)
 	}
 	wantState(t, s, StateRolledBack)
 	if !w.target.equal(w.source) {
@@ -313,27 +191,27 @@ func crashInRollback(t *testing.T, at int, done bool) {
 // TestAbortOfARollback opens KV again.
 func TestAbortOfARollback(t *testing.T) {
 	t.Parallel()
-	w, j, g := soaking(t)
-	j.cfg.Limits.Lease = time.Hour // it waits there
+	w, j, g := newSoaking(t)
+	j.cfg.Limits.AdmissionLease = time.Hour // it waits there
 	if _, err := j.Rollback(t.Context(), "ana"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, j, "the file", func(s Status) bool { return s.Export.Path != "" })
+	awaitStatus(t, j, "the file", func(s Status) bool { return s.Export.Path != "" })
 	if _, err := j.Abort(t.Context(), "ben"); err != nil {
 		t.Fatal(err)
 	}
-	s := rest(t, j)
+	s := awaitStopped(t, j)
 	if s.State != StateSoak || w.authority.Backend != core.BackendKV || !g.open || s.Export.Path != "" {
 		t.Errorf("%s, %+v, open %v, export %+v", s.State, w.authority, g.open, s.Export)
 	}
 }
 
-// TestRollbackLeavesAnothersFile: what took the name of the new file meanwhile is not removed.
-func TestRollbackLeavesAnothersFile(t *testing.T) {
+// TestRollbackKeepsAnExistingFile: what took the name of the new file meanwhile is not removed.
+func TestRollbackKeepsAnExistingFile(t *testing.T) {
 	t.Parallel()
-	w, j, g := soaking(t)
+	w, j, g := newSoaking(t)
 	file := ""
-	w.look(func() {
+	w.locked(func() {
 		w.before = func(op string) error {
 			if op != "file create" || file != "" {
 				return nil
@@ -346,33 +224,33 @@ func TestRollbackLeavesAnothersFile(t *testing.T) {
 			return os.WriteFile(file, []byte("somebody else's"), 0o600)
 		}
 	})
-	s := rollBack(t, j)
+	s := rollBackAndWait(t, j)
 	if got, err := os.ReadFile(file); err != nil || string(got) != "somebody else's" {
 		t.Errorf("%q, %v", got, err)
 	}
 	if s.State != StateSoak || !g.open || s.Error == nil || !strings.Contains(s.Error.Error(), file) {
 		t.Errorf("%s, open %v, %v", s.State, g.open, s.Error)
 	}
-	wantState(t, rollBack(t, j), StateRolledBack) // under another name
+	wantState(t, rollBackAndWait(t, j), StateRolledBack) // under another name
 }
 
-// TestOvertakenRollback: somebody else moves the authority while KV is exported.
-func TestOvertakenRollback(t *testing.T) {
+// Another node changes the authority while KV is exported.
+func TestRollbackOvertakenByAnotherNode(t *testing.T) {
 	t.Parallel()
 	for a, want := range map[core.Authority]State{
 		{Backend: core.BackendKV, Node: "n2", Generation: 9}:     StateSoak,
 		{Backend: core.BackendSQLite, Node: "n2", Generation: 9}: StateAborted,
 	} {
-		w, j, _ := soaking(t)
-		w.look(func() {
+		w, j, _ := newSoaking(t)
+		w.locked(func() {
 			w.before = func(op string) error {
 				if op == "file finish" {
-					w.authority, w.arev = a, w.arev+1
+					w.authority, w.authorityRevision = a, w.authorityRevision+1
 				}
 				return nil
 			}
 		})
-		s := rollBack(t, j)
+		s := rollBackAndWait(t, j)
 		if s.State != want || core.KindOf(errOf(s)) != core.KindConflict || w.authority != a || w.serving != a.Backend {
 			t.Fatalf("%s, %v, authority %+v, serving %s", s.State, s.Error, w.authority, w.serving)
 		}
@@ -389,34 +267,27 @@ func TestOvertakenRollback(t *testing.T) {
 	}
 }
 
-// TestRollbackLooksForRoom before anything is closed.
-func TestRollbackLooksForRoom(t *testing.T) {
+// TestRollbackChecksFreeSpace before anything is closed.
+func TestRollbackChecksFreeSpace(t *testing.T) {
 	t.Parallel()
-	w, j, g := soaking(t)
+	w, j, g := newSoaking(t)
 	free := int64(1<<20 - 1)
-	j.cfg.Free = func(dir string) (int64, error) {
+	j.cfg.FreeSpace = func(dir string) (int64, error) {
 		if dir != w.dir {
 			t.Errorf("asked for %s", dir)
 		}
 		return free, nil
 	}
-	ops := w.tally()
-	s := rollBack(t, j)
-	if s.State != StateSoak || core.KindOf(errOf(s)) != core.KindRefused || !strings.Contains(s.Error.Text, "1 MB") || ops["shut"] != 0 || w.serving != core.BackendKV || !g.open {
+	ops := w.countOps()
+	s := rollBackAndWait(t, j)
+	if s.State != StateSoak || core.KindOf(errOf(s)) != core.KindRefused || !strings.Contains(s.Error.Text, "1 MB") || ops.of("shut") != 0 || w.serving != core.BackendKV || !g.open {
 		t.Errorf("%s, %v, serving %s, open %v, %v", s.State, s.Error, w.serving, g.open, ops)
 	}
 	free++
-	j.cfg.Target = sized{j.cfg.Target.(guardedTarget), 3 << 20} // the buckets have grown since
-	if s = rollBack(t, j); s.State != StateSoak || !strings.Contains(s.Error.Text, "3 MB") {
+	w.bucketBytes = 3 << 20 // the buckets have grown since
+	if s = rollBackAndWait(t, j); s.State != StateSoak || !strings.Contains(s.Error.Text, "3 MB") {
 		t.Errorf("%s, %v", s.State, s.Error)
 	}
 	free = 3 << 20
-	wantState(t, rollBack(t, j), StateRolledBack)
+	wantState(t, rollBackAndWait(t, j), StateRolledBack)
 }
-
-type sized struct {
-	guardedTarget
-	bytes int64
-}
-
-func (s sized) Bytes(context.Context) (int64, error) { return s.bytes, nil }

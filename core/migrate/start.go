@@ -12,126 +12,128 @@ import (
 	"unibus/core"
 )
 
-// Start begins a move, or joins the one that is running: then the options of
-// that one hold, and only Cutover is added where it is asked for. So it is with a
-// paused move, which goes on. After a cutover nothing is moved: the status says so with Written 0.
-// KindRefused where the file is not this node's, the replicas are more than the
-// nodes, or another node is moving; KindInvalid for options that make no sense.
+// Start begins a migration, or joins the running one. Joining keeps its options
+// and can only add Cutover. A paused migration resumes in the same way. After a
+// cutover Start changes nothing, and the status says so with Written 0.
+// KindRefused if the file is not the one this node has open, the replicas are more
+// than the nodes, or another node is migrating; KindInvalid for invalid options.
 func (j *Job) Start(ctx context.Context, by string, o Options) (Status, error) {
-	j.command.Lock()
-	defer j.command.Unlock()
+	j.commandLock.Lock()
+	defer j.commandLock.Unlock()
 	if j.source() == nil {
-		return j.startWithout(ctx)
+		return j.startWithoutFile(ctx)
 	}
 	if err := j.checkOptions(o); err != nil {
 		return j.Status(), err
 	}
 	if st := j.Status(); st.Running {
-		return j.join(o)
+		return j.joinRunning(o)
 	}
-	a, _, err := j.authority(ctx)
+	a, _, err := j.readAuthority(ctx)
 	if err != nil {
 		return j.Status(), err
 	}
 	st := j.Status()
 	if a.Backend == core.BackendKV {
-		return moved(st, a), nil
+		return alreadyInKV(st, a), nil
 	}
 	if st.State == StateCutover || st.State == StateRollback {
 		return st, core.Errorf(core.KindRefused, "a %s of %s is not settled yet", st.State, j.cfg.Node).
-			WithNext("resume, so that its outcome is found out")
+			WithNext("settle it first: `unibusd migration resume`")
 	}
 	other, err := j.checkCluster(ctx, o)
 	if err != nil {
 		return st, err
 	}
-	if st.State == StateFence && !o.DryRun { // a lift failed: a new move must not begin behind a fence
-		if st, err = j.liftAgain(ctx); err != nil {
+	if st.State == StateFence && !o.DryRun { // an earlier lift failed, and a migration must not start behind a fence
+		if st, err = j.retryLiftFence(ctx); err != nil {
 			return st, err
 		}
 	}
 	if st.Paused && st.Active() && !o.DryRun {
-		return j.goOn(o.Cutover)
+		return j.resumeRun(o.Cutover)
 	}
 	if !o.DryRun {
-		if err := j.keepsHome(st, a); err != nil {
+		if err := j.keepFileAuthority(st, a); err != nil {
 			return st, err
 		}
 	}
-	return j.begin(by, o, other.Updated)
+	return j.beginMigration(by, o, other.Updated)
 }
 
-// keepsHome notes that the record names this node's file, and that it was not this
-// move which made it so: an abort leaves it then, or another node would serve a
-// file that was left behind. A rollback notes that itself; its journal may be lost.
-func (j *Job) keepsHome(was Status, a core.Authority) error {
+// keepFileAuthority records that the authority named this node's file before the
+// migration. An abort then leaves it: otherwise another node would serve a file
+// that was left behind. A rollback records the same, but its journal may be lost.
+func (j *Job) keepFileAuthority(was Status, a core.Authority) error {
 	if was.Active() || a.Backend != core.BackendSQLite || a.Node != j.cfg.Node {
 		return nil
 	}
-	return j.cfg.Journal.Update(func(e *Entry) { e.Home = true })
+	return j.cfg.Journal.Update(func(e *Entry) { e.FileIsAuthority = true })
 }
 
-// moved is the answer to a start after the cutover.
-func moved(st Status, a core.Authority) Status {
-	st.Written, st.AtLeast = 0, false
-	st.Result = fmt.Sprintf("The control plane is in KV already (generation %d): nothing is left to move, and nothing was written.", a.Generation)
+// alreadyInKV is the answer to a start after the cutover.
+func alreadyInKV(st Status, a core.Authority) Status {
+	st.Written, st.WrittenIsMinimum = 0, false
+	st.Result = fmt.Sprintf("The control plane is in KV already (generation %d): there is nothing left to migrate, and nothing was written.", a.Generation)
 	return st
 }
 
-// startWithout answers for a node without a SQLite file.
-func (j *Job) startWithout(ctx context.Context) (Status, error) {
-	a, _, err := j.authority(ctx)
+// startWithoutFile answers on a node without a SQLite file.
+func (j *Job) startWithoutFile(ctx context.Context) (Status, error) {
+	a, _, err := j.readAuthority(ctx)
 	if err == nil && a.Backend == core.BackendKV {
 		st, err := j.Current(ctx)
-		return moved(st, a), err
+		return alreadyInKV(st, a), err
 	}
 	return j.Status(), core.Errorf(core.KindRefused, "%s serves no SQLite file", j.cfg.Node).
-		WithNext("start the move on the node that does")
+		WithNext("start the migration on the node that does")
 }
 
-// join adds a wish to cut over to the running move and returns its status.
-func (j *Job) join(o Options) (Status, error) {
+// joinRunning adds a requested cutover to the running migration and returns its
+// status.
+func (j *Job) joinRunning(o Options) (Status, error) {
 	st := j.Status()
 	if st.Aborting != "" || st.Options.DryRun && !o.DryRun {
-		return st, refused(st, "start", st.WhyNot(ActionStart))
+		return st, errUnavailable(st, "start", st.Unavailable(ActionStart))
 	}
 	if o.DryRun {
-		return j.Status(), core.Errorf(core.KindRefused, "a move is running on %s", j.cfg.Node).
+		return j.Status(), core.Errorf(core.KindRefused, "a migration is running on %s", j.cfg.Node).
 			WithNext("wait for it, or abort it, before a dry run")
 	}
 	if o.Cutover && !st.Options.Cutover && st.Active() {
-		if err := j.save(func(s *Status) { s.Options.Cutover = true }); err != nil {
+		if err := j.saveStatus(func(s *Status) { s.Options.Cutover = true }); err != nil {
 			return j.Status(), err
 		}
 	}
 	return j.Status(), nil
 }
 
-// begin makes a move of its own, which is later than the one in the record.
-func (j *Job) begin(by string, o Options, last core.Millis) (Status, error) {
+// beginMigration starts a new migration, with a time later than the one in the
+// record.
+func (j *Job) beginMigration(by string, o Options, last core.Millis) (Status, error) {
 	prev := j.Status()
 	fresh := Status{
 		ID: newID(), State: StatePreflight, Node: j.cfg.Node, By: by, Options: o,
 		Started: core.MillisOf(j.cfg.Now()),
-		Source:  Source{Path: j.source().Path(), Bytes: j.source().Size(), Schema: j.source().SchemaVersion()},
+		Source:  SourceFile{Path: j.source().Path(), Bytes: j.source().Size(), Schema: j.source().SchemaVersion()},
 	}
 	fresh.Since, fresh.Updated = fresh.Started, last+1
 	if o.DryRun {
-		return j.startDry(prev, fresh) // the move that it looks beside may still need its copy
+		return j.startDryRun(prev, fresh) // the present migration may still need its temporary copy
 	}
-	if err := errors.Join(dropTemporary(prev), j.dropUnfinished()); err != nil {
-		return prev, unjoin(err)
+	if err := errors.Join(removeTemporaryBackup(prev), j.removeUnfinishedBackup()); err != nil {
+		return prev, unwrapSingle(err)
 	}
 	j.mu.Lock()
-	j.cp, j.marks = nil, nil
+	j.checkpoint, j.marks = nil, nil
 	j.mu.Unlock()
-	err := j.launch(func(s *Status) { *s = fresh })
+	err := j.startRun(func(s *Status) { *s = fresh })
 	return j.Status(), err
 }
 
 func newID() string {
 	var b [6]byte
-	_, _ = rand.Read(b[:]) // never fails: see crypto/rand
+	_, _ = rand.Read(b[:]) // crypto/rand never fails
 	return hex.EncodeToString(b[:])
 }
 
@@ -141,7 +143,7 @@ const maxReplicas = 5
 func (j *Job) checkOptions(o Options) error {
 	if o.DB == "" || !filepath.IsAbs(o.DB) {
 		return core.Errorf(core.KindInvalid, "the database %q is not an absolute path", o.DB).
-			WithNext("name the file that %s has open: %s", j.cfg.Node, j.source().Path())
+			WithNext("name the file that %s has open: --db %s", j.cfg.Node, j.source().Path())
 	}
 	if !sameFile(o.DB, j.source().Path()) {
 		return core.Errorf(core.KindRefused, "%s has %s open, not %s", j.cfg.Node, j.source().Path(), o.DB).
@@ -166,7 +168,7 @@ func sameFile(a, b string) bool {
 	return errx == nil && erry == nil && os.SameFile(x, y)
 }
 
-// checkCluster returns the move that the record tells of.
+// checkCluster returns the migration in the cluster record.
 func (j *Job) checkCluster(ctx context.Context, o Options) (Status, error) {
 	c, err := j.cfg.Cluster(ctx)
 	if err != nil {
@@ -184,15 +186,15 @@ func (j *Job) checkCluster(ctx context.Context, o Options) (Status, error) {
 		return other, err
 	}
 	if other.Active() && other.Node != j.cfg.Node {
-		return other, core.Errorf(core.KindRefused, "%s has a move under way, in %s", other.Node, other.State).
+		return other, core.Errorf(core.KindRefused, "%s runs a migration, in %s", other.Node, other.State).
 			WithNext("finish or abort that one first")
 	}
 	return other, nil
 }
 
-// checkReplicas refuses fewer replicas than a bucket has, before a new move takes
-// the place of a verified one. Buckets that nobody can see are not there yet, or
-// preflight and copy will say what is wrong with them.
+// checkReplicas refuses fewer replicas than a bucket has, before a new migration
+// replaces a verified one. Buckets that cannot be read may not exist yet;
+// preflight and copy report what is wrong with them.
 func (j *Job) checkReplicas(ctx context.Context, replicas int) error {
 	if replicas == 0 {
 		return nil

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,26 +12,26 @@ import (
 	"unibus/core"
 )
 
-// verify proves that every node's own replica is the backup. Then it awaits the
-// operator, or goes on where that was asked for. What was proven before a pause
-// is not proven again.
-func (j *Job) verify(ctx context.Context) (State, error) {
+// runVerify proves that every node's own replica equals the backup. Then it waits
+// for the operator, or continues to the cutover if that was requested. After a
+// pause it does not repeat a completed proof.
+func (j *Job) runVerify(ctx context.Context) (State, error) {
 	if st := j.Status(); !st.Verified {
-		if err := j.prove(ctx, st); err != nil {
+		if err := j.compareWithBackup(ctx, st); err != nil {
 			return StateVerify, err
 		}
 	}
-	removed := j.checkpoint().Removed
-	err := j.save(func(s *Status) {
+	removed := j.copyCheckpoint().Removed
+	err := j.saveStatus(func(s *Status) {
 		if !s.Verified {
-			s.Verified, s.Compared = true, core.MillisOf(j.cfg.Now())
+			s.Verified, s.ComparedAt = true, core.MillisOf(j.cfg.Now())
 		}
 		s.Result = verifiedResult(*s, removed)
 	})
 	if err != nil {
 		return StateVerify, err
 	}
-	if err := j.awaitReady(ctx, j.cfg.Limits.Ready); err != nil {
+	if err := j.awaitReadyNodes(ctx, j.cfg.Limits.ReadyTimeout); err != nil {
 		return StateVerify, err
 	}
 	if !j.Status().Options.Cutover {
@@ -39,47 +40,49 @@ func (j *Job) verify(ctx context.Context) (State, error) {
 	return StateFence, nil
 }
 
-// prove compares the backup with every replica and keeps the places up to which they are equal.
-func (j *Job) prove(ctx context.Context, st Status) error {
-	c, err := j.openCopy(ctx, st.Backup.Path)
+// compareWithBackup compares the backup with every replica, and keeps the
+// positions up to which they are equal.
+func (j *Job) compareWithBackup(ctx context.Context, st Status) error {
+	c, err := j.openBackup(ctx, st.Backup.Path)
 	if err != nil {
 		return err
 	}
-	marks, err := j.mark(ctx) // before the comparison: what is written during it is looked at again
+	marks, err := j.readMarks(ctx) // before the comparison, so that writes during it count as changes
 	if err != nil {
-		return unjoin(errors.Join(err, c.Close()))
+		return unwrapSingle(errors.Join(err, c.Close()))
 	}
-	parity, err := j.compare(ctx, c)
+	parity, err := j.compareTables(ctx, c)
 	if err = errors.Join(err, c.Close()); err != nil {
-		return unjoin(err)
+		return unwrapSingle(err)
 	}
-	if err := sameBackup(st, parity); err != nil {
+	if err := checkBackupUnchanged(st, parity); err != nil {
 		return err
 	}
-	if err := j.judgeParity(parity); err != nil {
+	if err := j.requireParity(parity); err != nil {
 		return err
 	}
-	if err := dropTemporary(st); err != nil {
+	if err := removeTemporaryBackup(st); err != nil {
 		return err
 	}
-	j.keepMarks(marks, parity)
+	j.storeMarks(marks, parity)
 	return nil
 }
 
-// sameBackup makes sure that the backup still holds what it held when it was taken.
-func sameBackup(st Status, now []Parity) error {
+// checkBackupUnchanged compares the digests of the backup with those from when it
+// was taken.
+func checkBackupUnchanged(st Status, now []Parity) error {
 	for i, p := range st.Buckets {
 		if i < len(now) && now[i].Source != p.Source {
 			return core.Errorf(core.KindFailed, "the backup %s changed after it was taken: %s is not what it was", st.Backup.Path, p.Name).
-				WithNext("check the disk, then start again: a new backup is taken")
+				WithNext("check the disk, then start again, which takes a new backup: `unibusd migrate-to-kv`")
 		}
 	}
 	return nil
 }
 
-// judgeParity publishes what was compared; KindFailed where something differs.
-func (j *Job) judgeParity(parity []Parity) error {
-	j.note(func(s *Status) { s.Buckets = parity })
+// requireParity publishes the comparison; KindFailed if anything differs.
+func (j *Job) requireParity(parity []Parity) error {
+	j.updateStatus(func(s *Status) { s.Buckets = parity })
 	var unequal []string
 	for _, p := range parity {
 		if !p.Equal() {
@@ -89,28 +92,28 @@ func (j *Job) judgeParity(parity []Parity) error {
 	if len(unequal) == 0 {
 		return nil
 	}
-	j.note(func(s *Status) { s.Verified = false })
+	j.updateStatus(func(s *Status) { s.Verified = false })
 	return core.Errorf(core.KindFailed, "not every replica equals the source: %s", strings.Join(unequal, ", ")).
-		WithNext("look at the keys that are listed with their node; start again to write what is missing; where one node alone differs, restart it so that it heals from its peers, then start again")
+		WithNext("look at the keys that are listed with their node, then start again, which writes what is missing. If only one node differs, restart it first, so that it copies from its peers")
 }
 
 func verifiedResult(s Status, removed int) string {
-	text := fmt.Sprintf("Every bucket equals the source on every node; %s written.", s.wrote())
+	text := fmt.Sprintf("Every bucket equals the source on every node; %s written.", s.writtenKeys())
 	if removed > 0 {
 		least := ""
-		if s.AtLeast {
+		if s.WrittenIsMinimum {
 			least = "at least "
 		}
-		text = fmt.Sprintf("Every bucket equals the source on every node; %s written or removed, %s%d of them because the source lacks them.", s.wrote(), least, removed)
+		text = fmt.Sprintf("Every bucket equals the source on every node; %s written or removed, %s%d of them because the source lacks them.", s.writtenKeys(), least, removed)
 	}
 	return text + " SQLite on " + s.Node + " still serves: cut over when ready."
 }
 
-// compare sums up from and every replica of every table, and lists what differs.
-// All tables are read side by side, so that the reader that the last replica still
-// waits for costs no time; how much is under way is the target's to bound.
-func (j *Job) compare(ctx context.Context, from RowSource) ([]Parity, error) {
-	ctx, stop := j.untilPaused(ctx)
+// compareTables compares every replica of every table with from, and lists what
+// differs. All tables are read at the same time, so that waiting for one reader
+// costs no time; the target bounds how many requests are open.
+func (j *Job) compareTables(ctx context.Context, from rowSource) ([]Parity, error) {
+	ctx, stop := j.withPauseCancel(ctx)
 	defer stop()
 	tables := core.Tables()
 	out, errs := make([]Parity, len(tables)), make([]error, len(tables))
@@ -122,21 +125,16 @@ func (j *Job) compare(ctx context.Context, from RowSource) ([]Parity, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return out, cmp.Or(errs...)
 }
 
-// untilPaused is a context that ends where a pause is wanted: a comparison of
-// large tables takes minutes, and begins anew in any case.
-func (j *Job) untilPaused(ctx context.Context) (context.Context, context.CancelFunc) {
+// withPauseCancel returns a context that ends when the operator pauses: comparing
+// large tables takes minutes, and starts again in any case.
+func (j *Job) withPauseCancel(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
-		for wait(ctx, j.cfg.Limits.Poll) == nil {
-			if err := j.breathe(ctx); err != nil {
+		for sleep(ctx, j.cfg.Limits.PollInterval) == nil {
+			if err := j.checkInterrupted(ctx); err != nil {
 				cancel(err)
 			}
 		}
@@ -144,29 +142,30 @@ func (j *Job) untilPaused(ctx context.Context) (context.Context, context.CancelF
 	return ctx, func() { cancel(nil) }
 }
 
-// compareTable reads the source and the table's replicas side by side, one goroutine each.
-func (j *Job) compareTable(ctx context.Context, from RowSource, t core.Table) (Parity, error) {
-	nodes, err := j.replicas(ctx, t)
+// compareTable reads the source and the table's replicas at the same time.
+func (j *Job) compareTable(ctx context.Context, from rowSource, t core.Table) (Parity, error) {
+	nodes, err := j.replicaNodes(ctx, t)
 	if err != nil {
 		return Parity{}, err
 	}
 	var wg sync.WaitGroup
 	sum := sync.OnceValues(func() (core.Digest, error) { return digestOf(from.Rows(ctx, t)) })
 	wg.Go(func() { _, _ = sum() })
-	found := make([]replica, len(nodes))
+	found := make([]replicaComparison, len(nodes))
 	for i, n := range nodes {
-		wg.Go(func() { found[i] = j.readReplica(ctx, from, t, n, sum) })
+		wg.Go(func() { found[i] = j.compareReplica(ctx, from, t, n, sum) })
 	}
 	wg.Wait()
 	want, err := sum()
 	if err != nil {
 		return Parity{}, err
 	}
-	return gather(t, want, found)
+	return parityOf(t, want, found)
 }
 
-// replicas names the nodes that hold a table; fewer than were asked for are an error.
-func (j *Job) replicas(ctx context.Context, t core.Table) (nodes []string, err error) {
+// replicaNodes names the nodes that hold a table. Fewer than were requested are an
+// error.
+func (j *Job) replicaNodes(ctx context.Context, t core.Table) (nodes []string, err error) {
 	err = j.retry(ctx, func(ctx context.Context) (err error) {
 		nodes, err = j.cfg.Target.Nodes(ctx, t)
 		return err
@@ -178,86 +177,82 @@ func (j *Job) replicas(ctx context.Context, t core.Table) (nodes []string, err e
 	return nodes, err
 }
 
-func gather(t core.Table, want core.Digest, found []replica) (Parity, error) {
+// parityOf combines the comparisons of all replicas.
+func parityOf(t core.Table, want core.Digest, found []replicaComparison) (Parity, error) {
 	p := Parity{
 		Name: t.Bucket(), Source: want, Nodes: map[string]core.Digest{},
 		Missing: []string{}, Different: []string{}, Extra: []string{},
 	}
 	for _, r := range found {
-		if r.err != nil {
-			return p, r.err
+		if r.failure != nil {
+			return p, r.failure
 		}
 		p.Nodes[r.node] = r.digest
-		p.Missing = appendListed(p.Missing, r.missing)
-		p.Different = appendListed(p.Different, r.different)
-		p.Extra = appendListed(p.Extra, r.extra)
+		p.Missing = appendLimited(p.Missing, r.missing...)
+		p.Different = appendLimited(p.Different, r.different...)
+		p.Extra = appendLimited(p.Extra, r.extra...)
 	}
 	return p, nil
 }
 
-// replica is what one node holds of one table.
-type replica struct {
+// replicaComparison is what one node holds of one table, compared with the source.
+type replicaComparison struct {
 	node                      string
 	digest                    core.Digest
 	missing, different, extra []string // node/key
-	err                       error
+	failure                   error
 }
 
-// readReplica sums up one replica. One that differs is read again: it may only
-// be a moment behind its leader. What still differs is listed by key.
-func (j *Job) readReplica(ctx context.Context, from RowSource, t core.Table, node string, source func() (core.Digest, error)) replica {
-	r := replica{node: node}
+// compareReplica computes the digest of one replica. A different one is read
+// again, because the replica may just be behind its leader. Remaining differences
+// are listed by key.
+func (j *Job) compareReplica(ctx context.Context, from rowSource, t core.Table, node string, source func() (core.Digest, error)) replicaComparison {
+	r := replicaComparison{node: node}
 	var want core.Digest
 	for try := 1; ; try++ {
-		r.err = j.retry(ctx, func(ctx context.Context) (err error) {
-			r.digest, err = j.digestOfReplica(ctx, t, node)
+		r.failure = j.retry(ctx, func(ctx context.Context) (err error) {
+			r.digest, err = j.cfg.Target.ReplicaDigest(ctx, t, node)
 			return err
 		})
-		if r.err == nil {
-			want, r.err = source()
+		if r.failure == nil {
+			want, r.failure = source()
 		}
-		if r.err != nil || r.digest == want {
+		if r.failure != nil || r.digest == want {
 			return r
 		}
-		if try >= j.cfg.Limits.Tries {
-			r.err = r.list(from.Rows(ctx, t), j.cfg.Target.ReplicaRows(ctx, t, node))
+		if try >= j.cfg.Limits.ReplicaReads {
+			r.failure = r.listDifferences(from.Rows(ctx, t), j.cfg.Target.ReplicaRows(ctx, t, node))
 			return r
 		}
-		if r.err = wait(ctx, j.cfg.Limits.Poll); r.err != nil {
+		if r.failure = sleep(ctx, j.cfg.Limits.PollInterval); r.failure != nil {
 			return r
 		}
 	}
 }
 
-func (j *Job) digestOfReplica(ctx context.Context, t core.Table, node string) (core.Digest, error) {
-	if s, ok := j.cfg.Target.(Summer); ok {
-		return s.ReplicaDigest(ctx, t, node)
-	}
-	return digestOf(j.cfg.Target.ReplicaRows(ctx, t, node))
-}
-
-func (r *replica) list(want, have iter.Seq2[core.Row, error]) error {
+func (r *replicaComparison) listDifferences(want, have iter.Seq2[core.Row, error]) error {
 	return merge(want, have, func(p pair) error {
-		name := []string{r.node + "/" + p.key}
+		name := r.node + "/" + p.key
 		switch {
 		case p.equal():
 		case p.missing():
-			r.missing = appendListed(r.missing, name)
+			r.missing = appendLimited(r.missing, name)
 		case p.extra():
-			r.extra = appendListed(r.extra, name)
+			r.extra = appendLimited(r.extra, name)
 		default:
-			r.different = appendListed(r.different, name)
+			r.different = appendLimited(r.different, name)
 		}
 		return nil
 	})
 }
 
-func appendListed(to, more []string) []string {
-	return append(to, more[:min(len(more), max(0, MaxListed-len(to)))]...)
+// appendLimited appends keys up to MaxListed in all, so that a status stays small.
+func appendLimited(to []string, keys ...string) []string {
+	return append(to, keys[:min(len(keys), max(0, MaxListed-len(to)))]...)
 }
 
-// totalOf is how many keys there are in all tables, for sentences.
-func totalOf(buckets []Parity) int {
+// totalKeys counts the keys of all tables.
+func totalKeys(buckets []Parity) int {
 	n := 0
 	for _, p := range buckets {
 		n += p.Source.Count

@@ -22,7 +22,7 @@ func (p *plane) absent(path string) *core.Error {
 	if _, err := os.Lstat(path); err == nil {
 		first, why = "move it away; ", "cannot be used"
 	}
-	if entry, err := p.n.journal.Load(); err == nil && entry.Unserved {
+	if entry, err := p.n.journal.Load(); err == nil && entry.FileNeverServed {
 		first = "KV still holds everything, and `unibusd migration abort` goes back to it; or " + first
 	}
 	return core.Errorf(core.KindRefused, "the control plane is the SQLite file %s of %s, and it %s", path, p.n.cfg.Name, why).
@@ -33,7 +33,7 @@ func (p *plane) absent(path string) *core.Error {
 // KV needs none, and a rollback whose file was never served can be taken back.
 func (p *plane) without(entry migrate.Entry, path string, cause error) error {
 	a := entry.Authority
-	if !p.n.cfg.Clustered() || !entry.Unserved && (a == nil || a.Backend != core.BackendKV) {
+	if !p.n.cfg.Clustered() || !entry.FileNeverServed && (a == nil || a.Backend != core.BackendKV) {
 		return cause
 	}
 	p.log.Warn("the SQLite file cannot be opened; this node starts without it", "file", path, "error", cause)
@@ -75,12 +75,12 @@ func resolved(path string) string {
 // where that has begun already.
 func (p *plane) noteServed() (taken bool, err error) {
 	entry, err := p.n.journal.Load()
-	if err != nil || !entry.Unserved {
+	if err != nil || !entry.FileNeverServed {
 		return false, err
 	}
 	err = p.n.journal.Update(func(e *migrate.Entry) {
 		if taken = e.Intent != nil; !taken {
-			e.Unserved = false
+			e.FileNeverServed = false
 		}
 	})
 	return taken, err

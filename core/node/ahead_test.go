@@ -39,8 +39,8 @@ func TestNodesReadTheRowsBeforeTheCutover(t *testing.T) {
 	cl := c.Client(0, c.Admin)
 	rowsInMemory(t, cl, 0)
 	st := move(t, c, cl, c.Configs[0].DB, false)
-	if len(st.Unready) > 0 {
-		t.Errorf("verified, and not ready: %v", st.Unready)
+	if len(st.UnreadyNodes) > 0 {
+		t.Errorf("verified, and not ready: %v", st.UnreadyNodes)
 	}
 	rowsInMemory(t, cl, 3)
 	c.WaitServing(core.BackendSQLite, 0)

@@ -76,7 +76,7 @@ func backupFile(ctx context.Context, db *sqlite.Store, path string) (admin.Backu
 	case core.KindInvalid:
 		err = core.Errorf(core.KindInvalid, "%s cannot be restored from a backup as it is: %w", db.Path(), err).WithNext("%s", core.AsError(err).Next)
 	}
-	return admin.Backup{}, errors.Join(err, migrate.RemoveFile(path))
+	return admin.Backup{}, errors.Join(err, migrate.RemoveSQLiteFile(path))
 }
 
 // backupSize is what a backup and its making may take on this node's disk.
@@ -95,7 +95,7 @@ func (p *plane) bucketBytes(ctx context.Context) (size int64) {
 	return size
 }
 
-// Bytes implements migrate.Sizer.
-func (t moveTarget) Bytes(ctx context.Context) (int64, error) {
+// BucketBytes implements migrate.Target.
+func (t moveTarget) BucketBytes(ctx context.Context) (int64, error) {
 	return t.plane.bucketBytes(ctx), nil
 }

@@ -170,17 +170,17 @@ func (f fileReader) problems(ctx context.Context, body []byte) any {
 }
 
 // peerRows reads a table of another node's file.
-func (p *plane) peerRows(ctx context.Context, node string, t core.Table) iter.Seq2[migrate.RowSum, error] {
-	return func(yield func(migrate.RowSum, error) bool) {
-		if err := p.n.peers.read(ctx, node, t, func(r migrate.RowSum) bool { return yield(r, nil) }); err != nil {
-			yield(migrate.RowSum{}, err)
+func (p *plane) peerRows(ctx context.Context, node string, t core.Table) iter.Seq2[migrate.RowDigest, error] {
+	return func(yield func(migrate.RowDigest, error) bool) {
+		if err := p.n.peers.read(ctx, node, t, func(r migrate.RowDigest) bool { return yield(r, nil) }); err != nil {
+			yield(migrate.RowDigest{}, err)
 		}
 	}
 }
 
 // read hands each row to each, until it returns false. An error came before or
 // between rows, and each returned true so far.
-func (p *peers) read(ctx context.Context, node string, t core.Table, each func(migrate.RowSum) bool) error {
+func (p *peers) read(ctx context.Context, node string, t core.Table, each func(migrate.RowDigest) bool) error {
 	inbox, replies := p.conn.NewInbox(), make(chan *nats.Msg, 4) // one page is under way, besides that a refusal
 	sub, err := p.conn.ChanSubscribe(inbox, replies)
 	if err != nil {
@@ -228,15 +228,15 @@ func silent(node string) error {
 }
 
 // use hands on the rows of one page and lets the next one come; more is false at the end.
-func use(node string, m *nats.Msg, each func(migrate.RowSum) bool) (more bool, err error) {
+func use(node string, m *nats.Msg, each func(migrate.RowDigest) bool) (more bool, err error) {
 	var p sumPage
 	if err := json.Unmarshal(m.Data, &p); err != nil {
 		return false, core.Errorf(core.KindFailed, "what %s says of its SQLite file cannot be understood: %w", node, err).
 			WithNext("bring every node to the same version")
 	}
 	for _, r := range p.Rows {
-		row := migrate.RowSum{Key: r.Key}
-		copy(row.Sum[:], r.Sum)
+		row := migrate.RowDigest{Key: r.Key}
+		copy(row.SHA256[:], r.Sum)
 		if !each(row) {
 			_ = m.Respond([]byte("enough")) // unheard, the other side gives up by itself
 			return false, nil

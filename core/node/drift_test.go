@@ -130,26 +130,26 @@ func TestDriftedFileIsTheOperatorsChoice(t *testing.T) {
 	if st.State != migrate.StatePreflight || st.Error == nil || st.Error.Kind != core.KindRefused || len(st.Problems) != 1 || !strings.Contains(st.Problems[0].Text, "users 1 only there and 1 different, members 1 only there") {
 		t.Fatalf("%s, %v, %+v", st.State, st.Error, st.Problems)
 	}
-	want := []migrate.TableDrift{
+	want := []migrate.TableDivergence{
 		{Table: core.TableUsers, OnlyThere: 1, Different: 1, Keys: []string{"there/" + late.Public(), "different/" + a.Public()}},
 		{Table: core.TableRooms},
 		{Table: core.TableMembers, OnlyThere: 1, Keys: []string{"there/" + string(second.Rooms[0].ID) + "." + late.Public()}},
 		{Table: core.TableRoomKeys},
 	}
-	if d := cmp.Diff([]migrate.Drift{{Node: "n2", File: c.Configs[1].DB, Tables: want}}, st.Drift); d != "" {
+	if d := cmp.Diff([]migrate.Divergence{{Node: "n2", File: c.Configs[1].DB, Tables: want}}, st.Divergences); d != "" {
 		t.Fatal(d)
 	}
-	if st.Estimate <= 0 {
+	if st.EstimateMS <= 0 {
 		t.Error("no estimate")
 	}
 	if !admits(t, c, 1, late) {
 		t.Error("n2 stopped serving though nothing was begun")
 	}
 
-	discard := migrate.Options{Discard: []string{"n2"}}
+	discard := migrate.Options{IgnoredNodes: []string{"n2"}}
 	st = moveTo(t, c, discard)
-	if st.State != migrate.StateVerify || st.Error != nil || !st.Verified || !st.Drift[0].Discarded {
-		t.Fatalf("%s, %v, %+v", st.State, st.Error, st.Drift)
+	if st.State != migrate.StateVerify || st.Error != nil || !st.Verified || !st.Divergences[0].Ignored {
+		t.Fatalf("%s, %v, %+v", st.State, st.Error, st.Divergences)
 	}
 	if admits(t, c, 1, late) {
 		t.Error("n2 serves its file beside the recorded one")
@@ -188,8 +188,8 @@ func TestEqualFileIsNoProblem(t *testing.T) {
 	a, b := nodetest.Identity(t), nodetest.Identity(t)
 	c := besides(t, seed(a, b), seed(a, b))
 	st := moveTo(t, c, migrate.Options{DryRun: true})
-	if st.Error != nil || len(st.Problems) != 0 || len(st.Drift) != 1 || !st.Drift[0].Equal() || len(st.Drift[0].Tables) != 4 {
-		t.Fatalf("%v, %+v, %+v", st.Error, st.Problems, st.Drift)
+	if st.Error != nil || len(st.Problems) != 0 || len(st.Divergences) != 1 || !st.Divergences[0].Equal() || len(st.Divergences[0].Tables) != 4 {
+		t.Fatalf("%v, %+v, %+v", st.Error, st.Problems, st.Divergences)
 	}
 }
 
@@ -208,8 +208,8 @@ func TestDriftOfManyRows(t *testing.T) {
 	}
 	c := besides(t, first, second)
 	st := moveTo(t, c, migrate.Options{DryRun: true})
-	if len(st.Drift) != 1 || st.Drift[0].Tables[0].Different != 500 || len(st.Drift[0].Tables[0].Keys) != migrate.MaxListed || st.Drift[0].Tables[0].OnlyHere+st.Drift[0].Tables[0].OnlyThere != 0 {
-		t.Fatalf("%v, %+v", st.Error, st.Drift)
+	if len(st.Divergences) != 1 || st.Divergences[0].Tables[0].Different != 500 || len(st.Divergences[0].Tables[0].Keys) != migrate.MaxListed || st.Divergences[0].Tables[0].OnlyHere+st.Divergences[0].Tables[0].OnlyThere != 0 {
+		t.Fatalf("%v, %+v", st.Error, st.Divergences)
 	}
 	if err := c.Nodes[1].Close(); err != nil {
 		t.Fatal(err)
@@ -220,8 +220,8 @@ func TestDriftOfManyRows(t *testing.T) {
 	}
 	seesFile(t, c)
 	st = moveTo(t, c, migrate.Options{DryRun: true})
-	if len(st.Problems) != 3 || !strings.Contains(st.Problems[0].Text, "2 rows cannot be converted") || st.Problems[1].Key == "" || len(st.Drift) != 1 || st.Drift[0].Error == "" {
-		t.Fatalf("%v, %+v, %+v", st.Error, st.Problems, st.Drift)
+	if len(st.Problems) != 3 || !strings.Contains(st.Problems[0].Text, "2 rows cannot be converted") || st.Problems[1].Key == "" || len(st.Divergences) != 1 || st.Divergences[0].Error == "" {
+		t.Fatalf("%v, %+v, %+v", st.Error, st.Problems, st.Divergences)
 	}
 }
 

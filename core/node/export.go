@@ -22,7 +22,7 @@ func createFile(ctx context.Context, path string) (migrate.FileWriter, error) {
 }
 
 // openCopy reads such a file, or a backup.
-func openCopy(ctx context.Context, path string) (migrate.Copy, error) {
+func openCopy(ctx context.Context, path string) (migrate.BackupReader, error) {
 	c := sqlite.New(sqlite.Config{Path: path, Backup: true})
 	return c, c.Open(ctx)
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // PeerRows asks a node, this one or another, for its file as preflight does.
-func (n *Node) PeerRows(ctx context.Context, node string, t core.Table) iter.Seq2[migrate.RowSum, error] {
+func (n *Node) PeerRows(ctx context.Context, node string, t core.Table) iter.Seq2[migrate.RowDigest, error] {
 	return n.plane.peerRows(ctx, node, t)
 }
 

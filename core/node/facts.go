@@ -18,7 +18,7 @@ func (n *Node) facts() cluster.Facts {
 	if c := n.plane.counted.Load(); c != nil {
 		f.Counts, f.CountsAt = &c.counts, c.at
 	}
-	if st := n.plane.moving.Load(); st != nil && !st.Stuck() && (st.Active() || st.State == migrate.StateCutover || st.State == migrate.StateRollback) {
+	if st := n.plane.moving.Load(); st != nil && !st.AuthorityUnsettled() && (st.Active() || st.State == migrate.StateCutover || st.State == migrate.StateRollback) {
 		f.Moving = string(st.State)
 	}
 	return f

@@ -29,8 +29,8 @@ func TestAProgramInTheFileOfANode(t *testing.T) {
 	}
 	run(1, trigger)
 	st := moveTo(t, c, migrate.Options{DryRun: true})
-	if len(st.Drift) != 1 || !strings.Contains(st.Drift[0].Error, "comes_back") || len(st.Problems) == 0 {
-		t.Errorf("compared: %v, %+v, %+v", st.Error, st.Problems, st.Drift)
+	if len(st.Divergences) != 1 || !strings.Contains(st.Divergences[0].Error, "comes_back") || len(st.Problems) == 0 {
+		t.Errorf("compared: %v, %+v, %+v", st.Error, st.Problems, st.Divergences)
 	}
 	run(0, trigger)
 	cl := c.Client(0, c.Admin)

@@ -26,7 +26,7 @@ func TestIdleNodeWritesNothing(t *testing.T) {
 	nodetest.Wait(t, 30*time.Second, func() error {
 		st, err := cl.Status(t.Context())
 		if err == nil {
-			err = nodetest.Replicated(st, 3)
+			err = nodetest.CheckReplicated(st, 3)
 		}
 		return err
 	})

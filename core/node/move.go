@@ -18,8 +18,8 @@ func (p *plane) moveConfig() migrate.Config {
 	cfg := migrate.Config{
 		Node: p.n.cfg.Name, BackupDir: p.backups(),
 		Target: moveTarget{p, p.store}, Authority: record{p.control}, Record: record{p.control},
-		Cluster: p.describe, PeerRows: p.peerRows, PeerProblems: p.peerProblems, Host: p, Journal: p.n.journal, Free: freeBytes, Changed: p.moved, Log: p.log,
-		OpenCopy: openCopy, // a rollback reads its file back, and gives a node a file that has none
+		Cluster: p.describe, PeerRows: p.peerRows, PeerProblems: p.peerProblems, Host: p, Journal: p.n.journal, FreeSpace: freeBytes, OnStateChange: p.moved, Log: p.log,
+		OpenBackup: openCopy, // a rollback reads its file back, and gives a node a file that has none
 		Backup: func(ctx context.Context, path string) (migrate.Backup, error) {
 			b, err := p.signedBackup(ctx, path)
 			return migrate.Backup{Path: b.Path, SHA256: b.SHA256, Bytes: b.Bytes}, err
@@ -46,7 +46,7 @@ func (p *plane) describe(ctx context.Context) (migrate.Cluster, error) {
 	v := p.n.observer.Fresh(ctx)
 	c := migrate.Cluster{Expected: v.Expected, Findings: obstacles(v, time.Now())}
 	for _, node := range v.Nodes {
-		peer := migrate.Peer{Name: node.Name, Online: node.Online, Free: room(node), Off: node.Off}
+		peer := migrate.Peer{Name: node.Name, Online: node.Online, FreeBytes: room(node), JetStreamOff: node.Off}
 		if i := node.Info; i != nil {
 			peer.Version, peer.File, peer.Serving, peer.Journal = i.Version, i.Serving.File, i.Serving.Backend, i.Journal
 			peer.Ready = i.Ready
@@ -89,9 +89,10 @@ func (t moveTarget) Rows(ctx context.Context, table core.Table) iter.Seq2[core.R
 	return t.Store.Keys(ctx, table)
 }
 
-// Station implements migrate.Outpost.
-func (t moveTarget) Station(ctx context.Context, table core.Table, node string, after uint64) (migrate.Post, error) {
-	p, err := t.Store.Station(ctx, table, node, after)
+// OpenReplicaReader implements migrate.Target; it returns a nil interface with an
+// error.
+func (t moveTarget) OpenReplicaReader(ctx context.Context, table core.Table, node string, after uint64) (migrate.ReplicaReader, error) {
+	p, err := t.Store.OpenReplicaReader(ctx, table, node, after)
 	if err != nil {
 		return nil, err
 	}

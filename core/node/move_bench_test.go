@@ -37,7 +37,7 @@ const (
 // every node's replica of every table read, summed up and compared.
 func BenchmarkMove(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "seed.db")
-	nodetest.Seed(b, path, nodetest.Rows(b, *copyRows))
+	nodetest.Seed(b, path, nodetest.SampleRows(b, *copyRows))
 	tables, n := rowsOf(b, path)
 	var copies, bares, verifies, ratios, verified []float64
 	for round := 0; b.Loop(); round++ {
@@ -127,7 +127,7 @@ func realMove(b *testing.B, path string) (copied, compared time.Duration) {
 	for _, h := range st.History {
 		at[h.State] = h.At.Time()
 	}
-	return at[migrate.StateVerify].Sub(at[migrate.StateCopy]), st.Compared.Time().Sub(at[migrate.StateVerify])
+	return at[migrate.StateVerify].Sub(at[migrate.StateCopy]), st.ComparedAt.Time().Sub(at[migrate.StateVerify])
 }
 
 // watchMove waits for a verified move. It looks four times a second, as a console
@@ -141,7 +141,7 @@ func watchMove(b *testing.B, cl *admin.Client) migrate.Status {
 		switch {
 		case err == nil && st.Error != nil:
 			b.Fatal(st.Error)
-		case err == nil && st.Compared != 0 && !st.Running:
+		case err == nil && st.ComparedAt != 0 && !st.Running:
 			return st
 		}
 	}

@@ -18,7 +18,7 @@ func TestAnotherNodesFileAfterARollback(t *testing.T) {
 	second.Users = append(second.Users, core.User{ID: core.UserID(nodetest.Identity(t).Public()), Role: core.RoleMember, Status: core.UserActive})
 	c := besides(t, first, second)
 	cl := c.Client(0, c.Admin)
-	begin(t, cl, migrate.Options{DB: resolved(t, c.Configs[0].DB), Replicas: 3, Cutover: true, Discard: []string{"n2"}})
+	begin(t, cl, migrate.Options{DB: resolved(t, c.Configs[0].DB), Replicas: 3, Cutover: true, IgnoredNodes: []string{"n2"}})
 	rests(t, cl, migrate.StateSoak)
 	if _, err := cl.MigrateRollback(t.Context(), "n1"); err != nil {
 		t.Fatal(err)

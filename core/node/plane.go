@@ -141,7 +141,7 @@ func (p *plane) openCluster(ctx, run context.Context) error {
 		Node: cfg.Name, TempDir: filepath.Join(cfg.Data, "tmp"), OnChange: p.n.sessions.changed, OnAlarm: p.n.sessions.alarmed,
 	})
 	move := p.moveConfig()
-	move.CreateFile, move.Working = createFile, p.spare.work
+	move.CreateFile, move.OnRunning = createFile, p.spare.work
 	p.job = migrate.New(move)
 	p.withdraw(core.Errorf(core.KindUnavailable, "%s waits for a majority of the nodes, to read which store counts", cfg.Name).
 		WithNext("start the other nodes; `unibus-tui status` says who is missing"))
@@ -288,7 +288,7 @@ func (p *plane) serveFileUnlessMoving(ctx context.Context) error {
 		p.withdraw(core.AsError(err))
 		return err
 	}
-	if entry.Intent != nil || entry.Unserved && !p.has(entry.File) {
+	if entry.Intent != nil || entry.FileNeverServed && !p.has(entry.File) {
 		return nil
 	}
 	return p.serveFile(ctx)

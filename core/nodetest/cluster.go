@@ -1,5 +1,9 @@
-// Package nodetest starts real nodes for tests, in this process (Start) or as
-// child processes of the real binary (Processes), and waits for conditions.
+// Package nodetest starts real nodes for tests: in this process (Start), as child
+// processes of the real binary (StartProcesses), or as processes in network
+// namespaces of their own whose links a test can cut (StartNet, Linux only).
+// Tests of core/node, cmd and tui use it; the package nemesis beside it kills,
+// cuts and fills nodes during migrations. Begin reading with this file, then
+// process_cluster.go. Tests wait for conditions with Wait; they never sleep.
 package nodetest
 
 import (
@@ -24,16 +28,16 @@ import (
 	"unibus/core/store/sqlite"
 )
 
-// Config says what a test's cluster is like. The zero value is three nodes that
-// enforce admission and serve SQLite where they have a file.
+// Config describes a test's cluster. The zero value is three nodes that enforce
+// admission and serve their SQLite file, if they have one.
 type Config struct {
 	Nodes    int // 0: 3
 	Store    core.Backend
 	Replicas int           // 0: as many as nodes, where Store is kv
 	BusAuth  core.BusAuth  // "": enforce
-	Seed     core.Snapshot // put into the first node's SQLite file, where it has users
-	SeedDB   string        // a closed file, as the function Seed writes it, copied to be the first node's
-	Hosts    []string      // the nodes' own addresses, which routes with TLS connect; nil: free ports of 127.0.0.1
+	Seed     core.Snapshot // written to the first node's SQLite file, if it has users
+	SeedDB   string        // a closed file, as Seed writes it; the first node gets a copy
+	Hosts    []string      // addresses of the nodes, with TLS between them; nil: free ports of 127.0.0.1
 	Env      []string      // NAME=value for child processes, beside the test's own
 
 	Before    func(*Cluster)  // called before the first node starts
@@ -43,20 +47,20 @@ type Config struct {
 
 // Cluster is a running cluster of nodes in this process.
 type Cluster struct {
-	Configs []config.Node
-	Nodes   []*node.Node
-	Admin   keys.Identity // an operator of role admin
-	Seed    string        // the file of Admin's seed, for commands
-	Viewer  keys.Identity
-	CA      string // the directory of the authority that clients trust; "" without TLS
-	t       testing.TB
+	Configs       []config.Node
+	Nodes         []*node.Node
+	Admin         keys.Identity // an operator of role admin
+	AdminSeedFile string        // for commands
+	Viewer        keys.Identity
+	CA            string // the directory of the authority that clients trust; "" without TLS
+	t             testing.TB
 }
 
-// Start starts the nodes and stops them with the test. It returns when all of
-// them listen; what they serve is to be waited for.
+// Start starts the nodes; they stop with the test. It returns when all of them
+// listen, before they serve.
 func Start(t testing.TB, cfg Config) *Cluster {
 	t.Helper()
-	c := furnish(t, cfg)
+	c := prepareCluster(t, cfg)
 	if cfg.Before != nil {
 		cfg.Before(c)
 	}
@@ -76,7 +80,7 @@ func Start(t testing.TB, cfg Config) *Cluster {
 // Furnish prepares a cluster and starts nothing: the test opens nodes of its own from Configs.
 func Furnish(t testing.TB, cfg Config) *Cluster {
 	t.Helper()
-	return furnish(t, cfg)
+	return prepareCluster(t, cfg)
 }
 
 // WriteConfig writes a node's configuration file, extra at its beginning.
@@ -91,8 +95,8 @@ func WriteConfig(t testing.TB, file string, cfg config.Node, extra string) {
 	}
 }
 
-// furnish makes what a cluster needs before its first node starts.
-func furnish(t testing.TB, cfg Config) *Cluster {
+// prepareCluster creates what a cluster needs before its first node starts.
+func prepareCluster(t testing.TB, cfg Config) *Cluster {
 	t.Helper()
 	if cfg.Nodes == 0 {
 		cfg.Nodes = 3
@@ -110,7 +114,7 @@ func furnish(t testing.TB, cfg Config) *Cluster {
 		}
 	}
 	c := &Cluster{t: t, Viewer: Identity(t)}
-	c.Seed, c.Admin = SeedFile(t, "admin")
+	c.AdminSeedFile, c.Admin = SeedFile(t, "admin")
 	c.configure(cfg)
 	if cfg.SeedDB != "" {
 		MkdirAll(t, c.Configs[0].Data)
@@ -204,8 +208,8 @@ func (c *Cluster) TLSConfig() *tls.Config {
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}
 }
 
-// secureRoutes gives every node a certificate for its host: without, a node
-// refuses to listen for others anywhere but on the loopback interface.
+// secureRoutes gives every node a certificate for its host. Without one a node
+// listens for other nodes only on the loopback interface.
 func (c *Cluster) secureRoutes(ca string, hosts []string) {
 	c.t.Helper()
 	MkdirAll(c.t, ca)
@@ -224,7 +228,7 @@ func (c *Cluster) secureRoutes(ca string, hosts []string) {
 	}
 }
 
-// Open starts node i (again) and stops it with the test.
+// Open starts node i (again); it stops with the test.
 func (c *Cluster) Open(i int) error {
 	n := node.New(node.Config{Node: c.Configs[i], Version: "test", Log: Log(c.t)})
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
@@ -245,7 +249,7 @@ func (c *Cluster) URL(i int) string {
 	return "nats://" + c.Configs[i].Listen
 }
 
-// Client connects to node i alone as the operator.
+// Client connects to node i only, as the operator.
 func (c *Cluster) Client(i int, as keys.Identity) *admin.Client {
 	c.t.Helper()
 	cl := admin.NewClient(admin.ClientConfig{Servers: []string{c.URL(i)}, Identity: as, TLS: c.TLSConfig(), Name: c.t.Name()})
@@ -256,13 +260,13 @@ func (c *Cluster) Client(i int, as keys.Identity) *admin.Client {
 	return cl
 }
 
-// Connect tries to connect to node i as a user of the bus, once.
+// Connect tries once to connect to node i as a user of the bus.
 func (c *Cluster) Connect(i int, as keys.Identity) (*nats.Conn, error) {
 	return nats.Connect(c.URL(i), nats.Nkey(as.Public(), as.Sign), nats.CustomInboxPrefix("_INBOX."+as.Public()),
 		nats.NoReconnect(), nats.Timeout(5*time.Second))
 }
 
-// WaitServing waits until every node publishes a store of the backend.
+// WaitServing waits until the nodes serve a store of the backend.
 func (c *Cluster) WaitServing(backend core.Backend, nodes ...int) {
 	c.t.Helper()
 	for _, i := range nodes {
@@ -280,7 +284,8 @@ func (c *Cluster) WaitServing(backend core.Backend, nodes ...int) {
 	}
 }
 
-// SeedFile makes an identity and keeps its seed in a file that ends with the test.
+// SeedFile creates an identity and writes its seed to a file that is removed with
+// the test.
 func SeedFile(t testing.TB, name string) (path string, id keys.Identity) {
 	t.Helper()
 	seed, _, err := keys.Generate()
@@ -297,7 +302,7 @@ func SeedFile(t testing.TB, name string) (path string, id keys.Identity) {
 	return path, id
 }
 
-// Identity makes a key.
+// Identity creates a key.
 func Identity(t testing.TB) keys.Identity {
 	t.Helper()
 	id, err := keys.GenerateIdentity()
@@ -307,13 +312,12 @@ func Identity(t testing.TB) keys.Identity {
 	return id
 }
 
-// seedTimeout is the store's for one operation, so that a whole import may take
-// twelve times as long: a million rows take more than the store's own minute.
+// seedTimeout is the store's for one operation. An import may take twelve times as
+// long: a million rows take more than the default minute.
 const seedTimeout = time.Minute
 
-// Seed writes a snapshot into a new SQLite file, in the order that it has: a file
-// that grew with its control plane is not sorted by key either, and reading a
-// sorted one would be cheaper than a move can hope for.
+// Seed writes a snapshot to a new SQLite file, in its own order: a file that grew
+// in use is not sorted by key, and a sorted one would be faster to read.
 func Seed(t testing.TB, path string, s core.Snapshot) {
 	t.Helper()
 	MkdirAll(t, filepath.Dir(path))
@@ -329,8 +333,8 @@ func Seed(t testing.TB, path string, s core.Snapshot) {
 	}
 }
 
-// Ports returns free ports of the loopback interface. They are found together,
-// so that they differ, and may be taken by somebody else before they are used.
+// Ports returns different free ports of the loopback interface. Another program
+// may take one before it is used.
 func Ports(t testing.TB, n int) []int {
 	t.Helper()
 	var ports []int

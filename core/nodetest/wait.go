@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// pollEvery is how often a condition is looked at.
+// pollEvery is the interval at which a condition is checked.
 const pollEvery = 20 * time.Millisecond
 
-// Wait looks at a condition until it holds, and fails the test with its last error after limit.
+// Wait checks a condition until it holds, and fails the test with its last error
+// after limit.
 func Wait(t testing.TB, limit time.Duration, condition func() error) {
 	t.Helper()
 	deadline := time.NewTimer(limit)
@@ -29,7 +30,7 @@ func Wait(t testing.TB, limit time.Duration, condition func() error) {
 	}
 }
 
-// MkdirAll makes a directory that only its owner can read.
+// MkdirAll creates a directory that only its owner can read.
 func MkdirAll(t testing.TB, dir string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {

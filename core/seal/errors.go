@@ -2,8 +2,8 @@ package seal
 
 import "unibus/core"
 
-// Fault says what was found wrong. Every refusal of this package is a
-// *core.Error for people with a Fault as its cause: errors.Is(err, ErrBox).
+// Fault says what was found wrong. Every refusal of this package is a *core.Error
+// for people with a Fault as its cause: errors.Is(err, ErrBox).
 type Fault string
 
 // The faults, in the order of DESIGN.md section 8.
@@ -42,7 +42,7 @@ func (f Fault) kind() core.Kind {
 	}
 }
 
-func (f Fault) next() string {
+func (f Fault) nextStep() string {
 	switch f {
 	case ErrFormat:
 		return "see whether it was made by a newer version; otherwise it is damaged"
@@ -65,12 +65,14 @@ func (f Fault) next() string {
 	}
 }
 
-// refuse makes the error for a fault: what happened, to what.
-func refuse(f Fault, format string, args ...any) error {
-	e := core.Errorf(f.kind(), format, args...).WithNext("%s", f.next())
+// errFault makes the error for a fault: what happened, to what.
+func errFault(f Fault, format string, args ...any) error {
+	e := core.Errorf(f.kind(), format, args...).WithNext("%s", f.nextStep())
 	e.Err = f
 	return e
 }
 
-// wrong is for a mistake of the calling program.
-func wrong(format string, args ...any) error { return core.Errorf(core.KindInvalid, format, args...) }
+// errInvalid is for a mistake of the calling program.
+func errInvalid(format string, args ...any) error {
+	return core.Errorf(core.KindInvalid, format, args...)
+}

@@ -42,7 +42,7 @@ func Example() {
 
 	// bob follows the record, and opens the box that the store gave him.
 	chain := seal.NewChain("lobby")
-	record, _ := chain.Root(first.Record)
+	record, _ := chain.TrustFirst(first.Record)
 	box := first.Keys[0]
 	if box.User != bob.id() {
 		box = first.Keys[1]

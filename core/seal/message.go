@@ -62,13 +62,13 @@ func parseMessage(b []byte) (m message, ok bool) {
 	return m, r.done() && m.counter < maxCounter
 }
 
-// bound is what a message is tied to without carrying it.
-func bound(room core.RoomID, sender core.UserID) []byte {
-	return append(lp(make([]byte, 0, 2+64+idSize), string(room)), sender...)
+// messageBinding is what a message is tied to without carrying it.
+func messageBinding(room core.RoomID, sender core.UserID) []byte {
+	return append(appendString(make([]byte, 0, 2+64+idSize), string(room)), sender...)
 }
 
-// associated is the associated data: bound ‖ header behind a label.
-func associated(bound, header []byte) []byte { return joined("header", bound, header) }
+// associatedData is the associated data: bound ‖ header behind a label.
+func associatedData(bound, header []byte) []byte { return signedBytes("header", bound, header) }
 
 const labelMessage = "message"
 

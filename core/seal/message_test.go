@@ -94,7 +94,7 @@ func TestCipherStandsWithoutTheSignature(t *testing.T) {
 	r := rekey(t, nil, ann, ann)
 	in, msg := receiver(t, ReceiverConfig{}, r.Key), sealed(t, r.Key, ann, "text")
 	eachBit(msg[:len(msg)-signatureSize], func(what string, flipped []byte) {
-		b, err := appendSignature(bytes.Clone(flipped), ann, labelMessage, bound("lobby", ann.user), flipped[:headerSize], sum(flipped[headerSize:]))
+		b, err := appendSignature(bytes.Clone(flipped), ann, labelMessage, messageBinding("lobby", ann.user), flipped[:headerSize], sha256Of(flipped[headerSize:]))
 		ok(t, err)
 		if _, err := in.Open(ann.user, b); err == nil {
 			t.Errorf("%s is taken", what)
@@ -195,13 +195,13 @@ func TestSecondLookDecides(t *testing.T) {
 	r := rekey(t, nil, ann, ann)
 	in := receiver(t, ReceiverConfig{}, r.Key)
 	m, _ := parseMessage(sealed(t, r.Key, ann, "text"))
-	first, err := in.admit(ann.user, m)
+	first, err := in.cipherFor(ann.user, m)
 	ok(t, err)
-	second, err := in.admit(ann.user, m)
+	second, err := in.cipherFor(ann.user, m)
 	ok(t, err)
-	_, err = in.note(ann.user, m, first, nil)
+	_, err = in.recordOpened(ann.user, m, first, nil)
 	ok(t, err)
-	_, err = in.note(ann.user, m, second, nil)
+	_, err = in.recordOpened(ann.user, m, second, nil)
 	refused(t, err, ErrReplay)
 }
 
@@ -363,8 +363,8 @@ func beyond(t *testing.T, s *Sender, r Record) []byte {
 	t.Helper()
 	h := header{r.Epoch, r.Hash, s.session, maxCounter, start}
 	b := h.appendTo(nil)
-	b = s.aead.Seal(b, h.nonce(), nil, associated(s.bound, b))
-	b, err := appendSignature(b, s.cfg.By, labelMessage, s.bound, b[:headerSize], sum(b[headerSize:]))
+	b = s.aead.Seal(b, h.nonce(), nil, associatedData(s.bound, b))
+	b, err := appendSignature(b, s.cfg.By, labelMessage, s.bound, b[:headerSize], sha256Of(b[headerSize:]))
 	ok(t, err)
 	return b
 }

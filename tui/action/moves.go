@@ -68,7 +68,7 @@ func why(a migrate.Action) func(State) string {
 		case Orphaned(s.Snap):
 			return m.Value.Node + ", which does the move, does not answer"
 		}
-		return m.Value.WhyNot(a)
+		return m.Value.Unavailable(a)
 	}
 }
 
@@ -76,7 +76,7 @@ func why(a migrate.Action) func(State) string {
 // what is known of it is the last that it wrote down, and nobody works at it.
 func Orphaned(snap *feed.Snapshot) bool {
 	m := snap.Migration.Value
-	return !m.Over() && snap.Status.Value.Away(m.Node)
+	return !m.HasEnded() && snap.Status.Value.Away(m.Node)
 }
 
 // whyStart adds what the move does not know of: whether there is something to
@@ -162,7 +162,7 @@ func saveReport(s State) (string, error) {
 		end    string
 		asJSON bool
 	}{{".txt", false}, {".json", true}} {
-		if err := s.Snap.Migration.Value.Save(base+f.end, f.asJSON, s.Now); err != nil {
+		if err := s.Snap.Migration.Value.SaveReport(base+f.end, f.asJSON, s.Now); err != nil {
 			return "", err
 		}
 	}

@@ -46,7 +46,7 @@ func askStart(s State) Question {
 	return Question{
 		Title: fmt.Sprintf("Move the control plane of %s to KV?", s.Snap.Status.Value.Cluster), Confirm: "Start", Lines: lines, Fields: startFields(s),
 		Whole: func(v []string) error {
-			if node, o := chosen(s, v); slices.Contains(o.Discard, node) {
+			if node, o := chosen(s, v); slices.Contains(o.IgnoredNodes, node) {
 				return core.Errorf(core.KindInvalid, "The file of %s is the one that is moved: it cannot be left behind.", node)
 			}
 			return nil
@@ -165,7 +165,7 @@ func (s State) leavable() []string {
 // drifted are the nodes whose own files hold what the source lacks, or could not be compared.
 func (s State) drifted() []string {
 	var out []string
-	for _, d := range s.Snap.Migration.Value.Drifted() {
+	for _, d := range s.Snap.Migration.Value.DivergentFiles() {
 		out = append(out, d.Node)
 	}
 	return out
@@ -191,7 +191,7 @@ func chosen(s State, v []string) (string, migrate.Options) {
 		case fieldBackup:
 			o.NoBackup = v[i] == "no"
 		case fieldDiscard:
-			o.Discard = split(v[i])
+			o.IgnoredNodes = split(v[i])
 		}
 	}
 	return from.Node, o
@@ -206,8 +206,8 @@ func sameStart(s State, v []string) string {
 	if o.NoBackup {
 		line += " --no-backup"
 	}
-	if len(o.Discard) > 0 {
-		line += " --discard " + Quoted(strings.Join(o.Discard, ","))
+	if len(o.IgnoredNodes) > 0 {
+		line += " --ignore-node " + Quoted(strings.Join(o.IgnoredNodes, ","))
 	}
 	return line
 }

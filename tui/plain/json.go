@@ -54,7 +54,7 @@ func moveOf(m migrate.Status) *moveDoc {
 		return nil
 	}
 	d := moveDoc{State: m.State, Node: m.Node, Since: m.Since, Running: m.Running, Paused: m.Paused, Verified: m.Verified, Sentence: m.Sentence(), Error: m.Error}
-	d.Done, d.Total = m.Rows()
+	d.Done, d.Total = m.CopiedRows()
 	return &d
 }
 

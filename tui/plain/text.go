@@ -76,16 +76,16 @@ func move(w io.Writer, s admin.Status, m migrate.Status) {
 			fmt.Fprintln(w, indent+l)
 		}
 	}
-	if s.Away(m.Node) && !m.Over() {
+	if s.Away(m.Node) && !m.HasEnded() {
 		under(m.Node + " does the move and does not answer. This is what it wrote down last.")
 		under("Do: start unibusd on " + m.Node)
 	} else {
 		under(m.Sentence())
 	}
-	if done, total := m.Rows(); total > 0 && (m.State == migrate.StateCopy || m.State == migrate.StateRollback) {
+	if done, total := m.CopiedRows(); total > 0 && (m.State == migrate.StateCopy || m.State == migrate.StateRollback) {
 		under(fmt.Sprintf("%s of %s rows%s.", widget.Count(done), widget.Count(total), left(m)))
 	}
-	if e := m.Error; e != nil && !m.Over() {
+	if e := m.Error; e != nil && !m.HasEnded() {
 		under(e.Text)
 		if e.Next != "" {
 			under("Do: " + e.Next)

@@ -263,8 +263,8 @@ func (f *Fake) MigrateStart(ctx context.Context, node string, o migrate.Options)
 	if o.NoBackup {
 		call += " no-backup"
 	}
-	if len(o.Discard) > 0 {
-		call += fmt.Sprintf(" discard=%s", o.Discard)
+	if len(o.IgnoredNodes) > 0 {
+		call += fmt.Sprintf(" discard=%s", o.IgnoredNodes)
 	}
 	if o.DryRun {
 		call += " dry-run"

@@ -9,10 +9,10 @@ import (
 )
 
 // passed is a history in which each state was entered so long ago.
-func passed(states ...any) []migrate.Passage {
-	var out []migrate.Passage
+func passed(states ...any) []migrate.StateTransition {
+	var out []migrate.StateTransition
 	for i := 0; i+1 < len(states); i += 2 {
-		out = append(out, migrate.Passage{State: states[i].(migrate.State), At: ago(states[i+1].(time.Duration))})
+		out = append(out, migrate.StateTransition{State: states[i].(migrate.State), At: ago(states[i+1].(time.Duration))})
 	}
 	return out
 }
@@ -23,9 +23,9 @@ func at(w World, ended time.Duration, states ...any) World {
 	m.History = passed(states...)
 	last := m.History[len(m.History)-1]
 	m.State, m.Since, m.Started = last.State, last.At, m.History[0].At
-	m.Compared = 0
+	m.ComparedAt = 0
 	if ended > 0 {
-		m.Compared = ago(ended)
+		m.ComparedAt = ago(ended)
 	}
 	w.Status.Moving = ""
 	if m.Active() || m.State == migrate.StateCutover {
@@ -131,7 +131,7 @@ func Refused() World {
 		{Table: core.TableUsers, Key: "UBX4QH7W2KKJ", Text: `the role "owner" is none of member, admin`, Next: "set it with sqlite3: UPDATE users SET role='member' WHERE id='UBX4QH7W2KKJ'"},
 		{Table: core.TableMembers, Key: "room-07.UA5W", Text: "the user UA5W is not there", Next: "add the user, or remove the row"},
 	}
-	m.Error = core.Errorf(core.KindRefused, "the move did not start, because of 3 problems; the first: n3 runs version 0.1.0 and n1 0.2.0").
+	m.Error = core.Errorf(core.KindRefused, "the migration did not start, because of 3 problems; the first: n3 runs version 0.1.0 and n1 0.2.0").
 		WithNext("mend what is listed, then start again; nothing was written")
 	return w
 }
@@ -140,17 +140,17 @@ func Refused() World {
 func Drifted() World {
 	w := Refused()
 	m := &w.Migration
-	m.Drift = []migrate.Drift{{Node: "n2", File: "/var/lib/unibus/unibus.db", Tables: []migrate.TableDrift{
+	m.Divergences = []migrate.Divergence{{Node: "n2", File: "/var/lib/unibus/unibus.db", Tables: []migrate.TableDivergence{
 		{Table: core.TableUsers, OnlyHere: 14, OnlyThere: 3, Different: 1, Keys: []string{"there/UBX4QH7W", "there/UDOMA22A", "there/UCKZ77QQ", "different/UA5WQ2PL"}},
 		{Table: core.TableRooms, OnlyHere: 2},
 		{Table: core.TableMembers},
 		{Table: core.TableRoomKeys},
 	}}}
 	m.Problems = []core.Problem{{
-		Text: "n2 has a SQLite file of its own, /var/lib/unibus/unibus.db, which has drifted from this one: users: 3 only there, 1 different; a move would leave that behind",
-		Next: "start with --discard n2 to leave it behind, or move that file instead",
+		Text: "n2 has a SQLite file of its own, /var/lib/unibus/unibus.db, which differs from the source: users 3 only there and 1 different; a migration would leave these rows behind",
+		Next: "choose which file to keep. To leave its rows behind, start again with --ignore-node n2",
 	}}
-	m.Error = core.Errorf(core.KindRefused, "the move did not start, because of 1 problem").WithNext("choose what counts, then start again; nothing was written")
+	m.Error = core.Errorf(core.KindRefused, "the migration did not start, because of 1 problem").WithNext("choose what counts, then start again; nothing was written")
 	return w
 }
 
@@ -159,7 +159,7 @@ func DryRun() World {
 	w := Legacy()
 	w.Migration = migrate.Status{
 		State: migrate.StateNone, By: "ana", Updated: ago(12 * time.Second), Options: migrate.Options{DB: "/var/lib/unibus/unibus.db", DryRun: true},
-		Source: migrate.Source{Path: "/var/lib/unibus/unibus.db", Bytes: 14.2e6, Schema: 1}, Node: "n1", Estimate: 2400,
+		Source: migrate.SourceFile{Path: "/var/lib/unibus/unibus.db", Bytes: 14.2e6, Schema: 1}, Node: "n1", EstimateMS: 2400,
 		Result: "Dry run: 5270 keys of /var/lib/unibus/unibus.db can be moved; nothing was written.",
 	}
 	return w

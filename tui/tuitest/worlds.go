@@ -176,7 +176,7 @@ func Moving() World {
 	w.Migration = migrate.Status{
 		ID: "m1", State: migrate.StateCopy, Node: "n1", By: "ana", Options: migrate.Options{DB: "/var/lib/unibus/unibus.db", Replicas: 3},
 		Started: ago(7 * time.Second), Updated: ago(0), Since: ago(3 * time.Second), Running: true, Rate: 24100, LeftMS: 1200,
-		Source: migrate.Source{Path: "/var/lib/unibus/unibus.db", Bytes: 14.2e6, Schema: 1},
+		Source: migrate.SourceFile{Path: "/var/lib/unibus/unibus.db", Bytes: 14.2e6, Schema: 1},
 		Backup: migrate.Backup{Path: "/var/lib/unibus/unibus-20261122-120428.db", SHA256: hash("backup"), Bytes: 14.1e6},
 		Progress: []migrate.Progress{
 			{Table: core.TableUsers, Done: 200, Total: 200},
@@ -185,8 +185,8 @@ func Moving() World {
 			{Table: core.TableRoomKeys, Total: 3012},
 			{Table: core.TableRoomsByMember},
 		},
-		Estimate: 8200,
-		History:  passed(migrate.StatePreflight, 7*time.Second, migrate.StateBackup, 5600*time.Millisecond, migrate.StateCopy, 3*time.Second),
+		EstimateMS: 8200,
+		History:    passed(migrate.StatePreflight, 7*time.Second, migrate.StateBackup, 5600*time.Millisecond, migrate.StateCopy, 3*time.Second),
 	}
 	for _, t := range core.Tables() {
 		w.Migration.Buckets = append(w.Migration.Buckets, migrate.Parity{Name: t.Bucket(), Nodes: map[string]core.Digest{}})
@@ -201,8 +201,8 @@ func Verified() World {
 	w.Status.Moving = string(migrate.StateVerify)
 	m.State, m.Verified, m.Rate, m.LeftMS, m.Written = migrate.StateVerify, true, 0, 0, 5270
 	m.Running, m.Buckets = false, nil
-	m.History = append(m.History, migrate.Passage{State: migrate.StateVerify, At: ago(1400 * time.Millisecond)})
-	m.Compared = ago(900 * time.Millisecond)
+	m.History = append(m.History, migrate.StateTransition{State: migrate.StateVerify, At: ago(1400 * time.Millisecond)})
+	m.ComparedAt = ago(900 * time.Millisecond)
 	m.Result = "Every bucket equals the source on every node; 5270 keys written. SQLite on n1 still serves: cut over when ready."
 	for i := range m.Progress {
 		m.Progress[i].Total = []int{200, 50, 1004, 3012, 1004}[i]
@@ -222,7 +222,7 @@ func Verified() World {
 // Unequal is Verified with one node whose replica lacks a key.
 func Unequal() World {
 	w := Verified()
-	w.Migration.Verified, w.Migration.Result, w.Migration.Compared = false, "", 0
+	w.Migration.Verified, w.Migration.Result, w.Migration.ComparedAt = false, "", 0
 	b := &w.Migration.Buckets[2]
 	b.Nodes["n3"] = core.Digest{Count: 1003, SHA256: hash("other")}
 	b.Missing = []string{"n3/room-07.UBX4"}
@@ -235,7 +235,7 @@ func Moved() World {
 	w := Healthy()
 	m := Verified().Migration
 	m.Running = false
-	m.Result = "The control plane is KV since generation 2, with 5270 keys. The SQLite file on n1 is fenced and kept. Finish when all is well."
+	m.Result = "The control plane has been on KV since generation 2, with 5270 keys. The SQLite file on n1 is fenced and kept. Finish when all is well."
 	w.Migration = m
 	w.Migration.Buckets[0].Changed = 3
 	return at(w, 4*time.Minute, migrate.StatePreflight, 5*time.Minute, migrate.StateBackup, 299*time.Second, migrate.StateCopy, 298*time.Second,

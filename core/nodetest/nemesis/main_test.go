@@ -13,14 +13,14 @@ import (
 )
 
 // programs are built once for all tests.
-var programs nodetest.Build
+var programs nodetest.ProgramBuild
 
 // seed is written once for all tests.
-var seed seeding
+var seed sourceFiles
 
 // TestMain runs the tests in a network of their own.
 func TestMain(m *testing.M) {
-	os.Exit(nodetest.Apart(func() int {
+	os.Exit(nodetest.RunIsolated(func() int {
 		dir, err := os.MkdirTemp("", "unibus-nemesis-")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)

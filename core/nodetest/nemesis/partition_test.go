@@ -14,59 +14,60 @@ import (
 	"unibus/core/nodetest"
 )
 
-// cut is a way for the network of three to fall apart.
-type cut struct {
+// partition is a way to divide the network of three nodes.
+type partition struct {
 	name   string
 	groups [][]int
 }
 
-var cuts = []cut{
+var partitions = []partition{
 	{"the source alone, the others together", [][]int{{0}, {1, 2}}},
 	{"the source with one, the other alone", [][]int{{0, 1}, {2}}},
 }
 
-// felt waits until every node sees only those of its own side, and what it
-// proved before the cut has lost its worth.
-func (m *moving) felt(c cut, since time.Time) {
+// awaitCutFelt waits until every node sees only its own side, and its proofs from
+// before the cut have expired.
+func (m *runningMigration) awaitCutFelt(c partition, since time.Time) {
 	m.t.Helper()
 	for _, side := range c.groups {
 		for _, i := range side {
-			nodetest.Wait(m.t, patience, func() error { return heard(m.t, m.Net, i, len(side)) })
+			nodetest.Wait(m.t, eventTimeout, func() error { return checkReachable(m.t, m.Net, i, len(side)) })
 		}
 	}
-	nodetest.Wait(m.t, patience, func() error {
-		if left := promise + time.Second - time.Since(since); left > 0 {
+	nodetest.Wait(m.t, eventTimeout, func() error {
+		if left := leasePromise + time.Second - time.Since(since); left > 0 {
 			return fmt.Errorf("a lease may hold for another %s", left)
 		}
 		return nil
 	})
 }
 
-// fall cuts the network as the move is in a state, or as soon as may be after it.
-func (m *moving) fall(c cut, state migrate.State, at func(migrate.Entry) bool) time.Time {
+// cutNetworkIn cuts the network when the migration is in a state, or as soon as
+// possible after that.
+func (m *runningMigration) cutNetworkIn(c partition, state migrate.State, at func(migrate.Entry) bool) time.Time {
 	m.t.Helper()
-	m.reach(state, at)
+	m.awaitState(state, at)
 	m.Partition(c.groups...)
 	began := time.Now()
-	e := m.entry()
-	m.t.Logf("%s: cut in %s after %d rows, intent %v", c.name, met(e), done(e.Move.Progress), e.Intent != nil)
+	e := m.journalEntry()
+	m.t.Logf("%s: cut in %s after %d rows, intent %v", c.name, stateOf(e), copiedRows(e.Migration.Progress), e.Intent != nil)
 	return began
 }
 
 // TestPartitionBeforeCutover cuts the network in copy, verify and fence. SQLite
-// serves on, on whichever side the source is; after the cut the move comes to
-// its end, with the same rows everywhere; at last it is aborted without a trace.
+// continues to serve on either side. After the cut the migration completes, with
+// the same rows on every node; then it is aborted without a trace.
 func TestPartitionBeforeCutover(t *testing.T) {
-	m := newMoving(t, manyRows)
-	for _, c := range cuts {
+	m := newMigration(t, manyRows)
+	for _, c := range partitions {
 		for _, state := range []migrate.State{migrate.StateCopy, migrate.StateVerify, migrate.StateFence} {
-			m.cutIn(c, state)
+			m.testCutIn(c, state)
 		}
 	}
-	m.emptied()
+	m.requireEmptyKV()
 }
 
-func (m *moving) cutIn(c cut, state migrate.State) {
+func (m *runningMigration) testCutIn(c partition, state migrate.State) {
 	m.t.Helper()
 	m.rate = 0
 	if state == migrate.StateCopy {
@@ -74,101 +75,103 @@ func (m *moving) cutIn(c cut, state migrate.State) {
 	}
 	var entered time.Time
 	after := time.Duration(rand.Int64N(int64(150 * time.Millisecond)))
-	began := m.fall(c, state, func(e migrate.Entry) bool {
+	began := m.cutNetworkIn(c, state, func(e migrate.Entry) bool {
 		switch {
-		case met(e) != state || !e.Move.Running:
+		case stateOf(e) != state || !e.Migration.Running:
 			return !entered.IsZero()
 		case state == migrate.StateCopy:
-			return halfway(e.Move.Progress, core.TableMembers) > 0
+			return halfCopied(e.Migration.Progress, core.TableMembers) > 0
 		case entered.IsZero():
 			entered = time.Now()
 		}
 		return time.Since(entered) >= after
 	})
-	m.felt(c, began)
-	if e := m.entry(); e.Intent == nil && e.Authority.Backend == core.BackendSQLite {
+	m.awaitCutFelt(c, began)
+	if e := m.journalEntry(); e.Intent == nil && e.Authority.Backend == core.BackendSQLite {
 		if err := mustConnect(m.Net, 0, m.seed.ids[0]); err != nil {
-			m.t.Errorf("%s, in %s: SQLite does not serve: %v", c.name, e.Move.State, err)
+			m.t.Errorf("%s, in %s: SQLite does not serve: %v", c.name, e.Migration.State, err)
 		}
 	}
 	m.Heal()
 	for _, i := range []int{0, 1, 2} {
-		nodetest.Wait(m.t, patience, func() error { return heard(m.t, m.Net, i, 3) })
+		nodetest.Wait(m.t, eventTimeout, func() error { return checkReachable(m.t, m.Net, i, 3) })
 	}
-	if met(m.entry()) == migrate.StateCutover || m.entry().Move.State == migrate.StateSoak { // it was past the fence
+	if stateOf(m.journalEntry()) == migrate.StateCutover || m.journalEntry().Migration.State == migrate.StateSoak { // it was past the fence
 		m.t.Logf("the fence was over before the cut")
-		m.sound(m.rests())
-		m.reach(migrate.StatePreflight, func(e migrate.Entry) bool {
-			return e.Move.State == migrate.StateVerify && e.Move.Verified && !e.Move.Running
+		m.requireConsistent(m.awaitStopped())
+		m.awaitState(migrate.StatePreflight, func(e migrate.Entry) bool {
+			return e.Migration.State == migrate.StateVerify && e.Migration.Verified && !e.Migration.Running
 		})
 	}
-	m.everywhere(m.seed.digests)
-	m.asItWas(m.seed.digests)
+	m.requireEqualEverywhere(m.seed.digests)
+	m.requireAborted(m.seed.digests)
 }
 
 // TestNoTwoAuthorities cuts the network in cutover and in rollback, while users
-// knock at every node: at no moment do two nodes let them in by two truths, a
-// node that was cut off serves neither and swaps when it is back, and who was
-// revoked after the move is let in by nobody.
+// try to connect to every node. Two nodes never admit them by two stores. A node
+// that was cut off serves neither, and changes over when it is back. A user who
+// was revoked after the migration is never admitted.
 func TestNoTwoAuthorities(t *testing.T) {
-	m := newMoving(t, manyRows)
-	w, stop := watchTruths(t, m.Net, m.seed.ids[0])
-	for i, c := range cuts {
-		m.verified()
-		m.cutOver(c, w, m.seed.ids[1+i])
-		m.rollBack(c, w, m.seed.ids[1+i])
+	m := newMigration(t, manyRows)
+	w, stop := watchAdmission(t, m.Net, m.seed.ids[0])
+	for i, c := range partitions {
+		m.awaitVerified()
+		m.testCutInCutover(c, w, m.seed.ids[1+i])
+		m.testCutInRollback(c, w, m.seed.ids[1+i])
 	}
 	stop()
 }
 
-// cutOver cuts over with the network cut as soon as the intent is on disk.
-func (m *moving) cutOver(c cut, w *truths, leaves keys.Identity) {
+// testCutInCutover cuts over with the network cut as soon as the intent is on disk.
+func (m *runningMigration) testCutInCutover(c partition, w *admissionWatcher, leaves keys.Identity) {
 	m.t.Helper()
-	began := m.fall(c, migrate.StateCutover, func(e migrate.Entry) bool { return e.Intent != nil })
-	m.felt(c, began)
+	began := m.cutNetworkIn(c, migrate.StateCutover, func(e migrate.Entry) bool { return e.Intent != nil })
+	m.awaitCutFelt(c, began)
 	alone := len(c.groups[0]) == 1
 	if !alone { // the source has a majority: it brings the cutover to its end
-		m.serves(core.BackendKV, 0, 1)
+		m.requireServing(core.BackendKV, 0, 1)
 		g := m.revoke(w, leaves, 0, 1)
-		nodetest.Wait(m.t, patience, func() error { return w.deniedBy(g, 0, 1) })
+		nodetest.Wait(m.t, eventTimeout, func() error { return w.checkDenied(g, 0, 1) })
 	}
 	for _, i := range c.minority() {
-		m.servesNobody(i)
+		m.requireServingNothing(i)
 	}
 	m.Heal()
-	st := m.rests()
+	st := m.awaitStopped()
 	m.t.Logf("after the cut: %s", outcome(st))
-	m.sound(st)
-	m.reach(migrate.StateSoak, func(e migrate.Entry) bool { return e.Move.State == migrate.StateSoak && !e.Move.Running })
-	m.sound(m.rests())
+	m.requireConsistent(st)
+	m.awaitState(migrate.StateSoak, func(e migrate.Entry) bool { return e.Migration.State == migrate.StateSoak && !e.Migration.Running })
+	m.requireConsistent(m.awaitStopped())
 	if alone {
 		m.revoke(w, leaves, 1, 2)
 	}
-	nodetest.Wait(m.t, patience, func() error { return w.deniedBy(w.gone[len(w.gone)-1], 0, 1, 2) })
+	nodetest.Wait(m.t, eventTimeout, func() error { return w.checkDenied(w.revocations[len(w.revocations)-1], 0, 1, 2) })
 }
 
-// rollBack rolls back with the network cut as soon as the intent is on disk.
-func (m *moving) rollBack(c cut, _ *truths, left keys.Identity) {
+// testCutInRollback rolls back with the network cut as soon as the intent is on disk.
+func (m *runningMigration) testCutInRollback(c partition, _ *admissionWatcher, left keys.Identity) {
 	m.t.Helper()
-	began := m.fall(c, migrate.StateRollback, func(e migrate.Entry) bool { return e.Intent != nil })
-	m.felt(c, began)
+	began := m.cutNetworkIn(c, migrate.StateRollback, func(e migrate.Entry) bool { return e.Intent != nil })
+	m.awaitCutFelt(c, began)
 	for _, i := range c.minority() {
-		m.servesNobody(i)
+		m.requireServingNothing(i)
 	}
 	m.Heal()
-	st := m.rests()
+	st := m.awaitStopped()
 	m.t.Logf("after the cut: %s", outcome(st))
-	m.sound(st)
-	m.reach(migrate.StateRollback, func(e migrate.Entry) bool { return e.Move.State == migrate.StateRolledBack && !e.Move.Running })
-	st = m.rests()
-	m.sound(st)
+	m.requireConsistent(st)
+	m.awaitState(migrate.StateRollback, func(e migrate.Entry) bool {
+		return e.Migration.State == migrate.StateRolledBack && !e.Migration.Running
+	})
+	st = m.awaitStopped()
+	m.requireConsistent(st)
 	if u, err := m.cl.UserGet(m.t.Context(), left.Public()); err != nil || u.Status != core.UserRevoked {
 		m.t.Errorf("who was revoked after the cutover is %s after the rollback, %v", u.Status, err)
 	}
 }
 
 // minority is the side that has one node.
-func (c cut) minority() []int {
+func (c partition) minority() []int {
 	for _, side := range c.groups {
 		if len(side) == 1 {
 			return side
@@ -177,8 +180,9 @@ func (c cut) minority() []int {
 	return nil
 }
 
-// servesNobody fails the test where a node that is cut off serves a store or lets somebody in.
-func (m *moving) servesNobody(i int) {
+// requireServingNothing fails the test if a node that is cut off serves a store or
+// admits a user.
+func (m *runningMigration) requireServingNothing(i int) {
 	m.t.Helper()
 	for range 20 {
 		if err := mustConnect(m.Net, i, m.seed.ids[0]); err == nil {
@@ -188,13 +192,14 @@ func (m *moving) servesNobody(i int) {
 	}
 }
 
-// revoke revokes a user at one of these nodes and has it knock from then on.
-func (m *moving) revoke(w *truths, id keys.Identity, nodes ...int) *revocation {
+// revoke revokes a user at one of these nodes and lets the user try to connect
+// from then on.
+func (m *runningMigration) revoke(w *admissionWatcher, id keys.Identity, nodes ...int) *revocation {
 	m.t.Helper()
 	cl := m.Client(nodes...)
 	defer cl.Close()
 	if err := revoke(m.t.Context(), cl, id.Public()); err != nil {
 		m.t.Fatal(err)
 	}
-	return w.revoked(id)
+	return w.addRevocation(id)
 }

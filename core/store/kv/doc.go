@@ -24,7 +24,7 @@
 // Whole tables of one node's own replica, for a migration's parity, are read
 // through a consumer that lives on that node. The server places consumers where
 // it likes, so they are made until one lands there, and one that lands elsewhere
-// goes to the scan that wants it there; a Post is one that was made ahead of time,
+// goes to the scan that wants it there; a ReplicaReader is one that was placed ahead of time,
 // for what came since. Messages come in the order of their writing
 // and are sorted by key outside of memory, in a file without a name.
 //

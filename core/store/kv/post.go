@@ -7,14 +7,14 @@ import (
 	"unibus/core"
 )
 
-// postIdle is how long a post that nobody asks stays at its replica.
+// postIdle is how long the server keeps an unused reader.
 const postIdle = 2 * time.Minute
 
-// Post reads what one replica gets after a place in a table's history, again and
-// again, without having to find the replica first: the server places readers
-// where it likes, and it takes many tries to have one at a certain node. It is
-// for one goroutine at a time.
-type Post struct {
+// ReplicaReader reads, again and again, what one replica receives after a
+// sequence. It is placed on the replica once: the server places readers where it
+// likes, and it takes many tries to get one on a certain node. It is for one
+// goroutine at a time.
+type ReplicaReader struct {
 	store  *Store
 	table  core.Table
 	scan   scan
@@ -27,11 +27,11 @@ type Post struct {
 	mechanism, older int // when the post was made
 }
 
-// Station makes a post at a node's replica and reads what it has already.
-// KindUnavailable where it cannot be reached; KindConflict as for ReplicaSince.
-// The caller ends with Leave.
-func (s *Store) Station(ctx context.Context, t core.Table, node string, after uint64) (*Post, error) {
-	p := &Post{store: s, table: t, scan: scan{bucket: t.Bucket(), filter: everything, node: node}, after: after, late: latest{at: map[string]int{}}}
+// OpenReplicaReader places a reader on a node's replica and reads what it has
+// already. KindUnavailable if the replica cannot be reached; KindConflict as for
+// ReplicaChanges. The caller ends with Close.
+func (s *Store) OpenReplicaReader(ctx context.Context, t core.Table, node string, after uint64) (*ReplicaReader, error) {
+	p := &ReplicaReader{store: s, table: t, scan: scan{bucket: t.Bucket(), filter: everything, node: node}, after: after, late: latest{at: map[string]int{}}}
 	end, err := s.newestSince(ctx, p.scan, after)
 	if err != nil {
 		return nil, err
@@ -48,16 +48,16 @@ func (s *Store) Station(ctx context.Context, t core.Table, node string, after ui
 		err = p.read(ctx, end)
 	}
 	if err != nil {
-		p.Leave()
+		p.Close()
 		return nil, fault(err, p.scan.doing())
 	}
 	p.mechanism, p.older = mechanism, kept-len(p.late.rows)
 	return p, nil
 }
 
-// Since is ReplicaSince from this post, but that the keys are counted once, when
-// the post was made: rows that were overwritten since are among the older still.
-func (p *Post) Since(ctx context.Context) (rows []core.Row, mechanism, older int, err error) {
+// Changes is ReplicaChanges by this reader, except that the keys are counted once,
+// when it opened: rows that were overwritten since still count as unchanged.
+func (p *ReplicaReader) Changes(ctx context.Context) (rows []core.Row, mechanism, older int, err error) {
 	end, err := p.store.newestSince(ctx, p.scan, p.after)
 	if err == nil && end > p.seen {
 		err = fault(p.read(ctx, end), p.scan.doing())
@@ -65,7 +65,7 @@ func (p *Post) Since(ctx context.Context) (rows []core.Row, mechanism, older int
 	return p.late.rows, p.mechanism, p.older, err
 }
 
-func (p *Post) read(ctx context.Context, end uint64) error {
+func (p *ReplicaReader) read(ctx context.Context, end uint64) error {
 	return p.pull.drain(ctx, p.scan, end, func(e entry) error {
 		p.seen = max(p.seen, e.rev)
 		if e.rev > p.after {
@@ -75,8 +75,8 @@ func (p *Post) read(ctx context.Context, end uint64) error {
 	})
 }
 
-// Leave takes the post away.
-func (p *Post) Leave() {
+// Close removes the reader.
+func (p *ReplicaReader) Close() {
 	if p.pull != nil {
 		p.pull.close()
 	}

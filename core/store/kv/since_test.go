@@ -25,14 +25,14 @@ func TestReplicaSinceReadsOnlyTheNewPart(t *testing.T) {
 			t.Errorf("the reader lives on %s, wanted %s", info.Cluster.Leader, node)
 		}
 	}
-	seq, kept, err := s.Mark(ctx, core.TableUsers)
+	seq, kept, err := s.LastSequence(ctx, core.TableUsers)
 	mustDo(t, err)
 	if kept < 300 || kept > 302 { // the guard, and perhaps this store's own write key
 		t.Fatalf("%d keys are kept, want the 300 and those of the mechanism", kept)
 	}
 	guards := kept - 300
 	look := func(node string) string {
-		got, mechanism, older, err := s.ReplicaSince(ctx, core.TableUsers, node, seq)
+		got, mechanism, older, err := s.ReplicaChanges(ctx, core.TableUsers, node, seq)
 		mustDo(t, err)
 		text := fmt.Sprintf("mechanism %d more, older %d less;", mechanism-guards, 300-older)
 		for _, r := range got {
@@ -66,10 +66,10 @@ func TestReplicaSinceOfATableMadeAnew(t *testing.T) {
 	t.Parallel()
 	s := onSingle(t).open(t, 0, 1)
 	must[int](t)(s.PutRows(t.Context(), userRows(t, 5)))
-	_, _, _, err := s.ReplicaSince(t.Context(), core.TableUsers, "", 900)
+	_, _, _, err := s.ReplicaChanges(t.Context(), core.TableUsers, "", 900)
 	wantKind(t, err, core.KindConflict)
 	s.timeout = defaultTimeout
-	_, _, _, err = s.ReplicaSince(t.Context(), core.TableUsers, "n9", 1)
+	_, _, _, err = s.ReplicaChanges(t.Context(), core.TableUsers, "n9", 1)
 	wantKind(t, err, core.KindUnavailable)
 }
 
@@ -80,17 +80,17 @@ func TestPostTellsWhatCameSince(t *testing.T) {
 	s := onCluster(t).open(t, 0, 3)
 	rows := userRows(t, 20)
 	must[int](t)(s.PutRows(ctx, rows[:10]))
-	after, _, err := s.Mark(ctx, core.TableUsers)
+	after, _, err := s.LastSequence(ctx, core.TableUsers)
 	mustDo(t, err)
 	must[int](t)(s.PutRows(ctx, rows[10:11]))
 	for i, node := range []string{"n1", "n2", "n3"} {
-		p := must[*Post](t)(s.Station(ctx, core.TableUsers, node, after))
-		defer p.Leave()
+		p := must[*ReplicaReader](t)(s.OpenReplicaReader(ctx, core.TableUsers, node, after))
+		defer p.Close()
 		same := func(least int) {
 			t.Helper()
-			got, mechanism, _, err := p.Since(ctx)
+			got, mechanism, _, err := p.Changes(ctx)
 			mustDo(t, err)
-			want, wantMechanism, _, err := s.ReplicaSince(ctx, core.TableUsers, node, after)
+			want, wantMechanism, _, err := s.ReplicaChanges(ctx, core.TableUsers, node, after)
 			mustDo(t, err)
 			if diff := cmp.Diff(byKey(want), byKey(got)); diff != "" || len(got) < least || mechanism != wantMechanism {
 				t.Errorf("%s: %d keys of the mechanism, not %d (-fresh +post):\n%s", node, mechanism, wantMechanism, diff)
@@ -104,7 +104,7 @@ func TestPostTellsWhatCameSince(t *testing.T) {
 		must[int](t)(s.DeleteKeys(ctx, core.TableUsers, []string{rows[5+i].Key}))
 		same(4)
 	}
-	_, err = s.Station(ctx, core.TableUsers, "n1", after+1000)
+	_, err = s.OpenReplicaReader(ctx, core.TableUsers, "n1", after+1000)
 	wantKind(t, err, core.KindConflict)
 }
 
@@ -121,7 +121,7 @@ func TestPostsCountRowsAlone(t *testing.T) {
 	}
 	rows := userRows(t, 12)
 	must[int](t)(s.PutRows(ctx, rows[:10]))
-	after, kept, err := s.Mark(ctx, core.TableUsers)
+	after, kept, err := s.LastSequence(ctx, core.TableUsers)
 	mustDo(t, err)
 	must[int](t)(s.PutRows(ctx, rows[10:]))
 	for i, node := range []string{"n1", "n2", "n3"} {
@@ -130,9 +130,9 @@ func TestPostsCountRowsAlone(t *testing.T) {
 				must[uint64](t)(s.put(ctx, bucket, message{key: key, value: []byte(node)}))
 			}
 		}
-		p := must[*Post](t)(s.Station(ctx, core.TableUsers, node, after))
-		defer p.Leave()
-		news, mechanism, older, err := p.Since(ctx)
+		p := must[*ReplicaReader](t)(s.OpenReplicaReader(ctx, core.TableUsers, node, after))
+		defer p.Close()
+		news, mechanism, older, err := p.Changes(ctx)
 		mustDo(t, err)
 		if len(news) != 2 || older != 10 || mechanism != kept-10+i {
 			t.Errorf("%s: %d new rows, %d older and %d keys of the mechanism; want 2, 10 and %d", node, len(news), older, mechanism, kept-10+i)

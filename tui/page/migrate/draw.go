@@ -61,18 +61,18 @@ func asked(st migrate.Status) string {
 	add(o.Replicas > 0, widget.Plural(o.Replicas, "replica", "replicas"))
 	add(o.NoBackup, "a temporary copy in place of a backup")
 	add(o.Rate > 0, "at most "+widget.Count(o.Rate)+" rows/s")
-	add(st.CutsOver(), "cutover without waiting")
+	add(st.WillCutOver(), "cutover without waiting")
 	add(o.DryRun, "dry run")
-	add(len(o.Discard) > 0, "leaves behind the files of "+strings.Join(o.Discard, ", "))
+	add(len(o.IgnoredNodes) > 0, "leaves behind the files of "+strings.Join(o.IgnoredNodes, ", "))
 	return strings.Join(out, ", ")
 }
 
 func estimate(st migrate.Status) string {
-	if st.Estimate == 0 {
+	if st.EstimateMS == 0 {
 		return ""
 	}
-	text := "about " + widget.Age(time.Duration(st.Estimate)*time.Millisecond) + " for backup, copy and verify"
-	if t := st.Took(); t > 0 {
+	text := "about " + widget.Age(time.Duration(st.EstimateMS)*time.Millisecond) + " for backup, copy and verify"
+	if t := st.WorkDuration(); t > 0 {
 		text += "; they took " + widget.Age(t)
 	}
 	return text
@@ -112,7 +112,7 @@ const driftListed = 3
 // drift is what other nodes' own files hold otherwise, and what can be chosen.
 func drift(s page.Scene, st migrate.Status) []string {
 	var lines []string
-	for _, d := range st.Drifted() {
+	for _, d := range st.DivergentFiles() {
 		lines = append(lines, "")
 		lines = append(lines, s.Prose(theme.Warn, fmt.Sprintf("%s has a SQLite file of its own, %s, which is not the same:", d.Node, d.File))...)
 		if d.Error != "" {
@@ -124,7 +124,7 @@ func drift(s page.Scene, st migrate.Status) []string {
 	return lines
 }
 
-func driftTable(s page.Scene, here string, d migrate.Drift) []string {
+func driftTable(s page.Scene, here string, d migrate.Divergence) []string {
 	const cell = 14
 	head := fmt.Sprintf("%-16s", "TABLE")
 	for _, h := range []string{"ONLY " + here, "ONLY " + d.Node, "DIFFERENT"} {
@@ -160,11 +160,11 @@ func driftTable(s page.Scene, here string, d migrate.Drift) []string {
 }
 
 // choice says what becomes of a file that has drifted.
-func choice(s page.Scene, st migrate.Status, d migrate.Drift) []string {
+func choice(s page.Scene, st migrate.Status, d migrate.Divergence) []string {
 	switch {
-	case d.Discarded:
+	case d.Ignored:
 		return s.Prose(theme.Plain, fmt.Sprintf("It is left behind, as %s chose. Nothing of it was moved, and it was not touched.", st.By))
-	case !st.Over() && st.State != migrate.StatePreflight:
+	case !st.HasEnded() && st.State != migrate.StatePreflight:
 		return s.Prose(theme.Plain, "Nothing of it is moved, and it is not touched.")
 	}
 	instead := "move"
@@ -177,7 +177,7 @@ func choice(s page.Scene, st migrate.Status, d migrate.Drift) []string {
 // progress is shown while rows are copied or exported; afterwards the parity says more.
 func progress(s page.Scene, st migrate.Status) []string {
 	exporting := st.State == migrate.StateRollback
-	if len(st.Progress) == 0 || compared(st) && !exporting || st.Over() {
+	if len(st.Progress) == 0 || compared(st) && !exporting || st.HasEnded() {
 		return nil
 	}
 	lines := []string{""}

@@ -72,7 +72,7 @@ func standing(s page.Scene, st migrate.Status) []string {
 		return append(gone, stopped(s, st)...)
 	}
 	lines := s.Prose(theme.Strong, st.Sentence())
-	if st.Running && st.Result != "" && st.Error == nil && !st.Told() {
+	if st.Running && st.Result != "" && st.Error == nil && !st.ResultIsCurrent() {
 		lines = append(lines, s.Prose(theme.Plain, st.Result)...)
 	}
 	return append(lines, stopped(s, st)...)

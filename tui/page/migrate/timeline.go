@@ -33,11 +33,11 @@ func timeline(s page.Scene, st migrate.Status) []string {
 	if action.Orphaned(s.Snap) { // nobody works at it since
 		now = st.Updated
 	}
-	stays := st.Stays(now)
+	stays := st.Timeline(now)
 	join := " " + s.P(theme.Faint, s.Theme.Glyphs.Rule) + " "
 	for _, try := range []struct {
 		clock, join string
-		stays       []migrate.Stay
+		stays       []migrate.StateDuration
 	}{
 		{time.TimeOnly, join, stays},
 		{time.TimeOnly, "  ", stays},
@@ -53,13 +53,13 @@ func timeline(s page.Scene, st migrate.Status) []string {
 }
 
 // early makes one of the states that lead to the fence, where they are past.
-func early(stays []migrate.Stay) []migrate.Stay {
+func early(stays []migrate.StateDuration) []migrate.StateDuration {
 	i := 0
-	sum := migrate.Stay{}
-	for i < len(stays) && stays[i].State != migrate.StateCutover && !stays[i].Present {
-		sum.Took += stays[i].Took
-		if sum.At == 0 {
-			sum.At = stays[i].At
+	sum := migrate.StateDuration{}
+	for i < len(stays) && stays[i].State != migrate.StateCutover && !stays[i].Current {
+		sum.TookMS += stays[i].TookMS
+		if sum.Entered == 0 {
+			sum.Entered = stays[i].Entered
 		}
 		i++
 	}
@@ -67,13 +67,13 @@ func early(stays []migrate.Stay) []migrate.Stay {
 		return stays
 	}
 	sum.State, sum.Visits = stays[0].State+" to "+stays[i-1].State, 1
-	return append([]migrate.Stay{sum}, stays[i:]...)
+	return append([]migrate.StateDuration{sum}, stays[i:]...)
 }
 
-func stepsOf(s page.Scene, st migrate.Status, stays []migrate.Stay, clock string) []step {
+func stepsOf(s page.Scene, st migrate.Status, stays []migrate.StateDuration, clock string) []step {
 	now := -1
 	for i, x := range stays {
-		if x.Present {
+		if x.Current {
 			now = i
 		}
 	}
@@ -85,7 +85,7 @@ func stepsOf(s page.Scene, st migrate.Status, stays []migrate.Stay, clock string
 			p.glyph, p.tone = s.Theme.Glyphs.Unknown, theme.Bad
 		}
 		if x.Visits > 0 {
-			p.at = x.At.Time().In(s.Now.Location()).Format(clock)
+			p.at = x.Entered.Time().In(s.Now.Location()).Format(clock)
 			p.took = took(st, x)
 		}
 		out = append(out, p)
@@ -106,7 +106,7 @@ func sign(g theme.Glyphs, st migrate.Status, by int) (string, theme.Tone) {
 		return g.Healthy, theme.Strong
 	case st.Error != nil:
 		return g.Critical, theme.Bad
-	case st.Over(), st.State == migrate.StateVerify && st.Verified:
+	case st.HasEnded(), st.State == migrate.StateVerify && st.Verified:
 		return g.Healthy, theme.Good
 	case st.Paused:
 		return g.Half, theme.Warn
@@ -115,13 +115,13 @@ func sign(g theme.Glyphs, st migrate.Status, by int) (string, theme.Tone) {
 }
 
 // took is how long a state lasted. The wait for the operator is no part of verify.
-func took(st migrate.Status, x migrate.Stay) string {
-	d := x.For()
+func took(st migrate.Status, x migrate.StateDuration) string {
+	d := x.Duration()
 	switch {
-	case x.Present && st.Over():
+	case x.Current && st.HasEnded():
 		return ""
-	case x.State == migrate.StateVerify && st.Compared >= x.At:
-		d = time.Duration(st.Compared-x.At) * time.Millisecond
+	case x.State == migrate.StateVerify && st.ComparedAt >= x.Entered:
+		d = time.Duration(st.ComparedAt-x.Entered) * time.Millisecond
 	}
 	if d < 50*time.Millisecond {
 		return fmt.Sprintf("%d ms", d.Milliseconds())

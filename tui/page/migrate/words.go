@@ -13,7 +13,7 @@ import (
 
 // begin is the page before there was a move, with what a dry run found.
 func begin(s page.Scene, st migrate.Status) []string {
-	if st.Result != "" || len(st.Problems) > 0 || st.Error != nil || len(st.Drift) > 0 {
+	if st.Result != "" || len(st.Problems) > 0 || st.Error != nil || len(st.Divergences) > 0 {
 		ago := widget.Age(max(0, s.Now.Sub(st.Updated.Time()))) + " ago" // what it found may have been mended since
 		lines := s.Prose(theme.Strong, "A dry run was made "+ago+"; nothing was written.")
 		if st.Result != "" {

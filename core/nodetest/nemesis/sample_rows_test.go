@@ -1,0 +1,38 @@
+//go:build nemesis && linux
+
+package nemesis
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"unibus/core"
+	"unibus/core/migrate"
+	"unibus/core/nodetest"
+)
+
+// Every row of the fault tests can be migrated.
+func TestSampleRowsCanBeMigrated(t *testing.T) {
+	t.Parallel()
+	db := filepath.Join(t.TempDir(), "seed.db")
+	began := time.Now()
+	rows := nodetest.SampleRows(t, 20_000)
+	nodetest.Seed(t, db, rows)
+	t.Logf("%d rows written in %s", len(rows.Users)+len(rows.Rooms)+len(rows.Members)+len(rows.Keys), time.Since(began).Round(time.Millisecond))
+	n := nodetest.StartNet(t, programs.Program(t, "unibusd"), nodetest.Config{SeedDB: db})
+	n.WaitServing(core.BackendSQLite, 0)
+	cl := n.Client()
+	if _, err := cl.MigrateStart(t.Context(), "n1", migrate.Options{DB: n.Configs[0].DB, Replicas: 3, Cutover: true}); err != nil {
+		t.Fatal(err)
+	}
+	nodetest.WaitMigration(t, cl, 2*time.Minute, migrate.StateSoak)
+	n.WaitServing(core.BackendKV)
+	users, err := n.Client(2).Users(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(users) != len(rows.Users) {
+		t.Errorf("n3 has %d users, not %d", len(users), len(rows.Users))
+	}
+}

@@ -1,0 +1,138 @@
+package seal
+
+import (
+	"crypto/hmac"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"unibus/core"
+)
+
+// Limits of an epoch.
+const (
+	MaxMembers  = 1 << 16            // boxes of one record
+	MaxAge      = 7 * 24 * time.Hour // a rekey is due
+	MaxMessages = 100_000            // a rekey is due
+	maxAhead    = 24 * time.Hour     // a record from further in the future would never be due
+)
+
+const labelRecord = "record"
+
+// Reason says why a record was made.
+type Reason byte
+
+// The reasons.
+const (
+	ReasonFirst    Reason = 1 // the room's first key
+	ReasonRemoved  Reason = 2 // somebody left or was removed
+	ReasonRevoked  Reason = 3 // a member was revoked as a user
+	ReasonAge      Reason = 4 // MaxAge
+	ReasonMessages Reason = 5 // MaxMessages
+	ReasonAsked    Reason = 6 // an operator or a member asked
+	ReasonOther    Reason = 7
+)
+
+// String is the reason in a few words.
+func (r Reason) String() string {
+	words := [...]string{"", "first key", "member removed", "user revoked", "age", "number of messages", "asked for", "other"}
+	if int(r) >= len(words) || r == 0 {
+		return fmt.Sprintf("reason %d", byte(r))
+	}
+	return words[r]
+}
+
+// Record is an epoch record whose signature holds.
+type Record struct {
+	Place
+	Prev     string // rec of the epoch before; core.LegacyRec in a room's first record
+	PrevHash Hash   // its hash; zero in the first
+	Time     core.Millis
+	Reason   Reason
+	Maker    core.UserID
+	Count    int  // boxes
+	Hash     Hash // of the record itself
+
+	root, commit, tag Hash
+	body              []byte // what tag covers
+}
+
+// First says that the record follows none.
+func (r Record) First() bool { return r.Prev == core.LegacyRec }
+
+// RekeyDue says whether the room needs another key by now, and why. messages is
+// how many the caller knows of in this epoch, sent and read.
+func (r Record) RekeyDue(now time.Time, messages uint64) (Reason, bool) {
+	age := now.Sub(r.Time.Time())
+	switch {
+	case messages >= MaxMessages:
+		return ReasonMessages, true
+	case age >= MaxAge, age < -maxAhead:
+		return ReasonAge, true
+	}
+	return 0, false
+}
+
+// appendBody is the record without its link and signature.
+func (r Record) appendBody(b []byte) []byte {
+	b = appendString(r.Place.appendTo(appendStart(b)), r.Prev)
+	b = appendTime(append(b, r.PrevHash[:]...), r.Time)
+	b = append(append(b, byte(r.Reason)), r.Maker...)
+	b = binary.BigEndian.AppendUint32(b, uint32(r.Count))
+	return append(append(b, r.root[:]...), r.commit[:]...)
+}
+
+// parseRecord reads a record, whoever signed it.
+func parseRecord(b []byte) (Record, []byte, bool) {
+	r := reader{b: b}
+	r.start()
+	out := Record{Place: Place{core.RoomID(r.name()), core.Epoch(r.u64()), r.name()}}
+	out.Prev, out.PrevHash = r.name(), r.hash()
+	out.Time, out.Reason, out.Maker = r.time(), Reason(r.u8()), r.user()
+	out.Count = int(r.u32())
+	out.root, out.commit = r.hash(), r.hash()
+	out.body = b[:len(b)-len(r.b)]
+	out.tag = r.hash()
+	sig := r.take(signatureSize)
+	first := !out.First() || out.PrevHash == Hash{} && out.tag == Hash{}
+	sane := out.Rec != core.LegacyRec && out.Rec != out.Prev && out.Count >= 1 && out.Count <= MaxMembers &&
+		out.Reason >= ReasonFirst && out.Reason <= ReasonOther
+	out.Hash = hashOf("record-hash", b)
+	return out, sig, r.done() && first && sane
+}
+
+// VerifyRecord reads a record that a store gave: its signature, and that it is
+// the one of the row it came in. ErrFormat, ErrRecord. Whether it belongs to
+// what is known of the room is the Chain's to say.
+func VerifyRecord(row core.EpochRecord) (Record, error) {
+	r, sig, ok := parseRecord(row.Record)
+	at := Place{row.Room, row.Epoch, row.Rec}
+	if !ok {
+		return Record{}, errFault(ErrFormat, "the record of %s cannot be read: %d bytes", at, len(row.Record))
+	}
+	if r.Place != at || r.Prev != row.Prev && !r.First() { // epochs before the first record may have had recs, and no records
+		return Record{}, errFault(ErrRecord, "the record given for %s, rec %.64s after %.64s, is that of %s, rec %s after %s",
+			at, row.Rec, row.Prev, r.Place, r.Rec, r.Prev)
+	}
+	if !verifySignature(r.Maker, sig, labelRecord, r.body, r.tag[:]) {
+		return Record{}, errFault(ErrRecord, "the record of %s is not signed by %s, who is named as its maker", at, r.Maker.Short())
+	}
+	return r, nil
+}
+
+// follows checks that r is the next record after the one with this epoch, rec and hash.
+func (r Record) follows(prev Head) error {
+	if r.Prev != prev.Rec || r.PrevHash != prev.Hash || r.Epoch != prev.Epoch+1 {
+		return errFault(ErrChain, "the record of %s, made by %s, follows another record than the one known of epoch %d", r.Place, r.Maker.Short(), prev.Epoch)
+	}
+	return nil
+}
+
+// linked checks that the maker knew the key of the epoch before.
+func (r Record) linked(prev *EpochKey) error {
+	want := prev.link(r.body)
+	if !hmac.Equal(want[:], r.tag[:]) {
+		return errFault(ErrLink, "the record of %s is signed by %s, who did not know the key of the epoch before", r.Place, r.Maker.Short())
+	}
+	return nil
+}
