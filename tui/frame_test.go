@@ -161,7 +161,7 @@ func TestOpenOneIsWhatIsActedOn(t *testing.T) {
 	s.Settle()
 	shows(t, s, "unibusd step-down UNIBUS_rooms")
 	s.Press("esc", "y")
-	shows(t, s, "UNIBUS_rooms; or by hand: UNIBUS_rooms")
+	shows(t, s, "Copied the id; or by hand: UNIBUS_rooms")
 
 	s, f := still(t, tuitest.Healthy()) // it is missing from one status
 	s.Press("3", "down", "enter")

@@ -16,10 +16,10 @@ import (
 )
 
 func state(w tuitest.World, ids ...string) action.State {
-	s := &feed.Snapshot{}
-	s.Status = feed.Topic[admin.Status]{Value: w.Status, At: tuitest.Now}
-	s.Migration = feed.Topic[migrate.Status]{Value: w.Migration, At: tuitest.Now}
-	s.Users = feed.Topic[[]core.User]{Value: w.Users, At: tuitest.Now}
+	s, known := &feed.Snapshot{}, feed.Freshness{At: tuitest.Now}
+	s.Status = feed.Topic[admin.Status]{Value: w.Status, Freshness: known}
+	s.Migration = feed.Topic[migrate.Status]{Value: w.Migration, Freshness: known}
+	s.Users = feed.Topic[[]core.User]{Value: w.Users, Freshness: known}
 	return action.State{Snap: s, Selected: action.Selection{Kind: "user", IDs: ids}, Flags: "--server x", Now: tuitest.Now}
 }
 

@@ -15,7 +15,9 @@ func (f *Feed) room(ctx context.Context) {
 		return
 	}
 	if f.Now().RoomID != w.Room {
-		f.change(func(s *Snapshot) { s.RoomID, s.Room = w.Room, Topic[admin.RoomDetail]{N: s.Room.N + 1} }) // N never comes back, or one room's people would pass for another's
+		f.change(func(s *Snapshot) {
+			s.RoomID, s.Room = w.Room, Topic[admin.RoomDetail]{Freshness: Freshness{N: s.Room.N + 1}}
+		}) // N never comes back, or one room's people would pass for another's
 	}
 	ask(ctx, f, func(s *Snapshot) *Topic[admin.RoomDetail] { return &s.Room },
 		func(ctx context.Context) (admin.RoomDetail, error) {

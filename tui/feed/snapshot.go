@@ -9,9 +9,14 @@ import (
 	"unibus/core/migrate"
 )
 
-// Topic is the last good answer about one thing, and what came of asking since.
+// Topic is the last good answer about one subject, and the result of polling since.
 type Topic[T any] struct {
 	Value T
+	Freshness
+}
+
+// Freshness tells how old the value of a topic is, and why.
+type Freshness struct {
 	At    time.Time // when Value came in; zero: never
 	N     uint64    // how many answers came in
 	Asked time.Time // when it was first asked for; zero: nobody wants it
@@ -21,10 +26,10 @@ type Topic[T any] struct {
 }
 
 // Known is true once there was an answer.
-func (t Topic[T]) Known() bool { return !t.At.IsZero() }
+func (t Freshness) Known() bool { return !t.At.IsZero() }
 
 // Age is how old the value is at now.
-func (t Topic[T]) Age(now time.Time) time.Duration {
+func (t Freshness) Age(now time.Time) time.Duration {
 	if t.At.IsZero() {
 		return 0
 	}
@@ -32,13 +37,13 @@ func (t Topic[T]) Age(now time.Time) time.Duration {
 }
 
 // Stale is true where the value is older than fresh answers are, though it was asked for.
-func (t Topic[T]) Stale(now time.Time, fresh time.Duration) bool {
+func (t Freshness) Stale(now time.Time, fresh time.Duration) bool {
 	return t.Known() && t.Age(now) > fresh && now.Sub(t.Again) > fresh
 }
 
 // Awaited is true where the value is old because nobody looked, and a new one
 // has not come at once.
-func (t Topic[T]) Awaited(now time.Time, fresh time.Duration) bool {
+func (t Freshness) Awaited(now time.Time, fresh time.Duration) bool {
 	return t.Known() && t.Again.After(t.At) && now.Sub(t.Again) > atOnce && t.Age(now) > fresh && !t.Stale(now, fresh)
 }
 

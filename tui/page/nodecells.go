@@ -11,6 +11,9 @@ import (
 	"unibus/tui/widget"
 )
 
+// NoNodes is what a table of nodes shows while it is empty.
+const NoNodes = "No node is known yet. They appear once one has answered."
+
 // NodeColumns are the columns that NodeRow fills.
 func NodeColumns() []widget.Column {
 	return []widget.Column{

@@ -93,7 +93,7 @@ func (s Scene) Prose(t theme.Tone, text string) []string {
 }
 
 // Await is what stands in the place of a topic of which nothing is known yet; nil once it is.
-func Await[T any](s Scene, what string, t feed.Topic[T]) []string {
+func (s Scene) Await(what string, t feed.Freshness) []string {
 	if t.Known() {
 		return nil
 	}
@@ -117,7 +117,7 @@ func Await[T any](s Scene, what string, t feed.Topic[T]) []string {
 }
 
 // Stale says of a topic that gets no answers how old it is; nil while it is fresh.
-func Stale[T any](s Scene, t feed.Topic[T], fresh time.Duration) []string {
+func (s Scene) Stale(t feed.Freshness, fresh time.Duration) []string {
 	switch {
 	case t.Awaited(s.Now, fresh):
 		return s.Prose(theme.Dim, "Figures are from "+s.At(t.At)+"; newer ones are awaited.")

@@ -60,8 +60,9 @@ type Row struct {
 
 // Table shows rows with a cursor, an order and marks. Set it anew with Load before drawing.
 type Table struct {
-	Columns []Column
-	Empty   string // why there is nothing, and what would fill it
+	Columns  []Column
+	Empty    string // why there is nothing, and what would fill it
+	Markable bool   // m and M mark rows
 
 	loaded []Row  // in the order in which they came, those that the filter keeps
 	rows   []Row  // the same in the chosen order
@@ -69,6 +70,7 @@ type Table struct {
 	cursor string // Key of the selected row
 	at     int    // where it was, for when it goes away
 	top    int
+	height int // rows that were drawn last: PgUp and PgDn move by them
 	sortBy int // column, -1 as loaded
 	down   bool
 	marks  map[string]bool
@@ -205,17 +207,17 @@ func (t *Table) Len() int { return len(t.rows) }
 // Total is how many rows were loaded.
 func (t *Table) Total() int { return t.total }
 
-// Key moves, sorts and marks; page is how many rows one page has. It is false for keys that are not its own.
-func (t *Table) Key(key string, page int, marks bool) bool {
+// Key moves the cursor, sorts and marks. It returns false for keys that the table does not use.
+func (t *Table) Key(key string) bool {
 	switch key {
 	case "up", "k":
 		t.Move(-1)
 	case "down", "j":
 		t.Move(1)
 	case "pgup", "ctrl+b":
-		t.Move(-max(1, page-1))
+		t.Move(-max(1, t.height-1))
 	case "pgdown", "ctrl+f":
-		t.Move(max(1, page-1))
+		t.Move(max(1, t.height-1))
 	case "home", "g":
 		t.Move(-len(t.rows))
 	case "end", "G":
@@ -230,9 +232,9 @@ func (t *Table) Key(key string, page int, marks bool) bool {
 		t.order()
 		t.settle()
 	case "m":
-		return marks && t.mark()
+		return t.Markable && t.mark()
 	case "M":
-		return marks && t.markAll()
+		return t.Markable && t.markAll()
 	default:
 		return false
 	}
@@ -271,6 +273,13 @@ func (t *Table) markAll() bool {
 		t.marks[r.Key] = true
 	}
 	return true
+}
+
+// Unmark takes the marks of some rows away.
+func (t *Table) Unmark(keys []string) {
+	for _, k := range keys {
+		delete(t.marks, k)
+	}
 }
 
 // ClearMarks takes every mark away.

@@ -29,6 +29,7 @@ func (t *Table) View(th theme.Theme, w, h int) string {
 }
 
 func (t *Table) scroll(rows int) {
+	t.height = rows
 	if t.at < t.top {
 		t.top = t.at
 	}

@@ -111,7 +111,7 @@ func TestLastColumnGivesWayFirstTheFirstNever(t *testing.T) {
 func TestSelectionStaysOnItsRow(t *testing.T) {
 	t.Parallel()
 	tb := table()
-	tb.Key("down", 10, false)
+	tb.Key("down")
 	tb.Load(rows("z", "y", "b"), "")
 	if got := tb.Selected(); got != "b" {
 		t.Errorf("selected %q, want b: rows moved, the choice did not", got)
@@ -129,7 +129,8 @@ func TestSelectionStaysOnItsRow(t *testing.T) {
 func TestOnlyWhatIsSeenIsMarked(t *testing.T) {
 	t.Parallel()
 	tb := table()
-	tb.Key("M", 10, true)
+	tb.Markable = true
+	tb.Key("M")
 	tb.Load(rows("a", "b", "c"), "name-b")
 	if got := tb.Marked(); len(got) != 1 || got[0] != "b" {
 		t.Errorf("marked %q behind a filter, want b", got)
@@ -144,9 +145,9 @@ func TestOnlyWhatIsSeenIsMarked(t *testing.T) {
 func TestSortIsByValueNotByText(t *testing.T) {
 	t.Parallel()
 	tb := table()
-	tb.Key("s", 10, false)
-	tb.Key("s", 10, false) // N: c has 8, a has 10
-	tb.Key("home", 10, false)
+	tb.Key("s")
+	tb.Key("s") // N: c has 8, a has 10
+	tb.Key("home")
 	if got := tb.Selected(); got != "c" {
 		t.Errorf("the least is %q, want c", got)
 	}

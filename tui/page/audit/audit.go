@@ -5,13 +5,13 @@ package audit
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"unibus/core"
 	"unibus/core/admin"
-	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -20,17 +20,22 @@ import (
 
 // Model is the page.
 type Model struct {
-	table  *widget.Table
-	open   string
+	page.List
 	before uint64 // of the page of older records that the cursor has come to
-	memo   page.Memo
 }
 
 // New makes the page.
 func New() *Model {
-	return &Model{table: widget.NewTable("No operator has changed anything yet. What is done from this console, or with unibusd, is recorded here before it is done, and then how it ended.",
-		widget.Column{Title: "TIME"}, widget.Column{Title: "OPERATOR", Max: 16}, widget.Column{Title: "NODE", Max: 16},
-		widget.Column{Title: "VERB"}, widget.Column{Title: "OUTCOME"}, widget.Column{Title: "TOOK", Right: true}, widget.Column{Title: "TARGET", Min: 10})}
+	m := &Model{}
+	m.List = page.List{
+		Subject: "the audit", MaxAge: page.FreshList, RowsEvery: time.Minute, CopyHint: "copy",
+		Source: func(s *feed.Snapshot) feed.Freshness { return s.Audit.Freshness },
+		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This record is not listed any more.",
+		Table: widget.NewTable("No operator has changed anything yet. What is done from this console, or with unibusd, is recorded here before it is done, and then how it ended.",
+			widget.Column{Title: "TIME"}, widget.Column{Title: "OPERATOR", Max: 16}, widget.Column{Title: "NODE", Max: 16},
+			widget.Column{Title: "VERB"}, widget.Column{Title: "OUTCOME"}, widget.Column{Title: "TOOK", Right: true}, widget.Column{Title: "TARGET", Min: 10}),
+	}
+	return m
 }
 
 // Name is audit.
@@ -38,16 +43,13 @@ func (m *Model) Name() string { return "audit" }
 
 func key(r admin.AuditRecord) string { return strconv.FormatUint(r.Seq, 10) }
 
-func (m *Model) load(s page.Scene) {
-	if m.memo.Fresh(s, time.Minute, "", s.Snap.Audit.N) {
-		return
-	}
+func rows(s page.Scene) []widget.Row {
 	rs := s.Snap.Audit.Value.Records
-	rows := make([]widget.Row, 0, len(rs))
+	out := make([]widget.Row, 0, len(rs))
 	for _, r := range rs {
-		rows = append(rows, row(s, r))
+		out = append(out, row(s, r))
 	}
-	m.table.Load(rows, s.Filter)
+	return out
 }
 
 func row(s page.Scene, r admin.AuditRecord) widget.Row {
@@ -120,22 +122,7 @@ func target(s page.Scene, args string) string {
 	return strings.Join(words, " ")
 }
 
-// View draws the table, or the open record.
-func (m *Model) View(s page.Scene) string {
-	if wait := page.Await(s, "the audit", s.Snap.Audit); wait != nil {
-		return s.Keep(wait)
-	}
-	m.load(s)
-	lines := page.Stale(s, s.Snap.Audit, page.FreshList)
-	if m.open != "" {
-		return s.Keep(append(lines, m.detail(s)...))
-	}
-	lines = append(lines, s.Prose(theme.Plain, m.summary(s))...)
-	lines = append(lines, "")
-	return s.Keep(append(lines, m.table.View(s.Theme, s.W, s.H-len(lines))))
-}
-
-func (m *Model) summary(s page.Scene) string {
+func (m *Model) summary(s page.Scene) []string {
 	log := s.Snap.Audit.Value
 	text := widget.Plural(len(log.Records), "action", "actions") + ", the newest first"
 	switch {
@@ -148,22 +135,22 @@ func (m *Model) summary(s page.Scene) string {
 	if st := s.Snap.Status; st.Known() && !st.Value.Clustered {
 		text += " This is " + log.Node + "'s own record."
 	}
-	if s.Filter != "" {
-		text += fmt.Sprintf(" %s match /%s.", widget.Count(m.table.Len()), s.Filter)
-	}
-	return text
+	return append(s.Prose(theme.Plain, text+m.FilterText(s)), "")
 }
 
-func (m *Model) detail(s page.Scene) []string {
-	for _, r := range s.Snap.Audit.Value.Records {
-		if key(r) == m.open {
-			return detail(s, r)
-		}
+func find(s page.Scene, id string) (admin.AuditRecord, bool) {
+	rs := s.Snap.Audit.Value.Records
+	if i := slices.IndexFunc(rs, func(r admin.AuditRecord) bool { return key(r) == id }); i >= 0 {
+		return rs[i], true
 	}
-	return s.Prose(theme.Plain, "This record is not listed any more. Esc goes back.")
+	return admin.AuditRecord{}, false
 }
 
-func detail(s page.Scene, r admin.AuditRecord) []string {
+func detail(s page.Scene, id string) []string {
+	r, found := find(s, id)
+	if !found {
+		return nil
+	}
 	word, tone := outcome(s, r)
 	lines := []string{" " + s.P(tone, word) + "  " + s.P(theme.Strong, widget.Clean(r.Verb)), ""}
 	f := page.Facts{Scene: s, Label: 8}
@@ -198,61 +185,28 @@ func ended(r admin.AuditRecord) string {
 	return widget.Clean(text)
 }
 
-// Key moves and opens. Moving on at the end of the list asks for older records.
+// Key asks for older records, too, when the cursor moves on at the end of the list.
 func (m *Model) Key(s page.Scene, k string) page.Effect {
-	m.load(s)
-	if m.open != "" {
-		return page.Effect{}
-	}
-	if k == "enter" {
-		m.open = m.table.Selected()
-		return page.Effect{Handled: true}
-	}
-	handled := m.table.Key(k, s.H-3, false)
+	e := m.List.Key(s, k)
 	switch k {
 	case "down", "j", "pgdown", "ctrl+f", "end", "G":
-		if m.table.AtEnd() {
+		if m.OpenID == "" && m.Table.AtEnd() {
 			m.before = s.Snap.Audit.Value.Next
 		}
 	}
-	return page.Effect{Handled: handled}
+	return e
 }
-
-// Open does nothing: records have no names.
-func (m *Model) Open(page.Scene, string) {}
-
-// Back closes the open record.
-func (m *Model) Back() bool {
-	was := m.open != ""
-	m.open = ""
-	return was
-}
-
-// Hints are the page's own keys.
-func (m *Model) Hints(page.Scene) []page.Hint {
-	if m.open != "" {
-		return []page.Hint{{Key: "esc", Does: "back"}, {Key: "y", Does: "copy"}}
-	}
-	return []page.Hint{{Key: "enter", Does: "open"}, {Key: "s S", Does: "sort"}}
-}
-
-// Selection is nothing: no action is done to what was done.
-func (m *Model) Selection(page.Scene) action.Selection { return action.Selection{} }
 
 // Want is the audit, as far back as the cursor has come.
 func (m *Model) Want() feed.Want { return feed.Want{Audit: true, AuditBefore: m.before} }
 
-// Done has no marks to take away.
-func (m *Model) Done(action.Selection) {}
-
 // Copy is the record in a line.
-func (m *Model) Copy(s page.Scene) (string, string) {
-	m.load(s)
-	for _, r := range s.Snap.Audit.Value.Records {
-		if key(r) == page.Chosen(m.open, m.table) {
-			words := []string{r.At.Time().UTC().Format(time.RFC3339), r.Name, r.Node, r.Verb, r.Args, r.Outcome, r.Text}
-			return "the record", widget.Clean(strings.Join(strings.Fields(strings.Join(words, " ")), " "))
-		}
+func (m *Model) Copy(s page.Scene) (what, text string) {
+	m.Load(s)
+	r, found := find(s, m.Current())
+	if !found {
+		return "", ""
 	}
-	return "", ""
+	words := []string{r.At.Time().UTC().Format(time.RFC3339), r.Name, r.Node, r.Verb, r.Args, r.Outcome, r.Text}
+	return "the record", widget.Clean(strings.Join(strings.Fields(strings.Join(words, " ")), " "))
 }

@@ -8,25 +8,27 @@ import (
 	"time"
 
 	"unibus/core/cluster"
+	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
 )
 
 // Model is the page.
-type Model struct {
-	page.Browse
-	memo page.Memo
-}
+type Model struct{ page.List }
 
 // New makes the page.
 func New() *Model {
 	m := &Model{}
-	m.Kind, m.Fill = "bucket", m.load
-	m.Table = widget.NewTable("",
-		widget.Column{Title: "BUCKET"}, widget.Column{Title: "STATE"}, widget.Column{Title: "LEADER"},
-		widget.Column{Title: "KEYS", Right: true}, widget.Column{Title: "SIZE", Right: true},
-		widget.Column{Title: "LED FOR", Right: true}, widget.Column{Title: "REPLICAS", Min: 12})
+	m.List = page.List{
+		Kind: "bucket", Subject: "the buckets", MaxAge: page.Fresh, RowsEvery: time.Second,
+		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
+		Rows:   m.rows, Summary: summary, Detail: detail, Gone: "This bucket is not there any more.",
+		Table: widget.NewTable("",
+			widget.Column{Title: "BUCKET"}, widget.Column{Title: "STATE"}, widget.Column{Title: "LEADER"},
+			widget.Column{Title: "KEYS", Right: true}, widget.Column{Title: "SIZE", Right: true},
+			widget.Column{Title: "LED FOR", Right: true}, widget.Column{Title: "REPLICAS", Min: 12}),
+	}
 	return m
 }
 
@@ -38,10 +40,7 @@ func all(s page.Scene) []cluster.Bucket {
 	return append(append([]cluster.Bucket(nil), v.Buckets...), v.Mechanism...)
 }
 
-func (m *Model) load(s page.Scene) {
-	if m.memo.Fresh(s, time.Second, "", s.Snap.Status.N) {
-		return
-	}
+func (m *Model) rows(s page.Scene) []widget.Row {
 	v := s.Snap.Status.Value.View
 	m.Table.Empty = "There are no buckets yet. unibusd makes them once the meta group has a leader."
 	if !v.Clustered {
@@ -51,7 +50,7 @@ func (m *Model) load(s page.Scene) {
 	for i, b := range all(s) {
 		rows = append(rows, s.FadedRow(row(s.AsOf(), b, i >= len(v.Buckets))))
 	}
-	m.Table.Load(rows, s.Filter)
+	return rows
 }
 
 func row(s page.Scene, b cluster.Bucket, mechanism bool) widget.Row {
@@ -126,22 +125,9 @@ func replicas(s page.Scene, b cluster.Bucket) string {
 	return strings.Join(parts, "  ")
 }
 
-// View draws the table, or the open bucket.
-func (m *Model) View(s page.Scene) string {
-	if wait := page.Await(s, "the buckets", s.Snap.Status); wait != nil {
-		return s.Keep(wait)
-	}
-	m.load(s)
-	lines := page.Stale(s, s.Snap.Status, page.Fresh)
-	if m.Shown != "" {
-		return s.Keep(append(lines, s.Faded(m.detail(s.AsOf()))...))
-	}
-	lines = append(lines, s.Faded(summary(s))...)
-	lines = append(lines, "")
-	return s.Keep(append(lines, m.Table.View(s.Theme, s.W, s.H-len(lines))))
-}
+func summary(s page.Scene) []string { return append(s.Faded(replication(s)), "") }
 
-func summary(s page.Scene) []string {
+func replication(s page.Scene) []string {
 	v := s.Snap.Status.Value.View
 	var lame []string
 	for _, b := range all(s) {
@@ -168,16 +154,16 @@ func summary(s page.Scene) []string {
 	return s.Prose(theme.Plain, text+" A bucket is written while more than half of its replicas answer.")
 }
 
-func (m *Model) detail(s page.Scene) []string {
+func detail(s page.Scene, id string) []string {
 	for _, b := range all(s) {
-		if b.Name == m.Shown {
-			return detail(s, b)
+		if b.Name == id {
+			return s.Faded(bucketDetail(s.AsOf(), b))
 		}
 	}
-	return s.Prose(theme.Plain, m.Shown+" is not there any more. Esc goes back.")
+	return nil
 }
 
-func detail(s page.Scene, b cluster.Bucket) []string {
+func bucketDetail(s page.Scene, b cluster.Bucket) []string {
 	word, tone := Standing(b)
 	lines := []string{" " + s.P(theme.Strong, b.Name) + "  " + s.P(tone, word), ""}
 	f := page.Facts{Scene: s, Label: 10}

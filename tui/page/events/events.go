@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"unibus/core/cluster"
-	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -16,16 +15,19 @@ import (
 )
 
 // Model is the page.
-type Model struct {
-	table *widget.Table
-	open  string
-	memo  page.Memo
-}
+type Model struct{ page.List }
 
 // New makes the page.
 func New() *Model {
-	return &Model{table: widget.NewTable("Nothing has happened since the nodes' recorders began. Leader changes, nodes that come and go, and what operators do appear here.",
-		widget.Column{Title: "TIME"}, widget.Column{Title: "LEVEL"}, widget.Column{Title: "ABOUT", Max: 24}, widget.Column{Title: "WHAT", Min: 10})}
+	m := &Model{}
+	m.List = page.List{
+		Subject: "the events", MaxAge: page.Fresh, RowsEvery: time.Minute,
+		Source: func(s *feed.Snapshot) feed.Freshness { return s.Events.Freshness },
+		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This event is not kept any more.",
+		Table: widget.NewTable("Nothing has happened since the nodes' recorders began. Leader changes, nodes that come and go, and what operators do appear here.",
+			widget.Column{Title: "TIME"}, widget.Column{Title: "LEVEL"}, widget.Column{Title: "ABOUT", Max: 24}, widget.Column{Title: "WHAT", Min: 10}),
+	}
+	return m
 }
 
 // Name is events.
@@ -33,16 +35,13 @@ func (m *Model) Name() string { return "events" }
 
 func key(e cluster.Event) string { return fmt.Sprintf("%d %s %s", e.At, e.About, e.Text) }
 
-func (m *Model) load(s page.Scene) {
-	if m.memo.Fresh(s, time.Minute, "", s.Snap.Events.N) {
-		return
-	}
+func rows(s page.Scene) []widget.Row {
 	es := s.Snap.Events.Value
-	rows := make([]widget.Row, 0, len(es))
+	out := make([]widget.Row, 0, len(es))
 	for i := len(es) - 1; i >= 0; i-- {
-		rows = append(rows, row(s, es[i]))
+		out = append(out, row(s, es[i]))
 	}
-	m.table.Load(rows, s.Filter)
+	return out
 }
 
 func row(s page.Scene, e cluster.Event) widget.Row {
@@ -53,28 +52,14 @@ func row(s page.Scene, e cluster.Event) widget.Row {
 	}}
 }
 
-// View draws the table, or the open event.
-func (m *Model) View(s page.Scene) string {
-	if wait := page.Await(s, "the events", s.Snap.Events); wait != nil {
-		return s.Keep(wait)
-	}
-	m.load(s)
-	lines := page.Stale(s, s.Snap.Events, page.Fresh)
-	if m.open != "" {
-		return s.Keep(append(lines, m.detail(s)...))
-	}
+func (m *Model) summary(s page.Scene) []string {
 	text := widget.Plural(len(s.Snap.Events.Value), "event", "events") + ", the newest first."
-	if s.Filter != "" {
-		text += fmt.Sprintf(" %s match /%s.", widget.Count(m.table.Len()), s.Filter)
-	}
-	lines = append(lines, s.Prose(theme.Plain, text)...)
-	lines = append(lines, "")
-	return s.Keep(append(lines, m.table.View(s.Theme, s.W, s.H-len(lines))))
+	return append(s.Prose(theme.Plain, text+m.FilterText(s)), "")
 }
 
-func (m *Model) detail(s page.Scene) []string {
+func detail(s page.Scene, id string) []string {
 	for _, e := range s.Snap.Events.Value {
-		if key(e) != m.open {
+		if key(e) != id {
 			continue
 		}
 		g, tone := s.Theme.Level(e.Level)
@@ -84,52 +69,12 @@ func (m *Model) detail(s page.Scene) []string {
 		f.Add("what", widget.Grouped(widget.Clean(e.Text)))
 		return append(lines, f.Lines...)
 	}
-	return s.Prose(theme.Plain, "This event is not kept any more. Esc goes back.")
+	return nil
 }
-
-// Key moves and opens.
-func (m *Model) Key(s page.Scene, k string) page.Effect {
-	m.load(s)
-	if m.open != "" {
-		return page.Effect{}
-	}
-	if k == "enter" {
-		m.open = m.table.Selected()
-		return page.Effect{Handled: true}
-	}
-	return page.Effect{Handled: m.table.Key(k, s.H-3, false)}
-}
-
-// Open does nothing: events have no names.
-func (m *Model) Open(page.Scene, string) {}
-
-// Back closes the open event.
-func (m *Model) Back() bool {
-	was := m.open != ""
-	m.open = ""
-	return was
-}
-
-// Hints are the page's own keys.
-func (m *Model) Hints(page.Scene) []page.Hint {
-	if m.open != "" {
-		return []page.Hint{{Key: "esc", Does: "back"}}
-	}
-	return []page.Hint{{Key: "enter", Does: "open"}, {Key: "s S", Does: "sort"}}
-}
-
-// Selection is nothing: no action is done to an event.
-func (m *Model) Selection(page.Scene) action.Selection { return action.Selection{} }
-
-// Want is nothing beyond what is always asked for.
-func (m *Model) Want() feed.Want { return feed.Want{} }
-
-// Done has no marks to take away.
-func (m *Model) Done(action.Selection) {}
 
 // Copy is the text of the event.
-func (m *Model) Copy(s page.Scene) (string, string) {
-	m.load(s)
-	_, text, _ := strings.Cut(page.Chosen(m.open, m.table), " ")
+func (m *Model) Copy(s page.Scene) (what, text string) {
+	m.Load(s)
+	_, text, _ = strings.Cut(m.Current(), " ")
 	return "the event", text
 }

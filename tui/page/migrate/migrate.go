@@ -27,7 +27,7 @@ func (m *Model) Name() string { return "migrate" }
 
 // View draws the move from its timeline down to the keys that differ, and under it what can be done.
 func (m *Model) View(s page.Scene) string {
-	if wait := page.Await(s, "the state of the move", s.Snap.Migration); wait != nil {
+	if wait := s.Await("the state of the move", s.Snap.Migration.Freshness); wait != nil {
 		return s.Keep(wait)
 	}
 	buttons := m.buttons(s)
@@ -40,7 +40,7 @@ func (m *Model) View(s page.Scene) string {
 // body is what stands above the buttons. Where there is no room for all of it,
 // the files and figures that nobody waits for go below what is compared.
 func (m *Model) body(s page.Scene, room int) []string {
-	lines := page.Stale(s, s.Snap.Migration, page.Fresh)
+	lines := s.Stale(s.Snap.Migration.Freshness, page.Fresh)
 	st := s.Snap.Migration.Value
 	if st.State == "" || st.State == migrate.StateNone {
 		return append(lines, begin(s, st)...)

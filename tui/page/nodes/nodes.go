@@ -9,43 +9,40 @@ import (
 
 	"unibus/core"
 	"unibus/core/cluster"
+	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
 )
 
 // Model is the page.
-type Model struct {
-	page.Browse
-	memo page.Memo
-}
+type Model struct{ page.List }
 
 // New makes the page.
 func New() *Model {
 	cols := page.NodeColumns()
 	last := len(cols) - 1
 	cols = append(cols[:last:last], widget.Column{Title: "SERVES"}, widget.Column{Title: "UP", Right: true}, widget.Column{Title: "LISTENS", Min: 10}, cols[last])
-	m := &Model{}
-	m.Kind, m.Fill = "node", m.load
-	m.Table = widget.NewTable("No node is known yet. They appear once one has answered.", cols...)
-	return m
+	return &Model{page.List{
+		Kind: "node", Subject: "the nodes", MaxAge: page.Fresh, RowsEvery: time.Second,
+		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
+		Rows:   rows, Summary: summary, Detail: detail, Gone: "This node is not known any more.",
+		Table: widget.NewTable(page.NoNodes, cols...),
+	}}
 }
 
 // Name is nodes.
 func (m *Model) Name() string { return "nodes" }
 
-func (m *Model) load(s page.Scene) {
-	if m.memo.Fresh(s, time.Second, "", s.Snap.Status.N) {
-		return
-	}
-	var rows []widget.Row
+func rows(s page.Scene) []widget.Row {
+	var out []widget.Row
 	for _, n := range s.Snap.Status.Value.Nodes {
 		r := page.NodeRow(s, n)
 		last := len(r.Cells) - 1
 		r.Cells = append(r.Cells[:last:last], serves(n), up(s.AsOf(), n), listens(n), r.Cells[last])
-		rows = append(rows, s.FadedRow(r))
+		out = append(out, s.FadedRow(r))
 	}
-	m.Table.Load(rows, s.Filter)
+	return out
 }
 
 func up(s page.Scene, n cluster.Node) widget.Cell {
@@ -74,21 +71,6 @@ func listens(n cluster.Node) widget.Cell {
 	return widget.Cell{Text: n.Info.Listen}
 }
 
-// View draws the table, or the open node.
-func (m *Model) View(s page.Scene) string {
-	if wait := page.Await(s, "the nodes", s.Snap.Status); wait != nil {
-		return s.Keep(wait)
-	}
-	m.load(s)
-	lines := page.Stale(s, s.Snap.Status, page.Fresh)
-	if m.Shown != "" {
-		return s.Keep(append(lines, m.detail(s)...))
-	}
-	lines = append(lines, s.Faded(summary(s))...)
-	lines = append(lines, "")
-	return s.Keep(append(lines, m.Table.View(s.Theme, s.W, s.H-len(lines))))
-}
-
 func summary(s page.Scene) []string {
 	v := s.Snap.Status.Value
 	on := 0
@@ -101,19 +83,19 @@ func summary(s page.Scene) []string {
 	if v.Clustered {
 		text += fmt.Sprintf(" The meta group needs %d of %d.", v.Meta.Needed, v.Meta.Size)
 	}
-	return s.Prose(theme.Plain, text)
+	return append(s.Faded(s.Prose(theme.Plain, text)), "")
 }
 
-func (m *Model) detail(s page.Scene) []string {
+func detail(s page.Scene, id string) []string {
 	for _, n := range s.Snap.Status.Value.Nodes {
-		if n.Name == m.Shown {
-			return detail(s, n)
+		if n.Name == id {
+			return nodeDetail(s, n)
 		}
 	}
-	return s.Prose(theme.Plain, m.Shown+" is not known any more. Esc goes back.")
+	return nil
 }
 
-func detail(s page.Scene, n cluster.Node) []string {
+func nodeDetail(s page.Scene, n cluster.Node) []string {
 	g, word, tone := s.Theme.Glyphs.Healthy, "answers", theme.Good
 	if !n.Online {
 		g, word, tone = s.Theme.Glyphs.Absent, "does not answer", theme.Bad

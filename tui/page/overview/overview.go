@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -15,47 +14,47 @@ import (
 
 // Model is the page.
 type Model struct {
-	table *widget.Table
-	memo  page.Memo
-	all   bool // the findings are listed in place of the page
-	list  widget.Scroll
+	page.List      // the nodes
+	all       bool // the findings are listed in place of the page
+	list      widget.Scroll
 }
 
 // New makes the page.
 func New() *Model {
-	return &Model{table: widget.NewTable("No node is known yet. They appear once one has answered.", page.NodeColumns()...)}
+	return &Model{List: page.List{
+		Kind: "node", RowsEvery: time.Second, Rows: rows,
+		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
+		Table:  widget.NewTable(page.NoNodes, page.NodeColumns()...),
+	}}
 }
 
 // Name is overview.
 func (m *Model) Name() string { return "overview" }
 
-func (m *Model) load(s page.Scene) {
-	if m.memo.Fresh(s, time.Second, "", s.Snap.Status.N) {
-		return
-	}
-	var rows []widget.Row
+func rows(s page.Scene) []widget.Row {
+	var out []widget.Row
 	for _, n := range s.Snap.Status.Value.Nodes {
-		rows = append(rows, page.NodeRow(s, n))
+		out = append(out, page.NodeRow(s, n))
 	}
-	m.table.Load(rows, s.Filter)
+	return out
 }
 
 // View draws the page.
 func (m *Model) View(s page.Scene) string {
-	if wait := page.Await(s, "the first answer", s.Snap.Status); wait != nil {
+	if wait := s.Await("the first answer", s.Snap.Status.Freshness); wait != nil {
 		return s.Keep(wait)
 	}
 	if m.all {
 		return m.findings(s)
 	}
-	m.load(s)
+	m.Load(s)
 	lines := verdict(s)
 	lines = append(lines, "")
 	lines = append(lines, s.Faded(facts(s.AsOf()))...)
 	lines = append(lines, "")
 	room := s.H - len(lines)
-	want := min(m.table.Len()+1, max(3, room-3))
-	table := m.table.View(s.Theme, s.W, min(want, max(2, room)))
+	want := min(m.Table.Len()+1, max(3, room-3))
+	table := m.Table.View(s.Theme, s.W, min(want, max(2, room)))
 	lines = append(lines, table)
 	lines = append(lines, below(s, room-1-strings.Count(table, "\n"))...)
 	return s.Keep(lines)
@@ -63,7 +62,7 @@ func (m *Model) View(s page.Scene) string {
 
 // findings is every finding, with what to do about each.
 func (m *Model) findings(s page.Scene) string {
-	lines := append(page.Stale(s, s.Snap.Status, page.Fresh), " "+s.P(theme.Dim, "FINDINGS"))
+	lines := append(s.Stale(s.Snap.Status.Freshness, page.Fresh), " "+s.P(theme.Dim, "FINDINGS"))
 	fs := s.Snap.Status.Value.Findings
 	if len(fs) == 0 {
 		lines = append(lines, s.Prose(theme.Plain, "None any more. Esc goes back.")...)
@@ -78,7 +77,7 @@ func (m *Model) findings(s page.Scene) string {
 func verdict(s page.Scene) []string {
 	st := s.Snap.Status.Value
 	tone := theme.Strong
-	stale := page.Stale(s, s.Snap.Status, page.Fresh)
+	stale := s.Stale(s.Snap.Status.Freshness, page.Fresh)
 	if stale != nil {
 		tone = theme.Dim
 	}
@@ -98,21 +97,15 @@ func (m *Model) Key(s page.Scene, key string) page.Effect {
 	if m.all {
 		return page.Effect{Handled: m.list.Key(key)}
 	}
-	m.load(s)
+	m.Load(s)
 	if key == "f" && len(s.Snap.Status.Value.Findings) > 0 {
 		m.all, m.list = true, widget.Scroll{}
 		return page.Effect{Handled: true}
 	}
 	if key == "enter" {
-		return page.Effect{Handled: true, Goto: "nodes", Open: m.table.Selected()}
+		return page.Effect{Handled: true, Goto: "nodes", Open: m.Table.Selected()}
 	}
-	return page.Effect{Handled: m.table.Key(key, s.H, false)}
-}
-
-// Open selects a node.
-func (m *Model) Open(s page.Scene, id string) {
-	m.load(s)
-	m.table.Select(id)
+	return page.Effect{Handled: m.Table.Key(key)}
 }
 
 // Back closes the list of findings.
@@ -132,21 +125,6 @@ func (m *Model) Hints(s page.Scene) []page.Hint {
 	}
 	return []page.Hint{{Key: "enter", Does: "open"}}
 }
-
-// Selection is the selected node.
-func (m *Model) Selection(s page.Scene) action.Selection {
-	m.load(s)
-	if id := m.table.Selected(); id != "" {
-		return action.Selection{Kind: "node", IDs: []string{id}}
-	}
-	return action.Selection{}
-}
-
-// Want is nothing beyond the status.
-func (m *Model) Want() feed.Want { return feed.Want{} }
-
-// Done has no marks to take away.
-func (m *Model) Done(action.Selection) {}
 
 // Copy is the verdict's sentence.
 func (m *Model) Copy(s page.Scene) (string, string) {

@@ -11,7 +11,6 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
-	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -19,17 +18,20 @@ import (
 )
 
 // Model is the page.
-type Model struct {
-	table *widget.Table
-	open  string
-	memo  page.Memo
-}
+type Model struct{ page.List }
 
 // New makes the page.
 func New() *Model {
-	return &Model{table: widget.NewTable("", // see nobody
-		widget.Column{Title: "NODE"}, widget.Column{Title: "KEY"}, widget.Column{Title: "ADDRESS", Max: 39}, widget.Column{Title: "COUNT", Right: true},
-		widget.Column{Title: "FIRST", Right: true}, widget.Column{Title: "LAST", Right: true}, widget.Column{Title: "REASON", Min: 10})}
+	m := &Model{}
+	m.List = page.List{
+		Subject: "every node's account of whom it would deny", MaxAge: page.FreshList, RowsEvery: 5 * time.Second, CopyHint: "copy key",
+		Source: func(s *feed.Snapshot) feed.Freshness { return s.Rollout.Freshness },
+		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This is not listed any more: they were admitted since, or have not come back for a day.",
+		Table: widget.NewTable("", // see nobody
+			widget.Column{Title: "NODE"}, widget.Column{Title: "KEY"}, widget.Column{Title: "ADDRESS", Max: 39}, widget.Column{Title: "COUNT", Right: true},
+			widget.Column{Title: "FIRST", Right: true}, widget.Column{Title: "LAST", Right: true}, widget.Column{Title: "REASON", Min: 10}),
+	}
+	return m
 }
 
 // Name is rollout.
@@ -41,18 +43,27 @@ func key(node string, d admin.Denied) string {
 	return strings.Join([]string{node, d.Key, d.Addr, d.Reason}, " ")
 }
 
-func (m *Model) load(s page.Scene) {
-	if m.memo.Fresh(s, 5*time.Second, "", s.Snap.Rollout.N) {
-		return
-	}
+func rows(s page.Scene) []widget.Row {
 	r := s.Snap.Rollout.Value
-	var rows []widget.Row
+	var out []widget.Row
 	for _, n := range names(r) {
 		for _, d := range r.Nodes[n].WouldDeny {
-			rows = append(rows, row(s, n, d))
+			out = append(out, row(s, n, d))
 		}
 	}
-	m.table.Load(rows, s.Filter)
+	return out
+}
+
+func find(s page.Scene, id string) (node string, d admin.Denied, found bool) {
+	r := s.Snap.Rollout.Value
+	for _, n := range names(r) {
+		for _, d := range r.Nodes[n].WouldDeny {
+			if key(n, d) == id {
+				return n, d, true
+			}
+		}
+	}
+	return "", admin.Denied{}, false
 }
 
 func row(s page.Scene, node string, d admin.Denied) widget.Row {
@@ -72,32 +83,6 @@ func row(s page.Scene, node string, d admin.Denied) widget.Row {
 	}}
 }
 
-// View draws the verdict, the nodes and the table, or the open entry.
-func (m *Model) View(s page.Scene) string {
-	if wait := page.Await(s, "every node's account of whom it would deny", s.Snap.Rollout); wait != nil {
-		return s.Keep(wait)
-	}
-	m.load(s)
-	lines := page.Stale(s, s.Snap.Rollout, page.FreshList)
-	if m.open != "" {
-		return s.Keep(append(lines, m.detail(s)...))
-	}
-	r := s.Snap.Rollout.Value
-	lines = append(lines, verdict(s, r)...)
-	lines = append(lines, "")
-	lines = append(lines, active(s, r)...)
-	lines = append(lines, "", " "+s.P(theme.Dim, "WOULD BE DENIED"+m.matching(s)))
-	m.table.Empty = nobody(r)
-	return s.Keep(append(lines, m.table.View(s.Theme, s.W, s.H-len(lines))))
-}
-
-func (m *Model) matching(s page.Scene) string {
-	if s.Filter == "" {
-		return ""
-	}
-	return fmt.Sprintf("   %s match /%s", widget.Count(m.table.Len()), widget.Clean(s.Filter))
-}
-
 // nobody is why the table is empty, and what would fill it.
 func nobody(r admin.Rollout) string {
 	text := "Nobody so far."
@@ -113,19 +98,23 @@ func nobody(r admin.Rollout) string {
 	return text + " Whom a node in soft mode admits though enforce would deny them appears here, with the reason."
 }
 
-func (m *Model) detail(s page.Scene) []string {
+func (m *Model) summary(s page.Scene) []string {
 	r := s.Snap.Rollout.Value
-	for _, n := range names(r) {
-		for _, d := range r.Nodes[n].WouldDeny {
-			if key(n, d) == m.open {
-				return detail(s, n, d)
-			}
-		}
+	m.Table.Empty = nobody(r)
+	lines := append(verdict(s, r), "")
+	lines = append(lines, active(s, r)...)
+	match := ""
+	if s.Filter != "" {
+		match = fmt.Sprintf("   %s match /%s", widget.Count(m.Table.Len()), widget.Clean(s.Filter))
 	}
-	return s.Prose(theme.Plain, "This is not listed any more: they were admitted since, or have not come back for a day. Esc goes back.")
+	return append(lines, "", " "+s.P(theme.Dim, "WOULD BE DENIED"+match))
 }
 
-func detail(s page.Scene, node string, d admin.Denied) []string {
+func detail(s page.Scene, id string) []string {
+	node, d, found := find(s, id)
+	if !found {
+		return nil
+	}
 	k := d.Key
 	if k == "" {
 		k = "none was shown"
@@ -141,64 +130,31 @@ func detail(s page.Scene, node string, d admin.Denied) []string {
 	return append(lines, f.Lines...)
 }
 
-// Key moves and opens.
-func (m *Model) Key(s page.Scene, k string) page.Effect {
-	m.load(s)
-	if m.open != "" {
-		return page.Effect{}
-	}
-	if k == "enter" {
-		m.open = m.table.Selected()
-		return page.Effect{Handled: true}
-	}
-	return page.Effect{Handled: m.table.Key(k, s.H/2, false)}
-}
-
-// Open does nothing: the entries have no names.
-func (m *Model) Open(page.Scene, string) {}
-
-// Back closes the open entry.
-func (m *Model) Back() bool {
-	was := m.open != ""
-	m.open = ""
-	return was
-}
-
-// Hints are the page's own keys.
-func (m *Model) Hints(page.Scene) []page.Hint {
-	switch {
-	case m.open != "":
-		return []page.Hint{{Key: "esc", Does: "back"}, {Key: "y", Does: "copy key"}}
-	case m.table.Len() == 0:
+// Hints offer the key also in the list, where adding its user begins.
+func (m *Model) Hints(s page.Scene) []page.Hint {
+	switch hints := m.List.Hints(s); {
+	case m.OpenID != "":
+		return hints
+	case m.Table.Len() == 0:
 		return nil
+	default:
+		return append(hints, page.Hint{Key: "y", Does: m.CopyHint})
 	}
-	return []page.Hint{{Key: "enter", Does: "open"}, {Key: "s S", Does: "sort"}, {Key: "y", Does: "copy key"}}
 }
-
-// Selection is nothing: no action of the table is done to somebody who is no user yet.
-func (m *Model) Selection(page.Scene) action.Selection { return action.Selection{} }
 
 // Want is the rollout.
 func (m *Model) Want() feed.Want { return feed.Want{Rollout: true} }
 
-// Done has no marks to take away.
-func (m *Model) Done(action.Selection) {}
-
 // Copy is the key of the open or selected entry, for adding them; the address where
 // no key was shown, and nothing where the open entry has gone.
-func (m *Model) Copy(s page.Scene) (string, string) {
-	m.load(s)
-	r := s.Snap.Rollout.Value
-	for _, n := range names(r) {
-		for _, d := range r.Nodes[n].WouldDeny {
-			if key(n, d) != page.Chosen(m.open, m.table) {
-				continue
-			}
-			if d.Key == "" {
-				return "the address", widget.Clean(d.Addr)
-			}
-			return "the key", widget.Clean(d.Key)
-		}
+func (m *Model) Copy(s page.Scene) (what, text string) {
+	m.Load(s)
+	switch _, d, found := find(s, m.Current()); {
+	case !found:
+		return "", ""
+	case d.Key == "":
+		return "the address", widget.Clean(d.Addr)
+	default:
+		return "the key", widget.Clean(d.Key)
 	}
-	return "", ""
 }

@@ -3,6 +3,7 @@ package rooms
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"unibus/core"
 	"unibus/core/admin"
@@ -14,10 +15,13 @@ import (
 // loaded is true once everything that was wanted of the open room is there.
 func (m *Model) loaded(s page.Scene) bool {
 	d := s.Snap.Room.Value
-	return s.Snap.RoomID == m.open && s.Snap.Room.Known() && (d.Next == "" || len(d.Members) >= admin.PageSize*m.pages)
+	return s.Snap.RoomID == m.OpenID && s.Snap.Room.Known() && (d.Next == "" || len(d.Members) >= admin.PageSize*m.pages)
 }
 
 func (m *Model) loadMembers(s page.Scene) {
+	if m.membersMemo.Fresh(s, 5*time.Second, m.OpenID, s.Snap.Room.N) {
+		return
+	}
 	d := s.Snap.Room.Value
 	m.more = d.Next != ""
 	filter := s.Filter
@@ -80,14 +84,14 @@ func boxed(s page.Scene, r core.Room, x admin.RoomMember) widget.Cell {
 }
 
 func (m *Model) detail(s page.Scene) string {
-	if s.Snap.RoomID != m.open {
-		return s.Keep(s.Prose(theme.Dim, "Waiting for "+m.open+"."))
+	if s.Snap.RoomID != m.OpenID {
+		return s.Keep(s.Prose(theme.Dim, "Waiting for "+m.OpenID+"."))
 	}
-	if wait := page.Await(s, m.open, s.Snap.Room); wait != nil {
+	if wait := s.Await(m.OpenID, s.Snap.Room.Freshness); wait != nil {
 		return s.Keep(wait)
 	}
-	m.load(s)
-	lines := page.Stale(s, s.Snap.Room, page.FreshList)
+	m.loadMembers(s)
+	lines := s.Stale(s.Snap.Room.Freshness, page.FreshList)
 	lines = append(lines, head(s)...)
 	lines = append(append(lines, ""), sections(s)...)
 	lines = append(lines, m.listed(s)...)

@@ -5,7 +5,6 @@ package rooms
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"unibus/core"
@@ -19,39 +18,35 @@ import (
 
 // Model is the page.
 type Model struct {
-	table   *widget.Table
-	members *widget.Table
-	open    string
-	pages   int                  // of the open room's members that somebody has come to
-	more    bool                 // there are more of them
-	found   string               // the filter under which the open room was found: it is not meant for the people in it
-	wanting map[core.RoomID]bool // those that need a new key
-	memo    page.Memo
+	page.List
+	members     *widget.Table // of the open room
+	membersMemo page.Memo
+	pages       int                  // of the open room's members that somebody has come to
+	more        bool                 // there are more of them
+	found       string               // the filter under which the open room was found: it is not meant for the people in it
+	wanting     map[core.RoomID]bool // those that need a new key
 }
 
 // New makes the page.
 func New() *Model {
-	return &Model{
-		table: widget.NewTable("There are no rooms yet. Bus users make them; they appear here by themselves.",
+	m := &Model{members: widget.NewTable("Nobody is in this room.",
+		widget.Column{Title: "MEMBER", Max: 32, Min: 12}, widget.Column{Title: "ROLE"}, widget.Column{Title: "STATUS"},
+		widget.Column{Title: "KEY"}, widget.Column{Title: "JOINED", Right: true}, widget.Column{Title: "ID"})}
+	m.List = page.List{
+		Kind: "room", Subject: "the rooms", MaxAge: page.FreshList, RowsEvery: 5 * time.Second, CopyHint: "copy id",
+		Source: func(s *feed.Snapshot) feed.Freshness { return s.Rooms.Freshness },
+		Rows:   m.rows, Summary: m.summary, OnOpen: m.resetMembers,
+		Table: widget.NewTable("There are no rooms yet. Bus users make them; they appear here by themselves.",
 			widget.Column{Title: "ROOM", Max: 28, Min: 8}, widget.Column{Title: "KEYS"}, widget.Column{Title: "EPOCH", Right: true}, widget.Column{Title: "AGE", Right: true},
 			widget.Column{Title: "MEMBERS", Right: true}, widget.Column{Title: "OWNER", Max: 16}, widget.Column{Title: "NAME", Min: 6, Max: 40}, widget.Column{Title: "CREATED", Right: true}),
-		members: widget.NewTable("Nobody is in this room.",
-			widget.Column{Title: "MEMBER", Max: 32, Min: 12}, widget.Column{Title: "ROLE"}, widget.Column{Title: "STATUS"},
-			widget.Column{Title: "KEY"}, widget.Column{Title: "JOINED", Right: true}, widget.Column{Title: "ID"}),
 	}
+	return m
 }
 
 // Name is rooms.
 func (m *Model) Name() string { return "rooms" }
 
-func (m *Model) load(s page.Scene) {
-	if m.memo.Fresh(s, 5*time.Second, m.open, s.Snap.Rooms.N, s.Snap.Room.N) {
-		return
-	}
-	if m.open != "" {
-		m.loadMembers(s)
-		return
-	}
+func (m *Model) rows(s page.Scene) []widget.Row {
 	names := names(s)
 	rows := make([]widget.Row, 0, len(s.Snap.Rooms.Value))
 	m.wanting = map[core.RoomID]bool{}
@@ -61,7 +56,7 @@ func (m *Model) load(s page.Scene) {
 		}
 		rows = append(rows, row(s, r, names))
 	}
-	m.table.Load(rows, s.Filter)
+	return rows
 }
 
 func names(s page.Scene) map[core.UserID]string {
@@ -134,23 +129,7 @@ func keys(t theme.Theme, k *admin.KeyHealth) widget.Cell {
 	return widget.Num(rank, glyph+k.Word(), "").In(tone)
 }
 
-// View draws the table, or the open room.
-func (m *Model) View(s page.Scene) string {
-	if m.open != "" {
-		return m.detail(s)
-	}
-	if wait := page.Await(s, "the rooms", s.Snap.Rooms); wait != nil {
-		return s.Keep(wait)
-	}
-	m.load(s)
-	lines := page.Stale(s, s.Snap.Rooms, page.FreshList)
-	lines = append(lines, s.Prose(theme.Plain, m.summary(s))...)
-	lines = append(lines, wanting(s)...)
-	lines = append(lines, "")
-	return s.Keep(append(lines, m.table.View(s.Theme, s.W, s.H-len(lines))))
-}
-
-func (m *Model) summary(s page.Scene) string {
+func (m *Model) summary(s page.Scene) []string {
 	members, sealed := 0, 0
 	for _, r := range s.Snap.Rooms.Value {
 		members += r.Members
@@ -159,10 +138,8 @@ func (m *Model) summary(s page.Scene) string {
 		}
 	}
 	text := fmt.Sprintf("%s with %s, %s of them encrypted.", widget.Plural(len(s.Snap.Rooms.Value), "room", "rooms"), widget.Plural(members, "membership", "memberships"), widget.Count(sealed))
-	if s.Filter != "" {
-		text += fmt.Sprintf(" %s match /%s.", widget.Count(m.table.Len()), s.Filter)
-	}
-	return text
+	lines := append(s.Prose(theme.Plain, text+m.FilterText(s)), wanting(s)...)
+	return append(lines, "")
 }
 
 // wanting is a line about the rooms whose keys want somebody, nil where none does.
@@ -191,81 +168,65 @@ func wanting(s page.Scene) []string {
 	return s.Prose(theme.Warn, s.Theme.Glyphs.Degraded+" "+text)
 }
 
-// Key moves and opens. At the end of a large room's list more members are fetched.
+// View draws the list, or the open room.
+func (m *Model) View(s page.Scene) string {
+	if m.OpenID != "" {
+		return m.detail(s)
+	}
+	return m.List.View(s)
+}
+
+// Key fetches more members, too, when the cursor comes to the end of an open room's list.
 func (m *Model) Key(s page.Scene, key string) page.Effect {
-	m.load(s)
-	if m.open != "" {
-		was := m.members.AtEnd()
-		handled := m.members.Key(key, s.H-10, false)
-		if handled && (was || m.members.AtEnd()) && m.more && m.loaded(s) {
-			m.pages++
-		}
-		return page.Effect{Handled: handled}
+	if m.OpenID == "" {
+		return m.List.Key(s, key)
 	}
-	if key == "enter" {
-		m.show(s, m.table.Selected())
-		return page.Effect{Handled: true}
+	m.loadMembers(s)
+	was := m.members.AtEnd()
+	handled := m.members.Key(key)
+	if handled && (was || m.members.AtEnd()) && m.more && m.loaded(s) {
+		m.pages++
 	}
-	return page.Effect{Handled: m.table.Key(key, s.H-4, false)}
+	return page.Effect{Handled: handled}
 }
 
-func (m *Model) show(s page.Scene, id string) {
-	m.open, m.pages, m.more, m.found = id, 1, false, s.Filter
-}
-
-// Open shows a room.
-func (m *Model) Open(s page.Scene, id string) {
-	m.table.Select(id)
-	m.show(s, id)
-}
-
-// Back closes the open room.
-func (m *Model) Back() bool {
-	was := m.open != ""
-	m.open = ""
-	return was
+// resetMembers begins with the first page of the members of a room that is being opened.
+func (m *Model) resetMembers(s page.Scene, _ string) {
+	m.pages, m.more, m.found = 1, false, s.Filter
 }
 
 // Hints are the page's own keys.
-func (m *Model) Hints(page.Scene) []page.Hint {
-	if m.open != "" {
-		return []page.Hint{{Key: "esc", Does: "back"}, {Key: "y", Does: "copy id"}, {Key: "s S", Does: "sort"}}
+func (m *Model) Hints(s page.Scene) []page.Hint {
+	hints := m.List.Hints(s)
+	if m.OpenID != "" {
+		hints = append(hints, page.Hint{Key: "s S", Does: "sort"})
 	}
-	return []page.Hint{{Key: "enter", Does: "open"}, {Key: "s S", Does: "sort"}}
+	return hints
 }
 
 // Selection is the selected room, or the selected member of the open one.
 func (m *Model) Selection(s page.Scene) action.Selection {
-	m.load(s)
-	if m.open != "" {
-		sel := action.Selection{Room: m.open}
-		if id := m.members.Selected(); id != "" {
-			sel.Kind, sel.IDs = "user", []string{id}
-		}
-		return sel
+	if m.OpenID == "" {
+		return m.List.Selection(s)
 	}
-	if id := m.table.Selected(); id != "" {
-		return action.Selection{Kind: "room", IDs: []string{id}}
+	m.loadMembers(s)
+	sel := action.Selection{Room: m.OpenID}
+	if id := m.members.Selected(); id != "" {
+		sel.Kind, sel.IDs = "user", []string{id}
 	}
-	return action.Selection{}
+	return sel
 }
 
 // Want is the rooms, the users for their owners' names, and the open room; in
 // the list the selected one too where it needs a new key: the question whether to
 // ask for one names who is asked.
 func (m *Model) Want() feed.Want {
-	w := feed.Want{Rooms: true, Users: true, Room: m.open, RoomPages: m.pages}
-	if m.open == "" && m.wanting[core.RoomID(m.table.Selected())] {
-		w.Room, w.RoomPages = m.table.Selected(), 1
+	w := feed.Want{Rooms: true, Users: true, Room: m.OpenID, RoomPages: m.pages}
+	if m.OpenID == "" && m.wanting[core.RoomID(m.Table.Selected())] {
+		w.Room, w.RoomPages = m.Table.Selected(), 1
 	}
 	return w
 }
 
-// Done has no marks to take away.
-func (m *Model) Done(action.Selection) {}
-
 // Copy is the id of the room, or of the member.
-func (m *Model) Copy(s page.Scene) (string, string) {
-	ids := strings.Join(m.Selection(s).IDs, "\n")
-	return "the id", ids
-}
+func (m *Model) Copy(s page.Scene) (what, text string) { return page.CopyIDs(m.Selection(s)) }
