@@ -2,14 +2,12 @@ package feed
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"unibus/core"
 	"unibus/core/admin"
-	"unibus/core/cluster"
 	"unibus/core/migrate"
 )
 
@@ -210,145 +208,4 @@ func (f *Feed) learn(edit func(s *Snapshot)) {
 		s.Node, s.Server = node, server
 		edit(s)
 	})
-}
-
-// ask runs one request and files its answer. get must return when ctx ends; one
-// that does not costs its topic alone.
-func ask[T any](ctx context.Context, f *Feed, at func(*Snapshot) *Topic[T], get func(context.Context) (T, error), then func(s *Snapshot, was, is T)) {
-	if first := at(f.Now()); first.Asked.IsZero() {
-		f.learn(func(s *Snapshot) { at(s).Asked = f.cfg.Now() })
-	}
-	v, err := get(ctx)
-	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
-		return // the console is closing
-	}
-	if err == nil {
-		v = cleaned(v, f.cfg.Clean)
-	}
-	f.learn(func(s *Snapshot) {
-		t := at(s)
-		if err != nil {
-			t.Err = explain(err)
-			if t.Since.IsZero() {
-				t.Since = f.cfg.Now()
-			}
-			return
-		}
-		was := t.Value
-		t.Value, t.At, t.Err, t.Since = v, f.cfg.Now(), nil, time.Time{}
-		t.N++
-		if then != nil {
-			then(s, was, v)
-		}
-	})
-}
-
-func explain(err error) *core.Error {
-	if errors.Is(err, context.DeadlineExceeded) && core.KindOf(err) == core.KindFailed {
-		return core.Errorf(core.KindUnavailable, "no answer in time")
-	}
-	return core.AsError(err)
-}
-
-func (f *Feed) status(ctx context.Context) {
-	ask(ctx, f, func(s *Snapshot) *Topic[admin.Status] { return &s.Status }, f.cfg.Source.Status,
-		func(s *Snapshot, was, is admin.Status) {
-			kept := s.Samples[max(0, len(s.Samples)-MaxSamples+1):]
-			s.Samples = append(append([]Sample(nil), kept...), sample(was, is))
-		})
-}
-
-func (f *Feed) migration(ctx context.Context) {
-	ask(ctx, f, func(s *Snapshot) *Topic[migrate.Status] { return &s.Migration }, f.cfg.Source.Migration, nil)
-}
-
-func (f *Feed) users(ctx context.Context) {
-	if f.want.Load().Users {
-		ask(ctx, f, func(s *Snapshot) *Topic[[]core.User] { return &s.Users }, f.cfg.Source.Users, nil)
-	}
-}
-
-func (f *Feed) rooms(ctx context.Context) {
-	if f.want.Load().Rooms {
-		ask(ctx, f, func(s *Snapshot) *Topic[[]admin.RoomSummary] { return &s.Rooms }, f.cfg.Source.Rooms, nil)
-	}
-}
-
-func (f *Feed) rollout(ctx context.Context) {
-	if f.want.Load().Rollout {
-		ask(ctx, f, func(s *Snapshot) *Topic[admin.Rollout] { return &s.Rollout }, f.cfg.Source.Rollout, nil)
-	}
-}
-
-// audit asks for the newest page each time: the outcome of an action comes after
-// its record. Older pages are asked for once, when somebody has come to them.
-func (f *Feed) audit(ctx context.Context) {
-	w := f.want.Load()
-	if !w.Audit {
-		return
-	}
-	ask(ctx, f, func(s *Snapshot) *Topic[AuditLog] { return &s.Audit },
-		func(ctx context.Context) (AuditLog, error) {
-			newest, err := f.cfg.Source.Audit(ctx, admin.AuditRequest{Limit: auditPage})
-			if err != nil {
-				return AuditLog{}, err
-			}
-			log := f.Now().Audit.Value.renew(newest)
-			if log.Next == 0 || log.Next != w.AuditBefore || len(log.Records) >= MaxAudit {
-				return log, nil
-			}
-			older, err := f.cfg.Source.Audit(ctx, admin.AuditRequest{Before: log.Next, Limit: auditPage})
-			if err != nil {
-				return AuditLog{}, err
-			}
-			return log.further(older), nil
-		}, nil)
-}
-
-// events asks for what is new. Another node counts its events anew, so a change of
-// node starts from its beginning; what both recorded is shown once.
-func (f *Feed) events(ctx context.Context) {
-	ask(ctx, f, func(s *Snapshot) *Topic[[]cluster.Event] { return &s.Events },
-		func(ctx context.Context) ([]cluster.Event, error) {
-			got, anew, err := f.newEvents(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return merge(f.Now().Events.Value, cleaned(got, f.cfg.Clean), anew), nil
-		}, nil)
-}
-
-// newEvents is true where a recorder was read from its beginning.
-func (f *Feed) newEvents(ctx context.Context) ([]cluster.Event, bool, error) {
-	anew := f.restarted()
-	if anew {
-		f.seq = 0
-	}
-	got, err := f.cfg.Source.Events(ctx, admin.EventsRequest{Since: f.seq})
-	if err != nil {
-		return nil, false, err
-	}
-	if got.Node != f.from && f.seq > 0 {
-		if got, err = f.cfg.Source.Events(ctx, admin.EventsRequest{}); err != nil {
-			return nil, false, err
-		}
-		f.seq, anew = 0, true
-	}
-	f.from = got.Node
-	for _, e := range got.Events {
-		f.seq = max(f.seq, e.Seq)
-	}
-	return got.Events, anew, nil
-}
-
-// restarted notices that the node whose events are read has begun to count anew.
-func (f *Feed) restarted() bool {
-	for _, n := range f.Now().Status.Value.Nodes {
-		if n.Name == f.from && n.Started != 0 && n.Started != f.started {
-			was := f.started
-			f.started = n.Started
-			return was != 0
-		}
-	}
-	return false
 }

@@ -281,10 +281,3 @@ func frame(t theme.Theme, title string, body []string, inner int) string {
 	}
 	return strings.Join(append(out, line(t.Frame, b[4]+strings.Repeat(b[1], inner+2)+b[5])), "\n")
 }
-
-// Over lays a box over the middle of a screen of w by h cells.
-func Over(screen, box string, w, h int) string {
-	bw, bh := lipgloss.Size(box)
-	top := lipgloss.NewLayer(box).X(max(0, (w-bw)/2)).Y(max(0, (h-bh)/2)).Z(1)
-	return lipgloss.NewCompositor(lipgloss.NewLayer(screen), top).Render()
-}

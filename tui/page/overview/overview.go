@@ -60,19 +60,6 @@ func (m *Model) View(s page.Scene) string {
 	return s.Keep(lines)
 }
 
-// findings is every finding, with what to do about each.
-func (m *Model) findings(s page.Scene) string {
-	lines := append(s.Stale(s.Snap.Status.Freshness, page.Fresh), " "+s.P(theme.Dim, "FINDINGS"))
-	fs := s.Snap.Status.Value.Findings
-	if len(fs) == 0 {
-		lines = append(lines, s.Prose(theme.Plain, "None any more. Esc goes back.")...)
-	}
-	for _, f := range fs {
-		lines = append(lines, s.Faded(finding(s, f, f.Next))...)
-	}
-	return s.Keep(m.list.Lines(s.Theme, lines, s.H))
-}
-
 // verdict is what is true, what it means and what to do.
 func verdict(s page.Scene) []string {
 	st := s.Snap.Status.Value

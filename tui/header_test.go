@@ -1,0 +1,80 @@
+package tui_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"unibus/core"
+	"unibus/tui"
+	"unibus/tui/tuitest"
+)
+
+func TestHeadSaysHowTheMoveStands(t *testing.T) {
+	t.Parallel()
+	aborting := func() tuitest.World {
+		w := tuitest.Moving()
+		w.Migration.Aborting = "ana"
+		return w
+	}
+	for want, worlds := range map[string][]func() tuitest.World{
+		"· moving":               {tuitest.Moving, tuitest.Fencing, tuitest.Watched},
+		"· move paused":          {tuitest.Paused},
+		"· move stopped":         {tuitest.Interrupted, tuitest.Refused, tuitest.Drifted, tuitest.Unequal},
+		"· move: n1 silent":      {tuitest.Orphaned},
+		"· awaits cutover":       {tuitest.Verified},
+		"· cutting over":         {tuitest.CuttingOver},
+		"· rolling back":         {tuitest.RollingBack},
+		"· taking the move back": {aborting},
+		"● healthy  ":            {tuitest.Healthy, tuitest.Moved, tuitest.Aborted, tuitest.RolledBack, tuitest.DryRun},
+	} {
+		for i, w := range worlds {
+			s, _ := still(t, w())
+			s.Press("3")
+			if head, _, _ := strings.Cut(s.Screen(), "\n"); !strings.Contains(head, want) {
+				t.Errorf("%q, %d: the head is %q", want, i, head)
+			}
+		}
+	}
+}
+
+func TestHeadKeepsClusterAndVerdict(t *testing.T) {
+	t.Parallel()
+	w := tuitest.Verified()
+	w.Status.Cluster, w.Status.Operator.Name = "production", "christine"
+	at := &moment{now: tuitest.Now}
+	s, f := still(t, w, func(c *tui.Config) { c.Now, c.ReadOnly = func() time.Time { return at.now }, true })
+	head := func(width int) string {
+		s.Send(tea.WindowSizeMsg{Width: width, Height: 24})
+		line, _, _ := strings.Cut(s.Screen(), "\n")
+		return line
+	}
+	for _, c := range []struct {
+		width    int
+		has, not string
+	}{
+		{100, "christine (admin, read-only)   12:04:31   live from n1", "none"},
+		{90, "(admin, read-only)   12:04:31   live from n1", "christine"},
+		{80, "12:04:31   live from n1", "admin"},
+	} {
+		if got := head(c.width); !strings.Contains(got, c.has) || strings.Contains(got, c.not) || !strings.Contains(got, "production  ● healthy · awaits cutover") {
+			t.Errorf("at %d: %q", c.width, got)
+		}
+	}
+	f.Fail(core.Errorf(core.KindUnavailable, "no node answers"))
+	at.on(12*time.Minute + 5*time.Second)
+	s.Tick()
+	if got := head(80); !strings.Contains(got, "production  ? not known, was healthy · awaits cutover") || !strings.Contains(got, "no answer for 12 m 5 s") {
+		t.Errorf("at 80: %q", got)
+	}
+}
+
+func TestTitleNamesClusterAndVerdict(t *testing.T) {
+	t.Parallel()
+	s, _ := still(t, tuitest.Degraded())
+	if got, want := s.Model.View().WindowTitle, "demo degraded - unibus"; got != want {
+		t.Errorf("title %q, want %q", got, want)
+	}
+}

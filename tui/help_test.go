@@ -1,0 +1,28 @@
+package tui_test
+
+import (
+	"strings"
+	"testing"
+
+	"unibus/tui/tuitest"
+)
+
+func TestHelpIsWhole(t *testing.T) {
+	t.Parallel()
+	for _, size := range sizes {
+		cfg, _ := config(tuitest.Healthy())
+		s := tuitest.NewStill(cfg, size[0], size[1])
+		s.Press("?")
+		all := s.Screen()
+		for range 10 {
+			s.Press("pgdown")
+			all += s.Screen()
+		}
+		if strings.Contains(all, "…") {
+			t.Errorf("at %v the help is cut off:\n%s", size, all)
+		}
+		if !strings.Contains(strings.Join(strings.Fields(all), " "), "what changes the cluster is recorded. This is unibus test.") {
+			t.Errorf("at %v the help does not end:\n%s", size, all)
+		}
+	}
+}

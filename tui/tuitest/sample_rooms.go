@@ -1,0 +1,96 @@
+package tuitest
+
+import (
+	"fmt"
+	"time"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/cluster"
+)
+
+// places are 50 rooms with twenty members each. Some need a new key, in some
+// somebody has none; one is archived, and one needs a key that nobody can make now.
+func places(users []core.User) (rooms []admin.RoomSummary, members map[core.RoomID][]admin.RoomMember, keys map[core.RoomID]admin.RoomKeys) {
+	members, keys = map[core.RoomID][]admin.RoomMember{}, map[core.RoomID]admin.RoomKeys{}
+	for i := range 50 {
+		id := core.RoomID(fmt.Sprintf("room-%02d", i))
+		name := fmt.Sprintf("%s's %s", first[i%len(first)], []string{"kitchen", "lab", "office", "garden", "studio"}[i%5])
+		r := core.Room{ID: id, Name: &name, Owner: users[i].ID, Encrypted: i%4 != 0, Epoch: core.Epoch(i % 4), Rec: core.LegacyRec, State: core.RoomActive, Created: ago(time.Duration(i+30) * time.Hour)}
+		if i == 9 {
+			r.State = core.RoomArchived
+		}
+		for j := range 20 {
+			u := users[(i+j*7)%len(users)]
+			role := core.MemberMember
+			if j == 0 {
+				role = core.MemberOwner
+			}
+			members[id] = append(members[id], admin.RoomMember{
+				Member: core.Member{Room: id, User: u.ID, Role: role, State: core.MemberActive, Joined: ago(time.Duration(j+10) * time.Hour)},
+				Name:   u.Name, Status: u.Status, Boxed: (j != 4 || i%3 != 1) && (u.Status == core.UserActive || i%5 == 1),
+			})
+		}
+		keys[id] = keysOf(r, members[id], i)
+		health := keys[id].KeyHealth
+		rooms = append(rooms, admin.RoomSummary{Room: r, Members: len(members[id]), Keys: &health})
+	}
+	return rooms, members, keys
+}
+
+// keysOf is a room's key health: from room-03 somebody was removed too, the first
+// three of the members are online at n2, and nobody at all in room-11.
+func keysOf(r core.Room, members []admin.RoomMember, i int) admin.RoomKeys {
+	k := admin.RoomKeys{Lack: []admin.RoomPerson{}, Know: []admin.RoomPerson{}, Can: []admin.RoomPerson{}, Silent: []string{}}
+	if r.State == core.RoomArchived || !r.Encrypted {
+		k.State = admin.KeysPlain
+		if r.State == core.RoomArchived {
+			k.State = admin.KeysArchived
+		}
+		k.Why = core.Errorf(core.KindRefused, "the room %s has no key", r.ID)
+		return k
+	}
+	k.State, k.Since = admin.KeysOK, r.Created+core.Millis(7*time.Hour/time.Millisecond)
+	for j, m := range members {
+		p := admin.RoomPerson{User: m.User, Name: m.Name, Role: m.Role, Status: m.Status}
+		switch active := m.Status == core.UserActive; {
+		case m.Boxed && active:
+			if j < 3 && i != 11 {
+				p.Nodes = []string{"n2"}
+				k.Online++
+			}
+			k.Can = append(k.Can, p)
+		case m.Boxed:
+			k.Know = append(k.Know, p)
+		case active:
+			k.Lack = append(k.Lack, p)
+		}
+	}
+	if name := "tove-07"; i == 3 || i == 11 {
+		k.Know = append(k.Know, admin.RoomPerson{User: userID(159), Name: &name, Status: core.UserActive})
+	}
+	k.CanCount, k.Unkeyed, k.MustRekey = len(k.Can), len(k.Lack), len(k.Know)
+	switch {
+	case k.MustRekey > 0 && k.Online == 0:
+		k.State = admin.KeysRekey
+		k.Why = core.Errorf(core.KindRefused, "nobody who could make a new key for the room %s has it open", r.ID).WithNext("ask again once one of them has: %s, %s, %s, %d more", k.Can[0].Called(), k.Can[1].Called(), k.Can[2].Called(), len(k.Can)-3)
+	case k.MustRekey > 0:
+		k.State = admin.KeysRekey
+	default:
+		if k.Unkeyed > 0 {
+			k.State = admin.KeysMissing
+		}
+		k.Why = core.Errorf(core.KindRefused, "the room %s needs no new key: only active members know the present one", r.ID)
+	}
+	return k
+}
+
+// Due is Healthy with the note that rooms need new keys.
+func Due() World {
+	w := Healthy()
+	w.Status.Findings = append(w.Status.Findings, cluster.Finding{
+		Level: cluster.Note, About: "rooms", Text: "Rekey required in 8 rooms: somebody who was removed or revoked still knows the key.",
+		Next: "A member's program does it once it is online. See page 5, or `unibusd room list`; `unibusd room rekey ROOM` asks one.",
+	})
+	return w
+}

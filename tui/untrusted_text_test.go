@@ -1,0 +1,76 @@
+package tui_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"unibus/core"
+	"unibus/tui/tuitest"
+)
+
+func TestForeignTextCannotWriteToTheScreen(t *testing.T) {
+	t.Parallel()
+	const bad = "x\x1b]0;pwned\ay\x1b[2J\u202e"
+	w := tuitest.Healthy()
+	for i := range w.Users {
+		n := fmt.Sprintf("%s-%d", bad, i)
+		w.Users[i].Name, w.Users[i].Status = &n, core.UserRevoked
+	}
+	for i := range w.Status.Nodes {
+		n := &w.Status.Nodes[i]
+		info := *n.Info
+		info.Version, info.Listen, info.Serving.File = bad, bad, bad
+		n.Info, n.ID, n.Meta, n.Leads = &info, bad, bad, []string{bad}
+	}
+	w.Status.From = bad
+	for i := range w.Events {
+		w.Events[i].Text = bad
+	}
+	s, _ := still(t, w)
+	for _, keys := range [][]string{{"1"}, {"2", "enter"}, {"3", "enter"}, {"4", "?"}, {"esc", "enter"}, {"5", "enter"}, {"6"}, {"7", "y"}, {"8"}, {"9"}} {
+		s.Press(keys...)
+		for _, x := range []string{"\x1b[2J", "\x1b]0", "\a", "\u202e"} {
+			if strings.Contains(s.Model.View().Content, x) {
+				t.Errorf("after %q the screen holds %q", keys, x)
+			}
+		}
+	}
+	for _, msg := range s.Messages() {
+		if text := fmt.Sprint(msg); strings.ContainsAny(text, "\x1b\a\u202e") {
+			t.Errorf("%q would be copied", text)
+		}
+	}
+}
+
+func TestNamesCannotWriteToTheScreen(t *testing.T) {
+	t.Parallel()
+	w := tuitest.Healthy()
+	w.Status.Cluster = "de\x1b]0;pwned\amo"
+	w.Status.Sentence = "a\x1b[2Jb\rc"
+	s, _ := still(t, w)
+	for _, page := range []string{"1", "2", "3", "4", "5", "6", "7", "8", "9"} {
+		s.Press(page)
+		for _, bad := range []string{"\x1b[2J", "\x1b]0", "\r", "\a", "\u202e"} {
+			if strings.Contains(s.Model.View().Content, bad) {
+				t.Errorf("page %s writes %q", page, bad)
+			}
+		}
+	}
+	if title := s.Model.View().WindowTitle; strings.ContainsAny(title, "\x1b\a") {
+		t.Errorf("title %q", title)
+	}
+}
+
+// A byte of a glyph, 0x9C, may end the title too early, and its rest is then written into the page.
+func TestTitleIsPlain(t *testing.T) {
+	t.Parallel()
+	for _, world := range []tuitest.World{tuitest.Healthy(), tuitest.Degraded(), tuitest.Lost()} {
+		s, _ := still(t, world)
+		for _, b := range []byte(s.Model.View().WindowTitle) {
+			if b < ' ' || b > '~' {
+				t.Errorf("title %q", s.Model.View().WindowTitle)
+			}
+		}
+	}
+}
