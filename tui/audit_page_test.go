@@ -10,13 +10,13 @@ import (
 func TestAuditFetchesOlderRecordsAtTheEndOfTheList(t *testing.T) {
 	t.Parallel()
 	w := tuitest.Healthy()
-	s, f := still(t, w)
+	s, f := newHarness(t, w)
 	s.Press("9")
-	shows(t, s, "100 actions, the newest first; older ones are fetched at the end of the list.")
+	assertShows(t, s, "100 actions, the newest first; older ones are fetched at the end of the list.")
 	s.Press("down")
-	shows(t, s, "100 actions")
+	assertShows(t, s, "100 actions")
 	s.Press("end")
-	shows(t, s, "200 actions")
+	assertShows(t, s, "200 actions")
 	f.Change(func(w *tuitest.World) { // something new, and an outcome: neither costs what was read
 		now := append([]admin.AuditRecord(nil), w.Audit...)
 		now[0].Outcome, now[0].TookMS = "ok", 21_000
@@ -25,48 +25,48 @@ func TestAuditFetchesOlderRecordsAtTheEndOfTheList(t *testing.T) {
 		w.Audit = append([]admin.AuditRecord{fresh}, now...)
 	})
 	s.Tick()
-	shows(t, s, "201 actions")
+	assertShows(t, s, "201 actions")
 	s.Press("home")
-	shows(t, s, "user-activate", "bucket-scale     ● ok        21 s")
+	assertShows(t, s, "user-activate", "bucket-scale     ● ok        21 s")
 	s.Press("end", "end")
-	shows(t, s, "246 actions, the newest first.", "worker-001")
+	assertShows(t, s, "246 actions, the newest first.", "worker-001")
 }
 
 func TestAuditFiltersSortsAndOpens(t *testing.T) {
 	t.Parallel()
-	s, _ := still(t, tuitest.Healthy())
+	s, _ := newHarness(t, tuitest.Healthy())
 	s.Press(":", "audit", "enter", "/", "cutover", "enter")
-	shows(t, s, "1 match /cutover.", "✖ failed")
-	hides(t, s, "user-add")
+	assertShows(t, s, "1 match /cutover.", "✖ failed")
+	assertHides(t, s, "user-add")
 	s.Press("enter")
-	shows(t, s, "✖ failed  migrate-cutover", "failed, took 1.8 s: UNIBUS_members is not equal on n3", "ana (admin)")
+	assertShows(t, s, "✖ failed  migrate-cutover", "failed, took 1.8 s: UNIBUS_members is not equal on n3", "ana (admin)")
 	s.Press("esc", "esc", "s", "s", "s", "s") // the verb
-	shows(t, s, "VERB↑", "> 09:04:31")
+	assertShows(t, s, "VERB↑", "> 09:04:31")
 	s.Press("s", "home", "enter") // the outcome: what wants a look first
-	shows(t, s, "? unknown  bucket-scale", "none is recorded: the action is under way, or its node died.")
+	assertShows(t, s, "? unknown  bucket-scale", "none is recorded: the action is under way, or its node died.")
 }
 
-func TestAuditWithoutRecordsSaysWhatWouldFillIt(t *testing.T) {
+func TestEmptyAuditSaysWhatWouldFillIt(t *testing.T) {
 	t.Parallel()
 	w := tuitest.Healthy()
 	w.Audit, w.Status.Clustered = nil, false
-	s, _ := still(t, w)
+	s, _ := newHarness(t, w)
 	s.Press("9", "down", "end", "enter", "y")
-	shows(t, s, "0 actions", "n1's own record", "No operator has changed anything yet.", "nothing to copy")
+	assertShows(t, s, "0 actions", "n1's own record", "No operator has changed anything yet.", "nothing to copy")
 }
 
-func TestAuditIsReadWhileItIsShown(t *testing.T) {
+func TestAuditPageIsPolled(t *testing.T) {
 	t.Parallel()
-	term, f := start(t, tuitest.Healthy(), 100, 30)
-	wait(t, term, "live from n1")
+	term, f := startTerminal(t, tuitest.Healthy(), 100, 30)
+	waitFor(t, term, "live from n1")
 	term.Press("9")
-	wait(t, term, "100 actions", "? unknown")
+	waitFor(t, term, "100 actions", "? unknown")
 	f.Change(func(w *tuitest.World) {
 		now := append([]admin.AuditRecord(nil), w.Audit...)
 		now[0].Outcome, now[0].TookMS = "ok", 34
 		w.Audit = now
 	})
-	wait(t, term, "34 ms")
+	waitFor(t, term, "34 ms")
 	term.Press("end")
-	wait(t, term, "200 actions")
+	waitFor(t, term, "200 actions")
 }

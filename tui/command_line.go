@@ -15,8 +15,8 @@ import (
 
 const maxHistory = 100
 
-// words are what Tab completes to behind the colon.
-func (m *Model) words() []string {
+// completions are the words that Tab completes after the colon.
+func (m *Model) completions() []string {
 	out := []string{"help", "quit", "hold", "theme dark", "theme light", "theme basic", "theme mono", "theme auto"}
 	for _, p := range m.pages {
 		out = append(out, p.Name())
@@ -28,105 +28,107 @@ func (m *Model) words() []string {
 	return out
 }
 
-func (m *Model) promptKey(k tea.KeyPressMsg) tea.Cmd {
+func (m *Model) handlePromptKey(k tea.KeyPressMsg) tea.Cmd {
 	p := m.prompt
 	switch p.Key(k) {
 	case widget.Cancelled:
 		m.prompt = nil
 		if p.Sign == "/" {
-			m.filters[m.at] = ""
+			m.filters[m.pageIndex] = ""
 		}
 	case widget.Confirmed:
 		m.prompt = nil
 		if p.Sign == ":" {
-			return m.typed(strings.TrimSpace(p.Value()))
+			return m.runCommandLine(strings.TrimSpace(p.Value()))
 		}
-		m.filters[m.at] = strings.TrimSpace(p.Value())
+		m.filters[m.pageIndex] = strings.TrimSpace(p.Value())
 	default:
-		m.filterLive()
+		m.applyTypedFilter()
 	}
 	return nil
 }
 
-// filterLive filters while it is typed.
-func (m *Model) filterLive() {
+// applyTypedFilter filters while the operator types.
+func (m *Model) applyTypedFilter() {
 	if m.prompt != nil && m.prompt.Sign == "/" {
-		m.filters[m.at] = m.prompt.Value()
+		m.filters[m.pageIndex] = m.prompt.Value()
 	}
 }
 
-// typed runs what was typed behind the colon: a word of the console's own, a page, or an action.
-func (m *Model) typed(line string) tea.Cmd {
+// runCommandLine runs a line typed after the colon: a console command, a page
+// name or an action.
+func (m *Model) runCommandLine(line string) tea.Cmd {
 	if line == "" {
 		return nil
 	}
-	m.remember(line)
+	m.addHistory(line)
 	if a, arg, ok := action.Find(m.actions, line); ok {
-		return m.beginTyped(a, arg)
+		return m.startTypedAction(a, arg)
 	}
-	word, arg, _ := strings.Cut(strings.ToLower(line), " ")
-	switch word {
+	command, arg, _ := strings.Cut(strings.ToLower(line), " ")
+	switch command {
 	case "q", "quit", "exit":
-		return m.leave()
+		return m.quit()
 	case "h", "help":
 		m.help = &help{}
 		return nil
 	case "hold":
-		m.hold()
+		m.togglePause()
 		return nil
 	case "pause":
-		m.say(theme.Warn, ":hold holds the picture, :migrate pause the move.")
+		m.showToast(theme.Warn, ":hold holds the picture, :migrate pause the move.")
 		return nil
 	case "theme":
 		return m.setTheme(strings.TrimSpace(arg))
 	}
-	if i := m.pageOf(word); i >= 0 && arg == "" {
-		m.show(i)
+	if i := m.findPage(command); i >= 0 && arg == "" {
+		m.showPage(i)
 		return nil
 	}
-	m.say(theme.Warn, "There is no command \""+line+"\". ? lists them, Tab completes.")
+	m.showToast(theme.Warn, "There is no command \""+line+"\". ? lists them, Tab completes.")
 	return nil
 }
 
-func (m *Model) remember(line string) {
+func (m *Model) addHistory(line string) {
 	m.history = slices.DeleteFunc(m.history, func(h string) bool { return h == line })
 	m.history = append(m.history, line)
 	m.history = m.history[max(0, len(m.history)-maxHistory):]
 }
 
-func (m *Model) beginTyped(a action.Action, arg string) tea.Cmd {
-	m.goOn()
-	sel, err := a.Resolve(m.snap, arg, m.page().Selection(m.scene()))
+func (m *Model) startTypedAction(a action.Action, arg string) tea.Cmd {
+	m.resume()
+	sel, err := a.Resolve(m.snapshot, arg, m.currentPage().Selection(m.renderContext()))
 	if err != nil {
 		e := core.AsError(err)
-		return m.open(message("Not done: "+a.Name, sentence(e.Text), sentence(e.Next)))
+		return m.showDialog(newMessage("Not done: "+a.Name, asSentence(e.Text), asSentence(e.Next)))
 	}
-	return m.begin(a, sel)
+	return m.startAction(a, sel)
 }
 
 func (m *Model) setTheme(name string) tea.Cmd {
 	mode, ok := theme.ParseMode(name)
 	if !ok || name == "" {
-		m.say(theme.Warn, "The themes are auto, dark, light, basic and mono.")
+		m.showToast(theme.Warn, "The themes are auto, dark, light, basic and mono.")
 		return nil
 	}
-	m.want = mode
-	m.dress()
+	m.themeChoice = mode
+	m.applyTheme()
 	return nil
 }
 
-// pageOf finds a page by its name or by how that begins; -1 where none or several do.
-func (m *Model) pageOf(word string) int {
-	found, several := -1, false
+// findPage finds a page by its name or by an unambiguous prefix; -1 if there is
+// none.
+func (m *Model) findPage(word string) int {
+	found, ambiguous := -1, false
 	for i, p := range m.pages {
 		switch {
 		case p.Name() == word:
 			return i
 		case len(word) >= 2 && strings.HasPrefix(p.Name(), word):
-			found, several = i, found >= 0
+			found, ambiguous = i, found >= 0
 		}
 	}
-	if several {
+	if ambiguous {
 		return -1
 	}
 	return found

@@ -11,87 +11,87 @@ import (
 	"unibus/tui/widget"
 )
 
-// asking is an open dialog and what it is about.
-type asking struct {
-	dialog *widget.Dialog
-	act    action.Action
-	state  action.State // as it was when the question was asked: what was read is what is done
-	only   bool         // a message, nothing to run
-	leave  bool         // whether to quit while an action is at work
-	early  bool         // a key came before it was armed
+// dialogState is the open dialog with the action that it confirms.
+type dialogState struct {
+	dialog         *widget.Dialog
+	action         action.Action
+	state          action.State // taken when the dialog opened, so that the action does what the operator has read
+	messageOnly    bool         // no action runs
+	asksToQuit     bool         // confirming quits the console
+	keyBeforeArmed bool         // a key came too early: the delay starts again
 }
 
-type armMsg struct{ asking *asking }
+type armMsg struct{ dialog *dialogState }
 
-// begin asks what an action's danger demands, or says why it is not possible.
-// What is asked about is what is, never a picture that was held.
-func (m *Model) begin(a action.Action, sel action.Selection) tea.Cmd {
-	m.goOn()
-	s := m.state(sel)
+// startAction runs an action, or opens its dialog, or says why it is unavailable.
+// It ends a pause first: the operator must not confirm what an old screen shows.
+func (m *Model) startAction(act action.Action, sel action.Selection) tea.Cmd {
+	m.resume()
+	s := m.actionState(sel)
 	if m.running != nil {
-		m.say(theme.Warn, "Still waiting for the answer to "+m.running.name+".")
+		m.showToast(theme.Warn, "Still waiting for the answer to "+m.running.name+".")
 		return nil
 	}
-	if why := a.Impossible(s); why != "" {
-		m.say(theme.Warn, "Not possible: "+why+".")
+	if reason := act.Impossible(s); reason != "" {
+		m.showToast(theme.Warn, "Not possible: "+reason+".")
 		return nil
 	}
-	if !a.Asks(s) {
-		return m.run(a, s, nil)
+	if !act.Asks(s) {
+		return m.runAction(act, s, nil)
 	}
-	return m.open(&asking{dialog: widget.NewDialog(a.Dialog(s)), act: a, state: s})
+	return m.showDialog(&dialogState{dialog: widget.NewDialog(act.Dialog(s)), action: act, state: s})
 }
 
-func (m *Model) open(q *asking) tea.Cmd {
-	m.asking, m.prompt, m.help = q, nil, nil
-	return q.wait()
+func (m *Model) showDialog(q *dialogState) tea.Cmd {
+	m.dialog, m.prompt, m.help = q, nil, nil
+	return q.armLater()
 }
 
-func (q *asking) wait() tea.Cmd {
-	return tea.Tick(armAfter, func(time.Time) tea.Msg { return armMsg{q} })
+func (q *dialogState) armLater() tea.Cmd {
+	return tea.Tick(armDelay, func(time.Time) tea.Msg { return armMsg{q} })
 }
 
-// arm lets a dialog take answers once no key has come for a while: what was
-// typed before it opened was meant for something else.
-func (m *Model) arm(msg armMsg) tea.Cmd {
+// armDialog lets the dialog take answers after armDelay without a key. Keys typed
+// before it opened were meant for something else.
+func (m *Model) armDialog(msg armMsg) tea.Cmd {
 	switch {
-	case m.asking != msg.asking || msg.asking.dialog.Armed():
+	case m.dialog != msg.dialog || msg.dialog.dialog.Armed():
 		return nil
-	case msg.asking.early:
-		msg.asking.early = false
-		return msg.asking.wait()
+	case msg.dialog.keyBeforeArmed:
+		msg.dialog.keyBeforeArmed = false
+		return msg.dialog.armLater()
 	}
-	msg.asking.dialog.Arm()
+	msg.dialog.dialog.Arm()
 	m.dirty = true
 	return nil
 }
 
-func (m *Model) answer(k tea.KeyPressMsg) tea.Cmd {
-	q := m.asking
+func (m *Model) handleDialogKey(k tea.KeyPressMsg) tea.Cmd {
+	q := m.dialog
 	if !q.dialog.Armed() {
-		q.early = true
+		q.keyBeforeArmed = true
 	}
 	switch q.dialog.Key(k) {
 	case widget.Cancelled:
-		m.asking = nil
+		m.dialog = nil
 	case widget.Confirmed:
-		m.asking = nil
-		if q.leave {
+		m.dialog = nil
+		if q.asksToQuit {
 			return tea.Quit
 		}
-		if !q.only {
-			return m.run(q.act, q.state, q.dialog.Values())
+		if !q.messageOnly {
+			return m.runAction(q.action, q.state, q.dialog.Values())
 		}
 	}
 	return nil
 }
 
-func message(title string, lines ...string) *asking {
-	return &asking{dialog: widget.NewDialog(widget.Ask{Title: title, Lines: lines}), only: true}
+func newMessage(title string, lines ...string) *dialogState {
+	return &dialogState{dialog: widget.NewDialog(widget.Ask{Title: title, Lines: lines}), messageOnly: true}
 }
 
-// sentence begins a text with a capital and ends it with a stop.
-func sentence(s string) string {
+// asSentence capitalizes a text and adds the full stop.
+func asSentence(s string) string {
 	if s == "" {
 		return s
 	}

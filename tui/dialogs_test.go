@@ -11,202 +11,202 @@ import (
 	"unibus/tui/tuitest"
 )
 
-func TestSameAsFollowsWhatIsTyped(t *testing.T) {
+func TestCommandLineFollowsTheFields(t *testing.T) {
 	t.Parallel()
 	w := tuitest.Healthy()
 	for i := range w.Status.Buckets { // there is something to raise
 		w.Status.Buckets[i].Wanted = 1
 	}
-	s, _ := still(t, w)
+	s, _ := newHarness(t, w)
 	id := string(tuitest.Healthy().Users[9].ID)
 	s.Press("4", "a")
 	s.Settle()
-	shows(t, s, "Same as: unibusd user add NKEY --role member")
+	assertShows(t, s, "Same as: unibusd user add NKEY --role member")
 	s.Press(id, "enter", "new bie")
-	shows(t, s, "Same as: unibusd user add "+id, "--name 'new bie' --role member")
+	assertShows(t, s, "Same as: unibusd user add "+id, "--name 'new bie' --role member")
 	s.Press("esc", "3", "c")
 	s.Settle()
-	shows(t, s, "bucket scale --replicas 1") // what is there now
+	assertShows(t, s, "bucket scale --replicas 1") // what is there now
 	s.Press("backspace", "3")
-	shows(t, s, "bucket scale --replicas 3")
+	assertShows(t, s, "bucket scale --replicas 3")
 }
 
 func TestKeysTypedBeforeADialogDoNotAnswerIt(t *testing.T) {
 	t.Parallel()
-	s, f := still(t, tuitest.Legacy())
+	s, f := newHarness(t, tuitest.Legacy())
 	s.Press("6", "b", "tab", "tab", "enter", "y", "enter")
-	shows(t, s, "Move the control plane of demo to KV?", "a question has opened")
+	assertShows(t, s, "Move the control plane of demo to KV?", "a question has opened")
 	s.Step()
-	shows(t, s, "a question has opened") // keys came meanwhile: it waits for a pause
+	assertShows(t, s, "a question has opened") // keys came meanwhile: it waits for a pause
 	s.Settle()
-	shows(t, s, "enter choose")
-	calls(t, f)
+	assertShows(t, s, "enter choose")
+	assertCalls(t, f)
 	s.Press("enter", "enter", "enter") // in the fields: on to the button
 	s.Press("enter")
 	s.Settle()
-	calls(t, f, "migrate-start n1 /var/lib/unibus/unibus.db 3")
-	shows(t, s, "The move has begun on n1.")
+	assertCalls(t, f, "migrate-start n1 /var/lib/unibus/unibus.db 3")
+	assertShows(t, s, "The move has begun on n1.")
 }
 
-func TestCancelHasTheFocus(t *testing.T) {
+func TestCancelHasFocus(t *testing.T) {
 	t.Parallel()
-	s, f := still(t, tuitest.Verified())
+	s, f := newHarness(t, tuitest.Verified())
 	s.Press("6", "A")
 	s.Settle()
-	shows(t, s, "Give up the move?", "Same as: unibusd migration abort --server", "--tls-ca ca.pem")
+	assertShows(t, s, "Give up the move?", "Same as: unibusd migration abort --server", "--tls-ca ca.pem")
 	s.Press("enter")
 	s.Settle()
-	calls(t, f)
-	hides(t, s, "Give up the move?")
+	assertCalls(t, f)
+	assertHides(t, s, "Give up the move?")
 	s.Press("A")
 	s.Settle()
 	s.Press("y")
 	s.Settle()
-	calls(t, f, "migrate-abort n1")
+	assertCalls(t, f, "migrate-abort n1")
 }
 
-func TestCutoverTakesTheClustersName(t *testing.T) {
+func TestCutoverRequiresTheClusterName(t *testing.T) {
 	t.Parallel()
-	s, f := still(t, tuitest.Verified())
+	s, f := newHarness(t, tuitest.Verified())
 	s.Press("6", "X")
 	s.Settle()
 	s.Press("demi", "enter")
-	shows(t, s, "That is not demo.")
+	assertShows(t, s, "That is not demo.")
 	s.Press("tab", "tab", "enter") // straight to the button does not help
 	s.Settle()
-	calls(t, f)
+	assertCalls(t, f)
 	s.Press("backspace", "o", "enter", "enter")
 	s.Settle()
-	calls(t, f, "migrate-cutover n1")
+	assertCalls(t, f, "migrate-cutover n1")
 }
 
-func TestStartTakesWhatIsAskedFor(t *testing.T) {
+func TestStartChecksItsFields(t *testing.T) {
 	t.Parallel()
-	s, f := still(t, tuitest.Drifted())
+	s, f := newHarness(t, tuitest.Drifted())
 	s.Press("6", "b")
 	s.Settle()
 	s.Press("enter", "fast", "enter")
-	shows(t, s, "Give a number of rows a second")
+	assertShows(t, s, "Give a number of rows a second")
 	s.Press("backspace", "backspace", "backspace", "backspace", "500", "enter", "backspace", "backspace", "backspace", "no", "enter", "n3", "enter")
-	shows(t, s, "Only n2 can be left behind.")
+	assertShows(t, s, "Only n2 can be left behind.")
 	s.Press("backspace", "2")
-	shows(t, s, "--replicas 3 --rate 500", "--no-backup --discard n2 --server")
+	assertShows(t, s, "--replicas 3 --rate 500", "--no-backup --discard n2 --server")
 	s.Press("enter", "enter")
 	s.Settle()
-	calls(t, f, "migrate-start n1 /var/lib/unibus/unibus.db 3 rate=500 no-backup discard=[n2]")
+	assertCalls(t, f, "migrate-start n1 /var/lib/unibus/unibus.db 3 rate=500 no-backup discard=[n2]")
 }
 
-func TestTheSourceIsNamedWhereSeveralNodesServe(t *testing.T) {
+func TestSourceIsNamedAmongSeveralFiles(t *testing.T) {
 	t.Parallel()
 	w := tuitest.Legacy()
 	info := *w.Status.Nodes[1].Info
 	info.Serving = cluster.Serving{Backend: core.BackendSQLite, File: "/other.db"}
 	w.Status.Nodes[1].Info = &info
-	s, f := still(t, w)
+	s, f := newHarness(t, w)
 	s.Press("6", "b")
 	s.Settle()
 	s.Press("n3", "enter")
-	shows(t, s, "Name the one that counts: n1 and n2.")
+	assertShows(t, s, "Name the one that counts: n1 and n2.")
 	s.Press("backspace", "2", "enter", "enter", "enter", "enter", "enter")
 	s.Settle()
-	calls(t, f, "migrate-start n2 /other.db 3")
+	assertCalls(t, f, "migrate-start n2 /other.db 3")
 
-	s, f = still(t, tuitest.Several())
+	s, f = newHarness(t, tuitest.Several())
 	s.Press("6")
-	shows(t, s, "There are two SQLite files", "/var/lib/unibus/unibus.db on n1", "/var/lib/unibus/unibus.db on n2")
-	hides(t, s, "alone")
+	assertShows(t, s, "There are two SQLite files", "/var/lib/unibus/unibus.db on n1", "/var/lib/unibus/unibus.db on n2")
+	assertHides(t, s, "alone")
 	s.Press("b")
 	s.Settle()
-	shows(t, s, "A backup of the file is taken first", "--db FILE --node NODE")
+	assertShows(t, s, "A backup of the file is taken first", "--db FILE --node NODE")
 	s.Press("n2")
-	shows(t, s, "--db /var/lib/unibus/unibus.db --node n2")
+	assertShows(t, s, "--db /var/lib/unibus/unibus.db --node n2")
 	s.Press("esc", "D")
 	s.Settle()
-	calls(t, f)
-	shows(t, s, "Which file is to be checked?")
+	assertCalls(t, f)
+	assertShows(t, s, "Which file is to be checked?")
 	s.Press("n3", "enter")
-	shows(t, s, "Name the one that counts: n1 and n2.")
+	assertShows(t, s, "Name the one that counts: n1 and n2.")
 	s.Press("backspace", "2", "enter", "enter")
 	s.Settle()
-	calls(t, f, "migrate-start n2 /var/lib/unibus/unibus.db 0 dry-run")
-	shows(t, s, "--node n2 --dry-run")
+	assertCalls(t, f, "migrate-start n2 /var/lib/unibus/unibus.db 0 dry-run")
+	assertShows(t, s, "--node n2 --dry-run")
 }
 
-func TestTheFileThatIsMovedCannotBeLeftBehind(t *testing.T) {
+func TestSourceFileCannotBeIgnored(t *testing.T) {
 	t.Parallel()
 	w := tuitest.Several()
 	w.Migration = tuitest.Drifted().Migration // n2 differs from n1
-	s, f := still(t, w)
+	s, f := newHarness(t, w)
 	s.Press("6", "b")
 	s.Settle()
-	shows(t, s, "rows that the one of n1 lacks")
+	assertShows(t, s, "rows that the one of n1 lacks")
 	s.Press("n2", "tab", "tab", "tab", "tab", "n2", "enter", "enter")
-	shows(t, s, "The file of n2 is the one that is moved")
+	assertShows(t, s, "The file of n2 is the one that is moved")
 	s.Press("tab", "tab", "tab", "tab", "backspace", "1", "enter", "enter")
 	s.Settle()
-	calls(t, f, "migrate-start n2 /var/lib/unibus/unibus.db 3 discard=[n1]")
+	assertCalls(t, f, "migrate-start n2 /var/lib/unibus/unibus.db 3 discard=[n1]")
 }
 
 func TestLimitAsksForANumber(t *testing.T) {
 	t.Parallel()
-	s, f := still(t, tuitest.Moving())
+	s, f := newHarness(t, tuitest.Moving())
 	s.Press("6", "L")
 	s.Settle()
 	s.Press("-1", "enter")
-	shows(t, s, "Give a number of rows a second")
+	assertShows(t, s, "Give a number of rows a second")
 	s.Press("backspace", "backspace", "250", "enter", "enter")
 	s.Settle()
-	calls(t, f, "migrate-limit n1 250")
-	shows(t, s, "The copy writes at most 250 rows a second.")
+	assertCalls(t, f, "migrate-limit n1 250")
+	assertShows(t, s, "The copy writes at most 250 rows a second.")
 }
 
-func TestRollbackTakesTheClustersName(t *testing.T) {
+func TestRollbackRequiresTheClusterName(t *testing.T) {
 	t.Parallel()
-	s, f := still(t, tuitest.Moved())
+	s, f := newHarness(t, tuitest.Moved())
 	s.Press("6", "U")
 	s.Settle()
-	shows(t, s, "Nothing written since the cutover is lost", "told \"the", "Same as: unibusd migration rollback")
+	assertShows(t, s, "Nothing written since the cutover is lost", "told \"the", "Same as: unibusd migration rollback")
 	s.Press("tab", "tab", "enter")
 	s.Settle()
-	calls(t, f)
+	assertCalls(t, f)
 	s.Press("demo", "enter", "enter")
 	s.Settle()
-	calls(t, f, "migrate-rollback n1")
-	shows(t, s, "The rollback has begun.")
+	assertCalls(t, f, "migrate-rollback n1")
+	assertShows(t, s, "The rollback has begun.")
 }
 
-func TestADryRunNeedsNoQuestion(t *testing.T) {
+func TestDryRunNeedsNoDialog(t *testing.T) {
 	t.Parallel()
-	s, f := still(t, tuitest.Legacy())
+	s, f := newHarness(t, tuitest.Legacy())
 	s.Press("6", "D")
 	s.Settle()
-	calls(t, f, "migrate-start n1 /var/lib/unibus/unibus.db 0 dry-run")
+	assertCalls(t, f, "migrate-start n1 /var/lib/unibus/unibus.db 0 dry-run")
 }
 
-func TestBulkRevokeTakesTheNumberTyped(t *testing.T) {
+func TestBulkRevokeRequiresTheNumber(t *testing.T) {
 	t.Parallel()
-	s, f := still(t, tuitest.Healthy())
+	s, f := newHarness(t, tuitest.Healthy())
 	s.Press("4", "down", "m", "m", "r")
 	s.Settle()
-	shows(t, s, "Revoke 2 users?", "bruno-00, chidi-00")
+	assertShows(t, s, "Revoke 2 users?", "bruno-00, chidi-00")
 	s.Press("2 users", "enter", "enter")
 	s.Settle()
 	got := f.Calls()
 	if len(got) != 2 || !strings.HasPrefix(got[0], "user-revoke U") {
 		t.Errorf("calls %q", got)
 	}
-	shows(t, s, "2 users are revoked", "n1: 4 sessions ended in 9 ms", "n2: no session")
+	assertShows(t, s, "2 users are revoked", "n1: 4 sessions ended in 9 ms", "n2: no session")
 	s.Press("esc")
-	shows(t, s, "189 active, 11 revoked")
-	hides(t, s, "marked")
+	assertShows(t, s, "189 active, 11 revoked")
+	assertHides(t, s, "marked")
 }
 
-func TestRevokeTakesTheUsersName(t *testing.T) {
+func TestRevokeRequiresTheUserName(t *testing.T) {
 	t.Parallel()
-	s, f := still(t, tuitest.Healthy())
+	s, f := newHarness(t, tuitest.Healthy())
 	s.Press(":", "user revoke dora-01", "enter") // dora-01 is not on the screen: commands name users
 	s.Settle()
-	shows(t, s, "Not done: user revoke", `No user is called "dora-01"`)
+	assertShows(t, s, "Not done: user revoke", `No user is called "dora-01"`)
 	s.Press("esc", "4", ":", "user revoke dora-01", "enter")
 	s.Settle()
 	s.Press("dora-01", "enter", "enter")
@@ -218,20 +218,20 @@ func TestRevokeTakesTheUsersName(t *testing.T) {
 
 func TestUserAddChecksItsFields(t *testing.T) {
 	t.Parallel()
-	s, f := still(t, tuitest.Healthy())
+	s, f := newHarness(t, tuitest.Healthy())
 	id := string(tuitest.Healthy().Users[9].ID)
 	s.Press("4", "a")
 	s.Settle()
 	s.Press("UABC", "enter")
-	shows(t, s, "is not a user's public nkey")
+	assertShows(t, s, "is not a user's public nkey")
 	for range 4 {
 		s.Press("backspace")
 	}
 	s.Send(tea.PasteMsg{Content: id + "\n"})
 	s.Press("enter", "newbie", "enter", "x", "enter")
-	shows(t, s, "A user is member or admin.")
+	assertShows(t, s, "A user is member or admin.")
 	s.Press("backspace", "enter", "enter")
 	s.Settle()
-	calls(t, f, "user-add "+id+" member")
-	shows(t, s, "Not done: user add", "is a user already.", "Do: ")
+	assertCalls(t, f, "user-add "+id+" member")
+	assertShows(t, s, "Not done: user add", "is a user already.", "Do: ")
 }

@@ -10,75 +10,77 @@ import (
 	"unibus/tui/widget"
 )
 
-// foot is the keys that work here now, unless something is typed or was just said.
-func (m *Model) foot(s page.Scene) string {
+// footer shows the prompt, a toast, the running action or the keys that work now.
+func (m *Model) footer(rc page.RenderContext) string {
 	t := m.theme
 	switch {
-	case m.asking != nil && m.asking.only:
-		return " " + m.keys([]page.Hint{{Key: "esc", Does: "close"}})
-	case m.asking != nil && !m.asking.dialog.Armed():
+	case m.dialog != nil && m.dialog.messageOnly:
+		return " " + m.drawKeyHints([]page.KeyHint{{Key: "esc", Does: "close"}})
+	case m.dialog != nil && !m.dialog.dialog.Armed():
 		return " " + t.Paint(theme.Dim, "a question has opened   esc cancel")
-	case m.asking != nil:
-		return " " + m.keys([]page.Hint{{Key: "tab", Does: "next"}, {Key: "enter", Does: "choose"}, {Key: "esc", Does: "cancel"}})
+	case m.dialog != nil:
+		return " " + m.drawKeyHints([]page.KeyHint{{Key: "tab", Does: "next"}, {Key: "enter", Does: "choose"}, {Key: "esc", Does: "cancel"}})
 	case m.prompt != nil:
-		return m.prompt.View(t, m.w)
+		return m.prompt.View(t, m.width)
 	case m.toast.text != "":
-		return " " + t.Paint(m.toast.tone, widget.Cut(t, widget.Clean(m.toast.text), m.w-2))
+		return " " + t.Paint(m.toast.tone, widget.Cut(t, widget.Clean(m.toast.text), m.width-2))
 	case m.running != nil:
-		return " " + t.Paint(theme.Accent, m.awaited())
+		return " " + t.Paint(theme.Accent, m.waitingText())
 	case m.help != nil:
-		return " " + m.keys([]page.Hint{{Key: "up down", Does: "scroll"}, {Key: "esc", Does: "close"}})
+		return " " + m.drawKeyHints([]page.KeyHint{{Key: "up down", Does: "scroll"}, {Key: "esc", Does: "close"}})
 	}
-	return " " + m.keys(m.hints(s))
+	return " " + m.drawKeyHints(m.keyHints(rc))
 }
 
-func (m *Model) hints(s page.Scene) []page.Hint {
-	p := m.page()
-	hints := p.Hints(s)
+func (m *Model) keyHints(rc page.RenderContext) []page.KeyHint {
+	p := m.currentPage()
+	hints := p.KeyHints(rc)
 	if p.Name() != "migrate" { // that page shows its actions itself, with the reasons
 		for _, a := range m.actions {
-			if a.Scope == p.Name() && a.Impossible(m.state(p.Selection(s))) == "" {
-				hints = append(hints, page.Hint{Key: a.Key, Does: short(a)})
+			if a.Scope == p.Name() && a.Impossible(m.actionState(p.Selection(rc))) == "" {
+				hints = append(hints, page.KeyHint{Key: a.Key, Does: shortName(a)})
 			}
 		}
 	}
 	hold := "hold"
-	if !m.paused.IsZero() {
+	if !m.pausedAt.IsZero() {
 		hold = "go on"
 	}
-	if does := m.escape(); does != "" && !slices.ContainsFunc(hints, func(h page.Hint) bool { return h.Key == "esc" }) {
-		hints = append(hints, page.Hint{Key: "esc", Does: does})
+	if does := m.escapeHint(); does != "" && !slices.ContainsFunc(hints, func(h page.KeyHint) bool { return h.Key == "esc" }) {
+		hints = append(hints, page.KeyHint{Key: "esc", Does: does})
 	}
-	return append(hints, page.Hint{Key: ":", Does: "command"}, page.Hint{Key: "/", Does: "filter"}, page.Hint{Key: "space", Does: hold}, page.Hint{Key: "?", Does: "help"})
+	return append(hints, page.KeyHint{Key: ":", Does: "command"}, page.KeyHint{Key: "/", Does: "filter"}, page.KeyHint{Key: "space", Does: hold}, page.KeyHint{Key: "?", Does: "help"})
 }
 
-// escape is what esc does where the page has nothing open: the next thing alone, as back does it.
-func (m *Model) escape() string {
-	if m.filters[m.at] != "" {
-		return "clear /" + widget.Clean(m.filters[m.at])
+// escapeHint is what esc does while the page has nothing open. It must agree with
+// goBack.
+func (m *Model) escapeHint() string {
+	if m.filters[m.pageIndex] != "" {
+		return "clear /" + widget.Clean(m.filters[m.pageIndex])
 	}
-	if p, ok := m.page().(page.Marker); ok && p.Marked() > 0 {
+	if p, ok := m.currentPage().(page.Markable); ok && p.Marked() > 0 {
 		return "unmark"
 	}
 	return ""
 }
 
-func short(a action.Action) string {
+func shortName(a action.Action) string {
 	_, verb, _ := strings.Cut(a.Name, " ")
 	return verb
 }
 
-// keys joins hints; on a narrow screen those before the last give way first.
-func (m *Model) keys(hints []page.Hint) string {
+// drawKeyHints joins hints. In a narrow window those before the last are dropped
+// first.
+func (m *Model) drawKeyHints(hints []page.KeyHint) string {
 	t := m.theme
-	width := func(hs []page.Hint) int {
+	width := func(hs []page.KeyHint) int {
 		n := 0
 		for _, h := range hs {
 			n += widget.Width(h.Key) + 1 + widget.Width(h.Does) + 3
 		}
 		return n
 	}
-	for len(hints) > 1 && width(hints) > m.w {
+	for len(hints) > 1 && width(hints) > m.width {
 		hints = append(hints[:len(hints)-2:len(hints)-2], hints[len(hints)-1])
 	}
 	var parts []string

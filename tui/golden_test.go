@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the goldens anew")
 
 var sizes = [][2]int{{80, 24}, {120, 40}, {200, 60}}
 
-var pictures = []struct {
+var goldenScreens = []struct {
 	name  string
 	world func() tuitest.World
 	keys  []string
@@ -85,30 +85,30 @@ var pictures = []struct {
 
 const flags = "--server tls://127.0.0.1:4222 --identity ana.nk --tls-ca ca.pem"
 
-func config(w tuitest.World) (tui.Config, *tuitest.Fake) {
+func newConfig(w tuitest.World) (tui.Config, *tuitest.Fake) {
 	f := tuitest.NewFake(w)
 	return tui.Config{Client: f, Flags: flags, Version: "test"}, f
 }
 
-func TestPagesLookAsAgreed(t *testing.T) {
+func TestScreensMatchGoldens(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes {
-		for _, p := range pictures {
+		for _, p := range goldenScreens {
 			name := fmt.Sprintf("%dx%d/%s", size[0], size[1], p.name)
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				cfg, _ := config(p.world())
+				cfg, _ := newConfig(p.world())
 				s := tuitest.NewStill(cfg, size[0], size[1])
 				s.Press(p.keys...)
 				got := s.Screen()
-				fits(t, got, size[0], size[1])
-				golden(t, filepath.Join("testdata", name+".txt"), got)
+				assertFits(t, got, size[0], size[1])
+				assertGolden(t, filepath.Join("testdata", name+".txt"), got)
 			})
 		}
 	}
 }
 
-func fits(t *testing.T, screen string, w, h int) {
+func assertFits(t *testing.T, screen string, w, h int) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSuffix(screen, "\n"), "\n")
 	if len(lines) != h {
@@ -121,7 +121,7 @@ func fits(t *testing.T, screen string, w, h int) {
 	}
 }
 
-func golden(t *testing.T, file, got string) {
+func assertGolden(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -141,9 +141,9 @@ func golden(t *testing.T, file, got string) {
 	}
 }
 
-func TestNothingButASCIIWhereItIsAskedFor(t *testing.T) {
+func TestASCIIModeDrawsOnlyASCII(t *testing.T) {
 	t.Parallel()
-	for _, p := range pictures {
+	for _, p := range goldenScreens {
 		w := p.world()
 		for i := range w.Users { // the names are the users' own
 			n := fmt.Sprintf("user-%d", i)
@@ -168,7 +168,7 @@ func TestNothingButASCIIWhereItIsAskedFor(t *testing.T) {
 		for i := range w.Audit {
 			w.Audit[i].Text = strings.ReplaceAll(w.Audit[i].Text, "…", "...")
 		}
-		cfg, _ := config(w)
+		cfg, _ := newConfig(w)
 		cfg.ASCII = true
 		s := tuitest.NewStill(cfg, 120, 40)
 		s.Press(p.keys...)
@@ -183,11 +183,11 @@ func TestNothingButASCIIWhereItIsAskedFor(t *testing.T) {
 func TestEverySizeFits(t *testing.T) {
 	t.Parallel()
 	for _, size := range [][2]int{{1, 1}, {10, 3}, {79, 24}, {80, 23}, {81, 25}, {97, 31}} {
-		for _, p := range pictures {
-			cfg, _ := config(p.world())
+		for _, p := range goldenScreens {
+			cfg, _ := newConfig(p.world())
 			s := tuitest.NewStill(cfg, size[0], size[1])
 			s.Press(p.keys...)
-			fits(t, s.Screen(), size[0], size[1])
+			assertFits(t, s.Screen(), size[0], size[1])
 		}
 	}
 }

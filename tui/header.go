@@ -7,8 +7,8 @@ import (
 	"unibus/tui/widget"
 )
 
-func (m *Model) cluster() string {
-	if c := m.snap.Status.Value.Cluster; c != "" {
+func (m *Model) clusterName() string {
+	if c := m.snapshot.Status.Value.Cluster; c != "" {
 		return widget.Clean(c)
 	}
 	if m.cfg.Cluster != "" {
@@ -17,41 +17,43 @@ func (m *Model) cluster() string {
 	return "unibus"
 }
 
-func (m *Model) name() string {
-	c := m.cluster()
+func (m *Model) styledClusterName() string {
+	c := m.clusterName()
 	return m.theme.Cluster(c).Render(widget.Cut(m.theme, c, 24))
 }
 
-// standing is the verdict in a glyph and a word. One that is too old is not known any more.
-func (m *Model) standing() (glyph, word string, tone theme.Tone) {
-	st := m.snap.Status
+// currentVerdict is the verdict as a glyph and a word. After verdictMaxAge
+// without an answer it is not known.
+func (m *Model) currentVerdict() (glyph, word string, tone theme.Tone) {
+	st := m.snapshot.Status
 	switch {
 	case !st.Known():
 		return m.theme.Glyphs.Unknown, "not known", theme.Dim
-	case st.Stale(m.clock(), lostAfter):
+	case st.Stale(m.displayTime(), verdictMaxAge):
 		return m.theme.Glyphs.Unknown, "not known, was " + string(st.Value.Verdict), theme.Warn
 	}
 	glyph, tone = m.theme.Level(st.Value.Verdict)
 	return glyph, string(st.Value.Verdict), tone
 }
 
-func (m *Model) verdict() string {
-	glyph, word, tone := m.standing()
+func (m *Model) verdictText() string {
+	glyph, word, tone := m.currentVerdict()
 	s := m.theme.Paint(tone, glyph+" "+word)
-	if word, tone := m.move(); word != "" {
+	if word, tone := m.migrationStatus(); word != "" {
 		s += m.theme.Paint(tone, " "+m.theme.Glyphs.Note+" "+word)
 	}
 	return s
 }
 
-// move is how the move stands, in a word or two: from every page it is seen
-// that it has stopped, or waits for somebody. It is "" where nothing is under way.
-func (m *Model) move() (string, theme.Tone) {
-	st := m.snap.Migration.Value
+// migrationStatus is the migration's state in two or three words, "" when none is
+// running. It is in the header because a stopped migration must be seen from
+// every page.
+func (m *Model) migrationStatus() (string, theme.Tone) {
+	st := m.snapshot.Migration.Value
 	switch {
 	case st.Over():
 		return "", theme.Plain
-	case m.snap.Status.Value.Away(st.Node):
+	case m.snapshot.Status.Value.Away(st.Node):
 		return "move: " + widget.Cut(m.theme, widget.Clean(st.Node), 12) + " silent", theme.Bad
 	case st.Aborting != "" && st.Running:
 		return "taking the move back", theme.Accent
@@ -73,37 +75,38 @@ func (m *Model) move() (string, theme.Tone) {
 	return "moving", theme.Accent
 }
 
-// title has no glyph: a byte of one may look to a terminal like the end of the title.
-func (m *Model) title() string {
-	_, word, _ := m.standing()
-	return m.cluster() + " " + word + " - unibus"
+// windowTitle has no glyph: some terminals read one of its bytes as the end of
+// the title.
+func (m *Model) windowTitle() string {
+	_, word, _ := m.currentVerdict()
+	return m.clusterName() + " " + word + " - unibus"
 }
 
-// head says which cluster, how it is, who I am, when it is, and how live that is.
-// Where there is no room for all of it, who I am gives way first and the verdict last.
-func (m *Model) head() string {
+// header shows cluster, verdict, operator, clock and connection. In a narrow
+// window the operator is dropped first and the verdict never.
+func (m *Model) header() string {
 	t := m.theme
-	who, role := m.operator()
+	operator, role := m.operatorText()
 	clock := t.Paint(theme.Dim, m.now.Format("15:04:05")) + "   "
-	live, from := m.live()
-	left, right := " "+m.name()+"  "+m.verdict(), ""
+	live, from := m.connectionText()
+	left, right := " "+m.styledClusterName()+"  "+m.verdictText(), ""
 	for _, right = range []string{
-		who + role + clock + live + from,
+		operator + role + clock + live + from,
 		role + clock + live + from,
 		clock + live + from,
 		clock + live,
 		live,
 	} {
-		if widget.Width(left)+widget.Width(right)+2 <= m.w {
+		if widget.Width(left)+widget.Width(right)+2 <= m.width {
 			break
 		}
 	}
-	return widget.Ends(t, left, right+" ", m.w)
+	return widget.Ends(t, left, right+" ", m.width)
 }
 
-// operator is who I am and what I may do.
-func (m *Model) operator() (name, role string) {
-	op, t := m.snap.Status.Value.Operator, m.theme
+// operatorText is the operator's name and role.
+func (m *Model) operatorText() (name, role string) {
+	op, t := m.snapshot.Status.Value.Operator, m.theme
 	if op.Name == "" && op.Role == "" {
 		return "", ""
 	}
@@ -114,19 +117,19 @@ func (m *Model) operator() (name, role string) {
 	return t.Paint(theme.Plain, widget.Cut(t, widget.Clean(op.Name), 16)+" "), t.Paint(theme.Plain, "("+role+")   ")
 }
 
-// live is how live the picture is, and from which node it comes.
-func (m *Model) live() (how, from string) {
-	t, st := m.theme, m.snap.Status
-	node := m.snap.Node
+// connectionText tells how current the screen is, and which node it comes from.
+func (m *Model) connectionText() (state, from string) {
+	t, st := m.theme, m.snapshot.Status
+	node := m.snapshot.Node
 	if node == "" {
 		node = st.Value.From
 	}
 	switch {
-	case !m.paused.IsZero():
-		return t.Paint(theme.Warn, "picture held "+widget.Span(m.now.Sub(m.paused))), ""
+	case !m.pausedAt.IsZero():
+		return t.Paint(theme.Warn, "picture held "+widget.Span(m.now.Sub(m.pausedAt))), ""
 	case !st.Known():
 		return t.Paint(theme.Dim, "connecting"), ""
-	case st.Stale(m.now, page.Fresh):
+	case st.Stale(m.now, page.StatusMaxAge):
 		return t.Paint(theme.Warn, "no answer for "+widget.Span(st.Age(m.now))), ""
 	}
 	return t.Paint(theme.Good, "live"), t.Paint(theme.Dim, " from "+widget.Cut(t, widget.Clean(node), 12))

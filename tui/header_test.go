@@ -12,7 +12,7 @@ import (
 	"unibus/tui/tuitest"
 )
 
-func TestHeadSaysHowTheMoveStands(t *testing.T) {
+func TestHeaderShowsMigrationState(t *testing.T) {
 	t.Parallel()
 	aborting := func() tuitest.World {
 		w := tuitest.Moving()
@@ -31,7 +31,7 @@ func TestHeadSaysHowTheMoveStands(t *testing.T) {
 		"● healthy  ":            {tuitest.Healthy, tuitest.Moved, tuitest.Aborted, tuitest.RolledBack, tuitest.DryRun},
 	} {
 		for i, w := range worlds {
-			s, _ := still(t, w())
+			s, _ := newHarness(t, w())
 			s.Press("3")
 			if head, _, _ := strings.Cut(s.Screen(), "\n"); !strings.Contains(head, want) {
 				t.Errorf("%q, %d: the head is %q", want, i, head)
@@ -40,12 +40,12 @@ func TestHeadSaysHowTheMoveStands(t *testing.T) {
 	}
 }
 
-func TestHeadKeepsClusterAndVerdict(t *testing.T) {
+func TestHeaderKeepsClusterAndVerdict(t *testing.T) {
 	t.Parallel()
 	w := tuitest.Verified()
 	w.Status.Cluster, w.Status.Operator.Name = "production", "christine"
-	at := &moment{now: tuitest.Now}
-	s, f := still(t, w, func(c *tui.Config) { c.Now, c.ReadOnly = func() time.Time { return at.now }, true })
+	at := &manualClock{now: tuitest.Now}
+	s, f := newHarness(t, w, func(c *tui.Config) { c.Now, c.ReadOnly = func() time.Time { return at.now }, true })
 	head := func(width int) string {
 		s.Send(tea.WindowSizeMsg{Width: width, Height: 24})
 		line, _, _ := strings.Cut(s.Screen(), "\n")
@@ -64,7 +64,7 @@ func TestHeadKeepsClusterAndVerdict(t *testing.T) {
 		}
 	}
 	f.Fail(core.Errorf(core.KindUnavailable, "no node answers"))
-	at.on(12*time.Minute + 5*time.Second)
+	at.advance(12*time.Minute + 5*time.Second)
 	s.Tick()
 	if got := head(80); !strings.Contains(got, "production  ? not known, was healthy · awaits cutover") || !strings.Contains(got, "no answer for 12 m 5 s") {
 		t.Errorf("at 80: %q", got)
@@ -73,7 +73,7 @@ func TestHeadKeepsClusterAndVerdict(t *testing.T) {
 
 func TestTitleNamesClusterAndVerdict(t *testing.T) {
 	t.Parallel()
-	s, _ := still(t, tuitest.Degraded())
+	s, _ := newHarness(t, tuitest.Degraded())
 	if got, want := s.Model.View().WindowTitle, "demo degraded - unibus"; got != want {
 		t.Errorf("title %q, want %q", got, want)
 	}

@@ -7,10 +7,10 @@ import (
 	"unibus/tui/tuitest"
 )
 
-func TestHelpIsWhole(t *testing.T) {
+func TestHelpIsNotTruncated(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes {
-		cfg, _ := config(tuitest.Healthy())
+		cfg, _ := newConfig(tuitest.Healthy())
 		s := tuitest.NewStill(cfg, size[0], size[1])
 		s.Press("?")
 		all := s.Screen()

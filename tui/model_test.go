@@ -15,17 +15,17 @@ import (
 	"unibus/tui/tuitest"
 )
 
-func still(t *testing.T, w tuitest.World, change ...func(*tui.Config)) (*tuitest.Still, *tuitest.Fake) {
+func newHarness(t *testing.T, w tuitest.World, change ...func(*tui.Config)) (*tuitest.Still, *tuitest.Fake) {
 	t.Helper()
-	cfg, f := config(w)
-	cfg.Dir = t.TempDir()
+	cfg, f := newConfig(w)
+	cfg.ReportDir = t.TempDir()
 	for _, c := range change {
 		c(&cfg)
 	}
 	return tuitest.NewStill(cfg, 100, 30), f
 }
 
-func shows(t *testing.T, s *tuitest.Still, texts ...string) {
+func assertShows(t *testing.T, s *tuitest.Still, texts ...string) {
 	t.Helper()
 	screen := s.Screen()
 	for _, x := range texts {
@@ -35,7 +35,7 @@ func shows(t *testing.T, s *tuitest.Still, texts ...string) {
 	}
 }
 
-func hides(t *testing.T, s *tuitest.Still, texts ...string) {
+func assertHides(t *testing.T, s *tuitest.Still, texts ...string) {
 	t.Helper()
 	screen := s.Screen()
 	for _, x := range texts {
@@ -45,17 +45,17 @@ func hides(t *testing.T, s *tuitest.Still, texts ...string) {
 	}
 }
 
-func calls(t *testing.T, f *tuitest.Fake, want ...string) {
+func assertCalls(t *testing.T, f *tuitest.Fake, want ...string) {
 	t.Helper()
 	if got := f.Calls(); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("asked of the cluster: %q, want %q", got, want)
 	}
 }
 
-func TestEveryActionThatIsNotPossibleSaysWhy(t *testing.T) {
+func TestUnavailableActionsSayWhy(t *testing.T) {
 	t.Parallel()
 	for _, world := range []func() tuitest.World{tuitest.Legacy, tuitest.Moving, tuitest.Verified, tuitest.Moved, tuitest.RollingBack, tuitest.Watched} {
-		s, _ := still(t, world())
+		s, _ := newHarness(t, world())
 		s.Press("6")
 		screen := strings.Join(strings.Fields(s.Screen()), " ")
 		for _, a := range action.Table() {
@@ -69,49 +69,49 @@ func TestEveryActionThatIsNotPossibleSaysWhy(t *testing.T) {
 	}
 }
 
-func TestViewerAndReadOnlyMayLookOnly(t *testing.T) {
+func TestViewerAndReadOnlyCannotAct(t *testing.T) {
 	t.Parallel()
 	w := tuitest.Verified()
 	w.Status.Operator = core.Operator{Name: "vic", Role: core.OperatorViewer}
-	viewer, f := still(t, w)
+	viewer, f := newHarness(t, w)
 	viewer.Press("6", "X")
 	viewer.Settle()
-	shows(t, viewer, "vic (viewer)", "Not possible: vic is a viewer: only an admin may do this.")
-	calls(t, f)
+	assertShows(t, viewer, "vic (viewer)", "Not possible: vic is a viewer: only an admin may do this.")
+	assertCalls(t, f)
 
-	ro, f := still(t, tuitest.Healthy(), func(c *tui.Config) { c.ReadOnly = true })
+	ro, f := newHarness(t, tuitest.Healthy(), func(c *tui.Config) { c.ReadOnly = true })
 	ro.Press("4", "r")
 	ro.Settle()
-	shows(t, ro, "ana (admin, read-only)", "Not possible: this console was started with --read-only.")
+	assertShows(t, ro, "ana (admin, read-only)", "Not possible: this console was started with --read-only.")
 	ro.Press("esc")
-	hides(t, ro, "r revoke", "a add")
-	calls(t, f)
+	assertHides(t, ro, "r revoke", "a add")
+	assertCalls(t, f)
 }
 
-func TestFilterNarrowsWhileItIsTyped(t *testing.T) {
+func TestFilterAppliesWhileTyping(t *testing.T) {
 	t.Parallel()
-	s, _ := still(t, tuitest.Healthy())
+	s, _ := newHarness(t, tuitest.Healthy())
 	s.Press("4", "/", "dora-")
-	shows(t, s, "dora-01", "9 match /dora-.")
-	hides(t, s, "bruno-00")
+	assertShows(t, s, "dora-01", "9 match /dora-.")
+	assertHides(t, s, "bruno-00")
 	s.Press("enter", "7", "4") // each page keeps its own
-	shows(t, s, "dora-01", "esc clear /dora-")
+	assertShows(t, s, "dora-01", "esc clear /dora-")
 	s.Press("esc")
-	shows(t, s, "bruno-01")
+	assertShows(t, s, "bruno-01")
 	s.Press("/", "nobody", "enter")
-	shows(t, s, "Nothing matches /nobody among 200. Esc clears the filter.")
+	assertShows(t, s, "Nothing matches /nobody among 200. Esc clears the filter.")
 }
 
 func TestSortKeepsTheSelection(t *testing.T) {
 	t.Parallel()
-	s, _ := still(t, tuitest.Healthy())
+	s, _ := newHarness(t, tuitest.Healthy())
 	s.Press("3", "down", "down")
-	shows(t, s, "> ● UNIBUS_members")
+	assertShows(t, s, "> ● UNIBUS_members")
 	s.Press("s", "s", "s", "s")
-	shows(t, s, "KEYS↑", "> ● UNIBUS_members")
+	assertShows(t, s, "KEYS↑", "> ● UNIBUS_members")
 	before := strings.Index(s.Screen(), "UNIBUS_room_keys")
 	s.Press("S")
-	shows(t, s, "KEYS↓", "> ● UNIBUS_members")
+	assertShows(t, s, "KEYS↓", "> ● UNIBUS_members")
 	if after := strings.Index(s.Screen(), "UNIBUS_room_keys"); after >= before {
 		t.Errorf("the largest bucket did not move up")
 	}
@@ -120,62 +120,62 @@ func TestSortKeepsTheSelection(t *testing.T) {
 func TestStaleFiguresStayAndShowTheirAge(t *testing.T) {
 	t.Parallel()
 	now := tuitest.Now
-	s, f := still(t, tuitest.Healthy(), func(c *tui.Config) { c.Now = func() time.Time { return now } })
+	s, f := newHarness(t, tuitest.Healthy(), func(c *tui.Config) { c.Now = func() time.Time { return now } })
 	f.Fail(core.Errorf(core.KindUnavailable, "no node answers").WithNext("look whether unibusd runs"))
 	now = now.Add(4 * time.Second)
 	s.Tick()
-	shows(t, s, "no answer for 4 s", "● healthy", "figures are from 12:04:31", "No node answers.", "Do: look whether unibusd runs", "n1 leads for")
+	assertShows(t, s, "no answer for 4 s", "● healthy", "figures are from 12:04:31", "No node answers.", "Do: look whether unibusd runs", "n1 leads for")
 	now = now.Add(8 * time.Second)
 	s.Tick()
-	shows(t, s, "? not known, was healthy", "no answer for 12 s")
+	assertShows(t, s, "? not known, was healthy", "no answer for 12 s")
 	f.Fail(nil)
 	s.Tick()
-	shows(t, s, "● healthy", "live from n1")
-	hides(t, s, "figures are from")
+	assertShows(t, s, "● healthy", "live from n1")
+	assertHides(t, s, "figures are from")
 }
 
-func TestWaitingSaysForWhatAndSinceWhen(t *testing.T) {
+func TestWaitingNamesSubjectAndDuration(t *testing.T) {
 	t.Parallel()
 	now := tuitest.Now
-	cfg, f := config(tuitest.Healthy())
+	cfg, f := newConfig(tuitest.Healthy())
 	cfg.Now = func() time.Time { return now }
 	f.Fail(core.Errorf(core.KindUnavailable, "nobody answers at tls://127.0.0.1:4222"))
 	s := tuitest.NewStill(cfg, 100, 30)
 	now = now.Add(5 * time.Second)
 	s.Tick()
-	shows(t, s, "? not known", "connecting", "Waiting for the first answer for 5 s", "So far: nobody answers")
+	assertShows(t, s, "? not known", "connecting", "Waiting for the first answer for 5 s", "So far: nobody answers")
 }
 
-func TestNoColorIsAskedForByAnyValue(t *testing.T) {
+func TestNoColorTakesAnyValue(t *testing.T) {
 	t.Parallel()
-	s, _ := still(t, tuitest.Healthy())
+	s, _ := newHarness(t, tuitest.Healthy())
 	s.Send(tea.EnvMsg{"NO_COLOR=yes"})
 	if strings.Contains(s.Model.View().Content, "38;5") {
 		t.Error("NO_COLOR=yes has colours")
 	}
 }
 
-func TestReportIsSavedAndNeverWrittenOver(t *testing.T) {
+func TestReportIsNeverOverwritten(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s, _ := still(t, tuitest.Verified(), func(c *tui.Config) { c.Dir, c.ReadOnly = dir, true })
+	s, _ := newHarness(t, tuitest.Verified(), func(c *tui.Config) { c.ReportDir, c.ReadOnly = dir, true })
 	s.Press("6", "W")
 	s.Settle()
-	shows(t, s, "Saved", "and .json.")
+	assertShows(t, s, "Saved", "and .json.")
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil || len(files) != 2 {
 		t.Fatalf("files %q, %v", files, err)
 	}
 	s.Press("esc", "W")
 	s.Settle()
-	shows(t, s, "Not done: migrate report")
+	assertShows(t, s, "Not done: migrate report")
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	cfg, _ := config(tuitest.Healthy())
+	cfg, _ := newConfig(tuitest.Healthy())
 	if err := tui.Run(ctx, cfg, tea.WithInput(nil), tea.WithOutput(&strings.Builder{})); err != nil {
 		t.Errorf("Run: %v", err)
 	}
@@ -189,7 +189,7 @@ func BenchmarkKeyAmongTenThousandUsers(b *testing.B) {
 	for i := range w.Users {
 		w.Users[i].ID = core.UserID(strings.Repeat("U", 40) + string(rune('A'+i%26)) + time.Duration(i).String())
 	}
-	cfg, _ := config(w)
+	cfg, _ := newConfig(w)
 	s := tuitest.NewStill(cfg, 120, 40)
 	s.Press("4")
 	for b.Loop() {

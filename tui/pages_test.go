@@ -15,20 +15,21 @@ import (
 	"unibus/tui/tuitest"
 )
 
-// disconnected is a console whose cluster has answered once and then for five minutes not.
-func disconnected(t *testing.T, w tuitest.World) *tuitest.Still {
+// newDisconnectedHarness is a console whose cluster answered once and then not
+// for five minutes.
+func newDisconnectedHarness(t *testing.T, w tuitest.World) *tuitest.Still {
 	t.Helper()
 	now := tuitest.Now
-	s, f := still(t, w, func(c *tui.Config) { c.Now = func() time.Time { return now }; c.Theme = "dark" })
+	s, f := newHarness(t, w, func(c *tui.Config) { c.Now = func() time.Time { return now }; c.Theme = "dark" })
 	f.Fail(core.Errorf(core.KindUnavailable, "no node answers"))
 	now = now.Add(5 * time.Minute)
 	s.Tick()
 	return s
 }
 
-func TestOldFiguresAreDimAndStandStill(t *testing.T) {
+func TestStaleFiguresAreDim(t *testing.T) {
 	t.Parallel()
-	s := disconnected(t, tuitest.Healthy())
+	s := newDisconnectedHarness(t, tuitest.Healthy())
 	dark := theme.New(theme.Dark, false)
 	for page, texts := range map[string][]string{
 		"1": {"n1 leads for 3 h 12 m", "● n1"},
@@ -37,7 +38,7 @@ func TestOldFiguresAreDimAndStandStill(t *testing.T) {
 	} {
 		s.Press(page)
 		for _, x := range texts {
-			line := lineWith(t, s, x)
+			line := findLine(t, s, x)
 			for _, tone := range []theme.Tone{theme.Good, theme.Warn, theme.Bad} {
 				color, _, _ := strings.Cut(dark.Paint(tone, "x"), "x")
 				if strings.Contains(line, color) {
@@ -47,10 +48,10 @@ func TestOldFiguresAreDimAndStandStill(t *testing.T) {
 		}
 	}
 	s.Press("2", "down", "enter")
-	shows(t, s, "last heard    5 m 0 s ago, at 12:04:30", "started       08:44:31, 3 h 20 m ago")
+	assertShows(t, s, "last heard    5 m 0 s ago, at 12:04:30", "started       08:44:31, 3 h 20 m ago")
 }
 
-func lineWith(t *testing.T, s *tuitest.Still, text string) string {
+func findLine(t *testing.T, s *tuitest.Still, text string) string {
 	t.Helper()
 	for _, l := range strings.Split(s.Model.View().Content, "\n") {
 		if strings.Contains(ansi.Strip(l), text) && !strings.Contains(ansi.Strip(l), "> ") {
@@ -63,103 +64,103 @@ func lineWith(t *testing.T, s *tuitest.Still, text string) string {
 	return ""
 }
 
-func TestANodeThatIsAwaySaysNothingOfNow(t *testing.T) {
+func TestDownNodeShowsItsLastReport(t *testing.T) {
 	t.Parallel()
 	w := tuitest.Degraded()
 	w.Status.Nodes[2].Info.ProvenMS = 400
-	s, _ := still(t, w)
+	s, _ := newHarness(t, w)
 	s.Press("2", "end", "enter")
-	shows(t, s, "○ n3  does not answer", "last heard    31 s ago, at 12:04:00", "WHAT IT SAID LAST", "started       08:44:31")
-	hides(t, s, "was current", "serves", "08:44:31, 3 h")
+	assertShows(t, s, "○ n3  does not answer", "last heard    31 s ago, at 12:04:00", "WHAT IT SAID LAST", "started       08:44:31")
+	assertHides(t, s, "was current", "serves", "08:44:31, 3 h")
 }
 
-func TestAFileBesideKVIsNotServed(t *testing.T) {
+func TestFileBesideKVIsNotServed(t *testing.T) {
 	t.Parallel()
 	w := tuitest.Healthy()
 	w.Status.Nodes[0].Info.Serving.File = "/var/lib/unibus/unibus-rollback.db"
-	s, _ := still(t, w)
+	s, _ := newHarness(t, w)
 	s.Press("2", "enter")
-	shows(t, s, "serves        kv")
-	hides(t, s, "unibus-rollback.db")
+	assertShows(t, s, "serves        kv")
+	assertHides(t, s, "unibus-rollback.db")
 }
 
-func TestFindingsFillTheirRoomAndTheRestIsListed(t *testing.T) {
+func TestFindingsThatDoNotFitAreCounted(t *testing.T) {
 	t.Parallel()
 	w := tuitest.Lost()
 	for _, x := range []string{"n4", "n5", "n6"} {
 		w.Status.Findings = append(w.Status.Findings, cluster.Finding{Level: cluster.Degraded, About: "node." + x, Text: x + " was never heard.", Next: "Start it."})
 	}
-	cfg, _ := config(w)
+	cfg, _ := newConfig(w)
 	s := tuitest.NewStill(cfg, 80, 24)
-	shows(t, s, "n2 was last heard 13 s ago.", "4 more findings: f lists them")
+	assertShows(t, s, "n2 was last heard 13 s ago.", "4 more findings: f lists them")
 	lines := strings.Split(s.Screen(), "\n")
 	if strings.TrimSpace(lines[len(lines)-4]) == "" && strings.TrimSpace(lines[len(lines)-5]) == "" {
 		t.Errorf("lines are left empty though findings are hidden:\n%s", s.Screen())
 	}
 	s.Press("f")
-	shows(t, s, "FINDINGS", "n3 was last heard 31 s ago.", "n6 was never heard. Start it.", "esc back")
+	assertShows(t, s, "FINDINGS", "n3 was last heard 31 s ago.", "n6 was never heard. Start it.", "esc back")
 	s.Press("esc")
-	shows(t, s, "meta group")
+	assertShows(t, s, "meta group")
 }
 
-func TestAnOrphanedMoveDoesNotLookAlive(t *testing.T) {
+func TestMigrationWithoutItsNodeLooksStopped(t *testing.T) {
 	t.Parallel()
-	s, f := still(t, tuitest.Orphaned())
+	s, f := newHarness(t, tuitest.Orphaned())
 	s.Press("6")
-	shows(t, s, "n1 does the move and does not answer", "? copy", "rollback, finish: n1, which does the move,", "W report")
-	hides(t, s, "24 100", "left  about", "it goes on", "at work", "P pause", "A abort")
+	assertShows(t, s, "n1 does the move and does not answer", "? copy", "rollback, finish: n1, which does the move,", "W report")
+	assertHides(t, s, "24 100", "left  about", "it goes on", "at work", "P pause", "A abort")
 	s.Press("A")
 	s.Settle()
-	shows(t, s, "Not possible: n1, which does the move, does not answer.")
-	calls(t, f)
+	assertShows(t, s, "Not possible: n1, which does the move, does not answer.")
+	assertCalls(t, f)
 }
 
-func TestThePaceIsThatOfAllTables(t *testing.T) {
+func TestCopyRateCoversAllTables(t *testing.T) {
 	t.Parallel()
 	w := tuitest.Moving()
 	for i := range w.Migration.Progress {
 		w.Migration.Progress[i].Done, w.Migration.Progress[i].Total = 10, 100
 	}
-	s, _ := still(t, w)
+	s, _ := newHarness(t, w)
 	s.Press("6")
-	shows(t, s, "pace  24 100 /s")
+	assertShows(t, s, "pace  24 100 /s")
 	if n := strings.Count(s.Screen(), "24 100 /s"); n != 1 {
 		t.Errorf("the pace stands there %d times:\n%s", n, s.Screen())
 	}
 }
 
-func TestALongNameIsWholeInTheUsersOwnView(t *testing.T) {
+func TestUserDetailShowsALongName(t *testing.T) {
 	t.Parallel()
 	w := tuitest.Healthy()
 	name := strings.Repeat("Bartholomew ", 20) + "the Third"
 	w.Users[1].Name = &name
-	s, f := still(t, w)
+	s, f := newHarness(t, w)
 	s.Press("4", "down", "enter")
-	shows(t, s, "the Third")
+	assertShows(t, s, "the Third")
 	s.Press("r")
 	s.Settle()
 	id := string(w.Users[1].ID)
-	shows(t, s, "Their name in full: Bart", "the Third", "Type "+id[len(id)-4:]+":")
+	assertShows(t, s, "Their name in full: Bart", "the Third", "Type "+id[len(id)-4:]+":")
 	s.Press(id[len(id)-4:], "enter", "enter")
 	s.Settle()
-	calls(t, f, "user-revoke "+id)
+	assertCalls(t, f, "user-revoke "+id)
 }
 
-func TestTheAuditShortensPaths(t *testing.T) {
+func TestAuditShortensPaths(t *testing.T) {
 	t.Parallel()
 	w := tuitest.Healthy()
 	w.Audit[0].Args = "node=n1 db=/tmp/some/where/rather/deep/in/the/tree/of/files/unibus.db dry-run"
-	s, _ := still(t, w)
+	s, _ := newHarness(t, w)
 	s.Press("9")
-	shows(t, s, "db=unibus.db dry-run")
+	assertShows(t, s, "db=unibus.db dry-run")
 	s.Press("enter")
-	shows(t, s, "db=/tmp/some/where/rather/deep")
+	assertShows(t, s, "db=/tmp/some/where/rather/deep")
 }
 
-func TestProvenIsAnAgeOrIdleOrNone(t *testing.T) {
+func TestProvenColumn(t *testing.T) {
 	t.Parallel()
 	column := func(w tuitest.World) []string {
-		s, _ := still(t, w)
+		s, _ := newHarness(t, w)
 		s.Press("2")
 		var out []string
 		at := -1
@@ -191,10 +192,10 @@ func TestProvenIsAnAgeOrIdleOrNone(t *testing.T) {
 	}
 }
 
-func TestPageThatWasNotLookedAtDoesNotComplain(t *testing.T) {
+func TestReopenedPageIsNotStaleAtOnce(t *testing.T) {
 	t.Parallel()
 	now := tuitest.Now
-	cfg, f := config(tuitest.Healthy())
+	cfg, f := newConfig(tuitest.Healthy())
 	cfg.Now = func() time.Time { return now }
 	s := tuitest.NewStill(cfg, 100, 30)
 	s.Press("9", "1")
@@ -202,30 +203,30 @@ func TestPageThatWasNotLookedAtDoesNotComplain(t *testing.T) {
 	s.Tick()
 	f.Fail(core.Errorf(core.KindUnavailable, "no node answers"))
 	s.Press("9")
-	hides(t, s, "No answer for", "awaited")
+	assertHides(t, s, "No answer for", "awaited")
 	now = now.Add(2 * time.Second)
 	s.Tick()
-	shows(t, s, "Figures are from 12:04:31; newer ones are awaited.", "100 actions")
+	assertShows(t, s, "Figures are from 12:04:31; newer ones are awaited.", "100 actions")
 	now = now.Add(10 * time.Second)
 	s.Tick()
-	shows(t, s, "No answer for 1 m 12 s: figures are from 12:04:31.")
+	assertShows(t, s, "No answer for 1 m 12 s: figures are from 12:04:31.")
 	f.Fail(nil)
 	s.Tick()
-	hides(t, s, "No answer for", "Figures are")
+	assertHides(t, s, "No answer for", "Figures are")
 }
 
-func TestOpenOneIsWhatIsActedOn(t *testing.T) {
+func TestActionsApplyToTheOpenRow(t *testing.T) {
 	t.Parallel()
-	s, _ := still(t, tuitest.Healthy())
+	s, _ := newHarness(t, tuitest.Healthy())
 	s.Press("3", "down", "enter", "/", "users", "enter")
-	shows(t, s, "UNIBUS_rooms  3 of 3 current")
+	assertShows(t, s, "UNIBUS_rooms  3 of 3 current")
 	s.Press("d")
 	s.Settle()
-	shows(t, s, "unibusd step-down UNIBUS_rooms")
+	assertShows(t, s, "unibusd step-down UNIBUS_rooms")
 	s.Press("esc", "y")
-	shows(t, s, "Copied the id; or by hand: UNIBUS_rooms")
+	assertShows(t, s, "Copied the id; or by hand: UNIBUS_rooms")
 
-	s, f := still(t, tuitest.Healthy()) // it is missing from one status
+	s, f := newHarness(t, tuitest.Healthy()) // it is missing from one status
 	s.Press("3", "down", "enter")
 	all := tuitest.Healthy().Status.Buckets
 	f.Change(func(w *tuitest.World) { w.Status.Buckets = append(all[:1:1], all[2:]...) })
@@ -234,22 +235,22 @@ func TestOpenOneIsWhatIsActedOn(t *testing.T) {
 	s.Tick()
 	s.Press("d")
 	s.Settle()
-	shows(t, s, "unibusd step-down UNIBUS_rooms")
+	assertShows(t, s, "unibusd step-down UNIBUS_rooms")
 }
 
-func TestOpenedFromElsewhereIsWhatOpens(t *testing.T) {
+func TestOverviewOpensTheSelectedNode(t *testing.T) {
 	t.Parallel()
-	s, _ := still(t, tuitest.Healthy())
+	s, _ := newHarness(t, tuitest.Healthy())
 	s.Press("2", "/", "n1", "enter", "1", "down", "down", "enter")
-	shows(t, s, "● n3  answers", "IF N3 STOPS")
+	assertShows(t, s, "● n3  answers", "IF N3 STOPS")
 }
 
-func TestOpenEntryIsWhatIsCopied(t *testing.T) {
+func TestCopyTakesTheOpenRow(t *testing.T) {
 	t.Parallel()
-	s, f := still(t, tuitest.Unsafe())
+	s, f := newHarness(t, tuitest.Unsafe())
 	keys := tuitest.Unsafe().Rollout.Nodes["n1"].WouldDeny
 	s.Press("8", "down", "enter")
-	shows(t, s, keys[1].Key)
+	assertShows(t, s, keys[1].Key)
 	f.Change(func(w *tuitest.World) {
 		n := w.Rollout.Nodes["n1"]
 		n.WouldDeny = append(keys[:1:1], keys[2:]...)
@@ -257,12 +258,12 @@ func TestOpenEntryIsWhatIsCopied(t *testing.T) {
 	})
 	s.Tick()
 	s.Press("y")
-	shows(t, s, "not listed any more", "There is nothing to copy here.")
+	assertShows(t, s, "not listed any more", "There is nothing to copy here.")
 
-	s, _ = still(t, tuitest.Healthy())
+	s, _ = newHarness(t, tuitest.Healthy())
 	s.Press("9", "enter", "/", "zzz", "enter", "y")
-	shows(t, s, "Copied", tuitest.Healthy().Audit[0].Verb)
-	s, _ = still(t, tuitest.Healthy())
+	assertShows(t, s, "Copied", tuitest.Healthy().Audit[0].Verb)
+	s, _ = newHarness(t, tuitest.Healthy())
 	s.Press("7", "enter", "/", "zzz", "enter", "y")
-	shows(t, s, "Copied the event")
+	assertShows(t, s, "Copied the event")
 }

@@ -2,21 +2,21 @@ package tui
 
 import "time"
 
-// hold keeps the picture as it is, or lets it go on.
-func (m *Model) hold() {
-	if !m.paused.IsZero() {
-		m.goOn()
+// togglePause stops or resumes the updates of the screen.
+func (m *Model) togglePause() {
+	if !m.pausedAt.IsZero() {
+		m.resume()
 		return
 	}
-	m.paused, m.held = m.cfg.Now(), m.page().Want()
-	m.now = m.paused
+	m.pausedAt, m.pausedSubscription = m.cfg.Now(), m.currentPage().Subscription()
+	m.now = m.pausedAt
 }
 
-// goOn ends hold.
-func (m *Model) goOn() {
-	if m.paused.IsZero() {
+// resume ends a pause.
+func (m *Model) resume() {
+	if m.pausedAt.IsZero() {
 		return
 	}
-	m.paused, m.dirty = time.Time{}, true
-	m.refresh()
+	m.pausedAt, m.dirty = time.Time{}, true
+	m.refreshSnapshot()
 }

@@ -8,29 +8,29 @@ import (
 	"unibus/tui/widget"
 )
 
-// leave quits. While an action is at work it asks first; asked again while that
-// question can be answered, it quits all the same.
-func (m *Model) leave() tea.Cmd {
+// quit ends the console. While an action runs it asks first; a second request
+// after the dialog is armed quits.
+func (m *Model) quit() tea.Cmd {
 	switch {
 	case m.running == nil:
 		return tea.Quit
-	case m.asking == nil || !m.asking.leave:
-		return m.open(&asking{dialog: widget.NewDialog(widget.Ask{
+	case m.dialog == nil || !m.dialog.asksToQuit:
+		return m.showDialog(&dialogState{dialog: widget.NewDialog(widget.Ask{
 			Title: "Leave while " + m.running.name + " is at work?", Confirm: "Leave",
-			Lines: []string{m.awaited(), "Its answer would not be seen. What the cluster was not asked for by then is not done; the audit says later what was."},
-		}), leave: true})
-	case m.asking.dialog.Armed():
+			Lines: []string{m.waitingText(), "Its answer would not be seen. What the cluster was not asked for by then is not done; the audit says later what was."},
+		}), asksToQuit: true})
+	case m.dialog.dialog.Armed():
 		return tea.Quit
 	}
-	m.asking.early = true
+	m.dialog.keyBeforeArmed = true
 	return nil
 }
 
-// awaited says what is waited for, and how much of it is done.
-func (m *Model) awaited() string {
+// waitingText names the running action and its progress.
+func (m *Model) waitingText() string {
 	text := "Waiting for the answer to " + m.running.name
-	if m.running.of > 1 {
-		text += fmt.Sprintf(": %d of %d so far", len(m.running.done()), m.running.of)
+	if m.running.total > 1 {
+		text += fmt.Sprintf(": %d of %d so far", len(m.running.changed()), m.running.total)
 	}
 	return text + "."
 }

@@ -6,34 +6,34 @@ import (
 	"unibus/tui/tuitest"
 )
 
-func TestLeavingAsksWhileAnActionIsAtWork(t *testing.T) {
+func TestQuitAsksWhileAnActionRuns(t *testing.T) {
 	t.Parallel()
 	for _, keys := range [][]string{{"q"}, {"ctrl+c"}, {":", "quit", "enter"}} {
-		s, _ := still(t, tuitest.Healthy())
+		s, _ := newHarness(t, tuitest.Healthy())
 		s.Press(keys...)
 		if s.Step(); !s.Left {
 			t.Errorf("%q does not quit", keys)
 		}
-		s, f := still(t, tuitest.Healthy())
+		s, f := newHarness(t, tuitest.Healthy())
 		s.Press("4", "down", "m", "m")
-		ask(s, "2 users", "r")
+		confirmAction(s, "2 users", "r")
 		s.Press("3")
 		s.Press(keys...)
-		shows(t, s, "Leave while user revoke is at work?", "0 of 2 so far")
+		assertShows(t, s, "Leave while user revoke is at work?", "0 of 2 so far")
 		s.Settle()
 		if s.Left || len(f.Calls()) != 2 {
 			t.Errorf("%q: left %v with %q", keys, s.Left, f.Calls())
 		}
-		shows(t, s, "2 users are revoked")
-		hides(t, s, "Leave while")
+		assertShows(t, s, "2 users are revoked")
+		assertHides(t, s, "Leave while")
 	}
 }
 
-func TestLeavingTwiceLeaves(t *testing.T) {
+func TestSecondQuitQuits(t *testing.T) {
 	t.Parallel()
-	s, _ := still(t, tuitest.Healthy())
+	s, _ := newHarness(t, tuitest.Healthy())
 	s.Press("4", "down", "m", "m")
-	ask(s, "2 users", "r")
+	confirmAction(s, "2 users", "r")
 	s.Drop() // its answer never comes
 	s.Press("ctrl+c")
 	s.Press("ctrl+c") // a key bounced, nobody has read the question

@@ -34,7 +34,7 @@ func TestRolloutSaysWhyAndWhatToDo(t *testing.T) {
 		"off":      {off, []string{"? Not known", "start n2 with --bus-auth soft", "not recorded", "n2 could not say"}},
 		"differ":   {differ, []string{"▲ Not safe to enforce: the nodes differ in bus-tls.", "≠ false", "≠ true", "the same settings"}},
 	} {
-		s, _ := still(t, c.world)
+		s, _ := newHarness(t, c.world)
 		s.Press("8")
 		for _, x := range c.texts {
 			if !strings.Contains(strings.Join(strings.Fields(s.Screen()), " "), x) {
@@ -44,28 +44,28 @@ func TestRolloutSaysWhyAndWhatToDo(t *testing.T) {
 	}
 }
 
-func TestRolloutCopiesTheKeyThatIsToBeAdded(t *testing.T) {
+func TestRolloutCopiesTheKey(t *testing.T) {
 	t.Parallel()
-	s, _ := still(t, tuitest.Unsafe())
+	s, _ := newHarness(t, tuitest.Unsafe())
 	key := tuitest.Unsafe().Rollout.Nodes["n1"].WouldDeny[1].Key
 	s.Press("8", "down", "y")
-	shows(t, s, "Copied the key", key)
+	assertShows(t, s, "Copied the key", key)
 	s.Press("esc", "down", "down", "down", "enter")
-	shows(t, s, "none was shown", "2001:db8::17")
+	assertShows(t, s, "none was shown", "2001:db8::17")
 }
 
-func TestOperatorRollsEnforceOut(t *testing.T) {
+func TestRolloutPageFollowsTheCluster(t *testing.T) {
 	t.Parallel()
-	term, f := start(t, tuitest.Unsafe(), 80, 24)
-	wait(t, term, "live from n1")
+	term, f := startTerminal(t, tuitest.Unsafe(), 80, 24)
+	waitFor(t, term, "live from n1")
 	term.Press("8")
-	wait(t, term, "46 would be denied on n1, n2", "203.0.113.12")
+	waitFor(t, term, "46 would be denied on n1, n2", "203.0.113.12")
 	f.Set(tuitest.Soft())
-	wait(t, term, "Safe to enforce", "Nobody so far.")
+	waitFor(t, term, "Safe to enforce", "Nobody so far.")
 	f.Set(tuitest.Degraded())
 	term.Press("1", "8") // a page that is opened asks at once
-	wait(t, term, "no answer from n3", "unknown: no answer")
+	waitFor(t, term, "no answer from n3", "unknown: no answer")
 	f.Set(tuitest.Healthy())
 	term.Press("1", "8")
-	wait(t, term, "Enforce is active on every node")
+	waitFor(t, term, "Enforce is active on every node")
 }

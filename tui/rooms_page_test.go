@@ -17,31 +17,31 @@ import (
 func TestOperatorAsksForANewKey(t *testing.T) {
 	t.Parallel()
 	for _, size := range [][2]int{{80, 24}, {120, 40}} {
-		term, f := start(t, tuitest.Healthy(), size[0], size[1])
-		wait(t, term, "live from n1")
+		term, f := startTerminal(t, tuitest.Healthy(), size[0], size[1])
+		waitFor(t, term, "live from n1")
 		term.Press("5")
-		wait(t, term, "Rekey required in 8 rooms")
+		waitFor(t, term, "Rekey required in 8 rooms")
 		term.Press("down")
-		wait(t, term, "r rekey")
+		waitFor(t, term, "r rekey")
 		term.Press("enter")
-		wait(t, term, "Rekey required: somebody removed or revoked", "could rekey", "bruno-00 (owner, n2)")
+		waitFor(t, term, "Rekey required: somebody removed or revoked", "could rekey", "bruno-00 (owner, n2)")
 		term.Press("r")
-		wait(t, term, "Ask for a new key of room-01?", "Asked is bruno-00 (owner), online at n2.", "kemal-02 may not read any more and still knows the key", "enter choose")
+		waitFor(t, term, "Ask for a new key of room-01?", "Asked is bruno-00 (owner), online at n2.", "kemal-02 may not read any more and still knows the key", "enter choose")
 		term.Press("tab", "enter")
-		wait(t, term, "bruno-00 was asked at n2; room-01 is at epoch 1")
+		waitFor(t, term, "bruno-00 was asked at n2; room-01 is at epoch 1")
 		owner := tuitest.Healthy().Rooms[1].Owner
-		calls(t, f, fmt.Sprintf("room-rekey room-01 %s", owner))
+		assertCalls(t, f, fmt.Sprintf("room-rekey room-01 %s", owner))
 		f.Change(func(w *tuitest.World) {
 			w.Rooms = append([]admin.RoomSummary(nil), w.Rooms...)
 			w.Rooms[1].Epoch = 2
 			w.Keys["room-01"] = admin.RoomKeys{KeyHealth: admin.KeyHealth{State: admin.KeysOK, Since: core.MillisOf(tuitest.Now.Add(-3 * time.Second))}, Why: core.Errorf(core.KindRefused, "no new key is needed")}
 		})
-		wait(t, term, "● Every active member has the current key", "2   for 3 s")
+		waitFor(t, term, "● Every active member has the current key", "2   for 3 s")
 	}
 }
 
 // TestNewKeyIsNotAskedForInVain: each reason, where the key says it.
-func TestNewKeyIsNotAskedForInVain(t *testing.T) {
+func TestRekeySaysWhyItIsUnavailable(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
@@ -66,7 +66,7 @@ func TestNewKeyIsNotAskedForInVain(t *testing.T) {
 		if c.change != nil {
 			changes = append(changes, c.change)
 		}
-		s, f := still(t, c.world(), changes...)
+		s, f := newHarness(t, c.world(), changes...)
 		for _, k := range c.keys {
 			s.Press(k)
 			s.Screen() // the selected room is asked for once it is shown
@@ -81,23 +81,23 @@ func TestNewKeyIsNotAskedForInVain(t *testing.T) {
 	}
 }
 
-// TestAnyRoomIsAskedForByName also where nobody has looked at it: the node chooses then.
-func TestAnyRoomIsAskedForByName(t *testing.T) {
+// TestRekeyTakesAnyRoomByName also where nobody has looked at it: the node chooses then.
+func TestRekeyTakesAnyRoomByName(t *testing.T) {
 	t.Parallel()
-	s, f := still(t, tuitest.Healthy())
+	s, f := newHarness(t, tuitest.Healthy())
 	s.Press(":", "rekey room-03", "enter")
-	shows(t, s, "Ask for a new key of room-03?", "The node asks a member who is online and has the key", "unibusd room rekey room-03 --server")
+	assertShows(t, s, "Ask for a new key of room-03?", "The node asks a member who is online and has the key", "unibusd room rekey room-03 --server")
 	s.Settle()
 	s.Press("tab", "enter")
 	s.Settle()
-	shows(t, s, "was asked at n2; room-03 is at epoch 3")
-	calls(t, f, "room-rekey room-03 ")
+	assertShows(t, s, "was asked at n2; room-03 is at epoch 3")
+	assertCalls(t, f, "room-rekey room-03 ")
 }
 
-// TestRefusalOfANewKeyIsShown: who was there when the dialog opened may be gone.
-func TestRefusalOfANewKeyIsShown(t *testing.T) {
+// TestRekeyRefusalIsShown: the member may have gone since the dialog opened.
+func TestRekeyRefusalIsShown(t *testing.T) {
 	t.Parallel()
-	s, f := still(t, tuitest.Healthy())
+	s, f := newHarness(t, tuitest.Healthy())
 	s.Press("5", "down", "enter", "r")
 	s.Settle()
 	f.Change(func(w *tuitest.World) {
@@ -107,10 +107,11 @@ func TestRefusalOfANewKeyIsShown(t *testing.T) {
 	})
 	s.Press("tab", "enter")
 	s.Settle()
-	shows(t, s, "Not done: room rekey", "Bruno-00 does not have the room open.", "Do: leave the choice to the node")
+	assertShows(t, s, "Not done: room rekey", "Bruno-00 does not have the room open.", "Do: leave the choice to the node")
 }
 
-// TestRoomsWithoutHealth: an older node, or one whose survey failed, raises no alarm.
+// TestRoomsWithoutHealth: an older node, or one whose key health is not known,
+// raises no alarm.
 func TestRoomsWithoutHealth(t *testing.T) {
 	t.Parallel()
 	w := tuitest.Healthy()
@@ -118,45 +119,46 @@ func TestRoomsWithoutHealth(t *testing.T) {
 		w.Rooms[i].Keys = nil
 	}
 	w.Keys = nil
-	s, _ := still(t, w)
+	s, _ := newHarness(t, w)
 	s.Press("5")
-	shows(t, s, "? unknown", "room-01")
-	hides(t, s, "Rekey required")
+	assertShows(t, s, "? unknown", "room-01")
+	assertHides(t, s, "Rekey required")
 	s.Press("down", "enter")
-	shows(t, s, "? How it stands with its key is not known: n1 does not say.", "20 ", "bruno-00")
+	assertShows(t, s, "? How it stands with its key is not known: n1 does not say.", "20 ", "bruno-00")
 }
 
-// TestRoomThatCannotBeRead says why, and goes on once it can.
+// TestRoomThatCannotBeRead shows the reason, and the room once it can be read.
 func TestRoomThatCannotBeRead(t *testing.T) {
 	t.Parallel()
-	s, f := still(t, tuitest.Healthy())
+	s, f := newHarness(t, tuitest.Healthy())
 	s.Press("5", "down")
 	f.Fail(core.Errorf(core.KindUnavailable, "no node that can be reached serves the control plane").WithNext("`unibus-tui status` says why"))
 	s.Press("down", "down", "enter")
-	shows(t, s, "So far: no node that can be reached serves the control plane.", "Do: `unibus-tui status` says why")
+	assertShows(t, s, "So far: no node that can be reached serves the control plane.", "Do: `unibus-tui status` says why")
 	f.Fail(nil)
 	s.Tick()
-	shows(t, s, "Rekey required: somebody removed")
+	assertShows(t, s, "Rekey required: somebody removed")
 }
 
-// TestFilterThatFoundARoomIsNotForItsPeople, and one that is typed there is.
-func TestFilterThatFoundARoomIsNotForItsPeople(t *testing.T) {
+// TestRoomFilterDoesNotFilterMembers: the filter that found a room does not apply
+// to its members; one typed in the room does.
+func TestRoomFilterDoesNotFilterMembers(t *testing.T) {
 	t.Parallel()
-	s, _ := still(t, tuitest.Healthy())
+	s, _ := newHarness(t, tuitest.Healthy())
 	s.Press("5", "/", "rekey", "enter")
-	shows(t, s, "8 match /rekey.", "room-01")
-	hides(t, s, "room-02")
+	assertShows(t, s, "8 match /rekey.", "room-01")
+	assertHides(t, s, "room-02")
 	s.Press("enter")
-	shows(t, s, "petra-00", "chidi-01")
+	assertShows(t, s, "petra-00", "chidi-01")
 	s.Press("/", "backspace", "backspace", "backspace", "backspace", "backspace", "still", "enter")
-	shows(t, s, "kemal-02")
-	hides(t, s, "petra-00")
+	assertShows(t, s, "kemal-02")
+	assertHides(t, s, "petra-00")
 	s.Press("esc", "esc", "down", "enter")
-	shows(t, s, "room-01", "petra-00")
+	assertShows(t, s, "room-01", "petra-00")
 }
 
-// TestLargeRoomIsFetchedPageByPage: ten thousand members, of whom a page is
-// fetched at a time, and everybody where somebody is looked for.
+// TestLargeRoomIsFetchedPageByPage: a page of members is fetched at a time, and
+// all of them for a filter.
 func TestLargeRoomIsFetchedPageByPage(t *testing.T) {
 	t.Parallel()
 	const n = 10_000
@@ -170,17 +172,17 @@ func TestLargeRoomIsFetchedPageByPage(t *testing.T) {
 		})
 	}
 	w.Members["room-01"] = all
-	s, _ := still(t, w)
+	s, _ := newHarness(t, w)
 	s.Press("5", "down", "enter")
-	shows(t, s, "1 000 of 10 000 members are listed; more are fetched at the end of the list.", "worker-00000")
+	assertShows(t, s, "1 000 of 10 000 members are listed; more are fetched at the end of the list.", "worker-00000")
 	s.Press("end")
-	shows(t, s, "2 000 of 10 000", "worker-00999")
+	assertShows(t, s, "2 000 of 10 000", "worker-00999")
 	s.Press("down", "end")
-	shows(t, s, "3 000 of 10 000", "worker-01999")
+	assertShows(t, s, "3 000 of 10 000", "worker-01999")
 	s.Press("/", "worker-09998", "enter")
 	s.Screen() // what is drawn finds out that it is not there
 	s.Tick()
 	s.Tick()
-	shows(t, s, "worker-09998")
-	hides(t, s, "are listed", "worker-09999")
+	assertShows(t, s, "worker-09998")
+	assertHides(t, s, "are listed", "worker-09999")
 }

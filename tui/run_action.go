@@ -15,109 +15,113 @@ import (
 	"unibus/tui/widget"
 )
 
-// work is an action under way. It stands between the action and the client, and
-// notes whom it was done to: what fails at the eighth of twenty has changed seven.
-type work struct {
+// runningAction is an action that has not returned. It stands between the action
+// and the client and records which users were changed, because a bulk action may
+// fail halfway.
+type runningAction struct {
 	action.Client
-	name string
-	of   int // how many it is done to
+	name  string
+	total int // of selected objects
 
-	mu  sync.Mutex
-	did []string
+	mu         sync.Mutex
+	changedIDs []string
 }
 
-// bound is for an action's whole run. It grows with what there is to do.
-func (w *work) bound() time.Duration { return time.Duration(max(1, w.of)) * actTimeout }
+// timeout bounds the whole action. It grows with the number of objects.
+func (w *runningAction) timeout() time.Duration {
+	return time.Duration(max(1, w.total)) * actionTimeout
+}
 
-// Revoke notes who is revoked.
-func (w *work) Revoke(ctx context.Context, id string) (admin.Revoked, error) {
+// Revoke records the user that was revoked.
+func (w *runningAction) Revoke(ctx context.Context, id string) (admin.Revoked, error) {
 	r, err := w.Client.Revoke(ctx, id)
-	w.note(id, err)
+	w.recordChange(id, err)
 	return r, err
 }
 
-// UserActivate notes who is active again.
-func (w *work) UserActivate(ctx context.Context, id string) (core.User, error) {
+// UserActivate records the user that was activated.
+func (w *runningAction) UserActivate(ctx context.Context, id string) (core.User, error) {
 	u, err := w.Client.UserActivate(ctx, id)
-	w.note(id, err)
+	w.recordChange(id, err)
 	return u, err
 }
 
-func (w *work) note(id string, err error) {
+func (w *runningAction) recordChange(id string, err error) {
 	if err == nil {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.did = append(w.did, id)
+		w.changedIDs = append(w.changedIDs, id)
 	}
 }
 
-func (w *work) done() []string {
+func (w *runningAction) changed() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return append([]string(nil), w.did...)
+	return append([]string(nil), w.changedIDs...)
 }
 
-type doneMsg struct {
-	act  action.Action
-	did  action.Selection // what it was done to, of what was selected when it was asked
-	text string
-	err  error
-	same string
+type actionDoneMsg struct {
+	action  action.Action
+	changed action.Selection // the part of the selection that was changed
+	text    string
+	err     error
+	command string
 }
 
-// run calls the cluster outside of Update and comes back with a doneMsg.
-func (m *Model) run(a action.Action, s action.State, values []string) tea.Cmd {
-	w := &work{Client: m.cfg.Client, name: a.Name, of: len(s.Selected.IDs)}
-	m.running = w
-	same := a.Same(s, values)
+// runAction calls the cluster outside of Update and returns with an
+// actionDoneMsg.
+func (m *Model) runAction(act action.Action, s action.State, values []string) tea.Cmd {
+	running := &runningAction{Client: m.cfg.Client, name: act.Name, total: len(s.Selected.IDs)}
+	m.running = running
+	command := act.Same(s, values)
 	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(context.Background(), w.bound())
+		ctx, cancel := context.WithTimeout(context.Background(), running.timeout())
 		defer cancel()
-		text, err := a.Run(ctx, w, s, values)
-		did := s.Selected
+		text, err := act.Run(ctx, running, s, values)
+		changed := s.Selected
 		if err != nil {
-			did.IDs = w.done()
+			changed.IDs = running.changed()
 		}
-		return doneMsg{act: a, did: did, text: text, err: err, same: same}
+		return actionDoneMsg{action: act, changed: changed, text: text, err: err, command: command}
 	}
 }
 
-func (m *Model) done(d doneMsg) tea.Cmd {
+func (m *Model) handleActionDone(d actionDoneMsg) tea.Cmd {
 	m.running = nil
-	m.feed.Refresh()
+	m.feed.PollNow()
 	for _, p := range m.pages { // the operator may have gone to another by now
-		p.Done(d.did)
+		p.ActionDone(d.changed)
 	}
-	if m.asking != nil && m.asking.leave {
-		m.asking = nil // there is nothing to wait for any more
+	if m.dialog != nil && m.dialog.asksToQuit {
+		m.dialog = nil // there is nothing to wait for any more
 	}
 	if d.err != nil {
-		return m.failed(d)
+		return m.showFailure(d)
 	}
-	if did, more, ok := strings.Cut(d.text, "\n"); ok && m.asking == nil {
-		return m.open(message(did, strings.Split(more, "\n")...))
+	if first, rest, ok := strings.Cut(d.text, "\n"); ok && m.dialog == nil {
+		return m.showDialog(newMessage(first, strings.Split(rest, "\n")...))
 	}
 	text := strings.TrimSuffix(strings.ReplaceAll(d.text, "\n", " "), ".") + "."
-	if d.act.Danger == action.None && !d.act.Local {
-		text += " Same as: " + d.same
+	if d.action.Danger == action.None && !d.action.Local {
+		text += " Same as: " + d.command
 	}
-	if widget.Width(text) > m.w-4 && m.asking == nil {
-		return m.open(message("Done", text))
+	if widget.Width(text) > m.width-4 && m.dialog == nil {
+		return m.showDialog(newMessage("Done", text))
 	}
-	m.say(theme.Good, text)
+	m.showToast(theme.Good, text)
 	return nil
 }
 
-func (m *Model) failed(d doneMsg) tea.Cmd {
+func (m *Model) showFailure(d actionDoneMsg) tea.Cmd {
 	e := core.AsError(d.err)
-	if m.asking != nil { // another question is open: it is not pushed aside
-		m.say(theme.Bad, e.Text)
+	if m.dialog != nil { // another question is open: it is not pushed aside
+		m.showToast(theme.Bad, e.Text)
 		return nil
 	}
-	title := "Not done: " + d.act.Name
-	lines := []string{sentence(e.Text)}
+	title := "Not done: " + d.action.Name
+	lines := []string{asSentence(e.Text)}
 	if e.Kind == core.KindUnavailable {
-		title = "No answer: " + d.act.Name
+		title = "No answer: " + d.action.Name
 		lines = append(lines, "It may have been done or not: look before you try again.")
 	}
 	if d.text != "" { // what was done before it failed
@@ -126,5 +130,5 @@ func (m *Model) failed(d doneMsg) tea.Cmd {
 	if e.Next != "" {
 		lines = append(lines, "Do: "+e.Next)
 	}
-	return m.open(message(title, lines...))
+	return m.showDialog(newMessage(title, lines...))
 }

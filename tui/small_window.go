@@ -6,32 +6,33 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// cramped is true where the window has no room for the pages, nor for a dialog.
-func (m *Model) cramped() bool { return m.w < MinWidth || m.h < MinHeight }
+// windowTooSmall is true when neither pages nor dialogs fit into the window.
+func (m *Model) windowTooSmall() bool { return m.width < MinWidth || m.height < MinHeight }
 
-// unseen takes a key where nothing that it could do would be seen.
-func (m *Model) unseen(key string) tea.Cmd {
+// handleSmallWindowKey allows only quitting and canceling: the operator cannot
+// see what another key would do.
+func (m *Model) handleSmallWindowKey(key string) tea.Cmd {
 	switch key {
 	case "q":
-		return m.leave()
+		return m.quit()
 	case "esc":
-		m.asking = nil
+		m.dialog = nil
 	}
 	return nil
 }
 
-// small is what is shown where there is no room: the verdict all the same.
-func (m *Model) small() []string {
-	lines := []string{fmt.Sprintf("This console needs %d x %d; the window is %d x %d. q quits.", MinWidth, MinHeight, m.w, m.h)}
+// smallWindowLines are shown instead of a page. They include the verdict.
+func (m *Model) smallWindowLines() []string {
+	lines := []string{fmt.Sprintf("This console needs %d x %d; the window is %d x %d. q quits.", MinWidth, MinHeight, m.width, m.height)}
 	switch {
-	case m.asking != nil && m.asking.leave:
-		lines = append(lines, m.awaited(), "q quits all the same, esc stays.")
-	case m.asking != nil && m.asking.only:
+	case m.dialog != nil && m.dialog.asksToQuit:
+		lines = append(lines, m.waitingText(), "q quits all the same, esc stays.")
+	case m.dialog != nil && m.dialog.messageOnly:
 		lines = append(lines, "A message is open: esc closes it.")
-	case m.asking != nil:
+	case m.dialog != nil:
 		lines = append(lines, "A question is open: esc cancels it.")
 	case m.running != nil:
-		lines = append(lines, m.awaited())
+		lines = append(lines, m.waitingText())
 	}
-	return append(lines, m.snap.Status.Value.Sentence)
+	return append(lines, m.snapshot.Status.Value.Sentence)
 }

@@ -9,36 +9,36 @@ import (
 	"unibus/tui/tuitest"
 )
 
-func TestNothingIsDoneUnseen(t *testing.T) {
+func TestSmallWindowTakesNoAnswers(t *testing.T) {
 	t.Parallel()
-	s, f := still(t, tuitest.Healthy())
+	s, f := newHarness(t, tuitest.Healthy())
 	s.Press("2")
 	s.Send(tea.WindowSizeMsg{Width: 79, Height: 24})
 	s.Press("d", "tab", "tab")
 	s.Settle()
 	s.Press("y", "enter")
 	s.Settle()
-	calls(t, f)
+	assertCalls(t, f)
 	s.Send(tea.WindowSizeMsg{Width: 80, Height: 24})
-	shows(t, s, "SERVES")
-	hides(t, s, "[ Cancel ]")
+	assertShows(t, s, "SERVES")
+	assertHides(t, s, "[ Cancel ]")
 	s.Press("d")
 	s.Send(tea.WindowSizeMsg{Width: 80, Height: 23})
 	s.Settle()
-	shows(t, s, "A question is open: esc cancels it.")
+	assertShows(t, s, "A question is open: esc cancels it.")
 	s.Press("y")
 	s.Settle()
-	calls(t, f)
+	assertCalls(t, f)
 	s.Press("esc")
-	hides(t, s, "A question is open")
+	assertHides(t, s, "A question is open")
 	s.Send(tea.WindowSizeMsg{Width: 80, Height: 24})
-	hides(t, s, "[ Cancel ]")
+	assertHides(t, s, "[ Cancel ]")
 }
 
-func TestSmallWindowsQQuitsAlways(t *testing.T) {
+func TestQQuitsInASmallWindow(t *testing.T) {
 	t.Parallel()
 	for name, keys := range map[string][]string{"marks": {"4", "m"}, "a detail": {"4", "enter"}, "a question": {"4", "a"}, "a prompt": {":"}} {
-		s, _ := still(t, tuitest.Healthy())
+		s, _ := newHarness(t, tuitest.Healthy())
 		s.Press(keys...)
 		s.Settle()
 		s.Send(tea.WindowSizeMsg{Width: 60, Height: 20})
@@ -47,24 +47,24 @@ func TestSmallWindowsQQuitsAlways(t *testing.T) {
 			t.Errorf("with %s q does not quit", name)
 		}
 	}
-	s, _ := still(t, tuitest.Healthy())
+	s, _ := newHarness(t, tuitest.Healthy())
 	s.Press("4", "down", "m", "m")
-	ask(s, "2 users", "r")
+	confirmAction(s, "2 users", "r")
 	s.Send(tea.WindowSizeMsg{Width: 60, Height: 20})
 	s.Press("q")
-	shows(t, s, "q quits all the same")
+	assertShows(t, s, "q quits all the same")
 }
 
-func TestTooSmallAndNoWindowAtAll(t *testing.T) {
+func TestSmallWindowShowsTheVerdict(t *testing.T) {
 	t.Parallel()
-	s, _ := still(t, tuitest.Lost())
+	s, _ := newHarness(t, tuitest.Lost())
 	s.Send(tea.WindowSizeMsg{Width: 60, Height: 20})
-	shows(t, s, "This console needs 80 x 24; the window is 60 x 20.", "✖ critical", "n2 and n3 do not answer.")
+	assertShows(t, s, "This console needs 80 x 24; the window is 60 x 20.", "✖ critical", "n2 and n3 do not answer.")
 	s.Send(tea.WindowSizeMsg{})
 	if got := strings.TrimSpace(s.Screen()); got != "" {
 		t.Errorf("0x0 shows %q", got)
 	}
 	s.Press("4", "r", "?", "esc", ":", "esc") // nothing may divide by the width
 	s.Send(tea.WindowSizeMsg{Width: 80, Height: 24})
-	shows(t, s, "4 users")
+	assertShows(t, s, "4 users")
 }

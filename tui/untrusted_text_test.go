@@ -9,7 +9,7 @@ import (
 	"unibus/tui/tuitest"
 )
 
-func TestForeignTextCannotWriteToTheScreen(t *testing.T) {
+func TestUntrustedTextIsSanitized(t *testing.T) {
 	t.Parallel()
 	const bad = "x\x1b]0;pwned\ay\x1b[2J\u202e"
 	w := tuitest.Healthy()
@@ -27,7 +27,7 @@ func TestForeignTextCannotWriteToTheScreen(t *testing.T) {
 	for i := range w.Events {
 		w.Events[i].Text = bad
 	}
-	s, _ := still(t, w)
+	s, _ := newHarness(t, w)
 	for _, keys := range [][]string{{"1"}, {"2", "enter"}, {"3", "enter"}, {"4", "?"}, {"esc", "enter"}, {"5", "enter"}, {"6"}, {"7", "y"}, {"8"}, {"9"}} {
 		s.Press(keys...)
 		for _, x := range []string{"\x1b[2J", "\x1b]0", "\a", "\u202e"} {
@@ -48,7 +48,7 @@ func TestNamesCannotWriteToTheScreen(t *testing.T) {
 	w := tuitest.Healthy()
 	w.Status.Cluster = "de\x1b]0;pwned\amo"
 	w.Status.Sentence = "a\x1b[2Jb\rc"
-	s, _ := still(t, w)
+	s, _ := newHarness(t, w)
 	for _, page := range []string{"1", "2", "3", "4", "5", "6", "7", "8", "9"} {
 		s.Press(page)
 		for _, bad := range []string{"\x1b[2J", "\x1b]0", "\r", "\a", "\u202e"} {
@@ -62,11 +62,12 @@ func TestNamesCannotWriteToTheScreen(t *testing.T) {
 	}
 }
 
-// A byte of a glyph, 0x9C, may end the title too early, and its rest is then written into the page.
+// TestTitleIsPlain: the byte 0x9C of a glyph may end the title too early, and its
+// rest would be written into the page.
 func TestTitleIsPlain(t *testing.T) {
 	t.Parallel()
 	for _, world := range []tuitest.World{tuitest.Healthy(), tuitest.Degraded(), tuitest.Lost()} {
-		s, _ := still(t, world)
+		s, _ := newHarness(t, world)
 		for _, b := range []byte(s.Model.View().WindowTitle) {
 			if b < ' ' || b > '~' {
 				t.Errorf("title %q", s.Model.View().WindowTitle)

@@ -10,57 +10,57 @@ import (
 	"unibus/tui/widget"
 )
 
-// frameLines are the lines that are not the page's: head, pages, two rules, foot.
+// frameLines counts the lines around the page: header, tabs, two rules, footer.
 const frameLines = 5
 
-// View draws the console. What has not changed is not made again, and the
-// renderer writes only what differs.
+// View draws the console. An unchanged screen is not built again, and the
+// renderer writes only differences.
 func (m *Model) View() tea.View {
 	if m.dirty {
-		m.drawn, m.dirty = m.draw(), false
+		m.lastScreen, m.dirty = m.draw(), false
 	}
-	v := tea.NewView(m.drawn)
+	v := tea.NewView(m.lastScreen)
 	v.AltScreen = true
-	v.WindowTitle = m.title()
+	v.WindowTitle = m.windowTitle()
 	return v
 }
 
 func (m *Model) draw() string {
 	switch {
-	case m.w <= 0 || m.h <= 0:
+	case m.width <= 0 || m.height <= 0:
 		return ""
-	case m.cramped():
-		lines := []string{widget.Cut(m.theme, " "+m.name()+"  "+m.verdict(), m.w)}
-		for _, text := range m.small() {
-			lines = append(lines, widget.Wrap(widget.Clean(text), m.w)...)
+	case m.windowTooSmall():
+		lines := []string{widget.Cut(m.theme, " "+m.styledClusterName()+"  "+m.verdictText(), m.width)}
+		for _, text := range m.smallWindowLines() {
+			lines = append(lines, widget.Wrap(widget.Clean(text), m.width)...)
 		}
-		return widget.Fit(m.theme, strings.Join(lines, "\n"), m.w, m.h)
+		return widget.Fit(m.theme, strings.Join(lines, "\n"), m.width, m.height)
 	}
-	s := m.scene()
+	rc := m.renderContext()
 	body := ""
 	if m.help != nil {
-		body = m.helpView(s.W, s.H)
+		body = m.helpView(rc.Width, rc.Height)
 	} else {
-		body = widget.Fit(m.theme, m.page().View(s), s.W, s.H)
+		body = widget.Fit(m.theme, m.currentPage().View(rc), rc.Width, rc.Height)
 	}
-	rule := widget.Rule(m.theme, m.w)
-	screen := strings.Join([]string{m.head(), m.tabs(), rule, body, rule, m.foot(s)}, "\n")
-	if m.asking != nil {
-		screen = widget.Over(screen, m.asking.dialog.View(m.theme, m.w, m.h-2), m.w, m.h)
+	rule := widget.Rule(m.theme, m.width)
+	screen := strings.Join([]string{m.header(), m.pageTabs(), rule, body, rule, m.footer(rc)}, "\n")
+	if m.dialog != nil {
+		screen = widget.Over(screen, m.dialog.dialog.View(m.theme, m.width, m.height-2), m.width, m.height)
 	}
 	return screen
 }
 
-// tabs is the line of pages. Where there is no room for all names, the last ones
-// are digits alone, never the current one.
-func (m *Model) tabs() string {
+// pageTabs is the line of page names. In a narrow window the last ones are digits
+// only, never the current one.
+func (m *Model) pageTabs() string {
 	labels, width := make([]string, len(m.pages)), 0
 	for i, p := range m.pages {
 		labels[i] = fmt.Sprintf(" %d %s ", i+1, p.Name())
 		width += len(labels[i])
 	}
-	for i := len(labels) - 1; i >= 0 && width > m.w; i-- {
-		if i != m.at {
+	for i := len(labels) - 1; i >= 0 && width > m.width; i-- {
+		if i != m.pageIndex {
 			short := fmt.Sprintf(" %d ", i+1)
 			width -= len(labels[i]) - len(short)
 			labels[i] = short
@@ -68,11 +68,11 @@ func (m *Model) tabs() string {
 	}
 	line := ""
 	for i, label := range labels {
-		if i == m.at {
+		if i == m.pageIndex {
 			line += m.theme.Select.Render(label)
 			continue
 		}
 		line += m.theme.Paint(theme.Dim, label)
 	}
-	return widget.Cut(m.theme, line, m.w)
+	return widget.Cut(m.theme, line, m.width)
 }

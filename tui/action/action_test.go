@@ -16,7 +16,7 @@ import (
 )
 
 func state(w tuitest.World, ids ...string) action.State {
-	s, known := &feed.Snapshot{}, feed.Freshness{At: tuitest.Now}
+	s, known := &feed.Snapshot{}, feed.Freshness{ReceivedAt: tuitest.Now}
 	s.Status = feed.Topic[admin.Status]{Value: w.Status, Freshness: known}
 	s.Migration = feed.Topic[migrate.Status]{Value: w.Migration, Freshness: known}
 	s.Users = feed.Topic[[]core.User]{Value: w.Users, Freshness: known}

@@ -15,8 +15,8 @@ import (
 func roomState(t *testing.T, w tuitest.World, sel action.Selection, opened string) action.State {
 	t.Helper()
 	f := feed.New(feed.Config{Source: tuitest.NewFake(w)})
-	f.Look(feed.Want{Rooms: true, Room: opened})
-	return action.State{Snap: f.Once(t.Context()), Selected: sel}
+	f.Subscribe(feed.Subscription{Rooms: true, Room: opened})
+	return action.State{Snap: f.PollOnce(t.Context()), Selected: sel}
 }
 
 func TestRekeyNamesWhomItAsks(t *testing.T) {

@@ -6,22 +6,23 @@ import (
 	"unibus/core/admin"
 )
 
-// auditPage is how many records are asked for at a time.
-const auditPage = 100
+// auditPageSize is the number of records per request.
+const auditPageSize = 100
 
-// MaxAudit is how many records are kept, about: no older ones are asked for beyond it.
+// MaxAudit bounds the kept records: the feed requests no older ones beyond it.
 const MaxAudit = 5000
 
-// AuditLog is what operators did, newest first, as far back as somebody has looked.
+// AuditLog is the operators' actions, newest first, as far back as the operator
+// has scrolled.
 type AuditLog struct {
-	Node    string // who answered
+	Node    string // that answered
 	Records []admin.AuditRecord
-	Next    uint64 // stands for what is older, 0 where nothing is
+	Next    uint64 // the cursor for older records, 0 if there are none
 }
 
-// renew puts the newest page before the older records that were read. Where
-// nothing says that the two follow on each other, the page alone is kept.
-func (l AuditLog) renew(page admin.Audit) AuditLog {
+// prependNewest puts the newest page before the older records. If the two may
+// have a gap between them, it keeps only the page.
+func (l AuditLog) prependNewest(page admin.Audit) AuditLog {
 	out := AuditLog{Node: page.Node, Records: page.Records, Next: page.Next}
 	if len(l.Records) == 0 || len(page.Records) == 0 || page.Next == 0 {
 		return out
@@ -30,11 +31,11 @@ func (l AuditLog) renew(page admin.Audit) AuditLog {
 	if page.Records[0].Seq < newest || oldest > newest { // counted anew; or more came in between than a page holds
 		return out
 	}
-	known := slices.IndexFunc(l.Records, func(r admin.AuditRecord) bool { return r.Seq < oldest })
-	if known < 0 {
+	overlap := slices.IndexFunc(l.Records, func(r admin.AuditRecord) bool { return r.Seq < oldest })
+	if overlap < 0 {
 		return out
 	}
-	out.Records = slices.Concat(page.Records, l.Records[known:])
+	out.Records = slices.Concat(page.Records, l.Records[overlap:])
 	out.Next = l.Next
 	if len(out.Records) > MaxAudit {
 		out.Records = out.Records[:MaxAudit:MaxAudit]
@@ -43,8 +44,8 @@ func (l AuditLog) renew(page admin.Audit) AuditLog {
 	return out
 }
 
-// further adds a page of older records.
-func (l AuditLog) further(page admin.Audit) AuditLog {
+// appendOlder adds a page of older records.
+func (l AuditLog) appendOlder(page admin.Audit) AuditLog {
 	l.Records = slices.Concat(l.Records, page.Records)
 	l.Next = page.Next
 	return l

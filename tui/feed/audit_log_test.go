@@ -11,9 +11,9 @@ import (
 	"unibus/tui/feed"
 )
 
-// auditor serves records from newest to oldest, a page at a time.
-func auditor(newest *uint64) *source {
-	return &source{
+// newAuditSource serves records from newest to oldest, a page at a time.
+func newAuditSource(newest *uint64) *fakeSource {
+	return &fakeSource{
 		status: func() (admin.Status, error) { return admin.Status{}, nil },
 		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{Events: []cluster.Event{}}, nil },
 		users:  func() ([]core.User, error) { return nil, nil },
@@ -35,11 +35,12 @@ func auditor(newest *uint64) *source {
 	}
 }
 
-// read asks once, having come to before, and checks that no record is missing or twice.
-func read(t *testing.T, f *feed.Feed, before uint64, want int) feed.AuditLog {
+// pollAudit polls once after scrolling to before, and checks that no record is
+// missing or duplicated.
+func pollAudit(t *testing.T, f *feed.Feed, before uint64, want int) feed.AuditLog {
 	t.Helper()
-	f.Look(feed.Want{Audit: true, AuditBefore: before})
-	log := f.Once(context.Background()).Audit.Value
+	f.Subscribe(feed.Subscription{Audit: true, AuditBefore: before})
+	log := f.PollOnce(context.Background()).Audit.Value
 	if len(log.Records) != want {
 		t.Fatalf("%d records, want %d", len(log.Records), want)
 	}
@@ -54,39 +55,39 @@ func read(t *testing.T, f *feed.Feed, before uint64, want int) feed.AuditLog {
 func TestAuditGrowsAtBothEnds(t *testing.T) {
 	t.Parallel()
 	newest := uint64(250)
-	f := quick(auditor(&newest))
-	log := read(t, f, 0, 100)
-	older := read(t, f, log.Next, 200)
+	f := newFastFeed(newAuditSource(&newest))
+	log := pollAudit(t, f, 0, 100)
+	older := pollAudit(t, f, log.Next, 200)
 	newest += 7
-	again := read(t, f, log.Next, 207) // that one was read already
+	again := pollAudit(t, f, log.Next, 207) // that one was read already
 	if again.Next != older.Next {
 		t.Errorf("older ones begin at %d, want %d", again.Next, older.Next)
 	}
-	if last := read(t, f, again.Next, 257); last.Next != 0 {
+	if last := pollAudit(t, f, again.Next, 257); last.Next != 0 {
 		t.Errorf("older ones begin at %d though there are none", last.Next)
 	}
 	newest = 150 // counted anew: what was read before is not what lies behind
-	read(t, f, 0, 100)
+	pollAudit(t, f, 0, 100)
 	newest += 500 // more than a page: what lies between was not read
-	if log := read(t, f, 0, 100); log.Next == 0 {
+	if log := pollAudit(t, f, 0, 100); log.Next == 0 {
 		t.Error("there is a gap and nothing older")
 	}
 	newest = 0
-	read(t, f, 0, 0)
+	pollAudit(t, f, 0, 0)
 }
 
-func TestWhoLooksAgainIsAnsweredAtOnce(t *testing.T) {
+func TestSubscribingAgainPollsAtOnce(t *testing.T) {
 	t.Parallel()
 	newest := uint64(250)
-	f := feed.New(feed.Config{Source: auditor(&newest), Lists: time.Hour, Audit: time.Hour})
-	want := feed.Want{Rollout: true, Audit: true}
-	f.Look(want)
+	f := feed.New(feed.Config{Source: newAuditSource(&newest), ListInterval: time.Hour, AuditInterval: time.Hour})
+	want := feed.Subscription{Rollout: true, Audit: true}
+	f.Subscribe(want)
 	seen := uint64(0) // the first look alone may be answered twice
-	until(t, f, "an answer to every look", func(s *feed.Snapshot) bool {
-		if n := min(s.Rollout.N, s.Audit.N); n > seen && seen < 4 {
+	runUntil(t, f, "an answer to every look", func(s *feed.Snapshot) bool {
+		if n := min(s.Rollout.Answers, s.Audit.Answers); n > seen && seen < 4 {
 			seen = n
-			f.Look(feed.Want{})
-			f.Look(want)
+			f.Subscribe(feed.Subscription{})
+			f.Subscribe(want)
 		}
 		return seen >= 4
 	})
@@ -95,12 +96,12 @@ func TestWhoLooksAgainIsAnsweredAtOnce(t *testing.T) {
 func TestOlderRecordsAreFetchedAtOnce(t *testing.T) {
 	t.Parallel()
 	newest := uint64(450)
-	f := feed.New(feed.Config{Source: auditor(&newest), Audit: time.Hour})
-	f.Look(feed.Want{Audit: true})
-	until(t, f, "all records", func(s *feed.Snapshot) bool {
+	f := feed.New(feed.Config{Source: newAuditSource(&newest), AuditInterval: time.Hour})
+	f.Subscribe(feed.Subscription{Audit: true})
+	runUntil(t, f, "all records", func(s *feed.Snapshot) bool {
 		log := s.Audit.Value
 		if log.Next != 0 {
-			f.Look(feed.Want{Audit: true, AuditBefore: log.Next})
+			f.Subscribe(feed.Subscription{Audit: true, AuditBefore: log.Next})
 		}
 		return len(log.Records) == 450
 	})
@@ -109,14 +110,14 @@ func TestOlderRecordsAreFetchedAtOnce(t *testing.T) {
 func TestAuditIsBounded(t *testing.T) {
 	t.Parallel()
 	newest := uint64(feed.MaxAudit + 500)
-	f := quick(auditor(&newest))
-	log := read(t, f, 0, 100)
+	f := newFastFeed(newAuditSource(&newest))
+	log := pollAudit(t, f, 0, 100)
 	for len(log.Records) < feed.MaxAudit {
-		log = read(t, f, log.Next, len(log.Records)+100)
+		log = pollAudit(t, f, log.Next, len(log.Records)+100)
 	}
-	read(t, f, log.Next, feed.MaxAudit)
+	pollAudit(t, f, log.Next, feed.MaxAudit)
 	newest += 50
-	if log = read(t, f, 0, feed.MaxAudit); log.Next != log.Records[feed.MaxAudit-1].Seq {
+	if log = pollAudit(t, f, 0, feed.MaxAudit); log.Next != log.Records[feed.MaxAudit-1].Seq {
 		t.Errorf("older ones begin at %d", log.Next)
 	}
 }

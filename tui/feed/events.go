@@ -9,13 +9,12 @@ import (
 	"unibus/core/cluster"
 )
 
-// sameWithin is how far apart two nodes may have recorded one event.
-const sameWithin = core.Millis(3000)
+// duplicateWindow is how far apart two nodes may record the same event.
+const duplicateWindow = core.Millis(3000)
 
-// merge adds new events to the ones there are, in the order of time. With both,
-// the new ones are another node's record of the same time: two nodes record one
-// event at slightly different times, and the first is kept.
-func merge(old, fresh []cluster.Event, both bool) []cluster.Event {
+// mergeEvents adds new events in order of time. If bothNodes, the new ones are
+// another node's record of the same time, and duplicates are dropped.
+func mergeEvents(old, fresh []cluster.Event, bothNodes bool) []cluster.Event {
 	if len(fresh) == 0 {
 		return old
 	}
@@ -27,7 +26,7 @@ func merge(old, fresh []cluster.Event, both bool) []cluster.Event {
 	}
 	out := append([]cluster.Event(nil), old...)
 	for _, e := range fresh {
-		if !both || !near(seen[what{e.About, e.Text}], e.At) {
+		if !bothNodes || !anyWithin(seen[what{e.About, e.Text}], e.At) {
 			out = append(out, e)
 		}
 	}
@@ -35,57 +34,59 @@ func merge(old, fresh []cluster.Event, both bool) []cluster.Event {
 	return out[max(0, len(out)-MaxEvents):]
 }
 
-func near(times []core.Millis, at core.Millis) bool {
+func anyWithin(times []core.Millis, at core.Millis) bool {
 	for _, t := range times {
-		if d := at - t; d <= sameWithin && d >= -sameWithin {
+		if d := at - t; d <= duplicateWindow && d >= -duplicateWindow {
 			return true
 		}
 	}
 	return false
 }
 
-// events asks for what is new. Another node counts its events anew, so a change of
-// node starts from its beginning; what both recorded is shown once.
+// events requests the new events. Another node numbers its events anew, so a
+// change of node starts from the beginning, and events that both recorded are
+// shown once.
 func (f *Feed) events(ctx context.Context) {
-	ask(ctx, f, func(s *Snapshot) *Topic[[]cluster.Event] { return &s.Events },
+	poll(ctx, f, func(s *Snapshot) *Topic[[]cluster.Event] { return &s.Events },
 		func(ctx context.Context) ([]cluster.Event, error) {
-			got, anew, err := f.newEvents(ctx)
+			got, fromStart, err := f.fetchEvents(ctx)
 			if err != nil {
 				return nil, err
 			}
-			return merge(f.Now().Events.Value, cleaned(got, f.cfg.Clean), anew), nil
+			return mergeEvents(f.Snapshot().Events.Value, sanitized(got, f.cfg.Sanitize), fromStart), nil
 		}, nil)
 }
 
-// newEvents is true where a recorder was read from its beginning.
-func (f *Feed) newEvents(ctx context.Context) ([]cluster.Event, bool, error) {
-	anew := f.restarted()
-	if anew {
-		f.seq = 0
+// fetchEvents returns true if it read a recorder from its beginning.
+func (f *Feed) fetchEvents(ctx context.Context) ([]cluster.Event, bool, error) {
+	fromStart := f.eventNodeRestarted()
+	if fromStart {
+		f.lastSeq = 0
 	}
-	got, err := f.cfg.Source.Events(ctx, admin.EventsRequest{Since: f.seq})
+	got, err := f.cfg.Source.Events(ctx, admin.EventsRequest{Since: f.lastSeq})
 	if err != nil {
 		return nil, false, err
 	}
-	if got.Node != f.from && f.seq > 0 {
+	if got.Node != f.eventNode && f.lastSeq > 0 {
 		if got, err = f.cfg.Source.Events(ctx, admin.EventsRequest{}); err != nil {
 			return nil, false, err
 		}
-		f.seq, anew = 0, true
+		f.lastSeq, fromStart = 0, true
 	}
-	f.from = got.Node
+	f.eventNode = got.Node
 	for _, e := range got.Events {
-		f.seq = max(f.seq, e.Seq)
+		f.lastSeq = max(f.lastSeq, e.Seq)
 	}
-	return got.Events, anew, nil
+	return got.Events, fromStart, nil
 }
 
-// restarted notices that the node whose events are read has begun to count anew.
-func (f *Feed) restarted() bool {
-	for _, n := range f.Now().Status.Value.Nodes {
-		if n.Name == f.from && n.Started != 0 && n.Started != f.started {
-			was := f.started
-			f.started = n.Started
+// eventNodeRestarted is true once after the node that numbers the events
+// restarted.
+func (f *Feed) eventNodeRestarted() bool {
+	for _, n := range f.Snapshot().Status.Value.Nodes {
+		if n.Name == f.eventNode && n.Started != 0 && n.Started != f.eventNodeStarted {
+			was := f.eventNodeStarted
+			f.eventNodeStarted = n.Started
 			return was != 0
 		}
 	}

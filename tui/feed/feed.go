@@ -11,7 +11,7 @@ import (
 	"unibus/core/migrate"
 )
 
-// Source is what the feed asks of the operators' client.
+// Source is the part of admin.Client that the feed polls.
 type Source interface {
 	Status(ctx context.Context) (admin.Status, error)
 	Events(ctx context.Context, r admin.EventsRequest) (admin.Events, error)
@@ -25,186 +25,188 @@ type Source interface {
 	Server() string    // its URL
 }
 
-// Config is what a Feed needs. Zero durations take the defaults in brackets.
+// Config configures a Feed. Zero durations take the defaults in brackets.
 type Config struct {
-	Source  Source
-	Now     func() time.Time         // [time.Now]
-	Clean   func(text string) string // what every text of an answer goes through [left as it is]
-	Timeout time.Duration            // of one request [2 s]
-	Slow    time.Duration            // of one that waits for every node, or reads a stream [5 s]
-	Every   time.Duration            // status, events and a resting migration [1 s]
-	Moving  time.Duration            // a migration under way [250 ms]
-	Lists   time.Duration            // users, rooms and the rollout while somebody looks [3 s]
-	Audit   time.Duration            // the audit while somebody looks [2 s]
+	Source            Source
+	Now               func() time.Time         // [time.Now]
+	Sanitize          func(text string) string // applied to every text of an answer [none]
+	Timeout           time.Duration            // of a request to one node [2 s]
+	SlowTimeout       time.Duration            // of a request that waits for every node or reads a stream [5 s]
+	Interval          time.Duration            // of status, events and a migration that is not running [1 s]
+	MigrationInterval time.Duration            // of a running migration [250 ms]
+	ListInterval      time.Duration            // of users, rooms and the rollout while a page shows them [3 s]
+	AuditInterval     time.Duration            // of the audit while a page shows it [2 s]
 }
 
-// Feed gathers snapshots. Make it with New, start it with Run.
+// Feed polls the cluster and publishes snapshots. Create it with New, start it
+// with Run.
 type Feed struct {
-	cfg   Config
-	now   atomic.Pointer[Snapshot]
-	want  atomic.Pointer[Want]
-	mu    sync.Mutex // held while the next snapshot is made, never while something is asked
-	kicks []chan struct{}
-	lists [5]chan struct{} // users, rooms, room, rollout, audit
+	cfg          Config
+	current      atomic.Pointer[Snapshot]
+	subscription atomic.Pointer[Subscription]
+	publishLock  sync.Mutex       // held while the next snapshot is built, never during a request
+	triggers     []chan struct{}  // each starts the next poll of a topic at once
+	listTriggers [5]chan struct{} // the triggers of users, rooms, room, rollout, audit
 
-	// Of the goroutine that reads events alone.
-	seq     uint64 // of the last event
-	from    string // the node that counted it
-	started core.Millis
+	// The goroutine that reads events owns these.
+	lastSeq          uint64 // of the last event
+	eventNode        string // the node that counted it
+	eventNodeStarted core.Millis
 }
 
-// New makes a feed; it asks nothing yet.
+// New creates a feed. It makes no request yet.
 func New(cfg Config) *Feed {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	def := func(d *time.Duration, v time.Duration) {
+	setDefault := func(d *time.Duration, v time.Duration) {
 		if *d == 0 {
 			*d = v
 		}
 	}
-	def(&cfg.Timeout, 2*time.Second)
-	def(&cfg.Slow, 5*time.Second)
-	def(&cfg.Every, time.Second)
-	def(&cfg.Moving, 250*time.Millisecond)
-	def(&cfg.Lists, 3*time.Second)
-	def(&cfg.Audit, 2*time.Second)
+	setDefault(&cfg.Timeout, 2*time.Second)
+	setDefault(&cfg.SlowTimeout, 5*time.Second)
+	setDefault(&cfg.Interval, time.Second)
+	setDefault(&cfg.MigrationInterval, 250*time.Millisecond)
+	setDefault(&cfg.ListInterval, 3*time.Second)
+	setDefault(&cfg.AuditInterval, 2*time.Second)
 	f := &Feed{cfg: cfg}
-	f.now.Store(&Snapshot{})
-	f.want.Store(&Want{})
-	for range 3 + len(f.lists) {
-		f.kicks = append(f.kicks, make(chan struct{}, 1))
+	f.current.Store(&Snapshot{})
+	f.subscription.Store(&Subscription{})
+	for range 3 + len(f.listTriggers) {
+		f.triggers = append(f.triggers, make(chan struct{}, 1))
 	}
-	copy(f.lists[:], f.kicks[3:])
+	copy(f.listTriggers[:], f.triggers[3:])
 	return f
 }
 
-// Now is the newest snapshot. It never waits.
-func (f *Feed) Now() *Snapshot { return f.now.Load() }
+// Snapshot returns the newest snapshot. It never blocks.
+func (f *Feed) Snapshot() *Snapshot { return f.current.Load() }
 
-// Refresh asks for everything at once, after something was done.
-func (f *Feed) Refresh() {
-	for _, k := range f.kicks {
-		kick(k)
+// PollNow polls every topic at once, after an action changed the cluster.
+func (f *Feed) PollNow() {
+	for _, k := range f.triggers {
+		trigger(k)
 	}
 }
 
-func kick(c chan struct{}) {
+func trigger(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
 	}
 }
 
-// Look says what somebody is looking at now; what is new is asked for at once. It never waits.
-func (f *Feed) Look(w Want) {
-	old := f.want.Swap(&w)
-	f.begin(*old, w)
+// Subscribe sets the lists that the current page shows, and polls the new ones at
+// once. It never blocks.
+func (f *Feed) Subscribe(w Subscription) {
+	old := f.subscription.Swap(&w)
+	f.markViewed(*old, w)
 	if w.Users && !old.Users {
-		kick(f.lists[0])
+		trigger(f.listTriggers[0])
 	}
 	if w.Rooms && !old.Rooms {
-		kick(f.lists[1])
+		trigger(f.listTriggers[1])
 	}
-	if w.newRoom(*old) {
-		kick(f.lists[2])
+	if w.addsRoom(*old) {
+		trigger(f.listTriggers[2])
 	}
 	if w.Rollout && !old.Rollout {
-		kick(f.lists[3])
+		trigger(f.listTriggers[3])
 	}
-	if w.newAudit(*old) {
-		kick(f.lists[4])
+	if w.addsAudit(*old) {
+		trigger(f.listTriggers[4])
 	}
 }
 
-// begin notes since when each list is looked at.
-func (f *Feed) begin(old, w Want) {
+// markViewed records since when each list is shown.
+func (f *Feed) markViewed(old, w Subscription) {
 	now := f.cfg.Now()
 	var edits []func(*Snapshot)
-	note := func(was, is bool, edit func(*Snapshot)) {
+	mark := func(was, is bool, edit func(*Snapshot)) {
 		if is && !was {
 			edits = append(edits, edit)
 		}
 	}
-	note(old.Users, w.Users, func(s *Snapshot) { s.Users.Again = now })
-	note(old.Rooms, w.Rooms, func(s *Snapshot) { s.Rooms.Again = now })
-	note(old.Room != "", w.Room != "", func(s *Snapshot) { s.Room.Again = now })
-	note(old.Rollout, w.Rollout, func(s *Snapshot) { s.Rollout.Again = now })
-	note(old.Audit, w.Audit, func(s *Snapshot) { s.Audit.Again = now })
+	mark(old.Users, w.Users, func(s *Snapshot) { s.Users.ViewedSince = now })
+	mark(old.Rooms, w.Rooms, func(s *Snapshot) { s.Rooms.ViewedSince = now })
+	mark(old.Room != "", w.Room != "", func(s *Snapshot) { s.Room.ViewedSince = now })
+	mark(old.Rollout, w.Rollout, func(s *Snapshot) { s.Rollout.ViewedSince = now })
+	mark(old.Audit, w.Audit, func(s *Snapshot) { s.Audit.ViewedSince = now })
 	if len(edits) == 0 {
 		return
 	}
-	f.change(func(s *Snapshot) {
+	f.publish(func(s *Snapshot) {
 		for _, edit := range edits {
 			edit(s)
 		}
 	})
 }
 
-// Run asks until ctx ends. A request that outlives ctx is left behind: a stuck
-// node must not keep a console from closing.
+// Run polls until ctx ends. It abandons requests that outlive ctx, because a
+// stuck node must not keep the console open.
 func (f *Feed) Run(ctx context.Context) {
 	every := func(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
-	go f.loop(ctx, f.kicks[0], f.cfg.Timeout, every(f.cfg.Every), f.status)
-	go f.loop(ctx, f.kicks[1], f.cfg.Timeout, f.migrationPace, f.migration)
-	go f.loop(ctx, f.kicks[2], f.cfg.Timeout, every(f.cfg.Every), f.events)
-	go f.loop(ctx, f.lists[0], f.cfg.Timeout, every(f.cfg.Lists), f.users)
-	go f.loop(ctx, f.lists[1], f.cfg.Timeout, every(f.cfg.Lists), f.rooms)
-	go f.loop(ctx, f.lists[2], f.cfg.Slow, every(f.cfg.Lists), f.room)
-	go f.loop(ctx, f.lists[3], f.cfg.Slow, every(f.cfg.Lists), f.rollout)
-	go f.loop(ctx, f.lists[4], f.cfg.Slow, every(f.cfg.Audit), f.audit)
+	go f.pollLoop(ctx, f.triggers[0], f.cfg.Timeout, every(f.cfg.Interval), f.status)
+	go f.pollLoop(ctx, f.triggers[1], f.cfg.Timeout, f.migrationInterval, f.migration)
+	go f.pollLoop(ctx, f.triggers[2], f.cfg.Timeout, every(f.cfg.Interval), f.events)
+	go f.pollLoop(ctx, f.listTriggers[0], f.cfg.Timeout, every(f.cfg.ListInterval), f.users)
+	go f.pollLoop(ctx, f.listTriggers[1], f.cfg.Timeout, every(f.cfg.ListInterval), f.rooms)
+	go f.pollLoop(ctx, f.listTriggers[2], f.cfg.SlowTimeout, every(f.cfg.ListInterval), f.room)
+	go f.pollLoop(ctx, f.listTriggers[3], f.cfg.SlowTimeout, every(f.cfg.ListInterval), f.rollout)
+	go f.pollLoop(ctx, f.listTriggers[4], f.cfg.SlowTimeout, every(f.cfg.AuditInterval), f.audit)
 	<-ctx.Done()
 }
 
-// Once asks for everything one time, in order, and returns the snapshot.
-func (f *Feed) Once(ctx context.Context) *Snapshot {
-	for _, ask := range []func(context.Context){f.status, f.migration, f.events, f.users, f.rooms, f.room, f.rollout, f.audit} {
-		ask(ctx)
+// PollOnce polls every topic once, in order, and returns the snapshot.
+func (f *Feed) PollOnce(ctx context.Context) *Snapshot {
+	for _, pollTopic := range []func(context.Context){f.status, f.migration, f.events, f.users, f.rooms, f.room, f.rollout, f.audit} {
+		pollTopic(ctx)
 	}
-	return f.Now()
+	return f.Snapshot()
 }
 
-func (f *Feed) loop(ctx context.Context, now chan struct{}, within time.Duration, pace func() time.Duration, ask func(context.Context)) {
+func (f *Feed) pollLoop(ctx context.Context, triggered chan struct{}, timeout time.Duration, interval func() time.Duration, pollTopic func(context.Context)) {
 	for {
-		call, cancel := context.WithTimeout(ctx, within)
-		ask(call)
+		callCtx, cancel := context.WithTimeout(ctx, timeout)
+		pollTopic(callCtx)
 		cancel()
-		t := time.NewTimer(pace())
+		t := time.NewTimer(interval())
 		select {
 		case <-ctx.Done():
 			t.Stop()
 			return
-		case <-now:
+		case <-triggered:
 			t.Stop()
 		case <-t.C:
 		}
 	}
 }
 
-func (f *Feed) migrationPace() time.Duration {
-	m := f.Now().Migration
+func (f *Feed) migrationInterval() time.Duration {
+	m := f.Snapshot().Migration
 	if m.Err == nil && m.Value.Running && !m.Value.Paused {
-		return f.cfg.Moving
+		return f.cfg.MigrationInterval
 	}
-	return f.cfg.Every
+	return f.cfg.Interval
 }
 
-// change makes the next snapshot out of the last. It never asks the source
-// anything: whoever draws waits for it.
-func (f *Feed) change(edit func(s *Snapshot)) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	next := *f.now.Load()
+// publish builds the next snapshot from the last. It makes no request, because
+// drawing waits for it.
+func (f *Feed) publish(edit func(s *Snapshot)) {
+	f.publishLock.Lock()
+	defer f.publishLock.Unlock()
+	next := *f.current.Load()
 	edit(&next)
 	next.Version++
-	f.now.Store(&next)
+	f.current.Store(&next)
 }
 
-// learn is change for what was heard: it notes too who is talked to now. While a
-// connection is being made anew that alone may take seconds.
-func (f *Feed) learn(edit func(s *Snapshot)) {
+// publishAnswer is publish with the connected node and server. Reading those may
+// take seconds during a reconnect, so it happens before the lock.
+func (f *Feed) publishAnswer(edit func(s *Snapshot)) {
 	node, server := f.cfg.Source.Connected(), f.cfg.Source.Server()
-	f.change(func(s *Snapshot) {
+	f.publish(func(s *Snapshot) {
 		s.Node, s.Server = node, server
 		edit(s)
 	})

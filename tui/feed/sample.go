@@ -5,18 +5,18 @@ import (
 	"unibus/core/admin"
 )
 
-// Sample is what is kept of one status for the sparklines.
+// Sample is one point of the sparklines.
 type Sample struct {
 	At     core.Millis
 	Conns  float64            // clients on all nodes
-	Writes float64            // changes a second of the control plane
+	Writes float64            // writes per second to the control plane
 	CPU    map[string]float64 // by node, percent
 }
 
-// MaxSamples is how many samples are kept, one a second.
+// MaxSamples bounds the samples, one per second.
 const MaxSamples = 120
 
-// sample derives the next point of the sparklines from two answers.
+// sample computes the next point of the sparklines from two answers.
 func sample(prev, next admin.Status) Sample {
 	s := Sample{At: next.At, CPU: map[string]float64{}}
 	for _, n := range next.Nodes {

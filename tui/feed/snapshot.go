@@ -9,62 +9,63 @@ import (
 	"unibus/core/migrate"
 )
 
-// Topic is the last good answer about one subject, and the result of polling since.
+// Topic is the last good answer about one subject, and what polling has brought
+// since.
 type Topic[T any] struct {
 	Value T
 	Freshness
 }
 
-// Freshness tells how old the value of a topic is, and why.
+// Freshness tells how old a topic's value is, and why.
 type Freshness struct {
-	At    time.Time // when Value came in; zero: never
-	N     uint64    // how many answers came in
-	Asked time.Time // when it was first asked for; zero: nobody wants it
-	Again time.Time // when somebody last began to look; before that nobody asked
-	Err   *core.Error
-	Since time.Time // the first failure after At; zero while all is well
+	ReceivedAt    time.Time // when the value came in; zero: never
+	Answers       uint64    // how many answers came in
+	FirstPolledAt time.Time // zero: never polled
+	ViewedSince   time.Time // when a page began to show the topic; before that it was not polled
+	Err           *core.Error
+	FailingSince  time.Time // the first failure after ReceivedAt; zero after an answer
 }
 
-// Known is true once there was an answer.
-func (t Freshness) Known() bool { return !t.At.IsZero() }
+// Known is true after the first answer.
+func (t Freshness) Known() bool { return !t.ReceivedAt.IsZero() }
 
-// Age is how old the value is at now.
+// Age returns the age of the value at now.
 func (t Freshness) Age(now time.Time) time.Duration {
-	if t.At.IsZero() {
+	if t.ReceivedAt.IsZero() {
 		return 0
 	}
-	return max(0, now.Sub(t.At))
+	return max(0, now.Sub(t.ReceivedAt))
 }
 
-// Stale is true where the value is older than fresh answers are, though it was asked for.
+// Stale is true if the value is older than fresh although it was polled.
 func (t Freshness) Stale(now time.Time, fresh time.Duration) bool {
-	return t.Known() && t.Age(now) > fresh && now.Sub(t.Again) > fresh
+	return t.Known() && t.Age(now) > fresh && now.Sub(t.ViewedSince) > fresh
 }
 
-// Awaited is true where the value is old because nobody looked, and a new one
-// has not come at once.
-func (t Freshness) Awaited(now time.Time, fresh time.Duration) bool {
-	return t.Known() && t.Again.After(t.At) && now.Sub(t.Again) > atOnce && t.Age(now) > fresh && !t.Stale(now, fresh)
+// Refreshing is true if the value is old because no page showed it, and a new one
+// is taking its time.
+func (t Freshness) Refreshing(now time.Time, fresh time.Duration) bool {
+	return t.Known() && t.ViewedSince.After(t.ReceivedAt) && now.Sub(t.ViewedSince) > refreshGrace && t.Age(now) > fresh && !t.Stale(now, fresh)
 }
 
-const atOnce = time.Second
+const refreshGrace = time.Second
 
-// Snapshot is everything known at one moment. Nobody changes it after it was published.
+// Snapshot is everything known at one moment. It is immutable once published.
 type Snapshot struct {
-	Version   uint64 // grows with every change
-	Node      string // the node that is asked, "" while there is none
+	Version   uint64 // increases with every change
+	Node      string // the connected node, "" if none
 	Server    string // its URL
 	Status    Topic[admin.Status]
 	Migration Topic[migrate.Status]
 	Users     Topic[[]core.User]
 	Rooms     Topic[[]admin.RoomSummary]
 	Room      Topic[admin.RoomDetail]
-	RoomID    string // which room Room is about
+	RoomID    string // the room that Room describes
 	Events    Topic[[]cluster.Event]
 	Rollout   Topic[admin.Rollout]
 	Audit     Topic[AuditLog]
 	Samples   []Sample // oldest first, at most MaxSamples
 }
 
-// MaxEvents is how many events are kept, the newest.
+// MaxEvents bounds the events; the newest are kept.
 const MaxEvents = 2000

@@ -1,24 +1,25 @@
 package feed
 
-// Want says which lists somebody is looking at; the others are not asked for.
-type Want struct {
+// Subscription names the lists that the current page shows. The feed does not
+// poll the others.
+type Subscription struct {
 	Users, Rooms bool
-	Room         string // an id
-	RoomPages    int    // how many pages of its members; 0: the first
+	Room         string // a room id
+	RoomPages    int    // pages of its members; 0 is the first
 	Rollout      bool
 	Audit        bool
-	AuditBefore  uint64 // the AuditLog.Next that somebody has come to; 0: the newest are enough
+	AuditBefore  uint64 // the AuditLog.Next that the operator has scrolled to; 0: only the newest
 }
 
-// Beyond is true where w needs something that is not asked for under old.
-func (w Want) Beyond(old Want) bool {
-	return w.Users && !old.Users || w.Rooms && !old.Rooms || w.newRoom(old) || w.Rollout && !old.Rollout || w.newAudit(old)
+// Exceeds is true if w needs data that old does not poll.
+func (w Subscription) Exceeds(old Subscription) bool {
+	return w.Users && !old.Users || w.Rooms && !old.Rooms || w.addsRoom(old) || w.Rollout && !old.Rollout || w.addsAudit(old)
 }
 
-func (w Want) newRoom(old Want) bool {
+func (w Subscription) addsRoom(old Subscription) bool {
 	return w.Room != "" && (w.Room != old.Room || w.RoomPages > old.RoomPages)
 }
 
-func (w Want) newAudit(old Want) bool {
+func (w Subscription) addsAudit(old Subscription) bool {
 	return w.Audit && (!old.Audit || w.AuditBefore != old.AuditBefore && w.AuditBefore != 0)
 }

@@ -7,33 +7,34 @@ import (
 	"unibus/tui/widget"
 )
 
-// Facts are labelled lines, the labels in one column.
-type Facts struct {
-	Scene Scene
-	Label int // the labels' width
-	Lines []string
+// LabeledLines are lines with their labels in one column.
+type LabeledLines struct {
+	Context    RenderContext
+	LabelWidth int // the labels' width
+	Lines      []string
 }
 
-// Add adds a line; empty values are left out. Values that do not fit are wrapped below.
-func (f *Facts) Add(label, value string) {
+// Add adds a line, wrapped if necessary. It skips empty values.
+func (f *LabeledLines) Add(label, value string) {
 	if value == "" {
 		return
 	}
-	label = widget.Pad(label, f.Label, false)
+	label = widget.Pad(label, f.LabelWidth, false)
 	lines := []string{value} // blanks inside it are kept where it fits
-	if room := f.Scene.W - f.Label - 4; widget.Width(value) > room {
+	if room := f.Context.Width - f.LabelWidth - 4; widget.Width(value) > room {
 		lines = widget.Wrap(value, room)
 	}
 	for i, l := range lines {
 		if i > 0 {
-			label = strings.Repeat(" ", f.Label)
+			label = strings.Repeat(" ", f.LabelWidth)
 		}
-		f.Lines = append(f.Lines, " "+f.Scene.P(theme.Dim, label)+"  "+l)
+		f.Lines = append(f.Lines, " "+f.Context.Paint(theme.Dim, label)+"  "+l)
 	}
 }
 
-// Columns puts parts beside each other in a line, each at least min cells wide, and drops those that do not fit.
-func Columns(w, least int, parts ...string) string {
+// JoinColumns joins parts into columns that are a multiple of least cells wide.
+// It drops the parts that do not fit.
+func JoinColumns(w, least int, parts ...string) string {
 	line := ""
 	for _, p := range parts {
 		if p == "" {

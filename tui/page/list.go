@@ -15,104 +15,104 @@ import (
 // A page embeds it, sets the functions below, and overrides the methods in which
 // it differs. Begin with the page of the buckets for the plain case.
 type List struct {
-	Table     *widget.Table
-	Kind      string                              // the action.Selection kind of the rows; "" when no action applies to them
-	Subject   string                              // "the users": named while the first answer is awaited
-	MaxAge    time.Duration                       // an older answer is stale
-	RowsEvery time.Duration                       // the ages in the rows are redrawn this often
-	CopyHint  string                              // the hint for y while a row is open; "" for none
-	Source    func(*feed.Snapshot) feed.Freshness // the topic that the rows come from
-	Rows      func(Scene) []widget.Row
-	Summary   func(Scene) []string              // the lines above the table
-	Detail    func(s Scene, id string) []string // the lines of the open row; nil when it is gone
-	Gone      string                            // shown for an open row that is gone
-	OnOpen    func(s Scene, id string)          // nil, or called before a row opens
+	Table      *widget.Table
+	Kind       string                              // the action.Selection kind of the rows; "" when no action applies to them
+	Subject    string                              // "the users": named while the first answer is awaited
+	MaxAge     time.Duration                       // an older answer is stale
+	RowsMaxAge time.Duration                       // ages in the rows are formatted again after this time
+	CopyHint   string                              // the hint for y while a row is open; "" for none
+	Source     func(*feed.Snapshot) feed.Freshness // the topic that the rows come from
+	Rows       func(RenderContext) []widget.Row
+	Summary    func(RenderContext) []string              // the lines above the table
+	Detail     func(rc RenderContext, id string) []string // the lines of the open row; nil when it is gone
+	Gone       string                                    // shown for an open row that is gone
+	OnOpen     func(rc RenderContext, id string)          // nil, or called before a row opens
 
-	OpenID string // the key of the open row, "" while the list is shown
-	memo   Memo
+	OpenID   string // the key of the open row, "" while the list is shown
+	rowCache RowCache
 }
 
 // Load refills the table if its rows may have changed.
-func (l *List) Load(s Scene) {
-	if !l.memo.Fresh(s, l.RowsEvery, "", l.Source(s.Snap).N) {
-		l.Table.Load(l.Rows(s), s.Filter)
+func (l *List) Load(rc RenderContext) {
+	if !l.rowCache.IsCurrent(rc, l.RowsMaxAge, "", l.Source(rc.Snapshot).Answers) {
+		l.Table.Load(l.Rows(rc), rc.Filter)
 	}
 }
 
 // View draws the list or the open row.
-func (l *List) View(s Scene) string {
-	source := l.Source(s.Snap)
-	if waiting := s.Await(l.Subject, source); waiting != nil {
-		return s.Keep(waiting)
+func (l *List) View(rc RenderContext) string {
+	source := l.Source(rc.Snapshot)
+	if waiting := rc.WaitingLines(l.Subject, source); waiting != nil {
+		return rc.Fit(waiting)
 	}
-	l.Load(s)
-	lines := s.Stale(source, l.MaxAge)
+	l.Load(rc)
+	lines := rc.StaleLines(source, l.MaxAge)
 	if l.OpenID != "" {
-		return s.Keep(append(lines, l.detail(s)...))
+		return rc.Fit(append(lines, l.detail(rc)...))
 	}
-	lines = append(lines, l.Summary(s)...)
-	return s.Keep(append(lines, l.Table.View(s.Theme, s.W, s.H-len(lines))))
+	lines = append(lines, l.Summary(rc)...)
+	return rc.Fit(append(lines, l.Table.View(rc.Theme, rc.Width, rc.Height-len(lines))))
 }
 
-func (l *List) detail(s Scene) []string {
-	if lines := l.Detail(s, l.OpenID); lines != nil {
+func (l *List) detail(rc RenderContext) []string {
+	if lines := l.Detail(rc, l.OpenID); lines != nil {
 		return lines
 	}
-	return s.Prose(theme.Plain, l.Gone+" Esc goes back.")
+	return rc.Paragraph(theme.Plain, l.Gone+" Esc goes back.")
 }
 
 // FilterText says how many rows match the filter, "" without one.
-func (l *List) FilterText(s Scene) string {
-	if s.Filter == "" {
+func (l *List) FilterText(rc RenderContext) string {
+	if rc.Filter == "" {
 		return ""
 	}
-	return fmt.Sprintf(" %s match /%s.", widget.Count(l.Table.Len()), s.Filter)
+	return fmt.Sprintf(" %s match /%s.", widget.Count(l.Table.Len()), rc.Filter)
 }
 
 // Key moves the cursor, sorts, marks and opens.
-func (l *List) Key(s Scene, key string) Effect {
-	l.Load(s)
+func (l *List) HandleKey(rc RenderContext, key string) KeyResult {
+	l.Load(rc)
 	switch {
 	case l.OpenID != "":
-		return Effect{}
+		return KeyResult{}
 	case key == "enter":
-		l.Open(s, l.Table.Selected())
-		return Effect{Handled: true}
+		l.OpenRow(rc, l.Table.Selected())
+		return KeyResult{Handled: true}
 	}
-	return Effect{Handled: l.Table.Key(key)}
+	return KeyResult{Handled: l.Table.Key(key)}
 }
 
 // Open opens a row. The table may lack it, because the filter hides it.
-func (l *List) Open(s Scene, id string) {
-	l.Load(s)
+func (l *List) OpenRow(rc RenderContext, id string) {
+	l.Load(rc)
 	l.Table.Select(id)
 	if l.OnOpen != nil {
-		l.OnOpen(s, id)
+		l.OnOpen(rc, id)
 	}
 	l.OpenID = id
 }
 
 // Back closes the open row. It returns false if none was open.
-func (l *List) Back() bool {
+func (l *List) CloseRow() bool {
 	wasOpen := l.OpenID != ""
 	l.OpenID = ""
 	return wasOpen
 }
 
 // Hints are the keys that work on the page now, without those of its actions.
-func (l *List) Hints(Scene) []Hint {
+func (l *List) KeyHints(RenderContext) []KeyHint {
 	if l.OpenID != "" {
-		hints := []Hint{{Key: "esc", Does: "back"}}
+		hints := []KeyHint{{Key: "esc", Does: "back"}}
 		if l.CopyHint != "" {
-			hints = append(hints, Hint{Key: "y", Does: l.CopyHint})
+			hints = append(hints, KeyHint{Key: "y", Does: l.CopyHint})
 		}
 		return hints
 	}
-	hints := []Hint{{Key: "enter", Does: "open"}}
+	hints := []KeyHint{{Key: "enter", Does: "open"}}
 	if l.Table.Markable {
-		hints = append(hints, Hint{Key: "m M", Does: "mark"})
+		hints = append(hints, KeyHint{Key: "m M", Does: "mark"})
 	}
-	return append(hints, Hint{Key: "s S", Does: "sort"})
+	return append(hints, KeyHint{Key: "s S", Does: "sort"})
 }
 
 // Current is the key of the open row, else of the selected one. The cursor may be
@@ -125,11 +125,11 @@ func (l *List) Current() string {
 }
 
 // Selection is the open row, else the marked rows, else the selected one.
-func (l *List) Selection(s Scene) action.Selection {
+func (l *List) Selection(rc RenderContext) action.Selection {
 	if l.Kind == "" {
 		return action.Selection{}
 	}
-	l.Load(s)
+	l.Load(rc)
 	if marked := l.Table.Marked(); l.OpenID == "" && len(marked) > 0 {
 		return action.Selection{Kind: l.Kind, IDs: marked}
 	}
@@ -142,8 +142,8 @@ func (l *List) Selection(s Scene) action.Selection {
 // Marked is how many of the listed rows are marked.
 func (l *List) Marked() int { return len(l.Table.Marked()) }
 
-// Unmark removes all marks. It returns false if no listed row is marked.
-func (l *List) Unmark() bool {
+// ClearMarks removes all marks. It returns false if no listed row is marked.
+func (l *List) ClearMarks() bool {
 	if l.Marked() == 0 {
 		return false
 	}
@@ -152,17 +152,17 @@ func (l *List) Unmark() bool {
 }
 
 // Done removes the marks of the rows that an action has changed.
-func (l *List) Done(did action.Selection) {
+func (l *List) ActionDone(did action.Selection) {
 	if did.Kind == l.Kind {
 		l.Table.Unmark(did.IDs)
 	}
 }
 
 // Want is nothing beyond the topics that are always polled.
-func (l *List) Want() feed.Want { return feed.Want{} }
+func (l *List) Subscription() feed.Subscription { return feed.Subscription{} }
 
 // Copy returns the ids of the selection.
-func (l *List) Copy(s Scene) (what, text string) { return CopyIDs(l.Selection(s)) }
+func (l *List) ClipboardText(rc RenderContext) (what, text string) { return CopyIDs(l.Selection(rc)) }
 
 // CopyIDs returns the text that y copies for a selection, and a name for it.
 func CopyIDs(sel action.Selection) (what, text string) {

@@ -30,28 +30,28 @@ func NodeColumns() []widget.Column {
 	}
 }
 
-// NodeRow is a node in a table, dim where the status is old.
-func NodeRow(s Scene, n cluster.Node) widget.Row {
-	g, tone := s.Theme.Glyphs.Healthy, theme.Good
+// NodeRow is a node's table row, dim if the status is stale.
+func NodeRow(rc RenderContext, n cluster.Node) widget.Row {
+	g, tone := rc.Theme.Glyphs.Healthy, theme.Good
 	meta := n.Meta
 	if !n.Online {
-		g, tone, meta = s.Theme.Glyphs.Absent, theme.Bad, "away"
+		g, tone, meta = rc.Theme.Glyphs.Absent, theme.Bad, "away"
 	}
-	return s.FadedRow(widget.Row{Key: n.Name, Dim: !n.Online, Cells: []widget.Cell{
+	return rc.DimRowIfStale(widget.Row{Key: n.Name, Dim: !n.Online, Cells: []widget.Cell{
 		{Text: g + " " + n.Name, Tone: tone},
 		{Text: meta},
-		figure(n.Online, n.CPU, fmt.Sprintf("%.0f", n.CPU), "%"),
+		numberCell(n.Online, n.CPU, fmt.Sprintf("%.0f", n.CPU), "%"),
 		bytesCell(n.Online, n.Memory),
-		figure(n.Online, float64(n.Conns), widget.Count(n.Conns), ""),
-		disk(n),
-		proven(s, n),
-		cert(s, n),
-		seen(s, n),
+		numberCell(n.Online, float64(n.Conns), widget.Count(n.Conns), ""),
+		diskCell(n),
+		provenCell(rc, n),
+		certificateCell(rc, n),
+		lastAnswerCell(rc, n),
 		{Text: strings.Join(n.Leads, ", "), Tone: theme.Dim},
 	}})
 }
 
-func figure(known bool, v float64, text, unit string) widget.Cell {
+func numberCell(known bool, v float64, text, unit string) widget.Cell {
 	if !known {
 		return widget.Num(-1, "-", "").In(theme.Faint)
 	}
@@ -60,10 +60,10 @@ func figure(known bool, v float64, text, unit string) widget.Cell {
 
 func bytesCell(known bool, n int64) widget.Cell {
 	f, u := widget.Bytes(n)
-	return figure(known, float64(n), f, u)
+	return numberCell(known, float64(n), f, u)
 }
 
-func disk(n cluster.Node) widget.Cell {
+func diskCell(n cluster.Node) widget.Cell {
 	if n.DiskMax <= 0 {
 		return bytesCell(n.Online, n.Disk)
 	}
@@ -72,17 +72,17 @@ func disk(n cluster.Node) widget.Cell {
 	if pc > 0 && pc < 1 {
 		text = "<1"
 	}
-	c := figure(n.Online, pc, text, "% of "+widget.Size(n.DiskMax))
+	c := numberCell(n.Online, pc, text, "% of "+widget.Size(n.DiskMax))
 	if n.Online && pc >= 80 {
 		c.Tone = theme.Warn
 	}
 	return c
 }
 
-// proven is the age of the barrier that admission on a node relies on. An idle
-// node sends none; without a quorum it could not get one.
-func proven(s Scene, n cluster.Node) widget.Cell {
-	switch meta := s.Snap.Status.Value.Meta; {
+// provenCell is the age of the last barrier, which admission on a node relies on.
+// An idle node sends none; without a quorum a node cannot get one.
+func provenCell(rc RenderContext, n cluster.Node) widget.Cell {
+	switch meta := rc.Snapshot.Status.Value.Meta; {
 	case !n.Online || n.Info == nil || n.Info.Serving.Backend != core.BackendKV:
 		return widget.Num(1e12, "-", "").In(theme.Faint)
 	case n.Info.ProvenMS >= 0:
@@ -95,11 +95,11 @@ func proven(s Scene, n cluster.Node) widget.Cell {
 	return widget.Num(1e10, "idle", "").In(theme.Dim)
 }
 
-func cert(s Scene, n cluster.Node) widget.Cell {
+func certificateCell(rc RenderContext, n cluster.Node) widget.Cell {
 	if n.Info == nil || n.Info.CertUntil == 0 {
 		return widget.Num(1e12, "-", "").In(theme.Faint)
 	}
-	left := n.Info.CertUntil.Time().Sub(s.Now)
+	left := n.Info.CertUntil.Time().Sub(rc.Now)
 	if left <= 0 {
 		return widget.Num(0, "expired", "").In(theme.Bad)
 	}
@@ -111,22 +111,23 @@ func cert(s Scene, n cluster.Node) widget.Cell {
 	return c
 }
 
-// SinceHeard is how long ago a node answered that has ever done so.
-func SinceHeard(s Scene, n cluster.Node) time.Duration {
+// SinceLastAnswer returns the time since a node last answered; call it only if it
+// ever did.
+func SinceLastAnswer(rc RenderContext, n cluster.Node) time.Duration {
 	d := time.Duration(n.HeardMS) * time.Millisecond
-	if s.Old() {
-		d += s.Snap.Status.Age(s.Now)
+	if rc.StatusIsStale() {
+		d += rc.Snapshot.Status.Age(rc.Now)
 	}
 	return d
 }
 
-// seen is when a node last answered. What answers every second is "now": a
-// figure that jitters would move without anything having happened.
-func seen(s Scene, n cluster.Node) widget.Cell {
+// lastAnswerCell shows "now" for a node that answers every second: a jittering
+// figure would suggest that something happens.
+func lastAnswerCell(rc RenderContext, n cluster.Node) widget.Cell {
 	if n.HeardMS < 0 {
 		return widget.Num(1e12, "never", "").In(theme.Dim)
 	}
-	d := SinceHeard(s, n)
+	d := SinceLastAnswer(rc, n)
 	if d < 2*time.Second {
 		return widget.Num(0, "now", "")
 	}

@@ -5,32 +5,32 @@ import (
 	"unibus/tui/feed"
 )
 
-// Effect is what a key did.
-type Effect struct {
+// KeyResult is what a key did.
+type KeyResult struct {
 	Handled bool
-	Goto    string // another page to open
-	Open    string // what to open there
+	Goto    string // the page to open
+	OpenRow string // the row to open there
 }
 
-// Hint is one key for the foot.
-type Hint struct{ Key, Does string }
+// KeyHint is one key in the footer.
+type KeyHint struct{ Key, Does string }
 
-// Page is one of the console's pages.
+// Page is one page of the console.
 type Page interface {
 	Name() string
-	View(s Scene) string
-	Key(s Scene, key string) Effect
-	Open(s Scene, id string)            // shows the detail of one thing
-	Back() bool                         // closes what is open; false where nothing was
-	Hints(s Scene) []Hint               // its own keys that work now, actions not among them
-	Selection(s Scene) action.Selection // what actions are done to
-	Want() feed.Want                    // the lists it shows
-	Done(did action.Selection)          // an action was done to these: their marks go away
-	Copy(s Scene) (what, text string)   // what y copies, "" for nothing
+	View(rc RenderContext) string
+	HandleKey(rc RenderContext, key string) KeyResult
+	OpenRow(rc RenderContext, id string)                // opens the row with this key
+	CloseRow() bool                                    // returns false if nothing was open
+	KeyHints(rc RenderContext) []KeyHint                // the keys that work now, without those of actions
+	Selection(rc RenderContext) action.Selection        // the objects that actions apply to
+	Subscription() feed.Subscription                   // the lists that the page shows
+	ActionDone(did action.Selection)                   // an action changed these objects: their marks go
+	ClipboardText(rc RenderContext) (what, text string) // what y copies, "" for nothing
 }
 
-// Marker is a page on which things can be marked.
-type Marker interface {
-	Marked() int  // how many are
-	Unmark() bool // takes all marks away; false where there were none
+// Markable is a page whose rows can be marked.
+type Markable interface {
+	Marked() int      // the number of marked rows
+	ClearMarks() bool // returns false if no row is marked
 }

@@ -12,50 +12,51 @@ import (
 	"unibus/tui/widget"
 )
 
-// Scene is what a page draws from. It is made anew for every draw and every key.
-type Scene struct {
-	Snap   *feed.Snapshot
-	Theme  theme.Theme
-	Now    time.Time
-	W, H   int    // cells that the page may fill
-	Filter string // what stands behind /
-	State  action.State
-	Impact func(v cluster.View, node string) string // what stops if a node stops; nil: not known
+// RenderContext is what a page draws from. The root model builds it for every
+// draw and every key.
+type RenderContext struct {
+	Snapshot      *feed.Snapshot
+	Theme         theme.Theme
+	Now           time.Time
+	Width, Height int    // of the page, in cells
+	Filter        string // the text after /
+	ActionState   action.State
+	Impact        func(v cluster.View, node string) string // what stops if a node stops; nil: not known
 }
 
-// P paints text in a tone.
-func (s Scene) P(t theme.Tone, text string) string { return s.Theme.Paint(t, text) }
+// Paint renders text in a tone.
+func (rc RenderContext) Paint(t theme.Tone, text string) string { return rc.Theme.Paint(t, text) }
 
-// Clock is a moment as the operator's clock shows it, with its day where it is not today.
-func (s Scene) Clock(m core.Millis) string {
+// FormatMillis formats a time of day, with its date unless it is today.
+func (rc RenderContext) FormatMillis(m core.Millis) string {
 	if m == 0 {
 		return "never"
 	}
-	return s.At(m.Time())
+	return rc.FormatTime(m.Time())
 }
 
-// At is Clock for a time.
-func (s Scene) At(at time.Time) string {
-	at = at.In(s.Now.Location())
-	if at.YearDay() != s.Now.YearDay() || at.Year() != s.Now.Year() {
+// FormatTime is FormatMillis for a time.Time.
+func (rc RenderContext) FormatTime(at time.Time) string {
+	at = at.In(rc.Now.Location())
+	if at.YearDay() != rc.Now.YearDay() || at.Year() != rc.Now.Year() {
 		return at.Format("2 Jan 15:04")
 	}
 	return at.Format("15:04:05")
 }
 
-// Since is how long ago a moment was.
-func (s Scene) Since(m core.Millis) time.Duration { return cluster.Age(m, s.Now) }
+// AgeOf returns the time since m.
+func (rc RenderContext) AgeOf(m core.Millis) time.Duration { return cluster.Age(m, rc.Now) }
 
-// Prose wraps text to the page, indented by one cell, in a tone.
-func (s Scene) Prose(t theme.Tone, text string) []string {
+// Paragraph wraps text to the page, indented by one cell, in a tone.
+func (rc RenderContext) Paragraph(t theme.Tone, text string) []string {
 	var out []string
-	for _, l := range widget.Wrap(widget.Grouped(widget.Clean(text)), s.W-2) {
-		out = append(out, " "+s.P(t, l))
+	for _, l := range widget.Wrap(widget.Grouped(widget.Clean(text)), rc.Width-2) {
+		out = append(out, " "+rc.Paint(t, l))
 	}
 	return out
 }
 
-// Keep joins lines and cuts them to the page's width and height.
-func (s Scene) Keep(lines []string) string {
-	return widget.Fit(s.Theme, strings.Join(lines, "\n"), s.W, s.H)
+// Fit joins lines and cuts them to the page.
+func (rc RenderContext) Fit(lines []string) string {
+	return widget.Fit(rc.Theme, strings.Join(lines, "\n"), rc.Width, rc.Height)
 }

@@ -6,28 +6,28 @@ import (
 	"unibus/tui/theme"
 )
 
-// Memo remembers what rows were made from, so that they are not made again for
-// every key: a list of ten thousand users takes longer than a key may.
-type Memo struct{ last made }
+// RowCache remembers the inputs of the rows. Rebuilding ten thousand rows for
+// every key would delay the key.
+type RowCache struct{ last rowInputs }
 
-type made struct {
-	n      [2]uint64
-	filter string
-	open   string
-	epoch  int64
-	mode   theme.Mode
-	known  bool
+type rowInputs struct {
+	answers   [2]uint64
+	filter    string
+	openID    string
+	timeStep  int64
+	themeMode theme.Mode
+	set       bool
 }
 
-// Fresh is true where nothing has changed since it was last asked: the answers
-// (by how many came in), the filter, the theme, what is open, and the time as
-// far as ages show it. Otherwise the rows must be made anew.
-func (m *Memo) Fresh(s Scene, every time.Duration, open string, answers ...uint64) bool {
-	now := made{filter: s.Filter, open: open, epoch: s.Now.UnixNano() / int64(every), mode: s.Theme.Mode, known: true}
-	copy(now.n[:], answers)
-	if now == m.last {
+// IsCurrent is true if no input has changed since the last call: answers, filter,
+// theme, open row, and the time in steps of maxAge. Otherwise the caller must
+// rebuild the rows.
+func (m *RowCache) IsCurrent(rc RenderContext, maxAge time.Duration, openID string, answers ...uint64) bool {
+	inputs := rowInputs{filter: rc.Filter, openID: openID, timeStep: rc.Now.UnixNano() / int64(maxAge), themeMode: rc.Theme.Mode, set: true}
+	copy(inputs.answers[:], answers)
+	if inputs == m.last {
 		return true
 	}
-	m.last = now
+	m.last = inputs
 	return false
 }

@@ -12,42 +12,43 @@ import (
 	"unibus/tui/widget"
 )
 
-// Old is true where the status is of some time ago, whether because nobody
-// answers or because nobody looked.
-func (s Scene) Old() bool {
-	t := s.Snap.Status
-	return t.Stale(s.Now, Fresh) || t.Awaited(s.Now, Fresh)
+// StatusIsStale is true if the status is old, because no node answers or because
+// it was not polled.
+func (rc RenderContext) StatusIsStale() bool {
+	t := rc.Snapshot.Status
+	return t.Stale(rc.Now, StatusMaxAge) || t.Refreshing(rc.Now, StatusMaxAge)
 }
 
-// AsOf is the scene at the moment of an old status: what it tells of does not
-// grow older by itself, for nobody knows whether it goes on.
-func (s Scene) AsOf() Scene {
-	if s.Old() {
-		s.Now = s.Snap.Status.At
+// AtStatusTime is the context at the time of a stale status. Ages in it must not
+// grow: nobody knows whether that state continues.
+func (rc RenderContext) AtStatusTime() RenderContext {
+	if rc.StatusIsStale() {
+		rc.Now = rc.Snapshot.Status.ReceivedAt
 	}
-	return s
+	return rc
 }
 
-// Faded makes lines dim where the status is old: no colour of theirs is of now.
-func (s Scene) Faded(lines []string) []string {
-	if !s.Old() {
+// DimIfStale dims lines if the status is stale, because their colors may be wrong
+// by now.
+func (rc RenderContext) DimIfStale(lines []string) []string {
+	if !rc.StatusIsStale() {
 		return lines
 	}
-	return s.Fade(lines)
+	return rc.Dim(lines)
 }
 
-// Fade makes lines dim.
-func (s Scene) Fade(lines []string) []string {
+// Dim removes all colors and dims the lines.
+func (rc RenderContext) Dim(lines []string) []string {
 	out := make([]string, len(lines))
 	for i, l := range lines {
-		out[i] = s.P(theme.Dim, ansi.Strip(l))
+		out[i] = rc.Paint(theme.Dim, ansi.Strip(l))
 	}
 	return out
 }
 
-// FadedRow is Faded for a row of a table.
-func (s Scene) FadedRow(r widget.Row) widget.Row {
-	if !s.Old() {
+// DimRowIfStale is DimIfStale for a table row.
+func (rc RenderContext) DimRowIfStale(r widget.Row) widget.Row {
+	if !rc.StatusIsStale() {
 		return r
 	}
 	r.Dim = true
@@ -57,56 +58,56 @@ func (s Scene) FadedRow(r widget.Row) widget.Row {
 	return r
 }
 
-// Fresh is how old a status may be before it looks stale.
-const Fresh = 3 * time.Second
+// StatusMaxAge is the age at which a status is stale.
+const StatusMaxAge = 3 * time.Second
 
-// FreshList is the same for the lists that are asked for more seldom.
-const FreshList = 10 * time.Second
+// ListMaxAge is the same for the lists, which are polled less often.
+const ListMaxAge = 10 * time.Second
 
-// Await is what stands in the place of a topic of which nothing is known yet; nil once it is.
-func (s Scene) Await(what string, t feed.Freshness) []string {
+// WaitingLines replace a topic that has no answer yet; nil once it has one.
+func (rc RenderContext) WaitingLines(what string, t feed.Freshness) []string {
 	if t.Known() {
 		return nil
 	}
 	text := "Waiting for " + what
-	if !t.Asked.IsZero() {
-		if d := s.Now.Sub(t.Asked); d >= time.Second {
+	if !t.FirstPolledAt.IsZero() {
+		if d := rc.Now.Sub(t.FirstPolledAt); d >= time.Second {
 			text += " for " + widget.Span(d)
 		}
 	}
-	if s.Snap.Server != "" {
-		text += " from " + s.Snap.Server
+	if rc.Snapshot.Server != "" {
+		text += " from " + rc.Snapshot.Server
 	}
-	out := s.Prose(theme.Dim, text+".")
+	out := rc.Paragraph(theme.Dim, text+".")
 	if t.Err != nil {
-		out = append(out, s.Prose(theme.Plain, "So far: "+t.Err.Text+".")...)
+		out = append(out, rc.Paragraph(theme.Plain, "So far: "+t.Err.Text+".")...)
 		if t.Err.Next != "" {
-			out = append(out, s.Prose(theme.Accent, "Do: "+t.Err.Next)...)
+			out = append(out, rc.Paragraph(theme.Accent, "Do: "+t.Err.Next)...)
 		}
 	}
 	return out
 }
 
-// Stale says of a topic that gets no answers how old it is; nil while it is fresh.
-func (s Scene) Stale(t feed.Freshness, fresh time.Duration) []string {
+// StaleLines say how old an unanswered topic is; nil while it is fresh.
+func (rc RenderContext) StaleLines(t feed.Freshness, fresh time.Duration) []string {
 	switch {
-	case t.Awaited(s.Now, fresh):
-		return s.Prose(theme.Dim, "Figures are from "+s.At(t.At)+"; newer ones are awaited.")
-	case !t.Stale(s.Now, fresh):
+	case t.Refreshing(rc.Now, fresh):
+		return rc.Paragraph(theme.Dim, "Figures are from "+rc.FormatTime(t.ReceivedAt)+"; newer ones are awaited.")
+	case !t.Stale(rc.Now, fresh):
 		return nil
 	}
-	text := fmt.Sprintf("%s No answer for %s: figures are from %s.", s.Theme.Glyphs.Degraded, widget.Span(t.Age(s.Now)), s.At(t.At))
+	text := fmt.Sprintf("%s No answer for %s: figures are from %s.", rc.Theme.Glyphs.Degraded, widget.Span(t.Age(rc.Now)), rc.FormatTime(t.ReceivedAt))
 	if t.Err != nil {
-		text += " " + upper(t.Err.Text) + "."
+		text += " " + capitalize(t.Err.Text) + "."
 	}
-	out := s.Prose(theme.Warn, text)
+	out := rc.Paragraph(theme.Warn, text)
 	if t.Err != nil && t.Err.Next != "" {
-		out = append(out, s.Prose(theme.Accent, "Do: "+t.Err.Next)...)
+		out = append(out, rc.Paragraph(theme.Accent, "Do: "+t.Err.Next)...)
 	}
 	return out
 }
 
-func upper(s string) string {
+func capitalize(s string) string {
 	if s == "" {
 		return s
 	}

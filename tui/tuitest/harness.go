@@ -39,7 +39,7 @@ func (s *Still) Send(msg tea.Msg) {
 
 // Tick hears everything once more and lets the console take it up.
 func (s *Still) Tick() {
-	s.Model.Feed().Once(context.Background())
+	s.Model.Feed().PollOnce(context.Background())
 	s.Send(s.Model.TickMsg())
 }
 

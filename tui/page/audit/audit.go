@@ -21,14 +21,14 @@ import (
 // Model is the page.
 type Model struct {
 	page.List
-	before uint64 // of the page of older records that the cursor has come to
+	oldestNeeded uint64 // the AuditLog.Next up to which the operator has scrolled
 }
 
-// New makes the page.
+// New creates the page.
 func New() *Model {
 	m := &Model{}
 	m.List = page.List{
-		Subject: "the audit", MaxAge: page.FreshList, RowsEvery: time.Minute, CopyHint: "copy",
+		Subject: "the audit", MaxAge: page.ListMaxAge, RowsMaxAge: time.Minute, CopyHint: "copy",
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Audit.Freshness },
 		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This record is not listed any more.",
 		Table: widget.NewTable("No operator has changed anything yet. What is done from this console, or with unibusd, is recorded here before it is done, and then how it ended.",
@@ -38,44 +38,44 @@ func New() *Model {
 	return m
 }
 
-// Name is audit.
+// Name returns "audit".
 func (m *Model) Name() string { return "audit" }
 
 func key(r admin.AuditRecord) string { return strconv.FormatUint(r.Seq, 10) }
 
-func rows(s page.Scene) []widget.Row {
-	rs := s.Snap.Audit.Value.Records
+func rows(rc page.RenderContext) []widget.Row {
+	rs := rc.Snapshot.Audit.Value.Records
 	out := make([]widget.Row, 0, len(rs))
 	for _, r := range rs {
-		out = append(out, row(s, r))
+		out = append(out, row(rc, r))
 	}
 	return out
 }
 
-func row(s page.Scene, r admin.AuditRecord) widget.Row {
-	word, tone := outcome(s, r)
+func row(rc page.RenderContext, r admin.AuditRecord) widget.Row {
+	word, tone := outcomeText(rc, r)
 	return widget.Row{Key: key(r), Cells: []widget.Cell{
-		widget.Num(float64(r.At), s.Clock(r.At), "").In(theme.Dim),
+		widget.Num(float64(r.At), rc.FormatMillis(r.At), "").In(theme.Dim),
 		{Text: r.Name},
 		{Text: r.Node, Tone: theme.Dim},
 		{Text: r.Verb},
-		widget.Num(rank(r), word, "").In(tone), took(r),
-		{Text: target(s, r.Args)},
+		widget.Num(outcomeRank(r), word, "").In(tone), durationCell(r),
+		{Text: shortTarget(rc, r.Args)},
 	}}
 }
 
 const (
-	ok      = "ok"      // it was done
-	unknown = "unknown" // no outcome was recorded
+	outcomeOK      = "ok"      // the action was done
+	outcomeUnknown = "unknown" // no outcome is recorded
 )
 
-// outcome is how an action ended, in a glyph and a word.
-func outcome(s page.Scene, r admin.AuditRecord) (string, theme.Tone) {
-	g := s.Theme.Glyphs
+// outcomeText is the outcome as a glyph and a word.
+func outcomeText(rc page.RenderContext, r admin.AuditRecord) (string, theme.Tone) {
+	g := rc.Theme.Glyphs
 	switch r.Outcome {
-	case ok:
+	case outcomeOK:
 		return g.Healthy + " ok", theme.Good
-	case unknown, "":
+	case outcomeUnknown, "":
 		return g.Unknown + " unknown", theme.Warn
 	case string(core.KindFailed), string(core.KindUnavailable):
 		return g.Critical + " " + r.Outcome, theme.Bad
@@ -83,21 +83,21 @@ func outcome(s page.Scene, r admin.AuditRecord) (string, theme.Tone) {
 	return g.Degraded + " " + strings.ReplaceAll(r.Outcome, "_", " "), theme.Warn
 }
 
-// rank sorts outcomes: what wants a look comes first.
-func rank(r admin.AuditRecord) float64 {
+// outcomeRank sorts the outcomes that need attention first.
+func outcomeRank(r admin.AuditRecord) float64 {
 	switch r.Outcome {
-	case unknown, "":
+	case outcomeUnknown, "":
 		return 0
 	case string(core.KindFailed), string(core.KindUnavailable):
 		return 1
-	case ok:
+	case outcomeOK:
 		return 3
 	}
 	return 2
 }
 
-func took(r admin.AuditRecord) widget.Cell {
-	if r.Outcome == unknown || r.Outcome == "" {
+func durationCell(r admin.AuditRecord) widget.Cell {
+	if r.Outcome == outcomeUnknown || r.Outcome == "" {
 		return widget.Num(-1, "-", "").In(theme.Faint)
 	}
 	if r.TookMS < 1000 {
@@ -107,13 +107,13 @@ func took(r admin.AuditRecord) widget.Cell {
 	return widget.Num(float64(r.TookMS), f, u)
 }
 
-// target shortens the ids and paths in what an action was done to; the record's own view has them whole.
-func target(s page.Scene, args string) string {
+// shortTarget shortens ids and paths. The record's own view shows them in full.
+func shortTarget(rc page.RenderContext, args string) string {
 	words := strings.Split(args, " ")
 	for i, w := range words {
 		w = strings.TrimPrefix(w, "id=")
 		if id, err := core.ParseUserID(w); err == nil {
-			w = widget.Middle(s.Theme, string(id), 11)
+			w = widget.Middle(rc.Theme, string(id), 11)
 		} else if name, value, ok := strings.Cut(w, "="); ok && strings.HasPrefix(value, "/") {
 			w = name + "=" + path.Base(value)
 		}
@@ -122,8 +122,8 @@ func target(s page.Scene, args string) string {
 	return strings.Join(words, " ")
 }
 
-func (m *Model) summary(s page.Scene) []string {
-	log := s.Snap.Audit.Value
+func (m *Model) summary(rc page.RenderContext) []string {
+	log := rc.Snapshot.Audit.Value
 	text := widget.Plural(len(log.Records), "action", "actions") + ", the newest first"
 	switch {
 	case len(log.Records) >= feed.MaxAudit:
@@ -132,52 +132,52 @@ func (m *Model) summary(s page.Scene) []string {
 		text += "; older ones are fetched at the end of the list"
 	}
 	text += "."
-	if st := s.Snap.Status; st.Known() && !st.Value.Clustered {
+	if st := rc.Snapshot.Status; st.Known() && !st.Value.Clustered {
 		text += " This is " + log.Node + "'s own record."
 	}
-	return append(s.Prose(theme.Plain, text+m.FilterText(s)), "")
+	return append(rc.Paragraph(theme.Plain, text+m.FilterText(rc)), "")
 }
 
-func find(s page.Scene, id string) (admin.AuditRecord, bool) {
-	rs := s.Snap.Audit.Value.Records
+func find(rc page.RenderContext, id string) (admin.AuditRecord, bool) {
+	rs := rc.Snapshot.Audit.Value.Records
 	if i := slices.IndexFunc(rs, func(r admin.AuditRecord) bool { return key(r) == id }); i >= 0 {
 		return rs[i], true
 	}
 	return admin.AuditRecord{}, false
 }
 
-func detail(s page.Scene, id string) []string {
-	r, found := find(s, id)
+func detail(rc page.RenderContext, id string) []string {
+	r, found := find(rc, id)
 	if !found {
 		return nil
 	}
-	word, tone := outcome(s, r)
-	lines := []string{" " + s.P(tone, word) + "  " + s.P(theme.Strong, widget.Clean(r.Verb)), ""}
-	f := page.Facts{Scene: s, Label: 8}
-	f.Add("when", fmt.Sprintf("%s, %s ago", r.At.Time().In(s.Now.Location()).Format("2 Jan 2006 15:04:05.000"), widget.Age(s.Since(r.At))))
+	word, tone := outcomeText(rc, r)
+	lines := []string{" " + rc.Paint(tone, word) + "  " + rc.Paint(theme.Strong, widget.Clean(r.Verb)), ""}
+	f := page.LabeledLines{Context: rc, LabelWidth: 8}
+	f.Add("when", fmt.Sprintf("%s, %s ago", r.At.Time().In(rc.Now.Location()).Format("2 Jan 2006 15:04:05.000"), widget.Age(rc.AgeOf(r.At))))
 	f.Add("operator", widget.Clean(fmt.Sprintf("%s (%s)", r.Name, r.Role)))
 	f.Add("key", widget.Clean(r.Key))
 	f.Add("node", widget.Clean(r.Node))
 	f.Add("target", widget.Clean(r.Args))
-	f.Add("outcome", ended(r))
+	f.Add("outcome", outcomeSentence(r))
 	f.Add("record", fmt.Sprintf("%s, number %d", widget.Clean(r.ID), r.Seq))
 	lines = append(lines, f.Lines...)
 	if r.Late {
 		lines = append(lines, "")
-		lines = append(lines, s.Prose(theme.Dim, r.Node+" recorded this alone, as there was no quorum, and added it here afterwards.")...)
+		lines = append(lines, rc.Paragraph(theme.Dim, r.Node+" recorded this alone, as there was no quorum, and added it here afterwards.")...)
 	}
 	return lines
 }
 
-// ended says how an action ended, in words.
-func ended(r admin.AuditRecord) string {
-	if r.Outcome == unknown || r.Outcome == "" {
+// outcomeSentence is the outcome in words.
+func outcomeSentence(r admin.AuditRecord) string {
+	if r.Outcome == outcomeUnknown || r.Outcome == "" {
 		if r.Text != "" {
 			return widget.Clean(r.Text)
 		}
 		return "none is recorded: the action is under way, or its node died. Look whether it took effect."
 	}
-	c := took(r)
+	c := durationCell(r)
 	text := fmt.Sprintf("%s, took %s %s", strings.ReplaceAll(r.Outcome, "_", " "), c.Text, c.Unit)
 	if r.Text != "" {
 		text += ": " + widget.Grouped(r.Text)
@@ -185,25 +185,28 @@ func ended(r admin.AuditRecord) string {
 	return widget.Clean(text)
 }
 
-// Key asks for older records, too, when the cursor moves on at the end of the list.
-func (m *Model) Key(s page.Scene, k string) page.Effect {
-	e := m.List.Key(s, k)
+// HandleKey also requests older records when the cursor reaches the end of the
+// list.
+func (m *Model) HandleKey(rc page.RenderContext, k string) page.KeyResult {
+	e := m.List.HandleKey(rc, k)
 	switch k {
 	case "down", "j", "pgdown", "ctrl+f", "end", "G":
 		if m.OpenID == "" && m.Table.AtEnd() {
-			m.before = s.Snap.Audit.Value.Next
+			m.oldestNeeded = rc.Snapshot.Audit.Value.Next
 		}
 	}
 	return e
 }
 
-// Want is the audit, as far back as the cursor has come.
-func (m *Model) Want() feed.Want { return feed.Want{Audit: true, AuditBefore: m.before} }
+// Subscription is the audit, as far back as the operator has scrolled.
+func (m *Model) Subscription() feed.Subscription {
+	return feed.Subscription{Audit: true, AuditBefore: m.oldestNeeded}
+}
 
-// Copy is the record in a line.
-func (m *Model) Copy(s page.Scene) (what, text string) {
-	m.Load(s)
-	r, found := find(s, m.Current())
+// ClipboardText is the record in one line.
+func (m *Model) ClipboardText(rc page.RenderContext) (what, text string) {
+	m.Load(rc)
+	r, found := find(rc, m.Current())
 	if !found {
 		return "", ""
 	}

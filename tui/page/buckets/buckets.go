@@ -17,11 +17,11 @@ import (
 // Model is the page.
 type Model struct{ page.List }
 
-// New makes the page.
+// New creates the page.
 func New() *Model {
 	m := &Model{}
 	m.List = page.List{
-		Kind: "bucket", Subject: "the buckets", MaxAge: page.Fresh, RowsEvery: time.Second,
+		Kind: "bucket", Subject: "the buckets", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
 		Rows:   m.rows, Summary: summary, Detail: detail, Gone: "This bucket is not there any more.",
 		Table: widget.NewTable("",
@@ -32,57 +32,57 @@ func New() *Model {
 	return m
 }
 
-// Name is buckets.
+// Name returns "buckets".
 func (m *Model) Name() string { return "buckets" }
 
-func all(s page.Scene) []cluster.Bucket {
-	v := s.Snap.Status.Value.View
+func allBuckets(rc page.RenderContext) []cluster.Bucket {
+	v := rc.Snapshot.Status.Value.View
 	return append(append([]cluster.Bucket(nil), v.Buckets...), v.Mechanism...)
 }
 
-func (m *Model) rows(s page.Scene) []widget.Row {
-	v := s.Snap.Status.Value.View
+func (m *Model) rows(rc page.RenderContext) []widget.Row {
+	v := rc.Snapshot.Status.Value.View
 	m.Table.Empty = "There are no buckets yet. unibusd makes them once the meta group has a leader."
 	if !v.Clustered {
 		m.Table.Empty = fmt.Sprintf("%s runs alone and keeps its control plane in SQLite: it has no buckets. Started with routes to other nodes it would make them.", v.From)
 	}
 	var rows []widget.Row
-	for i, b := range all(s) {
-		rows = append(rows, s.FadedRow(row(s.AsOf(), b, i >= len(v.Buckets))))
+	for i, b := range allBuckets(rc) {
+		rows = append(rows, rc.DimRowIfStale(row(rc.AtStatusTime(), b, i >= len(v.Buckets))))
 	}
 	return rows
 }
 
-func row(s page.Scene, b cluster.Bucket, mechanism bool) widget.Row {
-	word, tone := Standing(b)
-	g := s.Theme.Glyphs.Healthy
+func row(rc page.RenderContext, b cluster.Bucket, internal bool) widget.Row {
+	word, tone := replicaSummary(b)
+	g := rc.Theme.Glyphs.Healthy
 	switch tone {
 	case theme.Warn:
-		g = s.Theme.Glyphs.Degraded
+		g = rc.Theme.Glyphs.Degraded
 	case theme.Bad:
-		g = s.Theme.Glyphs.Critical
+		g = rc.Theme.Glyphs.Critical
 	}
 	size, unit := widget.Bytes(b.Bytes)
 	led := widget.Num(-1, "-", "").In(theme.Faint)
 	if b.Since != 0 && b.Leader != "" {
-		f, u := widget.AgeParts(s.Since(b.Since))
-		led = widget.Num(s.Since(b.Since).Seconds(), f, u)
+		f, u := widget.AgeParts(rc.AgeOf(b.Since))
+		led = widget.Num(rc.AgeOf(b.Since).Seconds(), f, u)
 	}
 	leader := widget.Cell{Text: b.Leader}
 	if b.Leader == "" {
 		leader = widget.Cell{Text: "none", Tone: theme.Bad}
 	}
-	return widget.Row{Key: b.Name, Dim: mechanism, Cells: []widget.Cell{
+	return widget.Row{Key: b.Name, Dim: internal, Cells: []widget.Cell{
 		{Text: g + " " + b.Name, Tone: tone},
 		{Text: word, Tone: tone},
 		leader,
 		widget.Num(float64(b.Keys), widget.Count(b.Keys), ""), widget.Num(float64(b.Bytes), size, unit), led,
-		{Text: replicas(s, b)},
+		{Text: replicasText(rc, b)},
 	}}
 }
 
-// Standing sums up a bucket: how many replicas are current, and how bad that is.
-func Standing(b cluster.Bucket) (string, theme.Tone) {
+// replicaSummary counts the current replicas of a bucket, and rates that count.
+func replicaSummary(b cluster.Bucket) (string, theme.Tone) {
 	n := 0
 	for _, r := range b.Replicas {
 		if r.State == cluster.ReplicaCurrent {
@@ -99,8 +99,8 @@ func Standing(b cluster.Bucket) (string, theme.Tone) {
 	return text, theme.Good
 }
 
-func sign(s page.Scene, r cluster.Replica) (glyph string, tone theme.Tone) {
-	g := s.Theme.Glyphs
+func replicaGlyph(rc page.RenderContext, r cluster.Replica) (glyph string, tone theme.Tone) {
+	g := rc.Theme.Glyphs
 	switch r.State {
 	case cluster.ReplicaCurrent:
 		return g.Healthy, theme.Good
@@ -112,10 +112,10 @@ func sign(s page.Scene, r cluster.Replica) (glyph string, tone theme.Tone) {
 	return g.Unknown, theme.Dim
 }
 
-func replicas(s page.Scene, b cluster.Bucket) string {
+func replicasText(rc page.RenderContext, b cluster.Bucket) string {
 	var parts []string
 	for _, r := range b.Replicas {
-		g, _ := sign(s, r)
+		g, _ := replicaGlyph(rc, r)
 		text := g + " " + r.Node
 		if r.Lag > 0 {
 			text += " -" + widget.Count(int(r.Lag))
@@ -125,53 +125,53 @@ func replicas(s page.Scene, b cluster.Bucket) string {
 	return strings.Join(parts, "  ")
 }
 
-func summary(s page.Scene) []string { return append(s.Faded(replication(s)), "") }
+func summary(rc page.RenderContext) []string { return append(rc.DimIfStale(replicationLines(rc)), "") }
 
-func replication(s page.Scene) []string {
-	v := s.Snap.Status.Value.View
-	var lame []string
-	for _, b := range all(s) {
-		if _, tone := Standing(b); tone != theme.Good {
-			lame = append(lame, b.Name)
+func replicationLines(rc page.RenderContext) []string {
+	v := rc.Snapshot.Status.Value.View
+	var notCurrent []string
+	for _, b := range allBuckets(rc) {
+		if _, tone := replicaSummary(b); tone != theme.Good {
+			notCurrent = append(notCurrent, b.Name)
 		}
 	}
 	switch {
-	case len(all(s)) == 0:
+	case len(allBuckets(rc)) == 0:
 		return nil
-	case len(lame) == 0:
+	case len(notCurrent) == 0:
 		if len(v.Buckets) == 0 {
-			return s.Prose(theme.Plain, "The five buckets of the control plane come with the move to KV. What is here already belongs to the mechanism, and every replica of it is current.")
+			return rc.Paragraph(theme.Plain, "The five buckets of the control plane come with the move to KV. What is here already belongs to the mechanism, and every replica of it is current.")
 		}
-		return s.Prose(theme.Plain, fmt.Sprintf("Every replica of all %d is current. The first %d are the control plane, the others belong to the mechanism.", len(all(s)), len(v.Buckets)))
+		return rc.Paragraph(theme.Plain, fmt.Sprintf("Every replica of all %d is current. The first %d are the control plane, the others belong to the mechanism.", len(allBuckets(rc)), len(v.Buckets)))
 	}
-	text := "Not every replica is current: " + strings.Join(lame, ", ") + "."
+	text := "Not every replica is current: " + strings.Join(notCurrent, ", ") + "."
 	switch {
-	case len(lame) == len(all(s)):
+	case len(notCurrent) == len(allBuckets(rc)):
 		text = "No bucket has all its replicas current."
-	case len(lame) > 3:
-		text = fmt.Sprintf("Not every replica is current in %d of %d.", len(lame), len(all(s)))
+	case len(notCurrent) > 3:
+		text = fmt.Sprintf("Not every replica is current in %d of %d.", len(notCurrent), len(allBuckets(rc)))
 	}
-	return s.Prose(theme.Plain, text+" A bucket is written while more than half of its replicas answer.")
+	return rc.Paragraph(theme.Plain, text+" A bucket is written while more than half of its replicas answer.")
 }
 
-func detail(s page.Scene, id string) []string {
-	for _, b := range all(s) {
+func detail(rc page.RenderContext, id string) []string {
+	for _, b := range allBuckets(rc) {
 		if b.Name == id {
-			return s.Faded(bucketDetail(s.AsOf(), b))
+			return rc.DimIfStale(bucketDetail(rc.AtStatusTime(), b))
 		}
 	}
 	return nil
 }
 
-func bucketDetail(s page.Scene, b cluster.Bucket) []string {
-	word, tone := Standing(b)
-	lines := []string{" " + s.P(theme.Strong, b.Name) + "  " + s.P(tone, word), ""}
-	f := page.Facts{Scene: s, Label: 10}
+func bucketDetail(rc page.RenderContext, b cluster.Bucket) []string {
+	word, tone := replicaSummary(b)
+	lines := []string{" " + rc.Paint(theme.Strong, b.Name) + "  " + rc.Paint(tone, word), ""}
+	f := page.LabeledLines{Context: rc, LabelWidth: 10}
 	leader := "nobody: it cannot be written"
 	if b.Leader != "" {
 		leader = b.Leader
 		if b.Since != 0 {
-			leader += " for " + widget.Span(s.Since(b.Since))
+			leader += " for " + widget.Span(rc.AgeOf(b.Since))
 		}
 	}
 	f.Add("leader", leader)
@@ -179,9 +179,9 @@ func bucketDetail(s page.Scene, b cluster.Bucket) []string {
 	f.Add("quorum", fmt.Sprintf("%d of %s must answer for a write", need, widget.Plural(b.Wanted, "replica", "replicas")))
 	f.Add("holds", fmt.Sprintf("%s, %s, last sequence %s", widget.Plural(b.Keys, "key", "keys"), widget.Size(b.Bytes), widget.Count(int(b.LastSeq))))
 	f.Add("waits for", widget.Clean(b.Waiting))
-	lines = append(append(lines, f.Lines...), "", " "+s.P(theme.Dim, widget.Pad("REPLICA", 12, false)+widget.Pad("STATE", 14, false)+"BEHIND BY"))
+	lines = append(append(lines, f.Lines...), "", " "+rc.Paint(theme.Dim, widget.Pad("REPLICA", 12, false)+widget.Pad("STATE", 14, false)+"BEHIND BY"))
 	for _, r := range b.Replicas {
-		g, tone := sign(s, r)
+		g, tone := replicaGlyph(rc, r)
 		lag := "nothing"
 		if r.State == cluster.ReplicaUnknown || r.State == cluster.ReplicaOffline {
 			lag = "not known"
@@ -193,7 +193,7 @@ func bucketDetail(s page.Scene, b cluster.Bucket) []string {
 		if r.Node == b.Leader {
 			role = ", leader"
 		}
-		lines = append(lines, " "+s.P(tone, widget.Pad(g+" "+r.Node, 12, false)+widget.Pad(string(r.State), 14, false))+s.P(theme.Dim, lag+role))
+		lines = append(lines, " "+rc.Paint(tone, widget.Pad(g+" "+r.Node, 12, false)+widget.Pad(string(r.State), 14, false))+rc.Paint(theme.Dim, lag+role))
 	}
 	return lines
 }

@@ -17,11 +17,11 @@ import (
 // Model is the page.
 type Model struct{ page.List }
 
-// New makes the page.
+// New creates the page.
 func New() *Model {
 	m := &Model{}
 	m.List = page.List{
-		Subject: "the events", MaxAge: page.Fresh, RowsEvery: time.Minute,
+		Subject: "the events", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Minute,
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Events.Freshness },
 		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This event is not kept any more.",
 		Table: widget.NewTable("Nothing has happened since the nodes' recorders began. Leader changes, nodes that come and go, and what operators do appear here.",
@@ -30,51 +30,51 @@ func New() *Model {
 	return m
 }
 
-// Name is events.
+// Name returns "events".
 func (m *Model) Name() string { return "events" }
 
-func key(e cluster.Event) string { return fmt.Sprintf("%d %s %s", e.At, e.About, e.Text) }
+func eventKey(e cluster.Event) string { return fmt.Sprintf("%d %s %s", e.At, e.About, e.Text) }
 
-func rows(s page.Scene) []widget.Row {
-	es := s.Snap.Events.Value
+func rows(rc page.RenderContext) []widget.Row {
+	es := rc.Snapshot.Events.Value
 	out := make([]widget.Row, 0, len(es))
 	for i := len(es) - 1; i >= 0; i-- {
-		out = append(out, row(s, es[i]))
+		out = append(out, row(rc, es[i]))
 	}
 	return out
 }
 
-func row(s page.Scene, e cluster.Event) widget.Row {
-	g, tone := s.Theme.Level(e.Level)
-	at := widget.Num(float64(e.At), s.Clock(e.At), "").In(theme.Dim)
-	return widget.Row{Key: key(e), Cells: []widget.Cell{
+func row(rc page.RenderContext, e cluster.Event) widget.Row {
+	g, tone := rc.Theme.Level(e.Level)
+	at := widget.Num(float64(e.At), rc.FormatMillis(e.At), "").In(theme.Dim)
+	return widget.Row{Key: eventKey(e), Cells: []widget.Cell{
 		at, {Text: g + " " + string(e.Level), Tone: tone}, {Text: e.About}, {Text: widget.Grouped(e.Text)},
 	}}
 }
 
-func (m *Model) summary(s page.Scene) []string {
-	text := widget.Plural(len(s.Snap.Events.Value), "event", "events") + ", the newest first."
-	return append(s.Prose(theme.Plain, text+m.FilterText(s)), "")
+func (m *Model) summary(rc page.RenderContext) []string {
+	text := widget.Plural(len(rc.Snapshot.Events.Value), "event", "events") + ", the newest first."
+	return append(rc.Paragraph(theme.Plain, text+m.FilterText(rc)), "")
 }
 
-func detail(s page.Scene, id string) []string {
-	for _, e := range s.Snap.Events.Value {
-		if key(e) != id {
+func detail(rc page.RenderContext, id string) []string {
+	for _, e := range rc.Snapshot.Events.Value {
+		if eventKey(e) != id {
 			continue
 		}
-		g, tone := s.Theme.Level(e.Level)
-		lines := []string{" " + s.P(tone, g+" "+string(e.Level)) + "  " + s.P(theme.Strong, widget.Clean(e.About)), ""}
-		f := page.Facts{Scene: s, Label: 6}
-		f.Add("when", fmt.Sprintf("%s, %s ago", e.At.Time().In(s.Now.Location()).Format("2 Jan 2006 15:04:05.000"), widget.Span(s.Since(e.At))))
+		g, tone := rc.Theme.Level(e.Level)
+		lines := []string{" " + rc.Paint(tone, g+" "+string(e.Level)) + "  " + rc.Paint(theme.Strong, widget.Clean(e.About)), ""}
+		f := page.LabeledLines{Context: rc, LabelWidth: 6}
+		f.Add("when", fmt.Sprintf("%s, %s ago", e.At.Time().In(rc.Now.Location()).Format("2 Jan 2006 15:04:05.000"), widget.Span(rc.AgeOf(e.At))))
 		f.Add("what", widget.Grouped(widget.Clean(e.Text)))
 		return append(lines, f.Lines...)
 	}
 	return nil
 }
 
-// Copy is the text of the event.
-func (m *Model) Copy(s page.Scene) (what, text string) {
-	m.Load(s)
+// ClipboardText is the text of the event.
+func (m *Model) ClipboardText(rc page.RenderContext) (what, text string) {
+	m.Load(rc)
 	_, text, _ = strings.Cut(m.Current(), " ")
 	return "the event", text
 }

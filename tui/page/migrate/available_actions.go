@@ -10,10 +10,10 @@ import (
 	"unibus/tui/widget"
 )
 
-// buttons are the actions of the page: what is possible now, then what is not
-// and why, those with the same reason together. Nothing of it is cut off.
-func (m *Model) buttons(s page.Scene) []string {
-	var can []string
+// actionLines list the available actions, then the unavailable ones grouped by
+// reason. None of it is cut off.
+func (m *Model) actionLines(rc page.RenderContext) []string {
+	var available []string
 	var reasons []string
 	names := map[string][]string{} // by reason
 	for _, a := range action.Table() {
@@ -21,35 +21,35 @@ func (m *Model) buttons(s page.Scene) []string {
 			continue
 		}
 		name := strings.TrimPrefix(a.Name, "migrate ")
-		why := a.Impossible(s.State)
+		reason := a.Impossible(rc.ActionState)
 		switch {
-		case why == "":
-			can = append(can, s.P(theme.Accent, a.Key)+" "+name)
+		case reason == "":
+			available = append(available, rc.Paint(theme.Accent, a.Key)+" "+name)
 			continue
-		case names[why] == nil:
-			reasons = append(reasons, why)
+		case names[reason] == nil:
+			reasons = append(reasons, reason)
 		}
-		names[why] = append(names[why], name)
+		names[reason] = append(names[reason], name)
 	}
-	var cannot []string
-	for _, why := range reasons {
-		cannot = append(cannot, strings.Join(names[why], ", ")+": "+why)
+	var unavailable []string
+	for _, reason := range reasons {
+		unavailable = append(unavailable, strings.Join(names[reason], ", ")+": "+reason)
 	}
-	lines := flow(s, theme.Plain, can)
-	return append(lines, flow(s, theme.Dim, cannot)...)
+	lines := fillLines(rc, theme.Plain, available)
+	return append(lines, fillLines(rc, theme.Dim, unavailable)...)
 }
 
-// flow puts items behind each other, each on the first line that has room for
-// it; one that is longer than a line is wrapped at its words.
-func flow(s page.Scene, tone theme.Tone, items []string) []string {
+// fillLines puts each item on the first line with space for it, and wraps longer
+// items.
+func fillLines(rc page.RenderContext, tone theme.Tone, items []string) []string {
 	const gap = "   "
 	var out []string
 	for _, item := range items {
-		if widget.Width(item) > s.W-2 {
-			out = append(out, widget.Wrap(item, s.W-2)...)
+		if widget.Width(item) > rc.Width-2 {
+			out = append(out, widget.Wrap(item, rc.Width-2)...)
 			continue
 		}
-		i := slices.IndexFunc(out, func(l string) bool { return widget.Width(l+gap+item) <= s.W-2 })
+		i := slices.IndexFunc(out, func(l string) bool { return widget.Width(l+gap+item) <= rc.Width-2 })
 		if i < 0 {
 			out = append(out, item)
 			continue
@@ -57,7 +57,7 @@ func flow(s page.Scene, tone theme.Tone, items []string) []string {
 		out[i] += gap + item
 	}
 	for i := range out {
-		out[i] = " " + s.P(tone, out[i])
+		out[i] = " " + rc.Paint(tone, out[i])
 	}
 	return out
 }

@@ -10,31 +10,33 @@ import (
 	"unibus/tui/widget"
 )
 
-// driftListed is how many keys of a file the page names; the report has more.
-const driftListed = 3
+// maxDivergedKeys bounds the keys that the page names per file; the report has
+// more.
+const maxDivergedKeys = 3
 
-// drift is what other nodes' own files hold otherwise, and what can be chosen.
-func drift(s page.Scene, st migrate.Status) []string {
+// divergence shows the SQLite files of other nodes that differ from the source,
+// and what the operator can choose.
+func divergence(rc page.RenderContext, st migrate.Status) []string {
 	var lines []string
 	for _, d := range st.Drifted() {
 		lines = append(lines, "")
-		lines = append(lines, s.Prose(theme.Warn, fmt.Sprintf("%s has a SQLite file of its own, %s, which is not the same:", d.Node, d.File))...)
+		lines = append(lines, rc.Paragraph(theme.Warn, fmt.Sprintf("%s has a SQLite file of its own, %s, which is not the same:", d.Node, d.File))...)
 		if d.Error != "" {
-			lines = append(lines, s.Prose(theme.Plain, "It could not be compared to its end: "+d.Error)...)
+			lines = append(lines, rc.Paragraph(theme.Plain, "It could not be compared to its end: "+d.Error)...)
 		}
-		lines = append(lines, driftTable(s, st.Node, d)...)
-		lines = append(lines, choice(s, st, d)...)
+		lines = append(lines, divergenceTable(rc, st.Node, d)...)
+		lines = append(lines, divergenceChoice(rc, st, d)...)
 	}
 	return lines
 }
 
-func driftTable(s page.Scene, here string, d migrate.Drift) []string {
+func divergenceTable(rc page.RenderContext, here string, d migrate.Drift) []string {
 	const cell = 14
 	head := fmt.Sprintf("%-16s", "TABLE")
 	for _, h := range []string{"ONLY " + here, "ONLY " + d.Node, "DIFFERENT"} {
-		head += widget.Pad(widget.Cut(s.Theme, h, cell-1), cell, true)
+		head += widget.Pad(widget.Cut(rc.Theme, h, cell-1), cell, true)
 	}
-	lines := []string{" " + s.P(theme.Dim, head)}
+	lines := []string{" " + rc.Paint(theme.Dim, head)}
 	var keys []string
 	for _, t := range d.Tables {
 		if t.Equal() {
@@ -54,26 +56,26 @@ func driftTable(s page.Scene, here string, d migrate.Drift) []string {
 		return nil
 	}
 	for i, k := range keys {
-		if i == driftListed {
-			lines = append(lines, " "+s.P(theme.Dim, fmt.Sprintf("and %s more: the report (W) lists them", widget.Count(len(keys)-i))))
+		if i == maxDivergedKeys {
+			lines = append(lines, " "+rc.Paint(theme.Dim, fmt.Sprintf("and %s more: the report (W) lists them", widget.Count(len(keys)-i))))
 			break
 		}
-		lines = append(lines, " "+s.P(theme.Dim, widget.Clean(k)))
+		lines = append(lines, " "+rc.Paint(theme.Dim, widget.Clean(k)))
 	}
 	return lines
 }
 
-// choice says what becomes of a file that has drifted.
-func choice(s page.Scene, st migrate.Status, d migrate.Drift) []string {
+// divergenceChoice says what happens to a file that differs.
+func divergenceChoice(rc page.RenderContext, st migrate.Status, d migrate.Drift) []string {
 	switch {
 	case d.Discarded:
-		return s.Prose(theme.Plain, fmt.Sprintf("It is left behind, as %s chose. Nothing of it was moved, and it was not touched.", st.By))
+		return rc.Paragraph(theme.Plain, fmt.Sprintf("It is left behind, as %s chose. Nothing of it was moved, and it was not touched.", st.By))
 	case !st.Over() && st.State != migrate.StatePreflight:
-		return s.Prose(theme.Plain, "Nothing of it is moved, and it is not touched.")
+		return rc.Paragraph(theme.Plain, "Nothing of it is moved, and it is not touched.")
 	}
 	instead := "move"
 	if st.Active() && !st.Options.DryRun {
 		instead = "abort (A) and move"
 	}
-	return s.Prose(theme.Accent, fmt.Sprintf("Choose: move %s and leave %s's file behind (b, and type %s); or %s %s's file instead; or bring the two together first.", st.Node, d.Node, d.Node, instead, d.Node))
+	return rc.Paragraph(theme.Accent, fmt.Sprintf("Choose: move %s and leave %s's file behind (b, and type %s); or %s %s's file instead; or bring the two together first.", st.Node, d.Node, d.Node, instead, d.Node))
 }

@@ -11,43 +11,43 @@ import (
 	"unibus/tui/widget"
 )
 
-// facts are the files of the move, who asked for it and how.
-func facts(s page.Scene, st migrate.Status) []string {
-	f := page.Facts{Scene: s, Label: 8}
+// summaryLines are the files of the migration, its operator and its options.
+func summaryLines(rc page.RenderContext, st migrate.Status) []string {
+	f := page.LabeledLines{Context: rc, LabelWidth: 8}
 	if st.Source.Path != "" {
 		where := strings.TrimSpace(st.Node + " " + filepath.Base(st.Source.Path)) // a dry run is no node's
 		f.Add("source", fmt.Sprintf("%s, %s, schema %d", where, widget.Size(st.Source.Bytes), st.Source.Schema))
 	}
-	f.Add("backup", file(s, st.Backup))
-	f.Add("export", file(s, st.Export))
+	f.Add("backup", backupText(rc, st.Backup))
+	f.Add("export", backupText(rc, st.Export))
 	if st.State == migrate.StateSoak || st.State == migrate.StateDone { // the one above is of before the cutover
-		f.Add("now", keep)
+		f.Add("now", backupHint)
 	}
 	by := "by " + st.By
 	if st.Started != 0 {
-		by = s.Clock(st.Started) + " " + by
+		by = rc.FormatMillis(st.Started) + " " + by
 	}
 	if st.By == "" {
 		by = ""
 	}
 	f.Add("begun", by)
-	f.Add("options", asked(st))
-	f.Add("estimate", estimate(st))
+	f.Add("options", optionsText(st))
+	f.Add("estimate", estimateText(st))
 	if f.Lines == nil {
 		return nil
 	}
 	return append([]string{""}, f.Lines...)
 }
 
-func file(s page.Scene, b migrate.Backup) string {
+func backupText(rc page.RenderContext, b migrate.Backup) string {
 	if b.Path == "" {
 		return ""
 	}
-	return fmt.Sprintf("%s, %s, sha256 %s", filepath.Base(b.Path), widget.Size(b.Bytes), widget.Middle(s.Theme, b.SHA256, 7))
+	return fmt.Sprintf("%s, %s, sha256 %s", filepath.Base(b.Path), widget.Size(b.Bytes), widget.Middle(rc.Theme, b.SHA256, 7))
 }
 
-// asked are the options in words.
-func asked(st migrate.Status) string {
+// optionsText are the options in words.
+func optionsText(st migrate.Status) string {
 	var out []string
 	o := st.Options
 	add := func(when bool, text string) {
@@ -64,7 +64,7 @@ func asked(st migrate.Status) string {
 	return strings.Join(out, ", ")
 }
 
-func estimate(st migrate.Status) string {
+func estimateText(st migrate.Status) string {
 	if st.Estimate == 0 {
 		return ""
 	}

@@ -18,43 +18,43 @@ import (
 // Model is the page.
 type Model struct{ page.List }
 
-// New makes the page.
+// New creates the page.
 func New() *Model {
 	cols := page.NodeColumns()
 	last := len(cols) - 1
 	cols = append(cols[:last:last], widget.Column{Title: "SERVES"}, widget.Column{Title: "UP", Right: true}, widget.Column{Title: "LISTENS", Min: 10}, cols[last])
 	return &Model{page.List{
-		Kind: "node", Subject: "the nodes", MaxAge: page.Fresh, RowsEvery: time.Second,
+		Kind: "node", Subject: "the nodes", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
 		Rows:   rows, Summary: summary, Detail: detail, Gone: "This node is not known any more.",
 		Table: widget.NewTable(page.NoNodes, cols...),
 	}}
 }
 
-// Name is nodes.
+// Name returns "nodes".
 func (m *Model) Name() string { return "nodes" }
 
-func rows(s page.Scene) []widget.Row {
+func rows(rc page.RenderContext) []widget.Row {
 	var out []widget.Row
-	for _, n := range s.Snap.Status.Value.Nodes {
-		r := page.NodeRow(s, n)
+	for _, n := range rc.Snapshot.Status.Value.Nodes {
+		r := page.NodeRow(rc, n)
 		last := len(r.Cells) - 1
-		r.Cells = append(r.Cells[:last:last], serves(n), up(s.AsOf(), n), listens(n), r.Cells[last])
-		out = append(out, s.FadedRow(r))
+		r.Cells = append(r.Cells[:last:last], servesCell(n), uptimeCell(rc.AtStatusTime(), n), listensCell(n), r.Cells[last])
+		out = append(out, rc.DimRowIfStale(r))
 	}
 	return out
 }
 
-func up(s page.Scene, n cluster.Node) widget.Cell {
+func uptimeCell(rc page.RenderContext, n cluster.Node) widget.Cell {
 	if n.Started == 0 || !n.Online {
 		return widget.Num(-1, "-", "").In(theme.Faint)
 	}
-	d := s.Since(n.Started)
+	d := rc.AgeOf(n.Started)
 	f, u := widget.AgeParts(d)
 	return widget.Num(d.Seconds(), f, u)
 }
 
-func serves(n cluster.Node) widget.Cell {
+func servesCell(n cluster.Node) widget.Cell {
 	if n.Info == nil || !n.Online {
 		return widget.Cell{Text: "-", Tone: theme.Faint}
 	}
@@ -64,15 +64,15 @@ func serves(n cluster.Node) widget.Cell {
 	return widget.Cell{Text: string(n.Info.Serving.Backend)}
 }
 
-func listens(n cluster.Node) widget.Cell {
+func listensCell(n cluster.Node) widget.Cell {
 	if n.Info == nil {
 		return widget.Cell{Text: "-", Tone: theme.Faint}
 	}
 	return widget.Cell{Text: n.Info.Listen}
 }
 
-func summary(s page.Scene) []string {
-	v := s.Snap.Status.Value
+func summary(rc page.RenderContext) []string {
+	v := rc.Snapshot.Status.Value
 	on := 0
 	for _, n := range v.Nodes {
 		if n.Online {
@@ -83,55 +83,55 @@ func summary(s page.Scene) []string {
 	if v.Clustered {
 		text += fmt.Sprintf(" The meta group needs %d of %d.", v.Meta.Needed, v.Meta.Size)
 	}
-	return append(s.Faded(s.Prose(theme.Plain, text)), "")
+	return append(rc.DimIfStale(rc.Paragraph(theme.Plain, text)), "")
 }
 
-func detail(s page.Scene, id string) []string {
-	for _, n := range s.Snap.Status.Value.Nodes {
+func detail(rc page.RenderContext, id string) []string {
+	for _, n := range rc.Snapshot.Status.Value.Nodes {
 		if n.Name == id {
-			return nodeDetail(s, n)
+			return nodeDetail(rc, n)
 		}
 	}
 	return nil
 }
 
-func nodeDetail(s page.Scene, n cluster.Node) []string {
-	g, word, tone := s.Theme.Glyphs.Healthy, "answers", theme.Good
+func nodeDetail(rc page.RenderContext, n cluster.Node) []string {
+	g, word, tone := rc.Theme.Glyphs.Healthy, "answers", theme.Good
 	if !n.Online {
-		g, word, tone = s.Theme.Glyphs.Absent, "does not answer", theme.Bad
+		g, word, tone = rc.Theme.Glyphs.Absent, "does not answer", theme.Bad
 	}
-	lines := s.Faded([]string{" " + s.P(tone, g+" "+widget.Clean(n.Name)) + "  " + s.P(theme.Strong, word), ""})
-	f := page.Facts{Scene: s.AsOf(), Label: 12}
-	if !n.Online || s.Old() {
-		f.Add("last heard", heard(s, n))
+	lines := rc.DimIfStale([]string{" " + rc.Paint(tone, g+" "+widget.Clean(n.Name)) + "  " + rc.Paint(theme.Strong, word), ""})
+	f := page.LabeledLines{Context: rc.AtStatusTime(), LabelWidth: 12}
+	if !n.Online || rc.StatusIsStale() {
+		f.Add("last heard", lastHeardText(rc, n))
 	}
 	said := len(f.Lines)
-	facts(&f, n)
+	addFacts(&f, n)
 	if n.Online {
-		return append(append(lines, s.Faded(f.Lines)...), s.Faded(impact(s, n))...)
+		return append(append(lines, rc.DimIfStale(f.Lines)...), rc.DimIfStale(impactLines(rc, n))...)
 	}
 	lines = append(lines, f.Lines[:said]...)
 	if len(f.Lines) > said {
-		lines = append(append(lines, "", " "+s.P(theme.Dim, "WHAT IT SAID LAST")), s.Fade(f.Lines[said:])...)
+		lines = append(append(lines, "", " "+rc.Paint(theme.Dim, "WHAT IT SAID LAST")), rc.Dim(f.Lines[said:])...)
 	}
 	return lines
 }
 
-// heard is when a node last answered.
-func heard(s page.Scene, n cluster.Node) string {
+// lastHeardText is when a node last answered.
+func lastHeardText(rc page.RenderContext, n cluster.Node) string {
 	if n.HeardMS < 0 {
 		return "never"
 	}
-	at := s.Snap.Status.At.Add(-time.Duration(n.HeardMS) * time.Millisecond)
-	return fmt.Sprintf("%s ago, at %s", widget.Span(page.SinceHeard(s, n)), s.At(at))
+	at := rc.Snapshot.Status.ReceivedAt.Add(-time.Duration(n.HeardMS) * time.Millisecond)
+	return fmt.Sprintf("%s ago, at %s", widget.Span(page.SinceLastAnswer(rc, n)), rc.FormatTime(at))
 }
 
-// facts are what is known of a node: of one that is away only what does not
-// change while it is.
-func facts(f *page.Facts, n cluster.Node) {
-	s := f.Scene
+// addFacts adds what is known of a node. For a node that is down it adds only
+// what cannot change meanwhile.
+func addFacts(f *page.LabeledLines, n cluster.Node) {
+	rc := f.Context
 	if n.Info != nil {
-		info(f, n.Info, n.Online)
+		addInfo(f, n.Info, n.Online)
 	}
 	f.Add("meta", n.Meta)
 	f.Add("leads", strings.Join(n.Leads, ", "))
@@ -140,17 +140,17 @@ func facts(f *page.Facts, n cluster.Node) {
 		f.Add("disk", fmt.Sprintf("%s of %s", widget.Size(n.Disk), widget.Size(n.DiskMax)))
 	}
 	if n.Started != 0 {
-		text := s.Clock(n.Started)
+		text := rc.FormatMillis(n.Started)
 		if n.Online {
-			text += ", " + widget.Span(s.Since(n.Started)) + " ago"
+			text += ", " + widget.Span(rc.AgeOf(n.Started)) + " ago"
 		}
 		f.Add("started", text)
 	}
 	f.Add("server id", n.ID)
 }
 
-func info(f *page.Facts, i *cluster.Info, online bool) {
-	s := f.Scene
+func addInfo(f *page.LabeledLines, i *cluster.Info, online bool) {
+	rc := f.Context
 	f.Add("version", fmt.Sprintf("%s, process %d", i.Version, i.PID))
 	listen := i.Listen
 	if i.Loopback {
@@ -162,11 +162,11 @@ func info(f *page.Facts, i *cluster.Info, online bool) {
 		tls = "TLS"
 	}
 	if i.CertUntil != 0 {
-		tls += ", certificate until " + i.CertUntil.Time().In(s.Now.Location()).Format("2 Jan 2006")
+		tls += ", certificate until " + i.CertUntil.Time().In(rc.Now.Location()).Format("2 Jan 2006")
 	}
 	f.Add("admission", string(i.BusAuth)+", "+tls)
 	if online {
-		f.Add("serves", serving(i.Serving))
+		f.Add("serves", servingText(i.Serving))
 	}
 	if online && i.ProvenMS >= 0 && i.Serving.Backend == core.BackendKV {
 		f.Add("proven", fmt.Sprintf("what admission reads was current %s ago", widget.Age(time.Duration(i.ProvenMS)*time.Millisecond)))
@@ -177,13 +177,13 @@ func info(f *page.Facts, i *cluster.Info, online bool) {
 	}
 	sync := "synced"
 	if !i.SyncWrites {
-		sync = s.P(theme.Warn, "not synced: acknowledged writes may be lost on a power cut")
+		sync = rc.Paint(theme.Warn, "not synced: acknowledged writes may be lost on a power cut")
 	}
 	f.Add("writes", sync)
 }
 
-// serving is what a node serves. A file that lies beside KV is not served.
-func serving(x cluster.Serving) string {
+// servingText is what a node serves. A SQLite file beside KV is not served.
+func servingText(x cluster.Serving) string {
 	text := string(x.Backend)
 	if x.File != "" && x.Backend == core.BackendSQLite {
 		text += ", " + x.File
@@ -194,10 +194,10 @@ func serving(x cluster.Serving) string {
 	return text
 }
 
-func impact(s page.Scene, n cluster.Node) []string {
-	if s.Impact == nil || !n.Online {
+func impactLines(rc page.RenderContext, n cluster.Node) []string {
+	if rc.Impact == nil || !n.Online {
 		return nil
 	}
-	head := []string{"", " " + s.P(theme.Dim, "IF "+strings.ToUpper(n.Name)+" STOPS")}
-	return append(head, s.Prose(theme.Plain, s.Impact(s.Snap.Status.Value.View, n.Name))...)
+	head := []string{"", " " + rc.Paint(theme.Dim, "IF "+strings.ToUpper(n.Name)+" STOPS")}
+	return append(head, rc.Paragraph(theme.Plain, rc.Impact(rc.Snapshot.Status.Value.View, n.Name))...)
 }

@@ -13,81 +13,82 @@ import (
 	"unibus/tui/widget"
 )
 
-const step = 26 // the facts stand in columns of so many cells
+// columnWidth is the unit of the columns, in cells.
+const columnWidth = 26 // the facts stand in columns of so many cells
 
-func facts(s page.Scene) []string {
-	v := s.Snap.Status.Value.View
-	f := page.Facts{Scene: s, Label: 13}
-	w := s.W - 17
-	f.Add("meta group", page.Columns(w, step, metaParts(s, v)...))
-	f.Add("control plane", page.Columns(w, step, controlParts(s, v)...))
-	f.Add("durability", page.Columns(w, step, durability(s, v)...))
-	f.Add("admission", page.Columns(w, step, admission(s, v)...))
+func summaryLines(rc page.RenderContext) []string {
+	v := rc.Snapshot.Status.Value.View
+	f := page.LabeledLines{Context: rc, LabelWidth: 13}
+	w := rc.Width - 17
+	f.Add("meta group", page.JoinColumns(w, columnWidth, metaGroupParts(rc, v)...))
+	f.Add("control plane", page.JoinColumns(w, columnWidth, controlPlaneParts(rc, v)...))
+	f.Add("durability", page.JoinColumns(w, columnWidth, durabilityParts(rc, v)...))
+	f.Add("admission", page.JoinColumns(w, columnWidth, admissionParts(rc, v)...))
 	return f.Lines
 }
 
-func metaParts(s page.Scene, v cluster.View) []string {
+func metaGroupParts(rc page.RenderContext, v cluster.View) []string {
 	if !v.Clustered {
 		return []string{"none: " + v.From + " runs alone"}
 	}
 	m := v.Meta
 	lead := m.Leader + " leads"
 	if m.Since != 0 {
-		lead += " for " + widget.Span(s.Since(m.Since))
+		lead += " for " + widget.Span(rc.AgeOf(m.Since))
 	}
 	switch {
 	case len(m.Leaders) > 1:
-		lead = s.P(theme.Bad, s.Theme.Glyphs.Critical+" "+strings.Join(m.Leaders, " and ")+" both lead")
+		lead = rc.Paint(theme.Bad, rc.Theme.Glyphs.Critical+" "+strings.Join(m.Leaders, " and ")+" both lead")
 	case m.Leader == "":
 		lead = "no leader"
 		if m.Since != 0 {
-			lead += " for " + widget.Span(s.Since(m.Since))
+			lead += " for " + widget.Span(rc.AgeOf(m.Since))
 		}
 		if m.Last != "" {
 			lead += "; " + m.Last + " was the last"
 		}
-		lead = s.P(theme.Bad, lead)
+		lead = rc.Paint(theme.Bad, lead)
 	}
 	quorum := fmt.Sprintf("%d of %d online, %d needed", m.Online, m.Size, m.Needed)
 	if m.Online < m.Needed {
-		quorum = s.P(theme.Bad, quorum)
+		quorum = rc.Paint(theme.Bad, quorum)
 	} else if m.Online < m.Size {
-		quorum = s.P(theme.Warn, quorum)
+		quorum = rc.Paint(theme.Warn, quorum)
 	}
 	pending := "nothing pending"
 	if m.Pending > 0 {
 		pending = widget.Count(m.Pending) + " pending"
 	}
-	return []string{lead, quorum, s.P(theme.Dim, pending)}
+	return []string{lead, quorum, rc.Paint(theme.Dim, pending)}
 }
 
-func controlParts(s page.Scene, v cluster.View) []string {
-	who := string(v.Serving.Backend)
+func controlPlaneParts(rc page.RenderContext, v cluster.View) []string {
+	store := string(v.Serving.Backend)
 	if a := v.Authority; a != nil && a.Backend != core.BackendNone {
-		who = string(a.Backend)
+		store = string(a.Backend)
 		if a.Backend == core.BackendSQLite {
-			who += " on " + a.Node
+			store += " on " + a.Node
 		}
-		who += fmt.Sprintf(", generation %d", a.Generation)
-	} else if n, _ := serving(v); n != "" {
-		who = "sqlite on " + n
+		store += fmt.Sprintf(", generation %d", a.Generation)
+	} else if n, _ := sqliteNode(v); n != "" {
+		store = "sqlite on " + n
 	}
 	if v.Moving != "" {
-		who += ", moving: " + v.Moving
+		store += ", moving: " + v.Moving
 	}
 	if v.Counts == nil {
-		return []string{who, s.P(theme.Dim, "counts not known")}
+		return []string{store, rc.Paint(theme.Dim, "counts not known")}
 	}
 	c := v.Counts
 	counts := fmt.Sprintf("%s  %s  %s", widget.Plural(c.Users, "user", "users"), widget.Plural(c.Rooms, "room", "rooms"), widget.Plural(c.Members, "member", "members"))
-	if old := s.Since(v.CountsAt); v.CountsAt != 0 && old > 15*time.Second {
-		counts = s.P(theme.Dim, counts+", "+widget.Age(old)+" ago")
+	if old := rc.AgeOf(v.CountsAt); v.CountsAt != 0 && old > 15*time.Second {
+		counts = rc.Paint(theme.Dim, counts+", "+widget.Age(old)+" ago")
 	}
-	return []string{who, counts}
+	return []string{store, counts}
 }
 
-// serving is the node that serves from SQLite.
-func serving(v cluster.View) (node, file string) {
+// sqliteNode is the node that serves from SQLite.
+func sqliteNode(v cluster.View) (node, file string) {
 	for _, n := range v.Nodes {
 		if n.Info != nil && n.Info.Serving.Backend == core.BackendSQLite {
 			return n.Name, n.Info.Serving.File
@@ -96,21 +97,21 @@ func serving(v cluster.View) (node, file string) {
 	return "", ""
 }
 
-func durability(s page.Scene, v cluster.View) []string {
-	var lax []string
+func durabilityParts(rc page.RenderContext, v cluster.View) []string {
+	var unsynced []string
 	for _, n := range v.Nodes {
 		if n.Online && n.Info != nil && !n.Info.SyncWrites {
-			lax = append(lax, n.Name)
+			unsynced = append(unsynced, n.Name)
 		}
 	}
 	writes := "synced writes"
-	if len(lax) > 0 {
-		writes = s.P(theme.Warn, s.Theme.Glyphs.Degraded+" not synced on "+strings.Join(lax, ", "))
+	if len(unsynced) > 0 {
+		writes = rc.Paint(theme.Warn, rc.Theme.Glyphs.Degraded+" not synced on "+strings.Join(unsynced, ", "))
 	}
-	return []string{writes, replicas(s, v.Buckets)}
+	return []string{writes, replicasText(rc, v.Buckets)}
 }
 
-func replicas(s page.Scene, bs []cluster.Bucket) string {
+func replicasText(rc page.RenderContext, bs []cluster.Bucket) string {
 	low, current, total := 0, 0, 0
 	for _, b := range bs {
 		if b.Wanted == 0 {
@@ -127,16 +128,16 @@ func replicas(s page.Scene, bs []cluster.Bucket) string {
 		}
 	}
 	if total == 0 {
-		return s.P(theme.Dim, "no buckets yet")
+		return rc.Paint(theme.Dim, "no buckets yet")
 	}
 	text := fmt.Sprintf("R%d, %d of %d replicas current", low, current, total)
 	if current < total {
-		return s.P(theme.Warn, text)
+		return rc.Paint(theme.Warn, text)
 	}
 	return text
 }
 
-func admission(s page.Scene, v cluster.View) []string {
+func admissionParts(rc page.RenderContext, v cluster.View) []string {
 	var modes []string
 	tls, known := true, false
 	for _, n := range v.Nodes {
@@ -150,7 +151,7 @@ func admission(s page.Scene, v cluster.View) []string {
 		}
 	}
 	if !known {
-		return []string{s.P(theme.Dim, "not known")}
+		return []string{rc.Paint(theme.Dim, "not known")}
 	}
 	mode := strings.Join(modes, " and ")
 	if tls {
@@ -159,24 +160,24 @@ func admission(s page.Scene, v cluster.View) []string {
 		mode += ", no TLS"
 	}
 	if len(modes) != 1 || modes[0] != string(core.BusAuthEnforce) || !tls {
-		mode = s.P(theme.Warn, mode)
+		mode = rc.Paint(theme.Warn, mode)
 	}
-	return append([]string{mode}, sparks(s)...)
+	return append([]string{mode}, loadParts(rc)...)
 }
 
-func sparks(s page.Scene) []string {
-	n := len(s.Snap.Samples)
+func loadParts(rc page.RenderContext) []string {
+	n := len(rc.Snapshot.Samples)
 	if n == 0 {
 		return nil
 	}
 	var conns, writes []float64
-	for _, x := range s.Snap.Samples {
+	for _, x := range rc.Snapshot.Samples {
 		conns, writes = append(conns, x.Conns), append(writes, x.Writes)
 	}
 	c := fmt.Sprintf("%s connected", widget.Count(int(conns[n-1])))
 	w := fmt.Sprintf("%.0f writes/s", writes[n-1])
 	if last := writes[max(0, n-12):]; slices.Max(last) > 0 { // nothing moves unless something happened
-		w += " " + s.P(theme.Accent, widget.Spark(s.Theme, last, 12))
+		w += " " + rc.Paint(theme.Accent, widget.Spark(rc.Theme, last, 12))
 	}
 	return []string{c, w}
 }

@@ -9,15 +9,16 @@ import (
 	"unibus/tui/widget"
 )
 
-// below is what is wrong beyond the sentence, then what happened last, in h lines.
-func below(s page.Scene, h int) []string {
-	out := s.Faded(findings(s, h))
-	return append(out, recent(s, h-len(out))...)
+// findingsAndEvents fills h lines with the findings that the sentence omits, then
+// with the latest events.
+func findingsAndEvents(rc page.RenderContext, h int) []string {
+	out := rc.DimIfStale(findingLines(rc, h))
+	return append(out, recentEvents(rc, h-len(out))...)
 }
 
-// findings are those that the sentence does not say already, as many as there is room for.
-func findings(s page.Scene, h int) []string {
-	st := s.Snap.Status.Value
+// findingLines are the findings that the sentence omits, as many as fit.
+func findingLines(rc page.RenderContext, h int) []string {
+	st := rc.Snapshot.Status.Value
 	var fs []cluster.Finding
 	for _, f := range st.Findings {
 		if !strings.Contains(st.Sentence, f.Text) {
@@ -28,18 +29,18 @@ func findings(s page.Scene, h int) []string {
 		return nil
 	}
 	more := func(n int) string {
-		return "   " + s.P(theme.Dim, widget.Plural(n, "more finding", "more findings")+": f lists them")
+		return "   " + rc.Paint(theme.Dim, widget.Plural(n, "more finding", "more findings")+": f lists them")
 	}
 	if h < 3 {
 		return []string{more(len(fs))}
 	}
-	out := []string{"", " " + s.P(theme.Dim, "FINDINGS")}
+	out := []string{"", " " + rc.Paint(theme.Dim, "FINDINGS")}
 	for i, f := range fs {
 		next := f.Next
 		if next == st.Do {
 			next = ""
 		}
-		lines := finding(s, f, next)
+		lines := findingParagraph(rc, f, next)
 		need := len(lines)
 		if i+1 < len(fs) {
 			need++ // for the line about the others
@@ -52,29 +53,29 @@ func findings(s page.Scene, h int) []string {
 	return out
 }
 
-// finding is one of them and what to do about it.
-func finding(s page.Scene, f cluster.Finding, next string) []string {
-	g, tone := s.Theme.Level(f.Level)
+// findingParagraph is one finding and its next step.
+func findingParagraph(rc page.RenderContext, f cluster.Finding, next string) []string {
+	g, tone := rc.Theme.Level(f.Level)
 	var out []string
-	for i, l := range widget.Wrap(widget.Grouped(widget.Clean(strings.TrimSpace(f.Text+" "+next))), s.W-5) {
+	for i, l := range widget.Wrap(widget.Grouped(widget.Clean(strings.TrimSpace(f.Text+" "+next))), rc.Width-5) {
 		lead := " "
 		if i == 0 {
-			lead = s.P(tone, g)
+			lead = rc.Paint(tone, g)
 		}
-		out = append(out, " "+lead+" "+s.P(theme.Plain, l))
+		out = append(out, " "+lead+" "+rc.Paint(theme.Plain, l))
 	}
 	return out
 }
 
-// findings is every finding, with what to do about each.
-func (m *Model) findings(s page.Scene) string {
-	lines := append(s.Stale(s.Snap.Status.Freshness, page.Fresh), " "+s.P(theme.Dim, "FINDINGS"))
-	fs := s.Snap.Status.Value.Findings
+// allFindings lists every finding with its next step.
+func (m *Model) allFindings(rc page.RenderContext) string {
+	lines := append(rc.StaleLines(rc.Snapshot.Status.Freshness, page.StatusMaxAge), " "+rc.Paint(theme.Dim, "FINDINGS"))
+	fs := rc.Snapshot.Status.Value.Findings
 	if len(fs) == 0 {
-		lines = append(lines, s.Prose(theme.Plain, "None any more. Esc goes back.")...)
+		lines = append(lines, rc.Paragraph(theme.Plain, "None any more. Esc goes back.")...)
 	}
 	for _, f := range fs {
-		lines = append(lines, s.Faded(finding(s, f, f.Next))...)
+		lines = append(lines, rc.DimIfStale(findingParagraph(rc, f, f.Next))...)
 	}
-	return s.Keep(m.list.Lines(s.Theme, lines, s.H))
+	return rc.Fit(m.findingsScroll.Lines(rc.Theme, lines, rc.Height))
 }

@@ -13,33 +13,33 @@ import (
 	"unibus/tui/widget"
 )
 
-// active compares what each node runs with what is declared, a line a node.
-func active(s page.Scene, r admin.Rollout) []string {
+// settingsTable compares what each node runs with what is declared.
+func settingsTable(rc page.RenderContext, r admin.Rollout) []string {
 	flags := slices.Sorted(maps.Keys(r.Declared))
 	head, declared := []widget.Cell{{Text: "NODE"}}, []widget.Cell{{Text: "declared", Tone: theme.Dim}}
 	differ := map[string]bool{}
 	for _, f := range flags {
 		head = append(head, widget.Cell{Text: "  " + strings.ToUpper(f)})
 		declared = append(declared, widget.Cell{Text: "  " + r.Declared[f], Tone: theme.Dim})
-		differ[f] = differs(r, f)
+		differ[f] = nodesDiffer(r, f)
 	}
 	for i := range head {
 		head[i].Tone = theme.Dim
 	}
 	head = append(head, widget.Cell{Text: "RECORDED", Tone: theme.Dim}, widget.Cell{Text: "WOULD DENY", Tone: theme.Dim})
 	rows := [][]widget.Cell{head, declared}
-	for _, n := range names(r) {
-		rows = append(rows, nodeCells(s, n, r, flags, differ))
+	for _, n := range nodeNames(r) {
+		rows = append(rows, settingsRow(rc, n, r, flags, differ))
 	}
-	out := append(columns(s, rows), " "+s.P(theme.Dim, legend(s)))
-	for _, n := range names(r) {
-		out = append(out, s.Prose(theme.Warn, unlisted(n, r.Nodes[n]))...)
+	out := append(alignColumns(rc, rows), " "+rc.Paint(theme.Dim, legend(rc)))
+	for _, n := range nodeNames(r) {
+		out = append(out, rc.Paragraph(theme.Warn, omittedText(n, r.Nodes[n]))...)
 	}
 	return out
 }
 
-// differs is true where two nodes that answered run different values.
-func differs(r admin.Rollout, flag string) bool {
+// nodesDiffer is true if two nodes that answered run different values.
+func nodesDiffer(r admin.Rollout, flag string) bool {
 	seen := map[string]bool{}
 	for _, n := range r.Nodes {
 		if !n.Unknown {
@@ -49,8 +49,8 @@ func differs(r admin.Rollout, flag string) bool {
 	return len(seen) > 1
 }
 
-func nodeCells(s page.Scene, name string, r admin.Rollout, flags []string, differ map[string]bool) []widget.Cell {
-	n, g := r.Nodes[name], s.Theme.Glyphs
+func settingsRow(rc page.RenderContext, name string, r admin.Rollout, flags []string, differ map[string]bool) []widget.Cell {
+	n, g := r.Nodes[name], rc.Theme.Glyphs
 	row := []widget.Cell{{Text: name, Tone: theme.Strong}}
 	if n.Unknown {
 		return append(row, widget.Cell{Text: g.Unknown + " unknown: no answer", Tone: theme.Warn})
@@ -66,18 +66,18 @@ func nodeCells(s page.Scene, name string, r admin.Rollout, flags []string, diffe
 		}
 		row = append(row, c)
 	}
-	return append(row, recorded(s, n), denies(n))
+	return append(row, recordedCell(rc, n), deniedCell(n))
 }
 
-func recorded(s page.Scene, n admin.RolloutNode) widget.Cell {
+func recordedCell(rc page.RenderContext, n admin.RolloutNode) widget.Cell {
 	if n.Active[admin.FlagBusAuth] != string(core.BusAuthSoft) || n.Since == 0 {
 		return widget.Cell{Text: "-", Tone: theme.Faint}
 	}
-	f, u := widget.AgeParts(s.Since(n.Since))
+	f, u := widget.AgeParts(rc.AgeOf(n.Since))
 	return widget.Cell{Text: f, Unit: u}
 }
 
-func denies(n admin.RolloutNode) widget.Cell {
+func deniedCell(n admin.RolloutNode) widget.Cell {
 	switch total, mode := len(n.WouldDeny)+n.More, n.Active[admin.FlagBusAuth]; {
 	case mode == string(core.BusAuthOff):
 		return widget.Cell{Text: "not recorded", Tone: theme.Warn}
@@ -91,8 +91,8 @@ func denies(n admin.RolloutNode) widget.Cell {
 	return widget.Cell{Text: "nobody", Tone: theme.Dim}
 }
 
-// unlisted says what the table below leaves out.
-func unlisted(name string, n admin.RolloutNode) string {
+// omittedText says what the table of denied clients omits.
+func omittedText(name string, n admin.RolloutNode) string {
 	var parts []string
 	if n.More > 0 {
 		parts = append(parts, fmt.Sprintf("lists the latest %s of %s", widget.Count(len(n.WouldDeny)), widget.Count(len(n.WouldDeny)+n.More)))
@@ -106,22 +106,22 @@ func unlisted(name string, n admin.RolloutNode) string {
 	return name + " " + strings.Join(parts, ", and ") + "."
 }
 
-func legend(s page.Scene) string {
-	g := s.Theme.Glyphs
+func legend(rc page.RenderContext) string {
+	g := rc.Theme.Glyphs
 	return g.Equal + " as declared   " + g.Note + " not as declared yet   " + g.Different + " the nodes differ   " + g.Unknown + " not known"
 }
 
-// columns sets cells under each other; the last of a row may be as long as it likes.
-func columns(s page.Scene, rows [][]widget.Cell) []string {
-	var wide []int
+// alignColumns aligns cells; the last cell of a row may have any width.
+func alignColumns(rc page.RenderContext, rows [][]widget.Cell) []string {
+	var widths []int
 	plain := func(c widget.Cell) string { return strings.TrimRight(widget.Clean(c.Text)+" "+c.Unit, " ") }
 	for _, r := range rows {
 		for i, c := range r {
-			if i == len(wide) {
-				wide = append(wide, 0)
+			if i == len(widths) {
+				widths = append(widths, 0)
 			}
 			if i < len(r)-1 {
-				wide[i] = max(wide[i], widget.Width(plain(c)))
+				widths[i] = max(widths[i], widget.Width(plain(c)))
 			}
 		}
 	}
@@ -129,11 +129,11 @@ func columns(s page.Scene, rows [][]widget.Cell) []string {
 	for _, r := range rows {
 		line := " "
 		for i, c := range r {
-			text := s.P(c.Tone, widget.Clean(c.Text))
+			text := rc.Paint(c.Tone, widget.Clean(c.Text))
 			if c.Unit != "" {
-				text += " " + s.P(theme.Dim, c.Unit)
+				text += " " + rc.Paint(theme.Dim, c.Unit)
 			}
-			line += text + strings.Repeat(" ", max(0, wide[i]-widget.Width(plain(c)))+2)
+			line += text + strings.Repeat(" ", max(0, widths[i]-widget.Width(plain(c)))+2)
 		}
 		out = append(out, strings.TrimRight(line, " "))
 	}

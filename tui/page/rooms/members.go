@@ -11,38 +11,38 @@ import (
 	"unibus/tui/widget"
 )
 
-// loaded is true once everything that was wanted of the open room is there.
-func (m *Model) loaded(s page.Scene) bool {
-	d := s.Snap.Room.Value
-	return s.Snap.RoomID == m.OpenID && s.Snap.Room.Known() && (d.Next == "" || len(d.Members) >= admin.PageSize*m.pages)
+// membersLoaded is true once all requested pages of the open room have arrived.
+func (m *Model) membersLoaded(rc page.RenderContext) bool {
+	d := rc.Snapshot.Room.Value
+	return rc.Snapshot.RoomID == m.OpenID && rc.Snapshot.Room.Known() && (d.Next == "" || len(d.Members) >= admin.PageSize*m.memberPages)
 }
 
-func (m *Model) loadMembers(s page.Scene) {
-	if m.membersMemo.Fresh(s, 5*time.Second, m.OpenID, s.Snap.Room.N) {
+func (m *Model) loadMembers(rc page.RenderContext) {
+	if m.membersCache.IsCurrent(rc, 5*time.Second, m.OpenID, rc.Snapshot.Room.Answers) {
 		return
 	}
-	d := s.Snap.Room.Value
-	m.more = d.Next != ""
-	filter := s.Filter
-	if filter == m.found {
+	d := rc.Snapshot.Room.Value
+	m.moreMembers = d.Next != ""
+	filter := rc.Filter
+	if filter == m.roomFilter {
 		filter = ""
 	}
-	if filter != "" && m.more { // what is looked for may be anywhere
-		m.pages = 1 + (d.Count+admin.PageSize-1)/admin.PageSize
+	if filter != "" && m.moreMembers { // what is looked for may be anywhere
+		m.memberPages = 1 + (d.Count+admin.PageSize-1)/admin.PageSize
 	}
 	rows := make([]widget.Row, 0, len(d.Members))
 	for _, x := range d.Members {
-		rows = append(rows, memberRow(s, d.Room, x))
+		rows = append(rows, memberRow(rc, d.Room, x))
 	}
 	m.members.Load(rows, filter)
 }
 
-func memberRow(s page.Scene, r core.Room, x admin.RoomMember) widget.Row {
+func memberRow(rc page.RenderContext, r core.Room, x admin.RoomMember) widget.Row {
 	name := widget.Cell{Text: "no name", Tone: theme.Faint}
 	if x.Name != nil {
 		name = widget.Cell{Text: *x.Name}
 	}
-	g := s.Theme.Glyphs
+	g := rc.Theme.Glyphs
 	status := widget.Cell{Text: g.Healthy + " active", Tone: theme.Good}
 	switch x.Status {
 	case core.UserRevoked:
@@ -51,20 +51,20 @@ func memberRow(s page.Scene, r core.Room, x admin.RoomMember) widget.Row {
 	default:
 		status = widget.Cell{Text: g.Unknown + " unknown", Tone: theme.Dim}
 	}
-	f, u := widget.AgeParts(s.Since(x.Joined))
+	f, u := widget.AgeParts(rc.AgeOf(x.Joined))
 	return widget.Row{Key: string(x.User), Dim: x.Status == core.UserRevoked, Cells: []widget.Cell{
 		name,
 		{Text: string(x.Role)},
-		status, boxed(s, r, x), widget.Num(s.Since(x.Joined).Seconds(), f, u),
-		{Text: widget.Middle(s.Theme, string(x.User), 11), Tone: theme.Dim},
+		status, keyCell(rc, r, x), widget.Num(rc.AgeOf(x.Joined).Seconds(), f, u),
+		{Text: widget.Middle(rc.Theme, string(x.User), 11), Tone: theme.Dim},
 	}}
 }
 
-// boxed says whether a member can read what is sealed with the current epoch's
-// key; sorted, what wants somebody comes first.
-func boxed(s page.Scene, r core.Room, x admin.RoomMember) widget.Cell {
+// keyCell says whether a member holds the current epoch's key. Members that need
+// attention sort first.
+func keyCell(rc page.RenderContext, r core.Room, x admin.RoomMember) widget.Cell {
 	revoked := x.Status == core.UserRevoked
-	switch g := s.Theme.Glyphs; {
+	switch g := rc.Theme.Glyphs; {
 	case !r.Encrypted:
 		return widget.Num(4, "-", "").In(theme.Faint)
 	case r.State == core.RoomArchived && x.Boxed:
@@ -82,11 +82,11 @@ func boxed(s page.Scene, r core.Room, x admin.RoomMember) widget.Cell {
 	}
 }
 
-// listed says that there are more members than the table has, nil where there are not.
-func (m *Model) listed(s page.Scene) []string {
-	d := s.Snap.Room.Value
+// membersListed says that the room has more members than the table, nil if not.
+func (m *Model) membersListed(rc page.RenderContext) []string {
+	d := rc.Snapshot.Room.Value
 	if d.Next == "" {
 		return nil
 	}
-	return s.Prose(theme.Dim, fmt.Sprintf("%s of %s members are listed; more are fetched at the end of the list.", widget.Count(len(d.Members)), widget.Count(d.Count)))
+	return rc.Paragraph(theme.Dim, fmt.Sprintf("%s of %s members are listed; more are fetched at the end of the list.", widget.Count(len(d.Members)), widget.Count(d.Count)))
 }

@@ -11,115 +11,116 @@ import (
 	"unibus/tui/widget"
 )
 
-func (m *Model) detail(s page.Scene) string {
-	if s.Snap.RoomID != m.OpenID {
-		return s.Keep(s.Prose(theme.Dim, "Waiting for "+m.OpenID+"."))
+func (m *Model) roomDetail(rc page.RenderContext) string {
+	if rc.Snapshot.RoomID != m.OpenID {
+		return rc.Fit(rc.Paragraph(theme.Dim, "Waiting for "+m.OpenID+"."))
 	}
-	if wait := s.Await(m.OpenID, s.Snap.Room.Freshness); wait != nil {
-		return s.Keep(wait)
+	if wait := rc.WaitingLines(m.OpenID, rc.Snapshot.Room.Freshness); wait != nil {
+		return rc.Fit(wait)
 	}
-	m.loadMembers(s)
-	lines := s.Stale(s.Snap.Room.Freshness, page.FreshList)
-	lines = append(lines, head(s)...)
-	lines = append(append(lines, ""), sections(s)...)
-	lines = append(lines, m.listed(s)...)
+	m.loadMembers(rc)
+	lines := rc.StaleLines(rc.Snapshot.Room.Freshness, page.ListMaxAge)
+	lines = append(lines, titleLines(rc)...)
+	lines = append(append(lines, ""), factLines(rc)...)
+	lines = append(lines, m.membersListed(rc)...)
 	lines = append(lines, "")
-	return s.Keep(append(lines, m.members.View(s.Theme, s.W, s.H-len(lines))))
+	return rc.Fit(append(lines, m.members.View(rc.Theme, rc.Width, rc.Height-len(lines))))
 }
 
-// head is the room's name and, in a sentence, how it stands with its key.
-func head(s page.Scene) []string {
-	d := s.Snap.Room.Value
+// titleLines are the room's name and the state of its key.
+func titleLines(rc page.RenderContext) []string {
+	d := rc.Snapshot.Room.Value
 	title := string(d.Room.ID)
 	if d.Room.Name != nil && *d.Room.Name != "" && *d.Room.Name != string(d.Room.ID) {
 		title += "  " + *d.Room.Name
 	}
-	return append(s.Prose(theme.Strong, title), verdict(s)...)
+	return append(rc.Paragraph(theme.Strong, title), keyStateLines(rc)...)
 }
 
-func verdict(s page.Scene) []string {
-	d, g := s.Snap.Room.Value, s.Theme.Glyphs
+func keyStateLines(rc page.RenderContext) []string {
+	d, g := rc.Snapshot.Room.Value, rc.Theme.Glyphs
 	k := d.Keys
 	if k == nil { // an older node
 		k = &admin.RoomKeys{}
 	}
 	switch k.State {
 	case admin.KeysRekey:
-		who := "somebody removed or revoked still knows"
+		holders := "somebody removed or revoked still knows"
 		if k.MustRekey > 1 {
-			who = widget.Count(k.MustRekey) + " people removed or revoked still know"
+			holders = widget.Count(k.MustRekey) + " people removed or revoked still know"
 		}
-		lines := s.Prose(theme.Warn, fmt.Sprintf("%s Rekey required: %s the key of epoch %d.", g.Degraded, who, d.Room.Epoch))
-		return append(lines, do(s, k)...)
+		lines := rc.Paragraph(theme.Warn, fmt.Sprintf("%s Rekey required: %s the key of epoch %d.", g.Degraded, holders, d.Room.Epoch))
+		return append(lines, rekeyAdvice(rc, k)...)
 	case admin.KeysMissing:
 		if text := k.Nobody(d.Room.Epoch); text != "" {
-			return s.Prose(theme.Warn, g.Degraded+" "+sentence(text))
+			return rc.Paragraph(theme.Warn, g.Degraded+" "+asSentence(text))
 		}
 		text := "1 active member has no key and cannot read: a member who has it must seal it to them."
 		if k.Unkeyed > 1 {
 			text = widget.Count(k.Unkeyed) + " active members have no key and cannot read: a member who has it must seal it to them."
 		}
-		return s.Prose(theme.Warn, g.Degraded+" "+text)
+		return rc.Paragraph(theme.Warn, g.Degraded+" "+text)
 	case admin.KeysOK:
-		return s.Prose(theme.Good, g.Healthy+" Every active member has the current key, and nobody else.")
+		return rc.Paragraph(theme.Good, g.Healthy+" Every active member has the current key, and nobody else.")
 	case admin.KeysPlain:
-		return s.Prose(theme.Plain, "It is not encrypted: servers can read what is said.")
+		return rc.Paragraph(theme.Plain, "It is not encrypted: servers can read what is said.")
 	case admin.KeysArchived:
-		return s.Prose(theme.Plain, "It is archived: nothing is changed in it any more, its key neither.")
+		return rc.Paragraph(theme.Plain, "It is archived: nothing is changed in it any more, its key neither.")
 	}
-	return s.Prose(theme.Dim, g.Unknown+" How it stands with its key is not known: "+s.Snap.Node+" does not say.")
+	return rc.Paragraph(theme.Dim, g.Unknown+" How it stands with its key is not known: "+rc.Snapshot.Node+" does not say.")
 }
 
-// do is what an operator can do about a key that is due.
-func do(s page.Scene, k *admin.RoomKeys) []string {
+// rekeyAdvice is the next step for a room that needs a new key.
+func rekeyAdvice(rc page.RenderContext, k *admin.RoomKeys) []string {
 	switch {
 	case k.Why != nil:
-	case s.State.ReadOnly || s.Snap.Status.Value.Operator.Role != core.OperatorAdmin:
-		return s.Prose(theme.Accent, "Do: an admin asks a member who is online: unibusd room rekey "+string(s.Snap.Room.Value.Room.ID))
+	case rc.ActionState.ReadOnly || rc.Snapshot.Status.Value.Operator.Role != core.OperatorAdmin:
+		return rc.Paragraph(theme.Accent, "Do: an admin asks a member who is online: unibusd room rekey "+string(rc.Snapshot.Room.Value.Room.ID))
 	default:
-		return s.Prose(theme.Accent, "Do: r asks a member who is online for a new key. Only members can make one.")
+		return rc.Paragraph(theme.Accent, "Do: r asks a member who is online for a new key. Only members can make one.")
 	}
-	lines := s.Prose(theme.Plain, sentence(k.Why.Text))
+	lines := rc.Paragraph(theme.Plain, asSentence(k.Why.Text))
 	if k.Why.Next != "" {
-		lines = append(lines, s.Prose(theme.Accent, "Do: "+k.Why.Next+".")...)
+		lines = append(lines, rc.Paragraph(theme.Accent, "Do: "+k.Why.Next+".")...)
 	}
 	return lines
 }
 
-func sentence(text string) string {
+func asSentence(text string) string {
 	if text == "" {
 		return ""
 	}
 	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
 
-// sections are the figures, and the people that they are about.
-func sections(s page.Scene) []string {
-	d := s.Snap.Room.Value
-	f := page.Facts{Scene: s, Label: 11}
-	f.Add("members", widget.Count(d.Count)+s.P(theme.Dim, "   created "+s.Clock(d.Room.Created)))
+// factLines are the figures, and the people that they are about.
+func factLines(rc page.RenderContext) []string {
+	d := rc.Snapshot.Room.Value
+	f := page.LabeledLines{Context: rc, LabelWidth: 11}
+	f.Add("members", widget.Count(d.Count)+rc.Paint(theme.Dim, "   created "+rc.FormatMillis(d.Room.Created)))
 	k := d.Keys
 	if !d.Room.Encrypted || k == nil {
 		return f.Lines
 	}
 	epoch := fmt.Sprint(d.Room.Epoch)
 	if k.Since != 0 {
-		epoch += "   for " + widget.Span(s.Since(k.Since)) + s.P(theme.Dim, "   since "+s.Clock(k.Since))
+		epoch += "   for " + widget.Span(rc.AgeOf(k.Since)) + rc.Paint(theme.Dim, "   since "+rc.FormatMillis(k.Since))
 	}
 	f.Add("epoch", epoch)
 	if k.State == admin.KeysArchived {
 		return f.Lines
 	}
-	f.Add("still know", people(s, k.Know, k.MustRekey, 0))
-	f.Add("without key", people(s, k.Lack, k.Unkeyed, 0))
-	f.Add("could rekey", able(s, k))
+	f.Add("still know", peopleText(rc, k.Know, k.MustRekey, 0))
+	f.Add("without key", peopleText(rc, k.Lack, k.Unkeyed, 0))
+	f.Add("could rekey", rekeyersText(rc, k))
 	return f.Lines
 }
 
-// able is who could make a new key, and who of them is online.
-func able(s page.Scene, k *admin.RoomKeys) string {
+// rekeyersText counts the members that could make a new key, and names those
+// online.
+func rekeyersText(rc page.RenderContext, k *admin.RoomKeys) string {
 	if k.CanCount == 0 {
-		return s.P(theme.Warn, "nobody")
+		return rc.Paint(theme.Warn, "nobody")
 	}
 	text := fmt.Sprintf("%s, %s online", widget.Count(k.CanCount), widget.Count(k.Online))
 	var online []admin.RoomPerson
@@ -129,44 +130,44 @@ func able(s page.Scene, k *admin.RoomKeys) string {
 		}
 	}
 	if len(online) > 0 {
-		text += ": " + people(s, online, k.Online, widget.Width(text)+2)
+		text += ": " + peopleText(rc, online, k.Online, widget.Width(text)+2)
 	}
 	if len(k.Silent) > 0 {
-		text += s.P(theme.Dim, "   "+s.Theme.Glyphs.Unknown+" "+strings.Join(k.Silent, ", ")+" did not say")
+		text += rc.Paint(theme.Dim, "   "+rc.Theme.Glyphs.Unknown+" "+strings.Join(k.Silent, ", ")+" did not say")
 	}
 	return text
 }
 
-// people are names with what is to be said of each, as many as fit into the rest
-// of a line of which used cells are taken.
-func people(s page.Scene, who []admin.RoomPerson, all, used int) string {
+// peopleText lists as many people as fit into a line of which used cells are
+// taken.
+func peopleText(rc page.RenderContext, listed []admin.RoomPerson, total, used int) string {
 	const label, more = 15, 14
-	room := s.W - label - more - used
+	width := rc.Width - label - more - used
 	text := ""
-	for i, p := range who {
-		one := called(s, p) + note(p)
+	for i, p := range listed {
+		person := personName(rc, p) + personNote(p)
 		if i > 0 {
-			one = ", " + one
+			person = ", " + person
 		}
-		if i > 0 && widget.Width(text)+widget.Width(one) > room {
-			return fmt.Sprintf("%s and %s more", text, widget.Count(all-i))
+		if i > 0 && widget.Width(text)+widget.Width(person) > width {
+			return fmt.Sprintf("%s and %s more", text, widget.Count(total-i))
 		}
-		text += one
+		text += person
 	}
-	if n := all - len(who); n > 0 {
+	if n := total - len(listed); n > 0 {
 		text += fmt.Sprintf(" and %s more", widget.Count(n))
 	}
 	return text
 }
 
-func called(s page.Scene, p admin.RoomPerson) string {
+func personName(rc page.RenderContext, p admin.RoomPerson) string {
 	if p.Name == nil || strings.TrimSpace(*p.Name) == "" {
-		return widget.Middle(s.Theme, string(p.User), 9)
+		return widget.Middle(rc.Theme, string(p.User), 9)
 	}
-	return widget.Cut(s.Theme, widget.Clean(*p.Name), 24)
+	return widget.Cut(rc.Theme, widget.Clean(*p.Name), 24)
 }
 
-func note(p admin.RoomPerson) string {
+func personNote(p admin.RoomPerson) string {
 	switch {
 	case p.Status == core.UserRevoked:
 		return " (revoked)"

@@ -19,21 +19,21 @@ import (
 // Model is the page.
 type Model struct {
 	page.List
-	members     *widget.Table // of the open room
-	membersMemo page.Memo
-	pages       int                  // of the open room's members that somebody has come to
-	more        bool                 // there are more of them
-	found       string               // the filter under which the open room was found: it is not meant for the people in it
-	wanting     map[core.RoomID]bool // those that need a new key
+	members      *widget.Table // of the open room
+	membersCache page.RowCache
+	memberPages  int                  // pages of the open room's members that the operator has scrolled to
+	moreMembers  bool                 // further pages exist
+	roomFilter   string               // the filter that found the open room; it does not apply to members
+	needsRekey   map[core.RoomID]bool // the rooms that need a new key
 }
 
-// New makes the page.
+// New creates the page.
 func New() *Model {
 	m := &Model{members: widget.NewTable("Nobody is in this room.",
 		widget.Column{Title: "MEMBER", Max: 32, Min: 12}, widget.Column{Title: "ROLE"}, widget.Column{Title: "STATUS"},
 		widget.Column{Title: "KEY"}, widget.Column{Title: "JOINED", Right: true}, widget.Column{Title: "ID"})}
 	m.List = page.List{
-		Kind: "room", Subject: "the rooms", MaxAge: page.FreshList, RowsEvery: 5 * time.Second, CopyHint: "copy id",
+		Kind: "room", Subject: "the rooms", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Rooms.Freshness },
 		Rows:   m.rows, Summary: m.summary, OnOpen: m.resetMembers,
 		Table: widget.NewTable("There are no rooms yet. Bus users make them; they appear here by themselves.",
@@ -43,25 +43,25 @@ func New() *Model {
 	return m
 }
 
-// Name is rooms.
+// Name returns "rooms".
 func (m *Model) Name() string { return "rooms" }
 
-func (m *Model) rows(s page.Scene) []widget.Row {
-	names := names(s)
-	rows := make([]widget.Row, 0, len(s.Snap.Rooms.Value))
-	m.wanting = map[core.RoomID]bool{}
-	for _, r := range s.Snap.Rooms.Value {
+func (m *Model) rows(rc page.RenderContext) []widget.Row {
+	names := userNames(rc)
+	rows := make([]widget.Row, 0, len(rc.Snapshot.Rooms.Value))
+	m.needsRekey = map[core.RoomID]bool{}
+	for _, r := range rc.Snapshot.Rooms.Value {
 		if r.Keys != nil && r.Keys.State == admin.KeysRekey {
-			m.wanting[r.ID] = true
+			m.needsRekey[r.ID] = true
 		}
-		rows = append(rows, row(s, r, names))
+		rows = append(rows, row(rc, r, names))
 	}
 	return rows
 }
 
-func names(s page.Scene) map[core.UserID]string {
+func userNames(rc page.RenderContext) map[core.UserID]string {
 	out := map[core.UserID]string{}
-	for _, u := range s.Snap.Users.Value {
+	for _, u := range rc.Snapshot.Users.Value {
 		if u.Name != nil {
 			out[u.ID] = *u.Name
 		}
@@ -69,48 +69,49 @@ func names(s page.Scene) map[core.UserID]string {
 	return out
 }
 
-func row(s page.Scene, r admin.RoomSummary, names map[core.UserID]string) widget.Row {
+func row(rc page.RenderContext, r admin.RoomSummary, names map[core.UserID]string) widget.Row {
 	name := widget.Cell{Text: "", Tone: theme.Dim}
 	if r.Name != nil {
 		name.Text = *r.Name
 	}
 	owner := names[r.Owner]
 	if owner == "" {
-		owner = widget.Middle(s.Theme, string(r.Owner), 9)
+		owner = widget.Middle(rc.Theme, string(r.Owner), 9)
 	}
-	f, u := widget.AgeParts(s.Since(r.Created))
+	f, u := widget.AgeParts(rc.AgeOf(r.Created))
 	return widget.Row{Key: string(r.ID), Dim: r.State == core.RoomArchived, Cells: []widget.Cell{
 		{Text: string(r.ID)},
-		keys(s.Theme, r.Keys),
-		epoch(r), since(s, r.Keys),
+		keyStateCell(rc.Theme, r.Keys),
+		epochCell(r), keyAgeCell(rc, r.Keys),
 		widget.Num(float64(r.Members), widget.Count(r.Members), ""),
 		{Text: owner, Tone: theme.Dim},
 		name,
-		widget.Num(s.Since(r.Created).Seconds(), f, u),
+		widget.Num(rc.AgeOf(r.Created).Seconds(), f, u),
 	}}
 }
 
-// none stands where there is nothing to tell; it sorts behind every figure.
-func none() widget.Cell { return widget.Num(1e15, "-", "").In(theme.Faint) }
+// emptyCell sorts after every number.
+func emptyCell() widget.Cell { return widget.Num(1e15, "-", "").In(theme.Faint) }
 
-func epoch(r admin.RoomSummary) widget.Cell {
+func epochCell(r admin.RoomSummary) widget.Cell {
 	if !r.Encrypted {
-		return none()
+		return emptyCell()
 	}
 	return widget.Num(float64(r.Epoch), widget.Count(int(r.Epoch)), "")
 }
 
-// since is how old the current key is.
-func since(s page.Scene, k *admin.KeyHealth) widget.Cell {
+// keyAgeCell is the age of the current key.
+func keyAgeCell(rc page.RenderContext, k *admin.KeyHealth) widget.Cell {
 	if k == nil || k.Since == 0 {
-		return none()
+		return emptyCell()
 	}
-	f, u := widget.AgeParts(s.Since(k.Since))
-	return widget.Num(s.Since(k.Since).Seconds(), f, u)
+	f, u := widget.AgeParts(rc.AgeOf(k.Since))
+	return widget.Num(rc.AgeOf(k.Since).Seconds(), f, u)
 }
 
-// keys is how it stands with a room's key; sorted, what wants somebody comes first.
-func keys(t theme.Theme, k *admin.KeyHealth) widget.Cell {
+// keyStateCell is the state of a room's key. Rooms that need attention sort
+// first.
+func keyStateCell(t theme.Theme, k *admin.KeyHealth) widget.Cell {
 	glyph, tone, rank := t.Glyphs.Unknown+" ", theme.Dim, 2e9
 	if k != nil {
 		switch k.State {
@@ -129,23 +130,23 @@ func keys(t theme.Theme, k *admin.KeyHealth) widget.Cell {
 	return widget.Num(rank, glyph+k.Word(), "").In(tone)
 }
 
-func (m *Model) summary(s page.Scene) []string {
+func (m *Model) summary(rc page.RenderContext) []string {
 	members, sealed := 0, 0
-	for _, r := range s.Snap.Rooms.Value {
+	for _, r := range rc.Snapshot.Rooms.Value {
 		members += r.Members
 		if r.Encrypted {
 			sealed++
 		}
 	}
-	text := fmt.Sprintf("%s with %s, %s of them encrypted.", widget.Plural(len(s.Snap.Rooms.Value), "room", "rooms"), widget.Plural(members, "membership", "memberships"), widget.Count(sealed))
-	lines := append(s.Prose(theme.Plain, text+m.FilterText(s)), wanting(s)...)
+	text := fmt.Sprintf("%s with %s, %s of them encrypted.", widget.Plural(len(rc.Snapshot.Rooms.Value), "room", "rooms"), widget.Plural(members, "membership", "memberships"), widget.Count(sealed))
+	lines := append(rc.Paragraph(theme.Plain, text+m.FilterText(rc)), attentionLines(rc)...)
 	return append(lines, "")
 }
 
-// wanting is a line about the rooms whose keys want somebody, nil where none does.
-func wanting(s page.Scene) []string {
+// attentionLines count the rooms whose keys need attention, nil if none do.
+func attentionLines(rc page.RenderContext) []string {
 	rekey, missing := 0, 0
-	for _, r := range s.Snap.Rooms.Value {
+	for _, r := range rc.Snapshot.Rooms.Value {
 		switch {
 		case r.Keys == nil:
 		case r.Keys.State == admin.KeysRekey:
@@ -165,51 +166,52 @@ func wanting(s page.Scene) []string {
 	default:
 		return nil
 	}
-	return s.Prose(theme.Warn, s.Theme.Glyphs.Degraded+" "+text)
+	return rc.Paragraph(theme.Warn, rc.Theme.Glyphs.Degraded+" "+text)
 }
 
 // View draws the list, or the open room.
-func (m *Model) View(s page.Scene) string {
+func (m *Model) View(rc page.RenderContext) string {
 	if m.OpenID != "" {
-		return m.detail(s)
+		return m.roomDetail(rc)
 	}
-	return m.List.View(s)
+	return m.List.View(rc)
 }
 
-// Key fetches more members, too, when the cursor comes to the end of an open room's list.
-func (m *Model) Key(s page.Scene, key string) page.Effect {
+// HandleKey also fetches more members when the cursor reaches the end of an open
+// room's list.
+func (m *Model) HandleKey(rc page.RenderContext, key string) page.KeyResult {
 	if m.OpenID == "" {
-		return m.List.Key(s, key)
+		return m.List.HandleKey(rc, key)
 	}
-	m.loadMembers(s)
-	was := m.members.AtEnd()
+	m.loadMembers(rc)
+	wasAtEnd := m.members.AtEnd()
 	handled := m.members.Key(key)
-	if handled && (was || m.members.AtEnd()) && m.more && m.loaded(s) {
-		m.pages++
+	if handled && (wasAtEnd || m.members.AtEnd()) && m.moreMembers && m.membersLoaded(rc) {
+		m.memberPages++
 	}
-	return page.Effect{Handled: handled}
+	return page.KeyResult{Handled: handled}
 }
 
-// resetMembers begins with the first page of the members of a room that is being opened.
-func (m *Model) resetMembers(s page.Scene, _ string) {
-	m.pages, m.more, m.found = 1, false, s.Filter
+// resetMembers starts with the first page of members when a room opens.
+func (m *Model) resetMembers(rc page.RenderContext, _ string) {
+	m.memberPages, m.moreMembers, m.roomFilter = 1, false, rc.Filter
 }
 
-// Hints are the page's own keys.
-func (m *Model) Hints(s page.Scene) []page.Hint {
-	hints := m.List.Hints(s)
+// KeyHints are the page's own keys.
+func (m *Model) KeyHints(rc page.RenderContext) []page.KeyHint {
+	hints := m.List.KeyHints(rc)
 	if m.OpenID != "" {
-		hints = append(hints, page.Hint{Key: "s S", Does: "sort"})
+		hints = append(hints, page.KeyHint{Key: "s S", Does: "sort"})
 	}
 	return hints
 }
 
-// Selection is the selected room, or the selected member of the open one.
-func (m *Model) Selection(s page.Scene) action.Selection {
+// Selection is the selected room, or the selected member of the open room.
+func (m *Model) Selection(rc page.RenderContext) action.Selection {
 	if m.OpenID == "" {
-		return m.List.Selection(s)
+		return m.List.Selection(rc)
 	}
-	m.loadMembers(s)
+	m.loadMembers(rc)
 	sel := action.Selection{Room: m.OpenID}
 	if id := m.members.Selected(); id != "" {
 		sel.Kind, sel.IDs = "user", []string{id}
@@ -217,16 +219,18 @@ func (m *Model) Selection(s page.Scene) action.Selection {
 	return sel
 }
 
-// Want is the rooms, the users for their owners' names, and the open room; in
-// the list the selected one too where it needs a new key: the question whether to
-// ask for one names who is asked.
-func (m *Model) Want() feed.Want {
-	w := feed.Want{Rooms: true, Users: true, Room: m.OpenID, RoomPages: m.pages}
-	if m.OpenID == "" && m.wanting[core.RoomID(m.Table.Selected())] {
+// Subscription is the rooms, the users for the owners' names, and the open room.
+// It includes the selected room if that needs a new key, because the dialog names
+// the member that would be asked.
+func (m *Model) Subscription() feed.Subscription {
+	w := feed.Subscription{Rooms: true, Users: true, Room: m.OpenID, RoomPages: m.memberPages}
+	if m.OpenID == "" && m.needsRekey[core.RoomID(m.Table.Selected())] {
 		w.Room, w.RoomPages = m.Table.Selected(), 1
 	}
 	return w
 }
 
-// Copy is the id of the room, or of the member.
-func (m *Model) Copy(s page.Scene) (what, text string) { return page.CopyIDs(m.Selection(s)) }
+// ClipboardText is the id of the room or of the member.
+func (m *Model) ClipboardText(rc page.RenderContext) (what, text string) {
+	return page.CopyIDs(m.Selection(rc))
+}

@@ -17,11 +17,11 @@ import (
 // Model is the page.
 type Model struct{ page.List }
 
-// New makes the page.
+// New creates the page.
 func New() *Model {
 	m := &Model{}
 	m.List = page.List{
-		Kind: "user", Subject: "the users", MaxAge: page.FreshList, RowsEvery: 5 * time.Second, CopyHint: "copy id",
+		Kind: "user", Subject: "the users", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Users.Freshness },
 		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This user is not there any more.",
 		Table: widget.NewTable("There are no users yet: nobody but operators may connect. a adds one.",
@@ -32,84 +32,84 @@ func New() *Model {
 	return m
 }
 
-// Name is users.
+// Name returns "users".
 func (m *Model) Name() string { return "users" }
 
-func rows(s page.Scene) []widget.Row {
-	out := make([]widget.Row, 0, len(s.Snap.Users.Value))
-	for _, u := range s.Snap.Users.Value {
-		out = append(out, row(s, u))
+func rows(rc page.RenderContext) []widget.Row {
+	out := make([]widget.Row, 0, len(rc.Snapshot.Users.Value))
+	for _, u := range rc.Snapshot.Users.Value {
+		out = append(out, row(rc, u))
 	}
 	return out
 }
 
-func row(s page.Scene, u core.User) widget.Row {
+func row(rc page.RenderContext, u core.User) widget.Row {
 	name := widget.Cell{Text: "no name", Tone: theme.Faint}
 	if u.Name != nil {
 		name = widget.Cell{Text: *u.Name}
 	}
-	status := widget.Cell{Text: s.Theme.Glyphs.Healthy + " active", Tone: theme.Good}
+	status := widget.Cell{Text: rc.Theme.Glyphs.Healthy + " active", Tone: theme.Good}
 	if u.Status == core.UserRevoked {
-		status = widget.Cell{Text: s.Theme.Glyphs.Absent + " revoked", Tone: theme.Dim}
+		status = widget.Cell{Text: rc.Theme.Glyphs.Absent + " revoked", Tone: theme.Dim}
 	}
 	return widget.Row{Key: string(u.ID), Dim: u.Status == core.UserRevoked, Cells: []widget.Cell{
 		name, status,
 		{Text: string(u.Role)},
-		{Text: widget.Middle(s.Theme, string(u.ID), 11), Tone: theme.Dim},
-		age(s, u.Updated), age(s, u.Created),
+		{Text: widget.Middle(rc.Theme, string(u.ID), 11), Tone: theme.Dim},
+		ageCell(rc, u.Updated), ageCell(rc, u.Created),
 	}}
 }
 
-func age(s page.Scene, m core.Millis) widget.Cell {
+func ageCell(rc page.RenderContext, m core.Millis) widget.Cell {
 	if m == 0 {
 		return widget.Num(1e15, "-", "").In(theme.Faint)
 	}
-	f, u := widget.AgeParts(s.Since(m))
-	return widget.Num(s.Since(m).Seconds(), f, u)
+	f, u := widget.AgeParts(rc.AgeOf(m))
+	return widget.Num(rc.AgeOf(m).Seconds(), f, u)
 }
 
-func (m *Model) summary(s page.Scene) []string {
+func (m *Model) summary(rc page.RenderContext) []string {
 	revoked, admins := 0, 0
-	for _, u := range s.Snap.Users.Value {
+	for _, u := range rc.Snapshot.Users.Value {
 		if u.Status == core.UserRevoked {
 			revoked++
 		} else if u.Role == core.RoleAdmin {
 			admins++
 		}
 	}
-	n := len(s.Snap.Users.Value)
+	n := len(rc.Snapshot.Users.Value)
 	text := fmt.Sprintf("%s: %s active, %s revoked, %s.", widget.Plural(n, "user", "users"), widget.Count(n-revoked), widget.Count(revoked), widget.Plural(admins, "admin", "admins"))
-	text += m.FilterText(s)
+	text += m.FilterText(rc)
 	if k := m.Marked(); k > 0 {
 		text += fmt.Sprintf(" %s marked.", widget.Count(k))
 	}
-	return append(s.Prose(theme.Plain, text), "")
+	return append(rc.Paragraph(theme.Plain, text), "")
 }
 
-func detail(s page.Scene, id string) []string {
-	for _, u := range s.Snap.Users.Value {
+func detail(rc page.RenderContext, id string) []string {
+	for _, u := range rc.Snapshot.Users.Value {
 		if string(u.ID) == id {
-			return userDetail(s, u)
+			return userDetail(rc, u)
 		}
 	}
 	return nil
 }
 
-func userDetail(s page.Scene, u core.User) []string {
+func userDetail(rc page.RenderContext, u core.User) []string {
 	name := "no name"
 	if u.Name != nil {
 		name = widget.Clean(*u.Name)
 	}
 	var lines []string
-	for _, l := range widget.Wrap(name, s.W-2) { // whole, however long
-		lines = append(lines, " "+s.P(theme.Strong, l))
+	for _, l := range widget.Wrap(name, rc.Width-2) { // whole, however long
+		lines = append(lines, " "+rc.Paint(theme.Strong, l))
 	}
 	lines = append(lines, "")
-	f := page.Facts{Scene: s, Label: 10}
+	f := page.LabeledLines{Context: rc, LabelWidth: 10}
 	f.Add("id", string(u.ID))
-	status := s.P(theme.Good, s.Theme.Glyphs.Healthy+" active") + ": may connect on every node"
+	status := rc.Paint(theme.Good, rc.Theme.Glyphs.Healthy+" active") + ": may connect on every node"
 	if u.Status == core.UserRevoked {
-		status = s.P(theme.Dim, s.Theme.Glyphs.Absent+" revoked") + ": refused on every node"
+		status = rc.Paint(theme.Dim, rc.Theme.Glyphs.Absent+" revoked") + ": refused on every node"
 	}
 	f.Add("status", status)
 	role := "member"
@@ -117,21 +117,21 @@ func userDetail(s page.Scene, u core.User) []string {
 		role = "admin: manages users and rooms through the bus"
 	}
 	f.Add("role", role)
-	f.Add("created", s.Clock(u.Created)+", "+widget.Age(s.Since(u.Created))+" ago")
-	f.Add("changed", s.Clock(u.Updated)+", "+widget.Age(s.Since(u.Updated))+" ago")
+	f.Add("created", rc.FormatMillis(u.Created)+", "+widget.Age(rc.AgeOf(u.Created))+" ago")
+	f.Add("changed", rc.FormatMillis(u.Updated)+", "+widget.Age(rc.AgeOf(u.Updated))+" ago")
 	key := "none: room keys cannot be sealed to this user"
 	if len(u.KEMKey) > 0 {
 		key = widget.Plural(len(u.KEMKey), "byte", "bytes")
 	}
 	f.Add("kem key", key)
-	f.Add("rooms", owned(s, u))
+	f.Add("rooms", ownedRooms(rc, u))
 	return append(lines, f.Lines...)
 }
 
-// owned are the rooms that belong to a user, as far as the list of rooms is known.
-func owned(s page.Scene, u core.User) string {
+// ownedRooms lists the rooms of a user, as far as the rooms are known.
+func ownedRooms(rc page.RenderContext, u core.User) string {
 	var out []string
-	for _, r := range s.Snap.Rooms.Value {
+	for _, r := range rc.Snapshot.Rooms.Value {
 		if r.Owner == u.ID {
 			out = append(out, string(r.ID))
 		}
@@ -142,5 +142,7 @@ func owned(s page.Scene, u core.User) string {
 	return "owns " + strings.Join(out, ", ")
 }
 
-// Want is the users, and the rooms for what somebody owns.
-func (m *Model) Want() feed.Want { return feed.Want{Users: true, Rooms: m.OpenID != ""} }
+// Subscription is the users, and the rooms while a user is open.
+func (m *Model) Subscription() feed.Subscription {
+	return feed.Subscription{Users: true, Rooms: m.OpenID != ""}
+}
