@@ -58,11 +58,11 @@ func run(ctx context.Context, dir, unibusd string) (err error) {
 	}()
 	for _, s := range []struct {
 		theme string
-		paper tuitest.Paper
+		paper tuitest.Colors
 		shots []shot
 	}{
-		{"dark", tuitest.DarkPaper(), story(d)},
-		{"light", tuitest.LightPaper(), []shot{{name: "overview-light", wait: "RECENT"}}},
+		{"dark", tuitest.DarkColors(), story(d)},
+		{"light", tuitest.LightColors(), []shot{{name: "overview-light", wait: "RECENT"}}},
 	} {
 		c := &camera{dir: dir, paper: s.paper}
 		if err := c.session(ctx, d, s.theme, s.shots); err != nil {
@@ -138,7 +138,7 @@ func story(d *demo.Demo) []shot {
 // camera takes pictures of one console.
 type camera struct {
 	dir   string
-	paper tuitest.Paper
+	paper tuitest.Colors
 }
 
 func (c *camera) session(ctx context.Context, d *demo.Demo, theme string, shots []shot) error {
@@ -151,7 +151,7 @@ func (c *camera) session(ctx context.Context, d *demo.Demo, theme string, shots 
 		return err
 	}
 	defer cl.Close()
-	term := tuitest.Start(tui.Config{Client: cl, Theme: theme, Flags: "--context demo"}, width, height)
+	term := tuitest.StartTerminal(tui.Config{Client: cl, Theme: theme, Flags: "--context demo"}, width, height)
 	defer func() { _ = term.Close() }() // the pictures are taken
 	var films []film
 	for _, s := range shots {
@@ -176,7 +176,7 @@ type film struct {
 	cells tuitest.Grid
 }
 
-func (c *camera) take(ctx context.Context, term *tuitest.Term, s shot) error {
+func (c *camera) take(ctx context.Context, term *tuitest.Terminal, s shot) error {
 	if s.do != nil {
 		if err := s.do(ctx); err != nil {
 			return err

@@ -17,7 +17,7 @@ func TestAuditFetchesOlderRecordsAtTheEndOfTheList(t *testing.T) {
 	assertShows(t, s, "100 actions")
 	s.Press("end")
 	assertShows(t, s, "200 actions")
-	f.Change(func(w *tuitest.World) { // something new, and an outcome: neither costs what was read
+	f.Change(func(w *tuitest.ClusterState) { // something new, and an outcome: neither costs what was read
 		now := append([]admin.AuditRecord(nil), w.Audit...)
 		now[0].Outcome, now[0].TookMS = "ok", 21_000
 		fresh := now[0]
@@ -61,7 +61,7 @@ func TestAuditPageIsPolled(t *testing.T) {
 	waitFor(t, term, "live from n1")
 	term.Press("9")
 	waitFor(t, term, "100 actions", "? unknown")
-	f.Change(func(w *tuitest.World) {
+	f.Change(func(w *tuitest.ClusterState) {
 		now := append([]admin.AuditRecord(nil), w.Audit...)
 		now[0].Outcome, now[0].TookMS = "ok", 34
 		w.Audit = now

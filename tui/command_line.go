@@ -30,15 +30,15 @@ func (m *Model) completions() []string {
 
 func (m *Model) handlePromptKey(k tea.KeyPressMsg) tea.Cmd {
 	p := m.prompt
-	switch p.Key(k) {
-	case widget.Cancelled:
+	switch p.HandleKey(k) {
+	case widget.Canceled:
 		m.prompt = nil
-		if p.Sign == "/" {
+		if p.Prefix == "/" {
 			m.filters[m.pageIndex] = ""
 		}
 	case widget.Confirmed:
 		m.prompt = nil
-		if p.Sign == ":" {
+		if p.Prefix == ":" {
 			return m.runCommandLine(strings.TrimSpace(p.Value()))
 		}
 		m.filters[m.pageIndex] = strings.TrimSpace(p.Value())
@@ -50,7 +50,7 @@ func (m *Model) handlePromptKey(k tea.KeyPressMsg) tea.Cmd {
 
 // applyTypedFilter filters while the operator types.
 func (m *Model) applyTypedFilter() {
-	if m.prompt != nil && m.prompt.Sign == "/" {
+	if m.prompt != nil && m.prompt.Prefix == "/" {
 		m.filters[m.pageIndex] = m.prompt.Value()
 	}
 }

@@ -32,11 +32,11 @@ func (m *Model) startAction(act action.Action, sel action.Selection) tea.Cmd {
 		m.showToast(theme.Warn, "Still waiting for the answer to "+m.running.name+".")
 		return nil
 	}
-	if reason := act.Impossible(s); reason != "" {
+	if reason := act.UnavailableReason(s); reason != "" {
 		m.showToast(theme.Warn, "Not possible: "+reason+".")
 		return nil
 	}
-	if !act.Asks(s) {
+	if !act.NeedsDialog(s) {
 		return m.runAction(act, s, nil)
 	}
 	return m.showDialog(&dialogState{dialog: widget.NewDialog(act.Dialog(s)), action: act, state: s})
@@ -71,8 +71,8 @@ func (m *Model) handleDialogKey(k tea.KeyPressMsg) tea.Cmd {
 	if !q.dialog.Armed() {
 		q.keyBeforeArmed = true
 	}
-	switch q.dialog.Key(k) {
-	case widget.Cancelled:
+	switch q.dialog.HandleKey(k) {
+	case widget.Canceled:
 		m.dialog = nil
 	case widget.Confirmed:
 		m.dialog = nil
@@ -87,7 +87,7 @@ func (m *Model) handleDialogKey(k tea.KeyPressMsg) tea.Cmd {
 }
 
 func newMessage(title string, lines ...string) *dialogState {
-	return &dialogState{dialog: widget.NewDialog(widget.Ask{Title: title, Lines: lines}), messageOnly: true}
+	return &dialogState{dialog: widget.NewDialog(widget.DialogSpec{Title: title, Lines: lines}), messageOnly: true}
 }
 
 // asSentence capitalizes a text and adds the full stop.

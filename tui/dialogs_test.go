@@ -33,7 +33,7 @@ func TestCommandLineFollowsTheFields(t *testing.T) {
 
 func TestKeysTypedBeforeADialogDoNotAnswerIt(t *testing.T) {
 	t.Parallel()
-	s, f := newHarness(t, tuitest.Legacy())
+	s, f := newHarness(t, tuitest.OnSQLite())
 	s.Press("6", "b", "tab", "tab", "enter", "y", "enter")
 	assertShows(t, s, "Move the control plane of demo to KV?", "a question has opened")
 	s.Step()
@@ -82,7 +82,7 @@ func TestCutoverRequiresTheClusterName(t *testing.T) {
 
 func TestStartChecksItsFields(t *testing.T) {
 	t.Parallel()
-	s, f := newHarness(t, tuitest.Drifted())
+	s, f := newHarness(t, tuitest.FilesDiffer())
 	s.Press("6", "b")
 	s.Settle()
 	s.Press("enter", "fast", "enter")
@@ -98,7 +98,7 @@ func TestStartChecksItsFields(t *testing.T) {
 
 func TestSourceIsNamedAmongSeveralFiles(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Legacy()
+	w := tuitest.OnSQLite()
 	info := *w.Status.Nodes[1].Info
 	info.Serving = cluster.Serving{Backend: core.BackendSQLite, File: "/other.db"}
 	w.Status.Nodes[1].Info = &info
@@ -111,7 +111,7 @@ func TestSourceIsNamedAmongSeveralFiles(t *testing.T) {
 	s.Settle()
 	assertCalls(t, f, "migrate-start n2 /other.db 3")
 
-	s, f = newHarness(t, tuitest.Several())
+	s, f = newHarness(t, tuitest.SeveralFiles())
 	s.Press("6")
 	assertShows(t, s, "There are two SQLite files", "/var/lib/unibus/unibus.db on n1", "/var/lib/unibus/unibus.db on n2")
 	assertHides(t, s, "alone")
@@ -134,8 +134,8 @@ func TestSourceIsNamedAmongSeveralFiles(t *testing.T) {
 
 func TestSourceFileCannotBeIgnored(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Several()
-	w.Migration = tuitest.Drifted().Migration // n2 differs from n1
+	w := tuitest.SeveralFiles()
+	w.Migration = tuitest.FilesDiffer().Migration // n2 differs from n1
 	s, f := newHarness(t, w)
 	s.Press("6", "b")
 	s.Settle()
@@ -149,7 +149,7 @@ func TestSourceFileCannotBeIgnored(t *testing.T) {
 
 func TestLimitAsksForANumber(t *testing.T) {
 	t.Parallel()
-	s, f := newHarness(t, tuitest.Moving())
+	s, f := newHarness(t, tuitest.Copying())
 	s.Press("6", "L")
 	s.Settle()
 	s.Press("-1", "enter")
@@ -162,7 +162,7 @@ func TestLimitAsksForANumber(t *testing.T) {
 
 func TestRollbackRequiresTheClusterName(t *testing.T) {
 	t.Parallel()
-	s, f := newHarness(t, tuitest.Moved())
+	s, f := newHarness(t, tuitest.AfterCutover())
 	s.Press("6", "U")
 	s.Settle()
 	assertShows(t, s, "Nothing written since the cutover is lost", "told \"the", "Same as: unibusd migration rollback")
@@ -177,7 +177,7 @@ func TestRollbackRequiresTheClusterName(t *testing.T) {
 
 func TestDryRunNeedsNoDialog(t *testing.T) {
 	t.Parallel()
-	s, f := newHarness(t, tuitest.Legacy())
+	s, f := newHarness(t, tuitest.OnSQLite())
 	s.Press("6", "D")
 	s.Settle()
 	assertCalls(t, f, "migrate-start n1 /var/lib/unibus/unibus.db 0 dry-run")

@@ -23,7 +23,7 @@ func (m *Model) footer(rc page.RenderContext) string {
 	case m.prompt != nil:
 		return m.prompt.View(t, m.width)
 	case m.toast.text != "":
-		return " " + t.Paint(m.toast.tone, widget.Cut(t, widget.Clean(m.toast.text), m.width-2))
+		return " " + t.Paint(m.toast.tone, widget.Truncate(t, widget.Sanitize(m.toast.text), m.width-2))
 	case m.running != nil:
 		return " " + t.Paint(theme.Accent, m.waitingText())
 	case m.help != nil:
@@ -37,7 +37,7 @@ func (m *Model) keyHints(rc page.RenderContext) []page.KeyHint {
 	hints := p.KeyHints(rc)
 	if p.Name() != "migrate" { // that page shows its actions itself, with the reasons
 		for _, a := range m.actions {
-			if a.Scope == p.Name() && a.Impossible(m.actionState(p.Selection(rc))) == "" {
+			if a.Scope == p.Name() && a.UnavailableReason(m.actionState(p.Selection(rc))) == "" {
 				hints = append(hints, page.KeyHint{Key: a.Key, Does: shortName(a)})
 			}
 		}
@@ -56,7 +56,7 @@ func (m *Model) keyHints(rc page.RenderContext) []page.KeyHint {
 // goBack.
 func (m *Model) escapeHint() string {
 	if m.filters[m.pageIndex] != "" {
-		return "clear /" + widget.Clean(m.filters[m.pageIndex])
+		return "clear /" + widget.Sanitize(m.filters[m.pageIndex])
 	}
 	if p, ok := m.currentPage().(page.Markable); ok && p.Marked() > 0 {
 		return "unmark"

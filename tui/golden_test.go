@@ -22,23 +22,23 @@ var sizes = [][2]int{{80, 24}, {120, 40}, {200, 60}}
 
 var goldenScreens = []struct {
 	name  string
-	world func() tuitest.World
+	world func() tuitest.ClusterState
 	keys  []string
 }{
-	{"overview-legacy", tuitest.Legacy, nil},
+	{"overview-legacy", tuitest.OnSQLite, nil},
 	{"overview-healthy", tuitest.Healthy, nil},
 	{"overview-degraded", tuitest.Degraded, nil},
-	{"overview-lost", tuitest.Lost, nil},
+	{"overview-lost", tuitest.NoQuorum, nil},
 	{"nodes", tuitest.Degraded, []string{"2"}},
 	{"node", tuitest.Healthy, []string{"enter"}},
 	{"node-away", tuitest.Degraded, []string{"2", "end", "enter"}},
 	{"findings", tuitest.Degraded, []string{"f"}},
-	{"migrate-several", tuitest.Several, []string{"6"}},
-	{"ask-start-several", tuitest.Several, []string{"6", "b"}},
-	{"ask-check-several", tuitest.Several, []string{"6", "D"}},
+	{"migrate-several", tuitest.SeveralFiles, []string{"6"}},
+	{"ask-start-several", tuitest.SeveralFiles, []string{"6", "b"}},
+	{"ask-check-several", tuitest.SeveralFiles, []string{"6", "D"}},
 	{"ask-revoke-wide", tuitest.Healthy, []string{"4", "down", "down", "down", "r"}},
 	{"buckets", tuitest.Degraded, []string{"3"}},
-	{"bucket", tuitest.Lost, []string{"3", "down", "enter"}},
+	{"bucket", tuitest.NoQuorum, []string{"3", "down", "enter"}},
 	{"users", tuitest.Healthy, []string{"4", "down", "m", "m"}},
 	{"user", tuitest.Healthy, []string{"4", "down", "enter"}},
 	{"rooms", tuitest.Healthy, []string{"5"}},
@@ -48,45 +48,45 @@ var goldenScreens = []struct {
 	{"room-archived", tuitest.Healthy, []string{"5", "/", "room-09", "enter", "enter"}},
 	{"room-alone", tuitest.Healthy, []string{"5", "/", "room-11", "enter", "enter"}},
 	{"rooms-due", tuitest.Healthy, []string{"5", "s", "s", "home"}},
-	{"overview-due", tuitest.Due, nil},
-	{"migrate-legacy", tuitest.Legacy, []string{"6"}},
-	{"migrate-moving", tuitest.Moving, []string{"6"}},
+	{"overview-due", tuitest.RekeyRequired, nil},
+	{"migrate-legacy", tuitest.OnSQLite, []string{"6"}},
+	{"migrate-moving", tuitest.Copying, []string{"6"}},
 	{"migrate-verified", tuitest.Verified, []string{"6"}},
-	{"migrate-unequal", tuitest.Unequal, []string{"6"}},
-	{"migrate-moved", tuitest.Moved, []string{"6"}},
-	{"migrate-paused", tuitest.Paused, []string{"6"}},
+	{"migrate-unequal", tuitest.ReplicaDiffers, []string{"6"}},
+	{"migrate-moved", tuitest.AfterCutover, []string{"6"}},
+	{"migrate-paused", tuitest.CopyPaused, []string{"6"}},
 	{"migrate-fence", tuitest.Fencing, []string{"6"}},
 	{"migrate-cutover", tuitest.CuttingOver, []string{"6"}},
 	{"migrate-rollback", tuitest.RollingBack, []string{"6"}},
 	{"migrate-rolledback", tuitest.RolledBack, []string{"6"}},
 	{"migrate-aborted", tuitest.Aborted, []string{"6"}},
 	{"migrate-interrupted", tuitest.Interrupted, []string{"6"}},
-	{"migrate-orphaned", tuitest.Orphaned, []string{"6"}},
-	{"migrate-problems", tuitest.Refused, []string{"6"}},
-	{"migrate-drift", tuitest.Drifted, []string{"6"}},
+	{"migrate-orphaned", tuitest.MigrationNodeDown, []string{"6"}},
+	{"migrate-problems", tuitest.PreflightFailed, []string{"6"}},
+	{"migrate-drift", tuitest.FilesDiffer, []string{"6"}},
 	{"migrate-dry-run", tuitest.DryRun, []string{"6"}},
-	{"migrate-viewer", tuitest.Watched, []string{"6"}},
+	{"migrate-viewer", tuitest.CopyingAsViewer, []string{"6"}},
 	{"events", tuitest.Degraded, []string{"7"}},
-	{"rollout-safe", tuitest.Soft, []string{"8"}},
-	{"rollout-unsafe", tuitest.Unsafe, []string{"8"}},
-	{"rollout-one", tuitest.Unsafe, []string{"8", "down", "enter"}},
+	{"rollout-safe", tuitest.SoftMode, []string{"8"}},
+	{"rollout-unsafe", tuitest.UnsafeToEnforce, []string{"8"}},
+	{"rollout-one", tuitest.UnsafeToEnforce, []string{"8", "down", "enter"}},
 	{"rollout-silent", tuitest.Degraded, []string{"8"}},
 	{"audit", tuitest.Healthy, []string{"9"}},
 	{"audit-one", tuitest.Healthy, []string{"9", "down", "down", "enter"}},
 	{"help", tuitest.Healthy, []string{"?"}},
-	{"ask-start", tuitest.Drifted, []string{"6", "b"}},
-	{"ask-limit", tuitest.Paused, []string{"6", "L"}},
-	{"ask-abort", tuitest.Moving, []string{"6", "A"}},
+	{"ask-start", tuitest.FilesDiffer, []string{"6", "b"}},
+	{"ask-limit", tuitest.CopyPaused, []string{"6", "L"}},
+	{"ask-abort", tuitest.Copying, []string{"6", "A"}},
 	{"ask-cutover", tuitest.Verified, []string{"6", "X"}},
-	{"ask-rollback", tuitest.Moved, []string{"6", "U"}},
+	{"ask-rollback", tuitest.AfterCutover, []string{"6", "U"}},
 	{"ask-rekey", tuitest.Healthy, []string{"5", "down", "down", "down", "enter", "r"}},
-	{"ask-finish", tuitest.Moved, []string{"6", "F"}},
+	{"ask-finish", tuitest.AfterCutover, []string{"6", "F"}},
 }
 
 const flags = "--server tls://127.0.0.1:4222 --identity ana.nk --tls-ca ca.pem"
 
-func newConfig(w tuitest.World) (tui.Config, *tuitest.Fake) {
-	f := tuitest.NewFake(w)
+func newConfig(w tuitest.ClusterState) (tui.Config, *tuitest.FakeClient) {
+	f := tuitest.NewFakeClient(w)
 	return tui.Config{Client: f, Flags: flags, Version: "test"}, f
 }
 
@@ -98,7 +98,7 @@ func TestScreensMatchGoldens(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				cfg, _ := newConfig(p.world())
-				s := tuitest.NewStill(cfg, size[0], size[1])
+				s := tuitest.NewHarness(cfg, size[0], size[1])
 				s.Press(p.keys...)
 				got := s.Screen()
 				assertFits(t, got, size[0], size[1])
@@ -170,7 +170,7 @@ func TestASCIIModeDrawsOnlyASCII(t *testing.T) {
 		}
 		cfg, _ := newConfig(w)
 		cfg.ASCII = true
-		s := tuitest.NewStill(cfg, 120, 40)
+		s := tuitest.NewHarness(cfg, 120, 40)
 		s.Press(p.keys...)
 		for _, l := range strings.Split(s.Screen(), "\n") {
 			if strings.ContainsFunc(l, func(r rune) bool { return r > 126 }) {
@@ -185,7 +185,7 @@ func TestEverySizeFits(t *testing.T) {
 	for _, size := range [][2]int{{1, 1}, {10, 3}, {79, 24}, {80, 23}, {81, 25}, {97, 31}} {
 		for _, p := range goldenScreens {
 			cfg, _ := newConfig(p.world())
-			s := tuitest.NewStill(cfg, size[0], size[1])
+			s := tuitest.NewHarness(cfg, size[0], size[1])
 			s.Press(p.keys...)
 			assertFits(t, s.Screen(), size[0], size[1])
 		}

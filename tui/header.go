@@ -9,17 +9,17 @@ import (
 
 func (m *Model) clusterName() string {
 	if c := m.snapshot.Status.Value.Cluster; c != "" {
-		return widget.Clean(c)
+		return widget.Sanitize(c)
 	}
 	if m.cfg.Cluster != "" {
-		return widget.Clean(m.cfg.Cluster)
+		return widget.Sanitize(m.cfg.Cluster)
 	}
 	return "unibus"
 }
 
 func (m *Model) styledClusterName() string {
 	c := m.clusterName()
-	return m.theme.Cluster(c).Render(widget.Cut(m.theme, c, 24))
+	return m.theme.ClusterStyle(c).Render(widget.Truncate(m.theme, c, 24))
 }
 
 // currentVerdict is the verdict as a glyph and a word. After verdictMaxAge
@@ -54,7 +54,7 @@ func (m *Model) migrationStatus() (string, theme.Tone) {
 	case st.Over():
 		return "", theme.Plain
 	case m.snapshot.Status.Value.Away(st.Node):
-		return "move: " + widget.Cut(m.theme, widget.Clean(st.Node), 12) + " silent", theme.Bad
+		return "move: " + widget.Truncate(m.theme, widget.Sanitize(st.Node), 12) + " silent", theme.Bad
 	case st.Aborting != "" && st.Running:
 		return "taking the move back", theme.Accent
 	case st.Error != nil:
@@ -101,7 +101,7 @@ func (m *Model) header() string {
 			break
 		}
 	}
-	return widget.Ends(t, left, right+" ", m.width)
+	return widget.JustifyEnds(t, left, right+" ", m.width)
 }
 
 // operatorText is the operator's name and role.
@@ -114,7 +114,7 @@ func (m *Model) operatorText() (name, role string) {
 	if m.cfg.ReadOnly {
 		role += ", read-only"
 	}
-	return t.Paint(theme.Plain, widget.Cut(t, widget.Clean(op.Name), 16)+" "), t.Paint(theme.Plain, "("+role+")   ")
+	return t.Paint(theme.Plain, widget.Truncate(t, widget.Sanitize(op.Name), 16)+" "), t.Paint(theme.Plain, "("+role+")   ")
 }
 
 // connectionText tells how current the screen is, and which node it comes from.
@@ -126,11 +126,11 @@ func (m *Model) connectionText() (state, from string) {
 	}
 	switch {
 	case !m.pausedAt.IsZero():
-		return t.Paint(theme.Warn, "picture held "+widget.Span(m.now.Sub(m.pausedAt))), ""
+		return t.Paint(theme.Warn, "picture held "+widget.FormatDuration(m.now.Sub(m.pausedAt))), ""
 	case !st.Known():
 		return t.Paint(theme.Dim, "connecting"), ""
 	case st.Stale(m.now, page.StatusMaxAge):
-		return t.Paint(theme.Warn, "no answer for "+widget.Span(st.Age(m.now))), ""
+		return t.Paint(theme.Warn, "no answer for "+widget.FormatDuration(st.Age(m.now))), ""
 	}
-	return t.Paint(theme.Good, "live"), t.Paint(theme.Dim, " from "+widget.Cut(t, widget.Clean(node), 12))
+	return t.Paint(theme.Good, "live"), t.Paint(theme.Dim, " from "+widget.Truncate(t, widget.Sanitize(node), 12))
 }

@@ -14,21 +14,21 @@ import (
 
 func TestHeaderShowsMigrationState(t *testing.T) {
 	t.Parallel()
-	aborting := func() tuitest.World {
-		w := tuitest.Moving()
+	aborting := func() tuitest.ClusterState {
+		w := tuitest.Copying()
 		w.Migration.Aborting = "ana"
 		return w
 	}
-	for want, worlds := range map[string][]func() tuitest.World{
-		"· moving":               {tuitest.Moving, tuitest.Fencing, tuitest.Watched},
-		"· move paused":          {tuitest.Paused},
-		"· move stopped":         {tuitest.Interrupted, tuitest.Refused, tuitest.Drifted, tuitest.Unequal},
-		"· move: n1 silent":      {tuitest.Orphaned},
+	for want, worlds := range map[string][]func() tuitest.ClusterState{
+		"· moving":               {tuitest.Copying, tuitest.Fencing, tuitest.CopyingAsViewer},
+		"· move paused":          {tuitest.CopyPaused},
+		"· move stopped":         {tuitest.Interrupted, tuitest.PreflightFailed, tuitest.FilesDiffer, tuitest.ReplicaDiffers},
+		"· move: n1 silent":      {tuitest.MigrationNodeDown},
 		"· awaits cutover":       {tuitest.Verified},
 		"· cutting over":         {tuitest.CuttingOver},
 		"· rolling back":         {tuitest.RollingBack},
 		"· taking the move back": {aborting},
-		"● healthy  ":            {tuitest.Healthy, tuitest.Moved, tuitest.Aborted, tuitest.RolledBack, tuitest.DryRun},
+		"● healthy  ":            {tuitest.Healthy, tuitest.AfterCutover, tuitest.Aborted, tuitest.RolledBack, tuitest.DryRun},
 	} {
 		for i, w := range worlds {
 			s, _ := newHarness(t, w())

@@ -19,12 +19,12 @@ func (h *help) handleKey(key string) bool {
 	case "space":
 		key = "pgdown"
 	}
-	h.scroll.Key(key)
+	h.scroll.HandleKey(key)
 	return true
 }
 
 func (m *Model) helpView(w, h int) string {
-	return widget.Fit(m.theme, strings.Join(m.help.scroll.Lines(m.theme, m.helpLines(w), h), "\n"), w, h)
+	return widget.Fit(m.theme, strings.Join(m.help.scroll.VisibleLines(m.theme, m.helpLines(w), h), "\n"), w, h)
 }
 
 func (m *Model) helpLines(w int) []string {
@@ -57,12 +57,12 @@ func (m *Model) helpLines(w int) []string {
 func (m *Model) helpActionLines(act action.Action, w int) []string {
 	t := m.theme
 	name := act.Name
-	if act.Takes != "" {
-		name += " [" + strings.ToUpper(act.Takes) + "]"
+	if act.ArgumentKind != "" {
+		name += " [" + strings.ToUpper(act.ArgumentKind) + "]"
 	}
 	head := "   " + t.Paint(theme.Accent, widget.Pad(name, 25, false)) + " " + t.Paint(theme.Dim, widget.Pad(act.Scope+" "+act.Key, 11, false)) + " "
 	width, indent := w-widget.Width(head), widget.Pad("", widget.Width(head), false)
-	reason := widget.Clean(act.Impossible(m.actionState(m.currentPage().Selection(m.renderContext()))))
+	reason := widget.Sanitize(act.UnavailableReason(m.actionState(m.currentPage().Selection(m.renderContext()))))
 	if strings.HasPrefix(reason, "no ") && strings.HasSuffix(reason, "is selected") {
 		reason = ""
 	}

@@ -11,7 +11,7 @@ func TestHelpIsNotTruncated(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes {
 		cfg, _ := newConfig(tuitest.Healthy())
-		s := tuitest.NewStill(cfg, size[0], size[1])
+		s := tuitest.NewHarness(cfg, size[0], size[1])
 		s.Press("?")
 		all := s.Screen()
 		for range 10 {

@@ -18,7 +18,7 @@ func TestEscDoesWhatTheFooterSays(t *testing.T) {
 	assertHides(t, s, "marked", "unmark")
 
 	s.Press("down", "m", "/", "dora-", "enter", "q") // marked, and not shown: it is kept
-	if s.Step(); !s.Left {
+	if s.Step(); !s.HasQuit {
 		t.Error("q does not quit")
 	}
 	s.Press("esc")
@@ -34,12 +34,12 @@ func TestCtrlCCancelsThePrompt(t *testing.T) {
 	t.Parallel()
 	s, _ := newHarness(t, tuitest.Healthy())
 	s.Press(":", "user rev", "ctrl+c")
-	if s.Step(); s.Left {
+	if s.Step(); s.HasQuit {
 		t.Error("ctrl+c in a half-typed command loses the console")
 	}
 	assertShows(t, s, "? help")
 	s.Press("ctrl+c")
-	if s.Step(); !s.Left {
+	if s.Step(); !s.HasQuit {
 		t.Error("ctrl+c does not quit")
 	}
 }

@@ -102,7 +102,7 @@ func New(cfg Config) *Model {
 	}
 	mode, _ := theme.ParseMode(cfg.Theme)
 	m := &Model{
-		cfg: cfg, feed: feed.New(feed.Config{Source: cfg.Client, Now: cfg.Now, Sanitize: widget.Clean}),
+		cfg: cfg, feed: feed.New(feed.Config{Source: cfg.Client, Now: cfg.Now, Sanitize: widget.Sanitize}),
 		actions: action.Table(), themeChoice: mode, colorProfile: colorprofile.TrueColor,
 		pages: []page.Page{overview.New(), nodes.New(), buckets.New(), users.New(), rooms.New(), migrate.New(), events.New(), rollout.New(), audit.New()},
 		now:   cfg.Now(), dirty: true,
@@ -145,7 +145,7 @@ func (m *Model) renderContext() page.RenderContext {
 }
 
 func (m *Model) actionState(sel action.Selection) action.State {
-	return action.State{Snap: m.snapshot, Selected: sel, ReadOnly: m.cfg.ReadOnly, Flags: m.cfg.Flags, Dir: m.cfg.ReportDir, Now: m.displayTime()}
+	return action.State{Snapshot: m.snapshot, Selected: sel, ReadOnly: m.cfg.ReadOnly, Flags: m.cfg.Flags, ReportDir: m.cfg.ReportDir, Now: m.displayTime()}
 }
 
 // displayTime is the time that the screen shows. It stands still during a pause,

@@ -15,17 +15,17 @@ import (
 	"unibus/tui/tuitest"
 )
 
-func newHarness(t *testing.T, w tuitest.World, change ...func(*tui.Config)) (*tuitest.Still, *tuitest.Fake) {
+func newHarness(t *testing.T, w tuitest.ClusterState, change ...func(*tui.Config)) (*tuitest.Harness, *tuitest.FakeClient) {
 	t.Helper()
 	cfg, f := newConfig(w)
 	cfg.ReportDir = t.TempDir()
 	for _, c := range change {
 		c(&cfg)
 	}
-	return tuitest.NewStill(cfg, 100, 30), f
+	return tuitest.NewHarness(cfg, 100, 30), f
 }
 
-func assertShows(t *testing.T, s *tuitest.Still, texts ...string) {
+func assertShows(t *testing.T, s *tuitest.Harness, texts ...string) {
 	t.Helper()
 	screen := s.Screen()
 	for _, x := range texts {
@@ -35,7 +35,7 @@ func assertShows(t *testing.T, s *tuitest.Still, texts ...string) {
 	}
 }
 
-func assertHides(t *testing.T, s *tuitest.Still, texts ...string) {
+func assertHides(t *testing.T, s *tuitest.Harness, texts ...string) {
 	t.Helper()
 	screen := s.Screen()
 	for _, x := range texts {
@@ -45,7 +45,7 @@ func assertHides(t *testing.T, s *tuitest.Still, texts ...string) {
 	}
 }
 
-func assertCalls(t *testing.T, f *tuitest.Fake, want ...string) {
+func assertCalls(t *testing.T, f *tuitest.FakeClient, want ...string) {
 	t.Helper()
 	if got := f.Calls(); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("asked of the cluster: %q, want %q", got, want)
@@ -54,7 +54,7 @@ func assertCalls(t *testing.T, f *tuitest.Fake, want ...string) {
 
 func TestUnavailableActionsSayWhy(t *testing.T) {
 	t.Parallel()
-	for _, world := range []func() tuitest.World{tuitest.Legacy, tuitest.Moving, tuitest.Verified, tuitest.Moved, tuitest.RollingBack, tuitest.Watched} {
+	for _, world := range []func() tuitest.ClusterState{tuitest.OnSQLite, tuitest.Copying, tuitest.Verified, tuitest.AfterCutover, tuitest.RollingBack, tuitest.CopyingAsViewer} {
 		s, _ := newHarness(t, world())
 		s.Press("6")
 		screen := strings.Join(strings.Fields(s.Screen()), " ")
@@ -140,7 +140,7 @@ func TestWaitingNamesSubjectAndDuration(t *testing.T) {
 	cfg, f := newConfig(tuitest.Healthy())
 	cfg.Now = func() time.Time { return now }
 	f.Fail(core.Errorf(core.KindUnavailable, "nobody answers at tls://127.0.0.1:4222"))
-	s := tuitest.NewStill(cfg, 100, 30)
+	s := tuitest.NewHarness(cfg, 100, 30)
 	now = now.Add(5 * time.Second)
 	s.Tick()
 	assertShows(t, s, "? not known", "connecting", "Waiting for the first answer for 5 s", "So far: nobody answers")
@@ -190,7 +190,7 @@ func BenchmarkKeyAmongTenThousandUsers(b *testing.B) {
 		w.Users[i].ID = core.UserID(strings.Repeat("U", 40) + string(rune('A'+i%26)) + time.Duration(i).String())
 	}
 	cfg, _ := newConfig(w)
-	s := tuitest.NewStill(cfg, 120, 40)
+	s := tuitest.NewHarness(cfg, 120, 40)
 	s.Press("4")
 	for b.Loop() {
 		s.Send(tea.KeyPressMsg{Code: tea.KeyDown})

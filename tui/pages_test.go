@@ -17,7 +17,7 @@ import (
 
 // newDisconnectedHarness is a console whose cluster answered once and then not
 // for five minutes.
-func newDisconnectedHarness(t *testing.T, w tuitest.World) *tuitest.Still {
+func newDisconnectedHarness(t *testing.T, w tuitest.ClusterState) *tuitest.Harness {
 	t.Helper()
 	now := tuitest.Now
 	s, f := newHarness(t, w, func(c *tui.Config) { c.Now = func() time.Time { return now }; c.Theme = "dark" })
@@ -51,7 +51,7 @@ func TestStaleFiguresAreDim(t *testing.T) {
 	assertShows(t, s, "last heard    5 m 0 s ago, at 12:04:30", "started       08:44:31, 3 h 20 m ago")
 }
 
-func findLine(t *testing.T, s *tuitest.Still, text string) string {
+func findLine(t *testing.T, s *tuitest.Harness, text string) string {
 	t.Helper()
 	for _, l := range strings.Split(s.Model.View().Content, "\n") {
 		if strings.Contains(ansi.Strip(l), text) && !strings.Contains(ansi.Strip(l), "> ") {
@@ -86,12 +86,12 @@ func TestFileBesideKVIsNotServed(t *testing.T) {
 
 func TestFindingsThatDoNotFitAreCounted(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Lost()
+	w := tuitest.NoQuorum()
 	for _, x := range []string{"n4", "n5", "n6"} {
 		w.Status.Findings = append(w.Status.Findings, cluster.Finding{Level: cluster.Degraded, About: "node." + x, Text: x + " was never heard.", Next: "Start it."})
 	}
 	cfg, _ := newConfig(w)
-	s := tuitest.NewStill(cfg, 80, 24)
+	s := tuitest.NewHarness(cfg, 80, 24)
 	assertShows(t, s, "n2 was last heard 13 s ago.", "4 more findings: f lists them")
 	lines := strings.Split(s.Screen(), "\n")
 	if strings.TrimSpace(lines[len(lines)-4]) == "" && strings.TrimSpace(lines[len(lines)-5]) == "" {
@@ -105,7 +105,7 @@ func TestFindingsThatDoNotFitAreCounted(t *testing.T) {
 
 func TestMigrationWithoutItsNodeLooksStopped(t *testing.T) {
 	t.Parallel()
-	s, f := newHarness(t, tuitest.Orphaned())
+	s, f := newHarness(t, tuitest.MigrationNodeDown())
 	s.Press("6")
 	assertShows(t, s, "n1 does the move and does not answer", "? copy", "rollback, finish: n1, which does the move,", "W report")
 	assertHides(t, s, "24 100", "left  about", "it goes on", "at work", "P pause", "A abort")
@@ -117,7 +117,7 @@ func TestMigrationWithoutItsNodeLooksStopped(t *testing.T) {
 
 func TestCopyRateCoversAllTables(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Moving()
+	w := tuitest.Copying()
 	for i := range w.Migration.Progress {
 		w.Migration.Progress[i].Done, w.Migration.Progress[i].Total = 10, 100
 	}
@@ -159,7 +159,7 @@ func TestAuditShortensPaths(t *testing.T) {
 
 func TestProvenColumn(t *testing.T) {
 	t.Parallel()
-	column := func(w tuitest.World) []string {
+	column := func(w tuitest.ClusterState) []string {
 		s, _ := newHarness(t, w)
 		s.Press("2")
 		var out []string
@@ -173,17 +173,17 @@ func TestProvenColumn(t *testing.T) {
 		}
 		return out
 	}
-	lost := tuitest.Lost()
+	lost := tuitest.NoQuorum()
 	info := *lost.Status.Nodes[0].Info
 	info.ProvenMS = -1
 	lost.Status.Nodes[0].Info = &info
 	for _, c := range []struct {
 		name  string
-		world tuitest.World
+		world tuitest.ClusterState
 		want  []string
 	}{
 		{"healthy", tuitest.Healthy(), []string{"0.4 s", "idle", "0.2 s"}},
-		{"sqlite", tuitest.Legacy(), []string{"-", "-", "-"}},
+		{"sqlite", tuitest.OnSQLite(), []string{"-", "-", "-"}},
 		{"no quorum", lost, []string{"none", "-", "-"}},
 	} {
 		if got := column(c.world); !slices.Equal(got, c.want) {
@@ -197,7 +197,7 @@ func TestReopenedPageIsNotStaleAtOnce(t *testing.T) {
 	now := tuitest.Now
 	cfg, f := newConfig(tuitest.Healthy())
 	cfg.Now = func() time.Time { return now }
-	s := tuitest.NewStill(cfg, 100, 30)
+	s := tuitest.NewHarness(cfg, 100, 30)
 	s.Press("9", "1")
 	now = now.Add(time.Minute)
 	s.Tick()
@@ -229,9 +229,9 @@ func TestActionsApplyToTheOpenRow(t *testing.T) {
 	s, f := newHarness(t, tuitest.Healthy()) // it is missing from one status
 	s.Press("3", "down", "enter")
 	all := tuitest.Healthy().Status.Buckets
-	f.Change(func(w *tuitest.World) { w.Status.Buckets = append(all[:1:1], all[2:]...) })
+	f.Change(func(w *tuitest.ClusterState) { w.Status.Buckets = append(all[:1:1], all[2:]...) })
 	s.Tick()
-	f.Change(func(w *tuitest.World) { w.Status.Buckets = all })
+	f.Change(func(w *tuitest.ClusterState) { w.Status.Buckets = all })
 	s.Tick()
 	s.Press("d")
 	s.Settle()
@@ -247,11 +247,11 @@ func TestOverviewOpensTheSelectedNode(t *testing.T) {
 
 func TestCopyTakesTheOpenRow(t *testing.T) {
 	t.Parallel()
-	s, f := newHarness(t, tuitest.Unsafe())
-	keys := tuitest.Unsafe().Rollout.Nodes["n1"].WouldDeny
+	s, f := newHarness(t, tuitest.UnsafeToEnforce())
+	keys := tuitest.UnsafeToEnforce().Rollout.Nodes["n1"].WouldDeny
 	s.Press("8", "down", "enter")
 	assertShows(t, s, keys[1].Key)
-	f.Change(func(w *tuitest.World) {
+	f.Change(func(w *tuitest.ClusterState) {
 		n := w.Rollout.Nodes["n1"]
 		n.WouldDeny = append(keys[:1:1], keys[2:]...)
 		w.Rollout.Nodes["n1"] = n

@@ -53,7 +53,7 @@ func TestActionsEndAPause(t *testing.T) {
 	for _, keys := range [][]string{{"r"}, {":", "user revoke", "enter"}} {
 		s, f := newHarness(t, tuitest.Healthy())
 		s.Press("4", "down", "space")
-		f.Change(func(w *tuitest.World) {
+		f.Change(func(w *tuitest.ClusterState) {
 			w.Users = append([]core.User(nil), w.Users...)
 			for i := range w.Users {
 				w.Users[i].Status = core.UserRevoked
@@ -71,7 +71,7 @@ func TestPauseStopsUpdates(t *testing.T) {
 	s, f := newHarness(t, tuitest.Healthy())
 	s.Press("space")
 	assertShows(t, s, "picture held 0 s", "space go on")
-	f.Set(tuitest.Lost())
+	f.Set(tuitest.NoQuorum())
 	s.Tick()
 	assertShows(t, s, "● healthy")
 	s.Press("space")

@@ -15,8 +15,8 @@ func (m *Model) quit() tea.Cmd {
 	case m.running == nil:
 		return tea.Quit
 	case m.dialog == nil || !m.dialog.asksToQuit:
-		return m.showDialog(&dialogState{dialog: widget.NewDialog(widget.Ask{
-			Title: "Leave while " + m.running.name + " is at work?", Confirm: "Leave",
+		return m.showDialog(&dialogState{dialog: widget.NewDialog(widget.DialogSpec{
+			Title: "Leave while " + m.running.name + " is at work?", ConfirmLabel: "Leave",
 			Lines: []string{m.waitingText(), "Its answer would not be seen. What the cluster was not asked for by then is not done; the audit says later what was."},
 		}), asksToQuit: true})
 	case m.dialog.dialog.Armed():

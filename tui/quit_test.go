@@ -11,7 +11,7 @@ func TestQuitAsksWhileAnActionRuns(t *testing.T) {
 	for _, keys := range [][]string{{"q"}, {"ctrl+c"}, {":", "quit", "enter"}} {
 		s, _ := newHarness(t, tuitest.Healthy())
 		s.Press(keys...)
-		if s.Step(); !s.Left {
+		if s.Step(); !s.HasQuit {
 			t.Errorf("%q does not quit", keys)
 		}
 		s, f := newHarness(t, tuitest.Healthy())
@@ -21,8 +21,8 @@ func TestQuitAsksWhileAnActionRuns(t *testing.T) {
 		s.Press(keys...)
 		assertShows(t, s, "Leave while user revoke is at work?", "0 of 2 so far")
 		s.Settle()
-		if s.Left || len(f.Calls()) != 2 {
-			t.Errorf("%q: left %v with %q", keys, s.Left, f.Calls())
+		if s.HasQuit || len(f.Calls()) != 2 {
+			t.Errorf("%q: left %v with %q", keys, s.HasQuit, f.Calls())
 		}
 		assertShows(t, s, "2 users are revoked")
 		assertHides(t, s, "Leave while")
@@ -34,15 +34,15 @@ func TestSecondQuitQuits(t *testing.T) {
 	s, _ := newHarness(t, tuitest.Healthy())
 	s.Press("4", "down", "m", "m")
 	confirmAction(s, "2 users", "r")
-	s.Drop() // its answer never comes
+	s.DropPending() // its answer never comes
 	s.Press("ctrl+c")
 	s.Press("ctrl+c") // a key bounced, nobody has read the question
-	if s.Step(); s.Left {
+	if s.Step(); s.HasQuit {
 		t.Fatal("it left before its question could be read")
 	}
 	s.Settle()
 	s.Press("ctrl+c")
-	if s.Step(); !s.Left {
+	if s.Step(); !s.HasQuit {
 		t.Error("ctrl+c does not leave when it is asked for again")
 	}
 }

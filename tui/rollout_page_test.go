@@ -11,25 +11,25 @@ import (
 
 func TestRolloutSaysWhyAndWhatToDo(t *testing.T) {
 	t.Parallel()
-	off := tuitest.Soft()
+	off := tuitest.SoftMode()
 	n := off.Rollout.Nodes["n2"]
 	n.Active = map[string]string{"bus-auth": "off", "bus-tls": "true", "decentralized": "true"}
 	off.Rollout.Nodes["n2"] = n
 	off.Rollout.Safe, off.Rollout.Verdict = false, "not known: with bus-auth off nothing is recorded on n2; run soft there first"
-	differ := tuitest.Soft()
+	differ := tuitest.SoftMode()
 	n.Active = map[string]string{"bus-auth": "soft", "bus-tls": "false", "decentralized": "true"}
 	differ.Rollout.Nodes["n2"] = n
 	differ.Rollout.Safe, differ.Rollout.Verdict = false, "not safe: the nodes differ in bus-tls"
-	fresh := tuitest.Soft()
+	fresh := tuitest.SoftMode()
 	fresh.Rollout.Nodes["n3"] = admin.RolloutNode{Active: fresh.Rollout.Nodes["n1"].Active, Since: core.MillisOf(tuitest.Now.Add(-40 * 1e9))}
 	for name, c := range map[string]struct {
-		world tuitest.World
+		world tuitest.ClusterState
 		texts []string
 	}{
 		"enforced": {tuitest.Healthy(), []string{"● Enforce is active on every node", "Nothing is recorded under enforce"}},
-		"safe":     {tuitest.Soft(), []string{"● Safe to enforce:", "covers 3 h", "one after the other with --bus-auth enforce", "· soft", "Nobody so far."}},
+		"safe":     {tuitest.SoftMode(), []string{"● Safe to enforce:", "covers 3 h", "one after the other with --bus-auth enforce", "· soft", "Nobody so far."}},
 		"fresh":    {fresh, []string{"The shortest record covers 40 s"}},
-		"unsafe":   {tuitest.Unsafe(), []string{"▲ Not safe to enforce: 46 would be denied on n1, n2.", "45 and more", "≠ enforce", "n1 lists the latest 5 of 45, and had no room to record 3 admissions."}},
+		"unsafe":   {tuitest.UnsafeToEnforce(), []string{"▲ Not safe to enforce: 46 would be denied on n1, n2.", "45 and more", "≠ enforce", "n1 lists the latest 5 of 45, and had no room to record 3 admissions."}},
 		"silent":   {tuitest.Degraded(), []string{"? Not known whether enforce is safe: no answer from n3.", "? unknown: no answer", "n3 could not say"}},
 		"off":      {off, []string{"? Not known", "start n2 with --bus-auth soft", "not recorded", "n2 could not say"}},
 		"differ":   {differ, []string{"▲ Not safe to enforce: the nodes differ in bus-tls.", "≠ false", "≠ true", "the same settings"}},
@@ -46,8 +46,8 @@ func TestRolloutSaysWhyAndWhatToDo(t *testing.T) {
 
 func TestRolloutCopiesTheKey(t *testing.T) {
 	t.Parallel()
-	s, _ := newHarness(t, tuitest.Unsafe())
-	key := tuitest.Unsafe().Rollout.Nodes["n1"].WouldDeny[1].Key
+	s, _ := newHarness(t, tuitest.UnsafeToEnforce())
+	key := tuitest.UnsafeToEnforce().Rollout.Nodes["n1"].WouldDeny[1].Key
 	s.Press("8", "down", "y")
 	assertShows(t, s, "Copied the key", key)
 	s.Press("esc", "down", "down", "down", "enter")
@@ -56,11 +56,11 @@ func TestRolloutCopiesTheKey(t *testing.T) {
 
 func TestRolloutPageFollowsTheCluster(t *testing.T) {
 	t.Parallel()
-	term, f := startTerminal(t, tuitest.Unsafe(), 80, 24)
+	term, f := startTerminal(t, tuitest.UnsafeToEnforce(), 80, 24)
 	waitFor(t, term, "live from n1")
 	term.Press("8")
 	waitFor(t, term, "46 would be denied on n1, n2", "203.0.113.12")
-	f.Set(tuitest.Soft())
+	f.Set(tuitest.SoftMode())
 	waitFor(t, term, "Safe to enforce", "Nobody so far.")
 	f.Set(tuitest.Degraded())
 	term.Press("1", "8") // a page that is opened asks at once

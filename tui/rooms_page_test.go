@@ -31,7 +31,7 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 		waitFor(t, term, "bruno-00 was asked at n2; room-01 is at epoch 1")
 		owner := tuitest.Healthy().Rooms[1].Owner
 		assertCalls(t, f, fmt.Sprintf("room-rekey room-01 %s", owner))
-		f.Change(func(w *tuitest.World) {
+		f.Change(func(w *tuitest.ClusterState) {
 			w.Rooms = append([]admin.RoomSummary(nil), w.Rooms...)
 			w.Rooms[1].Epoch = 2
 			w.Keys["room-01"] = admin.RoomKeys{KeyHealth: admin.KeyHealth{State: admin.KeysOK, Since: core.MillisOf(tuitest.Now.Add(-3 * time.Second))}, Why: core.Errorf(core.KindRefused, "no new key is needed")}
@@ -45,7 +45,7 @@ func TestRekeySaysWhyItIsUnavailable(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
-		world  func() tuitest.World
+		world  func() tuitest.ClusterState
 		keys   []string
 		change func(*tui.Config)
 		text   string
@@ -57,10 +57,10 @@ func TestRekeySaysWhyItIsUnavailable(t *testing.T) {
 		{"nobody is online", tuitest.Healthy, []string{"5", "/", "room-11", "enter", "r"}, nil, "Not possible: nobody who could make a new key for the room room-11 has it open."},
 		{"no such room", tuitest.Healthy, []string{"5", ":", "room rekey nowhere", "enter"}, nil, `There is no room "nowhere".`},
 		{"no such name", tuitest.Healthy, []string{"5", ":", "room rekey a.b", "enter"}, nil, "Not done: room rekey"},
-		{"a viewer", tuitest.Watched, []string{"5", "down", "r"}, nil, "only an admin may do this."},
-		{"a viewer in the room", tuitest.Watched, []string{"5", "down", "enter"}, nil, "Do: an admin asks a member who is online: unibusd room rekey room-01"},
+		{"a viewer", tuitest.CopyingAsViewer, []string{"5", "down", "r"}, nil, "only an admin may do this."},
+		{"a viewer in the room", tuitest.CopyingAsViewer, []string{"5", "down", "enter"}, nil, "Do: an admin asks a member who is online: unibusd room rekey room-01"},
 		{"read-only", tuitest.Healthy, []string{"5", "down", "r"}, func(c *tui.Config) { c.ReadOnly = true }, "--read-only."},
-		{"no rooms", func() tuitest.World { w := tuitest.Healthy(); w.Rooms = nil; return w }, []string{"5", "r"}, nil, "Not possible: no room is selected."},
+		{"no rooms", func() tuitest.ClusterState { w := tuitest.Healthy(); w.Rooms = nil; return w }, []string{"5", "r"}, nil, "Not possible: no room is selected."},
 	} {
 		var changes []func(*tui.Config)
 		if c.change != nil {
@@ -100,7 +100,7 @@ func TestRekeyRefusalIsShown(t *testing.T) {
 	s, f := newHarness(t, tuitest.Healthy())
 	s.Press("5", "down", "enter", "r")
 	s.Settle()
-	f.Change(func(w *tuitest.World) {
+	f.Change(func(w *tuitest.ClusterState) {
 		k := w.Keys["room-01"]
 		k.Why = core.Errorf(core.KindRefused, "bruno-00 does not have the room open").WithNext("leave the choice to the node: somebody else has")
 		w.Keys["room-01"] = k

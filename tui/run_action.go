@@ -73,7 +73,7 @@ type actionDoneMsg struct {
 func (m *Model) runAction(act action.Action, s action.State, values []string) tea.Cmd {
 	running := &runningAction{Client: m.cfg.Client, name: act.Name, total: len(s.Selected.IDs)}
 	m.running = running
-	command := act.Same(s, values)
+	command := act.Command(s, values)
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), running.timeout())
 		defer cancel()
@@ -102,7 +102,7 @@ func (m *Model) handleActionDone(d actionDoneMsg) tea.Cmd {
 		return m.showDialog(newMessage(first, strings.Split(rest, "\n")...))
 	}
 	text := strings.TrimSuffix(strings.ReplaceAll(d.text, "\n", " "), ".") + "."
-	if d.action.Danger == action.None && !d.action.Local {
+	if d.action.Confirmation == action.NoConfirmation && !d.action.Local {
 		text += " Same as: " + d.command
 	}
 	if widget.Width(text) > m.width-4 && m.dialog == nil {

@@ -17,7 +17,7 @@ type manualClock struct{ now time.Time }
 
 func (m *manualClock) advance(d time.Duration) { m.now = m.now.Add(d) }
 
-func newHarnessWithClock(t *testing.T, w tuitest.World) (*tuitest.Still, *tuitest.Fake, *manualClock) {
+func newHarnessWithClock(t *testing.T, w tuitest.ClusterState) (*tuitest.Harness, *tuitest.FakeClient, *manualClock) {
 	t.Helper()
 	at := &manualClock{now: tuitest.Now}
 	s, f := newHarness(t, w, func(c *tui.Config) { c.Now = func() time.Time { return at.now } })
@@ -27,7 +27,7 @@ func newHarnessWithClock(t *testing.T, w tuitest.World) (*tuitest.Still, *tuites
 // slowClient takes its time for each revocation and fails after the allowed
 // number.
 type slowClient struct {
-	*tuitest.Fake
+	*tuitest.FakeClient
 	allowed  int
 	timeouts []time.Duration
 }
@@ -38,10 +38,10 @@ func (s *slowClient) Revoke(ctx context.Context, id string) (admin.Revoked, erro
 	if len(s.timeouts) > s.allowed {
 		return admin.Revoked{}, core.Errorf(core.KindUnavailable, "no answer in time")
 	}
-	return s.Fake.Revoke(ctx, id)
+	return s.FakeClient.Revoke(ctx, id)
 }
 
-func newSlowHarness(t *testing.T, patience int) (*tuitest.Still, *slowClient) {
+func newSlowHarness(t *testing.T, patience int) (*tuitest.Harness, *slowClient) {
 	t.Helper()
 	c := &slowClient{allowed: patience}
 	w := tuitest.Healthy()
@@ -49,13 +49,13 @@ func newSlowHarness(t *testing.T, patience int) (*tuitest.Still, *slowClient) {
 		w.Users[i].Status = core.UserActive
 	}
 	s, _ := newHarness(t, w, func(cfg *tui.Config) {
-		c.Fake = cfg.Client.(*tuitest.Fake)
+		c.FakeClient = cfg.Client.(*tuitest.FakeClient)
 		cfg.Client = c
 	})
 	return s, c
 }
 
-func confirmAction(s *tuitest.Still, word string, keys ...string) {
+func confirmAction(s *tuitest.Harness, word string, keys ...string) {
 	s.Press(keys...)
 	s.Settle()
 	s.Press(word, "enter", "enter")

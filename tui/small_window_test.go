@@ -43,7 +43,7 @@ func TestQQuitsInASmallWindow(t *testing.T) {
 		s.Settle()
 		s.Send(tea.WindowSizeMsg{Width: 60, Height: 20})
 		s.Press("q")
-		if s.Step(); !s.Left {
+		if s.Step(); !s.HasQuit {
 			t.Errorf("with %s q does not quit", name)
 		}
 	}
@@ -57,7 +57,7 @@ func TestQQuitsInASmallWindow(t *testing.T) {
 
 func TestSmallWindowShowsTheVerdict(t *testing.T) {
 	t.Parallel()
-	s, _ := newHarness(t, tuitest.Lost())
+	s, _ := newHarness(t, tuitest.NoQuorum())
 	s.Send(tea.WindowSizeMsg{Width: 60, Height: 20})
 	assertShows(t, s, "This console needs 80 x 24; the window is 60 x 20.", "✖ critical", "n2 and n3 do not answer.")
 	s.Send(tea.WindowSizeMsg{})

@@ -15,11 +15,11 @@ import (
 
 const waitTimeout = 10 * time.Second
 
-func startTerminal(t *testing.T, w tuitest.World, width, height int) (*tuitest.Term, *tuitest.Fake) {
+func startTerminal(t *testing.T, w tuitest.ClusterState, width, height int) (*tuitest.Terminal, *tuitest.FakeClient) {
 	t.Helper()
 	cfg, f := newConfig(w)
 	cfg.Now = func() time.Time { return tuitest.Now }
-	term := tuitest.Start(cfg, width, height)
+	term := tuitest.StartTerminal(cfg, width, height)
 	t.Cleanup(func() {
 		if err := term.Close(); err != nil {
 			t.Errorf("the console ended with %v", err)
@@ -28,7 +28,7 @@ func startTerminal(t *testing.T, w tuitest.World, width, height int) (*tuitest.T
 	return term, f
 }
 
-func waitFor(t *testing.T, term *tuitest.Term, texts ...string) {
+func waitFor(t *testing.T, term *tuitest.Terminal, texts ...string) {
 	t.Helper()
 	for _, x := range texts {
 		if err := term.WaitFor(x, waitTimeout); err != nil {
@@ -40,7 +40,7 @@ func waitFor(t *testing.T, term *tuitest.Term, texts ...string) {
 func TestOperatorMigratesTheControlPlane(t *testing.T) {
 	t.Parallel()
 	for _, size := range [][2]int{{80, 24}, {120, 40}} {
-		term, f := startTerminal(t, tuitest.Legacy(), size[0], size[1])
+		term, f := startTerminal(t, tuitest.OnSQLite(), size[0], size[1])
 		waitFor(t, term, "live from n1", "sqlite on n1")
 		term.Press("6")
 		waitFor(t, term, "The control plane is in SQLite on n1 alone")
@@ -48,7 +48,7 @@ func TestOperatorMigratesTheControlPlane(t *testing.T) {
 		waitFor(t, term, "enter choose")
 		term.Press("enter", "enter", "enter", "enter")
 		waitFor(t, term, "The move has begun on n1.")
-		f.Set(tuitest.Moving())
+		f.Set(tuitest.Copying())
 		waitFor(t, term, "moving", "24 100 /s")
 		f.Set(tuitest.Verified())
 		waitFor(t, term, "= equal")
@@ -56,7 +56,7 @@ func TestOperatorMigratesTheControlPlane(t *testing.T) {
 		waitFor(t, term, "enter choose")
 		term.Press("demo", "enter", "enter")
 		waitFor(t, term, "The cutover has begun.")
-		f.Set(tuitest.Moved())
+		f.Set(tuitest.AfterCutover())
 		waitFor(t, term, "The control plane is KV since generation 2")
 		term.Press("U")
 		waitFor(t, term, "enter choose")
@@ -101,7 +101,7 @@ func TestNothingChangedNothingWritten(t *testing.T) {
 	if n := term.Written() - before; n != 0 {
 		t.Errorf("%d bytes were written though nothing had changed", n)
 	}
-	f.Change(func(w *tuitest.World) {
+	f.Change(func(w *tuitest.ClusterState) {
 		nodes := append([]cluster.Node(nil), w.Status.Nodes...)
 		nodes[0].CPU = 7
 		w.Status.Nodes = nodes
@@ -118,7 +118,7 @@ func TestEventsFollowToAnotherNode(t *testing.T) {
 	waitFor(t, term, "live from n1")
 	term.Press("7")
 	waitFor(t, term, "4 events")
-	f.Change(func(w *tuitest.World) {
+	f.Change(func(w *tuitest.ClusterState) {
 		w.Status.From = "n2"
 		w.Events = append(w.Events[3:4:4], cluster.Event{Seq: 1, At: core.MillisOf(tuitest.Now), Level: cluster.Critical, About: "n1", Text: "n1 does not answer"})
 	})
@@ -152,7 +152,7 @@ func TestScreenshotIsSVG(t *testing.T) {
 	term.Press("4")
 	waitFor(t, term, "日本語の名前")
 	var b bytes.Buffer
-	if err := term.Cells().SVG(&b, tuitest.DarkPaper()); err != nil {
+	if err := term.Cells().SVG(&b, tuitest.DarkColors()); err != nil {
 		t.Fatal(err)
 	}
 	for _, x := range []string{"<svg ", "bruno-00", "日", "</svg>"} {
@@ -162,4 +162,4 @@ func TestScreenshotIsSVG(t *testing.T) {
 	}
 }
 
-var _ tui.Client = (*tuitest.Fake)(nil)
+var _ tui.Client = (*tuitest.FakeClient)(nil)

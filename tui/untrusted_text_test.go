@@ -36,7 +36,7 @@ func TestUntrustedTextIsSanitized(t *testing.T) {
 			}
 		}
 	}
-	for _, msg := range s.Messages() {
+	for _, msg := range s.PendingMessages() {
 		if text := fmt.Sprint(msg); strings.ContainsAny(text, "\x1b\a\u202e") {
 			t.Errorf("%q would be copied", text)
 		}
@@ -66,7 +66,7 @@ func TestNamesCannotWriteToTheScreen(t *testing.T) {
 // rest would be written into the page.
 func TestTitleIsPlain(t *testing.T) {
 	t.Parallel()
-	for _, world := range []tuitest.World{tuitest.Healthy(), tuitest.Degraded(), tuitest.Lost()} {
+	for _, world := range []tuitest.ClusterState{tuitest.Healthy(), tuitest.Degraded(), tuitest.NoQuorum()} {
 		s, _ := newHarness(t, world)
 		for _, b := range []byte(s.Model.View().WindowTitle) {
 			if b < ' ' || b > '~' {

@@ -84,12 +84,12 @@ func (m *Model) handlePaste(msg tea.PasteMsg) {
 	if m.windowTooSmall() {
 		return
 	}
-	msg.Content = strings.TrimSpace(widget.Clean(msg.Content))
+	msg.Content = strings.TrimSpace(widget.Sanitize(msg.Content))
 	switch {
 	case m.dialog != nil:
-		m.dialog.dialog.Paste(msg)
+		m.dialog.dialog.HandlePaste(msg)
 	case m.prompt != nil:
-		m.prompt.Paste(msg)
+		m.prompt.HandlePaste(msg)
 		m.applyTypedFilter()
 	}
 }
@@ -219,7 +219,7 @@ func (m *Model) copyToClipboard(rc page.RenderContext) tea.Cmd {
 func sanitizeLines(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
-		lines[i] = widget.Clean(l)
+		lines[i] = widget.Sanitize(l)
 	}
 	return strings.Join(lines, "\n")
 }

@@ -30,9 +30,9 @@ func (m *Model) draw() string {
 	case m.width <= 0 || m.height <= 0:
 		return ""
 	case m.windowTooSmall():
-		lines := []string{widget.Cut(m.theme, " "+m.styledClusterName()+"  "+m.verdictText(), m.width)}
+		lines := []string{widget.Truncate(m.theme, " "+m.styledClusterName()+"  "+m.verdictText(), m.width)}
 		for _, text := range m.smallWindowLines() {
-			lines = append(lines, widget.Wrap(widget.Clean(text), m.width)...)
+			lines = append(lines, widget.Wrap(widget.Sanitize(text), m.width)...)
 		}
 		return widget.Fit(m.theme, strings.Join(lines, "\n"), m.width, m.height)
 	}
@@ -43,10 +43,10 @@ func (m *Model) draw() string {
 	} else {
 		body = widget.Fit(m.theme, m.currentPage().View(rc), rc.Width, rc.Height)
 	}
-	rule := widget.Rule(m.theme, m.width)
+	rule := widget.HorizontalRule(m.theme, m.width)
 	screen := strings.Join([]string{m.header(), m.pageTabs(), rule, body, rule, m.footer(rc)}, "\n")
 	if m.dialog != nil {
-		screen = widget.Over(screen, m.dialog.dialog.View(m.theme, m.width, m.height-2), m.width, m.height)
+		screen = widget.Overlay(screen, m.dialog.dialog.View(m.theme, m.width, m.height-2), m.width, m.height)
 	}
 	return screen
 }
@@ -74,5 +74,5 @@ func (m *Model) pageTabs() string {
 		}
 		line += m.theme.Paint(theme.Dim, label)
 	}
-	return widget.Cut(m.theme, line, m.width)
+	return widget.Truncate(m.theme, line, m.width)
 }

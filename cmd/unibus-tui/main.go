@@ -31,8 +31,8 @@ func run() int {
 	return cli.Execute(ctx, root(), version, os.Args[1:])
 }
 
-// console is what the flags of the console say.
-type console struct {
+// consoleFlags are the flags of the console.
+type consoleFlags struct {
 	cli.Connection
 	readOnly bool
 	ascii    bool
@@ -40,7 +40,7 @@ type console struct {
 }
 
 func root() *cobra.Command {
-	var o console
+	var o consoleFlags
 	c := &cobra.Command{
 		Use: "unibus-tui", Short: "The operators' console of unibus", Args: cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c) },
@@ -53,7 +53,7 @@ func root() *cobra.Command {
 	return c
 }
 
-func (o *console) run(c *cobra.Command) error {
+func (o *consoleFlags) run(c *cobra.Command) error {
 	switch o.theme {
 	case "auto", "dark", "light", "basic", "mono":
 	default:
@@ -65,32 +65,32 @@ func (o *console) run(c *cobra.Command) error {
 	}
 	defer cl.Close()
 	if !term.IsTerminal(os.Stdout.Fd()) || !term.IsTerminal(os.Stdin.Fd()) {
-		return o.plain(c, cl)
+		return o.printStatus(c, cl)
 	}
 	return tui.Run(c.Context(), tui.Config{
-		Client: cl, ReadOnly: o.readOnly, Theme: o.theme, ASCII: o.ascii, Version: version, Flags: o.given(),
+		Client: cl, ReadOnly: o.readOnly, Theme: o.theme, ASCII: o.ascii, Version: version, Flags: o.connectionFlags(),
 	})
 }
 
-// plain is what a pipe or `ssh host unibus-tui` gets.
-func (o *console) plain(c *cobra.Command, cl *admin.Client) error {
+// printStatus prints the status as text for a pipe or `ssh host unibus-tui`.
+func (o *consoleFlags) printStatus(c *cobra.Command, cl *admin.Client) error {
 	st, err := cl.Status(c.Context())
 	if err != nil {
 		return err
 	}
 	c.PrintErrln("unibus-tui: this is no terminal, so here is the status as text; over SSH use `ssh -t`")
-	return plain.Text(c.OutOrStdout(), st, moveOf(c.Context(), cl))
+	return plain.Text(c.OutOrStdout(), st, migrationStatus(c.Context(), cl))
 }
 
-// given is how the command lines that the console shows name this cluster.
-func (o *console) given() string {
+// connectionFlags names this cluster in the command lines that the console shows.
+func (o *consoleFlags) connectionFlags() string {
 	if o.Context != "" {
-		return "--context " + action.Quoted(o.Context)
+		return "--context " + action.ShellQuote(o.Context)
 	}
-	s := "--server " + action.Quoted(strings.Join(o.Servers, ","))
-	s += " --identity " + action.Quoted(o.Identity)
+	s := "--server " + action.ShellQuote(strings.Join(o.Servers, ","))
+	s += " --identity " + action.ShellQuote(o.Identity)
 	if o.CA != "" {
-		s += " --tls-ca " + action.Quoted(o.CA)
+		s += " --tls-ca " + action.ShellQuote(o.CA)
 	}
 	return s
 }

@@ -44,8 +44,8 @@ func TestReadmeNamesTheKeys(t *testing.T) {
 				t.Errorf("README.md names the key %s, which does nothing on page 6", k[1])
 				continue
 			}
-			same := a.Same(state(tuitest.Legacy()), nil)
-			if !slices.ContainsFunc(beside, func(m []string) bool { return does(m[1]) == does(same) }) {
+			same := a.Command(newState(tuitest.OnSQLite()), nil)
+			if !slices.ContainsFunc(beside, func(m []string) bool { return commandName(m[1]) == commandName(same) }) {
 				t.Errorf("README.md has the key %s beside %q; it is the same as %q", k[1], beside, same)
 			}
 		}
@@ -57,8 +57,9 @@ func TestReadmeNamesTheKeys(t *testing.T) {
 	}
 }
 
-// does is a command line without what its flags say; a dry run is something else.
-func does(line string) string {
+// commandName is a command line without its flags, except --dry-run, which is
+// another operation.
+func commandName(line string) string {
 	words, _, _ := strings.Cut(line, " --")
 	if strings.Contains(line, " --dry-run") {
 		words += " --dry-run"

@@ -8,26 +8,26 @@ import (
 	"unibus/tui/widget"
 )
 
-// Resolve makes a selection out of what was typed behind an action's name. An
-// empty argument leaves the page's own selection.
+// Resolve makes a selection from the argument after an action's name. Without an
+// argument the page's selection applies.
 func (a Action) Resolve(snap *feed.Snapshot, arg string, page Selection) (Selection, error) {
 	switch {
 	case arg == "":
 		return page, nil
-	case a.Takes == "user":
-		id, err := user(snap, arg)
+	case a.ArgumentKind == "user":
+		id, err := resolveUser(snap, arg)
 		return Selection{Kind: "user", IDs: []string{id}}, err
-	case a.Takes == "room":
-		id, err := room(snap, arg)
+	case a.ArgumentKind == "room":
+		id, err := resolveRoom(snap, arg)
 		return Selection{Kind: "room", IDs: []string{id}}, err
-	case a.Takes == "bucket":
-		id, err := bucket(snap, arg)
+	case a.ArgumentKind == "bucket":
+		id, err := resolveBucket(snap, arg)
 		return Selection{Kind: "bucket", IDs: []string{id}}, err
 	}
 	return page, core.Errorf(core.KindInvalid, "%q takes no argument", a.Name)
 }
 
-func user(snap *feed.Snapshot, arg string) (string, error) {
+func resolveUser(snap *feed.Snapshot, arg string) (string, error) {
 	if id, err := core.ParseUserID(arg); err == nil {
 		return string(id), nil
 	}
@@ -41,12 +41,12 @@ func user(snap *feed.Snapshot, arg string) (string, error) {
 	case len(found) == 1:
 		return string(found[0].ID), nil
 	case len(found) > 1:
-		return "", core.Errorf(core.KindInvalid, "%s users are called %q", widget.Count(len(found)), arg).WithNext("give the whole nkey")
+		return "", core.Errorf(core.KindInvalid, "%s users are called %q", widget.FormatCount(len(found)), arg).WithNext("give the whole nkey")
 	}
 	return "", core.Errorf(core.KindNotFound, "no user is called %q", arg).WithNext("give a name from the users page, or a whole nkey")
 }
 
-func bucket(snap *feed.Snapshot, arg string) (string, error) {
+func resolveBucket(snap *feed.Snapshot, arg string) (string, error) {
 	for _, b := range snap.Status.Value.Buckets {
 		if strings.EqualFold(b.Name, arg) || strings.EqualFold(strings.TrimPrefix(b.Name, "UNIBUS_"), arg) {
 			return b.Name, nil
@@ -55,7 +55,7 @@ func bucket(snap *feed.Snapshot, arg string) (string, error) {
 	return "", core.Errorf(core.KindNotFound, "there is no bucket %q", arg).WithNext("the buckets page lists them")
 }
 
-func room(snap *feed.Snapshot, arg string) (string, error) {
+func resolveRoom(snap *feed.Snapshot, arg string) (string, error) {
 	for _, r := range snap.Rooms.Value {
 		if string(r.ID) == arg {
 			return arg, nil

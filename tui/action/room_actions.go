@@ -10,41 +10,42 @@ import (
 	"unibus/tui/widget"
 )
 
-func rooms() []Action {
+func roomActions() []Action {
 	return []Action{{
-		Name: "room rekey", Aliases: []string{"rekey"}, Key: "r", Scope: "rooms", Takes: "room", Danger: YesNo,
-		Help: "ask an online member for a new key of a room",
-		Why:  whyNoRekey, Ask: askRekey, Same: sameRekey, Run: runRekey,
+		Name: "room rekey", Aliases: []string{"rekey"}, Key: "r", Scope: "rooms", ArgumentKind: "room", Confirmation: YesNo,
+		Help:        "ask an online member for a new key of a room",
+		Unavailable: rekeyUnavailable, Question: rekeyQuestion, Command: rekeyCommand, Run: runRekey,
 	}}
 }
 
-// roomOf is the selected room, or the one whose members are looked at.
-func roomOf(s State) string {
-	if id := s.Selected.One("room"); id != "" {
+// selectedRoom is the selected room, or the one whose members are shown.
+func selectedRoom(s State) string {
+	if id := s.Selected.Only("room"); id != "" {
 		return id
 	}
 	return s.Selected.Room
 }
 
-// keysOf is what is known of a room's key: nothing more than its row, or all of it.
-func keysOf(snap *feed.Snapshot, id string) (row *admin.KeyHealth, all *admin.RoomKeys) {
+// roomKeys is what is known of a room's key: the summary of its row, and the
+// detail if the room is open.
+func roomKeys(snap *feed.Snapshot, id string) (summary *admin.KeyHealth, detail *admin.RoomKeys) {
 	for _, r := range snap.Rooms.Value {
 		if string(r.ID) == id {
-			row = r.Keys
+			summary = r.Keys
 		}
 	}
 	if snap.RoomID == id && snap.Room.Known() {
-		all = snap.Room.Value.Keys
+		detail = snap.Room.Value.Keys
 	}
-	return row, all
+	return summary, detail
 }
 
-func whyNoRekey(s State) string {
-	id := roomOf(s)
+func rekeyUnavailable(s State) string {
+	id := selectedRoom(s)
 	if id == "" {
 		return "no room is selected"
 	}
-	switch row, all := keysOf(s.Snap, id); {
+	switch row, all := roomKeys(s.Snapshot, id); {
 	case all != nil && all.Why != nil:
 		return all.Why.Text
 	case all != nil, row == nil: // the node knows
@@ -59,22 +60,22 @@ func whyNoRekey(s State) string {
 	return ""
 }
 
-// asked is the member whom the dialog names; nil where the node chooses.
-func asked(s State) *admin.RoomPerson {
-	if _, all := keysOf(s.Snap, roomOf(s)); all != nil && len(all.Can) > 0 && len(all.Can[0].Nodes) > 0 {
+// memberToAsk is the member that the dialog names; nil if the node chooses.
+func memberToAsk(s State) *admin.RoomPerson {
+	if _, all := roomKeys(s.Snapshot, selectedRoom(s)); all != nil && len(all.Can) > 0 && len(all.Can[0].Nodes) > 0 {
 		return &all.Can[0]
 	}
 	return nil
 }
 
-func askRekey(s State) Question {
-	q := Question{Title: fmt.Sprintf("Ask for a new key of %s?", roomOf(s)), Confirm: "Ask"}
-	_, all := keysOf(s.Snap, roomOf(s))
+func rekeyQuestion(s State) Question {
+	q := Question{Title: fmt.Sprintf("Ask for a new key of %s?", selectedRoom(s)), ConfirmLabel: "Ask"}
+	_, all := roomKeys(s.Snapshot, selectedRoom(s))
 	if all != nil && all.MustRekey > 0 {
-		q.Lines = append(q.Lines, fmt.Sprintf("Why: %s may not read any more and still %s the key.", these(all), verb(all.MustRekey, "knows", "know")))
+		q.Lines = append(q.Lines, fmt.Sprintf("Why: %s may not read any more and still %s the key.", formerReaders(all), verb(all.MustRekey, "knows", "know")))
 	}
-	if p := asked(s); p != nil {
-		q.Lines = append(q.Lines, fmt.Sprintf("Asked is %s (%s), online at %s.", widget.Clean(p.Called()), p.Role, strings.Join(p.Nodes, ", ")))
+	if p := memberToAsk(s); p != nil {
+		q.Lines = append(q.Lines, fmt.Sprintf("Asked is %s (%s), online at %s.", widget.Sanitize(p.Called()), p.Role, strings.Join(p.Nodes, ", ")))
 	} else {
 		q.Lines = append(q.Lines, "The node asks a member who is online and has the key: the owner first, then an admin.")
 	}
@@ -82,10 +83,10 @@ func askRekey(s State) Question {
 	return q
 }
 
-// these are the people for whom a new key is needed.
-func these(k *admin.RoomKeys) string {
+// formerReaders are the people because of whom a new key is needed.
+func formerReaders(k *admin.RoomKeys) string {
 	if k.MustRekey == 1 && len(k.Know) == 1 {
-		return widget.Clean(k.Know[0].Called())
+		return widget.Sanitize(k.Know[0].Called())
 	}
 	return widget.Plural(k.MustRekey, "person", "people")
 }
@@ -97,18 +98,18 @@ func verb(n int, one, many string) string {
 	return many
 }
 
-func sameRekey(s State, _ []string) string {
-	line := "unibusd room rekey " + Quoted(roomOf(s))
-	if p := asked(s); p != nil {
+func rekeyCommand(s State, _ []string) string {
+	line := "unibusd room rekey " + ShellQuote(selectedRoom(s))
+	if p := memberToAsk(s); p != nil {
 		line += " --user " + string(p.User)
 	}
 	return line
 }
 
-// runRekey asks whom the dialog named, and nobody else.
+// runRekey asks the member that the dialog named, and nobody else.
 func runRekey(ctx context.Context, c Client, s State, _ []string) (string, error) {
-	req := admin.RekeyRequest{ID: roomOf(s)}
-	if p := asked(s); p != nil {
+	req := admin.RekeyRequest{ID: selectedRoom(s)}
+	if p := memberToAsk(s); p != nil {
 		req.User = string(p.User)
 	}
 	a, err := c.RoomRekey(ctx, req)

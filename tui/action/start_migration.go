@@ -12,30 +12,30 @@ import (
 	"unibus/tui/widget"
 )
 
-func askStart(s State) Question {
-	all := Sources(s.Snap)
+func startQuestion(s State) Question {
+	sources := Sources(s.Snapshot)
 	what := "the file"
 	var lines []string
-	if len(all) == 1 {
-		what = fmt.Sprintf("%s on %s", all[0].File, all[0].Node)
+	if len(sources) == 1 {
+		what = fmt.Sprintf("%s on %s", sources[0].File, sources[0].Node)
 	} else {
-		lines = append(lines, severalFiles(all))
+		lines = append(lines, sourcesText(sources))
 	}
 	lines = append(lines,
 		fmt.Sprintf("A backup of %s is taken first, every row is copied from it, and every bucket is compared on every node.", what),
 		"SQLite goes on serving, nothing changes for users. The move then waits for your cutover; until then it can be given up.")
-	if names := s.drifted(); names != nil {
+	if names := s.divergedNodes(); names != nil {
 		than, other := "this one", "; or stop here, and start from the other file"
-		if len(all) > 1 {
-			than, other = "the one of "+s.Snap.Migration.Value.Node, ""
+		if len(sources) > 1 {
+			than, other = "the one of "+s.Snapshot.Migration.Value.Node, ""
 		}
 		lines = append(lines, fmt.Sprintf("%s %s rows that %s lacks. Type the name to leave them behind%s.",
-			and(names), plural(len(names), "has a SQLite file with", "have SQLite files with"), than, other))
+			joinNames(names), pluralize(len(names), "has a SQLite file with", "have SQLite files with"), than, other))
 	}
 	return Question{
-		Title: fmt.Sprintf("Move the control plane of %s to KV?", s.Snap.Status.Value.Cluster), Confirm: "Start", Lines: lines, Fields: startFields(s),
-		Whole: func(v []string) error {
-			if node, o := chosen(s, v); slices.Contains(o.Discard, node) {
+		Title: fmt.Sprintf("Move the control plane of %s to KV?", s.Snapshot.Status.Value.Cluster), ConfirmLabel: "Start", Lines: lines, Fields: startFields(s),
+		Validate: func(v []string) error {
+			if node, o := parseStartFields(s, v); slices.Contains(o.Discard, node) {
 				return core.Errorf(core.KindInvalid, "The file of %s is the one that is moved: it cannot be left behind.", node)
 			}
 			return nil
@@ -43,40 +43,40 @@ func askStart(s State) Question {
 	}
 }
 
-// severalFiles says that there is a choice, and between what.
-func severalFiles(all []Source) string {
+// sourcesText lists the sources that the operator must choose from.
+func sourcesText(all []Source) string {
 	var files []string
 	for _, x := range all {
 		files = append(files, fmt.Sprintf("%s on %s", x.File, x.Node))
 	}
-	return fmt.Sprintf("%s nodes serve SQLite files of their own: %s. One of them is moved; name the node whose file counts.", capital(Words(len(all))), and(files))
+	return fmt.Sprintf("%s nodes serve SQLite files of their own: %s. One of them is moved; name the node whose file counts.", capitalize(NumberWord(len(all))), joinNames(files))
 }
 
-// sourceField asks for the node whose file counts.
+// sourceField asks for the node whose file is migrated.
 func sourceField(s State) widget.Field {
 	return widget.Field{Label: fieldSource, Hint: "the node whose file counts", Check: func(v string) error {
-		_, err := sourceOf(s, []string{v})
+		_, err := parseSource(s, []string{v})
 		return err
 	}}
 }
 
 func startFields(s State) []widget.Field {
-	o := s.Snap.Migration.Value.Options
+	o := s.Snapshot.Migration.Value.Options
 	var out []widget.Field
-	if len(Sources(s.Snap)) > 1 {
+	if len(Sources(s.Snapshot)) > 1 {
 		out = append(out, sourceField(s))
 	}
-	out = append(out, replicas(s, min(3, maxReplicas(s))), rateField(o.Rate), widget.Field{Label: fieldBackup, Value: "yes", Hint: "yes or no", Check: func(v string) error {
+	out = append(out, replicasField(s, min(3, maxReplicas(s))), rateField(o.Rate), widget.Field{Label: fieldBackup, Value: "yes", Hint: "yes or no", Check: func(v string) error {
 		if v == "yes" || v == "no" {
 			return nil
 		}
 		return core.Errorf(core.KindInvalid, "Say yes or no. Without a backup a temporary copy is used and removed.")
 	}})
-	if left := s.leavable(); left != nil {
+	if left := s.ignorableNodes(); left != nil {
 		out = append(out, widget.Field{Label: fieldDiscard, Hint: "nobody", Check: func(v string) error {
-			for _, n := range split(v) {
+			for _, n := range splitNames(v) {
 				if !slices.Contains(left, n) {
-					return core.Errorf(core.KindInvalid, "Only %s can be left behind.", and(left))
+					return core.Errorf(core.KindInvalid, "Only %s can be left behind.", joinNames(left))
 				}
 			}
 			return nil
@@ -85,9 +85,9 @@ func startFields(s State) []widget.Field {
 	return out
 }
 
-// sourceOf is the only source, or the one whose node was typed first.
-func sourceOf(s State, v []string) (Source, error) {
-	all := Sources(s.Snap)
+// parseSource returns the only source, or the one whose node was typed first.
+func parseSource(s State, v []string) (Source, error) {
+	all := Sources(s.Snapshot)
 	if len(all) == 1 {
 		return all[0], nil
 	}
@@ -98,48 +98,51 @@ func sourceOf(s State, v []string) (Source, error) {
 		}
 		names = append(names, x.Node)
 	}
-	return Source{}, core.Errorf(core.KindInvalid, "Several nodes serve SQLite files. Name the one that counts: %s.", and(names))
+	return Source{}, core.Errorf(core.KindInvalid, "Several nodes serve SQLite files. Name the one that counts: %s.", joinNames(names))
 }
 
-// fromSource names the file to the command line, and its node where the file alone may be that of several.
-func fromSource(s State, v []string) string {
-	from, err := sourceOf(s, v)
+// sourceFlags name the file, and its node if several nodes may have the same
+// path.
+func sourceFlags(s State, v []string) string {
+	from, err := parseSource(s, v)
 	if err != nil { // nothing is typed yet
 		from = Source{"NODE", "FILE"}
 	}
-	line := " --db " + Quoted(from.File)
-	if len(Sources(s.Snap)) > 1 {
-		line += " --node " + Quoted(from.Node)
+	line := " --db " + ShellQuote(from.File)
+	if len(Sources(s.Snapshot)) > 1 {
+		line += " --node " + ShellQuote(from.Node)
 	}
 	return line
 }
 
-// leavable are the nodes whose files may be left behind: those that differ and,
-// where another file may be chosen than the one they were compared with, that one's node.
-func (s State) leavable() []string {
-	out := s.drifted()
-	if node := s.Snap.Migration.Value.Node; out != nil && len(Sources(s.Snap)) > 1 && !slices.Contains(out, node) {
+// ignorableNodes are the nodes whose files may be ignored: those that differ and,
+// if another source may be chosen, the node of the compared file.
+func (s State) ignorableNodes() []string {
+	out := s.divergedNodes()
+	if node := s.Snapshot.Migration.Value.Node; out != nil && len(Sources(s.Snapshot)) > 1 && !slices.Contains(out, node) {
 		out = append([]string{node}, out...)
 	}
 	return out
 }
 
-// drifted are the nodes whose own files hold what the source lacks, or could not be compared.
-func (s State) drifted() []string {
+// divergedNodes are the nodes whose files hold rows that the source lacks, or
+// could not be compared.
+func (s State) divergedNodes() []string {
 	var out []string
-	for _, d := range s.Snap.Migration.Value.Drifted() {
+	for _, d := range s.Snapshot.Migration.Value.Drifted() {
 		out = append(out, d.Node)
 	}
 	return out
 }
 
-func split(v string) []string {
+func splitNames(v string) []string {
 	return strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// chosen is what the fields of the question say, and the node to ask; "" where none is named.
-func chosen(s State, v []string) (string, migrate.Options) {
-	from, _ := sourceOf(s, v) // the field was checked
+// parseStartFields returns the node to ask and the options, from the fields of
+// the start dialog. The node is "" if none is named.
+func parseStartFields(s State, v []string) (string, migrate.Options) {
+	from, _ := parseSource(s, v) // the field was checked
 	o := migrate.Options{DB: from.File, Replicas: 3}
 	for i, f := range startFields(s) {
 		if i >= len(v) {
@@ -149,19 +152,19 @@ func chosen(s State, v []string) (string, migrate.Options) {
 		case fieldReplicas:
 			o.Replicas, _ = strconv.Atoi(v[i]) // the field was checked
 		case fieldRate:
-			o.Rate, _ = rateOf(v[i])
+			o.Rate, _ = parseRate(v[i])
 		case fieldBackup:
 			o.NoBackup = v[i] == "no"
 		case fieldDiscard:
-			o.Discard = split(v[i])
+			o.Discard = splitNames(v[i])
 		}
 	}
 	return from.Node, o
 }
 
-func sameStart(s State, v []string) string {
-	_, o := chosen(s, v)
-	line := fmt.Sprintf("unibusd migrate-to-kv%s --replicas %d", fromSource(s, v), o.Replicas)
+func startCommand(s State, v []string) string {
+	_, o := parseStartFields(s, v)
+	line := fmt.Sprintf("unibusd migrate-to-kv%s --replicas %d", sourceFlags(s, v), o.Replicas)
 	if o.Rate > 0 {
 		line += fmt.Sprintf(" --rate %d", o.Rate)
 	}
@@ -169,13 +172,13 @@ func sameStart(s State, v []string) string {
 		line += " --no-backup"
 	}
 	if len(o.Discard) > 0 {
-		line += " --discard " + Quoted(strings.Join(o.Discard, ","))
+		line += " --discard " + ShellQuote(strings.Join(o.Discard, ","))
 	}
 	return line
 }
 
 func runStart(ctx context.Context, c Client, s State, v []string) (string, error) {
-	node, o := chosen(s, v)
+	node, o := parseStartFields(s, v)
 	if _, err := c.MigrateStart(ctx, node, o); err != nil {
 		return "", err
 	}

@@ -5,25 +5,25 @@ import (
 	"strings"
 )
 
-func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+func capitalize(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-func plural(n int, one, many string) string {
+func pluralize(n int, one, many string) string {
 	if n == 1 {
 		return one
 	}
 	return many
 }
 
-// and joins names: n1, n2 and n3.
-func and(names []string) string {
+// joinNames returns "n1, n2 and n3".
+func joinNames(names []string) string {
 	if n := len(names); n > 1 {
 		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
 	}
 	return strings.Join(names, "")
 }
 
-// Words writes small numbers as words.
-func Words(n int) string {
+// NumberWord writes small numbers as words.
+func NumberWord(n int) string {
 	w := []string{"no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
 	if n >= 0 && n < len(w) {
 		return w[n]
@@ -31,12 +31,12 @@ func Words(n int) string {
 	return strconv.Itoa(n)
 }
 
-// Quoted is a text as one word of a shell's command line.
-func Quoted(s string) string {
-	plain := func(r rune) bool {
+// ShellQuote returns a text as one word of a shell command.
+func ShellQuote(s string) string {
+	isPlain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@,+", r)
 	}
-	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !isPlain(r) }) {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"

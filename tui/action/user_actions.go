@@ -10,134 +10,137 @@ import (
 	"unibus/tui/widget"
 )
 
-func users() []Action {
+func userActions() []Action {
 	return []Action{
 		{
-			Name: "user add", Aliases: []string{"add"}, Key: "a", Scope: "users", Danger: YesNo,
-			Help: "admit a new user", Ask: askAdd, Same: sameAdd, Run: runAdd,
+			Name: "user add", Aliases: []string{"add"}, Key: "a", Scope: "users", Confirmation: YesNo,
+			Help: "admit a new user", Question: addQuestion, Command: addCommand, Run: runAdd,
 		},
 		{
-			Name: "user revoke", Aliases: []string{"revoke"}, Key: "r", Scope: "users", Takes: "user", Danger: ObjectName,
-			Help: "shut users out and end their sessions",
-			Why:  someUser(core.UserActive, "revoked"),
-			Ask:  askRevoke,
-			Same: func(s State, _ []string) string { return each(s, "unibusd user revoke") },
-			Run:  runRevoke,
+			Name: "user revoke", Aliases: []string{"revoke"}, Key: "r", Scope: "users", ArgumentKind: "user", Confirmation: TypeObjectName,
+			Help:        "shut users out and end their sessions",
+			Unavailable: noUserToChange(core.UserActive, "revoked"),
+			Question:    revokeQuestion,
+			Command:     func(s State, _ []string) string { return perUserCommand(s, "unibusd user revoke") },
+			Run:         runRevoke,
 		},
 		{
-			Name: "user activate", Aliases: []string{"activate"}, Key: "u", Scope: "users", Takes: "user", Danger: YesNo,
-			Help: "admit revoked users again",
-			Why:  someUser(core.UserRevoked, "active"),
-			Ask: func(s State) Question {
-				q := Question{Title: fmt.Sprintf("Admit %s again?", who(s)), Confirm: "Activate"}
-				q.Lines = append(inFull(s), "They may connect from now on, and are in the rooms they were in.")
-				return alreadySaid(s, q, core.UserActive, "active")
+			Name: "user activate", Aliases: []string{"activate"}, Key: "u", Scope: "users", ArgumentKind: "user", Confirmation: YesNo,
+			Help:        "admit revoked users again",
+			Unavailable: noUserToChange(core.UserRevoked, "active"),
+			Question: func(s State) Question {
+				q := Question{Title: fmt.Sprintf("Admit %s again?", selectedUsersText(s)), ConfirmLabel: "Activate"}
+				q.Lines = append(fullNameLines(s), "They may connect from now on, and are in the rooms they were in.")
+				return withUnchangedCount(s, q, core.UserActive, "active")
 			},
-			Same: func(s State, _ []string) string { return each(s, "unibusd user activate") },
+			Command: func(s State, _ []string) string { return perUserCommand(s, "unibusd user activate") },
 			Run: func(ctx context.Context, c Client, s State, _ []string) (string, error) {
-				return eachUser(ctx, s, core.UserActive, "active again", c.UserActivate)
+				return changeUsers(ctx, s, core.UserActive, "active again", c.UserActivate)
 			},
 		},
 	}
 }
 
-// someUser refuses where no selected user has the status that the action changes.
-func someUser(want core.UserStatus, already string) func(State) string {
+// noUserToChange makes the rule that an action needs a selected user whose status
+// it changes.
+func noUserToChange(want core.UserStatus, already string) func(State) string {
 	return func(s State) string {
 		if s.Selected.Kind != "user" || len(s.Selected.IDs) == 0 {
 			return "no user is selected"
 		}
 		for _, id := range s.Selected.IDs {
-			if st := userOf(s.Snap, id).Status; st == want || st == "" {
+			if st := findUser(s.Snapshot, id).Status; st == want || st == "" {
 				return ""
 			}
 		}
 		if len(s.Selected.IDs) == 1 {
-			return who(s) + " is " + already + " already"
+			return selectedUsersText(s) + " is " + already + " already"
 		}
 		return "all of them are " + already + " already"
 	}
 }
 
-func who(s State) string { return called(s, s.Selected.IDs) }
+func selectedUsersText(s State) string { return usersText(s, s.Selected.IDs) }
 
-// called is how users are spoken of: one by name, several by their number.
-func called(s State, ids []string) string {
+// usersText names one user, and counts several.
+func usersText(s State, ids []string) string {
 	if len(ids) == 1 {
-		return widget.Clean(nameOf(userOf(s.Snap, ids[0])))
+		return widget.Sanitize(userName(findUser(s.Snapshot, ids[0])))
 	}
 	return widget.Plural(len(ids), "user", "users")
 }
 
-func each(s State, cmd string) string {
+func perUserCommand(s State, cmd string) string {
 	if n := len(s.Selected.IDs); n > 1 {
-		return fmt.Sprintf("%s NKEY, once for each of the %s", cmd, widget.Count(n))
+		return fmt.Sprintf("%s NKEY, once for each of the %s", cmd, widget.FormatCount(n))
 	}
 	return cmd + " " + strings.Join(s.Selected.IDs, " ")
 }
 
-func askRevoke(s State) Question {
-	q := Question{Title: fmt.Sprintf("Revoke %s?", who(s)), Confirm: "Revoke"}
-	q.Lines = append(inFull(s), "They are refused on every node from now on, and their sessions end. Nothing is deleted: `user activate` admits them again.")
+func revokeQuestion(s State) Question {
+	q := Question{Title: fmt.Sprintf("Revoke %s?", selectedUsersText(s)), ConfirmLabel: "Revoke"}
+	q.Lines = append(fullNameLines(s), "They are refused on every node from now on, and their sessions end. Nothing is deleted: `user activate` admits them again.")
 	if len(s.Selected.IDs) == 1 {
-		u := userOf(s.Snap, s.Selected.IDs[0])
+		u := findUser(s.Snapshot, s.Selected.IDs[0])
 		if u.Role == core.RoleAdmin {
 			q.Lines = append(q.Lines, "This user is an admin of the bus.")
 		}
-		q.Word, q.Or = widget.Clean(nameOf(u)), tail(u)
-		if !typeable(q.Word) {
-			q.Word, q.Or = q.Or, q.Word
-			q.Lines = append(q.Lines, fmt.Sprintf("%s is the end of their nkey: %s", q.Word, u.ID))
+		q.TypedWord, q.AlternativeWord = widget.Sanitize(userName(u)), nkeySuffix(u)
+		if !isTypeable(q.TypedWord) {
+			q.TypedWord, q.AlternativeWord = q.AlternativeWord, q.TypedWord
+			q.Lines = append(q.Lines, fmt.Sprintf("%s is the end of their nkey: %s", q.TypedWord, u.ID))
 		}
 		return q
 	}
 	var names []string
 	for _, id := range s.Selected.IDs {
-		names = append(names, nameOf(userOf(s.Snap, id)))
+		names = append(names, userName(findUser(s.Snapshot, id)))
 	}
 	q.Lines = append(q.Lines, strings.Join(names, ", "))
-	q.Word = widget.Plural(len(s.Selected.IDs), "user", "users")
-	return alreadySaid(s, q, core.UserRevoked, "revoked")
+	q.TypedWord = widget.Plural(len(s.Selected.IDs), "user", "users")
+	return withUnchangedCount(s, q, core.UserRevoked, "revoked")
 }
 
-// longName is how many cells of a name are typed, or shown in a title, at the most.
-const longName = 24
+// maxTypedName bounds the names that must be typed, and those in titles, in
+// cells.
+const maxTypedName = 24
 
-// typeable is true for a name that every keyboard has and a line has room for.
-func typeable(name string) bool {
-	odd := func(r rune) bool { return r < ' ' || r > '~' }
+// isTypeable is true for a name that any keyboard can type and a line can hold.
+func isTypeable(name string) bool {
+	notASCII := func(r rune) bool { return r < ' ' || r > '~' }
 	return name != "" && name == strings.TrimSpace(name) && !strings.Contains(name, "  ") &&
-		len(name) <= longName && !strings.ContainsFunc(name, odd)
+		len(name) <= maxTypedName && !strings.ContainsFunc(name, notASCII)
 }
 
-// tail is the end of a user's nkey: four characters that every keyboard has.
-func tail(u core.User) string { return string(u.ID[max(0, len(u.ID)-4):]) }
+// nkeySuffix is the end of a user's nkey: four characters that any keyboard has.
+func nkeySuffix(u core.User) string { return string(u.ID[max(0, len(u.ID)-4):]) }
 
-// inFull is the name of the one selected user where a title has no room for it.
-func inFull(s State) []string {
+// fullNameLines are the name of the one selected user, if it is too long for a
+// title.
+func fullNameLines(s State) []string {
 	if len(s.Selected.IDs) != 1 {
 		return nil
 	}
-	if name := widget.Clean(nameOf(userOf(s.Snap, s.Selected.IDs[0]))); widget.Width(name) > longName {
+	if name := widget.Sanitize(userName(findUser(s.Snapshot, s.Selected.IDs[0]))); widget.Width(name) > maxTypedName {
 		return []string{"Their name in full: " + name}
 	}
 	return nil
 }
 
-// alreadySaid adds how many of the selected users are left as they are.
-func alreadySaid(s State, q Question, want core.UserStatus, word string) Question {
-	if n := len(s.Selected.IDs) - len(changing(s, want)); n > 0 && n < len(s.Selected.IDs) {
-		q.Lines = append(q.Lines, fmt.Sprintf("%s of them %s %s already, and left so.", widget.Count(n), plural(n, "is", "are"), word))
+// withUnchangedCount adds how many selected users already have the status.
+func withUnchangedCount(s State, q Question, want core.UserStatus, word string) Question {
+	if n := len(s.Selected.IDs) - len(usersToChange(s, want)); n > 0 && n < len(s.Selected.IDs) {
+		q.Lines = append(q.Lines, fmt.Sprintf("%s of them %s %s already, and left so.", widget.FormatCount(n), pluralize(n, "is", "are"), word))
 	}
 	return q
 }
 
-// changing are the selected users without those that have the status already.
-// Where that is all of them they are asked for all the same: the cluster knows.
-func changing(s State, want core.UserStatus) []string {
+// usersToChange omits the selected users that already have the status. If all
+// have it they are all requested, because the cluster may know better.
+func usersToChange(s State, want core.UserStatus) []string {
 	var out []string
 	for _, id := range s.Selected.IDs {
-		if userOf(s.Snap, id).Status != want {
+		if findUser(s.Snapshot, id).Status != want {
 			out = append(out, id)
 		}
 	}
@@ -147,11 +150,11 @@ func changing(s State, want core.UserStatus) []string {
 	return out
 }
 
-// eachUser changes the selected users one after the other and stops at the
-// first that fails. Those that have the status already are passed over, so that
-// asking again goes on where it stopped. What was done is told beside an error too.
-func eachUser(ctx context.Context, s State, want core.UserStatus, did string, change func(context.Context, string) (core.User, error)) (string, error) {
-	ids := changing(s, want)
+// changeUsers changes the selected users one after the other and stops at the
+// first error. It skips users that already have the status, so that a retry
+// continues. With an error it still returns what was done.
+func changeUsers(ctx context.Context, s State, want core.UserStatus, did string, change func(context.Context, string) (core.User, error)) (string, error) {
+	ids := usersToChange(s, want)
 	before := len(s.Selected.IDs) - len(ids)
 	for i, id := range ids {
 		if _, err := change(ctx, id); err != nil {
@@ -159,23 +162,23 @@ func eachUser(ctx context.Context, s State, want core.UserStatus, did string, ch
 				return "", err
 			}
 			e := core.AsError(err)
-			err = core.Errorf(e.Kind, "%s of %s are %s; then %s failed: %s", widget.Count(i+before), widget.Count(len(s.Selected.IDs)), did, core.UserID(id).Short(), e.Text).WithNext("%s", e.Next)
+			err = core.Errorf(e.Kind, "%s of %s are %s; then %s failed: %s", widget.FormatCount(i+before), widget.FormatCount(len(s.Selected.IDs)), did, core.UserID(id).Short(), e.Text).WithNext("%s", e.Next)
 			if i == 0 {
 				return "", err
 			}
-			return fmt.Sprintf("%s %s %s", called(s, ids[:i]), plural(i, "is", "are"), did), err
+			return fmt.Sprintf("%s %s %s", usersText(s, ids[:i]), pluralize(i, "is", "are"), did), err
 		}
 	}
-	text := fmt.Sprintf("%s %s %s", called(s, ids), plural(len(ids), "is", "are"), did)
+	text := fmt.Sprintf("%s %s %s", usersText(s, ids), pluralize(len(ids), "is", "are"), did)
 	if before > 0 {
-		text += fmt.Sprintf(", %s %s so before", widget.Count(before), plural(before, "was", "were"))
+		text += fmt.Sprintf(", %s %s so before", widget.FormatCount(before), pluralize(before, "was", "were"))
 	}
 	return text, nil
 }
 
-func askAdd(State) Question {
+func addQuestion(State) Question {
 	return Question{
-		Title: "Add a user", Confirm: "Add",
+		Title: "Add a user", ConfirmLabel: "Add",
 		Lines: []string{"The public nkey comes from the user: `unibusd keygen user --out FILE` prints it and keeps the secret."},
 		Fields: []widget.Field{
 			{Label: "nkey", Hint: "U… 56 characters", Check: func(v string) error {
@@ -193,17 +196,17 @@ func askAdd(State) Question {
 	}
 }
 
-func sameAdd(_ State, v []string) string {
+func addCommand(_ State, v []string) string {
 	nkey, name, role := v[0], v[1], v[2]
 	if nkey == "" {
 		nkey = "NKEY"
 	}
-	line := "unibusd user add " + Quoted(nkey)
+	line := "unibusd user add " + ShellQuote(nkey)
 	if name != "" {
-		line += " --name " + Quoted(name)
+		line += " --name " + ShellQuote(name)
 	}
 	if role != "" {
-		line += " --role " + Quoted(role)
+		line += " --role " + ShellQuote(role)
 	}
 	return line
 }
@@ -220,11 +223,12 @@ func runAdd(ctx context.Context, c Client, _ State, v []string) (string, error) 
 	if u, err = c.UserAdd(ctx, u); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s may connect now, as %s", nameOf(u), u.Role), nil
+	return fmt.Sprintf("%s may connect now, as %s", userName(u), u.Role), nil
 }
 
-// userOf is what is known of a user, an id alone where nothing is.
-func userOf(snap *feed.Snapshot, id string) core.User {
+// findUser returns the user with an id; only the id is set if the user is not
+// known.
+func findUser(snap *feed.Snapshot, id string) core.User {
 	for _, u := range snap.Users.Value {
 		if string(u.ID) == id {
 			return u
@@ -233,8 +237,8 @@ func userOf(snap *feed.Snapshot, id string) core.User {
 	return core.User{ID: core.UserID(id)}
 }
 
-// nameOf is how a user is spoken of: by name, else by the short id.
-func nameOf(u core.User) string {
+// userName returns the name, or the short id without one.
+func userName(u core.User) string {
 	if u.Name != nil && strings.TrimSpace(*u.Name) != "" {
 		return *u.Name
 	}

@@ -23,9 +23,9 @@ type List struct {
 	CopyHint   string                              // the hint for y while a row is open; "" for none
 	Source     func(*feed.Snapshot) feed.Freshness // the topic that the rows come from
 	Rows       func(RenderContext) []widget.Row
-	Summary    func(RenderContext) []string              // the lines above the table
+	Summary    func(RenderContext) []string               // the lines above the table
 	Detail     func(rc RenderContext, id string) []string // the lines of the open row; nil when it is gone
-	Gone       string                                    // shown for an open row that is gone
+	Gone       string                                     // shown for an open row that is gone
 	OnOpen     func(rc RenderContext, id string)          // nil, or called before a row opens
 
 	OpenID   string // the key of the open row, "" while the list is shown
@@ -66,7 +66,7 @@ func (l *List) FilterText(rc RenderContext) string {
 	if rc.Filter == "" {
 		return ""
 	}
-	return fmt.Sprintf(" %s match /%s.", widget.Count(l.Table.Len()), rc.Filter)
+	return fmt.Sprintf(" %s match /%s.", widget.FormatCount(l.Table.Len()), rc.Filter)
 }
 
 // Key moves the cursor, sorts, marks and opens.
@@ -76,10 +76,10 @@ func (l *List) HandleKey(rc RenderContext, key string) KeyResult {
 	case l.OpenID != "":
 		return KeyResult{}
 	case key == "enter":
-		l.OpenRow(rc, l.Table.Selected())
+		l.OpenRow(rc, l.Table.SelectedKey())
 		return KeyResult{Handled: true}
 	}
-	return KeyResult{Handled: l.Table.Key(key)}
+	return KeyResult{Handled: l.Table.HandleKey(key)}
 }
 
 // Open opens a row. The table may lack it, because the filter hides it.
@@ -121,7 +121,7 @@ func (l *List) Current() string {
 	if l.OpenID != "" {
 		return l.OpenID
 	}
-	return l.Table.Selected()
+	return l.Table.SelectedKey()
 }
 
 // Selection is the open row, else the marked rows, else the selected one.
@@ -130,7 +130,7 @@ func (l *List) Selection(rc RenderContext) action.Selection {
 		return action.Selection{}
 	}
 	l.Load(rc)
-	if marked := l.Table.Marked(); l.OpenID == "" && len(marked) > 0 {
+	if marked := l.Table.MarkedKeys(); l.OpenID == "" && len(marked) > 0 {
 		return action.Selection{Kind: l.Kind, IDs: marked}
 	}
 	if id := l.Current(); id != "" {
@@ -140,7 +140,7 @@ func (l *List) Selection(rc RenderContext) action.Selection {
 }
 
 // Marked is how many of the listed rows are marked.
-func (l *List) Marked() int { return len(l.Table.Marked()) }
+func (l *List) Marked() int { return len(l.Table.MarkedKeys()) }
 
 // ClearMarks removes all marks. It returns false if no listed row is marked.
 func (l *List) ClearMarks() bool {
@@ -167,7 +167,7 @@ func (l *List) ClipboardText(rc RenderContext) (what, text string) { return Copy
 // CopyIDs returns the text that y copies for a selection, and a name for it.
 func CopyIDs(sel action.Selection) (what, text string) {
 	if len(sel.IDs) > 1 {
-		what = widget.Count(len(sel.IDs)) + " ids"
+		what = widget.FormatCount(len(sel.IDs)) + " ids"
 	} else {
 		what = "the id"
 	}

@@ -42,7 +42,7 @@ func NodeRow(rc RenderContext, n cluster.Node) widget.Row {
 		{Text: meta},
 		numberCell(n.Online, n.CPU, fmt.Sprintf("%.0f", n.CPU), "%"),
 		bytesCell(n.Online, n.Memory),
-		numberCell(n.Online, float64(n.Conns), widget.Count(n.Conns), ""),
+		numberCell(n.Online, float64(n.Conns), widget.FormatCount(n.Conns), ""),
 		diskCell(n),
 		provenCell(rc, n),
 		certificateCell(rc, n),
@@ -53,13 +53,13 @@ func NodeRow(rc RenderContext, n cluster.Node) widget.Row {
 
 func numberCell(known bool, v float64, text, unit string) widget.Cell {
 	if !known {
-		return widget.Num(-1, "-", "").In(theme.Faint)
+		return widget.Number(-1, "-", "").WithTone(theme.Faint)
 	}
-	return widget.Num(v, text, unit)
+	return widget.Number(v, text, unit)
 }
 
 func bytesCell(known bool, n int64) widget.Cell {
-	f, u := widget.Bytes(n)
+	f, u := widget.FormatSizeParts(n)
 	return numberCell(known, float64(n), f, u)
 }
 
@@ -72,7 +72,7 @@ func diskCell(n cluster.Node) widget.Cell {
 	if pc > 0 && pc < 1 {
 		text = "<1"
 	}
-	c := numberCell(n.Online, pc, text, "% of "+widget.Size(n.DiskMax))
+	c := numberCell(n.Online, pc, text, "% of "+widget.FormatSize(n.DiskMax))
 	if n.Online && pc >= 80 {
 		c.Tone = theme.Warn
 	}
@@ -84,27 +84,27 @@ func diskCell(n cluster.Node) widget.Cell {
 func provenCell(rc RenderContext, n cluster.Node) widget.Cell {
 	switch meta := rc.Snapshot.Status.Value.Meta; {
 	case !n.Online || n.Info == nil || n.Info.Serving.Backend != core.BackendKV:
-		return widget.Num(1e12, "-", "").In(theme.Faint)
+		return widget.Number(1e12, "-", "").WithTone(theme.Faint)
 	case n.Info.ProvenMS >= 0:
 		d := time.Duration(n.Info.ProvenMS) * time.Millisecond
-		f, u := widget.AgeParts(d)
-		return widget.Num(d.Seconds(), f, u)
+		f, u := widget.FormatAgeParts(d)
+		return widget.Number(d.Seconds(), f, u)
 	case meta.Leader == "" || meta.Online < meta.Needed:
-		return widget.Num(1e11, "none", "").In(theme.Warn)
+		return widget.Number(1e11, "none", "").WithTone(theme.Warn)
 	}
-	return widget.Num(1e10, "idle", "").In(theme.Dim)
+	return widget.Number(1e10, "idle", "").WithTone(theme.Dim)
 }
 
 func certificateCell(rc RenderContext, n cluster.Node) widget.Cell {
 	if n.Info == nil || n.Info.CertUntil == 0 {
-		return widget.Num(1e12, "-", "").In(theme.Faint)
+		return widget.Number(1e12, "-", "").WithTone(theme.Faint)
 	}
 	left := n.Info.CertUntil.Time().Sub(rc.Now)
 	if left <= 0 {
-		return widget.Num(0, "expired", "").In(theme.Bad)
+		return widget.Number(0, "expired", "").WithTone(theme.Bad)
 	}
-	f, u := widget.AgeParts(left)
-	c := widget.Num(left.Seconds(), f, u)
+	f, u := widget.FormatAgeParts(left)
+	c := widget.Number(left.Seconds(), f, u)
 	if left < 14*24*time.Hour {
 		c.Tone = theme.Warn
 	}
@@ -125,12 +125,12 @@ func SinceLastAnswer(rc RenderContext, n cluster.Node) time.Duration {
 // figure would suggest that something happens.
 func lastAnswerCell(rc RenderContext, n cluster.Node) widget.Cell {
 	if n.HeardMS < 0 {
-		return widget.Num(1e12, "never", "").In(theme.Dim)
+		return widget.Number(1e12, "never", "").WithTone(theme.Dim)
 	}
 	d := SinceLastAnswer(rc, n)
 	if d < 2*time.Second {
-		return widget.Num(0, "now", "")
+		return widget.Number(0, "now", "")
 	}
-	f, u := widget.AgeParts(d)
-	return widget.Num(d.Seconds(), f, u).In(theme.Warn)
+	f, u := widget.FormatAgeParts(d)
+	return widget.Number(d.Seconds(), f, u).WithTone(theme.Warn)
 }

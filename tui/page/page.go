@@ -21,11 +21,11 @@ type Page interface {
 	View(rc RenderContext) string
 	HandleKey(rc RenderContext, key string) KeyResult
 	OpenRow(rc RenderContext, id string)                // opens the row with this key
-	CloseRow() bool                                    // returns false if nothing was open
+	CloseRow() bool                                     // returns false if nothing was open
 	KeyHints(rc RenderContext) []KeyHint                // the keys that work now, without those of actions
 	Selection(rc RenderContext) action.Selection        // the objects that actions apply to
-	Subscription() feed.Subscription                   // the lists that the page shows
-	ActionDone(did action.Selection)                   // an action changed these objects: their marks go
+	Subscription() feed.Subscription                    // the lists that the page shows
+	ActionDone(did action.Selection)                    // an action changed these objects: their marks go
 	ClipboardText(rc RenderContext) (what, text string) // what y copies, "" for nothing
 }
 

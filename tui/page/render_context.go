@@ -50,7 +50,7 @@ func (rc RenderContext) AgeOf(m core.Millis) time.Duration { return cluster.Age(
 // Paragraph wraps text to the page, indented by one cell, in a tone.
 func (rc RenderContext) Paragraph(t theme.Tone, text string) []string {
 	var out []string
-	for _, l := range widget.Wrap(widget.Grouped(widget.Clean(text)), rc.Width-2) {
+	for _, l := range widget.Wrap(widget.GroupCounts(widget.Sanitize(text)), rc.Width-2) {
 		out = append(out, " "+rc.Paint(t, l))
 	}
 	return out

@@ -72,7 +72,7 @@ func (rc RenderContext) WaitingLines(what string, t feed.Freshness) []string {
 	text := "Waiting for " + what
 	if !t.FirstPolledAt.IsZero() {
 		if d := rc.Now.Sub(t.FirstPolledAt); d >= time.Second {
-			text += " for " + widget.Span(d)
+			text += " for " + widget.FormatDuration(d)
 		}
 	}
 	if rc.Snapshot.Server != "" {
@@ -96,7 +96,7 @@ func (rc RenderContext) StaleLines(t feed.Freshness, fresh time.Duration) []stri
 	case !t.Stale(rc.Now, fresh):
 		return nil
 	}
-	text := fmt.Sprintf("%s No answer for %s: figures are from %s.", rc.Theme.Glyphs.Degraded, widget.Span(t.Age(rc.Now)), rc.FormatTime(t.ReceivedAt))
+	text := fmt.Sprintf("%s No answer for %s: figures are from %s.", rc.Theme.Glyphs.Degraded, widget.FormatDuration(t.Age(rc.Now)), rc.FormatTime(t.ReceivedAt))
 	if t.Err != nil {
 		text += " " + capitalize(t.Err.Text) + "."
 	}

@@ -13,13 +13,13 @@ import (
 	"unibus/core/migrate"
 )
 
-// Now is the moment at which every world stands.
+// Now is the time in every cluster state.
 var Now = time.Date(2026, 11, 22, 12, 4, 31, 0, time.UTC)
 
 func ago(d time.Duration) core.Millis { return core.MillisOf(Now.Add(-d)) }
 
-// Legacy is the demo before the move: SQLite on n1, the buckets there and empty.
-func Legacy() World {
+// OnSQLite is the demo before the migration: SQLite on n1, empty buckets.
+func OnSQLite() ClusterState {
 	w := Healthy()
 	w.Status.Authority = nil
 	for i := range w.Status.Nodes {
@@ -41,9 +41,9 @@ func Legacy() World {
 	return w
 }
 
-// Several is Legacy where n2 serves a file of its own at the same path.
-func Several() World {
-	w := Legacy()
+// SeveralFiles is OnSQLite, but n2 serves another file at the same path.
+func SeveralFiles() ClusterState {
+	w := OnSQLite()
 	info := *w.Status.Nodes[1].Info
 	info.Serving = w.Status.Nodes[0].Info.Serving
 	w.Status.Nodes[1].Info = &info
@@ -52,7 +52,7 @@ func Several() World {
 }
 
 // Healthy is three nodes that serve from KV.
-func Healthy() World {
+func Healthy() ClusterState {
 	v := cluster.View{
 		Cluster: "demo", At: ago(400 * time.Millisecond), From: "n1", Clustered: true, Expected: 3,
 		Authority: &core.Authority{Backend: core.BackendKV, Node: "n1", Generation: 2},
@@ -75,9 +75,9 @@ func Healthy() World {
 		b.Keys, b.Bytes, b.LastSeq = 2, 1340, 9
 		v.Mechanism = append(v.Mechanism, b)
 	}
-	w := World{Users: people(), Events: happened(), Migration: migrate.Status{State: migrate.StateNone}, Rollout: enforced()}
-	w.Audit = acted(w.Users)
-	w.Rooms, w.Members, w.Keys = places(w.Users)
+	w := ClusterState{Users: sampleUsers(), Events: sampleEvents(), Migration: migrate.Status{State: migrate.StateNone}, Rollout: enforcedRollout()}
+	w.Audit = sampleAudit(w.Users)
+	w.Rooms, w.Members, w.Keys = sampleRooms(w.Users)
 	w.Status = admin.Status{View: v, Operator: core.Operator{Name: "ana", Role: core.OperatorAdmin}, Judgement: cluster.Judgement{
 		Verdict: cluster.Healthy, Sentence: "All three nodes answer and every bucket has three current replicas. Any one node may stop.",
 	}}
@@ -108,10 +108,10 @@ func bucket(name, leader string) cluster.Bucket {
 	return b
 }
 
-// Degraded is Healthy with n3 gone.
-func Degraded() World {
+// Degraded is Healthy with n3 down.
+func Degraded() ClusterState {
 	w := Healthy()
-	lose(&w, 2, 31*time.Second)
+	takeDown(&w, 2, 31*time.Second)
 	w.Status.Meta.Online = 2
 	w.Status.Verdict = cluster.Degraded
 	w.Status.Sentence = "n3 does not answer. Two of three nodes are enough: everything can be read and written. Should another stop, nothing could be written."
@@ -123,11 +123,11 @@ func Degraded() World {
 	return w
 }
 
-// Lost is Healthy with n2 and n3 gone: no majority.
-func Lost() World {
+// NoQuorum is Healthy with n2 and n3 down.
+func NoQuorum() ClusterState {
 	w := Healthy()
-	lose(&w, 1, 13*time.Second)
-	lose(&w, 2, 31*time.Second)
+	takeDown(&w, 1, 13*time.Second)
+	takeDown(&w, 2, 31*time.Second)
 	w.Status.Meta = cluster.Meta{Size: 3, Online: 1, Needed: 2, Since: ago(13 * time.Second), Last: "n1"}
 	w.Status.Nodes[0].Meta = "follower"
 	w.Status.Counts, w.Status.Authority = nil, nil
@@ -145,8 +145,8 @@ func Lost() World {
 	return w
 }
 
-// lose takes a node away, and its replicas.
-func lose(w *World, i int, since time.Duration) {
+// takeDown stops a node, and its replicas.
+func takeDown(w *ClusterState, i int, since time.Duration) {
 	n := &w.Status.Nodes[i]
 	n.Online, n.HeardMS, n.Meta, n.Leads = false, since.Milliseconds(), "", nil
 	off := func(bs []cluster.Bucket) {

@@ -12,8 +12,8 @@ import (
 	"unibus/core/migrate"
 )
 
-// World is everything that a fake cluster answers.
-type World struct {
+// ClusterState is everything that a fake cluster answers.
+type ClusterState struct {
 	Status    admin.Status
 	Migration migrate.Status
 	Users     []core.User
@@ -25,101 +25,101 @@ type World struct {
 	Audit     []admin.AuditRecord // newest first
 }
 
-// Fake is a client of a cluster that is not there. It is safe for concurrent use.
-type Fake struct {
-	mu    sync.Mutex
-	world World
-	hang  bool
-	fail  error
-	calls []string
+// FakeClient is a client without a cluster. It is safe for concurrent use.
+type FakeClient struct {
+	mu      sync.Mutex
+	state   ClusterState
+	hanging bool
+	err     error
+	calls   []string
 
-	polls   int // of the status
-	waiting map[int][]chan struct{}
+	statusPolls int                     // of the status
+	waiters     map[int][]chan struct{} // by the number of polls that they wait for
 }
 
-// NewFake answers with a world.
-func NewFake(w World) *Fake { return &Fake{world: w} }
+// NewFakeClient answers with a state.
+func NewFakeClient(w ClusterState) *FakeClient { return &FakeClient{state: w} }
 
-// Set changes the world.
-func (f *Fake) Set(w World) { f.edit(func() { f.world = w }) }
+// Set replaces the state.
+func (f *FakeClient) Set(w ClusterState) { f.locked(func() { f.state = w }) }
 
-// Change edits the world in place.
-func (f *Fake) Change(edit func(w *World)) { f.edit(func() { edit(&f.world) }) }
+// Change edits the state in place.
+func (f *FakeClient) Change(edit func(w *ClusterState)) { f.locked(func() { edit(&f.state) }) }
 
-// Hang makes every call wait until its context ends.
-func (f *Fake) Hang(on bool) { f.edit(func() { f.hang = on }) }
+// Hang makes every request block until its context ends.
+func (f *FakeClient) Hang(on bool) { f.locked(func() { f.hanging = on }) }
 
-// Fail makes every call fail; nil ends that.
-func (f *Fake) Fail(err error) { f.edit(func() { f.fail = err }) }
+// Fail makes every request fail; nil ends that.
+func (f *FakeClient) Fail(err error) { f.locked(func() { f.err = err }) }
 
-// Calls are the changes that were asked for, in order.
-func (f *Fake) Calls() []string {
+// Calls are the requested changes, in order.
+func (f *FakeClient) Calls() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]string(nil), f.calls...)
 }
 
-func (f *Fake) edit(change func()) {
+func (f *FakeClient) locked(change func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change()
 }
 
-func get[T any](ctx context.Context, f *Fake, pick func(w World) T) (T, error) {
+func read[T any](ctx context.Context, f *FakeClient, pick func(w ClusterState) T) (T, error) {
 	f.mu.Lock()
-	hang, fail, w := f.hang, f.fail, f.world
+	hang, fail, w := f.hanging, f.err, f.state
 	f.mu.Unlock()
-	var none T
+	var zero T
 	if hang {
 		<-ctx.Done()
-		return none, ctx.Err()
+		return zero, ctx.Err()
 	}
 	if fail != nil {
-		return none, fail
+		return zero, fail
 	}
 	return pick(w), nil
 }
 
-func act[T any](ctx context.Context, f *Fake, call string, do func(w *World) (T, error)) (T, error) {
-	if _, err := get(ctx, f, func(World) int { return 0 }); err != nil {
-		var none T
-		return none, err
+func change[T any](ctx context.Context, f *FakeClient, call string, do func(w *ClusterState) (T, error)) (T, error) {
+	if _, err := read(ctx, f, func(ClusterState) int { return 0 }); err != nil {
+		var zero T
+		return zero, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls = append(f.calls, call)
-	return do(&f.world)
+	return do(&f.state)
 }
 
-// Status answers with the world's.
-func (f *Fake) Status(ctx context.Context) (admin.Status, error) {
-	f.edit(f.polled)
-	return get(ctx, f, func(w World) admin.Status { return w.Status })
+// Status returns the state's.
+func (f *FakeClient) Status(ctx context.Context) (admin.Status, error) {
+	f.locked(f.countPoll)
+	return read(ctx, f, func(w ClusterState) admin.Status { return w.Status })
 }
 
-func (f *Fake) polled() {
-	f.polls++
-	for _, c := range f.waiting[f.polls] {
+func (f *FakeClient) countPoll() {
+	f.statusPolls++
+	for _, c := range f.waiters[f.statusPolls] {
 		close(c)
 	}
-	delete(f.waiting, f.polls)
+	delete(f.waiters, f.statusPolls)
 }
 
-// AfterPolls is closed once the status has been asked for n more times.
-func (f *Fake) AfterPolls(n int) <-chan struct{} {
+// AfterPolls returns a channel that closes after n more polls of the status.
+func (f *FakeClient) AfterPolls(n int) <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.waiting == nil {
-		f.waiting = map[int][]chan struct{}{}
+	if f.waiters == nil {
+		f.waiters = map[int][]chan struct{}{}
 	}
 	c := make(chan struct{})
-	f.waiting[f.polls+n] = append(f.waiting[f.polls+n], c)
+	f.waiters[f.statusPolls+n] = append(f.waiters[f.statusPolls+n], c)
 	return c
 }
 
-// Events answers with those after Since.
-func (f *Fake) Events(ctx context.Context, r admin.EventsRequest) (admin.Events, error) {
-	return get(ctx, f, func(w World) admin.Events {
+// Events returns the events after Since.
+func (f *FakeClient) Events(ctx context.Context, r admin.EventsRequest) (admin.Events, error) {
+	return read(ctx, f, func(w ClusterState) admin.Events {
 		out := admin.Events{Node: w.Status.From}
 		for _, e := range w.Events {
 			if e.Seq > r.Since {
@@ -130,29 +130,29 @@ func (f *Fake) Events(ctx context.Context, r admin.EventsRequest) (admin.Events,
 	})
 }
 
-// Migration answers with the world's.
-func (f *Fake) Migration(ctx context.Context) (migrate.Status, error) {
-	return get(ctx, f, func(w World) migrate.Status { return w.Migration })
+// Migration returns the state's.
+func (f *FakeClient) Migration(ctx context.Context) (migrate.Status, error) {
+	return read(ctx, f, func(w ClusterState) migrate.Status { return w.Migration })
 }
 
-// Users answers with the world's.
-func (f *Fake) Users(ctx context.Context) ([]core.User, error) {
-	return get(ctx, f, func(w World) []core.User { return append([]core.User(nil), w.Users...) })
+// Users returns the state's.
+func (f *FakeClient) Users(ctx context.Context) ([]core.User, error) {
+	return read(ctx, f, func(w ClusterState) []core.User { return append([]core.User(nil), w.Users...) })
 }
 
-// Rooms answers with the world's.
-func (f *Fake) Rooms(ctx context.Context) ([]admin.RoomSummary, error) {
-	return get(ctx, f, func(w World) []admin.RoomSummary { return w.Rooms })
+// Rooms returns the state's.
+func (f *FakeClient) Rooms(ctx context.Context) ([]admin.RoomSummary, error) {
+	return read(ctx, f, func(w ClusterState) []admin.RoomSummary { return w.Rooms })
 }
 
-// Rollout answers with the world's.
-func (f *Fake) Rollout(ctx context.Context) (admin.Rollout, error) {
-	return get(ctx, f, func(w World) admin.Rollout { return w.Rollout })
+// Rollout returns the state's.
+func (f *FakeClient) Rollout(ctx context.Context) (admin.Rollout, error) {
+	return read(ctx, f, func(w ClusterState) admin.Rollout { return w.Rollout })
 }
 
-// Audit answers with a page of the world's.
-func (f *Fake) Audit(ctx context.Context, r admin.AuditRequest) (admin.Audit, error) {
-	return get(ctx, f, func(w World) admin.Audit {
+// Audit returns one page of the state's records.
+func (f *FakeClient) Audit(ctx context.Context, r admin.AuditRequest) (admin.Audit, error) {
+	return read(ctx, f, func(w ClusterState) admin.Audit {
 		out := admin.Audit{Node: w.Status.From, Records: []admin.AuditRecord{}}
 		for _, x := range w.Audit {
 			switch {
@@ -168,22 +168,22 @@ func (f *Fake) Audit(ctx context.Context, r admin.AuditRequest) (admin.Audit, er
 	})
 }
 
-// Connected is the node that the world was seen from.
-func (f *Fake) Connected() string {
+// Connected returns the node that the status comes from.
+func (f *FakeClient) Connected() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.fail != nil {
+	if f.err != nil {
 		return ""
 	}
-	return f.world.Status.From
+	return f.state.Status.From
 }
 
-// Server is a made-up URL.
-func (f *Fake) Server() string { return "tls://127.0.0.1:4222" }
+// Server returns a fixed URL.
+func (f *FakeClient) Server() string { return "tls://127.0.0.1:4222" }
 
-// UserAdd adds to the world.
-func (f *Fake) UserAdd(ctx context.Context, u core.User) (core.User, error) {
-	return act(ctx, f, fmt.Sprintf("user-add %s %s", u.ID, u.Role), func(w *World) (core.User, error) {
+// UserAdd adds a user.
+func (f *FakeClient) UserAdd(ctx context.Context, u core.User) (core.User, error) {
+	return change(ctx, f, fmt.Sprintf("user-add %s %s", u.ID, u.Role), func(w *ClusterState) (core.User, error) {
 		for _, x := range w.Users {
 			if x.ID == u.ID {
 				return u, core.Errorf(core.KindExists, "%s is a user already", u.ID.Short()).WithNext("`unibusd user get` shows it")
@@ -195,16 +195,16 @@ func (f *Fake) UserAdd(ctx context.Context, u core.User) (core.User, error) {
 	})
 }
 
-// Revoke revokes in the world. Two sessions end on the first node; nodes that
-// are away say nothing; rooms whose key the user has need a new one.
-func (f *Fake) Revoke(ctx context.Context, id string) (admin.Revoked, error) {
-	u, err := f.status(ctx, "user-revoke", id, core.UserRevoked)
+// Revoke revokes a user. Two sessions end on the first node; nodes that are down
+// do not answer; rooms whose key the user has need a new one.
+func (f *FakeClient) Revoke(ctx context.Context, id string) (admin.Revoked, error) {
+	u, err := f.setUserStatus(ctx, "user-revoke", id, core.UserRevoked)
 	if err != nil {
 		return admin.Revoked{}, err
 	}
 	out := admin.Revoked{User: u, Nodes: map[string]admin.Ended{}, Rekey: []core.RoomID{}}
-	f.edit(func() {
-		for i, n := range f.world.Status.Nodes {
+	f.locked(func() {
+		for i, n := range f.state.Status.Nodes {
 			e := admin.Ended{At: u.Updated + 9 + core.Millis(i)}
 			if !n.Online {
 				e = admin.Ended{Unknown: true, Reason: "it did not answer in time"}
@@ -213,8 +213,8 @@ func (f *Fake) Revoke(ctx context.Context, id string) (admin.Revoked, error) {
 			}
 			out.Nodes[n.Name] = e
 		}
-		for _, r := range f.world.Rooms {
-			if r.Encrypted && slices.ContainsFunc(f.world.Members[r.ID], func(m admin.RoomMember) bool { return m.User == u.ID && m.Boxed }) {
+		for _, r := range f.state.Rooms {
+			if r.Encrypted && slices.ContainsFunc(f.state.Members[r.ID], func(m admin.RoomMember) bool { return m.User == u.ID && m.Boxed }) {
 				out.Rekey = append(out.Rekey, r.ID)
 			}
 		}
@@ -222,13 +222,13 @@ func (f *Fake) Revoke(ctx context.Context, id string) (admin.Revoked, error) {
 	return out, nil
 }
 
-// UserActivate activates in the world.
-func (f *Fake) UserActivate(ctx context.Context, id string) (core.User, error) {
-	return f.status(ctx, "user-activate", id, core.UserActive)
+// UserActivate activates a user.
+func (f *FakeClient) UserActivate(ctx context.Context, id string) (core.User, error) {
+	return f.setUserStatus(ctx, "user-activate", id, core.UserActive)
 }
 
-func (f *Fake) status(ctx context.Context, call, id string, s core.UserStatus) (core.User, error) {
-	return act(ctx, f, call+" "+id, func(w *World) (core.User, error) {
+func (f *FakeClient) setUserStatus(ctx context.Context, call, id string, s core.UserStatus) (core.User, error) {
+	return change(ctx, f, call+" "+id, func(w *ClusterState) (core.User, error) {
 		w.Users = append([]core.User(nil), w.Users...)
 		for i := range w.Users {
 			if string(w.Users[i].ID) == id {
@@ -240,22 +240,22 @@ func (f *Fake) status(ctx context.Context, call, id string, s core.UserStatus) (
 	})
 }
 
-// BucketScale notes the call.
-func (f *Fake) BucketScale(ctx context.Context, n int) (admin.Done, error) {
-	return act(ctx, f, fmt.Sprintf("bucket-scale %d", n), func(*World) (admin.Done, error) {
+// BucketScale records the call.
+func (f *FakeClient) BucketScale(ctx context.Context, n int) (admin.Done, error) {
+	return change(ctx, f, fmt.Sprintf("bucket-scale %d", n), func(*ClusterState) (admin.Done, error) {
 		return admin.Done{Text: fmt.Sprintf("every bucket has %d replicas", n)}, nil
 	})
 }
 
-// StepDown notes the call.
-func (f *Fake) StepDown(ctx context.Context, group, to string) (admin.Done, error) {
-	return act(ctx, f, "step-down "+group+" "+to, func(*World) (admin.Done, error) {
+// StepDown records the call.
+func (f *FakeClient) StepDown(ctx context.Context, group, to string) (admin.Done, error) {
+	return change(ctx, f, "step-down "+group+" "+to, func(*ClusterState) (admin.Done, error) {
 		return admin.Done{Text: "n2 leads " + group}, nil
 	})
 }
 
-// MigrateStart notes the call.
-func (f *Fake) MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error) {
+// MigrateStart records the call.
+func (f *FakeClient) MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error) {
 	call := fmt.Sprintf("migrate-start %s %s %d", node, o.DB, o.Replicas)
 	if o.Rate > 0 {
 		call += fmt.Sprintf(" rate=%d", o.Rate)
@@ -269,54 +269,54 @@ func (f *Fake) MigrateStart(ctx context.Context, node string, o migrate.Options)
 	if o.DryRun {
 		call += " dry-run"
 	}
-	return f.move(ctx, call)
+	return f.migrate(ctx, call)
 }
 
-// MigrateLimit notes the call.
-func (f *Fake) MigrateLimit(ctx context.Context, node string, rate int) (migrate.Status, error) {
-	return f.move(ctx, fmt.Sprintf("migrate-limit %s %d", node, rate))
+// MigrateLimit records the call.
+func (f *FakeClient) MigrateLimit(ctx context.Context, node string, rate int) (migrate.Status, error) {
+	return f.migrate(ctx, fmt.Sprintf("migrate-limit %s %d", node, rate))
 }
 
-// MigrateRollback notes the call.
-func (f *Fake) MigrateRollback(ctx context.Context, node string) (migrate.Status, error) {
-	return f.move(ctx, "migrate-rollback "+node)
+// MigrateRollback records the call.
+func (f *FakeClient) MigrateRollback(ctx context.Context, node string) (migrate.Status, error) {
+	return f.migrate(ctx, "migrate-rollback "+node)
 }
 
-// MigratePause notes the call; the others do likewise.
-func (f *Fake) MigratePause(ctx context.Context, node string) (migrate.Status, error) {
-	return f.move(ctx, "migrate-pause "+node)
+// MigratePause records the call.
+func (f *FakeClient) MigratePause(ctx context.Context, node string) (migrate.Status, error) {
+	return f.migrate(ctx, "migrate-pause "+node)
 }
 
-// MigrateResume notes the call.
-func (f *Fake) MigrateResume(ctx context.Context, node string) (migrate.Status, error) {
-	return f.move(ctx, "migrate-resume "+node)
+// MigrateResume records the call.
+func (f *FakeClient) MigrateResume(ctx context.Context, node string) (migrate.Status, error) {
+	return f.migrate(ctx, "migrate-resume "+node)
 }
 
-// MigrateAbort notes the call.
-func (f *Fake) MigrateAbort(ctx context.Context, node string) (migrate.Status, error) {
-	return f.move(ctx, "migrate-abort "+node)
+// MigrateAbort records the call.
+func (f *FakeClient) MigrateAbort(ctx context.Context, node string) (migrate.Status, error) {
+	return f.migrate(ctx, "migrate-abort "+node)
 }
 
-// MigrateCutover notes the call.
-func (f *Fake) MigrateCutover(ctx context.Context, node string) (migrate.Status, error) {
-	return f.move(ctx, "migrate-cutover "+node)
+// MigrateCutover records the call.
+func (f *FakeClient) MigrateCutover(ctx context.Context, node string) (migrate.Status, error) {
+	return f.migrate(ctx, "migrate-cutover "+node)
 }
 
-// MigrateFinish notes the call.
-func (f *Fake) MigrateFinish(ctx context.Context, node string) (migrate.Status, error) {
-	return f.move(ctx, "migrate-finish "+node)
+// MigrateFinish records the call.
+func (f *FakeClient) MigrateFinish(ctx context.Context, node string) (migrate.Status, error) {
+	return f.migrate(ctx, "migrate-finish "+node)
 }
 
-func (f *Fake) move(ctx context.Context, call string) (migrate.Status, error) {
-	return act(ctx, f, call, func(w *World) (migrate.Status, error) { return w.Migration, nil })
+func (f *FakeClient) migrate(ctx context.Context, call string) (migrate.Status, error) {
+	return change(ctx, f, call, func(w *ClusterState) (migrate.Status, error) { return w.Migration, nil })
 }
 
-// RoomPage answers with one room of the world, a page of its members.
-func (f *Fake) RoomPage(ctx context.Context, r admin.RoomRequest) (admin.RoomDetail, error) {
-	d, err := get(ctx, f, func(w World) admin.RoomDetail {
+// RoomPage returns one room and one page of its members.
+func (f *FakeClient) RoomPage(ctx context.Context, r admin.RoomRequest) (admin.RoomDetail, error) {
+	d, err := read(ctx, f, func(w ClusterState) admin.RoomDetail {
 		for _, x := range w.Rooms {
 			if string(x.ID) == r.ID {
-				return w.page(x.Room, r.After)
+				return w.roomPage(x.Room, r.After)
 			}
 		}
 		return admin.RoomDetail{}
@@ -327,7 +327,7 @@ func (f *Fake) RoomPage(ctx context.Context, r admin.RoomRequest) (admin.RoomDet
 	return d, err
 }
 
-func (w World) page(r core.Room, after string) admin.RoomDetail {
+func (w ClusterState) roomPage(r core.Room, after string) admin.RoomDetail {
 	all := w.Members[r.ID]
 	from := 0
 	for i, m := range all {
@@ -346,9 +346,9 @@ func (w World) page(r core.Room, after string) admin.RoomDetail {
 	return d
 }
 
-// RoomRekey asks whom the node would, or the one who was named.
-func (f *Fake) RoomRekey(ctx context.Context, r admin.RekeyRequest) (admin.Asked, error) {
-	return act(ctx, f, "room-rekey "+r.ID+" "+r.User, func(w *World) (admin.Asked, error) {
+// RoomRekey asks the named member, or else the first that could make a key.
+func (f *FakeClient) RoomRekey(ctx context.Context, r admin.RekeyRequest) (admin.Asked, error) {
+	return change(ctx, f, "room-rekey "+r.ID+" "+r.User, func(w *ClusterState) (admin.Asked, error) {
 		k := w.Keys[core.RoomID(r.ID)]
 		if k.Why != nil {
 			return admin.Asked{}, k.Why

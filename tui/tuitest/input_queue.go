@@ -6,43 +6,43 @@ import (
 	"sync"
 )
 
-// queue is an input without a bound: putting never waits.
-type queue struct {
-	mu     sync.Mutex
-	more   *sync.Cond
-	buf    bytes.Buffer
-	closed bool
+// inputQueue is an unbounded input: put never blocks.
+type inputQueue struct {
+	mu       sync.Mutex
+	notEmpty *sync.Cond
+	buf      bytes.Buffer
+	closed   bool
 }
 
-func newQueue() *queue {
-	q := &queue{}
-	q.more = sync.NewCond(&q.mu)
+func newInputQueue() *inputQueue {
+	q := &inputQueue{}
+	q.notEmpty = sync.NewCond(&q.mu)
 	return q
 }
 
-func (q *queue) put(p []byte) {
+func (q *inputQueue) put(p []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.buf.Write(p)
-	q.more.Broadcast()
+	q.notEmpty.Broadcast()
 }
 
-func (q *queue) close() {
+func (q *inputQueue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
-	q.more.Broadcast()
+	q.notEmpty.Broadcast()
 }
 
 // Read waits for input.
-func (q *queue) Read(p []byte) (int, error) {
+func (q *inputQueue) Read(p []byte) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for q.buf.Len() == 0 {
 		if q.closed {
 			return 0, io.EOF
 		}
-		q.more.Wait()
+		q.notEmpty.Wait()
 	}
 	return q.buf.Read(p)
 }

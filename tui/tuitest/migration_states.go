@@ -8,8 +8,8 @@ import (
 	"unibus/core/migrate"
 )
 
-// passed is a history in which each state was entered so long ago.
-func passed(states ...any) []migrate.Passage {
+// history alternates states with the time since each was entered.
+func history(states ...any) []migrate.Passage {
 	var out []migrate.Passage
 	for i := 0; i+1 < len(states); i += 2 {
 		out = append(out, migrate.Passage{State: states[i].(migrate.State), At: ago(states[i+1].(time.Duration))})
@@ -17,15 +17,15 @@ func passed(states ...any) []migrate.Passage {
 	return out
 }
 
-// at puts a world's move into the last state of a history.
-func at(w World, ended time.Duration, states ...any) World {
+// inState puts the migration into the last state of a history.
+func inState(w ClusterState, comparedAgo time.Duration, states ...any) ClusterState {
 	m := &w.Migration
-	m.History = passed(states...)
+	m.History = history(states...)
 	last := m.History[len(m.History)-1]
 	m.State, m.Since, m.Started = last.State, last.At, m.History[0].At
 	m.Compared = 0
-	if ended > 0 {
-		m.Compared = ago(ended)
+	if comparedAgo > 0 {
+		m.Compared = ago(comparedAgo)
 	}
 	w.Status.Moving = ""
 	if m.Active() || m.State == migrate.StateCutover {
@@ -34,9 +34,9 @@ func at(w World, ended time.Duration, states ...any) World {
 	return w
 }
 
-// Paused is Moving, held, with a limit.
-func Paused() World {
-	w := Moving()
+// CopyPaused is Copying during a pause, with a rate limit.
+func CopyPaused() ClusterState {
+	w := Copying()
 	w.Migration.Running, w.Migration.Paused, w.Migration.Rate, w.Migration.LeftMS = false, true, 0, 0
 	w.Migration.Options.Rate = 500
 	w.Migration.Result = "Paused by ana; SQLite on n1 serves as before."
@@ -44,24 +44,24 @@ func Paused() World {
 }
 
 // Fencing is Verified while the last changes are copied.
-func Fencing() World {
-	w := at(Verified(), 4*time.Minute, migrate.StatePreflight, 5*time.Minute, migrate.StateBackup, 299*time.Second, migrate.StateCopy, 298*time.Second,
+func Fencing() ClusterState {
+	w := inState(Verified(), 4*time.Minute, migrate.StatePreflight, 5*time.Minute, migrate.StateBackup, 299*time.Second, migrate.StateCopy, 298*time.Second,
 		migrate.StateVerify, 242*time.Second, migrate.StateFence, 600*time.Millisecond)
 	w.Migration.Running, w.Migration.Result = true, ""
 	w.Migration.Buckets[0].Changed, w.Migration.Buckets[2].Changed = 3, 12
 	return w
 }
 
-// CuttingOver is Fencing once the authority moves.
-func CuttingOver() World {
+// CuttingOver is Fencing while the authority moves.
+func CuttingOver() ClusterState {
 	w := Fencing()
-	return at(w, 4*time.Minute, migrate.StatePreflight, 5*time.Minute, migrate.StateBackup, 299*time.Second, migrate.StateCopy, 298*time.Second,
+	return inState(w, 4*time.Minute, migrate.StatePreflight, 5*time.Minute, migrate.StateBackup, 299*time.Second, migrate.StateCopy, 298*time.Second,
 		migrate.StateVerify, 242*time.Second, migrate.StateFence, 1100*time.Millisecond, migrate.StateCutover, 300*time.Millisecond)
 }
 
-// RollingBack is Moved while KV is exported.
-func RollingBack() World {
-	w := at(Moved(), 31*time.Minute, migrate.StatePreflight, 32*time.Minute, migrate.StateBackup, 1919*time.Second, migrate.StateCopy, 1918*time.Second,
+// RollingBack is AfterCutover while KV is exported.
+func RollingBack() ClusterState {
+	w := inState(AfterCutover(), 31*time.Minute, migrate.StatePreflight, 32*time.Minute, migrate.StateBackup, 1919*time.Second, migrate.StateCopy, 1918*time.Second,
 		migrate.StateVerify, 1862*time.Second, migrate.StateFence, 1800*time.Second, migrate.StateCutover, 1799*time.Second,
 		migrate.StateSoak, 1798*time.Second, migrate.StateRollback, 2*time.Second)
 	m := &w.Migration
@@ -76,10 +76,10 @@ func RollingBack() World {
 }
 
 // RolledBack is RollingBack once SQLite serves again.
-func RolledBack() World {
-	w := Legacy()
+func RolledBack() ClusterState {
+	w := OnSQLite()
 	w.Migration = RollingBack().Migration
-	w = at(w, 31*time.Minute, migrate.StatePreflight, 32*time.Minute, migrate.StateBackup, 1919*time.Second, migrate.StateCopy, 1918*time.Second,
+	w = inState(w, 31*time.Minute, migrate.StatePreflight, 32*time.Minute, migrate.StateBackup, 1919*time.Second, migrate.StateCopy, 1918*time.Second,
 		migrate.StateVerify, 1862*time.Second, migrate.StateFence, 1800*time.Second, migrate.StateCutover, 1799*time.Second,
 		migrate.StateSoak, 1798*time.Second, migrate.StateRollback, 9*time.Second, migrate.StateRolledBack, 3*time.Second)
 	m := &w.Migration
@@ -95,35 +95,35 @@ func RolledBack() World {
 	return w
 }
 
-// Aborted is Moving, given up.
-func Aborted() World {
-	w := at(Moving(), 0, migrate.StatePreflight, 9*time.Second, migrate.StateBackup, 8*time.Second, migrate.StateCopy, 7*time.Second, migrate.StateAborted, 3*time.Second)
+// Aborted is Copying after an abort.
+func Aborted() ClusterState {
+	w := inState(Copying(), 0, migrate.StatePreflight, 9*time.Second, migrate.StateBackup, 8*time.Second, migrate.StateCopy, 7*time.Second, migrate.StateAborted, 3*time.Second)
 	m := &w.Migration
 	m.Running, m.Rate, m.LeftMS = false, 0, 0
 	m.Result = "Aborted by ana in copy. SQLite on n1 serves as before; the authority record is none, and 862 keys were removed from KV. The backup /var/lib/unibus/unibus-20261122-120428.db was kept."
 	return w
 }
 
-// Interrupted is Moving after n1 was stopped in it.
-func Interrupted() World {
-	w := Moving()
+// Interrupted is Copying after n1 was stopped.
+func Interrupted() ClusterState {
+	w := Copying()
 	w.Migration.Running, w.Migration.Rate, w.Migration.LeftMS = false, 0, 0
 	w.Migration.Error = core.Errorf(core.KindUnavailable, "n1 was stopped in copy; its SQLite file serves as before").
 		WithNext("`unibusd migration resume` goes on where it stopped; `unibusd migration abort` restores what was")
 	return w
 }
 
-// Orphaned is Moving with n1, which does the move, gone.
-func Orphaned() World {
-	w := Moving()
-	lose(&w, 0, 12*time.Second)
+// MigrationNodeDown is Copying while n1, which runs the migration, is down.
+func MigrationNodeDown() ClusterState {
+	w := Copying()
+	takeDown(&w, 0, 12*time.Second)
 	w.Status.From, w.Status.Verdict = "n2", cluster.Critical
 	return w
 }
 
-// Refused is Legacy after a start that preflight refused.
-func Refused() World {
-	w := at(Moving(), 0, migrate.StatePreflight, 4*time.Second)
+// PreflightFailed is OnSQLite after a start that preflight refused.
+func PreflightFailed() ClusterState {
+	w := inState(Copying(), 0, migrate.StatePreflight, 4*time.Second)
 	m := &w.Migration
 	m.Running, m.Rate, m.LeftMS, m.Progress, m.Buckets, m.Backup = false, 0, 0, nil, nil, migrate.Backup{}
 	m.Problems = []core.Problem{
@@ -136,9 +136,9 @@ func Refused() World {
 	return w
 }
 
-// Drifted is Refused because n2 has a SQLite file of its own with other rows.
-func Drifted() World {
-	w := Refused()
+// FilesDiffer is PreflightFailed because n2 has a SQLite file with other rows.
+func FilesDiffer() ClusterState {
+	w := PreflightFailed()
 	m := &w.Migration
 	m.Drift = []migrate.Drift{{Node: "n2", File: "/var/lib/unibus/unibus.db", Tables: []migrate.TableDrift{
 		{Table: core.TableUsers, OnlyHere: 14, OnlyThere: 3, Different: 1, Keys: []string{"there/UBX4QH7W", "there/UDOMA22A", "there/UCKZ77QQ", "different/UA5WQ2PL"}},
@@ -154,9 +154,9 @@ func Drifted() World {
 	return w
 }
 
-// DryRun is Legacy after a dry run that found nothing wrong.
-func DryRun() World {
-	w := Legacy()
+// DryRun is OnSQLite after a dry run that found no problems.
+func DryRun() ClusterState {
+	w := OnSQLite()
 	w.Migration = migrate.Status{
 		State: migrate.StateNone, By: "ana", Updated: ago(12 * time.Second), Options: migrate.Options{DB: "/var/lib/unibus/unibus.db", DryRun: true},
 		Source: migrate.Source{Path: "/var/lib/unibus/unibus.db", Bytes: 14.2e6, Schema: 1}, Node: "n1", Estimate: 2400,
@@ -165,16 +165,16 @@ func DryRun() World {
 	return w
 }
 
-// Watched is Moving as a viewer sees it.
-func Watched() World {
-	w := Moving()
+// CopyingAsViewer is Copying as a viewer sees it.
+func CopyingAsViewer() ClusterState {
+	w := Copying()
 	w.Status.Operator = core.Operator{Name: "vic", Role: core.OperatorViewer}
 	return w
 }
 
-// Moving is Legacy while members are copied.
-func Moving() World {
-	w := Legacy()
+// Copying is OnSQLite while members are copied.
+func Copying() ClusterState {
+	w := OnSQLite()
 	w.Status.Moving = string(migrate.StateCopy)
 	w.Migration = migrate.Status{
 		ID: "m1", State: migrate.StateCopy, Node: "n1", By: "ana", Options: migrate.Options{DB: "/var/lib/unibus/unibus.db", Replicas: 3},
@@ -189,7 +189,7 @@ func Moving() World {
 			{Table: core.TableRoomsByMember},
 		},
 		Estimate: 8200,
-		History:  passed(migrate.StatePreflight, 7*time.Second, migrate.StateBackup, 5600*time.Millisecond, migrate.StateCopy, 3*time.Second),
+		History:  history(migrate.StatePreflight, 7*time.Second, migrate.StateBackup, 5600*time.Millisecond, migrate.StateCopy, 3*time.Second),
 	}
 	for _, t := range core.Tables() {
 		w.Migration.Buckets = append(w.Migration.Buckets, migrate.Parity{Name: t.Bucket(), Nodes: map[string]core.Digest{}})
@@ -197,9 +197,9 @@ func Moving() World {
 	return w
 }
 
-// Verified is Moving once every bucket was equal everywhere.
-func Verified() World {
-	w := Moving()
+// Verified is Copying once every bucket is equal on every node.
+func Verified() ClusterState {
+	w := Copying()
 	m := &w.Migration
 	w.Status.Moving = string(migrate.StateVerify)
 	m.State, m.Verified, m.Rate, m.LeftMS, m.Written = migrate.StateVerify, true, 0, 0, 5270
@@ -222,8 +222,8 @@ func Verified() World {
 	return w
 }
 
-// Unequal is Verified with one node whose replica lacks a key.
-func Unequal() World {
+// ReplicaDiffers is Verified, but the replica of one node lacks a key.
+func ReplicaDiffers() ClusterState {
 	w := Verified()
 	w.Migration.Verified, w.Migration.Result, w.Migration.Compared = false, "", 0
 	b := &w.Migration.Buckets[2]
@@ -233,14 +233,14 @@ func Unequal() World {
 	return w
 }
 
-// Moved is Healthy after the cutover.
-func Moved() World {
+// AfterCutover is Healthy after a migration that can still be rolled back.
+func AfterCutover() ClusterState {
 	w := Healthy()
 	m := Verified().Migration
 	m.Running = false
 	m.Result = "The control plane is KV since generation 2, with 5270 keys. The SQLite file on n1 is fenced and kept. Finish when all is well."
 	w.Migration = m
 	w.Migration.Buckets[0].Changed = 3
-	return at(w, 4*time.Minute, migrate.StatePreflight, 5*time.Minute, migrate.StateBackup, 299*time.Second, migrate.StateCopy, 298*time.Second,
+	return inState(w, 4*time.Minute, migrate.StatePreflight, 5*time.Minute, migrate.StateBackup, 299*time.Second, migrate.StateCopy, 298*time.Second,
 		migrate.StateVerify, 242*time.Second, migrate.StateFence, 120*time.Second, migrate.StateCutover, 119*time.Second, migrate.StateSoak, 118*time.Second)
 }

@@ -8,12 +8,12 @@ import (
 	"unibus/core/admin"
 )
 
-// acted is what operators did, newest first: one action without an outcome, one
-// refused, one failed, and older ones beyond the first page.
-func acted(users []core.User) []admin.AuditRecord {
+// sampleAudit is what operators did, newest first: an action without an outcome,
+// a refused and a failed one, and more than one page of older ones.
+func sampleAudit(users []core.User) []admin.AuditRecord {
 	op := func(seq int, at time.Duration, verb, args, outcome, text string, took int64) admin.AuditRecord {
 		return admin.AuditRecord{
-			Seq: uint64(seq), ID: fmt.Sprintf("A%05d", seq), At: ago(at), Node: "n1", Key: string(userID(800)), Name: "ana", Role: core.OperatorAdmin,
+			Seq: uint64(seq), ID: fmt.Sprintf("A%05d", seq), At: ago(at), Node: "n1", Key: string(sampleUserID(800)), Name: "ana", Role: core.OperatorAdmin,
 			Verb: verb, Args: args, Outcome: outcome, Text: text, TookMS: took,
 		}
 	}

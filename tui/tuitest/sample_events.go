@@ -6,7 +6,7 @@ import (
 	"unibus/core/cluster"
 )
 
-func happened() []cluster.Event {
+func sampleEvents() []cluster.Event {
 	return []cluster.Event{
 		{Seq: 1, At: ago(200 * time.Minute), Level: cluster.Note, About: "n1", Text: "n1 started"},
 		{Seq: 2, At: ago(192 * time.Minute), Level: cluster.Note, About: "meta", Text: "n1 leads the meta group"},

@@ -9,13 +9,13 @@ import (
 	"unibus/core/cluster"
 )
 
-// places are 50 rooms with twenty members each. Some need a new key, in some
-// somebody has none; one is archived, and one needs a key that nobody can make now.
-func places(users []core.User) (rooms []admin.RoomSummary, members map[core.RoomID][]admin.RoomMember, keys map[core.RoomID]admin.RoomKeys) {
+// sampleRooms are 50 rooms with twenty members each. Some need a new key, in some
+// a member has none, one is archived, and in one nobody can make a key now.
+func sampleRooms(users []core.User) (rooms []admin.RoomSummary, members map[core.RoomID][]admin.RoomMember, keys map[core.RoomID]admin.RoomKeys) {
 	members, keys = map[core.RoomID][]admin.RoomMember{}, map[core.RoomID]admin.RoomKeys{}
 	for i := range 50 {
 		id := core.RoomID(fmt.Sprintf("room-%02d", i))
-		name := fmt.Sprintf("%s's %s", first[i%len(first)], []string{"kitchen", "lab", "office", "garden", "studio"}[i%5])
+		name := fmt.Sprintf("%s's %s", firstNames[i%len(firstNames)], []string{"kitchen", "lab", "office", "garden", "studio"}[i%5])
 		r := core.Room{ID: id, Name: &name, Owner: users[i].ID, Encrypted: i%4 != 0, Epoch: core.Epoch(i % 4), Rec: core.LegacyRec, State: core.RoomActive, Created: ago(time.Duration(i+30) * time.Hour)}
 		if i == 9 {
 			r.State = core.RoomArchived
@@ -31,16 +31,16 @@ func places(users []core.User) (rooms []admin.RoomSummary, members map[core.Room
 				Name:   u.Name, Status: u.Status, Boxed: (j != 4 || i%3 != 1) && (u.Status == core.UserActive || i%5 == 1),
 			})
 		}
-		keys[id] = keysOf(r, members[id], i)
+		keys[id] = sampleRoomKeys(r, members[id], i)
 		health := keys[id].KeyHealth
 		rooms = append(rooms, admin.RoomSummary{Room: r, Members: len(members[id]), Keys: &health})
 	}
 	return rooms, members, keys
 }
 
-// keysOf is a room's key health: from room-03 somebody was removed too, the first
-// three of the members are online at n2, and nobody at all in room-11.
-func keysOf(r core.Room, members []admin.RoomMember, i int) admin.RoomKeys {
+// sampleRoomKeys is a room's key health. room-03 and room-11 have a removed
+// member; the first three members are online at n2, except in room-11.
+func sampleRoomKeys(r core.Room, members []admin.RoomMember, i int) admin.RoomKeys {
 	k := admin.RoomKeys{Lack: []admin.RoomPerson{}, Know: []admin.RoomPerson{}, Can: []admin.RoomPerson{}, Silent: []string{}}
 	if r.State == core.RoomArchived || !r.Encrypted {
 		k.State = admin.KeysPlain
@@ -67,7 +67,7 @@ func keysOf(r core.Room, members []admin.RoomMember, i int) admin.RoomKeys {
 		}
 	}
 	if name := "tove-07"; i == 3 || i == 11 {
-		k.Know = append(k.Know, admin.RoomPerson{User: userID(159), Name: &name, Status: core.UserActive})
+		k.Know = append(k.Know, admin.RoomPerson{User: sampleUserID(159), Name: &name, Status: core.UserActive})
 	}
 	k.CanCount, k.Unkeyed, k.MustRekey = len(k.Can), len(k.Lack), len(k.Know)
 	switch {
@@ -85,8 +85,8 @@ func keysOf(r core.Room, members []admin.RoomMember, i int) admin.RoomKeys {
 	return k
 }
 
-// Due is Healthy with the note that rooms need new keys.
-func Due() World {
+// RekeyRequired is Healthy with a finding about rooms that need new keys.
+func RekeyRequired() ClusterState {
 	w := Healthy()
 	w.Status.Findings = append(w.Status.Findings, cluster.Finding{
 		Level: cluster.Note, About: "rooms", Text: "Rekey required in 8 rooms: somebody who was removed or revoked still knows the key.",

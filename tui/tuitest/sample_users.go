@@ -10,14 +10,15 @@ import (
 	"unibus/core"
 )
 
-var first = []string{"ana", "bruno", "chidi", "dora", "emeka", "farah", "goran", "hana", "ines", "jonas", "kemal", "lucia", "mats", "nadia", "olek", "petra", "quinn", "rosa", "sami", "tove"}
+var firstNames = []string{"ana", "bruno", "chidi", "dora", "emeka", "farah", "goran", "hana", "ines", "jonas", "kemal", "lucia", "mats", "nadia", "olek", "petra", "quinn", "rosa", "sami", "tove"}
 
-// people are 200 users, some revoked, a few with names that are hard to draw.
-func people() []core.User {
+// sampleUsers are 200 users. Some are revoked, and a few have names that are hard
+// to draw.
+func sampleUsers() []core.User {
 	var out []core.User
 	for i := range 200 {
-		name := fmt.Sprintf("%s-%02d", first[i%len(first)], i/len(first))
-		u := core.User{ID: userID(i), Name: &name, Role: core.RoleMember, Status: core.UserActive, Created: ago(time.Duration(i+40) * time.Hour), Updated: ago(time.Duration(i+3) * time.Hour)}
+		name := fmt.Sprintf("%s-%02d", firstNames[i%len(firstNames)], i/len(firstNames))
+		u := core.User{ID: sampleUserID(i), Name: &name, Role: core.RoleMember, Status: core.UserActive, Created: ago(time.Duration(i+40) * time.Hour), Updated: ago(time.Duration(i+3) * time.Hour)}
 		switch {
 		case i == 3:
 			name = "日本語の名前"
@@ -35,7 +36,7 @@ func people() []core.User {
 	return out
 }
 
-func userID(i int) core.UserID {
+func sampleUserID(i int) core.UserID {
 	seed := sha256.Sum256(fmt.Appendf(nil, "tuitest user %d", i))
 	pair, err := nkeys.FromRawSeed(nkeys.PrefixByteUser, seed[:])
 	if err != nil {

@@ -17,15 +17,15 @@ import (
 	"unibus/tui"
 )
 
-// Term is the real console in a terminal that is not there.
-type Term struct {
-	mu      sync.Mutex // the emulator
-	emu     *vt.Emulator
-	changed *sync.Cond
-	title   string
-	w, h    int
+// Terminal runs the real console in a terminal emulator.
+type Terminal struct {
+	lock          sync.Mutex // guards the emulator
+	emulator      *vt.Emulator
+	changed       *sync.Cond
+	title         string
+	width, height int
 
-	in      *queue
+	input   *inputQueue
 	written atomic.Int64
 	program *tea.Program
 	stop    context.CancelFunc
@@ -33,18 +33,18 @@ type Term struct {
 	err     error
 }
 
-// Start runs a console in a terminal of w by h cells. Close ends it.
-func Start(cfg tui.Config, w, h int) *Term {
-	t := &Term{emu: vt.NewEmulator(w, h), in: newQueue(), done: make(chan struct{}), w: w, h: h}
-	t.changed = sync.NewCond(&t.mu)
-	t.emu.SetCallbacks(vt.Callbacks{Title: func(s string) { t.title = s }})
+// StartTerminal runs a console in a terminal of w by h cells. Close ends it.
+func StartTerminal(cfg tui.Config, w, h int) *Terminal {
+	t := &Terminal{emulator: vt.NewEmulator(w, h), input: newInputQueue(), done: make(chan struct{}), width: w, height: h}
+	t.changed = sync.NewCond(&t.lock)
+	t.emulator.SetCallbacks(vt.Callbacks{Title: func(s string) { t.title = s }})
 	ctx, stop := context.WithCancel(context.Background())
 	t.stop = stop
-	m, p := tui.Program(ctx, cfg, tea.WithInput(t.in), tea.WithOutput(t), tea.WithWindowSize(w, h),
+	m, p := tui.Program(ctx, cfg, tea.WithInput(t.input), tea.WithOutput(t), tea.WithWindowSize(w, h),
 		tea.WithColorProfile(colorprofile.TrueColor), tea.WithEnvironment([]string{"TERM=xterm-256color"}), tea.WithoutSignalHandler())
 	t.program = p
 	go m.Feed().Run(ctx)
-	go t.replies()
+	go t.forwardReplies()
 	go func() {
 		defer close(t.done)
 		_, t.err = p.Run()
@@ -52,76 +52,76 @@ func Start(cfg tui.Config, w, h int) *Term {
 	return t
 }
 
-// replies passes what the terminal answers on as input. The queue has no bound:
-// an emulator that waits for its reader while it is written to would wait for ever.
-func (t *Term) replies() {
+// forwardReplies passes the emulator's answers to the program as input. The queue
+// is unbounded, because the emulator blocks while nobody reads its answers.
+func (t *Terminal) forwardReplies() {
 	buf := make([]byte, 256)
 	for {
-		n, err := t.emu.Read(buf)
-		t.in.put(buf[:n])
+		n, err := t.emulator.Read(buf)
+		t.input.put(buf[:n])
 		if err != nil {
 			return
 		}
 	}
 }
 
-// Write is the program's output. A real terminal's driver turns LF into CRLF; so does this.
-func (t *Term) Write(p []byte) (int, error) {
+// Write takes the program's output. Like a terminal driver it turns LF into CRLF.
+func (t *Terminal) Write(p []byte) (int, error) {
 	t.written.Add(int64(len(p)))
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	_, err := t.emu.Write(bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n")))
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	_, err := t.emulator.Write(bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n")))
 	t.changed.Broadcast()
 	return len(p), err
 }
 
-// Written is how many bytes the program has written so far.
-func (t *Term) Written() int64 { return t.written.Load() }
+// Written counts the bytes that the program has written.
+func (t *Terminal) Written() int64 { return t.written.Load() }
 
-// Title is the window's title.
-func (t *Term) Title() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// Title is the window title.
+func (t *Terminal) Title() string {
+	t.lock.Lock()
+	defer t.lock.Unlock()
 	return t.title
 }
 
-// Resize makes the window another size.
-func (t *Term) Resize(w, h int) {
-	t.mu.Lock()
-	t.w, t.h = w, h
-	t.emu.Resize(max(1, w), max(1, h))
-	t.mu.Unlock()
+// Resize changes the window size.
+func (t *Terminal) Resize(w, h int) {
+	t.lock.Lock()
+	t.width, t.height = w, h
+	t.emulator.Resize(max(1, w), max(1, h))
+	t.lock.Unlock()
 	t.program.Send(tea.WindowSizeMsg{Width: w, Height: h})
 }
 
-var raw = map[string]string{
+var keySequences = map[string]string{
 	"enter": "\r", "esc": "\x1b", "tab": "\t", "shift+tab": "\x1b[Z", "up": "\x1b[A", "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D",
 	"pgup": "\x1b[5~", "pgdown": "\x1b[6~", "home": "\x1b[H", "end": "\x1b[F", "space": " ", "backspace": "\x7f", "ctrl+c": "\x03",
 }
 
-// Press types keys: names as in Still, anything else as it is.
-func (t *Term) Press(keys ...string) {
+// Press types keys: names as in Harness, any other text as it is.
+func (t *Terminal) Press(keys ...string) {
 	for _, k := range keys {
-		if r, ok := raw[k]; ok {
+		if r, ok := keySequences[k]; ok {
 			k = r
 		}
-		t.in.put([]byte(k))
+		t.input.put([]byte(k))
 	}
 }
 
-// Screen is what is shown, without blanks at the ends of lines.
-func (t *Term) Screen() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// Screen is the visible text, without trailing blanks.
+func (t *Terminal) Screen() string {
+	t.lock.Lock()
+	defer t.lock.Unlock()
 	return t.screen()
 }
 
-func (t *Term) screen() string {
+func (t *Terminal) screen() string {
 	var b strings.Builder
-	for y := range t.h {
+	for y := range t.height {
 		var line strings.Builder
-		for x := 0; x < t.w; {
-			c := t.emu.CellAt(x, y)
+		for x := 0; x < t.width; {
+			c := t.emulator.CellAt(x, y)
 			if c == nil || c.Content == "" {
 				line.WriteByte(' ')
 				x++
@@ -135,23 +135,23 @@ func (t *Term) screen() string {
 	return b.String()
 }
 
-// WaitFor waits until the screen contains a text, and says what it showed instead where it does not come.
-func (t *Term) WaitFor(text string, within time.Duration) error {
+// WaitFor waits until the screen contains a text. The error shows the screen.
+func (t *Terminal) WaitFor(text string, within time.Duration) error {
 	return t.Wait(fmt.Sprintf("%q", text), within, func(screen string) bool { return strings.Contains(screen, text) })
 }
 
-// Wait waits until ok is true of the screen.
-func (t *Term) Wait(what string, within time.Duration, ok func(screen string) bool) error {
+// Wait waits until ok returns true for the screen.
+func (t *Terminal) Wait(what string, within time.Duration, ok func(screen string) bool) error {
 	late := atomic.Bool{}
 	timer := time.AfterFunc(within, func() {
 		late.Store(true)
-		t.mu.Lock()
-		defer t.mu.Unlock()
+		t.lock.Lock()
+		defer t.lock.Unlock()
 		t.changed.Broadcast()
 	})
 	defer timer.Stop()
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.lock.Lock()
+	defer t.lock.Unlock()
 	for !ok(t.screen()) {
 		if late.Load() {
 			return fmt.Errorf("waited %s for %s; the screen shows\n%s", within, what, t.screen())
@@ -161,11 +161,11 @@ func (t *Term) Wait(what string, within time.Duration, ok func(screen string) bo
 	return nil
 }
 
-// Done is closed once the program has ended by itself or by Close.
-func (t *Term) Done() <-chan struct{} { return t.done }
+// Done is closed once the program has ended.
+func (t *Terminal) Done() <-chan struct{} { return t.done }
 
-// Close ends the program and returns how it ended; nil where it ended because it was told to.
-func (t *Term) Close() error {
+// Close ends the program. It returns the program's error if it ended by itself.
+func (t *Terminal) Close() error {
 	running := true
 	select {
 	case <-t.done:
@@ -174,8 +174,8 @@ func (t *Term) Close() error {
 	}
 	t.stop()
 	<-t.done
-	t.in.close()
-	if c, ok := t.emu.InputPipe().(io.Closer); ok {
+	t.input.close()
+	if c, ok := t.emulator.InputPipe().(io.Closer); ok {
 		_ = c.Close() // ends replies; a pipe's Close does not fail
 	}
 	if running {

@@ -6,30 +6,30 @@ import (
 	"unibus/tui/theme"
 )
 
-// Spark draws the newest w values as blocks, the largest at full height.
-// A row of zeros is a row of the lowest block: time passed and nothing happened.
-func Spark(t theme.Theme, values []float64, w int) string {
+// Sparkline draws the newest w values as blocks, the largest at full height. A
+// row of zeros shows that time passed without events.
+func Sparkline(t theme.Theme, values []float64, w int) string {
 	if len(values) > w {
 		values = values[len(values)-w:]
 	}
-	top := 0.0
+	largest := 0.0
 	for _, v := range values {
-		top = max(top, v)
+		largest = max(largest, v)
 	}
 	var b strings.Builder
-	n := len(t.Glyphs.Sparks)
+	n := len(t.Glyphs.Sparkline)
 	for _, v := range values {
 		i := 0
-		if top > 0 && v > 0 {
-			i = min(n-1, int(v/top*float64(n-1)+0.5))
+		if largest > 0 && v > 0 {
+			i = min(n-1, int(v/largest*float64(n-1)+0.5))
 		}
-		b.WriteString(t.Glyphs.Sparks[i])
+		b.WriteString(t.Glyphs.Sparkline[i])
 	}
 	return b.String()
 }
 
-// Bar draws done of total in w cells, as finely as the glyphs allow, the rest faint.
-func Bar(t theme.Theme, done, total, w int) string {
+// ProgressBar draws done of total in w cells, as finely as the glyphs allow.
+func ProgressBar(t theme.Theme, done, total, w int) string {
 	if w <= 0 || total <= 0 {
 		return strings.Repeat(" ", max(w, 0))
 	}

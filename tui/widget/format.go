@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Age is a duration in the largest unit that fits: 0.4 s, 26 m, 3 h, 71 d.
-func Age(d time.Duration) string {
-	n, u := AgeParts(d)
+// FormatAge formats a duration in its largest unit: 0.4 s, 26 m, 3 h, 71 d.
+func FormatAge(d time.Duration) string {
+	n, u := FormatAgeParts(d)
 	return n + " " + u
 }
 
-// AgeParts is Age with its unit apart.
-func AgeParts(d time.Duration) (figure, unit string) {
+// FormatAgeParts is FormatAge with a separate unit.
+func FormatAgeParts(d time.Duration) (figure, unit string) {
 	d = max(d, 0)
 	switch {
 	case d < 9950*time.Millisecond:
@@ -29,8 +29,9 @@ func AgeParts(d time.Duration) (figure, unit string) {
 	return fmt.Sprint(int(d.Hours() / 24)), "d"
 }
 
-// Span is a duration in two units, for prose: 13 s, 4 m 5 s, 3 h 12 m, 2 d 4 h.
-func Span(d time.Duration) string {
+// FormatDuration formats a duration in two units, for sentences: 13 s, 4 m 5 s, 3
+// h 12 m, 2 d 4 h.
+func FormatDuration(d time.Duration) string {
 	s := int(max(d, 0).Seconds())
 	switch {
 	case s < 60:
@@ -43,8 +44,8 @@ func Span(d time.Duration) string {
 	return fmt.Sprintf("%d d %d h", s/86400, s%86400/3600)
 }
 
-// Bytes is a size with its unit apart: 61 MB, 14.2 MB.
-func Bytes(n int64) (figure, unit string) {
+// FormatSizeParts formats a size with a separate unit: 61 MB, 14.2 MB.
+func FormatSizeParts(n int64) (figure, unit string) {
 	units := []string{"B", "kB", "MB", "GB", "TB", "PB"}
 	f, i := float64(max(n, 0)), 0
 	for f >= 999.5 && i < len(units)-1 {
@@ -56,14 +57,14 @@ func Bytes(n int64) (figure, unit string) {
 	return fmt.Sprintf("%.1f", f), units[i]
 }
 
-// Size is Bytes as one text.
-func Size(n int64) string {
-	f, u := Bytes(n)
+// FormatSize formats a size: 61 MB, 14.2 MB.
+func FormatSize(n int64) string {
+	f, u := FormatSizeParts(n)
 	return f + " " + u
 }
 
-// Count writes a number in groups of three: 1 004.
-func Count(n int) string {
+// FormatCount writes a number in groups of three: 1 004.
+func FormatCount(n int) string {
 	s := fmt.Sprint(n)
 	sign := ""
 	if strings.HasPrefix(s, "-") {
@@ -75,20 +76,20 @@ func Count(n int) string {
 	return sign + s
 }
 
-// Grouped writes the counts in a sentence as Count does. Only what is followed by
-// something that is counted is one: ports, years and the names of files stay.
-func Grouped(s string) string {
+// GroupCounts formats the counts in a sentence like FormatCount. Only numbers
+// before a counted noun are counts; ports, years and file names stay.
+func GroupCounts(s string) string {
 	words := strings.Split(s, " ")
 	for i, w := range words[:len(words)-1] {
 		n, err := strconv.Atoi(w)
-		if err == nil && len(w) > 3 && strconv.Itoa(n) == w && counted(words[i+1]) {
-			words[i] = Count(n)
+		if err == nil && len(w) > 3 && strconv.Itoa(n) == w && isCountedNoun(words[i+1]) {
+			words[i] = FormatCount(n)
 		}
 	}
 	return strings.Join(words, " ")
 }
 
-func counted(word string) bool {
+func isCountedNoun(word string) bool {
 	switch strings.TrimSuffix(strings.TrimRight(word, ".,;:)"), "s") {
 	case "key", "row", "user", "room", "member", "session", "message", "record", "operation", "client", "byte", "sealed":
 		return true
@@ -96,10 +97,10 @@ func counted(word string) bool {
 	return false
 }
 
-// Plural is "1 node", "2 nodes".
+// Plural returns "1 node" or "2 nodes".
 func Plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return Count(n) + " " + many
+	return FormatCount(n) + " " + many
 }

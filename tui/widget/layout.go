@@ -8,11 +8,11 @@ import (
 	"unibus/tui/theme"
 )
 
-// Width is how many cells s takes, escape sequences not counted.
+// Width counts the cells of s, without escape sequences.
 func Width(s string) int { return ansi.StringWidth(s) }
 
-// Cut shortens s to w cells, the ellipsis included.
-func Cut(t theme.Theme, s string, w int) string {
+// Truncate shortens s to w cells, the ellipsis included.
+func Truncate(t theme.Theme, s string, w int) string {
 	if w <= 0 {
 		return ""
 	}
@@ -22,17 +22,17 @@ func Cut(t theme.Theme, s string, w int) string {
 	return ansi.Truncate(s, w, t.Glyphs.Ellipsis)
 }
 
-// Middle shortens an id in its middle to w cells, so that both ends can be compared.
-func Middle(t theme.Theme, s string, w int) string {
+// TruncateMiddle shortens an id in its middle, so that both ends can be compared.
+func TruncateMiddle(t theme.Theme, s string, w int) string {
 	r := []rune(s)
 	if len(r) <= w || w < 3 {
-		return Cut(t, s, w)
+		return Truncate(t, s, w)
 	}
 	head := w / 2
 	return string(r[:head]) + t.Glyphs.Ellipsis + string(r[len(r)-(w-head-1):])
 }
 
-// Pad fills s with blanks to w cells, to the left of it where right is true.
+// Pad fills s with blanks to w cells; right aligns it to the right.
 func Pad(s string, w int, right bool) string {
 	n := w - Width(s)
 	if n <= 0 {
@@ -44,16 +44,17 @@ func Pad(s string, w int, right bool) string {
 	return s + strings.Repeat(" ", n)
 }
 
-// Ends puts left and right at the two ends of a line of w cells; left gives way.
-func Ends(t theme.Theme, left, right string, w int) string {
-	room := w - Width(right)
-	if room <= 0 {
-		return Cut(t, right, w)
+// JustifyEnds puts left and right at the two ends of a line of w cells, and
+// truncates left.
+func JustifyEnds(t theme.Theme, left, right string, w int) string {
+	leftWidth := w - Width(right)
+	if leftWidth <= 0 {
+		return Truncate(t, right, w)
 	}
-	return Pad(Cut(t, left, room-1), room, false) + right
+	return Pad(Truncate(t, left, leftWidth-1), leftWidth, false) + right
 }
 
-// Wrap breaks a text at words into lines of at most w cells, and words that are longer at the edge.
+// Wrap breaks a text into lines of at most w cells, at words if possible.
 func Wrap(s string, w int) []string {
 	if w <= 0 || s == "" {
 		return nil
@@ -61,7 +62,7 @@ func Wrap(s string, w int) []string {
 	// Not ansi.Wrap: that breaks at hyphens too, and so in the middle of flags.
 	var lines []string
 	line := ""
-	for _, word := range units(s) {
+	for _, word := range splitWords(s) {
 		switch {
 		case line == "":
 			line = word
@@ -78,11 +79,12 @@ func Wrap(s string, w int) []string {
 	return append(lines, line)
 }
 
-// units are the words of a text; the groups of a number are one of them.
-func units(s string) []string {
+// splitWords splits a text at blanks, but keeps the digit groups of a number
+// together.
+func splitWords(s string) []string {
 	var out []string
 	for _, w := range strings.Fields(s) {
-		if last := len(out) - 1; last >= 0 && digits(strings.TrimRight(w, ".,;:)")) == 3 && digits(out[last]) > 0 {
+		if last := len(out) - 1; last >= 0 && lastGroupLength(strings.TrimRight(w, ".,;:)")) == 3 && lastGroupLength(out[last]) > 0 {
 			out[last] += " " + w
 			continue
 		}
@@ -91,20 +93,21 @@ func units(s string) []string {
 	return out
 }
 
-// digits is how many a text of digits has in its last group; 0 where it is anything else.
-func digits(s string) int {
+// lastGroupLength is the length of the last digit group of a number, 0 for any
+// other text.
+func lastGroupLength(s string) int {
 	if strings.ContainsFunc(s, func(r rune) bool { return (r < '0' || r > '9') && r != ' ' }) {
 		return 0
 	}
 	return len(s) - strings.LastIndexByte(s, ' ') - 1
 }
 
-// Rule is a dim line across w cells.
-func Rule(t theme.Theme, w int) string {
+// HorizontalRule is a dim line across w cells.
+func HorizontalRule(t theme.Theme, w int) string {
 	return t.Paint(theme.Faint, strings.Repeat(t.Glyphs.Rule, max(w, 0)))
 }
 
-// Fit makes exactly h lines of at most w cells out of text, blank ones below.
+// Fit makes exactly h lines of at most w cells.
 func Fit(t theme.Theme, text string, w, h int) string {
 	if h <= 0 {
 		return ""
@@ -114,7 +117,7 @@ func Fit(t theme.Theme, text string, w, h int) string {
 		lines = lines[:h]
 	}
 	for i, l := range lines {
-		lines[i] = Cut(t, l, w)
+		lines[i] = Truncate(t, l, w)
 	}
 	for len(lines) < h {
 		lines = append(lines, "")

@@ -5,9 +5,9 @@ import (
 	"unicode"
 )
 
-// Clean makes foreign text safe to draw: names are any UTF-8, and a control
-// character or a change of direction in one could rewrite the screen around it.
-func Clean(s string) string {
+// Sanitize makes untrusted text safe to draw. Names are arbitrary UTF-8, and
+// control or bidi characters in them could rewrite the screen.
+func Sanitize(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':

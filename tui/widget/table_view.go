@@ -7,42 +7,42 @@ import (
 	"unibus/tui/theme"
 )
 
-const gap = "  "
+const columnGap = "  "
 
-// View draws the head and as many rows as fit into h lines of w cells. The last
-// column gives way first, the first never.
+// View draws the header and the rows that fit into h lines of w cells. The last
+// column shrinks first, the first never.
 func (t *Table) View(th theme.Theme, w, h int) string {
 	if h <= 0 || w <= 0 {
 		return ""
 	}
-	widths := t.widths(w - 4)
-	lines := []string{t.head(th, widths)}
-	if len(t.rows) == 0 {
-		return strings.Join(append(lines, t.nothing(th, w)...), "\n")
+	widths := t.columnWidths(w - 4)
+	lines := []string{t.drawHeader(th, widths)}
+	if len(t.sorted) == 0 {
+		return strings.Join(append(lines, t.drawEmpty(th, w)...), "\n")
 	}
 	rows := h - 1
-	t.scroll(rows)
-	for i := t.top; i < min(len(t.rows), t.top+rows); i++ {
-		lines = append(lines, t.row(th, t.rows[i], i == t.at, widths))
+	t.scrollToCursor(rows)
+	for i := t.firstVisible; i < min(len(t.sorted), t.firstVisible+rows); i++ {
+		lines = append(lines, t.drawRow(th, t.sorted[i], i == t.cursorRow, widths))
 	}
 	return strings.Join(lines, "\n")
 }
 
-func (t *Table) scroll(rows int) {
-	t.height = rows
-	if t.at < t.top {
-		t.top = t.at
+func (t *Table) scrollToCursor(rows int) {
+	t.visibleRows = rows
+	if t.cursorRow < t.firstVisible {
+		t.firstVisible = t.cursorRow
 	}
-	if t.at >= t.top+rows {
-		t.top = t.at - rows + 1
+	if t.cursorRow >= t.firstVisible+rows {
+		t.firstVisible = t.cursorRow - rows + 1
 	}
-	t.top = max(0, min(t.top, len(t.rows)-rows))
+	t.firstVisible = max(0, min(t.firstVisible, len(t.sorted)-rows))
 }
 
-func (t *Table) nothing(th theme.Theme, w int) []string {
+func (t *Table) drawEmpty(th theme.Theme, w int) []string {
 	text := t.Empty
-	if t.filter != "" && t.total > 0 {
-		text = fmt.Sprintf("Nothing matches /%s among %s. Esc clears the filter.", Clean(t.filter), Count(t.total))
+	if t.filter != "" && t.totalRows > 0 {
+		text = fmt.Sprintf("Nothing matches /%s among %s. Esc clears the filter.", Sanitize(t.filter), FormatCount(t.totalRows))
 	}
 	var out []string
 	for _, l := range Wrap(text, w-6) {
@@ -51,61 +51,62 @@ func (t *Table) nothing(th theme.Theme, w int) []string {
 	return out
 }
 
-// widths decides how many cells each column gets; 0 leaves a column out.
-func (t *Table) widths(room int) []int {
+// columnWidths decides the width of each column; 0 omits it.
+func (t *Table) columnWidths(available int) []int {
 	ws := make([]int, len(t.Columns))
 	for i := range t.Columns {
-		ws[i] = t.natural(i)
+		ws[i] = t.naturalWidth(i)
 	}
 	for i := len(ws) - 1; i >= 0; i-- {
-		over := total(ws) - room
-		if over <= 0 {
+		excess := sumWidths(ws) - available
+		if excess <= 0 {
 			break
 		}
-		low := t.Columns[i].Min
-		if low == 0 {
-			low = ws[i] // figures cut in half mislead: such a column goes as a whole
+		least := t.Columns[i].Min
+		if least == 0 {
+			least = ws[i] // figures cut in half mislead: such a column goes as a whole
 		}
 		switch {
-		case ws[i]-over >= low:
-			ws[i] -= over
+		case ws[i]-excess >= least:
+			ws[i] -= excess
 		case i > 0:
 			ws[i] = 0
 		default:
-			ws[i] = max(1, min(ws[i], room))
+			ws[i] = max(1, min(ws[i], available))
 		}
 	}
 	return ws
 }
 
-func total(ws []int) int {
+func sumWidths(ws []int) int {
 	n := 0
 	for _, w := range ws {
 		if w > 0 {
-			n += w + len(gap)
+			n += w + len(columnGap)
 		}
 	}
-	return n - len(gap)
+	return n - len(columnGap)
 }
 
-// measure is done once a Load: ten thousand rows are too many for every key.
-func (t *Table) measure() {
-	t.wide = make([]int, len(t.Columns))
-	for _, r := range t.loaded {
-		for i := range min(len(r.Cells), len(t.wide)) {
-			t.wide[i] = max(t.wide[i], Width(Clean(r.Cells[i].plain())))
+// measureColumns runs once per Load: measuring ten thousand rows would delay
+// every key.
+func (t *Table) measureColumns() {
+	t.contentWidths = make([]int, len(t.Columns))
+	for _, r := range t.filtered {
+		for i := range min(len(r.Cells), len(t.contentWidths)) {
+			t.contentWidths[i] = max(t.contentWidths[i], Width(Sanitize(r.Cells[i].fullText())))
 		}
 	}
 }
 
-func (t *Table) natural(col int) int {
+func (t *Table) naturalWidth(col int) int {
 	c := t.Columns[col]
 	w := Width(c.Title)
-	if t.sortBy == col {
+	if t.sortColumn == col {
 		w++
 	}
-	if col < len(t.wide) {
-		w = max(w, t.wide[col])
+	if col < len(t.contentWidths) {
+		w = max(w, t.contentWidths[col])
 	}
 	if c.Max > 0 {
 		w = min(w, max(c.Max, Width(c.Title)))
@@ -113,25 +114,25 @@ func (t *Table) natural(col int) int {
 	return w
 }
 
-func (t *Table) head(th theme.Theme, ws []int) string {
+func (t *Table) drawHeader(th theme.Theme, ws []int) string {
 	var parts []string
 	for i, c := range t.Columns {
 		if ws[i] == 0 {
 			continue
 		}
 		title := c.Title
-		if t.sortBy == i {
-			title += th.Glyphs.Up
-			if t.down {
-				title = c.Title + th.Glyphs.Down
+		if t.sortColumn == i {
+			title += th.Glyphs.SortedUp
+			if t.descending {
+				title = c.Title + th.Glyphs.SortedDown
 			}
 		}
-		parts = append(parts, Pad(Cut(th, title, ws[i]), ws[i], c.Right))
+		parts = append(parts, Pad(Truncate(th, title, ws[i]), ws[i], c.Right))
 	}
-	return "   " + th.Paint(theme.Dim, strings.TrimRight(strings.Join(parts, gap), " "))
+	return "   " + th.Paint(theme.Dim, strings.TrimRight(strings.Join(parts, columnGap), " "))
 }
 
-func (t *Table) row(th theme.Theme, r Row, selected bool, ws []int) string {
+func (t *Table) drawRow(th theme.Theme, r Row, selected bool, ws []int) string {
 	lead := " "
 	if selected {
 		lead = th.Glyphs.Cursor
@@ -141,12 +142,12 @@ func (t *Table) row(th theme.Theme, r Row, selected bool, ws []int) string {
 		mark = th.Glyphs.Mark
 	}
 	if selected {
-		return th.Paint(theme.Accent, mark) + th.Select.Render(lead+" "+t.cells(th, r, ws, true)+" ")
+		return th.Paint(theme.Accent, mark) + th.Select.Render(lead+" "+t.drawCells(th, r, ws, true)+" ")
 	}
-	return th.Paint(theme.Accent, mark) + lead + " " + t.cells(th, r, ws, false)
+	return th.Paint(theme.Accent, mark) + lead + " " + t.drawCells(th, r, ws, false)
 }
 
-func (t *Table) cells(th theme.Theme, r Row, ws []int, bare bool) string {
+func (t *Table) drawCells(th theme.Theme, r Row, ws []int, unstyled bool) string {
 	var parts []string
 	for i, c := range t.Columns {
 		if ws[i] == 0 {
@@ -156,22 +157,22 @@ func (t *Table) cells(th theme.Theme, r Row, ws []int, bare bool) string {
 		if i < len(r.Cells) {
 			cell = r.Cells[i]
 		}
-		parts = append(parts, draw(th, cell, ws[i], c.Right, bare, r.Dim))
+		parts = append(parts, drawCell(th, cell, ws[i], c.Right, unstyled, r.Dim))
 	}
-	return strings.Join(parts, gap)
+	return strings.Join(parts, columnGap)
 }
 
-func draw(th theme.Theme, c Cell, w int, right, bare, dim bool) string {
-	text, unit := Clean(c.Text), c.Unit
-	if full := Clean(c.plain()); Width(full) > w {
-		text, unit = Cut(th, full, w), ""
+func drawCell(th theme.Theme, c Cell, w int, right, unstyled, dim bool) string {
+	text, unit := Sanitize(c.Text), c.Unit
+	if full := Sanitize(c.fullText()); Width(full) > w {
+		text, unit = Truncate(th, full, w), ""
 	}
 	used := Width(text)
 	if unit != "" {
 		used += 1 + Width(unit)
 	}
 	fill := strings.Repeat(" ", max(0, w-used))
-	if !bare {
+	if !unstyled {
 		tone := c.Tone
 		if dim && tone == theme.Plain {
 			tone = theme.Dim

@@ -55,11 +55,11 @@ func rows(rc page.RenderContext) []widget.Row {
 func row(rc page.RenderContext, r admin.AuditRecord) widget.Row {
 	word, tone := outcomeText(rc, r)
 	return widget.Row{Key: key(r), Cells: []widget.Cell{
-		widget.Num(float64(r.At), rc.FormatMillis(r.At), "").In(theme.Dim),
+		widget.Number(float64(r.At), rc.FormatMillis(r.At), "").WithTone(theme.Dim),
 		{Text: r.Name},
 		{Text: r.Node, Tone: theme.Dim},
 		{Text: r.Verb},
-		widget.Num(outcomeRank(r), word, "").In(tone), durationCell(r),
+		widget.Number(outcomeRank(r), word, "").WithTone(tone), durationCell(r),
 		{Text: shortTarget(rc, r.Args)},
 	}}
 }
@@ -98,13 +98,13 @@ func outcomeRank(r admin.AuditRecord) float64 {
 
 func durationCell(r admin.AuditRecord) widget.Cell {
 	if r.Outcome == outcomeUnknown || r.Outcome == "" {
-		return widget.Num(-1, "-", "").In(theme.Faint)
+		return widget.Number(-1, "-", "").WithTone(theme.Faint)
 	}
 	if r.TookMS < 1000 {
-		return widget.Num(float64(r.TookMS), strconv.FormatInt(r.TookMS, 10), "ms")
+		return widget.Number(float64(r.TookMS), strconv.FormatInt(r.TookMS, 10), "ms")
 	}
-	f, u := widget.AgeParts(time.Duration(r.TookMS) * time.Millisecond)
-	return widget.Num(float64(r.TookMS), f, u)
+	f, u := widget.FormatAgeParts(time.Duration(r.TookMS) * time.Millisecond)
+	return widget.Number(float64(r.TookMS), f, u)
 }
 
 // shortTarget shortens ids and paths. The record's own view shows them in full.
@@ -113,7 +113,7 @@ func shortTarget(rc page.RenderContext, args string) string {
 	for i, w := range words {
 		w = strings.TrimPrefix(w, "id=")
 		if id, err := core.ParseUserID(w); err == nil {
-			w = widget.Middle(rc.Theme, string(id), 11)
+			w = widget.TruncateMiddle(rc.Theme, string(id), 11)
 		} else if name, value, ok := strings.Cut(w, "="); ok && strings.HasPrefix(value, "/") {
 			w = name + "=" + path.Base(value)
 		}
@@ -152,15 +152,15 @@ func detail(rc page.RenderContext, id string) []string {
 		return nil
 	}
 	word, tone := outcomeText(rc, r)
-	lines := []string{" " + rc.Paint(tone, word) + "  " + rc.Paint(theme.Strong, widget.Clean(r.Verb)), ""}
+	lines := []string{" " + rc.Paint(tone, word) + "  " + rc.Paint(theme.Strong, widget.Sanitize(r.Verb)), ""}
 	f := page.LabeledLines{Context: rc, LabelWidth: 8}
-	f.Add("when", fmt.Sprintf("%s, %s ago", r.At.Time().In(rc.Now.Location()).Format("2 Jan 2006 15:04:05.000"), widget.Age(rc.AgeOf(r.At))))
-	f.Add("operator", widget.Clean(fmt.Sprintf("%s (%s)", r.Name, r.Role)))
-	f.Add("key", widget.Clean(r.Key))
-	f.Add("node", widget.Clean(r.Node))
-	f.Add("target", widget.Clean(r.Args))
+	f.Add("when", fmt.Sprintf("%s, %s ago", r.At.Time().In(rc.Now.Location()).Format("2 Jan 2006 15:04:05.000"), widget.FormatAge(rc.AgeOf(r.At))))
+	f.Add("operator", widget.Sanitize(fmt.Sprintf("%s (%s)", r.Name, r.Role)))
+	f.Add("key", widget.Sanitize(r.Key))
+	f.Add("node", widget.Sanitize(r.Node))
+	f.Add("target", widget.Sanitize(r.Args))
 	f.Add("outcome", outcomeSentence(r))
-	f.Add("record", fmt.Sprintf("%s, number %d", widget.Clean(r.ID), r.Seq))
+	f.Add("record", fmt.Sprintf("%s, number %d", widget.Sanitize(r.ID), r.Seq))
 	lines = append(lines, f.Lines...)
 	if r.Late {
 		lines = append(lines, "")
@@ -173,16 +173,16 @@ func detail(rc page.RenderContext, id string) []string {
 func outcomeSentence(r admin.AuditRecord) string {
 	if r.Outcome == outcomeUnknown || r.Outcome == "" {
 		if r.Text != "" {
-			return widget.Clean(r.Text)
+			return widget.Sanitize(r.Text)
 		}
 		return "none is recorded: the action is under way, or its node died. Look whether it took effect."
 	}
 	c := durationCell(r)
 	text := fmt.Sprintf("%s, took %s %s", strings.ReplaceAll(r.Outcome, "_", " "), c.Text, c.Unit)
 	if r.Text != "" {
-		text += ": " + widget.Grouped(r.Text)
+		text += ": " + widget.GroupCounts(r.Text)
 	}
-	return widget.Clean(text)
+	return widget.Sanitize(text)
 }
 
 // HandleKey also requests older records when the cursor reaches the end of the
@@ -211,5 +211,5 @@ func (m *Model) ClipboardText(rc page.RenderContext) (what, text string) {
 		return "", ""
 	}
 	words := []string{r.At.Time().UTC().Format(time.RFC3339), r.Name, r.Node, r.Verb, r.Args, r.Outcome, r.Text}
-	return "the record", widget.Clean(strings.Join(strings.Fields(strings.Join(words, " ")), " "))
+	return "the record", widget.Sanitize(strings.Join(strings.Fields(strings.Join(words, " ")), " "))
 }

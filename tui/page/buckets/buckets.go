@@ -62,11 +62,11 @@ func row(rc page.RenderContext, b cluster.Bucket, internal bool) widget.Row {
 	case theme.Bad:
 		g = rc.Theme.Glyphs.Critical
 	}
-	size, unit := widget.Bytes(b.Bytes)
-	led := widget.Num(-1, "-", "").In(theme.Faint)
+	size, unit := widget.FormatSizeParts(b.Bytes)
+	led := widget.Number(-1, "-", "").WithTone(theme.Faint)
 	if b.Since != 0 && b.Leader != "" {
-		f, u := widget.AgeParts(rc.AgeOf(b.Since))
-		led = widget.Num(rc.AgeOf(b.Since).Seconds(), f, u)
+		f, u := widget.FormatAgeParts(rc.AgeOf(b.Since))
+		led = widget.Number(rc.AgeOf(b.Since).Seconds(), f, u)
 	}
 	leader := widget.Cell{Text: b.Leader}
 	if b.Leader == "" {
@@ -76,7 +76,7 @@ func row(rc page.RenderContext, b cluster.Bucket, internal bool) widget.Row {
 		{Text: g + " " + b.Name, Tone: tone},
 		{Text: word, Tone: tone},
 		leader,
-		widget.Num(float64(b.Keys), widget.Count(b.Keys), ""), widget.Num(float64(b.Bytes), size, unit), led,
+		widget.Number(float64(b.Keys), widget.FormatCount(b.Keys), ""), widget.Number(float64(b.Bytes), size, unit), led,
 		{Text: replicasText(rc, b)},
 	}}
 }
@@ -118,7 +118,7 @@ func replicasText(rc page.RenderContext, b cluster.Bucket) string {
 		g, _ := replicaGlyph(rc, r)
 		text := g + " " + r.Node
 		if r.Lag > 0 {
-			text += " -" + widget.Count(int(r.Lag))
+			text += " -" + widget.FormatCount(int(r.Lag))
 		}
 		parts = append(parts, text)
 	}
@@ -171,14 +171,14 @@ func bucketDetail(rc page.RenderContext, b cluster.Bucket) []string {
 	if b.Leader != "" {
 		leader = b.Leader
 		if b.Since != 0 {
-			leader += " for " + widget.Span(rc.AgeOf(b.Since))
+			leader += " for " + widget.FormatDuration(rc.AgeOf(b.Since))
 		}
 	}
 	f.Add("leader", leader)
 	need := b.Wanted/2 + 1
 	f.Add("quorum", fmt.Sprintf("%d of %s must answer for a write", need, widget.Plural(b.Wanted, "replica", "replicas")))
-	f.Add("holds", fmt.Sprintf("%s, %s, last sequence %s", widget.Plural(b.Keys, "key", "keys"), widget.Size(b.Bytes), widget.Count(int(b.LastSeq))))
-	f.Add("waits for", widget.Clean(b.Waiting))
+	f.Add("holds", fmt.Sprintf("%s, %s, last sequence %s", widget.Plural(b.Keys, "key", "keys"), widget.FormatSize(b.Bytes), widget.FormatCount(int(b.LastSeq))))
+	f.Add("waits for", widget.Sanitize(b.Waiting))
 	lines = append(append(lines, f.Lines...), "", " "+rc.Paint(theme.Dim, widget.Pad("REPLICA", 12, false)+widget.Pad("STATE", 14, false)+"BEHIND BY"))
 	for _, r := range b.Replicas {
 		g, tone := replicaGlyph(rc, r)

@@ -46,9 +46,9 @@ func rows(rc page.RenderContext) []widget.Row {
 
 func row(rc page.RenderContext, e cluster.Event) widget.Row {
 	g, tone := rc.Theme.Level(e.Level)
-	at := widget.Num(float64(e.At), rc.FormatMillis(e.At), "").In(theme.Dim)
+	at := widget.Number(float64(e.At), rc.FormatMillis(e.At), "").WithTone(theme.Dim)
 	return widget.Row{Key: eventKey(e), Cells: []widget.Cell{
-		at, {Text: g + " " + string(e.Level), Tone: tone}, {Text: e.About}, {Text: widget.Grouped(e.Text)},
+		at, {Text: g + " " + string(e.Level), Tone: tone}, {Text: e.About}, {Text: widget.GroupCounts(e.Text)},
 	}}
 }
 
@@ -63,10 +63,10 @@ func detail(rc page.RenderContext, id string) []string {
 			continue
 		}
 		g, tone := rc.Theme.Level(e.Level)
-		lines := []string{" " + rc.Paint(tone, g+" "+string(e.Level)) + "  " + rc.Paint(theme.Strong, widget.Clean(e.About)), ""}
+		lines := []string{" " + rc.Paint(tone, g+" "+string(e.Level)) + "  " + rc.Paint(theme.Strong, widget.Sanitize(e.About)), ""}
 		f := page.LabeledLines{Context: rc, LabelWidth: 6}
-		f.Add("when", fmt.Sprintf("%s, %s ago", e.At.Time().In(rc.Now.Location()).Format("2 Jan 2006 15:04:05.000"), widget.Span(rc.AgeOf(e.At))))
-		f.Add("what", widget.Grouped(widget.Clean(e.Text)))
+		f.Add("when", fmt.Sprintf("%s, %s ago", e.At.Time().In(rc.Now.Location()).Format("2 Jan 2006 15:04:05.000"), widget.FormatDuration(rc.AgeOf(e.At))))
+		f.Add("what", widget.GroupCounts(widget.Sanitize(e.Text)))
 		return append(lines, f.Lines...)
 	}
 	return nil

@@ -15,7 +15,7 @@ import (
 // dry run.
 func beforeStart(rc page.RenderContext, st migrate.Status) []string {
 	if st.Result != "" || len(st.Problems) > 0 || st.Error != nil || len(st.Drift) > 0 {
-		age := widget.Age(max(0, rc.Now.Sub(st.Updated.Time()))) + " ago" // what it found may have been mended since
+		age := widget.FormatAge(max(0, rc.Now.Sub(st.Updated.Time()))) + " ago" // what it found may have been mended since
 		lines := rc.Paragraph(theme.Strong, "A dry run was made "+age+"; nothing was written.")
 		if st.Result != "" {
 			lines = rc.Paragraph(theme.Strong, st.Result+" That was "+age+".")
@@ -33,7 +33,7 @@ func beforeStart(rc page.RenderContext, st migrate.Status) []string {
 	}
 	lines := rc.Paragraph(theme.Strong, fmt.Sprintf("The control plane is in SQLite on %s alone: were its disk lost, so were users and rooms.", files[0].Node))
 	if len(files) > 1 {
-		lines = rc.Paragraph(theme.Strong, fmt.Sprintf("There are %s SQLite files, each served by a node of its own. One of them can be moved: you name its node. What only the others hold is shown before anything is written.", action.Words(len(files))))
+		lines = rc.Paragraph(theme.Strong, fmt.Sprintf("There are %s SQLite files, each served by a node of its own. One of them can be moved: you name its node. What only the others hold is shown before anything is written.", action.NumberWord(len(files))))
 	}
 	lines = append(lines, rc.Paragraph(theme.Plain, "A move takes a backup, copies it to a replica on every node, and compares every row there. SQLite serves all the while. Then it waits for your cutover; until then it can be given up, and until you finish it can be rolled back.")...)
 	f := page.LabeledLines{Context: rc, LabelWidth: 8}

@@ -45,16 +45,16 @@ func comparisonTable(rc page.RenderContext, st migrate.Status) []string {
 	if 35+digest+changed+cell*len(names) > rc.Width-1 {
 		cell = 5
 	}
-	head := widget.Pad("BUCKET", 24, false) + widget.Pad("SOURCE", 9, true) + "  " + widget.Pad(widget.Cut(rc.Theme, "DIGEST", digest), digest, false)
+	head := widget.Pad("BUCKET", 24, false) + widget.Pad("SOURCE", 9, true) + "  " + widget.Pad(widget.Truncate(rc.Theme, "DIGEST", digest), digest, false)
 	for _, n := range names {
-		head += widget.Pad(widget.Cut(rc.Theme, n, cell-1), cell, false)
+		head += widget.Pad(widget.Truncate(rc.Theme, n, cell-1), cell, false)
 	}
 	if changed > 0 {
 		head += widget.Pad("CHANGED", changed-2, true)
 	}
 	lines := []string{"", " " + rc.Paint(theme.Dim, strings.TrimRight(head, " "))}
 	for _, b := range st.Buckets {
-		line := widget.Pad(b.Name, 24, false) + widget.Pad(widget.Count(b.Source.Count), 9, true) + "  " + rc.Paint(theme.Dim, widget.Pad(widget.Cut(rc.Theme, widget.Middle(rc.Theme, b.Source.SHA256, 7), digest), digest, false))
+		line := widget.Pad(b.Name, 24, false) + widget.Pad(widget.FormatCount(b.Source.Count), 9, true) + "  " + rc.Paint(theme.Dim, widget.Pad(widget.Truncate(rc.Theme, widget.TruncateMiddle(rc.Theme, b.Source.SHA256, 7), digest), digest, false))
 		if len(b.Nodes) == 0 && b.Name == core.TableRoomsByMember.Bucket() { // no file holds it
 			lines = append(lines, " "+line+rc.Paint(theme.Dim, "derived from members"))
 			continue
@@ -67,7 +67,7 @@ func comparisonTable(rc page.RenderContext, st migrate.Status) []string {
 			if b.Changed == 0 {
 				tone = theme.Dim
 			}
-			line += rc.Paint(tone, widget.Pad(widget.Count(b.Changed), changed-2, true))
+			line += rc.Paint(tone, widget.Pad(widget.FormatCount(b.Changed), changed-2, true))
 		}
 		lines = append(lines, " "+line)
 	}
@@ -82,7 +82,7 @@ func comparisonCell(rc page.RenderContext, b migrate.Parity, node string, w int)
 	case !ok:
 		text, tone = g.Unknown+" unknown", theme.Dim
 	case d.Count != b.Source.Count:
-		text, tone = g.Different+" "+widget.Count(d.Count), theme.Bad
+		text, tone = g.Different+" "+widget.FormatCount(d.Count), theme.Bad
 	case d != b.Source:
 		text, tone = g.Different+" digest", theme.Bad
 	}
@@ -100,7 +100,7 @@ func differingKeys(rc page.RenderContext, st migrate.Status) []string {
 			keys []string
 		}{{"missing", b.Missing}, {"different", b.Different}, {"extra", b.Extra}} {
 			for _, k := range l.keys {
-				lines = append(lines, " "+rc.Paint(theme.Bad, rc.Theme.Glyphs.Different+" "+b.Name+" "+l.what)+"  "+widget.Clean(k))
+				lines = append(lines, " "+rc.Paint(theme.Bad, rc.Theme.Glyphs.Different+" "+b.Name+" "+l.what)+"  "+widget.Sanitize(k))
 			}
 		}
 	}

@@ -34,7 +34,7 @@ func divergenceTable(rc page.RenderContext, here string, d migrate.Drift) []stri
 	const cell = 14
 	head := fmt.Sprintf("%-16s", "TABLE")
 	for _, h := range []string{"ONLY " + here, "ONLY " + d.Node, "DIFFERENT"} {
-		head += widget.Pad(widget.Cut(rc.Theme, h, cell-1), cell, true)
+		head += widget.Pad(widget.Truncate(rc.Theme, h, cell-1), cell, true)
 	}
 	lines := []string{" " + rc.Paint(theme.Dim, head)}
 	var keys []string
@@ -44,7 +44,7 @@ func divergenceTable(rc page.RenderContext, here string, d migrate.Drift) []stri
 		}
 		line := fmt.Sprintf(" %-16s", t.Table)
 		for _, n := range []int{t.OnlyHere, t.OnlyThere, t.Different} {
-			line += widget.Pad(widget.Count(n), cell, true)
+			line += widget.Pad(widget.FormatCount(n), cell, true)
 		}
 		lines = append(lines, line)
 		for _, k := range t.Keys {
@@ -57,10 +57,10 @@ func divergenceTable(rc page.RenderContext, here string, d migrate.Drift) []stri
 	}
 	for i, k := range keys {
 		if i == maxDivergedKeys {
-			lines = append(lines, " "+rc.Paint(theme.Dim, fmt.Sprintf("and %s more: the report (W) lists them", widget.Count(len(keys)-i))))
+			lines = append(lines, " "+rc.Paint(theme.Dim, fmt.Sprintf("and %s more: the report (W) lists them", widget.FormatCount(len(keys)-i))))
 			break
 		}
-		lines = append(lines, " "+rc.Paint(theme.Dim, widget.Clean(k)))
+		lines = append(lines, " "+rc.Paint(theme.Dim, widget.Sanitize(k)))
 	}
 	return lines
 }

@@ -34,7 +34,7 @@ func (m *Model) View(rc page.RenderContext) string {
 	actions := m.actionLines(rc)
 	height := max(1, rc.Height-len(actions)-1)
 	body := m.body(rc, height)
-	lines := strings.Split(widget.Fit(rc.Theme, strings.Join(m.scroll.Lines(rc.Theme, body, height), "\n"), rc.Width, height), "\n")
+	lines := strings.Split(widget.Fit(rc.Theme, strings.Join(m.scroll.VisibleLines(rc.Theme, body, height), "\n"), rc.Width, height), "\n")
 	return rc.Fit(append(append(lines, ""), actions...))
 }
 
@@ -82,7 +82,7 @@ func stateLines(rc page.RenderContext, st migrate.Status) []string {
 // nodeDownLines say that the node which runs the migration does not answer, so
 // that the page shows its last report.
 func nodeDownLines(rc page.RenderContext, st migrate.Status) []string {
-	if !action.Orphaned(rc.Snapshot) {
+	if !action.MigrationNodeDown(rc.Snapshot) {
 		return nil
 	}
 	lines := rc.Paragraph(theme.Bad, fmt.Sprintf("%s %s does the move and does not answer. This is what it wrote down last, in %s.", rc.Theme.Glyphs.Critical, st.Node, st.State))
@@ -105,7 +105,7 @@ func errorLines(rc page.RenderContext, st migrate.Status) []string {
 
 // HandleKey scrolls.
 func (m *Model) HandleKey(_ page.RenderContext, key string) page.KeyResult {
-	return page.KeyResult{Handled: m.scroll.Key(key)}
+	return page.KeyResult{Handled: m.scroll.HandleKey(key)}
 }
 
 // OpenRow does nothing: the page has no rows.
@@ -113,12 +113,12 @@ func (m *Model) OpenRow(page.RenderContext, string) {}
 
 // CloseRow scrolls to the top.
 func (m *Model) CloseRow() bool {
-	return m.scroll.Back()
+	return m.scroll.ToTop()
 }
 
 // KeyHints say that the migration runs without the page.
 func (m *Model) KeyHints(rc page.RenderContext) []page.KeyHint {
-	if rc.Snapshot.Migration.Value.Running && !action.Orphaned(rc.Snapshot) {
+	if rc.Snapshot.Migration.Value.Running && !action.MigrationNodeDown(rc.Snapshot) {
 		return []page.KeyHint{{Key: "esc", Does: "leave, it goes on"}}
 	}
 	return nil

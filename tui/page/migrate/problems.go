@@ -30,7 +30,7 @@ func problemLines(rc page.RenderContext, st migrate.Status) []string {
 // glyphParagraph is wrapped text after a glyph.
 func glyphParagraph(rc page.RenderContext, t theme.Tone, glyph, text string) []string {
 	var out []string
-	for _, l := range widget.Wrap(widget.Grouped(widget.Clean(text)), rc.Width-4) {
+	for _, l := range widget.Wrap(widget.GroupCounts(widget.Sanitize(text)), rc.Width-4) {
 		out = append(out, " "+rc.Paint(t, glyph+" "+l))
 		glyph = " "
 	}

@@ -36,9 +36,9 @@ func progressLine(rc page.RenderContext, p migrate.Progress) string {
 		tail = "done"
 	}
 	bar := max(10, min(40, rc.Width-52))
-	figures := widget.Pad(widget.Count(p.Done), 9, true) + rc.Paint(theme.Dim, " of ") + widget.Pad(widget.Count(p.Total), 9, false)
+	figures := widget.Pad(widget.FormatCount(p.Done), 9, true) + rc.Paint(theme.Dim, " of ") + widget.Pad(widget.FormatCount(p.Total), 9, false)
 	return strings.TrimRight(fmt.Sprintf(" %s%s  %s  %s", rc.Paint(theme.Plain, fmt.Sprintf("%-16s", p.Table)), figures,
-		widget.Bar(rc.Theme, p.Done, p.Total, bar), rc.Paint(theme.Dim, tail)), " ")
+		widget.ProgressBar(rc.Theme, p.Done, p.Total, bar), rc.Paint(theme.Dim, tail)), " ")
 }
 
 // rateLine is the line below the tables: total rate, time left, limit and
@@ -46,26 +46,26 @@ func progressLine(rc page.RenderContext, p migrate.Progress) string {
 func rateLine(rc page.RenderContext, st migrate.Status, exporting bool) []string {
 	var parts []string
 	add := func(label, value string) { parts = append(parts, rc.Paint(theme.Dim, label)+"  "+value) }
-	if st.Rate > 0 && !action.Orphaned(rc.Snapshot) {
-		add("pace", widget.Count(int(st.Rate))+" /s")
+	if st.Rate > 0 && !action.MigrationNodeDown(rc.Snapshot) {
+		add("pace", widget.FormatCount(int(st.Rate))+" /s")
 	}
 	if exporting && parts == nil {
 		return nil
 	}
-	if st.LeftMS > 0 && !action.Orphaned(rc.Snapshot) {
-		add("left", "about "+widget.Span(time.Duration(st.LeftMS)*time.Millisecond))
+	if st.LeftMS > 0 && !action.MigrationNodeDown(rc.Snapshot) {
+		add("left", "about "+widget.FormatDuration(time.Duration(st.LeftMS)*time.Millisecond))
 	}
 	if exporting {
 		return []string{" " + strings.Join(parts, "   ")}
 	}
 	limit := "none"
 	if st.Options.Rate > 0 {
-		limit = widget.Count(st.Options.Rate) + " /s"
+		limit = widget.FormatCount(st.Options.Rate) + " /s"
 	}
 	add("limit", limit)
 	for _, p := range st.Progress {
 		if p.Done > 0 && p.Done < p.Total {
-			add("checkpoint", fmt.Sprintf("%s, row %s", p.Table, widget.Count(p.Done)))
+			add("checkpoint", fmt.Sprintf("%s, row %s", p.Table, widget.FormatCount(p.Done)))
 			break
 		}
 	}

@@ -16,7 +16,7 @@ func summaryLines(rc page.RenderContext, st migrate.Status) []string {
 	f := page.LabeledLines{Context: rc, LabelWidth: 8}
 	if st.Source.Path != "" {
 		where := strings.TrimSpace(st.Node + " " + filepath.Base(st.Source.Path)) // a dry run is no node's
-		f.Add("source", fmt.Sprintf("%s, %s, schema %d", where, widget.Size(st.Source.Bytes), st.Source.Schema))
+		f.Add("source", fmt.Sprintf("%s, %s, schema %d", where, widget.FormatSize(st.Source.Bytes), st.Source.Schema))
 	}
 	f.Add("backup", backupText(rc, st.Backup))
 	f.Add("export", backupText(rc, st.Export))
@@ -43,7 +43,7 @@ func backupText(rc page.RenderContext, b migrate.Backup) string {
 	if b.Path == "" {
 		return ""
 	}
-	return fmt.Sprintf("%s, %s, sha256 %s", filepath.Base(b.Path), widget.Size(b.Bytes), widget.Middle(rc.Theme, b.SHA256, 7))
+	return fmt.Sprintf("%s, %s, sha256 %s", filepath.Base(b.Path), widget.FormatSize(b.Bytes), widget.TruncateMiddle(rc.Theme, b.SHA256, 7))
 }
 
 // optionsText are the options in words.
@@ -57,7 +57,7 @@ func optionsText(st migrate.Status) string {
 	}
 	add(o.Replicas > 0, widget.Plural(o.Replicas, "replica", "replicas"))
 	add(o.NoBackup, "a temporary copy in place of a backup")
-	add(o.Rate > 0, "at most "+widget.Count(o.Rate)+" rows/s")
+	add(o.Rate > 0, "at most "+widget.FormatCount(o.Rate)+" rows/s")
 	add(st.CutsOver(), "cutover without waiting")
 	add(o.DryRun, "dry run")
 	add(len(o.Discard) > 0, "leaves behind the files of "+strings.Join(o.Discard, ", "))
@@ -68,9 +68,9 @@ func estimateText(st migrate.Status) string {
 	if st.Estimate == 0 {
 		return ""
 	}
-	text := "about " + widget.Age(time.Duration(st.Estimate)*time.Millisecond) + " for backup, copy and verify"
+	text := "about " + widget.FormatAge(time.Duration(st.Estimate)*time.Millisecond) + " for backup, copy and verify"
 	if t := st.Took(); t > 0 {
-		text += "; they took " + widget.Age(t)
+		text += "; they took " + widget.FormatAge(t)
 	}
 	return text
 }

@@ -29,7 +29,7 @@ func (p timelineStep) width() int {
 // page drops the seconds first, then joins the states before the cutover.
 func timelineLines(rc page.RenderContext, st migrate.Status) []string {
 	now := core.MillisOf(rc.Now)
-	if action.Orphaned(rc.Snapshot) { // nobody works at it since
+	if action.MigrationNodeDown(rc.Snapshot) { // nobody works at it since
 		now = st.Updated
 	}
 	durations := st.Stays(now)
@@ -80,7 +80,7 @@ func timelineSteps(rc page.RenderContext, st migrate.Status, durations []migrate
 	for i, x := range durations {
 		p := timelineStep{name: string(x.State)}
 		p.glyph, p.tone = stepGlyph(rc.Theme.Glyphs, st, i-current)
-		if i == current && action.Orphaned(rc.Snapshot) {
+		if i == current && action.MigrationNodeDown(rc.Snapshot) {
 			p.glyph, p.tone = rc.Theme.Glyphs.Unknown, theme.Bad
 		}
 		if x.Visits > 0 {
@@ -108,9 +108,9 @@ func stepGlyph(g theme.Glyphs, st migrate.Status, offset int) (string, theme.Ton
 	case st.Over(), st.State == migrate.StateVerify && st.Verified:
 		return g.Healthy, theme.Good
 	case st.Paused:
-		return g.Half, theme.Warn
+		return g.InProgress, theme.Warn
 	}
-	return g.Half, theme.Accent
+	return g.InProgress, theme.Accent
 }
 
 // durationText is how long a state lasted. Waiting for the operator is not part
@@ -126,7 +126,7 @@ func durationText(st migrate.Status, x migrate.Stay) string {
 	if d < 50*time.Millisecond {
 		return fmt.Sprintf("%d ms", d.Milliseconds())
 	}
-	return widget.Age(d)
+	return widget.FormatAge(d)
 }
 
 func timelineWidth(steps []timelineStep, join string) int {

@@ -47,11 +47,11 @@ func rows(rc page.RenderContext) []widget.Row {
 
 func uptimeCell(rc page.RenderContext, n cluster.Node) widget.Cell {
 	if n.Started == 0 || !n.Online {
-		return widget.Num(-1, "-", "").In(theme.Faint)
+		return widget.Number(-1, "-", "").WithTone(theme.Faint)
 	}
 	d := rc.AgeOf(n.Started)
-	f, u := widget.AgeParts(d)
-	return widget.Num(d.Seconds(), f, u)
+	f, u := widget.FormatAgeParts(d)
+	return widget.Number(d.Seconds(), f, u)
 }
 
 func servesCell(n cluster.Node) widget.Cell {
@@ -100,7 +100,7 @@ func nodeDetail(rc page.RenderContext, n cluster.Node) []string {
 	if !n.Online {
 		g, word, tone = rc.Theme.Glyphs.Absent, "does not answer", theme.Bad
 	}
-	lines := rc.DimIfStale([]string{" " + rc.Paint(tone, g+" "+widget.Clean(n.Name)) + "  " + rc.Paint(theme.Strong, word), ""})
+	lines := rc.DimIfStale([]string{" " + rc.Paint(tone, g+" "+widget.Sanitize(n.Name)) + "  " + rc.Paint(theme.Strong, word), ""})
 	f := page.LabeledLines{Context: rc.AtStatusTime(), LabelWidth: 12}
 	if !n.Online || rc.StatusIsStale() {
 		f.Add("last heard", lastHeardText(rc, n))
@@ -123,7 +123,7 @@ func lastHeardText(rc page.RenderContext, n cluster.Node) string {
 		return "never"
 	}
 	at := rc.Snapshot.Status.ReceivedAt.Add(-time.Duration(n.HeardMS) * time.Millisecond)
-	return fmt.Sprintf("%s ago, at %s", widget.Span(page.SinceLastAnswer(rc, n)), rc.FormatTime(at))
+	return fmt.Sprintf("%s ago, at %s", widget.FormatDuration(page.SinceLastAnswer(rc, n)), rc.FormatTime(at))
 }
 
 // addFacts adds what is known of a node. For a node that is down it adds only
@@ -136,13 +136,13 @@ func addFacts(f *page.LabeledLines, n cluster.Node) {
 	f.Add("meta", n.Meta)
 	f.Add("leads", strings.Join(n.Leads, ", "))
 	if n.Online {
-		f.Add("load", fmt.Sprintf("%.0f %% of a core, %s resident, %s", n.CPU, widget.Size(n.Memory), widget.Plural(n.Conns, "client", "clients")))
-		f.Add("disk", fmt.Sprintf("%s of %s", widget.Size(n.Disk), widget.Size(n.DiskMax)))
+		f.Add("load", fmt.Sprintf("%.0f %% of a core, %s resident, %s", n.CPU, widget.FormatSize(n.Memory), widget.Plural(n.Conns, "client", "clients")))
+		f.Add("disk", fmt.Sprintf("%s of %s", widget.FormatSize(n.Disk), widget.FormatSize(n.DiskMax)))
 	}
 	if n.Started != 0 {
 		text := rc.FormatMillis(n.Started)
 		if n.Online {
-			text += ", " + widget.Span(rc.AgeOf(n.Started)) + " ago"
+			text += ", " + widget.FormatDuration(rc.AgeOf(n.Started)) + " ago"
 		}
 		f.Add("started", text)
 	}
@@ -169,7 +169,7 @@ func addInfo(f *page.LabeledLines, i *cluster.Info, online bool) {
 		f.Add("serves", servingText(i.Serving))
 	}
 	if online && i.ProvenMS >= 0 && i.Serving.Backend == core.BackendKV {
-		f.Add("proven", fmt.Sprintf("what admission reads was current %s ago", widget.Age(time.Duration(i.ProvenMS)*time.Millisecond)))
+		f.Add("proven", fmt.Sprintf("what admission reads was current %s ago", widget.FormatAge(time.Duration(i.ProvenMS)*time.Millisecond)))
 	}
 	f.Add("configured", fmt.Sprintf("--store %s --replicas %d", i.Store, i.Replicas))
 	if j := i.Journal; j != nil {
@@ -189,7 +189,7 @@ func servingText(x cluster.Serving) string {
 		text += ", " + x.File
 	}
 	if x.Reason != "" {
-		text += ": " + widget.Clean(x.Reason)
+		text += ": " + widget.Sanitize(x.Reason)
 	}
 	return text
 }

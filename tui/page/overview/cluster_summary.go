@@ -34,7 +34,7 @@ func metaGroupParts(rc page.RenderContext, v cluster.View) []string {
 	m := v.Meta
 	lead := m.Leader + " leads"
 	if m.Since != 0 {
-		lead += " for " + widget.Span(rc.AgeOf(m.Since))
+		lead += " for " + widget.FormatDuration(rc.AgeOf(m.Since))
 	}
 	switch {
 	case len(m.Leaders) > 1:
@@ -42,7 +42,7 @@ func metaGroupParts(rc page.RenderContext, v cluster.View) []string {
 	case m.Leader == "":
 		lead = "no leader"
 		if m.Since != 0 {
-			lead += " for " + widget.Span(rc.AgeOf(m.Since))
+			lead += " for " + widget.FormatDuration(rc.AgeOf(m.Since))
 		}
 		if m.Last != "" {
 			lead += "; " + m.Last + " was the last"
@@ -57,7 +57,7 @@ func metaGroupParts(rc page.RenderContext, v cluster.View) []string {
 	}
 	pending := "nothing pending"
 	if m.Pending > 0 {
-		pending = widget.Count(m.Pending) + " pending"
+		pending = widget.FormatCount(m.Pending) + " pending"
 	}
 	return []string{lead, quorum, rc.Paint(theme.Dim, pending)}
 }
@@ -82,7 +82,7 @@ func controlPlaneParts(rc page.RenderContext, v cluster.View) []string {
 	c := v.Counts
 	counts := fmt.Sprintf("%s  %s  %s", widget.Plural(c.Users, "user", "users"), widget.Plural(c.Rooms, "room", "rooms"), widget.Plural(c.Members, "member", "members"))
 	if old := rc.AgeOf(v.CountsAt); v.CountsAt != 0 && old > 15*time.Second {
-		counts = rc.Paint(theme.Dim, counts+", "+widget.Age(old)+" ago")
+		counts = rc.Paint(theme.Dim, counts+", "+widget.FormatAge(old)+" ago")
 	}
 	return []string{store, counts}
 }
@@ -174,10 +174,10 @@ func loadParts(rc page.RenderContext) []string {
 	for _, x := range rc.Snapshot.Samples {
 		conns, writes = append(conns, x.Conns), append(writes, x.Writes)
 	}
-	c := fmt.Sprintf("%s connected", widget.Count(int(conns[n-1])))
+	c := fmt.Sprintf("%s connected", widget.FormatCount(int(conns[n-1])))
 	w := fmt.Sprintf("%.0f writes/s", writes[n-1])
 	if last := writes[max(0, n-12):]; slices.Max(last) > 0 { // nothing moves unless something happened
-		w += " " + rc.Paint(theme.Accent, widget.Spark(rc.Theme, last, 12))
+		w += " " + rc.Paint(theme.Accent, widget.Sparkline(rc.Theme, last, 12))
 	}
 	return []string{c, w}
 }

@@ -57,7 +57,7 @@ func findingLines(rc page.RenderContext, h int) []string {
 func findingParagraph(rc page.RenderContext, f cluster.Finding, next string) []string {
 	g, tone := rc.Theme.Level(f.Level)
 	var out []string
-	for i, l := range widget.Wrap(widget.Grouped(widget.Clean(strings.TrimSpace(f.Text+" "+next))), rc.Width-5) {
+	for i, l := range widget.Wrap(widget.GroupCounts(widget.Sanitize(strings.TrimSpace(f.Text+" "+next))), rc.Width-5) {
 		lead := " "
 		if i == 0 {
 			lead = rc.Paint(tone, g)
@@ -77,5 +77,5 @@ func (m *Model) allFindings(rc page.RenderContext) string {
 	for _, f := range fs {
 		lines = append(lines, rc.DimIfStale(findingParagraph(rc, f, f.Next))...)
 	}
-	return rc.Fit(m.findingsScroll.Lines(rc.Theme, lines, rc.Height))
+	return rc.Fit(m.findingsScroll.VisibleLines(rc.Theme, lines, rc.Height))
 }

@@ -82,7 +82,7 @@ func verdictLines(rc page.RenderContext) []string {
 // HandleKey moves in the table of nodes. enter opens the node on its own page.
 func (m *Model) HandleKey(rc page.RenderContext, key string) page.KeyResult {
 	if m.findingsOpen {
-		return page.KeyResult{Handled: m.findingsScroll.Key(key)}
+		return page.KeyResult{Handled: m.findingsScroll.HandleKey(key)}
 	}
 	m.Load(rc)
 	if key == "f" && len(rc.Snapshot.Status.Value.Findings) > 0 {
@@ -90,9 +90,9 @@ func (m *Model) HandleKey(rc page.RenderContext, key string) page.KeyResult {
 		return page.KeyResult{Handled: true}
 	}
 	if key == "enter" {
-		return page.KeyResult{Handled: true, Goto: "nodes", OpenRow: m.Table.Selected()}
+		return page.KeyResult{Handled: true, Goto: "nodes", OpenRow: m.Table.SelectedKey()}
 	}
-	return page.KeyResult{Handled: m.Table.Key(key)}
+	return page.KeyResult{Handled: m.Table.HandleKey(key)}
 }
 
 // CloseRow closes the list of findings.

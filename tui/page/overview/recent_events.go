@@ -26,13 +26,13 @@ func recentEvents(rc page.RenderContext, h int) []string {
 		if e.Level == cluster.Note || e.Level == cluster.Healthy {
 			tone = theme.Plain
 		}
-		line := " " + rc.Paint(theme.Dim, rc.FormatMillis(e.At)) + "  " + rc.Paint(tone, widget.Pad(widget.Cut(rc.Theme, eventSubject(e), wide), wide, false)) + "  " + rc.Paint(theme.Plain, widget.Grouped(widget.Clean(e.Text)))
-		out = append(out, widget.Cut(rc.Theme, line, rc.Width))
+		line := " " + rc.Paint(theme.Dim, rc.FormatMillis(e.At)) + "  " + rc.Paint(tone, widget.Pad(widget.Truncate(rc.Theme, eventSubject(e), wide), wide, false)) + "  " + rc.Paint(theme.Plain, widget.GroupCounts(widget.Sanitize(e.Text)))
+		out = append(out, widget.Truncate(rc.Theme, line, rc.Width))
 	}
 	return out
 }
 
 func eventSubject(e cluster.Event) string {
 	name := strings.TrimPrefix(strings.TrimPrefix(e.About, "node."), "bucket.")
-	return widget.Clean(strings.TrimPrefix(name, "UNIBUS_"))
+	return widget.Sanitize(strings.TrimPrefix(name, "UNIBUS_"))
 }

@@ -73,7 +73,7 @@ func recordedCell(rc page.RenderContext, n admin.RolloutNode) widget.Cell {
 	if n.Active[admin.FlagBusAuth] != string(core.BusAuthSoft) || n.Since == 0 {
 		return widget.Cell{Text: "-", Tone: theme.Faint}
 	}
-	f, u := widget.AgeParts(rc.AgeOf(n.Since))
+	f, u := widget.FormatAgeParts(rc.AgeOf(n.Since))
 	return widget.Cell{Text: f, Unit: u}
 }
 
@@ -82,9 +82,9 @@ func deniedCell(n admin.RolloutNode) widget.Cell {
 	case mode == string(core.BusAuthOff):
 		return widget.Cell{Text: "not recorded", Tone: theme.Warn}
 	case n.Overflow > 0:
-		return widget.Cell{Text: widget.Count(total) + " and more", Tone: theme.Warn}
+		return widget.Cell{Text: widget.FormatCount(total) + " and more", Tone: theme.Warn}
 	case total > 0:
-		return widget.Cell{Text: widget.Count(total), Tone: theme.Warn}
+		return widget.Cell{Text: widget.FormatCount(total), Tone: theme.Warn}
 	case mode != string(core.BusAuthSoft): // enforce denies, and records nobody
 		return widget.Cell{Text: "-", Tone: theme.Faint}
 	}
@@ -95,7 +95,7 @@ func deniedCell(n admin.RolloutNode) widget.Cell {
 func omittedText(name string, n admin.RolloutNode) string {
 	var parts []string
 	if n.More > 0 {
-		parts = append(parts, fmt.Sprintf("lists the latest %s of %s", widget.Count(len(n.WouldDeny)), widget.Count(len(n.WouldDeny)+n.More)))
+		parts = append(parts, fmt.Sprintf("lists the latest %s of %s", widget.FormatCount(len(n.WouldDeny)), widget.FormatCount(len(n.WouldDeny)+n.More)))
 	}
 	if n.Overflow > 0 {
 		parts = append(parts, "had no room to record "+widget.Plural(n.Overflow, "admission", "admissions"))
@@ -114,7 +114,7 @@ func legend(rc page.RenderContext) string {
 // alignColumns aligns cells; the last cell of a row may have any width.
 func alignColumns(rc page.RenderContext, rows [][]widget.Cell) []string {
 	var widths []int
-	plain := func(c widget.Cell) string { return strings.TrimRight(widget.Clean(c.Text)+" "+c.Unit, " ") }
+	plain := func(c widget.Cell) string { return strings.TrimRight(widget.Sanitize(c.Text)+" "+c.Unit, " ") }
 	for _, r := range rows {
 		for i, c := range r {
 			if i == len(widths) {
@@ -129,7 +129,7 @@ func alignColumns(rc page.RenderContext, rows [][]widget.Cell) []string {
 	for _, r := range rows {
 		line := " "
 		for i, c := range r {
-			text := rc.Paint(c.Tone, widget.Clean(c.Text))
+			text := rc.Paint(c.Tone, widget.Sanitize(c.Text))
 			if c.Unit != "" {
 				text += " " + rc.Paint(theme.Dim, c.Unit)
 			}

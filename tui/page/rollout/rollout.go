@@ -69,16 +69,16 @@ func find(rc page.RenderContext, id string) (node string, d admin.Denied, found 
 func row(rc page.RenderContext, node string, d admin.Denied) widget.Row {
 	k := widget.Cell{Text: "none", Tone: theme.Faint}
 	if d.Key != "" {
-		k = widget.Cell{Text: widget.Middle(rc.Theme, d.Key, 11)}
+		k = widget.Cell{Text: widget.TruncateMiddle(rc.Theme, d.Key, 11)}
 	}
-	first, fu := widget.AgeParts(rc.AgeOf(d.First))
-	last, lu := widget.AgeParts(rc.AgeOf(d.Last))
+	first, fu := widget.FormatAgeParts(rc.AgeOf(d.First))
+	last, lu := widget.FormatAgeParts(rc.AgeOf(d.Last))
 	return widget.Row{Key: key(node, d), Cells: []widget.Cell{
 		{Text: node},
 		k,
 		{Text: d.Addr},
-		widget.Num(float64(d.Count), widget.Count(d.Count), ""),
-		widget.Num(rc.AgeOf(d.First).Seconds(), first, fu), widget.Num(rc.AgeOf(d.Last).Seconds(), last, lu),
+		widget.Number(float64(d.Count), widget.FormatCount(d.Count), ""),
+		widget.Number(rc.AgeOf(d.First).Seconds(), first, fu), widget.Number(rc.AgeOf(d.Last).Seconds(), last, lu),
 		{Text: d.Reason},
 	}}
 }
@@ -105,7 +105,7 @@ func (m *Model) summary(rc page.RenderContext) []string {
 	lines = append(lines, settingsTable(rc, r)...)
 	match := ""
 	if rc.Filter != "" {
-		match = fmt.Sprintf("   %s match /%s", widget.Count(m.Table.Len()), widget.Clean(rc.Filter))
+		match = fmt.Sprintf("   %s match /%s", widget.FormatCount(m.Table.Len()), widget.Sanitize(rc.Filter))
 	}
 	return append(lines, "", " "+rc.Paint(theme.Dim, "WOULD BE DENIED"+match))
 }
@@ -119,14 +119,14 @@ func detail(rc page.RenderContext, id string) []string {
 	if k == "" {
 		k = "none was shown"
 	}
-	lines := []string{" " + rc.Paint(theme.Warn, rc.Theme.Glyphs.Degraded+" would be denied") + "  " + rc.Paint(theme.Strong, widget.Clean("by "+node)), ""}
+	lines := []string{" " + rc.Paint(theme.Warn, rc.Theme.Glyphs.Degraded+" would be denied") + "  " + rc.Paint(theme.Strong, widget.Sanitize("by "+node)), ""}
 	f := page.LabeledLines{Context: rc, LabelWidth: 7}
-	f.Add("key", widget.Clean(k))
-	f.Add("address", widget.Clean(d.Addr))
-	f.Add("reason", widget.Clean(d.Reason))
+	f.Add("key", widget.Sanitize(k))
+	f.Add("address", widget.Sanitize(d.Addr))
+	f.Add("reason", widget.Sanitize(d.Reason))
 	f.Add("seen", widget.Plural(d.Count, "time", "times"))
-	f.Add("first", rc.FormatMillis(d.First)+", "+widget.Age(rc.AgeOf(d.First))+" ago")
-	f.Add("last", rc.FormatMillis(d.Last)+", "+widget.Age(rc.AgeOf(d.Last))+" ago")
+	f.Add("first", rc.FormatMillis(d.First)+", "+widget.FormatAge(rc.AgeOf(d.First))+" ago")
+	f.Add("last", rc.FormatMillis(d.Last)+", "+widget.FormatAge(rc.AgeOf(d.Last))+" ago")
 	return append(lines, f.Lines...)
 }
 
@@ -154,8 +154,8 @@ func (m *Model) ClipboardText(rc page.RenderContext) (what, text string) {
 	case !found:
 		return "", ""
 	case d.Key == "":
-		return "the address", widget.Clean(d.Addr)
+		return "the address", widget.Sanitize(d.Addr)
 	default:
-		return "the key", widget.Clean(d.Key)
+		return "the key", widget.Sanitize(d.Key)
 	}
 }

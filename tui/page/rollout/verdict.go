@@ -50,7 +50,7 @@ func verdictLines(rc page.RenderContext, r admin.Rollout) []string {
 // glyphParagraph is a paragraph after a glyph; only the glyph is colored.
 func glyphParagraph(rc page.RenderContext, glyph string, tone theme.Tone, text string) []string {
 	lines := rc.Paragraph(theme.Strong, glyph+" "+text)
-	first, _ := strings.CutPrefix(widget.Wrap(widget.Clean(glyph+" "+text), rc.Width-2)[0], glyph)
+	first, _ := strings.CutPrefix(widget.Wrap(widget.Sanitize(glyph+" "+text), rc.Width-2)[0], glyph)
 	lines[0] = " " + rc.Paint(tone, glyph) + rc.Paint(theme.Strong, first)
 	return lines
 }
@@ -81,7 +81,7 @@ func shortestRecord(rc page.RenderContext, r admin.Rollout) string {
 	if seen >= recordLifetime {
 		return "Every node has recorded for a day or longer."
 	}
-	return "The shortest record covers " + widget.Age(seen) + ": who connects more seldom has not been seen."
+	return "The shortest record covers " + widget.FormatAge(seen) + ": who connects more seldom has not been seen."
 }
 
 func nodesWhere(r admin.Rollout, matches func(admin.RolloutNode) bool) []string {

@@ -51,12 +51,12 @@ func memberRow(rc page.RenderContext, r core.Room, x admin.RoomMember) widget.Ro
 	default:
 		status = widget.Cell{Text: g.Unknown + " unknown", Tone: theme.Dim}
 	}
-	f, u := widget.AgeParts(rc.AgeOf(x.Joined))
+	f, u := widget.FormatAgeParts(rc.AgeOf(x.Joined))
 	return widget.Row{Key: string(x.User), Dim: x.Status == core.UserRevoked, Cells: []widget.Cell{
 		name,
 		{Text: string(x.Role)},
-		status, keyCell(rc, r, x), widget.Num(rc.AgeOf(x.Joined).Seconds(), f, u),
-		{Text: widget.Middle(rc.Theme, string(x.User), 11), Tone: theme.Dim},
+		status, keyCell(rc, r, x), widget.Number(rc.AgeOf(x.Joined).Seconds(), f, u),
+		{Text: widget.TruncateMiddle(rc.Theme, string(x.User), 11), Tone: theme.Dim},
 	}}
 }
 
@@ -66,19 +66,19 @@ func keyCell(rc page.RenderContext, r core.Room, x admin.RoomMember) widget.Cell
 	revoked := x.Status == core.UserRevoked
 	switch g := rc.Theme.Glyphs; {
 	case !r.Encrypted:
-		return widget.Num(4, "-", "").In(theme.Faint)
+		return widget.Number(4, "-", "").WithTone(theme.Faint)
 	case r.State == core.RoomArchived && x.Boxed:
-		return widget.Num(2, "has", "").In(theme.Dim)
+		return widget.Number(2, "has", "").WithTone(theme.Dim)
 	case r.State == core.RoomArchived:
-		return widget.Num(3, "none", "").In(theme.Dim)
+		return widget.Number(3, "none", "").WithTone(theme.Dim)
 	case x.Boxed && revoked:
-		return widget.Num(0, g.Degraded+" still", "").In(theme.Warn)
+		return widget.Number(0, g.Degraded+" still", "").WithTone(theme.Warn)
 	case x.Boxed:
-		return widget.Num(2, g.Healthy+" has", "").In(theme.Good)
+		return widget.Number(2, g.Healthy+" has", "").WithTone(theme.Good)
 	case revoked:
-		return widget.Num(3, "none", "").In(theme.Dim)
+		return widget.Number(3, "none", "").WithTone(theme.Dim)
 	default:
-		return widget.Num(1, g.Degraded+" missing", "").In(theme.Warn)
+		return widget.Number(1, g.Degraded+" missing", "").WithTone(theme.Warn)
 	}
 }
 
@@ -88,5 +88,5 @@ func (m *Model) membersListed(rc page.RenderContext) []string {
 	if d.Next == "" {
 		return nil
 	}
-	return rc.Paragraph(theme.Dim, fmt.Sprintf("%s of %s members are listed; more are fetched at the end of the list.", widget.Count(len(d.Members)), widget.Count(d.Count)))
+	return rc.Paragraph(theme.Dim, fmt.Sprintf("%s of %s members are listed; more are fetched at the end of the list.", widget.FormatCount(len(d.Members)), widget.FormatCount(d.Count)))
 }

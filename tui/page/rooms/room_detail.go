@@ -47,7 +47,7 @@ func keyStateLines(rc page.RenderContext) []string {
 	case admin.KeysRekey:
 		holders := "somebody removed or revoked still knows"
 		if k.MustRekey > 1 {
-			holders = widget.Count(k.MustRekey) + " people removed or revoked still know"
+			holders = widget.FormatCount(k.MustRekey) + " people removed or revoked still know"
 		}
 		lines := rc.Paragraph(theme.Warn, fmt.Sprintf("%s Rekey required: %s the key of epoch %d.", g.Degraded, holders, d.Room.Epoch))
 		return append(lines, rekeyAdvice(rc, k)...)
@@ -57,7 +57,7 @@ func keyStateLines(rc page.RenderContext) []string {
 		}
 		text := "1 active member has no key and cannot read: a member who has it must seal it to them."
 		if k.Unkeyed > 1 {
-			text = widget.Count(k.Unkeyed) + " active members have no key and cannot read: a member who has it must seal it to them."
+			text = widget.FormatCount(k.Unkeyed) + " active members have no key and cannot read: a member who has it must seal it to them."
 		}
 		return rc.Paragraph(theme.Warn, g.Degraded+" "+text)
 	case admin.KeysOK:
@@ -97,14 +97,14 @@ func asSentence(text string) string {
 func factLines(rc page.RenderContext) []string {
 	d := rc.Snapshot.Room.Value
 	f := page.LabeledLines{Context: rc, LabelWidth: 11}
-	f.Add("members", widget.Count(d.Count)+rc.Paint(theme.Dim, "   created "+rc.FormatMillis(d.Room.Created)))
+	f.Add("members", widget.FormatCount(d.Count)+rc.Paint(theme.Dim, "   created "+rc.FormatMillis(d.Room.Created)))
 	k := d.Keys
 	if !d.Room.Encrypted || k == nil {
 		return f.Lines
 	}
 	epoch := fmt.Sprint(d.Room.Epoch)
 	if k.Since != 0 {
-		epoch += "   for " + widget.Span(rc.AgeOf(k.Since)) + rc.Paint(theme.Dim, "   since "+rc.FormatMillis(k.Since))
+		epoch += "   for " + widget.FormatDuration(rc.AgeOf(k.Since)) + rc.Paint(theme.Dim, "   since "+rc.FormatMillis(k.Since))
 	}
 	f.Add("epoch", epoch)
 	if k.State == admin.KeysArchived {
@@ -122,7 +122,7 @@ func rekeyersText(rc page.RenderContext, k *admin.RoomKeys) string {
 	if k.CanCount == 0 {
 		return rc.Paint(theme.Warn, "nobody")
 	}
-	text := fmt.Sprintf("%s, %s online", widget.Count(k.CanCount), widget.Count(k.Online))
+	text := fmt.Sprintf("%s, %s online", widget.FormatCount(k.CanCount), widget.FormatCount(k.Online))
 	var online []admin.RoomPerson
 	for _, p := range k.Can {
 		if len(p.Nodes) > 0 {
@@ -150,21 +150,21 @@ func peopleText(rc page.RenderContext, listed []admin.RoomPerson, total, used in
 			person = ", " + person
 		}
 		if i > 0 && widget.Width(text)+widget.Width(person) > width {
-			return fmt.Sprintf("%s and %s more", text, widget.Count(total-i))
+			return fmt.Sprintf("%s and %s more", text, widget.FormatCount(total-i))
 		}
 		text += person
 	}
 	if n := total - len(listed); n > 0 {
-		text += fmt.Sprintf(" and %s more", widget.Count(n))
+		text += fmt.Sprintf(" and %s more", widget.FormatCount(n))
 	}
 	return text
 }
 
 func personName(rc page.RenderContext, p admin.RoomPerson) string {
 	if p.Name == nil || strings.TrimSpace(*p.Name) == "" {
-		return widget.Middle(rc.Theme, string(p.User), 9)
+		return widget.TruncateMiddle(rc.Theme, string(p.User), 9)
 	}
-	return widget.Cut(rc.Theme, widget.Clean(*p.Name), 24)
+	return widget.Truncate(rc.Theme, widget.Sanitize(*p.Name), 24)
 }
 
 func personNote(p admin.RoomPerson) string {

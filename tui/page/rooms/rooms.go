@@ -76,28 +76,28 @@ func row(rc page.RenderContext, r admin.RoomSummary, names map[core.UserID]strin
 	}
 	owner := names[r.Owner]
 	if owner == "" {
-		owner = widget.Middle(rc.Theme, string(r.Owner), 9)
+		owner = widget.TruncateMiddle(rc.Theme, string(r.Owner), 9)
 	}
-	f, u := widget.AgeParts(rc.AgeOf(r.Created))
+	f, u := widget.FormatAgeParts(rc.AgeOf(r.Created))
 	return widget.Row{Key: string(r.ID), Dim: r.State == core.RoomArchived, Cells: []widget.Cell{
 		{Text: string(r.ID)},
 		keyStateCell(rc.Theme, r.Keys),
 		epochCell(r), keyAgeCell(rc, r.Keys),
-		widget.Num(float64(r.Members), widget.Count(r.Members), ""),
+		widget.Number(float64(r.Members), widget.FormatCount(r.Members), ""),
 		{Text: owner, Tone: theme.Dim},
 		name,
-		widget.Num(rc.AgeOf(r.Created).Seconds(), f, u),
+		widget.Number(rc.AgeOf(r.Created).Seconds(), f, u),
 	}}
 }
 
 // emptyCell sorts after every number.
-func emptyCell() widget.Cell { return widget.Num(1e15, "-", "").In(theme.Faint) }
+func emptyCell() widget.Cell { return widget.Number(1e15, "-", "").WithTone(theme.Faint) }
 
 func epochCell(r admin.RoomSummary) widget.Cell {
 	if !r.Encrypted {
 		return emptyCell()
 	}
-	return widget.Num(float64(r.Epoch), widget.Count(int(r.Epoch)), "")
+	return widget.Number(float64(r.Epoch), widget.FormatCount(int(r.Epoch)), "")
 }
 
 // keyAgeCell is the age of the current key.
@@ -105,8 +105,8 @@ func keyAgeCell(rc page.RenderContext, k *admin.KeyHealth) widget.Cell {
 	if k == nil || k.Since == 0 {
 		return emptyCell()
 	}
-	f, u := widget.AgeParts(rc.AgeOf(k.Since))
-	return widget.Num(rc.AgeOf(k.Since).Seconds(), f, u)
+	f, u := widget.FormatAgeParts(rc.AgeOf(k.Since))
+	return widget.Number(rc.AgeOf(k.Since).Seconds(), f, u)
 }
 
 // keyStateCell is the state of a room's key. Rooms that need attention sort
@@ -127,7 +127,7 @@ func keyStateCell(t theme.Theme, k *admin.KeyHealth) widget.Cell {
 			glyph, tone, rank = "", theme.Faint, 5e9
 		}
 	}
-	return widget.Num(rank, glyph+k.Word(), "").In(tone)
+	return widget.Number(rank, glyph+k.Word(), "").WithTone(tone)
 }
 
 func (m *Model) summary(rc page.RenderContext) []string {
@@ -138,7 +138,7 @@ func (m *Model) summary(rc page.RenderContext) []string {
 			sealed++
 		}
 	}
-	text := fmt.Sprintf("%s with %s, %s of them encrypted.", widget.Plural(len(rc.Snapshot.Rooms.Value), "room", "rooms"), widget.Plural(members, "membership", "memberships"), widget.Count(sealed))
+	text := fmt.Sprintf("%s with %s, %s of them encrypted.", widget.Plural(len(rc.Snapshot.Rooms.Value), "room", "rooms"), widget.Plural(members, "membership", "memberships"), widget.FormatCount(sealed))
 	lines := append(rc.Paragraph(theme.Plain, text+m.FilterText(rc)), attentionLines(rc)...)
 	return append(lines, "")
 }
@@ -158,7 +158,7 @@ func attentionLines(rc page.RenderContext) []string {
 	text := ""
 	switch {
 	case rekey > 0 && missing > 0:
-		text = fmt.Sprintf("Rekey required in %s: /rekey lists them. In %s more somebody has no key.", widget.Plural(rekey, "room", "rooms"), widget.Count(missing))
+		text = fmt.Sprintf("Rekey required in %s: /rekey lists them. In %s more somebody has no key.", widget.Plural(rekey, "room", "rooms"), widget.FormatCount(missing))
 	case rekey > 0:
 		text = fmt.Sprintf("Rekey required in %s: /rekey lists them.", widget.Plural(rekey, "room", "rooms"))
 	case missing > 0:
@@ -185,7 +185,7 @@ func (m *Model) HandleKey(rc page.RenderContext, key string) page.KeyResult {
 	}
 	m.loadMembers(rc)
 	wasAtEnd := m.members.AtEnd()
-	handled := m.members.Key(key)
+	handled := m.members.HandleKey(key)
 	if handled && (wasAtEnd || m.members.AtEnd()) && m.moreMembers && m.membersLoaded(rc) {
 		m.memberPages++
 	}
@@ -213,7 +213,7 @@ func (m *Model) Selection(rc page.RenderContext) action.Selection {
 	}
 	m.loadMembers(rc)
 	sel := action.Selection{Room: m.OpenID}
-	if id := m.members.Selected(); id != "" {
+	if id := m.members.SelectedKey(); id != "" {
 		sel.Kind, sel.IDs = "user", []string{id}
 	}
 	return sel
@@ -224,8 +224,8 @@ func (m *Model) Selection(rc page.RenderContext) action.Selection {
 // the member that would be asked.
 func (m *Model) Subscription() feed.Subscription {
 	w := feed.Subscription{Rooms: true, Users: true, Room: m.OpenID, RoomPages: m.memberPages}
-	if m.OpenID == "" && m.needsRekey[core.RoomID(m.Table.Selected())] {
-		w.Room, w.RoomPages = m.Table.Selected(), 1
+	if m.OpenID == "" && m.needsRekey[core.RoomID(m.Table.SelectedKey())] {
+		w.Room, w.RoomPages = m.Table.SelectedKey(), 1
 	}
 	return w
 }

@@ -55,17 +55,17 @@ func row(rc page.RenderContext, u core.User) widget.Row {
 	return widget.Row{Key: string(u.ID), Dim: u.Status == core.UserRevoked, Cells: []widget.Cell{
 		name, status,
 		{Text: string(u.Role)},
-		{Text: widget.Middle(rc.Theme, string(u.ID), 11), Tone: theme.Dim},
+		{Text: widget.TruncateMiddle(rc.Theme, string(u.ID), 11), Tone: theme.Dim},
 		ageCell(rc, u.Updated), ageCell(rc, u.Created),
 	}}
 }
 
 func ageCell(rc page.RenderContext, m core.Millis) widget.Cell {
 	if m == 0 {
-		return widget.Num(1e15, "-", "").In(theme.Faint)
+		return widget.Number(1e15, "-", "").WithTone(theme.Faint)
 	}
-	f, u := widget.AgeParts(rc.AgeOf(m))
-	return widget.Num(rc.AgeOf(m).Seconds(), f, u)
+	f, u := widget.FormatAgeParts(rc.AgeOf(m))
+	return widget.Number(rc.AgeOf(m).Seconds(), f, u)
 }
 
 func (m *Model) summary(rc page.RenderContext) []string {
@@ -78,10 +78,10 @@ func (m *Model) summary(rc page.RenderContext) []string {
 		}
 	}
 	n := len(rc.Snapshot.Users.Value)
-	text := fmt.Sprintf("%s: %s active, %s revoked, %s.", widget.Plural(n, "user", "users"), widget.Count(n-revoked), widget.Count(revoked), widget.Plural(admins, "admin", "admins"))
+	text := fmt.Sprintf("%s: %s active, %s revoked, %s.", widget.Plural(n, "user", "users"), widget.FormatCount(n-revoked), widget.FormatCount(revoked), widget.Plural(admins, "admin", "admins"))
 	text += m.FilterText(rc)
 	if k := m.Marked(); k > 0 {
-		text += fmt.Sprintf(" %s marked.", widget.Count(k))
+		text += fmt.Sprintf(" %s marked.", widget.FormatCount(k))
 	}
 	return append(rc.Paragraph(theme.Plain, text), "")
 }
@@ -98,7 +98,7 @@ func detail(rc page.RenderContext, id string) []string {
 func userDetail(rc page.RenderContext, u core.User) []string {
 	name := "no name"
 	if u.Name != nil {
-		name = widget.Clean(*u.Name)
+		name = widget.Sanitize(*u.Name)
 	}
 	var lines []string
 	for _, l := range widget.Wrap(name, rc.Width-2) { // whole, however long
@@ -117,8 +117,8 @@ func userDetail(rc page.RenderContext, u core.User) []string {
 		role = "admin: manages users and rooms through the bus"
 	}
 	f.Add("role", role)
-	f.Add("created", rc.FormatMillis(u.Created)+", "+widget.Age(rc.AgeOf(u.Created))+" ago")
-	f.Add("changed", rc.FormatMillis(u.Updated)+", "+widget.Age(rc.AgeOf(u.Updated))+" ago")
+	f.Add("created", rc.FormatMillis(u.Created)+", "+widget.FormatAge(rc.AgeOf(u.Created))+" ago")
+	f.Add("changed", rc.FormatMillis(u.Updated)+", "+widget.FormatAge(rc.AgeOf(u.Updated))+" ago")
 	key := "none: room keys cannot be sealed to this user"
 	if len(u.KEMKey) > 0 {
 		key = widget.Plural(len(u.KEMKey), "byte", "bytes")
