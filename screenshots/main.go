@@ -123,7 +123,7 @@ func story(d *demo.Demo) []shot {
 		{name: "room", keys: []string{"enter"}, wait: "could rekey"},
 		{keys: []string{"esc"}, wait: "EPOCH"},
 		{name: "events", keys: []string{"7"}, wait: "WHAT"},
-		{name: "help", keys: []string{"?"}, wait: "What you can do"},
+		{name: "help", keys: []string{"?"}, wait: "Actions"},
 		{keys: []string{"esc"}, wait: "WHAT"},
 		{name: "rollout", keys: []string{"8"}, wait: "Enforce is active on every node"},
 		{name: "audit", keys: []string{"9"}, wait: "migrate-cutover"},

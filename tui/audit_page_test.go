@@ -43,7 +43,7 @@ func TestAuditFiltersSortsAndOpens(t *testing.T) {
 	s.Press("esc", "esc", "s", "s", "s", "s") // the verb
 	assertShows(t, s, "VERB↑", "> 09:04:31")
 	s.Press("s", "home", "enter") // the outcome: what wants a look first
-	assertShows(t, s, "? unknown  bucket-scale", "none is recorded: the action is under way, or its node died.")
+	assertShows(t, s, "? unknown  bucket-scale", "none is recorded: the action is still running, or its node stopped.")
 }
 
 func TestEmptyAuditSaysWhatWouldFillIt(t *testing.T) {

@@ -76,7 +76,7 @@ func (m *Model) runCommandLine(line string) tea.Cmd {
 		m.togglePause()
 		return nil
 	case "pause":
-		m.showToast(theme.Warn, ":hold holds the picture, :migrate pause the move.")
+		m.showToast(theme.Warn, ":hold pauses the screen, :migrate pause the migration.")
 		return nil
 	case "theme":
 		return m.setTheme(strings.TrimSpace(arg))
@@ -108,7 +108,7 @@ func (m *Model) startTypedAction(a action.Action, arg string) tea.Cmd {
 func (m *Model) setTheme(name string) tea.Cmd {
 	mode, ok := theme.ParseMode(name)
 	if !ok || name == "" {
-		m.showToast(theme.Warn, "The themes are auto, dark, light, basic and mono.")
+		m.showToast(theme.Warn, "Available themes: auto, dark, light, basic, mono.")
 		return nil
 	}
 	m.themeChoice = mode

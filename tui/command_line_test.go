@@ -15,9 +15,9 @@ func TestPageIsFoundByUniquePrefix(t *testing.T) {
 	s.Press("esc", ":", "roo", "enter")
 	assertShows(t, s, "50 rooms")
 	s.Press(":", "pause", "enter")
-	assertShows(t, s, ":hold holds the picture, :migrate pause the move.")
+	assertShows(t, s, ":hold pauses the screen, :migrate pause the migration.")
 	s.Press("esc", ":", "hold", "enter")
-	assertShows(t, s, "picture held")
+	assertShows(t, s, "paused 0 s")
 }
 
 func TestCommandLineCompletesAndRecalls(t *testing.T) {

@@ -33,7 +33,7 @@ func (m *Model) startAction(act action.Action, sel action.Selection) tea.Cmd {
 		return nil
 	}
 	if reason := act.UnavailableReason(s); reason != "" {
-		m.showToast(theme.Warn, "Not possible: "+reason+".")
+		m.showToast(theme.Warn, "Not available: "+reason+".")
 		return nil
 	}
 	if !act.NeedsDialog(s) {

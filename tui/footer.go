@@ -17,7 +17,7 @@ func (m *Model) footer(rc page.RenderContext) string {
 	case m.dialog != nil && m.dialog.messageOnly:
 		return " " + m.drawKeyHints([]page.KeyHint{{Key: "esc", Does: "close"}})
 	case m.dialog != nil && !m.dialog.dialog.Armed():
-		return " " + t.Paint(theme.Dim, "a question has opened   esc cancel")
+		return " " + t.Paint(theme.Dim, "a dialog has opened   esc cancel")
 	case m.dialog != nil:
 		return " " + m.drawKeyHints([]page.KeyHint{{Key: "tab", Does: "next"}, {Key: "enter", Does: "choose"}, {Key: "esc", Does: "cancel"}})
 	case m.prompt != nil:
@@ -35,16 +35,16 @@ func (m *Model) footer(rc page.RenderContext) string {
 func (m *Model) keyHints(rc page.RenderContext) []page.KeyHint {
 	p := m.currentPage()
 	hints := p.KeyHints(rc)
-	if p.Name() != "migrate" { // that page shows its actions itself, with the reasons
+	if p.Name() != "migrate" { // that page lists its actions itself
 		for _, a := range m.actions {
 			if a.Scope == p.Name() && a.UnavailableReason(m.actionState(p.Selection(rc))) == "" {
 				hints = append(hints, page.KeyHint{Key: a.Key, Does: shortName(a)})
 			}
 		}
 	}
-	hold := "hold"
+	hold := "pause"
 	if !m.pausedAt.IsZero() {
-		hold = "go on"
+		hold = "resume"
 	}
 	if does := m.escapeHint(); does != "" && !slices.ContainsFunc(hints, func(h page.KeyHint) bool { return h.Key == "esc" }) {
 		hints = append(hints, page.KeyHint{Key: "esc", Does: does})

@@ -54,15 +54,15 @@ func (m *Model) migrationStatus() (string, theme.Tone) {
 	case st.Over():
 		return "", theme.Plain
 	case m.snapshot.Status.Value.Away(st.Node):
-		return "move: " + widget.Truncate(m.theme, widget.Sanitize(st.Node), 12) + " silent", theme.Bad
+		return "migration: " + widget.Truncate(m.theme, widget.Sanitize(st.Node), 12) + " down", theme.Bad
 	case st.Aborting != "" && st.Running:
-		return "taking the move back", theme.Accent
+		return "aborting", theme.Accent
 	case st.Error != nil:
-		return "move stopped", theme.Bad
+		return "migration stopped", theme.Bad
 	case st.State == migrate.StateSoak:
 		return "", theme.Plain
 	case st.Paused:
-		return "move paused", theme.Warn
+		return "migration paused", theme.Warn
 	}
 	switch {
 	case st.State == migrate.StateVerify && st.Verified && !st.Running:
@@ -72,7 +72,7 @@ func (m *Model) migrationStatus() (string, theme.Tone) {
 	case st.State == migrate.StateRollback:
 		return "rolling back", theme.Accent
 	}
-	return "moving", theme.Accent
+	return "migrating", theme.Accent
 }
 
 // windowTitle has no glyph: some terminals read one of its bytes as the end of
@@ -126,7 +126,7 @@ func (m *Model) connectionText() (state, from string) {
 	}
 	switch {
 	case !m.pausedAt.IsZero():
-		return t.Paint(theme.Warn, "picture held "+widget.FormatDuration(m.now.Sub(m.pausedAt))), ""
+		return t.Paint(theme.Warn, "paused "+widget.FormatDuration(m.now.Sub(m.pausedAt))), ""
 	case !st.Known():
 		return t.Paint(theme.Dim, "connecting"), ""
 	case st.Stale(m.now, page.StatusMaxAge):

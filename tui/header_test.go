@@ -20,15 +20,15 @@ func TestHeaderShowsMigrationState(t *testing.T) {
 		return w
 	}
 	for want, worlds := range map[string][]func() tuitest.ClusterState{
-		"· moving":               {tuitest.Copying, tuitest.Fencing, tuitest.CopyingAsViewer},
-		"· move paused":          {tuitest.CopyPaused},
-		"· move stopped":         {tuitest.Interrupted, tuitest.PreflightFailed, tuitest.FilesDiffer, tuitest.ReplicaDiffers},
-		"· move: n1 silent":      {tuitest.MigrationNodeDown},
-		"· awaits cutover":       {tuitest.Verified},
-		"· cutting over":         {tuitest.CuttingOver},
-		"· rolling back":         {tuitest.RollingBack},
-		"· taking the move back": {aborting},
-		"● healthy  ":            {tuitest.Healthy, tuitest.AfterCutover, tuitest.Aborted, tuitest.RolledBack, tuitest.DryRun},
+		"· migrating":          {tuitest.Copying, tuitest.Fencing, tuitest.CopyingAsViewer},
+		"· migration paused":   {tuitest.CopyPaused},
+		"· migration stopped":  {tuitest.Interrupted, tuitest.PreflightFailed, tuitest.FilesDiffer, tuitest.ReplicaDiffers},
+		"· migration: n1 down": {tuitest.MigrationNodeDown},
+		"· awaits cutover":     {tuitest.Verified},
+		"· cutting over":       {tuitest.CuttingOver},
+		"· rolling back":       {tuitest.RollingBack},
+		"· aborting":           {aborting},
+		"● healthy  ":          {tuitest.Healthy, tuitest.AfterCutover, tuitest.Aborted, tuitest.RolledBack, tuitest.DryRun},
 	} {
 		for i, w := range worlds {
 			s, _ := newHarness(t, w())

@@ -35,18 +35,18 @@ func (m *Model) helpLines(w int) []string {
 	}
 	lines := []string{
 		head("Everywhere"),
-		row("1 to 9, Tab", "pages"), row(":", "commands; Tab completes, up and down recall"),
-		row("/", "filter what is listed"), row("up down j k", "move; PgUp PgDn Home End too"),
-		row("enter  esc", "open; back"), row("s  S", "sort by the next column; turn the order round"),
-		row("m  M", "mark a user; all that are shown, or none"), row("y", "copy the id, by OSC 52 (tmux: set-clipboard on)"),
-		row("space", "hold the picture, or let it go on; the cluster goes on anyway"), row("q", "quit; a move goes on without you"), "",
-		head("What you can do") + t.Paint(theme.Dim, "   behind : or by its key on its page"),
+		row("1 to 9, Tab", "pages"), row(":", "commands; Tab completes, up and down recall earlier ones"),
+		row("/", "filter the list"), row("up down j k", "move; PgUp PgDn Home End too"),
+		row("enter  esc", "open; back"), row("s  S", "sort by the next column; reverse the order"),
+		row("m  M", "mark a user; mark all listed users, or none"), row("y", "copy the id, by OSC 52 (tmux: set-clipboard on)"),
+		row("space", "pause or resume the screen; the cluster is not affected"), row("q", "quit; a running migration continues"), "",
+		head("Actions") + t.Paint(theme.Dim, "   type the name after : or press the key on its page"),
 	}
 	for _, a := range m.actions {
 		lines = append(lines, m.helpActionLines(a, w)...)
 	}
-	lines = append(lines, "", head("Signs"), m.glyphLegend(), "")
-	for _, l := range widget.Wrap("What is dangerous is asked about first, with the command that does the same; what changes the cluster is recorded. This is unibus "+m.cfg.Version+".", w-3) {
+	lines = append(lines, "", head("Symbols"), m.glyphLegend(), "")
+	for _, l := range widget.Wrap("Dangerous actions ask first and show the equivalent command. The audit records every change. This is unibus "+m.cfg.Version+".", w-3) {
 		lines = append(lines, "   "+t.Paint(theme.Dim, l))
 	}
 	return lines
@@ -85,5 +85,5 @@ func (m *Model) helpActionLines(act action.Action, w int) []string {
 func (m *Model) glyphLegend() string {
 	g, t := m.theme.Glyphs, m.theme
 	return "   " + t.Paint(theme.Good, g.Healthy+" healthy") + "   " + t.Paint(theme.Warn, g.Degraded+" degraded") + "   " +
-		t.Paint(theme.Bad, g.Critical+" critical") + "   " + t.Paint(theme.Dim, g.Absent+" not there   "+g.Unknown+" not known")
+		t.Paint(theme.Bad, g.Critical+" critical") + "   " + t.Paint(theme.Dim, g.Absent+" down   "+g.Unknown+" not known")
 }

@@ -21,7 +21,7 @@ func TestHelpIsNotTruncated(t *testing.T) {
 		if strings.Contains(all, "…") {
 			t.Errorf("at %v the help is cut off:\n%s", size, all)
 		}
-		if !strings.Contains(strings.Join(strings.Fields(all), " "), "what changes the cluster is recorded. This is unibus test.") {
+		if !strings.Contains(strings.Join(strings.Fields(all), " "), "The audit records every change. This is unibus test.") {
 			t.Errorf("at %v the help does not end:\n%s", size, all)
 		}
 	}

@@ -76,13 +76,13 @@ func TestViewerAndReadOnlyCannotAct(t *testing.T) {
 	viewer, f := newHarness(t, w)
 	viewer.Press("6", "X")
 	viewer.Settle()
-	assertShows(t, viewer, "vic (viewer)", "Not possible: vic is a viewer: only an admin may do this.")
+	assertShows(t, viewer, "vic (viewer)", "Not available: vic is a viewer: only an admin may do this.")
 	assertCalls(t, f)
 
 	ro, f := newHarness(t, tuitest.Healthy(), func(c *tui.Config) { c.ReadOnly = true })
 	ro.Press("4", "r")
 	ro.Settle()
-	assertShows(t, ro, "ana (admin, read-only)", "Not possible: this console was started with --read-only.")
+	assertShows(t, ro, "ana (admin, read-only)", "Not available: this console was started with --read-only.")
 	ro.Press("esc")
 	assertHides(t, ro, "r revoke", "a add")
 	assertCalls(t, f)
@@ -99,7 +99,7 @@ func TestFilterAppliesWhileTyping(t *testing.T) {
 	s.Press("esc")
 	assertShows(t, s, "bruno-01")
 	s.Press("/", "nobody", "enter")
-	assertShows(t, s, "Nothing matches /nobody among 200. Esc clears the filter.")
+	assertShows(t, s, "No row of 200 matches /nobody. Esc clears the filter.")
 }
 
 func TestSortKeepsTheSelection(t *testing.T) {

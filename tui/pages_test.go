@@ -70,7 +70,7 @@ func TestDownNodeShowsItsLastReport(t *testing.T) {
 	w.Status.Nodes[2].Info.ProvenMS = 400
 	s, _ := newHarness(t, w)
 	s.Press("2", "end", "enter")
-	assertShows(t, s, "○ n3  does not answer", "last heard    31 s ago, at 12:04:00", "WHAT IT SAID LAST", "started       08:44:31")
+	assertShows(t, s, "○ n3  does not answer", "last heard    31 s ago, at 12:04:00", "LAST REPORT", "started       08:44:31")
 	assertHides(t, s, "was current", "serves", "08:44:31, 3 h")
 }
 
@@ -107,11 +107,11 @@ func TestMigrationWithoutItsNodeLooksStopped(t *testing.T) {
 	t.Parallel()
 	s, f := newHarness(t, tuitest.MigrationNodeDown())
 	s.Press("6")
-	assertShows(t, s, "n1 does the move and does not answer", "? copy", "rollback, finish: n1, which does the move,", "W report")
-	assertHides(t, s, "24 100", "left  about", "it goes on", "at work", "P pause", "A abort")
+	assertShows(t, s, "n1 runs the migration and does not answer", "? copy", "rollback, finish: n1, which runs the", "W report")
+	assertHides(t, s, "24 100", "left  about", "it continues", "running", "P pause", "A abort")
 	s.Press("A")
 	s.Settle()
-	assertShows(t, s, "Not possible: n1, which does the move, does not answer.")
+	assertShows(t, s, "Not available: n1, which runs the migration, does not answer.")
 	assertCalls(t, f)
 }
 
@@ -140,7 +140,7 @@ func TestUserDetailShowsALongName(t *testing.T) {
 	s.Press("r")
 	s.Settle()
 	id := string(w.Users[1].ID)
-	assertShows(t, s, "Their name in full: Bart", "the Third", "Type "+id[len(id)-4:]+":")
+	assertShows(t, s, "Full name: Bart", "the Third", "Type "+id[len(id)-4:]+":")
 	s.Press(id[len(id)-4:], "enter", "enter")
 	s.Settle()
 	assertCalls(t, f, "user-revoke "+id)
@@ -206,7 +206,7 @@ func TestReopenedPageIsNotStaleAtOnce(t *testing.T) {
 	assertHides(t, s, "No answer for", "awaited")
 	now = now.Add(2 * time.Second)
 	s.Tick()
-	assertShows(t, s, "Figures are from 12:04:31; newer ones are awaited.", "100 actions")
+	assertShows(t, s, "The figures are from 12:04:31; newer ones are on the way.", "100 actions")
 	now = now.Add(10 * time.Second)
 	s.Tick()
 	assertShows(t, s, "No answer for 1 m 12 s: figures are from 12:04:31.")
@@ -224,7 +224,7 @@ func TestActionsApplyToTheOpenRow(t *testing.T) {
 	s.Settle()
 	assertShows(t, s, "unibusd step-down UNIBUS_rooms")
 	s.Press("esc", "y")
-	assertShows(t, s, "Copied the id; or by hand: UNIBUS_rooms")
+	assertShows(t, s, "Copied the id; to copy by hand: UNIBUS_rooms")
 
 	s, f := newHarness(t, tuitest.Healthy()) // it is missing from one status
 	s.Press("3", "down", "enter")
@@ -258,7 +258,7 @@ func TestCopyTakesTheOpenRow(t *testing.T) {
 	})
 	s.Tick()
 	s.Press("y")
-	assertShows(t, s, "not listed any more", "There is nothing to copy here.")
+	assertShows(t, s, "no longer listed", "There is nothing to copy here.")
 
 	s, _ = newHarness(t, tuitest.Healthy())
 	s.Press("9", "enter", "/", "zzz", "enter", "y")

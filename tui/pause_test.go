@@ -16,7 +16,7 @@ func TestPausedScreenDoesNotAge(t *testing.T) {
 	before := s.Screen()
 	at.advance(time.Minute)
 	s.Tick()
-	assertShows(t, s, "picture held 1 m 0 s", "12:05:31", "● healthy")
+	assertShows(t, s, "paused 1 m 0 s", "12:05:31", "● healthy")
 	assertHides(t, s, "No answer", "not known")
 	body := func(screen string) string { return strings.Join(strings.Split(screen, "\n")[1:], "\n") }
 	if got := s.Screen(); body(got) != body(before) {
@@ -32,16 +32,16 @@ func TestPauseKeepsAStaleVerdict(t *testing.T) {
 	s.Tick()
 	assertShows(t, s, "? not known, was healthy")
 	s.Press("space")
-	assertShows(t, s, "? not known, was healthy", "picture held 0 s")
+	assertShows(t, s, "? not known, was healthy", "paused 0 s")
 }
 
 func TestPauseEndsForAPageThatWasNotPolled(t *testing.T) {
 	t.Parallel()
 	s, _ := newHarness(t, tuitest.Healthy())
 	s.Press("space", "2", "7")
-	assertShows(t, s, "picture held")
+	assertShows(t, s, "paused 0 s")
 	s.Press("4")
-	assertShows(t, s, "The picture goes on", "live from n1", "191 active")
+	assertShows(t, s, "Resumed: this page was not in the paused snapshot.", "live from n1", "191 active")
 	assertHides(t, s, "Waiting for")
 	s.Press("5", "space", "down", "enter")
 	assertShows(t, s, "live from n1")
@@ -70,7 +70,7 @@ func TestPauseStopsUpdates(t *testing.T) {
 	t.Parallel()
 	s, f := newHarness(t, tuitest.Healthy())
 	s.Press("space")
-	assertShows(t, s, "picture held 0 s", "space go on")
+	assertShows(t, s, "paused 0 s", "space resume")
 	f.Set(tuitest.NoQuorum())
 	s.Tick()
 	assertShows(t, s, "● healthy")

@@ -16,8 +16,8 @@ func (m *Model) quit() tea.Cmd {
 		return tea.Quit
 	case m.dialog == nil || !m.dialog.asksToQuit:
 		return m.showDialog(&dialogState{dialog: widget.NewDialog(widget.DialogSpec{
-			Title: "Leave while " + m.running.name + " is at work?", ConfirmLabel: "Leave",
-			Lines: []string{m.waitingText(), "Its answer would not be seen. What the cluster was not asked for by then is not done; the audit says later what was."},
+			Title: "Quit while " + m.running.name + " is running?", ConfirmLabel: "Quit",
+			Lines: []string{m.waitingText(), "You will not see its answer. Requests that were not sent yet are dropped. The audit shows later what was done."},
 		}), asksToQuit: true})
 	case m.dialog.dialog.Armed():
 		return tea.Quit

@@ -19,13 +19,13 @@ func TestQuitAsksWhileAnActionRuns(t *testing.T) {
 		confirmAction(s, "2 users", "r")
 		s.Press("3")
 		s.Press(keys...)
-		assertShows(t, s, "Leave while user revoke is at work?", "0 of 2 so far")
+		assertShows(t, s, "Quit while user revoke is running?", "0 of 2 so far")
 		s.Settle()
 		if s.HasQuit || len(f.Calls()) != 2 {
 			t.Errorf("%q: left %v with %q", keys, s.HasQuit, f.Calls())
 		}
 		assertShows(t, s, "2 users are revoked")
-		assertHides(t, s, "Leave while")
+		assertHides(t, s, "Quit while")
 	}
 }
 
@@ -36,7 +36,7 @@ func TestSecondQuitQuits(t *testing.T) {
 	confirmAction(s, "2 users", "r")
 	s.DropPending() // its answer never comes
 	s.Press("ctrl+c")
-	s.Press("ctrl+c") // a key bounced, nobody has read the question
+	s.Press("ctrl+c") // a repeated key: the operator cannot have read the dialog
 	if s.Step(); s.HasQuit {
 		t.Fatal("it left before its question could be read")
 	}

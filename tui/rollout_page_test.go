@@ -26,12 +26,12 @@ func TestRolloutSaysWhyAndWhatToDo(t *testing.T) {
 		world tuitest.ClusterState
 		texts []string
 	}{
-		"enforced": {tuitest.Healthy(), []string{"● Enforce is active on every node", "Nothing is recorded under enforce"}},
-		"safe":     {tuitest.SoftMode(), []string{"● Safe to enforce:", "covers 3 h", "one after the other with --bus-auth enforce", "· soft", "Nobody so far."}},
+		"enforced": {tuitest.Healthy(), []string{"● Enforce is active on every node", "Nodes in enforce mode record nothing"}},
+		"safe":     {tuitest.SoftMode(), []string{"● Safe to enforce:", "covers 3 h", "one after the other with --bus-auth enforce", "· soft", "None so far."}},
 		"fresh":    {fresh, []string{"The shortest record covers 40 s"}},
-		"unsafe":   {tuitest.UnsafeToEnforce(), []string{"▲ Not safe to enforce: 46 would be denied on n1, n2.", "45 and more", "≠ enforce", "n1 lists the latest 5 of 45, and had no room to record 3 admissions."}},
-		"silent":   {tuitest.Degraded(), []string{"? Not known whether enforce is safe: no answer from n3.", "? unknown: no answer", "n3 could not say"}},
-		"off":      {off, []string{"? Not known", "start n2 with --bus-auth soft", "not recorded", "n2 could not say"}},
+		"unsafe":   {tuitest.UnsafeToEnforce(), []string{"▲ Not safe to enforce: 46 would be denied on n1, n2.", "45 and more", "≠ enforce", "n1 lists the latest 5 of 45, and had no space to record 3 admissions."}},
+		"silent":   {tuitest.Degraded(), []string{"? Not known whether enforce is safe: no answer from n3.", "? unknown: no answer", "n3 did not report"}},
+		"off":      {off, []string{"? Not known", "start n2 with --bus-auth soft", "not recorded", "n2 did not report"}},
 		"differ":   {differ, []string{"▲ Not safe to enforce: the nodes differ in bus-tls.", "≠ false", "≠ true", "the same settings"}},
 	} {
 		s, _ := newHarness(t, c.world)
@@ -51,7 +51,7 @@ func TestRolloutCopiesTheKey(t *testing.T) {
 	s.Press("8", "down", "y")
 	assertShows(t, s, "Copied the key", key)
 	s.Press("esc", "down", "down", "down", "enter")
-	assertShows(t, s, "none was shown", "2001:db8::17")
+	assertShows(t, s, "none was presented", "2001:db8::17")
 }
 
 func TestRolloutPageFollowsTheCluster(t *testing.T) {
@@ -61,7 +61,7 @@ func TestRolloutPageFollowsTheCluster(t *testing.T) {
 	term.Press("8")
 	waitFor(t, term, "46 would be denied on n1, n2", "203.0.113.12")
 	f.Set(tuitest.SoftMode())
-	waitFor(t, term, "Safe to enforce", "Nobody so far.")
+	waitFor(t, term, "Safe to enforce", "None so far.")
 	f.Set(tuitest.Degraded())
 	term.Press("1", "8") // a page that is opened asks at once
 	waitFor(t, term, "no answer from n3", "unknown: no answer")

@@ -12,8 +12,8 @@ import (
 	"unibus/tui/tuitest"
 )
 
-// TestOperatorAsksForANewKey through the terminal: who is asked is who the
-// dialog named, and the page shows the new epoch by itself.
+// TestOperatorAsksForANewKey uses the terminal: the request goes to the member that
+// the dialog named, and the page shows the new epoch without a key.
 func TestOperatorAsksForANewKey(t *testing.T) {
 	t.Parallel()
 	for _, size := range [][2]int{{80, 24}, {120, 40}} {
@@ -24,11 +24,11 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 		term.Press("down")
 		waitFor(t, term, "r rekey")
 		term.Press("enter")
-		waitFor(t, term, "Rekey required: somebody removed or revoked", "could rekey", "bruno-00 (owner, n2)")
+		waitFor(t, term, "Rekey required: a removed or revoked", "could rekey", "bruno-00 (owner, n2)")
 		term.Press("r")
-		waitFor(t, term, "Ask for a new key of room-01?", "Asked is bruno-00 (owner), online at n2.", "kemal-02 may not read any more and still knows the key", "enter choose")
+		waitFor(t, term, "Ask for a new key of room-01?", "The request goes to bruno-00 (owner), online on n2.", "kemal-02 must no longer read but still knows the key", "enter choose")
 		term.Press("tab", "enter")
-		waitFor(t, term, "bruno-00 was asked at n2; room-01 is at epoch 1")
+		waitFor(t, term, "bruno-00 was asked on n2; room-01 stays at epoch 1")
 		owner := tuitest.Healthy().Rooms[1].Owner
 		assertCalls(t, f, fmt.Sprintf("room-rekey room-01 %s", owner))
 		f.Change(func(w *tuitest.ClusterState) {
@@ -36,11 +36,11 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 			w.Rooms[1].Epoch = 2
 			w.Keys["room-01"] = admin.RoomKeys{KeyHealth: admin.KeyHealth{State: admin.KeysOK, Since: core.MillisOf(tuitest.Now.Add(-3 * time.Second))}, Why: core.Errorf(core.KindRefused, "no new key is needed")}
 		})
-		waitFor(t, term, "● Every active member has the current key", "2   for 3 s")
+		waitFor(t, term, "● Only the active members have the current key", "2   for 3 s")
 	}
 }
 
-// TestNewKeyIsNotAskedForInVain: each reason, where the key says it.
+// TestRekeySaysWhyItIsUnavailable covers each reason.
 func TestRekeySaysWhyItIsUnavailable(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -50,17 +50,17 @@ func TestRekeySaysWhyItIsUnavailable(t *testing.T) {
 		change func(*tui.Config)
 		text   string
 	}{
-		{"plain", tuitest.Healthy, []string{"5", "r"}, nil, "Not possible: the room room-00 is not encrypted: it has no key."},
-		{"well", tuitest.Healthy, []string{"5", "down", "down", "r"}, nil, "Not possible: the room room-02 needs no new key"},
+		{"plain", tuitest.Healthy, []string{"5", "r"}, nil, "Not available: the room room-00 is not encrypted: it has no key."},
+		{"well", tuitest.Healthy, []string{"5", "down", "down", "r"}, nil, "Not available: the room room-02 needs no new key"},
 		{"archived", tuitest.Healthy, []string{":", "rekey room-09", "enter"}, nil, ""},
-		{"archived in the list", tuitest.Healthy, []string{"5", "/", "room-09", "enter", "r"}, nil, "Not possible: the room room-09 is archived: nothing is changed in it."},
-		{"nobody is online", tuitest.Healthy, []string{"5", "/", "room-11", "enter", "r"}, nil, "Not possible: nobody who could make a new key for the room room-11 has it open."},
+		{"archived in the list", tuitest.Healthy, []string{"5", "/", "room-09", "enter", "r"}, nil, "Not available: the room room-09 is archived: it cannot be changed."},
+		{"nobody is online", tuitest.Healthy, []string{"5", "/", "room-11", "enter", "r"}, nil, "Not available: nobody who could make a new key for the room room-11 has it open."},
 		{"no such room", tuitest.Healthy, []string{"5", ":", "room rekey nowhere", "enter"}, nil, `There is no room "nowhere".`},
 		{"no such name", tuitest.Healthy, []string{"5", ":", "room rekey a.b", "enter"}, nil, "Not done: room rekey"},
 		{"a viewer", tuitest.CopyingAsViewer, []string{"5", "down", "r"}, nil, "only an admin may do this."},
-		{"a viewer in the room", tuitest.CopyingAsViewer, []string{"5", "down", "enter"}, nil, "Do: an admin asks a member who is online: unibusd room rekey room-01"},
+		{"a viewer in the room", tuitest.CopyingAsViewer, []string{"5", "down", "enter"}, nil, "Do: let an admin ask an online member for a new key: unibusd room rekey room-01"},
 		{"read-only", tuitest.Healthy, []string{"5", "down", "r"}, func(c *tui.Config) { c.ReadOnly = true }, "--read-only."},
-		{"no rooms", func() tuitest.ClusterState { w := tuitest.Healthy(); w.Rooms = nil; return w }, []string{"5", "r"}, nil, "Not possible: no room is selected."},
+		{"no rooms", func() tuitest.ClusterState { w := tuitest.Healthy(); w.Rooms = nil; return w }, []string{"5", "r"}, nil, "Not available: no room is selected."},
 	} {
 		var changes []func(*tui.Config)
 		if c.change != nil {
@@ -81,16 +81,16 @@ func TestRekeySaysWhyItIsUnavailable(t *testing.T) {
 	}
 }
 
-// TestRekeyTakesAnyRoomByName also where nobody has looked at it: the node chooses then.
+// TestRekeyTakesAnyRoomByName, even one that was not polled: then the node chooses.
 func TestRekeyTakesAnyRoomByName(t *testing.T) {
 	t.Parallel()
 	s, f := newHarness(t, tuitest.Healthy())
 	s.Press(":", "rekey room-03", "enter")
-	assertShows(t, s, "Ask for a new key of room-03?", "The node asks a member who is online and has the key", "unibusd room rekey room-03 --server")
+	assertShows(t, s, "Ask for a new key of room-03?", "The node asks an online member with the key", "unibusd room rekey room-03 --server")
 	s.Settle()
 	s.Press("tab", "enter")
 	s.Settle()
-	assertShows(t, s, "was asked at n2; room-03 is at epoch 3")
+	assertShows(t, s, "was asked on n2; room-03 stays at epoch 3")
 	assertCalls(t, f, "room-rekey room-03 ")
 }
 
@@ -124,7 +124,7 @@ func TestRoomsWithoutHealth(t *testing.T) {
 	assertShows(t, s, "? unknown", "room-01")
 	assertHides(t, s, "Rekey required")
 	s.Press("down", "enter")
-	assertShows(t, s, "? How it stands with its key is not known: n1 does not say.", "20 ", "bruno-00")
+	assertShows(t, s, "? The state of the key is not known: n1 does not report it.", "20 ", "bruno-00")
 }
 
 // TestRoomThatCannotBeRead shows the reason, and the room once it can be read.
@@ -137,7 +137,7 @@ func TestRoomThatCannotBeRead(t *testing.T) {
 	assertShows(t, s, "So far: no node that can be reached serves the control plane.", "Do: `unibus-tui status` says why")
 	f.Fail(nil)
 	s.Tick()
-	assertShows(t, s, "Rekey required: somebody removed")
+	assertShows(t, s, "Rekey required: a removed")
 }
 
 // TestRoomFilterDoesNotFilterMembers: the filter that found a room does not apply
@@ -180,7 +180,7 @@ func TestLargeRoomIsFetchedPageByPage(t *testing.T) {
 	s.Press("down", "end")
 	assertShows(t, s, "3 000 of 10 000", "worker-01999")
 	s.Press("/", "worker-09998", "enter")
-	s.Screen() // what is drawn finds out that it is not there
+	s.Screen() // drawing finds that the row is missing
 	s.Tick()
 	s.Tick()
 	assertShows(t, s, "worker-09998")

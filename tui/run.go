@@ -26,7 +26,7 @@ func Run(ctx context.Context, cfg Config, opts ...tea.ProgramOption) error {
 		return nil
 	}
 	return core.Errorf(core.KindFailed, "the console stopped: %w", err).
-		WithNext("`unibus-tui status` prints the same without a terminal's help")
+		WithNext("`unibus-tui status` prints the same without a terminal")
 }
 
 // Program creates a console and its Bubble Tea program for callers that run the

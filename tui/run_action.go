@@ -89,11 +89,11 @@ func (m *Model) runAction(act action.Action, s action.State, values []string) te
 func (m *Model) handleActionDone(d actionDoneMsg) tea.Cmd {
 	m.running = nil
 	m.feed.PollNow()
-	for _, p := range m.pages { // the operator may have gone to another by now
+	for _, p := range m.pages { // the operator may be on another page by now
 		p.ActionDone(d.changed)
 	}
 	if m.dialog != nil && m.dialog.asksToQuit {
-		m.dialog = nil // there is nothing to wait for any more
+		m.dialog = nil // the action has returned
 	}
 	if d.err != nil {
 		return m.showFailure(d)
@@ -114,7 +114,7 @@ func (m *Model) handleActionDone(d actionDoneMsg) tea.Cmd {
 
 func (m *Model) showFailure(d actionDoneMsg) tea.Cmd {
 	e := core.AsError(d.err)
-	if m.dialog != nil { // another question is open: it is not pushed aside
+	if m.dialog != nil { // keep the open dialog
 		m.showToast(theme.Bad, e.Text)
 		return nil
 	}
@@ -122,9 +122,9 @@ func (m *Model) showFailure(d actionDoneMsg) tea.Cmd {
 	lines := []string{asSentence(e.Text)}
 	if e.Kind == core.KindUnavailable {
 		title = "No answer: " + d.action.Name
-		lines = append(lines, "It may have been done or not: look before you try again.")
+		lines = append(lines, "The action may have taken effect. Check before you repeat it.")
 	}
-	if d.text != "" { // what was done before it failed
+	if d.text != "" { // the part that was done before the error
 		lines = append(lines, strings.Split(d.text, "\n")...)
 	}
 	if e.Next != "" {

@@ -45,7 +45,7 @@ func newSlowHarness(t *testing.T, patience int) (*tuitest.Harness, *slowClient) 
 	t.Helper()
 	c := &slowClient{allowed: patience}
 	w := tuitest.Healthy()
-	for i := range w.Users { // nobody is passed over
+	for i := range w.Users { // no user is skipped
 		w.Users[i].Status = core.UserActive
 	}
 	s, _ := newHarness(t, w, func(cfg *tui.Config) {
@@ -119,7 +119,7 @@ func TestRevokeShowsSessionsPerNode(t *testing.T) {
 	s.Settle()
 	assertShows(t, s, "chidi-00 is revoked", "n1: 2 sessions ended in 9 ms", "n2: no session",
 		"n3: unknown, it did not answer in time. Sessions may still be open there.",
-		"Do: ask again once every node answers: unibusd user revoke", "1 encrypted room needs a new key, for this user can read the old one: room-02")
+		"Do: repeat this once every node answers: unibusd user revoke", "1 encrypted room needs a new key, because this user can read the old one: room-02")
 
 	w := tuitest.Healthy()
 	w.Rooms = nil

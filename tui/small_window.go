@@ -26,11 +26,11 @@ func (m *Model) smallWindowLines() []string {
 	lines := []string{fmt.Sprintf("This console needs %d x %d; the window is %d x %d. q quits.", MinWidth, MinHeight, m.width, m.height)}
 	switch {
 	case m.dialog != nil && m.dialog.asksToQuit:
-		lines = append(lines, m.waitingText(), "q quits all the same, esc stays.")
+		lines = append(lines, m.waitingText(), "q quits anyway, esc stays.")
 	case m.dialog != nil && m.dialog.messageOnly:
 		lines = append(lines, "A message is open: esc closes it.")
 	case m.dialog != nil:
-		lines = append(lines, "A question is open: esc cancels it.")
+		lines = append(lines, "A dialog is open: esc cancels it.")
 	case m.running != nil:
 		lines = append(lines, m.waitingText())
 	}

@@ -25,12 +25,12 @@ func TestSmallWindowTakesNoAnswers(t *testing.T) {
 	s.Press("d")
 	s.Send(tea.WindowSizeMsg{Width: 80, Height: 23})
 	s.Settle()
-	assertShows(t, s, "A question is open: esc cancels it.")
+	assertShows(t, s, "A dialog is open: esc cancels it.")
 	s.Press("y")
 	s.Settle()
 	assertCalls(t, f)
 	s.Press("esc")
-	assertHides(t, s, "A question is open")
+	assertHides(t, s, "A dialog is open")
 	s.Send(tea.WindowSizeMsg{Width: 80, Height: 24})
 	assertHides(t, s, "[ Cancel ]")
 }
@@ -52,7 +52,7 @@ func TestQQuitsInASmallWindow(t *testing.T) {
 	confirmAction(s, "2 users", "r")
 	s.Send(tea.WindowSizeMsg{Width: 60, Height: 20})
 	s.Press("q")
-	assertShows(t, s, "q quits all the same")
+	assertShows(t, s, "q quits anyway")
 }
 
 func TestSmallWindowShowsTheVerdict(t *testing.T) {

@@ -17,7 +17,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	wanted := m.currentPage().Subscription()
 	if !m.pausedAt.IsZero() && wanted.Exceeds(m.pausedSubscription) {
 		m.resume()
-		m.showToast(theme.Dim, "The picture goes on: what is looked at now was not in it.")
+		m.showToast(theme.Dim, "Resumed: this page was not in the paused snapshot.")
 	}
 	m.feed.Subscribe(wanted)
 	return m, cmd
@@ -98,7 +98,7 @@ func (m *Model) handleKey(k tea.KeyPressMsg) tea.Cmd {
 	key := k.String()
 	switch {
 	case key == "ctrl+c" && m.prompt != nil && !m.windowTooSmall():
-		return m.handlePromptKey(k) // gives up what is typed, not the console
+		return m.handlePromptKey(k) // cancels the prompt instead of quitting
 	case key == "ctrl+c":
 		return m.quit()
 	case key == "ctrl+z":
@@ -206,9 +206,9 @@ func (m *Model) copyToClipboard(rc page.RenderContext) tea.Cmd {
 		m.showToast(theme.Dim, "There is nothing to copy here.")
 		return nil
 	}
-	said := "Copied " + what + "; or by hand: " + strings.ReplaceAll(text, "\n", " ")
-	if widget.Width(said) > m.width-2 { // a whole id is worth more than the word
-		said = "Copied; or by hand: " + strings.ReplaceAll(text, "\n", " ")
+	said := "Copied " + what + "; to copy by hand: " + strings.ReplaceAll(text, "\n", " ")
+	if widget.Width(said) > m.width-2 { // prefer the full id
+		said = "Copied; to copy by hand: " + strings.ReplaceAll(text, "\n", " ")
 	}
 	m.showToast(theme.Good, said)
 	return tea.SetClipboard(text)

@@ -1,5 +1,6 @@
-// Command unibus-tui is the operators' console: the truth about a cluster in a
-// terminal, and the means to steer it. Without a terminal it prints the same as text.
+// Command unibus-tui is the operators' console: it shows the state of a cluster in
+// a terminal and runs operators' actions. Without a terminal it prints the status
+// as text. Begin reading in package tui.
 package main
 
 import (
@@ -46,9 +47,9 @@ func root() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c) },
 	}
 	o.Flags(c.Flags())
-	c.Flags().BoolVar(&o.readOnly, "read-only", false, "look, and change nothing")
-	c.Flags().BoolVar(&o.ascii, "ascii", false, "draw with ASCII alone")
-	c.Flags().StringVar(&o.theme, "theme", "auto", "auto, dark, light, basic (16 colours) or mono")
+	c.Flags().BoolVar(&o.readOnly, "read-only", false, "disable every action that changes the cluster")
+	c.Flags().BoolVar(&o.ascii, "ascii", false, "draw with ASCII only")
+	c.Flags().StringVar(&o.theme, "theme", "auto", "auto, dark, light, basic (16 colors) or mono")
 	c.AddCommand(statusCommand())
 	return c
 }
@@ -57,7 +58,7 @@ func (o *consoleFlags) run(c *cobra.Command) error {
 	switch o.theme {
 	case "auto", "dark", "light", "basic", "mono":
 	default:
-		return core.Errorf(core.KindInvalid, "--theme: there is no theme %q", o.theme).WithNext("use auto, dark, light, basic (16 colours) or mono")
+		return core.Errorf(core.KindInvalid, "--theme: there is no theme %q", o.theme).WithNext("use auto, dark, light, basic (16 colors) or mono")
 	}
 	cl, err := o.Dial(c.Context(), "unibus-tui")
 	if err != nil {
@@ -78,7 +79,7 @@ func (o *consoleFlags) printStatus(c *cobra.Command, cl *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	c.PrintErrln("unibus-tui: this is no terminal, so here is the status as text; over SSH use `ssh -t`")
+	c.PrintErrln("unibus-tui: not a terminal, printing the status as text; over SSH use `ssh -t`")
 	return plain.Text(c.OutOrStdout(), st, migrationStatus(c.Context(), cl))
 }
 

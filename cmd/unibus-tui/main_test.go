@@ -131,7 +131,7 @@ func operateDemo(t *testing.T, d *demo.Demo, term *tuitest.Terminal) {
 	waitFor(t, term, "The control plane is in SQLite on n1 alone")
 	migrateByHand(t, term)
 	term.Press("U") // the way back, and there again
-	waitFor(t, term, "Bring the control plane of demo back to SQLite?", "enter choose")
+	waitFor(t, term, "Return the control plane of demo to SQLite?", "enter choose")
 	term.Press("demo", "tab", "tab", "enter")
 	waitFor(t, term, "Rolled back", "● rolledback", "b start")
 	migrateByHand(t, term)

@@ -138,7 +138,7 @@ func (a Action) CommandLine(s State, values []string) string {
 func (a Action) Dialog(s State) widget.DialogSpec {
 	q, _ := a.dialogQuestion(s)
 	ask := widget.DialogSpec{Title: q.Title, Lines: q.Lines, Fields: q.Fields, ConfirmLabel: q.ConfirmLabel, Dangerous: a.Confirmation >= TypeObjectName}
-	fieldCount := len(q.Fields) // what must be typed beyond them is no part of the command
+	fieldCount := len(q.Fields) // the confirmation field is not part of the command
 	ask.Command = func(values []string) string { return a.CommandLine(s, values[:fieldCount]) }
 	if q.Validate != nil {
 		ask.Validate = func(values []string) error { return q.Validate(values[:fieldCount]) }
@@ -174,7 +174,7 @@ func confirmationField(label, word, or string) widget.Field {
 		if v != "" && (v == word || v == or) {
 			return nil
 		}
-		return core.Errorf(core.KindInvalid, "That is not %s. Esc leaves everything as it is.", word)
+		return core.Errorf(core.KindInvalid, "That is not %s. Esc cancels.", word)
 	}}
 }
 

@@ -174,7 +174,7 @@ func TestConfirmationDecidesWhatIsTyped(t *testing.T) {
 	}
 	check([]string{string(w.Users[1].ID)}, "bruno-00")
 	check([]string{string(w.Users[6].ID)}, w.Users[6].ID.Short()) // no name
-	id := string(w.Users[5].ID)                                   // a name that nobody can type
+	id := string(w.Users[5].ID)                                   // a name that cannot be typed
 	check([]string{id}, id[len(id)-4:])
 	id = string(w.Users[3].ID) // a name that few keyboards have
 	check([]string{id}, id[len(id)-4:])
@@ -222,7 +222,7 @@ func TestReplicasAreRaisedAndNeverLowered(t *testing.T) {
 		{wanted(tuitest.Healthy(), 1), ""},
 		{wanted(tuitest.Healthy(), 3, 1), ""},
 		{tuitest.Healthy(), "every bucket has 3 replicas, and more are not possible with 3 nodes"},
-		{wanted(tuitest.OnSQLite(), 1), "the control plane is not in KV; its move raises the replicas"},
+		{wanted(tuitest.OnSQLite(), 1), "the control plane is not in KV; the migration raises the replicas"},
 		{wanted(tuitest.NoQuorum(), 1), "the meta group has no leader"},
 		{headless, "UNIBUS_members has no leader"},
 		{none, "there are no buckets yet"},

@@ -22,13 +22,13 @@ func bucketActions() []Action {
 				low, high := replicaRange(s)
 				have := fmt.Sprintf("Every bucket has %s now.", widget.Plural(high, "replica", "replicas"))
 				if low != high {
-					have = fmt.Sprintf("The buckets have from %d to %d replicas now.", low, high)
+					have = fmt.Sprintf("The buckets have %d to %d replicas now.", low, high)
 				}
 				return Question{
 					Title: "Raise the replicas of every bucket?", ConfirmLabel: "Raise",
 					Lines: []string{
-						fmt.Sprintf("%s Each is on another node, and there are %d; they are never lowered. More than half of a bucket's replicas must answer for it to be written.", have, s.Snapshot.Status.Value.Expected),
-						"Buckets stay in service meanwhile. It may take a minute, while what they hold is copied.",
+						fmt.Sprintf("%s Each is on a different one of the %d nodes. The number cannot be lowered. More than half of a bucket's replicas must answer for a write.", have, s.Snapshot.Status.Value.Expected),
+						"Buckets stay in service. Copying their data may take a minute.",
 					},
 					Fields: []widget.Field{replicasField(s, high)},
 				}
@@ -52,7 +52,7 @@ func bucketActions() []Action {
 				case m.Leader == "":
 					return "the meta group has no leader"
 				case m.Online < 2:
-					return "no other node is there to lead"
+					return "no other node is online"
 				}
 				return ""
 			},
@@ -93,7 +93,7 @@ func scaleUnavailable(s State) string {
 	case len(bs) == 0:
 		return "there are no buckets yet"
 	case v.Serving.Backend != core.BackendKV:
-		return "the control plane is not in KV; its move raises the replicas"
+		return "the control plane is not in KV; the migration raises the replicas"
 	case v.Meta.Leader == "":
 		return "the meta group has no leader"
 	case leaderless >= 0:
@@ -130,12 +130,12 @@ func stepDownQuestion(_ State, group, leader string, nodes []string) Question {
 	nodes = slices.DeleteFunc(nodes, func(n string) bool { return n == leader })
 	return Question{
 		Title: fmt.Sprintf("Let another node lead %s?", group), ConfirmLabel: "Step down",
-		Lines: []string{fmt.Sprintf("%s hands over to another node. Writes wait for some milliseconds; nothing is lost.", leader)},
+		Lines: []string{fmt.Sprintf("%s hands over to another node. Writes wait a few milliseconds; nothing is lost.", leader)},
 		Fields: []widget.Field{{Label: "to", Hint: "any of " + strings.Join(nodes, ", "), Check: func(v string) error {
 			if v == "" || slices.Contains(nodes, v) {
 				return nil
 			}
-			return core.Errorf(core.KindInvalid, "%s cannot take over. Name one of %s, or nobody.", v, strings.Join(nodes, ", "))
+			return core.Errorf(core.KindInvalid, "%s cannot take over. Enter one of %s, or nothing.", v, strings.Join(nodes, ", "))
 		}}},
 	}
 }
@@ -198,9 +198,9 @@ func replicasField(s State, value int) widget.Field {
 		r, err := strconv.Atoi(v)
 		switch {
 		case err != nil || r < 1 || r > highest:
-			return core.Errorf(core.KindInvalid, "Give a number from %d to %d: a replica for each node at the most.", min(least, highest), highest)
+			return core.Errorf(core.KindInvalid, "Enter a number from %d to %d: at most one replica per node.", min(least, highest), highest)
 		case r < least:
-			return core.Errorf(core.KindInvalid, "There are %d already, and they are never lowered.", least)
+			return core.Errorf(core.KindInvalid, "There are %d already. The number cannot be lowered.", least)
 		}
 		return nil
 	}}

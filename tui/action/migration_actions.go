@@ -15,28 +15,28 @@ func migrationActions() []Action {
 	return []Action{
 		{
 			Name: "migrate start", Aliases: []string{"migrate to kv"}, Key: "b", Scope: "migrate", Confirmation: YesNo,
-			Help:        "begin to move the control plane from SQLite to KV",
+			Help:        "start moving the control plane from SQLite to KV",
 			Unavailable: startUnavailable, Question: startQuestion, Command: startCommand, Run: runStart,
 		},
 		{
 			Name: "migrate check", Aliases: []string{"migrate dry-run", "dry-run"}, Key: "D", Scope: "migrate",
-			Help:        "a dry run: check and convert everything, write nothing",
+			Help:        "dry run: check and convert everything, write nothing",
 			Unavailable: startUnavailable, OptionalQuestion: checkQuestion, Command: checkCommand, Run: runCheck,
 		},
-		migrationAction("P", NoConfirmation, "hold the copy; nothing is lost", migrate.ActionPause, nil, Client.MigratePause, "The move is paused"),
-		migrationAction("R", NoConfirmation, "go on where it was held or stopped", migrate.ActionResume, nil, Client.MigrateResume, "The move goes on"),
+		migrationAction("P", NoConfirmation, "pause the copy; nothing is lost", migrate.ActionPause, nil, Client.MigratePause, "The migration is paused"),
+		migrationAction("R", NoConfirmation, "continue after a pause or an error", migrate.ActionResume, nil, Client.MigrateResume, "The migration continues"),
 		{
 			Name: "migrate limit", Key: "L", Scope: "migrate", Confirmation: YesNo,
-			Help:        "set how many rows a second the copy may write",
+			Help:        "limit the rows per second that the copy writes",
 			Unavailable: migrationUnavailable(migrate.ActionLimit), Question: limitQuestion, Command: limitCommand, Run: runLimit,
 		},
-		migrationAction("A", YesNo, "give up and restore exactly what was", migrate.ActionAbort, abortQuestion, Client.MigrateAbort, "It was given up"),
-		migrationAction("X", TypeClusterName, "let the nodes serve from KV", migrate.ActionCutover, cutoverQuestion, Client.MigrateCutover, "The cutover has begun"),
-		migrationAction("U", TypeClusterName, "bring the control plane back to SQLite", migrate.ActionRollback, rollbackQuestion, Client.MigrateRollback, "The rollback has begun"),
-		migrationAction("F", TypeClusterName, "end the move for good", migrate.ActionFinish, finishQuestion, Client.MigrateFinish, "The move is finished"),
+		migrationAction("A", YesNo, "cancel and restore the previous state", migrate.ActionAbort, abortQuestion, Client.MigrateAbort, "The migration is being aborted"),
+		migrationAction("X", TypeClusterName, "switch the nodes to KV", migrate.ActionCutover, cutoverQuestion, Client.MigrateCutover, "The cutover has started"),
+		migrationAction("U", TypeClusterName, "return the control plane to SQLite", migrate.ActionRollback, rollbackQuestion, Client.MigrateRollback, "The rollback has started"),
+		migrationAction("F", TypeClusterName, "finish for good; no rollback afterward", migrate.ActionFinish, finishQuestion, Client.MigrateFinish, "The migration is finished"),
 		{
 			Name: "migrate report", Aliases: []string{"report"}, Key: "W", Scope: "migrate", Local: true,
-			Help:        "save the report of the move in two files, as text and as JSON",
+			Help:        "save the migration report as text and as JSON",
 			Unavailable: reportUnavailable,
 			Command:     func(s State, _ []string) string { return "unibusd migration report --out " + reportName(s) + ".txt" },
 			Run:         func(_ context.Context, _ Client, s State, _ []string) (string, error) { return saveReport(s) },
@@ -64,9 +64,9 @@ func migrationUnavailable(a migrate.Action) func(State) string {
 		m := s.Snapshot.Migration
 		switch {
 		case !m.Known():
-			return "where the move stands is not known yet"
+			return "the state of the migration is not known yet"
 		case MigrationNodeDown(s.Snapshot):
-			return m.Value.Node + ", which does the move, does not answer"
+			return m.Value.Node + ", which runs the migration, does not answer"
 		}
 		return m.Value.WhyNot(a)
 	}
@@ -90,7 +90,7 @@ func startUnavailable(s State) string {
 	case v.Authority != nil && v.Authority.Backend == core.BackendKV:
 		return "the control plane is in KV already"
 	case !v.Clustered:
-		return "this node has no routes: a move needs a cluster to move into"
+		return "this node has no routes: a migration needs a cluster"
 	case len(Sources(s.Snapshot)) == 0:
 		return "no node serves the control plane from SQLite"
 	case v.Meta.Leader == "":
@@ -101,7 +101,7 @@ func startUnavailable(s State) string {
 
 func reportUnavailable(s State) string {
 	if m := s.Snapshot.Migration; !m.Known() || m.Value.ID == "" && m.Value.Options.DB == "" {
-		return "there was no move yet"
+		return "there is no migration yet"
 	}
 	return ""
 }
@@ -131,10 +131,10 @@ func checkQuestion(s State) (Question, bool) {
 		return Question{}, false
 	}
 	return Question{
-		Title: "Which file is to be checked?", ConfirmLabel: "Check",
+		Title: "Check which file?", ConfirmLabel: "Check",
 		Lines: []string{
 			sourcesText(all),
-			"Everything in it is checked and converted, and compared with the other files; nothing is written.",
+			"Every row is checked, converted and compared with the other files. Nothing is written.",
 		},
 		Fields: []widget.Field{sourceField(s)},
 	}, true
@@ -150,7 +150,7 @@ func runCheck(ctx context.Context, c Client, s State, v []string) (string, error
 		return "", err
 	}
 	_, err = c.MigrateStart(ctx, from.Node, migrate.Options{DB: from.File, DryRun: true})
-	return "The dry run has begun on " + from.Node, err
+	return "The dry run has started on " + from.Node, err
 }
 
 // reportName is the common part of a report's two file names.

@@ -13,9 +13,9 @@ import (
 )
 
 func rateField(rate int) widget.Field {
-	f := widget.Field{Label: fieldRate, Hint: "as fast as it goes", Check: func(v string) error {
+	f := widget.Field{Label: fieldRate, Hint: "no limit", Check: func(v string) error {
 		if _, err := parseRate(v); err != nil {
-			return core.Errorf(core.KindInvalid, "Give a number of rows a second; 0 or nothing is no limit.")
+			return core.Errorf(core.KindInvalid, "Enter rows per second; 0 or nothing means no limit.")
 		}
 		return nil
 	}}
@@ -32,15 +32,15 @@ func parseRate(v string) (int, error) {
 	}
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 0 {
-		return 0, core.Errorf(core.KindInvalid, "%q is not a number of rows a second", v)
+		return 0, core.Errorf(core.KindInvalid, "%q is not a number of rows per second", v)
 	}
 	return n, nil
 }
 
 func limitQuestion(s State) Question {
 	return Question{
-		Title: "How fast may the copy write?", ConfirmLabel: "Set",
-		Lines:  []string{"A limit holds at once, and leaves disks and network to the users. Without one the copy goes as fast as it can. Users see nothing of either."},
+		Title: "Limit the copy?", ConfirmLabel: "Set",
+		Lines:  []string{"A limit applies at once and keeps disks and network free for users. Without a limit the copy runs as fast as it can. Users notice neither."},
 		Fields: []widget.Field{rateField(s.Snapshot.Migration.Value.Options.Rate)},
 	}
 }
@@ -62,31 +62,31 @@ func runLimit(ctx context.Context, c Client, s State, v []string) (string, error
 		return "", err
 	}
 	if rate == 0 {
-		return "The copy goes as fast as it can", nil
+		return "The copy has no limit", nil
 	}
-	return fmt.Sprintf("The copy writes at most %s rows a second", widget.FormatCount(rate)), nil
+	return fmt.Sprintf("The copy writes at most %s rows per second", widget.FormatCount(rate)), nil
 }
 
 func abortQuestion(s State) Question {
 	m := s.Snapshot.Migration.Value
 	if m.State == migrate.StateRollback {
 		return Question{
-			Title: "Give up the rollback?", ConfirmLabel: "Give up",
+			Title: "Abort the rollback?", ConfirmLabel: "Abort",
 			Lines: []string{
-				"KV is opened again on all nodes and serves as it did; the SQLite file that was being written is removed. Nothing is lost.",
-				"Where the authority has moved back already, it goes to KV again as long as nobody has served the new file; once it was served, that stays, and the page says so.",
+				"KV serves again on all nodes, and the unfinished SQLite file is removed. Nothing is lost.",
+				"If the authority is already back at SQLite, it returns to KV unless a node has served the new file. Once served, the new file stays in force, and the page says so.",
 			},
 		}
 	}
 	backup := "The backup is kept."
 	if m.Options.NoBackup {
-		backup = "The copy that it works from is removed."
+		backup = "The temporary copy is removed."
 	}
 	return Question{
-		Title: "Give up the move?", ConfirmLabel: "Give up",
+		Title: "Abort the migration?", ConfirmLabel: "Abort",
 		Lines: []string{
-			fmt.Sprintf("Exactly what was is restored: SQLite on %s goes on serving, and what was copied is removed from KV. %s", m.Node, backup),
-			"Users see nothing of it. The move can be started again at any time.",
+			fmt.Sprintf("The previous state is restored: SQLite on %s keeps serving, and the copied rows are removed from KV. %s", m.Node, backup),
+			"Users notice nothing. You can start the migration again at any time.",
 		},
 	}
 }
@@ -94,29 +94,29 @@ func abortQuestion(s State) Question {
 func cutoverQuestion(s State) Question {
 	v, m := s.Snapshot.Status.Value, s.Snapshot.Migration.Value
 	lines := []string{
-		fmt.Sprintf("SQLite on %s refuses writes while the last changes are copied and compared; then all %s nodes swap, without a restart.", m.Node, NumberWord(max(1, v.Expected))),
-		`Users keep their sessions and their messages. Whoever changes something is told "the control plane is moving" and tries again, for a second or two.`,
-		fmt.Sprintf("If it fails, the fence lifts by itself within 30 s and SQLite on %s serves as before.", m.Node),
+		fmt.Sprintf("SQLite on %s refuses writes while the last changes are copied and compared. Then all %s nodes switch, without a restart.", m.Node, NumberWord(max(1, v.Expected))),
+		`Users keep their sessions and messages. For a second or two, changes fail with "the control plane is moving" and must be retried.`,
+		fmt.Sprintf("If it fails, the fence ends within 30 s and SQLite on %s serves as before.", m.Node),
 	}
 	if away := downNodesText(v.Nodes); away != "" {
-		lines = append(lines, away+" not there, and the cutover is refused until every node answers: the last changes are compared on each.")
+		lines = append(lines, away+" down. The cutover is refused until every node answers, because each must compare the last changes.")
 	}
-	lines = append(lines, "You can roll back until you finish; what is written until then is carried back.")
+	lines = append(lines, "You can roll back until you finish. A rollback keeps everything written until then.")
 	return Question{Title: fmt.Sprintf("Move the control plane of %s to KV?", v.Cluster), Lines: lines, ConfirmLabel: "Move"}
 }
 
 func rollbackQuestion(s State) Question {
 	v, m := s.Snapshot.Status.Value, s.Snapshot.Migration.Value
 	lines := []string{
-		fmt.Sprintf("KV is shut on all nodes, all that it holds is written to a new SQLite file on %s and read back, and that file serves. Nothing written since the cutover is lost.", m.Node),
-		fmt.Sprintf(`Whoever changes something or connects is told "the control plane is moving" and tries again, for about %s. Then users' sessions on the other nodes end, and come back on %s.`, widget.FormatDuration(estimateRollback(m)), m.Node),
-		fmt.Sprintf("If it fails before the authority has moved, KV serves again. %s must stay up: where it stops in the middle nothing serves until it is back.", m.Node),
-		fmt.Sprintf("Afterwards %s serves alone: were its disk lost, so were users and rooms. The move can be started again.", m.Node),
+		fmt.Sprintf("KV is closed on all nodes and exported to a new SQLite file on %s, which is verified and then serves. Nothing written since the cutover is lost.", m.Node),
+		fmt.Sprintf(`For about %s, changes and connections fail with "the control plane is moving" and must be retried. Then sessions on the other nodes end and reconnect to %s.`, widget.FormatDuration(estimateRollback(m)), m.Node),
+		fmt.Sprintf("If it fails before the authority moves, KV serves again. %s must stay up: if it stops halfway, nothing serves until it is back.", m.Node),
+		fmt.Sprintf("Afterward %s serves alone: if its disk fails, users and rooms are lost. You can start the migration again.", m.Node),
 	}
 	if away := downNodesText(v.Nodes); away != "" {
-		lines = append(lines, away+" not there, and will follow once back.")
+		lines = append(lines, away+" down, and will follow once up.")
 	}
-	return Question{Title: fmt.Sprintf("Bring the control plane of %s back to SQLite?", v.Cluster), Lines: lines, ConfirmLabel: "Roll back"}
+	return Question{Title: fmt.Sprintf("Return the control plane of %s to SQLite?", v.Cluster), Lines: lines, ConfirmLabel: "Roll back"}
 }
 
 // estimateRollback guesses the duration of a rollback. Admission leases expire
@@ -132,11 +132,11 @@ func estimateRollback(m migrate.Status) time.Duration {
 func finishQuestion(s State) Question {
 	m := s.Snapshot.Migration.Value
 	return Question{
-		Title: fmt.Sprintf("Finish the move of %s?", s.Snapshot.Status.Value.Cluster), ConfirmLabel: "Finish",
+		Title: fmt.Sprintf("Finish the migration of %s?", s.Snapshot.Status.Value.Cluster), ConfirmLabel: "Finish",
 		Lines: []string{
-			"KV stays the control plane, and the way back ends here: afterwards `unibusd backup` writes a SQLite file of what there is.",
-			fmt.Sprintf("The old file on %s and the backup are kept, and no node serves them. Users see nothing of it.", m.Node),
-			"There is no hurry: until you finish, everything works, and can be rolled back.",
+			"KV stays the control plane, and a rollback is no longer possible. Afterward `unibusd backup` exports KV to a SQLite file.",
+			fmt.Sprintf("The old file on %s and the backup are kept, but no node serves them. Users notice nothing.", m.Node),
+			"There is no hurry: everything works before you finish, and you can still roll back.",
 		},
 	}
 }

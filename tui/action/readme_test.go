@@ -12,7 +12,7 @@ import (
 	"unibus/tui/tuitest"
 )
 
-// TestReadmeNamesTheKeys: in the README's table of a move each key does what the
+// TestReadmeNamesTheKeys: in the README's migration table each key does what the
 // command beside it does, and no key of the page is left out.
 func TestReadmeNamesTheKeys(t *testing.T) {
 	t.Parallel()

@@ -41,9 +41,9 @@ func resolveUser(snap *feed.Snapshot, arg string) (string, error) {
 	case len(found) == 1:
 		return string(found[0].ID), nil
 	case len(found) > 1:
-		return "", core.Errorf(core.KindInvalid, "%s users are called %q", widget.FormatCount(len(found)), arg).WithNext("give the whole nkey")
+		return "", core.Errorf(core.KindInvalid, "%s users are called %q", widget.FormatCount(len(found)), arg).WithNext("give the full nkey")
 	}
-	return "", core.Errorf(core.KindNotFound, "no user is called %q", arg).WithNext("give a name from the users page, or a whole nkey")
+	return "", core.Errorf(core.KindNotFound, "no user is called %q", arg).WithNext("give a name from the users page, or a full nkey")
 }
 
 func resolveBucket(snap *feed.Snapshot, arg string) (string, error) {
@@ -67,5 +67,5 @@ func resolveRoom(snap *feed.Snapshot, arg string) (string, error) {
 	if snap.Rooms.Known() {
 		return "", core.Errorf(core.KindNotFound, "there is no room %q", arg).WithNext("the rooms page lists them")
 	}
-	return arg, nil // nobody has looked at the list yet: the node knows
+	return arg, nil // the list has not been polled yet: the node will check
 }

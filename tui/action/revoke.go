@@ -134,7 +134,7 @@ func (p revocationReport) reportLines(s State) []string {
 		if n > 1 {
 			needs = widget.FormatCount(n) + " encrypted rooms need"
 		}
-		line := fmt.Sprintf("%s a new key, for %s can read the old one: %s", needs, users, strings.Join(p.rooms[:min(n, maxListedRooms)], ", "))
+		line := fmt.Sprintf("%s a new key, because %s can read the old one: %s", needs, users, strings.Join(p.rooms[:min(n, maxListedRooms)], ", "))
 		if n > maxListedRooms {
 			line += fmt.Sprintf(" and %s more", widget.FormatCount(n-maxListedRooms))
 		}
@@ -145,9 +145,9 @@ func (p revocationReport) reportLines(s State) []string {
 	}
 	switch { // a revocation may be repeated
 	case len(p.unknown) > 0 || len(p.notes) > 0:
-		out = append(out, "Do: ask again once every node answers: "+s.repeatCommand())
+		out = append(out, "Do: repeat this once every node answers: "+s.repeatCommand())
 	case len(p.rooms) > maxListedRooms:
-		out = append(out, "All of them: "+s.repeatCommand())
+		out = append(out, "To list all: "+s.repeatCommand())
 	}
 	return out
 }

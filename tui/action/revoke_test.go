@@ -50,7 +50,7 @@ func TestRevokeSumsUpAllNodes(t *testing.T) {
 		{
 			name: "the slowest counts", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": newEnded(2, 1004)}, Rekey: []core.RoomID{"r2"}},
 			second: &admin.Revoked{User: two, Nodes: map[string]admin.Ended{"n1": newEnded(1, 2012)}, Rekey: []core.RoomID{"r1", "r2"}},
-			has:    []string{"2 users are revoked\n", "n1: 3 sessions ended in 12 ms", "2 encrypted rooms need a new key, for these users can read the old one: r1, r2"}, lack: []string{"more"},
+			has:    []string{"2 users are revoked\n", "n1: 3 sessions ended in 12 ms", "2 encrypted rooms need a new key, because these users can read the old one: r1, r2"}, lack: []string{"more"},
 		},
 		{
 			name: "silent", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": newEnded(1, 1001), "n2": {Unknown: true}}},
@@ -59,7 +59,7 @@ func TestRevokeSumsUpAllNodes(t *testing.T) {
 		},
 		{
 			name: "many rooms", first: admin.Revoked{User: one, Nodes: none, Rekey: many},
-			has: []string{"8 encrypted rooms need a new key, for this user", "r5, r6 and 2 more\nAll of them: unibusd user revoke " + string(one.ID) + " --server x"}, lack: []string{"r7"},
+			has: []string{"8 encrypted rooms need a new key, because this user", "r5, r6 and 2 more\nTo list all: unibusd user revoke " + string(one.ID) + " --server x"}, lack: []string{"r7"},
 		},
 		{
 			name: "rooms not known", first: admin.Revoked{User: one, Nodes: none, Note: "which rooms need a new key is not known: no quorum"},
@@ -109,10 +109,10 @@ func TestBulkRevokeContinuesWhereItStopped(t *testing.T) {
 
 	w.Users[1].Status, w.Users[2].Status = core.UserRevoked, core.UserRevoked
 	left := fakeRevoker{answers: map[string]admin.Revoked{ids[2]: {User: w.Users[7], Nodes: map[string]admin.Ended{"n1": {}}}}}
-	if text, err = revoke.Run(context.Background(), left, newState(w, ids...), nil); err != nil || text != "hana-00 is revoked, 2 were so before; n1: no session" {
+	if text, err = revoke.Run(context.Background(), left, newState(w, ids...), nil); err != nil || text != "hana-00 is revoked, 2 were before; n1: no session" {
 		t.Errorf("again: %q, %v", text, err)
 	}
-	if ask := revoke.Dialog(newState(w, ids...)); !strings.Contains(strings.Join(ask.Lines, "\n"), "2 of them are revoked already") {
+	if ask := revoke.Dialog(newState(w, ids...)); !strings.Contains(strings.Join(ask.Lines, "\n"), "2 of them are already revoked") {
 		t.Errorf("the question says %q", ask.Lines)
 	}
 	if text, err = revoke.Run(context.Background(), fakeRevoker{}, newState(w, ids...), nil); text != "" || !strings.HasPrefix(err.Error(), "2 of 3 are revoked; then ") {

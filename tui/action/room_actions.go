@@ -48,14 +48,14 @@ func rekeyUnavailable(s State) string {
 	switch row, all := roomKeys(s.Snapshot, id); {
 	case all != nil && all.Why != nil:
 		return all.Why.Text
-	case all != nil, row == nil: // the node knows
+	case all != nil, row == nil: // the node will check
 		return ""
 	case row.State == admin.KeysArchived:
-		return "the room " + id + " is archived: nothing is changed in it"
+		return "the room " + id + " is archived: it cannot be changed"
 	case row.State == admin.KeysPlain:
 		return "the room " + id + " is not encrypted: it has no key"
 	case row.State != admin.KeysRekey:
-		return "the room " + id + " needs no new key: only active members know the present one"
+		return "the room " + id + " needs no new key: only active members know the current one"
 	}
 	return ""
 }
@@ -72,23 +72,23 @@ func rekeyQuestion(s State) Question {
 	q := Question{Title: fmt.Sprintf("Ask for a new key of %s?", selectedRoom(s)), ConfirmLabel: "Ask"}
 	_, all := roomKeys(s.Snapshot, selectedRoom(s))
 	if all != nil && all.MustRekey > 0 {
-		q.Lines = append(q.Lines, fmt.Sprintf("Why: %s may not read any more and still %s the key.", formerReaders(all), verb(all.MustRekey, "knows", "know")))
+		q.Lines = append(q.Lines, fmt.Sprintf("Reason: %s must no longer read but still %s the key.", formerReaders(all), verb(all.MustRekey, "knows", "know")))
 	}
 	if p := memberToAsk(s); p != nil {
-		q.Lines = append(q.Lines, fmt.Sprintf("Asked is %s (%s), online at %s.", widget.Sanitize(p.Called()), p.Role, strings.Join(p.Nodes, ", ")))
+		q.Lines = append(q.Lines, fmt.Sprintf("The request goes to %s (%s), online on %s.", widget.Sanitize(p.Called()), p.Role, strings.Join(p.Nodes, ", ")))
 	} else {
-		q.Lines = append(q.Lines, "The node asks a member who is online and has the key: the owner first, then an admin.")
+		q.Lines = append(q.Lines, "The node asks an online member with the key: the owner first, then an admin.")
 	}
-	q.Lines = append(q.Lines, "Their program makes the key; no node or operator ever sees one. The room's epoch rises once it has.")
+	q.Lines = append(q.Lines, "The member's client creates the key; no node or operator ever sees it. The room's epoch increases once that is done.")
 	return q
 }
 
-// formerReaders are the people because of whom a new key is needed.
+// formerReaders are the users that must no longer read but still know the key.
 func formerReaders(k *admin.RoomKeys) string {
 	if k.MustRekey == 1 && len(k.Know) == 1 {
 		return widget.Sanitize(k.Know[0].Called())
 	}
-	return widget.Plural(k.MustRekey, "person", "people")
+	return widget.Plural(k.MustRekey, "user", "users")
 }
 
 func verb(n int, one, many string) string {
@@ -116,5 +116,5 @@ func runRekey(ctx context.Context, c Client, s State, _ []string) (string, error
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s was asked at %s; %s is at epoch %d until their program has made a key", a.Called(), strings.Join(a.Nodes, ", "), a.Room, a.Epoch), nil
+	return fmt.Sprintf("%s was asked on %s; %s stays at epoch %d until the client has created a key", a.Called(), strings.Join(a.Nodes, ", "), a.Room, a.Epoch), nil
 }

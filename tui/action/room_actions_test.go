@@ -36,11 +36,11 @@ func TestRekeyNamesTheMemberItAsks(t *testing.T) {
 		asked  string
 		same   string
 	}{
-		"row alone":   {row, "", "The node asks a member who is online", "unibusd room rekey room-01"},
-		"row, opened": {row, "room-01", "Asked is evil\uFFFD[2J (owner), online at n2.", "unibusd room rekey room-01 --user " + string(w.Rooms[1].Owner)},
-		"a member":    {action.Selection{Kind: "user", IDs: []string{"x"}, Room: "room-01"}, "room-01", "Asked is", "--user"},
-		"nobody":      {action.Selection{Room: "room-01"}, "room-01", "Asked is", "--user"},
-		"another":     {row, "room-03", "The node asks a member who is online", "unibusd room rekey room-01"},
+		"row alone":   {row, "", "The node asks an online member", "unibusd room rekey room-01"},
+		"row, opened": {row, "room-01", "The request goes to evil\uFFFD[2J (owner), online on n2.", "unibusd room rekey room-01 --user " + string(w.Rooms[1].Owner)},
+		"a member":    {action.Selection{Kind: "user", IDs: []string{"x"}, Room: "room-01"}, "room-01", "The request goes to", "--user"},
+		"nobody":      {action.Selection{Room: "room-01"}, "room-01", "The request goes to", "--user"},
+		"another":     {row, "room-03", "The node asks an online member", "unibusd room rekey room-01"},
 	} {
 		s := newRoomState(t, w, c.sel, c.opened)
 		if why := a.Unavailable(s); why != "" {
@@ -53,7 +53,7 @@ func TestRekeyNamesTheMemberItAsks(t *testing.T) {
 			t.Errorf("%s: the same as %q", name, same)
 		}
 		f := tuitest.NewFakeClient(w)
-		if text, err := a.Run(context.Background(), f, s, nil); err != nil || !strings.Contains(text, "room-01 is at epoch 1") {
+		if text, err := a.Run(context.Background(), f, s, nil); err != nil || !strings.Contains(text, "room-01 stays at epoch 1") {
 			t.Errorf("%s: %q, %v", name, text, err)
 		}
 	}
@@ -69,7 +69,7 @@ func TestRekeyCountsFormerReaders(t *testing.T) {
 	k.MustRekey = 12
 	w.Keys["room-01"] = k
 	s := newRoomState(t, w, action.Selection{Kind: "room", IDs: []string{"room-01"}}, "room-01")
-	if text := strings.Join(findAction(t, "room rekey").Question(s).Lines, "\n"); !strings.Contains(text, "12 people may not read any more and still know the key") {
+	if text := strings.Join(findAction(t, "room rekey").Question(s).Lines, "\n"); !strings.Contains(text, "12 users must no longer read but still know the key") {
 		t.Errorf("%q", text)
 	}
 	k.Why = core.Errorf(core.KindRefused, "nobody is left")

@@ -14,7 +14,7 @@ import (
 
 func startQuestion(s State) Question {
 	sources := Sources(s.Snapshot)
-	what := "the file"
+	what := "The file"
 	var lines []string
 	if len(sources) == 1 {
 		what = fmt.Sprintf("%s on %s", sources[0].File, sources[0].Node)
@@ -22,21 +22,21 @@ func startQuestion(s State) Question {
 		lines = append(lines, sourcesText(sources))
 	}
 	lines = append(lines,
-		fmt.Sprintf("A backup of %s is taken first, every row is copied from it, and every bucket is compared on every node.", what),
-		"SQLite goes on serving, nothing changes for users. The move then waits for your cutover; until then it can be given up.")
+		fmt.Sprintf("%s is backed up first. Every row is copied from the backup, and every bucket is compared on every node.", what),
+		"SQLite keeps serving, and users notice nothing. The migration then waits for your cutover; until then you can abort it.")
 	if names := s.divergedNodes(); names != nil {
-		than, other := "this one", "; or stop here, and start from the other file"
+		than, other := "this one", "; or cancel and start from the other file"
 		if len(sources) > 1 {
-			than, other = "the one of "+s.Snapshot.Migration.Value.Node, ""
+			than, other = "the file of "+s.Snapshot.Migration.Value.Node, ""
 		}
-		lines = append(lines, fmt.Sprintf("%s %s rows that %s lacks. Type the name to leave them behind%s.",
+		lines = append(lines, fmt.Sprintf("%s %s rows that %s lacks. Enter the node's name to ignore its file%s.",
 			joinNames(names), pluralize(len(names), "has a SQLite file with", "have SQLite files with"), than, other))
 	}
 	return Question{
 		Title: fmt.Sprintf("Move the control plane of %s to KV?", s.Snapshot.Status.Value.Cluster), ConfirmLabel: "Start", Lines: lines, Fields: startFields(s),
 		Validate: func(v []string) error {
 			if node, o := parseStartFields(s, v); slices.Contains(o.Discard, node) {
-				return core.Errorf(core.KindInvalid, "The file of %s is the one that is moved: it cannot be left behind.", node)
+				return core.Errorf(core.KindInvalid, "The file of %s is the source: it cannot be ignored.", node)
 			}
 			return nil
 		},
@@ -49,12 +49,12 @@ func sourcesText(all []Source) string {
 	for _, x := range all {
 		files = append(files, fmt.Sprintf("%s on %s", x.File, x.Node))
 	}
-	return fmt.Sprintf("%s nodes serve SQLite files of their own: %s. One of them is moved; name the node whose file counts.", capitalize(NumberWord(len(all))), joinNames(files))
+	return fmt.Sprintf("%s nodes serve their own SQLite files: %s. Only one can be migrated. Enter the node of that file.", capitalize(NumberWord(len(all))), joinNames(files))
 }
 
 // sourceField asks for the node whose file is migrated.
 func sourceField(s State) widget.Field {
-	return widget.Field{Label: fieldSource, Hint: "the node whose file counts", Check: func(v string) error {
+	return widget.Field{Label: fieldSource, Hint: "the node of the file to migrate", Check: func(v string) error {
 		_, err := parseSource(s, []string{v})
 		return err
 	}}
@@ -70,13 +70,13 @@ func startFields(s State) []widget.Field {
 		if v == "yes" || v == "no" {
 			return nil
 		}
-		return core.Errorf(core.KindInvalid, "Say yes or no. Without a backup a temporary copy is used and removed.")
+		return core.Errorf(core.KindInvalid, "Enter yes or no. Without a backup, a temporary copy is used and then removed.")
 	}})
 	if left := s.ignorableNodes(); left != nil {
-		out = append(out, widget.Field{Label: fieldDiscard, Hint: "nobody", Check: func(v string) error {
+		out = append(out, widget.Field{Label: fieldDiscard, Hint: "no node", Check: func(v string) error {
 			for _, n := range splitNames(v) {
 				if !slices.Contains(left, n) {
-					return core.Errorf(core.KindInvalid, "Only %s can be left behind.", joinNames(left))
+					return core.Errorf(core.KindInvalid, "Only the files of %s can be ignored.", joinNames(left))
 				}
 			}
 			return nil
@@ -98,14 +98,14 @@ func parseSource(s State, v []string) (Source, error) {
 		}
 		names = append(names, x.Node)
 	}
-	return Source{}, core.Errorf(core.KindInvalid, "Several nodes serve SQLite files. Name the one that counts: %s.", joinNames(names))
+	return Source{}, core.Errorf(core.KindInvalid, "Several nodes serve SQLite files. Enter one of %s.", joinNames(names))
 }
 
 // sourceFlags name the file, and its node if several nodes may have the same
 // path.
 func sourceFlags(s State, v []string) string {
 	from, err := parseSource(s, v)
-	if err != nil { // nothing is typed yet
+	if err != nil { // the operator has typed nothing yet
 		from = Source{"NODE", "FILE"}
 	}
 	line := " --db " + ShellQuote(from.File)
@@ -182,14 +182,14 @@ func runStart(ctx context.Context, c Client, s State, v []string) (string, error
 	if _, err := c.MigrateStart(ctx, node, o); err != nil {
 		return "", err
 	}
-	return "The move has begun on " + node, nil
+	return "The migration has started on " + node, nil
 }
 
 // The fields of the question before a start.
 const (
 	fieldSource   = "source"
 	fieldReplicas = "replicas"
-	fieldRate     = "rows a second"
+	fieldRate     = "rows per second"
 	fieldBackup   = "keep backup"
-	fieldDiscard  = "leave behind"
+	fieldDiscard  = "ignore files of"
 )

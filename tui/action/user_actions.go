@@ -14,11 +14,11 @@ func userActions() []Action {
 	return []Action{
 		{
 			Name: "user add", Aliases: []string{"add"}, Key: "a", Scope: "users", Confirmation: YesNo,
-			Help: "admit a new user", Question: addQuestion, Command: addCommand, Run: runAdd,
+			Help: "add a user that may connect", Question: addQuestion, Command: addCommand, Run: runAdd,
 		},
 		{
 			Name: "user revoke", Aliases: []string{"revoke"}, Key: "r", Scope: "users", ArgumentKind: "user", Confirmation: TypeObjectName,
-			Help:        "shut users out and end their sessions",
+			Help:        "block users and end their sessions",
 			Unavailable: noUserToChange(core.UserActive, "revoked"),
 			Question:    revokeQuestion,
 			Command:     func(s State, _ []string) string { return perUserCommand(s, "unibusd user revoke") },
@@ -26,11 +26,11 @@ func userActions() []Action {
 		},
 		{
 			Name: "user activate", Aliases: []string{"activate"}, Key: "u", Scope: "users", ArgumentKind: "user", Confirmation: YesNo,
-			Help:        "admit revoked users again",
+			Help:        "let revoked users connect again",
 			Unavailable: noUserToChange(core.UserRevoked, "active"),
 			Question: func(s State) Question {
-				q := Question{Title: fmt.Sprintf("Admit %s again?", selectedUsersText(s)), ConfirmLabel: "Activate"}
-				q.Lines = append(fullNameLines(s), "They may connect from now on, and are in the rooms they were in.")
+				q := Question{Title: fmt.Sprintf("Activate %s?", selectedUsersText(s)), ConfirmLabel: "Activate"}
+				q.Lines = append(fullNameLines(s), "They can connect again and are still members of their rooms.")
 				return withUnchangedCount(s, q, core.UserActive, "active")
 			},
 			Command: func(s State, _ []string) string { return perUserCommand(s, "unibusd user activate") },
@@ -79,7 +79,7 @@ func perUserCommand(s State, cmd string) string {
 
 func revokeQuestion(s State) Question {
 	q := Question{Title: fmt.Sprintf("Revoke %s?", selectedUsersText(s)), ConfirmLabel: "Revoke"}
-	q.Lines = append(fullNameLines(s), "They are refused on every node from now on, and their sessions end. Nothing is deleted: `user activate` admits them again.")
+	q.Lines = append(fullNameLines(s), "Every node refuses them from now on, and their sessions end. Nothing is deleted: `user activate` reverses it.")
 	if len(s.Selected.IDs) == 1 {
 		u := findUser(s.Snapshot, s.Selected.IDs[0])
 		if u.Role == core.RoleAdmin {
@@ -122,7 +122,7 @@ func fullNameLines(s State) []string {
 		return nil
 	}
 	if name := widget.Sanitize(userName(findUser(s.Snapshot, s.Selected.IDs[0]))); widget.Width(name) > maxTypedName {
-		return []string{"Their name in full: " + name}
+		return []string{"Full name: " + name}
 	}
 	return nil
 }
@@ -130,7 +130,7 @@ func fullNameLines(s State) []string {
 // withUnchangedCount adds how many selected users already have the status.
 func withUnchangedCount(s State, q Question, want core.UserStatus, word string) Question {
 	if n := len(s.Selected.IDs) - len(usersToChange(s, want)); n > 0 && n < len(s.Selected.IDs) {
-		q.Lines = append(q.Lines, fmt.Sprintf("%s of them %s %s already, and left so.", widget.FormatCount(n), pluralize(n, "is", "are"), word))
+		q.Lines = append(q.Lines, fmt.Sprintf("%s of them %s already %s and will not change.", widget.FormatCount(n), pluralize(n, "is", "are"), word))
 	}
 	return q
 }
@@ -171,7 +171,7 @@ func changeUsers(ctx context.Context, s State, want core.UserStatus, did string,
 	}
 	text := fmt.Sprintf("%s %s %s", usersText(s, ids), pluralize(len(ids), "is", "are"), did)
 	if before > 0 {
-		text += fmt.Sprintf(", %s %s so before", widget.FormatCount(before), pluralize(before, "was", "were"))
+		text += fmt.Sprintf(", %s %s before", widget.FormatCount(before), pluralize(before, "was", "were"))
 	}
 	return text, nil
 }
@@ -185,10 +185,10 @@ func addQuestion(State) Question {
 				_, err := core.ParseUserID(v)
 				return err
 			}},
-			{Label: "name", Hint: "how people know them"},
+			{Label: "name", Hint: "shown to operators and members"},
 			{Label: "role", Value: string(core.RoleMember), Check: func(v string) error {
 				if r := core.UserRole(v); r != core.RoleMember && r != core.RoleAdmin {
-					return core.Errorf(core.KindInvalid, "A user is member or admin.")
+					return core.Errorf(core.KindInvalid, "The role is member or admin.")
 				}
 				return nil
 			}},
@@ -223,7 +223,7 @@ func runAdd(ctx context.Context, c Client, _ State, v []string) (string, error) 
 	if u, err = c.UserAdd(ctx, u); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s may connect now, as %s", userName(u), u.Role), nil
+	return fmt.Sprintf("%s can connect now, as %s", userName(u), u.Role), nil
 }
 
 // findUser returns the user with an id; only the id is set if the user is not

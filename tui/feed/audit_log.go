@@ -28,7 +28,7 @@ func (l AuditLog) prependNewest(page admin.Audit) AuditLog {
 		return out
 	}
 	newest, oldest := l.Records[0].Seq, page.Records[len(page.Records)-1].Seq
-	if page.Records[0].Seq < newest || oldest > newest { // counted anew; or more came in between than a page holds
+	if page.Records[0].Seq < newest || oldest > newest { // renumbered, or more new records than a page holds
 		return out
 	}
 	overlap := slices.IndexFunc(l.Records, func(r admin.AuditRecord) bool { return r.Seq < oldest })

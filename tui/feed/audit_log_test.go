@@ -66,9 +66,9 @@ func TestAuditGrowsAtBothEnds(t *testing.T) {
 	if last := pollAudit(t, f, again.Next, 257); last.Next != 0 {
 		t.Errorf("older ones begin at %d though there are none", last.Next)
 	}
-	newest = 150 // counted anew: what was read before is not what lies behind
+	newest = 150 // renumbered: the records read before are other ones
 	pollAudit(t, f, 0, 100)
-	newest += 500 // more than a page: what lies between was not read
+	newest += 500 // more than a page: the records in between are missing
 	if log := pollAudit(t, f, 0, 100); log.Next == 0 {
 		t.Error("there is a gap and nothing older")
 	}

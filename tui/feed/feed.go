@@ -21,7 +21,7 @@ type Source interface {
 	RoomPage(ctx context.Context, r admin.RoomRequest) (admin.RoomDetail, error)
 	Rollout(ctx context.Context) (admin.Rollout, error)
 	Audit(ctx context.Context, r admin.AuditRequest) (admin.Audit, error)
-	Connected() string // the node it talks to, "" while none
+	Connected() string // the connected node, "" if none
 	Server() string    // its URL
 }
 

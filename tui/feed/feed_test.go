@@ -165,7 +165,7 @@ func TestSubscribeDoesNotWaitForAConnection(t *testing.T) {
 	s := &stuckSource{released: make(chan struct{})}
 	defer close(s.released)
 	f := newFastFeed(s)
-	go f.PollOnce(context.Background()) // it hangs where the node's name is read
+	go f.PollOnce(context.Background()) // it blocks while reading the node's name
 	looked := make(chan struct{})
 	go func() {
 		f.Subscribe(feed.Subscription{Users: true})

@@ -21,7 +21,7 @@ func (f *Feed) room(ctx context.Context) {
 	if f.Snapshot().RoomID != w.Room {
 		f.publish(func(s *Snapshot) {
 			s.RoomID, s.Room = w.Room, Topic[admin.RoomDetail]{Freshness: Freshness{Answers: s.Room.Answers + 1}}
-		}) // N never comes back, or one room's people would pass for another's
+		}) // Answers must not repeat, or cached rows of one room would be shown for another
 	}
 	poll(ctx, f, func(s *Snapshot) *Topic[admin.RoomDetail] { return &s.Room },
 		func(ctx context.Context) (admin.RoomDetail, error) {

@@ -20,7 +20,7 @@ func (f *LabeledLines) Add(label, value string) {
 		return
 	}
 	label = widget.Pad(label, f.LabelWidth, false)
-	lines := []string{value} // blanks inside it are kept where it fits
+	lines := []string{value} // a value that fits keeps its blanks
 	if room := f.Context.Width - f.LabelWidth - 4; widget.Width(value) > room {
 		lines = widget.Wrap(value, room)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // NoNodes is what a table of nodes shows while it is empty.
-const NoNodes = "No node is known yet. They appear once one has answered."
+const NoNodes = "No node is known yet. Nodes appear after the first answer."
 
 // NodeColumns are the columns that NodeRow fills.
 func NodeColumns() []widget.Column {
@@ -35,7 +35,7 @@ func NodeRow(rc RenderContext, n cluster.Node) widget.Row {
 	g, tone := rc.Theme.Glyphs.Healthy, theme.Good
 	meta := n.Meta
 	if !n.Online {
-		g, tone, meta = rc.Theme.Glyphs.Absent, theme.Bad, "away"
+		g, tone, meta = rc.Theme.Glyphs.Absent, theme.Bad, "down"
 	}
 	return rc.DimRowIfStale(widget.Row{Key: n.Name, Dim: !n.Online, Cells: []widget.Cell{
 		{Text: g + " " + n.Name, Tone: tone},

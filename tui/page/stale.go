@@ -20,7 +20,7 @@ func (rc RenderContext) StatusIsStale() bool {
 }
 
 // AtStatusTime is the context at the time of a stale status. Ages in it must not
-// grow: nobody knows whether that state continues.
+// grow, because that state may have ended.
 func (rc RenderContext) AtStatusTime() RenderContext {
 	if rc.StatusIsStale() {
 		rc.Now = rc.Snapshot.Status.ReceivedAt
@@ -92,7 +92,7 @@ func (rc RenderContext) WaitingLines(what string, t feed.Freshness) []string {
 func (rc RenderContext) StaleLines(t feed.Freshness, fresh time.Duration) []string {
 	switch {
 	case t.Refreshing(rc.Now, fresh):
-		return rc.Paragraph(theme.Dim, "Figures are from "+rc.FormatTime(t.ReceivedAt)+"; newer ones are awaited.")
+		return rc.Paragraph(theme.Dim, "The figures are from "+rc.FormatTime(t.ReceivedAt)+"; newer ones are on the way.")
 	case !t.Stale(rc.Now, fresh):
 		return nil
 	}

@@ -59,7 +59,7 @@ func newMigrationDocument(m migrate.Status) *migrationDocument {
 	return &d
 }
 
-// metaDocument and bucket name their leader even where there is none.
+// metaDocument and bucketDocument include the leader even if there is none.
 type metaDocument struct {
 	Leader string `json:"leader"`
 	cluster.Meta

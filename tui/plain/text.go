@@ -61,7 +61,7 @@ func writeMigration(w io.Writer, s admin.Status, m migrate.Status) {
 	const indent = "               "
 	switch {
 	case m.State == "" && s.Moving != "":
-		fmt.Fprintf(w, "move           %s\n", s.Moving)
+		fmt.Fprintf(w, "migration      %s\n", s.Moving)
 		return
 	case m.State == "" || m.State == migrate.StateNone:
 		return
@@ -70,14 +70,14 @@ func writeMigration(w io.Writer, s admin.Status, m migrate.Status) {
 	if m.Since != 0 {
 		since = ", since " + m.Since.Time().Format("2006-01-02 15:04:05 MST")
 	}
-	fmt.Fprintf(w, "move           %s%s\n", m.State, since)
+	fmt.Fprintf(w, "migration      %s%s\n", m.State, since)
 	writeLine := func(text string) {
 		for _, l := range widget.Wrap(widget.Sanitize(text), lineWidth-len(indent)) {
 			fmt.Fprintln(w, indent+l)
 		}
 	}
 	if s.Away(m.Node) && !m.Over() {
-		writeLine(m.Node + " does the move and does not answer. This is what it wrote down last.")
+		writeLine(m.Node + " runs the migration and does not answer. This is its last report.")
 		writeLine("Do: start unibusd on " + m.Node)
 	} else {
 		writeLine(m.Sentence())
@@ -102,7 +102,7 @@ func timeLeft(m migrate.Status) string {
 
 func metaGroupText(v cluster.View) string {
 	if !v.Clustered {
-		return "none, one node alone"
+		return "none: a single node"
 	}
 	lead := "no leader"
 	if v.Meta.Leader != "" {
@@ -132,10 +132,10 @@ func writeNodes(w io.Writer, v cluster.View) error {
 	for _, n := range v.Nodes {
 		state, serves, clients := "online", "unknown", fmt.Sprint(n.Conns)
 		if !n.Online {
-			state, clients = "away", "-"
+			state, clients = "down", "-"
 		}
 		if n.Info != nil && n.Online {
-			serves = string(n.Info.Serving.Backend)
+			serves = servesText(n.Info.Serving.Backend)
 		}
 		heard := "never"
 		if n.HeardMS >= 0 {
@@ -144,6 +144,13 @@ func writeNodes(w io.Writer, v cluster.View) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", n.Name, state, heard, orDash(n.Meta), serves, clients)
 	}
 	return t.Flush()
+}
+
+func servesText(b core.Backend) string {
+	if b == core.BackendNone {
+		return "nothing"
+	}
+	return string(b)
 }
 
 func writeBuckets(w io.Writer, v cluster.View) error {

@@ -88,7 +88,7 @@ func RolledBack() ClusterState {
 	m.Result = "Rolled back: the control plane is /var/lib/unibus/unibus-rollback-20261122-120422.db on n1 since generation 3, with everything that was written since the cutover. /var/lib/unibus/unibus.db stays fenced."
 	for i := range m.Buckets {
 		m.Buckets[i].Nodes = map[string]core.Digest{"n1": m.Buckets[i].Source}
-		if i == 4 { // the index is derived, and in no file
+		if i == 4 { // the index is derived and not in the file
 			m.Buckets[i].Nodes = nil
 		}
 	}

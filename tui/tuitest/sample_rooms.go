@@ -80,7 +80,7 @@ func sampleRoomKeys(r core.Room, members []admin.RoomMember, i int) admin.RoomKe
 		if k.Unkeyed > 0 {
 			k.State = admin.KeysMissing
 		}
-		k.Why = core.Errorf(core.KindRefused, "the room %s needs no new key: only active members know the present one", r.ID)
+		k.Why = core.Errorf(core.KindRefused, "the room %s needs no new key: only active members know the current one", r.ID)
 	}
 	return k
 }

@@ -10,7 +10,7 @@ import (
 	uv "github.com/charmbracelet/ultraviolet"
 )
 
-// The picture's measures: JetBrains Mono is 0.6 em wide.
+// The sizes of the image. JetBrains Mono is 0.6 em wide.
 const (
 	cellWidth, cellHeight = 8.4, 18.0
 	fontSize              = 14
@@ -75,7 +75,7 @@ func (g Grid) drawRun(w io.Writer, p Colors, row []uv.Cell, x, y int) int {
 	for end < len(row) && row[end].Style.Equal(&first.Style) {
 		c := row[end]
 		if end > x && isDrawnAlone(c) {
-			break // it has a run of its own, so that what is behind it stays in its cells
+			break // a run of its own keeps the following text in its cells
 		}
 		if c.Content == "" {
 			c.Content = " "

@@ -176,7 +176,7 @@ func (t *Terminal) Close() error {
 	<-t.done
 	t.input.close()
 	if c, ok := t.emulator.InputPipe().(io.Closer); ok {
-		_ = c.Close() // ends replies; a pipe's Close does not fail
+		_ = c.Close() // ends forwardReplies; a pipe's Close does not fail
 	}
 	if running {
 		return nil

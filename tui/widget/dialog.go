@@ -226,7 +226,7 @@ func (d *Dialog) drawFields(t theme.Theme, inner int) []string {
 	for _, f := range d.spec.Fields {
 		label = max(label, Width(f.Label)+1)
 	}
-	label = min(label, max(4, inner-minInputWidth-3)) // a long word may not push the input off the line
+	label = min(label, max(4, inner-minInputWidth-3)) // a long label must leave space for the input
 	out := []string{""}
 	for i := range d.inputs {
 		styleInput(t, &d.inputs[i])

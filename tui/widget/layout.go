@@ -59,7 +59,7 @@ func Wrap(s string, w int) []string {
 	if w <= 0 || s == "" {
 		return nil
 	}
-	// Not ansi.Wrap: that breaks at hyphens too, and so in the middle of flags.
+	// Not ansi.Wrap: it breaks at hyphens, and so inside flags.
 	var lines []string
 	line := ""
 	for _, word := range splitWords(s) {

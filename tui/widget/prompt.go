@@ -114,7 +114,7 @@ func (p *Prompt) View(t theme.Theme, w int) string {
 	}
 	left := " " + t.Paint(theme.Accent, p.Prefix) + p.input.View()
 	if !p.completes {
-		return left + "  " + t.Paint(theme.Dim, "enter keep   esc clear")
+		return left + "  " + t.Paint(theme.Dim, "enter apply   esc clear")
 	}
 	hint := strings.Join(p.matches(), "   ")
 	return left + "  " + t.Paint(theme.Dim, Truncate(t, hint, w-Width(left)-3))

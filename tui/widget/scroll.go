@@ -24,7 +24,7 @@ func (s *Scroll) HandleKey(key string) bool {
 	case "home", "g":
 		s.top = 0
 	case "end", "G":
-		s.top = 1 << 30 // Lines knows how far that is
+		s.top = 1 << 30 // VisibleLines limits it
 	default:
 		return false
 	}

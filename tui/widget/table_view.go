@@ -42,7 +42,7 @@ func (t *Table) scrollToCursor(rows int) {
 func (t *Table) drawEmpty(th theme.Theme, w int) []string {
 	text := t.Empty
 	if t.filter != "" && t.totalRows > 0 {
-		text = fmt.Sprintf("Nothing matches /%s among %s. Esc clears the filter.", Sanitize(t.filter), FormatCount(t.totalRows))
+		text = fmt.Sprintf("No row of %[2]s matches /%[1]s. Esc clears the filter.", Sanitize(t.filter), FormatCount(t.totalRows))
 	}
 	var out []string
 	for _, l := range Wrap(text, w-6) {
@@ -64,7 +64,7 @@ func (t *Table) columnWidths(available int) []int {
 		}
 		least := t.Columns[i].Min
 		if least == 0 {
-			least = ws[i] // figures cut in half mislead: such a column goes as a whole
+			least = ws[i] // half a number misleads: such a column is dropped
 		}
 		switch {
 		case ws[i]-excess >= least:

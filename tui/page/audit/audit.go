@@ -1,5 +1,5 @@
-// Package audit is the page of what operators did: who, what, to whom, and how
-// it ended, the newest first.
+// Package audit is the page of the operators' actions and their outcomes, newest
+// first. The feed fetches older records as the operator scrolls.
 package audit
 
 import (
@@ -30,8 +30,8 @@ func New() *Model {
 	m.List = page.List{
 		Subject: "the audit", MaxAge: page.ListMaxAge, RowsMaxAge: time.Minute, CopyHint: "copy",
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Audit.Freshness },
-		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This record is not listed any more.",
-		Table: widget.NewTable("No operator has changed anything yet. What is done from this console, or with unibusd, is recorded here before it is done, and then how it ended.",
+		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This record is no longer listed.",
+		Table: widget.NewTable("No operator has changed anything yet. Every action from this console or unibusd is recorded here before it runs, and again with its outcome.",
 			widget.Column{Title: "TIME"}, widget.Column{Title: "OPERATOR", Max: 16}, widget.Column{Title: "NODE", Max: 16},
 			widget.Column{Title: "VERB"}, widget.Column{Title: "OUTCOME"}, widget.Column{Title: "TOOK", Right: true}, widget.Column{Title: "TARGET", Min: 10}),
 	}
@@ -164,7 +164,7 @@ func detail(rc page.RenderContext, id string) []string {
 	lines = append(lines, f.Lines...)
 	if r.Late {
 		lines = append(lines, "")
-		lines = append(lines, rc.Paragraph(theme.Dim, r.Node+" recorded this alone, as there was no quorum, and added it here afterwards.")...)
+		lines = append(lines, rc.Paragraph(theme.Dim, r.Node+" recorded this locally, because there was no quorum, and added it here later.")...)
 	}
 	return lines
 }
@@ -175,7 +175,7 @@ func outcomeSentence(r admin.AuditRecord) string {
 		if r.Text != "" {
 			return widget.Sanitize(r.Text)
 		}
-		return "none is recorded: the action is under way, or its node died. Look whether it took effect."
+		return "none is recorded: the action is still running, or its node stopped. Check whether it took effect."
 	}
 	c := durationCell(r)
 	text := fmt.Sprintf("%s, took %s %s", strings.ReplaceAll(r.Outcome, "_", " "), c.Text, c.Unit)

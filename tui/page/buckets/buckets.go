@@ -1,5 +1,5 @@
-// Package buckets is the page of the replicated buckets: who leads each, and how
-// every replica stands.
+// Package buckets is the page of the replicated buckets, with the leader and the
+// replicas of each.
 package buckets
 
 import (
@@ -23,7 +23,7 @@ func New() *Model {
 	m.List = page.List{
 		Kind: "bucket", Subject: "the buckets", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
-		Rows:   m.rows, Summary: summary, Detail: detail, Gone: "This bucket is not there any more.",
+		Rows:   m.rows, Summary: summary, Detail: detail, Gone: "This bucket no longer exists.",
 		Table: widget.NewTable("",
 			widget.Column{Title: "BUCKET"}, widget.Column{Title: "STATE"}, widget.Column{Title: "LEADER"},
 			widget.Column{Title: "KEYS", Right: true}, widget.Column{Title: "SIZE", Right: true},
@@ -42,9 +42,9 @@ func allBuckets(rc page.RenderContext) []cluster.Bucket {
 
 func (m *Model) rows(rc page.RenderContext) []widget.Row {
 	v := rc.Snapshot.Status.Value.View
-	m.Table.Empty = "There are no buckets yet. unibusd makes them once the meta group has a leader."
+	m.Table.Empty = "There are no buckets yet. unibusd creates them once the meta group has a leader."
 	if !v.Clustered {
-		m.Table.Empty = fmt.Sprintf("%s runs alone and keeps its control plane in SQLite: it has no buckets. Started with routes to other nodes it would make them.", v.From)
+		m.Table.Empty = fmt.Sprintf("%s runs alone and keeps its control plane in SQLite: it has no buckets. With routes to other nodes it creates them.", v.From)
 	}
 	var rows []widget.Row
 	for i, b := range allBuckets(rc) {
@@ -140,18 +140,18 @@ func replicationLines(rc page.RenderContext) []string {
 		return nil
 	case len(notCurrent) == 0:
 		if len(v.Buckets) == 0 {
-			return rc.Paragraph(theme.Plain, "The five buckets of the control plane come with the move to KV. What is here already belongs to the mechanism, and every replica of it is current.")
+			return rc.Paragraph(theme.Plain, "The migration to KV creates the five buckets of the control plane. The buckets below are internal, and all their replicas are current.")
 		}
-		return rc.Paragraph(theme.Plain, fmt.Sprintf("Every replica of all %d is current. The first %d are the control plane, the others belong to the mechanism.", len(allBuckets(rc)), len(v.Buckets)))
+		return rc.Paragraph(theme.Plain, fmt.Sprintf("All replicas of all %d buckets are current. The first %d are the control plane, the others are internal.", len(allBuckets(rc)), len(v.Buckets)))
 	}
-	text := "Not every replica is current: " + strings.Join(notCurrent, ", ") + "."
+	text := "Some replicas are not current: " + strings.Join(notCurrent, ", ") + "."
 	switch {
 	case len(notCurrent) == len(allBuckets(rc)):
 		text = "No bucket has all its replicas current."
 	case len(notCurrent) > 3:
-		text = fmt.Sprintf("Not every replica is current in %d of %d.", len(notCurrent), len(allBuckets(rc)))
+		text = fmt.Sprintf("Some replicas are not current in %d of %d buckets.", len(notCurrent), len(allBuckets(rc)))
 	}
-	return rc.Paragraph(theme.Plain, text+" A bucket is written while more than half of its replicas answer.")
+	return rc.Paragraph(theme.Plain, text+" A bucket can be written while more than half of its replicas answer.")
 }
 
 func detail(rc page.RenderContext, id string) []string {
@@ -167,7 +167,7 @@ func bucketDetail(rc page.RenderContext, b cluster.Bucket) []string {
 	word, tone := replicaSummary(b)
 	lines := []string{" " + rc.Paint(theme.Strong, b.Name) + "  " + rc.Paint(tone, word), ""}
 	f := page.LabeledLines{Context: rc, LabelWidth: 10}
-	leader := "nobody: it cannot be written"
+	leader := "none: it cannot be written"
 	if b.Leader != "" {
 		leader = b.Leader
 		if b.Since != 0 {

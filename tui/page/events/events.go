@@ -1,5 +1,5 @@
-// Package events is the page of what happened: leaders, nodes, operators, the
-// newest first.
+// Package events is the page of the cluster's events, newest first: leader changes,
+// nodes that start or stop, operators' actions.
 package events
 
 import (
@@ -23,8 +23,8 @@ func New() *Model {
 	m.List = page.List{
 		Subject: "the events", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Minute,
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Events.Freshness },
-		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This event is not kept any more.",
-		Table: widget.NewTable("Nothing has happened since the nodes' recorders began. Leader changes, nodes that come and go, and what operators do appear here.",
+		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This event is no longer kept.",
+		Table: widget.NewTable("No events since the nodes started. Leader changes, nodes that start or stop, and operators' actions appear here.",
 			widget.Column{Title: "TIME"}, widget.Column{Title: "LEVEL"}, widget.Column{Title: "ABOUT", Max: 24}, widget.Column{Title: "WHAT", Min: 10}),
 	}
 	return m

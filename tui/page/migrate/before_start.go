@@ -15,8 +15,8 @@ import (
 // dry run.
 func beforeStart(rc page.RenderContext, st migrate.Status) []string {
 	if st.Result != "" || len(st.Problems) > 0 || st.Error != nil || len(st.Drift) > 0 {
-		age := widget.FormatAge(max(0, rc.Now.Sub(st.Updated.Time()))) + " ago" // what it found may have been mended since
-		lines := rc.Paragraph(theme.Strong, "A dry run was made "+age+"; nothing was written.")
+		age := widget.FormatAge(max(0, rc.Now.Sub(st.Updated.Time()))) + " ago" // the result may be out of date
+		lines := rc.Paragraph(theme.Strong, "A dry run finished "+age+"; nothing was written.")
 		if st.Result != "" {
 			lines = rc.Paragraph(theme.Strong, st.Result+" That was "+age+".")
 		}
@@ -25,17 +25,17 @@ func beforeStart(rc page.RenderContext, st migrate.Status) []string {
 	}
 	files := action.Sources(rc.Snapshot)
 	if len(files) == 0 {
-		text := "No move was ever started here."
+		text := "No migration was ever started here."
 		if a := rc.Snapshot.Status.Value.Authority; a != nil && a.Backend == core.BackendKV {
-			text = "The control plane is in KV; there is nothing to move."
+			text = "The control plane is in KV; there is nothing to migrate."
 		}
-		return append(rc.Paragraph(theme.Strong, text), rc.Paragraph(theme.Plain, "A backup: "+backupHint+".")...)
+		return append(rc.Paragraph(theme.Strong, text), rc.Paragraph(theme.Plain, "To back up: "+backupHint+".")...)
 	}
-	lines := rc.Paragraph(theme.Strong, fmt.Sprintf("The control plane is in SQLite on %s alone: were its disk lost, so were users and rooms.", files[0].Node))
+	lines := rc.Paragraph(theme.Strong, fmt.Sprintf("The control plane is in SQLite on %s alone: if its disk fails, users and rooms are lost.", files[0].Node))
 	if len(files) > 1 {
-		lines = rc.Paragraph(theme.Strong, fmt.Sprintf("There are %s SQLite files, each served by a node of its own. One of them can be moved: you name its node. What only the others hold is shown before anything is written.", action.NumberWord(len(files))))
+		lines = rc.Paragraph(theme.Strong, fmt.Sprintf("There are %s SQLite files, each served by another node. You choose the one to migrate. Rows that only the others hold are shown before anything is written.", action.NumberWord(len(files))))
 	}
-	lines = append(lines, rc.Paragraph(theme.Plain, "A move takes a backup, copies it to a replica on every node, and compares every row there. SQLite serves all the while. Then it waits for your cutover; until then it can be given up, and until you finish it can be rolled back.")...)
+	lines = append(lines, rc.Paragraph(theme.Plain, "A migration takes a backup, copies it to a replica on every node and compares every row there. SQLite keeps serving. Then it waits for your cutover. You can abort it until the cutover, and roll it back until you finish.")...)
 	f := page.LabeledLines{Context: rc, LabelWidth: 8}
 	for i, x := range files {
 		f.Add([]string{"source", ""}[min(i, 1)], x.File+" on "+x.Node)
@@ -57,4 +57,4 @@ func countsNode(rc page.RenderContext, files []action.Source) string {
 }
 
 // backupHint says how to save the whole control plane, from either store.
-const backupHint = "`unibusd backup --out FILE` saves all of it where you are"
+const backupHint = "`unibusd backup --out FILE` saves all of it locally"

@@ -34,7 +34,7 @@ func comparisonTable(rc page.RenderContext, st migrate.Status) []string {
 		}
 	}
 	names := slices.Sorted(maps.Keys(nodes))
-	// The digest gives way first, then the words behind the signs.
+	// A narrow page drops the digest first, then the words after the glyphs.
 	digest, cell, changed := 9, 11, 0
 	if slices.ContainsFunc(st.Buckets, func(b migrate.Parity) bool { return b.Changed > 0 }) {
 		changed = 9
@@ -55,7 +55,7 @@ func comparisonTable(rc page.RenderContext, st migrate.Status) []string {
 	lines := []string{"", " " + rc.Paint(theme.Dim, strings.TrimRight(head, " "))}
 	for _, b := range st.Buckets {
 		line := widget.Pad(b.Name, 24, false) + widget.Pad(widget.FormatCount(b.Source.Count), 9, true) + "  " + rc.Paint(theme.Dim, widget.Pad(widget.Truncate(rc.Theme, widget.TruncateMiddle(rc.Theme, b.Source.SHA256, 7), digest), digest, false))
-		if len(b.Nodes) == 0 && b.Name == core.TableRoomsByMember.Bucket() { // no file holds it
+		if len(b.Nodes) == 0 && b.Name == core.TableRoomsByMember.Bucket() { // no file contains it
 			lines = append(lines, " "+line+rc.Paint(theme.Dim, "derived from members"))
 			continue
 		}

@@ -20,9 +20,9 @@ func divergence(rc page.RenderContext, st migrate.Status) []string {
 	var lines []string
 	for _, d := range st.Drifted() {
 		lines = append(lines, "")
-		lines = append(lines, rc.Paragraph(theme.Warn, fmt.Sprintf("%s has a SQLite file of its own, %s, which is not the same:", d.Node, d.File))...)
+		lines = append(lines, rc.Paragraph(theme.Warn, fmt.Sprintf("%s has its own SQLite file, %s, with other rows:", d.Node, d.File))...)
 		if d.Error != "" {
-			lines = append(lines, rc.Paragraph(theme.Plain, "It could not be compared to its end: "+d.Error)...)
+			lines = append(lines, rc.Paragraph(theme.Plain, "The comparison did not finish: "+d.Error)...)
 		}
 		lines = append(lines, divergenceTable(rc, st.Node, d)...)
 		lines = append(lines, divergenceChoice(rc, st, d)...)
@@ -69,13 +69,13 @@ func divergenceTable(rc page.RenderContext, here string, d migrate.Drift) []stri
 func divergenceChoice(rc page.RenderContext, st migrate.Status, d migrate.Drift) []string {
 	switch {
 	case d.Discarded:
-		return rc.Paragraph(theme.Plain, fmt.Sprintf("It is left behind, as %s chose. Nothing of it was moved, and it was not touched.", st.By))
+		return rc.Paragraph(theme.Plain, fmt.Sprintf("It is ignored, as %s chose. Its rows were not migrated, and the file is unchanged.", st.By))
 	case !st.Over() && st.State != migrate.StatePreflight:
-		return rc.Paragraph(theme.Plain, "Nothing of it is moved, and it is not touched.")
+		return rc.Paragraph(theme.Plain, "Its rows are not migrated, and the file is unchanged.")
 	}
-	instead := "move"
+	instead := "migrate"
 	if st.Active() && !st.Options.DryRun {
-		instead = "abort (A) and move"
+		instead = "abort (A) and migrate"
 	}
-	return rc.Paragraph(theme.Accent, fmt.Sprintf("Choose: move %s and leave %s's file behind (b, and type %s); or %s %s's file instead; or bring the two together first.", st.Node, d.Node, d.Node, instead, d.Node))
+	return rc.Paragraph(theme.Accent, fmt.Sprintf("Choose: migrate %s and ignore %s's file (b, and enter %s); or %s %s's file instead; or merge the two first.", st.Node, d.Node, d.Node, instead, d.Node))
 }

@@ -1,6 +1,8 @@
-// Package migrate is the page of the move from SQLite to KV: where it stands,
-// what that means, how far the copy is, whether every node holds the same, and
-// what can be done now. The move is a job of the daemon: leaving the page leaves it running.
+// Package migrate is the page of the migration from SQLite to KV.
+//
+// It shows the state and its meaning, the progress of the copy, the comparison of
+// all nodes, and the actions that are available now. The daemon runs the migration,
+// so it continues when the operator leaves the page. Begin reading with Model.body.
 package migrate
 
 import (
@@ -28,7 +30,7 @@ func (m *Model) Name() string { return "migrate" }
 // View draws the migration from its timeline down to the keys that differ, and
 // the available actions below.
 func (m *Model) View(rc page.RenderContext) string {
-	if wait := rc.WaitingLines("the state of the move", rc.Snapshot.Migration.Freshness); wait != nil {
+	if wait := rc.WaitingLines("the state of the migration", rc.Snapshot.Migration.Freshness); wait != nil {
 		return rc.Fit(wait)
 	}
 	actions := m.actionLines(rc)
@@ -85,7 +87,7 @@ func nodeDownLines(rc page.RenderContext, st migrate.Status) []string {
 	if !action.MigrationNodeDown(rc.Snapshot) {
 		return nil
 	}
-	lines := rc.Paragraph(theme.Bad, fmt.Sprintf("%s %s does the move and does not answer. This is what it wrote down last, in %s.", rc.Theme.Glyphs.Critical, st.Node, st.State))
+	lines := rc.Paragraph(theme.Bad, fmt.Sprintf("%s %s runs the migration and does not answer. This is its last report, in %s.", rc.Theme.Glyphs.Critical, st.Node, st.State))
 	return append(lines, rc.Paragraph(theme.Accent, "Do: start unibusd on "+st.Node)...)
 }
 
@@ -94,7 +96,7 @@ func errorLines(rc page.RenderContext, st migrate.Status) []string {
 		return nil
 	}
 	var lines []string
-	if len(st.Problems) == 0 { // else they say it better
+	if len(st.Problems) == 0 { // otherwise the problems say more
 		lines = rc.Paragraph(theme.Bad, rc.Theme.Glyphs.Critical+" "+st.Error.Text)
 	}
 	if st.Error.Next != "" {
@@ -119,7 +121,7 @@ func (m *Model) CloseRow() bool {
 // KeyHints say that the migration runs without the page.
 func (m *Model) KeyHints(rc page.RenderContext) []page.KeyHint {
 	if rc.Snapshot.Migration.Value.Running && !action.MigrationNodeDown(rc.Snapshot) {
-		return []page.KeyHint{{Key: "esc", Does: "leave, it goes on"}}
+		return []page.KeyHint{{Key: "esc", Does: "leave; it continues"}}
 	}
 	return nil
 }
@@ -135,5 +137,5 @@ func (m *Model) ActionDone(action.Selection) {}
 
 // ClipboardText is the path of the backup.
 func (m *Model) ClipboardText(rc page.RenderContext) (string, string) {
-	return "the backup's path", rc.Snapshot.Migration.Value.Backup.Path
+	return "the path of the backup", rc.Snapshot.Migration.Value.Backup.Path
 }

@@ -13,7 +13,7 @@ func problemLines(rc page.RenderContext, st migrate.Status) []string {
 	if len(st.Problems) == 0 {
 		return nil
 	}
-	lines := []string{"", " " + rc.Paint(theme.Warn, widget.Plural(len(st.Problems), "thing has", "things have")+" to be mended before it can go on:")}
+	lines := []string{"", " " + rc.Paint(theme.Warn, widget.Plural(len(st.Problems), "problem", "problems")+" must be solved first:")}
 	for _, p := range st.Problems {
 		text := p.Text
 		if where := strings.TrimSpace(string(p.Table) + " " + p.Key); where != "" {

@@ -15,12 +15,12 @@ import (
 func summaryLines(rc page.RenderContext, st migrate.Status) []string {
 	f := page.LabeledLines{Context: rc, LabelWidth: 8}
 	if st.Source.Path != "" {
-		where := strings.TrimSpace(st.Node + " " + filepath.Base(st.Source.Path)) // a dry run is no node's
+		where := strings.TrimSpace(st.Node + " " + filepath.Base(st.Source.Path)) // a dry run names no node
 		f.Add("source", fmt.Sprintf("%s, %s, schema %d", where, widget.FormatSize(st.Source.Bytes), st.Source.Schema))
 	}
 	f.Add("backup", backupText(rc, st.Backup))
 	f.Add("export", backupText(rc, st.Export))
-	if st.State == migrate.StateSoak || st.State == migrate.StateDone { // the one above is of before the cutover
+	if st.State == migrate.StateSoak || st.State == migrate.StateDone { // the backup above is older than the cutover
 		f.Add("now", backupHint)
 	}
 	by := "by " + st.By
@@ -56,11 +56,11 @@ func optionsText(st migrate.Status) string {
 		}
 	}
 	add(o.Replicas > 0, widget.Plural(o.Replicas, "replica", "replicas"))
-	add(o.NoBackup, "a temporary copy in place of a backup")
+	add(o.NoBackup, "a temporary copy instead of a backup")
 	add(o.Rate > 0, "at most "+widget.FormatCount(o.Rate)+" rows/s")
 	add(st.CutsOver(), "cutover without waiting")
 	add(o.DryRun, "dry run")
-	add(len(o.Discard) > 0, "leaves behind the files of "+strings.Join(o.Discard, ", "))
+	add(len(o.Discard) > 0, "ignores the files of "+strings.Join(o.Discard, ", "))
 	return strings.Join(out, ", ")
 }
 

@@ -29,7 +29,7 @@ func (p timelineStep) width() int {
 // page drops the seconds first, then joins the states before the cutover.
 func timelineLines(rc page.RenderContext, st migrate.Status) []string {
 	now := core.MillisOf(rc.Now)
-	if action.MigrationNodeDown(rc.Snapshot) { // nobody works at it since
+	if action.MigrationNodeDown(rc.Snapshot) { // nothing has run since
 		now = st.Updated
 	}
 	durations := st.Stays(now)

@@ -1,5 +1,5 @@
-// Package nodes is the page of the machines: what each one does, and in its
-// detail what would stop if it stopped.
+// Package nodes is the page of the nodes. The detail of a node also tells what would
+// stop if the node stopped.
 package nodes
 
 import (
@@ -26,7 +26,7 @@ func New() *Model {
 	return &Model{page.List{
 		Kind: "node", Subject: "the nodes", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
-		Rows:   rows, Summary: summary, Detail: detail, Gone: "This node is not known any more.",
+		Rows:   rows, Summary: summary, Detail: detail, Gone: "This node is no longer known.",
 		Table: widget.NewTable(page.NoNodes, cols...),
 	}}
 }
@@ -112,7 +112,7 @@ func nodeDetail(rc page.RenderContext, n cluster.Node) []string {
 	}
 	lines = append(lines, f.Lines[:said]...)
 	if len(f.Lines) > said {
-		lines = append(append(lines, "", " "+rc.Paint(theme.Dim, "WHAT IT SAID LAST")), rc.Dim(f.Lines[said:])...)
+		lines = append(append(lines, "", " "+rc.Paint(theme.Dim, "LAST REPORT")), rc.Dim(f.Lines[said:])...)
 	}
 	return lines
 }
@@ -154,7 +154,7 @@ func addInfo(f *page.LabeledLines, i *cluster.Info, online bool) {
 	f.Add("version", fmt.Sprintf("%s, process %d", i.Version, i.PID))
 	listen := i.Listen
 	if i.Loopback {
-		listen += ", reached from this machine alone"
+		listen += ", reachable from this machine only"
 	}
 	f.Add("listens", listen)
 	tls := "no TLS"
@@ -169,7 +169,7 @@ func addInfo(f *page.LabeledLines, i *cluster.Info, online bool) {
 		f.Add("serves", servingText(i.Serving))
 	}
 	if online && i.ProvenMS >= 0 && i.Serving.Backend == core.BackendKV {
-		f.Add("proven", fmt.Sprintf("what admission reads was current %s ago", widget.FormatAge(time.Duration(i.ProvenMS)*time.Millisecond)))
+		f.Add("proven", fmt.Sprintf("admission data was last proven current %s ago", widget.FormatAge(time.Duration(i.ProvenMS)*time.Millisecond)))
 	}
 	f.Add("configured", fmt.Sprintf("--store %s --replicas %d", i.Store, i.Replicas))
 	if j := i.Journal; j != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // columnWidth is the unit of the columns, in cells.
-const columnWidth = 26 // the facts stand in columns of so many cells
+const columnWidth = 26
 
 func summaryLines(rc page.RenderContext) []string {
 	v := rc.Snapshot.Status.Value.View
@@ -45,7 +45,7 @@ func metaGroupParts(rc page.RenderContext, v cluster.View) []string {
 			lead += " for " + widget.FormatDuration(rc.AgeOf(m.Since))
 		}
 		if m.Last != "" {
-			lead += "; " + m.Last + " was the last"
+			lead += "; " + m.Last + " led before"
 		}
 		lead = rc.Paint(theme.Bad, lead)
 	}
@@ -74,7 +74,7 @@ func controlPlaneParts(rc page.RenderContext, v cluster.View) []string {
 		store = "sqlite on " + n
 	}
 	if v.Moving != "" {
-		store += ", moving: " + v.Moving
+		store += ", migrating: " + v.Moving
 	}
 	if v.Counts == nil {
 		return []string{store, rc.Paint(theme.Dim, "counts not known")}
@@ -176,7 +176,7 @@ func loadParts(rc page.RenderContext) []string {
 	}
 	c := fmt.Sprintf("%s connected", widget.FormatCount(int(conns[n-1])))
 	w := fmt.Sprintf("%.0f writes/s", writes[n-1])
-	if last := writes[max(0, n-12):]; slices.Max(last) > 0 { // nothing moves unless something happened
+	if last := writes[max(0, n-12):]; slices.Max(last) > 0 { // a flat line would redraw without anything having happened
 		w += " " + rc.Paint(theme.Accent, widget.Sparkline(rc.Theme, last, 12))
 	}
 	return []string{c, w}

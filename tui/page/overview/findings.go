@@ -43,7 +43,7 @@ func findingLines(rc page.RenderContext, h int) []string {
 		lines := findingParagraph(rc, f, next)
 		need := len(lines)
 		if i+1 < len(fs) {
-			need++ // for the line about the others
+			need++ // for the line that counts the others
 		}
 		if h-len(out) < need {
 			return append(out, more(len(fs)-i))
@@ -72,7 +72,7 @@ func (m *Model) allFindings(rc page.RenderContext) string {
 	lines := append(rc.StaleLines(rc.Snapshot.Status.Freshness, page.StatusMaxAge), " "+rc.Paint(theme.Dim, "FINDINGS"))
 	fs := rc.Snapshot.Status.Value.Findings
 	if len(fs) == 0 {
-		lines = append(lines, rc.Paragraph(theme.Plain, "None any more. Esc goes back.")...)
+		lines = append(lines, rc.Paragraph(theme.Plain, "There are no findings any more. Esc goes back.")...)
 	}
 	for _, f := range fs {
 		lines = append(lines, rc.DimIfStale(findingParagraph(rc, f, f.Next))...)

@@ -1,5 +1,5 @@
-// Package overview is the first page: the verdict as a sentence, what to do,
-// the figures that carry it, the nodes, and what happened last.
+// Package overview is the first page: the verdict as a sentence, the next step, the
+// figures behind the verdict, the nodes, and the latest events.
 package overview
 
 import (

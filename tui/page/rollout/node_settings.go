@@ -85,7 +85,7 @@ func deniedCell(n admin.RolloutNode) widget.Cell {
 		return widget.Cell{Text: widget.FormatCount(total) + " and more", Tone: theme.Warn}
 	case total > 0:
 		return widget.Cell{Text: widget.FormatCount(total), Tone: theme.Warn}
-	case mode != string(core.BusAuthSoft): // enforce denies, and records nobody
+	case mode != string(core.BusAuthSoft): // enforce mode records nothing
 		return widget.Cell{Text: "-", Tone: theme.Faint}
 	}
 	return widget.Cell{Text: "nobody", Tone: theme.Dim}
@@ -98,7 +98,7 @@ func omittedText(name string, n admin.RolloutNode) string {
 		parts = append(parts, fmt.Sprintf("lists the latest %s of %s", widget.FormatCount(len(n.WouldDeny)), widget.FormatCount(len(n.WouldDeny)+n.More)))
 	}
 	if n.Overflow > 0 {
-		parts = append(parts, "had no room to record "+widget.Plural(n.Overflow, "admission", "admissions"))
+		parts = append(parts, "had no space to record "+widget.Plural(n.Overflow, "admission", "admissions"))
 	}
 	if len(parts) == 0 {
 		return ""

@@ -1,5 +1,6 @@
-// Package rollout is the page on the way to enforce: whether it can be turned
-// on, what each node runs against what is declared, and whom it would deny.
+// Package rollout is the page about enabling enforce mode: whether that is safe, how
+// each node's settings differ from the declared ones, and which clients enforce would
+// deny.
 package rollout
 
 import (
@@ -24,10 +25,10 @@ type Model struct{ page.List }
 func New() *Model {
 	m := &Model{}
 	m.List = page.List{
-		Subject: "every node's account of whom it would deny", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy key",
+		Subject: "the rollout report of every node", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy key",
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Rollout.Freshness },
-		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This is not listed any more: they were admitted since, or have not come back for a day.",
-		Table: widget.NewTable("", // see nobody
+		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This client is no longer listed: it was added as a user, or has not connected for a day.",
+		Table: widget.NewTable("", // see emptyText
 			widget.Column{Title: "NODE"}, widget.Column{Title: "KEY"}, widget.Column{Title: "ADDRESS", Max: 39}, widget.Column{Title: "COUNT", Right: true},
 			widget.Column{Title: "FIRST", Right: true}, widget.Column{Title: "LAST", Right: true}, widget.Column{Title: "REASON", Min: 10}),
 	}
@@ -85,17 +86,17 @@ func row(rc page.RenderContext, node string, d admin.Denied) widget.Row {
 
 // emptyText says why the table is empty, and what would fill it.
 func emptyText(r admin.Rollout) string {
-	text := "Nobody so far."
+	text := "None so far."
 	noReport := nodesWhere(r, func(n admin.RolloutNode) bool {
 		return n.Unknown || n.Active[admin.FlagBusAuth] == string(core.BusAuthOff)
 	})
 	switch {
 	case len(noReport) > 0:
-		text = "Nobody that is known of; " + strings.Join(noReport, ", ") + " could not say."
+		text = "None known; " + strings.Join(noReport, ", ") + " did not report."
 	case len(nodesWhere(r, func(n admin.RolloutNode) bool { return n.Active[admin.FlagBusAuth] == string(core.BusAuthSoft) })) == 0:
-		return "Nothing is recorded under enforce: who does not belong is denied at once. A node in soft mode lists here whom enforce would deny."
+		return "Nodes in enforce mode record nothing: they deny unknown clients at once. A node in soft mode lists the clients here that enforce would deny."
 	}
-	return text + " Whom a node in soft mode admits though enforce would deny them appears here, with the reason."
+	return text + " Clients that a node in soft mode admits, but enforce would deny, appear here with the reason."
 }
 
 func (m *Model) summary(rc page.RenderContext) []string {
@@ -117,7 +118,7 @@ func detail(rc page.RenderContext, id string) []string {
 	}
 	k := d.Key
 	if k == "" {
-		k = "none was shown"
+		k = "none was presented"
 	}
 	lines := []string{" " + rc.Paint(theme.Warn, rc.Theme.Glyphs.Degraded+" would be denied") + "  " + rc.Paint(theme.Strong, widget.Sanitize("by "+node)), ""}
 	f := page.LabeledLines{Context: rc, LabelWidth: 7}

@@ -24,24 +24,24 @@ func verdictLines(rc page.RenderContext, r admin.Rollout) []string {
 	}
 	if r.Safe {
 		if len(mode(core.BusAuthEnforce)) == len(r.Nodes) {
-			return glyphParagraph(rc, g.Healthy, theme.Good, "Enforce is active on every node: nobody is admitted who does not belong.")
+			return glyphParagraph(rc, g.Healthy, theme.Good, "Enforce is active on every node: only known users are admitted.")
 		}
-		lines := glyphParagraph(rc, g.Healthy, theme.Good, "Safe to enforce: nobody has connected whom enforce would deny. "+shortestRecord(rc, r))
+		lines := glyphParagraph(rc, g.Healthy, theme.Good, "Safe to enforce: enforce would deny none of the clients that connected. "+shortestRecord(rc, r))
 		return append(lines, rc.Paragraph(theme.Accent, "Do: start the nodes one after the other with --bus-auth enforce.")...)
 	}
-	glyph, next := g.Degraded, "give every node the same settings, then look here again."
+	glyph, next := g.Degraded, "give every node the same settings, then check again."
 	denied := nodesWhere(r, func(n admin.RolloutNode) bool { return len(n.WouldDeny)+n.More > 0 })
 	silent := nodesWhere(r, func(n admin.RolloutNode) bool { return n.Unknown })
 	off := mode(core.BusAuthOff)
 	switch {
 	case len(silent) > 0:
-		glyph, next = g.Unknown, "start unibusd on "+strings.Join(silent, " and ")+", or see on page 2 why it does not answer."
+		glyph, next = g.Unknown, "start unibusd on "+strings.Join(silent, " and ")+", or see page 2 for its state."
 	case len(off) > 0:
-		glyph, next = g.Unknown, "start "+strings.Join(off, ", ")+" with --bus-auth soft, let users come and go for a day, then look here again."
+		glyph, next = g.Unknown, "start "+strings.Join(off, ", ")+" with --bus-auth soft, wait a day for users to connect, then check again."
 	case len(denied) > 0:
-		next = "add those who belong on page 4 (y copies a key). Who stays away is forgotten after a day; enforce shuts out the rest."
+		next = "add legitimate clients on page 4 (y copies a key). Clients that stay away are forgotten after a day; enforce denies the rest."
 	case len(nodesWhere(r, func(n admin.RolloutNode) bool { return n.Overflow > 0 })) > 0:
-		glyph, next = g.Unknown, "add those who belong on page 4; the nodes have room to record again then."
+		glyph, next = g.Unknown, "add legitimate clients on page 4; then the nodes have space to record again."
 	}
 	lines := glyphParagraph(rc, glyph, theme.Warn, verdictSentence(r.Verdict))
 	return append(lines, rc.Paragraph(theme.Accent, "Do: "+next)...)
@@ -63,7 +63,7 @@ func verdictSentence(verdict string) string {
 		}
 	}
 	if verdict == "" {
-		return "No verdict was given."
+		return "The nodes gave no verdict."
 	}
 	return strings.ToUpper(verdict[:1]) + verdict[1:] + "."
 }
@@ -81,7 +81,7 @@ func shortestRecord(rc page.RenderContext, r admin.Rollout) string {
 	if seen >= recordLifetime {
 		return "Every node has recorded for a day or longer."
 	}
-	return "The shortest record covers " + widget.FormatAge(seen) + ": who connects more seldom has not been seen."
+	return "The shortest record covers " + widget.FormatAge(seen) + ": clients that connect less often are missing from it."
 }
 
 func nodesWhere(r admin.Rollout, matches func(admin.RolloutNode) bool) []string {

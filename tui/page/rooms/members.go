@@ -27,7 +27,7 @@ func (m *Model) loadMembers(rc page.RenderContext) {
 	if filter == m.roomFilter {
 		filter = ""
 	}
-	if filter != "" && m.moreMembers { // what is looked for may be anywhere
+	if filter != "" && m.moreMembers { // a match may be on any page
 		m.memberPages = 1 + (d.Count+admin.PageSize-1)/admin.PageSize
 	}
 	rows := make([]widget.Row, 0, len(d.Members))

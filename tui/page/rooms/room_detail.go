@@ -45,9 +45,9 @@ func keyStateLines(rc page.RenderContext) []string {
 	}
 	switch k.State {
 	case admin.KeysRekey:
-		holders := "somebody removed or revoked still knows"
+		holders := "a removed or revoked user still knows"
 		if k.MustRekey > 1 {
-			holders = widget.FormatCount(k.MustRekey) + " people removed or revoked still know"
+			holders = widget.FormatCount(k.MustRekey) + " removed or revoked users still know"
 		}
 		lines := rc.Paragraph(theme.Warn, fmt.Sprintf("%s Rekey required: %s the key of epoch %d.", g.Degraded, holders, d.Room.Epoch))
 		return append(lines, rekeyAdvice(rc, k)...)
@@ -55,19 +55,19 @@ func keyStateLines(rc page.RenderContext) []string {
 		if text := k.Nobody(d.Room.Epoch); text != "" {
 			return rc.Paragraph(theme.Warn, g.Degraded+" "+asSentence(text))
 		}
-		text := "1 active member has no key and cannot read: a member who has it must seal it to them."
+		text := "1 active member has no key and cannot read. A member with the key must seal it to them."
 		if k.Unkeyed > 1 {
-			text = widget.FormatCount(k.Unkeyed) + " active members have no key and cannot read: a member who has it must seal it to them."
+			text = widget.FormatCount(k.Unkeyed) + " active members have no key and cannot read. A member with the key must seal it to them."
 		}
 		return rc.Paragraph(theme.Warn, g.Degraded+" "+text)
 	case admin.KeysOK:
-		return rc.Paragraph(theme.Good, g.Healthy+" Every active member has the current key, and nobody else.")
+		return rc.Paragraph(theme.Good, g.Healthy+" Only the active members have the current key, and all of them do.")
 	case admin.KeysPlain:
-		return rc.Paragraph(theme.Plain, "It is not encrypted: servers can read what is said.")
+		return rc.Paragraph(theme.Plain, "This room is not encrypted: servers can read its messages.")
 	case admin.KeysArchived:
-		return rc.Paragraph(theme.Plain, "It is archived: nothing is changed in it any more, its key neither.")
+		return rc.Paragraph(theme.Plain, "This room is archived: neither it nor its key can be changed.")
 	}
-	return rc.Paragraph(theme.Dim, g.Unknown+" How it stands with its key is not known: "+rc.Snapshot.Node+" does not say.")
+	return rc.Paragraph(theme.Dim, g.Unknown+" The state of the key is not known: "+rc.Snapshot.Node+" does not report it.")
 }
 
 // rekeyAdvice is the next step for a room that needs a new key.
@@ -75,9 +75,9 @@ func rekeyAdvice(rc page.RenderContext, k *admin.RoomKeys) []string {
 	switch {
 	case k.Why != nil:
 	case rc.ActionState.ReadOnly || rc.Snapshot.Status.Value.Operator.Role != core.OperatorAdmin:
-		return rc.Paragraph(theme.Accent, "Do: an admin asks a member who is online: unibusd room rekey "+string(rc.Snapshot.Room.Value.Room.ID))
+		return rc.Paragraph(theme.Accent, "Do: let an admin ask an online member for a new key: unibusd room rekey "+string(rc.Snapshot.Room.Value.Room.ID))
 	default:
-		return rc.Paragraph(theme.Accent, "Do: r asks a member who is online for a new key. Only members can make one.")
+		return rc.Paragraph(theme.Accent, "Do: press r to ask an online member for a new key. Only members can create one.")
 	}
 	lines := rc.Paragraph(theme.Plain, asSentence(k.Why.Text))
 	if k.Why.Next != "" {
@@ -133,7 +133,7 @@ func rekeyersText(rc page.RenderContext, k *admin.RoomKeys) string {
 		text += ": " + peopleText(rc, online, k.Online, widget.Width(text)+2)
 	}
 	if len(k.Silent) > 0 {
-		text += rc.Paint(theme.Dim, "   "+rc.Theme.Glyphs.Unknown+" "+strings.Join(k.Silent, ", ")+" did not say")
+		text += rc.Paint(theme.Dim, "   "+rc.Theme.Glyphs.Unknown+" "+strings.Join(k.Silent, ", ")+" did not answer")
 	}
 	return text
 }

@@ -1,6 +1,5 @@
-// Package rooms is the page of the rooms and of their keys: which rooms need a
-// new one and which members have none; and of one room, who that is, and who
-// could make a new key.
+// Package rooms is the page of the rooms and the state of their keys. The detail of a
+// room lists its members, those without a key, and those that could create a new one.
 package rooms
 
 import (
@@ -29,14 +28,14 @@ type Model struct {
 
 // New creates the page.
 func New() *Model {
-	m := &Model{members: widget.NewTable("Nobody is in this room.",
+	m := &Model{members: widget.NewTable("This room has no members.",
 		widget.Column{Title: "MEMBER", Max: 32, Min: 12}, widget.Column{Title: "ROLE"}, widget.Column{Title: "STATUS"},
 		widget.Column{Title: "KEY"}, widget.Column{Title: "JOINED", Right: true}, widget.Column{Title: "ID"})}
 	m.List = page.List{
 		Kind: "room", Subject: "the rooms", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Rooms.Freshness },
 		Rows:   m.rows, Summary: m.summary, OnOpen: m.resetMembers,
-		Table: widget.NewTable("There are no rooms yet. Bus users make them; they appear here by themselves.",
+		Table: widget.NewTable("There are no rooms yet. Users of the bus create them.",
 			widget.Column{Title: "ROOM", Max: 28, Min: 8}, widget.Column{Title: "KEYS"}, widget.Column{Title: "EPOCH", Right: true}, widget.Column{Title: "AGE", Right: true},
 			widget.Column{Title: "MEMBERS", Right: true}, widget.Column{Title: "OWNER", Max: 16}, widget.Column{Title: "NAME", Min: 6, Max: 40}, widget.Column{Title: "CREATED", Right: true}),
 	}
@@ -158,11 +157,11 @@ func attentionLines(rc page.RenderContext) []string {
 	text := ""
 	switch {
 	case rekey > 0 && missing > 0:
-		text = fmt.Sprintf("Rekey required in %s: /rekey lists them. In %s more somebody has no key.", widget.Plural(rekey, "room", "rooms"), widget.FormatCount(missing))
+		text = fmt.Sprintf("Rekey required in %s: /rekey lists them. In %s more, a member has no key.", widget.Plural(rekey, "room", "rooms"), widget.FormatCount(missing))
 	case rekey > 0:
 		text = fmt.Sprintf("Rekey required in %s: /rekey lists them.", widget.Plural(rekey, "room", "rooms"))
 	case missing > 0:
-		text = fmt.Sprintf("In %s somebody has no key.", widget.Plural(missing, "room", "rooms"))
+		text = fmt.Sprintf("In %s, a member has no key.", widget.Plural(missing, "room", "rooms"))
 	default:
 		return nil
 	}

@@ -1,5 +1,4 @@
-// Package users is the page of the endpoints of the bus: who may connect, and
-// since when somebody may not.
+// Package users is the page of the users of the bus, active and revoked.
 package users
 
 import (
@@ -23,8 +22,8 @@ func New() *Model {
 	m.List = page.List{
 		Kind: "user", Subject: "the users", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Users.Freshness },
-		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This user is not there any more.",
-		Table: widget.NewTable("There are no users yet: nobody but operators may connect. a adds one.",
+		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This user no longer exists.",
+		Table: widget.NewTable("There are no users yet: only operators can connect. Press a to add one.",
 			widget.Column{Title: "NAME", Max: 32, Min: 12}, widget.Column{Title: "STATUS"}, widget.Column{Title: "ROLE"},
 			widget.Column{Title: "ID"}, widget.Column{Title: "CHANGED", Right: true}, widget.Column{Title: "SINCE", Right: true}),
 	}
@@ -101,15 +100,15 @@ func userDetail(rc page.RenderContext, u core.User) []string {
 		name = widget.Sanitize(*u.Name)
 	}
 	var lines []string
-	for _, l := range widget.Wrap(name, rc.Width-2) { // whole, however long
+	for _, l := range widget.Wrap(name, rc.Width-2) { // in full, however long
 		lines = append(lines, " "+rc.Paint(theme.Strong, l))
 	}
 	lines = append(lines, "")
 	f := page.LabeledLines{Context: rc, LabelWidth: 10}
 	f.Add("id", string(u.ID))
-	status := rc.Paint(theme.Good, rc.Theme.Glyphs.Healthy+" active") + ": may connect on every node"
+	status := rc.Paint(theme.Good, rc.Theme.Glyphs.Healthy+" active") + ": can connect to every node"
 	if u.Status == core.UserRevoked {
-		status = rc.Paint(theme.Dim, rc.Theme.Glyphs.Absent+" revoked") + ": refused on every node"
+		status = rc.Paint(theme.Dim, rc.Theme.Glyphs.Absent+" revoked") + ": refused by every node"
 	}
 	f.Add("status", status)
 	role := "member"
