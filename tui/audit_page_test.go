@@ -9,20 +9,20 @@ import (
 
 func TestAuditFetchesOlderRecordsAtTheEndOfTheList(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
-	s, f := newHarness(t, w)
+	state := tuitest.Healthy()
+	s, f := newHarness(t, state)
 	s.Press("9")
 	assertShows(t, s, "100 actions, the newest first; older ones are fetched at the end of the list.")
 	s.Press("down")
 	assertShows(t, s, "100 actions")
 	s.Press("end")
 	assertShows(t, s, "200 actions")
-	f.Change(func(w *tuitest.ClusterState) { // something new, and an outcome: neither costs what was read
-		now := append([]admin.AuditRecord(nil), w.Audit...)
+	f.Change(func(state *tuitest.ClusterState) { // something new, and an outcome: neither costs what was read
+		now := append([]admin.AuditRecord(nil), state.Audit...)
 		now[0].Outcome, now[0].TookMS = "ok", 21_000
 		fresh := now[0]
 		fresh.Seq, fresh.ID, fresh.Verb = 514, "A00514", "user-activate"
-		w.Audit = append([]admin.AuditRecord{fresh}, now...)
+		state.Audit = append([]admin.AuditRecord{fresh}, now...)
 	})
 	s.Tick()
 	assertShows(t, s, "201 actions")
@@ -48,9 +48,9 @@ func TestAuditFiltersSortsAndOpens(t *testing.T) {
 
 func TestEmptyAuditSaysWhatWouldFillIt(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
-	w.Audit, w.Status.Clustered = nil, false
-	s, _ := newHarness(t, w)
+	state := tuitest.Healthy()
+	state.Audit, state.Status.Clustered = nil, false
+	s, _ := newHarness(t, state)
 	s.Press("9", "down", "end", "enter", "y")
 	assertShows(t, s, "0 actions", "n1's own record", "No operator has changed anything yet.", "nothing to copy")
 }
@@ -61,10 +61,10 @@ func TestAuditPageIsPolled(t *testing.T) {
 	waitFor(t, term, "live from n1")
 	term.Press("9")
 	waitFor(t, term, "100 actions", "? unknown")
-	f.Change(func(w *tuitest.ClusterState) {
-		now := append([]admin.AuditRecord(nil), w.Audit...)
+	f.Change(func(state *tuitest.ClusterState) {
+		now := append([]admin.AuditRecord(nil), state.Audit...)
 		now[0].Outcome, now[0].TookMS = "ok", 34
-		w.Audit = now
+		state.Audit = now
 	})
 	waitFor(t, term, "34 ms")
 	term.Press("end")

@@ -100,7 +100,7 @@ func (m *Model) startTypedAction(a action.Action, arg string) tea.Cmd {
 	sel, err := a.Resolve(m.snapshot, arg, m.currentPage().Selection(m.renderContext()))
 	if err != nil {
 		e := core.AsError(err)
-		return m.showDialog(newMessage("Not done: "+a.Name, asSentence(e.Text), asSentence(e.Next)))
+		return m.showDialog(newMessage("Not done: "+a.Name, widget.Sentence(e.Text), widget.Sentence(e.Next)))
 	}
 	return m.startAction(a, sel)
 }

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -21,7 +20,7 @@ type dialogState struct {
 	keyBeforeArmed bool         // a key came too early: the delay starts again
 }
 
-type armMsg struct{ dialog *dialogState }
+type armMsg struct{ openDialog *dialogState }
 
 // startAction runs an action, or opens its dialog, or says why it is unavailable.
 // It ends a pause first: the operator must not confirm what an old screen shows.
@@ -42,45 +41,45 @@ func (m *Model) startAction(act action.Action, sel action.Selection) tea.Cmd {
 	return m.showDialog(&dialogState{dialog: widget.NewDialog(act.Dialog(s)), action: act, state: s})
 }
 
-func (m *Model) showDialog(q *dialogState) tea.Cmd {
-	m.dialog, m.prompt, m.help = q, nil, nil
-	return q.armLater()
+func (m *Model) showDialog(d *dialogState) tea.Cmd {
+	m.openDialog, m.prompt, m.help = d, nil, nil
+	return d.armLater()
 }
 
-func (q *dialogState) armLater() tea.Cmd {
-	return tea.Tick(armDelay, func(time.Time) tea.Msg { return armMsg{q} })
+func (d *dialogState) armLater() tea.Cmd {
+	return tea.Tick(armDelay, func(time.Time) tea.Msg { return armMsg{d} })
 }
 
 // armDialog lets the dialog take answers after armDelay without a key. Keys typed
 // before it opened were meant for something else.
 func (m *Model) armDialog(msg armMsg) tea.Cmd {
 	switch {
-	case m.dialog != msg.dialog || msg.dialog.dialog.Armed():
+	case m.openDialog != msg.openDialog || msg.openDialog.dialog.Armed():
 		return nil
-	case msg.dialog.keyBeforeArmed:
-		msg.dialog.keyBeforeArmed = false
-		return msg.dialog.armLater()
+	case msg.openDialog.keyBeforeArmed:
+		msg.openDialog.keyBeforeArmed = false
+		return msg.openDialog.armLater()
 	}
-	msg.dialog.dialog.Arm()
+	msg.openDialog.dialog.Arm()
 	m.dirty = true
 	return nil
 }
 
 func (m *Model) handleDialogKey(k tea.KeyPressMsg) tea.Cmd {
-	q := m.dialog
-	if !q.dialog.Armed() {
-		q.keyBeforeArmed = true
+	d := m.openDialog
+	if !d.dialog.Armed() {
+		d.keyBeforeArmed = true
 	}
-	switch q.dialog.HandleKey(k) {
+	switch d.dialog.HandleKey(k) {
 	case widget.Canceled:
-		m.dialog = nil
+		m.openDialog = nil
 	case widget.Confirmed:
-		m.dialog = nil
-		if q.asksToQuit {
+		m.openDialog = nil
+		if d.asksToQuit {
 			return tea.Quit
 		}
-		if !q.messageOnly {
-			return m.runAction(q.action, q.state, q.dialog.Values())
+		if !d.messageOnly {
+			return m.runAction(d.action, d.state, d.dialog.Values())
 		}
 	}
 	return nil
@@ -88,16 +87,4 @@ func (m *Model) handleDialogKey(k tea.KeyPressMsg) tea.Cmd {
 
 func newMessage(title string, lines ...string) *dialogState {
 	return &dialogState{dialog: widget.NewDialog(widget.DialogSpec{Title: title, Lines: lines}), messageOnly: true}
-}
-
-// asSentence capitalizes a text and adds the full stop.
-func asSentence(s string) string {
-	if s == "" {
-		return s
-	}
-	s = strings.ToUpper(s[:1]) + s[1:]
-	if !strings.ContainsAny(s[len(s)-1:], ".!?") {
-		s += "."
-	}
-	return s
 }

@@ -13,11 +13,11 @@ import (
 
 func TestCommandLineFollowsTheFields(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
-	for i := range w.Status.Buckets { // there is something to raise
-		w.Status.Buckets[i].Wanted = 1
+	state := tuitest.Healthy()
+	for i := range state.Status.Buckets { // there is something to raise
+		state.Status.Buckets[i].Wanted = 1
 	}
-	s, _ := newHarness(t, w)
+	s, _ := newHarness(t, state)
 	id := string(tuitest.Healthy().Users[9].ID)
 	s.Press("4", "a")
 	s.Settle()
@@ -98,11 +98,11 @@ func TestStartChecksItsFields(t *testing.T) {
 
 func TestSourceIsNamedAmongSeveralFiles(t *testing.T) {
 	t.Parallel()
-	w := tuitest.OnSQLite()
-	info := *w.Status.Nodes[1].Info
+	state := tuitest.OnSQLite()
+	info := *state.Status.Nodes[1].Info
 	info.Serving = cluster.Serving{Backend: core.BackendSQLite, File: "/other.db"}
-	w.Status.Nodes[1].Info = &info
-	s, f := newHarness(t, w)
+	state.Status.Nodes[1].Info = &info
+	s, f := newHarness(t, state)
 	s.Press("6", "b")
 	s.Settle()
 	s.Press("n3", "enter")
@@ -134,9 +134,9 @@ func TestSourceIsNamedAmongSeveralFiles(t *testing.T) {
 
 func TestSourceFileCannotBeIgnored(t *testing.T) {
 	t.Parallel()
-	w := tuitest.SeveralFiles()
-	w.Migration = tuitest.FilesDiffer().Migration // n2 differs from n1
-	s, f := newHarness(t, w)
+	state := tuitest.SeveralFiles()
+	state.Migration = tuitest.FilesDiffer().Migration // n2 differs from n1
+	s, f := newHarness(t, state)
 	s.Press("6", "b")
 	s.Settle()
 	assertShows(t, s, "rows that the file of n1 lacks")

@@ -14,11 +14,11 @@ import (
 func (m *Model) footer(rc page.RenderContext) string {
 	t := m.theme
 	switch {
-	case m.dialog != nil && m.dialog.messageOnly:
+	case m.openDialog != nil && m.openDialog.messageOnly:
 		return " " + m.drawKeyHints([]page.KeyHint{{Key: "esc", Does: "close"}})
-	case m.dialog != nil && !m.dialog.dialog.Armed():
+	case m.openDialog != nil && !m.openDialog.dialog.Armed():
 		return " " + t.Paint(theme.Dim, "a dialog has opened   esc cancel")
-	case m.dialog != nil:
+	case m.openDialog != nil:
 		return " " + m.drawKeyHints([]page.KeyHint{{Key: "tab", Does: "next"}, {Key: "enter", Does: "choose"}, {Key: "esc", Does: "cancel"}})
 	case m.prompt != nil:
 		return m.prompt.View(t, m.width)

@@ -85,8 +85,8 @@ var goldenScreens = []struct {
 
 const flags = "--server tls://127.0.0.1:4222 --identity ana.nk --tls-ca ca.pem"
 
-func newConfig(w tuitest.ClusterState) (tui.Config, *tuitest.FakeClient) {
-	f := tuitest.NewFakeClient(w)
+func newConfig(state tuitest.ClusterState) (tui.Config, *tuitest.FakeClient) {
+	f := tuitest.NewFakeClient(state)
 	return tui.Config{Client: f, Flags: flags, Version: "test"}, f
 }
 
@@ -144,17 +144,17 @@ func assertGolden(t *testing.T, file, got string) {
 func TestASCIIModeDrawsOnlyASCII(t *testing.T) {
 	t.Parallel()
 	for _, p := range goldenScreens {
-		w := p.world()
-		for i := range w.Users { // the names are the users' own
+		state := p.world()
+		for i := range state.Users { // the names are the users' own
 			n := fmt.Sprintf("user-%d", i)
-			w.Users[i].Name = &n
+			state.Users[i].Name = &n
 		}
-		for _, ms := range w.Members {
+		for _, ms := range state.Members {
 			for i := range ms {
 				ms[i].Name = nil
 			}
 		}
-		for _, k := range w.Keys {
+		for _, k := range state.Keys {
 			for _, ps := range [][]admin.RoomPerson{k.Lack, k.Know, k.Can} {
 				for i := range ps {
 					n := fmt.Sprintf("person-%d", i)
@@ -162,13 +162,13 @@ func TestASCIIModeDrawsOnlyASCII(t *testing.T) {
 				}
 			}
 		}
-		for i := range w.Events {
-			w.Events[i].Text = strings.ReplaceAll(w.Events[i].Text, "…", "...")
+		for i := range state.Events {
+			state.Events[i].Text = strings.ReplaceAll(state.Events[i].Text, "…", "...")
 		}
-		for i := range w.Audit {
-			w.Audit[i].Text = strings.ReplaceAll(w.Audit[i].Text, "…", "...")
+		for i := range state.Audit {
+			state.Audit[i].Text = strings.ReplaceAll(state.Audit[i].Text, "…", "...")
 		}
-		cfg, _ := newConfig(w)
+		cfg, _ := newConfig(state)
 		cfg.ASCII = true
 		s := tuitest.NewHarness(cfg, 120, 40)
 		s.Press(p.keys...)

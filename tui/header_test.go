@@ -15,9 +15,9 @@ import (
 func TestHeaderShowsMigrationState(t *testing.T) {
 	t.Parallel()
 	aborting := func() tuitest.ClusterState {
-		w := tuitest.Copying()
-		w.Migration.Aborting = "ana"
-		return w
+		state := tuitest.Copying()
+		state.Migration.Aborting = "ana"
+		return state
 	}
 	for want, worlds := range map[string][]func() tuitest.ClusterState{
 		"· migrating":          {tuitest.Copying, tuitest.Fencing, tuitest.CopyingAsViewer},
@@ -42,10 +42,10 @@ func TestHeaderShowsMigrationState(t *testing.T) {
 
 func TestHeaderKeepsClusterAndVerdict(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Verified()
-	w.Status.Cluster, w.Status.Operator.Name = "production", "christine"
+	state := tuitest.Verified()
+	state.Status.Cluster, state.Status.Operator.Name = "production", "christine"
 	at := &manualClock{now: tuitest.Now}
-	s, f := newHarness(t, w, func(c *tui.Config) { c.Now, c.ReadOnly = func() time.Time { return at.now }, true })
+	s, f := newHarness(t, state, func(c *tui.Config) { c.Now, c.ReadOnly = func() time.Time { return at.now }, true })
 	head := func(width int) string {
 		s.Send(tea.WindowSizeMsg{Width: width, Height: 24})
 		line, _, _ := strings.Cut(s.Screen(), "\n")

@@ -77,12 +77,12 @@ type Model struct {
 	pausedAt           time.Time         // zero while the screen is live
 	pausedSubscription feed.Subscription // what was polled when the pause began
 
-	prompt  *widget.Prompt
-	history []string
-	dialog  *dialogState
-	help    *help
-	toast   toast
-	running *runningAction // the action that has not returned, nil if none
+	prompt     *widget.Prompt
+	history    []string
+	openDialog *dialogState
+	help       *help
+	toast      toast
+	running    *runningAction // the action that has not returned, nil if none
 
 	lastScreen string // reused until something changes
 	dirty      bool

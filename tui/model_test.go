@@ -15,9 +15,9 @@ import (
 	"unibus/tui/tuitest"
 )
 
-func newHarness(t *testing.T, w tuitest.ClusterState, change ...func(*tui.Config)) (*tuitest.Harness, *tuitest.FakeClient) {
+func newHarness(t *testing.T, state tuitest.ClusterState, change ...func(*tui.Config)) (*tuitest.Harness, *tuitest.FakeClient) {
 	t.Helper()
-	cfg, f := newConfig(w)
+	cfg, f := newConfig(state)
 	cfg.ReportDir = t.TempDir()
 	for _, c := range change {
 		c(&cfg)
@@ -71,9 +71,9 @@ func TestUnavailableActionsSayWhy(t *testing.T) {
 
 func TestViewerAndReadOnlyCannotAct(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Verified()
-	w.Status.Operator = core.Operator{Name: "vic", Role: core.OperatorViewer}
-	viewer, f := newHarness(t, w)
+	state := tuitest.Verified()
+	state.Status.Operator = core.Operator{Name: "vic", Role: core.OperatorViewer}
+	viewer, f := newHarness(t, state)
 	viewer.Press("6", "X")
 	viewer.Settle()
 	assertShows(t, viewer, "vic (viewer)", "Not available: vic is a viewer: only an admin may do this.")
@@ -182,14 +182,14 @@ func TestRunEndsWithItsContext(t *testing.T) {
 }
 
 func BenchmarkKeyAmongTenThousandUsers(b *testing.B) {
-	w := tuitest.Healthy()
-	for len(w.Users) < 10_000 {
-		w.Users = append(w.Users, w.Users[:200]...)
+	state := tuitest.Healthy()
+	for len(state.Users) < 10_000 {
+		state.Users = append(state.Users, state.Users[:200]...)
 	}
-	for i := range w.Users {
-		w.Users[i].ID = core.UserID(strings.Repeat("U", 40) + string(rune('A'+i%26)) + time.Duration(i).String())
+	for i := range state.Users {
+		state.Users[i].ID = core.UserID(strings.Repeat("U", 40) + string(rune('A'+i%26)) + time.Duration(i).String())
 	}
-	cfg, _ := newConfig(w)
+	cfg, _ := newConfig(state)
 	s := tuitest.NewHarness(cfg, 120, 40)
 	s.Press("4")
 	for b.Loop() {

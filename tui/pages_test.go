@@ -17,10 +17,10 @@ import (
 
 // newDisconnectedHarness is a console whose cluster answered once and then not
 // for five minutes.
-func newDisconnectedHarness(t *testing.T, w tuitest.ClusterState) *tuitest.Harness {
+func newDisconnectedHarness(t *testing.T, state tuitest.ClusterState) *tuitest.Harness {
 	t.Helper()
 	now := tuitest.Now
-	s, f := newHarness(t, w, func(c *tui.Config) { c.Now = func() time.Time { return now }; c.Theme = "dark" })
+	s, f := newHarness(t, state, func(c *tui.Config) { c.Now = func() time.Time { return now }; c.Theme = "dark" })
 	f.Fail(core.Errorf(core.KindUnavailable, "no node answers"))
 	now = now.Add(5 * time.Minute)
 	s.Tick()
@@ -66,9 +66,9 @@ func findLine(t *testing.T, s *tuitest.Harness, text string) string {
 
 func TestDownNodeShowsItsLastReport(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Degraded()
-	w.Status.Nodes[2].Info.ProvenMS = 400
-	s, _ := newHarness(t, w)
+	state := tuitest.Degraded()
+	state.Status.Nodes[2].Info.ProvenMS = 400
+	s, _ := newHarness(t, state)
 	s.Press("2", "end", "enter")
 	assertShows(t, s, "○ n3  does not answer", "last heard    31 s ago, at 12:04:00", "LAST REPORT", "started       08:44:31")
 	assertHides(t, s, "was current", "serves", "08:44:31, 3 h")
@@ -76,9 +76,9 @@ func TestDownNodeShowsItsLastReport(t *testing.T) {
 
 func TestFileBesideKVIsNotServed(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
-	w.Status.Nodes[0].Info.Serving.File = "/var/lib/unibus/unibus-rollback.db"
-	s, _ := newHarness(t, w)
+	state := tuitest.Healthy()
+	state.Status.Nodes[0].Info.Serving.File = "/var/lib/unibus/unibus-rollback.db"
+	s, _ := newHarness(t, state)
 	s.Press("2", "enter")
 	assertShows(t, s, "serves        kv")
 	assertHides(t, s, "unibus-rollback.db")
@@ -86,11 +86,11 @@ func TestFileBesideKVIsNotServed(t *testing.T) {
 
 func TestFindingsThatDoNotFitAreCounted(t *testing.T) {
 	t.Parallel()
-	w := tuitest.NoQuorum()
+	state := tuitest.NoQuorum()
 	for _, x := range []string{"n4", "n5", "n6"} {
-		w.Status.Findings = append(w.Status.Findings, cluster.Finding{Level: cluster.Degraded, About: "node." + x, Text: x + " was never heard.", Next: "Start it."})
+		state.Status.Findings = append(state.Status.Findings, cluster.Finding{Level: cluster.Degraded, About: "node." + x, Text: x + " was never heard.", Next: "Start it."})
 	}
-	cfg, _ := newConfig(w)
+	cfg, _ := newConfig(state)
 	s := tuitest.NewHarness(cfg, 80, 24)
 	assertShows(t, s, "n2 was last heard 13 s ago.", "4 more findings: f lists them")
 	lines := strings.Split(s.Screen(), "\n")
@@ -117,11 +117,11 @@ func TestMigrationWithoutItsNodeLooksStopped(t *testing.T) {
 
 func TestCopyRateCoversAllTables(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Copying()
-	for i := range w.Migration.Progress {
-		w.Migration.Progress[i].Done, w.Migration.Progress[i].Total = 10, 100
+	state := tuitest.Copying()
+	for i := range state.Migration.Progress {
+		state.Migration.Progress[i].Done, state.Migration.Progress[i].Total = 10, 100
 	}
-	s, _ := newHarness(t, w)
+	s, _ := newHarness(t, state)
 	s.Press("6")
 	assertShows(t, s, "pace  24 100 /s")
 	if n := strings.Count(s.Screen(), "24 100 /s"); n != 1 {
@@ -131,15 +131,15 @@ func TestCopyRateCoversAllTables(t *testing.T) {
 
 func TestUserDetailShowsALongName(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
+	state := tuitest.Healthy()
 	name := strings.Repeat("Bartholomew ", 20) + "the Third"
-	w.Users[1].Name = &name
-	s, f := newHarness(t, w)
+	state.Users[1].Name = &name
+	s, f := newHarness(t, state)
 	s.Press("4", "down", "enter")
 	assertShows(t, s, "the Third")
 	s.Press("r")
 	s.Settle()
-	id := string(w.Users[1].ID)
+	id := string(state.Users[1].ID)
 	assertShows(t, s, "Full name: Bart", "the Third", "Type "+id[len(id)-4:]+":")
 	s.Press(id[len(id)-4:], "enter", "enter")
 	s.Settle()
@@ -148,9 +148,9 @@ func TestUserDetailShowsALongName(t *testing.T) {
 
 func TestAuditShortensPaths(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
-	w.Audit[0].Args = "node=n1 db=/tmp/some/where/rather/deep/in/the/tree/of/files/unibus.db dry-run"
-	s, _ := newHarness(t, w)
+	state := tuitest.Healthy()
+	state.Audit[0].Args = "node=n1 db=/tmp/some/where/rather/deep/in/the/tree/of/files/unibus.db dry-run"
+	s, _ := newHarness(t, state)
 	s.Press("9")
 	assertShows(t, s, "db=unibus.db dry-run")
 	s.Press("enter")
@@ -159,8 +159,8 @@ func TestAuditShortensPaths(t *testing.T) {
 
 func TestProvenColumn(t *testing.T) {
 	t.Parallel()
-	column := func(w tuitest.ClusterState) []string {
-		s, _ := newHarness(t, w)
+	column := func(state tuitest.ClusterState) []string {
+		s, _ := newHarness(t, state)
 		s.Press("2")
 		var out []string
 		at := -1
@@ -229,9 +229,9 @@ func TestActionsApplyToTheOpenRow(t *testing.T) {
 	s, f := newHarness(t, tuitest.Healthy()) // it is missing from one status
 	s.Press("3", "down", "enter")
 	all := tuitest.Healthy().Status.Buckets
-	f.Change(func(w *tuitest.ClusterState) { w.Status.Buckets = append(all[:1:1], all[2:]...) })
+	f.Change(func(state *tuitest.ClusterState) { state.Status.Buckets = append(all[:1:1], all[2:]...) })
 	s.Tick()
-	f.Change(func(w *tuitest.ClusterState) { w.Status.Buckets = all })
+	f.Change(func(state *tuitest.ClusterState) { state.Status.Buckets = all })
 	s.Tick()
 	s.Press("d")
 	s.Settle()
@@ -251,10 +251,10 @@ func TestCopyTakesTheOpenRow(t *testing.T) {
 	keys := tuitest.UnsafeToEnforce().Rollout.Nodes["n1"].WouldDeny
 	s.Press("8", "down", "enter")
 	assertShows(t, s, keys[1].Key)
-	f.Change(func(w *tuitest.ClusterState) {
-		n := w.Rollout.Nodes["n1"]
+	f.Change(func(state *tuitest.ClusterState) {
+		n := state.Rollout.Nodes["n1"]
 		n.WouldDeny = append(keys[:1:1], keys[2:]...)
-		w.Rollout.Nodes["n1"] = n
+		state.Rollout.Nodes["n1"] = n
 	})
 	s.Tick()
 	s.Press("y")

@@ -53,10 +53,10 @@ func TestActionsEndAPause(t *testing.T) {
 	for _, keys := range [][]string{{"r"}, {":", "user revoke", "enter"}} {
 		s, f := newHarness(t, tuitest.Healthy())
 		s.Press("4", "down", "space")
-		f.Change(func(w *tuitest.ClusterState) {
-			w.Users = append([]core.User(nil), w.Users...)
-			for i := range w.Users {
-				w.Users[i].Status = core.UserRevoked
+		f.Change(func(state *tuitest.ClusterState) {
+			state.Users = append([]core.User(nil), state.Users...)
+			for i := range state.Users {
+				state.Users[i].Status = core.UserRevoked
 			}
 		})
 		s.Tick()

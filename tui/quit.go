@@ -14,15 +14,15 @@ func (m *Model) quit() tea.Cmd {
 	switch {
 	case m.running == nil:
 		return tea.Quit
-	case m.dialog == nil || !m.dialog.asksToQuit:
+	case m.openDialog == nil || !m.openDialog.asksToQuit:
 		return m.showDialog(&dialogState{dialog: widget.NewDialog(widget.DialogSpec{
 			Title: "Quit while " + m.running.name + " is running?", ConfirmLabel: "Quit",
 			Lines: []string{m.waitingText(), "You will not see its answer. Requests that were not sent yet are dropped. The audit shows later what was done."},
 		}), asksToQuit: true})
-	case m.dialog.dialog.Armed():
+	case m.openDialog.dialog.Armed():
 		return tea.Quit
 	}
-	m.dialog.keyBeforeArmed = true
+	m.openDialog.keyBeforeArmed = true
 	return nil
 }
 

@@ -31,10 +31,10 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 		waitFor(t, term, "bruno-00 was asked on n2; room-01 stays at epoch 1")
 		owner := tuitest.Healthy().Rooms[1].Owner
 		assertCalls(t, f, fmt.Sprintf("room-rekey room-01 %s", owner))
-		f.Change(func(w *tuitest.ClusterState) {
-			w.Rooms = append([]admin.RoomSummary(nil), w.Rooms...)
-			w.Rooms[1].Epoch = 2
-			w.Keys["room-01"] = admin.RoomKeys{KeyHealth: admin.KeyHealth{State: admin.KeysOK, Since: core.MillisOf(tuitest.Now.Add(-3 * time.Second))}, Why: core.Errorf(core.KindRefused, "no new key is needed")}
+		f.Change(func(state *tuitest.ClusterState) {
+			state.Rooms = append([]admin.RoomSummary(nil), state.Rooms...)
+			state.Rooms[1].Epoch = 2
+			state.Keys["room-01"] = admin.RoomKeys{KeyHealth: admin.KeyHealth{State: admin.KeysOK, Since: core.MillisOf(tuitest.Now.Add(-3 * time.Second))}, Why: core.Errorf(core.KindRefused, "no new key is needed")}
 		})
 		waitFor(t, term, "● Only the active members have the current key", "2   for 3 s")
 	}
@@ -60,7 +60,7 @@ func TestRekeySaysWhyItIsUnavailable(t *testing.T) {
 		{"a viewer", tuitest.CopyingAsViewer, []string{"5", "down", "r"}, nil, "only an admin may do this."},
 		{"a viewer in the room", tuitest.CopyingAsViewer, []string{"5", "down", "enter"}, nil, "Do: let an admin ask an online member for a new key: unibusd room rekey room-01"},
 		{"read-only", tuitest.Healthy, []string{"5", "down", "r"}, func(c *tui.Config) { c.ReadOnly = true }, "--read-only."},
-		{"no rooms", func() tuitest.ClusterState { w := tuitest.Healthy(); w.Rooms = nil; return w }, []string{"5", "r"}, nil, "Not available: no room is selected."},
+		{"no rooms", func() tuitest.ClusterState { state := tuitest.Healthy(); state.Rooms = nil; return state }, []string{"5", "r"}, nil, "Not available: no room is selected."},
 	} {
 		var changes []func(*tui.Config)
 		if c.change != nil {
@@ -100,10 +100,10 @@ func TestRekeyRefusalIsShown(t *testing.T) {
 	s, f := newHarness(t, tuitest.Healthy())
 	s.Press("5", "down", "enter", "r")
 	s.Settle()
-	f.Change(func(w *tuitest.ClusterState) {
-		k := w.Keys["room-01"]
+	f.Change(func(state *tuitest.ClusterState) {
+		k := state.Keys["room-01"]
 		k.Why = core.Errorf(core.KindRefused, "bruno-00 does not have the room open").WithNext("leave the choice to the node: somebody else has")
-		w.Keys["room-01"] = k
+		state.Keys["room-01"] = k
 	})
 	s.Press("tab", "enter")
 	s.Settle()
@@ -114,12 +114,12 @@ func TestRekeyRefusalIsShown(t *testing.T) {
 // raises no alarm.
 func TestRoomsWithoutHealth(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
-	for i := range w.Rooms {
-		w.Rooms[i].Keys = nil
+	state := tuitest.Healthy()
+	for i := range state.Rooms {
+		state.Rooms[i].Keys = nil
 	}
-	w.Keys = nil
-	s, _ := newHarness(t, w)
+	state.Keys = nil
+	s, _ := newHarness(t, state)
 	s.Press("5")
 	assertShows(t, s, "? unknown", "room-01")
 	assertHides(t, s, "Rekey required")
@@ -162,7 +162,7 @@ func TestRoomFilterDoesNotFilterMembers(t *testing.T) {
 func TestLargeRoomIsFetchedPageByPage(t *testing.T) {
 	t.Parallel()
 	const n = 10_000
-	w := tuitest.Healthy()
+	state := tuitest.Healthy()
 	var all []admin.RoomMember
 	for i := range n {
 		name := fmt.Sprintf("worker-%05d", i)
@@ -171,8 +171,8 @@ func TestLargeRoomIsFetchedPageByPage(t *testing.T) {
 			Name:   &name, Status: core.UserActive, Boxed: true,
 		})
 	}
-	w.Members["room-01"] = all
-	s, _ := newHarness(t, w)
+	state.Members["room-01"] = all
+	s, _ := newHarness(t, state)
 	s.Press("5", "down", "enter")
 	assertShows(t, s, "1 000 of 10 000 members are listed; more are fetched at the end of the list.", "worker-00000")
 	s.Press("end")

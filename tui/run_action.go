@@ -23,41 +23,41 @@ type runningAction struct {
 	name  string
 	total int // of selected objects
 
-	mu         sync.Mutex
-	changedIDs []string
+	changedLock sync.Mutex
+	changedIDs  []string
 }
 
 // timeout bounds the whole action. It grows with the number of objects.
-func (w *runningAction) timeout() time.Duration {
-	return time.Duration(max(1, w.total)) * actionTimeout
+func (a *runningAction) timeout() time.Duration {
+	return time.Duration(max(1, a.total)) * actionTimeout
 }
 
 // Revoke records the user that was revoked.
-func (w *runningAction) Revoke(ctx context.Context, id string) (admin.Revoked, error) {
-	r, err := w.Client.Revoke(ctx, id)
-	w.recordChange(id, err)
+func (a *runningAction) Revoke(ctx context.Context, id string) (admin.Revoked, error) {
+	r, err := a.Client.Revoke(ctx, id)
+	a.recordChange(id, err)
 	return r, err
 }
 
 // UserActivate records the user that was activated.
-func (w *runningAction) UserActivate(ctx context.Context, id string) (core.User, error) {
-	u, err := w.Client.UserActivate(ctx, id)
-	w.recordChange(id, err)
+func (a *runningAction) UserActivate(ctx context.Context, id string) (core.User, error) {
+	u, err := a.Client.UserActivate(ctx, id)
+	a.recordChange(id, err)
 	return u, err
 }
 
-func (w *runningAction) recordChange(id string, err error) {
+func (a *runningAction) recordChange(id string, err error) {
 	if err == nil {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.changedIDs = append(w.changedIDs, id)
+		a.changedLock.Lock()
+		defer a.changedLock.Unlock()
+		a.changedIDs = append(a.changedIDs, id)
 	}
 }
 
-func (w *runningAction) changed() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return append([]string(nil), w.changedIDs...)
+func (a *runningAction) changed() []string {
+	a.changedLock.Lock()
+	defer a.changedLock.Unlock()
+	return append([]string(nil), a.changedIDs...)
 }
 
 type actionDoneMsg struct {
@@ -92,20 +92,20 @@ func (m *Model) handleActionDone(d actionDoneMsg) tea.Cmd {
 	for _, p := range m.pages { // the operator may be on another page by now
 		p.ActionDone(d.changed)
 	}
-	if m.dialog != nil && m.dialog.asksToQuit {
-		m.dialog = nil // the action has returned
+	if m.openDialog != nil && m.openDialog.asksToQuit {
+		m.openDialog = nil // the action has returned
 	}
 	if d.err != nil {
 		return m.showFailure(d)
 	}
-	if first, rest, ok := strings.Cut(d.text, "\n"); ok && m.dialog == nil {
+	if first, rest, ok := strings.Cut(d.text, "\n"); ok && m.openDialog == nil {
 		return m.showDialog(newMessage(first, strings.Split(rest, "\n")...))
 	}
 	text := strings.TrimSuffix(strings.ReplaceAll(d.text, "\n", " "), ".") + "."
 	if d.action.Confirmation == action.NoConfirmation && !d.action.Local {
 		text += " Same as: " + d.command
 	}
-	if widget.Width(text) > m.width-4 && m.dialog == nil {
+	if widget.Width(text) > m.width-4 && m.openDialog == nil {
 		return m.showDialog(newMessage("Done", text))
 	}
 	m.showToast(theme.Good, text)
@@ -114,12 +114,12 @@ func (m *Model) handleActionDone(d actionDoneMsg) tea.Cmd {
 
 func (m *Model) showFailure(d actionDoneMsg) tea.Cmd {
 	e := core.AsError(d.err)
-	if m.dialog != nil { // keep the open dialog
+	if m.openDialog != nil { // keep the open dialog
 		m.showToast(theme.Bad, e.Text)
 		return nil
 	}
 	title := "Not done: " + d.action.Name
-	lines := []string{asSentence(e.Text)}
+	lines := []string{widget.Sentence(e.Text)}
 	if e.Kind == core.KindUnavailable {
 		title = "No answer: " + d.action.Name
 		lines = append(lines, "The action may have taken effect. Check before you repeat it.")

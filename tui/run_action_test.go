@@ -17,10 +17,10 @@ type manualClock struct{ now time.Time }
 
 func (m *manualClock) advance(d time.Duration) { m.now = m.now.Add(d) }
 
-func newHarnessWithClock(t *testing.T, w tuitest.ClusterState) (*tuitest.Harness, *tuitest.FakeClient, *manualClock) {
+func newHarnessWithClock(t *testing.T, state tuitest.ClusterState) (*tuitest.Harness, *tuitest.FakeClient, *manualClock) {
 	t.Helper()
 	at := &manualClock{now: tuitest.Now}
-	s, f := newHarness(t, w, func(c *tui.Config) { c.Now = func() time.Time { return at.now } })
+	s, f := newHarness(t, state, func(c *tui.Config) { c.Now = func() time.Time { return at.now } })
 	return s, f, at
 }
 
@@ -44,11 +44,11 @@ func (s *slowClient) Revoke(ctx context.Context, id string) (admin.Revoked, erro
 func newSlowHarness(t *testing.T, patience int) (*tuitest.Harness, *slowClient) {
 	t.Helper()
 	c := &slowClient{allowed: patience}
-	w := tuitest.Healthy()
-	for i := range w.Users { // no user is skipped
-		w.Users[i].Status = core.UserActive
+	state := tuitest.Healthy()
+	for i := range state.Users { // no user is skipped
+		state.Users[i].Status = core.UserActive
 	}
-	s, _ := newHarness(t, w, func(cfg *tui.Config) {
+	s, _ := newHarness(t, state, func(cfg *tui.Config) {
 		c.FakeClient = cfg.Client.(*tuitest.FakeClient)
 		cfg.Client = c
 	})
@@ -121,9 +121,9 @@ func TestRevokeShowsSessionsPerNode(t *testing.T) {
 		"n3: unknown, it did not answer in time. Sessions may still be open there.",
 		"Do: repeat this once every node answers: unibusd user revoke", "1 encrypted room needs a new key, because this user can read the old one: room-02")
 
-	w := tuitest.Healthy()
-	w.Rooms = nil
-	s, _ = newHarness(t, w)
+	state := tuitest.Healthy()
+	state.Rooms = nil
+	s, _ = newHarness(t, state)
 	s.Press("4", ":", "user revoke chidi-00", "enter")
 	s.Settle()
 	s.Press("chidi-00", "enter", "enter")

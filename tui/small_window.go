@@ -16,7 +16,7 @@ func (m *Model) handleSmallWindowKey(key string) tea.Cmd {
 	case "q":
 		return m.quit()
 	case "esc":
-		m.dialog = nil
+		m.openDialog = nil
 	}
 	return nil
 }
@@ -25,11 +25,11 @@ func (m *Model) handleSmallWindowKey(key string) tea.Cmd {
 func (m *Model) smallWindowLines() []string {
 	lines := []string{fmt.Sprintf("This console needs %d x %d; the window is %d x %d. q quits.", MinWidth, MinHeight, m.width, m.height)}
 	switch {
-	case m.dialog != nil && m.dialog.asksToQuit:
+	case m.openDialog != nil && m.openDialog.asksToQuit:
 		lines = append(lines, m.waitingText(), "q quits anyway, esc stays.")
-	case m.dialog != nil && m.dialog.messageOnly:
+	case m.openDialog != nil && m.openDialog.messageOnly:
 		lines = append(lines, "A message is open: esc closes it.")
-	case m.dialog != nil:
+	case m.openDialog != nil:
 		lines = append(lines, "A dialog is open: esc cancels it.")
 	case m.running != nil:
 		lines = append(lines, m.waitingText())

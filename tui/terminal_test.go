@@ -15,9 +15,9 @@ import (
 
 const waitTimeout = 10 * time.Second
 
-func startTerminal(t *testing.T, w tuitest.ClusterState, width, height int) (*tuitest.Terminal, *tuitest.FakeClient) {
+func startTerminal(t *testing.T, state tuitest.ClusterState, width, height int) (*tuitest.Terminal, *tuitest.FakeClient) {
 	t.Helper()
-	cfg, f := newConfig(w)
+	cfg, f := newConfig(state)
 	cfg.Now = func() time.Time { return tuitest.Now }
 	term := tuitest.StartTerminal(cfg, width, height)
 	t.Cleanup(func() {
@@ -101,10 +101,10 @@ func TestNothingChangedNothingWritten(t *testing.T) {
 	if n := term.Written() - before; n != 0 {
 		t.Errorf("%d bytes were written though nothing had changed", n)
 	}
-	f.Change(func(w *tuitest.ClusterState) {
-		nodes := append([]cluster.Node(nil), w.Status.Nodes...)
+	f.Change(func(state *tuitest.ClusterState) {
+		nodes := append([]cluster.Node(nil), state.Status.Nodes...)
 		nodes[0].CPU = 7
-		w.Status.Nodes = nodes
+		state.Status.Nodes = nodes
 	})
 	waitFor(t, term, "7 %")
 	if n := term.Written() - before; n == 0 || n > 60 {
@@ -118,9 +118,9 @@ func TestEventsFollowToAnotherNode(t *testing.T) {
 	waitFor(t, term, "live from n1")
 	term.Press("7")
 	waitFor(t, term, "4 events")
-	f.Change(func(w *tuitest.ClusterState) {
-		w.Status.From = "n2"
-		w.Events = append(w.Events[3:4:4], cluster.Event{Seq: 1, At: core.MillisOf(tuitest.Now), Level: cluster.Critical, About: "n1", Text: "n1 does not answer"})
+	f.Change(func(state *tuitest.ClusterState) {
+		state.Status.From = "n2"
+		state.Events = append(state.Events[3:4:4], cluster.Event{Seq: 1, At: core.MillisOf(tuitest.Now), Level: cluster.Critical, About: "n1", Text: "n1 does not answer"})
 	})
 	waitFor(t, term, "live from n2", "n1 does not answer", "5 events")
 }

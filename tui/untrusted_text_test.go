@@ -12,22 +12,22 @@ import (
 func TestUntrustedTextIsSanitized(t *testing.T) {
 	t.Parallel()
 	const bad = "x\x1b]0;pwned\ay\x1b[2J\u202e"
-	w := tuitest.Healthy()
-	for i := range w.Users {
+	state := tuitest.Healthy()
+	for i := range state.Users {
 		n := fmt.Sprintf("%s-%d", bad, i)
-		w.Users[i].Name, w.Users[i].Status = &n, core.UserRevoked
+		state.Users[i].Name, state.Users[i].Status = &n, core.UserRevoked
 	}
-	for i := range w.Status.Nodes {
-		n := &w.Status.Nodes[i]
+	for i := range state.Status.Nodes {
+		n := &state.Status.Nodes[i]
 		info := *n.Info
 		info.Version, info.Listen, info.Serving.File = bad, bad, bad
 		n.Info, n.ID, n.Meta, n.Leads = &info, bad, bad, []string{bad}
 	}
-	w.Status.From = bad
-	for i := range w.Events {
-		w.Events[i].Text = bad
+	state.Status.From = bad
+	for i := range state.Events {
+		state.Events[i].Text = bad
 	}
-	s, _ := newHarness(t, w)
+	s, _ := newHarness(t, state)
 	for _, keys := range [][]string{{"1"}, {"2", "enter"}, {"3", "enter"}, {"4", "?"}, {"esc", "enter"}, {"5", "enter"}, {"6"}, {"7", "y"}, {"8"}, {"9"}} {
 		s.Press(keys...)
 		for _, x := range []string{"\x1b[2J", "\x1b]0", "\a", "\u202e"} {
@@ -45,10 +45,10 @@ func TestUntrustedTextIsSanitized(t *testing.T) {
 
 func TestNamesCannotWriteToTheScreen(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
-	w.Status.Cluster = "de\x1b]0;pwned\amo"
-	w.Status.Sentence = "a\x1b[2Jb\rc"
-	s, _ := newHarness(t, w)
+	state := tuitest.Healthy()
+	state.Status.Cluster = "de\x1b]0;pwned\amo"
+	state.Status.Sentence = "a\x1b[2Jb\rc"
+	s, _ := newHarness(t, state)
 	for _, page := range []string{"1", "2", "3", "4", "5", "6", "7", "8", "9"} {
 		s.Press(page)
 		for _, bad := range []string{"\x1b[2J", "\x1b]0", "\r", "\a", "\u202e"} {

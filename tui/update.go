@@ -86,8 +86,8 @@ func (m *Model) handlePaste(msg tea.PasteMsg) {
 	}
 	msg.Content = strings.TrimSpace(widget.Sanitize(msg.Content))
 	switch {
-	case m.dialog != nil:
-		m.dialog.dialog.HandlePaste(msg)
+	case m.openDialog != nil:
+		m.openDialog.dialog.HandlePaste(msg)
 	case m.prompt != nil:
 		m.prompt.HandlePaste(msg)
 		m.applyTypedFilter()
@@ -105,7 +105,7 @@ func (m *Model) handleKey(k tea.KeyPressMsg) tea.Cmd {
 		return tea.Suspend
 	case m.windowTooSmall():
 		return m.handleSmallWindowKey(key)
-	case m.dialog != nil:
+	case m.openDialog != nil:
 		return m.handleDialogKey(k)
 	case m.prompt != nil:
 		return m.handlePromptKey(k)
@@ -201,16 +201,16 @@ func (m *Model) goBack() {
 }
 
 func (m *Model) copyToClipboard(rc page.RenderContext) tea.Cmd {
-	what, text := m.currentPage().ClipboardText(rc)
+	name, text := m.currentPage().ClipboardText(rc)
 	if text = sanitizeLines(text); text == "" {
 		m.showToast(theme.Dim, "There is nothing to copy here.")
 		return nil
 	}
-	said := "Copied " + what + "; to copy by hand: " + strings.ReplaceAll(text, "\n", " ")
-	if widget.Width(said) > m.width-2 { // prefer the full id
-		said = "Copied; to copy by hand: " + strings.ReplaceAll(text, "\n", " ")
+	message := "Copied " + name + "; to copy by hand: " + strings.ReplaceAll(text, "\n", " ")
+	if widget.Width(message) > m.width-2 { // prefer the full id
+		message = "Copied; to copy by hand: " + strings.ReplaceAll(text, "\n", " ")
 	}
-	m.showToast(theme.Good, said)
+	m.showToast(theme.Good, message)
 	return tea.SetClipboard(text)
 }
 

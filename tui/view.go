@@ -45,8 +45,8 @@ func (m *Model) draw() string {
 	}
 	rule := widget.HorizontalRule(m.theme, m.width)
 	screen := strings.Join([]string{m.header(), m.pageTabs(), rule, body, rule, m.footer(rc)}, "\n")
-	if m.dialog != nil {
-		screen = widget.Overlay(screen, m.dialog.dialog.View(m.theme, m.width, m.height-2), m.width, m.height)
+	if m.openDialog != nil {
+		screen = widget.Overlay(screen, m.openDialog.dialog.View(m.theme, m.width, m.height-2), m.width, m.height)
 	}
 	return screen
 }

@@ -48,8 +48,8 @@ type Selection struct {
 	Room string   // of members: the room that lists them
 }
 
-// Only returns the only id, "" if there are none or several.
-func (s Selection) Only(kind string) string {
+// only returns the only id, "" if there are none or several.
+func (s Selection) only(kind string) string {
 	if s.Kind != kind || len(s.IDs) != 1 {
 		return ""
 	}

@@ -15,11 +15,11 @@ import (
 	"unibus/tui/widget"
 )
 
-func newState(w tuitest.ClusterState, ids ...string) action.State {
+func newState(state tuitest.ClusterState, ids ...string) action.State {
 	s, known := &feed.Snapshot{}, feed.Freshness{ReceivedAt: tuitest.Now}
-	s.Status = feed.Topic[admin.Status]{Value: w.Status, Freshness: known}
-	s.Migration = feed.Topic[migrate.Status]{Value: w.Migration, Freshness: known}
-	s.Users = feed.Topic[[]core.User]{Value: w.Users, Freshness: known}
+	s.Status = feed.Topic[admin.Status]{Value: state.Status, Freshness: known}
+	s.Migration = feed.Topic[migrate.Status]{Value: state.Migration, Freshness: known}
+	s.Users = feed.Topic[[]core.User]{Value: state.Users, Freshness: known}
 	return action.State{Snapshot: s, Selected: action.Selection{Kind: "user", IDs: ids}, Flags: "--server x", Now: tuitest.Now}
 }
 
@@ -59,13 +59,13 @@ func TestTableIsComplete(t *testing.T) {
 func TestOnlyAdminsAct(t *testing.T) {
 	t.Parallel()
 	for _, a := range action.Table() {
-		w := tuitest.Verified()
-		w.Status.Operator.Role = core.OperatorViewer
-		s := newState(w, string(w.Users[0].ID))
+		state := tuitest.Verified()
+		state.Status.Operator.Role = core.OperatorViewer
+		s := newState(state, string(state.Users[0].ID))
 		if why := a.UnavailableReason(s); (why == "") != a.Local {
 			t.Errorf("%s for a viewer: %q", a.Name, why)
 		}
-		s = newState(tuitest.Verified(), string(w.Users[0].ID))
+		s = newState(tuitest.Verified(), string(state.Users[0].ID))
 		s.ReadOnly = true
 		if why := a.UnavailableReason(s); (why == "") != a.Local {
 			t.Errorf("%s read-only: %q", a.Name, why)
@@ -142,14 +142,14 @@ func TestCommandLineNamesTheNodeAmongSeveralFiles(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	w := tuitest.SeveralFiles() // since a rollback only n2's counts
-	w.Status.Authority = &core.Authority{Backend: core.BackendSQLite, Node: "n2"}
-	f := tuitest.NewFakeClient(w)
+	state := tuitest.SeveralFiles() // since a rollback only n2's counts
+	state.Status.Authority = &core.Authority{Backend: core.BackendSQLite, Node: "n2"}
+	f := tuitest.NewFakeClient(state)
 	check := findAction(t, "migrate check")
-	if check.NeedsDialog(newState(w)) {
+	if check.NeedsDialog(newState(state)) {
 		t.Error("asks for a node though the authority names one")
 	}
-	if _, err := check.Run(context.Background(), f, newState(w), nil); err != nil {
+	if _, err := check.Run(context.Background(), f, newState(state), nil); err != nil {
 		t.Error(err)
 	}
 	if got := strings.Join(f.Calls(), " "); got != "migrate-start n2 /var/lib/unibus/unibus.db 0 dry-run" {
@@ -162,35 +162,35 @@ func TestCommandLineNamesTheNodeAmongSeveralFiles(t *testing.T) {
 
 func TestConfirmationDecidesWhatIsTyped(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
+	state := tuitest.Healthy()
 	revoke := findAction(t, "revoke")
 	check := func(ids []string, right string) {
 		t.Helper()
-		fs := revoke.Dialog(newState(w, ids...)).Fields
+		fs := revoke.Dialog(newState(state, ids...)).Fields
 		last := fs[len(fs)-1]
 		if last.Check(right) != nil || last.Check("") == nil || last.Check("x"+right) == nil {
 			t.Errorf("revoking %d takes something else than %q", len(ids), right)
 		}
 	}
-	check([]string{string(w.Users[1].ID)}, "bruno-00")
-	check([]string{string(w.Users[6].ID)}, w.Users[6].ID.Short()) // no name
-	id := string(w.Users[5].ID)                                   // a name that cannot be typed
+	check([]string{string(state.Users[1].ID)}, "bruno-00")
+	check([]string{string(state.Users[6].ID)}, state.Users[6].ID.Short()) // no name
+	id := string(state.Users[5].ID)                                       // a name that cannot be typed
 	check([]string{id}, id[len(id)-4:])
-	id = string(w.Users[3].ID) // a name that few keyboards have
+	id = string(state.Users[3].ID) // a name that few keyboards have
 	check([]string{id}, id[len(id)-4:])
 	check([]string{id}, "日本語の名前")
-	id = string(w.Users[1].ID) // the end of the nkey does for everybody
+	id = string(state.Users[1].ID) // the end of the nkey does for everybody
 	check([]string{id}, id[len(id)-4:])
-	check([]string{string(w.Users[1].ID), string(w.Users[2].ID)}, "2 users")
+	check([]string{string(state.Users[1].ID), string(state.Users[2].ID)}, "2 users")
 }
 
 func TestReplicasAreBoundedByTheNodes(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
-	for i := range w.Status.Buckets {
-		w.Status.Buckets[i].Wanted = 1
+	state := tuitest.Healthy()
+	for i := range state.Status.Buckets {
+		state.Status.Buckets[i].Wanted = 1
 	}
-	f := findAction(t, "scale").Dialog(newState(w)).Fields[0]
+	f := findAction(t, "scale").Dialog(newState(state)).Fields[0]
 	for v, ok := range map[string]bool{"1": true, "3": true, "4": false, "0": false, "-1": false, "three": false, "": false} {
 		if got := f.Check(v) == nil; got != ok {
 			t.Errorf("%q: %v, want %v", v, got, ok)
@@ -200,11 +200,11 @@ func TestReplicasAreBoundedByTheNodes(t *testing.T) {
 
 func TestReplicasAreRaisedAndNeverLowered(t *testing.T) {
 	t.Parallel()
-	wanted := func(w tuitest.ClusterState, each ...int) tuitest.ClusterState {
-		for i := range w.Status.Buckets {
-			w.Status.Buckets[i].Wanted = each[i%len(each)]
+	wanted := func(state tuitest.ClusterState, each ...int) tuitest.ClusterState {
+		for i := range state.Status.Buckets {
+			state.Status.Buckets[i].Wanted = each[i%len(each)]
 		}
-		return w
+		return state
 	}
 	scale := findAction(t, "scale")
 	f := scale.Dialog(newState(wanted(tuitest.Healthy(), 1, 2))).Fields[0]
@@ -235,11 +235,11 @@ func TestReplicasAreRaisedAndNeverLowered(t *testing.T) {
 
 func TestLongNameIsNotTyped(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
+	state := tuitest.Healthy()
 	name := strings.Repeat("Bartholomew ", 20)
-	w.Users[1].Name = &name
-	id := string(w.Users[1].ID)
-	ask := findAction(t, "revoke").Dialog(newState(w, id))
+	state.Users[1].Name = &name
+	id := string(state.Users[1].ID)
+	ask := findAction(t, "revoke").Dialog(newState(state, id))
 	if got, want := ask.Fields[0].Label, "Type "+id[len(id)-4:]+":"; got != want {
 		t.Errorf("the field says %q, want %q", got, want)
 	}
@@ -265,12 +265,12 @@ func TestStepDownTakesOnlyCurrentReplicas(t *testing.T) {
 
 func TestBulkRevokeStopsAtTheFirstError(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
-	f := tuitest.NewFakeClient(w)
+	state := tuitest.Healthy()
+	f := tuitest.NewFakeClient(state)
 	gone := "UAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_, err := findAction(t, "user revoke").Run(ctx, f, newState(w, string(w.Users[1].ID), gone, string(w.Users[2].ID)), nil)
+	_, err := findAction(t, "user revoke").Run(ctx, f, newState(state, string(state.Users[1].ID), gone, string(state.Users[2].ID)), nil)
 	if core.KindOf(err) != core.KindNotFound || !strings.HasPrefix(err.Error(), "1 of 3 are revoked; then UAAA…AAAA failed") {
 		t.Errorf("error %v", err)
 	}

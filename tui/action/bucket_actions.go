@@ -73,9 +73,9 @@ func bucketActions() []Action {
 				b, _ := selectedBucket(s)
 				return stepDownQuestion(s, b.Name, b.Leader, currentReplicas(b))
 			},
-			Command: func(s State, v []string) string { return stepDownCommand(s.Selected.Only("bucket"), v) },
+			Command: func(s State, v []string) string { return stepDownCommand(s.Selected.only("bucket"), v) },
 			Run: func(ctx context.Context, c Client, s State, v []string) (string, error) {
-				d, err := c.StepDown(ctx, s.Selected.Only("bucket"), v[0])
+				d, err := c.StepDown(ctx, s.Selected.only("bucket"), v[0])
 				return d.Text, err
 			},
 		},
@@ -154,7 +154,7 @@ func bucketStepDownUnavailable(s State) string {
 }
 
 func selectedBucket(s State) (cluster.Bucket, bool) {
-	id := s.Selected.Only("bucket")
+	id := s.Selected.only("bucket")
 	v := s.Snapshot.Status.Value
 	for _, b := range slices.Concat(v.Buckets, v.Mechanism) {
 		if b.Name == id {

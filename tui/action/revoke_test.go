@@ -28,8 +28,8 @@ func newEnded(n int, at core.Millis) admin.Ended { return admin.Ended{Ended: n, 
 
 func TestRevokeSumsUpAllNodes(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
-	one, two := w.Users[1], w.Users[2]
+	state := tuitest.Healthy()
+	one, two := state.Users[1], state.Users[2]
 	one.Updated, two.Updated = 1000, 2000
 	none := map[string]admin.Ended{"n1": {}, "n2": {}}
 	many := []core.RoomID{"r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8"}
@@ -71,7 +71,7 @@ func TestRevokeSumsUpAllNodes(t *testing.T) {
 		if c.second != nil {
 			r.answers[string(two.ID)], ids = *c.second, append(ids, string(two.ID))
 		}
-		text, err := findAction(t, "user revoke").Run(context.Background(), r, newState(w, ids...), nil)
+		text, err := findAction(t, "user revoke").Run(context.Background(), r, newState(state, ids...), nil)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -92,12 +92,12 @@ func TestRevokeSumsUpAllNodes(t *testing.T) {
 // done, and a retry changes only the users that are left.
 func TestBulkRevokeContinuesWhereItStopped(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
-	ids := []string{string(w.Users[1].ID), string(w.Users[2].ID), string(w.Users[7].ID)}
-	away := admin.Revoked{User: w.Users[1], Nodes: map[string]admin.Ended{"n1": {}, "n3": {Unknown: true}}, Rekey: []core.RoomID{"r1"}}
+	state := tuitest.Healthy()
+	ids := []string{string(state.Users[1].ID), string(state.Users[2].ID), string(state.Users[7].ID)}
+	away := admin.Revoked{User: state.Users[1], Nodes: map[string]admin.Ended{"n1": {}, "n3": {Unknown: true}}, Rekey: []core.RoomID{"r1"}}
 	r := fakeRevoker{answers: map[string]admin.Revoked{ids[0]: away, ids[1]: away}}
 	revoke := findAction(t, "user revoke")
-	text, err := revoke.Run(context.Background(), r, newState(w, ids...), nil)
+	text, err := revoke.Run(context.Background(), r, newState(state, ids...), nil)
 	if err == nil || !strings.HasPrefix(err.Error(), "2 of 3 are revoked; then ") {
 		t.Errorf("error %v", err)
 	}
@@ -107,15 +107,15 @@ func TestBulkRevokeContinuesWhereItStopped(t *testing.T) {
 		}
 	}
 
-	w.Users[1].Status, w.Users[2].Status = core.UserRevoked, core.UserRevoked
-	left := fakeRevoker{answers: map[string]admin.Revoked{ids[2]: {User: w.Users[7], Nodes: map[string]admin.Ended{"n1": {}}}}}
-	if text, err = revoke.Run(context.Background(), left, newState(w, ids...), nil); err != nil || text != "hana-00 is revoked, 2 were before; n1: no session" {
+	state.Users[1].Status, state.Users[2].Status = core.UserRevoked, core.UserRevoked
+	left := fakeRevoker{answers: map[string]admin.Revoked{ids[2]: {User: state.Users[7], Nodes: map[string]admin.Ended{"n1": {}}}}}
+	if text, err = revoke.Run(context.Background(), left, newState(state, ids...), nil); err != nil || text != "hana-00 is revoked, 2 were before; n1: no session" {
 		t.Errorf("again: %q, %v", text, err)
 	}
-	if ask := revoke.Dialog(newState(w, ids...)); !strings.Contains(strings.Join(ask.Lines, "\n"), "2 of them are already revoked") {
+	if ask := revoke.Dialog(newState(state, ids...)); !strings.Contains(strings.Join(ask.Lines, "\n"), "2 of them are already revoked") {
 		t.Errorf("the question says %q", ask.Lines)
 	}
-	if text, err = revoke.Run(context.Background(), fakeRevoker{}, newState(w, ids...), nil); text != "" || !strings.HasPrefix(err.Error(), "2 of 3 are revoked; then ") {
+	if text, err = revoke.Run(context.Background(), fakeRevoker{}, newState(state, ids...), nil); text != "" || !strings.HasPrefix(err.Error(), "2 of 3 are revoked; then ") {
 		t.Errorf("nobody answers: %q, %v", text, err)
 	}
 }

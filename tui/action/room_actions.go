@@ -20,7 +20,7 @@ func roomActions() []Action {
 
 // selectedRoom is the selected room, or the one whose members are shown.
 func selectedRoom(s State) string {
-	if id := s.Selected.Only("room"); id != "" {
+	if id := s.Selected.only("room"); id != "" {
 		return id
 	}
 	return s.Selected.Room

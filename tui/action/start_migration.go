@@ -14,15 +14,15 @@ import (
 
 func startQuestion(s State) Question {
 	sources := Sources(s.Snapshot)
-	what := "The file"
+	source := "The file"
 	var lines []string
 	if len(sources) == 1 {
-		what = fmt.Sprintf("%s on %s", sources[0].File, sources[0].Node)
+		source = fmt.Sprintf("%s on %s", sources[0].File, sources[0].Node)
 	} else {
 		lines = append(lines, sourcesText(sources))
 	}
 	lines = append(lines,
-		fmt.Sprintf("%s is backed up first. Every row is copied from the backup, and every bucket is compared on every node.", what),
+		fmt.Sprintf("%s is backed up first. Every row is copied from the backup, and every bucket is compared on every node.", source),
 		"SQLite keeps serving, and users notice nothing. The migration then waits for your cutover; until then you can abort it.")
 	if names := s.divergedNodes(); names != nil {
 		than, other := "this one", "; or cancel and start from the other file"
@@ -49,7 +49,7 @@ func sourcesText(all []Source) string {
 	for _, x := range all {
 		files = append(files, fmt.Sprintf("%s on %s", x.File, x.Node))
 	}
-	return fmt.Sprintf("%s nodes serve their own SQLite files: %s. Only one can be migrated. Enter the node of that file.", capitalize(NumberWord(len(all))), joinNames(files))
+	return fmt.Sprintf("%s nodes serve their own SQLite files: %s. Only one can be migrated. Enter the node of that file.", widget.Capitalize(NumberWord(len(all))), joinNames(files))
 }
 
 // sourceField asks for the node whose file is migrated.

@@ -5,8 +5,6 @@ import (
 	"strings"
 )
 
-func capitalize(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
-
 func pluralize(n int, one, many string) string {
 	if n == 1 {
 		return one

@@ -31,7 +31,7 @@ func mergeEvents(old, fresh []cluster.Event, bothNodes bool) []cluster.Event {
 		}
 	}
 	sort.SliceStable(out, func(i, j int) bool { return out[i].At < out[j].At })
-	return out[max(0, len(out)-MaxEvents):]
+	return out[max(0, len(out)-maxEvents):]
 }
 
 func anyWithin(times []core.Millis, at core.Millis) bool {
@@ -85,9 +85,9 @@ func (f *Feed) fetchEvents(ctx context.Context) ([]cluster.Event, bool, error) {
 func (f *Feed) eventNodeRestarted() bool {
 	for _, n := range f.Snapshot().Status.Value.Nodes {
 		if n.Name == f.eventNode && n.Started != 0 && n.Started != f.eventNodeStarted {
-			was := f.eventNodeStarted
+			previous := f.eventNodeStarted
 			f.eventNodeStarted = n.Started
-			return was != 0
+			return previous != 0
 		}
 	}
 	return false

@@ -99,40 +99,40 @@ func trigger(c chan struct{}) {
 
 // Subscribe sets the lists that the current page shows, and polls the new ones at
 // once. It never blocks.
-func (f *Feed) Subscribe(w Subscription) {
-	old := f.subscription.Swap(&w)
-	f.markViewed(*old, w)
-	if w.Users && !old.Users {
+func (f *Feed) Subscribe(sub Subscription) {
+	old := f.subscription.Swap(&sub)
+	f.markViewed(*old, sub)
+	if sub.Users && !old.Users {
 		trigger(f.listTriggers[0])
 	}
-	if w.Rooms && !old.Rooms {
+	if sub.Rooms && !old.Rooms {
 		trigger(f.listTriggers[1])
 	}
-	if w.addsRoom(*old) {
+	if sub.addsRoom(*old) {
 		trigger(f.listTriggers[2])
 	}
-	if w.Rollout && !old.Rollout {
+	if sub.Rollout && !old.Rollout {
 		trigger(f.listTriggers[3])
 	}
-	if w.addsAudit(*old) {
+	if sub.addsAudit(*old) {
 		trigger(f.listTriggers[4])
 	}
 }
 
 // markViewed records since when each list is shown.
-func (f *Feed) markViewed(old, w Subscription) {
+func (f *Feed) markViewed(old, sub Subscription) {
 	now := f.cfg.Now()
 	var edits []func(*Snapshot)
-	mark := func(was, is bool, edit func(*Snapshot)) {
-		if is && !was {
+	mark := func(before, after bool, edit func(*Snapshot)) {
+		if after && !before {
 			edits = append(edits, edit)
 		}
 	}
-	mark(old.Users, w.Users, func(s *Snapshot) { s.Users.ViewedSince = now })
-	mark(old.Rooms, w.Rooms, func(s *Snapshot) { s.Rooms.ViewedSince = now })
-	mark(old.Room != "", w.Room != "", func(s *Snapshot) { s.Room.ViewedSince = now })
-	mark(old.Rollout, w.Rollout, func(s *Snapshot) { s.Rollout.ViewedSince = now })
-	mark(old.Audit, w.Audit, func(s *Snapshot) { s.Audit.ViewedSince = now })
+	mark(old.Users, sub.Users, func(s *Snapshot) { s.Users.ViewedSince = now })
+	mark(old.Rooms, sub.Rooms, func(s *Snapshot) { s.Rooms.ViewedSince = now })
+	mark(old.Room != "", sub.Room != "", func(s *Snapshot) { s.Room.ViewedSince = now })
+	mark(old.Rollout, sub.Rollout, func(s *Snapshot) { s.Rollout.ViewedSince = now })
+	mark(old.Audit, sub.Audit, func(s *Snapshot) { s.Audit.ViewedSince = now })
 	if len(edits) == 0 {
 		return
 	}

@@ -76,9 +76,9 @@ func asCoreError(err error) *core.Error {
 
 func (f *Feed) status(ctx context.Context) {
 	poll(ctx, f, func(s *Snapshot) *Topic[admin.Status] { return &s.Status }, f.cfg.Source.Status,
-		func(s *Snapshot, was, is admin.Status) {
-			kept := s.Samples[max(0, len(s.Samples)-MaxSamples+1):]
-			s.Samples = append(append([]Sample(nil), kept...), sample(was, is))
+		func(s *Snapshot, before, after admin.Status) {
+			kept := s.Samples[max(0, len(s.Samples)-maxSamples+1):]
+			s.Samples = append(append([]Sample(nil), kept...), sample(before, after))
 		})
 }
 

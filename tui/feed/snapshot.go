@@ -67,5 +67,5 @@ type Snapshot struct {
 	Samples   []Sample // oldest first, at most MaxSamples
 }
 
-// MaxEvents bounds the events; the newest are kept.
-const MaxEvents = 2000
+// maxEvents bounds the events; the newest are kept.
+const maxEvents = 2000

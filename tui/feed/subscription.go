@@ -12,14 +12,14 @@ type Subscription struct {
 }
 
 // Exceeds is true if w needs data that old does not poll.
-func (w Subscription) Exceeds(old Subscription) bool {
-	return w.Users && !old.Users || w.Rooms && !old.Rooms || w.addsRoom(old) || w.Rollout && !old.Rollout || w.addsAudit(old)
+func (sub Subscription) Exceeds(old Subscription) bool {
+	return sub.Users && !old.Users || sub.Rooms && !old.Rooms || sub.addsRoom(old) || sub.Rollout && !old.Rollout || sub.addsAudit(old)
 }
 
-func (w Subscription) addsRoom(old Subscription) bool {
-	return w.Room != "" && (w.Room != old.Room || w.RoomPages > old.RoomPages)
+func (sub Subscription) addsRoom(old Subscription) bool {
+	return sub.Room != "" && (sub.Room != old.Room || sub.RoomPages > old.RoomPages)
 }
 
-func (w Subscription) addsAudit(old Subscription) bool {
-	return w.Audit && (!old.Audit || w.AuditBefore != old.AuditBefore && w.AuditBefore != 0)
+func (sub Subscription) addsAudit(old Subscription) bool {
+	return sub.Audit && (!old.Audit || sub.AuditBefore != old.AuditBefore && sub.AuditBefore != 0)
 }

@@ -10,7 +10,7 @@ import (
 // LabeledLines are lines with their labels in one column.
 type LabeledLines struct {
 	Context    RenderContext
-	LabelWidth int // the labels' width
+	LabelWidth int
 	Lines      []string
 }
 
@@ -21,8 +21,8 @@ func (f *LabeledLines) Add(label, value string) {
 	}
 	label = widget.Pad(label, f.LabelWidth, false)
 	lines := []string{value} // a value that fits keeps its blanks
-	if room := f.Context.Width - f.LabelWidth - 4; widget.Width(value) > room {
-		lines = widget.Wrap(value, room)
+	if valueWidth := f.Context.Width - f.LabelWidth - 4; widget.Width(value) > valueWidth {
+		lines = widget.Wrap(value, valueWidth)
 	}
 	for i, l := range lines {
 		if i > 0 {

@@ -84,11 +84,9 @@ func diskCell(n cluster.Node) widget.Cell {
 func provenCell(rc RenderContext, n cluster.Node) widget.Cell {
 	switch meta := rc.Snapshot.Status.Value.Meta; {
 	case !n.Online || n.Info == nil || n.Info.Serving.Backend != core.BackendKV:
-		return widget.Number(1e12, "-", "").WithTone(theme.Faint)
+		return widget.NoNumber()
 	case n.Info.ProvenMS >= 0:
-		d := time.Duration(n.Info.ProvenMS) * time.Millisecond
-		f, u := widget.FormatAgeParts(d)
-		return widget.Number(d.Seconds(), f, u)
+		return widget.AgeCell(time.Duration(n.Info.ProvenMS) * time.Millisecond)
 	case meta.Leader == "" || meta.Online < meta.Needed:
 		return widget.Number(1e11, "none", "").WithTone(theme.Warn)
 	}
@@ -97,14 +95,13 @@ func provenCell(rc RenderContext, n cluster.Node) widget.Cell {
 
 func certificateCell(rc RenderContext, n cluster.Node) widget.Cell {
 	if n.Info == nil || n.Info.CertUntil == 0 {
-		return widget.Number(1e12, "-", "").WithTone(theme.Faint)
+		return widget.NoNumber()
 	}
 	left := n.Info.CertUntil.Time().Sub(rc.Now)
 	if left <= 0 {
 		return widget.Number(0, "expired", "").WithTone(theme.Bad)
 	}
-	f, u := widget.FormatAgeParts(left)
-	c := widget.Number(left.Seconds(), f, u)
+	c := widget.AgeCell(left)
 	if left < 14*24*time.Hour {
 		c.Tone = theme.Warn
 	}
@@ -131,6 +128,5 @@ func lastAnswerCell(rc RenderContext, n cluster.Node) widget.Cell {
 	if d < 2*time.Second {
 		return widget.Number(0, "now", "")
 	}
-	f, u := widget.FormatAgeParts(d)
-	return widget.Number(d.Seconds(), f, u).WithTone(theme.Warn)
+	return widget.AgeCell(d).WithTone(theme.Warn)
 }

@@ -2,7 +2,6 @@ package page
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
@@ -98,18 +97,11 @@ func (rc RenderContext) StaleLines(t feed.Freshness, fresh time.Duration) []stri
 	}
 	text := fmt.Sprintf("%s No answer for %s: figures are from %s.", rc.Theme.Glyphs.Degraded, widget.FormatDuration(t.Age(rc.Now)), rc.FormatTime(t.ReceivedAt))
 	if t.Err != nil {
-		text += " " + capitalize(t.Err.Text) + "."
+		text += " " + widget.Sentence(t.Err.Text)
 	}
 	out := rc.Paragraph(theme.Warn, text)
 	if t.Err != nil && t.Err.Next != "" {
 		out = append(out, rc.Paragraph(theme.Accent, "Do: "+t.Err.Next)...)
 	}
 	return out
-}
-
-func capitalize(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }

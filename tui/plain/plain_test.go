@@ -21,12 +21,12 @@ var update = flag.Bool("update", false, "write the goldens anew")
 
 func TestText(t *testing.T) {
 	t.Parallel()
-	for name, w := range map[string]tuitest.ClusterState{
+	for name, state := range map[string]tuitest.ClusterState{
 		"healthy": tuitest.Healthy(), "legacy": tuitest.OnSQLite(), "lost": tuitest.NoQuorum(),
 		"moving": tuitest.Copying(), "orphaned": tuitest.MigrationNodeDown(), "interrupted": tuitest.Interrupted(), "rollback": tuitest.RollingBack(), "rolledback": tuitest.RolledBack(),
 	} {
 		var b bytes.Buffer
-		if err := plain.Text(&b, w.Status, w.Migration); err != nil {
+		if err := plain.Text(&b, state.Status, state.Migration); err != nil {
 			t.Fatal(err)
 		}
 		assertGolden(t, "testdata/"+name+".txt", b.Bytes())

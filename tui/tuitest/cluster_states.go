@@ -20,35 +20,35 @@ func ago(d time.Duration) core.Millis { return core.MillisOf(Now.Add(-d)) }
 
 // OnSQLite is the demo before the migration: SQLite on n1, empty buckets.
 func OnSQLite() ClusterState {
-	w := Healthy()
-	w.Status.Authority = nil
-	for i := range w.Status.Nodes {
+	state := Healthy()
+	state.Status.Authority = nil
+	for i := range state.Status.Nodes {
 		s := cluster.Serving{Backend: core.BackendNone, Reason: "the control plane is served by n1"}
 		if i == 0 {
 			s = cluster.Serving{Backend: core.BackendSQLite, File: "/var/lib/unibus/unibus.db"}
 		}
-		info := *w.Status.Nodes[i].Info
+		info := *state.Status.Nodes[i].Info
 		info.Store, info.Serving = core.BackendSQLite, s
-		w.Status.Nodes[i].Info = &info
+		state.Status.Nodes[i].Info = &info
 	}
-	for i := range w.Status.Buckets {
-		w.Status.Buckets[i].Keys, w.Status.Buckets[i].Bytes, w.Status.Buckets[i].LastSeq = 0, 0, 0
+	for i := range state.Status.Buckets {
+		state.Status.Buckets[i].Keys, state.Status.Buckets[i].Bytes, state.Status.Buckets[i].LastSeq = 0, 0, 0
 	}
-	w.Status.Serving = w.Status.Nodes[0].Info.Serving
-	w.Status.Sentence = "All three nodes answer. The control plane is served from SQLite on n1 alone: users and rooms are not replicated."
-	w.Status.Do = "Move it to KV: page 6."
-	w.Status.Findings = []cluster.Finding{{Level: cluster.Note, About: "authority", Text: "The control plane is in one SQLite file on n1."}}
-	return w
+	state.Status.Serving = state.Status.Nodes[0].Info.Serving
+	state.Status.Sentence = "All three nodes answer. The control plane is served from SQLite on n1 alone: users and rooms are not replicated."
+	state.Status.Do = "Move it to KV: page 6."
+	state.Status.Findings = []cluster.Finding{{Level: cluster.Note, About: "authority", Text: "The control plane is in one SQLite file on n1."}}
+	return state
 }
 
 // SeveralFiles is OnSQLite, but n2 serves another file at the same path.
 func SeveralFiles() ClusterState {
-	w := OnSQLite()
-	info := *w.Status.Nodes[1].Info
-	info.Serving = w.Status.Nodes[0].Info.Serving
-	w.Status.Nodes[1].Info = &info
-	w.Status.Sentence = "All three nodes answer. n1 and n2 serve each a SQLite file of their own."
-	return w
+	state := OnSQLite()
+	info := *state.Status.Nodes[1].Info
+	info.Serving = state.Status.Nodes[0].Info.Serving
+	state.Status.Nodes[1].Info = &info
+	state.Status.Sentence = "All three nodes answer. n1 and n2 serve each a SQLite file of their own."
+	return state
 }
 
 // Healthy is three nodes that serve from KV.
@@ -75,13 +75,13 @@ func Healthy() ClusterState {
 		b.Keys, b.Bytes, b.LastSeq = 2, 1340, 9
 		v.Mechanism = append(v.Mechanism, b)
 	}
-	w := ClusterState{Users: sampleUsers(), Events: sampleEvents(), Migration: migrate.Status{State: migrate.StateNone}, Rollout: enforcedRollout()}
-	w.Audit = sampleAudit(w.Users)
-	w.Rooms, w.Members, w.Keys = sampleRooms(w.Users)
-	w.Status = admin.Status{View: v, Operator: core.Operator{Name: "ana", Role: core.OperatorAdmin}, Judgement: cluster.Judgement{
+	state := ClusterState{Users: sampleUsers(), Events: sampleEvents(), Migration: migrate.Status{State: migrate.StateNone}, Rollout: enforcedRollout()}
+	state.Audit = sampleAudit(state.Users)
+	state.Rooms, state.Members, state.Keys = sampleRooms(state.Users)
+	state.Status = admin.Status{View: v, Operator: core.Operator{Name: "ana", Role: core.OperatorAdmin}, Judgement: cluster.Judgement{
 		Verdict: cluster.Healthy, Sentence: "All three nodes answer and every bucket has three current replicas. Any one node may stop.",
 	}}
-	return w
+	return state
 }
 
 func node(name string, i int, leads []string) cluster.Node {
@@ -110,44 +110,44 @@ func bucket(name, leader string) cluster.Bucket {
 
 // Degraded is Healthy with n3 down.
 func Degraded() ClusterState {
-	w := Healthy()
-	takeDown(&w, 2, 31*time.Second)
-	w.Status.Meta.Online = 2
-	w.Status.Verdict = cluster.Degraded
-	w.Status.Sentence = "n3 does not answer. Two of three nodes are enough: everything can be read and written. Should another stop, nothing could be written."
-	w.Status.Do = "Start unibusd on n3."
-	w.Status.Findings = []cluster.Finding{
+	state := Healthy()
+	takeDown(&state, 2, 31*time.Second)
+	state.Status.Meta.Online = 2
+	state.Status.Verdict = cluster.Degraded
+	state.Status.Sentence = "n3 does not answer. Two of three nodes are enough: everything can be read and written. Should another stop, nothing could be written."
+	state.Status.Do = "Start unibusd on n3."
+	state.Status.Findings = []cluster.Finding{
 		{Level: cluster.Degraded, About: "node.n3", Text: "n3 was last heard 31 s ago.", Next: "Start unibusd on n3."},
 		{Level: cluster.Degraded, About: "buckets", Text: "Every bucket has two of three replicas current.", Next: "They catch up by themselves once n3 is back."},
 	}
-	return w
+	return state
 }
 
 // NoQuorum is Healthy with n2 and n3 down.
 func NoQuorum() ClusterState {
-	w := Healthy()
-	takeDown(&w, 1, 13*time.Second)
-	takeDown(&w, 2, 31*time.Second)
-	w.Status.Meta = cluster.Meta{Size: 3, Online: 1, Needed: 2, Since: ago(13 * time.Second), Last: "n1"}
-	w.Status.Nodes[0].Meta = "follower"
-	w.Status.Counts, w.Status.Authority = nil, nil
-	w.Status.Verdict = cluster.Critical
-	w.Status.Sentence = "n2 and n3 do not answer. The meta group needs 2 of 3 and has 1: nothing can be written, and nobody new is admitted (since 12:04:18). Sessions on n1 go on. Nothing is lost while the disks of n2 or n3 exist."
-	w.Status.Do = "start unibusd on n2 or n3."
-	w.Status.Findings = []cluster.Finding{
+	state := Healthy()
+	takeDown(&state, 1, 13*time.Second)
+	takeDown(&state, 2, 31*time.Second)
+	state.Status.Meta = cluster.Meta{Size: 3, Online: 1, Needed: 2, Since: ago(13 * time.Second), Last: "n1"}
+	state.Status.Nodes[0].Meta = "follower"
+	state.Status.Counts, state.Status.Authority = nil, nil
+	state.Status.Verdict = cluster.Critical
+	state.Status.Sentence = "n2 and n3 do not answer. The meta group needs 2 of 3 and has 1: nothing can be written, and nobody new is admitted (since 12:04:18). Sessions on n1 go on. Nothing is lost while the disks of n2 or n3 exist."
+	state.Status.Do = "start unibusd on n2 or n3."
+	state.Status.Findings = []cluster.Finding{
 		{Level: cluster.Critical, About: "meta", Text: "The meta group has no leader: 1 of 3 online, 2 needed.", Next: "start unibusd on n2 or n3."},
 		{Level: cluster.Critical, About: "node.n2", Text: "n2 was last heard 13 s ago."},
 		{Level: cluster.Critical, About: "node.n3", Text: "n3 was last heard 31 s ago."},
 	}
-	for i := range w.Status.Buckets {
-		w.Status.Buckets[i].Leader = ""
+	for i := range state.Status.Buckets {
+		state.Status.Buckets[i].Leader = ""
 	}
-	return w
+	return state
 }
 
 // takeDown stops a node, and its replicas.
-func takeDown(w *ClusterState, i int, since time.Duration) {
-	n := &w.Status.Nodes[i]
+func takeDown(state *ClusterState, i int, since time.Duration) {
+	n := &state.Status.Nodes[i]
 	n.Online, n.HeardMS, n.Meta, n.Leads = false, since.Milliseconds(), "", nil
 	off := func(bs []cluster.Bucket) {
 		for j := range bs {
@@ -161,12 +161,12 @@ func takeDown(w *ClusterState, i int, since time.Duration) {
 			}
 		}
 	}
-	off(w.Status.Buckets)
-	off(w.Status.Mechanism)
-	w.Rollout.Nodes = maps.Clone(w.Rollout.Nodes)
-	w.Rollout.Nodes[n.Name] = admin.RolloutNode{Unknown: true}
-	w.Rollout.Safe, w.Rollout.Verdict = false, "not known: no answer from "+n.Name
-	w.Events = append(w.Events, cluster.Event{Seq: uint64(len(w.Events) + 1), At: ago(since), Level: cluster.Degraded, About: n.Name, Text: n.Name + " does not answer"})
+	off(state.Status.Buckets)
+	off(state.Status.Mechanism)
+	state.Rollout.Nodes = maps.Clone(state.Rollout.Nodes)
+	state.Rollout.Nodes[n.Name] = admin.RolloutNode{Unknown: true}
+	state.Rollout.Safe, state.Rollout.Verdict = false, "not known: no answer from "+n.Name
+	state.Events = append(state.Events, cluster.Event{Seq: uint64(len(state.Events) + 1), At: ago(since), Level: cluster.Degraded, About: n.Name, Text: n.Name + " does not answer"})
 }
 
 func hash(s string) string {

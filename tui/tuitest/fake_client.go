@@ -38,13 +38,13 @@ type FakeClient struct {
 }
 
 // NewFakeClient answers with a state.
-func NewFakeClient(w ClusterState) *FakeClient { return &FakeClient{state: w} }
+func NewFakeClient(state ClusterState) *FakeClient { return &FakeClient{state: state} }
 
 // Set replaces the state.
-func (f *FakeClient) Set(w ClusterState) { f.locked(func() { f.state = w }) }
+func (f *FakeClient) Set(state ClusterState) { f.locked(func() { f.state = state }) }
 
 // Change edits the state in place.
-func (f *FakeClient) Change(edit func(w *ClusterState)) { f.locked(func() { edit(&f.state) }) }
+func (f *FakeClient) Change(edit func(state *ClusterState)) { f.locked(func() { edit(&f.state) }) }
 
 // Hang makes every request block until its context ends.
 func (f *FakeClient) Hang(on bool) { f.locked(func() { f.hanging = on }) }
@@ -65,9 +65,9 @@ func (f *FakeClient) locked(change func()) {
 	change()
 }
 
-func read[T any](ctx context.Context, f *FakeClient, pick func(w ClusterState) T) (T, error) {
+func read[T any](ctx context.Context, f *FakeClient, pick func(state ClusterState) T) (T, error) {
 	f.mu.Lock()
-	hang, fail, w := f.hanging, f.err, f.state
+	hang, fail, state := f.hanging, f.err, f.state
 	f.mu.Unlock()
 	var zero T
 	if hang {
@@ -77,10 +77,10 @@ func read[T any](ctx context.Context, f *FakeClient, pick func(w ClusterState) T
 	if fail != nil {
 		return zero, fail
 	}
-	return pick(w), nil
+	return pick(state), nil
 }
 
-func change[T any](ctx context.Context, f *FakeClient, call string, do func(w *ClusterState) (T, error)) (T, error) {
+func change[T any](ctx context.Context, f *FakeClient, call string, do func(state *ClusterState) (T, error)) (T, error) {
 	if _, err := read(ctx, f, func(ClusterState) int { return 0 }); err != nil {
 		var zero T
 		return zero, err
@@ -94,7 +94,7 @@ func change[T any](ctx context.Context, f *FakeClient, call string, do func(w *C
 // Status returns the state's.
 func (f *FakeClient) Status(ctx context.Context) (admin.Status, error) {
 	f.locked(f.countPoll)
-	return read(ctx, f, func(w ClusterState) admin.Status { return w.Status })
+	return read(ctx, f, func(state ClusterState) admin.Status { return state.Status })
 }
 
 func (f *FakeClient) countPoll() {
@@ -119,9 +119,9 @@ func (f *FakeClient) AfterPolls(n int) <-chan struct{} {
 
 // Events returns the events after Since.
 func (f *FakeClient) Events(ctx context.Context, r admin.EventsRequest) (admin.Events, error) {
-	return read(ctx, f, func(w ClusterState) admin.Events {
-		out := admin.Events{Node: w.Status.From}
-		for _, e := range w.Events {
+	return read(ctx, f, func(state ClusterState) admin.Events {
+		out := admin.Events{Node: state.Status.From}
+		for _, e := range state.Events {
 			if e.Seq > r.Since {
 				out.Events = append(out.Events, e)
 			}
@@ -132,29 +132,29 @@ func (f *FakeClient) Events(ctx context.Context, r admin.EventsRequest) (admin.E
 
 // Migration returns the state's.
 func (f *FakeClient) Migration(ctx context.Context) (migrate.Status, error) {
-	return read(ctx, f, func(w ClusterState) migrate.Status { return w.Migration })
+	return read(ctx, f, func(state ClusterState) migrate.Status { return state.Migration })
 }
 
 // Users returns the state's.
 func (f *FakeClient) Users(ctx context.Context) ([]core.User, error) {
-	return read(ctx, f, func(w ClusterState) []core.User { return append([]core.User(nil), w.Users...) })
+	return read(ctx, f, func(state ClusterState) []core.User { return append([]core.User(nil), state.Users...) })
 }
 
 // Rooms returns the state's.
 func (f *FakeClient) Rooms(ctx context.Context) ([]admin.RoomSummary, error) {
-	return read(ctx, f, func(w ClusterState) []admin.RoomSummary { return w.Rooms })
+	return read(ctx, f, func(state ClusterState) []admin.RoomSummary { return state.Rooms })
 }
 
 // Rollout returns the state's.
 func (f *FakeClient) Rollout(ctx context.Context) (admin.Rollout, error) {
-	return read(ctx, f, func(w ClusterState) admin.Rollout { return w.Rollout })
+	return read(ctx, f, func(state ClusterState) admin.Rollout { return state.Rollout })
 }
 
 // Audit returns one page of the state's records.
 func (f *FakeClient) Audit(ctx context.Context, r admin.AuditRequest) (admin.Audit, error) {
-	return read(ctx, f, func(w ClusterState) admin.Audit {
-		out := admin.Audit{Node: w.Status.From, Records: []admin.AuditRecord{}}
-		for _, x := range w.Audit {
+	return read(ctx, f, func(state ClusterState) admin.Audit {
+		out := admin.Audit{Node: state.Status.From, Records: []admin.AuditRecord{}}
+		for _, x := range state.Audit {
 			switch {
 			case x.Seq <= r.Since || r.Before > 0 && x.Seq >= r.Before:
 			case len(out.Records) == r.Limit:
@@ -183,14 +183,14 @@ func (f *FakeClient) Server() string { return "tls://127.0.0.1:4222" }
 
 // UserAdd adds a user.
 func (f *FakeClient) UserAdd(ctx context.Context, u core.User) (core.User, error) {
-	return change(ctx, f, fmt.Sprintf("user-add %s %s", u.ID, u.Role), func(w *ClusterState) (core.User, error) {
-		for _, x := range w.Users {
+	return change(ctx, f, fmt.Sprintf("user-add %s %s", u.ID, u.Role), func(state *ClusterState) (core.User, error) {
+		for _, x := range state.Users {
 			if x.ID == u.ID {
 				return u, core.Errorf(core.KindExists, "%s is a user already", u.ID.Short()).WithNext("`unibusd user get` shows it")
 			}
 		}
 		u.Status = core.UserActive
-		w.Users = append(append([]core.User(nil), w.Users...), u)
+		state.Users = append(append([]core.User(nil), state.Users...), u)
 		return u, nil
 	})
 }
@@ -228,12 +228,12 @@ func (f *FakeClient) UserActivate(ctx context.Context, id string) (core.User, er
 }
 
 func (f *FakeClient) setUserStatus(ctx context.Context, call, id string, s core.UserStatus) (core.User, error) {
-	return change(ctx, f, call+" "+id, func(w *ClusterState) (core.User, error) {
-		w.Users = append([]core.User(nil), w.Users...)
-		for i := range w.Users {
-			if string(w.Users[i].ID) == id {
-				w.Users[i].Status, w.Users[i].Updated = s, core.MillisOf(Now)
-				return w.Users[i], nil
+	return change(ctx, f, call+" "+id, func(state *ClusterState) (core.User, error) {
+		state.Users = append([]core.User(nil), state.Users...)
+		for i := range state.Users {
+			if string(state.Users[i].ID) == id {
+				state.Users[i].Status, state.Users[i].Updated = s, core.MillisOf(Now)
+				return state.Users[i], nil
 			}
 		}
 		return core.User{}, core.Errorf(core.KindNotFound, "there is no user %s", core.UserID(id).Short())
@@ -308,15 +308,15 @@ func (f *FakeClient) MigrateFinish(ctx context.Context, node string) (migrate.St
 }
 
 func (f *FakeClient) migrate(ctx context.Context, call string) (migrate.Status, error) {
-	return change(ctx, f, call, func(w *ClusterState) (migrate.Status, error) { return w.Migration, nil })
+	return change(ctx, f, call, func(state *ClusterState) (migrate.Status, error) { return state.Migration, nil })
 }
 
 // RoomPage returns one room and one page of its members.
 func (f *FakeClient) RoomPage(ctx context.Context, r admin.RoomRequest) (admin.RoomDetail, error) {
-	d, err := read(ctx, f, func(w ClusterState) admin.RoomDetail {
-		for _, x := range w.Rooms {
+	d, err := read(ctx, f, func(state ClusterState) admin.RoomDetail {
+		for _, x := range state.Rooms {
 			if string(x.ID) == r.ID {
-				return w.roomPage(x.Room, r.After)
+				return state.roomPage(x.Room, r.After)
 			}
 		}
 		return admin.RoomDetail{}
@@ -327,8 +327,8 @@ func (f *FakeClient) RoomPage(ctx context.Context, r admin.RoomRequest) (admin.R
 	return d, err
 }
 
-func (w ClusterState) roomPage(r core.Room, after string) admin.RoomDetail {
-	all := w.Members[r.ID]
+func (state ClusterState) roomPage(r core.Room, after string) admin.RoomDetail {
+	all := state.Members[r.ID]
 	from := 0
 	for i, m := range all {
 		if string(m.User) == after {
@@ -340,7 +340,7 @@ func (w ClusterState) roomPage(r core.Room, after string) admin.RoomDetail {
 	if to < len(all) {
 		d.Next = string(all[to-1].User)
 	}
-	if k, ok := w.Keys[r.ID]; ok && after == "" {
+	if k, ok := state.Keys[r.ID]; ok && after == "" {
 		d.Keys = &k
 	}
 	return d
@@ -348,12 +348,12 @@ func (w ClusterState) roomPage(r core.Room, after string) admin.RoomDetail {
 
 // RoomRekey asks the named member, or else the first that could make a key.
 func (f *FakeClient) RoomRekey(ctx context.Context, r admin.RekeyRequest) (admin.Asked, error) {
-	return change(ctx, f, "room-rekey "+r.ID+" "+r.User, func(w *ClusterState) (admin.Asked, error) {
-		k := w.Keys[core.RoomID(r.ID)]
+	return change(ctx, f, "room-rekey "+r.ID+" "+r.User, func(state *ClusterState) (admin.Asked, error) {
+		k := state.Keys[core.RoomID(r.ID)]
 		if k.Why != nil {
 			return admin.Asked{}, k.Why
 		}
-		for _, x := range w.Rooms {
+		for _, x := range state.Rooms {
 			if string(x.ID) == r.ID {
 				p := k.Can[0]
 				return admin.Asked{Room: x.ID, Epoch: x.Epoch, User: p.User, Name: p.Name, Nodes: p.Nodes, At: core.MillisOf(Now)}, nil

@@ -18,8 +18,8 @@ func history(states ...any) []migrate.Passage {
 }
 
 // inState puts the migration into the last state of a history.
-func inState(w ClusterState, comparedAgo time.Duration, states ...any) ClusterState {
-	m := &w.Migration
+func inState(state ClusterState, comparedAgo time.Duration, states ...any) ClusterState {
+	m := &state.Migration
 	m.History = history(states...)
 	last := m.History[len(m.History)-1]
 	m.State, m.Since, m.Started = last.State, last.At, m.History[0].At
@@ -27,44 +27,44 @@ func inState(w ClusterState, comparedAgo time.Duration, states ...any) ClusterSt
 	if comparedAgo > 0 {
 		m.Compared = ago(comparedAgo)
 	}
-	w.Status.Moving = ""
+	state.Status.Moving = ""
 	if m.Active() || m.State == migrate.StateCutover {
-		w.Status.Moving = string(m.State)
+		state.Status.Moving = string(m.State)
 	}
-	return w
+	return state
 }
 
 // CopyPaused is Copying during a pause, with a rate limit.
 func CopyPaused() ClusterState {
-	w := Copying()
-	w.Migration.Running, w.Migration.Paused, w.Migration.Rate, w.Migration.LeftMS = false, true, 0, 0
-	w.Migration.Options.Rate = 500
-	w.Migration.Result = "Paused by ana; SQLite on n1 serves as before."
-	return w
+	state := Copying()
+	state.Migration.Running, state.Migration.Paused, state.Migration.Rate, state.Migration.LeftMS = false, true, 0, 0
+	state.Migration.Options.Rate = 500
+	state.Migration.Result = "Paused by ana; SQLite on n1 serves as before."
+	return state
 }
 
 // Fencing is Verified while the last changes are copied.
 func Fencing() ClusterState {
-	w := inState(Verified(), 4*time.Minute, migrate.StatePreflight, 5*time.Minute, migrate.StateBackup, 299*time.Second, migrate.StateCopy, 298*time.Second,
+	state := inState(Verified(), 4*time.Minute, migrate.StatePreflight, 5*time.Minute, migrate.StateBackup, 299*time.Second, migrate.StateCopy, 298*time.Second,
 		migrate.StateVerify, 242*time.Second, migrate.StateFence, 600*time.Millisecond)
-	w.Migration.Running, w.Migration.Result = true, ""
-	w.Migration.Buckets[0].Changed, w.Migration.Buckets[2].Changed = 3, 12
-	return w
+	state.Migration.Running, state.Migration.Result = true, ""
+	state.Migration.Buckets[0].Changed, state.Migration.Buckets[2].Changed = 3, 12
+	return state
 }
 
 // CuttingOver is Fencing while the authority moves.
 func CuttingOver() ClusterState {
-	w := Fencing()
-	return inState(w, 4*time.Minute, migrate.StatePreflight, 5*time.Minute, migrate.StateBackup, 299*time.Second, migrate.StateCopy, 298*time.Second,
+	state := Fencing()
+	return inState(state, 4*time.Minute, migrate.StatePreflight, 5*time.Minute, migrate.StateBackup, 299*time.Second, migrate.StateCopy, 298*time.Second,
 		migrate.StateVerify, 242*time.Second, migrate.StateFence, 1100*time.Millisecond, migrate.StateCutover, 300*time.Millisecond)
 }
 
 // RollingBack is AfterCutover while KV is exported.
 func RollingBack() ClusterState {
-	w := inState(AfterCutover(), 31*time.Minute, migrate.StatePreflight, 32*time.Minute, migrate.StateBackup, 1919*time.Second, migrate.StateCopy, 1918*time.Second,
+	state := inState(AfterCutover(), 31*time.Minute, migrate.StatePreflight, 32*time.Minute, migrate.StateBackup, 1919*time.Second, migrate.StateCopy, 1918*time.Second,
 		migrate.StateVerify, 1862*time.Second, migrate.StateFence, 1800*time.Second, migrate.StateCutover, 1799*time.Second,
 		migrate.StateSoak, 1798*time.Second, migrate.StateRollback, 2*time.Second)
-	m := &w.Migration
+	m := &state.Migration
 	m.Running, m.Result, m.Rate = true, "", 21300
 	m.Progress = []migrate.Progress{
 		{Table: core.TableUsers, Done: 201, Total: 200},
@@ -72,17 +72,17 @@ func RollingBack() ClusterState {
 		{Table: core.TableMembers, Done: 700, Total: 1004},
 		{Table: core.TableRoomKeys, Total: 3012},
 	}
-	return w
+	return state
 }
 
 // RolledBack is RollingBack once SQLite serves again.
 func RolledBack() ClusterState {
-	w := OnSQLite()
-	w.Migration = RollingBack().Migration
-	w = inState(w, 31*time.Minute, migrate.StatePreflight, 32*time.Minute, migrate.StateBackup, 1919*time.Second, migrate.StateCopy, 1918*time.Second,
+	state := OnSQLite()
+	state.Migration = RollingBack().Migration
+	state = inState(state, 31*time.Minute, migrate.StatePreflight, 32*time.Minute, migrate.StateBackup, 1919*time.Second, migrate.StateCopy, 1918*time.Second,
 		migrate.StateVerify, 1862*time.Second, migrate.StateFence, 1800*time.Second, migrate.StateCutover, 1799*time.Second,
 		migrate.StateSoak, 1798*time.Second, migrate.StateRollback, 9*time.Second, migrate.StateRolledBack, 3*time.Second)
-	m := &w.Migration
+	m := &state.Migration
 	m.Running, m.Rate = false, 0
 	m.Export = migrate.Backup{Path: "/var/lib/unibus/unibus-rollback-20261122-120422.db", SHA256: hash("export"), Bytes: 14.3e6}
 	m.Result = "Rolled back: the control plane is /var/lib/unibus/unibus-rollback-20261122-120422.db on n1 since generation 3, with everything that was written since the cutover. /var/lib/unibus/unibus.db stays fenced."
@@ -92,39 +92,39 @@ func RolledBack() ClusterState {
 			m.Buckets[i].Nodes = nil
 		}
 	}
-	return w
+	return state
 }
 
 // Aborted is Copying after an abort.
 func Aborted() ClusterState {
-	w := inState(Copying(), 0, migrate.StatePreflight, 9*time.Second, migrate.StateBackup, 8*time.Second, migrate.StateCopy, 7*time.Second, migrate.StateAborted, 3*time.Second)
-	m := &w.Migration
+	state := inState(Copying(), 0, migrate.StatePreflight, 9*time.Second, migrate.StateBackup, 8*time.Second, migrate.StateCopy, 7*time.Second, migrate.StateAborted, 3*time.Second)
+	m := &state.Migration
 	m.Running, m.Rate, m.LeftMS = false, 0, 0
 	m.Result = "Aborted by ana in copy. SQLite on n1 serves as before; the authority record is none, and 862 keys were removed from KV. The backup /var/lib/unibus/unibus-20261122-120428.db was kept."
-	return w
+	return state
 }
 
 // Interrupted is Copying after n1 was stopped.
 func Interrupted() ClusterState {
-	w := Copying()
-	w.Migration.Running, w.Migration.Rate, w.Migration.LeftMS = false, 0, 0
-	w.Migration.Error = core.Errorf(core.KindUnavailable, "n1 was stopped in copy; its SQLite file serves as before").
+	state := Copying()
+	state.Migration.Running, state.Migration.Rate, state.Migration.LeftMS = false, 0, 0
+	state.Migration.Error = core.Errorf(core.KindUnavailable, "n1 was stopped in copy; its SQLite file serves as before").
 		WithNext("`unibusd migration resume` goes on where it stopped; `unibusd migration abort` restores what was")
-	return w
+	return state
 }
 
 // MigrationNodeDown is Copying while n1, which runs the migration, is down.
 func MigrationNodeDown() ClusterState {
-	w := Copying()
-	takeDown(&w, 0, 12*time.Second)
-	w.Status.From, w.Status.Verdict = "n2", cluster.Critical
-	return w
+	state := Copying()
+	takeDown(&state, 0, 12*time.Second)
+	state.Status.From, state.Status.Verdict = "n2", cluster.Critical
+	return state
 }
 
 // PreflightFailed is OnSQLite after a start that preflight refused.
 func PreflightFailed() ClusterState {
-	w := inState(Copying(), 0, migrate.StatePreflight, 4*time.Second)
-	m := &w.Migration
+	state := inState(Copying(), 0, migrate.StatePreflight, 4*time.Second)
+	m := &state.Migration
 	m.Running, m.Rate, m.LeftMS, m.Progress, m.Buckets, m.Backup = false, 0, 0, nil, nil, migrate.Backup{}
 	m.Problems = []core.Problem{
 		{Text: "n3 runs version 0.1.0 and n1 0.2.0", Next: "run the same version of unibusd on all nodes"},
@@ -133,13 +133,13 @@ func PreflightFailed() ClusterState {
 	}
 	m.Error = core.Errorf(core.KindRefused, "the move did not start, because of 3 problems; the first: n3 runs version 0.1.0 and n1 0.2.0").
 		WithNext("mend what is listed, then start again; nothing was written")
-	return w
+	return state
 }
 
 // FilesDiffer is PreflightFailed because n2 has a SQLite file with other rows.
 func FilesDiffer() ClusterState {
-	w := PreflightFailed()
-	m := &w.Migration
+	state := PreflightFailed()
+	m := &state.Migration
 	m.Drift = []migrate.Drift{{Node: "n2", File: "/var/lib/unibus/unibus.db", Tables: []migrate.TableDrift{
 		{Table: core.TableUsers, OnlyHere: 14, OnlyThere: 3, Different: 1, Keys: []string{"there/UBX4QH7W", "there/UDOMA22A", "there/UCKZ77QQ", "different/UA5WQ2PL"}},
 		{Table: core.TableRooms, OnlyHere: 2},
@@ -151,32 +151,32 @@ func FilesDiffer() ClusterState {
 		Next: "start with --discard n2 to leave it behind, or move that file instead",
 	}}
 	m.Error = core.Errorf(core.KindRefused, "the move did not start, because of 1 problem").WithNext("choose what counts, then start again; nothing was written")
-	return w
+	return state
 }
 
 // DryRun is OnSQLite after a dry run that found no problems.
 func DryRun() ClusterState {
-	w := OnSQLite()
-	w.Migration = migrate.Status{
+	state := OnSQLite()
+	state.Migration = migrate.Status{
 		State: migrate.StateNone, By: "ana", Updated: ago(12 * time.Second), Options: migrate.Options{DB: "/var/lib/unibus/unibus.db", DryRun: true},
 		Source: migrate.Source{Path: "/var/lib/unibus/unibus.db", Bytes: 14.2e6, Schema: 1}, Node: "n1", Estimate: 2400,
 		Result: "Dry run: 5270 keys of /var/lib/unibus/unibus.db can be moved; nothing was written.",
 	}
-	return w
+	return state
 }
 
 // CopyingAsViewer is Copying as a viewer sees it.
 func CopyingAsViewer() ClusterState {
-	w := Copying()
-	w.Status.Operator = core.Operator{Name: "vic", Role: core.OperatorViewer}
-	return w
+	state := Copying()
+	state.Status.Operator = core.Operator{Name: "vic", Role: core.OperatorViewer}
+	return state
 }
 
 // Copying is OnSQLite while members are copied.
 func Copying() ClusterState {
-	w := OnSQLite()
-	w.Status.Moving = string(migrate.StateCopy)
-	w.Migration = migrate.Status{
+	state := OnSQLite()
+	state.Status.Moving = string(migrate.StateCopy)
+	state.Migration = migrate.Status{
 		ID: "m1", State: migrate.StateCopy, Node: "n1", By: "ana", Options: migrate.Options{DB: "/var/lib/unibus/unibus.db", Replicas: 3},
 		Started: ago(7 * time.Second), Updated: ago(0), Since: ago(3 * time.Second), Running: true, Rate: 24100, LeftMS: 1200,
 		Source: migrate.Source{Path: "/var/lib/unibus/unibus.db", Bytes: 14.2e6, Schema: 1},
@@ -192,16 +192,16 @@ func Copying() ClusterState {
 		History:  history(migrate.StatePreflight, 7*time.Second, migrate.StateBackup, 5600*time.Millisecond, migrate.StateCopy, 3*time.Second),
 	}
 	for _, t := range core.Tables() {
-		w.Migration.Buckets = append(w.Migration.Buckets, migrate.Parity{Name: t.Bucket(), Nodes: map[string]core.Digest{}})
+		state.Migration.Buckets = append(state.Migration.Buckets, migrate.Parity{Name: t.Bucket(), Nodes: map[string]core.Digest{}})
 	}
-	return w
+	return state
 }
 
 // Verified is Copying once every bucket is equal on every node.
 func Verified() ClusterState {
-	w := Copying()
-	m := &w.Migration
-	w.Status.Moving = string(migrate.StateVerify)
+	state := Copying()
+	m := &state.Migration
+	state.Status.Moving = string(migrate.StateVerify)
 	m.State, m.Verified, m.Rate, m.LeftMS, m.Written = migrate.StateVerify, true, 0, 0, 5270
 	m.Running, m.Buckets = false, nil
 	m.History = append(m.History, migrate.Passage{State: migrate.StateVerify, At: ago(1400 * time.Millisecond)})
@@ -219,28 +219,28 @@ func Verified() ClusterState {
 		}
 		m.Buckets = append(m.Buckets, p)
 	}
-	return w
+	return state
 }
 
 // ReplicaDiffers is Verified, but the replica of one node lacks a key.
 func ReplicaDiffers() ClusterState {
-	w := Verified()
-	w.Migration.Verified, w.Migration.Result, w.Migration.Compared = false, "", 0
-	b := &w.Migration.Buckets[2]
+	state := Verified()
+	state.Migration.Verified, state.Migration.Result, state.Migration.Compared = false, "", 0
+	b := &state.Migration.Buckets[2]
 	b.Nodes["n3"] = core.Digest{Count: 1003, SHA256: hash("other")}
 	b.Missing = []string{"n3/room-07.UBX4"}
-	w.Migration.Error = core.Errorf(core.KindFailed, "UNIBUS_members is not equal on n3").WithNext("resume the move: it compares again; if it stays so, abort it and look at n3's disk")
-	return w
+	state.Migration.Error = core.Errorf(core.KindFailed, "UNIBUS_members is not equal on n3").WithNext("resume the move: it compares again; if it stays so, abort it and look at n3's disk")
+	return state
 }
 
 // AfterCutover is Healthy after a migration that can still be rolled back.
 func AfterCutover() ClusterState {
-	w := Healthy()
+	state := Healthy()
 	m := Verified().Migration
 	m.Running = false
 	m.Result = "The control plane is KV since generation 2, with 5270 keys. The SQLite file on n1 is fenced and kept. Finish when all is well."
-	w.Migration = m
-	w.Migration.Buckets[0].Changed = 3
-	return inState(w, 4*time.Minute, migrate.StatePreflight, 5*time.Minute, migrate.StateBackup, 299*time.Second, migrate.StateCopy, 298*time.Second,
+	state.Migration = m
+	state.Migration.Buckets[0].Changed = 3
+	return inState(state, 4*time.Minute, migrate.StatePreflight, 5*time.Minute, migrate.StateBackup, 299*time.Second, migrate.StateCopy, 298*time.Second,
 		migrate.StateVerify, 242*time.Second, migrate.StateFence, 120*time.Second, migrate.StateCutover, 119*time.Second, migrate.StateSoak, 118*time.Second)
 }

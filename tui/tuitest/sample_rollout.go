@@ -26,20 +26,20 @@ func activeFlags(mode core.BusAuth, kv string) map[string]string {
 
 // SoftMode is Healthy with all nodes in soft mode and nobody to deny.
 func SoftMode() ClusterState {
-	w := Healthy()
-	for i, n := range w.Status.Nodes {
+	state := Healthy()
+	for i, n := range state.Status.Nodes {
 		info := *n.Info
 		info.BusAuth = core.BusAuthSoft
-		w.Status.Nodes[i].Info = &info
-		w.Rollout.Nodes[n.Name] = admin.RolloutNode{Active: activeFlags(core.BusAuthSoft, "true"), Since: ago(time.Duration(200+20*i) * time.Minute)}
+		state.Status.Nodes[i].Info = &info
+		state.Rollout.Nodes[n.Name] = admin.RolloutNode{Active: activeFlags(core.BusAuthSoft, "true"), Since: ago(time.Duration(200+20*i) * time.Minute)}
 	}
-	return w
+	return state
 }
 
 // UnsafeToEnforce is SoftMode with clients that enforce would deny, and a node
 // with other settings.
 func UnsafeToEnforce() ClusterState {
-	w := SoftMode()
+	state := SoftMode()
 	n1 := admin.RolloutNode{Active: activeFlags(core.BusAuthSoft, "true"), Since: ago(30 * time.Hour), More: 40, Overflow: 3}
 	for i := range 4 {
 		n1.WouldDeny = append(n1.WouldDeny, admin.Denied{
@@ -49,8 +49,8 @@ func UnsafeToEnforce() ClusterState {
 	}
 	n1.WouldDeny = append(n1.WouldDeny, admin.Denied{Addr: "2001:db8::17", Reason: "no key was shown", Count: 2, First: ago(5 * time.Hour), Last: ago(4 * time.Hour)})
 	n2 := admin.RolloutNode{Active: activeFlags(core.BusAuthSoft, "true"), Since: ago(30 * time.Hour), WouldDeny: n1.WouldDeny[:1]}
-	w.Rollout.Nodes["n1"], w.Rollout.Nodes["n2"] = n1, n2
-	w.Rollout.Nodes["n3"] = admin.RolloutNode{Active: activeFlags(core.BusAuthEnforce, "true"), Since: ago(2 * time.Minute)}
-	w.Rollout.Safe, w.Rollout.Verdict = false, "not safe: 46 would be denied on n1, n2"
-	return w
+	state.Rollout.Nodes["n1"], state.Rollout.Nodes["n2"] = n1, n2
+	state.Rollout.Nodes["n3"] = admin.RolloutNode{Active: activeFlags(core.BusAuthEnforce, "true"), Since: ago(2 * time.Minute)}
+	state.Rollout.Safe, state.Rollout.Verdict = false, "not safe: 46 would be denied on n1, n2"
+	return state
 }

@@ -87,10 +87,10 @@ func sampleRoomKeys(r core.Room, members []admin.RoomMember, i int) admin.RoomKe
 
 // RekeyRequired is Healthy with a finding about rooms that need new keys.
 func RekeyRequired() ClusterState {
-	w := Healthy()
-	w.Status.Findings = append(w.Status.Findings, cluster.Finding{
+	state := Healthy()
+	state.Status.Findings = append(state.Status.Findings, cluster.Finding{
 		Level: cluster.Note, About: "rooms", Text: "Rekey required in 8 rooms: somebody who was removed or revoked still knows the key.",
 		Next: "A member's program does it once it is online. See page 5, or `unibusd room list`; `unibusd room rekey ROOM` asks one.",
 	})
-	return w
+	return state
 }

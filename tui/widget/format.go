@@ -104,3 +104,19 @@ func Plural(n int, one, many string) string {
 	}
 	return FormatCount(n) + " " + many
 }
+
+// Capitalize returns a text with its first letter as a capital.
+func Capitalize(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// Sentence capitalizes a text and adds the full stop. Errors and reasons come without.
+func Sentence(s string) string {
+	if s == "" || strings.ContainsAny(s[len(s)-1:], ".!?") {
+		return Capitalize(s)
+	}
+	return Capitalize(s) + "."
+}

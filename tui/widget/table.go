@@ -3,6 +3,7 @@ package widget
 import (
 	"sort"
 	"strings"
+	"time"
 
 	"unibus/tui/theme"
 )
@@ -36,6 +37,15 @@ func Number(v float64, text, unit string) Cell {
 		return 0
 	}}
 }
+
+// AgeCell is a cell that shows a duration in its largest unit.
+func AgeCell(d time.Duration) Cell {
+	figure, unit := FormatAgeParts(d)
+	return Number(d.Seconds(), figure, unit)
+}
+
+// NoNumber stands in a column of numbers for a value that does not exist. It sorts last.
+func NoNumber() Cell { return Number(1e15, "-", "").WithTone(theme.Faint) }
 
 // WithTone returns the cell in another tone.
 func (c Cell) WithTone(t theme.Tone) Cell {

@@ -101,10 +101,9 @@ func durationCell(r admin.AuditRecord) widget.Cell {
 		return widget.Number(-1, "-", "").WithTone(theme.Faint)
 	}
 	if r.TookMS < 1000 {
-		return widget.Number(float64(r.TookMS), strconv.FormatInt(r.TookMS, 10), "ms")
+		return widget.Number(float64(r.TookMS)/1000, strconv.FormatInt(r.TookMS, 10), "ms")
 	}
-	f, u := widget.FormatAgeParts(time.Duration(r.TookMS) * time.Millisecond)
-	return widget.Number(float64(r.TookMS), f, u)
+	return widget.AgeCell(time.Duration(r.TookMS) * time.Millisecond)
 }
 
 // shortTarget shortens ids and paths. The record's own view shows them in full.

@@ -65,8 +65,7 @@ func row(rc page.RenderContext, b cluster.Bucket, internal bool) widget.Row {
 	size, unit := widget.FormatSizeParts(b.Bytes)
 	led := widget.Number(-1, "-", "").WithTone(theme.Faint)
 	if b.Since != 0 && b.Leader != "" {
-		f, u := widget.FormatAgeParts(rc.AgeOf(b.Since))
-		led = widget.Number(rc.AgeOf(b.Since).Seconds(), f, u)
+		led = widget.AgeCell(rc.AgeOf(b.Since))
 	}
 	leader := widget.Cell{Text: b.Leader}
 	if b.Leader == "" {

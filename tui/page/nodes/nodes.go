@@ -49,9 +49,7 @@ func uptimeCell(rc page.RenderContext, n cluster.Node) widget.Cell {
 	if n.Started == 0 || !n.Online {
 		return widget.Number(-1, "-", "").WithTone(theme.Faint)
 	}
-	d := rc.AgeOf(n.Started)
-	f, u := widget.FormatAgeParts(d)
-	return widget.Number(d.Seconds(), f, u)
+	return widget.AgeCell(rc.AgeOf(n.Started))
 }
 
 func servesCell(n cluster.Node) widget.Cell {
@@ -105,14 +103,14 @@ func nodeDetail(rc page.RenderContext, n cluster.Node) []string {
 	if !n.Online || rc.StatusIsStale() {
 		f.Add("last heard", lastHeardText(rc, n))
 	}
-	said := len(f.Lines)
+	reported := len(f.Lines)
 	addFacts(&f, n)
 	if n.Online {
 		return append(append(lines, rc.DimIfStale(f.Lines)...), rc.DimIfStale(impactLines(rc, n))...)
 	}
-	lines = append(lines, f.Lines[:said]...)
-	if len(f.Lines) > said {
-		lines = append(append(lines, "", " "+rc.Paint(theme.Dim, "LAST REPORT")), rc.Dim(f.Lines[said:])...)
+	lines = append(lines, f.Lines[:reported]...)
+	if len(f.Lines) > reported {
+		lines = append(append(lines, "", " "+rc.Paint(theme.Dim, "LAST REPORT")), rc.Dim(f.Lines[reported:])...)
 	}
 	return lines
 }

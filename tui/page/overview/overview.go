@@ -52,11 +52,11 @@ func (m *Model) View(rc page.RenderContext) string {
 	lines = append(lines, "")
 	lines = append(lines, rc.DimIfStale(summaryLines(rc.AtStatusTime()))...)
 	lines = append(lines, "")
-	room := rc.Height - len(lines)
-	want := min(m.Table.Len()+1, max(3, room-3))
-	table := m.Table.View(rc.Theme, rc.Width, min(want, max(2, room)))
+	remaining := rc.Height - len(lines)
+	tableHeight := min(m.Table.Len()+1, max(3, remaining-3))
+	table := m.Table.View(rc.Theme, rc.Width, min(tableHeight, max(2, remaining)))
 	lines = append(lines, table)
-	lines = append(lines, findingsAndEvents(rc, room-1-strings.Count(table, "\n"))...)
+	lines = append(lines, findingsAndEvents(rc, remaining-1-strings.Count(table, "\n"))...)
 	return rc.Fit(lines)
 }
 
@@ -97,9 +97,9 @@ func (m *Model) HandleKey(rc page.RenderContext, key string) page.KeyResult {
 
 // CloseRow closes the list of findings.
 func (m *Model) CloseRow() bool {
-	was := m.findingsOpen
+	wasOpen := m.findingsOpen
 	m.findingsOpen = false
-	return was
+	return wasOpen
 }
 
 // KeyHints are the page's own keys.

@@ -73,8 +73,7 @@ func recordedCell(rc page.RenderContext, n admin.RolloutNode) widget.Cell {
 	if n.Active[admin.FlagBusAuth] != string(core.BusAuthSoft) || n.Since == 0 {
 		return widget.Cell{Text: "-", Tone: theme.Faint}
 	}
-	f, u := widget.FormatAgeParts(rc.AgeOf(n.Since))
-	return widget.Cell{Text: f, Unit: u}
+	return widget.AgeCell(rc.AgeOf(n.Since))
 }
 
 func deniedCell(n admin.RolloutNode) widget.Cell {

@@ -72,14 +72,12 @@ func row(rc page.RenderContext, node string, d admin.Denied) widget.Row {
 	if d.Key != "" {
 		k = widget.Cell{Text: widget.TruncateMiddle(rc.Theme, d.Key, 11)}
 	}
-	first, fu := widget.FormatAgeParts(rc.AgeOf(d.First))
-	last, lu := widget.FormatAgeParts(rc.AgeOf(d.Last))
 	return widget.Row{Key: key(node, d), Cells: []widget.Cell{
 		{Text: node},
 		k,
 		{Text: d.Addr},
 		widget.Number(float64(d.Count), widget.FormatCount(d.Count), ""),
-		widget.Number(rc.AgeOf(d.First).Seconds(), first, fu), widget.Number(rc.AgeOf(d.Last).Seconds(), last, lu),
+		widget.AgeCell(rc.AgeOf(d.First)), widget.AgeCell(rc.AgeOf(d.Last)),
 		{Text: d.Reason},
 	}}
 }

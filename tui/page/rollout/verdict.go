@@ -65,7 +65,7 @@ func verdictSentence(verdict string) string {
 	if verdict == "" {
 		return "The nodes gave no verdict."
 	}
-	return strings.ToUpper(verdict[:1]) + verdict[1:] + "."
+	return widget.Sentence(verdict)
 }
 
 // shortestRecord says how long the shortest record is, which the verdict rests

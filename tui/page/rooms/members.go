@@ -51,11 +51,10 @@ func memberRow(rc page.RenderContext, r core.Room, x admin.RoomMember) widget.Ro
 	default:
 		status = widget.Cell{Text: g.Unknown + " unknown", Tone: theme.Dim}
 	}
-	f, u := widget.FormatAgeParts(rc.AgeOf(x.Joined))
 	return widget.Row{Key: string(x.User), Dim: x.Status == core.UserRevoked, Cells: []widget.Cell{
 		name,
 		{Text: string(x.Role)},
-		status, keyCell(rc, r, x), widget.Number(rc.AgeOf(x.Joined).Seconds(), f, u),
+		status, keyCell(rc, r, x), widget.AgeCell(rc.AgeOf(x.Joined)),
 		{Text: widget.TruncateMiddle(rc.Theme, string(x.User), 11), Tone: theme.Dim},
 	}}
 }

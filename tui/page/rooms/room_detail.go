@@ -53,7 +53,7 @@ func keyStateLines(rc page.RenderContext) []string {
 		return append(lines, rekeyAdvice(rc, k)...)
 	case admin.KeysMissing:
 		if text := k.Nobody(d.Room.Epoch); text != "" {
-			return rc.Paragraph(theme.Warn, g.Degraded+" "+asSentence(text))
+			return rc.Paragraph(theme.Warn, g.Degraded+" "+widget.Sentence(text))
 		}
 		text := "1 active member has no key and cannot read. A member with the key must seal it to them."
 		if k.Unkeyed > 1 {
@@ -79,18 +79,11 @@ func rekeyAdvice(rc page.RenderContext, k *admin.RoomKeys) []string {
 	default:
 		return rc.Paragraph(theme.Accent, "Do: press r to ask an online member for a new key. Only members can create one.")
 	}
-	lines := rc.Paragraph(theme.Plain, asSentence(k.Why.Text))
+	lines := rc.Paragraph(theme.Plain, widget.Sentence(k.Why.Text))
 	if k.Why.Next != "" {
 		lines = append(lines, rc.Paragraph(theme.Accent, "Do: "+k.Why.Next+".")...)
 	}
 	return lines
-}
-
-func asSentence(text string) string {
-	if text == "" {
-		return ""
-	}
-	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
 
 // factLines are the figures, and the people that they are about.

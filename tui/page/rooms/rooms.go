@@ -77,7 +77,6 @@ func row(rc page.RenderContext, r admin.RoomSummary, names map[core.UserID]strin
 	if owner == "" {
 		owner = widget.TruncateMiddle(rc.Theme, string(r.Owner), 9)
 	}
-	f, u := widget.FormatAgeParts(rc.AgeOf(r.Created))
 	return widget.Row{Key: string(r.ID), Dim: r.State == core.RoomArchived, Cells: []widget.Cell{
 		{Text: string(r.ID)},
 		keyStateCell(rc.Theme, r.Keys),
@@ -85,16 +84,13 @@ func row(rc page.RenderContext, r admin.RoomSummary, names map[core.UserID]strin
 		widget.Number(float64(r.Members), widget.FormatCount(r.Members), ""),
 		{Text: owner, Tone: theme.Dim},
 		name,
-		widget.Number(rc.AgeOf(r.Created).Seconds(), f, u),
+		widget.AgeCell(rc.AgeOf(r.Created)),
 	}}
 }
 
-// emptyCell sorts after every number.
-func emptyCell() widget.Cell { return widget.Number(1e15, "-", "").WithTone(theme.Faint) }
-
 func epochCell(r admin.RoomSummary) widget.Cell {
 	if !r.Encrypted {
-		return emptyCell()
+		return widget.NoNumber()
 	}
 	return widget.Number(float64(r.Epoch), widget.FormatCount(int(r.Epoch)), "")
 }
@@ -102,10 +98,9 @@ func epochCell(r admin.RoomSummary) widget.Cell {
 // keyAgeCell is the age of the current key.
 func keyAgeCell(rc page.RenderContext, k *admin.KeyHealth) widget.Cell {
 	if k == nil || k.Since == 0 {
-		return emptyCell()
+		return widget.NoNumber()
 	}
-	f, u := widget.FormatAgeParts(rc.AgeOf(k.Since))
-	return widget.Number(rc.AgeOf(k.Since).Seconds(), f, u)
+	return widget.AgeCell(rc.AgeOf(k.Since))
 }
 
 // keyStateCell is the state of a room's key. Rooms that need attention sort
@@ -222,11 +217,11 @@ func (m *Model) Selection(rc page.RenderContext) action.Selection {
 // It includes the selected room if that needs a new key, because the dialog names
 // the member that would be asked.
 func (m *Model) Subscription() feed.Subscription {
-	w := feed.Subscription{Rooms: true, Users: true, Room: m.OpenID, RoomPages: m.memberPages}
+	sub := feed.Subscription{Rooms: true, Users: true, Room: m.OpenID, RoomPages: m.memberPages}
 	if m.OpenID == "" && m.needsRekey[core.RoomID(m.Table.SelectedKey())] {
-		w.Room, w.RoomPages = m.Table.SelectedKey(), 1
+		sub.Room, sub.RoomPages = m.Table.SelectedKey(), 1
 	}
-	return w
+	return sub
 }
 
 // ClipboardText is the id of the room or of the member.

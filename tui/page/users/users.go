@@ -61,10 +61,9 @@ func row(rc page.RenderContext, u core.User) widget.Row {
 
 func ageCell(rc page.RenderContext, m core.Millis) widget.Cell {
 	if m == 0 {
-		return widget.Number(1e15, "-", "").WithTone(theme.Faint)
+		return widget.NoNumber()
 	}
-	f, u := widget.FormatAgeParts(rc.AgeOf(m))
-	return widget.Number(rc.AgeOf(m).Seconds(), f, u)
+	return widget.AgeCell(rc.AgeOf(m))
 }
 
 func (m *Model) summary(rc page.RenderContext) []string {
