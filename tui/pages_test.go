@@ -123,9 +123,9 @@ func TestCopyRateCoversAllTables(t *testing.T) {
 	}
 	s, _ := newHarness(t, state)
 	s.Press("6")
-	assertShows(t, s, "pace  24 100 /s")
+	assertShows(t, s, "rate  24 100 /s")
 	if n := strings.Count(s.Screen(), "24 100 /s"); n != 1 {
-		t.Errorf("the pace stands there %d times:\n%s", n, s.Screen())
+		t.Errorf("the rate is shown %d times:\n%s", n, s.Screen())
 	}
 }
 

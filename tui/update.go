@@ -144,7 +144,7 @@ func (m *Model) clearMarks() bool {
 func (m *Model) handleGlobalKey(rc page.RenderContext, key string) tea.Cmd {
 	switch key {
 	case "q":
-		if !m.currentPage().CloseRow() && !m.clearMarks() {
+		if !m.currentPage().GoBack() && !m.clearMarks() {
 			return m.quit()
 		}
 	case "esc":
@@ -191,7 +191,7 @@ func (m *Model) goBack() {
 	switch {
 	case m.toast.text != "":
 		m.toast = toast{}
-	case m.currentPage().CloseRow():
+	case m.currentPage().GoBack():
 	case m.filters[m.pageIndex] != "":
 		m.filters[m.pageIndex] = ""
 	case m.clearMarks():

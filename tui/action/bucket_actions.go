@@ -57,7 +57,7 @@ func bucketActions() []Action {
 				return ""
 			},
 			Question: func(s State) Question {
-				return stepDownQuestion(s, "the meta group", s.Snapshot.Status.Value.Meta.Leader, onlineNodes(s))
+				return stepDownQuestion("the meta group", s.Snapshot.Status.Value.Meta.Leader, onlineNodes(s))
 			},
 			Command: func(_ State, v []string) string { return stepDownCommand("meta", v) },
 			Run: func(ctx context.Context, c Client, _ State, v []string) (string, error) {
@@ -71,7 +71,7 @@ func bucketActions() []Action {
 			Unavailable: bucketStepDownUnavailable,
 			Question: func(s State) Question {
 				b, _ := selectedBucket(s)
-				return stepDownQuestion(s, b.Name, b.Leader, currentReplicas(b))
+				return stepDownQuestion(b.Name, b.Leader, currentReplicas(b))
 			},
 			Command: func(s State, v []string) string { return stepDownCommand(s.Selected.only("bucket"), v) },
 			Run: func(ctx context.Context, c Client, s State, v []string) (string, error) {
@@ -126,7 +126,7 @@ func stepDownCommand(group string, v []string) string {
 	return line
 }
 
-func stepDownQuestion(_ State, group, leader string, nodes []string) Question {
+func stepDownQuestion(group, leader string, nodes []string) Question {
 	nodes = slices.DeleteFunc(nodes, func(n string) bool { return n == leader })
 	return Question{
 		Title: fmt.Sprintf("Let another node lead %s?", group), ConfirmLabel: "Step down",

@@ -115,8 +115,8 @@ func Sources(snap *feed.Snapshot) []Source {
 	var out []Source
 	v := snap.Status.Value
 	for _, n := range v.Nodes {
-		named := v.Authority == nil || v.Authority.Backend != core.BackendSQLite || v.Authority.Node == n.Name
-		if named && n.Online && n.Info != nil && n.Info.Serving.Backend == core.BackendSQLite && n.Info.Serving.File != "" {
+		counts := v.Authority == nil || v.Authority.Backend != core.BackendSQLite || v.Authority.Node == n.Name
+		if counts && n.Online && n.Info != nil && n.Info.Serving.Backend == core.BackendSQLite && n.Info.Serving.File != "" {
 			out = append(out, Source{n.Name, n.Info.Serving.File})
 		}
 	}
@@ -126,14 +126,14 @@ func Sources(snap *feed.Snapshot) []Source {
 // checkQuestion asks for the source if there are several: the console must not
 // pick one.
 func checkQuestion(s State) (Question, bool) {
-	all := Sources(s.Snapshot)
-	if len(all) < 2 {
+	sources := Sources(s.Snapshot)
+	if len(sources) < 2 {
 		return Question{}, false
 	}
 	return Question{
 		Title: "Check which file?", ConfirmLabel: "Check",
 		Lines: []string{
-			sourcesText(all),
+			sourcesText(sources),
 			"Every row is checked, converted and compared with the other files. Nothing is written.",
 		},
 		Fields: []widget.Field{sourceField(s)},
@@ -145,12 +145,12 @@ func checkCommand(s State, v []string) string {
 }
 
 func runCheck(ctx context.Context, c Client, s State, v []string) (string, error) {
-	from, err := parseSource(s, v)
+	source, err := parseSource(s, v)
 	if err != nil {
 		return "", err
 	}
-	_, err = c.MigrateStart(ctx, from.Node, migrate.Options{DB: from.File, DryRun: true})
-	return "The dry run has started on " + from.Node, err
+	_, err = c.MigrateStart(ctx, source.Node, migrate.Options{DB: source.File, DryRun: true})
+	return "The dry run has started on " + source.Node, err
 }
 
 // reportName is the common part of a report's two file names.

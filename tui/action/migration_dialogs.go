@@ -98,8 +98,8 @@ func cutoverQuestion(s State) Question {
 		`Users keep their sessions and messages. For a second or two, changes fail with "the control plane is moving" and must be retried.`,
 		fmt.Sprintf("If it fails, the fence ends within 30 s and SQLite on %s serves as before.", m.Node),
 	}
-	if away := downNodesText(v.Nodes); away != "" {
-		lines = append(lines, away+" down. The cutover is refused until every node answers, because each must compare the last changes.")
+	if down := downNodesText(v.Nodes); down != "" {
+		lines = append(lines, down+". The cutover is refused until every node answers, because each must compare the last changes.")
 	}
 	lines = append(lines, "You can roll back until you finish. A rollback keeps everything written until then.")
 	return Question{Title: fmt.Sprintf("Move the control plane of %s to KV?", v.Cluster), Lines: lines, ConfirmLabel: "Move"}
@@ -113,8 +113,8 @@ func rollbackQuestion(s State) Question {
 		fmt.Sprintf("If it fails before the authority moves, KV serves again. %s must stay up: if it stops halfway, nothing serves until it is back.", m.Node),
 		fmt.Sprintf("Afterward %s serves alone: if its disk fails, users and rooms are lost. You can start the migration again.", m.Node),
 	}
-	if away := downNodesText(v.Nodes); away != "" {
-		lines = append(lines, away+" down, and will follow once up.")
+	if down := downNodesText(v.Nodes); down != "" {
+		lines = append(lines, down+" and will follow once up.")
 	}
 	return Question{Title: fmt.Sprintf("Return the control plane of %s to SQLite?", v.Cluster), Lines: lines, ConfirmLabel: "Roll back"}
 }
@@ -151,5 +151,5 @@ func downNodesText(nodes []cluster.Node) string {
 	if down == nil {
 		return ""
 	}
-	return joinNames(down) + pluralize(len(down), " is", " are")
+	return joinNames(down) + pluralize(len(down), " is down", " are down")
 }

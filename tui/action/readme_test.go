@@ -13,7 +13,7 @@ import (
 )
 
 // TestReadmeNamesTheKeys: in the README's migration table each key does what the
-// command beside it does, and no key of the page is left out.
+// command beside it does. No key of the page is left out.
 func TestReadmeNamesTheKeys(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))

@@ -55,31 +55,31 @@ type nodeSessions struct {
 const maxClockSkew = core.Millis(10_000)
 
 func summarizeRevocations(all []admin.Revoked) revocationReport {
-	p := revocationReport{nodes: map[string]*nodeSessions{}, users: len(all)}
+	report := revocationReport{nodes: map[string]*nodeSessions{}, users: len(all)}
 	for _, r := range all {
 		for name, e := range r.Nodes {
-			if p.nodes[name] == nil {
-				p.nodes[name] = &nodeSessions{}
+			if report.nodes[name] == nil {
+				report.nodes[name] = &nodeSessions{}
 			}
-			p.nodes[name].add(e, r.Updated)
+			report.nodes[name].add(e, r.Updated)
 		}
 		for _, room := range r.Rekey {
-			p.rooms = append(p.rooms, string(room))
+			report.rooms = append(report.rooms, string(room))
 		}
 		if r.Note != "" {
-			p.notes = append(p.notes, r.Note)
+			report.notes = append(report.notes, r.Note)
 		}
 	}
-	for _, name := range sortedKeys(p.nodes) {
-		if p.nodes[name].reason != "" {
-			p.unknown = append(p.unknown, name)
+	for _, name := range sortedKeys(report.nodes) {
+		if report.nodes[name].reason != "" {
+			report.unknown = append(report.unknown, name)
 		}
 	}
-	slices.Sort(p.rooms)
-	p.rooms = slices.Compact(p.rooms)
-	slices.Sort(p.notes)
-	p.notes = slices.Compact(p.notes)
-	return p
+	slices.Sort(report.rooms)
+	report.rooms = slices.Compact(report.rooms)
+	slices.Sort(report.notes)
+	report.notes = slices.Compact(report.notes)
+	return report
 }
 
 func (n *nodeSessions) add(e admin.Ended, revoked core.Millis) {
@@ -101,10 +101,10 @@ func (n *nodeSessions) add(e admin.Ended, revoked core.Millis) {
 
 // sessionLines say per node what happened to the sessions. Nodes without an
 // answer are left out.
-func (p revocationReport) sessionLines() []string {
+func (r revocationReport) sessionLines() []string {
 	var out []string
-	for _, name := range sortedKeys(p.nodes) {
-		n := p.nodes[name]
+	for _, name := range sortedKeys(r.nodes) {
+		n := r.nodes[name]
 		switch {
 		case n.reason != "":
 		case n.ended == 0:
@@ -120,33 +120,33 @@ func (p revocationReport) sessionLines() []string {
 
 const maxListedRooms = 6
 
-func (p revocationReport) reportLines(s State) []string {
+func (r revocationReport) reportLines(s State) []string {
 	users := "this user"
-	if p.users > 1 {
+	if r.users > 1 {
 		users = "these users"
 	}
-	out := p.sessionLines()
-	for _, name := range p.unknown {
-		out = append(out, fmt.Sprintf("%s: unknown, %s. Sessions may still be open there.", name, strings.TrimSuffix(p.nodes[name].reason, ".")))
+	out := r.sessionLines()
+	for _, name := range r.unknown {
+		out = append(out, fmt.Sprintf("%s: unknown, %s. Sessions may still be open there.", name, strings.TrimSuffix(r.nodes[name].reason, ".")))
 	}
-	if n := len(p.rooms); n > 0 {
+	if n := len(r.rooms); n > 0 {
 		needs := "1 encrypted room needs"
 		if n > 1 {
 			needs = widget.FormatCount(n) + " encrypted rooms need"
 		}
-		line := fmt.Sprintf("%s a new key, because %s can read the old one: %s", needs, users, strings.Join(p.rooms[:min(n, maxListedRooms)], ", "))
+		line := fmt.Sprintf("%s a new key, because %s can read the old one: %s", needs, users, strings.Join(r.rooms[:min(n, maxListedRooms)], ", "))
 		if n > maxListedRooms {
 			line += fmt.Sprintf(" and %s more", widget.FormatCount(n-maxListedRooms))
 		}
 		out = append(out, line)
 	}
-	for _, note := range p.notes {
+	for _, note := range r.notes {
 		out = append(out, widget.Sanitize(note))
 	}
 	switch { // a revocation may be repeated
-	case len(p.unknown) > 0 || len(p.notes) > 0:
+	case len(r.unknown) > 0 || len(r.notes) > 0:
 		out = append(out, "Do: repeat this once every node answers: "+s.repeatCommand())
-	case len(p.rooms) > maxListedRooms:
+	case len(r.rooms) > maxListedRooms:
 		out = append(out, "To list all: "+s.repeatCommand())
 	}
 	return out

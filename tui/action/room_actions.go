@@ -45,16 +45,16 @@ func rekeyUnavailable(s State) string {
 	if id == "" {
 		return "no room is selected"
 	}
-	switch row, all := roomKeys(s.Snapshot, id); {
-	case all != nil && all.Why != nil:
-		return all.Why.Text
-	case all != nil, row == nil: // the node will check
+	switch summary, detail := roomKeys(s.Snapshot, id); {
+	case detail != nil && detail.Why != nil:
+		return detail.Why.Text
+	case detail != nil, summary == nil: // the node will check
 		return ""
-	case row.State == admin.KeysArchived:
+	case summary.State == admin.KeysArchived:
 		return "the room " + id + " is archived: it cannot be changed"
-	case row.State == admin.KeysPlain:
+	case summary.State == admin.KeysPlain:
 		return "the room " + id + " is not encrypted: it has no key"
-	case row.State != admin.KeysRekey:
+	case summary.State != admin.KeysRekey:
 		return "the room " + id + " needs no new key: only active members know the current one"
 	}
 	return ""
@@ -62,17 +62,17 @@ func rekeyUnavailable(s State) string {
 
 // memberToAsk is the member that the dialog names; nil if the node chooses.
 func memberToAsk(s State) *admin.RoomPerson {
-	if _, all := roomKeys(s.Snapshot, selectedRoom(s)); all != nil && len(all.Can) > 0 && len(all.Can[0].Nodes) > 0 {
-		return &all.Can[0]
+	if _, detail := roomKeys(s.Snapshot, selectedRoom(s)); detail != nil && len(detail.Can) > 0 && len(detail.Can[0].Nodes) > 0 {
+		return &detail.Can[0]
 	}
 	return nil
 }
 
 func rekeyQuestion(s State) Question {
 	q := Question{Title: fmt.Sprintf("Ask for a new key of %s?", selectedRoom(s)), ConfirmLabel: "Ask"}
-	_, all := roomKeys(s.Snapshot, selectedRoom(s))
-	if all != nil && all.MustRekey > 0 {
-		q.Lines = append(q.Lines, fmt.Sprintf("Reason: %s must no longer read but still %s the key.", formerReaders(all), verb(all.MustRekey, "knows", "know")))
+	_, detail := roomKeys(s.Snapshot, selectedRoom(s))
+	if detail != nil && detail.MustRekey > 0 {
+		q.Lines = append(q.Lines, fmt.Sprintf("Reason: %s must no longer read but still %s the key.", formerReaders(detail), pluralize(detail.MustRekey, "knows", "know")))
 	}
 	if p := memberToAsk(s); p != nil {
 		q.Lines = append(q.Lines, fmt.Sprintf("The request goes to %s (%s), online on %s.", widget.Sanitize(p.Called()), p.Role, strings.Join(p.Nodes, ", ")))
@@ -89,13 +89,6 @@ func formerReaders(k *admin.RoomKeys) string {
 		return widget.Sanitize(k.Know[0].Called())
 	}
 	return widget.Plural(k.MustRekey, "user", "users")
-}
-
-func verb(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
 }
 
 func rekeyCommand(s State, _ []string) string {

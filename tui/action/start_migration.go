@@ -12,6 +12,15 @@ import (
 	"unibus/tui/widget"
 )
 
+// The labels of the fields in the start dialog.
+const (
+	fieldSource   = "source"
+	fieldReplicas = "replicas"
+	fieldRate     = "rows per second"
+	fieldBackup   = "keep backup"
+	fieldDiscard  = "ignore files of"
+)
+
 func startQuestion(s State) Question {
 	sources := Sources(s.Snapshot)
 	source := "The file"
@@ -25,12 +34,12 @@ func startQuestion(s State) Question {
 		fmt.Sprintf("%s is backed up first. Every row is copied from the backup, and every bucket is compared on every node.", source),
 		"SQLite keeps serving, and users notice nothing. The migration then waits for your cutover; until then you can abort it.")
 	if names := s.divergedNodes(); names != nil {
-		than, other := "this one", "; or cancel and start from the other file"
+		reference, alternative := "this one", "; or cancel and start from the other file"
 		if len(sources) > 1 {
-			than, other = "the file of "+s.Snapshot.Migration.Value.Node, ""
+			reference, alternative = "the file of "+s.Snapshot.Migration.Value.Node, ""
 		}
 		lines = append(lines, fmt.Sprintf("%s %s rows that %s lacks. Enter the node's name to ignore its file%s.",
-			joinNames(names), pluralize(len(names), "has a SQLite file with", "have SQLite files with"), than, other))
+			joinNames(names), pluralize(len(names), "has a SQLite file with", "have SQLite files with"), reference, alternative))
 	}
 	return Question{
 		Title: fmt.Sprintf("Move the control plane of %s to KV?", s.Snapshot.Status.Value.Cluster), ConfirmLabel: "Start", Lines: lines, Fields: startFields(s),
@@ -44,12 +53,12 @@ func startQuestion(s State) Question {
 }
 
 // sourcesText lists the sources that the operator must choose from.
-func sourcesText(all []Source) string {
+func sourcesText(sources []Source) string {
 	var files []string
-	for _, x := range all {
+	for _, x := range sources {
 		files = append(files, fmt.Sprintf("%s on %s", x.File, x.Node))
 	}
-	return fmt.Sprintf("%s nodes serve their own SQLite files: %s. Only one can be migrated. Enter the node of that file.", widget.Capitalize(NumberWord(len(all))), joinNames(files))
+	return fmt.Sprintf("%s nodes serve their own SQLite files: %s. Only one can be migrated. Enter the node of that file.", widget.Capitalize(NumberWord(len(sources))), joinNames(files))
 }
 
 // sourceField asks for the node whose file is migrated.
@@ -72,11 +81,11 @@ func startFields(s State) []widget.Field {
 		}
 		return core.Errorf(core.KindInvalid, "Enter yes or no. Without a backup, a temporary copy is used and then removed.")
 	}})
-	if left := s.ignorableNodes(); left != nil {
+	if ignorable := s.ignorableNodes(); ignorable != nil {
 		out = append(out, widget.Field{Label: fieldDiscard, Hint: "no node", Check: func(v string) error {
 			for _, n := range splitNames(v) {
-				if !slices.Contains(left, n) {
-					return core.Errorf(core.KindInvalid, "Only the files of %s can be ignored.", joinNames(left))
+				if !slices.Contains(ignorable, n) {
+					return core.Errorf(core.KindInvalid, "Only the files of %s can be ignored.", joinNames(ignorable))
 				}
 			}
 			return nil
@@ -87,12 +96,12 @@ func startFields(s State) []widget.Field {
 
 // parseSource returns the only source, or the one whose node was typed first.
 func parseSource(s State, v []string) (Source, error) {
-	all := Sources(s.Snapshot)
-	if len(all) == 1 {
-		return all[0], nil
+	sources := Sources(s.Snapshot)
+	if len(sources) == 1 {
+		return sources[0], nil
 	}
 	var names []string
-	for _, x := range all {
+	for _, x := range sources {
 		if len(v) > 0 && v[0] == x.Node {
 			return x, nil
 		}
@@ -104,13 +113,13 @@ func parseSource(s State, v []string) (Source, error) {
 // sourceFlags name the file, and its node if several nodes may have the same
 // path.
 func sourceFlags(s State, v []string) string {
-	from, err := parseSource(s, v)
+	source, err := parseSource(s, v)
 	if err != nil { // the operator has typed nothing yet
-		from = Source{"NODE", "FILE"}
+		source = Source{"NODE", "FILE"}
 	}
-	line := " --db " + ShellQuote(from.File)
+	line := " --db " + ShellQuote(source.File)
 	if len(Sources(s.Snapshot)) > 1 {
-		line += " --node " + ShellQuote(from.Node)
+		line += " --node " + ShellQuote(source.Node)
 	}
 	return line
 }
@@ -142,8 +151,8 @@ func splitNames(v string) []string {
 // parseStartFields returns the node to ask and the options, from the fields of
 // the start dialog. The node is "" if none is named.
 func parseStartFields(s State, v []string) (string, migrate.Options) {
-	from, _ := parseSource(s, v) // the field was checked
-	o := migrate.Options{DB: from.File, Replicas: 3}
+	source, _ := parseSource(s, v) // the field was checked
+	o := migrate.Options{DB: source.File, Replicas: 3}
 	for i, f := range startFields(s) {
 		if i >= len(v) {
 			break
@@ -159,7 +168,7 @@ func parseStartFields(s State, v []string) (string, migrate.Options) {
 			o.Discard = splitNames(v[i])
 		}
 	}
-	return from.Node, o
+	return source.Node, o
 }
 
 func startCommand(s State, v []string) string {
@@ -184,12 +193,3 @@ func runStart(ctx context.Context, c Client, s State, v []string) (string, error
 	}
 	return "The migration has started on " + node, nil
 }
-
-// The fields of the question before a start.
-const (
-	fieldSource   = "source"
-	fieldReplicas = "replicas"
-	fieldRate     = "rows per second"
-	fieldBackup   = "keep backup"
-	fieldDiscard  = "ignore files of"
-)

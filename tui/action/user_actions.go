@@ -43,20 +43,20 @@ func userActions() []Action {
 
 // noUserToChange makes the rule that an action needs a selected user whose status
 // it changes.
-func noUserToChange(want core.UserStatus, already string) func(State) string {
+func noUserToChange(from core.UserStatus, statusWord string) func(State) string {
 	return func(s State) string {
 		if s.Selected.Kind != "user" || len(s.Selected.IDs) == 0 {
 			return "no user is selected"
 		}
 		for _, id := range s.Selected.IDs {
-			if st := findUser(s.Snapshot, id).Status; st == want || st == "" {
+			if st := findUser(s.Snapshot, id).Status; st == from || st == "" {
 				return ""
 			}
 		}
 		if len(s.Selected.IDs) == 1 {
-			return selectedUsersText(s) + " is " + already + " already"
+			return selectedUsersText(s) + " is " + statusWord + " already"
 		}
-		return "all of them are " + already + " already"
+		return "all of them are " + statusWord + " already"
 	}
 }
 
@@ -153,25 +153,25 @@ func usersToChange(s State, want core.UserStatus) []string {
 // changeUsers changes the selected users one after the other and stops at the
 // first error. It skips users that already have the status, so that a retry
 // continues. With an error it still returns what was done.
-func changeUsers(ctx context.Context, s State, want core.UserStatus, did string, change func(context.Context, string) (core.User, error)) (string, error) {
+func changeUsers(ctx context.Context, s State, want core.UserStatus, doneWord string, change func(context.Context, string) (core.User, error)) (string, error) {
 	ids := usersToChange(s, want)
-	before := len(s.Selected.IDs) - len(ids)
+	unchanged := len(s.Selected.IDs) - len(ids)
 	for i, id := range ids {
 		if _, err := change(ctx, id); err != nil {
-			if i+before == 0 {
+			if i+unchanged == 0 {
 				return "", err
 			}
 			e := core.AsError(err)
-			err = core.Errorf(e.Kind, "%s of %s are %s; then %s failed: %s", widget.FormatCount(i+before), widget.FormatCount(len(s.Selected.IDs)), did, core.UserID(id).Short(), e.Text).WithNext("%s", e.Next)
+			err = core.Errorf(e.Kind, "%s of %s are %s; then %s failed: %s", widget.FormatCount(i+unchanged), widget.FormatCount(len(s.Selected.IDs)), doneWord, core.UserID(id).Short(), e.Text).WithNext("%s", e.Next)
 			if i == 0 {
 				return "", err
 			}
-			return fmt.Sprintf("%s %s %s", usersText(s, ids[:i]), pluralize(i, "is", "are"), did), err
+			return fmt.Sprintf("%s %s %s", usersText(s, ids[:i]), pluralize(i, "is", "are"), doneWord), err
 		}
 	}
-	text := fmt.Sprintf("%s %s %s", usersText(s, ids), pluralize(len(ids), "is", "are"), did)
-	if before > 0 {
-		text += fmt.Sprintf(", %s %s before", widget.FormatCount(before), pluralize(before, "was", "were"))
+	text := fmt.Sprintf("%s %s %s", usersText(s, ids), pluralize(len(ids), "is", "are"), doneWord)
+	if unchanged > 0 {
+		text += fmt.Sprintf(", %s %s before", widget.FormatCount(unchanged), pluralize(unchanged, "was", "were"))
 	}
 	return text, nil
 }

@@ -43,9 +43,8 @@ func anyWithin(times []core.Millis, at core.Millis) bool {
 	return false
 }
 
-// events requests the new events. Another node numbers its events anew, so a
-// change of node starts from the beginning, and events that both recorded are
-// shown once.
+// events requests the new events. Another node numbers its events anew, so after a
+// change of node it reads from the beginning and drops the duplicates.
 func (f *Feed) events(ctx context.Context) {
 	poll(ctx, f, func(s *Snapshot) *Topic[[]cluster.Event] { return &s.Events },
 		func(ctx context.Context) ([]cluster.Event, error) {

@@ -92,8 +92,8 @@ func (l *List) OpenRow(rc RenderContext, id string) {
 	l.OpenID = id
 }
 
-// Back closes the open row. It returns false if none was open.
-func (l *List) CloseRow() bool {
+// GoBack closes the open row. It returns false if none was open.
+func (l *List) GoBack() bool {
 	wasOpen := l.OpenID != ""
 	l.OpenID = ""
 	return wasOpen

@@ -21,7 +21,7 @@ type Page interface {
 	View(rc RenderContext) string
 	HandleKey(rc RenderContext, key string) KeyResult
 	OpenRow(rc RenderContext, id string)                // opens the row with this key
-	CloseRow() bool                                     // returns false if nothing was open
+	GoBack() bool                                       // undoes the page's last step, such as an open row; false if there is none
 	KeyHints(rc RenderContext) []KeyHint                // the keys that work now, without those of actions
 	Selection(rc RenderContext) action.Selection        // the objects that actions apply to
 	Subscription() feed.Subscription                    // the lists that the page shows

@@ -11,7 +11,7 @@ import (
 type RowCache struct{ last rowInputs }
 
 type rowInputs struct {
-	answers   [2]uint64
+	answers   uint64
 	filter    string
 	openID    string
 	timeStep  int64
@@ -22,9 +22,8 @@ type rowInputs struct {
 // IsCurrent is true if no input has changed since the last call: answers, filter,
 // theme, open row, and the time in steps of maxAge. Otherwise the caller must
 // rebuild the rows.
-func (m *RowCache) IsCurrent(rc RenderContext, maxAge time.Duration, openID string, answers ...uint64) bool {
-	inputs := rowInputs{filter: rc.Filter, openID: openID, timeStep: rc.Now.UnixNano() / int64(maxAge), themeMode: rc.Theme.Mode, set: true}
-	copy(inputs.answers[:], answers)
+func (m *RowCache) IsCurrent(rc RenderContext, maxAge time.Duration, openID string, answers uint64) bool {
+	inputs := rowInputs{answers: answers, filter: rc.Filter, openID: openID, timeStep: rc.Now.UnixNano() / int64(maxAge), themeMode: rc.Theme.Mode, set: true}
 	if inputs == m.last {
 		return true
 	}

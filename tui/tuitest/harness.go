@@ -11,8 +11,8 @@ import (
 	"unibus/tui"
 )
 
-// Harness runs the model synchronously: no goroutine, no clock, no terminal. What
-// it shows depends only on the cluster state and the keys.
+// Harness runs the model synchronously: no goroutine, no clock, no terminal. The
+// screen depends only on the cluster state and the keys.
 type Harness struct {
 	Model   *tui.Model
 	HasQuit bool // it was told to quit

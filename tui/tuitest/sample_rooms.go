@@ -9,8 +9,8 @@ import (
 	"unibus/core/cluster"
 )
 
-// sampleRooms are 50 rooms with twenty members each. Some need a new key, in some
-// a member has none, one is archived, and in one nobody can make a key now.
+// sampleRooms are 50 rooms with twenty members each. Some need a new key, in some a
+// member has none, and one is archived. In one nobody can make a key now.
 func sampleRooms(users []core.User) (rooms []admin.RoomSummary, members map[core.RoomID][]admin.RoomMember, keys map[core.RoomID]admin.RoomKeys) {
 	members, keys = map[core.RoomID][]admin.RoomMember{}, map[core.RoomID]admin.RoomKeys{}
 	for i := range 50 {

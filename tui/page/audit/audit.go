@@ -41,7 +41,7 @@ func New() *Model {
 // Name returns "audit".
 func (m *Model) Name() string { return "audit" }
 
-func key(r admin.AuditRecord) string { return strconv.FormatUint(r.Seq, 10) }
+func recordKey(r admin.AuditRecord) string { return strconv.FormatUint(r.Seq, 10) }
 
 func rows(rc page.RenderContext) []widget.Row {
 	rs := rc.Snapshot.Audit.Value.Records
@@ -54,7 +54,7 @@ func rows(rc page.RenderContext) []widget.Row {
 
 func row(rc page.RenderContext, r admin.AuditRecord) widget.Row {
 	word, tone := outcomeText(rc, r)
-	return widget.Row{Key: key(r), Cells: []widget.Cell{
+	return widget.Row{Key: recordKey(r), Cells: []widget.Cell{
 		widget.Number(float64(r.At), rc.FormatMillis(r.At), "").WithTone(theme.Dim),
 		{Text: r.Name},
 		{Text: r.Node, Tone: theme.Dim},
@@ -137,16 +137,16 @@ func (m *Model) summary(rc page.RenderContext) []string {
 	return append(rc.Paragraph(theme.Plain, text+m.FilterText(rc)), "")
 }
 
-func find(rc page.RenderContext, id string) (admin.AuditRecord, bool) {
+func findRecord(rc page.RenderContext, id string) (admin.AuditRecord, bool) {
 	rs := rc.Snapshot.Audit.Value.Records
-	if i := slices.IndexFunc(rs, func(r admin.AuditRecord) bool { return key(r) == id }); i >= 0 {
+	if i := slices.IndexFunc(rs, func(r admin.AuditRecord) bool { return recordKey(r) == id }); i >= 0 {
 		return rs[i], true
 	}
 	return admin.AuditRecord{}, false
 }
 
 func detail(rc page.RenderContext, id string) []string {
-	r, found := find(rc, id)
+	r, found := findRecord(rc, id)
 	if !found {
 		return nil
 	}
@@ -205,7 +205,7 @@ func (m *Model) Subscription() feed.Subscription {
 // ClipboardText is the record in one line.
 func (m *Model) ClipboardText(rc page.RenderContext) (what, text string) {
 	m.Load(rc)
-	r, found := find(rc, m.Current())
+	r, found := findRecord(rc, m.Current())
 	if !found {
 		return "", ""
 	}

@@ -45,14 +45,14 @@ func comparisonTable(rc page.RenderContext, st migrate.Status) []string {
 	if 35+digest+changed+cell*len(names) > rc.Width-1 {
 		cell = 5
 	}
-	head := widget.Pad("BUCKET", 24, false) + widget.Pad("SOURCE", 9, true) + "  " + widget.Pad(widget.Truncate(rc.Theme, "DIGEST", digest), digest, false)
+	header := widget.Pad("BUCKET", 24, false) + widget.Pad("SOURCE", 9, true) + "  " + widget.Pad(widget.Truncate(rc.Theme, "DIGEST", digest), digest, false)
 	for _, n := range names {
-		head += widget.Pad(widget.Truncate(rc.Theme, n, cell-1), cell, false)
+		header += widget.Pad(widget.Truncate(rc.Theme, n, cell-1), cell, false)
 	}
 	if changed > 0 {
-		head += widget.Pad("CHANGED", changed-2, true)
+		header += widget.Pad("CHANGED", changed-2, true)
 	}
-	lines := []string{"", " " + rc.Paint(theme.Dim, strings.TrimRight(head, " "))}
+	lines := []string{"", " " + rc.Paint(theme.Dim, strings.TrimRight(header, " "))}
 	for _, b := range st.Buckets {
 		line := widget.Pad(b.Name, 24, false) + widget.Pad(widget.FormatCount(b.Source.Count), 9, true) + "  " + rc.Paint(theme.Dim, widget.Pad(widget.Truncate(rc.Theme, widget.TruncateMiddle(rc.Theme, b.Source.SHA256, 7), digest), digest, false))
 		if len(b.Nodes) == 0 && b.Name == core.TableRoomsByMember.Bucket() { // no file contains it

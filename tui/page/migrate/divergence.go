@@ -30,13 +30,13 @@ func divergence(rc page.RenderContext, st migrate.Status) []string {
 	return lines
 }
 
-func divergenceTable(rc page.RenderContext, here string, d migrate.Drift) []string {
+func divergenceTable(rc page.RenderContext, sourceNode string, d migrate.Drift) []string {
 	const cell = 14
-	head := fmt.Sprintf("%-16s", "TABLE")
-	for _, h := range []string{"ONLY " + here, "ONLY " + d.Node, "DIFFERENT"} {
-		head += widget.Pad(widget.Truncate(rc.Theme, h, cell-1), cell, true)
+	header := fmt.Sprintf("%-16s", "TABLE")
+	for _, h := range []string{"ONLY " + sourceNode, "ONLY " + d.Node, "DIFFERENT"} {
+		header += widget.Pad(widget.Truncate(rc.Theme, h, cell-1), cell, true)
 	}
-	lines := []string{" " + rc.Paint(theme.Dim, head)}
+	lines := []string{" " + rc.Paint(theme.Dim, header)}
 	var keys []string
 	for _, t := range d.Tables {
 		if t.Equal() {
@@ -48,8 +48,8 @@ func divergenceTable(rc page.RenderContext, here string, d migrate.Drift) []stri
 		}
 		lines = append(lines, line)
 		for _, k := range t.Keys {
-			where, key, _ := strings.Cut(k, "/")
-			keys = append(keys, fmt.Sprintf("%s %s, %s", t.Table, key, map[string]string{"here": "only on " + here, "there": "only on " + d.Node, "different": "different"}[where]))
+			side, key, _ := strings.Cut(k, "/")
+			keys = append(keys, fmt.Sprintf("%s %s, %s", t.Table, key, map[string]string{"here": "only on " + sourceNode, "there": "only on " + d.Node, "different": "different"}[side]))
 		}
 	}
 	if len(lines) == 1 {

@@ -1,8 +1,8 @@
 // Package migrate is the page of the migration from SQLite to KV.
 //
-// It shows the state and its meaning, the progress of the copy, the comparison of
-// all nodes, and the actions that are available now. The daemon runs the migration,
-// so it continues when the operator leaves the page. Begin reading with Model.body.
+// It shows the state, the progress of the copy, the comparison of all nodes, and the
+// available actions. The daemon runs the migration, so it continues when the operator
+// leaves the page. Begin reading with Model.body.
 package migrate
 
 import (
@@ -55,11 +55,11 @@ func (m *Model) body(rc page.RenderContext, height int) []string {
 	if st.State == migrate.StatePreflight || st.Error != nil {
 		lines = append(lines, divergence(rc, st)...)
 	}
-	files, work := summaryLines(rc, st), append(progressLines(rc, st), comparisonTable(rc, st)...)
-	if len(lines)+len(files)+len(work) > height {
-		files, work = work, files
+	files, progress := summaryLines(rc, st), append(progressLines(rc, st), comparisonTable(rc, st)...)
+	if len(lines)+len(files)+len(progress) > height {
+		files, progress = progress, files
 	}
-	lines = append(append(lines, files...), work...)
+	lines = append(append(lines, files...), progress...)
 	if st.State != migrate.StatePreflight && st.Error == nil {
 		lines = append(lines, divergence(rc, st)...)
 	}
@@ -71,8 +71,8 @@ func (m *Model) body(rc page.RenderContext, height int) []string {
 
 // stateLines are the sentence about the state, and why the migration stopped.
 func stateLines(rc page.RenderContext, st migrate.Status) []string {
-	if gone := nodeDownLines(rc, st); gone != nil {
-		return append(gone, errorLines(rc, st)...)
+	if nodeDown := nodeDownLines(rc, st); nodeDown != nil {
+		return append(nodeDown, errorLines(rc, st)...)
 	}
 	lines := rc.Paragraph(theme.Strong, st.Sentence())
 	if st.Running && st.Result != "" && st.Error == nil && !st.Told() {
@@ -113,8 +113,8 @@ func (m *Model) HandleKey(_ page.RenderContext, key string) page.KeyResult {
 // OpenRow does nothing: the page has no rows.
 func (m *Model) OpenRow(page.RenderContext, string) {}
 
-// CloseRow scrolls to the top.
-func (m *Model) CloseRow() bool {
+// GoBack scrolls to the top.
+func (m *Model) GoBack() bool {
 	return m.scroll.ToTop()
 }
 

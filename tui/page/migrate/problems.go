@@ -16,8 +16,8 @@ func problemLines(rc page.RenderContext, st migrate.Status) []string {
 	lines := []string{"", " " + rc.Paint(theme.Warn, widget.Plural(len(st.Problems), "problem", "problems")+" must be solved first:")}
 	for _, p := range st.Problems {
 		text := p.Text
-		if where := strings.TrimSpace(string(p.Table) + " " + p.Key); where != "" {
-			text = where + ": " + text
+		if location := strings.TrimSpace(string(p.Table) + " " + p.Key); location != "" {
+			text = location + ": " + text
 		}
 		lines = append(lines, glyphParagraph(rc, theme.Plain, rc.Theme.Glyphs.Degraded, text)...)
 		if p.Next != "" {

@@ -47,7 +47,7 @@ func rateLine(rc page.RenderContext, st migrate.Status, exporting bool) []string
 	var parts []string
 	add := func(label, value string) { parts = append(parts, rc.Paint(theme.Dim, label)+"  "+value) }
 	if st.Rate > 0 && !action.MigrationNodeDown(rc.Snapshot) {
-		add("pace", widget.FormatCount(int(st.Rate))+" /s")
+		add("rate", widget.FormatCount(int(st.Rate))+" /s")
 	}
 	if exporting && parts == nil {
 		return nil

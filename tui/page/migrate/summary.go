@@ -15,8 +15,8 @@ import (
 func summaryLines(rc page.RenderContext, st migrate.Status) []string {
 	f := page.LabeledLines{Context: rc, LabelWidth: 8}
 	if st.Source.Path != "" {
-		where := strings.TrimSpace(st.Node + " " + filepath.Base(st.Source.Path)) // a dry run names no node
-		f.Add("source", fmt.Sprintf("%s, %s, schema %d", where, widget.FormatSize(st.Source.Bytes), st.Source.Schema))
+		source := strings.TrimSpace(st.Node + " " + filepath.Base(st.Source.Path)) // a dry run names no node
+		f.Add("source", fmt.Sprintf("%s, %s, schema %d", source, widget.FormatSize(st.Source.Bytes), st.Source.Schema))
 	}
 	f.Add("backup", backupText(rc, st.Backup))
 	f.Add("export", backupText(rc, st.Export))
@@ -30,7 +30,7 @@ func summaryLines(rc page.RenderContext, st migrate.Status) []string {
 	if st.By == "" {
 		by = ""
 	}
-	f.Add("begun", by)
+	f.Add("started", by)
 	f.Add("options", optionsText(st))
 	f.Add("estimate", estimateText(st))
 	if f.Lines == nil {
@@ -50,8 +50,8 @@ func backupText(rc page.RenderContext, b migrate.Backup) string {
 func optionsText(st migrate.Status) string {
 	var out []string
 	o := st.Options
-	add := func(when bool, text string) {
-		if when {
+	add := func(condition bool, text string) {
+		if condition {
 			out = append(out, text)
 		}
 	}

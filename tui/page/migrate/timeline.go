@@ -34,7 +34,7 @@ func timelineLines(rc page.RenderContext, st migrate.Status) []string {
 	}
 	durations := st.Stays(now)
 	join := " " + rc.Paint(theme.Faint, rc.Theme.Glyphs.Rule) + " "
-	for _, try := range []struct {
+	for _, layout := range []struct {
 		clock, join string
 		stays       []migrate.Stay
 	}{
@@ -44,14 +44,14 @@ func timelineLines(rc page.RenderContext, st migrate.Status) []string {
 		{time.TimeOnly, "  ", joinEarlyStates(durations)},
 		{"15:04", " ", joinEarlyStates(durations)},
 	} {
-		if steps := timelineSteps(rc, st, try.stays, try.clock); timelineWidth(steps, try.join) <= rc.Width-1 {
-			return timelineRows(rc, steps, try.join)
+		if steps := timelineSteps(rc, st, layout.stays, layout.clock); timelineWidth(steps, layout.join) <= rc.Width-1 {
+			return timelineRows(rc, steps, layout.join)
 		}
 	}
 	return timelineRows(rc, timelineSteps(rc, st, joinEarlyStates(durations), "15:04"), " ")
 }
 
-// joinEarlyStates makes one of the states before the cutover that are over.
+// joinEarlyStates merges the finished states before the cutover into one.
 func joinEarlyStates(durations []migrate.Stay) []migrate.Stay {
 	i := 0
 	sum := migrate.Stay{}
@@ -138,16 +138,16 @@ func timelineWidth(steps []timelineStep, join string) int {
 }
 
 func timelineRows(rc page.RenderContext, steps []timelineStep, join string) []string {
-	var heads, tooks, ats []string
+	var titles, durations, starts []string
 	for _, p := range steps {
 		w := p.width()
-		heads = append(heads, rc.Paint(p.tone, widget.Pad(p.title(), w, false)))
-		tooks = append(tooks, widget.Pad(p.took, w, false))
-		ats = append(ats, widget.Pad(p.enteredAt, w, false))
+		titles = append(titles, rc.Paint(p.tone, widget.Pad(p.title(), w, false)))
+		durations = append(durations, widget.Pad(p.took, w, false))
+		starts = append(starts, widget.Pad(p.enteredAt, w, false))
 	}
 	gap := strings.Repeat(" ", widget.Width(join))
-	lines := []string{" " + strings.TrimRight(strings.Join(heads, join), " ")}
-	for _, row := range [][]string{tooks, ats} {
+	lines := []string{" " + strings.TrimRight(strings.Join(titles, join), " ")}
+	for _, row := range [][]string{durations, starts} {
 		if text := strings.TrimRight(strings.Join(row, gap), " "); text != "" {
 			lines = append(lines, " "+rc.Paint(theme.Dim, text))
 		}

@@ -183,6 +183,9 @@ func addInfo(f *page.LabeledLines, i *cluster.Info, online bool) {
 // servingText is what a node serves. A SQLite file beside KV is not served.
 func servingText(x cluster.Serving) string {
 	text := string(x.Backend)
+	if x.Backend == core.BackendNone {
+		text = "nothing"
+	}
 	if x.File != "" && x.Backend == core.BackendSQLite {
 		text += ", " + x.File
 	}

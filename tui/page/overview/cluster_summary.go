@@ -70,7 +70,7 @@ func controlPlaneParts(rc page.RenderContext, v cluster.View) []string {
 			store += " on " + a.Node
 		}
 		store += fmt.Sprintf(", generation %d", a.Generation)
-	} else if n, _ := sqliteNode(v); n != "" {
+	} else if n := sqliteNode(v); n != "" {
 		store = "sqlite on " + n
 	}
 	if v.Moving != "" {
@@ -87,14 +87,14 @@ func controlPlaneParts(rc page.RenderContext, v cluster.View) []string {
 	return []string{store, counts}
 }
 
-// sqliteNode is the node that serves from SQLite.
-func sqliteNode(v cluster.View) (node, file string) {
+// sqliteNode is the node that serves from SQLite, "" if none does.
+func sqliteNode(v cluster.View) string {
 	for _, n := range v.Nodes {
 		if n.Info != nil && n.Info.Serving.Backend == core.BackendSQLite {
-			return n.Name, n.Info.Serving.File
+			return n.Name
 		}
 	}
-	return "", ""
+	return ""
 }
 
 func durabilityParts(rc page.RenderContext, v cluster.View) []string {

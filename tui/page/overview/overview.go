@@ -95,8 +95,8 @@ func (m *Model) HandleKey(rc page.RenderContext, key string) page.KeyResult {
 	return page.KeyResult{Handled: m.Table.HandleKey(key)}
 }
 
-// CloseRow closes the list of findings.
-func (m *Model) CloseRow() bool {
+// GoBack closes the list of findings.
+func (m *Model) GoBack() bool {
 	wasOpen := m.findingsOpen
 	m.findingsOpen = false
 	return wasOpen

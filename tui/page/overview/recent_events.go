@@ -16,9 +16,9 @@ func recentEvents(rc page.RenderContext, h int) []string {
 	}
 	out := []string{"", " " + rc.Paint(theme.Dim, "RECENT")}
 	shown := es[max(0, len(es)-h+2):]
-	wide := 0
+	subjectWidth := 0
 	for _, e := range shown {
-		wide = max(wide, min(20, widget.Width(eventSubject(e))))
+		subjectWidth = max(subjectWidth, min(20, widget.Width(eventSubject(e))))
 	}
 	for i := len(shown) - 1; i >= 0; i-- {
 		e := shown[i]
@@ -26,7 +26,7 @@ func recentEvents(rc page.RenderContext, h int) []string {
 		if e.Level == cluster.Note || e.Level == cluster.Healthy {
 			tone = theme.Plain
 		}
-		line := " " + rc.Paint(theme.Dim, rc.FormatMillis(e.At)) + "  " + rc.Paint(tone, widget.Pad(widget.Truncate(rc.Theme, eventSubject(e), wide), wide, false)) + "  " + rc.Paint(theme.Plain, widget.GroupCounts(widget.Sanitize(e.Text)))
+		line := " " + rc.Paint(theme.Dim, rc.FormatMillis(e.At)) + "  " + rc.Paint(tone, widget.Pad(widget.Truncate(rc.Theme, eventSubject(e), subjectWidth), subjectWidth, false)) + "  " + rc.Paint(theme.Plain, widget.GroupCounts(widget.Sanitize(e.Text)))
 		out = append(out, widget.Truncate(rc.Theme, line, rc.Width))
 	}
 	return out

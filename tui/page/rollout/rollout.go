@@ -40,7 +40,7 @@ func (m *Model) Name() string { return "rollout" }
 
 func nodeNames(r admin.Rollout) []string { return slices.Sorted(maps.Keys(r.Nodes)) }
 
-func key(node string, d admin.Denied) string {
+func clientKey(node string, d admin.Denied) string {
 	return strings.Join([]string{node, d.Key, d.Addr, d.Reason}, " ")
 }
 
@@ -55,11 +55,11 @@ func rows(rc page.RenderContext) []widget.Row {
 	return out
 }
 
-func find(rc page.RenderContext, id string) (node string, d admin.Denied, found bool) {
+func findClient(rc page.RenderContext, id string) (node string, d admin.Denied, found bool) {
 	r := rc.Snapshot.Rollout.Value
 	for _, n := range nodeNames(r) {
 		for _, d := range r.Nodes[n].WouldDeny {
-			if key(n, d) == id {
+			if clientKey(n, d) == id {
 				return n, d, true
 			}
 		}
@@ -72,7 +72,7 @@ func row(rc page.RenderContext, node string, d admin.Denied) widget.Row {
 	if d.Key != "" {
 		k = widget.Cell{Text: widget.TruncateMiddle(rc.Theme, d.Key, 11)}
 	}
-	return widget.Row{Key: key(node, d), Cells: []widget.Cell{
+	return widget.Row{Key: clientKey(node, d), Cells: []widget.Cell{
 		{Text: node},
 		k,
 		{Text: d.Addr},
@@ -110,7 +110,7 @@ func (m *Model) summary(rc page.RenderContext) []string {
 }
 
 func detail(rc page.RenderContext, id string) []string {
-	node, d, found := find(rc, id)
+	node, d, found := findClient(rc, id)
 	if !found {
 		return nil
 	}
@@ -149,7 +149,7 @@ func (m *Model) Subscription() feed.Subscription { return feed.Subscription{Roll
 // showed no key.
 func (m *Model) ClipboardText(rc page.RenderContext) (what, text string) {
 	m.Load(rc)
-	switch _, d, found := find(rc, m.Current()); {
+	switch _, d, found := findClient(rc, m.Current()); {
 	case !found:
 		return "", ""
 	case d.Key == "":

@@ -86,7 +86,7 @@ func rekeyAdvice(rc page.RenderContext, k *admin.RoomKeys) []string {
 	return lines
 }
 
-// factLines are the figures, and the people that they are about.
+// factLines are the numbers of a room, and the people behind them.
 func factLines(rc page.RenderContext) []string {
 	d := rc.Snapshot.Room.Value
 	f := page.LabeledLines{Context: rc, LabelWidth: 11}
