@@ -25,18 +25,18 @@ var goldenScreens = []struct {
 	world func() tuitest.ClusterState
 	keys  []string
 }{
-	{"overview-legacy", tuitest.OnSQLite, nil},
+	{"overview-sqlite", tuitest.OnSQLite, nil},
 	{"overview-healthy", tuitest.Healthy, nil},
 	{"overview-degraded", tuitest.Degraded, nil},
-	{"overview-lost", tuitest.NoQuorum, nil},
+	{"overview-no-quorum", tuitest.NoQuorum, nil},
 	{"nodes", tuitest.Degraded, []string{"2"}},
 	{"node", tuitest.Healthy, []string{"enter"}},
-	{"node-away", tuitest.Degraded, []string{"2", "end", "enter"}},
+	{"node-down", tuitest.Degraded, []string{"2", "end", "enter"}},
 	{"findings", tuitest.Degraded, []string{"f"}},
 	{"migrate-several", tuitest.SeveralFiles, []string{"6"}},
 	{"ask-start-several", tuitest.SeveralFiles, []string{"6", "b"}},
 	{"ask-check-several", tuitest.SeveralFiles, []string{"6", "D"}},
-	{"ask-revoke-wide", tuitest.Healthy, []string{"4", "down", "down", "down", "r"}},
+	{"ask-revoke-long-name", tuitest.Healthy, []string{"4", "down", "down", "down", "r"}},
 	{"buckets", tuitest.Degraded, []string{"3"}},
 	{"bucket", tuitest.NoQuorum, []string{"3", "down", "enter"}},
 	{"users", tuitest.Healthy, []string{"4", "down", "m", "m"}},
@@ -46,14 +46,14 @@ var goldenScreens = []struct {
 	{"room-rekey", tuitest.Healthy, []string{"5", "down", "down", "down", "enter"}},
 	{"room-plain", tuitest.Healthy, []string{"5", "enter"}},
 	{"room-archived", tuitest.Healthy, []string{"5", "/", "room-09", "enter", "enter"}},
-	{"room-alone", tuitest.Healthy, []string{"5", "/", "room-11", "enter", "enter"}},
-	{"rooms-due", tuitest.Healthy, []string{"5", "s", "s", "home"}},
-	{"overview-due", tuitest.RekeyRequired, nil},
-	{"migrate-legacy", tuitest.OnSQLite, []string{"6"}},
-	{"migrate-moving", tuitest.Copying, []string{"6"}},
+	{"room-nobody-online", tuitest.Healthy, []string{"5", "/", "room-11", "enter", "enter"}},
+	{"rooms-sorted-by-keys", tuitest.Healthy, []string{"5", "s", "s", "home"}},
+	{"overview-rekey-required", tuitest.RekeyRequired, nil},
+	{"migrate-sqlite", tuitest.OnSQLite, []string{"6"}},
+	{"migrate-copy", tuitest.Copying, []string{"6"}},
 	{"migrate-verified", tuitest.Verified, []string{"6"}},
-	{"migrate-unequal", tuitest.ReplicaDiffers, []string{"6"}},
-	{"migrate-moved", tuitest.AfterCutover, []string{"6"}},
+	{"migrate-replica-differs", tuitest.ReplicaDiffers, []string{"6"}},
+	{"migrate-soak", tuitest.AfterCutover, []string{"6"}},
 	{"migrate-paused", tuitest.CopyPaused, []string{"6"}},
 	{"migrate-fence", tuitest.Fencing, []string{"6"}},
 	{"migrate-cutover", tuitest.CuttingOver, []string{"6"}},
@@ -61,18 +61,18 @@ var goldenScreens = []struct {
 	{"migrate-rolledback", tuitest.RolledBack, []string{"6"}},
 	{"migrate-aborted", tuitest.Aborted, []string{"6"}},
 	{"migrate-interrupted", tuitest.Interrupted, []string{"6"}},
-	{"migrate-orphaned", tuitest.MigrationNodeDown, []string{"6"}},
+	{"migrate-node-down", tuitest.MigrationNodeDown, []string{"6"}},
 	{"migrate-problems", tuitest.PreflightFailed, []string{"6"}},
-	{"migrate-drift", tuitest.FilesDiffer, []string{"6"}},
+	{"migrate-divergence", tuitest.FilesDiffer, []string{"6"}},
 	{"migrate-dry-run", tuitest.DryRun, []string{"6"}},
 	{"migrate-viewer", tuitest.CopyingAsViewer, []string{"6"}},
 	{"events", tuitest.Degraded, []string{"7"}},
 	{"rollout-safe", tuitest.SoftMode, []string{"8"}},
 	{"rollout-unsafe", tuitest.UnsafeToEnforce, []string{"8"}},
-	{"rollout-one", tuitest.UnsafeToEnforce, []string{"8", "down", "enter"}},
-	{"rollout-silent", tuitest.Degraded, []string{"8"}},
+	{"rollout-client", tuitest.UnsafeToEnforce, []string{"8", "down", "enter"}},
+	{"rollout-node-down", tuitest.Degraded, []string{"8"}},
 	{"audit", tuitest.Healthy, []string{"9"}},
-	{"audit-one", tuitest.Healthy, []string{"9", "down", "down", "enter"}},
+	{"audit-record", tuitest.Healthy, []string{"9", "down", "down", "enter"}},
 	{"help", tuitest.Healthy, []string{"?"}},
 	{"ask-start", tuitest.FilesDiffer, []string{"6", "b"}},
 	{"ask-limit", tuitest.CopyPaused, []string{"6", "L"}},
@@ -98,9 +98,9 @@ func TestScreensMatchGoldens(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				cfg, _ := newConfig(p.world())
-				s := tuitest.NewHarness(cfg, size[0], size[1])
-				s.Press(p.keys...)
-				got := s.Screen()
+				h := tuitest.NewHarness(cfg, size[0], size[1])
+				h.Press(p.keys...)
+				got := h.Screen()
 				assertFits(t, got, size[0], size[1])
 				assertGolden(t, filepath.Join("testdata", name+".txt"), got)
 			})
@@ -170,9 +170,9 @@ func TestASCIIModeDrawsOnlyASCII(t *testing.T) {
 		}
 		cfg, _ := newConfig(state)
 		cfg.ASCII = true
-		s := tuitest.NewHarness(cfg, 120, 40)
-		s.Press(p.keys...)
-		for _, l := range strings.Split(s.Screen(), "\n") {
+		h := tuitest.NewHarness(cfg, 120, 40)
+		h.Press(p.keys...)
+		for _, l := range strings.Split(h.Screen(), "\n") {
 			if strings.ContainsFunc(l, func(r rune) bool { return r > 126 }) {
 				t.Errorf("%s: %q", p.name, l)
 			}
@@ -185,9 +185,9 @@ func TestEverySizeFits(t *testing.T) {
 	for _, size := range [][2]int{{1, 1}, {10, 3}, {79, 24}, {80, 23}, {81, 25}, {97, 31}} {
 		for _, p := range goldenScreens {
 			cfg, _ := newConfig(p.world())
-			s := tuitest.NewHarness(cfg, size[0], size[1])
-			s.Press(p.keys...)
-			assertFits(t, s.Screen(), size[0], size[1])
+			h := tuitest.NewHarness(cfg, size[0], size[1])
+			h.Press(p.keys...)
+			assertFits(t, h.Screen(), size[0], size[1])
 		}
 	}
 }

@@ -31,9 +31,9 @@ func TestHeaderShowsMigrationState(t *testing.T) {
 		"● healthy  ":          {tuitest.Healthy, tuitest.AfterCutover, tuitest.Aborted, tuitest.RolledBack, tuitest.DryRun},
 	} {
 		for i, w := range worlds {
-			s, _ := newHarness(t, w())
-			s.Press("3")
-			if head, _, _ := strings.Cut(s.Screen(), "\n"); !strings.Contains(head, want) {
+			h, _ := newHarness(t, w())
+			h.Press("3")
+			if head, _, _ := strings.Cut(h.Screen(), "\n"); !strings.Contains(head, want) {
 				t.Errorf("%q, %d: the head is %q", want, i, head)
 			}
 		}
@@ -44,11 +44,11 @@ func TestHeaderKeepsClusterAndVerdict(t *testing.T) {
 	t.Parallel()
 	state := tuitest.Verified()
 	state.Status.Cluster, state.Status.Operator.Name = "production", "christine"
-	at := &manualClock{now: tuitest.Now}
-	s, f := newHarness(t, state, func(c *tui.Config) { c.Now, c.ReadOnly = func() time.Time { return at.now }, true })
+	clock := &manualClock{now: tuitest.Now}
+	h, f := newHarness(t, state, func(c *tui.Config) { c.Now, c.ReadOnly = func() time.Time { return clock.now }, true })
 	head := func(width int) string {
-		s.Send(tea.WindowSizeMsg{Width: width, Height: 24})
-		line, _, _ := strings.Cut(s.Screen(), "\n")
+		h.Send(tea.WindowSizeMsg{Width: width, Height: 24})
+		line, _, _ := strings.Cut(h.Screen(), "\n")
 		return line
 	}
 	for _, c := range []struct {
@@ -64,8 +64,8 @@ func TestHeaderKeepsClusterAndVerdict(t *testing.T) {
 		}
 	}
 	f.Fail(core.Errorf(core.KindUnavailable, "no node answers"))
-	at.advance(12*time.Minute + 5*time.Second)
-	s.Tick()
+	clock.advance(12*time.Minute + 5*time.Second)
+	h.Tick()
 	if got := head(80); !strings.Contains(got, "production  ? not known, was healthy · awaits cutover") || !strings.Contains(got, "no answer for 12 m 5 s") {
 		t.Errorf("at 80: %q", got)
 	}
@@ -73,8 +73,8 @@ func TestHeaderKeepsClusterAndVerdict(t *testing.T) {
 
 func TestTitleNamesClusterAndVerdict(t *testing.T) {
 	t.Parallel()
-	s, _ := newHarness(t, tuitest.Degraded())
-	if got, want := s.Model.View().WindowTitle, "demo degraded - unibus"; got != want {
+	h, _ := newHarness(t, tuitest.Degraded())
+	if got, want := h.Model.View().WindowTitle, "demo degraded - unibus"; got != want {
 		t.Errorf("title %q, want %q", got, want)
 	}
 }

@@ -11,12 +11,12 @@ func TestHelpIsNotTruncated(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes {
 		cfg, _ := newConfig(tuitest.Healthy())
-		s := tuitest.NewHarness(cfg, size[0], size[1])
-		s.Press("?")
-		all := s.Screen()
+		h := tuitest.NewHarness(cfg, size[0], size[1])
+		h.Press("?")
+		all := h.Screen()
 		for range 10 {
-			s.Press("pgdown")
-			all += s.Screen()
+			h.Press("pgdown")
+			all += h.Screen()
 		}
 		if strings.Contains(all, "…") {
 			t.Errorf("at %v the help is cut off:\n%s", size, all)

@@ -8,38 +8,38 @@ import (
 
 func TestEscDoesWhatTheFooterSays(t *testing.T) {
 	t.Parallel()
-	s, _ := newHarness(t, tuitest.Healthy())
-	s.Press("4", "/", "dora-", "enter", "M")
-	assertShows(t, s, "9 match /dora-. 9 marked.", "esc clear /dora-")
-	assertHides(t, s, "esc unmark")
-	s.Press("esc")
-	assertShows(t, s, "9 marked", "esc unmark", "chidi-01")
-	s.Press("esc")
-	assertHides(t, s, "marked", "unmark")
+	h, _ := newHarness(t, tuitest.Healthy())
+	h.Press("4", "/", "dora-", "enter", "M")
+	assertShows(t, h, "9 match /dora-. 9 marked.", "esc clear /dora-")
+	assertHides(t, h, "esc unmark")
+	h.Press("esc")
+	assertShows(t, h, "9 marked", "esc unmark", "chidi-01")
+	h.Press("esc")
+	assertHides(t, h, "marked", "unmark")
 
-	s.Press("down", "m", "/", "dora-", "enter", "q") // marked, and not shown: it is kept
-	if s.Step(); !s.HasQuit {
+	h.Press("down", "m", "/", "dora-", "enter", "q") // marked, and not shown: it is kept
+	if h.Step(); !h.HasQuit {
 		t.Error("q does not quit")
 	}
-	s.Press("esc")
-	assertShows(t, s, "1 marked")
+	h.Press("esc")
+	assertShows(t, h, "1 marked")
 
-	s, _ = newHarness(t, tuitest.Healthy())
-	s.Press("5", "/", "room-11", "enter", "enter")
-	assertShows(t, s, "esc back")
-	assertHides(t, s, "esc clear")
+	h, _ = newHarness(t, tuitest.Healthy())
+	h.Press("5", "/", "room-11", "enter", "enter")
+	assertShows(t, h, "esc back")
+	assertHides(t, h, "esc clear")
 }
 
 func TestCtrlCCancelsThePrompt(t *testing.T) {
 	t.Parallel()
-	s, _ := newHarness(t, tuitest.Healthy())
-	s.Press(":", "user rev", "ctrl+c")
-	if s.Step(); s.HasQuit {
+	h, _ := newHarness(t, tuitest.Healthy())
+	h.Press(":", "user rev", "ctrl+c")
+	if h.Step(); h.HasQuit {
 		t.Error("ctrl+c in a half-typed command loses the console")
 	}
-	assertShows(t, s, "? help")
-	s.Press("ctrl+c")
-	if s.Step(); !s.HasQuit {
+	assertShows(t, h, "? help")
+	h.Press("ctrl+c")
+	if h.Step(); !h.HasQuit {
 		t.Error("ctrl+c does not quit")
 	}
 }

@@ -25,9 +25,9 @@ func newHarness(t *testing.T, state tuitest.ClusterState, change ...func(*tui.Co
 	return tuitest.NewHarness(cfg, 100, 30), f
 }
 
-func assertShows(t *testing.T, s *tuitest.Harness, texts ...string) {
+func assertShows(t *testing.T, h *tuitest.Harness, texts ...string) {
 	t.Helper()
-	screen := s.Screen()
+	screen := h.Screen()
 	for _, x := range texts {
 		if !strings.Contains(screen, x) {
 			t.Errorf("the screen does not show %q:\n%s", x, screen)
@@ -35,9 +35,9 @@ func assertShows(t *testing.T, s *tuitest.Harness, texts ...string) {
 	}
 }
 
-func assertHides(t *testing.T, s *tuitest.Harness, texts ...string) {
+func assertHides(t *testing.T, h *tuitest.Harness, texts ...string) {
 	t.Helper()
-	screen := s.Screen()
+	screen := h.Screen()
 	for _, x := range texts {
 		if strings.Contains(screen, x) {
 			t.Errorf("the screen shows %q:\n%s", x, screen)
@@ -55,16 +55,16 @@ func assertCalls(t *testing.T, f *tuitest.FakeClient, want ...string) {
 func TestUnavailableActionsSayWhy(t *testing.T) {
 	t.Parallel()
 	for _, world := range []func() tuitest.ClusterState{tuitest.OnSQLite, tuitest.Copying, tuitest.Verified, tuitest.AfterCutover, tuitest.RollingBack, tuitest.CopyingAsViewer} {
-		s, _ := newHarness(t, world())
-		s.Press("6")
-		screen := strings.Join(strings.Fields(s.Screen()), " ")
+		h, _ := newHarness(t, world())
+		h.Press("6")
+		screen := strings.Join(strings.Fields(h.Screen()), " ")
 		for _, a := range action.Table() {
 			if name, ok := strings.CutPrefix(a.Name, "migrate "); ok && !strings.Contains(screen, a.Key+" "+name) && !strings.Contains(screen, name+":") && !strings.Contains(screen, name+",") {
-				t.Errorf("%s is nowhere:\n%s", name, s.Screen())
+				t.Errorf("%s is nowhere:\n%s", name, h.Screen())
 			}
 		}
 		if strings.Contains(screen, "…:") {
-			t.Errorf("a reason is cut off:\n%s", s.Screen())
+			t.Errorf("a reason is cut off:\n%s", h.Screen())
 		}
 	}
 }
@@ -90,29 +90,29 @@ func TestViewerAndReadOnlyCannotAct(t *testing.T) {
 
 func TestFilterAppliesWhileTyping(t *testing.T) {
 	t.Parallel()
-	s, _ := newHarness(t, tuitest.Healthy())
-	s.Press("4", "/", "dora-")
-	assertShows(t, s, "dora-01", "9 match /dora-.")
-	assertHides(t, s, "bruno-00")
-	s.Press("enter", "7", "4") // each page keeps its own
-	assertShows(t, s, "dora-01", "esc clear /dora-")
-	s.Press("esc")
-	assertShows(t, s, "bruno-01")
-	s.Press("/", "nobody", "enter")
-	assertShows(t, s, "No row of 200 matches /nobody. Esc clears the filter.")
+	h, _ := newHarness(t, tuitest.Healthy())
+	h.Press("4", "/", "dora-")
+	assertShows(t, h, "dora-01", "9 match /dora-.")
+	assertHides(t, h, "bruno-00")
+	h.Press("enter", "7", "4") // each page keeps its own
+	assertShows(t, h, "dora-01", "esc clear /dora-")
+	h.Press("esc")
+	assertShows(t, h, "bruno-01")
+	h.Press("/", "nobody", "enter")
+	assertShows(t, h, "No row of 200 matches /nobody. Esc clears the filter.")
 }
 
 func TestSortKeepsTheSelection(t *testing.T) {
 	t.Parallel()
-	s, _ := newHarness(t, tuitest.Healthy())
-	s.Press("3", "down", "down")
-	assertShows(t, s, "> ● UNIBUS_members")
-	s.Press("s", "s", "s", "s")
-	assertShows(t, s, "KEYS↑", "> ● UNIBUS_members")
-	before := strings.Index(s.Screen(), "UNIBUS_room_keys")
-	s.Press("S")
-	assertShows(t, s, "KEYS↓", "> ● UNIBUS_members")
-	if after := strings.Index(s.Screen(), "UNIBUS_room_keys"); after >= before {
+	h, _ := newHarness(t, tuitest.Healthy())
+	h.Press("3", "down", "down")
+	assertShows(t, h, "> ● UNIBUS_members")
+	h.Press("s", "s", "s", "s")
+	assertShows(t, h, "KEYS↑", "> ● UNIBUS_members")
+	before := strings.Index(h.Screen(), "UNIBUS_room_keys")
+	h.Press("S")
+	assertShows(t, h, "KEYS↓", "> ● UNIBUS_members")
+	if after := strings.Index(h.Screen(), "UNIBUS_room_keys"); after >= before {
 		t.Errorf("the largest bucket did not move up")
 	}
 }
@@ -120,18 +120,18 @@ func TestSortKeepsTheSelection(t *testing.T) {
 func TestStaleFiguresStayAndShowTheirAge(t *testing.T) {
 	t.Parallel()
 	now := tuitest.Now
-	s, f := newHarness(t, tuitest.Healthy(), func(c *tui.Config) { c.Now = func() time.Time { return now } })
+	h, f := newHarness(t, tuitest.Healthy(), func(c *tui.Config) { c.Now = func() time.Time { return now } })
 	f.Fail(core.Errorf(core.KindUnavailable, "no node answers").WithNext("look whether unibusd runs"))
 	now = now.Add(4 * time.Second)
-	s.Tick()
-	assertShows(t, s, "no answer for 4 s", "● healthy", "figures are from 12:04:31", "No node answers.", "Do: look whether unibusd runs", "n1 leads for")
+	h.Tick()
+	assertShows(t, h, "no answer for 4 s", "● healthy", "figures are from 12:04:31", "No node answers.", "Do: look whether unibusd runs", "n1 leads for")
 	now = now.Add(8 * time.Second)
-	s.Tick()
-	assertShows(t, s, "? not known, was healthy", "no answer for 12 s")
+	h.Tick()
+	assertShows(t, h, "? not known, was healthy", "no answer for 12 s")
 	f.Fail(nil)
-	s.Tick()
-	assertShows(t, s, "● healthy", "live from n1")
-	assertHides(t, s, "figures are from")
+	h.Tick()
+	assertShows(t, h, "● healthy", "live from n1")
+	assertHides(t, h, "figures are from")
 }
 
 func TestWaitingNamesSubjectAndDuration(t *testing.T) {
@@ -140,17 +140,17 @@ func TestWaitingNamesSubjectAndDuration(t *testing.T) {
 	cfg, f := newConfig(tuitest.Healthy())
 	cfg.Now = func() time.Time { return now }
 	f.Fail(core.Errorf(core.KindUnavailable, "nobody answers at tls://127.0.0.1:4222"))
-	s := tuitest.NewHarness(cfg, 100, 30)
+	h := tuitest.NewHarness(cfg, 100, 30)
 	now = now.Add(5 * time.Second)
-	s.Tick()
-	assertShows(t, s, "? not known", "connecting", "Waiting for the first answer for 5 s", "So far: nobody answers")
+	h.Tick()
+	assertShows(t, h, "? not known", "connecting", "Waiting for the first answer for 5 s", "So far: nobody answers")
 }
 
 func TestNoColorTakesAnyValue(t *testing.T) {
 	t.Parallel()
-	s, _ := newHarness(t, tuitest.Healthy())
-	s.Send(tea.EnvMsg{"NO_COLOR=yes"})
-	if strings.Contains(s.Model.View().Content, "38;5") {
+	h, _ := newHarness(t, tuitest.Healthy())
+	h.Send(tea.EnvMsg{"NO_COLOR=yes"})
+	if strings.Contains(h.Model.View().Content, "38;5") {
 		t.Error("NO_COLOR=yes has colours")
 	}
 }
@@ -158,17 +158,17 @@ func TestNoColorTakesAnyValue(t *testing.T) {
 func TestReportIsNeverOverwritten(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s, _ := newHarness(t, tuitest.Verified(), func(c *tui.Config) { c.ReportDir, c.ReadOnly = dir, true })
-	s.Press("6", "W")
-	s.Settle()
-	assertShows(t, s, "Saved", "and .json.")
+	h, _ := newHarness(t, tuitest.Verified(), func(c *tui.Config) { c.ReportDir, c.ReadOnly = dir, true })
+	h.Press("6", "W")
+	h.Settle()
+	assertShows(t, h, "Saved", "and .json.")
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil || len(files) != 2 {
 		t.Fatalf("files %q, %v", files, err)
 	}
-	s.Press("esc", "W")
-	s.Settle()
-	assertShows(t, s, "Not done: migrate report")
+	h.Press("esc", "W")
+	h.Settle()
+	assertShows(t, h, "Not done: migrate report")
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {
@@ -190,10 +190,10 @@ func BenchmarkKeyAmongTenThousandUsers(b *testing.B) {
 		state.Users[i].ID = core.UserID(strings.Repeat("U", 40) + string(rune('A'+i%26)) + time.Duration(i).String())
 	}
 	cfg, _ := newConfig(state)
-	s := tuitest.NewHarness(cfg, 120, 40)
-	s.Press("4")
+	h := tuitest.NewHarness(cfg, 120, 40)
+	h.Press("4")
 	for b.Loop() {
-		s.Send(tea.KeyPressMsg{Code: tea.KeyDown})
-		_ = s.Model.View()
+		h.Send(tea.KeyPressMsg{Code: tea.KeyDown})
+		_ = h.Model.View()
 	}
 }

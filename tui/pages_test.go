@@ -20,25 +20,25 @@ import (
 func newDisconnectedHarness(t *testing.T, state tuitest.ClusterState) *tuitest.Harness {
 	t.Helper()
 	now := tuitest.Now
-	s, f := newHarness(t, state, func(c *tui.Config) { c.Now = func() time.Time { return now }; c.Theme = "dark" })
+	h, f := newHarness(t, state, func(c *tui.Config) { c.Now = func() time.Time { return now }; c.Theme = "dark" })
 	f.Fail(core.Errorf(core.KindUnavailable, "no node answers"))
 	now = now.Add(5 * time.Minute)
-	s.Tick()
-	return s
+	h.Tick()
+	return h
 }
 
 func TestStaleFiguresAreDim(t *testing.T) {
 	t.Parallel()
-	s := newDisconnectedHarness(t, tuitest.Healthy())
+	h := newDisconnectedHarness(t, tuitest.Healthy())
 	dark := theme.New(theme.Dark, false)
 	for page, texts := range map[string][]string{
 		"1": {"n1 leads for 3 h 12 m", "● n1"},
 		"2": {"3 of 3 nodes answer.", "● n2"},
 		"3": {"● UNIBUS_users"},
 	} {
-		s.Press(page)
+		h.Press(page)
 		for _, x := range texts {
-			line := findLine(t, s, x)
+			line := findLine(t, h, x)
 			for _, tone := range []theme.Tone{theme.Good, theme.Warn, theme.Bad} {
 				color, _, _ := strings.Cut(dark.Paint(tone, "x"), "x")
 				if strings.Contains(line, color) {
@@ -47,19 +47,19 @@ func TestStaleFiguresAreDim(t *testing.T) {
 			}
 		}
 	}
-	s.Press("2", "down", "enter")
-	assertShows(t, s, "last heard    5 m 0 s ago, at 12:04:30", "started       08:44:31, 3 h 20 m ago")
+	h.Press("2", "down", "enter")
+	assertShows(t, h, "last heard    5 m 0 s ago, at 12:04:30", "started       08:44:31, 3 h 20 m ago")
 }
 
-func findLine(t *testing.T, s *tuitest.Harness, text string) string {
+func findLine(t *testing.T, h *tuitest.Harness, text string) string {
 	t.Helper()
-	for _, l := range strings.Split(s.Model.View().Content, "\n") {
+	for _, l := range strings.Split(h.Model.View().Content, "\n") {
 		if strings.Contains(ansi.Strip(l), text) && !strings.Contains(ansi.Strip(l), "> ") {
 			return l
 		}
 	}
-	if !strings.Contains(s.Screen(), text) {
-		t.Errorf("no line has %q:\n%s", text, s.Screen())
+	if !strings.Contains(h.Screen(), text) {
+		t.Errorf("no line has %q:\n%s", text, h.Screen())
 	}
 	return ""
 }
@@ -68,20 +68,20 @@ func TestDownNodeShowsItsLastReport(t *testing.T) {
 	t.Parallel()
 	state := tuitest.Degraded()
 	state.Status.Nodes[2].Info.ProvenMS = 400
-	s, _ := newHarness(t, state)
-	s.Press("2", "end", "enter")
-	assertShows(t, s, "○ n3  does not answer", "last heard    31 s ago, at 12:04:00", "LAST REPORT", "started       08:44:31")
-	assertHides(t, s, "was current", "serves", "08:44:31, 3 h")
+	h, _ := newHarness(t, state)
+	h.Press("2", "end", "enter")
+	assertShows(t, h, "○ n3  does not answer", "last heard    31 s ago, at 12:04:00", "LAST REPORT", "started       08:44:31")
+	assertHides(t, h, "was current", "serves", "08:44:31, 3 h")
 }
 
 func TestFileBesideKVIsNotServed(t *testing.T) {
 	t.Parallel()
 	state := tuitest.Healthy()
 	state.Status.Nodes[0].Info.Serving.File = "/var/lib/unibus/unibus-rollback.db"
-	s, _ := newHarness(t, state)
-	s.Press("2", "enter")
-	assertShows(t, s, "serves        kv")
-	assertHides(t, s, "unibus-rollback.db")
+	h, _ := newHarness(t, state)
+	h.Press("2", "enter")
+	assertShows(t, h, "serves        kv")
+	assertHides(t, h, "unibus-rollback.db")
 }
 
 func TestFindingsThatDoNotFitAreCounted(t *testing.T) {
@@ -91,27 +91,27 @@ func TestFindingsThatDoNotFitAreCounted(t *testing.T) {
 		state.Status.Findings = append(state.Status.Findings, cluster.Finding{Level: cluster.Degraded, About: "node." + x, Text: x + " was never heard.", Next: "Start it."})
 	}
 	cfg, _ := newConfig(state)
-	s := tuitest.NewHarness(cfg, 80, 24)
-	assertShows(t, s, "n2 was last heard 13 s ago.", "4 more findings: f lists them")
-	lines := strings.Split(s.Screen(), "\n")
+	h := tuitest.NewHarness(cfg, 80, 24)
+	assertShows(t, h, "n2 was last heard 13 s ago.", "4 more findings: f lists them")
+	lines := strings.Split(h.Screen(), "\n")
 	if strings.TrimSpace(lines[len(lines)-4]) == "" && strings.TrimSpace(lines[len(lines)-5]) == "" {
-		t.Errorf("lines are left empty though findings are hidden:\n%s", s.Screen())
+		t.Errorf("lines are left empty though findings are hidden:\n%s", h.Screen())
 	}
-	s.Press("f")
-	assertShows(t, s, "FINDINGS", "n3 was last heard 31 s ago.", "n6 was never heard. Start it.", "esc back")
-	s.Press("esc")
-	assertShows(t, s, "meta group")
+	h.Press("f")
+	assertShows(t, h, "FINDINGS", "n3 was last heard 31 s ago.", "n6 was never heard. Start it.", "esc back")
+	h.Press("esc")
+	assertShows(t, h, "meta group")
 }
 
 func TestMigrationWithoutItsNodeLooksStopped(t *testing.T) {
 	t.Parallel()
-	s, f := newHarness(t, tuitest.MigrationNodeDown())
-	s.Press("6")
-	assertShows(t, s, "n1 runs the migration and does not answer", "? copy", "rollback, finish: n1, which runs the", "W report")
-	assertHides(t, s, "24 100", "left  about", "it continues", "running", "P pause", "A abort")
-	s.Press("A")
-	s.Settle()
-	assertShows(t, s, "Not available: n1, which runs the migration, does not answer.")
+	h, f := newHarness(t, tuitest.MigrationNodeDown())
+	h.Press("6")
+	assertShows(t, h, "n1 runs the migration and does not answer", "? copy", "rollback, finish: n1, which runs the", "W report")
+	assertHides(t, h, "24 100", "left  about", "it continues", "running", "P pause", "A abort")
+	h.Press("A")
+	h.Settle()
+	assertShows(t, h, "Not available: n1, which runs the migration, does not answer.")
 	assertCalls(t, f)
 }
 
@@ -121,11 +121,11 @@ func TestCopyRateCoversAllTables(t *testing.T) {
 	for i := range state.Migration.Progress {
 		state.Migration.Progress[i].Done, state.Migration.Progress[i].Total = 10, 100
 	}
-	s, _ := newHarness(t, state)
-	s.Press("6")
-	assertShows(t, s, "rate  24 100 /s")
-	if n := strings.Count(s.Screen(), "24 100 /s"); n != 1 {
-		t.Errorf("the rate is shown %d times:\n%s", n, s.Screen())
+	h, _ := newHarness(t, state)
+	h.Press("6")
+	assertShows(t, h, "rate  24 100 /s")
+	if n := strings.Count(h.Screen(), "24 100 /s"); n != 1 {
+		t.Errorf("the rate is shown %d times:\n%s", n, h.Screen())
 	}
 }
 
@@ -134,15 +134,15 @@ func TestUserDetailShowsALongName(t *testing.T) {
 	state := tuitest.Healthy()
 	name := strings.Repeat("Bartholomew ", 20) + "the Third"
 	state.Users[1].Name = &name
-	s, f := newHarness(t, state)
-	s.Press("4", "down", "enter")
-	assertShows(t, s, "the Third")
-	s.Press("r")
-	s.Settle()
+	h, f := newHarness(t, state)
+	h.Press("4", "down", "enter")
+	assertShows(t, h, "the Third")
+	h.Press("r")
+	h.Settle()
 	id := string(state.Users[1].ID)
-	assertShows(t, s, "Full name: Bart", "the Third", "Type "+id[len(id)-4:]+":")
-	s.Press(id[len(id)-4:], "enter", "enter")
-	s.Settle()
+	assertShows(t, h, "Full name: Bart", "the Third", "Type "+id[len(id)-4:]+":")
+	h.Press(id[len(id)-4:], "enter", "enter")
+	h.Settle()
 	assertCalls(t, f, "user-revoke "+id)
 }
 
@@ -150,21 +150,21 @@ func TestAuditShortensPaths(t *testing.T) {
 	t.Parallel()
 	state := tuitest.Healthy()
 	state.Audit[0].Args = "node=n1 db=/tmp/some/where/rather/deep/in/the/tree/of/files/unibus.db dry-run"
-	s, _ := newHarness(t, state)
-	s.Press("9")
-	assertShows(t, s, "db=unibus.db dry-run")
-	s.Press("enter")
-	assertShows(t, s, "db=/tmp/some/where/rather/deep")
+	h, _ := newHarness(t, state)
+	h.Press("9")
+	assertShows(t, h, "db=unibus.db dry-run")
+	h.Press("enter")
+	assertShows(t, h, "db=/tmp/some/where/rather/deep")
 }
 
 func TestProvenColumn(t *testing.T) {
 	t.Parallel()
 	column := func(state tuitest.ClusterState) []string {
-		s, _ := newHarness(t, state)
-		s.Press("2")
+		h, _ := newHarness(t, state)
+		h.Press("2")
 		var out []string
 		at := -1
-		for _, l := range strings.Split(s.Screen(), "\n") {
+		for _, l := range strings.Split(h.Screen(), "\n") {
 			if i := strings.Index(l, "PROVEN"); i >= 0 {
 				at = i
 			} else if cells := []rune(l); at >= 0 && len(cells) > at+6 && len(out) < 3 {
@@ -197,73 +197,73 @@ func TestReopenedPageIsNotStaleAtOnce(t *testing.T) {
 	now := tuitest.Now
 	cfg, f := newConfig(tuitest.Healthy())
 	cfg.Now = func() time.Time { return now }
-	s := tuitest.NewHarness(cfg, 100, 30)
-	s.Press("9", "1")
+	h := tuitest.NewHarness(cfg, 100, 30)
+	h.Press("9", "1")
 	now = now.Add(time.Minute)
-	s.Tick()
+	h.Tick()
 	f.Fail(core.Errorf(core.KindUnavailable, "no node answers"))
-	s.Press("9")
-	assertHides(t, s, "No answer for", "awaited")
+	h.Press("9")
+	assertHides(t, h, "No answer for", "awaited")
 	now = now.Add(2 * time.Second)
-	s.Tick()
-	assertShows(t, s, "The figures are from 12:04:31; newer ones are on the way.", "100 actions")
+	h.Tick()
+	assertShows(t, h, "The figures are from 12:04:31; newer ones are on the way.", "100 actions")
 	now = now.Add(10 * time.Second)
-	s.Tick()
-	assertShows(t, s, "No answer for 1 m 12 s: figures are from 12:04:31.")
+	h.Tick()
+	assertShows(t, h, "No answer for 1 m 12 s: figures are from 12:04:31.")
 	f.Fail(nil)
-	s.Tick()
-	assertHides(t, s, "No answer for", "Figures are")
+	h.Tick()
+	assertHides(t, h, "No answer for", "Figures are")
 }
 
 func TestActionsApplyToTheOpenRow(t *testing.T) {
 	t.Parallel()
-	s, _ := newHarness(t, tuitest.Healthy())
-	s.Press("3", "down", "enter", "/", "users", "enter")
-	assertShows(t, s, "UNIBUS_rooms  3 of 3 current")
-	s.Press("d")
-	s.Settle()
-	assertShows(t, s, "unibusd step-down UNIBUS_rooms")
-	s.Press("esc", "y")
-	assertShows(t, s, "Copied the id; to copy by hand: UNIBUS_rooms")
+	h, _ := newHarness(t, tuitest.Healthy())
+	h.Press("3", "down", "enter", "/", "users", "enter")
+	assertShows(t, h, "UNIBUS_rooms  3 of 3 current")
+	h.Press("d")
+	h.Settle()
+	assertShows(t, h, "unibusd step-down UNIBUS_rooms")
+	h.Press("esc", "y")
+	assertShows(t, h, "Copied the id; to copy by hand: UNIBUS_rooms")
 
-	s, f := newHarness(t, tuitest.Healthy()) // it is missing from one status
-	s.Press("3", "down", "enter")
+	h, f := newHarness(t, tuitest.Healthy()) // it is missing from one status
+	h.Press("3", "down", "enter")
 	all := tuitest.Healthy().Status.Buckets
 	f.Change(func(state *tuitest.ClusterState) { state.Status.Buckets = append(all[:1:1], all[2:]...) })
-	s.Tick()
+	h.Tick()
 	f.Change(func(state *tuitest.ClusterState) { state.Status.Buckets = all })
-	s.Tick()
-	s.Press("d")
-	s.Settle()
-	assertShows(t, s, "unibusd step-down UNIBUS_rooms")
+	h.Tick()
+	h.Press("d")
+	h.Settle()
+	assertShows(t, h, "unibusd step-down UNIBUS_rooms")
 }
 
 func TestOverviewOpensTheSelectedNode(t *testing.T) {
 	t.Parallel()
-	s, _ := newHarness(t, tuitest.Healthy())
-	s.Press("2", "/", "n1", "enter", "1", "down", "down", "enter")
-	assertShows(t, s, "● n3  answers", "IF N3 STOPS")
+	h, _ := newHarness(t, tuitest.Healthy())
+	h.Press("2", "/", "n1", "enter", "1", "down", "down", "enter")
+	assertShows(t, h, "● n3  answers", "IF N3 STOPS")
 }
 
 func TestCopyTakesTheOpenRow(t *testing.T) {
 	t.Parallel()
-	s, f := newHarness(t, tuitest.UnsafeToEnforce())
+	h, f := newHarness(t, tuitest.UnsafeToEnforce())
 	keys := tuitest.UnsafeToEnforce().Rollout.Nodes["n1"].WouldDeny
-	s.Press("8", "down", "enter")
-	assertShows(t, s, keys[1].Key)
+	h.Press("8", "down", "enter")
+	assertShows(t, h, keys[1].Key)
 	f.Change(func(state *tuitest.ClusterState) {
 		n := state.Rollout.Nodes["n1"]
 		n.WouldDeny = append(keys[:1:1], keys[2:]...)
 		state.Rollout.Nodes["n1"] = n
 	})
-	s.Tick()
-	s.Press("y")
-	assertShows(t, s, "no longer listed", "There is nothing to copy here.")
+	h.Tick()
+	h.Press("y")
+	assertShows(t, h, "no longer listed", "There is nothing to copy here.")
 
-	s, _ = newHarness(t, tuitest.Healthy())
-	s.Press("9", "enter", "/", "zzz", "enter", "y")
-	assertShows(t, s, "Copied", tuitest.Healthy().Audit[0].Verb)
-	s, _ = newHarness(t, tuitest.Healthy())
-	s.Press("7", "enter", "/", "zzz", "enter", "y")
-	assertShows(t, s, "Copied the event")
+	h, _ = newHarness(t, tuitest.Healthy())
+	h.Press("9", "enter", "/", "zzz", "enter", "y")
+	assertShows(t, h, "Copied", tuitest.Healthy().Audit[0].Verb)
+	h, _ = newHarness(t, tuitest.Healthy())
+	h.Press("7", "enter", "/", "zzz", "enter", "y")
+	assertShows(t, h, "Copied the event")
 }

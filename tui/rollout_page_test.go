@@ -34,11 +34,11 @@ func TestRolloutSaysWhyAndWhatToDo(t *testing.T) {
 		"off":      {off, []string{"? Not known", "start n2 with --bus-auth soft", "not recorded", "n2 did not report"}},
 		"differ":   {differ, []string{"▲ Not safe to enforce: the nodes differ in bus-tls.", "≠ false", "≠ true", "the same settings"}},
 	} {
-		s, _ := newHarness(t, c.world)
-		s.Press("8")
+		h, _ := newHarness(t, c.world)
+		h.Press("8")
 		for _, x := range c.texts {
-			if !strings.Contains(strings.Join(strings.Fields(s.Screen()), " "), x) {
-				t.Errorf("%s: the screen does not show %q:\n%s", name, x, s.Screen())
+			if !strings.Contains(strings.Join(strings.Fields(h.Screen()), " "), x) {
+				t.Errorf("%s: the screen does not show %q:\n%s", name, x, h.Screen())
 			}
 		}
 	}
@@ -46,12 +46,12 @@ func TestRolloutSaysWhyAndWhatToDo(t *testing.T) {
 
 func TestRolloutCopiesTheKey(t *testing.T) {
 	t.Parallel()
-	s, _ := newHarness(t, tuitest.UnsafeToEnforce())
+	h, _ := newHarness(t, tuitest.UnsafeToEnforce())
 	key := tuitest.UnsafeToEnforce().Rollout.Nodes["n1"].WouldDeny[1].Key
-	s.Press("8", "down", "y")
-	assertShows(t, s, "Copied the key", key)
-	s.Press("esc", "down", "down", "down", "enter")
-	assertShows(t, s, "none was presented", "2001:db8::17")
+	h.Press("8", "down", "y")
+	assertShows(t, h, "Copied the key", key)
+	h.Press("esc", "down", "down", "down", "enter")
+	assertShows(t, h, "none was presented", "2001:db8::17")
 }
 
 func TestRolloutPageFollowsTheCluster(t *testing.T) {

@@ -66,14 +66,14 @@ func TestRekeySaysWhyItIsUnavailable(t *testing.T) {
 		if c.change != nil {
 			changes = append(changes, c.change)
 		}
-		s, f := newHarness(t, c.world(), changes...)
+		h, f := newHarness(t, c.world(), changes...)
 		for _, k := range c.keys {
-			s.Press(k)
-			s.Screen() // the selected room is asked for once it is shown
-			s.Tick()
+			h.Press(k)
+			h.Screen() // the selected room is asked for once it is shown
+			h.Tick()
 		}
-		if !strings.Contains(strings.Join(strings.Fields(s.Screen()), " "), c.text) {
-			t.Errorf("%s: the screen does not show %q:\n%s", c.name, c.text, s.Screen())
+		if !strings.Contains(strings.Join(strings.Fields(h.Screen()), " "), c.text) {
+			t.Errorf("%s: the screen does not show %q:\n%s", c.name, c.text, h.Screen())
 		}
 		if got := f.Calls(); len(got) > 0 {
 			t.Errorf("%s: asked for %q", c.name, got)
@@ -84,30 +84,30 @@ func TestRekeySaysWhyItIsUnavailable(t *testing.T) {
 // TestRekeyTakesAnyRoomByName, even one that was not polled: then the node chooses.
 func TestRekeyTakesAnyRoomByName(t *testing.T) {
 	t.Parallel()
-	s, f := newHarness(t, tuitest.Healthy())
-	s.Press(":", "rekey room-03", "enter")
-	assertShows(t, s, "Ask for a new key of room-03?", "The node asks an online member with the key", "unibusd room rekey room-03 --server")
-	s.Settle()
-	s.Press("tab", "enter")
-	s.Settle()
-	assertShows(t, s, "was asked on n2; room-03 stays at epoch 3")
+	h, f := newHarness(t, tuitest.Healthy())
+	h.Press(":", "rekey room-03", "enter")
+	assertShows(t, h, "Ask for a new key of room-03?", "The node asks an online member with the key", "unibusd room rekey room-03 --server")
+	h.Settle()
+	h.Press("tab", "enter")
+	h.Settle()
+	assertShows(t, h, "was asked on n2; room-03 stays at epoch 3")
 	assertCalls(t, f, "room-rekey room-03 ")
 }
 
 // TestRekeyRefusalIsShown: the member may have gone since the dialog opened.
 func TestRekeyRefusalIsShown(t *testing.T) {
 	t.Parallel()
-	s, f := newHarness(t, tuitest.Healthy())
-	s.Press("5", "down", "enter", "r")
-	s.Settle()
+	h, f := newHarness(t, tuitest.Healthy())
+	h.Press("5", "down", "enter", "r")
+	h.Settle()
 	f.Change(func(state *tuitest.ClusterState) {
 		k := state.Keys["room-01"]
 		k.Why = core.Errorf(core.KindRefused, "bruno-00 does not have the room open").WithNext("leave the choice to the node: somebody else has")
 		state.Keys["room-01"] = k
 	})
-	s.Press("tab", "enter")
-	s.Settle()
-	assertShows(t, s, "Not done: room rekey", "Bruno-00 does not have the room open.", "Do: leave the choice to the node")
+	h.Press("tab", "enter")
+	h.Settle()
+	assertShows(t, h, "Not done: room rekey", "Bruno-00 does not have the room open.", "Do: leave the choice to the node")
 }
 
 // TestRoomsWithoutHealth: an older node, or one whose key health is not known,
@@ -119,42 +119,42 @@ func TestRoomsWithoutHealth(t *testing.T) {
 		state.Rooms[i].Keys = nil
 	}
 	state.Keys = nil
-	s, _ := newHarness(t, state)
-	s.Press("5")
-	assertShows(t, s, "? unknown", "room-01")
-	assertHides(t, s, "Rekey required")
-	s.Press("down", "enter")
-	assertShows(t, s, "? The state of the key is not known: n1 does not report it.", "20 ", "bruno-00")
+	h, _ := newHarness(t, state)
+	h.Press("5")
+	assertShows(t, h, "? unknown", "room-01")
+	assertHides(t, h, "Rekey required")
+	h.Press("down", "enter")
+	assertShows(t, h, "? The state of the key is not known: n1 does not report it.", "20 ", "bruno-00")
 }
 
 // TestRoomThatCannotBeRead shows the reason, and the room once it can be read.
 func TestRoomThatCannotBeRead(t *testing.T) {
 	t.Parallel()
-	s, f := newHarness(t, tuitest.Healthy())
-	s.Press("5", "down")
+	h, f := newHarness(t, tuitest.Healthy())
+	h.Press("5", "down")
 	f.Fail(core.Errorf(core.KindUnavailable, "no node that can be reached serves the control plane").WithNext("`unibus-tui status` says why"))
-	s.Press("down", "down", "enter")
-	assertShows(t, s, "So far: no node that can be reached serves the control plane.", "Do: `unibus-tui status` says why")
+	h.Press("down", "down", "enter")
+	assertShows(t, h, "So far: no node that can be reached serves the control plane.", "Do: `unibus-tui status` says why")
 	f.Fail(nil)
-	s.Tick()
-	assertShows(t, s, "Rekey required: a removed")
+	h.Tick()
+	assertShows(t, h, "Rekey required: a removed")
 }
 
 // TestRoomFilterDoesNotFilterMembers: the filter that found a room does not apply
 // to its members; one typed in the room does.
 func TestRoomFilterDoesNotFilterMembers(t *testing.T) {
 	t.Parallel()
-	s, _ := newHarness(t, tuitest.Healthy())
-	s.Press("5", "/", "rekey", "enter")
-	assertShows(t, s, "8 match /rekey.", "room-01")
-	assertHides(t, s, "room-02")
-	s.Press("enter")
-	assertShows(t, s, "petra-00", "chidi-01")
-	s.Press("/", "backspace", "backspace", "backspace", "backspace", "backspace", "still", "enter")
-	assertShows(t, s, "kemal-02")
-	assertHides(t, s, "petra-00")
-	s.Press("esc", "esc", "down", "enter")
-	assertShows(t, s, "room-01", "petra-00")
+	h, _ := newHarness(t, tuitest.Healthy())
+	h.Press("5", "/", "rekey", "enter")
+	assertShows(t, h, "8 match /rekey.", "room-01")
+	assertHides(t, h, "room-02")
+	h.Press("enter")
+	assertShows(t, h, "petra-00", "chidi-01")
+	h.Press("/", "backspace", "backspace", "backspace", "backspace", "backspace", "still", "enter")
+	assertShows(t, h, "kemal-02")
+	assertHides(t, h, "petra-00")
+	h.Press("esc", "esc", "down", "enter")
+	assertShows(t, h, "room-01", "petra-00")
 }
 
 // TestLargeRoomIsFetchedPageByPage: a page of members is fetched at a time, and
@@ -172,17 +172,17 @@ func TestLargeRoomIsFetchedPageByPage(t *testing.T) {
 		})
 	}
 	state.Members["room-01"] = all
-	s, _ := newHarness(t, state)
-	s.Press("5", "down", "enter")
-	assertShows(t, s, "1 000 of 10 000 members are listed; more are fetched at the end of the list.", "worker-00000")
-	s.Press("end")
-	assertShows(t, s, "2 000 of 10 000", "worker-00999")
-	s.Press("down", "end")
-	assertShows(t, s, "3 000 of 10 000", "worker-01999")
-	s.Press("/", "worker-09998", "enter")
-	s.Screen() // drawing finds that the row is missing
-	s.Tick()
-	s.Tick()
-	assertShows(t, s, "worker-09998")
-	assertHides(t, s, "are listed", "worker-09999")
+	h, _ := newHarness(t, state)
+	h.Press("5", "down", "enter")
+	assertShows(t, h, "1 000 of 10 000 members are listed; more are fetched at the end of the list.", "worker-00000")
+	h.Press("end")
+	assertShows(t, h, "2 000 of 10 000", "worker-00999")
+	h.Press("down", "end")
+	assertShows(t, h, "3 000 of 10 000", "worker-01999")
+	h.Press("/", "worker-09998", "enter")
+	h.Screen() // drawing finds that the row is missing
+	h.Tick()
+	h.Tick()
+	assertShows(t, h, "worker-09998")
+	assertHides(t, h, "are listed", "worker-09999")
 }

@@ -15,13 +15,13 @@ import (
 // manualClock is a clock that the test sets.
 type manualClock struct{ now time.Time }
 
-func (m *manualClock) advance(d time.Duration) { m.now = m.now.Add(d) }
+func (c *manualClock) advance(d time.Duration) { c.now = c.now.Add(d) }
 
 func newHarnessWithClock(t *testing.T, state tuitest.ClusterState) (*tuitest.Harness, *tuitest.FakeClient, *manualClock) {
 	t.Helper()
-	at := &manualClock{now: tuitest.Now}
-	s, f := newHarness(t, state, func(c *tui.Config) { c.Now = func() time.Time { return at.now } })
-	return s, f, at
+	clock := &manualClock{now: tuitest.Now}
+	h, f := newHarness(t, state, func(c *tui.Config) { c.Now = func() time.Time { return clock.now } })
+	return h, f, clock
 }
 
 // slowClient takes its time for each revocation and fails after the allowed
@@ -48,28 +48,28 @@ func newSlowHarness(t *testing.T, patience int) (*tuitest.Harness, *slowClient) 
 	for i := range state.Users { // no user is skipped
 		state.Users[i].Status = core.UserActive
 	}
-	s, _ := newHarness(t, state, func(cfg *tui.Config) {
+	h, _ := newHarness(t, state, func(cfg *tui.Config) {
 		c.FakeClient = cfg.Client.(*tuitest.FakeClient)
 		cfg.Client = c
 	})
-	return s, c
+	return h, c
 }
 
-func confirmAction(s *tuitest.Harness, word string, keys ...string) {
-	s.Press(keys...)
-	s.Settle()
-	s.Press(word, "enter", "enter")
+func confirmAction(h *tuitest.Harness, word string, keys ...string) {
+	h.Press(keys...)
+	h.Settle()
+	h.Press(word, "enter", "enter")
 }
 
 func TestBulkRevokeTimeoutGrowsWithUsers(t *testing.T) {
 	t.Parallel()
-	s, c := newSlowHarness(t, 100)
-	s.Press("4", "down")
+	h, c := newSlowHarness(t, 100)
+	h.Press("4", "down")
 	for range 20 {
-		s.Press("m")
+		h.Press("m")
 	}
-	confirmAction(s, "20 users", "r")
-	s.Settle()
+	confirmAction(h, "20 users", "r")
+	h.Settle()
 	if len(c.timeouts) != 20 || c.timeouts[0] < 20*5*time.Second {
 		t.Errorf("%d were revoked, within %v; each may take 5 s", len(c.timeouts), c.timeouts)
 	}
@@ -77,59 +77,59 @@ func TestBulkRevokeTimeoutGrowsWithUsers(t *testing.T) {
 
 func TestMarksGoBeforeAFailure(t *testing.T) {
 	t.Parallel()
-	s, _ := newSlowHarness(t, 2)
-	s.Press("4", "down", "m", "m", "m", "m", "m")
-	confirmAction(s, "5 users", "r")
-	assertShows(t, s, "Waiting for the answer to user revoke: 0 of 5 so far.")
-	s.Settle()
-	assertShows(t, s, "No answer: user revoke")
-	s.Press("esc")
-	assertShows(t, s, "3 marked")
+	h, _ := newSlowHarness(t, 2)
+	h.Press("4", "down", "m", "m", "m", "m", "m")
+	confirmAction(h, "5 users", "r")
+	assertShows(t, h, "Waiting for the answer to user revoke: 0 of 5 so far.")
+	h.Settle()
+	assertShows(t, h, "No answer: user revoke")
+	h.Press("esc")
+	assertShows(t, h, "3 marked")
 }
 
 func TestMarksOfChangedUsersAreRemoved(t *testing.T) {
 	t.Parallel()
-	s, _ := newHarness(t, tuitest.Healthy())
-	s.Press("4", "down", "m", "m")
-	confirmAction(s, "2 users", "r")
-	s.Press("3") // somewhere else when the answer comes
-	s.Settle()
-	s.Press("esc", "4")
-	assertHides(t, s, "marked")
+	h, _ := newHarness(t, tuitest.Healthy())
+	h.Press("4", "down", "m", "m")
+	confirmAction(h, "2 users", "r")
+	h.Press("3") // somewhere else when the answer comes
+	h.Settle()
+	h.Press("esc", "4")
+	assertHides(t, h, "marked")
 
-	s, f := newHarness(t, tuitest.Healthy())
-	s.Press("3", "d")
-	s.Settle()
-	s.Press("tab", "tab", "enter")
-	s.Press("4", "m", "m", "m") // meanwhile
-	s.Settle()
+	h, f := newHarness(t, tuitest.Healthy())
+	h.Press("3", "d")
+	h.Settle()
+	h.Press("tab", "tab", "enter")
+	h.Press("4", "m", "m", "m") // meanwhile
+	h.Settle()
 	if len(f.Calls()) != 1 {
 		t.Fatalf("calls %q", f.Calls())
 	}
-	s.Press("esc")
-	assertShows(t, s, "3 marked")
+	h.Press("esc")
+	assertShows(t, h, "3 marked")
 }
 
 func TestRevokeShowsSessionsPerNode(t *testing.T) {
 	t.Parallel()
-	s, _ := newHarness(t, tuitest.Degraded())
-	s.Press("4", ":", "user revoke chidi-00", "enter")
-	s.Settle()
-	s.Press("chidi-00", "enter", "enter")
-	s.Settle()
-	assertShows(t, s, "chidi-00 is revoked", "n1: 2 sessions ended in 9 ms", "n2: no session",
+	h, _ := newHarness(t, tuitest.Degraded())
+	h.Press("4", ":", "user revoke chidi-00", "enter")
+	h.Settle()
+	h.Press("chidi-00", "enter", "enter")
+	h.Settle()
+	assertShows(t, h, "chidi-00 is revoked", "n1: 2 sessions ended in 9 ms", "n2: no session",
 		"n3: unknown, it did not answer in time. Sessions may still be open there.",
 		"Do: repeat this once every node answers: unibusd user revoke", "1 encrypted room needs a new key, because this user can read the old one: room-02")
 
 	state := tuitest.Healthy()
 	state.Rooms = nil
-	s, _ = newHarness(t, state)
-	s.Press("4", ":", "user revoke chidi-00", "enter")
-	s.Settle()
-	s.Press("chidi-00", "enter", "enter")
-	s.Settle()
-	assertShows(t, s, "chidi-00 is revoked; n1: 2 sessions ended in 9 ms, n2: no session, n3: no session.")
-	assertHides(t, s, "[ Close ]")
+	h, _ = newHarness(t, state)
+	h.Press("4", ":", "user revoke chidi-00", "enter")
+	h.Settle()
+	h.Press("chidi-00", "enter", "enter")
+	h.Settle()
+	assertShows(t, h, "chidi-00 is revoked; n1: 2 sessions ended in 9 ms, n2: no session, n3: no session.")
+	assertHides(t, h, "[ Close ]")
 }
 
 func TestRevocationResultIsShown(t *testing.T) {
@@ -153,17 +153,17 @@ func TestRevocationResultIsShown(t *testing.T) {
 // TestBulkRevokeContinuesAfterAFailure: a retry reaches the users that are left.
 func TestBulkRevokeContinuesAfterAFailure(t *testing.T) {
 	t.Parallel()
-	s, c := newSlowHarness(t, 2)
-	s.Press("4", "down", "m", "m", "m", "m", "m")
-	confirmAction(s, "5 users", "r")
-	s.Settle()
-	assertShows(t, s, "2 of 5 are revoked; then", "2 users are revoked", "n1: 4 sessions ended")
+	h, c := newSlowHarness(t, 2)
+	h.Press("4", "down", "m", "m", "m", "m", "m")
+	confirmAction(h, "5 users", "r")
+	h.Settle()
+	assertShows(t, h, "2 of 5 are revoked; then", "2 users are revoked", "n1: 4 sessions ended")
 	c.allowed = 100
-	s.Press("esc")
-	s.Tick()
-	confirmAction(s, "3 users", "r")
-	s.Settle()
-	assertShows(t, s, "3 users are revoked")
+	h.Press("esc")
+	h.Tick()
+	confirmAction(h, "3 users", "r")
+	h.Settle()
+	assertShows(t, h, "3 users are revoked")
 	if n := len(c.Calls()); n != 5 {
 		t.Errorf("%d were revoked: %q", n, c.Calls())
 	}

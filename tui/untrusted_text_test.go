@@ -27,16 +27,16 @@ func TestUntrustedTextIsSanitized(t *testing.T) {
 	for i := range state.Events {
 		state.Events[i].Text = bad
 	}
-	s, _ := newHarness(t, state)
+	h, _ := newHarness(t, state)
 	for _, keys := range [][]string{{"1"}, {"2", "enter"}, {"3", "enter"}, {"4", "?"}, {"esc", "enter"}, {"5", "enter"}, {"6"}, {"7", "y"}, {"8"}, {"9"}} {
-		s.Press(keys...)
+		h.Press(keys...)
 		for _, x := range []string{"\x1b[2J", "\x1b]0", "\a", "\u202e"} {
-			if strings.Contains(s.Model.View().Content, x) {
+			if strings.Contains(h.Model.View().Content, x) {
 				t.Errorf("after %q the screen holds %q", keys, x)
 			}
 		}
 	}
-	for _, msg := range s.PendingMessages() {
+	for _, msg := range h.PendingMessages() {
 		if text := fmt.Sprint(msg); strings.ContainsAny(text, "\x1b\a\u202e") {
 			t.Errorf("%q would be copied", text)
 		}
@@ -48,16 +48,16 @@ func TestNamesCannotWriteToTheScreen(t *testing.T) {
 	state := tuitest.Healthy()
 	state.Status.Cluster = "de\x1b]0;pwned\amo"
 	state.Status.Sentence = "a\x1b[2Jb\rc"
-	s, _ := newHarness(t, state)
+	h, _ := newHarness(t, state)
 	for _, page := range []string{"1", "2", "3", "4", "5", "6", "7", "8", "9"} {
-		s.Press(page)
+		h.Press(page)
 		for _, bad := range []string{"\x1b[2J", "\x1b]0", "\r", "\a", "\u202e"} {
-			if strings.Contains(s.Model.View().Content, bad) {
+			if strings.Contains(h.Model.View().Content, bad) {
 				t.Errorf("page %s writes %q", page, bad)
 			}
 		}
 	}
-	if title := s.Model.View().WindowTitle; strings.ContainsAny(title, "\x1b\a") {
+	if title := h.Model.View().WindowTitle; strings.ContainsAny(title, "\x1b\a") {
 		t.Errorf("title %q", title)
 	}
 }
@@ -67,10 +67,10 @@ func TestNamesCannotWriteToTheScreen(t *testing.T) {
 func TestTitleIsPlain(t *testing.T) {
 	t.Parallel()
 	for _, world := range []tuitest.ClusterState{tuitest.Healthy(), tuitest.Degraded(), tuitest.NoQuorum()} {
-		s, _ := newHarness(t, world)
-		for _, b := range []byte(s.Model.View().WindowTitle) {
+		h, _ := newHarness(t, world)
+		for _, b := range []byte(h.Model.View().WindowTitle) {
 			if b < ' ' || b > '~' {
-				t.Errorf("title %q", s.Model.View().WindowTitle)
+				t.Errorf("title %q", h.Model.View().WindowTitle)
 			}
 		}
 	}

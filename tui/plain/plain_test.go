@@ -22,8 +22,8 @@ var update = flag.Bool("update", false, "write the goldens anew")
 func TestText(t *testing.T) {
 	t.Parallel()
 	for name, state := range map[string]tuitest.ClusterState{
-		"healthy": tuitest.Healthy(), "legacy": tuitest.OnSQLite(), "lost": tuitest.NoQuorum(),
-		"moving": tuitest.Copying(), "orphaned": tuitest.MigrationNodeDown(), "interrupted": tuitest.Interrupted(), "rollback": tuitest.RollingBack(), "rolledback": tuitest.RolledBack(),
+		"healthy": tuitest.Healthy(), "sqlite": tuitest.OnSQLite(), "no-quorum": tuitest.NoQuorum(),
+		"copy": tuitest.Copying(), "node-down": tuitest.MigrationNodeDown(), "interrupted": tuitest.Interrupted(), "rollback": tuitest.RollingBack(), "rolledback": tuitest.RolledBack(),
 	} {
 		var b bytes.Buffer
 		if err := plain.Text(&b, state.Status, state.Migration); err != nil {

@@ -20,66 +20,66 @@ type Harness struct {
 }
 
 // NewHarness creates a console of w by h cells that has polled everything once.
-func NewHarness(cfg tui.Config, w, h int) *Harness {
+func NewHarness(cfg tui.Config, width, height int) *Harness {
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return Now }
 	}
-	s := &Harness{Model: tui.New(cfg)}
-	s.Send(tea.WindowSizeMsg{Width: w, Height: h})
-	s.Tick()
-	return s
+	h := &Harness{Model: tui.New(cfg)}
+	h.Send(tea.WindowSizeMsg{Width: width, Height: height})
+	h.Tick()
+	return h
 }
 
 // Send gives the model a message and keeps the resulting command.
-func (s *Harness) Send(msg tea.Msg) {
-	if _, cmd := s.Model.Update(msg); cmd != nil {
-		s.pending = append(s.pending, cmd)
+func (h *Harness) Send(msg tea.Msg) {
+	if _, cmd := h.Model.Update(msg); cmd != nil {
+		h.pending = append(h.pending, cmd)
 	}
 }
 
 // Tick polls everything once more and lets the console take the new snapshot.
-func (s *Harness) Tick() {
-	s.Model.Feed().PollOnce(context.Background())
-	s.Send(s.Model.TickMsg())
+func (h *Harness) Tick() {
+	h.Model.Feed().PollOnce(context.Background())
+	h.Send(h.Model.TickMsg())
 }
 
 // Settle runs the pending commands (a dialog's delay, an action) and their
 // results.
-func (s *Harness) Settle() {
+func (h *Harness) Settle() {
 	for range 20 {
-		if len(s.pending) == 0 {
+		if len(h.pending) == 0 {
 			return
 		}
-		s.Step()
+		h.Step()
 	}
 }
 
 // DropPending discards the pending commands: their answers never come.
-func (s *Harness) DropPending() { s.pending = nil }
+func (h *Harness) DropPending() { h.pending = nil }
 
 // PendingMessages runs the pending commands and returns their messages without
 // sending them to the model.
-func (s *Harness) PendingMessages() []tea.Msg {
+func (h *Harness) PendingMessages() []tea.Msg {
 	var out []tea.Msg
-	for _, c := range s.pending {
+	for _, c := range h.pending {
 		out = append(out, c())
 	}
-	s.pending = nil
+	h.pending = nil
 	return out
 }
 
 // Step runs the pending commands, but not those that result from them.
-func (s *Harness) Step() {
-	cmds := s.pending
-	s.pending = nil
+func (h *Harness) Step() {
+	cmds := h.pending
+	h.pending = nil
 	for _, c := range cmds {
 		switch msg := c().(type) {
 		case nil:
 		case tea.QuitMsg:
-			s.HasQuit = true
+			h.HasQuit = true
 		default:
-			if !s.Model.IsTick(msg) {
-				s.Send(msg)
+			if !h.Model.IsTick(msg) {
+				h.Send(msg)
 			}
 		}
 	}
@@ -87,12 +87,12 @@ func (s *Harness) Step() {
 
 // Press sends keys by their Bubble Tea names; any other text is typed rune by
 // rune.
-func (s *Harness) Press(keys ...string) {
+func (h *Harness) Press(keys ...string) {
 	for _, k := range keys {
 		for _, p := range keyPresses(k) {
-			s.Send(p)
+			h.Send(p)
 		}
-		s.Tick()
+		h.Tick()
 	}
 }
 
@@ -115,8 +115,8 @@ func keyPresses(k string) []tea.KeyPressMsg {
 }
 
 // Screen is the visible text, without colors and trailing blanks.
-func (s *Harness) Screen() string {
-	lines := strings.Split(ansi.Strip(s.Model.View().Content), "\n")
+func (h *Harness) Screen() string {
+	lines := strings.Split(ansi.Strip(h.Model.View().Content), "\n")
 	for i, l := range lines {
 		lines[i] = strings.TrimRight(l, " ")
 	}

@@ -150,7 +150,7 @@ func hexColor(c color.Color) string {
 // the width of a cell.
 func isDrawnAlone(c uv.Cell) bool { return c.Width > 1 || shapes[c.Content] != "" }
 
-// shapes are drawn and not written; %[1]v and %[2]v are the middle of the cell, %[3]s is the ink.
+// shapes are drawn and not written; %[1]v and %[2]v are the middle of the cell, %[3]s is the color.
 var shapes = map[string]string{
 	"●": `<circle cx="%[1]v" cy="%[2]v" r="4" fill="%[3]s"/>`,
 	"○": `<circle cx="%[1]v" cy="%[2]v" r="3.6" fill="none" stroke="%[3]s"/>`,
