@@ -17,7 +17,7 @@ func TestAuditFetchesOlderRecordsAtTheEndOfTheList(t *testing.T) {
 	assertShows(t, h, "100 actions")
 	h.Press("end")
 	assertShows(t, h, "200 actions")
-	f.Change(func(state *tuitest.ClusterState) { // something new, and an outcome: neither costs what was read
+	f.Change(func(state *tuitest.ClusterState) { // neither a new record nor a new outcome drops older records
 		now := append([]admin.AuditRecord(nil), state.Audit...)
 		now[0].Outcome, now[0].TookMS = "ok", 21_000
 		fresh := now[0]
@@ -42,7 +42,7 @@ func TestAuditFiltersSortsAndOpens(t *testing.T) {
 	assertShows(t, h, "✖ failed  migrate-cutover", "failed, took 1.8 s: UNIBUS_members is not equal on n3", "ana (admin)")
 	h.Press("esc", "esc", "s", "s", "s", "s") // the verb
 	assertShows(t, h, "VERB↑", "> 09:04:31")
-	h.Press("s", "home", "enter") // the outcome: what wants a look first
+	h.Press("s", "home", "enter") // by outcome
 	assertShows(t, h, "? unknown  bucket-scale", "none is recorded: the action is still running, or its node stopped.")
 }
 

@@ -31,6 +31,6 @@ func TestCommandLineCompletesAndRecalls(t *testing.T) {
 	assertShows(t, h, `There is no command "nonsense".`)
 	h.Press(":", "theme mono", "enter")
 	if strings.Contains(h.Model.View().Content, "38;5") {
-		t.Error("mono has colours")
+		t.Error("mono has colors")
 	}
 }

@@ -14,7 +14,7 @@ import (
 func TestCommandLineFollowsTheFields(t *testing.T) {
 	t.Parallel()
 	state := tuitest.Healthy()
-	for i := range state.Status.Buckets { // there is something to raise
+	for i := range state.Status.Buckets { // fewer than possible
 		state.Status.Buckets[i].Wanted = 1
 	}
 	h, _ := newHarness(t, state)
@@ -37,11 +37,11 @@ func TestKeysTypedBeforeADialogDoNotAnswerIt(t *testing.T) {
 	h.Press("6", "b", "tab", "tab", "enter", "y", "enter")
 	assertShows(t, h, "Move the control plane of demo to KV?", "a dialog has opened")
 	h.Step()
-	assertShows(t, h, "a dialog has opened") // keys came meanwhile: it waits for a pause
+	assertShows(t, h, "a dialog has opened") // keys restart the delay
 	h.Settle()
 	assertShows(t, h, "enter choose")
 	assertCalls(t, f)
-	h.Press("enter", "enter", "enter") // in the fields: on to the button
+	h.Press("enter", "enter", "enter") // enter moves through the fields to the button
 	h.Press("enter")
 	h.Settle()
 	assertCalls(t, f, "migrate-start n1 /var/lib/unibus/unibus.db 3")
@@ -72,7 +72,7 @@ func TestCutoverRequiresTheClusterName(t *testing.T) {
 	h.Settle()
 	h.Press("demi", "enter")
 	assertShows(t, h, "That is not demo.")
-	h.Press("tab", "tab", "enter") // straight to the button does not help
+	h.Press("tab", "tab", "enter") // skipping the field does not confirm
 	h.Settle()
 	assertCalls(t, f)
 	h.Press("backspace", "o", "enter", "enter")
@@ -204,7 +204,7 @@ func TestBulkRevokeRequiresTheNumber(t *testing.T) {
 func TestRevokeRequiresTheUserName(t *testing.T) {
 	t.Parallel()
 	h, f := newHarness(t, tuitest.Healthy())
-	h.Press(":", "user revoke dora-01", "enter") // dora-01 is not on the screen: commands name users
+	h.Press(":", "user revoke dora-01", "enter") // the users were not polled yet
 	h.Settle()
 	assertShows(t, h, "Not done: user revoke", `No user is called "dora-01"`)
 	h.Press("esc", "4", ":", "user revoke dora-01", "enter")

@@ -137,7 +137,7 @@ func assertGolden(t *testing.T, file, got string) {
 		t.Fatalf("%v (go test ./tui -update writes it)", err)
 	}
 	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s differs (-agreed +now):\n%s", file, d)
+		t.Errorf("%s differs (-golden +now):\n%s", file, d)
 	}
 }
 
@@ -145,7 +145,7 @@ func TestASCIIModeDrawsOnlyASCII(t *testing.T) {
 	t.Parallel()
 	for _, p := range goldenScreens {
 		state := p.world()
-		for i := range state.Users { // the names are the users' own
+		for i := range state.Users { // users choose names freely
 			n := fmt.Sprintf("user-%d", i)
 			state.Users[i].Name = &n
 		}

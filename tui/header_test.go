@@ -34,7 +34,7 @@ func TestHeaderShowsMigrationState(t *testing.T) {
 			h, _ := newHarness(t, w())
 			h.Press("3")
 			if head, _, _ := strings.Cut(h.Screen(), "\n"); !strings.Contains(head, want) {
-				t.Errorf("%q, %d: the head is %q", want, i, head)
+				t.Errorf("%q, %d: the header is %q", want, i, head)
 			}
 		}
 	}

@@ -19,10 +19,10 @@ func TestHelpIsNotTruncated(t *testing.T) {
 			all += h.Screen()
 		}
 		if strings.Contains(all, "…") {
-			t.Errorf("at %v the help is cut off:\n%s", size, all)
+			t.Errorf("at %v the help is truncated:\n%s", size, all)
 		}
 		if !strings.Contains(strings.Join(strings.Fields(all), " "), "The audit records every change. This is unibus test.") {
-			t.Errorf("at %v the help does not end:\n%s", size, all)
+			t.Errorf("at %v the last lines of the help are missing:\n%s", size, all)
 		}
 	}
 }

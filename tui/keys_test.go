@@ -17,7 +17,7 @@ func TestEscDoesWhatTheFooterSays(t *testing.T) {
 	h.Press("esc")
 	assertHides(t, h, "marked", "unmark")
 
-	h.Press("down", "m", "/", "dora-", "enter", "q") // marked, and not shown: it is kept
+	h.Press("down", "m", "/", "dora-", "enter", "q") // a hidden mark is kept
 	if h.Step(); !h.HasQuit {
 		t.Error("q does not quit")
 	}
@@ -35,7 +35,7 @@ func TestCtrlCCancelsThePrompt(t *testing.T) {
 	h, _ := newHarness(t, tuitest.Healthy())
 	h.Press(":", "user rev", "ctrl+c")
 	if h.Step(); h.HasQuit {
-		t.Error("ctrl+c in a half-typed command loses the console")
+		t.Error("ctrl+c in the prompt quits the console")
 	}
 	assertShows(t, h, "? help")
 	h.Press("ctrl+c")

@@ -48,7 +48,7 @@ func assertHides(t *testing.T, h *tuitest.Harness, texts ...string) {
 func assertCalls(t *testing.T, f *tuitest.FakeClient, want ...string) {
 	t.Helper()
 	if got := f.Calls(); strings.Join(got, "\n") != strings.Join(want, "\n") {
-		t.Errorf("asked of the cluster: %q, want %q", got, want)
+		t.Errorf("calls %q, want %q", got, want)
 	}
 }
 
@@ -60,11 +60,11 @@ func TestUnavailableActionsSayWhy(t *testing.T) {
 		screen := strings.Join(strings.Fields(h.Screen()), " ")
 		for _, a := range action.Table() {
 			if name, ok := strings.CutPrefix(a.Name, "migrate "); ok && !strings.Contains(screen, a.Key+" "+name) && !strings.Contains(screen, name+":") && !strings.Contains(screen, name+",") {
-				t.Errorf("%s is nowhere:\n%s", name, h.Screen())
+				t.Errorf("the page does not name %s:\n%s", name, h.Screen())
 			}
 		}
 		if strings.Contains(screen, "…:") {
-			t.Errorf("a reason is cut off:\n%s", h.Screen())
+			t.Errorf("a reason is truncated:\n%s", h.Screen())
 		}
 	}
 }
@@ -94,7 +94,7 @@ func TestFilterAppliesWhileTyping(t *testing.T) {
 	h.Press("4", "/", "dora-")
 	assertShows(t, h, "dora-01", "9 match /dora-.")
 	assertHides(t, h, "bruno-00")
-	h.Press("enter", "7", "4") // each page keeps its own
+	h.Press("enter", "7", "4") // each page keeps its own filter
 	assertShows(t, h, "dora-01", "esc clear /dora-")
 	h.Press("esc")
 	assertShows(t, h, "bruno-01")
@@ -151,7 +151,7 @@ func TestNoColorTakesAnyValue(t *testing.T) {
 	h, _ := newHarness(t, tuitest.Healthy())
 	h.Send(tea.EnvMsg{"NO_COLOR=yes"})
 	if strings.Contains(h.Model.View().Content, "38;5") {
-		t.Error("NO_COLOR=yes has colours")
+		t.Error("NO_COLOR=yes has colors")
 	}
 }
 

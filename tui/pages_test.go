@@ -42,7 +42,7 @@ func TestStaleFiguresAreDim(t *testing.T) {
 			for _, tone := range []theme.Tone{theme.Good, theme.Warn, theme.Bad} {
 				color, _, _ := strings.Cut(dark.Paint(tone, "x"), "x")
 				if strings.Contains(line, color) {
-					t.Errorf("page %s: %q has a colour of now", page, ansi.Strip(line))
+					t.Errorf("page %s: %q is colored although it is stale", page, ansi.Strip(line))
 				}
 			}
 		}
@@ -226,7 +226,7 @@ func TestActionsApplyToTheOpenRow(t *testing.T) {
 	h.Press("esc", "y")
 	assertShows(t, h, "Copied the id; to copy by hand: UNIBUS_rooms")
 
-	h, f := newHarness(t, tuitest.Healthy()) // it is missing from one status
+	h, f := newHarness(t, tuitest.Healthy()) // the bucket is missing from one status
 	h.Press("3", "down", "enter")
 	all := tuitest.Healthy().Status.Buckets
 	f.Change(func(state *tuitest.ClusterState) { state.Status.Buckets = append(all[:1:1], all[2:]...) })

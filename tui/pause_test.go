@@ -20,7 +20,7 @@ func TestPausedScreenDoesNotAge(t *testing.T) {
 	assertHides(t, h, "No answer", "not known")
 	body := func(screen string) string { return strings.Join(strings.Split(screen, "\n")[1:], "\n") }
 	if got := h.Screen(); body(got) != body(before) {
-		t.Errorf("the picture changed from\n%s\nto\n%s", before, got)
+		t.Errorf("the screen changed from\n%s\nto\n%s", before, got)
 	}
 }
 

@@ -22,7 +22,7 @@ func TestQuitAsksWhileAnActionRuns(t *testing.T) {
 		assertShows(t, h, "Quit while user revoke is running?", "0 of 2 so far")
 		h.Settle()
 		if h.HasQuit || len(f.Calls()) != 2 {
-			t.Errorf("%q: left %v with %q", keys, h.HasQuit, f.Calls())
+			t.Errorf("%q: quit %v with calls %q", keys, h.HasQuit, f.Calls())
 		}
 		assertShows(t, h, "2 users are revoked")
 		assertHides(t, h, "Quit while")
@@ -34,15 +34,15 @@ func TestSecondQuitQuits(t *testing.T) {
 	h, _ := newHarness(t, tuitest.Healthy())
 	h.Press("4", "down", "m", "m")
 	confirmAction(h, "2 users", "r")
-	h.DropPending() // its answer never comes
+	h.DropPending() // the answer never arrives
 	h.Press("ctrl+c")
 	h.Press("ctrl+c") // a repeated key: the operator cannot have read the dialog
 	if h.Step(); h.HasQuit {
-		t.Fatal("it left before its question could be read")
+		t.Fatal("it quit before the operator could read the dialog")
 	}
 	h.Settle()
 	h.Press("ctrl+c")
 	if h.Step(); !h.HasQuit {
-		t.Error("ctrl+c does not leave when it is asked for again")
+		t.Error("a second ctrl+c does not quit")
 	}
 }

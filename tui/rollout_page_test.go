@@ -63,7 +63,7 @@ func TestRolloutPageFollowsTheCluster(t *testing.T) {
 	f.Set(tuitest.SoftMode())
 	waitFor(t, term, "Safe to enforce", "None so far.")
 	f.Set(tuitest.Degraded())
-	term.Press("1", "8") // a page that is opened asks at once
+	term.Press("1", "8") // opening a page polls at once
 	waitFor(t, term, "no answer from n3", "unknown: no answer")
 	f.Set(tuitest.Healthy())
 	term.Press("1", "8")

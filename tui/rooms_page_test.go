@@ -69,7 +69,7 @@ func TestRekeySaysWhyItIsUnavailable(t *testing.T) {
 		h, f := newHarness(t, c.world(), changes...)
 		for _, k := range c.keys {
 			h.Press(k)
-			h.Screen() // the selected room is asked for once it is shown
+			h.Screen() // drawing the list subscribes to the selected room
 			h.Tick()
 		}
 		if !strings.Contains(strings.Join(strings.Fields(h.Screen()), " "), c.text) {

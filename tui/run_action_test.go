@@ -92,7 +92,7 @@ func TestMarksOfChangedUsersAreRemoved(t *testing.T) {
 	h, _ := newHarness(t, tuitest.Healthy())
 	h.Press("4", "down", "m", "m")
 	confirmAction(h, "2 users", "r")
-	h.Press("3") // somewhere else when the answer comes
+	h.Press("3") // another page when the answer arrives
 	h.Settle()
 	h.Press("esc", "4")
 	assertHides(t, h, "marked")
@@ -101,7 +101,7 @@ func TestMarksOfChangedUsersAreRemoved(t *testing.T) {
 	h.Press("3", "d")
 	h.Settle()
 	h.Press("tab", "tab", "enter")
-	h.Press("4", "m", "m", "m") // meanwhile
+	h.Press("4", "m", "m", "m") // while the action runs
 	h.Settle()
 	if len(f.Calls()) != 1 {
 		t.Fatalf("calls %q", f.Calls())
@@ -146,7 +146,7 @@ func TestRevocationResultIsShown(t *testing.T) {
 	term.Press("esc")
 	waitFor(t, term, "190 active, 10 revoked")
 	if got := f.Calls(); len(got) != 1 || !strings.HasPrefix(got[0], "user-revoke U") {
-		t.Errorf("asked of the cluster: %q", got)
+		t.Errorf("calls %q", got)
 	}
 }
 

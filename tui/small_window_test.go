@@ -64,7 +64,7 @@ func TestSmallWindowShowsTheVerdict(t *testing.T) {
 	if got := strings.TrimSpace(h.Screen()); got != "" {
 		t.Errorf("0x0 shows %q", got)
 	}
-	h.Press("4", "r", "?", "esc", ":", "esc") // nothing may divide by the width
+	h.Press("4", "r", "?", "esc", ":", "esc") // no code may divide by the width
 	h.Send(tea.WindowSizeMsg{Width: 80, Height: 24})
 	assertShows(t, h, "4 users")
 }

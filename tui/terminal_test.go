@@ -70,7 +70,7 @@ func TestOperatorMigratesTheControlPlane(t *testing.T) {
 	}
 }
 
-// Not parallel: it measures. The median, because the machine is shared.
+// TestKeysAreDrawnWhileRequestsHang is not parallel, because it measures time. It takes the median.
 func TestKeysAreDrawnWhileRequestsHang(t *testing.T) {
 	term, f := startTerminal(t, tuitest.Healthy(), 100, 30)
 	waitFor(t, term, "live from n1")
@@ -86,7 +86,7 @@ func TestKeysAreDrawnWhileRequestsHang(t *testing.T) {
 	}
 	slices.Sort(took)
 	if d := took[len(took)/2]; d > 200*time.Millisecond {
-		t.Errorf("a key took %s to the screen (all: %s)", d, took)
+		t.Errorf("a key took %s until it was drawn (all: %s)", d, took)
 	}
 	f.Hang(false)
 }
@@ -99,7 +99,7 @@ func TestNothingChangedNothingWritten(t *testing.T) {
 	before := term.Written()
 	<-f.AfterPolls(3)
 	if n := term.Written() - before; n != 0 {
-		t.Errorf("%d bytes were written though nothing had changed", n)
+		t.Errorf("nothing changed, but %d bytes were written", n)
 	}
 	f.Change(func(state *tuitest.ClusterState) {
 		nodes := append([]cluster.Node(nil), state.Status.Nodes...)
@@ -157,7 +157,7 @@ func TestScreenshotIsSVG(t *testing.T) {
 	}
 	for _, x := range []string{"<svg ", "bruno-00", "日", "</svg>"} {
 		if !strings.Contains(b.String(), x) {
-			t.Errorf("the picture has no %q", x)
+			t.Errorf("the image has no %q", x)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func TestUntrustedTextIsSanitized(t *testing.T) {
 	}
 	for _, msg := range h.PendingMessages() {
 		if text := fmt.Sprint(msg); strings.ContainsAny(text, "\x1b\a\u202e") {
-			t.Errorf("%q would be copied", text)
+			t.Errorf("the clipboard gets %q", text)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func TestTableIsComplete(t *testing.T) {
 			t.Errorf("%s: the key %q means something else everywhere", a.Name, a.Key)
 		}
 		if a.Help == "" || a.Command == nil || a.Run == nil || (a.Question == nil) != (a.Confirmation == action.NoConfirmation) {
-			t.Errorf("%s is not whole", a.Name)
+			t.Errorf("%s is incomplete", a.Name)
 		}
 	}
 }
@@ -71,7 +71,7 @@ func TestOnlyAdminsAct(t *testing.T) {
 			t.Errorf("%s read-only: %q", a.Name, why)
 		}
 		if why := a.UnavailableReason(action.State{Snapshot: &feed.Snapshot{}}); why == "" {
-			t.Errorf("%s is possible though nothing is known", a.Name)
+			t.Errorf("%s is available before the first answer", a.Name)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func TestMigrationActionsFollowTheState(t *testing.T) {
 			}
 		}
 		if got := strings.Join(can, " "); got != c.can {
-			t.Errorf("%s: possible %q, want %q", c.name, got, c.can)
+			t.Errorf("%s: available %q, want %q", c.name, got, c.can)
 		}
 	}
 }
@@ -142,7 +142,7 @@ func TestCommandLineNamesTheNodeAmongSeveralFiles(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	state := tuitest.SeveralFiles() // since a rollback only n2's counts
+	state := tuitest.SeveralFiles() // after a rollback only n2's file counts
 	state.Status.Authority = &core.Authority{Backend: core.BackendSQLite, Node: "n2"}
 	f := tuitest.NewFakeClient(state)
 	check := findAction(t, "migrate check")
@@ -156,7 +156,7 @@ func TestCommandLineNamesTheNodeAmongSeveralFiles(t *testing.T) {
 		t.Errorf("calls %q", got)
 	}
 	if _, err := check.Run(context.Background(), f, s, nil); core.KindOf(err) != core.KindInvalid {
-		t.Errorf("a node is taken by chance: %v", err)
+		t.Errorf("the console picks a node: %v", err)
 	}
 }
 
@@ -169,17 +169,17 @@ func TestConfirmationDecidesWhatIsTyped(t *testing.T) {
 		fs := revoke.Dialog(newState(state, ids...)).Fields
 		last := fs[len(fs)-1]
 		if last.Check(right) != nil || last.Check("") == nil || last.Check("x"+right) == nil {
-			t.Errorf("revoking %d takes something else than %q", len(ids), right)
+			t.Errorf("revoking %d users does not require %q", len(ids), right)
 		}
 	}
 	check([]string{string(state.Users[1].ID)}, "bruno-00")
 	check([]string{string(state.Users[6].ID)}, state.Users[6].ID.Short()) // no name
 	id := string(state.Users[5].ID)                                       // a name that cannot be typed
 	check([]string{id}, id[len(id)-4:])
-	id = string(state.Users[3].ID) // a name that few keyboards have
+	id = string(state.Users[3].ID) // few keyboards can type this name
 	check([]string{id}, id[len(id)-4:])
 	check([]string{id}, "日本語の名前")
-	id = string(state.Users[1].ID) // the end of the nkey does for everybody
+	id = string(state.Users[1].ID) // the nkey's end is always accepted
 	check([]string{id}, id[len(id)-4:])
 	check([]string{string(state.Users[1].ID), string(state.Users[2].ID)}, "2 users")
 }
@@ -209,7 +209,7 @@ func TestReplicasAreRaisedAndNeverLowered(t *testing.T) {
 	scale := findAction(t, "scale")
 	f := scale.Dialog(newState(wanted(tuitest.Healthy(), 1, 2))).Fields[0]
 	if f.Value != "2" || f.Check("1") == nil || f.Check("2") != nil || f.Check("3") != nil {
-		t.Errorf("with 1 and 2: %q stands there, 1: %v, 2: %v, 3: %v", f.Value, f.Check("1"), f.Check("2"), f.Check("3"))
+		t.Errorf("with 1 and 2 replicas: value %q, 1: %v, 2: %v, 3: %v", f.Value, f.Check("1"), f.Check("2"), f.Check("3"))
 	}
 	headless := wanted(tuitest.Healthy(), 1)
 	headless.Status.Buckets[2].Leader = ""
@@ -244,7 +244,7 @@ func TestLongNameIsNotTyped(t *testing.T) {
 		t.Errorf("the field says %q, want %q", got, want)
 	}
 	if text := strings.Join(ask.Lines, "\n"); !strings.Contains(text, name) || !strings.Contains(text, id) {
-		t.Errorf("neither name nor nkey are whole anywhere:\n%s", text)
+		t.Errorf("the full name or the full nkey is missing:\n%s", text)
 	}
 }
 
@@ -286,6 +286,6 @@ func TestFindTakesTheLongestName(t *testing.T) {
 		t.Errorf("%q %q %v", a.Name, rest, ok)
 	}
 	if _, _, ok := action.Find(action.Table(), "user revoked"); ok {
-		t.Error("half a word names an action")
+		t.Error("a part of a word names an action")
 	}
 }

@@ -35,7 +35,7 @@ func TestReadmeNamesTheKeys(t *testing.T) {
 		commands, keys := code.FindAllStringSubmatch(cells[2], -1), code.FindAllStringSubmatch(cells[3], -1)
 		for i, k := range keys {
 			named[k[1]] = true
-			beside := commands // one key beside several commands is one of them
+			beside := commands // one key beside several commands stands for one of them
 			if len(keys) == len(commands) {
 				beside = commands[i : i+1]
 			}

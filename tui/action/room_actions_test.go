@@ -23,7 +23,7 @@ func newRoomState(t *testing.T, state tuitest.ClusterState, sel action.Selection
 func TestRekeyNamesTheMemberItAsks(t *testing.T) {
 	t.Parallel()
 	state := tuitest.Healthy()
-	for i := range 3 { // an owner's name is the owner's own
+	for i := range 3 { // names may contain anything
 		k := state.Keys["room-01"]
 		evil := "evil\x1b[2J"
 		k.Can[i].Name = &evil
@@ -44,7 +44,7 @@ func TestRekeyNamesTheMemberItAsks(t *testing.T) {
 	} {
 		s := newRoomState(t, state, c.sel, c.opened)
 		if why := a.Unavailable(s); why != "" {
-			t.Errorf("%s: not possible: %s", name, why)
+			t.Errorf("%s: unavailable: %s", name, why)
 		}
 		if text := strings.Join(a.Question(s).Lines, "\n"); !strings.Contains(text, c.asked) || strings.Contains(text, "\x1b") {
 			t.Errorf("%s: the question is %q", name, text)

@@ -46,7 +46,7 @@ func pollAudit(t *testing.T, f *feed.Feed, before uint64, want int) feed.AuditLo
 	}
 	for i := 1; i < len(log.Records); i++ {
 		if log.Records[i].Seq != log.Records[i-1].Seq-1 {
-			t.Fatalf("record %d comes behind %d", log.Records[i].Seq, log.Records[i-1].Seq)
+			t.Fatalf("record %d follows %d", log.Records[i].Seq, log.Records[i-1].Seq)
 		}
 	}
 	return log
@@ -59,12 +59,12 @@ func TestAuditGrowsAtBothEnds(t *testing.T) {
 	log := pollAudit(t, f, 0, 100)
 	older := pollAudit(t, f, log.Next, 200)
 	newest += 7
-	again := pollAudit(t, f, log.Next, 207) // that one was read already
+	again := pollAudit(t, f, log.Next, 207) // this page was read already
 	if again.Next != older.Next {
-		t.Errorf("older ones begin at %d, want %d", again.Next, older.Next)
+		t.Errorf("Next is %d, want %d", again.Next, older.Next)
 	}
 	if last := pollAudit(t, f, again.Next, 257); last.Next != 0 {
-		t.Errorf("older ones begin at %d though there are none", last.Next)
+		t.Errorf("Next is %d at the end of the audit", last.Next)
 	}
 	newest = 150 // renumbered: the records read before are other ones
 	pollAudit(t, f, 0, 100)
@@ -82,7 +82,7 @@ func TestSubscribingAgainPollsAtOnce(t *testing.T) {
 	f := feed.New(feed.Config{Source: newAuditSource(&newest), ListInterval: time.Hour, AuditInterval: time.Hour})
 	want := feed.Subscription{Rollout: true, Audit: true}
 	f.Subscribe(want)
-	seen := uint64(0) // the first look alone may be answered twice
+	seen := uint64(0) // the first subscription alone may be polled twice
 	runUntil(t, f, "an answer to every look", func(s *feed.Snapshot) bool {
 		if n := min(s.Rollout.Answers, s.Audit.Answers); n > seen && seen < 4 {
 			seen = n
@@ -118,6 +118,6 @@ func TestAuditIsBounded(t *testing.T) {
 	pollAudit(t, f, log.Next, feed.MaxAudit)
 	newest += 50
 	if log = pollAudit(t, f, 0, feed.MaxAudit); log.Next != log.Records[feed.MaxAudit-1].Seq {
-		t.Errorf("older ones begin at %d", log.Next)
+		t.Errorf("Next is %d", log.Next)
 	}
 }

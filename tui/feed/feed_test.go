@@ -20,7 +20,7 @@ type fakeSource struct {
 	events          func(r admin.EventsRequest) (admin.Events, error)
 	users           func() ([]core.User, error)
 	audit           func(r admin.AuditRequest) (admin.Audit, error)
-	rolloutRequests int // how often the rollout was asked for
+	rolloutRequests int
 }
 
 func (s *fakeSource) Status(ctx context.Context) (admin.Status, error) {
@@ -74,7 +74,7 @@ func runUntil(t *testing.T, f *feed.Feed, what string, ok func(s *feed.Snapshot)
 	for !ok(f.Snapshot()) {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s did not come: %+v", what, f.Snapshot())
+			t.Fatalf("timed out waiting for %s: %+v", what, f.Snapshot())
 		case <-tick.C:
 		}
 	}
@@ -145,7 +145,7 @@ func TestAnswersAreSanitizedInACopy(t *testing.T) {
 		t.Errorf("the user is %+v", u)
 	}
 	if name != "na\ame" || info.Version != "1\a" || view.Nodes[0].Leads[1] != "b\a" || *users[0].Name != "na\ame" {
-		t.Error("what the source holds was written into")
+		t.Error("the source's own value was changed")
 	}
 }
 
@@ -175,10 +175,10 @@ func TestSubscribeDoesNotWaitForAConnection(t *testing.T) {
 	select {
 	case <-looked:
 	case <-time.After(5 * time.Second):
-		t.Fatal("who looks at a list waits for the connection")
+		t.Fatal("Subscribe waits for the connection")
 	}
 	if s := f.Snapshot(); s.Users.ViewedSince.IsZero() || s.Audit.ViewedSince.IsZero() {
-		t.Errorf("since when the lists are looked at was not noted: %v, %v", s.Users.ViewedSince, s.Audit.ViewedSince)
+		t.Errorf("ViewedSince was not recorded: %v, %v", s.Users.ViewedSince, s.Audit.ViewedSince)
 	}
 }
 
@@ -193,14 +193,14 @@ func TestListsArePolledOnlyWhileSubscribed(t *testing.T) {
 	f := newFastFeed(s)
 	f.PollOnce(context.Background())
 	if asked != 0 {
-		t.Error("the users were asked for though nobody looks")
+		t.Error("the users were polled without a subscription")
 	}
 	f.Subscribe(feed.Subscription{Users: true})
 	if f.PollOnce(context.Background()); asked != 1 {
 		t.Errorf("asked %d times, want once", asked)
 	}
 	if s.rolloutRequests != 0 {
-		t.Error("every node was asked for its rollout though nobody looks")
+		t.Error("the rollout was polled without a subscription")
 	}
 	f.Subscribe(feed.Subscription{Rollout: true})
 	if snap := f.PollOnce(context.Background()); s.rolloutRequests != 1 || asked != 1 || !snap.Rollout.Value.Safe || snap.Audit.Known() {
@@ -230,7 +230,7 @@ func TestEventsOfTwoNodesAreMerged(t *testing.T) {
 	}
 	f := newFastFeed(s)
 	f.PollOnce(context.Background())
-	if n := len(f.PollOnce(context.Background()).Events.Value); n != 2 { // one node's own record is never thinned out
+	if n := len(f.PollOnce(context.Background()).Events.Value); n != 2 { // events of one node are never deduplicated
 		t.Fatalf("%d events, want 2", n)
 	}
 	node = "n2"
@@ -240,7 +240,7 @@ func TestEventsOfTwoNodesAreMerged(t *testing.T) {
 		text += e.About + " " + e.Text + "; "
 	}
 	if want := "n3 stopped; n3 stopped; n1 stopped; meta n2 leads; "; text != want {
-		t.Errorf("the story is %q, want %q", text, want)
+		t.Errorf("the merged events are %q, want %q", text, want)
 	}
 }
 
@@ -267,7 +267,7 @@ func TestRestartedRecorderIsReadFromItsBeginning(t *testing.T) {
 	f.PollOnce(context.Background())
 	started, log = 2, []cluster.Event{{Seq: 1, At: 9000, Text: "new"}}
 	if n := len(f.PollOnce(context.Background()).Events.Value); n != 2 {
-		t.Errorf("%d events after the recorder began anew, want 2", n)
+		t.Errorf("%d events after the recorder restarted, want 2", n)
 	}
 }
 

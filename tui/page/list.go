@@ -69,7 +69,7 @@ func (l *List) FilterText(rc RenderContext) string {
 	return fmt.Sprintf(" %s match /%s.", widget.FormatCount(l.Table.Len()), rc.Filter)
 }
 
-// Key moves the cursor, sorts, marks and opens.
+// HandleKey moves the cursor, sorts, marks and opens.
 func (l *List) HandleKey(rc RenderContext, key string) KeyResult {
 	l.Load(rc)
 	switch {
@@ -82,7 +82,7 @@ func (l *List) HandleKey(rc RenderContext, key string) KeyResult {
 	return KeyResult{Handled: l.Table.HandleKey(key)}
 }
 
-// Open opens a row. The table may lack it, because the filter hides it.
+// OpenRow opens a row. The table may lack it, because the filter hides it.
 func (l *List) OpenRow(rc RenderContext, id string) {
 	l.Load(rc)
 	l.Table.Select(id)
@@ -99,7 +99,7 @@ func (l *List) GoBack() bool {
 	return wasOpen
 }
 
-// Hints are the keys that work on the page now, without those of its actions.
+// KeyHints are the keys that work on the page now, without those of its actions.
 func (l *List) KeyHints(RenderContext) []KeyHint {
 	if l.OpenID != "" {
 		hints := []KeyHint{{Key: "esc", Does: "back"}}
@@ -151,17 +151,17 @@ func (l *List) ClearMarks() bool {
 	return true
 }
 
-// Done removes the marks of the rows that an action has changed.
+// ActionDone removes the marks of the rows that an action has changed.
 func (l *List) ActionDone(did action.Selection) {
 	if did.Kind == l.Kind {
 		l.Table.Unmark(did.IDs)
 	}
 }
 
-// Want is nothing beyond the topics that are always polled.
+// Subscription is empty: the status and the events are always polled.
 func (l *List) Subscription() feed.Subscription { return feed.Subscription{} }
 
-// Copy returns the ids of the selection.
+// ClipboardText returns the ids of the selection.
 func (l *List) ClipboardText(rc RenderContext) (what, text string) { return CopyIDs(l.Selection(rc)) }
 
 // CopyIDs returns the text that y copies for a selection, and a name for it.

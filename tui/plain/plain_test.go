@@ -103,6 +103,6 @@ func assertGolden(t *testing.T, file string, got []byte) {
 		t.Fatalf("%v (go test ./tui/plain -update writes it)", err)
 	}
 	if d := cmp.Diff(string(want), string(got)); d != "" {
-		t.Errorf("%s differs (-agreed +now):\n%s", file, d)
+		t.Errorf("%s differs (-golden +now):\n%s", file, d)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // Mode is a set of colors.
 type Mode string
 
-// The modes. Auto is Dark until the terminal has said that it is light, has few colours or wants none.
+// The modes. Auto is Dark until the terminal reports a light background, few colors or none.
 const (
 	Auto  Mode = "auto"
 	Dark  Mode = "dark"
@@ -34,7 +34,7 @@ func ParseMode(s string) (Mode, bool) {
 // Tone is the meaning of a piece of text, which decides its color.
 type Tone int
 
-// The tones. Two greys beside plain text, one accent, three colours for state alone.
+// The tones: two grays besides plain text, one accent, and three colors only for states.
 const (
 	Plain  Tone = iota
 	Dim         // secondary

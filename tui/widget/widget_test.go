@@ -74,7 +74,7 @@ func TestProgressBarAndSparkline(t *testing.T) {
 		}
 	}
 	if got := widget.Sparkline(dark, []float64{9, 0, 1, 2, 4}, 4); got != "▁▃▅█" {
-		t.Errorf("spark %q", got)
+		t.Errorf("sparkline %q", got)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestSelectionStaysOnItsRow(t *testing.T) {
 	tb.HandleKey("down")
 	tb.Load(newRows("z", "y", "b"), "")
 	if got := tb.SelectedKey(); got != "b" {
-		t.Errorf("selected %q, want b: rows moved, the choice did not", got)
+		t.Errorf("selected %q, want b although the rows moved", got)
 	}
 	tb.Load(newRows("z", "y"), "")
 	if got := tb.SelectedKey(); got != "y" {
@@ -122,7 +122,7 @@ func TestSelectionStaysOnItsRow(t *testing.T) {
 	}
 	tb.Load(nil, "")
 	if got := tb.SelectedKey(); got != "" {
-		t.Errorf("selected %q of nothing", got)
+		t.Errorf("selected %q in an empty table", got)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestOnlyVisibleRowsAreMarked(t *testing.T) {
 	tb.Load(newRows("a", "c"), "")
 	tb.Load(newRows("a", "b", "c"), "")
 	if got := tb.MarkedKeys(); len(got) != 2 {
-		t.Errorf("marked %q: a row that went away keeps no mark", got)
+		t.Errorf("marked %q: a row that was gone must lose its mark", got)
 	}
 }
 
@@ -162,7 +162,7 @@ func TestUnarmedDialogTakesOnlyEsc(t *testing.T) {
 	}
 	d.Arm()
 	if d.HandleKey(enter) != widget.Canceled {
-		t.Error("Enter is not Cancel at first")
+		t.Error("Enter does not cancel at first")
 	}
 	if d.HandleKey(y) != widget.Confirmed {
 		t.Error("y does not confirm")
@@ -177,7 +177,7 @@ func TestCountsInSentencesAreGrouped(t *testing.T) {
 	for in, want := range map[string]string{
 		"5270 keys written.":                      "5 270 keys written.",
 		"with 12345678 rows, 999 users":           "with 12 345 678 rows, 999 users",
-		"(4193 members)":                          "(4193 members)", // no word by itself
+		"(4193 members)":                          "(4193 members)", // the number is not a separate word
 		"port 4222 of n1 in 2026":                 "port 4222 of n1 in 2026",
 		"unibus-20261122-120428.db was kept":      "unibus-20261122-120428.db was kept",
 		"4222 keys-file 0042 keys 1004":           "4222 keys-file 0042 keys 1004",
@@ -199,6 +199,6 @@ func TestLongLabelLeavesSpaceForTheInput(t *testing.T) {
 	t.Parallel()
 	d := widget.NewDialog(widget.DialogSpec{Title: "Really?", ConfirmLabel: "Yes", Fields: []widget.Field{{Label: strings.Repeat("long ", 40), Hint: "here"}}})
 	if got := ansi.Strip(d.View(dark, 80, 24)); !strings.Contains(got, "here") {
-		t.Errorf("the input is not seen:\n%s", got)
+		t.Errorf("the input is not visible:\n%s", got)
 	}
 }
