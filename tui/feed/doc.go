@@ -8,5 +8,6 @@
 // topic waits for another, so that a stuck node cannot freeze the screen. The package
 // knows no terminal.
 //
-// Begin reading with Feed in feed.go; poll_topics.go has one function per topic.
+// Begin reading with Feed in feed.go and the table of topics in poller.go;
+// poll_topics.go has one function per topic.
 package feed

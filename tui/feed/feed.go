@@ -44,9 +44,8 @@ type Feed struct {
 	cfg          Config
 	current      atomic.Pointer[Snapshot]
 	subscription atomic.Pointer[Subscription]
-	publishLock  sync.Mutex       // held while the next snapshot is built, never during a request
-	triggers     []chan struct{}  // each starts the next poll of a topic at once
-	listTriggers [5]chan struct{} // the triggers of users, rooms, room, rollout, audit
+	publishLock  sync.Mutex // held while the next snapshot is built, never during a request
+	pollers      []poller
 
 	// The goroutine that reads events owns these.
 	lastSeq          uint64 // of the last event
@@ -73,10 +72,10 @@ func New(cfg Config) *Feed {
 	f := &Feed{cfg: cfg}
 	f.current.Store(&Snapshot{})
 	f.subscription.Store(&Subscription{})
-	for range 3 + len(f.listTriggers) {
-		f.triggers = append(f.triggers, make(chan struct{}, 1))
+	f.pollers = f.newPollers()
+	for i := range f.pollers {
+		f.pollers[i].trigger = make(chan struct{}, 1)
 	}
-	copy(f.listTriggers[:], f.triggers[3:])
 	return f
 }
 
@@ -85,60 +84,38 @@ func (f *Feed) Snapshot() *Snapshot { return f.current.Load() }
 
 // PollNow polls every topic at once, after an action changed the cluster.
 func (f *Feed) PollNow() {
-	for _, k := range f.triggers {
-		trigger(k)
-	}
-}
-
-func trigger(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
+	for _, p := range f.pollers {
+		p.pollNow()
 	}
 }
 
 // Subscribe sets the lists that the current page shows, and polls the new ones at
 // once. It never blocks.
 func (f *Feed) Subscribe(sub Subscription) {
-	old := f.subscription.Swap(&sub)
-	f.markViewed(*old, sub)
-	if sub.Users && !old.Users {
-		trigger(f.listTriggers[0])
-	}
-	if sub.Rooms && !old.Rooms {
-		trigger(f.listTriggers[1])
-	}
-	if sub.addsRoom(*old) {
-		trigger(f.listTriggers[2])
-	}
-	if sub.Rollout && !old.Rollout {
-		trigger(f.listTriggers[3])
-	}
-	if sub.addsAudit(*old) {
-		trigger(f.listTriggers[4])
+	old := *f.subscription.Swap(&sub)
+	f.markViewed(old, sub)
+	for _, p := range f.pollers {
+		if p.shown != nil && p.needsPoll(old, sub) {
+			p.pollNow()
+		}
 	}
 }
 
 // markViewed records since when each list is shown.
 func (f *Feed) markViewed(old, sub Subscription) {
 	now := f.cfg.Now()
-	var edits []func(*Snapshot)
-	mark := func(before, after bool, edit func(*Snapshot)) {
-		if after && !before {
-			edits = append(edits, edit)
+	var opened []poller
+	for _, p := range f.pollers {
+		if p.shown != nil && p.shown(sub) && !p.shown(old) {
+			opened = append(opened, p)
 		}
 	}
-	mark(old.Users, sub.Users, func(s *Snapshot) { s.Users.ViewedSince = now })
-	mark(old.Rooms, sub.Rooms, func(s *Snapshot) { s.Rooms.ViewedSince = now })
-	mark(old.Room != "", sub.Room != "", func(s *Snapshot) { s.Room.ViewedSince = now })
-	mark(old.Rollout, sub.Rollout, func(s *Snapshot) { s.Rollout.ViewedSince = now })
-	mark(old.Audit, sub.Audit, func(s *Snapshot) { s.Audit.ViewedSince = now })
-	if len(edits) == 0 {
+	if len(opened) == 0 {
 		return
 	}
 	f.publish(func(s *Snapshot) {
-		for _, edit := range edits {
-			edit(s)
+		for _, p := range opened {
+			p.freshness(s).ViewedSince = now
 		}
 	})
 }
@@ -146,41 +123,18 @@ func (f *Feed) markViewed(old, sub Subscription) {
 // Run polls until ctx ends. It abandons requests that outlive ctx, because a
 // stuck node must not keep the console open.
 func (f *Feed) Run(ctx context.Context) {
-	every := func(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
-	go f.pollLoop(ctx, f.triggers[0], f.cfg.Timeout, every(f.cfg.Interval), f.status)
-	go f.pollLoop(ctx, f.triggers[1], f.cfg.Timeout, f.migrationInterval, f.migration)
-	go f.pollLoop(ctx, f.triggers[2], f.cfg.Timeout, every(f.cfg.Interval), f.events)
-	go f.pollLoop(ctx, f.listTriggers[0], f.cfg.Timeout, every(f.cfg.ListInterval), f.users)
-	go f.pollLoop(ctx, f.listTriggers[1], f.cfg.Timeout, every(f.cfg.ListInterval), f.rooms)
-	go f.pollLoop(ctx, f.listTriggers[2], f.cfg.SlowTimeout, every(f.cfg.ListInterval), f.room)
-	go f.pollLoop(ctx, f.listTriggers[3], f.cfg.SlowTimeout, every(f.cfg.ListInterval), f.rollout)
-	go f.pollLoop(ctx, f.listTriggers[4], f.cfg.SlowTimeout, every(f.cfg.AuditInterval), f.audit)
+	for _, p := range f.pollers {
+		go f.pollLoop(ctx, p)
+	}
 	<-ctx.Done()
 }
 
 // PollOnce polls every topic once, in order, and returns the snapshot.
 func (f *Feed) PollOnce(ctx context.Context) *Snapshot {
-	for _, pollTopic := range []func(context.Context){f.status, f.migration, f.events, f.users, f.rooms, f.room, f.rollout, f.audit} {
-		pollTopic(ctx)
+	for _, p := range f.pollers {
+		f.pollIfShown(ctx, p)
 	}
 	return f.Snapshot()
-}
-
-func (f *Feed) pollLoop(ctx context.Context, triggered chan struct{}, timeout time.Duration, interval func() time.Duration, pollTopic func(context.Context)) {
-	for {
-		callCtx, cancel := context.WithTimeout(ctx, timeout)
-		pollTopic(callCtx)
-		cancel()
-		t := time.NewTimer(interval())
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return
-		case <-triggered:
-			t.Stop()
-		case <-t.C:
-		}
-	}
 }
 
 func (f *Feed) migrationInterval() time.Duration {

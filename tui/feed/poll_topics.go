@@ -14,21 +14,21 @@ import (
 // scrolled to. It requests all of them each time, because any member's status or
 // key may change.
 func (f *Feed) room(ctx context.Context) {
-	w := f.subscription.Load()
-	if w.Room == "" {
+	sub := f.subscription.Load()
+	if sub.Room == "" { // closed a moment ago
 		return
 	}
-	if f.Snapshot().RoomID != w.Room {
+	if f.Snapshot().RoomID != sub.Room {
 		f.publish(func(s *Snapshot) {
-			s.RoomID, s.Room = w.Room, Topic[admin.RoomDetail]{Freshness: Freshness{Answers: s.Room.Answers + 1}}
+			s.RoomID, s.Room = sub.Room, Topic[admin.RoomDetail]{Freshness: Freshness{Answers: s.Room.Answers + 1}}
 		}) // Answers must not repeat, or cached rows of one room would be shown for another
 	}
 	poll(ctx, f, func(s *Snapshot) *Topic[admin.RoomDetail] { return &s.Room },
 		func(ctx context.Context) (admin.RoomDetail, error) {
-			d, err := f.cfg.Source.RoomPage(ctx, admin.RoomRequest{ID: w.Room})
-			for n := 1; err == nil && n < w.RoomPages && d.Next != ""; n++ {
+			d, err := f.cfg.Source.RoomPage(ctx, admin.RoomRequest{ID: sub.Room})
+			for n := 1; err == nil && n < sub.RoomPages && d.Next != ""; n++ {
 				var more admin.RoomDetail
-				if more, err = f.cfg.Source.RoomPage(ctx, admin.RoomRequest{ID: w.Room, After: d.Next}); err == nil {
+				if more, err = f.cfg.Source.RoomPage(ctx, admin.RoomRequest{ID: sub.Room, After: d.Next}); err == nil {
 					d = d.With(more)
 				}
 			}
@@ -87,30 +87,21 @@ func (f *Feed) migration(ctx context.Context) {
 }
 
 func (f *Feed) users(ctx context.Context) {
-	if f.subscription.Load().Users {
-		poll(ctx, f, func(s *Snapshot) *Topic[[]core.User] { return &s.Users }, f.cfg.Source.Users, nil)
-	}
+	poll(ctx, f, func(s *Snapshot) *Topic[[]core.User] { return &s.Users }, f.cfg.Source.Users, nil)
 }
 
 func (f *Feed) rooms(ctx context.Context) {
-	if f.subscription.Load().Rooms {
-		poll(ctx, f, func(s *Snapshot) *Topic[[]admin.RoomSummary] { return &s.Rooms }, f.cfg.Source.Rooms, nil)
-	}
+	poll(ctx, f, func(s *Snapshot) *Topic[[]admin.RoomSummary] { return &s.Rooms }, f.cfg.Source.Rooms, nil)
 }
 
 func (f *Feed) rollout(ctx context.Context) {
-	if f.subscription.Load().Rollout {
-		poll(ctx, f, func(s *Snapshot) *Topic[admin.Rollout] { return &s.Rollout }, f.cfg.Source.Rollout, nil)
-	}
+	poll(ctx, f, func(s *Snapshot) *Topic[admin.Rollout] { return &s.Rollout }, f.cfg.Source.Rollout, nil)
 }
 
 // audit requests the newest page each time, because an action's outcome follows
 // its record. It requests older pages once, when the operator scrolls to them.
 func (f *Feed) audit(ctx context.Context) {
-	w := f.subscription.Load()
-	if !w.Audit {
-		return
-	}
+	sub := f.subscription.Load()
 	poll(ctx, f, func(s *Snapshot) *Topic[AuditLog] { return &s.Audit },
 		func(ctx context.Context) (AuditLog, error) {
 			newest, err := f.cfg.Source.Audit(ctx, admin.AuditRequest{Limit: auditPageSize})
@@ -118,7 +109,7 @@ func (f *Feed) audit(ctx context.Context) {
 				return AuditLog{}, err
 			}
 			log := f.Snapshot().Audit.Value.prependNewest(newest)
-			if log.Next == 0 || log.Next != w.AuditBefore || len(log.Records) >= MaxAudit {
+			if log.Next == 0 || log.Next != sub.AuditBefore || len(log.Records) >= MaxAudit {
 				return log, nil
 			}
 			older, err := f.cfg.Source.Audit(ctx, admin.AuditRequest{Before: log.Next, Limit: auditPageSize})

@@ -11,7 +11,7 @@ type Subscription struct {
 	AuditBefore  uint64 // the AuditLog.Next that the operator has scrolled to; 0: only the newest
 }
 
-// Exceeds is true if w needs data that old does not poll.
+// Exceeds is true if sub needs data that old does not poll.
 func (sub Subscription) Exceeds(old Subscription) bool {
 	return sub.Users && !old.Users || sub.Rooms && !old.Rooms || sub.addsRoom(old) || sub.Rollout && !old.Rollout || sub.addsAudit(old)
 }
