@@ -11,9 +11,6 @@ func (m *Model) clusterName() string {
 	if c := m.snapshot.Status.Value.Cluster; c != "" {
 		return widget.Sanitize(c)
 	}
-	if m.cfg.Cluster != "" {
-		return widget.Sanitize(m.cfg.Cluster)
-	}
 	return "unibus"
 }
 

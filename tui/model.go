@@ -32,7 +32,6 @@ type Client interface {
 // Config configures a console. Only Client is required.
 type Config struct {
 	Client    Client
-	Cluster   string // shown until a node has told its name
 	ReadOnly  bool   // disables every action that changes the cluster
 	Theme     string // auto, dark, light, basic or mono; "" is auto
 	ASCII     bool   // draw ASCII glyphs only
@@ -44,8 +43,8 @@ type Config struct {
 
 // The least size in which the pages can be used.
 const (
-	MinWidth  = 80
-	MinHeight = 24
+	minWidth  = 80
+	minHeight = 24
 )
 
 const (

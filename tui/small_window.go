@@ -7,7 +7,7 @@ import (
 )
 
 // windowTooSmall is true when neither pages nor dialogs fit into the window.
-func (m *Model) windowTooSmall() bool { return m.width < MinWidth || m.height < MinHeight }
+func (m *Model) windowTooSmall() bool { return m.width < minWidth || m.height < minHeight }
 
 // handleSmallWindowKey allows only quitting and canceling: the operator cannot
 // see what another key would do.
@@ -23,7 +23,7 @@ func (m *Model) handleSmallWindowKey(key string) tea.Cmd {
 
 // smallWindowLines are shown instead of a page. They include the verdict.
 func (m *Model) smallWindowLines() []string {
-	lines := []string{fmt.Sprintf("This console needs %d x %d; the window is %d x %d. q quits.", MinWidth, MinHeight, m.width, m.height)}
+	lines := []string{fmt.Sprintf("This console needs %d x %d; the window is %d x %d. q quits.", minWidth, minHeight, m.width, m.height)}
 	switch {
 	case m.openDialog != nil && m.openDialog.asksToQuit:
 		lines = append(lines, m.waitingText(), "q quits anyway, esc stays.")

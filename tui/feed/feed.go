@@ -31,7 +31,6 @@ type Config struct {
 	Now               func() time.Time         // [time.Now]
 	Sanitize          func(text string) string // applied to every text of an answer [none]
 	Timeout           time.Duration            // of a request to one node [2 s]
-	SlowTimeout       time.Duration            // of a request that waits for every node or reads a stream [5 s]
 	Interval          time.Duration            // of status, events and a migration that is not running [1 s]
 	MigrationInterval time.Duration            // of a running migration [250 ms]
 	ListInterval      time.Duration            // of users, rooms and the rollout while a page shows them [3 s]
@@ -64,7 +63,6 @@ func New(cfg Config) *Feed {
 		}
 	}
 	setDefault(&cfg.Timeout, 2*time.Second)
-	setDefault(&cfg.SlowTimeout, 5*time.Second)
 	setDefault(&cfg.Interval, time.Second)
 	setDefault(&cfg.MigrationInterval, 250*time.Millisecond)
 	setDefault(&cfg.ListInterval, 3*time.Second)

@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// slowTimeout is the time for a request that waits for every node or reads a stream.
+const slowTimeout = 5 * time.Second
+
 // poller polls one topic.
 type poller struct {
 	trigger  chan struct{} // starts the next poll at once
@@ -21,7 +24,7 @@ type poller struct {
 // newPollers returns the pollers in the order in which PollOnce runs them.
 func (f *Feed) newPollers() []poller {
 	every := func(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
-	short, slow, lists := f.cfg.Timeout, f.cfg.SlowTimeout, every(f.cfg.ListInterval)
+	short, lists := f.cfg.Timeout, every(f.cfg.ListInterval)
 	return []poller{
 		{timeout: short, interval: every(f.cfg.Interval), poll: f.status},
 		{timeout: short, interval: f.migrationInterval, poll: f.migration},
@@ -37,17 +40,17 @@ func (f *Feed) newPollers() []poller {
 			freshness: func(s *Snapshot) *Freshness { return &s.Rooms.Freshness },
 		},
 		{
-			timeout: slow, interval: lists, poll: f.room, extends: Subscription.addsRoom,
+			timeout: slowTimeout, interval: lists, poll: f.room, extends: Subscription.addsRoom,
 			shown:     func(sub Subscription) bool { return sub.Room != "" },
 			freshness: func(s *Snapshot) *Freshness { return &s.Room.Freshness },
 		},
 		{
-			timeout: slow, interval: lists, poll: f.rollout,
+			timeout: slowTimeout, interval: lists, poll: f.rollout,
 			shown:     func(sub Subscription) bool { return sub.Rollout },
 			freshness: func(s *Snapshot) *Freshness { return &s.Rollout.Freshness },
 		},
 		{
-			timeout: slow, interval: every(f.cfg.AuditInterval), poll: f.audit, extends: Subscription.addsAudit,
+			timeout: slowTimeout, interval: every(f.cfg.AuditInterval), poll: f.audit, extends: Subscription.addsAudit,
 			shown:     func(sub Subscription) bool { return sub.Audit },
 			freshness: func(s *Snapshot) *Freshness { return &s.Audit.Freshness },
 		},

@@ -17,7 +17,6 @@ type Glyphs struct {
 	Equal                string
 	Different            string
 	Border               [6]string // ┌ ─ ┐ │ └ ┘
-	TextCursor           string    // where typing goes
 }
 
 func unicodeGlyphs() Glyphs {
@@ -29,8 +28,7 @@ func unicodeGlyphs() Glyphs {
 		BarEmpty:  "─",
 		Ellipsis:  "…", Mark: "✓", Cursor: ">", SortedUp: "↑", SortedDown: "↓",
 		Equal: "=", Different: "≠",
-		Border:     [6]string{"┌", "─", "┐", "│", "└", "┘"},
-		TextCursor: "▏",
+		Border: [6]string{"┌", "─", "┐", "│", "└", "┘"},
 	}
 }
 
@@ -42,7 +40,6 @@ func asciiGlyphs() Glyphs {
 		Bar:       []string{"#"},
 		BarEmpty:  ".", Ellipsis: "~", Mark: "*", Cursor: ">", SortedUp: "^", SortedDown: "v",
 		Equal: "=", Different: "#",
-		Border:     [6]string{"+", "-", "+", "|", "+", "+"},
-		TextCursor: "_",
+		Border: [6]string{"+", "-", "+", "|", "+", "+"},
 	}
 }

@@ -18,29 +18,29 @@ const (
 )
 
 // Colors are a terminal's default colors.
-type Colors struct{ Foreground, Background color.Color }
+type Colors struct{ foreground, background color.Color }
 
 // DarkColors are light text on a dark background.
 func DarkColors() Colors {
-	return Colors{Foreground: color.RGBA{0xd6, 0xd8, 0xdc, 0xff}, Background: color.RGBA{0x14, 0x16, 0x1a, 0xff}}
+	return Colors{foreground: color.RGBA{0xd6, 0xd8, 0xdc, 0xff}, background: color.RGBA{0x14, 0x16, 0x1a, 0xff}}
 }
 
 // LightColors are dark text on a light background.
 func LightColors() Colors {
-	return Colors{Foreground: color.RGBA{0x22, 0x24, 0x28, 0xff}, Background: color.RGBA{0xfc, 0xfc, 0xfa, 0xff}}
+	return Colors{foreground: color.RGBA{0x22, 0x24, 0x28, 0xff}, background: color.RGBA{0xfc, 0xfc, 0xfa, 0xff}}
 }
 
 // Grid is a copy of a terminal's cells.
 type Grid struct {
-	W, H  int
-	Cells [][]uv.Cell // by row; the cell after a wide one is empty
+	width, height int
+	rows          [][]uv.Cell // the cell after a wide one is empty
 }
 
 // Cells copies the visible cells.
 func (t *Terminal) Cells() Grid {
 	t.lock.Lock()
 	defer t.lock.Unlock()
-	g := Grid{W: t.width, H: t.height}
+	g := Grid{width: t.width, height: t.height}
 	for y := range t.height {
 		row := make([]uv.Cell, t.width)
 		for x := range t.width {
@@ -48,7 +48,7 @@ func (t *Terminal) Cells() Grid {
 				row[x] = *c
 			}
 		}
-		g.Cells = append(g.Cells, row)
+		g.rows = append(g.rows, row)
 	}
 	return g
 }
@@ -56,10 +56,10 @@ func (t *Terminal) Cells() Grid {
 // SVG writes the cells as an image.
 func (g Grid) SVG(w io.Writer, p Colors) error {
 	b := bufio.NewWriter(w)
-	width, height := float64(g.W)*cellWidth+2*margin, float64(g.H)*cellHeight+2*margin
+	width, height := float64(g.width)*cellWidth+2*margin, float64(g.height)*cellHeight+2*margin
 	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" width="%.1f" height="%.1f" viewBox="0 0 %.1f %.1f" font-family="JetBrains Mono, Noto Sans Mono CJK JP, DejaVu Sans Mono, monospace" font-size="%d">`+"\n", width, height, width, height, fontSize)
-	fmt.Fprintf(b, `<rect width="100%%" height="100%%" rx="8" fill="%s"/>`+"\n", hexColor(p.Background))
-	for y, row := range g.Cells {
+	fmt.Fprintf(b, `<rect width="100%%" height="100%%" rx="8" fill="%s"/>`+"\n", hexColor(p.background))
+	for y, row := range g.rows {
 		for x := 0; x < len(row); {
 			x = g.drawRun(b, p, row, x, y)
 		}
@@ -110,7 +110,7 @@ func (g Grid) drawRun(w io.Writer, p Colors, row []uv.Cell, x, y int) int {
 }
 
 func resolveStyle(p Colors, s uv.Style) (foreground, background, opacity string) {
-	fg, bg := p.Foreground, color.Color(nil)
+	fg, bg := p.foreground, color.Color(nil)
 	if s.Fg != nil {
 		fg = s.Fg
 	}
@@ -119,7 +119,7 @@ func resolveStyle(p Colors, s uv.Style) (foreground, background, opacity string)
 	}
 	if s.Attrs&uv.AttrReverse != 0 {
 		if bg == nil {
-			bg = p.Background
+			bg = p.background
 		}
 		fg, bg = bg, fg
 	}

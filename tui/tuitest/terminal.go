@@ -109,13 +109,7 @@ func (t *Terminal) Press(keys ...string) {
 	}
 }
 
-// Screen is the visible text, without trailing blanks.
-func (t *Terminal) Screen() string {
-	t.lock.Lock()
-	defer t.lock.Unlock()
-	return t.screen()
-}
-
+// screen is the visible text, without trailing blanks. The caller holds the lock.
 func (t *Terminal) screen() string {
 	var b strings.Builder
 	for y := range t.height {

@@ -9,12 +9,12 @@ import (
 
 // FormatAge formats a duration in its largest unit: 0.4 s, 26 m, 3 h, 71 d.
 func FormatAge(d time.Duration) string {
-	n, u := FormatAgeParts(d)
+	n, u := formatAgeParts(d)
 	return n + " " + u
 }
 
-// FormatAgeParts is FormatAge with a separate unit.
-func FormatAgeParts(d time.Duration) (figure, unit string) {
+// formatAgeParts is FormatAge with a separate unit.
+func formatAgeParts(d time.Duration) (figure, unit string) {
 	d = max(d, 0)
 	switch {
 	case d < 9950*time.Millisecond:

@@ -40,7 +40,7 @@ func Number(v float64, text, unit string) Cell {
 
 // AgeCell is a cell that shows a duration in its largest unit.
 func AgeCell(d time.Duration) Cell {
-	figure, unit := FormatAgeParts(d)
+	figure, unit := formatAgeParts(d)
 	return Number(d.Seconds(), figure, unit)
 }
 
@@ -70,7 +70,7 @@ type Row struct {
 
 // Table shows rows with a cursor, an order and marks. Call Load before drawing.
 type Table struct {
-	Columns  []Column
+	columns  []Column
 	Empty    string // says why the table is empty, and what would fill it
 	Markable bool   // m and M mark rows
 
@@ -90,7 +90,7 @@ type Table struct {
 
 // NewTable creates a table that keeps the order of its rows.
 func NewTable(empty string, cols ...Column) *Table {
-	return &Table{Columns: cols, Empty: empty, sortColumn: -1, marks: map[string]bool{}}
+	return &Table{columns: cols, Empty: empty, sortColumn: -1, marks: map[string]bool{}}
 }
 
 // Load replaces the rows. filter keeps rows with a key or cell that contains it,
@@ -217,9 +217,6 @@ func (t *Table) MarkedKeys() []string {
 // Len counts the rows that match the filter.
 func (t *Table) Len() int { return len(t.sorted) }
 
-// Total is how many rows were loaded.
-func (t *Table) Total() int { return t.totalRows }
-
 // HandleKey moves the cursor, sorts and marks. It returns false for keys that the
 // table does not use.
 func (t *Table) HandleKey(key string) bool {
@@ -258,7 +255,7 @@ func (t *Table) HandleKey(key string) bool {
 func (t *Table) sortByNextColumn() {
 	t.sortColumn++
 	t.descending = false
-	if t.sortColumn >= len(t.Columns) {
+	if t.sortColumn >= len(t.columns) {
 		t.sortColumn = -1
 	}
 	t.applySort()

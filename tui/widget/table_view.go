@@ -53,8 +53,8 @@ func (t *Table) drawEmpty(th theme.Theme, w int) []string {
 
 // columnWidths decides the width of each column; 0 omits it.
 func (t *Table) columnWidths(available int) []int {
-	ws := make([]int, len(t.Columns))
-	for i := range t.Columns {
+	ws := make([]int, len(t.columns))
+	for i := range t.columns {
 		ws[i] = t.naturalWidth(i)
 	}
 	for i := len(ws) - 1; i >= 0; i-- {
@@ -62,7 +62,7 @@ func (t *Table) columnWidths(available int) []int {
 		if excess <= 0 {
 			break
 		}
-		least := t.Columns[i].Min
+		least := t.columns[i].Min
 		if least == 0 {
 			least = ws[i] // half a number misleads: such a column is dropped
 		}
@@ -91,7 +91,7 @@ func sumWidths(ws []int) int {
 // measureColumns runs once per Load: measuring ten thousand rows would delay
 // every key.
 func (t *Table) measureColumns() {
-	t.contentWidths = make([]int, len(t.Columns))
+	t.contentWidths = make([]int, len(t.columns))
 	for _, r := range t.filtered {
 		for i := range min(len(r.Cells), len(t.contentWidths)) {
 			t.contentWidths[i] = max(t.contentWidths[i], Width(Sanitize(r.Cells[i].fullText())))
@@ -100,7 +100,7 @@ func (t *Table) measureColumns() {
 }
 
 func (t *Table) naturalWidth(col int) int {
-	c := t.Columns[col]
+	c := t.columns[col]
 	w := Width(c.Title)
 	if t.sortColumn == col {
 		w++
@@ -116,7 +116,7 @@ func (t *Table) naturalWidth(col int) int {
 
 func (t *Table) drawHeader(th theme.Theme, ws []int) string {
 	var parts []string
-	for i, c := range t.Columns {
+	for i, c := range t.columns {
 		if ws[i] == 0 {
 			continue
 		}
@@ -149,7 +149,7 @@ func (t *Table) drawRow(th theme.Theme, r Row, selected bool, ws []int) string {
 
 func (t *Table) drawCells(th theme.Theme, r Row, ws []int, unstyled bool) string {
 	var parts []string
-	for i, c := range t.Columns {
+	for i, c := range t.columns {
 		if ws[i] == 0 {
 			continue
 		}
