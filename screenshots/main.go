@@ -88,7 +88,7 @@ func story(d *demo.Demo) []shot {
 		{name: "overview-sqlite", wait: "200 users"},
 		{name: "migrate-before", keys: []string{"6"}, wait: "sealed keys"},
 		{do: stop, wait: "degraded"},
-		{keys: []string{"D"}, wait: "The dry run has begun"},
+		{keys: []string{"D"}, wait: "The dry run has started"},
 		{name: "migrate-problems", keys: []string{"esc"}, wait: "start it; every node"},
 		{do: start, wait: "healthy"},
 		{name: "migrate-start", keys: []string{"b"}, wait: "enter choose"},
