@@ -57,14 +57,14 @@ func run(ctx context.Context, dir, unibusd string) (err error) {
 		}
 	}()
 	for _, s := range []struct {
-		theme string
-		paper tuitest.Paper
-		shots []screenshot
+		theme  string
+		colors tuitest.Colors
+		shots  []screenshot
 	}{
-		{"dark", tuitest.DarkPaper(), screenshots(d)},
-		{"light", tuitest.LightPaper(), []screenshot{{name: "overview-light", wait: "RECENT"}}},
+		{"dark", tuitest.DarkColors(), screenshots(d)},
+		{"light", tuitest.LightColors(), []screenshot{{name: "overview-light", wait: "RECENT"}}},
 	} {
-		c := &screenshotTaker{dir: dir, colors: s.paper}
+		c := &screenshotTaker{dir: dir, colors: s.colors}
 		if err := c.takeScreenshots(ctx, d, s.theme, s.shots); err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func screenshots(d *demo.Demo) []screenshot {
 		{name: "overview-sqlite", wait: "200 users"},
 		{name: "migrate-before", keys: []string{"6"}, wait: "sealed keys"},
 		{do: stop, wait: "degraded"},
-		{keys: []string{"D"}, wait: "The dry run has begun"},
+		{keys: []string{"D"}, wait: "The dry run has started"},
 		{name: "migrate-problems", keys: []string{"esc"}, wait: "start it; every node"},
 		{do: start, wait: "healthy"},
 		{name: "migrate-start", keys: []string{"b"}, wait: "enter choose"},
@@ -124,7 +124,7 @@ func screenshots(d *demo.Demo) []screenshot {
 		{name: "room", keys: []string{"enter"}, wait: "could rekey"},
 		{keys: []string{"esc"}, wait: "EPOCH"},
 		{name: "events", keys: []string{"7"}, wait: "WHAT"},
-		{name: "help", keys: []string{"?"}, wait: "What you can do"},
+		{name: "help", keys: []string{"?"}, wait: "Actions"},
 		{keys: []string{"esc"}, wait: "WHAT"},
 		{name: "rollout", keys: []string{"8"}, wait: "Enforce is active on every node"},
 		{name: "audit", keys: []string{"9"}, wait: "migrate-cutover"},
@@ -139,7 +139,7 @@ func screenshots(d *demo.Demo) []screenshot {
 // screenshotTaker takes screenshots of one console.
 type screenshotTaker struct {
 	dir    string
-	colors tuitest.Paper
+	colors tuitest.Colors
 }
 
 func (c *screenshotTaker) takeScreenshots(ctx context.Context, d *demo.Demo, theme string, shots []screenshot) error {
@@ -152,7 +152,7 @@ func (c *screenshotTaker) takeScreenshots(ctx context.Context, d *demo.Demo, the
 		return err
 	}
 	defer cl.Close()
-	term := tuitest.Start(tui.Config{Client: cl, Theme: theme, Flags: "--context demo"}, width, height)
+	term := tuitest.StartTerminal(tui.Config{Client: cl, Theme: theme, Flags: "--context demo"}, width, height)
 	defer func() { _ = term.Close() }() // the screenshots are taken
 	var films []capturedScreen
 	for _, s := range shots {
@@ -177,7 +177,7 @@ type capturedScreen struct {
 	cells tuitest.Grid
 }
 
-func (c *screenshotTaker) capture(ctx context.Context, term *tuitest.Term, s screenshot) error {
+func (c *screenshotTaker) capture(ctx context.Context, term *tuitest.Terminal, s screenshot) error {
 	if s.do != nil {
 		if err := s.do(ctx); err != nil {
 			return err

@@ -1,5 +1,12 @@
-// Package tui is the operators' console: it shows the truth about a cluster and
-// drives what an operator does. This package is the root model (routing, focus,
-// overlays, size); what is known comes from tui/feed, what can be done from
-// tui/action, what is drawn from the packages under tui/page.
+// Package tui is the operators' console, a Bubble Tea program.
+//
+// It shows the state of a cluster and runs operators' actions. cmd/unibus-tui calls
+// Run; tests and screenshots drive the same model through tui/tuitest.
+//
+// This package holds the root model: routing of keys, focus, dialogs, the header and
+// the footer. tui/feed polls the cluster, tui/action lists the operators' actions,
+// and each package below tui/page draws one page. The console imports contracts of
+// core packages only, never a server or a store.
+//
+// Begin reading with Model in model.go, then Update in update.go and View in view.go.
 package tui

@@ -20,25 +20,25 @@ var update = flag.Bool("update", false, "write the goldens anew")
 
 var sizes = [][2]int{{80, 24}, {120, 40}, {200, 60}}
 
-var pictures = []struct {
+var goldenScreens = []struct {
 	name  string
-	world func() tuitest.World
+	world func() tuitest.ClusterState
 	keys  []string
 }{
-	{"overview-legacy", tuitest.Legacy, nil},
+	{"overview-sqlite", tuitest.OnSQLite, nil},
 	{"overview-healthy", tuitest.Healthy, nil},
 	{"overview-degraded", tuitest.Degraded, nil},
-	{"overview-lost", tuitest.Lost, nil},
+	{"overview-no-quorum", tuitest.NoQuorum, nil},
 	{"nodes", tuitest.Degraded, []string{"2"}},
 	{"node", tuitest.Healthy, []string{"enter"}},
-	{"node-away", tuitest.Degraded, []string{"2", "end", "enter"}},
+	{"node-down", tuitest.Degraded, []string{"2", "end", "enter"}},
 	{"findings", tuitest.Degraded, []string{"f"}},
-	{"migrate-several", tuitest.Several, []string{"6"}},
-	{"ask-start-several", tuitest.Several, []string{"6", "b"}},
-	{"ask-check-several", tuitest.Several, []string{"6", "D"}},
-	{"ask-revoke-wide", tuitest.Healthy, []string{"4", "down", "down", "down", "r"}},
+	{"migrate-several", tuitest.SeveralFiles, []string{"6"}},
+	{"ask-start-several", tuitest.SeveralFiles, []string{"6", "b"}},
+	{"ask-check-several", tuitest.SeveralFiles, []string{"6", "D"}},
+	{"ask-revoke-long-name", tuitest.Healthy, []string{"4", "down", "down", "down", "r"}},
 	{"buckets", tuitest.Degraded, []string{"3"}},
-	{"bucket", tuitest.Lost, []string{"3", "down", "enter"}},
+	{"bucket", tuitest.NoQuorum, []string{"3", "down", "enter"}},
 	{"users", tuitest.Healthy, []string{"4", "down", "m", "m"}},
 	{"user", tuitest.Healthy, []string{"4", "down", "enter"}},
 	{"rooms", tuitest.Healthy, []string{"5"}},
@@ -46,69 +46,69 @@ var pictures = []struct {
 	{"room-rekey", tuitest.Healthy, []string{"5", "down", "down", "down", "enter"}},
 	{"room-plain", tuitest.Healthy, []string{"5", "enter"}},
 	{"room-archived", tuitest.Healthy, []string{"5", "/", "room-09", "enter", "enter"}},
-	{"room-alone", tuitest.Healthy, []string{"5", "/", "room-11", "enter", "enter"}},
-	{"rooms-due", tuitest.Healthy, []string{"5", "s", "s", "home"}},
-	{"overview-due", tuitest.Due, nil},
-	{"migrate-legacy", tuitest.Legacy, []string{"6"}},
-	{"migrate-moving", tuitest.Moving, []string{"6"}},
+	{"room-nobody-online", tuitest.Healthy, []string{"5", "/", "room-11", "enter", "enter"}},
+	{"rooms-sorted-by-keys", tuitest.Healthy, []string{"5", "s", "s", "home"}},
+	{"overview-rekey-required", tuitest.RekeyRequired, nil},
+	{"migrate-sqlite", tuitest.OnSQLite, []string{"6"}},
+	{"migrate-copy", tuitest.Copying, []string{"6"}},
 	{"migrate-verified", tuitest.Verified, []string{"6"}},
-	{"migrate-unequal", tuitest.Unequal, []string{"6"}},
-	{"migrate-moved", tuitest.Moved, []string{"6"}},
-	{"migrate-paused", tuitest.Paused, []string{"6"}},
+	{"migrate-replica-differs", tuitest.ReplicaDiffers, []string{"6"}},
+	{"migrate-soak", tuitest.AfterCutover, []string{"6"}},
+	{"migrate-paused", tuitest.CopyPaused, []string{"6"}},
 	{"migrate-fence", tuitest.Fencing, []string{"6"}},
 	{"migrate-cutover", tuitest.CuttingOver, []string{"6"}},
 	{"migrate-rollback", tuitest.RollingBack, []string{"6"}},
 	{"migrate-rolledback", tuitest.RolledBack, []string{"6"}},
 	{"migrate-aborted", tuitest.Aborted, []string{"6"}},
 	{"migrate-interrupted", tuitest.Interrupted, []string{"6"}},
-	{"migrate-orphaned", tuitest.Orphaned, []string{"6"}},
-	{"migrate-problems", tuitest.Refused, []string{"6"}},
-	{"migrate-drift", tuitest.Drifted, []string{"6"}},
+	{"migrate-node-down", tuitest.MigrationNodeDown, []string{"6"}},
+	{"migrate-problems", tuitest.PreflightFailed, []string{"6"}},
+	{"migrate-divergence", tuitest.FilesDiffer, []string{"6"}},
 	{"migrate-dry-run", tuitest.DryRun, []string{"6"}},
-	{"migrate-viewer", tuitest.Watched, []string{"6"}},
+	{"migrate-viewer", tuitest.CopyingAsViewer, []string{"6"}},
 	{"events", tuitest.Degraded, []string{"7"}},
-	{"rollout-safe", tuitest.Soft, []string{"8"}},
-	{"rollout-unsafe", tuitest.Unsafe, []string{"8"}},
-	{"rollout-one", tuitest.Unsafe, []string{"8", "down", "enter"}},
-	{"rollout-silent", tuitest.Degraded, []string{"8"}},
+	{"rollout-safe", tuitest.SoftMode, []string{"8"}},
+	{"rollout-unsafe", tuitest.UnsafeToEnforce, []string{"8"}},
+	{"rollout-client", tuitest.UnsafeToEnforce, []string{"8", "down", "enter"}},
+	{"rollout-node-down", tuitest.Degraded, []string{"8"}},
 	{"audit", tuitest.Healthy, []string{"9"}},
-	{"audit-one", tuitest.Healthy, []string{"9", "down", "down", "enter"}},
+	{"audit-record", tuitest.Healthy, []string{"9", "down", "down", "enter"}},
 	{"help", tuitest.Healthy, []string{"?"}},
-	{"ask-start", tuitest.Drifted, []string{"6", "b"}},
-	{"ask-limit", tuitest.Paused, []string{"6", "L"}},
-	{"ask-abort", tuitest.Moving, []string{"6", "A"}},
+	{"ask-start", tuitest.FilesDiffer, []string{"6", "b"}},
+	{"ask-limit", tuitest.CopyPaused, []string{"6", "L"}},
+	{"ask-abort", tuitest.Copying, []string{"6", "A"}},
 	{"ask-cutover", tuitest.Verified, []string{"6", "X"}},
-	{"ask-rollback", tuitest.Moved, []string{"6", "U"}},
+	{"ask-rollback", tuitest.AfterCutover, []string{"6", "U"}},
 	{"ask-rekey", tuitest.Healthy, []string{"5", "down", "down", "down", "enter", "r"}},
-	{"ask-finish", tuitest.Moved, []string{"6", "F"}},
+	{"ask-finish", tuitest.AfterCutover, []string{"6", "F"}},
 }
 
 const flags = "--server tls://127.0.0.1:4222 --identity ana.nk --tls-ca ca.pem"
 
-func config(w tuitest.World) (tui.Config, *tuitest.Fake) {
-	f := tuitest.NewFake(w)
+func newConfig(state tuitest.ClusterState) (tui.Config, *tuitest.FakeClient) {
+	f := tuitest.NewFakeClient(state)
 	return tui.Config{Client: f, Flags: flags, Version: "test"}, f
 }
 
-func TestPagesLookAsAgreed(t *testing.T) {
+func TestScreensMatchGoldens(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes {
-		for _, p := range pictures {
+		for _, p := range goldenScreens {
 			name := fmt.Sprintf("%dx%d/%s", size[0], size[1], p.name)
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				cfg, _ := config(p.world())
-				s := tuitest.NewStill(cfg, size[0], size[1])
-				s.Press(p.keys...)
-				got := s.Screen()
-				fits(t, got, size[0], size[1])
-				golden(t, filepath.Join("testdata", name+".txt"), got)
+				cfg, _ := newConfig(p.world())
+				h := tuitest.NewHarness(cfg, size[0], size[1])
+				h.Press(p.keys...)
+				got := h.Screen()
+				assertFits(t, got, size[0], size[1])
+				assertGolden(t, filepath.Join("testdata", name+".txt"), got)
 			})
 		}
 	}
 }
 
-func fits(t *testing.T, screen string, w, h int) {
+func assertFits(t *testing.T, screen string, w, h int) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSuffix(screen, "\n"), "\n")
 	if len(lines) != h {
@@ -121,7 +121,7 @@ func fits(t *testing.T, screen string, w, h int) {
 	}
 }
 
-func golden(t *testing.T, file, got string) {
+func assertGolden(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -137,24 +137,24 @@ func golden(t *testing.T, file, got string) {
 		t.Fatalf("%v (go test ./tui -update writes it)", err)
 	}
 	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s differs (-agreed +now):\n%s", file, d)
+		t.Errorf("%s differs (-golden +now):\n%s", file, d)
 	}
 }
 
-func TestNothingButASCIIWhereItIsAskedFor(t *testing.T) {
+func TestASCIIModeDrawsOnlyASCII(t *testing.T) {
 	t.Parallel()
-	for _, p := range pictures {
-		w := p.world()
-		for i := range w.Users { // the names are the users' own
+	for _, p := range goldenScreens {
+		state := p.world()
+		for i := range state.Users { // users choose names freely
 			n := fmt.Sprintf("user-%d", i)
-			w.Users[i].Name = &n
+			state.Users[i].Name = &n
 		}
-		for _, ms := range w.Members {
+		for _, ms := range state.Members {
 			for i := range ms {
 				ms[i].Name = nil
 			}
 		}
-		for _, k := range w.Keys {
+		for _, k := range state.Keys {
 			for _, ps := range [][]admin.RoomPerson{k.Lack, k.Know, k.Can} {
 				for i := range ps {
 					n := fmt.Sprintf("person-%d", i)
@@ -162,17 +162,17 @@ func TestNothingButASCIIWhereItIsAskedFor(t *testing.T) {
 				}
 			}
 		}
-		for i := range w.Events {
-			w.Events[i].Text = strings.ReplaceAll(w.Events[i].Text, "…", "...")
+		for i := range state.Events {
+			state.Events[i].Text = strings.ReplaceAll(state.Events[i].Text, "…", "...")
 		}
-		for i := range w.Audit {
-			w.Audit[i].Text = strings.ReplaceAll(w.Audit[i].Text, "…", "...")
+		for i := range state.Audit {
+			state.Audit[i].Text = strings.ReplaceAll(state.Audit[i].Text, "…", "...")
 		}
-		cfg, _ := config(w)
+		cfg, _ := newConfig(state)
 		cfg.ASCII = true
-		s := tuitest.NewStill(cfg, 120, 40)
-		s.Press(p.keys...)
-		for _, l := range strings.Split(s.Screen(), "\n") {
+		h := tuitest.NewHarness(cfg, 120, 40)
+		h.Press(p.keys...)
+		for _, l := range strings.Split(h.Screen(), "\n") {
 			if strings.ContainsFunc(l, func(r rune) bool { return r > 126 }) {
 				t.Errorf("%s: %q", p.name, l)
 			}
@@ -183,11 +183,11 @@ func TestNothingButASCIIWhereItIsAskedFor(t *testing.T) {
 func TestEverySizeFits(t *testing.T) {
 	t.Parallel()
 	for _, size := range [][2]int{{1, 1}, {10, 3}, {79, 24}, {80, 23}, {81, 25}, {97, 31}} {
-		for _, p := range pictures {
-			cfg, _ := config(p.world())
-			s := tuitest.NewStill(cfg, size[0], size[1])
-			s.Press(p.keys...)
-			fits(t, s.Screen(), size[0], size[1])
+		for _, p := range goldenScreens {
+			cfg, _ := newConfig(p.world())
+			h := tuitest.NewHarness(cfg, size[0], size[1])
+			h.Press(p.keys...)
+			assertFits(t, h.Screen(), size[0], size[1])
 		}
 	}
 }

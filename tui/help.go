@@ -8,23 +8,23 @@ import (
 	"unibus/tui/widget"
 )
 
-// help is the overlay that lists every key and every action.
+// help is the overlay that lists all keys and actions.
 type help struct{ scroll widget.Scroll }
 
-// key scrolls; false closes.
-func (h *help) key(key string) bool {
+// handleKey scrolls. It returns false when the key closes the help.
+func (h *help) handleKey(key string) bool {
 	switch key {
 	case "esc", "?", "q", "enter":
 		return false
 	case "space":
 		key = "pgdown"
 	}
-	h.scroll.Key(key)
+	h.scroll.HandleKey(key)
 	return true
 }
 
 func (m *Model) helpView(w, h int) string {
-	return widget.Fit(m.theme, strings.Join(m.help.scroll.Lines(m.theme, m.helpLines(w), h), "\n"), w, h)
+	return widget.Fit(m.theme, strings.Join(m.help.scroll.VisibleLines(m.theme, m.helpLines(w), h), "\n"), w, h)
 }
 
 func (m *Model) helpLines(w int) []string {
@@ -35,55 +35,55 @@ func (m *Model) helpLines(w int) []string {
 	}
 	lines := []string{
 		head("Everywhere"),
-		row("1 to 9, Tab", "pages"), row(":", "commands; Tab completes, up and down recall"),
-		row("/", "filter what is listed"), row("up down j k", "move; PgUp PgDn Home End too"),
-		row("enter  esc", "open; back"), row("s  S", "sort by the next column; turn the order round"),
-		row("m  M", "mark a user; all that are shown, or none"), row("y", "copy the id, by OSC 52 (tmux: set-clipboard on)"),
-		row("space", "hold the picture, or let it go on; the cluster goes on anyway"), row("q", "quit; a move goes on without you"), "",
-		head("What you can do") + t.Paint(theme.Dim, "   behind : or by its key on its page"),
+		row("1 to 9, Tab", "pages"), row(":", "commands; Tab completes, up and down recall earlier ones"),
+		row("/", "filter the list"), row("up down j k", "move; PgUp PgDn Home End too"),
+		row("enter  esc", "open; back"), row("s  S", "sort by the next column; reverse the order"),
+		row("m  M", "mark a user; mark all listed users, or none"), row("y", "copy the id, by OSC 52 (tmux: set-clipboard on)"),
+		row("space", "pause or resume the screen; the cluster is not affected"), row("q", "quit; a running migration continues"), "",
+		head("Actions") + t.Paint(theme.Dim, "   type the name after : or press the key on its page"),
 	}
 	for _, a := range m.actions {
-		lines = append(lines, m.helpAction(a, w)...)
+		lines = append(lines, m.helpActionLines(a, w)...)
 	}
-	lines = append(lines, "", head("Signs"), m.signs(), "")
-	for _, l := range widget.Wrap("What is dangerous is asked about first, with the command that does the same; what changes the cluster is recorded. This is unibus "+m.cfg.Version+".", w-3) {
+	lines = append(lines, "", head("Symbols"), m.glyphLegend(), "")
+	for _, l := range widget.Wrap("Dangerous actions ask first and show the equivalent command. The audit records every change. This is unibus "+m.cfg.Version+".", w-3) {
 		lines = append(lines, "   "+t.Paint(theme.Dim, l))
 	}
 	return lines
 }
 
-// helpAction is an action in a line, or in several where one has no room for
-// what it does and why it cannot be done now.
-func (m *Model) helpAction(a action.Action, w int) []string {
+// helpActionLines describe an action: its help text, and why it is unavailable
+// now.
+func (m *Model) helpActionLines(act action.Action, w int) []string {
 	t := m.theme
-	name := a.Name
-	if a.Takes != "" {
-		name += " [" + strings.ToUpper(a.Takes) + "]"
+	name := act.Name
+	if act.ArgumentKind != "" {
+		name += " [" + strings.ToUpper(act.ArgumentKind) + "]"
 	}
-	head := "   " + t.Paint(theme.Accent, widget.Pad(name, 25, false)) + " " + t.Paint(theme.Dim, widget.Pad(a.Scope+" "+a.Key, 11, false)) + " "
-	room, indent := w-widget.Width(head), widget.Pad("", widget.Width(head), false)
-	why := widget.Clean(a.Impossible(m.state(m.page().Selection(m.scene()))))
-	if strings.HasPrefix(why, "no ") && strings.HasSuffix(why, "is selected") {
-		why = ""
+	head := "   " + t.Paint(theme.Accent, widget.Pad(name, 25, false)) + " " + t.Paint(theme.Dim, widget.Pad(act.Scope+" "+act.Key, 11, false)) + " "
+	width, indent := w-widget.Width(head), widget.Pad("", widget.Width(head), false)
+	reason := widget.Sanitize(act.UnavailableReason(m.actionState(m.currentPage().Selection(m.renderContext()))))
+	if strings.HasPrefix(reason, "no ") && strings.HasSuffix(reason, "is selected") {
+		reason = ""
 	}
-	if why != "" && widget.Width(a.Help)+widget.Width("; not now: "+why) <= room {
-		return []string{head + t.Paint(theme.Plain, a.Help) + t.Paint(theme.Dim, "; not now: "+why)}
+	if reason != "" && widget.Width(act.Help)+widget.Width("; not now: "+reason) <= width {
+		return []string{head + t.Paint(theme.Plain, act.Help) + t.Paint(theme.Dim, "; not now: "+reason)}
 	}
 	var lines []string
-	for _, l := range widget.Wrap(a.Help, room) {
+	for _, l := range widget.Wrap(act.Help, width) {
 		lines = append(lines, indent+t.Paint(theme.Plain, l))
 	}
 	lines[0] = head + strings.TrimPrefix(lines[0], indent)
-	if why != "" {
-		for _, l := range widget.Wrap("not now: "+why, room) {
+	if reason != "" {
+		for _, l := range widget.Wrap("not now: "+reason, width) {
 			lines = append(lines, indent+t.Paint(theme.Dim, l))
 		}
 	}
 	return lines
 }
 
-func (m *Model) signs() string {
+func (m *Model) glyphLegend() string {
 	g, t := m.theme.Glyphs, m.theme
 	return "   " + t.Paint(theme.Good, g.Healthy+" healthy") + "   " + t.Paint(theme.Warn, g.Degraded+" degraded") + "   " +
-		t.Paint(theme.Bad, g.Critical+" critical") + "   " + t.Paint(theme.Dim, g.Absent+" not there   "+g.Unknown+" not known")
+		t.Paint(theme.Bad, g.Critical+" critical") + "   " + t.Paint(theme.Dim, g.Absent+" down   "+g.Unknown+" not known")
 }

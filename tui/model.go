@@ -23,161 +23,162 @@ import (
 	"unibus/tui/widget"
 )
 
-// Client is what the console needs of the operators' client.
+// Client is the part of admin.Client that the console uses.
 type Client interface {
 	feed.Source
 	action.Client
 }
 
-// Config is what a console needs. Only Client must be set.
+// Config configures a console. Only Client is required.
 type Config struct {
-	Client   Client
-	Cluster  string // its name until a node has said it
-	ReadOnly bool   // no action that changes anything
-	Theme    string // auto, dark, light, basic or mono; "" is auto
-	ASCII    bool   // glyphs in seven bits
-	Version  string
-	Flags    string           // ends the "same as" lines: --server … --identity …
-	Dir      string           // where reports are saved; "" is the working directory
-	Now      func() time.Time // nil is time.Now; its location is the operator's
+	Client    Client
+	ReadOnly  bool   // disables every action that changes the cluster
+	Theme     string // auto, dark, light, basic or mono; "" is auto
+	ASCII     bool   // draw ASCII glyphs only
+	Version   string
+	Flags     string           // appended to the command lines that the console shows: --server … --identity …
+	ReportDir string           // reports are saved here; "" is the working directory
+	Now       func() time.Time // nil is time.Now; its location is the one that times are shown in
 }
 
 // The least size in which the pages can be used.
 const (
-	MinWidth  = 80
-	MinHeight = 24
+	minWidth  = 80
+	minHeight = 24
 )
 
 const (
-	drawEvery  = 100 * time.Millisecond // data redraws at most so often; a key is drawn at once
-	lostAfter  = 10 * time.Second       // a verdict that old is not known any more
-	toastFor   = 8 * time.Second
-	armAfter   = 300 * time.Millisecond // a pause without keys, before a dialog takes an answer
-	actTimeout = 2 * time.Minute        // for one thing done: above every bound of the client's own, so that those rule
+	drawInterval  = 100 * time.Millisecond // new data redraws at most this often; a key redraws at once
+	verdictMaxAge = 10 * time.Second       // an older verdict is shown as not known
+	toastDuration = 8 * time.Second
+	armDelay      = 300 * time.Millisecond // time without a key before a dialog takes an answer
+	actionTimeout = 2 * time.Minute        // for each object; longer than the client's own timeouts, so that those apply first
 )
 
-// Model is the console. Make it with New.
+// Model is the root model of the console. Create it with New.
 type Model struct {
-	cfg     Config
-	feed    *feed.Feed
-	actions []action.Action
-	pages   []page.Page
-	at      int
-	filters []string // by page
+	cfg       Config
+	feed      *feed.Feed
+	actions   []action.Action
+	pages     []page.Page
+	pageIndex int
+	filters   []string // by page
 
-	want    theme.Mode // what was asked for
-	light   bool       // what the terminal said
-	colours colorprofile.Profile
-	noColor bool
-	theme   theme.Theme
+	themeChoice     theme.Mode // what the operator asked for
+	lightBackground bool       // reported by the terminal
+	colorProfile    colorprofile.Profile
+	noColor         bool
+	theme           theme.Theme
 
-	w, h   int
-	snap   *feed.Snapshot // what is shown; stands still while paused
-	now    time.Time
-	paused time.Time // since then the picture is held; zero while live
-	held   feed.Want // what was asked for then
+	width, height      int
+	snapshot           *feed.Snapshot // what is shown; does not change during a pause
+	now                time.Time
+	pausedAt           time.Time         // zero while the screen is live
+	pausedSubscription feed.Subscription // what was polled when the pause began
 
-	prompt  *widget.Prompt
-	history []string
-	asking  *asking
-	help    *help
-	toast   toast
-	running *work // the action whose answer is awaited, nil while none is
+	prompt     *widget.Prompt
+	history    []string
+	openDialog *dialogState
+	help       *help
+	toast      toast
+	running    *runningAction // the action that has not returned, nil if none
 
-	drawn string // the last content, until something changed
-	dirty bool
+	lastScreen string // reused until something changes
+	dirty      bool
 }
 
-// toast is a short word about what was done, in the foot.
+// toast is a short message in the footer.
 type toast struct {
 	text  string
 	tone  theme.Tone
 	until time.Time
 }
 
-// New makes a console. It asks nothing of the cluster until its feed runs.
+// New creates a console. It makes no request until its feed runs.
 func New(cfg Config) *Model {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	mode, _ := theme.ParseMode(cfg.Theme)
 	m := &Model{
-		cfg: cfg, feed: feed.New(feed.Config{Source: cfg.Client, Now: cfg.Now, Clean: widget.Clean}),
-		actions: action.Table(), want: mode, colours: colorprofile.TrueColor,
+		cfg: cfg, feed: feed.New(feed.Config{Source: cfg.Client, Now: cfg.Now, Sanitize: widget.Sanitize}),
+		actions: action.Table(), themeChoice: mode, colorProfile: colorprofile.TrueColor,
 		pages: []page.Page{overview.New(), nodes.New(), buckets.New(), users.New(), rooms.New(), migrate.New(), events.New(), rollout.New(), audit.New()},
 		now:   cfg.Now(), dirty: true,
 	}
 	m.filters = make([]string, len(m.pages))
-	m.snap = m.feed.Now()
-	m.dress()
+	m.snapshot = m.feed.Snapshot()
+	m.applyTheme()
 	return m
 }
 
-// Feed is where the console's snapshots come from; Run runs it.
+// Feed returns the feed of the console's snapshots; Run starts it.
 func (m *Model) Feed() *feed.Feed { return m.feed }
 
-// dress chooses the theme from what was asked for and what the terminal can do.
-func (m *Model) dress() {
-	mode := m.want
+// applyTheme selects the theme from the operator's choice and the terminal's
+// abilities.
+func (m *Model) applyTheme() {
+	mode := m.themeChoice
 	if mode == theme.Auto {
 		mode = theme.Dark
 		switch {
-		case m.colours == colorprofile.ANSI:
+		case m.colorProfile == colorprofile.ANSI:
 			mode = theme.Basic
-		case m.light:
+		case m.lightBackground:
 			mode = theme.Light
 		}
 	}
-	if m.noColor || m.colours < colorprofile.ANSI {
+	if m.noColor || m.colorProfile < colorprofile.ANSI {
 		mode = theme.Mono
 	}
 	m.theme = theme.New(mode, m.cfg.ASCII)
 	m.dirty = true
 }
 
-// scene is what the current page draws from.
-func (m *Model) scene() page.Scene {
-	return page.Scene{
-		Snap: m.snap, Theme: m.theme, Now: m.clock(), W: m.w, H: m.h - frameLines,
-		Filter: m.filters[m.at], State: m.state(action.Selection{}), Impact: cluster.Impact,
+// renderContext is what the current page draws from.
+func (m *Model) renderContext() page.RenderContext {
+	return page.RenderContext{
+		Snapshot: m.snapshot, Theme: m.theme, Now: m.displayTime(), Width: m.width, Height: m.height - frameLines,
+		Filter: m.filters[m.pageIndex], ActionState: m.actionState(action.Selection{}), Impact: cluster.Impact,
 	}
 }
 
-func (m *Model) state(sel action.Selection) action.State {
-	return action.State{Snap: m.snap, Selected: sel, ReadOnly: m.cfg.ReadOnly, Flags: m.cfg.Flags, Dir: m.cfg.Dir, Now: m.clock()}
+func (m *Model) actionState(sel action.Selection) action.State {
+	return action.State{Snapshot: m.snapshot, Selected: sel, ReadOnly: m.cfg.ReadOnly, Flags: m.cfg.Flags, ReportDir: m.cfg.ReportDir, Now: m.displayTime()}
 }
 
-// clock is the moment that is shown: a picture that is held does not grow old.
-func (m *Model) clock() time.Time {
-	if !m.paused.IsZero() {
-		return m.paused
+// displayTime is the time that the screen shows. It stands still during a pause,
+// so that ages on the screen stay true.
+func (m *Model) displayTime() time.Time {
+	if !m.pausedAt.IsZero() {
+		return m.pausedAt
 	}
 	return m.now
 }
 
-func (m *Model) page() page.Page { return m.pages[m.at] }
+func (m *Model) currentPage() page.Page { return m.pages[m.pageIndex] }
 
-// say puts a word into the foot for a while.
-func (m *Model) say(tone theme.Tone, text string) {
-	m.toast = toast{text: text, tone: tone, until: m.cfg.Now().Add(toastFor)}
+// showToast shows a message in the footer for a while.
+func (m *Model) showToast(tone theme.Tone, text string) {
+	m.toast = toast{text: text, tone: tone, until: m.cfg.Now().Add(toastDuration)}
 }
 
 type tickMsg struct{}
 
-func tick() tea.Cmd { return tea.Tick(drawEvery, func(time.Time) tea.Msg { return tickMsg{} }) }
+func tick() tea.Cmd { return tea.Tick(drawInterval, func(time.Time) tea.Msg { return tickMsg{} }) }
 
-// Init starts the clock and asks the terminal for its background.
+// Init starts the clock and asks the terminal for its background color.
 func (m *Model) Init() tea.Cmd {
-	if m.want == theme.Auto {
+	if m.themeChoice == theme.Auto {
 		return tea.Batch(tick(), tea.RequestBackgroundColor)
 	}
 	return tick()
 }
 
-// TickMsg is the message of the console's clock, for those who turn it by hand.
+// TickMsg returns the clock's message, for tests that drive the clock.
 func (m *Model) TickMsg() tea.Msg { return tickMsg{} }
 
-// IsTick is true for the message of the console's clock.
+// IsTick recognizes the clock's message.
 func (m *Model) IsTick(msg tea.Msg) bool {
 	_, ok := msg.(tickMsg)
 	return ok

@@ -11,62 +11,63 @@ import (
 	"unibus/tui/widget"
 )
 
-// Update takes one message. It never waits: what takes time is a command.
+// Update handles one message. It never blocks: slow work runs in commands.
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	cmd := m.take(msg)
-	want := m.page().Want()
-	if !m.paused.IsZero() && want.Beyond(m.held) {
-		m.goOn()
-		m.say(theme.Dim, "The picture goes on: what is looked at now was not in it.")
+	cmd := m.handle(msg)
+	wanted := m.currentPage().Subscription()
+	if !m.pausedAt.IsZero() && wanted.Exceeds(m.pausedSubscription) {
+		m.resume()
+		m.showToast(theme.Dim, "Resumed: this page was not in the paused snapshot.")
 	}
-	m.feed.Look(want)
+	m.feed.Subscribe(wanted)
 	return m, cmd
 }
 
-func (m *Model) take(msg tea.Msg) tea.Cmd {
+func (m *Model) handle(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tickMsg:
-		m.refresh()
+		m.refreshSnapshot()
 		return tick()
 	case tea.KeyPressMsg:
 		m.dirty = true
-		return m.key(msg)
+		return m.handleKey(msg)
 	case tea.PasteMsg:
 		m.dirty = true
-		m.paste(msg)
+		m.handlePaste(msg)
 	case tea.WindowSizeMsg:
-		m.w, m.h, m.dirty = msg.Width, msg.Height, true
+		m.width, m.height, m.dirty = msg.Width, msg.Height, true
 	case armMsg:
-		return m.arm(msg)
-	case doneMsg:
+		return m.armDialog(msg)
+	case actionDoneMsg:
 		m.dirty = true
-		return m.done(msg)
+		return m.handleActionDone(msg)
 	default:
-		m.terminal(msg)
+		m.handleTerminalMsg(msg)
 	}
 	return nil
 }
 
-// terminal takes what the terminal says of itself.
-func (m *Model) terminal(msg tea.Msg) {
+// handleTerminalMsg handles what the terminal reports about itself.
+func (m *Model) handleTerminalMsg(msg tea.Msg) {
 	switch msg := msg.(type) {
 	case tea.BackgroundColorMsg:
-		m.light = !msg.IsDark()
+		m.lightBackground = !msg.IsDark()
 	case tea.ColorProfileMsg:
-		m.colours = msg.Profile
+		m.colorProfile = msg.Profile
 	case tea.EnvMsg:
 		m.noColor = msg.Getenv("NO_COLOR") != ""
 	default:
 		return
 	}
-	m.dress()
+	m.applyTheme()
 }
 
-// refresh pulls the newest snapshot. Nothing is drawn unless it, the second, or the toast changed.
-func (m *Model) refresh() {
+// refreshSnapshot takes the newest snapshot. The screen is drawn only if the
+// snapshot, the second or the toast changed.
+func (m *Model) refreshSnapshot() {
 	now := m.cfg.Now()
-	if snap := m.feed.Now(); m.paused.IsZero() && snap.Version != m.snap.Version {
-		m.snap, m.dirty = snap, true
+	if snap := m.feed.Snapshot(); m.pausedAt.IsZero() && snap.Version != m.snapshot.Version {
+		m.snapshot, m.dirty = snap, true
 	}
 	if now.Unix() != m.now.Unix() {
 		m.dirty = true
@@ -79,144 +80,146 @@ func (m *Model) refresh() {
 	}
 }
 
-func (m *Model) paste(msg tea.PasteMsg) {
-	if m.cramped() {
+func (m *Model) handlePaste(msg tea.PasteMsg) {
+	if m.windowTooSmall() {
 		return
 	}
-	msg.Content = strings.TrimSpace(widget.Clean(msg.Content))
+	msg.Content = strings.TrimSpace(widget.Sanitize(msg.Content))
 	switch {
-	case m.asking != nil:
-		m.asking.dialog.Paste(msg)
+	case m.openDialog != nil:
+		m.openDialog.dialog.HandlePaste(msg)
 	case m.prompt != nil:
-		m.prompt.Paste(msg)
-		m.filterLive()
+		m.prompt.HandlePaste(msg)
+		m.applyTypedFilter()
 	}
 }
 
-func (m *Model) key(k tea.KeyPressMsg) tea.Cmd {
+func (m *Model) handleKey(k tea.KeyPressMsg) tea.Cmd {
 	key := k.String()
 	switch {
-	case key == "ctrl+c" && m.prompt != nil && !m.cramped():
-		return m.promptKey(k) // gives up what is typed, not the console
+	case key == "ctrl+c" && m.prompt != nil && !m.windowTooSmall():
+		return m.handlePromptKey(k) // cancels the prompt instead of quitting
 	case key == "ctrl+c":
-		return m.leave()
+		return m.quit()
 	case key == "ctrl+z":
 		return tea.Suspend
-	case m.cramped():
-		return m.unseen(key)
-	case m.asking != nil:
-		return m.answer(k)
+	case m.windowTooSmall():
+		return m.handleSmallWindowKey(key)
+	case m.openDialog != nil:
+		return m.handleDialogKey(k)
 	case m.prompt != nil:
-		return m.promptKey(k)
+		return m.handlePromptKey(k)
 	case m.help != nil:
-		if !m.help.key(key) {
+		if !m.help.handleKey(key) {
 			m.help = nil
 		}
 		return nil
 	}
-	return m.command(key)
+	return m.handlePageKey(key)
 }
 
-// command takes a key that nothing has caught: first the page's own, then the
-// actions of the page, then what works everywhere.
-func (m *Model) command(key string) tea.Cmd {
-	s := m.scene()
-	if e := m.page().Key(s, key); e.Handled {
-		m.follow(e)
+// handlePageKey offers a key first to the page, then to the page's actions, then
+// to the global keys.
+func (m *Model) handlePageKey(key string) tea.Cmd {
+	rc := m.renderContext()
+	if e := m.currentPage().HandleKey(rc, key); e.Handled {
+		m.openTarget(e)
 		return nil
 	}
-	if a, ok := action.ByKey(m.actions, m.page().Name(), key); ok {
-		return m.begin(a, m.page().Selection(s))
+	if a, ok := action.ByKey(m.actions, m.currentPage().Name(), key); ok {
+		return m.startAction(a, m.currentPage().Selection(rc))
 	}
 	if len(key) == 1 && key[0] >= '1' && int(key[0]-'1') < len(m.pages) {
-		m.show(int(key[0] - '1'))
+		m.showPage(int(key[0] - '1'))
 		return nil
 	}
-	return m.global(s, key)
+	return m.handleGlobalKey(rc, key)
 }
 
-func (m *Model) unmark() bool {
-	p, ok := m.page().(page.Marker)
-	return ok && p.Unmark()
+func (m *Model) clearMarks() bool {
+	p, ok := m.currentPage().(page.Markable)
+	return ok && p.ClearMarks()
 }
 
-func (m *Model) global(s page.Scene, key string) tea.Cmd {
+func (m *Model) handleGlobalKey(rc page.RenderContext, key string) tea.Cmd {
 	switch key {
 	case "q":
-		if !m.page().Back() && !m.unmark() {
-			return m.leave()
+		if !m.currentPage().GoBack() && !m.clearMarks() {
+			return m.quit()
 		}
 	case "esc":
-		m.back()
+		m.goBack()
 	case "tab":
-		m.show((m.at + 1) % len(m.pages))
+		m.showPage((m.pageIndex + 1) % len(m.pages))
 	case "shift+tab":
-		m.show((m.at + len(m.pages) - 1) % len(m.pages))
+		m.showPage((m.pageIndex + len(m.pages) - 1) % len(m.pages))
 	case ":":
-		m.prompt = widget.NewPrompt(":", "", m.words(), m.history)
+		m.prompt = widget.NewPrompt(":", "", m.completions(), m.history)
 	case "/":
-		m.prompt = widget.NewPrompt("/", m.filters[m.at], nil, nil)
+		m.prompt = widget.NewPrompt("/", m.filters[m.pageIndex], nil, nil)
 	case "?":
 		m.help = &help{}
 	case "space":
-		m.hold()
+		m.togglePause()
 	case "y":
-		return m.copy(s)
+		return m.copyToClipboard(rc)
 	}
 	return nil
 }
 
-// follow goes where a page's key leads.
-func (m *Model) follow(e page.Effect) {
+// openTarget opens the page and the row that a page's key leads to.
+func (m *Model) openTarget(e page.KeyResult) {
 	if e.Goto == "" {
 		return
 	}
 	for i, p := range m.pages {
 		if p.Name() == e.Goto {
-			m.show(i)
-			if e.Open != "" {
-				p.Open(m.scene(), e.Open)
+			m.showPage(i)
+			if e.OpenRow != "" {
+				p.OpenRow(m.renderContext(), e.OpenRow)
 			}
 		}
 	}
 }
 
-func (m *Model) show(i int) { m.at = i }
+func (m *Model) showPage(i int) { m.pageIndex = i }
 
-// back closes what is nearest: a detail, then the filter, then marks, then the
-// page. The filter goes before the marks, so that what is unmarked is seen.
-func (m *Model) back() {
+// goBack closes the innermost thing: the open row, the filter, the marks, then
+// the page. The filter goes before the marks so that the operator sees which
+// marks go.
+func (m *Model) goBack() {
 	switch {
 	case m.toast.text != "":
 		m.toast = toast{}
-	case m.page().Back():
-	case m.filters[m.at] != "":
-		m.filters[m.at] = ""
-	case m.unmark():
+	case m.currentPage().GoBack():
+	case m.filters[m.pageIndex] != "":
+		m.filters[m.pageIndex] = ""
+	case m.clearMarks():
 	default:
-		m.at = 0
+		m.pageIndex = 0
 	}
 }
 
-func (m *Model) copy(s page.Scene) tea.Cmd {
-	what, text := m.page().Copy(s)
-	if text = clean(text); text == "" {
-		m.say(theme.Dim, "There is nothing to copy here.")
+func (m *Model) copyToClipboard(rc page.RenderContext) tea.Cmd {
+	name, text := m.currentPage().ClipboardText(rc)
+	if text = sanitizeLines(text); text == "" {
+		m.showToast(theme.Dim, "There is nothing to copy here.")
 		return nil
 	}
-	said := "Copied " + what + "; or by hand: " + strings.ReplaceAll(text, "\n", " ")
-	if widget.Width(said) > m.w-2 { // a whole id is worth more than the word
-		said = "Copied; or by hand: " + strings.ReplaceAll(text, "\n", " ")
+	message := "Copied " + name + "; to copy by hand: " + strings.ReplaceAll(text, "\n", " ")
+	if widget.Width(message) > m.width-2 { // prefer the full id
+		message = "Copied; to copy by hand: " + strings.ReplaceAll(text, "\n", " ")
 	}
-	m.say(theme.Good, said)
+	m.showToast(theme.Good, message)
 	return tea.SetClipboard(text)
 }
 
-// clean is widget.Clean for each line of a text: what is copied is pasted into terminals.
-func clean(text string) string {
+// sanitizeLines sanitizes each line, because copied text is pasted into
+// terminals.
+func sanitizeLines(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
-		lines[i] = widget.Clean(l)
+		lines[i] = widget.Sanitize(l)
 	}
 	return strings.Join(lines, "\n")
 }

@@ -1,5 +1,6 @@
-// Command unibus-tui is the operators' console: the truth about a cluster in a
-// terminal, and the means to steer it. Without a terminal it prints the same as text.
+// Command unibus-tui is the operators' console: it shows the state of a cluster in
+// a terminal and runs operators' actions. Without a terminal it prints the status
+// as text. Begin reading in package tui.
 package main
 
 import (
@@ -31,8 +32,8 @@ func run() int {
 	return cli.Execute(ctx, root(), version, os.Args[1:])
 }
 
-// console is what the flags of the console say.
-type console struct {
+// consoleFlags are the flags of the console.
+type consoleFlags struct {
 	cli.Connection
 	readOnly bool
 	ascii    bool
@@ -40,24 +41,24 @@ type console struct {
 }
 
 func root() *cobra.Command {
-	var o console
+	var o consoleFlags
 	c := &cobra.Command{
 		Use: "unibus-tui", Short: "The operators' console of unibus", Args: cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c) },
 	}
 	o.Flags(c.Flags())
-	c.Flags().BoolVar(&o.readOnly, "read-only", false, "look, and change nothing")
-	c.Flags().BoolVar(&o.ascii, "ascii", false, "draw with ASCII alone")
-	c.Flags().StringVar(&o.theme, "theme", "auto", "auto, dark, light, basic (16 colours) or mono")
+	c.Flags().BoolVar(&o.readOnly, "read-only", false, "disable every action that changes the cluster")
+	c.Flags().BoolVar(&o.ascii, "ascii", false, "draw with ASCII only")
+	c.Flags().StringVar(&o.theme, "theme", "auto", "auto, dark, light, basic (16 colors) or mono")
 	c.AddCommand(statusCommand())
 	return c
 }
 
-func (o *console) run(c *cobra.Command) error {
+func (o *consoleFlags) run(c *cobra.Command) error {
 	switch o.theme {
 	case "auto", "dark", "light", "basic", "mono":
 	default:
-		return core.Errorf(core.KindInvalid, "--theme: there is no theme %q", o.theme).WithNext("use auto, dark, light, basic (16 colours) or mono")
+		return core.Errorf(core.KindInvalid, "--theme: there is no theme %q", o.theme).WithNext("use auto, dark, light, basic (16 colors) or mono")
 	}
 	cl, err := o.Dial(c.Context(), "unibus-tui")
 	if err != nil {
@@ -65,35 +66,35 @@ func (o *console) run(c *cobra.Command) error {
 	}
 	defer cl.Close()
 	if !term.IsTerminal(os.Stdout.Fd()) || !term.IsTerminal(os.Stdin.Fd()) {
-		return o.plain(c, cl)
+		return o.printStatus(c, cl)
 	}
 	return tui.Run(c.Context(), tui.Config{
-		Client: cl, ReadOnly: o.readOnly, Theme: o.theme, ASCII: o.ascii, Version: version, Flags: o.given(),
+		Client: cl, ReadOnly: o.readOnly, Theme: o.theme, ASCII: o.ascii, Version: version, Flags: o.connectionFlags(),
 	})
 }
 
-// plain is what a pipe or `ssh host unibus-tui` gets.
-func (o *console) plain(c *cobra.Command, cl *admin.Client) error {
+// printStatus prints the status as text for a pipe or `ssh host unibus-tui`.
+func (o *consoleFlags) printStatus(c *cobra.Command, cl *admin.Client) error {
 	st, err := cl.Status(c.Context())
 	if err != nil {
 		return err
 	}
-	c.PrintErrln("unibus-tui: this is no terminal, so here is the status as text; over SSH use `ssh -t`")
-	return plain.Text(c.OutOrStdout(), st, moveOf(c.Context(), cl))
+	c.PrintErrln("unibus-tui: not a terminal, printing the status as text; over SSH use `ssh -t`")
+	return plain.Text(c.OutOrStdout(), st, migrationStatus(c.Context(), cl))
 }
 
-// given is how the command lines that the console shows name this cluster.
-func (o *console) given() string {
+// connectionFlags names this cluster in the command lines that the console shows.
+func (o *consoleFlags) connectionFlags() string {
 	if o.Context != "" {
-		return "--context " + action.Quoted(o.Context)
+		return "--context " + action.ShellQuote(o.Context)
 	}
-	s := "--server " + action.Quoted(strings.Join(o.Servers, ","))
-	s += " --identity " + action.Quoted(o.Identity)
+	s := "--server " + action.ShellQuote(strings.Join(o.Servers, ","))
+	s += " --identity " + action.ShellQuote(o.Identity)
 	if o.CA != "" {
-		s += " --tls-ca " + action.Quoted(o.CA)
+		s += " --tls-ca " + action.ShellQuote(o.CA)
 	}
 	if o.ClusterKey != "" {
-		s += " --cluster-key " + action.Quoted(o.ClusterKey)
+		s += " --cluster-key " + action.ShellQuote(o.ClusterKey)
 	}
 	if o.Plaintext {
 		s += " --insecure-plaintext"

@@ -20,21 +20,21 @@ import (
 	"unibus/tui/tuitest"
 )
 
-// patience is how long a screen may take to say something; elections take seconds.
-const patience = 30 * time.Second
+// screenTimeout bounds the wait for a text; elections take seconds.
+const screenTimeout = 30 * time.Second
 
 func TestMain(m *testing.M) {
 	if os.Getenv(keys.KnownClustersEnv) == "" { // the programs of scripts come by here too, with what the script sets
 		_ = os.Setenv(keys.KnownClustersEnv, os.DevNull) // ports are used again by other tests' clusters
 	}
-	testscript.Main(withPrograms{m}, map[string]func(){"unibus-tui": main})
+	testscript.Main(programDir{m}, map[string]func(){"unibus-tui": main})
 }
 
-// withPrograms gives the tests a directory for the programs that they build.
-type withPrograms struct{ m *testing.M }
+// programDir gives the tests a directory for the programs that they build.
+type programDir struct{ m *testing.M }
 
 // Run runs the tests and removes the directory.
-func (w withPrograms) Run() int {
+func (w programDir) Run() int {
 	dir, err := os.MkdirTemp("", "unibus-tui-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -83,7 +83,7 @@ func openDemo(t *testing.T) *demo.Demo {
 }
 
 // openConsole runs the real console in an emulator, as an operator of the demo.
-func openConsole(t *testing.T, d *demo.Demo, w, h int) *tuitest.Term {
+func openConsole(t *testing.T, d *demo.Demo, w, h int) *tuitest.Terminal {
 	t.Helper()
 	desc := d.Description()
 	cl, err := demo.NewClient(desc, desc.Identities.Admin)
@@ -93,7 +93,7 @@ func openConsole(t *testing.T, d *demo.Demo, w, h int) *tuitest.Term {
 	if err := cl.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	term := tuitest.Start(tui.Config{Client: cl, Version: "test", Flags: "--server …"}, w, h)
+	term := tuitest.StartTerminal(tui.Config{Client: cl, Version: "test", Flags: "--server …"}, w, h)
 	t.Cleanup(func() {
 		if err := term.Close(); err != nil {
 			t.Errorf("the console ended with %v", err)
@@ -103,83 +103,83 @@ func openConsole(t *testing.T, d *demo.Demo, w, h int) *tuitest.Term {
 	return term
 }
 
-func see(t *testing.T, term *tuitest.Term, texts ...string) {
+func waitFor(t *testing.T, term *tuitest.Terminal, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
-		if err := term.WaitFor(text, patience); err != nil {
+		if err := term.WaitFor(text, screenTimeout); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func TestConsolePlaysTheDemo(t *testing.T) {
+func TestConsoleMigratesTheDemo(t *testing.T) {
 	t.Parallel()
 	for _, size := range [][2]int{{80, 24}, {120, 40}} {
 		t.Run(fmt.Sprintf("%dx%d", size[0], size[1]), func(t *testing.T) {
 			t.Parallel()
 			d := openDemo(t)
-			playByHand(t, d, openConsole(t, d, size[0], size[1]))
+			operateDemo(t, d, openConsole(t, d, size[0], size[1]))
 		})
 	}
 }
 
-// playByHand is the main job as an operator does it, seen from the screen alone.
-func playByHand(t *testing.T, d *demo.Demo, term *tuitest.Term) {
+// operateDemo runs a whole migration as an operator does, seen only from the
+// screen.
+func operateDemo(t *testing.T, d *demo.Demo, term *tuitest.Terminal) {
 	t.Helper()
-	see(t, term, "healthy", "3 of 3 online, 2 needed", "200 users", "50 rooms")
+	waitFor(t, term, "healthy", "3 of 3 online, 2 needed", "200 users", "50 rooms")
 	term.Press("2")
-	see(t, term, "3 of 3 nodes answer", "n1", "n2", "n3")
+	waitFor(t, term, "3 of 3 nodes answer", "n1", "n2", "n3")
 	term.Press("4")
-	see(t, term, "200 users")
+	waitFor(t, term, "200 users")
 	term.Press("6")
-	see(t, term, "The control plane is in SQLite on n1 alone")
-	moveByHand(t, term)
+	waitFor(t, term, "The control plane is in SQLite on n1 alone")
+	migrateByHand(t, term)
 	term.Press("U") // the way back, and there again
-	see(t, term, "Bring the control plane of demo back to SQLite?", "enter choose")
+	waitFor(t, term, "Return the control plane of demo to SQLite?", "enter choose")
 	term.Press("demo", "tab", "tab", "enter")
-	see(t, term, "Rolled back", "● rolledback", "b start")
-	moveByHand(t, term)
+	waitFor(t, term, "Rolled back", "● rolledback", "b start")
+	migrateByHand(t, term)
 	term.Press("3")
-	see(t, term, "UNIBUS_users", "3 of 3 current")
+	waitFor(t, term, "UNIBUS_users", "3 of 3 current")
 	term.Press("1")
-	see(t, term, "kv, generation 4", "three current replicas")
+	waitFor(t, term, "kv, generation 4", "three current replicas")
 
 	if err := d.Stop(t.Context(), "n3"); err != nil {
 		t.Fatal(err)
 	}
-	see(t, term, "degraded", "n3 does not answer", "2 of 3 nodes answer and 2 suffice", "200 users")
+	waitFor(t, term, "degraded", "n3 does not answer", "2 of 3 nodes answer and 2 suffice", "200 users")
 	term.Press("4")
-	see(t, term, "200 users")
+	waitFor(t, term, "200 users")
 	term.Press("5")
-	see(t, term, "50 rooms")
+	waitFor(t, term, "50 rooms")
 	if err := d.Start(t.Context(), "n3"); err != nil {
 		t.Fatal(err)
 	}
 	term.Press("1")
-	see(t, term, "● healthy", "three current replicas")
+	waitFor(t, term, "● healthy", "three current replicas")
 }
 
-// moveByHand starts a move on its page, with what the question offers, and cuts over.
-func moveByHand(t *testing.T, term *tuitest.Term) {
+// migrateByHand starts a migration with the dialog's defaults, and cuts over.
+func migrateByHand(t *testing.T, term *tuitest.Terminal) {
 	t.Helper()
 	term.Press("b")
-	see(t, term, "enter choose")
+	waitFor(t, term, "enter choose")
 	term.Press("tab", "tab", "tab", "tab", "enter")
-	see(t, term, "UNIBUS_rooms_by_member", "= equal", "X cutover")
+	waitFor(t, term, "UNIBUS_rooms_by_member", "= equal", "X cutover")
 	term.Press("X")
-	see(t, term, "Type the cluster's name", "enter choose")
+	waitFor(t, term, "Type the cluster's name", "enter choose")
 	term.Press("demo", "tab", "tab", "enter")
-	see(t, term, "The control plane is KV", "U rollback")
+	waitFor(t, term, "The control plane is KV", "U rollback")
 }
 
-// TestConsoleStaysLiveWhileANodeHangs stops the very node that the console talks
-// to: keys are answered at once, the figures say how old they are, and after a
-// moment another node answers.
+// TestConsoleStaysLiveWhileANodeHangs stops the connected node: keys are drawn at
+// once, figures show their age, and soon another node answers.
 func TestConsoleStaysLiveWhileANodeHangs(t *testing.T) {
 	t.Parallel()
 	d := openDemo(t)
 	term := openConsole(t, d, 100, 30)
-	see(t, term, "live from n1")
+	waitFor(t, term, "live from n1")
 	pid := d.Description().Nodes[0].PID
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -189,42 +189,42 @@ func TestConsoleStaysLiveWhileANodeHangs(t *testing.T) {
 		for key, text := range map[string]string{"2": "LISTENS", "3": "REPLICAS", "7": "WHAT", "6": "SQLite"} {
 			began := time.Now()
 			term.Press(key)
-			see(t, term, text)
+			waitFor(t, term, text)
 			if took := time.Since(began); took > 200*time.Millisecond {
 				t.Errorf("key %s took %s to reach the screen", key, took)
 			}
 		}
 	}
 	term.Press("1")
-	see(t, term, "n1 does not answer", "live from n")
+	waitFor(t, term, "n1 does not answer", "live from n")
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	see(t, term, "● healthy")
+	waitFor(t, term, "● healthy")
 }
 
-func TestConsoleFollowsToAnotherNode(t *testing.T) {
+func TestConsoleReconnectsToAnotherNode(t *testing.T) {
 	t.Parallel()
 	d := openDemo(t)
 	term := openConsole(t, d, 100, 30)
-	see(t, term, "live from n1")
+	waitFor(t, term, "live from n1")
 	if err := syscall.Kill(d.Description().Nodes[0].PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	err := term.Wait("another node", patience, func(screen string) bool {
+	err := term.Wait("another node", screenTimeout, func(screen string) bool {
 		return strings.Contains(screen, "live from n2") || strings.Contains(screen, "live from n3")
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	see(t, term, "n1 does not answer")
-	if err := startAgain(t.Context(), d); err != nil {
+	waitFor(t, term, "n1 does not answer")
+	if err := restartNode(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
-	see(t, term, "● healthy")
+	waitFor(t, term, "● healthy")
 }
 
-func startAgain(ctx context.Context, d *demo.Demo) error {
+func restartNode(ctx context.Context, d *demo.Demo) error {
 	for {
 		err := d.Start(ctx, "n1")
 		if core.KindOf(err) != core.KindExists { // the killed process still holds its lock
@@ -233,15 +233,15 @@ func startAgain(ctx context.Context, d *demo.Demo) error {
 	}
 }
 
-func TestGivenIsPartOfAShellCommand(t *testing.T) {
+func TestConnectionFlagsAreQuoted(t *testing.T) {
 	t.Parallel()
-	var o console
+	var o consoleFlags
 	o.Servers, o.Identity, o.CA = []string{"tls://n1:4222", "tls://n2:4222"}, "/home/ana lee/ana.nk", "it's/ca.pem"
-	if got, want := o.given(), `--server tls://n1:4222,tls://n2:4222 --identity '/home/ana lee/ana.nk' --tls-ca 'it'\''s/ca.pem'`; got != want {
+	if got, want := o.connectionFlags(), `--server tls://n1:4222,tls://n2:4222 --identity '/home/ana lee/ana.nk' --tls-ca 'it'\''s/ca.pem'`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	o.Context = "two words"
-	if got, want := o.given(), "--context 'two words'"; got != want {
+	if got, want := o.connectionFlags(), "--context 'two words'"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

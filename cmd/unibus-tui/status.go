@@ -22,8 +22,8 @@ const (
 	exitUsage    = 3 // or an identity that cannot be used
 )
 
-// moveTime is how long the move may keep a status waiting.
-const moveTime = 2 * time.Second
+// migrationTimeout bounds how long the migration may delay a status.
+const migrationTimeout = 2 * time.Second
 
 func statusCommand() *cobra.Command {
 	var conn cli.Connection
@@ -32,7 +32,7 @@ func statusCommand() *cobra.Command {
 		Use: "status", Short: "Print the verdict; exit 0 healthy, 1 degraded, 2 critical or unreachable, 3 wrong usage",
 		Args: func(c *cobra.Command, args []string) error { return statusError(cli.Args()(c, args)) },
 		RunE: func(c *cobra.Command, _ []string) error {
-			st, move, err := ask(c, conn)
+			st, move, err := requestStatus(c, conn)
 			if err != nil {
 				return statusError(err)
 			}
@@ -54,7 +54,7 @@ func statusCommand() *cobra.Command {
 	return c
 }
 
-func ask(c *cobra.Command, conn cli.Connection) (admin.Status, migrate.Status, error) {
+func requestStatus(c *cobra.Command, conn cli.Connection) (admin.Status, migrate.Status, error) {
 	cfg, err := conn.Config("unibus-tui status")
 	if err != nil { // flags or files: whatever kind it is, no node was asked
 		return admin.Status{}, migrate.Status{}, cli.Coded{Code: exitUsage, Err: err}
@@ -68,12 +68,12 @@ func ask(c *cobra.Command, conn cli.Connection) (admin.Status, migrate.Status, e
 	if err != nil {
 		return st, migrate.Status{}, err
 	}
-	return st, moveOf(c.Context(), cl), nil
+	return st, migrationStatus(c.Context(), cl), nil
 }
 
-// moveOf is where the move stands; not known where no node tells.
-func moveOf(ctx context.Context, cl *admin.Client) migrate.Status {
-	ctx, cancel := context.WithTimeout(ctx, moveTime)
+// migrationStatus returns the state of the migration, empty if no node answers.
+func migrationStatus(ctx context.Context, cl *admin.Client) migrate.Status {
+	ctx, cancel := context.WithTimeout(ctx, migrationTimeout)
 	defer cancel()
 	m, err := cl.Migration(ctx)
 	if err != nil {
@@ -94,7 +94,7 @@ func statusError(err error) error {
 	}
 }
 
-// verdictError is the exit code of a verdict that was printed already.
+// verdictError is the exit code of a verdict that has been printed.
 func verdictError(v cluster.Level) error {
 	silent := cli.Silent{Err: errors.New(string(v))}
 	switch v {

@@ -12,7 +12,7 @@ import (
 	"unibus/tui/widget"
 )
 
-// Client is what actions call. The operators' client satisfies it.
+// Client is the part of admin.Client that actions call.
 type Client interface {
 	UserAdd(ctx context.Context, u core.User) (core.User, error)
 	Revoke(ctx context.Context, id string) (admin.Revoked, error)
@@ -30,159 +30,161 @@ type Client interface {
 	MigrateFinish(ctx context.Context, node string) (migrate.Status, error)
 }
 
-// Danger is how much is asked before an action runs.
-type Danger int
+// Confirmation is what an operator must do before an action runs.
+type Confirmation int
 
 // The tiers.
 const (
-	None        Danger = iota // at once: it changes nothing that matters and can be taken back
-	YesNo                     // a question with Cancel in focus
-	ObjectName                // the name of what it is done to must be typed
-	ClusterName               // the cluster's name must be typed
+	NoConfirmation  Confirmation = iota // it changes nothing that matters, or can be undone
+	YesNo                               // a dialog with Cancel focused
+	TypeObjectName                      // the object's name must be typed
+	TypeClusterName                     // the cluster's name must be typed
 )
 
-// Selection is what an action is done to.
+// Selection is the set of objects that an action applies to.
 type Selection struct {
 	Kind string   // user, bucket, node, room; "" for nothing
-	IDs  []string // whole ids
-	Room string   // of members: the room that they were selected in
+	IDs  []string // in full
+	Room string   // of members: the room that lists them
 }
 
-// One is the only id, "" where there are none or several.
-func (s Selection) One(kind string) string {
+// only returns the only id, "" if there are none or several.
+func (s Selection) only(kind string) string {
 	if s.Kind != kind || len(s.IDs) != 1 {
 		return ""
 	}
 	return s.IDs[0]
 }
 
-// State is what an action may look at when it asks its question.
+// State is what an action may read.
 type State struct {
-	Snap     *feed.Snapshot
-	Selected Selection
-	ReadOnly bool
-	Flags    string // what the "same as" lines end with: --server … --identity …
-	Dir      string // where reports are saved
-	Now      time.Time
+	Snapshot  *feed.Snapshot
+	Selected  Selection
+	ReadOnly  bool
+	Flags     string // appended to the command lines: --server … --identity …
+	ReportDir string // reports are saved here
+	Now       time.Time
 }
 
-// Question is what is asked before an action runs.
+// Question is the content of an action's dialog.
 type Question struct {
-	Title   string
-	Lines   []string
-	Fields  []widget.Field
-	Confirm string // the button
-	Word    string // what must be typed for ObjectName
-	Or      string // what may be typed in its place, "" for nothing
+	Title           string
+	Lines           []string
+	Fields          []widget.Field
+	ConfirmLabel    string // the button's text
+	TypedWord       string // what must be typed for TypeObjectName
+	AlternativeWord string // accepted instead of TypedWord, "" for nothing
 
-	Whole func(values []string) error // says which fields do not go together; nil: any do
+	Validate func(values []string) error // checks the fields together; nil: no check
 }
 
-// Action is one thing that an operator can do.
+// Action is one operation of an operator.
 type Action struct {
-	Name    string // as it is typed behind :
-	Aliases []string
-	Key     string
-	Scope   string // the page on which Key works
-	Takes   string // the kind of its argument, "" for none
-	Local   bool   // changes nothing in the cluster: viewers may, and read-only consoles
-	Danger  Danger
-	Help    string                                                                        // a short sentence
-	Why     func(s State) string                                                          // why it is not possible now, "" where it is
-	Ask     func(s State) Question                                                        // nil for Danger None
-	Choose  func(s State) (Question, bool)                                                // for Danger None: what has to be chosen first; nil, or false: nothing
-	Same    func(s State, values []string) string                                         // without the flags
-	Run     func(ctx context.Context, c Client, s State, values []string) (string, error) // a sentence about what was done; lines behind it are paragraphs to be read
+	Name             string // the command after :
+	Aliases          []string
+	Key              string
+	Scope            string // the page on which Key works
+	ArgumentKind     string // "" for no argument
+	Local            bool   // changes nothing in the cluster: allowed for viewers and read-only consoles
+	Confirmation     Confirmation
+	Help             string                                                                        // a short sentence without the full stop
+	Unavailable      func(s State) string                                                          // the reason, "" if the action is available
+	Question         func(s State) Question                                                        // nil with NoConfirmation
+	OptionalQuestion func(s State) (Question, bool)                                                // with NoConfirmation: what must be chosen first; nil or false: nothing
+	Command          func(s State, values []string) string                                         // the equivalent command line, without the flags
+	Run              func(ctx context.Context, c Client, s State, values []string) (string, error) // the result is a sentence; further lines are paragraphs
 }
 
 // Table returns every action, in the order of the help.
 func Table() []Action {
 	var t []Action
-	t = append(t, users()...)
-	t = append(t, rooms()...)
-	t = append(t, groups()...)
-	return append(t, moves()...)
+	t = append(t, userActions()...)
+	t = append(t, roomActions()...)
+	t = append(t, bucketActions()...)
+	return append(t, migrationActions()...)
 }
 
-// Impossible says why an action cannot be done now, "" where it can.
-func (a Action) Impossible(s State) string {
+// UnavailableReason says why an action cannot run now, "" if it can.
+func (a Action) UnavailableReason(s State) string {
 	if !a.Local {
 		if s.ReadOnly {
 			return "this console was started with --read-only"
 		}
-		op := s.Snap.Status.Value.Operator
+		op := s.Snapshot.Status.Value.Operator
 		switch {
-		case !s.Snap.Status.Known():
+		case !s.Snapshot.Status.Known():
 			return "no node has answered yet"
 		case op.Role != core.OperatorAdmin:
 			return op.Name + " is a " + string(op.Role) + ": only an admin may do this"
 		}
 	}
-	if a.Why == nil {
+	if a.Unavailable == nil {
 		return ""
 	}
-	return a.Why(s)
+	return a.Unavailable(s)
 }
 
-// SameAs is the whole command line that does the same.
-func (a Action) SameAs(s State, values []string) string {
-	line := a.Same(s, values)
+// CommandLine is the equivalent command line with its flags.
+func (a Action) CommandLine(s State, values []string) string {
+	line := a.Command(s, values)
 	if line == "" || s.Flags == "" {
 		return line
 	}
 	return line + " " + s.Flags
 }
 
-// Dialog is the question of an action with what its danger demands.
-func (a Action) Dialog(s State) widget.Ask {
-	q, _ := a.question(s)
-	ask := widget.Ask{Title: q.Title, Lines: q.Lines, Fields: q.Fields, Confirm: q.Confirm, Danger: a.Danger >= ObjectName}
-	own := len(q.Fields) // what must be typed beyond them is no part of the command
-	ask.Same = func(values []string) string { return a.SameAs(s, values[:own]) }
-	if q.Whole != nil {
-		ask.Whole = func(values []string) error { return q.Whole(values[:own]) }
+// Dialog returns the dialog of an action, with the fields that its Confirmation
+// requires.
+func (a Action) Dialog(s State) widget.DialogSpec {
+	q, _ := a.dialogQuestion(s)
+	ask := widget.DialogSpec{Title: q.Title, Lines: q.Lines, Fields: q.Fields, ConfirmLabel: q.ConfirmLabel, Dangerous: a.Confirmation >= TypeObjectName}
+	fieldCount := len(q.Fields) // the confirmation field is not part of the command
+	ask.Command = func(values []string) string { return a.CommandLine(s, values[:fieldCount]) }
+	if q.Validate != nil {
+		ask.Validate = func(values []string) error { return q.Validate(values[:fieldCount]) }
 	}
-	switch a.Danger {
-	case ObjectName:
-		ask.Fields = append(ask.Fields, typed("Type "+q.Word+":", q.Word, q.Or))
-	case ClusterName:
-		ask.Fields = append(ask.Fields, typed("Type the cluster's name:", s.Snap.Status.Value.Cluster, ""))
+	switch a.Confirmation {
+	case TypeObjectName:
+		ask.Fields = append(ask.Fields, confirmationField("Type "+q.TypedWord+":", q.TypedWord, q.AlternativeWord))
+	case TypeClusterName:
+		ask.Fields = append(ask.Fields, confirmationField("Type the cluster's name:", s.Snapshot.Status.Value.Cluster, ""))
 	}
 	return ask
 }
 
-// Asks is true where something has to be answered before an action runs.
-func (a Action) Asks(s State) bool {
-	_, ok := a.question(s)
+// NeedsDialog is true if the operator must answer something before the action
+// runs.
+func (a Action) NeedsDialog(s State) bool {
+	_, ok := a.dialogQuestion(s)
 	return ok
 }
 
-func (a Action) question(s State) (Question, bool) {
+func (a Action) dialogQuestion(s State) (Question, bool) {
 	switch {
-	case a.Ask != nil:
-		return a.Ask(s), true
-	case a.Choose != nil:
-		return a.Choose(s)
+	case a.Question != nil:
+		return a.Question(s), true
+	case a.OptionalQuestion != nil:
+		return a.OptionalQuestion(s)
 	}
 	return Question{}, false
 }
 
-func typed(label, word, or string) widget.Field {
+func confirmationField(label, word, or string) widget.Field {
 	return widget.Field{Label: label, Check: func(v string) error {
 		if v != "" && (v == word || v == or) {
 			return nil
 		}
-		return core.Errorf(core.KindInvalid, "That is not %s. Esc leaves everything as it is.", word)
+		return core.Errorf(core.KindInvalid, "That is not %s. Esc cancels.", word)
 	}}
 }
 
-// Find returns the action that a typed line names and what follows the name.
-// The longest name or alias wins.
+// Find returns the action that a typed line names, and the rest of the line. The
+// longest name or alias wins.
 func Find(table []Action, line string) (a Action, rest string, ok bool) {
 	best := 0
 	for _, x := range table {
 		for _, n := range append([]string{x.Name}, x.Aliases...) {
-			if r, hit := cut(line, n); hit && len(n) > best {
+			if r, hit := cutName(line, n); hit && len(n) > best {
 				a, rest, ok, best = x, r, true, len(n)
 			}
 		}
@@ -190,7 +192,7 @@ func Find(table []Action, line string) (a Action, rest string, ok bool) {
 	return a, rest, ok
 }
 
-func cut(line, name string) (string, bool) {
+func cutName(line, name string) (string, bool) {
 	if strings.EqualFold(line, name) {
 		return "", true
 	}

@@ -15,15 +15,15 @@ import (
 	"unibus/tui/widget"
 )
 
-func state(w tuitest.World, ids ...string) action.State {
-	s := &feed.Snapshot{}
-	s.Status = feed.Topic[admin.Status]{Value: w.Status, At: tuitest.Now}
-	s.Migration = feed.Topic[migrate.Status]{Value: w.Migration, At: tuitest.Now}
-	s.Users = feed.Topic[[]core.User]{Value: w.Users, At: tuitest.Now}
-	return action.State{Snap: s, Selected: action.Selection{Kind: "user", IDs: ids}, Flags: "--server x", Now: tuitest.Now}
+func newState(state tuitest.ClusterState, ids ...string) action.State {
+	s, known := &feed.Snapshot{}, feed.Freshness{ReceivedAt: tuitest.Now}
+	s.Status = feed.Topic[admin.Status]{Value: state.Status, Freshness: known}
+	s.Migration = feed.Topic[migrate.Status]{Value: state.Migration, Freshness: known}
+	s.Users = feed.Topic[[]core.User]{Value: state.Users, Freshness: known}
+	return action.State{Snapshot: s, Selected: action.Selection{Kind: "user", IDs: ids}, Flags: "--server x", Now: tuitest.Now}
 }
 
-func find(t *testing.T, name string) action.Action {
+func findAction(t *testing.T, name string) action.Action {
 	t.Helper()
 	a, rest, ok := action.Find(action.Table(), name)
 	if !ok || rest != "" {
@@ -32,7 +32,7 @@ func find(t *testing.T, name string) action.Action {
 	return a
 }
 
-func TestTableIsWhole(t *testing.T) {
+func TestTableIsComplete(t *testing.T) {
 	t.Parallel()
 	names, keys := map[string]bool{}, map[string]bool{}
 	for _, a := range action.Table() {
@@ -50,8 +50,8 @@ func TestTableIsWhole(t *testing.T) {
 		if strings.Contains("123456789:/?qysSmMjkgG", a.Key) {
 			t.Errorf("%s: the key %q means something else everywhere", a.Name, a.Key)
 		}
-		if a.Help == "" || a.Same == nil || a.Run == nil || (a.Ask == nil) != (a.Danger == action.None) {
-			t.Errorf("%s is not whole", a.Name)
+		if a.Help == "" || a.Command == nil || a.Run == nil || (a.Question == nil) != (a.Confirmation == action.NoConfirmation) {
+			t.Errorf("%s is incomplete", a.Name)
 		}
 	}
 }
@@ -59,59 +59,59 @@ func TestTableIsWhole(t *testing.T) {
 func TestOnlyAdminsAct(t *testing.T) {
 	t.Parallel()
 	for _, a := range action.Table() {
-		w := tuitest.Verified()
-		w.Status.Operator.Role = core.OperatorViewer
-		s := state(w, string(w.Users[0].ID))
-		if why := a.Impossible(s); (why == "") != a.Local {
+		state := tuitest.Verified()
+		state.Status.Operator.Role = core.OperatorViewer
+		s := newState(state, string(state.Users[0].ID))
+		if why := a.UnavailableReason(s); (why == "") != a.Local {
 			t.Errorf("%s for a viewer: %q", a.Name, why)
 		}
-		s = state(tuitest.Verified(), string(w.Users[0].ID))
+		s = newState(tuitest.Verified(), string(state.Users[0].ID))
 		s.ReadOnly = true
-		if why := a.Impossible(s); (why == "") != a.Local {
+		if why := a.UnavailableReason(s); (why == "") != a.Local {
 			t.Errorf("%s read-only: %q", a.Name, why)
 		}
-		if why := a.Impossible(action.State{Snap: &feed.Snapshot{}}); why == "" {
-			t.Errorf("%s is possible though nothing is known", a.Name)
+		if why := a.UnavailableReason(action.State{Snapshot: &feed.Snapshot{}}); why == "" {
+			t.Errorf("%s is available before the first answer", a.Name)
 		}
 	}
 }
 
-func TestMovesArePossibleWhereTheyMakeSense(t *testing.T) {
+func TestMigrationActionsFollowTheState(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string
-		world tuitest.World
+		world tuitest.ClusterState
 		can   string
 	}{
-		{"legacy", tuitest.Legacy(), "start check"},
-		{"moving", tuitest.Moving(), "pause limit abort report"},
-		{"paused", tuitest.Paused(), "start check resume limit abort report"},
+		{"legacy", tuitest.OnSQLite(), "start check"},
+		{"moving", tuitest.Copying(), "pause limit abort report"},
+		{"paused", tuitest.CopyPaused(), "start check resume limit abort report"},
 		{"verified", tuitest.Verified(), "start check abort cutover report"},
-		{"unequal", tuitest.Unequal(), "start check resume abort report"},
+		{"unequal", tuitest.ReplicaDiffers(), "start check resume abort report"},
 		{"fencing", tuitest.Fencing(), "abort report"},
 		{"cutting over", tuitest.CuttingOver(), "report"},
-		{"moved", tuitest.Moved(), "rollback finish report"},
+		{"moved", tuitest.AfterCutover(), "rollback finish report"},
 		{"rolling back", tuitest.RollingBack(), "abort report"},
 		{"rolled back", tuitest.RolledBack(), "start check report"},
 		{"aborted", tuitest.Aborted(), "start check report"},
 		{"dry run", tuitest.DryRun(), "start check report"},
-		{"orphaned", tuitest.Orphaned(), "report"},
-		{"several files", tuitest.Several(), "start check"},
+		{"orphaned", tuitest.MigrationNodeDown(), "report"},
+		{"several files", tuitest.SeveralFiles(), "start check"},
 		{"healthy", tuitest.Healthy(), ""},
 	} {
 		var can []string
 		for _, a := range action.Table() {
-			if a.Scope == "migrate" && a.Impossible(state(c.world)) == "" {
+			if a.Scope == "migrate" && a.UnavailableReason(newState(c.world)) == "" {
 				can = append(can, strings.TrimPrefix(a.Name, "migrate "))
 			}
 		}
 		if got := strings.Join(can, " "); got != c.can {
-			t.Errorf("%s: possible %q, want %q", c.name, got, c.can)
+			t.Errorf("%s: available %q, want %q", c.name, got, c.can)
 		}
 	}
 }
 
-func TestSameAsIsTheCommandLine(t *testing.T) {
+func TestCommandLines(t *testing.T) {
 	t.Parallel()
 	id := string(tuitest.Healthy().Users[1].ID)
 	for name, want := range map[string]string{
@@ -124,73 +124,73 @@ func TestSameAsIsTheCommandLine(t *testing.T) {
 		"meta step-down":   "unibusd step-down meta --server x",
 		"user add":         "unibusd user add NKEY --role member --server x",
 	} {
-		ask := find(t, name).Dialog(state(tuitest.Legacy(), id))
-		if got := ask.Same(widget.NewDialog(ask).Values()); got != want {
+		ask := findAction(t, name).Dialog(newState(tuitest.OnSQLite(), id))
+		if got := ask.Command(widget.NewDialog(ask).Values()); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
 }
 
-func TestSameAsNamesTheNodeAmongSeveralFiles(t *testing.T) {
+func TestCommandLineNamesTheNodeAmongSeveralFiles(t *testing.T) {
 	t.Parallel()
-	s := state(tuitest.Several())
+	s := newState(tuitest.SeveralFiles())
 	for name, want := range map[string]string{
 		"migrate start": "unibusd migrate-to-kv --db /var/lib/unibus/unibus.db --node n2 --replicas 3 --server x",
 		"migrate check": "unibusd migrate-to-kv --db /var/lib/unibus/unibus.db --node n2 --dry-run --server x",
 	} {
-		if got := find(t, name).SameAs(s, []string{"n2", "3"}); got != want {
+		if got := findAction(t, name).CommandLine(s, []string{"n2", "3"}); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	w := tuitest.Several() // since a rollback only n2's counts
-	w.Status.Authority = &core.Authority{Backend: core.BackendSQLite, Node: "n2"}
-	f := tuitest.NewFake(w)
-	check := find(t, "migrate check")
-	if check.Asks(state(w)) {
+	state := tuitest.SeveralFiles() // after a rollback only n2's file counts
+	state.Status.Authority = &core.Authority{Backend: core.BackendSQLite, Node: "n2"}
+	f := tuitest.NewFakeClient(state)
+	check := findAction(t, "migrate check")
+	if check.NeedsDialog(newState(state)) {
 		t.Error("asks for a node though the authority names one")
 	}
-	if _, err := check.Run(context.Background(), f, state(w), nil); err != nil {
+	if _, err := check.Run(context.Background(), f, newState(state), nil); err != nil {
 		t.Error(err)
 	}
 	if got := strings.Join(f.Calls(), " "); got != "migrate-start n2 /var/lib/unibus/unibus.db 0 dry-run" {
 		t.Errorf("calls %q", got)
 	}
 	if _, err := check.Run(context.Background(), f, s, nil); core.KindOf(err) != core.KindInvalid {
-		t.Errorf("a node is taken by chance: %v", err)
+		t.Errorf("the console picks a node: %v", err)
 	}
 }
 
-func TestDangerDecidesWhatIsTyped(t *testing.T) {
+func TestConfirmationDecidesWhatIsTyped(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
-	revoke := find(t, "revoke")
+	state := tuitest.Healthy()
+	revoke := findAction(t, "revoke")
 	check := func(ids []string, right string) {
 		t.Helper()
-		fs := revoke.Dialog(state(w, ids...)).Fields
+		fs := revoke.Dialog(newState(state, ids...)).Fields
 		last := fs[len(fs)-1]
 		if last.Check(right) != nil || last.Check("") == nil || last.Check("x"+right) == nil {
-			t.Errorf("revoking %d takes something else than %q", len(ids), right)
+			t.Errorf("revoking %d users does not require %q", len(ids), right)
 		}
 	}
-	check([]string{string(w.Users[1].ID)}, "bruno-00")
-	check([]string{string(w.Users[6].ID)}, w.Users[6].ID.Short()) // no name
-	id := string(w.Users[5].ID)                                   // a name that nobody can type
+	check([]string{string(state.Users[1].ID)}, "bruno-00")
+	check([]string{string(state.Users[6].ID)}, state.Users[6].ID.Short()) // no name
+	id := string(state.Users[5].ID)                                       // a name that cannot be typed
 	check([]string{id}, id[len(id)-4:])
-	id = string(w.Users[3].ID) // a name that few keyboards have
+	id = string(state.Users[3].ID) // few keyboards can type this name
 	check([]string{id}, id[len(id)-4:])
 	check([]string{id}, "日本語の名前")
-	id = string(w.Users[1].ID) // the end of the nkey does for everybody
+	id = string(state.Users[1].ID) // the nkey's end is always accepted
 	check([]string{id}, id[len(id)-4:])
-	check([]string{string(w.Users[1].ID), string(w.Users[2].ID)}, "2 users")
+	check([]string{string(state.Users[1].ID), string(state.Users[2].ID)}, "2 users")
 }
 
 func TestReplicasAreBoundedByTheNodes(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
-	for i := range w.Status.Buckets {
-		w.Status.Buckets[i].Wanted = 1
+	state := tuitest.Healthy()
+	for i := range state.Status.Buckets {
+		state.Status.Buckets[i].Wanted = 1
 	}
-	f := find(t, "scale").Dialog(state(w)).Fields[0]
+	f := findAction(t, "scale").Dialog(newState(state)).Fields[0]
 	for v, ok := range map[string]bool{"1": true, "3": true, "4": false, "0": false, "-1": false, "three": false, "": false} {
 		if got := f.Check(v) == nil; got != ok {
 			t.Errorf("%q: %v, want %v", v, got, ok)
@@ -200,77 +200,77 @@ func TestReplicasAreBoundedByTheNodes(t *testing.T) {
 
 func TestReplicasAreRaisedAndNeverLowered(t *testing.T) {
 	t.Parallel()
-	wanted := func(w tuitest.World, each ...int) tuitest.World {
-		for i := range w.Status.Buckets {
-			w.Status.Buckets[i].Wanted = each[i%len(each)]
+	wanted := func(state tuitest.ClusterState, each ...int) tuitest.ClusterState {
+		for i := range state.Status.Buckets {
+			state.Status.Buckets[i].Wanted = each[i%len(each)]
 		}
-		return w
+		return state
 	}
-	scale := find(t, "scale")
-	f := scale.Dialog(state(wanted(tuitest.Healthy(), 1, 2))).Fields[0]
+	scale := findAction(t, "scale")
+	f := scale.Dialog(newState(wanted(tuitest.Healthy(), 1, 2))).Fields[0]
 	if f.Value != "2" || f.Check("1") == nil || f.Check("2") != nil || f.Check("3") != nil {
-		t.Errorf("with 1 and 2: %q stands there, 1: %v, 2: %v, 3: %v", f.Value, f.Check("1"), f.Check("2"), f.Check("3"))
+		t.Errorf("with 1 and 2 replicas: value %q, 1: %v, 2: %v, 3: %v", f.Value, f.Check("1"), f.Check("2"), f.Check("3"))
 	}
 	headless := wanted(tuitest.Healthy(), 1)
 	headless.Status.Buckets[2].Leader = ""
 	none := tuitest.Healthy()
 	none.Status.Buckets = nil
 	for _, c := range []struct {
-		world tuitest.World
+		world tuitest.ClusterState
 		why   string
 	}{
 		{wanted(tuitest.Healthy(), 1), ""},
 		{wanted(tuitest.Healthy(), 3, 1), ""},
 		{tuitest.Healthy(), "every bucket has 3 replicas, and more are not possible with 3 nodes"},
-		{wanted(tuitest.Legacy(), 1), "the control plane is not in KV; its move raises the replicas"},
-		{wanted(tuitest.Lost(), 1), "the meta group has no leader"},
+		{wanted(tuitest.OnSQLite(), 1), "the control plane is not in KV; the migration raises the replicas"},
+		{wanted(tuitest.NoQuorum(), 1), "the meta group has no leader"},
 		{headless, "UNIBUS_members has no leader"},
 		{none, "there are no buckets yet"},
 	} {
-		if why := scale.Impossible(state(c.world)); why != c.why {
+		if why := scale.UnavailableReason(newState(c.world)); why != c.why {
 			t.Errorf("scale: %q, want %q", why, c.why)
 		}
 	}
 }
 
-func TestALongNameIsNotTyped(t *testing.T) {
+func TestLongNameIsNotTyped(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
+	state := tuitest.Healthy()
 	name := strings.Repeat("Bartholomew ", 20)
-	w.Users[1].Name = &name
-	id := string(w.Users[1].ID)
-	ask := find(t, "revoke").Dialog(state(w, id))
+	state.Users[1].Name = &name
+	id := string(state.Users[1].ID)
+	ask := findAction(t, "revoke").Dialog(newState(state, id))
 	if got, want := ask.Fields[0].Label, "Type "+id[len(id)-4:]+":"; got != want {
 		t.Errorf("the field says %q, want %q", got, want)
 	}
 	if text := strings.Join(ask.Lines, "\n"); !strings.Contains(text, name) || !strings.Contains(text, id) {
-		t.Errorf("neither name nor nkey are whole anywhere:\n%s", text)
+		t.Errorf("the full name or the full nkey is missing:\n%s", text)
 	}
 }
 
-func TestStepDownNamesOnlyThoseWhoCanLead(t *testing.T) {
+func TestStepDownTakesOnlyCurrentReplicas(t *testing.T) {
 	t.Parallel()
-	s := state(tuitest.Degraded())
+	s := newState(tuitest.Degraded())
 	s.Selected = action.Selection{Kind: "bucket", IDs: []string{"UNIBUS_users"}}
-	f := find(t, "bucket step-down").Dialog(s).Fields[0]
+	f := findAction(t, "bucket step-down").Dialog(s).Fields[0]
 	for v, ok := range map[string]bool{"": true, "n2": true, "n1": false, "n3": false} {
 		if got := f.Check(v) == nil; got != ok {
 			t.Errorf("to %q: %v, want %v", v, got, ok)
 		}
 	}
-	if why := find(t, "meta step-down").Impossible(state(tuitest.Lost())); why != "the meta group has no leader" {
+	if why := findAction(t, "meta step-down").UnavailableReason(newState(tuitest.NoQuorum())); why != "the meta group has no leader" {
 		t.Errorf("without a leader: %q", why)
 	}
 }
 
-func TestBulkStopsAtTheFirstThatFailsAndSaysWhere(t *testing.T) {
+func TestBulkRevokeStopsAtTheFirstError(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
-	f := tuitest.NewFake(w)
+	state := tuitest.Healthy()
+	f := tuitest.NewFakeClient(state)
 	gone := "UAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_, err := find(t, "user revoke").Run(ctx, f, state(w, string(w.Users[1].ID), gone, string(w.Users[2].ID)), nil)
+	_, err := findAction(t, "user revoke").Run(ctx, f, newState(state, string(state.Users[1].ID), gone, string(state.Users[2].ID)), nil)
 	if core.KindOf(err) != core.KindNotFound || !strings.HasPrefix(err.Error(), "1 of 3 are revoked; then UAAA…AAAA failed") {
 		t.Errorf("error %v", err)
 	}
@@ -286,6 +286,6 @@ func TestFindTakesTheLongestName(t *testing.T) {
 		t.Errorf("%q %q %v", a.Name, rest, ok)
 	}
 	if _, _, ok := action.Find(action.Table(), "user revoked"); ok {
-		t.Error("half a word names an action")
+		t.Error("a part of a word names an action")
 	}
 }

@@ -1,5 +1,11 @@
-// Package action is everything an operator can do, in one table: its name and
-// aliases, its key and where that works, the role it takes, how it is confirmed,
-// the command line that does the same, and what it runs. The help, the foot, the
-// command bar and the dialogs are all made from this table.
+// Package action is the table of everything an operator can do.
+//
+// Each Action names its command, its key and page, its confirmation, the equivalent
+// command line, and the function that runs it. The root model makes the help, the
+// footer, the command line and the dialogs from this table; the migration page reads
+// it for its list of actions. An action sees a State and calls a Client; it draws
+// nothing.
+//
+// Begin reading with Action and Table in action.go. bucket_actions.go, room_actions.go,
+// user_actions.go and migration_actions.go hold the entries.
 package action

@@ -12,8 +12,8 @@ import (
 	"unibus/tui/tuitest"
 )
 
-// TestReadmeNamesTheKeys: in the README's table of a move each key does what the
-// command beside it does, and no key of the page is left out.
+// TestReadmeNamesTheKeys: in the README's migration table each key does what the
+// command beside it does. No key of the page is left out.
 func TestReadmeNamesTheKeys(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
@@ -35,7 +35,7 @@ func TestReadmeNamesTheKeys(t *testing.T) {
 		commands, keys := code.FindAllStringSubmatch(cells[2], -1), code.FindAllStringSubmatch(cells[3], -1)
 		for i, k := range keys {
 			named[k[1]] = true
-			beside := commands // one key beside several commands is one of them
+			beside := commands // one key beside several commands stands for one of them
 			if len(keys) == len(commands) {
 				beside = commands[i : i+1]
 			}
@@ -44,8 +44,8 @@ func TestReadmeNamesTheKeys(t *testing.T) {
 				t.Errorf("README.md names the key %s, which does nothing on page 6", k[1])
 				continue
 			}
-			same := a.Same(state(tuitest.Legacy()), nil)
-			if !slices.ContainsFunc(beside, func(m []string) bool { return does(m[1]) == does(same) }) {
+			same := a.Command(newState(tuitest.OnSQLite()), nil)
+			if !slices.ContainsFunc(beside, func(m []string) bool { return commandName(m[1]) == commandName(same) }) {
 				t.Errorf("README.md has the key %s beside %q; it is the same as %q", k[1], beside, same)
 			}
 		}
@@ -57,8 +57,9 @@ func TestReadmeNamesTheKeys(t *testing.T) {
 	}
 }
 
-// does is a command line without what its flags say; a dry run is something else.
-func does(line string) string {
+// commandName is a command line without its flags, except --dry-run, which is
+// another operation.
+func commandName(line string) string {
 	words, _, _ := strings.Cut(line, " --")
 	if strings.Contains(line, " --dry-run") {
 		words += " --dry-run"

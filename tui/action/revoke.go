@@ -3,6 +3,7 @@ package action
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,78 +12,77 @@ import (
 	"unibus/tui/widget"
 )
 
-// runRevoke revokes the selected users one after the other, and says what became
-// of their sessions and which rooms need a new key, of those too that were
-// revoked before one failed.
+// runRevoke revokes the selected users one after the other. Its text covers the
+// users that were revoked before an error, too.
 func runRevoke(ctx context.Context, c Client, s State, _ []string) (string, error) {
-	var all []admin.Revoked
-	done, err := eachUser(ctx, s, core.UserRevoked, "revoked", func(ctx context.Context, id string) (core.User, error) {
+	var revoked []admin.Revoked
+	done, err := changeUsers(ctx, s, core.UserRevoked, "revoked", func(ctx context.Context, id string) (core.User, error) {
 		r, err := c.Revoke(ctx, id)
 		if err == nil {
-			all = append(all, r)
+			revoked = append(revoked, r)
 		}
 		return r.User, err
 	})
-	if len(all) == 0 {
+	if len(revoked) == 0 {
 		return "", err
 	}
-	p := prove(all)
-	calm := len(p.unknown) == 0 && len(p.rooms) == 0 && len(p.notes) == 0
-	if calm {
-		return done + "; " + strings.Join(p.sessions(), ", "), err
+	report := summarizeRevocations(revoked)
+	complete := len(report.unknown) == 0 && len(report.rooms) == 0 && len(report.notes) == 0
+	if complete {
+		return done + "; " + strings.Join(report.sessionLines(), ", "), err
 	}
-	return strings.Join(append([]string{done}, p.lines(s)...), "\n"), err
+	return strings.Join(append([]string{done}, report.reportLines(s)...), "\n"), err
 }
 
-// proof is what several revocations did, added up.
-type proof struct {
-	nodes   map[string]*onNode
-	unknown []string // nodes that did not say, in order
+// revocationReport sums up several revocations.
+type revocationReport struct {
+	nodes   map[string]*nodeSessions
+	unknown []string // nodes without an answer, sorted
 	rooms   []string
 	notes   []string
 	users   int
 }
 
-// onNode is what became of the users' sessions on one node.
-type onNode struct {
+// nodeSessions is what happened to the users' sessions on one node.
+type nodeSessions struct {
 	ended   int
-	slowest core.Millis // after the revocation; -1 where the clocks tell no time
-	reason  string      // why it is unknown; "" where it is known
+	slowest core.Millis // after the revocation; -1 if the clocks disagree
+	reason  string      // why the node's answer is unknown, "" if it is known
 }
 
-// clocks is how long after a revocation a session is believed to have ended:
-// more, or less than nothing, is two nodes' clocks that disagree.
-const clocks = core.Millis(10_000)
+// maxClockSkew is the longest credible time between a revocation and the end of a
+// session. Longer or negative times mean that two nodes' clocks disagree.
+const maxClockSkew = core.Millis(10_000)
 
-func prove(all []admin.Revoked) proof {
-	p := proof{nodes: map[string]*onNode{}, users: len(all)}
+func summarizeRevocations(all []admin.Revoked) revocationReport {
+	report := revocationReport{nodes: map[string]*nodeSessions{}, users: len(all)}
 	for _, r := range all {
 		for name, e := range r.Nodes {
-			if p.nodes[name] == nil {
-				p.nodes[name] = &onNode{}
+			if report.nodes[name] == nil {
+				report.nodes[name] = &nodeSessions{}
 			}
-			p.nodes[name].add(e, r.Updated)
+			report.nodes[name].add(e, r.Updated)
 		}
 		for _, room := range r.Rekey {
-			p.rooms = append(p.rooms, string(room))
+			report.rooms = append(report.rooms, string(room))
 		}
 		if r.Note != "" {
-			p.notes = append(p.notes, r.Note)
+			report.notes = append(report.notes, r.Note)
 		}
 	}
-	for _, name := range sortedKeys(p.nodes) {
-		if p.nodes[name].reason != "" {
-			p.unknown = append(p.unknown, name)
+	for _, name := range sortedKeys(report.nodes) {
+		if report.nodes[name].reason != "" {
+			report.unknown = append(report.unknown, name)
 		}
 	}
-	slices.Sort(p.rooms)
-	p.rooms = slices.Compact(p.rooms)
-	slices.Sort(p.notes)
-	p.notes = slices.Compact(p.notes)
-	return p
+	slices.Sort(report.rooms)
+	report.rooms = slices.Compact(report.rooms)
+	slices.Sort(report.notes)
+	report.notes = slices.Compact(report.notes)
+	return report
 }
 
-func (n *onNode) add(e admin.Ended, revoked core.Millis) {
+func (n *nodeSessions) add(e admin.Ended, revoked core.Millis) {
 	switch {
 	case e.Unknown && e.Reason == "":
 		n.reason = "it did not answer"
@@ -91,7 +91,7 @@ func (n *onNode) add(e admin.Ended, revoked core.Millis) {
 	case e.Ended > 0:
 		n.ended += e.Ended
 		after := e.At - revoked
-		if after < 0 || after > clocks || n.slowest < 0 {
+		if after < 0 || after > maxClockSkew || n.slowest < 0 {
 			n.slowest = -1
 			return
 		}
@@ -99,11 +99,12 @@ func (n *onNode) add(e admin.Ended, revoked core.Millis) {
 	}
 }
 
-// sessions says per node what became of the sessions, the nodes that did not say left out.
-func (p proof) sessions() []string {
+// sessionLines say per node what happened to the sessions. Nodes without an
+// answer are left out.
+func (r revocationReport) sessionLines() []string {
 	var out []string
-	for _, name := range sortedKeys(p.nodes) {
-		n := p.nodes[name]
+	for _, name := range sortedKeys(r.nodes) {
+		n := r.nodes[name]
 		switch {
 		case n.reason != "":
 		case n.ended == 0:
@@ -111,64 +112,53 @@ func (p proof) sessions() []string {
 		case n.slowest < 0:
 			out = append(out, fmt.Sprintf("%s: %s ended", name, widget.Plural(n.ended, "session", "sessions")))
 		default:
-			out = append(out, fmt.Sprintf("%s: %s ended in %s ms", name, widget.Plural(n.ended, "session", "sessions"), widget.Count(int(n.slowest))))
+			out = append(out, fmt.Sprintf("%s: %s ended in %s ms", name, widget.Plural(n.ended, "session", "sessions"), widget.FormatCount(int(n.slowest))))
 		}
 	}
 	return out
 }
 
-const shownRooms = 6
+const maxListedRooms = 6
 
-func (p proof) lines(s State) []string {
-	they := "this user"
-	if p.users > 1 {
-		they = "these users"
+func (r revocationReport) reportLines(s State) []string {
+	users := "this user"
+	if r.users > 1 {
+		users = "these users"
 	}
-	out := p.sessions()
-	for _, name := range p.unknown {
-		out = append(out, fmt.Sprintf("%s: unknown, %s. Sessions may still be open there.", name, strings.TrimSuffix(p.nodes[name].reason, ".")))
+	out := r.sessionLines()
+	for _, name := range r.unknown {
+		out = append(out, fmt.Sprintf("%s: unknown, %s. Sessions may still be open there.", name, strings.TrimSuffix(r.nodes[name].reason, ".")))
 	}
-	if n := len(p.rooms); n > 0 {
+	if n := len(r.rooms); n > 0 {
 		needs := "1 encrypted room needs"
 		if n > 1 {
-			needs = widget.Count(n) + " encrypted rooms need"
+			needs = widget.FormatCount(n) + " encrypted rooms need"
 		}
-		line := fmt.Sprintf("%s a new key, for %s can read the old one: %s", needs, they, strings.Join(p.rooms[:min(n, shownRooms)], ", "))
-		if n > shownRooms {
-			line += fmt.Sprintf(" and %s more", widget.Count(n-shownRooms))
+		line := fmt.Sprintf("%s a new key, because %s can read the old one: %s", needs, users, strings.Join(r.rooms[:min(n, maxListedRooms)], ", "))
+		if n > maxListedRooms {
+			line += fmt.Sprintf(" and %s more", widget.FormatCount(n-maxListedRooms))
 		}
 		out = append(out, line)
 	}
-	for _, note := range p.notes {
-		out = append(out, widget.Clean(note))
+	for _, note := range r.notes {
+		out = append(out, widget.Sanitize(note))
 	}
 	switch { // a revocation may be repeated
-	case len(p.unknown) > 0 || len(p.notes) > 0:
-		out = append(out, "Do: ask again once every node answers: "+s.again())
-	case len(p.rooms) > shownRooms:
-		out = append(out, "All of them: "+s.again())
+	case len(r.unknown) > 0 || len(r.notes) > 0:
+		out = append(out, "Do: repeat this once every node answers: "+s.repeatCommand())
+	case len(r.rooms) > maxListedRooms:
+		out = append(out, "To list all: "+s.repeatCommand())
 	}
 	return out
 }
 
-// again is the command that says it all once more.
-func (s State) again() string {
-	line := each(s, "unibusd user revoke")
+// repeatCommand is the command that repeats the revocation, which is harmless.
+func (s State) repeatCommand() string {
+	line := perUserCommand(s, "unibusd user revoke")
 	if s.Flags != "" {
 		line += " " + s.Flags
 	}
 	return line
 }
 
-// Quoted is a text as one word of a shell's command line. A seed that was typed
-// where a public key belongs is not put into a line that is shown to be copied.
-func Quoted(s string) string {
-	s = core.Redact(s)
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@,+", r)
-	}
-	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

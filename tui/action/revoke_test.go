@@ -7,17 +7,16 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
-	"unibus/tui/action"
 	"unibus/tui/tuitest"
 )
 
-// revoker answers with what became of each user.
-type revoker struct {
-	*tuitest.Fake
+// fakeRevoker answers with a fixed result per user.
+type fakeRevoker struct {
+	*tuitest.FakeClient
 	answers map[string]admin.Revoked
 }
 
-func (r revoker) Revoke(_ context.Context, id string) (admin.Revoked, error) {
+func (r fakeRevoker) Revoke(_ context.Context, id string) (admin.Revoked, error) {
 	a, ok := r.answers[id]
 	if !ok {
 		return a, core.Errorf(core.KindUnavailable, "no answer in time")
@@ -25,12 +24,12 @@ func (r revoker) Revoke(_ context.Context, id string) (admin.Revoked, error) {
 	return a, nil
 }
 
-func ended(n int, at core.Millis) admin.Ended { return admin.Ended{Ended: n, At: at} }
+func newEnded(n int, at core.Millis) admin.Ended { return admin.Ended{Ended: n, At: at} }
 
-func TestRevokeAddsUpWhatEveryNodeSaid(t *testing.T) {
+func TestRevokeSumsUpAllNodes(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
-	one, two := w.Users[1], w.Users[2]
+	state := tuitest.Healthy()
+	one, two := state.Users[1], state.Users[2]
 	one.Updated, two.Updated = 1000, 2000
 	none := map[string]admin.Ended{"n1": {}, "n2": {}}
 	many := []core.RoomID{"r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8"}
@@ -41,38 +40,38 @@ func TestRevokeAddsUpWhatEveryNodeSaid(t *testing.T) {
 		has, lack []string
 	}{
 		{
-			name: "calm", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": ended(1, 1007), "n2": {}}},
+			name: "calm", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": newEnded(1, 1007), "n2": {}}},
 			has: []string{"bruno-00 is revoked; n1: 1 session ended in 7 ms, n2: no session"}, lack: []string{"\n", "new key"},
 		},
 		{
-			name: "clocks that disagree", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": ended(2, 900), "n2": ended(1, 99_000)}},
+			name: "clocks that disagree", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": newEnded(2, 900), "n2": newEnded(1, 99_000)}},
 			has: []string{"n1: 2 sessions ended", "n2: 1 session ended"}, lack: []string{"ms"},
 		},
 		{
-			name: "the slowest counts", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": ended(2, 1004)}, Rekey: []core.RoomID{"r2"}},
-			second: &admin.Revoked{User: two, Nodes: map[string]admin.Ended{"n1": ended(1, 2012)}, Rekey: []core.RoomID{"r1", "r2"}},
-			has:    []string{"2 users are revoked\n", "n1: 3 sessions ended in 12 ms", "2 encrypted rooms need a new key, for these users can read the old one: r1, r2"}, lack: []string{"more"},
+			name: "the slowest counts", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": newEnded(2, 1004)}, Rekey: []core.RoomID{"r2"}},
+			second: &admin.Revoked{User: two, Nodes: map[string]admin.Ended{"n1": newEnded(1, 2012)}, Rekey: []core.RoomID{"r1", "r2"}},
+			has:    []string{"2 users are revoked\n", "n1: 3 sessions ended in 12 ms", "2 encrypted rooms need a new key, because these users can read the old one: r1, r2"}, lack: []string{"more"},
 		},
 		{
-			name: "silent", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": ended(1, 1001), "n2": {Unknown: true}}},
+			name: "silent", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": newEnded(1, 1001), "n2": {Unknown: true}}},
 			second: &admin.Revoked{User: two, Nodes: none},
 			has:    []string{"n1: 1 session ended", "n2: unknown, it did not answer. Sessions may still be open there.", "once for each of the 2"}, lack: []string{"n2: no session"},
 		},
 		{
 			name: "many rooms", first: admin.Revoked{User: one, Nodes: none, Rekey: many},
-			has: []string{"8 encrypted rooms need a new key, for this user", "r5, r6 and 2 more\nAll of them: unibusd user revoke " + string(one.ID) + " --server x"}, lack: []string{"r7"},
+			has: []string{"8 encrypted rooms need a new key, because this user", "r5, r6 and 2 more\nTo list all: unibusd user revoke " + string(one.ID) + " --server x"}, lack: []string{"r7"},
 		},
 		{
 			name: "rooms not known", first: admin.Revoked{User: one, Nodes: none, Note: "which rooms need a new key is not known: no quorum"},
 			has: []string{"\nwhich rooms need a new key is not known"},
 		},
 	} {
-		r := revoker{answers: map[string]admin.Revoked{string(one.ID): c.first}}
+		r := fakeRevoker{answers: map[string]admin.Revoked{string(one.ID): c.first}}
 		ids := []string{string(one.ID)}
 		if c.second != nil {
 			r.answers[string(two.ID)], ids = *c.second, append(ids, string(two.ID))
 		}
-		text, err := find(t, "user revoke").Run(context.Background(), r, state(w, ids...), nil)
+		text, err := findAction(t, "user revoke").Run(context.Background(), r, newState(state, ids...), nil)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -89,16 +88,16 @@ func TestRevokeAddsUpWhatEveryNodeSaid(t *testing.T) {
 	}
 }
 
-// Where one of many fails, what was done and its proof is told; asked again it
-// goes on with those who are left.
-func TestBulkRevokeGoesOnWhereItStopped(t *testing.T) {
+// TestBulkRevokeContinuesWhereItStopped: an error keeps the report of what was
+// done, and a retry changes only the users that are left.
+func TestBulkRevokeContinuesWhereItStopped(t *testing.T) {
 	t.Parallel()
-	w := tuitest.Healthy()
-	ids := []string{string(w.Users[1].ID), string(w.Users[2].ID), string(w.Users[7].ID)}
-	away := admin.Revoked{User: w.Users[1], Nodes: map[string]admin.Ended{"n1": {}, "n3": {Unknown: true}}, Rekey: []core.RoomID{"r1"}}
-	r := revoker{answers: map[string]admin.Revoked{ids[0]: away, ids[1]: away}}
-	revoke := find(t, "user revoke")
-	text, err := revoke.Run(context.Background(), r, state(w, ids...), nil)
+	state := tuitest.Healthy()
+	ids := []string{string(state.Users[1].ID), string(state.Users[2].ID), string(state.Users[7].ID)}
+	away := admin.Revoked{User: state.Users[1], Nodes: map[string]admin.Ended{"n1": {}, "n3": {Unknown: true}}, Rekey: []core.RoomID{"r1"}}
+	r := fakeRevoker{answers: map[string]admin.Revoked{ids[0]: away, ids[1]: away}}
+	revoke := findAction(t, "user revoke")
+	text, err := revoke.Run(context.Background(), r, newState(state, ids...), nil)
 	if err == nil || !strings.HasPrefix(err.Error(), "2 of 3 are revoked; then ") {
 		t.Errorf("error %v", err)
 	}
@@ -108,20 +107,20 @@ func TestBulkRevokeGoesOnWhereItStopped(t *testing.T) {
 		}
 	}
 
-	w.Users[1].Status, w.Users[2].Status = core.UserRevoked, core.UserRevoked
-	left := revoker{answers: map[string]admin.Revoked{ids[2]: {User: w.Users[7], Nodes: map[string]admin.Ended{"n1": {}}}}}
-	if text, err = revoke.Run(context.Background(), left, state(w, ids...), nil); err != nil || text != "hana-00 is revoked, 2 were so before; n1: no session" {
+	state.Users[1].Status, state.Users[2].Status = core.UserRevoked, core.UserRevoked
+	left := fakeRevoker{answers: map[string]admin.Revoked{ids[2]: {User: state.Users[7], Nodes: map[string]admin.Ended{"n1": {}}}}}
+	if text, err = revoke.Run(context.Background(), left, newState(state, ids...), nil); err != nil || text != "hana-00 is revoked, 2 were before; n1: no session" {
 		t.Errorf("again: %q, %v", text, err)
 	}
-	if ask := revoke.Dialog(state(w, ids...)); !strings.Contains(strings.Join(ask.Lines, "\n"), "2 of them are revoked already") {
+	if ask := revoke.Dialog(newState(state, ids...)); !strings.Contains(strings.Join(ask.Lines, "\n"), "2 of them are already revoked") {
 		t.Errorf("the question says %q", ask.Lines)
 	}
-	if text, err = revoke.Run(context.Background(), revoker{}, state(w, ids...), nil); text != "" || !strings.HasPrefix(err.Error(), "2 of 3 are revoked; then ") {
+	if text, err = revoke.Run(context.Background(), fakeRevoker{}, newState(state, ids...), nil); text != "" || !strings.HasPrefix(err.Error(), "2 of 3 are revoked; then ") {
 		t.Errorf("nobody answers: %q, %v", text, err)
 	}
 }
 
-func TestUserAddIsOneShellCommand(t *testing.T) {
+func TestUserAddQuotesForTheShell(t *testing.T) {
 	t.Parallel()
 	id := string(tuitest.Healthy().Users[1].ID)
 	for name, want := range map[string]string{
@@ -131,17 +130,8 @@ func TestUserAddIsOneShellCommand(t *testing.T) {
 		"日本語":         "unibusd user add " + id + " --name '日本語' --role member --server x",
 		"two\tblanks": "unibusd user add " + id + " --name 'two\tblanks' --role member --server x",
 	} {
-		if got := find(t, "user add").SameAs(state(tuitest.Healthy()), []string{id, name, "member"}); got != want {
+		if got := findAction(t, "user add").CommandLine(newState(tuitest.Healthy()), []string{id, name, "member"}); got != want {
 			t.Errorf("%q: %s, want %s", name, got, want)
 		}
-	}
-}
-
-// TestCommandLinesHoldNoSeed: what was typed in the wrong place is not offered to be copied.
-func TestCommandLinesHoldNoSeed(t *testing.T) {
-	t.Parallel()
-	const seed = "SUAFZQDX7PCWGLJJWV7HJO5YK4SHCY6OMVKM6OYESIGJDZSJRFB2VK62LI"
-	if got := action.Quoted(seed); strings.Contains(got, seed[:10]) {
-		t.Errorf("the line is %s", got)
 	}
 }

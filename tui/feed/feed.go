@@ -2,18 +2,16 @@ package feed
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"unibus/core"
 	"unibus/core/admin"
-	"unibus/core/cluster"
 	"unibus/core/migrate"
 )
 
-// Source is what the feed asks of the operators' client.
+// Source is the part of admin.Client that the feed polls.
 type Source interface {
 	Status(ctx context.Context) (admin.Status, error)
 	Events(ctx context.Context, r admin.EventsRequest) (admin.Events, error)
@@ -23,332 +21,145 @@ type Source interface {
 	RoomPage(ctx context.Context, r admin.RoomRequest) (admin.RoomDetail, error)
 	Rollout(ctx context.Context) (admin.Rollout, error)
 	Audit(ctx context.Context, r admin.AuditRequest) (admin.Audit, error)
-	Connected() string // the node it talks to, "" while none
+	Connected() string // the connected node, "" if none
 	Server() string    // its URL
 }
 
-// Config is what a Feed needs. Zero durations take the defaults in brackets.
+// Config configures a Feed. Zero durations take the defaults in brackets.
 type Config struct {
-	Source  Source
-	Now     func() time.Time         // [time.Now]
-	Clean   func(text string) string // what every text of an answer goes through [left as it is]
-	Timeout time.Duration            // of one request [2 s]
-	Slow    time.Duration            // of one that waits for every node, or reads a stream [5 s]
-	Every   time.Duration            // status, events and a resting migration [1 s]
-	Moving  time.Duration            // a migration under way [250 ms]
-	Lists   time.Duration            // users, rooms and the rollout while somebody looks [3 s]
-	Audit   time.Duration            // the audit while somebody looks [2 s]
+	Source            Source
+	Now               func() time.Time         // [time.Now]
+	Sanitize          func(text string) string // applied to every text of an answer [none]
+	Timeout           time.Duration            // of a request to one node [2 s]
+	Interval          time.Duration            // of status, events and a migration that is not running [1 s]
+	MigrationInterval time.Duration            // of a running migration [250 ms]
+	ListInterval      time.Duration            // of users, rooms and the rollout while a page shows them [3 s]
+	AuditInterval     time.Duration            // of the audit while a page shows it [2 s]
 }
 
-// Feed gathers snapshots. Make it with New, start it with Run.
+// Feed polls the cluster and publishes snapshots. Create it with New, start it
+// with Run.
 type Feed struct {
-	cfg   Config
-	now   atomic.Pointer[Snapshot]
-	want  atomic.Pointer[Want]
-	mu    sync.Mutex // held while the next snapshot is made, never while something is asked
-	kicks []chan struct{}
-	lists [5]chan struct{} // users, rooms, room, rollout, audit
+	cfg          Config
+	current      atomic.Pointer[Snapshot]
+	subscription atomic.Pointer[Subscription]
+	publishLock  sync.Mutex // held while the next snapshot is built, never during a request
+	pollers      []poller
 
-	// Of the goroutine that reads events alone.
-	seq     uint64 // of the last event
-	from    string // the node that counted it
-	started core.Millis
+	// The goroutine that reads events owns these.
+	lastSeq          uint64 // of the last event
+	eventNode        string // the node that counted it
+	eventNodeStarted core.Millis
 }
 
-// New makes a feed; it asks nothing yet.
+// New creates a feed. It makes no request yet.
 func New(cfg Config) *Feed {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	def := func(d *time.Duration, v time.Duration) {
+	setDefault := func(d *time.Duration, v time.Duration) {
 		if *d == 0 {
 			*d = v
 		}
 	}
-	def(&cfg.Timeout, 2*time.Second)
-	def(&cfg.Slow, 5*time.Second)
-	def(&cfg.Every, time.Second)
-	def(&cfg.Moving, 250*time.Millisecond)
-	def(&cfg.Lists, 3*time.Second)
-	def(&cfg.Audit, 2*time.Second)
+	setDefault(&cfg.Timeout, 2*time.Second)
+	setDefault(&cfg.Interval, time.Second)
+	setDefault(&cfg.MigrationInterval, 250*time.Millisecond)
+	setDefault(&cfg.ListInterval, 3*time.Second)
+	setDefault(&cfg.AuditInterval, 2*time.Second)
 	f := &Feed{cfg: cfg}
-	f.now.Store(&Snapshot{})
-	f.want.Store(&Want{})
-	for range 3 + len(f.lists) {
-		f.kicks = append(f.kicks, make(chan struct{}, 1))
+	f.current.Store(&Snapshot{})
+	f.subscription.Store(&Subscription{})
+	f.pollers = f.newPollers()
+	for i := range f.pollers {
+		f.pollers[i].trigger = make(chan struct{}, 1)
 	}
-	copy(f.lists[:], f.kicks[3:])
 	return f
 }
 
-// Now is the newest snapshot. It never waits.
-func (f *Feed) Now() *Snapshot { return f.now.Load() }
+// Snapshot returns the newest snapshot. It never blocks.
+func (f *Feed) Snapshot() *Snapshot { return f.current.Load() }
 
-// Refresh asks for everything at once, after something was done.
-func (f *Feed) Refresh() {
-	for _, k := range f.kicks {
-		kick(k)
+// PollNow polls every topic at once, after an action changed the cluster.
+func (f *Feed) PollNow() {
+	for _, p := range f.pollers {
+		p.pollNow()
 	}
 }
 
-func kick(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// Look says what somebody is looking at now; what is new is asked for at once. It never waits.
-func (f *Feed) Look(w Want) {
-	old := f.want.Swap(&w)
-	f.begin(*old, w)
-	if w.Users && !old.Users {
-		kick(f.lists[0])
-	}
-	if w.Rooms && !old.Rooms {
-		kick(f.lists[1])
-	}
-	if w.newRoom(*old) {
-		kick(f.lists[2])
-	}
-	if w.Rollout && !old.Rollout {
-		kick(f.lists[3])
-	}
-	if w.newAudit(*old) {
-		kick(f.lists[4])
-	}
-}
-
-// begin notes since when each list is looked at.
-func (f *Feed) begin(old, w Want) {
-	now := f.cfg.Now()
-	var edits []func(*Snapshot)
-	note := func(was, is bool, edit func(*Snapshot)) {
-		if is && !was {
-			edits = append(edits, edit)
+// Subscribe sets the lists that the current page shows, and polls the new ones at
+// once. It never blocks.
+func (f *Feed) Subscribe(sub Subscription) {
+	old := *f.subscription.Swap(&sub)
+	f.markViewed(old, sub)
+	for _, p := range f.pollers {
+		if p.shown != nil && p.needsPoll(old, sub) {
+			p.pollNow()
 		}
 	}
-	note(old.Users, w.Users, func(s *Snapshot) { s.Users.Again = now })
-	note(old.Rooms, w.Rooms, func(s *Snapshot) { s.Rooms.Again = now })
-	note(old.Room != "", w.Room != "", func(s *Snapshot) { s.Room.Again = now })
-	note(old.Rollout, w.Rollout, func(s *Snapshot) { s.Rollout.Again = now })
-	note(old.Audit, w.Audit, func(s *Snapshot) { s.Audit.Again = now })
-	if len(edits) == 0 {
+}
+
+// markViewed records since when each list is shown.
+func (f *Feed) markViewed(old, sub Subscription) {
+	now := f.cfg.Now()
+	var opened []poller
+	for _, p := range f.pollers {
+		if p.shown != nil && p.shown(sub) && !p.shown(old) {
+			opened = append(opened, p)
+		}
+	}
+	if len(opened) == 0 {
 		return
 	}
-	f.change(func(s *Snapshot) {
-		for _, edit := range edits {
-			edit(s)
+	f.publish(func(s *Snapshot) {
+		for _, p := range opened {
+			p.freshness(s).ViewedSince = now
 		}
 	})
 }
 
-// Run asks until ctx ends. A request that outlives ctx is left behind: a stuck
-// node must not keep a console from closing.
+// Run polls until ctx ends. It abandons requests that outlive ctx, because a
+// stuck node must not keep the console open.
 func (f *Feed) Run(ctx context.Context) {
-	every := func(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
-	go f.loop(ctx, f.kicks[0], f.cfg.Timeout, every(f.cfg.Every), f.status)
-	go f.loop(ctx, f.kicks[1], f.cfg.Timeout, f.migrationPace, f.migration)
-	go f.loop(ctx, f.kicks[2], f.cfg.Timeout, every(f.cfg.Every), f.events)
-	go f.loop(ctx, f.lists[0], f.cfg.Timeout, every(f.cfg.Lists), f.users)
-	go f.loop(ctx, f.lists[1], f.cfg.Timeout, every(f.cfg.Lists), f.rooms)
-	go f.loop(ctx, f.lists[2], f.cfg.Slow, every(f.cfg.Lists), f.room)
-	go f.loop(ctx, f.lists[3], f.cfg.Slow, every(f.cfg.Lists), f.rollout)
-	go f.loop(ctx, f.lists[4], f.cfg.Slow, every(f.cfg.Audit), f.audit)
+	for _, p := range f.pollers {
+		go f.pollLoop(ctx, p)
+	}
 	<-ctx.Done()
 }
 
-// Once asks for everything one time, in order, and returns the snapshot.
-func (f *Feed) Once(ctx context.Context) *Snapshot {
-	for _, ask := range []func(context.Context){f.status, f.migration, f.events, f.users, f.rooms, f.room, f.rollout, f.audit} {
-		ask(ctx)
+// PollOnce polls every topic once, in order, and returns the snapshot.
+func (f *Feed) PollOnce(ctx context.Context) *Snapshot {
+	for _, p := range f.pollers {
+		f.pollIfShown(ctx, p)
 	}
-	return f.Now()
+	return f.Snapshot()
 }
 
-func (f *Feed) loop(ctx context.Context, now chan struct{}, within time.Duration, pace func() time.Duration, ask func(context.Context)) {
-	for {
-		call, cancel := context.WithTimeout(ctx, within)
-		ask(call)
-		cancel()
-		t := time.NewTimer(pace())
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return
-		case <-now:
-			t.Stop()
-		case <-t.C:
-		}
-	}
-}
-
-func (f *Feed) migrationPace() time.Duration {
-	m := f.Now().Migration
+func (f *Feed) migrationInterval() time.Duration {
+	m := f.Snapshot().Migration
 	if m.Err == nil && m.Value.Running && !m.Value.Paused {
-		return f.cfg.Moving
+		return f.cfg.MigrationInterval
 	}
-	return f.cfg.Every
+	return f.cfg.Interval
 }
 
-// change makes the next snapshot out of the last. It never asks the source
-// anything: whoever draws waits for it.
-func (f *Feed) change(edit func(s *Snapshot)) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	next := *f.now.Load()
+// publish builds the next snapshot from the last. It makes no request, because
+// drawing waits for it.
+func (f *Feed) publish(edit func(s *Snapshot)) {
+	f.publishLock.Lock()
+	defer f.publishLock.Unlock()
+	next := *f.current.Load()
 	edit(&next)
 	next.Version++
-	f.now.Store(&next)
+	f.current.Store(&next)
 }
 
-// learn is change for what was heard: it notes too who is talked to now. While a
-// connection is being made anew that alone may take seconds.
-func (f *Feed) learn(edit func(s *Snapshot)) {
+// publishAnswer is publish with the connected node and server. Reading those may
+// take seconds during a reconnect, so it happens before the lock.
+func (f *Feed) publishAnswer(edit func(s *Snapshot)) {
 	node, server := f.cfg.Source.Connected(), f.cfg.Source.Server()
-	f.change(func(s *Snapshot) {
+	f.publish(func(s *Snapshot) {
 		s.Node, s.Server = node, server
 		edit(s)
 	})
-}
-
-// ask runs one request and files its answer. get must return when ctx ends; one
-// that does not costs its topic alone.
-func ask[T any](ctx context.Context, f *Feed, at func(*Snapshot) *Topic[T], get func(context.Context) (T, error), then func(s *Snapshot, was, is T)) {
-	if first := at(f.Now()); first.Asked.IsZero() {
-		f.learn(func(s *Snapshot) { at(s).Asked = f.cfg.Now() })
-	}
-	v, err := get(ctx)
-	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
-		return // the console is closing
-	}
-	if err == nil {
-		v = cleaned(v, f.cfg.Clean)
-	}
-	f.learn(func(s *Snapshot) {
-		t := at(s)
-		if err != nil {
-			t.Err = explain(err)
-			if t.Since.IsZero() {
-				t.Since = f.cfg.Now()
-			}
-			return
-		}
-		was := t.Value
-		t.Value, t.At, t.Err, t.Since = v, f.cfg.Now(), nil, time.Time{}
-		t.N++
-		if then != nil {
-			then(s, was, v)
-		}
-	})
-}
-
-func explain(err error) *core.Error {
-	if errors.Is(err, context.DeadlineExceeded) && core.KindOf(err) == core.KindFailed {
-		return core.Errorf(core.KindUnavailable, "no answer in time")
-	}
-	return core.AsError(err)
-}
-
-func (f *Feed) status(ctx context.Context) {
-	ask(ctx, f, func(s *Snapshot) *Topic[admin.Status] { return &s.Status }, f.cfg.Source.Status,
-		func(s *Snapshot, was, is admin.Status) {
-			kept := s.Samples[max(0, len(s.Samples)-MaxSamples+1):]
-			s.Samples = append(append([]Sample(nil), kept...), sample(was, is))
-		})
-}
-
-func (f *Feed) migration(ctx context.Context) {
-	ask(ctx, f, func(s *Snapshot) *Topic[migrate.Status] { return &s.Migration }, f.cfg.Source.Migration, nil)
-}
-
-func (f *Feed) users(ctx context.Context) {
-	if f.want.Load().Users {
-		ask(ctx, f, func(s *Snapshot) *Topic[[]core.User] { return &s.Users }, f.cfg.Source.Users, nil)
-	}
-}
-
-func (f *Feed) rooms(ctx context.Context) {
-	if f.want.Load().Rooms {
-		ask(ctx, f, func(s *Snapshot) *Topic[[]admin.RoomSummary] { return &s.Rooms }, f.cfg.Source.Rooms, nil)
-	}
-}
-
-func (f *Feed) rollout(ctx context.Context) {
-	if f.want.Load().Rollout {
-		ask(ctx, f, func(s *Snapshot) *Topic[admin.Rollout] { return &s.Rollout }, f.cfg.Source.Rollout, nil)
-	}
-}
-
-// audit asks for the newest page each time: the outcome of an action comes after
-// its record. Older pages are asked for once, when somebody has come to them.
-func (f *Feed) audit(ctx context.Context) {
-	w := f.want.Load()
-	if !w.Audit {
-		return
-	}
-	ask(ctx, f, func(s *Snapshot) *Topic[AuditLog] { return &s.Audit },
-		func(ctx context.Context) (AuditLog, error) {
-			newest, err := f.cfg.Source.Audit(ctx, admin.AuditRequest{Limit: auditPage})
-			if err != nil {
-				return AuditLog{}, err
-			}
-			log := f.Now().Audit.Value.renew(newest)
-			if log.Next == 0 || log.Next != w.AuditBefore || len(log.Records) >= MaxAudit {
-				return log, nil
-			}
-			older, err := f.cfg.Source.Audit(ctx, admin.AuditRequest{Before: log.Next, Limit: auditPage})
-			if err != nil {
-				return AuditLog{}, err
-			}
-			return log.further(older), nil
-		}, nil)
-}
-
-// events asks for what is new. Another node counts its events anew, so a change of
-// node starts from its beginning; what both recorded is shown once.
-func (f *Feed) events(ctx context.Context) {
-	ask(ctx, f, func(s *Snapshot) *Topic[[]cluster.Event] { return &s.Events },
-		func(ctx context.Context) ([]cluster.Event, error) {
-			got, anew, err := f.newEvents(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return merge(f.Now().Events.Value, cleaned(got, f.cfg.Clean), anew), nil
-		}, nil)
-}
-
-// newEvents is true where a recorder was read from its beginning.
-func (f *Feed) newEvents(ctx context.Context) ([]cluster.Event, bool, error) {
-	anew := f.restarted()
-	if anew {
-		f.seq = 0
-	}
-	got, err := f.cfg.Source.Events(ctx, admin.EventsRequest{Since: f.seq})
-	if err != nil {
-		return nil, false, err
-	}
-	if got.Node != f.from && f.seq > 0 {
-		if got, err = f.cfg.Source.Events(ctx, admin.EventsRequest{}); err != nil {
-			return nil, false, err
-		}
-		f.seq, anew = 0, true
-	}
-	f.from = got.Node
-	for _, e := range got.Events {
-		f.seq = max(f.seq, e.Seq)
-	}
-	return got.Events, anew, nil
-}
-
-// restarted notices that the node whose events are read has begun to count anew.
-func (f *Feed) restarted() bool {
-	for _, n := range f.Now().Status.Value.Nodes {
-		if n.Name == f.from && n.Started != 0 && n.Started != f.started {
-			was := f.started
-			f.started = n.Started
-			return was != 0
-		}
-	}
-	return false
 }

@@ -13,16 +13,17 @@ import (
 	"unibus/tui/feed"
 )
 
-// source answers what its fields say; a nil field hangs until the request's time is over.
-type source struct {
-	status func() (admin.Status, error)
-	events func(r admin.EventsRequest) (admin.Events, error)
-	users  func() ([]core.User, error)
-	audit  func(r admin.AuditRequest) (admin.Audit, error)
-	rolled int // how often the rollout was asked for
+// fakeSource answers from its functions; a nil function blocks until the request
+// times out.
+type fakeSource struct {
+	status          func() (admin.Status, error)
+	events          func(r admin.EventsRequest) (admin.Events, error)
+	users           func() ([]core.User, error)
+	audit           func(r admin.AuditRequest) (admin.Audit, error)
+	rolloutRequests int
 }
 
-func (s *source) Status(ctx context.Context) (admin.Status, error) {
+func (s *fakeSource) Status(ctx context.Context) (admin.Status, error) {
 	if s.status == nil {
 		<-ctx.Done()
 		return admin.Status{}, ctx.Err()
@@ -30,7 +31,7 @@ func (s *source) Status(ctx context.Context) (admin.Status, error) {
 	return s.status()
 }
 
-func (s *source) Events(ctx context.Context, r admin.EventsRequest) (admin.Events, error) {
+func (s *fakeSource) Events(ctx context.Context, r admin.EventsRequest) (admin.Events, error) {
 	if s.events == nil {
 		<-ctx.Done()
 		return admin.Events{}, ctx.Err()
@@ -38,42 +39,42 @@ func (s *source) Events(ctx context.Context, r admin.EventsRequest) (admin.Event
 	return s.events(r)
 }
 
-func (s *source) Users(context.Context) ([]core.User, error) { return s.users() }
-func (s *source) Migration(context.Context) (migrate.Status, error) {
+func (s *fakeSource) Users(context.Context) ([]core.User, error) { return s.users() }
+func (s *fakeSource) Migration(context.Context) (migrate.Status, error) {
 	return migrate.Status{}, nil
 }
-func (s *source) Rooms(context.Context) ([]admin.RoomSummary, error) { return nil, nil }
-func (s *source) RoomPage(_ context.Context, r admin.RoomRequest) (admin.RoomDetail, error) {
+func (s *fakeSource) Rooms(context.Context) ([]admin.RoomSummary, error) { return nil, nil }
+func (s *fakeSource) RoomPage(_ context.Context, r admin.RoomRequest) (admin.RoomDetail, error) {
 	return admin.RoomDetail{Room: core.Room{ID: core.RoomID(r.ID)}}, nil
 }
 
-func (s *source) Rollout(context.Context) (admin.Rollout, error) {
-	s.rolled++
+func (s *fakeSource) Rollout(context.Context) (admin.Rollout, error) {
+	s.rolloutRequests++
 	return admin.Rollout{Safe: true}, nil
 }
 
-func (s *source) Audit(_ context.Context, r admin.AuditRequest) (admin.Audit, error) {
+func (s *fakeSource) Audit(_ context.Context, r admin.AuditRequest) (admin.Audit, error) {
 	return s.audit(r)
 }
-func (s *source) Connected() string { return "n1" }
-func (s *source) Server() string    { return "tls://n1" }
+func (s *fakeSource) Connected() string { return "n1" }
+func (s *fakeSource) Server() string    { return "tls://n1" }
 
-func quick(s feed.Source) *feed.Feed {
-	return feed.New(feed.Config{Source: s, Timeout: 20 * time.Millisecond, Every: time.Millisecond, Moving: time.Millisecond, Lists: time.Millisecond})
+func newFastFeed(s feed.Source) *feed.Feed {
+	return feed.New(feed.Config{Source: s, Timeout: 20 * time.Millisecond, Interval: time.Millisecond, MigrationInterval: time.Millisecond, ListInterval: time.Millisecond})
 }
 
-// until runs a feed until its snapshot is as wanted.
-func until(t *testing.T, f *feed.Feed, what string, ok func(s *feed.Snapshot) bool) {
+// runUntil runs a feed until its snapshot is as wanted.
+func runUntil(t *testing.T, f *feed.Feed, what string, ok func(s *feed.Snapshot) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	go f.Run(ctx)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for !ok(f.Now()) {
+	for !ok(f.Snapshot()) {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s did not come: %+v", what, f.Now())
+			t.Fatalf("timed out waiting for %s: %+v", what, f.Snapshot())
 		case <-tick.C:
 		}
 	}
@@ -82,7 +83,7 @@ func until(t *testing.T, f *feed.Feed, what string, ok func(s *feed.Snapshot) bo
 func TestLastGoodValueIsKept(t *testing.T) {
 	t.Parallel()
 	fail := false
-	s := &source{
+	s := &fakeSource{
 		users:  func() ([]core.User, error) { return nil, nil },
 		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
 		status: func() (admin.Status, error) {
@@ -92,50 +93,50 @@ func TestLastGoodValueIsKept(t *testing.T) {
 			return admin.Status{View: cluster.View{Cluster: "demo"}}, nil
 		},
 	}
-	f := quick(s)
-	first := f.Once(context.Background())
+	f := newFastFeed(s)
+	first := f.PollOnce(context.Background())
 	fail = true
-	second := f.Once(context.Background())
+	second := f.PollOnce(context.Background())
 	st := second.Status
-	if st.Value.Cluster != "demo" || !st.At.Equal(first.Status.At) || st.Err == nil || st.Err.Text != "nobody answers" || st.Since.IsZero() {
+	if st.Value.Cluster != "demo" || !st.ReceivedAt.Equal(first.Status.ReceivedAt) || st.Err == nil || st.Err.Text != "nobody answers" || st.FailingSince.IsZero() {
 		t.Errorf("after a failure the topic is %+v", st)
 	}
 	if first.Status.Err != nil {
 		t.Error("a published snapshot was changed")
 	}
 	fail = false
-	if st := f.Once(context.Background()).Status; st.Err != nil || !st.Since.IsZero() {
+	if st := f.PollOnce(context.Background()).Status; st.Err != nil || !st.FailingSince.IsZero() {
 		t.Errorf("after an answer the topic is %+v", st)
 	}
 }
 
-func TestOneTopicWaitsForNoOther(t *testing.T) {
+func TestTopicsDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
-	s := &source{users: func() ([]core.User, error) { return []core.User{{ID: "U1"}}, nil }}
-	f := quick(s)
-	f.Look(feed.Want{Users: true, Room: "r1"})
-	until(t, f, "the users while the status hangs", func(s *feed.Snapshot) bool {
+	s := &fakeSource{users: func() ([]core.User, error) { return []core.User{{ID: "U1"}}, nil }}
+	f := newFastFeed(s)
+	f.Subscribe(feed.Subscription{Users: true, Room: "r1"})
+	runUntil(t, f, "the users while the status hangs", func(s *feed.Snapshot) bool {
 		return len(s.Users.Value) == 1 && s.Room.Value.Room.ID == "r1" && s.Status.Err != nil && !s.Status.Known()
 	})
-	if err := f.Now().Status.Err; err.Kind != core.KindUnavailable {
+	if err := f.Snapshot().Status.Err; err.Kind != core.KindUnavailable {
 		t.Errorf("a request without an answer is %q, want unavailable", err.Kind)
 	}
 }
 
-func TestEveryTextIsCleanedAndTheSourceLeftAsItIs(t *testing.T) {
+func TestAnswersAreSanitizedInACopy(t *testing.T) {
 	t.Parallel()
 	name := "na\ame"
 	info := &cluster.Info{Version: "1\a", PID: 7}
 	view := cluster.View{Cluster: "de\amo", Nodes: []cluster.Node{{Name: "n1", Info: info, Leads: []string{"a", "b\a"}}, {Name: "n2"}}}
 	users := []core.User{{ID: "U1", Name: &name, KEMKey: []byte("\a")}, {ID: "U2"}}
-	s := &source{
+	s := &fakeSource{
 		users:  func() ([]core.User, error) { return users, nil },
 		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
 		status: func() (admin.Status, error) { return admin.Status{View: view}, nil },
 	}
-	f := feed.New(feed.Config{Source: s, Clean: func(text string) string { return strings.ReplaceAll(text, "\a", "?") }})
-	f.Look(feed.Want{Users: true})
-	snap := f.Once(context.Background())
+	f := feed.New(feed.Config{Source: s, Sanitize: func(text string) string { return strings.ReplaceAll(text, "\a", "?") }})
+	f.Subscribe(feed.Subscription{Users: true})
+	snap := f.PollOnce(context.Background())
 	got := snap.Status.Value.View
 	if got.Cluster != "de?mo" || got.Nodes[0].Info.Version != "1?" || got.Nodes[0].Info.PID != 7 || got.Nodes[0].Leads[1] != "b?" || got.Nodes[1].Name != "n2" {
 		t.Errorf("the status is %+v", got)
@@ -144,77 +145,77 @@ func TestEveryTextIsCleanedAndTheSourceLeftAsItIs(t *testing.T) {
 		t.Errorf("the user is %+v", u)
 	}
 	if name != "na\ame" || info.Version != "1\a" || view.Nodes[0].Leads[1] != "b\a" || *users[0].Name != "na\ame" {
-		t.Error("what the source holds was written into")
+		t.Error("the source's own value was changed")
 	}
 }
 
-// stuck is a source whose connection is being made anew: it does not even say who it talks to.
-type stuck struct {
-	source
-	until chan struct{}
+// stuckSource is reconnecting: it does not even name its node.
+type stuckSource struct {
+	fakeSource
+	released chan struct{}
 }
 
-func (s *stuck) Connected() string {
-	<-s.until
+func (s *stuckSource) Connected() string {
+	<-s.released
 	return "n1"
 }
 
-func TestLookingWaitsForNoConnection(t *testing.T) {
+func TestSubscribeDoesNotWaitForAConnection(t *testing.T) {
 	t.Parallel()
-	s := &stuck{until: make(chan struct{})}
-	defer close(s.until)
-	f := quick(s)
-	go f.Once(context.Background()) // it hangs where the node's name is read
+	s := &stuckSource{released: make(chan struct{})}
+	defer close(s.released)
+	f := newFastFeed(s)
+	go f.PollOnce(context.Background()) // it blocks while reading the node's name
 	looked := make(chan struct{})
 	go func() {
-		f.Look(feed.Want{Users: true})
-		f.Look(feed.Want{Audit: true})
+		f.Subscribe(feed.Subscription{Users: true})
+		f.Subscribe(feed.Subscription{Audit: true})
 		close(looked)
 	}()
 	select {
 	case <-looked:
 	case <-time.After(5 * time.Second):
-		t.Fatal("who looks at a list waits for the connection")
+		t.Fatal("Subscribe waits for the connection")
 	}
-	if s := f.Now(); s.Users.Again.IsZero() || s.Audit.Again.IsZero() {
-		t.Errorf("since when the lists are looked at was not noted: %v, %v", s.Users.Again, s.Audit.Again)
+	if s := f.Snapshot(); s.Users.ViewedSince.IsZero() || s.Audit.ViewedSince.IsZero() {
+		t.Errorf("ViewedSince was not recorded: %v, %v", s.Users.ViewedSince, s.Audit.ViewedSince)
 	}
 }
 
-func TestListsAreAskedForOnlyWhileSomebodyLooks(t *testing.T) {
+func TestListsArePolledOnlyWhileSubscribed(t *testing.T) {
 	t.Parallel()
 	asked := 0
-	s := &source{
+	s := &fakeSource{
 		status: func() (admin.Status, error) { return admin.Status{}, nil },
 		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
 		users:  func() ([]core.User, error) { asked++; return nil, nil },
 	}
-	f := quick(s)
-	f.Once(context.Background())
+	f := newFastFeed(s)
+	f.PollOnce(context.Background())
 	if asked != 0 {
-		t.Error("the users were asked for though nobody looks")
+		t.Error("the users were polled without a subscription")
 	}
-	f.Look(feed.Want{Users: true})
-	if f.Once(context.Background()); asked != 1 {
+	f.Subscribe(feed.Subscription{Users: true})
+	if f.PollOnce(context.Background()); asked != 1 {
 		t.Errorf("asked %d times, want once", asked)
 	}
-	if s.rolled != 0 {
-		t.Error("every node was asked for its rollout though nobody looks")
+	if s.rolloutRequests != 0 {
+		t.Error("the rollout was polled without a subscription")
 	}
-	f.Look(feed.Want{Rollout: true})
-	if snap := f.Once(context.Background()); s.rolled != 1 || asked != 1 || !snap.Rollout.Value.Safe || snap.Audit.Known() {
-		t.Errorf("the rollout was asked for %d times, the users %d, want once each", s.rolled, asked)
+	f.Subscribe(feed.Subscription{Rollout: true})
+	if snap := f.PollOnce(context.Background()); s.rolloutRequests != 1 || asked != 1 || !snap.Rollout.Value.Safe || snap.Audit.Known() {
+		t.Errorf("the rollout was asked for %d times, the users %d, want once each", s.rolloutRequests, asked)
 	}
 }
 
-func TestEventsOfTwoNodesAreOneStory(t *testing.T) {
+func TestEventsOfTwoNodesAreMerged(t *testing.T) {
 	t.Parallel()
 	node := "n1"
 	logs := map[string][]cluster.Event{
 		"n1": {{Seq: 1, At: 1000, About: "n3", Text: "stopped"}, {Seq: 2, At: 1500, About: "n3", Text: "stopped"}},
 		"n2": {{Seq: 1, At: 1200, About: "n3", Text: "stopped"}, {Seq: 2, At: 9000, About: "n1", Text: "stopped"}, {Seq: 3, At: 9100, About: "meta", Text: "n2 leads"}},
 	}
-	s := &source{
+	s := &fakeSource{
 		status: func() (admin.Status, error) { return admin.Status{}, nil },
 		users:  func() ([]core.User, error) { return nil, nil },
 		events: func(r admin.EventsRequest) (admin.Events, error) {
@@ -227,26 +228,26 @@ func TestEventsOfTwoNodesAreOneStory(t *testing.T) {
 			return out, nil
 		},
 	}
-	f := quick(s)
-	f.Once(context.Background())
-	if n := len(f.Once(context.Background()).Events.Value); n != 2 { // one node's own record is never thinned out
+	f := newFastFeed(s)
+	f.PollOnce(context.Background())
+	if n := len(f.PollOnce(context.Background()).Events.Value); n != 2 { // events of one node are never deduplicated
 		t.Fatalf("%d events, want 2", n)
 	}
 	node = "n2"
-	got := f.Once(context.Background()).Events.Value
+	got := f.PollOnce(context.Background()).Events.Value
 	var text string
 	for _, e := range got {
 		text += e.About + " " + e.Text + "; "
 	}
 	if want := "n3 stopped; n3 stopped; n1 stopped; meta n2 leads; "; text != want {
-		t.Errorf("the story is %q, want %q", text, want)
+		t.Errorf("the merged events are %q, want %q", text, want)
 	}
 }
 
 func TestRestartedRecorderIsReadFromItsBeginning(t *testing.T) {
 	t.Parallel()
 	started, log := core.Millis(1), []cluster.Event{{Seq: 7, At: 1000, Text: "old"}}
-	s := &source{
+	s := &fakeSource{
 		status: func() (admin.Status, error) {
 			return admin.Status{View: cluster.View{Nodes: []cluster.Node{{Name: "n1", Started: started}}}}, nil
 		},
@@ -261,41 +262,41 @@ func TestRestartedRecorderIsReadFromItsBeginning(t *testing.T) {
 			return out, nil
 		},
 	}
-	f := quick(s)
-	f.Once(context.Background())
-	f.Once(context.Background())
+	f := newFastFeed(s)
+	f.PollOnce(context.Background())
+	f.PollOnce(context.Background())
 	started, log = 2, []cluster.Event{{Seq: 1, At: 9000, Text: "new"}}
-	if n := len(f.Once(context.Background()).Events.Value); n != 2 {
-		t.Errorf("%d events after the recorder began anew, want 2", n)
+	if n := len(f.PollOnce(context.Background()).Events.Value); n != 2 {
+		t.Errorf("%d events after the recorder restarted, want 2", n)
 	}
 }
 
 func TestSamplesMeasureWritesASecond(t *testing.T) {
 	t.Parallel()
 	at, seq := core.Millis(1000), uint64(10)
-	s := &source{
+	s := &fakeSource{
 		users:  func() ([]core.User, error) { return nil, nil },
 		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
 		status: func() (admin.Status, error) {
 			return admin.Status{View: cluster.View{At: at, Buckets: []cluster.Bucket{{Name: "b", LastSeq: seq}}, Nodes: []cluster.Node{{Online: true, Conns: 4}, {Conns: 9}}}}, nil
 		},
 	}
-	f := quick(s)
-	f.Once(context.Background())
+	f := newFastFeed(s)
+	f.PollOnce(context.Background())
 	at, seq = 3000, 30
-	last := f.Once(context.Background()).Samples
+	last := f.PollOnce(context.Background()).Samples
 	if got := last[len(last)-1]; got.Writes != 10 || got.Conns != 4 {
 		t.Errorf("sample %+v, want 10 writes a second and 4 connections", got)
 	}
 }
 
-// paged is a room of five pages; pages counts those that were asked for.
-type paged struct {
-	source
+// pagedSource is a room of five pages; pages counts the requested ones.
+type pagedSource struct {
+	fakeSource
 	pages int
 }
 
-func (p *paged) RoomPage(_ context.Context, r admin.RoomRequest) (admin.RoomDetail, error) {
+func (p *pagedSource) RoomPage(_ context.Context, r admin.RoomRequest) (admin.RoomDetail, error) {
 	p.pages++
 	next := map[string]string{"": "a", "a": "b", "b": "c", "c": "d"}[r.After]
 	d := admin.RoomDetail{Room: core.Room{ID: core.RoomID(r.ID)}, Count: 5, Next: next, Members: []admin.RoomMember{{Member: core.Member{User: core.UserID(r.After)}}}}
@@ -305,17 +306,18 @@ func (p *paged) RoomPage(_ context.Context, r admin.RoomRequest) (admin.RoomDeta
 	return d, nil
 }
 
-// TestRoomIsAskedForAsFarAsSomebodyHasCome, its health with the first page, and no further than it goes.
-func TestRoomIsAskedForAsFarAsSomebodyHasCome(t *testing.T) {
+// TestRoomPagesAreFetchedAsSubscribed: key health comes with the first page, and
+// no page is requested beyond the last.
+func TestRoomPagesAreFetchedAsSubscribed(t *testing.T) {
 	t.Parallel()
 	for pages, want := range map[int]int{0: 1, 1: 1, 3: 3, 9: 5} {
-		p := &paged{}
+		p := &pagedSource{}
 		p.status = func() (admin.Status, error) { return admin.Status{}, nil }
 		p.events = func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil }
 		p.users = func() ([]core.User, error) { return nil, nil }
-		f := quick(p)
-		f.Look(feed.Want{Room: "r", RoomPages: pages})
-		d := f.Once(t.Context()).Room.Value
+		f := newFastFeed(p)
+		f.Subscribe(feed.Subscription{Room: "r", RoomPages: pages})
+		d := f.PollOnce(t.Context()).Room.Value
 		if len(d.Members) != want || p.pages != want || d.Keys == nil || d.Count != 5 || (d.Next == "") != (want == 5) {
 			t.Errorf("%d pages wanted: %d members, %d asked for, next %q", pages, len(d.Members), p.pages, d.Next)
 		}

@@ -9,94 +9,63 @@ import (
 	"unibus/core/migrate"
 )
 
-// Topic is the last good answer about one thing, and what came of asking since.
+// Topic is the last good answer about one subject, and what polling has brought
+// since.
 type Topic[T any] struct {
 	Value T
-	At    time.Time // when Value came in; zero: never
-	N     uint64    // how many answers came in
-	Asked time.Time // when it was first asked for; zero: nobody wants it
-	Again time.Time // when somebody last began to look; before that nobody asked
-	Err   *core.Error
-	Since time.Time // the first failure after At; zero while all is well
+	Freshness
 }
 
-// Known is true once there was an answer.
-func (t Topic[T]) Known() bool { return !t.At.IsZero() }
+// Freshness tells how old a topic's value is, and why.
+type Freshness struct {
+	ReceivedAt    time.Time // when the value came in; zero: never
+	Answers       uint64    // how many answers came in
+	FirstPolledAt time.Time // zero: never polled
+	ViewedSince   time.Time // when a page began to show the topic; before that it was not polled
+	Err           *core.Error
+	FailingSince  time.Time // the first failure after ReceivedAt; zero after an answer
+}
 
-// Age is how old the value is at now.
-func (t Topic[T]) Age(now time.Time) time.Duration {
-	if t.At.IsZero() {
+// Known is true after the first answer.
+func (t Freshness) Known() bool { return !t.ReceivedAt.IsZero() }
+
+// Age returns the age of the value at now.
+func (t Freshness) Age(now time.Time) time.Duration {
+	if t.ReceivedAt.IsZero() {
 		return 0
 	}
-	return max(0, now.Sub(t.At))
+	return max(0, now.Sub(t.ReceivedAt))
 }
 
-// Stale is true where the value is older than fresh answers are, though it was asked for.
-func (t Topic[T]) Stale(now time.Time, fresh time.Duration) bool {
-	return t.Known() && t.Age(now) > fresh && now.Sub(t.Again) > fresh
+// Stale is true if the value is older than fresh although it was polled.
+func (t Freshness) Stale(now time.Time, fresh time.Duration) bool {
+	return t.Known() && t.Age(now) > fresh && now.Sub(t.ViewedSince) > fresh
 }
 
-// Awaited is true where the value is old because nobody looked, and a new one
-// has not come at once.
-func (t Topic[T]) Awaited(now time.Time, fresh time.Duration) bool {
-	return t.Known() && t.Again.After(t.At) && now.Sub(t.Again) > atOnce && t.Age(now) > fresh && !t.Stale(now, fresh)
+// Refreshing is true if the value is old because no page showed it, and a new one
+// is taking its time.
+func (t Freshness) Refreshing(now time.Time, fresh time.Duration) bool {
+	return t.Known() && t.ViewedSince.After(t.ReceivedAt) && now.Sub(t.ViewedSince) > refreshGrace && t.Age(now) > fresh && !t.Stale(now, fresh)
 }
 
-const atOnce = time.Second
+const refreshGrace = time.Second
 
-// Sample is what is kept of one status for the sparklines.
-type Sample struct {
-	At     core.Millis
-	Conns  float64            // clients on all nodes
-	Writes float64            // changes a second of the control plane
-	CPU    map[string]float64 // by node, percent
-}
-
-// Snapshot is everything known at one moment. Nobody changes it after it was published.
+// Snapshot is everything known at one moment. It is immutable once published.
 type Snapshot struct {
-	Version   uint64 // grows with every change
-	Node      string // the node that is asked, "" while there is none
+	Version   uint64 // increases with every change
+	Node      string // the connected node, "" if none
 	Server    string // its URL
 	Status    Topic[admin.Status]
 	Migration Topic[migrate.Status]
 	Users     Topic[[]core.User]
 	Rooms     Topic[[]admin.RoomSummary]
 	Room      Topic[admin.RoomDetail]
-	RoomID    string // which room Room is about
+	RoomID    string // the room that Room describes
 	Events    Topic[[]cluster.Event]
 	Rollout   Topic[admin.Rollout]
 	Audit     Topic[AuditLog]
 	Samples   []Sample // oldest first, at most MaxSamples
 }
 
-// MaxSamples is how many samples are kept, one a second.
-const MaxSamples = 120
-
-// MaxEvents is how many events are kept, the newest.
-const MaxEvents = 2000
-
-// sample derives the next point of the sparklines from two answers.
-func sample(prev, next admin.Status) Sample {
-	s := Sample{At: next.At, CPU: map[string]float64{}}
-	for _, n := range next.Nodes {
-		if !n.Online {
-			continue
-		}
-		s.Conns += float64(n.Conns)
-		s.CPU[n.Name] = n.CPU
-	}
-	ms := float64(next.At - prev.At)
-	if ms <= 0 {
-		return s
-	}
-	before := map[string]uint64{}
-	for _, b := range prev.Buckets {
-		before[b.Name] = b.LastSeq
-	}
-	for _, b := range next.Buckets {
-		if was, ok := before[b.Name]; ok && b.LastSeq > was {
-			s.Writes += float64(b.LastSeq-was) * 1000 / ms
-		}
-	}
-	return s
-}
+// maxEvents bounds the events; the newest are kept.
+const maxEvents = 2000

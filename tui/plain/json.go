@@ -10,33 +10,34 @@ import (
 	"unibus/core/migrate"
 )
 
-// The document of DESIGN section 5: what scripts rely on is always there, empty rather than left out.
+// document has every field that scripts rely on, empty rather than missing.
 type document struct {
 	Verdict   cluster.Level     `json:"verdict"`
 	Cluster   string            `json:"cluster"`
-	Authority core.Authority    `json:"authority"` // backend none where there is no record
-	Meta      meta              `json:"meta"`
+	Authority core.Authority    `json:"authority"` // backend none without a record
+	Meta      metaDocument      `json:"meta"`
 	Nodes     []cluster.Node    `json:"nodes"`
-	Buckets   []bucket          `json:"buckets"`
+	Buckets   []bucketDocument  `json:"buckets"`
 	Findings  []cluster.Finding `json:"findings"`
 
-	Sentence  string          `json:"sentence"`
-	Do        string          `json:"do,omitempty"`
-	At        core.Millis     `json:"at"`
-	From      string          `json:"from"`
-	Clustered bool            `json:"clustered"`
-	Expected  int             `json:"expected"`
-	Serving   cluster.Serving `json:"serving"`
-	Mechanism []bucket        `json:"mechanism,omitempty"`
-	Counts    *core.Counts    `json:"counts,omitempty"`
-	CountsAt  core.Millis     `json:"counts_at,omitempty"`
-	Moving    migrate.State   `json:"moving,omitempty"`
-	Move      *moveDoc        `json:"move,omitempty"`
-	Operator  core.Operator   `json:"operator"`
+	Sentence  string             `json:"sentence"`
+	Do        string             `json:"do,omitempty"`
+	At        core.Millis        `json:"at"`
+	From      string             `json:"from"`
+	Clustered bool               `json:"clustered"`
+	Expected  int                `json:"expected"`
+	Serving   cluster.Serving    `json:"serving"`
+	Mechanism []bucketDocument   `json:"mechanism,omitempty"`
+	Counts    *core.Counts       `json:"counts,omitempty"`
+	CountsAt  core.Millis        `json:"counts_at,omitempty"`
+	Moving    migrate.State      `json:"moving,omitempty"`
+	Move      *migrationDocument `json:"move,omitempty"`
+	Operator  core.Operator      `json:"operator"`
 }
 
-// moveDoc is where a move stands; the whole of it is what `unibusd migration status --json` prints.
-type moveDoc struct {
+// migrationDocument is a summary; `unibusd migration status --json` prints the
+// whole state.
+type migrationDocument struct {
 	State    migrate.State `json:"state"`
 	Node     string        `json:"node"`
 	Since    core.Millis   `json:"since"`
@@ -49,59 +50,60 @@ type moveDoc struct {
 	Error    *core.Error   `json:"error,omitempty"`
 }
 
-func moveOf(m migrate.Status) *moveDoc {
+func newMigrationDocument(m migrate.Status) *migrationDocument {
 	if m.State == "" || m.State == migrate.StateNone {
 		return nil
 	}
-	d := moveDoc{State: m.State, Node: m.Node, Since: m.Since, Running: m.Running, Paused: m.Paused, Verified: m.Verified, Sentence: m.Sentence(), Error: m.Error}
+	d := migrationDocument{State: m.State, Node: m.Node, Since: m.Since, Running: m.Running, Paused: m.Paused, Verified: m.Verified, Sentence: m.Sentence(), Error: m.Error}
 	d.Done, d.Total = m.CopiedRows()
 	return &d
 }
 
-// meta and bucket name their leader even where there is none.
-type meta struct {
+// metaDocument and bucketDocument include the leader even if there is none.
+type metaDocument struct {
 	Leader string `json:"leader"`
 	cluster.Meta
 }
 
-type bucket struct {
+type bucketDocument struct {
 	cluster.Bucket
 	Leader   string            `json:"leader"`
 	Replicas []cluster.Replica `json:"replicas"`
 }
 
-// JSON writes a status, and where a move stands, as one JSON document.
+// JSON writes the status of the cluster and of its migration as one JSON
+// document.
 func JSON(w io.Writer, s admin.Status, m migrate.Status) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(document{
-		Verdict: s.Verdict, Cluster: s.Cluster, Authority: authority(s.Authority),
-		Meta:  meta{Leader: s.Meta.Leader, Meta: s.Meta},
-		Nodes: list(s.Nodes), Buckets: buckets(s.Buckets), Findings: list(s.Findings),
+		Verdict: s.Verdict, Cluster: s.Cluster, Authority: authorityOrNone(s.Authority),
+		Meta:  metaDocument{Leader: s.Meta.Leader, Meta: s.Meta},
+		Nodes: nonNil(s.Nodes), Buckets: bucketDocuments(s.Buckets), Findings: nonNil(s.Findings),
 		Sentence: s.Sentence, Do: s.Do, At: s.At, From: s.From, Clustered: s.Clustered, Expected: s.Expected,
-		Serving: s.Serving, Mechanism: buckets(s.Mechanism), Counts: s.Counts, CountsAt: s.CountsAt,
-		Moving: migrate.State(s.Moving), Move: moveOf(m), Operator: s.Operator,
+		Serving: s.Serving, Mechanism: bucketDocuments(s.Mechanism), Counts: s.Counts, CountsAt: s.CountsAt,
+		Moving: migrate.State(s.Moving), Move: newMigrationDocument(m), Operator: s.Operator,
 	})
 }
 
-func buckets(bs []cluster.Bucket) []bucket {
-	out := make([]bucket, 0, len(bs))
+func bucketDocuments(bs []cluster.Bucket) []bucketDocument {
+	out := make([]bucketDocument, 0, len(bs))
 	for _, b := range bs {
-		out = append(out, bucket{Bucket: b, Leader: b.Leader, Replicas: list(b.Replicas)})
+		out = append(out, bucketDocument{Bucket: b, Leader: b.Leader, Replicas: nonNil(b.Replicas)})
 	}
 	return out
 }
 
-// list is never null.
-func list[T any](s []T) []T {
+// nonNil makes an empty list of a nil slice, so that it is not encoded as null.
+func nonNil[T any](s []T) []T {
 	if s == nil {
 		return []T{}
 	}
 	return s
 }
 
-func authority(a *core.Authority) core.Authority {
+func authorityOrNone(a *core.Authority) core.Authority {
 	if a == nil {
 		return core.Authority{Backend: core.BackendNone}
 	}

@@ -21,15 +21,15 @@ var update = flag.Bool("update", false, "write the goldens anew")
 
 func TestText(t *testing.T) {
 	t.Parallel()
-	for name, w := range map[string]tuitest.World{
-		"healthy": tuitest.Healthy(), "legacy": tuitest.Legacy(), "lost": tuitest.Lost(),
-		"moving": tuitest.Moving(), "orphaned": tuitest.Orphaned(), "interrupted": tuitest.Interrupted(), "rollback": tuitest.RollingBack(), "rolledback": tuitest.RolledBack(),
+	for name, state := range map[string]tuitest.ClusterState{
+		"healthy": tuitest.Healthy(), "sqlite": tuitest.OnSQLite(), "no-quorum": tuitest.NoQuorum(),
+		"copy": tuitest.Copying(), "node-down": tuitest.MigrationNodeDown(), "interrupted": tuitest.Interrupted(), "rollback": tuitest.RollingBack(), "rolledback": tuitest.RolledBack(),
 	} {
 		var b bytes.Buffer
-		if err := plain.Text(&b, w.Status, w.Migration); err != nil {
+		if err := plain.Text(&b, state.Status, state.Migration); err != nil {
 			t.Fatal(err)
 		}
-		golden(t, "testdata/"+name+".txt", b.Bytes())
+		assertGolden(t, "testdata/"+name+".txt", b.Bytes())
 		if strings.ContainsRune(b.String(), '\x1b') {
 			t.Errorf("%s: an escape sequence in plain text", name)
 		}
@@ -42,11 +42,12 @@ func TestJSON(t *testing.T) {
 	if err := plain.JSON(&b, tuitest.Degraded().Status, tuitest.RollingBack().Migration); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "testdata/degraded.json", b.Bytes())
+	assertGolden(t, "testdata/degraded.json", b.Bytes())
 }
 
-// What scripts rely on is there even where there is nothing.
-func TestJSONOfNothing(t *testing.T) {
+// TestJSONOfEmptyStatus: the fields that scripts rely on are present in an empty
+// status.
+func TestJSONOfEmptyStatus(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	if err := plain.JSON(&b, admin.Status{}, migrate.Status{}); err != nil {
@@ -75,18 +76,18 @@ func TestJSONOfNothing(t *testing.T) {
 	}
 }
 
-type broken struct{}
+type brokenWriter struct{}
 
-func (broken) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
 
 func TestWriteErrorsAreReturned(t *testing.T) {
 	t.Parallel()
-	if plain.Text(broken{}, tuitest.Healthy().Status, migrate.Status{}) == nil || plain.JSON(broken{}, tuitest.Healthy().Status, migrate.Status{}) == nil {
+	if plain.Text(brokenWriter{}, tuitest.Healthy().Status, migrate.Status{}) == nil || plain.JSON(brokenWriter{}, tuitest.Healthy().Status, migrate.Status{}) == nil {
 		t.Error("a broken pipe is no error")
 	}
 }
 
-func golden(t *testing.T, file string, got []byte) {
+func assertGolden(t *testing.T, file string, got []byte) {
 	t.Helper()
 	if *update {
 		if err := os.MkdirAll("testdata", 0o755); err != nil {
@@ -102,6 +103,6 @@ func golden(t *testing.T, file string, got []byte) {
 		t.Fatalf("%v (go test ./tui/plain -update writes it)", err)
 	}
 	if d := cmp.Diff(string(want), string(got)); d != "" {
-		t.Errorf("%s differs (-agreed +now):\n%s", file, d)
+		t.Errorf("%s differs (-golden +now):\n%s", file, d)
 	}
 }

@@ -16,32 +16,32 @@ import (
 	"unibus/tui/widget"
 )
 
-// width is where sentences are wrapped.
-const width = 80
+// lineWidth is the column at which sentences are wrapped.
+const lineWidth = 80
 
-// Text writes a status for people: the verdict, what to do, then the figures,
-// and where a move stands; one whose state is empty is not known.
+// Text writes the status for people: the verdict, the next step, the migration,
+// then tables. An m without a state is not known.
 func Text(w io.Writer, s admin.Status, m migrate.Status) error {
 	b := bufio.NewWriter(w)
 	fmt.Fprintf(b, "%s: %s\n", s.Cluster, s.Verdict)
-	prose(b, s.Sentence, "")
+	writeParagraph(b, s.Sentence, "")
 	if s.Do != "" {
-		prose(b, "Do: "+s.Do, "")
+		writeParagraph(b, "Do: "+s.Do, "")
 	}
-	facts(b, s)
-	move(b, s, m)
-	if err := nodes(b, s.View); err != nil {
+	writeFacts(b, s)
+	writeMigration(b, s, m)
+	if err := writeNodes(b, s.View); err != nil {
 		return err
 	}
-	if err := groups(b, s.View); err != nil {
+	if err := writeBuckets(b, s.View); err != nil {
 		return err
 	}
-	findings(b, s.Findings)
+	writeFindings(b, s.Findings)
 	return b.Flush()
 }
 
-func prose(w io.Writer, text, indent string) {
-	for i, l := range widget.Wrap(widget.Clean(text), width-len(indent)) {
+func writeParagraph(w io.Writer, text, indent string) {
+	for i, l := range widget.Wrap(widget.Sanitize(text), lineWidth-len(indent)) {
 		if i > 0 {
 			l = indent + l
 		}
@@ -49,19 +49,19 @@ func prose(w io.Writer, text, indent string) {
 	}
 }
 
-func facts(w io.Writer, s admin.Status) {
+func writeFacts(w io.Writer, s admin.Status) {
 	fmt.Fprintln(w)
 	fmt.Fprintf(w, "seen from      %s at %s\n", s.From, s.At.Time().Format("2006-01-02 15:04:05 MST"))
-	fmt.Fprintf(w, "meta group     %s\n", metaLine(s.View))
-	fmt.Fprintf(w, "control plane  %s\n", control(s.View))
+	fmt.Fprintf(w, "meta group     %s\n", metaGroupText(s.View))
+	fmt.Fprintf(w, "control plane  %s\n", controlPlaneText(s.View))
 }
 
-// move says where a move stands: its state and since when, what that means, how far it is and what to do.
-func move(w io.Writer, s admin.Status, m migrate.Status) {
+// writeMigration writes the state, its meaning, the progress and the next step.
+func writeMigration(w io.Writer, s admin.Status, m migrate.Status) {
 	const indent = "               "
 	switch {
 	case m.State == "" && s.Moving != "":
-		fmt.Fprintf(w, "move           %s\n", s.Moving)
+		fmt.Fprintf(w, "migration      %s\n", s.Moving)
 		return
 	case m.State == "" || m.State == migrate.StateNone:
 		return
@@ -70,39 +70,39 @@ func move(w io.Writer, s admin.Status, m migrate.Status) {
 	if m.Since != 0 {
 		since = ", since " + m.Since.Time().Format("2006-01-02 15:04:05 MST")
 	}
-	fmt.Fprintf(w, "move           %s%s\n", m.State, since)
-	under := func(text string) {
-		for _, l := range widget.Wrap(widget.Clean(text), width-len(indent)) {
+	fmt.Fprintf(w, "migration      %s%s\n", m.State, since)
+	writeLine := func(text string) {
+		for _, l := range widget.Wrap(widget.Sanitize(text), lineWidth-len(indent)) {
 			fmt.Fprintln(w, indent+l)
 		}
 	}
 	if s.Away(m.Node) && !m.HasEnded() {
-		under(m.Node + " does the move and does not answer. This is what it wrote down last.")
-		under("Do: start unibusd on " + m.Node)
+		writeLine(m.Node + " runs the migration and does not answer. This is its last report.")
+		writeLine("Do: start unibusd on " + m.Node)
 	} else {
-		under(m.Sentence())
+		writeLine(m.Sentence())
 	}
 	if done, total := m.CopiedRows(); total > 0 && (m.State == migrate.StateCopy || m.State == migrate.StateRollback) {
-		under(fmt.Sprintf("%s of %s rows%s.", widget.Count(done), widget.Count(total), left(m)))
+		writeLine(fmt.Sprintf("%s of %s rows%s.", widget.FormatCount(done), widget.FormatCount(total), timeLeft(m)))
 	}
 	if e := m.Error; e != nil && !m.HasEnded() {
-		under(e.Text)
+		writeLine(e.Text)
 		if e.Next != "" {
-			under("Do: " + e.Next)
+			writeLine("Do: " + e.Next)
 		}
 	}
 }
 
-func left(m migrate.Status) string {
+func timeLeft(m migrate.Status) string {
 	if m.LeftMS == 0 {
 		return ""
 	}
-	return ", about " + widget.Span(time.Duration(m.LeftMS)*time.Millisecond) + " left"
+	return ", about " + widget.FormatDuration(time.Duration(m.LeftMS)*time.Millisecond) + " left"
 }
 
-func metaLine(v cluster.View) string {
+func metaGroupText(v cluster.View) string {
 	if !v.Clustered {
-		return "none, one node alone"
+		return "none: a single node"
 	}
 	lead := "no leader"
 	if v.Meta.Leader != "" {
@@ -111,7 +111,7 @@ func metaLine(v cluster.View) string {
 	return fmt.Sprintf("%s, %d of %d online, %d needed", lead, v.Meta.Online, v.Meta.Size, v.Meta.Needed)
 }
 
-func control(v cluster.View) string {
+func controlPlaneText(v cluster.View) string {
 	text := string(v.Serving.Backend)
 	if a := v.Authority; a != nil && a.Backend != core.BackendNone {
 		text = fmt.Sprintf("%s, generation %d", a.Backend, a.Generation)
@@ -125,42 +125,49 @@ func control(v cluster.View) string {
 	return text
 }
 
-func nodes(w io.Writer, v cluster.View) error {
+func writeNodes(w io.Writer, v cluster.View) error {
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "NODE\tSTATE\tHEARD\tMETA\tSERVES\tCLIENTS")
 	for _, n := range v.Nodes {
 		state, serves, clients := "online", "unknown", fmt.Sprint(n.Conns)
 		if !n.Online {
-			state, clients = "away", "-"
+			state, clients = "down", "-"
 		}
 		if n.Info != nil && n.Online {
-			serves = string(n.Info.Serving.Backend)
+			serves = servesText(n.Info.Serving.Backend)
 		}
 		heard := "never"
 		if n.HeardMS >= 0 {
-			heard = widget.Age(time.Duration(n.HeardMS)*time.Millisecond) + " ago"
+			heard = widget.FormatAge(time.Duration(n.HeardMS)*time.Millisecond) + " ago"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", n.Name, state, heard, dash(n.Meta), serves, clients)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", n.Name, state, heard, orDash(n.Meta), serves, clients)
 	}
 	return t.Flush()
 }
 
-func groups(w io.Writer, v cluster.View) error {
-	all := slices.Concat(v.Buckets, v.Mechanism)
-	if len(all) == 0 {
+func servesText(b core.Backend) string {
+	if b == core.BackendNone {
+		return "nothing"
+	}
+	return string(b)
+}
+
+func writeBuckets(w io.Writer, v cluster.View) error {
+	buckets := slices.Concat(v.Buckets, v.Mechanism)
+	if len(buckets) == 0 {
 		return nil
 	}
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "BUCKET\tREPLICAS\tLEADER\tKEYS\tSTATE")
-	for _, b := range all {
-		fmt.Fprintf(t, "%s\t%d\t%s\t%d\t%s\n", b.Name, b.Wanted, dash(b.Leader), b.Keys, replicas(b))
+	for _, b := range buckets {
+		fmt.Fprintf(t, "%s\t%d\t%s\t%d\t%s\n", b.Name, b.Wanted, orDash(b.Leader), b.Keys, replicasText(b))
 	}
 	return t.Flush()
 }
 
-func replicas(b cluster.Bucket) string {
+func replicasText(b cluster.Bucket) string {
 	var parts []string
 	for _, r := range b.Replicas {
 		text := r.Node + " " + string(r.State)
@@ -169,25 +176,25 @@ func replicas(b cluster.Bucket) string {
 		}
 		parts = append(parts, text)
 	}
-	return dash(strings.Join(parts, ", "))
+	return orDash(strings.Join(parts, ", "))
 }
 
-func dash(s string) string {
+func orDash(s string) string {
 	if s == "" {
 		return "-"
 	}
-	return widget.Clean(s)
+	return widget.Sanitize(s)
 }
 
-func findings(w io.Writer, fs []cluster.Finding) {
+func writeFindings(w io.Writer, fs []cluster.Finding) {
 	if len(fs) == 0 {
 		return
 	}
 	fmt.Fprintln(w)
 	for _, f := range fs {
-		prose(w, fmt.Sprintf("%s, %s: %s", f.Level, f.About, f.Text), "  ")
+		writeParagraph(w, fmt.Sprintf("%s, %s: %s", f.Level, f.About, f.Text), "  ")
 		if f.Next != "" {
-			prose(w, "  Do: "+f.Next, "  ")
+			writeParagraph(w, "  Do: "+f.Next, "  ")
 		}
 	}
 }

@@ -1,4 +1,8 @@
-// Package theme gives colours and glyphs their meaning: what is healthy, what
-// is worrying, what is secondary, what is selected. Nothing else in the console
-// names a colour, so that dark, light, sixteen colours and none are one choice.
+// Package theme maps meanings to colors and glyphs.
+//
+// Pages and widgets name a Tone (good, dim, strong), never a color. So one choice
+// switches between dark, light, sixteen colors and no color. The root model creates a
+// Theme when the operator or the terminal changes the mode.
+//
+// Begin reading with Tone and Theme in theme.go.
 package theme

@@ -1,47 +1,45 @@
 package theme
 
-// Glyphs are the console's own signs. Each has a word beside it wherever it stands for a state.
+// Glyphs are the symbols of the console. A word always stands beside a glyph that
+// shows a state.
 type Glyphs struct {
 	Healthy, Degraded, Critical, Absent, Unknown, Note string
 
-	Half      string   // a step of a timeline that is under way
-	Rule      string   // a horizontal rule, repeated
-	Sparks    []string // rising
-	Bar       []string // the last cell of a progress bar, from almost empty to full
-	BarEmpty  string   // what is not done yet
-	Ellipsis  string
-	Mark      string // a marked row
-	Cursor    string // the selected row
-	Up, Down  string // sort order
-	Equal     string
-	Different string
-	Border    [6]string // ┌ ─ ┐ │ └ ┘
-	Caret     string    // where typing goes
+	InProgress           string   // a timeline step that is running
+	Rule                 string   // repeated to a horizontal rule
+	Sparkline            []string // from low to high
+	Bar                  []string // the last cell of a progress bar, from almost empty to full
+	BarEmpty             string   // the part that is left
+	Ellipsis             string
+	Mark                 string // a marked row
+	Cursor               string // the selected row
+	SortedUp, SortedDown string // also: more lines below
+	Equal                string
+	Different            string
+	Border               [6]string // ┌ ─ ┐ │ └ ┘
 }
 
-func unicode() Glyphs {
+func unicodeGlyphs() Glyphs {
 	return Glyphs{
 		Healthy: "●", Degraded: "▲", Critical: "✖", Absent: "○", Unknown: "?", Note: "·",
-		Half: "◐", Rule: "─",
-		Sparks:   []string{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
-		Bar:      []string{"╸", "━"},
-		BarEmpty: "─",
-		Ellipsis: "…", Mark: "✓", Cursor: ">", Up: "↑", Down: "↓",
+		InProgress: "◐", Rule: "─",
+		Sparkline: []string{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
+		Bar:       []string{"╸", "━"},
+		BarEmpty:  "─",
+		Ellipsis:  "…", Mark: "✓", Cursor: ">", SortedUp: "↑", SortedDown: "↓",
 		Equal: "=", Different: "≠",
 		Border: [6]string{"┌", "─", "┐", "│", "└", "┘"},
-		Caret:  "▏",
 	}
 }
 
-func plain() Glyphs {
+func asciiGlyphs() Glyphs {
 	return Glyphs{
 		Healthy: "+", Degraded: "!", Critical: "x", Absent: "-", Unknown: "?", Note: ".",
-		Half: "~", Rule: "-",
-		Sparks:   []string{"_", ".", ":", "-", "=", "+", "*", "#"},
-		Bar:      []string{"#"},
-		BarEmpty: ".", Ellipsis: "~", Mark: "*", Cursor: ">", Up: "^", Down: "v",
+		InProgress: "~", Rule: "-",
+		Sparkline: []string{"_", ".", ":", "-", "=", "+", "*", "#"},
+		Bar:       []string{"#"},
+		BarEmpty:  ".", Ellipsis: "~", Mark: "*", Cursor: ">", SortedUp: "^", SortedDown: "v",
 		Equal: "=", Different: "#",
 		Border: [6]string{"+", "-", "+", "|", "+", "+"},
-		Caret:  "_",
 	}
 }

@@ -8,19 +8,19 @@ import (
 	"unibus/core/cluster"
 )
 
-// Mode is a set of colours.
+// Mode is a set of colors.
 type Mode string
 
-// The modes. Auto is Dark until the terminal has said that it is light, has few colours or wants none.
+// The modes. Auto is Dark until the terminal reports a light background, few colors or none.
 const (
 	Auto  Mode = "auto"
 	Dark  Mode = "dark"
 	Light Mode = "light"
-	Basic Mode = "basic" // the terminal's own sixteen colours
-	Mono  Mode = "mono"  // no colour: bold, dim and reverse alone
+	Basic Mode = "basic" // the terminal's own sixteen colors
+	Mono  Mode = "mono"  // no color: only bold, dim, underline and reverse
 )
 
-// ParseMode reads what an operator gave for --theme; "" is Auto.
+// ParseMode reads the value of --theme; "" is Auto.
 func ParseMode(s string) (Mode, bool) {
 	switch m := Mode(s); m {
 	case "":
@@ -31,52 +31,52 @@ func ParseMode(s string) (Mode, bool) {
 	return Auto, false
 }
 
-// Tone is what a piece of text means, for its colour.
+// Tone is the meaning of a piece of text, which decides its color.
 type Tone int
 
-// The tones. Two greys beside plain text, one accent, three colours for state alone.
+// The tones: two grays besides plain text, one accent, and three colors only for states.
 const (
 	Plain  Tone = iota
 	Dim         // secondary
-	Faint       // rules, absent things
-	Accent      // what is selected or can be done
+	Faint       // rules, absent objects
+	Accent      // selected, or available
 	Good        // healthy
 	Warn        // degraded
 	Bad         // critical
-	Strong      // a heading, a verdict
+	Strong      // a title, a verdict
 )
 
-// Theme is a mode made into styles. It is a value and never changes.
+// Theme is a mode with its styles. It is an immutable value.
 type Theme struct {
-	Mode   Mode
-	Glyphs Glyphs
-	Select lipgloss.Style // the selected row: reverse
-	Frame  lipgloss.Style // the frame of a dialog
-	styles [Strong + 1]lipgloss.Style
-	names  []lipgloss.Style // for the names of clusters
+	Mode          Mode
+	Glyphs        Glyphs
+	Select        lipgloss.Style // the selected row
+	Frame         lipgloss.Style // of a dialog
+	styles        [Strong + 1]lipgloss.Style
+	clusterStyles []lipgloss.Style // one is chosen by the cluster's name
 }
 
-// New makes a theme; ascii keeps every glyph of the console's own in seven bits.
+// New creates a theme; ascii restricts the console's own glyphs to ASCII.
 func New(m Mode, ascii bool) Theme {
-	t := Theme{Mode: m, Glyphs: unicode()}
+	t := Theme{Mode: m, Glyphs: unicodeGlyphs()}
 	if ascii {
-		t.Glyphs = plain()
+		t.Glyphs = asciiGlyphs()
 	}
 	switch m {
 	case Light:
-		t.colours("235", "241", "250", "25", "28", "130", "160", []string{"25", "90", "30", "94", "125"})
+		t.setColors("235", "241", "250", "25", "28", "130", "160", []string{"25", "90", "30", "94", "125"})
 	case Basic:
-		t.colours("", "8", "8", "6", "2", "3", "1", []string{"6", "5", "4"})
+		t.setColors("", "8", "8", "6", "2", "3", "1", []string{"6", "5", "4"})
 	case Mono:
-		t.mono()
+		t.setMono()
 	default:
-		t.colours("252", "245", "239", "80", "78", "214", "203", []string{"80", "147", "180", "111", "176"})
+		t.setColors("252", "245", "239", "80", "78", "214", "203", []string{"80", "147", "180", "111", "176"})
 	}
 	t.Select = lipgloss.NewStyle().Reverse(true)
 	return t
 }
 
-func (t *Theme) colours(text, dim, faint, accent, good, warn, bad string, names []string) {
+func (t *Theme) setColors(text, dim, faint, accent, good, warn, bad string, names []string) {
 	fg := func(c string) lipgloss.Style {
 		if c == "" {
 			return lipgloss.NewStyle()
@@ -89,18 +89,18 @@ func (t *Theme) colours(text, dim, faint, accent, good, warn, bad string, names 
 	}
 	t.Frame = fg(accent)
 	for _, n := range names {
-		t.names = append(t.names, fg(n).Bold(true))
+		t.clusterStyles = append(t.clusterStyles, fg(n).Bold(true))
 	}
 }
 
-func (t *Theme) mono() {
+func (t *Theme) setMono() {
 	p := lipgloss.NewStyle()
 	t.styles = [Strong + 1]lipgloss.Style{
 		Plain: p, Dim: p.Faint(true), Faint: p.Faint(true), Accent: p.Underline(true),
 		Good: p, Warn: p.Bold(true), Bad: p.Bold(true), Strong: p.Bold(true),
 	}
 	t.Frame = p
-	t.names = []lipgloss.Style{p.Bold(true)}
+	t.clusterStyles = []lipgloss.Style{p.Bold(true)}
 }
 
 // Paint renders text in a tone.
@@ -111,18 +111,19 @@ func (t Theme) Paint(tone Tone, s string) string {
 	return t.styles[tone].Render(s)
 }
 
-// Style is the style of a tone.
+// Style returns the style of a tone.
 func (t Theme) Style(tone Tone) lipgloss.Style { return t.styles[tone] }
 
-// Cluster is the style of a cluster's name: always the same for the same name,
-// so that two consoles side by side are told apart.
-func (t Theme) Cluster(name string) lipgloss.Style {
+// ClusterStyle returns the style of a cluster's name. It depends only on the
+// name, so that two consoles side by side can be told apart.
+func (t Theme) ClusterStyle(name string) lipgloss.Style {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(name))
-	return t.names[int(h.Sum32()%uint32(len(t.names)))]
+	return t.clusterStyles[int(h.Sum32()%uint32(len(t.clusterStyles)))]
 }
 
-// Level is the glyph and the tone of a verdict or a finding; "" is not known.
+// Level returns the glyph and the tone of a verdict or a finding; "" is not
+// known.
 func (t Theme) Level(l cluster.Level) (glyph string, tone Tone) {
 	switch l {
 	case cluster.Healthy:

@@ -1,4 +1,8 @@
-// Package tuitest drives the console in tests: a fake cluster with scripted
-// states, the real program against a terminal emulator, still pictures for
-// goldens, and the emulator's cells as SVG for screenshots.
+// Package tuitest drives the console in tests and screenshots.
+//
+// FakeClient answers from a ClusterState; cluster_states.go and migration_states.go
+// hold the states. Harness runs the model synchronously for golden files. Terminal
+// runs the real program in a terminal emulator and can export the cells as SVG.
+//
+// Begin reading with Harness in harness.go.
 package tuitest

@@ -10,49 +10,49 @@ import (
 	"unibus/tui/theme"
 )
 
-// Answer is what a key made of a dialog.
-type Answer int
+// DialogResult is the effect of a key on a dialog or a prompt.
+type DialogResult int
 
 // The answers.
 const (
-	Open Answer = iota
-	Cancelled
+	StillOpen DialogResult = iota
+	Canceled
 	Confirmed
 )
 
-// Field is one line to fill in.
+// Field is one input line.
 type Field struct {
 	Label string
-	Value string             // what stands there at first
-	Hint  string             // shown while it is empty
-	Check func(string) error // nil: anything goes
+	Value string             // the initial text
+	Hint  string             // shown while the field is empty
+	Check func(string) error // nil: any text is valid
 }
 
-// Ask is what a dialog says and wants.
-type Ask struct {
-	Title   string
-	Lines   []string                     // paragraphs
-	Same    func(values []string) string // the command line that does the same, "" for none; nil too
-	Fields  []Field
-	Confirm string // the button; "" for a message that is only read
-	Danger  bool   // the button is drawn as dangerous
+// DialogSpec is the content of a dialog.
+type DialogSpec struct {
+	Title        string
+	Lines        []string                     // paragraphs
+	Command      func(values []string) string // the equivalent command line, "" for none; may be nil
+	Fields       []Field
+	ConfirmLabel string // the button's text; "" for a message without a choice
+	Dangerous    bool   // draws the button in the color of danger
 
-	Whole func(values []string) error // says which fields do not go together; nil: any do
+	Validate func(values []string) error // checks the fields together; nil: no check
 }
 
-// Dialog interrupts. Cancel has the focus unless there is something to fill in,
-// and until Arm it takes no key but Esc: keys typed before it opened do not answer it.
+// Dialog is a modal dialog. Cancel has the focus unless there are fields. Until
+// Arm it takes only Esc, because keys typed before it opened must not answer it.
 type Dialog struct {
-	ask    Ask
-	inputs []textinput.Model
-	focus  int // the inputs, then Cancel, then Confirm
-	armed  bool
-	wrong  string
+	spec       DialogSpec
+	inputs     []textinput.Model
+	focus      int // the inputs come first, then Cancel, then Confirm
+	armed      bool
+	fieldError string
 }
 
-// NewDialog makes a dialog that is not armed yet.
-func NewDialog(a Ask) *Dialog {
-	d := &Dialog{ask: a}
+// NewDialog creates a dialog that is not armed.
+func NewDialog(a DialogSpec) *Dialog {
+	d := &Dialog{spec: a}
 	for _, f := range a.Fields {
 		in := textinput.New()
 		in.Prompt = ""
@@ -61,7 +61,7 @@ func NewDialog(a Ask) *Dialog {
 		in.CharLimit = 256
 		d.inputs = append(d.inputs, in)
 	}
-	d.to(0)
+	d.setFocus(0)
 	return d
 }
 
@@ -71,7 +71,7 @@ func (d *Dialog) Arm() { d.armed = true }
 // Armed is true once keys answer.
 func (d *Dialog) Armed() bool { return d.armed }
 
-// Values are the fields' contents without blanks around them.
+// Values are the trimmed texts of the fields.
 func (d *Dialog) Values() []string {
 	out := make([]string, len(d.inputs))
 	for i, in := range d.inputs {
@@ -80,9 +80,9 @@ func (d *Dialog) Values() []string {
 	return out
 }
 
-func (d *Dialog) to(i int) {
+func (d *Dialog) setFocus(i int) {
 	last := len(d.inputs)
-	if d.ask.Confirm != "" {
+	if d.spec.ConfirmLabel != "" {
 		last++
 	}
 	d.focus = (i + last + 1) % (last + 1)
@@ -95,90 +95,90 @@ func (d *Dialog) to(i int) {
 	}
 }
 
-// Key gives the dialog a key.
-func (d *Dialog) Key(k tea.KeyPressMsg) Answer {
+// HandleKey handles one key.
+func (d *Dialog) HandleKey(k tea.KeyPressMsg) DialogResult {
 	key := k.String()
 	if key == "esc" {
-		return Cancelled
+		return Canceled
 	}
 	if !d.armed {
-		return Open
+		return StillOpen
 	}
 	switch key {
 	case "tab", "down":
-		d.to(d.focus + 1)
-		return Open
+		d.setFocus(d.focus + 1)
+		return StillOpen
 	case "shift+tab", "up":
-		d.to(d.focus - 1)
-		return Open
+		d.setFocus(d.focus - 1)
+		return StillOpen
 	case "enter":
-		return d.enter()
+		return d.handleEnter()
 	}
 	if d.focus < len(d.inputs) {
-		d.wrong = ""
+		d.fieldError = ""
 		d.inputs[d.focus], _ = d.inputs[d.focus].Update(k)
-		return Open
+		return StillOpen
 	}
-	return d.button(key)
+	return d.handleButtonKey(key)
 }
 
-func (d *Dialog) button(key string) Answer {
+func (d *Dialog) handleButtonKey(key string) DialogResult {
 	switch key {
 	case "left", "right", "h", "l":
-		d.to(len(d.inputs) + (d.focus-len(d.inputs)+1)%2)
+		d.setFocus(len(d.inputs) + (d.focus-len(d.inputs)+1)%2)
 	case "n", "q":
-		return Cancelled
+		return Canceled
 	case "y":
-		if d.ask.Confirm != "" && len(d.inputs) == 0 {
+		if d.spec.ConfirmLabel != "" && len(d.inputs) == 0 {
 			return Confirmed
 		}
 	}
-	return Open
+	return StillOpen
 }
 
-func (d *Dialog) enter() Answer {
+func (d *Dialog) handleEnter() DialogResult {
 	switch {
 	case d.focus < len(d.inputs):
-		if d.check(d.focus) {
+		if d.checkField(d.focus) {
 			if d.focus+1 == len(d.inputs) {
-				d.to(d.focus + 2)
+				d.setFocus(d.focus + 2)
 			} else {
-				d.to(d.focus + 1)
+				d.setFocus(d.focus + 1)
 			}
 		}
-		return Open
+		return StillOpen
 	case d.focus == len(d.inputs):
-		return Cancelled
+		return Canceled
 	}
 	for i := range d.inputs {
-		if !d.check(i) {
-			d.to(i)
-			return Open
+		if !d.checkField(i) {
+			d.setFocus(i)
+			return StillOpen
 		}
 	}
-	if d.ask.Whole != nil {
-		if err := d.ask.Whole(d.Values()); err != nil {
-			d.wrong = err.Error()
-			d.to(0)
-			return Open
+	if d.spec.Validate != nil {
+		if err := d.spec.Validate(d.Values()); err != nil {
+			d.fieldError = err.Error()
+			d.setFocus(0)
+			return StillOpen
 		}
 	}
 	return Confirmed
 }
 
-func (d *Dialog) check(i int) bool {
-	d.wrong = ""
-	if c := d.ask.Fields[i].Check; c != nil {
+func (d *Dialog) checkField(i int) bool {
+	d.fieldError = ""
+	if c := d.spec.Fields[i].Check; c != nil {
 		if err := c(d.Values()[i]); err != nil {
-			d.wrong = err.Error()
+			d.fieldError = err.Error()
 			return false
 		}
 	}
 	return true
 }
 
-// Paste puts text into the field that has the focus.
-func (d *Dialog) Paste(p tea.PasteMsg) {
+// HandlePaste inserts text into the focused field.
+func (d *Dialog) HandlePaste(p tea.PasteMsg) {
 	if d.armed && d.focus < len(d.inputs) {
 		d.inputs[d.focus], _ = d.inputs[d.focus].Update(p)
 	}
@@ -188,70 +188,70 @@ func (d *Dialog) Paste(p tea.PasteMsg) {
 func (d *Dialog) View(t theme.Theme, w, h int) string {
 	inner := max(10, min(w-6, 86))
 	var body []string
-	for _, p := range d.ask.Lines {
-		for _, l := range Wrap(Grouped(Clean(p)), inner) {
+	for _, p := range d.spec.Lines {
+		for _, l := range Wrap(GroupCounts(Sanitize(p)), inner) {
 			body = append(body, t.Paint(theme.Plain, l))
 		}
 	}
-	for _, l := range Wrap(d.same(), inner) {
+	for _, l := range Wrap(d.commandLine(), inner) {
 		body = append(body, t.Paint(theme.Dim, l))
 	}
-	foot := append(d.fields(t, inner), d.buttons(t, inner))
-	if room := h - 2 - len(foot); len(body) > room {
-		body = append(body[:max(0, room-1)], t.Paint(theme.Dim, t.Glyphs.Ellipsis))
+	foot := append(d.drawFields(t, inner), d.drawButtons(t, inner))
+	if lines := h - 2 - len(foot); len(body) > lines {
+		body = append(body[:max(0, lines-1)], t.Paint(theme.Dim, t.Glyphs.Ellipsis))
 	}
-	return frame(t, d.ask.Title, append(body, foot...), inner)
+	return drawFrame(t, d.spec.Title, append(body, foot...), inner)
 }
 
-// same is the command line that does what the fields say now.
-func (d *Dialog) same() string {
-	if d.ask.Same == nil {
+// commandLine is the command that the fields describe now.
+func (d *Dialog) commandLine() string {
+	if d.spec.Command == nil {
 		return ""
 	}
-	line := d.ask.Same(d.Values())
+	line := d.spec.Command(d.Values())
 	if line == "" {
 		return ""
 	}
-	return "Same as: " + Clean(line)
+	return "Same as: " + Sanitize(line)
 }
 
-// leastInput is how many cells of what is typed are seen at the least.
-const leastInput = 24
+// minInputWidth is the least number of visible cells of an input.
+const minInputWidth = 24
 
-func (d *Dialog) fields(t theme.Theme, inner int) []string {
+func (d *Dialog) drawFields(t theme.Theme, inner int) []string {
 	if len(d.inputs) == 0 {
 		return []string{""}
 	}
 	label := 0
-	for _, f := range d.ask.Fields {
+	for _, f := range d.spec.Fields {
 		label = max(label, Width(f.Label)+1)
 	}
-	label = min(label, max(4, inner-leastInput-3)) // a long word may not push the input off the line
+	label = min(label, max(4, inner-minInputWidth-3)) // a long label must leave space for the input
 	out := []string{""}
 	for i := range d.inputs {
-		style(t, &d.inputs[i])
+		styleInput(t, &d.inputs[i])
 		d.inputs[i].SetWidth(max(4, inner-label-3))
 		tone := theme.Dim
 		if i == d.focus {
 			tone = theme.Accent
 		}
-		out = append(out, t.Paint(tone, Pad(Cut(t, Clean(d.ask.Fields[i].Label), label), label, false))+" "+d.inputs[i].View())
+		out = append(out, t.Paint(tone, Pad(Truncate(t, Sanitize(d.spec.Fields[i].Label), label), label, false))+" "+d.inputs[i].View())
 	}
-	if d.wrong == "" {
+	if d.fieldError == "" {
 		return append(out, "")
 	}
-	for _, l := range Wrap(Clean(d.wrong), inner) {
+	for _, l := range Wrap(Sanitize(d.fieldError), inner) {
 		out = append(out, t.Paint(theme.Warn, l))
 	}
 	return out
 }
 
-func style(t theme.Theme, in *textinput.Model) {
+func styleInput(t theme.Theme, in *textinput.Model) {
 	s := textinput.StyleState{Text: t.Style(theme.Strong), Placeholder: t.Style(theme.Faint), Prompt: t.Style(theme.Accent)}
 	in.SetStyles(textinput.Styles{Focused: s, Blurred: s, Cursor: textinput.CursorStyle{Blink: false, Color: t.Style(theme.Accent).GetForeground()}})
 }
 
-func (d *Dialog) buttons(t theme.Theme, inner int) string {
+func (d *Dialog) drawButtons(t theme.Theme, inner int) string {
 	button := func(i int, label string, tone theme.Tone) string {
 		s := "[ " + label + " ]"
 		if i == d.focus {
@@ -259,32 +259,25 @@ func (d *Dialog) buttons(t theme.Theme, inner int) string {
 		}
 		return t.Paint(tone, s)
 	}
-	if d.ask.Confirm == "" {
+	if d.spec.ConfirmLabel == "" {
 		return Pad(button(len(d.inputs), "Close", theme.Accent), inner, true)
 	}
 	tone := theme.Accent
-	if d.ask.Danger {
+	if d.spec.Dangerous {
 		tone = theme.Bad
 	}
-	s := button(len(d.inputs), "Cancel", theme.Accent) + "  " + button(len(d.inputs)+1, d.ask.Confirm, tone)
+	s := button(len(d.inputs), "Cancel", theme.Accent) + "  " + button(len(d.inputs)+1, d.spec.ConfirmLabel, tone)
 	return Pad(s, inner, true)
 }
 
-func frame(t theme.Theme, title string, body []string, inner int) string {
+func drawFrame(t theme.Theme, title string, body []string, inner int) string {
 	b := t.Glyphs.Border
 	line := func(s lipgloss.Style, text string) string { return s.Render(text) }
-	title = Cut(t, Clean(title), inner-2)
+	title = Truncate(t, Sanitize(title), inner-2)
 	top := line(t.Frame, b[0]+" ") + t.Paint(theme.Strong, title) + line(t.Frame, " "+strings.Repeat(b[1], max(0, inner-Width(title)))+b[2])
 	out := []string{top}
 	for _, l := range body {
-		out = append(out, line(t.Frame, b[3])+" "+Pad(Cut(t, l, inner), inner, false)+" "+line(t.Frame, b[3]))
+		out = append(out, line(t.Frame, b[3])+" "+Pad(Truncate(t, l, inner), inner, false)+" "+line(t.Frame, b[3]))
 	}
 	return strings.Join(append(out, line(t.Frame, b[4]+strings.Repeat(b[1], inner+2)+b[5])), "\n")
-}
-
-// Over lays a box over the middle of a screen of w by h cells.
-func Over(screen, box string, w, h int) string {
-	bw, bh := lipgloss.Size(box)
-	top := lipgloss.NewLayer(box).X(max(0, (w-bw)/2)).Y(max(0, (h-bh)/2)).Z(1)
-	return lipgloss.NewCompositor(lipgloss.NewLayer(screen), top).Render()
 }

@@ -9,75 +9,76 @@ import (
 	"unibus/tui/theme"
 )
 
-// Prompt is one line to type a command or a filter into, with completion and a history.
+// Prompt is an input line for a command or a filter, with completion and history.
 type Prompt struct {
-	Sign     string // : or /
-	input    textinput.Model
-	words    []string
-	history  []string
-	at       int // in history; len(history) is what is being typed
-	draft    string
-	Complete bool
+	Prefix       string // : or /
+	input        textinput.Model
+	completions  []string
+	history      []string
+	historyIndex int // len(history) is the text that is being typed
+	draft        string
+	completes    bool
 }
 
-// NewPrompt opens a prompt; words are what Tab completes to, oldest history first.
-func NewPrompt(sign, value string, words, history []string) *Prompt {
+// NewPrompt opens a prompt. Tab completes to words; history begins with the
+// oldest line.
+func NewPrompt(prefix, value string, completions, history []string) *Prompt {
 	in := textinput.New()
 	in.Prompt = ""
 	in.CharLimit = 256
 	in.SetValue(value)
 	in.CursorEnd()
 	in.Focus()
-	return &Prompt{Sign: sign, input: in, words: words, history: history, at: len(history), Complete: len(words) > 0}
+	return &Prompt{Prefix: prefix, input: in, completions: completions, history: history, historyIndex: len(history), completes: len(completions) > 0}
 }
 
-// Value is what has been typed.
+// Value is the typed text.
 func (p *Prompt) Value() string { return p.input.Value() }
 
-// Key edits; Enter confirms, Esc cancels.
-func (p *Prompt) Key(k tea.KeyPressMsg) Answer {
+// HandleKey edits the line. Enter confirms, Esc cancels.
+func (p *Prompt) HandleKey(k tea.KeyPressMsg) DialogResult {
 	switch k.String() {
 	case "esc", "ctrl+c":
-		return Cancelled
+		return Canceled
 	case "enter":
 		return Confirmed
 	case "tab":
 		p.complete()
 	case "up":
-		p.recall(-1)
+		p.recallHistory(-1)
 	case "down":
-		p.recall(1)
+		p.recallHistory(1)
 	case "backspace":
 		if p.Value() == "" {
-			return Cancelled
+			return Canceled
 		}
 		p.input, _ = p.input.Update(k)
 	default:
 		p.input, _ = p.input.Update(k)
 	}
-	return Open
+	return StillOpen
 }
 
-// Paste puts text in.
-func (p *Prompt) Paste(m tea.PasteMsg) { p.input, _ = p.input.Update(m) }
+// HandlePaste inserts text.
+func (p *Prompt) HandlePaste(m tea.PasteMsg) { p.input, _ = p.input.Update(m) }
 
-func (p *Prompt) recall(by int) {
-	if p.at == len(p.history) {
+func (p *Prompt) recallHistory(by int) {
+	if p.historyIndex == len(p.history) {
 		p.draft = p.Value()
 	}
-	p.at = max(0, min(p.at+by, len(p.history)))
+	p.historyIndex = max(0, min(p.historyIndex+by, len(p.history)))
 	v := p.draft
-	if p.at < len(p.history) {
-		v = p.history[p.at]
+	if p.historyIndex < len(p.history) {
+		v = p.history[p.historyIndex]
 	}
 	p.input.SetValue(v)
 	p.input.CursorEnd()
 }
 
-// Matches are the words that what has been typed may become.
-func (p *Prompt) Matches() []string {
+// matches are the completions of the typed text.
+func (p *Prompt) matches() []string {
 	var out []string
-	for _, w := range p.words {
+	for _, w := range p.completions {
 		if strings.HasPrefix(w, strings.ToLower(p.Value())) {
 			out = append(out, w)
 		}
@@ -85,9 +86,9 @@ func (p *Prompt) Matches() []string {
 	return out
 }
 
-// complete goes as far as all matches agree.
+// complete extends the text as far as all matches agree.
 func (p *Prompt) complete() {
-	m := p.Matches()
+	m := p.matches()
 	if len(m) == 0 {
 		return
 	}
@@ -104,17 +105,17 @@ func (p *Prompt) complete() {
 	p.input.CursorEnd()
 }
 
-// View draws the line in w cells, the matches behind it.
+// View draws the line in w cells, followed by the matches.
 func (p *Prompt) View(t theme.Theme, w int) string {
-	style(t, &p.input)
+	styleInput(t, &p.input)
 	p.input.SetWidth(max(10, min(w/2, 60)))
 	if p.Value() != "" {
 		p.input.SetWidth(min(max(10, w-4), Width(p.Value())+1))
 	}
-	left := " " + t.Paint(theme.Accent, p.Sign) + p.input.View()
-	if !p.Complete {
-		return left + "  " + t.Paint(theme.Dim, "enter keep   esc clear")
+	left := " " + t.Paint(theme.Accent, p.Prefix) + p.input.View()
+	if !p.completes {
+		return left + "  " + t.Paint(theme.Dim, "enter apply   esc clear")
 	}
-	hint := strings.Join(p.Matches(), "   ")
-	return left + "  " + t.Paint(theme.Dim, Cut(t, hint, w-Width(left)-3))
+	hint := strings.Join(p.matches(), "   ")
+	return left + "  " + t.Paint(theme.Dim, Truncate(t, hint, w-Width(left)-3))
 }

@@ -7,24 +7,24 @@ import (
 	"unibus/tui/theme"
 )
 
-// Scroll is which part is seen of a text that is taller than its place.
-type Scroll struct{ top, room int }
+// Scroll is the visible part of a text that is taller than its area.
+type Scroll struct{ top, height int }
 
-// Key moves it; false where the key is none of its own.
-func (s *Scroll) Key(key string) bool {
+// HandleKey scrolls. It returns false for keys that it does not use.
+func (s *Scroll) HandleKey(key string) bool {
 	switch key {
 	case "up", "k":
 		s.top--
 	case "down", "j":
 		s.top++
 	case "pgup":
-		s.top -= s.room
+		s.top -= s.height
 	case "pgdown":
-		s.top += s.room
+		s.top += s.height
 	case "home", "g":
 		s.top = 0
 	case "end", "G":
-		s.top = 1 << 30 // Lines knows how far that is
+		s.top = 1 << 30 // VisibleLines limits it
 	default:
 		return false
 	}
@@ -32,23 +32,23 @@ func (s *Scroll) Key(key string) bool {
 	return true
 }
 
-// Back goes to the top; false where it was there.
-func (s *Scroll) Back() bool {
-	was := s.top > 0
+// ToTop scrolls to the top. It returns false if it was there.
+func (s *Scroll) ToTop() bool {
+	scrolled := s.top > 0
 	s.top = 0
-	return was
+	return scrolled
 }
 
-// Lines are those that are seen, at most room of them. The last says how many
-// come below, where any do.
-func (s *Scroll) Lines(t theme.Theme, lines []string, room int) []string {
-	s.room = max(1, room)
-	s.top = max(0, min(s.top, len(lines)-s.room))
-	seen := lines[s.top:min(len(lines), s.top+s.room)]
+// VisibleLines returns at most height lines. The last one counts the lines below,
+// if any.
+func (s *Scroll) VisibleLines(t theme.Theme, lines []string, height int) []string {
+	s.height = max(1, height)
+	s.top = max(0, min(s.top, len(lines)-s.height))
+	seen := lines[s.top:min(len(lines), s.top+s.height)]
 	rest := len(lines) - s.top - len(seen)
 	if rest == 0 {
 		return seen
 	}
-	more := fmt.Sprintf("%s %s: down", t.Glyphs.Down, Plural(rest+1, "more line", "more lines"))
+	more := fmt.Sprintf("%s %s: down", t.Glyphs.SortedDown, Plural(rest+1, "more line", "more lines"))
 	return append(slices.Clone(seen[:len(seen)-1]), " "+t.Paint(theme.Dim, more))
 }

@@ -9,8 +9,8 @@ import (
 	"unibus/tui/widget"
 )
 
-// TestScroll: nothing is out of reach, nothing is scrolled past the end, and what
-// comes below is counted.
+// TestScroll: every line can be reached, scrolling stops at the end, and the
+// lines below are counted.
 func TestScroll(t *testing.T) {
 	t.Parallel()
 	text := []string{"1", "2", "3", "4", "5"}
@@ -28,19 +28,19 @@ func TestScroll(t *testing.T) {
 		{"end", []string{"3", "4", "5"}},
 		{"home", []string{"1", "2", " ↓ 3 more lines: down"}},
 	} {
-		if known := s.Key(c.key); known != (c.key != "") {
+		if known := s.HandleKey(c.key); known != (c.key != "") {
 			t.Errorf("%q is known: %v", c.key, known)
 		}
-		if d := cmp.Diff(c.want, plain(s.Lines(dark, text, 3))); d != "" {
+		if d := cmp.Diff(c.want, stripStyles(s.VisibleLines(dark, text, 3))); d != "" {
 			t.Errorf("after %q:\n%s", c.key, d)
 		}
 	}
-	if s.Key("end"); len(s.Lines(dark, text, 9)) != 5 || s.Back() {
+	if s.HandleKey("end"); len(s.VisibleLines(dark, text, 9)) != 5 || s.ToTop() {
 		t.Error("what fits is not scrolled")
 	}
 }
 
-func plain(lines []string) []string {
+func stripStyles(lines []string) []string {
 	out := make([]string, len(lines))
 	for i, l := range lines {
 		out[i] = ansi.Strip(l)

@@ -3,6 +3,7 @@ package widget
 import (
 	"sort"
 	"strings"
+	"time"
 
 	"unibus/tui/theme"
 )
@@ -10,108 +11,121 @@ import (
 // Column is one column of a table.
 type Column struct {
 	Title string
-	Right bool // numbers
+	Right bool // right-aligned
 	Max   int  // cells; 0: as wide as its widest value
-	Min   int  // cells to which it may shrink before the columns after it are gone; 0: its title
+	Min   int  // cells to which it may shrink once the columns after it are gone; 0: it does not shrink
 }
 
-// Cell is one value. Sort orders it instead of Text where it is not nil.
+// Cell is one value of a row.
 type Cell struct {
-	Text string
-	Unit string // dimmed behind the text
-	Tone theme.Tone
-	Sort func(other Cell) int // set by Num
-	num  float64
+	Text    string
+	Unit    string // dimmed, after the text
+	Tone    theme.Tone
+	compare func(other Cell) int // set by Number; nil: the texts are compared
+	number  float64
 }
 
-// Num is a right-aligned figure that sorts by its value.
-func Num(v float64, text, unit string) Cell {
-	return Cell{Text: text, Unit: unit, num: v, Sort: func(o Cell) int {
+// Number is a cell that sorts by its value.
+func Number(v float64, text, unit string) Cell {
+	return Cell{Text: text, Unit: unit, number: v, compare: func(o Cell) int {
 		switch {
-		case v < o.num:
+		case v < o.number:
 			return -1
-		case v > o.num:
+		case v > o.number:
 			return 1
 		}
 		return 0
 	}}
 }
 
-// In gives a cell a tone.
-func (c Cell) In(t theme.Tone) Cell {
+// AgeCell is a cell that shows a duration in its largest unit.
+func AgeCell(d time.Duration) Cell {
+	figure, unit := formatAgeParts(d)
+	return Number(d.Seconds(), figure, unit)
+}
+
+// NoNumber stands in a column of numbers for a value that does not exist. It sorts last.
+func NoNumber() Cell { return Number(1e15, "-", "").WithTone(theme.Faint) }
+
+// WithTone returns the cell in another tone.
+func (c Cell) WithTone(t theme.Tone) Cell {
 	c.Tone = t
 	return c
 }
 
-func (c Cell) plain() string {
+func (c Cell) fullText() string {
 	if c.Unit == "" {
 		return c.Text
 	}
 	return c.Text + " " + c.Unit
 }
 
-// Row is one row; Key stays the same while its values change, so that the
-// selection stays on what the operator chose and not on a place on the screen.
+// Row is one row. Key must stay the same while its values change, because the
+// cursor follows the key.
 type Row struct {
 	Key   string
 	Cells []Cell
-	Dim   bool // a stale or absent thing
+	Dim   bool // a stale or absent object
 }
 
-// Table shows rows with a cursor, an order and marks. Set it anew with Load before drawing.
+// Table shows rows with a cursor, an order and marks. Call Load before drawing.
 type Table struct {
-	Columns []Column
-	Empty   string // why there is nothing, and what would fill it
+	columns  []Column
+	Empty    string // says why the table is empty, and what would fill it
+	Markable bool   // m and M mark rows
 
-	loaded []Row  // in the order in which they came, those that the filter keeps
-	rows   []Row  // the same in the chosen order
-	wide   []int  // of each column's widest value
-	cursor string // Key of the selected row
-	at     int    // where it was, for when it goes away
-	top    int
-	sortBy int // column, -1 as loaded
-	down   bool
-	marks  map[string]bool
-	filter string
-	total  int
+	filtered      []Row  // the rows that match the filter, as loaded
+	sorted        []Row  // the same in the chosen order
+	contentWidths []int  // of the widest value per column
+	cursorKey     string // Key of the selected row
+	cursorRow     int    // remembered for when the row with cursorKey is gone
+	firstVisible  int
+	visibleRows   int // when last drawn: PgUp and PgDn move by it
+	sortColumn    int // -1: as loaded
+	descending    bool
+	marks         map[string]bool
+	filter        string
+	totalRows     int
 }
 
-// NewTable makes a table in the order in which rows are loaded.
+// NewTable creates a table that keeps the order of its rows.
 func NewTable(empty string, cols ...Column) *Table {
-	return &Table{Columns: cols, Empty: empty, sortBy: -1, marks: map[string]bool{}}
+	return &Table{columns: cols, Empty: empty, sortColumn: -1, marks: map[string]bool{}}
 }
 
-// Load replaces the rows; filter keeps those of which any cell or the key contains it, in any case.
+// Load replaces the rows. filter keeps rows with a key or cell that contains it,
+// ignoring case.
 func (t *Table) Load(rows []Row, filter string) {
-	t.total, t.filter = len(rows), filter
+	t.totalRows, t.filter = len(rows), filter
 	f := strings.ToLower(filter)
 	kept := make([]Row, 0, len(rows))
 	for _, r := range rows {
-		if f == "" || matches(r, f) {
+		if f == "" || rowMatches(r, f) {
 			kept = append(kept, r)
 		}
 	}
-	t.loaded = kept
-	t.measure()
-	t.order()
-	t.settle()
-	t.forget(rows)
+	t.filtered = kept
+	t.measureColumns()
+	t.applySort()
+	t.restoreCursor()
+	t.dropGoneMarks(rows)
 }
 
-func matches(r Row, f string) bool {
+func rowMatches(r Row, f string) bool {
 	if strings.Contains(strings.ToLower(r.Key), f) {
 		return true
 	}
 	for _, c := range r.Cells {
-		if strings.Contains(strings.ToLower(c.plain()), f) {
+		if strings.Contains(strings.ToLower(c.fullText()), f) {
 			return true
 		}
 	}
 	return false
 }
 
-// forget drops the marks of rows that are gone, so that nothing is done to what is not seen.
-func (t *Table) forget(rows []Row) {
+// dropGoneMarks removes the marks of rows that are gone, so that no action
+// applies to an invisible row.
+func (t *Table) dropGoneMarks(rows []Row) {
 	if len(t.marks) == 0 {
 		return
 	}
@@ -126,72 +140,73 @@ func (t *Table) forget(rows []Row) {
 	}
 }
 
-func (t *Table) order() {
-	t.rows = append(t.rows[:0:0], t.loaded...)
-	if t.sortBy < 0 {
+func (t *Table) applySort() {
+	t.sorted = append(t.sorted[:0:0], t.filtered...)
+	if t.sortColumn < 0 {
 		return
 	}
-	sort.SliceStable(t.rows, func(i, j int) bool {
-		c := compare(t.rows[i], t.rows[j], t.sortBy)
-		if t.down {
+	sort.SliceStable(t.sorted, func(i, j int) bool {
+		c := compareRows(t.sorted[i], t.sorted[j], t.sortColumn)
+		if t.descending {
 			return c > 0
 		}
 		return c < 0
 	})
 }
 
-func compare(a, b Row, col int) int {
+func compareRows(a, b Row, col int) int {
 	if col >= len(a.Cells) || col >= len(b.Cells) {
 		return 0
 	}
 	x, y := a.Cells[col], b.Cells[col]
-	if x.Sort != nil && y.Sort != nil {
-		return x.Sort(y)
+	if x.compare != nil && y.compare != nil {
+		return x.compare(y)
 	}
 	return strings.Compare(strings.ToLower(x.Text), strings.ToLower(y.Text))
 }
 
-// settle puts the cursor back on its row, or on the one that took its place.
-func (t *Table) settle() {
-	for i, r := range t.rows {
-		if r.Key == t.cursor {
-			t.at = i
+// restoreCursor puts the cursor back on its row, or on the row that took its
+// place.
+func (t *Table) restoreCursor() {
+	for i, r := range t.sorted {
+		if r.Key == t.cursorKey {
+			t.cursorRow = i
 			return
 		}
 	}
-	t.Move(0)
+	t.moveCursor(0)
 }
 
-// Move moves the cursor by n rows, within the rows there are.
-func (t *Table) Move(n int) {
-	t.at = max(0, min(t.at+n, len(t.rows)-1))
-	t.cursor = ""
-	if len(t.rows) > 0 {
-		t.cursor = t.rows[t.at].Key
+// moveCursor moves the cursor by n rows, within the table.
+func (t *Table) moveCursor(n int) {
+	t.cursorRow = max(0, min(t.cursorRow+n, len(t.sorted)-1))
+	t.cursorKey = ""
+	if len(t.sorted) > 0 {
+		t.cursorKey = t.sorted[t.cursorRow].Key
 	}
 }
 
-// AtEnd is true where the cursor is on the last row, or there is none.
-func (t *Table) AtEnd() bool { return t.at >= len(t.rows)-1 }
+// AtEnd is true if the cursor is on the last row, or the table is empty.
+func (t *Table) AtEnd() bool { return t.cursorRow >= len(t.sorted)-1 }
 
-// Selected is the key of the selected row, "" where there is none.
-func (t *Table) Selected() string {
-	if len(t.rows) == 0 {
+// SelectedKey is the key of the row under the cursor, "" without one.
+func (t *Table) SelectedKey() string {
+	if len(t.sorted) == 0 {
 		return ""
 	}
-	return t.cursor
+	return t.cursorKey
 }
 
 // Select puts the cursor on a row.
 func (t *Table) Select(key string) {
-	t.cursor = key
-	t.settle()
+	t.cursorKey = key
+	t.restoreCursor()
 }
 
-// Marked returns the keys of the marked rows in the order of the table.
-func (t *Table) Marked() []string {
+// MarkedKeys are the keys of the visible marked rows, in the order of the table.
+func (t *Table) MarkedKeys() []string {
 	var out []string
-	for _, r := range t.rows {
+	for _, r := range t.sorted {
 		if t.marks[r.Key] {
 			out = append(out, r.Key)
 		}
@@ -199,79 +214,85 @@ func (t *Table) Marked() []string {
 	return out
 }
 
-// Len is how many rows are shown; Total how many there are without the filter.
-func (t *Table) Len() int { return len(t.rows) }
+// Len counts the rows that match the filter.
+func (t *Table) Len() int { return len(t.sorted) }
 
-// Total is how many rows were loaded.
-func (t *Table) Total() int { return t.total }
-
-// Key moves, sorts and marks; page is how many rows one page has. It is false for keys that are not its own.
-func (t *Table) Key(key string, page int, marks bool) bool {
+// HandleKey moves the cursor, sorts and marks. It returns false for keys that the
+// table does not use.
+func (t *Table) HandleKey(key string) bool {
 	switch key {
 	case "up", "k":
-		t.Move(-1)
+		t.moveCursor(-1)
 	case "down", "j":
-		t.Move(1)
+		t.moveCursor(1)
 	case "pgup", "ctrl+b":
-		t.Move(-max(1, page-1))
+		t.moveCursor(-max(1, t.visibleRows-1))
 	case "pgdown", "ctrl+f":
-		t.Move(max(1, page-1))
+		t.moveCursor(max(1, t.visibleRows-1))
 	case "home", "g":
-		t.Move(-len(t.rows))
+		t.moveCursor(-len(t.sorted))
 	case "end", "G":
-		t.Move(len(t.rows))
+		t.moveCursor(len(t.sorted))
 	case "s":
-		t.sortNext()
+		t.sortByNextColumn()
 	case "S":
-		if t.sortBy < 0 {
-			t.sortBy = 0
+		if t.sortColumn < 0 {
+			t.sortColumn = 0
 		}
-		t.down = !t.down
-		t.order()
-		t.settle()
+		t.descending = !t.descending
+		t.applySort()
+		t.restoreCursor()
 	case "m":
-		return marks && t.mark()
+		return t.Markable && t.toggleMark()
 	case "M":
-		return marks && t.markAll()
+		return t.Markable && t.toggleAllMarks()
 	default:
 		return false
 	}
 	return true
 }
 
-func (t *Table) sortNext() {
-	t.sortBy++
-	t.down = false
-	if t.sortBy >= len(t.Columns) {
-		t.sortBy = -1
+func (t *Table) sortByNextColumn() {
+	t.sortColumn++
+	t.descending = false
+	if t.sortColumn >= len(t.columns) {
+		t.sortColumn = -1
 	}
-	t.order()
-	t.settle()
+	t.applySort()
+	t.restoreCursor()
 }
 
-func (t *Table) mark() bool {
-	if k := t.Selected(); k != "" {
+func (t *Table) toggleMark() bool {
+	if k := t.SelectedKey(); k != "" {
 		if t.marks[k] {
 			delete(t.marks, k)
 		} else {
 			t.marks[k] = true
 		}
-		t.Move(1)
+		t.moveCursor(1)
 	}
 	return true
 }
 
-// markAll marks what the filter shows, or takes every mark away where there is one.
-func (t *Table) markAll() bool {
+// toggleAllMarks marks the rows that match the filter, or removes all marks if
+// there are any.
+func (t *Table) toggleAllMarks() bool {
 	if len(t.marks) > 0 {
 		t.ClearMarks()
 		return true
 	}
-	for _, r := range t.rows {
+	for _, r := range t.sorted {
 		t.marks[r.Key] = true
 	}
 	return true
 }
 
-// ClearMarks takes every mark away.
+// Unmark removes the marks of some rows.
+func (t *Table) Unmark(keys []string) {
+	for _, k := range keys {
+		delete(t.marks, k)
+	}
+}
+
+// ClearMarks removes all marks.
 func (t *Table) ClearMarks() { t.marks = map[string]bool{} }

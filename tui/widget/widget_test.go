@@ -18,12 +18,12 @@ var dark = theme.New(theme.Dark, false)
 func TestCleanLeavesNothingThatMoves(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
-		s := widget.Clean(rapid.String().Draw(r, "s"))
+		s := widget.Sanitize(rapid.String().Draw(r, "s"))
 		if strings.ContainsAny(s, "\x1b\r\n\t\a\b\u202e\u2066\u200f\u009b") {
 			t.Fatalf("%q", s)
 		}
 	})
-	if got := widget.Clean("a\x1b[2J\nb\u202ec"); got != "a\uFFFD[2J b\uFFFDc" {
+	if got := widget.Sanitize("a\x1b[2J\nb\u202ec"); got != "a\uFFFD[2J b\uFFFDc" {
 		t.Errorf("%q", got)
 	}
 }
@@ -48,14 +48,14 @@ func TestWrapFitsAndLosesNoWord(t *testing.T) {
 	}
 }
 
-func TestFiguresRead(t *testing.T) {
+func TestFormats(t *testing.T) {
 	t.Parallel()
 	for got, want := range map[string]string{
-		widget.Age(400 * time.Millisecond): "0.4 s", widget.Age(26 * time.Minute): "26 m", widget.Age(3 * time.Hour): "3 h", widget.Age(71 * 24 * time.Hour): "71 d", widget.Age(-time.Second): "0.0 s",
-		widget.Span(192 * time.Minute): "3 h 12 m", widget.Span(13 * time.Second): "13 s",
-		widget.Size(61e6): "61 MB", widget.Size(14.2e6): "14.2 MB", widget.Size(999): "999 B", widget.Size(999_600): "1.0 MB",
-		widget.Count(1004): "1 004", widget.Count(-1234567): "-1 234 567", widget.Count(7): "7",
-		widget.Middle(dark, "UABCDEFGH", 5): "UA…GH", widget.Plural(1, "node", "nodes"): "1 node",
+		widget.FormatAge(400 * time.Millisecond): "0.4 s", widget.FormatAge(26 * time.Minute): "26 m", widget.FormatAge(3 * time.Hour): "3 h", widget.FormatAge(71 * 24 * time.Hour): "71 d", widget.FormatAge(-time.Second): "0.0 s",
+		widget.FormatDuration(192 * time.Minute): "3 h 12 m", widget.FormatDuration(13 * time.Second): "13 s",
+		widget.FormatSize(61e6): "61 MB", widget.FormatSize(14.2e6): "14.2 MB", widget.FormatSize(999): "999 B", widget.FormatSize(999_600): "1.0 MB",
+		widget.FormatCount(1004): "1 004", widget.FormatCount(-1234567): "-1 234 567", widget.FormatCount(7): "7",
+		widget.TruncateMiddle(dark, "UABCDEFGH", 5): "UA…GH", widget.Plural(1, "node", "nodes"): "1 node",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
@@ -63,38 +63,38 @@ func TestFiguresRead(t *testing.T) {
 	}
 }
 
-func TestBarAndSpark(t *testing.T) {
+func TestProgressBarAndSparkline(t *testing.T) {
 	t.Parallel()
-	if got := ansi.Strip(widget.Bar(dark, 5, 10, 10)); got != "━━━━━─────" {
+	if got := ansi.Strip(widget.ProgressBar(dark, 5, 10, 10)); got != "━━━━━─────" {
 		t.Errorf("half is %q", got)
 	}
 	for _, c := range [][2]int{{0, 0}, {-1, 5}, {9, 5}, {5, 5}} {
-		if got := ansi.Strip(widget.Bar(dark, c[0], c[1], 7)); widget.Width(got) != 7 {
+		if got := ansi.Strip(widget.ProgressBar(dark, c[0], c[1], 7)); widget.Width(got) != 7 {
 			t.Errorf("%d of %d is %q", c[0], c[1], got)
 		}
 	}
-	if got := widget.Spark(dark, []float64{9, 0, 1, 2, 4}, 4); got != "▁▃▅█" {
-		t.Errorf("spark %q", got)
+	if got := widget.Sparkline(dark, []float64{9, 0, 1, 2, 4}, 4); got != "▁▃▅█" {
+		t.Errorf("sparkline %q", got)
 	}
 }
 
-func table() *widget.Table {
+func newTable() *widget.Table {
 	t := widget.NewTable("nothing", widget.Column{Title: "NAME"}, widget.Column{Title: "N", Right: true}, widget.Column{Title: "LAST", Min: 4})
-	t.Load(rows("a", "b", "c"), "")
+	t.Load(newRows("a", "b", "c"), "")
 	return t
 }
 
-func rows(names ...string) []widget.Row {
+func newRows(names ...string) []widget.Row {
 	var out []widget.Row
 	for i, n := range names {
-		out = append(out, widget.Row{Key: n, Cells: []widget.Cell{{Text: "name-" + n}, widget.Num(float64(10-i), "9", "kB"), {Text: "something long about it"}}})
+		out = append(out, widget.Row{Key: n, Cells: []widget.Cell{{Text: "name-" + n}, widget.Number(float64(10-i), "9", "kB"), {Text: "something long about it"}}})
 	}
 	return out
 }
 
-func TestLastColumnGivesWayFirstTheFirstNever(t *testing.T) {
+func TestLastColumnShrinksFirst(t *testing.T) {
 	t.Parallel()
-	tb := table()
+	tb := newTable()
 	for w, want := range map[int]string{60: "name-a  9 kB  something long about it", 30: "name-a  9 kB  something l…", 20: "name-a  9 kB ", 10: "name-a", 7: "na"} {
 		got := ansi.Strip(tb.View(dark, w, 5))
 		if !strings.Contains(got, want) || w < 16 && strings.Contains(got, "9") {
@@ -110,63 +110,64 @@ func TestLastColumnGivesWayFirstTheFirstNever(t *testing.T) {
 
 func TestSelectionStaysOnItsRow(t *testing.T) {
 	t.Parallel()
-	tb := table()
-	tb.Key("down", 10, false)
-	tb.Load(rows("z", "y", "b"), "")
-	if got := tb.Selected(); got != "b" {
-		t.Errorf("selected %q, want b: rows moved, the choice did not", got)
+	tb := newTable()
+	tb.HandleKey("down")
+	tb.Load(newRows("z", "y", "b"), "")
+	if got := tb.SelectedKey(); got != "b" {
+		t.Errorf("selected %q, want b although the rows moved", got)
 	}
-	tb.Load(rows("z", "y"), "")
-	if got := tb.Selected(); got != "y" {
+	tb.Load(newRows("z", "y"), "")
+	if got := tb.SelectedKey(); got != "y" {
 		t.Errorf("selected %q, want the row that took its place", got)
 	}
 	tb.Load(nil, "")
-	if got := tb.Selected(); got != "" {
-		t.Errorf("selected %q of nothing", got)
+	if got := tb.SelectedKey(); got != "" {
+		t.Errorf("selected %q in an empty table", got)
 	}
 }
 
-func TestOnlyWhatIsSeenIsMarked(t *testing.T) {
+func TestOnlyVisibleRowsAreMarked(t *testing.T) {
 	t.Parallel()
-	tb := table()
-	tb.Key("M", 10, true)
-	tb.Load(rows("a", "b", "c"), "name-b")
-	if got := tb.Marked(); len(got) != 1 || got[0] != "b" {
+	tb := newTable()
+	tb.Markable = true
+	tb.HandleKey("M")
+	tb.Load(newRows("a", "b", "c"), "name-b")
+	if got := tb.MarkedKeys(); len(got) != 1 || got[0] != "b" {
 		t.Errorf("marked %q behind a filter, want b", got)
 	}
-	tb.Load(rows("a", "c"), "")
-	tb.Load(rows("a", "b", "c"), "")
-	if got := tb.Marked(); len(got) != 2 {
-		t.Errorf("marked %q: a row that went away keeps no mark", got)
+	tb.Load(newRows("a", "c"), "")
+	tb.Load(newRows("a", "b", "c"), "")
+	if got := tb.MarkedKeys(); len(got) != 2 {
+		t.Errorf("marked %q: a row that was gone must lose its mark", got)
 	}
 }
 
-func TestSortIsByValueNotByText(t *testing.T) {
+func TestNumbersSortByValue(t *testing.T) {
 	t.Parallel()
-	tb := table()
-	tb.Key("s", 10, false)
-	tb.Key("s", 10, false) // N: c has 8, a has 10
-	tb.Key("home", 10, false)
-	if got := tb.Selected(); got != "c" {
+	tb := newTable()
+	tb.HandleKey("s")
+	tb.HandleKey("s") // N: c has 8, a has 10
+	tb.HandleKey("home")
+	if got := tb.SelectedKey(); got != "c" {
 		t.Errorf("the least is %q, want c", got)
 	}
 }
 
 func TestUnarmedDialogTakesOnlyEsc(t *testing.T) {
 	t.Parallel()
-	d := widget.NewDialog(widget.Ask{Title: "Really?", Confirm: "Yes"})
+	d := widget.NewDialog(widget.DialogSpec{Title: "Really?", ConfirmLabel: "Yes"})
 	enter, y, esc := tea.KeyPressMsg{Code: tea.KeyEnter}, tea.KeyPressMsg{Code: 'y', Text: "y"}, tea.KeyPressMsg{Code: tea.KeyEscape}
-	if d.Key(y) != widget.Open || d.Key(enter) != widget.Open {
+	if d.HandleKey(y) != widget.StillOpen || d.HandleKey(enter) != widget.StillOpen {
 		t.Error("an unarmed dialog took an answer")
 	}
 	d.Arm()
-	if d.Key(enter) != widget.Cancelled {
-		t.Error("Enter is not Cancel at first")
+	if d.HandleKey(enter) != widget.Canceled {
+		t.Error("Enter does not cancel at first")
 	}
-	if d.Key(y) != widget.Confirmed {
+	if d.HandleKey(y) != widget.Confirmed {
 		t.Error("y does not confirm")
 	}
-	if widget.NewDialog(widget.Ask{}).Key(esc) != widget.Cancelled {
+	if widget.NewDialog(widget.DialogSpec{}).HandleKey(esc) != widget.Canceled {
 		t.Error("Esc does not cancel")
 	}
 }
@@ -176,14 +177,14 @@ func TestCountsInSentencesAreGrouped(t *testing.T) {
 	for in, want := range map[string]string{
 		"5270 keys written.":                      "5 270 keys written.",
 		"with 12345678 rows, 999 users":           "with 12 345 678 rows, 999 users",
-		"(4193 members)":                          "(4193 members)", // no word by itself
+		"(4193 members)":                          "(4193 members)", // the number is not a separate word
 		"port 4222 of n1 in 2026":                 "port 4222 of n1 in 2026",
 		"unibus-20261122-120428.db was kept":      "unibus-20261122-120428.db was kept",
 		"4222 keys-file 0042 keys 1004":           "4222 keys-file 0042 keys 1004",
 		"removed 1004 keys; 1000 users, and 2005": "removed 1 004 keys; 1 000 users, and 2005",
 		"": "",
 	} {
-		if got := widget.Grouped(in); got != want {
+		if got := widget.GroupCounts(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
@@ -194,10 +195,10 @@ func TestCountsInSentencesAreGrouped(t *testing.T) {
 	}
 }
 
-func TestALongLabelLeavesRoomForTheInput(t *testing.T) {
+func TestLongLabelLeavesSpaceForTheInput(t *testing.T) {
 	t.Parallel()
-	d := widget.NewDialog(widget.Ask{Title: "Really?", Confirm: "Yes", Fields: []widget.Field{{Label: strings.Repeat("long ", 40), Hint: "here"}}})
+	d := widget.NewDialog(widget.DialogSpec{Title: "Really?", ConfirmLabel: "Yes", Fields: []widget.Field{{Label: strings.Repeat("long ", 40), Hint: "here"}}})
 	if got := ansi.Strip(d.View(dark, 80, 24)); !strings.Contains(got, "here") {
-		t.Errorf("the input is not seen:\n%s", got)
+		t.Errorf("the input is not visible:\n%s", got)
 	}
 }

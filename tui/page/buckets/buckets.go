@@ -1,5 +1,5 @@
-// Package buckets is the page of the replicated buckets: who leads each, and how
-// every replica stands.
+// Package buckets is the page of the replicated buckets, with the leader and the
+// replicas of each.
 package buckets
 
 import (
@@ -8,82 +8,80 @@ import (
 	"time"
 
 	"unibus/core/cluster"
+	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
 )
 
 // Model is the page.
-type Model struct {
-	page.Browse
-	memo page.Memo
-}
+type Model struct{ page.List }
 
-// New makes the page.
+// New creates the page.
 func New() *Model {
 	m := &Model{}
-	m.Kind, m.Fill = "bucket", m.load
-	m.Table = widget.NewTable("",
-		widget.Column{Title: "BUCKET"}, widget.Column{Title: "STATE"}, widget.Column{Title: "LEADER"},
-		widget.Column{Title: "KEYS", Right: true}, widget.Column{Title: "SIZE", Right: true},
-		widget.Column{Title: "LED FOR", Right: true}, widget.Column{Title: "REPLICAS", Min: 12})
+	m.List = page.List{
+		Kind: "bucket", Subject: "the buckets", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
+		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
+		Rows:   m.rows, Summary: summary, Detail: detail, Gone: "This bucket no longer exists.",
+		Table: widget.NewTable("",
+			widget.Column{Title: "BUCKET"}, widget.Column{Title: "STATE"}, widget.Column{Title: "LEADER"},
+			widget.Column{Title: "KEYS", Right: true}, widget.Column{Title: "SIZE", Right: true},
+			widget.Column{Title: "LED FOR", Right: true}, widget.Column{Title: "REPLICAS", Min: 12}),
+	}
 	return m
 }
 
-// Name is buckets.
+// Name returns "buckets".
 func (m *Model) Name() string { return "buckets" }
 
-func all(s page.Scene) []cluster.Bucket {
-	v := s.Snap.Status.Value.View
+func allBuckets(rc page.RenderContext) []cluster.Bucket {
+	v := rc.Snapshot.Status.Value.View
 	return append(append([]cluster.Bucket(nil), v.Buckets...), v.Mechanism...)
 }
 
-func (m *Model) load(s page.Scene) {
-	if m.memo.Fresh(s, time.Second, "", s.Snap.Status.N) {
-		return
-	}
-	v := s.Snap.Status.Value.View
-	m.Table.Empty = "There are no buckets yet. unibusd makes them once the meta group has a leader."
+func (m *Model) rows(rc page.RenderContext) []widget.Row {
+	v := rc.Snapshot.Status.Value.View
+	m.Table.Empty = "There are no buckets yet. unibusd creates them once the meta group has a leader."
 	if !v.Clustered {
-		m.Table.Empty = fmt.Sprintf("%s runs alone and keeps its control plane in SQLite: it has no buckets. Started with routes to other nodes it would make them.", v.From)
+		m.Table.Empty = fmt.Sprintf("%s runs alone and keeps its control plane in SQLite: it has no buckets. With routes to other nodes it creates them.", v.From)
 	}
 	var rows []widget.Row
-	for i, b := range all(s) {
-		rows = append(rows, s.FadedRow(row(s.AsOf(), b, i >= len(v.Buckets))))
+	for i, b := range allBuckets(rc) {
+		rows = append(rows, rc.DimRowIfStale(row(rc.AtStatusTime(), b, i >= len(v.Buckets))))
 	}
-	m.Table.Load(rows, s.Filter)
+	return rows
 }
 
-func row(s page.Scene, b cluster.Bucket, mechanism bool) widget.Row {
-	word, tone := Standing(b)
-	g := s.Theme.Glyphs.Healthy
+func row(rc page.RenderContext, b cluster.Bucket, internal bool) widget.Row {
+	word, tone := replicaSummary(b)
+	g := rc.Theme.Glyphs.Healthy
 	switch tone {
 	case theme.Warn:
-		g = s.Theme.Glyphs.Degraded
+		g = rc.Theme.Glyphs.Degraded
 	case theme.Bad:
-		g = s.Theme.Glyphs.Critical
+		g = rc.Theme.Glyphs.Critical
 	}
-	size, unit := widget.Bytes(b.Bytes)
-	led := widget.Num(-1, "-", "").In(theme.Faint)
+	size, unit := widget.FormatSizeParts(b.Bytes)
+	led := widget.Number(-1, "-", "").WithTone(theme.Faint)
 	if b.Since != 0 && b.Leader != "" {
-		f, u := widget.AgeParts(s.Since(b.Since))
-		led = widget.Num(s.Since(b.Since).Seconds(), f, u)
+		led = widget.AgeCell(rc.AgeOf(b.Since))
 	}
 	leader := widget.Cell{Text: b.Leader}
 	if b.Leader == "" {
 		leader = widget.Cell{Text: "none", Tone: theme.Bad}
 	}
-	return widget.Row{Key: b.Name, Dim: mechanism, Cells: []widget.Cell{
+	return widget.Row{Key: b.Name, Dim: internal, Cells: []widget.Cell{
 		{Text: g + " " + b.Name, Tone: tone},
 		{Text: word, Tone: tone},
 		leader,
-		widget.Num(float64(b.Keys), widget.Count(b.Keys), ""), widget.Num(float64(b.Bytes), size, unit), led,
-		{Text: replicas(s, b)},
+		widget.Number(float64(b.Keys), widget.FormatCount(b.Keys), ""), widget.Number(float64(b.Bytes), size, unit), led,
+		{Text: replicasText(rc, b)},
 	}}
 }
 
-// Standing sums up a bucket: how many replicas are current, and how bad that is.
-func Standing(b cluster.Bucket) (string, theme.Tone) {
+// replicaSummary counts the current replicas of a bucket, and rates that count.
+func replicaSummary(b cluster.Bucket) (string, theme.Tone) {
 	n := 0
 	for _, r := range b.Replicas {
 		if r.State == cluster.ReplicaCurrent {
@@ -100,8 +98,8 @@ func Standing(b cluster.Bucket) (string, theme.Tone) {
 	return text, theme.Good
 }
 
-func sign(s page.Scene, r cluster.Replica) (glyph string, tone theme.Tone) {
-	g := s.Theme.Glyphs
+func replicaGlyph(rc page.RenderContext, r cluster.Replica) (glyph string, tone theme.Tone) {
+	g := rc.Theme.Glyphs
 	switch r.State {
 	case cluster.ReplicaCurrent:
 		return g.Healthy, theme.Good
@@ -113,89 +111,76 @@ func sign(s page.Scene, r cluster.Replica) (glyph string, tone theme.Tone) {
 	return g.Unknown, theme.Dim
 }
 
-func replicas(s page.Scene, b cluster.Bucket) string {
+func replicasText(rc page.RenderContext, b cluster.Bucket) string {
 	var parts []string
 	for _, r := range b.Replicas {
-		g, _ := sign(s, r)
+		g, _ := replicaGlyph(rc, r)
 		text := g + " " + r.Node
 		if r.Lag > 0 {
-			text += " -" + widget.Count(int(r.Lag))
+			text += " -" + widget.FormatCount(int(r.Lag))
 		}
 		parts = append(parts, text)
 	}
 	return strings.Join(parts, "  ")
 }
 
-// View draws the table, or the open bucket.
-func (m *Model) View(s page.Scene) string {
-	if wait := page.Await(s, "the buckets", s.Snap.Status); wait != nil {
-		return s.Keep(wait)
-	}
-	m.load(s)
-	lines := page.Stale(s, s.Snap.Status, page.Fresh)
-	if m.Shown != "" {
-		return s.Keep(append(lines, s.Faded(m.detail(s.AsOf()))...))
-	}
-	lines = append(lines, s.Faded(summary(s))...)
-	lines = append(lines, "")
-	return s.Keep(append(lines, m.Table.View(s.Theme, s.W, s.H-len(lines))))
-}
+func summary(rc page.RenderContext) []string { return append(rc.DimIfStale(replicationLines(rc)), "") }
 
-func summary(s page.Scene) []string {
-	v := s.Snap.Status.Value.View
-	var lame []string
-	for _, b := range all(s) {
-		if _, tone := Standing(b); tone != theme.Good {
-			lame = append(lame, b.Name)
+func replicationLines(rc page.RenderContext) []string {
+	v := rc.Snapshot.Status.Value.View
+	var notCurrent []string
+	for _, b := range allBuckets(rc) {
+		if _, tone := replicaSummary(b); tone != theme.Good {
+			notCurrent = append(notCurrent, b.Name)
 		}
 	}
 	switch {
-	case len(all(s)) == 0:
+	case len(allBuckets(rc)) == 0:
 		return nil
-	case len(lame) == 0:
+	case len(notCurrent) == 0:
 		if len(v.Buckets) == 0 {
-			return s.Prose(theme.Plain, "The five buckets of the control plane come with the move to KV. What is here already belongs to the mechanism, and every replica of it is current.")
+			return rc.Paragraph(theme.Plain, "The migration to KV creates the five buckets of the control plane. The buckets below are internal, and all their replicas are current.")
 		}
-		return s.Prose(theme.Plain, fmt.Sprintf("Every replica of all %d is current. The first %d are the control plane, the others belong to the mechanism.", len(all(s)), len(v.Buckets)))
+		return rc.Paragraph(theme.Plain, fmt.Sprintf("All replicas of all %d buckets are current. The first %d are the control plane, the others are internal.", len(allBuckets(rc)), len(v.Buckets)))
 	}
-	text := "Not every replica is current: " + strings.Join(lame, ", ") + "."
+	text := "Some replicas are not current: " + strings.Join(notCurrent, ", ") + "."
 	switch {
-	case len(lame) == len(all(s)):
+	case len(notCurrent) == len(allBuckets(rc)):
 		text = "No bucket has all its replicas current."
-	case len(lame) > 3:
-		text = fmt.Sprintf("Not every replica is current in %d of %d.", len(lame), len(all(s)))
+	case len(notCurrent) > 3:
+		text = fmt.Sprintf("Some replicas are not current in %d of %d buckets.", len(notCurrent), len(allBuckets(rc)))
 	}
-	return s.Prose(theme.Plain, text+" A bucket is written while more than half of its replicas answer.")
+	return rc.Paragraph(theme.Plain, text+" A bucket can be written while more than half of its replicas answer.")
 }
 
-func (m *Model) detail(s page.Scene) []string {
-	for _, b := range all(s) {
-		if b.Name == m.Shown {
-			return detail(s, b)
+func detail(rc page.RenderContext, id string) []string {
+	for _, b := range allBuckets(rc) {
+		if b.Name == id {
+			return rc.DimIfStale(bucketDetail(rc.AtStatusTime(), b))
 		}
 	}
-	return s.Prose(theme.Plain, m.Shown+" is not there any more. Esc goes back.")
+	return nil
 }
 
-func detail(s page.Scene, b cluster.Bucket) []string {
-	word, tone := Standing(b)
-	lines := []string{" " + s.P(theme.Strong, b.Name) + "  " + s.P(tone, word), ""}
-	f := page.Facts{Scene: s, Label: 10}
-	leader := "nobody: it cannot be written"
+func bucketDetail(rc page.RenderContext, b cluster.Bucket) []string {
+	word, tone := replicaSummary(b)
+	lines := []string{" " + rc.Paint(theme.Strong, b.Name) + "  " + rc.Paint(tone, word), ""}
+	f := page.LabeledLines{Context: rc, LabelWidth: 10}
+	leader := "none: it cannot be written"
 	if b.Leader != "" {
 		leader = b.Leader
 		if b.Since != 0 {
-			leader += " for " + widget.Span(s.Since(b.Since))
+			leader += " for " + widget.FormatDuration(rc.AgeOf(b.Since))
 		}
 	}
 	f.Add("leader", leader)
 	need := b.Wanted/2 + 1
 	f.Add("quorum", fmt.Sprintf("%d of %s must answer for a write", need, widget.Plural(b.Wanted, "replica", "replicas")))
-	f.Add("holds", fmt.Sprintf("%s, %s, last sequence %s", widget.Plural(b.Keys, "key", "keys"), widget.Size(b.Bytes), widget.Count(int(b.LastSeq))))
-	f.Add("waits for", widget.Clean(b.Waiting))
-	lines = append(append(lines, f.Lines...), "", " "+s.P(theme.Dim, widget.Pad("REPLICA", 12, false)+widget.Pad("STATE", 14, false)+"BEHIND BY"))
+	f.Add("holds", fmt.Sprintf("%s, %s, last sequence %s", widget.Plural(b.Keys, "key", "keys"), widget.FormatSize(b.Bytes), widget.FormatCount(int(b.LastSeq))))
+	f.Add("waits for", widget.Sanitize(b.Waiting))
+	lines = append(append(lines, f.Lines...), "", " "+rc.Paint(theme.Dim, widget.Pad("REPLICA", 12, false)+widget.Pad("STATE", 14, false)+"BEHIND BY"))
 	for _, r := range b.Replicas {
-		g, tone := sign(s, r)
+		g, tone := replicaGlyph(rc, r)
 		lag := "nothing"
 		if r.State == cluster.ReplicaUnknown || r.State == cluster.ReplicaOffline {
 			lag = "not known"
@@ -207,7 +192,7 @@ func detail(s page.Scene, b cluster.Bucket) []string {
 		if r.Node == b.Leader {
 			role = ", leader"
 		}
-		lines = append(lines, " "+s.P(tone, widget.Pad(g+" "+r.Node, 12, false)+widget.Pad(string(r.State), 14, false))+s.P(theme.Dim, lag+role))
+		lines = append(lines, " "+rc.Paint(tone, widget.Pad(g+" "+r.Node, 12, false)+widget.Pad(string(r.State), 14, false))+rc.Paint(theme.Dim, lag+role))
 	}
 	return lines
 }

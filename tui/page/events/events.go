@@ -1,5 +1,5 @@
-// Package events is the page of what happened: leaders, nodes, operators, the
-// newest first.
+// Package events is the page of the cluster's events, newest first: leader changes,
+// nodes that start or stop, operators' actions.
 package events
 
 import (
@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"unibus/core/cluster"
-	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -16,120 +15,66 @@ import (
 )
 
 // Model is the page.
-type Model struct {
-	table *widget.Table
-	open  string
-	memo  page.Memo
-}
+type Model struct{ page.List }
 
-// New makes the page.
+// New creates the page.
 func New() *Model {
-	return &Model{table: widget.NewTable("Nothing has happened since the nodes' recorders began. Leader changes, nodes that come and go, and what operators do appear here.",
-		widget.Column{Title: "TIME"}, widget.Column{Title: "LEVEL"}, widget.Column{Title: "ABOUT", Max: 24}, widget.Column{Title: "WHAT", Min: 10})}
+	m := &Model{}
+	m.List = page.List{
+		Subject: "the events", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Minute,
+		Source: func(s *feed.Snapshot) feed.Freshness { return s.Events.Freshness },
+		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This event is no longer kept.",
+		Table: widget.NewTable("No events since the nodes started. Leader changes, nodes that start or stop, and operators' actions appear here.",
+			widget.Column{Title: "TIME"}, widget.Column{Title: "LEVEL"}, widget.Column{Title: "ABOUT", Max: 24}, widget.Column{Title: "WHAT", Min: 10}),
+	}
+	return m
 }
 
-// Name is events.
+// Name returns "events".
 func (m *Model) Name() string { return "events" }
 
-func key(e cluster.Event) string { return fmt.Sprintf("%d %s %s", e.At, e.About, e.Text) }
+func eventKey(e cluster.Event) string { return fmt.Sprintf("%d %s %s", e.At, e.About, e.Text) }
 
-func (m *Model) load(s page.Scene) {
-	if m.memo.Fresh(s, time.Minute, "", s.Snap.Events.N) {
-		return
-	}
-	es := s.Snap.Events.Value
-	rows := make([]widget.Row, 0, len(es))
+func rows(rc page.RenderContext) []widget.Row {
+	es := rc.Snapshot.Events.Value
+	out := make([]widget.Row, 0, len(es))
 	for i := len(es) - 1; i >= 0; i-- {
-		rows = append(rows, row(s, es[i]))
+		out = append(out, row(rc, es[i]))
 	}
-	m.table.Load(rows, s.Filter)
+	return out
 }
 
-func row(s page.Scene, e cluster.Event) widget.Row {
-	g, tone := s.Theme.Level(e.Level)
-	at := widget.Num(float64(e.At), s.Clock(e.At), "").In(theme.Dim)
-	return widget.Row{Key: key(e), Cells: []widget.Cell{
-		at, {Text: g + " " + string(e.Level), Tone: tone}, {Text: e.About}, {Text: widget.Grouped(e.Text)},
+func row(rc page.RenderContext, e cluster.Event) widget.Row {
+	g, tone := rc.Theme.Level(e.Level)
+	at := widget.Number(float64(e.At), rc.FormatMillis(e.At), "").WithTone(theme.Dim)
+	return widget.Row{Key: eventKey(e), Cells: []widget.Cell{
+		at, {Text: g + " " + string(e.Level), Tone: tone}, {Text: e.About}, {Text: widget.GroupCounts(e.Text)},
 	}}
 }
 
-// View draws the table, or the open event.
-func (m *Model) View(s page.Scene) string {
-	if wait := page.Await(s, "the events", s.Snap.Events); wait != nil {
-		return s.Keep(wait)
-	}
-	m.load(s)
-	lines := page.Stale(s, s.Snap.Events, page.Fresh)
-	if m.open != "" {
-		return s.Keep(append(lines, m.detail(s)...))
-	}
-	text := widget.Plural(len(s.Snap.Events.Value), "event", "events") + ", the newest first."
-	if s.Filter != "" {
-		text += fmt.Sprintf(" %s match /%s.", widget.Count(m.table.Len()), s.Filter)
-	}
-	lines = append(lines, s.Prose(theme.Plain, text)...)
-	lines = append(lines, "")
-	return s.Keep(append(lines, m.table.View(s.Theme, s.W, s.H-len(lines))))
+func (m *Model) summary(rc page.RenderContext) []string {
+	text := widget.Plural(len(rc.Snapshot.Events.Value), "event", "events") + ", the newest first."
+	return append(rc.Paragraph(theme.Plain, text+m.FilterText(rc)), "")
 }
 
-func (m *Model) detail(s page.Scene) []string {
-	for _, e := range s.Snap.Events.Value {
-		if key(e) != m.open {
+func detail(rc page.RenderContext, id string) []string {
+	for _, e := range rc.Snapshot.Events.Value {
+		if eventKey(e) != id {
 			continue
 		}
-		g, tone := s.Theme.Level(e.Level)
-		lines := []string{" " + s.P(tone, g+" "+string(e.Level)) + "  " + s.P(theme.Strong, widget.Clean(e.About)), ""}
-		f := page.Facts{Scene: s, Label: 6}
-		f.Add("when", fmt.Sprintf("%s, %s ago", e.At.Time().In(s.Now.Location()).Format("2 Jan 2006 15:04:05.000"), widget.Span(s.Since(e.At))))
-		f.Add("what", widget.Grouped(widget.Clean(e.Text)))
+		g, tone := rc.Theme.Level(e.Level)
+		lines := []string{" " + rc.Paint(tone, g+" "+string(e.Level)) + "  " + rc.Paint(theme.Strong, widget.Sanitize(e.About)), ""}
+		f := page.LabeledLines{Context: rc, LabelWidth: 6}
+		f.Add("when", fmt.Sprintf("%s, %s ago", e.At.Time().In(rc.Now.Location()).Format("2 Jan 2006 15:04:05.000"), widget.FormatDuration(rc.AgeOf(e.At))))
+		f.Add("what", widget.GroupCounts(widget.Sanitize(e.Text)))
 		return append(lines, f.Lines...)
 	}
-	return s.Prose(theme.Plain, "This event is not kept any more. Esc goes back.")
+	return nil
 }
 
-// Key moves and opens.
-func (m *Model) Key(s page.Scene, k string) page.Effect {
-	m.load(s)
-	if m.open != "" {
-		return page.Effect{}
-	}
-	if k == "enter" {
-		m.open = m.table.Selected()
-		return page.Effect{Handled: true}
-	}
-	return page.Effect{Handled: m.table.Key(k, s.H-3, false)}
-}
-
-// Open does nothing: events have no names.
-func (m *Model) Open(page.Scene, string) {}
-
-// Back closes the open event.
-func (m *Model) Back() bool {
-	was := m.open != ""
-	m.open = ""
-	return was
-}
-
-// Hints are the page's own keys.
-func (m *Model) Hints(page.Scene) []page.Hint {
-	if m.open != "" {
-		return []page.Hint{{Key: "esc", Does: "back"}}
-	}
-	return []page.Hint{{Key: "enter", Does: "open"}, {Key: "s S", Does: "sort"}}
-}
-
-// Selection is nothing: no action is done to an event.
-func (m *Model) Selection(page.Scene) action.Selection { return action.Selection{} }
-
-// Want is nothing beyond what is always asked for.
-func (m *Model) Want() feed.Want { return feed.Want{} }
-
-// Done has no marks to take away.
-func (m *Model) Done(action.Selection) {}
-
-// Copy is the text of the event.
-func (m *Model) Copy(s page.Scene) (string, string) {
-	m.load(s)
-	_, text, _ := strings.Cut(page.Chosen(m.open, m.table), " ")
+// ClipboardText is the text of the event.
+func (m *Model) ClipboardText(rc page.RenderContext) (what, text string) {
+	m.Load(rc)
+	_, text, _ = strings.Cut(m.Current(), " ")
 	return "the event", text
 }

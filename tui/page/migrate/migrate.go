@@ -1,6 +1,8 @@
-// Package migrate is the page of the move from SQLite to KV: where it stands,
-// what that means, how far the copy is, whether every node holds the same, and
-// what can be done now. The move is a job of the daemon: leaving the page leaves it running.
+// Package migrate is the page of the migration from SQLite to KV.
+//
+// It shows the state, the progress of the copy, the comparison of all nodes, and the
+// available actions. The daemon runs the migration, so it continues when the operator
+// leaves the page. Begin reading with Model.body.
 package migrate
 
 import (
@@ -19,119 +21,121 @@ import (
 // Model is the page.
 type Model struct{ scroll widget.Scroll }
 
-// New makes the page.
+// New creates the page.
 func New() *Model { return &Model{} }
 
-// Name is migrate.
+// Name returns "migrate".
 func (m *Model) Name() string { return "migrate" }
 
-// View draws the move from its timeline down to the keys that differ, and under it what can be done.
-func (m *Model) View(s page.Scene) string {
-	if wait := page.Await(s, "the state of the move", s.Snap.Migration); wait != nil {
-		return s.Keep(wait)
+// View draws the migration from its timeline down to the keys that differ, and
+// the available actions below.
+func (m *Model) View(rc page.RenderContext) string {
+	if wait := rc.WaitingLines("the state of the migration", rc.Snapshot.Migration.Freshness); wait != nil {
+		return rc.Fit(wait)
 	}
-	buttons := m.buttons(s)
-	room := max(1, s.H-len(buttons)-1)
-	body := m.body(s, room)
-	lines := strings.Split(widget.Fit(s.Theme, strings.Join(m.scroll.Lines(s.Theme, body, room), "\n"), s.W, room), "\n")
-	return s.Keep(append(append(lines, ""), buttons...))
+	actions := m.actionLines(rc)
+	height := max(1, rc.Height-len(actions)-1)
+	body := m.body(rc, height)
+	lines := strings.Split(widget.Fit(rc.Theme, strings.Join(m.scroll.VisibleLines(rc.Theme, body, height), "\n"), rc.Width, height), "\n")
+	return rc.Fit(append(append(lines, ""), actions...))
 }
 
-// body is what stands above the buttons. Where there is no room for all of it,
-// the files and figures that nobody waits for go below what is compared.
-func (m *Model) body(s page.Scene, room int) []string {
-	lines := page.Stale(s, s.Snap.Migration, page.Fresh)
-	st := s.Snap.Migration.Value
+// body is the part above the actions. If it does not fit, the files go below the
+// comparison, because operators wait for the latter.
+func (m *Model) body(rc page.RenderContext, height int) []string {
+	lines := rc.StaleLines(rc.Snapshot.Migration.Freshness, page.StatusMaxAge)
+	st := rc.Snapshot.Migration.Value
 	if st.State == "" || st.State == migrate.StateNone {
-		return append(lines, begin(s, st)...)
+		return append(lines, beforeStart(rc, st)...)
 	}
-	lines = append(lines, timeline(s, st)...)
+	lines = append(lines, timelineLines(rc, st)...)
 	top := len(lines)
-	lines = append(lines, standing(s, st)...)
-	lines = append(lines, problems(s, st)...)
+	lines = append(lines, stateLines(rc, st)...)
+	lines = append(lines, problemLines(rc, st)...)
 	if st.State == migrate.StatePreflight || st.Error != nil {
-		lines = append(lines, drift(s, st)...)
+		lines = append(lines, divergence(rc, st)...)
 	}
-	files, work := facts(s, st), append(progress(s, st), parity(s, st)...)
-	if len(lines)+len(files)+len(work) > room {
-		files, work = work, files
+	files, progress := summaryLines(rc, st), append(progressLines(rc, st), comparisonTable(rc, st)...)
+	if len(lines)+len(files)+len(progress) > height {
+		files, progress = progress, files
 	}
-	lines = append(append(lines, files...), work...)
+	lines = append(append(lines, files...), progress...)
 	if st.State != migrate.StatePreflight && st.Error == nil {
-		lines = append(lines, drift(s, st)...)
+		lines = append(lines, divergence(rc, st)...)
 	}
-	if len(lines) < room {
+	if len(lines) < height {
 		lines = slices.Insert(lines, top, "")
 	}
 	return lines
 }
 
-// standing is the sentence about the state, and why it stopped where it has.
-func standing(s page.Scene, st migrate.Status) []string {
-	if gone := away(s, st); gone != nil {
-		return append(gone, stopped(s, st)...)
+// stateLines are the sentence about the state, and why the migration stopped.
+func stateLines(rc page.RenderContext, st migrate.Status) []string {
+	if nodeDown := nodeDownLines(rc, st); nodeDown != nil {
+		return append(nodeDown, errorLines(rc, st)...)
 	}
-	lines := s.Prose(theme.Strong, st.Sentence())
+	lines := rc.Paragraph(theme.Strong, st.Sentence())
 	if st.Running && st.Result != "" && st.Error == nil && !st.ResultIsCurrent() {
-		lines = append(lines, s.Prose(theme.Plain, st.Result)...)
+		lines = append(lines, rc.Paragraph(theme.Plain, st.Result)...)
 	}
-	return append(lines, stopped(s, st)...)
+	return append(lines, errorLines(rc, st)...)
 }
 
-// away says that the node which does the move is silent: what stands here is the last that it wrote down.
-func away(s page.Scene, st migrate.Status) []string {
-	if !action.Orphaned(s.Snap) {
+// nodeDownLines say that the node which runs the migration does not answer, so
+// that the page shows its last report.
+func nodeDownLines(rc page.RenderContext, st migrate.Status) []string {
+	if !action.MigrationNodeDown(rc.Snapshot) {
 		return nil
 	}
-	lines := s.Prose(theme.Bad, fmt.Sprintf("%s %s does the move and does not answer. This is what it wrote down last, in %s.", s.Theme.Glyphs.Critical, st.Node, st.State))
-	return append(lines, s.Prose(theme.Accent, "Do: start unibusd on "+st.Node)...)
+	lines := rc.Paragraph(theme.Bad, fmt.Sprintf("%s %s runs the migration and does not answer. This is its last report, in %s.", rc.Theme.Glyphs.Critical, st.Node, st.State))
+	return append(lines, rc.Paragraph(theme.Accent, "Do: start unibusd on "+st.Node)...)
 }
 
-func stopped(s page.Scene, st migrate.Status) []string {
+func errorLines(rc page.RenderContext, st migrate.Status) []string {
 	if st.Error == nil {
 		return nil
 	}
 	var lines []string
-	if len(st.Problems) == 0 { // else they say it better
-		lines = s.Prose(theme.Bad, s.Theme.Glyphs.Critical+" "+st.Error.Text)
+	if len(st.Problems) == 0 { // otherwise the problems say more
+		lines = rc.Paragraph(theme.Bad, rc.Theme.Glyphs.Critical+" "+st.Error.Text)
 	}
 	if st.Error.Next != "" {
-		lines = append(lines, s.Prose(theme.Accent, "Do: "+st.Error.Next)...)
+		lines = append(lines, rc.Paragraph(theme.Accent, "Do: "+st.Error.Next)...)
 	}
 	return lines
 }
 
-// Key scrolls.
-func (m *Model) Key(_ page.Scene, key string) page.Effect {
-	return page.Effect{Handled: m.scroll.Key(key)}
+// HandleKey scrolls.
+func (m *Model) HandleKey(_ page.RenderContext, key string) page.KeyResult {
+	return page.KeyResult{Handled: m.scroll.HandleKey(key)}
 }
 
-// Open does nothing.
-func (m *Model) Open(page.Scene, string) {}
+// OpenRow does nothing: the page has no rows.
+func (m *Model) OpenRow(page.RenderContext, string) {}
 
-// Back scrolls to the top.
-func (m *Model) Back() bool {
-	return m.scroll.Back()
+// GoBack scrolls to the top.
+func (m *Model) GoBack() bool {
+	return m.scroll.ToTop()
 }
 
-// Hints say that the move needs nobody to watch it.
-func (m *Model) Hints(s page.Scene) []page.Hint {
-	if s.Snap.Migration.Value.Running && !action.Orphaned(s.Snap) {
-		return []page.Hint{{Key: "esc", Does: "leave, it goes on"}}
+// KeyHints say that the migration runs without the page.
+func (m *Model) KeyHints(rc page.RenderContext) []page.KeyHint {
+	if rc.Snapshot.Migration.Value.Running && !action.MigrationNodeDown(rc.Snapshot) {
+		return []page.KeyHint{{Key: "esc", Does: "leave; it continues"}}
 	}
 	return nil
 }
 
-// Selection is nothing: actions work on the move.
-func (m *Model) Selection(page.Scene) action.Selection { return action.Selection{} }
+// Selection is empty: actions apply to the migration.
+func (m *Model) Selection(page.RenderContext) action.Selection { return action.Selection{} }
 
-// Want is nothing beyond what is always asked for.
-func (m *Model) Want() feed.Want { return feed.Want{} }
+// Subscription is empty: the migration is always polled.
+func (m *Model) Subscription() feed.Subscription { return feed.Subscription{} }
 
-// Done has no marks to take away.
-func (m *Model) Done(action.Selection) {}
+// ActionDone does nothing: the page has no marks.
+func (m *Model) ActionDone(action.Selection) {}
 
-// Copy is the path of the backup.
-func (m *Model) Copy(s page.Scene) (string, string) {
-	return "the backup's path", s.Snap.Migration.Value.Backup.Path
+// ClipboardText is the path of the backup.
+func (m *Model) ClipboardText(rc page.RenderContext) (string, string) {
+	return "the path of the backup", rc.Snapshot.Migration.Value.Backup.Path
 }

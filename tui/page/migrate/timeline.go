@@ -13,94 +13,93 @@ import (
 	"unibus/tui/widget"
 )
 
-// step is one state of the timeline: its sign and name, when it was entered and how long it took.
-type step struct {
-	glyph, name, at, took string
-	tone                  theme.Tone
+// timelineStep is one state of the timeline.
+type timelineStep struct {
+	glyph, name, enteredAt, took string
+	tone                         theme.Tone
 }
 
-func (p step) head() string { return p.glyph + " " + p.name }
+func (p timelineStep) title() string { return p.glyph + " " + p.name }
 
-func (p step) width() int {
-	return max(widget.Width(p.head()), widget.Width(p.at), widget.Width(p.took))
+func (p timelineStep) width() int {
+	return max(widget.Width(p.title()), widget.Width(p.enteredAt), widget.Width(p.took))
 }
 
-// timeline is a line of states and, under each, how long it took and when it
-// was entered. On a narrow screen the clock loses its seconds first, then the
-// states before the cutover become one.
-func timeline(s page.Scene, st migrate.Status) []string {
-	now := core.MillisOf(s.Now)
-	if action.Orphaned(s.Snap) { // nobody works at it since
+// timelineLines show the states, and below each its duration and start. A narrow
+// page drops the seconds first, then joins the states before the cutover.
+func timelineLines(rc page.RenderContext, st migrate.Status) []string {
+	now := core.MillisOf(rc.Now)
+	if action.MigrationNodeDown(rc.Snapshot) { // nothing has run since
 		now = st.Updated
 	}
-	stays := st.Timeline(now)
-	join := " " + s.P(theme.Faint, s.Theme.Glyphs.Rule) + " "
-	for _, try := range []struct {
+	durations := st.Timeline(now)
+	join := " " + rc.Paint(theme.Faint, rc.Theme.Glyphs.Rule) + " "
+	for _, layout := range []struct {
 		clock, join string
 		stays       []migrate.StateDuration
 	}{
-		{time.TimeOnly, join, stays},
-		{time.TimeOnly, "  ", stays},
-		{"15:04", "  ", stays},
-		{time.TimeOnly, "  ", early(stays)},
-		{"15:04", " ", early(stays)},
+		{time.TimeOnly, join, durations},
+		{time.TimeOnly, "  ", durations},
+		{"15:04", "  ", durations},
+		{time.TimeOnly, "  ", joinEarlyStates(durations)},
+		{"15:04", " ", joinEarlyStates(durations)},
 	} {
-		if steps := stepsOf(s, st, try.stays, try.clock); lineWidth(steps, try.join) <= s.W-1 {
-			return rows(s, steps, try.join)
+		if steps := timelineSteps(rc, st, layout.stays, layout.clock); timelineWidth(steps, layout.join) <= rc.Width-1 {
+			return timelineRows(rc, steps, layout.join)
 		}
 	}
-	return rows(s, stepsOf(s, st, early(stays), "15:04"), " ")
+	return timelineRows(rc, timelineSteps(rc, st, joinEarlyStates(durations), "15:04"), " ")
 }
 
-// early makes one of the states that lead to the fence, where they are past.
-func early(stays []migrate.StateDuration) []migrate.StateDuration {
+// joinEarlyStates merges the finished states before the cutover into one.
+func joinEarlyStates(durations []migrate.StateDuration) []migrate.StateDuration {
 	i := 0
 	sum := migrate.StateDuration{}
-	for i < len(stays) && stays[i].State != migrate.StateCutover && !stays[i].Current {
-		sum.TookMS += stays[i].TookMS
+	for i < len(durations) && durations[i].State != migrate.StateCutover && !durations[i].Current {
+		sum.TookMS += durations[i].TookMS
 		if sum.Entered == 0 {
-			sum.Entered = stays[i].Entered
+			sum.Entered = durations[i].Entered
 		}
 		i++
 	}
 	if i < 2 {
-		return stays
+		return durations
 	}
-	sum.State, sum.Visits = stays[0].State+" to "+stays[i-1].State, 1
-	return append([]migrate.StateDuration{sum}, stays[i:]...)
+	sum.State, sum.Visits = durations[0].State+" to "+durations[i-1].State, 1
+	return append([]migrate.StateDuration{sum}, durations[i:]...)
 }
 
-func stepsOf(s page.Scene, st migrate.Status, stays []migrate.StateDuration, clock string) []step {
-	now := -1
-	for i, x := range stays {
+func timelineSteps(rc page.RenderContext, st migrate.Status, durations []migrate.StateDuration, clock string) []timelineStep {
+	current := -1
+	for i, x := range durations {
 		if x.Current {
-			now = i
+			current = i
 		}
 	}
-	var out []step
-	for i, x := range stays {
-		p := step{name: string(x.State)}
-		p.glyph, p.tone = sign(s.Theme.Glyphs, st, i-now)
-		if i == now && action.Orphaned(s.Snap) {
-			p.glyph, p.tone = s.Theme.Glyphs.Unknown, theme.Bad
+	var out []timelineStep
+	for i, x := range durations {
+		p := timelineStep{name: string(x.State)}
+		p.glyph, p.tone = stepGlyph(rc.Theme.Glyphs, st, i-current)
+		if i == current && action.MigrationNodeDown(rc.Snapshot) {
+			p.glyph, p.tone = rc.Theme.Glyphs.Unknown, theme.Bad
 		}
 		if x.Visits > 0 {
-			p.at = x.Entered.Time().In(s.Now.Location()).Format(clock)
-			p.took = took(st, x)
+			p.enteredAt = x.Entered.Time().In(rc.Now.Location()).Format(clock)
+			p.took = durationText(st, x)
 		}
 		out = append(out, p)
 	}
 	return out
 }
 
-// sign is how a step looks that lies by places behind or ahead of the present one.
-func sign(g theme.Glyphs, st migrate.Status, by int) (string, theme.Tone) {
+// stepGlyph is the look of a step, offset places after the current one.
+func stepGlyph(g theme.Glyphs, st migrate.Status, offset int) (string, theme.Tone) {
 	switch {
-	case by > 0:
+	case offset > 0:
 		return g.Absent, theme.Dim
-	case by < 0 && st.State == migrate.StateAborted:
+	case offset < 0 && st.State == migrate.StateAborted:
 		return g.Healthy, theme.Dim
-	case by < 0:
+	case offset < 0:
 		return g.Healthy, theme.Good
 	case st.State == migrate.StateAborted:
 		return g.Healthy, theme.Strong
@@ -109,13 +108,14 @@ func sign(g theme.Glyphs, st migrate.Status, by int) (string, theme.Tone) {
 	case st.HasEnded(), st.State == migrate.StateVerify && st.Verified:
 		return g.Healthy, theme.Good
 	case st.Paused:
-		return g.Half, theme.Warn
+		return g.InProgress, theme.Warn
 	}
-	return g.Half, theme.Accent
+	return g.InProgress, theme.Accent
 }
 
-// took is how long a state lasted. The wait for the operator is no part of verify.
-func took(st migrate.Status, x migrate.StateDuration) string {
+// durationText is how long a state lasted. Waiting for the operator is not part
+// of verify.
+func durationText(st migrate.Status, x migrate.StateDuration) string {
 	d := x.Duration()
 	switch {
 	case x.Current && st.HasEnded():
@@ -126,10 +126,10 @@ func took(st migrate.Status, x migrate.StateDuration) string {
 	if d < 50*time.Millisecond {
 		return fmt.Sprintf("%d ms", d.Milliseconds())
 	}
-	return widget.Age(d)
+	return widget.FormatAge(d)
 }
 
-func lineWidth(steps []step, join string) int {
+func timelineWidth(steps []timelineStep, join string) int {
 	w := widget.Width(join) * (len(steps) - 1)
 	for _, p := range steps {
 		w += p.width()
@@ -137,19 +137,19 @@ func lineWidth(steps []step, join string) int {
 	return w
 }
 
-func rows(s page.Scene, steps []step, join string) []string {
-	var heads, tooks, ats []string
+func timelineRows(rc page.RenderContext, steps []timelineStep, join string) []string {
+	var titles, durations, starts []string
 	for _, p := range steps {
 		w := p.width()
-		heads = append(heads, s.P(p.tone, widget.Pad(p.head(), w, false)))
-		tooks = append(tooks, widget.Pad(p.took, w, false))
-		ats = append(ats, widget.Pad(p.at, w, false))
+		titles = append(titles, rc.Paint(p.tone, widget.Pad(p.title(), w, false)))
+		durations = append(durations, widget.Pad(p.took, w, false))
+		starts = append(starts, widget.Pad(p.enteredAt, w, false))
 	}
 	gap := strings.Repeat(" ", widget.Width(join))
-	lines := []string{" " + strings.TrimRight(strings.Join(heads, join), " ")}
-	for _, row := range [][]string{tooks, ats} {
+	lines := []string{" " + strings.TrimRight(strings.Join(titles, join), " ")}
+	for _, row := range [][]string{durations, starts} {
 		if text := strings.TrimRight(strings.Join(row, gap), " "); text != "" {
-			lines = append(lines, " "+s.P(theme.Dim, text))
+			lines = append(lines, " "+rc.Paint(theme.Dim, text))
 		}
 	}
 	return lines

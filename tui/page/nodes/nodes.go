@@ -1,5 +1,5 @@
-// Package nodes is the page of the machines: what each one does, and in its
-// detail what would stop if it stopped.
+// Package nodes is the page of the nodes. The detail of a node also tells what would
+// stop if the node stopped.
 package nodes
 
 import (
@@ -9,55 +9,50 @@ import (
 
 	"unibus/core"
 	"unibus/core/cluster"
+	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
 )
 
 // Model is the page.
-type Model struct {
-	page.Browse
-	memo page.Memo
-}
+type Model struct{ page.List }
 
-// New makes the page.
+// New creates the page.
 func New() *Model {
 	cols := page.NodeColumns()
 	last := len(cols) - 1
 	cols = append(cols[:last:last], widget.Column{Title: "SERVES"}, widget.Column{Title: "UP", Right: true}, widget.Column{Title: "LISTENS", Min: 10}, cols[last])
-	m := &Model{}
-	m.Kind, m.Fill = "node", m.load
-	m.Table = widget.NewTable("No node is known yet. They appear once one has answered.", cols...)
-	return m
+	return &Model{page.List{
+		Kind: "node", Subject: "the nodes", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
+		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
+		Rows:   rows, Summary: summary, Detail: detail, Gone: "This node is no longer known.",
+		Table: widget.NewTable(page.NoNodes, cols...),
+	}}
 }
 
-// Name is nodes.
+// Name returns "nodes".
 func (m *Model) Name() string { return "nodes" }
 
-func (m *Model) load(s page.Scene) {
-	if m.memo.Fresh(s, time.Second, "", s.Snap.Status.N) {
-		return
-	}
-	var rows []widget.Row
-	for _, n := range s.Snap.Status.Value.Nodes {
-		r := page.NodeRow(s, n)
+func rows(rc page.RenderContext) []widget.Row {
+	var out []widget.Row
+	for _, n := range rc.Snapshot.Status.Value.Nodes {
+		r := page.NodeRow(rc, n)
 		last := len(r.Cells) - 1
-		r.Cells = append(r.Cells[:last:last], serves(n), up(s.AsOf(), n), listens(n), r.Cells[last])
-		rows = append(rows, s.FadedRow(r))
+		r.Cells = append(r.Cells[:last:last], servesCell(n), uptimeCell(rc.AtStatusTime(), n), listensCell(n), r.Cells[last])
+		out = append(out, rc.DimRowIfStale(r))
 	}
-	m.Table.Load(rows, s.Filter)
+	return out
 }
 
-func up(s page.Scene, n cluster.Node) widget.Cell {
+func uptimeCell(rc page.RenderContext, n cluster.Node) widget.Cell {
 	if n.Started == 0 || !n.Online {
-		return widget.Num(-1, "-", "").In(theme.Faint)
+		return widget.Number(-1, "-", "").WithTone(theme.Faint)
 	}
-	d := s.Since(n.Started)
-	f, u := widget.AgeParts(d)
-	return widget.Num(d.Seconds(), f, u)
+	return widget.AgeCell(rc.AgeOf(n.Started))
 }
 
-func serves(n cluster.Node) widget.Cell {
+func servesCell(n cluster.Node) widget.Cell {
 	if n.Info == nil || !n.Online {
 		return widget.Cell{Text: "-", Tone: theme.Faint}
 	}
@@ -67,30 +62,15 @@ func serves(n cluster.Node) widget.Cell {
 	return widget.Cell{Text: string(n.Info.Serving.Backend)}
 }
 
-func listens(n cluster.Node) widget.Cell {
+func listensCell(n cluster.Node) widget.Cell {
 	if n.Info == nil {
 		return widget.Cell{Text: "-", Tone: theme.Faint}
 	}
 	return widget.Cell{Text: n.Info.Listen}
 }
 
-// View draws the table, or the open node.
-func (m *Model) View(s page.Scene) string {
-	if wait := page.Await(s, "the nodes", s.Snap.Status); wait != nil {
-		return s.Keep(wait)
-	}
-	m.load(s)
-	lines := page.Stale(s, s.Snap.Status, page.Fresh)
-	if m.Shown != "" {
-		return s.Keep(append(lines, m.detail(s)...))
-	}
-	lines = append(lines, s.Faded(summary(s))...)
-	lines = append(lines, "")
-	return s.Keep(append(lines, m.Table.View(s.Theme, s.W, s.H-len(lines))))
-}
-
-func summary(s page.Scene) []string {
-	v := s.Snap.Status.Value
+func summary(rc page.RenderContext) []string {
+	v := rc.Snapshot.Status.Value
 	on := 0
 	for _, n := range v.Nodes {
 		if n.Online {
@@ -101,78 +81,78 @@ func summary(s page.Scene) []string {
 	if v.Clustered {
 		text += fmt.Sprintf(" The meta group needs %d of %d.", v.Meta.Needed, v.Meta.Size)
 	}
-	return s.Prose(theme.Plain, text)
+	return append(rc.DimIfStale(rc.Paragraph(theme.Plain, text)), "")
 }
 
-func (m *Model) detail(s page.Scene) []string {
-	for _, n := range s.Snap.Status.Value.Nodes {
-		if n.Name == m.Shown {
-			return detail(s, n)
+func detail(rc page.RenderContext, id string) []string {
+	for _, n := range rc.Snapshot.Status.Value.Nodes {
+		if n.Name == id {
+			return nodeDetail(rc, n)
 		}
 	}
-	return s.Prose(theme.Plain, m.Shown+" is not known any more. Esc goes back.")
+	return nil
 }
 
-func detail(s page.Scene, n cluster.Node) []string {
-	g, word, tone := s.Theme.Glyphs.Healthy, "answers", theme.Good
+func nodeDetail(rc page.RenderContext, n cluster.Node) []string {
+	g, word, tone := rc.Theme.Glyphs.Healthy, "answers", theme.Good
 	if !n.Online {
-		g, word, tone = s.Theme.Glyphs.Absent, "does not answer", theme.Bad
+		g, word, tone = rc.Theme.Glyphs.Absent, "does not answer", theme.Bad
 	}
-	lines := s.Faded([]string{" " + s.P(tone, g+" "+widget.Clean(n.Name)) + "  " + s.P(theme.Strong, word), ""})
-	f := page.Facts{Scene: s.AsOf(), Label: 12}
-	if !n.Online || s.Old() {
-		f.Add("last heard", heard(s, n))
+	lines := rc.DimIfStale([]string{" " + rc.Paint(tone, g+" "+widget.Sanitize(n.Name)) + "  " + rc.Paint(theme.Strong, word), ""})
+	f := page.LabeledLines{Context: rc.AtStatusTime(), LabelWidth: 12}
+	if !n.Online || rc.StatusIsStale() {
+		f.Add("last heard", lastHeardText(rc, n))
 	}
-	said := len(f.Lines)
-	facts(&f, n)
+	reported := len(f.Lines)
+	addFacts(&f, n)
 	if n.Online {
-		return append(append(lines, s.Faded(f.Lines)...), s.Faded(impact(s, n))...)
+		return append(append(lines, rc.DimIfStale(f.Lines)...), rc.DimIfStale(impactLines(rc, n))...)
 	}
-	lines = append(lines, f.Lines[:said]...)
-	if len(f.Lines) > said {
-		lines = append(append(lines, "", " "+s.P(theme.Dim, "WHAT IT SAID LAST")), s.Fade(f.Lines[said:])...)
+	lines = append(lines, f.Lines[:reported]...)
+	if len(f.Lines) > reported {
+		lines = append(append(lines, "", " "+rc.Paint(theme.Dim, "LAST REPORT")), rc.Dim(f.Lines[reported:])...)
 	}
 	return lines
 }
 
-// heard is when a node last answered.
-func heard(s page.Scene, n cluster.Node) string {
+// lastHeardText is when a node last answered.
+func lastHeardText(rc page.RenderContext, n cluster.Node) string {
 	if n.HeardMS < 0 {
 		return "never"
 	}
-	at := s.Snap.Status.At.Add(-time.Duration(n.HeardMS) * time.Millisecond)
-	return fmt.Sprintf("%s ago, at %s", widget.Span(page.SinceHeard(s, n)), s.At(at))
+	at := rc.Snapshot.Status.ReceivedAt.Add(-time.Duration(n.HeardMS) * time.Millisecond)
+	return fmt.Sprintf("%s ago, at %s", widget.FormatDuration(page.SinceLastAnswer(rc, n)), rc.FormatTime(at))
 }
 
-// facts are what is known of a node: of one that is away only what does not
-// change while it is.
-func facts(f *page.Facts, n cluster.Node) {
-	s := f.Scene
+// addFacts adds what is known of a node. For a node that is down it adds only
+// what cannot change meanwhile.
+func addFacts(f *page.LabeledLines, n cluster.Node) {
+	rc := f.Context
 	if n.Info != nil {
-		info(f, n.Info, n.Online)
+		addInfo(f, n.Info, n.Online)
 	}
 	f.Add("meta", n.Meta)
 	f.Add("leads", strings.Join(n.Leads, ", "))
 	if n.Online {
-		f.Add("load", fmt.Sprintf("%.0f %% of a core, %s resident, %s", n.CPU, widget.Size(n.Memory), widget.Plural(n.Conns, "client", "clients")))
-		f.Add("disk", fmt.Sprintf("%s of %s", widget.Size(n.Disk), widget.Size(n.DiskMax)))
+		f.Add("load", fmt.Sprintf("%.0f %% of a core, %s resident, %s", n.CPU, widget.FormatSize(n.Memory), widget.Plural(n.Conns, "client", "clients")))
+		f.Add("disk", fmt.Sprintf("%s of %s", widget.FormatSize(n.Disk), widget.FormatSize(n.DiskMax)))
 	}
 	if n.Started != 0 {
-		text := s.Clock(n.Started)
+		text := rc.FormatMillis(n.Started)
 		if n.Online {
-			text += ", " + widget.Span(s.Since(n.Started)) + " ago"
+			text += ", " + widget.FormatDuration(rc.AgeOf(n.Started)) + " ago"
 		}
 		f.Add("started", text)
 	}
 	f.Add("server id", n.ID)
 }
 
-func info(f *page.Facts, i *cluster.Info, online bool) {
-	s := f.Scene
+func addInfo(f *page.LabeledLines, i *cluster.Info, online bool) {
+	rc := f.Context
 	f.Add("version", fmt.Sprintf("%s, process %d", i.Version, i.PID))
 	listen := i.Listen
 	if i.Loopback {
-		listen += ", reached from this machine alone"
+		listen += ", reachable from this machine only"
 	}
 	f.Add("listens", listen)
 	tls := "no TLS"
@@ -180,14 +160,14 @@ func info(f *page.Facts, i *cluster.Info, online bool) {
 		tls = "TLS"
 	}
 	if i.CertUntil != 0 {
-		tls += ", certificate until " + i.CertUntil.Time().In(s.Now.Location()).Format("2 Jan 2006")
+		tls += ", certificate until " + i.CertUntil.Time().In(rc.Now.Location()).Format("2 Jan 2006")
 	}
 	f.Add("admission", string(i.BusAuth)+", "+tls)
 	if online {
-		f.Add("serves", serving(i.Serving))
+		f.Add("serves", servingText(i.Serving))
 	}
 	if online && i.ProvenMS >= 0 && i.Serving.Backend == core.BackendKV {
-		f.Add("proven", fmt.Sprintf("what admission reads was current %s ago", widget.Age(time.Duration(i.ProvenMS)*time.Millisecond)))
+		f.Add("proven", fmt.Sprintf("admission data was last proven current %s ago", widget.FormatAge(time.Duration(i.ProvenMS)*time.Millisecond)))
 	}
 	f.Add("configured", fmt.Sprintf("--store %s --replicas %d", i.Store, i.Replicas))
 	if j := i.Journal; j != nil {
@@ -195,27 +175,30 @@ func info(f *page.Facts, i *cluster.Info, online bool) {
 	}
 	sync := "synced"
 	if !i.SyncWrites {
-		sync = s.P(theme.Warn, "not synced: acknowledged writes may be lost on a power cut")
+		sync = rc.Paint(theme.Warn, "not synced: acknowledged writes may be lost on a power cut")
 	}
 	f.Add("writes", sync)
 }
 
-// serving is what a node serves. A file that lies beside KV is not served.
-func serving(x cluster.Serving) string {
+// servingText is what a node serves. A SQLite file beside KV is not served.
+func servingText(x cluster.Serving) string {
 	text := string(x.Backend)
+	if x.Backend == core.BackendNone {
+		text = "nothing"
+	}
 	if x.File != "" && x.Backend == core.BackendSQLite {
 		text += ", " + x.File
 	}
 	if x.Reason != "" {
-		text += ": " + widget.Clean(x.Reason)
+		text += ": " + widget.Sanitize(x.Reason)
 	}
 	return text
 }
 
-func impact(s page.Scene, n cluster.Node) []string {
-	if s.Impact == nil || !n.Online {
+func impactLines(rc page.RenderContext, n cluster.Node) []string {
+	if rc.Impact == nil || !n.Online {
 		return nil
 	}
-	head := []string{"", " " + s.P(theme.Dim, "IF "+strings.ToUpper(n.Name)+" STOPS")}
-	return append(head, s.Prose(theme.Plain, s.Impact(s.Snap.Status.Value.View, n.Name))...)
+	head := []string{"", " " + rc.Paint(theme.Dim, "IF "+strings.ToUpper(n.Name)+" STOPS")}
+	return append(head, rc.Paragraph(theme.Plain, rc.Impact(rc.Snapshot.Status.Value.View, n.Name))...)
 }

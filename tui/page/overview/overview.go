@@ -1,12 +1,11 @@
-// Package overview is the first page: the verdict as a sentence, what to do,
-// the figures that carry it, the nodes, and what happened last.
+// Package overview is the first page: the verdict as a sentence, the next step, the
+// figures behind the verdict, the nodes, and the latest events.
 package overview
 
 import (
 	"strings"
 	"time"
 
-	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -15,70 +14,57 @@ import (
 
 // Model is the page.
 type Model struct {
-	table *widget.Table
-	memo  page.Memo
-	all   bool // the findings are listed in place of the page
-	list  widget.Scroll
+	page.List           // the nodes
+	findingsOpen   bool // the page shows all findings instead
+	findingsScroll widget.Scroll
 }
 
-// New makes the page.
+// New creates the page.
 func New() *Model {
-	return &Model{table: widget.NewTable("No node is known yet. They appear once one has answered.", page.NodeColumns()...)}
+	return &Model{List: page.List{
+		Kind: "node", RowsMaxAge: time.Second, Rows: rows,
+		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
+		Table:  widget.NewTable(page.NoNodes, page.NodeColumns()...),
+	}}
 }
 
-// Name is overview.
+// Name returns "overview".
 func (m *Model) Name() string { return "overview" }
 
-func (m *Model) load(s page.Scene) {
-	if m.memo.Fresh(s, time.Second, "", s.Snap.Status.N) {
-		return
+func rows(rc page.RenderContext) []widget.Row {
+	var out []widget.Row
+	for _, n := range rc.Snapshot.Status.Value.Nodes {
+		out = append(out, page.NodeRow(rc, n))
 	}
-	var rows []widget.Row
-	for _, n := range s.Snap.Status.Value.Nodes {
-		rows = append(rows, page.NodeRow(s, n))
-	}
-	m.table.Load(rows, s.Filter)
+	return out
 }
 
 // View draws the page.
-func (m *Model) View(s page.Scene) string {
-	if wait := page.Await(s, "the first answer", s.Snap.Status); wait != nil {
-		return s.Keep(wait)
+func (m *Model) View(rc page.RenderContext) string {
+	if wait := rc.WaitingLines("the first answer", rc.Snapshot.Status.Freshness); wait != nil {
+		return rc.Fit(wait)
 	}
-	if m.all {
-		return m.findings(s)
+	if m.findingsOpen {
+		return m.allFindings(rc)
 	}
-	m.load(s)
-	lines := verdict(s)
+	m.Load(rc)
+	lines := verdictLines(rc)
 	lines = append(lines, "")
-	lines = append(lines, s.Faded(facts(s.AsOf()))...)
+	lines = append(lines, rc.DimIfStale(summaryLines(rc.AtStatusTime()))...)
 	lines = append(lines, "")
-	room := s.H - len(lines)
-	want := min(m.table.Len()+1, max(3, room-3))
-	table := m.table.View(s.Theme, s.W, min(want, max(2, room)))
+	remaining := rc.Height - len(lines)
+	tableHeight := min(m.Table.Len()+1, max(3, remaining-3))
+	table := m.Table.View(rc.Theme, rc.Width, min(tableHeight, max(2, remaining)))
 	lines = append(lines, table)
-	lines = append(lines, below(s, room-1-strings.Count(table, "\n"))...)
-	return s.Keep(lines)
+	lines = append(lines, findingsAndEvents(rc, remaining-1-strings.Count(table, "\n"))...)
+	return rc.Fit(lines)
 }
 
-// findings is every finding, with what to do about each.
-func (m *Model) findings(s page.Scene) string {
-	lines := append(page.Stale(s, s.Snap.Status, page.Fresh), " "+s.P(theme.Dim, "FINDINGS"))
-	fs := s.Snap.Status.Value.Findings
-	if len(fs) == 0 {
-		lines = append(lines, s.Prose(theme.Plain, "None any more. Esc goes back.")...)
-	}
-	for _, f := range fs {
-		lines = append(lines, s.Faded(finding(s, f, f.Next))...)
-	}
-	return s.Keep(m.list.Lines(s.Theme, lines, s.H))
-}
-
-// verdict is what is true, what it means and what to do.
-func verdict(s page.Scene) []string {
-	st := s.Snap.Status.Value
+// verdictLines are the verdict, its meaning and the next step.
+func verdictLines(rc page.RenderContext) []string {
+	st := rc.Snapshot.Status.Value
 	tone := theme.Strong
-	stale := page.Stale(s, s.Snap.Status, page.Fresh)
+	stale := rc.StaleLines(rc.Snapshot.Status.Freshness, page.StatusMaxAge)
 	if stale != nil {
 		tone = theme.Dim
 	}
@@ -86,69 +72,48 @@ func verdict(s page.Scene) []string {
 	if text == "" {
 		text = "The cluster is " + string(st.Verdict) + "."
 	}
-	lines := append(stale, s.Prose(tone, text)...)
+	lines := append(stale, rc.Paragraph(tone, text)...)
 	if st.Do != "" {
-		lines = append(lines, s.Prose(theme.Accent, "Do: "+st.Do)...)
+		lines = append(lines, rc.Paragraph(theme.Accent, "Do: "+st.Do)...)
 	}
 	return lines
 }
 
-// Key moves in the table of nodes.
-func (m *Model) Key(s page.Scene, key string) page.Effect {
-	if m.all {
-		return page.Effect{Handled: m.list.Key(key)}
+// HandleKey moves in the table of nodes. enter opens the node on its own page.
+func (m *Model) HandleKey(rc page.RenderContext, key string) page.KeyResult {
+	if m.findingsOpen {
+		return page.KeyResult{Handled: m.findingsScroll.HandleKey(key)}
 	}
-	m.load(s)
-	if key == "f" && len(s.Snap.Status.Value.Findings) > 0 {
-		m.all, m.list = true, widget.Scroll{}
-		return page.Effect{Handled: true}
+	m.Load(rc)
+	if key == "f" && len(rc.Snapshot.Status.Value.Findings) > 0 {
+		m.findingsOpen, m.findingsScroll = true, widget.Scroll{}
+		return page.KeyResult{Handled: true}
 	}
 	if key == "enter" {
-		return page.Effect{Handled: true, Goto: "nodes", Open: m.table.Selected()}
+		return page.KeyResult{Handled: true, Goto: "nodes", OpenRow: m.Table.SelectedKey()}
 	}
-	return page.Effect{Handled: m.table.Key(key, s.H, false)}
+	return page.KeyResult{Handled: m.Table.HandleKey(key)}
 }
 
-// Open selects a node.
-func (m *Model) Open(s page.Scene, id string) {
-	m.load(s)
-	m.table.Select(id)
+// GoBack closes the list of findings.
+func (m *Model) GoBack() bool {
+	wasOpen := m.findingsOpen
+	m.findingsOpen = false
+	return wasOpen
 }
 
-// Back closes the list of findings.
-func (m *Model) Back() bool {
-	was := m.all
-	m.all = false
-	return was
-}
-
-// Hints are the page's own keys.
-func (m *Model) Hints(s page.Scene) []page.Hint {
+// KeyHints are the page's own keys.
+func (m *Model) KeyHints(rc page.RenderContext) []page.KeyHint {
 	switch {
-	case m.all:
-		return []page.Hint{{Key: "esc", Does: "back"}}
-	case len(s.Snap.Status.Value.Findings) > 0:
-		return []page.Hint{{Key: "enter", Does: "open"}, {Key: "f", Does: "findings"}}
+	case m.findingsOpen:
+		return []page.KeyHint{{Key: "esc", Does: "back"}}
+	case len(rc.Snapshot.Status.Value.Findings) > 0:
+		return []page.KeyHint{{Key: "enter", Does: "open"}, {Key: "f", Does: "findings"}}
 	}
-	return []page.Hint{{Key: "enter", Does: "open"}}
+	return []page.KeyHint{{Key: "enter", Does: "open"}}
 }
 
-// Selection is the selected node.
-func (m *Model) Selection(s page.Scene) action.Selection {
-	m.load(s)
-	if id := m.table.Selected(); id != "" {
-		return action.Selection{Kind: "node", IDs: []string{id}}
-	}
-	return action.Selection{}
-}
-
-// Want is nothing beyond the status.
-func (m *Model) Want() feed.Want { return feed.Want{} }
-
-// Done has no marks to take away.
-func (m *Model) Done(action.Selection) {}
-
-// Copy is the verdict's sentence.
-func (m *Model) Copy(s page.Scene) (string, string) {
-	return "the verdict", s.Snap.Status.Value.Sentence
+// ClipboardText is the verdict's sentence.
+func (m *Model) ClipboardText(rc page.RenderContext) (string, string) {
+	return "the verdict", rc.Snapshot.Status.Value.Sentence
 }

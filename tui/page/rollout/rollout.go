@@ -1,5 +1,6 @@
-// Package rollout is the page on the way to enforce: whether it can be turned
-// on, what each node runs against what is declared, and whom it would deny.
+// Package rollout is the page about enabling enforce mode: whether that is safe, how
+// each node's settings differ from the declared ones, and which clients enforce would
+// deny.
 package rollout
 
 import (
@@ -11,7 +12,6 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
-	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -19,186 +19,142 @@ import (
 )
 
 // Model is the page.
-type Model struct {
-	table *widget.Table
-	open  string
-	memo  page.Memo
-}
+type Model struct{ page.List }
 
-// New makes the page.
+// New creates the page.
 func New() *Model {
-	return &Model{table: widget.NewTable("", // see nobody
-		widget.Column{Title: "NODE"}, widget.Column{Title: "KEY"}, widget.Column{Title: "ADDRESS", Max: 39}, widget.Column{Title: "COUNT", Right: true},
-		widget.Column{Title: "FIRST", Right: true}, widget.Column{Title: "LAST", Right: true}, widget.Column{Title: "REASON", Min: 10})}
+	m := &Model{}
+	m.List = page.List{
+		Subject: "the rollout report of every node", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy key",
+		Source: func(s *feed.Snapshot) feed.Freshness { return s.Rollout.Freshness },
+		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This client is no longer listed: it was added as a user, or has not connected for a day.",
+		Table: widget.NewTable("", // see emptyText
+			widget.Column{Title: "NODE"}, widget.Column{Title: "KEY"}, widget.Column{Title: "ADDRESS", Max: 39}, widget.Column{Title: "COUNT", Right: true},
+			widget.Column{Title: "FIRST", Right: true}, widget.Column{Title: "LAST", Right: true}, widget.Column{Title: "REASON", Min: 10}),
+	}
+	return m
 }
 
-// Name is rollout.
+// Name returns "rollout".
 func (m *Model) Name() string { return "rollout" }
 
-func names(r admin.Rollout) []string { return slices.Sorted(maps.Keys(r.Nodes)) }
+func nodeNames(r admin.Rollout) []string { return slices.Sorted(maps.Keys(r.Nodes)) }
 
-func key(node string, d admin.Denied) string {
+func clientKey(node string, d admin.Denied) string {
 	return strings.Join([]string{node, d.Key, d.Addr, d.Reason}, " ")
 }
 
-func (m *Model) load(s page.Scene) {
-	if m.memo.Fresh(s, 5*time.Second, "", s.Snap.Rollout.N) {
-		return
-	}
-	r := s.Snap.Rollout.Value
-	var rows []widget.Row
-	for _, n := range names(r) {
+func rows(rc page.RenderContext) []widget.Row {
+	r := rc.Snapshot.Rollout.Value
+	var out []widget.Row
+	for _, n := range nodeNames(r) {
 		for _, d := range r.Nodes[n].WouldDeny {
-			rows = append(rows, row(s, n, d))
+			out = append(out, row(rc, n, d))
 		}
 	}
-	m.table.Load(rows, s.Filter)
+	return out
 }
 
-func row(s page.Scene, node string, d admin.Denied) widget.Row {
+func findClient(rc page.RenderContext, id string) (node string, d admin.Denied, found bool) {
+	r := rc.Snapshot.Rollout.Value
+	for _, n := range nodeNames(r) {
+		for _, d := range r.Nodes[n].WouldDeny {
+			if clientKey(n, d) == id {
+				return n, d, true
+			}
+		}
+	}
+	return "", admin.Denied{}, false
+}
+
+func row(rc page.RenderContext, node string, d admin.Denied) widget.Row {
 	k := widget.Cell{Text: "none", Tone: theme.Faint}
 	if d.Key != "" {
-		k = widget.Cell{Text: widget.Middle(s.Theme, d.Key, 11)}
+		k = widget.Cell{Text: widget.TruncateMiddle(rc.Theme, d.Key, 11)}
 	}
-	first, fu := widget.AgeParts(s.Since(d.First))
-	last, lu := widget.AgeParts(s.Since(d.Last))
-	return widget.Row{Key: key(node, d), Cells: []widget.Cell{
+	return widget.Row{Key: clientKey(node, d), Cells: []widget.Cell{
 		{Text: node},
 		k,
 		{Text: d.Addr},
-		widget.Num(float64(d.Count), widget.Count(d.Count), ""),
-		widget.Num(s.Since(d.First).Seconds(), first, fu), widget.Num(s.Since(d.Last).Seconds(), last, lu),
+		widget.Number(float64(d.Count), widget.FormatCount(d.Count), ""),
+		widget.AgeCell(rc.AgeOf(d.First)), widget.AgeCell(rc.AgeOf(d.Last)),
 		{Text: d.Reason},
 	}}
 }
 
-// View draws the verdict, the nodes and the table, or the open entry.
-func (m *Model) View(s page.Scene) string {
-	if wait := page.Await(s, "every node's account of whom it would deny", s.Snap.Rollout); wait != nil {
-		return s.Keep(wait)
-	}
-	m.load(s)
-	lines := page.Stale(s, s.Snap.Rollout, page.FreshList)
-	if m.open != "" {
-		return s.Keep(append(lines, m.detail(s)...))
-	}
-	r := s.Snap.Rollout.Value
-	lines = append(lines, verdict(s, r)...)
-	lines = append(lines, "")
-	lines = append(lines, active(s, r)...)
-	lines = append(lines, "", " "+s.P(theme.Dim, "WOULD BE DENIED"+m.matching(s)))
-	m.table.Empty = nobody(r)
-	return s.Keep(append(lines, m.table.View(s.Theme, s.W, s.H-len(lines))))
-}
-
-func (m *Model) matching(s page.Scene) string {
-	if s.Filter == "" {
-		return ""
-	}
-	return fmt.Sprintf("   %s match /%s", widget.Count(m.table.Len()), widget.Clean(s.Filter))
-}
-
-// nobody is why the table is empty, and what would fill it.
-func nobody(r admin.Rollout) string {
-	text := "Nobody so far."
-	blind := where(r, func(n admin.RolloutNode) bool {
+// emptyText says why the table is empty, and what would fill it.
+func emptyText(r admin.Rollout) string {
+	text := "None so far."
+	noReport := nodesWhere(r, func(n admin.RolloutNode) bool {
 		return n.Unknown || n.Active[admin.FlagBusAuth] == string(core.BusAuthOff)
 	})
 	switch {
-	case len(blind) > 0:
-		text = "Nobody that is known of; " + strings.Join(blind, ", ") + " could not say."
-	case len(where(r, func(n admin.RolloutNode) bool { return n.Active[admin.FlagBusAuth] == string(core.BusAuthSoft) })) == 0:
-		return "Nothing is recorded under enforce: who does not belong is denied at once. A node in soft mode lists here whom enforce would deny."
+	case len(noReport) > 0:
+		text = "None known; " + strings.Join(noReport, ", ") + " did not report."
+	case len(nodesWhere(r, func(n admin.RolloutNode) bool { return n.Active[admin.FlagBusAuth] == string(core.BusAuthSoft) })) == 0:
+		return "Nodes in enforce mode record nothing: they deny unknown clients at once. A node in soft mode lists the clients here that enforce would deny."
 	}
-	return text + " Whom a node in soft mode admits though enforce would deny them appears here, with the reason."
+	return text + " Clients that a node in soft mode admits, but enforce would deny, appear here with the reason."
 }
 
-func (m *Model) detail(s page.Scene) []string {
-	r := s.Snap.Rollout.Value
-	for _, n := range names(r) {
-		for _, d := range r.Nodes[n].WouldDeny {
-			if key(n, d) == m.open {
-				return detail(s, n, d)
-			}
-		}
+func (m *Model) summary(rc page.RenderContext) []string {
+	r := rc.Snapshot.Rollout.Value
+	m.Table.Empty = emptyText(r)
+	lines := append(verdictLines(rc, r), "")
+	lines = append(lines, settingsTable(rc, r)...)
+	match := ""
+	if rc.Filter != "" {
+		match = fmt.Sprintf("   %s match /%s", widget.FormatCount(m.Table.Len()), widget.Sanitize(rc.Filter))
 	}
-	return s.Prose(theme.Plain, "This is not listed any more: they were admitted since, or have not come back for a day. Esc goes back.")
+	return append(lines, "", " "+rc.Paint(theme.Dim, "WOULD BE DENIED"+match))
 }
 
-func detail(s page.Scene, node string, d admin.Denied) []string {
+func detail(rc page.RenderContext, id string) []string {
+	node, d, found := findClient(rc, id)
+	if !found {
+		return nil
+	}
 	k := d.Key
 	if k == "" {
-		k = "none was shown"
+		k = "none was presented"
 	}
-	lines := []string{" " + s.P(theme.Warn, s.Theme.Glyphs.Degraded+" would be denied") + "  " + s.P(theme.Strong, widget.Clean("by "+node)), ""}
-	f := page.Facts{Scene: s, Label: 7}
-	f.Add("key", widget.Clean(k))
-	f.Add("address", widget.Clean(d.Addr))
-	f.Add("reason", widget.Clean(d.Reason))
+	lines := []string{" " + rc.Paint(theme.Warn, rc.Theme.Glyphs.Degraded+" would be denied") + "  " + rc.Paint(theme.Strong, widget.Sanitize("by "+node)), ""}
+	f := page.LabeledLines{Context: rc, LabelWidth: 7}
+	f.Add("key", widget.Sanitize(k))
+	f.Add("address", widget.Sanitize(d.Addr))
+	f.Add("reason", widget.Sanitize(d.Reason))
 	f.Add("seen", widget.Plural(d.Count, "time", "times"))
-	f.Add("first", s.Clock(d.First)+", "+widget.Age(s.Since(d.First))+" ago")
-	f.Add("last", s.Clock(d.Last)+", "+widget.Age(s.Since(d.Last))+" ago")
+	f.Add("first", rc.FormatMillis(d.First)+", "+widget.FormatAge(rc.AgeOf(d.First))+" ago")
+	f.Add("last", rc.FormatMillis(d.Last)+", "+widget.FormatAge(rc.AgeOf(d.Last))+" ago")
 	return append(lines, f.Lines...)
 }
 
-// Key moves and opens.
-func (m *Model) Key(s page.Scene, k string) page.Effect {
-	m.load(s)
-	if m.open != "" {
-		return page.Effect{}
-	}
-	if k == "enter" {
-		m.open = m.table.Selected()
-		return page.Effect{Handled: true}
-	}
-	return page.Effect{Handled: m.table.Key(k, s.H/2, false)}
-}
-
-// Open does nothing: the entries have no names.
-func (m *Model) Open(page.Scene, string) {}
-
-// Back closes the open entry.
-func (m *Model) Back() bool {
-	was := m.open != ""
-	m.open = ""
-	return was
-}
-
-// Hints are the page's own keys.
-func (m *Model) Hints(page.Scene) []page.Hint {
-	switch {
-	case m.open != "":
-		return []page.Hint{{Key: "esc", Does: "back"}, {Key: "y", Does: "copy key"}}
-	case m.table.Len() == 0:
+// KeyHints offer to copy the key in the list, too: adding the user begins with
+// it.
+func (m *Model) KeyHints(rc page.RenderContext) []page.KeyHint {
+	switch hints := m.List.KeyHints(rc); {
+	case m.OpenID != "":
+		return hints
+	case m.Table.Len() == 0:
 		return nil
+	default:
+		return append(hints, page.KeyHint{Key: "y", Does: m.CopyHint})
 	}
-	return []page.Hint{{Key: "enter", Does: "open"}, {Key: "s S", Does: "sort"}, {Key: "y", Does: "copy key"}}
 }
 
-// Selection is nothing: no action of the table is done to somebody who is no user yet.
-func (m *Model) Selection(page.Scene) action.Selection { return action.Selection{} }
+// Subscription is the rollout.
+func (m *Model) Subscription() feed.Subscription { return feed.Subscription{Rollout: true} }
 
-// Want is the rollout.
-func (m *Model) Want() feed.Want { return feed.Want{Rollout: true} }
-
-// Done has no marks to take away.
-func (m *Model) Done(action.Selection) {}
-
-// Copy is the key of the open or selected entry, for adding them; the address where
-// no key was shown, and nothing where the open entry has gone.
-func (m *Model) Copy(s page.Scene) (string, string) {
-	m.load(s)
-	r := s.Snap.Rollout.Value
-	for _, n := range names(r) {
-		for _, d := range r.Nodes[n].WouldDeny {
-			if key(n, d) != page.Chosen(m.open, m.table) {
-				continue
-			}
-			if d.Key == "" {
-				return "the address", widget.Clean(d.Addr)
-			}
-			return "the key", widget.Clean(d.Key)
-		}
+// ClipboardText is the key of the open or selected client, or its address if it
+// showed no key.
+func (m *Model) ClipboardText(rc page.RenderContext) (what, text string) {
+	m.Load(rc)
+	switch _, d, found := findClient(rc, m.Current()); {
+	case !found:
+		return "", ""
+	case d.Key == "":
+		return "the address", widget.Sanitize(d.Addr)
+	default:
+		return "the key", widget.Sanitize(d.Key)
 	}
-	return "", ""
 }

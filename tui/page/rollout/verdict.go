@@ -1,8 +1,6 @@
 package rollout
 
 import (
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -14,203 +12,78 @@ import (
 	"unibus/tui/widget"
 )
 
-// day is how long a node remembers somebody who does not come back.
-const day = 24 * time.Hour
+// recordLifetime is how long a node remembers a client that does not return.
+const recordLifetime = 24 * time.Hour
 
-// verdict is whether enforce can be turned on, what that rests on, and what to do.
-func verdict(s page.Scene, r admin.Rollout) []string {
-	g := s.Theme.Glyphs
+// verdictLines say whether enforce can be enabled, what that conclusion rests on,
+// and the next step.
+func verdictLines(rc page.RenderContext, r admin.Rollout) []string {
+	g := rc.Theme.Glyphs
 	mode := func(want core.BusAuth) []string {
-		return where(r, func(n admin.RolloutNode) bool { return n.Active[admin.FlagBusAuth] == string(want) })
+		return nodesWhere(r, func(n admin.RolloutNode) bool { return n.Active[admin.FlagBusAuth] == string(want) })
 	}
 	if r.Safe {
 		if len(mode(core.BusAuthEnforce)) == len(r.Nodes) {
-			return signed(s, g.Healthy, theme.Good, "Enforce is active on every node: nobody is admitted who does not belong.")
+			return glyphParagraph(rc, g.Healthy, theme.Good, "Enforce is active on every node: only known users are admitted.")
 		}
-		lines := signed(s, g.Healthy, theme.Good, "Safe to enforce: nobody has connected whom enforce would deny. "+rests(s, r))
-		return append(lines, s.Prose(theme.Accent, "Do: start the nodes one after the other with --bus-auth enforce.")...)
+		lines := glyphParagraph(rc, g.Healthy, theme.Good, "Safe to enforce: enforce would deny none of the clients that connected. "+shortestRecord(rc, r))
+		return append(lines, rc.Paragraph(theme.Accent, "Do: start the nodes one after the other with --bus-auth enforce.")...)
 	}
-	glyph, next := g.Degraded, "give every node the same settings, then look here again."
-	denied := where(r, func(n admin.RolloutNode) bool { return len(n.WouldDeny)+n.More > 0 })
-	silent := where(r, func(n admin.RolloutNode) bool { return n.Unknown })
+	glyph, next := g.Degraded, "give every node the same settings, then check again."
+	denied := nodesWhere(r, func(n admin.RolloutNode) bool { return len(n.WouldDeny)+n.More > 0 })
+	silent := nodesWhere(r, func(n admin.RolloutNode) bool { return n.Unknown })
 	off := mode(core.BusAuthOff)
 	switch {
 	case len(silent) > 0:
-		glyph, next = g.Unknown, "start unibusd on "+strings.Join(silent, " and ")+", or see on page 2 why it does not answer."
+		glyph, next = g.Unknown, "start unibusd on "+strings.Join(silent, " and ")+", or see page 2 for its state."
 	case len(off) > 0:
-		glyph, next = g.Unknown, "start "+strings.Join(off, ", ")+" with --bus-auth soft, let users come and go for a day, then look here again."
+		glyph, next = g.Unknown, "start "+strings.Join(off, ", ")+" with --bus-auth soft, wait a day for users to connect, then check again."
 	case len(denied) > 0:
-		next = "add those who belong on page 4 (y copies a key). Who stays away is forgotten after a day; enforce shuts out the rest."
-	case len(where(r, func(n admin.RolloutNode) bool { return n.Overflow > 0 })) > 0:
-		glyph, next = g.Unknown, "add those who belong on page 4; the nodes have room to record again then."
+		next = "add legitimate clients on page 4 (y copies a key). Clients that stay away are forgotten after a day; enforce denies the rest."
+	case len(nodesWhere(r, func(n admin.RolloutNode) bool { return n.Overflow > 0 })) > 0:
+		glyph, next = g.Unknown, "add legitimate clients on page 4; then the nodes have space to record again."
 	}
-	lines := signed(s, glyph, theme.Warn, said(r.Verdict))
-	return append(lines, s.Prose(theme.Accent, "Do: "+next)...)
+	lines := glyphParagraph(rc, glyph, theme.Warn, verdictSentence(r.Verdict))
+	return append(lines, rc.Paragraph(theme.Accent, "Do: "+next)...)
 }
 
-// signed is a sentence behind its sign, which alone has the colour.
-func signed(s page.Scene, glyph string, tone theme.Tone, text string) []string {
-	lines := s.Prose(theme.Strong, glyph+" "+text)
-	first, _ := strings.CutPrefix(widget.Wrap(widget.Clean(glyph+" "+text), s.W-2)[0], glyph)
-	lines[0] = " " + s.P(tone, glyph) + s.P(theme.Strong, first)
+// glyphParagraph is a paragraph after a glyph; only the glyph is colored.
+func glyphParagraph(rc page.RenderContext, glyph string, tone theme.Tone, text string) []string {
+	lines := rc.Paragraph(theme.Strong, glyph+" "+text)
+	first, _ := strings.CutPrefix(widget.Wrap(widget.Sanitize(glyph+" "+text), rc.Width-2)[0], glyph)
+	lines[0] = " " + rc.Paint(tone, glyph) + rc.Paint(theme.Strong, first)
 	return lines
 }
 
-// said makes a sentence of the nodes' verdict.
-func said(verdict string) string {
+// verdictSentence makes a sentence of the nodes' verdict.
+func verdictSentence(verdict string) string {
 	for begin, full := range map[string]string{"not safe:": "Not safe to enforce:", "not known:": "Not known whether enforce is safe:"} {
 		if rest, ok := strings.CutPrefix(verdict, begin); ok {
 			return full + rest + "."
 		}
 	}
 	if verdict == "" {
-		return "No verdict was given."
+		return "The nodes gave no verdict."
 	}
-	return strings.ToUpper(verdict[:1]) + verdict[1:] + "."
+	return widget.Sentence(verdict)
 }
 
-// rests says how long the shortest record is that the verdict rests on.
-func rests(s page.Scene, r admin.Rollout) string {
+// shortestRecord says how long the shortest record is, which the verdict rests
+// on.
+func shortestRecord(rc page.RenderContext, r admin.Rollout) string {
 	var since core.Millis
 	for _, n := range r.Nodes {
 		if n.Active[admin.FlagBusAuth] == string(core.BusAuthSoft) {
 			since = max(since, n.Since)
 		}
 	}
-	seen := s.Since(since)
-	if seen >= day {
+	seen := rc.AgeOf(since)
+	if seen >= recordLifetime {
 		return "Every node has recorded for a day or longer."
 	}
-	return "The shortest record covers " + widget.Age(seen) + ": who connects more seldom has not been seen."
+	return "The shortest record covers " + widget.FormatAge(seen) + ": clients that connect less often are missing from it."
 }
 
-func where(r admin.Rollout, is func(admin.RolloutNode) bool) []string {
-	return slices.DeleteFunc(names(r), func(n string) bool { return !is(r.Nodes[n]) })
-}
-
-// active compares what each node runs with what is declared, a line a node.
-func active(s page.Scene, r admin.Rollout) []string {
-	flags := slices.Sorted(maps.Keys(r.Declared))
-	head, declared := []widget.Cell{{Text: "NODE"}}, []widget.Cell{{Text: "declared", Tone: theme.Dim}}
-	differ := map[string]bool{}
-	for _, f := range flags {
-		head = append(head, widget.Cell{Text: "  " + strings.ToUpper(f)})
-		declared = append(declared, widget.Cell{Text: "  " + r.Declared[f], Tone: theme.Dim})
-		differ[f] = differs(r, f)
-	}
-	for i := range head {
-		head[i].Tone = theme.Dim
-	}
-	head = append(head, widget.Cell{Text: "RECORDED", Tone: theme.Dim}, widget.Cell{Text: "WOULD DENY", Tone: theme.Dim})
-	rows := [][]widget.Cell{head, declared}
-	for _, n := range names(r) {
-		rows = append(rows, nodeCells(s, n, r, flags, differ))
-	}
-	out := append(columns(s, rows), " "+s.P(theme.Dim, legend(s)))
-	for _, n := range names(r) {
-		out = append(out, s.Prose(theme.Warn, unlisted(n, r.Nodes[n]))...)
-	}
-	return out
-}
-
-// differs is true where two nodes that answered run different values.
-func differs(r admin.Rollout, flag string) bool {
-	seen := map[string]bool{}
-	for _, n := range r.Nodes {
-		if !n.Unknown {
-			seen[n.Active[flag]] = true
-		}
-	}
-	return len(seen) > 1
-}
-
-func nodeCells(s page.Scene, name string, r admin.Rollout, flags []string, differ map[string]bool) []widget.Cell {
-	n, g := r.Nodes[name], s.Theme.Glyphs
-	row := []widget.Cell{{Text: name, Tone: theme.Strong}}
-	if n.Unknown {
-		return append(row, widget.Cell{Text: g.Unknown + " unknown: no answer", Tone: theme.Warn})
-	}
-	for _, f := range flags {
-		v := n.Active[f]
-		c := widget.Cell{Text: g.Equal + " " + v}
-		switch {
-		case differ[f]:
-			c = widget.Cell{Text: g.Different + " " + v, Tone: theme.Warn}
-		case v != r.Declared[f]:
-			c = widget.Cell{Text: g.Note + " " + v, Tone: theme.Accent}
-		}
-		row = append(row, c)
-	}
-	return append(row, recorded(s, n), denies(n))
-}
-
-func recorded(s page.Scene, n admin.RolloutNode) widget.Cell {
-	if n.Active[admin.FlagBusAuth] != string(core.BusAuthSoft) || n.Since == 0 {
-		return widget.Cell{Text: "-", Tone: theme.Faint}
-	}
-	f, u := widget.AgeParts(s.Since(n.Since))
-	return widget.Cell{Text: f, Unit: u}
-}
-
-func denies(n admin.RolloutNode) widget.Cell {
-	switch total, mode := len(n.WouldDeny)+n.More, n.Active[admin.FlagBusAuth]; {
-	case mode == string(core.BusAuthOff):
-		return widget.Cell{Text: "not recorded", Tone: theme.Warn}
-	case n.Overflow > 0:
-		return widget.Cell{Text: widget.Count(total) + " and more", Tone: theme.Warn}
-	case total > 0:
-		return widget.Cell{Text: widget.Count(total), Tone: theme.Warn}
-	case mode != string(core.BusAuthSoft): // enforce denies, and records nobody
-		return widget.Cell{Text: "-", Tone: theme.Faint}
-	}
-	return widget.Cell{Text: "nobody", Tone: theme.Dim}
-}
-
-// unlisted says what the table below leaves out.
-func unlisted(name string, n admin.RolloutNode) string {
-	var parts []string
-	if n.More > 0 {
-		parts = append(parts, fmt.Sprintf("lists the latest %s of %s", widget.Count(len(n.WouldDeny)), widget.Count(len(n.WouldDeny)+n.More)))
-	}
-	if n.Overflow > 0 {
-		parts = append(parts, "had no room to record "+widget.Plural(n.Overflow, "admission", "admissions"))
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return name + " " + strings.Join(parts, ", and ") + "."
-}
-
-func legend(s page.Scene) string {
-	g := s.Theme.Glyphs
-	return g.Equal + " as declared   " + g.Note + " not as declared yet   " + g.Different + " the nodes differ   " + g.Unknown + " not known"
-}
-
-// columns sets cells under each other; the last of a row may be as long as it likes.
-func columns(s page.Scene, rows [][]widget.Cell) []string {
-	var wide []int
-	plain := func(c widget.Cell) string { return strings.TrimRight(widget.Clean(c.Text)+" "+c.Unit, " ") }
-	for _, r := range rows {
-		for i, c := range r {
-			if i == len(wide) {
-				wide = append(wide, 0)
-			}
-			if i < len(r)-1 {
-				wide[i] = max(wide[i], widget.Width(plain(c)))
-			}
-		}
-	}
-	var out []string
-	for _, r := range rows {
-		line := " "
-		for i, c := range r {
-			text := s.P(c.Tone, widget.Clean(c.Text))
-			if c.Unit != "" {
-				text += " " + s.P(theme.Dim, c.Unit)
-			}
-			line += text + strings.Repeat(" ", max(0, wide[i]-widget.Width(plain(c)))+2)
-		}
-		out = append(out, strings.TrimRight(line, " "))
-	}
-	return out
+func nodesWhere(r admin.Rollout, matches func(admin.RolloutNode) bool) []string {
+	return slices.DeleteFunc(nodeNames(r), func(n string) bool { return !matches(r.Nodes[n]) })
 }

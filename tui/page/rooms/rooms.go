@@ -1,11 +1,9 @@
-// Package rooms is the page of the rooms and of their keys: which rooms need a
-// new one and which members have none; and of one room, who that is, and who
-// could make a new key.
+// Package rooms is the page of the rooms and the state of their keys. The detail of a
+// room lists its members, those without a key, and those that could create a new one.
 package rooms
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"unibus/core"
@@ -19,54 +17,50 @@ import (
 
 // Model is the page.
 type Model struct {
-	table   *widget.Table
-	members *widget.Table
-	open    string
-	pages   int                  // of the open room's members that somebody has come to
-	more    bool                 // there are more of them
-	found   string               // the filter under which the open room was found: it is not meant for the people in it
-	wanting map[core.RoomID]bool // those that need a new key
-	memo    page.Memo
+	page.List
+	members      *widget.Table // of the open room
+	membersCache page.RowCache
+	memberPages  int                  // pages of the open room's members that the operator has scrolled to
+	moreMembers  bool                 // further pages exist
+	roomFilter   string               // the filter that found the open room; it does not apply to members
+	needsRekey   map[core.RoomID]bool // the rooms that need a new key
 }
 
-// New makes the page.
+// New creates the page.
 func New() *Model {
-	return &Model{
-		table: widget.NewTable("There are no rooms yet. Bus users make them; they appear here by themselves.",
+	m := &Model{members: widget.NewTable("This room has no members.",
+		widget.Column{Title: "MEMBER", Max: 32, Min: 12}, widget.Column{Title: "ROLE"}, widget.Column{Title: "STATUS"},
+		widget.Column{Title: "KEY"}, widget.Column{Title: "JOINED", Right: true}, widget.Column{Title: "ID"})}
+	m.List = page.List{
+		Kind: "room", Subject: "the rooms", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
+		Source: func(s *feed.Snapshot) feed.Freshness { return s.Rooms.Freshness },
+		Rows:   m.rows, Summary: m.summary, OnOpen: m.resetMembers,
+		Table: widget.NewTable("There are no rooms yet. Users of the bus create them.",
 			widget.Column{Title: "ROOM", Max: 28, Min: 8}, widget.Column{Title: "KEYS"}, widget.Column{Title: "EPOCH", Right: true}, widget.Column{Title: "AGE", Right: true},
 			widget.Column{Title: "MEMBERS", Right: true}, widget.Column{Title: "OWNER", Max: 16}, widget.Column{Title: "NAME", Min: 6, Max: 40}, widget.Column{Title: "CREATED", Right: true}),
-		members: widget.NewTable("Nobody is in this room.",
-			widget.Column{Title: "MEMBER", Max: 32, Min: 12}, widget.Column{Title: "ROLE"}, widget.Column{Title: "STATUS"},
-			widget.Column{Title: "KEY"}, widget.Column{Title: "JOINED", Right: true}, widget.Column{Title: "ID"}),
 	}
+	return m
 }
 
-// Name is rooms.
+// Name returns "rooms".
 func (m *Model) Name() string { return "rooms" }
 
-func (m *Model) load(s page.Scene) {
-	if m.memo.Fresh(s, 5*time.Second, m.open, s.Snap.Rooms.N, s.Snap.Room.N) {
-		return
-	}
-	if m.open != "" {
-		m.loadMembers(s)
-		return
-	}
-	names := names(s)
-	rows := make([]widget.Row, 0, len(s.Snap.Rooms.Value))
-	m.wanting = map[core.RoomID]bool{}
-	for _, r := range s.Snap.Rooms.Value {
+func (m *Model) rows(rc page.RenderContext) []widget.Row {
+	names := userNames(rc)
+	rows := make([]widget.Row, 0, len(rc.Snapshot.Rooms.Value))
+	m.needsRekey = map[core.RoomID]bool{}
+	for _, r := range rc.Snapshot.Rooms.Value {
 		if r.Keys != nil && r.Keys.State == admin.KeysRekey {
-			m.wanting[r.ID] = true
+			m.needsRekey[r.ID] = true
 		}
-		rows = append(rows, row(s, r, names))
+		rows = append(rows, row(rc, r, names))
 	}
-	m.table.Load(rows, s.Filter)
+	return rows
 }
 
-func names(s page.Scene) map[core.UserID]string {
+func userNames(rc page.RenderContext) map[core.UserID]string {
 	out := map[core.UserID]string{}
-	for _, u := range s.Snap.Users.Value {
+	for _, u := range rc.Snapshot.Users.Value {
 		if u.Name != nil {
 			out[u.ID] = *u.Name
 		}
@@ -74,48 +68,44 @@ func names(s page.Scene) map[core.UserID]string {
 	return out
 }
 
-func row(s page.Scene, r admin.RoomSummary, names map[core.UserID]string) widget.Row {
+func row(rc page.RenderContext, r admin.RoomSummary, names map[core.UserID]string) widget.Row {
 	name := widget.Cell{Text: "", Tone: theme.Dim}
 	if r.Name != nil {
 		name.Text = *r.Name
 	}
 	owner := names[r.Owner]
 	if owner == "" {
-		owner = widget.Middle(s.Theme, string(r.Owner), 9)
+		owner = widget.TruncateMiddle(rc.Theme, string(r.Owner), 9)
 	}
-	f, u := widget.AgeParts(s.Since(r.Created))
 	return widget.Row{Key: string(r.ID), Dim: r.State == core.RoomArchived, Cells: []widget.Cell{
 		{Text: string(r.ID)},
-		keys(s.Theme, r.Keys),
-		epoch(r), since(s, r.Keys),
-		widget.Num(float64(r.Members), widget.Count(r.Members), ""),
+		keyStateCell(rc.Theme, r.Keys),
+		epochCell(r), keyAgeCell(rc, r.Keys),
+		widget.Number(float64(r.Members), widget.FormatCount(r.Members), ""),
 		{Text: owner, Tone: theme.Dim},
 		name,
-		widget.Num(s.Since(r.Created).Seconds(), f, u),
+		widget.AgeCell(rc.AgeOf(r.Created)),
 	}}
 }
 
-// none stands where there is nothing to tell; it sorts behind every figure.
-func none() widget.Cell { return widget.Num(1e15, "-", "").In(theme.Faint) }
-
-func epoch(r admin.RoomSummary) widget.Cell {
+func epochCell(r admin.RoomSummary) widget.Cell {
 	if !r.Encrypted {
-		return none()
+		return widget.NoNumber()
 	}
-	return widget.Num(float64(r.Epoch), widget.Count(int(r.Epoch)), "")
+	return widget.Number(float64(r.Epoch), widget.FormatCount(int(r.Epoch)), "")
 }
 
-// since is how old the current key is.
-func since(s page.Scene, k *admin.KeyHealth) widget.Cell {
+// keyAgeCell is the age of the current key.
+func keyAgeCell(rc page.RenderContext, k *admin.KeyHealth) widget.Cell {
 	if k == nil || k.Since == 0 {
-		return none()
+		return widget.NoNumber()
 	}
-	f, u := widget.AgeParts(s.Since(k.Since))
-	return widget.Num(s.Since(k.Since).Seconds(), f, u)
+	return widget.AgeCell(rc.AgeOf(k.Since))
 }
 
-// keys is how it stands with a room's key; sorted, what wants somebody comes first.
-func keys(t theme.Theme, k *admin.KeyHealth) widget.Cell {
+// keyStateCell is the state of a room's key. Rooms that need attention sort
+// first.
+func keyStateCell(t theme.Theme, k *admin.KeyHealth) widget.Cell {
 	glyph, tone, rank := t.Glyphs.Unknown+" ", theme.Dim, 2e9
 	if k != nil {
 		switch k.State {
@@ -131,44 +121,26 @@ func keys(t theme.Theme, k *admin.KeyHealth) widget.Cell {
 			glyph, tone, rank = "", theme.Faint, 5e9
 		}
 	}
-	return widget.Num(rank, glyph+k.Word(), "").In(tone)
+	return widget.Number(rank, glyph+k.Word(), "").WithTone(tone)
 }
 
-// View draws the table, or the open room.
-func (m *Model) View(s page.Scene) string {
-	if m.open != "" {
-		return m.detail(s)
-	}
-	if wait := page.Await(s, "the rooms", s.Snap.Rooms); wait != nil {
-		return s.Keep(wait)
-	}
-	m.load(s)
-	lines := page.Stale(s, s.Snap.Rooms, page.FreshList)
-	lines = append(lines, s.Prose(theme.Plain, m.summary(s))...)
-	lines = append(lines, wanting(s)...)
-	lines = append(lines, "")
-	return s.Keep(append(lines, m.table.View(s.Theme, s.W, s.H-len(lines))))
-}
-
-func (m *Model) summary(s page.Scene) string {
+func (m *Model) summary(rc page.RenderContext) []string {
 	members, sealed := 0, 0
-	for _, r := range s.Snap.Rooms.Value {
+	for _, r := range rc.Snapshot.Rooms.Value {
 		members += r.Members
 		if r.Encrypted {
 			sealed++
 		}
 	}
-	text := fmt.Sprintf("%s with %s, %s of them encrypted.", widget.Plural(len(s.Snap.Rooms.Value), "room", "rooms"), widget.Plural(members, "membership", "memberships"), widget.Count(sealed))
-	if s.Filter != "" {
-		text += fmt.Sprintf(" %s match /%s.", widget.Count(m.table.Len()), s.Filter)
-	}
-	return text
+	text := fmt.Sprintf("%s with %s, %s of them encrypted.", widget.Plural(len(rc.Snapshot.Rooms.Value), "room", "rooms"), widget.Plural(members, "membership", "memberships"), widget.FormatCount(sealed))
+	lines := append(rc.Paragraph(theme.Plain, text+m.FilterText(rc)), attentionLines(rc)...)
+	return append(lines, "")
 }
 
-// wanting is a line about the rooms whose keys want somebody, nil where none does.
-func wanting(s page.Scene) []string {
+// attentionLines count the rooms whose keys need attention, nil if none do.
+func attentionLines(rc page.RenderContext) []string {
 	rekey, missing := 0, 0
-	for _, r := range s.Snap.Rooms.Value {
+	for _, r := range rc.Snapshot.Rooms.Value {
 		switch {
 		case r.Keys == nil:
 		case r.Keys.State == admin.KeysRekey:
@@ -180,92 +152,79 @@ func wanting(s page.Scene) []string {
 	text := ""
 	switch {
 	case rekey > 0 && missing > 0:
-		text = fmt.Sprintf("Rekey required in %s: /rekey lists them. In %s more somebody has no key.", widget.Plural(rekey, "room", "rooms"), widget.Count(missing))
+		text = fmt.Sprintf("Rekey required in %s: /rekey lists them. In %s more, a member has no key.", widget.Plural(rekey, "room", "rooms"), widget.FormatCount(missing))
 	case rekey > 0:
 		text = fmt.Sprintf("Rekey required in %s: /rekey lists them.", widget.Plural(rekey, "room", "rooms"))
 	case missing > 0:
-		text = fmt.Sprintf("In %s somebody has no key.", widget.Plural(missing, "room", "rooms"))
+		text = fmt.Sprintf("In %s, a member has no key.", widget.Plural(missing, "room", "rooms"))
 	default:
 		return nil
 	}
-	return s.Prose(theme.Warn, s.Theme.Glyphs.Degraded+" "+text)
+	return rc.Paragraph(theme.Warn, rc.Theme.Glyphs.Degraded+" "+text)
 }
 
-// Key moves and opens. At the end of a large room's list more members are fetched.
-func (m *Model) Key(s page.Scene, key string) page.Effect {
-	m.load(s)
-	if m.open != "" {
-		was := m.members.AtEnd()
-		handled := m.members.Key(key, s.H-10, false)
-		if handled && (was || m.members.AtEnd()) && m.more && m.loaded(s) {
-			m.pages++
-		}
-		return page.Effect{Handled: handled}
+// View draws the list, or the open room.
+func (m *Model) View(rc page.RenderContext) string {
+	if m.OpenID != "" {
+		return m.roomDetail(rc)
 	}
-	if key == "enter" {
-		m.show(s, m.table.Selected())
-		return page.Effect{Handled: true}
+	return m.List.View(rc)
+}
+
+// HandleKey also fetches more members when the cursor reaches the end of an open
+// room's list.
+func (m *Model) HandleKey(rc page.RenderContext, key string) page.KeyResult {
+	if m.OpenID == "" {
+		return m.List.HandleKey(rc, key)
 	}
-	return page.Effect{Handled: m.table.Key(key, s.H-4, false)}
-}
-
-func (m *Model) show(s page.Scene, id string) {
-	m.open, m.pages, m.more, m.found = id, 1, false, s.Filter
-}
-
-// Open shows a room.
-func (m *Model) Open(s page.Scene, id string) {
-	m.table.Select(id)
-	m.show(s, id)
-}
-
-// Back closes the open room.
-func (m *Model) Back() bool {
-	was := m.open != ""
-	m.open = ""
-	return was
-}
-
-// Hints are the page's own keys.
-func (m *Model) Hints(page.Scene) []page.Hint {
-	if m.open != "" {
-		return []page.Hint{{Key: "esc", Does: "back"}, {Key: "y", Does: "copy id"}, {Key: "s S", Does: "sort"}}
+	m.loadMembers(rc)
+	wasAtEnd := m.members.AtEnd()
+	handled := m.members.HandleKey(key)
+	if handled && (wasAtEnd || m.members.AtEnd()) && m.moreMembers && m.membersLoaded(rc) {
+		m.memberPages++
 	}
-	return []page.Hint{{Key: "enter", Does: "open"}, {Key: "s S", Does: "sort"}}
+	return page.KeyResult{Handled: handled}
 }
 
-// Selection is the selected room, or the selected member of the open one.
-func (m *Model) Selection(s page.Scene) action.Selection {
-	m.load(s)
-	if m.open != "" {
-		sel := action.Selection{Room: m.open}
-		if id := m.members.Selected(); id != "" {
-			sel.Kind, sel.IDs = "user", []string{id}
-		}
-		return sel
-	}
-	if id := m.table.Selected(); id != "" {
-		return action.Selection{Kind: "room", IDs: []string{id}}
-	}
-	return action.Selection{}
+// resetMembers starts with the first page of members when a room opens.
+func (m *Model) resetMembers(rc page.RenderContext, _ string) {
+	m.memberPages, m.moreMembers, m.roomFilter = 1, false, rc.Filter
 }
 
-// Want is the rooms, the users for their owners' names, and the open room; in
-// the list the selected one too where it needs a new key: the question whether to
-// ask for one names who is asked.
-func (m *Model) Want() feed.Want {
-	w := feed.Want{Rooms: true, Users: true, Room: m.open, RoomPages: m.pages}
-	if m.open == "" && m.wanting[core.RoomID(m.table.Selected())] {
-		w.Room, w.RoomPages = m.table.Selected(), 1
+// KeyHints are the page's own keys.
+func (m *Model) KeyHints(rc page.RenderContext) []page.KeyHint {
+	hints := m.List.KeyHints(rc)
+	if m.OpenID != "" {
+		hints = append(hints, page.KeyHint{Key: "s S", Does: "sort"})
 	}
-	return w
+	return hints
 }
 
-// Done has no marks to take away.
-func (m *Model) Done(action.Selection) {}
+// Selection is the selected room, or the selected member of the open room.
+func (m *Model) Selection(rc page.RenderContext) action.Selection {
+	if m.OpenID == "" {
+		return m.List.Selection(rc)
+	}
+	m.loadMembers(rc)
+	sel := action.Selection{Room: m.OpenID}
+	if id := m.members.SelectedKey(); id != "" {
+		sel.Kind, sel.IDs = "user", []string{id}
+	}
+	return sel
+}
 
-// Copy is the id of the room, or of the member.
-func (m *Model) Copy(s page.Scene) (string, string) {
-	ids := strings.Join(m.Selection(s).IDs, "\n")
-	return "the id", ids
+// Subscription is the rooms, the users for the owners' names, and the open room.
+// It includes the selected room if that needs a new key, because the dialog names
+// the member that would be asked.
+func (m *Model) Subscription() feed.Subscription {
+	sub := feed.Subscription{Rooms: true, Users: true, Room: m.OpenID, RoomPages: m.memberPages}
+	if m.OpenID == "" && m.needsRekey[core.RoomID(m.Table.SelectedKey())] {
+		sub.Room, sub.RoomPages = m.Table.SelectedKey(), 1
+	}
+	return sub
+}
+
+// ClipboardText is the id of the room or of the member.
+func (m *Model) ClipboardText(rc page.RenderContext) (what, text string) {
+	return page.CopyIDs(m.Selection(rc))
 }

@@ -1,0 +1,207 @@
+package action
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"unibus/core"
+	"unibus/core/cluster"
+	"unibus/tui/widget"
+)
+
+func bucketActions() []Action {
+	return []Action{
+		{
+			Name: "bucket scale", Aliases: []string{"scale"}, Key: "c", Scope: "buckets", Confirmation: YesNo,
+			Help:        "raise the replicas of every bucket",
+			Unavailable: scaleUnavailable,
+			Question: func(s State) Question {
+				low, high := replicaRange(s)
+				have := fmt.Sprintf("Every bucket has %s now.", widget.Plural(high, "replica", "replicas"))
+				if low != high {
+					have = fmt.Sprintf("The buckets have %d to %d replicas now.", low, high)
+				}
+				return Question{
+					Title: "Raise the replicas of every bucket?", ConfirmLabel: "Raise",
+					Lines: []string{
+						fmt.Sprintf("%s Each is on a different one of the %d nodes. The number cannot be lowered. More than half of a bucket's replicas must answer for a write.", have, s.Snapshot.Status.Value.Expected),
+						"Buckets stay in service. Copying their data may take a minute.",
+					},
+					Fields: []widget.Field{replicasField(s, high)},
+				}
+			},
+			Command: func(_ State, v []string) string { return "unibusd bucket scale --replicas " + v[0] },
+			Run: func(ctx context.Context, c Client, _ State, v []string) (string, error) {
+				n, err := strconv.Atoi(v[0])
+				if err != nil {
+					return "", core.Errorf(core.KindInvalid, "%q is not a number of replicas", v[0])
+				}
+				d, err := c.BucketScale(ctx, n)
+				return d.Text, err
+			},
+		},
+		{
+			Name: "meta step-down", Aliases: []string{"step-down", "stepdown"}, Key: "d", Scope: "nodes", Confirmation: YesNo,
+			Help: "let another node lead the meta group",
+			Unavailable: func(s State) string {
+				m := s.Snapshot.Status.Value.Meta
+				switch {
+				case m.Leader == "":
+					return "the meta group has no leader"
+				case m.Online < 2:
+					return "no other node is online"
+				}
+				return ""
+			},
+			Question: func(s State) Question {
+				return stepDownQuestion("the meta group", s.Snapshot.Status.Value.Meta.Leader, onlineNodes(s))
+			},
+			Command: func(_ State, v []string) string { return stepDownCommand("meta", v) },
+			Run: func(ctx context.Context, c Client, _ State, v []string) (string, error) {
+				d, err := c.StepDown(ctx, "meta", v[0])
+				return d.Text, err
+			},
+		},
+		{
+			Name: "bucket step-down", Key: "d", Scope: "buckets", ArgumentKind: "bucket", Confirmation: YesNo,
+			Help:        "let another node lead a bucket",
+			Unavailable: bucketStepDownUnavailable,
+			Question: func(s State) Question {
+				b, _ := selectedBucket(s)
+				return stepDownQuestion(b.Name, b.Leader, currentReplicas(b))
+			},
+			Command: func(s State, v []string) string { return stepDownCommand(s.Selected.only("bucket"), v) },
+			Run: func(ctx context.Context, c Client, s State, v []string) (string, error) {
+				d, err := c.StepDown(ctx, s.Selected.only("bucket"), v[0])
+				return d.Text, err
+			},
+		},
+	}
+}
+
+// scaleUnavailable repeats the daemon's rule as far as the console can see it.
+func scaleUnavailable(s State) string {
+	v := s.Snapshot.Status.Value
+	bs := existingBuckets(v.Buckets)
+	low, _ := replicaRange(s)
+	highest := maxReplicas(s)
+	leaderless := slices.IndexFunc(bs, func(b cluster.Bucket) bool { return b.Leader == "" })
+	switch {
+	case len(bs) == 0:
+		return "there are no buckets yet"
+	case v.Serving.Backend != core.BackendKV:
+		return "the control plane is not in KV; the migration raises the replicas"
+	case v.Meta.Leader == "":
+		return "the meta group has no leader"
+	case leaderless >= 0:
+		return bs[leaderless].Name + " has no leader"
+	case low >= highest:
+		return fmt.Sprintf("every bucket has %s, and more are not possible with %s", widget.Plural(low, "replica", "replicas"), widget.Plural(v.Expected, "node", "nodes"))
+	}
+	return ""
+}
+
+// replicaRange returns the lowest and the highest number of replicas of a bucket.
+func replicaRange(s State) (low, high int) {
+	for _, b := range existingBuckets(s.Snapshot.Status.Value.Buckets) {
+		if low == 0 || b.Wanted < low {
+			low = b.Wanted
+		}
+		high = max(high, b.Wanted)
+	}
+	return low, high
+}
+
+// maxReplicas is one replica per node, within JetStream's limit of five.
+func maxReplicas(s State) int { return min(5, max(1, s.Snapshot.Status.Value.Expected)) }
+
+func stepDownCommand(group string, v []string) string {
+	line := "unibusd step-down " + group
+	if len(v) > 0 && v[0] != "" {
+		line += " --to " + v[0]
+	}
+	return line
+}
+
+func stepDownQuestion(group, leader string, nodes []string) Question {
+	nodes = slices.DeleteFunc(nodes, func(n string) bool { return n == leader })
+	return Question{
+		Title: fmt.Sprintf("Let another node lead %s?", group), ConfirmLabel: "Step down",
+		Lines: []string{fmt.Sprintf("%s hands over to another node. Writes wait a few milliseconds; nothing is lost.", leader)},
+		Fields: []widget.Field{{Label: "to", Hint: "any of " + strings.Join(nodes, ", "), Check: func(v string) error {
+			if v == "" || slices.Contains(nodes, v) {
+				return nil
+			}
+			return core.Errorf(core.KindInvalid, "%s cannot take over. Enter one of %s, or nothing.", v, strings.Join(nodes, ", "))
+		}}},
+	}
+}
+
+func bucketStepDownUnavailable(s State) string {
+	b, ok := selectedBucket(s)
+	switch {
+	case !ok:
+		return "no bucket is selected"
+	case b.Leader == "":
+		return b.Name + " has no leader"
+	case len(currentReplicas(b)) < 2:
+		return b.Name + " has no other current replica to lead it"
+	}
+	return ""
+}
+
+func selectedBucket(s State) (cluster.Bucket, bool) {
+	id := s.Selected.only("bucket")
+	v := s.Snapshot.Status.Value
+	for _, b := range slices.Concat(v.Buckets, v.Mechanism) {
+		if b.Name == id {
+			return b, true
+		}
+	}
+	return cluster.Bucket{}, false
+}
+
+// currentReplicas are the nodes with a current replica.
+func currentReplicas(b cluster.Bucket) []string {
+	var out []string
+	for _, r := range b.Replicas {
+		if r.State == cluster.ReplicaCurrent {
+			out = append(out, r.Node)
+		}
+	}
+	return out
+}
+
+func onlineNodes(s State) []string {
+	var out []string
+	for _, n := range s.Snapshot.Status.Value.Nodes {
+		if n.Online {
+			out = append(out, n.Name)
+		}
+	}
+	return out
+}
+
+func existingBuckets(bs []cluster.Bucket) []cluster.Bucket {
+	return slices.DeleteFunc(slices.Clone(bs), func(b cluster.Bucket) bool { return len(b.Replicas) == 0 && b.Wanted == 0 })
+}
+
+// replicasField asks for a number of replicas, which can be raised but not
+// lowered.
+func replicasField(s State, value int) widget.Field {
+	_, high := replicaRange(s)
+	least, highest := max(1, high), maxReplicas(s)
+	return widget.Field{Label: fieldReplicas, Value: strconv.Itoa(max(value, least)), Check: func(v string) error {
+		r, err := strconv.Atoi(v)
+		switch {
+		case err != nil || r < 1 || r > highest:
+			return core.Errorf(core.KindInvalid, "Enter a number from %d to %d: at most one replica per node.", min(least, highest), highest)
+		case r < least:
+			return core.Errorf(core.KindInvalid, "There are %d already. The number cannot be lowered.", least)
+		}
+		return nil
+	}}
+}

@@ -1,0 +1,71 @@
+package action
+
+import (
+	"strings"
+
+	"unibus/core"
+	"unibus/tui/feed"
+	"unibus/tui/widget"
+)
+
+// Resolve makes a selection from the argument after an action's name. Without an
+// argument the page's selection applies.
+func (a Action) Resolve(snap *feed.Snapshot, arg string, page Selection) (Selection, error) {
+	switch {
+	case arg == "":
+		return page, nil
+	case a.ArgumentKind == "user":
+		id, err := resolveUser(snap, arg)
+		return Selection{Kind: "user", IDs: []string{id}}, err
+	case a.ArgumentKind == "room":
+		id, err := resolveRoom(snap, arg)
+		return Selection{Kind: "room", IDs: []string{id}}, err
+	case a.ArgumentKind == "bucket":
+		id, err := resolveBucket(snap, arg)
+		return Selection{Kind: "bucket", IDs: []string{id}}, err
+	}
+	return page, core.Errorf(core.KindInvalid, "%q takes no argument", a.Name)
+}
+
+func resolveUser(snap *feed.Snapshot, arg string) (string, error) {
+	if id, err := core.ParseUserID(arg); err == nil {
+		return string(id), nil
+	}
+	var found []core.User
+	for _, u := range snap.Users.Value {
+		if u.Name != nil && strings.EqualFold(*u.Name, arg) {
+			found = append(found, u)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return string(found[0].ID), nil
+	case len(found) > 1:
+		return "", core.Errorf(core.KindInvalid, "%s users are called %q", widget.FormatCount(len(found)), arg).WithNext("give the full nkey")
+	}
+	return "", core.Errorf(core.KindNotFound, "no user is called %q", arg).WithNext("give a name from the users page, or a full nkey")
+}
+
+func resolveBucket(snap *feed.Snapshot, arg string) (string, error) {
+	for _, b := range snap.Status.Value.Buckets {
+		if strings.EqualFold(b.Name, arg) || strings.EqualFold(strings.TrimPrefix(b.Name, "UNIBUS_"), arg) {
+			return b.Name, nil
+		}
+	}
+	return "", core.Errorf(core.KindNotFound, "there is no bucket %q", arg).WithNext("the buckets page lists them")
+}
+
+func resolveRoom(snap *feed.Snapshot, arg string) (string, error) {
+	for _, r := range snap.Rooms.Value {
+		if string(r.ID) == arg {
+			return arg, nil
+		}
+	}
+	if _, err := core.ParseRoomID(arg); err != nil {
+		return "", err
+	}
+	if snap.Rooms.Known() {
+		return "", core.Errorf(core.KindNotFound, "there is no room %q", arg).WithNext("the rooms page lists them")
+	}
+	return arg, nil // the list has not been polled yet: the node will check
+}

@@ -1,0 +1,113 @@
+package action
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"unibus/core/admin"
+	"unibus/tui/feed"
+	"unibus/tui/widget"
+)
+
+func roomActions() []Action {
+	return []Action{{
+		Name: "room rekey", Aliases: []string{"rekey"}, Key: "r", Scope: "rooms", ArgumentKind: "room", Confirmation: YesNo,
+		Help:        "ask an online member for a new key of a room",
+		Unavailable: rekeyUnavailable, Question: rekeyQuestion, Command: rekeyCommand, Run: runRekey,
+	}}
+}
+
+// selectedRoom is the selected room, or the one whose members are shown.
+func selectedRoom(s State) string {
+	if id := s.Selected.only("room"); id != "" {
+		return id
+	}
+	return s.Selected.Room
+}
+
+// roomKeys is what is known of a room's key: the summary of its row, and the
+// detail if the room is open.
+func roomKeys(snap *feed.Snapshot, id string) (summary *admin.KeyHealth, detail *admin.RoomKeys) {
+	for _, r := range snap.Rooms.Value {
+		if string(r.ID) == id {
+			summary = r.Keys
+		}
+	}
+	if snap.RoomID == id && snap.Room.Known() {
+		detail = snap.Room.Value.Keys
+	}
+	return summary, detail
+}
+
+func rekeyUnavailable(s State) string {
+	id := selectedRoom(s)
+	if id == "" {
+		return "no room is selected"
+	}
+	switch summary, detail := roomKeys(s.Snapshot, id); {
+	case detail != nil && detail.Why != nil:
+		return detail.Why.Text
+	case detail != nil, summary == nil: // the node will check
+		return ""
+	case summary.State == admin.KeysArchived:
+		return "the room " + id + " is archived: it cannot be changed"
+	case summary.State == admin.KeysPlain:
+		return "the room " + id + " is not encrypted: it has no key"
+	case summary.State != admin.KeysRekey:
+		return "the room " + id + " needs no new key: only active members know the current one"
+	}
+	return ""
+}
+
+// memberToAsk is the member that the dialog names; nil if the node chooses.
+func memberToAsk(s State) *admin.RoomPerson {
+	if _, detail := roomKeys(s.Snapshot, selectedRoom(s)); detail != nil && len(detail.Can) > 0 && len(detail.Can[0].Nodes) > 0 {
+		return &detail.Can[0]
+	}
+	return nil
+}
+
+func rekeyQuestion(s State) Question {
+	q := Question{Title: fmt.Sprintf("Ask for a new key of %s?", selectedRoom(s)), ConfirmLabel: "Ask"}
+	_, detail := roomKeys(s.Snapshot, selectedRoom(s))
+	if detail != nil && detail.MustRekey > 0 {
+		q.Lines = append(q.Lines, fmt.Sprintf("Reason: %s must no longer read but still %s the key.", formerReaders(detail), pluralize(detail.MustRekey, "knows", "know")))
+	}
+	if p := memberToAsk(s); p != nil {
+		q.Lines = append(q.Lines, fmt.Sprintf("The request goes to %s (%s), online on %s.", widget.Sanitize(p.Called()), p.Role, strings.Join(p.Nodes, ", ")))
+	} else {
+		q.Lines = append(q.Lines, "The node asks an online member with the key: the owner first, then an admin.")
+	}
+	q.Lines = append(q.Lines, "The member's client creates the key; no node or operator ever sees it. The room's epoch increases once that is done.")
+	return q
+}
+
+// formerReaders are the users that must no longer read but still know the key.
+func formerReaders(k *admin.RoomKeys) string {
+	if k.MustRekey == 1 && len(k.Know) == 1 {
+		return widget.Sanitize(k.Know[0].Called())
+	}
+	return widget.Plural(k.MustRekey, "user", "users")
+}
+
+func rekeyCommand(s State, _ []string) string {
+	line := "unibusd room rekey " + ShellQuote(selectedRoom(s))
+	if p := memberToAsk(s); p != nil {
+		line += " --user " + string(p.User)
+	}
+	return line
+}
+
+// runRekey asks the member that the dialog named, and nobody else.
+func runRekey(ctx context.Context, c Client, s State, _ []string) (string, error) {
+	req := admin.RekeyRequest{ID: selectedRoom(s)}
+	if p := memberToAsk(s); p != nil {
+		req.User = string(p.User)
+	}
+	a, err := c.RoomRekey(ctx, req)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s was asked on %s; %s stays at epoch %d until the client has created a key", a.Called(), strings.Join(a.Nodes, ", "), a.Room, a.Epoch), nil
+}

@@ -1,0 +1,246 @@
+package action
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"unibus/core"
+	"unibus/tui/feed"
+	"unibus/tui/widget"
+)
+
+func userActions() []Action {
+	return []Action{
+		{
+			Name: "user add", Aliases: []string{"add"}, Key: "a", Scope: "users", Confirmation: YesNo,
+			Help: "add a user that may connect", Question: addQuestion, Command: addCommand, Run: runAdd,
+		},
+		{
+			Name: "user revoke", Aliases: []string{"revoke"}, Key: "r", Scope: "users", ArgumentKind: "user", Confirmation: TypeObjectName,
+			Help:        "block users and end their sessions",
+			Unavailable: noUserToChange(core.UserActive, "revoked"),
+			Question:    revokeQuestion,
+			Command:     func(s State, _ []string) string { return perUserCommand(s, "unibusd user revoke") },
+			Run:         runRevoke,
+		},
+		{
+			Name: "user activate", Aliases: []string{"activate"}, Key: "u", Scope: "users", ArgumentKind: "user", Confirmation: YesNo,
+			Help:        "let revoked users connect again",
+			Unavailable: noUserToChange(core.UserRevoked, "active"),
+			Question: func(s State) Question {
+				q := Question{Title: fmt.Sprintf("Activate %s?", selectedUsersText(s)), ConfirmLabel: "Activate"}
+				q.Lines = append(fullNameLines(s), "They can connect again and are still members of their rooms.")
+				return withUnchangedCount(s, q, core.UserActive, "active")
+			},
+			Command: func(s State, _ []string) string { return perUserCommand(s, "unibusd user activate") },
+			Run: func(ctx context.Context, c Client, s State, _ []string) (string, error) {
+				return changeUsers(ctx, s, core.UserActive, "active again", c.UserActivate)
+			},
+		},
+	}
+}
+
+// noUserToChange makes the rule that an action needs a selected user whose status
+// it changes.
+func noUserToChange(from core.UserStatus, statusWord string) func(State) string {
+	return func(s State) string {
+		if s.Selected.Kind != "user" || len(s.Selected.IDs) == 0 {
+			return "no user is selected"
+		}
+		for _, id := range s.Selected.IDs {
+			if st := findUser(s.Snapshot, id).Status; st == from || st == "" {
+				return ""
+			}
+		}
+		if len(s.Selected.IDs) == 1 {
+			return selectedUsersText(s) + " is " + statusWord + " already"
+		}
+		return "all of them are " + statusWord + " already"
+	}
+}
+
+func selectedUsersText(s State) string { return usersText(s, s.Selected.IDs) }
+
+// usersText names one user, and counts several.
+func usersText(s State, ids []string) string {
+	if len(ids) == 1 {
+		return widget.Sanitize(userName(findUser(s.Snapshot, ids[0])))
+	}
+	return widget.Plural(len(ids), "user", "users")
+}
+
+func perUserCommand(s State, cmd string) string {
+	if n := len(s.Selected.IDs); n > 1 {
+		return fmt.Sprintf("%s NKEY, once for each of the %s", cmd, widget.FormatCount(n))
+	}
+	return cmd + " " + strings.Join(s.Selected.IDs, " ")
+}
+
+func revokeQuestion(s State) Question {
+	q := Question{Title: fmt.Sprintf("Revoke %s?", selectedUsersText(s)), ConfirmLabel: "Revoke"}
+	q.Lines = append(fullNameLines(s), "Every node refuses them from now on, and their sessions end. Nothing is deleted: `user activate` reverses it.")
+	if len(s.Selected.IDs) == 1 {
+		u := findUser(s.Snapshot, s.Selected.IDs[0])
+		if u.Role == core.RoleAdmin {
+			q.Lines = append(q.Lines, "This user is an admin of the bus.")
+		}
+		q.TypedWord, q.AlternativeWord = widget.Sanitize(userName(u)), nkeySuffix(u)
+		if !isTypeable(q.TypedWord) {
+			q.TypedWord, q.AlternativeWord = q.AlternativeWord, q.TypedWord
+			q.Lines = append(q.Lines, fmt.Sprintf("%s is the end of their nkey: %s", q.TypedWord, u.ID))
+		}
+		return q
+	}
+	var names []string
+	for _, id := range s.Selected.IDs {
+		names = append(names, userName(findUser(s.Snapshot, id)))
+	}
+	q.Lines = append(q.Lines, strings.Join(names, ", "))
+	q.TypedWord = widget.Plural(len(s.Selected.IDs), "user", "users")
+	return withUnchangedCount(s, q, core.UserRevoked, "revoked")
+}
+
+// maxTypedName bounds the names that must be typed, and those in titles, in
+// cells.
+const maxTypedName = 24
+
+// isTypeable is true for a name that any keyboard can type and a line can hold.
+func isTypeable(name string) bool {
+	notASCII := func(r rune) bool { return r < ' ' || r > '~' }
+	return name != "" && name == strings.TrimSpace(name) && !strings.Contains(name, "  ") &&
+		len(name) <= maxTypedName && !strings.ContainsFunc(name, notASCII)
+}
+
+// nkeySuffix is the end of a user's nkey: four characters that any keyboard has.
+func nkeySuffix(u core.User) string { return string(u.ID[max(0, len(u.ID)-4):]) }
+
+// fullNameLines are the name of the one selected user, if it is too long for a
+// title.
+func fullNameLines(s State) []string {
+	if len(s.Selected.IDs) != 1 {
+		return nil
+	}
+	if name := widget.Sanitize(userName(findUser(s.Snapshot, s.Selected.IDs[0]))); widget.Width(name) > maxTypedName {
+		return []string{"Full name: " + name}
+	}
+	return nil
+}
+
+// withUnchangedCount adds how many selected users already have the status.
+func withUnchangedCount(s State, q Question, want core.UserStatus, word string) Question {
+	if n := len(s.Selected.IDs) - len(usersToChange(s, want)); n > 0 && n < len(s.Selected.IDs) {
+		q.Lines = append(q.Lines, fmt.Sprintf("%s of them %s already %s and will not change.", widget.FormatCount(n), pluralize(n, "is", "are"), word))
+	}
+	return q
+}
+
+// usersToChange omits the selected users that already have the status. If all
+// have it they are all requested, because the cluster may know better.
+func usersToChange(s State, want core.UserStatus) []string {
+	var out []string
+	for _, id := range s.Selected.IDs {
+		if findUser(s.Snapshot, id).Status != want {
+			out = append(out, id)
+		}
+	}
+	if out == nil {
+		return s.Selected.IDs
+	}
+	return out
+}
+
+// changeUsers changes the selected users one after the other and stops at the
+// first error. It skips users that already have the status, so that a retry
+// continues. With an error it still returns what was done.
+func changeUsers(ctx context.Context, s State, want core.UserStatus, doneWord string, change func(context.Context, string) (core.User, error)) (string, error) {
+	ids := usersToChange(s, want)
+	unchanged := len(s.Selected.IDs) - len(ids)
+	for i, id := range ids {
+		if _, err := change(ctx, id); err != nil {
+			if i+unchanged == 0 {
+				return "", err
+			}
+			e := core.AsError(err)
+			err = core.Errorf(e.Kind, "%s of %s are %s; then %s failed: %s", widget.FormatCount(i+unchanged), widget.FormatCount(len(s.Selected.IDs)), doneWord, core.UserID(id).Short(), e.Text).WithNext("%s", e.Next)
+			if i == 0 {
+				return "", err
+			}
+			return fmt.Sprintf("%s %s %s", usersText(s, ids[:i]), pluralize(i, "is", "are"), doneWord), err
+		}
+	}
+	text := fmt.Sprintf("%s %s %s", usersText(s, ids), pluralize(len(ids), "is", "are"), doneWord)
+	if unchanged > 0 {
+		text += fmt.Sprintf(", %s %s before", widget.FormatCount(unchanged), pluralize(unchanged, "was", "were"))
+	}
+	return text, nil
+}
+
+func addQuestion(State) Question {
+	return Question{
+		Title: "Add a user", ConfirmLabel: "Add",
+		Lines: []string{"The public nkey comes from the user: `unibusd keygen user --out FILE` prints it and keeps the secret."},
+		Fields: []widget.Field{
+			{Label: "nkey", Hint: "U… 56 characters", Check: func(v string) error {
+				_, err := core.ParseUserID(v)
+				return err
+			}},
+			{Label: "name", Hint: "shown to operators and members"},
+			{Label: "role", Value: string(core.RoleMember), Check: func(v string) error {
+				if r := core.UserRole(v); r != core.RoleMember && r != core.RoleAdmin {
+					return core.Errorf(core.KindInvalid, "The role is member or admin.")
+				}
+				return nil
+			}},
+		},
+	}
+}
+
+func addCommand(_ State, v []string) string {
+	nkey, name, role := v[0], v[1], v[2]
+	if nkey == "" {
+		nkey = "NKEY"
+	}
+	line := "unibusd user add " + ShellQuote(nkey)
+	if name != "" {
+		line += " --name " + ShellQuote(name)
+	}
+	if role != "" {
+		line += " --role " + ShellQuote(role)
+	}
+	return line
+}
+
+func runAdd(ctx context.Context, c Client, _ State, v []string) (string, error) {
+	id, err := core.ParseUserID(v[0])
+	if err != nil {
+		return "", err
+	}
+	u := core.User{ID: id, Role: core.UserRole(v[2])}
+	if v[1] != "" {
+		u.Name = &v[1]
+	}
+	if u, err = c.UserAdd(ctx, u); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s can connect now, as %s", userName(u), u.Role), nil
+}
+
+// findUser returns the user with an id; only the id is set if the user is not
+// known.
+func findUser(snap *feed.Snapshot, id string) core.User {
+	for _, u := range snap.Users.Value {
+		if string(u.ID) == id {
+			return u
+		}
+	}
+	return core.User{ID: core.UserID(id)}
+}
+
+// userName returns the name, or the short id without one.
+func userName(u core.User) string {
+	if u.Name != nil && strings.TrimSpace(*u.Name) != "" {
+		return *u.Name
+	}
+	return u.ID.Short()
+}

@@ -1,0 +1,135 @@
+package tui
+
+import (
+	"slices"
+	"sort"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"unibus/core"
+	"unibus/tui/action"
+	"unibus/tui/theme"
+	"unibus/tui/widget"
+)
+
+const maxHistory = 100
+
+// completions are the words that Tab completes after the colon.
+func (m *Model) completions() []string {
+	out := []string{"help", "quit", "hold", "theme dark", "theme light", "theme basic", "theme mono", "theme auto"}
+	for _, p := range m.pages {
+		out = append(out, p.Name())
+	}
+	for _, a := range m.actions {
+		out = append(out, a.Name)
+	}
+	sort.Strings(out)
+	return out
+}
+
+func (m *Model) handlePromptKey(k tea.KeyPressMsg) tea.Cmd {
+	p := m.prompt
+	switch p.HandleKey(k) {
+	case widget.Canceled:
+		m.prompt = nil
+		if p.Prefix == "/" {
+			m.filters[m.pageIndex] = ""
+		}
+	case widget.Confirmed:
+		m.prompt = nil
+		if p.Prefix == ":" {
+			return m.runCommandLine(strings.TrimSpace(p.Value()))
+		}
+		m.filters[m.pageIndex] = strings.TrimSpace(p.Value())
+	default:
+		m.applyTypedFilter()
+	}
+	return nil
+}
+
+// applyTypedFilter filters while the operator types.
+func (m *Model) applyTypedFilter() {
+	if m.prompt != nil && m.prompt.Prefix == "/" {
+		m.filters[m.pageIndex] = m.prompt.Value()
+	}
+}
+
+// runCommandLine runs a line typed after the colon: a console command, a page
+// name or an action.
+func (m *Model) runCommandLine(line string) tea.Cmd {
+	if line == "" {
+		return nil
+	}
+	m.addHistory(line)
+	if a, arg, ok := action.Find(m.actions, line); ok {
+		return m.startTypedAction(a, arg)
+	}
+	command, arg, _ := strings.Cut(strings.ToLower(line), " ")
+	switch command {
+	case "q", "quit", "exit":
+		return m.quit()
+	case "h", "help":
+		m.help = &help{}
+		return nil
+	case "hold":
+		m.togglePause()
+		return nil
+	case "pause":
+		m.showToast(theme.Warn, ":hold pauses the screen, :migrate pause the migration.")
+		return nil
+	case "theme":
+		return m.setTheme(strings.TrimSpace(arg))
+	}
+	if i := m.findPage(command); i >= 0 && arg == "" {
+		m.showPage(i)
+		return nil
+	}
+	m.showToast(theme.Warn, "There is no command \""+line+"\". ? lists them, Tab completes.")
+	return nil
+}
+
+func (m *Model) addHistory(line string) {
+	m.history = slices.DeleteFunc(m.history, func(h string) bool { return h == line })
+	m.history = append(m.history, line)
+	m.history = m.history[max(0, len(m.history)-maxHistory):]
+}
+
+func (m *Model) startTypedAction(a action.Action, arg string) tea.Cmd {
+	m.resume()
+	sel, err := a.Resolve(m.snapshot, arg, m.currentPage().Selection(m.renderContext()))
+	if err != nil {
+		e := core.AsError(err)
+		return m.showDialog(newMessage("Not done: "+a.Name, widget.Sentence(e.Text), widget.Sentence(e.Next)))
+	}
+	return m.startAction(a, sel)
+}
+
+func (m *Model) setTheme(name string) tea.Cmd {
+	mode, ok := theme.ParseMode(name)
+	if !ok || name == "" {
+		m.showToast(theme.Warn, "Available themes: auto, dark, light, basic, mono.")
+		return nil
+	}
+	m.themeChoice = mode
+	m.applyTheme()
+	return nil
+}
+
+// findPage finds a page by its name or by an unambiguous prefix; -1 if there is
+// none.
+func (m *Model) findPage(word string) int {
+	found, ambiguous := -1, false
+	for i, p := range m.pages {
+		switch {
+		case p.Name() == word:
+			return i
+		case len(word) >= 2 && strings.HasPrefix(p.Name(), word):
+			found, ambiguous = i, found >= 0
+		}
+	}
+	if ambiguous {
+		return -1
+	}
+	return found
+}

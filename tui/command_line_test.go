@@ -1,0 +1,36 @@
+package tui_test
+
+import (
+	"strings"
+	"testing"
+
+	"unibus/tui/tuitest"
+)
+
+func TestPageIsFoundByUniquePrefix(t *testing.T) {
+	t.Parallel()
+	h, _ := newHarness(t, tuitest.Healthy())
+	h.Press(":", "ro", "enter")
+	assertShows(t, h, `There is no command "ro".`)
+	h.Press("esc", ":", "roo", "enter")
+	assertShows(t, h, "50 rooms")
+	h.Press(":", "pause", "enter")
+	assertShows(t, h, ":hold pauses the screen, :migrate pause the migration.")
+	h.Press("esc", ":", "hold", "enter")
+	assertShows(t, h, "paused 0 s")
+}
+
+func TestCommandLineCompletesAndRecalls(t *testing.T) {
+	t.Parallel()
+	h, _ := newHarness(t, tuitest.Healthy())
+	h.Press(":", "ev", "tab", "enter")
+	assertShows(t, h, "4 events, the newest first.")
+	h.Press(":", "up")
+	assertShows(t, h, ":events")
+	h.Press("esc", ":", "nonsense", "enter")
+	assertShows(t, h, `There is no command "nonsense".`)
+	h.Press(":", "theme mono", "enter")
+	if strings.Contains(h.Model.View().Content, "38;5") {
+		t.Error("mono has colors")
+	}
+}

@@ -1,0 +1,90 @@
+package tui
+
+import (
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"unibus/tui/action"
+	"unibus/tui/theme"
+	"unibus/tui/widget"
+)
+
+// dialogState is the open dialog with the action that it confirms.
+type dialogState struct {
+	dialog         *widget.Dialog
+	action         action.Action
+	state          action.State // taken when the dialog opened, so that the action does what the operator has read
+	messageOnly    bool         // no action runs
+	asksToQuit     bool         // confirming quits the console
+	keyBeforeArmed bool         // a key came too early: the delay starts again
+}
+
+type armMsg struct{ openDialog *dialogState }
+
+// startAction runs an action, or opens its dialog, or says why it is unavailable.
+// It ends a pause first: the operator must not confirm what an old screen shows.
+func (m *Model) startAction(act action.Action, sel action.Selection) tea.Cmd {
+	m.resume()
+	s := m.actionState(sel)
+	if m.running != nil {
+		m.showToast(theme.Warn, "Still waiting for the answer to "+m.running.name+".")
+		return nil
+	}
+	if reason := act.UnavailableReason(s); reason != "" {
+		m.showToast(theme.Warn, "Not available: "+reason+".")
+		return nil
+	}
+	if !act.NeedsDialog(s) {
+		return m.runAction(act, s, nil)
+	}
+	return m.showDialog(&dialogState{dialog: widget.NewDialog(act.Dialog(s)), action: act, state: s})
+}
+
+func (m *Model) showDialog(d *dialogState) tea.Cmd {
+	m.openDialog, m.prompt, m.help = d, nil, nil
+	return d.armLater()
+}
+
+func (d *dialogState) armLater() tea.Cmd {
+	return tea.Tick(armDelay, func(time.Time) tea.Msg { return armMsg{d} })
+}
+
+// armDialog lets the dialog take answers after armDelay without a key. Keys typed
+// before it opened were meant for something else.
+func (m *Model) armDialog(msg armMsg) tea.Cmd {
+	switch {
+	case m.openDialog != msg.openDialog || msg.openDialog.dialog.Armed():
+		return nil
+	case msg.openDialog.keyBeforeArmed:
+		msg.openDialog.keyBeforeArmed = false
+		return msg.openDialog.armLater()
+	}
+	msg.openDialog.dialog.Arm()
+	m.dirty = true
+	return nil
+}
+
+func (m *Model) handleDialogKey(k tea.KeyPressMsg) tea.Cmd {
+	d := m.openDialog
+	if !d.dialog.Armed() {
+		d.keyBeforeArmed = true
+	}
+	switch d.dialog.HandleKey(k) {
+	case widget.Canceled:
+		m.openDialog = nil
+	case widget.Confirmed:
+		m.openDialog = nil
+		if d.asksToQuit {
+			return tea.Quit
+		}
+		if !d.messageOnly {
+			return m.runAction(d.action, d.state, d.dialog.Values())
+		}
+	}
+	return nil
+}
+
+func newMessage(title string, lines ...string) *dialogState {
+	return &dialogState{dialog: widget.NewDialog(widget.DialogSpec{Title: title, Lines: lines}), messageOnly: true}
+}

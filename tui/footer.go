@@ -1,0 +1,91 @@
+package tui
+
+import (
+	"slices"
+	"strings"
+
+	"unibus/tui/action"
+	"unibus/tui/page"
+	"unibus/tui/theme"
+	"unibus/tui/widget"
+)
+
+// footer shows the prompt, a toast, the running action or the keys that work now.
+func (m *Model) footer(rc page.RenderContext) string {
+	t := m.theme
+	switch {
+	case m.openDialog != nil && m.openDialog.messageOnly:
+		return " " + m.drawKeyHints([]page.KeyHint{{Key: "esc", Does: "close"}})
+	case m.openDialog != nil && !m.openDialog.dialog.Armed():
+		return " " + t.Paint(theme.Dim, "a dialog has opened   esc cancel")
+	case m.openDialog != nil:
+		return " " + m.drawKeyHints([]page.KeyHint{{Key: "tab", Does: "next"}, {Key: "enter", Does: "choose"}, {Key: "esc", Does: "cancel"}})
+	case m.prompt != nil:
+		return m.prompt.View(t, m.width)
+	case m.toast.text != "":
+		return " " + t.Paint(m.toast.tone, widget.Truncate(t, widget.Sanitize(m.toast.text), m.width-2))
+	case m.running != nil:
+		return " " + t.Paint(theme.Accent, m.waitingText())
+	case m.help != nil:
+		return " " + m.drawKeyHints([]page.KeyHint{{Key: "up down", Does: "scroll"}, {Key: "esc", Does: "close"}})
+	}
+	return " " + m.drawKeyHints(m.keyHints(rc))
+}
+
+func (m *Model) keyHints(rc page.RenderContext) []page.KeyHint {
+	p := m.currentPage()
+	hints := p.KeyHints(rc)
+	if p.Name() != "migrate" { // that page lists its actions itself
+		for _, a := range m.actions {
+			if a.Scope == p.Name() && a.UnavailableReason(m.actionState(p.Selection(rc))) == "" {
+				hints = append(hints, page.KeyHint{Key: a.Key, Does: shortName(a)})
+			}
+		}
+	}
+	hold := "pause"
+	if !m.pausedAt.IsZero() {
+		hold = "resume"
+	}
+	if does := m.escapeHint(); does != "" && !slices.ContainsFunc(hints, func(h page.KeyHint) bool { return h.Key == "esc" }) {
+		hints = append(hints, page.KeyHint{Key: "esc", Does: does})
+	}
+	return append(hints, page.KeyHint{Key: ":", Does: "command"}, page.KeyHint{Key: "/", Does: "filter"}, page.KeyHint{Key: "space", Does: hold}, page.KeyHint{Key: "?", Does: "help"})
+}
+
+// escapeHint is what esc does while the page has nothing open. It must agree with
+// goBack.
+func (m *Model) escapeHint() string {
+	if m.filters[m.pageIndex] != "" {
+		return "clear /" + widget.Sanitize(m.filters[m.pageIndex])
+	}
+	if p, ok := m.currentPage().(page.Markable); ok && p.Marked() > 0 {
+		return "unmark"
+	}
+	return ""
+}
+
+func shortName(a action.Action) string {
+	_, verb, _ := strings.Cut(a.Name, " ")
+	return verb
+}
+
+// drawKeyHints joins hints. In a narrow window those before the last are dropped
+// first.
+func (m *Model) drawKeyHints(hints []page.KeyHint) string {
+	t := m.theme
+	width := func(hs []page.KeyHint) int {
+		n := 0
+		for _, h := range hs {
+			n += widget.Width(h.Key) + 1 + widget.Width(h.Does) + 3
+		}
+		return n
+	}
+	for len(hints) > 1 && width(hints) > m.width {
+		hints = append(hints[:len(hints)-2:len(hints)-2], hints[len(hints)-1])
+	}
+	var parts []string
+	for _, h := range hints {
+		parts = append(parts, t.Paint(theme.Accent, h.Key)+" "+t.Paint(theme.Dim, h.Does))
+	}
+	return strings.Join(parts, "   ")
+}

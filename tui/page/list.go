@@ -1,0 +1,175 @@
+package page
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"unibus/tui/action"
+	"unibus/tui/feed"
+	"unibus/tui/theme"
+	"unibus/tui/widget"
+)
+
+// List is the common part of every page that lists rows and opens one of them.
+// A page embeds it, sets the functions below, and overrides the methods in which
+// it differs. Begin with the page of the buckets for the plain case.
+type List struct {
+	Table      *widget.Table
+	Kind       string                              // the action.Selection kind of the rows; "" when no action applies to them
+	Subject    string                              // "the users": named while the first answer is awaited
+	MaxAge     time.Duration                       // an older answer is stale
+	RowsMaxAge time.Duration                       // ages in the rows are formatted again after this time
+	CopyHint   string                              // the hint for y while a row is open; "" for none
+	Source     func(*feed.Snapshot) feed.Freshness // the topic that the rows come from
+	Rows       func(RenderContext) []widget.Row
+	Summary    func(RenderContext) []string               // the lines above the table
+	Detail     func(rc RenderContext, id string) []string // the lines of the open row; nil when it is gone
+	Gone       string                                     // shown for an open row that is gone
+	OnOpen     func(rc RenderContext, id string)          // nil, or called before a row opens
+
+	OpenID   string // the key of the open row, "" while the list is shown
+	rowCache RowCache
+}
+
+// Load refills the table if its rows may have changed.
+func (l *List) Load(rc RenderContext) {
+	if !l.rowCache.IsCurrent(rc, l.RowsMaxAge, "", l.Source(rc.Snapshot).Answers) {
+		l.Table.Load(l.Rows(rc), rc.Filter)
+	}
+}
+
+// View draws the list or the open row.
+func (l *List) View(rc RenderContext) string {
+	source := l.Source(rc.Snapshot)
+	if waiting := rc.WaitingLines(l.Subject, source); waiting != nil {
+		return rc.Fit(waiting)
+	}
+	l.Load(rc)
+	lines := rc.StaleLines(source, l.MaxAge)
+	if l.OpenID != "" {
+		return rc.Fit(append(lines, l.detail(rc)...))
+	}
+	lines = append(lines, l.Summary(rc)...)
+	return rc.Fit(append(lines, l.Table.View(rc.Theme, rc.Width, rc.Height-len(lines))))
+}
+
+func (l *List) detail(rc RenderContext) []string {
+	if lines := l.Detail(rc, l.OpenID); lines != nil {
+		return lines
+	}
+	return rc.Paragraph(theme.Plain, l.Gone+" Esc goes back.")
+}
+
+// FilterText says how many rows match the filter, "" without one.
+func (l *List) FilterText(rc RenderContext) string {
+	if rc.Filter == "" {
+		return ""
+	}
+	return fmt.Sprintf(" %s match /%s.", widget.FormatCount(l.Table.Len()), rc.Filter)
+}
+
+// HandleKey moves the cursor, sorts, marks and opens.
+func (l *List) HandleKey(rc RenderContext, key string) KeyResult {
+	l.Load(rc)
+	switch {
+	case l.OpenID != "":
+		return KeyResult{}
+	case key == "enter":
+		l.OpenRow(rc, l.Table.SelectedKey())
+		return KeyResult{Handled: true}
+	}
+	return KeyResult{Handled: l.Table.HandleKey(key)}
+}
+
+// OpenRow opens a row. The table may lack it, because the filter hides it.
+func (l *List) OpenRow(rc RenderContext, id string) {
+	l.Load(rc)
+	l.Table.Select(id)
+	if l.OnOpen != nil {
+		l.OnOpen(rc, id)
+	}
+	l.OpenID = id
+}
+
+// GoBack closes the open row. It returns false if none was open.
+func (l *List) GoBack() bool {
+	wasOpen := l.OpenID != ""
+	l.OpenID = ""
+	return wasOpen
+}
+
+// KeyHints are the keys that work on the page now, without those of its actions.
+func (l *List) KeyHints(RenderContext) []KeyHint {
+	if l.OpenID != "" {
+		hints := []KeyHint{{Key: "esc", Does: "back"}}
+		if l.CopyHint != "" {
+			hints = append(hints, KeyHint{Key: "y", Does: l.CopyHint})
+		}
+		return hints
+	}
+	hints := []KeyHint{{Key: "enter", Does: "open"}}
+	if l.Table.Markable {
+		hints = append(hints, KeyHint{Key: "m M", Does: "mark"})
+	}
+	return append(hints, KeyHint{Key: "s S", Does: "sort"})
+}
+
+// Current is the key of the open row, else of the selected one. The cursor may be
+// on another row than the open one, because the filter hides that or it is gone.
+func (l *List) Current() string {
+	if l.OpenID != "" {
+		return l.OpenID
+	}
+	return l.Table.SelectedKey()
+}
+
+// Selection is the open row, else the marked rows, else the selected one.
+func (l *List) Selection(rc RenderContext) action.Selection {
+	if l.Kind == "" {
+		return action.Selection{}
+	}
+	l.Load(rc)
+	if marked := l.Table.MarkedKeys(); l.OpenID == "" && len(marked) > 0 {
+		return action.Selection{Kind: l.Kind, IDs: marked}
+	}
+	if id := l.Current(); id != "" {
+		return action.Selection{Kind: l.Kind, IDs: []string{id}}
+	}
+	return action.Selection{}
+}
+
+// Marked is how many of the listed rows are marked.
+func (l *List) Marked() int { return len(l.Table.MarkedKeys()) }
+
+// ClearMarks removes all marks. It returns false if no listed row is marked.
+func (l *List) ClearMarks() bool {
+	if l.Marked() == 0 {
+		return false
+	}
+	l.Table.ClearMarks()
+	return true
+}
+
+// ActionDone removes the marks of the rows that an action has changed.
+func (l *List) ActionDone(did action.Selection) {
+	if did.Kind == l.Kind {
+		l.Table.Unmark(did.IDs)
+	}
+}
+
+// Subscription is empty: the status and the events are always polled.
+func (l *List) Subscription() feed.Subscription { return feed.Subscription{} }
+
+// ClipboardText returns the ids of the selection.
+func (l *List) ClipboardText(rc RenderContext) (what, text string) { return CopyIDs(l.Selection(rc)) }
+
+// CopyIDs returns the text that y copies for a selection, and a name for it.
+func CopyIDs(sel action.Selection) (what, text string) {
+	if len(sel.IDs) > 1 {
+		what = widget.FormatCount(len(sel.IDs)) + " ids"
+	} else {
+		what = "the id"
+	}
+	return what, strings.Join(sel.IDs, "\n")
+}

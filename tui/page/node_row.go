@@ -1,0 +1,132 @@
+package page
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"unibus/core"
+	"unibus/core/cluster"
+	"unibus/tui/theme"
+	"unibus/tui/widget"
+)
+
+// NoNodes is what a table of nodes shows while it is empty.
+const NoNodes = "No node is known yet. Nodes appear after the first answer."
+
+// NodeColumns are the columns that NodeRow fills.
+func NodeColumns() []widget.Column {
+	return []widget.Column{
+		{Title: "NODE"},
+		{Title: "META"},
+		{Title: "CPU", Right: true},
+		{Title: "MEM", Right: true},
+		{Title: "CONN", Right: true},
+		{Title: "DISK", Right: true},
+		{Title: "PROVEN", Right: true},
+		{Title: "CERT", Right: true},
+		{Title: "SEEN", Right: true},
+		{Title: "LEADS", Min: 8},
+	}
+}
+
+// NodeRow is a node's table row, dim if the status is stale.
+func NodeRow(rc RenderContext, n cluster.Node) widget.Row {
+	g, tone := rc.Theme.Glyphs.Healthy, theme.Good
+	meta := n.Meta
+	if !n.Online {
+		g, tone, meta = rc.Theme.Glyphs.Absent, theme.Bad, "down"
+	}
+	return rc.DimRowIfStale(widget.Row{Key: n.Name, Dim: !n.Online, Cells: []widget.Cell{
+		{Text: g + " " + n.Name, Tone: tone},
+		{Text: meta},
+		numberCell(n.Online, n.CPU, fmt.Sprintf("%.0f", n.CPU), "%"),
+		bytesCell(n.Online, n.Memory),
+		numberCell(n.Online, float64(n.Conns), widget.FormatCount(n.Conns), ""),
+		diskCell(n),
+		provenCell(rc, n),
+		certificateCell(rc, n),
+		lastAnswerCell(rc, n),
+		{Text: strings.Join(n.Leads, ", "), Tone: theme.Dim},
+	}})
+}
+
+func numberCell(known bool, v float64, text, unit string) widget.Cell {
+	if !known {
+		return widget.Number(-1, "-", "").WithTone(theme.Faint)
+	}
+	return widget.Number(v, text, unit)
+}
+
+func bytesCell(known bool, n int64) widget.Cell {
+	f, u := widget.FormatSizeParts(n)
+	return numberCell(known, float64(n), f, u)
+}
+
+func diskCell(n cluster.Node) widget.Cell {
+	if n.DiskMax <= 0 {
+		return bytesCell(n.Online, n.Disk)
+	}
+	pc := float64(n.Disk) * 100 / float64(n.DiskMax)
+	text := fmt.Sprintf("%.0f", pc)
+	if pc > 0 && pc < 1 {
+		text = "<1"
+	}
+	c := numberCell(n.Online, pc, text, "% of "+widget.FormatSize(n.DiskMax))
+	if n.Online && pc >= 80 {
+		c.Tone = theme.Warn
+	}
+	return c
+}
+
+// provenCell is the age of the last barrier, which admission on a node relies on.
+// An idle node sends none; without a quorum a node cannot get one.
+func provenCell(rc RenderContext, n cluster.Node) widget.Cell {
+	switch meta := rc.Snapshot.Status.Value.Meta; {
+	case !n.Online || n.Info == nil || n.Info.Serving.Backend != core.BackendKV:
+		return widget.NoNumber()
+	case n.Info.ProvenMS >= 0:
+		return widget.AgeCell(time.Duration(n.Info.ProvenMS) * time.Millisecond)
+	case meta.Leader == "" || meta.Online < meta.Needed:
+		return widget.Number(1e11, "none", "").WithTone(theme.Warn)
+	}
+	return widget.Number(1e10, "idle", "").WithTone(theme.Dim)
+}
+
+func certificateCell(rc RenderContext, n cluster.Node) widget.Cell {
+	if n.Info == nil || n.Info.CertUntil == 0 {
+		return widget.NoNumber()
+	}
+	left := n.Info.CertUntil.Time().Sub(rc.Now)
+	if left <= 0 {
+		return widget.Number(0, "expired", "").WithTone(theme.Bad)
+	}
+	c := widget.AgeCell(left)
+	if left < 14*24*time.Hour {
+		c.Tone = theme.Warn
+	}
+	return c
+}
+
+// SinceLastAnswer returns the time since a node last answered; call it only if it
+// ever did.
+func SinceLastAnswer(rc RenderContext, n cluster.Node) time.Duration {
+	d := time.Duration(n.HeardMS) * time.Millisecond
+	if rc.StatusIsStale() {
+		d += rc.Snapshot.Status.Age(rc.Now)
+	}
+	return d
+}
+
+// lastAnswerCell shows "now" for a node that answers every second: a jittering
+// figure would suggest that something happens.
+func lastAnswerCell(rc RenderContext, n cluster.Node) widget.Cell {
+	if n.HeardMS < 0 {
+		return widget.Number(1e12, "never", "").WithTone(theme.Dim)
+	}
+	d := SinceLastAnswer(rc, n)
+	if d < 2*time.Second {
+		return widget.Number(0, "now", "")
+	}
+	return widget.AgeCell(d).WithTone(theme.Warn)
+}

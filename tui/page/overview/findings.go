@@ -1,0 +1,81 @@
+package overview
+
+import (
+	"strings"
+
+	"unibus/core/cluster"
+	"unibus/tui/page"
+	"unibus/tui/theme"
+	"unibus/tui/widget"
+)
+
+// findingsAndEvents fills h lines with the findings that the sentence omits, then
+// with the latest events.
+func findingsAndEvents(rc page.RenderContext, h int) []string {
+	out := rc.DimIfStale(findingLines(rc, h))
+	return append(out, recentEvents(rc, h-len(out))...)
+}
+
+// findingLines are the findings that the sentence omits, as many as fit.
+func findingLines(rc page.RenderContext, h int) []string {
+	st := rc.Snapshot.Status.Value
+	var fs []cluster.Finding
+	for _, f := range st.Findings {
+		if !strings.Contains(st.Sentence, f.Text) {
+			fs = append(fs, f)
+		}
+	}
+	if len(fs) == 0 || h < 1 {
+		return nil
+	}
+	more := func(n int) string {
+		return "   " + rc.Paint(theme.Dim, widget.Plural(n, "more finding", "more findings")+": f lists them")
+	}
+	if h < 3 {
+		return []string{more(len(fs))}
+	}
+	out := []string{"", " " + rc.Paint(theme.Dim, "FINDINGS")}
+	for i, f := range fs {
+		next := f.Next
+		if next == st.Do {
+			next = ""
+		}
+		lines := findingParagraph(rc, f, next)
+		need := len(lines)
+		if i+1 < len(fs) {
+			need++ // for the line that counts the others
+		}
+		if h-len(out) < need {
+			return append(out, more(len(fs)-i))
+		}
+		out = append(out, lines...)
+	}
+	return out
+}
+
+// findingParagraph is one finding and its next step.
+func findingParagraph(rc page.RenderContext, f cluster.Finding, next string) []string {
+	g, tone := rc.Theme.Level(f.Level)
+	var out []string
+	for i, l := range widget.Wrap(widget.GroupCounts(widget.Sanitize(strings.TrimSpace(f.Text+" "+next))), rc.Width-5) {
+		lead := " "
+		if i == 0 {
+			lead = rc.Paint(tone, g)
+		}
+		out = append(out, " "+lead+" "+rc.Paint(theme.Plain, l))
+	}
+	return out
+}
+
+// allFindings lists every finding with its next step.
+func (m *Model) allFindings(rc page.RenderContext) string {
+	lines := append(rc.StaleLines(rc.Snapshot.Status.Freshness, page.StatusMaxAge), " "+rc.Paint(theme.Dim, "FINDINGS"))
+	fs := rc.Snapshot.Status.Value.Findings
+	if len(fs) == 0 {
+		lines = append(lines, rc.Paragraph(theme.Plain, "There are no findings any more. Esc goes back.")...)
+	}
+	for _, f := range fs {
+		lines = append(lines, rc.DimIfStale(findingParagraph(rc, f, f.Next))...)
+	}
+	return rc.Fit(m.findingsScroll.VisibleLines(rc.Theme, lines, rc.Height))
+}

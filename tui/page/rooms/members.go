@@ -1,0 +1,91 @@
+package rooms
+
+import (
+	"fmt"
+	"time"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/tui/page"
+	"unibus/tui/theme"
+	"unibus/tui/widget"
+)
+
+// membersLoaded is true once all requested pages of the open room have arrived.
+func (m *Model) membersLoaded(rc page.RenderContext) bool {
+	d := rc.Snapshot.Room.Value
+	return rc.Snapshot.RoomID == m.OpenID && rc.Snapshot.Room.Known() && (d.Next == "" || len(d.Members) >= admin.PageSize*m.memberPages)
+}
+
+func (m *Model) loadMembers(rc page.RenderContext) {
+	if m.membersCache.IsCurrent(rc, 5*time.Second, m.OpenID, rc.Snapshot.Room.Answers) {
+		return
+	}
+	d := rc.Snapshot.Room.Value
+	m.moreMembers = d.Next != ""
+	filter := rc.Filter
+	if filter == m.roomFilter {
+		filter = ""
+	}
+	if filter != "" && m.moreMembers { // a match may be on any page
+		m.memberPages = 1 + (d.Count+admin.PageSize-1)/admin.PageSize
+	}
+	rows := make([]widget.Row, 0, len(d.Members))
+	for _, x := range d.Members {
+		rows = append(rows, memberRow(rc, d.Room, x))
+	}
+	m.members.Load(rows, filter)
+}
+
+func memberRow(rc page.RenderContext, r core.Room, x admin.RoomMember) widget.Row {
+	name := widget.Cell{Text: "no name", Tone: theme.Faint}
+	if x.Name != nil {
+		name = widget.Cell{Text: *x.Name}
+	}
+	g := rc.Theme.Glyphs
+	status := widget.Cell{Text: g.Healthy + " active", Tone: theme.Good}
+	switch x.Status {
+	case core.UserRevoked:
+		status = widget.Cell{Text: g.Absent + " revoked", Tone: theme.Dim}
+	case core.UserActive:
+	default:
+		status = widget.Cell{Text: g.Unknown + " unknown", Tone: theme.Dim}
+	}
+	return widget.Row{Key: string(x.User), Dim: x.Status == core.UserRevoked, Cells: []widget.Cell{
+		name,
+		{Text: string(x.Role)},
+		status, keyCell(rc, r, x), widget.AgeCell(rc.AgeOf(x.Joined)),
+		{Text: widget.TruncateMiddle(rc.Theme, string(x.User), 11), Tone: theme.Dim},
+	}}
+}
+
+// keyCell says whether a member holds the current epoch's key. Members that need
+// attention sort first.
+func keyCell(rc page.RenderContext, r core.Room, x admin.RoomMember) widget.Cell {
+	revoked := x.Status == core.UserRevoked
+	switch g := rc.Theme.Glyphs; {
+	case !r.Encrypted:
+		return widget.Number(4, "-", "").WithTone(theme.Faint)
+	case r.State == core.RoomArchived && x.Boxed:
+		return widget.Number(2, "has", "").WithTone(theme.Dim)
+	case r.State == core.RoomArchived:
+		return widget.Number(3, "none", "").WithTone(theme.Dim)
+	case x.Boxed && revoked:
+		return widget.Number(0, g.Degraded+" still", "").WithTone(theme.Warn)
+	case x.Boxed:
+		return widget.Number(2, g.Healthy+" has", "").WithTone(theme.Good)
+	case revoked:
+		return widget.Number(3, "none", "").WithTone(theme.Dim)
+	default:
+		return widget.Number(1, g.Degraded+" missing", "").WithTone(theme.Warn)
+	}
+}
+
+// membersListed says that the room has more members than the table, nil if not.
+func (m *Model) membersListed(rc page.RenderContext) []string {
+	d := rc.Snapshot.Room.Value
+	if d.Next == "" {
+		return nil
+	}
+	return rc.Paragraph(theme.Dim, fmt.Sprintf("%s of %s members are listed; more are fetched at the end of the list.", widget.FormatCount(len(d.Members)), widget.FormatCount(d.Count)))
+}

@@ -1,0 +1,107 @@
+package page
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"unibus/tui/feed"
+	"unibus/tui/theme"
+	"unibus/tui/widget"
+)
+
+// StatusIsStale is true if the status is old, because no node answers or because
+// it was not polled.
+func (rc RenderContext) StatusIsStale() bool {
+	t := rc.Snapshot.Status
+	return t.Stale(rc.Now, StatusMaxAge) || t.Refreshing(rc.Now, StatusMaxAge)
+}
+
+// AtStatusTime is the context at the time of a stale status. Ages in it must not
+// grow, because that state may have ended.
+func (rc RenderContext) AtStatusTime() RenderContext {
+	if rc.StatusIsStale() {
+		rc.Now = rc.Snapshot.Status.ReceivedAt
+	}
+	return rc
+}
+
+// DimIfStale dims lines if the status is stale, because their colors may be wrong
+// by now.
+func (rc RenderContext) DimIfStale(lines []string) []string {
+	if !rc.StatusIsStale() {
+		return lines
+	}
+	return rc.Dim(lines)
+}
+
+// Dim removes all colors and dims the lines.
+func (rc RenderContext) Dim(lines []string) []string {
+	out := make([]string, len(lines))
+	for i, l := range lines {
+		out[i] = rc.Paint(theme.Dim, ansi.Strip(l))
+	}
+	return out
+}
+
+// DimRowIfStale is DimIfStale for a table row.
+func (rc RenderContext) DimRowIfStale(r widget.Row) widget.Row {
+	if !rc.StatusIsStale() {
+		return r
+	}
+	r.Dim = true
+	for i := range r.Cells {
+		r.Cells[i].Tone = theme.Dim
+	}
+	return r
+}
+
+// StatusMaxAge is the age at which a status is stale.
+const StatusMaxAge = 3 * time.Second
+
+// ListMaxAge is the same for the lists, which are polled less often.
+const ListMaxAge = 10 * time.Second
+
+// WaitingLines replace a topic that has no answer yet; nil once it has one.
+func (rc RenderContext) WaitingLines(what string, t feed.Freshness) []string {
+	if t.Known() {
+		return nil
+	}
+	text := "Waiting for " + what
+	if !t.FirstPolledAt.IsZero() {
+		if d := rc.Now.Sub(t.FirstPolledAt); d >= time.Second {
+			text += " for " + widget.FormatDuration(d)
+		}
+	}
+	if rc.Snapshot.Server != "" {
+		text += " from " + rc.Snapshot.Server
+	}
+	out := rc.Paragraph(theme.Dim, text+".")
+	if t.Err != nil {
+		out = append(out, rc.Paragraph(theme.Plain, "So far: "+t.Err.Text+".")...)
+		if t.Err.Next != "" {
+			out = append(out, rc.Paragraph(theme.Accent, "Do: "+t.Err.Next)...)
+		}
+	}
+	return out
+}
+
+// StaleLines say how old an unanswered topic is; nil while it is fresh.
+func (rc RenderContext) StaleLines(t feed.Freshness, fresh time.Duration) []string {
+	switch {
+	case t.Refreshing(rc.Now, fresh):
+		return rc.Paragraph(theme.Dim, "The figures are from "+rc.FormatTime(t.ReceivedAt)+"; newer ones are on the way.")
+	case !t.Stale(rc.Now, fresh):
+		return nil
+	}
+	text := fmt.Sprintf("%s No answer for %s: figures are from %s.", rc.Theme.Glyphs.Degraded, widget.FormatDuration(t.Age(rc.Now)), rc.FormatTime(t.ReceivedAt))
+	if t.Err != nil {
+		text += " " + widget.Sentence(t.Err.Text)
+	}
+	out := rc.Paragraph(theme.Warn, text)
+	if t.Err != nil && t.Err.Next != "" {
+		out = append(out, rc.Paragraph(theme.Accent, "Do: "+t.Err.Next)...)
+	}
+	return out
+}

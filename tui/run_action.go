@@ -1,0 +1,134 @@
+package tui
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/tui/action"
+	"unibus/tui/theme"
+	"unibus/tui/widget"
+)
+
+// runningAction is an action that has not returned. It stands between the action
+// and the client and records which users were changed, because a bulk action may
+// fail halfway.
+type runningAction struct {
+	action.Client
+	name  string
+	total int // of selected objects
+
+	changedLock sync.Mutex
+	changedIDs  []string
+}
+
+// timeout bounds the whole action. It grows with the number of objects.
+func (a *runningAction) timeout() time.Duration {
+	return time.Duration(max(1, a.total)) * actionTimeout
+}
+
+// Revoke records the user that was revoked.
+func (a *runningAction) Revoke(ctx context.Context, id string) (admin.Revoked, error) {
+	r, err := a.Client.Revoke(ctx, id)
+	a.recordChange(id, err)
+	return r, err
+}
+
+// UserActivate records the user that was activated.
+func (a *runningAction) UserActivate(ctx context.Context, id string) (core.User, error) {
+	u, err := a.Client.UserActivate(ctx, id)
+	a.recordChange(id, err)
+	return u, err
+}
+
+func (a *runningAction) recordChange(id string, err error) {
+	if err == nil {
+		a.changedLock.Lock()
+		defer a.changedLock.Unlock()
+		a.changedIDs = append(a.changedIDs, id)
+	}
+}
+
+func (a *runningAction) changed() []string {
+	a.changedLock.Lock()
+	defer a.changedLock.Unlock()
+	return append([]string(nil), a.changedIDs...)
+}
+
+type actionDoneMsg struct {
+	action  action.Action
+	changed action.Selection // the part of the selection that was changed
+	text    string
+	err     error
+	command string
+}
+
+// runAction calls the cluster outside of Update and returns with an
+// actionDoneMsg.
+func (m *Model) runAction(act action.Action, s action.State, values []string) tea.Cmd {
+	running := &runningAction{Client: m.cfg.Client, name: act.Name, total: len(s.Selected.IDs)}
+	m.running = running
+	command := act.Command(s, values)
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(context.Background(), running.timeout())
+		defer cancel()
+		text, err := act.Run(ctx, running, s, values)
+		changed := s.Selected
+		if err != nil {
+			changed.IDs = running.changed()
+		}
+		return actionDoneMsg{action: act, changed: changed, text: text, err: err, command: command}
+	}
+}
+
+func (m *Model) handleActionDone(d actionDoneMsg) tea.Cmd {
+	m.running = nil
+	m.feed.PollNow()
+	for _, p := range m.pages { // the operator may be on another page by now
+		p.ActionDone(d.changed)
+	}
+	if m.openDialog != nil && m.openDialog.asksToQuit {
+		m.openDialog = nil // the action has returned
+	}
+	if d.err != nil {
+		return m.showFailure(d)
+	}
+	if first, rest, ok := strings.Cut(d.text, "\n"); ok && m.openDialog == nil {
+		return m.showDialog(newMessage(first, strings.Split(rest, "\n")...))
+	}
+	text := strings.TrimSuffix(strings.ReplaceAll(d.text, "\n", " "), ".") + "."
+	if d.action.Confirmation == action.NoConfirmation && !d.action.Local {
+		text += " Same as: " + d.command
+	}
+	if widget.Width(text) > m.width-4 && m.openDialog == nil {
+		return m.showDialog(newMessage("Done", text))
+	}
+	m.showToast(theme.Good, text)
+	return nil
+}
+
+func (m *Model) showFailure(d actionDoneMsg) tea.Cmd {
+	e := core.AsError(d.err)
+	if m.openDialog != nil { // keep the open dialog
+		m.showToast(theme.Bad, e.Text)
+		return nil
+	}
+	title := "Not done: " + d.action.Name
+	lines := []string{widget.Sentence(e.Text)}
+	if e.Kind == core.KindUnavailable {
+		title = "No answer: " + d.action.Name
+		lines = append(lines, "The action may have taken effect. Check before you repeat it.")
+	}
+	if d.text != "" { // the part that was done before the error
+		lines = append(lines, strings.Split(d.text, "\n")...)
+	}
+	if e.Next != "" {
+		lines = append(lines, "Do: "+e.Next)
+	}
+	return m.showDialog(newMessage(title, lines...))
+}

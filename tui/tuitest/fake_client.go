@@ -1,0 +1,364 @@
+package tuitest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/cluster"
+	"unibus/core/migrate"
+)
+
+// ClusterState is everything that a fake cluster answers.
+type ClusterState struct {
+	Status    admin.Status
+	Migration migrate.Status
+	Users     []core.User
+	Rooms     []admin.RoomSummary
+	Members   map[core.RoomID][]admin.RoomMember
+	Keys      map[core.RoomID]admin.RoomKeys
+	Events    []cluster.Event
+	Rollout   admin.Rollout
+	Audit     []admin.AuditRecord // newest first
+}
+
+// FakeClient is a client without a cluster. It is safe for concurrent use.
+type FakeClient struct {
+	mu      sync.Mutex
+	state   ClusterState
+	hanging bool
+	err     error
+	calls   []string
+
+	statusPolls int                     // of the status
+	waiters     map[int][]chan struct{} // by the number of polls that they wait for
+}
+
+// NewFakeClient answers with a state.
+func NewFakeClient(state ClusterState) *FakeClient { return &FakeClient{state: state} }
+
+// Set replaces the state.
+func (f *FakeClient) Set(state ClusterState) { f.locked(func() { f.state = state }) }
+
+// Change edits the state in place.
+func (f *FakeClient) Change(edit func(state *ClusterState)) { f.locked(func() { edit(&f.state) }) }
+
+// Hang makes every request block until its context ends.
+func (f *FakeClient) Hang(on bool) { f.locked(func() { f.hanging = on }) }
+
+// Fail makes every request fail; nil ends that.
+func (f *FakeClient) Fail(err error) { f.locked(func() { f.err = err }) }
+
+// Calls are the requested changes, in order.
+func (f *FakeClient) Calls() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.calls...)
+}
+
+func (f *FakeClient) locked(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+func read[T any](ctx context.Context, f *FakeClient, pick func(state ClusterState) T) (T, error) {
+	f.mu.Lock()
+	hang, fail, state := f.hanging, f.err, f.state
+	f.mu.Unlock()
+	var zero T
+	if hang {
+		<-ctx.Done()
+		return zero, ctx.Err()
+	}
+	if fail != nil {
+		return zero, fail
+	}
+	return pick(state), nil
+}
+
+func change[T any](ctx context.Context, f *FakeClient, call string, do func(state *ClusterState) (T, error)) (T, error) {
+	if _, err := read(ctx, f, func(ClusterState) int { return 0 }); err != nil {
+		var zero T
+		return zero, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, call)
+	return do(&f.state)
+}
+
+// Status returns the state's.
+func (f *FakeClient) Status(ctx context.Context) (admin.Status, error) {
+	f.locked(f.countPoll)
+	return read(ctx, f, func(state ClusterState) admin.Status { return state.Status })
+}
+
+func (f *FakeClient) countPoll() {
+	f.statusPolls++
+	for _, c := range f.waiters[f.statusPolls] {
+		close(c)
+	}
+	delete(f.waiters, f.statusPolls)
+}
+
+// AfterPolls returns a channel that closes after n more polls of the status.
+func (f *FakeClient) AfterPolls(n int) <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.waiters == nil {
+		f.waiters = map[int][]chan struct{}{}
+	}
+	c := make(chan struct{})
+	f.waiters[f.statusPolls+n] = append(f.waiters[f.statusPolls+n], c)
+	return c
+}
+
+// Events returns the events after Since.
+func (f *FakeClient) Events(ctx context.Context, r admin.EventsRequest) (admin.Events, error) {
+	return read(ctx, f, func(state ClusterState) admin.Events {
+		out := admin.Events{Node: state.Status.From}
+		for _, e := range state.Events {
+			if e.Seq > r.Since {
+				out.Events = append(out.Events, e)
+			}
+		}
+		return out
+	})
+}
+
+// Migration returns the state's.
+func (f *FakeClient) Migration(ctx context.Context) (migrate.Status, error) {
+	return read(ctx, f, func(state ClusterState) migrate.Status { return state.Migration })
+}
+
+// Users returns the state's.
+func (f *FakeClient) Users(ctx context.Context) ([]core.User, error) {
+	return read(ctx, f, func(state ClusterState) []core.User { return append([]core.User(nil), state.Users...) })
+}
+
+// Rooms returns the state's.
+func (f *FakeClient) Rooms(ctx context.Context) ([]admin.RoomSummary, error) {
+	return read(ctx, f, func(state ClusterState) []admin.RoomSummary { return state.Rooms })
+}
+
+// Rollout returns the state's.
+func (f *FakeClient) Rollout(ctx context.Context) (admin.Rollout, error) {
+	return read(ctx, f, func(state ClusterState) admin.Rollout { return state.Rollout })
+}
+
+// Audit returns one page of the state's records.
+func (f *FakeClient) Audit(ctx context.Context, r admin.AuditRequest) (admin.Audit, error) {
+	return read(ctx, f, func(state ClusterState) admin.Audit {
+		out := admin.Audit{Node: state.Status.From, Records: []admin.AuditRecord{}}
+		for _, x := range state.Audit {
+			switch {
+			case x.Seq <= r.Since || r.Before > 0 && x.Seq >= r.Before:
+			case len(out.Records) == r.Limit:
+				out.Next = out.Records[len(out.Records)-1].Seq
+				return out
+			default:
+				out.Records = append(out.Records, x)
+			}
+		}
+		return out
+	})
+}
+
+// Connected returns the node that the status comes from.
+func (f *FakeClient) Connected() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return ""
+	}
+	return f.state.Status.From
+}
+
+// Server returns a fixed URL.
+func (f *FakeClient) Server() string { return "tls://127.0.0.1:4222" }
+
+// UserAdd adds a user.
+func (f *FakeClient) UserAdd(ctx context.Context, u core.User) (core.User, error) {
+	return change(ctx, f, fmt.Sprintf("user-add %s %s", u.ID, u.Role), func(state *ClusterState) (core.User, error) {
+		for _, x := range state.Users {
+			if x.ID == u.ID {
+				return u, core.Errorf(core.KindExists, "%s is a user already", u.ID.Short()).WithNext("`unibusd user get` shows it")
+			}
+		}
+		u.Status = core.UserActive
+		state.Users = append(append([]core.User(nil), state.Users...), u)
+		return u, nil
+	})
+}
+
+// Revoke revokes a user. Two sessions end on the first node; nodes that are down
+// do not answer; rooms whose key the user has need a new one.
+func (f *FakeClient) Revoke(ctx context.Context, id string) (admin.Revoked, error) {
+	u, err := f.setUserStatus(ctx, "user-revoke", id, core.UserRevoked)
+	if err != nil {
+		return admin.Revoked{}, err
+	}
+	out := admin.Revoked{User: u, Nodes: map[string]admin.Ended{}, Rekey: []core.RoomID{}}
+	f.locked(func() {
+		for i, n := range f.state.Status.Nodes {
+			e := admin.Ended{At: u.Updated + 9 + core.Millis(i)}
+			if !n.Online {
+				e = admin.Ended{Unknown: true, Reason: "it did not answer in time"}
+			} else if i == 0 {
+				e.Ended = 2
+			}
+			out.Nodes[n.Name] = e
+		}
+		for _, r := range f.state.Rooms {
+			if r.Encrypted && slices.ContainsFunc(f.state.Members[r.ID], func(m admin.RoomMember) bool { return m.User == u.ID && m.Boxed }) {
+				out.Rekey = append(out.Rekey, r.ID)
+			}
+		}
+	})
+	return out, nil
+}
+
+// UserActivate activates a user.
+func (f *FakeClient) UserActivate(ctx context.Context, id string) (core.User, error) {
+	return f.setUserStatus(ctx, "user-activate", id, core.UserActive)
+}
+
+func (f *FakeClient) setUserStatus(ctx context.Context, call, id string, s core.UserStatus) (core.User, error) {
+	return change(ctx, f, call+" "+id, func(state *ClusterState) (core.User, error) {
+		state.Users = append([]core.User(nil), state.Users...)
+		for i := range state.Users {
+			if string(state.Users[i].ID) == id {
+				state.Users[i].Status, state.Users[i].Updated = s, core.MillisOf(Now)
+				return state.Users[i], nil
+			}
+		}
+		return core.User{}, core.Errorf(core.KindNotFound, "there is no user %s", core.UserID(id).Short())
+	})
+}
+
+// BucketScale records the call.
+func (f *FakeClient) BucketScale(ctx context.Context, n int) (admin.Done, error) {
+	return change(ctx, f, fmt.Sprintf("bucket-scale %d", n), func(*ClusterState) (admin.Done, error) {
+		return admin.Done{Text: fmt.Sprintf("every bucket has %d replicas", n)}, nil
+	})
+}
+
+// StepDown records the call.
+func (f *FakeClient) StepDown(ctx context.Context, group, to string) (admin.Done, error) {
+	return change(ctx, f, "step-down "+group+" "+to, func(*ClusterState) (admin.Done, error) {
+		return admin.Done{Text: "n2 leads " + group}, nil
+	})
+}
+
+// MigrateStart records the call.
+func (f *FakeClient) MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error) {
+	call := fmt.Sprintf("migrate-start %s %s %d", node, o.DB, o.Replicas)
+	if o.Rate > 0 {
+		call += fmt.Sprintf(" rate=%d", o.Rate)
+	}
+	if o.NoBackup {
+		call += " no-backup"
+	}
+	if len(o.IgnoredNodes) > 0 {
+		call += fmt.Sprintf(" discard=%s", o.IgnoredNodes)
+	}
+	if o.DryRun {
+		call += " dry-run"
+	}
+	return f.migrate(ctx, call)
+}
+
+// MigrateLimit records the call.
+func (f *FakeClient) MigrateLimit(ctx context.Context, node string, rate int) (migrate.Status, error) {
+	return f.migrate(ctx, fmt.Sprintf("migrate-limit %s %d", node, rate))
+}
+
+// MigrateRollback records the call.
+func (f *FakeClient) MigrateRollback(ctx context.Context, node string) (migrate.Status, error) {
+	return f.migrate(ctx, "migrate-rollback "+node)
+}
+
+// MigratePause records the call.
+func (f *FakeClient) MigratePause(ctx context.Context, node string) (migrate.Status, error) {
+	return f.migrate(ctx, "migrate-pause "+node)
+}
+
+// MigrateResume records the call.
+func (f *FakeClient) MigrateResume(ctx context.Context, node string) (migrate.Status, error) {
+	return f.migrate(ctx, "migrate-resume "+node)
+}
+
+// MigrateAbort records the call.
+func (f *FakeClient) MigrateAbort(ctx context.Context, node string) (migrate.Status, error) {
+	return f.migrate(ctx, "migrate-abort "+node)
+}
+
+// MigrateCutover records the call.
+func (f *FakeClient) MigrateCutover(ctx context.Context, node string) (migrate.Status, error) {
+	return f.migrate(ctx, "migrate-cutover "+node)
+}
+
+// MigrateFinish records the call.
+func (f *FakeClient) MigrateFinish(ctx context.Context, node string) (migrate.Status, error) {
+	return f.migrate(ctx, "migrate-finish "+node)
+}
+
+func (f *FakeClient) migrate(ctx context.Context, call string) (migrate.Status, error) {
+	return change(ctx, f, call, func(state *ClusterState) (migrate.Status, error) { return state.Migration, nil })
+}
+
+// RoomPage returns one room and one page of its members.
+func (f *FakeClient) RoomPage(ctx context.Context, r admin.RoomRequest) (admin.RoomDetail, error) {
+	d, err := read(ctx, f, func(state ClusterState) admin.RoomDetail {
+		for _, x := range state.Rooms {
+			if string(x.ID) == r.ID {
+				return state.roomPage(x.Room, r.After)
+			}
+		}
+		return admin.RoomDetail{}
+	})
+	if err == nil && d.Room.ID == "" {
+		err = core.Errorf(core.KindNotFound, "there is no room %q", r.ID)
+	}
+	return d, err
+}
+
+func (state ClusterState) roomPage(r core.Room, after string) admin.RoomDetail {
+	all := state.Members[r.ID]
+	from := 0
+	for i, m := range all {
+		if string(m.User) == after {
+			from = i + 1
+		}
+	}
+	to := min(from+admin.PageSize, len(all))
+	d := admin.RoomDetail{Room: r, Count: len(all), Members: append([]admin.RoomMember(nil), all[from:to]...)}
+	if to < len(all) {
+		d.Next = string(all[to-1].User)
+	}
+	if k, ok := state.Keys[r.ID]; ok && after == "" {
+		d.Keys = &k
+	}
+	return d
+}
+
+// RoomRekey asks the named member, or else the first that could make a key.
+func (f *FakeClient) RoomRekey(ctx context.Context, r admin.RekeyRequest) (admin.Asked, error) {
+	return change(ctx, f, "room-rekey "+r.ID+" "+r.User, func(state *ClusterState) (admin.Asked, error) {
+		k := state.Keys[core.RoomID(r.ID)]
+		if k.Why != nil {
+			return admin.Asked{}, k.Why
+		}
+		for _, x := range state.Rooms {
+			if string(x.ID) == r.ID {
+				p := k.Can[0]
+				return admin.Asked{Room: x.ID, Epoch: x.Epoch, User: p.User, Name: p.Name, Nodes: p.Nodes, At: core.MillisOf(Now)}, nil
+			}
+		}
+		return admin.Asked{}, core.Errorf(core.KindNotFound, "there is no room %q", r.ID)
+	})
+}
