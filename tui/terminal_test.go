@@ -57,7 +57,7 @@ func TestOperatorMigratesTheControlPlane(t *testing.T) {
 		term.Press("demo", "enter", "enter")
 		waitFor(t, term, "The cutover has started.")
 		f.Set(tuitest.AfterCutover())
-		waitFor(t, term, "The control plane is KV since generation 2")
+		waitFor(t, term, "The control plane has been on KV since generation 2")
 		term.Press("U")
 		waitFor(t, term, "enter choose")
 		term.Press("demo", "enter", "enter")

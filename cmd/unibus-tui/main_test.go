@@ -170,7 +170,7 @@ func migrateByHand(t *testing.T, term *tuitest.Terminal) {
 	term.Press("X")
 	waitFor(t, term, "Type the cluster's name", "enter choose")
 	term.Press("demo", "tab", "tab", "enter")
-	waitFor(t, term, "The control plane is KV", "U rollback")
+	waitFor(t, term, "The control plane has been on KV", "U rollback")
 }
 
 // TestConsoleStaysLiveWhileANodeHangs stops the connected node: keys are drawn at
@@ -186,7 +186,7 @@ func TestConsoleStaysLiveWhileANodeHangs(t *testing.T) {
 	}
 	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
 	for range 5 {
-		for key, text := range map[string]string{"2": "LISTENS", "3": "REPLICAS", "7": "WHAT", "6": "SQLite"} {
+		for key, text := range map[string]string{"2": "The meta group needs", "3": "REPLICAS", "7": "WHAT", "6": "SQLite"} {
 			began := time.Now()
 			term.Press(key)
 			waitFor(t, term, text)

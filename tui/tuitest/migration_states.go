@@ -85,7 +85,7 @@ func RolledBack() ClusterState {
 	m := &state.Migration
 	m.Running, m.Rate = false, 0
 	m.Export = migrate.Backup{Path: "/var/lib/unibus/unibus-rollback-20261122-120422.db", SHA256: hash("export"), Bytes: 14.3e6}
-	m.Result = "Rolled back: the control plane is /var/lib/unibus/unibus-rollback-20261122-120422.db on n1 since generation 3, with everything that was written since the cutover. /var/lib/unibus/unibus.db stays fenced."
+	m.Result = "Rolled back: the control plane has been /var/lib/unibus/unibus-rollback-20261122-120422.db on n1 since generation 3, with everything that was written since the cutover. /var/lib/unibus/unibus.db stays fenced."
 	for i := range m.Buckets {
 		m.Buckets[i].Nodes = map[string]core.Digest{"n1": m.Buckets[i].Source}
 		if i == 4 { // the index is derived and not in the file
@@ -238,7 +238,7 @@ func AfterCutover() ClusterState {
 	state := Healthy()
 	m := Verified().Migration
 	m.Running = false
-	m.Result = "The control plane is KV since generation 2, with 5270 keys. The SQLite file on n1 is fenced and kept. Finish when all is well."
+	m.Result = "The control plane has been on KV since generation 2, with 5270 keys. The SQLite file on n1 is fenced and kept. Finish when all is well."
 	state.Migration = m
 	state.Migration.Buckets[0].Changed = 3
 	return inState(state, 4*time.Minute, migrate.StatePreflight, 5*time.Minute, migrate.StateBackup, 299*time.Second, migrate.StateCopy, 298*time.Second,
