@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,7 +70,15 @@ func TestSlowProcess(t *testing.T) {
 	ann := files.open()
 	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{}))
 	heard := room.Chan(t.Context())
+	nodetest.Wait(t, wait, func() error { // until the session may hear the room, nothing could be dropped
+		if !room.admitted() {
+			return core.Errorf(core.KindUnavailable, "the session does not have the room yet")
+		}
+		return nil
+	})
 	room.rx.Lock() // nothing is read now
+	read := sync.OnceFunc(room.rx.Unlock)
+	defer read() // Close waits for the reader
 	for range 50 {
 		ok(t, room.Send(ctx(t), []byte("x")))
 	}
@@ -83,7 +92,7 @@ func TestSlowProcess(t *testing.T) {
 		}
 		return nil
 	})
-	room.rx.Unlock()
+	read()
 	came, missed := 0, uint64(0)
 	for came+int(missed) < 50 {
 		select {
