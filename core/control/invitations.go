@@ -37,14 +37,17 @@ func (s *Service) invite(ctx context.Context, a *actor, req InviteRequest) (any,
 	return s.keepInvitation(ctx, a, m)
 }
 
-// keepInvitation stores one, unless it is there already.
+// keepInvitation stores one, unless it is there already. One whose inviter may not
+// invite any more is replaced: its person could not accept it.
 func (s *Service) keepInvitation(ctx context.Context, a *actor, m core.Member) (any, error) {
 	pending, err := a.store.Invitations(ctx, core.InvitationFilter{Room: m.Room, User: m.User})
 	if err != nil {
 		return nil, err
 	}
 	if len(pending) > 0 && pending[0].Role == m.Role {
-		return pending[0], nil
+		if err := s.stillInvited(ctx, a, pending[0]); core.KindOf(err) != core.KindRefused {
+			return pending[0], err
+		}
 	}
 	if len(pending) > 0 && !mayTouch(a.standing, a.userAdmin(), pending[0].Role) {
 		return nil, a.outranked(pending[0].Role)

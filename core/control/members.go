@@ -151,6 +151,11 @@ func (s *Service) handOver(ctx context.Context, a *actor, m core.Member) (any, e
 		return nil, core.Errorf(core.KindRefused, "%s is revoked and cannot own the room %s", m.User.Short(), m.Room)
 	}
 	before := a.room.Owner
+	if before != m.User {
+		if err := s.mayOwn(ctx, a.store, m.User); err != nil {
+			return nil, err
+		}
+	}
 	r, err := s.updateRoom(ctx, a, core.RoomChange{Owner: m.User})
 	if err != nil {
 		return nil, err

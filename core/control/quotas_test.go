@@ -133,3 +133,49 @@ func storeUser(t *testing.T, w *world) core.UserID {
 	}
 	return u.ID
 }
+
+// TestInvitationIsReplaced invites somebody again whose inviter may not invite any
+// more: the new invitation counts.
+func TestInvitationIsReplaced(t *testing.T) {
+	for name, end := range map[string]func(w *world, room string){
+		"demoted": func(w *world, room string) {
+			w.must(t, w.owner, MethodRole, RoleRequest{room, string(w.member), core.MemberMember})
+		},
+		"revoked": func(w *world, _ string) {
+			w.must(t, w.admin, MethodUserRevoke, UserRequest{User: string(w.member)})
+		},
+		"removed": func(w *world, room string) {
+			w.must(t, w.owner, MethodRemove, MemberRequest{room, string(w.member)})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			room := w.room(t, true)
+			w.must(t, w.owner, MethodRole, RoleRequest{room, string(w.member), core.MemberAdmin})
+			w.must(t, w.member, MethodInvite, InviteRequest{Room: room, User: string(w.other)})
+			end(w, room)
+			if _, err := w.do(w.other, MethodAccept, RoomRequest{room}); core.KindOf(err) != core.KindRefused {
+				t.Fatalf("accepting what nobody may offer: %v", err)
+			}
+			w.must(t, w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.other)})
+			w.must(t, w.other, MethodAccept, RoomRequest{room})
+		})
+	}
+}
+
+// TestHandingOverKeepsTheQuota hands rooms to somebody until they own as many as
+// they may; the next one stays whose it is.
+func TestHandingOverKeepsTheQuota(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Quotas = Quotas{Invitations: 50, Rooms: 2, Members: 9, Rekeys: 9, Bytes: 1 << 20}
+	for range 2 {
+		w.must(t, w.owner, MethodRole, RoleRequest{w.room(t, true), string(w.member), core.MemberOwner})
+	}
+	room := w.room(t, true)
+	if _, err := w.do(w.owner, MethodRole, RoleRequest{room, string(w.member), core.MemberOwner}); core.KindOf(err) != core.KindRefused {
+		t.Errorf("the third room was handed over: %v", err)
+	}
+	if r, err := w.store.Room(t.Context(), core.RoomID(room)); err != nil || r.Owner != w.owner {
+		t.Errorf("the third room is %s's (%v)", r.Owner, err)
+	}
+}
