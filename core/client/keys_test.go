@@ -127,6 +127,7 @@ func TestRemovalDuringARekey(t *testing.T) {
 	p := twoInARoom(t)
 	cid := newPerson(t, p.cluster, core.RoleMember).open()
 	join(t, p.room, cid)
+	keyed(t, p.room) // nobody lists whom to give the key to
 	p.liar.lie(func(l *liar) {
 		l.members = func(all []control.Member) []control.Member { // bob has read the members; now one of them goes
 			l.members = nil
