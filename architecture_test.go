@@ -155,7 +155,7 @@ func TestTheConsoleSeesOnlyContracts(t *testing.T) {
 		}
 		for _, dep := range p.Deps {
 			for _, heavy := range []string{natsServer, sqliteLib, "unibus/core/node", "unibus/core/bus", "unibus/core/store"} {
-				if within(dep, heavy) || dep == databaseSQL { // its driver package is only an interface, and the colours use it
+				if within(dep, heavy) || dep == databaseSQL { // its driver package is only an interface, and the colors use it
 					t.Errorf("%s depends on %s, if not directly; the console holds neither a server nor a database", p.name(), dep)
 				}
 			}

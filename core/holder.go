@@ -12,7 +12,7 @@ import (
 type Holder struct {
 	slot atomic.Pointer[held]
 
-	mu      sync.Mutex // serialises Publish and Empty with the calls of watch
+	mu      sync.Mutex // serializes Publish and Empty with the calls of watch
 	watches []func(full bool)
 }
 

@@ -59,9 +59,9 @@ func (s *Service) acting(verb Verb, rule Rule, f verbFunc, subject string, heade
 	}
 }
 
-// summarised are the fields of requests that the audit shows, and their order.
+// summarized are the fields of requests that the audit shows, and their order.
 // Whatever is not here stays out of it: a field that is added later may be a secret.
-func summarised() []string {
+func summarized() []string {
 	return []string{"id", "name", "role", "group", "to", "replicas", "mode", "node", "room", "user", "db", "dry_run", "no_backup", "cutover", "rate", "discard"}
 }
 
@@ -78,7 +78,7 @@ func summary(body []byte) string {
 		return "a request that cannot be read"
 	}
 	var words []string
-	for _, name := range summarised() {
+	for _, name := range summarized() {
 		if text := shown(fields[name]); text != "" {
 			words = append(words, name+"="+text)
 		}

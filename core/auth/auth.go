@@ -218,7 +218,7 @@ func (a *Authenticator) authorized(ctx context.Context, dir Directory, id core.U
 	return ok && err == nil, a.inTime(ctx, err)
 }
 
-// member grants an authorised user its rooms.
+// member grants an authorized user its rooms.
 func (a *Authenticator) member(ctx context.Context, dir Directory, id core.UserID, r Request) (Grant, error) {
 	rooms, err := a.rooms(ctx, dir, id)
 	if err != nil {
@@ -315,7 +315,7 @@ func (a *Authenticator) WouldAdmit(ctx context.Context, id core.UserID) (bool, e
 }
 
 func unavailable(id core.UserID, err error) *core.Error {
-	return core.Errorf(core.KindUnavailable, "nobody can say whether %s is authorised: %w", id.Short(), err).
+	return core.Errorf(core.KindUnavailable, "nobody can say whether %s is authorized: %w", id.Short(), err).
 		WithNext("look at the control plane: unibus-tui status")
 }
 

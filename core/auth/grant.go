@@ -41,7 +41,7 @@ type Who string
 const (
 	WhoInternal  Who = "internal"  // one of this process's own
 	WhoOperator  Who = "operator"  // from the configuration
-	WhoUser      Who = "user"      // authorised by the directory
+	WhoUser      Who = "user"      // authorized by the directory
 	WhoAnonymous Who = "anonymous" // off and soft only: nobody vouches for it
 )
 
@@ -205,7 +205,7 @@ func adminSubjects(op core.Operator, viewerVerbs []string) []string {
 	return subjects
 }
 
-// userGrant is what an authorised user may do: speak under its own key and
+// userGrant is what an authorized user may do: speak under its own key and
 // listen, in its own rooms, and ask the control service (DESIGN D8).
 func userGrant(id core.UserID, rooms []core.RoomID) (Grant, error) {
 	if len(rooms) > MaxRooms {

@@ -35,7 +35,7 @@ type Server struct {
 	closing bool           // what breaks now was going to end anyway
 	away    func()         // ends the reaper and the guard
 
-	closeMu sync.Mutex // serialises Close, so that every caller returns when it is done
+	closeMu sync.Mutex // serializes Close, so that every caller returns when it is done
 }
 
 // New makes a Server that asks a about every connection.

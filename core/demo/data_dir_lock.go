@@ -53,7 +53,7 @@ func lockHolder(dataDir string) (pid int, err error) {
 
 // signalLockHolder sends sig to the process that holds the lock. It opens the
 // process first and then reads the lock again, so that a reused process id is
-// never signalled.
+// never signaled.
 func signalLockHolder(dataDir string, sig syscall.Signal) (pid int, err error) {
 	pid, err = lockHolder(dataDir)
 	if err != nil || pid == 0 {
@@ -69,7 +69,7 @@ func signalLockHolder(dataDir string, sig syscall.Signal) (pid int, err error) {
 		return again, err
 	}
 	if err := p.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return pid, core.Errorf(core.KindFailed, "the process %d cannot be signalled: %w", pid, err)
+		return pid, core.Errorf(core.KindFailed, "the process %d cannot be signaled: %w", pid, err)
 	}
 	return pid, nil
 }

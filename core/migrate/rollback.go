@@ -15,7 +15,7 @@ import (
 // runRollback makes a SQLite file the control plane again. It closes the guards of
 // KV on every node, exports KV to a new file, reads that back, and moves the
 // authority by one compare-and-swap. Meanwhile users get "the control plane is
-// moving". A rollback that fails or stops before that is cancelled: KV serves
+// moving". A rollback that fails or stops before that is canceled: KV serves
 // again, one generation later.
 func (j *Job) runRollback(ctx context.Context) (State, error) {
 	e, err := j.cfg.Journal.Load()
@@ -194,7 +194,7 @@ func (j *Job) cancelRollback(ctx context.Context, in Intent, cause error) (State
 		return next, errors.Join(cause, err) // the next start settles the intent
 	}
 	why := core.AsError(cause)
-	return next, core.Errorf(why.Kind, "the rollback was cancelled, and KV serves as before: %w", why).
+	return next, core.Errorf(why.Kind, "the rollback was canceled, and KV serves as before: %w", why).
 		WithNext("%s", strings.TrimPrefix(why.Next+"; then roll back again: `unibusd migration rollback`", "; then "))
 }
 
@@ -213,7 +213,7 @@ func (j *Job) closeGuardsAgain(ctx context.Context, in Intent) error {
 	return ctx.Err()
 }
 
-// finishCancelledRollback ends a rollback that was cancelled: the buckets are open
+// finishCancelledRollback ends a rollback that was canceled: the buckets are open
 // again.
 func (j *Job) finishCancelledRollback(ctx context.Context, in Intent, a core.Authority) (State, error) {
 	left, removed := j.removeRollbackFile(in)
@@ -229,7 +229,7 @@ func (j *Job) finishCancelledRollback(ctx context.Context, in Intent, a core.Aut
 	return StateSoak, errors.Join(cause, removed, j.cfg.Host.Serve(ctx, a))
 }
 
-// removeRollbackFile removes the file of a cancelled rollback if this node created
+// removeRollbackFile removes the file of a canceled rollback if this node created
 // it. left names a file of which that is not known.
 func (j *Job) removeRollbackFile(in Intent) (left string, err error) {
 	if in.File == "" {

@@ -90,7 +90,7 @@ func (s *Store) resolve() error {
 }
 
 // examine looks at the file without SQLite, whose messages would not say what
-// is wrong. fresh says that the file is empty and to be initialised.
+// is wrong. fresh says that the file is empty and to be initialized.
 func (s *Store) examine() (fresh bool, err error) {
 	info, err := os.Stat(s.path)
 	create := s.cfg.Create && !s.cfg.ReadOnly
@@ -210,14 +210,14 @@ func (s *Store) truncated(size, want int64) error {
 		WithNext("keep the file, and put a backup in its place")
 }
 
-// admit initialises a fresh file and verifies every other, over a connection
+// admit initializes a fresh file and verifies every other, over a connection
 // that leaves the file's journal mode alone.
 func (s *Store) admit(ctx context.Context, fresh bool) error {
 	db := sqlOpen(s.dsn() + "&_txlock=" + map[bool]string{true: "immediate", false: "deferred"}[fresh])
 	defer func() { _ = db.Close() }()
 	return s.attempt(ctx, wholeFactor*s.cfg.Timeout, db, func(ctx context.Context, tx *sql.Tx) error {
 		if fresh {
-			if err := initialise(ctx, tx); err != nil {
+			if err := initialize(ctx, tx); err != nil {
 				return err
 			}
 		}

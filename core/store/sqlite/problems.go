@@ -155,7 +155,7 @@ func (p *search) whole(c *cells, row core.Row) {
 		c.badRow("shorten its largest value, or delete the row",
 			"it takes %d bytes as a message, more than the %d that fit", size, maxRow)
 	}
-	if row.Key == p.lastKey { // in key order equal ones are neighbours
+	if row.Key == p.lastKey { // in key order equal ones are neighbors
 		c.badRow("decide which of the two counts and delete the other", "it differs from %s only in case", p.lastStored)
 	}
 	p.lastKey, p.lastStored = row.Key, c.key()

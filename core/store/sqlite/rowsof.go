@@ -94,7 +94,7 @@ func (f *finder) find(ctx context.Context, src source, t core.Table, keys []stri
 	collect := func(c *cells) error {
 		row, there := src.convert(c)
 		_, asked := wanted[row.Key]
-		if !asked && len(c.faults) == 0 || seen[c.where()] { // a collation found a neighbour, or the row was found before
+		if !asked && len(c.faults) == 0 || seen[c.where()] { // a collation found a neighbor, or the row was found before
 			return nil
 		}
 		seen[c.where()] = true

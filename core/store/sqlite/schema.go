@@ -163,9 +163,9 @@ func pragmaInt(ctx context.Context, q querier, name string) (int, error) {
 	return n, err
 }
 
-// initialise gives an empty file its tables and its header, all in tx. A file
-// that another process initialised meanwhile is left to verify.
-func initialise(ctx context.Context, tx *sql.Tx) error {
+// initialize gives an empty file its tables and its header, all in tx. A file
+// that another process initialized meanwhile is left to verify.
+func initialize(ctx context.Context, tx *sql.Tx) error {
 	var objects int
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&objects); err != nil || objects > 0 {
 		return err
