@@ -249,7 +249,7 @@ func TestEnforceDeniesWithoutADirectory(t *testing.T) {
 			cfg := w.cfg
 			cfg.Users = d
 			g, err := auth.New(cfg).Decide(context.Background(), signed(w.active))
-			refused(t, g, err, core.KindUnavailable, "authorised")
+			refused(t, g, err, core.KindUnavailable, "authorized")
 		})
 	}
 }
@@ -267,7 +267,7 @@ func TestSoft(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, core.BusAuthSoft)
 	if g, err := w.decide(signed(w.active)); err != nil || g.Who != auth.WhoUser {
-		t.Errorf("an authorised user: %+v, %v", g, err)
+		t.Errorf("an authorized user: %+v, %v", g, err)
 	}
 	g, err := w.decide(signed(w.revoked))
 	refused(t, g, err, core.KindRefused, "revoked")

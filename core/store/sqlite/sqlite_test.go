@@ -344,7 +344,7 @@ func TestOldIDs(t *testing.T) {
 			t.Errorf("SetUserStatus: %v, %v", revoked.ID, err)
 		}
 		if yes, err := s.IsAuthorized(t.Context(), u.ID); yes || err != nil {
-			t.Errorf("a revoked user is authorised: %v, %v", yes, err)
+			t.Errorf("a revoked user is authorized: %v, %v", yes, err)
 		}
 	}
 	k := want.Keys[0]
