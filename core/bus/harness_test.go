@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +18,7 @@ import (
 	"unibus/core/auth"
 	"unibus/core/bus"
 	"unibus/core/keys"
+	"unibus/core/loopback"
 )
 
 // directory is the users in memory; nil ones are unknown.
@@ -164,16 +164,10 @@ func (r *rig) nodeDir(t *testing.T, name string) string {
 	return dir
 }
 
-// freeAddrs are addresses that were free just now.
 func freeAddrs(t *testing.T, n int) []string {
 	t.Helper()
-	var addrs []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		must(t, err)
-		defer func() { must(t, l.Close()) }()
-		addrs = append(addrs, l.Addr().String())
-	}
+	addrs, err := loopback.FreeAddresses(n)
+	must(t, err)
 	return addrs
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"net"
 	"os"
 	"path/filepath"
 
@@ -14,6 +13,7 @@ import (
 	"unibus/core/client"
 	"unibus/core/config"
 	"unibus/core/keys"
+	"unibus/core/loopback"
 	"unibus/core/node"
 )
 
@@ -112,12 +112,12 @@ func check(errs ...error) {
 func startBus() (servers []string, ann, bob string, stop func()) {
 	dir, err := os.MkdirTemp("", "unibus-example-*")
 	check(err)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(err, l.Close())
+	listen, err := loopback.FreeAddresses(1)
+	check(err)
 	operator, err := keys.GenerateIdentity()
 	check(err)
 	cfg := config.Default()
-	cfg.Name, cfg.Data, cfg.DB, cfg.Listen = "n1", filepath.Join(dir, "n1"), filepath.Join(dir, "n1", "unibus.db"), l.Addr().String()
+	cfg.Name, cfg.Data, cfg.DB, cfg.Listen = "n1", filepath.Join(dir, "n1"), filepath.Join(dir, "n1", "unibus.db"), listen[0]
 	cfg.BusAuth = core.BusAuthEnforce
 	cfg.Operators = []core.Operator{{Key: operator.Public(), Role: core.OperatorAdmin, Name: "op"}}
 	n := node.New(node.Config{Node: cfg, Version: "example"})

@@ -13,6 +13,7 @@ import (
 	"unibus/core"
 	"unibus/core/config"
 	"unibus/core/keys"
+	"unibus/core/loopback"
 )
 
 // maxNodes is the most nodes of a demo, as many as a bucket may have replicas.
@@ -175,7 +176,7 @@ func (d *Demo) seed(ctx context.Context) ([]config.Node, Description, error) {
 		return nil, desc, err
 	}
 	desc.Identities = files
-	addrs, err := freeAddresses(2 * d.cfg.Nodes)
+	addrs, err := loopback.FreeAddresses(2 * d.cfg.Nodes)
 	if err != nil {
 		return nil, desc, err
 	}

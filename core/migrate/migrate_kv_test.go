@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"net"
 	"path/filepath"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"unibus/core"
+	"unibus/core/loopback"
 	"unibus/core/migrate"
 	"unibus/core/store/kv"
 	"unibus/core/store/sqlite"
@@ -227,7 +227,8 @@ func (b *bench) sequences(t *testing.T) map[core.Table]uint64 {
 
 func startCluster(t *testing.T) []*server.Server {
 	t.Helper()
-	ports := freePorts(t)
+	ports, err := loopback.FreePorts(3)
+	ok(t, err)
 	var routes string
 	for _, p := range ports {
 		routes += fmt.Sprintf(",nats://127.0.0.1:%d", p)
@@ -254,18 +255,6 @@ func startCluster(t *testing.T) []*server.Server {
 		}
 	})
 	return nodes
-}
-
-// freePorts are three ports that were free a moment ago.
-func freePorts(t *testing.T) (ports []int) {
-	t.Helper()
-	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		ok(t, err)
-		defer func() { _ = l.Close() }()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }
 
 func connect(t *testing.T, n *server.Server) *nats.Conn {

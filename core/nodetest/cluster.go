@@ -24,6 +24,7 @@ import (
 	"unibus/core/admin"
 	"unibus/core/config"
 	"unibus/core/keys"
+	"unibus/core/loopback"
 	"unibus/core/node"
 	"unibus/core/store/sqlite"
 )
@@ -337,14 +338,9 @@ func Seed(t testing.TB, path string, s core.Snapshot) {
 // may take one before it is used.
 func Ports(t testing.TB, n int) []int {
 	t.Helper()
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	ports, err := loopback.FreePorts(n)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return ports
 }

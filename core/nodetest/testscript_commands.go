@@ -3,12 +3,13 @@ package nodetest
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os/exec"
 	"strconv"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"unibus/core/loopback"
 )
 
 // ScriptCommands are commands for testscript files, beside the standard ones:
@@ -25,11 +26,10 @@ func ScriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 func ports(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	for i := range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		ts.Check(err)
-		defer func() { _ = l.Close() }()
-		ts.Setenv(fmt.Sprintf("P%d", i+1), strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	free, err := loopback.FreePorts(n)
+	ts.Check(err)
+	for i, port := range free {
+		ts.Setenv(fmt.Sprintf("P%d", i+1), strconv.Itoa(port))
 	}
 }
 

@@ -3,7 +3,6 @@ package kv
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/loopback"
 )
 
 // Tests share one cluster of three and one single server. Each test has an
@@ -116,14 +116,9 @@ func startServerWith(tb testing.TB, dir string, i int, ports []int, change func(
 
 func freePorts(tb testing.TB, n int) []int {
 	tb.Helper()
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	ports, err := loopback.FreePorts(n)
+	if err != nil {
+		tb.Fatal(err)
 	}
 	return ports
 }
