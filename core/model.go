@@ -147,6 +147,14 @@ const (
 	BackendNone   Backend = "none"
 )
 
+// Served is what a person reads of a node that serves b: "kv", "sqlite" or "nothing".
+func (b Backend) Served() string {
+	if b == BackendNone || b == "" {
+		return "nothing"
+	}
+	return string(b)
+}
+
 // Authority says who is the control plane now. It lives in one CAS'd record and in every node's journal.
 type Authority struct {
 	Backend    Backend `json:"backend"`

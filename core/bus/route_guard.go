@@ -183,11 +183,11 @@ func (g *routeGuard) judge(r *server.RouteInfo) error {
 		cert = g.foundAt[r.RemoteName]
 	}
 	g.mu.Unlock()
-	name := "no node of that name"
-	if cert != nil {
-		name = keys.NodeName(cert)
+	if cert == nil {
+		g.remember(r.RemoteID)
+		return core.Errorf(core.KindRefused, "the server says that it is %s, and no certificate of that name was seen", r.RemoteName)
 	}
-	if name != r.RemoteName {
+	if name := keys.NodeName(cert); name != r.RemoteName {
 		g.remember(r.RemoteID)
 		return core.Errorf(core.KindRefused, "the server says that it is %s, and showed the certificate of %s", r.RemoteName, name)
 	}

@@ -186,11 +186,11 @@ func (d *diff) authority(old, next View) {
 	switch {
 	case old.Moving == next.Moving:
 	case next.Moving == "":
-		d.add(Note, "move", "%s", left(old.Moving, next.Authority))
+		d.add(Note, "migration", "%s", left(old.Moving, next.Authority))
 	default:
-		d.add(Note, "move", "is at %s", next.Moving)
+		d.add(Note, "migration", "is at %s", next.Moving)
 	}
 	if old.Serving.Backend != next.Serving.Backend && old.Serving.Backend != "" {
-		d.add(Note, next.From, "serves %s, was %s", next.Serving.Backend, old.Serving.Backend)
+		d.add(Note, next.From, "serves %s, and served %s before", next.Serving.Backend.Served(), old.Serving.Backend.Served())
 	}
 }

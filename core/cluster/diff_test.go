@@ -54,13 +54,13 @@ func TestDiff(t *testing.T) {
 		{"a replica falls behind", base(), with(base(), func(v *View) { v.Buckets[0].Replicas[2] = Replica{"n3", ReplicaBehind, 500} }), []string{"note n3 its replica of users is 500 operations behind"}},
 		{"a replica is a moment behind", base(), with(base(), func(v *View) { v.Buckets[0].Replicas[2] = Replica{"n3", ReplicaBehind, 5} }), nil},
 		{"a replica catches up", with(base(), func(v *View) { v.Buckets[0].Replicas[2] = Replica{"n3", ReplicaOffline, 0} }), base(), []string{"healthy n3 its replica of users is current"}},
-		{"authority moves", onSQLite(base(), true), with(base(), func(v *View) { v.Moving = "soak" }), []string{"healthy authority is kv, generation 2, was sqlite on n1, generation 1", "note move is at soak", "note n1 serves kv, was sqlite"}},
+		{"authority moves", onSQLite(base(), true), with(base(), func(v *View) { v.Moving = "soak" }), []string{"healthy authority is kv, generation 2, was sqlite on n1, generation 1", "note migration is at soak", "note n1 serves kv, and served sqlite before"}},
 		{"authority is first recorded", onSQLite(base(), false), onSQLite(base(), true), []string{"note authority is sqlite on n1, generation 1"}},
 		{"authority cannot be read", base(), with(base(), func(v *View) { v.Authority = nil }), []string{"degraded authority cannot be read; it was kv, generation 2"}},
-		{"a move cuts over, seen last at its fence", with(base(), func(v *View) { v.Moving = "fence" }), base(), []string{"note move has cut over to KV"}},
-		{"a move is aborted", with(onSQLite(base(), true), func(v *View) { v.Moving = "copy" }), onSQLite(base(), true), []string{"note move has left copy"}},
-		{"a move is rolled back", with(onSQLite(base(), true), func(v *View) { v.Moving = "rollback" }), onSQLite(base(), true), []string{"note move was rolled back to SQLite"}},
-		{"a rollback ends, the record is seen later", with(base(), func(v *View) { v.Moving = "rollback" }), base(), []string{"note move has left rollback"}},
+		{"a move cuts over, seen last at its fence", with(base(), func(v *View) { v.Moving = "fence" }), base(), []string{"note migration has cut over to KV"}},
+		{"a move is aborted", with(onSQLite(base(), true), func(v *View) { v.Moving = "copy" }), onSQLite(base(), true), []string{"note migration has left copy"}},
+		{"a move is rolled back", with(onSQLite(base(), true), func(v *View) { v.Moving = "rollback" }), onSQLite(base(), true), []string{"note migration was rolled back to SQLite"}},
+		{"a rollback ends, the record is seen later", with(base(), func(v *View) { v.Moving = "rollback" }), base(), []string{"note migration has left rollback"}},
 	} {
 		var got []string
 		for _, e := range Diff(c.old, c.next) {

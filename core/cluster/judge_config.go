@@ -154,18 +154,18 @@ func judgeNotes(v View) []Finding {
 	note := func(about, text, next string) { fs = append(fs, Finding{Note, about, text, next}) }
 	infos := v.infos()
 	if names := who(infos, func(i Info) bool { return i.BusAuth != core.BusAuthEnforce }); len(names) > 0 {
-		note("config", "Declared is bus-auth enforce; it is not active on "+join(names)+".", "")
+		note("config", "bus-auth enforce is declared, but not active on "+join(names)+".", "")
 	}
 	if names := who(infos, func(i Info) bool { return !i.TLS }); len(names) > 0 {
-		note("config", "Declared is bus-tls; it is not active on "+join(names)+".", "")
+		note("config", "bus-tls is declared, but not active on "+join(names)+".", "")
 	}
 	switch {
 	case !v.Clustered:
-		note("authority", "Declared is a decentralised control plane; there is one node, without routes.", "")
+		note("authority", "A decentralized control plane is declared, but there is one node, without routes.", "")
 	case v.onSQLite() != "":
-		note("authority", "Declared is a decentralised control plane; it is SQLite on "+v.onSQLite()+".", "`unibusd migrate-to-kv`, or page 6 of the console, moves it.")
+		note("authority", "A decentralized control plane is declared, but it is SQLite on "+v.onSQLite()+".", "`unibusd migrate-to-kv`, or page 6 of the console, moves it.")
 	case v.noRecord() && len(v.sqliteNodes()) > 0:
-		note("authority", "Declared is a decentralised control plane; it is SQLite on "+join(v.sqliteNodes())+".", "`unibusd migrate-to-kv`, or page 6 of the console, moves it.")
+		note("authority", "A decentralized control plane is declared, but it is SQLite on "+join(v.sqliteNodes())+".", "`unibusd migrate-to-kv`, or page 6 of the console, moves it.")
 	}
 	if text := spread(infos, func(i Info) string { return cmp.Or(i.Version, "unknown") }); text != "" {
 		note("config", "The nodes run different versions: "+text+".", "bring them to the same version when convenient")

@@ -135,7 +135,7 @@ func writeNodes(w io.Writer, v cluster.View) error {
 			state, clients = "down", "-"
 		}
 		if n.Info != nil && n.Online {
-			serves = servesText(n.Info.Serving.Backend)
+			serves = n.Info.Serving.Backend.Served()
 		}
 		heard := "never"
 		if n.HeardMS >= 0 {
@@ -144,13 +144,6 @@ func writeNodes(w io.Writer, v cluster.View) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", n.Name, state, heard, orDash(n.Meta), serves, clients)
 	}
 	return t.Flush()
-}
-
-func servesText(b core.Backend) string {
-	if b == core.BackendNone {
-		return "nothing"
-	}
-	return string(b)
 }
 
 func writeBuckets(w io.Writer, v cluster.View) error {

@@ -56,10 +56,11 @@ func servesCell(n cluster.Node) widget.Cell {
 	if n.Info == nil || !n.Online {
 		return widget.Cell{Text: "-", Tone: theme.Faint}
 	}
-	if n.Info.Serving.Backend == core.BackendNone || n.Info.Serving.Backend == "" {
-		return widget.Cell{Text: "nothing", Tone: theme.Dim}
+	c := widget.Cell{Text: n.Info.Serving.Backend.Served()}
+	if c.Text == core.BackendNone.Served() {
+		c.Tone = theme.Dim
 	}
-	return widget.Cell{Text: string(n.Info.Serving.Backend)}
+	return c
 }
 
 func listensCell(n cluster.Node) widget.Cell {
@@ -182,10 +183,7 @@ func addInfo(f *page.LabeledLines, i *cluster.Info, online bool) {
 
 // servingText is what a node serves. A SQLite file beside KV is not served.
 func servingText(x cluster.Serving) string {
-	text := string(x.Backend)
-	if x.Backend == core.BackendNone {
-		text = "nothing"
-	}
+	text := x.Backend.Served()
 	if x.File != "" && x.Backend == core.BackendSQLite {
 		text += ", " + x.File
 	}
