@@ -63,7 +63,7 @@ func newKeyWorld(t *testing.T, st core.Store) *keyWorld {
 		w.people[i].Name, w.people[i].Status = &name, core.UserActive
 		must(t, st.AddUser(t.Context(), w.people[i]))
 	}
-	holder := &core.Holder{}
+	holder := &core.StoreHandle{}
 	holder.Publish(st)
 	w.Service = NewService(ServiceConfig{
 		Node: "n1", Holder: holder, Eyes: quiet{}, Bus: w.bus, Log: slog.New(slog.DiscardHandler),

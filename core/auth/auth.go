@@ -18,7 +18,7 @@ const DefaultTimeout = 2 * time.Second
 // Directory knows the users. Its answer is only believed without an error. One
 // that also has RoomsOf says what its users may touch; without it they have no
 // rooms. One that has User tells, in soft mode, a revoked user from one it has
-// never heard of. A directory with Store (core.Holder) is asked through that.
+// never heard of. A directory with Store (core.StoreHandle) is asked through that.
 type Directory interface {
 	IsAuthorized(ctx context.Context, id core.UserID) (bool, error)
 }

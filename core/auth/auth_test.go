@@ -242,7 +242,7 @@ func TestEnforceDeniesWithoutADirectory(t *testing.T) {
 	w.cfg.Timeout = 10 * time.Millisecond
 	yes := map[core.UserID]core.UserStatus{core.UserID(pub(w.active)): core.UserActive}
 	for name, d := range map[string]auth.Directory{
-		"none": nil, "empty holder": &core.Holder{}, "error beside a yes": directory{users: yes, err: errors.New("down")}, "hangs": directory{hang: true},
+		"none": nil, "empty holder": &core.StoreHandle{}, "error beside a yes": directory{users: yes, err: errors.New("down")}, "hangs": directory{hang: true},
 		"no rooms": directory{users: yes, roomsErr: errors.New("down")},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -280,7 +280,7 @@ func TestSoft(t *testing.T) {
 		g, err := w.decide(r)
 		anonymous(t, g, err, r.Key)
 	}
-	w.cfg.Users = &core.Holder{}
+	w.cfg.Users = &core.StoreHandle{}
 	g, err = w.decide(signed(w.active))
 	anonymous(t, g, err, pub(w.active))
 	want := []string{pub(w.stranger) + " 192.0.2.7:1 refused", " 192.0.2.9:1 refused", pub(w.active) + " 192.0.2.7:1 unavailable"}
@@ -289,7 +289,7 @@ func TestSoft(t *testing.T) {
 	}
 }
 
-// holding is a directory that knows who is revoked only through its store, like core.Holder.
+// holding is a directory that knows who is revoked only through its store, like core.StoreHandle.
 type holding struct{ directory }
 
 func (h holding) IsAuthorized(ctx context.Context, id core.UserID) (bool, error) {

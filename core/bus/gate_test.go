@@ -65,7 +65,7 @@ func TestEmptyDirectoryDeniesInEnforce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, core.BusAuthEnforce)
 	r.auth = auth.New(auth.Config{
-		Mode: core.BusAuthEnforce, Users: &core.Holder{},
+		Mode: core.BusAuthEnforce, Users: &core.StoreHandle{},
 		Operators: []core.Operator{{Key: r.admin.Public(), Role: core.OperatorAdmin}},
 	})
 	log, lines := logLines()

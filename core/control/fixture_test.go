@@ -23,7 +23,7 @@ type world struct {
 	*Service
 	server  *server.Server
 	store   *kv.Store
-	holder  core.Holder
+	holder  core.StoreHandle
 	now     atomic.Int64
 	onWrite atomic.Pointer[func(bucket, key string) error]
 

@@ -14,7 +14,7 @@ import (
 	"unibus/core"
 )
 
-// Holder publishes the store; *core.Holder is one.
+// Holder publishes the store; *core.StoreHandle is one.
 type Holder interface {
 	Store() (core.Store, error)
 	Watch(func(full bool))

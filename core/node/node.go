@@ -44,7 +44,7 @@ type Node struct {
 	lock     *dirLock
 	journal  *migrate.FileJournal
 	ids      identities
-	holder   core.Holder
+	holder   core.StoreHandle
 	auth     *auth.Authenticator
 	bus      *bus.Server
 	conns    connections

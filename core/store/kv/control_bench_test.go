@@ -73,7 +73,7 @@ func serveControl(b *testing.B, on tenant) (stores []*Store) {
 		s := on.openWith(b, i, Config{Replicas: 3, Timeout: 5 * time.Second, Node: on.nodes[i].Name()})
 		nonces := NewNonces(NoncesConfig{Conn: on.conn(b, i), Replicas: 3, Budget: 30 * time.Second, Timeout: 5 * time.Second})
 		mustDo(b, nonces.Open(b.Context()))
-		holder := &core.Holder{}
+		holder := &core.StoreHandle{}
 		holder.Publish(s)
 		service := control.NewService(control.Config{
 			Conn: on.conn(b, i), Node: on.nodes[i].Name(), Holder: holder, Now: func() core.Millis { return core.MillisOf(time.Now()) },

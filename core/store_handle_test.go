@@ -22,7 +22,7 @@ func (s fakeStore) HasAdmin(context.Context, UserID) (bool, error)     { return 
 func TestStoreHolderFailClosed(t *testing.T) {
 	t.Parallel()
 	lost := Errorf(KindUnavailable, "no quorum")
-	var h Holder
+	var h StoreHandle
 	denies := func(when string, want Kind) {
 		t.Helper()
 		for name, ask := range map[string]func(context.Context, UserID) (bool, error){"IsAuthorized": h.IsAuthorized, "HasAdmin": h.HasAdmin} {
@@ -59,7 +59,7 @@ func TestStoreHolderFailClosed(t *testing.T) {
 // TestHolderEmptyWithoutReason: a caller that forgets the reason must not open the door.
 func TestHolderEmptyWithoutReason(t *testing.T) {
 	t.Parallel()
-	var h Holder
+	var h StoreHandle
 	h.Publish(fakeStore{yes: true})
 	h.Empty(nil)
 	s, err := h.Store()
@@ -73,7 +73,7 @@ func TestHolderEmptyWithoutReason(t *testing.T) {
 
 func TestHolderPublishNil(t *testing.T) {
 	t.Parallel()
-	var h Holder
+	var h StoreHandle
 	h.Publish(nil)
 	if s, err := h.Store(); s != nil || KindOf(err) != KindUnavailable {
 		t.Errorf("%v, %v", s, err)
@@ -82,7 +82,7 @@ func TestHolderPublishNil(t *testing.T) {
 
 func TestHolderWatch(t *testing.T) {
 	t.Parallel()
-	var h Holder
+	var h StoreHandle
 	var got []bool
 	h.Watch(func(full bool) { got = append(got, full) })
 	h.Publish(fakeStore{})
@@ -97,7 +97,7 @@ func TestHolderWatch(t *testing.T) {
 // TestHolderConcurrently is for the race detector, and that no reader sees half a swap.
 func TestHolderConcurrently(t *testing.T) {
 	t.Parallel()
-	var h Holder
+	var h StoreHandle
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {

@@ -6,10 +6,10 @@ import (
 	"sync/atomic"
 )
 
-// Holder is the slot that publishes the current Store to those who ask: the
+// StoreHandle is the slot that publishes the current Store to those who ask: the
 // authenticator, the admin service. It denies while it is empty. Readers never
 // wait; a cutover swaps what they will see next.
-type Holder struct {
+type StoreHandle struct {
 	slot atomic.Pointer[held]
 
 	mu      sync.Mutex // serializes Publish and Empty with the calls of watch
@@ -22,14 +22,14 @@ type held struct {
 }
 
 // Publish makes s the store that everybody sees from now on.
-func (h *Holder) Publish(s Store) { h.set(&held{store: s}) }
+func (h *StoreHandle) Publish(s Store) { h.set(&held{store: s}) }
 
 // Empty takes the store away; reason is what callers of Store are told meanwhile.
-func (h *Holder) Empty(reason *Error) { h.set(&held{reason: reason}) }
+func (h *StoreHandle) Empty(reason *Error) { h.set(&held{reason: reason}) }
 
 // Watch calls f with the present state and then at every change, in order,
 // from the goroutine that makes the change.
-func (h *Holder) Watch(f func(full bool)) {
+func (h *StoreHandle) Watch(f func(full bool)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.watches = append(h.watches, f)
@@ -37,7 +37,7 @@ func (h *Holder) Watch(f func(full bool)) {
 	f(cur != nil && cur.store != nil)
 }
 
-func (h *Holder) set(next *held) {
+func (h *StoreHandle) set(next *held) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.slot.Store(next)
@@ -47,7 +47,7 @@ func (h *Holder) set(next *held) {
 }
 
 // Store returns the published store, or a KindUnavailable error that says why there is none.
-func (h *Holder) Store() (Store, error) {
+func (h *StoreHandle) Store() (Store, error) {
 	cur := h.slot.Load()
 	switch {
 	case cur == nil, cur.store == nil && cur.reason == nil:
@@ -59,7 +59,7 @@ func (h *Holder) Store() (Store, error) {
 }
 
 // IsAuthorized asks the published store; without one, or with an error, it is false.
-func (h *Holder) IsAuthorized(ctx context.Context, id UserID) (bool, error) {
+func (h *StoreHandle) IsAuthorized(ctx context.Context, id UserID) (bool, error) {
 	s, err := h.Store()
 	if err != nil {
 		return false, err
@@ -69,7 +69,7 @@ func (h *Holder) IsAuthorized(ctx context.Context, id UserID) (bool, error) {
 }
 
 // HasAdmin asks the published store; without one, or with an error, it is false.
-func (h *Holder) HasAdmin(ctx context.Context, id UserID) (bool, error) {
+func (h *StoreHandle) HasAdmin(ctx context.Context, id UserID) (bool, error) {
 	s, err := h.Store()
 	if err != nil {
 		return false, err
