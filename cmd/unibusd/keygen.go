@@ -85,7 +85,7 @@ func certNodeCommand() *cobra.Command {
 			if err := os.MkdirAll(out, 0o700); err != nil {
 				return core.Errorf(core.KindFailed, "the directory %s cannot be made: %w", out, err)
 			}
-			if err := keys.NamedNodeCert(ca, name, hosts, out); err != nil {
+			if err := keys.NodeCert(ca, name, hosts, out); err != nil {
 				return err
 			}
 			c.Printf("%s/node.crt and %s/node.key are for the node %s at %s.\n", out, out, name, strings.Join(hosts, ", "))

@@ -49,11 +49,8 @@ func operatorFiles(infos []Info, now time.Time) []Finding {
 	return fs
 }
 
-// operatorDifferences says for each key which nodes differ. Nodes with one digest agree.
+// operatorDifferences says for each key which nodes differ.
 func operatorDifferences(infos []Info) []Finding {
-	if len(slices.Compact(slices.Sorted(maps.Values(digests(infos))))) < 2 {
-		return nil
-	}
 	var fs []Finding
 	for _, key := range operatorKeys(infos) {
 		if text := operatorSpread(infos, key); text != "" {
@@ -61,14 +58,6 @@ func operatorDifferences(infos []Info) []Finding {
 		}
 	}
 	return fs
-}
-
-func digests(infos []Info) map[string]string {
-	out := map[string]string{}
-	for _, i := range infos {
-		out[i.Name] = i.Operators.Digest
-	}
-	return out
 }
 
 // operatorKeys are the keys that any node has, in order.
@@ -84,22 +73,14 @@ func operatorKeys(infos []Info) []string {
 
 // operatorSpread is a sentence about a key that is not the same everywhere; "" for one that is.
 func operatorSpread(infos []Info, key string) string {
-	var has, lacks []string
-	var named core.Operator
 	with := slices.DeleteFunc(slices.Clone(infos), func(i Info) bool { return operatorOf(i, key) == nil })
-	for _, i := range infos {
-		op := operatorOf(i, key)
-		if op == nil {
-			lacks = append(lacks, i.Name)
-			continue
-		}
-		named, has = *op, append(has, i.Name)
-	}
+	has, lacks := parted(infos, func(i Info) bool { return operatorOf(i, key) != nil })
+	named := operatorName(*operatorOf(with[len(with)-1], key))
 	switch text := spread(with, func(i Info) string { return string(operatorOf(i, key).Role) }); {
 	case len(lacks) > 0:
-		return fmt.Sprintf("%s is an operator on %s and not on %s.", operatorName(named), join(has), join(lacks))
+		return fmt.Sprintf("%s is an operator on %s and not on %s.", named, join(has), join(lacks))
 	case text != "":
-		return fmt.Sprintf("%s has different roles: %s.", operatorName(named), text)
+		return fmt.Sprintf("%s has different roles: %s.", named, text)
 	}
 	if text := spread(with, func(i Info) string { return operatorOf(i, key).Name }); text != "" {
 		return fmt.Sprintf("The operator's key %s has different names: %s.", core.UserID(key).Short(), text)

@@ -21,7 +21,6 @@ func saying(each func(i int, o *Operators)) View {
 		for i := range v.Nodes {
 			o := &Operators{List: []core.Operator{{Key: anaKey, Role: core.OperatorAdmin, Name: "ana"}, {Key: benKey, Role: core.OperatorViewer, Name: "ben"}}, File: "/etc/unibus/unibusd.toml"}
 			each(i, o)
-			o.Digest = fmt.Sprint(o.List, len(o.Removed))
 			v.Nodes[i].Info.Operators = o
 		}
 	})

@@ -103,7 +103,6 @@ type Info struct {
 
 // Operators is what a node says of its operators. All of it is public: keys, roles and names.
 type Operators struct {
-	Digest     string                 `json:"digest"`                // of List and of Removed's keys: equal on nodes that agree
 	List       []core.Operator        `json:"list"`                  // those in force, by key
 	Removed    []core.RemovedOperator `json:"removed,omitempty"`     // removed by command, by key
 	Leftover   []core.Operator        `json:"leftover,omitempty"`    // removed ones that the configuration still names

@@ -70,22 +70,15 @@ func GenerateCluster() (seed []byte, id Identity, err error) {
 
 // ParseClusterSeed reads the seed of a cluster's key. KindInvalid where it is none.
 func ParseClusterSeed(seed []byte) (Identity, error) {
-	kp, err := nkeys.FromSeed(bytes.TrimSpace(seed))
-	if err != nil {
-		return Identity{}, core.Errorf(core.KindInvalid, "this is not an nkey seed")
-	}
-	id, err := identityOf(kp)
-	if err != nil {
-		return Identity{}, err
-	}
-	if !nkeys.IsValidPublicClusterKey(id.pub) {
-		return Identity{}, core.Errorf(core.KindInvalid, "this is the seed of another kind of nkey, %s…, not of a cluster", id.pub[:1])
-	}
-	return id, nil
+	return parseSeed(seed, "cluster", nkeys.IsValidPublicClusterKey)
 }
 
 // ParseSeed reads a seed; surrounding white space is ignored. KindInvalid where it is not one of a user.
 func ParseSeed(seed []byte) (Identity, error) {
+	return parseSeed(seed, "user", nkeys.IsValidPublicUserKey)
+}
+
+func parseSeed(seed []byte, kind string, isOfKind func(public string) bool) (Identity, error) {
 	kp, err := nkeys.FromSeed(bytes.TrimSpace(seed))
 	if err != nil {
 		return Identity{}, core.Errorf(core.KindInvalid, "this is not an nkey seed")
@@ -94,8 +87,8 @@ func ParseSeed(seed []byte) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	if !nkeys.IsValidPublicUserKey(id.pub) {
-		return Identity{}, core.Errorf(core.KindInvalid, "this is the seed of another kind of nkey, %s…, not of a user", id.pub[:1])
+	if !isOfKind(id.pub) {
+		return Identity{}, core.Errorf(core.KindInvalid, "this is the seed of another kind of nkey, %s…, not of a %s", id.pub[:1], kind)
 	}
 	return id, nil
 }

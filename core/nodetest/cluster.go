@@ -189,7 +189,7 @@ func (c *Cluster) secureClients(ca string) {
 		n := &c.Configs[i]
 		out := n.Data + "-client-tls"
 		MkdirAll(c.t, out)
-		if err := keys.NodeCert(ca, []string{"127.0.0.1"}, out); err != nil {
+		if err := keys.NodeCert(ca, "", []string{"127.0.0.1"}, out); err != nil {
 			c.t.Fatal(err)
 		}
 		n.TLSCert, n.TLSKey = filepath.Join(out, keys.NodeCertFile), filepath.Join(out, keys.NodeKeyFile)
@@ -221,7 +221,7 @@ func (c *Cluster) secureRoutes(ca string, hosts []string) {
 		n := &c.Configs[i]
 		out := n.Data + "-tls"
 		MkdirAll(c.t, out)
-		if err := keys.NamedNodeCert(ca, n.Name, hosts[i:i+1], out); err != nil {
+		if err := keys.NodeCert(ca, n.Name, hosts[i:i+1], out); err != nil {
 			c.t.Fatal(err)
 		}
 		n.RouteTLSCert, n.RouteTLSKey = filepath.Join(out, keys.NodeCertFile), filepath.Join(out, keys.NodeKeyFile)
