@@ -263,7 +263,7 @@ func (c *Cluster) Client(i int, as keys.Identity) *admin.Client {
 
 // Connect tries once to connect to node i as a user of the bus.
 func (c *Cluster) Connect(i int, as keys.Identity) (*nats.Conn, error) {
-	return nats.Connect(c.URL(i), nats.Nkey(as.Public(), as.Sign), nats.CustomInboxPrefix("_INBOX."+as.Public()),
+	return nats.Connect(c.URL(i), nats.Nkey(as.Public(), as.SignNonce), nats.CustomInboxPrefix("_INBOX."+as.Public()),
 		nats.NoReconnect(), nats.Timeout(5*time.Second))
 }
 
