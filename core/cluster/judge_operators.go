@@ -14,7 +14,7 @@ import (
 // own configuration: somebody who was taken out of one file is still let in by another.
 func judgeOperators(infos []Info, now time.Time) []Finding {
 	infos = slices.DeleteFunc(slices.Clone(infos), func(i Info) bool { return i.Operators == nil }) // older nodes do not say
-	fs := slices.Concat(operatorFiles(infos, now), operatorDifferences(infos))
+	fs := slices.Concat(operatorFiles(infos, now), operatorDifferences(infos), operatorEnds(infos, now))
 	for _, i := range infos {
 		for _, op := range i.Operators.Leftover {
 			fs = append(fs, Finding{
@@ -81,6 +81,9 @@ func operatorSpread(infos []Info, key string) string {
 		return fmt.Sprintf("%s is an operator on %s and not on %s.", named, join(has), join(lacks))
 	case text != "":
 		return fmt.Sprintf("%s has different roles: %s.", named, text)
+	}
+	if text := spread(with, func(i Info) string { return notAfterText(*operatorOf(i, key)) }); text != "" {
+		return fmt.Sprintf("%s has different ends: %s.", named, text)
 	}
 	if text := spread(with, func(i Info) string { return operatorOf(i, key).Name }); text != "" {
 		return fmt.Sprintf("The operator's key %s has different names: %s.", core.UserID(key).Short(), text)
