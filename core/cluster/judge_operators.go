@@ -19,7 +19,7 @@ func judgeOperators(infos []Info, now time.Time) []Finding {
 		for _, op := range i.Operators.Leftover {
 			fs = append(fs, Finding{
 				Note, "config",
-				fmt.Sprintf("The configuration of %s still names %s, who was removed: the key is refused there all the same.", i.Name, operatorName(op)),
+				fmt.Sprintf("The configuration of %s still names %s, which was removed: the node refuses the key.", i.Name, operatorName(op)),
 				fmt.Sprintf("take the key %s out of the configuration of %s", op.Key, i.Name),
 			})
 		}
@@ -35,7 +35,7 @@ func operatorFiles(infos []Info, now time.Time) []Finding {
 			fs = append(fs, Finding{
 				Degraded, "node." + i.Name,
 				fmt.Sprintf("%s cannot use its configuration file since %s, and its operators stay as they were: %s.", i.Name, clock(o.FaultSince, now), o.Fault),
-				fmt.Sprintf("mend %s on %s; `unibusd serve --config FILE --check` says what is wrong, and the node reads it again by itself", o.File, i.Name),
+				fmt.Sprintf("correct %s on %s; `unibusd serve --config FILE --check` shows the error. The node reads the file again by itself", o.File, i.Name),
 			})
 		}
 		if i.Operators.Unsaved != "" {
@@ -54,7 +54,7 @@ func operatorDifferences(infos []Info) []Finding {
 	var fs []Finding
 	for _, key := range operatorKeys(infos) {
 		if text := operatorSpread(infos, key); text != "" {
-			fs = append(fs, Finding{Degraded, "config", text, "make the operators in the configuration files of all nodes the same, which needs no restart; or `unibusd operator remove " + key + "`, which shuts the key out everywhere"})
+			fs = append(fs, Finding{Degraded, "config", text, "make the operators in the configuration files of all nodes the same, which needs no restart; or run `unibusd operator remove " + key + "` refuses the key on every node"})
 		}
 	}
 	return fs
@@ -74,18 +74,18 @@ func operatorKeys(infos []Info) []string {
 // operatorSpread is a sentence about a key that is not the same everywhere; "" for one that is.
 func operatorSpread(infos []Info, key string) string {
 	with := slices.DeleteFunc(slices.Clone(infos), func(i Info) bool { return operatorOf(i, key) == nil })
-	has, lacks := parted(infos, func(i Info) bool { return operatorOf(i, key) != nil })
+	has, lacks := partitionNames(infos, func(i Info) bool { return operatorOf(i, key) != nil })
 	named := operatorName(*operatorOf(with[len(with)-1], key))
-	switch text := spread(with, func(i Info) string { return string(operatorOf(i, key).Role) }); {
+	switch text := differingValues(with, func(i Info) string { return string(operatorOf(i, key).Role) }); {
 	case len(lacks) > 0:
 		return fmt.Sprintf("%s is an operator on %s and not on %s.", named, join(has), join(lacks))
 	case text != "":
 		return fmt.Sprintf("%s has different roles: %s.", named, text)
 	}
-	if text := spread(with, func(i Info) string { return notAfterText(*operatorOf(i, key)) }); text != "" {
+	if text := differingValues(with, func(i Info) string { return notAfterText(*operatorOf(i, key)) }); text != "" {
 		return fmt.Sprintf("%s has different ends: %s.", named, text)
 	}
-	if text := spread(with, func(i Info) string { return operatorOf(i, key).Name }); text != "" {
+	if text := differingValues(with, func(i Info) string { return operatorOf(i, key).Name }); text != "" {
 		return fmt.Sprintf("The operator's key %s has different names: %s.", core.UserID(key).Short(), text)
 	}
 	return ""
@@ -143,13 +143,13 @@ func OperatorsOf(v View) OperatorsSeen {
 	for _, i := range infos {
 		for _, op := range i.Operators.List {
 			if !slices.ContainsFunc(out.Operators, func(o OperatorSeen) bool { return o.Operator == op }) {
-				on, not := parted(infos, func(i Info) bool { return slices.Contains(i.Operators.List, op) })
+				on, not := partitionNames(infos, func(i Info) bool { return slices.Contains(i.Operators.List, op) })
 				out.Operators = append(out.Operators, OperatorSeen{op, on, not})
 			}
 		}
 		for _, r := range i.Operators.Removed {
 			if !slices.ContainsFunc(out.Removed, func(o RemovedSeen) bool { return o.Key == r.Key }) {
-				on, not := parted(infos, func(i Info) bool {
+				on, not := partitionNames(infos, func(i Info) bool {
 					return slices.ContainsFunc(i.Operators.Removed, func(o core.RemovedOperator) bool { return o.Key == r.Key })
 				})
 				out.Removed = append(out.Removed, RemovedSeen{r, on, not})
@@ -161,8 +161,8 @@ func OperatorsOf(v View) OperatorsSeen {
 	return out
 }
 
-// parted are the nodes of which something is true, and the others.
-func parted(infos []Info, is func(Info) bool) (yes, no []string) {
+// partitionNames are the nodes of which something is true, and the others.
+func partitionNames(infos []Info, is func(Info) bool) (yes, no []string) {
 	yes, no = []string{}, []string{}
 	for _, i := range infos {
 		if is(i) {

@@ -66,7 +66,7 @@ func TestOperatorsAreCompared(t *testing.T) {
 			if i == 1 {
 				o.Leftover = []core.Operator{{Key: benKey, Role: core.OperatorViewer, Name: "ben"}}
 			}
-		}, "The configuration of n2 still names ben (UDMK…4C22), who was removed: the key is refused there all the same.", benKey},
+		}, "The configuration of n2 still names ben (UDMK…4C22), which was removed: the node refuses the key.", benKey},
 	} {
 		j := Judge(saying(c.each), noon)
 		at := slices.IndexFunc(j.Findings, func(f Finding) bool { return f.Text == c.text })

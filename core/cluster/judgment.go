@@ -15,14 +15,14 @@ const electionTime = 15 * time.Second
 
 // Judge says what a View means: the verdict, the sentence that an operator reads
 // first, what to do, and every finding, worst first. It is pure.
-func Judge(v View, now time.Time) Judgement {
+func Judge(v View, now time.Time) Judgment {
 	var fs []Finding
 	if v.Clustered {
 		fs = slices.Concat(judgeUnknown(v), judgeLostStreams(v), judgeNodes(v), judgeMeta(v, now), judgeBuckets(v, now)) // causes before what follows from them
 	}
 	fs = slices.Concat(fs, judgeAuthority(v), judgeConfig(v, now), judgeNotes(v))
 	slices.SortStableFunc(fs, func(a, b Finding) int { return b.Level.rank() - a.Level.rank() })
-	j := Judgement{Verdict: Healthy, Findings: fs}
+	j := Judgment{Verdict: Healthy, Findings: fs}
 	if fs == nil {
 		j.Findings = []Finding{}
 	}
@@ -67,15 +67,15 @@ func allWell(v View) string {
 	if !v.onKV() {
 		return nodes + ". " + onOneFile(v)
 	}
-	return fmt.Sprintf("%s and every bucket has %s. %s", nodes, replicas(v), mayStop(v.spare()))
+	return fmt.Sprintf("%s and every bucket has %s. %s", nodes, replicas(v), mayStop(v.tolerableStops()))
 }
 
 func single(v View) string {
 	switch v.Serving.Backend {
 	case core.BackendSQLite:
-		return fmt.Sprintf("%s serves the control plane from its SQLite file. It is the only node: while it is stopped, nobody is admitted.", v.From)
+		return fmt.Sprintf("%s serves the control plane from its SQLite file. It is the only node: while it is stopped, new connections are refused.", v.From)
 	case core.BackendKV:
-		return fmt.Sprintf("%s serves the control plane and is the only node: while it is stopped, nobody is admitted.", v.From)
+		return fmt.Sprintf("%s serves the control plane and is the only node: while it is stopped, new connections are refused.", v.From)
 	}
 	return fmt.Sprintf("%s is the only node.", v.From)
 }
@@ -87,9 +87,9 @@ func onOneFile(v View) string {
 		holders = []string{of}
 	}
 	if len(holders) == 0 {
-		return "The control plane is not in the buckets. " + mayStop(v.spare())
+		return "The control plane is not in the buckets. " + mayStop(v.tolerableStops())
 	}
-	text := fmt.Sprintf("The control plane is SQLite on %s alone: while that node is stopped, nobody is admitted.", join(holders))
+	text := fmt.Sprintf("The control plane is SQLite on %s alone: while that node is stopped, new connections are refused.", join(holders))
 	if may := MayStop(v); len(may) > 0 {
 		text += fmt.Sprintf(" %s may stop.", capital(anyOf(may), v.online()...))
 	}
@@ -107,8 +107,8 @@ func anyOf(names []string) string {
 func replicas(v View) string {
 	least := 0
 	for i, b := range v.Buckets {
-		if i == 0 || b.live() < least {
-			least = b.live()
+		if i == 0 || b.liveReplicas() < least {
+			least = b.liveReplicas()
 		}
 	}
 	return fmt.Sprintf("%s current %s", number(least), plural(least, "replica", "replicas"))
@@ -130,17 +130,17 @@ func judgeMeta(v View, now time.Time) []Finding {
 	case v.At == 0:
 		return []Finding{{Degraded, "meta", v.From + " has not heard from any node yet.", "wait a few seconds; if this stays, read the log of " + v.From}}
 	case len(m.Leaders) > 1:
-		return append(ghosts(v), Finding{
+		return append(orphanPeerFindings(v), Finding{
 			Critical, "meta",
-			fmt.Sprintf("%s each say that they lead the meta group. The cluster may be split: what one of them accepts may be undone.", join(m.Leaders)),
-			fmt.Sprintf("look whether %s reach each other on their cluster ports, and change nothing until one leads", join(m.Leaders)),
+			fmt.Sprintf("%s each claim to lead the meta group. The cluster may be split, and writes that one of them accepts may be lost.", join(m.Leaders)),
+			fmt.Sprintf("check that %s reach each other on their cluster ports, and change nothing until one leads", join(m.Leaders)),
 		})
 	case m.Online < m.Needed:
-		return append(ghosts(v), majorityLost(v, now))
+		return append(orphanPeerFindings(v), majorityLost(v, now))
 	case m.Leader == "":
-		return append(ghosts(v), noLeader(v, now))
+		return append(orphanPeerFindings(v), noLeader(v, now))
 	}
-	return ghosts(v)
+	return orphanPeerFindings(v)
 }
 
 // noLeader is for a meta group that could elect a leader and has none.
@@ -163,20 +163,20 @@ func noLeader(v View, now time.Time) Finding {
 	return Finding{
 		Critical, "meta",
 		fmt.Sprintf("The meta group has had no leader%s%s, though %s: no bucket can be created, raised or moved.", since, last, enough),
-		"look whether the nodes reach each other on their cluster ports; if they do, restart unibusd on one of them",
+		"check that the nodes reach each other on their cluster ports; if they do, restart unibusd on one of them",
 	}
 }
 
-func ghosts(v View) []Finding {
-	n := len(v.Meta.Ghosts)
+func orphanPeerFindings(v View) []Finding {
+	n := len(v.Meta.OrphanPeers)
 	if n == 0 {
 		return nil
 	}
 	return []Finding{{
 		Degraded, "meta",
-		fmt.Sprintf("The meta group counts %d members and %d nodes are configured: no node stands behind %s. %s in the quorum: %d are needed.",
-			v.Meta.Size, v.Expected, join(v.Meta.Ghosts), plural(n, "It counts", "They count"), v.Meta.Needed),
-		fmt.Sprintf("start the %s again, or remove %s from the meta group", plural(n, "node it was", "nodes they were"), join(v.Meta.Ghosts)),
+		fmt.Sprintf("The meta group has %d members and %d nodes are configured: %s %s. %s in the quorum: %d are needed.",
+			v.Meta.Size, v.Expected, join(v.Meta.OrphanPeers), plural(n, "is not a configured node", "are not configured nodes"), plural(n, "It counts", "They count"), v.Meta.Needed),
+		fmt.Sprintf("start the %s again, or remove %s from the meta group", plural(n, "node it was", "nodes they were"), join(v.Meta.OrphanPeers)),
 	}}
 }
 
@@ -197,7 +197,7 @@ func majorityLost(v View, now time.Time) Finding {
 	}
 	short := m.Needed - m.Online
 	silent := v.silent()
-	if len(silent)+v.unnamed() == 0 {
+	if len(silent)+v.neverHeard() == 0 {
 		return Finding{Critical, "meta", text, "read the log of " + join(v.online()) + ": JetStream has not started there"}
 	}
 	if len(silent) < short {
@@ -223,20 +223,20 @@ func (v View) meaning() (means, serving string) {
 	case holder == "" && v.noRecord() && len(v.sqliteNodes()) > 0:
 		return "no move is possible", join(v.sqliteNodes())
 	case holder == "" || !slices.Contains(v.online(), holder):
-		return "nothing can be written, and nobody new is admitted", ""
+		return "writes fail, and new connections are refused", ""
 	}
 	return "no move is possible", holder
 }
 
 // whoIsSilent names the nodes that do not answer, and counts those that nobody has heard of.
 func whoIsSilent(v View) string {
-	silent, n := v.silent(), v.unnamed()
+	silent, n := v.silent(), v.neverHeard()
 	parts := []string{}
 	if len(silent) > 0 {
 		parts = append(parts, fmt.Sprintf("%s %s not answer", join(silent), plural(len(silent), "does", "do")))
 	}
 	if n > 0 {
-		parts = append(parts, fmt.Sprintf("%s configured %s never been heard of", number(n), plural(n, "node has", "nodes have")))
+		parts = append(parts, fmt.Sprintf("%s configured %s never answered", number(n), plural(n, "node has", "nodes have")))
 	}
 	if len(parts) == 0 {
 		return "The nodes answer and are not in the meta group"

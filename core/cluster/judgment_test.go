@@ -70,7 +70,7 @@ func lose(v View, names ...string) View {
 				b.Replicas[j].State = ReplicaOffline
 			}
 		}
-		if slices.Contains(names, b.Leader) || b.live() < b.needed() {
+		if slices.Contains(names, b.Leader) || b.liveReplicas() < b.needed() {
 			b.Leader, b.Since = "", ago(13*time.Second)
 		}
 	}
@@ -160,7 +160,7 @@ func judgedViews() []judged {
 		{"electing", with(healthy(3, 3), func(v *View) { v.Meta.Leader, v.Meta.Leaders, v.Meta.Since = "", nil, ago(4*time.Second) })},
 		{"no leader for long", with(healthy(3, 3), func(v *View) { v.Meta.Leader, v.Meta.Leaders, v.Meta.Since = "", nil, ago(50*time.Second) })},
 		{"two leaders", with(healthy(3, 3), func(v *View) { v.Meta.Leaders = []string{"n1", "n3"} })},
-		{"ghost", with(healthy(3, 3), func(v *View) { v.Meta.Size, v.Meta.Needed, v.Meta.Ghosts = 4, 3, []string{"peer cnrtt3eg"} })},
+		{"ghost", with(healthy(3, 3), func(v *View) { v.Meta.Size, v.Meta.Needed, v.Meta.OrphanPeers = 4, 3, []string{"peer cnrtt3eg"} })},
 		{"replica behind", with(healthy(3, 3), func(v *View) { v.Buckets[0].Replicas[2] = Replica{"n3", ReplicaBehind, 1204} })},
 		{"replica a little behind", with(healthy(3, 3), func(v *View) { v.Buckets[0].Replicas[2] = Replica{"n3", ReplicaBehind, 12} })},
 		{"replica not reached", with(healthy(3, 3), func(v *View) { v.Buckets[0].Replicas[2].State = ReplicaOffline })},

@@ -18,7 +18,7 @@ func Obstacles(v View, now time.Time) []Finding {
 	v.Authority = &core.Authority{Backend: core.BackendKV} // judged as what they are about to be
 	fs := judgeMeta(v, now)
 	if v.At != 0 && v.Meta.Online >= v.Meta.Needed {
-		fs = slices.Concat(fs, leaderless(v, now), lagging(v))
+		fs = slices.Concat(fs, leaderless(v, now), staleReplicaFindings(v))
 	}
 	return slices.DeleteFunc(fs, func(f Finding) bool { return f.Level.rank() < Degraded.rank() })
 }

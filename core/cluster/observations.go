@@ -10,54 +10,54 @@ import (
 	"unibus/core"
 )
 
-// maxNodes bounds how many names are remembered, whatever answers.
+// maxNodes bounds how many names are kept, whatever answers.
 const maxNodes = 64
 
-// memory is what an Observer has heard so far, and out of which it makes a View.
-type memory struct {
-	cfg     Config
-	round   int // counts the looks
-	nodes   map[string]*nodeMemory
-	meta    leadership
-	rivals  []string // who claimed to lead the meta group at the last look, where it was more than one
-	buckets map[string]*Bucket
+// observations is what an Observer has heard so far, and out of which it makes a View.
+type observations struct {
+	cfg            Config
+	round          int // counts the observations
+	nodes          map[string]*observedNode
+	meta           leadership
+	claimedLeaders []string // the nodes that claimed to lead the meta group at the last observation, if there were several
+	buckets        map[string]*Bucket
 
 	identities streamIdentities
 
-	unknown  map[string]bool        // servers that are no nodes of this cluster
-	misnamed map[string]*nodeMemory // servers whose names no node can have
+	unknown  map[string]bool          // servers that are no nodes of this cluster
+	misnamed map[string]*observedNode // servers whose names no node can have
 
-	left map[string]bool // nodes that took their leave: silent at this look, and the others were told
-	at   core.Millis
+	departed map[string]bool // nodes that shut down in order: silent now, and offline by the report of their peers
+	at       core.Millis
 }
 
-// nodeMemory is what is remembered of one node.
-type nodeMemory struct {
+// observedNode is what was observed of one node.
+type observedNode struct {
 	name         string
 	server       server
-	first        time.Time // when its present run was heard first
+	first        time.Time // when its present run answered first
 	heard        time.Time // zero: never
-	heardRound   int       // the look in which it was heard last
+	heardRound   int       // the observation in which it answered last
 	stats        *stats
 	streams      *streams
 	streamsAt    time.Time
-	streamsRound int // the look in which streams came
+	streamsRound int // the observation in which streams came
 	info         *Info
 	held         map[string]bool // streams that it reported in its present run
 }
 
-// leadership is who leads a group since when.
+// leadership is the leader of a group and when it was first seen.
 type leadership struct {
 	leader string
 	since  core.Millis
 	last   string
 }
 
-func (m *memory) init(cfg Config) {
+func (m *observations) init(cfg Config) {
 	m.cfg = cfg
-	m.nodes = map[string]*nodeMemory{}
+	m.nodes = map[string]*observedNode{}
 	m.buckets = map[string]*Bucket{}
-	m.misnamed = map[string]*nodeMemory{}
+	m.misnamed = map[string]*observedNode{}
 	m.identities = newStreamIdentities(cfg.Streams)
 	m.node(cfg.Name)
 	for _, name := range cfg.Nodes {
@@ -65,18 +65,18 @@ func (m *memory) init(cfg Config) {
 	}
 }
 
-// node returns what is remembered under a name, nil where the name is impossible or there are too many.
-func (m *memory) node(name string) *nodeMemory {
+// node returns the node of a name, and adds it; nil if the name is invalid or there are too many.
+func (m *observations) node(name string) *observedNode {
 	n := m.nodes[name]
 	if n == nil && validName(name) && len(m.nodes) < maxNodes {
-		n = &nodeMemory{name: name, held: map[string]bool{}}
+		n = &observedNode{name: name, held: map[string]bool{}}
 		m.nodes[name] = n
 	}
 	return n
 }
 
 // heard notes that a server answered.
-func (m *memory) heard(s server, now time.Time) *nodeMemory {
+func (m *observations) heard(s server, now time.Time) *observedNode {
 	n := m.node(s.Name)
 	if n != nil {
 		if n.server.ID != s.ID {
@@ -89,7 +89,7 @@ func (m *memory) heard(s server, now time.Time) *nodeMemory {
 }
 
 // online is true for a node that answered lately.
-func (m *memory) online(name string, now time.Time) bool {
+func (m *observations) online(name string, now time.Time) bool {
 	n := m.nodes[name]
 	if n == nil {
 		return false
@@ -97,21 +97,21 @@ func (m *memory) online(name string, now time.Time) bool {
 	if !m.cfg.Clustered && name == m.cfg.Name {
 		return true
 	}
-	return !n.heard.IsZero() && now.Sub(n.heard) <= m.cfg.Lost && !m.left[name]
+	return !n.heard.IsZero() && now.Sub(n.heard) <= m.cfg.Lost && !m.departed[name]
 }
 
-// findLeft finds the nodes that were stopped in good order. Their last words
-// reach the others at once, so that nobody waits for a node that said goodbye. It
-// has left until it is heard again, also where nobody says so at a later look: who
-// led the meta group may have been the one to leave.
-func (m *memory) findLeft(now time.Time) {
+// findDeparted finds the nodes that shut down in order. A node announces its
+// shutdown to its peers, so that it counts as offline at once. It has departed
+// until it answers again, even if no peer reports it later: the node that led the
+// meta group may be the one that shut down.
+func (m *observations) findDeparted(now time.Time) {
 	left := map[string]bool{}
-	for name := range m.left {
+	for name := range m.departed {
 		if n := m.nodes[name]; n != nil && n.heardRound != m.round {
 			left[name] = true
 		}
 	}
-	m.left = nil
+	m.departed = nil
 	for _, n := range m.answering(now) {
 		g := n.group()
 		if g == nil || n.heardRound != m.round {
@@ -124,26 +124,26 @@ func (m *memory) findLeft(now time.Time) {
 			}
 		}
 	}
-	m.left = left
+	m.departed = left
 }
 
-// sorted returns the nodes by name, without servers that are none.
-func (m *memory) sorted() []*nodeMemory {
-	return slices.DeleteFunc(m.all(), func(n *nodeMemory) bool { return m.unknown[n.name] })
+// sorted returns the nodes by name, without unknown servers.
+func (m *observations) sorted() []*observedNode {
+	return slices.DeleteFunc(m.all(), func(n *observedNode) bool { return m.unknown[n.name] })
 }
 
 // all returns every server that was heard or is configured, by name.
-func (m *memory) all() []*nodeMemory {
-	return slices.SortedFunc(maps.Values(m.nodes), func(a, b *nodeMemory) int { return cmp.Compare(a.name, b.name) })
+func (m *observations) all() []*observedNode {
+	return slices.SortedFunc(maps.Values(m.nodes), func(a, b *observedNode) int { return cmp.Compare(a.name, b.name) })
 }
 
-// answering returns the nodes whose word counts now, by name.
-func (m *memory) answering(now time.Time) []*nodeMemory {
-	return slices.DeleteFunc(m.sorted(), func(n *nodeMemory) bool { return !m.online(n.name, now) })
+// answering returns the nodes whose reports count now, by name.
+func (m *observations) answering(now time.Time) []*observedNode {
+	return slices.DeleteFunc(m.sorted(), func(n *observedNode) bool { return !m.online(n.name, now) })
 }
 
-// build makes a View of what is remembered.
-func (m *memory) build(f Facts, now time.Time) View {
+// build makes a View of the observations.
+func (m *observations) build(f Facts, now time.Time) View {
 	v := View{
 		Cluster: m.cfg.Cluster, At: m.at, From: m.cfg.Name, Clustered: m.cfg.Clustered, Expected: m.cfg.Expected,
 		Authority: f.Authority, Serving: f.Serving, Counts: f.Counts, CountsAt: f.CountsAt, Moving: f.Moving,
@@ -152,8 +152,8 @@ func (m *memory) build(f Facts, now time.Time) View {
 	if m.cfg.Clustered {
 		m.findUnknown(now)
 		v.Unknown = m.unknownServers(now)
-		m.findLeft(now)
-		m.forget(now)
+		m.findDeparted(now)
+		m.dropReplaced(now)
 		m.learnPeers(now)
 		v.Meta = m.buildMeta(now)
 		v.Lost = m.identifyStreams(v.Meta, now)
@@ -167,9 +167,9 @@ func (m *memory) build(f Facts, now time.Time) View {
 	return v
 }
 
-// forget drops nodes that were replaced: silent, more than are configured, and
+// dropReplaced drops nodes that were replaced: silent, more than are configured, and
 // no longer in the meta group of the one that leads it.
-func (m *memory) forget(now time.Time) {
+func (m *observations) dropReplaced(now time.Time) {
 	for _, n := range m.answering(now) {
 		g := n.group()
 		if g == nil || g.Leader != n.name {
@@ -185,8 +185,8 @@ func (m *memory) forget(now time.Time) {
 	}
 }
 
-// learnPeers takes the names of nodes that others know of and that never answered here.
-func (m *memory) learnPeers(now time.Time) {
+// learnPeers adds the nodes that peers report and that never answered here.
+func (m *observations) learnPeers(now time.Time) {
 	for _, n := range m.answering(now) {
 		g := n.group()
 		if g == nil {
@@ -200,8 +200,8 @@ func (m *memory) learnPeers(now time.Time) {
 	}
 }
 
-// group is the meta group as the node sees it, nil where it did not say.
-func (n *nodeMemory) group() *metaGroup {
+// group is the meta group as the node sees it, nil if it did not report one.
+func (n *observedNode) group() *metaGroup {
 	if n.streams != nil && n.streams.Data.Meta != nil {
 		return n.streams.Data.Meta
 	}
@@ -211,8 +211,8 @@ func (n *nodeMemory) group() *metaGroup {
 	return nil
 }
 
-func (m *memory) buildMeta(now time.Time) Meta {
-	meta, leader := Meta{}, (*nodeMemory)(nil)
+func (m *observations) buildMeta(now time.Time) Meta {
+	meta, leader := Meta{}, (*observedNode)(nil)
 	claims := []string{}
 	for _, n := range m.answering(now) {
 		g := n.group()
@@ -238,22 +238,22 @@ func (m *memory) buildMeta(now time.Time) Meta {
 	meta.Size = cmp.Or(meta.Size, m.cfg.Expected)
 	meta.Needed = cmp.Or(meta.Needed, meta.Size/2+1)
 	if meta.Online < meta.Needed {
-		meta.Leader = "" // it may not know yet, but what it accepts cannot be agreed on
+		meta.Leader = "" // it may not know yet, but a majority cannot confirm what it accepts
 	}
 	meta.Leaders = m.leaders(meta.Leader, claims)
-	meta.Ghosts = m.ghosts(meta.Size, now)
+	meta.OrphanPeers = m.orphanPeers(meta.Size, now)
 	m.meta.see(meta.Leader, now)
 	meta.Since, meta.Last = m.meta.since, m.meta.last
 	return meta
 }
 
-// leaders returns who leads. Two at one look may be a handover seen from both
-// sides; two that were two at the look before as well are two.
-func (m *memory) leaders(leader string, claims []string) []string {
-	before := m.rivals
-	m.rivals = nil
+// leaders returns the nodes that lead. Two at one observation may be a change of
+// leader seen from both sides; the same two at two observations are a split.
+func (m *observations) leaders(leader string, claims []string) []string {
+	before := m.claimedLeaders
+	m.claimedLeaders = nil
 	if len(claims) > 1 {
-		m.rivals = claims
+		m.claimedLeaders = claims
 		if slices.Equal(before, claims) {
 			return claims
 		}
@@ -273,9 +273,9 @@ func (l *leadership) see(leader string, now time.Time) {
 	}
 }
 
-// ghosts returns the peers of the meta group for which there is no configured
+// orphanPeers returns the peers of the meta group for which there is no configured
 // node. A peer without a name alone is none: after a full stop that is any node not started yet.
-func (m *memory) ghosts(size int, now time.Time) []string {
+func (m *observations) orphanPeers(size int, now time.Time) []string {
 	if size <= m.cfg.Expected {
 		return nil
 	}
@@ -296,7 +296,7 @@ func (m *memory) ghosts(size int, now time.Time) []string {
 	return ghosts
 }
 
-func (m *memory) buildNode(n *nodeMemory, v View, now time.Time) Node {
+func (m *observations) buildNode(n *observedNode, v View, now time.Time) Node {
 	out := Node{Name: n.name, Online: m.online(n.name, now), HeardMS: -1, ID: n.server.ID, Info: n.info}
 	switch {
 	case !m.cfg.Clustered && n.name == m.cfg.Name:

@@ -53,13 +53,13 @@ func (s *streamIdentities) all() []LostStream {
 // identifyStreams compares the streams that exist with those that existed
 // before. It returns the lost ones, and forgets their replicas: a stream that
 // was deleted is not waiting for a leader.
-func (m *memory) identifyStreams(meta Meta, now time.Time) []LostStream {
+func (m *observations) identifyStreams(meta Meta, now time.Time) []LostStream {
 	at, reports := core.MillisOf(now), m.reports(now)
 	for name, rs := range reports {
 		for _, r := range rs {
 			r.node.held[name] = true
 		}
-		if lead, ok := leading(rs); ok && !lead.stream.Created.IsZero() {
+		if lead, ok := leaderReport(rs); ok && !lead.stream.Created.IsZero() {
 			m.identities.see(name, core.MillisOf(lead.stream.Created), at)
 		}
 	}
@@ -75,7 +75,7 @@ func (m *memory) identifyStreams(meta Meta, now time.Time) []LostStream {
 // deleted is true where every node that would hold a stream says that it does
 // not. A node counts that held it earlier in the same run, or has been up for so
 // long that it has read every stream which it should hold.
-func (m *memory) deleted(name string, now time.Time) bool {
+func (m *observations) deleted(name string, now time.Time) bool {
 	holders := slices.Collect(maps.Keys(m.nodes))
 	if b := m.buckets[name]; b != nil && len(b.Replicas) > 0 {
 		holders = holders[:0]
@@ -97,7 +97,7 @@ func (m *memory) deleted(name string, now time.Time) bool {
 }
 
 // upFor is how long a node has been running; 0 where it did not say.
-func (n *nodeMemory) upFor(now time.Time) time.Duration {
+func (n *observedNode) upFor(now time.Time) time.Duration {
 	if n.stats == nil {
 		return 0
 	}
@@ -135,7 +135,7 @@ func lostStreams(names []string, recreated bool) Finding {
 	}
 	return Finding{
 		Critical, aboutBuckets(names), text,
-		"change nothing; find out who did it (`unibusd audit`, the logs), then follow docs/restore.md, \"When streams were deleted\"",
+		"change nothing; find the cause with `unibusd audit` and the logs, then follow docs/restore.md, \"When streams were deleted\"",
 	}
 }
 
@@ -150,7 +150,7 @@ func (d *diff) lostStreams(old, next View) {
 		switch {
 		case slices.ContainsFunc(old.Lost, func(o LostStream) bool { return o.Name == l.Name && o.Recreated == l.Recreated }):
 		case l.Recreated != 0:
-			d.add(Critical, l.Name, "was deleted and created again: what it held before is gone")
+			d.add(Critical, l.Name, "was deleted and created again: its earlier data is gone")
 		default:
 			d.add(Critical, l.Name, "was deleted")
 		}

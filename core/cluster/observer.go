@@ -12,32 +12,32 @@ import (
 	"unibus/core"
 )
 
-// Config is what an Observer needs to know and whom it may ask.
+// Config is what an Observer needs.
 type Config struct {
-	Name      string   // of the looking node
+	Name      string   // of the observing node
 	Cluster   string   // the cluster's name
 	Clustered bool     // false: a node without routes; it is then described alone
-	Expected  int      // how many nodes are configured, the looking one included
+	Expected  int      // how many nodes are configured, the observing one included
 	Nodes     []string // their names; nil: not known
-	Account   string   // whose streams are looked at; "" is CONTROL
+	Account   string   // the account that owns the streams; "" is CONTROL
 
-	System   Requester                             // over the system account; nil: nobody is asked
-	Local    func() Facts                          // what the looking node knows by itself; must not block
-	Infos    func(context.Context) ([]Info, error) // asks every node, the looking one included; may be nil, may give some and an error
-	Recorder *Recorder                             // where the changes are noted; nil: nowhere
-	OnView   func(View)                            // called after each look, from the observer's goroutine; may be nil
+	System   Requester                             // over the system account; nil: no request is sent
+	Local    func() Facts                          // what the observing node knows by itself; must not block
+	Infos    func(context.Context) ([]Info, error) // asks every node, the observing one included; may be nil, may return some and an error
+	Recorder *Recorder                             // records the changes; may be nil
+	OnView   func(View)                            // called after each observation, from the observer's goroutine; may be nil
 
 	// Streams are when the streams that are known from an earlier run were
 	// created, by bucket, as Streams returned them then.
 	Streams map[string]core.Millis
 
-	Interval time.Duration // between two looks; 0 is 1 s
-	Deadline time.Duration // of one look; 0 is 700 ms
-	Lost     time.Duration // a node that was silent for so long is not online; 0 is 3 s
+	Interval time.Duration // between two observations; 0 is 1 s
+	Deadline time.Duration // of one observation; 0 is 700 ms
+	Lost     time.Duration // a node that did not answer for this long is not online; 0 is 3 s
 	Now      func() time.Time
 }
 
-// Facts are what the looking node knows without asking anybody.
+// Facts are what the observing node knows without a request.
 type Facts struct {
 	Serving   Serving
 	Authority *core.Authority
@@ -50,28 +50,29 @@ const (
 	subjectStats   = "$SYS.REQ.SERVER.PING.STATSZ"
 	subjectStreams = "$SYS.REQ.SERVER.PING.JSZ"
 
-	// grace is how long a look waits for nodes that were away once all the others have answered.
-	grace = 80 * time.Millisecond
-	// fresh is how old a View may be for Fresh.
-	fresh = 250 * time.Millisecond
+	// stragglerWait is how long an observation waits for nodes that were silent at
+	// the last one, once all others have answered.
+	stragglerWait = 80 * time.Millisecond
+	// freshFor is how old a View may be for Fresh.
+	freshFor = 250 * time.Millisecond
 )
 
-// Observer looks at the cluster again and again and keeps what it saw last.
-// No node can slow it: what has not come at the deadline counts next time.
+// Observer observes the cluster at an interval and keeps the last View. No node
+// can slow it: an answer that misses the deadline counts for the next observation.
 type Observer struct {
-	cfg   Config
-	query []byte // the payload of JSZ
-	view  atomic.Pointer[View]
-	poke  chan struct{}
-	busy  [3]atomic.Bool // a question of that sort is still on its way
+	cfg      Config
+	query    []byte // the payload of JSZ
+	view     atomic.Pointer[View]
+	refresh  chan struct{}
+	inFlight [3]atomic.Bool // by kind of request: one is still waiting for answers
 
-	mu      sync.Mutex
-	mem     memory
-	looked  time.Time     // when the last look ended
-	changed chan struct{} // closed at the end of a look, and made anew
+	mu         sync.Mutex
+	mem        observations
+	observedAt time.Time     // when the last observation ended
+	changed    chan struct{} // closed and replaced at the end of each observation
 }
 
-// New makes an Observer; it asks nobody before Run.
+// New makes an Observer; it sends no request before Run.
 func New(cfg Config) *Observer {
 	setDefault(&cfg.Interval, time.Second)
 	setDefault(&cfg.Deadline, 700*time.Millisecond)
@@ -86,7 +87,7 @@ func New(cfg Config) *Observer {
 		cfg.Local = func() Facts { return Facts{Serving: Serving{Backend: core.BackendNone}} }
 	}
 	query, _ := json.Marshal(map[string]any{"account": cfg.Account, "streams": true, "config": true}) // a map of strings and bools cannot fail
-	o := &Observer{cfg: cfg, query: query, poke: make(chan struct{}, 1), changed: make(chan struct{})}
+	o := &Observer{cfg: cfg, query: query, refresh: make(chan struct{}, 1), changed: make(chan struct{})}
 	o.mem.init(cfg)
 	first := o.mem.build(cfg.Local(), cfg.Now())
 	o.view.Store(&first)
@@ -99,25 +100,25 @@ func setDefault(d *time.Duration, v time.Duration) {
 	}
 }
 
-// Run looks until ctx ends. It is called once.
+// Run observes until ctx ends. It is called once.
 func (o *Observer) Run(ctx context.Context) {
 	tick := time.NewTicker(o.cfg.Interval)
 	defer tick.Stop()
 	for {
-		o.look(ctx)
+		o.observe(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-o.poke:
+		case <-o.refresh:
 		}
 	}
 }
 
-// View is what was seen last. It never waits. Before the first look it shows nobody online.
+// View returns the last View without waiting. Before the first observation no node is online in it.
 func (o *Observer) View() View { return *o.view.Load() }
 
-// Streams are the streams that the observer has seen, or knows from an earlier
+// Streams returns the streams that the observer has seen, or knows from an earlier
 // run, with the time of their first creation.
 func (o *Observer) Streams() map[string]core.Millis {
 	o.mu.Lock()
@@ -125,24 +126,24 @@ func (o *Observer) Streams() map[string]core.Millis {
 	return maps.Clone(o.mem.identities.created)
 }
 
-// Poke asks for another look at once. It never waits.
-func (o *Observer) Poke() {
+// Refresh starts another observation at once. It does not wait for it.
+func (o *Observer) Refresh() {
 	select {
-	case o.poke <- struct{}{}:
+	case o.refresh <- struct{}{}:
 	default:
 	}
 }
 
-// Fresh returns a View at most 250 ms old, waiting for a look where there is
-// none. When ctx ends first, or no look ends in time, it is the last one there is.
+// Fresh returns a View that is at most 250 ms old, and waits for an observation if
+// necessary. If ctx ends first, or no observation ends in time, it returns the last View.
 func (o *Observer) Fresh(ctx context.Context) View {
 	o.mu.Lock()
-	changed, age := o.changed, o.cfg.Now().Sub(o.looked)
+	changed, age := o.changed, o.cfg.Now().Sub(o.observedAt)
 	o.mu.Unlock()
-	if age <= fresh {
+	if age <= freshFor {
 		return o.View()
 	}
-	o.Poke()
+	o.Refresh()
 	limit := time.NewTimer(2 * o.cfg.Deadline)
 	defer limit.Stop()
 	select {
@@ -153,8 +154,8 @@ func (o *Observer) Fresh(ctx context.Context) View {
 	return o.View()
 }
 
-// look asks everybody, waits until all have answered or the deadline, and publishes what is known then.
-func (o *Observer) look(ctx context.Context) {
+// observe asks every node, waits until all have answered or the deadline, and publishes a View.
+func (o *Observer) observe(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, o.cfg.Deadline)
 	defer cancel()
 	o.mu.Lock()
@@ -174,28 +175,28 @@ func (o *Observer) look(ctx context.Context) {
 	select {
 	case <-infos:
 	case <-ctx.Done():
-	case <-time.After(grace):
+	case <-time.After(stragglerWait):
 	}
 	o.publish()
 }
 
-// start runs f beside the caller, unless the last one of its sort has not come back.
-func (o *Observer) start(sort int, f func()) <-chan struct{} {
+// start runs f in a goroutine, unless the last one of its kind still runs.
+func (o *Observer) start(kind int, f func()) <-chan struct{} {
 	done := make(chan struct{})
-	if !o.busy[sort].CompareAndSwap(false, true) {
+	if !o.inFlight[kind].CompareAndSwap(false, true) {
 		close(done)
 		return done
 	}
 	go func() {
 		defer close(done)
-		defer o.busy[sort].Store(false)
+		defer o.inFlight[kind].Store(false)
 		f()
 	}()
 	return done
 }
 
-// ask puts one question to every node. It ends when all that are configured
-// have answered; where only those are silent that were away before, a moment after the others.
+// ask sends one request to every node. It ends when all configured nodes have
+// answered. Nodes that were silent at the last observation get stragglerWait after the others.
 func (o *Observer) ask(ctx context.Context, subject string, payload []byte, hear func([]byte) string) {
 	if o.cfg.System == nil {
 		return
@@ -204,13 +205,13 @@ func (o *Observer) ask(ctx context.Context, subject string, payload []byte, hear
 	defer cancel()
 	heard := map[string]bool{}
 	var soon *time.Timer
-	// An error says that nobody could be asked: the nodes' silence shows that already.
+	// An error means that no request was sent: the nodes' silence shows that already.
 	_ = o.cfg.System.RequestMany(ctx, subject, payload, func(reply []byte) bool {
 		if name := hear(reply); name != "" && !o.isUnknown(name) {
 			heard[name] = true
 		}
 		if soon == nil && o.onlineHeard(heard) {
-			soon = time.AfterFunc(grace, cancel)
+			soon = time.AfterFunc(stragglerWait, cancel)
 		}
 		return len(heard) < o.cfg.Expected
 	})
@@ -219,14 +220,14 @@ func (o *Observer) ask(ctx context.Context, subject string, payload []byte, hear
 	}
 }
 
-// isUnknown is true for a server that is no node: nobody waits for it, and its
-// answer takes the place of none.
+// isUnknown is true for a server that is no node of the cluster: ask does not
+// wait for it, and does not count its answer.
 func (o *Observer) isUnknown(name string) bool {
 	listed := len(o.cfg.Nodes) == 0 || slices.Contains(o.cfg.Nodes, name)
 	return !listed || slices.ContainsFunc(o.view.Load().Unknown, func(u UnknownServer) bool { return u.Name == name })
 }
 
-// onlineHeard is true where every node that was online at the last look is among heard.
+// onlineHeard is true if every node that was online at the last observation is in heard.
 func (o *Observer) onlineHeard(heard map[string]bool) bool {
 	for _, n := range o.view.Load().Nodes {
 		if n.Online && !heard[n.Name] {
@@ -267,7 +268,7 @@ func (o *Observer) askInfos(ctx context.Context) {
 	if o.cfg.Infos == nil {
 		return
 	}
-	infos, _ := o.cfg.Infos(ctx) // those who did not answer keep the Info they gave before
+	infos, _ := o.cfg.Infos(ctx) // a node that did not answer keeps its last Info
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, i := range infos {
@@ -277,13 +278,13 @@ func (o *Observer) askInfos(ctx context.Context) {
 	}
 }
 
-// publish makes a View of what is remembered and notes what changed.
+// publish makes a View of the observations and records what changed.
 func (o *Observer) publish() {
 	facts := o.cfg.Local()
 	o.mu.Lock()
 	next := o.mem.build(facts, o.cfg.Now())
 	old := o.view.Swap(&next)
-	o.looked = o.cfg.Now()
+	o.observedAt = o.cfg.Now()
 	close(o.changed)
 	o.changed = make(chan struct{})
 	o.mu.Unlock()

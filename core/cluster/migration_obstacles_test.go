@@ -25,7 +25,7 @@ func TestObstacles(t *testing.T) {
 			v.Buckets[0].Replicas[1] = Replica{Node: "n2", State: ReplicaBehind, Lag: 1}
 		}), nil},
 		"no meta leader": {with(before(), func(v *View) { v.Meta.Leader, v.Meta.Leaders, v.Meta.Since = "", nil, ago(time.Minute) }), []string{"no leader"}},
-		"two leaders":    {with(before(), func(v *View) { v.Meta.Leaders = []string{"n1", "n2"} }), []string{"each say"}},
+		"two leaders":    {with(before(), func(v *View) { v.Meta.Leaders = []string{"n1", "n2"} }), []string{"each claim to lead"}},
 		"no majority":    {lose(before(), "n2", "n3"), []string{"n2 and n3 do not answer"}},
 		"bucket without a leader": {with(before(), func(v *View) {
 			v.Buckets[1].Leader, v.Buckets[1].Since = "", ago(time.Minute)

@@ -25,11 +25,11 @@ func look(t *testing.T, nodes []string, servers ...string) (before, after View) 
 	}
 	f.set(subjectStats, stats...)
 	f.set(subjectStreams, streams...)
-	o.look(t.Context())
+	o.observe(t.Context())
 	before = o.View()
 	for range 4 {
 		clock = clock.Add(2 * time.Second)
-		o.look(t.Context())
+		o.observe(t.Context())
 	}
 	return before, o.View()
 }
@@ -60,7 +60,7 @@ func TestUnknownServer(t *testing.T) {
 				t.Errorf("online %v, meta %+v", got, v.Meta)
 			}
 			j := Judge(v, noon)
-			if j.Verdict != Critical || !strings.HasPrefix(j.Sentence, "ghostnode answers as a node") || !strings.Contains(j.Do, "cert revoke") {
+			if j.Verdict != Critical || !strings.HasPrefix(j.Sentence, "ghostnode is connected as a node") || !strings.Contains(j.Do, "cert revoke") {
 				t.Errorf("%+v", j)
 			}
 			for _, f := range j.Findings[1:] {
@@ -70,7 +70,7 @@ func TestUnknownServer(t *testing.T) {
 			}
 			events := Diff(before, v)
 			if nodes == nil {
-				checkEvents(t, events, "ghostnode answers as a node and is none of this cluster's")
+				checkEvents(t, events, "ghostnode is connected as a node and is not one of this cluster")
 			}
 		})
 	}

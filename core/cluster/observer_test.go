@@ -67,7 +67,7 @@ func TestObserveRealServers(t *testing.T) {
 	}
 	eventually(t, "five buckets at R3", func() bool { return current(o.View(), 3) })
 	v := o.View()
-	if v.Meta.Leader == "" || v.Meta.Size != 3 || v.Meta.Needed != 2 || v.Meta.Online != 3 || len(v.Meta.Ghosts) > 0 || v.Meta.Since == 0 {
+	if v.Meta.Leader == "" || v.Meta.Size != 3 || v.Meta.Needed != 2 || v.Meta.Online != 3 || len(v.Meta.OrphanPeers) > 0 || v.Meta.Since == 0 {
 		t.Errorf("meta group: %+v", v.Meta)
 	}
 	if len(v.Nodes) != 3 || v.Nodes[2].Name != "n3" || v.Nodes[2].ID == "" || v.Nodes[2].DiskMax != 1<<30 || v.Nodes[2].Started == 0 {
@@ -101,7 +101,7 @@ func TestObserveRealServers(t *testing.T) {
 		v := o.View()
 		return len(v.silent()) == 2 && Judge(v, time.Now()).Verdict == Critical
 	})
-	if j := Judge(o.View(), time.Now()); !strings.HasPrefix(j.Sentence, "n2 and n3 do not answer. The meta group needs 2 of 3 and has 1: nothing can be written") {
+	if j := Judge(o.View(), time.Now()); !strings.HasPrefix(j.Sentence, "n2 and n3 do not answer. The meta group needs 2 of 3 and has 1: writes fail") {
 		t.Errorf("%+v", j)
 	}
 	if v := o.View(); len(v.Buckets) != 5 || v.Buckets[0].Leader != "" {
@@ -218,17 +218,17 @@ func TestObserveHungNode(t *testing.T) {
 			})
 			for range 3 {
 				begun := time.Now()
-				o.look(t.Context())
+				o.observe(t.Context())
 				if d := time.Since(begun); d > 2*time.Second {
 					t.Fatalf("a look took %v", d)
 				}
 			}
 			v := o.View()
-			if got := v.online(); !slices.Equal(got, []string{"n1", "n2"}) || v.Meta.Leader != "n1" || v.unnamed() != 0 {
+			if got := v.online(); !slices.Equal(got, []string{"n1", "n2"}) || v.Meta.Leader != "n1" || v.neverHeard() != 0 {
 				t.Errorf("online %v, meta %+v, nodes %+v", got, v.Meta, v.Nodes)
 			}
 			eventually(t, "the late info of n2", func() bool {
-				o.look(t.Context())
+				o.observe(t.Context())
 				n, _ := o.View().node("n2")
 				return n.Info != nil && n.Info.PID == 7
 			})
@@ -243,19 +243,19 @@ func TestObserveLost(t *testing.T) {
 	o := fakeLook(f, func(cfg *Config) { cfg.Now = func() time.Time { return clock } })
 	f.set(subjectStats, statsOf("n1"), statsOf("n2"), statsOf("n3"))
 	f.set(subjectStreams, streamsOf("n1", "n3"), streamsOf("n2", "n3"), streamsOf("n3", "n3"))
-	o.look(t.Context())
+	o.observe(t.Context())
 	if v := o.View(); v.Meta.Leader != "n3" || v.Nodes[2].Meta != "leader" || v.Nodes[0].Meta != "follower" {
 		t.Fatalf("%+v", v.Meta)
 	}
 	f.set(subjectStats, statsOf("n1"), statsOf("n2"))
 	f.set(subjectStreams, streamsOf("n1", "n3"), streamsOf("n2", "n3"))
 	clock = clock.Add(2 * time.Second)
-	o.look(t.Context())
+	o.observe(t.Context())
 	if v := o.View(); !v.Nodes[2].Online || v.Nodes[2].HeardMS != 2000 || v.Meta.Leader != "n3" {
 		t.Errorf("after 2 s: %+v %+v", v.Nodes[2], v.Meta)
 	}
 	clock = clock.Add(1500 * time.Millisecond)
-	o.look(t.Context())
+	o.observe(t.Context())
 	v := o.View()
 	if v.Nodes[2].Online || v.Meta.Leader != "" || v.Meta.Last != "n3" || v.Meta.Since != core.MillisOf(clock) || v.Meta.Online != 2 {
 		t.Errorf("after 3.5 s: %+v %+v", v.Nodes[2], v.Meta)
@@ -269,11 +269,11 @@ func TestObserveTwoLeaders(t *testing.T) {
 	f.set(subjectStats, statsOf("n1"), statsOf("n2"), statsOf("n3"))
 	f.set(subjectStreams, streamsOf("n1", "n1"), streamsOf("n2", "n1"), streamsOf("n3", "n3"))
 	o := fakeLook(f, nil)
-	o.look(t.Context())
+	o.observe(t.Context())
 	if got := o.View().Meta.Leaders; len(got) != 1 {
 		t.Errorf("one look: %v", got)
 	}
-	o.look(t.Context())
+	o.observe(t.Context())
 	if got := o.View().Meta.Leaders; !slices.Equal(got, []string{"n1", "n3"}) {
 		t.Errorf("two looks: %v", got)
 	}
@@ -291,7 +291,7 @@ func TestObserveRejects(t *testing.T) {
 	f.set(subjectStats, append(slices.Clone(bad), statsOf("n1"))...)
 	f.set(subjectStreams, append(slices.Clone(bad), streamsOf("n1", ""))...)
 	o := fakeLook(f, func(cfg *Config) { cfg.Expected = 1 })
-	o.look(t.Context())
+	o.observe(t.Context())
 	if v := o.View(); len(v.Nodes) != 1 || !v.Nodes[0].Online {
 		t.Errorf("%+v", v.Nodes)
 	}
@@ -303,7 +303,7 @@ func TestObserveAlone(t *testing.T) {
 	o := New(Config{Name: "n1", Cluster: "demo", Local: func() Facts {
 		return Facts{Serving: Serving{Backend: core.BackendSQLite, File: "/f"}, Counts: counts}
 	}, Infos: func(context.Context) ([]Info, error) { return []Info{{Name: "n1", PID: 42, Loopback: true}}, nil }})
-	o.look(t.Context())
+	o.observe(t.Context())
 	v := o.View()
 	if v.Clustered || v.Expected != 1 || len(v.Nodes) != 1 || !v.Nodes[0].Online || v.Nodes[0].Info.PID != 42 || v.Counts.Users != 3 || v.At == 0 {
 		t.Errorf("%+v", v)
@@ -321,7 +321,7 @@ func TestFresh(t *testing.T) {
 	eventually(t, "the first look", func() bool { return len(o.View().online()) == 1 })
 	f.set(subjectStats, statsOf("n1"), statsOf("n2"))
 	o.mu.Lock()
-	o.looked = time.Time{}
+	o.observedAt = time.Time{}
 	o.mu.Unlock()
 	if v := o.Fresh(t.Context()); len(v.online()) != 2 {
 		t.Errorf("Fresh gave an old view: %v", v.online())
@@ -340,22 +340,22 @@ func TestObserveGoodbye(t *testing.T) {
 	f.set(subjectStats, statsOf("n1"), statsOf("n2"), statsOf("n3"))
 	f.set(subjectStreams, streamsOf("n1", "n1"), streamsOf("n2", "n1"), streamsOf("n3", "n1"))
 	o := fakeLook(f, nil)
-	o.look(t.Context())
+	o.observe(t.Context())
 	one := streamsOf("n1", "n1")
 	one["data"].(object)["meta_cluster"].(object)["replicas"] = []object{{"name": "n2", "current": true, "peer": "Pn2"}, {"name": "n3", "offline": true, "peer": "Pn3"}}
 	f.set(subjectStats, statsOf("n1"), statsOf("n2"))
 	f.set(subjectStreams, one, streamsOf("n2", "n1"))
-	o.look(t.Context())
+	o.observe(t.Context())
 	if got := o.View().online(); !slices.Equal(got, []string{"n1", "n2"}) {
 		t.Errorf("online: %v", got)
 	}
 	f.set(subjectStreams, streamsOf("n1", "n2"), streamsOf("n2", "n2")) // another one leads, and does not know yet
-	o.look(t.Context())
+	o.observe(t.Context())
 	if got := o.View().online(); !slices.Equal(got, []string{"n1", "n2"}) {
 		t.Errorf("online again without an answer: %v", got)
 	}
 	f.set(subjectStats, statsOf("n1"), statsOf("n2"), statsOf("n3"))
-	o.look(t.Context())
+	o.observe(t.Context())
 	if got := o.View().online(); len(got) != 3 {
 		t.Errorf("it answers again: %v", got)
 	}
@@ -375,14 +375,14 @@ func TestObserveCutOff(t *testing.T) {
 	}
 	f.set(subjectStats, statsOf("n1"), statsOf("n2"), statsOf("n3"))
 	f.set(subjectStreams, streamsOf("n1", "n1", led("n1", noon.Add(-time.Hour), "n2", "n3")), streamsOf("n2", "n1", led("n2", noon, "n1", "n3")), streamsOf("n3", "n1"))
-	o.look(t.Context())
+	o.observe(t.Context())
 	if b := o.View().Buckets[0]; b.Leader != "n2" {
 		t.Errorf("of two that claim a bucket the later one leads: %+v", b)
 	}
 	f.set(subjectStats, statsOf("n1"))
 	f.set(subjectStreams, streamsOf("n1", "n1", led("n1", noon, "n2", "n3")))
 	clock = clock.Add(4 * time.Second)
-	o.look(t.Context())
+	o.observe(t.Context())
 	v := o.View()
 	if v.Meta.Leader != "" || v.Meta.Last != "n1" || v.Nodes[0].Meta != "follower" {
 		t.Errorf("it cannot lead alone: %+v", v.Meta)
@@ -430,7 +430,7 @@ func TestObserveJetStreamOff(t *testing.T) {
 // its server counts, which has the node's own among them.
 func TestConnectionsAreSessions(t *testing.T) {
 	t.Parallel()
-	m, three := &memory{}, 3
+	m, three := &observations{}, 3
 	m.init(Config{Name: "n1", Cluster: "c", Clustered: true, Expected: 1})
 	n := m.node("n1")
 	n.stats, n.heard = &stats{}, noon

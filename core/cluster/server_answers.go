@@ -9,14 +9,14 @@ import (
 
 // The answers of nats-server to STATSZ and JSZ, cut down to what is used here.
 
-// server names the one that answered.
+// server is the server that answered.
 type server struct {
 	Name    string `json:"name"`
 	ID      string `json:"id"`
 	Version string `json:"ver"`
 }
 
-// stats is what STATSZ says: how a server feels, and what it knows of the meta group.
+// stats is the answer to STATSZ: a server's load, and the meta group as it sees it.
 type stats struct {
 	Server server `json:"server"`
 	Stats  struct {
@@ -37,7 +37,7 @@ type stats struct {
 	Error *refusal `json:"error"`
 }
 
-// streams is what JSZ says: the meta group and the streams of one account.
+// streams is the answer to JSZ: the meta group and the streams of one account.
 type streams struct {
 	Server server `json:"server"`
 	Data   struct {
@@ -51,7 +51,7 @@ type streams struct {
 	Error *refusal `json:"error"`
 }
 
-// refusal is an answer that says why there is none.
+// refusal is an answer that holds an error alone.
 type refusal struct {
 	Text string `json:"description"`
 }
@@ -59,7 +59,7 @@ type refusal struct {
 // metaGroup is the meta group as one server sees it. Every server answers it, leader or not.
 type metaGroup struct {
 	Leader  string `json:"leader"`
-	Peers   []peer `json:"replicas"` // without the answering server, but where nobody leads
+	Peers   []peer `json:"replicas"` // includes the answering server only while there is no leader
 	Size    int    `json:"cluster_size"`
 	Needed  int    `json:"quorum_needed"`
 	Pending int    `json:"pending"`
@@ -102,7 +102,7 @@ type stream struct {
 	} `json:"cluster"`
 }
 
-// decodeStats reads an answer to STATSZ. With an error it still says who answered, where that could be read.
+// decodeStats reads an answer to STATSZ. With an error it still returns the server, if its name could be read.
 func decodeStats(reply []byte) (stats, error) {
 	var a stats
 	if err := json.Unmarshal(reply, &a); err != nil {
@@ -123,9 +123,9 @@ func decodeStreams(reply []byte) (streams, error) {
 func checkAnswer(s server, e *refusal) error {
 	switch {
 	case e != nil:
-		return core.Errorf(core.KindFailed, "%s cannot say how it is: %s", s.Name, e.Text)
+		return core.Errorf(core.KindFailed, "%s reports an error instead of its state: %s", s.Name, e.Text)
 	case !validName(s.Name):
-		return core.Errorf(core.KindFailed, "a server named %q answered, which is no unibus node", s.Name)
+		return core.Errorf(core.KindFailed, "a server named %q answered, which is not a unibus node", s.Name)
 	}
 	return nil
 }
@@ -146,7 +146,7 @@ func validName(s string) bool {
 // that was not seen since that server's start is "Server name unknown …".
 func (p peer) known() bool { return validName(p.Name) }
 
-// label is the peer's name, or its raft id where nobody knows the name.
+// label is the peer's name, or its raft id if no server knows the name.
 func (p peer) label() string {
 	if p.known() {
 		return p.Name
@@ -154,10 +154,10 @@ func (p peer) label() string {
 	return "peer " + p.ID
 }
 
-// leads is true where the answering server says that it leads the stream itself.
+// leads is true if the answering server reports itself as the stream's leader.
 func (s stream) leads(node string) bool { return s.Group != nil && s.Group.Leader == node }
 
-// since is when the stream's leader says that it began to lead; zero where it does not say.
+// since is the time at which the leader began to lead, by its own report; zero if it does not report one.
 func (s stream) since() time.Time {
 	if s.Group == nil || s.Group.LeaderSince == nil {
 		return time.Time{}

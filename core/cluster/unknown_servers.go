@@ -24,7 +24,7 @@ type UnknownServer struct {
 
 // findUnknown finds the servers that answer and are no nodes: by the list of
 // nodes or, without one, those beyond the configured number that never said what they are.
-func (m *memory) findUnknown(now time.Time) {
+func (m *observations) findUnknown(now time.Time) {
 	known, mute := 0, []string{}
 	m.unknown = map[string]bool{}
 	for name, n := range m.nodes {
@@ -47,7 +47,7 @@ func (m *memory) findUnknown(now time.Time) {
 }
 
 // unknownServers are those that answer now, by name.
-func (m *memory) unknownServers(now time.Time) []UnknownServer {
+func (m *observations) unknownServers(now time.Time) []UnknownServer {
 	var out []UnknownServer
 	for _, n := range slices.Concat(m.all(), slices.Collect(maps.Values(m.misnamed))) {
 		bad := m.unknown[n.name] || m.misnamed[n.name] == n
@@ -61,7 +61,7 @@ func (m *memory) unknownServers(now time.Time) []UnknownServer {
 
 // hearMisnamed notes a server whose name no node can have. A bare nats-server
 // that was given no name has its id as its name.
-func (m *memory) hearMisnamed(s server, now time.Time) {
+func (m *observations) hearMisnamed(s server, now time.Time) {
 	if s.Name == "" || validName(s.Name) {
 		return
 	}
@@ -71,7 +71,7 @@ func (m *memory) hearMisnamed(s server, now time.Time) {
 		if len(m.misnamed) >= maxNodes {
 			clear(m.misnamed)
 		}
-		n = &nodeMemory{name: name, server: s, first: now}
+		n = &observedNode{name: name, server: s, first: now}
 		m.misnamed[name] = n
 	}
 	n.heard = now
@@ -94,7 +94,7 @@ func judgeUnknown(v View) []Finding {
 	for _, u := range v.Unknown {
 		fs = append(fs, Finding{
 			Critical, "node." + u.Name,
-			fmt.Sprintf("%s answers as a node and is none of this cluster's: it has a route, and can read and write everything.", u.Name),
+			fmt.Sprintf("%s is connected as a node and is not one of this cluster: it has a route, and can read and write everything.", u.Name),
 			"stop that server, and revoke the certificate that it uses with unibusd cert revoke",
 		})
 	}
@@ -105,12 +105,12 @@ func judgeUnknown(v View) []Finding {
 func (d *diff) unknown(old, next View) {
 	for _, u := range next.Unknown {
 		if !slices.ContainsFunc(old.Unknown, func(o UnknownServer) bool { return o.Name == u.Name }) {
-			d.add(Critical, u.Name, "answers as a node and is none of this cluster's")
+			d.add(Critical, u.Name, "is connected as a node and is not one of this cluster")
 		}
 	}
 	for _, u := range old.Unknown {
 		if !slices.ContainsFunc(next.Unknown, func(n UnknownServer) bool { return n.Name == u.Name }) {
-			d.add(Note, u.Name, "which is none of this cluster's nodes, does not answer any more")
+			d.add(Note, u.Name, "is not one of this cluster's nodes, and does not answer any more")
 		}
 	}
 }
