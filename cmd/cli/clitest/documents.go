@@ -135,16 +135,15 @@ func ForeignFlags() []string {
 func SingleFlags(text string) []string {
 	var out []string
 	for _, line := range Lines(text) {
-		if flag, ok := strings.CutPrefix(line, "--"); ok {
-			flag, _, _ = strings.Cut(flag, " ")
-			flag, _, _ = strings.Cut(flag, "=")
-			out = append(out, flag)
+		if m := flag.FindStringSubmatch(line); m != nil {
+			out = append(out, m[1])
 		}
 	}
 	return out
 }
 
 var (
+	flag   = regexp.MustCompile(`^--([a-z][a-z0-9-]*)`)
 	fence  = regexp.MustCompile("(?ms)^ *```[a-z]*\n(.*?)^ *```")
 	inline = regexp.MustCompile("`([^`]+)`")
 )
