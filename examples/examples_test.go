@@ -33,6 +33,10 @@ bob is no longer a member: true
 	if got := b.run(t, "encrypted-room"); got != want {
 		t.Errorf("got:\n%swant:\n%s", got, want)
 	}
+	readme, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil || !strings.Contains(string(readme), "```\n"+want+"```\n") {
+		t.Errorf("README.md does not show this output: %v", err)
+	}
 }
 
 func testEcho(t *testing.T, b *bus) {
