@@ -5,7 +5,6 @@ package clientflags
 
 import (
 	"flag"
-	"fmt"
 	"log"
 	"path/filepath"
 	"strings"
@@ -61,7 +60,7 @@ func Check(err error) {
 	}
 	e := core.AsError(err)
 	if e.Next != "" {
-		log.Fatal(fmt.Sprintf("%s\nNext: %s", e.Text, e.Next))
+		log.Fatalf("%s\nNext: %s", e.Text, e.Next)
 	}
 	log.Fatal(e.Text)
 }
