@@ -7,6 +7,11 @@
 //	bin/unibusd demo --dir /tmp/d --for 10m
 //	go run ./examples/sensor -demo /tmp/d
 //	go run ./examples/sensor -demo /tmp/d -read
+//
+// After a migration, stop the node that the reader is connected to: the reader
+// connects to another one, and says how many readings it missed.
+//
+//	bin/unibusd demo stop n2 --dir /tmp/d
 package main
 
 import (
