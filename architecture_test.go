@@ -48,7 +48,9 @@ const (
 
 // narrow lists the packages that see core and at most the one library that they exist for.
 func narrow() map[string][]string {
+	example := []string{"unibus/core", "unibus/core/client", "unibus/examples/internal/clientflags"} // what a program of a user sees
 	return map[string][]string{
+		"examples/echo": example, "examples/sensor": example, "examples/encrypted-room": example,
 		"core":                 {},
 		"core/keys":            {"unibus/core", nkeysModule},
 		"core/seal":            {"unibus/core"},

@@ -135,7 +135,7 @@ func lostStreams(names []string, recreated bool) Finding {
 	}
 	return Finding{
 		Critical, aboutBuckets(names), text,
-		"change nothing; find the cause with `unibusd audit` and the logs, then follow docs/restore.md, \"When streams were deleted\"",
+		"change nothing; find the cause with `unibusd audit` and the logs, then follow docs/operations/restore.md, \"When streams were deleted\"",
 	}
 }
 

@@ -12,17 +12,17 @@ import (
 	"unibus/tui/tuitest"
 )
 
-// TestReadmeNamesTheKeys: in the README's migration table each key does what the
+// TestMigrationDocumentNamesTheKeys: in the first table of docs/migration.md each key does what the
 // command beside it does. No key of the page is left out.
-func TestReadmeNamesTheKeys(t *testing.T) {
+func TestMigrationDocumentNamesTheKeys(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "migration.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, table, ok := strings.Cut(string(text), "| step | command | page 6 |")
 	if !ok {
-		t.Fatal("README.md has no table of steps, commands and keys")
+		t.Fatal("docs/migration.md has no table of steps, commands and keys")
 	}
 	table, _, _ = strings.Cut(table, "\n\n")
 	code := regexp.MustCompile("`([^`]+)`")
@@ -41,18 +41,18 @@ func TestReadmeNamesTheKeys(t *testing.T) {
 			}
 			a, ok := action.ByKey(action.Table(), "migrate", k[1])
 			if !ok {
-				t.Errorf("README.md names the key %s, which does nothing on page 6", k[1])
+				t.Errorf("docs/migration.md names the key %s, which does nothing on page 6", k[1])
 				continue
 			}
 			same := a.Command(newState(tuitest.OnSQLite()), nil)
 			if !slices.ContainsFunc(beside, func(m []string) bool { return commandName(m[1]) == commandName(same) }) {
-				t.Errorf("README.md has the key %s beside %q; it is the same as %q", k[1], beside, same)
+				t.Errorf("docs/migration.md has the key %s beside %q; it is the same as %q", k[1], beside, same)
 			}
 		}
 	}
 	for _, a := range action.Table() {
 		if a.Scope == "migrate" && !named[a.Key] {
-			t.Errorf("README.md names no key for %q, which is %s", a.Name, a.Key)
+			t.Errorf("docs/migration.md names no key for %q, which is %s", a.Name, a.Key)
 		}
 	}
 }

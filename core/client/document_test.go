@@ -10,14 +10,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestReadmeShowsTheExample: the program in the README is what Example runs; only
-// where the bus is and who asks differs.
-func TestReadmeShowsTheExample(t *testing.T) {
+// TestDocumentShowsTheExample: the program in docs/go-client.md is what Example runs.
+// Only the bus and the users differ.
+func TestDocumentShowsTheExample(t *testing.T) {
 	t.Parallel()
-	shown := between(t, filepath.Join("..", "..", "README.md"), "```go\n", "```\n")
+	shown := between(t, filepath.Join("..", "..", "docs", "go-client.md"), "```go\n", "```\n")
 	run := between(t, "example_test.go", "func Example() {\n", "\t// Output:")
 	if d := cmp.Diff(statements(run), statements(shown)); d != "" {
-		t.Errorf("README.md differs from Example (- Example, + README.md):\n%s", d)
+		t.Errorf("docs/go-client.md differs from Example (- Example, + docs/go-client.md):\n%s", d)
 	}
 }
 
