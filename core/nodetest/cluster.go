@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/pelletier/go-toml/v2"
 
 	"unibus/core"
 	"unibus/core/admin"
@@ -87,7 +86,7 @@ func Furnish(t testing.TB, cfg Config) *Cluster {
 // WriteConfig writes a node's configuration file, extra at its beginning.
 func WriteConfig(t testing.TB, file string, cfg config.Node, extra string) {
 	t.Helper()
-	data, err := toml.Marshal(cfg)
+	data, err := cfg.Encode()
 	if err == nil {
 		err = os.WriteFile(file, append([]byte(extra+"\n"), data...), 0o600)
 	}
