@@ -27,8 +27,9 @@ type Store interface {
 	SetUserStatusAs(ctx context.Context, actor, id UserID, s UserStatus, at Millis) (User, error)
 	// SetKEMKey publishes the key to which a user's boxes are sealed and returns the user as it is now. KindNotFound.
 	SetKEMKey(ctx context.Context, id UserID, key []byte, at Millis) (User, error)
-	// IsAuthorized is true only for an active user. With an error it is false: the caller denies.
-	IsAuthorized(ctx context.Context, id UserID) (bool, error)
+	// Admit returns what an admission to the bus rests on, all of it under one proof.
+	// With an error the admission is empty: the caller denies.
+	Admit(ctx context.Context, id UserID) (Admission, error)
 	// HasAdmin is true only for an active user of role admin. With an error it is false: the caller denies.
 	HasAdmin(ctx context.Context, id UserID) (bool, error)
 
@@ -110,6 +111,15 @@ type Store interface {
 	// Close releases the backend. Twice is harmless; later calls give KindUnavailable.
 	Close() error
 }
+
+// Admission is a user's status and rooms as of one moment.
+type Admission struct {
+	Status UserStatus // "" for a user that the store does not know
+	Rooms  []RoomID   // in which an active user is an active member, in order; of others none
+}
+
+// IsActive is true only for an active user.
+func (a Admission) IsActive() bool { return a.Status == UserActive }
 
 // InvitationFilter picks invitations by what is not zero; at least one field is not.
 type InvitationFilter struct {

@@ -58,14 +58,17 @@ func (h *StoreHandle) Store() (Store, error) {
 	return cur.store, nil
 }
 
-// IsAuthorized asks the published store; without one, or with an error, it is false.
-func (h *StoreHandle) IsAuthorized(ctx context.Context, id UserID) (bool, error) {
+// Admit asks the published store; without one, or with an error, the admission is empty.
+func (h *StoreHandle) Admit(ctx context.Context, id UserID) (Admission, error) {
 	s, err := h.Store()
 	if err != nil {
-		return false, err
+		return Admission{}, err
 	}
-	ok, err := s.IsAuthorized(ctx, id)
-	return ok && err == nil, err
+	a, err := s.Admit(ctx, id)
+	if err != nil {
+		return Admission{}, err
+	}
+	return a, nil
 }
 
 // HasAdmin asks the published store; without one, or with an error, it is false.

@@ -15,28 +15,14 @@ import (
 // DefaultTimeout bounds the question to the directory; a server gives up a connection later than that.
 const DefaultTimeout = 2 * time.Second
 
-// Directory knows the users. Its answer is only believed without an error. One
-// that also has RoomsOf says what its users may touch; without it they have no
-// rooms. One that has User tells, in soft mode, a revoked user from one it has
-// never heard of. A directory with Store (core.StoreHandle) is asked through that.
+// Directory knows the users and their rooms. core.StoreHandle is one, and so is
+// every store.
 type Directory interface {
-	IsAuthorized(ctx context.Context, id core.UserID) (bool, error)
+	// Admit returns a user's status and rooms as of one moment; it believes
+	// neither beside an error. One method, so that a wrapper cannot separate the
+	// answer from its proof.
+	Admit(ctx context.Context, id core.UserID) (core.Admission, error)
 }
-
-type roomer interface {
-	RoomsOf(ctx context.Context, id core.UserID) ([]core.RoomID, error)
-}
-
-// leasedRoomer knows them without asking a quorum for every admission.
-type leasedRoomer interface {
-	AdmittedRooms(ctx context.Context, id core.UserID) ([]core.RoomID, error)
-}
-
-type teller interface {
-	User(ctx context.Context, id core.UserID) (core.User, error)
-}
-
-type holder interface{ Store() (core.Store, error) }
 
 // Config is what an Authenticator is made of.
 type Config struct {
@@ -182,19 +168,17 @@ func (a *Authenticator) user(ctx context.Context, id core.UserID, r Request) (Gr
 	if a.cfg.Mode == core.BusAuthOff {
 		return anonymousGrant(string(id)), nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
-	defer cancel()
-	dir, err := a.directory()
-	if err != nil {
-		return a.withoutIdentity(r, unavailable(id, err))
-	}
-	ok, err := a.authorized(ctx, dir, id)
+	admission, err := a.admit(ctx, id)
 	switch {
 	case err != nil:
 		return a.withoutIdentity(r, unavailable(id, err))
-	case ok:
-		return a.member(ctx, dir, id, r)
-	case a.cfg.Mode == core.BusAuthSoft && revoked(ctx, dir, id):
+	case admission.IsActive():
+		g, err := userGrant(id, admission.Rooms)
+		if err != nil {
+			return a.withoutIdentity(r, core.AsError(err))
+		}
+		return g, nil
+	case a.cfg.Mode == core.BusAuthSoft && admission.Status == core.UserRevoked:
 		return Grant{}, core.Errorf(core.KindRefused, "the user %s is revoked", id.Short()).
 			WithNext("an administrator can activate it again: unibusd user activate %s", id)
 	}
@@ -202,54 +186,22 @@ func (a *Authenticator) user(ctx context.Context, id core.UserID, r Request) (Gr
 		WithNext("add it, or look at its state: unibusd user get %s", id))
 }
 
-// directory is the one store that all questions about one connection go to.
-func (a *Authenticator) directory() (Directory, error) {
+// admit asks the directory once, within the timeout. An answer that came too late
+// to be current is an error.
+func (a *Authenticator) admit(ctx context.Context, id core.UserID) (core.Admission, error) {
 	if a.cfg.Users == nil {
-		return nil, core.Errorf(core.KindUnavailable, "this node has no directory of users")
+		return core.Admission{}, core.Errorf(core.KindUnavailable, "this node has no directory of users")
 	}
-	if h, ok := a.cfg.Users.(holder); ok {
-		return h.Store()
-	}
-	return a.cfg.Users, nil
-}
-
-func (a *Authenticator) authorized(ctx context.Context, dir Directory, id core.UserID) (bool, error) {
-	ok, err := dir.IsAuthorized(ctx, id)
-	return ok && err == nil, a.inTime(ctx, err)
-}
-
-// member grants an authorized user its rooms.
-func (a *Authenticator) member(ctx context.Context, dir Directory, id core.UserID, r Request) (Grant, error) {
-	rooms, err := a.rooms(ctx, dir, id)
-	if err != nil {
-		return a.withoutIdentity(r, unavailable(id, err))
-	}
-	g, err := userGrant(id, rooms)
-	if err != nil {
-		return a.withoutIdentity(r, core.AsError(err))
-	}
-	return g, nil
-}
-
-func (a *Authenticator) rooms(ctx context.Context, dir Directory, id core.UserID) ([]core.RoomID, error) {
-	if with, ok := dir.(leasedRoomer); ok {
-		rooms, err := with.AdmittedRooms(ctx, id)
-		return rooms, a.inTime(ctx, err)
-	}
-	with, ok := dir.(roomer)
-	if !ok {
-		return nil, nil
-	}
-	rooms, err := with.RoomsOf(ctx, id)
-	return rooms, a.inTime(ctx, err)
-}
-
-// inTime makes an error of an answer that came too late to be current.
-func (a *Authenticator) inTime(ctx context.Context, err error) error {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
+	defer cancel()
+	admission, err := a.cfg.Users.Admit(ctx, id)
 	if err == nil && ctx.Err() != nil {
-		return core.Errorf(core.KindUnavailable, "the answer came after %s", a.cfg.Timeout)
+		err = core.Errorf(core.KindUnavailable, "the answer came after %s", a.cfg.Timeout)
 	}
-	return err
+	if err != nil {
+		return core.Admission{}, err
+	}
+	return admission, nil
 }
 
 // Current says whether a user who connected now would be granted the same.
@@ -272,24 +224,14 @@ func (a *Authenticator) granted(ctx context.Context, g Grant, enough func(now, t
 	if g.Account != AccountBus || g.Who == WhoInternal || a.cfg.Mode == core.BusAuthOff || err != nil {
 		return true, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
-	defer cancel()
-	dir, err := a.directory()
+	admission, err := a.admit(ctx, id)
 	if err != nil {
 		return false, err
 	}
-	ok, err := a.authorized(ctx, dir, id)
-	if err != nil {
-		return false, err
+	if !admission.IsActive() { // soft admitted an unknown user, and goes on until that user is revoked
+		return g.Who == WhoAnonymous && admission.Status != core.UserRevoked, nil
 	}
-	if !ok { // soft admitted a stranger, and goes on until that one is revoked
-		return g.Who == WhoAnonymous && !revoked(ctx, dir, id), nil
-	}
-	rooms, err := a.rooms(ctx, dir, id)
-	if err != nil {
-		return false, err
-	}
-	now, err := userGrant(id, rooms)
+	now, err := userGrant(id, admission.Rooms)
 	if err != nil {
 		return g.Who == WhoAnonymous, nil
 	}
@@ -298,24 +240,16 @@ func (a *Authenticator) granted(ctx context.Context, g Grant, enough func(now, t
 
 // WouldAdmit says whether enforce would let a user in who proves this key.
 func (a *Authenticator) WouldAdmit(ctx context.Context, id core.UserID) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
-	defer cancel()
-	dir, err := a.directory()
-	if err != nil {
+	admission, err := a.admit(ctx, id)
+	if err != nil || !admission.IsActive() {
 		return false, err
 	}
-	if ok, err := a.authorized(ctx, dir, id); !ok || err != nil {
-		return false, err
-	}
-	rooms, err := a.rooms(ctx, dir, id)
-	if err == nil {
-		_, err = userGrant(id, rooms)
-	}
+	_, err = userGrant(id, admission.Rooms)
 	return err == nil, err
 }
 
 func unavailable(id core.UserID, err error) *core.Error {
-	return core.Errorf(core.KindUnavailable, "nobody can say whether %s is authorized: %w", id.Short(), err).
+	return core.Errorf(core.KindUnavailable, "cannot determine whether %s is authorized: %w", id.Short(), err).
 		WithNext("look at the control plane: unibus-tui status")
 }
 
@@ -336,15 +270,4 @@ func (a *Authenticator) withoutIdentity(r Request, reason *core.Error) (Grant, e
 	default:
 		return Grant{}, reason
 	}
-}
-
-// revoked says whether the directory knows the user and has it revoked. It
-// only takes away: where it cannot tell, soft goes on as for somebody unknown.
-func revoked(ctx context.Context, dir Directory, id core.UserID) bool {
-	who, ok := dir.(teller)
-	if !ok {
-		return false
-	}
-	u, err := who.User(ctx, id)
-	return err == nil && u.Status == core.UserRevoked
 }

@@ -25,24 +25,17 @@ type directory struct {
 	hang     bool
 }
 
-func (d directory) RoomsOf(context.Context, core.UserID) ([]core.RoomID, error) {
-	return slices.Clone(d.rooms), d.roomsErr
-}
-
-func (d directory) IsAuthorized(ctx context.Context, id core.UserID) (bool, error) {
+func (d directory) Admit(ctx context.Context, id core.UserID) (core.Admission, error) {
 	if d.hang {
 		<-ctx.Done()
-		return true, nil // as late as it is wrong
+		return core.Admission{Status: core.UserActive}, nil // as late as it is wrong
 	}
-	return d.users[id] == core.UserActive, d.err
-}
-
-func (d directory) User(_ context.Context, id core.UserID) (core.User, error) {
-	status, ok := d.users[id]
-	if !ok {
-		return core.User{}, core.Errorf(core.KindNotFound, "no user %s", id)
+	a := core.Admission{Status: d.users[id]}
+	if !a.IsActive() || d.err != nil {
+		return a, d.err
 	}
-	return core.User{ID: id, Status: status}, d.err
+	a.Rooms = slices.Clone(d.rooms)
+	return a, d.roomsErr
 }
 
 // world is every sort of identity and a directory that knows the users.
@@ -289,42 +282,53 @@ func TestSoft(t *testing.T) {
 	}
 }
 
-// holding is a directory that knows who is revoked only through its store, like core.StoreHandle.
-type holding struct{ directory }
-
-func (h holding) IsAuthorized(ctx context.Context, id core.UserID) (bool, error) {
-	return h.directory.IsAuthorized(ctx, id)
-}
-func (h holding) User() {} // hides directory.User
-func (h holding) Store() (core.Store, error) {
-	return storeOf{directory: h.directory}, nil
-}
-
+// storeOf is a store that wraps a directory and counts its questions.
 type storeOf struct {
 	core.Store
 	directory
+	asked *int
 }
 
-func (s storeOf) IsAuthorized(ctx context.Context, id core.UserID) (bool, error) {
-	return s.directory.IsAuthorized(ctx, id)
-}
-
-func (s storeOf) RoomsOf(ctx context.Context, id core.UserID) ([]core.RoomID, error) {
-	return s.directory.RoomsOf(ctx, id)
-}
-
-func (s storeOf) User(ctx context.Context, id core.UserID) (core.User, error) {
-	return s.directory.User(ctx, id)
+func (s storeOf) Admit(ctx context.Context, id core.UserID) (core.Admission, error) {
+	*s.asked++
+	return s.directory.Admit(ctx, id)
 }
 
 func TestSoftAsksTheHoldersStoreWhoIsRevoked(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, core.BusAuthSoft)
-	w.cfg.Users = holding{w.cfg.Users.(directory)}
+	var handle core.StoreHandle
+	asked := 0
+	handle.Publish(storeOf{directory: w.cfg.Users.(directory), asked: &asked})
+	w.cfg.Users = &handle
 	g, err := w.decide(signed(w.revoked))
 	refused(t, g, err, core.KindRefused, "revoked")
 	g, err = w.decide(signed(w.stranger))
 	anonymous(t, g, err, pub(w.stranger))
+}
+
+// TestOneQuestionForEachDecision: status and rooms come by one call, so that both
+// are under one proof, also where a wrapper stands before the store.
+func TestOneQuestionForEachDecision(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, core.BusAuthEnforce)
+	asked := 0
+	w.cfg.Users = storeOf{directory: w.cfg.Users.(directory), asked: &asked}
+	a := auth.New(w.cfg)
+	g, err := a.Decide(t.Context(), signed(w.active))
+	if err != nil || len(g.Rooms) != 2 || asked != 1 {
+		t.Errorf("Decide: %v, %v, after %d questions", g.Rooms, err, asked)
+	}
+	for name, ask := range map[string]func() (bool, error){
+		"Current":    func() (bool, error) { return a.Current(t.Context(), g) },
+		"Covers":     func() (bool, error) { return a.Covers(t.Context(), g) },
+		"WouldAdmit": func() (bool, error) { return a.WouldAdmit(t.Context(), core.UserID(g.Identity)) },
+	} {
+		asked = 0
+		if yes, err := ask(); !yes || err != nil || asked != 1 {
+			t.Errorf("%s: %v, %v, after %d questions", name, yes, err, asked)
+		}
+	}
 }
 
 func TestOff(t *testing.T) {

@@ -30,7 +30,7 @@ func TestAttendingStoreReadsNoRows(t *testing.T) {
 		t.Errorf("once it is open: %+v, %v", n, err)
 	}
 	mustDo(t, s.OpenFor(t.Context(), core.Authority{Backend: core.BackendKV, Generation: 2}))
-	if yes, err := s.IsAuthorized(t.Context(), u.ID); !yes || err != nil {
+	if yes, err := storetest.IsAuthorized(t.Context(), s, u.ID); !yes || err != nil {
 		t.Errorf("who was written before the rows were read is admitted: %v, %v", yes, err)
 	}
 	if got, err := s.User(t.Context(), u.ID); err != nil || got.ID != u.ID {

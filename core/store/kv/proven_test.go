@@ -116,7 +116,7 @@ func TestDeposedNodeAdmitsNobody(t *testing.T) {
 				<-pace.C
 				id := core.UserID(rows[i%len(rows)].Key)
 				begun := time.Now()
-				yes, _ := deposed.IsAuthorized(ctx, id)
+				yes, _ := storetest.IsAuthorized(ctx, deposed, id)
 				mu.Lock()
 				at, gone := acked[id]
 				switch {
@@ -154,7 +154,7 @@ func TestDeposedNodeAdmitsNobody(t *testing.T) {
 	})
 	net.cut(0, false)
 	eventually(t, 30*time.Second, "a proof after the cut", func() bool {
-		yes, err := deposed.IsAuthorized(t.Context(), core.UserID(rows[0].Key))
+		yes, err := storetest.IsAuthorized(t.Context(), deposed, core.UserID(rows[0].Key))
 		return err == nil && !yes
 	})
 	stop()
@@ -240,13 +240,13 @@ func TestExpiredMarkerLeavesNoGhost(t *testing.T) {
 	if len(users) != 1 || users[0].ID != kept.ID {
 		t.Errorf("the ghost is among %d users", len(users))
 	}
-	yes, err := s.IsAuthorized(ctx, u.ID)
+	yes, err := storetest.IsAuthorized(ctx, s, u.ID)
 	if yes {
 		t.Error("the ghost is admitted")
 	}
 	wantKind(t, err, core.KindUnavailable)
 	wantKind(t, s.AddUser(ctx, u), core.KindUnavailable) // it may have been a revoked one
-	if yes := must[bool](t)(s.IsAuthorized(ctx, kept.ID)); !yes {
+	if yes := must[bool](t)(storetest.IsAuthorized(ctx, s, kept.ID)); !yes {
 		t.Error("a user that is there is denied")
 	}
 	eventually(t, time.Second, "an alarm, and the end of the ghost's sessions", func() bool {
@@ -268,7 +268,7 @@ func TestRecreatedStreamIsAnAlarm(t *testing.T) {
 	mustDo(t, other.AddUser(ctx, u))
 	_, err := s.User(ctx, u.ID)
 	wantKind(t, err, core.KindUnavailable)
-	yes, err := s.IsAuthorized(ctx, u.ID)
+	yes, err := storetest.IsAuthorized(ctx, s, u.ID)
 	if yes || core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("a user of a stream that was made anew: %v, %v", yes, err)
 	}
@@ -286,10 +286,10 @@ func TestLeaseEndsByEitherClock(t *testing.T) {
 	s := onSingle(t).open(t, 0, 1)
 	u := storetest.NewUser(t, "ann")
 	mustDo(t, s.AddUser(ctx, u))
-	must[bool](t)(s.IsAuthorized(ctx, u.ID))
+	must[bool](t)(storetest.IsAuthorized(ctx, s, u.ID))
 	written := func() uint64 { return s.follow[core.TableMembers].barriers.count.Load() }
 	before := written()
-	must[bool](t)(s.IsAuthorized(ctx, u.ID))
+	must[bool](t)(storetest.IsAuthorized(ctx, s, u.ID))
 	if written() != before {
 		t.Error("an admission under the lease wrote a barrier")
 	}
@@ -302,7 +302,7 @@ func TestLeaseEndsByEitherClock(t *testing.T) {
 		if _, ok := s.Lease(); ok {
 			t.Errorf("the lease holds although it is 3 s old by the %s clock", what)
 		}
-		if yes := must[bool](t)(s.IsAuthorized(ctx, u.ID)); !yes {
+		if yes := must[bool](t)(storetest.IsAuthorized(ctx, s, u.ID)); !yes {
 			t.Error("denied although a fresh barrier was possible")
 		}
 		if written() == before {
@@ -317,7 +317,7 @@ func TestALaterProofSaysNothingOfADecision(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	s := onSingle(t).open(t, 0, 1)
-	must[bool](t)(s.IsAuthorized(ctx, storetest.NewUser(t, "ann").ID)) // a lease
+	must[bool](t)(storetest.IsAuthorized(ctx, s, storetest.NewUser(t, "ann").ID)) // a lease
 	decided := 0
 	yes := must[bool](t)(underLease(ctx, s, func() (bool, error) {
 		if decided++; decided > 1 {
@@ -448,7 +448,7 @@ func TestStaleWriterIsRefused(t *testing.T) {
 	wantKind(t, stale.AddUser(ctx, storetest.NewUser(t, "late")), core.KindUnavailable)
 	_, err := stale.SetUserStatus(ctx, u.ID, core.UserRevoked, 1)
 	wantKind(t, err, core.KindUnavailable)
-	yes, err := stale.IsAuthorized(ctx, u.ID)
+	yes, err := storetest.IsAuthorized(ctx, stale, u.ID)
 	if yes || core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("admission by a shut bucket: %v, %v", yes, err)
 	}

@@ -185,21 +185,11 @@ func (t *table) activeIn(names map[string]struct{}, key func(name string) string
 	return nil
 }
 
-// IsAuthorized is true only for an active user; with any error it is false. It
-// relies on the last barriers of users and members while they are younger than
-// 3 s, and takes fresh ones otherwise.
-func (s *Store) IsAuthorized(ctx context.Context, id core.UserID) (bool, error) {
-	return underLease(ctx, s, func() (bool, error) { return s.admits(id) })
-}
-
-// AdmittedRooms is RoomsOf for admission: under the lease instead of a fresh
-// barrier, which every connection would have to wait for.
-func (s *Store) AdmittedRooms(ctx context.Context, user core.UserID) ([]core.RoomID, error) {
-	id, err := core.ParseUserID(string(user))
-	if err != nil {
-		return nil, err
-	}
-	return underLease(ctx, s, func() ([]core.RoomID, error) { return s.roomsOf(id) })
+// Admit returns a user's status and rooms: see core.Store. Both rest on the same
+// barriers of users and members while they are younger than 3 s, and on fresh
+// ones otherwise, so that not every connection waits for a quorum.
+func (s *Store) Admit(ctx context.Context, id core.UserID) (core.Admission, error) {
+	return underLease(ctx, s, func() (core.Admission, error) { return s.admissionOf(id) })
 }
 
 // underLease decides by what the watch has, as long as the proof that there was
@@ -243,23 +233,32 @@ func (s *Store) renew(ctx context.Context) error {
 	return s.settled(ctx, core.TableUsers, core.TableMembers)
 }
 
-// admits decides by what the watch has. Ids come in their canonical form as a
+// admissionOf decides by what the watch has. Ids come in their canonical form as a
 // rule, so one that is known as it stands is not parsed: that takes longer than all the rest.
-func (s *Store) admits(id core.UserID) (bool, error) {
+func (s *Store) admissionOf(id core.UserID) (core.Admission, error) {
 	for _, f := range s.admission {
 		if !f.open() {
-			return false, errShut(f.bucket)
+			return core.Admission{}, errShut(f.bucket)
 		}
 	}
 	users := s.admission[0]
 	r, ok, err := users.find(string(id))
 	if !ok && err == nil {
 		if id, err = core.ParseUserID(string(id)); err != nil {
-			return false, err
+			return core.Admission{}, err
 		}
 		r, ok, err = users.find(string(id))
 	}
-	return ok && err == nil && r.user.Status == core.UserActive, err
+	if !ok || err != nil {
+		return core.Admission{}, err
+	}
+	a := core.Admission{Status: r.user.Status}
+	if a.IsActive() {
+		if a.Rooms, err = s.roomsOf(id); err != nil {
+			return core.Admission{}, err
+		}
+	}
+	return a, nil
 }
 
 // HasAdmin is true only for an active user of role admin; with any error it is false.
@@ -271,7 +270,7 @@ func (s *Store) HasAdmin(ctx context.Context, id core.UserID) (bool, error) {
 	if err := s.renew(ctx); err != nil {
 		return false, err
 	}
-	if yes, err := s.admits(id); !yes || err != nil {
+	if a, err := s.admissionOf(id); !a.IsActive() || err != nil {
 		return false, err
 	}
 	r, ok, err := s.follow[core.TableUsers].find(string(id))

@@ -51,7 +51,7 @@ func TestWritesGoTogether(t *testing.T) {
 	wantKind(t, refused, core.KindConflict)
 	for i, err := range errs {
 		mustDo(t, err)
-		if ok, err := s.IsAuthorized(t.Context(), ids[i]); err != nil || !ok {
+		if ok, err := storetest.IsAuthorized(t.Context(), s, ids[i]); err != nil || !ok {
 			t.Errorf("user %d: %v, %v", i, ok, err)
 		}
 	}

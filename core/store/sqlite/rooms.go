@@ -168,11 +168,15 @@ func (s *Store) Members(ctx context.Context, room core.RoomID) (all []core.Membe
 
 // RoomsOf returns the rooms of a user: see core.Store.
 func (s *Store) RoomsOf(ctx context.Context, user core.UserID) (ids []core.RoomID, err error) {
-	var all []core.Member
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		all, err = list(ctx, tx, s.layout().members, readMember, "WHERE upper(user_id) = ? AND "+s.layout().active+" ORDER BY room_id COLLATE BINARY", string(user))
+		ids, err = s.layout().roomsOf(ctx, tx, user)
 		return err
 	})
+	return ids, err
+}
+
+func (l layout) roomsOf(ctx context.Context, tx *sql.Tx, user core.UserID) (ids []core.RoomID, err error) {
+	all, err := list(ctx, tx, l.members, readMember, "WHERE upper(user_id) = ? AND "+l.active+" ORDER BY room_id COLLATE BINARY", string(user))
 	for _, m := range all {
 		ids = append(ids, m.Room)
 	}

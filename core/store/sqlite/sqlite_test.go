@@ -343,7 +343,7 @@ func TestOldIDs(t *testing.T) {
 		if err != nil || revoked.ID != u.ID {
 			t.Errorf("SetUserStatus: %v, %v", revoked.ID, err)
 		}
-		if yes, err := s.IsAuthorized(t.Context(), u.ID); yes || err != nil {
+		if yes, err := storetest.IsAuthorized(t.Context(), s, u.ID); yes || err != nil {
 			t.Errorf("a revoked user is authorized: %v, %v", yes, err)
 		}
 	}
@@ -366,7 +366,7 @@ func TestTwoSpellingsDeny(t *testing.T) {
 	u.Role = core.RoleAdmin
 	must(t, s.AddUser(t.Context(), u))
 	must(t, raw(t, path, "INSERT INTO users SELECT lower(id), name, role, 'revoked', kem_key, 1, 1 FROM users"))
-	yes, err := s.IsAuthorized(t.Context(), u.ID)
+	yes, err := storetest.IsAuthorized(t.Context(), s, u.ID)
 	wantKind(t, err, core.KindFailed, "only in case")
 	admin, err := s.HasAdmin(t.Context(), u.ID)
 	wantKind(t, err, core.KindFailed, "only in case")

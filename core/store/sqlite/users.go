@@ -110,9 +110,27 @@ func (s *Store) SetKEMKey(ctx context.Context, id core.UserID, key []byte, at co
 	return u, nil
 }
 
-// IsAuthorized is true only for an active user: see core.Store.
-func (s *Store) IsAuthorized(ctx context.Context, id core.UserID) (bool, error) {
-	return s.is(ctx, id, func(u core.User) bool { return u.Status == core.UserActive })
+// Admit returns a user's status and rooms in one transaction: see core.Store.
+func (s *Store) Admit(ctx context.Context, id core.UserID) (a core.Admission, err error) {
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		a = core.Admission{}
+		u, err := s.layout().userIn(ctx, tx, id)
+		if core.KindOf(err) == core.KindNotFound {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		a.Status = u.Status
+		if a.IsActive() {
+			a.Rooms, err = s.layout().roomsOf(ctx, tx, id)
+		}
+		return err
+	})
+	if err != nil {
+		return core.Admission{}, err
+	}
+	return a, nil
 }
 
 // HasAdmin is true only for an active user of role admin: see core.Store.

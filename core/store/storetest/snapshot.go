@@ -36,7 +36,7 @@ func testExportImport(t *testing.T, s core.Store) {
 		wantKey(t, s, k)
 	}
 	for _, u := range want.Users {
-		yes, err := s.IsAuthorized(ctx, u.ID)
+		yes, err := IsAuthorized(ctx, s, u.ID)
 		if err != nil || yes != (u.Status == core.UserActive) {
 			t.Errorf("IsAuthorized of an imported %s user: %v, %v", u.Status, yes, err)
 		}

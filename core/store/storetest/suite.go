@@ -24,6 +24,7 @@ func Run(t *testing.T, open func(t *testing.T) core.Store) {
 		{"UsersRefused", testUsersRefused},
 		{"UserStatus", testUserStatus},
 		{"Admins", testAdmins},
+		{"Admission", testAdmission},
 		{"HasAdmin", testHasAdmin},
 		{"ValuesAreTheCallers", testValuesAreTheCallers},
 		{"Rooms", testRooms},
@@ -183,7 +184,13 @@ func calls(t *testing.T, user core.UserID) []call {
 			_, err := s.SetUserStatusAs(ctx, user, user, core.UserRevoked, Start+1)
 			return err
 		}},
-		{"IsAuthorized", func(ctx context.Context, s core.Store) error { return denied(s.IsAuthorized, ctx) }},
+		{"Admit", func(ctx context.Context, s core.Store) error {
+			a, err := s.Admit(ctx, user)
+			if a.Status != "" || a.Rooms != nil {
+				t.Errorf("a store that cannot answer admitted %+v", a)
+			}
+			return err
+		}},
 		{"HasAdmin", func(ctx context.Context, s core.Store) error { return denied(s.HasAdmin, ctx) }},
 		{"CreateRoom", func(ctx context.Context, s core.Store) error { return s.CreateRoom(ctx, NewRoom("r2", user)) }},
 		{"Room", func(ctx context.Context, s core.Store) error { _, err := s.Room(ctx, "r"); return err }},

@@ -60,7 +60,7 @@ func testUserStatus(t *testing.T, s core.Store) {
 	u, other, _ := seed(t, s)
 	authorized := func(want bool) {
 		t.Helper()
-		if got, err := s.IsAuthorized(ctx, u.ID); err != nil || got != want {
+		if got, err := IsAuthorized(ctx, s, u.ID); err != nil || got != want {
 			t.Errorf("IsAuthorized: %v, %v, want %v", got, err, want)
 		}
 	}
@@ -82,7 +82,7 @@ func testUserStatus(t *testing.T, s core.Store) {
 	stranger := NewUserID(t)
 	_, err = s.SetUserStatus(ctx, stranger, core.UserRevoked, Start)
 	wantKind(t, "SetUserStatus of a stranger", err, core.KindNotFound)
-	if yes, err := s.IsAuthorized(ctx, stranger); yes || err != nil {
+	if yes, err := IsAuthorized(ctx, s, stranger); yes || err != nil {
 		t.Errorf("IsAuthorized of a stranger: %v, %v", yes, err)
 	}
 	_, err = s.SetUserStatus(ctx, u.ID, "asleep", Start)
