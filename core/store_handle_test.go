@@ -22,7 +22,7 @@ func (s fakeStore) Admit(context.Context, UserID) (Admission, error) {
 	return Admission{Status: UserActive, Rooms: []RoomID{"r"}}, s.err
 }
 
-func (s fakeStore) HasAdmin(context.Context, UserID) (bool, error)     { return s.yes, s.err }
+func (s fakeStore) HasAdmin(context.Context, UserID) (bool, error) { return s.yes, s.err }
 
 // admitted asks a handle whether it admits; an answer beside an error has to be empty.
 func admitted(h *StoreHandle) func(context.Context, UserID) (bool, error) {

@@ -379,7 +379,11 @@ func (s *Store) roomsOf(user core.UserID) ([]core.RoomID, error) {
 	var rooms []core.RoomID
 	var bad error
 	err := s.follow[core.TableMembers].read(func(t *table) {
-		bad = t.activeIn(t.of[string(user)], func(room string) string { return room + "." + string(user) },
+		of := t.of[string(user)]
+		if len(of) == 0 { // an admission asks for them every time
+			return
+		}
+		bad = t.activeIn(of, func(room string) string { return room + "." + string(user) },
 			func(m core.Member) { rooms = append(rooms, m.Room) })
 	})
 	if err = firstError(err, bad); err != nil {

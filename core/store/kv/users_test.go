@@ -127,7 +127,7 @@ func TestJetStreamStoreIsAuthorizedFailClosed(t *testing.T) {
 	on.nodes[0].WaitForShutdown()
 	for what, ask := range map[string]func(context.Context, core.UserID) (bool, error){
 		"IsAuthorized": func(ctx context.Context, id core.UserID) (bool, error) { return storetest.IsAuthorized(ctx, s, id) },
-		"HasAdmin": s.HasAdmin,
+		"HasAdmin":     s.HasAdmin,
 	} {
 		// Until the lease is over admission may rely on what it proved before.
 		eventually(t, leaseFor+time.Second, "the end of the lease", func() bool { _, ok := s.Lease(); return !ok })
