@@ -40,6 +40,9 @@ type User struct {
 	Updated Millis     `json:"updated"`
 }
 
+// IsActiveAdmin is true for an active user of role admin.
+func (u User) IsActiveAdmin() bool { return u.Status == UserActive && u.Role == RoleAdmin }
+
 // RoomState says whether a room is in use.
 type RoomState string
 
@@ -118,15 +121,6 @@ type EpochRecord struct {
 	Rec    string `json:"rec"`
 	Prev   string `json:"prev"`            // rec of epoch-1
 	Record []byte `json:"record,omitzero"` // signed by the member who rekeyed; opaque here
-}
-
-// Snapshot is a whole control plane, each slice in the order of its keys (see Rows).
-type Snapshot struct {
-	Users   []User        `json:"users"`
-	Rooms   []Room        `json:"rooms"`
-	Members []Member      `json:"members"`
-	Keys    []SealedKey   `json:"keys"`
-	Records []EpochRecord `json:"records,omitempty"`
 }
 
 // Counts is how much a control plane holds. Members counts active ones.

@@ -30,8 +30,6 @@ type Store interface {
 	// Admit returns what an admission to the bus rests on, all of it under one proof.
 	// With an error the admission is empty: the caller denies.
 	Admit(ctx context.Context, id UserID) (Admission, error)
-	// HasAdmin is true only for an active user of role admin. With an error it is false: the caller denies.
-	HasAdmin(ctx context.Context, id UserID) (bool, error)
 
 	// CreateRoom creates a room at the epoch it carries. The owner must be a user: KindInvalid. KindExists.
 	CreateRoom(ctx context.Context, r Room) error
@@ -67,14 +65,12 @@ type Store interface {
 	// PutKey stores one more sealed key of the room's current epoch, for somebody invited later.
 	// Epoch must be the room's: KindConflict. The user must be there: KindNotFound. Rec is set by the store.
 	PutKey(ctx context.Context, k SealedKey) error
-	// Rekey stores the boxes of epoch from+1 and moves the room there: all or nothing.
-	// KindConflict where the room is no longer at from; KindNotFound for a box of
-	// somebody who is not a user. Epoch and Rec of the keys are set by the store.
-	Rekey(ctx context.Context, room RoomID, from Epoch, keys []SealedKey) (Room, error)
 	// StageKeys keeps boxes of epoch from+1 under a rec of the caller's choosing
 	// (ParseRec), in as many calls as it takes. Nothing leads to them until
 	// CommitRekey; what is not committed is garbage, or forgotten. A box that is
-	// staged twice is replaced. Errors are those of Rekey.
+	// staged twice is replaced. Room, Epoch and Rec of the keys are set by the
+	// store. KindConflict where the room is no longer at from; KindNotFound for a
+	// box of an unknown user.
 	StageKeys(ctx context.Context, room RoomID, from Epoch, rec string, keys []SealedKey) error
 	// StagedFor returns who has a staged box, in the order of their ids. KindConflict where the room is no longer at from.
 	StagedFor(ctx context.Context, room RoomID, from Epoch, rec string) ([]UserID, error)
@@ -101,12 +97,6 @@ type Store interface {
 
 	// Counts is how much there is, for screens.
 	Counts(ctx context.Context) (Counts, error)
-	// Export returns everything: every sealed key of every epoch, users with their status.
-	Export(ctx context.Context) (Snapshot, error)
-	// Import writes a snapshot over what is there and returns how many keys or
-	// rows it put; equal ones are not written, so that a second run returns 0.
-	// What the snapshot lacks is left alone.
-	Import(ctx context.Context, s Snapshot) (written int, err error)
 
 	// Close releases the backend. Twice is harmless; later calls give KindUnavailable.
 	Close() error
@@ -120,6 +110,20 @@ type Admission struct {
 
 // IsActive is true only for an active user.
 func (a Admission) IsActive() bool { return a.Status == UserActive }
+
+// UserReader is the part of a Store that HasAdmin asks.
+type UserReader interface {
+	User(ctx context.Context, id UserID) (User, error)
+}
+
+// HasAdmin is true only for an active user of role admin. With an error it is false: the caller denies.
+func HasAdmin(ctx context.Context, users UserReader, id UserID) (bool, error) {
+	u, err := users.User(ctx, id)
+	if KindOf(err) == KindNotFound {
+		return false, nil
+	}
+	return err == nil && u.IsActiveAdmin(), err
+}
 
 // InvitationFilter picks invitations by what is not zero; at least one field is not.
 type InvitationFilter struct {

@@ -70,13 +70,3 @@ func (h *StoreHandle) Admit(ctx context.Context, id UserID) (Admission, error) {
 	}
 	return a, nil
 }
-
-// HasAdmin asks the published store; without one, or with an error, it is false.
-func (h *StoreHandle) HasAdmin(ctx context.Context, id UserID) (bool, error) {
-	s, err := h.Store()
-	if err != nil {
-		return false, err
-	}
-	ok, err := s.HasAdmin(ctx, id)
-	return ok && err == nil, err
-}

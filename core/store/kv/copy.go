@@ -256,12 +256,3 @@ func (s *sorter) addRow(e entry) error {
 	}
 	return s.add(e)
 }
-
-// rows collects a table, for what holds all of it anyway.
-func (s *Store) rows(ctx context.Context, t core.Table, q scan) (rows []core.Row, err error) {
-	err = s.eachRow(ctx, t, q, func(r core.Row) error {
-		rows = append(rows, r)
-		return nil
-	})
-	return rows, err
-}

@@ -17,7 +17,7 @@ func TestRoomAtOneEpochCostsNoMoreProofs(t *testing.T) {
 	mustDo(t, s.AddUser(t.Context(), u))
 	mustDo(t, s.CreateRoom(t.Context(), storetest.NewRoom("r", u.ID)))
 	mustDo(t, s.PutMember(t.Context(), storetest.NewMember("r", u.ID)))
-	must[core.Room](t)(s.Rekey(t.Context(), "r", 0, []core.SealedKey{storetest.NewKey("r", 1, u.ID)}))
+	must[core.Room](t)(storetest.Rekey(t.Context(), s, "r", 0, []core.SealedKey{storetest.NewKey("r", 1, u.ID)}))
 	count := func() (n uint64) {
 		for _, f := range s.follow {
 			n += f.barriers.count.Load()

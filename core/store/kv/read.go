@@ -260,19 +260,3 @@ func (s *Store) admissionOf(id core.UserID) (core.Admission, error) {
 	}
 	return a, nil
 }
-
-// HasAdmin is true only for an active user of role admin; with any error it is false.
-func (s *Store) HasAdmin(ctx context.Context, id core.UserID) (bool, error) {
-	id, err := core.ParseUserID(string(id))
-	if err != nil {
-		return false, err
-	}
-	if err := s.renew(ctx); err != nil {
-		return false, err
-	}
-	if a, err := s.admissionOf(id); !a.IsActive() || err != nil {
-		return false, err
-	}
-	r, ok, err := s.follow[core.TableUsers].find(string(id))
-	return ok && err == nil && r.user.Status == core.UserActive && r.user.Role == core.RoleAdmin, err
-}

@@ -35,18 +35,6 @@ func (s *Store) PutKey(ctx context.Context, k core.SealedKey) error {
 	return err
 }
 
-// Rekey writes the boxes of the next epoch and its record under a rec of their
-// own, and then moves the room there by CAS: the only commit. What a loser
-// wrote is garbage that nothing leads to. KindUnavailable: the room may have
-// moved or not, but never half.
-func (s *Store) Rekey(ctx context.Context, id core.RoomID, from core.Epoch, keys []core.SealedKey) (core.Room, error) {
-	rec := token()
-	if err := s.StageKeys(ctx, id, from, rec, keys); err != nil {
-		return core.Room{}, err
-	}
-	return s.CommitRekey(ctx, id, from, rec, nil)
-}
-
 func (s *Store) roomAt(ctx context.Context, id core.RoomID, epoch core.Epoch) (core.Room, uint64, error) {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {

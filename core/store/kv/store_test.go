@@ -106,7 +106,7 @@ func TestScale(t *testing.T) {
 	on := onCluster(t)
 	s := on.open(t, 0, 1)
 	snap := storetest.TwoRooms(t)
-	must[int](t)(s.Import(ctx, snap))
+	must[int](t)(storetest.Import(ctx, s, snap))
 	mustDo(t, s.Scale(ctx, 3))
 	for _, table := range core.Tables() {
 		info := must[streamInfo](t)(s.streamInfo(ctx, table.Bucket(), time.Second))

@@ -128,8 +128,8 @@ func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.U
 // SetUserStatusAs is SetUserStatus in the name of an active admin: see core.Store.
 func (s *Store) SetUserStatusAs(ctx context.Context, actor, id core.UserID, status core.UserStatus, at core.Millis) (core.User, error) {
 	return s.setStatus(ctx, id, status, at, func(ctx context.Context) error {
-		by, _, err := s.user(ctx, actor)
-		if core.KindOf(err) == core.KindNotFound || err == nil && (by.Status != core.UserActive || by.Role != core.RoleAdmin) {
+		is, err := core.HasAdmin(ctx, s, actor)
+		if err == nil && !is {
 			return core.Errorf(core.KindRefused, "%s is no active admin", actor.Short()).WithNext("ask one who is, or an operator")
 		}
 		return err

@@ -40,7 +40,7 @@ func TestJetStreamStoreUsers(t *testing.T) {
 			if yes := must[bool](t)(storetest.IsAuthorized(ctx, store, id)); yes != authorized {
 				t.Errorf("IsAuthorized is %v", yes)
 			}
-			if yes := must[bool](t)(store.HasAdmin(ctx, id)); yes != isAdmin {
+			if yes := must[bool](t)(core.HasAdmin(ctx, store, id)); yes != isAdmin {
 				t.Errorf("HasAdmin is %v", yes)
 			}
 		}
@@ -82,7 +82,7 @@ func TestJetStreamStoreNotFound(t *testing.T) {
 		"PutMember user":    func() error { return s.PutMember(ctx, storetest.NewMember("here", stranger)) },
 		"RemoveMember":      func() error { return s.RemoveMember(ctx, "here", u.ID) },
 		"PutKey":            func() error { return s.PutKey(ctx, storetest.NewKey("none", 0, u.ID)) },
-		"Rekey":             func() error { _, err := s.Rekey(ctx, "none", 0, nil); return err },
+		"Rekey":             func() error { _, err := storetest.Rekey(ctx, s, "none", 0, nil); return err },
 		"Key":               func() error { _, err := s.Key(ctx, "here", 0, u.ID); return err },
 		"Key of an epoch":   func() error { _, err := s.Key(ctx, "here", 9, u.ID); return err },
 		"Key of a stranger": func() error { _, err := s.Key(ctx, "here", 0, stranger); return err },
@@ -120,14 +120,14 @@ func TestJetStreamStoreIsAuthorizedFailClosed(t *testing.T) {
 	admin := storetest.NewUser(t, "root")
 	admin.Role = core.RoleAdmin
 	mustDo(t, s.AddUser(t.Context(), admin))
-	if yes := must[bool](t)(s.HasAdmin(t.Context(), admin.ID)); !yes {
+	if yes := must[bool](t)(core.HasAdmin(t.Context(), s, admin.ID)); !yes {
 		t.Fatal("the admin is not admitted while the server runs")
 	}
 	on.nodes[0].Shutdown()
 	on.nodes[0].WaitForShutdown()
 	for what, ask := range map[string]func(context.Context, core.UserID) (bool, error){
 		"IsAuthorized": func(ctx context.Context, id core.UserID) (bool, error) { return storetest.IsAuthorized(ctx, s, id) },
-		"HasAdmin":     s.HasAdmin,
+		"HasAdmin":     func(ctx context.Context, id core.UserID) (bool, error) { return core.HasAdmin(ctx, s, id) },
 	} {
 		// Until the lease is over admission may rely on what it proved before.
 		eventually(t, leaseFor+time.Second, "the end of the lease", func() bool { _, ok := s.Lease(); return !ok })

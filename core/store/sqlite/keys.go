@@ -31,50 +31,6 @@ func (s *Store) PutKey(ctx context.Context, k core.SealedKey) error {
 	})
 }
 
-// Rekey stores the boxes of epoch from+1 and moves the room there: see core.Store.
-func (s *Store) Rekey(ctx context.Context, room core.RoomID, from core.Epoch, keys []core.SealedKey) (r core.Room, err error) {
-	next, err := keysOfNext(room, from, keys)
-	if err != nil {
-		return core.Room{}, err
-	}
-	err = s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		r, err = s.layout().roomIn(ctx, tx, room)
-		if err != nil {
-			return err
-		}
-		if r.Epoch != from {
-			return movedOn(r, from)
-		}
-		r.Epoch = from + 1
-		if s.layout().states() {
-			record := core.EpochRecord{Room: room, Epoch: r.Epoch, Rec: newRec(), Prev: r.Rec}
-			if err := s.layout().startEpoch(ctx, tx, record); err != nil {
-				return err
-			}
-			if err := s.layout().confirmRecord(ctx, tx, record); err != nil {
-				return err
-			}
-			r.Rec = record.Rec
-		}
-		for _, k := range next {
-			if err := userKnown(ctx, tx, k.User); err != nil {
-				return err
-			}
-			if err := s.layout().putKey(ctx, tx, k); err != nil {
-				return err
-			}
-		}
-		if err := s.layout().updateRoom(ctx, tx, r); err != nil {
-			return err
-		}
-		return s.layout().confirmEpoch(ctx, tx, r, next)
-	})
-	if err != nil {
-		return core.Room{}, err
-	}
-	return r, nil
-}
-
 // keysOfNext is the keys with the epoch that the store sets. The rec of a key is not stored: it is that of its epoch.
 func keysOfNext(room core.RoomID, from core.Epoch, keys []core.SealedKey) ([]core.SealedKey, error) {
 	if err := checkEpoch(room, from+1); err != nil {

@@ -2,9 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/hex"
 
 	"unibus/core"
 )
@@ -17,13 +15,6 @@ import (
 type epochOf struct {
 	room  core.RoomID
 	epoch core.Epoch
-}
-
-// newRec is the name of a new epoch's record, in the form that the KV store gives them.
-func newRec() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
-	return hex.EncodeToString(b[:])
 }
 
 // recIn is the rec of an epoch's keys.

@@ -18,13 +18,25 @@ func (s *Store) Counts(ctx context.Context) (n core.Counts, err error) {
 	return n, err
 }
 
-// Export returns everything as of one moment: see core.Store. KindFailed names a row that cannot be used.
-func (s *Store) Export(ctx context.Context) (out core.Snapshot, err error) {
-	err = s.view(ctx, wholeFactor*s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		out, err = s.layout().exportIn(ctx, tx)
+// ExportRows hands out everything as of one moment: see core.RowExporter.
+// KindFailed names a row that cannot be used, and then nothing is handed out.
+func (s *Store) ExportRows(ctx context.Context, each func(core.Row) error) error {
+	var all core.Snapshot
+	err := s.view(ctx, wholeFactor*s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) (err error) {
+		all, err = s.layout().exportIn(ctx, tx)
 		return err
 	})
-	return out, err
+	if err != nil {
+		return err
+	}
+	for _, t := range []core.Table{core.TableUsers, core.TableRooms, core.TableMembers, core.TableRoomKeys} {
+		for _, r := range all.Rows(t) {
+			if err := each(r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (l layout) exportIn(ctx context.Context, tx *sql.Tx) (out core.Snapshot, err error) {
@@ -49,7 +61,9 @@ func (l layout) exportIn(ctx context.Context, tx *sql.Tx) (out core.Snapshot, er
 	return out, nil
 }
 
-// Import writes a snapshot over what is there, all or nothing: see core.Store.
+// Import writes a snapshot over what is there, all or nothing, and returns how many
+// rows it put. Equal ones are not written, so that a second run returns 0; what the
+// snapshot lacks is left alone.
 // KindInvalid for what the version cannot hold (version 1: records, archived
 // rooms; version 2: two recs in one epoch) and for orphans. Version 1 forgets a
 // removed member.

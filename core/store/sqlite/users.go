@@ -60,7 +60,7 @@ func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.U
 func (s *Store) SetUserStatusAs(ctx context.Context, actor, id core.UserID, status core.UserStatus, at core.Millis) (core.User, error) {
 	return s.setStatus(ctx, id, status, at, func(ctx context.Context, tx *sql.Tx) error {
 		by, err := s.layout().userIn(ctx, tx, actor)
-		if core.KindOf(err) == core.KindNotFound || err == nil && (by.Status != core.UserActive || by.Role != core.RoleAdmin) {
+		if core.KindOf(err) == core.KindNotFound || err == nil && !by.IsActiveAdmin() {
 			return core.Errorf(core.KindRefused, "%s is no active admin", actor.Short()).WithNext("ask one who is, or an operator")
 		}
 		return err
@@ -131,19 +131,6 @@ func (s *Store) Admit(ctx context.Context, id core.UserID) (a core.Admission, er
 		return core.Admission{}, err
 	}
 	return a, nil
-}
-
-// HasAdmin is true only for an active user of role admin: see core.Store.
-func (s *Store) HasAdmin(ctx context.Context, id core.UserID) (bool, error) {
-	return s.is(ctx, id, func(u core.User) bool { return u.Status == core.UserActive && u.Role == core.RoleAdmin })
-}
-
-func (s *Store) is(ctx context.Context, id core.UserID, what func(core.User) bool) (bool, error) {
-	u, err := s.User(ctx, id)
-	if core.KindOf(err) == core.KindNotFound {
-		return false, nil
-	}
-	return err == nil && what(u), err
 }
 
 // userIn reads one user. Two rows that are one user but for the case are an

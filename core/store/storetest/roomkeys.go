@@ -37,7 +37,7 @@ func testRoomKeys(t *testing.T, s core.Store) {
 	began(t, s, "r-2", NewRoom("r-2", a.ID).Created)
 	first, late := NewKey("r", 1, a.ID), NewKey("r", 1, c.ID)
 	first.Created, late.Created = 7000, 9000
-	_, err = s.Rekey(ctx, "r", 0, []core.SealedKey{first})
+	_, err = Rekey(ctx, s, "r", 0, []core.SealedKey{first})
 	ok(t, "Rekey", err)
 	ok(t, "PutKey of somebody invited later", s.PutKey(ctx, late))
 	ok(t, "StageKeys that nothing leads to", s.StageKeys(ctx, "r", 1, "00000000000000ff", []core.SealedKey{NewKey("r", 2, b.ID)}))
@@ -57,7 +57,7 @@ func testRoomKeys(t *testing.T, s core.Store) {
 	equal(t, "who may rekey now", []core.UserID{a.ID}, r.CanRekey(active()))
 	second := NewKey("r", 2, a.ID)
 	second.Created = 11_000
-	_, err = s.Rekey(ctx, "r", 1, []core.SealedKey{second})
+	_, err = Rekey(ctx, s, "r", 1, []core.SealedKey{second})
 	ok(t, "Rekey", err)
 	began(t, s, "r", 11_000)
 	equal(t, "after the rekey", []core.UserID{}, surveyed(t, s, "r").MustRekey(active()))

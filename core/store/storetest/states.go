@@ -84,7 +84,7 @@ func testRekeyRecords(t *testing.T, s core.Store) {
 	prev := core.LegacyRec
 	var records []core.EpochRecord
 	for epoch := range core.Epoch(2) {
-		room, err := s.Rekey(ctx, "r", epoch, []core.SealedKey{NewKey("r", epoch+1, a.ID)})
+		room, err := Rekey(ctx, s, "r", epoch, []core.SealedKey{NewKey("r", epoch+1, a.ID)})
 		ok(t, "Rekey", err)
 		records = append(records, core.EpochRecord{Room: "r", Epoch: epoch + 1, Rec: room.Rec, Prev: prev})
 		if room.Rec == prev || room.Rec == core.LegacyRec {
@@ -107,10 +107,10 @@ func testRekeyRecords(t *testing.T, s core.Store) {
 func testExportImportStates(t *testing.T, s core.Store) {
 	ctx := context.Background()
 	want := Rekeyed(t)
-	_, err := s.Import(ctx, want)
+	_, err := Import(ctx, s, want)
 	ok(t, "Import", err)
 	equal(t, "Export of what was imported", want, export(t, s))
-	if n, err := s.Import(ctx, want); err != nil || n != 0 {
+	if n, err := Import(ctx, s, want); err != nil || n != 0 {
 		t.Errorf("the second Import wrote %d, %v; want 0", n, err)
 	}
 	for _, k := range want.Keys {
