@@ -19,14 +19,14 @@ func TestAttendingStoreReadsNoRows(t *testing.T) {
 	if n, err := s.WriteRows(t.Context(), []core.Row{core.UserRow(u)}); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
-	if _, err := s.Seen(t.Context()); core.KindOf(err) != core.KindUnavailable {
+	if _, err := s.Counts(core.Unproven(t.Context())); core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("the counts of rows that nobody read: %v", err)
 	}
 	if _, err := s.User(t.Context(), u.ID); core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("a row that nobody read: %v", err)
 	}
 	mustDo(t, s.Open(t.Context()))
-	if n, err := s.Seen(t.Context()); err != nil || n.Users != 1 {
+	if n, err := s.Counts(core.Unproven(t.Context())); err != nil || n.Users != 1 {
 		t.Errorf("once it is open: %+v, %v", n, err)
 	}
 	mustDo(t, s.OpenFor(t.Context(), core.Authority{Backend: core.BackendKV, Generation: 2}))

@@ -361,7 +361,7 @@ func TestIdleStoreWritesNothing(t *testing.T) {
 	}
 	before, begun := state(), time.Now()
 	eventually(t, 10*time.Second, "more than the watch may be silent", func() bool { return time.Since(begun) > 2*silence })
-	must[core.Counts](t)(s.Seen(t.Context()))
+	must[core.Counts](t)(s.Counts(core.Unproven(t.Context())))
 	if now := state(); now != before {
 		t.Errorf("an idle store changed its buckets:\n%s\n%s", before, now)
 	}

@@ -87,34 +87,14 @@ func all[T any](s *Store, name core.Table, pick func(record) T) (out []T, err er
 	return out, nil
 }
 
-// Seen is Counts of what this node's watch has, without proof: for screens that
-// look all the time. It writes nothing.
-func (s *Store) Seen(ctx context.Context) (core.Counts, error) {
-	ctx, cancel, err := s.bound(ctx)
-	if err != nil {
-		return core.Counts{}, err
-	}
-	defer cancel()
-	for _, t := range countedTables() {
-		if _, err := s.following(ctx, t); err != nil {
-			return core.Counts{}, err
-		}
-	}
-	return s.counts(ctx)
-}
-
-func countedTables() []core.Table {
-	return []core.Table{core.TableUsers, core.TableRooms, core.TableMembers, core.TableRoomKeys}
-}
-
-// Counts is how much there is.
+// Counts is how much there is: see core.Store.
 func (s *Store) Counts(ctx context.Context) (core.Counts, error) {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return core.Counts{}, err
 	}
 	defer cancel()
-	if err := s.settled(ctx, countedTables()...); err != nil {
+	if err := s.settled(ctx, core.TableUsers, core.TableRooms, core.TableMembers, core.TableRoomKeys); err != nil {
 		return core.Counts{}, err
 	}
 	return s.counts(ctx)
