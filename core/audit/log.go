@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // Config is what a Log needs.
@@ -58,7 +59,7 @@ func New(cfg Config) *Log {
 		l.log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Conn != nil {
-		l.stream = &stream{nc: cfg.Conn, replicas: cfg.Replicas}
+		l.stream = &stream{api: jsapi.Client{Conn: cfg.Conn}, replicas: cfg.Replicas}
 	}
 	return l
 }
@@ -112,7 +113,7 @@ func (l *Log) prepare(ctx context.Context) bool {
 			said = time.Now()
 			l.log.Warn("the audit is not ready yet", "error", err)
 		}
-		if !sleep(ctx, retryEvery) {
+		if !jsapi.Sleep(ctx, retryEvery) {
 			return false
 		}
 	}
@@ -244,7 +245,7 @@ func (l *Log) addLate(ctx context.Context) {
 				l.log.Warn("the node's own audit file is not yet in the stream", "file", l.cfg.File, "error", err)
 			}
 		}
-		if !sleep(ctx, addEvery) {
+		if !jsapi.Sleep(ctx, addEvery) {
 			return
 		}
 	}

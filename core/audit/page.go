@@ -3,8 +3,6 @@ package audit
 import (
 	"context"
 	"sync"
-
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // window is how many messages are asked for at once.
@@ -20,10 +18,8 @@ type item struct {
 // page walks the stream backwards from its end, or from q.Before. An outcome
 // always lies behind its intent: one that was not met on the way is asked for by its subject.
 func (s *stream) page(ctx context.Context, q Query) (Page, error) {
-	var info struct {
-		State jetstream.StreamState `json:"state"`
-	}
-	if err := s.ask(ctx, "STREAM.INFO", nil, &info); err != nil {
+	info, err := s.api.StreamInfoUntil(ctx, Stream)
+	if err != nil {
 		return Page{}, unreadable(err)
 	}
 	next, first := info.State.LastSeq, max(info.State.FirstSeq, q.Since+1)
@@ -92,15 +88,14 @@ func (s *stream) fetch(ctx context.Context, from, to uint64) ([]item, error) {
 	items := make([]item, to-from+1)
 	err := each(len(items), func(i int) error {
 		items[i].seq = from + uint64(i)
-		var m stored
-		err := s.get(ctx, map[string]any{"seq": items[i].seq}, &m)
-		if answered(err, codeNoMessage) {
+		m, found, err := s.api.Message(ctx, Stream, map[string]any{"seq": items[i].seq})
+		switch {
+		case err != nil:
+			return unreadable(err)
+		case !found:
 			return nil
 		}
-		if err != nil {
-			return unreadable(err)
-		}
-		e, err := decodeEntry(m.Message.Data)
+		e, err := decodeEntry(m.Data)
 		items[i].entry, items[i].bad = &e, err != nil
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 const (
@@ -156,7 +157,7 @@ func (f *follower) passBarrier(until time.Time) error {
 		if errors.Is(err, errNotSeen) && time.Since(sent.mono) >= barrierWait { // not for want of time
 			f.kick()
 		}
-		if !sleep(ctx, pause) {
+		if !jsapi.Sleep(ctx, jsapi.Pause) {
 			return fault(err, "proving that "+f.bucket+" is current")
 		}
 	}

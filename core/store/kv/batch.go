@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // Limits of one atomic batch. The count is the server's default.
@@ -95,7 +96,7 @@ func portion(messages []message, limit int) (n, size int) {
 // sendBatch sends one atomic batch and returns the rev of its last message. All
 // but that are sent without a reply subject: what is wrong with them is the
 // answer to the last one.
-func (w *wire) sendBatch(ctx context.Context, bucket string, messages []message) (rev uint64, err error) {
+func (w *bucketClient) sendBatch(ctx context.Context, bucket string, messages []message) (rev uint64, err error) {
 	if w.closed.Load() {
 		return 0, errClosed()
 	}
@@ -105,23 +106,18 @@ func (w *wire) sendBatch(ctx context.Context, bucket string, messages []message)
 	doing := fmt.Sprintf("writing %d keys in %s, the first %s", len(messages), bucket, messages[0].key)
 	b, last := newBatch(bucket), len(messages)-1
 	for i, m := range messages[:last] {
-		if err := w.nc.PublishMsg(b.encode(m, i+1)); err != nil {
+		if err := w.api.Conn.PublishMsg(b.encode(m, i+1)); err != nil {
 			return 0, fault(err, doing)
 		}
 	}
 	msg := b.encode(messages[last], last+1)
 	msg.Header.Set(hdrBatchCommit, "1")
-	reply, err := w.nc.RequestMsgWithContext(ctx, msg)
+	reply, err := w.api.Conn.RequestMsgWithContext(ctx, msg)
 	if err != nil {
 		return 0, unknownOutcome(err, doing)
 	}
-	var ack struct {
-		Seq uint64 `json:"seq"`
-	}
-	if err := decodeAnswer(reply, &ack); err != nil {
-		return 0, fault(err, doing)
-	}
-	return ack.Seq, nil
+	rev, err = jsapi.Acknowledged(reply)
+	return rev, fault(err, doing)
 }
 
 // batch makes the messages of one atomic batch. Those that are a key and a value

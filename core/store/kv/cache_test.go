@@ -49,7 +49,7 @@ func TestCacheIsTheBucket(t *testing.T) {
 					r.Fatal(err)
 				}
 			case "purge": // gone without a marker
-				if err := s.ask(t.Context(), "STREAM.PURGE."+streamOf(table.Bucket()), map[string]string{"filter": subjectOf(table.Bucket(), key)}, nil); err != nil {
+				if err := s.api.Request(t.Context(), "STREAM.PURGE."+streamOf(table.Bucket()), map[string]string{"filter": subjectOf(table.Bucket(), key)}, nil); err != nil {
 					r.Fatal(err)
 				}
 				// While the watch is there nothing tells of it; the next one sees it, unless

@@ -32,14 +32,14 @@ type ControlConfig struct {
 // Control reads and writes the control records: the authority, and the state of
 // the migration. Every change is a CAS.
 type Control struct {
-	wire
+	bucketClient
 	replicas int
 }
 
 // NewControl makes a Control; nothing is sent before Open.
 func NewControl(c ControlConfig) *Control {
 	k := &Control{replicas: c.Replicas}
-	k.nc, k.timeout, k.budget, k.log = c.Conn, c.Timeout, c.Budget, c.Logger
+	k.api.Conn, k.timeout, k.budget, k.log = c.Conn, c.Timeout, c.Budget, c.Logger
 	k.setDefaults()
 	return k
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 func (t tenant) control(tb testing.TB, i int, timeout time.Duration) *Control {
@@ -108,7 +109,7 @@ func TestControlWatchSurvivesTheLossOfAServer(t *testing.T) {
 	}
 	stores := []*Store{on.open(t, 0, 3), on.open(t, 1, 3), on.open(t, 2, 3)}
 	must[int](t)(stores[0].PutRows(ctx, userRows(t, 50)))
-	info := must[streamInfo](t)(controls[0].streamInfo(ctx, ControlBucket, time.Second))
+	info := must[jsapi.StreamInfo](t)(controls[0].api.StreamInfo(ctx, streamOf(ControlBucket), time.Second))
 	for i, n := range on.nodes {
 		if n.Name() == info.Cluster.Leader {
 			n.Shutdown()

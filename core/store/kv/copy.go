@@ -193,7 +193,7 @@ func (s *Store) fewRows(ctx context.Context, t core.Table) (rows []core.Row, few
 	}
 	defer cancel()
 	bucket := t.Bucket()
-	info, err := s.infoAgain(ctx, bucket)
+	info, err := s.bucketInfo(ctx, bucket)
 	if err != nil || info.State.Messages > fewKeys {
 		return nil, false, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 	"unibus/core/store/storetest"
 )
 
@@ -71,10 +72,10 @@ func discardBuckets(b *testing.B, s *Store) {
 	b.Helper()
 	mustDo(b, s.Close())
 	for _, t := range core.Tables() {
-		_, err := s.nc.Request(apiPrefix+"STREAM.DELETE."+streamOf(t.Bucket()), nil, 20*time.Second)
+		_, err := s.api.Conn.Request(jsapi.Prefix+"STREAM.DELETE."+streamOf(t.Bucket()), nil, 20*time.Second)
 		mustDo(b, err)
 	}
-	s.nc.Close()
+	s.api.Conn.Close()
 }
 
 // copyAll is what a move's copy does with a table: read what is there, write in batches.

@@ -51,7 +51,7 @@ func TestReplicaRowsComeFromTheWantedNode(t *testing.T) {
 		name, err := s.place(ctx, scan{bucket: core.TableUsers.Bucket(), filter: ">", node: node})
 		mustDo(t, err)
 		var info consumerInfo
-		mustDo(t, s.askAgain(ctx, "CONSUMER.INFO.KV_UNIBUS_users."+name, nil, &info))
+		mustDo(t, s.api.RequestUntil(ctx, "CONSUMER.INFO.KV_UNIBUS_users."+name, nil, &info))
 		if info.Cluster.Leader != node {
 			t.Errorf("the consumer lives on %s, wanted %s", info.Cluster.Leader, node)
 		}

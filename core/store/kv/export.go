@@ -136,11 +136,11 @@ type stand struct {
 
 // readExactly scans the replica of a bucket's leader up to a moment at which it stood still.
 func (s *Store) readExactly(ctx context.Context, t core.Table, each func(entry) error) (at stand, err error) {
-	info, err := s.infoAgain(ctx, t.Bucket())
+	info, err := s.bucketInfo(ctx, t.Bucket())
 	if err != nil {
 		return at, err
 	}
-	at.leader = info.leader()
+	at.leader = info.Leader()
 	q := scan{bucket: t.Bucket(), filter: everything, node: at.leader, exact: true, held: &at.keys}
 	last, found, err := s.newest(ctx, q)
 	if err != nil {

@@ -10,13 +10,14 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // follower keeps one bucket in memory from a watch, and proves by barriers that
 // what it has is current (DESIGN D4). The watch is replaced when it falls
 // silent, when a message of it was lost, and when a barrier was not seen in time.
 type follower struct {
-	w      *wire
+	w      *bucketClient
 	name   core.Table
 	bucket string
 	narrow bool // its rows are never kept: only the mechanism's keys are watched
@@ -49,7 +50,7 @@ type waiter struct {
 	done chan struct{}
 }
 
-func newFollower(w *wire, name core.Table, node string, emit func(Change), alarm func(*core.Error)) *follower {
+func newFollower(w *bucketClient, name core.Table, node string, emit func(Change), alarm func(*core.Error)) *follower {
 	f := &follower{
 		w: w, name: name, bucket: name.Bucket(), node: node, emit: emit, alarm: alarm,
 		lost: map[string]struct{}{}, waiters: map[*waiter]struct{}{},
@@ -71,11 +72,11 @@ func (f *follower) run(ctx context.Context) {
 	defer f.stop()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	for ctx.Err() == nil && !f.w.nc.IsClosed() && f.ended() == nil {
+	for ctx.Err() == nil && !f.w.api.Conn.IsClosed() && f.ended() == nil {
 		if f.stale() {
 			if err := f.again(ctx); err != nil && ctx.Err() == nil {
 				f.w.log.Debug("a bucket cannot be watched yet", "bucket", f.bucket, "err", err)
-				sleep(ctx, 4*pause)
+				jsapi.Sleep(ctx, 4*jsapi.Pause)
 			}
 			continue
 		}
@@ -192,7 +193,7 @@ func (f *follower) large(ctx context.Context, n *watch) bool {
 	}
 	f.mu.RUnlock()
 	if !known {
-		if info, err := f.w.streamInfo(ctx, f.bucket, attempt); err == nil {
+		if info, err := f.w.api.StreamInfo(ctx, streamOf(f.bucket), jsapi.Attempt); err == nil {
 			keys = info.State.Messages
 		}
 	}
@@ -214,7 +215,7 @@ func (f *follower) overtake(ctx context.Context, n *watch, try int) error {
 	if err := n.caughtUp(ctx); err == nil || try == 0 || ctx.Err() != nil {
 		return ctx.Err()
 	}
-	wctx, cancel := context.WithTimeout(ctx, attempt)
+	wctx, cancel := context.WithTimeout(ctx, jsapi.Attempt)
 	defer cancel()
 	_, err := f.w.put(wctx, f.bucket, message{key: watchKey(f.node)})
 	return err
@@ -229,7 +230,7 @@ func (f *follower) bring(ctx context.Context, n *watch) error {
 		return err
 	}
 	// Asked after the consumer was made, so that it is this stream's.
-	info, err := f.w.streamInfo(ctx, f.bucket, attempt)
+	info, err := f.w.api.StreamInfo(ctx, streamOf(f.bucket), jsapi.Attempt)
 	if err != nil {
 		return err
 	}
@@ -247,7 +248,7 @@ func (f *follower) newest(ctx context.Context, filters []string) (uint64, error)
 	}
 	var seq uint64
 	for _, filter := range filters {
-		try, cancel := context.WithTimeout(ctx, attempt)
+		try, cancel := context.WithTimeout(ctx, jsapi.Attempt)
 		e, _, err := f.w.last(try, f.bucket, filter)
 		cancel()
 		if err != nil {

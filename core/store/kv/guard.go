@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // errShut is what users' writes and admission meet while a bucket's guard is shut.
@@ -119,7 +120,7 @@ func (s *Store) moveGuardOnce(ctx context.Context, f *follower, judge func(guard
 		if core.KindOf(err) != core.KindConflict {
 			return err
 		}
-		if !sleep(ctx, rand.N(10*time.Millisecond)) { // the conflict was to be looked at, and there is no time left for that
+		if !jsapi.Sleep(ctx, rand.N(10*time.Millisecond)) { // the conflict was to be looked at, and there is no time left for that
 			return fault(ctx.Err(), "moving the guard of "+f.bucket)
 		}
 	}
@@ -224,11 +225,11 @@ func (s *Store) writeGuarded(ctx context.Context, f *follower, messages []messag
 		switch {
 		case err == nil:
 			return rev, nil
-		case answered(err, codeWrongLastConstant): // another write of the guard's users is under way
-			if !sleep(ctx, rand.N(3*time.Millisecond)) {
+		case jsapi.Answered(err, jsapi.CodeWrongLastConstant): // another write of the guard's users is under way
+			if !jsapi.Sleep(ctx, rand.N(3*time.Millisecond)) {
 				return 0, err
 			}
-		case answered(err, codeWrongLastSequence):
+		case jsapi.Answered(err, jsapi.CodeWrongLastSequence):
 			again, moved := s.guardMoved(ctx, f, guardRev)
 			if moved == nil || !again {
 				return 0, firstError(moved, err)

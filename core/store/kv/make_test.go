@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // What Make made has its replicas from the beginning, and what was there is left as it is.
@@ -19,9 +20,10 @@ func TestMakeGivesNewBucketsTheirReplicas(t *testing.T) {
 		if table == core.TableRooms {
 			want = 1
 		}
-		info, err := s.infoAgain(ctx, table.Bucket())
+		info, err := s.bucketInfo(ctx, table.Bucket())
 		mustDo(t, err)
-		_, changed, err := mend(table.Bucket(), info.Config, want)
+		repaired, err := repairBucket(table.Bucket(), info.Config, want)
+		changed := !jsapi.SameConfig(repaired, info.Config)
 		if info.Config.Replicas != want || changed || err != nil {
 			t.Errorf("%s has %d replicas, want %d; Open would change it: %v, %v", table, info.Config.Replicas, want, changed, err)
 		}
@@ -29,7 +31,7 @@ func TestMakeGivesNewBucketsTheirReplicas(t *testing.T) {
 	mustDo(t, s.Attend(ctx))
 	mustDo(t, s.Scale(ctx, 3))
 	for _, table := range core.Tables() {
-		if info, err := s.infoAgain(ctx, table.Bucket()); err != nil || !current(info, 3) { // as Scale left it
+		if info, err := s.bucketInfo(ctx, table.Bucket()); err != nil || !current(info, 3) { // as Scale left it
 			t.Errorf("%s has not three current replicas: %+v, %v", table, info.Cluster, err)
 		}
 	}
@@ -43,8 +45,8 @@ func TestMakeLeavesWhatItCannotDo(t *testing.T) {
 	t.Cleanup(func() { _ = s.Close() })
 	for _, impossible := range []int{0, 5, 6} {
 		s.Make(ctx, impossible)
-		_, err := s.streamInfo(ctx, core.TableUsers.Bucket(), attempt)
-		if !answered(err, codeStreamNotFound) {
+		_, err := s.api.StreamInfo(ctx, streamOf(core.TableUsers.Bucket()), jsapi.Attempt)
+		if !jsapi.Answered(err, jsapi.CodeStreamNotFound) {
 			t.Errorf("%d replicas on three nodes: %v", impossible, err)
 		}
 	}
@@ -55,7 +57,7 @@ func TestMakeLeavesWhatItCannotDo(t *testing.T) {
 	mustDo(t, s.Attend(ctx))
 	wantKind(t, s.Scale(ctx, 5), core.KindRefused)
 	for _, table := range core.Tables() {
-		if info, err := s.infoAgain(ctx, table.Bucket()); err != nil || info.Config.Replicas != 1 {
+		if info, err := s.bucketInfo(ctx, table.Bucket()); err != nil || info.Config.Replicas != 1 {
 			t.Errorf("%s has %d replicas, want the one it was made with: %v", table, info.Config.Replicas, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // NoncesBucket remembers which signed requests were used.
@@ -35,7 +36,7 @@ type NoncesConfig struct {
 // Nonces remembers keys for three minutes on a majority of the replicas, so that
 // what was used on one node is known on all, whoever leads.
 type Nonces struct {
-	wire
+	bucketClient
 	replicas int
 }
 
@@ -45,7 +46,7 @@ func NewNonces(c NoncesConfig) *Nonces {
 		c.Timeout = nonceTimeout
 	}
 	n := &Nonces{replicas: c.Replicas}
-	n.nc, n.timeout, n.budget, n.log = c.Conn, c.Timeout, c.Budget, c.Logger
+	n.api.Conn, n.timeout, n.budget, n.log = c.Conn, c.Timeout, c.Budget, c.Logger
 	n.setDefaults()
 	return n
 }
@@ -64,35 +65,20 @@ func (n *Nonces) Open(ctx context.Context) error {
 			return err
 		}
 		n.log.Debug("the bucket is not ready yet", "bucket", NoncesBucket, "err", err)
-		if !sleep(ctx, pause) {
+		if !jsapi.Sleep(ctx, jsapi.Pause) {
 			return notOpened(err, NoncesBucket, n.replicas)
 		}
 	}
 }
 
 func (n *Nonces) openOnce(ctx context.Context) error {
-	info, err := n.streamInfo(ctx, NoncesBucket, attempt)
-	if answered(err, codeStreamNotFound) {
-		return n.configure(ctx, "STREAM.CREATE.", noncesConfig(n.replicas))
-	}
-	if err != nil {
-		return err
-	}
-	want, _, err := mend(NoncesBucket, info.Config, n.replicas)
-	if err != nil {
-		return err
-	}
-	want.AllowMsgTTL, want.SubjectDeleteMarkerTTL = true, nonceMarker
-	if sameConfig(want, info.Config) {
+	exists, err := n.api.EnsureStream(ctx, noncesConfig(n.replicas), jsapi.Attempt, func(have jetstream.StreamConfig) (jetstream.StreamConfig, error) {
+		want, err := repairBucket(NoncesBucket, have, n.replicas)
+		want.AllowMsgTTL, want.SubjectDeleteMarkerTTL = true, nonceMarker
+		return want, err
+	})
+	if exists && jsapi.Answered(err, jsapi.CodeNoPeers) { // it keeps the replicas that it has
 		return nil
-	}
-	err = n.configure(ctx, "STREAM.UPDATE.", want)
-	if answered(err, codeNoPeers) && want.Replicas > info.Config.Replicas {
-		want.Replicas = info.Config.Replicas // the rest must not wait for nodes
-		if sameConfig(want, info.Config) {
-			return nil
-		}
-		return n.configure(ctx, "STREAM.UPDATE.", want)
 	}
 	return err
 }
@@ -122,30 +108,27 @@ func (n *Nonces) Create(ctx context.Context, key string) error {
 		switch {
 		case err == nil:
 			return nil
-		case isConflict(err) && tries == 1:
+		case jsapi.IsConflict(err) && tries == 1:
 			return core.Errorf(core.KindExists, "the nonce %s was used", key)
-		case isConflict(err):
+		case jsapi.IsConflict(err):
 			return core.Errorf(core.KindUnavailable, "the nonce %s is there after a try that was not answered: who wrote it is not known", key)
 		}
-		if api, ok := errors.AsType[*apiError](err); ok && !isTransient(api) {
+		if api, ok := errors.AsType[*jsapi.Error](err); ok && !api.IsTransient() {
 			return fault(err, "remembering a nonce in "+NoncesBucket)
 		}
-		if !sleep(ctx, pause) {
+		if !jsapi.Sleep(ctx, jsapi.Pause) {
 			return unknownOutcome(err, "remembering a nonce in "+NoncesBucket)
 		}
 	}
 }
 
 func (n *Nonces) createOnce(ctx context.Context, m message) error {
-	ctx, cancel := context.WithTimeout(ctx, attempt)
+	ctx, cancel := context.WithTimeout(ctx, jsapi.Attempt)
 	defer cancel()
 	msg := m.encode(NoncesBucket)
 	msg.Header.Set(hdrTTL, strconv.Itoa(int(nonceLife/time.Second)))
-	reply, err := n.send(ctx, msg)
-	if err != nil {
-		return err
-	}
-	return decodeAnswer(reply, nil)
+	_, err := n.api.Publish(ctx, msg)
+	return err
 }
 
 // Close ends the use of the bucket; it does not close the connection. Twice is harmless.

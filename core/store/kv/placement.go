@@ -9,14 +9,15 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // Nodes names the nodes that hold a replica of a table, in order, as its leader
 // says. KindUnavailable where nobody leads it; KindNotFound where the meta group
 // itself says that there is no such bucket.
 func (s *Store) Nodes(ctx context.Context, t core.Table) ([]string, error) {
-	info, err := s.infoAgain(ctx, t.Bucket())
-	if answered(err, codeStreamNotFound) {
+	info, err := s.bucketInfo(ctx, t.Bucket())
+	if jsapi.Answered(err, jsapi.CodeStreamNotFound) {
 		return nil, &core.Error{Kind: core.KindNotFound, Text: "there is no bucket " + t.Bucket(), Next: "start the move again: it makes what is missing", Err: err}
 	}
 	if err != nil {
@@ -112,7 +113,7 @@ func (b *berths) drop(at berth, seat chan string) {
 // store. The server picks the replica: where a certain one is wanted, consumers
 // are made until one is there. Each try has a name of its own, because a consumer
 // placed on a node that has just died never answers.
-func (w *wire) place(ctx context.Context, s scan) (name string, err error) {
+func (w *bucketClient) place(ctx context.Context, s scan) (name string, err error) {
 	limit := w.timeout
 	if s.node != "" {
 		limit = max(limit, placeBudget)
@@ -128,10 +129,10 @@ func (w *wire) place(ctx context.Context, s scan) (name string, err error) {
 			return name, nil
 		}
 		w.discard(s.bucket, name)
-		if answered(err, codeStreamNotFound) {
+		if jsapi.Answered(err, jsapi.CodeStreamNotFound) {
 			return "", err
 		}
-		if !sleep(ctx, pause/5) {
+		if !jsapi.Sleep(ctx, jsapi.Pause/5) {
 			break
 		}
 	}
@@ -140,7 +141,7 @@ func (w *wire) place(ctx context.Context, s scan) (name string, err error) {
 
 // placeAt is place at a certain node. What is still being made when it returns
 // goes to another scan or is removed again.
-func (w *wire) placeAt(ctx context.Context, s scan) (name string, err error) {
+func (w *bucketClient) placeAt(ctx context.Context, s scan) (name string, err error) {
 	seat, leave := w.berths.want(s.berth(s.node))
 	defer func() {
 		if unused := leave(); unused != "" {
@@ -161,7 +162,7 @@ func (w *wire) placeAt(ctx context.Context, s scan) (name string, err error) {
 		case name := <-seat:
 			return name, nil
 		case err := <-ended:
-			if answered(err, codeStreamNotFound) {
+			if jsapi.Answered(err, jsapi.CodeStreamNotFound) {
 				return "", err
 			}
 		}
@@ -176,7 +177,7 @@ func (w *wire) placeAt(ctx context.Context, s scan) (name string, err error) {
 }
 
 // try makes readers until the context ends, and brings each to whoever wants it where it landed.
-func (w *wire) try(ctx context.Context, s scan) error {
+func (w *bucketClient) try(ctx context.Context, s scan) error {
 	for range placeTries / placeLanes {
 		select {
 		case w.making <- struct{}{}:
@@ -192,10 +193,10 @@ func (w *wire) try(ctx context.Context, s scan) error {
 		if err != nil || !w.berths.bring(s.berth(node), name) {
 			w.discard(s.bucket, name)
 		}
-		if answered(err, codeStreamNotFound) {
+		if jsapi.Answered(err, jsapi.CodeStreamNotFound) {
 			return err
 		}
-		if !sleep(ctx, pause/5) {
+		if !jsapi.Sleep(ctx, jsapi.Pause/5) {
 			return ctx.Err()
 		}
 	}
@@ -203,11 +204,11 @@ func (w *wire) try(ctx context.Context, s scan) error {
 }
 
 // checkReplica says at once where the wanted node has no replica at all.
-func (w *wire) checkReplica(ctx context.Context, s scan) error {
+func (w *bucketClient) checkReplica(ctx context.Context, s scan) error {
 	if s.node == "" {
 		return nil
 	}
-	info, err := w.infoAgain(ctx, s.bucket)
+	info, err := w.bucketInfo(ctx, s.bucket)
 	if err != nil || info.Cluster == nil || info.Cluster.Leader == s.node {
 		return err
 	}
@@ -221,7 +222,7 @@ func (w *wire) checkReplica(ctx context.Context, s scan) error {
 }
 
 // createConsumer says on which node it landed; "" where the server does not say.
-func (w *wire) createConsumer(ctx context.Context, s scan) (name, leader string, err error) {
+func (w *bucketClient) createConsumer(ctx context.Context, s scan) (name, leader string, err error) {
 	name = "scan_" + token()
 	config := map[string]any{
 		"name":               name,
@@ -239,9 +240,9 @@ func (w *wire) createConsumer(ctx context.Context, s scan) (name, leader string,
 		subject += "." + subjectOf(s.bucket, s.filter)
 	}
 	var info consumerInfo
-	try, cancel := context.WithTimeout(ctx, 2*attempt)
+	try, cancel := context.WithTimeout(ctx, 2*jsapi.Attempt)
 	defer cancel()
-	err = w.ask(try, subject, map[string]any{"stream_name": streamOf(s.bucket), "config": config}, &info)
+	err = w.api.Request(try, subject, map[string]any{"stream_name": streamOf(s.bucket), "config": config}, &info)
 	if err == nil && info.Cluster != nil {
 		leader = info.Cluster.Leader
 	}
@@ -252,9 +253,9 @@ func (w *wire) createConsumer(ctx context.Context, s scan) (name, leader string,
 const everything = ">"
 
 // discard removes a consumer without waiting for the answer: left alone, the server removes it by itself.
-func (w *wire) discard(bucket, name string) {
-	subject := apiPrefix + "CONSUMER.DELETE." + streamOf(bucket) + "." + name
-	if err := w.nc.PublishRequest(subject, nats.NewInbox(), nil); err != nil {
+func (w *bucketClient) discard(bucket, name string) {
+	subject := jsapi.Prefix + "CONSUMER.DELETE." + streamOf(bucket) + "." + name
+	if err := w.api.Conn.PublishRequest(subject, nats.NewInbox(), nil); err != nil {
 		w.log.Debug("a consumer was left to expire", "bucket", bucket, "consumer", name, "err", err)
 	}
 }

@@ -59,7 +59,7 @@ func TestAReaderThatLandedElsewhereIsHandedOver(t *testing.T) {
 	select {
 	case name := <-seat:
 		var info consumerInfo
-		mustDo(t, s.askAgain(ctx, "CONSUMER.INFO.KV_UNIBUS_users."+name, nil, &info))
+		mustDo(t, s.api.RequestUntil(ctx, "CONSUMER.INFO.KV_UNIBUS_users."+name, nil, &info))
 		if info.Cluster.Leader != "n2" {
 			t.Errorf("the reader for n2 lives on %s", info.Cluster.Leader)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 	"unibus/core/store/storetest"
 )
 
@@ -66,7 +67,7 @@ func deafen(tb testing.TB, s *Store, t core.Table) {
 
 // leaderOf names the leader of a table's stream, "" without one.
 func leaderOf(ctx context.Context, s *Store, t core.Table) string {
-	info, err := s.streamInfo(ctx, t.Bucket(), time.Second)
+	info, err := s.api.StreamInfo(ctx, streamOf(t.Bucket()), time.Second)
 	if err != nil || info.Cluster == nil {
 		return ""
 	}
@@ -82,7 +83,7 @@ func leadBy(tb testing.TB, s *Store, t core.Table, node string) {
 		}
 		ctx, cancel := context.WithTimeout(tb.Context(), time.Second)
 		defer cancel()
-		_ = s.ask(ctx, "STREAM.LEADER.STEPDOWN."+streamOf(t.Bucket()), map[string]any{"placement": map[string]any{"preferred": node}}, nil)
+		_ = s.api.Request(ctx, "STREAM.LEADER.STEPDOWN."+streamOf(t.Bucket()), map[string]any{"placement": map[string]any{"preferred": node}}, nil)
 		return false
 	})
 }
@@ -189,7 +190,7 @@ func TestWatchHostDies(t *testing.T) {
 		var info consumerInfo
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		err := s.ask(ctx, "CONSUMER.INFO."+streamOf(f.bucket)+"."+watch, nil, &info)
+		err := s.api.Request(ctx, "CONSUMER.INFO."+streamOf(f.bucket)+"."+watch, nil, &info)
 		if err == nil && info.Cluster != nil && info.Cluster.Leader == name {
 			return true
 		}
@@ -222,16 +223,16 @@ func TestExpiredMarkerLeavesNoGhost(t *testing.T) {
 	mustDo(t, s.AddUser(ctx, u))
 	mustDo(t, s.AddUser(ctx, kept))
 	bucket := core.TableUsers.Bucket()
-	info := must[streamInfo](t)(s.streamInfo(ctx, bucket, time.Second))
+	info := must[jsapi.StreamInfo](t)(s.api.StreamInfo(ctx, streamOf(bucket), time.Second))
 	info.Config.AllowMsgTTL = true
-	mustDo(t, s.configure(ctx, "STREAM.UPDATE.", info.Config))
+	mustDo(t, s.api.UpdateStream(ctx, info.Config))
 	deafen(t, s, core.TableUsers)
 
 	marker := nats.NewMsg(subjectOf(bucket, string(u.ID)))
 	marker.Header.Set(hdrOperation, "DEL")
 	marker.Header.Set("Nats-TTL", "1s")
-	reply := must[*nats.Msg](t)(s.send(ctx, marker))
-	mustDo(t, decodeAnswer(reply, nil))
+	reply := must[*nats.Msg](t)(s.api.Send(ctx, marker))
+	mustDo(t, jsapi.Decode(reply, nil))
 	eventually(t, 10*time.Second, "the end of the marker", func() bool {
 		_, there, err := s.last(ctx, bucket, string(u.ID))
 		return err == nil && !there
@@ -351,7 +352,7 @@ func TestIdleStoreWritesNothing(t *testing.T) {
 					Consumers int    `json:"consumer_count"`
 				} `json:"state"`
 			}
-			mustDo(t, s.askAgain(t.Context(), "STREAM.INFO."+streamOf(table.Bucket()), nil, &info))
+			mustDo(t, s.api.RequestUntil(t.Context(), "STREAM.INFO."+streamOf(table.Bucket()), nil, &info))
 			f := s.follow[table]
 			f.mu.RLock()
 			all = append(all, fmt.Sprint(table, info.State, f.cur.name))
@@ -400,14 +401,14 @@ func TestABarrierEndsByItself(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 20 { // they come while the first is under way, and join the second
 		all.Go(func() {
-			sleep(t.Context(), time.Duration(i)*timeout/20)
+			jsapi.Sleep(t.Context(), time.Duration(i)*timeout/20)
 			begun := time.Now()
 			err := f.prove(context.Background())
 			took := time.Since(begun)
 			if core.KindOf(err) != core.KindUnavailable {
 				t.Errorf("a proof without a server: %v", err)
 			}
-			if took < timeout-4*pause || took > 2*timeout {
+			if took < timeout-4*jsapi.Pause || took > 2*timeout {
 				t.Errorf("given up after %v, want %v", took, timeout)
 			}
 		})
@@ -441,7 +442,7 @@ func TestStaleWriterIsRefused(t *testing.T) {
 		"several":          {{key: late.Key, value: late.Value}, {key: "x", value: []byte("{}")}},
 	} {
 		_, err := stale.sendAll(ctx, core.TableUsers.Bucket(), "n1", try, g(core.TableUsers)-1)
-		if !answered(err, codeWrongLastSequence) {
+		if !jsapi.Answered(err, jsapi.CodeWrongLastSequence) {
 			t.Errorf("%s: a write under an old guard: %v (%v)", what, err, cause(err))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 const (
@@ -38,7 +39,7 @@ const (
 
 // puller reads one consumer by requests.
 type puller struct {
-	w       *wire
+	w       *bucketClient
 	sub     *nats.Subscription
 	info    string // where the consumer is described
 	next    string // where requests go
@@ -52,7 +53,7 @@ type puller struct {
 }
 
 // pull drains a consumer up to the point where nothing is pending and the fence has been passed.
-func (w *wire) pull(ctx context.Context, s scan, consumer string, fence uint64, quiet time.Duration, each func(entry) error) error {
+func (w *bucketClient) pull(ctx context.Context, s scan, consumer string, fence uint64, quiet time.Duration, each func(entry) error) error {
 	p, err := w.newPuller(s, consumer)
 	if err != nil {
 		return err
@@ -62,17 +63,17 @@ func (w *wire) pull(ctx context.Context, s scan, consumer string, fence uint64, 
 	return p.drain(ctx, s, fence, each)
 }
 
-func (w *wire) newPuller(s scan, consumer string) (*puller, error) {
-	request, err := json.Marshal(map[string]any{"batch": pullMessages, "max_bytes": w.nc.MaxPayload() + pullRoom, "expires": w.timeout})
+func (w *bucketClient) newPuller(s scan, consumer string) (*puller, error) {
+	request, err := json.Marshal(map[string]any{"batch": pullMessages, "max_bytes": w.api.Conn.MaxPayload() + pullRoom, "expires": w.timeout})
 	if err != nil {
 		return nil, err
 	}
-	sub, err := w.nc.SubscribeSync(nats.NewInbox())
+	sub, err := w.api.Conn.SubscribeSync(nats.NewInbox())
 	if err != nil {
 		return nil, err
 	}
 	name := streamOf(s.bucket) + "." + consumer
-	return &puller{w: w, sub: sub, info: "CONSUMER.INFO." + name, next: apiPrefix + "CONSUMER.MSG.NEXT." + name, request: request, quiet: w.timeout}, nil
+	return &puller{w: w, sub: sub, info: "CONSUMER.INFO." + name, next: jsapi.Prefix + "CONSUMER.MSG.NEXT." + name, request: request, quiet: w.timeout}, nil
 }
 
 func (p *puller) close() {
@@ -115,7 +116,7 @@ func (p *puller) drained(ctx context.Context) bool {
 			Count uint64 `json:"consumer_seq"`
 		} `json:"delivered"`
 	}
-	err := p.w.ask(ctx, p.info, nil, &info)
+	err := p.w.api.Request(ctx, p.info, nil, &info)
 	return err == nil && info.Pending == 0 && info.Delivered.Count == p.counted
 }
 
@@ -161,7 +162,7 @@ func (p *puller) ask(ctx context.Context) error {
 		if ok, err := p.turn(ctx); !ok || err != nil {
 			return err
 		}
-		if err := p.w.nc.PublishRequest(p.next, p.sub.Subject, p.request); err != nil {
+		if err := p.w.api.Conn.PublishRequest(p.next, p.sub.Subject, p.request); err != nil {
 			return err
 		}
 		p.asked = max(p.asked, 0) + pullMessages
@@ -222,7 +223,7 @@ func pullStatus(status string, msg *nats.Msg) error {
 	case status == "409" && (text == "Message Size Exceeds MaxBytes" || text == "Batch Completed"):
 		return nil
 	default:
-		return &apiError{Code: 503, Description: text}
+		return &jsapi.Error{Code: 503, Description: text}
 	}
 }
 
@@ -271,7 +272,7 @@ func placeOf(reply string) (p place, ok bool) {
 
 // ending decides when a scan has everything.
 type ending struct {
-	w     *wire
+	w     *bucketClient
 	s     scan
 	fence uint64
 	since time.Time // when the fence was reached first
@@ -288,11 +289,11 @@ func (n *ending) reached(ctx context.Context, rev uint64) (bool, error) {
 	if n.since.IsZero() {
 		n.since = time.Now()
 	}
-	info, err := n.w.infoAgain(ctx, n.s.bucket)
+	info, err := n.w.bucketInfo(ctx, n.s.bucket)
 	switch {
 	case err != nil:
 		return false, err
-	case info.leader() != n.s.node || info.State.LastSeq < rev:
+	case info.Leader() != n.s.node || info.State.LastSeq < rev:
 		return false, core.Errorf(core.KindUnavailable, "%s got another leader while it was read", n.s.bucket).WithNext("try again")
 	case info.State.LastSeq == rev:
 		if n.s.held != nil {

@@ -17,7 +17,7 @@ type scan struct {
 // again. It ends when nothing is left and everything was seen that the leader
 // had at the start: a replica that lags is waited for. It fails when nothing
 // arrives for some operation timeouts; there is no bound on the whole.
-func (w *wire) run(ctx context.Context, s scan, each func(entry) error) error {
+func (w *bucketClient) run(ctx context.Context, s scan, each func(entry) error) error {
 	fence, found, err := w.newest(ctx, s)
 	if err != nil || !found {
 		return err
@@ -26,7 +26,7 @@ func (w *wire) run(ctx context.Context, s scan, each func(entry) error) error {
 }
 
 // newest asks the leader for the last write that a scan would see.
-func (w *wire) newest(ctx context.Context, s scan) (e entry, found bool, err error) {
+func (w *bucketClient) newest(ctx context.Context, s scan) (e entry, found bool, err error) {
 	ctx, cancel, err := w.bound(ctx)
 	if err != nil {
 		return entry{}, false, err
@@ -44,7 +44,7 @@ func (s scan) doing() string {
 }
 
 // runTo is run once the fence is known.
-func (w *wire) runTo(ctx context.Context, s scan, fence uint64, each func(entry) error) error {
+func (w *bucketClient) runTo(ctx context.Context, s scan, fence uint64, each func(entry) error) error {
 	name, err := w.place(ctx, s)
 	if err != nil {
 		return fault(err, s.doing())

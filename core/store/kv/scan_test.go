@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // A replica that has not yet got everything the leader had is waited for.
@@ -62,7 +63,7 @@ func TestScanEndsWhereTheLeaderStandsStill(t *testing.T) {
 		t.Errorf("%d rows were seen, want all %d", len(seen), len(rows))
 	}
 	s.timeout = defaultTimeout / 10
-	end := ending{w: &s.wire, s: scan{bucket: core.TableUsers.Bucket(), node: "n9", exact: true}}
+	end := ending{w: &s.bucketClient, s: scan{bucket: core.TableUsers.Bucket(), node: "n9", exact: true}}
 	_, err := end.reached(ctx, 1)
 	wantKind(t, err, core.KindUnavailable) // another leader than the one that was read
 }
@@ -112,7 +113,7 @@ func TestScanNoticesALostMessage(t *testing.T) {
 	must[int](t)(s.PutRows(ctx, userRows(t, 3)))
 	q := scan{bucket: core.TableUsers.Bucket(), filter: ">"}
 	name := must[string](t)(s.place(ctx, q))
-	next := apiPrefix + "CONSUMER.MSG.NEXT." + streamOf(q.bucket) + "." + name
-	must[*nats.Msg](t)(s.nc.Request(next, nil, 5*time.Second)) // somebody else takes the first
+	next := jsapi.Prefix + "CONSUMER.MSG.NEXT." + streamOf(q.bucket) + "." + name
+	must[*nats.Msg](t)(s.api.Conn.Request(next, nil, 5*time.Second)) // somebody else takes the first
 	wantKind(t, s.pull(ctx, q, name, 0, s.timeout, func(entry) error { return nil }), core.KindUnavailable)
 }

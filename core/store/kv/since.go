@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // LastSequence is the last sequence of a table's leader, and the number of keys
 // that it keeps, including removed rows and internal keys. KindUnavailable if no
 // leader answers.
 func (s *Store) LastSequence(ctx context.Context, t core.Table) (sequence uint64, kept int, err error) {
-	info, err := s.infoAgain(ctx, t.Bucket())
+	info, err := s.bucketInfo(ctx, t.Bucket())
 	return info.State.LastSeq, info.State.Messages, err
 }
 
@@ -53,7 +54,7 @@ func (s *Store) ReplicaChanges(ctx context.Context, t core.Table, node string, a
 // after. The last message is not asked for by its subject: for that the server
 // goes through all subjects, which takes longer than all the rest of a question.
 func (s *Store) newestSince(ctx context.Context, q scan, after uint64) (uint64, error) {
-	info, err := s.infoAgain(ctx, q.bucket)
+	info, err := s.bucketInfo(ctx, q.bucket)
 	if err != nil {
 		return 0, err
 	}
@@ -121,7 +122,7 @@ func (s *Store) countReplica(ctx context.Context, q scan) (rows, mechanism int, 
 }
 
 // countMechanism asks the leader for the keys of each kind: a few of each.
-func (w *wire) countMechanism(ctx context.Context, bucket string) (n int, err error) {
+func (w *bucketClient) countMechanism(ctx context.Context, bucket string) (n int, err error) {
 	ctx, cancel, err := w.bound(ctx)
 	if err != nil {
 		return 0, err
@@ -133,7 +134,7 @@ func (w *wire) countMechanism(ctx context.Context, bucket string) (n int, err er
 				Subjects map[string]int `json:"subjects"`
 			} `json:"state"`
 		}
-		err := w.askAgain(ctx, "STREAM.INFO."+streamOf(bucket), map[string]any{"subjects_filter": subjectOf(bucket, keys)}, &info)
+		err := w.api.RequestUntil(ctx, "STREAM.INFO."+streamOf(bucket), map[string]any{"subjects_filter": subjectOf(bucket, keys)}, &info)
 		if err != nil {
 			return 0, err
 		}
@@ -144,7 +145,7 @@ func (w *wire) countMechanism(ctx context.Context, bucket string) (n int, err er
 
 // placeReader is place for a consumer that begins elsewhere than at every key's
 // newest; waiting is how many messages it found when it was made.
-func (w *wire) placeReader(ctx context.Context, q scan, begin map[string]any) (name string, waiting int, err error) {
+func (w *bucketClient) placeReader(ctx context.Context, q scan, begin map[string]any) (name string, waiting int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, max(w.timeout, placeBudget))
 	defer cancel()
 	if err := w.checkReplica(ctx, q); err != nil {
@@ -156,10 +157,10 @@ func (w *wire) placeReader(ctx context.Context, q scan, begin map[string]any) (n
 			return name, waiting, nil
 		}
 		w.discard(q.bucket, name)
-		if answered(err, codeStreamNotFound) {
+		if jsapi.Answered(err, jsapi.CodeStreamNotFound) {
 			return "", 0, err
 		}
-		if !sleep(ctx, pause/5) {
+		if !jsapi.Sleep(ctx, jsapi.Pause/5) {
 			break
 		}
 	}
@@ -172,7 +173,7 @@ func (w *wire) placeReader(ctx context.Context, q scan, begin map[string]any) (n
 
 // createReader gives no filter of its own: one that has everything makes the
 // server go through all subjects.
-func (w *wire) createReader(ctx context.Context, q scan, begin map[string]any) (name, leader string, waiting int, err error) {
+func (w *bucketClient) createReader(ctx context.Context, q scan, begin map[string]any) (name, leader string, waiting int, err error) {
 	name = "since_" + token()
 	config := map[string]any{
 		"name": name, "ack_policy": "none", "replay_policy": "instant",
@@ -185,10 +186,10 @@ func (w *wire) createReader(ctx context.Context, q scan, begin map[string]any) (
 		consumerInfo
 		Waiting int `json:"num_pending"`
 	}
-	try, cancel := context.WithTimeout(ctx, 2*attempt)
+	try, cancel := context.WithTimeout(ctx, 2*jsapi.Attempt)
 	defer cancel()
 	body := map[string]any{"stream_name": streamOf(q.bucket), "config": config}
-	err = w.ask(try, "CONSUMER.CREATE."+streamOf(q.bucket)+"."+name, body, &info)
+	err = w.api.Request(try, "CONSUMER.CREATE."+streamOf(q.bucket)+"."+name, body, &info)
 	if err == nil && info.Cluster != nil {
 		leader = info.Cluster.Leader
 	}

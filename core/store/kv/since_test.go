@@ -20,7 +20,7 @@ func TestReplicaSinceReadsOnlyTheNewPart(t *testing.T) {
 		name, _, err := s.placeReader(ctx, scan{bucket: core.TableUsers.Bucket(), filter: ">", node: node}, map[string]any{"deliver_policy": "all"})
 		mustDo(t, err)
 		var info consumerInfo
-		mustDo(t, s.askAgain(ctx, "CONSUMER.INFO.KV_UNIBUS_users."+name, nil, &info))
+		mustDo(t, s.api.RequestUntil(ctx, "CONSUMER.INFO.KV_UNIBUS_users."+name, nil, &info))
 		if info.Cluster.Leader != node {
 			t.Errorf("the reader lives on %s, wanted %s", info.Cluster.Leader, node)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // Config is what a Store needs.
@@ -53,7 +54,7 @@ type Change struct {
 // Store is the control plane in five replicated buckets. Its methods may be
 // called from many goroutines.
 type Store struct {
-	wire
+	bucketClient
 	replicas  int
 	nodes     int
 	follow    map[core.Table]*follower
@@ -76,7 +77,7 @@ var _ core.Store = (*Store)(nil)
 // New makes a Store; nothing is sent before Open.
 func New(c Config) *Store {
 	s := &Store{replicas: c.Replicas, nodes: c.Nodes, tempDir: c.TempDir, memory: c.SortMemory}
-	s.nc, s.timeout, s.budget, s.log = c.Conn, c.Timeout, c.Budget, c.Logger
+	s.api.Conn, s.timeout, s.budget, s.log = c.Conn, c.Timeout, c.Budget, c.Logger
 	s.setDefaults()
 	node := c.Node
 	if node == "" {
@@ -93,7 +94,7 @@ func New(c Config) *Store {
 	changed := func(c Change) { s.mending.note(c); s.changes.add(c) }
 	s.follow = map[core.Table]*follower{}
 	for _, t := range core.Tables() {
-		s.follow[t] = newFollower(&s.wire, t, node, changed, alarm)
+		s.follow[t] = newFollower(&s.bucketClient, t, node, changed, alarm)
 	}
 	s.admission = [2]*follower{s.follow[core.TableUsers], s.follow[core.TableMembers]}
 	return s
@@ -125,9 +126,9 @@ func (s *Store) Make(ctx context.Context, replicas int) {
 		return
 	}
 	_ = eachTable(func(t core.Table) error { // of none comes an error
-		_, err := s.streamInfo(ctx, t.Bucket(), attempt)
-		if answered(err, codeStreamNotFound) {
-			err = s.configure(ctx, "STREAM.CREATE.", bucketConfig(t.Bucket(), max(replicas, s.replicas)))
+		_, err := s.api.StreamInfo(ctx, streamOf(t.Bucket()), jsapi.Attempt)
+		if jsapi.Answered(err, jsapi.CodeStreamNotFound) {
+			err = s.api.CreateStream(ctx, bucketConfig(t.Bucket(), max(replicas, s.replicas)))
 		}
 		if err != nil {
 			s.log.Debug("a bucket was not made at once", "bucket", t.Bucket(), "err", err)

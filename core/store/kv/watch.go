@@ -27,7 +27,7 @@ func echoes() []time.Duration {
 // and every second in any case. Without a leader it goes on asking.
 func (k *Control) Watch(ctx context.Context, f func(authority *core.Authority, migration []byte)) error {
 	heard := make(chan struct{}, 1)
-	sub, err := k.nc.Subscribe(subjectOf(ControlBucket, ">"), func(*nats.Msg) {
+	sub, err := k.api.Conn.Subscribe(subjectOf(ControlBucket, ">"), func(*nats.Msg) {
 		select {
 		case heard <- struct{}{}:
 		default:

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 const (
@@ -49,8 +50,8 @@ func (f *follower) newWatch() *watch {
 // server picks; the store of that peer is what it reads.
 func (n *watch) start(ctx context.Context) error {
 	w := n.f.w
-	inbox := w.nc.NewInbox()
-	sub, err := w.nc.Subscribe(inbox, n.handle)
+	inbox := w.api.Conn.NewInbox()
+	sub, err := w.api.Conn.Subscribe(inbox, n.handle)
 	if err != nil {
 		return err
 	}
@@ -70,10 +71,10 @@ func (n *watch) start(ctx context.Context) error {
 		}
 		config["filter_subjects"] = subjects
 	}
-	try, cancel := context.WithTimeout(ctx, attempt)
+	try, cancel := context.WithTimeout(ctx, jsapi.Attempt)
 	defer cancel()
 	body := map[string]any{"stream_name": streamOf(n.f.bucket), "config": config}
-	return w.ask(try, "CONSUMER.CREATE."+streamOf(n.f.bucket)+"."+n.name, body, nil)
+	return w.api.Request(try, "CONSUMER.CREATE."+streamOf(n.f.bucket)+"."+n.name, body, nil)
 }
 
 // stop ends the watch; its consumer is removed without waiting for the answer.
@@ -123,7 +124,7 @@ func (n *watch) beat(msg *nats.Msg) {
 	if msg.Reply != "" {
 		_ = msg.Respond(nil) // where the connection is gone the watch ends anyway
 	} else if stalled := msg.Header.Get("Nats-Consumer-Stalled"); stalled != "" {
-		_ = f.w.nc.Publish(stalled, nil)
+		_ = f.w.api.Conn.Publish(stalled, nil)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
