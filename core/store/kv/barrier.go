@@ -50,7 +50,7 @@ func (b *barriers) forget() { b.last.Store(nil) }
 // been seen by the watch. Callers who wait together share one write, if it was
 // not sent before they came. It takes the operation timeout at most. Under
 // core.AsOf a barrier does that was sent since then.
-func (f *follower) prove(ctx context.Context) error {
+func (f *watchedBucket) prove(ctx context.Context) error {
 	begun := time.Now()
 	since, shared := core.AsOfTime(ctx)
 	switch {
@@ -76,14 +76,14 @@ func (f *follower) prove(ctx context.Context) error {
 }
 
 // provenSince says whether the last barrier that held was sent after since.
-func (f *follower) provenSince(since time.Time) bool {
+func (f *watchedBucket) provenSince(since time.Time) bool {
 	last := f.barriers.last.Load()
-	return last != nil && last.mono.After(since) && f.ended() == nil
+	return last != nil && last.mono.After(since) && f.failure() == nil
 }
 
 // join is a barrier sent after since, or one that is not sent yet. Where there
 // is none it is made, and its time begins.
-func (f *follower) join(at, since time.Time) *barrier {
+func (f *watchedBucket) join(at, since time.Time) *barrier {
 	b := &f.barriers
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -100,20 +100,20 @@ func (f *follower) join(at, since time.Time) *barrier {
 	return b.waiting
 }
 
-func (f *follower) wait(ctx context.Context, b *barrier) error {
+func (f *watchedBucket) wait(ctx context.Context, b *barrier) error {
 	select {
 	case <-b.done:
 		return b.err
 	case <-ctx.Done():
-		return fault(ctx.Err(), "proving that "+f.bucket+" is current")
+		return explain(ctx.Err(), "proving that "+f.bucket+" is current")
 	}
 }
 
 // runBarriers writes one barrier after the other while somebody waits for one.
-func (f *follower) runBarriers() {
+func (f *watchedBucket) runBarriers() {
 	b := &f.barriers
 	for {
-		gather()
+		yieldToWaiters()
 		b.mu.Lock()
 		now := b.waiting
 		b.waiting, b.sent = nil, now
@@ -131,14 +131,14 @@ func (f *follower) runBarriers() {
 
 // gather lets others run before a barrier is sent, so that those who are about
 // to ask can share it: a busy node writes fewer, and an idle one loses no time.
-func gather() {
+func yieldToWaiters() {
 	for range 4 {
 		runtime.Gosched()
 	}
 }
 
 // passBarrier writes tokens until one comes back by the watch, or its time is over.
-func (f *follower) passBarrier(until time.Time) error {
+func (f *watchedBucket) passBarrier(until time.Time) error {
 	if f.w.closed.Load() {
 		return errClosed()
 	}
@@ -151,14 +151,14 @@ func (f *follower) passBarrier(until time.Time) error {
 			f.barriers.last.Store(&sent)
 			return nil
 		}
-		if broken := f.ended(); broken != nil {
+		if broken := f.failure(); broken != nil {
 			return broken
 		}
 		if errors.Is(err, errNotSeen) && time.Since(sent.mono) >= barrierWait { // not for want of time
-			f.kick()
+			f.requestRestart()
 		}
 		if !jsapi.Sleep(ctx, jsapi.Pause) {
-			return fault(err, "proving that "+f.bucket+" is current")
+			return explain(err, "proving that "+f.bucket+" is current")
 		}
 	}
 }
@@ -167,7 +167,7 @@ var errNotSeen = core.Errorf(core.KindUnavailable, "this node's watch does not d
 	WithNext(nextQuorum)
 
 // tryBarrier writes one token and waits for it.
-func (f *follower) tryBarrier(ctx context.Context) error {
+func (f *watchedBucket) tryBarrier(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, barrierWait)
 	defer cancel()
 	f.barriers.count.Add(1)
@@ -184,9 +184,9 @@ func (f *follower) tryBarrier(ctx context.Context) error {
 
 // proven takes a fresh barrier of each of the tables, side by side. A request that
 // reads as of one moment will need what decides: its barriers are sent together.
-func (s *Store) proven(ctx context.Context, tables ...core.Table) error {
+func (s *Store) proveAll(ctx context.Context, tables ...core.Table) error {
 	if since, shared := core.AsOfTime(ctx); shared {
-		s.sendAhead(since)
+		s.sendBarriersEarly(since)
 	}
 	if len(tables) == 1 {
 		return s.prove(ctx, tables[0])
@@ -211,7 +211,7 @@ func (s *Store) prove(ctx context.Context, t core.Table) error {
 	if t == core.TableRoomKeys {
 		ctx = asOfNow(ctx)
 	}
-	return s.follow[t].prove(ctx)
+	return s.buckets[t].prove(ctx)
 }
 
 // asOfNow moves the moment of a request that shares its proofs: to read again
@@ -224,9 +224,9 @@ func asOfNow(ctx context.Context) context.Context {
 }
 
 // sendAhead sends barriers of the tables that decide, where none was sent since, and waits for none.
-func (s *Store) sendAhead(since time.Time) {
+func (s *Store) sendBarriersEarly(since time.Time) {
 	for _, t := range []core.Table{core.TableUsers, core.TableRooms, core.TableMembers} {
-		if f := s.follow[t]; f.caughtUp() && !f.provenSince(since) {
+		if f := s.buckets[t]; f.caughtUp() && !f.provenSince(since) {
 			f.join(time.Now(), since)
 		}
 	}

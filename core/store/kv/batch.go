@@ -41,7 +41,7 @@ func (s *Store) commit(ctx context.Context, t core.Table, messages []message, li
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return done, s.seen(ctx, s.follow[t], rev, messages)
+	return done, s.awaitOwnWrite(ctx, s.buckets[t], rev, messages)
 }
 
 // commitOnly is commit for who does not wait for the watch: a copier's rows are
@@ -50,7 +50,7 @@ func (s *Store) commitOnly(ctx context.Context, t core.Table, messages []message
 	if len(messages) == 0 {
 		return 0, 0, nil
 	}
-	f, err := s.following(ctx, t)
+	f, err := s.readyBucket(ctx, t)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -61,7 +61,7 @@ func (s *Store) commitOnly(ctx context.Context, t core.Table, messages []message
 	}
 	for done < len(messages) {
 		if err := ctx.Err(); err != nil {
-			return done, 0, fault(err, "writing in "+f.bucket)
+			return done, 0, explain(err, "writing in "+f.bucket)
 		}
 		n, size := portion(messages[done:], limit)
 		rev, err = s.writeBatch(ctx, f, messages[done:done+n], size, may)
@@ -74,7 +74,7 @@ func (s *Store) commitOnly(ctx context.Context, t core.Table, messages []message
 }
 
 // writeBatch gives a batch a second more for each MiB: it has to cross the network several times.
-func (s *Store) writeBatch(ctx context.Context, f *follower, messages []message, size int, may permit) (uint64, error) {
+func (s *Store) writeBatch(ctx context.Context, f *watchedBucket, messages []message, size int, may permit) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout+time.Duration(size>>20)*time.Second)
 	defer cancel()
 	return s.writeOnly(ctx, f, messages, may)
@@ -107,7 +107,7 @@ func (w *bucketClient) sendBatch(ctx context.Context, bucket string, messages []
 	b, last := newBatch(bucket), len(messages)-1
 	for i, m := range messages[:last] {
 		if err := w.api.Conn.PublishMsg(b.encode(m, i+1)); err != nil {
-			return 0, fault(err, doing)
+			return 0, explain(err, doing)
 		}
 	}
 	msg := b.encode(messages[last], last+1)
@@ -117,7 +117,7 @@ func (w *bucketClient) sendBatch(ctx context.Context, bucket string, messages []
 		return 0, unknownOutcome(err, doing)
 	}
 	rev, err = jsapi.Acknowledged(reply)
-	return rev, fault(err, doing)
+	return rev, explain(err, doing)
 }
 
 // batch makes the messages of one atomic batch. Those that are a key and a value

@@ -26,10 +26,10 @@ type bucketClient struct {
 	budget  time.Duration
 	log     *slog.Logger
 	closed  atomic.Bool
-	berths  berths
-	turns   chan struct{} // holds one for each request of a scan that is under way
-	loading chan struct{} // holds one while a watch reads a large table
-	making  chan struct{} // holds one for each reader that is being placed
+	placements  placementQueue
+	pullSlots   chan struct{} // holds one for each request of a scan that is under way
+	largeTableLock chan struct{} // holds one while a watch reads a large table
+	placementSlots  chan struct{} // holds one for each reader that is being placed
 }
 
 func (w *bucketClient) setDefaults() {
@@ -42,7 +42,7 @@ func (w *bucketClient) setDefaults() {
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}
-	w.turns, w.loading, w.making = make(chan struct{}, pullTurns), make(chan struct{}, 1), make(chan struct{}, placesAtOnce)
+	w.pullSlots, w.largeTableLock, w.placementSlots = make(chan struct{}, pullTurns), make(chan struct{}, 1), make(chan struct{}, placesAtOnce)
 }
 
 // bound gives one operation its time, or says that the store is closed.
@@ -135,7 +135,7 @@ func isDeleted(h nats.Header) bool {
 func (w *bucketClient) get(ctx context.Context, bucket, key string) (e entry, ok bool, err error) {
 	e, ok, err = w.last(ctx, bucket, key)
 	if err != nil {
-		return entry{}, false, fault(err, "reading "+key+" in "+bucket)
+		return entry{}, false, explain(err, "reading "+key+" in "+bucket)
 	}
 	return e, ok && !e.deleted, nil
 }
@@ -181,7 +181,7 @@ func (w *bucketClient) put(ctx context.Context, bucket string, m message) (rev u
 		return 0, unknownOutcome(err, doing)
 	}
 	rev, err = jsapi.Acknowledged(reply)
-	return rev, fault(err, doing)
+	return rev, explain(err, doing)
 }
 
 // headerRoom is kept free in a message for the headers of a guarded batch.

@@ -56,7 +56,7 @@ func (s *Store) ExportRows(ctx context.Context, each func(core.Row) error) error
 // exportKeys collects the records while the table is read, and hands keys out once it knows them all.
 func (s *Store) exportKeys(ctx context.Context, rooms map[core.RoomID]core.Room, each func(core.Row) error) error {
 	t := core.TableRoomKeys
-	c := chains{}
+	c := recordChains{}
 	note := func(e entry) error {
 		if e.deleted || !strings.HasSuffix(e.key, "."+recordSuffix) {
 			return nil
@@ -67,10 +67,10 @@ func (s *Store) exportKeys(ctx context.Context, rooms map[core.RoomID]core.Room,
 		}
 		return err
 	}
-	var valid validity
+	var valid countedRecs
 	return s.exportTable(ctx, t, note, func(r core.Row) error {
 		if valid == nil {
-			valid = make(validity, len(rooms))
+			valid = make(countedRecs, len(rooms))
 			for id, room := range rooms {
 				valid[string(id)], _ = recsOf(room, c.prevOf(id)) // a map gives no error
 			}
@@ -89,7 +89,7 @@ const exportTries = 3
 func (s *Store) exportTable(ctx context.Context, t core.Table, note func(entry) error, each func(core.Row) error) error {
 	in := newSorter(s.tempDir, s.memory)
 	defer in.close()
-	var at stand
+	var at leaderPosition
 	own := map[string]bool{} // keys that are no rows
 	for try := 1; ; try++ {
 		var err error
@@ -111,7 +111,7 @@ func (s *Store) exportTable(ctx context.Context, t core.Table, note func(entry) 
 		if core.KindOf(err) != core.KindUnavailable || try == exportTries || ctx.Err() != nil {
 			return err
 		}
-		in.forget()
+		in.reset()
 		clear(own)
 	}
 	err := in.each(func(e entry) error {
@@ -129,26 +129,26 @@ func (s *Store) exportTable(ctx context.Context, t core.Table, note func(entry) 
 }
 
 // stand is what a leader counted when it stood still.
-type stand struct {
+type leaderPosition struct {
 	leader string
 	keys   int
 }
 
 // readExactly scans the replica of a bucket's leader up to a moment at which it stood still.
-func (s *Store) readExactly(ctx context.Context, t core.Table, each func(entry) error) (at stand, err error) {
+func (s *Store) readExactly(ctx context.Context, t core.Table, each func(entry) error) (at leaderPosition, err error) {
 	info, err := s.bucketInfo(ctx, t.Bucket())
 	if err != nil {
 		return at, err
 	}
 	at.leader = info.Leader()
-	q := scan{bucket: t.Bucket(), filter: everything, node: at.leader, exact: true, held: &at.keys}
+	q := scan{bucket: t.Bucket(), filter: everything, node: at.leader, exact: true, messages: &at.keys}
 	last, found, err := s.newest(ctx, q)
 	if err != nil {
 		return at, err
 	}
 	// A leader that was deposed answers for a while without knowing it: one that
 	// lacks the guard, behind which a rollback's last write lies, is not believed.
-	guard := s.follow[t].guard().rev
+	guard := s.buckets[t].guard().rev
 	if !found && guard == 0 {
 		return at, nil
 	}

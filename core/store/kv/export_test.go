@@ -266,8 +266,8 @@ func TestExportRowsOfADeposedLeader(t *testing.T) {
 	t.Parallel()
 	s := onSingle(t).openWith(t, 0, Config{Replicas: 1, Timeout: time.Second})
 	must[int](t)(storetest.Import(t.Context(), s, storetest.TwoRooms(t)))
-	must[stand](t)(s.readExactly(t.Context(), core.TableUsers, func(entry) error { return nil }))
-	f := s.follow[core.TableUsers]
+	must[leaderPosition](t)(s.readExactly(t.Context(), core.TableUsers, func(entry) error { return nil }))
+	f := s.buckets[core.TableUsers]
 	f.mu.Lock()
 	f.cur.table.guard.rev += 1000 // as if the guard had been shut elsewhere, after what this leader holds
 	f.mu.Unlock()

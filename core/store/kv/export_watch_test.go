@@ -32,7 +32,7 @@ func exportFromWatch(ctx context.Context, s *Store) (core.Snapshot, error) {
 func addKeys(out *core.Snapshot, rows []core.Row) error {
 	var keys []core.SealedKey
 	var records []core.EpochRecord
-	c := chains{}
+	c := recordChains{}
 	for _, r := range rows {
 		k, record, err := core.DecodeKey(r)
 		if err != nil {
@@ -45,7 +45,7 @@ func addKeys(out *core.Snapshot, rows []core.Row) error {
 			keys = append(keys, *k)
 		}
 	}
-	valid := make(validity, len(out.Rooms))
+	valid := make(countedRecs, len(out.Rooms))
 	for _, r := range out.Rooms {
 		valid[string(r.ID)], _ = recsOf(r, c.prevOf(r.ID)) // a map gives no error
 	}

@@ -25,11 +25,11 @@ func (s *Store) OpenFor(ctx context.Context, a core.Authority) error {
 	if a.Backend == core.BackendSQLite {
 		return core.Errorf(core.KindRefused, "the buckets cannot be opened while the SQLite file of %s is the authority", a.Node)
 	}
-	s.held.Store(nil)
-	return eachTable(func(t core.Table) error { return s.openGuard(ctx, s.follow[t], a) })
+	s.shutRevisions.Store(nil)
+	return eachTable(func(t core.Table) error { return s.openGuard(ctx, s.buckets[t], a) })
 }
 
-func (s *Store) openGuard(ctx context.Context, f *follower, a core.Authority) error {
+func (s *Store) openGuard(ctx context.Context, f *watchedBucket, a core.Authority) error {
 	return s.moveGuard(ctx, f, func(g guard) (next guard, write bool, err error) {
 		switch {
 		case g.rev > 0 && g.Open && g.Generation == a.Generation:
@@ -49,23 +49,23 @@ func (s *Store) openGuard(ctx context.Context, f *follower, a core.Authority) er
 // lets this store's copier alone write, until the guards move again. KindConflict
 // where a later generation holds them, or this one is open already.
 func (s *Store) Shut(ctx context.Context, generation uint64) error {
-	err := eachTable(func(t core.Table) error { return s.shutGuard(ctx, s.follow[t], generation) })
+	err := eachTable(func(t core.Table) error { return s.shutGuard(ctx, s.buckets[t], generation) })
 	if err != nil {
 		return err
 	}
 	held := map[core.Table]uint64{}
-	for t, f := range s.follow {
+	for t, f := range s.buckets {
 		g := f.guard()
 		if g.Open || g.Generation != generation {
 			return core.Errorf(core.KindConflict, "the guard of %s was moved by somebody else", f.bucket)
 		}
 		held[t] = g.rev
 	}
-	s.held.Store(&held)
+	s.shutRevisions.Store(&held)
 	return nil
 }
 
-func (s *Store) shutGuard(ctx context.Context, f *follower, generation uint64) error {
+func (s *Store) shutGuard(ctx context.Context, f *watchedBucket, generation uint64) error {
 	return s.moveGuard(ctx, f, func(g guard) (next guard, write bool, err error) {
 		if g.rev > 0 && (g.Generation > generation || g.Generation == generation && g.Open) {
 			return g, false, core.Errorf(core.KindConflict, "%s is held for generation %d already", f.bucket, g.Generation).
@@ -80,7 +80,7 @@ func (s *Store) shutGuard(ctx context.Context, f *follower, generation uint64) e
 const guardTries = 3
 
 // moveGuard decides on a guard and writes it by CAS, and waits until the watch has it.
-func (s *Store) moveGuard(ctx context.Context, f *follower, judge func(guard) (guard, bool, error)) (err error) {
+func (s *Store) moveGuard(ctx context.Context, f *watchedBucket, judge func(guard) (guard, bool, error)) (err error) {
 	for range guardTries {
 		if err = s.moveGuardOnce(ctx, f, judge); core.KindOf(err) != core.KindUnavailable || ctx.Err() != nil {
 			return err
@@ -90,7 +90,7 @@ func (s *Store) moveGuard(ctx context.Context, f *follower, judge func(guard) (g
 }
 
 // moveGuardOnce decides anew where somebody else was faster.
-func (s *Store) moveGuardOnce(ctx context.Context, f *follower, judge func(guard) (guard, bool, error)) error {
+func (s *Store) moveGuardOnce(ctx context.Context, f *watchedBucket, judge func(guard) (guard, bool, error)) error {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func (s *Store) moveGuardOnce(ctx context.Context, f *follower, judge func(guard
 	for {
 		e, _, err := s.last(ctx, f.bucket, keyGuard)
 		if err != nil {
-			return fault(err, "reading the guard of "+f.bucket)
+			return explain(err, "reading the guard of "+f.bucket)
 		}
 		g := guard{}
 		if e.rev > 0 {
@@ -110,24 +110,24 @@ func (s *Store) moveGuardOnce(ctx context.Context, f *follower, judge func(guard
 			return err
 		}
 		if !write {
-			return fault(f.awaitSeq(ctx, e.rev), "opening "+f.bucket)
+			return explain(f.awaitSeq(ctx, e.rev), "opening "+f.bucket)
 		}
 		value, _ := json.Marshal(next) // two plain fields
 		rev, err := s.put(ctx, f.bucket, message{key: keyGuard, value: value, expect: &e.rev, header: [2]string{hdrGuard, string(value)}})
 		if err == nil {
-			return fault(f.awaitSeq(ctx, rev), "opening "+f.bucket)
+			return explain(f.awaitSeq(ctx, rev), "opening "+f.bucket)
 		}
 		if core.KindOf(err) != core.KindConflict {
 			return err
 		}
 		if !jsapi.Sleep(ctx, rand.N(10*time.Millisecond)) { // the conflict was to be looked at, and there is no time left for that
-			return fault(ctx.Err(), "moving the guard of "+f.bucket)
+			return explain(ctx.Err(), "moving the guard of "+f.bucket)
 		}
 	}
 }
 
 // guard is the bucket's guard as the watch has it.
-func (f *follower) guard() guard {
+func (f *watchedBucket) guard() guard {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	if f.cur == nil {
@@ -137,10 +137,10 @@ func (f *follower) guard() guard {
 }
 
 // A permit says under which guard a write may be sent.
-type permit func(*follower) (rev uint64, err error)
+type permit func(*watchedBucket) (rev uint64, err error)
 
 // asUser is for what the Store's own methods write: the bucket must be open.
-func asUser(f *follower) (uint64, error) {
+func asUser(f *watchedBucket) (uint64, error) {
 	g := f.guard()
 	if !g.Open {
 		return 0, errShut(f.bucket)
@@ -150,8 +150,8 @@ func asUser(f *follower) (uint64, error) {
 
 // asCopier is for rows of a move: under the guard that Shut took, as long as it
 // stands; a store that never shut anything writes under the guard there is.
-func (s *Store) asCopier(f *follower) (uint64, error) {
-	if held := s.held.Load(); held != nil {
+func (s *Store) asCopier(f *watchedBucket) (uint64, error) {
+	if held := s.shutRevisions.Load(); held != nil {
 		return (*held)[f.name], nil
 	}
 	return f.guard().rev, nil
@@ -160,18 +160,18 @@ func (s *Store) asCopier(f *follower) (uint64, error) {
 // write sends messages under the guard as a user of the store and waits until
 // this node's own watch has them. All are written or none. rev is theirs, or of
 // one that came with them. What was sent and not answered is not sent again.
-func (s *Store) write(ctx context.Context, f *follower, messages []message) (rev uint64, err error) {
+func (s *Store) write(ctx context.Context, f *watchedBucket, messages []message) (rev uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	rev, err = s.writeTogether(ctx, f, messages)
+	rev, err = s.writeBatched(ctx, f, messages)
 	if err != nil {
 		return 0, err
 	}
-	return rev, s.seen(ctx, f, rev, messages)
+	return rev, s.awaitOwnWrite(ctx, f, rev, messages)
 }
 
 // writeOnly sends one write, alone in its bucket, and does not wait for the watch.
-func (s *Store) writeOnly(ctx context.Context, f *follower, messages []message, may permit) (rev uint64, err error) {
+func (s *Store) writeOnly(ctx context.Context, f *watchedBucket, messages []message, may permit) (rev uint64, err error) {
 	if err := s.refused(f, messages); err != nil {
 		return 0, err
 	}
@@ -179,43 +179,43 @@ func (s *Store) writeOnly(ctx context.Context, f *follower, messages []message, 
 }
 
 // writeAlone waits for its turn in the bucket.
-func (s *Store) writeAlone(ctx context.Context, f *follower, messages []message, may permit) (uint64, error) {
+func (s *Store) writeAlone(ctx context.Context, f *watchedBucket, messages []message, may permit) (uint64, error) {
 	select {
-	case f.writing <- struct{}{}:
+	case f.writeLock <- struct{}{}:
 	case <-ctx.Done():
-		return 0, fault(ctx.Err(), writingFirst(f, messages))
+		return 0, explain(ctx.Err(), describeWrite(f, messages))
 	}
-	defer func() { <-f.writing }()
+	defer func() { <-f.writeLock }()
 	return s.writeGuarded(ctx, f, messages, may)
 }
 
 // refused is where tests stop a write before it is sent.
-func (s *Store) refused(f *follower, messages []message) error {
-	if s.refuse == nil {
+func (s *Store) refused(f *watchedBucket, messages []message) error {
+	if s.onWrite == nil {
 		return nil
 	}
-	return s.refuse(f.bucket, messages[0].key)
+	return s.onWrite(f.bucket, messages[0].key)
 }
 
 // seen waits until this node's own watch has what it wrote.
-func (s *Store) seen(ctx context.Context, f *follower, rev uint64, messages []message) error {
-	if f.narrow || !f.rows.Load() {
+func (s *Store) awaitOwnWrite(ctx context.Context, f *watchedBucket, rev uint64, messages []message) error {
+	if f.guardOnly || !f.rowsWanted.Load() {
 		return nil // its rows are not watched, and nothing is read from them
 	}
 	if err := f.awaitSeq(ctx, rev); err != nil {
-		text := writingFirst(f, messages) + ": it was written, and this node has not seen it yet"
+		text := describeWrite(f, messages) + ": it was written, and this node has not seen it yet"
 		return &core.Error{Kind: core.KindUnavailable, Text: text, Next: nextQuorum, Err: err}
 	}
 	return nil
 }
 
-func writingFirst(f *follower, messages []message) string {
+func describeWrite(f *watchedBucket, messages []message) string {
 	return "writing " + messages[0].key + " in " + f.bucket
 }
 
 // writeGuarded sends messages under the guard. Tries that the server refused
 // because another write was under way are repeated.
-func (s *Store) writeGuarded(ctx context.Context, f *follower, messages []message, may permit) (uint64, error) {
+func (s *Store) writeGuarded(ctx context.Context, f *watchedBucket, messages []message, may permit) (uint64, error) {
 	for {
 		guardRev, err := may(f)
 		if err != nil {
@@ -242,19 +242,19 @@ func (s *Store) writeGuarded(ctx context.Context, f *follower, messages []messag
 
 // guardMoved tells a conflict over the guard from one over the record itself. A
 // guard that is merely not where this node thought is looked at again.
-func (s *Store) guardMoved(ctx context.Context, f *follower, was uint64) (again bool, moved error) {
+func (s *Store) guardMoved(ctx context.Context, f *watchedBucket, was uint64) (again bool, moved error) {
 	e, _, err := s.last(ctx, f.bucket, keyGuard)
 	switch {
 	case err != nil:
-		return false, fault(err, "reading the guard of "+f.bucket)
+		return false, explain(err, "reading the guard of "+f.bucket)
 	case e.rev == was:
 		return false, nil
-	case s.held.Load() != nil:
+	case s.shutRevisions.Load() != nil:
 		return false, core.Errorf(core.KindConflict, "the guard of %s was moved by somebody else: this move's rows are refused", f.bucket).
 			WithNext("look at who moves the control plane")
 	}
 	if err := f.awaitSeq(ctx, e.rev); err != nil {
-		return false, fault(err, "reading the guard of "+f.bucket)
+		return false, explain(err, "reading the guard of "+f.bucket)
 	}
 	return true, errShut(f.bucket)
 }

@@ -114,7 +114,7 @@ func (n *Nonces) Create(ctx context.Context, key string) error {
 			return core.Errorf(core.KindUnavailable, "the nonce %s is there after a try that was not answered: who wrote it is not known", key)
 		}
 		if api, ok := errors.AsType[*jsapi.Error](err); ok && !api.IsTransient() {
-			return fault(err, "remembering a nonce in "+NoncesBucket)
+			return explain(err, "remembering a nonce in "+NoncesBucket)
 		}
 		if !jsapi.Sleep(ctx, jsapi.Pause) {
 			return unknownOutcome(err, "remembering a nonce in "+NoncesBucket)

@@ -50,36 +50,36 @@ type consumerInfo struct {
 }
 
 // berth is where a scan wants its reader: two of the same kind read the same.
-type berth struct {
+type placementRequest struct {
 	bucket, filter string
-	bare           bool
+	keysOnly           bool
 	node           string
 }
 
-func (s scan) berth(node string) berth { return berth{s.bucket, s.filter, s.bare, node} }
+func (s scan) placement(node string) placementRequest { return placementRequest{s.bucket, s.filter, s.keysOnly, node} }
 
 // berths are the scans that wait for a reader at a certain node. The server
 // places readers where it likes, so one that was made for a scan and landed on
 // another node goes to whoever waits for that one: of three replicas that are
 // read at once, nearly every reader that is made is of use.
-type berths struct {
+type placementQueue struct {
 	mu      sync.Mutex
-	waiting map[berth][]chan string
+	waiting map[placementRequest][]chan string
 }
 
 // want waits for a reader; leave is called in any case, and returns one that came and was not taken.
-func (b *berths) want(at berth) (seat chan string, leave func() (name string)) {
+func (b *placementQueue) wait(at placementRequest) (seat chan string, leave func() (name string)) {
 	seat = make(chan string, 1)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.waiting == nil {
-		b.waiting = map[berth][]chan string{}
+		b.waiting = map[placementRequest][]chan string{}
 	}
 	b.waiting[at] = append(b.waiting[at], seat)
 	return seat, func() string {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.drop(at, seat)
+		b.remove(at, seat)
 		select {
 		case name := <-seat:
 			return name
@@ -90,19 +90,19 @@ func (b *berths) want(at berth) (seat chan string, leave func() (name string)) {
 }
 
 // bring gives a reader to the one who has waited longest; false where nobody does.
-func (b *berths) bring(at berth, name string) bool {
+func (b *placementQueue) deliver(at placementRequest, name string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.waiting[at]) == 0 {
 		return false
 	}
 	seat := b.waiting[at][0]
-	b.drop(at, seat)
+	b.remove(at, seat)
 	seat <- name // it holds one, and no other comes
 	return true
 }
 
-func (b *berths) drop(at berth, seat chan string) {
+func (b *placementQueue) remove(at placementRequest, seat chan string) {
 	left := slices.DeleteFunc(b.waiting[at], func(c chan string) bool { return c == seat })
 	if b.waiting[at] = left; len(left) == 0 {
 		delete(b.waiting, at)
@@ -113,7 +113,7 @@ func (b *berths) drop(at berth, seat chan string) {
 // store. The server picks the replica: where a certain one is wanted, consumers
 // are made until one is there. Each try has a name of its own, because a consumer
 // placed on a node that has just died never answers.
-func (w *bucketClient) place(ctx context.Context, s scan) (name string, err error) {
+func (w *bucketClient) placeConsumer(ctx context.Context, s scan) (name string, err error) {
 	limit := w.timeout
 	if s.node != "" {
 		limit = max(limit, placeBudget)
@@ -121,7 +121,7 @@ func (w *bucketClient) place(ctx context.Context, s scan) (name string, err erro
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if s.node != "" {
-		return w.placeAt(ctx, s)
+		return w.placeConsumerOn(ctx, s)
 	}
 	for range placeTries {
 		name, _, err := w.createConsumer(ctx, s)
@@ -141,8 +141,8 @@ func (w *bucketClient) place(ctx context.Context, s scan) (name string, err erro
 
 // placeAt is place at a certain node. What is still being made when it returns
 // goes to another scan or is removed again.
-func (w *bucketClient) placeAt(ctx context.Context, s scan) (name string, err error) {
-	seat, leave := w.berths.want(s.berth(s.node))
+func (w *bucketClient) placeConsumerOn(ctx context.Context, s scan) (name string, err error) {
+	seat, leave := w.placements.wait(s.placement(s.node))
 	defer func() {
 		if unused := leave(); unused != "" {
 			w.discard(s.bucket, unused)
@@ -152,7 +152,7 @@ func (w *bucketClient) placeAt(ctx context.Context, s scan) (name string, err er
 	defer stop()
 	ended := make(chan error, placeLanes)
 	for range placeLanes {
-		go func() { ended <- w.try(trying, s) }()
+		go func() { ended <- w.tryPlacements(trying, s) }()
 	}
 	if err := w.checkReplica(ctx, s); err != nil {
 		return "", err
@@ -177,20 +177,20 @@ func (w *bucketClient) placeAt(ctx context.Context, s scan) (name string, err er
 }
 
 // try makes readers until the context ends, and brings each to whoever wants it where it landed.
-func (w *bucketClient) try(ctx context.Context, s scan) error {
+func (w *bucketClient) tryPlacements(ctx context.Context, s scan) error {
 	for range placeTries / placeLanes {
 		select {
-		case w.making <- struct{}{}:
+		case w.placementSlots <- struct{}{}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		// One that is being made is waited for, for a second at the most: it would be left behind.
 		name, node, err := w.createConsumer(context.WithoutCancel(ctx), s)
-		<-w.making
+		<-w.placementSlots
 		if node == "" { // a server that stands alone does not say
 			node = s.node
 		}
-		if err != nil || !w.berths.bring(s.berth(node), name) {
+		if err != nil || !w.placements.deliver(s.placement(node), name) {
 			w.discard(s.bucket, name)
 		}
 		if jsapi.Answered(err, jsapi.CodeStreamNotFound) {
@@ -229,7 +229,7 @@ func (w *bucketClient) createConsumer(ctx context.Context, s scan) (name, leader
 		"deliver_policy":     "all", // of each key the bucket keeps the newest alone
 		"ack_policy":         "none",
 		"replay_policy":      "instant",
-		"headers_only":       s.bare,
+		"headers_only":       s.keysOnly,
 		"inactive_threshold": scanIdle,
 		"num_replicas":       1,
 		"mem_storage":        true,

@@ -48,7 +48,7 @@ func (r *reconciler) note(c Change) {
 }
 
 // due takes what is to be looked at by now.
-func (r *reconciler) due(now time.Time) (keys []string, all bool) {
+func (r *reconciler) takeDue(now time.Time) (keys []string, all bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for key, at := range r.changed {
@@ -62,7 +62,7 @@ func (r *reconciler) due(now time.Time) (keys []string, all bool) {
 }
 
 // again puts back what could not be looked at.
-func (r *reconciler) again(keys []string) {
+func (r *reconciler) retryLater(keys []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.changed == nil {
@@ -85,19 +85,19 @@ func (s *Store) reconcile(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if !s.follow[core.TableMembers].open() || !s.follow[core.TableRoomsByMember].open() {
+		if !s.buckets[core.TableMembers].open() || !s.buckets[core.TableRoomsByMember].open() {
 			continue
 		}
-		keys, all := s.mending.due(time.Now())
+		keys, all := s.reconciler.takeDue(time.Now())
 		if all || time.Now().After(next) {
-			if mended, err := s.Reconcile(ctx); s.mended(mended, err) {
+			if mended, err := s.Reconcile(ctx); s.reportRepairs(mended, err) {
 				next = time.Now().Add(reconcileAll)
 			}
 		}
 		for i, key := range keys {
-			n, err := s.mend(ctx, key)
-			if !s.mended(n, err) {
-				s.mending.again(keys[i:])
+			n, err := s.repairEntry(ctx, key)
+			if !s.reportRepairs(n, err) {
+				s.reconciler.retryLater(keys[i:])
 				break
 			}
 		}
@@ -105,7 +105,7 @@ func (s *Store) reconcile(ctx context.Context) {
 }
 
 // mended says what was done, and is false where it is to be done again.
-func (s *Store) mended(n int, err error) bool {
+func (s *Store) reportRepairs(n int, err error) bool {
 	if n > 0 {
 		s.log.Info("entries of the index of rooms by member were mended", "entries", n)
 	}
@@ -120,7 +120,7 @@ func (s *Store) mended(n int, err error) bool {
 // missing ones, those of another state, and those without a member. What was
 // right is not written.
 func (s *Store) Reconcile(ctx context.Context) (mended int, err error) {
-	if _, err := s.following(ctx, core.TableMembers); err != nil {
+	if _, err := s.readyBucket(ctx, core.TableMembers); err != nil {
 		return 0, err
 	}
 	wrong, err := s.wrongEntries(ctx)
@@ -129,7 +129,7 @@ func (s *Store) Reconcile(ctx context.Context) (mended int, err error) {
 			break
 		}
 		var n int
-		n, err = s.mend(ctx, key)
+		n, err = s.repairEntry(ctx, key)
 		if core.KindOf(err) == core.KindConflict { // somebody else writes it
 			err = nil
 		}
@@ -146,9 +146,9 @@ func (s *Store) wrongEntries(ctx context.Context) (wrong []string, err error) {
 		if e.key[0] == '_' || e.deleted {
 			return nil
 		}
-		key := turned(e.key)
+		key := swapKeyParts(e.key)
 		seen[key] = struct{}{}
-		r, ok, err := s.follow[core.TableMembers].find(key)
+		r, ok, err := s.buckets[core.TableMembers].find(key)
 		if err == nil && (!ok || !bytes.Equal(core.IndexRow(*r.member).Value, e.value)) {
 			wrong = append(wrong, key)
 		}
@@ -157,7 +157,7 @@ func (s *Store) wrongEntries(ctx context.Context) (wrong []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = s.follow[core.TableMembers].read(func(t *table) {
+	err = s.buckets[core.TableMembers].read(func(t *table) {
 		for key := range t.records {
 			if _, there := seen[key]; !there {
 				wrong = append(wrong, key)
@@ -168,7 +168,7 @@ func (s *Store) wrongEntries(ctx context.Context) (wrong []string, err error) {
 }
 
 // turned makes the key of a member out of that of its entry, and back.
-func turned(key string) string {
+func swapKeyParts(key string) string {
 	a, b, _ := strings.Cut(key, ".")
 	return b + "." + a
 }
@@ -176,27 +176,27 @@ func turned(key string) string {
 // mend looks at the entry of one member's key and writes it where it is wrong:
 // the entry first, then the member by a fresh proof. Whoever changes the member
 // after that writes the entry itself, and then the CAS fails.
-func (s *Store) mend(ctx context.Context, key string) (int, error) {
+func (s *Store) repairEntry(ctx context.Context, key string) (int, error) {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer cancel()
-	e, there, err := s.get(ctx, core.TableRoomsByMember.Bucket(), turned(key))
+	e, there, err := s.get(ctx, core.TableRoomsByMember.Bucket(), swapKeyParts(key))
 	if err != nil || s.entryIsRight(key, e, there) { // no proof, and so no write, where nothing looks wrong
 		return 0, err
 	}
-	if err := s.settled(ctx, core.TableMembers); err != nil {
+	if err := s.awaitProof(ctx, core.TableMembers); err != nil {
 		return 0, err
 	}
 	if s.entryIsRight(key, e, there) {
 		return 0, nil
 	}
-	r, ok, err := s.follow[core.TableMembers].find(key)
+	r, ok, err := s.buckets[core.TableMembers].find(key)
 	if err != nil {
 		return 0, err
 	}
-	m := message{key: turned(key), expect: &e.rev, remove: !ok} // no member was ever there: no state to keep
+	m := message{key: swapKeyParts(key), expect: &e.rev, remove: !ok} // no member was ever there: no state to keep
 	if ok {
 		m.value = core.IndexRow(*r.member).Value
 	}
@@ -207,7 +207,7 @@ func (s *Store) mend(ctx context.Context, key string) (int, error) {
 }
 
 func (s *Store) entryIsRight(key string, e entry, there bool) bool {
-	r, ok, err := s.follow[core.TableMembers].find(key)
+	r, ok, err := s.buckets[core.TableMembers].find(key)
 	if err != nil || !ok {
 		return err == nil && !there
 	}

@@ -64,7 +64,7 @@ func (s *Store) usersThere(ctx context.Context, keys []core.SealedKey) error {
 		return err
 	}
 	defer cancel()
-	if err := s.settled(ctx, core.TableUsers); err != nil {
+	if err := s.awaitProof(ctx, core.TableUsers); err != nil {
 		return err
 	}
 	for _, k := range keys {
@@ -72,7 +72,7 @@ func (s *Store) usersThere(ctx context.Context, keys []core.SealedKey) error {
 		if err != nil {
 			return err
 		}
-		if _, ok, err := s.follow[core.TableUsers].find(string(id)); err != nil || !ok {
+		if _, ok, err := s.buckets[core.TableUsers].find(string(id)); err != nil || !ok {
 			return firstError(err, core.Errorf(core.KindNotFound, "there is no user %s, for whom a box was given", id.Short()))
 		}
 	}
@@ -89,16 +89,16 @@ func (s *Store) StagedFor(ctx context.Context, id core.RoomID, from core.Epoch, 
 		return nil, err
 	}
 	defer cancel()
-	if err := s.settled(ctx, core.TableRoomKeys); err != nil {
+	if err := s.awaitProof(ctx, core.TableRoomKeys); err != nil {
 		return nil, err
 	}
-	return s.boxedIn(id, from+1, rec)
+	return s.holdersOf(id, from+1, rec)
 }
 
 // boxedIn is who has a box under a rec, as the watch has it.
-func (s *Store) boxedIn(id core.RoomID, epoch core.Epoch, rec string) (users []core.UserID, err error) {
+func (s *Store) holdersOf(id core.RoomID, epoch core.Epoch, rec string) (users []core.UserID, err error) {
 	prefix := core.EpochPrefix(id, epoch, rec)
-	err = s.follow[core.TableRoomKeys].read(func(t *table) {
+	err = s.buckets[core.TableRoomKeys].read(func(t *table) {
 		for _, name := range slices.Sorted(maps.Keys(t.by[prefix[:len(prefix)-1]])) {
 			if name != recordSuffix {
 				users = append(users, core.UserID(name))

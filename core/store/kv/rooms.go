@@ -47,7 +47,7 @@ func (s *Store) room(ctx context.Context, id core.RoomID) (core.Room, uint64, er
 	if _, err := core.ParseRoomID(string(id)); err != nil {
 		return core.Room{}, 0, err
 	}
-	if err := s.settled(ctx, core.TableRooms); err != nil {
+	if err := s.awaitProof(ctx, core.TableRooms); err != nil {
 		return core.Room{}, 0, err
 	}
 	return s.seenRoom(id)
@@ -55,7 +55,7 @@ func (s *Store) room(ctx context.Context, id core.RoomID) (core.Room, uint64, er
 
 // seenRoom is a room as the watch has it.
 func (s *Store) seenRoom(id core.RoomID) (core.Room, uint64, error) {
-	r, ok, err := s.follow[core.TableRooms].find(string(id))
+	r, ok, err := s.buckets[core.TableRooms].find(string(id))
 	if err != nil {
 		return core.Room{}, 0, err
 	}
@@ -147,10 +147,10 @@ func (s *Store) PutMember(ctx context.Context, m core.Member) error {
 func (s *Store) invite(ctx context.Context, m core.Member) error {
 	row := core.MemberRow(m)
 	for range casTries {
-		if err := s.settled(ctx, core.TableMembers); err != nil {
+		if err := s.awaitProof(ctx, core.TableMembers); err != nil {
 			return err
 		}
-		r, ok, err := s.follow[core.TableMembers].find(row.Key)
+		r, ok, err := s.buckets[core.TableMembers].find(row.Key)
 		switch {
 		case err != nil:
 			return err
@@ -184,12 +184,12 @@ func (s *Store) Invitations(ctx context.Context, f core.InvitationFilter) ([]cor
 		return nil, err
 	}
 	defer cancel()
-	if err := s.settled(ctx, core.TableMembers); err != nil {
+	if err := s.awaitProof(ctx, core.TableMembers); err != nil {
 		return nil, err
 	}
 	out := []core.Member{}
 	var bad error
-	err = s.follow[core.TableMembers].read(func(t *table) {
+	err = s.buckets[core.TableMembers].read(func(t *table) {
 		for _, key := range t.candidates(f) {
 			switch r := t.records[key]; {
 			case r.err != nil:
@@ -286,10 +286,10 @@ func (s *Store) Member(ctx context.Context, room core.RoomID, user core.UserID) 
 
 // member is somebody in one of some states, by a fresh proof, and the record's rev.
 func (s *Store) member(ctx context.Context, room core.RoomID, user core.UserID, in ...core.MemberState) (core.Member, uint64, error) {
-	if err := s.settled(ctx, core.TableMembers); err != nil {
+	if err := s.awaitProof(ctx, core.TableMembers); err != nil {
 		return core.Member{}, 0, err
 	}
-	r, ok, err := s.follow[core.TableMembers].find(core.MemberRow(core.Member{Room: room, User: user}).Key)
+	r, ok, err := s.buckets[core.TableMembers].find(core.MemberRow(core.Member{Room: room, User: user}).Key)
 	if err != nil {
 		return core.Member{}, 0, err
 	}
@@ -326,7 +326,7 @@ func (s *Store) Members(ctx context.Context, room core.RoomID) ([]core.Member, e
 		return nil, err
 	}
 	defer cancel()
-	if err := s.settled(ctx, core.TableRooms, core.TableMembers); err != nil {
+	if err := s.awaitProof(ctx, core.TableRooms, core.TableMembers); err != nil {
 		return nil, err
 	}
 	if _, _, err := s.seenRoom(room); err != nil {
@@ -334,7 +334,7 @@ func (s *Store) Members(ctx context.Context, room core.RoomID) ([]core.Member, e
 	}
 	var active []core.Member
 	var bad error
-	err = s.follow[core.TableMembers].read(func(t *table) {
+	err = s.buckets[core.TableMembers].read(func(t *table) {
 		bad = t.activeIn(t.by[string(room)], func(user string) string { return string(room) + "." + user },
 			func(m core.Member) { active = append(active, cloneMember(m)) })
 	})
@@ -351,7 +351,7 @@ func (s *Store) MemberCounts(ctx context.Context) (map[core.RoomID]int, error) {
 		return nil, err
 	}
 	defer cancel()
-	if err := s.settled(ctx, core.TableMembers); err != nil {
+	if err := s.awaitProof(ctx, core.TableMembers); err != nil {
 		return nil, err
 	}
 	return s.memberCounts()
@@ -368,7 +368,7 @@ func (s *Store) RoomsOf(ctx context.Context, user core.UserID) ([]core.RoomID, e
 		return nil, err
 	}
 	defer cancel()
-	if err := s.settled(ctx, core.TableMembers); err != nil {
+	if err := s.awaitProof(ctx, core.TableMembers); err != nil {
 		return nil, err
 	}
 	return s.roomsOf(user)
@@ -378,7 +378,7 @@ func (s *Store) RoomsOf(ctx context.Context, user core.UserID) ([]core.RoomID, e
 func (s *Store) roomsOf(user core.UserID) ([]core.RoomID, error) {
 	var rooms []core.RoomID
 	var bad error
-	err := s.follow[core.TableMembers].read(func(t *table) {
+	err := s.buckets[core.TableMembers].read(func(t *table) {
 		of := t.of[string(user)]
 		if len(of) == 0 { // an admission asks for them every time
 			return

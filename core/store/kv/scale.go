@@ -47,7 +47,7 @@ func (w *bucketClient) bucketInfo(ctx context.Context, bucket string) (jsapi.Str
 	}
 	defer cancel()
 	info, err := w.api.StreamInfoUntil(ctx, streamOf(bucket))
-	return info, fault(err, "looking at the bucket "+bucket)
+	return info, explain(err, "looking at the bucket "+bucket)
 }
 
 // raise asks for the replicas until the meta group has accepted them.
@@ -65,7 +65,7 @@ func (w *bucketClient) raise(ctx context.Context, bucket string, replicas int) e
 			return err
 		}
 		if !jsapi.Sleep(ctx, scalePoll) {
-			return fault(err, "raising the replicas of "+bucket)
+			return explain(err, "raising the replicas of "+bucket)
 		}
 	}
 }

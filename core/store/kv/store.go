@@ -57,15 +57,15 @@ type Store struct {
 	bucketClient
 	replicas  int
 	nodes     int
-	follow    map[core.Table]*follower
-	admission [2]*follower // users and members, by which admission decides
+	buckets    map[core.Table]*watchedBucket
+	admission [2]*watchedBucket // users and members, by which admission decides
 	changes   changes
-	mending   reconciler
-	held      atomic.Pointer[map[core.Table]uint64] // the guards' revs that Shut took
+	reconciler   reconciler
+	shutRevisions      atomic.Pointer[map[core.Table]uint64] // the guards' revs that Shut took
 	chains    chainCache
 	tempDir   string
 	memory    int                            // of one sorter
-	refuse    func(bucket, key string) error // Config.OnWrite
+	onWrite    func(bucket, key string) error // Config.OnWrite
 
 	mu      sync.Mutex
 	end     context.CancelFunc // of the followers; nil before Open
@@ -89,14 +89,14 @@ func New(c Config) *Store {
 			c.OnAlarm(e)
 		}
 	}
-	s.refuse = c.OnWrite
+	s.onWrite = c.OnWrite
 	s.changes = changes{tell: c.OnChange, more: make(chan struct{}, 1)}
-	changed := func(c Change) { s.mending.note(c); s.changes.add(c) }
-	s.follow = map[core.Table]*follower{}
+	changed := func(c Change) { s.reconciler.note(c); s.changes.add(c) }
+	s.buckets = map[core.Table]*watchedBucket{}
 	for _, t := range core.Tables() {
-		s.follow[t] = newFollower(&s.bucketClient, t, node, changed, alarm)
+		s.buckets[t] = newWatchedBucket(&s.bucketClient, t, node, changed, alarm)
 	}
-	s.admission = [2]*follower{s.follow[core.TableUsers], s.follow[core.TableMembers]}
+	s.admission = [2]*watchedBucket{s.buckets[core.TableUsers], s.buckets[core.TableMembers]}
 	return s
 }
 
@@ -106,22 +106,22 @@ func New(c Config) *Store {
 // replicas are raised and never lowered. Then it watches them, and returns when
 // it has what their leaders have. A second Open changes nothing.
 func (s *Store) Open(ctx context.Context) error {
-	for _, f := range s.follow {
-		f.want()
+	for _, f := range s.buckets {
+		f.watchRows()
 	}
-	return s.begin(ctx, func(ctx context.Context, f *follower) error { return f.reached(ctx, f.whole) })
+	return s.begin(ctx, func(ctx context.Context, f *watchedBucket) error { return f.awaitReady(ctx, f.rowsReady) })
 }
 
 // Attend is Open for a copier: of the rows nothing is read into memory, and
 // nothing of the users' methods is answered before Open.
-func (s *Store) Attend(ctx context.Context) error {
-	return s.begin(ctx, func(ctx context.Context, f *follower) error { return f.opened(ctx) })
+func (s *Store) OpenGuards(ctx context.Context) error {
+	return s.begin(ctx, func(ctx context.Context, f *watchedBucket) error { return f.awaitGuards(ctx) })
 }
 
 // Make makes those buckets that are missing, with the given replicas from the
 // beginning, which takes a tenth of the time of making them with one and raising
 // them. It is a short cut alone: where it fails, Attend and Scale try again and say why.
-func (s *Store) Make(ctx context.Context, replicas int) {
+func (s *Store) CreateBuckets(ctx context.Context, replicas int) {
 	if checkReplicas(replicas, s.nodes) != nil || s.closed.Load() {
 		return
 	}
@@ -137,7 +137,7 @@ func (s *Store) Make(ctx context.Context, replicas int) {
 	})
 }
 
-func (s *Store) begin(ctx context.Context, ready func(context.Context, *follower) error) error {
+func (s *Store) begin(ctx context.Context, ready func(context.Context, *watchedBucket) error) error {
 	if err := checkReplicas(s.replicas, s.nodes); err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (s *Store) begin(ctx context.Context, ready func(context.Context, *follower
 		return err
 	}
 	s.watch()
-	return eachTable(func(t core.Table) error { return ready(ctx, s.follow[t]) })
+	return eachTable(func(t core.Table) error { return ready(ctx, s.buckets[t]) })
 }
 
 // watch starts the followers, once; they end with Close.
@@ -162,16 +162,16 @@ func (s *Store) watch() {
 	s.end = end
 	s.working.Go(func() { s.changes.run(ctx) })
 	s.working.Go(func() { s.reconcile(ctx) })
-	for _, f := range s.follow {
+	for _, f := range s.buckets {
 		s.working.Go(func() { f.run(ctx) })
 	}
 }
 
 // following is the follower of a table that has its first watch.
-func (s *Store) following(ctx context.Context, t core.Table) (*follower, error) {
-	f := s.follow[t]
+func (s *Store) readyBucket(ctx context.Context, t core.Table) (*watchedBucket, error) {
+	f := s.buckets[t]
 	select {
-	case <-f.first:
+	case <-f.guardsReady:
 	default:
 		s.mu.Lock()
 		begun := s.end != nil
@@ -181,9 +181,9 @@ func (s *Store) following(ctx context.Context, t core.Table) (*follower, error) 
 		}
 		ctx, cancel := context.WithTimeout(ctx, s.timeout)
 		defer cancel()
-		return f, f.opened(ctx)
+		return f, f.awaitGuards(ctx)
 	}
-	if broken := f.ended(); broken != nil {
+	if broken := f.failure(); broken != nil {
 		return nil, broken
 	}
 	return f, nil

@@ -44,11 +44,11 @@ func (s *Store) create(ctx context.Context, r core.Row, what string) error {
 		return err
 	}
 	defer cancel()
-	if err := s.settled(ctx, r.Table); err != nil {
+	if err := s.awaitProof(ctx, r.Table); err != nil {
 		return err
 	}
 	exists := core.Errorf(core.KindExists, "%s exists already", what)
-	f := s.follow[r.Table]
+	f := s.buckets[r.Table]
 	if _, there, err := f.find(r.Key); err != nil || there {
 		return firstError(err, exists)
 	}
@@ -83,14 +83,14 @@ func (s *Store) User(ctx context.Context, id core.UserID) (core.User, error) {
 }
 
 func (s *Store) user(ctx context.Context, id core.UserID) (core.User, uint64, error) {
-	if err := s.settled(ctx, core.TableUsers); err != nil {
+	if err := s.awaitProof(ctx, core.TableUsers); err != nil {
 		return core.User{}, 0, err
 	}
 	// An id that is known as it stands is not parsed: that takes longer than finding it.
-	r, ok, err := s.follow[core.TableUsers].find(string(id))
+	r, ok, err := s.buckets[core.TableUsers].find(string(id))
 	if err == nil && !ok {
 		if id, err = core.ParseUserID(string(id)); err == nil {
-			r, ok, err = s.follow[core.TableUsers].find(string(id))
+			r, ok, err = s.buckets[core.TableUsers].find(string(id))
 		}
 	}
 	if err != nil {
@@ -114,7 +114,7 @@ func list[T any](ctx context.Context, s *Store, t core.Table, pick func(record) 
 		return nil, err
 	}
 	defer cancel()
-	if err := s.settled(ctx, t); err != nil {
+	if err := s.awaitProof(ctx, t); err != nil {
 		return nil, err
 	}
 	return all(s, t, pick)
@@ -162,13 +162,13 @@ func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserS
 }
 
 func (s *Store) setStatusOnce(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis, allow func(context.Context) error) (core.User, error) {
-	f, err := s.following(ctx, core.TableUsers)
+	f, err := s.readyBucket(ctx, core.TableUsers)
 	if err != nil {
 		return core.User{}, err
 	}
 	admins, _, err := s.last(ctx, f.bucket, keyAdmins)
 	if err != nil {
-		return core.User{}, fault(err, "reading who the admins are")
+		return core.User{}, explain(err, "reading who the admins are")
 	}
 	ctx = asOfNow(ctx) // what follows has to be as new as that
 	if allow != nil {
@@ -222,7 +222,7 @@ func (s *Store) replace(ctx context.Context, r core.Row, rev uint64) (uint64, er
 
 // set writes one record as a user of the store.
 func (s *Store) set(ctx context.Context, m message, t core.Table) (uint64, error) {
-	f, err := s.following(ctx, t)
+	f, err := s.readyBucket(ctx, t)
 	if err != nil {
 		return 0, err
 	}

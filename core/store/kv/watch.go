@@ -1,107 +1,194 @@
 package kv
 
 import (
-	"bytes"
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
-// watchPoll is how often the leader is asked though nothing was heard.
-const watchPoll = time.Second
+const (
+	heartbeat = time.Second             // of a watch on which nothing happens
+	watchTimeout   = 2500 * time.Millisecond // after which a watch counts as dead
+)
 
-// echoes are the times after a write was heard of at which the leader is asked:
-// it is heard of when it is sent, and can be read when it is committed.
-func echoes() []time.Duration {
-	return []time.Duration{2 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond}
+// watch is one consumer of a bucket and what it has delivered. Messages come in
+// the order of their sequences; a gap ends it.
+type watch struct {
+	f    *watchedBucket
+	name string
+	sub  *nats.Subscription
+
+	filters []string // keys; none: all
+	rows    bool     // it has what the table keeps of its rows
+	large   bool     // it reads so much that the machine may be busy with that
+
+	// Under the follower's mu.
+	table     *table
+	delivered uint64 // messages, as the consumer counts them
+	heard     time.Time
+	dead      bool
+	fence     uint64
+	fenced    bool          // the fence is known
+	ready     chan struct{} // closed when the fence is reached
 }
 
-// Watch calls f with the control records as they are, and again after every
-// change, until ctx ends; then it returns nil. A record that is not there is
-// nil. Calls come one at a time; of changes in quick succession only the last
-// may be seen. It does not hang on a consumer, which would die with the node it
-// lives on: it listens for the writes themselves and asks the stream's leader,
-// and every second in any case. Without a leader it goes on asking.
-func (k *Control) Watch(ctx context.Context, f func(authority *core.Authority, migration []byte)) error {
-	heard := make(chan struct{}, 1)
-	sub, err := k.api.Conn.Subscribe(subjectOf(ControlBucket, ">"), func(*nats.Msg) {
-		select {
-		case heard <- struct{}{}:
-		default:
-		}
-	})
+func (f *watchedBucket) newWatch() *watch {
+	n := &watch{f: f, name: "watch_" + token(), table: newTable(f.name), heard: time.Now(), ready: make(chan struct{})}
+	n.rows = f.rowsWanted.Load()
+	if f.guardOnly || !n.rows {
+		n.filters = []string{keyGuard, barrierKey(f.node), watchKey(f.node)}
+	}
+	return n
+}
+
+// start subscribes and creates the consumer. It lives on one peer that the
+// server picks; the store of that peer is what it reads.
+func (n *watch) start(ctx context.Context) error {
+	w := n.f.w
+	inbox := w.api.Conn.NewInbox()
+	sub, err := w.api.Conn.Subscribe(inbox, n.handle)
 	if err != nil {
-		return fault(err, "watching the control records")
+		return err
 	}
-	defer func() { _ = sub.Unsubscribe() }()
-	var seen view
-	var pending []time.Duration
-	for first := true; ctx.Err() == nil && !k.closed.Load(); {
-		next, err := k.look(ctx)
-		switch {
-		case err != nil && ctx.Err() == nil:
-			k.log.Debug("the control records could not be read; the watch goes on", "err", err)
-		case err == nil && (first || next.newerThan(seen)):
-			first, seen = false, next
-			f(next.authority, bytes.Clone(next.migration))
+	n.sub = sub
+	if err := sub.SetPendingLimits(-1, -1); err != nil { // the consumer's flow control is the limit
+		return err
+	}
+	config := map[string]any{
+		"name": n.name, "deliver_subject": inbox, "deliver_policy": "all", "ack_policy": "none", "replay_policy": "instant",
+		"idle_heartbeat": heartbeat, "flow_control": true, "inactive_threshold": consumerIdle,
+		"num_replicas": 1, "mem_storage": true, "headers_only": n.f.keysOnly,
+	}
+	if len(n.filters) > 0 {
+		var subjects []string
+		for _, key := range n.filters {
+			subjects = append(subjects, subjectOf(n.f.bucket, key))
 		}
-		pending = k.rest(ctx, heard, pending)
+		config["filter_subjects"] = subjects
 	}
-	return nil
+	try, cancel := context.WithTimeout(ctx, jsapi.Attempt)
+	defer cancel()
+	body := map[string]any{"stream_name": streamOf(n.f.bucket), "config": config}
+	return w.api.Request(try, "CONSUMER.CREATE."+streamOf(n.f.bucket)+"."+n.name, body, nil)
 }
 
-// rest waits for the next look: at the next echo, when a write is heard of, or
-// when a second has passed. It returns the echoes that are left.
-func (k *Control) rest(ctx context.Context, heard <-chan struct{}, pending []time.Duration) []time.Duration {
-	wait := watchPoll
-	if len(pending) > 0 {
-		wait, pending = pending[0], pending[1:]
+// stop ends the watch; its consumer is removed without waiting for the answer.
+func (n *watch) stop() {
+	if n.sub != nil {
+		_ = n.sub.Unsubscribe() // fails where the connection is gone, and the subscription with it
 	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
+	n.f.w.discard(n.f.bucket, n.name)
+}
+
+// handle is called for every message of the consumer, one at a time.
+func (n *watch) handle(msg *nats.Msg) {
+	if msg.Header.Get("Status") != "" {
+		n.beat(msg)
+		return
+	}
+	f := n.f
+	at, ok := parseDelivery(msg.Reply)
+	if !ok {
+		f.w.log.Warn("a watch got what is no message of a stream", "bucket", f.bucket)
+		return
+	}
+	e := entry{key: keyOf(f.bucket, msg.Subject), value: msg.Data, rev: at.rev, deleted: isDeleted(msg.Header)}
+	var r record
+	if e.key[0] != '_' && !e.deleted {
+		r = decodeRecord(core.Row{Table: f.name, Key: e.key, Value: e.value}, e.rev)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n.dead {
+		return
+	}
+	n.heard = time.Now()
+	if n.delivered++; at.count != n.delivered {
+		f.loseWatch(n, "a message of it was lost")
+		return
+	}
+	f.apply(n, e, r, msg.Header)
+	if n.fenced {
+		n.reach()
+	}
+}
+
+// beat answers flow control, and finds out from a heartbeat what was lost at the end.
+func (n *watch) beat(msg *nats.Msg) {
+	f := n.f
+	if msg.Reply != "" {
+		_ = msg.Respond(nil) // where the connection is gone the watch ends anyway
+	} else if stalled := msg.Header.Get("Nats-Consumer-Stalled"); stalled != "" {
+		_ = f.w.api.Conn.Publish(stalled, nil)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n.heard = time.Now()
+	sent, err := strconv.ParseUint(msg.Header.Get("Nats-Last-Consumer"), 10, 64)
+	if err == nil && sent != n.delivered && !n.dead {
+		f.loseWatch(n, "its last message was lost")
+	}
+}
+
+// setFence says up to which sequence the watch has to come before it can be used.
+func (n *watch) setFence(seq uint64) {
+	n.f.mu.Lock()
+	defer n.f.mu.Unlock()
+	n.fence, n.fenced = seq, true
 	select {
-	case <-ctx.Done():
-	case <-t.C:
-	case <-heard:
-		return echoes()
+	case <-n.ready:
+		n.ready = make(chan struct{})
+	default:
 	}
-	return pending
+	n.reach()
 }
 
-// view is both records as they were read.
-type view struct {
-	authority    *core.Authority
-	migration    []byte
-	authorityRev uint64
-	migrationRev uint64
+func (n *watch) reach() {
+	if n.table.seq < n.fence {
+		return
+	}
+	select {
+	case <-n.ready:
+	default:
+		close(n.ready)
+	}
 }
 
-// newerThan is false also for older records: a deposed leader may answer with them for a while.
-func (v view) newerThan(seen view) bool {
-	if v.authorityRev < seen.authorityRev || v.migrationRev < seen.migrationRev {
-		return false
+// caughtUp waits for the fence as long as messages arrive: a replica that lags
+// may be a bad choice, and sends heartbeats like any other. To begin a large table
+// anew is a worse choice, so that gets more time.
+func (n *watch) caughtUp(ctx context.Context) error {
+	patience := barrierWait
+	if n.large {
+		patience = watchTimeout
 	}
-	return v.authorityRev > seen.authorityRev || v.migrationRev > seen.migrationRev
-}
-
-func (k *Control) look(ctx context.Context) (view, error) {
-	var v view
-	a, rev, err := k.Authority(ctx)
-	switch {
-	case err == nil:
-		v.authority, v.authorityRev = &a, rev
-	case core.KindOf(err) != core.KindNotFound:
-		return view{}, err
+	n.f.mu.RLock()
+	ready, seen := n.ready, n.delivered
+	n.f.mu.RUnlock()
+	since := time.Now()
+	t := time.NewTicker(barrierWait)
+	defer t.Stop()
+	for {
+		select {
+		case <-ready:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.C:
+		}
+		n.f.mu.RLock()
+		now, dead := n.delivered, n.dead
+		n.f.mu.RUnlock()
+		if now != seen {
+			seen, since = now, time.Now()
+		}
+		if dead || time.Since(since) >= patience {
+			return context.DeadlineExceeded
+		}
 	}
-	value, rev, err := k.Migration(ctx)
-	switch {
-	case err == nil:
-		v.migration, v.migrationRev = value, rev
-	case core.KindOf(err) != core.KindNotFound:
-		return view{}, err
-	}
-	return v, nil
 }

@@ -29,7 +29,7 @@ func TestCacheIsTheBucket(t *testing.T) {
 			u := rapid.SampledFrom(users).Draw(r, "user")
 			room := core.RoomID(rapid.SampledFrom([]string{"a", "b"}).Draw(r, "room"))
 			table := rapid.SampledFrom(tables).Draw(r, "table")
-			f := s.follow[table]
+			f := s.buckets[table]
 			key := string(u.ID)
 			if table == core.TableMembers {
 				key = string(room) + "." + key
@@ -64,7 +64,7 @@ func TestCacheIsTheBucket(t *testing.T) {
 				f.mu.RLock()
 				_ = f.cur.sub.Unsubscribe()
 				f.mu.RUnlock()
-				f.kick() // what a barrier does after 700 ms
+				f.requestRestart() // what a barrier does after 700 ms
 			case "barrier":
 				if err := f.prove(t.Context()); err != nil {
 					r.Fatal(err)
@@ -78,14 +78,14 @@ func TestCacheIsTheBucket(t *testing.T) {
 }
 
 // anew has a follower watch again.
-func anew(t *testing.T, f *follower) {
+func anew(t *testing.T, f *watchedBucket) {
 	watch := func() string {
 		f.mu.RLock()
 		defer f.mu.RUnlock()
 		return f.cur.name
 	}
 	before := watch()
-	f.kick()
+	f.requestRestart()
 	eventually(t, 10*time.Second, "a new watch", func() bool { return watch() != before })
 }
 
@@ -96,7 +96,7 @@ func send(r *rapid.T, s *Store, row core.Row) {
 }
 
 func compareCache(t *testing.T, r *rapid.T, s *Store, name core.Table) {
-	f := s.follow[name]
+	f := s.buckets[name]
 	if err := f.prove(t.Context()); err != nil {
 		r.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func BenchmarkAdmissionUnderLease(b *testing.B) {
 // BenchmarkControlRead reads a user, and takes a bare barrier, in turn.
 func BenchmarkControlRead(b *testing.B) {
 	s, users := benchStore(b)
-	f := s.follow[core.TableUsers]
+	f := s.buckets[core.TableUsers]
 	var bare, read time.Duration
 	for i := 0; b.Loop(); i++ {
 		begun := time.Now()

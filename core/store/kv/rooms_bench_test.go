@@ -164,7 +164,7 @@ func guardsOf(b *testing.B, s *Store) map[core.Table]*guarded {
 	b.Helper()
 	out := map[core.Table]*guarded{}
 	for _, t := range core.Tables() {
-		f := must[*follower](b)(s.following(b.Context(), t))
+		f := must[*watchedBucket](b)(s.readyBucket(b.Context(), t))
 		out[t] = &guarded{prefix: "$KV." + t.Bucket() + ".", rev: f.guard().rev}
 	}
 	return out

@@ -6,10 +6,10 @@ import "context"
 type scan struct {
 	bucket string
 	filter string // of keys, with NATS wildcards
-	bare   bool   // no values, keys only
+	keysOnly   bool   // no values, keys only
 	node   string // whose replica to read; "": any that has what the leader has
 	exact  bool   // end at one revision; node must be the leader's
-	held   *int   // of an exact one: how many messages the leader counted there
+	messages   *int   // of an exact one: how many messages the leader counted there
 }
 
 // run calls each for every current key, in the order in which they were
@@ -33,7 +33,7 @@ func (w *bucketClient) newest(ctx context.Context, s scan) (e entry, found bool,
 	}
 	defer cancel()
 	e, found, err = w.last(ctx, s.bucket, s.filter)
-	return e, found, fault(err, "asking how far "+s.bucket+" goes")
+	return e, found, explain(err, "asking how far "+s.bucket+" goes")
 }
 
 func (s scan) doing() string {
@@ -45,10 +45,10 @@ func (s scan) doing() string {
 
 // runTo is run once the fence is known.
 func (w *bucketClient) runTo(ctx context.Context, s scan, fence uint64, each func(entry) error) error {
-	name, err := w.place(ctx, s)
+	name, err := w.placeConsumer(ctx, s)
 	if err != nil {
-		return fault(err, s.doing())
+		return explain(err, s.doing())
 	}
 	defer w.discard(s.bucket, name)
-	return fault(w.pull(ctx, s, name, fence, scanPatience*w.timeout, each), s.doing())
+	return explain(w.pull(ctx, s, name, fence, scanPatience*w.timeout, each), s.doing())
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // validity says of every room which rec counts in which epoch.
-type validity map[string]roomRecs
+type countedRecs map[string]roomRecs
 
 type roomRecs struct {
 	recs   map[core.Epoch]string // of epochs that have records
@@ -17,8 +17,8 @@ type roomRecs struct {
 }
 
 // validRecs follows every room's records back from its rec.
-func (s *Store) validRecs(ctx context.Context, rooms []core.Room) (validity, error) {
-	valid := make(validity, len(rooms))
+func (s *Store) validRecs(ctx context.Context, rooms []core.Room) (countedRecs, error) {
+	valid := make(countedRecs, len(rooms))
 	for _, r := range rooms {
 		recs, err := recsOf(r, s.prevOf(ctx, r.ID))
 		if err != nil {
@@ -50,7 +50,7 @@ func recsOf(room core.Room, prevOf func(core.Epoch, string) (string, bool, error
 
 // has says whether a key of the table room_keys led to its room's current one.
 // Keys of another form count: whoever decodes them must see them.
-func (v validity) has(key string) bool {
+func (v countedRecs) has(key string) bool {
 	parts := strings.Split(key, ".")
 	if len(parts) != 4 {
 		return true

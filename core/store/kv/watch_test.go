@@ -16,7 +16,7 @@ import (
 // watch of a large table, which others wait for meanwhile.
 func TestHeartbeatsAloneAreNoProgress(t *testing.T) {
 	t.Parallel()
-	f := newFollower(&bucketClient{log: slog.New(slog.DiscardHandler)}, core.TableUsers, "n1", func(Change) {}, func(*core.Error) {})
+	f := newWatchedBucket(&bucketClient{log: slog.New(slog.DiscardHandler)}, core.TableUsers, "n1", func(Change) {}, func(*core.Error) {})
 	n := f.newWatch()
 	n.large = true
 	n.setFence(5)

@@ -48,7 +48,7 @@ func TestScanEndsWhereTheLeaderStandsStill(t *testing.T) {
 	rows := userRows(t, 5)
 	must[int](t)(s.PutRows(ctx, rows[:1]))
 	var seen []string
-	must[stand](t)(s.readExactly(ctx, core.TableUsers, func(e entry) error {
+	must[leaderPosition](t)(s.readExactly(ctx, core.TableUsers, func(e entry) error {
 		if e.key[0] == '_' {
 			return nil
 		}
@@ -63,7 +63,7 @@ func TestScanEndsWhereTheLeaderStandsStill(t *testing.T) {
 		t.Errorf("%d rows were seen, want all %d", len(seen), len(rows))
 	}
 	s.timeout = defaultTimeout / 10
-	end := ending{w: &s.bucketClient, s: scan{bucket: core.TableUsers.Bucket(), node: "n9", exact: true}}
+	end := scanEnd{w: &s.bucketClient, s: scan{bucket: core.TableUsers.Bucket(), node: "n9", exact: true}}
 	_, err := end.reached(ctx, 1)
 	wantKind(t, err, core.KindUnavailable) // another leader than the one that was read
 }
@@ -92,14 +92,14 @@ func TestScanOfLargeValues(t *testing.T) {
 
 func TestPlaceOfAMessage(t *testing.T) {
 	t.Parallel()
-	want := place{rev: 22, count: 3, pending: 7}
+	want := delivery{rev: 22, count: 3, pending: 7}
 	for _, reply := range []string{"$JS.ACK.KV_b.scan_1.1.22.3.1700.7", "$JS.ACK.hub.hash.KV_b.scan_1.1.22.3.1700.7", "$JS.ACK.hub.hash.KV_b.scan_1.1.22.3.1700.7.more"} {
-		if got, ok := placeOf(reply); !ok || got != want {
+		if got, ok := parseDelivery(reply); !ok || got != want {
 			t.Errorf("%s: %+v, %v", reply, got, ok)
 		}
 	}
 	for _, reply := range []string{"", "_INBOX.x.1.2.3.4.5.6.7", "$JS.ACK.s.c.1.22.3.1700", "$JS.ACK.s.c.1.x.3.1700.7", "$JS.ACK.s.c.1.22.3.1700.-7", "$JS.ACK.x.s.c.1.22.3.1700.7"} {
-		if got, ok := placeOf(reply); ok {
+		if got, ok := parseDelivery(reply); ok {
 			t.Errorf("%q was read as %+v", reply, got)
 		}
 	}
@@ -112,7 +112,7 @@ func TestScanNoticesALostMessage(t *testing.T) {
 	s := onSingle(t).open(t, 0, 1)
 	must[int](t)(s.PutRows(ctx, userRows(t, 3)))
 	q := scan{bucket: core.TableUsers.Bucket(), filter: ">"}
-	name := must[string](t)(s.place(ctx, q))
+	name := must[string](t)(s.placeConsumer(ctx, q))
 	next := jsapi.Prefix + "CONSUMER.MSG.NEXT." + streamOf(q.bucket) + "." + name
 	must[*nats.Msg](t)(s.api.Conn.Request(next, nil, 5*time.Second)) // somebody else takes the first
 	wantKind(t, s.pull(ctx, q, name, 0, s.timeout, func(entry) error { return nil }), core.KindUnavailable)

@@ -14,7 +14,7 @@ func TestMakeGivesNewBucketsTheirReplicas(t *testing.T) {
 	s := New(Config{Conn: onCluster(t).conn(t, 0), Replicas: 1})
 	t.Cleanup(func() { _ = s.Close() })
 	mustDo(t, s.ensure(ctx, core.TableRooms.Bucket(), 1))
-	s.Make(ctx, 3)
+	s.CreateBuckets(ctx, 3)
 	for _, table := range core.Tables() {
 		want := 3
 		if table == core.TableRooms {
@@ -28,7 +28,7 @@ func TestMakeGivesNewBucketsTheirReplicas(t *testing.T) {
 			t.Errorf("%s has %d replicas, want %d; Open would change it: %v, %v", table, info.Config.Replicas, want, changed, err)
 		}
 	}
-	mustDo(t, s.Attend(ctx))
+	mustDo(t, s.OpenGuards(ctx))
 	mustDo(t, s.Scale(ctx, 3))
 	for _, table := range core.Tables() {
 		if info, err := s.bucketInfo(ctx, table.Bucket()); err != nil || !current(info, 3) { // as Scale left it
@@ -44,7 +44,7 @@ func TestMakeLeavesWhatItCannotDo(t *testing.T) {
 	s := New(Config{Conn: onCluster(t).conn(t, 0), Replicas: 1})
 	t.Cleanup(func() { _ = s.Close() })
 	for _, impossible := range []int{0, 5, 6} {
-		s.Make(ctx, impossible)
+		s.CreateBuckets(ctx, impossible)
 		_, err := s.api.StreamInfo(ctx, streamOf(core.TableUsers.Bucket()), jsapi.Attempt)
 		if !jsapi.Answered(err, jsapi.CodeStreamNotFound) {
 			t.Errorf("%d replicas on three nodes: %v", impossible, err)
@@ -54,7 +54,7 @@ func TestMakeLeavesWhatItCannotDo(t *testing.T) {
 		_, err := s.Nodes(ctx, table)
 		wantKind(t, err, core.KindNotFound)
 	}
-	mustDo(t, s.Attend(ctx))
+	mustDo(t, s.OpenGuards(ctx))
 	wantKind(t, s.Scale(ctx, 5), core.KindRefused)
 	for _, table := range core.Tables() {
 		if info, err := s.bucketInfo(ctx, table.Bucket()); err != nil || info.Config.Replicas != 1 {

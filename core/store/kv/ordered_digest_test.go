@@ -48,7 +48,7 @@ func TestReplicaDigestIsThatOfTheRows(t *testing.T) {
 func TestRisingSeesDisorder(t *testing.T) {
 	t.Parallel()
 	for _, keys := range [][]string{{"b", "a"}, {"a", "a"}, {"a", "c", "b"}} {
-		sum, err := newRising(), error(nil)
+		sum, err := newOrderedDigest(), error(nil)
 		for _, k := range keys {
 			if err == nil {
 				err = sum.add(entry{key: k})
@@ -58,10 +58,10 @@ func TestRisingSeesDisorder(t *testing.T) {
 			t.Errorf("%v passes as rising", keys)
 		}
 	}
-	sum := newRising()
+	sum := newOrderedDigest()
 	mustDo(t, sum.add(entry{key: "b"}))
 	if sum.add(entry{key: "b", deleted: true}) == nil {
 		t.Error("a row that was taken back is summed up")
 	}
-	mustDo(t, newRising().add(entry{key: "_barrier.n1"}))
+	mustDo(t, newOrderedDigest().add(entry{key: "_barrier.n1"}))
 }

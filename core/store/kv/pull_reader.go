@@ -38,14 +38,14 @@ const (
 )
 
 // puller reads one consumer by requests.
-type puller struct {
+type pullReader struct {
 	w       *bucketClient
 	sub     *nats.Subscription
 	info    string // where the consumer is described
 	next    string // where requests go
 	request []byte
-	turns   chan struct{} // where each request under way holds one; nil: nobody counts them
-	held    int           // of turns
+	slots   chan struct{} // where each request under way holds one; nil: nobody counts them
+	heldSlots    int           // of turns
 	quiet   time.Duration // how long nothing may come
 	asked   int           // messages that requests may still bring
 	left    uint64        // messages that come after the last one, as the consumer counts them
@@ -54,16 +54,16 @@ type puller struct {
 
 // pull drains a consumer up to the point where nothing is pending and the fence has been passed.
 func (w *bucketClient) pull(ctx context.Context, s scan, consumer string, fence uint64, quiet time.Duration, each func(entry) error) error {
-	p, err := w.newPuller(s, consumer)
+	p, err := w.newPullReader(s, consumer)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	p.turns, p.quiet = w.turns, quiet
+	p.slots, p.quiet = w.pullSlots, quiet
 	return p.drain(ctx, s, fence, each)
 }
 
-func (w *bucketClient) newPuller(s scan, consumer string) (*puller, error) {
+func (w *bucketClient) newPullReader(s scan, consumer string) (*pullReader, error) {
 	request, err := json.Marshal(map[string]any{"batch": pullMessages, "max_bytes": w.api.Conn.MaxPayload() + pullRoom, "expires": w.timeout})
 	if err != nil {
 		return nil, err
@@ -73,18 +73,18 @@ func (w *bucketClient) newPuller(s scan, consumer string) (*puller, error) {
 		return nil, err
 	}
 	name := streamOf(s.bucket) + "." + consumer
-	return &puller{w: w, sub: sub, info: "CONSUMER.INFO." + name, next: jsapi.Prefix + "CONSUMER.MSG.NEXT." + name, request: request, quiet: w.timeout}, nil
+	return &pullReader{w: w, sub: sub, info: "CONSUMER.INFO." + name, next: jsapi.Prefix + "CONSUMER.MSG.NEXT." + name, request: request, quiet: w.timeout}, nil
 }
 
-func (p *puller) close() {
+func (p *pullReader) close() {
 	_ = p.sub.Unsubscribe() // fails where the connection is gone, and the subscription with it
 	p.asked = 0
-	p.settle()
+	p.releaseSlots()
 }
 
 // drain goes on where the last one ended.
-func (p *puller) drain(ctx context.Context, s scan, fence uint64, each func(entry) error) error {
-	end := ending{w: p.w, s: s, fence: fence}
+func (p *pullReader) drain(ctx context.Context, s scan, fence uint64, each func(entry) error) error {
+	end := scanEnd{w: p.w, s: s, fence: fence}
 	for {
 		msg, at, err := p.message(ctx)
 		if err != nil {
@@ -106,7 +106,7 @@ func (p *puller) drain(ctx context.Context, s scan, fence uint64, each func(entr
 // drained says whether nothing is left, whatever the last message said: after its
 // node was killed, a consumer was seen to count messages as pending that do not
 // exist, and would be waited for without an end. Asked, it counts again.
-func (p *puller) drained(ctx context.Context) bool {
+func (p *pullReader) drained(ctx context.Context) bool {
 	if queued, _, err := p.sub.Pending(); err != nil || queued > 0 {
 		return false
 	}
@@ -121,45 +121,45 @@ func (p *puller) drained(ctx context.Context) bool {
 }
 
 // message is the next one of the consumer. One that was lost on the way is an error, never a gap.
-func (p *puller) message(ctx context.Context) (*nats.Msg, place, error) {
+func (p *pullReader) message(ctx context.Context) (*nats.Msg, delivery, error) {
 	for begun := (time.Time{}); ; {
 		if err := p.ask(ctx); err != nil {
-			return nil, place{}, err
+			return nil, delivery{}, err
 		}
 		if begun.IsZero() { // the turn was waited for
 			begun = time.Now()
 		}
 		msg, err := p.await(ctx)
 		if err != nil {
-			return nil, place{}, err
+			return nil, delivery{}, err
 		}
 		if status := msg.Header.Get("Status"); status != "" {
 			if err := pullStatus(status, msg); err != nil {
-				return nil, place{}, err
+				return nil, delivery{}, err
 			}
 			p.asked -= unserved(msg)
-			p.settle()
+			p.releaseSlots()
 			if time.Since(begun) > 2*p.quiet { // requests end, and bring nothing
-				return nil, place{}, context.DeadlineExceeded
+				return nil, delivery{}, context.DeadlineExceeded
 			}
 			continue
 		}
 		p.asked--
-		p.settle()
+		p.releaseSlots()
 		p.counted++
-		at, ok := placeOf(msg.Reply)
+		at, ok := parseDelivery(msg.Reply)
 		p.left = at.pending
 		if !ok || at.count != p.counted {
-			return nil, place{}, core.Errorf(core.KindUnavailable, "a message of %s was lost on the way", msg.Subject).WithNext("try again")
+			return nil, delivery{}, core.Errorf(core.KindUnavailable, "a message of %s was lost on the way", msg.Subject).WithNext("try again")
 		}
 		return msg, at, nil
 	}
 }
 
 // ask sends requests until two are under way, or one where no more is left.
-func (p *puller) ask(ctx context.Context) error {
+func (p *pullReader) ask(ctx context.Context) error {
 	for p.asked <= 0 || p.asked <= pullMessages && p.left > uint64(p.asked) {
-		if ok, err := p.turn(ctx); !ok || err != nil {
+		if ok, err := p.takeSlot(ctx); !ok || err != nil {
 			return err
 		}
 		if err := p.w.api.Conn.PublishRequest(p.next, p.sub.Subject, p.request); err != nil {
@@ -172,37 +172,37 @@ func (p *puller) ask(ctx context.Context) error {
 
 // turn takes the right to one request more. It is waited for only where none is
 // under way: whoever holds two never waits for a third, so all come to their end.
-func (p *puller) turn(ctx context.Context) (ok bool, err error) {
-	if p.turns == nil || ctx.Err() != nil {
+func (p *pullReader) takeSlot(ctx context.Context) (ok bool, err error) {
+	if p.slots == nil || ctx.Err() != nil {
 		return true, ctx.Err()
 	}
 	select {
-	case p.turns <- struct{}{}:
+	case p.slots <- struct{}{}:
 	default:
 		if p.asked > 0 {
 			return false, nil
 		}
 		select {
-		case p.turns <- struct{}{}:
+		case p.slots <- struct{}{}:
 		case <-ctx.Done():
 			return false, ctx.Err()
 		}
 	}
-	p.held++
+	p.heldSlots++
 	return true, nil
 }
 
 // settle gives back the turns of requests that have ended.
-func (p *puller) settle() {
-	for p.held > 0 && (p.held-1)*pullMessages >= p.asked {
-		<-p.turns
-		p.held--
+func (p *pullReader) releaseSlots() {
+	for p.heldSlots > 0 && (p.heldSlots-1)*pullMessages >= p.asked {
+		<-p.slots
+		p.heldSlots--
 	}
 }
 
 // await waits for anything at all, for as long as nothing may come. A
 // timer and a context for each message would cost more than the message.
-func (p *puller) await(ctx context.Context) (*nats.Msg, error) {
+func (p *pullReader) await(ctx context.Context) (*nats.Msg, error) {
 	for quiet := time.Duration(0); quiet < p.quiet; quiet += pullLook {
 		msg, err := p.sub.NextMsg(pullLook)
 		if !errors.Is(err, nats.ErrTimeout) {
@@ -237,7 +237,7 @@ func unserved(msg *nats.Msg) int {
 }
 
 // place is what a consumer says about a message.
-type place struct {
+type delivery struct {
 	rev     uint64 // its sequence in the stream
 	count   uint64 // how many the consumer has sent with this one
 	pending uint64 // how many are left
@@ -246,11 +246,11 @@ type place struct {
 // placeOf reads the reply subject of a message, which ends with: how often it
 // was sent, rev, count, time, pending. A newer form has two tokens more before them.
 // The client library's own reader makes much more of it, and waste with it.
-func placeOf(reply string) (p place, ok bool) {
+func parseDelivery(reply string) (p delivery, ok bool) {
 	const short, long = 9, 11 // more may follow the long one
 	n := strings.Count(reply, ".") + 1
 	if !strings.HasPrefix(reply, "$JS.ACK.") || n != short && n < long {
-		return place{}, false
+		return delivery{}, false
 	}
 	skip := 5 // to the rev
 	if n >= long {
@@ -271,7 +271,7 @@ func placeOf(reply string) (p place, ok bool) {
 }
 
 // ending decides when a scan has everything.
-type ending struct {
+type scanEnd struct {
 	w     *bucketClient
 	s     scan
 	fence uint64
@@ -282,7 +282,7 @@ type ending struct {
 // consumer's count may lag behind its store. Where a scan is to end at one
 // revision, the leader, whose own store is read, is asked: if it has come to rev
 // and no further, nothing was ever behind the reader that it did not see.
-func (n *ending) reached(ctx context.Context, rev uint64) (bool, error) {
+func (n *scanEnd) reached(ctx context.Context, rev uint64) (bool, error) {
 	if rev < n.fence || !n.s.exact {
 		return rev >= n.fence, nil
 	}
@@ -296,8 +296,8 @@ func (n *ending) reached(ctx context.Context, rev uint64) (bool, error) {
 	case info.Leader() != n.s.node || info.State.LastSeq < rev:
 		return false, core.Errorf(core.KindUnavailable, "%s got another leader while it was read", n.s.bucket).WithNext("try again")
 	case info.State.LastSeq == rev:
-		if n.s.held != nil {
-			*n.s.held = info.State.Messages
+		if n.s.messages != nil {
+			*n.s.messages = info.State.Messages
 		}
 		return true, nil
 	case time.Since(n.since) > quietBudget:

@@ -37,17 +37,17 @@ func (s *Store) ReplicaChanges(ctx context.Context, t core.Table, node string, a
 	}
 	name, _, err := s.placeReader(ctx, q, startingAfter(after, end, consumerIdle))
 	if err != nil {
-		return nil, 0, 0, fault(err, q.doing())
+		return nil, 0, 0, explain(err, q.doing())
 	}
 	defer s.discard(q.bucket, name)
-	late := latest{at: map[string]int{}}
+	late := latestRows{at: map[string]int{}}
 	err = s.pull(ctx, q, name, end, s.timeout, func(e entry) error {
 		if e.rev > after {
 			late.add(t, e)
 		}
 		return nil
 	})
-	return late.rows, mechanism, kept - len(late.rows), fault(err, q.doing())
+	return late.rows, mechanism, kept - len(late.rows), explain(err, q.doing())
 }
 
 // newestSince is the place that a table has come to, which must not lie before
@@ -73,12 +73,12 @@ func startingAfter(after, end uint64, idle time.Duration) map[string]any {
 }
 
 // latest keeps the newest of each row that comes.
-type latest struct {
+type latestRows struct {
 	at   map[string]int
 	rows []core.Row
 }
 
-func (l *latest) add(t core.Table, e entry) {
+func (l *latestRows) add(t core.Table, e entry) {
 	if strings.HasPrefix(e.key, "_") {
 		return
 	}
@@ -96,7 +96,7 @@ func (l *latest) add(t core.Table, e entry) {
 
 // mechanismKeys are all keys that are no rows, as filters: every key of a bucket
 // that begins with _ is of one of them.
-func mechanismKeys() []string {
+func internalKeyFilters() []string {
 	return []string{keyGuard, keyAdmins, barrierKey("*"), writeKey("*"), watchKey("*")}
 }
 
@@ -112,23 +112,23 @@ func mechanismKeys() []string {
 func (s *Store) countReplica(ctx context.Context, q scan) (rows, mechanism int, err error) {
 	name, waiting, err := s.placeReader(ctx, q, map[string]any{"deliver_policy": "all"})
 	if err != nil {
-		return 0, 0, fault(err, q.doing())
+		return 0, 0, explain(err, q.doing())
 	}
 	s.discard(q.bucket, name)
-	if mechanism, err = s.countMechanism(ctx, q.bucket); err != nil {
-		return 0, 0, fault(err, "counting the keys of "+q.bucket)
+	if mechanism, err = s.countInternalKeys(ctx, q.bucket); err != nil {
+		return 0, 0, explain(err, "counting the keys of "+q.bucket)
 	}
 	return waiting - mechanism, mechanism, nil
 }
 
 // countMechanism asks the leader for the keys of each kind: a few of each.
-func (w *bucketClient) countMechanism(ctx context.Context, bucket string) (n int, err error) {
+func (w *bucketClient) countInternalKeys(ctx context.Context, bucket string) (n int, err error) {
 	ctx, cancel, err := w.bound(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer cancel()
-	for _, keys := range mechanismKeys() {
+	for _, keys := range internalKeyFilters() {
 		var info struct {
 			State struct {
 				Subjects map[string]int `json:"subjects"`

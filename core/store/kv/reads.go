@@ -11,28 +11,28 @@ import (
 // settled takes a fresh barrier of each of the tables: what is read from them
 // afterwards has everything that was acknowledged before the call. Under
 // core.Unproven it takes none.
-func (s *Store) settled(ctx context.Context, tables ...core.Table) error {
+func (s *Store) awaitProof(ctx context.Context, tables ...core.Table) error {
 	for _, t := range tables {
-		if _, err := s.following(ctx, t); err != nil {
+		if _, err := s.readyBucket(ctx, t); err != nil {
 			return err
 		}
 	}
 	if core.IsUnproven(ctx) {
 		return nil
 	}
-	return s.proven(ctx, tables...)
+	return s.proveAll(ctx, tables...)
 }
 
 // find looks up one record. What vanished without a state is denied, not absent.
-func (f *follower) find(key string) (r record, ok bool, err error) {
+func (f *watchedBucket) find(key string) (r record, ok bool, err error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	if bad := f.unread(); bad != nil {
 		return record{}, false, bad
 	}
 	r, ok = f.cur.table.records[key]
-	if !ok && len(f.lost) > 0 {
-		if _, lost := f.lost[key]; lost {
+	if !ok && len(f.vanished) > 0 {
+		if _, lost := f.vanished[key]; lost {
 			return record{}, false, core.Errorf(core.KindUnavailable, "the record %s of %s vanished without having been removed", key, f.bucket).
 				WithNext("look for damaged or deleted data on the nodes")
 		}
@@ -41,8 +41,8 @@ func (f *follower) find(key string) (r record, ok bool, err error) {
 }
 
 // unread says why no row is known; the caller holds mu.
-func (f *follower) unread() *core.Error {
-	if broken := f.ended(); broken != nil {
+func (f *watchedBucket) unread() *core.Error {
+	if broken := f.failure(); broken != nil {
 		return broken
 	}
 	if f.cur == nil || !f.cur.rows {
@@ -52,7 +52,7 @@ func (f *follower) unread() *core.Error {
 }
 
 // read gives do the table as the watch has it. do must not keep it.
-func (f *follower) read(do func(*table)) error {
+func (f *watchedBucket) read(do func(*table)) error {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	if bad := f.unread(); bad != nil {
@@ -65,7 +65,7 @@ func (f *follower) read(do func(*table)) error {
 // all collects what pick makes of a table's records, in the order of their keys. One
 // that cannot be decoded fails the whole: a list that leaves it out would lie.
 func all[T any](s *Store, name core.Table, pick func(record) T) (out []T, err error) {
-	broken := s.follow[name].read(func(t *table) {
+	broken := s.buckets[name].read(func(t *table) {
 		if len(t.records) > 0 {
 			out = make([]T, 0, len(t.records))
 		}
@@ -94,7 +94,7 @@ func (s *Store) Counts(ctx context.Context) (core.Counts, error) {
 		return core.Counts{}, err
 	}
 	defer cancel()
-	if err := s.settled(ctx, core.TableUsers, core.TableRooms, core.TableMembers, core.TableRoomKeys); err != nil {
+	if err := s.awaitProof(ctx, core.TableUsers, core.TableRooms, core.TableMembers, core.TableRoomKeys); err != nil {
 		return core.Counts{}, err
 	}
 	return s.counts(ctx)
@@ -118,10 +118,10 @@ func (s *Store) counts(ctx context.Context) (core.Counts, error) {
 	for _, c := range members {
 		n.Members += c
 	}
-	if err := s.follow[core.TableUsers].read(func(t *table) { n.Users = len(t.records) }); err != nil {
+	if err := s.buckets[core.TableUsers].read(func(t *table) { n.Users = len(t.records) }); err != nil {
 		return n, err
 	}
-	err = s.follow[core.TableRoomKeys].read(func(t *table) {
+	err = s.buckets[core.TableRoomKeys].read(func(t *table) {
 		for group, names := range t.by {
 			if !valid.has(group + ".x") {
 				continue
@@ -138,7 +138,7 @@ func (s *Store) counts(ctx context.Context) (core.Counts, error) {
 func (s *Store) memberCounts() (map[core.RoomID]int, error) {
 	counts := map[core.RoomID]int{}
 	var bad error
-	err := s.follow[core.TableMembers].read(func(t *table) {
+	err := s.buckets[core.TableMembers].read(func(t *table) {
 		for _, r := range t.records {
 			switch {
 			case r.err != nil:
@@ -181,7 +181,7 @@ func underLease[T any](ctx context.Context, s *Store, decide func() (T, error)) 
 		return none, errClosed()
 	}
 	if ctx.Err() != nil {
-		return none, fault(ctx.Err(), "deciding on an admission")
+		return none, explain(ctx.Err(), "deciding on an admission")
 	}
 	for try := 0; ; try++ {
 		if p, ok := s.lastProof(); ok {
@@ -210,7 +210,7 @@ func (s *Store) renew(ctx context.Context) error {
 		return err
 	}
 	defer cancel()
-	return s.settled(ctx, core.TableUsers, core.TableMembers)
+	return s.awaitProof(ctx, core.TableUsers, core.TableMembers)
 }
 
 // admissionOf decides by what the watch has. Ids come in their canonical form as a

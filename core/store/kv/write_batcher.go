@@ -10,14 +10,14 @@ import (
 
 // writes are those of one bucket that wait for each other: the server lets one
 // guarded write be under way at a time. Who waits together goes in one batch.
-type writes struct {
+type writeBatcher struct {
 	mu      sync.Mutex
-	waiting []*pending
+	waiting []*queuedWrite
 	running bool
 }
 
 // pending is one caller's messages.
-type pending struct {
+type queuedWrite struct {
 	messages []message
 	done     chan struct{}
 	rev      uint64 // both are read after done
@@ -26,27 +26,27 @@ type pending struct {
 
 // writeTogether sends messages in one batch with those of others who wait, and
 // alone where that batch was refused because of a revision.
-func (s *Store) writeTogether(ctx context.Context, f *follower, messages []message) (uint64, error) {
+func (s *Store) writeBatched(ctx context.Context, f *watchedBucket, messages []message) (uint64, error) {
 	if err := s.refused(f, messages); err != nil {
 		return 0, err
 	}
-	p := &pending{messages: messages, done: make(chan struct{})}
-	if f.together.add(p) {
-		go s.runWrites(f)
+	p := &queuedWrite{messages: messages, done: make(chan struct{})}
+	if f.batcher.add(p) {
+		go s.runBatches(f)
 	}
 	select {
 	case <-p.done:
 		return p.rev, p.err
 	case <-ctx.Done():
-		if f.together.drop(p) {
-			return 0, fault(ctx.Err(), writingFirst(f, messages))
+		if f.batcher.drop(p) {
+			return 0, explain(ctx.Err(), describeWrite(f, messages))
 		}
-		return 0, unknownOutcome(ctx.Err(), writingFirst(f, messages))
+		return 0, unknownOutcome(ctx.Err(), describeWrite(f, messages))
 	}
 }
 
 // add reports whether somebody has to begin sending.
-func (w *writes) add(p *pending) (begin bool) {
+func (w *writeBatcher) add(p *queuedWrite) (begin bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.waiting = append(w.waiting, p)
@@ -55,7 +55,7 @@ func (w *writes) add(p *pending) (begin bool) {
 }
 
 // drop takes back what was not sent yet, and reports whether it could.
-func (w *writes) drop(p *pending) bool {
+func (w *writeBatcher) drop(p *queuedWrite) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i := slices.Index(w.waiting, p)
@@ -67,11 +67,11 @@ func (w *writes) drop(p *pending) bool {
 
 // take returns who goes in the next batch, in the order in which they came: no
 // key twice, as one of two changes of a record has to see the other.
-func (w *writes) take() (group []*pending) {
+func (w *writeBatcher) take() (group []*queuedWrite) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	keys, messages, size := map[string]bool{}, 0, 0
-	fits := func(p *pending) bool {
+	fits := func(p *queuedWrite) bool {
 		for _, m := range p.messages {
 			if keys[m.key] {
 				return false
@@ -96,10 +96,10 @@ func (w *writes) take() (group []*pending) {
 }
 
 // runWrites sends one batch after the other while somebody waits.
-func (s *Store) runWrites(f *follower) {
+func (s *Store) runBatches(f *watchedBucket) {
 	for {
-		gather()
-		group := f.together.take()
+		yieldToWaiters()
+		group := f.batcher.take()
 		if len(group) == 0 {
 			return
 		}
@@ -107,7 +107,7 @@ func (s *Store) runWrites(f *follower) {
 	}
 }
 
-func (s *Store) writeGroup(f *follower, group []*pending) {
+func (s *Store) writeGroup(f *watchedBucket, group []*queuedWrite) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
 	var all []message

@@ -8,18 +8,18 @@ import (
 )
 
 // errDisorder says that rows did not come in the order of their keys.
-var errDisorder = errors.New("not in the order of keys")
+var errUnordered = errors.New("not in the order of keys")
 
 // ReplicaDigest sums up what ReplicaRows would return. Rows come as they were
 // written, which after a move's copy is in the order of their keys: then they are
 // summed up as they come, and nothing is sorted.
 func (s *Store) ReplicaDigest(ctx context.Context, t core.Table, node string) (core.Digest, error) {
-	sum := newRising()
+	sum := newOrderedDigest()
 	err := s.run(ctx, scan{bucket: t.Bucket(), filter: everything, node: node}, sum.add)
 	if err == nil {
 		return sum.rows.Sum()
 	}
-	if !errors.Is(err, errDisorder) {
+	if !errors.Is(err, errUnordered) {
 		return core.Digest{}, err
 	}
 	rows := core.NewDigester()
@@ -33,19 +33,19 @@ func (s *Store) ReplicaDigest(ctx context.Context, t core.Table, node string) (c
 }
 
 // rising sums up rows as long as their keys rise.
-type rising struct {
+type orderedDigest struct {
 	rows *core.Digester
 	last string
 }
 
-func newRising() *rising { return &rising{rows: core.NewDigester()} }
+func newOrderedDigest() *orderedDigest { return &orderedDigest{rows: core.NewDigester()} }
 
 // add is told of a marker too: it may take back a row that came before it.
-func (r *rising) add(e entry) error {
+func (r *orderedDigest) add(e entry) error {
 	switch {
 	case e.key[0] == '_':
 	case e.key <= r.last:
-		return errDisorder
+		return errUnordered
 	case e.deleted:
 	default:
 		r.rows.Add(e.key, e.value)

@@ -59,7 +59,7 @@ func (t *told) sawUser(id core.UserID, status core.UserStatus) bool {
 // deafen makes a store's watch of a table hear nothing any more, as if its peer had died.
 func deafen(tb testing.TB, s *Store, t core.Table) {
 	tb.Helper()
-	f := s.follow[t]
+	f := s.buckets[t]
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	mustDo(tb, f.cur.sub.Unsubscribe())
@@ -181,7 +181,7 @@ func TestWatchHostDies(t *testing.T) {
 	for _, table := range core.Tables() {
 		leadBy(t, s, table, "n1")
 	}
-	f := s.follow[core.TableUsers]
+	f := s.buckets[core.TableUsers]
 	asked := "" // the watch that was asked to give way: once, or its successor would have to as well
 	hosted := func() bool {
 		f.mu.RLock()
@@ -196,12 +196,12 @@ func TestWatchHostDies(t *testing.T) {
 		}
 		if err == nil && watch != asked {
 			asked = watch
-			f.kick()
+			f.requestRestart()
 		}
 		return false
 	}
 	eventually(t, 20*time.Second, "the watch on "+name, hosted)
-	mustDo(t, s.settled(t.Context(), core.TableUsers))
+	mustDo(t, s.awaitProof(t.Context(), core.TableUsers))
 	net.cut(host, true)
 	cut := time.Now()
 	mustDo(t, f.prove(t.Context()))
@@ -288,7 +288,7 @@ func TestLeaseEndsByEitherClock(t *testing.T) {
 	u := storetest.NewUser(t, "ann")
 	mustDo(t, s.AddUser(ctx, u))
 	must[bool](t)(storetest.IsAuthorized(ctx, s, u.ID))
-	written := func() uint64 { return s.follow[core.TableMembers].barriers.count.Load() }
+	written := func() uint64 { return s.buckets[core.TableMembers].barriers.count.Load() }
 	before := written()
 	must[bool](t)(storetest.IsAuthorized(ctx, s, u.ID))
 	if written() != before {
@@ -299,7 +299,7 @@ func TestLeaseEndsByEitherClock(t *testing.T) {
 		"boot":      {time.Now(), sinceBoot() - leaseFor},
 	} {
 		before := written()
-		s.follow[core.TableMembers].barriers.last.Store(&old)
+		s.buckets[core.TableMembers].barriers.last.Store(&old)
 		if _, ok := s.Lease(); ok {
 			t.Errorf("the lease holds although it is 3 s old by the %s clock", what)
 		}
@@ -353,7 +353,7 @@ func TestIdleStoreWritesNothing(t *testing.T) {
 				} `json:"state"`
 			}
 			mustDo(t, s.api.RequestUntil(t.Context(), "STREAM.INFO."+streamOf(table.Bucket()), nil, &info))
-			f := s.follow[table]
+			f := s.buckets[table]
 			f.mu.RLock()
 			all = append(all, fmt.Sprint(table, info.State, f.cur.name))
 			f.mu.RUnlock()
@@ -361,7 +361,7 @@ func TestIdleStoreWritesNothing(t *testing.T) {
 		return fmt.Sprint(all)
 	}
 	before, begun := state(), time.Now()
-	eventually(t, 10*time.Second, "more than the watch may be silent", func() bool { return time.Since(begun) > 2*silence })
+	eventually(t, 10*time.Second, "more than the watch may be silent", func() bool { return time.Since(begun) > 2*watchTimeout })
 	must[core.Counts](t)(s.Counts(core.Unproven(t.Context())))
 	if now := state(); now != before {
 		t.Errorf("an idle store changed its buckets:\n%s\n%s", before, now)
@@ -372,7 +372,7 @@ func TestIdleStoreWritesNothing(t *testing.T) {
 func TestBarriersAreShared(t *testing.T) {
 	t.Parallel()
 	s := onSingle(t).open(t, 0, 1)
-	f := s.follow[core.TableUsers]
+	f := s.buckets[core.TableUsers]
 	before := f.barriers.count.Load()
 	var all sync.WaitGroup
 	for range 200 {
@@ -395,7 +395,7 @@ func TestABarrierEndsByItself(t *testing.T) {
 	const timeout = 600 * time.Millisecond
 	on := ownServers(t, 1)
 	s := on.openWith(t, 0, Config{Replicas: 1, Timeout: timeout})
-	f := s.follow[core.TableUsers]
+	f := s.buckets[core.TableUsers]
 	on.nodes[0].Shutdown()
 	on.nodes[0].WaitForShutdown()
 	var all sync.WaitGroup
@@ -433,7 +433,7 @@ func TestStaleWriterIsRefused(t *testing.T) {
 	mustDo(t, stale.CreateRoom(ctx, room))
 	mustDo(t, mover.Shut(ctx, 7))
 
-	g := func(table core.Table) uint64 { return stale.follow[table].guard().rev }
+	g := func(table core.Table) uint64 { return stale.buckets[table].guard().rev }
 	late := core.UserRow(storetest.NewUser(t, "late"))
 	none := uint64(0)
 	for what, try := range map[string][]message{
@@ -505,7 +505,7 @@ func TestGuardsFollowTheAuthority(t *testing.T) {
 func TestALostMessageEndsTheWatch(t *testing.T) {
 	t.Parallel()
 	s := onSingle(t).open(t, 0, 1)
-	f := s.follow[core.TableUsers]
+	f := s.buckets[core.TableUsers]
 	for _, c := range []struct {
 		what   string
 		next   func()

@@ -15,11 +15,11 @@ import (
 func TestWritesGoTogether(t *testing.T) {
 	t.Parallel()
 	s := onSingle(t).open(t, 0, 1)
-	f := s.follow[core.TableUsers]
+	f := s.buckets[core.TableUsers]
 	stale := storetest.NewUser(t, "stale")
 	mustDo(t, s.AddUser(t.Context(), stale))
 
-	f.writing <- struct{}{} // somebody's write is under way
+	f.writeLock <- struct{}{} // somebody's write is under way
 	var all sync.WaitGroup
 	const many = 20
 	errs := make([]error, many)
@@ -31,9 +31,9 @@ func TestWritesGoTogether(t *testing.T) {
 	}
 	sends := func(running bool, waiting int) func() bool {
 		return func() bool {
-			f.together.mu.Lock()
-			defer f.together.mu.Unlock()
-			return f.together.running == running && len(f.together.waiting) == waiting
+			f.batcher.mu.Lock()
+			defer f.batcher.mu.Unlock()
+			return f.batcher.running == running && len(f.batcher.waiting) == waiting
 		}
 	}
 	eventually(t, 5*time.Second, "nobody sends", sends(false, 0))
@@ -45,7 +45,7 @@ func TestWritesGoTogether(t *testing.T) {
 	var refused error
 	all.Go(func() { _, refused = s.replace(t.Context(), core.UserRow(stale), 0) }) // it is there
 	eventually(t, 5*time.Second, "all others wait", sends(true, many))
-	<-f.writing
+	<-f.writeLock
 	all.Wait()
 
 	wantKind(t, refused, core.KindConflict)
@@ -60,15 +60,15 @@ func TestWritesGoTogether(t *testing.T) {
 // Two changes of one record do not share a batch: the later has to see the earlier.
 func TestNoKeyTwiceInOneBatch(t *testing.T) {
 	t.Parallel()
-	write := func(keys ...string) *pending {
-		p := &pending{}
+	write := func(keys ...string) *queuedWrite {
+		p := &queuedWrite{}
 		for _, k := range keys {
 			p.messages = append(p.messages, message{key: k})
 		}
 		return p
 	}
-	var w writes
-	for _, p := range []*pending{write("a"), write("b", "c"), write("c"), write("d")} {
+	var w writeBatcher
+	for _, p := range []*queuedWrite{write("a"), write("b", "c"), write("c"), write("d")} {
 		w.add(p)
 	}
 	var sizes []int
@@ -86,13 +86,13 @@ func TestNoKeyTwiceInOneBatch(t *testing.T) {
 // What was taken back is not written, and a batch has an end.
 func TestWritesThatWait(t *testing.T) {
 	t.Parallel()
-	var w writes
-	p := &pending{messages: []message{{key: "mine"}}}
+	var w writeBatcher
+	p := &queuedWrite{messages: []message{{key: "mine"}}}
 	if !w.add(p) || !w.drop(p) || w.drop(p) {
 		t.Error("a write that waits can be taken back once")
 	}
 	for i := range 2 * batchMessages {
-		w.add(&pending{messages: []message{{key: fmt.Sprint(i)}}})
+		w.add(&queuedWrite{messages: []message{{key: fmt.Sprint(i)}}})
 	}
 	if n := len(w.take()); n >= batchMessages {
 		t.Errorf("%d messages in one batch, and one more may carry the guard", n)
@@ -108,7 +108,7 @@ func TestReadsShareOneProof(t *testing.T) {
 	u := storetest.NewUser(t, "u")
 	mustDo(t, here.AddUser(t.Context(), u))
 	count := func() (n uint64) {
-		for _, f := range here.follow {
+		for _, f := range here.buckets {
 			n += f.barriers.count.Load()
 		}
 		return n

@@ -155,7 +155,7 @@ func bareSide(b *testing.B, tables map[core.Table][]core.Row) float64 {
 	b.Helper()
 	on, s := fresh(b)
 	defer discardBuckets(b, s)
-	guards, nc := *s.held.Load(), on.conn(b, 0)
+	guards, nc := *s.shutRevisions.Load(), on.conn(b, 0)
 	mustDo(b, s.Close()) // nobody watches what the ceiling writes
 	return rate(b, countRows(tables), func() error { return bareBatches(nc, guards, tables) })
 }

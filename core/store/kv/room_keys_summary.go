@@ -17,7 +17,7 @@ func (s *Store) RoomKeys(ctx context.Context) ([]core.RoomKeys, error) {
 	}
 	defer cancel()
 	for _, t := range []core.Table{core.TableRooms, core.TableMembers, core.TableRoomKeys} {
-		if _, err := s.following(ctx, t); err != nil {
+		if _, err := s.readyBucket(ctx, t); err != nil {
 			return nil, err
 		}
 	}
@@ -26,7 +26,7 @@ func (s *Store) RoomKeys(ctx context.Context) ([]core.RoomKeys, error) {
 		return nil, err
 	}
 	for i, k := range out { // a room at a time: the watch, and with it every admission, waits for who reads
-		if out[i].Holders, err = s.boxedIn(k.Room.ID, k.Room.Epoch, k.Room.Rec); err != nil {
+		if out[i].Holders, err = s.holdersOf(k.Room.ID, k.Room.Epoch, k.Room.Rec); err != nil {
 			return nil, err
 		}
 		if out[i].Members, err = s.membersIn(k.Room.ID); err != nil {
@@ -39,7 +39,7 @@ func (s *Store) RoomKeys(ctx context.Context) ([]core.RoomKeys, error) {
 // membersIn is who is active in a room, in order, as the watch has it.
 func (s *Store) membersIn(room core.RoomID) (users []core.UserID, err error) {
 	var bad error
-	broken := s.follow[core.TableMembers].read(func(t *table) {
+	broken := s.buckets[core.TableMembers].read(func(t *table) {
 		bad = t.activeIn(t.by[string(room)], func(name string) string { return string(room) + "." + name },
 			func(m core.Member) { users = append(users, m.User) })
 	})
@@ -58,7 +58,7 @@ func (s *Store) EpochBegan(ctx context.Context, id core.RoomID) (core.Millis, er
 		return 0, err
 	}
 	for _, t := range []core.Table{core.TableRooms, core.TableRoomKeys} {
-		if _, err := s.following(ctx, t); err != nil {
+		if _, err := s.readyBucket(ctx, t); err != nil {
 			return 0, err
 		}
 	}
@@ -89,7 +89,7 @@ func (s *Store) EpochBegan(ctx context.Context, id core.RoomID) (core.Millis, er
 // firstBox is the key of the box of a room's current epoch that was written first, "" where there is none.
 func (s *Store) firstBox(room core.Room) (key string, err error) {
 	prefix, first := core.EpochPrefix(room.ID, room.Epoch, room.Rec), uint64(0)
-	err = s.follow[core.TableRoomKeys].read(func(t *table) {
+	err = s.buckets[core.TableRoomKeys].read(func(t *table) {
 		for name := range t.by[prefix[:len(prefix)-1]] {
 			if r := t.records[prefix+name]; name != recordSuffix && (key == "" || r.rev < first) {
 				key, first = prefix+name, r.rev

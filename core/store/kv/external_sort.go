@@ -90,7 +90,7 @@ func (s *sorter) valueOf(i item) []byte { return s.text[i.off+int(i.key):][:i.va
 func (s *sorter) each(do func(entry) error) error {
 	s.keys = 0
 	if s.file == nil {
-		for _, i := range s.settle() {
+		for _, i := range s.sortGathered() {
 			s.keys++
 			if i.deleted {
 				continue
@@ -108,7 +108,7 @@ func (s *sorter) each(do func(entry) error) error {
 }
 
 // settle sorts what is gathered and keeps the newest of each key.
-func (s *sorter) settle() []item {
+func (s *sorter) sortGathered() []item {
 	slices.SortFunc(s.items, func(a, b item) int {
 		return cmp.Or(bytes.Compare(s.keyOf(a), s.keyOf(b)), cmp.Compare(b.rev, a.rev))
 	})
@@ -119,23 +119,23 @@ func (s *sorter) settle() []item {
 // spill writes what is gathered as a run. Where it begins after the last run's
 // end in key order, as the rows of a copy do, it prolongs that run.
 func (s *sorter) spill() error {
-	items := s.settle()
+	items := s.sortGathered()
 	if len(items) == 0 {
 		return nil
 	}
 	if s.file == nil {
 		if err := s.open(); err != nil {
-			return s.fault(err)
+			return s.explain(err)
 		}
 	}
 	w := blockWriter{file: s.file, at: s.size}
 	for _, i := range items {
 		if err := w.entry(i, s.text[i.off:][:int(i.key)+int(i.value)]); err != nil {
-			return s.fault(err)
+			return s.explain(err)
 		}
 	}
 	if err := w.flush(); err != nil {
-		return s.fault(err)
+		return s.explain(err)
 	}
 	last := bytes.Clone(s.keyOf(items[len(items)-1]))
 	if n := len(s.runs); n > 0 && bytes.Compare(s.runs[n-1].last, s.keyOf(items[0])) < 0 {
@@ -163,7 +163,7 @@ func (s *sorter) open() error {
 }
 
 // forget begins anew, with nothing; the file's room is used again.
-func (s *sorter) forget() { s.size, s.items, s.text, s.runs = 0, s.items[:0], s.text[:0], nil }
+func (s *sorter) reset() { s.size, s.items, s.text, s.runs = 0, s.items[:0], s.text[:0], nil }
 
 // close gives the disk space back. Twice is harmless.
 func (s *sorter) close() {
@@ -173,7 +173,7 @@ func (s *sorter) close() {
 	s.items, s.text, s.runs = nil, nil, nil
 }
 
-func (s *sorter) fault(err error) error {
+func (s *sorter) explain(err error) error {
 	dir := s.dir
 	if dir == "" {
 		dir = os.TempDir()
@@ -201,7 +201,7 @@ func (s *sorter) merge(do func(entry) error) error {
 	for _, r := range s.runs {
 		c := &cursor{in: blockReader{file: s.file, at: r.off, end: r.end}}
 		if ok, err := c.next(); err != nil {
-			return s.fault(err)
+			return s.explain(err)
 		} else if ok {
 			h = append(h, c)
 		}
@@ -215,7 +215,7 @@ func (s *sorter) merge(do func(entry) error) error {
 			s.keys++
 			e, err := c.entry()
 			if err != nil {
-				return s.fault(err)
+				return s.explain(err)
 			}
 			if !c.deleted {
 				if err := do(e); err != nil {
@@ -226,7 +226,7 @@ func (s *sorter) merge(do func(entry) error) error {
 		ok, err := c.next()
 		switch {
 		case err != nil:
-			return s.fault(err)
+			return s.explain(err)
 		case ok:
 			heap.Fix(&h, 0)
 		default:

@@ -201,7 +201,7 @@ func (s *Store) fewRows(ctx context.Context, t core.Table) (rows []core.Row, few
 	for {
 		e, found, err := s.next(ctx, bucket, last+1)
 		if err != nil {
-			return nil, false, fault(err, "reading "+bucket)
+			return nil, false, explain(err, "reading "+bucket)
 		}
 		if !found {
 			break

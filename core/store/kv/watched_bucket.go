@@ -16,33 +16,33 @@ import (
 // follower keeps one bucket in memory from a watch, and proves by barriers that
 // what it has is current (DESIGN D4). The watch is replaced when it falls
 // silent, when a message of it was lost, and when a barrier was not seen in time.
-type follower struct {
+type watchedBucket struct {
 	w      *bucketClient
 	name   core.Table
 	bucket string
-	narrow bool // its rows are never kept: only the mechanism's keys are watched
-	bare   bool // keys alone
+	guardOnly bool // its rows are never kept: only the mechanism's keys are watched
+	keysOnly   bool // keys alone
 	node   string
-	emit   func(Change)
-	alarm  func(*core.Error)
+	onChange   func(Change)
+	onAlarm  func(*core.Error)
 
 	mu      sync.RWMutex
 	cur     *watch               // nil until the first has caught up
 	created string               // when the stream was created, as the server says it
-	lost    map[string]struct{}  // keys whose records vanished without a state
+	vanished    map[string]struct{}  // keys whose records vanished without a state
 	waiters map[*waiter]struct{} // for something that the watch has yet to deliver
 
-	broken atomic.Pointer[core.Error] // nothing is answered any more, and why; set under mu
+	failed atomic.Pointer[core.Error] // nothing is answered any more, and why; set under mu
 
-	first chan struct{} // closed when the first watch has caught up, or the follower is broken
-	whole chan struct{} // likewise, with the rows
-	rows  atomic.Bool   // the rows are wanted, not the guards alone
-	due   atomic.Bool   // somebody wants a new watch
-	kicks chan struct{}
+	guardsReady chan struct{} // closed when the first watch has caught up, or the follower is broken
+	rowsReady chan struct{} // likewise, with the rows
+	rowsWanted  atomic.Bool   // the rows are wanted, not the guards alone
+	restartWanted   atomic.Bool   // somebody wants a new watch
+	restartRequests chan struct{}
 
 	barriers barriers
-	together writes
-	writing  chan struct{} // holds a token while a guarded write is under way
+	batcher writeBatcher
+	writeLock  chan struct{} // holds a token while a guarded write is under way
 }
 
 type waiter struct {
@@ -50,31 +50,31 @@ type waiter struct {
 	done chan struct{}
 }
 
-func newFollower(w *bucketClient, name core.Table, node string, emit func(Change), alarm func(*core.Error)) *follower {
-	f := &follower{
-		w: w, name: name, bucket: name.Bucket(), node: node, emit: emit, alarm: alarm,
-		lost: map[string]struct{}{}, waiters: map[*waiter]struct{}{},
-		first: make(chan struct{}), whole: make(chan struct{}), kicks: make(chan struct{}, 1), writing: make(chan struct{}, 1),
+func newWatchedBucket(w *bucketClient, name core.Table, node string, emit func(Change), alarm func(*core.Error)) *watchedBucket {
+	f := &watchedBucket{
+		w: w, name: name, bucket: name.Bucket(), node: node, onChange: emit, onAlarm: alarm,
+		vanished: map[string]struct{}{}, waiters: map[*waiter]struct{}{},
+		guardsReady: make(chan struct{}), rowsReady: make(chan struct{}), restartRequests: make(chan struct{}, 1), writeLock: make(chan struct{}, 1),
 	}
 	switch name {
 	case core.TableRoomKeys:
-		f.bare = true // boxes are large, and nothing decides by what is in them
+		f.keysOnly = true // boxes are large, and nothing decides by what is in them
 	case core.TableRoomsByMember:
-		f.narrow = true // derived: members is the truth
+		f.guardOnly = true // derived: members is the truth
 	}
 	return f
 }
 
-const lookEvery = 500 * time.Millisecond
+const checkInterval = 500 * time.Millisecond
 
 // run keeps a watch until ctx ends, the connection is closed or the stream is not the one it was.
-func (f *follower) run(ctx context.Context) {
+func (f *watchedBucket) run(ctx context.Context) {
 	defer f.stop()
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(checkInterval)
 	defer tick.Stop()
-	for ctx.Err() == nil && !f.w.api.Conn.IsClosed() && f.ended() == nil {
+	for ctx.Err() == nil && !f.w.api.Conn.IsClosed() && f.failure() == nil {
 		if f.stale() {
-			if err := f.again(ctx); err != nil && ctx.Err() == nil {
+			if err := f.restart(ctx); err != nil && ctx.Err() == nil {
 				f.w.log.Debug("a bucket cannot be watched yet", "bucket", f.bucket, "err", err)
 				jsapi.Sleep(ctx, 4*jsapi.Pause)
 			}
@@ -82,13 +82,13 @@ func (f *follower) run(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-f.kicks:
+		case <-f.restartRequests:
 		case <-tick.C:
 		}
 	}
 }
 
-func (f *follower) stop() {
+func (f *watchedBucket) stop() {
 	f.mu.Lock()
 	cur := f.cur
 	if cur != nil {
@@ -100,61 +100,61 @@ func (f *follower) stop() {
 	}
 }
 
-func (f *follower) ended() *core.Error { return f.broken.Load() }
+func (f *watchedBucket) failure() *core.Error { return f.failed.Load() }
 
 // open says whether the bucket may be used.
-func (f *follower) open() bool {
+func (f *watchedBucket) open() bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return f.cur != nil && f.cur.rows && f.cur.table.guard.Open
 }
 
 // caughtUp says whether there was a first watch.
-func (f *follower) caughtUp() bool {
+func (f *watchedBucket) caughtUp() bool {
 	select {
-	case <-f.first:
+	case <-f.guardsReady:
 		return true
 	default:
 		return false
 	}
 }
 
-func (f *follower) stale() bool {
-	if f.due.Load() {
+func (f *watchedBucket) stale() bool {
+	if f.restartWanted.Load() {
 		return true
 	}
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.cur == nil || f.cur.dead || time.Since(f.cur.heard) > silence
+	return f.cur == nil || f.cur.dead || time.Since(f.cur.heard) > watchTimeout
 }
 
 // kick asks for a new watch.
-func (f *follower) kick() {
-	f.due.Store(true)
+func (f *watchedBucket) requestRestart() {
+	f.restartWanted.Store(true)
 	select {
-	case f.kicks <- struct{}{}:
+	case f.restartRequests <- struct{}{}:
 	default:
 	}
 }
 
 // loseWatch marks a watch as useless. The caller holds mu.
-func (f *follower) loseWatch(n *watch, why string) {
+func (f *watchedBucket) loseWatch(n *watch, why string) {
 	n.dead = true
 	f.w.log.Debug("a watch is given up", "bucket", f.bucket, "why", why)
-	f.kick()
+	f.requestRestart()
 }
 
 // again watches anew into a new table and puts it in the place of the old one
 // when it has everything that the leader had. The old watch goes on meanwhile.
-func (f *follower) again(ctx context.Context) error {
-	f.due.Store(false)
+func (f *watchedBucket) restart(ctx context.Context) error {
+	f.restartWanted.Store(false)
 	n := f.newWatch()
 	err := f.load(ctx, n)
-	for try := 0; err == nil && !f.swap(n); try++ {
-		err = f.overtake(ctx, n, try)
+	for try := 0; err == nil && !f.replaceWatch(n); try++ {
+		err = f.catchUpWithOld(ctx, n, try)
 	}
 	if err != nil {
-		f.due.Store(true)
+		f.restartWanted.Store(true)
 		f.mu.Lock()
 		n.dead = true
 		f.mu.Unlock()
@@ -169,20 +169,20 @@ func (f *follower) again(ctx context.Context) error {
 const largeTable = 20_000
 
 // load brings a watch to where the leader is. Large tables take turns.
-func (f *follower) load(ctx context.Context, n *watch) error {
+func (f *watchedBucket) load(ctx context.Context, n *watch) error {
 	if n.large = f.large(ctx, n); !n.large {
-		return f.bring(ctx, n)
+		return f.startAndCatchUp(ctx, n)
 	}
 	select {
-	case f.w.loading <- struct{}{}:
+	case f.w.largeTableLock <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-f.w.loading }()
-	return f.bring(ctx, n)
+	defer func() { <-f.w.largeTableLock }()
+	return f.startAndCatchUp(ctx, n)
 }
 
-func (f *follower) large(ctx context.Context, n *watch) bool {
+func (f *watchedBucket) large(ctx context.Context, n *watch) bool {
 	if len(n.filters) > 0 {
 		return false
 	}
@@ -204,7 +204,7 @@ const overtakeTries = 20
 
 // overtake brings a new watch to where the old one is: reads never go back. The
 // old one may have seen what is gone by now, so a write of one's own helps out.
-func (f *follower) overtake(ctx context.Context, n *watch, try int) error {
+func (f *watchedBucket) catchUpWithOld(ctx context.Context, n *watch, try int) error {
 	if try == overtakeTries {
 		return context.DeadlineExceeded
 	}
@@ -221,11 +221,11 @@ func (f *follower) overtake(ctx context.Context, n *watch, try int) error {
 	return err
 }
 
-func (f *follower) bring(ctx context.Context, n *watch) error {
+func (f *watchedBucket) startAndCatchUp(ctx context.Context, n *watch) error {
 	if err := n.start(ctx); err != nil {
 		return err
 	}
-	fence, err := f.newest(ctx, n.filters)
+	fence, err := f.newestSequence(ctx, n.filters)
 	if err != nil {
 		return err
 	}
@@ -242,7 +242,7 @@ func (f *follower) bring(ctx context.Context, n *watch) error {
 }
 
 // newest asks the leader for the last sequence that the watch would deliver.
-func (f *follower) newest(ctx context.Context, filters []string) (uint64, error) {
+func (f *watchedBucket) newestSequence(ctx context.Context, filters []string) (uint64, error) {
 	if len(filters) == 0 {
 		filters = []string{everything}
 	}
@@ -261,7 +261,7 @@ func (f *follower) newest(ctx context.Context, filters []string) (uint64, error)
 
 // sameStream breaks the follower where the stream was made anew under it: what
 // it holds then says nothing about what was kept here before.
-func (f *follower) sameStream(created string) error {
+func (f *watchedBucket) sameStream(created string) error {
 	if created == "" {
 		return core.Errorf(core.KindFailed, "the cluster did not say when %s was created", f.bucket)
 	}
@@ -276,27 +276,27 @@ func (f *follower) sameStream(created string) error {
 	}
 	err := core.Errorf(core.KindUnavailable, "%s was removed and made anew while this node used it: nothing in it is believed", f.bucket).
 		WithNext("find out who removed the stream %s; restore it from a backup, then restart the nodes", streamOf(f.bucket))
-	f.breakDown(err)
+	f.fail(err)
 	return err
 }
 
-func (f *follower) breakDown(err *core.Error) {
+func (f *watchedBucket) fail(err *core.Error) {
 	f.mu.Lock()
-	f.broken.Store(err)
+	f.failed.Store(err)
 	f.barriers.forget()
 	for w := range f.waiters {
 		close(w.done)
 	}
 	clear(f.waiters)
-	closeOnce(f.first)
-	closeOnce(f.whole)
+	closeOnce(f.guardsReady)
+	closeOnce(f.rowsReady)
 	f.mu.Unlock()
-	f.alarm(err)
+	f.onAlarm(err)
 }
 
 // swap puts a watch that has caught up in the place of the one before, and
 // tells what has changed between them. It is false where the old one is ahead.
-func (f *follower) swap(n *watch) bool {
+func (f *watchedBucket) replaceWatch(n *watch) bool {
 	f.mu.Lock()
 	old := f.cur
 	if old != nil && n.table.seq < old.table.seq {
@@ -307,13 +307,13 @@ func (f *follower) swap(n *watch) bool {
 	var missing []string
 	if old != nil {
 		old.dead = true
-		missing = f.compare(old.table, n.table)
+		missing = f.notifyDifferences(old.table, n.table)
 	}
-	closeOnce(f.first)
+	closeOnce(f.guardsReady)
 	if n.rows {
-		closeOnce(f.whole)
+		closeOnce(f.rowsReady)
 	}
-	f.wake()
+	f.wakeWaiters()
 	f.mu.Unlock()
 	if old != nil {
 		old.stop()
@@ -324,28 +324,28 @@ func (f *follower) swap(n *watch) bool {
 
 // compare tells what is new in a table and returns the keys that are missing in
 // it without a marker. The caller holds mu.
-func (f *follower) compare(old, now *table) (missing []string) {
+func (f *watchedBucket) notifyDifferences(old, now *table) (missing []string) {
 	if !now.guard.Open {
 		return nil // a move is writing: rows may really be removed, and nobody is admitted
 	}
 	for key, r := range now.records {
 		if before, ok := old.records[key]; !ok || before.rev < r.rev {
-			f.tell(key, r)
+			f.notify(key, r)
 		}
 	}
 	for key, before := range old.records {
 		if _, ok := now.records[key]; ok || before.rev > now.seq {
 			continue
 		}
-		f.tell(key, record{})
+		f.notify(key, record{})
 		if _, marked := now.gone[key]; !marked {
-			f.lost[key] = struct{}{}
+			f.vanished[key] = struct{}{}
 			missing = append(missing, key)
 		}
 	}
-	for key := range f.lost { // a replica that was healed has them again
+	for key := range f.vanished { // a replica that was healed has them again
 		if _, ok := now.records[key]; ok {
-			delete(f.lost, key)
+			delete(f.vanished, key)
 		}
 	}
 	slices.Sort(missing)
@@ -353,45 +353,45 @@ func (f *follower) compare(old, now *table) (missing []string) {
 }
 
 // reportMissing raises the alarm for records that vanished without a state.
-func (f *follower) reportMissing(keys []string) {
+func (f *watchedBucket) reportMissing(keys []string) {
 	if len(keys) == 0 {
 		return
 	}
-	f.alarm(core.Errorf(core.KindUnavailable, "%d records of %s vanished without having been removed, the first %s: they are denied",
+	f.onAlarm(core.Errorf(core.KindUnavailable, "%d records of %s vanished without having been removed, the first %s: they are denied",
 		len(keys), f.bucket, keys[0]).WithNext("look for damaged or deleted data on the nodes before anything is written again"))
 }
 
 // take brings a message into a watch's table. The caller holds mu.
-func (f *follower) take(n *watch, e entry, r record, h nats.Header) {
+func (f *watchedBucket) apply(n *watch, e entry, r record, h nats.Header) {
 	t, live := n.table, n == f.cur
 	t.seq = e.rev
 	switch {
 	case e.key[0] == '_':
-		t.mechanism(f.node, e, h)
+		t.applyInternal(f.node, e, h)
 	case e.deleted:
 		_, known := t.records[e.key]
 		t.remove(e.key, e.rev)
 		if live && known && t.guard.Open {
-			f.tell(e.key, record{})
-			go f.alarm(core.Errorf(core.KindUnavailable, "the record %s of %s was deleted by other means than unibus", e.key, f.bucket).
+			f.notify(e.key, record{})
+			go f.onAlarm(core.Errorf(core.KindUnavailable, "the record %s of %s was deleted by other means than unibus", e.key, f.bucket).
 				WithNext("find out who has rights on the subject %s", subjectOf(f.bucket, ">")))
 		}
 	default:
 		t.put(e.key, r)
 		if live {
-			delete(f.lost, e.key)
+			delete(f.vanished, e.key)
 			if t.guard.Open {
-				f.tell(e.key, r)
+				f.notify(e.key, r)
 			}
 		}
 	}
 	if live {
-		f.wake()
+		f.wakeWaiters()
 	}
 }
 
 // mechanism takes in a key that is no row.
-func (t *table) mechanism(node string, e entry, h nats.Header) {
+func (t *table) applyInternal(node string, e entry, h nats.Header) {
 	switch e.key {
 	case keyGuard:
 		value := e.value
@@ -404,14 +404,14 @@ func (t *table) mechanism(node string, e entry, h nats.Header) {
 	}
 }
 
-func (f *follower) tell(key string, r record) {
+func (f *watchedBucket) notify(key string, r record) {
 	if c, ok := change(f.name, key, r); ok {
-		f.emit(c)
+		f.onChange(c)
 	}
 }
 
 // wake ends the waits whose time has come. The caller holds mu.
-func (f *follower) wake() {
+func (f *watchedBucket) wakeWaiters() {
 	for w := range f.waiters {
 		if w.seen(f.cur.table) {
 			delete(f.waiters, w)
@@ -421,9 +421,9 @@ func (f *follower) wake() {
 }
 
 // await waits until the watch has delivered something.
-func (f *follower) await(ctx context.Context, seen func(*table) bool) error {
+func (f *watchedBucket) await(ctx context.Context, seen func(*table) bool) error {
 	f.mu.Lock()
-	if broken := f.ended(); broken != nil {
+	if broken := f.failure(); broken != nil {
 		f.mu.Unlock()
 		return broken
 	}
@@ -436,7 +436,7 @@ func (f *follower) await(ctx context.Context, seen func(*table) bool) error {
 	f.mu.Unlock()
 	select {
 	case <-w.done:
-		if broken := f.ended(); broken != nil {
+		if broken := f.failure(); broken != nil {
 			return broken
 		}
 		return nil
@@ -450,23 +450,23 @@ func (f *follower) await(ctx context.Context, seen func(*table) bool) error {
 
 // awaitSeq waits until the watch has come to a write of this node's own. A watch
 // that is late is replaced.
-func (f *follower) awaitSeq(ctx context.Context, seq uint64) error {
+func (f *watchedBucket) awaitSeq(ctx context.Context, seq uint64) error {
 	seen := func(t *table) bool { return t.seq >= seq }
 	for {
 		try, cancel := context.WithTimeout(ctx, barrierWait)
 		err := f.await(try, seen)
 		cancel()
-		if err == nil || ctx.Err() != nil || f.ended() != nil {
+		if err == nil || ctx.Err() != nil || f.failure() != nil {
 			return err
 		}
-		f.kick()
+		f.requestRestart()
 	}
 }
 
 // want has the rows watched from now on; a watch of the guards alone is replaced.
-func (f *follower) want() {
-	if !f.rows.Swap(true) {
-		f.kick()
+func (f *watchedBucket) watchRows() {
+	if !f.rowsWanted.Swap(true) {
+		f.requestRestart()
 	}
 }
 
@@ -480,16 +480,16 @@ func closeOnce(c chan struct{}) {
 }
 
 // opened waits for the first watch.
-func (f *follower) opened(ctx context.Context) error { return f.reached(ctx, f.first) }
+func (f *watchedBucket) awaitGuards(ctx context.Context) error { return f.awaitReady(ctx, f.guardsReady) }
 
-func (f *follower) reached(ctx context.Context, first <-chan struct{}) error {
+func (f *watchedBucket) awaitReady(ctx context.Context, first <-chan struct{}) error {
 	select {
 	case <-first:
-		if broken := f.ended(); broken != nil {
+		if broken := f.failure(); broken != nil {
 			return broken
 		}
 		return nil
 	case <-ctx.Done():
-		return fault(ctx.Err(), "reading "+f.bucket)
+		return explain(ctx.Err(), "reading "+f.bucket)
 	}
 }

@@ -77,7 +77,7 @@ func (s *Store) Key(ctx context.Context, id core.RoomID, epoch core.Epoch, user 
 		return core.SealedKey{}, err
 	}
 	key := core.EpochPrefix(id, epoch, rec) + string(user)
-	if _, there, err := s.follow[core.TableRoomKeys].find(key); err != nil || !there {
+	if _, there, err := s.buckets[core.TableRoomKeys].find(key); err != nil || !there {
 		return core.SealedKey{}, firstError(err, none)
 	}
 	e, ok, err := s.get(ctx, core.TableRoomKeys.Bucket(), key)
@@ -101,7 +101,7 @@ func (s *Store) roomWithKeys(ctx context.Context, id core.RoomID) (core.Room, er
 	if _, err := core.ParseRoomID(string(id)); err != nil {
 		return core.Room{}, err
 	}
-	if err := s.settled(ctx, core.TableRooms, core.TableRoomKeys); err != nil {
+	if err := s.awaitProof(ctx, core.TableRooms, core.TableRoomKeys); err != nil {
 		return core.Room{}, err
 	}
 	room, _, err := s.seenRoom(id)
@@ -139,7 +139,7 @@ func (s *Store) prevOf(ctx context.Context, id core.RoomID) func(core.Epoch, str
 			return prev, true, nil
 		}
 		key := core.EpochPrefix(id, at, rec) + recordSuffix
-		if _, there, err := s.follow[core.TableRoomKeys].find(key); err != nil || !there {
+		if _, there, err := s.buckets[core.TableRoomKeys].find(key); err != nil || !there {
 			return "", false, err
 		}
 		e, ok, err := s.get(ctx, core.TableRoomKeys.Bucket(), key)
@@ -186,7 +186,7 @@ func (s *Store) KeyHolders(ctx context.Context, id core.RoomID) ([]core.UserID, 
 	if err != nil {
 		return nil, err
 	}
-	return s.boxedIn(id, room.Epoch, room.Rec)
+	return s.holdersOf(id, room.Epoch, room.Rec)
 }
 
 // recordKey is where an epoch record belongs.
@@ -197,9 +197,9 @@ type recordKey struct {
 }
 
 // chains are epoch records by their keys.
-type chains map[recordKey]string // prev
+type recordChains map[recordKey]string // prev
 
-func (c chains) prevOf(room core.RoomID) func(core.Epoch, string) (string, bool, error) {
+func (c recordChains) prevOf(room core.RoomID) func(core.Epoch, string) (string, bool, error) {
 	return func(at core.Epoch, rec string) (string, bool, error) {
 		prev, ok := c[recordKey{room, at, rec}]
 		return prev, ok, nil

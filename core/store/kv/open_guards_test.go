@@ -12,7 +12,7 @@ func TestAttendingStoreReadsNoRows(t *testing.T) {
 	t.Parallel()
 	on := onCluster(t)
 	s := New(Config{Conn: on.conn(t, 0), Replicas: 3})
-	mustDo(t, s.Attend(t.Context()))
+	mustDo(t, s.OpenGuards(t.Context()))
 	t.Cleanup(func() { mustDo(t, s.Close()) })
 	mustDo(t, s.Shut(t.Context(), 2))
 	u := storetest.NewUser(t, "somebody")

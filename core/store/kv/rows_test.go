@@ -48,7 +48,7 @@ func TestReplicaRowsComeFromTheWantedNode(t *testing.T) {
 		if d := replicaDigest(t, s, core.TableUsers, node); d != want {
 			t.Errorf("digest of %s is %+v, want %+v", node, d, want)
 		}
-		name, err := s.place(ctx, scan{bucket: core.TableUsers.Bucket(), filter: ">", node: node})
+		name, err := s.placeConsumer(ctx, scan{bucket: core.TableUsers.Bucket(), filter: ">", node: node})
 		mustDo(t, err)
 		var info consumerInfo
 		mustDo(t, s.api.RequestUntil(ctx, "CONSUMER.INFO.KV_UNIBUS_users."+name, nil, &info))

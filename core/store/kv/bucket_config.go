@@ -89,7 +89,7 @@ func notOpened(err error, bucket string, replicas int) error {
 	if jsapi.Answered(err, jsapi.CodeNoPeers) {
 		return tooManyReplicas(bucket, replicas)
 	}
-	return fault(err, "opening the bucket "+bucket)
+	return explain(err, "opening the bucket "+bucket)
 }
 
 func tooManyReplicas(bucket string, replicas int) error {

@@ -8,7 +8,7 @@ import (
 )
 
 // postIdle is how long the server keeps an unused reader.
-const postIdle = 2 * time.Minute
+const replicaReaderIdle = 2 * time.Minute
 
 // ReplicaReader reads, again and again, what one replica receives after a
 // sequence. It is placed on the replica once: the server places readers where it
@@ -20,18 +20,18 @@ type ReplicaReader struct {
 	scan   scan
 	after  uint64
 	reader string
-	pull   *puller
+	pull   *pullReader
 	seen   uint64
-	late   latest
+	latest   latestRows
 
-	mechanism, older int // when the post was made
+	internal, older int // when the post was made
 }
 
 // OpenReplicaReader places a reader on a node's replica and reads what it has
 // already. KindUnavailable if the replica cannot be reached; KindConflict as for
 // ReplicaChanges. The caller ends with Close.
 func (s *Store) OpenReplicaReader(ctx context.Context, t core.Table, node string, after uint64) (*ReplicaReader, error) {
-	p := &ReplicaReader{store: s, table: t, scan: scan{bucket: t.Bucket(), filter: everything, node: node}, after: after, late: latest{at: map[string]int{}}}
+	p := &ReplicaReader{store: s, table: t, scan: scan{bucket: t.Bucket(), filter: everything, node: node}, after: after, latest: latestRows{at: map[string]int{}}}
 	end, err := s.newestSince(ctx, p.scan, after)
 	if err != nil {
 		return nil, err
@@ -40,18 +40,18 @@ func (s *Store) OpenReplicaReader(ctx context.Context, t core.Table, node string
 	if err != nil {
 		return nil, err
 	}
-	p.reader, _, err = s.placeReader(ctx, p.scan, startingAfter(after, end, postIdle))
+	p.reader, _, err = s.placeReader(ctx, p.scan, startingAfter(after, end, replicaReaderIdle))
 	if err != nil {
-		return nil, fault(err, p.scan.doing())
+		return nil, explain(err, p.scan.doing())
 	}
-	if p.pull, err = s.newPuller(p.scan, p.reader); err == nil {
+	if p.pull, err = s.newPullReader(p.scan, p.reader); err == nil {
 		err = p.read(ctx, end)
 	}
 	if err != nil {
 		p.Close()
-		return nil, fault(err, p.scan.doing())
+		return nil, explain(err, p.scan.doing())
 	}
-	p.mechanism, p.older = mechanism, kept-len(p.late.rows)
+	p.internal, p.older = mechanism, kept-len(p.latest.rows)
 	return p, nil
 }
 
@@ -60,16 +60,16 @@ func (s *Store) OpenReplicaReader(ctx context.Context, t core.Table, node string
 func (p *ReplicaReader) Changes(ctx context.Context) (rows []core.Row, mechanism, older int, err error) {
 	end, err := p.store.newestSince(ctx, p.scan, p.after)
 	if err == nil && end > p.seen {
-		err = fault(p.read(ctx, end), p.scan.doing())
+		err = explain(p.read(ctx, end), p.scan.doing())
 	}
-	return p.late.rows, p.mechanism, p.older, err
+	return p.latest.rows, p.internal, p.older, err
 }
 
 func (p *ReplicaReader) read(ctx context.Context, end uint64) error {
 	return p.pull.drain(ctx, p.scan, end, func(e entry) error {
 		p.seen = max(p.seen, e.rev)
 		if e.rev > p.after {
-			p.late.add(p.table, e)
+			p.latest.add(p.table, e)
 		}
 		return nil
 	})

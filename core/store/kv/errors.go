@@ -15,7 +15,7 @@ const nextQuorum = "see which nodes answer with `unibus-tui status`; the buckets
 
 // fault turns whatever went wrong while doing something into an error for
 // people. The cause is kept for errors.Is and logs and is not in the text.
-func fault(err error, doing string) error {
+func explain(err error, doing string) error {
 	var known *core.Error
 	var api *jsapi.Error
 	switch {
@@ -48,9 +48,9 @@ func fault(err error, doing string) error {
 
 // unknownOutcome marks a write that was sent and not answered: it may have been done or not.
 func unknownOutcome(err error, doing string) error {
-	f := core.AsError(fault(err, doing))
+	f := core.AsError(explain(err, doing))
 	if f.Kind != core.KindUnavailable {
-		return fault(err, doing)
+		return explain(err, doing)
 	}
 	return &core.Error{Kind: core.KindUnavailable, Text: f.Text + "; it may have been done or not", Next: f.Next, Err: err}
 }
