@@ -50,21 +50,21 @@ func (b *barriers) forget() { b.last.Store(nil) }
 // been seen by the watch. Callers who wait together share one write, if it was
 // not sent before they came. It takes the operation timeout at most. Under
 // core.AsOf a barrier does that was sent since then.
-func (f *watchedBucket) prove(ctx context.Context) error {
+func (wb *watchedBucket) prove(ctx context.Context) error {
 	begun := time.Now()
 	since, shared := core.AsOfTime(ctx)
 	switch {
 	case !shared:
 		since = begun
-	case f.provenSince(since):
+	case wb.provenSince(since):
 		return nil
 	}
-	b := f.join(begun, since)
-	err := f.wait(ctx, b)
+	b := wb.join(begun, since)
+	err := wb.wait(ctx, b)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	mine := begun.Add(f.w.timeout)
+	mine := begun.Add(wb.client.timeout)
 	if now := time.Now(); now.Before(b.until) || !now.Before(mine) {
 		return err
 	}
@@ -72,46 +72,46 @@ func (f *watchedBucket) prove(ctx context.Context) error {
 	ctx, cancel := context.WithDeadline(ctx, mine)
 	defer cancel()
 	now := time.Now()
-	return f.wait(ctx, f.join(now, now))
+	return wb.wait(ctx, wb.join(now, now))
 }
 
 // provenSince says whether the last barrier that held was sent after since.
-func (f *watchedBucket) provenSince(since time.Time) bool {
-	last := f.barriers.last.Load()
-	return last != nil && last.mono.After(since) && f.failure() == nil
+func (wb *watchedBucket) provenSince(since time.Time) bool {
+	last := wb.barriers.last.Load()
+	return last != nil && last.mono.After(since) && wb.failure() == nil
 }
 
 // join is a barrier sent after since, or one that is not sent yet. Where there
 // is none it is made, and its time begins.
-func (f *watchedBucket) join(at, since time.Time) *barrier {
-	b := &f.barriers
+func (wb *watchedBucket) join(at, since time.Time) *barrier {
+	b := &wb.barriers
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.sent != nil && b.sent.since.After(since) {
 		return b.sent
 	}
 	if b.waiting == nil {
-		b.waiting = &barrier{until: at.Add(f.w.timeout), done: make(chan struct{})}
+		b.waiting = &barrier{until: at.Add(wb.client.timeout), done: make(chan struct{})}
 		if b.sent == nil {
 			b.sent = &barrier{} // nobody can join it: its since is long ago
-			go f.runBarriers()
+			go wb.runBarriers()
 		}
 	}
 	return b.waiting
 }
 
-func (f *watchedBucket) wait(ctx context.Context, b *barrier) error {
+func (wb *watchedBucket) wait(ctx context.Context, b *barrier) error {
 	select {
 	case <-b.done:
 		return b.err
 	case <-ctx.Done():
-		return explain(ctx.Err(), "proving that "+f.bucket+" is current")
+		return explain(ctx.Err(), "proving that "+wb.bucket+" is current")
 	}
 }
 
 // runBarriers writes one barrier after the other while somebody waits for one.
-func (f *watchedBucket) runBarriers() {
-	b := &f.barriers
+func (wb *watchedBucket) runBarriers() {
+	b := &wb.barriers
 	for {
 		yieldToWaiters()
 		b.mu.Lock()
@@ -124,7 +124,7 @@ func (f *watchedBucket) runBarriers() {
 		if now == nil {
 			return
 		}
-		now.err = f.passBarrier(now.until)
+		now.err = wb.passBarrier(now.until)
 		close(now.done)
 	}
 }
@@ -138,27 +138,27 @@ func yieldToWaiters() {
 }
 
 // passBarrier writes tokens until one comes back by the watch, or its time is over.
-func (f *watchedBucket) passBarrier(until time.Time) error {
-	if f.w.closed.Load() {
+func (wb *watchedBucket) passBarrier(until time.Time) error {
+	if wb.client.closed.Load() {
 		return errClosed()
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), until)
 	defer cancel()
 	for {
 		sent := now()
-		err := f.tryBarrier(ctx)
+		err := wb.tryBarrier(ctx)
 		if err == nil {
-			f.barriers.last.Store(&sent)
+			wb.barriers.last.Store(&sent)
 			return nil
 		}
-		if broken := f.failure(); broken != nil {
+		if broken := wb.failure(); broken != nil {
 			return broken
 		}
 		if errors.Is(err, errNotSeen) && time.Since(sent.mono) >= barrierWait { // not for want of time
-			f.requestRestart()
+			wb.requestRestart()
 		}
 		if !jsapi.Sleep(ctx, jsapi.Pause) {
-			return explain(err, "proving that "+f.bucket+" is current")
+			return explain(err, "proving that "+wb.bucket+" is current")
 		}
 	}
 }
@@ -167,16 +167,16 @@ var errNotSeen = core.Errorf(core.KindUnavailable, "this node's watch does not d
 	WithNext(nextQuorum)
 
 // tryBarrier writes one token and waits for it.
-func (f *watchedBucket) tryBarrier(ctx context.Context) error {
+func (wb *watchedBucket) tryBarrier(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, barrierWait)
 	defer cancel()
-	f.barriers.count.Add(1)
+	wb.barriers.count.Add(1)
 	tok := token()
-	seq, err := f.w.put(ctx, f.bucket, message{key: barrierKey(f.node), value: []byte(tok), header: [2]string{hdrToken, tok}})
+	seq, err := wb.client.put(ctx, wb.bucket, message{key: barrierKey(wb.node), value: []byte(tok), header: [2]string{hdrToken, tok}})
 	if err != nil {
 		return err
 	}
-	if f.await(ctx, func(t *table) bool { return t.token == tok && t.tokenAt == seq }) != nil {
+	if wb.await(ctx, func(t *table) bool { return t.token == tok && t.tokenAt == seq }) != nil {
 		return errNotSeen
 	}
 	return nil
@@ -226,8 +226,8 @@ func asOfNow(ctx context.Context) context.Context {
 // sendAhead sends barriers of the tables that decide, where none was sent since, and waits for none.
 func (s *Store) sendBarriersEarly(since time.Time) {
 	for _, t := range []core.Table{core.TableUsers, core.TableRooms, core.TableMembers} {
-		if f := s.buckets[t]; f.caughtUp() && !f.provenSince(since) {
-			f.join(time.Now(), since)
+		if wb := s.buckets[t]; wb.caughtUp() && !wb.provenSince(since) {
+			wb.join(time.Now(), since)
 		}
 	}
 }
@@ -249,8 +249,8 @@ type proof [2]*instant
 
 // lastProof is false where one of them has none.
 func (s *Store) lastProof() (p proof, ok bool) {
-	for i, f := range s.admission {
-		if p[i] = f.barriers.last.Load(); p[i] == nil {
+	for i, wb := range s.admission {
+		if p[i] = wb.barriers.last.Load(); p[i] == nil {
 			return p, false
 		}
 	}

@@ -50,21 +50,21 @@ func (s *Store) commitOnly(ctx context.Context, t core.Table, messages []message
 	if len(messages) == 0 {
 		return 0, 0, nil
 	}
-	f, err := s.readyBucket(ctx, t)
+	wb, err := s.readyBucket(ctx, t)
 	if err != nil {
 		return 0, 0, err
 	}
 	for _, m := range messages {
-		if err := s.check(f.bucket, m); err != nil {
+		if err := s.check(wb.bucket, m); err != nil {
 			return 0, 0, err
 		}
 	}
 	for done < len(messages) {
 		if err := ctx.Err(); err != nil {
-			return done, 0, explain(err, "writing in "+f.bucket)
+			return done, 0, explain(err, "writing in "+wb.bucket)
 		}
 		n, size := portion(messages[done:], limit)
-		rev, err = s.writeBatch(ctx, f, messages[done:done+n], size, may)
+		rev, err = s.writeBatch(ctx, wb, messages[done:done+n], size, may)
 		if err != nil {
 			return done, 0, err
 		}
@@ -74,10 +74,10 @@ func (s *Store) commitOnly(ctx context.Context, t core.Table, messages []message
 }
 
 // writeBatch gives a batch a second more for each MiB: it has to cross the network several times.
-func (s *Store) writeBatch(ctx context.Context, f *watchedBucket, messages []message, size int, may permit) (uint64, error) {
+func (s *Store) writeBatch(ctx context.Context, wb *watchedBucket, messages []message, size int, may permit) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout+time.Duration(size>>20)*time.Second)
 	defer cancel()
-	return s.writeOnly(ctx, f, messages, may)
+	return s.writeOnly(ctx, wb, messages, may)
 }
 
 // portion is how many of the messages make one batch, and their bytes.
@@ -96,23 +96,23 @@ func portion(messages []message, limit int) (n, size int) {
 // sendBatch sends one atomic batch and returns the rev of its last message. All
 // but that are sent without a reply subject: what is wrong with them is the
 // answer to the last one.
-func (w *bucketClient) sendBatch(ctx context.Context, bucket string, messages []message) (rev uint64, err error) {
-	if w.closed.Load() {
+func (bc *bucketClient) sendBatch(ctx context.Context, bucket string, messages []message) (rev uint64, err error) {
+	if bc.closed.Load() {
 		return 0, errClosed()
 	}
 	if len(messages) == 1 {
-		return w.put(ctx, bucket, messages[0])
+		return bc.put(ctx, bucket, messages[0])
 	}
 	doing := fmt.Sprintf("writing %d keys in %s, the first %s", len(messages), bucket, messages[0].key)
 	b, last := newBatch(bucket), len(messages)-1
 	for i, m := range messages[:last] {
-		if err := w.api.Conn.PublishMsg(b.encode(m, i+1)); err != nil {
+		if err := bc.api.Conn.PublishMsg(b.encode(m, i+1)); err != nil {
 			return 0, explain(err, doing)
 		}
 	}
 	msg := b.encode(messages[last], last+1)
 	msg.Header.Set(hdrBatchCommit, "1")
-	reply, err := w.api.Conn.RequestMsgWithContext(ctx, msg)
+	reply, err := bc.api.Conn.RequestMsgWithContext(ctx, msg)
 	if err != nil {
 		return 0, unknownOutcome(err, doing)
 	}

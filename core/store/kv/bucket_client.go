@@ -21,36 +21,36 @@ const (
 
 // bucketClient reads and writes keys of buckets; Store, Control and Nonces share it.
 type bucketClient struct {
-	api     jsapi.Client
-	timeout time.Duration
-	budget  time.Duration
-	log     *slog.Logger
-	closed  atomic.Bool
-	placements  placementQueue
-	pullSlots   chan struct{} // holds one for each request of a scan that is under way
+	api            jsapi.Client
+	timeout        time.Duration
+	budget         time.Duration
+	log            *slog.Logger
+	closed         atomic.Bool
+	placements     placementQueue
+	pullSlots      chan struct{} // holds one for each request of a scan that is under way
 	largeTableLock chan struct{} // holds one while a watch reads a large table
-	placementSlots  chan struct{} // holds one for each reader that is being placed
+	placementSlots chan struct{} // holds one for each reader that is being placed
 }
 
-func (w *bucketClient) setDefaults() {
-	if w.timeout <= 0 {
-		w.timeout = defaultTimeout
+func (bc *bucketClient) setDefaults() {
+	if bc.timeout <= 0 {
+		bc.timeout = defaultTimeout
 	}
-	if w.budget <= 0 {
-		w.budget = defaultBudget
+	if bc.budget <= 0 {
+		bc.budget = defaultBudget
 	}
-	if w.log == nil {
-		w.log = slog.New(slog.DiscardHandler)
+	if bc.log == nil {
+		bc.log = slog.New(slog.DiscardHandler)
 	}
-	w.pullSlots, w.largeTableLock, w.placementSlots = make(chan struct{}, pullTurns), make(chan struct{}, 1), make(chan struct{}, placesAtOnce)
+	bc.pullSlots, bc.largeTableLock, bc.placementSlots = make(chan struct{}, pullTurns), make(chan struct{}, 1), make(chan struct{}, placesAtOnce)
 }
 
 // bound gives one operation its time, or says that the store is closed.
-func (w *bucketClient) bound(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	if w.closed.Load() {
+func (bc *bucketClient) bound(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if bc.closed.Load() {
 		return nil, nil, errClosed()
 	}
-	ctx, cancel := context.WithTimeout(ctx, w.timeout)
+	ctx, cancel := context.WithTimeout(ctx, bc.timeout)
 	return ctx, cancel, nil
 }
 
@@ -82,33 +82,33 @@ type entry struct {
 
 // last asks the stream's leader for the newest message whose key matches a
 // pattern. ok is false where there is none; a deleted key has an entry.
-func (w *bucketClient) last(ctx context.Context, bucket, pattern string) (e entry, ok bool, err error) {
+func (bc *bucketClient) last(ctx context.Context, bucket, pattern string) (e entry, ok bool, err error) {
 	if pattern == everything { // the server would go through every key that it has: a million take seconds
-		if e, ok, err := w.end(ctx, bucket); ok || err != nil {
+		if e, ok, err := bc.end(ctx, bucket); ok || err != nil {
 			return e, ok, err
 		}
 	}
-	return w.stored(ctx, bucket, map[string]any{"last_by_subj": subjectOf(bucket, pattern)})
+	return bc.stored(ctx, bucket, map[string]any{"last_by_subj": subjectOf(bucket, pattern)})
 }
 
 // end asks the stream's leader for its last message; ok is false where the
 // stream is empty, or the last message it had was removed.
-func (w *bucketClient) end(ctx context.Context, bucket string) (e entry, ok bool, err error) {
-	info, err := w.api.StreamInfoUntil(ctx, streamOf(bucket))
+func (bc *bucketClient) end(ctx context.Context, bucket string) (e entry, ok bool, err error) {
+	info, err := bc.api.StreamInfoUntil(ctx, streamOf(bucket))
 	if err != nil || info.State.Messages == 0 {
 		return entry{}, false, err
 	}
-	return w.stored(ctx, bucket, map[string]any{"seq": info.State.LastSeq})
+	return bc.stored(ctx, bucket, map[string]any{"seq": info.State.LastSeq})
 }
 
 // next asks the stream's leader for its first message from a sequence on.
-func (w *bucketClient) next(ctx context.Context, bucket string, from uint64) (e entry, ok bool, err error) {
-	return w.stored(ctx, bucket, map[string]any{"seq": from, "next_by_subj": subjectOf(bucket, ">")})
+func (bc *bucketClient) next(ctx context.Context, bucket string, from uint64) (e entry, ok bool, err error) {
+	return bc.stored(ctx, bucket, map[string]any{"seq": from, "next_by_subj": subjectOf(bucket, ">")})
 }
 
 // stored asks the stream's leader for one message; ok is false where there is none.
-func (w *bucketClient) stored(ctx context.Context, bucket string, which map[string]any) (e entry, ok bool, err error) {
-	m, found, err := w.api.Message(ctx, streamOf(bucket), which)
+func (bc *bucketClient) stored(ctx context.Context, bucket string, which map[string]any) (e entry, ok bool, err error) {
+	m, found, err := bc.api.Message(ctx, streamOf(bucket), which)
 	if err != nil || !found {
 		return entry{}, false, err
 	}
@@ -132,8 +132,8 @@ func isDeleted(h nats.Header) bool {
 }
 
 // get is last for one key; a deleted key is not there, but its rev is given.
-func (w *bucketClient) get(ctx context.Context, bucket, key string) (e entry, ok bool, err error) {
-	e, ok, err = w.last(ctx, bucket, key)
+func (bc *bucketClient) get(ctx context.Context, bucket, key string) (e entry, ok bool, err error) {
+	e, ok, err = bc.last(ctx, bucket, key)
 	if err != nil {
 		return entry{}, false, explain(err, "reading "+key+" in "+bucket)
 	}
@@ -171,12 +171,12 @@ func (m message) encode(bucket string) *nats.Msg {
 
 // put writes one key and returns its new rev. It never sends twice: without an
 // answer the outcome is unknown, and the error (KindUnavailable) says so.
-func (w *bucketClient) put(ctx context.Context, bucket string, m message) (rev uint64, err error) {
+func (bc *bucketClient) put(ctx context.Context, bucket string, m message) (rev uint64, err error) {
 	doing := "writing " + m.key + " in " + bucket
-	if err := w.check(bucket, m); err != nil {
+	if err := bc.check(bucket, m); err != nil {
 		return 0, err
 	}
-	reply, err := w.api.Send(ctx, m.encode(bucket))
+	reply, err := bc.api.Send(ctx, m.encode(bucket))
 	if err != nil {
 		return 0, unknownOutcome(err, doing)
 	}
@@ -188,11 +188,11 @@ func (w *bucketClient) put(ctx context.Context, bucket string, m message) (rev u
 const headerRoom = 512
 
 // check refuses what no bucket can hold.
-func (w *bucketClient) check(bucket string, m message) error {
+func (bc *bucketClient) check(bucket string, m message) error {
 	if !validKey(m.key) {
 		return core.Errorf(core.KindInvalid, "%q cannot be a key of %s", m.key, bucket)
 	}
-	if limit := int(w.api.Conn.MaxPayload()) - headerRoom; len(m.value) > limit {
+	if limit := int(bc.api.Conn.MaxPayload()) - headerRoom; len(m.value) > limit {
 		return core.Errorf(core.KindInvalid, "the value of %s in %s has %d bytes, and %d fit into one message",
 			m.key, bucket, len(m.value), limit).WithNext("make it smaller")
 	}

@@ -57,12 +57,12 @@ const raiseGrace = 10 * time.Second
 // ensure makes a bucket exist as bucketConfig wants it, with at least the given
 // replicas, trying again until ctx ends. Nodes that start together all do this;
 // whoever comes second finds the first one's work.
-func (w *bucketClient) ensure(ctx context.Context, bucket string, replicas int) error {
+func (bc *bucketClient) ensure(ctx context.Context, bucket string, replicas int) error {
 	begun := time.Now()
 	var reason error         // what the cluster last said; silence says nothing
 	try := jsapi.Attempt / 3 // soon after a cold start the meta leader is not known: ask often, then more patiently
 	for {
-		exists, err := w.ensureOnce(ctx, bucket, replicas, try)
+		exists, err := bc.ensureOnce(ctx, bucket, replicas, try)
 		switch {
 		case err == nil:
 			return nil
@@ -71,10 +71,10 @@ func (w *bucketClient) ensure(ctx context.Context, bucket string, replicas int) 
 		case jsapi.Answered(err, jsapi.CodeNotClustered):
 			return tooManyReplicas(bucket, replicas)
 		case exists && jsapi.Answered(err, jsapi.CodeNoPeers) && time.Since(begun) > raiseGrace:
-			w.log.Warn("a bucket keeps the replicas it has: there are not enough nodes for more", "bucket", bucket, "wanted", replicas)
+			bc.log.Warn("a bucket keeps the replicas it has: there are not enough nodes for more", "bucket", bucket, "wanted", replicas)
 			return nil
 		}
-		w.log.Debug("a bucket is not ready yet", "bucket", bucket, "err", err)
+		bc.log.Debug("a bucket is not ready yet", "bucket", bucket, "err", err)
 		if _, said := errors.AsType[*jsapi.Error](err); said || reason == nil {
 			reason = err
 		}
@@ -98,8 +98,8 @@ func tooManyReplicas(bucket string, replicas int) error {
 }
 
 // ensureOnce is one try of ensure; exists says whether the bucket was found.
-func (w *bucketClient) ensureOnce(ctx context.Context, bucket string, replicas int, try time.Duration) (exists bool, err error) {
-	return w.api.EnsureStream(ctx, bucketConfig(bucket, replicas), try, func(have jetstream.StreamConfig) (jetstream.StreamConfig, error) {
+func (bc *bucketClient) ensureOnce(ctx context.Context, bucket string, replicas int, try time.Duration) (exists bool, err error) {
+	return bc.api.EnsureStream(ctx, bucketConfig(bucket, replicas), try, func(have jetstream.StreamConfig) (jetstream.StreamConfig, error) {
 		return repairBucket(bucket, have, replicas)
 	})
 }

@@ -267,10 +267,10 @@ func TestExportRowsOfADeposedLeader(t *testing.T) {
 	s := onSingle(t).openWith(t, 0, Config{Replicas: 1, Timeout: time.Second})
 	must[int](t)(storetest.Import(t.Context(), s, storetest.TwoRooms(t)))
 	must[leaderPosition](t)(s.readExactly(t.Context(), core.TableUsers, func(entry) error { return nil }))
-	f := s.buckets[core.TableUsers]
-	f.mu.Lock()
-	f.cur.table.guard.rev += 1000 // as if the guard had been shut elsewhere, after what this leader holds
-	f.mu.Unlock()
+	wb := s.buckets[core.TableUsers]
+	wb.mu.Lock()
+	wb.cur.table.guard.rev += 1000 // as if the guard had been shut elsewhere, after what this leader holds
+	wb.mu.Unlock()
 	_, err := s.readExactly(t.Context(), core.TableUsers, func(entry) error { return nil })
 	wantKind(t, err, core.KindUnavailable)
 }

@@ -19,8 +19,8 @@ func TestRoomAtOneEpochCostsNoMoreProofs(t *testing.T) {
 	mustDo(t, s.PutMember(t.Context(), storetest.NewMember("r", u.ID)))
 	must[core.Room](t)(storetest.Rekey(t.Context(), s, "r", 0, []core.SealedKey{storetest.NewKey("r", 1, u.ID)}))
 	count := func() (n uint64) {
-		for _, f := range s.buckets {
-			n += f.barriers.count.Load()
+		for _, wb := range s.buckets {
+			n += wb.barriers.count.Load()
 		}
 		return n
 	}

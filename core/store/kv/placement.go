@@ -52,11 +52,13 @@ type consumerInfo struct {
 // berth is where a scan wants its reader: two of the same kind read the same.
 type placementRequest struct {
 	bucket, filter string
-	keysOnly           bool
+	keysOnly       bool
 	node           string
 }
 
-func (s scan) placement(node string) placementRequest { return placementRequest{s.bucket, s.filter, s.keysOnly, node} }
+func (s scan) placement(node string) placementRequest {
+	return placementRequest{s.bucket, s.filter, s.keysOnly, node}
+}
 
 // berths are the scans that wait for a reader at a certain node. The server
 // places readers where it likes, so one that was made for a scan and landed on
@@ -113,22 +115,22 @@ func (b *placementQueue) remove(at placementRequest, seat chan string) {
 // store. The server picks the replica: where a certain one is wanted, consumers
 // are made until one is there. Each try has a name of its own, because a consumer
 // placed on a node that has just died never answers.
-func (w *bucketClient) placeConsumer(ctx context.Context, s scan) (name string, err error) {
-	limit := w.timeout
+func (bc *bucketClient) placeConsumer(ctx context.Context, s scan) (name string, err error) {
+	limit := bc.timeout
 	if s.node != "" {
 		limit = max(limit, placeBudget)
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if s.node != "" {
-		return w.placeConsumerOn(ctx, s)
+		return bc.placeConsumerOn(ctx, s)
 	}
 	for range placeTries {
-		name, _, err := w.createConsumer(ctx, s)
+		name, _, err := bc.createConsumer(ctx, s)
 		if err == nil {
 			return name, nil
 		}
-		w.discard(s.bucket, name)
+		bc.discard(s.bucket, name)
 		if jsapi.Answered(err, jsapi.CodeStreamNotFound) {
 			return "", err
 		}
@@ -141,20 +143,20 @@ func (w *bucketClient) placeConsumer(ctx context.Context, s scan) (name string, 
 
 // placeAt is place at a certain node. What is still being made when it returns
 // goes to another scan or is removed again.
-func (w *bucketClient) placeConsumerOn(ctx context.Context, s scan) (name string, err error) {
-	seat, leave := w.placements.wait(s.placement(s.node))
+func (bc *bucketClient) placeConsumerOn(ctx context.Context, s scan) (name string, err error) {
+	seat, leave := bc.placements.wait(s.placement(s.node))
 	defer func() {
 		if unused := leave(); unused != "" {
-			w.discard(s.bucket, unused)
+			bc.discard(s.bucket, unused)
 		}
 	}()
 	trying, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, placeLanes)
 	for range placeLanes {
-		go func() { ended <- w.tryPlacements(trying, s) }()
+		go func() { ended <- bc.tryPlacements(trying, s) }()
 	}
-	if err := w.checkReplica(ctx, s); err != nil {
+	if err := bc.checkReplica(ctx, s); err != nil {
 		return "", err
 	}
 	for range placeLanes {
@@ -177,21 +179,21 @@ func (w *bucketClient) placeConsumerOn(ctx context.Context, s scan) (name string
 }
 
 // try makes readers until the context ends, and brings each to whoever wants it where it landed.
-func (w *bucketClient) tryPlacements(ctx context.Context, s scan) error {
+func (bc *bucketClient) tryPlacements(ctx context.Context, s scan) error {
 	for range placeTries / placeLanes {
 		select {
-		case w.placementSlots <- struct{}{}:
+		case bc.placementSlots <- struct{}{}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		// One that is being made is waited for, for a second at the most: it would be left behind.
-		name, node, err := w.createConsumer(context.WithoutCancel(ctx), s)
-		<-w.placementSlots
+		name, node, err := bc.createConsumer(context.WithoutCancel(ctx), s)
+		<-bc.placementSlots
 		if node == "" { // a server that stands alone does not say
 			node = s.node
 		}
-		if err != nil || !w.placements.deliver(s.placement(node), name) {
-			w.discard(s.bucket, name)
+		if err != nil || !bc.placements.deliver(s.placement(node), name) {
+			bc.discard(s.bucket, name)
 		}
 		if jsapi.Answered(err, jsapi.CodeStreamNotFound) {
 			return err
@@ -204,11 +206,11 @@ func (w *bucketClient) tryPlacements(ctx context.Context, s scan) error {
 }
 
 // checkReplica says at once where the wanted node has no replica at all.
-func (w *bucketClient) checkReplica(ctx context.Context, s scan) error {
+func (bc *bucketClient) checkReplica(ctx context.Context, s scan) error {
 	if s.node == "" {
 		return nil
 	}
-	info, err := w.bucketInfo(ctx, s.bucket)
+	info, err := bc.bucketInfo(ctx, s.bucket)
 	if err != nil || info.Cluster == nil || info.Cluster.Leader == s.node {
 		return err
 	}
@@ -222,7 +224,7 @@ func (w *bucketClient) checkReplica(ctx context.Context, s scan) error {
 }
 
 // createConsumer says on which node it landed; "" where the server does not say.
-func (w *bucketClient) createConsumer(ctx context.Context, s scan) (name, leader string, err error) {
+func (bc *bucketClient) createConsumer(ctx context.Context, s scan) (name, leader string, err error) {
 	name = "scan_" + token()
 	config := map[string]any{
 		"name":               name,
@@ -242,7 +244,7 @@ func (w *bucketClient) createConsumer(ctx context.Context, s scan) (name, leader
 	var info consumerInfo
 	try, cancel := context.WithTimeout(ctx, 2*jsapi.Attempt)
 	defer cancel()
-	err = w.api.Request(try, subject, map[string]any{"stream_name": streamOf(s.bucket), "config": config}, &info)
+	err = bc.api.Request(try, subject, map[string]any{"stream_name": streamOf(s.bucket), "config": config}, &info)
 	if err == nil && info.Cluster != nil {
 		leader = info.Cluster.Leader
 	}
@@ -253,9 +255,9 @@ func (w *bucketClient) createConsumer(ctx context.Context, s scan) (name, leader
 const everything = ">"
 
 // discard removes a consumer without waiting for the answer: left alone, the server removes it by itself.
-func (w *bucketClient) discard(bucket, name string) {
+func (bc *bucketClient) discard(bucket, name string) {
 	subject := jsapi.Prefix + "CONSUMER.DELETE." + streamOf(bucket) + "." + name
-	if err := w.api.Conn.PublishRequest(subject, nats.NewInbox(), nil); err != nil {
-		w.log.Debug("a consumer was left to expire", "bucket", bucket, "consumer", name, "err", err)
+	if err := bc.api.Conn.PublishRequest(subject, nats.NewInbox(), nil); err != nil {
+		bc.log.Debug("a consumer was left to expire", "bucket", bucket, "consumer", name, "err", err)
 	}
 }

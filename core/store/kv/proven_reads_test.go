@@ -59,10 +59,10 @@ func (t *told) sawUser(id core.UserID, status core.UserStatus) bool {
 // deafen makes a store's watch of a table hear nothing any more, as if its peer had died.
 func deafen(tb testing.TB, s *Store, t core.Table) {
 	tb.Helper()
-	f := s.buckets[t]
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	mustDo(tb, f.cur.sub.Unsubscribe())
+	wb := s.buckets[t]
+	wb.mu.RLock()
+	defer wb.mu.RUnlock()
+	mustDo(tb, wb.cur.sub.Unsubscribe())
 }
 
 // leaderOf names the leader of a table's stream, "" without one.
@@ -181,22 +181,22 @@ func TestWatchHostDies(t *testing.T) {
 	for _, table := range core.Tables() {
 		leadBy(t, s, table, "n1")
 	}
-	f := s.buckets[core.TableUsers]
+	wb := s.buckets[core.TableUsers]
 	asked := "" // the watch that was asked to give way: once, or its successor would have to as well
 	hosted := func() bool {
-		f.mu.RLock()
-		watch := f.cur.name
-		f.mu.RUnlock()
+		wb.mu.RLock()
+		watch := wb.cur.name
+		wb.mu.RUnlock()
 		var info consumerInfo
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		err := s.api.Request(ctx, "CONSUMER.INFO."+streamOf(f.bucket)+"."+watch, nil, &info)
+		err := s.api.Request(ctx, "CONSUMER.INFO."+streamOf(wb.bucket)+"."+watch, nil, &info)
 		if err == nil && info.Cluster != nil && info.Cluster.Leader == name {
 			return true
 		}
 		if err == nil && watch != asked {
 			asked = watch
-			f.requestRestart()
+			wb.requestRestart()
 		}
 		return false
 	}
@@ -204,7 +204,7 @@ func TestWatchHostDies(t *testing.T) {
 	mustDo(t, s.awaitProof(t.Context(), core.TableUsers))
 	net.cut(host, true)
 	cut := time.Now()
-	mustDo(t, f.prove(t.Context()))
+	mustDo(t, wb.prove(t.Context()))
 	if took := time.Since(cut); took > 2*time.Second {
 		t.Errorf("barriers were back after %v, want 2 s at most", took)
 	} else {
@@ -325,8 +325,8 @@ func TestALaterProofSaysNothingOfADecision(t *testing.T) {
 			return false, nil
 		}
 		// It stands still for longer than the lease; meanwhile another takes a proof.
-		for _, f := range s.admission {
-			last := f.barriers.last.Load()
+		for _, wb := range s.admission {
+			last := wb.barriers.last.Load()
 			last.mono, last.boot = last.mono.Add(-leaseFor), last.boot-leaseFor
 		}
 		return true, s.renew(ctx)
@@ -353,10 +353,10 @@ func TestIdleStoreWritesNothing(t *testing.T) {
 				} `json:"state"`
 			}
 			mustDo(t, s.api.RequestUntil(t.Context(), "STREAM.INFO."+streamOf(table.Bucket()), nil, &info))
-			f := s.buckets[table]
-			f.mu.RLock()
-			all = append(all, fmt.Sprint(table, info.State, f.cur.name))
-			f.mu.RUnlock()
+			wb := s.buckets[table]
+			wb.mu.RLock()
+			all = append(all, fmt.Sprint(table, info.State, wb.cur.name))
+			wb.mu.RUnlock()
 		}
 		return fmt.Sprint(all)
 	}
@@ -372,18 +372,18 @@ func TestIdleStoreWritesNothing(t *testing.T) {
 func TestBarriersAreShared(t *testing.T) {
 	t.Parallel()
 	s := onSingle(t).open(t, 0, 1)
-	f := s.buckets[core.TableUsers]
-	before := f.barriers.count.Load()
+	wb := s.buckets[core.TableUsers]
+	before := wb.barriers.count.Load()
 	var all sync.WaitGroup
 	for range 200 {
 		all.Go(func() {
-			if err := f.prove(t.Context()); err != nil {
+			if err := wb.prove(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	all.Wait()
-	if n := f.barriers.count.Load() - before; n < 1 || n > 100 {
+	if n := wb.barriers.count.Load() - before; n < 1 || n > 100 {
 		t.Errorf("200 callers took %d barriers", n)
 	}
 }
@@ -395,7 +395,7 @@ func TestABarrierEndsByItself(t *testing.T) {
 	const timeout = 600 * time.Millisecond
 	on := ownServers(t, 1)
 	s := on.openWith(t, 0, Config{Replicas: 1, Timeout: timeout})
-	f := s.buckets[core.TableUsers]
+	wb := s.buckets[core.TableUsers]
 	on.nodes[0].Shutdown()
 	on.nodes[0].WaitForShutdown()
 	var all sync.WaitGroup
@@ -403,7 +403,7 @@ func TestABarrierEndsByItself(t *testing.T) {
 		all.Go(func() {
 			jsapi.Sleep(t.Context(), time.Duration(i)*timeout/20)
 			begun := time.Now()
-			err := f.prove(context.Background())
+			err := wb.prove(context.Background())
 			took := time.Since(begun)
 			if core.KindOf(err) != core.KindUnavailable {
 				t.Errorf("a proof without a server: %v", err)
@@ -415,7 +415,7 @@ func TestABarrierEndsByItself(t *testing.T) {
 	}
 	all.Wait()
 	s.closed.Store(true) // as Close does first
-	wantKind(t, f.prove(context.Background()), core.KindUnavailable)
+	wantKind(t, wb.prove(context.Background()), core.KindUnavailable)
 	if _, err := s.User(context.Background(), "x"); core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("a closed store: %v", err)
 	}
@@ -505,7 +505,7 @@ func TestGuardsFollowTheAuthority(t *testing.T) {
 func TestALostMessageEndsTheWatch(t *testing.T) {
 	t.Parallel()
 	s := onSingle(t).open(t, 0, 1)
-	f := s.buckets[core.TableUsers]
+	wb := s.buckets[core.TableUsers]
 	for _, c := range []struct {
 		what   string
 		next   func()
@@ -514,20 +514,20 @@ func TestALostMessageEndsTheWatch(t *testing.T) {
 		{"the next message", func() { mustDo(t, s.AddUser(t.Context(), storetest.NewUser(t, "ann"))) }, heartbeat / 2}, // before a heartbeat could tell
 		{"a heartbeat", func() {}, 3 * heartbeat},
 	} {
-		f.mu.Lock()
-		before := f.cur
+		wb.mu.Lock()
+		before := wb.cur
 		before.delivered-- // as if one of those that were sent had not come
-		f.mu.Unlock()
+		wb.mu.Unlock()
 		c.next()
 		eventually(t, c.within, "the end of the watch by "+c.what, func() bool {
-			f.mu.RLock()
-			defer f.mu.RUnlock()
+			wb.mu.RLock()
+			defer wb.mu.RUnlock()
 			return before.dead
 		})
 		eventually(t, 10*time.Second, "a new watch", func() bool {
-			f.mu.RLock()
-			defer f.mu.RUnlock()
-			return f.cur != before
+			wb.mu.RLock()
+			defer wb.mu.RUnlock()
+			return wb.cur != before
 		})
 	}
 }

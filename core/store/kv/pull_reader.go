@@ -39,41 +39,41 @@ const (
 
 // puller reads one consumer by requests.
 type pullReader struct {
-	w       *bucketClient
-	sub     *nats.Subscription
-	info    string // where the consumer is described
-	next    string // where requests go
-	request []byte
-	slots   chan struct{} // where each request under way holds one; nil: nobody counts them
-	heldSlots    int           // of turns
-	quiet   time.Duration // how long nothing may come
-	asked   int           // messages that requests may still bring
-	left    uint64        // messages that come after the last one, as the consumer counts them
-	counted uint64        // messages, as the consumer counts them
+	client    *bucketClient
+	sub       *nats.Subscription
+	info      string // where the consumer is described
+	next      string // where requests go
+	request   []byte
+	slots     chan struct{} // where each request under way holds one; nil: nobody counts them
+	heldSlots int           // of turns
+	quiet     time.Duration // how long nothing may come
+	asked     int           // messages that requests may still bring
+	left      uint64        // messages that come after the last one, as the consumer counts them
+	counted   uint64        // messages, as the consumer counts them
 }
 
 // pull drains a consumer up to the point where nothing is pending and the fence has been passed.
-func (w *bucketClient) pull(ctx context.Context, s scan, consumer string, fence uint64, quiet time.Duration, each func(entry) error) error {
-	p, err := w.newPullReader(s, consumer)
+func (bc *bucketClient) pull(ctx context.Context, s scan, consumer string, fence uint64, quiet time.Duration, each func(entry) error) error {
+	p, err := bc.newPullReader(s, consumer)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	p.slots, p.quiet = w.pullSlots, quiet
+	p.slots, p.quiet = bc.pullSlots, quiet
 	return p.drain(ctx, s, fence, each)
 }
 
-func (w *bucketClient) newPullReader(s scan, consumer string) (*pullReader, error) {
-	request, err := json.Marshal(map[string]any{"batch": pullMessages, "max_bytes": w.api.Conn.MaxPayload() + pullRoom, "expires": w.timeout})
+func (bc *bucketClient) newPullReader(s scan, consumer string) (*pullReader, error) {
+	request, err := json.Marshal(map[string]any{"batch": pullMessages, "max_bytes": bc.api.Conn.MaxPayload() + pullRoom, "expires": bc.timeout})
 	if err != nil {
 		return nil, err
 	}
-	sub, err := w.api.Conn.SubscribeSync(nats.NewInbox())
+	sub, err := bc.api.Conn.SubscribeSync(nats.NewInbox())
 	if err != nil {
 		return nil, err
 	}
 	name := streamOf(s.bucket) + "." + consumer
-	return &pullReader{w: w, sub: sub, info: "CONSUMER.INFO." + name, next: jsapi.Prefix + "CONSUMER.MSG.NEXT." + name, request: request, quiet: w.timeout}, nil
+	return &pullReader{client: bc, sub: sub, info: "CONSUMER.INFO." + name, next: jsapi.Prefix + "CONSUMER.MSG.NEXT." + name, request: request, quiet: bc.timeout}, nil
 }
 
 func (p *pullReader) close() {
@@ -84,7 +84,7 @@ func (p *pullReader) close() {
 
 // drain goes on where the last one ended.
 func (p *pullReader) drain(ctx context.Context, s scan, fence uint64, each func(entry) error) error {
-	end := scanEnd{w: p.w, s: s, fence: fence}
+	end := scanEnd{client: p.client, s: s, fence: fence}
 	for {
 		msg, at, err := p.message(ctx)
 		if err != nil {
@@ -116,7 +116,7 @@ func (p *pullReader) drained(ctx context.Context) bool {
 			Count uint64 `json:"consumer_seq"`
 		} `json:"delivered"`
 	}
-	err := p.w.api.Request(ctx, p.info, nil, &info)
+	err := p.client.api.Request(ctx, p.info, nil, &info)
 	return err == nil && info.Pending == 0 && info.Delivered.Count == p.counted
 }
 
@@ -162,7 +162,7 @@ func (p *pullReader) ask(ctx context.Context) error {
 		if ok, err := p.takeSlot(ctx); !ok || err != nil {
 			return err
 		}
-		if err := p.w.api.Conn.PublishRequest(p.next, p.sub.Subject, p.request); err != nil {
+		if err := p.client.api.Conn.PublishRequest(p.next, p.sub.Subject, p.request); err != nil {
 			return err
 		}
 		p.asked = max(p.asked, 0) + pullMessages
@@ -246,7 +246,7 @@ type delivery struct {
 // placeOf reads the reply subject of a message, which ends with: how often it
 // was sent, rev, count, time, pending. A newer form has two tokens more before them.
 // The client library's own reader makes much more of it, and waste with it.
-func parseDelivery(reply string) (p delivery, ok bool) {
+func parseDelivery(reply string) (d delivery, ok bool) {
 	const short, long = 9, 11 // more may follow the long one
 	n := strings.Count(reply, ".") + 1
 	if !strings.HasPrefix(reply, "$JS.ACK.") || n != short && n < long {
@@ -264,18 +264,18 @@ func parseDelivery(reply string) (p delivery, ok bool) {
 	for i := range text {
 		text[i], reply, _ = strings.Cut(reply, ".")
 	}
-	p.rev, errs[0] = strconv.ParseUint(text[0], 10, 64)
-	p.count, errs[1] = strconv.ParseUint(text[1], 10, 64)
-	p.pending, errs[2] = strconv.ParseUint(text[3], 10, 64)
-	return p, errors.Join(errs[:]...) == nil
+	d.rev, errs[0] = strconv.ParseUint(text[0], 10, 64)
+	d.count, errs[1] = strconv.ParseUint(text[1], 10, 64)
+	d.pending, errs[2] = strconv.ParseUint(text[3], 10, 64)
+	return d, errors.Join(errs[:]...) == nil
 }
 
 // ending decides when a scan has everything.
 type scanEnd struct {
-	w     *bucketClient
-	s     scan
-	fence uint64
-	since time.Time // when the fence was reached first
+	client *bucketClient
+	s      scan
+	fence  uint64
+	since  time.Time // when the fence was reached first
 }
 
 // reached is called where the consumer says that nothing is left after rev. The
@@ -289,7 +289,7 @@ func (n *scanEnd) reached(ctx context.Context, rev uint64) (bool, error) {
 	if n.since.IsZero() {
 		n.since = time.Now()
 	}
-	info, err := n.w.bucketInfo(ctx, n.s.bucket)
+	info, err := n.client.bucketInfo(ctx, n.s.bucket)
 	switch {
 	case err != nil:
 		return false, err

@@ -24,16 +24,16 @@ func (s *Store) awaitProof(ctx context.Context, tables ...core.Table) error {
 }
 
 // find looks up one record. What vanished without a state is denied, not absent.
-func (f *watchedBucket) find(key string) (r record, ok bool, err error) {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	if bad := f.unread(); bad != nil {
+func (wb *watchedBucket) find(key string) (r record, ok bool, err error) {
+	wb.mu.RLock()
+	defer wb.mu.RUnlock()
+	if bad := wb.unread(); bad != nil {
 		return record{}, false, bad
 	}
-	r, ok = f.cur.table.records[key]
-	if !ok && len(f.vanished) > 0 {
-		if _, lost := f.vanished[key]; lost {
-			return record{}, false, core.Errorf(core.KindUnavailable, "the record %s of %s vanished without having been removed", key, f.bucket).
+	r, ok = wb.cur.table.records[key]
+	if !ok && len(wb.vanished) > 0 {
+		if _, lost := wb.vanished[key]; lost {
+			return record{}, false, core.Errorf(core.KindUnavailable, "the record %s of %s vanished without having been removed", key, wb.bucket).
 				WithNext("look for damaged or deleted data on the nodes")
 		}
 	}
@@ -41,24 +41,24 @@ func (f *watchedBucket) find(key string) (r record, ok bool, err error) {
 }
 
 // unread says why no row is known; the caller holds mu.
-func (f *watchedBucket) unread() *core.Error {
-	if broken := f.failure(); broken != nil {
+func (wb *watchedBucket) unread() *core.Error {
+	if broken := wb.failure(); broken != nil {
 		return broken
 	}
-	if f.cur == nil || !f.cur.rows {
-		return core.Errorf(core.KindUnavailable, "this node has not read %s yet", f.bucket).WithNext(nextQuorum)
+	if wb.cur == nil || !wb.cur.rows {
+		return core.Errorf(core.KindUnavailable, "this node has not read %s yet", wb.bucket).WithNext(nextQuorum)
 	}
 	return nil
 }
 
 // read gives do the table as the watch has it. do must not keep it.
-func (f *watchedBucket) read(do func(*table)) error {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	if bad := f.unread(); bad != nil {
+func (wb *watchedBucket) read(do func(*table)) error {
+	wb.mu.RLock()
+	defer wb.mu.RUnlock()
+	if bad := wb.unread(); bad != nil {
 		return bad
 	}
-	do(f.cur.table)
+	do(wb.cur.table)
 	return nil
 }
 
@@ -216,9 +216,9 @@ func (s *Store) renew(ctx context.Context) error {
 // admissionOf decides by what the watch has. Ids come in their canonical form as a
 // rule, so one that is known as it stands is not parsed: that takes longer than all the rest.
 func (s *Store) admissionOf(id core.UserID) (core.Admission, error) {
-	for _, f := range s.admission {
-		if !f.open() {
-			return core.Admission{}, errShut(f.bucket)
+	for _, wb := range s.admission {
+		if !wb.open() {
+			return core.Admission{}, errShut(wb.bucket)
 		}
 	}
 	users := s.admission[0]

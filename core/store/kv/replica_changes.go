@@ -122,8 +122,8 @@ func (s *Store) countReplica(ctx context.Context, q scan) (rows, mechanism int, 
 }
 
 // countMechanism asks the leader for the keys of each kind: a few of each.
-func (w *bucketClient) countInternalKeys(ctx context.Context, bucket string) (n int, err error) {
-	ctx, cancel, err := w.bound(ctx)
+func (bc *bucketClient) countInternalKeys(ctx context.Context, bucket string) (n int, err error) {
+	ctx, cancel, err := bc.bound(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -134,7 +134,7 @@ func (w *bucketClient) countInternalKeys(ctx context.Context, bucket string) (n 
 				Subjects map[string]int `json:"subjects"`
 			} `json:"state"`
 		}
-		err := w.api.RequestUntil(ctx, "STREAM.INFO."+streamOf(bucket), map[string]any{"subjects_filter": subjectOf(bucket, keys)}, &info)
+		err := bc.api.RequestUntil(ctx, "STREAM.INFO."+streamOf(bucket), map[string]any{"subjects_filter": subjectOf(bucket, keys)}, &info)
 		if err != nil {
 			return 0, err
 		}
@@ -145,18 +145,18 @@ func (w *bucketClient) countInternalKeys(ctx context.Context, bucket string) (n 
 
 // placeReader is place for a consumer that begins elsewhere than at every key's
 // newest; waiting is how many messages it found when it was made.
-func (w *bucketClient) placeReader(ctx context.Context, q scan, begin map[string]any) (name string, waiting int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, max(w.timeout, placeBudget))
+func (bc *bucketClient) placeReader(ctx context.Context, q scan, begin map[string]any) (name string, waiting int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, max(bc.timeout, placeBudget))
 	defer cancel()
-	if err := w.checkReplica(ctx, q); err != nil {
+	if err := bc.checkReplica(ctx, q); err != nil {
 		return "", 0, err
 	}
 	for range placeTries {
-		name, leader, waiting, err := w.createReader(ctx, q, begin)
+		name, leader, waiting, err := bc.createReader(ctx, q, begin)
 		if err == nil && (q.node == "" || leader == "" || leader == q.node) {
 			return name, waiting, nil
 		}
-		w.discard(q.bucket, name)
+		bc.discard(q.bucket, name)
 		if jsapi.Answered(err, jsapi.CodeStreamNotFound) {
 			return "", 0, err
 		}
@@ -173,7 +173,7 @@ func (w *bucketClient) placeReader(ctx context.Context, q scan, begin map[string
 
 // createReader gives no filter of its own: one that has everything makes the
 // server go through all subjects.
-func (w *bucketClient) createReader(ctx context.Context, q scan, begin map[string]any) (name, leader string, waiting int, err error) {
+func (bc *bucketClient) createReader(ctx context.Context, q scan, begin map[string]any) (name, leader string, waiting int, err error) {
 	name = "since_" + token()
 	config := map[string]any{
 		"name": name, "ack_policy": "none", "replay_policy": "instant",
@@ -189,7 +189,7 @@ func (w *bucketClient) createReader(ctx context.Context, q scan, begin map[strin
 	try, cancel := context.WithTimeout(ctx, 2*jsapi.Attempt)
 	defer cancel()
 	body := map[string]any{"stream_name": streamOf(q.bucket), "config": config}
-	err = w.api.Request(try, "CONSUMER.CREATE."+streamOf(q.bucket)+"."+name, body, &info)
+	err = bc.api.Request(try, "CONSUMER.CREATE."+streamOf(q.bucket)+"."+name, body, &info)
 	if err == nil && info.Cluster != nil {
 		leader = info.Cluster.Leader
 	}

@@ -22,7 +22,7 @@ type ReplicaReader struct {
 	reader string
 	pull   *pullReader
 	seen   uint64
-	latest   latestRows
+	latest latestRows
 
 	internal, older int // when the post was made
 }

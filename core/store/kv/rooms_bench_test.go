@@ -164,8 +164,8 @@ func guardsOf(b *testing.B, s *Store) map[core.Table]*guarded {
 	b.Helper()
 	out := map[core.Table]*guarded{}
 	for _, t := range core.Tables() {
-		f := must[*watchedBucket](b)(s.readyBucket(b.Context(), t))
-		out[t] = &guarded{prefix: "$KV." + t.Bucket() + ".", rev: f.guard().rev}
+		wb := must[*watchedBucket](b)(s.readyBucket(b.Context(), t))
+		out[t] = &guarded{prefix: "$KV." + t.Bucket() + ".", rev: wb.guard().rev}
 	}
 	return out
 }

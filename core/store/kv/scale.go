@@ -40,20 +40,20 @@ func (s *Store) Scale(ctx context.Context, replicas int) error {
 }
 
 // bucketInfo asks about a bucket within the time of one operation.
-func (w *bucketClient) bucketInfo(ctx context.Context, bucket string) (jsapi.StreamInfo, error) {
-	ctx, cancel, err := w.bound(ctx)
+func (bc *bucketClient) bucketInfo(ctx context.Context, bucket string) (jsapi.StreamInfo, error) {
+	ctx, cancel, err := bc.bound(ctx)
 	if err != nil {
 		return jsapi.StreamInfo{}, err
 	}
 	defer cancel()
-	info, err := w.api.StreamInfoUntil(ctx, streamOf(bucket))
+	info, err := bc.api.StreamInfoUntil(ctx, streamOf(bucket))
 	return info, explain(err, "looking at the bucket "+bucket)
 }
 
 // raise asks for the replicas until the meta group has accepted them.
-func (w *bucketClient) raise(ctx context.Context, bucket string, replicas int) error {
+func (bc *bucketClient) raise(ctx context.Context, bucket string, replicas int) error {
 	for begun := time.Now(); ; {
-		_, err := w.ensureOnce(ctx, bucket, replicas, jsapi.Attempt)
+		_, err := bc.ensureOnce(ctx, bucket, replicas, jsapi.Attempt)
 		refused := jsapi.Answered(err, jsapi.CodeNotClustered) || jsapi.Answered(err, jsapi.CodeReplicasFixed) ||
 			jsapi.Answered(err, jsapi.CodeNoPeers) && time.Since(begun) > scaleGrace
 		switch {
@@ -71,9 +71,9 @@ func (w *bucketClient) raise(ctx context.Context, bucket string, replicas int) e
 }
 
 // awaitCurrent waits until the leader says that every replica has everything.
-func (w *bucketClient) awaitCurrent(ctx context.Context, bucket string, replicas int) error {
+func (bc *bucketClient) awaitCurrent(ctx context.Context, bucket string, replicas int) error {
 	for {
-		info, err := w.api.StreamInfo(ctx, streamOf(bucket), jsapi.Attempt)
+		info, err := bc.api.StreamInfo(ctx, streamOf(bucket), jsapi.Attempt)
 		if err == nil && current(info, replicas) {
 			return nil
 		}

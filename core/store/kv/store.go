@@ -55,17 +55,17 @@ type Change struct {
 // called from many goroutines.
 type Store struct {
 	bucketClient
-	replicas  int
-	nodes     int
-	buckets    map[core.Table]*watchedBucket
-	admission [2]*watchedBucket // users and members, by which admission decides
-	changes   changes
-	reconciler   reconciler
-	shutRevisions      atomic.Pointer[map[core.Table]uint64] // the guards' revs that Shut took
-	chains    chainCache
-	tempDir   string
-	memory    int                            // of one sorter
-	onWrite    func(bucket, key string) error // Config.OnWrite
+	replicas      int
+	nodes         int
+	buckets       map[core.Table]*watchedBucket
+	admission     [2]*watchedBucket // users and members, by which admission decides
+	changes       changes
+	reconciler    reconciler
+	shutRevisions atomic.Pointer[map[core.Table]uint64] // the guards' revs that Shut took
+	chains        chainCache
+	tempDir       string
+	memory        int                            // of one sorter
+	onWrite       func(bucket, key string) error // Config.OnWrite
 
 	mu      sync.Mutex
 	end     context.CancelFunc // of the followers; nil before Open
@@ -106,16 +106,16 @@ func New(c Config) *Store {
 // replicas are raised and never lowered. Then it watches them, and returns when
 // it has what their leaders have. A second Open changes nothing.
 func (s *Store) Open(ctx context.Context) error {
-	for _, f := range s.buckets {
-		f.watchRows()
+	for _, wb := range s.buckets {
+		wb.watchRows()
 	}
-	return s.begin(ctx, func(ctx context.Context, f *watchedBucket) error { return f.awaitReady(ctx, f.rowsReady) })
+	return s.begin(ctx, func(ctx context.Context, wb *watchedBucket) error { return wb.awaitReady(ctx, wb.rowsReady) })
 }
 
 // Attend is Open for a copier: of the rows nothing is read into memory, and
 // nothing of the users' methods is answered before Open.
 func (s *Store) OpenGuards(ctx context.Context) error {
-	return s.begin(ctx, func(ctx context.Context, f *watchedBucket) error { return f.awaitGuards(ctx) })
+	return s.begin(ctx, func(ctx context.Context, wb *watchedBucket) error { return wb.awaitGuards(ctx) })
 }
 
 // Make makes those buckets that are missing, with the given replicas from the
@@ -162,16 +162,16 @@ func (s *Store) watch() {
 	s.end = end
 	s.working.Go(func() { s.changes.run(ctx) })
 	s.working.Go(func() { s.reconcile(ctx) })
-	for _, f := range s.buckets {
-		s.working.Go(func() { f.run(ctx) })
+	for _, wb := range s.buckets {
+		s.working.Go(func() { wb.run(ctx) })
 	}
 }
 
 // following is the follower of a table that has its first watch.
 func (s *Store) readyBucket(ctx context.Context, t core.Table) (*watchedBucket, error) {
-	f := s.buckets[t]
+	wb := s.buckets[t]
 	select {
-	case <-f.guardsReady:
+	case <-wb.guardsReady:
 	default:
 		s.mu.Lock()
 		begun := s.end != nil
@@ -181,12 +181,12 @@ func (s *Store) readyBucket(ctx context.Context, t core.Table) (*watchedBucket, 
 		}
 		ctx, cancel := context.WithTimeout(ctx, s.timeout)
 		defer cancel()
-		return f, f.awaitGuards(ctx)
+		return wb, wb.awaitGuards(ctx)
 	}
-	if broken := f.failure(); broken != nil {
+	if broken := wb.failure(); broken != nil {
 		return nil, broken
 	}
-	return f, nil
+	return wb, nil
 }
 
 func checkReplicas(replicas, nodes int) error {

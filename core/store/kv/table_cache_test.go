@@ -29,7 +29,7 @@ func TestCacheIsTheBucket(t *testing.T) {
 			u := rapid.SampledFrom(users).Draw(r, "user")
 			room := core.RoomID(rapid.SampledFrom([]string{"a", "b"}).Draw(r, "room"))
 			table := rapid.SampledFrom(tables).Draw(r, "table")
-			f := s.buckets[table]
+			wb := s.buckets[table]
 			key := string(u.ID)
 			if table == core.TableMembers {
 				key = string(room) + "." + key
@@ -54,19 +54,19 @@ func TestCacheIsTheBucket(t *testing.T) {
 				}
 				// While the watch is there nothing tells of it; the next one sees it, unless
 				// it is the one that was just being made.
-				anew(t, f)
-				anew(t, f)
+				anew(t, wb)
+				anew(t, wb)
 			case "lose":
-				f.mu.Lock()
-				f.loseWatch(f.cur, "the test says so")
-				f.mu.Unlock()
+				wb.mu.Lock()
+				wb.loseWatch(wb.cur, "the test says so")
+				wb.mu.Unlock()
 			case "deafen":
-				f.mu.RLock()
-				_ = f.cur.sub.Unsubscribe()
-				f.mu.RUnlock()
-				f.requestRestart() // what a barrier does after 700 ms
+				wb.mu.RLock()
+				_ = wb.cur.sub.Unsubscribe()
+				wb.mu.RUnlock()
+				wb.requestRestart() // what a barrier does after 700 ms
 			case "barrier":
-				if err := f.prove(t.Context()); err != nil {
+				if err := wb.prove(t.Context()); err != nil {
 					r.Fatal(err)
 				}
 			}
@@ -78,14 +78,14 @@ func TestCacheIsTheBucket(t *testing.T) {
 }
 
 // anew has a follower watch again.
-func anew(t *testing.T, f *watchedBucket) {
+func anew(t *testing.T, wb *watchedBucket) {
 	watch := func() string {
-		f.mu.RLock()
-		defer f.mu.RUnlock()
-		return f.cur.name
+		wb.mu.RLock()
+		defer wb.mu.RUnlock()
+		return wb.cur.name
 	}
 	before := watch()
-	f.requestRestart()
+	wb.requestRestart()
 	eventually(t, 10*time.Second, "a new watch", func() bool { return watch() != before })
 }
 
@@ -96,8 +96,8 @@ func send(r *rapid.T, s *Store, row core.Row) {
 }
 
 func compareCache(t *testing.T, r *rapid.T, s *Store, name core.Table) {
-	f := s.buckets[name]
-	if err := f.prove(t.Context()); err != nil {
+	wb := s.buckets[name]
+	if err := wb.prove(t.Context()); err != nil {
 		r.Fatal(err)
 	}
 	rows, err := s.rows(t.Context(), name, scan{bucket: name.Bucket(), filter: ">"})
@@ -113,7 +113,7 @@ func compareCache(t *testing.T, r *rapid.T, s *Store, name core.Table) {
 		}
 	}
 	var have map[string][]string
-	err = f.read(func(t *table) {
+	err = wb.read(func(t *table) {
 		for key, rec := range t.records {
 			got[key] = describe(rec)
 		}
@@ -178,11 +178,11 @@ func BenchmarkAdmissionUnderLease(b *testing.B) {
 // BenchmarkControlRead reads a user, and takes a bare barrier, in turn.
 func BenchmarkControlRead(b *testing.B) {
 	s, users := benchStore(b)
-	f := s.buckets[core.TableUsers]
+	wb := s.buckets[core.TableUsers]
 	var bare, read time.Duration
 	for i := 0; b.Loop(); i++ {
 		begun := time.Now()
-		if err := f.prove(b.Context()); err != nil {
+		if err := wb.prove(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 		middle := time.Now()

@@ -4,12 +4,12 @@ import "context"
 
 // scan asks for the current keys of a bucket.
 type scan struct {
-	bucket string
-	filter string // of keys, with NATS wildcards
-	keysOnly   bool   // no values, keys only
-	node   string // whose replica to read; "": any that has what the leader has
-	exact  bool   // end at one revision; node must be the leader's
-	messages   *int   // of an exact one: how many messages the leader counted there
+	bucket   string
+	filter   string // of keys, with NATS wildcards
+	keysOnly bool   // no values, keys only
+	node     string // whose replica to read; "": any that has what the leader has
+	exact    bool   // end at one revision; node must be the leader's
+	messages *int   // of an exact one: how many messages the leader counted there
 }
 
 // run calls each for every current key, in the order in which they were
@@ -17,22 +17,22 @@ type scan struct {
 // again. It ends when nothing is left and everything was seen that the leader
 // had at the start: a replica that lags is waited for. It fails when nothing
 // arrives for some operation timeouts; there is no bound on the whole.
-func (w *bucketClient) run(ctx context.Context, s scan, each func(entry) error) error {
-	fence, found, err := w.newest(ctx, s)
+func (bc *bucketClient) run(ctx context.Context, s scan, each func(entry) error) error {
+	fence, found, err := bc.newest(ctx, s)
 	if err != nil || !found {
 		return err
 	}
-	return w.runTo(ctx, s, fence.rev, each)
+	return bc.runTo(ctx, s, fence.rev, each)
 }
 
 // newest asks the leader for the last write that a scan would see.
-func (w *bucketClient) newest(ctx context.Context, s scan) (e entry, found bool, err error) {
-	ctx, cancel, err := w.bound(ctx)
+func (bc *bucketClient) newest(ctx context.Context, s scan) (e entry, found bool, err error) {
+	ctx, cancel, err := bc.bound(ctx)
 	if err != nil {
 		return entry{}, false, err
 	}
 	defer cancel()
-	e, found, err = w.last(ctx, s.bucket, s.filter)
+	e, found, err = bc.last(ctx, s.bucket, s.filter)
 	return e, found, explain(err, "asking how far "+s.bucket+" goes")
 }
 
@@ -44,11 +44,11 @@ func (s scan) doing() string {
 }
 
 // runTo is run once the fence is known.
-func (w *bucketClient) runTo(ctx context.Context, s scan, fence uint64, each func(entry) error) error {
-	name, err := w.placeConsumer(ctx, s)
+func (bc *bucketClient) runTo(ctx context.Context, s scan, fence uint64, each func(entry) error) error {
+	name, err := bc.placeConsumer(ctx, s)
 	if err != nil {
 		return explain(err, s.doing())
 	}
-	defer w.discard(s.bucket, name)
-	return explain(w.pull(ctx, s, name, fence, scanPatience*w.timeout, each), s.doing())
+	defer bc.discard(s.bucket, name)
+	return explain(bc.pull(ctx, s, name, fence, scanPatience*bc.timeout, each), s.doing())
 }

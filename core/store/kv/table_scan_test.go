@@ -63,7 +63,7 @@ func TestScanEndsWhereTheLeaderStandsStill(t *testing.T) {
 		t.Errorf("%d rows were seen, want all %d", len(seen), len(rows))
 	}
 	s.timeout = defaultTimeout / 10
-	end := scanEnd{w: &s.bucketClient, s: scan{bucket: core.TableUsers.Bucket(), node: "n9", exact: true}}
+	end := scanEnd{client: &s.bucketClient, s: scan{bucket: core.TableUsers.Bucket(), node: "n9", exact: true}}
 	_, err := end.reached(ctx, 1)
 	wantKind(t, err, core.KindUnavailable) // another leader than the one that was read
 }

@@ -48,12 +48,12 @@ func (s *Store) create(ctx context.Context, r core.Row, what string) error {
 		return err
 	}
 	exists := core.Errorf(core.KindExists, "%s exists already", what)
-	f := s.buckets[r.Table]
-	if _, there, err := f.find(r.Key); err != nil || there {
+	wb := s.buckets[r.Table]
+	if _, there, err := wb.find(r.Key); err != nil || there {
 		return firstError(err, exists)
 	}
 	var rev uint64
-	if err := f.read(func(t *table) { rev = t.gone[r.Key] }); err != nil {
+	if err := wb.read(func(t *table) { rev = t.gone[r.Key] }); err != nil {
 		return err
 	}
 	for range casTries {
@@ -61,7 +61,7 @@ func (s *Store) create(ctx context.Context, r core.Row, what string) error {
 		if core.KindOf(err) != core.KindConflict {
 			return err
 		}
-		e, there, err := s.get(ctx, f.bucket, r.Key)
+		e, there, err := s.get(ctx, wb.bucket, r.Key)
 		if err != nil {
 			return err
 		}
@@ -162,11 +162,11 @@ func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserS
 }
 
 func (s *Store) setStatusOnce(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis, allow func(context.Context) error) (core.User, error) {
-	f, err := s.readyBucket(ctx, core.TableUsers)
+	wb, err := s.readyBucket(ctx, core.TableUsers)
 	if err != nil {
 		return core.User{}, err
 	}
-	admins, _, err := s.last(ctx, f.bucket, keyAdmins)
+	admins, _, err := s.last(ctx, wb.bucket, keyAdmins)
 	if err != nil {
 		return core.User{}, explain(err, "reading who the admins are")
 	}
@@ -186,7 +186,7 @@ func (s *Store) setStatusOnce(ctx context.Context, id core.UserID, status core.U
 	if allow != nil || u.Role == core.RoleAdmin { // what operators do with members contends with nobody
 		batch = append(batch, message{key: keyAdmins, value: []byte(token()), expect: &admins.rev})
 	}
-	_, err = s.write(ctx, f, batch)
+	_, err = s.write(ctx, wb, batch)
 	if err != nil {
 		return core.User{}, err
 	}
@@ -222,12 +222,12 @@ func (s *Store) replace(ctx context.Context, r core.Row, rev uint64) (uint64, er
 
 // set writes one record as a user of the store.
 func (s *Store) set(ctx context.Context, m message, t core.Table) (uint64, error) {
-	f, err := s.readyBucket(ctx, t)
+	wb, err := s.readyBucket(ctx, t)
 	if err != nil {
 		return 0, err
 	}
-	if err := s.check(f.bucket, m); err != nil {
+	if err := s.check(wb.bucket, m); err != nil {
 		return 0, err
 	}
-	return s.write(ctx, f, []message{m})
+	return s.write(ctx, wb, []message{m})
 }

@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	heartbeat = time.Second             // of a watch on which nothing happens
-	watchTimeout   = 2500 * time.Millisecond // after which a watch counts as dead
+	heartbeat    = time.Second             // of a watch on which nothing happens
+	watchTimeout = 2500 * time.Millisecond // after which a watch counts as dead
 )
 
 // watch is one consumer of a bucket and what it has delivered. Messages come in
 // the order of their sequences; a gap ends it.
 type watch struct {
-	f    *watchedBucket
-	name string
-	sub  *nats.Subscription
+	owner *watchedBucket
+	name  string
+	sub   *nats.Subscription
 
 	filters []string // keys; none: all
 	rows    bool     // it has what the table keeps of its rows
@@ -37,11 +37,11 @@ type watch struct {
 	ready     chan struct{} // closed when the fence is reached
 }
 
-func (f *watchedBucket) newWatch() *watch {
-	n := &watch{f: f, name: "watch_" + token(), table: newTable(f.name), heard: time.Now(), ready: make(chan struct{})}
-	n.rows = f.rowsWanted.Load()
-	if f.guardOnly || !n.rows {
-		n.filters = []string{keyGuard, barrierKey(f.node), watchKey(f.node)}
+func (wb *watchedBucket) newWatch() *watch {
+	n := &watch{owner: wb, name: "watch_" + token(), table: newTable(wb.name), heard: time.Now(), ready: make(chan struct{})}
+	n.rows = wb.rowsWanted.Load()
+	if wb.guardOnly || !n.rows {
+		n.filters = []string{keyGuard, barrierKey(wb.node), watchKey(wb.node)}
 	}
 	return n
 }
@@ -49,9 +49,9 @@ func (f *watchedBucket) newWatch() *watch {
 // start subscribes and creates the consumer. It lives on one peer that the
 // server picks; the store of that peer is what it reads.
 func (n *watch) start(ctx context.Context) error {
-	w := n.f.w
-	inbox := w.api.Conn.NewInbox()
-	sub, err := w.api.Conn.Subscribe(inbox, n.handle)
+	bc := n.owner.client
+	inbox := bc.api.Conn.NewInbox()
+	sub, err := bc.api.Conn.Subscribe(inbox, n.handle)
 	if err != nil {
 		return err
 	}
@@ -62,19 +62,19 @@ func (n *watch) start(ctx context.Context) error {
 	config := map[string]any{
 		"name": n.name, "deliver_subject": inbox, "deliver_policy": "all", "ack_policy": "none", "replay_policy": "instant",
 		"idle_heartbeat": heartbeat, "flow_control": true, "inactive_threshold": consumerIdle,
-		"num_replicas": 1, "mem_storage": true, "headers_only": n.f.keysOnly,
+		"num_replicas": 1, "mem_storage": true, "headers_only": n.owner.keysOnly,
 	}
 	if len(n.filters) > 0 {
 		var subjects []string
 		for _, key := range n.filters {
-			subjects = append(subjects, subjectOf(n.f.bucket, key))
+			subjects = append(subjects, subjectOf(n.owner.bucket, key))
 		}
 		config["filter_subjects"] = subjects
 	}
 	try, cancel := context.WithTimeout(ctx, jsapi.Attempt)
 	defer cancel()
-	body := map[string]any{"stream_name": streamOf(n.f.bucket), "config": config}
-	return w.api.Request(try, "CONSUMER.CREATE."+streamOf(n.f.bucket)+"."+n.name, body, nil)
+	body := map[string]any{"stream_name": streamOf(n.owner.bucket), "config": config}
+	return bc.api.Request(try, "CONSUMER.CREATE."+streamOf(n.owner.bucket)+"."+n.name, body, nil)
 }
 
 // stop ends the watch; its consumer is removed without waiting for the answer.
@@ -82,7 +82,7 @@ func (n *watch) stop() {
 	if n.sub != nil {
 		_ = n.sub.Unsubscribe() // fails where the connection is gone, and the subscription with it
 	}
-	n.f.w.discard(n.f.bucket, n.name)
+	n.owner.client.discard(n.owner.bucket, n.name)
 }
 
 // handle is called for every message of the consumer, one at a time.
@@ -91,28 +91,28 @@ func (n *watch) handle(msg *nats.Msg) {
 		n.beat(msg)
 		return
 	}
-	f := n.f
+	wb := n.owner
 	at, ok := parseDelivery(msg.Reply)
 	if !ok {
-		f.w.log.Warn("a watch got what is no message of a stream", "bucket", f.bucket)
+		wb.client.log.Warn("a watch got what is no message of a stream", "bucket", wb.bucket)
 		return
 	}
-	e := entry{key: keyOf(f.bucket, msg.Subject), value: msg.Data, rev: at.rev, deleted: isDeleted(msg.Header)}
+	e := entry{key: keyOf(wb.bucket, msg.Subject), value: msg.Data, rev: at.rev, deleted: isDeleted(msg.Header)}
 	var r record
 	if e.key[0] != '_' && !e.deleted {
-		r = decodeRecord(core.Row{Table: f.name, Key: e.key, Value: e.value}, e.rev)
+		r = decodeRecord(core.Row{Table: wb.name, Key: e.key, Value: e.value}, e.rev)
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	wb.mu.Lock()
+	defer wb.mu.Unlock()
 	if n.dead {
 		return
 	}
 	n.heard = time.Now()
 	if n.delivered++; at.count != n.delivered {
-		f.loseWatch(n, "a message of it was lost")
+		wb.loseWatch(n, "a message of it was lost")
 		return
 	}
-	f.apply(n, e, r, msg.Header)
+	wb.apply(n, e, r, msg.Header)
 	if n.fenced {
 		n.reach()
 	}
@@ -120,25 +120,25 @@ func (n *watch) handle(msg *nats.Msg) {
 
 // beat answers flow control, and finds out from a heartbeat what was lost at the end.
 func (n *watch) beat(msg *nats.Msg) {
-	f := n.f
+	wb := n.owner
 	if msg.Reply != "" {
 		_ = msg.Respond(nil) // where the connection is gone the watch ends anyway
 	} else if stalled := msg.Header.Get("Nats-Consumer-Stalled"); stalled != "" {
-		_ = f.w.api.Conn.Publish(stalled, nil)
+		_ = wb.client.api.Conn.Publish(stalled, nil)
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	wb.mu.Lock()
+	defer wb.mu.Unlock()
 	n.heard = time.Now()
 	sent, err := strconv.ParseUint(msg.Header.Get("Nats-Last-Consumer"), 10, 64)
 	if err == nil && sent != n.delivered && !n.dead {
-		f.loseWatch(n, "its last message was lost")
+		wb.loseWatch(n, "its last message was lost")
 	}
 }
 
 // setFence says up to which sequence the watch has to come before it can be used.
 func (n *watch) setFence(seq uint64) {
-	n.f.mu.Lock()
-	defer n.f.mu.Unlock()
+	n.owner.mu.Lock()
+	defer n.owner.mu.Unlock()
 	n.fence, n.fenced = seq, true
 	select {
 	case <-n.ready:
@@ -167,9 +167,9 @@ func (n *watch) caughtUp(ctx context.Context) error {
 	if n.large {
 		patience = watchTimeout
 	}
-	n.f.mu.RLock()
+	n.owner.mu.RLock()
 	ready, seen := n.ready, n.delivered
-	n.f.mu.RUnlock()
+	n.owner.mu.RUnlock()
 	since := time.Now()
 	t := time.NewTicker(barrierWait)
 	defer t.Stop()
@@ -181,9 +181,9 @@ func (n *watch) caughtUp(ctx context.Context) error {
 			return ctx.Err()
 		case <-t.C:
 		}
-		n.f.mu.RLock()
+		n.owner.mu.RLock()
 		now, dead := n.delivered, n.dead
-		n.f.mu.RUnlock()
+		n.owner.mu.RUnlock()
 		if now != seen {
 			seen, since = now, time.Now()
 		}

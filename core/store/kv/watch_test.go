@@ -16,8 +16,8 @@ import (
 // watch of a large table, which others wait for meanwhile.
 func TestHeartbeatsAloneAreNoProgress(t *testing.T) {
 	t.Parallel()
-	f := newWatchedBucket(&bucketClient{log: slog.New(slog.DiscardHandler)}, core.TableUsers, "n1", func(Change) {}, func(*core.Error) {})
-	n := f.newWatch()
+	wb := newWatchedBucket(&bucketClient{log: slog.New(slog.DiscardHandler)}, core.TableUsers, "n1", func(Change) {}, func(*core.Error) {})
+	n := wb.newWatch()
 	n.large = true
 	n.setFence(5)
 	life, end := context.WithTimeout(t.Context(), 30*time.Second)

@@ -26,22 +26,22 @@ type queuedWrite struct {
 
 // writeTogether sends messages in one batch with those of others who wait, and
 // alone where that batch was refused because of a revision.
-func (s *Store) writeBatched(ctx context.Context, f *watchedBucket, messages []message) (uint64, error) {
-	if err := s.refused(f, messages); err != nil {
+func (s *Store) writeBatched(ctx context.Context, wb *watchedBucket, messages []message) (uint64, error) {
+	if err := s.refused(wb, messages); err != nil {
 		return 0, err
 	}
 	p := &queuedWrite{messages: messages, done: make(chan struct{})}
-	if f.batcher.add(p) {
-		go s.runBatches(f)
+	if wb.batcher.add(p) {
+		go s.runBatches(wb)
 	}
 	select {
 	case <-p.done:
 		return p.rev, p.err
 	case <-ctx.Done():
-		if f.batcher.drop(p) {
-			return 0, explain(ctx.Err(), describeWrite(f, messages))
+		if wb.batcher.drop(p) {
+			return 0, explain(ctx.Err(), describeWrite(wb, messages))
 		}
-		return 0, unknownOutcome(ctx.Err(), describeWrite(f, messages))
+		return 0, unknownOutcome(ctx.Err(), describeWrite(wb, messages))
 	}
 }
 
@@ -96,30 +96,30 @@ func (w *writeBatcher) take() (group []*queuedWrite) {
 }
 
 // runWrites sends one batch after the other while somebody waits.
-func (s *Store) runBatches(f *watchedBucket) {
+func (s *Store) runBatches(wb *watchedBucket) {
 	for {
 		yieldToWaiters()
-		group := f.batcher.take()
+		group := wb.batcher.take()
 		if len(group) == 0 {
 			return
 		}
-		s.writeGroup(f, group)
+		s.writeGroup(wb, group)
 	}
 }
 
-func (s *Store) writeGroup(f *watchedBucket, group []*queuedWrite) {
+func (s *Store) writeGroup(wb *watchedBucket, group []*queuedWrite) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
 	var all []message
 	for _, p := range group {
 		all = append(all, p.messages...)
 	}
-	rev, err := s.writeAlone(ctx, f, all, asUser)
+	rev, err := s.writeAlone(ctx, wb, all, asUser)
 	one := len(group) > 1 && core.KindOf(err) == core.KindConflict
 	for _, p := range group {
 		p.rev, p.err = rev, err
 		if one { // the batch was refused whole: each for itself says whose revision was old
-			p.rev, p.err = s.writeAlone(ctx, f, p.messages, asUser)
+			p.rev, p.err = s.writeAlone(ctx, wb, p.messages, asUser)
 		}
 		close(p.done)
 	}

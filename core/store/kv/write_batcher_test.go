@@ -15,11 +15,11 @@ import (
 func TestWritesGoTogether(t *testing.T) {
 	t.Parallel()
 	s := onSingle(t).open(t, 0, 1)
-	f := s.buckets[core.TableUsers]
+	wb := s.buckets[core.TableUsers]
 	stale := storetest.NewUser(t, "stale")
 	mustDo(t, s.AddUser(t.Context(), stale))
 
-	f.writeLock <- struct{}{} // somebody's write is under way
+	wb.writeLock <- struct{}{} // somebody's write is under way
 	var all sync.WaitGroup
 	const many = 20
 	errs := make([]error, many)
@@ -31,9 +31,9 @@ func TestWritesGoTogether(t *testing.T) {
 	}
 	sends := func(running bool, waiting int) func() bool {
 		return func() bool {
-			f.batcher.mu.Lock()
-			defer f.batcher.mu.Unlock()
-			return f.batcher.running == running && len(f.batcher.waiting) == waiting
+			wb.batcher.mu.Lock()
+			defer wb.batcher.mu.Unlock()
+			return wb.batcher.running == running && len(wb.batcher.waiting) == waiting
 		}
 	}
 	eventually(t, 5*time.Second, "nobody sends", sends(false, 0))
@@ -45,7 +45,7 @@ func TestWritesGoTogether(t *testing.T) {
 	var refused error
 	all.Go(func() { _, refused = s.replace(t.Context(), core.UserRow(stale), 0) }) // it is there
 	eventually(t, 5*time.Second, "all others wait", sends(true, many))
-	<-f.writeLock
+	<-wb.writeLock
 	all.Wait()
 
 	wantKind(t, refused, core.KindConflict)
@@ -108,8 +108,8 @@ func TestReadsShareOneProof(t *testing.T) {
 	u := storetest.NewUser(t, "u")
 	mustDo(t, here.AddUser(t.Context(), u))
 	count := func() (n uint64) {
-		for _, f := range here.buckets {
-			n += f.barriers.count.Load()
+		for _, wb := range here.buckets {
+			n += wb.barriers.count.Load()
 		}
 		return n
 	}
