@@ -16,27 +16,27 @@ const (
 	// barrierWait is how long a barrier may take before its watch is replaced.
 	barrierWait = 700 * time.Millisecond
 
-	// leaseFor is how long admission relies on a barrier, from when it was sent.
+	// leaseFor is how long admission relies on a barrier, counted from its sending.
 	leaseFor = 3 * time.Second
 )
 
-// The keys to which a node writes for its own watch alone: its barriers, the
-// guard's share of its writes, and the help of a new watch.
+// The internal keys that a node writes for its own watch alone: its barriers, the
+// guard's share of its writes, and the write that helps a new watch to catch up.
 func barrierKey(node string) string { return "_barrier." + node }
 func writeKey(node string) string   { return "_write." + node }
 func watchKey(node string) string   { return "_watch." + node }
 
 // barriers are the proofs of one bucket: at most one under way, and one that
-// collects those who came after it was sent.
+// collects callers who came after that one was sent.
 type barriers struct {
 	mu      sync.Mutex
 	waiting *barrier                // not sent yet
-	sent    *barrier                // under way; nil: none is, and nobody sends
-	last    atomic.Pointer[instant] // when the last one that held was sent
+	sent    *barrier                // under way; nil: none is, and no goroutine sends
+	last    atomic.Pointer[instant] // when the last successful one was sent
 	count   atomic.Uint64           // how often one was written
 }
 
-// barrier ends by itself, so that none of those who wait for it needs a timer.
+// barrier ends by itself, so that no waiting caller needs a timer.
 type barrier struct {
 	until time.Time // it is given up then, sent or not
 	since time.Time // set when it is sent, not before
@@ -46,10 +46,10 @@ type barrier struct {
 
 func (b *barriers) forget() { b.last.Store(nil) }
 
-// prove returns nil when everything that was acknowledged before the call has
-// been seen by the watch. Callers who wait together share one write, if it was
-// not sent before they came. It takes the operation timeout at most. Under
-// core.AsOf a barrier does that was sent since then.
+// prove returns nil once the watch has seen everything that was acknowledged
+// before the call. Callers that wait together share one write, if it was not sent
+// before they came. It takes the operation timeout at most. Under core.AsOf a
+// barrier is enough that was sent since then.
 func (wb *watchedBucket) prove(ctx context.Context) error {
 	begun := time.Now()
 	since, shared := core.AsOfTime(ctx)
@@ -68,21 +68,21 @@ func (wb *watchedBucket) prove(ctx context.Context) error {
 	if now := time.Now(); now.Before(b.until) || !now.Before(mine) {
 		return err
 	}
-	// Its time began before this caller came, who has some left.
+	// The barrier's time began before this caller came, which has some left.
 	ctx, cancel := context.WithDeadline(ctx, mine)
 	defer cancel()
 	now := time.Now()
 	return wb.wait(ctx, wb.join(now, now))
 }
 
-// provenSince says whether the last barrier that held was sent after since.
+// provenSince is true where the last successful barrier was sent after since.
 func (wb *watchedBucket) provenSince(since time.Time) bool {
 	last := wb.barriers.last.Load()
 	return last != nil && last.mono.After(since) && wb.failure() == nil
 }
 
-// join is a barrier sent after since, or one that is not sent yet. Where there
-// is none it is made, and its time begins.
+// join returns a barrier that was sent after since, or one that is not sent yet.
+// Where there is none it makes one, and its time begins.
 func (wb *watchedBucket) join(at, since time.Time) *barrier {
 	b := &wb.barriers
 	b.mu.Lock()
@@ -93,7 +93,7 @@ func (wb *watchedBucket) join(at, since time.Time) *barrier {
 	if b.waiting == nil {
 		b.waiting = &barrier{until: at.Add(wb.client.timeout), done: make(chan struct{})}
 		if b.sent == nil {
-			b.sent = &barrier{} // nobody can join it: its since is long ago
+			b.sent = &barrier{} // no caller can join it: its since is zero
 			go wb.runBarriers()
 		}
 	}
@@ -109,7 +109,7 @@ func (wb *watchedBucket) wait(ctx context.Context, b *barrier) error {
 	}
 }
 
-// runBarriers writes one barrier after the other while somebody waits for one.
+// runBarriers writes one barrier after the other while callers wait.
 func (wb *watchedBucket) runBarriers() {
 	b := &wb.barriers
 	for {
@@ -129,15 +129,16 @@ func (wb *watchedBucket) runBarriers() {
 	}
 }
 
-// gather lets others run before a barrier is sent, so that those who are about
-// to ask can share it: a busy node writes fewer, and an idle one loses no time.
+// yieldToWaiters lets other goroutines run before a barrier or a batch is sent, so
+// that those about to ask can share it. A busy node writes fewer, and an idle one
+// loses no time.
 func yieldToWaiters() {
 	for range 4 {
 		runtime.Gosched()
 	}
 }
 
-// passBarrier writes tokens until one comes back by the watch, or its time is over.
+// passBarrier writes tokens until the watch delivers one, or the time is over.
 func (wb *watchedBucket) passBarrier(until time.Time) error {
 	if wb.client.closed.Load() {
 		return errClosed()
@@ -154,7 +155,7 @@ func (wb *watchedBucket) passBarrier(until time.Time) error {
 		if broken := wb.failure(); broken != nil {
 			return broken
 		}
-		if errors.Is(err, errNotSeen) && time.Since(sent.mono) >= barrierWait { // not for want of time
+		if errors.Is(err, errNotSeen) && time.Since(sent.mono) >= barrierWait { // not because the context ended
 			wb.requestRestart()
 		}
 		if !jsapi.Sleep(ctx, jsapi.Pause) {
@@ -182,8 +183,9 @@ func (wb *watchedBucket) tryBarrier(ctx context.Context) error {
 	return nil
 }
 
-// proven takes a fresh barrier of each of the tables, side by side. A request that
-// reads as of one moment will need what decides: its barriers are sent together.
+// proveAll takes a fresh barrier of each of the tables, side by side. A request
+// that reads as of one moment will need the tables that decide: their barriers are
+// sent together.
 func (s *Store) proveAll(ctx context.Context, tables ...core.Table) error {
 	if since, shared := core.AsOfTime(ctx); shared {
 		s.sendBarriersEarly(since)
@@ -206,7 +208,7 @@ func (s *Store) proveAll(ctx context.Context, tables ...core.Table) error {
 }
 
 // prove never shares the proof of a room's keys: they are written before the room
-// that leads to them, so whoever has just read a room wants what came before it.
+// that leads to them, so a caller that has just read a room needs what came before it.
 func (s *Store) prove(ctx context.Context, t core.Table) error {
 	if t == core.TableRoomKeys {
 		ctx = asOfNow(ctx)
@@ -223,7 +225,8 @@ func asOfNow(ctx context.Context) context.Context {
 	return ctx
 }
 
-// sendAhead sends barriers of the tables that decide, where none was sent since, and waits for none.
+// sendBarriersEarly sends barriers of the tables that decide, where none was sent
+// since, and waits for none.
 func (s *Store) sendBarriersEarly(since time.Time) {
 	for _, t := range []core.Table{core.TableUsers, core.TableRooms, core.TableMembers} {
 		if wb := s.buckets[t]; wb.caughtUp() && !wb.provenSince(since) {
@@ -232,9 +235,9 @@ func (s *Store) sendBarriersEarly(since time.Time) {
 	}
 }
 
-// Lease is the age of the older of the last barriers of users and members, since
-// they were sent. ok says whether admission may rely on them: false where there
-// is none, or it is 3 s old.
+// Lease returns the age of the older of the last barriers of users and members,
+// since they were sent. ok is false where admission may not rely on them: there is
+// none, or it is 3 s old.
 func (s *Store) Lease() (age time.Duration, ok bool) {
 	p, ok := s.lastProof()
 	if !ok {
@@ -247,7 +250,7 @@ func (s *Store) Lease() (age time.Duration, ok bool) {
 // proof is when the last barriers of users and members were sent.
 type proof [2]*instant
 
-// lastProof is false where one of them has none.
+// lastProof is false where one of the two has no barrier.
 func (s *Store) lastProof() (p proof, ok bool) {
 	for i, wb := range s.admission {
 		if p[i] = wb.barriers.last.Load(); p[i] == nil {

@@ -19,7 +19,8 @@ const (
 	defaultBudget  = 120 * time.Second
 )
 
-// bucketClient reads and writes keys of buckets; Store, Control and Nonces share it.
+// bucketClient reads and writes keys of buckets. Store, Control and Nonces share
+// it.
 type bucketClient struct {
 	api            jsapi.Client
 	timeout        time.Duration
@@ -27,9 +28,9 @@ type bucketClient struct {
 	log            *slog.Logger
 	closed         atomic.Bool
 	placements     placementQueue
-	pullSlots      chan struct{} // holds one for each request of a scan that is under way
-	largeTableLock chan struct{} // holds one while a watch reads a large table
-	placementSlots chan struct{} // holds one for each reader that is being placed
+	pullSlots      chan struct{} // one token for each pull request of a scan under way
+	largeTableLock chan struct{} // one token, held while a watch reads a large table
+	placementSlots chan struct{} // one token for each consumer that is being placed
 }
 
 func (bc *bucketClient) setDefaults() {
@@ -45,7 +46,7 @@ func (bc *bucketClient) setDefaults() {
 	bc.pullSlots, bc.largeTableLock, bc.placementSlots = make(chan struct{}, pullTurns), make(chan struct{}, 1), make(chan struct{}, placesAtOnce)
 }
 
-// bound gives one operation its time, or says that the store is closed.
+// bound limits one operation in time, or says that the store is closed.
 func (bc *bucketClient) bound(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	if bc.closed.Load() {
 		return nil, nil, errClosed()
@@ -71,7 +72,7 @@ const (
 	hdrBatchCommit   = "Nats-Batch-Commit"
 )
 
-// entry is one key as a bucket has it. Rev is its sequence in the stream.
+// entry is one key as a bucket has it. rev is its sequence in the stream.
 type entry struct {
 	key     string
 	value   []byte
@@ -83,17 +84,17 @@ type entry struct {
 // last asks the stream's leader for the newest message whose key matches a
 // pattern. ok is false where there is none; a deleted key has an entry.
 func (bc *bucketClient) last(ctx context.Context, bucket, pattern string) (e entry, ok bool, err error) {
-	if pattern == everything { // the server would go through every key that it has: a million take seconds
-		if e, ok, err := bc.end(ctx, bucket); ok || err != nil {
+	if pattern == everything { // the server would go through all its keys: a million take seconds
+		if e, ok, err := bc.lastInStream(ctx, bucket); ok || err != nil {
 			return e, ok, err
 		}
 	}
 	return bc.stored(ctx, bucket, map[string]any{"last_by_subj": subjectOf(bucket, pattern)})
 }
 
-// end asks the stream's leader for its last message; ok is false where the
-// stream is empty, or the last message it had was removed.
-func (bc *bucketClient) end(ctx context.Context, bucket string) (e entry, ok bool, err error) {
+// lastInStream asks the stream's leader for its last message. ok is false where
+// the stream is empty, or its last message was removed.
+func (bc *bucketClient) lastInStream(ctx context.Context, bucket string) (e entry, ok bool, err error) {
 	info, err := bc.api.StreamInfoUntil(ctx, streamOf(bucket))
 	if err != nil || info.State.Messages == 0 {
 		return entry{}, false, err
@@ -101,12 +102,13 @@ func (bc *bucketClient) end(ctx context.Context, bucket string) (e entry, ok boo
 	return bc.stored(ctx, bucket, map[string]any{"seq": info.State.LastSeq})
 }
 
-// next asks the stream's leader for its first message from a sequence on.
-func (bc *bucketClient) next(ctx context.Context, bucket string, from uint64) (e entry, ok bool, err error) {
+// firstFrom asks the stream's leader for its first message from a sequence on.
+func (bc *bucketClient) firstFrom(ctx context.Context, bucket string, from uint64) (e entry, ok bool, err error) {
 	return bc.stored(ctx, bucket, map[string]any{"seq": from, "next_by_subj": subjectOf(bucket, ">")})
 }
 
-// stored asks the stream's leader for one message; ok is false where there is none.
+// stored asks the stream's leader for one message. ok is false where there is
+// none.
 func (bc *bucketClient) stored(ctx context.Context, bucket string, which map[string]any) (e entry, ok bool, err error) {
 	m, found, err := bc.api.Message(ctx, streamOf(bucket), which)
 	if err != nil || !found {
@@ -131,7 +133,8 @@ func isDeleted(h nats.Header) bool {
 	return h.Get("Nats-Marker-Reason") != ""
 }
 
-// get is last for one key; a deleted key is not there, but its rev is given.
+// get is last for one key. A deleted key is not there, but its revision is
+// returned.
 func (bc *bucketClient) get(ctx context.Context, bucket, key string) (e entry, ok bool, err error) {
 	e, ok, err = bc.last(ctx, bucket, key)
 	if err != nil {
@@ -145,9 +148,9 @@ type message struct {
 	key    string
 	value  []byte
 	remove bool
-	expect *uint64   // the rev that the key must have, 0: must not be there; nil: whatever it is
-	guard  *uint64   // the rev that the bucket's guard must have; not together with expect
-	header [2]string // one more, "": none
+	expect *uint64   // the revision that the key must have, 0: must not be there; nil: any
+	guard  *uint64   // the revision that the bucket's guard must have; not together with expect
+	header [2]string // one more header, "": none
 }
 
 func (m message) encode(bucket string) *nats.Msg {
@@ -169,8 +172,8 @@ func (m message) encode(bucket string) *nats.Msg {
 	return msg
 }
 
-// put writes one key and returns its new rev. It never sends twice: without an
-// answer the outcome is unknown, and the error (KindUnavailable) says so.
+// put writes one key and returns its new revision. It never sends twice: without
+// an answer the outcome is unknown, and the error (KindUnavailable) says so.
 func (bc *bucketClient) put(ctx context.Context, bucket string, m message) (rev uint64, err error) {
 	doing := "writing " + m.key + " in " + bucket
 	if err := bc.check(bucket, m); err != nil {
@@ -184,7 +187,7 @@ func (bc *bucketClient) put(ctx context.Context, bucket string, m message) (rev 
 	return rev, explain(err, doing)
 }
 
-// headerRoom is kept free in a message for the headers of a guarded batch.
+// headerRoom is left free in a message for the headers of a guarded batch.
 const headerRoom = 512
 
 // check refuses what no bucket can hold.
@@ -199,7 +202,7 @@ func (bc *bucketClient) check(bucket string, m message) error {
 	return nil
 }
 
-// validKey says whether a key is one subject without wildcards; nats-server itself takes less care.
+// validKey is true for one subject without wildcards. nats-server checks less.
 func validKey(key string) bool {
 	if key == "" || len(key) > 512 || key[0] == '.' || key[len(key)-1] == '.' || strings.Contains(key, "..") {
 		return false

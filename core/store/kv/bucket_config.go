@@ -12,7 +12,7 @@ import (
 )
 
 // bucketConfig is the stream behind a bucket, as every boot wants it. AllowDirect
-// stays off, or followers would answer reads with what they happen to have.
+// stays off, or followers would answer reads with what they have.
 func bucketConfig(bucket string, replicas int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:               streamOf(bucket),
@@ -55,12 +55,12 @@ func repairBucket(bucket string, have jetstream.StreamConfig, replicas int) (wan
 const raiseGrace = 10 * time.Second
 
 // ensure makes a bucket exist as bucketConfig wants it, with at least the given
-// replicas, trying again until ctx ends. Nodes that start together all do this;
-// whoever comes second finds the first one's work.
+// replicas, and tries again until ctx ends. Nodes that start together all do this;
+// a node that comes second finds the bucket made.
 func (bc *bucketClient) ensure(ctx context.Context, bucket string, replicas int) error {
 	begun := time.Now()
-	var reason error         // what the cluster last said; silence says nothing
-	try := jsapi.Attempt / 3 // soon after a cold start the meta leader is not known: ask often, then more patiently
+	var reason error         // the cluster's last answer; a timeout is none
+	try := jsapi.Attempt / 3 // soon after a cold start the meta leader is not known: short tries first, longer ones later
 	for {
 		exists, err := bc.ensureOnce(ctx, bucket, replicas, try)
 		switch {
@@ -93,11 +93,11 @@ func notOpened(err error, bucket string, replicas int) error {
 }
 
 func tooManyReplicas(bucket string, replicas int) error {
-	return core.Errorf(core.KindRefused, "%s cannot have %d replicas: the cluster has not that many nodes", bucket, replicas).
+	return core.Errorf(core.KindRefused, "%s cannot have %d replicas: the cluster does not have that many nodes", bucket, replicas).
 		WithNext("start the nodes that are missing, or ask for fewer replicas")
 }
 
-// ensureOnce is one try of ensure; exists says whether the bucket was found.
+// ensureOnce is one try of ensure. exists is true where the bucket was found.
 func (bc *bucketClient) ensureOnce(ctx context.Context, bucket string, replicas int, try time.Duration) (exists bool, err error) {
 	return bc.api.EnsureStream(ctx, bucketConfig(bucket, replicas), try, func(have jetstream.StreamConfig) (jetstream.StreamConfig, error) {
 		return repairBucket(bucket, have, replicas)

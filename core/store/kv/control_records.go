@@ -11,7 +11,7 @@ import (
 	"unibus/core"
 )
 
-// ControlBucket holds the records that say who the control plane is.
+// ControlBucket holds the authority, the migration and the public cluster key.
 const ControlBucket = "UNIBUS_control"
 
 const (
@@ -71,7 +71,8 @@ func decodeAuthority(value []byte) (core.Authority, error) {
 	return core.Authority{Backend: v.Backend, Node: v.Node, Generation: v.Generation}, nil
 }
 
-// Authority returns the authority and its revision. KindNotFound where there has never been one.
+// Authority returns the authority and its revision. KindNotFound where there has
+// never been one.
 func (k *Control) Authority(ctx context.Context) (a core.Authority, rev uint64, err error) {
 	e, err := k.read(ctx, keyAuthority, "authority record")
 	if err != nil {
@@ -81,9 +82,9 @@ func (k *Control) Authority(ctx context.Context) (a core.Authority, rev uint64, 
 	return a, e.rev, err
 }
 
-// PutAuthority moves the authority on from the revision that was read, 0 where
-// there was none, and returns the new one. KindConflict where it has moved on;
-// KindUnavailable where no answer came: it may have moved or not.
+// PutAuthority replaces the authority at the revision that was read, 0 where there
+// was none, and returns the new one. KindConflict where another writer was faster;
+// KindUnavailable where no answer came: the record may have changed or not.
 func (k *Control) PutAuthority(ctx context.Context, a core.Authority, rev uint64) (newRev uint64, err error) {
 	value, err := json.Marshal(authorityValue{1, a.Backend, a.Node, a.Generation})
 	if err != nil {

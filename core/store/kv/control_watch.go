@@ -10,21 +10,22 @@ import (
 	"unibus/core"
 )
 
-// watchPoll is how often the leader is asked though nothing was heard.
+// watchPoll is how often the leader is asked although no write was heard of.
 const watchPoll = time.Second
 
-// echoes are the times after a write was heard of at which the leader is asked:
-// it is heard of when it is sent, and can be read when it is committed.
+// rereadDelays are the times after a write was heard of at which the leader is
+// asked: a write is heard of when it is sent, and can be read when it is
+// committed.
 func rereadDelays() []time.Duration {
 	return []time.Duration{2 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond}
 }
 
 // Watch calls f with the control records as they are, and again after every
-// change, until ctx ends; then it returns nil. A record that is not there is
-// nil. Calls come one at a time; of changes in quick succession only the last
-// may be seen. It does not hang on a consumer, which would die with the node it
-// lives on: it listens for the writes themselves and asks the stream's leader,
-// and every second in any case. Without a leader it goes on asking.
+// change, until ctx ends; then it returns nil. A missing record is nil. Calls come
+// one at a time; of changes in quick succession f may see only the last. Watch
+// does not rely on a consumer, which would die with the node that it lives on: it
+// listens for the writes themselves and asks the stream's leader, and does so
+// every second in any case. Without a leader it goes on asking.
 func (k *Control) Watch(ctx context.Context, f func(authority *core.Authority, migration []byte)) error {
 	heard := make(chan struct{}, 1)
 	sub, err := k.api.Conn.Subscribe(subjectOf(ControlBucket, ">"), func(*nats.Msg) {
@@ -53,8 +54,8 @@ func (k *Control) Watch(ctx context.Context, f func(authority *core.Authority, m
 	return nil
 }
 
-// rest waits for the next look: at the next echo, when a write is heard of, or
-// when a second has passed. It returns the echoes that are left.
+// awaitNextRead waits until the next delay is over, a write is heard of, or a
+// second has passed. It returns the delays that are left.
 func (k *Control) awaitNextRead(ctx context.Context, heard <-chan struct{}, pending []time.Duration) []time.Duration {
 	wait := watchPoll
 	if len(pending) > 0 {
@@ -71,7 +72,7 @@ func (k *Control) awaitNextRead(ctx context.Context, heard <-chan struct{}, pend
 	return pending
 }
 
-// view is both records as they were read.
+// controlRecords are both records as they were read.
 type controlRecords struct {
 	authority    *core.Authority
 	migration    []byte
@@ -79,7 +80,8 @@ type controlRecords struct {
 	migrationRev uint64
 }
 
-// newerThan is false also for older records: a deposed leader may answer with them for a while.
+// newerThan is false for older records too: a deposed leader may answer with them
+// for a while.
 func (v controlRecords) newerThan(seen controlRecords) bool {
 	if v.authorityRev < seen.authorityRev || v.migrationRev < seen.migrationRev {
 		return false

@@ -8,7 +8,7 @@ import (
 	"unibus/core"
 )
 
-// validity says of every room which rec counts in which epoch.
+// countedRecs says of every room which rec counts in which epoch.
 type countedRecs map[string]roomRecs
 
 type roomRecs struct {
@@ -48,8 +48,8 @@ func recsOf(room core.Room, prevOf func(core.Epoch, string) (string, bool, error
 	}
 }
 
-// has says whether a key of the table room_keys led to its room's current one.
-// Keys of another form count: whoever decodes them must see them.
+// has is true where a key of the table room_keys led to its room's current one.
+// Keys of another form count: their decoder must see them.
 func (v countedRecs) has(key string) bool {
 	parts := strings.Split(key, ".")
 	if len(parts) != 4 {

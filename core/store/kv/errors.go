@@ -10,11 +10,11 @@ import (
 	"unibus/core/jsapi"
 )
 
-// nextQuorum is what to do about anything that did not answer.
+// nextQuorum is the next step for anything that did not answer.
 const nextQuorum = "see which nodes answer with `unibus-tui status`; the buckets need a majority of their replicas"
 
-// fault turns whatever went wrong while doing something into an error for
-// people. The cause is kept for errors.Is and logs and is not in the text.
+// explain makes an error for people of whatever went wrong while doing something.
+// The cause is kept for errors.Is and logs and is not in the text.
 func explain(err error, doing string) error {
 	var known *core.Error
 	var api *jsapi.Error
@@ -25,7 +25,7 @@ func explain(err error, doing string) error {
 		return err
 	case jsapi.IsConflict(err):
 		return &core.Error{
-			Kind: core.KindConflict, Text: doing + ": somebody else changed it first",
+			Kind: core.KindConflict, Text: doing + ": another writer changed it first",
 			Next: "read it again and decide again", Err: err,
 		}
 	case jsapi.Answered(err, jsapi.CodeStreamNotFound):
@@ -40,13 +40,14 @@ func explain(err error, doing string) error {
 	case errors.Is(err, nats.ErrMaxPayload):
 		return &core.Error{Kind: core.KindInvalid, Text: doing + ": the value is too large for a message", Err: err}
 	case errors.Is(err, context.Canceled):
-		return &core.Error{Kind: core.KindUnavailable, Text: doing + ": it was given up before an answer came", Err: err}
+		return &core.Error{Kind: core.KindUnavailable, Text: doing + ": canceled before an answer came", Err: err}
 	default:
 		return &core.Error{Kind: core.KindUnavailable, Text: doing + ": no answer came in time", Next: nextQuorum, Err: err}
 	}
 }
 
-// unknownOutcome marks a write that was sent and not answered: it may have been done or not.
+// unknownOutcome marks a write that was sent and not answered: it may have been
+// done or not.
 func unknownOutcome(err error, doing string) error {
 	f := core.AsError(explain(err, doing))
 	if f.Kind != core.KindUnavailable {

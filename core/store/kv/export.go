@@ -26,8 +26,8 @@ import (
 // room's rec as it was handed out; they were written before the room was moved to
 // it. What later rekeys wrote, and what lost ones left behind, is left out.
 //
-// A leader leaves out what it cannot read on its disk, without a word: whoever is
-// told of fewer keys than it counts gets KindFailed.
+// A leader leaves out what it cannot read on its disk, without an error: an export
+// of fewer keys than the leader counts is KindFailed.
 //
 // In memory are the rooms' recs and which record came before which, never a
 // table: see Config.TempDir.
@@ -53,7 +53,8 @@ func (s *Store) ExportRows(ctx context.Context, each func(core.Row) error) error
 	return s.exportTable(ctx, core.TableUsers, nil, each)
 }
 
-// exportKeys collects the records while the table is read, and hands keys out once it knows them all.
+// exportKeys collects the records while the table is read, and hands keys out once
+// it knows them all.
 func (s *Store) exportKeys(ctx context.Context, rooms map[core.RoomID]core.Room, each func(core.Row) error) error {
 	t := core.TableRoomKeys
 	c := recordChains{}
@@ -90,12 +91,12 @@ func (s *Store) exportTable(ctx context.Context, t core.Table, note func(entry) 
 	in := newSorter(s.tempDir, s.memory)
 	defer in.close()
 	var at leaderPosition
-	own := map[string]bool{} // keys that are no rows
+	internal := map[string]bool{} // internal keys
 	for try := 1; ; try++ {
 		var err error
 		at, err = s.readExactly(ctx, t, func(e entry) error {
 			if e.key[0] == '_' {
-				own[e.key] = true
+				internal[e.key] = true
 				return nil
 			}
 			if note != nil {
@@ -112,7 +113,7 @@ func (s *Store) exportTable(ctx context.Context, t core.Table, note func(entry) 
 			return err
 		}
 		in.reset()
-		clear(own)
+		clear(internal)
 	}
 	err := in.each(func(e entry) error {
 		value, err := canonical(core.Row{Table: t, Key: e.key, Value: e.value})
@@ -121,20 +122,20 @@ func (s *Store) exportTable(ctx context.Context, t core.Table, note func(entry) 
 		}
 		return each(core.Row{Table: t, Key: e.key, Value: value})
 	})
-	if lost := at.keys - in.keys - len(own); err == nil && lost > 0 {
+	if lost := at.keys - in.keys - len(internal); err == nil && lost > 0 {
 		return core.Errorf(core.KindFailed, "%s, which leads %s, cannot read %d of its %d keys: its disk is damaged", cmp.Or(at.leader, "the node"), t.Bucket(), lost, at.keys).
-			WithNext("look at its disk, and restart that node, so that it heals from its peers")
+			WithNext("check its disk, and restart that node, so that it heals from its peers")
 	}
 	return err
 }
 
-// stand is what a leader counted when it stood still.
+// leaderPosition is what a leader counted at the revision of an export.
 type leaderPosition struct {
 	leader string
 	keys   int
 }
 
-// readExactly scans the replica of a bucket's leader up to a moment at which it stood still.
+// readExactly scans the replica of a bucket's leader up to one revision.
 func (s *Store) readExactly(ctx context.Context, t core.Table, each func(entry) error) (at leaderPosition, err error) {
 	info, err := s.bucketInfo(ctx, t.Bucket())
 	if err != nil {

@@ -23,9 +23,9 @@ const (
 
 // sorter puts entries into bytewise key order in bounded memory, and keeps the
 // newest of each key. Entries are gathered in memory up to a budget, then sorted
-// and spilled as a run into a temporary file, and the runs are merged. What fits
-// into the budget never touches the disk. A merge needs 16 KiB a run: of a table
-// of 1,000,000 rows of 300 bytes that is 1.2 MiB.
+// and spilled as a run into a temporary file, and the runs are merged. Entries
+// that fit into the budget never touch the disk. A merge needs 16 KiB a run: for a
+// table of 1,000,000 rows of 300 bytes that is 1.2 MiB.
 type sorter struct {
 	dir    string
 	budget int // bytes gathered before they are spilled
@@ -64,8 +64,8 @@ func newSorter(dir string, budget int) *sorter {
 	return &sorter{dir: dir, budget: budget}
 }
 
-// add takes a copy of the entry. The order in which entries come is of no
-// importance: rev says which of two is the newer.
+// add takes a copy of the entry. Entries may come in any order: rev says which of
+// two is the newer.
 func (s *sorter) add(e entry) error {
 	if len(e.key) > math.MaxUint16 || len(e.value) > math.MaxUint32 {
 		return core.Errorf(core.KindFailed, "the record %.40s is too large to be put in order", e.key)
@@ -85,8 +85,8 @@ func (s *sorter) keyOf(i item) []byte { return s.text[i.off:][:i.key] }
 
 func (s *sorter) valueOf(i item) []byte { return s.text[i.off+int(i.key):][:i.value] }
 
-// each calls do for the newest entry of every key, in key order; those that are
-// deleted are left out. Key and value are the caller's. It may be called again.
+// each calls do for the newest entry of every key, in key order, without deleted
+// ones. Key and value are the caller's. It may be called again.
 func (s *sorter) each(do func(entry) error) error {
 	s.keys = 0
 	if s.file == nil {
@@ -107,7 +107,7 @@ func (s *sorter) each(do func(entry) error) error {
 	return s.merge(do)
 }
 
-// settle sorts what is gathered and keeps the newest of each key.
+// sortGathered sorts what is gathered and keeps the newest of each key.
 func (s *sorter) sortGathered() []item {
 	slices.SortFunc(s.items, func(a, b item) int {
 		return cmp.Or(bytes.Compare(s.keyOf(a), s.keyOf(b)), cmp.Compare(b.rev, a.rev))
@@ -116,8 +116,8 @@ func (s *sorter) sortGathered() []item {
 	return s.items
 }
 
-// spill writes what is gathered as a run. Where it begins after the last run's
-// end in key order, as the rows of a copy do, it prolongs that run.
+// spill writes what is gathered as a run. Where it begins after the last run's end
+// in key order, as the rows of a copy do, it prolongs that run.
 func (s *sorter) spill() error {
 	items := s.sortGathered()
 	if len(items) == 0 {
@@ -147,7 +147,8 @@ func (s *sorter) spill() error {
 	return nil
 }
 
-// open makes the file, which nobody else can read, and takes its name away: it is gone with the process, however that ends.
+// open makes the file, which only its owner can read, and removes its name: it is
+// gone with the process, however that ends.
 func (s *sorter) open() error {
 	if s.dir != "" {
 		if err := os.MkdirAll(s.dir, 0o700); err != nil {
@@ -162,7 +163,7 @@ func (s *sorter) open() error {
 	return os.Remove(f.Name())
 }
 
-// forget begins anew, with nothing; the file's room is used again.
+// reset starts again with nothing; the file's space is used again.
 func (s *sorter) reset() { s.size, s.items, s.text, s.runs = 0, s.items[:0], s.text[:0], nil }
 
 // close gives the disk space back. Twice is harmless.
@@ -181,12 +182,12 @@ func (s *sorter) explain(err error) error {
 	switch {
 	case errors.Is(err, errDamaged):
 		return core.Errorf(core.KindFailed, "the temporary file in %s, with which a table is put in order, came back damaged from the disk", dir).
-			WithNext("nothing was lost: look at the disk, and start again")
+			WithNext("nothing was lost: check the disk, and start again")
 	case errors.Is(err, syscall.ENOSPC):
 		return &core.Error{
 			Kind: core.KindFailed, Err: err,
-			Text: "there is no room in " + dir + " to put a table in order",
-			Next: "make room there for as much as the largest table, once for each node, and start again",
+			Text: "there is no space in " + dir + " to put a table in order",
+			Next: "free as much space there as the largest table takes, once for each node, and start again",
 		}
 	}
 	return &core.Error{
@@ -251,7 +252,8 @@ func (h *cursors) Pop() any {
 	return c
 }
 
-// cursor is where the merge is in one run. The value is read only where it counts.
+// cursor is the position of the merge in one run. A value is read only where it
+// counts.
 type cursor struct {
 	in      blockReader
 	key     []byte
@@ -282,7 +284,7 @@ func (c *cursor) next() (bool, error) {
 	return err == nil, damaged(err)
 }
 
-// entry is where the cursor stands.
+// entry is the entry at the cursor.
 func (c *cursor) entry() (entry, error) {
 	e := entry{key: string(c.key), value: make([]byte, c.value), rev: c.rev, deleted: c.deleted}
 	_, err := io.ReadFull(&c.in, e.value)

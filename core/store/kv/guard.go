@@ -10,17 +10,18 @@ import (
 	"unibus/core/jsapi"
 )
 
-// errShut is what users' writes and admission meet while a bucket's guard is shut.
+// errShut is the error of users' writes and of admission while a bucket's guard is
+// shut.
 func errShut(bucket string) *core.Error {
-	return core.Errorf(core.KindUnavailable, "the control plane is moving, or elsewhere: %s is not open", bucket).
-		WithNext("see with `unibus-tui status` which store is the authority; ask again once the move is over")
+	return core.Errorf(core.KindUnavailable, "the control plane is being migrated, or elsewhere: %s is not open", bucket).
+		WithNext("see with `unibus-tui status` which store is the authority; try again once the migration is over")
 }
 
 // OpenFor opens the five buckets to users for an authority that the caller has
-// read: kv, or none where nodes serve what they were told to. A guard of a later
-// generation stays shut (KindConflict): somebody is moving the control plane on.
-// For kv the guards must be of that very generation: a bucket without one was
-// made anew, and is refused (KindRefused).
+// read: kv, or none where nodes serve as configured. A guard of a later generation
+// stays shut (KindConflict): another node is migrating the control plane. For kv
+// the guards must be of that very generation: a bucket without one was created
+// again, and is refused (KindRefused).
 func (s *Store) OpenFor(ctx context.Context, a core.Authority) error {
 	if a.Backend == core.BackendSQLite {
 		return core.Errorf(core.KindRefused, "the buckets cannot be opened while the SQLite file of %s is the authority", a.Node)
@@ -36,18 +37,18 @@ func (s *Store) openGuard(ctx context.Context, wb *watchedBucket, a core.Authori
 			return g, false, nil
 		case g.rev > 0 && g.Generation > a.Generation:
 			return g, false, core.Errorf(core.KindConflict, "%s is held for generation %d, and the authority that was read is of %d", wb.bucket, g.Generation, a.Generation).
-				WithNext("wait for the move that is under way; if its node was lost, start that node anew, then `unibusd migration abort`")
+				WithNext("wait for the migration that is under way; if its node was lost, start that node again, then `unibusd migration abort`")
 		case a.Backend == core.BackendKV && (g.rev == 0 || g.Generation != a.Generation):
-			return g, false, core.Errorf(core.KindRefused, "%s was not made ready for generation %d: it was made anew, or restored from something older", wb.bucket, a.Generation).
+			return g, false, core.Errorf(core.KindRefused, "%s was not prepared for generation %d: it was created again, or restored from an older backup", wb.bucket, a.Generation).
 				WithNext("restore the stream %s from a backup before anything is served from it", streamOf(wb.bucket))
 		}
 		return guard{Generation: a.Generation, Open: true}, true, nil
 	})
 }
 
-// Shut closes the five buckets to users for a generation that is to come, and
-// lets this store's copier alone write, until the guards move again. KindConflict
-// where a later generation holds them, or this one is open already.
+// Shut closes the five buckets to users for a generation that is to come, and lets
+// only this store's migration rows be written until the guards change again.
+// KindConflict where a later generation holds them, or this one is open already.
 func (s *Store) Shut(ctx context.Context, generation uint64) error {
 	err := eachTable(func(t core.Table) error { return s.shutGuard(ctx, s.buckets[t], generation) })
 	if err != nil {
@@ -57,7 +58,7 @@ func (s *Store) Shut(ctx context.Context, generation uint64) error {
 	for t, wb := range s.buckets {
 		g := wb.guard()
 		if g.Open || g.Generation != generation {
-			return core.Errorf(core.KindConflict, "the guard of %s was moved by somebody else", wb.bucket)
+			return core.Errorf(core.KindConflict, "the guard of %s was changed by another node", wb.bucket)
 		}
 		held[t] = g.rev
 	}
@@ -75,11 +76,12 @@ func (s *Store) shutGuard(ctx context.Context, wb *watchedBucket, generation uin
 	})
 }
 
-// guardTries is how often a guard whose write got no answer is looked at again:
-// the CAS makes that harmless, and an election in between is no reason to give up.
+// guardTries is how often a guard is read again whose write got no answer: the CAS
+// makes that harmless, and an election in between is no reason to fail.
 const guardTries = 3
 
-// moveGuard decides on a guard and writes it by CAS, and waits until the watch has it.
+// moveGuard decides on a guard, writes it by CAS, and waits until the watch has
+// it.
 func (s *Store) moveGuard(ctx context.Context, wb *watchedBucket, judge func(guard) (guard, bool, error)) (err error) {
 	for range guardTries {
 		if err = s.moveGuardOnce(ctx, wb, judge); core.KindOf(err) != core.KindUnavailable || ctx.Err() != nil {
@@ -89,7 +91,7 @@ func (s *Store) moveGuard(ctx context.Context, wb *watchedBucket, judge func(gua
 	return err
 }
 
-// moveGuardOnce decides anew where somebody else was faster.
+// moveGuardOnce decides again where another writer was faster.
 func (s *Store) moveGuardOnce(ctx context.Context, wb *watchedBucket, judge func(guard) (guard, bool, error)) error {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
@@ -120,7 +122,7 @@ func (s *Store) moveGuardOnce(ctx context.Context, wb *watchedBucket, judge func
 		if core.KindOf(err) != core.KindConflict {
 			return err
 		}
-		if !jsapi.Sleep(ctx, rand.N(10*time.Millisecond)) { // the conflict was to be looked at, and there is no time left for that
+		if !jsapi.Sleep(ctx, rand.N(10*time.Millisecond)) { // there is no time left to read it again
 			return explain(ctx.Err(), "moving the guard of "+wb.bucket)
 		}
 	}
@@ -136,10 +138,10 @@ func (wb *watchedBucket) guard() guard {
 	return wb.cur.table.guard
 }
 
-// A permit says under which guard a write may be sent.
+// A permit returns the guard revision under which a write may be sent.
 type permit func(*watchedBucket) (rev uint64, err error)
 
-// asUser is for what the Store's own methods write: the bucket must be open.
+// asUser is the permit of the Store's own methods: the bucket must be open.
 func asUser(wb *watchedBucket) (uint64, error) {
 	g := wb.guard()
 	if !g.Open {
@@ -148,8 +150,8 @@ func asUser(wb *watchedBucket) (uint64, error) {
 	return g.rev, nil
 }
 
-// asCopier is for rows of a move: under the guard that Shut took, as long as it
-// stands; a store that never shut anything writes under the guard there is.
+// asCopier is the permit of migrated rows: under the guard that Shut took, as long
+// as it holds. A store that never shut anything writes under the guard there is.
 func (s *Store) asCopier(wb *watchedBucket) (uint64, error) {
 	if held := s.shutRevisions.Load(); held != nil {
 		return (*held)[wb.name], nil
@@ -157,9 +159,10 @@ func (s *Store) asCopier(wb *watchedBucket) (uint64, error) {
 	return wb.guard().rev, nil
 }
 
-// write sends messages under the guard as a user of the store and waits until
-// this node's own watch has them. All are written or none. rev is theirs, or of
-// one that came with them. What was sent and not answered is not sent again.
+// write sends messages under the guard as a user of the store, and waits until
+// this node's own watch has them. All are written or none. rev is theirs, or that
+// of messages in the same batch. A write that was sent and not answered is not
+// sent again.
 func (s *Store) write(ctx context.Context, wb *watchedBucket, messages []message) (rev uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -197,13 +200,13 @@ func (s *Store) refused(wb *watchedBucket, messages []message) error {
 	return s.onWrite(wb.bucket, messages[0].key)
 }
 
-// seen waits until this node's own watch has what it wrote.
+// awaitOwnWrite waits until this node's own watch has what it wrote.
 func (s *Store) awaitOwnWrite(ctx context.Context, wb *watchedBucket, rev uint64, messages []message) error {
 	if wb.guardOnly || !wb.rowsWanted.Load() {
 		return nil // its rows are not watched, and nothing is read from them
 	}
 	if err := wb.awaitSeq(ctx, rev); err != nil {
-		text := describeWrite(wb, messages) + ": it was written, and this node has not seen it yet"
+		text := describeWrite(wb, messages) + ": it was written, and this node has not read it back yet"
 		return &core.Error{Kind: core.KindUnavailable, Text: text, Next: nextQuorum, Err: err}
 	}
 	return nil
@@ -213,8 +216,8 @@ func describeWrite(wb *watchedBucket, messages []message) string {
 	return "writing " + messages[0].key + " in " + wb.bucket
 }
 
-// writeGuarded sends messages under the guard. Tries that the server refused
-// because another write was under way are repeated.
+// writeGuarded sends messages under the guard. It repeats tries that the server
+// refused because another write was under way.
 func (s *Store) writeGuarded(ctx context.Context, wb *watchedBucket, messages []message, may permit) (uint64, error) {
 	for {
 		guardRev, err := may(wb)
@@ -225,7 +228,7 @@ func (s *Store) writeGuarded(ctx context.Context, wb *watchedBucket, messages []
 		switch {
 		case err == nil:
 			return rev, nil
-		case jsapi.Answered(err, jsapi.CodeWrongLastConstant): // another write of the guard's users is under way
+		case jsapi.Answered(err, jsapi.CodeWrongLastConstant): // another guarded write is under way
 			if !jsapi.Sleep(ctx, rand.N(3*time.Millisecond)) {
 				return 0, err
 			}
@@ -241,7 +244,7 @@ func (s *Store) writeGuarded(ctx context.Context, wb *watchedBucket, messages []
 }
 
 // guardMoved tells a conflict over the guard from one over the record itself. A
-// guard that is merely not where this node thought is looked at again.
+// guard that merely changed since this node saw it is read again.
 func (s *Store) guardMoved(ctx context.Context, wb *watchedBucket, was uint64) (again bool, moved error) {
 	e, _, err := s.last(ctx, wb.bucket, keyGuard)
 	switch {
@@ -250,8 +253,8 @@ func (s *Store) guardMoved(ctx context.Context, wb *watchedBucket, was uint64) (
 	case e.rev == was:
 		return false, nil
 	case s.shutRevisions.Load() != nil:
-		return false, core.Errorf(core.KindConflict, "the guard of %s was moved by somebody else: this move's rows are refused", wb.bucket).
-			WithNext("look at who moves the control plane")
+		return false, core.Errorf(core.KindConflict, "the guard of %s was changed by another node: this migration's rows are refused", wb.bucket).
+			WithNext("see which node migrates the control plane: `unibusd migration status`")
 	}
 	if err := wb.awaitSeq(ctx, e.rev); err != nil {
 		return false, explain(err, "reading the guard of "+wb.bucket)
@@ -266,9 +269,9 @@ func firstError(a, b error) error {
 	return b
 }
 
-// sendAll sends messages so that they count only where the guard has a rev. A
-// message cannot carry both its own CAS and the guard's: one of those without
-// takes the guard, and where there is none, a key of this node's own does.
+// sendAll sends messages so that they count only where the guard has a revision. A
+// message cannot carry both its own CAS and the guard's: one without a CAS takes
+// the guard, and where there is none, a key of this node's own does.
 func (s *Store) sendAll(ctx context.Context, bucket, node string, messages []message, guardRev uint64) (uint64, error) {
 	guarded := make([]message, len(messages), len(messages)+1)
 	copy(guarded, messages)

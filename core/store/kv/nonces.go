@@ -14,12 +14,11 @@ import (
 	"unibus/core/jsapi"
 )
 
-// NoncesBucket remembers which signed requests were used.
+// NoncesBucket remembers the nonces of signed requests.
 const NoncesBucket = "UNIBUS_nonces"
 
 const (
-	nonceLife    = 3 * time.Minute // as core/auth's NonceLife
-	nonceMarker  = time.Second     // how long the server's own marker of an expired key stays
+	nonceMarker  = time.Second // how long the server's own marker of an expired key stays
 	nonceTimeout = 1200 * time.Millisecond
 	hdrTTL       = "Nats-TTL"
 )
@@ -28,16 +27,18 @@ const (
 type NoncesConfig struct {
 	Conn     *nats.Conn    // in the account that has JetStream; it is not closed
 	Replicas int           // 3, or as many as there are nodes where these are fewer
+	Life     time.Duration // how long a key is remembered, in whole seconds
 	Timeout  time.Duration // of Create; 0: 1.2 s
 	Budget   time.Duration // of Open; 0: 120 s
 	Logger   *slog.Logger  // nil: none
 }
 
-// Nonces remembers keys for three minutes on a majority of the replicas, so that
-// what was used on one node is known on all, whoever leads.
+// Nonces remembers keys for a while on a majority of the replicas, so that a nonce
+// that was used on one node is known on all, whichever node leads.
 type Nonces struct {
 	bucketClient
 	replicas int
+	life     time.Duration
 }
 
 // NewNonces makes Nonces; nothing is sent before Open.
@@ -45,17 +46,20 @@ func NewNonces(c NoncesConfig) *Nonces {
 	if c.Timeout <= 0 {
 		c.Timeout = nonceTimeout
 	}
-	n := &Nonces{replicas: c.Replicas}
+	n := &Nonces{replicas: c.Replicas, life: c.Life}
 	n.api.Conn, n.timeout, n.budget, n.log = c.Conn, c.Timeout, c.Budget, c.Logger
 	n.setDefaults()
 	return n
 }
 
-// Open creates the bucket or opens it, mends what an update can mend, and tries
-// again within the budget. KindRefused where the bucket cannot be used.
+// Open creates the bucket or opens it, repairs what an update can repair, and
+// tries again within the budget. KindRefused where the bucket cannot be used.
 func (n *Nonces) Open(ctx context.Context) error {
 	if err := checkReplicas(n.replicas, 0); err != nil {
 		return err
+	}
+	if n.life < time.Second {
+		return core.Errorf(core.KindInvalid, "nonces cannot be remembered for %s", n.life)
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.budget)
 	defer cancel()
@@ -90,9 +94,9 @@ func noncesConfig(replicas int) jetstream.StreamConfig {
 	return c
 }
 
-// Create remembers a key. KindExists where it was there; KindUnavailable where
-// no answer came, or where it is there after a try that was not answered: then
-// it may be this call's own, or somebody else's, and nobody can say.
+// Create remembers a key. KindExists where it was there; KindUnavailable where no
+// answer came, or where it is there after a try that was not answered: it may be
+// this call's own or another one's.
 func (n *Nonces) Create(ctx context.Context, key string) error {
 	ctx, cancel, err := n.bound(ctx)
 	if err != nil {
@@ -111,7 +115,7 @@ func (n *Nonces) Create(ctx context.Context, key string) error {
 		case jsapi.IsConflict(err) && tries == 1:
 			return core.Errorf(core.KindExists, "the nonce %s was used", key)
 		case jsapi.IsConflict(err):
-			return core.Errorf(core.KindUnavailable, "the nonce %s is there after a try that was not answered: who wrote it is not known", key)
+			return core.Errorf(core.KindUnavailable, "the nonce %s was stored, but the answer to an earlier try was lost: the request may already have been used", key)
 		}
 		if api, ok := errors.AsType[*jsapi.Error](err); ok && !api.IsTransient() {
 			return explain(err, "remembering a nonce in "+NoncesBucket)
@@ -126,7 +130,7 @@ func (n *Nonces) createOnce(ctx context.Context, m message) error {
 	ctx, cancel := context.WithTimeout(ctx, jsapi.Attempt)
 	defer cancel()
 	msg := m.encode(NoncesBucket)
-	msg.Header.Set(hdrTTL, strconv.Itoa(int(nonceLife/time.Second)))
+	msg.Header.Set(hdrTTL, strconv.Itoa(int(n.life/time.Second)))
 	_, err := n.api.Publish(ctx, msg)
 	return err
 }

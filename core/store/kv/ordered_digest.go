@@ -7,12 +7,12 @@ import (
 	"unibus/core"
 )
 
-// errDisorder says that rows did not come in the order of their keys.
+// errUnordered says that rows did not come in the order of their keys.
 var errUnordered = errors.New("not in the order of keys")
 
-// ReplicaDigest sums up what ReplicaRows would return. Rows come as they were
-// written, which after a move's copy is in the order of their keys: then they are
-// summed up as they come, and nothing is sorted.
+// ReplicaDigest is the digest of what ReplicaRows would return. Rows come in the
+// order of their writing, which after a migration's copy is that of their keys:
+// then they are digested as they come, and nothing is sorted.
 func (s *Store) ReplicaDigest(ctx context.Context, t core.Table, node string) (core.Digest, error) {
 	sum := newOrderedDigest()
 	err := s.run(ctx, scan{bucket: t.Bucket(), filter: everything, node: node}, sum.add)
@@ -32,7 +32,7 @@ func (s *Store) ReplicaDigest(ctx context.Context, t core.Table, node string) (c
 	return rows.Sum()
 }
 
-// rising sums up rows as long as their keys rise.
+// orderedDigest digests rows as long as their keys come in ascending order.
 type orderedDigest struct {
 	rows *core.Digester
 	last string
@@ -40,7 +40,7 @@ type orderedDigest struct {
 
 func newOrderedDigest() *orderedDigest { return &orderedDigest{rows: core.NewDigester()} }
 
-// add is told of a marker too: it may take back a row that came before it.
+// add takes delete markers too: one may remove a row that came before it.
 func (r *orderedDigest) add(e entry) error {
 	switch {
 	case e.key[0] == '_':

@@ -37,7 +37,7 @@ const (
 	quietBudget = 10 * time.Second
 )
 
-// puller reads one consumer by requests.
+// pullReader reads one consumer by pull requests.
 type pullReader struct {
 	client    *bucketClient
 	sub       *nats.Subscription
@@ -52,7 +52,8 @@ type pullReader struct {
 	counted   uint64        // messages, as the consumer counts them
 }
 
-// pull drains a consumer up to the point where nothing is pending and the fence has been passed.
+// pull drains a consumer up to the point where nothing is pending and the fence
+// has been passed.
 func (bc *bucketClient) pull(ctx context.Context, s scan, consumer string, fence uint64, quiet time.Duration, each func(entry) error) error {
 	p, err := bc.newPullReader(s, consumer)
 	if err != nil {
@@ -82,7 +83,7 @@ func (p *pullReader) close() {
 	p.releaseSlots()
 }
 
-// drain goes on where the last one ended.
+// drain reads on where the last one ended.
 func (p *pullReader) drain(ctx context.Context, s scan, fence uint64, each func(entry) error) error {
 	end := scanEnd{client: p.client, s: s, fence: fence}
 	for {
@@ -103,9 +104,9 @@ func (p *pullReader) drain(ctx context.Context, s scan, fence uint64, each func(
 	}
 }
 
-// drained says whether nothing is left, whatever the last message said: after its
+// drained is true where nothing is left, whatever the last message said. After its
 // node was killed, a consumer was seen to count messages as pending that do not
-// exist, and would be waited for without an end. Asked, it counts again.
+// exist. Asked for its state, it counts again.
 func (p *pullReader) drained(ctx context.Context) bool {
 	if queued, _, err := p.sub.Pending(); err != nil || queued > 0 {
 		return false
@@ -120,7 +121,8 @@ func (p *pullReader) drained(ctx context.Context) bool {
 	return err == nil && info.Pending == 0 && info.Delivered.Count == p.counted
 }
 
-// message is the next one of the consumer. One that was lost on the way is an error, never a gap.
+// message is the next one of the consumer. A message lost on the way is an error,
+// never a gap.
 func (p *pullReader) message(ctx context.Context) (*nats.Msg, delivery, error) {
 	for begun := (time.Time{}); ; {
 		if err := p.ask(ctx); err != nil {
@@ -170,8 +172,8 @@ func (p *pullReader) ask(ctx context.Context) error {
 	return nil
 }
 
-// turn takes the right to one request more. It is waited for only where none is
-// under way: whoever holds two never waits for a third, so all come to their end.
+// takeSlot takes the right to one request more. It waits only where none is under
+// way: a reader that holds two never waits for a third, so all come to their end.
 func (p *pullReader) takeSlot(ctx context.Context) (ok bool, err error) {
 	if p.slots == nil || ctx.Err() != nil {
 		return true, ctx.Err()
@@ -192,7 +194,7 @@ func (p *pullReader) takeSlot(ctx context.Context) (ok bool, err error) {
 	return true, nil
 }
 
-// settle gives back the turns of requests that have ended.
+// releaseSlots gives back the slots of requests that have ended.
 func (p *pullReader) releaseSlots() {
 	for p.heldSlots > 0 && (p.heldSlots-1)*pullMessages >= p.asked {
 		<-p.slots
@@ -200,8 +202,8 @@ func (p *pullReader) releaseSlots() {
 	}
 }
 
-// await waits for anything at all, for as long as nothing may come. A
-// timer and a context for each message would cost more than the message.
+// await waits for any message, as long as none may come. A timer and a context for
+// each message would cost more than the message.
 func (p *pullReader) await(ctx context.Context) (*nats.Msg, error) {
 	for quiet := time.Duration(0); quiet < p.quiet; quiet += pullLook {
 		msg, err := p.sub.NextMsg(pullLook)
@@ -236,16 +238,17 @@ func unserved(msg *nats.Msg) int {
 	return n
 }
 
-// place is what a consumer says about a message.
+// delivery is the position of a message in its stream and consumer.
 type delivery struct {
 	rev     uint64 // its sequence in the stream
 	count   uint64 // how many the consumer has sent with this one
 	pending uint64 // how many are left
 }
 
-// placeOf reads the reply subject of a message, which ends with: how often it
-// was sent, rev, count, time, pending. A newer form has two tokens more before them.
-// The client library's own reader makes much more of it, and waste with it.
+// parseDelivery reads the reply subject of a message, which ends with: how often
+// it was sent, stream sequence, consumer sequence, time, pending. A newer form has
+// two tokens more before them. The client library's own parser does much more, and
+// costs accordingly.
 func parseDelivery(reply string) (d delivery, ok bool) {
 	const short, long = 9, 11 // more may follow the long one
 	n := strings.Count(reply, ".") + 1
@@ -270,7 +273,7 @@ func parseDelivery(reply string) (d delivery, ok bool) {
 	return d, errors.Join(errs[:]...) == nil
 }
 
-// ending decides when a scan has everything.
+// scanEnd decides when a scan has everything.
 type scanEnd struct {
 	client *bucketClient
 	s      scan
@@ -281,7 +284,7 @@ type scanEnd struct {
 // reached is called where the consumer says that nothing is left after rev. The
 // consumer's count may lag behind its store. Where a scan is to end at one
 // revision, the leader, whose own store is read, is asked: if it has come to rev
-// and no further, nothing was ever behind the reader that it did not see.
+// and no further, the reader has seen everything.
 func (n *scanEnd) reached(ctx context.Context, rev uint64) (bool, error) {
 	if rev < n.fence || !n.s.exact {
 		return rev >= n.fence, nil

@@ -8,7 +8,7 @@ import (
 	"unibus/core"
 )
 
-// settled takes a fresh barrier of each of the tables: what is read from them
+// awaitProof takes a fresh barrier of each of the tables: what is read from them
 // afterwards has everything that was acknowledged before the call. Under
 // core.Unproven it takes none.
 func (s *Store) awaitProof(ctx context.Context, tables ...core.Table) error {
@@ -23,7 +23,8 @@ func (s *Store) awaitProof(ctx context.Context, tables ...core.Table) error {
 	return s.proveAll(ctx, tables...)
 }
 
-// find looks up one record. What vanished without a state is denied, not absent.
+// find looks up one record. A record that vanished without a state is denied, not
+// absent.
 func (wb *watchedBucket) find(key string) (r record, ok bool, err error) {
 	wb.mu.RLock()
 	defer wb.mu.RUnlock()
@@ -40,7 +41,7 @@ func (wb *watchedBucket) find(key string) (r record, ok bool, err error) {
 	return r, ok, r.err
 }
 
-// unread says why no row is known; the caller holds mu.
+// unread says why no row is known. The caller holds mu.
 func (wb *watchedBucket) unread() *core.Error {
 	if broken := wb.failure(); broken != nil {
 		return broken
@@ -62,8 +63,8 @@ func (wb *watchedBucket) read(do func(*table)) error {
 	return nil
 }
 
-// all collects what pick makes of a table's records, in the order of their keys. One
-// that cannot be decoded fails the whole: a list that leaves it out would lie.
+// all collects what pick makes of a table's records, in the order of their keys. A
+// record that cannot be decoded fails the whole: a list without it would be wrong.
 func all[T any](s *Store, name core.Table, pick func(record) T) (out []T, err error) {
 	broken := s.buckets[name].read(func(t *table) {
 		if len(t.records) > 0 {
@@ -151,7 +152,8 @@ func (s *Store) memberCounts() (map[core.RoomID]int, error) {
 	return counts, firstError(err, bad)
 }
 
-// activeIn picks the active members out of keys made of a group and its names, in order.
+// activeIn calls each for the active members among keys made of a group and its
+// names, in order.
 func (t *table) activeIn(names map[string]struct{}, key func(name string) string, each func(core.Member)) error {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		r := t.records[key(name)]
@@ -163,80 +165,4 @@ func (t *table) activeIn(names map[string]struct{}, key func(name string) string
 		}
 	}
 	return nil
-}
-
-// Admit returns a user's status and rooms: see core.Store. Both rest on the same
-// barriers of users and members while they are younger than 3 s, and on fresh
-// ones otherwise, so that not every connection waits for a quorum.
-func (s *Store) Admit(ctx context.Context, id core.UserID) (core.Admission, error) {
-	return underLease(ctx, s, func() (core.Admission, error) { return s.admissionOf(id) })
-}
-
-// underLease decides by what the watch has, as long as the proof that there was
-// before the decision is younger than the lease after it. Without one it takes
-// one. A later proof says nothing of what was decided before it.
-func underLease[T any](ctx context.Context, s *Store, decide func() (T, error)) (T, error) {
-	var none T
-	if s.closed.Load() {
-		return none, errClosed()
-	}
-	if ctx.Err() != nil {
-		return none, explain(ctx.Err(), "deciding on an admission")
-	}
-	for try := 0; ; try++ {
-		if p, ok := s.lastProof(); ok {
-			out, err := decide()
-			// The boot clock costs as much as all the rest: it is asked once, here.
-			if _, still := s.lastProof(); still && p.age(now()) < leaseFor {
-				return out, err
-			}
-		}
-		if try == leaseTries { // the process, or the machine, stood still again and again
-			return none, core.Errorf(core.KindUnavailable, "what this node knows of users grew too old while it decided").WithNext("try again")
-		}
-		if err := s.renew(ctx); err != nil {
-			return none, err
-		}
-	}
-}
-
-// leaseTries bounds how often an admission takes a fresh proof.
-const leaseTries = 2
-
-// renew takes fresh barriers for admission.
-func (s *Store) renew(ctx context.Context) error {
-	ctx, cancel, err := s.bound(ctx)
-	if err != nil {
-		return err
-	}
-	defer cancel()
-	return s.awaitProof(ctx, core.TableUsers, core.TableMembers)
-}
-
-// admissionOf decides by what the watch has. Ids come in their canonical form as a
-// rule, so one that is known as it stands is not parsed: that takes longer than all the rest.
-func (s *Store) admissionOf(id core.UserID) (core.Admission, error) {
-	for _, wb := range s.admission {
-		if !wb.open() {
-			return core.Admission{}, errShut(wb.bucket)
-		}
-	}
-	users := s.admission[0]
-	r, ok, err := users.find(string(id))
-	if !ok && err == nil {
-		if id, err = core.ParseUserID(string(id)); err != nil {
-			return core.Admission{}, err
-		}
-		r, ok, err = users.find(string(id))
-	}
-	if !ok || err != nil {
-		return core.Admission{}, err
-	}
-	a := core.Admission{Status: r.user.Status}
-	if a.IsActive() {
-		if a.Rooms, err = s.roomsOf(id); err != nil {
-			return core.Admission{}, err
-		}
-	}
-	return a, nil
 }

@@ -11,15 +11,15 @@ import (
 	"unibus/core"
 )
 
-// The index of rooms by member is derived (DESIGN D3): a member is written
-// first, then its entry. Where a node stopped in between, the reconciler mends
-// the entry. Every node runs it: an entry is written by CAS under the guard and
-// only where it is wrong, so that several do no harm and an idle one writes nothing.
+// The index of rooms by member is derived: a member is written first, then its
+// entry. Where a node stopped in between, the reconciler repairs the entry. Every
+// node runs it: an entry is written by CAS under the guard and only where it is
+// wrong, so that several do no harm and an idle one writes nothing.
 
 const (
-	reconcileAfter = 2 * time.Second  // of a member's change: whoever made it writes the entry in milliseconds
+	reconcileAfter = 2 * time.Second  // of a member's change: its writer writes the entry within milliseconds
 	reconcileAll   = 10 * time.Minute // between passes over the whole index
-	reconcileMost  = 10_000           // members that wait to be looked at; with more the whole index is
+	reconcileMost  = 10_000           // members that wait to be looked at; with more the whole index is read
 )
 
 // reconciler remembers which members changed and were not looked at since.
@@ -29,7 +29,7 @@ type reconciler struct {
 	all     bool
 }
 
-// note is told of every change.
+// note records a change.
 func (r *reconciler) note(c Change) {
 	if c.Member == nil {
 		return
@@ -43,11 +43,11 @@ func (r *reconciler) note(c Change) {
 		r.all = true
 		return
 	}
-	wait := reconcileAfter + rand.N(reconcileAfter) // nodes take turns: who is later finds it mended
+	wait := reconcileAfter + rand.N(reconcileAfter) // nodes take turns: a later one finds it repaired
 	r.changed[core.MemberRow(*c.Member).Key] = time.Now().Add(wait)
 }
 
-// due takes what is to be looked at by now.
+// takeDue returns and forgets the members that are to be looked at by now.
 func (r *reconciler) takeDue(now time.Time) (keys []string, all bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -61,7 +61,7 @@ func (r *reconciler) takeDue(now time.Time) (keys []string, all bool) {
 	return keys, all
 }
 
-// again puts back what could not be looked at.
+// retryLater puts back members that could not be looked at.
 func (r *reconciler) retryLater(keys []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -73,8 +73,8 @@ func (r *reconciler) retryLater(keys []string) {
 	}
 }
 
-// reconcile mends the index until ctx ends: what changed, and all of it at the
-// start and every ten minutes. It rests while the buckets are not open to users.
+// reconcile repairs the index until ctx ends: what changed, and all of it at the
+// start and every ten minutes. It pauses while the buckets are not open to users.
 func (s *Store) reconcile(ctx context.Context) {
 	tick := time.NewTicker(reconcileAfter / 2)
 	defer tick.Stop()
@@ -90,7 +90,7 @@ func (s *Store) reconcile(ctx context.Context) {
 		}
 		keys, all := s.reconciler.takeDue(time.Now())
 		if all || time.Now().After(next) {
-			if mended, err := s.Reconcile(ctx); s.reportRepairs(mended, err) {
+			if repaired, err := s.Reconcile(ctx); s.reportRepairs(repaired, err) {
 				next = time.Now().Add(reconcileAll)
 			}
 		}
@@ -104,22 +104,22 @@ func (s *Store) reconcile(ctx context.Context) {
 	}
 }
 
-// mended says what was done, and is false where it is to be done again.
+// reportRepairs logs what was done, and is false where it has to be done again.
 func (s *Store) reportRepairs(n int, err error) bool {
 	if n > 0 {
-		s.log.Info("entries of the index of rooms by member were mended", "entries", n)
+		s.log.Info("entries of the index of rooms by member were repaired", "entries", n)
 	}
-	if err != nil && core.KindOf(err) != core.KindConflict { // in a conflict somebody else wrote it
+	if err != nil && core.KindOf(err) != core.KindConflict { // in a conflict another node wrote it
 		s.log.Debug("the index of rooms by member cannot be looked at just now", "error", err)
 		return false
 	}
 	return true
 }
 
-// Reconcile looks at the whole index once and returns how many entries it mended:
-// missing ones, those of another state, and those without a member. What was
-// right is not written.
-func (s *Store) Reconcile(ctx context.Context) (mended int, err error) {
+// Reconcile looks at the whole index once and returns how many entries it
+// repaired: missing ones, those of another state, and those without a member.
+// Right entries are not written.
+func (s *Store) Reconcile(ctx context.Context) (repaired int, err error) {
 	if _, err := s.readyBucket(ctx, core.TableMembers); err != nil {
 		return 0, err
 	}
@@ -130,15 +130,15 @@ func (s *Store) Reconcile(ctx context.Context) (mended int, err error) {
 		}
 		var n int
 		n, err = s.repairEntry(ctx, key)
-		if core.KindOf(err) == core.KindConflict { // somebody else writes it
+		if core.KindOf(err) == core.KindConflict { // another node writes it
 			err = nil
 		}
-		mended += n
+		repaired += n
 	}
-	return mended, err
+	return repaired, err
 }
 
-// wrongEntries compares the index with the members as the watch has them; what
+// wrongEntries compares the index with the members as the watch has them. What
 // looks wrong is looked at again by proof before it is written.
 func (s *Store) wrongEntries(ctx context.Context) (wrong []string, err error) {
 	seen := map[string]struct{}{}
@@ -167,15 +167,15 @@ func (s *Store) wrongEntries(ctx context.Context) (wrong []string, err error) {
 	return wrong, err
 }
 
-// turned makes the key of a member out of that of its entry, and back.
+// swapKeyParts makes the key of a member out of that of its entry, and back.
 func swapKeyParts(key string) string {
 	a, b, _ := strings.Cut(key, ".")
 	return b + "." + a
 }
 
-// mend looks at the entry of one member's key and writes it where it is wrong:
-// the entry first, then the member by a fresh proof. Whoever changes the member
-// after that writes the entry itself, and then the CAS fails.
+// repairEntry looks at the entry of one member's key and writes it where it is
+// wrong: it reads the entry first, then the member by a fresh proof. A later
+// change of the member writes the entry itself, and then the CAS fails.
 func (s *Store) repairEntry(ctx context.Context, key string) (int, error) {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
@@ -196,7 +196,7 @@ func (s *Store) repairEntry(ctx context.Context, key string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	m := message{key: swapKeyParts(key), expect: &e.rev, remove: !ok} // no member was ever there: no state to keep
+	m := message{key: swapKeyParts(key), expect: &e.rev, remove: !ok} // there was never a member: no state to keep
 	if ok {
 		m.value = core.IndexRow(*r.member).Value
 	}

@@ -53,8 +53,8 @@ func (s *Store) roomToRekey(ctx context.Context, id core.RoomID, from core.Epoch
 	return roomAndRev{room, rev}, nil
 }
 
-// usersThere refuses a box for somebody who is not a user: an orphan could never
-// be moved back to a database. Users are never deleted, so once is enough.
+// usersThere refuses a box for an unknown user: an orphan could never be moved
+// back to a database. Users are never deleted, so once is enough.
 func (s *Store) usersThere(ctx context.Context, keys []core.SealedKey) error {
 	if len(keys) == 0 {
 		return nil
@@ -79,7 +79,7 @@ func (s *Store) usersThere(ctx context.Context, keys []core.SealedKey) error {
 	return nil
 }
 
-// StagedFor returns who has a staged box: see core.Store.
+// StagedFor returns the users that have a staged box: see core.Store.
 func (s *Store) StagedFor(ctx context.Context, id core.RoomID, from core.Epoch, rec string) ([]core.UserID, error) {
 	if _, err := s.roomToRekey(ctx, id, from, rec); err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func (s *Store) StagedFor(ctx context.Context, id core.RoomID, from core.Epoch, 
 	return s.holdersOf(id, from+1, rec)
 }
 
-// boxedIn is who has a box under a rec, as the watch has it.
+// holdersOf returns the users that have a box under a rec, as the watch has it.
 func (s *Store) holdersOf(id core.RoomID, epoch core.Epoch, rec string) (users []core.UserID, err error) {
 	prefix := core.EpochPrefix(id, epoch, rec)
 	err = s.buckets[core.TableRoomKeys].read(func(t *table) {

@@ -50,9 +50,9 @@ func (s *Store) ReplicaChanges(ctx context.Context, t core.Table, node string, a
 	return late.rows, mechanism, kept - len(late.rows), explain(err, q.doing())
 }
 
-// newestSince is the place that a table has come to, which must not lie before
+// newestSince is the sequence that a table has come to, which must not lie before
 // after. The last message is not asked for by its subject: for that the server
-// goes through all subjects, which takes longer than all the rest of a question.
+// goes through all subjects.
 func (s *Store) newestSince(ctx context.Context, q scan, after uint64) (uint64, error) {
 	info, err := s.bucketInfo(ctx, q.bucket)
 	if err != nil {
@@ -60,19 +60,19 @@ func (s *Store) newestSince(ctx context.Context, q scan, after uint64) (uint64, 
 	}
 	end := info.State.LastSeq
 	if info.State.Messages == 0 || end < after {
-		return 0, core.Errorf(core.KindConflict, "%s has come to %d, and was at %d before: it was made anew, or restored from something older", q.bucket, end, after).
-			WithNext("look at who did that before anything is moved; then start again")
+		return 0, core.Errorf(core.KindConflict, "%s has come to %d, and was at %d before: it was created again, or restored from an older backup", q.bucket, end, after).
+			WithNext("find out how before anything is migrated; then start again")
 	}
 	return end, nil
 }
 
-// startingAfter is a reader of what comes after a place, or from the last message
-// on at the latest: having that, the replica has everything.
+// startingAfter configures a reader of what comes after a sequence, or from the
+// last message on at the latest: having that, the replica has everything.
 func startingAfter(after, end uint64, idle time.Duration) map[string]any {
 	return map[string]any{"deliver_policy": "by_start_sequence", "opt_start_seq": min(after+1, end), "inactive_threshold": idle}
 }
 
-// latest keeps the newest of each row that comes.
+// latestRows keeps the newest of each row that comes.
 type latestRows struct {
 	at   map[string]int
 	rows []core.Row
@@ -94,21 +94,21 @@ func (l *latestRows) add(t core.Table, e entry) {
 	l.rows = append(l.rows, row)
 }
 
-// mechanismKeys are all keys that are no rows, as filters: every key of a bucket
-// that begins with _ is of one of them.
+// internalKeyFilters match all internal keys: every key of a bucket that begins
+// with _ is of one of them.
 func internalKeyFilters() []string {
 	return []string{keyGuard, keyAdmins, barrierKey("*"), writeKey("*"), watchKey("*")}
 }
 
-// countReplica is how many rows one replica keeps, removed ones included: of all
-// its keys those that are not the mechanism's, which are counted too. No filter
-// has the rows alone. A reader that is placed on the replica is told how many
-// messages await it; none is fetched. The mechanism's keys are the leader's to
-// count: another reader would have to be placed, and each leaves the servers work
-// for the time of the fence. They are counted last, and only become more: one
-// that is new, or that the replica has not got yet, looks like a row that is
-// missing, which is looked at again; the other way round it takes a leader that
-// was deposed just then. One that is written over changes nothing.
+// countReplica is how many rows one replica keeps, removed ones included: all its
+// keys without the internal ones, which are counted too. No filter matches the
+// rows alone. A consumer that is placed on the replica is told how many messages
+// are pending; none is fetched. Internal keys are counted by the leader: another
+// consumer would have to be placed, and each leaves the servers work for the time
+// of the fence. They are counted last, and only become more: a new one, or one
+// that the replica lacks, looks like a missing row, which is looked at again. The
+// other way round it takes a leader that was deposed just then. An overwritten one
+// changes nothing.
 func (s *Store) countReplica(ctx context.Context, q scan) (rows, mechanism int, err error) {
 	name, waiting, err := s.placeReader(ctx, q, map[string]any{"deliver_policy": "all"})
 	if err != nil {
@@ -121,7 +121,7 @@ func (s *Store) countReplica(ctx context.Context, q scan) (rows, mechanism int, 
 	return waiting - mechanism, mechanism, nil
 }
 
-// countMechanism asks the leader for the keys of each kind: a few of each.
+// countInternalKeys asks the leader for the keys of each kind: a few of each.
 func (bc *bucketClient) countInternalKeys(ctx context.Context, bucket string) (n int, err error) {
 	ctx, cancel, err := bc.bound(ctx)
 	if err != nil {
@@ -143,8 +143,8 @@ func (bc *bucketClient) countInternalKeys(ctx context.Context, bucket string) (n
 	return n, nil
 }
 
-// placeReader is place for a consumer that begins elsewhere than at every key's
-// newest; waiting is how many messages it found when it was made.
+// placeReader is placeConsumer for a consumer that begins elsewhere than at every
+// key's newest; waiting is how many messages it found when it was created.
 func (bc *bucketClient) placeReader(ctx context.Context, q scan, begin map[string]any) (name string, waiting int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, max(bc.timeout, placeBudget))
 	defer cancel()
@@ -171,8 +171,8 @@ func (bc *bucketClient) placeReader(ctx context.Context, q scan, begin map[strin
 		WithNext("see with `unibus-tui status` whether %s is online and its replica current", q.node)
 }
 
-// createReader gives no filter of its own: one that has everything makes the
-// server go through all subjects.
+// createReader sets no filter: one that matches everything makes the server go
+// through all subjects.
 func (bc *bucketClient) createReader(ctx context.Context, q scan, begin map[string]any) (name, leader string, waiting int, err error) {
 	name = "since_" + token()
 	config := map[string]any{

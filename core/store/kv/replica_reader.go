@@ -7,7 +7,7 @@ import (
 	"unibus/core"
 )
 
-// postIdle is how long the server keeps an unused reader.
+// replicaReaderIdle is how long the server keeps an unused reader.
 const replicaReaderIdle = 2 * time.Minute
 
 // ReplicaReader reads, again and again, what one replica receives after a
@@ -24,7 +24,7 @@ type ReplicaReader struct {
 	seen   uint64
 	latest latestRows
 
-	internal, older int // when the post was made
+	internal, older int // counted when the reader opened
 }
 
 // OpenReplicaReader places a reader on a node's replica and reads what it has

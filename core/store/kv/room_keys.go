@@ -91,12 +91,13 @@ func (s *Store) Key(ctx context.Context, id core.RoomID, epoch core.Epoch, user 
 	return *k, nil
 }
 
-// errBehind is for a leader that lacks what the watch has: it was deposed and does not know it.
+// errBehind is for a leader that lacks what the watch has: it was deposed and does
+// not know it.
 func errBehind(t core.Table) error {
-	return core.Errorf(core.KindUnavailable, "reading %s: who answered lacks what is known to be there", t.Bucket()).WithNext(nextQuorum)
+	return core.Errorf(core.KindUnavailable, "reading %s: the node that answered lacks a record that is known to be there", t.Bucket()).WithNext(nextQuorum)
 }
 
-// roomWithKeys is a room, with the index of keys as current as it.
+// roomWithKeys is a room, with the index of keys as current as the room.
 func (s *Store) roomWithKeys(ctx context.Context, id core.RoomID) (core.Room, error) {
 	if _, err := core.ParseRoomID(string(id)); err != nil {
 		return core.Room{}, err
@@ -130,8 +131,8 @@ func (c *chainCache) put(k recordKey, prev string) {
 	c.prev[k] = prev
 }
 
-// prevOf finds the records of a room: whether there is one the index says, what
-// is in it is asked of the leader once.
+// prevOf finds the records of a room: the index says whether there is one, and the
+// leader is asked once for what is in it.
 func (s *Store) prevOf(ctx context.Context, id core.RoomID) func(core.Epoch, string) (string, bool, error) {
 	return func(at core.Epoch, rec string) (string, bool, error) {
 		k := recordKey{id, at, rec}
@@ -155,7 +156,7 @@ func (s *Store) prevOf(ctx context.Context, id core.RoomID) func(core.Epoch, str
 	}
 }
 
-// recordSuffix ends the key of an epoch record (DESIGN D2).
+// recordSuffix ends the key of an epoch record.
 const recordSuffix = "_record"
 
 // follow goes back from a room's rec to that of an earlier epoch. From
@@ -175,7 +176,8 @@ func follow(room core.Room, epoch core.Epoch, prevOf func(core.Epoch, string) (s
 	return rec, nil
 }
 
-// KeyHolders returns who has a box of the room's current epoch, in the order of their ids.
+// KeyHolders returns the users that have a box of the room's current epoch, in the
+// order of their ids.
 func (s *Store) KeyHolders(ctx context.Context, id core.RoomID) ([]core.UserID, error) {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {

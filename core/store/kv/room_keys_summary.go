@@ -6,10 +6,11 @@ import (
 	"unibus/core"
 )
 
-// RoomKeys is who is in each room and who has its current key, as the watch has
-// it: see core.Store. The tables are read one after the other, so a change under
-// way may be in one and not yet in another; boxes before members, so that nobody
-// who has just been invited and given one passes for removed.
+// RoomKeys returns the members of each room and the holders of its current key, as
+// the watch has it: see core.Store. The tables are read one after the other, so a
+// change under way may be in one and not yet in another. Boxes are read before
+// members, so that a user who was just invited and given a box does not look
+// removed.
 func (s *Store) RoomKeys(ctx context.Context) ([]core.RoomKeys, error) {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
@@ -25,7 +26,7 @@ func (s *Store) RoomKeys(ctx context.Context) ([]core.RoomKeys, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i, k := range out { // a room at a time: the watch, and with it every admission, waits for who reads
+	for i, k := range out { // one room at a time: the watch, and with it every admission, waits for a reader
 		if out[i].Holders, err = s.holdersOf(k.Room.ID, k.Room.Epoch, k.Room.Rec); err != nil {
 			return nil, err
 		}
@@ -36,7 +37,7 @@ func (s *Store) RoomKeys(ctx context.Context) ([]core.RoomKeys, error) {
 	return out, nil
 }
 
-// membersIn is who is active in a room, in order, as the watch has it.
+// membersIn returns the active members of a room, in order, as the watch has it.
 func (s *Store) membersIn(room core.RoomID) (users []core.UserID, err error) {
 	var bad error
 	broken := s.buckets[core.TableMembers].read(func(t *table) {

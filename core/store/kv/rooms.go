@@ -110,11 +110,11 @@ func (s *Store) UpdateRoom(ctx context.Context, id core.RoomID, c core.RoomChang
 		}
 		ctx = asOfNow(ctx)
 	}
-	return core.Room{}, core.Errorf(core.KindConflict, "the room %s was changed by others again and again", id).WithNext("try again")
+	return core.Room{}, core.Errorf(core.KindConflict, "the room %s was changed by other writers again and again", id).WithNext("try again")
 }
 
-// PutMember adds somebody to a room or changes the role: the member first, then
-// the index. After an error in between, doing it again mends the index.
+// PutMember adds a member to a room or changes the role: the member first, then
+// the index. After an error in between, a second call repairs the index.
 func (s *Store) PutMember(ctx context.Context, m core.Member) error {
 	if err := checkRole(m.Role); err != nil {
 		return err
@@ -143,7 +143,8 @@ func (s *Store) PutMember(ctx context.Context, m core.Member) error {
 	return s.index(ctx, m)
 }
 
-// invite keeps an invitation by CAS: somebody who came in meanwhile stays in.
+// invite keeps an invitation by CAS: a user who became a member meanwhile stays
+// one.
 func (s *Store) invite(ctx context.Context, m core.Member) error {
 	row := core.MemberRow(m)
 	for range casTries {
@@ -169,7 +170,7 @@ func (s *Store) invite(ctx context.Context, m core.Member) error {
 		}
 		ctx = asOfNow(ctx)
 	}
-	return core.Errorf(core.KindConflict, "the member %s of %s was changed by others again and again", m.User.Short(), m.Room).WithNext("try again")
+	return core.Errorf(core.KindConflict, "the member %s of %s was changed by other writers again and again", m.User.Short(), m.Room).WithNext("try again")
 }
 
 // AcceptInvitation makes an active member of somebody who is invited: see core.Store.
@@ -202,7 +203,7 @@ func (s *Store) Invitations(ctx context.Context, f core.InvitationFilter) ([]cor
 	return out, firstError(err, bad)
 }
 
-// candidates are the keys among which the invitations are that a filter picks, in order.
+// candidates are the keys that may be invitations that a filter picks, in order.
 func (t *table) candidates(f core.InvitationFilter) []string {
 	var keys []string
 	switch {
@@ -232,14 +233,15 @@ func (s *Store) index(ctx context.Context, m core.Member) error {
 	return err
 }
 
-// RemoveMember takes somebody out of a room, or their invitation back. The member
-// stays, in the state removed: nothing that decides is deleted.
+// RemoveMember removes a member or an invitation. The record stays, in the state
+// removed: no record that decides is deleted.
 func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.UserID) error {
 	_, err := s.changeAndIndex(ctx, room, user, []core.MemberState{core.MemberActive, core.MemberInvited}, func(m *core.Member) { m.State = core.MemberRemoved })
 	return err
 }
 
-// changeAndIndex changes the record of somebody who is in one of some states, and the index after it.
+// changeAndIndex changes the record of a member in one of some states, and the
+// index after it.
 func (s *Store) changeAndIndex(ctx context.Context, room core.RoomID, user core.UserID, from []core.MemberState, change func(*core.Member)) (core.Member, error) {
 	if _, err := core.ParseRoomID(string(room)); err != nil {
 		return core.Member{}, err
@@ -284,7 +286,8 @@ func (s *Store) Member(ctx context.Context, room core.RoomID, user core.UserID) 
 	return m, err
 }
 
-// member is somebody in one of some states, by a fresh proof, and the record's rev.
+// member is a member in one of some states, by a fresh proof, and the record's
+// revision.
 func (s *Store) member(ctx context.Context, room core.RoomID, user core.UserID, in ...core.MemberState) (core.Member, uint64, error) {
 	if err := s.awaitProof(ctx, core.TableMembers); err != nil {
 		return core.Member{}, 0, err
@@ -299,7 +302,8 @@ func (s *Store) member(ctx context.Context, room core.RoomID, user core.UserID, 
 	return cloneMember(*r.member), r.rev, nil
 }
 
-// changeMember changes somebody who is in one of some states, decided anew when somebody else was faster.
+// changeMember changes a member in one of some states, and decides again when
+// another writer was faster.
 func (s *Store) changeMember(ctx context.Context, room core.RoomID, user core.UserID, from []core.MemberState, change func(*core.Member)) (core.Member, error) {
 	for range casTries {
 		m, rev, err := s.member(ctx, room, user, from...)
@@ -313,7 +317,7 @@ func (s *Store) changeMember(ctx context.Context, room core.RoomID, user core.Us
 		}
 		ctx = asOfNow(ctx)
 	}
-	return core.Member{}, core.Errorf(core.KindConflict, "the member %s of %s was changed by others again and again", user.Short(), room).WithNext("try again")
+	return core.Member{}, core.Errorf(core.KindConflict, "the member %s of %s was changed by other writers again and again", user.Short(), room).WithNext("try again")
 }
 
 // Members returns the active members of a room in the order of their ids.
@@ -374,7 +378,7 @@ func (s *Store) RoomsOf(ctx context.Context, user core.UserID) ([]core.RoomID, e
 	return s.roomsOf(user)
 }
 
-// roomsOf reads them as the watch has them; whoever calls has a proof.
+// roomsOf reads them as the watch has them; the caller has a proof.
 func (s *Store) roomsOf(user core.UserID) ([]core.RoomID, error) {
 	var rooms []core.RoomID
 	var bad error

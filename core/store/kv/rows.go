@@ -12,7 +12,8 @@ import (
 	"unibus/core"
 )
 
-// fewKeys is up to how many keys are looked up one by one instead of by reading the table.
+// fewKeys is up to how many keys are looked up one by one, instead of by reading
+// the table.
 const fewKeys = 32
 
 func checkRow(t core.Table, r core.Row) error {
@@ -53,7 +54,8 @@ func (s *Store) PutRows(ctx context.Context, rows []core.Row) (written int, err 
 	return s.commit(ctx, t, writes, batchBytes, s.asCopier)
 }
 
-// equalKeys says which of the rows the table has already, with the same value.
+// equalKeys returns those of the rows that the table has already, with the same
+// value.
 func (s *Store) equalKeys(ctx context.Context, t core.Table, rows []core.Row) (map[string]struct{}, error) {
 	same := map[string]struct{}{}
 	if len(rows) <= fewKeys {
@@ -83,9 +85,9 @@ func (s *Store) equalKeys(ctx context.Context, t core.Table, rows []core.Row) (m
 	return same, nil
 }
 
-// WriteRows writes rows of one table in atomic batches without looking at what
-// is there: for a caller that has compared already, as a migration's merge has.
-// It does not wait for this node's watch: what it wrote is read from replicas.
+// WriteRows writes rows of one table in atomic batches without reading what is
+// there: for a caller that has compared already, as a migration has. It does not
+// wait for this node's watch: what it wrote is read from replicas.
 func (s *Store) WriteRows(ctx context.Context, rows []core.Row) (written int, err error) {
 	if len(rows) == 0 {
 		return 0, nil
@@ -113,16 +115,16 @@ func (s *Store) lookUp(ctx context.Context, t core.Table, key string) (entry, bo
 	return s.get(ctx, t.Bucket(), key)
 }
 
-// DeleteKeys really deletes keys, those of them that are there, and returns how
-// many there were. Only a migration may do this, before anything decides from
-// the store: elsewhere a removal is a state. A marker stays in the bucket.
+// DeleteKeys deletes those of the keys that are there, and returns how many there
+// were. Only a migration may do this, before anything decides from the store:
+// elsewhere a removal is a state. A delete marker stays in the bucket.
 func (s *Store) DeleteKeys(ctx context.Context, t core.Table, keys []string) (int, error) {
 	for _, key := range keys {
 		if err := checkRow(t, core.Row{Table: t, Key: key}); err != nil {
 			return 0, err
 		}
 	}
-	there, err := s.whichAre(ctx, t, keys)
+	there, err := s.existing(ctx, t, keys)
 	if err != nil {
 		return 0, err
 	}
@@ -136,16 +138,16 @@ func (s *Store) DeleteKeys(ctx context.Context, t core.Table, keys []string) (in
 	return done, err
 }
 
-// lookUps is how many keys are looked up at a time.
-const lookUps = 16
+// parallelLookups is how many keys are looked up at a time.
+const parallelLookups = 16
 
-// whichAre looks keys up, several at a time, without reading the table.
-func (s *Store) whichAre(ctx context.Context, t core.Table, keys []string) ([]bool, error) {
+// existing looks keys up, several at a time, without reading the table.
+func (s *Store) existing(ctx context.Context, t core.Table, keys []string) ([]bool, error) {
 	there, errs := make([]bool, len(keys)), make([]error, len(keys))
 	var all sync.WaitGroup
-	for from := range min(lookUps, len(keys)) {
+	for from := range min(parallelLookups, len(keys)) {
 		all.Go(func() {
-			for i := from; i < len(keys); i += lookUps {
+			for i := from; i < len(keys); i += parallelLookups {
 				if _, there[i], errs[i] = s.lookUp(ctx, t, keys[i]); errs[i] != nil {
 					return
 				}
@@ -161,8 +163,8 @@ func (s *Store) whichAre(ctx context.Context, t core.Table, keys []string) ([]bo
 	return there, nil
 }
 
-// Keys returns the rows of a table as its leader has them, in bytewise key
-// order. An error is the last thing that comes.
+// Keys returns the rows of a table as its leader has them, in bytewise key order.
+// An error is the last thing that comes.
 func (s *Store) Keys(ctx context.Context, t core.Table) iter.Seq2[core.Row, error] {
 	return func(yield func(core.Row, error) bool) {
 		rows, few, err := s.fewRows(ctx, t)
@@ -182,10 +184,10 @@ func (s *Store) Keys(ctx context.Context, t core.Table) iter.Seq2[core.Row, erro
 	}
 }
 
-// fewRows reads a bucket with next to nothing in it, as a move finds it, message
-// by message: a consumer would cost the meta group synced writes, and most of a
-// second where five are made at once. Not few: it is to be read otherwise, as it
-// has many keys or is written meanwhile, or not all of it was shown.
+// fewRows reads a nearly empty bucket, as a migration finds it, message by
+// message. A consumer would cost the meta group synced writes, and most of a
+// second where five are made at once. few is false where the bucket has to be read
+// otherwise: it has many keys, is written meanwhile, or not all of it was shown.
 func (s *Store) fewRows(ctx context.Context, t core.Table) (rows []core.Row, few bool, err error) {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
@@ -199,7 +201,7 @@ func (s *Store) fewRows(ctx context.Context, t core.Table) (rows []core.Row, few
 	}
 	last, keys := uint64(0), map[string]bool{}
 	for {
-		e, found, err := s.next(ctx, bucket, last+1)
+		e, found, err := s.firstFrom(ctx, bucket, last+1)
 		if err != nil {
 			return nil, false, explain(err, "reading "+bucket)
 		}
@@ -219,27 +221,27 @@ func (s *Store) fewRows(ctx context.Context, t core.Table) (rows []core.Row, few
 }
 
 // ReplicaRows returns the rows of a table as one node's own replica has them, in
-// bytewise key order; node "" reads any replica that has what the leader has. A
-// replica that lags is waited for some operation timeouts; where the node
-// has no replica or does not answer the error, the last thing that comes, is
-// KindUnavailable. The table is read before the first row comes, and never held
-// in memory: see Config.TempDir.
+// bytewise key order; node "" reads any replica that has what the leader has. It
+// waits some operation timeouts for a replica that lags. KindUnavailable, as the
+// last thing that comes, where the node has no replica or does not answer. The
+// table is read before the first row comes, and never held in memory: see
+// Config.TempDir.
 func (s *Store) ReplicaRows(ctx context.Context, t core.Table, node string) iter.Seq2[core.Row, error] {
 	return func(yield func(core.Row, error) bool) {
-		enough := errors.New("enough")
+		stop := errors.New("stop")
 		err := s.eachRow(ctx, t, scan{bucket: t.Bucket(), filter: everything, node: node}, func(r core.Row) error {
 			if !yield(r, nil) {
-				return enough
+				return stop
 			}
 			return nil
 		})
-		if err != nil && !errors.Is(err, enough) {
+		if err != nil && !errors.Is(err, stop) {
 			yield(core.Row{}, err)
 		}
 	}
 }
 
-// eachRow hands out a scan in key order, without deleted keys and those of the mechanism.
+// eachRow hands out a scan in key order, without deleted and internal keys.
 func (s *Store) eachRow(ctx context.Context, t core.Table, q scan, do func(core.Row) error) error {
 	in := newSorter(s.tempDir, s.memory)
 	defer in.close()
@@ -249,7 +251,7 @@ func (s *Store) eachRow(ctx context.Context, t core.Table, q scan, do func(core.
 	return in.each(func(e entry) error { return do(core.Row{Table: t, Key: e.key, Value: e.value}) })
 }
 
-// addRow is add without the keys of the mechanism.
+// addRow is add without the internal keys.
 func (s *sorter) addRow(e entry) error {
 	if e.key[0] == '_' {
 		return nil

@@ -10,7 +10,7 @@ import (
 
 const (
 	scalePoll  = 50 * time.Millisecond
-	scaleGrace = 3 * time.Second // for nodes that have only just appeared
+	scaleGrace = 3 * time.Second // for nodes that have just appeared
 )
 
 // Scale raises all five buckets to the given replicas, in place, and returns
@@ -79,7 +79,7 @@ func (bc *bucketClient) awaitCurrent(ctx context.Context, bucket string, replica
 		}
 		if !jsapi.Sleep(ctx, scalePoll) {
 			return core.Errorf(core.KindUnavailable, "%s has not got %d current replicas yet", bucket, replicas).
-				WithNext("they go on catching up by themselves; look at the buckets with `unibus-tui status`")
+				WithNext("they catch up by themselves; see the buckets with `unibus-tui status`")
 		}
 	}
 }

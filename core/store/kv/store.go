@@ -30,16 +30,16 @@ type Config struct {
 
 	// Node names the writer of barriers: one store a name. "": a random one.
 	Node string
-	// OnChange is told what the store's watch has seen change while the store is
-	// open to users, in order, from one goroutine, after reads have it. It must
-	// not wait for the store's writes. nil: nobody is told.
+	// OnChange is told what the store's watch has seen change while the store is open
+	// to users, in order, from one goroutine, after reads have it. It must not wait
+	// for the store's writes. nil: no calls.
 	OnChange func(Change)
-	// OnAlarm is told what no operator should find out by himself: from now on
-	// what it is about is denied. nil: nobody is told.
+	// OnAlarm is told of damage that an operator has to know of: the records concerned
+	// are denied from now on. nil: no calls.
 	OnAlarm func(*core.Error)
 	// OnWrite is asked before each write of users' records, with the bucket and the
-	// first key; an error of it is the write's, and nothing is sent. For tests that
-	// stop at every write. nil: nothing is refused.
+	// first key; its error is the write's, and nothing is sent. For tests that stop at
+	// every write. nil: nothing is refused.
 	OnWrite func(bucket, key string) error
 }
 
@@ -61,14 +61,14 @@ type Store struct {
 	admission     [2]*watchedBucket // users and members, by which admission decides
 	changes       changes
 	reconciler    reconciler
-	shutRevisions atomic.Pointer[map[core.Table]uint64] // the guards' revs that Shut took
+	shutRevisions atomic.Pointer[map[core.Table]uint64] // the guards' revisions that Shut wrote
 	chains        chainCache
 	tempDir       string
 	memory        int                            // of one sorter
 	onWrite       func(bucket, key string) error // Config.OnWrite
 
 	mu      sync.Mutex
-	end     context.CancelFunc // of the followers; nil before Open
+	end     context.CancelFunc // of the watches; nil before Open
 	working sync.WaitGroup
 }
 
@@ -84,7 +84,7 @@ func New(c Config) *Store {
 		node = token()
 	}
 	alarm := func(e *core.Error) {
-		s.log.Error("the replicated store does not believe its bucket", "error", e.Text, "next", e.Next)
+		s.log.Error("the replicated store does not trust its bucket", "error", e.Text, "next", e.Next)
 		if c.OnAlarm != nil {
 			c.OnAlarm(e)
 		}
@@ -100,11 +100,11 @@ func New(c Config) *Store {
 	return s
 }
 
-// Open creates the five buckets or opens them, trying again within the budget:
-// at a cold start nobody answers before the meta group has a leader. Buckets
-// are mended where an update can do it, and refused (KindRefused) where not;
-// replicas are raised and never lowered. Then it watches them, and returns when
-// it has what their leaders have. A second Open changes nothing.
+// Open creates the five buckets or opens them, and tries again within the budget:
+// at a cold start no one answers before the meta group has a leader. It repairs
+// what an update can repair, and refuses the rest (KindRefused); it raises
+// replicas and never lowers them. Then it watches the buckets, and returns when it
+// has what their leaders have. A second Open changes nothing.
 func (s *Store) Open(ctx context.Context) error {
 	for _, wb := range s.buckets {
 		wb.watchRows()
@@ -112,26 +112,27 @@ func (s *Store) Open(ctx context.Context) error {
 	return s.begin(ctx, func(ctx context.Context, wb *watchedBucket) error { return wb.awaitReady(ctx, wb.rowsReady) })
 }
 
-// Attend is Open for a copier: of the rows nothing is read into memory, and
-// nothing of the users' methods is answered before Open.
+// OpenGuards is Open for a migration: it watches the guards and reads no rows into
+// memory. The users' methods answer nothing before Open.
 func (s *Store) OpenGuards(ctx context.Context) error {
 	return s.begin(ctx, func(ctx context.Context, wb *watchedBucket) error { return wb.awaitGuards(ctx) })
 }
 
-// Make makes those buckets that are missing, with the given replicas from the
-// beginning, which takes a tenth of the time of making them with one and raising
-// them. It is a short cut alone: where it fails, Attend and Scale try again and say why.
+// CreateBuckets creates missing buckets with the given replicas from the
+// beginning, which takes a tenth of the time of creating them with one and raising
+// them. It is a shortcut: where it fails, OpenGuards and Scale try again and
+// report why.
 func (s *Store) CreateBuckets(ctx context.Context, replicas int) {
 	if checkReplicas(replicas, s.nodes) != nil || s.closed.Load() {
 		return
 	}
-	_ = eachTable(func(t core.Table) error { // of none comes an error
+	_ = eachTable(func(t core.Table) error { // errors are only logged
 		_, err := s.api.StreamInfo(ctx, streamOf(t.Bucket()), jsapi.Attempt)
 		if jsapi.Answered(err, jsapi.CodeStreamNotFound) {
 			err = s.api.CreateStream(ctx, bucketConfig(t.Bucket(), max(replicas, s.replicas)))
 		}
 		if err != nil {
-			s.log.Debug("a bucket was not made at once", "bucket", t.Bucket(), "err", err)
+			s.log.Debug("a bucket was not created at once", "bucket", t.Bucket(), "err", err)
 		}
 		return nil
 	})
@@ -151,7 +152,7 @@ func (s *Store) begin(ctx context.Context, ready func(context.Context, *watchedB
 	return eachTable(func(t core.Table) error { return ready(ctx, s.buckets[t]) })
 }
 
-// watch starts the followers, once; they end with Close.
+// watch starts the watches of all buckets, once; they end with Close.
 func (s *Store) watch() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,7 +168,7 @@ func (s *Store) watch() {
 	}
 }
 
-// following is the follower of a table that has its first watch.
+// readyBucket is the watched bucket of a table once it has its first watch.
 func (s *Store) readyBucket(ctx context.Context, t core.Table) (*watchedBucket, error) {
 	wb := s.buckets[t]
 	select {
@@ -233,7 +234,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// changes carries what the watches saw to OnChange, in order and without holding a watch up.
+// changes carries what the watches saw to OnChange, in order and without holding
+// up a watch.
 type changes struct {
 	tell func(Change)
 	more chan struct{}

@@ -11,8 +11,8 @@ import (
 	"unibus/core"
 )
 
-// record is one current key of a bucket, decoded. Of a record that cannot be
-// decoded err says why; whoever reads it is told.
+// record is one current key of a bucket, decoded. err says why a record cannot be
+// decoded; its readers get that error.
 type record struct {
 	rev    uint64
 	user   *core.User
@@ -21,7 +21,8 @@ type record struct {
 	err    error
 }
 
-// decodeRecord decodes a row of the tables that are kept whole; the others have no value here.
+// decodeRecord decodes a row of the tables that are kept whole. The others have no
+// value here.
 func decodeRecord(r core.Row, rev uint64) record {
 	out := record{rev: rev}
 	switch r.Table {
@@ -46,10 +47,10 @@ type table struct {
 	name    core.Table
 	seq     uint64 // of the last message that was seen
 	records map[string]record
-	gone    map[string]uint64 // keys whose newest message is a marker, with its rev
-	by      groups            // keys by what comes before their last dot
+	gone    map[string]uint64 // keys whose newest message is a delete marker, with its revision
+	by      groups            // names after the last dot of a key, by the part before it
 	of      groups            // members only: rooms by user
-	pending groups            // members only: keys of invitations, by who invited
+	pending groups            // members only: keys of invitations, by inviter
 	guard   guard
 	token   string // of this node's newest barrier
 	tokenAt uint64
@@ -65,6 +66,7 @@ func (g groups) add(group, name string) {
 	g[group][name] = struct{}{}
 }
 
+// remove stores a delete marker.
 func (g groups) remove(group, name string) {
 	delete(g[group], name)
 	if len(g[group]) == 0 {
@@ -76,7 +78,7 @@ func newTable(name core.Table) *table {
 	return &table{name: name, records: map[string]record{}, gone: map[string]uint64{}, by: groups{}, of: groups{}, pending: groups{}}
 }
 
-// put takes in a current record.
+// put stores a current record.
 func (t *table) put(key string, r record) {
 	before, known := t.records[key]
 	if !known {
@@ -98,7 +100,8 @@ func (t *table) remove(key string, rev uint64) {
 	t.gone[key] = rev
 }
 
-// invitation counts a record among its inviter's, where it is an invitation.
+// invitation adds or removes a record among its inviter's, where it is an
+// invitation.
 func (t *table) invitation(key string, r record, do func(groups, string, string)) {
 	if r.member != nil && r.member.State == core.MemberInvited && r.member.InvitedBy != nil {
 		do(t.pending, *r.member.InvitedBy, key)
@@ -110,7 +113,7 @@ func (t *table) group(key string, do func(groups, string, string)) {
 		return
 	}
 	dot := strings.LastIndexByte(key, '.')
-	if dot < 0 { // no key of unibus: counted all the same
+	if dot < 0 { // not a key that unibus writes: counted all the same
 		do(t.by, "", key)
 		return
 	}
@@ -120,10 +123,11 @@ func (t *table) group(key string, do func(groups, string, string)) {
 	}
 }
 
-// keys are the keys of the current records, in bytewise order.
+// keys returns the keys of the current records, in bytewise order.
 func (t *table) keys() []string { return slices.Sorted(maps.Keys(t.records)) }
 
-// change is what a record's new state tells those who follow it; ok is false where it tells nothing.
+// change is the Change that reports the new state of a record; ok is false where
+// there is none to report.
 func change(table core.Table, key string, r record) (c Change, ok bool) {
 	switch {
 	case r.user != nil:
@@ -136,11 +140,11 @@ func change(table core.Table, key string, r record) (c Change, ok bool) {
 		m := cloneMember(*r.member)
 		return Change{Member: &m}, true
 	}
-	return ended(table, key)
+	return removal(table, key)
 }
 
-// ended is the change of a record that is not there any more, or cannot be read.
-func ended(table core.Table, key string) (Change, bool) {
+// removal is the Change of a record that was removed, or cannot be read.
+func removal(table core.Table, key string) (Change, bool) {
 	switch table {
 	case core.TableUsers:
 		return Change{User: &core.User{ID: core.UserID(key), Role: core.RoleMember, Status: core.UserRevoked}}, true
@@ -156,7 +160,7 @@ func ended(table core.Table, key string) (Change, bool) {
 	return Change{}, false
 }
 
-// What is handed out is the caller's: nothing of it is shared with the cache.
+// Values that are handed out are the caller's: the cache shares nothing of them.
 
 func cloneUser(u core.User) core.User {
 	u.Name, u.KEMKey = clonePointer(u.Name), bytes.Clone(u.KEMKey)
@@ -181,8 +185,8 @@ func clonePointer(s *string) *string {
 	return &c
 }
 
-// guard is a bucket's `_authority` as it was seen (DESIGN section 6). Its zero
-// value is a bucket that has none: nobody may use it.
+// guard is a bucket's `_authority` as the watch saw it: see DESIGN.md. The zero
+// value is a bucket without one, which no store may use.
 type guard struct {
 	Generation uint64 `json:"generation"`
 	Open       bool   `json:"open"`
@@ -193,7 +197,7 @@ type guard struct {
 const (
 	keyGuard = "_authority"
 
-	// The mechanism's own values are in headers too, where a watch asks for no values.
+	// Internal values are in headers too, for watches that ask for keys alone.
 	hdrGuard = "Unibus-Guard"
 	hdrToken = "Unibus-Token"
 )
@@ -201,7 +205,7 @@ const (
 func decodeGuard(value []byte, rev uint64) guard {
 	g := guard{rev: rev}
 	if json.Unmarshal(value, &g) != nil {
-		return guard{Generation: math.MaxUint64, rev: rev} // unreadable: shut for good
+		return guard{Generation: math.MaxUint64, rev: rev} // unreadable: stays shut
 	}
 	return g
 }

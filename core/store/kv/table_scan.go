@@ -9,14 +9,14 @@ type scan struct {
 	keysOnly bool   // no values, keys only
 	node     string // whose replica to read; "": any that has what the leader has
 	exact    bool   // end at one revision; node must be the leader's
-	messages *int   // of an exact one: how many messages the leader counted there
+	messages *int   // set by an exact scan: how many messages the leader counted there
 }
 
-// run calls each for every current key, in the order in which they were
-// written; deleted ones come too, and a key that is changed meanwhile comes
-// again. It ends when nothing is left and everything was seen that the leader
-// had at the start: a replica that lags is waited for. It fails when nothing
-// arrives for some operation timeouts; there is no bound on the whole.
+// run calls each for every current key, in the order of writing. Deleted ones come
+// too, and a key that is changed meanwhile comes again. It ends when nothing is
+// left and everything was seen that the leader had at the start: it waits for a
+// replica that lags. It fails when nothing arrives for some operation timeouts;
+// there is no bound on the whole.
 func (bc *bucketClient) run(ctx context.Context, s scan, each func(entry) error) error {
 	fence, found, err := bc.newest(ctx, s)
 	if err != nil || !found {

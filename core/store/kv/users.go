@@ -7,7 +7,8 @@ import (
 	"unibus/core"
 )
 
-// casTries bounds how often a change is decided anew because somebody else changed the same record.
+// casTries bounds how often a change is decided again because another writer
+// changed the same record.
 const casTries = 5
 
 // AddUser adds a user. After a timeout it is KindUnavailable, and the user may be there or not.
@@ -78,7 +79,7 @@ func (s *Store) User(ctx context.Context, id core.UserID) (core.User, error) {
 	if s.closed.Load() {
 		return core.User{}, errClosed()
 	}
-	u, _, err := s.user(ctx, id) // what it waits for has a bound of its own
+	u, _, err := s.user(ctx, id) // its waits have a bound of their own
 	return u, err
 }
 
@@ -120,7 +121,8 @@ func list[T any](ctx context.Context, s *Store, t core.Table, pick func(record) 
 	return all(s, t, pick)
 }
 
-// SetUserStatus revokes or activates a user. It is decided anew when somebody else changes the same user.
+// SetUserStatus revokes or activates a user. It decides again when another writer
+// changes the same user.
 func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis) (core.User, error) {
 	return s.setStatus(ctx, id, status, at, nil)
 }
@@ -136,13 +138,15 @@ func (s *Store) SetUserStatusAs(ctx context.Context, actor, id core.UserID, stat
 	})
 }
 
-// keyAdmins is written with every change of an admin's status. Who decides on
-// what admins may do reads it first; its CAS then says that none has changed since.
+// keyAdmins is written with every change of an admin's status. A decision that
+// rests on being an admin reads it first; its CAS then says that no admin has
+// changed since.
 const keyAdmins = "_admins"
 
-// setStatus reads what the decision rests on after the rev of keyAdmins and,
+// setStatus reads what the decision rests on after the revision of keyAdmins and,
 // where admins have a part in it, writes user and keyAdmins in one batch, each
-// with its CAS. allow is nil where nobody's being an admin matters.
+// with its CAS. allow is nil where it does not matter whether an actor is an
+// admin.
 func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis, allow func(context.Context) error) (core.User, error) {
 	if err := checkStatus(status); err != nil {
 		return core.User{}, err
@@ -158,7 +162,7 @@ func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserS
 			return u, err
 		}
 	}
-	return core.User{}, core.Errorf(core.KindConflict, "the user %s was changed by others again and again", id.Short()).WithNext("try again")
+	return core.User{}, core.Errorf(core.KindConflict, "the user %s was changed by other writers again and again", id.Short()).WithNext("try again")
 }
 
 func (s *Store) setStatusOnce(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis, allow func(context.Context) error) (core.User, error) {
@@ -183,7 +187,7 @@ func (s *Store) setStatusOnce(ctx context.Context, id core.UserID, status core.U
 	u.Status, u.Updated = status, at
 	row := core.UserRow(u)
 	batch := []message{{key: row.Key, value: row.Value, expect: &rev}}
-	if allow != nil || u.Role == core.RoleAdmin { // what operators do with members contends with nobody
+	if allow != nil || u.Role == core.RoleAdmin { // an operator's change of a member contends with no other
 		batch = append(batch, message{key: keyAdmins, value: []byte(token()), expect: &admins.rev})
 	}
 	_, err = s.write(ctx, wb, batch)
@@ -212,7 +216,7 @@ func (s *Store) SetKEMKey(ctx context.Context, id core.UserID, key []byte, at co
 		}
 		ctx = asOfNow(ctx)
 	}
-	return core.User{}, core.Errorf(core.KindConflict, "the user %s was changed by others again and again", id.Short()).WithNext("try again")
+	return core.User{}, core.Errorf(core.KindConflict, "the user %s was changed by other writers again and again", id.Short()).WithNext("try again")
 }
 
 // replace writes a row over the revision that was read.

@@ -12,20 +12,20 @@ import (
 )
 
 const (
-	heartbeat    = time.Second             // of a watch on which nothing happens
-	watchTimeout = 2500 * time.Millisecond // after which a watch counts as dead
+	heartbeat    = time.Second             // of a watch without messages
+	watchTimeout = 2500 * time.Millisecond // without a message or heartbeat, a watch counts as dead
 )
 
-// watch is one consumer of a bucket and what it has delivered. Messages come in
-// the order of their sequences; a gap ends it.
+// watch is one push consumer of a bucket and the table that it has delivered.
+// Messages come in the order of their sequences; a gap ends it.
 type watch struct {
 	owner *watchedBucket
 	name  string
 	sub   *nats.Subscription
 
 	filters []string // keys; none: all
-	rows    bool     // it has what the table keeps of its rows
-	large   bool     // it reads so much that the machine may be busy with that
+	rows    bool     // it delivers the rows too
+	large   bool     // the table is large: see largeTable
 
 	// Under the follower's mu.
 	table     *table
@@ -46,8 +46,8 @@ func (wb *watchedBucket) newWatch() *watch {
 	return n
 }
 
-// start subscribes and creates the consumer. It lives on one peer that the
-// server picks; the store of that peer is what it reads.
+// start subscribes and creates the consumer. It lives on one peer that the server
+// picks, and reads that peer's store.
 func (n *watch) start(ctx context.Context) error {
 	bc := n.owner.client
 	inbox := bc.api.Conn.NewInbox()
@@ -77,7 +77,7 @@ func (n *watch) start(ctx context.Context) error {
 	return bc.api.Request(try, "CONSUMER.CREATE."+streamOf(n.owner.bucket)+"."+n.name, body, nil)
 }
 
-// stop ends the watch; its consumer is removed without waiting for the answer.
+// stop ends the watch; its consumer is deleted without waiting for the answer.
 func (n *watch) stop() {
 	if n.sub != nil {
 		_ = n.sub.Unsubscribe() // fails where the connection is gone, and the subscription with it
@@ -94,7 +94,7 @@ func (n *watch) handle(msg *nats.Msg) {
 	wb := n.owner
 	at, ok := parseDelivery(msg.Reply)
 	if !ok {
-		wb.client.log.Warn("a watch got what is no message of a stream", "bucket", wb.bucket)
+		wb.client.log.Warn("a watch received a message without a stream sequence", "bucket", wb.bucket)
 		return
 	}
 	e := entry{key: keyOf(wb.bucket, msg.Subject), value: msg.Data, rev: at.rev, deleted: isDeleted(msg.Header)}
@@ -118,7 +118,8 @@ func (n *watch) handle(msg *nats.Msg) {
 	}
 }
 
-// beat answers flow control, and finds out from a heartbeat what was lost at the end.
+// beat answers flow control, and finds out from a heartbeat whether the last
+// messages were lost.
 func (n *watch) beat(msg *nats.Msg) {
 	wb := n.owner
 	if msg.Reply != "" {
@@ -135,7 +136,7 @@ func (n *watch) beat(msg *nats.Msg) {
 	}
 }
 
-// setFence says up to which sequence the watch has to come before it can be used.
+// setFence sets the sequence that the watch has to reach before it can be used.
 func (n *watch) setFence(seq uint64) {
 	n.owner.mu.Lock()
 	defer n.owner.mu.Unlock()
@@ -159,9 +160,9 @@ func (n *watch) reach() {
 	}
 }
 
-// caughtUp waits for the fence as long as messages arrive: a replica that lags
-// may be a bad choice, and sends heartbeats like any other. To begin a large table
-// anew is a worse choice, so that gets more time.
+// caughtUp waits for the fence as long as messages arrive: a replica that lags may
+// be a bad choice, and sends heartbeats like any other. Starting a large table
+// again is a worse choice, so that gets more time.
 func (n *watch) caughtUp(ctx context.Context) error {
 	patience := barrierWait
 	if n.large {

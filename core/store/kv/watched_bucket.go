@@ -13,15 +13,15 @@ import (
 	"unibus/core/jsapi"
 )
 
-// follower keeps one bucket in memory from a watch, and proves by barriers that
-// what it has is current (DESIGN D4). The watch is replaced when it falls
-// silent, when a message of it was lost, and when a barrier was not seen in time.
+// watchedBucket keeps one bucket in memory from a watch, and proves by barriers
+// that it is current: see DESIGN.md. The watch is replaced when it hears nothing,
+// when a message of it was lost, and when it did not deliver a barrier in time.
 type watchedBucket struct {
 	client    *bucketClient
 	name      core.Table
 	bucket    string
-	guardOnly bool // its rows are never kept: only the mechanism's keys are watched
-	keysOnly  bool // keys alone
+	guardOnly bool // its rows are never kept: only internal keys are watched
+	keysOnly  bool // of its rows only the keys are kept
 	node      string
 	onChange  func(Change)
 	onAlarm   func(*core.Error)
@@ -30,14 +30,14 @@ type watchedBucket struct {
 	cur      *watch               // nil until the first has caught up
 	created  string               // when the stream was created, as the server says it
 	vanished map[string]struct{}  // keys whose records vanished without a state
-	waiters  map[*waiter]struct{} // for something that the watch has yet to deliver
+	waiters  map[*waiter]struct{} // for what the watch has yet to deliver
 
-	failed atomic.Pointer[core.Error] // nothing is answered any more, and why; set under mu
+	failed atomic.Pointer[core.Error] // why no read is answered any more; set under mu
 
-	guardsReady     chan struct{} // closed when the first watch has caught up, or the follower is broken
+	guardsReady     chan struct{} // closed when the first watch has caught up, or the bucket has failed
 	rowsReady       chan struct{} // likewise, with the rows
 	rowsWanted      atomic.Bool   // the rows are wanted, not the guards alone
-	restartWanted   atomic.Bool   // somebody wants a new watch
+	restartWanted   atomic.Bool   // a new watch is wanted
 	restartRequests chan struct{}
 
 	barriers  barriers
@@ -58,16 +58,17 @@ func newWatchedBucket(bc *bucketClient, name core.Table, node string, emit func(
 	}
 	switch name {
 	case core.TableRoomKeys:
-		wb.keysOnly = true // boxes are large, and nothing decides by what is in them
+		wb.keysOnly = true // boxes are large, and no decision reads them
 	case core.TableRoomsByMember:
-		wb.guardOnly = true // derived: members is the truth
+		wb.guardOnly = true // derived from members
 	}
 	return wb
 }
 
 const checkInterval = 500 * time.Millisecond
 
-// run keeps a watch until ctx ends, the connection is closed or the stream is not the one it was.
+// run keeps a watch until ctx ends, the connection is closed or the bucket has
+// failed.
 func (wb *watchedBucket) run(ctx context.Context) {
 	defer wb.stop()
 	tick := time.NewTicker(checkInterval)
@@ -102,14 +103,14 @@ func (wb *watchedBucket) stop() {
 
 func (wb *watchedBucket) failure() *core.Error { return wb.failed.Load() }
 
-// open says whether the bucket may be used.
+// open is true where users may use the bucket.
 func (wb *watchedBucket) open() bool {
 	wb.mu.RLock()
 	defer wb.mu.RUnlock()
 	return wb.cur != nil && wb.cur.rows && wb.cur.table.guard.Open
 }
 
-// caughtUp says whether there was a first watch.
+// caughtUp is true once the first watch has caught up.
 func (wb *watchedBucket) caughtUp() bool {
 	select {
 	case <-wb.guardsReady:
@@ -128,7 +129,7 @@ func (wb *watchedBucket) stale() bool {
 	return wb.cur == nil || wb.cur.dead || time.Since(wb.cur.heard) > watchTimeout
 }
 
-// kick asks for a new watch.
+// requestRestart asks for a new watch.
 func (wb *watchedBucket) requestRestart() {
 	wb.restartWanted.Store(true)
 	select {
@@ -140,12 +141,12 @@ func (wb *watchedBucket) requestRestart() {
 // loseWatch marks a watch as useless. The caller holds mu.
 func (wb *watchedBucket) loseWatch(n *watch, why string) {
 	n.dead = true
-	wb.client.log.Debug("a watch is given up", "bucket", wb.bucket, "why", why)
+	wb.client.log.Debug("a watch is replaced", "bucket", wb.bucket, "why", why)
 	wb.requestRestart()
 }
 
-// again watches anew into a new table and puts it in the place of the old one
-// when it has everything that the leader had. The old watch goes on meanwhile.
+// restart watches into a new table, which replaces the old one when it has
+// everything that the leader had. The old watch goes on meanwhile.
 func (wb *watchedBucket) restart(ctx context.Context) error {
 	wb.restartWanted.Store(false)
 	n := wb.newWatch()
@@ -163,9 +164,10 @@ func (wb *watchedBucket) restart(ctx context.Context) error {
 	return err
 }
 
-// largeTable is how many keys make a table one that is read by itself. The
-// server sends a watch up to 32 MiB ahead of what was answered for: those of all
-// tables at once are more than it lets wait for a connection before it ends it.
+// largeTable is how many keys make a table large: such tables are read one at a
+// time. The server sends a watch up to 32 MiB ahead of flow control; those of all
+// tables at once are more than it lets wait for a connection before it ends the
+// connection.
 const largeTable = 20_000
 
 // load brings a watch to where the leader is. Large tables take turns.
@@ -202,8 +204,9 @@ func (wb *watchedBucket) large(ctx context.Context, n *watch) bool {
 
 const overtakeTries = 20
 
-// overtake brings a new watch to where the old one is: reads never go back. The
-// old one may have seen what is gone by now, so a write of one's own helps out.
+// catchUpWithOld brings a new watch to where the old one is: reads never go back.
+// The old one may have seen messages that are gone by now, so the node writes one
+// of its own.
 func (wb *watchedBucket) catchUpWithOld(ctx context.Context, n *watch, try int) error {
 	if try == overtakeTries {
 		return context.DeadlineExceeded
@@ -229,7 +232,7 @@ func (wb *watchedBucket) startAndCatchUp(ctx context.Context, n *watch) error {
 	if err != nil {
 		return err
 	}
-	// Asked after the consumer was made, so that it is this stream's.
+	// Asked after the consumer was created, so that both are of the same stream.
 	info, err := wb.client.api.StreamInfo(ctx, streamOf(wb.bucket), jsapi.Attempt)
 	if err != nil {
 		return err
@@ -241,7 +244,8 @@ func (wb *watchedBucket) startAndCatchUp(ctx context.Context, n *watch) error {
 	return n.caughtUp(ctx)
 }
 
-// newest asks the leader for the last sequence that the watch would deliver.
+// newestSequence asks the leader for the last sequence that the watch would
+// deliver.
 func (wb *watchedBucket) newestSequence(ctx context.Context, filters []string) (uint64, error) {
 	if len(filters) == 0 {
 		filters = []string{everything}
@@ -259,8 +263,8 @@ func (wb *watchedBucket) newestSequence(ctx context.Context, filters []string) (
 	return seq, nil
 }
 
-// sameStream breaks the follower where the stream was made anew under it: what
-// it holds then says nothing about what was kept here before.
+// sameStream fails the bucket where its stream was created again: what the new
+// stream holds says nothing about what was kept here before.
 func (wb *watchedBucket) sameStream(created string) error {
 	if created == "" {
 		return core.Errorf(core.KindFailed, "the cluster did not say when %s was created", wb.bucket)
@@ -274,7 +278,7 @@ func (wb *watchedBucket) sameStream(created string) error {
 	if same {
 		return nil
 	}
-	err := core.Errorf(core.KindUnavailable, "%s was removed and made anew while this node used it: nothing in it is believed", wb.bucket).
+	err := core.Errorf(core.KindUnavailable, "%s was deleted and created again while this node used it: no record of it is used", wb.bucket).
 		WithNext("find out who removed the stream %s; restore it from a backup, then restart the nodes", streamOf(wb.bucket))
 	wb.fail(err)
 	return err
@@ -294,8 +298,8 @@ func (wb *watchedBucket) fail(err *core.Error) {
 	wb.onAlarm(err)
 }
 
-// swap puts a watch that has caught up in the place of the one before, and
-// tells what has changed between them. It is false where the old one is ahead.
+// replaceWatch puts a watch that has caught up in the place of the one before, and
+// notifies of the differences. It is false where the old one is ahead.
 func (wb *watchedBucket) replaceWatch(n *watch) bool {
 	wb.mu.Lock()
 	old := wb.cur
@@ -322,11 +326,11 @@ func (wb *watchedBucket) replaceWatch(n *watch) bool {
 	return true
 }
 
-// compare tells what is new in a table and returns the keys that are missing in
-// it without a marker. The caller holds mu.
+// notifyDifferences reports what is new in a table, and returns the keys that are
+// missing in it without a delete marker. The caller holds mu.
 func (wb *watchedBucket) notifyDifferences(old, now *table) (missing []string) {
 	if !now.guard.Open {
-		return nil // a move is writing: rows may really be removed, and nobody is admitted
+		return nil // a migration is writing: rows may be deleted, and no user is admitted
 	}
 	for key, r := range now.records {
 		if before, ok := old.records[key]; !ok || before.rev < r.rev {
@@ -343,7 +347,7 @@ func (wb *watchedBucket) notifyDifferences(old, now *table) (missing []string) {
 			missing = append(missing, key)
 		}
 	}
-	for key := range wb.vanished { // a replica that was healed has them again
+	for key := range wb.vanished { // a healed replica has them again
 		if _, ok := now.records[key]; ok {
 			delete(wb.vanished, key)
 		}
@@ -361,7 +365,7 @@ func (wb *watchedBucket) reportMissing(keys []string) {
 		len(keys), wb.bucket, keys[0]).WithNext("look for damaged or deleted data on the nodes before anything is written again"))
 }
 
-// take brings a message into a watch's table. The caller holds mu.
+// apply brings a message into a watch's table. The caller holds mu.
 func (wb *watchedBucket) apply(n *watch, e entry, r record, h nats.Header) {
 	t, live := n.table, n == wb.cur
 	t.seq = e.rev
@@ -390,7 +394,7 @@ func (wb *watchedBucket) apply(n *watch, e entry, r record, h nats.Header) {
 	}
 }
 
-// mechanism takes in a key that is no row.
+// applyInternal brings an internal key into the table.
 func (t *table) applyInternal(node string, e entry, h nats.Header) {
 	switch e.key {
 	case keyGuard:
@@ -410,7 +414,7 @@ func (wb *watchedBucket) notify(key string, r record) {
 	}
 }
 
-// wake ends the waits whose time has come. The caller holds mu.
+// wakeWaiters ends the waits whose condition holds. The caller holds mu.
 func (wb *watchedBucket) wakeWaiters() {
 	for w := range wb.waiters {
 		if w.seen(wb.cur.table) {
@@ -463,7 +467,8 @@ func (wb *watchedBucket) awaitSeq(ctx context.Context, seq uint64) error {
 	}
 }
 
-// want has the rows watched from now on; a watch of the guards alone is replaced.
+// watchRows has the rows watched from now on; a watch of the guards alone is
+// replaced.
 func (wb *watchedBucket) watchRows() {
 	if !wb.rowsWanted.Swap(true) {
 		wb.requestRestart()
@@ -479,7 +484,7 @@ func closeOnce(c chan struct{}) {
 	}
 }
 
-// opened waits for the first watch.
+// awaitGuards waits for the first watch.
 func (wb *watchedBucket) awaitGuards(ctx context.Context) error {
 	return wb.awaitReady(ctx, wb.guardsReady)
 }

@@ -8,15 +8,16 @@ import (
 	"unibus/core"
 )
 
-// writes are those of one bucket that wait for each other: the server lets one
-// guarded write be under way at a time. Who waits together goes in one batch.
+// writeBatcher batches the writes of one bucket that wait for each other: the
+// server lets one guarded write be under way at a time. Writes that wait together
+// go in one atomic batch.
 type writeBatcher struct {
 	mu      sync.Mutex
 	waiting []*queuedWrite
 	running bool
 }
 
-// pending is one caller's messages.
+// queuedWrite is one caller's messages.
 type queuedWrite struct {
 	messages []message
 	done     chan struct{}
@@ -24,8 +25,8 @@ type queuedWrite struct {
 	err      error
 }
 
-// writeTogether sends messages in one batch with those of others who wait, and
-// alone where that batch was refused because of a revision.
+// writeBatched sends messages in one batch with those of other waiting callers,
+// and alone where that batch was refused because of a revision.
 func (s *Store) writeBatched(ctx context.Context, wb *watchedBucket, messages []message) (uint64, error) {
 	if err := s.refused(wb, messages); err != nil {
 		return 0, err
@@ -38,14 +39,14 @@ func (s *Store) writeBatched(ctx context.Context, wb *watchedBucket, messages []
 	case <-p.done:
 		return p.rev, p.err
 	case <-ctx.Done():
-		if wb.batcher.drop(p) {
+		if wb.batcher.cancel(p) {
 			return 0, explain(ctx.Err(), describeWrite(wb, messages))
 		}
 		return 0, unknownOutcome(ctx.Err(), describeWrite(wb, messages))
 	}
 }
 
-// add reports whether somebody has to begin sending.
+// add is true where the caller has to start the sending.
 func (w *writeBatcher) add(p *queuedWrite) (begin bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -54,8 +55,8 @@ func (w *writeBatcher) add(p *queuedWrite) (begin bool) {
 	return begin
 }
 
-// drop takes back what was not sent yet, and reports whether it could.
-func (w *writeBatcher) drop(p *queuedWrite) bool {
+// cancel takes back what was not sent yet, and is false where it was sent.
+func (w *writeBatcher) cancel(p *queuedWrite) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i := slices.Index(w.waiting, p)
@@ -65,9 +66,10 @@ func (w *writeBatcher) drop(p *queuedWrite) bool {
 	return i >= 0
 }
 
-// take returns who goes in the next batch, in the order in which they came: no
-// key twice, as one of two changes of a record has to see the other.
-func (w *writeBatcher) take() (group []*queuedWrite) {
+// nextGroup returns the writes of the next batch, in the order in which they came:
+// no key twice, because the later of two changes of a record has to see the
+// earlier.
+func (w *writeBatcher) nextGroup() (group []*queuedWrite) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	keys, messages, size := map[string]bool{}, 0, 0
@@ -95,11 +97,11 @@ func (w *writeBatcher) take() (group []*queuedWrite) {
 	return group
 }
 
-// runWrites sends one batch after the other while somebody waits.
+// runBatches sends one batch after the other while callers wait.
 func (s *Store) runBatches(wb *watchedBucket) {
 	for {
 		yieldToWaiters()
-		group := wb.batcher.take()
+		group := wb.batcher.nextGroup()
 		if len(group) == 0 {
 			return
 		}
@@ -115,10 +117,10 @@ func (s *Store) writeGroup(wb *watchedBucket, group []*queuedWrite) {
 		all = append(all, p.messages...)
 	}
 	rev, err := s.writeAlone(ctx, wb, all, asUser)
-	one := len(group) > 1 && core.KindOf(err) == core.KindConflict
+	retryAlone := len(group) > 1 && core.KindOf(err) == core.KindConflict
 	for _, p := range group {
 		p.rev, p.err = rev, err
-		if one { // the batch was refused whole: each for itself says whose revision was old
+		if retryAlone { // the batch was refused whole: sent alone, each write says whether its own revision was old
 			p.rev, p.err = s.writeAlone(ctx, wb, p.messages, asUser)
 		}
 		close(p.done)

@@ -72,7 +72,7 @@ func TestNoKeyTwiceInOneBatch(t *testing.T) {
 		w.add(p)
 	}
 	var sizes []int
-	for group := w.take(); len(group) > 0; group = w.take() {
+	for group := w.nextGroup(); len(group) > 0; group = w.nextGroup() {
 		sizes = append(sizes, len(group))
 	}
 	if fmt.Sprint(sizes) != "[2 2]" {
@@ -88,13 +88,13 @@ func TestWritesThatWait(t *testing.T) {
 	t.Parallel()
 	var w writeBatcher
 	p := &queuedWrite{messages: []message{{key: "mine"}}}
-	if !w.add(p) || !w.drop(p) || w.drop(p) {
+	if !w.add(p) || !w.cancel(p) || w.cancel(p) {
 		t.Error("a write that waits can be taken back once")
 	}
 	for i := range 2 * batchMessages {
 		w.add(&queuedWrite{messages: []message{{key: fmt.Sprint(i)}}})
 	}
-	if n := len(w.take()); n >= batchMessages {
+	if n := len(w.nextGroup()); n >= batchMessages {
 		t.Errorf("%d messages in one batch, and one more may carry the guard", n)
 	}
 }
