@@ -165,7 +165,7 @@ func TestAWriteWithoutItsEffectIsAnError(t *testing.T) {
 			must(t, s.CreateRoom(t.Context(), storetest.NewRoom("r", owner.ID)))
 			must(t, s.PutMember(t.Context(), storetest.NewMember("r", owner.ID)))
 			if name == "commit" {
-				must(t, s.raise(t.Context()))
+				must(t, s.upgradeToStates(t.Context()))
 			}
 			before, err := storetest.Export(t.Context(), s)
 			must(t, err)

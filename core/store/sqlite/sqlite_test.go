@@ -101,7 +101,7 @@ func TestSchemaMayBeSpacedOtherwise(t *testing.T) {
 	must(t, raw(t, path, spaced, "PRAGMA application_id=0x554E4942", "PRAGMA user_version=1"))
 	must(t, opened(t, Config{Path: path}).AddUser(t.Context(), storetest.NewUser(t, "a")))
 	for a, b := range map[string]string{"DEFAULT '0'": "DEFAULT ' 0'", "a b": "ab", "DEFAULT (1)": "DEFAULT 1"} {
-		if squeezed(a) == squeezed(b) {
+		if normalizeSpace(a) == normalizeSpace(b) {
 			t.Errorf("%q counts as %q", a, b)
 		}
 	}

@@ -133,8 +133,8 @@ func (s *Store) Admit(ctx context.Context, id core.UserID) (a core.Admission, er
 	return a, nil
 }
 
-// userIn reads one user. Two rows that are one user but for the case are an
-// error: one may be revoked and the other not, and nobody can say which counts.
+// userIn reads one user. Two rows that are one user but for the case are an error:
+// one may be revoked and the other not, and nothing says which counts.
 func (l layout) userIn(ctx context.Context, tx *sql.Tx, id core.UserID) (core.User, error) {
 	found, err := list(ctx, tx, l.users, readUser, whereUser, string(id))
 	switch {
@@ -152,17 +152,17 @@ func (l layout) userIn(ctx context.Context, tx *sql.Tx, id core.UserID) (core.Us
 
 func (l layout) insertUser(ctx context.Context, tx *sql.Tx, u core.User) error {
 	_, err := tx.ExecContext(ctx, l.users.insert(),
-		string(u.ID), optional(u.Name), string(u.Role), string(u.Status), optionalBytes(u.KEMKey), int64(u.Created), int64(u.Updated))
+		string(u.ID), nullableText(u.Name), string(u.Role), string(u.Status), nullableBytes(u.KEMKey), int64(u.Created), int64(u.Updated))
 	return err
 }
 
 func updateUser(ctx context.Context, tx *sql.Tx, u core.User) error {
 	_, err := tx.ExecContext(ctx, "UPDATE users SET name = ?, role = ?, status = ?, kem_key = ?, created_at = ?, updated_at = ? "+whereUser,
-		optional(u.Name), string(u.Role), string(u.Status), optionalBytes(u.KEMKey), int64(u.Created), int64(u.Updated), string(u.ID))
+		nullableText(u.Name), string(u.Role), string(u.Status), nullableBytes(u.KEMKey), int64(u.Created), int64(u.Updated), string(u.ID))
 	return err
 }
 
-// checkUser refuses what could not be read back.
+// checkUser refuses values that could not be read back.
 func checkUser(u core.User) error {
 	if err := checkUserID(u.ID); err != nil {
 		return err

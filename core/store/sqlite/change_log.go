@@ -15,7 +15,7 @@ import (
 // older binary fills it too. It keeps the KV keys of what was changed, both
 // those from before and those from after: once each, so that it grows with the
 // number of changed rows and not with that of changes. A row that an INSERT OR
-// REPLACE puts away without a trigger of its own is noted before that happens.
+// REPLACE deletes without a trigger of its own is logged before that happens.
 
 const (
 	changesTable  = "_unibus_changes"
@@ -24,13 +24,13 @@ const (
 	changesIndex  = "CREATE INDEX " + changesTable + "_key ON " + changesTable + "(name, key, odd)"
 )
 
-// Track has every change of a row noted from now on, by whichever process, until
-// Untrack. On a file that is tracked already nothing changes and the log goes on.
-// KindFailed where a log is there and not whole: what it lacks nobody knows.
-// KindInvalid where the schema is not ours any more: its own rules may remove rows unseen.
+// Track logs every change of a row from now on, by any process, until Untrack. On
+// a file that is tracked already nothing changes and the log goes on. KindFailed
+// where a log is there and not whole: it may lack changes. KindInvalid where the
+// schema is not ours any more: its own rules may remove rows unseen.
 func (s *Store) Track(ctx context.Context) error {
-	return s.exclusive(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		if err := s.unchanged(ctx, tx); err != nil {
+	return s.updateAnySchema(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.checkSchema(ctx, tx); err != nil {
 			return err
 		}
 		have, err := trackingIn(ctx, tx)
@@ -43,7 +43,7 @@ func (s *Store) Track(ctx context.Context) error {
 			return nil
 		case len(have) > 0:
 			return core.Errorf(core.KindFailed, "the log of changes in the database %s is not whole: changes may be missing from it", s.path).
-				WithNext("abort the move, which takes the log away, and start it again")
+				WithNext("abort the migration, which removes the log, and start it again")
 		}
 		_, err = tx.ExecContext(ctx, s.layout().trackScript())
 		return err
@@ -60,18 +60,18 @@ func (l layout) trackScript() string {
 	return script.String()
 }
 
-// Untrack drops the log of changes with all that fills it, also one that is not
+// Untrack drops the log of changes with all its triggers, also one that is not
 // whole. A file without any of it is only read.
 func (s *Store) Untrack(ctx context.Context) error {
 	var have map[string]string
-	err := s.look(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) (err error) {
+	err := s.viewAnySchema(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) (err error) {
 		have, err = trackingIn(ctx, tx)
 		return err
 	})
 	if err != nil || len(have) == 0 {
 		return err
 	}
-	return s.exclusive(ctx, s.cfg.Timeout, untrackIn)
+	return s.updateAnySchema(ctx, s.cfg.Timeout, untrackIn)
 }
 
 func untrackIn(ctx context.Context, tx *sql.Tx) error {
@@ -90,7 +90,7 @@ func untrackIn(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// Tracked says whether a whole log of changes is there now.
+// Tracked is true where a whole log of changes is there now.
 func (s *Store) Tracked(ctx context.Context) (bool, error) {
 	tracked := false
 	err := s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
@@ -101,7 +101,8 @@ func (s *Store) Tracked(ctx context.Context) (bool, error) {
 	return tracked, err
 }
 
-// trackingIn is what the file has of a log: the statements by the names of what they made.
+// trackingIn returns the file's parts of a log: the statements by the names of
+// their objects.
 func trackingIn(ctx context.Context, tx *sql.Tx) (map[string]string, error) {
 	have := map[string]string{}
 	names, err := texts(ctx, tx, trackingSQL("name"))
@@ -123,7 +124,7 @@ func trackingSQL(column string) string {
 		column, len(trackPrefix), trackPrefix, changesTable)
 }
 
-// tracking is what a whole log consists of: the statements by the names of what they make.
+// tracking is a whole log: the statements by the names of their objects.
 func (l layout) tracking() map[string]string {
 	all := map[string]string{changesTable: changesSchema, changesTable + "_key": changesIndex}
 	add := func(t table, what, when string, notes ...string) {
@@ -137,7 +138,7 @@ func (l layout) tracking() map[string]string {
 		add(t, "after_update", "AFTER UPDATE ON %s", l.note(t, "OLD", ""), l.note(t, "NEW", ""))
 		add(t, "after_delete", "AFTER DELETE ON %s", l.note(t, "OLD", ""))
 	}
-	if l.states() {
+	if l.hasStates() {
 		// The rec of a record is in the keys of the boxes of its epoch, and where there is no record core.LegacyRec is.
 		boxes := func(row string, recs ...string) (notes []string) {
 			for _, rec := range append(recs, "'"+core.LegacyRec+"'") {
@@ -162,9 +163,9 @@ func differ(columns ...string) string {
 	return strings.Join(terms, " OR ")
 }
 
-// noteKey adds what the query gives as k and odd to the log, where it is not
-// there yet. There is no unique index, because a conflict with it would be
-// dealt with as the statement says that set the trigger off.
+// noteKey adds what the query gives as k and odd to the log, where it is not there
+// yet. There is no unique index, because the triggering statement would decide how
+// a conflict with it is handled.
 func noteKey(name core.Table, query string) string {
 	return fmt.Sprintf("INSERT INTO %[1]s(name, key, odd) SELECT DISTINCT '%[2]s', k, o FROM (%[3]s) WHERE NOT EXISTS (SELECT 1 FROM %[1]s c WHERE c.name = '%[2]s' AND c.key IS k AND c.odd = o);",
 		changesTable, name, query)
@@ -181,7 +182,7 @@ func (l layout) note(t table, row, from string) string {
 	case tableRecords:
 		rec, name = row+".rec", core.TableRoomKeys
 	}
-	if t.name == core.TableRoomKeys && l.states() {
+	if t.name == core.TableRoomKeys && l.hasStates() {
 		rec = fmt.Sprintf("coalesce((SELECT r.rec FROM epoch_records r WHERE r.room_id = %s.room_id AND r.epoch = %[1]s.epoch), %[2]s)", row, rec)
 	}
 	return noteKey(name, keyOf(t, row, user, rec)+" "+from)
@@ -212,8 +213,9 @@ func keyOf(t table, row, user, rec string) string {
 	return fmt.Sprintf("SELECT CASE WHEN %s THEN %s END AS k, %s AS o", strings.Join(sound, " AND "), strings.Join(parts, " || '.' || "), odd)
 }
 
-// noteDisplaced notes what an INSERT OR REPLACE, or such an UPDATE, is about to
-// put away without a trigger: what the column's collation takes for the same key.
+// noteDisplaced logs what an INSERT OR REPLACE, or such an UPDATE, is about to
+// delete without a trigger: rows that the column's collation takes for the same
+// key.
 func (l layout) noteDisplaced(t table) []string {
 	same := make([]string, len(t.primary))
 	for i, c := range t.primary {
@@ -229,7 +231,7 @@ func (l layout) noteDisplaced(t table) []string {
 	return notes
 }
 
-// noteBoxes notes the keys that the boxes of an epoch have, or had, under a rec.
+// noteBoxes logs the keys that the boxes of an epoch have, or had, under a rec.
 func noteBoxes(row, rec string) string {
 	l, _ := layoutOf(stateVersion)
 	return noteKey(core.TableRoomKeys, keyOf(l.keys, "b", "user_id", rec)+
@@ -237,8 +239,8 @@ func noteBoxes(row, rec string) string {
 }
 
 // Changed returns the KV keys of a table's rows that were added, changed or
-// removed since Track, each once, in bytewise order: whether such a row is there
-// now RowsOf tells. KindInvalid where the file is not tracked. KindFailed names a
+// removed since Track, each once, in bytewise order; RowsOf tells whether such a
+// row is there now. KindInvalid where the file is not tracked. KindFailed names a
 // row that was written meanwhile and can have no key.
 func (s *Store) Changed(ctx context.Context, t core.Table) (keys []string, err error) {
 	sources, err := s.sources(t)
@@ -252,7 +254,7 @@ func (s *Store) Changed(ctx context.Context, t core.Table) (keys []string, err e
 			return err
 		}
 		if !maps.Equal(have, s.layout().tracking()) {
-			return core.Errorf(core.KindInvalid, "the changes of the database %s are not followed", s.path)
+			return core.Errorf(core.KindInvalid, "the changes of the database %s are not tracked", s.path)
 		}
 		const from = " FROM " + changesTable + " WHERE name = '%s' AND "
 		keyless, err := texts(ctx, tx, fmt.Sprintf("SELECT name"+from+"key IS NULL LIMIT 1", name))
@@ -272,20 +274,21 @@ func (s *Store) Changed(ctx context.Context, t core.Table) (keys []string, err e
 	}
 	if t == core.TableRoomsByMember {
 		for i, key := range keys {
-			keys[i] = turned(key)
+			keys[i] = swapKeyParts(key)
 		}
 		slices.Sort(keys)
 	}
 	return keys, nil
 }
 
-// turned makes the key of the reverse index of a member's.
-func turned(key string) string {
+// swapKeyParts makes the key of the reverse index of a member's key.
+func swapKeyParts(key string) string {
 	at := strings.LastIndexByte(key, '.')
 	return key[at+1:] + "." + key[:max(at, 0)]
 }
 
-// allSound reads rows until one that cannot be converted. One without a key may be gone again.
+// allSound reads rows until one that cannot be converted. One without a key may be
+// gone again.
 func allSound(ctx context.Context, tx *sql.Tx, sources []source) error {
 	for _, src := range sources {
 		for _, err := range src.scan(ctx, tx, src.from.all("")) {

@@ -25,8 +25,8 @@ func recIn(ctx context.Context, tx *sql.Tx, at epochOf) (string, error) {
 	return rec, err
 }
 
-// startEpoch gives an epoch another record. Boxes that are there already are
-// of another key: they go.
+// startEpoch gives an epoch another record. Boxes that are there already belong to
+// another key and are deleted.
 func (l layout) startEpoch(ctx context.Context, tx *sql.Tx, r core.EpochRecord) error {
 	if err := clearEpoch(ctx, tx, epochOf{r.Room, r.Epoch}); err != nil {
 		return err
@@ -46,23 +46,24 @@ func clearEpoch(ctx context.Context, tx *sql.Tx, at epochOf) error {
 func (l layout) insertRecord(ctx context.Context, tx *sql.Tx, r core.EpochRecord) error {
 	_, err := tx.ExecContext(ctx, l.records.insert()+
 		" ON CONFLICT(room_id, epoch) DO UPDATE SET rec = excluded.rec, record = excluded.record, prev = excluded.prev",
-		string(r.Room), int64(r.Epoch), r.Rec, optionalBytes(r.Record), r.Prev)
+		string(r.Room), int64(r.Epoch), r.Rec, nullableBytes(r.Record), r.Prev)
 	return err
 }
 
-// insertRec notes the rec of an epoch whose record is not there.
+// insertRec stores the rec of an epoch whose record is not there.
 func (l layout) insertRec(ctx context.Context, tx *sql.Tx, at epochOf, rec string) error {
 	_, err := tx.ExecContext(ctx, l.records.insert(), string(at.room), int64(at.epoch), rec, nil, nil)
 	return err
 }
 
-// recordsIn reads the epoch records of a query; an epoch of which only the rec is known has none.
+// recordsIn reads the epoch records of a query; an epoch of which only the rec is
+// known has none.
 func (l layout) recordsIn(ctx context.Context, tx *sql.Tx, tail string, args ...any) (all []core.EpochRecord, err error) {
-	err = scan(ctx, tx, l.records, l.records.all(tail), args, func(c *cells) error {
+	err = scan(ctx, tx, l.records, l.records.all(tail), args, func(c *rowDecoder) error {
 		if r, there := readRecord(c); there {
 			all = append(all, r)
 		}
-		return c.sound()
+		return c.err()
 	})
 	return all, err
 }
@@ -96,8 +97,8 @@ func checkRec(rec string) error {
 	return nil
 }
 
-// recsIn is which rec each epoch has that the snapshot speaks of. KindInvalid
-// where two are told of one epoch: only one of them can have led to the room's present.
+// recsIn is the rec of each epoch that the snapshot mentions. KindInvalid where
+// one epoch has two: only one of them can have led to the room's present.
 func recsIn(in core.Snapshot) (map[epochOf]string, error) {
 	recs := map[epochOf]string{}
 	note := func(at epochOf, rec string) error {
@@ -122,7 +123,8 @@ func twoRecs(at epochOf, have, rec string) error {
 		WithNext("leave out what a lost rekey left: a room's own rec and the records it leads to say which counts")
 }
 
-// setRecs makes the epochs of a snapshot have its recs. Boxes under another rec are of another key: they go.
+// setRecs gives the epochs of a snapshot its recs. Boxes under another rec belong
+// to another key and are deleted.
 func (l layout) setRecs(ctx context.Context, tx *sql.Tx, recs map[epochOf]string) error {
 	for at, rec := range recs {
 		have, err := recIn(ctx, tx, at)
@@ -142,4 +144,18 @@ func (l layout) setRecs(ctx context.Context, tx *sql.Tx, recs map[epochOf]string
 		}
 	}
 	return nil
+}
+
+// Epochs returns the records of a room's epochs, the newest first: see core.Store.
+func (s *Store) Epochs(ctx context.Context, room core.RoomID, upto core.Epoch, limit int) (all []core.EpochRecord, err error) {
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		r, err := s.layout().roomIn(ctx, tx, room)
+		if err != nil || !s.layout().hasStates() {
+			return err
+		}
+		upto = min(upto, r.Epoch)
+		all, err = s.layout().recordsIn(ctx, tx, "WHERE room_id = ? AND epoch <= ? AND prev IS NOT NULL ORDER BY epoch DESC LIMIT ?", string(room), int64(upto), limit)
+		return err
+	})
+	return all, err
 }

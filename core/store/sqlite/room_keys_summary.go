@@ -7,7 +7,8 @@ import (
 	"unibus/core"
 )
 
-// RoomKeys is who is in each room and who has its current key, of one moment: see core.Store.
+// RoomKeys returns the members of each room and the holders of its current key, of
+// one moment: see core.Store.
 func (s *Store) RoomKeys(ctx context.Context) (out []core.RoomKeys, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		rooms, err := list(ctx, tx, s.layout().rooms, readRoom, "ORDER BY id COLLATE BINARY")
@@ -18,11 +19,11 @@ func (s *Store) RoomKeys(ctx context.Context) (out []core.RoomKeys, err error) {
 		for i, r := range rooms {
 			out[i].Room = r
 		}
-		if err := people(ctx, tx, "SELECT room_id, upper(user_id) FROM members WHERE "+s.layout().active+" ORDER BY 1 COLLATE BINARY, 2",
+		if err := collectUsers(ctx, tx, "SELECT room_id, upper(user_id) FROM members WHERE "+s.layout().active+" ORDER BY 1 COLLATE BINARY, 2",
 			out, func(k *core.RoomKeys, id core.UserID) { k.Members = append(k.Members, id) }); err != nil {
 			return err
 		}
-		return people(ctx, tx, "SELECT k.room_id, upper(k.user_id) FROM room_keys k JOIN rooms r ON r.id = k.room_id AND r.epoch = k.epoch ORDER BY 1 COLLATE BINARY, 2",
+		return collectUsers(ctx, tx, "SELECT k.room_id, upper(k.user_id) FROM room_keys k JOIN rooms r ON r.id = k.room_id AND r.epoch = k.epoch ORDER BY 1 COLLATE BINARY, 2",
 			out, func(k *core.RoomKeys, id core.UserID) { k.Holders = append(k.Holders, id) })
 	})
 	if err != nil {
@@ -31,9 +32,9 @@ func (s *Store) RoomKeys(ctx context.Context) (out []core.RoomKeys, err error) {
 	return out, nil
 }
 
-// people gives each room the users that a query finds in it. Both are in the
-// order of the rooms, so one pass is enough; a row of no room that is there is left out.
-func people(ctx context.Context, tx *sql.Tx, query string, rooms []core.RoomKeys, add func(*core.RoomKeys, core.UserID)) error {
+// collectUsers gives each room the users that a query finds in it. Both are in the
+// order of the rooms, so one pass is enough; a row of an unknown room is left out.
+func collectUsers(ctx context.Context, tx *sql.Tx, query string, rooms []core.RoomKeys, add func(*core.RoomKeys, core.UserID)) error {
 	rows, err := tx.QueryContext(ctx, query)
 	if err != nil {
 		return err

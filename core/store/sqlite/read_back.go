@@ -8,12 +8,12 @@ import (
 	"unibus/core"
 )
 
-// What a change wrote is read back before it is committed. The schema holds
-// nothing that could undo it; should anything else, nobody is told that a user
-// is revoked who is not.
+// Every change is read back before it is committed. The schema holds nothing that
+// could undo it; if anything else does, no caller is told that a user is revoked
+// who is not.
 
-// confirmed is an error where what is there is not what was written.
-func confirmed[T any](want, got T, row func(T) core.Row, err error) error {
+// checkReadBack is an error where a row in the file is not as it was written.
+func checkReadBack[T any](want, got T, row func(T) core.Row, err error) error {
 	if err != nil {
 		return err
 	}
@@ -26,23 +26,23 @@ func confirmed[T any](want, got T, row func(T) core.Row, err error) error {
 
 func (l layout) confirmUser(ctx context.Context, tx *sql.Tx, want core.User) error {
 	got, err := l.userIn(ctx, tx, want.ID)
-	return confirmed(want, got, core.UserRow, err)
+	return checkReadBack(want, got, core.UserRow, err)
 }
 
 func (l layout) confirmRoom(ctx context.Context, tx *sql.Tx, want core.Room) error {
 	got, err := l.roomIn(ctx, tx, want.ID)
-	if !l.states() {
+	if !l.hasStates() {
 		want.Rec, want.State = core.LegacyRec, core.RoomActive // version 1 has no others
 	}
-	return confirmed(want, got, core.RoomRow, err)
+	return checkReadBack(want, got, core.RoomRow, err)
 }
 
 func (l layout) confirmMember(ctx context.Context, tx *sql.Tx, want core.Member) error {
 	got, err := l.memberIn(ctx, tx, want.Room, want.User, "1")
-	return confirmed(want, got, core.MemberRow, err)
+	return checkReadBack(want, got, core.MemberRow, err)
 }
 
-// confirmRemoved is an error where somebody still is a member.
+// confirmRemoved is an error where the user still is a member.
 func (l layout) confirmRemoved(ctx context.Context, tx *sql.Tx, room core.RoomID, user core.UserID) error {
 	got, err := l.memberIn(ctx, tx, room, user, "("+l.active+" OR "+l.invited()+")")
 	if core.KindOf(err) == core.KindNotFound {
@@ -50,10 +50,10 @@ func (l layout) confirmRemoved(ctx context.Context, tx *sql.Tx, room core.RoomID
 	}
 	removed := got
 	removed.State = core.MemberRemoved
-	return confirmed(removed, got, core.MemberRow, err)
+	return checkReadBack(removed, got, core.MemberRow, err)
 }
 
-// confirmEpoch is a room that was given new keys.
+// confirmEpoch reads back a room that was given new keys.
 func (l layout) confirmEpoch(ctx context.Context, tx *sql.Tx, r core.Room, keys []core.SealedKey) error {
 	if err := l.confirmRoom(ctx, tx, r); err != nil {
 		return err
@@ -72,7 +72,7 @@ func (l layout) confirmKeys(ctx context.Context, tx *sql.Tx, rec string, keys ..
 		if err != nil {
 			return err
 		}
-		if err := confirmed(want, found[0], core.KeyRow, nil); err != nil {
+		if err := checkReadBack(want, found[0], core.KeyRow, nil); err != nil {
 			return err
 		}
 	}
@@ -87,16 +87,17 @@ func (l layout) confirmRecord(ctx context.Context, tx *sql.Tx, want core.EpochRe
 	if err != nil {
 		return err
 	}
-	return confirmed(want, found[0], core.RecordRow, nil)
+	return checkReadBack(want, found[0], core.RecordRow, nil)
 }
 
-// confirmImport reads everything again. Members that version 1 forgets are not to be there.
+// confirmImport reads everything again. Members that version 1 forgets must not be
+// there.
 func (l layout) confirmImport(ctx context.Context, tx *sql.Tx, in core.Snapshot) error {
 	got, err := l.exportIn(ctx, tx)
 	if err != nil {
 		return err
 	}
-	if !l.states() {
+	if !l.hasStates() {
 		in.Members, _ = splitMembers(in.Members)
 	}
 	for _, t := range core.Tables() {
@@ -106,7 +107,7 @@ func (l layout) confirmImport(ctx context.Context, tx *sql.Tx, in core.Snapshot)
 		}
 		for _, want := range in.Rows(t) {
 			r := core.Row{Table: t, Key: want.Key, Value: have[want.Key]}
-			if err := confirmed(want, r, func(r core.Row) core.Row { return r }, nil); err != nil {
+			if err := checkReadBack(want, r, func(r core.Row) core.Row { return r }, nil); err != nil {
 				return err
 			}
 		}

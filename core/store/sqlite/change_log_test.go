@@ -72,7 +72,7 @@ func TestTrackAndUntrack(t *testing.T) {
 		}
 		is(false)
 		_, err := s.Changed(t.Context(), core.TableUsers)
-		wantKind(t, err, core.KindInvalid, "not followed")
+		wantKind(t, err, core.KindInvalid, "not tracked")
 		must(t, s.Track(t.Context()))
 		is(true)
 		if d := changed(t, s); len(d) > 0 {

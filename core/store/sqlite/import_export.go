@@ -52,7 +52,7 @@ func (l layout) exportIn(ctx context.Context, tx *sql.Tx) (out core.Snapshot, er
 	if out.Keys, err = list(ctx, tx, l.keys, readKey, "ORDER BY "+l.keys.key); err != nil {
 		return core.Snapshot{}, err
 	}
-	if !l.states() {
+	if !l.hasStates() {
 		return out, nil
 	}
 	if out.Records, err = l.recordsIn(ctx, tx, "ORDER BY "+l.records.key); err != nil {
@@ -69,7 +69,7 @@ func (l layout) exportIn(ctx context.Context, tx *sql.Tx) (out core.Snapshot, er
 // removed member.
 func (s *Store) Import(ctx context.Context, in core.Snapshot) (written int, err error) {
 	if slices.ContainsFunc(in.Members, func(m core.Member) bool { return m.State == core.MemberInvited }) {
-		if err := s.raise(ctx); err != nil { // version 1 has no place for invitations
+		if err := s.upgradeToStates(ctx); err != nil { // version 1 has no place for invitations
 			return 0, err
 		}
 	}
@@ -132,7 +132,7 @@ func (l layout) importIn(ctx context.Context, tx *sql.Tx, have, in core.Snapshot
 
 func (l layout) importMembers(ctx context.Context, tx *sql.Tx, have, in []core.Member) (int, error) {
 	kept, gone := in, []core.Member(nil)
-	if !l.states() {
+	if !l.hasStates() {
 		kept, gone = splitMembers(in)
 	}
 	put, err := importRows(have, kept, core.MemberRow, func(m core.Member, _ bool) error {
@@ -147,7 +147,7 @@ func (l layout) importMembers(ctx context.Context, tx *sql.Tx, have, in []core.M
 
 // importRecords comes before the keys: it takes away those that are of another record.
 func (l layout) importRecords(ctx context.Context, tx *sql.Tx, have []core.EpochRecord, in core.Snapshot) (int, error) {
-	if !l.states() {
+	if !l.hasStates() {
 		return 0, nil
 	}
 	recs, err := recsIn(in)
@@ -199,7 +199,7 @@ func splitMembers(all []core.Member) (kept, gone []core.Member) {
 func forget(ctx context.Context, tx *sql.Tx, gone []core.Member) (int, error) {
 	total := 0
 	for _, m := range gone {
-		n, err := change(ctx, tx, "DELETE FROM members "+whereMember, string(m.Room), string(m.User))
+		n, err := execCount(ctx, tx, "DELETE FROM members "+whereMember, string(m.Room), string(m.User))
 		if err != nil {
 			return 0, err
 		}
@@ -226,7 +226,7 @@ func (l layout) checkSnapshot(in core.Snapshot) (core.Snapshot, error) {
 		return in, err
 	}
 	recs, err := recsIn(in)
-	if err == nil && !l.states() {
+	if err == nil && !l.hasStates() {
 		err = refuseRecords(in, recs)
 	}
 	return in, err

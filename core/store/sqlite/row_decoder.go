@@ -10,51 +10,52 @@ import (
 	"unibus/core"
 )
 
-// fault is one thing in a row that has no place in the canonical form.
-type fault struct {
+// rowFault is one thing in a row that has no place in the canonical form.
+type rowFault struct {
 	text string // "its role is "king""
-	next string // how to mend it: a sentence, then SQL after a colon
+	next string // how to repair it: a sentence, then SQL after a colon
 }
 
-// cells reads one row column by column, in the order of the table's columns,
-// and collects what is wrong instead of stopping: Problems wants all of it.
-// SQLite keeps any type in any column, so the driver's values are looked at as they are.
-type cells struct {
+// rowDecoder reads one row column by column, in the order of the table's columns,
+// and collects what is wrong instead of stopping: Problems wants all of it. SQLite
+// keeps any type in any column, so the driver's values are looked at as they are.
+type rowDecoder struct {
 	table  table
 	names  []string
 	values []any
 	at     int
-	faults []fault
-	ids    map[string]core.UserID // that were read lately: a user is in many rows, and a checksum is slow
+	faults []rowFault
+	ids    map[string]core.UserID // ids that were parsed lately: a user is in many rows, and a checksum is slow
 }
 
 // rememberedIDs bounds what a scan keeps in memory.
 const rememberedIDs = 4096
 
-func (c *cells) take() (name string, v any) {
+func (c *rowDecoder) next() (name string, v any) {
 	name, v = c.names[c.at], c.values[c.at]
 	c.at++
 	return name, v
 }
 
-// bad notes a fault; set is the assignment that would mend it, with … where a person must choose.
-func (c *cells) bad(set, advice, format string, args ...any) {
-	c.faults = append(c.faults, fault{
+// addFault records a fault; set is the assignment that would repair it, with …
+// where a person must choose.
+func (c *rowDecoder) addFault(set, advice, format string, args ...any) {
+	c.faults = append(c.faults, rowFault{
 		text: fmt.Sprintf(format, args...),
 		next: fmt.Sprintf("%s: UPDATE %s SET %s WHERE %s;", advice, c.table.name, set, c.where()),
 	})
 }
 
-// badRow notes a fault that only goes away with the row.
-func (c *cells) badRow(advice, format string, args ...any) {
-	c.faults = append(c.faults, fault{
+// addRowFault records a fault that only goes away with the row.
+func (c *rowDecoder) addRowFault(advice, format string, args ...any) {
+	c.faults = append(c.faults, rowFault{
 		text: fmt.Sprintf(format, args...),
 		next: fmt.Sprintf("%s: DELETE FROM %s WHERE %s;", advice, c.table.name, c.where()),
 	})
 }
 
 // where names the row in SQL, by the primary key as it is stored.
-func (c *cells) where() string {
+func (c *rowDecoder) where() string {
 	var terms []string
 	for i, name := range c.table.primary {
 		if c.values[i] == nil {
@@ -66,22 +67,22 @@ func (c *cells) where() string {
 	return strings.Join(terms, " AND ")
 }
 
-// key is the row's KV key as far as it can be told, in the spelling of the file.
-func (c *cells) key() string {
+// key is the row's KV key as far as it is known, in the spelling of the file.
+func (c *rowDecoder) key() string {
 	parts := make([]string, 0, 4)
 	for i, name := range c.table.primary {
 		if name == "user_id" && c.table.name == core.TableRoomKeys {
-			parts = append(parts, shown(c.values[len(c.values)-1])) // its rec, the last that is read
+			parts = append(parts, display(c.values[len(c.values)-1])) // its rec, the last that is read
 		}
-		parts = append(parts, shown(c.values[i]))
+		parts = append(parts, display(c.values[i]))
 	}
 	if c.table.name == tableRecords {
-		parts = append(parts, shown(c.values[len(parts)]), recordSuffix)
+		parts = append(parts, display(c.values[len(parts)]), recordSuffix)
 	}
 	return strings.Join(parts, ".")
 }
 
-// recordSuffix ends the key of an epoch record (DESIGN D2).
+// recordSuffix ends the key of an epoch record.
 const recordSuffix = "_record"
 
 // literal writes a value as SQL. Text with control characters goes as bytes.
@@ -98,8 +99,8 @@ func literal(v any) string {
 	return fmt.Sprint(v)
 }
 
-// shown writes a value for a person's eyes, at most a line of it.
-func shown(v any) string {
+// display writes a value for a person to read, at most a line of it.
+func display(v any) string {
 	const most = 80
 	var s string
 	switch v := v.(type) {
@@ -135,21 +136,21 @@ func typeName(v any) string {
 	return "REAL"
 }
 
-func (c *cells) wrongType(name, want string, v any) {
+func (c *rowDecoder) wrongType(name, want string, v any) {
 	if v == nil {
-		c.bad(name+" = …", "give it a value", "its %s is NULL, which cannot be converted", name)
+		c.addFault(name+" = …", "give it a value", "its %s is NULL, which cannot be converted", name)
 		return
 	}
-	c.bad(name+" = …", "give it a value of the right type", "its %s has the type %s, not %s", name, typeName(v), want)
+	c.addFault(name+" = …", "give it a value of the right type", "its %s has the type %s, not %s", name, typeName(v), want)
 }
 
-func (c *cells) textOf(name string, v any) string {
+func (c *rowDecoder) textOf(name string, v any) string {
 	s, ok := v.(string)
 	switch {
 	case !ok:
 		c.wrongType(name, "TEXT", v)
 	case !utf8.ValidString(s):
-		c.bad(name+" = '…'", "write it anew", "its %s is not UTF-8 text", name)
+		c.addFault(name+" = '…'", "write it again", "its %s is not UTF-8 text", name)
 	default:
 		return s
 	}
@@ -157,8 +158,8 @@ func (c *cells) textOf(name string, v any) string {
 }
 
 // optionalText reads a column in which NULL means absent.
-func (c *cells) optionalText() *string {
-	name, v := c.take()
+func (c *rowDecoder) optionalText() *string {
+	name, v := c.next()
 	if v == nil {
 		return nil
 	}
@@ -167,8 +168,8 @@ func (c *cells) optionalText() *string {
 }
 
 // blob reads a column of bytes; nil for NULL, which is a fault unless optional.
-func (c *cells) blob(optional bool) []byte {
-	name, v := c.take()
+func (c *rowDecoder) blob(optional bool) []byte {
+	name, v := c.next()
 	if v == nil && optional {
 		return nil
 	}
@@ -183,8 +184,8 @@ func (c *cells) blob(optional bool) []byte {
 	return b
 }
 
-func (c *cells) integer() int64 {
-	name, v := c.take()
+func (c *rowDecoder) integer() int64 {
+	name, v := c.next()
 	n, ok := v.(int64)
 	if !ok {
 		c.wrongType(name, "INTEGER", v)
@@ -192,37 +193,37 @@ func (c *cells) integer() int64 {
 	return n
 }
 
-func (c *cells) millis() core.Millis { return core.Millis(c.integer()) }
+func (c *rowDecoder) millis() core.Millis { return core.Millis(c.integer()) }
 
-func (c *cells) epoch() core.Epoch {
-	name, v := c.take()
+func (c *rowDecoder) epoch() core.Epoch {
+	name, v := c.next()
 	n, ok := v.(int64)
 	switch {
 	case !ok:
 		c.wrongType(name, "INTEGER", v)
 	case n < 0:
-		c.bad(name+" = …", "give it a number from 0", "its %s is negative: %d", name, n)
+		c.addFault(name+" = …", "give it a number from 0", "its %s is negative: %d", name, n)
 	default:
 		return core.Epoch(n)
 	}
 	return 0
 }
 
-func (c *cells) flag() bool {
-	name, v := c.take()
+func (c *rowDecoder) flag() bool {
+	name, v := c.next()
 	n, ok := v.(int64)
 	switch {
 	case !ok:
 		c.wrongType(name, "INTEGER", v)
 	case n != 0 && n != 1:
-		c.bad(name+" = …", "make it 0 or 1", "its %s is %d, neither 0 nor 1", name, n)
+		c.addFault(name+" = …", "make it 0 or 1", "its %s is %d, neither 0 nor 1", name, n)
 	}
 	return n == 1
 }
 
 // word reads a column that holds one of a few words.
-func word[T ~string](c *cells, known ...T) T {
-	name, v := c.take()
+func word[T ~string](c *rowDecoder, known ...T) T {
+	name, v := c.next()
 	s, ok := v.(string)
 	if !ok {
 		c.wrongType(name, "TEXT", v)
@@ -235,13 +236,13 @@ func word[T ~string](c *cells, known ...T) T {
 		}
 		choices[i] = string(k)
 	}
-	c.bad(name+" = '…'", "make it one of "+strings.Join(choices, ", "), "its %s %q is not a known word", name, shown(s))
+	c.addFault(name+" = '…'", "make it one of "+strings.Join(choices, ", "), "its %s %q is not a known word", name, display(s))
 	return ""
 }
 
 // user reads a column with a user's id, in any case.
-func (c *cells) user() core.UserID {
-	name, v := c.take()
+func (c *rowDecoder) user() core.UserID {
+	name, v := c.next()
 	s, ok := v.(string)
 	if !ok {
 		c.wrongType(name, "TEXT", v)
@@ -251,19 +252,19 @@ func (c *cells) user() core.UserID {
 		return id
 	}
 	id, err := core.ParseUserID(s)
-	if err == nil && len(s) == len(id) { // SQLite's upper knows ASCII alone
+	if err == nil && len(s) == len(id) { // SQLite's upper converts ASCII alone
 		if len(c.ids) >= rememberedIDs {
 			clear(c.ids)
 		}
 		c.ids[s] = id
 		return id
 	}
-	c.badID(name, "write the user's public nkey", "its %s %q is not a user's public nkey", name, shown(s))
+	c.addIDFault(name, "write the user's public nkey", "its %s %q is not a user's public nkey", name, display(s))
 	return ""
 }
 
-func (c *cells) room() core.RoomID {
-	name, v := c.take()
+func (c *rowDecoder) room() core.RoomID {
+	name, v := c.next()
 	s, ok := v.(string)
 	if !ok {
 		c.wrongType(name, "TEXT", v)
@@ -271,31 +272,31 @@ func (c *cells) room() core.RoomID {
 	}
 	id, err := core.ParseRoomID(s)
 	if err != nil {
-		c.badID(name, "rename it, here and in the other tables, to 1 to 64 of A-Z a-z 0-9 _ -, the first not _",
-			"its %s %q is not a room's id", name, shown(s))
+		c.addIDFault(name, "rename it, here and in the other tables, to 1 to 64 of A-Z a-z 0-9 _ -, the first not _",
+			"its %s %q is not a room's id", name, display(s))
 	}
 	return id
 }
 
-func (c *cells) badID(name, advice, format string, args ...any) {
-	c.bad(name+" = '…'", advice, format, args...)
+func (c *rowDecoder) addIDFault(name, advice, format string, args ...any) {
+	c.addFault(name+" = '…'", advice, format, args...)
 }
 
 // rec reads the name of an epoch's record.
-func (c *cells) rec() string {
-	name, v := c.take()
+func (c *rowDecoder) rec() string {
+	name, v := c.next()
 	s, ok := v.(string)
 	if !ok {
 		c.wrongType(name, "TEXT", v)
 		return ""
 	}
 	if !isRec(s) {
-		c.bad(name+" = '…'", "give the rec that the other rows of the epoch have", "its %s %q is not the name of a record", name, shown(s))
+		c.addFault(name+" = '…'", "give the rec that the other rows of the epoch have", "its %s %q is not the name of a record", name, display(s))
 	}
 	return s
 }
 
-// isRec says whether s can be a rec: it is a part of keys, as a room's id is.
+// isRec is true where s can be a rec: it is a part of keys, as a room's id is.
 func isRec(s string) bool {
 	_, err := core.ParseRoomID(s)
 	return err == nil
@@ -303,28 +304,28 @@ func isRec(s string) bool {
 
 // The readers of the tables.
 
-func readUser(c *cells) core.User {
+func readUser(c *rowDecoder) core.User {
 	return core.User{
 		ID: c.user(), Name: c.optionalText(), Role: word(c, core.RoleMember, core.RoleAdmin),
 		Status: word(c, core.UserActive, core.UserRevoked), KEMKey: c.blob(true), Created: c.millis(), Updated: c.millis(),
 	}
 }
 
-func readRoom(c *cells) core.Room {
+func readRoom(c *rowDecoder) core.Room {
 	return core.Room{
 		ID: c.room(), Name: c.optionalText(), Owner: c.user(), Encrypted: c.flag(), Epoch: c.epoch(),
 		Created: c.millis(), Rec: c.rec(), State: word(c, core.RoomActive, core.RoomArchived),
 	}
 }
 
-func readMember(c *cells) core.Member {
+func readMember(c *rowDecoder) core.Member {
 	return core.Member{
 		Room: c.room(), User: c.user(), Role: word(c, core.MemberOwner, core.MemberAdmin, core.MemberMember),
 		InvitedBy: c.optionalText(), Proof: c.blob(true), Joined: c.millis(), State: word(c, core.MemberActive, core.MemberInvited, core.MemberRemoved),
 	}
 }
 
-func readKey(c *cells) core.SealedKey {
+func readKey(c *rowDecoder) core.SealedKey {
 	return core.SealedKey{
 		Room: c.room(), Epoch: c.epoch(), User: c.user(), Box: c.blob(false), SealedBy: c.optionalText(),
 		Created: c.millis(), Rec: c.rec(),
@@ -332,7 +333,7 @@ func readKey(c *cells) core.SealedKey {
 }
 
 // readRecord reads an epoch record; false where only its rec is known.
-func readRecord(c *cells) (core.EpochRecord, bool) {
+func readRecord(c *rowDecoder) (core.EpochRecord, bool) {
 	r := core.EpochRecord{Room: c.room(), Epoch: c.epoch(), Rec: c.rec(), Record: c.blob(true)}
 	if c.values[c.at] == nil {
 		return r, false
@@ -342,13 +343,13 @@ func readRecord(c *cells) (core.EpochRecord, bool) {
 }
 
 // scan calls f for every row of a query over the columns of t, until f returns an error.
-func scan(ctx context.Context, q querier, t table, query string, args []any, f func(*cells) error) (err error) {
+func scan(ctx context.Context, q querier, t table, query string, args []any, f func(*rowDecoder) error) (err error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rows.Close() }()
-	c := cells{table: t, names: t.names(), ids: map[string]core.UserID{}}
+	c := rowDecoder{table: t, names: t.names(), ids: map[string]core.UserID{}}
 	c.values = make([]any, len(c.names))
 	into := make([]any, len(c.names))
 	for i := range into {
@@ -366,8 +367,9 @@ func scan(ctx context.Context, q querier, t table, query string, args []any, f f
 	return rows.Err()
 }
 
-// sound is the error of a row that was read and cannot be converted, nil where it can.
-func (c *cells) sound() error {
+// err is the error of a row that was read and cannot be converted, nil where it
+// can.
+func (c *rowDecoder) err() error {
 	if len(c.faults) == 0 {
 		return nil
 	}
@@ -377,12 +379,12 @@ func (c *cells) sound() error {
 }
 
 // list reads all rows of a query over the columns of t.
-func list[T any](ctx context.Context, tx *sql.Tx, t table, read func(*cells) T, tail string, args ...any) ([]T, error) {
+func list[T any](ctx context.Context, tx *sql.Tx, t table, read func(*rowDecoder) T, tail string, args ...any) ([]T, error) {
 	var all []T
-	err := scan(ctx, tx, t, t.all(tail), args, func(c *cells) error {
+	err := scan(ctx, tx, t, t.all(tail), args, func(c *rowDecoder) error {
 		v := read(c)
 		all = append(all, v)
-		return c.sound()
+		return c.err()
 	})
 	if err != nil {
 		return nil, err

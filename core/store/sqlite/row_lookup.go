@@ -13,21 +13,21 @@ import (
 	"unibus/core"
 )
 
-// lookups is how many keys are looked up with one statement.
-const lookups = 500
+// lookupsPerStatement is how many keys are looked up with one statement.
+const lookupsPerStatement = 500
 
-// RowsOf yields those rows of a table that have the keys, in bytewise key
-// order; keys without a row are left out. It looks up the primary key in upper
-// and lower case, and searches only the room of a key that it does not find so
-// (of a user: all users), so that a few keys cost little in a large file. All rows
-// are of one moment; an error is the last thing that comes. ctx alone bounds it.
+// RowsOf yields the rows of a table that have the keys, in bytewise key order;
+// keys without a row are left out. It looks up the primary key in upper and lower
+// case, and searches only the room of a key that it does not find so (of a user:
+// all users), so that a few keys cost little in a large file. All rows are of one
+// moment; an error is the last thing that comes. ctx alone bounds it.
 func (s *Store) RowsOf(ctx context.Context, t core.Table, keys []string) iter.Seq2[core.Row, error] {
 	sorted := slices.Compact(slices.Sorted(slices.Values(keys)))
 	return s.reading(ctx, t, func(ctx context.Context, tx *sql.Tx, sources []source) iter.Seq2[core.Row, error] {
 		return func(yield func(core.Row, error) bool) {
 			mixed, err := mixedCase(ctx, tx, t, sources[0].from.name)
-			for chunk := range slices.Chunk(sorted, lookups) {
-				f := finder{tx: tx, mixed: mixed}
+			for chunk := range slices.Chunk(sorted, lookupsPerStatement) {
+				f := rowFinder{tx: tx, mixed: mixed}
 				for _, src := range sources {
 					if err == nil {
 						err = f.find(ctx, src, t, chunk)
@@ -50,8 +50,9 @@ func (s *Store) RowsOf(ctx context.Context, t core.Table, keys []string) iter.Se
 	})
 }
 
-// mixedCase is the keys of which the log, where there is one, knows a spelling
-// that is neither upper nor lower case: a row of it may be there beside another.
+// mixedCase returns the keys for which the log of changes, where there is one, has
+// a spelling that is neither upper nor lower case: a row of it may be there beside
+// another.
 func mixedCase(ctx context.Context, tx *sql.Tx, t core.Table, name core.Table) (map[string]bool, error) {
 	have, err := trackingIn(ctx, tx)
 	if err != nil || have[changesTable] == "" {
@@ -61,25 +62,25 @@ func mixedCase(ctx context.Context, tx *sql.Tx, t core.Table, name core.Table) (
 	all := make(map[string]bool, len(keys))
 	for _, key := range keys {
 		if t == core.TableRoomsByMember {
-			key = turned(key)
+			key = swapKeyParts(key)
 		}
 		all[key] = true
 	}
 	return all, err
 }
 
-// finder looks up a portion of keys.
-type finder struct {
+// rowFinder looks up one chunk of keys.
+type rowFinder struct {
 	tx    *sql.Tx
 	mixed map[string]bool
 	found []core.Row
 }
 
 // find collects the rows of one source.
-func (f *finder) find(ctx context.Context, src source, t core.Table, keys []string) error {
+func (f *rowFinder) find(ctx context.Context, src source, t core.Table, keys []string) error {
 	wanted, seen := map[string]bool{}, map[string]bool{} // keys, and whether found; rows by their primary key
 	var exact [][]any
-	var strange []any
+	var raw []any
 	for _, key := range keys {
 		if (src.from.name == tableRecords) != (t == core.TableRoomKeys && strings.HasSuffix(key, "."+recordSuffix)) {
 			continue
@@ -88,17 +89,17 @@ func (f *finder) find(ctx context.Context, src source, t core.Table, keys []stri
 		if spelled := src.spellings(t, key); spelled != nil {
 			exact = append(exact, spelled...)
 		} else {
-			strange = append(strange, key)
+			raw = append(raw, key)
 		}
 	}
-	collect := func(c *cells) error {
+	collect := func(c *rowDecoder) error {
 		row, there := src.convert(c)
 		_, asked := wanted[row.Key]
 		if !asked && len(c.faults) == 0 || seen[c.where()] { // a collation found a neighbor, or the row was found before
 			return nil
 		}
 		seen[c.where()] = true
-		if err := c.sound(); err != nil {
+		if err := c.err(); err != nil {
 			return err
 		}
 		wanted[row.Key] = true
@@ -107,17 +108,17 @@ func (f *finder) find(ctx context.Context, src source, t core.Table, keys []stri
 		}
 		return nil
 	}
-	if err := f.exactly(ctx, src, exact, collect); err != nil {
+	if err := f.lookupExact(ctx, src, exact, collect); err != nil {
 		return err
 	}
-	if err := f.strange(ctx, src, strange, collect); err != nil || src.user == "" {
+	if err := f.lookupRaw(ctx, src, raw, collect); err != nil || src.user == "" {
 		return err
 	}
-	return f.nearby(ctx, src, t, wanted, collect)
+	return f.lookupFold(ctx, src, t, wanted, collect)
 }
 
-// exactly finds rows by their primary keys.
-func (f *finder) exactly(ctx context.Context, src source, primary [][]any, collect func(*cells) error) error {
+// lookupExact finds rows by their primary keys.
+func (f *rowFinder) lookupExact(ctx context.Context, src source, primary [][]any, collect func(*rowDecoder) error) error {
 	if len(primary) == 0 {
 		return nil
 	}
@@ -136,17 +137,18 @@ func (f *finder) exactly(ctx context.Context, src source, primary [][]any, colle
 	return scan(ctx, f.tx, src.from, query, args, collect)
 }
 
-// strange finds rows by their whole keys, for keys that no sound row has: whoever is told of such a row must see what is wrong with it.
-func (f *finder) strange(ctx context.Context, src source, keys []any, collect func(*cells) error) error {
+// lookupRaw finds rows by their whole keys as they are stored, for keys that no
+// valid row has: the caller has to see what is wrong with such a row.
+func (f *rowFinder) lookupRaw(ctx context.Context, src source, keys []any, collect func(*rowDecoder) error) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	return scan(ctx, f.tx, src.from, src.from.all(fmt.Sprintf("WHERE %s IN (%s)", src.key, marks(len(keys)))), keys, collect)
+	return scan(ctx, f.tx, src.from, src.from.all(fmt.Sprintf("WHERE %s IN (%s)", src.key, placeholders(len(keys)))), keys, collect)
 }
 
-// nearby searches the groups of those keys that were not found, and of those
-// that are known to have been spelled in mixed case.
-func (f *finder) nearby(ctx context.Context, src source, t core.Table, wanted map[string]bool, collect func(*cells) error) error {
+// lookupFold searches, in any case, the groups of those keys that were not found,
+// and of those that are known to have been spelled in mixed case.
+func (f *rowFinder) lookupFold(ctx context.Context, src source, t core.Table, wanted map[string]bool, collect func(*rowDecoder) error) error {
 	groups := map[string][]any{}
 	users := map[string][]any{}
 	for key, found := range wanted {
@@ -164,7 +166,7 @@ func (f *finder) nearby(ctx context.Context, src source, t core.Table, wanted ma
 		where += c + " = ? AND "
 	}
 	for group, args := range groups {
-		tail := fmt.Sprintf("WHERE %supper(%s) IN (%s)", where, src.user, marks(len(users[group])))
+		tail := fmt.Sprintf("WHERE %supper(%s) IN (%s)", where, src.user, placeholders(len(users[group])))
 		if err := scan(ctx, f.tx, src.from, src.from.all(tail), slices.Concat(args, users[group]), collect); err != nil {
 			return err
 		}
@@ -172,17 +174,17 @@ func (f *finder) nearby(ctx context.Context, src source, t core.Table, wanted ma
 	return nil
 }
 
-func marks(n int) string { return "?" + strings.Repeat(", ?", n-1) }
+func placeholders(n int) string { return "?" + strings.Repeat(", ?", n-1) }
 
-// spellings is the primary keys under which a row of the key may be stored, the
-// upper case first; nil for a key that no sound row has.
+// spellings are the primary keys under which a row of the key may be stored, the
+// upper case first; nil for a key that no valid row has.
 func (src source) spellings(t core.Table, key string) [][]any {
 	parts := strings.Split(key, ".")
 	if t == core.TableRoomsByMember && len(parts) == 2 {
 		parts[0], parts[1] = parts[1], parts[0]
 	}
 	if t == core.TableRoomKeys && len(parts) == 4 {
-		parts = []string{parts[0], parts[1], parts[3]} // any rec: what is found says which it has
+		parts = []string{parts[0], parts[1], parts[3]} // any rec: the row that is found says which it has
 	}
 	if src.from.name == tableRecords && len(parts) == 3 {
 		parts = parts[:2]

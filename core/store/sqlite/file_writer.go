@@ -14,8 +14,8 @@ import (
 )
 
 // Writer writes a control plane, row by row as the buckets have it, into a new
-// file. Until Finish the file has user_version 0, so that
-// nobody takes one that was cut short for a whole. It is for one goroutine.
+// file. Until Finish the file has user_version 0, so that no program takes an
+// incomplete file for a whole one. It is for one goroutine.
 type Writer struct {
 	path   string
 	layout layout
@@ -25,14 +25,15 @@ type Writer struct {
 	done bool       // finished or discarded
 }
 
-// Create makes a file of version 2, which holds whatever a KV control plane does: see CreateVersion.
+// Create makes a file of version 2, which holds everything that a KV control plane
+// holds: see CreateVersion.
 func Create(ctx context.Context, path string) (*Writer, error) {
 	return CreateVersion(ctx, path, stateVersion)
 }
 
-// CreateVersion makes the file, only its owner may read it. KindExists where there is
-// one already, whatever is in it; KindInvalid for a version that this program does not
-// know. The caller ends with Finish or Discard.
+// CreateVersion makes the file; only its owner may read it. KindExists where there
+// is a file already, whatever is in it; KindInvalid for a version that this
+// program does not know. The caller ends with Finish or Discard.
 func CreateVersion(ctx context.Context, path string, version int) (*Writer, error) {
 	l, known := layoutOf(version)
 	if !known {
@@ -47,8 +48,8 @@ func CreateVersion(ctx context.Context, path string, version int) (*Writer, erro
 	}
 	w := &Writer{path: target, layout: l, store: New(Config{Path: target})}
 	w.store.path, w.store.making = target, true
-	w.store.shape.Store(&l)
-	// What a crash leaves is thrown away: nothing need be on disk before Finish.
+	w.store.fileLayout.Store(&l)
+	// A file that a crash leaves is thrown away: nothing has to be on disk before Finish.
 	w.store.read = sqlOpen(w.store.dsn("journal_mode(MEMORY)", "synchronous(OFF)") + "&_txlock=immediate")
 	w.store.read.SetMaxOpenConns(1)
 	w.store.open.Store(true)
@@ -116,7 +117,7 @@ func (w *Writer) put(ctx context.Context, tx *sql.Tx, r core.Row) error {
 	return core.Errorf(core.KindInvalid, "the table %q is not one of a database; the index of rooms by member is derived", r.Table)
 }
 
-// checkRoom wants a state that is said: "" is not what the file would give back.
+// checkRoom refuses a room without a state: "" is not what the file would return.
 func (w *Writer) checkRoom(r core.Room) error {
 	if r.State == "" {
 		return core.Errorf(core.KindInvalid, "it has no state")
@@ -124,9 +125,9 @@ func (w *Writer) checkRoom(r core.Room) error {
 	return w.layout.checkRoom(r)
 }
 
-// checkMember refuses one who is remembered as removed where there is no place for that.
+// checkMember refuses a removed member where the version has no place for one.
 func (w *Writer) checkMember(m core.Member) error {
-	if m.State != core.MemberActive && !w.layout.states() {
+	if m.State != core.MemberActive && !w.layout.hasStates() {
 		return core.Errorf(core.KindInvalid, "its state is %s, and a database of schema version %d has no states of members", m.State, w.layout.version)
 	}
 	return checkMember(m)
@@ -145,7 +146,7 @@ func (w *Writer) putRoomKey(ctx context.Context, tx *sql.Tx, r core.Row) error {
 			return w.layout.insertKey(ctx, tx, k)
 		})
 	}
-	if !w.layout.states() {
+	if !w.layout.hasStates() {
 		return core.Errorf(core.KindInvalid, "a database of schema version %d has no records", w.layout.version)
 	}
 	return putRow(r, given(*record), core.RecordRow, checkRecord, func(e core.EpochRecord) error {
@@ -154,8 +155,8 @@ func (w *Writer) putRoomKey(ctx context.Context, tx *sql.Tx, r core.Row) error {
 			return err
 		}
 		// The note made the row. A prev in it says that the record itself is there already.
-		n, err := change(ctx, tx, "UPDATE epoch_records SET record = ?, prev = ? WHERE room_id = ? AND epoch = ? AND prev IS NULL",
-			optionalBytes(e.Record), e.Prev, string(e.Room), int64(e.Epoch))
+		n, err := execCount(ctx, tx, "UPDATE epoch_records SET record = ?, prev = ? WHERE room_id = ? AND epoch = ? AND prev IS NULL",
+			nullableBytes(e.Record), e.Prev, string(e.Room), int64(e.Epoch))
 		if err == nil && n == 0 {
 			err = core.Errorf(core.KindExists, "it is there already")
 		}
@@ -165,7 +166,7 @@ func (w *Writer) putRoomKey(ctx context.Context, tx *sql.Tx, r core.Row) error {
 
 func given[T any](v T) func(core.Row) (T, error) { return func(core.Row) (T, error) { return v, nil } }
 
-// putRow decodes a row, sees that it would come back byte for byte, and adds it.
+// putRow decodes a row, checks that it would come back byte for byte, and adds it.
 func putRow[T any](r core.Row, decode func(core.Row) (T, error), encode func(T) core.Row, check, insert func(T) error) error {
 	v, err := decode(r)
 	if err != nil {
@@ -175,25 +176,25 @@ func putRow[T any](r core.Row, decode func(core.Row) (T, error), encode func(T) 
 		return err
 	}
 	if again := encode(v); again.Key != r.Key || string(again.Value) != string(r.Value) {
-		return core.Errorf(core.KindInvalid, "its value is not in the canonical form: it would come back as %s", shown(string(again.Value)))
+		return core.Errorf(core.KindInvalid, "its value is not in the canonical form: it would come back as %s", display(string(again.Value)))
 	}
 	return insert(v)
 }
 
-// note keeps which rec an epoch has, whichever row speaks of it first, so that
-// the order of the rows does not matter. That of an epoch without a record,
+// note keeps the rec of an epoch, whichever row mentions it first, so that the
+// order of the rows does not matter. That of an epoch without a record,
 // core.LegacyRec, is kept too until Finish.
 func (w *Writer) note(ctx context.Context, tx *sql.Tx, at epochOf, rec string) error {
 	if err := checkRec(rec); err != nil {
 		return err
 	}
-	if !w.layout.states() {
+	if !w.layout.hasStates() {
 		if rec != core.LegacyRec {
 			return core.Errorf(core.KindInvalid, "its rec is %s, and a database of schema version %d has no records", rec, w.layout.version)
 		}
 		return nil
 	}
-	n, err := change(ctx, tx, w.layout.records.insert()+" ON CONFLICT(room_id, epoch) DO NOTHING", string(at.room), int64(at.epoch), rec, nil, nil)
+	n, err := execCount(ctx, tx, w.layout.records.insert()+" ON CONFLICT(room_id, epoch) DO NOTHING", string(at.room), int64(at.epoch), rec, nil, nil)
 	if err != nil || n > 0 {
 		return err
 	}
@@ -204,16 +205,16 @@ func (w *Writer) note(ctx context.Context, tx *sql.Tx, at epochOf, rec string) e
 	return err
 }
 
-// Finish checks the file as a move would (orphans, epochs above their rooms',
-// records that lead nowhere) and its pages, and puts it on disk: it is then a
-// whole database without a log beside it. After an error only Discard is left.
+// Finish checks the file as a migration would (orphans, epochs above their rooms',
+// records that lead nowhere) and its pages, and syncs it: it is then a whole
+// database without a log beside it. After an error only Discard is left.
 func (w *Writer) Finish(ctx context.Context) (BackupInfo, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.done {
 		return BackupInfo{}, core.Errorf(core.KindFailed, "the database %s is finished already, or was discarded", w.path)
 	}
-	if err := w.seal(ctx); err != nil {
+	if err := w.finalize(ctx); err != nil {
 		return BackupInfo{}, err
 	}
 	if err := w.store.Close(); err != nil {
@@ -227,10 +228,10 @@ func (w *Writer) Finish(ctx context.Context) (BackupInfo, error) {
 	return info, nil
 }
 
-// seal is all of Finish that SQLite does.
-func (w *Writer) seal(ctx context.Context) error {
+// finalize is the part of Finish that SQLite does.
+func (w *Writer) finalize(ctx context.Context) error {
 	err := w.store.view(ctx, 0, func(ctx context.Context, tx *sql.Tx) error {
-		if !w.layout.states() {
+		if !w.layout.hasStates() {
 			return nil
 		}
 		_, err := tx.ExecContext(ctx, "DELETE FROM epoch_records WHERE rec = ? AND prev IS NULL", core.LegacyRec)
@@ -246,7 +247,7 @@ func (w *Writer) seal(ctx context.Context) error {
 	if len(problems) > 0 {
 		p := problems[0]
 		return core.Errorf(core.KindInvalid, "what was written to %s is not a whole control plane: the row %s of %s: %s (%d such problems or more)",
-			w.path, p.Key, p.Table, p.Text, len(problems)).WithNext("look for damage in what it was read from")
+			w.path, p.Key, p.Table, p.Text, len(problems)).WithNext("look for damage in its source")
 	}
 	return w.store.view(ctx, 0, func(ctx context.Context, tx *sql.Tx) error {
 		said, err := texts(ctx, tx, "PRAGMA integrity_check(10)")

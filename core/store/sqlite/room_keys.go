@@ -31,7 +31,8 @@ func (s *Store) PutKey(ctx context.Context, k core.SealedKey) error {
 	})
 }
 
-// keysOfNext is the keys with the epoch that the store sets. The rec of a key is not stored: it is that of its epoch.
+// keysOfNext returns the keys with the epoch that the store sets. The rec of a key
+// is not stored: it is that of its epoch.
 func keysOfNext(room core.RoomID, from core.Epoch, keys []core.SealedKey) ([]core.SealedKey, error) {
 	if err := checkEpoch(room, from+1); err != nil {
 		return nil, err
@@ -82,7 +83,8 @@ func movedOn(r core.Room, asked core.Epoch) error {
 		WithNext("read the room again and decide again")
 }
 
-// putKey writes a box in place of the row that an old file may have in another case.
+// putKey writes a box in place of the row that an old file may have in another
+// case.
 func (l layout) putKey(ctx context.Context, tx *sql.Tx, k core.SealedKey) error {
 	_, err := tx.ExecContext(ctx, "DELETE FROM room_keys "+whereKey, string(k.Room), int64(k.Epoch), string(k.User))
 	if err != nil {
@@ -93,7 +95,7 @@ func (l layout) putKey(ctx context.Context, tx *sql.Tx, k core.SealedKey) error 
 
 func (l layout) insertKey(ctx context.Context, tx *sql.Tx, k core.SealedKey) error {
 	_, err := tx.ExecContext(ctx, l.keys.insert(),
-		string(k.Room), int64(k.Epoch), string(k.User), k.Box, optional(k.SealedBy), int64(k.Created))
+		string(k.Room), int64(k.Epoch), string(k.User), k.Box, nullableText(k.SealedBy), int64(k.Created))
 	return err
 }
 
@@ -114,7 +116,8 @@ func checkKey(k core.SealedKey) error {
 	return checkEpoch(k.Room, k.Epoch)
 }
 
-// KeyHolders returns who has a box of the room's current epoch: see core.Store.
+// KeyHolders returns the users that have a box of the room's current epoch: see
+// core.Store.
 func (s *Store) KeyHolders(ctx context.Context, room core.RoomID) (ids []core.UserID, err error) {
 	var keys []core.SealedKey
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {

@@ -13,8 +13,8 @@ const signatureTable = "backup_signature"
 
 const signatureSchema = "CREATE TABLE " + signatureTable + "(format INTEGER, signer TEXT, node TEXT, signed_at INTEGER, signature BLOB)"
 
-func signatureObject() object {
-	return object{"table", signatureTable, signatureTable, signatureSchema}
+func signatureObject() schemaObject {
+	return schemaObject{"table", signatureTable, signatureTable, signatureSchema}
 }
 
 // Signature is what a backup says of who made it; whether it is true is for the
@@ -34,11 +34,11 @@ func AddSignature(ctx context.Context, path string, sig Signature) (BackupInfo, 
 	if err := s.resolve(); err != nil {
 		return BackupInfo{}, err
 	}
-	if err := s.admit(ctx, false); err != nil {
+	if err := s.initializeOrVerify(ctx, false); err != nil {
 		return BackupInfo{}, err
 	}
 	db := sqlOpen(s.dsn("journal_mode(DELETE)", "synchronous(FULL)") + "&_txlock=immediate")
-	err := s.attempt(ctx, 0, db, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.runTransaction(ctx, 0, db, func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, signatureSchema); err != nil {
 			return err
 		}
@@ -70,11 +70,11 @@ func (s *Store) Signature(ctx context.Context) (sig *Signature, err error) {
 func (s *Store) signatureIn(ctx context.Context, tx *sql.Tx) (*Signature, error) {
 	t := table{name: signatureTable, columns: words("format signer node signed_at signature"), primary: words("format")}
 	var all []Signature
-	err := scan(ctx, tx, t, t.all("LIMIT 2"), nil, func(c *cells) error {
+	err := scan(ctx, tx, t, t.all("LIMIT 2"), nil, func(c *rowDecoder) error {
 		sig := Signature{Format: c.integer()}
-		name, v := c.take()
+		name, v := c.next()
 		sig.Signer = c.textOf(name, v)
-		name, v = c.take()
+		name, v = c.next()
 		sig.Node = c.textOf(name, v)
 		sig.At, sig.Signature = c.millis(), c.blob(false)
 		if len(c.faults) > 0 {

@@ -11,30 +11,31 @@ import (
 	"unibus/core"
 )
 
-// Integrity has SQLite check the file's pages, what its indexes hold, and
-// declared foreign keys. KindFailed says what is wrong first. ctx alone bounds it.
+// Integrity has SQLite check the file's pages, its indexes, and declared foreign
+// keys. KindFailed says what is wrong first. ctx alone bounds it.
 func (s *Store) Integrity(ctx context.Context) error {
-	return s.view(ctx, 0, func(ctx context.Context, tx *sql.Tx) error { return s.sane(ctx, tx, "integrity_check(1)") })
+	return s.view(ctx, 0, func(ctx context.Context, tx *sql.Tx) error { return s.runCheck(ctx, tx, "integrity_check(1)") })
 }
 
 // checkPages looks for pages that lead in circles, which a reader would follow
-// for ever, and, in a file that is to be served, for an index that does not hold what
-// its table holds, which would hide a revocation. For whoever only reads, Integrity does that.
+// without end, and, in a file that is to be served, for an index that does not
+// hold what its table holds, which would hide a revocation. For a read-only file,
+// Integrity does that.
 func (s *Store) checkPages(ctx context.Context, q querier) error {
 	if s.cfg.ReadOnly {
-		return s.sane(ctx, q, "quick_check(1)")
+		return s.runCheck(ctx, q, "quick_check(1)")
 	}
-	return s.sane(ctx, q, "integrity_check(1)")
+	return s.runCheck(ctx, q, "integrity_check(1)")
 }
 
-// sane runs a check of SQLite's own. Only its first line is read: the driver
-// interrupts a statement on the way to its first row alone, and after a finding a
-// check goes on over pages that it has just found unsound.
-func (s *Store) sane(ctx context.Context, q querier, check string) error {
+// runCheck runs a check of SQLite's own. Only its first line is read: the driver
+// interrupts a statement only before its first row, and after a finding a check
+// goes on over pages that it has just found damaged.
+func (s *Store) runCheck(ctx context.Context, q querier, check string) error {
 	var said string
 	err := q.QueryRowContext(ctx, "PRAGMA "+check).Scan(&said)
 	if err == nil && said != "ok" {
-		err = core.Errorf(core.KindFailed, "the database %s is damaged: %s", s.path, shown(said)).
+		err = core.Errorf(core.KindFailed, "the database %s is damaged: %s", s.path, display(said)).
 			WithNext("stop the node, keep the file, and put a backup in its place")
 	}
 	return err
@@ -66,7 +67,7 @@ func (s *Store) Fingerprint(ctx context.Context) (string, error) {
 		h := sha256.New()
 		for _, t := range s.layout().tables {
 			_, _ = fmt.Fprintf(h, "table %s\n", t.name)
-			err := scan(ctx, tx, t.bare(), t.bare().all("ORDER BY "+strings.Join(t.primary, ", ")), nil, func(c *cells) error {
+			err := scan(ctx, tx, t.storedColumns(), t.storedColumns().all("ORDER BY "+strings.Join(t.primary, ", ")), nil, func(c *rowDecoder) error {
 				for _, v := range c.values {
 					_, _ = fmt.Fprintf(h, "%T %q\n", v, fmt.Append(nil, v))
 				}

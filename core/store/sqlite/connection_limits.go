@@ -7,7 +7,7 @@ import (
 	codes "modernc.org/sqlite/lib"
 )
 
-// limit bounds what a connection takes, whatever a file makes of it: a value, a
+// limit bounds what a connection accepts, whatever a file contains: a value, a
 // statement, an expression. Our own statements and rows stay far below.
 func limit(conn *sql.Conn) error {
 	for _, l := range []struct{ what, most int }{
