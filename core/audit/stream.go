@@ -64,10 +64,10 @@ func (s *stream) ensure(ctx context.Context) error {
 	return err
 }
 
-// append writes an entry behind the one that its subject had at sequence after
-// (0: none), once: it may be tried again, and where the first try got through
-// without an answer the second finds it there. Without an answer until ctx ends
-// nobody knows.
+// append writes an entry after the one that its subject had at sequence after (0:
+// none), once. It may be tried again: if the first try got through without an
+// answer, the second finds the entry there. Without an answer until ctx ends the
+// outcome is unknown.
 func (s *stream) append(ctx context.Context, node string, e entry, after uint64) (seq uint64, err error) {
 	msg := nats.NewMsg(subjectOf(node, e.ID))
 	msg.Data = e.encode()
@@ -92,8 +92,8 @@ func (s *stream) append(ctx context.Context, node string, e entry, after uint64)
 }
 
 // found looks for an entry that is there already: ids are random, so one of this
-// id and phase is this one. Not known is an earlier try that is still under way:
-// the leader refuses a second one before it has the first.
+// id and phase is this one. known is false where an earlier try is still under
+// way: the leader refuses a second one before it has the first.
 func (s *stream) found(ctx context.Context, node string, e entry, after uint64) (seq uint64, known bool, err error) {
 	last, seq, err := s.last(ctx, node, e.ID)
 	switch {
@@ -125,5 +125,5 @@ func unreadable(err error) error {
 		return core.Errorf(core.KindUnavailable, "the audit is not there yet").WithNext("wait for a majority of the nodes")
 	}
 	return core.Errorf(core.KindUnavailable, "the audit cannot be read just now: %w", err).
-		WithNext("it needs a majority of the nodes; `unibus-tui status` says who is missing")
+		WithNext("it needs a majority of the nodes; `unibus-tui status` names the missing ones")
 }

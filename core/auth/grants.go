@@ -22,19 +22,19 @@ const (
 )
 
 // The subjects that permissions are built of. The caller's key follows the first
-// two, the server's allow-list ties it to the connection (DESIGN D7).
+// two; the server's allow-list ties it to the connection.
 const (
 	AdminPrefix   = "unibus.admin.v1."       // <operator>.<target>.<verb>, as core/admin has it
 	ControlPrefix = "unibus.control.v1."     // <user>.<method>
 	PeerSubjects  = "unibus.peer.v1.>"       // between nodes, in CONTROL
-	EventSubjects = "unibus.events.>"        // what services announce
-	RoomSubjects  = "unibus.room.>"          // what RoomSubject makes
+	EventSubjects = "unibus.events.>"        // events of services
+	RoomSubjects  = "unibus.room.>"          // the subjects of RoomSubject
 	AuditPrefix   = "CTL.API."               // CONTROL's JetStream API as auditors see it
-	RoomEvents    = "unibus.room.*._control" // what the control service says in rooms; no user's subject ends so
+	RoomEvents    = "unibus.room.*._control" // events of the control service in rooms; no user's subject ends so
 	inboxes       = "_INBOX.>"
 )
 
-// Who says what sort of identity a grant belongs to.
+// Who is the sort of identity that a grant belongs to.
 type Who string
 
 // The sorts of identity.
@@ -42,7 +42,7 @@ const (
 	WhoInternal  Who = "internal"  // one of this process's own
 	WhoOperator  Who = "operator"  // from the configuration
 	WhoUser      Who = "user"      // authorized by the directory
-	WhoAnonymous Who = "anonymous" // off and soft only: nobody vouches for it
+	WhoAnonymous Who = "anonymous" // off and soft only: its identity is not verified
 )
 
 // Import makes a subject of another account usable in a grant's own account.
@@ -54,8 +54,8 @@ type Import struct {
 	Stream  bool   // messages come from there; otherwise requests go there
 }
 
-// Grant is what a connection may do. Publish and Subscribe are allow-lists: what
-// is not listed is denied, an empty list allows nothing.
+// Grant is what a connection may do. Publish and Subscribe are allow-lists: a
+// subject that is not listed is denied, an empty list allows nothing.
 type Grant struct {
 	Account   string
 	Imports   []Import // with any, the account is made for this identity alone
@@ -65,7 +65,7 @@ type Grant struct {
 	Identity  string            // the public nkey that was proven, "" where there is none
 	Name      string            // an operator's or an internal identity's name
 	Role      core.OperatorRole // operators only
-	Rooms     []core.RoomID     // users only: what the permissions were built for, in order
+	Rooms     []core.RoomID     // users only: the rooms of the permissions, in order
 }
 
 // In says whether the permissions include a room.
@@ -78,7 +78,8 @@ func (g Grant) In(room core.RoomID) bool {
 // microseconds at the admission and about 2 KiB for as long as it lasts.
 const MaxRooms = 1000
 
-// RoomSubject is where a user speaks in a room; ">" for the user hears everybody.
+// RoomSubject is the subject to which a user publishes in a room; with ">" for the
+// user, that of all its messages.
 func RoomSubject(room core.RoomID, user string) string {
 	return "unibus.room." + string(room) + "." + user
 }
@@ -86,24 +87,25 @@ func RoomSubject(room core.RoomID, user string) string {
 // GrantSystem is for the node's own observer: everything in SYS.
 func GrantSystem() Grant { return internal("system", AccountSystem, []string{">"}, []string{">"}) }
 
-// GrantStore is for the KV store and nobody else: everything in CONTROL.
+// GrantStore is for the KV store alone: everything in CONTROL.
 func GrantStore() Grant { return internal("store", AccountControl, []string{">"}, []string{">"}) }
 
-// GrantAdminService is for the operators' service. Replies go where a request
-// says and with the service's rights, so those are inboxes and events alone.
+// GrantAdminService is for the operators' service. A reply goes to the subject in
+// the request and with the service's rights, so it may publish to inboxes and
+// events alone.
 func GrantAdminService() Grant {
 	return internal("admin-service", AccountControl,
 		[]string{inboxes, EventSubjects}, []string{AdminPrefix + ">", "$SRV.>"})
 }
 
-// GrantControlService is for the service that users call. Replies go where a
-// request says and with the service's rights: those are inboxes and rooms'
-// events alone.
+// GrantControlService is for the service that users call. A reply goes to the
+// subject in the request and with the service's rights, so it may publish to
+// inboxes and rooms' events alone.
 func GrantControlService() Grant {
 	return internal("control-service", AccountBus, []string{inboxes, RoomEvents}, []string{ControlPrefix + ">", "$SRV.>"})
 }
 
-// GrantPeer is for what nodes tell each other.
+// GrantPeer is for messages between nodes.
 func GrantPeer() Grant {
 	subjects := []string{PeerSubjects, inboxes, EventSubjects}
 	return internal("peer", AccountControl, subjects, slices.Clone(subjects))
@@ -119,9 +121,9 @@ func AuditedAPI() []string {
 	return []string{"$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*"}
 }
 
-// MonitoredServices returns the subjects on which the servers tell their state
-// to operators of the role system. They are listed one by one: with a wildcard
-// whoever asks could take CPU profiles and memory dumps (PROFILEZ, EXPVARZ).
+// MonitoredServices returns the subjects on which the servers answer operators of
+// the role system. They are listed one by one: with a wildcard an operator could
+// take CPU profiles and memory dumps (PROFILEZ, EXPVARZ).
 func MonitoredServices() []string {
 	subjects := []string{"$SYS.REQ.SERVER.PING"}
 	for _, name := range []string{"IDZ", "STATSZ", "VARZ", "SUBSZ", "CONNZ", "ROUTEZ", "GATEWAYZ", "LEAFZ", "ACCOUNTZ", "JSZ", "HEALTHZ", "RAFTZ"} {
@@ -133,10 +135,10 @@ func MonitoredServices() []string {
 	return subjects
 }
 
-// MonitoredEvents returns the subjects on which the servers announce what happens.
+// MonitoredEvents returns the subjects on which the servers announce events.
 func MonitoredEvents() []string { return []string{"$SYS.SERVER.>", "$SYS.ACCOUNT.>"} }
 
-// operatorGrant is what an operator's role allows; verbs narrow a viewer down.
+// operatorGrant is what an operator's role allows; viewerVerbs limits a viewer.
 func operatorGrant(op core.Operator, viewerVerbs []string) (Grant, error) {
 	g := Grant{Who: WhoOperator, Identity: op.Key, Name: op.Name, Role: op.Role}
 	switch op.Role {
@@ -163,7 +165,7 @@ const (
 	allConnections = "unibus.monitor.connz"
 )
 
-// monitor fills in the servers' state, for an operator of the role system.
+// monitor adds the servers' state, for an operator of the role system.
 func (g *Grant) monitor() {
 	g.Account = monitorPrefix + g.Identity
 	for _, subject := range MonitoredServices() {
@@ -182,7 +184,7 @@ func (g *Grant) monitor() {
 	}
 }
 
-// audit fills in the view of CONTROL's streams, for an operator of the role auditor.
+// audit adds the view of CONTROL's streams, for an operator of the role auditor.
 func (g *Grant) audit() {
 	g.Account = auditPrefix + g.Identity
 	for _, subject := range AuditedAPI() {
@@ -205,12 +207,12 @@ func adminSubjects(op core.Operator, viewerVerbs []string) []string {
 	return subjects
 }
 
-// userGrant is what an authorized user may do: speak under its own key and
-// listen, in its own rooms, and ask the control service (DESIGN D8).
+// userGrant is what an authorized user may do: publish under its own key and
+// listen, in its own rooms, and call the control service.
 func userGrant(id core.UserID, rooms []core.RoomID) (Grant, error) {
 	if len(rooms) > MaxRooms {
 		return Grant{}, core.Errorf(core.KindRefused, "the user %s is a member of %d rooms, and one session may have %d", id.Short(), len(rooms), MaxRooms).
-			WithNext("take it out of rooms, or let a second user share them")
+			WithNext("remove it from rooms, or share them with a second user")
 	}
 	rooms = slices.Clone(rooms)
 	slices.Sort(rooms)
@@ -230,8 +232,8 @@ func userGrant(id core.UserID, rooms []core.RoomID) (Grant, error) {
 	return g, nil
 }
 
-// anonymousGrant is what a client may do where nobody vouches for it. Its inbox
-// cannot be told from others', so it is all of them.
+// anonymousGrant is what a client without a verified identity may do. Its inbox
+// cannot be told from others', so it may use all of them.
 func anonymousGrant(key string) Grant {
 	return Grant{
 		Account:   AccountBus,
@@ -240,4 +242,21 @@ func anonymousGrant(key string) Grant {
 		Who:       WhoAnonymous,
 		Identity:  key,
 	}
+}
+
+// AuditStream keeps the record of what operators did, AuditSubjects are where it
+// listens: unibus.audit.<node>.<id>, as core/audit has it.
+const (
+	AuditStream   = "UNIBUS_audit"
+	AuditSubjects = "unibus.audit."
+)
+
+// GrantAudit is for the audit of a node: it may append under the node's own name,
+// and create, update and read the stream. It may neither delete nor purge.
+func GrantAudit(node string) Grant {
+	publish := []string{AuditSubjects + node + ".>"}
+	for _, api := range []string{"STREAM.INFO.", "STREAM.CREATE.", "STREAM.UPDATE.", "STREAM.MSG.GET."} {
+		publish = append(publish, "$JS.API."+api+AuditStream)
+	}
+	return internal("audit", AccountControl, publish, []string{inboxes})
 }

@@ -26,10 +26,10 @@ const (
 // signs whatever nonce a server sends it, but that is text: it cannot begin with 0xFF.
 const signedDomain = "\xffunibus.request.v2"
 
-// Channel is the connection that a request was sent over, as its sender sees
-// it: the SHA-256 of the certificate that the server showed, or zero without
-// TLS. Whoever relays a request over a connection of their own shows another
-// certificate, and the cluster refuses it.
+// Channel is the connection that a request was sent over, as its sender sees it:
+// the SHA-256 of the certificate that the server showed, or zero without TLS. A
+// relay with a connection of its own shows another certificate, and the cluster
+// refuses the request.
 type Channel [sha256.Size]byte
 
 // ChannelOf returns the channel of a connection. certificate is the leaf in DER, empty without TLS.
@@ -40,7 +40,7 @@ func ChannelOf(certificate []byte) Channel {
 	return sha256.Sum256(certificate)
 }
 
-// String is the channel as headers and nodes name it.
+// String is the channel in its header form.
 func (c Channel) String() string { return base64.RawURLEncoding.EncodeToString(c[:]) }
 
 // ParseChannel reads what String wrote.
@@ -52,17 +52,17 @@ func ParseChannel(text string) (Channel, bool) {
 	return Channel(b), true
 }
 
-// Signed is what the signature of a request covers.
+// Signed is everything that the signature of a request covers.
 type Signed struct {
 	Cluster string // the cluster's public key: a request for one cluster means nothing in another
 	Channel Channel
-	Subject string // who asks, whom and for what (DESIGN D7)
+	Subject string // it holds the caller, the target and the verb
 	Body    [sha256.Size]byte
 	At      core.Millis
 	Nonce   string
 }
 
-// NewSigned makes what is to be signed for a request that is sent now.
+// NewSigned makes the content to be signed for a request that is sent now.
 func NewSigned(cluster string, channel Channel, subject string, body []byte, now core.Millis) Signed {
 	var nonce [16]byte
 	_, _ = rand.Read(nonce[:]) // crypto/rand never fails: it ends the program instead
@@ -94,11 +94,12 @@ func Sign(s Signed, sign func([]byte) ([]byte, error)) ([]byte, error) {
 	return signature, nil
 }
 
-// Verify says whether the holder of a public nkey signed exactly this. KindRefused.
+// Verify is nil where the holder of a public nkey signed exactly this.
+// KindRefused.
 func Verify(key string, s Signed, signature []byte) error {
 	kp, err := nkeys.FromPublicKey(key)
 	if err != nil || !nkeys.IsValidPublicUserKey(key) {
-		return core.Errorf(core.KindRefused, "the request comes from no user's public nkey")
+		return core.Errorf(core.KindRefused, "the request does not come from a user's public nkey")
 	}
 	if err := kp.Verify(s.Bytes(), signature); err != nil {
 		return core.Errorf(core.KindRefused, "the request's signature is wrong: %s did not sign this for the cluster with the key %s", short(key), s.Cluster).
@@ -117,9 +118,10 @@ func Headers(s Signed, signature []byte) map[string][]string {
 	}
 }
 
-// FromHeaders reads what was signed and the signature of a request that came
-// for the cluster with this key, or, with "", for any. KindRefused where there is
-// no signature, or one for another cluster; KindInvalid where the headers cannot be read.
+// FromHeaders reads the signed content and the signature of a request for the
+// cluster with this key, or, with "", for any. KindRefused where there is no
+// signature, or one for another cluster; KindInvalid where the headers cannot be
+// read.
 func FromHeaders(h map[string][]string, cluster, subject string, body []byte) (Signed, []byte, error) {
 	values := map[string]string{}
 	for _, name := range []string{HeaderCluster, HeaderChannel, HeaderTime, HeaderNonce, HeaderSignature} {
@@ -136,7 +138,7 @@ func FromHeaders(h map[string][]string, cluster, subject string, body []byte) (S
 	given := values[HeaderCluster]
 	if cluster != "" && given != cluster {
 		return Signed{}, nil, core.Errorf(core.KindRefused, "the request was signed for the cluster with the key %.64q, this is the one with %q", given, cluster).
-			WithNext("connect to the nodes of one cluster only: look at --server")
+			WithNext("connect to the nodes of one cluster only: check --server")
 	}
 	at, err := strconv.ParseInt(values[HeaderTime], 10, 64)
 	if err != nil || at < 0 || strconv.FormatInt(at, 10) != values[HeaderTime] {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 	"unibus/core"
 )
 
-// DefaultTimeout bounds the question to the directory; a server gives up a connection later than that.
+// DefaultTimeout bounds the question to the directory. A server gives up a
+// connection later than that.
 const DefaultTimeout = 2 * time.Second
 
 // Directory knows the users and their rooms. core.StoreHandle is one, and so is
@@ -24,18 +26,18 @@ type Directory interface {
 	Admit(ctx context.Context, id core.UserID) (core.Admission, error)
 }
 
-// Config is what an Authenticator is made of.
+// Config configures an Authenticator.
 type Config struct {
 	Mode        core.BusAuth // anything but off and soft is enforce
 	Operators   []core.Operator
 	ViewerVerbs []string         // the admin verbs a viewer may send; empty: all, and the service refuses
 	Internal    map[string]Grant // this process's own identities by public key, accepted from the pipe alone
-	Users       Directory        // nil knows nobody
+	Users       Directory        // nil: no user is known
 	Timeout     time.Duration    // of one question to Users; 0: DefaultTimeout
 
-	// OnSoft is told of everybody who was admitted in soft mode and would have
-	// been refused in enforce: the key that was proven ("" without one), the
-	// remote address, the reason. It must not block.
+	// OnSoft is called for every connection that soft mode admits and enforce would
+	// refuse, with the key that was proven ("" without one), the remote address and
+	// the reason. It must not block.
 	OnSoft func(key, remote string, reason *core.Error)
 }
 
@@ -43,13 +45,13 @@ type Config struct {
 type Authenticator struct {
 	cfg       Config
 	operators atomic.Pointer[map[string]core.Operator]
-	removed   atomic.Pointer[map[string]bool] // keys that are refused whatever else knows them; nil: none
+	removed   atomic.Pointer[map[string]bool] // keys that are refused, also if they are configured or in the directory; nil: none
 }
 
-// Request is what is known of a connection when it asks to be let in.
+// Request describes a connection that asks to be admitted.
 type Request struct {
-	Key                 string // the nkey it presented, "" without one
-	Nonce               []byte // what the server gave it to sign
+	Key                 string // the nkey that it presented, "" without one
+	Nonce               []byte // the nonce that the server gave it to sign
 	Signature           []byte // raw, 64 bytes
 	Pipe                bool   // it comes from inside this process
 	Remote              string // its address, for reasons and records
@@ -57,7 +59,8 @@ type Request struct {
 	WantAccount         string // it asked for an account by name
 }
 
-// New makes an Authenticator. An operator without a usable key or role is never let in.
+// New makes an Authenticator. An operator without a usable key or role is never
+// admitted.
 func New(cfg Config) *Authenticator {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = DefaultTimeout
@@ -68,15 +71,15 @@ func New(cfg Config) *Authenticator {
 	return a
 }
 
-// SetOperators replaces the operators. Connections that are open stay as they
-// are: whoever removes an operator ends that operator's sessions too.
+// SetOperators replaces the operators. Open connections stay as they are: the
+// caller that removes an operator ends its sessions too.
 func (a *Authenticator) SetOperators(ops []core.Operator) {
 	table := operatorTable(ops)
 	a.operators.Store(&table)
 }
 
-// OperatorGrants are what the operators may do as they are configured now, but
-// for those whose role is unknown: they may nothing.
+// OperatorGrants are the grants of the operators as configured now, without those
+// of an unknown role, which may do nothing.
 func (a *Authenticator) OperatorGrants() []Grant {
 	var grants []Grant
 	for _, op := range *a.operators.Load() {
@@ -87,8 +90,8 @@ func (a *Authenticator) OperatorGrants() []Grant {
 	return grants
 }
 
-// SetRemoved replaces the keys of operators who were removed by command. They are
-// refused in every mode, also where a configuration or the directory has them.
+// SetRemoved replaces the keys of operators that were removed by command. They are
+// refused in every mode, also if a configuration or the directory has them.
 func (a *Authenticator) SetRemoved(keys []string) {
 	table := make(map[string]bool, len(keys))
 	for _, key := range keys {
@@ -97,7 +100,7 @@ func (a *Authenticator) SetRemoved(keys []string) {
 	a.removed.Store(&table)
 }
 
-// Mode is the mode that was asked for.
+// Mode is the configured mode.
 func (a *Authenticator) Mode() core.BusAuth { return a.cfg.Mode }
 
 // Decide says what a connection may do. A refusal is an *core.Error with the
@@ -109,7 +112,7 @@ func (a *Authenticator) Decide(ctx context.Context, r Request) (Grant, error) {
 		return Grant{}, core.Errorf(core.KindRefused, "a JWT, user, password or token was presented; only nkeys are accepted here").
 			WithNext("connect with an nkey seed file and nothing else")
 	case r.WantAccount != "":
-		return Grant{}, core.Errorf(core.KindRefused, "an account was asked for by name; the key decides the account")
+		return Grant{}, core.Errorf(core.KindRefused, "an account was requested by name; the key decides the account")
 	case r.Key == "" && len(r.Signature) > 0:
 		return Grant{}, core.Errorf(core.KindInvalid, "a signature was presented without a key")
 	case r.Key == "":
@@ -133,7 +136,8 @@ func (a *Authenticator) Decide(ctx context.Context, r Request) (Grant, error) {
 	return a.user(ctx, id, r)
 }
 
-// proven checks that the connection holds the key it presented. Nothing below it is reached without.
+// proven checks that the connection holds the key it presented. Every decision by
+// key comes after it.
 func proven(r Request) (core.UserID, error) {
 	id, err := core.ParseUserID(r.Key)
 	if err != nil {
@@ -149,7 +153,7 @@ func proven(r Request) (core.UserID, error) {
 	}
 	if err := kp.Verify(r.Nonce, r.Signature); err != nil {
 		return "", core.Errorf(core.KindRefused, "the signature of %s is wrong", id.Short()).
-			WithNext("check that the seed belongs to this key, and that nothing between client and server changes what they say")
+			WithNext("check that the seed belongs to this key, and that no proxy between client and server changes messages")
 	}
 	return id, nil
 }
@@ -157,7 +161,7 @@ func proven(r Request) (core.UserID, error) {
 func internalGrant(g Grant, id core.UserID, r Request) (Grant, error) {
 	if !r.Pipe {
 		return Grant{}, core.Errorf(core.KindRefused, "an internal identity came over the network from %s", r.Remote).
-			WithNext("find out how: these keys never leave the process's memory")
+			WithNext("find out how: these keys never leave the memory of the process")
 	}
 	g.Who, g.Identity = WhoInternal, string(id)
 	return g, nil
@@ -204,22 +208,23 @@ func (a *Authenticator) admit(ctx context.Context, id core.UserID) (core.Admissi
 	return admission, nil
 }
 
-// Current says whether a user who connected now would be granted the same.
-// Grants of operators and of the process itself are. With an error nobody can say.
+// Current is true where a user who connected now would be granted the same. Grants
+// of operators and of the process itself always are. With an error the answer is
+// unknown.
 func (a *Authenticator) Current(ctx context.Context, g Grant) (bool, error) {
-	return a.granted(ctx, g, func(now, then []core.RoomID) bool { return slices.Equal(now, then) })
+	return a.granted(ctx, g, func(now, before []core.RoomID) bool { return slices.Equal(now, before) })
 }
 
-// Covers says whether a user who connected now would be granted at least the
-// same: who merely gained a room need not lose the connection at once.
+// Covers is true where a user who connected now would be granted at least the
+// same: a user who gained a room need not lose the connection at once.
 func (a *Authenticator) Covers(ctx context.Context, g Grant) (bool, error) {
-	return a.granted(ctx, g, func(now, then []core.RoomID) bool {
-		return !slices.ContainsFunc(then, func(r core.RoomID) bool { return !slices.Contains(now, r) })
+	return a.granted(ctx, g, func(now, before []core.RoomID) bool {
+		return !slices.ContainsFunc(before, func(r core.RoomID) bool { return !slices.Contains(now, r) })
 	})
 }
 
-// granted compares what is granted now with what was granted then.
-func (a *Authenticator) granted(ctx context.Context, g Grant, enough func(now, then []core.RoomID) bool) (bool, error) {
+// granted compares the rooms that are granted now with those of an earlier grant.
+func (a *Authenticator) granted(ctx context.Context, g Grant, enough func(now, before []core.RoomID) bool) (bool, error) {
 	id, err := core.ParseUserID(g.Identity)
 	if g.Account != AccountBus || g.Who == WhoInternal || a.cfg.Mode == core.BusAuthOff || err != nil {
 		return true, nil
@@ -228,7 +233,7 @@ func (a *Authenticator) granted(ctx context.Context, g Grant, enough func(now, t
 	if err != nil {
 		return false, err
 	}
-	if !admission.IsActive() { // soft admitted an unknown user, and goes on until that user is revoked
+	if !admission.IsActive() { // soft mode admitted an unknown user: the session goes on until the user is revoked
 		return g.Who == WhoAnonymous && admission.Status != core.UserRevoked, nil
 	}
 	now, err := userGrant(id, admission.Rooms)
@@ -238,7 +243,7 @@ func (a *Authenticator) granted(ctx context.Context, g Grant, enough func(now, t
 	return g.Who == WhoUser && enough(now.Rooms, g.Rooms), nil
 }
 
-// WouldAdmit says whether enforce would let a user in who proves this key.
+// WouldAdmit is true where enforce would admit a user who proves this key.
 func (a *Authenticator) WouldAdmit(ctx context.Context, id core.UserID) (bool, error) {
 	admission, err := a.admit(ctx, id)
 	if err != nil || !admission.IsActive() {
@@ -250,10 +255,11 @@ func (a *Authenticator) WouldAdmit(ctx context.Context, id core.UserID) (bool, e
 
 func unavailable(id core.UserID, err error) *core.Error {
 	return core.Errorf(core.KindUnavailable, "cannot determine whether %s is authorized: %w", id.Short(), err).
-		WithNext("look at the control plane: unibus-tui status")
+		WithNext("check the control plane: unibus-tui status")
 }
 
-// withoutIdentity admits where the mode allows it, as somebody whom nobody vouches for, and refuses with the reason elsewhere.
+// withoutIdentity admits as anonymous where the mode allows it, and refuses with
+// the reason elsewhere.
 func (a *Authenticator) withoutIdentity(r Request, reason *core.Error) (Grant, error) {
 	switch a.cfg.Mode {
 	case core.BusAuthOff:
@@ -270,4 +276,21 @@ func (a *Authenticator) withoutIdentity(r Request, reason *core.Error) (Grant, e
 	default:
 		return Grant{}, reason
 	}
+}
+
+// operatorTable is looked up by the canonical key. An invalid key can never be
+// proven and is left out. Of two entries with one key the first counts:
+// core/config refuses the second.
+func operatorTable(ops []core.Operator) map[string]core.Operator {
+	table := make(map[string]core.Operator, len(ops))
+	for _, op := range ops {
+		op.Key = strings.ToUpper(op.Key)
+		if _, err := core.ParseUserID(op.Key); err != nil {
+			continue
+		}
+		if _, taken := table[op.Key]; !taken {
+			table[op.Key] = op
+		}
+	}
+	return table
 }

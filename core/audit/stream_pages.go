@@ -5,18 +5,20 @@ import (
 	"sync"
 )
 
-// window is how many messages are asked for at once.
-const window = 64
+// pageWindow is how many messages are read at once.
+const pageWindow = 64
 
-// item is one message of the stream; entry is nil where there is none at its place.
+// item is one message of the stream; entry is nil where its sequence has no
+// message.
 type item struct {
 	seq   uint64
 	entry *entry
 	bad   bool
 }
 
-// page walks the stream backwards from its end, or from q.Before. An outcome
-// always lies behind its intent: one that was not met on the way is asked for by its subject.
+// page reads the stream backwards from its end, or from q.Before. An outcome
+// always lies after its intent: one that was not met on the way is read by its
+// subject.
 func (s *stream) page(ctx context.Context, q Query) (Page, error) {
 	info, err := s.api.StreamInfoUntil(ctx, Stream)
 	if err != nil {
@@ -29,18 +31,18 @@ func (s *stream) page(ctx context.Context, q Query) (Page, error) {
 	outcomes := map[string]entry{}
 	var p Page
 	for next >= first && next > 0 {
-		items, err := s.fetch(ctx, max(first, next-min(next, window)+1), next)
+		items, err := s.fetch(ctx, max(first, next-min(next, pageWindow)+1), next)
 		if err != nil {
 			return Page{}, err
 		}
 		for i := len(items) - 1; i >= 0; i-- {
 			if !p.add(items[i], outcomes, q.Limit) {
-				return p, s.complete(ctx, p.Records)
+				return p, s.addOutcomes(ctx, p.Records)
 			}
 		}
 		next -= min(next, uint64(len(items)))
 	}
-	return p, s.complete(ctx, p.Records)
+	return p, s.addOutcomes(ctx, p.Records)
 }
 
 // add takes one message into the page; false where that is full.
@@ -68,8 +70,8 @@ func (p *Page) add(it item, outcomes map[string]entry, limit int) bool {
 	return true
 }
 
-// complete looks for outcomes that lie behind the page.
-func (s *stream) complete(ctx context.Context, records []Record) error {
+// addOutcomes reads outcomes that lie after the page.
+func (s *stream) addOutcomes(ctx context.Context, records []Record) error {
 	return each(len(records), func(i int) error {
 		r := &records[i]
 		if r.Outcome != OutcomeUnknown || r.ID == "" {
@@ -83,7 +85,7 @@ func (s *stream) complete(ctx context.Context, records []Record) error {
 	})
 }
 
-// fetch reads the messages from one place to another, both included.
+// fetch reads the messages from one sequence to another, both included.
 func (s *stream) fetch(ctx context.Context, from, to uint64) ([]item, error) {
 	items := make([]item, to-from+1)
 	err := each(len(items), func(i int) error {
@@ -102,7 +104,8 @@ func (s *stream) fetch(ctx context.Context, from, to uint64) ([]item, error) {
 	return items, err
 }
 
-// each calls f for 0 to n-1, a few at once, and returns one of the errors.
+// each calls f for 0 to n-1, a few at once, and returns the first error in their
+// order.
 func each(n int, f func(i int) error) error {
 	var all sync.WaitGroup
 	slots := make(chan struct{}, 16)

@@ -18,14 +18,16 @@ type file struct {
 	path string
 
 	mu   sync.Mutex
-	size int64 // what is there, as far as this process knows
-	torn bool  // a write failed: what got there may be half a line
+	size int64 // of the file, as far as this process knows
+	incomplete bool  // a write failed: the file may end with an incomplete line
 }
 
-// maxRead is how much of a file's end is read, in bytes: tens of thousands of actions.
+// maxRead is how much of a file's end is read, in bytes: tens of thousands of
+// actions.
 const maxRead = 16 << 20
 
-// open looks at what is there. A line that a crash cut short gets an end, so that the next one stands by itself.
+// open looks at the file. A line that a crash cut short gets an end, so that the
+// next one stands by itself.
 func (f *file) open() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -57,7 +59,7 @@ func (f *file) open() error {
 
 func (f *file) failed(what string, err error) error {
 	return core.Errorf(core.KindFailed, "the audit's file %s cannot be %s: %w", f.path, what, err).
-		WithNext("look at the free space and the rights of its directory")
+		WithNext("check the free space and the permissions of its directory")
 }
 
 func (f *file) append(entries ...entry) error {
@@ -72,8 +74,8 @@ func (f *file) append(entries ...entry) error {
 
 // write appends and syncs, the directory too where the file is new.
 func (f *file) write(lines []byte) error {
-	if f.torn {
-		lines = append([]byte("\n"), lines...) // or the next entry is lost with the half one
+	if f.incomplete {
+		lines = append([]byte("\n"), lines...) // or the next entry is lost with the incomplete one
 	}
 	out, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -84,7 +86,7 @@ func (f *file) write(lines []byte) error {
 	if err == nil && f.size == 0 {
 		err = syncDir(filepath.Dir(f.path))
 	}
-	f.torn = err != nil
+	f.incomplete = err != nil
 	if err != nil {
 		if info, serr := os.Stat(f.path); serr == nil {
 			f.size = info.Size()
@@ -122,7 +124,7 @@ type line struct {
 	bad   bool
 }
 
-// lines reads entries that lie between two places, oldest first. A first line
+// lines reads entries that lie between two offsets, oldest first. A first line
 // that begins before from is left out; next is where the last whole one ends.
 func (f *file) lines(from, to int64) (out []line, next int64, err error) {
 	begin := max(0, from-1) // to see whether from is the beginning of a line
@@ -185,8 +187,8 @@ func (f *file) page(q Query) (Page, error) {
 	return p, nil
 }
 
-// retire takes what was added to the stream out of the way, under another name,
-// where nothing came to it meanwhile.
+// retire renames the file after its entries were added to the stream, where none
+// came to it meanwhile.
 func (f *file) retire(size int64, to string) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -194,8 +196,8 @@ func (f *file) retire(size int64, to string) (bool, error) {
 		return false, nil
 	}
 	if err := os.Rename(f.path, to); err != nil {
-		return false, f.failed("put aside", err)
+		return false, f.failed("renamed", err)
 	}
-	f.size, f.torn = 0, false
+	f.size, f.incomplete = 0, false
 	return true, syncDir(filepath.Dir(f.path))
 }

@@ -6,15 +6,15 @@ import (
 	"unibus/core"
 )
 
-// Intent is what an operator is about to do.
+// Intent describes what an operator is about to do.
 type Intent struct {
 	By       core.Operator
 	Verb     string
 	Args     string // the target and the arguments in a few words, never a secret
-	Restores bool   // it restores a quorum or takes danger away: the node's own file is enough
+	Restores bool   // it restores a quorum or locks an attacker out: the node's own file is enough
 }
 
-// Action is one whose intent was written.
+// Action is an action whose intent was written.
 type Action struct {
 	ID    string
 	seq   uint64 // of the intent in the stream; 0 where it is not known
@@ -85,7 +85,7 @@ type entry struct {
 
 const entryVersion = 1
 
-// maxText bounds what one entry says, in bytes.
+// maxText bounds the text of one entry, in bytes.
 const maxText = 1024
 
 func cut(s string) string {
@@ -118,7 +118,7 @@ func decodeEntry(data []byte) (entry, error) {
 	return e, nil
 }
 
-// validID says whether an id can be part of a subject.
+// validID is true where an id can be part of a subject.
 func validID(id string) bool {
 	if id == "" || len(id) > 64 {
 		return false

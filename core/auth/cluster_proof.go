@@ -12,8 +12,9 @@ import (
 // proofDomain keeps these signatures apart from all others.
 const proofDomain = "\xffunibus.cluster.v1"
 
-// Challenge is what a client has the cluster sign, so that it knows to whom it
-// speaks: nobody can pass the proof on to another connection or another client.
+// Challenge is signed by the cluster, so that a client knows which cluster it is
+// connected to: the proof cannot be passed on to another connection or another
+// client.
 type Challenge struct {
 	Cluster string  // the cluster's public key
 	Channel Channel // the connection as the client sees it
@@ -33,14 +34,15 @@ func (c Challenge) Bytes() []byte {
 	return fields(proofDomain, []byte(c.Cluster), c.Channel[:], []byte(c.Caller), []byte(c.Nonce))
 }
 
-// Verify says whether the holder of the cluster's key signed this challenge. KindRefused.
+// Verify is nil where the holder of the cluster's key signed this challenge.
+// KindRefused.
 func (c Challenge) Verify(signature []byte) error {
 	kp, err := nkeys.FromPublicKey(c.Cluster)
 	if err != nil || !nkeys.IsValidPublicClusterKey(c.Cluster) {
-		return core.Errorf(core.KindRefused, "the node names %.64q, which is no cluster's public key", c.Cluster)
+		return core.Errorf(core.KindRefused, "the node names %.64q, which is not a cluster's public key", c.Cluster)
 	}
 	if err := kp.Verify(c.Bytes(), signature); err != nil {
-		return core.Errorf(core.KindRefused, "the node does not prove that it belongs to the cluster with the key %s: somebody may be relaying this connection", c.Cluster).
+		return core.Errorf(core.KindRefused, "the node does not prove that it belongs to the cluster with the key %s: the connection may be relayed", c.Cluster).
 			WithNext("send nothing more over it; check the address with --server and the authority with --tls-ca")
 	}
 	return nil
@@ -61,8 +63,8 @@ type Signer interface {
 }
 
 // Prove signs a challenge. KindRefused where the client sees a certificate that
-// none of the nodes shows, KindInvalid for a nonce that is none, KindUnavailable
-// where this node does not know the cluster's key yet.
+// none of the nodes shows, KindInvalid for an invalid nonce, KindUnavailable where
+// this node does not know the cluster's key yet.
 func (p Prover) Prove(channel, caller, nonce string) (key string, signature []byte, err error) {
 	seen, ok := ParseChannel(channel)
 	if !ok || !validNonce(nonce) {
@@ -74,15 +76,15 @@ func (p Prover) Prove(channel, caller, nonce string) (key string, signature []by
 	signer, ok := p.Key()
 	if !ok {
 		return "", nil, core.Errorf(core.KindUnavailable, "this node does not know the cluster's key yet").
-			WithNext("wait for a majority of the nodes; `unibus-tui status` says who is missing")
+			WithNext("wait for a majority of the nodes; `unibus-tui status` names the missing nodes")
 	}
 	c := Challenge{Cluster: signer.Public(), Channel: seen, Caller: caller, Nonce: nonce}
 	signature, err = signer.Sign(c.Bytes())
 	return c.Cluster, signature, err
 }
 
-// foreignChannel refuses what came through somebody in between.
+// foreignChannel refuses a request that was relayed.
 func foreignChannel() *core.Error {
-	return core.Errorf(core.KindRefused, "the request was sent over a connection that shows another certificate than the nodes of this cluster: somebody relays it").
-		WithNext("check the address with --server, and the authority with --tls-ca; where a node's certificate was just renewed, try again in a few seconds")
+	return core.Errorf(core.KindRefused, "the request was sent over a connection that shows another certificate than the nodes of this cluster: it was relayed").
+		WithNext("check the address with --server, and the authority with --tls-ca; if a node's certificate was just renewed, try again in a few seconds")
 }
