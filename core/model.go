@@ -20,7 +20,7 @@ const (
 	RoleAdmin  UserRole = "admin"
 )
 
-// UserStatus says whether a user is admitted.
+// UserStatus decides whether a user is admitted.
 type UserStatus string
 
 // The states of a user. Users are never deleted.
@@ -43,7 +43,7 @@ type User struct {
 // IsActiveAdmin is true for an active user of role admin.
 func (u User) IsActiveAdmin() bool { return u.Status == UserActive && u.Role == RoleAdmin }
 
-// RoomState says whether a room is in use.
+// RoomState is whether a room is in use.
 type RoomState string
 
 // The states of a room. Rooms are never deleted.
@@ -80,13 +80,13 @@ const (
 	MemberMember MemberRole = "member"
 )
 
-// MemberState says whether somebody is in a room.
+// MemberState is whether a user is in a room.
 type MemberState string
 
-// The states of a member. A backend without states (SQLite) forgets who was removed.
+// The states of a member. A backend without states (SQLite version 1) forgets removed members.
 const (
 	MemberActive  MemberState = "active"
-	MemberInvited MemberState = "invited" // asked in, and not in yet: no member for anything that decides
+	MemberInvited MemberState = "invited" // invited, and not a member yet: no decision counts it as one
 	MemberRemoved MemberState = "removed"
 )
 
@@ -112,9 +112,9 @@ type SealedKey struct {
 	Created  Millis  `json:"created"`
 }
 
-// EpochRecord binds the keys of one epoch together and names the rec of the
-// epoch before it, so that a reader can follow a room's keys back. Keys moved
-// from a legacy database have none: their rec is LegacyRec in every epoch.
+// EpochRecord binds the keys of one epoch together and names the rec of the epoch
+// before it, so that a reader can follow the keys of a room back. Keys from a
+// legacy database have none: their rec is LegacyRec in every epoch.
 type EpochRecord struct {
 	Room   RoomID `json:"room"`
 	Epoch  Epoch  `json:"epoch"`
@@ -134,14 +134,14 @@ type Counts struct {
 // Backend is a kind of Store.
 type Backend string
 
-// The backends. BackendNone is the authority of a cluster whose move was aborted: as if there were no record.
+// The backends. BackendNone is the authority of a cluster whose migration was aborted: as if there were no record.
 const (
 	BackendSQLite Backend = "sqlite"
 	BackendKV     Backend = "kv"
 	BackendNone   Backend = "none"
 )
 
-// Served is what a person reads of a node that serves b: "kv", "sqlite" or "nothing".
+// Served is the name of a served backend for people: "kv", "sqlite" or "nothing".
 func (b Backend) Served() string {
 	if b == BackendNone || b == "" {
 		return "nothing"
@@ -149,9 +149,10 @@ func (b Backend) Served() string {
 	return string(b)
 }
 
-// Authority says who is the control plane now. It lives in one CAS'd record and in every node's journal.
+// Authority is the store that counts now. It is kept in one record, changed by
+// CAS, and in every node's journal.
 type Authority struct {
 	Backend    Backend `json:"backend"`
-	Node       string  `json:"node"` // the only node that may give the authority away
+	Node       string  `json:"node"` // the only node that may hand the authority over
 	Generation uint64  `json:"generation"`
 }

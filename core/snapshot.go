@@ -15,8 +15,8 @@ type Snapshot struct {
 	Records []EpochRecord `json:"records,omitempty"`
 }
 
-// RowExporter is what Export reads: the rows of users, rooms, members and
-// room_keys, each table in bytewise key order. It ends with the first error of each.
+// RowExporter hands out the rows of users, rooms, members and room_keys, each
+// table in bytewise key order. It ends with the first error of each.
 type RowExporter interface {
 	ExportRows(ctx context.Context, each func(Row) error) error
 }

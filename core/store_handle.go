@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 )
 
-// StoreHandle is the slot that publishes the current Store to those who ask: the
-// authenticator, the admin service. It denies while it is empty. Readers never
-// wait; a cutover swaps what they will see next.
+// StoreHandle publishes the store in force to its callers: the authenticator and
+// the services. It denies while it is empty. Readers never wait; a cutover changes
+// the store that they see next.
 type StoreHandle struct {
 	slot atomic.Pointer[held]
 
@@ -21,14 +21,14 @@ type held struct {
 	reason *Error
 }
 
-// Publish makes s the store that everybody sees from now on.
+// Publish makes s the store in force.
 func (h *StoreHandle) Publish(s Store) { h.set(&held{store: s}) }
 
-// Empty takes the store away; reason is what callers of Store are told meanwhile.
+// Empty removes the store; reason is the error of Store meanwhile.
 func (h *StoreHandle) Empty(reason *Error) { h.set(&held{reason: reason}) }
 
-// Watch calls f with the present state and then at every change, in order,
-// from the goroutine that makes the change.
+// Watch calls f with the present state and then at every change, in order, from
+// the goroutine that makes the change.
 func (h *StoreHandle) Watch(f func(full bool)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"unibus/core/jsapi"
 )
 
-// Stream is the stream of the cluster that keeps the audit, and Subjects what it
-// listens to: unibus.audit.<node>.<id>, once with an intent and once with its outcome.
+// Stream keeps the audit of the cluster, and Subjects are its subjects:
+// unibus.audit.<node>.<id>, once with an intent and once with its outcome.
 const (
 	Stream   = "UNIBUS_audit"
 	Subjects = "unibus.audit.>"

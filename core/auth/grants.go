@@ -244,8 +244,8 @@ func anonymousGrant(key string) Grant {
 	}
 }
 
-// AuditStream keeps the record of what operators did, AuditSubjects are where it
-// listens: unibus.audit.<node>.<id>, as core/audit has it.
+// AuditStream keeps the audit of operators' actions, and AuditSubjects begins its
+// subjects: unibus.audit.<node>.<id>, as core/audit has them.
 const (
 	AuditStream   = "UNIBUS_audit"
 	AuditSubjects = "unibus.audit."

@@ -59,7 +59,7 @@ func (s *Store) exportKeys(ctx context.Context, rooms map[core.RoomID]core.Room,
 	t := core.TableRoomKeys
 	c := recordChains{}
 	note := func(e entry) error {
-		if e.deleted || !strings.HasSuffix(e.key, "."+recordSuffix) {
+		if e.deleted || !strings.HasSuffix(e.key, "."+core.RecordSuffix) {
 			return nil
 		}
 		_, record, err := core.DecodeKey(core.Row{Table: t, Key: e.key, Value: e.value})

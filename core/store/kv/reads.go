@@ -128,7 +128,7 @@ func (s *Store) counts(ctx context.Context) (core.Counts, error) {
 				continue
 			}
 			n.Keys += len(names)
-			if _, record := names[recordSuffix]; record {
+			if _, record := names[core.RecordSuffix]; record {
 				n.Keys--
 			}
 		}

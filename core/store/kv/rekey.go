@@ -100,7 +100,7 @@ func (s *Store) holdersOf(id core.RoomID, epoch core.Epoch, rec string) (users [
 	prefix := core.EpochPrefix(id, epoch, rec)
 	err = s.buckets[core.TableRoomKeys].read(func(t *table) {
 		for _, name := range slices.Sorted(maps.Keys(t.by[prefix[:len(prefix)-1]])) {
-			if name != recordSuffix {
+			if name != core.RecordSuffix {
 				users = append(users, core.UserID(name))
 			}
 		}
@@ -161,7 +161,7 @@ func (s *Store) Epochs(ctx context.Context, id core.RoomID, upto core.Epoch, lim
 }
 
 func (s *Store) record(ctx context.Context, k recordKey) (core.EpochRecord, error) {
-	e, ok, err := s.get(ctx, core.TableRoomKeys.Bucket(), core.EpochPrefix(k.room, k.epoch, k.rec)+recordSuffix)
+	e, ok, err := s.get(ctx, core.TableRoomKeys.Bucket(), core.EpochPrefix(k.room, k.epoch, k.rec)+core.RecordSuffix)
 	if err != nil {
 		return core.EpochRecord{}, err
 	}

@@ -139,7 +139,7 @@ func (s *Store) prevOf(ctx context.Context, id core.RoomID) func(core.Epoch, str
 		if prev, ok := s.chains.get(k); ok {
 			return prev, true, nil
 		}
-		key := core.EpochPrefix(id, at, rec) + recordSuffix
+		key := core.EpochPrefix(id, at, rec) + core.RecordSuffix
 		if _, there, err := s.buckets[core.TableRoomKeys].find(key); err != nil || !there {
 			return "", false, err
 		}
@@ -155,9 +155,6 @@ func (s *Store) prevOf(ctx context.Context, id core.RoomID) func(core.Epoch, str
 		return r.Prev, true, nil
 	}
 }
-
-// recordSuffix ends the key of an epoch record.
-const recordSuffix = "_record"
 
 // follow goes back from a room's rec to that of an earlier epoch. From
 // core.LegacyRec on, every lower epoch has it too.

@@ -92,7 +92,7 @@ func (s *Store) firstBox(room core.Room) (key string, err error) {
 	prefix, first := core.EpochPrefix(room.ID, room.Epoch, room.Rec), uint64(0)
 	err = s.buckets[core.TableRoomKeys].read(func(t *table) {
 		for name := range t.by[prefix[:len(prefix)-1]] {
-			if r := t.records[prefix+name]; name != recordSuffix && (key == "" || r.rev < first) {
+			if r := t.records[prefix+name]; name != core.RecordSuffix && (key == "" || r.rev < first) {
 				key, first = prefix+name, r.rev
 			}
 		}

@@ -208,7 +208,7 @@ func keyOf(t table, row, user, rec string) string {
 		parts = append(parts, value)
 	}
 	if t.name == tableRecords {
-		sound, parts = append(sound, "typeof("+rec+") = 'text'"), append(parts, rec, "'"+recordSuffix+"'")
+		sound, parts = append(sound, "typeof("+rec+") = 'text'"), append(parts, rec, "'"+core.RecordSuffix+"'")
 	}
 	return fmt.Sprintf("SELECT CASE WHEN %s THEN %s END AS k, %s AS o", strings.Join(sound, " AND "), strings.Join(parts, " || '.' || "), odd)
 }

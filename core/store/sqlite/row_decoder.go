@@ -77,13 +77,10 @@ func (c *rowDecoder) key() string {
 		parts = append(parts, display(c.values[i]))
 	}
 	if c.table.name == tableRecords {
-		parts = append(parts, display(c.values[len(parts)]), recordSuffix)
+		parts = append(parts, display(c.values[len(parts)]), core.RecordSuffix)
 	}
 	return strings.Join(parts, ".")
 }
-
-// recordSuffix ends the key of an epoch record.
-const recordSuffix = "_record"
 
 // literal writes a value as SQL. Text with control characters goes as bytes.
 func literal(v any) string {

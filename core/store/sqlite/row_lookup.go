@@ -82,7 +82,7 @@ func (f *rowFinder) find(ctx context.Context, src source, t core.Table, keys []s
 	var exact [][]any
 	var raw []any
 	for _, key := range keys {
-		if (src.from.name == tableRecords) != (t == core.TableRoomKeys && strings.HasSuffix(key, "."+recordSuffix)) {
+		if (src.from.name == tableRecords) != (t == core.TableRoomKeys && strings.HasSuffix(key, "."+core.RecordSuffix)) {
 			continue
 		}
 		wanted[key] = false

@@ -131,7 +131,7 @@ func (s *Store) sources(t core.Table) ([]source, error) {
 	case core.TableRoomKeys:
 		all := []source{{l.keys, 2, "user_id", "room_id || '.' || epoch || '.' || " + l.keys.derived[0].sql + " || '.' || upper(user_id)", l.keys.key, always(readKey, core.KeyRow)}}
 		if l.hasStates() {
-			all = append(all, source{l.records, 0, "", "room_id || '.' || epoch || '.' || rec || '." + recordSuffix + "'", l.records.key, recordRow})
+			all = append(all, source{l.records, 0, "", "room_id || '.' || epoch || '.' || rec || '." + core.RecordSuffix + "'", l.records.key, recordRow})
 		}
 		return all, nil
 	}

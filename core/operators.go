@@ -1,9 +1,9 @@
 package core
 
-// OperatorRole is what an operator may do (DESIGN D12).
+// OperatorRole is what an operator may do.
 type OperatorRole string
 
-// The roles of operators. The last two are for the ecosystem's own tools and never speak the admin protocol.
+// The roles of operators. The last two are for NATS' own tools and never use the admin protocol.
 const (
 	OperatorViewer  OperatorRole = "viewer"  // reads
 	OperatorAdmin   OperatorRole = "admin"   // acts
@@ -12,22 +12,22 @@ const (
 )
 
 // Operator is a person at the console or a tool: an nkey in the nodes'
-// configuration, never in the store, so that it works without a quorum.
+// configuration, never in the store, so that operators work without a quorum.
 type Operator struct {
 	Key  string       `json:"key"` // public nkey, U…
 	Role OperatorRole `json:"role"`
 	Name string       `json:"name"`
 }
 
-// RemovedOperator is an operator whom an admin removed by command. The key is
-// refused on every node from then on, whatever a configuration says.
+// RemovedOperator is an operator that an admin removed by command. Every node
+// refuses the key from then on, whatever a configuration says.
 type RemovedOperator struct {
 	Operator
 	By string `json:"by"` // the name of the admin
 	At Millis `json:"at"`
 }
 
-// BusAuth is the mode of admission to the bus (DESIGN D6).
+// BusAuth is the mode of admission to the bus.
 type BusAuth string
 
 // The modes.
@@ -37,8 +37,8 @@ const (
 	BusAuthEnforce BusAuth = "enforce"
 )
 
-// Problem is one thing that keeps a control plane from being moved, or that a
-// check found: a row that cannot be converted, with how to mend it.
+// Problem is one thing that keeps a control plane from being migrated, or that a
+// check found: a row that cannot be converted, and how to repair it.
 type Problem struct {
 	Table Table  `json:"table,omitempty"` // "" where it is not about a row
 	Key   string `json:"key,omitempty"`

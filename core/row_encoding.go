@@ -9,8 +9,8 @@ import (
 )
 
 // The tables that are large (members, their index, room keys) are encoded by
-// hand: a move encodes every row of them several times, and reflection was a
-// third of what that cost. TestEncodedByHand holds them to encoding/json.
+// hand: a migration encodes every row of them several times, and reflection was a
+// third of that cost. TestEncodedByHand holds them to encoding/json.
 
 // appender is a value that writes its own canonical JSON.
 type appender interface{ appendTo(b []byte) []byte }

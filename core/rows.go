@@ -28,8 +28,8 @@ func Tables() []Table {
 // Bucket is the name of the table's KV bucket.
 func (t Table) Bucket() string { return "UNIBUS_" + string(t) }
 
-// Row is one record in the form in which the buckets keep it: the key of DESIGN
-// D2 and the canonical JSON value. Two control planes are equal where their rows are.
+// Row is one record in the form of the buckets: its key and the canonical JSON
+// value. Two control planes are equal where their rows are.
 type Row struct {
 	Table Table
 	Key   string
@@ -39,7 +39,7 @@ type Row struct {
 // valueVersion is the "v" field of every value.
 const valueVersion = 1
 
-// The values of the buckets. What the key says is not repeated.
+// The values of the buckets. They do not repeat the parts of the key.
 type (
 	userValue struct {
 		V       int        `json:"v"`
@@ -85,8 +85,8 @@ type (
 	}
 )
 
-// recordSuffix ends the key of an epoch record; no user id can look like it.
-const recordSuffix = "_record"
+// RecordSuffix ends the key of an epoch record; no user id can look like it.
+const RecordSuffix = "_record"
 
 // UserRow encodes a user.
 func UserRow(u User) Row {
@@ -117,10 +117,11 @@ func KeyRow(k SealedKey) Row {
 
 // RecordRow encodes an epoch record.
 func RecordRow(r EpochRecord) Row {
-	return row(TableRoomKeys, EpochPrefix(r.Room, r.Epoch, r.Rec)+recordSuffix, recordValue{valueVersion, r.Prev, r.Record})
+	return row(TableRoomKeys, EpochPrefix(r.Room, r.Epoch, r.Rec)+RecordSuffix, recordValue{valueVersion, r.Prev, r.Record})
 }
 
-// EpochPrefix is what the keys of all boxes of one epoch record begin with, the last dot included.
+// EpochPrefix begins the keys of all boxes of one epoch record, the last dot
+// included.
 func EpochPrefix(room RoomID, epoch Epoch, rec string) string {
 	return string(room) + "." + strconv.FormatUint(uint64(epoch), 10) + "." + rec + "."
 }
@@ -164,7 +165,8 @@ func DecodeMember(r Row) (Member, error) {
 	return Member{RoomID(parts[0]), UserID(parts[1]), v.Role, v.State, v.InvitedBy, v.Proof, v.Joined}, nil
 }
 
-// DecodeIndex decodes a row of TableRoomsByMember: whose it is, which room, and whether it is in force.
+// DecodeIndex decodes a row of TableRoomsByMember: the user, the room, and the
+// state.
 func DecodeIndex(r Row) (UserID, RoomID, MemberState, error) {
 	var v indexValue
 	if err := decode(r, &v, &v.V); err != nil {
@@ -188,7 +190,7 @@ func DecodeKey(r Row) (*SealedKey, *EpochRecord, error) {
 		return nil, nil, badRow(r, "its epoch is not a number")
 	}
 	room, epoch, rec := RoomID(parts[0]), Epoch(n), parts[2]
-	if parts[3] == recordSuffix {
+	if parts[3] == RecordSuffix {
 		var v recordValue
 		if err := decode(r, &v, &v.V); err != nil {
 			return nil, nil, err
