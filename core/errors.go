@@ -20,8 +20,8 @@ const (
 	KindFailed      Kind = "failed"      // everything else: the text says what broke
 )
 
-// Error is what unibus tells a person: what happened, to what, and what to do.
-// Err is the cause, for errors.Is and for logs; it is not part of the JSON.
+// Error is an error for people: what happened, to what, and what to do. Err is the
+// cause, for errors.Is and for logs; it is not part of the JSON.
 type Error struct {
 	Kind Kind   `json:"kind"`
 	Text string `json:"text"`
@@ -29,8 +29,7 @@ type Error struct {
 	Err  error  `json:"-"`
 }
 
-// Error is what a person reads: what happened, to what, and what to do. Err is the
-// cause, for errors.Is and for logs; it is not part of the JSON.
+// Error returns the text; a cause given to Errorf with %w is already part of it.
 func (e *Error) Error() string { return e.Text }
 
 // Unwrap returns the cause.

@@ -14,7 +14,7 @@ func (m Millis) Time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 // UserRole is what a user may do on the bus.
 type UserRole string
 
-// The roles of users. An admin here is a bus user who manages users and rooms; operators are another thing.
+// The roles of users. An admin here is a bus user that manages users and rooms, and not an operator.
 const (
 	RoleMember UserRole = "member"
 	RoleAdmin  UserRole = "admin"

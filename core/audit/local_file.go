@@ -17,8 +17,8 @@ import (
 type file struct {
 	path string
 
-	mu   sync.Mutex
-	size int64 // of the file, as far as this process knows
+	mu         sync.Mutex
+	size       int64 // of the file, as far as this process knows
 	incomplete bool  // a write failed: the file may end with an incomplete line
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // The accounts of the embedded server. nats-server answers a request in the
-// account SYS to whatever reply subject it names, with the server's own rights:
+// account SYS to any reply subject that it names, with the server's own rights:
 // one message there can delete every stream or break the meta group. So only
 // identities of this process are in SYS. An operator of the roles system and
 // auditor gets an account of its own, into which single services are imported

@@ -23,7 +23,7 @@ const (
 )
 
 // signedDomain keeps these signatures apart from all others. A NATS client
-// signs whatever nonce a server sends it, but that is text: it cannot begin with 0xFF.
+// signs any nonce that a server sends it, but that is text: it cannot begin with 0xFF.
 const signedDomain = "\xffunibus.request.v2"
 
 // Channel is the connection that a request was sent over, as its sender sees it:

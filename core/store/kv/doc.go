@@ -5,5 +5,5 @@
 // Every write expects the guard of its bucket, and every read that decides comes
 // from memory and is proven by a barrier. DESIGN.md says why, and how the buckets
 // are laid out. Begin with store.go, then reads.go and guard.go;
-// bucket_client.go is what sends.
+// bucket_client.go sends.
 package kv

@@ -13,7 +13,7 @@ import (
 // nextQuorum is the next step for anything that did not answer.
 const nextQuorum = "see which nodes answer with `unibus-tui status`; the buckets need a majority of their replicas"
 
-// explain makes an error for people of whatever went wrong while doing something.
+// explain makes an error for people of any error while doing something.
 // The cause is kept for errors.Is and logs and is not in the text.
 func explain(err error, doing string) error {
 	var known *core.Error

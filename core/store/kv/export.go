@@ -15,13 +15,13 @@ import (
 // Each table comes in bytewise key order at one revision of its bucket: the
 // store of the bucket's leader is read from its beginning, and the reading ends
 // only where the leader, asked after the last message, has come to that message
-// and no further. Until then nothing was written behind it, so whatever was
-// passed was the newest of its key then, and whatever replaced it later was
+// and no further. Until then nothing was written behind it, so each message
+// passed was the newest of its key then, and each later one of the key was
 // passed too. A bucket that is written all the time is waited for.
 //
 // The tables come in the order members, rooms, room_keys, users. Nothing is ever
-// deleted, and a row is written after those that it refers to, so what is read
-// later has everything that what was read before refers to: no member, key or
+// deleted, and a row is written after those that it refers to, so a table that
+// is read later has everything that the ones before refer to: no member, key or
 // owner comes without its room and user. Of room_keys come those that led to the
 // room's rec as it was handed out; they were written before the room was moved to
 // it. What later rekeys wrote, and what lost ones left behind, is left out.

@@ -44,7 +44,7 @@ type pullReader struct {
 	info      string // where the consumer is described
 	next      string // where requests go
 	request   []byte
-	slots     chan struct{} // where each request under way holds one; nil: nobody counts them
+	slots     chan struct{} // where each request under way holds one; nil: they are not counted
 	heldSlots int           // of turns
 	quiet     time.Duration // how long nothing may come
 	asked     int           // messages that requests may still bring

@@ -25,13 +25,13 @@ func (s *Store) LastSequence(ctx context.Context, t core.Table) (sequence uint64
 // reads only the new part, however large the table is. Rows that are written
 // meanwhile lower the counts by as many. KindConflict if the table's stream ends
 // before that sequence: it is another stream.
-func (s *Store) ReplicaChanges(ctx context.Context, t core.Table, node string, after uint64) (rows []core.Row, mechanism, older int, err error) {
+func (s *Store) ReplicaChanges(ctx context.Context, t core.Table, node string, after uint64) (rows []core.Row, internal, older int, err error) {
 	q := scan{bucket: t.Bucket(), filter: everything, node: node}
 	end, err := s.newestSince(ctx, q, after)
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	kept, mechanism, err := s.countReplica(ctx, q)
+	kept, internal, err := s.countReplica(ctx, q)
 	if err != nil {
 		return nil, 0, 0, err
 	}
@@ -47,7 +47,7 @@ func (s *Store) ReplicaChanges(ctx context.Context, t core.Table, node string, a
 		}
 		return nil
 	})
-	return late.rows, mechanism, kept - len(late.rows), explain(err, q.doing())
+	return late.rows, internal, kept - len(late.rows), explain(err, q.doing())
 }
 
 // newestSince is the sequence that a table has come to, which must not lie before
@@ -109,16 +109,16 @@ func internalKeyFilters() []string {
 // that the replica lacks, looks like a missing row, which is looked at again. The
 // other way round it takes a leader that was deposed just then. An overwritten one
 // changes nothing.
-func (s *Store) countReplica(ctx context.Context, q scan) (rows, mechanism int, err error) {
+func (s *Store) countReplica(ctx context.Context, q scan) (rows, internal int, err error) {
 	name, waiting, err := s.placeReader(ctx, q, map[string]any{"deliver_policy": "all"})
 	if err != nil {
 		return 0, 0, explain(err, q.doing())
 	}
 	s.discard(q.bucket, name)
-	if mechanism, err = s.countInternalKeys(ctx, q.bucket); err != nil {
+	if internal, err = s.countInternalKeys(ctx, q.bucket); err != nil {
 		return 0, 0, explain(err, "counting the keys of "+q.bucket)
 	}
-	return waiting - mechanism, mechanism, nil
+	return waiting - internal, internal, nil
 }
 
 // countInternalKeys asks the leader for the keys of each kind: a few of each.

@@ -36,7 +36,7 @@ func (s *Store) OpenReplicaReader(ctx context.Context, t core.Table, node string
 	if err != nil {
 		return nil, err
 	}
-	kept, mechanism, err := s.countReplica(ctx, p.scan)
+	kept, internal, err := s.countReplica(ctx, p.scan)
 	if err != nil {
 		return nil, err
 	}
@@ -51,13 +51,13 @@ func (s *Store) OpenReplicaReader(ctx context.Context, t core.Table, node string
 		p.Close()
 		return nil, explain(err, p.scan.doing())
 	}
-	p.internal, p.older = mechanism, kept-len(p.latest.rows)
+	p.internal, p.older = internal, kept-len(p.latest.rows)
 	return p, nil
 }
 
 // Changes is ReplicaChanges by this reader, except that the keys are counted once,
 // when it opened: rows that were overwritten since still count as unchanged.
-func (p *ReplicaReader) Changes(ctx context.Context) (rows []core.Row, mechanism, older int, err error) {
+func (p *ReplicaReader) Changes(ctx context.Context) (rows []core.Row, internal, older int, err error) {
 	end, err := p.store.newestSince(ctx, p.scan, p.after)
 	if err == nil && end > p.seen {
 		err = explain(p.read(ctx, end), p.scan.doing())

@@ -9,7 +9,7 @@ import (
 )
 
 // CreateRoom creates a room at the epoch it carries. Its keys have no records
-// of their own yet, so its rec is core.LegacyRec whatever r says.
+// of their own yet, so its rec is core.LegacyRec also if r has another.
 func (s *Store) CreateRoom(ctx context.Context, r core.Room) error {
 	if _, err := core.ParseRoomID(string(r.ID)); err != nil {
 		return err
@@ -173,7 +173,7 @@ func (s *Store) invite(ctx context.Context, m core.Member) error {
 	return core.Errorf(core.KindConflict, "the member %s of %s was changed by other writers again and again", m.User.Short(), m.Room).WithNext("try again")
 }
 
-// AcceptInvitation makes an active member of somebody who is invited: see core.Store.
+// AcceptInvitation makes an active member of an invited user: see core.Store.
 func (s *Store) AcceptInvitation(ctx context.Context, room core.RoomID, user core.UserID, at core.Millis) (core.Member, error) {
 	return s.changeAndIndex(ctx, room, user, []core.MemberState{core.MemberInvited}, func(m *core.Member) { m.State, m.Joined = core.MemberActive, at })
 }

@@ -23,14 +23,14 @@ type Config struct {
 	Logger   *slog.Logger  // nil: none
 
 	// A table that is read in key order is sorted in parts of SortMemory bytes (0:
-	// 4 MiB); one that is larger goes through a file in TempDir that nobody else
-	// can open. "": the system's own; a directory that is not there is made.
+	// 4 MiB); one that is larger goes through a file in TempDir that only its
+	// owner can open. "": the system's own; a directory that is not there is made.
 	TempDir    string
 	SortMemory int
 
 	// Node names the writer of barriers: one store a name. "": a random one.
 	Node string
-	// OnChange is told what the store's watch has seen change while the store is open
+	// OnChange gets what the store's watch has seen change while the store is open
 	// to users, in order, from one goroutine, after reads have it. It must not wait
 	// for the store's writes. nil: no calls.
 	OnChange func(Change)

@@ -27,8 +27,8 @@ type Signature struct {
 	Signature []byte
 }
 
-// AddSignature writes a signature into a whole, unsigned file that nobody else
-// uses, and puts it on disk. KindInvalid where there is one already.
+// AddSignature writes a signature into a whole, unsigned file that no other
+// process uses, and puts it on disk. KindInvalid where there is one already.
 func AddSignature(ctx context.Context, path string, sig Signature) (BackupInfo, error) {
 	s := New(Config{Path: path})
 	if err := s.resolve(); err != nil {

@@ -32,7 +32,7 @@ func Create(ctx context.Context, path string) (*Writer, error) {
 }
 
 // CreateVersion makes the file; only its owner may read it. KindExists where there
-// is a file already, whatever is in it; KindInvalid for a version that this
+// is a file already, also an empty one; KindInvalid for a version that this
 // program does not know. The caller ends with Finish or Discard.
 func CreateVersion(ctx context.Context, path string, version int) (*Writer, error) {
 	l, known := layoutOf(version)

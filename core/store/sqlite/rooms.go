@@ -17,7 +17,7 @@ const (
 )
 
 // CreateRoom creates a room: see core.Store. Version 1 refuses an archived one: it has no states.
-// No record is there yet, so the rec is core.LegacyRec whatever r says.
+// No record is there yet, so the rec is core.LegacyRec also if r has another.
 func (s *Store) CreateRoom(ctx context.Context, r core.Room) error {
 	if err := s.layout().checkRoom(r); err != nil {
 		return err

@@ -182,7 +182,7 @@ func scripts(version int) []string {
 	case legacyVersion:
 		return []string{legacySchema}
 	case stateVersion:
-		return []string{legacySchema + stateSchema, legacySchema + raiseScript()}
+		return []string{legacySchema + stateSchema, legacySchema + upgradeScript()}
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func (s *Store) upgradeToStates(ctx context.Context) error {
 			return core.Errorf(core.KindUnavailable, "the control plane is being migrated: its database cannot be given states and records meanwhile").
 				WithNext("try again once the migration is over; `unibusd migration status` shows its progress")
 		}
-		_, err = tx.ExecContext(ctx, raiseScript()+fmt.Sprintf("PRAGMA user_version=%d;", stateVersion))
+		_, err = tx.ExecContext(ctx, upgradeScript()+fmt.Sprintf("PRAGMA user_version=%d;", stateVersion))
 		return err
 	})
 	if err != nil {
@@ -40,9 +40,9 @@ func (s *Store) upgradeToStates(ctx context.Context) error {
 	return nil
 }
 
-// raiseScript is stateSchema for a file that has rows. The defaults are for
-// whoever still writes as version 1 at that moment.
-func raiseScript() string {
+// upgradeScript is stateSchema for a file that has rows. The defaults are for
+// a process that still writes as version 1 at that moment.
+func upgradeScript() string {
 	return fmt.Sprintf(`
 ALTER TABLE rooms ADD COLUMN rec TEXT DEFAULT '%s';
 ALTER TABLE rooms ADD COLUMN state TEXT DEFAULT '%s';

@@ -38,7 +38,7 @@ type Store struct {
 	staged     stagedRekeys // boxes of rekeys that are not committed
 
 	compared atomic.Int64 // 1 + the number of the schema that was compared with ours; 0: none
-	making   bool         // a Writer makes the file: it is nobody's yet, and not of its version before it is finished
+	making   bool         // a Writer makes the file: it has no version before it is finished
 }
 
 var _ core.Store = (*Store)(nil)

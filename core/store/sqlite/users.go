@@ -8,7 +8,7 @@ import (
 	"unibus/core"
 )
 
-// whereUser finds a user in whatever case an old file has it. The scan is over
+// whereUser finds a user in any case that an old file has. The scan is over
 // the primary key's own index, 60 bytes a user.
 const whereUser = "WHERE id IN (SELECT id FROM users WHERE upper(id) = ?)"
 

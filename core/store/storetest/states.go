@@ -51,10 +51,10 @@ func testRemovedMembers(t *testing.T, s core.Store) {
 	gone.State = core.MemberRemoved
 	want := core.Snapshot{Members: []core.Member{NewMember("r", a.ID), gone}}
 	want.Sort()
-	equal(t, "Export keeps who was removed", want.Members, export(t, s).Members)
-	equal(t, "the index keeps who was removed", want.Rows(core.TableRoomsByMember), export(t, s).Rows(core.TableRoomsByMember))
+	equal(t, "Export keeps removed members", want.Members, export(t, s).Members)
+	equal(t, "the index keeps removed members", want.Rows(core.TableRoomsByMember), export(t, s).Rows(core.TableRoomsByMember))
 	if rooms, err := s.RoomsOf(ctx, b.ID); err != nil || len(rooms) != 0 {
-		t.Errorf("RoomsOf somebody who was removed: %v, %v", rooms, err)
+		t.Errorf("RoomsOf a removed member: %v, %v", rooms, err)
 	}
 	if n, err := s.Counts(ctx); err != nil || n.Members != 1 {
 		t.Errorf("Counts: %+v, %v, want 1 member", n, err)

@@ -29,7 +29,7 @@ func testUsers(t *testing.T, s core.Store) {
 		t.Errorf("Counts: %+v, %v", n, err)
 	}
 	_, err = s.User(ctx, NewUserID(t))
-	wantKind(t, "User that nobody added", err, core.KindNotFound)
+	wantKind(t, "User that was not added", err, core.KindNotFound)
 }
 
 func testUsersRefused(t *testing.T, s core.Store) {

@@ -39,22 +39,22 @@ func testRoomKeys(t *testing.T, s core.Store) {
 	first.Created, late.Created = 7000, 9000
 	_, err = Rekey(ctx, s, "r", 0, []core.SealedKey{first})
 	ok(t, "Rekey", err)
-	ok(t, "PutKey of somebody invited later", s.PutKey(ctx, late))
+	ok(t, "PutKey of a user invited later", s.PutKey(ctx, late))
 	ok(t, "StageKeys that nothing leads to", s.StageKeys(ctx, "r", 1, "00000000000000ff", []core.SealedKey{NewKey("r", 2, b.ID)}))
 	began(t, s, "r", 7000)
 
 	r := surveyed(t, s, "r")
-	equal(t, "who has no key", []core.UserID{b.ID}, r.Unkeyed(active()))
-	equal(t, "who must not have it", []core.UserID{}, r.MustRekey(active()))
-	equal(t, "who may rekey", []core.UserID{a.ID, c.ID}, r.CanRekey(active()))
+	equal(t, "members without a key", []core.UserID{b.ID}, r.Unkeyed(active()))
+	equal(t, "holders that must not have it", []core.UserID{}, r.MustRekey(active()))
+	equal(t, "members that may rekey", []core.UserID{a.ID, c.ID}, r.CanRekey(active()))
 	equal(t, "after a revocation", []core.UserID{a.ID}, r.MustRekey(active(a.ID)))
-	equal(t, "who is left", []core.UserID{c.ID}, r.CanRekey(active(a.ID)))
+	equal(t, "the member left", []core.UserID{c.ID}, r.CanRekey(active(a.ID)))
 	equal(t, "a revoked one needs no key", []core.UserID{}, r.Unkeyed(active(b.ID)))
 
 	ok(t, "RemoveMember", s.RemoveMember(ctx, "r", c.ID))
 	r = surveyed(t, s, "r")
 	equal(t, "after a removal", []core.UserID{c.ID}, r.MustRekey(active()))
-	equal(t, "who may rekey now", []core.UserID{a.ID}, r.CanRekey(active()))
+	equal(t, "members that may rekey now", []core.UserID{a.ID}, r.CanRekey(active()))
 	second := NewKey("r", 2, a.ID)
 	second.Created = 11_000
 	_, err = Rekey(ctx, s, "r", 1, []core.SealedKey{second})
