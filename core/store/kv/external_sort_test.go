@@ -181,7 +181,7 @@ func TestSorterOnAFullDisk(t *testing.T) {
 	mustDo(t, err)
 	err = s.add(entry{key: "b"})
 	wantKind(t, err, core.KindFailed)
-	if err == nil || !strings.Contains(err.Error(), "no room in "+s.dir) {
+	if err == nil || !strings.Contains(err.Error(), "no space in "+s.dir) {
 		t.Errorf("a full disk: %v", err)
 	}
 }
