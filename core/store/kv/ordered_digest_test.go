@@ -55,7 +55,7 @@ func TestRisingSeesDisorder(t *testing.T) {
 			}
 		}
 		if err == nil {
-			t.Errorf("%v passes as rising", keys)
+			t.Errorf("%v passes as ordered", keys)
 		}
 	}
 	sum := newOrderedDigest()

@@ -175,7 +175,7 @@ func TestWatchHostDies(t *testing.T) {
 	mustDo(t, s.AddUser(t.Context(), u))
 	host := 1
 	if on.nodes[1].JetStreamIsLeader() {
-		host = 2 // without a meta leader nobody can watch anew: that is another fault
+		host = 2 // without a meta leader no watch can be replaced: that is another fault
 	}
 	name := fmt.Sprintf("n%d", host+1)
 	for _, table := range core.Tables() {
@@ -265,13 +265,13 @@ func TestRecreatedStreamIsAnAlarm(t *testing.T) {
 	mustDo(t, s.AddUser(ctx, u))
 	js := must[jetstream.JetStream](t)(jetstream.New(on.conn(t, 1)))
 	mustDo(t, js.DeleteStream(ctx, streamOf(core.TableUsers.Bucket())))
-	other := on.open(t, 1, 3) // makes it anew
+	other := on.open(t, 1, 3) // creates it again
 	mustDo(t, other.AddUser(ctx, u))
 	_, err := s.User(ctx, u.ID)
 	wantKind(t, err, core.KindUnavailable)
 	yes, err := storetest.IsAuthorized(ctx, s, u.ID)
 	if yes || core.KindOf(err) != core.KindUnavailable {
-		t.Errorf("a user of a stream that was made anew: %v, %v", yes, err)
+		t.Errorf("a user of a stream that was created again: %v, %v", yes, err)
 	}
 	wantKind(t, s.AddUser(ctx, storetest.NewUser(t, "late")), core.KindUnavailable)
 	if said.alarmed() != 1 {
@@ -336,7 +336,7 @@ func TestALaterProofSaysNothingOfADecision(t *testing.T) {
 	}
 }
 
-// Nobody asks: nothing is written, and nothing is made anew.
+// Without requests nothing is written, and no watch is replaced.
 func TestIdleStoreWritesNothing(t *testing.T) {
 	t.Parallel()
 	on := onSingle(t)

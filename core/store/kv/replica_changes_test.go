@@ -28,13 +28,13 @@ func TestReplicaSinceReadsOnlyTheNewPart(t *testing.T) {
 	seq, kept, err := s.LastSequence(ctx, core.TableUsers)
 	mustDo(t, err)
 	if kept < 300 || kept > 302 { // the guard, and perhaps this store's own write key
-		t.Fatalf("%d keys are kept, want the 300 and those of the mechanism", kept)
+		t.Fatalf("%d keys are kept, want the 300 and the internal ones", kept)
 	}
 	guards := kept - 300
 	look := func(node string) string {
-		got, mechanism, older, err := s.ReplicaChanges(ctx, core.TableUsers, node, seq)
+		got, internal, older, err := s.ReplicaChanges(ctx, core.TableUsers, node, seq)
 		mustDo(t, err)
-		text := fmt.Sprintf("mechanism %d more, older %d less;", mechanism-guards, 300-older)
+		text := fmt.Sprintf("internal %d more, older %d less;", internal-guards, 300-older)
 		for _, r := range got {
 			text += fmt.Sprintf(" %s=%q", r.Key, r.Value)
 			if r.Value == nil {
@@ -45,7 +45,7 @@ func TestReplicaSinceReadsOnlyTheNewPart(t *testing.T) {
 	}
 	nodes := []string{"n1", "n2", "n3", ""}
 	for _, node := range nodes {
-		if got, want := look(node), "mechanism 0 more, older 0 less;"; got != want {
+		if got, want := look(node), "internal 0 more, older 0 less;"; got != want {
 			t.Errorf("on %q at rest: %s, want %s", node, got, want)
 		}
 	}
@@ -54,7 +54,7 @@ func TestReplicaSinceReadsOnlyTheNewPart(t *testing.T) {
 	must[int](t)(s.WriteRows(ctx, []core.Row{changed, fresh}))
 	must[int](t)(s.DeleteKeys(ctx, core.TableUsers, []string{rows[9].Key}))
 	must[uint64](t)(s.put(ctx, core.TableUsers.Bucket(), message{key: "_barrier.n9", value: []byte("x")}))
-	want := fmt.Sprintf(`mechanism 1 more, older 2 less; %s="changed" UNEW="new" %s="" (removed)`, changed.Key, rows[9].Key)
+	want := fmt.Sprintf(`internal 1 more, older 2 less; %s="changed" UNEW="new" %s="" (removed)`, changed.Key, rows[9].Key)
 	for _, node := range nodes {
 		if got := look(node); got != want {
 			t.Errorf("on %q: %s, want %s", node, got, want)
@@ -88,12 +88,12 @@ func TestPostTellsWhatCameSince(t *testing.T) {
 		defer p.Close()
 		same := func(least int) {
 			t.Helper()
-			got, mechanism, _, err := p.Changes(ctx)
+			got, internal, _, err := p.Changes(ctx)
 			mustDo(t, err)
-			want, wantMechanism, _, err := s.ReplicaChanges(ctx, core.TableUsers, node, after)
+			want, wantInternal, _, err := s.ReplicaChanges(ctx, core.TableUsers, node, after)
 			mustDo(t, err)
-			if diff := cmp.Diff(byKey(want), byKey(got)); diff != "" || len(got) < least || mechanism != wantMechanism {
-				t.Errorf("%s: %d keys of the mechanism, not %d (-fresh +post):\n%s", node, mechanism, wantMechanism, diff)
+			if diff := cmp.Diff(byKey(want), byKey(got)); diff != "" || len(got) < least || internal != wantInternal {
+				t.Errorf("%s: %d internal keys, not %d (-fresh +reader):\n%s", node, internal, wantInternal, diff)
 			}
 		}
 		same(1)
@@ -108,7 +108,7 @@ func TestPostTellsWhatCameSince(t *testing.T) {
 	wantKind(t, err, core.KindConflict)
 }
 
-// What the mechanism writes between two posts changes neither count, and every
+// Internal writes between two reads change neither count, and every
 // kind of its keys is known to be none of a row.
 func TestPostsCountRowsAlone(t *testing.T) {
 	t.Parallel()
@@ -132,10 +132,10 @@ func TestPostsCountRowsAlone(t *testing.T) {
 		}
 		p := must[*ReplicaReader](t)(s.OpenReplicaReader(ctx, core.TableUsers, node, after))
 		defer p.Close()
-		news, mechanism, older, err := p.Changes(ctx)
+		news, internal, older, err := p.Changes(ctx)
 		mustDo(t, err)
-		if len(news) != 2 || older != 10 || mechanism != kept-10+i {
-			t.Errorf("%s: %d new rows, %d older and %d keys of the mechanism; want 2, 10 and %d", node, len(news), older, mechanism, kept-10+i)
+		if len(news) != 2 || older != 10 || internal != kept-10+i {
+			t.Errorf("%s: %d new rows, %d older and %d internal keys; want 2, 10 and %d", node, len(news), older, internal, kept-10+i)
 		}
 	}
 }

@@ -54,8 +54,8 @@ func TestCacheIsTheBucket(t *testing.T) {
 				}
 				// While the watch is there nothing tells of it; the next one sees it, unless
 				// it is the one that was just being made.
-				anew(t, wb)
-				anew(t, wb)
+				watchAgain(t, wb)
+				watchAgain(t, wb)
 			case "lose":
 				wb.mu.Lock()
 				wb.loseWatch(wb.cur, "the test says so")
@@ -77,8 +77,8 @@ func TestCacheIsTheBucket(t *testing.T) {
 	})
 }
 
-// anew has a follower watch again.
-func anew(t *testing.T, wb *watchedBucket) {
+// watchAgain replaces the watch of a bucket.
+func watchAgain(t *testing.T, wb *watchedBucket) {
 	watch := func() string {
 		wb.mu.RLock()
 		defer wb.mu.RUnlock()
