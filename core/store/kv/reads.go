@@ -2,8 +2,6 @@ package kv
 
 import (
 	"context"
-	"maps"
-	"slices"
 
 	"unibus/core"
 )
@@ -134,35 +132,4 @@ func (s *Store) counts(ctx context.Context) (core.Counts, error) {
 		}
 	})
 	return n, err
-}
-
-func (s *Store) memberCounts() (map[core.RoomID]int, error) {
-	counts := map[core.RoomID]int{}
-	var bad error
-	err := s.buckets[core.TableMembers].read(func(t *table) {
-		for _, r := range t.records {
-			switch {
-			case r.err != nil:
-				bad = r.err
-			case r.member.State == core.MemberActive:
-				counts[r.member.Room]++
-			}
-		}
-	})
-	return counts, firstError(err, bad)
-}
-
-// activeIn calls each for the active members among keys made of a group and its
-// names, in order.
-func (t *table) activeIn(names map[string]struct{}, key func(name string) string, each func(core.Member)) error {
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		r := t.records[key(name)]
-		if r.err != nil {
-			return r.err
-		}
-		if r.member.State == core.MemberActive {
-			each(*r.member)
-		}
-	}
-	return nil
 }
