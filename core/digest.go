@@ -7,7 +7,7 @@ import (
 	"hash"
 )
 
-// Digest sums up a table: how many rows, and SHA-256 over their length-prefixed
+// Digest summarizes a table: how many rows, and SHA-256 over their length-prefixed
 // keys and values in bytewise key order. Equal digests mean equal rows.
 type Digest struct {
 	Count  int    `json:"count"`

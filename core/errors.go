@@ -11,17 +11,17 @@ type Kind string
 
 // The kinds, from the caller's own mistake to the system's.
 const (
-	KindInvalid     Kind = "invalid"     // the request is malformed: a flag, an id, a row; mend it and ask again
-	KindNotFound    Kind = "not_found"   // what was named does not exist
-	KindExists      Kind = "exists"      // what was to be made is there already
-	KindConflict    Kind = "conflict"    // somebody changed it first: read again, decide again
+	KindInvalid     Kind = "invalid"     // the request is malformed: a flag, an id, a row; correct it and try again
+	KindNotFound    Kind = "not_found"   // the thing that was named does not exist
+	KindExists      Kind = "exists"      // the thing to be created is there already
+	KindConflict    Kind = "conflict"    // another writer changed it first: read again, decide again
 	KindRefused     Kind = "refused"     // understood and not allowed: a role, a state or a rule forbids it
-	KindUnavailable Kind = "unavailable" // nobody could answer in time: nothing is known, a later try may succeed
+	KindUnavailable Kind = "unavailable" // no answer came in time: nothing is known, a later try may succeed
 	KindFailed      Kind = "failed"      // everything else: the text says what broke
 )
 
-// Error is what unibus tells a person: what happened, to what, and what to do.
-// Err is the cause, for errors.Is and for logs; it is not part of the JSON.
+// Error is an error for people: what happened, to what, and what to do. Err is the
+// cause, for errors.Is and for logs; it is not part of the JSON.
 type Error struct {
 	Kind Kind   `json:"kind"`
 	Text string `json:"text"`

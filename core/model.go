@@ -14,13 +14,13 @@ func (m Millis) Time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 // UserRole is what a user may do on the bus.
 type UserRole string
 
-// The roles of users. An admin here is a bus user who manages users and rooms; operators are another thing.
+// The roles of users. An admin here is a bus user that manages users and rooms, and not an operator.
 const (
 	RoleMember UserRole = "member"
 	RoleAdmin  UserRole = "admin"
 )
 
-// UserStatus says whether a user is admitted.
+// UserStatus decides whether a user is admitted.
 type UserStatus string
 
 // The states of a user. Users are never deleted.
@@ -40,7 +40,10 @@ type User struct {
 	Updated Millis     `json:"updated"`
 }
 
-// RoomState says whether a room is in use.
+// IsActiveAdmin is true for an active user of role admin.
+func (u User) IsActiveAdmin() bool { return u.Status == UserActive && u.Role == RoleAdmin }
+
+// RoomState is whether a room is in use.
 type RoomState string
 
 // The states of a room. Rooms are never deleted.
@@ -77,13 +80,13 @@ const (
 	MemberMember MemberRole = "member"
 )
 
-// MemberState says whether somebody is in a room.
+// MemberState is whether a user is in a room.
 type MemberState string
 
-// The states of a member. A backend without states (SQLite) forgets who was removed.
+// The states of a member. A backend without states (SQLite version 1) forgets removed members.
 const (
 	MemberActive  MemberState = "active"
-	MemberInvited MemberState = "invited" // asked in, and not in yet: no member for anything that decides
+	MemberInvited MemberState = "invited" // invited, and not a member yet: no decision counts it as one
 	MemberRemoved MemberState = "removed"
 )
 
@@ -109,24 +112,15 @@ type SealedKey struct {
 	Created  Millis  `json:"created"`
 }
 
-// EpochRecord binds the keys of one epoch together and names the rec of the
-// epoch before it, so that a reader can follow a room's keys back. Keys moved
-// from a legacy database have none: their rec is LegacyRec in every epoch.
+// EpochRecord binds the keys of one epoch together and names the rec of the epoch
+// before it, so that a reader can follow the keys of a room back. Keys from a
+// legacy database have none: their rec is LegacyRec in every epoch.
 type EpochRecord struct {
 	Room   RoomID `json:"room"`
 	Epoch  Epoch  `json:"epoch"`
 	Rec    string `json:"rec"`
 	Prev   string `json:"prev"`            // rec of epoch-1
 	Record []byte `json:"record,omitzero"` // signed by the member who rekeyed; opaque here
-}
-
-// Snapshot is a whole control plane, each slice in the order of its keys (see Rows).
-type Snapshot struct {
-	Users   []User        `json:"users"`
-	Rooms   []Room        `json:"rooms"`
-	Members []Member      `json:"members"`
-	Keys    []SealedKey   `json:"keys"`
-	Records []EpochRecord `json:"records,omitempty"`
 }
 
 // Counts is how much a control plane holds. Members counts active ones.
@@ -140,14 +134,14 @@ type Counts struct {
 // Backend is a kind of Store.
 type Backend string
 
-// The backends. BackendNone is the authority of a cluster whose move was aborted: as if there were no record.
+// The backends. BackendNone is the authority of a cluster whose migration was aborted: as if there were no record.
 const (
 	BackendSQLite Backend = "sqlite"
 	BackendKV     Backend = "kv"
 	BackendNone   Backend = "none"
 )
 
-// Served is what a person reads of a node that serves b: "kv", "sqlite" or "nothing".
+// Served is the name of a served backend for people: "kv", "sqlite" or "nothing".
 func (b Backend) Served() string {
 	if b == BackendNone || b == "" {
 		return "nothing"
@@ -155,9 +149,10 @@ func (b Backend) Served() string {
 	return string(b)
 }
 
-// Authority says who is the control plane now. It lives in one CAS'd record and in every node's journal.
+// Authority is the store that counts now. It is kept in one record, changed by
+// CAS, and in every node's journal.
 type Authority struct {
 	Backend    Backend `json:"backend"`
-	Node       string  `json:"node"` // the only node that may give the authority away
+	Node       string  `json:"node"` // the only node that may hand the authority over
 	Generation uint64  `json:"generation"`
 }

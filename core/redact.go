@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Redact returns text without what looks like a secret: nkey seeds, also inside
-// base64; private keys; `data:` URIs; signed tokens; and everything before the @
-// of a URL. It leaves public keys as they are, and rather takes too much than too
-// little. A password without a shape of its own cannot be found here: code that
-// takes one in must not put it into a text.
+// Redact returns text without anything that looks like a secret: nkey seeds, also
+// inside base64; private keys; `data:` URIs; signed tokens; and everything before
+// the @ of a URL. It leaves public keys as they are, and rather removes too much
+// than too little. A password without a shape of its own cannot be found here:
+// code that reads one must not put it into a text.
 func Redact(text string) string {
 	if !suspicious(text) {
 		return text
@@ -29,7 +29,7 @@ func Redact(text string) string {
 	})
 }
 
-// redacted stands where a secret was.
+// redacted replaces a secret.
 const redacted = "[redacted]"
 
 var (
@@ -51,7 +51,8 @@ const pemHead = `-----BEGIN[ A-Z]*(?:PRIVATE KEY|SEED)-----`
 // leastWord is the shortest word that can be a secret of the shapes above.
 const leastWord = 30
 
-// suspicious is a quick look that lets almost every text pass: errors are made in hot paths.
+// suspicious is a fast check that lets almost every text pass: errors are made in
+// hot paths.
 func suspicious(text string) bool {
 	word := 0
 	for i := range len(text) {
@@ -69,7 +70,7 @@ func suspicious(text string) bool {
 	return strings.Contains(text, "-----BEGIN")
 }
 
-// hidesSecret says whether a word is the base64 of a seed or of a private key.
+// hidesSecret is true where a word is the base64 of a seed or of a private key.
 func hidesSecret(word string) bool {
 	word = strings.NewReplacer("-", "+", "_", "/").Replace(word)
 	raw, err := base64.RawStdEncoding.DecodeString(word[:len(word)/4*4])

@@ -2,13 +2,14 @@ package core
 
 import "context"
 
-// Store keeps a control plane. Two backends pass the same suite
-// (core/store/storetest): SQLite for one node, replicated KV for a cluster.
+// Store keeps a control plane. It is the sum of what the callers of StoreHandle
+// use; two backends pass the same suite (core/store/storetest): SQLite for one
+// node, replicated KV for a cluster.
 //
 // Every method is bounded by the backend's operation timeout as well as by ctx.
 // Errors are *Error: KindUnavailable says that the backend could not answer and
-// nothing is known, never that something is absent. Ids must come from
-// ParseUserID and ParseRoomID. Values that are handed out are the caller's.
+// nothing is known, never that something is absent. Ids must come from ParseUserID
+// and ParseRoomID. Values that are handed out are the caller's.
 type Store interface {
 	Backend() Backend
 
@@ -21,16 +22,15 @@ type Store interface {
 	Users(ctx context.Context) ([]User, error)
 	// SetUserStatus revokes or activates a user and returns it as it is now. KindNotFound.
 	SetUserStatus(ctx context.Context, id UserID, s UserStatus, at Millis) (User, error)
-	// SetUserStatusAs is SetUserStatus in the name of a user-admin: KindRefused
-	// where actor is not an active admin at the very moment of the change. Of two
-	// admins who revoke each other at once, one is refused.
+	// SetUserStatusAs is SetUserStatus in the name of a user-admin: KindRefused where
+	// actor is not an active admin at the very moment of the change. Of two admins who
+	// revoke each other at once, one is refused.
 	SetUserStatusAs(ctx context.Context, actor, id UserID, s UserStatus, at Millis) (User, error)
 	// SetKEMKey publishes the key to which a user's boxes are sealed and returns the user as it is now. KindNotFound.
 	SetKEMKey(ctx context.Context, id UserID, key []byte, at Millis) (User, error)
-	// IsAuthorized is true only for an active user. With an error it is false: the caller denies.
-	IsAuthorized(ctx context.Context, id UserID) (bool, error)
-	// HasAdmin is true only for an active user of role admin. With an error it is false: the caller denies.
-	HasAdmin(ctx context.Context, id UserID) (bool, error)
+	// Admit returns what an admission to the bus rests on, all of it under one proof.
+	// With an error the admission is empty: the caller denies.
+	Admit(ctx context.Context, id UserID) (Admission, error)
 
 	// CreateRoom creates a room at the epoch it carries. The owner must be a user: KindInvalid. KindExists.
 	CreateRoom(ctx context.Context, r Room) error
@@ -42,40 +42,43 @@ type Store interface {
 	// KindInvalid for a new owner that is not a user; KindRefused where the room is
 	// archived, or where the backend cannot hold what is asked.
 	UpdateRoom(ctx context.Context, id RoomID, c RoomChange) (Room, error)
-	// PutMember adds somebody to a room or changes the role. In the state invited
-	// it keeps an invitation to the role: KindExists where they are an active
-	// member. KindNotFound where the room or the user is not there.
+	// PutMember adds a member to a room or changes the role. In the state invited it
+	// keeps an invitation to the role: KindExists for an active member. KindNotFound
+	// where the room or the user is not there.
 	PutMember(ctx context.Context, m Member) error
-	// AcceptInvitation makes an active member of somebody who is invited, as of at. KindNotFound where they are not.
+	// AcceptInvitation makes an active member of an invited user, as of at.
+	// KindNotFound without an invitation.
 	AcceptInvitation(ctx context.Context, room RoomID, user UserID, at Millis) (Member, error)
 	// Invitations returns those that are pending and match, in the order of room and user.
 	Invitations(ctx context.Context, f InvitationFilter) ([]Member, error)
-	// SetMemberRole changes the role of an active member, and of nobody who was
-	// removed meanwhile. KindNotFound where they are not an active member.
+	// SetMemberRole changes the role of an active member, and not of one that was
+	// removed meanwhile. KindNotFound where the user is not an active member.
 	SetMemberRole(ctx context.Context, room RoomID, user UserID, role MemberRole) (Member, error)
-	// Member returns one active member. KindNotFound where they are not one.
+	// Member returns one active member. KindNotFound where the user is not one.
 	Member(ctx context.Context, room RoomID, user UserID) (Member, error)
-	// RemoveMember takes somebody out of a room, or their invitation back. KindNotFound where there is neither.
+	// RemoveMember removes a member or an invitation. KindNotFound where there is
+	// neither.
 	RemoveMember(ctx context.Context, room RoomID, user UserID) error
 	// Members returns the active members of a room in the order of their ids. KindNotFound where there is no such room.
 	Members(ctx context.Context, room RoomID) ([]Member, error)
-	// MemberCounts is how many active members each room has, in one pass; rooms without any may be missing.
+	// MemberCounts is how many active members each room has, in one pass; rooms
+	// without any may be missing.
 	MemberCounts(ctx context.Context) (map[RoomID]int, error)
 	// RoomsOf returns the rooms of which a user is an active member, in order.
 	RoomsOf(ctx context.Context, user UserID) ([]RoomID, error)
-	// PutKey stores one more sealed key of the room's current epoch, for somebody invited later.
-	// Epoch must be the room's: KindConflict. The user must be there: KindNotFound. Rec is set by the store.
+	// PutKey stores one more sealed key of the room's current epoch, for a user
+	// invited later. Epoch must be the room's: KindConflict. The user must be there:
+	// KindNotFound. Rec is set by the store.
 	PutKey(ctx context.Context, k SealedKey) error
-	// Rekey stores the boxes of epoch from+1 and moves the room there: all or nothing.
-	// KindConflict where the room is no longer at from; KindNotFound for a box of
-	// somebody who is not a user. Epoch and Rec of the keys are set by the store.
-	Rekey(ctx context.Context, room RoomID, from Epoch, keys []SealedKey) (Room, error)
 	// StageKeys keeps boxes of epoch from+1 under a rec of the caller's choosing
 	// (ParseRec), in as many calls as it takes. Nothing leads to them until
 	// CommitRekey; what is not committed is garbage, or forgotten. A box that is
-	// staged twice is replaced. Errors are those of Rekey.
+	// staged twice is replaced. Room, Epoch and Rec of the keys are set by the
+	// store. KindConflict where the room is no longer at from; KindNotFound for a
+	// box of an unknown user.
 	StageKeys(ctx context.Context, room RoomID, from Epoch, rec string, keys []SealedKey) error
-	// StagedFor returns who has a staged box, in the order of their ids. KindConflict where the room is no longer at from.
+	// StagedFor returns the users that have a staged box, in the order of their ids.
+	// KindConflict where the room is no longer at from.
 	StagedFor(ctx context.Context, room RoomID, from Epoch, rec string) ([]UserID, error)
 	// CommitRekey keeps the record of epoch from+1 and moves the room there, to the
 	// boxes that were staged under rec: all or nothing. KindConflict where the room
@@ -88,37 +91,57 @@ type Store interface {
 	// Key returns the box of one member in one epoch that led to the room's current one. KindNotFound.
 	Key(ctx context.Context, room RoomID, epoch Epoch, user UserID) (SealedKey, error)
 
-	// KeyHolders returns who has a box of the room's current epoch, in the order of their ids. KindNotFound where there is no such room.
+	// KeyHolders returns the users that have a box of the room's current epoch, in the
+	// order of their ids. KindNotFound where there is no such room.
 	KeyHolders(ctx context.Context, room RoomID) ([]UserID, error)
-	// RoomKeys is who is in each room and who has a box of its current epoch, in
-	// one pass, in the order of the rooms' ids. It is for screens that look all the
+	// RoomKeys returns the members of each room and the holders of its current key, in
+	// one pass, in the order of the rooms' ids. It is for screens that refresh all the
 	// time: a replicated backend answers as this node has it, and writes nothing.
 	RoomKeys(ctx context.Context) ([]RoomKeys, error)
-	// EpochBegan is when the first box of the room's current epoch was made, the
-	// room itself for one without boxes at epoch 0; 0 where it cannot be told. KindNotFound.
+	// EpochBegan is when the first box of the room's current epoch was made, the room
+	// itself for one without boxes at epoch 0; 0 where it is not known. KindNotFound.
 	EpochBegan(ctx context.Context, room RoomID) (Millis, error)
 
 	// Counts is how much there is, for screens.
 	Counts(ctx context.Context) (Counts, error)
-	// Export returns everything: every sealed key of every epoch, users with their status.
-	Export(ctx context.Context) (Snapshot, error)
-	// Import writes a snapshot over what is there and returns how many keys or
-	// rows it put; equal ones are not written, so that a second run returns 0.
-	// What the snapshot lacks is left alone.
-	Import(ctx context.Context, s Snapshot) (written int, err error)
 
 	// Close releases the backend. Twice is harmless; later calls give KindUnavailable.
 	Close() error
 }
 
-// InvitationFilter picks invitations by what is not zero; at least one field is not.
+// Admission is a user's status and rooms as of one moment.
+type Admission struct {
+	Status UserStatus // "" for a user that the store does not know
+	Rooms  []RoomID   // in which an active user is an active member, in order; of others none
+}
+
+// IsActive is true only for an active user.
+func (a Admission) IsActive() bool { return a.Status == UserActive }
+
+// UserReader is the part of a Store that HasAdmin asks.
+type UserReader interface {
+	User(ctx context.Context, id UserID) (User, error)
+}
+
+// HasAdmin is true only for an active user of role admin. With an error it is false: the caller denies.
+func HasAdmin(ctx context.Context, users UserReader, id UserID) (bool, error) {
+	u, err := users.User(ctx, id)
+	if KindOf(err) == KindNotFound {
+		return false, nil
+	}
+	return err == nil && u.IsActiveAdmin(), err
+}
+
+// InvitationFilter selects invitations by the fields that are not zero; at least
+// one is not.
 type InvitationFilter struct {
 	Room RoomID
 	User UserID
-	By   UserID // who invited
+	By   UserID // the inviter
 }
 
-// Matches says whether a member's record is an invitation that the filter picks.
+// Matches is true where a member's record is an invitation that the filter
+// selects.
 func (f InvitationFilter) Matches(m Member) bool {
 	return m.State == MemberInvited && (f.Room == "" || m.Room == f.Room) && (f.User == "" || m.User == f.User) &&
 		(f.By == "" || m.InvitedBy != nil && *m.InvitedBy == string(f.By))
@@ -154,7 +177,7 @@ func (c RoomChange) Apply(r Room) (Room, error) {
 	return r, nil
 }
 
-// ErrArchived is why nothing is changed in an archived room. KindRefused.
+// ErrArchived is the error of a change in an archived room. KindRefused.
 func ErrArchived(id RoomID) *Error {
-	return Errorf(KindRefused, "the room %s is archived: nothing is changed in it", id).WithNext("go on in another room")
+	return Errorf(KindRefused, "the room %s is archived and cannot be changed", id).WithNext("continue in another room")
 }

@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 )
 
-// StoreHandle is the slot that publishes the current Store to those who ask: the
-// authenticator, the admin service. It denies while it is empty. Readers never
-// wait; a cutover swaps what they will see next.
+// StoreHandle publishes the store in force to its callers: the authenticator and
+// the services. It denies while it is empty. Readers never wait; a cutover changes
+// the store that they see next.
 type StoreHandle struct {
 	slot atomic.Pointer[held]
 
@@ -21,14 +21,14 @@ type held struct {
 	reason *Error
 }
 
-// Publish makes s the store that everybody sees from now on.
+// Publish makes s the store in force.
 func (h *StoreHandle) Publish(s Store) { h.set(&held{store: s}) }
 
-// Empty takes the store away; reason is what callers of Store are told meanwhile.
+// Empty removes the store; reason is the error of Store meanwhile.
 func (h *StoreHandle) Empty(reason *Error) { h.set(&held{reason: reason}) }
 
-// Watch calls f with the present state and then at every change, in order,
-// from the goroutine that makes the change.
+// Watch calls f with the present state and then at every change, in order, from
+// the goroutine that makes the change.
 func (h *StoreHandle) Watch(f func(full bool)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -58,22 +58,15 @@ func (h *StoreHandle) Store() (Store, error) {
 	return cur.store, nil
 }
 
-// IsAuthorized asks the published store; without one, or with an error, it is false.
-func (h *StoreHandle) IsAuthorized(ctx context.Context, id UserID) (bool, error) {
+// Admit asks the published store; without one, or with an error, the admission is empty.
+func (h *StoreHandle) Admit(ctx context.Context, id UserID) (Admission, error) {
 	s, err := h.Store()
 	if err != nil {
-		return false, err
+		return Admission{}, err
 	}
-	ok, err := s.IsAuthorized(ctx, id)
-	return ok && err == nil, err
-}
-
-// HasAdmin asks the published store; without one, or with an error, it is false.
-func (h *StoreHandle) HasAdmin(ctx context.Context, id UserID) (bool, error) {
-	s, err := h.Store()
+	a, err := s.Admit(ctx, id)
 	if err != nil {
-		return false, err
+		return Admission{}, err
 	}
-	ok, err := s.HasAdmin(ctx, id)
-	return ok && err == nil, err
+	return a, nil
 }

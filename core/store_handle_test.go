@@ -15,8 +15,37 @@ type fakeStore struct {
 	err error
 }
 
-func (s fakeStore) IsAuthorized(context.Context, UserID) (bool, error) { return s.yes, s.err }
-func (s fakeStore) HasAdmin(context.Context, UserID) (bool, error)     { return s.yes, s.err }
+func (s fakeStore) Admit(context.Context, UserID) (Admission, error) {
+	if !s.yes {
+		return Admission{}, s.err
+	}
+	return Admission{Status: UserActive, Rooms: []RoomID{"r"}}, s.err
+}
+
+func (s fakeStore) User(_ context.Context, id UserID) (User, error) {
+	if !s.yes {
+		return User{}, s.err
+	}
+	return User{ID: id, Role: RoleAdmin, Status: UserActive}, s.err
+}
+
+// admitted asks a handle whether it admits; an answer beside an error has to be empty.
+func admitted(h *StoreHandle) func(context.Context, UserID) (bool, error) {
+	return func(ctx context.Context, id UserID) (bool, error) {
+		a, err := h.Admit(ctx, id)
+		return a.Status != "" || len(a.Rooms) > 0, err
+	}
+}
+
+func hasAdmin(h *StoreHandle) func(context.Context, UserID) (bool, error) {
+	return func(ctx context.Context, id UserID) (bool, error) {
+		s, err := h.Store()
+		if err != nil {
+			return false, err
+		}
+		return HasAdmin(ctx, s, id)
+	}
+}
 
 // TestStoreHolderFailClosed: the holder says yes only while a store is there that says yes without an error.
 func TestStoreHolderFailClosed(t *testing.T) {
@@ -25,7 +54,7 @@ func TestStoreHolderFailClosed(t *testing.T) {
 	var h StoreHandle
 	denies := func(when string, want Kind) {
 		t.Helper()
-		for name, ask := range map[string]func(context.Context, UserID) (bool, error){"IsAuthorized": h.IsAuthorized, "HasAdmin": h.HasAdmin} {
+		for name, ask := range map[string]func(context.Context, UserID) (bool, error){"Admit": admitted(&h), "HasAdmin": hasAdmin(&h)} {
 			yes, err := ask(t.Context(), realUserID)
 			if yes || KindOf(err) != want {
 				t.Errorf("%s %s: %v, %v", name, when, yes, err)
@@ -34,7 +63,7 @@ func TestStoreHolderFailClosed(t *testing.T) {
 	}
 	allows := func(when string) {
 		t.Helper()
-		for name, ask := range map[string]func(context.Context, UserID) (bool, error){"IsAuthorized": h.IsAuthorized, "HasAdmin": h.HasAdmin} {
+		for name, ask := range map[string]func(context.Context, UserID) (bool, error){"Admit": admitted(&h), "HasAdmin": hasAdmin(&h)} {
 			if yes, err := ask(t.Context(), realUserID); !yes || err != nil {
 				t.Errorf("%s %s: %v, %v", name, when, yes, err)
 			}
@@ -66,7 +95,7 @@ func TestHolderEmptyWithoutReason(t *testing.T) {
 	if s != nil || err == nil {
 		t.Fatalf("%v, %v", s, err)
 	}
-	if yes, err := h.IsAuthorized(t.Context(), realUserID); yes || KindOf(err) != KindUnavailable {
+	if yes, err := admitted(&h)(t.Context(), realUserID); yes || KindOf(err) != KindUnavailable {
 		t.Errorf("%v, %v", yes, err)
 	}
 }

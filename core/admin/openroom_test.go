@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"unibus/core"
+	"unibus/core/store/storetest"
 )
 
 // rekeyed is a store in which a room is rekeyed just before its boxes are read.
@@ -31,7 +32,7 @@ func TestRoomIsOpenedAtOneEpoch(t *testing.T) {
 		w.room(t, "r", 0, 1, 2)
 		must(t, w.store.RemoveMember(ctx, "r", w.people[2].ID))
 		o, err := openRoom(ctx, &rekeyed{w.store, func() {
-			_, err := w.store.Rekey(ctx, "r", 1, []core.SealedKey{{Room: "r", User: w.people[0].ID, Box: []byte("box")}})
+			_, err := storetest.Rekey(ctx, w.store, "r", 1, []core.SealedKey{{Room: "r", User: w.people[0].ID, Box: []byte("box")}})
 			must(t, err)
 		}}, "r")
 		if err != nil || o.Room.Epoch != 2 || len(o.Holders) != 1 || len(o.MustRekey(o.active)) != 0 {

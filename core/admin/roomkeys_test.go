@@ -120,7 +120,7 @@ func (w *keyWorld) room(t *testing.T, id core.RoomID, with ...int) {
 	for _, i := range with {
 		keys = append(keys, core.SealedKey{Room: id, User: w.people[i].ID, Box: []byte("box"), Created: core.Millis(100 + i)})
 	}
-	_, err := w.store.Rekey(ctx, id, 0, keys)
+	_, err := storetest.Rekey(ctx, w.store, id, 0, keys)
 	must(t, err)
 }
 
@@ -247,7 +247,7 @@ func TestKeyHealth(t *testing.T) {
 		}
 
 		// The next epoch heals it, and the list does not wait for its next survey.
-		_, err = w.store.Rekey(ctx, "removed", 1, []core.SealedKey{{Room: "removed", User: w.people[0].ID, Box: []byte("b"), Created: 900}})
+		_, err = storetest.Rekey(ctx, w.store, "removed", 1, []core.SealedKey{{Room: "removed", User: w.people[0].ID, Box: []byte("b"), Created: 900}})
 		must(t, err)
 		if got := w.listed(t)["removed"]; got != (KeyHealth{State: KeysMissing, Since: 900, Unkeyed: 2}) {
 			t.Errorf("after the rekey: %+v", got)

@@ -58,7 +58,7 @@ func BenchmarkSurvey(b *testing.B) {
 
 func surveys(b *testing.B, st core.Store, in core.Snapshot) {
 	b.Helper()
-	_, err := st.Import(b.Context(), in)
+	_, err := storetest.Import(b.Context(), st, in)
 	must(b, err)
 	for b.Loop() {
 		v, err := newSurvey(b.Context(), st)

@@ -19,6 +19,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/auth"
+	"unibus/core/jsapi"
 )
 
 // single starts a server of its own.
@@ -298,7 +299,7 @@ func wait(t *testing.T, ok func() bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for !ok() {
-		if !sleep(ctx, 10*time.Millisecond) {
+		if !jsapi.Sleep(ctx, 10*time.Millisecond) {
 			t.Fatal("still not after 20 s")
 		}
 	}

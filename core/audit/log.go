@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // Config is what a Log needs.
@@ -26,7 +27,7 @@ type Config struct {
 	Logger   *slog.Logger // nil: none
 }
 
-// Log writes and reads the audit. Safe for use by several goroutines.
+// Log writes and reads the audit. It is safe for use by several goroutines.
 type Log struct {
 	cfg    Config
 	log    *slog.Logger
@@ -35,15 +36,15 @@ type Log struct {
 
 	ready chan struct{} // closed once the stream is as it should be
 	mu    sync.Mutex
-	bad   error // why the stream cannot be used, for good
+	bad   error // why the stream can never be used
 
-	end  context.CancelFunc
-	work sync.WaitGroup
+	end        context.CancelFunc
+	background sync.WaitGroup
 }
 
 const (
 	defaultTimeout = 1200 * time.Millisecond
-	outcomeTimeout = 700 * time.Millisecond // an answer waits for it; the file takes what is late
+	outcomeTimeout = 700 * time.Millisecond // an answer waits for it; a late outcome goes to the file
 	addEvery       = 2 * time.Second
 	retryEvery     = 100 * time.Millisecond
 )
@@ -58,14 +59,14 @@ func New(cfg Config) *Log {
 		l.log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Conn != nil {
-		l.stream = &stream{nc: cfg.Conn, replicas: cfg.Replicas}
+		l.stream = &stream{api: jsapi.Client{Conn: cfg.Conn}, replicas: cfg.Replicas}
 	}
 	return l
 }
 
-// Open looks at the file, and in a cluster begins to make the stream and to add
-// to it what the file holds; it does not wait for a quorum. KindRefused for a
-// file that is not the node's own.
+// Open looks at the file, and in a cluster begins to create the stream and to add
+// the file's entries to it. It does not wait for a quorum. KindRefused for a file
+// that is not the node's own.
 func (l *Log) Open(context.Context) error {
 	if err := l.file.open(); err != nil {
 		return err
@@ -75,9 +76,9 @@ func (l *Log) Open(context.Context) error {
 	}
 	ctx, end := context.WithCancel(context.Background())
 	l.end = end
-	l.work.Go(func() {
-		if l.prepare(ctx) {
-			l.addLate(ctx)
+	l.background.Go(func() {
+		if l.prepareStream(ctx) {
+			l.addFileUntil(ctx)
 		}
 	})
 	return nil
@@ -88,12 +89,12 @@ func (l *Log) Close() error {
 	if l.end != nil {
 		l.end()
 	}
-	l.work.Wait()
+	l.background.Wait()
 	return nil
 }
 
-// prepare makes the stream what it should be, for as long as that takes.
-func (l *Log) prepare(ctx context.Context) bool {
+// prepareStream makes the stream what it should be, for as long as that takes.
+func (l *Log) prepareStream(ctx context.Context) bool {
 	said := time.Now()
 	for {
 		err := l.stream.ensure(ctx)
@@ -102,7 +103,7 @@ func (l *Log) prepare(ctx context.Context) bool {
 			return true
 		}
 		if core.KindOf(err) == core.KindRefused {
-			l.log.Error("the audit cannot be kept, and nothing that needs it is done", "error", err)
+			l.log.Error("the audit cannot be kept, and actions that need it are refused", "error", err)
 			l.mu.Lock()
 			l.bad = err
 			l.mu.Unlock()
@@ -112,14 +113,14 @@ func (l *Log) prepare(ctx context.Context) bool {
 			said = time.Now()
 			l.log.Warn("the audit is not ready yet", "error", err)
 		}
-		if !sleep(ctx, retryEvery) {
+		if !jsapi.Sleep(ctx, retryEvery) {
 			return false
 		}
 	}
 }
 
-// usable waits until the stream is ready.
-func (l *Log) usable(ctx context.Context) error {
+// awaitReady waits until the stream is ready.
+func (l *Log) awaitReady(ctx context.Context) error {
 	select {
 	case <-l.ready:
 		return nil
@@ -139,8 +140,9 @@ func (l *Log) usable(ctx context.Context) error {
 	}
 }
 
-// Begin records an intent. With an error nothing may be done: KindUnavailable
-// where the record could not be written (KindRefused where it never can).
+// Begin records an intent. With an error the action must not happen:
+// KindUnavailable where the record could not be written (KindRefused where it
+// never can).
 func (l *Log) Begin(ctx context.Context, in Intent) (Action, error) {
 	a := Action{ID: newID(), at: l.cfg.Now()}
 	e := entry{
@@ -167,7 +169,7 @@ func (l *Log) Begin(ctx context.Context, in Intent) (Action, error) {
 		l.log.Warn("an action goes on without the cluster's audit: it is in the node's own file", "verb", in.Verb, "by", in.By.Name, "file", l.cfg.File)
 		return a, nil
 	}
-	// The record may have got there all the same: say later that nothing was done.
+	// The record may have been written all the same: record later that nothing was done.
 	no := l.outcome(a, refused(err))
 	if ferr := l.file.append(e, no); ferr != nil {
 		l.log.Error("a refused action is not in the audit", "verb", in.Verb, "by", in.By.Name, "error", ferr)
@@ -181,11 +183,11 @@ func refused(err error) error {
 		kind = core.KindRefused
 	}
 	return core.Errorf(kind, "nothing was done: it could not be recorded in the audit first, and without that nothing is changed (%w)", err).
-		WithNext("the audit needs a majority of the nodes: `unibus-tui status` says who is missing")
+		WithNext("the audit needs a majority of the nodes: `unibus-tui status` names the missing ones")
 }
 
-// End records how an action ended; nil is ok. An outcome that the stream does
-// not take is kept in the file and added later.
+// End records how an action ended; nil is ok. An outcome that the stream does not
+// take is kept in the file and added later.
 func (l *Log) End(ctx context.Context, a Action, result error) {
 	e := l.outcome(a, result)
 	if l.stream != nil && !a.local {
@@ -212,7 +214,7 @@ func (l *Log) outcome(a Action, result error) entry {
 func (l *Log) write(ctx context.Context, timeout time.Duration, e entry, after uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if err := l.usable(ctx); err != nil {
+	if err := l.awaitReady(ctx); err != nil {
 		return 0, err
 	}
 	return l.stream.append(ctx, l.cfg.Node, e, after)
@@ -224,7 +226,8 @@ func newID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// Page reads the audit, newest first. KindUnavailable where nobody leads the stream.
+// Page reads the audit, newest first. KindUnavailable where the stream has no
+// leader.
 func (l *Log) Page(ctx context.Context, q Query) (Page, error) {
 	q.Limit = max(1, q.Limit)
 	if l.stream == nil {
@@ -232,19 +235,19 @@ func (l *Log) Page(ctx context.Context, q Query) (Page, error) {
 	}
 	wait, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
-	_ = l.usable(wait) // one that takes no records may still be read
+	_ = l.awaitReady(wait) // a stream that takes no records may still be read
 	return l.stream.page(ctx, q)
 }
 
-// addLate adds what the file holds to the stream, until ctx ends.
-func (l *Log) addLate(ctx context.Context) {
+// addFileUntil adds the file's entries to the stream, until ctx ends.
+func (l *Log) addFileUntil(ctx context.Context) {
 	for {
 		if size := l.file.length(); size > 0 {
 			if err := l.addFile(ctx, size); err != nil && ctx.Err() == nil {
 				l.log.Warn("the node's own audit file is not yet in the stream", "file", l.cfg.File, "error", err)
 			}
 		}
-		if !sleep(ctx, addEvery) {
+		if !jsapi.Sleep(ctx, addEvery) {
 			return
 		}
 	}
@@ -261,7 +264,7 @@ func (l *Log) addFile(ctx context.Context, size int64) error {
 			if size-from > maxRead {
 				return core.Errorf(core.KindFailed, "a line of %s is too long", l.cfg.File)
 			}
-			break // half a line, of a write that failed
+			break // an incomplete line, of a write that failed
 		}
 		for _, line := range lines {
 			if line.bad {
@@ -278,7 +281,7 @@ func (l *Log) addFile(ctx context.Context, size int64) error {
 	aside := fmt.Sprintf("%s.added-%d", l.cfg.File, l.cfg.Now())
 	done, err := l.file.retire(size, aside)
 	if done {
-		l.log.Info("what the node recorded by itself is in the cluster's audit now", "entries", n, "kept", aside)
+		l.log.Info("the entries of the node's own audit file are in the cluster's audit now", "entries", n, "kept", aside)
 	}
 	return err
 }

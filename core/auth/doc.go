@@ -1,5 +1,7 @@
-// Package auth decides who may connect and what they may touch. It is pure: a
-// request goes in, a grant or a refusal with its reason comes out, and the only
-// thing it asks is the directory of users behind a small interface. The server
-// that carries a grant out is core/bus.
+// Package auth decides which connections are accepted and which subjects they may
+// use, and which signed requests are acted on. It is pure: a request goes in, a
+// grant or a refusal with its reason comes out, and it asks only the directory of
+// users and the store of nonces, behind small interfaces. core/bus carries grants
+// out; core/admin and core/control check requests with it. Begin with
+// Authenticator.Decide, then grants.go.
 package auth

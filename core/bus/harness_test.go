@@ -28,22 +28,19 @@ type directory struct {
 	rooms  map[core.UserID][]core.RoomID
 }
 
-func (d *directory) RoomsOf(_ context.Context, id core.UserID) ([]core.RoomID, error) {
+func (d *directory) Admit(_ context.Context, id core.UserID) (core.Admission, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.Clone(d.rooms[id]), nil
+	if !d.active[id] {
+		return core.Admission{}, nil
+	}
+	return core.Admission{Status: core.UserActive, Rooms: slices.Clone(d.rooms[id])}, nil
 }
 
 func (d *directory) join(id keys.Identity, rooms ...core.RoomID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.rooms[core.UserID(id.Public())] = rooms
-}
-
-func (d *directory) IsAuthorized(_ context.Context, id core.UserID) (bool, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.active[id], nil
 }
 
 func (d *directory) set(id keys.Identity, active bool) {

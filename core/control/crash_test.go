@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"unibus/core"
+	"unibus/core/store/storetest"
 )
 
 const rec1 = "00000000000000a1"
@@ -139,7 +140,7 @@ func (w *world) mendedIndex(t *testing.T, after string) {
 	if _, err := w.store.Reconcile(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	snap, err := w.store.Export(t.Context())
+	snap, err := storetest.Export(t.Context(), w.store)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func TestManyMembers(t *testing.T) {
 		snap.Members = append(snap.Members, storetest.NewMember(core.RoomID(room), u.ID))
 	}
 	snap.Sort()
-	if _, err := w.store.Import(t.Context(), snap); err != nil {
+	if _, err := storetest.Import(t.Context(), w.store, snap); err != nil {
 		t.Fatal(err)
 	}
 	seen, after := map[core.UserID]bool{}, ""
@@ -110,7 +110,7 @@ func TestRoomsOfASession(t *testing.T) {
 		snap.Members = append(snap.Members, storetest.NewMember(id, w.other))
 	}
 	snap.Sort()
-	if _, err := w.store.Import(t.Context(), snap); err != nil {
+	if _, err := storetest.Import(t.Context(), w.store, snap); err != nil {
 		t.Fatal(err)
 	}
 	one := w.room(t, false)

@@ -91,7 +91,7 @@ func TestBadInputs(t *testing.T) {
 	if err := w.store.CreateRoom(t.Context(), core.Room{ID: "half", Owner: w.owner, State: core.RoomActive, Created: 1}); err != nil {
 		t.Fatal(err)
 	}
-	before, err := w.store.Export(t.Context())
+	before, err := storetest.Export(t.Context(), w.store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestBadInputs(t *testing.T) {
 		_, err := w.do(c.by, c.m, c.req)
 		wantKind(t, c.what, err, c.want)
 	}
-	after, err := w.store.Export(t.Context())
+	after, err := storetest.Export(t.Context(), w.store)
 	if d := cmp.Diff(before, after); err != nil || d != "" {
 		t.Errorf("refused requests changed something (%v):\n%s", err, d)
 	}

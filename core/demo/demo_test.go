@@ -21,6 +21,7 @@ import (
 	"unibus/core/config"
 	"unibus/core/keys"
 	"unibus/core/store/sqlite"
+	"unibus/core/store/storetest"
 )
 
 // open opens a demo of fake nodes and closes it at the end of the test.
@@ -120,7 +121,7 @@ func TestFilesOfADemo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if ok, err := store.IsAuthorized(t.Context(), core.UserID(id.Public())); !ok || err != nil {
+		if ok, err := storetest.IsAuthorized(t.Context(), store, core.UserID(id.Public())); !ok || err != nil {
 			t.Errorf("%s is not an active user: %v", f, err)
 		}
 	}

@@ -42,7 +42,7 @@ func newBench(t *testing.T, in core.Snapshot) *bench {
 	b.source = sqlite.New(sqlite.Config{Path: filepath.Join(dir, "unibus.db"), Create: true})
 	ok(t, b.source.Open(t.Context()))
 	t.Cleanup(func() { _ = b.source.Close() })
-	_, err := b.source.Import(t.Context(), in)
+	_, err := storetest.Import(t.Context(), b.source, in)
 	ok(t, err)
 	b.job = migrate.New(migrate.Config{
 		Node: "n1", Source: b.source, Backup: b.backup, OpenBackup: openCopy,
@@ -143,7 +143,7 @@ func (k target) Rows(ctx context.Context, t core.Table) iter.Seq2[core.Row, erro
 func TestMigrateSQLiteToKVParity(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, storetest.TwoRooms(t))
-	want, err := b.source.Export(t.Context())
+	want, err := storetest.Export(t.Context(), b.source)
 	ok(t, err)
 	s := b.move(t, migrate.Options{})
 	if s.State != migrate.StateVerify || !s.Verified || b.serving != core.BackendSQLite {
@@ -157,7 +157,7 @@ func TestMigrateSQLiteToKVParity(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	}
-	got, err := b.target.Export(t.Context())
+	got, err := storetest.Export(t.Context(), b.target)
 	ok(t, err)
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("KV differs from SQLite:\n%s", d)

@@ -18,6 +18,7 @@ import (
 	"unibus/core/keys"
 	"unibus/core/nodetest"
 	"unibus/core/store/sqlite"
+	"unibus/core/store/storetest"
 )
 
 // person is a user with a connection to one node.
@@ -261,7 +262,7 @@ func TestControlOnSQLite(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	snap := fine[core.Snapshot](t)(db.Export(context.Background()))
+	snap := fine[core.Snapshot](t)(storetest.Export(context.Background(), db))
 	if db.SchemaVersion() != 2 || len(snap.Records) != 1 || snap.Rooms[0].State != core.RoomArchived {
 		t.Errorf("version %d, %d records, rooms %+v", db.SchemaVersion(), len(snap.Records), snap.Rooms)
 	}

@@ -18,6 +18,7 @@ import (
 	"unibus/core/migrate"
 	"unibus/core/nodetest"
 	"unibus/core/store/sqlite"
+	"unibus/core/store/storetest"
 )
 
 // besides starts three nodes: n1 and n2 each serve a file of their own.
@@ -87,7 +88,7 @@ func dump(t *testing.T, path string) core.Snapshot {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	all, err := s.Export(t.Context())
+	all, err := storetest.Export(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func (n *Node) Answers(ctx context.Context, id core.UserID) (core.Backend, error
 	if err != nil {
 		return core.BackendNone, err
 	}
-	if _, err = s.IsAuthorized(ctx, id); err != nil && core.KindOf(err) != core.KindNotFound {
+	if _, err = s.Admit(ctx, id); err != nil && core.KindOf(err) != core.KindNotFound {
 		return core.BackendNone, err
 	}
 	if _, ok := s.(*kv.Store); ok {

@@ -9,7 +9,6 @@ import (
 	"unibus/core"
 	"unibus/core/cluster"
 	"unibus/core/migrate"
-	"unibus/core/store/kv"
 )
 
 // facts is what this node knows by itself. It never waits.
@@ -52,11 +51,8 @@ func (p *plane) countOnce(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	count := s.Counts
-	if replicated, ok := s.(*kv.Store); ok {
-		count = replicated.Seen // a proof is a write, and an idle node writes nothing
-	}
-	if c, err := count(ctx); err == nil {
+	// A proof is a write, and an idle node writes nothing.
+	if c, err := s.Counts(core.Unproven(ctx)); err == nil {
 		p.counted.Store(&counted{c, core.MillisOf(time.Now())})
 	}
 }

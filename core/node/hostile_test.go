@@ -23,6 +23,7 @@ import (
 	"unibus/core/control"
 	"unibus/core/keys"
 	"unibus/core/nodetest"
+	"unibus/core/store/storetest"
 )
 
 // hostileWorld is a replicated cluster with one identity of every role.
@@ -42,7 +43,7 @@ func newHostileWorld(t *testing.T) *hostileWorld {
 	}})
 	c.WaitServing(core.BackendKV, 0, 1, 2)
 	a, b := nodetest.Identity(t), nodetest.Identity(t)
-	if _, err := store(t, c, 0).Import(t.Context(), seed(a, b)); err != nil {
+	if _, err := storetest.Import(t.Context(), store(t, c, 0), seed(a, b)); err != nil {
 		t.Fatal(err)
 	}
 	ready(t, c, 0)

@@ -65,7 +65,7 @@ type moveTarget struct {
 // Prepare makes the buckets where they are missing and raises them.
 func (t moveTarget) Prepare(ctx context.Context, replicas int) error {
 	if replicas > 0 {
-		t.Make(ctx, replicas)
+		t.CreateBuckets(ctx, replicas)
 	}
 	if err := t.plane.attendKV(ctx); err != nil || replicas == 0 {
 		return err

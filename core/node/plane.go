@@ -381,7 +381,7 @@ func (p *plane) attendKV(ctx context.Context) error {
 	if p.attended.Load() || p.opened.Load() {
 		return nil
 	}
-	err := p.store.Attend(ctx)
+	err := p.store.OpenGuards(ctx)
 	p.attended.Store(err == nil)
 	return err
 }

@@ -17,6 +17,7 @@ import (
 	"unibus/core/keys"
 	"unibus/core/nodetest"
 	"unibus/core/store/sqlite"
+	"unibus/core/store/storetest"
 )
 
 // session is a user's connection that tells when it ended. It does not come back.
@@ -96,7 +97,7 @@ func worlds(t *testing.T, run func(t *testing.T, c *nodetest.Cluster, a, b keys.
 		t.Parallel()
 		c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV})
 		c.WaitServing(core.BackendKV, 0, 1, 2)
-		if _, err := store(t, c, 0).Import(t.Context(), seed(a, b)); err != nil {
+		if _, err := storetest.Import(t.Context(), store(t, c, 0), seed(a, b)); err != nil {
 			t.Fatal(err)
 		}
 		run(t, c, a, b)
@@ -156,7 +157,7 @@ func TestRevocationNamesTheSilent(t *testing.T) {
 	a, b := nodetest.Identity(t), nodetest.Identity(t)
 	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV})
 	c.WaitServing(core.BackendKV, 0, 1, 2)
-	if _, err := store(t, c, 0).Import(t.Context(), seed(a, b)); err != nil {
+	if _, err := storetest.Import(t.Context(), store(t, c, 0), seed(a, b)); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Nodes[2].Close(); err != nil {
@@ -257,7 +258,7 @@ func measureRevocations(t testing.TB, sessions int) []time.Duration {
 		snap.Users = append(snap.Users, user(ids[i]))
 	}
 	slices.SortFunc(snap.Users, func(x, y core.User) int { return cmp.Compare(x.ID, y.ID) })
-	if _, err := store(t, c, 0).Import(t.Context(), snap); err != nil {
+	if _, err := storetest.Import(t.Context(), store(t, c, 0), snap); err != nil {
 		t.Fatal(err)
 	}
 	conns := make([]session, sessions)

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // Limits of one atomic batch. The count is the server's default.
@@ -40,30 +41,30 @@ func (s *Store) commit(ctx context.Context, t core.Table, messages []message, li
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return done, s.seen(ctx, s.follow[t], rev, messages)
+	return done, s.awaitOwnWrite(ctx, s.buckets[t], rev, messages)
 }
 
-// commitOnly is commit for who does not wait for the watch: a copier's rows are
+// commitOnly is commit without the wait for the watch. The rows of a migration are
 // compared with what replicas hold, never with what this node's watch has seen.
 func (s *Store) commitOnly(ctx context.Context, t core.Table, messages []message, limit int, may permit) (done int, rev uint64, err error) {
 	if len(messages) == 0 {
 		return 0, 0, nil
 	}
-	f, err := s.following(ctx, t)
+	wb, err := s.readyBucket(ctx, t)
 	if err != nil {
 		return 0, 0, err
 	}
 	for _, m := range messages {
-		if err := s.check(f.bucket, m); err != nil {
+		if err := s.check(wb.bucket, m); err != nil {
 			return 0, 0, err
 		}
 	}
 	for done < len(messages) {
 		if err := ctx.Err(); err != nil {
-			return done, 0, fault(err, "writing in "+f.bucket)
+			return done, 0, explain(err, "writing in "+wb.bucket)
 		}
-		n, size := portion(messages[done:], limit)
-		rev, err = s.writeBatch(ctx, f, messages[done:done+n], size, may)
+		n, size := nextBatch(messages[done:], limit)
+		rev, err = s.writeBatch(ctx, wb, messages[done:done+n], size, may)
 		if err != nil {
 			return done, 0, err
 		}
@@ -72,15 +73,16 @@ func (s *Store) commitOnly(ctx context.Context, t core.Table, messages []message
 	return done, rev, nil
 }
 
-// writeBatch gives a batch a second more for each MiB: it has to cross the network several times.
-func (s *Store) writeBatch(ctx context.Context, f *follower, messages []message, size int, may permit) (uint64, error) {
+// writeBatch gives a batch one second more for each MiB: it has to cross the
+// network several times.
+func (s *Store) writeBatch(ctx context.Context, wb *watchedBucket, messages []message, size int, may permit) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout+time.Duration(size>>20)*time.Second)
 	defer cancel()
-	return s.writeOnly(ctx, f, messages, may)
+	return s.writeOnly(ctx, wb, messages, may)
 }
 
-// portion is how many of the messages make one batch, and their bytes.
-func portion(messages []message, limit int) (n, size int) {
+// nextBatch returns how many of the messages make one batch, and their bytes.
+func nextBatch(messages []message, limit int) (n, size int) {
 	for n < len(messages) && n < batchMessages {
 		m := messages[n]
 		size += len(m.key) + len(m.value)
@@ -92,41 +94,36 @@ func portion(messages []message, limit int) (n, size int) {
 	return n, size
 }
 
-// sendBatch sends one atomic batch and returns the rev of its last message. All
-// but that are sent without a reply subject: what is wrong with them is the
-// answer to the last one.
-func (w *wire) sendBatch(ctx context.Context, bucket string, messages []message) (rev uint64, err error) {
-	if w.closed.Load() {
+// sendBatch sends one atomic batch and returns the revision of its last message.
+// All others are sent without a reply subject: the answer to the last one reports
+// what is wrong with them.
+func (bc *bucketClient) sendBatch(ctx context.Context, bucket string, messages []message) (rev uint64, err error) {
+	if bc.closed.Load() {
 		return 0, errClosed()
 	}
 	if len(messages) == 1 {
-		return w.put(ctx, bucket, messages[0])
+		return bc.put(ctx, bucket, messages[0])
 	}
 	doing := fmt.Sprintf("writing %d keys in %s, the first %s", len(messages), bucket, messages[0].key)
 	b, last := newBatch(bucket), len(messages)-1
 	for i, m := range messages[:last] {
-		if err := w.nc.PublishMsg(b.encode(m, i+1)); err != nil {
-			return 0, fault(err, doing)
+		if err := bc.api.Conn.PublishMsg(b.encode(m, i+1)); err != nil {
+			return 0, explain(err, doing)
 		}
 	}
 	msg := b.encode(messages[last], last+1)
 	msg.Header.Set(hdrBatchCommit, "1")
-	reply, err := w.nc.RequestMsgWithContext(ctx, msg)
+	reply, err := bc.api.Conn.RequestMsgWithContext(ctx, msg)
 	if err != nil {
 		return 0, unknownOutcome(err, doing)
 	}
-	var ack struct {
-		Seq uint64 `json:"seq"`
-	}
-	if err := decodeAnswer(reply, &ack); err != nil {
-		return 0, fault(err, doing)
-	}
-	return ack.Seq, nil
+	rev, err = jsapi.Acknowledged(reply)
+	return rev, explain(err, doing)
 }
 
-// batch makes the messages of one atomic batch. Those that are a key and a value
-// and nothing else, as all but a few are, share one: the connection has copied it
-// when it returns, and a header of its own would cost each more than its sending.
+// batch makes the messages of one atomic batch. Messages with a key and a value
+// alone, which are nearly all, share one nats.Msg: the connection has copied it
+// when it returns, and a header of its own would cost more than the sending.
 type batch struct {
 	bucket string
 	id     [1]string
@@ -140,10 +137,11 @@ func newBatch(bucket string) *batch {
 	return b
 }
 
-// encode is a message as the n-th of the batch, counted from 1, good until the next one is encoded.
+// encode returns a message as the n-th of the batch, counted from 1. It is valid
+// until the next one is encoded.
 func (b *batch) encode(m message, n int) *nats.Msg {
 	b.seq[0] = strconv.Itoa(n)
-	if m.plain() {
+	if m.isPlain() {
 		b.plain.Subject, b.plain.Data = subjectOf(b.bucket, m.key), m.value
 		return &b.plain
 	}
@@ -152,7 +150,7 @@ func (b *batch) encode(m message, n int) *nats.Msg {
 	return msg
 }
 
-// plain says that a message is encoded without a header.
-func (m message) plain() bool {
+// isPlain is true where a message is encoded without a header.
+func (m message) isPlain() bool {
 	return !m.remove && m.expect == nil && m.guard == nil && m.header[0] == ""
 }

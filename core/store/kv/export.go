@@ -15,19 +15,19 @@ import (
 // Each table comes in bytewise key order at one revision of its bucket: the
 // store of the bucket's leader is read from its beginning, and the reading ends
 // only where the leader, asked after the last message, has come to that message
-// and no further. Until then nothing was written behind it, so whatever was
-// passed was the newest of its key then, and whatever replaced it later was
+// and no further. Until then nothing was written behind it, so each message
+// passed was the newest of its key then, and each later one of the key was
 // passed too. A bucket that is written all the time is waited for.
 //
 // The tables come in the order members, rooms, room_keys, users. Nothing is ever
-// deleted, and a row is written after those that it refers to, so what is read
-// later has everything that what was read before refers to: no member, key or
+// deleted, and a row is written after those that it refers to, so a table that
+// is read later has everything that the ones before refer to: no member, key or
 // owner comes without its room and user. Of room_keys come those that led to the
 // room's rec as it was handed out; they were written before the room was moved to
 // it. What later rekeys wrote, and what lost ones left behind, is left out.
 //
-// A leader leaves out what it cannot read on its disk, without a word: whoever is
-// told of fewer keys than it counts gets KindFailed.
+// A leader leaves out what it cannot read on its disk, without an error: an export
+// of fewer keys than the leader counts is KindFailed.
 //
 // In memory are the rooms' recs and which record came before which, never a
 // table: see Config.TempDir.
@@ -53,12 +53,13 @@ func (s *Store) ExportRows(ctx context.Context, each func(core.Row) error) error
 	return s.exportTable(ctx, core.TableUsers, nil, each)
 }
 
-// exportKeys collects the records while the table is read, and hands keys out once it knows them all.
+// exportKeys collects the records while the table is read, and hands keys out once
+// it knows them all.
 func (s *Store) exportKeys(ctx context.Context, rooms map[core.RoomID]core.Room, each func(core.Row) error) error {
 	t := core.TableRoomKeys
-	c := chains{}
+	c := recordChains{}
 	note := func(e entry) error {
-		if e.deleted || !strings.HasSuffix(e.key, "."+recordSuffix) {
+		if e.deleted || !strings.HasSuffix(e.key, "."+core.RecordSuffix) {
 			return nil
 		}
 		_, record, err := core.DecodeKey(core.Row{Table: t, Key: e.key, Value: e.value})
@@ -67,10 +68,10 @@ func (s *Store) exportKeys(ctx context.Context, rooms map[core.RoomID]core.Room,
 		}
 		return err
 	}
-	var valid validity
+	var valid countedRecs
 	return s.exportTable(ctx, t, note, func(r core.Row) error {
 		if valid == nil {
-			valid = make(validity, len(rooms))
+			valid = make(countedRecs, len(rooms))
 			for id, room := range rooms {
 				valid[string(id)], _ = recsOf(room, c.prevOf(id)) // a map gives no error
 			}
@@ -89,13 +90,13 @@ const exportTries = 3
 func (s *Store) exportTable(ctx context.Context, t core.Table, note func(entry) error, each func(core.Row) error) error {
 	in := newSorter(s.tempDir, s.memory)
 	defer in.close()
-	var at stand
-	own := map[string]bool{} // keys that are no rows
+	var at leaderPosition
+	internal := map[string]bool{} // internal keys
 	for try := 1; ; try++ {
 		var err error
 		at, err = s.readExactly(ctx, t, func(e entry) error {
 			if e.key[0] == '_' {
-				own[e.key] = true
+				internal[e.key] = true
 				return nil
 			}
 			if note != nil {
@@ -111,8 +112,8 @@ func (s *Store) exportTable(ctx context.Context, t core.Table, note func(entry) 
 		if core.KindOf(err) != core.KindUnavailable || try == exportTries || ctx.Err() != nil {
 			return err
 		}
-		in.forget()
-		clear(own)
+		in.reset()
+		clear(internal)
 	}
 	err := in.each(func(e entry) error {
 		value, err := canonical(core.Row{Table: t, Key: e.key, Value: e.value})
@@ -121,34 +122,34 @@ func (s *Store) exportTable(ctx context.Context, t core.Table, note func(entry) 
 		}
 		return each(core.Row{Table: t, Key: e.key, Value: value})
 	})
-	if lost := at.keys - in.keys - len(own); err == nil && lost > 0 {
+	if lost := at.keys - in.keys - len(internal); err == nil && lost > 0 {
 		return core.Errorf(core.KindFailed, "%s, which leads %s, cannot read %d of its %d keys: its disk is damaged", cmp.Or(at.leader, "the node"), t.Bucket(), lost, at.keys).
-			WithNext("look at its disk, and restart that node, so that it heals from its peers")
+			WithNext("check its disk, and restart that node, so that it heals from its peers")
 	}
 	return err
 }
 
-// stand is what a leader counted when it stood still.
-type stand struct {
+// leaderPosition is what a leader counted at the revision of an export.
+type leaderPosition struct {
 	leader string
 	keys   int
 }
 
-// readExactly scans the replica of a bucket's leader up to a moment at which it stood still.
-func (s *Store) readExactly(ctx context.Context, t core.Table, each func(entry) error) (at stand, err error) {
-	info, err := s.infoAgain(ctx, t.Bucket())
+// readExactly scans the replica of a bucket's leader up to one revision.
+func (s *Store) readExactly(ctx context.Context, t core.Table, each func(entry) error) (at leaderPosition, err error) {
+	info, err := s.bucketInfo(ctx, t.Bucket())
 	if err != nil {
 		return at, err
 	}
-	at.leader = info.leader()
-	q := scan{bucket: t.Bucket(), filter: everything, node: at.leader, exact: true, held: &at.keys}
+	at.leader = info.Leader()
+	q := scan{bucket: t.Bucket(), filter: everything, node: at.leader, exact: true, messages: &at.keys}
 	last, found, err := s.newest(ctx, q)
 	if err != nil {
 		return at, err
 	}
 	// A leader that was deposed answers for a while without knowing it: one that
 	// lacks the guard, behind which a rollback's last write lies, is not believed.
-	guard := s.follow[t].guard().rev
+	guard := s.buckets[t].guard().rev
 	if !found && guard == 0 {
 		return at, nil
 	}

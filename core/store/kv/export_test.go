@@ -73,18 +73,18 @@ func TestExportRowsHandsOutWhatCounts(t *testing.T) {
 	for _, memory := range []int{0, 1} { // all in memory; every row through the disk
 		s := onCluster(t).openWith(t, 0, Config{Replicas: 3, Timeout: 5 * time.Second, TempDir: t.TempDir(), SortMemory: memory})
 		snap := storetest.TwoRooms(t)
-		must[int](t)(s.Import(ctx, snap))
+		must[int](t)(storetest.Import(ctx, s, snap))
 		room := snap.Rooms[0]
 		member := snap.Users[0].ID
 		for range 11 { // epoch 10 is before epoch 9 in the order of keys
 			loseRekey(t, s, room, member)
-			room = must[core.Room](t)(s.Rekey(ctx, room.ID, room.Epoch, []core.SealedKey{storetest.NewKey(room.ID, room.Epoch+1, member)}))
+			room = must[core.Room](t)(storetest.Rekey(ctx, s, room.ID, room.Epoch, []core.SealedKey{storetest.NewKey(room.ID, room.Epoch+1, member)}))
 		}
 		must[uint64](t)(s.put(ctx, core.TableRooms.Bucket(), message{key: "_barrier.n9", value: []byte("x")}))
 		orphan := storetest.NewKey("gone", 0, member)
 		orphan.Rec = core.LegacyRec
 		must[int](t)(s.PutRows(ctx, []core.Row{core.KeyRow(orphan)}))
-		want := must[core.Snapshot](t)(s.Export(ctx))
+		want := must[core.Snapshot](t)(exportFromWatch(ctx, s))
 		if len(want.Records) < 11 || len(want.Keys) < 11 {
 			t.Fatalf("the sample has %d records and %d keys", len(want.Records), len(want.Keys))
 		}
@@ -102,7 +102,7 @@ func TestExportRowsOfADamagedRecord(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	s := onSingle(t).open(t, 0, 1)
-	must[int](t)(s.Import(ctx, storetest.TwoRooms(t)))
+	must[int](t)(storetest.Import(ctx, s, storetest.TwoRooms(t)))
 	for _, table := range exportedTables() {
 		var good core.Row
 		for r, err := range s.Keys(ctx, table) {
@@ -130,8 +130,8 @@ func TestExportRowsWithARekeyBetweenRoomsAndKeys(t *testing.T) {
 	ctx := t.Context()
 	s := onSingle(t).open(t, 0, 1)
 	snap := storetest.TwoRooms(t)
-	must[int](t)(s.Import(ctx, snap))
-	want := must[core.Snapshot](t)(s.Export(ctx))
+	must[int](t)(storetest.Import(ctx, s, snap))
+	want := must[core.Snapshot](t)(exportFromWatch(ctx, s))
 	got, rekeyed := map[core.Table][]core.Row{}, false
 	mustDo(t, s.ExportRows(ctx, func(r core.Row) error {
 		got[r.Table] = append(got[r.Table], r)
@@ -141,14 +141,14 @@ func TestExportRowsWithARekeyBetweenRoomsAndKeys(t *testing.T) {
 		rekeyed = true
 		for _, room := range snap.Rooms {
 			keys := []core.SealedKey{storetest.NewKey(room.ID, room.Epoch+1, snap.Users[0].ID)}
-			if _, err := s.Rekey(ctx, room.ID, room.Epoch, keys); err != nil {
+			if _, err := storetest.Rekey(ctx, s, room.ID, room.Epoch, keys); err != nil {
 				return err
 			}
 		}
 		return nil
 	}))
 	wantExport(t, want, got)
-	if after := must[core.Snapshot](t)(s.Export(ctx)); len(after.Records) == len(want.Records) {
+	if after := must[core.Snapshot](t)(exportFromWatch(ctx, s)); len(after.Records) == len(want.Records) {
 		t.Error("no room was rekeyed")
 	}
 }
@@ -167,7 +167,7 @@ func TestExportRowsUnderWriters(t *testing.T) {
 		users[i] = storetest.NewUser(t, fmt.Sprint("user ", i))
 		users[i].Updated = core.Millis(i)
 	}
-	must[int](t)(s.Import(t.Context(), core.Snapshot{Users: users}))
+	must[int](t)(storetest.Import(t.Context(), s, core.Snapshot{Users: users}))
 	ctx, stop := context.WithCancel(t.Context())
 	var writing sync.WaitGroup
 	writing.Go(func() {
@@ -203,7 +203,7 @@ func furnish(ctx context.Context, t *testing.T, s *Store) {
 			func() error { return s.CreateRoom(ctx, room) },
 			func() error { return s.PutMember(ctx, storetest.NewMember(room.ID, u.ID)) },
 			func() error { return s.PutKey(ctx, key(0)) },
-			func() error { _, err := s.Rekey(ctx, room.ID, 0, []core.SealedKey{key(1)}); return err },
+			func() error { _, err := storetest.Rekey(ctx, s, room.ID, 0, []core.SealedKey{key(1)}); return err },
 		} {
 			if err := do(); err != nil {
 				if ctx.Err() == nil {
@@ -265,12 +265,12 @@ func checkReferences(t *testing.T, out map[core.Table][]core.Row) {
 func TestExportRowsOfADeposedLeader(t *testing.T) {
 	t.Parallel()
 	s := onSingle(t).openWith(t, 0, Config{Replicas: 1, Timeout: time.Second})
-	must[int](t)(s.Import(t.Context(), storetest.TwoRooms(t)))
-	must[stand](t)(s.readExactly(t.Context(), core.TableUsers, func(entry) error { return nil }))
-	f := s.follow[core.TableUsers]
-	f.mu.Lock()
-	f.cur.table.guard.rev += 1000 // as if the guard had been shut elsewhere, after what this leader holds
-	f.mu.Unlock()
+	must[int](t)(storetest.Import(t.Context(), s, storetest.TwoRooms(t)))
+	must[leaderPosition](t)(s.readExactly(t.Context(), core.TableUsers, func(entry) error { return nil }))
+	wb := s.buckets[core.TableUsers]
+	wb.mu.Lock()
+	wb.cur.table.guard.rev += 1000 // as if the guard had been shut elsewhere, after what this leader holds
+	wb.mu.Unlock()
 	_, err := s.readExactly(t.Context(), core.TableUsers, func(entry) error { return nil })
 	wantKind(t, err, core.KindUnavailable)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 	"unibus/core/loopback"
 )
 
@@ -223,7 +224,7 @@ func eventually(tb testing.TB, within time.Duration, what string, ok func() bool
 	ctx, cancel := context.WithTimeout(tb.Context(), within)
 	defer cancel()
 	for !ok() {
-		if !sleep(ctx, 5*time.Millisecond) {
+		if !jsapi.Sleep(ctx, 5*time.Millisecond) {
 			tb.Fatalf("not within %v: %s", within, what)
 		}
 	}

@@ -7,98 +7,101 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
-// errShut is what users' writes and admission meet while a bucket's guard is shut.
+// errShut is the error of users' writes and of admission while a bucket's guard is
+// shut.
 func errShut(bucket string) *core.Error {
-	return core.Errorf(core.KindUnavailable, "the control plane is moving, or elsewhere: %s is not open", bucket).
-		WithNext("see with `unibus-tui status` which store is the authority; ask again once the move is over")
+	return core.Errorf(core.KindUnavailable, "the control plane is being migrated, or elsewhere: %s is not open", bucket).
+		WithNext("see with `unibus-tui status` which store is the authority; try again once the migration is over")
 }
 
 // OpenFor opens the five buckets to users for an authority that the caller has
-// read: kv, or none where nodes serve what they were told to. A guard of a later
-// generation stays shut (KindConflict): somebody is moving the control plane on.
-// For kv the guards must be of that very generation: a bucket without one was
-// made anew, and is refused (KindRefused).
+// read: kv, or none where nodes serve as configured. A guard of a later generation
+// stays shut (KindConflict): another node is migrating the control plane. For kv
+// the guards must be of that very generation: a bucket without one was created
+// again, and is refused (KindRefused).
 func (s *Store) OpenFor(ctx context.Context, a core.Authority) error {
 	if a.Backend == core.BackendSQLite {
 		return core.Errorf(core.KindRefused, "the buckets cannot be opened while the SQLite file of %s is the authority", a.Node)
 	}
-	s.held.Store(nil)
-	return eachTable(func(t core.Table) error { return s.openGuard(ctx, s.follow[t], a) })
+	s.shutRevisions.Store(nil)
+	return eachTable(func(t core.Table) error { return s.openGuard(ctx, s.buckets[t], a) })
 }
 
-func (s *Store) openGuard(ctx context.Context, f *follower, a core.Authority) error {
-	return s.moveGuard(ctx, f, func(g guard) (next guard, write bool, err error) {
+func (s *Store) openGuard(ctx context.Context, wb *watchedBucket, a core.Authority) error {
+	return s.moveGuard(ctx, wb, func(g guard) (next guard, write bool, err error) {
 		switch {
 		case g.rev > 0 && g.Open && g.Generation == a.Generation:
 			return g, false, nil
 		case g.rev > 0 && g.Generation > a.Generation:
-			return g, false, core.Errorf(core.KindConflict, "%s is held for generation %d, and the authority that was read is of %d", f.bucket, g.Generation, a.Generation).
-				WithNext("wait for the move that is under way; if its node was lost, start that node anew, then `unibusd migration abort`")
+			return g, false, core.Errorf(core.KindConflict, "%s is held for generation %d, and the authority that was read is of %d", wb.bucket, g.Generation, a.Generation).
+				WithNext("wait for the migration that is under way; if its node was lost, start that node again, then `unibusd migration abort`")
 		case a.Backend == core.BackendKV && (g.rev == 0 || g.Generation != a.Generation):
-			return g, false, core.Errorf(core.KindRefused, "%s was not made ready for generation %d: it was made anew, or restored from something older", f.bucket, a.Generation).
-				WithNext("restore the stream %s from a backup before anything is served from it", streamOf(f.bucket))
+			return g, false, core.Errorf(core.KindRefused, "%s was not prepared for generation %d: it was created again, or restored from an older backup", wb.bucket, a.Generation).
+				WithNext("restore the stream %s from a backup before anything is served from it", streamOf(wb.bucket))
 		}
 		return guard{Generation: a.Generation, Open: true}, true, nil
 	})
 }
 
-// Shut closes the five buckets to users for a generation that is to come, and
-// lets this store's copier alone write, until the guards move again. KindConflict
-// where a later generation holds them, or this one is open already.
+// Shut closes the five buckets to users for a generation that is to come, and lets
+// only this store's migration rows be written until the guards change again.
+// KindConflict where a later generation holds them, or this one is open already.
 func (s *Store) Shut(ctx context.Context, generation uint64) error {
-	err := eachTable(func(t core.Table) error { return s.shutGuard(ctx, s.follow[t], generation) })
+	err := eachTable(func(t core.Table) error { return s.shutGuard(ctx, s.buckets[t], generation) })
 	if err != nil {
 		return err
 	}
 	held := map[core.Table]uint64{}
-	for t, f := range s.follow {
-		g := f.guard()
+	for t, wb := range s.buckets {
+		g := wb.guard()
 		if g.Open || g.Generation != generation {
-			return core.Errorf(core.KindConflict, "the guard of %s was moved by somebody else", f.bucket)
+			return core.Errorf(core.KindConflict, "the guard of %s was changed by another node", wb.bucket)
 		}
 		held[t] = g.rev
 	}
-	s.held.Store(&held)
+	s.shutRevisions.Store(&held)
 	return nil
 }
 
-func (s *Store) shutGuard(ctx context.Context, f *follower, generation uint64) error {
-	return s.moveGuard(ctx, f, func(g guard) (next guard, write bool, err error) {
+func (s *Store) shutGuard(ctx context.Context, wb *watchedBucket, generation uint64) error {
+	return s.moveGuard(ctx, wb, func(g guard) (next guard, write bool, err error) {
 		if g.rev > 0 && (g.Generation > generation || g.Generation == generation && g.Open) {
-			return g, false, core.Errorf(core.KindConflict, "%s is held for generation %d already", f.bucket, g.Generation).
+			return g, false, core.Errorf(core.KindConflict, "%s is held for generation %d already", wb.bucket, g.Generation).
 				WithNext("read the authority again")
 		}
 		return guard{Generation: generation}, g.rev == 0 || g.Open || g.Generation != generation, nil
 	})
 }
 
-// guardTries is how often a guard whose write got no answer is looked at again:
-// the CAS makes that harmless, and an election in between is no reason to give up.
+// guardTries is how often a guard is read again whose write got no answer: the CAS
+// makes that harmless, and an election in between is no reason to fail.
 const guardTries = 3
 
-// moveGuard decides on a guard and writes it by CAS, and waits until the watch has it.
-func (s *Store) moveGuard(ctx context.Context, f *follower, judge func(guard) (guard, bool, error)) (err error) {
+// moveGuard decides on a guard, writes it by CAS, and waits until the watch has
+// it.
+func (s *Store) moveGuard(ctx context.Context, wb *watchedBucket, judge func(guard) (guard, bool, error)) (err error) {
 	for range guardTries {
-		if err = s.moveGuardOnce(ctx, f, judge); core.KindOf(err) != core.KindUnavailable || ctx.Err() != nil {
+		if err = s.moveGuardOnce(ctx, wb, judge); core.KindOf(err) != core.KindUnavailable || ctx.Err() != nil {
 			return err
 		}
 	}
 	return err
 }
 
-// moveGuardOnce decides anew where somebody else was faster.
-func (s *Store) moveGuardOnce(ctx context.Context, f *follower, judge func(guard) (guard, bool, error)) error {
+// moveGuardOnce decides again where another writer was faster.
+func (s *Store) moveGuardOnce(ctx context.Context, wb *watchedBucket, judge func(guard) (guard, bool, error)) error {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return err
 	}
 	defer cancel()
 	for {
-		e, _, err := s.last(ctx, f.bucket, keyGuard)
+		e, _, err := s.last(ctx, wb.bucket, keyGuard)
 		if err != nil {
-			return fault(err, "reading the guard of "+f.bucket)
+			return explain(err, "reading the guard of "+wb.bucket)
 		}
 		g := guard{}
 		if e.rev > 0 {
@@ -109,127 +112,128 @@ func (s *Store) moveGuardOnce(ctx context.Context, f *follower, judge func(guard
 			return err
 		}
 		if !write {
-			return fault(f.awaitSeq(ctx, e.rev), "opening "+f.bucket)
+			return explain(wb.awaitSeq(ctx, e.rev), "opening "+wb.bucket)
 		}
 		value, _ := json.Marshal(next) // two plain fields
-		rev, err := s.put(ctx, f.bucket, message{key: keyGuard, value: value, expect: &e.rev, header: [2]string{hdrGuard, string(value)}})
+		rev, err := s.put(ctx, wb.bucket, message{key: keyGuard, value: value, expect: &e.rev, header: [2]string{hdrGuard, string(value)}})
 		if err == nil {
-			return fault(f.awaitSeq(ctx, rev), "opening "+f.bucket)
+			return explain(wb.awaitSeq(ctx, rev), "opening "+wb.bucket)
 		}
 		if core.KindOf(err) != core.KindConflict {
 			return err
 		}
-		if !sleep(ctx, rand.N(10*time.Millisecond)) { // the conflict was to be looked at, and there is no time left for that
-			return fault(ctx.Err(), "moving the guard of "+f.bucket)
+		if !jsapi.Sleep(ctx, rand.N(10*time.Millisecond)) { // there is no time left to read it again
+			return explain(ctx.Err(), "moving the guard of "+wb.bucket)
 		}
 	}
 }
 
 // guard is the bucket's guard as the watch has it.
-func (f *follower) guard() guard {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	if f.cur == nil {
+func (wb *watchedBucket) guard() guard {
+	wb.mu.RLock()
+	defer wb.mu.RUnlock()
+	if wb.cur == nil {
 		return guard{}
 	}
-	return f.cur.table.guard
+	return wb.cur.table.guard
 }
 
-// A permit says under which guard a write may be sent.
-type permit func(*follower) (rev uint64, err error)
+// A permit returns the guard revision under which a write may be sent.
+type permit func(*watchedBucket) (rev uint64, err error)
 
-// asUser is for what the Store's own methods write: the bucket must be open.
-func asUser(f *follower) (uint64, error) {
-	g := f.guard()
+// asUser is the permit of the Store's own methods: the bucket must be open.
+func asUser(wb *watchedBucket) (uint64, error) {
+	g := wb.guard()
 	if !g.Open {
-		return 0, errShut(f.bucket)
+		return 0, errShut(wb.bucket)
 	}
 	return g.rev, nil
 }
 
-// asCopier is for rows of a move: under the guard that Shut took, as long as it
-// stands; a store that never shut anything writes under the guard there is.
-func (s *Store) asCopier(f *follower) (uint64, error) {
-	if held := s.held.Load(); held != nil {
-		return (*held)[f.name], nil
+// asCopier is the permit of migrated rows: under the guard that Shut took, as long
+// as it holds. A store that never shut anything writes under the guard there is.
+func (s *Store) asCopier(wb *watchedBucket) (uint64, error) {
+	if held := s.shutRevisions.Load(); held != nil {
+		return (*held)[wb.name], nil
 	}
-	return f.guard().rev, nil
+	return wb.guard().rev, nil
 }
 
-// write sends messages under the guard as a user of the store and waits until
-// this node's own watch has them. All are written or none. rev is theirs, or of
-// one that came with them. What was sent and not answered is not sent again.
-func (s *Store) write(ctx context.Context, f *follower, messages []message) (rev uint64, err error) {
+// write sends messages under the guard as a user of the store, and waits until
+// this node's own watch has them. All are written or none. rev is theirs, or that
+// of messages in the same batch. A write that was sent and not answered is not
+// sent again.
+func (s *Store) write(ctx context.Context, wb *watchedBucket, messages []message) (rev uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	rev, err = s.writeTogether(ctx, f, messages)
+	rev, err = s.writeBatched(ctx, wb, messages)
 	if err != nil {
 		return 0, err
 	}
-	return rev, s.seen(ctx, f, rev, messages)
+	return rev, s.awaitOwnWrite(ctx, wb, rev, messages)
 }
 
 // writeOnly sends one write, alone in its bucket, and does not wait for the watch.
-func (s *Store) writeOnly(ctx context.Context, f *follower, messages []message, may permit) (rev uint64, err error) {
-	if err := s.refused(f, messages); err != nil {
+func (s *Store) writeOnly(ctx context.Context, wb *watchedBucket, messages []message, may permit) (rev uint64, err error) {
+	if err := s.refused(wb, messages); err != nil {
 		return 0, err
 	}
-	return s.writeAlone(ctx, f, messages, may)
+	return s.writeAlone(ctx, wb, messages, may)
 }
 
 // writeAlone waits for its turn in the bucket.
-func (s *Store) writeAlone(ctx context.Context, f *follower, messages []message, may permit) (uint64, error) {
+func (s *Store) writeAlone(ctx context.Context, wb *watchedBucket, messages []message, may permit) (uint64, error) {
 	select {
-	case f.writing <- struct{}{}:
+	case wb.writeLock <- struct{}{}:
 	case <-ctx.Done():
-		return 0, fault(ctx.Err(), writingFirst(f, messages))
+		return 0, explain(ctx.Err(), describeWrite(wb, messages))
 	}
-	defer func() { <-f.writing }()
-	return s.writeGuarded(ctx, f, messages, may)
+	defer func() { <-wb.writeLock }()
+	return s.writeGuarded(ctx, wb, messages, may)
 }
 
 // refused is where tests stop a write before it is sent.
-func (s *Store) refused(f *follower, messages []message) error {
-	if s.refuse == nil {
+func (s *Store) refused(wb *watchedBucket, messages []message) error {
+	if s.onWrite == nil {
 		return nil
 	}
-	return s.refuse(f.bucket, messages[0].key)
+	return s.onWrite(wb.bucket, messages[0].key)
 }
 
-// seen waits until this node's own watch has what it wrote.
-func (s *Store) seen(ctx context.Context, f *follower, rev uint64, messages []message) error {
-	if f.narrow || !f.rows.Load() {
+// awaitOwnWrite waits until this node's own watch has what it wrote.
+func (s *Store) awaitOwnWrite(ctx context.Context, wb *watchedBucket, rev uint64, messages []message) error {
+	if wb.guardOnly || !wb.rowsWanted.Load() {
 		return nil // its rows are not watched, and nothing is read from them
 	}
-	if err := f.awaitSeq(ctx, rev); err != nil {
-		text := writingFirst(f, messages) + ": it was written, and this node has not seen it yet"
+	if err := wb.awaitSeq(ctx, rev); err != nil {
+		text := describeWrite(wb, messages) + ": it was written, and this node has not read it back yet"
 		return &core.Error{Kind: core.KindUnavailable, Text: text, Next: nextQuorum, Err: err}
 	}
 	return nil
 }
 
-func writingFirst(f *follower, messages []message) string {
-	return "writing " + messages[0].key + " in " + f.bucket
+func describeWrite(wb *watchedBucket, messages []message) string {
+	return "writing " + messages[0].key + " in " + wb.bucket
 }
 
-// writeGuarded sends messages under the guard. Tries that the server refused
-// because another write was under way are repeated.
-func (s *Store) writeGuarded(ctx context.Context, f *follower, messages []message, may permit) (uint64, error) {
+// writeGuarded sends messages under the guard. It repeats tries that the server
+// refused because another write was under way.
+func (s *Store) writeGuarded(ctx context.Context, wb *watchedBucket, messages []message, may permit) (uint64, error) {
 	for {
-		guardRev, err := may(f)
+		guardRev, err := may(wb)
 		if err != nil {
 			return 0, err
 		}
-		rev, err := s.sendAll(ctx, f.bucket, f.node, messages, guardRev)
+		rev, err := s.sendAll(ctx, wb.bucket, wb.node, messages, guardRev)
 		switch {
 		case err == nil:
 			return rev, nil
-		case answered(err, codeWrongLastConstant): // another write of the guard's users is under way
-			if !sleep(ctx, rand.N(3*time.Millisecond)) {
+		case jsapi.Answered(err, jsapi.CodeWrongLastConstant): // another guarded write is under way
+			if !jsapi.Sleep(ctx, rand.N(3*time.Millisecond)) {
 				return 0, err
 			}
-		case answered(err, codeWrongLastSequence):
-			again, moved := s.guardMoved(ctx, f, guardRev)
+		case jsapi.Answered(err, jsapi.CodeWrongLastSequence):
+			again, moved := s.guardMoved(ctx, wb, guardRev)
 			if moved == nil || !again {
 				return 0, firstError(moved, err)
 			}
@@ -240,22 +244,22 @@ func (s *Store) writeGuarded(ctx context.Context, f *follower, messages []messag
 }
 
 // guardMoved tells a conflict over the guard from one over the record itself. A
-// guard that is merely not where this node thought is looked at again.
-func (s *Store) guardMoved(ctx context.Context, f *follower, was uint64) (again bool, moved error) {
-	e, _, err := s.last(ctx, f.bucket, keyGuard)
+// guard that merely changed since this node saw it is read again.
+func (s *Store) guardMoved(ctx context.Context, wb *watchedBucket, was uint64) (again bool, moved error) {
+	e, _, err := s.last(ctx, wb.bucket, keyGuard)
 	switch {
 	case err != nil:
-		return false, fault(err, "reading the guard of "+f.bucket)
+		return false, explain(err, "reading the guard of "+wb.bucket)
 	case e.rev == was:
 		return false, nil
-	case s.held.Load() != nil:
-		return false, core.Errorf(core.KindConflict, "the guard of %s was moved by somebody else: this move's rows are refused", f.bucket).
-			WithNext("look at who moves the control plane")
+	case s.shutRevisions.Load() != nil:
+		return false, core.Errorf(core.KindConflict, "the guard of %s was changed by another node: this migration's rows are refused", wb.bucket).
+			WithNext("see which node migrates the control plane: `unibusd migration status`")
 	}
-	if err := f.awaitSeq(ctx, e.rev); err != nil {
-		return false, fault(err, "reading the guard of "+f.bucket)
+	if err := wb.awaitSeq(ctx, e.rev); err != nil {
+		return false, explain(err, "reading the guard of "+wb.bucket)
 	}
-	return true, errShut(f.bucket)
+	return true, errShut(wb.bucket)
 }
 
 func firstError(a, b error) error {
@@ -265,9 +269,9 @@ func firstError(a, b error) error {
 	return b
 }
 
-// sendAll sends messages so that they count only where the guard has a rev. A
-// message cannot carry both its own CAS and the guard's: one of those without
-// takes the guard, and where there is none, a key of this node's own does.
+// sendAll sends messages so that they count only where the guard has a revision. A
+// message cannot carry both its own CAS and the guard's: one without a CAS takes
+// the guard, and where there is none, a key of this node's own does.
 func (s *Store) sendAll(ctx context.Context, bucket, node string, messages []message, guardRev uint64) (uint64, error) {
 	guarded := make([]message, len(messages), len(messages)+1)
 	copy(guarded, messages)

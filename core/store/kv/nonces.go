@@ -11,14 +11,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
-// NoncesBucket remembers which signed requests were used.
+// NoncesBucket remembers the nonces of signed requests.
 const NoncesBucket = "UNIBUS_nonces"
 
 const (
-	nonceLife    = 3 * time.Minute // as core/auth's NonceLife
-	nonceMarker  = time.Second     // how long the server's own marker of an expired key stays
+	nonceMarker  = time.Second // how long the server's own marker of an expired key stays
 	nonceTimeout = 1200 * time.Millisecond
 	hdrTTL       = "Nats-TTL"
 )
@@ -27,16 +27,18 @@ const (
 type NoncesConfig struct {
 	Conn     *nats.Conn    // in the account that has JetStream; it is not closed
 	Replicas int           // 3, or as many as there are nodes where these are fewer
+	Life     time.Duration // how long a key is remembered, in whole seconds
 	Timeout  time.Duration // of Create; 0: 1.2 s
 	Budget   time.Duration // of Open; 0: 120 s
 	Logger   *slog.Logger  // nil: none
 }
 
-// Nonces remembers keys for three minutes on a majority of the replicas, so that
-// what was used on one node is known on all, whoever leads.
+// Nonces remembers keys for a while on a majority of the replicas, so that a nonce
+// that was used on one node is known on all, whichever node leads.
 type Nonces struct {
-	wire
+	bucketClient
 	replicas int
+	life     time.Duration
 }
 
 // NewNonces makes Nonces; nothing is sent before Open.
@@ -44,17 +46,20 @@ func NewNonces(c NoncesConfig) *Nonces {
 	if c.Timeout <= 0 {
 		c.Timeout = nonceTimeout
 	}
-	n := &Nonces{replicas: c.Replicas}
-	n.nc, n.timeout, n.budget, n.log = c.Conn, c.Timeout, c.Budget, c.Logger
+	n := &Nonces{replicas: c.Replicas, life: c.Life}
+	n.api.Conn, n.timeout, n.budget, n.log = c.Conn, c.Timeout, c.Budget, c.Logger
 	n.setDefaults()
 	return n
 }
 
-// Open creates the bucket or opens it, mends what an update can mend, and tries
-// again within the budget. KindRefused where the bucket cannot be used.
+// Open creates the bucket or opens it, repairs what an update can repair, and
+// tries again within the budget. KindRefused where the bucket cannot be used.
 func (n *Nonces) Open(ctx context.Context) error {
 	if err := checkReplicas(n.replicas, 0); err != nil {
 		return err
+	}
+	if n.life < time.Second {
+		return core.Errorf(core.KindInvalid, "nonces cannot be remembered for %s", n.life)
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.budget)
 	defer cancel()
@@ -64,35 +69,20 @@ func (n *Nonces) Open(ctx context.Context) error {
 			return err
 		}
 		n.log.Debug("the bucket is not ready yet", "bucket", NoncesBucket, "err", err)
-		if !sleep(ctx, pause) {
+		if !jsapi.Sleep(ctx, jsapi.Pause) {
 			return notOpened(err, NoncesBucket, n.replicas)
 		}
 	}
 }
 
 func (n *Nonces) openOnce(ctx context.Context) error {
-	info, err := n.streamInfo(ctx, NoncesBucket, attempt)
-	if answered(err, codeStreamNotFound) {
-		return n.configure(ctx, "STREAM.CREATE.", noncesConfig(n.replicas))
-	}
-	if err != nil {
-		return err
-	}
-	want, _, err := mend(NoncesBucket, info.Config, n.replicas)
-	if err != nil {
-		return err
-	}
-	want.AllowMsgTTL, want.SubjectDeleteMarkerTTL = true, nonceMarker
-	if sameConfig(want, info.Config) {
+	exists, err := n.api.EnsureStream(ctx, noncesConfig(n.replicas), jsapi.Attempt, func(have jetstream.StreamConfig) (jetstream.StreamConfig, error) {
+		want, err := repairBucket(NoncesBucket, have, n.replicas)
+		want.AllowMsgTTL, want.SubjectDeleteMarkerTTL = true, nonceMarker
+		return want, err
+	})
+	if exists && jsapi.Answered(err, jsapi.CodeNoPeers) { // it keeps the replicas that it has
 		return nil
-	}
-	err = n.configure(ctx, "STREAM.UPDATE.", want)
-	if answered(err, codeNoPeers) && want.Replicas > info.Config.Replicas {
-		want.Replicas = info.Config.Replicas // the rest must not wait for nodes
-		if sameConfig(want, info.Config) {
-			return nil
-		}
-		return n.configure(ctx, "STREAM.UPDATE.", want)
 	}
 	return err
 }
@@ -104,9 +94,9 @@ func noncesConfig(replicas int) jetstream.StreamConfig {
 	return c
 }
 
-// Create remembers a key. KindExists where it was there; KindUnavailable where
-// no answer came, or where it is there after a try that was not answered: then
-// it may be this call's own, or somebody else's, and nobody can say.
+// Create remembers a key. KindExists where it was there; KindUnavailable where no
+// answer came, or where it is there after a try that was not answered: it may be
+// this call's own or another one's.
 func (n *Nonces) Create(ctx context.Context, key string) error {
 	ctx, cancel, err := n.bound(ctx)
 	if err != nil {
@@ -122,30 +112,27 @@ func (n *Nonces) Create(ctx context.Context, key string) error {
 		switch {
 		case err == nil:
 			return nil
-		case isConflict(err) && tries == 1:
+		case jsapi.IsConflict(err) && tries == 1:
 			return core.Errorf(core.KindExists, "the nonce %s was used", key)
-		case isConflict(err):
-			return core.Errorf(core.KindUnavailable, "the nonce %s is there after a try that was not answered: who wrote it is not known", key)
+		case jsapi.IsConflict(err):
+			return core.Errorf(core.KindUnavailable, "the nonce %s was stored, but the answer to an earlier try was lost: the request may already have been used", key)
 		}
-		if api, ok := errors.AsType[*apiError](err); ok && !isTransient(api) {
-			return fault(err, "remembering a nonce in "+NoncesBucket)
+		if api, ok := errors.AsType[*jsapi.Error](err); ok && !api.IsTransient() {
+			return explain(err, "remembering a nonce in "+NoncesBucket)
 		}
-		if !sleep(ctx, pause) {
+		if !jsapi.Sleep(ctx, jsapi.Pause) {
 			return unknownOutcome(err, "remembering a nonce in "+NoncesBucket)
 		}
 	}
 }
 
 func (n *Nonces) createOnce(ctx context.Context, m message) error {
-	ctx, cancel := context.WithTimeout(ctx, attempt)
+	ctx, cancel := context.WithTimeout(ctx, jsapi.Attempt)
 	defer cancel()
 	msg := m.encode(NoncesBucket)
-	msg.Header.Set(hdrTTL, strconv.Itoa(int(nonceLife/time.Second)))
-	reply, err := n.send(ctx, msg)
-	if err != nil {
-		return err
-	}
-	return decodeAnswer(reply, nil)
+	msg.Header.Set(hdrTTL, strconv.Itoa(int(n.life/time.Second)))
+	_, err := n.api.Publish(ctx, msg)
+	return err
 }
 
 // Close ends the use of the bucket; it does not close the connection. Twice is harmless.

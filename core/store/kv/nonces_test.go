@@ -11,11 +11,12 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 func (t tenant) nonces(tb testing.TB, i int) *Nonces {
 	tb.Helper()
-	n := NewNonces(NoncesConfig{Conn: t.conn(tb, i), Replicas: min(3, len(t.nodes)), Timeout: 5 * time.Second, Budget: 30 * time.Second})
+	n := NewNonces(NoncesConfig{Life: 3 * time.Minute, Conn: t.conn(tb, i), Replicas: min(3, len(t.nodes)), Timeout: 5 * time.Second, Budget: 30 * time.Second})
 	mustDo(tb, n.Open(tb.Context()))
 	tb.Cleanup(func() { _ = n.Close() })
 	return n
@@ -54,7 +55,7 @@ func TestNonceOutlivesItsLeader(t *testing.T) {
 	for i := range 4 {
 		key := fmt.Sprintf("UX.%d", i)
 		mustDo(t, n.Create(t.Context(), key))
-		mustDo(t, n.askAgain(t.Context(), "STREAM.LEADER.STEPDOWN."+streamOf(NoncesBucket), nil, nil))
+		mustDo(t, n.api.RequestUntil(t.Context(), "STREAM.LEADER.STEPDOWN."+streamOf(NoncesBucket), nil, nil))
 		// Right after the hand-over a try may stay without an answer: not known, and never "unused".
 		eventually(t, 20*time.Second, "the next leader refuses it", func() bool {
 			err := n.Create(t.Context(), key)
@@ -76,11 +77,11 @@ func TestNonceExpires(t *testing.T) {
 			Header []byte `json:"hdrs"`
 		} `json:"message"`
 	}
-	mustDo(t, n.ask(t.Context(), "STREAM.MSG.GET."+streamOf(NoncesBucket), map[string]string{"last_by_subj": subjectOf(NoncesBucket, "UX.b")}, &answer))
+	mustDo(t, n.api.Request(t.Context(), "STREAM.MSG.GET."+streamOf(NoncesBucket), map[string]string{"last_by_subj": subjectOf(NoncesBucket, "UX.b")}, &answer))
 	if h := string(answer.Message.Header); !strings.Contains(h, "Nats-TTL: 180") {
 		t.Errorf("headers %q", h)
 	}
-	info := must[streamInfo](t)(n.streamInfo(t.Context(), NoncesBucket, time.Second))
+	info := must[jsapi.StreamInfo](t)(n.api.StreamInfo(t.Context(), streamOf(NoncesBucket), time.Second))
 	if !info.Config.AllowMsgTTL || info.Config.SubjectDeleteMarkerTTL == 0 || info.Config.AllowDirect {
 		t.Errorf("%+v", info.Config)
 	}
@@ -93,9 +94,9 @@ func TestNoncesAreMended(t *testing.T) {
 	n := on.nonces(t, 0)
 	wrong := noncesConfig(3)
 	wrong.AllowDirect, wrong.SubjectDeleteMarkerTTL = true, 0
-	mustDo(t, n.configure(t.Context(), "STREAM.UPDATE.", wrong))
+	mustDo(t, n.api.UpdateStream(t.Context(), wrong))
 	again := on.nonces(t, 1)
-	info := must[streamInfo](t)(again.streamInfo(t.Context(), NoncesBucket, 5*time.Second))
+	info := must[jsapi.StreamInfo](t)(again.api.StreamInfo(t.Context(), streamOf(NoncesBucket), 5*time.Second))
 	if info.Config.AllowDirect || info.Config.SubjectDeleteMarkerTTL != nonceMarker {
 		t.Errorf("%+v", info.Config)
 	}
@@ -106,7 +107,7 @@ func TestNonceAfterSilenceIsUnknown(t *testing.T) {
 	t.Parallel()
 	on := onSingle(t)
 	nc := on.conn(t, 0)
-	n := NewNonces(NoncesConfig{Conn: nc, Replicas: 1, Timeout: 3 * time.Second})
+	n := NewNonces(NoncesConfig{Life: 3 * time.Minute, Conn: nc, Replicas: 1, Timeout: 3 * time.Second})
 	// In the stream's place: silence first, then "it is there".
 	var tries atomic.Int32
 	_, err := nc.Subscribe("$KV."+NoncesBucket+".>", func(m *nats.Msg) {

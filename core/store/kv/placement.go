@@ -9,15 +9,16 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // Nodes names the nodes that hold a replica of a table, in order, as its leader
-// says. KindUnavailable where nobody leads it; KindNotFound where the meta group
-// itself says that there is no such bucket.
+// says. KindUnavailable where it has no leader; KindNotFound where the meta group
+// says that there is no such bucket.
 func (s *Store) Nodes(ctx context.Context, t core.Table) ([]string, error) {
-	info, err := s.infoAgain(ctx, t.Bucket())
-	if answered(err, codeStreamNotFound) {
-		return nil, &core.Error{Kind: core.KindNotFound, Text: "there is no bucket " + t.Bucket(), Next: "start the move again: it makes what is missing", Err: err}
+	info, err := s.bucketInfo(ctx, t.Bucket())
+	if jsapi.Answered(err, jsapi.CodeStreamNotFound) {
+		return nil, &core.Error{Kind: core.KindNotFound, Text: "there is no bucket " + t.Bucket(), Next: "start the migration again: it creates what is missing", Err: err}
 	}
 	if err != nil {
 		return nil, err
@@ -34,12 +35,12 @@ func (s *Store) Nodes(ctx context.Context, t core.Table) ([]string, error) {
 }
 
 const (
-	placeTries   = 64 // of five replicas the wanted one is missed so often once in a million
-	placeLanes   = 2  // tries under way at a time: each is a round through the meta group, which takes them together
-	placesAtOnce = 8  // of all scans: one that answers late counts as none, and is made again
+	placeTries   = 64 // with five replicas the wanted one is missed so often once in a million
+	placeLanes   = 2  // tries under way at a time: each is a round of the meta group, which batches them
+	placesAtOnce = 8  // of all scans: a consumer that answers late counts as none, and is created again
 	placeBudget  = 20 * time.Second
-	consumerIdle = 5 * time.Second  // after which the server removes a forgotten consumer
-	scanIdle     = 30 * time.Second // likewise; a scan may wait for its turn meanwhile
+	consumerIdle = 5 * time.Second  // after which the server deletes a forgotten consumer
+	scanIdle     = 30 * time.Second // likewise; a scan may wait for a pull slot meanwhile
 )
 
 type consumerInfo struct {
@@ -48,39 +49,43 @@ type consumerInfo struct {
 	} `json:"cluster"`
 }
 
-// berth is where a scan wants its reader: two of the same kind read the same.
-type berth struct {
+// placementRequest is where a scan wants its consumer. Two equal requests read the
+// same.
+type placementRequest struct {
 	bucket, filter string
-	bare           bool
+	keysOnly       bool
 	node           string
 }
 
-func (s scan) berth(node string) berth { return berth{s.bucket, s.filter, s.bare, node} }
-
-// berths are the scans that wait for a reader at a certain node. The server
-// places readers where it likes, so one that was made for a scan and landed on
-// another node goes to whoever waits for that one: of three replicas that are
-// read at once, nearly every reader that is made is of use.
-type berths struct {
-	mu      sync.Mutex
-	waiting map[berth][]chan string
+func (s scan) placement(node string) placementRequest {
+	return placementRequest{s.bucket, s.filter, s.keysOnly, node}
 }
 
-// want waits for a reader; leave is called in any case, and returns one that came and was not taken.
-func (b *berths) want(at berth) (seat chan string, leave func() (name string)) {
-	seat = make(chan string, 1)
+// placementQueue holds the scans that wait for a consumer on a certain node. The
+// server places consumers where it likes, so one that was created for a scan and
+// landed on another node goes to a scan that waits for that node. Of three
+// replicas that are read at once, nearly every consumer is of use.
+type placementQueue struct {
+	mu      sync.Mutex
+	waiting map[placementRequest][]chan string
+}
+
+// wait queues for a consumer. leave is called in any case, and returns a consumer
+// that came and was not taken.
+func (b *placementQueue) wait(at placementRequest) (reader chan string, leave func() (name string)) {
+	reader = make(chan string, 1)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.waiting == nil {
-		b.waiting = map[berth][]chan string{}
+		b.waiting = map[placementRequest][]chan string{}
 	}
-	b.waiting[at] = append(b.waiting[at], seat)
-	return seat, func() string {
+	b.waiting[at] = append(b.waiting[at], reader)
+	return reader, func() string {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.drop(at, seat)
+		b.remove(at, reader)
 		select {
-		case name := <-seat:
+		case name := <-reader:
 			return name
 		default:
 			return ""
@@ -88,86 +93,87 @@ func (b *berths) want(at berth) (seat chan string, leave func() (name string)) {
 	}
 }
 
-// bring gives a reader to the one who has waited longest; false where nobody does.
-func (b *berths) bring(at berth, name string) bool {
+// deliver gives a consumer to the scan that has waited longest; false where none
+// waits.
+func (b *placementQueue) deliver(at placementRequest, name string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.waiting[at]) == 0 {
 		return false
 	}
-	seat := b.waiting[at][0]
-	b.drop(at, seat)
-	seat <- name // it holds one, and no other comes
+	reader := b.waiting[at][0]
+	b.remove(at, reader)
+	reader <- name // it has room for one, and no other comes
 	return true
 }
 
-func (b *berths) drop(at berth, seat chan string) {
-	left := slices.DeleteFunc(b.waiting[at], func(c chan string) bool { return c == seat })
+func (b *placementQueue) remove(at placementRequest, reader chan string) {
+	left := slices.DeleteFunc(b.waiting[at], func(c chan string) bool { return c == reader })
 	if b.waiting[at] = left; len(left) == 0 {
 		delete(b.waiting, at)
 	}
 }
 
-// place creates a consumer that lives on one replica and reads that replica's
-// store. The server picks the replica: where a certain one is wanted, consumers
-// are made until one is there. Each try has a name of its own, because a consumer
-// placed on a node that has just died never answers.
-func (w *wire) place(ctx context.Context, s scan) (name string, err error) {
-	limit := w.timeout
+// placeConsumer creates a consumer that lives on one replica and reads that
+// replica's store. The server picks the replica: where a certain one is wanted,
+// consumers are created until one is there. Each try has a name of its own,
+// because a consumer placed on a node that has just died never answers.
+func (bc *bucketClient) placeConsumer(ctx context.Context, s scan) (name string, err error) {
+	limit := bc.timeout
 	if s.node != "" {
 		limit = max(limit, placeBudget)
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if s.node != "" {
-		return w.placeAt(ctx, s)
+		return bc.placeConsumerOn(ctx, s)
 	}
 	for range placeTries {
-		name, _, err := w.createConsumer(ctx, s)
+		name, _, err := bc.createConsumer(ctx, s)
 		if err == nil {
 			return name, nil
 		}
-		w.discard(s.bucket, name)
-		if answered(err, codeStreamNotFound) {
+		bc.discard(s.bucket, name)
+		if jsapi.Answered(err, jsapi.CodeStreamNotFound) {
 			return "", err
 		}
-		if !sleep(ctx, pause/5) {
+		if !jsapi.Sleep(ctx, jsapi.Pause/5) {
 			break
 		}
 	}
 	return "", context.DeadlineExceeded
 }
 
-// placeAt is place at a certain node. What is still being made when it returns
-// goes to another scan or is removed again.
-func (w *wire) placeAt(ctx context.Context, s scan) (name string, err error) {
-	seat, leave := w.berths.want(s.berth(s.node))
+// placeConsumerOn is placeConsumer on a certain node. Consumers still being
+// created when it returns go to another scan or are deleted.
+func (bc *bucketClient) placeConsumerOn(ctx context.Context, s scan) (name string, err error) {
+	reader, leave := bc.placements.wait(s.placement(s.node))
 	defer func() {
 		if unused := leave(); unused != "" {
-			w.discard(s.bucket, unused)
+			bc.discard(s.bucket, unused)
 		}
 	}()
 	trying, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, placeLanes)
 	for range placeLanes {
-		go func() { ended <- w.try(trying, s) }()
+		go func() { ended <- bc.tryPlacements(trying, s) }()
 	}
-	if err := w.checkReplica(ctx, s); err != nil {
+	if err := bc.checkReplica(ctx, s); err != nil {
 		return "", err
 	}
 	for range placeLanes {
 		select {
-		case name := <-seat:
+		case name := <-reader:
 			return name, nil
 		case err := <-ended:
-			if answered(err, codeStreamNotFound) {
+			if jsapi.Answered(err, jsapi.CodeStreamNotFound) {
 				return "", err
 			}
 		}
 	}
 	select {
-	case name := <-seat: // the last try brought it
+	case name := <-reader: // the last try brought it
 		return name, nil
 	default:
 	}
@@ -175,27 +181,28 @@ func (w *wire) placeAt(ctx context.Context, s scan) (name string, err error) {
 		WithNext("see with `unibus-tui status` whether %s is online and its replica current", s.node)
 }
 
-// try makes readers until the context ends, and brings each to whoever wants it where it landed.
-func (w *wire) try(ctx context.Context, s scan) error {
+// tryPlacements creates consumers until the context ends, and delivers each to a
+// scan that wants it where it landed.
+func (bc *bucketClient) tryPlacements(ctx context.Context, s scan) error {
 	for range placeTries / placeLanes {
 		select {
-		case w.making <- struct{}{}:
+		case bc.placementSlots <- struct{}{}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		// One that is being made is waited for, for a second at the most: it would be left behind.
-		name, node, err := w.createConsumer(context.WithoutCancel(ctx), s)
-		<-w.making
-		if node == "" { // a server that stands alone does not say
+		// A consumer that is being created is waited for, a second at most: it would be left behind.
+		name, node, err := bc.createConsumer(context.WithoutCancel(ctx), s)
+		<-bc.placementSlots
+		if node == "" { // a single server does not say
 			node = s.node
 		}
-		if err != nil || !w.berths.bring(s.berth(node), name) {
-			w.discard(s.bucket, name)
+		if err != nil || !bc.placements.deliver(s.placement(node), name) {
+			bc.discard(s.bucket, name)
 		}
-		if answered(err, codeStreamNotFound) {
+		if jsapi.Answered(err, jsapi.CodeStreamNotFound) {
 			return err
 		}
-		if !sleep(ctx, pause/5) {
+		if !jsapi.Sleep(ctx, jsapi.Pause/5) {
 			return ctx.Err()
 		}
 	}
@@ -203,11 +210,11 @@ func (w *wire) try(ctx context.Context, s scan) error {
 }
 
 // checkReplica says at once where the wanted node has no replica at all.
-func (w *wire) checkReplica(ctx context.Context, s scan) error {
+func (bc *bucketClient) checkReplica(ctx context.Context, s scan) error {
 	if s.node == "" {
 		return nil
 	}
-	info, err := w.infoAgain(ctx, s.bucket)
+	info, err := bc.bucketInfo(ctx, s.bucket)
 	if err != nil || info.Cluster == nil || info.Cluster.Leader == s.node {
 		return err
 	}
@@ -220,15 +227,16 @@ func (w *wire) checkReplica(ctx context.Context, s scan) error {
 		WithNext("raise the replicas with `unibusd bucket scale`, or read another node's")
 }
 
-// createConsumer says on which node it landed; "" where the server does not say.
-func (w *wire) createConsumer(ctx context.Context, s scan) (name, leader string, err error) {
+// createConsumer returns the node on which the consumer landed; "" where the
+// server does not say.
+func (bc *bucketClient) createConsumer(ctx context.Context, s scan) (name, leader string, err error) {
 	name = "scan_" + token()
 	config := map[string]any{
 		"name":               name,
 		"deliver_policy":     "all", // of each key the bucket keeps the newest alone
 		"ack_policy":         "none",
 		"replay_policy":      "instant",
-		"headers_only":       s.bare,
+		"headers_only":       s.keysOnly,
 		"inactive_threshold": scanIdle,
 		"num_replicas":       1,
 		"mem_storage":        true,
@@ -239,9 +247,9 @@ func (w *wire) createConsumer(ctx context.Context, s scan) (name, leader string,
 		subject += "." + subjectOf(s.bucket, s.filter)
 	}
 	var info consumerInfo
-	try, cancel := context.WithTimeout(ctx, 2*attempt)
+	try, cancel := context.WithTimeout(ctx, 2*jsapi.Attempt)
 	defer cancel()
-	err = w.ask(try, subject, map[string]any{"stream_name": streamOf(s.bucket), "config": config}, &info)
+	err = bc.api.Request(try, subject, map[string]any{"stream_name": streamOf(s.bucket), "config": config}, &info)
 	if err == nil && info.Cluster != nil {
 		leader = info.Cluster.Leader
 	}
@@ -251,10 +259,11 @@ func (w *wire) createConsumer(ctx context.Context, s scan) (name, leader string,
 // everything is the filter of all keys of a bucket.
 const everything = ">"
 
-// discard removes a consumer without waiting for the answer: left alone, the server removes it by itself.
-func (w *wire) discard(bucket, name string) {
-	subject := apiPrefix + "CONSUMER.DELETE." + streamOf(bucket) + "." + name
-	if err := w.nc.PublishRequest(subject, nats.NewInbox(), nil); err != nil {
-		w.log.Debug("a consumer was left to expire", "bucket", bucket, "consumer", name, "err", err)
+// discard deletes a consumer without waiting for the answer: the server deletes an
+// unused one by itself.
+func (bc *bucketClient) discard(bucket, name string) {
+	subject := jsapi.Prefix + "CONSUMER.DELETE." + streamOf(bucket) + "." + name
+	if err := bc.api.Conn.PublishRequest(subject, nats.NewInbox(), nil); err != nil {
+		bc.log.Debug("a consumer was left to expire", "bucket", bucket, "consumer", name, "err", err)
 	}
 }

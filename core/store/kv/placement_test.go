@@ -9,22 +9,22 @@ import (
 
 func TestAReaderGoesToWhoeverHasWaitedLongest(t *testing.T) {
 	t.Parallel()
-	var b berths
-	at := scan{bucket: "B", filter: everything}.berth("n1")
-	first, leaveFirst := b.want(at)
-	second, leaveSecond := b.want(at)
-	for _, other := range []scan{{bucket: "C", filter: everything}, {bucket: "B", filter: "x"}, {bucket: "B", filter: everything, bare: true}} {
-		if b.bring(other.berth("n1"), "wrong") {
+	var b placementQueue
+	at := scan{bucket: "B", filter: everything}.placement("n1")
+	first, leaveFirst := b.wait(at)
+	second, leaveSecond := b.wait(at)
+	for _, other := range []scan{{bucket: "C", filter: everything}, {bucket: "B", filter: "x"}, {bucket: "B", filter: everything, keysOnly: true}} {
+		if b.deliver(other.placement("n1"), "wrong") {
 			t.Errorf("a reader of %+v was taken for another", other)
 		}
 	}
-	if b.bring(scan{bucket: "B", filter: everything}.berth("n2"), "elsewhere") {
+	if b.deliver(scan{bucket: "B", filter: everything}.placement("n2"), "elsewhere") {
 		t.Error("a reader was taken that nobody wants where it is")
 	}
-	if !b.bring(at, "a") || <-first != "a" {
+	if !b.deliver(at, "a") || <-first != "a" {
 		t.Error("the first did not get it")
 	}
-	if !b.bring(at, "b") || b.bring(at, "c") {
+	if !b.deliver(at, "b") || b.deliver(at, "c") {
 		t.Error("two wait, one was served: one more is of use, and not two")
 	}
 	if left := leaveFirst(); left != "" {
@@ -33,8 +33,8 @@ func TestAReaderGoesToWhoeverHasWaitedLongest(t *testing.T) {
 	if left := leaveSecond(); left != "b" || len(second) != 0 {
 		t.Errorf("what came and was not taken is lost: %q", left)
 	}
-	_, leave := b.want(at)
-	if leave(); b.bring(at, "d") || len(b.waiting) != 0 {
+	_, leave := b.wait(at)
+	if leave(); b.deliver(at, "d") || len(b.waiting) != 0 {
 		t.Error("whoever left is given a reader")
 	}
 }
@@ -48,10 +48,10 @@ func TestAReaderThatLandedElsewhereIsHandedOver(t *testing.T) {
 	mustDo(t, s.Open(ctx))
 	t.Cleanup(func() { mustDo(t, s.Close()) })
 	q := scan{bucket: core.TableUsers.Bucket(), filter: everything, node: "n1"}
-	seat, leave := s.berths.want(q.berth("n2"))
+	seat, leave := s.placements.wait(q.placement("n2"))
 	defer leave()
 	for range placeTries { // one that was made for n1 lands on n2 in a third of all tries
-		s.discard(q.bucket, must[string](t)(s.place(ctx, q)))
+		s.discard(q.bucket, must[string](t)(s.placeConsumer(ctx, q)))
 		if len(seat) == 1 {
 			break
 		}
@@ -59,7 +59,7 @@ func TestAReaderThatLandedElsewhereIsHandedOver(t *testing.T) {
 	select {
 	case name := <-seat:
 		var info consumerInfo
-		mustDo(t, s.askAgain(ctx, "CONSUMER.INFO.KV_UNIBUS_users."+name, nil, &info))
+		mustDo(t, s.api.RequestUntil(ctx, "CONSUMER.INFO.KV_UNIBUS_users."+name, nil, &info))
 		if info.Cluster.Leader != "n2" {
 			t.Errorf("the reader for n2 lives on %s", info.Cluster.Leader)
 		}
@@ -83,8 +83,8 @@ func TestScansTakeTurns(t *testing.T) {
 		left = left[n:]
 	}
 	want := must[core.Digest](t)(core.DigestRows(rows))
-	s.turns = make(chan struct{}, 1)
-	s.turns <- struct{}{} // somebody else has it
+	s.pullSlots = make(chan struct{}, 1)
+	s.pullSlots <- struct{}{} // somebody else has it
 	var all sync.WaitGroup
 	for range 3 {
 		for _, node := range []string{"n1", "n2", "n3"} {
@@ -95,14 +95,14 @@ func TestScansTakeTurns(t *testing.T) {
 			})
 		}
 	}
-	<-s.turns
+	<-s.pullSlots
 	all.Wait()
-	if len(s.turns) != 0 {
+	if len(s.pullSlots) != 0 {
 		t.Error("a scan that has ended keeps its turn")
 	}
 	q := scan{bucket: core.TableUsers.Bucket(), filter: everything}
 	wantKind(t, s.run(t.Context(), q, func(entry) error { return core.Errorf(core.KindFailed, "enough") }), core.KindFailed)
-	if len(s.turns) != 0 {
+	if len(s.pullSlots) != 0 {
 		t.Error("a scan that failed keeps its turn")
 	}
 }
@@ -110,22 +110,22 @@ func TestScansTakeTurns(t *testing.T) {
 // Turns are counted by what requests may still bring.
 func TestTurnsOfAPuller(t *testing.T) {
 	t.Parallel()
-	p := &puller{turns: make(chan struct{}, 1)}
+	p := &pullReader{slots: make(chan struct{}, 1)}
 	for _, step := range []struct {
 		asked   int
 		ok      bool
 		holding int
 	}{{0, true, 1}, {pullMessages, false, 1}} {
 		p.asked = step.asked
-		if ok, err := p.turn(t.Context()); ok != step.ok || err != nil || p.held != step.holding {
-			t.Errorf("with %d asked for: %v, %v, %d held", step.asked, ok, err, p.held)
+		if ok, err := p.takeSlot(t.Context()); ok != step.ok || err != nil || p.heldSlots != step.holding {
+			t.Errorf("with %d asked for: %v, %v, %d held", step.asked, ok, err, p.heldSlots)
 		}
 	}
-	if p.settle(); p.held != 1 {
+	if p.releaseSlots(); p.heldSlots != 1 {
 		t.Error("a request that is under way gave its turn back")
 	}
 	p.asked = 0
-	if p.settle(); p.held != 0 || len(p.turns) != 0 {
+	if p.releaseSlots(); p.heldSlots != 0 || len(p.slots) != 0 {
 		t.Error("a request that has ended keeps its turn")
 	}
 }

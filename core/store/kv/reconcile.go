@@ -11,15 +11,15 @@ import (
 	"unibus/core"
 )
 
-// The index of rooms by member is derived (DESIGN D3): a member is written
-// first, then its entry. Where a node stopped in between, the reconciler mends
-// the entry. Every node runs it: an entry is written by CAS under the guard and
-// only where it is wrong, so that several do no harm and an idle one writes nothing.
+// The index of rooms by member is derived: a member is written first, then its
+// entry. Where a node stopped in between, the reconciler repairs the entry. Every
+// node runs it: an entry is written by CAS under the guard and only where it is
+// wrong, so that several do no harm and an idle one writes nothing.
 
 const (
-	reconcileAfter = 2 * time.Second  // of a member's change: whoever made it writes the entry in milliseconds
+	reconcileAfter = 2 * time.Second  // of a member's change: its writer writes the entry within milliseconds
 	reconcileAll   = 10 * time.Minute // between passes over the whole index
-	reconcileMost  = 10_000           // members that wait to be looked at; with more the whole index is
+	reconcileMost  = 10_000           // members that wait to be looked at; with more the whole index is read
 )
 
 // reconciler remembers which members changed and were not looked at since.
@@ -29,7 +29,7 @@ type reconciler struct {
 	all     bool
 }
 
-// note is told of every change.
+// note records a change.
 func (r *reconciler) note(c Change) {
 	if c.Member == nil {
 		return
@@ -43,12 +43,12 @@ func (r *reconciler) note(c Change) {
 		r.all = true
 		return
 	}
-	wait := reconcileAfter + rand.N(reconcileAfter) // nodes take turns: who is later finds it mended
+	wait := reconcileAfter + rand.N(reconcileAfter) // nodes take turns: a later one finds it repaired
 	r.changed[core.MemberRow(*c.Member).Key] = time.Now().Add(wait)
 }
 
-// due takes what is to be looked at by now.
-func (r *reconciler) due(now time.Time) (keys []string, all bool) {
+// takeDue returns and forgets the members that are to be looked at by now.
+func (r *reconciler) takeDue(now time.Time) (keys []string, all bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for key, at := range r.changed {
@@ -61,8 +61,8 @@ func (r *reconciler) due(now time.Time) (keys []string, all bool) {
 	return keys, all
 }
 
-// again puts back what could not be looked at.
-func (r *reconciler) again(keys []string) {
+// retryLater puts back members that could not be looked at.
+func (r *reconciler) retryLater(keys []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.changed == nil {
@@ -73,8 +73,8 @@ func (r *reconciler) again(keys []string) {
 	}
 }
 
-// reconcile mends the index until ctx ends: what changed, and all of it at the
-// start and every ten minutes. It rests while the buckets are not open to users.
+// reconcile repairs the index until ctx ends: what changed, and all of it at the
+// start and every ten minutes. It pauses while the buckets are not open to users.
 func (s *Store) reconcile(ctx context.Context) {
 	tick := time.NewTicker(reconcileAfter / 2)
 	defer tick.Stop()
@@ -85,42 +85,42 @@ func (s *Store) reconcile(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if !s.follow[core.TableMembers].open() || !s.follow[core.TableRoomsByMember].open() {
+		if !s.buckets[core.TableMembers].open() || !s.buckets[core.TableRoomsByMember].open() {
 			continue
 		}
-		keys, all := s.mending.due(time.Now())
+		keys, all := s.reconciler.takeDue(time.Now())
 		if all || time.Now().After(next) {
-			if mended, err := s.Reconcile(ctx); s.mended(mended, err) {
+			if repaired, err := s.Reconcile(ctx); s.reportRepairs(repaired, err) {
 				next = time.Now().Add(reconcileAll)
 			}
 		}
 		for i, key := range keys {
-			n, err := s.mend(ctx, key)
-			if !s.mended(n, err) {
-				s.mending.again(keys[i:])
+			n, err := s.repairEntry(ctx, key)
+			if !s.reportRepairs(n, err) {
+				s.reconciler.retryLater(keys[i:])
 				break
 			}
 		}
 	}
 }
 
-// mended says what was done, and is false where it is to be done again.
-func (s *Store) mended(n int, err error) bool {
+// reportRepairs logs what was done, and is false where it has to be done again.
+func (s *Store) reportRepairs(n int, err error) bool {
 	if n > 0 {
-		s.log.Info("entries of the index of rooms by member were mended", "entries", n)
+		s.log.Info("entries of the index of rooms by member were repaired", "entries", n)
 	}
-	if err != nil && core.KindOf(err) != core.KindConflict { // in a conflict somebody else wrote it
+	if err != nil && core.KindOf(err) != core.KindConflict { // in a conflict another node wrote it
 		s.log.Debug("the index of rooms by member cannot be looked at just now", "error", err)
 		return false
 	}
 	return true
 }
 
-// Reconcile looks at the whole index once and returns how many entries it mended:
-// missing ones, those of another state, and those without a member. What was
-// right is not written.
-func (s *Store) Reconcile(ctx context.Context) (mended int, err error) {
-	if _, err := s.following(ctx, core.TableMembers); err != nil {
+// Reconcile looks at the whole index once and returns how many entries it
+// repaired: missing ones, those of another state, and those without a member.
+// Right entries are not written.
+func (s *Store) Reconcile(ctx context.Context) (repaired int, err error) {
+	if _, err := s.readyBucket(ctx, core.TableMembers); err != nil {
 		return 0, err
 	}
 	wrong, err := s.wrongEntries(ctx)
@@ -129,16 +129,16 @@ func (s *Store) Reconcile(ctx context.Context) (mended int, err error) {
 			break
 		}
 		var n int
-		n, err = s.mend(ctx, key)
-		if core.KindOf(err) == core.KindConflict { // somebody else writes it
+		n, err = s.repairEntry(ctx, key)
+		if core.KindOf(err) == core.KindConflict { // another node writes it
 			err = nil
 		}
-		mended += n
+		repaired += n
 	}
-	return mended, err
+	return repaired, err
 }
 
-// wrongEntries compares the index with the members as the watch has them; what
+// wrongEntries compares the index with the members as the watch has them. What
 // looks wrong is looked at again by proof before it is written.
 func (s *Store) wrongEntries(ctx context.Context) (wrong []string, err error) {
 	seen := map[string]struct{}{}
@@ -146,9 +146,9 @@ func (s *Store) wrongEntries(ctx context.Context) (wrong []string, err error) {
 		if e.key[0] == '_' || e.deleted {
 			return nil
 		}
-		key := turned(e.key)
+		key := swapKeyParts(e.key)
 		seen[key] = struct{}{}
-		r, ok, err := s.follow[core.TableMembers].find(key)
+		r, ok, err := s.buckets[core.TableMembers].find(key)
 		if err == nil && (!ok || !bytes.Equal(core.IndexRow(*r.member).Value, e.value)) {
 			wrong = append(wrong, key)
 		}
@@ -157,7 +157,7 @@ func (s *Store) wrongEntries(ctx context.Context) (wrong []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = s.follow[core.TableMembers].read(func(t *table) {
+	err = s.buckets[core.TableMembers].read(func(t *table) {
 		for key := range t.records {
 			if _, there := seen[key]; !there {
 				wrong = append(wrong, key)
@@ -167,36 +167,36 @@ func (s *Store) wrongEntries(ctx context.Context) (wrong []string, err error) {
 	return wrong, err
 }
 
-// turned makes the key of a member out of that of its entry, and back.
-func turned(key string) string {
+// swapKeyParts makes the key of a member out of that of its entry, and back.
+func swapKeyParts(key string) string {
 	a, b, _ := strings.Cut(key, ".")
 	return b + "." + a
 }
 
-// mend looks at the entry of one member's key and writes it where it is wrong:
-// the entry first, then the member by a fresh proof. Whoever changes the member
-// after that writes the entry itself, and then the CAS fails.
-func (s *Store) mend(ctx context.Context, key string) (int, error) {
+// repairEntry looks at the entry of one member's key and writes it where it is
+// wrong: it reads the entry first, then the member by a fresh proof. A later
+// change of the member writes the entry itself, and then the CAS fails.
+func (s *Store) repairEntry(ctx context.Context, key string) (int, error) {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer cancel()
-	e, there, err := s.get(ctx, core.TableRoomsByMember.Bucket(), turned(key))
+	e, there, err := s.get(ctx, core.TableRoomsByMember.Bucket(), swapKeyParts(key))
 	if err != nil || s.entryIsRight(key, e, there) { // no proof, and so no write, where nothing looks wrong
 		return 0, err
 	}
-	if err := s.settled(ctx, core.TableMembers); err != nil {
+	if err := s.awaitProof(ctx, core.TableMembers); err != nil {
 		return 0, err
 	}
 	if s.entryIsRight(key, e, there) {
 		return 0, nil
 	}
-	r, ok, err := s.follow[core.TableMembers].find(key)
+	r, ok, err := s.buckets[core.TableMembers].find(key)
 	if err != nil {
 		return 0, err
 	}
-	m := message{key: turned(key), expect: &e.rev, remove: !ok} // no member was ever there: no state to keep
+	m := message{key: swapKeyParts(key), expect: &e.rev, remove: !ok} // there was never a member: no state to keep
 	if ok {
 		m.value = core.IndexRow(*r.member).Value
 	}
@@ -207,7 +207,7 @@ func (s *Store) mend(ctx context.Context, key string) (int, error) {
 }
 
 func (s *Store) entryIsRight(key string, e entry, there bool) bool {
-	r, ok, err := s.follow[core.TableMembers].find(key)
+	r, ok, err := s.buckets[core.TableMembers].find(key)
 	if err != nil || !ok {
 		return err == nil && !there
 	}

@@ -23,12 +23,12 @@ func TestReconcile(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	s := onSingle(t).open(t, 0, 1)
-	must[int](t)(s.Import(ctx, storetest.TwoRooms(t)))
+	must[int](t)(storetest.Import(ctx, s, storetest.TwoRooms(t)))
 	want := indexOf(t, s)
 	if n := must[int](t)(s.Reconcile(ctx)); n != 0 || len(want) < 3 {
 		t.Fatalf("%d entries of a right index of %d were mended", n, len(want))
 	}
-	snap := must[core.Snapshot](t)(s.Export(ctx))
+	snap := must[core.Snapshot](t)(exportFromWatch(ctx, s))
 	wrong, missing := snap.Members[0], snap.Members[1]
 	wrong.State = map[core.MemberState]core.MemberState{core.MemberActive: core.MemberRemoved, core.MemberRemoved: core.MemberActive}[wrong.State]
 	mustDo(t, s.index(ctx, wrong))
@@ -54,8 +54,8 @@ func TestReconcilerMendsByItself(t *testing.T) {
 	ctx := t.Context()
 	tenant := onCluster(t)
 	s, other := tenant.open(t, 0, 3), tenant.open(t, 1, 3)
-	must[int](t)(s.Import(ctx, storetest.TwoRooms(t)))
-	snap := must[core.Snapshot](t)(s.Export(ctx))
+	must[int](t)(storetest.Import(ctx, s, storetest.TwoRooms(t)))
+	snap := must[core.Snapshot](t)(exportFromWatch(ctx, s))
 	eventually(t, 20*time.Second, "the first passes", func() bool {
 		return len(must[map[core.RoomID]int](t)(other.MemberCounts(ctx))) > 0
 	})

@@ -53,8 +53,8 @@ func (s *Store) roomToRekey(ctx context.Context, id core.RoomID, from core.Epoch
 	return roomAndRev{room, rev}, nil
 }
 
-// usersThere refuses a box for somebody who is not a user: an orphan could never
-// be moved back to a database. Users are never deleted, so once is enough.
+// usersThere refuses a box for an unknown user: an orphan could never be moved
+// back to a database. Users are never deleted, so once is enough.
 func (s *Store) usersThere(ctx context.Context, keys []core.SealedKey) error {
 	if len(keys) == 0 {
 		return nil
@@ -64,7 +64,7 @@ func (s *Store) usersThere(ctx context.Context, keys []core.SealedKey) error {
 		return err
 	}
 	defer cancel()
-	if err := s.settled(ctx, core.TableUsers); err != nil {
+	if err := s.awaitProof(ctx, core.TableUsers); err != nil {
 		return err
 	}
 	for _, k := range keys {
@@ -72,14 +72,14 @@ func (s *Store) usersThere(ctx context.Context, keys []core.SealedKey) error {
 		if err != nil {
 			return err
 		}
-		if _, ok, err := s.follow[core.TableUsers].find(string(id)); err != nil || !ok {
+		if _, ok, err := s.buckets[core.TableUsers].find(string(id)); err != nil || !ok {
 			return firstError(err, core.Errorf(core.KindNotFound, "there is no user %s, for whom a box was given", id.Short()))
 		}
 	}
 	return nil
 }
 
-// StagedFor returns who has a staged box: see core.Store.
+// StagedFor returns the users that have a staged box: see core.Store.
 func (s *Store) StagedFor(ctx context.Context, id core.RoomID, from core.Epoch, rec string) ([]core.UserID, error) {
 	if _, err := s.roomToRekey(ctx, id, from, rec); err != nil {
 		return nil, err
@@ -89,18 +89,18 @@ func (s *Store) StagedFor(ctx context.Context, id core.RoomID, from core.Epoch, 
 		return nil, err
 	}
 	defer cancel()
-	if err := s.settled(ctx, core.TableRoomKeys); err != nil {
+	if err := s.awaitProof(ctx, core.TableRoomKeys); err != nil {
 		return nil, err
 	}
-	return s.boxedIn(id, from+1, rec)
+	return s.holdersOf(id, from+1, rec)
 }
 
-// boxedIn is who has a box under a rec, as the watch has it.
-func (s *Store) boxedIn(id core.RoomID, epoch core.Epoch, rec string) (users []core.UserID, err error) {
+// holdersOf returns the users that have a box under a rec, as the watch has it.
+func (s *Store) holdersOf(id core.RoomID, epoch core.Epoch, rec string) (users []core.UserID, err error) {
 	prefix := core.EpochPrefix(id, epoch, rec)
-	err = s.follow[core.TableRoomKeys].read(func(t *table) {
+	err = s.buckets[core.TableRoomKeys].read(func(t *table) {
 		for _, name := range slices.Sorted(maps.Keys(t.by[prefix[:len(prefix)-1]])) {
-			if name != recordSuffix {
+			if name != core.RecordSuffix {
 				users = append(users, core.UserID(name))
 			}
 		}
@@ -161,7 +161,7 @@ func (s *Store) Epochs(ctx context.Context, id core.RoomID, upto core.Epoch, lim
 }
 
 func (s *Store) record(ctx context.Context, k recordKey) (core.EpochRecord, error) {
-	e, ok, err := s.get(ctx, core.TableRoomKeys.Bucket(), core.EpochPrefix(k.room, k.epoch, k.rec)+recordSuffix)
+	e, ok, err := s.get(ctx, core.TableRoomKeys.Bucket(), core.EpochPrefix(k.room, k.epoch, k.rec)+core.RecordSuffix)
 	if err != nil {
 		return core.EpochRecord{}, err
 	}

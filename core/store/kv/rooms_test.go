@@ -27,7 +27,7 @@ func TestJetStreamStoreRoomsCRUD(t *testing.T) {
 	mustDo(t, s.PutKey(ctx, storetest.NewKey(r.ID, 0, u.ID)))
 	recs := map[string]bool{core.LegacyRec: true}
 	for epoch := range core.Epoch(8) { // beyond nearEpochs
-		moved := must[core.Room](t)(s.Rekey(ctx, r.ID, epoch, []core.SealedKey{storetest.NewKey(r.ID, 0, u.ID)}))
+		moved := must[core.Room](t)(storetest.Rekey(ctx, s, r.ID, epoch, []core.SealedKey{storetest.NewKey(r.ID, 0, u.ID)}))
 		if moved.Epoch != epoch+1 || recs[moved.Rec] {
 			t.Fatalf("rekeyed from %d to %+v", epoch, moved)
 		}
@@ -42,7 +42,7 @@ func TestJetStreamStoreRoomsCRUD(t *testing.T) {
 			t.Errorf("the key of epoch %d came as %+v", epoch, k)
 		}
 	}
-	snap := must[core.Snapshot](t)(other.Export(ctx))
+	snap := must[core.Snapshot](t)(exportFromWatch(ctx, other))
 	if len(snap.Keys) != 9 || len(snap.Records) != 8 {
 		t.Errorf("exported %d keys and %d records, want 9 and 8", len(snap.Keys), len(snap.Records))
 	}
@@ -77,7 +77,7 @@ func TestRekeyRace(t *testing.T) {
 				k.Box = fmt.Appendf(nil, "racer %d", i)
 				keys = append(keys, k)
 			}
-			_, errs[i] = stores[i%3].Rekey(ctx, "r", 0, keys)
+			_, errs[i] = storetest.Rekey(ctx, stores[i%3], "r", 0, keys)
 		})
 	}
 	all.Wait()
@@ -95,7 +95,7 @@ func TestRekeyRace(t *testing.T) {
 	if winner < 0 {
 		t.Fatal("nobody won")
 	}
-	snap := must[core.Snapshot](t)(stores[0].Export(ctx))
+	snap := must[core.Snapshot](t)(exportFromWatch(ctx, stores[0]))
 	if len(snap.Keys) != len(users) || len(snap.Records) != 1 {
 		t.Errorf("exported %d keys and %d records, want the winner's %d and 1", len(snap.Keys), len(snap.Records), len(users))
 	}
@@ -125,7 +125,7 @@ func TestRekeyInSeveralBatches(t *testing.T) {
 		k.Box = make([]byte, 30<<10)
 		keys = append(keys, k)
 	}
-	must[core.Room](t)(s.Rekey(ctx, "r", 0, keys))
+	must[core.Room](t)(storetest.Rekey(ctx, s, "r", 0, keys))
 	if holders := must[[]core.UserID](t)(s.KeyHolders(ctx, "r")); len(holders) != 40 {
 		t.Errorf("%d holders, want 40", len(holders))
 	}
@@ -135,7 +135,7 @@ func TestMemberCounts(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	s := onSingle(t).open(t, 0, 1)
-	must[int](t)(s.Import(ctx, storetest.TwoRooms(t)))
+	must[int](t)(storetest.Import(ctx, s, storetest.TwoRooms(t)))
 	got := must[map[core.RoomID]int](t)(s.MemberCounts(ctx))
 	if d := cmp.Diff(map[core.RoomID]int{"a": 2, "a-b": 4}, got); d != "" {
 		t.Errorf("members (-want +got):\n%s", d)

@@ -5,11 +5,12 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 const (
 	scalePoll  = 50 * time.Millisecond
-	scaleGrace = 3 * time.Second // for nodes that have only just appeared
+	scaleGrace = 3 * time.Second // for nodes that have just appeared
 )
 
 // Scale raises all five buckets to the given replicas, in place, and returns
@@ -20,7 +21,7 @@ func (s *Store) Scale(ctx context.Context, replicas int) error {
 		return err
 	}
 	err := eachTable(func(t core.Table) error {
-		info, err := s.infoAgain(ctx, t.Bucket())
+		info, err := s.bucketInfo(ctx, t.Bucket())
 		if err == nil && info.Config.Replicas > replicas {
 			return core.Errorf(core.KindRefused, "%s has %d replicas already, and they are never lowered to %d",
 				t.Bucket(), info.Config.Replicas, replicas).WithNext("ask for %d or more", info.Config.Replicas)
@@ -38,23 +39,23 @@ func (s *Store) Scale(ctx context.Context, replicas int) error {
 	})
 }
 
-func (w *wire) infoAgain(ctx context.Context, bucket string) (streamInfo, error) {
-	var info streamInfo
-	ctx, cancel, err := w.bound(ctx)
+// bucketInfo asks about a bucket within the time of one operation.
+func (bc *bucketClient) bucketInfo(ctx context.Context, bucket string) (jsapi.StreamInfo, error) {
+	ctx, cancel, err := bc.bound(ctx)
 	if err != nil {
-		return info, err
+		return jsapi.StreamInfo{}, err
 	}
 	defer cancel()
-	err = w.askAgain(ctx, "STREAM.INFO."+streamOf(bucket), nil, &info)
-	return info, fault(err, "looking at the bucket "+bucket)
+	info, err := bc.api.StreamInfoUntil(ctx, streamOf(bucket))
+	return info, explain(err, "looking at the bucket "+bucket)
 }
 
 // raise asks for the replicas until the meta group has accepted them.
-func (w *wire) raise(ctx context.Context, bucket string, replicas int) error {
+func (bc *bucketClient) raise(ctx context.Context, bucket string, replicas int) error {
 	for begun := time.Now(); ; {
-		_, err := w.ensureOnce(ctx, bucket, replicas, attempt)
-		refused := answered(err, codeNotClustered) || answered(err, codeReplicasFixed) ||
-			answered(err, codeNoPeers) && time.Since(begun) > scaleGrace
+		_, err := bc.ensureOnce(ctx, bucket, replicas, jsapi.Attempt)
+		refused := jsapi.Answered(err, jsapi.CodeNotClustered) || jsapi.Answered(err, jsapi.CodeReplicasFixed) ||
+			jsapi.Answered(err, jsapi.CodeNoPeers) && time.Since(begun) > scaleGrace
 		switch {
 		case err == nil:
 			return nil
@@ -63,27 +64,27 @@ func (w *wire) raise(ctx context.Context, bucket string, replicas int) error {
 		case core.KindOf(err) == core.KindRefused:
 			return err
 		}
-		if !sleep(ctx, scalePoll) {
-			return fault(err, "raising the replicas of "+bucket)
+		if !jsapi.Sleep(ctx, scalePoll) {
+			return explain(err, "raising the replicas of "+bucket)
 		}
 	}
 }
 
 // awaitCurrent waits until the leader says that every replica has everything.
-func (w *wire) awaitCurrent(ctx context.Context, bucket string, replicas int) error {
+func (bc *bucketClient) awaitCurrent(ctx context.Context, bucket string, replicas int) error {
 	for {
-		info, err := w.streamInfo(ctx, bucket, attempt)
+		info, err := bc.api.StreamInfo(ctx, streamOf(bucket), jsapi.Attempt)
 		if err == nil && current(info, replicas) {
 			return nil
 		}
-		if !sleep(ctx, scalePoll) {
+		if !jsapi.Sleep(ctx, scalePoll) {
 			return core.Errorf(core.KindUnavailable, "%s has not got %d current replicas yet", bucket, replicas).
-				WithNext("they go on catching up by themselves; look at the buckets with `unibus-tui status`")
+				WithNext("they catch up by themselves; see the buckets with `unibus-tui status`")
 		}
 	}
 }
 
-func current(info streamInfo, replicas int) bool {
+func current(info jsapi.StreamInfo, replicas int) bool {
 	c := info.Cluster
 	if c == nil {
 		return replicas == 1

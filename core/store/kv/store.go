@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // Config is what a Store needs.
@@ -22,23 +23,23 @@ type Config struct {
 	Logger   *slog.Logger  // nil: none
 
 	// A table that is read in key order is sorted in parts of SortMemory bytes (0:
-	// 4 MiB); one that is larger goes through a file in TempDir that nobody else
-	// can open. "": the system's own; a directory that is not there is made.
+	// 4 MiB); one that is larger goes through a file in TempDir that only its
+	// owner can open. "": the system's own; a directory that is not there is made.
 	TempDir    string
 	SortMemory int
 
 	// Node names the writer of barriers: one store a name. "": a random one.
 	Node string
-	// OnChange is told what the store's watch has seen change while the store is
-	// open to users, in order, from one goroutine, after reads have it. It must
-	// not wait for the store's writes. nil: nobody is told.
+	// OnChange gets what the store's watch has seen change while the store is open
+	// to users, in order, from one goroutine, after reads have it. It must not wait
+	// for the store's writes. nil: no calls.
 	OnChange func(Change)
-	// OnAlarm is told what no operator should find out by himself: from now on
-	// what it is about is denied. nil: nobody is told.
+	// OnAlarm is told of damage that an operator has to know of: the records concerned
+	// are denied from now on. nil: no calls.
 	OnAlarm func(*core.Error)
 	// OnWrite is asked before each write of users' records, with the bucket and the
-	// first key; an error of it is the write's, and nothing is sent. For tests that
-	// stop at every write. nil: nothing is refused.
+	// first key; its error is the write's, and nothing is sent. For tests that stop at
+	// every write. nil: nothing is refused.
 	OnWrite func(bucket, key string) error
 }
 
@@ -53,21 +54,21 @@ type Change struct {
 // Store is the control plane in five replicated buckets. Its methods may be
 // called from many goroutines.
 type Store struct {
-	wire
-	replicas  int
-	nodes     int
-	follow    map[core.Table]*follower
-	admission [2]*follower // users and members, by which admission decides
-	changes   changes
-	mending   reconciler
-	held      atomic.Pointer[map[core.Table]uint64] // the guards' revs that Shut took
-	chains    chainCache
-	tempDir   string
-	memory    int                            // of one sorter
-	refuse    func(bucket, key string) error // Config.OnWrite
+	bucketClient
+	replicas      int
+	nodes         int
+	buckets       map[core.Table]*watchedBucket
+	admission     [2]*watchedBucket // users and members, by which admission decides
+	changes       changes
+	reconciler    reconciler
+	shutRevisions atomic.Pointer[map[core.Table]uint64] // the guards' revisions that Shut wrote
+	chains        chainCache
+	tempDir       string
+	memory        int                            // of one sorter
+	onWrite       func(bucket, key string) error // Config.OnWrite
 
 	mu      sync.Mutex
-	end     context.CancelFunc // of the followers; nil before Open
+	end     context.CancelFunc // of the watches; nil before Open
 	working sync.WaitGroup
 }
 
@@ -76,67 +77,68 @@ var _ core.Store = (*Store)(nil)
 // New makes a Store; nothing is sent before Open.
 func New(c Config) *Store {
 	s := &Store{replicas: c.Replicas, nodes: c.Nodes, tempDir: c.TempDir, memory: c.SortMemory}
-	s.nc, s.timeout, s.budget, s.log = c.Conn, c.Timeout, c.Budget, c.Logger
+	s.api.Conn, s.timeout, s.budget, s.log = c.Conn, c.Timeout, c.Budget, c.Logger
 	s.setDefaults()
 	node := c.Node
 	if node == "" {
 		node = token()
 	}
 	alarm := func(e *core.Error) {
-		s.log.Error("the replicated store does not believe its bucket", "error", e.Text, "next", e.Next)
+		s.log.Error("the replicated store does not trust its bucket", "error", e.Text, "next", e.Next)
 		if c.OnAlarm != nil {
 			c.OnAlarm(e)
 		}
 	}
-	s.refuse = c.OnWrite
+	s.onWrite = c.OnWrite
 	s.changes = changes{tell: c.OnChange, more: make(chan struct{}, 1)}
-	changed := func(c Change) { s.mending.note(c); s.changes.add(c) }
-	s.follow = map[core.Table]*follower{}
+	changed := func(c Change) { s.reconciler.note(c); s.changes.add(c) }
+	s.buckets = map[core.Table]*watchedBucket{}
 	for _, t := range core.Tables() {
-		s.follow[t] = newFollower(&s.wire, t, node, changed, alarm)
+		s.buckets[t] = newWatchedBucket(&s.bucketClient, t, node, changed, alarm)
 	}
-	s.admission = [2]*follower{s.follow[core.TableUsers], s.follow[core.TableMembers]}
+	s.admission = [2]*watchedBucket{s.buckets[core.TableUsers], s.buckets[core.TableMembers]}
 	return s
 }
 
-// Open creates the five buckets or opens them, trying again within the budget:
-// at a cold start nobody answers before the meta group has a leader. Buckets
-// are mended where an update can do it, and refused (KindRefused) where not;
-// replicas are raised and never lowered. Then it watches them, and returns when
-// it has what their leaders have. A second Open changes nothing.
+// Open creates the five buckets or opens them, and tries again within the budget:
+// at a cold start no one answers before the meta group has a leader. It repairs
+// what an update can repair, and refuses the rest (KindRefused); it raises
+// replicas and never lowers them. Then it watches the buckets, and returns when it
+// has what their leaders have. A second Open changes nothing.
 func (s *Store) Open(ctx context.Context) error {
-	for _, f := range s.follow {
-		f.want()
+	for _, wb := range s.buckets {
+		wb.watchRows()
 	}
-	return s.begin(ctx, func(ctx context.Context, f *follower) error { return f.reached(ctx, f.whole) })
+	return s.begin(ctx, func(ctx context.Context, wb *watchedBucket) error { return wb.awaitReady(ctx, wb.rowsReady) })
 }
 
-// Attend is Open for a copier: of the rows nothing is read into memory, and
-// nothing of the users' methods is answered before Open.
-func (s *Store) Attend(ctx context.Context) error {
-	return s.begin(ctx, func(ctx context.Context, f *follower) error { return f.opened(ctx) })
+// OpenGuards is Open for a migration: it watches the guards and reads no rows into
+// memory. The users' methods answer nothing before Open.
+func (s *Store) OpenGuards(ctx context.Context) error {
+	return s.begin(ctx, func(ctx context.Context, wb *watchedBucket) error { return wb.awaitGuards(ctx) })
 }
 
-// Make makes those buckets that are missing, with the given replicas from the
-// beginning, which takes a tenth of the time of making them with one and raising
-// them. It is a short cut alone: where it fails, Attend and Scale try again and say why.
-func (s *Store) Make(ctx context.Context, replicas int) {
+// CreateBuckets creates missing buckets with the given replicas from the
+// beginning, which takes a tenth of the time of creating them with one and raising
+// them. It is a shortcut: where it fails, OpenGuards and Scale try again and
+// report why.
+func (s *Store) CreateBuckets(ctx context.Context, replicas int) {
 	if checkReplicas(replicas, s.nodes) != nil || s.closed.Load() {
 		return
 	}
-	_ = eachTable(func(t core.Table) error { // of none comes an error
-		_, err := s.streamInfo(ctx, t.Bucket(), attempt)
-		if answered(err, codeStreamNotFound) {
-			err = s.configure(ctx, "STREAM.CREATE.", bucketConfig(t.Bucket(), max(replicas, s.replicas)))
+	_ = eachTable(func(t core.Table) error { // errors are only logged
+		_, err := s.api.StreamInfo(ctx, streamOf(t.Bucket()), jsapi.Attempt)
+		if jsapi.Answered(err, jsapi.CodeStreamNotFound) {
+			err = s.api.CreateStream(ctx, bucketConfig(t.Bucket(), max(replicas, s.replicas)))
 		}
 		if err != nil {
-			s.log.Debug("a bucket was not made at once", "bucket", t.Bucket(), "err", err)
+			s.log.Debug("a bucket was not created at once", "bucket", t.Bucket(), "err", err)
 		}
 		return nil
 	})
 }
 
-func (s *Store) begin(ctx context.Context, ready func(context.Context, *follower) error) error {
+func (s *Store) begin(ctx context.Context, ready func(context.Context, *watchedBucket) error) error {
 	if err := checkReplicas(s.replicas, s.nodes); err != nil {
 		return err
 	}
@@ -147,10 +149,10 @@ func (s *Store) begin(ctx context.Context, ready func(context.Context, *follower
 		return err
 	}
 	s.watch()
-	return eachTable(func(t core.Table) error { return ready(ctx, s.follow[t]) })
+	return eachTable(func(t core.Table) error { return ready(ctx, s.buckets[t]) })
 }
 
-// watch starts the followers, once; they end with Close.
+// watch starts the watches of all buckets, once; they end with Close.
 func (s *Store) watch() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,16 +163,16 @@ func (s *Store) watch() {
 	s.end = end
 	s.working.Go(func() { s.changes.run(ctx) })
 	s.working.Go(func() { s.reconcile(ctx) })
-	for _, f := range s.follow {
-		s.working.Go(func() { f.run(ctx) })
+	for _, wb := range s.buckets {
+		s.working.Go(func() { wb.run(ctx) })
 	}
 }
 
-// following is the follower of a table that has its first watch.
-func (s *Store) following(ctx context.Context, t core.Table) (*follower, error) {
-	f := s.follow[t]
+// readyBucket is the watched bucket of a table once it has its first watch.
+func (s *Store) readyBucket(ctx context.Context, t core.Table) (*watchedBucket, error) {
+	wb := s.buckets[t]
 	select {
-	case <-f.first:
+	case <-wb.guardsReady:
 	default:
 		s.mu.Lock()
 		begun := s.end != nil
@@ -180,12 +182,12 @@ func (s *Store) following(ctx context.Context, t core.Table) (*follower, error) 
 		}
 		ctx, cancel := context.WithTimeout(ctx, s.timeout)
 		defer cancel()
-		return f, f.opened(ctx)
+		return wb, wb.awaitGuards(ctx)
 	}
-	if broken := f.ended(); broken != nil {
+	if broken := wb.failure(); broken != nil {
 		return nil, broken
 	}
-	return f, nil
+	return wb, nil
 }
 
 func checkReplicas(replicas, nodes int) error {
@@ -232,7 +234,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// changes carries what the watches saw to OnChange, in order and without holding a watch up.
+// changes carries what the watches saw to OnChange, in order and without holding
+// up a watch.
 type changes struct {
 	tell func(Change)
 	more chan struct{}

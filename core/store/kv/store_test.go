@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 	"unibus/core/store/storetest"
 )
 
@@ -31,7 +32,7 @@ func TestOpenRacingOnThreeNodes(t *testing.T) {
 			t.Errorf("%s is on %v after all nodes opened it", table.Bucket(), nodes)
 		}
 	}
-	info := must[streamInfo](t)(lower.streamInfo(t.Context(), core.TableUsers.Bucket(), time.Second))
+	info := must[jsapi.StreamInfo](t)(lower.api.StreamInfo(t.Context(), streamOf(core.TableUsers.Bucket()), time.Second))
 	if info.Config.Replicas != 3 {
 		t.Errorf("a boot with one replica left %d, want 3", info.Config.Replicas)
 	}
@@ -48,7 +49,7 @@ func TestOpenMends(t *testing.T) {
 	}))
 	must[uint64](t)(kv.Put(ctx, "_marker", []byte("kept")))
 	s := on.open(t, 1, 3)
-	info := must[streamInfo](t)(s.streamInfo(ctx, core.TableUsers.Bucket(), time.Second))
+	info := must[jsapi.StreamInfo](t)(s.api.StreamInfo(ctx, streamOf(core.TableUsers.Bucket()), time.Second))
 	c := info.Config
 	if c.AllowDirect || !c.AllowAtomicPublish || c.MaxMsgsPerSubject != 1 || c.MaxAge != 0 || c.MaxBytes != -1 || c.Replicas != 3 {
 		t.Errorf("not mended: %+v", c)
@@ -65,7 +66,7 @@ func TestOpenMends(t *testing.T) {
 	// Turned on again by an administrator's slip: the next boot turns it off.
 	must[jetstream.KeyValue](t)(js.UpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: core.TableRooms.Bucket(), Replicas: 3}))
 	again := on.open(t, 2, 1)
-	info = must[streamInfo](t)(again.streamInfo(ctx, core.TableRooms.Bucket(), time.Second))
+	info = must[jsapi.StreamInfo](t)(again.api.StreamInfo(ctx, streamOf(core.TableRooms.Bucket()), time.Second))
 	if info.Config.AllowDirect || !info.Config.AllowAtomicPublish {
 		t.Errorf("not mended at the second boot: %+v", info.Config)
 	}
@@ -106,10 +107,10 @@ func TestScale(t *testing.T) {
 	on := onCluster(t)
 	s := on.open(t, 0, 1)
 	snap := storetest.TwoRooms(t)
-	must[int](t)(s.Import(ctx, snap))
+	must[int](t)(storetest.Import(ctx, s, snap))
 	mustDo(t, s.Scale(ctx, 3))
 	for _, table := range core.Tables() {
-		info := must[streamInfo](t)(s.streamInfo(ctx, table.Bucket(), time.Second))
+		info := must[jsapi.StreamInfo](t)(s.api.StreamInfo(ctx, streamOf(table.Bucket()), time.Second))
 		if !current(info, 3) {
 			t.Errorf("%s is not current at three replicas: %+v", table, info.Cluster)
 		}

@@ -7,7 +7,8 @@ import (
 	"unibus/core"
 )
 
-// casTries bounds how often a change is decided anew because somebody else changed the same record.
+// casTries bounds how often a change is decided again because another writer
+// changed the same record.
 const casTries = 5
 
 // AddUser adds a user. After a timeout it is KindUnavailable, and the user may be there or not.
@@ -44,16 +45,16 @@ func (s *Store) create(ctx context.Context, r core.Row, what string) error {
 		return err
 	}
 	defer cancel()
-	if err := s.settled(ctx, r.Table); err != nil {
+	if err := s.awaitProof(ctx, r.Table); err != nil {
 		return err
 	}
 	exists := core.Errorf(core.KindExists, "%s exists already", what)
-	f := s.follow[r.Table]
-	if _, there, err := f.find(r.Key); err != nil || there {
+	wb := s.buckets[r.Table]
+	if _, there, err := wb.find(r.Key); err != nil || there {
 		return firstError(err, exists)
 	}
 	var rev uint64
-	if err := f.read(func(t *table) { rev = t.gone[r.Key] }); err != nil {
+	if err := wb.read(func(t *table) { rev = t.gone[r.Key] }); err != nil {
 		return err
 	}
 	for range casTries {
@@ -61,7 +62,7 @@ func (s *Store) create(ctx context.Context, r core.Row, what string) error {
 		if core.KindOf(err) != core.KindConflict {
 			return err
 		}
-		e, there, err := s.get(ctx, f.bucket, r.Key)
+		e, there, err := s.get(ctx, wb.bucket, r.Key)
 		if err != nil {
 			return err
 		}
@@ -78,19 +79,19 @@ func (s *Store) User(ctx context.Context, id core.UserID) (core.User, error) {
 	if s.closed.Load() {
 		return core.User{}, errClosed()
 	}
-	u, _, err := s.user(ctx, id) // what it waits for has a bound of its own
+	u, _, err := s.user(ctx, id) // its waits have a bound of their own
 	return u, err
 }
 
 func (s *Store) user(ctx context.Context, id core.UserID) (core.User, uint64, error) {
-	if err := s.settled(ctx, core.TableUsers); err != nil {
+	if err := s.awaitProof(ctx, core.TableUsers); err != nil {
 		return core.User{}, 0, err
 	}
 	// An id that is known as it stands is not parsed: that takes longer than finding it.
-	r, ok, err := s.follow[core.TableUsers].find(string(id))
+	r, ok, err := s.buckets[core.TableUsers].find(string(id))
 	if err == nil && !ok {
 		if id, err = core.ParseUserID(string(id)); err == nil {
-			r, ok, err = s.follow[core.TableUsers].find(string(id))
+			r, ok, err = s.buckets[core.TableUsers].find(string(id))
 		}
 	}
 	if err != nil {
@@ -114,13 +115,14 @@ func list[T any](ctx context.Context, s *Store, t core.Table, pick func(record) 
 		return nil, err
 	}
 	defer cancel()
-	if err := s.settled(ctx, t); err != nil {
+	if err := s.awaitProof(ctx, t); err != nil {
 		return nil, err
 	}
 	return all(s, t, pick)
 }
 
-// SetUserStatus revokes or activates a user. It is decided anew when somebody else changes the same user.
+// SetUserStatus revokes or activates a user. It decides again when another writer
+// changes the same user.
 func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis) (core.User, error) {
 	return s.setStatus(ctx, id, status, at, nil)
 }
@@ -128,21 +130,23 @@ func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.U
 // SetUserStatusAs is SetUserStatus in the name of an active admin: see core.Store.
 func (s *Store) SetUserStatusAs(ctx context.Context, actor, id core.UserID, status core.UserStatus, at core.Millis) (core.User, error) {
 	return s.setStatus(ctx, id, status, at, func(ctx context.Context) error {
-		by, _, err := s.user(ctx, actor)
-		if core.KindOf(err) == core.KindNotFound || err == nil && (by.Status != core.UserActive || by.Role != core.RoleAdmin) {
+		is, err := core.HasAdmin(ctx, s, actor)
+		if err == nil && !is {
 			return core.Errorf(core.KindRefused, "%s is no active admin", actor.Short()).WithNext("ask one who is, or an operator")
 		}
 		return err
 	})
 }
 
-// keyAdmins is written with every change of an admin's status. Who decides on
-// what admins may do reads it first; its CAS then says that none has changed since.
+// keyAdmins is written with every change of an admin's status. A decision that
+// rests on being an admin reads it first; its CAS then says that no admin has
+// changed since.
 const keyAdmins = "_admins"
 
-// setStatus reads what the decision rests on after the rev of keyAdmins and,
+// setStatus reads what the decision rests on after the revision of keyAdmins and,
 // where admins have a part in it, writes user and keyAdmins in one batch, each
-// with its CAS. allow is nil where nobody's being an admin matters.
+// with its CAS. allow is nil where it does not matter whether an actor is an
+// admin.
 func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis, allow func(context.Context) error) (core.User, error) {
 	if err := checkStatus(status); err != nil {
 		return core.User{}, err
@@ -158,17 +162,17 @@ func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserS
 			return u, err
 		}
 	}
-	return core.User{}, core.Errorf(core.KindConflict, "the user %s was changed by others again and again", id.Short()).WithNext("try again")
+	return core.User{}, core.Errorf(core.KindConflict, "the user %s was changed by other writers again and again", id.Short()).WithNext("try again")
 }
 
 func (s *Store) setStatusOnce(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis, allow func(context.Context) error) (core.User, error) {
-	f, err := s.following(ctx, core.TableUsers)
+	wb, err := s.readyBucket(ctx, core.TableUsers)
 	if err != nil {
 		return core.User{}, err
 	}
-	admins, _, err := s.last(ctx, f.bucket, keyAdmins)
+	admins, _, err := s.last(ctx, wb.bucket, keyAdmins)
 	if err != nil {
-		return core.User{}, fault(err, "reading who the admins are")
+		return core.User{}, explain(err, "reading who the admins are")
 	}
 	ctx = asOfNow(ctx) // what follows has to be as new as that
 	if allow != nil {
@@ -183,10 +187,10 @@ func (s *Store) setStatusOnce(ctx context.Context, id core.UserID, status core.U
 	u.Status, u.Updated = status, at
 	row := core.UserRow(u)
 	batch := []message{{key: row.Key, value: row.Value, expect: &rev}}
-	if allow != nil || u.Role == core.RoleAdmin { // what operators do with members contends with nobody
+	if allow != nil || u.Role == core.RoleAdmin { // an operator's change of a member contends with no other
 		batch = append(batch, message{key: keyAdmins, value: []byte(token()), expect: &admins.rev})
 	}
-	_, err = s.write(ctx, f, batch)
+	_, err = s.write(ctx, wb, batch)
 	if err != nil {
 		return core.User{}, err
 	}
@@ -212,7 +216,7 @@ func (s *Store) SetKEMKey(ctx context.Context, id core.UserID, key []byte, at co
 		}
 		ctx = asOfNow(ctx)
 	}
-	return core.User{}, core.Errorf(core.KindConflict, "the user %s was changed by others again and again", id.Short()).WithNext("try again")
+	return core.User{}, core.Errorf(core.KindConflict, "the user %s was changed by other writers again and again", id.Short()).WithNext("try again")
 }
 
 // replace writes a row over the revision that was read.
@@ -222,12 +226,12 @@ func (s *Store) replace(ctx context.Context, r core.Row, rev uint64) (uint64, er
 
 // set writes one record as a user of the store.
 func (s *Store) set(ctx context.Context, m message, t core.Table) (uint64, error) {
-	f, err := s.following(ctx, t)
+	wb, err := s.readyBucket(ctx, t)
 	if err != nil {
 		return 0, err
 	}
-	if err := s.check(f.bucket, m); err != nil {
+	if err := s.check(wb.bucket, m); err != nil {
 		return 0, err
 	}
-	return s.write(ctx, f, []message{m})
+	return s.write(ctx, wb, []message{m})
 }

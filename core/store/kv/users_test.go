@@ -37,10 +37,10 @@ func TestJetStreamStoreUsers(t *testing.T) {
 	gates := func(id core.UserID, authorized, isAdmin bool) {
 		t.Helper()
 		for _, store := range []*Store{s, other} {
-			if yes := must[bool](t)(store.IsAuthorized(ctx, id)); yes != authorized {
+			if yes := must[bool](t)(storetest.IsAuthorized(ctx, store, id)); yes != authorized {
 				t.Errorf("IsAuthorized is %v", yes)
 			}
-			if yes := must[bool](t)(store.HasAdmin(ctx, id)); yes != isAdmin {
+			if yes := must[bool](t)(core.HasAdmin(ctx, store, id)); yes != isAdmin {
 				t.Errorf("HasAdmin is %v", yes)
 			}
 		}
@@ -54,10 +54,10 @@ func TestJetStreamStoreUsers(t *testing.T) {
 		t.Errorf("the revoked user came back as %+v", revoked)
 	}
 	// The store that revoked knows at once; the others when their watch tells them, and in any case when their lease ends.
-	if yes := must[bool](t)(other.IsAuthorized(ctx, admin.ID)); yes {
+	if yes := must[bool](t)(storetest.IsAuthorized(ctx, other, admin.ID)); yes {
 		t.Error("the store that revoked still authorises")
 	}
-	eventually(t, leaseFor+time.Second, "a denial at the other store", func() bool { return !must[bool](t)(s.IsAuthorized(ctx, admin.ID)) })
+	eventually(t, leaseFor+time.Second, "a denial at the other store", func() bool { return !must[bool](t)(storetest.IsAuthorized(ctx, s, admin.ID)) })
 	gates(admin.ID, false, false)
 	wantKind(t, s.AddUser(ctx, admin), core.KindExists)
 	must[core.User](t)(s.SetUserStatus(ctx, admin.ID, core.UserActive, storetest.Start+6))
@@ -82,7 +82,7 @@ func TestJetStreamStoreNotFound(t *testing.T) {
 		"PutMember user":    func() error { return s.PutMember(ctx, storetest.NewMember("here", stranger)) },
 		"RemoveMember":      func() error { return s.RemoveMember(ctx, "here", u.ID) },
 		"PutKey":            func() error { return s.PutKey(ctx, storetest.NewKey("none", 0, u.ID)) },
-		"Rekey":             func() error { _, err := s.Rekey(ctx, "none", 0, nil); return err },
+		"Rekey":             func() error { _, err := storetest.Rekey(ctx, s, "none", 0, nil); return err },
 		"Key":               func() error { _, err := s.Key(ctx, "here", 0, u.ID); return err },
 		"Key of an epoch":   func() error { _, err := s.Key(ctx, "here", 9, u.ID); return err },
 		"Key of a stranger": func() error { _, err := s.Key(ctx, "here", 0, stranger); return err },
@@ -120,13 +120,14 @@ func TestJetStreamStoreIsAuthorizedFailClosed(t *testing.T) {
 	admin := storetest.NewUser(t, "root")
 	admin.Role = core.RoleAdmin
 	mustDo(t, s.AddUser(t.Context(), admin))
-	if yes := must[bool](t)(s.HasAdmin(t.Context(), admin.ID)); !yes {
+	if yes := must[bool](t)(core.HasAdmin(t.Context(), s, admin.ID)); !yes {
 		t.Fatal("the admin is not admitted while the server runs")
 	}
 	on.nodes[0].Shutdown()
 	on.nodes[0].WaitForShutdown()
 	for what, ask := range map[string]func(context.Context, core.UserID) (bool, error){
-		"IsAuthorized": s.IsAuthorized, "HasAdmin": s.HasAdmin,
+		"IsAuthorized": func(ctx context.Context, id core.UserID) (bool, error) { return storetest.IsAuthorized(ctx, s, id) },
+		"HasAdmin":     func(ctx context.Context, id core.UserID) (bool, error) { return core.HasAdmin(ctx, s, id) },
 	} {
 		// Until the lease is over admission may rely on what it proved before.
 		eventually(t, leaseFor+time.Second, "the end of the lease", func() bool { _, ok := s.Lease(); return !ok })
@@ -146,7 +147,7 @@ func TestValuesNearTheLimit(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	s := onSingle(t).open(t, 0, 1)
-	limit := int(s.nc.MaxPayload()) - headerRoom
+	limit := int(s.api.Conn.MaxPayload()) - headerRoom
 	u := storetest.NewUser(t, "")
 	frame := len(core.UserRow(u).Value)
 	long := strings.Repeat("x", limit-frame)

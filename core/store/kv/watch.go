@@ -1,107 +1,195 @@
 package kv
 
 import (
-	"bytes"
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
-// watchPoll is how often the leader is asked though nothing was heard.
-const watchPoll = time.Second
+const (
+	heartbeat    = time.Second             // of a watch without messages
+	watchTimeout = 2500 * time.Millisecond // without a message or heartbeat, a watch counts as dead
+)
 
-// echoes are the times after a write was heard of at which the leader is asked:
-// it is heard of when it is sent, and can be read when it is committed.
-func echoes() []time.Duration {
-	return []time.Duration{2 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond}
+// watch is one push consumer of a bucket and the table that it has delivered.
+// Messages come in the order of their sequences; a gap ends it.
+type watch struct {
+	owner *watchedBucket
+	name  string
+	sub   *nats.Subscription
+
+	filters []string // keys; none: all
+	rows    bool     // it delivers the rows too
+	large   bool     // the table is large: see largeTable
+
+	// Under the follower's mu.
+	table     *table
+	delivered uint64 // messages, as the consumer counts them
+	heard     time.Time
+	dead      bool
+	fence     uint64
+	fenced    bool          // the fence is known
+	ready     chan struct{} // closed when the fence is reached
 }
 
-// Watch calls f with the control records as they are, and again after every
-// change, until ctx ends; then it returns nil. A record that is not there is
-// nil. Calls come one at a time; of changes in quick succession only the last
-// may be seen. It does not hang on a consumer, which would die with the node it
-// lives on: it listens for the writes themselves and asks the stream's leader,
-// and every second in any case. Without a leader it goes on asking.
-func (k *Control) Watch(ctx context.Context, f func(authority *core.Authority, migration []byte)) error {
-	heard := make(chan struct{}, 1)
-	sub, err := k.nc.Subscribe(subjectOf(ControlBucket, ">"), func(*nats.Msg) {
-		select {
-		case heard <- struct{}{}:
-		default:
-		}
-	})
+func (wb *watchedBucket) newWatch() *watch {
+	n := &watch{owner: wb, name: "watch_" + token(), table: newTable(wb.name), heard: time.Now(), ready: make(chan struct{})}
+	n.rows = wb.rowsWanted.Load()
+	if wb.guardOnly || !n.rows {
+		n.filters = []string{keyGuard, barrierKey(wb.node), watchKey(wb.node)}
+	}
+	return n
+}
+
+// start subscribes and creates the consumer. It lives on one peer that the server
+// picks, and reads that peer's store.
+func (n *watch) start(ctx context.Context) error {
+	bc := n.owner.client
+	inbox := bc.api.Conn.NewInbox()
+	sub, err := bc.api.Conn.Subscribe(inbox, n.handle)
 	if err != nil {
-		return fault(err, "watching the control records")
+		return err
 	}
-	defer func() { _ = sub.Unsubscribe() }()
-	var seen view
-	var pending []time.Duration
-	for first := true; ctx.Err() == nil && !k.closed.Load(); {
-		next, err := k.look(ctx)
-		switch {
-		case err != nil && ctx.Err() == nil:
-			k.log.Debug("the control records could not be read; the watch goes on", "err", err)
-		case err == nil && (first || next.newerThan(seen)):
-			first, seen = false, next
-			f(next.authority, bytes.Clone(next.migration))
+	n.sub = sub
+	if err := sub.SetPendingLimits(-1, -1); err != nil { // the consumer's flow control is the limit
+		return err
+	}
+	config := map[string]any{
+		"name": n.name, "deliver_subject": inbox, "deliver_policy": "all", "ack_policy": "none", "replay_policy": "instant",
+		"idle_heartbeat": heartbeat, "flow_control": true, "inactive_threshold": consumerIdle,
+		"num_replicas": 1, "mem_storage": true, "headers_only": n.owner.keysOnly,
+	}
+	if len(n.filters) > 0 {
+		var subjects []string
+		for _, key := range n.filters {
+			subjects = append(subjects, subjectOf(n.owner.bucket, key))
 		}
-		pending = k.rest(ctx, heard, pending)
+		config["filter_subjects"] = subjects
 	}
-	return nil
+	try, cancel := context.WithTimeout(ctx, jsapi.Attempt)
+	defer cancel()
+	body := map[string]any{"stream_name": streamOf(n.owner.bucket), "config": config}
+	return bc.api.Request(try, "CONSUMER.CREATE."+streamOf(n.owner.bucket)+"."+n.name, body, nil)
 }
 
-// rest waits for the next look: at the next echo, when a write is heard of, or
-// when a second has passed. It returns the echoes that are left.
-func (k *Control) rest(ctx context.Context, heard <-chan struct{}, pending []time.Duration) []time.Duration {
-	wait := watchPoll
-	if len(pending) > 0 {
-		wait, pending = pending[0], pending[1:]
+// stop ends the watch; its consumer is deleted without waiting for the answer.
+func (n *watch) stop() {
+	if n.sub != nil {
+		_ = n.sub.Unsubscribe() // fails where the connection is gone, and the subscription with it
 	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
+	n.owner.client.discard(n.owner.bucket, n.name)
+}
+
+// handle is called for every message of the consumer, one at a time.
+func (n *watch) handle(msg *nats.Msg) {
+	if msg.Header.Get("Status") != "" {
+		n.beat(msg)
+		return
+	}
+	wb := n.owner
+	at, ok := parseDelivery(msg.Reply)
+	if !ok {
+		wb.client.log.Warn("a watch received a message without a stream sequence", "bucket", wb.bucket)
+		return
+	}
+	e := entry{key: keyOf(wb.bucket, msg.Subject), value: msg.Data, rev: at.rev, deleted: isDeleted(msg.Header)}
+	var r record
+	if e.key[0] != '_' && !e.deleted {
+		r = decodeRecord(core.Row{Table: wb.name, Key: e.key, Value: e.value}, e.rev)
+	}
+	wb.mu.Lock()
+	defer wb.mu.Unlock()
+	if n.dead {
+		return
+	}
+	n.heard = time.Now()
+	if n.delivered++; at.count != n.delivered {
+		wb.loseWatch(n, "a message of it was lost")
+		return
+	}
+	wb.apply(n, e, r, msg.Header)
+	if n.fenced {
+		n.reach()
+	}
+}
+
+// beat answers flow control, and finds out from a heartbeat whether the last
+// messages were lost.
+func (n *watch) beat(msg *nats.Msg) {
+	wb := n.owner
+	if msg.Reply != "" {
+		_ = msg.Respond(nil) // where the connection is gone the watch ends anyway
+	} else if stalled := msg.Header.Get("Nats-Consumer-Stalled"); stalled != "" {
+		_ = wb.client.api.Conn.Publish(stalled, nil)
+	}
+	wb.mu.Lock()
+	defer wb.mu.Unlock()
+	n.heard = time.Now()
+	sent, err := strconv.ParseUint(msg.Header.Get("Nats-Last-Consumer"), 10, 64)
+	if err == nil && sent != n.delivered && !n.dead {
+		wb.loseWatch(n, "its last message was lost")
+	}
+}
+
+// setFence sets the sequence that the watch has to reach before it can be used.
+func (n *watch) setFence(seq uint64) {
+	n.owner.mu.Lock()
+	defer n.owner.mu.Unlock()
+	n.fence, n.fenced = seq, true
 	select {
-	case <-ctx.Done():
-	case <-t.C:
-	case <-heard:
-		return echoes()
+	case <-n.ready:
+		n.ready = make(chan struct{})
+	default:
 	}
-	return pending
+	n.reach()
 }
 
-// view is both records as they were read.
-type view struct {
-	authority    *core.Authority
-	migration    []byte
-	authorityRev uint64
-	migrationRev uint64
+func (n *watch) reach() {
+	if n.table.seq < n.fence {
+		return
+	}
+	select {
+	case <-n.ready:
+	default:
+		close(n.ready)
+	}
 }
 
-// newerThan is false also for older records: a deposed leader may answer with them for a while.
-func (v view) newerThan(seen view) bool {
-	if v.authorityRev < seen.authorityRev || v.migrationRev < seen.migrationRev {
-		return false
+// caughtUp waits for the fence as long as messages arrive: a replica that lags may
+// be a bad choice, and sends heartbeats like any other. Starting a large table
+// again is a worse choice, so that gets more time.
+func (n *watch) caughtUp(ctx context.Context) error {
+	patience := barrierWait
+	if n.large {
+		patience = watchTimeout
 	}
-	return v.authorityRev > seen.authorityRev || v.migrationRev > seen.migrationRev
-}
-
-func (k *Control) look(ctx context.Context) (view, error) {
-	var v view
-	a, rev, err := k.Authority(ctx)
-	switch {
-	case err == nil:
-		v.authority, v.authorityRev = &a, rev
-	case core.KindOf(err) != core.KindNotFound:
-		return view{}, err
+	n.owner.mu.RLock()
+	ready, seen := n.ready, n.delivered
+	n.owner.mu.RUnlock()
+	since := time.Now()
+	t := time.NewTicker(barrierWait)
+	defer t.Stop()
+	for {
+		select {
+		case <-ready:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.C:
+		}
+		n.owner.mu.RLock()
+		now, dead := n.delivered, n.dead
+		n.owner.mu.RUnlock()
+		if now != seen {
+			seen, since = now, time.Now()
+		}
+		if dead || time.Since(since) >= patience {
+			return context.DeadlineExceeded
+		}
 	}
-	value, rev, err := k.Migration(ctx)
-	switch {
-	case err == nil:
-		v.migration, v.migrationRev = value, rev
-	case core.KindOf(err) != core.KindNotFound:
-		return view{}, err
-	}
-	return v, nil
 }

@@ -21,10 +21,9 @@ type BackupInfo struct {
 	Bytes  int64  `json:"bytes"`
 }
 
-// Backup writes a consistent copy of the file while writers go on, only its
-// owner may read it, and it is on disk when Backup returns. A target that is
-// there already is refused with KindExists, and a copy that fails is removed.
-// ctx alone bounds it.
+// Backup writes a consistent copy of the file while writers go on. Only its owner
+// may read it, and it is on disk when Backup returns. An existing target is
+// refused with KindExists, and a copy that fails is removed. ctx alone bounds it.
 func (s *Store) Backup(ctx context.Context, path string) (BackupInfo, error) {
 	if !s.open.Load() {
 		return BackupInfo{}, s.closed()
@@ -66,7 +65,7 @@ func (s *Store) copyTo(ctx context.Context, target string) (BackupInfo, error) {
 	_, err := db.ExecContext(ctx, "VACUUM INTO ?", target)
 	_ = db.Close()
 	if err != nil {
-		return BackupInfo{}, s.sentence(ctx, err)
+		return BackupInfo{}, s.explain(ctx, err)
 	}
 	if err := s.forgetChanges(ctx, target); err != nil {
 		return BackupInfo{}, err
@@ -75,12 +74,13 @@ func (s *Store) copyTo(ctx context.Context, target string) (BackupInfo, error) {
 	return info, fileFailed(target, err)
 }
 
-// forgetChanges takes the log of changes out of a copy. What else it brought along must be ours.
+// forgetChanges removes the log of changes from a copy. Everything else in its
+// schema must be ours.
 func (s *Store) forgetChanges(ctx context.Context, target string) error {
 	c := New(Config{Path: target, AllowFenced: true})
 	db := sqlOpen(c.dsn())
 	defer func() { _ = db.Close() }()
-	return s.attempt(ctx, 0, db, func(ctx context.Context, tx *sql.Tx) error {
+	return s.runTransaction(ctx, 0, db, func(ctx context.Context, tx *sql.Tx) error {
 		if err := untrackIn(ctx, tx); err != nil {
 			return err
 		}
@@ -88,7 +88,7 @@ func (s *Store) forgetChanges(ctx context.Context, target string) error {
 	})
 }
 
-// settleFile puts the file on disk, its directory's entry too, and sums it up.
+// settleFile syncs the file and its directory's entry, and computes its digest.
 func settleFile(target string) (BackupInfo, error) {
 	f, err := os.OpenFile(target, os.O_RDWR, 0)
 	if err != nil {
@@ -105,5 +105,5 @@ func fileFailed(target string, err error) error {
 		return nil
 	}
 	return core.Errorf(core.KindFailed, "the file %s could not be written: %w", target, err).
-		WithNext("see that its directory is there, is yours and has free space")
+		WithNext("check that its directory exists, is yours and has free space")
 }

@@ -43,7 +43,7 @@ func TestBackupSQLiteCreatesConsistentCopy(t *testing.T) {
 			for e := core.Epoch(0); ctx.Err() == nil; e++ {
 				k := storetest.NewKey(room.ID, e+1, owner.ID)
 				k.Box = make([]byte, 3000)
-				if _, err := own.Rekey(context.Background(), room.ID, e, []core.SealedKey{k}); err != nil {
+				if _, err := storetest.Rekey(context.Background(), own, room.ID, e, []core.SealedKey{k}); err != nil {
 					t.Errorf("a writer was stopped: %v", err)
 					return
 				}
@@ -77,7 +77,7 @@ func checkBackup(t *testing.T, info BackupInfo, target string) {
 	}
 	copied := opened(t, Config{Path: target, ReadOnly: true})
 	must(t, copied.Integrity(t.Context()))
-	got, err := copied.Export(t.Context())
+	got, err := storetest.Export(t.Context(), copied)
 	must(t, err)
 	boxes := map[core.RoomID]core.Epoch{}
 	for _, k := range got.Keys {

@@ -34,15 +34,15 @@ func (s *Store) closed() error {
 	return core.Errorf(core.KindUnavailable, "the database %s is closed", s.path)
 }
 
-// moving is what a writer is told while the file is fenced.
-func moving() error {
+// errMigrating is the error of a write while the file is fenced.
+func errMigrating() error {
 	return core.Errorf(core.KindUnavailable, "the control plane is moving: this database takes no changes").
-		WithNext("see `unibusd migration status`; repeat the change when the move is over")
+		WithNext("see `unibusd migration status`; repeat the change when the migration is over")
 }
 
-// sentence turns an error of the database into one that a person can use.
-// Errors that are sentences already pass.
-func (s *Store) sentence(ctx context.Context, err error) error {
+// explain turns an error of the database into one that a person can use. A core
+// error passes as it is.
+func (s *Store) explain(ctx context.Context, err error) error {
 	var known *core.Error
 	switch {
 	case err == nil || errors.As(err, &known):
@@ -53,17 +53,17 @@ func (s *Store) sentence(ctx context.Context, err error) error {
 		return core.Errorf(core.KindUnavailable, "the database %s did not answer in time: %w", s.path, context.DeadlineExceeded).
 			WithNext("see whether another process holds it: lsof %s", s.path)
 	case ctx.Err() != nil:
-		return core.Errorf(core.KindUnavailable, "the call to the database %s was given up: %w", s.path, ctx.Err())
+		return core.Errorf(core.KindUnavailable, "the call to the database %s was canceled: %w", s.path, ctx.Err())
 	}
-	return codeSentence(s.path, err)
+	return explainCode(s.path, err)
 }
 
-// codeSentence explains a result code of SQLite. The driver's own error stays
-// behind: nobody outside may depend on it.
-func codeSentence(path string, err error) error {
+// explainCode explains a result code of SQLite. The driver's own error is not
+// kept: no package outside may depend on it.
+func explainCode(path string, err error) error {
 	c := code(err)
 	if c == codes.SQLITE_CONSTRAINT_TRIGGER {
-		return moving()
+		return errMigrating()
 	}
 	switch c & 0xff {
 	case codes.SQLITE_BUSY, codes.SQLITE_LOCKED:
@@ -80,7 +80,7 @@ func codeSentence(path string, err error) error {
 			WithNext("run as the user who owns them, or change their owner and mode")
 	case codes.SQLITE_IOERR:
 		return core.Errorf(core.KindFailed, "the disk refused a read or a write of the database %s: %s", path, err.Error()).
-			WithNext("look at the disk and the kernel's log before anything else")
+			WithNext("check the disk and the kernel's log before anything else")
 	case codes.SQLITE_CONSTRAINT, codes.SQLITE_MISMATCH:
 		return core.Errorf(core.KindInvalid, "the database %s refuses the row by a rule of its own: %s", path, err.Error())
 	case codes.SQLITE_TOOBIG:

@@ -8,8 +8,8 @@ import (
 )
 
 // The fence is two things in one transaction: a raised user_version, which
-// this program looks at, and triggers, which stop an older one that has the
-// file open.
+// this program checks, and triggers, which stop an older one that has the file
+// open.
 
 var fencedEvents = []string{"INSERT", "UPDATE", "DELETE"}
 
@@ -17,15 +17,15 @@ func trigger(t table, event string) string {
 	return fmt.Sprintf("unibus_fence_%s_%s", t.name, strings.ToLower(event))
 }
 
-// Fence refuses every change from now on, in every process, until Lift. A
-// fenced file stays fenced over a restart. Fencing twice is harmless.
+// Fence refuses every change from now on, in every process, until Lift. A fenced
+// file stays fenced over a restart. Fencing twice is harmless.
 func (s *Store) Fence(ctx context.Context) error {
-	return s.exclusive(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+	return s.updateAnySchema(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		version, err := pragmaInt(ctx, tx, "user_version")
 		if err != nil || version >= fenceStep {
 			return err
 		}
-		if err := s.unchanged(ctx, tx); err != nil {
+		if err := s.checkSchema(ctx, tx); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, s.layout().fenceScript()+fmt.Sprintf("PRAGMA user_version=%d;", version+fenceStep))
@@ -47,7 +47,7 @@ func (l layout) fenceScript() string {
 
 // Lift undoes exactly what Fence did. Lifting twice is harmless.
 func (s *Store) Lift(ctx context.Context) error {
-	return s.exclusive(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+	return s.updateAnySchema(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		version, err := pragmaInt(ctx, tx, "user_version")
 		if err != nil || version < fenceStep {
 			return err
@@ -64,10 +64,10 @@ func (s *Store) Lift(ctx context.Context) error {
 	})
 }
 
-// Fenced says whether the file is fenced now, by whichever process.
+// Fenced is true where the file is fenced now, by any process.
 func (s *Store) Fenced(ctx context.Context) (bool, error) {
 	fenced := false
-	err := s.look(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.viewAnySchema(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		version, err := pragmaInt(ctx, tx, "user_version")
 		fenced = version >= fenceStep
 		return err

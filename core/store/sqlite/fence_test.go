@@ -42,7 +42,7 @@ func TestFenceAndLift(t *testing.T) {
 			t.Errorf("Fenced: %v, %v", fenced, err)
 		}
 		_, errStatus := st.SetUserStatus(t.Context(), u, core.UserRevoked, 9)
-		_, errRekey := st.Rekey(t.Context(), "a", 0, nil)
+		_, errRekey := storetest.Rekey(t.Context(), st, "a", 0, nil)
 		_, errImport := st.Import(t.Context(), core.Snapshot{Users: []core.User{storetest.NewUser(t, "a")}})
 		for _, err := range []error{
 			st.AddUser(t.Context(), storetest.NewUser(t, "a")), errStatus, errRekey, errImport,
@@ -51,11 +51,11 @@ func TestFenceAndLift(t *testing.T) {
 		} {
 			wantKind(t, err, core.KindUnavailable, "the control plane is moving")
 		}
-		if yes, err := st.HasAdmin(t.Context(), u); err != nil {
+		if yes, err := core.HasAdmin(t.Context(), st, u); err != nil {
 			t.Errorf("a fence stopped a reader: %v, %v", yes, err)
 		}
 	}
-	got, err := s.Export(t.Context())
+	got, err := storetest.Export(t.Context(), s)
 	must(t, err)
 	if d := cmp.Diff(in, got); d != "" {
 		t.Errorf("a fenced file changed:\n%s", d)

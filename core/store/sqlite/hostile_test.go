@@ -24,7 +24,7 @@ func TestGenuineFilesAreOpened(t *testing.T) {
 		must(t, os.WriteFile(path, hostile.GenuineFile(name), 0o600))
 		s := opened(t, Config{Path: path})
 		must(t, s.Integrity(t.Context()))
-		was, err := s.Export(t.Context())
+		was, err := storetest.Export(t.Context(), s)
 		must(t, err)
 		if problems, err := s.Problems(t.Context(), 0); err != nil || len(problems) > 0 || len(was.Keys) == 0 {
 			t.Errorf("%s: %v, %v, %d keys", name, problems, err, len(was.Keys))
@@ -141,11 +141,11 @@ func TestAWriteWithoutItsEffectIsAnError(t *testing.T) {
 			return s.PutKey(t.Context(), key)
 		}},
 		"rekey": {"AFTER INSERT ON room_keys BEGIN DELETE FROM room_keys; END", func(s *Store) error {
-			_, err := s.Rekey(t.Context(), "r", 0, []core.SealedKey{key})
+			_, err := storetest.Rekey(t.Context(), s, "r", 0, []core.SealedKey{key})
 			return err
 		}},
 		"rekey of nobody": {"AFTER UPDATE ON rooms BEGIN UPDATE rooms SET epoch = 0; END", func(s *Store) error {
-			_, err := s.Rekey(t.Context(), "r", 0, nil)
+			_, err := storetest.Rekey(t.Context(), s, "r", 0, nil)
 			return err
 		}},
 		"commit": {"AFTER INSERT ON epoch_records BEGIN UPDATE epoch_records SET record = X'00'; END", func(s *Store) error {
@@ -165,9 +165,9 @@ func TestAWriteWithoutItsEffectIsAnError(t *testing.T) {
 			must(t, s.CreateRoom(t.Context(), storetest.NewRoom("r", owner.ID)))
 			must(t, s.PutMember(t.Context(), storetest.NewMember("r", owner.ID)))
 			if name == "commit" {
-				must(t, s.raise(t.Context()))
+				must(t, s.upgradeToStates(t.Context()))
 			}
-			before, err := s.Export(t.Context())
+			before, err := storetest.Export(t.Context(), s)
 			must(t, err)
 			must(t, raw(t, s.Path(), "CREATE TRIGGER t "+c.trigger))
 			wantKind(t, c.change(s), core.KindInvalid, `"t"`) // the schema is looked at again
@@ -175,7 +175,7 @@ func TestAWriteWithoutItsEffectIsAnError(t *testing.T) {
 			must(t, err)
 			s.compared.Store(int64(cookie) + 1) // as if it had not been
 			wantKind(t, c.change(s), core.KindFailed, "is not there as it was written")
-			after, err := s.Export(t.Context())
+			after, err := storetest.Export(t.Context(), s)
 			must(t, err)
 			if d := cmp.Diff(before, after); d != "" {
 				t.Errorf("a change that failed left something:\n%s", d)

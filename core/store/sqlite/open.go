@@ -17,8 +17,8 @@ import (
 	"unibus/core"
 )
 
-// busyWait is how long SQLite itself waits for another process, in
-// milliseconds; attempt asks again until the operation's timeout.
+// busyWait is how long SQLite itself waits for another process, in milliseconds;
+// runTransaction tries again until the operation's timeout.
 const busyWait = 200
 
 // Open finds, checks and opens the file; nothing is changed in one that is refused.
@@ -41,7 +41,7 @@ func (s *Store) Open(ctx context.Context) error {
 	if err := s.refuseJournal(); err != nil {
 		return err
 	}
-	if err := s.admit(ctx, fresh); err != nil {
+	if err := s.initializeOrVerify(ctx, fresh); err != nil {
 		return err
 	}
 	s.read = sqlOpen(s.dsn("query_only(1)"))
@@ -54,19 +54,21 @@ func (s *Store) Open(ctx context.Context) error {
 	s.write = sqlOpen(dsn + "&_txlock=immediate")
 	s.write.SetMaxOpenConns(1)
 	s.open.Store(true)
-	return s.settle(ctx)
+	return s.enableWAL(ctx)
 }
 
-// settle makes the first writing connection, which turns on the write-ahead log.
-func (s *Store) settle(ctx context.Context) error {
-	err := s.exclusive(ctx, s.cfg.Timeout, func(context.Context, *sql.Tx) error { return nil })
+// enableWAL makes the first writing connection, which turns on the write-ahead
+// log.
+func (s *Store) enableWAL(ctx context.Context) error {
+	err := s.updateAnySchema(ctx, s.cfg.Timeout, func(context.Context, *sql.Tx) error { return nil })
 	if err != nil {
 		_ = s.Close()
 	}
 	return err
 }
 
-// resolve makes the path absolute. Of a file that is yet to be made, the directory is resolved.
+// resolve makes the path absolute. For a file that is yet to be made, the
+// directory is resolved.
 func (s *Store) resolve() error {
 	abs, err := filepath.Abs(s.cfg.Path)
 	if err != nil || s.cfg.Path == "" {
@@ -89,8 +91,8 @@ func (s *Store) resolve() error {
 	return nil
 }
 
-// examine looks at the file without SQLite, whose messages would not say what
-// is wrong. fresh says that the file is empty and to be initialized.
+// examine looks at the file without SQLite, whose messages would not say what is
+// wrong. fresh is true where the file is empty and to be initialized.
 func (s *Store) examine() (fresh bool, err error) {
 	info, err := os.Stat(s.path)
 	create := s.cfg.Create && !s.cfg.ReadOnly
@@ -108,19 +110,20 @@ func (s *Store) examine() (fresh bool, err error) {
 		return false, s.fileError(fs.ErrPermission)
 	case info.Size() > 0:
 		return false, s.examineHeader(info.Size())
-	case create && s.filledBy(time.Now().Add(birth)):
+	case create && s.waitFilled(time.Now().Add(creationWait)):
 		return s.examine()
 	}
 	return false, core.Errorf(core.KindInvalid, "the database %s is empty: zero bytes", s.path).
 		WithNext("put a backup in its place, or remove it and let `unibusd serve` make a new one")
 }
 
-// birth is how long another process may take from making the file to filling it.
-const birth = 2 * time.Second
+// creationWait is how long another process may take from making the file to
+// filling it.
+const creationWait = 2 * time.Second
 
-// filledBy waits for a process that has just made the file. An empty file that
-// nobody fills was a database once, and is not made a new one in silence.
-func (s *Store) filledBy(end time.Time) bool {
+// waitFilled waits for a process that has just made the file. An empty file that
+// no process fills was a database once, and is not silently made a new one.
+func (s *Store) waitFilled(end time.Time) bool {
 	for time.Now().Before(end) {
 		if info, err := os.Stat(s.path); err == nil && info.Size() > 0 {
 			return true
@@ -165,7 +168,7 @@ func (s *Store) examineHeader(size int64) error {
 		return s.truncated(size, headerLen)
 	}
 	pageSize := int64(binary.BigEndian.Uint16(header[16:]))
-	if pageSize == 1 { // the format's word for 65,536
+	if pageSize == 1 { // the format's encoding of 65,536
 		pageSize = 1 << 16
 	}
 	want := pageSize * int64(binary.BigEndian.Uint32(header[28:]))
@@ -195,7 +198,7 @@ func (s *Store) hasLog() bool {
 }
 
 // refuseJournal refuses a backup with a journal beside it: SQLite would write old
-// pages over the file's, and its checksums are no proof of whose they are.
+// pages over the file's, and its checksums do not prove that both belong together.
 func (s *Store) refuseJournal() error {
 	info, err := os.Stat(s.path + "-journal")
 	if !s.cfg.Backup || err != nil || info.Size() == 0 {
@@ -210,12 +213,12 @@ func (s *Store) truncated(size, want int64) error {
 		WithNext("keep the file, and put a backup in its place")
 }
 
-// admit initializes a fresh file and verifies every other, over a connection
-// that leaves the file's journal mode alone.
-func (s *Store) admit(ctx context.Context, fresh bool) error {
+// initializeOrVerify initializes a fresh file and verifies every other, over a
+// connection that leaves the file's journal mode alone.
+func (s *Store) initializeOrVerify(ctx context.Context, fresh bool) error {
 	db := sqlOpen(s.dsn() + "&_txlock=" + map[bool]string{true: "immediate", false: "deferred"}[fresh])
 	defer func() { _ = db.Close() }()
-	return s.attempt(ctx, wholeFactor*s.cfg.Timeout, db, func(ctx context.Context, tx *sql.Tx) error {
+	return s.runTransaction(ctx, wholeFactor*s.cfg.Timeout, db, func(ctx context.Context, tx *sql.Tx) error {
 		if fresh {
 			if err := initialize(ctx, tx); err != nil {
 				return err
@@ -237,7 +240,7 @@ func (s *Store) dsn(pragmas ...string) string {
 		q.Set("mode", "ro")
 	}
 	if _, err := os.Lstat(s.path + "-wal"); s.cfg.Backup && errors.Is(err, fs.ErrNotExist) {
-		q.Set("immutable", "1") // nobody writes it, and nothing is made beside it
+		q.Set("immutable", "1") // no process writes it, and no file is made beside it
 	}
 	return (&url.URL{Scheme: "file", Path: s.path, RawQuery: q.Encode()}).String()
 }

@@ -12,13 +12,14 @@ import (
 // headers, and a batch needs some of that for its own.
 const maxRow = 1<<20 - 64<<10
 
-// Problems names what keeps the file from being moved: every row that cannot
-// be converted, and why, in the order of the tables, at most limit of them (0
-// or less: all). The users' and rooms' ids are in memory meanwhile. ctx alone bounds it.
+// Problems names what keeps the file from being migrated: every row that cannot be
+// converted, and why, in the order of the tables, at most limit of them (0 or
+// less: all). The users' and rooms' ids are in memory meanwhile. ctx alone bounds
+// it.
 func (s *Store) Problems(ctx context.Context, limit int) ([]core.Problem, error) {
 	var found []core.Problem
 	err := s.view(ctx, 0, func(ctx context.Context, tx *sql.Tx) error {
-		p := search{layout: s.layout(), limit: limit, known: map[core.UserID]bool{}, epoch: map[core.RoomID]core.Epoch{}}
+		p := problemSearch{layout: s.layout(), limit: limit, known: map[core.UserID]bool{}, epoch: map[core.RoomID]core.Epoch{}}
 		err := p.run(ctx, tx)
 		found = p.found
 		if err == errStop {
@@ -29,64 +30,66 @@ func (s *Store) Problems(ctx context.Context, limit int) ([]core.Problem, error)
 	return found, err
 }
 
-// search is one pass over the tables. Users and rooms are read twice: what
-// refers to them needs all of them.
-type search struct {
+// problemSearch is one pass over the tables. Users and rooms are read twice: rows
+// that refer to them need all of them.
+type problemSearch struct {
 	layout
 	limit int
 	found []core.Problem
 	known map[core.UserID]bool
 	epoch map[core.RoomID]core.Epoch
 
-	lastKey, lastStored string // of the last sound row of the present table: its key, and as it is stored
+	lastKey, lastStored string // of the last valid row of the present table: its key, and as it is stored
 }
 
-func (p *search) run(ctx context.Context, tx *sql.Tx) error {
-	if err := p.learn(ctx, tx); err != nil {
+func (p *problemSearch) run(ctx context.Context, tx *sql.Tx) error {
+	if err := p.collectIDs(ctx, tx); err != nil {
 		return err
 	}
 	for _, t := range p.tables {
 		p.lastKey, p.lastStored = "", ""
-		err := scan(ctx, tx, t, t.inKeyOrder(), nil, func(c *cells) error {
+		err := scan(ctx, tx, t, t.inKeyOrder(), nil, func(c *rowDecoder) error {
 			row := p.read(c)
 			if len(c.faults) == 0 && row.Key != "" {
-				p.whole(c, row)
+				p.checkWholeRow(c, row)
 			}
-			return p.take(c)
+			return p.addProblems(c)
 		})
 		if err != nil {
 			return err
 		}
 	}
-	if !p.states() {
+	if !p.hasStates() {
 		return nil
 	}
 	return p.chains(ctx, tx)
 }
 
-// chains checks that from a room's rec its records lead back, each to the rec of the epoch before it.
-func (p *search) chains(ctx context.Context, tx *sql.Tx) error {
+// chains checks that from a room's rec its records lead back, each to the rec of
+// the epoch before it.
+func (p *problemSearch) chains(ctx context.Context, tx *sql.Tx) error {
 	const none = "'" + core.LegacyRec + "'"
 	rooms := "LEFT JOIN epoch_records r ON r.room_id = rooms.id AND r.epoch = rooms.epoch WHERE rooms.rec <> coalesce(r.rec, " + none + ")"
-	err := scan(ctx, tx, p.rooms, fmt.Sprintf("SELECT %s FROM rooms %s ORDER BY rooms.id", p.rooms.selected("rooms."), rooms), nil, func(c *cells) error {
-		c.bad("rec = '…'", "make it the rec that epoch_records has for its epoch, or 0 where there is none",
-			"its rec %s is not that of its epoch's record", shown(c.values[6]))
-		return p.take(c)
+	err := scan(ctx, tx, p.rooms, fmt.Sprintf("SELECT %s FROM rooms %s ORDER BY rooms.id", p.rooms.selected("rooms."), rooms), nil, func(c *rowDecoder) error {
+		c.addFault("rec = '…'", "make it the rec that epoch_records has for its epoch, or 0 where there is none",
+			"its rec %s is not that of its epoch's record", display(c.values[6]))
+		return p.addProblems(c)
 	})
 	if err != nil {
 		return err
 	}
 	records := "LEFT JOIN epoch_records b ON b.room_id = a.room_id AND b.epoch = a.epoch - 1 WHERE a.epoch > 0 AND a.prev <> coalesce(b.rec, " + none + ")"
-	return scan(ctx, tx, p.records, fmt.Sprintf("SELECT %s FROM epoch_records a %s ORDER BY a.room_id, a.epoch", p.records.selected("a."), records), nil, func(c *cells) error {
-		c.bad("prev = '…'", "make it the rec that epoch_records has for the epoch before, or 0 where there is none",
-			"its prev %s is not the rec of the epoch before it", shown(c.values[4]))
-		return p.take(c)
+	return scan(ctx, tx, p.records, fmt.Sprintf("SELECT %s FROM epoch_records a %s ORDER BY a.room_id, a.epoch", p.records.selected("a."), records), nil, func(c *rowDecoder) error {
+		c.addFault("prev = '…'", "make it the rec that epoch_records has for the epoch before, or 0 where there is none",
+			"its prev %s is not the rec of the epoch before it", display(c.values[4]))
+		return p.addProblems(c)
 	})
 }
 
-// learn notes which users and rooms there are, whatever else is wrong with their rows.
-func (p *search) learn(ctx context.Context, tx *sql.Tx) error {
-	err := scan(ctx, tx, p.users, p.users.all(""), nil, func(c *cells) error {
+// collectIDs collects the ids of users and rooms, whatever else is wrong with
+// their rows.
+func (p *problemSearch) collectIDs(ctx context.Context, tx *sql.Tx) error {
+	err := scan(ctx, tx, p.users, p.users.all(""), nil, func(c *rowDecoder) error {
 		if u := readUser(c); u.ID != "" {
 			p.known[u.ID] = true
 		}
@@ -95,7 +98,7 @@ func (p *search) learn(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
-	return scan(ctx, tx, p.rooms, p.rooms.all(""), nil, func(c *cells) error {
+	return scan(ctx, tx, p.rooms, p.rooms.all(""), nil, func(c *rowDecoder) error {
 		if r := readRoom(c); r.ID != "" {
 			p.epoch[r.ID] = r.Epoch
 		}
@@ -104,65 +107,66 @@ func (p *search) learn(ctx context.Context, tx *sql.Tx) error {
 }
 
 // read converts the row and checks what it refers to.
-func (p *search) read(c *cells) core.Row {
+func (p *problemSearch) read(c *rowDecoder) core.Row {
 	switch c.table.name {
 	case core.TableUsers:
 		return core.UserRow(readUser(c))
 	case core.TableRooms:
 		r := readRoom(c)
 		if r.Owner != "" && !p.known[r.Owner] {
-			c.bad("owner = '…'", "name a user who is there, or add that one", "its owner %s is not a user", r.Owner)
+			c.addFault("owner = '…'", "name a user who is there, or add that one", "its owner %s is not a user", r.Owner)
 		}
 		return core.RoomRow(r)
 	case core.TableMembers:
 		m := readMember(c)
-		p.orphan(c, m.Room, m.User)
+		p.checkReferences(c, m.Room, m.User)
 		return core.MemberRow(m)
 	case tableRecords:
 		r, there := readRecord(c)
-		p.orphan(c, r.Room, "")
-		p.above(c, r.Room, r.Epoch)
+		p.checkReferences(c, r.Room, "")
+		p.checkEpochBound(c, r.Room, r.Epoch)
 		if !there {
 			return core.Row{}
 		}
 		return core.RecordRow(r)
 	default:
 		k := readKey(c)
-		p.orphan(c, k.Room, k.User)
-		p.above(c, k.Room, k.Epoch)
+		p.checkReferences(c, k.Room, k.User)
+		p.checkEpochBound(c, k.Room, k.Epoch)
 		return core.KeyRow(k)
 	}
 }
 
-func (p *search) above(c *cells, room core.RoomID, epoch core.Epoch) {
+func (p *problemSearch) checkEpochBound(c *rowDecoder, room core.RoomID, epoch core.Epoch) {
 	if current, ok := p.epoch[room]; ok && epoch > current {
-		c.badRow("no member can have used it", "its epoch %d is above that of its room, %d", epoch, current)
+		c.addRowFault("no member can have used it", "its epoch %d is above that of its room, %d", epoch, current)
 	}
 }
 
-func (p *search) orphan(c *cells, room core.RoomID, user core.UserID) {
+func (p *problemSearch) checkReferences(c *rowDecoder, room core.RoomID, user core.UserID) {
 	if _, ok := p.epoch[room]; room != "" && !ok {
-		c.badRow("add the room, or delete the row", "its room %s is not there", room)
+		c.addRowFault("add the room, or delete the row", "its room %s is not there", room)
 	}
 	if user != "" && !p.known[user] {
-		c.badRow("add the user, or delete the row", "its user %s is not there", user)
+		c.addRowFault("add the user, or delete the row", "its user %s is not there", user)
 	}
 }
 
-// whole checks what only a row without faults can be asked: its size, and whether it is the only one of its key.
-func (p *search) whole(c *cells, row core.Row) {
+// checkWholeRow checks what needs a row without faults: its size, and whether it
+// is the only one of its key.
+func (p *problemSearch) checkWholeRow(c *rowDecoder, row core.Row) {
 	if size := len(row.Key) + len(row.Value); size > maxRow {
-		c.badRow("shorten its largest value, or delete the row",
+		c.addRowFault("shorten its largest value, or delete the row",
 			"it takes %d bytes as a message, more than the %d that fit", size, maxRow)
 	}
 	if row.Key == p.lastKey { // in key order equal ones are neighbors
-		c.badRow("decide which of the two counts and delete the other", "it differs from %s only in case", p.lastStored)
+		c.addRowFault("decide which of the two counts and delete the other", "it differs from %s only in case", p.lastStored)
 	}
 	p.lastKey, p.lastStored = row.Key, c.key()
 }
 
-// take turns the row's faults into problems.
-func (p *search) take(c *cells) error {
+// addProblems turns the row's faults into problems.
+func (p *problemSearch) addProblems(c *rowDecoder) error {
 	for _, f := range c.faults {
 		p.found = append(p.found, core.Problem{
 			Table: c.table.name, Key: c.key(), Text: f.text,

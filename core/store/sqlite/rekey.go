@@ -20,34 +20,36 @@ const (
 	stageLife     = 10 * time.Minute // since its last part; a rekey takes seconds
 )
 
-type stageKey struct {
+type stagedRekeyKey struct {
 	epochOf
 	rec string
 }
 
-type stage struct {
+type stagedRekey struct {
 	keys map[core.UserID]core.SealedKey
-	by   string // who sealed its first box
+	by   string // the sealer of its first box
 	size int
 	used time.Time
 }
 
-// stages are the rekeys under way. Where there is no room for one more, who has
-// the most of them loses the oldest: nobody's many take the place of another's one.
-type stages struct {
+// stagedRekeys are the rekeys under way. Where there is no space for one more, the
+// caller with the most of them loses the oldest: the many rekeys of one caller
+// never displace the one of another.
+type stagedRekeys struct {
 	mu   sync.Mutex
-	all  map[stageKey]*stage
+	all  map[stagedRekeyKey]*stagedRekey
 	size int
 }
 
-// add keeps boxes that came at a moment. KindInvalid where one rekey alone has too many.
-func (s *stages) add(at stageKey, keys []core.SealedKey, now time.Time) error {
+// add keeps boxes that came at a moment. KindInvalid where one rekey alone has too
+// many.
+func (s *stagedRekeys) add(at stagedRekeyKey, keys []core.SealedKey, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire(now)
 	into := s.all[at]
 	if into == nil {
-		into = &stage{keys: map[core.UserID]core.SealedKey{}}
+		into = &stagedRekey{keys: map[core.UserID]core.SealedKey{}}
 		if len(keys) > 0 && keys[0].SealedBy != nil {
 			into.by = *keys[0].SealedBy
 		}
@@ -60,14 +62,14 @@ func (s *stages) add(at stageKey, keys []core.SealedKey, now time.Time) error {
 		return core.Errorf(core.KindInvalid, "the boxes of one rekey have more than %d bytes", maxStageBytes)
 	}
 	if s.all == nil {
-		s.all = map[stageKey]*stage{}
+		s.all = map[stagedRekeyKey]*stagedRekey{}
 	}
 	s.all[at] = into
 	for len(s.all) > maxStages {
-		s.forgetOne(at, func(*stage) int { return 1 })
+		s.evictOldest(at, func(*stagedRekey) int { return 1 })
 	}
 	for s.size+more > maxStageBytes && len(s.all) > 1 {
-		s.forgetOne(at, func(st *stage) int { return st.size })
+		s.evictOldest(at, func(st *stagedRekey) int { return st.size })
 	}
 	into.used = now
 	for _, k := range keys {
@@ -79,8 +81,8 @@ func (s *stages) add(at stageKey, keys []core.SealedKey, now time.Time) error {
 	return nil
 }
 
-// expire forgets what nobody will commit any more.
-func (s *stages) expire(now time.Time) {
+// expire drops rekeys that will not be committed any more.
+func (s *stagedRekeys) expire(now time.Time) {
 	for at, st := range s.all {
 		if now.Sub(st.used) > stageLife {
 			s.drop(at)
@@ -88,15 +90,15 @@ func (s *stages) expire(now time.Time) {
 	}
 }
 
-// forgetOne makes room: of who has the most, by some measure, it forgets the
-// oldest stage, and never the one that it makes room for.
-func (s *stages) forgetOne(keep stageKey, measure func(*stage) int) {
+// evictOldest frees space: of the caller with the most, by some measure, it drops
+// the oldest rekey, and never the one that needs the space.
+func (s *stagedRekeys) evictOldest(keep stagedRekeyKey, measure func(*stagedRekey) int) {
 	of := map[string]int{}
 	for _, st := range s.all {
 		of[st.by] += measure(st)
 	}
-	var worst stageKey
-	var found *stage
+	var worst stagedRekeyKey
+	var found *stagedRekey
 	for at, st := range s.all {
 		if at == keep {
 			continue
@@ -110,13 +112,13 @@ func (s *stages) forgetOne(keep stageKey, measure func(*stage) int) {
 	}
 }
 
-func (s *stages) drop(at stageKey) {
+func (s *stagedRekeys) drop(at stagedRekeyKey) {
 	s.size -= s.all[at].size
 	delete(s.all, at)
 }
 
 // keysOf are the boxes in the order of their users.
-func (s *stages) keysOf(at stageKey) (keys []core.SealedKey) {
+func (s *stagedRekeys) keysOf(at stagedRekeyKey) (keys []core.SealedKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.all[at] == nil {
@@ -128,8 +130,9 @@ func (s *stages) keysOf(at stageKey) (keys []core.SealedKey) {
 	return keys
 }
 
-// forget drops what was committed, or can never be: stages of epochs up to at.
-func (s *stages) forget(at epochOf) {
+// forget drops rekeys that were committed, or can never be: those of epochs up to
+// at.
+func (s *stagedRekeys) forget(at epochOf) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for k := range s.all {
@@ -163,7 +166,7 @@ func (s *Store) StageKeys(ctx context.Context, room core.RoomID, from core.Epoch
 	if err != nil {
 		return err
 	}
-	return s.staged.add(stageKey{epochOf{room, from + 1}, rec}, next, time.Now())
+	return s.staged.add(stagedRekeyKey{epochOf{room, from + 1}, rec}, next, time.Now())
 }
 
 // roomToRekey reads a room that is at an epoch and may leave it.
@@ -191,7 +194,7 @@ func (s *Store) StagedFor(ctx context.Context, room core.RoomID, from core.Epoch
 		_, err := s.layout().roomToRekey(ctx, tx, room, from, rec)
 		return err
 	})
-	for _, k := range s.staged.keysOf(stageKey{epochOf{room, from + 1}, rec}) {
+	for _, k := range s.staged.keysOf(stagedRekeyKey{epochOf{room, from + 1}, rec}) {
 		users = append(users, k.User)
 	}
 	return users, err
@@ -200,19 +203,19 @@ func (s *Store) StagedFor(ctx context.Context, room core.RoomID, from core.Epoch
 // CommitRekey moves the room to the staged boxes in one transaction: see core.Store.
 func (s *Store) CommitRekey(ctx context.Context, room core.RoomID, from core.Epoch, rec string, record []byte) (r core.Room, err error) {
 	if record != nil {
-		if err := s.raise(ctx); err != nil {
+		if err := s.upgradeToStates(ctx); err != nil {
 			return core.Room{}, err
 		}
 	}
 	at := epochOf{room, from + 1}
-	keys := s.staged.keysOf(stageKey{at, rec})
+	keys := s.staged.keysOf(stagedRekeyKey{at, rec})
 	err = s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		if r, err = s.layout().roomToRekey(ctx, tx, room, from, rec); err != nil {
 			return err
 		}
 		next := core.EpochRecord{Room: room, Epoch: from + 1, Rec: rec, Prev: r.Rec, Record: record}
 		r.Epoch = next.Epoch
-		if s.layout().states() {
+		if s.layout().hasStates() {
 			if err := s.layout().startEpoch(ctx, tx, next); err != nil {
 				return err
 			}

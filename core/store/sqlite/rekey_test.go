@@ -12,10 +12,10 @@ import (
 // has the most, and nobody waits for somebody else's rekey to end.
 func TestStagesAreBounded(t *testing.T) {
 	t.Parallel()
-	var s stages
+	var s stagedRekeys
 	now := time.Unix(1, 0)
-	at := func(room, rec string) stageKey { return stageKey{epochOf{core.RoomID(room), 1}, rec} }
-	add := func(k stageKey, by string, size int) error {
+	at := func(room, rec string) stagedRekeyKey { return stagedRekeyKey{epochOf{core.RoomID(room), 1}, rec} }
+	add := func(k stagedRekeyKey, by string, size int) error {
 		box := make([]byte, size)
 		return s.add(k, []core.SealedKey{{User: core.UserID(by), Box: box, SealedBy: &by}}, now)
 	}

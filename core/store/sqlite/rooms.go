@@ -17,7 +17,7 @@ const (
 )
 
 // CreateRoom creates a room: see core.Store. Version 1 refuses an archived one: it has no states.
-// No record is there yet, so the rec is core.LegacyRec whatever r says.
+// No record is there yet, so the rec is core.LegacyRec also if r has another.
 func (s *Store) CreateRoom(ctx context.Context, r core.Room) error {
 	if err := s.layout().checkRoom(r); err != nil {
 		return err
@@ -63,122 +63,6 @@ func (s *Store) Rooms(ctx context.Context) (all []core.Room, err error) {
 	return all, err
 }
 
-// PutMember adds somebody to a room or changes the role: see core.Store.
-func (s *Store) PutMember(ctx context.Context, m core.Member) error {
-	if m.State == "" {
-		m.State = core.MemberActive
-	}
-	if err := checkMember(m); err != nil {
-		return err
-	}
-	switch m.State {
-	case core.MemberActive:
-	case core.MemberInvited:
-		if err := s.raise(ctx); err != nil {
-			return err
-		}
-	default:
-		return core.Errorf(core.KindInvalid, "a member cannot be put into a room as %q", m.State).WithNext("use RemoveMember")
-	}
-	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := s.layout().roomIn(ctx, tx, m.Room); err != nil {
-			return err
-		}
-		if err := userKnown(ctx, tx, m.User); err != nil {
-			return err
-		}
-		if m.State == core.MemberInvited {
-			if _, err := s.layout().memberIn(ctx, tx, m.Room, m.User, s.layout().active); core.KindOf(err) != core.KindNotFound {
-				return cmp.Or(err, error(core.Errorf(core.KindExists, "%s is a member of the room %s already", m.User.Short(), m.Room)))
-			}
-		}
-		if err := s.layout().putMember(ctx, tx, m); err != nil {
-			return err
-		}
-		return s.layout().confirmMember(ctx, tx, m)
-	})
-}
-
-// AcceptInvitation makes an active member of somebody who is invited: see core.Store.
-func (s *Store) AcceptInvitation(ctx context.Context, room core.RoomID, user core.UserID, at core.Millis) (m core.Member, err error) {
-	err = s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		if m, err = s.layout().memberIn(ctx, tx, room, user, s.layout().invited()); err != nil {
-			return err
-		}
-		m.State, m.Joined = core.MemberActive, at
-		if err := s.layout().putMember(ctx, tx, m); err != nil {
-			return err
-		}
-		return s.layout().confirmMember(ctx, tx, m)
-	})
-	if err != nil {
-		return core.Member{}, err
-	}
-	return m, nil
-}
-
-// Invitations returns those that are pending and match: see core.Store.
-func (s *Store) Invitations(ctx context.Context, f core.InvitationFilter) (all []core.Member, err error) {
-	where, values := "WHERE "+s.layout().invited(), []any{}
-	for condition, value := range map[string]string{"room_id = ?": string(f.Room), "upper(user_id) = ?": string(f.User), "invited_by = ?": string(f.By)} {
-		if value != "" {
-			where, values = where+" AND "+condition, append(values, value)
-		}
-	}
-	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		all, err = list(ctx, tx, s.layout().members, readMember, where+" ORDER BY "+s.layout().members.key, values...)
-		return err
-	})
-	if all == nil {
-		all = []core.Member{}
-	}
-	return all, err
-}
-
-// RemoveMember takes somebody out of a room, or their invitation back: see
-// core.Store. Version 1 forgets them, version 2 keeps them as removed.
-func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.UserID) error {
-	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		remove := "DELETE FROM members " + whereMember
-		if s.layout().states() {
-			remove = "UPDATE members SET state = '" + string(core.MemberRemoved) + "' " + whereMember + " AND (" + s.layout().active + " OR " + s.layout().invited() + ")"
-		}
-		n, err := change(ctx, tx, remove, string(room), string(user))
-		if err == nil && n == 0 {
-			err = core.Errorf(core.KindNotFound, "%s is not a member of the room %s", user, room)
-		}
-		if err != nil {
-			return err
-		}
-		return s.layout().confirmRemoved(ctx, tx, room, user)
-	})
-}
-
-// Members returns the members of a room: see core.Store.
-func (s *Store) Members(ctx context.Context, room core.RoomID) (all []core.Member, err error) {
-	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := s.layout().roomIn(ctx, tx, room); err != nil {
-			return err
-		}
-		all, err = list(ctx, tx, s.layout().members, readMember, "WHERE room_id = ? AND "+s.layout().active+" ORDER BY upper(user_id)", string(room))
-		return err
-	})
-	return all, err
-}
-
-// RoomsOf returns the rooms of a user: see core.Store.
-func (s *Store) RoomsOf(ctx context.Context, user core.UserID) (ids []core.RoomID, err error) {
-	var all []core.Member
-	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		all, err = list(ctx, tx, s.layout().members, readMember, "WHERE upper(user_id) = ? AND "+s.layout().active+" ORDER BY room_id COLLATE BINARY", string(user))
-		return err
-	})
-	for _, m := range all {
-		ids = append(ids, m.Room)
-	}
-	return ids, err
-}
-
 func (l layout) roomIn(ctx context.Context, tx *sql.Tx, id core.RoomID) (core.Room, error) {
 	found, err := list(ctx, tx, l.rooms, readRoom, "WHERE id = ?", string(id))
 	if err != nil {
@@ -199,8 +83,8 @@ func userKnown(ctx context.Context, tx *sql.Tx, id core.UserID) error {
 }
 
 func (l layout) insertRoom(ctx context.Context, tx *sql.Tx, r core.Room) error {
-	values := []any{string(r.ID), optional(r.Name), string(r.Owner), r.Encrypted, int64(r.Epoch), int64(r.Created)}
-	if l.states() {
+	values := []any{string(r.ID), nullableText(r.Name), string(r.Owner), r.Encrypted, int64(r.Epoch), int64(r.Created)}
+	if l.hasStates() {
 		values = append(values, r.Rec, string(r.State))
 	}
 	_, err := tx.ExecContext(ctx, l.rooms.insert(), values...)
@@ -208,29 +92,12 @@ func (l layout) insertRoom(ctx context.Context, tx *sql.Tx, r core.Room) error {
 }
 
 func (l layout) updateRoom(ctx context.Context, tx *sql.Tx, r core.Room) error {
-	set, values := "", []any{optional(r.Name), string(r.Owner), r.Encrypted, int64(r.Epoch), int64(r.Created)}
-	if l.states() {
+	set, values := "", []any{nullableText(r.Name), string(r.Owner), r.Encrypted, int64(r.Epoch), int64(r.Created)}
+	if l.hasStates() {
 		set, values = ", rec = ?, state = ?", append(values, r.Rec, string(r.State))
 	}
 	_, err := tx.ExecContext(ctx, "UPDATE rooms SET name = ?, owner = ?, encrypted = ?, epoch = ?, created_at = ?"+set+" WHERE id = ?",
 		append(values, string(r.ID))...)
-	return err
-}
-
-// putMember writes a member in place of the row that an old file may have in another case.
-func (l layout) putMember(ctx context.Context, tx *sql.Tx, m core.Member) error {
-	if _, err := tx.ExecContext(ctx, "DELETE FROM members "+whereMember, string(m.Room), string(m.User)); err != nil {
-		return err
-	}
-	return l.insertMember(ctx, tx, m)
-}
-
-func (l layout) insertMember(ctx context.Context, tx *sql.Tx, m core.Member) error {
-	values := []any{string(m.Room), string(m.User), string(m.Role), optional(m.InvitedBy), optionalBytes(m.Proof), int64(m.Joined)}
-	if l.states() {
-		values = append(values, string(m.State))
-	}
-	_, err := tx.ExecContext(ctx, l.members.insert(), values...)
 	return err
 }
 
@@ -245,7 +112,7 @@ func (l layout) checkRoom(r core.Room) error {
 	switch r.State {
 	case "", core.RoomActive:
 	case core.RoomArchived:
-		if !l.states() {
+		if !l.hasStates() {
 			return core.Errorf(core.KindInvalid, "the room %s is %s, and a database of schema version 1 has no states of rooms", r.ID, r.State)
 		}
 	default:
@@ -255,24 +122,6 @@ func (l layout) checkRoom(r core.Room) error {
 		return err
 	}
 	return checkEpoch(r.ID, r.Epoch)
-}
-
-func checkMember(m core.Member) error {
-	if _, err := core.ParseRoomID(string(m.Room)); err != nil {
-		return err
-	}
-	if err := checkUserID(m.User); err != nil {
-		return err
-	}
-	switch m.Role {
-	case core.MemberOwner, core.MemberAdmin, core.MemberMember:
-	default:
-		return core.Errorf(core.KindInvalid, "%q is not a member's role", m.Role).WithNext("use owner, admin or member")
-	}
-	if m.State != core.MemberActive && m.State != core.MemberInvited && m.State != core.MemberRemoved {
-		return core.Errorf(core.KindInvalid, "%q is not a member's state", m.State).WithNext("use active, invited or removed")
-	}
-	return checkText("invited_by", m.InvitedBy)
 }
 
 func checkEpoch(room core.RoomID, e core.Epoch) error {
@@ -296,7 +145,7 @@ func exists[T ~string](ctx context.Context, tx *sql.Tx, table, where string, id 
 }
 
 // change runs a statement and returns how many rows it changed.
-func change(ctx context.Context, tx *sql.Tx, query string, args ...any) (int64, error) {
+func execCount(ctx context.Context, tx *sql.Tx, query string, args ...any) (int64, error) {
 	result, err := tx.ExecContext(ctx, query, args...)
 	if err != nil {
 		return 0, err
@@ -305,41 +154,53 @@ func change(ctx context.Context, tx *sql.Tx, query string, args ...any) (int64, 
 }
 
 // optional and optionalBytes keep NULL and empty apart on the way in.
-func optional(s *string) any {
+func nullableText(s *string) any {
 	if s == nil {
 		return nil
 	}
 	return *s
 }
 
-func optionalBytes(b []byte) any {
+func nullableBytes(b []byte) any {
 	if b == nil {
 		return nil
 	}
 	return b
 }
 
-// MemberCounts is how many members each room has: see core.Store.
-func (s *Store) MemberCounts(ctx context.Context) (counts map[core.RoomID]int, err error) {
-	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		counts = map[core.RoomID]int{}
-		rows, err := tx.QueryContext(ctx, "SELECT room_id, count(*) FROM members WHERE room_id IS NOT NULL AND "+s.layout().active+" GROUP BY room_id")
-		if err != nil {
+// UpdateRoom changes a room: see core.Store. A file of version 1 becomes one of version 2 when a room is archived.
+func (s *Store) UpdateRoom(ctx context.Context, id core.RoomID, c core.RoomChange) (r core.Room, err error) {
+	if err := checkText("name", c.Name); err != nil {
+		return core.Room{}, err
+	}
+	if c.State == core.RoomArchived {
+		if err := s.upgradeToStates(ctx); err != nil {
+			return core.Room{}, err
+		}
+	}
+	err = s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		if r, err = s.layout().roomIn(ctx, tx, id); err != nil {
 			return err
 		}
-		defer func() { _ = rows.Close() }()
-		for rows.Next() {
-			var room string
-			var n int
-			if err := rows.Scan(&room, &n); err != nil {
+		if r, err = c.Apply(r); err != nil {
+			return err
+		}
+		if c.Owner != "" {
+			known, err := exists(ctx, tx, "users", whereUser, c.Owner)
+			if err != nil {
 				return err
 			}
-			counts[core.RoomID(room)] = n
+			if !known {
+				return core.Errorf(core.KindInvalid, "the new owner %s of the room %s is not a user", c.Owner, id).WithNext("add the user first")
+			}
 		}
-		return rows.Err()
+		if err := s.layout().updateRoom(ctx, tx, r); err != nil {
+			return err
+		}
+		return s.layout().confirmRoom(ctx, tx, r)
 	})
 	if err != nil {
-		return nil, err
+		return core.Room{}, err
 	}
-	return counts, nil
+	return r, nil
 }

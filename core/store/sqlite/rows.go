@@ -11,7 +11,7 @@ import (
 	"unibus/core"
 )
 
-// errStop ends a scan whose consumer has had enough.
+// errStop ends a scan whose consumer needs no more.
 var errStop = errors.New("stop")
 
 // Rows yields the rows of one table in bytewise order of their keys, in the
@@ -28,27 +28,28 @@ func (s *Store) Rows(ctx context.Context, t core.Table) iter.Seq2[core.Row, erro
 	})
 }
 
-// reading runs read over the sources of a table in a transaction, and sees that keys come in order, each once.
+// reading runs read over the sources of a table in a transaction, and checks that
+// keys come in order, each once.
 func (s *Store) reading(ctx context.Context, t core.Table,
 	read func(context.Context, *sql.Tx, []source) iter.Seq2[core.Row, error],
 ) iter.Seq2[core.Row, error] {
 	return func(yield func(core.Row, error) bool) {
 		sources, err := s.sources(t)
 		if err == nil {
-			err = once(ctx, s.read, func(ctx context.Context, tx *sql.Tx) error {
-				if err := s.unchanged(ctx, tx); err != nil {
+			err = runOnce(ctx, s.read, func(ctx context.Context, tx *sql.Tx) error {
+				if err := s.checkSchema(ctx, tx); err != nil {
 					return err
 				}
 				return inOrder(read(ctx, tx, sources), func(r core.Row) bool { return yield(r, nil) })
 			})
 		}
 		if err != nil && !errors.Is(err, errStop) {
-			yield(core.Row{}, s.sentence(ctx, err))
+			yield(core.Row{}, s.explain(ctx, err))
 		}
 	}
 }
 
-// inOrder hands rows on while their keys rise.
+// inOrder hands rows on while their keys come in ascending order.
 func inOrder(rows iter.Seq2[core.Row, error], hand func(core.Row) bool) error {
 	last := ""
 	for row, err := range rows {
@@ -108,7 +109,7 @@ type source struct {
 	user    string // the column with a user's id, "" for none
 	key     string // SQL: the row's whole key, for those that no index finds
 	sort    string // SQL: the order of the keys
-	convert func(*cells) (core.Row, bool)
+	convert func(*rowDecoder) (core.Row, bool)
 }
 
 // sources is where the rows of t come from.
@@ -129,48 +130,48 @@ func (s *Store) sources(t core.Table) ([]source, error) {
 		return []source{{l.index(), 1, "user_id", byUser, byUser, always(readIndexed, core.IndexRow)}}, nil
 	case core.TableRoomKeys:
 		all := []source{{l.keys, 2, "user_id", "room_id || '.' || epoch || '.' || " + l.keys.derived[0].sql + " || '.' || upper(user_id)", l.keys.key, always(readKey, core.KeyRow)}}
-		if l.states() {
-			all = append(all, source{l.records, 0, "", "room_id || '.' || epoch || '.' || rec || '." + recordSuffix + "'", l.records.key, recordRow})
+		if l.hasStates() {
+			all = append(all, source{l.records, 0, "", "room_id || '.' || epoch || '.' || rec || '." + core.RecordSuffix + "'", l.records.key, recordRow})
 		}
 		return all, nil
 	}
 	return nil, core.Errorf(core.KindInvalid, "there is no table %q", t)
 }
 
-// index is what of the members' table makes the reverse index: its narrowest
-// columns, so that sorting them by user moves little.
+// index is the part of the members' table that makes the reverse index: its
+// narrowest columns, so that sorting them by user moves little.
 func (l layout) index() table {
 	t := l.members
 	t.columns = t.primary
-	if l.states() {
+	if l.hasStates() {
 		t.columns = append(words("room_id user_id"), "state")
 	}
 	return t
 }
 
-func readIndexed(c *cells) core.Member {
+func readIndexed(c *rowDecoder) core.Member {
 	return core.Member{Room: c.room(), User: c.user(), State: word(c, core.MemberActive, core.MemberInvited, core.MemberRemoved)}
 }
 
-func always[T any](read func(*cells) T, row func(T) core.Row) func(*cells) (core.Row, bool) {
-	return func(c *cells) (core.Row, bool) { return row(read(c)), true }
+func always[T any](read func(*rowDecoder) T, row func(T) core.Row) func(*rowDecoder) (core.Row, bool) {
+	return func(c *rowDecoder) (core.Row, bool) { return row(read(c)), true }
 }
 
-func recordRow(c *cells) (core.Row, bool) {
+func recordRow(c *rowDecoder) (core.Row, bool) {
 	r, there := readRecord(c)
 	return core.RecordRow(r), there
 }
 
-// ordered yields the rows of the source in the order of their keys. Where the
-// primary key's own index has the users' ids of a group (a room, an epoch of a
-// room) in that order already, those in upper case and those in lower case each
-// by themselves, only the groups are sorted; else SQLite sorts all rows, in a
+// ordered yields the rows of the source in the order of their keys. If the primary
+// key's own index has the users' ids of a group (a room, an epoch of a room) in
+// that order already, those in upper case and those in lower case each by
+// themselves, only the groups are sorted. Otherwise SQLite sorts all rows, in a
 // temporary file once they are many.
 func (src source) ordered(ctx context.Context, tx *sql.Tx) iter.Seq2[core.Row, error] {
 	spelled := mixedIDs
 	if src.user != "" && src.sort == src.from.key {
 		var err error
-		if spelled, err = src.spelled(ctx, tx); err != nil {
+		if spelled, err = src.idSpelling(ctx, tx); err != nil {
 			return func(yield func(core.Row, error) bool) { yield(core.Row{}, err) }
 		}
 	}
@@ -186,9 +187,9 @@ func (src source) ordered(ctx context.Context, tx *sql.Tx) iter.Seq2[core.Row, e
 // scan yields the rows of a query over the columns of the source.
 func (src source) scan(ctx context.Context, tx *sql.Tx, query string, args ...any) iter.Seq2[core.Row, error] {
 	return func(yield func(core.Row, error) bool) {
-		err := scan(ctx, tx, src.from, query, args, func(c *cells) error {
+		err := scan(ctx, tx, src.from, query, args, func(c *rowDecoder) error {
 			row, there := src.convert(c)
-			if err := c.sound(); err != nil {
+			if err := c.err(); err != nil {
 				return err
 			}
 			if there && !yield(row, nil) {
@@ -219,7 +220,7 @@ func (src source) grouped(condition string) string {
 	for i, c := range t.primary[:src.groups] {
 		on[i] = fmt.Sprintf("%s.%s = g.%s", t.name, c, c)
 	}
-	known, derived := "", "" // what a group has in common is found once for each
+	known, derived := "", "" // what a group has in common is read once for each
 	for _, d := range t.derived {
 		known += ", " + d.sql + " AS " + d.name
 		derived += ", g." + d.name
@@ -227,7 +228,7 @@ func (src source) grouped(condition string) string {
 	return fmt.Sprintf(`WITH g AS MATERIALIZED (SELECT %s%s FROM (SELECT DISTINCT %s FROM %s) AS %s ORDER BY %s || '.' LIMIT -1)
 		SELECT %s%s FROM g CROSS JOIN %s INDEXED BY sqlite_autoindex_%s_1 ON %s%s`,
 		group, known, group, t.name, t.name, strings.ReplaceAll(group, ", ", " || '.' || "),
-		t.bare().selected(string(t.name)+"."), derived, t.name, t.name, strings.Join(on, " AND "), condition)
+		t.storedColumns().selected(string(t.name)+"."), derived, t.name, t.name, strings.Join(on, " AND "), condition)
 }
 
 // How users' ids are spelled in a table: all in upper case, some wholly in lower case, or anyhow.
@@ -237,8 +238,8 @@ const (
 	mixedIDs
 )
 
-// spelled looks at every id, in the primary key's index alone.
-func (src source) spelled(ctx context.Context, tx *sql.Tx) (how int, err error) {
+// idSpelling looks at every id, in the primary key's index alone.
+func (src source) idSpelling(ctx context.Context, tx *sql.Tx) (how int, err error) {
 	err = tx.QueryRowContext(ctx, fmt.Sprintf("SELECT coalesce(max(CASE %[1]s WHEN upper(%[1]s) THEN %[3]d WHEN lower(%[1]s) THEN %[4]d ELSE %[5]d END), %[3]d) FROM %[2]s",
 		src.user, src.from.name, upperIDs, lowerIDs, mixedIDs)).Scan(&how)
 	return how, err

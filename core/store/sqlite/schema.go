@@ -10,7 +10,7 @@ import (
 	"unibus/core"
 )
 
-// What the header of our files says (DESIGN section 6).
+// The fields in the header of our files.
 const (
 	applicationID = 0x554E4942 // "UNIB"
 	legacyVersion = 1          // what a new database gets
@@ -25,11 +25,10 @@ CREATE TABLE members(room_id TEXT, user_id TEXT, role TEXT, invited_by TEXT, pro
 CREATE TABLE room_keys(room_id TEXT, epoch INTEGER, user_id TEXT, box BLOB, sealed_by TEXT, created_at INTEGER, PRIMARY KEY(room_id, epoch, user_id));
 `
 
-// stateSchema makes version 2 of version 1. In epoch_records a prev that is
-// NULL says that the record itself is not there, only its rec is known: it
-// makes the epoch's keys what they are, and is no row of the bucket. That is
-// also why prev is kept: from the rec of the epoch before, an empty record and
-// a missing one would be the same.
+// stateSchema makes version 2 of version 1. In epoch_records a NULL prev says that
+// the record itself is not there, only its rec is known: it decides the keys of
+// the epoch, and is no row of the bucket. That is also why prev is kept: from the
+// rec of the epoch before, an empty record and a missing one would look the same.
 const stateSchema = `
 ALTER TABLE rooms ADD COLUMN rec TEXT;
 ALTER TABLE rooms ADD COLUMN state TEXT;
@@ -37,9 +36,9 @@ ALTER TABLE members ADD COLUMN state TEXT;
 CREATE TABLE epoch_records(room_id TEXT, epoch INTEGER, rec TEXT, record BLOB, prev TEXT, PRIMARY KEY(room_id, epoch));
 `
 
-// table is one table of the file: its columns in the order in which they are
-// read, what is read beyond them, the columns that name a row (the first of
-// them), and the expression of the row's KV key as far as it orders rows.
+// table is one table of the file: its columns in the order in which they are read,
+// the columns derived from others, the columns that name a row (the first of
+// them), and the expression of its KV key as far as that orders rows.
 type table struct {
 	name    core.Table
 	columns []string
@@ -51,10 +50,11 @@ type table struct {
 // derived is what a reader takes and the table does not store.
 type derived struct{ name, sql string }
 
-// tableRecords is the file's own: in the buckets epoch records are among the room keys.
+// tableRecords is the file's own: in the buckets epoch records are among the room
+// keys.
 const tableRecords core.Table = "epoch_records"
 
-// layout is what the tables of one schema version are.
+// layout describes the tables of one schema version.
 type layout struct {
 	version                              int
 	users, rooms, members, keys, records table
@@ -64,14 +64,14 @@ type layout struct {
 
 // invited is SQL: a member is an invitation. Version 1 has none.
 func (l layout) invited() string {
-	if !l.states() {
+	if !l.hasStates() {
 		return "0"
 	}
 	return "state = '" + string(core.MemberInvited) + "'"
 }
 
-// states says whether rooms and members have states and epochs records.
-func (l layout) states() bool { return l.version >= stateVersion }
+// hasStates is true where rooms and members have states and epochs records.
+func (l layout) hasStates() bool { return l.version >= stateVersion }
 
 // recOfKey is the rec of a row of room_keys in version 2.
 const recOfKey = "coalesce((SELECT r.rec FROM epoch_records r WHERE r.room_id = room_keys.room_id AND r.epoch = room_keys.epoch), '" + core.LegacyRec + "')"
@@ -119,7 +119,8 @@ func (t table) all(tail string) string {
 	return fmt.Sprintf("SELECT %s FROM %s %s", t.selected(""), t.name, tail)
 }
 
-// selected is what a reader takes; prefix names the table where a query has several.
+// selected is the column list of a reader; prefix names the table where a query
+// has several.
 func (t table) selected(prefix string) string {
 	list := make([]string, 0, len(t.columns)+len(t.derived))
 	for _, c := range t.columns {
@@ -131,7 +132,7 @@ func (t table) selected(prefix string) string {
 	return strings.Join(list, ", ")
 }
 
-// names is what the columns of selected are called.
+// names are the names of the columns of selected.
 func (t table) names() []string {
 	all := slices.Clone(t.columns)
 	for _, d := range t.derived {
@@ -140,8 +141,8 @@ func (t table) names() []string {
 	return all
 }
 
-// bare is the table as it is stored.
-func (t table) bare() table {
+// storedColumns is the table without derived columns.
+func (t table) storedColumns() table {
 	t.derived = nil
 	return t
 }
@@ -151,7 +152,7 @@ func (t table) insert() string {
 	return fmt.Sprintf("INSERT INTO %s(%s) VALUES (?%s)", t.name, strings.Join(t.columns, ", "), strings.Repeat(", ?", len(t.columns)-1))
 }
 
-// querier is what *sql.DB, *sql.Conn and *sql.Tx have in common.
+// querier is the part that *sql.DB, *sql.Conn and *sql.Tx share.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
@@ -181,7 +182,7 @@ func scripts(version int) []string {
 	case legacyVersion:
 		return []string{legacySchema}
 	case stateVersion:
-		return []string{legacySchema + stateSchema, legacySchema + raiseScript()}
+		return []string{legacySchema + stateSchema, legacySchema + upgradeScript()}
 	}
 	return nil
 }
@@ -194,13 +195,13 @@ func (s *Store) verify(ctx context.Context, q querier) error {
 		return err
 	}
 	if v.fenced && !s.cfg.AllowFenced {
-		return core.Errorf(core.KindRefused, "%s is fenced: its control plane was moved to KV, or a move is under way", s.path).
+		return core.Errorf(core.KindRefused, "%s is fenced: its control plane was migrated to KV, or a migration is under way", s.path).
 			WithNext("ask a node instead of the file: leave out --db and give --server; see `unibusd migration status`")
 	}
-	return s.unchanged(ctx, q)
+	return s.checkSchema(ctx, q)
 }
 
-// versionIn is what the header says: whose file it is, and of which version.
+// versionIn reads the header: the file's program and version.
 func (s *Store) versionIn(ctx context.Context, q querier) (versionInfo, error) {
 	id, err := pragmaInt(ctx, q, "application_id")
 	if err != nil {

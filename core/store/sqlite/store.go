@@ -29,16 +29,16 @@ const (
 
 // Store is a core.Store on one SQLite file. It is safe for concurrent use.
 type Store struct {
-	cfg    Config
-	path   string                 // absolute, symlinks resolved, once open
-	shape  atomic.Pointer[layout] // of the file's version, without the fence; nil before Open
-	read   *sql.DB
-	write  *sql.DB // one connection, so that writers of this process queue here; nil when read-only
-	open   atomic.Bool
-	staged stages // boxes of rekeys that are not committed
+	cfg        Config
+	path       string                 // absolute, symlinks resolved, once open
+	fileLayout atomic.Pointer[layout] // of the file's version, without the fence; nil before Open
+	read       *sql.DB
+	write      *sql.DB // one connection, so that writers of this process queue here; nil when read-only
+	open       atomic.Bool
+	staged     stagedRekeys // boxes of rekeys that are not committed
 
 	compared atomic.Int64 // 1 + the number of the schema that was compared with ours; 0: none
-	making   bool         // a Writer makes the file: it is nobody's yet, and not of its version before it is finished
+	making   bool         // a Writer makes the file: it has no version before it is finished
 }
 
 var _ core.Store = (*Store)(nil)
@@ -52,7 +52,7 @@ func New(cfg Config) *Store {
 
 // layout is that of the file; before Open it is empty.
 func (s *Store) layout() layout {
-	if l := s.shape.Load(); l != nil {
+	if l := s.fileLayout.Load(); l != nil {
 		return *l
 	}
 	return layout{}
@@ -67,7 +67,8 @@ func (s *Store) Path() string { return s.path }
 // SchemaVersion is the version of the file's schema without the fence; 0 before Open.
 func (s *Store) SchemaVersion() int { return s.layout().version }
 
-// Size is how many bytes the file and its write-ahead log take; 0 where they cannot be seen.
+// Size is how many bytes the file and its write-ahead log take; 0 where they
+// cannot be read.
 func (s *Store) Size() int64 {
 	var n int64
 	for _, suffix := range []string{"", "-wal"} {
@@ -93,56 +94,58 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// view runs f in a read transaction: everything f reads is of one moment, and of a schema that is ours.
+// view runs f in a read transaction: everything f reads is of one moment, and of a
+// schema that is ours.
 func (s *Store) view(ctx context.Context, limit time.Duration, f func(context.Context, *sql.Tx) error) error {
-	return s.look(ctx, limit, func(ctx context.Context, tx *sql.Tx) error {
-		if err := s.unchanged(ctx, tx); err != nil {
+	return s.viewAnySchema(ctx, limit, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.checkSchema(ctx, tx); err != nil {
 			return err
 		}
 		return f(ctx, tx)
 	})
 }
 
-// look is view whatever the schema is.
-func (s *Store) look(ctx context.Context, limit time.Duration, f func(context.Context, *sql.Tx) error) error {
+// viewAnySchema is view without the check of the schema.
+func (s *Store) viewAnySchema(ctx context.Context, limit time.Duration, f func(context.Context, *sql.Tx) error) error {
 	if !s.open.Load() {
 		return s.closed()
 	}
-	return s.attempt(ctx, limit, s.read, f)
+	return s.runTransaction(ctx, limit, s.read, f)
 }
 
-// update runs f in a write transaction, once it is sure that the file is not fenced and its schema is ours.
+// update runs f in a write transaction, once it is sure that the file is not
+// fenced and its schema is ours.
 func (s *Store) update(ctx context.Context, limit time.Duration, f func(context.Context, *sql.Tx) error) error {
-	return s.exclusive(ctx, limit, func(ctx context.Context, tx *sql.Tx) error {
+	return s.updateAnySchema(ctx, limit, func(ctx context.Context, tx *sql.Tx) error {
 		version, err := pragmaInt(ctx, tx, "user_version")
 		if err != nil {
 			return err
 		}
 		if version >= fenceStep {
-			return moving()
+			return errMigrating()
 		}
-		if err := s.unchanged(ctx, tx); err != nil {
+		if err := s.checkSchema(ctx, tx); err != nil {
 			return err
 		}
 		return f(ctx, tx)
 	})
 }
 
-// exclusive is update without the look at the fence and the schema.
-func (s *Store) exclusive(ctx context.Context, limit time.Duration, f func(context.Context, *sql.Tx) error) error {
+// updateAnySchema is update without the check of fence and schema.
+func (s *Store) updateAnySchema(ctx context.Context, limit time.Duration, f func(context.Context, *sql.Tx) error) error {
 	switch {
 	case !s.open.Load():
 		return s.closed()
 	case s.write == nil:
 		return core.Errorf(core.KindRefused, "the database %s was opened for reading alone", s.path)
 	}
-	return s.attempt(ctx, limit, s.write, f)
+	return s.runTransaction(ctx, limit, s.write, f)
 }
 
-// attempt runs f in a transaction, and again while another process holds the
-// file. SQLite's own wait is short (busyWait) because it does not see ctx.
+// runTransaction runs f in a transaction, and again while another process holds
+// the file. SQLite's own wait is short (busyWait) because it does not see ctx.
 // Without a limit ctx alone bounds f, and the waiting is bounded all the same.
-func (s *Store) attempt(ctx context.Context, limit time.Duration, db *sql.DB, f func(context.Context, *sql.Tx) error) error {
+func (s *Store) runTransaction(ctx context.Context, limit time.Duration, db *sql.DB, f func(context.Context, *sql.Tx) error) error {
 	if limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
@@ -150,9 +153,9 @@ func (s *Store) attempt(ctx context.Context, limit time.Duration, db *sql.DB, f 
 	}
 	patience := time.Now().Add(cmp.Or(limit, s.cfg.Timeout))
 	for {
-		err := once(ctx, db, f)
+		err := runOnce(ctx, db, f)
 		if err == nil || !isBusy(err) || ctx.Err() != nil || time.Now().After(patience) {
-			return s.sentence(ctx, err)
+			return s.explain(ctx, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -161,12 +164,12 @@ func (s *Store) attempt(ctx context.Context, limit time.Duration, db *sql.DB, f 
 	}
 }
 
-func once(ctx context.Context, db *sql.DB, f func(context.Context, *sql.Tx) error) error {
+func runOnce(ctx context.Context, db *sql.DB, f func(context.Context, *sql.Tx) error) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close() }() // it goes back to its pool
+	defer func() { _ = conn.Close() }() // it returns to its pool
 	if err := limit(conn); err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"unibus/core"
 )
 
-// whereUser finds a user in whatever case an old file has it. The scan is over
+// whereUser finds a user in any case that an old file has. The scan is over
 // the primary key's own index, 60 bytes a user.
 const whereUser = "WHERE id IN (SELECT id FROM users WHERE upper(id) = ?)"
 
@@ -60,7 +60,7 @@ func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.U
 func (s *Store) SetUserStatusAs(ctx context.Context, actor, id core.UserID, status core.UserStatus, at core.Millis) (core.User, error) {
 	return s.setStatus(ctx, id, status, at, func(ctx context.Context, tx *sql.Tx) error {
 		by, err := s.layout().userIn(ctx, tx, actor)
-		if core.KindOf(err) == core.KindNotFound || err == nil && (by.Status != core.UserActive || by.Role != core.RoleAdmin) {
+		if core.KindOf(err) == core.KindNotFound || err == nil && !by.IsActiveAdmin() {
 			return core.Errorf(core.KindRefused, "%s is no active admin", actor.Short()).WithNext("ask one who is, or an operator")
 		}
 		return err
@@ -110,26 +110,31 @@ func (s *Store) SetKEMKey(ctx context.Context, id core.UserID, key []byte, at co
 	return u, nil
 }
 
-// IsAuthorized is true only for an active user: see core.Store.
-func (s *Store) IsAuthorized(ctx context.Context, id core.UserID) (bool, error) {
-	return s.is(ctx, id, func(u core.User) bool { return u.Status == core.UserActive })
-}
-
-// HasAdmin is true only for an active user of role admin: see core.Store.
-func (s *Store) HasAdmin(ctx context.Context, id core.UserID) (bool, error) {
-	return s.is(ctx, id, func(u core.User) bool { return u.Status == core.UserActive && u.Role == core.RoleAdmin })
-}
-
-func (s *Store) is(ctx context.Context, id core.UserID, what func(core.User) bool) (bool, error) {
-	u, err := s.User(ctx, id)
-	if core.KindOf(err) == core.KindNotFound {
-		return false, nil
+// Admit returns a user's status and rooms in one transaction: see core.Store.
+func (s *Store) Admit(ctx context.Context, id core.UserID) (a core.Admission, err error) {
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		a = core.Admission{}
+		u, err := s.layout().userIn(ctx, tx, id)
+		if core.KindOf(err) == core.KindNotFound {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		a.Status = u.Status
+		if a.IsActive() {
+			a.Rooms, err = s.layout().roomsOf(ctx, tx, id)
+		}
+		return err
+	})
+	if err != nil {
+		return core.Admission{}, err
 	}
-	return err == nil && what(u), err
+	return a, nil
 }
 
-// userIn reads one user. Two rows that are one user but for the case are an
-// error: one may be revoked and the other not, and nobody can say which counts.
+// userIn reads one user. Two rows that are one user but for the case are an error:
+// one may be revoked and the other not, and nothing says which counts.
 func (l layout) userIn(ctx context.Context, tx *sql.Tx, id core.UserID) (core.User, error) {
 	found, err := list(ctx, tx, l.users, readUser, whereUser, string(id))
 	switch {
@@ -147,17 +152,17 @@ func (l layout) userIn(ctx context.Context, tx *sql.Tx, id core.UserID) (core.Us
 
 func (l layout) insertUser(ctx context.Context, tx *sql.Tx, u core.User) error {
 	_, err := tx.ExecContext(ctx, l.users.insert(),
-		string(u.ID), optional(u.Name), string(u.Role), string(u.Status), optionalBytes(u.KEMKey), int64(u.Created), int64(u.Updated))
+		string(u.ID), nullableText(u.Name), string(u.Role), string(u.Status), nullableBytes(u.KEMKey), int64(u.Created), int64(u.Updated))
 	return err
 }
 
 func updateUser(ctx context.Context, tx *sql.Tx, u core.User) error {
 	_, err := tx.ExecContext(ctx, "UPDATE users SET name = ?, role = ?, status = ?, kem_key = ?, created_at = ?, updated_at = ? "+whereUser,
-		optional(u.Name), string(u.Role), string(u.Status), optionalBytes(u.KEMKey), int64(u.Created), int64(u.Updated), string(u.ID))
+		nullableText(u.Name), string(u.Role), string(u.Status), nullableBytes(u.KEMKey), int64(u.Created), int64(u.Updated), string(u.ID))
 	return err
 }
 
-// checkUser refuses what could not be read back.
+// checkUser refuses values that could not be read back.
 func checkUser(u core.User) error {
 	if err := checkUserID(u.ID); err != nil {
 		return err

@@ -32,8 +32,8 @@ func testInvitations(t *testing.T, s core.Store) {
 		"of a user":      {core.InvitationFilter{User: b.ID}, []core.Member{invited, other}},
 		"of another":     {core.InvitationFilter{User: c.ID}, []core.Member{}},
 		"to a room":      {core.InvitationFilter{Room: "s"}, []core.Member{other}},
-		"by somebody":    {core.InvitationFilter{By: a.ID}, []core.Member{invited}},
-		"by nobody":      {core.InvitationFilter{By: b.ID}, []core.Member{}},
+		"by inviter":     {core.InvitationFilter{By: a.ID}, []core.Member{invited}},
+		"by another":     {core.InvitationFilter{By: b.ID}, []core.Member{}},
 		"one":            {core.InvitationFilter{Room: "r", User: b.ID}, []core.Member{invited}},
 		"one that is no": {core.InvitationFilter{Room: "r", User: a.ID}, []core.Member{}},
 		"by, to and of":  {core.InvitationFilter{Room: "s", User: b.ID, By: c.ID}, []core.Member{other}},
@@ -65,13 +65,13 @@ func testInvitations(t *testing.T, s core.Store) {
 	left, err := s.Invitations(ctx, core.InvitationFilter{User: b.ID})
 	ok(t, "Invitations", err)
 	equal(t, "what is left", []core.Member{}, left)
-	ok(t, "inviting somebody who was removed", s.PutMember(ctx, other))
+	ok(t, "inviting a removed member", s.PutMember(ctx, other))
 	odd := other
 	odd.User, odd.State = NewUserID(t), core.MemberInvited
 	wantKind(t, "inviting a stranger", s.PutMember(ctx, odd), core.KindNotFound)
 }
 
-// noMember says that somebody counts for nothing in a room where only one other is.
+// noMember checks that a user is not a member of a room in which only one other is.
 func noMember(t *testing.T, s core.Store, room core.RoomID, user, only core.UserID) {
 	t.Helper()
 	ctx := context.Background()

@@ -2,11 +2,25 @@ package storetest
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"testing"
 
 	"unibus/core"
 )
+
+// Rekey stages boxes of epoch from+1 and moves the room there, under a record
+// without content and with a random name.
+func Rekey(ctx context.Context, s core.Store, room core.RoomID, from core.Epoch, keys []core.SealedKey) (core.Room, error) {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
+	rec := hex.EncodeToString(b[:])
+	if err := s.StageKeys(ctx, room, from, rec, keys); err != nil {
+		return core.Room{}, err
+	}
+	return s.CommitRekey(ctx, room, from, rec, nil)
+}
 
 func wantKey(t *testing.T, s core.Store, want core.SealedKey) {
 	t.Helper()
@@ -69,7 +83,7 @@ func testRekey(t *testing.T, s core.Store) {
 		next := []core.SealedKey{NewKey("r", epoch+1, a.ID), NewKey("r", epoch+1, b.ID)}
 		asked := []core.SealedKey{next[0], next[1]}
 		asked[0].Epoch, asked[0].Rec, asked[1].Rec = 99, "wrong", "" // the store sets both
-		got, err := s.Rekey(ctx, "r", epoch, asked)
+		got, err := Rekey(ctx, s, "r", epoch, asked)
 		ok(t, "Rekey", err)
 		room.Epoch = epoch + 1
 		equal(t, "Rekey", room, got, noRecs)
@@ -98,20 +112,20 @@ func testRekeyConflict(t *testing.T, s core.Store) {
 	ctx := context.Background()
 	a, b, _ := seed(t, s)
 	seedRoom(t, s, "r", a.ID)
-	_, err := s.Rekey(ctx, "r", 0, []core.SealedKey{NewKey("r", 1, a.ID)})
+	_, err := Rekey(ctx, s, "r", 0, []core.SealedKey{NewKey("r", 1, a.ID)})
 	ok(t, "Rekey", err)
 	before := export(t, s)
 	for _, from := range []core.Epoch{0, 2} {
 		late := []core.SealedKey{NewKey("r", from+1, a.ID), NewKey("r", from+1, b.ID)}
 		late[0].Box = []byte("late")
-		_, err = s.Rekey(ctx, "r", from, late)
+		_, err = Rekey(ctx, s, "r", from, late)
 		wantKind(t, "Rekey from another epoch", err, core.KindConflict)
 	}
 	equal(t, "what a lost rekey left", before, export(t, s))
 	wantKey(t, s, NewKey("r", 1, a.ID))
 	noKey(t, s, "r", 1, b.ID)
 	noKey(t, s, "r", 3, b.ID)
-	_, err = s.Rekey(ctx, "none", 0, nil)
+	_, err = Rekey(ctx, s, "none", 0, nil)
 	wantKind(t, "Rekey of no room", err, core.KindNotFound)
 }
 
@@ -160,7 +174,7 @@ func testStaged(t *testing.T, s core.Store) {
 	wantKind(t, "StageKeys under no record's name", s.StageKeys(ctx, "r", 1, "a.b", nil), core.KindInvalid)
 	wantKind(t, "a box for a stranger", s.StageKeys(ctx, "r", 1, otherRec, []core.SealedKey{NewKey("r", 2, NewUserID(t))}), core.KindNotFound)
 	wantKind(t, "a late box for a stranger", s.PutKey(ctx, NewKey("r", 1, NewUserID(t))), core.KindNotFound)
-	_, err = s.Rekey(ctx, "r", 1, []core.SealedKey{NewKey("r", 2, NewUserID(t))})
+	_, err = Rekey(ctx, s, "r", 1, []core.SealedKey{NewKey("r", 2, NewUserID(t))})
 	wantKind(t, "a rekey for a stranger", err, core.KindNotFound)
 }
 

@@ -112,7 +112,7 @@ func text(s string) *string { return &s }
 
 // Rekeyed is TwoRooms as a backend with states and records has it after a
 // while: the encrypted room moved on to epoch 4 under records of its own, an
-// archived room, somebody who was removed.
+// archived room, a removed member.
 func Rekeyed(t testing.TB) core.Snapshot {
 	t.Helper()
 	s := TwoRooms(t)

@@ -51,10 +51,10 @@ func testRemovedMembers(t *testing.T, s core.Store) {
 	gone.State = core.MemberRemoved
 	want := core.Snapshot{Members: []core.Member{NewMember("r", a.ID), gone}}
 	want.Sort()
-	equal(t, "Export keeps who was removed", want.Members, export(t, s).Members)
-	equal(t, "the index keeps who was removed", want.Rows(core.TableRoomsByMember), export(t, s).Rows(core.TableRoomsByMember))
+	equal(t, "Export keeps removed members", want.Members, export(t, s).Members)
+	equal(t, "the index keeps removed members", want.Rows(core.TableRoomsByMember), export(t, s).Rows(core.TableRoomsByMember))
 	if rooms, err := s.RoomsOf(ctx, b.ID); err != nil || len(rooms) != 0 {
-		t.Errorf("RoomsOf somebody who was removed: %v, %v", rooms, err)
+		t.Errorf("RoomsOf a removed member: %v, %v", rooms, err)
 	}
 	if n, err := s.Counts(ctx); err != nil || n.Members != 1 {
 		t.Errorf("Counts: %+v, %v, want 1 member", n, err)
@@ -84,7 +84,7 @@ func testRekeyRecords(t *testing.T, s core.Store) {
 	prev := core.LegacyRec
 	var records []core.EpochRecord
 	for epoch := range core.Epoch(2) {
-		room, err := s.Rekey(ctx, "r", epoch, []core.SealedKey{NewKey("r", epoch+1, a.ID)})
+		room, err := Rekey(ctx, s, "r", epoch, []core.SealedKey{NewKey("r", epoch+1, a.ID)})
 		ok(t, "Rekey", err)
 		records = append(records, core.EpochRecord{Room: "r", Epoch: epoch + 1, Rec: room.Rec, Prev: prev})
 		if room.Rec == prev || room.Rec == core.LegacyRec {
@@ -107,10 +107,10 @@ func testRekeyRecords(t *testing.T, s core.Store) {
 func testExportImportStates(t *testing.T, s core.Store) {
 	ctx := context.Background()
 	want := Rekeyed(t)
-	_, err := s.Import(ctx, want)
+	_, err := Import(ctx, s, want)
 	ok(t, "Import", err)
 	equal(t, "Export of what was imported", want, export(t, s))
-	if n, err := s.Import(ctx, want); err != nil || n != 0 {
+	if n, err := Import(ctx, s, want); err != nil || n != 0 {
 		t.Errorf("the second Import wrote %d, %v; want 0", n, err)
 	}
 	for _, k := range want.Keys {

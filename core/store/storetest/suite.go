@@ -24,6 +24,7 @@ func Run(t *testing.T, open func(t *testing.T) core.Store) {
 		{"UsersRefused", testUsersRefused},
 		{"UserStatus", testUserStatus},
 		{"Admins", testAdmins},
+		{"Admission", testAdmission},
 		{"HasAdmin", testHasAdmin},
 		{"ValuesAreTheCallers", testValuesAreTheCallers},
 		{"Rooms", testRooms},
@@ -108,7 +109,7 @@ func seedRoom(t *testing.T, s core.Store, id core.RoomID, owner core.UserID) cor
 
 func export(t *testing.T, s core.Store) core.Snapshot {
 	t.Helper()
-	got, err := s.Export(context.Background())
+	got, err := Export(context.Background(), s)
 	ok(t, "Export", err)
 	return got
 }
@@ -125,7 +126,7 @@ func testEmpty(t *testing.T, s core.Store) {
 		t.Errorf("a new store is not empty: %d users, %d rooms, %+v", len(users), len(rooms), n)
 	}
 	equal(t, "Export of an empty store", core.Snapshot{}, export(t, s))
-	written, err := s.Import(ctx, core.Snapshot{})
+	written, err := Import(ctx, s, core.Snapshot{})
 	if err != nil || written != 0 {
 		t.Errorf("Import of nothing: %d, %v", written, err)
 	}
@@ -164,13 +165,6 @@ type call struct {
 // calls is every method that reaches the backend; user and a room "r" exist.
 func calls(t *testing.T, user core.UserID) []call {
 	fresh, whole := NewUser(t, "fresh"), TwoRooms(t)
-	denied := func(f func(context.Context, core.UserID) (bool, error), ctx context.Context) error {
-		yes, err := f(ctx, user)
-		if yes {
-			t.Error("a store that cannot answer said yes")
-		}
-		return err
-	}
 	return []call{
 		{"AddUser", func(ctx context.Context, s core.Store) error { return s.AddUser(ctx, fresh) }},
 		{"User", func(ctx context.Context, s core.Store) error { _, err := s.User(ctx, user); return err }},
@@ -183,8 +177,20 @@ func calls(t *testing.T, user core.UserID) []call {
 			_, err := s.SetUserStatusAs(ctx, user, user, core.UserRevoked, Start+1)
 			return err
 		}},
-		{"IsAuthorized", func(ctx context.Context, s core.Store) error { return denied(s.IsAuthorized, ctx) }},
-		{"HasAdmin", func(ctx context.Context, s core.Store) error { return denied(s.HasAdmin, ctx) }},
+		{"Admit", func(ctx context.Context, s core.Store) error {
+			a, err := s.Admit(ctx, user)
+			if a.Status != "" || a.Rooms != nil {
+				t.Errorf("a store that cannot answer admitted %+v", a)
+			}
+			return err
+		}},
+		{"HasAdmin", func(ctx context.Context, s core.Store) error {
+			yes, err := core.HasAdmin(ctx, s, user)
+			if yes {
+				t.Error("a store that cannot answer said yes")
+			}
+			return err
+		}},
 		{"CreateRoom", func(ctx context.Context, s core.Store) error { return s.CreateRoom(ctx, NewRoom("r2", user)) }},
 		{"Room", func(ctx context.Context, s core.Store) error { _, err := s.Room(ctx, "r"); return err }},
 		{"Rooms", func(ctx context.Context, s core.Store) error { _, err := s.Rooms(ctx); return err }},
@@ -195,7 +201,7 @@ func calls(t *testing.T, user core.UserID) []call {
 		{"RoomsOf", func(ctx context.Context, s core.Store) error { _, err := s.RoomsOf(ctx, user); return err }},
 		{"PutKey", func(ctx context.Context, s core.Store) error { return s.PutKey(ctx, NewKey("r", 0, user)) }},
 		{"Rekey", func(ctx context.Context, s core.Store) error {
-			_, err := s.Rekey(ctx, "r", 0, []core.SealedKey{NewKey("r", 1, user)})
+			_, err := Rekey(ctx, s, "r", 0, []core.SealedKey{NewKey("r", 1, user)})
 			return err
 		}},
 		{"Key", func(ctx context.Context, s core.Store) error { _, err := s.Key(ctx, "r", 0, user); return err }},
@@ -223,7 +229,7 @@ func calls(t *testing.T, user core.UserID) []call {
 		}},
 		{"Epochs", func(ctx context.Context, s core.Store) error { _, err := s.Epochs(ctx, "r", 9, 9); return err }},
 		{"Counts", func(ctx context.Context, s core.Store) error { _, err := s.Counts(ctx); return err }},
-		{"Export", func(ctx context.Context, s core.Store) error { _, err := s.Export(ctx); return err }},
-		{"Import", func(ctx context.Context, s core.Store) error { _, err := s.Import(ctx, whole); return err }},
+		{"Export", func(ctx context.Context, s core.Store) error { _, err := Export(ctx, s); return err }},
+		{"Import", func(ctx context.Context, s core.Store) error { _, err := Import(ctx, s, whole); return err }},
 	}
 }

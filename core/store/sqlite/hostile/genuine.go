@@ -4,7 +4,7 @@ import "embed"
 
 // genuine holds files that an earlier release has
 // made: of version 1, of version 2, and of version 1 that became one of version 2
-// when a room was archived. They are never made anew: they are what must be opened.
+// when a room was archived. They are never made again: a node has to open exactly these.
 //
 //go:embed genuine
 var genuine embed.FS

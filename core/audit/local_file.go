@@ -1,0 +1,203 @@
+package audit
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"unibus/core"
+)
+
+// file is an append-only log of JSON lines. A line is on disk when append returns nil.
+type file struct {
+	path string
+
+	mu         sync.Mutex
+	size       int64 // of the file, as far as this process knows
+	incomplete bool  // a write failed: the file may end with an incomplete line
+}
+
+// maxRead is how much of a file's end is read, in bytes: tens of thousands of
+// actions.
+const maxRead = 16 << 20
+
+// open looks at the file. A line that a crash cut short gets an end, so that the
+// next one stands by itself.
+func (f *file) open() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	info, err := os.Lstat(f.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		f.size = 0
+		return nil
+	case err != nil:
+		return f.failed("read", err)
+	case !info.Mode().IsRegular():
+		return core.Errorf(core.KindRefused, "%s is not a regular file", f.path).WithNext("move it away: the audit is appended to a file of the node's own")
+	case info.Mode().Perm()&0o077 != 0:
+		return core.Errorf(core.KindRefused, "%s can be read by others", f.path).WithNext("chmod 600 %s", f.path)
+	}
+	f.size = info.Size()
+	if f.size == 0 {
+		return nil
+	}
+	data, err := f.tail(f.size-1, f.size)
+	if err != nil {
+		return f.failed("read", err)
+	}
+	if data[0] != '\n' {
+		return f.write([]byte("\n"))
+	}
+	return nil
+}
+
+func (f *file) failed(what string, err error) error {
+	return core.Errorf(core.KindFailed, "the audit's file %s cannot be %s: %w", f.path, what, err).
+		WithNext("check the free space and the permissions of its directory")
+}
+
+func (f *file) append(entries ...entry) error {
+	var lines []byte
+	for _, e := range entries {
+		lines = append(append(lines, e.encode()...), '\n')
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.write(lines)
+}
+
+// write appends and syncs, the directory too where the file is new.
+func (f *file) write(lines []byte) error {
+	if f.incomplete {
+		lines = append([]byte("\n"), lines...) // or the next entry is lost with the incomplete one
+	}
+	out, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return f.failed("written", err)
+	}
+	_, err = out.Write(lines)
+	err = errors.Join(err, out.Sync(), out.Close())
+	if err == nil && f.size == 0 {
+		err = syncDir(filepath.Dir(f.path))
+	}
+	f.incomplete = err != nil
+	if err != nil {
+		if info, serr := os.Stat(f.path); serr == nil {
+			f.size = info.Size()
+		}
+		return f.failed("written", err)
+	}
+	f.size += int64(len(lines))
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (f *file) tail(from, to int64) ([]byte, error) {
+	in, err := os.Open(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.NewSectionReader(in, from, to-from))
+	return data, errors.Join(err, in.Close())
+}
+
+// line is one entry and where it begins, counted from 1. bad is true where it cannot be read.
+type line struct {
+	at    uint64
+	entry entry
+	bad   bool
+}
+
+// lines reads entries that lie between two offsets, oldest first. A first line
+// that begins before from is left out; next is where the last whole one ends.
+func (f *file) lines(from, to int64) (out []line, next int64, err error) {
+	begin := max(0, from-1) // to see whether from is the beginning of a line
+	data, err := f.tail(begin, to)
+	if err != nil {
+		return nil, 0, f.failed("read", err)
+	}
+	data = data[:bytes.LastIndexByte(data, '\n')+1]
+	at := begin
+	for i, text := range bytes.SplitAfter(data, []byte("\n")) {
+		place := at
+		at += int64(len(text))
+		text = bytes.TrimSpace(text)
+		if len(text) == 0 || i == 0 && place < from {
+			continue
+		}
+		e, err := decodeEntry(text)
+		out = append(out, line{at: uint64(place) + 1, entry: e, bad: err != nil})
+	}
+	return out, at, nil
+}
+
+func (f *file) length() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.size
+}
+
+// page answers a query from the file.
+func (f *file) page(q Query) (Page, error) {
+	size := f.length()
+	lines, _, err := f.lines(max(0, size-maxRead), size)
+	if err != nil {
+		return Page{}, err
+	}
+	outcomes := map[string]entry{}
+	var p Page
+	for _, l := range slices.Backward(lines) {
+		if l.at <= q.Since {
+			break
+		}
+		switch {
+		case !l.bad && l.entry.Phase == phaseOutcome:
+			outcomes[l.entry.ID] = l.entry
+			continue
+		case q.Before > 0 && l.at >= q.Before:
+			continue
+		case len(p.Records) == q.Limit:
+			p.Next = p.Records[q.Limit-1].Seq
+			return p, nil
+		}
+		r := l.entry.record(l.at)
+		if l.bad {
+			r = Record{Seq: l.at, Outcome: OutcomeUnknown, Text: "this line of the audit's file cannot be read: it was cut short by a crash, or damaged"}
+		} else if o, ok := outcomes[l.entry.ID]; ok {
+			r.ended(o)
+		}
+		p.Records = append(p.Records, r)
+	}
+	return p, nil
+}
+
+// retire renames the file after its entries were added to the stream, where none
+// came to it meanwhile.
+func (f *file) retire(size int64, to string) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.size != size {
+		return false, nil
+	}
+	if err := os.Rename(f.path, to); err != nil {
+		return false, f.failed("renamed", err)
+	}
+	f.size, f.incomplete = 0, false
+	return true, syncDir(filepath.Dir(f.path))
+}

@@ -1,0 +1,83 @@
+package kv
+
+import (
+	"context"
+
+	"unibus/core"
+)
+
+// Admit returns a user's status and rooms: see core.Store. Both rest on the same
+// barriers of users and members while they are younger than 3 s, and on fresh
+// ones otherwise, so that not every connection waits for a quorum.
+func (s *Store) Admit(ctx context.Context, id core.UserID) (core.Admission, error) {
+	return underLease(ctx, s, func() (core.Admission, error) { return s.admissionOf(id) })
+}
+
+// underLease decides by what the watch has, as long as the proof that there was
+// before the decision is younger than the lease after it. Without one it takes
+// one. A later proof says nothing of what was decided before it.
+func underLease[T any](ctx context.Context, s *Store, decide func() (T, error)) (T, error) {
+	var none T
+	if s.closed.Load() {
+		return none, errClosed()
+	}
+	if ctx.Err() != nil {
+		return none, explain(ctx.Err(), "deciding on an admission")
+	}
+	for try := 0; ; try++ {
+		if p, ok := s.lastProof(); ok {
+			out, err := decide()
+			// The boot clock costs as much as all the rest: it is asked once, here.
+			if _, still := s.lastProof(); still && p.age(now()) < leaseFor {
+				return out, err
+			}
+		}
+		if try == leaseTries { // the process, or the machine, was paused again and again
+			return none, core.Errorf(core.KindUnavailable, "the proof of what this node knows of users expired while it decided").WithNext("try again")
+		}
+		if err := s.renew(ctx); err != nil {
+			return none, err
+		}
+	}
+}
+
+// leaseTries bounds how often an admission takes a fresh proof.
+const leaseTries = 2
+
+// renew takes fresh barriers for admission.
+func (s *Store) renew(ctx context.Context) error {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	return s.awaitProof(ctx, core.TableUsers, core.TableMembers)
+}
+
+// admissionOf decides by what the watch has. Ids come in their canonical form as a
+// rule, so a known one is not parsed: parsing takes longer than all the rest.
+func (s *Store) admissionOf(id core.UserID) (core.Admission, error) {
+	for _, wb := range s.admission {
+		if !wb.open() {
+			return core.Admission{}, errShut(wb.bucket)
+		}
+	}
+	users := s.admission[0]
+	r, ok, err := users.find(string(id))
+	if !ok && err == nil {
+		if id, err = core.ParseUserID(string(id)); err != nil {
+			return core.Admission{}, err
+		}
+		r, ok, err = users.find(string(id))
+	}
+	if !ok || err != nil {
+		return core.Admission{}, err
+	}
+	a := core.Admission{Status: r.user.Status}
+	if a.IsActive() {
+		if a.Rooms, err = s.roomsOf(id); err != nil {
+			return core.Admission{}, err
+		}
+	}
+	return a, nil
+}

@@ -1,0 +1,101 @@
+package kv
+
+import (
+	"context"
+
+	"unibus/core"
+)
+
+// RoomKeys returns the members of each room and the holders of its current key, as
+// the watch has it: see core.Store. The tables are read one after the other, so a
+// change under way may be in one and not yet in another. Boxes are read before
+// members, so that a user who was just invited and given a box does not look
+// removed.
+func (s *Store) RoomKeys(ctx context.Context) ([]core.RoomKeys, error) {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	for _, t := range []core.Table{core.TableRooms, core.TableMembers, core.TableRoomKeys} {
+		if _, err := s.readyBucket(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	out, err := all(s, core.TableRooms, func(r record) core.RoomKeys { return core.RoomKeys{Room: cloneRoom(*r.room)} })
+	if err != nil {
+		return nil, err
+	}
+	for i, k := range out { // one room at a time: the watch, and with it every admission, waits for a reader
+		if out[i].Holders, err = s.holdersOf(k.Room.ID, k.Room.Epoch, k.Room.Rec); err != nil {
+			return nil, err
+		}
+		if out[i].Members, err = s.membersIn(k.Room.ID); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// membersIn returns the active members of a room, in order, as the watch has it.
+func (s *Store) membersIn(room core.RoomID) (users []core.UserID, err error) {
+	var bad error
+	broken := s.buckets[core.TableMembers].read(func(t *table) {
+		bad = t.activeIn(t.by[string(room)], func(name string) string { return string(room) + "." + name },
+			func(m core.Member) { users = append(users, m.User) })
+	})
+	return users, firstError(broken, bad)
+}
+
+// EpochBegan is when the first box of the current epoch was made: see core.Store.
+// The first is the one that was written first, and not replaced since.
+func (s *Store) EpochBegan(ctx context.Context, id core.RoomID) (core.Millis, error) {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer cancel()
+	if _, err := core.ParseRoomID(string(id)); err != nil {
+		return 0, err
+	}
+	for _, t := range []core.Table{core.TableRooms, core.TableRoomKeys} {
+		if _, err := s.readyBucket(ctx, t); err != nil {
+			return 0, err
+		}
+	}
+	room, _, err := s.seenRoom(id)
+	if err != nil {
+		return 0, err
+	}
+	key, err := s.firstBox(room)
+	switch {
+	case err != nil:
+		return 0, err
+	case key == "" && room.Epoch == 0:
+		return room.Created, nil
+	case key == "":
+		return 0, nil
+	}
+	e, ok, err := s.get(ctx, core.TableRoomKeys.Bucket(), key)
+	if err != nil || !ok {
+		return 0, firstError(err, errBehind(core.TableRoomKeys))
+	}
+	k, _, err := core.DecodeKey(core.Row{Table: core.TableRoomKeys, Key: e.key, Value: e.value})
+	if err != nil {
+		return 0, err
+	}
+	return k.Created, nil
+}
+
+// firstBox is the key of the box of a room's current epoch that was written first, "" where there is none.
+func (s *Store) firstBox(room core.Room) (key string, err error) {
+	prefix, first := core.EpochPrefix(room.ID, room.Epoch, room.Rec), uint64(0)
+	err = s.buckets[core.TableRoomKeys].read(func(t *table) {
+		for name := range t.by[prefix[:len(prefix)-1]] {
+			if r := t.records[prefix+name]; name != core.RecordSuffix && (key == "" || r.rev < first) {
+				key, first = prefix+name, r.rev
+			}
+		}
+	})
+	return key, err
+}

@@ -1,0 +1,231 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+
+	"unibus/core"
+)
+
+// PutMember adds a member to a room or changes the role: see core.Store.
+func (s *Store) PutMember(ctx context.Context, m core.Member) error {
+	if m.State == "" {
+		m.State = core.MemberActive
+	}
+	if err := checkMember(m); err != nil {
+		return err
+	}
+	switch m.State {
+	case core.MemberActive:
+	case core.MemberInvited:
+		if err := s.upgradeToStates(ctx); err != nil {
+			return err
+		}
+	default:
+		return core.Errorf(core.KindInvalid, "a member cannot be put into a room as %q", m.State).WithNext("use RemoveMember")
+	}
+	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := s.layout().roomIn(ctx, tx, m.Room); err != nil {
+			return err
+		}
+		if err := userKnown(ctx, tx, m.User); err != nil {
+			return err
+		}
+		if m.State == core.MemberInvited {
+			if _, err := s.layout().memberIn(ctx, tx, m.Room, m.User, s.layout().active); core.KindOf(err) != core.KindNotFound {
+				return cmp.Or(err, error(core.Errorf(core.KindExists, "%s is a member of the room %s already", m.User.Short(), m.Room)))
+			}
+		}
+		if err := s.layout().putMember(ctx, tx, m); err != nil {
+			return err
+		}
+		return s.layout().confirmMember(ctx, tx, m)
+	})
+}
+
+// AcceptInvitation makes an active member of an invited user: see core.Store.
+func (s *Store) AcceptInvitation(ctx context.Context, room core.RoomID, user core.UserID, at core.Millis) (m core.Member, err error) {
+	err = s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		if m, err = s.layout().memberIn(ctx, tx, room, user, s.layout().invited()); err != nil {
+			return err
+		}
+		m.State, m.Joined = core.MemberActive, at
+		if err := s.layout().putMember(ctx, tx, m); err != nil {
+			return err
+		}
+		return s.layout().confirmMember(ctx, tx, m)
+	})
+	if err != nil {
+		return core.Member{}, err
+	}
+	return m, nil
+}
+
+// Invitations returns those that are pending and match: see core.Store.
+func (s *Store) Invitations(ctx context.Context, f core.InvitationFilter) (all []core.Member, err error) {
+	where, values := "WHERE "+s.layout().invited(), []any{}
+	for condition, value := range map[string]string{"room_id = ?": string(f.Room), "upper(user_id) = ?": string(f.User), "invited_by = ?": string(f.By)} {
+		if value != "" {
+			where, values = where+" AND "+condition, append(values, value)
+		}
+	}
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		all, err = list(ctx, tx, s.layout().members, readMember, where+" ORDER BY "+s.layout().members.key, values...)
+		return err
+	})
+	if all == nil {
+		all = []core.Member{}
+	}
+	return all, err
+}
+
+// Member returns one active member: see core.Store.
+func (s *Store) Member(ctx context.Context, room core.RoomID, user core.UserID) (m core.Member, err error) {
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		m, err = s.layout().memberIn(ctx, tx, room, user, s.layout().active)
+		return err
+	})
+	return m, err
+}
+
+// SetMemberRole changes the role of an active member: see core.Store.
+func (s *Store) SetMemberRole(ctx context.Context, room core.RoomID, user core.UserID, role core.MemberRole) (m core.Member, err error) {
+	if err := checkMember(core.Member{Room: room, User: user, Role: role, State: core.MemberActive}); err != nil {
+		return core.Member{}, err
+	}
+	err = s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		if m, err = s.layout().memberIn(ctx, tx, room, user, s.layout().active); err != nil {
+			return err
+		}
+		m.Role = role
+		if err := s.layout().putMember(ctx, tx, m); err != nil {
+			return err
+		}
+		return s.layout().confirmMember(ctx, tx, m)
+	})
+	if err != nil {
+		return core.Member{}, err
+	}
+	return m, nil
+}
+
+// RemoveMember removes a member or an invitation: see core.Store. Version 1
+// forgets it, version 2 keeps it as removed.
+func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.UserID) error {
+	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		remove := "DELETE FROM members " + whereMember
+		if s.layout().hasStates() {
+			remove = "UPDATE members SET state = '" + string(core.MemberRemoved) + "' " + whereMember + " AND (" + s.layout().active + " OR " + s.layout().invited() + ")"
+		}
+		n, err := execCount(ctx, tx, remove, string(room), string(user))
+		if err == nil && n == 0 {
+			err = core.Errorf(core.KindNotFound, "%s is not a member of the room %s", user, room)
+		}
+		if err != nil {
+			return err
+		}
+		return s.layout().confirmRemoved(ctx, tx, room, user)
+	})
+}
+
+// Members returns the members of a room: see core.Store.
+func (s *Store) Members(ctx context.Context, room core.RoomID) (all []core.Member, err error) {
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := s.layout().roomIn(ctx, tx, room); err != nil {
+			return err
+		}
+		all, err = list(ctx, tx, s.layout().members, readMember, "WHERE room_id = ? AND "+s.layout().active+" ORDER BY upper(user_id)", string(room))
+		return err
+	})
+	return all, err
+}
+
+// MemberCounts is how many members each room has: see core.Store.
+func (s *Store) MemberCounts(ctx context.Context) (counts map[core.RoomID]int, err error) {
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		counts = map[core.RoomID]int{}
+		rows, err := tx.QueryContext(ctx, "SELECT room_id, count(*) FROM members WHERE room_id IS NOT NULL AND "+s.layout().active+" GROUP BY room_id")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			var room string
+			var n int
+			if err := rows.Scan(&room, &n); err != nil {
+				return err
+			}
+			counts[core.RoomID(room)] = n
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return counts, nil
+}
+
+// RoomsOf returns the rooms of a user: see core.Store.
+func (s *Store) RoomsOf(ctx context.Context, user core.UserID) (ids []core.RoomID, err error) {
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		ids, err = s.layout().roomsOf(ctx, tx, user)
+		return err
+	})
+	return ids, err
+}
+
+func (l layout) roomsOf(ctx context.Context, tx *sql.Tx, user core.UserID) (ids []core.RoomID, err error) {
+	all, err := list(ctx, tx, l.members, readMember, "WHERE upper(user_id) = ? AND "+l.active+" ORDER BY room_id COLLATE BINARY", string(user))
+	for _, m := range all {
+		ids = append(ids, m.Room)
+	}
+	return ids, err
+}
+
+// memberIn is the member of a room, where a condition is true of it.
+func (l layout) memberIn(ctx context.Context, tx *sql.Tx, room core.RoomID, user core.UserID, where string) (core.Member, error) {
+	found, err := list(ctx, tx, l.members, readMember, whereMember+" AND "+where, string(room), string(user))
+	if err == nil && len(found) == 0 {
+		err = core.Errorf(core.KindNotFound, "%s is not a member of the room %s", user, room)
+	}
+	if err != nil {
+		return core.Member{}, err
+	}
+	return found[0], nil
+}
+
+// putMember writes a member in place of the row that an old file may have in another case.
+func (l layout) putMember(ctx context.Context, tx *sql.Tx, m core.Member) error {
+	if _, err := tx.ExecContext(ctx, "DELETE FROM members "+whereMember, string(m.Room), string(m.User)); err != nil {
+		return err
+	}
+	return l.insertMember(ctx, tx, m)
+}
+
+func (l layout) insertMember(ctx context.Context, tx *sql.Tx, m core.Member) error {
+	values := []any{string(m.Room), string(m.User), string(m.Role), nullableText(m.InvitedBy), nullableBytes(m.Proof), int64(m.Joined)}
+	if l.hasStates() {
+		values = append(values, string(m.State))
+	}
+	_, err := tx.ExecContext(ctx, l.members.insert(), values...)
+	return err
+}
+
+func checkMember(m core.Member) error {
+	if _, err := core.ParseRoomID(string(m.Room)); err != nil {
+		return err
+	}
+	if err := checkUserID(m.User); err != nil {
+		return err
+	}
+	switch m.Role {
+	case core.MemberOwner, core.MemberAdmin, core.MemberMember:
+	default:
+		return core.Errorf(core.KindInvalid, "%q is not a member's role", m.Role).WithNext("use owner, admin or member")
+	}
+	if m.State != core.MemberActive && m.State != core.MemberInvited && m.State != core.MemberRemoved {
+		return core.Errorf(core.KindInvalid, "%q is not a member's state", m.State).WithNext("use active, invited or removed")
+	}
+	return checkText("invited_by", m.InvitedBy)
+}
