@@ -44,7 +44,6 @@ const (
 	reviewWithin = 30 * time.Second
 	keptEnded    = 1000 // revocations that are remembered
 	endWithin    = 2 * time.Second
-	seeEvery     = 20 * time.Millisecond
 )
 
 func newSessions(n *Node) *sessions {
@@ -233,7 +232,9 @@ func (w *fileWatch) written(path string) bool {
 	return path != "" && (changed || before)
 }
 
-// End implements admin.Sessions: it asks every node, this one included.
+// End implements admin.Sessions. It asks every node, this one included, to say
+// that the sessions of a revoked user have ended there. The store here has seen its
+// own write, so its revision is that of the revocation, or a later one.
 func (s *sessions) End(ctx context.Context, u core.User) map[string]admin.Ended {
 	ctx, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
@@ -241,7 +242,13 @@ func (s *sessions) End(ctx context.Context, u core.User) map[string]admin.Ended 
 	for _, name := range s.names() {
 		nodes[name] = admin.Ended{Unknown: true, Reason: "it did not answer in time"}
 	}
-	body, err := json.Marshal(endRequest{User: u.ID, Updated: u.Updated})
+	req := endRequest{User: u.ID, Updated: u.Updated}
+	if st, err := s.n.holder.Store(); err == nil {
+		if watched, ok := st.(*kv.Store); ok {
+			req.Revision = watched.Revision(core.TableUsers)
+		}
+	}
+	body, err := json.Marshal(req)
 	if err != nil {
 		return nodes
 	}
@@ -260,7 +267,7 @@ func (s *sessions) End(ctx context.Context, u core.User) map[string]admin.Ended 
 	return nodes
 }
 
-// names are the configured nodes; of one that was never seen nobody knows the name.
+// names are the configured nodes. The name of a node that was never seen is not known.
 func (s *sessions) names() []string {
 	var names []string
 	for _, node := range s.n.observer.View().Nodes {
@@ -277,8 +284,9 @@ func (s *sessions) names() []string {
 
 // endRequest asks a node to say that a revoked user has no session there.
 type endRequest struct {
-	User    core.UserID `json:"user"`
-	Updated core.Millis `json:"updated"` // of the revocation
+	User     core.UserID `json:"user"`
+	Updated  core.Millis `json:"updated"`            // of the revocation
+	Revision uint64      `json:"revision,omitempty"` // of the users in KV that has the revocation; 0: the asking node cannot say
 }
 
 type endReply struct {
@@ -286,8 +294,7 @@ type endReply struct {
 	admin.Ended
 }
 
-// answer waits until this node's own store has the revocation: sessions that
-// are ended before would come back.
+// answer says how many sessions of a revoked user this node ended, once none is left.
 func (s *sessions) answer(ctx context.Context, body []byte) any {
 	reply := endReply{Node: s.n.cfg.Name}
 	var req endRequest
@@ -300,39 +307,58 @@ func (s *sessions) answer(ctx context.Context, body []byte) any {
 	}
 	ctx, cancel := context.WithTimeout(ctx, endWithin*3/4)
 	defer cancel()
-	u, err := s.seen(ctx, id, req.Updated)
+	r, err := s.awaitEnd(ctx, core.User{ID: id, Updated: req.Updated}, req.Revision)
 	if err != nil {
 		reply.Ended = admin.Ended{Unknown: true, Reason: err.Error()}
 		return reply
 	}
-	r := s.end(u)
 	reply.Ended = admin.Ended{Ended: r.ended, At: r.at}
 	return reply
 }
 
-// seen returns the user once this node's store has it revoked. A node without a
-// store admits nobody, and ends what it has.
-func (s *sessions) seen(ctx context.Context, id core.UserID, updated core.Millis) (core.User, error) {
-	tick := time.NewTicker(seeEvery)
-	defer tick.Stop()
-	for {
-		st, err := s.n.holder.Store()
-		if err != nil {
-			return core.User{ID: id, Updated: updated}, nil
-		}
-		u, err := st.User(ctx, id)
-		if err == nil && u.Status == core.UserRevoked && u.Updated >= updated {
-			return u, nil
-		}
-		select {
-		case <-ctx.Done():
-			if err == nil {
-				err = core.Errorf(core.KindUnavailable, "%s has not seen the revocation yet", s.n.cfg.Name)
-			}
-			return u, err
-		case <-tick.C:
-		}
+// awaitEnd waits for the watch of the KV store, which ends the sessions. A node with
+// a file, or without a store, has no watch: there the request itself is the news. No
+// session ends before the store has the revocation, because its client would come back.
+func (s *sessions) awaitEnd(ctx context.Context, u core.User, revision uint64) (revocation, error) {
+	st, err := s.n.holder.Store()
+	if err != nil {
+		return s.end(u), nil // nobody is admitted here
 	}
+	if watched, ok := st.(*kv.Store); ok {
+		if err := watched.AwaitChanges(ctx, core.TableUsers, revision); err != nil {
+			return revocation{}, err
+		}
+		return s.endedBy(u), nil
+	}
+	now, err := st.User(ctx, u.ID)
+	if err == nil && (now.Status != core.UserRevoked || now.Updated < u.Updated) {
+		err = core.Errorf(core.KindUnavailable, "%s has not seen the revocation yet", s.n.cfg.Name)
+	}
+	if err != nil {
+		return revocation{}, err
+	}
+	return s.end(now), nil
+}
+
+// endedBy returns what the watch did about a revocation. A watch that was replaced
+// passes over a revocation that another change of the user has followed: then the
+// sessions end now.
+func (s *sessions) endedBy(u core.User) revocation {
+	if r, ok := s.recorded(u); ok {
+		return r
+	}
+	return s.end(u)
+}
+
+// recorded returns what this node did about a revocation so far.
+func (s *sessions) recorded(u core.User) (revocation, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.ended[u.ID]
+	if r == nil || r.stamp != u.Updated {
+		return revocation{}, false
+	}
+	return *r, true
 }
 
 // alarmed logs and records what the KV store's guard found.
