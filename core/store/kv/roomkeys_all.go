@@ -6,26 +6,28 @@ import (
 	"unibus/core"
 )
 
-// RoomKeys is who is in each room and who has its current key, as the watch has
-// it: see core.Store. The tables are read one after the other, so a change under
-// way may be in one and not yet in another; boxes before members, so that nobody
-// who has just been invited and given one passes for removed.
+// RoomKeys is who is in each room and who has its current key: see core.Store. The
+// tables are read one after the other, so a change under way may be in one and not
+// yet in another. Boxes are read before members: somebody who has just been invited
+// and given a box does not pass for removed. Boxes are proven after the rooms are
+// read, because a box is written before the room that leads to it.
 func (s *Store) RoomKeys(ctx context.Context) ([]core.RoomKeys, error) {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer cancel()
-	for _, t := range []core.Table{core.TableRooms, core.TableMembers, core.TableRoomKeys} {
-		if _, err := s.following(ctx, t); err != nil {
-			return nil, err
-		}
+	if err := s.settled(ctx, core.TableRooms, core.TableMembers); err != nil {
+		return nil, err
 	}
 	out, err := all(s, core.TableRooms, func(r record) core.RoomKeys { return core.RoomKeys{Room: cloneRoom(*r.room)} })
 	if err != nil {
 		return nil, err
 	}
-	for i, k := range out { // a room at a time: the watch, and with it every admission, waits for who reads
+	if err := s.settled(ctx, core.TableRoomKeys); err != nil {
+		return nil, err
+	}
+	for i, k := range out { // a room at a time, because the watch and every admission wait for this read
 		if out[i].Holders, err = s.boxedIn(k.Room.ID, k.Room.Epoch, k.Room.Rec); err != nil {
 			return nil, err
 		}
