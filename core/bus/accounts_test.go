@@ -18,7 +18,7 @@ import (
 // servers from the operator's own account, connections of all accounts included.
 func TestSystemOperatorHearsEveryServer(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	nodes := r.cluster(t)
 	r.mustDial(t, nodes[1], r.a)
 	nc := r.mustDial(t, nodes[0], r.sysOperator)
@@ -90,7 +90,7 @@ func serverOf(t *testing.T, m *nats.Msg) string {
 // changes the server does not answer an operator, whatever account it is asked in.
 func TestServersGiveNothingAway(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	s := r.open(t, r.config(t, "n1"))
 	for name, id := range map[string]keys.Identity{"system": r.sysOperator, "auditor": r.auditor, "admin": r.admin, "viewer": r.viewer, "user": r.a} {
 		nc := r.mustDial(t, s, id)
@@ -107,7 +107,7 @@ func TestServersGiveNothingAway(t *testing.T) {
 // TestOperatorsDoNotHearEachOther: each has an account of its own, on every node.
 func TestOperatorsDoNotHearEachOther(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	for role, name := range map[core.OperatorRole]string{core.OperatorSystem: "$SYS.REQ.SERVER.PING.STATSZ", core.OperatorAuditor: "CTL.API.STREAM.LIST"} {
 		first, err := keys.GenerateIdentity()
 		must(t, err)

@@ -22,7 +22,7 @@ import (
 // cannot leave any of it out, but another version of it must not add to it unseen.
 func TestInfoBeforeTLS(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	s := r.open(t, r.config(t, "n1"))
 	conn, err := net.Dial("tcp", s.Addr())
 	must(t, err)
@@ -44,7 +44,7 @@ func TestInfoBeforeTLS(t *testing.T) {
 // TestNothingIsSaidBeforeTLS: with TLSFirst a stranger hears nothing, and clients begin with TLS.
 func TestNothingIsSaidBeforeTLS(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	cfg := r.config(t, "n1")
 	cfg.TLSFirst = true
 	s := r.open(t, cfg)

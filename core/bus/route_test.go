@@ -14,7 +14,7 @@ import (
 )
 
 // routed opens a node whose routes are at the address that is returned.
-func (r *rig) routed(t *testing.T, routes ...string) (addr string) {
+func (r *fixture) routed(t *testing.T, routes ...string) (addr string) {
 	t.Helper()
 	addr = freeAddrs(t, 1)[0]
 	cfg := r.config(t, "n1")
@@ -26,13 +26,13 @@ func (r *rig) routed(t *testing.T, routes ...string) (addr string) {
 
 // shake opens a route with from's certificate, by no newer TLS than version, and
 // returns the serial number of the node's.
-func (r *rig) shake(t *testing.T, addr string, from *rig, version uint16) (string, error) {
+func (r *fixture) shake(t *testing.T, addr string, from *fixture, version uint16) (string, error) {
 	t.Helper()
 	return r.shakeWith(t, addr, from.nodeDir(t, "n2"), version)
 }
 
 // shakeWith is shake with the certificate in dir.
-func (r *rig) shakeWith(t *testing.T, addr, dir string, version uint16) (string, error) {
+func (r *fixture) shakeWith(t *testing.T, addr, dir string, version uint16) (string, error) {
 	t.Helper()
 	pool, err := keys.LoadPool(r.file(keys.CACertFile))
 	must(t, err)
@@ -58,7 +58,7 @@ func (r *rig) shakeWith(t *testing.T, addr, dir string, version uint16) (string,
 
 func TestRouteNeedsACertificateOfTheCluster(t *testing.T) {
 	t.Parallel()
-	r, stranger := newRig(t, core.BusAuthEnforce), newRig(t, core.BusAuthEnforce)
+	r, stranger := newFixture(t, core.BusAuthEnforce), newFixture(t, core.BusAuthEnforce)
 	addr := r.routed(t)
 	if _, err := r.shake(t, addr, r, tls.VersionTLS13); err != nil {
 		t.Errorf("a node of the cluster: %v", err)
@@ -71,7 +71,7 @@ func TestRouteNeedsACertificateOfTheCluster(t *testing.T) {
 // TestRoutesRefuseOldTLS: with the right certificate too.
 func TestRoutesRefuseOldTLS(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	if _, err := r.shake(t, r.routed(t), r, tls.VersionTLS12); err == nil || !strings.Contains(err.Error(), "protocol version") {
 		t.Errorf("a route by TLS 1.2: %v", err)
 	}
@@ -81,7 +81,7 @@ func TestRoutesRefuseOldTLS(t *testing.T) {
 // that opens a route, and to the next one to which a route is opened.
 func TestRenewedRouteCertificate(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	peer, shown := r.peerRoute(t)
 	addr := r.routed(t, peer)
 	first, err := r.shake(t, addr, r, tls.VersionTLS13)
@@ -111,7 +111,7 @@ func TestRenewedRouteCertificate(t *testing.T) {
 
 // peerRoute listens where a peer's routes would be, and tells the serial number of
 // every certificate that is shown there.
-func (r *rig) peerRoute(t *testing.T) (addr string, shown <-chan string) {
+func (r *fixture) peerRoute(t *testing.T) (addr string, shown <-chan string) {
 	t.Helper()
 	pair, err := keys.LoadPair(filepath.Join(r.nodeDir(t, "n2"), keys.NodeCertFile), filepath.Join(r.nodeDir(t, "n2"), keys.NodeKeyFile))
 	must(t, err)

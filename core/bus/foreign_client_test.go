@@ -20,7 +20,7 @@ import (
 
 // foreign are subjects that the user a, who is in the rooms "r" and "both", must
 // not have, and what each of them would give.
-func (r *rig) foreign() map[string]string {
+func (r *fixture) foreign() map[string]string {
 	a, b := r.a.Public(), r.b.Public()
 	return map[string]string{
 		"another's voice in a room of both":   "unibus.room.both." + b,
@@ -58,7 +58,7 @@ func (r *rig) foreign() map[string]string {
 }
 
 // foreignWild are patterns of which a part would be allowed.
-func (r *rig) foreignWild() []string {
+func (r *fixture) foreignWild() []string {
 	return []string{
 		">", "*", "*.>", "unibus.>", "unibus.*.>", "unibus.room.>", "unibus.room.*", "unibus.room.*.*", "unibus.room.*." + r.a.Public(),
 		"unibus.room.both*", "unibus.*.r.>", "_INBOX.>", "_INBOX.*.>", "_INBOX.*.x", "$JS.>", "$KV.>", "$SYS.>", "unibus.control.>", "unibus.control.v1." + r.a.Public() + ".>",
@@ -68,7 +68,7 @@ func (r *rig) foreignWild() []string {
 // TestForeignClientGetsNothingElse tries every subject in every way.
 func TestForeignClientGetsNothingElse(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	s := r.open(t, r.config(t, "n1"))
 	nc := r.mustDial(t, s, r.a)
 	for what, subject := range r.foreign() {
@@ -122,7 +122,7 @@ func mayQueue(t *testing.T, nc *nats.Conn, subject string) bool {
 // speak elsewhere, however naively the other answers.
 func TestForeignReplySubjects(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	s := r.open(t, r.config(t, "n1"))
 	asker, answerer := r.mustDial(t, s, r.a), r.mustDial(t, s, r.b)
 	requests := make(chan *nats.Msg, 256)
@@ -196,7 +196,7 @@ func TestNodeClient(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no node in PATH")
 	}
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	cfg := r.config(t, "n1")
 	cfg.CertFile, cfg.KeyFile = "", "" // a certificate for an address is not what that client looks for
 	s := r.open(t, cfg)
@@ -224,7 +224,7 @@ func TestNodeClient(t *testing.T) {
 }
 
 // seeded is a user in the room "r" whose seed is in a file.
-func (r *rig) seeded(t *testing.T, path string) keys.Identity {
+func (r *fixture) seeded(t *testing.T, path string) keys.Identity {
 	t.Helper()
 	kp, err := nkeys.CreateUser()
 	must(t, err)
