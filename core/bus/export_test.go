@@ -6,6 +6,9 @@ import (
 	"unibus/core"
 )
 
+// DefaultConnections is the limit of a Server whose Config sets none.
+const DefaultConnections = defaultConnections
+
 // ClientURL is where a client on this machine connects: tls:// or nats://, host and port. "" while closed.
 func (s *Server) ClientURL() string {
 	addr := s.Addr()

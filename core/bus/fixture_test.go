@@ -197,7 +197,7 @@ func (r *fixture) mustDial(t *testing.T, s *bus.Server, id keys.Identity, opts .
 	return nc
 }
 
-// mayPublish says whether the server lets the connection publish.
+// mayPublish says whether the connection may publish, by the server's answer.
 func mayPublish(t *testing.T, nc *nats.Conn, subject string) bool {
 	t.Helper()
 	before := nc.LastError()
@@ -217,7 +217,7 @@ func maySubscribe(t *testing.T, nc *nats.Conn, subject string) bool {
 	return ok
 }
 
-// allowed waits for the server's answer: a refusal is a new last error by the time a flush returns.
+// allowed waits for the server's answer: a refusal is a new last error when a flush returns.
 func allowed(t *testing.T, nc *nats.Conn, before error) bool {
 	t.Helper()
 	must(t, nc.FlushTimeout(10*time.Second))

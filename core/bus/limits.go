@@ -8,7 +8,7 @@ import (
 	"unibus/core/auth"
 )
 
-// Limits bound what clients may use. A zero is the default.
+// Limits bound the clients. A zero is the default.
 type Limits struct {
 	Connections   int           // over the network, with credentials that were accepted
 	PerAddress    int           // from one address, counted from accept on
@@ -20,21 +20,21 @@ type Limits struct {
 
 // The defaults of Limits.
 const (
-	DefaultConnections   = 16384
-	DefaultPerAddress    = 4096
-	DefaultPayload       = 1 << 20
-	DefaultPending       = 64 << 20 // nats-server's own: a watch of the control plane may have half of that under way
-	DefaultSubscriptions = 2 * (auth.MaxRooms + 24)
-	DefaultAuthTimeout   = 5 * time.Second
+	defaultConnections   = 16384
+	defaultPerAddress    = 4096
+	defaultPayload       = 1 << 20
+	defaultPending       = 64 << 20 // nats-server's own: a watch of the control plane may have half of that under way
+	defaultSubscriptions = 2 * (auth.MaxRooms + 24)
+	defaultAuthTimeout   = 5 * time.Second
 )
 
 func (l Limits) orDefaults() Limits {
-	l.Connections = cmp.Or(l.Connections, DefaultConnections)
-	l.PerAddress = cmp.Or(l.PerAddress, min(DefaultPerAddress, max(l.Connections, 1)))
-	l.Payload = cmp.Or(l.Payload, DefaultPayload)
-	l.Pending = cmp.Or(l.Pending, DefaultPending)
-	l.Subscriptions = cmp.Or(l.Subscriptions, DefaultSubscriptions)
-	l.AuthTimeout = cmp.Or(l.AuthTimeout, DefaultAuthTimeout)
+	l.Connections = cmp.Or(l.Connections, defaultConnections)
+	l.PerAddress = cmp.Or(l.PerAddress, min(defaultPerAddress, max(l.Connections, 1)))
+	l.Payload = cmp.Or(l.Payload, defaultPayload)
+	l.Pending = cmp.Or(l.Pending, defaultPending)
+	l.Subscriptions = cmp.Or(l.Subscriptions, defaultSubscriptions)
+	l.AuthTimeout = cmp.Or(l.AuthTimeout, defaultAuthTimeout)
 	return l
 }
 

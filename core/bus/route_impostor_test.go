@@ -130,10 +130,10 @@ func TestRevokedRouteCertificate(t *testing.T) {
 
 	r.replaceCRL(t, good) // an older list takes nothing back
 	eventually(t, "the older list to be noticed", func() bool { return strings.Contains(lines(), "older than the one in use") })
-	if _, err := r.shakeWith(t, routes[0], r.nodeDir(t, "n3"), tls.VersionTLS13); err == nil {
+	if _, err := r.handshakeWith(t, routes[0], r.nodeDir(t, "n3"), tls.VersionTLS13); err == nil {
 		t.Error("an older list made a revoked certificate valid again")
 	}
-	if _, err := r.shakeWith(t, routes[0], r.nodeDir(t, "n2"), tls.VersionTLS13); err != nil {
+	if _, err := r.handshakeWith(t, routes[0], r.nodeDir(t, "n2"), tls.VersionTLS13); err != nil {
 		t.Errorf("another node's certificate: %v", err)
 	}
 }

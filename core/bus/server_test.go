@@ -44,7 +44,7 @@ func TestNothingIsAdvertised(t *testing.T) {
 	}
 }
 
-// infoOf reads the first line that a node sends to anybody who opens a connection.
+// infoOf reads the first line that a node sends on every new connection.
 func infoOf(t *testing.T, s *bus.Server) map[string]any {
 	t.Helper()
 	c, err := net.Dial("tcp", s.Addr())
@@ -175,13 +175,13 @@ func TestCloseTwice(t *testing.T) {
 	must(t, s.Close(t.Context()))
 	if c, err := net.Dial("tcp", addr); err == nil {
 		_ = c.Close()
-		t.Error("something still listens")
+		t.Error("the address still accepts connections")
 	}
 	_, err := s.InProcess(r.store)
 	wantError(t, err, core.KindUnavailable, "not open", "")
 	wantError(t, s.Healthz(), core.KindUnavailable, "not open", "")
 	if s.Addr() != "" || s.ClientURL() != "" || s.ID() != "" || s.Clients() != 0 || s.MetaLeader() != "" {
-		t.Error("a closed server still says where it is")
+		t.Error("a closed server still returns its addresses")
 	}
 }
 
@@ -198,7 +198,7 @@ func TestClosedLeaderIsReplaced(t *testing.T) {
 		rest = append(rest, n)
 	}
 	if leader < 0 {
-		t.Fatal("nobody leads")
+		t.Fatal("no node leads the meta group")
 	}
 	old := nodes[leader].MetaLeader()
 	must(t, nodes[leader].Close(t.Context()))
