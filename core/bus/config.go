@@ -97,7 +97,7 @@ func (c *Cluster) check() error {
 	if given != 0 && given != 3 {
 		return core.Errorf(core.KindInvalid, "--route-tls-cert, --route-tls-key and --route-tls-ca only work together").WithNext("give all three")
 	}
-	if given == 0 && !isLoopback(host) {
+	if given == 0 && !core.IsLoopbackHost(host) {
 		return core.Errorf(core.KindInvalid, "routes on %s need TLS: without it any server that opens a route owns the cluster", c.Listen).
 			WithNext("make certificates with `unibusd cert ca` and `unibusd cert node`, and give --route-tls-cert, --route-tls-key and --route-tls-ca")
 	}
@@ -116,13 +116,4 @@ func splitAddr(flag, addr string) (host string, port int, err error) {
 		return "", 0, bad
 	}
 	return host, port, nil
-}
-
-// isLoopback says whether a listener on host cannot be reached from other machines.
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }

@@ -31,6 +31,7 @@ type Server struct {
 	fatalText      string         // the first fatal error while opening
 	closing        bool           // a fatal error means nothing any more
 	stopBackground func()         // ends the reaper and the check of routes
+	background     sync.WaitGroup
 
 	closeMu sync.Mutex // serializes Close, so that every caller returns when it is done
 }
@@ -70,11 +71,11 @@ func (s *Server) Open(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.srv, s.opening = srv, false
-	background, stop := context.WithCancel(context.Background())
+	run, stop := context.WithCancel(context.Background())
 	s.stopBackground = stop
-	go s.reapIdle(background, srv)
+	s.background.Go(func() { s.reapIdle(run, srv) })
 	if s.routes != nil {
-		go s.routes.run(background, srv)
+		s.background.Go(func() { s.routes.run(run, srv) })
 	}
 	if s.cfg.Debug {
 		s.log.Info("the server's monitoring is on", "addr", srv.MonitorAddr().String())
@@ -225,6 +226,7 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	srv.Shutdown()
 	srv.WaitForShutdown()
+	s.background.Wait()
 	return nil
 }
 
