@@ -329,7 +329,11 @@ func (s *sessions) awaitEnd(ctx context.Context, u core.User, revision uint64) (
 		return s.end(u), nil // without a store the node admits no user
 	}
 	if watched, ok := st.(*kv.Store); ok {
-		if err := watched.AwaitChanges(ctx, core.TableUsers, revision); err != nil {
+		err := watched.AwaitChanges(ctx, core.TableUsers, revision)
+		if ctx.Err() != nil {
+			err = s.errNotSeen()
+		}
+		if err != nil {
 			return revocation{}, err
 		}
 		if r, ok := s.recorded(u); ok {
@@ -339,12 +343,16 @@ func (s *sessions) awaitEnd(ctx context.Context, u core.User, revision uint64) (
 	}
 	now, err := st.User(ctx, u.ID)
 	if err == nil && (now.Status != core.UserRevoked || now.Updated < u.Updated) {
-		err = core.Errorf(core.KindUnavailable, "%s has not seen the revocation yet", s.n.cfg.Name)
+		err = s.errNotSeen()
 	}
 	if err != nil {
 		return revocation{}, err
 	}
 	return s.end(now), nil
+}
+
+func (s *sessions) errNotSeen() error {
+	return core.Errorf(core.KindUnavailable, "%s has not seen the revocation yet", s.n.cfg.Name)
 }
 
 // recorded returns what the watch did about a revocation.
