@@ -21,7 +21,8 @@ func TestRoomKeysAreProven(t *testing.T) {
 	must[[]core.RoomKeys](t)(reader.RoomKeys(t.Context()))
 	deafen(t, reader, core.TableRooms)
 	deafen(t, reader, core.TableRoomKeys)
-	must[core.Room](t)(writer.Rekey(t.Context(), "r", 0, []core.SealedKey{storetest.NewKey("r", 1, id)}))
+	mustDo(t, writer.StageKeys(t.Context(), "r", 0, "00000000000000aa", []core.SealedKey{storetest.NewKey("r", 1, id)}))
+	must[core.Room](t)(writer.CommitRekey(t.Context(), "r", 0, "00000000000000aa", []byte("record")))
 	barriers := func() uint64 {
 		n := uint64(0)
 		for _, f := range reader.follow {
