@@ -95,8 +95,8 @@ type Store interface {
 	// order of their ids. KindNotFound where there is no such room.
 	KeyHolders(ctx context.Context, room RoomID) ([]UserID, error)
 	// RoomKeys returns the members of each room and the holders of its current key, in
-	// one pass, in the order of the rooms' ids. It is for screens that refresh all the
-	// time: a replicated backend answers as this node has it, and writes nothing.
+	// one pass, in the order of the rooms' ids. Screens ask all the time, so they ask
+	// under Unproven.
 	RoomKeys(ctx context.Context) ([]RoomKeys, error)
 	// EpochBegan is when the first box of the room's current epoch was made, the room
 	// itself for one without boxes at epoch 0; 0 where it is not known. KindNotFound.

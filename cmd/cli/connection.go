@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -160,18 +159,13 @@ func (c *Connection) pinned() (string, error) {
 func (c *Connection) checkPlaintext() error {
 	for _, s := range c.Servers {
 		u, err := url.Parse(s)
-		if err != nil || u.Scheme != "nats" || c.CA != "" || c.Plaintext || loopback(u.Hostname()) {
+		if err != nil || u.Scheme != "nats" || c.CA != "" || c.Plaintext || core.IsLoopbackHost(u.Hostname()) {
 			continue
 		}
 		return core.Errorf(core.KindRefused, "%s is on another machine, and nats:// has no TLS: whoever is in between can read along and act as you", u.Host).
 			WithNext("use tls:// with --tls-ca; or --insecure-plaintext, where nobody can be in between")
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // identity is the one that the flags name, or the context's.

@@ -36,45 +36,16 @@ func (s *Service) userRevoke(ctx context.Context, op core.Operator, req UserRequ
 	return out, nil
 }
 
-// lookers bounds how many rooms are looked at at a time.
-const lookers = 8
-
 // needNewKey returns the encrypted rooms whose current key a user has, in order.
 func needNewKey(ctx context.Context, st core.Store, id core.UserID) ([]core.RoomID, error) {
-	rooms, err := st.Rooms(ctx)
-	if err != nil {
-		return []core.RoomID{}, err
-	}
-	rooms = slices.DeleteFunc(rooms, func(r core.Room) bool { return !r.Encrypted })
-	var (
-		mu    sync.Mutex
-		found = []core.RoomID{}
-		first error
-		next  = make(chan core.Room)
-		all   sync.WaitGroup
-	)
-	for range min(lookers, len(rooms)) {
-		all.Go(func() {
-			for r := range next {
-				_, err := st.Key(ctx, r.ID, r.Epoch, id)
-				mu.Lock()
-				switch {
-				case err == nil:
-					found = append(found, r.ID)
-				case core.KindOf(err) != core.KindNotFound && first == nil:
-					first = err
-				}
-				mu.Unlock()
-			}
-		})
-	}
+	rooms, err := st.RoomKeys(ctx)
+	found := []core.RoomID{}
 	for _, r := range rooms {
-		next <- r
+		if r.Room.Encrypted && slices.Contains(r.Holders, id) {
+			found = append(found, r.Room.ID)
+		}
 	}
-	close(next)
-	all.Wait()
-	slices.Sort(found)
-	return found, first
+	return found, err
 }
 
 // EndedText says in a line what became of a revoked user's sessions.

@@ -54,6 +54,7 @@ const (
 	surveyWait   = 250 * time.Millisecond // that a status waits for one at the most
 	sinceLookups = 200                    // of when an epoch began, for one page of rooms
 	sinceWithin  = 500 * time.Millisecond
+	lookers      = 8 // of those lookups at a time
 )
 
 // look returns a survey of st that is not older than fresh, or than its cost allows.
@@ -81,11 +82,12 @@ func (v *survey) serves(st core.Store, asked time.Time, fresh time.Duration) boo
 
 func newSurvey(ctx context.Context, st core.Store) (*survey, error) {
 	v := &survey{store: st, at: time.Now(), active: map[core.UserID]bool{}, health: map[core.RoomID]keyed{}}
+	ctx = core.Unproven(ctx)
 	rooms, err := st.RoomKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	users, err := st.Users(core.Unproven(ctx)) // as the rooms' keys are
+	users, err := st.Users(ctx)
 	if err != nil {
 		return nil, err
 	}

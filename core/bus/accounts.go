@@ -9,37 +9,37 @@ import (
 	"unibus/core/auth"
 )
 
-// ownAccounts are the accounts that were made for single identities, with what
-// they import. Answers to an identity's requests stay in its own account, so
-// that none can be sent where it would be a write with the server's rights.
-type ownAccounts struct {
+// identityAccounts are the accounts of single identities, with their imports. The
+// answers to an identity's requests stay in its account: elsewhere an answer could be
+// a write with the server's rights.
+type identityAccounts struct {
 	mu   sync.Mutex
-	made map[string]bool // those whose imports are complete
+	made map[string]bool // accounts whose imports are complete
 }
 
-// prepare makes the own accounts of some grants before their first session.
-// Otherwise the other nodes would hear of subscriptions in accounts that they
-// do not know, and log an error for each.
-func (o *ownAccounts) prepare(srv *server.Server, grants []auth.Grant) error {
+// prepare makes the accounts of some grants before their first session. Otherwise the
+// other nodes would hear of subscriptions in accounts that they do not know, and log
+// an error for each.
+func (a *identityAccounts) prepare(srv *server.Server, grants []auth.Grant) error {
 	for _, g := range grants {
-		if _, err := o.account(srv, g); err != nil {
+		if _, err := a.account(srv, g); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// PrepareAccounts makes the accounts that operators need who were added since Open.
+// PrepareAccounts makes the accounts of operators that were added since Open.
 func (s *Server) PrepareAccounts() error {
 	srv := s.running()
 	if srv == nil {
 		return nil
 	}
-	return s.gate.own.prepare(srv, s.gate.decider.OperatorGrants())
+	return s.auth.accounts.prepare(srv, s.auth.decider.OperatorGrants())
 }
 
-// account returns the account of a grant, and makes one of an identity's own where it is missing.
-func (o *ownAccounts) account(srv *server.Server, grant auth.Grant) (*server.Account, error) {
+// account returns the account of a grant, and makes that of an identity where it is missing.
+func (a *identityAccounts) account(srv *server.Server, grant auth.Grant) (*server.Account, error) {
 	if len(grant.Imports) == 0 {
 		acc, err := srv.LookupAccount(grant.Account)
 		if err != nil {
@@ -47,10 +47,10 @@ func (o *ownAccounts) account(srv *server.Server, grant auth.Grant) (*server.Acc
 		}
 		return acc, nil
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	acc, _ := srv.LookupOrRegisterAccount(grant.Account)
-	if o.made[grant.Account] {
+	if a.made[grant.Account] {
 		return acc, nil
 	}
 	for _, i := range grant.Imports {
@@ -58,10 +58,10 @@ func (o *ownAccounts) account(srv *server.Server, grant auth.Grant) (*server.Acc
 			return nil, core.Errorf(core.KindFailed, "%s cannot be made available in the account %q: %w", i.Subject, grant.Account, err)
 		}
 	}
-	if o.made == nil {
-		o.made = map[string]bool{}
+	if a.made == nil {
+		a.made = map[string]bool{}
 	}
-	o.made[grant.Account] = true
+	a.made[grant.Account] = true
 	return acc, nil
 }
 

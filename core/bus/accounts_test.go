@@ -14,11 +14,11 @@ import (
 	"unibus/core/keys"
 )
 
-// TestSystemOperatorHearsEveryServer: what the official tool asks reaches all
-// servers from the operator's own account, connections of all accounts included.
+// TestSystemOperatorHearsEveryServer: the official tool's requests reach all servers
+// from the operator's own account. The answers include connections of all accounts.
 func TestSystemOperatorHearsEveryServer(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	nodes := r.cluster(t)
 	r.mustDial(t, nodes[1], r.a)
 	nc := r.mustDial(t, nodes[0], r.sysOperator)
@@ -35,15 +35,15 @@ func TestSystemOperatorHearsEveryServer(t *testing.T) {
 			t.Errorf("%s: %v answered", subject, names)
 		}
 		if all := texts(replies); strings.HasSuffix(subject, ".CONNZ") && (!strings.Contains(all, r.a.Public()) || !strings.Contains(all, `"num_connections":`)) {
-			t.Errorf("%s tells nothing of the users' connections: %.500s", subject, all)
+			t.Errorf("%s shows no connection of users: %.500s", subject, all)
 		}
 	}
 	if m := gather(t, nc, "$SYS.REQ.ACCOUNT.BUS.CONNZ", 3); len(m) != 3 {
-		t.Errorf("%d servers told of BUS", len(m))
+		t.Errorf("%d servers answered for BUS", len(m))
 	}
 }
 
-// gather asks and hears at most want answers.
+// gather sends a request and returns at most want answers.
 func gather(t *testing.T, nc *nats.Conn, subject string, want int) (replies []*nats.Msg) {
 	t.Helper()
 	inbox := nc.NewRespInbox()
@@ -86,11 +86,11 @@ func serverOf(t *testing.T, m *nats.Msg) string {
 	return got.Server.Name + got.Name // IDZ has it at the top
 }
 
-// TestServersGiveNothingAway: what takes profiles, reads the whole process or
-// changes the server does not answer an operator, whatever account it is asked in.
+// TestServersGiveNothingAway: no operator may ask a server to take profiles, to read
+// the whole process or to change itself, in any account.
 func TestServersGiveNothingAway(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	s := r.open(t, r.config(t, "n1"))
 	for name, id := range map[string]keys.Identity{"system": r.sysOperator, "auditor": r.auditor, "admin": r.admin, "viewer": r.viewer, "user": r.a} {
 		nc := r.mustDial(t, s, id)
@@ -104,10 +104,10 @@ func TestServersGiveNothingAway(t *testing.T) {
 	}
 }
 
-// TestOperatorsDoNotHearEachOther: each has an account of its own, on every node.
+// TestOperatorsDoNotHearEachOther: each operator has an account of its own, on every node.
 func TestOperatorsDoNotHearEachOther(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	for role, name := range map[core.OperatorRole]string{core.OperatorSystem: "$SYS.REQ.SERVER.PING.STATSZ", core.OperatorAuditor: "CTL.API.STREAM.LIST"} {
 		first, err := keys.GenerateIdentity()
 		must(t, err)
@@ -117,20 +117,20 @@ func TestOperatorsDoNotHearEachOther(t *testing.T) {
 		cfg := r.config(t, "n1")
 		cfg.JetStream, cfg.MaxStore = true, 64<<20
 		s := r.open(t, cfg)
-		asks, hears := r.mustDial(t, s, first), r.mustDial(t, s, second)
-		all, err := hears.SubscribeSync("_INBOX.>")
+		requester, other := r.mustDial(t, s, first), r.mustDial(t, s, second)
+		all, err := other.SubscribeSync("_INBOX.>")
 		must(t, err)
-		must(t, hears.Flush())
-		if _, err := asks.Request(name, nil, 10*time.Second); err != nil {
+		must(t, other.Flush())
+		if _, err := requester.Request(name, nil, 10*time.Second); err != nil {
 			t.Fatalf("%s: %v", role, err)
 		}
-		must(t, asks.PublishRequest(name, "_INBOX."+second.Public()+".x", nil))
-		if _, err := asks.Request(name, nil, 10*time.Second); err != nil { // answered after the one before
+		must(t, requester.PublishRequest(name, "_INBOX."+second.Public()+".x", nil))
+		if _, err := requester.Request(name, nil, 10*time.Second); err != nil { // answered after the one before
 			t.Fatalf("%s: %v", role, err)
 		}
-		must(t, hears.Flush())
+		must(t, other.Flush())
 		if n, _, _ := all.Pending(); n != 0 {
-			t.Errorf("%s: another operator heard %d answers", role, n)
+			t.Errorf("%s: another operator received %d answers", role, n)
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 const (
 	benchUsers    = 64
 	benchConnects = 800 // of one side in one round
-	benchClients  = 8   // that connect beside each other
+	benchClients  = 8   // at the same time
 )
 
 // BenchmarkConnects measures new nkey connections a second: a bus that decides
@@ -44,7 +44,7 @@ func BenchmarkConnects(b *testing.B) {
 	var mine, static, ratios []float64
 	for b.Loop() {
 		var m, s float64
-		if len(ratios)%2 == 0 { // who comes second meets what the first left behind: they take turns in that too
+		if len(ratios)%2 == 0 { // the second one runs beside the leftovers of the first: they take turns in that too
 			m, s = connectRate(b, ours, ids), connectRate(b, theirs, ids)
 		} else {
 			s, m = connectRate(b, theirs, ids), connectRate(b, ours, ids)
@@ -76,7 +76,7 @@ func openBus(b *testing.B, users auth.Directory) string {
 	return s.ClientURL()
 }
 
-// openStatic is the peer: the same nats-server with the same accounts, its users in its configuration.
+// openStatic starts the server for comparison: the same nats-server and accounts, with the users in its configuration.
 func openStatic(b *testing.B, ids []keys.Identity) string {
 	b.Helper()
 	o := &server.Options{}
@@ -104,7 +104,7 @@ func openStatic(b *testing.B, ids []keys.Identity) string {
 	return s.ClientURL()
 }
 
-// connectRate connects and leaves again and again from several clients.
+// connectRate is how many connections a second several clients open and close.
 func connectRate(b *testing.B, url string, ids []keys.Identity) float64 {
 	b.Helper()
 	began := time.Now()
@@ -130,7 +130,7 @@ func percentile(v []float64, p int) float64 {
 	return slices.Sorted(slices.Values(v))[(len(v)-1)*p/100]
 }
 
-// openForOperator is a bus at the default limits, with TLS, that knows one operator.
+// openForOperator opens a bus at the default limits, with TLS, that knows one operator.
 func openForOperator(b *testing.B, dir string) (*bus.Server, keys.Identity) {
 	b.Helper()
 	operator, err := keys.GenerateIdentity()

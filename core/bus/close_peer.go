@@ -8,7 +8,7 @@ import (
 )
 
 // closePeer shuts down this process's TCP connections with a peer. nats-server has
-// no call that closes a route. The guard sees whether the route has gone.
+// no call that closes a route. routeAuth sees whether the route has gone.
 func closePeer(ip string, port int) {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil {
@@ -26,7 +26,7 @@ func closePeer(ip string, port int) {
 	}
 }
 
-// peerOf is the zero AddrPort where fd is no TCP connection.
+// peerOf returns the zero AddrPort where fd is no TCP connection.
 func peerOf(fd int) netip.AddrPort {
 	if kind, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil || kind != syscall.SOCK_STREAM {
 		return netip.AddrPort{}

@@ -10,31 +10,31 @@ import (
 	"unibus/core"
 )
 
-// Config is what a Server is made of. Addresses are host:port; port 0 takes a free one.
+// Config describes a Server. Addresses are host:port; port 0 takes a free one.
 type Config struct {
 	Name     string // the node's name
-	DataDir  string // made where it is missing; holds JetStream's files and the cluster's mark
+	DataDir  string // made where it is missing; holds JetStream's files and cluster.json
 	Listen   string // for clients
 	CertFile string // TLS for clients, both or neither
 	KeyFile  string
-	TLSFirst bool // say nothing before TLS: clients must begin with it
+	TLSFirst bool // send nothing before TLS: clients must begin with the handshake
 
 	Cluster   *Cluster // nil: a node on its own
 	JetStream bool     // in the account CONTROL
-	MaxStore  int64    // bytes JetStream may use; 0: what the disk has
+	MaxStore  int64    // bytes that JetStream may use; 0: what the disk has
 
 	Limits    Limits
-	CertCheck time.Duration // how often at most certificate files are looked at for renewal; 0: 10 s
+	CertCheck time.Duration // the shortest time between two checks of a certificate file for renewal; 0: 10 s
 
-	RescanBlocks bool // check every stored block at the start and heal it from the peers (DESIGN D11)
+	RescanBlocks bool // check every stored block at the start and repair it from the peers (DESIGN D11)
 	Debug        bool // UNIBUS_NATS_DEBUG: the server's whole log, and monitoring on a loopback port
 
 	Logger *slog.Logger      // nil: silent
-	Fatal  func(text string) // told where the server breaks after Open and cannot go on; must not block
+	Fatal  func(text string) // called when the server breaks after Open and cannot go on; must not block
 }
 
-// Cluster is how a node finds its peers. Every file is needed unless Listen is
-// loopback: whoever may open a route owns the cluster.
+// Cluster is how a node finds its peers. Every certificate file is needed unless Listen
+// is loopback, because a server with a route owns the cluster.
 type Cluster struct {
 	Name     string
 	Listen   string
@@ -46,7 +46,7 @@ type Cluster struct {
 	Nodes    []string // the names of every node; nil where the certificates alone decide
 }
 
-// check says what is wrong with cfg before anything is touched. KindInvalid.
+// check finds what is wrong with cfg before anything is changed. KindInvalid.
 func (cfg *Config) check() error {
 	if _, err := core.ParseNodeName(cfg.Name); err != nil {
 		return err
@@ -97,14 +97,14 @@ func (c *Cluster) check() error {
 	if given != 0 && given != 3 {
 		return core.Errorf(core.KindInvalid, "--route-tls-cert, --route-tls-key and --route-tls-ca only work together").WithNext("give all three")
 	}
-	if given == 0 && !loopback(host) {
-		return core.Errorf(core.KindInvalid, "routes on %s need TLS: whoever may open a route owns the cluster", c.Listen).
+	if given == 0 && !core.IsLoopbackHost(host) {
+		return core.Errorf(core.KindInvalid, "routes on %s need TLS: without it any server that opens a route owns the cluster", c.Listen).
 			WithNext("make certificates with `unibusd cert ca` and `unibusd cert node`, and give --route-tls-cert, --route-tls-key and --route-tls-ca")
 	}
 	return nil
 }
 
-// splitAddr takes host and port apart. KindInvalid names the flag.
+// splitAddr splits host and port. KindInvalid names the flag.
 func splitAddr(flag, addr string) (host string, port int, err error) {
 	bad := core.Errorf(core.KindInvalid, "%s %q is not host:port", flag, addr).WithNext("for example %s 127.0.0.1:4222", flag)
 	host, text, err := net.SplitHostPort(addr)
@@ -116,13 +116,4 @@ func splitAddr(flag, addr string) (host string, port int, err error) {
 		return "", 0, bad
 	}
 	return host, port, nil
-}
-
-// loopback says whether a listener on host cannot be reached from other machines.
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }

@@ -1,8 +1,9 @@
-// Package bus is the embedded nats-server of a node: its options and accounts,
-// its TLS, the adapter that lets core/auth decide about every connection, and
-// connections from inside the process. Apart from core/node it is the only
-// package that imports nats-server, and none of that server's types leave it.
+// Package bus is the embedded nats-server of a node: its options and accounts, its
+// TLS, the adapter through which core/auth decides about every connection, and
+// connections from inside the process. core/node opens it, and ends sessions through it.
+// Apart from core/node it is the only package that imports nats-server, and no type of
+// that server leaves it.
 //
-// Accounts are declared before the server is made: enabling JetStream for one
-// afterwards loses a race on a restarted node.
+// Begin with Server in server.go, then authAdapter.Check, which nats-server calls for
+// every client, and sessionTable, which tracks the owner of each connection.
 package bus

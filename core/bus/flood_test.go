@@ -88,9 +88,9 @@ func waitClosed(c net.Conn, stop <-chan struct{}) {
 	}
 }
 
-// TestSocketsWithoutCredentialsTakeNoSlots: sockets that say nothing, or stop in
-// the middle of the handshake, and come back as fast as they are closed, keep
-// neither operators nor users out, from one address or from several.
+// TestSocketsWithoutCredentialsTakeNoSlots: sockets that are silent, or stop in the
+// middle of the handshake, and reconnect as fast as they are closed, keep neither
+// operators nor users out, from one address or from several.
 func TestSocketsWithoutCredentialsTakeNoSlots(t *testing.T) {
 	t.Parallel()
 	for name, sources := range map[string][]string{
@@ -100,7 +100,7 @@ func TestSocketsWithoutCredentialsTakeNoSlots(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, core.BusAuthEnforce)
+			r := newFixture(t, core.BusAuthEnforce)
 			cfg := r.config(t, "n1")
 			cfg.Limits = bus.Limits{Connections: 64}
 			s := r.open(t, cfg)
@@ -132,10 +132,10 @@ func addresses(n int) []string {
 	return out
 }
 
-// TestUsersLeaveTheOperatorsSlots: users fill what is theirs, and operators still get in.
+// TestUsersLeaveTheOperatorsSlots: users fill their share, and operators still connect.
 func TestUsersLeaveTheOperatorsSlots(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	log, lines := logLines()
 	cfg := r.config(t, "n1")
 	cfg.Limits, cfg.Logger = bus.Limits{Connections: 16}, log
@@ -145,7 +145,7 @@ func TestUsersLeaveTheOperatorsSlots(t *testing.T) {
 		users = append(users, r.mustDial(t, s, r.a))
 	}
 	if _, err := r.dial(t, s, r.b); !errors.Is(err, nats.ErrMaxAccountConnectionsExceeded) {
-		t.Errorf("a user who finds no slot but those reserved for operators: %v", err)
+		t.Errorf("a user where only the connections reserved for operators are free: %v", err)
 	}
 	if !strings.Contains(lines(), "--max-connections") {
 		t.Errorf("no line says why:\n%s", lines())
@@ -157,7 +157,7 @@ func TestUsersLeaveTheOperatorsSlots(t *testing.T) {
 		t.Error("an operator connected beyond --max-connections")
 	}
 	users[0].Close()
-	eventually(t, "the slot of a user to become free", func() bool {
+	eventually(t, "a user's connection to become free", func() bool {
 		_, err := r.dial(t, s, r.b)
 		return err == nil
 	})
@@ -172,7 +172,7 @@ func TestUsersLeaveTheOperatorsSlots(t *testing.T) {
 // their address, the oldest are closed, and the address can still connect.
 func TestAddressLimitCountsFromAcceptOn(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	cfg := r.config(t, "n1")
 	cfg.Limits = bus.Limits{Connections: 64, PerAddress: 3, AuthTimeout: time.Minute}
 	s := r.open(t, cfg)
@@ -278,11 +278,11 @@ func TestFloodProcess(t *testing.T) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// TestPeersJoinDuringAFlood: sockets that say nothing on the address of the routes,
-// and on the clients', keep no peer out.
+// TestPeersJoinDuringAFlood: silent sockets on the address of the routes, and on the
+// clients', keep no peer out.
 func TestPeersJoinDuringAFlood(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	routes := freeAddrs(t, 2)
 	first := r.openPeer(t, "n1", routes, 0)
 	holdRouteSockets(t, routes[0], 400)
@@ -296,7 +296,7 @@ func TestPeersJoinDuringAFlood(t *testing.T) {
 }
 
 // openPeer opens a node of a cluster without JetStream.
-func (r *rig) openPeer(t *testing.T, name string, routes []string, i int) *bus.Server {
+func (r *fixture) openPeer(t *testing.T, name string, routes []string, i int) *bus.Server {
 	t.Helper()
 	cfg := r.config(t, name)
 	cfg.Limits = bus.Limits{Connections: 64}

@@ -3,7 +3,6 @@ package bus
 import (
 	"cmp"
 	"context"
-	"maps"
 	"net/netip"
 	"slices"
 	"sort"
@@ -17,17 +16,17 @@ import (
 // out. So nats-server accepts more than --max-connections (Limits.sockets), and
 // the reaper closes the oldest connections that have sent no credentials.
 const (
-	reapEvery       = 50 * time.Millisecond
-	sweepEvery      = time.Second
-	introduceWithin = time.Second // later than that a connection without credentials may use no free slot
+	reapEvery         = 50 * time.Millisecond
+	sweepEvery        = time.Second
+	credentialsWithin = time.Second // after that a connection without credentials may use no free place
 )
 
 // idleReaper closes connections without credentials.
 type idleReaper struct {
-	srv    *server.Server
-	table  *sessions
-	limits Limits
-	swept  time.Time
+	srv      *server.Server
+	sessions *sessionTable
+	limits   Limits
+	swept    time.Time
 }
 
 // idleConnection is one that has sent no credentials.
@@ -39,7 +38,7 @@ type idleConnection struct {
 
 // reapIdle runs until ctx ends.
 func (s *Server) reapIdle(ctx context.Context, srv *server.Server) {
-	r := idleReaper{srv: srv, table: s.gate.table, limits: s.cfg.Limits}
+	r := idleReaper{srv: srv, sessions: s.auth.sessions, limits: s.cfg.Limits}
 	logged, closed := time.Time{}, 0
 	tick := time.NewTicker(reapEvery)
 	defer tick.Stop()
@@ -63,16 +62,16 @@ func (r *idleReaper) reap(now time.Time) int {
 	due := now.Sub(r.swept) >= sweepEvery
 	if due {
 		r.swept = now
-		r.table.sweepAll(r.srv)
+		r.sessions.sweepAll(r.srv)
 	}
-	idle := r.srv.NumClients() - r.table.count()
-	crowded := due && idle+r.table.mostOfOneAddress() > r.limits.PerAddress
+	idle := r.srv.NumClients() - r.sessions.count()
+	crowded := due && idle+r.sessions.mostOfOneAddress() > r.limits.PerAddress
 	if idle <= r.limits.unauthenticated() && !crowded {
 		return 0
 	}
 	n := 0
 	for _, id := range r.surplus(r.idle(), now) {
-		if !r.table.has(id) && r.srv.DisconnectClientByID(id) == nil {
+		if !r.sessions.has(id) && r.srv.DisconnectClientByID(id) == nil {
 			n++
 		}
 	}
@@ -87,7 +86,7 @@ func (r *idleReaper) idle() []idleConnection {
 	}
 	var out []idleConnection
 	for _, c := range info.Conns {
-		if _, err := netip.ParseAddr(c.IP); err == nil && !r.table.has(c.Cid) { // the process's own have no address
+		if _, err := netip.ParseAddr(c.IP); err == nil && !r.sessions.has(c.Cid) { // the process's own have no address
 			out = append(out, idleConnection{c.Cid, c.IP, c.Start})
 		}
 	}
@@ -95,44 +94,44 @@ func (r *idleReaper) idle() []idleConnection {
 	return out
 }
 
-// surplus returns which of some connections, the oldest first, have to go. New
-// ones may use every free slot, so that many honest clients can connect at once.
+// surplus returns which of some connections, the oldest first, must be closed. New
+// ones may use every free place, so that many honest clients can connect at once.
 func (r *idleReaper) surplus(idle []idleConnection, now time.Time) []uint64 {
-	free := max(0, r.limits.Connections-r.table.connected())
-	closing := oldestOfLargest(idle, r.limits.unauthenticated()+free, network)
-	late := slices.DeleteFunc(slices.Clone(idle), func(c idleConnection) bool { return now.Sub(c.since) <= introduceWithin })
-	closing = append(closing, oldestOfLargest(late, max(r.limits.unauthenticated(), len(late)-r.limits.lateAtOnce()), network)...)
+	free := max(0, r.limits.Connections-r.sessions.admittedCount())
+	closing := oldestOfLargest(idle, r.limits.unauthenticated()+free)
+	late := slices.DeleteFunc(slices.Clone(idle), func(c idleConnection) bool { return now.Sub(c.since) <= credentialsWithin })
+	closing = append(closing, oldestOfLargest(late, max(r.limits.unauthenticated(), len(late)-r.limits.lateAtOnce()))...)
 	for address, some := range groupBy(late, func(c idleConnection) string { return c.address }) {
-		over := r.table.at(address) + len(some) - r.limits.PerAddress
+		over := r.sessions.countAt(address) + len(some) - r.limits.PerAddress
 		closing = append(closing, some[:min(max(over, 0), len(some))]...)
 	}
 	return closing
 }
 
-// oldestOfLargest returns which of some connections to close so that keep of
-// them stay. The network that has most loses its oldest first: one that floods
-// does not push out the single connection of another.
-func oldestOfLargest(some []idleConnection, keep int, of func(idleConnection) string) []uint64 {
+// oldestOfLargest returns which of some connections to close so that keep of them
+// stay. The network with most connections loses its oldest first: a flood from one
+// network does not push out the single connection of another.
+func oldestOfLargest(some []idleConnection, keep int) []uint64 {
 	over := len(some) - keep
 	if over <= 0 {
 		return nil
 	}
-	groups := slices.SortedFunc(maps.Values(groupBy(some, of)), func(a, b []uint64) int { return cmp.Compare(len(b), len(a)) })
-	share, taken := largestShare(groups, keep), 0
+	groups := groupBy(some, network)
+	share := largestShare(groups, keep)
 	var closing, rest []uint64
 	for _, g := range groups {
 		cut := max(0, len(g)-share)
-		closing, rest, taken = append(closing, g[:cut]...), append(rest, g[cut:]...), taken+cut
+		closing, rest = append(closing, g[:cut]...), append(rest, g[cut:]...)
 	}
-	if taken < over { // more networks than may stay: the oldest of all
+	if missing := over - len(closing); missing > 0 { // more networks than may stay: the oldest of all
 		slices.Sort(rest)
-		closing = append(closing, rest[:over-taken]...)
+		closing = append(closing, rest[:missing]...)
 	}
 	return closing
 }
 
 // largestShare is how many connections each group may keep, at least one, so that no more than keep stay.
-func largestShare(groups [][]uint64, keep int) int {
+func largestShare(groups map[string][]uint64, keep int) int {
 	tooLarge := sort.Search(keep+1, func(share int) bool {
 		total := 0
 		for _, g := range groups {
@@ -143,7 +142,7 @@ func largestShare(groups [][]uint64, keep int) int {
 	return max(1, tooLarge-1)
 }
 
-// network is the address, or the /64 where it is of IPv6: that is what one client has.
+// network is the address, or the /64 of an IPv6 address: one client has all of that.
 func network(c idleConnection) string {
 	ip, err := netip.ParseAddr(c.address)
 	if err != nil || ip.Unmap().Is4() {
@@ -156,10 +155,49 @@ func network(c idleConnection) string {
 	return p.String()
 }
 
+// groupBy keeps the order within each group.
 func groupBy(some []idleConnection, of func(idleConnection) string) map[string][]uint64 {
 	groups := map[string][]uint64{}
 	for _, c := range some {
 		groups[of(c)] = append(groups[of(c)], c.id)
 	}
 	return groups
+}
+
+// count is how many connections have sent credentials.
+func (t *sessionTable) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.all)
+}
+
+// mostOfOneAddress is the largest number of connections with credentials from one address.
+func (t *sessionTable) mostOfOneAddress() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	most := 0
+	for _, some := range t.byHost {
+		most = max(most, len(some))
+	}
+	return most
+}
+
+// admittedCount is how many connections count for --max-connections.
+func (t *sessionTable) admittedCount() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.userCount + t.operatorCount
+}
+
+// countAt is how many connections of an address have sent credentials.
+func (t *sessionTable) countAt(address string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byHost[address])
+}
+
+func (t *sessionTable) has(id uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.all[id] != nil
 }

@@ -18,11 +18,11 @@ import (
 	"unibus/core"
 )
 
-// TestInfoBeforeTLS holds what the server tells everybody in clear: nats-server
-// cannot leave any of it out, but another version of it must not add to it unseen.
+// TestInfoBeforeTLS lists the fields that the server sends to every client in clear.
+// nats-server cannot leave any of them out; a new version must not add one unnoticed.
 func TestInfoBeforeTLS(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	s := r.open(t, r.config(t, "n1"))
 	conn, err := net.Dial("tcp", s.Addr())
 	must(t, err)
@@ -37,14 +37,14 @@ func TestInfoBeforeTLS(t *testing.T) {
 		"server_id", "server_name", "tls_required", "version", "xkey",
 	} // and in a cluster its name and jetstream; git_commit where the program was built with one
 	if d := cmp.Diff(want, slices.Sorted(maps.Keys(info))); d != "" {
-		t.Errorf("said in clear:\n%s", d)
+		t.Errorf("sent in clear:\n%s", d)
 	}
 }
 
-// TestNothingIsSaidBeforeTLS: with TLSFirst a stranger hears nothing, and clients begin with TLS.
+// TestNothingIsSaidBeforeTLS: with TLSFirst a client receives nothing before the handshake.
 func TestNothingIsSaidBeforeTLS(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	cfg := r.config(t, "n1")
 	cfg.TLSFirst = true
 	s := r.open(t, cfg)
@@ -53,7 +53,7 @@ func TestNothingIsSaidBeforeTLS(t *testing.T) {
 	defer func() { _ = conn.Close() }()
 	must(t, conn.SetReadDeadline(time.Now().Add(time.Second))) // long after INFO comes without TLSFirst
 	if n, err := conn.Read(make([]byte, 1)); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("a stranger heard %d bytes, %v", n, err)
+		t.Errorf("a client without TLS received %d bytes, %v", n, err)
 	}
 	nc := r.mustDial(t, s, r.a, nats.TLSHandshakeFirst())
 	if nc.ConnectedServerName() != "n1" {

@@ -1,66 +1,58 @@
 package bus
 
 import (
+	"cmp"
 	"time"
 
 	"unibus/core"
 	"unibus/core/auth"
 )
 
-// Limits bound what clients may use. A zero is the default.
+// Limits bound the clients. A zero is the default.
 type Limits struct {
 	Connections   int           // over the network, with credentials that were accepted
-	PerAddress    int           // of one address, counted from accept on
+	PerAddress    int           // from one address, counted from accept on
 	Payload       int           // bytes of one message; buckets and batches need the default
-	Pending       int64         // bytes that wait for a client before it is cut off
+	Pending       int64         // bytes that wait for a client before it is disconnected
 	Subscriptions int           // of one connection; at least auth.MaxRooms and a few
 	AuthTimeout   time.Duration // from the connection to the decision, longer than auth.DefaultTimeout
 }
 
 // The defaults of Limits.
 const (
-	DefaultConnections   = 16384
-	DefaultPerAddress    = 4096
-	DefaultPayload       = 1 << 20
-	DefaultPending       = 64 << 20 // as the server's own: a watch of the control plane may have half of that under way
-	DefaultSubscriptions = 2 * (auth.MaxRooms + 24)
-	DefaultAuthTimeout   = 5 * time.Second
+	defaultConnections   = 16384
+	defaultPerAddress    = 4096
+	defaultPayload       = 1 << 20
+	defaultPending       = 64 << 20 // nats-server's own: a watch of the control plane may have half of that under way
+	defaultSubscriptions = 2 * (auth.MaxRooms + 24)
+	defaultAuthTimeout   = 5 * time.Second
 )
 
 func (l Limits) orDefaults() Limits {
-	def := func(v *int, d int) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	def(&l.Connections, DefaultConnections)
-	def(&l.PerAddress, min(DefaultPerAddress, max(l.Connections, 1)))
-	def(&l.Payload, DefaultPayload)
-	def(&l.Subscriptions, DefaultSubscriptions)
-	if l.Pending == 0 {
-		l.Pending = DefaultPending
-	}
-	if l.AuthTimeout == 0 {
-		l.AuthTimeout = DefaultAuthTimeout
-	}
+	l.Connections = cmp.Or(l.Connections, defaultConnections)
+	l.PerAddress = cmp.Or(l.PerAddress, min(defaultPerAddress, max(l.Connections, 1)))
+	l.Payload = cmp.Or(l.Payload, defaultPayload)
+	l.Pending = cmp.Or(l.Pending, defaultPending)
+	l.Subscriptions = cmp.Or(l.Subscriptions, defaultSubscriptions)
+	l.AuthTimeout = cmp.Or(l.AuthTimeout, defaultAuthTimeout)
 	return l
 }
 
 // minConnections leaves users as many connections as operators and a few more.
 const minConnections = 16
 
-// acceptBurst is how many connections can be accepted between two looks of the
+// acceptBurst is how many connections can be accepted between two runs of the
 // reaper before nats-server refuses new ones.
 const acceptBurst = 1024
 
-// operatorSlots is how many of the connections users cannot take.
-func (l Limits) operatorSlots() int { return max(4, l.Connections/16) }
+// reservedForOperators is how many of the connections users cannot take.
+func (l Limits) reservedForOperators() int { return max(4, l.Connections/16) }
 
-// unauthenticated is how many connections without credentials may stay open beyond the free slots.
+// unauthenticated is how many connections without credentials may stay open beyond the free places.
 func (l Limits) unauthenticated() int { return min(l.Connections/4+16, 1024) }
 
-// lateAtOnce is how many connections without credentials are closed at one look
-// although there are free slots. Closing them all would only invite all of them back at once.
+// lateAtOnce is how many late connections without credentials one run of the reaper
+// closes although places are free. All of them at once would reconnect at once.
 func (l Limits) lateAtOnce() int { return l.unauthenticated() / 8 }
 
 // sockets is how many connections nats-server accepts, the process's own included.

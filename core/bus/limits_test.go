@@ -20,14 +20,14 @@ import (
 	"unibus/core/keys"
 )
 
-// from makes a client that comes from another address of this machine.
+// from makes a client connect from another address of this machine.
 func from(addr string) nats.Option {
 	return nats.Dialer(&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(addr)}, Timeout: 10 * time.Second})
 }
 
 func TestConnectionLimits(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	cfg := r.config(t, "n1")
 	cfg.Limits = bus.Limits{Connections: 20, PerAddress: 3, Payload: 4096, Pending: 1 << 20, Subscriptions: 5}
 	s := r.open(t, cfg)
@@ -41,7 +41,7 @@ func TestConnectionLimits(t *testing.T) {
 		}
 		r.mustDial(t, s, r.a, from("127.0.0.2"))
 		first.Close()
-		eventually(t, "a place to become free", func() bool {
+		eventually(t, "a connection to become free", func() bool {
 			nc, err := r.dial(t, s, r.b)
 			if err == nil {
 				nc.Close()
@@ -72,11 +72,11 @@ func TestConnectionLimits(t *testing.T) {
 	})
 }
 
-// TestConnectionsAreLimitedInAll: users who are admitted, none of them too many of
-// one address, fill what is not reserved for operators; the next comes in when one has gone.
+// TestConnectionsAreLimitedInAll: admitted users from several addresses fill what is
+// not reserved for operators. The next one connects after another has disconnected.
 func TestConnectionsAreLimitedInAll(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	cfg := r.config(t, "n1")
 	cfg.Limits = bus.Limits{Connections: 16, PerAddress: 6}
 	s := r.open(t, cfg)
@@ -85,7 +85,7 @@ func TestConnectionsAreLimitedInAll(t *testing.T) {
 		users = append(users, r.mustDial(t, s, r.a, from(fmt.Sprintf("127.0.0.%d", 2+i/6))))
 	}
 	if _, err := r.dial(t, s, r.b, from("127.0.0.5")); err == nil {
-		t.Error("a connection more than there may be in all was admitted")
+		t.Error("a connection beyond the limit was admitted")
 	}
 	for i, nc := range users {
 		if err := nc.Flush(); err != nil {
@@ -93,16 +93,16 @@ func TestConnectionsAreLimitedInAll(t *testing.T) {
 		}
 	}
 	users[0].Close()
-	eventually(t, "a place to become free", func() bool {
+	eventually(t, "a connection to become free", func() bool {
 		_, err := r.dial(t, s, r.b, from("127.0.0.5"))
 		return err == nil
 	})
 }
 
-// TestSilentConnectionsMakeRoom: connections that say nothing hold every place, and a user gets in.
+// TestSilentConnectionsMakeRoom: silent connections fill --max-connections, and a user connects.
 func TestSilentConnectionsMakeRoom(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	cfg := r.config(t, "n1")
 	cfg.Limits = bus.Limits{Connections: 16, AuthTimeout: time.Minute}
 	s := r.open(t, cfg)
@@ -115,19 +115,19 @@ func TestSilentConnectionsMakeRoom(t *testing.T) {
 		must(t, err)
 	}
 	start := time.Now()
-	eventually(t, "a user to get in", func() bool {
+	eventually(t, "a user to connect", func() bool {
 		_, err := r.dial(t, s, r.a, nats.Timeout(time.Second))
 		return err == nil
 	})
 	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("a user got in after %s", took)
+		t.Errorf("a user connected after %s", took)
 	}
 	must(t, here.Flush())
 }
 
 func TestAuthTimeout(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	for _, secure := range []bool{false, true} {
 		cfg := r.config(t, "n1")
 		cfg.Limits.AuthTimeout = 100 * time.Millisecond
@@ -139,7 +139,7 @@ func TestAuthTimeout(t *testing.T) {
 		must(t, err)
 		must(t, c.SetDeadline(time.Now().Add(3*time.Second)))
 		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("TLS %v: who says nothing stays", secure)
+			t.Errorf("TLS %v: a silent connection stays", secure)
 		}
 		must(t, c.Close())
 	}
@@ -147,7 +147,7 @@ func TestAuthTimeout(t *testing.T) {
 
 func TestLimitsThatDoNotFit(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	for text, l := range map[string]bus.Limits{
 		"too few": {Connections: 3}, "one address": {Connections: 20, PerAddress: 30}, "do not fit": {Pending: 10},
 		"cannot have": {PerAddress: -1},
@@ -160,18 +160,18 @@ func TestLimitsThatDoNotFit(t *testing.T) {
 	}
 }
 
-// TestFloodOfBadHandshakes measures how long good users wait while others keep
-// the node busy with wrong signatures, strangers and half handshakes.
+// TestFloodOfBadHandshakes measures how long good users wait during a flood of wrong
+// signatures, unknown keys and half handshakes.
 func TestFloodOfBadHandshakes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures for some seconds")
 	}
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	log, lines := logLines()
 	cfg := r.config(t, "n1")
 	cfg.Logger = log
 	s := r.open(t, cfg)
-	calm := r.waits(t, s, 50)
+	calm := r.connectTimes(t, s, 50)
 	stop := make(chan struct{})
 	var all sync.WaitGroup
 	var tried [8]int
@@ -179,7 +179,7 @@ func TestFloodOfBadHandshakes(t *testing.T) {
 		all.Go(func() { tried[i] = r.flood(t, s, i, stop) })
 	}
 	start := time.Now()
-	busy := r.waits(t, s, 50)
+	busy := r.connectTimes(t, s, 50)
 	took := time.Since(start)
 	close(stop)
 	all.Wait()
@@ -192,14 +192,14 @@ func TestFloodOfBadHandshakes(t *testing.T) {
 	if busy[49] > 5*time.Second {
 		t.Errorf("a good user waited %s", busy[49])
 	}
-	// Twenty a second of what the gate refused, twenty of what the server complains of, and a line each for the rest.
+	// Twenty a second of refusals, twenty of nats-server's errors, and a line each for the number omitted.
 	if n := strings.Count(lines(), "\n"); float64(n) > 2*21*(took.Seconds()+2) {
 		t.Errorf("the flood made %d lines of log in %s", n, took)
 	}
 }
 
-// waits is how long good users take to connect, one after the other, in order of length.
-func (r *rig) waits(t *testing.T, s *bus.Server, n int) []time.Duration {
+// connectTimes is how long good users take to connect, one after the other, in order of length.
+func (r *fixture) connectTimes(t *testing.T, s *bus.Server, n int) []time.Duration {
 	t.Helper()
 	var took []time.Duration
 	for range n {
@@ -212,7 +212,7 @@ func (r *rig) waits(t *testing.T, s *bus.Server, n int) []time.Duration {
 }
 
 // flood returns how many bad handshakes it made until stop.
-func (r *rig) flood(t *testing.T, s *bus.Server, i int, stop <-chan struct{}) int {
+func (r *fixture) flood(t *testing.T, s *bus.Server, i int, stop <-chan struct{}) int {
 	for n := 0; ; n++ {
 		select {
 		case <-stop:
@@ -245,7 +245,7 @@ func (r *rig) flood(t *testing.T, s *bus.Server, i int, stop <-chan struct{}) in
 // connection; damaged ones leave the old certificate in use.
 func TestRenewedCertificate(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	log, lines := logLines()
 	cfg := r.config(t, "n1")
 	cfg.CertCheck, cfg.Logger = time.Millisecond, log
@@ -264,7 +264,7 @@ func TestRenewedCertificate(t *testing.T) {
 		if serial(t, r.mustDial(t, s, r.b)) != first {
 			t.Fatal("another certificate")
 		}
-		return strings.Contains(lines(), "the old one stays")
+		return strings.Contains(lines(), "the last good one stays")
 	})
 	replace(keys.NodeCertFile, good)
 	must(t, os.Remove(r.file(keys.NodeCertFile)))

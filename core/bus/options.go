@@ -12,18 +12,17 @@ import (
 	"unibus/core/auth"
 )
 
-// How long parts of a connection's life may take. Admission waits for the
-// directory, so a server gives up after core/auth has.
 const (
 	tlsSeconds    = 5 // of routes
 	lameDuckGrace = 100 * time.Millisecond
 	lameDuck      = time.Second
 )
 
-// accountsText declares the accounts of DESIGN D1 in the server's own language,
-// with what SYS and CONTROL export. Exports name no importer: an account can be
-// made by this process alone (accounts.go), and clients have no way to import.
-func accountsText(jetstream bool) string {
+// accountsConfig declares the accounts of DESIGN D1 in nats-server's configuration
+// language, with what SYS and CONTROL export. They are declared before the server is
+// made: enabling JetStream for one afterwards loses a race on a restarted node. Exports
+// name no importer, because this process alone makes accounts (accounts.go).
+func accountsConfig(jetstream bool) string {
 	var system []string
 	for _, subject := range auth.MonitoredServices() { // every server answers
 		system = append(system, fmt.Sprintf("{service: %q, response_type: stream}", subject))
@@ -43,12 +42,12 @@ func accountsText(jetstream bool) string {
 		strings.Join(system, "\n"), enabled, strings.Join(control, "\n"), accountFull)
 }
 
-// options builds what nats-server is made of. Ports of gateways, leaf nodes,
-// websocket and MQTT stay 0: those listeners do not exist.
+// options builds nats-server's options. Ports of gateways, leaf nodes, websocket and
+// MQTT stay 0: those listeners do not exist.
 func (s *Server) options() (*server.Options, error) {
 	cfg := &s.cfg
 	o := &server.Options{}
-	if err := o.ProcessConfigString(accountsText(cfg.JetStream)); err != nil {
+	if err := o.ProcessConfigString(accountsConfig(cfg.JetStream)); err != nil {
 		return nil, core.Errorf(core.KindFailed, "the accounts could not be declared: %w", err)
 	}
 	host, port, err := splitAddr("--listen", cfg.Listen)
@@ -56,9 +55,9 @@ func (s *Server) options() (*server.Options, error) {
 		return nil, err
 	}
 	o.ServerName, o.Host, o.Port = cfg.Name, host, freePort(port)
-	o.NoSigs = true // signals are the program's
+	o.NoSigs = true // the program handles signals
 	o.AlwaysEnableNonce = true
-	o.CustomClientAuthentication = s.gate
+	o.CustomClientAuthentication = s.auth
 	limitOptions(o, cfg.Limits)
 	o.LameDuckDuration, o.LameDuckGracePeriod = lameDuck, lameDuckGrace
 	o.DisableJetStreamBanner = true
@@ -96,15 +95,16 @@ func (s *Server) tlsOptions(o *server.Options) error {
 	if s.cfg.CertFile == "" {
 		return nil
 	}
-	s.cert = s.renewable(s.cfg.CertFile, s.cfg.KeyFile)
-	conf, err := clientTLS(s.cert)
+	cert, err := s.loadCertificate(s.cfg.CertFile, s.cfg.KeyFile, anyCertificate)
 	if err != nil {
 		return err
 	}
-	// TLSHandshakeFirst is off by default: the nats CLI needs telling. A fallback would hide nothing: who waits is sent INFO in clear.
+	s.cert = cert
+	// TLSHandshakeFirst is off by default, because the nats CLI needs a flag for it. A fallback
+	// would hide nothing: a client that waits is sent INFO in clear.
 	// TLSRateLimit panics in an embedded server.
 	o.TLSHandshakeFirst = s.cfg.TLSFirst
-	o.TLS, o.TLSConfig, o.TLSTimeout = true, conf, s.cfg.Limits.AuthTimeout.Seconds()
+	o.TLS, o.TLSConfig, o.TLSTimeout = true, clientTLS(cert), s.cfg.Limits.AuthTimeout.Seconds()
 	return nil
 }
 
@@ -120,7 +120,7 @@ func (s *Server) clusterOptions(o *server.Options) error {
 	o.Cluster = server.ClusterOpts{
 		Name: c.Name, Host: host, Port: freePort(port),
 		PoolSize:    -1,   // one route to a peer: the default of three broke cold starts
-		NoAdvertise: true, // nobody learns an address that the operator did not give
+		NoAdvertise: true, // clients learn no address that the operator did not give
 		TLSTimeout:  tlsSeconds,
 	}
 	for _, r := range c.Routes {
@@ -139,19 +139,21 @@ func (s *Server) clusterOptions(o *server.Options) error {
 // routeSecurity is for a cluster with certificates.
 func (s *Server) routeSecurity(o *server.Options) error {
 	c := s.cfg.Cluster
-	revoked, err := s.revocations()
+	revoked, err := s.loadRevocations()
 	if err != nil {
 		return err
 	}
-	s.guard = newRouteGuard(c, revoked, s.log)
-	p := s.renewable(c.CertFile, c.KeyFile)
-	p.check = ownRouteCert(s.cfg.Name, c.CertFile)
-	o.CustomRouterAuthentication = s.guard
-	o.Cluster.TLSConfig, err = routeTLS(c, p, s.guard)
+	cert, err := s.loadCertificate(c.CertFile, c.KeyFile, ownRouteCert(s.cfg.Name, c.CertFile))
+	if err != nil {
+		return err
+	}
+	s.routes = newRouteAuth(c, revoked, s.log)
+	o.CustomRouterAuthentication = s.routes
+	o.Cluster.TLSConfig, err = routeTLS(c, cert, s.routes)
 	return err
 }
 
-// freePort is nats-server's word for "any free port".
+// freePort returns the value that makes nats-server take any free port.
 func freePort(port int) int {
 	if port == 0 {
 		return server.RANDOM_PORT
@@ -159,7 +161,7 @@ func freePort(port int) int {
 	return port
 }
 
-// routeURL reads one of --routes: host:port, with or without nats:// or tls://.
+// routeURL parses one of --routes: host:port, with or without nats:// or tls://.
 func routeURL(r string) (*url.URL, error) {
 	addr := r
 	for _, scheme := range []string{"nats://", "tls://", "nats-route://"} {

@@ -13,32 +13,32 @@ import (
 	"unibus/core/bus"
 )
 
-// held holds the first decision up, once the directory has answered, until it is let go on.
-type held struct {
+// delayedAuth delays the first decision, once the directory has answered, until proceed is closed.
+type delayedAuth struct {
 	bus.Authenticator
-	once        *sync.Once
-	asked, goOn chan struct{}
+	once             *sync.Once
+	decided, proceed chan struct{}
 }
 
-func hold(a bus.Authenticator) held {
-	return held{a, &sync.Once{}, make(chan struct{}), make(chan struct{})}
+func delayFirst(a bus.Authenticator) delayedAuth {
+	return delayedAuth{a, &sync.Once{}, make(chan struct{}), make(chan struct{})}
 }
 
-func (h held) Decide(ctx context.Context, r auth.Request) (auth.Grant, error) {
+func (h delayedAuth) Decide(ctx context.Context, r auth.Request) (auth.Grant, error) {
 	g, err := h.Authenticator.Decide(ctx, r)
 	h.once.Do(func() {
-		close(h.asked)
-		<-h.goOn
+		close(h.decided)
+		<-h.proceed
 	})
 	return g, err
 }
 
-// TestRevocationRacesAdmission: a revocation that comes after the directory has
-// said yes and before the session is there ends it too.
+// TestRevocationRacesAdmission: a revocation after the directory's answer and before
+// the session is admitted ends that session too.
 func TestRevocationRacesAdmission(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
-	d := hold(r.auth)
+	r := newFixture(t, core.BusAuthEnforce)
+	d := delayFirst(r.auth)
 	s := bus.New(r.config(t, "n1"), d)
 	must(t, s.Open(t.Context()))
 	closeAtEnd(t, s)
@@ -47,21 +47,21 @@ func TestRevocationRacesAdmission(t *testing.T) {
 		_, err := r.dial(t, s, r.a, nats.NoReconnect())
 		result <- err
 	}()
-	<-d.asked // the directory has said yes
+	<-d.decided // the directory has answered
 	r.users.set(r.a, false)
 	if n := s.DisconnectUser(r.a.Public()); n != 1 {
 		t.Errorf("%d sessions ended, want the one that is being admitted", n)
 	}
-	close(d.goOn)
+	close(d.proceed)
 	if err := <-result; err == nil {
-		t.Error("the user slipped in between decision and revocation")
+		t.Error("the user was admitted between decision and revocation")
 	}
 }
 
-// TestRevocationRacesManyAdmissions: the same at moments that nobody chose.
+// TestRevocationRacesManyAdmissions: the same at random moments.
 func TestRevocationRacesManyAdmissions(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	cfg := r.config(t, "n1")
 	cfg.CertFile, cfg.KeyFile = "", ""
 	s := r.open(t, cfg)
@@ -95,11 +95,11 @@ func TestRevocationRacesManyAdmissions(t *testing.T) {
 	}
 }
 
-// TestMembershipRacesAdmission: somebody whose rooms change meanwhile is let in with the new ones.
+// TestMembershipRacesAdmission: a user whose rooms change during the decision is admitted with the new ones.
 func TestMembershipRacesAdmission(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
-	d := hold(r.auth)
+	r := newFixture(t, core.BusAuthEnforce)
+	d := delayFirst(r.auth)
 	s := bus.New(r.config(t, "n1"), d)
 	must(t, s.Open(t.Context()))
 	closeAtEnd(t, s)
@@ -111,10 +111,10 @@ func TestMembershipRacesAdmission(t *testing.T) {
 		}
 		result <- nc
 	}()
-	<-d.asked
+	<-d.decided
 	r.users.join(r.a, "new")
 	s.DisconnectWhere(r.a.Public(), func(g auth.Grant) bool { return !g.In("new") })
-	close(d.goOn)
+	close(d.proceed)
 	nc := <-result
 	if nc == nil {
 		return
@@ -126,7 +126,7 @@ func TestMembershipRacesAdmission(t *testing.T) {
 
 func TestReview(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	s := r.open(t, r.config(t, "n1"))
 	gone := make(chan struct{})
 	r.mustDial(t, s, r.a, nats.NoReconnect(), nats.ClosedHandler(func(*nats.Conn) { close(gone) }))
@@ -139,7 +139,7 @@ func TestReview(t *testing.T) {
 	if n := s.Review(t.Context(), func(context.Context, auth.Grant) (bool, error) {
 		return false, core.Errorf(core.KindUnavailable, "down")
 	}); n != 0 {
-		t.Errorf("%d sessions ended while nobody could say", n)
+		t.Errorf("%d sessions ended while the directory could not answer", n)
 	}
 	if n := s.Review(t.Context(), r.auth.Current); n != 1 {
 		t.Errorf("%d sessions ended, want one", n)

@@ -13,8 +13,8 @@ import (
 	"unibus/core/keys"
 )
 
-// routed opens a node whose routes are at the address that is returned.
-func (r *rig) routed(t *testing.T, routes ...string) (addr string) {
+// openRouted opens a node with routes and returns their address.
+func (r *fixture) openRouted(t *testing.T, routes ...string) (addr string) {
 	t.Helper()
 	addr = freeAddrs(t, 1)[0]
 	cfg := r.config(t, "n1")
@@ -24,15 +24,15 @@ func (r *rig) routed(t *testing.T, routes ...string) (addr string) {
 	return addr
 }
 
-// shake opens a route with from's certificate, by no newer TLS than version, and
-// returns the serial number of the node's.
-func (r *rig) shake(t *testing.T, addr string, from *rig, version uint16) (string, error) {
+// handshake opens a route with from's certificate, by no newer TLS than version, and
+// returns the serial number of the node's certificate.
+func (r *fixture) handshake(t *testing.T, addr string, from *fixture, version uint16) (string, error) {
 	t.Helper()
-	return r.shakeWith(t, addr, from.nodeDir(t, "n2"), version)
+	return r.handshakeWith(t, addr, from.nodeDir(t, "n2"), version)
 }
 
-// shakeWith is shake with the certificate in dir.
-func (r *rig) shakeWith(t *testing.T, addr, dir string, version uint16) (string, error) {
+// handshakeWith is handshake with the certificate in dir.
+func (r *fixture) handshakeWith(t *testing.T, addr, dir string, version uint16) (string, error) {
 	t.Helper()
 	pool, err := keys.LoadPool(r.file(keys.CACertFile))
 	must(t, err)
@@ -42,7 +42,7 @@ func (r *rig) shakeWith(t *testing.T, addr, dir string, version uint16) (string,
 	must(t, err)
 	defer func() { _ = raw.Close() }()
 	must(t, raw.SetDeadline(time.Now().Add(10*time.Second)))
-	// In TLS 1.3 the server judges the certificate after the client's handshake: the first read tells.
+	// In TLS 1.3 the server checks the certificate after the client's handshake: the first read fails.
 	c := tls.Client(raw, &tls.Config{
 		RootCAs: pool, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12, MaxVersion: version,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair, nil },
@@ -58,12 +58,12 @@ func (r *rig) shakeWith(t *testing.T, addr, dir string, version uint16) (string,
 
 func TestRouteNeedsACertificateOfTheCluster(t *testing.T) {
 	t.Parallel()
-	r, stranger := newRig(t, core.BusAuthEnforce), newRig(t, core.BusAuthEnforce)
-	addr := r.routed(t)
-	if _, err := r.shake(t, addr, r, tls.VersionTLS13); err != nil {
+	r, stranger := newFixture(t, core.BusAuthEnforce), newFixture(t, core.BusAuthEnforce)
+	addr := r.openRouted(t)
+	if _, err := r.handshake(t, addr, r, tls.VersionTLS13); err != nil {
 		t.Errorf("a node of the cluster: %v", err)
 	}
-	if _, err := r.shake(t, addr, stranger, tls.VersionTLS13); err == nil || !strings.Contains(err.Error(), "certificate") {
+	if _, err := r.handshake(t, addr, stranger, tls.VersionTLS13); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("a stranger's certificate: %v", err)
 	}
 }
@@ -71,20 +71,20 @@ func TestRouteNeedsACertificateOfTheCluster(t *testing.T) {
 // TestRoutesRefuseOldTLS: with the right certificate too.
 func TestRoutesRefuseOldTLS(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
-	if _, err := r.shake(t, r.routed(t), r, tls.VersionTLS12); err == nil || !strings.Contains(err.Error(), "protocol version") {
+	r := newFixture(t, core.BusAuthEnforce)
+	if _, err := r.handshake(t, r.openRouted(t), r, tls.VersionTLS12); err == nil || !strings.Contains(err.Error(), "protocol version") {
 		t.Errorf("a route by TLS 1.2: %v", err)
 	}
 }
 
-// TestRenewedRouteCertificate: files that are replaced are shown to the next node
-// that opens a route, and to the next one to which a route is opened.
+// TestRenewedRouteCertificate: a replaced certificate is shown on the next route, both
+// where a peer opens it and where this node does.
 func TestRenewedRouteCertificate(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
-	peer, shown := r.peerRoute(t)
-	addr := r.routed(t, peer)
-	first, err := r.shake(t, addr, r, tls.VersionTLS13)
+	r := newFixture(t, core.BusAuthEnforce)
+	peer, shown := r.listenAsPeer(t)
+	addr := r.openRouted(t, peer)
+	first, err := r.handshake(t, addr, r, tls.VersionTLS13)
 	must(t, err)
 	if got := <-shown; got != first {
 		t.Fatalf("a route is opened with the certificate %s and answered with %s", got, first)
@@ -95,7 +95,7 @@ func TestRenewedRouteCertificate(t *testing.T) {
 	must(t, keys.NodeCert(r.dir, "n1", []string{"127.0.0.1"}, r.nodeDir(t, "n1")))
 	must(t, os.Chtimes(cert, time.Time{}, time.Now().Add(time.Hour))) // whatever the clock's grain
 	eventually(t, "the renewed certificate where a route is answered", func() bool {
-		got, err := r.shake(t, addr, r, tls.VersionTLS13)
+		got, err := r.handshake(t, addr, r, tls.VersionTLS13)
 		must(t, err)
 		return got != first
 	})
@@ -109,9 +109,9 @@ func TestRenewedRouteCertificate(t *testing.T) {
 	})
 }
 
-// peerRoute listens where a peer's routes would be, and tells the serial number of
-// every certificate that is shown there.
-func (r *rig) peerRoute(t *testing.T) (addr string, shown <-chan string) {
+// listenAsPeer listens for routes like a peer, and sends the serial number of every
+// certificate that is shown there.
+func (r *fixture) listenAsPeer(t *testing.T) (addr string, shown <-chan string) {
 	t.Helper()
 	pair, err := keys.LoadPair(filepath.Join(r.nodeDir(t, "n2"), keys.NodeCertFile), filepath.Join(r.nodeDir(t, "n2"), keys.NodeKeyFile))
 	must(t, err)
@@ -138,7 +138,7 @@ func (r *rig) peerRoute(t *testing.T) (addr string, shown <-chan string) {
 				case <-done:
 				}
 			}
-			_ = c.Close() // it comes again after a second
+			_ = c.Close() // nats-server connects again after a second
 		}
 	}()
 	return l.Addr().String(), serials

@@ -11,8 +11,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
-	"unibus/core/auth"
-	"unibus/core/keys"
 )
 
 // openTimeout bounds Open where its context does not.
@@ -20,32 +18,32 @@ const openTimeout = 60 * time.Second
 
 // Server is one embedded nats-server. Open it once, close it once or more.
 type Server struct {
-	cfg  Config
-	log  *slog.Logger
-	gate *gate
-	cert *pair // of the clients' listener; nil without TLS, and before Open
+	cfg    Config
+	log    *slog.Logger
+	auth   *authAdapter
+	cert   *reloaded[certificate] // of the clients' listener; nil without TLS, and before Open
+	routes *routeAuth             // nil where routes need no certificates
 
-	guard *routeGuard // of routes with certificates; else nil
-
-	mu      sync.Mutex
-	srv     *server.Server // nil before Open and after an Open that failed
-	opened  bool           // Open was called
-	opening bool           // Fatal texts are Open's result, not yet the program's end
-	broken  string         // the first fatal text while opening
-	closing bool           // what breaks now was going to end anyway
-	away    func()         // ends the reaper and the guard
+	mu             sync.Mutex
+	srv            *server.Server // nil before Open and after an Open that failed
+	opened         bool           // Open was called
+	opening        bool           // a fatal error is Open's result, not yet the program's end
+	fatalText      string         // the first fatal error while opening
+	closing        bool           // a fatal error means nothing any more
+	stopBackground func()         // ends the reaper and the check of routes
+	background     sync.WaitGroup
 
 	closeMu sync.Mutex // serializes Close, so that every caller returns when it is done
 }
 
-// New makes a Server that asks a about every connection.
+// New makes a Server that asks a about every connection. It does no I/O.
 func New(cfg Config, a Authenticator) *Server {
 	log := cfg.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Limits = cfg.Limits.orDefaults()
-	return &Server{cfg: cfg, log: log, gate: newGate(a, cfg.Limits, log)}
+	return &Server{cfg: cfg, log: log, auth: newAuthAdapter(a, cfg.Limits, log)}
 }
 
 // Open starts the server and returns once clients, and peers where there is a
@@ -73,11 +71,11 @@ func (s *Server) Open(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.srv, s.opening = srv, false
-	background, away := context.WithCancel(context.Background())
-	s.away = away
-	go s.reapIdle(background, srv)
-	if s.guard != nil {
-		go s.guard.run(background, srv)
+	run, stop := context.WithCancel(context.Background())
+	s.stopBackground = stop
+	s.background.Go(func() { s.reapIdle(run, srv) })
+	if s.routes != nil {
+		s.background.Go(func() { s.routes.run(run, srv) })
 	}
 	if s.cfg.Debug {
 		s.log.Info("the server's monitoring is on", "addr", srv.MonitorAddr().String())
@@ -85,25 +83,25 @@ func (s *Server) Open(ctx context.Context) error {
 	return nil
 }
 
-// CheckDir says whether the data directory is this node's, and writes nothing. KindRefused.
+// CheckDir refuses a data directory that is not this node's, and writes nothing. KindRefused.
 func (s *Server) CheckDir() error {
-	m, err := readMark(s.cfg.DataDir)
-	if err != nil || m == nil {
+	o, err := readOwner(s.cfg.DataDir)
+	if err != nil || o == nil {
 		return err
 	}
-	return s.cfg.checkMark(*m)
+	return s.cfg.checkOwner(*o)
 }
 
-// CheckPorts says whether both addresses can be listened on. KindFailed names the flag.
+// CheckPorts fails where one of the addresses cannot be listened on. KindFailed names the flag.
 func (s *Server) CheckPorts() error {
 	if err := s.cfg.check(); err != nil {
 		return err
 	}
-	if err := portFree("--listen", s.cfg.Listen); err != nil {
+	if err := checkPort("--listen", s.cfg.Listen); err != nil {
 		return err
 	}
 	if c := s.cfg.Cluster; c != nil {
-		return portFree("--cluster-listen", c.Listen)
+		return checkPort("--cluster-listen", c.Listen)
 	}
 	return nil
 }
@@ -113,18 +111,18 @@ func (s *Server) prepare() error {
 	if err := s.CheckPorts(); err != nil {
 		return err
 	}
-	if err := s.cfg.claim(); err != nil {
+	if err := s.cfg.claimDir(); err != nil {
 		return err
 	}
 	if s.cfg.RescanBlocks && s.cfg.JetStream {
-		return dropIndexes(s.cfg.DataDir)
+		return deleteIndexes(s.cfg.DataDir)
 	}
 	return nil
 }
 
-// portFree listens for a moment: nats-server would only log that a port is
-// taken. Somebody can still come in between; then Open reports the server's own words.
-func portFree(flag, addr string) error {
+// checkPort listens for a moment: nats-server would only log that a port is taken. If
+// another process takes the port in between, Open returns nats-server's own error.
+func checkPort(flag, addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return core.Errorf(core.KindFailed, "%s: cannot listen on %s: %s", flag, addr, listenReason(err)).
@@ -142,17 +140,17 @@ func (s *Server) start(ctx context.Context) (*server.Server, error) {
 	if err != nil {
 		return nil, core.Errorf(core.KindFailed, "the bus could not be made: %w", err)
 	}
-	srv.SetLogger(&natsLog{log: s.log, debug: s.cfg.Debug, fatal: s.fatal}, s.cfg.Debug, false)
-	if err := s.gate.own.prepare(srv, s.gate.decider.OperatorGrants()); err != nil {
+	srv.SetLogger(&natsLogger{log: s.log, debug: s.cfg.Debug, fatal: s.fatal}, s.cfg.Debug, false)
+	if err := s.auth.accounts.prepare(srv, s.auth.decider.OperatorGrants()); err != nil {
 		return nil, err
 	}
-	s.gate.srv.Store(srv)
+	s.auth.srv.Store(srv)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		srv.Start()
 	}()
-	if err := s.ready(ctx, srv, done); err != nil {
+	if err := s.awaitReady(ctx, srv, done); err != nil {
 		srv.Shutdown()
 		<-done
 		srv.WaitForShutdown()
@@ -161,8 +159,8 @@ func (s *Server) start(ctx context.Context) (*server.Server, error) {
 	return srv, nil
 }
 
-// ready waits until the server takes connections and JetStream runs, or something broke.
-func (s *Server) ready(ctx context.Context, srv *server.Server, started <-chan struct{}) error {
+// awaitReady waits until the server accepts connections and JetStream runs, or fails.
+func (s *Server) awaitReady(ctx context.Context, srv *server.Server, started <-chan struct{}) error {
 	late := core.Errorf(core.KindUnavailable, "the bus was not ready in time").
 		WithNext("look at the log; a large store takes longer to read after a crash")
 	select {
@@ -171,11 +169,11 @@ func (s *Server) ready(ctx context.Context, srv *server.Server, started <-chan s
 		return late
 	}
 	for !srv.ReadyForConnections(100 * time.Millisecond) {
-		if text := s.brokenText(); text != "" || ctx.Err() != nil {
+		if text := s.fatalError(); text != "" || ctx.Err() != nil {
 			break
 		}
 	}
-	switch text := s.brokenText(); {
+	switch text := s.fatalError(); {
 	case text != "":
 		return core.Errorf(core.KindFailed, "the bus could not start: %s", text)
 	case ctx.Err() != nil:
@@ -186,18 +184,18 @@ func (s *Server) ready(ctx context.Context, srv *server.Server, started <-chan s
 	return nil
 }
 
-func (s *Server) brokenText() string {
+func (s *Server) fatalError() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.broken
+	return s.fatalText
 }
 
-// fatal is where nats-server says that it cannot go on.
+// fatal is called where nats-server cannot go on.
 func (s *Server) fatal(text string) {
 	s.mu.Lock()
 	opening, closing := s.opening, s.closing
-	if opening && s.broken == "" {
-		s.broken = text
+	if opening && s.fatalText == "" {
+		s.fatalText = text
 	}
 	s.mu.Unlock()
 	if opening || closing {
@@ -209,25 +207,26 @@ func (s *Server) fatal(text string) {
 	}
 }
 
-// Close stops the server: in a cluster it first hands over what it leads and
-// lets clients go in their own time; when ctx ends it goes at once. It returns
-// when everything has stopped. Twice is harmless.
+// Close stops the server. In a cluster it first hands over the groups that it leads,
+// and clients disconnect one by one; when ctx ends it stops at once. It returns when
+// everything has stopped. Twice is harmless.
 func (s *Server) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.opened, s.closing = true, true
-	srv, away := s.srv, s.away
+	srv, stop := s.srv, s.stopBackground
 	s.mu.Unlock()
 	s.closeMu.Lock()
 	defer s.closeMu.Unlock()
 	if srv == nil {
 		return nil
 	}
-	away()
+	stop()
 	if s.cfg.Cluster != nil && srv.Running() {
 		s.handOver(ctx, srv)
 	}
 	srv.Shutdown()
 	srv.WaitForShutdown()
+	s.background.Wait()
 	return nil
 }
 
@@ -248,16 +247,16 @@ func (s *Server) handOver(ctx context.Context, srv *server.Server) {
 	}
 }
 
-// Identity is one of the process's own: keys.Identity has these methods.
+// Identity is one of the process's own; keys.Identity implements it.
 type Identity interface {
 	Public() string
 	SignNonce(nonce []byte) ([]byte, error)
 }
 
 // InProcess connects from inside the process, past the listener; internal
-// identities are accepted from here alone. The connection comes back by itself
-// until it is closed. KindUnavailable before Open and after Close, KindRefused
-// where the authenticator does not know the identity.
+// identities are accepted from here alone. The connection reconnects by itself until
+// it is closed. KindUnavailable before Open and after Close, KindRefused where the
+// authenticator does not know the identity.
 func (s *Server) InProcess(id Identity, opts ...nats.Option) (*nats.Conn, error) {
 	srv := s.running()
 	if srv == nil {
@@ -284,38 +283,4 @@ func (s *Server) running() *server.Server {
 		return nil
 	}
 	return s.srv
-}
-
-// Channels are those that clients of this node may see: one for each certificate
-// that it has shown since it started, or the one of a connection without TLS.
-func (s *Server) Channels() []auth.Channel {
-	if s.running() == nil {
-		return nil
-	}
-	if s.cert == nil {
-		return []auth.Channel{{}}
-	}
-	return s.cert.channels()
-}
-
-// CertUntil says when the first of the node's certificates expires; the zero time without TLS.
-func (s *Server) CertUntil() (time.Time, error) {
-	files := []string{s.cfg.CertFile}
-	if c := s.cfg.Cluster; c != nil {
-		files = append(files, c.CertFile, c.CAFile)
-	}
-	var first time.Time
-	for _, f := range files {
-		if f == "" {
-			continue
-		}
-		until, err := keys.CertUntil(f)
-		if err != nil {
-			return time.Time{}, err
-		}
-		if first.IsZero() || until.Before(first) {
-			first = until
-		}
-	}
-	return first, nil
 }

@@ -23,7 +23,7 @@ import (
 
 func TestNothingIsAdvertised(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	nodes := r.cluster(t)
 	nc := r.mustDial(t, nodes[0], r.a)
 	must(t, nc.Flush())
@@ -44,7 +44,7 @@ func TestNothingIsAdvertised(t *testing.T) {
 	}
 }
 
-// infoOf reads the first line that a node sends to anybody who opens a connection.
+// infoOf reads the first line that a node sends on every new connection.
 func infoOf(t *testing.T, s *bus.Server) map[string]any {
 	t.Helper()
 	c, err := net.Dial("tcp", s.Addr())
@@ -60,7 +60,7 @@ func infoOf(t *testing.T, s *bus.Server) map[string]any {
 
 func TestStandaloneStoreRefusesToJoin(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	cfg := r.config(t, "n1")
 	cfg.JetStream, cfg.MaxStore = true, 64<<20
 	s := r.open(t, cfg)
@@ -82,7 +82,7 @@ func TestStandaloneStoreRefusesToJoin(t *testing.T) {
 
 func TestDataDirectoryBelongsToOneNodeOfOneCluster(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	cfg := r.config(t, "n1")
 	cfg.JetStream, cfg.MaxStore = true, 64<<20
 	cfg.Cluster = r.member(t, freeAddrs(t, 3), 0)
@@ -105,7 +105,7 @@ func TestDataDirectoryBelongsToOneNodeOfOneCluster(t *testing.T) {
 
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer func() { must(t, l.Close()) }()
@@ -124,7 +124,7 @@ func TestPortInUse(t *testing.T) {
 
 func TestBadConfiguration(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	for text, change := range map[string]func(*bus.Config){
 		"not a node's name":        func(c *bus.Config) { c.Name = "n 1" },
 		"no data directory":        func(c *bus.Config) { c.DataDir = "" },
@@ -156,7 +156,7 @@ func TestBadConfiguration(t *testing.T) {
 
 func TestJetStreamThatCannotStartFailsOpen(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	cfg := r.config(t, "n1")
 	cfg.JetStream = true
 	must(t, os.WriteFile(filepath.Join(cfg.DataDir, "jetstream"), []byte("a file in the way"), 0o600))
@@ -165,7 +165,7 @@ func TestJetStreamThatCannotStartFailsOpen(t *testing.T) {
 
 func TestCloseTwice(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	s := bus.New(r.config(t, "n1"), r.auth)
 	must(t, bus.New(r.config(t, "n0"), r.auth).Close(t.Context())) // never opened
 	must(t, s.Open(t.Context()))
@@ -175,19 +175,19 @@ func TestCloseTwice(t *testing.T) {
 	must(t, s.Close(t.Context()))
 	if c, err := net.Dial("tcp", addr); err == nil {
 		_ = c.Close()
-		t.Error("something still listens")
+		t.Error("the address still accepts connections")
 	}
 	_, err := s.InProcess(r.store)
 	wantError(t, err, core.KindUnavailable, "not open", "")
 	wantError(t, s.Healthz(), core.KindUnavailable, "not open", "")
-	if s.Addr() != "" || s.ClientURL() != "" || s.ID() != "" || s.Connections() != 0 || s.MetaLeader() != "" {
-		t.Error("a closed server still says where it is")
+	if s.Addr() != "" || s.ClientURL() != "" || s.ID() != "" || s.Clients() != 0 || s.MetaLeader() != "" {
+		t.Error("a closed server still returns its addresses")
 	}
 }
 
 func TestClosedLeaderIsReplaced(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	nodes := r.cluster(t)
 	leader, rest := -1, []*bus.Server{}
 	for i, n := range nodes {
@@ -198,7 +198,7 @@ func TestClosedLeaderIsReplaced(t *testing.T) {
 		rest = append(rest, n)
 	}
 	if leader < 0 {
-		t.Fatal("nobody leads")
+		t.Fatal("no node leads the meta group")
 	}
 	old := nodes[leader].MetaLeader()
 	must(t, nodes[leader].Close(t.Context()))
@@ -210,7 +210,7 @@ func TestClosedLeaderIsReplaced(t *testing.T) {
 
 func TestOldTLSIsRefused(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	s := r.open(t, r.config(t, "n1"))
 	pool, err := keys.LoadPool(r.file(keys.CACertFile))
 	must(t, err)
@@ -227,7 +227,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 
 func TestRescanKeepsTheData(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	cfg := r.config(t, "n1")
 	cfg.JetStream, cfg.MaxStore = true, 64<<20
 	s := r.open(t, cfg)
@@ -256,7 +256,7 @@ func TestRescanKeepsTheData(t *testing.T) {
 
 func TestCertUntil(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	until, err := r.open(t, r.config(t, "n1")).CertUntil()
 	must(t, err)
 	if d := time.Until(until); d < 800*24*time.Hour || d > 830*24*time.Hour {
@@ -266,7 +266,7 @@ func TestCertUntil(t *testing.T) {
 
 func TestDebugOpensMonitoringOnLoopbackAlone(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	log, lines := logLines()
 	cfg := r.config(t, "n1")
 	cfg.Logger, cfg.Debug = log, true
@@ -283,7 +283,7 @@ func TestDebugOpensMonitoringOnLoopbackAlone(t *testing.T) {
 	}
 }
 
-func (r *rig) inProcess(t *testing.T, s *bus.Server, id keys.Identity) *nats.Conn {
+func (r *fixture) inProcess(t *testing.T, s *bus.Server, id keys.Identity) *nats.Conn {
 	t.Helper()
 	nc, err := s.InProcess(id, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	must(t, err)
@@ -304,7 +304,7 @@ func wantError(t *testing.T, err error, kind core.Kind, text, next string) {
 
 func TestOpenEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	wantError(t, bus.New(r.config(t, "n1"), r.auth).Open(ctx), core.KindUnavailable, "not ready in time", "log")

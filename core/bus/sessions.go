@@ -13,41 +13,41 @@ import (
 	"unibus/core/auth"
 )
 
-// sessions is whose each connection is. One is entered before the decision
-// about it, so that a change of its user in between finds it.
-type sessions struct {
+// sessionTable tracks which user owns each connection. A connection is entered before
+// the decision about it, so that a change of its user during the decision finds it.
+type sessionTable struct {
 	limits Limits
 
 	mu     sync.Mutex
-	swept  time.Time // when all was swept because there was no slot for a user
+	swept  time.Time // when the whole table was last swept for a user
 	all    map[uint64]*session
 	byKey  map[string]map[uint64]*session
-	byHost map[string]map[uint64]*session // of those that came over the network
+	byHost map[string]map[uint64]*session // of the connections over the network
 
-	userSlots, operatorSlots int // admitted over the network; some may have closed
+	userCount, operatorCount int // admitted over the network; some may have closed
 }
 
 // session is one connection.
 type session struct {
-	id       uint64
-	key      string // the key it presented, in upper case; "" without one
-	host     string // its address without the port; "" from inside the process
-	pipe     bool
-	admitted bool
-	outdated bool // its user was changed while the decision was being made
-	grant    auth.Grant
+	id        uint64
+	key       string // the key that it presented, in upper case; "" without one
+	host      string // its address without the port; "" from inside the process
+	inProcess bool
+	admitted  bool
+	outdated  bool // its user changed during the decision
+	grant     auth.Grant
 }
 
-func newSessions(limits Limits) *sessions {
-	return &sessions{
+func newSessionTable(limits Limits) *sessionTable {
+	return &sessionTable{
 		limits: limits, all: map[uint64]*session{},
 		byKey: map[string]map[uint64]*session{}, byHost: map[string]map[uint64]*session{},
 	}
 }
 
 // enter puts a connection into the table. KindRefused where its address has too many.
-func (t *sessions) enter(srv *server.Server, id uint64, r auth.Request) (*session, error) {
-	ses := &session{id: id, pipe: r.Pipe}
+func (t *sessionTable) enter(srv *server.Server, id uint64, r auth.Request) (*session, error) {
+	ses := &session{id: id, inProcess: r.Pipe}
 	if uid, err := core.ParseUserID(r.Key); err == nil {
 		ses.key = string(uid)
 	}
@@ -67,21 +67,21 @@ func (t *sessions) enter(srv *server.Server, id uint64, r auth.Request) (*sessio
 		}
 	}
 	t.all[id] = ses
-	put(t.byKey, ses.key, ses)
+	addToIndex(t.byKey, ses.key, ses)
 	if !r.Pipe {
-		put(t.byHost, ses.host, ses)
+		addToIndex(t.byHost, ses.host, ses)
 	}
 	return ses, nil
 }
 
-func put(index map[string]map[uint64]*session, key string, ses *session) {
+func addToIndex(index map[string]map[uint64]*session, key string, ses *session) {
 	if index[key] == nil {
 		index[key] = map[uint64]*session{}
 	}
 	index[key][ses.id] = ses
 }
 
-func take(index map[string]map[uint64]*session, key string, ses *session) {
+func removeFromIndex(index map[string]map[uint64]*session, key string, ses *session) {
 	if delete(index[key], ses.id); len(index[key]) == 0 {
 		delete(index, key)
 	}
@@ -96,10 +96,10 @@ func hostOf(remote string) string {
 	return host
 }
 
-// sweep forgets those of some connections that have closed; nats-server does not
-// tell. Over the whole table it runs when half of it or more is stale, so that
-// each admission pays for a few entries.
-func (t *sessions) sweep(srv *server.Server, some map[uint64]*session) {
+// sweep removes those of some sessions whose connection has closed; nats-server does
+// not tell. enter sweeps the whole table only where half of it or more is stale, so
+// that each admission pays for a few entries. The caller holds mu.
+func (t *sessionTable) sweep(srv *server.Server, some map[uint64]*session) {
 	for id, ses := range some {
 		if srv.GetClient(id) == nil {
 			t.remove(ses)
@@ -107,54 +107,61 @@ func (t *sessions) sweep(srv *server.Server, some map[uint64]*session) {
 	}
 }
 
-// remove is for callers that hold mu.
-func (t *sessions) remove(ses *session) {
+func (t *sessionTable) sweepAll(srv *server.Server) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sweep(srv, t.all)
+}
+
+// remove is harmless twice. The caller holds mu.
+func (t *sessionTable) remove(ses *session) {
 	if t.all[ses.id] != ses {
 		return
 	}
 	delete(t.all, ses.id)
-	if ses.admitted && !ses.pipe {
-		*t.counter(ses.grant)--
+	if ses.admitted && !ses.inProcess {
+		*t.countOf(ses.grant)--
 	}
-	take(t.byKey, ses.key, ses)
-	if !ses.pipe {
-		take(t.byHost, ses.host, ses)
+	removeFromIndex(t.byKey, ses.key, ses)
+	if !ses.inProcess {
+		removeFromIndex(t.byHost, ses.host, ses)
 	}
 }
 
-func (t *sessions) forget(ses *session) {
+func (t *sessionTable) forget(ses *session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.remove(ses)
 }
 
-// begin says that the decision is made from now on.
-func (t *sessions) begin(ses *session) {
+// beginDecision marks the moment from which a change of the user makes the decision outdated.
+func (t *sessionTable) beginDecision(ses *session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	ses.outdated = false
 }
 
-// admit is false where the user was changed since begin. KindUnavailable where there is no slot.
-func (t *sessions) admit(srv *server.Server, ses *session, grant auth.Grant) (bool, error) {
+// admit returns false where the user has changed since beginDecision. KindUnavailable
+// where --max-connections is reached.
+func (t *sessionTable) admit(srv *server.Server, ses *session, grant auth.Grant) (bool, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if ses.outdated {
 		return false, nil
 	}
-	if err := t.slot(srv, ses, grant); err != nil {
+	if err := t.checkLimit(srv, ses, grant); err != nil {
 		return false, err
 	}
 	ses.admitted, ses.grant = true, grant
-	if !ses.pipe && t.all[ses.id] == ses {
-		*t.counter(grant)++
+	if !ses.inProcess && t.all[ses.id] == ses {
+		*t.countOf(grant)++
 	}
 	return true, nil
 }
 
-// end ends the sessions of a key that are over, and has those decided anew that
-// are being admitted. It returns how many of both there were.
-func (t *sessions) end(srv *server.Server, key string, over func(auth.Grant) bool) int {
+// end closes the admitted sessions of a key whose grant matches, and marks sessions
+// outdated that are not decided yet. It returns how many of both there were.
+func (t *sessionTable) end(srv *server.Server, key string, matches func(auth.Grant) bool) int {
 	uid, err := core.ParseUserID(key)
 	if srv == nil || err != nil {
 		return 0
@@ -167,7 +174,7 @@ func (t *sessions) end(srv *server.Server, key string, over func(auth.Grant) boo
 		case !ses.admitted && !ses.outdated:
 			ses.outdated = true
 			n++
-		case ses.admitted && over(ses.grant):
+		case ses.admitted && matches(ses.grant):
 			ending = append(ending, id)
 			t.remove(ses)
 		}
@@ -181,8 +188,8 @@ func (t *sessions) end(srv *server.Server, key string, over func(auth.Grant) boo
 	return n
 }
 
-// users are the keys of everybody who was admitted over the network to BUS.
-func (t *sessions) users() []string {
+// userKeys are the keys of the sessions in BUS, and of those that are not decided yet.
+func (t *sessionTable) userKeys() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var keys []string
@@ -197,77 +204,77 @@ func (t *sessions) users() []string {
 	return keys
 }
 
-// grants are the distinct ones of a key's sessions.
-func (t *sessions) grants(key string) []auth.Grant {
+// grants are the distinct grants of a key's sessions.
+func (t *sessionTable) grants(key string) []auth.Grant {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var out []auth.Grant
 	for _, ses := range t.byKey[key] {
-		if ses.admitted && !slices.ContainsFunc(out, func(g auth.Grant) bool { return same(g, ses.grant) }) {
+		if ses.admitted && !slices.ContainsFunc(out, func(g auth.Grant) bool { return sameGrant(g, ses.grant) }) {
 			out = append(out, ses.grant)
 		}
 	}
 	return out
 }
 
-func same(a, b auth.Grant) bool { return a.Who == b.Who && slices.Equal(a.Rooms, b.Rooms) }
+func sameGrant(a, b auth.Grant) bool { return a.Who == b.Who && slices.Equal(a.Rooms, b.Rooms) }
 
-// network counts the open connections that came over the network.
-func (t *sessions) network(srv *server.Server) int {
+// clients counts the open sessions of users and of anonymous clients.
+func (t *sessionTable) clients(srv *server.Server) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sweep(srv, t.all)
 	n := 0
 	for _, ses := range t.all {
-		if ses.admitted && !ses.pipe {
+		if ses.admitted && (ses.grant.Who == auth.WhoUser || ses.grant.Who == auth.WhoAnonymous) {
 			n++
 		}
 	}
 	return n
 }
 
-// DisconnectUser ends every session of a key at this node and returns how many
-// there were, those being admitted included: they are decided anew. Change the
-// directory first: clients come back at once.
+// DisconnectUser ends every session of a key at this node and returns how many there
+// were. Connections that are not decided yet count too: they are decided again. Change
+// the directory first, because clients reconnect at once.
 func (s *Server) DisconnectUser(key string) int {
-	return s.gate.table.end(s.gate.srv.Load(), key, func(auth.Grant) bool { return true })
+	return s.DisconnectWhere(key, func(auth.Grant) bool { return true })
 }
 
-// DisconnectWhere is DisconnectUser for those sessions whose grant is over.
-func (s *Server) DisconnectWhere(key string, over func(auth.Grant) bool) int {
-	return s.gate.table.end(s.gate.srv.Load(), key, over)
+// DisconnectWhere is DisconnectUser for the sessions whose grant matches.
+func (s *Server) DisconnectWhere(key string, matches func(auth.Grant) bool) int {
+	return s.auth.sessions.end(s.auth.srv.Load(), key, matches)
 }
 
-// Review ends the sessions of users whom the directory would now grant
-// something else, and returns how many there were. Where the directory cannot
-// be asked they go on. It returns early when ctx ends.
-func (s *Server) Review(ctx context.Context, current func(context.Context, auth.Grant) (bool, error)) int {
+// Review ends the sessions whose grant isCurrent denies, and returns how many there
+// were. A session about which isCurrent fails goes on. Review returns early when ctx ends.
+func (s *Server) Review(ctx context.Context, isCurrent func(context.Context, auth.Grant) (bool, error)) int {
 	n := 0
-	for _, key := range s.gate.table.users() {
+	for _, key := range s.auth.sessions.userKeys() {
 		if ctx.Err() != nil {
 			break
 		}
-		n += s.ReviewUser(ctx, key, current)
+		n += s.ReviewUser(ctx, key, isCurrent)
 	}
 	return n
 }
 
 // ReviewUser is Review for the sessions of one key.
-func (s *Server) ReviewUser(ctx context.Context, key string, current func(context.Context, auth.Grant) (bool, error)) int {
+func (s *Server) ReviewUser(ctx context.Context, key string, isCurrent func(context.Context, auth.Grant) (bool, error)) int {
 	n := 0
-	for _, grant := range s.gate.table.grants(key) {
-		if ok, err := current(ctx, grant); !ok && err == nil {
-			n += s.DisconnectWhere(key, func(g auth.Grant) bool { return same(g, grant) })
+	for _, grant := range s.auth.sessions.grants(key) {
+		if ok, err := isCurrent(ctx, grant); !ok && err == nil {
+			n += s.DisconnectWhere(key, func(g auth.Grant) bool { return sameGrant(g, grant) })
 		}
 	}
 	return n
 }
 
-// Connections is how many clients are connected over the network.
-func (s *Server) Connections() int {
+// Clients is how many open sessions users and anonymous clients have. Operators and
+// this process's own connections are not counted.
+func (s *Server) Clients() int {
 	srv := s.running()
 	if srv == nil {
 		return 0
 	}
-	return s.gate.table.network(srv)
+	return s.auth.sessions.clients(srv)
 }

@@ -95,11 +95,7 @@ func (n Node) Size() int {
 // Loopback is true where addr (host:port) can be reached from this machine alone.
 func Loopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return err == nil && core.IsLoopbackHost(host)
 }
 
 func wildcard(addr string) bool {

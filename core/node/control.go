@@ -69,7 +69,7 @@ func (n *Node) presentHere(body []byte) any {
 		return nil
 	}
 	in := func(g auth.Grant) bool { return g.Who == auth.WhoUser && g.In(req.Room) }
-	keys, _ := n.bus.Present(in, control.EventSubject(req.Room), presentShown)
+	keys, _ := n.bus.Subscribers(in, control.EventSubject(req.Room), presentShown)
 	reply := presentReply{Node: n.cfg.Name, Users: make([]core.UserID, len(keys))}
 	for i, key := range keys {
 		reply.Users[i] = core.UserID(key)

@@ -16,16 +16,16 @@ import (
 	"unibus/core/store/kv"
 )
 
-// sessions ends those of bus users whom the store no longer grants what they
-// have. KV tells of each change; the SQLite file, which other processes may
-// write too, is looked at.
+// sessions ends bus users' sessions that have a right which the store no longer
+// grants. The watch of the KV store reports each change. Other processes may write to
+// a SQLite file, so the file is polled.
 type sessions struct {
-	n       *Node
-	renewed atomic.Bool // the holder publishes another store: everything is looked at again
+	n            *Node
+	storeChanged atomic.Bool // the holder publishes another store: every session is reviewed
 
-	mu    sync.Mutex
-	ended map[core.UserID]*revocation
-	later map[core.UserID]time.Time // whose rooms are compared again, and when
+	mu          sync.Mutex
+	revocations map[core.UserID]*revocation
+	reviewAt    map[core.UserID]time.Time // when a user's rooms are compared again
 
 	stop context.CancelFunc
 	work sync.WaitGroup
@@ -39,22 +39,22 @@ type revocation struct {
 }
 
 const (
-	reviewEvery  = 250 * time.Millisecond // a change of the file, or of rooms, counts within a second
-	reviewLater  = 350 * time.Millisecond // the index of a user's rooms is written after the member
-	reviewWithin = 30 * time.Second
-	keptEnded    = 1000 // revocations that are remembered
-	endWithin    = 2 * time.Second
-	seeEvery     = 20 * time.Millisecond
+	reviewEvery     = 250 * time.Millisecond // a change of the file, or of rooms, takes effect within a second
+	reviewDelay     = 350 * time.Millisecond // the index of a user's rooms is written after the member
+	reviewTimeout   = 30 * time.Second
+	maxRevocations  = 1000 // that are remembered
+	endWithin       = 2 * time.Second
+	awaitEndTimeout = endWithin * 3 / 4 // before the asking node gives up
 )
 
 func newSessions(n *Node) *sessions {
-	return &sessions{n: n, ended: map[core.UserID]*revocation{}, later: map[core.UserID]time.Time{}}
+	return &sessions{n: n, revocations: map[core.UserID]*revocation{}, reviewAt: map[core.UserID]time.Time{}}
 }
 
 func (n *Node) openSessions(context.Context) error {
 	ctx, stop := context.WithCancel(context.Background())
 	n.sessions.stop = stop
-	n.holder.Watch(func(full bool) { n.sessions.renewed.Store(full) })
+	n.holder.Watch(func(full bool) { n.sessions.storeChanged.Store(full) })
 	n.sessions.work.Go(func() { n.sessions.run(ctx) })
 	return nil
 }
@@ -65,44 +65,46 @@ func (n *Node) closeSessions(context.Context) error {
 	return nil
 }
 
-// changed is told by the KV store's watch, after reads have the change.
+// changed is called by the KV store's watch, after reads have the change.
 func (s *sessions) changed(c kv.Change) {
 	switch {
 	case s.n.bus == nil:
 	case c.User != nil && c.User.Status == core.UserRevoked:
 		s.end(*c.User)
-	case c.User != nil: // whom nobody vouched for may have been added
+	case c.User != nil: // an anonymous client may be a user now
 		s.n.bus.DisconnectWhere(string(c.User.ID), func(g auth.Grant) bool {
 			return s.n.cfg.BusAuth != core.BusAuthOff && g.Who == auth.WhoAnonymous
 		})
 	case c.Member != nil:
-		s.moved(*c.Member)
+		s.memberChanged(*c.Member)
 	}
 }
 
-// moved renews a user's sessions that have a room too many or too few. Those
-// that lack one wait a moment: whoever made the room is told so first.
-func (s *sessions) moved(m core.Member) {
+// memberChanged renews a user's sessions that have a room too many or too few. A
+// session that lacks a room ends a moment later: first its user receives the answer
+// to the request that added the room.
+func (s *sessions) memberChanged(m core.Member) {
 	if m.State == core.MemberInvited {
-		return // nothing has changed for them yet
+		return // an invitation gives no right
 	}
 	if m.State != core.MemberActive {
 		s.n.bus.DisconnectWhere(string(m.User), func(g auth.Grant) bool { return g.Who == auth.WhoUser && g.In(m.Room) })
 	}
-	s.renewLater(m.User)
+	s.reviewLater(m.User)
 }
 
-// renewLater has a user's rooms compared again.
-func (s *sessions) renewLater(id core.UserID) {
+// reviewLater has a user's rooms compared again. A due review is not put off, because
+// a file that is written all the time would put it off forever.
+func (s *sessions) reviewLater(id core.UserID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, due := s.later[id]; !due { // a file that is written all the time must not put it off for ever
-		s.later[id] = time.Now().Add(reviewLater)
+	if _, due := s.reviewAt[id]; !due {
+		s.reviewAt[id] = time.Now().Add(reviewDelay)
 	}
 }
 
-// elsewhere ends the users' sessions of a node that is no longer a control plane:
-// it would not hear of what is changed there. Their clients go where they are admitted.
+// elsewhere ends the users' sessions of a node that is no longer a control plane: it
+// would not learn of a revocation. Their clients reconnect to a node that admits them.
 func (s *sessions) elsewhere(node string) {
 	if s.n.bus == nil {
 		return
@@ -113,16 +115,16 @@ func (s *sessions) elsewhere(node string) {
 	}
 }
 
-// end ends a revoked user's sessions here and adds them up for this revocation.
+// end ends a revoked user's sessions here and adds them to the count of this revocation.
 func (s *sessions) end(u core.User) revocation {
 	n := s.n.bus.DisconnectUser(string(u.ID))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.ended[u.ID]
+	r := s.revocations[u.ID]
 	if r == nil || r.stamp != u.Updated {
 		s.forgetOldest()
 		r = &revocation{stamp: u.Updated, at: core.MillisOf(time.Now())}
-		s.ended[u.ID] = r
+		s.revocations[u.ID] = r
 	}
 	if n > 0 {
 		r.ended += n
@@ -133,25 +135,25 @@ func (s *sessions) end(u core.User) revocation {
 
 // forgetOldest bounds the table. The caller holds mu.
 func (s *sessions) forgetOldest() {
-	if len(s.ended) < keptEnded {
+	if len(s.revocations) < maxRevocations {
 		return
 	}
 	var oldest core.UserID
-	for id, r := range s.ended {
-		if oldest == "" || r.at < s.ended[oldest].at {
+	for id, r := range s.revocations {
+		if oldest == "" || r.at < s.revocations[oldest].at {
 			oldest = id
 		}
 	}
-	delete(s.ended, oldest)
+	delete(s.revocations, oldest)
 }
 
-// run looks at what nobody tells of, until ctx ends.
+// run reviews sessions after changes that no watch reports, until ctx ends.
 func (s *sessions) run(ctx context.Context) {
 	tick := time.NewTicker(reviewEvery)
 	defer tick.Stop()
 	var file fileWatch
 	for {
-		s.look(ctx, &file)
+		s.review(ctx, &file)
 		select {
 		case <-ctx.Done():
 			return
@@ -160,58 +162,59 @@ func (s *sessions) run(ctx context.Context) {
 	}
 }
 
-func (s *sessions) look(ctx context.Context, file *fileWatch) {
+func (s *sessions) review(ctx context.Context, file *fileWatch) {
 	if s.n.bus == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, reviewWithin)
+	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
 	path := ""
 	if as := s.n.plane.serving(); as.Backend == core.BackendSQLite {
 		path = as.File
 	}
 	written := file.written(path)
-	if s.renewed.Swap(false) || written {
+	if s.storeChanged.Swap(false) || written {
 		s.n.bus.Review(ctx, s.covers)
 		return
 	}
-	for _, id := range s.due(time.Now()) {
+	for _, id := range s.takeDue(time.Now()) {
 		s.n.bus.ReviewUser(ctx, string(id), s.n.auth.Current)
 	}
 }
 
-// covers ends the sessions of those who lost something at once, and of those who
-// gained a room a little later: whoever made it is told so first.
+// covers is false for a session that has lost a right: it ends at once. One that lacks
+// a room ends a little later, as in memberChanged.
 func (s *sessions) covers(ctx context.Context, g auth.Grant) (bool, error) {
 	ok, err := s.n.auth.Covers(ctx, g)
 	if err != nil || !ok {
 		return ok, err
 	}
 	if same, err := s.n.auth.Current(ctx, g); err == nil && !same {
-		s.renewLater(core.UserID(g.Identity))
+		s.reviewLater(core.UserID(g.Identity))
 	}
 	return true, nil
 }
 
-func (s *sessions) due(now time.Time) []core.UserID {
+// takeDue returns the users whose review is due, and removes them from the table.
+func (s *sessions) takeDue(now time.Time) []core.UserID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var ids []core.UserID
-	for id, at := range s.later {
+	for id, at := range s.reviewAt {
 		if !now.Before(at) {
 			ids = append(ids, id)
-			delete(s.later, id)
+			delete(s.reviewAt, id)
 		}
 	}
 	return ids
 }
 
-// fileWatch tells whether a SQLite file was written since the last question, by
-// any process: a commit goes into the file or the log beside it.
+// fileWatch tells whether any process wrote to a SQLite file since the last call. A
+// commit goes into the file or into the log beside it.
 type fileWatch struct {
 	path  string
 	stamp [2]fileStamp
-	again bool // it was written a moment ago, perhaps in the middle of the last look
+	again bool // it was written just before the last call, perhaps during the review
 }
 
 type fileStamp struct {
@@ -219,7 +222,7 @@ type fileStamp struct {
 	size     int64
 }
 
-// written is asked with "" while no file is served.
+// written is called with "" while no file is served.
 func (w *fileWatch) written(path string) bool {
 	var now [2]fileStamp
 	for i, p := range []string{path, path + "-wal"} {
@@ -233,7 +236,9 @@ func (w *fileWatch) written(path string) bool {
 	return path != "" && (changed || before)
 }
 
-// End implements admin.Sessions: it asks every node, this one included.
+// End implements admin.Sessions. It asks every node, this one included, whether the
+// sessions of a revoked user have ended there. The watch here has passed the write of
+// this node's store, so Revision is that of the revocation, or a later one.
 func (s *sessions) End(ctx context.Context, u core.User) map[string]admin.Ended {
 	ctx, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
@@ -241,7 +246,13 @@ func (s *sessions) End(ctx context.Context, u core.User) map[string]admin.Ended 
 	for _, name := range s.names() {
 		nodes[name] = admin.Ended{Unknown: true, Reason: "it did not answer in time"}
 	}
-	body, err := json.Marshal(endRequest{User: u.ID, Updated: u.Updated})
+	req := endRequest{User: u.ID, Updated: u.Updated}
+	if st, err := s.n.holder.Store(); err == nil {
+		if watched, ok := st.(*kv.Store); ok {
+			req.Revision = watched.Revision(core.TableUsers)
+		}
+	}
+	body, err := json.Marshal(req)
 	if err != nil {
 		return nodes
 	}
@@ -260,7 +271,7 @@ func (s *sessions) End(ctx context.Context, u core.User) map[string]admin.Ended 
 	return nodes
 }
 
-// names are the configured nodes; of one that was never seen nobody knows the name.
+// names are the configured nodes. The name of a node that was never seen is not known.
 func (s *sessions) names() []string {
 	var names []string
 	for _, node := range s.n.observer.View().Nodes {
@@ -277,8 +288,9 @@ func (s *sessions) names() []string {
 
 // endRequest asks a node to say that a revoked user has no session there.
 type endRequest struct {
-	User    core.UserID `json:"user"`
-	Updated core.Millis `json:"updated"` // of the revocation
+	User     core.UserID `json:"user"`
+	Updated  core.Millis `json:"updated"`            // of the revocation
+	Revision uint64      `json:"revision,omitempty"` // of the users' bucket, with the revocation; 0: none, or from an older release
 }
 
 type endReply struct {
@@ -286,8 +298,7 @@ type endReply struct {
 	admin.Ended
 }
 
-// answer waits until this node's own store has the revocation: sessions that
-// are ended before would come back.
+// answer says how many sessions of a revoked user this node ended, once none is left.
 func (s *sessions) answer(ctx context.Context, body []byte) any {
 	reply := endReply{Node: s.n.cfg.Name}
 	var req endRequest
@@ -298,44 +309,64 @@ func (s *sessions) answer(ctx context.Context, body []byte) any {
 	if err != nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, endWithin*3/4)
+	ctx, cancel := context.WithTimeout(ctx, awaitEndTimeout)
 	defer cancel()
-	u, err := s.seen(ctx, id, req.Updated)
+	r, err := s.awaitEnd(ctx, core.User{ID: id, Updated: req.Updated}, req.Revision)
 	if err != nil {
 		reply.Ended = admin.Ended{Unknown: true, Reason: err.Error()}
 		return reply
 	}
-	r := s.end(u)
 	reply.Ended = admin.Ended{Ended: r.ended, At: r.at}
 	return reply
 }
 
-// seen returns the user once this node's store has it revoked. A node without a
-// store admits nobody, and ends what it has.
-func (s *sessions) seen(ctx context.Context, id core.UserID, updated core.Millis) (core.User, error) {
-	tick := time.NewTicker(seeEvery)
-	defer tick.Stop()
-	for {
-		st, err := s.n.holder.Store()
-		if err != nil {
-			return core.User{ID: id, Updated: updated}, nil
-		}
-		u, err := st.User(ctx, id)
-		if err == nil && u.Status == core.UserRevoked && u.Updated >= updated {
-			return u, nil
-		}
-		select {
-		case <-ctx.Done():
-			if err == nil {
-				err = core.Errorf(core.KindUnavailable, "%s has not seen the revocation yet", s.n.cfg.Name)
-			}
-			return u, err
-		case <-tick.C:
-		}
+// awaitEnd waits for the watch of the KV store, which ends the sessions. A node with a
+// file, or without a store, has no watch: there the request itself ends them. No session
+// ends before the store has the revocation, because its client would reconnect.
+func (s *sessions) awaitEnd(ctx context.Context, u core.User, revision uint64) (revocation, error) {
+	st, err := s.n.holder.Store()
+	if err != nil {
+		return s.end(u), nil // without a store the node admits no user
 	}
+	if watched, ok := st.(*kv.Store); ok {
+		err := watched.AwaitChanges(ctx, core.TableUsers, revision)
+		if ctx.Err() != nil {
+			err = s.errNotSeen()
+		}
+		if err != nil {
+			return revocation{}, err
+		}
+		if r, ok := s.recorded(u); ok {
+			return r, nil
+		}
+		return s.end(u), nil // a new watch skips a revocation that another change of the user has followed
+	}
+	now, err := st.User(ctx, u.ID)
+	if err == nil && (now.Status != core.UserRevoked || now.Updated < u.Updated) {
+		err = s.errNotSeen()
+	}
+	if err != nil {
+		return revocation{}, err
+	}
+	return s.end(now), nil
 }
 
-// alarmed logs and records what the KV store's guard found.
+func (s *sessions) errNotSeen() error {
+	return core.Errorf(core.KindUnavailable, "%s has not seen the revocation yet", s.n.cfg.Name)
+}
+
+// recorded returns what the watch did about a revocation.
+func (s *sessions) recorded(u core.User) (revocation, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.revocations[u.ID]
+	if r == nil || r.stamp != u.Updated {
+		return revocation{}, false
+	}
+	return *r, true
+}
+
+// alarmed logs and records what the KV store's watch does not believe.
 func (s *sessions) alarmed(e *core.Error) {
 	s.n.log.Error("the control plane raised an alarm", "error", e, "next", e.Next)
 	if s.n.peers != nil {

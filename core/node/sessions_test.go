@@ -20,7 +20,7 @@ import (
 	"unibus/core/store/storetest"
 )
 
-// session is a user's connection that tells when it ended. It does not come back.
+// session is a user's connection that reports its end. It does not reconnect.
 type session struct {
 	*nats.Conn
 	ended chan struct{}
@@ -50,7 +50,7 @@ func (s session) over(t testing.TB, within time.Duration) {
 	}
 }
 
-// mayPublish asks the server, which answers with an error where it does not.
+// mayPublish says whether the connection may publish, by the server's answer.
 func mayPublish(t testing.TB, nc *nats.Conn, subject string) bool {
 	t.Helper()
 	before := nc.LastError()
@@ -86,8 +86,8 @@ func store(t testing.TB, c *nodetest.Cluster, i int) core.Store {
 	return s
 }
 
-// worlds are a node on its own and a cluster with the same content.
-func worlds(t *testing.T, run func(t *testing.T, c *nodetest.Cluster, a, b keys.Identity)) {
+// forEachStore runs a test on a single node with SQLite and on a cluster with KV, with the same content.
+func forEachStore(t *testing.T, run func(t *testing.T, c *nodetest.Cluster, a, b keys.Identity)) {
 	a, b := nodetest.Identity(t), nodetest.Identity(t)
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
@@ -106,11 +106,11 @@ func worlds(t *testing.T, run func(t *testing.T, c *nodetest.Cluster, a, b keys.
 
 func TestRevokedSessionsEndOnEveryNode(t *testing.T) {
 	t.Parallel()
-	worlds(t, func(t *testing.T, c *nodetest.Cluster, a, b keys.Identity) {
-		var gone, stay []session
+	forEachStore(t, func(t *testing.T, c *nodetest.Cluster, a, b keys.Identity) {
+		var revoked, others []session
 		for i := range c.Configs {
-			gone = append(gone, connect(t, c, i, a), connect(t, c, i, a))
-			stay = append(stay, connect(t, c, i, b))
+			revoked = append(revoked, connect(t, c, i, a), connect(t, c, i, a))
+			others = append(others, connect(t, c, i, b))
 		}
 		got, err := c.Client(0, c.Admin).Revoke(t.Context(), a.Public())
 		if err != nil {
@@ -130,10 +130,10 @@ func TestRevokedSessionsEndOnEveryNode(t *testing.T) {
 		if d := gocmp.Diff([]core.RoomID{"sealed"}, got.Rekey); d != "" {
 			t.Errorf("rooms that need a new key: %s", d)
 		}
-		for _, s := range gone {
+		for _, s := range revoked {
 			s.over(t, time.Second)
 		}
-		for _, s := range stay {
+		for _, s := range others {
 			if err := s.Flush(); err != nil {
 				t.Errorf("another's session: %v", err)
 			}
@@ -151,7 +151,7 @@ func TestRevokedSessionsEndOnEveryNode(t *testing.T) {
 	})
 }
 
-// TestRevocationNamesTheSilent: a node that is away is unknown, not fine.
+// TestRevocationNamesTheSilent: a node that is down is reported as unknown.
 func TestRevocationNamesTheSilent(t *testing.T) {
 	t.Parallel()
 	a, b := nodetest.Identity(t), nodetest.Identity(t)
@@ -175,7 +175,7 @@ func TestRevocationNamesTheSilent(t *testing.T) {
 
 func TestMembershipChangeRenewsSession(t *testing.T) {
 	t.Parallel()
-	worlds(t, func(t *testing.T, c *nodetest.Cluster, a, b keys.Identity) {
+	forEachStore(t, func(t *testing.T, c *nodetest.Cluster, a, b keys.Identity) {
 		last := len(c.Configs) - 1 // the change is made at the first node, the session is at the last
 		id := core.UserID(a.Public())
 		s, other := connect(t, c, last, a), connect(t, c, last, b)
@@ -204,7 +204,7 @@ func TestMembershipChangeRenewsSession(t *testing.T) {
 	})
 }
 
-// TestAnotherProcessRevokes: `unibusd user revoke --db` beside the daemon.
+// TestAnotherProcessRevokes: another process changes the file, as `unibusd user revoke --db` does.
 func TestAnotherProcessRevokes(t *testing.T) {
 	t.Parallel()
 	a, b := nodetest.Identity(t), nodetest.Identity(t)
@@ -246,7 +246,7 @@ func BenchmarkRevocationEndsSession(b *testing.B) {
 	}
 }
 
-// measureRevocations returns how long each session outlived its user, in order of length.
+// measureRevocations returns how long each session lasted after the revocation, shortest first.
 func measureRevocations(t testing.TB, sessions int) []time.Duration {
 	t.Helper()
 	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV})
@@ -270,7 +270,7 @@ func measureRevocations(t testing.TB, sessions int) []time.Duration {
 	return took
 }
 
-// revokeAll revokes four at a time, at every node in turn.
+// revokeAll revokes four users at a time, through every node in turn.
 func revokeAll(t testing.TB, c *nodetest.Cluster, ids []keys.Identity, conns []session) []time.Duration {
 	t.Helper()
 	took := make([]time.Duration, len(ids))

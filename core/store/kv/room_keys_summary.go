@@ -6,27 +6,28 @@ import (
 	"unibus/core"
 )
 
-// RoomKeys returns the members of each room and the holders of its current key, as
-// the watch has it: see core.Store. The tables are read one after the other, so a
-// change under way may be in one and not yet in another. Boxes are read before
-// members, so that a user who was just invited and given a box does not look
-// removed.
+// RoomKeys returns the members of each room and the holders of its current key: see
+// core.Store. The tables are read one after the other, so a change under way may be in
+// one and not yet in another. Boxes are read before members, so that a user who was just
+// invited and given a box does not look removed. Boxes are proven after the rooms are
+// read, because a box is written before the room that leads to it.
 func (s *Store) RoomKeys(ctx context.Context) ([]core.RoomKeys, error) {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer cancel()
-	for _, t := range []core.Table{core.TableRooms, core.TableMembers, core.TableRoomKeys} {
-		if _, err := s.readyBucket(ctx, t); err != nil {
-			return nil, err
-		}
+	if err := s.awaitProof(ctx, core.TableRooms, core.TableMembers); err != nil {
+		return nil, err
 	}
 	out, err := all(s, core.TableRooms, func(r record) core.RoomKeys { return core.RoomKeys{Room: cloneRoom(*r.room)} })
 	if err != nil {
 		return nil, err
 	}
-	for i, k := range out { // one room at a time: the watch, and with it every admission, waits for a reader
+	if err := s.awaitProof(ctx, core.TableRoomKeys); err != nil {
+		return nil, err
+	}
+	for i, k := range out { // a room at a time, because the watch and every admission wait for this read
 		if out[i].Holders, err = s.holdersOf(k.Room.ID, k.Room.Epoch, k.Room.Rec); err != nil {
 			return nil, err
 		}

@@ -241,15 +241,30 @@ type changes struct {
 	more chan struct{}
 
 	mu    sync.Mutex
-	queue []Change
+	queue []func()
 }
 
 func (c *changes) add(change Change) {
-	if c.tell == nil {
-		return
+	if c.tell != nil {
+		c.push(func() { c.tell(change) })
 	}
+}
+
+// flush returns once OnChange has returned for everything that was added before.
+func (c *changes) flush(ctx context.Context) error {
+	done := make(chan struct{})
+	c.push(func() { close(done) })
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *changes) push(call func()) {
 	c.mu.Lock()
-	c.queue = append(c.queue, change)
+	c.queue = append(c.queue, call)
 	c.mu.Unlock()
 	select {
 	case c.more <- struct{}{}:
@@ -268,8 +283,8 @@ func (c *changes) run(ctx context.Context) {
 		queue := c.queue
 		c.queue = nil
 		c.mu.Unlock()
-		for _, change := range queue {
-			c.tell(change)
+		for _, call := range queue {
+			call()
 		}
 	}
 }

@@ -16,9 +16,9 @@ import (
 	"unibus/core/keys"
 )
 
-// bareServer is a nats-server of somebody who has stolen the certificate in dir. It
-// opens routes to the addresses, as the name that it claims.
-func (r *rig) bareServer(t *testing.T, name, dir string, routes ...string) *server.Server {
+// bareServer is a nats-server with the stolen certificate in dir. It opens routes to
+// the addresses under the name that it claims.
+func (r *fixture) bareServer(t *testing.T, name, dir string, routes ...string) *server.Server {
 	t.Helper()
 	pool, err := keys.LoadPool(r.file(keys.CACertFile))
 	must(t, err)
@@ -47,8 +47,8 @@ func (r *rig) bareServer(t *testing.T, name, dir string, routes ...string) *serv
 	return srv
 }
 
-// two opens n1 and n2 of a cluster of three.
-func (r *rig) two(t *testing.T, change func(*bus.Config)) (nodes []*bus.Server, routes []string, lines func() string) {
+// openTwo opens n1 and n2 of a cluster of three.
+func (r *fixture) openTwo(t *testing.T, change func(*bus.Config)) (nodes []*bus.Server, routes []string, lines func() string) {
 	t.Helper()
 	log, lines := logLines()
 	routes = freeAddrs(t, 3)
@@ -66,25 +66,25 @@ func (r *rig) two(t *testing.T, change func(*bus.Config)) (nodes []*bus.Server, 
 }
 
 // TestStolenCertificateUnderAnotherName: a server that shows n3's certificate and
-// says that it is another node is refused, again and again, and is named in the log.
+// says that it is another node is refused at every try, and the log names it.
 func TestStolenCertificateUnderAnotherName(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"ghostnode", "n2"} {
+	for _, name := range []string{"impostor", "n2"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, core.BusAuthEnforce)
-			nodes, routes, lines := r.two(t, nil)
-			ghost := r.bareServer(t, name, r.nodeDir(t, "n3"), routes[0])
-			said := "says that it is " + name
+			r := newFixture(t, core.BusAuthEnforce)
+			nodes, routes, lines := r.openTwo(t, nil)
+			impostor := r.bareServer(t, name, r.nodeDir(t, "n3"), routes[0])
+			claim := "says that it is " + name
 			eventually(t, "the server to be refused by name", func() bool {
-				return strings.Contains(lines(), said) && strings.Contains(lines(), "certificate of n3")
+				return strings.Contains(lines(), claim) && strings.Contains(lines(), "certificate of n3")
 			})
 			before := strings.Count(lines(), "a server was refused at the route")
 			eventually(t, "its next tries to be refused", func() bool {
 				return strings.Count(lines(), "a server was refused at the route") > before+1
 			})
 			eventually(t, "no route to the server", func() bool {
-				return ghost.NumRoutes() == 0 && nodes[0].Routes() == 1 && nodes[1].Routes() == 1
+				return impostor.NumRoutes() == 0 && nodes[0].Routes() == 1 && nodes[1].Routes() == 1
 			})
 		})
 	}
@@ -93,15 +93,15 @@ func TestStolenCertificateUnderAnotherName(t *testing.T) {
 // TestServerAtAPeersAddressUnderAnotherName: the same where the node opens the route.
 func TestServerAtAPeersAddressUnderAnotherName(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
-	ghost := r.bareServer(t, "ghostnode", r.nodeDir(t, "n3"))
-	eventually(t, "the bare server to listen", func() bool { return ghost.ClusterAddr() != nil })
-	nodes, _, lines := r.two(t, func(cfg *bus.Config) {
-		cfg.Cluster.Routes = append(cfg.Cluster.Routes[:2:2], ghost.ClusterAddr().String())
+	r := newFixture(t, core.BusAuthEnforce)
+	impostor := r.bareServer(t, "impostor", r.nodeDir(t, "n3"))
+	eventually(t, "the bare server to listen", func() bool { return impostor.ClusterAddr() != nil })
+	nodes, _, lines := r.openTwo(t, func(cfg *bus.Config) {
+		cfg.Cluster.Routes = append(cfg.Cluster.Routes[:2:2], impostor.ClusterAddr().String())
 	})
-	eventually(t, "the server to be refused by name", func() bool { return strings.Contains(lines(), "says that it is ghostnode") })
+	eventually(t, "the server to be refused by name", func() bool { return strings.Contains(lines(), "says that it is impostor") })
 	eventually(t, "no route to the server", func() bool {
-		return ghost.NumRoutes() == 0 && nodes[0].Routes() == 1 && nodes[1].Routes() == 1
+		return impostor.NumRoutes() == 0 && nodes[0].Routes() == 1 && nodes[1].Routes() == 1
 	})
 }
 
@@ -109,10 +109,10 @@ func TestServerAtAPeersAddressUnderAnotherName(t *testing.T) {
 // as the node's until it is revoked. Then its open route ends, and no other opens.
 func TestRevokedRouteCertificate(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	r.nodeDir(t, "n4")
 	must(t, keys.Revoke(filepath.Join(r.nodeDir(t, "n4"), keys.NodeCertFile), r.dir))
-	nodes, routes, lines := r.two(t, func(cfg *bus.Config) { cfg.Cluster.CRLFile = r.file(keys.CRLFile) })
+	nodes, routes, lines := r.openTwo(t, func(cfg *bus.Config) { cfg.Cluster.CRLFile = r.file(keys.CRLFile) })
 	stolen := r.bareServer(t, "n3", r.nodeDir(t, "n3"), routes[0])
 	eventually(t, "the stolen certificate to be accepted", func() bool { return nodes[0].Routes() == 2 && nodes[1].Routes() == 2 })
 
@@ -130,15 +130,15 @@ func TestRevokedRouteCertificate(t *testing.T) {
 
 	r.replaceCRL(t, good) // an older list takes nothing back
 	eventually(t, "the older list to be noticed", func() bool { return strings.Contains(lines(), "older than the one in use") })
-	if _, err := r.shakeWith(t, routes[0], r.nodeDir(t, "n3"), tls.VersionTLS13); err == nil {
+	if _, err := r.handshakeWith(t, routes[0], r.nodeDir(t, "n3"), tls.VersionTLS13); err == nil {
 		t.Error("an older list made a revoked certificate valid again")
 	}
-	if _, err := r.shakeWith(t, routes[0], r.nodeDir(t, "n2"), tls.VersionTLS13); err != nil {
+	if _, err := r.handshakeWith(t, routes[0], r.nodeDir(t, "n2"), tls.VersionTLS13); err != nil {
 		t.Errorf("another node's certificate: %v", err)
 	}
 }
 
-func (r *rig) replaceCRL(t *testing.T, content []byte) {
+func (r *fixture) replaceCRL(t *testing.T, content []byte) {
 	t.Helper()
 	must(t, keys.Replace(r.file(keys.CRLFile), content))
 	must(t, os.Chtimes(r.file(keys.CRLFile), time.Time{}, time.Now().Add(time.Hour)))
@@ -147,7 +147,7 @@ func (r *rig) replaceCRL(t *testing.T, content []byte) {
 // TestRevocationsAreReadAtTheStart: a node does not start without the list that it was given.
 func TestRevocationsAreReadAtTheStart(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	cfg := r.config(t, "n1")
 	cfg.Cluster = r.member(t, freeAddrs(t, 2), 0)
 	cfg.Cluster.CRLFile = r.file("missing.crl")
@@ -159,8 +159,8 @@ func TestRevocationsAreReadAtTheStart(t *testing.T) {
 // TestRouteCertificateWithoutANode is refused with the command that makes a better one.
 func TestRouteCertificateWithoutANode(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
-	nodes, routes, lines := r.two(t, nil)
+	r := newFixture(t, core.BusAuthEnforce)
+	nodes, routes, lines := r.openTwo(t, nil)
 	dir := t.TempDir()
 	must(t, keys.NodeCert(r.dir, "", []string{"127.0.0.1"}, dir))
 	r.bareServer(t, "n3", dir, routes[0])
@@ -183,12 +183,12 @@ func TestRouteCertificateWithoutANode(t *testing.T) {
 // TestServerThatIsNoConfiguredNode: with the list of nodes, a certificate for a name outside it is refused.
 func TestServerThatIsNoConfiguredNode(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
-	nodes, routes, lines := r.two(t, func(cfg *bus.Config) { cfg.Cluster.Nodes = []string{"n1", "n2", "n3"} })
-	ghost := r.bareServer(t, "n9", r.nodeDir(t, "n9"), routes[0])
+	r := newFixture(t, core.BusAuthEnforce)
+	nodes, routes, lines := r.openTwo(t, func(cfg *bus.Config) { cfg.Cluster.Nodes = []string{"n1", "n2", "n3"} })
+	impostor := r.bareServer(t, "n9", r.nodeDir(t, "n9"), routes[0])
 	eventually(t, "the server to be refused by name", func() bool { return strings.Contains(lines(), "n9 is none of the nodes") })
-	if ghost.NumRoutes() != 0 || nodes[0].Routes() != 1 {
-		t.Errorf("it has %d routes, and n1 has %d", ghost.NumRoutes(), nodes[0].Routes())
+	if impostor.NumRoutes() != 0 || nodes[0].Routes() != 1 {
+		t.Errorf("it has %d routes, and n1 has %d", impostor.NumRoutes(), nodes[0].Routes())
 	}
 	third := r.bareServer(t, "n3", r.nodeDir(t, "n3"), routes[0])
 	eventually(t, "a configured node to be accepted", func() bool { return third.NumRoutes() > 0 })

@@ -11,16 +11,16 @@ import (
 	"unibus/core/auth"
 )
 
-// TestPresentKnowsOpenSessionsAlone: of members who listen, each once, and not
-// of those whose connection is gone.
+// TestPresentKnowsOpenSessionsAlone: Subscribers returns each subscribed member once,
+// and none whose connection has closed.
 func TestPresentKnowsOpenSessionsAlone(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	r.users.join(r.a, "r", "s")
 	r.users.join(r.b, "s")
 	s := r.open(t, r.config(t, "n1"))
 	in := func(room core.RoomID, limit int) []string {
-		keys, more := s.Present(func(g auth.Grant) bool { return g.Who == auth.WhoUser && g.In(room) }, "unibus.room."+string(room)+"._control", limit)
+		keys, more := s.Subscribers(func(g auth.Grant) bool { return g.Who == auth.WhoUser && g.In(room) }, "unibus.room."+string(room)+"._control", limit)
 		if more > 0 {
 			keys = append(keys, "and more")
 		}
@@ -30,9 +30,9 @@ func TestPresentKnowsOpenSessionsAlone(t *testing.T) {
 	slices.Sort(both)
 	wants := func(room core.RoomID, limit int, want ...string) {
 		t.Helper()
-		eventually(t, "who is in "+string(room), func() bool { return slices.Equal(in(room, limit), want) })
+		eventually(t, "the subscribers of "+string(room), func() bool { return slices.Equal(in(room, limit), want) })
 	}
-	listen := func(nc *nats.Conn, subject string) *nats.Subscription {
+	subscribe := func(nc *nats.Conn, subject string) *nats.Subscription {
 		t.Helper()
 		sub, err := nc.SubscribeSync(subject)
 		if err := errors.Join(err, nc.Flush()); err != nil {
@@ -44,16 +44,16 @@ func TestPresentKnowsOpenSessionsAlone(t *testing.T) {
 	first, second := r.mustDial(t, s, r.a), r.mustDial(t, s, r.a)
 	other := r.mustDial(t, s, r.b)
 	if got := in("s", 9); len(got) > 0 {
-		t.Errorf("of those who may listen and do not, %q count as present", got)
+		t.Errorf("%q may subscribe and did not, and are returned", got)
 	}
-	listen(first, "unibus.room.r._control")
-	listen(first, "unibus.room.r.*")
-	last := listen(second, "unibus.room.r.>")
-	listen(second, "unibus.room.s.*")
-	listen(other, "unibus.room.s."+r.b.Public()) // what is said by one alone
+	subscribe(first, "unibus.room.r._control")
+	subscribe(first, "unibus.room.r.*")
+	last := subscribe(second, "unibus.room.r.>")
+	subscribe(second, "unibus.room.s.*")
+	subscribe(other, "unibus.room.s."+r.b.Public()) // the messages of one member alone
 	wants("r", 9, r.a.Public())
 	wants("s", 9, r.a.Public())
-	listen(other, "unibus.room.s._control")
+	subscribe(other, "unibus.room.s._control")
 	wants("s", 9, both...)
 	wants("s", 1, both[0], "and more")
 	wants("t", 9)

@@ -21,7 +21,7 @@ import (
 	"unibus/core/loopback"
 )
 
-// directory is the users in memory; nil ones are unknown.
+// directory keeps users in memory; a user that is not in active is unknown.
 type directory struct {
 	mu     sync.Mutex
 	active map[core.UserID]bool
@@ -49,8 +49,8 @@ func (d *directory) set(id keys.Identity, active bool) {
 	d.active[core.UserID(id.Public())] = active
 }
 
-// rig is the identities and certificates that the nodes of a test share.
-type rig struct {
+// fixture holds the identities and certificates that the nodes of a test share.
+type fixture struct {
 	dir                                          string // of the authority, the clients' certificate and the nodes' directories
 	certs                                        sync.Mutex
 	users                                        *directory
@@ -59,9 +59,9 @@ type rig struct {
 	auth                                         *auth.Authenticator
 }
 
-func newRig(t *testing.T, mode core.BusAuth) *rig {
+func newFixture(t *testing.T, mode core.BusAuth) *fixture {
 	t.Helper()
-	r := &rig{dir: t.TempDir(), users: &directory{active: map[core.UserID]bool{}, rooms: map[core.UserID][]core.RoomID{}}}
+	r := &fixture{dir: t.TempDir(), users: &directory{active: map[core.UserID]bool{}, rooms: map[core.UserID][]core.RoomID{}}}
 	must(t, keys.WriteCA(r.dir))
 	must(t, keys.NodeCert(r.dir, "", []string{"127.0.0.1"}, r.dir))
 	for _, id := range []*keys.Identity{&r.system, &r.store, &r.service, &r.peer, &r.viewer, &r.admin, &r.sysOperator, &r.auditor, &r.a, &r.b, &r.x} {
@@ -91,10 +91,10 @@ func newRig(t *testing.T, mode core.BusAuth) *rig {
 	return r
 }
 
-func (r *rig) file(name string) string { return filepath.Join(r.dir, name) }
+func (r *fixture) file(name string) string { return filepath.Join(r.dir, name) }
 
 // config is a node on its own, with TLS.
-func (r *rig) config(t *testing.T, name string) bus.Config {
+func (r *fixture) config(t *testing.T, name string) bus.Config {
 	t.Helper()
 	return bus.Config{
 		Name: name, DataDir: t.TempDir(), Listen: "127.0.0.1:0",
@@ -103,7 +103,7 @@ func (r *rig) config(t *testing.T, name string) bus.Config {
 	}
 }
 
-func (r *rig) open(t *testing.T, cfg bus.Config) *bus.Server {
+func (r *fixture) open(t *testing.T, cfg bus.Config) *bus.Server {
 	t.Helper()
 	s := bus.New(cfg, r.auth)
 	if err := s.Open(t.Context()); err != nil {
@@ -122,7 +122,7 @@ func closeAtEnd(t *testing.T, s *bus.Server) {
 }
 
 // cluster opens three nodes and waits until each of them knows the meta leader.
-func (r *rig) cluster(t *testing.T) []*bus.Server {
+func (r *fixture) cluster(t *testing.T) []*bus.Server {
 	t.Helper()
 	var nodes []*bus.Server
 	routes := freeAddrs(t, 3)
@@ -139,7 +139,7 @@ func (r *rig) cluster(t *testing.T) []*bus.Server {
 	return nodes
 }
 
-func (r *rig) member(t *testing.T, routes []string, i int) *bus.Cluster {
+func (r *fixture) member(t *testing.T, routes []string, i int) *bus.Cluster {
 	name := fmt.Sprintf("n%d", i+1)
 	r.nodeDir(t, name)
 	return &bus.Cluster{
@@ -149,7 +149,7 @@ func (r *rig) member(t *testing.T, routes []string, i int) *bus.Cluster {
 }
 
 // nodeDir is the directory with the certificate of a node, which is made at the first call.
-func (r *rig) nodeDir(t *testing.T, name string) string {
+func (r *fixture) nodeDir(t *testing.T, name string) string {
 	t.Helper()
 	r.certs.Lock()
 	defer r.certs.Unlock()
@@ -169,7 +169,7 @@ func freeAddrs(t *testing.T, n int) []string {
 }
 
 // dial connects over TCP; the zero Identity connects without one.
-func (r *rig) dial(t *testing.T, s *bus.Server, id keys.Identity, opts ...nats.Option) (*nats.Conn, error) {
+func (r *fixture) dial(t *testing.T, s *bus.Server, id keys.Identity, opts ...nats.Option) (*nats.Conn, error) {
 	t.Helper()
 	if id.Public() != "" {
 		opts = append(opts, nats.Nkey(id.Public(), id.Sign), nats.CustomInboxPrefix("_INBOX."+id.Public()))
@@ -187,14 +187,14 @@ func (r *rig) dial(t *testing.T, s *bus.Server, id keys.Identity, opts ...nats.O
 	return nc, err
 }
 
-func (r *rig) mustDial(t *testing.T, s *bus.Server, id keys.Identity, opts ...nats.Option) *nats.Conn {
+func (r *fixture) mustDial(t *testing.T, s *bus.Server, id keys.Identity, opts ...nats.Option) *nats.Conn {
 	t.Helper()
 	nc, err := r.dial(t, s, id, opts...)
 	must(t, err)
 	return nc
 }
 
-// mayPublish says whether the server lets the connection publish.
+// mayPublish says whether the connection may publish, by the server's answer.
 func mayPublish(t *testing.T, nc *nats.Conn, subject string) bool {
 	t.Helper()
 	before := nc.LastError()
@@ -214,7 +214,7 @@ func maySubscribe(t *testing.T, nc *nats.Conn, subject string) bool {
 	return ok
 }
 
-// allowed waits for the server's answer: a refusal is a new last error by the time a flush returns.
+// allowed waits for the server's answer: a refusal is a new last error when a flush returns.
 func allowed(t *testing.T, nc *nats.Conn, before error) bool {
 	t.Helper()
 	must(t, nc.FlushTimeout(10*time.Second))
@@ -238,7 +238,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	for !ok() {
 		select {
 		case <-deadline.C:
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("not within 30 s: %s", what)
 		case <-tick.C:
 		}
 	}

@@ -18,30 +18,30 @@ import (
 	"unibus/core/keys"
 )
 
-// foreign are subjects that the user a, who is in the rooms "r" and "both", must
-// not have, and what each of them would give.
-func (r *rig) foreign() map[string]string {
+// forbiddenSubjects are subjects that the user a, a member of the rooms "r" and "both",
+// must not have, by the right that each would give.
+func (r *fixture) forbiddenSubjects() map[string]string {
 	a, b := r.a.Public(), r.b.Public()
 	return map[string]string{
-		"another's voice in a room of both":   "unibus.room.both." + b,
+		"another's subject in a shared room":  "unibus.room.both." + b,
 		"another's room":                      "unibus.room.other." + a,
-		"another's voice in another's room":   "unibus.room.other." + b,
-		"a room that is not there":            "unibus.room.none." + a,
+		"another's subject in their own room": "unibus.room.other." + b,
+		"a room that does not exist":          "unibus.room.none." + a,
 		"a room whose name begins like one":   "unibus.room.rr." + a,
 		"a room below a room":                 "unibus.room.r.x." + a,
-		"a voice below one's own":             "unibus.room.r." + a + ".x",
+		"a subject below one's own":           "unibus.room.r." + a + ".x",
 		"a room alone":                        "unibus.room.r",
-		"one's own voice in lower case":       "unibus.room.r." + strings.ToLower(a),
+		"one's own subject in lower case":     "unibus.room.r." + strings.ToLower(a),
 		"another case of the subject":         "UNIBUS.room.r." + a,
 		"another's control":                   "unibus.control.v1." + b + ".room-create",
-		"nobody's control":                    "unibus.control.v1.room-create",
+		"control without a key":               "unibus.control.v1.room-create",
 		"another version of control":          "unibus.control.v2." + a + ".room-create",
 		"the operators' protocol":             "unibus.admin.v1." + a + ".any.status",
-		"an operator's voice":                 "unibus.admin.v1." + r.admin.Public() + ".any.user-revoke",
+		"an operator's subject":               "unibus.admin.v1." + r.admin.Public() + ".any.user-revoke",
 		"the peers' protocol":                 "unibus.peer.v1.all.ended",
 		"events":                              "unibus.events.v1",
 		"another's inbox":                     "_INBOX." + b + ".x",
-		"nobody's inbox":                      "_INBOX.x",
+		"an inbox without a key":              "_INBOX.x",
 		"an inbox that begins like one's own": "_INBOX." + a + "x.y",
 		"JetStream":                           "$JS.API.INFO",
 		"a bucket":                            "$KV.UNIBUS_users." + a,
@@ -57,8 +57,8 @@ func (r *rig) foreign() map[string]string {
 	}
 }
 
-// foreignWild are patterns of which a part would be allowed.
-func (r *rig) foreignWild() []string {
+// forbiddenPatterns are patterns of which a part would be allowed.
+func (r *fixture) forbiddenPatterns() []string {
 	return []string{
 		">", "*", "*.>", "unibus.>", "unibus.*.>", "unibus.room.>", "unibus.room.*", "unibus.room.*.*", "unibus.room.*." + r.a.Public(),
 		"unibus.room.both*", "unibus.*.r.>", "_INBOX.>", "_INBOX.*.>", "_INBOX.*.x", "$JS.>", "$KV.>", "$SYS.>", "unibus.control.>", "unibus.control.v1." + r.a.Public() + ".>",
@@ -68,10 +68,10 @@ func (r *rig) foreignWild() []string {
 // TestForeignClientGetsNothingElse tries every subject in every way.
 func TestForeignClientGetsNothingElse(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	s := r.open(t, r.config(t, "n1"))
 	nc := r.mustDial(t, s, r.a)
-	for what, subject := range r.foreign() {
+	for what, subject := range r.forbiddenSubjects() {
 		if mayPublish(t, nc, subject) {
 			t.Errorf("publish %s: %s", subject, what)
 		}
@@ -88,7 +88,7 @@ func TestForeignClientGetsNothingElse(t *testing.T) {
 			t.Errorf("subscribe %s: %s", subject, what)
 		}
 	}
-	for _, subject := range r.foreignWild() {
+	for _, subject := range r.forbiddenPatterns() {
 		if maySubscribe(t, nc, subject) || mayQueue(t, nc, subject) {
 			t.Errorf("subscribe %s", subject)
 		}
@@ -96,7 +96,7 @@ func TestForeignClientGetsNothingElse(t *testing.T) {
 			t.Errorf("publish %s", subject)
 		}
 	}
-	permissions{ // what it should have, by the same means
+	permissions{ // its own subjects are allowed, by the same means
 		pub: []string{"unibus.room.r." + r.a.Public(), "unibus.room.both." + r.a.Public(), "unibus.control.v1." + r.a.Public() + ".x"},
 		sub: []string{"unibus.room.r.>", "unibus.room.both.*", "unibus.room.both." + r.b.Public(), "_INBOX." + r.a.Public() + ".>"},
 	}.check(t, nc)
@@ -117,24 +117,24 @@ func mayQueue(t *testing.T, nc *nats.Conn, subject string) bool {
 	return allowed(t, nc, before)
 }
 
-// TestForeignReplySubjects: whoever answers a request publishes with its own
-// rights where the asker says. Two users of one room cannot make each other
-// speak elsewhere, however naively the other answers.
+// TestForeignReplySubjects: a client that answers a request publishes with its own
+// rights to the reply subject. Two users of one room cannot make each other publish
+// elsewhere, also where the other answers any request.
 func TestForeignReplySubjects(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	s := r.open(t, r.config(t, "n1"))
-	asker, answerer := r.mustDial(t, s, r.a), r.mustDial(t, s, r.b)
+	requester, responder := r.mustDial(t, s, r.a), r.mustDial(t, s, r.b)
 	requests := make(chan *nats.Msg, 256)
-	_, err := answerer.ChanSubscribe("unibus.room.both.>", requests)
+	_, err := responder.ChanSubscribe("unibus.room.both.>", requests)
 	must(t, err)
-	must(t, answerer.Flush())
+	must(t, responder.Flush())
 	own := "unibus.room.both." + r.b.Public()
-	for what, reply := range r.foreign() {
-		if reply == own { // its own voice in their room is what it may use
+	for what, reply := range r.forbiddenSubjects() {
+		if reply == own { // it may publish on its own subject of the shared room
 			continue
 		}
-		if !mayPublishWith(t, asker, &nats.Msg{Subject: "unibus.room.both." + r.a.Public(), Reply: reply}) {
+		if !mayPublishWith(t, requester, &nats.Msg{Subject: "unibus.room.both." + r.a.Public(), Reply: reply}) {
 			continue // the server keeps this one for itself
 		}
 		var m *nats.Msg
@@ -143,21 +143,21 @@ func TestForeignReplySubjects(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Fatalf("the request with the reply %s was lost", reply)
 		}
-		before := answerer.LastError()
+		before := responder.LastError()
 		must(t, m.Respond([]byte("answer")))
 		if strings.HasPrefix(reply, "unibus.control.v1."+r.b.Public()) {
 			continue // the control service drops requests without a signature and a reply of the caller's own
 		}
 		if reply == "unibus.room.other."+r.b.Public() {
-			continue // the answerer's own room
+			continue // the responder's own room
 		}
-		if allowed(t, answerer, before) {
+		if allowed(t, responder, before) {
 			t.Errorf("an answer went to %s: %s", reply, what)
 		}
 	}
 }
 
-// FuzzRoomSubjects: whatever ids a store holds, a grant allows its own rooms and nothing wider.
+// FuzzRoomSubjects: with any ids in a store, a grant allows its own rooms and nothing wider.
 func FuzzRoomSubjects(f *testing.F) {
 	id, err := keys.GenerateIdentity()
 	if err != nil {
@@ -184,7 +184,7 @@ func FuzzRoomSubjects(f *testing.F) {
 	})
 }
 
-// TestNodeClient has the npm package nats try the same subjects: UNIBUS_NODE_MODULES
+// TestNodeClient tries the same subjects with the npm package nats. UNIBUS_NODE_MODULES
 // names the directory that holds node_modules/nats.
 func TestNodeClient(t *testing.T) {
 	t.Parallel()
@@ -194,18 +194,18 @@ func TestNodeClient(t *testing.T) {
 	}
 	node, err := exec.LookPath("node")
 	if err != nil {
-		t.Skip("there is no node in PATH")
+		t.Skip("PATH has no program node")
 	}
-	r := newRig(t, core.BusAuthEnforce)
+	r := newFixture(t, core.BusAuthEnforce)
 	cfg := r.config(t, "n1")
-	cfg.CertFile, cfg.KeyFile = "", "" // a certificate for an address is not what that client looks for
+	cfg.CertFile, cfg.KeyFile = "", "" // that client does not accept a certificate for an address
 	s := r.open(t, cfg)
 	seed := filepath.Join(t.TempDir(), "a.nk")
-	r.a = r.seeded(t, seed)
+	r.a = r.userWithSeedFile(t, seed)
 	script, err := filepath.Abs("testdata/foreign.cjs")
 	must(t, err)
 	var subjects []string
-	for _, subject := range r.foreign() {
+	for _, subject := range r.forbiddenSubjects() {
 		subjects = append(subjects, subject)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -219,12 +219,12 @@ func TestNodeClient(t *testing.T) {
 		t.Fatalf("%v\n%s\n%s", err, out.String(), problems.String())
 	}
 	if !strings.Contains(out.String(), "done") {
-		t.Errorf("it said %q", out.String())
+		t.Errorf("the script printed %q", out.String())
 	}
 }
 
-// seeded is a user in the room "r" whose seed is in a file.
-func (r *rig) seeded(t *testing.T, path string) keys.Identity {
+// userWithSeedFile adds a user of the rooms "r" and "both", and writes the seed to a file.
+func (r *fixture) userWithSeedFile(t *testing.T, path string) keys.Identity {
 	t.Helper()
 	kp, err := nkeys.CreateUser()
 	must(t, err)

@@ -1,0 +1,75 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// natsLogger passes nats-server's log on to slog. Its notices are of no use to an
+// operator and stay at debug level unless debugging was asked for.
+type natsLogger struct {
+	log   *slog.Logger
+	debug bool
+	fatal func(text string)
+
+	clients logLimiter // of lines that clients cause
+}
+
+var _ server.Logger = (*natsLogger)(nil)
+
+func (l *natsLogger) put(level slog.Level, format string, v []any) {
+	if !l.log.Enabled(context.Background(), level) {
+		return
+	}
+	l.log.Log(context.Background(), level, fmt.Sprintf(format, v...), "from", "nats-server")
+}
+
+// Noticef is logged at info level where debugging was asked for, else at debug level.
+func (l *natsLogger) Noticef(format string, v ...any) {
+	if l.debug {
+		l.put(slog.LevelInfo, format, v)
+		return
+	}
+	l.put(slog.LevelDebug, format, v)
+}
+
+// Warnf is always logged.
+func (l *natsLogger) Warnf(format string, v ...any) { l.put(slog.LevelWarn, format, v) }
+
+// Errorf is always logged, except for refused connections, which refusalLog reports.
+// Errors about single clients are bounded warnings.
+func (l *natsLogger) Errorf(format string, v ...any) {
+	if strings.Contains(format, "authentication error") || (len(v) > 0 && fmt.Sprint(v[0]) == server.ErrAuthentication.Error()) {
+		l.Debugf(format, v...)
+		return
+	}
+	if strings.Contains(format, " - cid:") { // about a client, which can cause as many as it likes
+		omitted, allowed := l.clients.next(time.Now())
+		if omitted > 0 {
+			l.log.Warn("clients caused more errors than are logged one by one", "omitted", omitted)
+		}
+		if allowed {
+			l.put(slog.LevelWarn, format, v)
+		}
+		return
+	}
+	l.put(slog.LevelError, format, v)
+}
+
+// Fatalf means that the server cannot go on; it does not end the process by itself.
+func (l *natsLogger) Fatalf(format string, v ...any) { l.fatal(fmt.Sprintf(format, v...)) }
+
+// Debugf is logged only where debugging was asked for.
+func (l *natsLogger) Debugf(format string, v ...any) {
+	if l.debug {
+		l.put(slog.LevelDebug, format, v)
+	}
+}
+
+// Tracef is never logged: it would show what users send.
+func (l *natsLogger) Tracef(string, ...any) {}

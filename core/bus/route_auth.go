@@ -1,0 +1,216 @@
+package bus
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"unibus/core"
+	"unibus/core/keys"
+)
+
+// routeAuth is nats-server's custom authentication of routes. Only configured nodes
+// may have a route. A certificate names its node, and the server that shows it must
+// have that name.
+//
+// nats-server learns a peer's name after it has authenticated the route, and there is
+// no call between the two. So the certificate is checked during the handshake, and the
+// names are compared as soon as the route is open.
+type routeAuth struct {
+	nodes   []string // nil: any
+	revoked *reloaded[*keys.Revocations]
+	log     *slog.Logger
+	wake    chan struct{} // a route is about to open
+	limiter logLimiter
+
+	mu        sync.Mutex
+	accepted  map[uint64]acceptedCert      // by route: what peers showed that opened a route
+	solicited map[string]*x509.Certificate // by node: the last one that a peer showed when this node opened a route
+	misnamed  map[string]bool              // ids of servers that claimed another name than their certificate's
+}
+
+type acceptedCert struct {
+	cert *x509.Certificate
+	at   time.Time
+}
+
+const (
+	routeCheckEvery = time.Second
+	routeCheckSoon  = 5 * time.Millisecond // for routeCheckBusy after a handshake
+	routeCheckBusy  = 2 * time.Second
+	maxMisnamed     = 1024
+)
+
+func newRouteAuth(c *Cluster, revoked *reloaded[*keys.Revocations], log *slog.Logger) *routeAuth {
+	return &routeAuth{
+		nodes: c.Nodes, revoked: revoked, log: log, wake: make(chan struct{}, 1),
+		accepted: map[uint64]acceptedCert{}, solicited: map[string]*x509.Certificate{}, misnamed: map[string]bool{},
+	}
+}
+
+// checkCert refuses a certificate that is not one of a node of the cluster.
+func (a *routeAuth) checkCert(cert *x509.Certificate) error {
+	name := keys.NodeName(cert)
+	switch {
+	case name == "":
+		return core.Errorf(core.KindRefused, "the certificate for %s names no node: make a new one with `unibusd cert node --name NAME --ca DIR --host %s --out DIR`",
+			certHosts(cert), certHosts(cert))
+	case a.revoked.current().Has(cert):
+		return core.Errorf(core.KindRefused, "the certificate of %s was revoked", name)
+	case a.nodes != nil && !slices.Contains(a.nodes, name):
+		return core.Errorf(core.KindRefused, "%s is none of the nodes that --nodes lists", name)
+	}
+	return nil
+}
+
+func certHosts(cert *x509.Certificate) string {
+	hosts := slices.Clone(cert.DNSNames)
+	for _, ip := range cert.IPAddresses {
+		hosts = append(hosts, ip.String())
+	}
+	return strings.Join(hosts, ",")
+}
+
+// verify is for both ends of a handshake. The chain is verified already.
+func (a *routeAuth) verify(s tls.ConnectionState) error {
+	if len(s.PeerCertificates) == 0 {
+		return core.Errorf(core.KindRefused, "a server without a certificate cannot have a route")
+	}
+	return a.checkCert(s.PeerCertificates[0])
+}
+
+// verifySolicited is verify where this node opened the route.
+func (a *routeAuth) verifySolicited(s tls.ConnectionState) error {
+	if err := a.verify(s); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.solicited[keys.NodeName(s.PeerCertificates[0])] = s.PeerCertificates[0]
+	a.mu.Unlock()
+	a.wakeUp()
+	return nil
+}
+
+// Check implements server.Authentication: nats-server calls it for every route that a peer opens.
+func (a *routeAuth) Check(c server.ClientAuthentication) bool {
+	state := c.GetTLSConnectionState()
+	if state == nil || a.verify(*state) != nil {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if id := c.GetOpts().Name; a.misnamed[id] { // a route's CONNECT gives the server's id as its name
+		a.logRefusal(remoteOf(c), id, "it has said before that it is another node than its certificate's, "+keys.NodeName(state.PeerCertificates[0]))
+		return false
+	}
+	a.accepted[c.GetID()] = acceptedCert{state.PeerCertificates[0], time.Now()}
+	a.wakeUp()
+	return true
+}
+
+func remoteOf(c server.ClientAuthentication) string {
+	if addr := c.RemoteAddress(); addr != nil {
+		return addr.String()
+	}
+	return "" // it has closed
+}
+
+// logRefusal is bounded, because a stranger decides how often it connects.
+func (a *routeAuth) logRefusal(remote, name, reason string) {
+	if _, allowed := a.limiter.next(time.Now()); allowed {
+		a.log.Error("a server was refused at the route", "remote", remote, "name", name, "reason", reason)
+	}
+}
+
+func (a *routeAuth) wakeUp() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run compares the names of the routes and closes those that must not be open, until ctx ends.
+func (a *routeAuth) run(ctx context.Context, srv *server.Server) {
+	timer := time.NewTimer(routeCheckEvery)
+	defer timer.Stop()
+	var busyUntil time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-a.wake:
+			busyUntil = time.Now().Add(routeCheckBusy)
+		}
+		a.checkRoutes(srv)
+		if time.Now().Before(busyUntil) {
+			timer.Reset(routeCheckSoon)
+		} else {
+			timer.Reset(routeCheckEvery)
+		}
+	}
+}
+
+func (a *routeAuth) checkRoutes(srv *server.Server) {
+	info, err := srv.Routez(nil)
+	if err != nil {
+		return // the server is stopping
+	}
+	open := map[uint64]bool{}
+	for _, r := range info.Routes {
+		open[r.Rid] = true
+		if err := a.checkRoute(r); err != nil {
+			a.logRefusal(r.IP, r.RemoteName, err.Error())
+			closePeer(r.IP, r.Port)
+		}
+	}
+	a.forgetClosed(open)
+}
+
+// checkRoute refuses a route that must not stay open. nats-server does not tell which
+// certificate belongs to a route that this node opened: there the name must be one
+// that a certificate gave.
+func (a *routeAuth) checkRoute(r *server.RouteInfo) error {
+	a.mu.Lock()
+	cert := a.accepted[r.Rid].cert
+	if r.DidSolicit {
+		cert = a.solicited[r.RemoteName]
+	}
+	a.mu.Unlock()
+	if cert == nil {
+		a.noteMisnamed(r.RemoteID)
+		return core.Errorf(core.KindRefused, "the server says that it is %s, and no certificate of that name was seen", r.RemoteName)
+	}
+	if name := keys.NodeName(cert); name != r.RemoteName {
+		a.noteMisnamed(r.RemoteID)
+		return core.Errorf(core.KindRefused, "the server says that it is %s, and showed the certificate of %s", r.RemoteName, name)
+	}
+	return a.checkCert(cert)
+}
+
+func (a *routeAuth) noteMisnamed(id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.misnamed) >= maxMisnamed {
+		clear(a.misnamed)
+	}
+	a.misnamed[id] = true
+}
+
+// forgetClosed drops the certificates of routes that have closed.
+func (a *routeAuth) forgetClosed(open map[uint64]bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id, c := range a.accepted {
+		if !open[id] && time.Since(c.at) > time.Minute { // nats-server shows a route a moment after Check
+			delete(a.accepted, id)
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package bus
+
+import (
+	"net"
+	"slices"
+	"time"
+
+	"unibus/core/auth"
+	"unibus/core/keys"
+)
+
+// Addr is the clients' listener as host:port, with the port that was taken. "" while closed.
+func (s *Server) Addr() string {
+	if srv := s.running(); srv != nil {
+		return hostPort(srv.Addr())
+	}
+	return ""
+}
+
+func hostPort(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || tcp == nil {
+		return ""
+	}
+	return tcp.String()
+}
+
+// ID is nats-server's id of this run, "" while closed.
+func (s *Server) ID() string {
+	if srv := s.running(); srv != nil {
+		return srv.ID()
+	}
+	return ""
+}
+
+// Channels are those that clients of this node may see: one for each certificate since
+// the start, or the one of a connection without TLS.
+func (s *Server) Channels() []auth.Channel {
+	if s.running() == nil {
+		return nil
+	}
+	if s.cert == nil {
+		return []auth.Channel{{}}
+	}
+	return slices.Clone(s.cert.current().channels)
+}
+
+// CertUntil is when the first of the node's certificates expires; the zero time without TLS.
+func (s *Server) CertUntil() (time.Time, error) {
+	files := []string{s.cfg.CertFile}
+	if c := s.cfg.Cluster; c != nil {
+		files = append(files, c.CertFile, c.CAFile)
+	}
+	var first time.Time
+	for _, f := range files {
+		if f == "" {
+			continue
+		}
+		until, err := keys.CertUntil(f)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if first.IsZero() || until.Before(first) {
+			first = until
+		}
+	}
+	return first, nil
+}
