@@ -52,14 +52,7 @@ func (n *Node) openAudit(ctx context.Context) error {
 // openNonces makes the bucket, for as long as that takes. Until then no nonce is
 // taken, and nothing but what restores a quorum is done.
 func (n *Node) openNonces(ctx context.Context) {
-	for ctx.Err() == nil {
-		err := n.proof.nonces.Open(ctx)
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		n.log.Warn("the bucket of used requests cannot be opened yet", "error", err)
-		n.plane.pause(ctx)
-	}
+	n.retryUntil(ctx, "the bucket of used requests cannot be opened yet", n.proof.nonces.Open)
 }
 
 func (n *Node) closeAudit(context.Context) error {

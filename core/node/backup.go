@@ -16,7 +16,7 @@ import (
 func (n *Node) openDesk(ctx context.Context) error {
 	n.desk = backup.NewDesk(backup.DeskConfig{
 		Sign: n.clusterKey, Node: n.cfg.Name, Dir: filepath.Join(n.cfg.Data, "handing-out"),
-		Make: n.plane.backup, Need: n.plane.backupSize, Free: freeBytes,
+		Make: n.backup, Need: n.backupSize, Free: freeBytes,
 	})
 	return n.desk.Open(ctx)
 }
@@ -28,8 +28,8 @@ const exportSchema = 2
 
 // backup writes what this node serves to a new file: the buckets as they count,
 // or the SQLite file as it is.
-func (p *plane) backup(ctx context.Context, path string, rows func(int)) (admin.Backup, error) {
-	s, err := p.n.holder.Store()
+func (n *Node) backup(ctx context.Context, path string, rows func(int)) (admin.Backup, error) {
+	s, err := n.holder.Store()
 	if err != nil {
 		return admin.Backup{}, err
 	}
@@ -53,12 +53,12 @@ func (p *plane) backup(ctx context.Context, path string, rows func(int)) (admin.
 }
 
 // signedBackup is the copy of the file that a move takes. What a failure leaves of it the move removes.
-func (p *plane) signedBackup(ctx context.Context, path string) (sqlite.BackupInfo, error) {
-	b, err := p.db().Backup(ctx, path)
+func (n *Node) signedBackup(ctx context.Context, path string) (sqlite.BackupInfo, error) {
+	b, err := n.selector.file().Backup(ctx, path)
 	if err != nil {
 		return b, err
 	}
-	return backup.Sign(ctx, p.n.clusterKey, p.n.cfg.Name, b.Path)
+	return backup.Sign(ctx, n.clusterKey, n.cfg.Name, b.Path)
 }
 
 func backupFile(ctx context.Context, db *sqlite.Store, path string) (admin.Backup, error) {
@@ -80,22 +80,22 @@ func backupFile(ctx context.Context, db *sqlite.Store, path string) (admin.Backu
 }
 
 // backupSize is what a backup and its making may take on this node's disk.
-func (p *plane) backupSize(ctx context.Context) (int64, error) {
-	if p.serving().Backend == core.BackendSQLite && p.db() != nil {
-		return 2 * p.db().Size(), nil
+func (n *Node) backupSize(ctx context.Context) (int64, error) {
+	if n.selector.serving().Backend == core.BackendSQLite && n.selector.file() != nil {
+		return 2 * n.selector.file().Size(), nil
 	}
-	return 2 * p.bucketBytes(ctx), nil
+	return 2 * n.bucketBytes(ctx), nil
 }
 
 // bucketBytes is what one replica of the buckets takes.
-func (p *plane) bucketBytes(ctx context.Context) (size int64) {
-	for _, b := range p.n.observer.Fresh(ctx).Buckets {
+func (n *Node) bucketBytes(ctx context.Context) (size int64) {
+	for _, b := range n.observer.Fresh(ctx).Buckets {
 		size += b.Bytes
 	}
 	return size
 }
 
 // BucketBytes implements migrate.Target.
-func (t moveTarget) BucketBytes(ctx context.Context) (int64, error) {
-	return t.plane.bucketBytes(ctx), nil
+func (t *migrationTarget) BucketBytes(ctx context.Context) (int64, error) {
+	return t.n.bucketBytes(ctx), nil
 }

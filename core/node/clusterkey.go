@@ -168,7 +168,7 @@ func (k *clusterKey) settle(ctx context.Context) {
 }
 
 func (k *clusterKey) try(ctx context.Context, waited time.Duration) (done bool, err error) {
-	recorded, err := k.n.plane.control.ClusterKey(ctx)
+	recorded, err := k.n.controlRecord.ClusterKey(ctx)
 	switch {
 	case core.KindOf(err) == core.KindNotFound:
 		return false, k.found(ctx, waited)
@@ -207,7 +207,7 @@ func (k *clusterKey) found(ctx context.Context, waited time.Duration) error {
 		}
 		public = draft.Public()
 	}
-	err := k.n.plane.control.CreateClusterKey(ctx, public)
+	err := k.n.controlRecord.CreateClusterKey(ctx, public)
 	if core.KindOf(err) == core.KindConflict {
 		return nil // another node was first; the next look tells
 	}

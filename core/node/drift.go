@@ -80,7 +80,7 @@ func (f fileReader) answers() map[string]func(context.Context, []byte) any {
 
 // take opens the file for one question; free gives the place back.
 func (f fileReader) take() (db *sqlite.Store, free func(), err error) {
-	if db = f.n.plane.db(); db == nil {
+	if db = f.n.selector.file(); db == nil {
 		return nil, nil, core.Errorf(core.KindNotFound, "%s has no SQLite file", f.n.cfg.Name)
 	}
 	select {
@@ -170,9 +170,9 @@ func (f fileReader) problems(ctx context.Context, body []byte) any {
 }
 
 // peerRows reads a table of another node's file.
-func (p *plane) peerRows(ctx context.Context, node string, t core.Table) iter.Seq2[migrate.RowDigest, error] {
+func (n *Node) peerRows(ctx context.Context, node string, t core.Table) iter.Seq2[migrate.RowDigest, error] {
 	return func(yield func(migrate.RowDigest, error) bool) {
-		if err := p.n.peers.read(ctx, node, t, func(r migrate.RowDigest) bool { return yield(r, nil) }); err != nil {
+		if err := n.peers.read(ctx, node, t, func(r migrate.RowDigest) bool { return yield(r, nil) }); err != nil {
 			yield(migrate.RowDigest{}, err)
 		}
 	}
@@ -255,14 +255,14 @@ func use(node string, m *nats.Msg, each func(migrate.RowDigest) bool) (more bool
 }
 
 // peerProblems asks another node which rows of its file cannot be converted.
-func (p *plane) peerProblems(ctx context.Context, node string, limit int) ([]core.Problem, error) {
+func (n *Node) peerProblems(ctx context.Context, node string, limit int) ([]core.Problem, error) {
 	body, err := json.Marshal(problemsRequest{limit})
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, pageWithin)
 	defer cancel()
-	m, err := p.n.peers.conn.RequestWithContext(ctx, subjectOf(node, aboutProblems), body)
+	m, err := n.peers.conn.RequestWithContext(ctx, subjectOf(node, aboutProblems), body)
 	if err != nil {
 		return nil, silent(node)
 	}

@@ -10,15 +10,17 @@ import (
 	"unibus/core/cluster"
 	"unibus/core/migrate"
 	"unibus/core/store/kv"
+	"unibus/core/store/sqlite"
 )
 
 // facts is what this node knows by itself. It never waits.
 func (n *Node) facts() cluster.Facts {
-	f := cluster.Facts{Serving: n.plane.serving(), Authority: n.plane.authority.Load()}
-	if c := n.plane.counted.Load(); c != nil {
+	v := n.selector.selection()
+	f := cluster.Facts{Serving: v.serving, Authority: v.authority}
+	if c := n.rowCounts.latest.Load(); c != nil {
 		f.Counts, f.CountsAt = &c.counts, c.at
 	}
-	if st := n.plane.moving.Load(); st != nil && !st.AuthorityUnsettled() && (st.Active() || st.State == migrate.StateCutover || st.State == migrate.StateRollback) {
+	if st := v.migration; st != nil && !st.AuthorityUnsettled() && (st.Active() || st.State == migrate.StateCutover || st.State == migrate.StateRollback) {
 		f.Moving = string(st.State)
 	}
 	return f
@@ -31,24 +33,26 @@ func (n *Node) askInfos(ctx context.Context) ([]cluster.Info, error) {
 	return infos, err
 }
 
-// count keeps the figures that screens show; while the store cannot be read the last ones stay, with their age.
-func (p *plane) count(ctx context.Context) {
-	tick := time.NewTicker(countEvery)
-	defer tick.Stop()
-	for {
-		p.countOnce(ctx)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+// countEvery is the pause between two counts, and between two looks at the file.
+const countEvery = 2 * time.Second
+
+// rowCounts keeps the figures that screens show. While the store cannot be read the last
+// ones stay, with their age.
+type rowCounts struct{ latest atomic.Pointer[countedRows] }
+
+type countedRows struct {
+	counts core.Counts
+	at     core.Millis
 }
 
-func (p *plane) countOnce(ctx context.Context) {
+func (c *rowCounts) run(ctx context.Context, store func() (core.Store, error)) {
+	repeat(ctx, countEvery, func() { c.count(ctx, store) })
+}
+
+func (c *rowCounts) count(ctx context.Context, store func() (core.Store, error)) {
 	ctx, cancel := context.WithTimeout(ctx, countEvery)
 	defer cancel()
-	s, err := p.n.holder.Store()
+	s, err := store()
 	if err != nil {
 		return
 	}
@@ -56,78 +60,74 @@ func (p *plane) countOnce(ctx context.Context) {
 	if replicated, ok := s.(*kv.Store); ok {
 		count = replicated.Seen // a proof is a write, and an idle node writes nothing
 	}
-	if c, err := count(ctx); err == nil {
-		p.counted.Store(&counted{c, core.MillisOf(time.Now())})
+	if counts, err := count(ctx); err == nil {
+		c.latest.Store(&countedRows{counts, core.MillisOf(time.Now())})
 	}
 }
 
-// printShare bounds what telling files apart may cost: a pause is so many times
-// as long as the reading before it.
-const printShare = 20
+// fingerprintShare bounds what fingerprints may cost: a pause is so many times as long
+// as the reading before it.
+const fingerprintShare = 20
 
-// identify keeps the fingerprint of the node's SQLite file, by which the cluster
-// tells several files apart.
-func (p *plane) identify(ctx context.Context) {
-	var look printing
-	for {
-		pause := countEvery
-		if db := p.db(); db != nil {
-			pause = look.at(ctx, db, &p.print)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-		}
-	}
+// fileFingerprint keeps the fingerprint of the node's SQLite file, by which the cluster
+// tells several files apart. It reads the whole file, so only after the file was written.
+type fileFingerprint struct {
+	latest atomic.Pointer[string]
+
+	watch fileWatch
+	due   bool
 }
 
-// printed is a file whose rows can be summed up.
-type printed interface {
+// fingerprintedFile is a file whose rows have a fingerprint.
+type fingerprintedFile interface {
 	Path() string
 	Fingerprint(ctx context.Context) (string, error)
 }
 
-// printing reads the whole file for its fingerprint, so it does that only once it was written.
-type printing struct {
-	file fileWatch
-	due  bool
+func (f *fileFingerprint) run(ctx context.Context, open func() *sqlite.Store) {
+	for ctx.Err() == nil {
+		pause := countEvery
+		if file := open(); file != nil {
+			pause = f.update(ctx, file)
+		}
+		sleep(ctx, pause)
+	}
 }
 
-// at brings the fingerprint up to date and says how long to wait before the next look.
-func (l *printing) at(ctx context.Context, db printed, keep *atomic.Pointer[string]) (pause time.Duration) {
-	if l.due = l.file.written(db.Path()) || l.due; !l.due {
+// update says how long to wait before the next one.
+func (f *fileFingerprint) update(ctx context.Context, file fingerprintedFile) (pause time.Duration) {
+	if f.due = f.watch.written(file.Path()) || f.due; !f.due {
 		return countEvery
 	}
 	begun := time.Now()
-	if print, err := db.Fingerprint(ctx); err == nil {
-		keep.Store(&print)
-		l.due = false
+	if sum, err := file.Fingerprint(ctx); err == nil {
+		f.latest.Store(&sum)
+		f.due = false
 	}
-	return max(countEvery, printShare*time.Since(begun))
+	return max(countEvery, fingerprintShare*time.Since(begun))
 }
 
-// provenMS is the age of the proof that admission relies on, in ms; -1 where it relies on none.
-func (p *plane) provenMS() int64 {
-	if p.store == nil || p.serving().Backend != core.BackendKV {
+// text is "" without a file.
+func (f *fileFingerprint) text() string {
+	if sum := f.latest.Load(); sum != nil {
+		return *sum
+	}
+	return ""
+}
+
+// proofAge is the age of the proof that admission relies on, in ms; -1 if it relies on none.
+func (s *storeSelector) proofAge() int64 {
+	if s.kv == nil || s.serving().Backend != core.BackendKV {
 		return -1
 	}
-	age, ok := p.store.Lease()
+	age, ok := s.kv.Lease()
 	if !ok {
 		return -1
 	}
 	return age.Milliseconds()
 }
 
-// fingerprint tells the node's SQLite file from another; "" without one.
-func (p *plane) fingerprint() string {
-	if f := p.print.Load(); f != nil {
-		return *f
-	}
-	return ""
-}
-
-func decodeMove(data []byte) (migrate.Status, bool) {
+func decodeMigration(data []byte) (migrate.Status, bool) {
 	var st migrate.Status
 	if len(data) == 0 || json.Unmarshal(data, &st) != nil {
 		return st, false

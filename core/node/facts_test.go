@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,21 +34,20 @@ func TestFingerprintIsReadOnceTheFileWasWritten(t *testing.T) {
 	}
 	defer func() { _ = db.Close() }()
 	file := &countedFile{Store: db, fail: core.Errorf(core.KindUnavailable, "busy")}
-	var look printing
-	var kept atomic.Pointer[string]
-	see := func() { look.at(t.Context(), file, &kept) }
+	var f fileFingerprint
+	see := func() { f.update(t.Context(), file) }
 
-	if see(); kept.Load() != nil {
+	if see(); f.latest.Load() != nil {
 		t.Error("a reading that failed left a fingerprint")
 	}
 	file.fail = nil
 	see() // it is tried again, and once more after the first sight of the file
 	see()
-	empty, read := *kept.Load(), file.read
+	empty, read := *f.latest.Load(), file.read
 	for range 5 {
 		see()
 	}
-	if file.read != read || *kept.Load() != empty {
+	if file.read != read || *f.latest.Load() != empty {
 		t.Errorf("a file that nobody writes was read %d times more", file.read-read)
 	}
 
@@ -57,12 +55,12 @@ func TestFingerprintIsReadOnceTheFileWasWritten(t *testing.T) {
 	if err := db.AddUser(t.Context(), u); err != nil {
 		t.Fatal(err)
 	}
-	if see(); *kept.Load() == empty {
+	if see(); *f.latest.Load() == empty {
 		t.Error("the fingerprint stayed though a row came")
 	}
 	want, err := db.Fingerprint(t.Context())
-	if err != nil || *kept.Load() != want {
-		t.Errorf("the fingerprint is %s, want %s, %v", *kept.Load(), want, err)
+	if err != nil || *f.latest.Load() != want {
+		t.Errorf("the fingerprint is %s, want %s, %v", *f.latest.Load(), want, err)
 	}
 }
 
@@ -71,20 +69,19 @@ type slowFile struct{ path string }
 
 func (f slowFile) Path() string { return f.path }
 func (f slowFile) Fingerprint(context.Context) (string, error) {
-	<-time.After(countEvery / printShare * 2)
+	<-time.After(countEvery / fingerprintShare * 2)
 	return "sum", nil
 }
 
 func TestFingerprintOfALargeFileIsSoughtRarely(t *testing.T) {
 	t.Parallel()
-	var look printing
-	var kept atomic.Pointer[string]
+	var f fileFingerprint
 	file := slowFile{t.TempDir() + "/large.db"}
-	if pause := look.at(t.Context(), file, &kept); pause < 2*countEvery {
+	if pause := f.update(t.Context(), file); pause < 2*countEvery {
 		t.Errorf("after a long reading it pauses for %s", pause)
 	}
-	look.at(t.Context(), file, &kept)
-	if pause := look.at(t.Context(), file, &kept); pause != countEvery {
+	f.update(t.Context(), file)
+	if pause := f.update(t.Context(), file); pause != countEvery {
 		t.Errorf("where nothing was read it pauses for %s", pause)
 	}
 }

@@ -18,18 +18,18 @@ type groups struct{ n *Node }
 
 // Scale raises every bucket of the control plane.
 func (g groups) Scale(ctx context.Context, replicas int) error {
-	p := g.n.plane
-	if p.store == nil {
+	selector := g.n.selector
+	if selector.kv == nil {
 		return core.Errorf(core.KindRefused, "%s stands alone and has no buckets", g.n.cfg.Name).WithNext("join it to a cluster first")
 	}
 	if size := g.n.cfg.Size(); replicas > size {
 		return core.Errorf(core.KindRefused, "%d replicas need %d nodes, and %d are configured", replicas, replicas, size).
 			WithNext("use at most --replicas %d", size)
 	}
-	if p.serving().Backend != core.BackendKV {
+	if selector.serving().Backend != core.BackendKV {
 		return core.Errorf(core.KindRefused, "the control plane is not in KV yet").WithNext("move it with `unibusd migrate-to-kv --replicas %d`", replicas)
 	}
-	return p.store.Scale(ctx, replicas)
+	return selector.kv.Scale(ctx, replicas)
 }
 
 // StepDown asks a group's leader to hand over, to a node or to anybody.

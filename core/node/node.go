@@ -24,6 +24,7 @@ import (
 	"unibus/core/control"
 	"unibus/core/keys"
 	"unibus/core/migrate"
+	"unibus/core/store/kv"
 )
 
 // Config is everything a node needs to know.
@@ -52,11 +53,18 @@ type Node struct {
 	observer *cluster.Observer
 	looking  context.CancelFunc // ends the observer
 	peers    *peers
-	plane    *plane
+	selector *storeSelector
 	sessions *sessions
 	soft     *softTable
 	proof    proof
 	desk     *backup.Desk
+
+	controlPlane  background   // what follows the control record and the SQLite file
+	controlRecord *kv.Control  // nil without routes
+	migration     *migrate.Job // nil without routes
+	gc            gcTuner
+	rowCounts     rowCounts
+	fingerprint   fileFingerprint
 
 	clusterKey *clusterKey
 
@@ -96,7 +104,7 @@ func New(cfg Config) *Node {
 	operators := operatorsByKey(cfg.Operators)
 	n.operators.Store(&operators)
 	n.configured, n.removals.path = cfg.Operators, filepath.Join(cfg.Data, removalsFile)
-	n.plane = newPlane(n)
+	n.selector = newStoreSelector(n)
 	n.clusterKey = &clusterKey{n: n, known: make(chan struct{}), path: filepath.Join(cfg.Data, keys.ClusterKeyFile)}
 	return n
 }
@@ -109,7 +117,7 @@ func (n *Node) parts() []part {
 	}
 	if !n.cfg.Clustered() {
 		// Alone, the store is there before the bus listens: nobody is turned away at start.
-		parts = append(parts, part{"control plane", n.openPlane, n.closePlane})
+		parts = append(parts, part{"control plane", n.openControlPlane, n.closeControlPlane})
 	}
 	parts = append(parts,
 		part{"bus", n.openBus, n.closeBus},
@@ -120,7 +128,7 @@ func (n *Node) parts() []part {
 	if n.cfg.Clustered() {
 		// In a cluster the record of authority is read over the bus, and may take a
 		// quorum's time: meanwhile the console can already show why.
-		parts = append(parts, part{"control plane", n.openPlane, n.closePlane})
+		parts = append(parts, part{"control plane", n.openControlPlane, n.closeControlPlane})
 	}
 	parts = append(parts, part{"sessions", n.openSessions, n.closeSessions}) // after bus and store: it compares the two
 	return append(parts,
@@ -303,7 +311,7 @@ func (n *Node) openAdmin(ctx context.Context) error {
 		Conn: n.conns.admin, Node: n.cfg.Name, Declared: declared, Flags: activeFlags,
 		Operator: n.operator, Guard: n.proof.guard, Prover: n.prover(), Audit: n.proof.log,
 		Now:    func() core.Millis { return core.MillisOf(time.Now()) },
-		Holder: &n.holder, Eyes: eyes{n}, Groups: groups{n}, Sessions: n.sessions, Removal: operatorRemover{n}, Bus: onBus{n}, Mover: n.plane.mover(), Backups: n.desk, Log: n.log,
+		Holder: &n.holder, Eyes: eyes{n}, Groups: groups{n}, Sessions: n.sessions, Removal: operatorRemover{n}, Bus: onBus{n}, Mover: n.migrator(), Backups: n.desk, Log: n.log,
 	})
 	return n.admin.Open(ctx)
 }

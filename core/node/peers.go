@@ -150,8 +150,8 @@ func (n *Node) info() cluster.Info {
 	i := cluster.Info{
 		Name: n.cfg.Name, Version: n.cfg.Version, PID: os.Getpid(),
 		BusAuth: n.cfg.BusAuth, TLS: n.cfg.TLS(), Listen: n.bus.Addr(), Loopback: config.Loopback(n.cfg.Listen),
-		Store: n.cfg.Store, Replicas: n.cfg.Replicas, Serving: n.plane.serving(), SyncWrites: true,
-		ProvenMS: n.plane.provenMS(), Ready: n.plane.opened.Load(),
+		Store: n.cfg.Store, Replicas: n.cfg.Replicas, Serving: n.selector.serving(), SyncWrites: true,
+		ProvenMS: n.selector.proofAge(), Ready: n.selector.selection().rowsReady,
 	}
 	if entry, err := n.journal.Load(); err == nil {
 		i.Journal = entry.Authority
@@ -167,7 +167,7 @@ func (n *Node) info() cluster.Info {
 		"quota-invitations": q.Invitations, "quota-rooms": q.Rooms, "quota-members": q.Members, "quota-rekeys": q.Rekeys, "quota-megabytes": int(q.Bytes >> 20),
 	}
 	i.ClusterKey, i.OwnKey = n.clusterKey.Public(), n.clusterKey.conflict()
-	i.Fingerprint = n.plane.fingerprint()
+	i.Fingerprint = n.fingerprint.text()
 	i.Operators = n.operatorsInfo()
 	clients := n.bus.Clients()
 	i.Sessions = &clients

@@ -167,7 +167,7 @@ func (s *sessions) look(ctx context.Context, file *fileWatch) {
 	ctx, cancel := context.WithTimeout(ctx, reviewWithin)
 	defer cancel()
 	path := ""
-	if as := s.n.plane.serving(); as.Backend == core.BackendSQLite {
+	if as := s.n.selector.serving(); as.Backend == core.BackendSQLite {
 		path = as.File
 	}
 	written := file.written(path)

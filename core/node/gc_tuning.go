@@ -12,15 +12,15 @@ import (
 // a million rows were copied it was 174 MiB above what they had by then.
 const movingGC = 80
 
-// sparing trades processor time for memory while something large is moved.
-type sparing struct {
+// gcTuner trades processor time for memory while something large is moved.
+type gcTuner struct {
 	mu     sync.Mutex
 	depth  int
 	before int
 }
 
 // work is told when such work begins and ends.
-func (s *sparing) work(begins bool) {
+func (s *gcTuner) migrationRuns(begins bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if begins {
