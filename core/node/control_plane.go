@@ -76,11 +76,11 @@ func (n *Node) openFile(ctx context.Context) error {
 	}
 	path, alone := n.cfg.DB, !n.cfg.Clustered()
 	if a := entry.Authority; alone && a != nil && (a.Backend == core.BackendKV || a.Backend == core.BackendSQLite && a.Node != n.cfg.Name) {
-		return core.Errorf(core.KindRefused, "%s belongs to a cluster whose control plane is %s on %s: alone it would begin a second one", n.cfg.Name, a.Backend, a.Node).
+		return core.Errorf(core.KindRefused, "%s belongs to a cluster whose control plane is %s on %s: alone it would start a second one", n.cfg.Name, a.Backend, a.Node).
 			WithNext("start it with the cluster's flags, or give an empty --data directory")
 	}
 	if entry.File != "" && !sameFile(entry.File, path) {
-		n.log.Warn("the journal names another SQLite file than --db; it wins", "file", entry.File, "db", path)
+		n.log.Warn("the journal names another SQLite file than --db; the node uses the one of the journal", "file", entry.File, "db", path)
 		path = entry.File
 	}
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
@@ -120,7 +120,7 @@ func (n *Node) closeFile() error {
 // newMigration makes what a cluster's control plane needs, without a quorum.
 func (n *Node) newMigration() error {
 	if err := os.MkdirAll(n.backupDir(), 0o700); err != nil {
-		return core.Errorf(core.KindFailed, "the directory for backups cannot be made: %w", err)
+		return core.Errorf(core.KindFailed, "the directory for backups cannot be created: %w", err)
 	}
 	n.controlRecord = kv.NewControl(kv.ControlConfig{Conn: n.conns.store, Replicas: min(3, n.cfg.Size()), Budget: openTimeout, Logger: n.log})
 	n.selector.kv = kv.New(kv.Config{

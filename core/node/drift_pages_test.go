@@ -33,19 +33,19 @@ func TestPages(t *testing.T) {
 		want int // full pages
 	}{{0, nil, 0}, {1, nil, 0}, {100_000, nil, 27}, {100_000, broken, 27}, {0, broken, 0}} {
 		seen, sent := 0, 0
-		count := func(p sumPage) {
+		count := func(p digestPage) {
 			body, err := json.Marshal(p)
 			if err != nil || len(body) > 512<<10 {
 				t.Fatalf("%d bytes, %v", len(body), err)
 			}
 			for _, r := range p.Rows {
-				if sum := sha256.Sum256(fmt.Append(nil, seen)); r.Key != fmt.Sprintf("k%06d", seen) || string(r.Sum) != string(sum[:]) {
+				if sum := sha256.Sum256(fmt.Append(nil, seen)); r.Key != fmt.Sprintf("k%06d", seen) || string(r.SHA256) != string(sum[:]) {
 					t.Fatalf("row %d is %s", seen, r.Key)
 				}
 				seen++
 			}
 		}
-		last, err := pages(manyRows(c.rows, c.end), func(p sumPage) error {
+		last, err := splitIntoPages(manyRows(c.rows, c.end), func(p digestPage) error {
 			sent++
 			if count(p); p.End {
 				t.Error("a page before the last says that it is the end")
@@ -59,7 +59,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestPagesEndWithTheirReader: who asked is gone, and the file is let go.
+// TestPagesEndWithTheirReader: when the asking node has gone, the file is not read further.
 func TestPagesEndWithTheirReader(t *testing.T) {
 	t.Parallel()
 	read := 0
@@ -70,7 +70,7 @@ func TestPagesEndWithTheirReader(t *testing.T) {
 			}
 		}
 	}
-	if _, err := pages(rows, func(sumPage) error { return errEnough }); err != errEnough || read > 10_000 {
+	if _, err := splitIntoPages(rows, func(digestPage) error { return errNoMoreWanted }); err != errNoMoreWanted || read > 10_000 {
 		t.Errorf("%v after %d rows", err, read)
 	}
 }

@@ -69,7 +69,7 @@ type slowFile struct{ path string }
 
 func (f slowFile) Path() string { return f.path }
 func (f slowFile) Fingerprint(context.Context) (string, error) {
-	<-time.After(countEvery / fingerprintShare * 2)
+	<-time.After(fingerprintEvery / fingerprintShare * 2)
 	return "sum", nil
 }
 
@@ -77,11 +77,11 @@ func TestFingerprintOfALargeFileIsSoughtRarely(t *testing.T) {
 	t.Parallel()
 	var f fileFingerprint
 	file := slowFile{t.TempDir() + "/large.db"}
-	if pause := f.update(t.Context(), file); pause < 2*countEvery {
+	if pause := f.update(t.Context(), file); pause < 2*fingerprintEvery {
 		t.Errorf("after a long reading it pauses for %s", pause)
 	}
 	f.update(t.Context(), file)
-	if pause := f.update(t.Context(), file); pause != countEvery {
+	if pause := f.update(t.Context(), file); pause != fingerprintEvery {
 		t.Errorf("where nothing was read it pauses for %s", pause)
 	}
 }

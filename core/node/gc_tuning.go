@@ -5,36 +5,36 @@ import (
 	"sync"
 )
 
-// movingGC is GOGC while a move works: its garbage, pages read once and dropped,
-// would otherwise let the heap grow to twice what the server needs to hold the rows.
-// At 40 it took a tenth of the copy's processor time, at 80 half of that. The peak
-// of the whole move stays below that of the nodes which only hold the rows; while
-// a million rows were copied it was 174 MiB above what they had by then.
-const movingGC = 80
+// migrationGOGC is GOGC while a migration runs. Otherwise its garbage, pages that are
+// read once, would let the heap grow to twice what the server needs to hold the rows.
+// At 40 it took a tenth of the copy's processor time, at 80 half of that. The peak of
+// the whole migration stays below that of the nodes that only hold the rows. While a
+// million rows were copied it was 174 MiB above what they had by then.
+const migrationGOGC = 80
 
-// gcTuner trades processor time for memory while something large is moved.
+// gcTuner trades processor time for memory while a migration runs.
 type gcTuner struct {
-	mu     sync.Mutex
-	depth  int
-	before int
+	mu      sync.Mutex
+	running int // migrations
+	before  int // GOGC before the first
 }
 
-// work is told when such work begins and ends.
-func (s *gcTuner) migrationRuns(begins bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// migrationRuns is called when the work of a migration begins and ends.
+func (t *gcTuner) migrationRuns(begins bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if begins {
-		if s.depth++; s.depth > 1 {
+		if t.running++; t.running > 1 {
 			return
 		}
-		s.before = debug.SetGCPercent(movingGC)
-		if s.before >= 0 && s.before < movingGC { // the operator wants it tighter still
-			debug.SetGCPercent(s.before)
+		t.before = debug.SetGCPercent(migrationGOGC)
+		if t.before >= 0 && t.before < migrationGOGC { // the operator chose a lower value
+			debug.SetGCPercent(t.before)
 		}
 		return
 	}
-	if s.depth--; s.depth == 0 {
-		debug.SetGCPercent(s.before)
+	if t.running--; t.running == 0 {
+		debug.SetGCPercent(t.before)
 		debug.FreeOSMemory()
 	}
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"sync/atomic"
 	"syscall"
@@ -21,7 +22,7 @@ func (n *Node) migrationConfig() migrate.Config {
 		Target: &migrationTarget{Store: n.selector.kv, n: n}, Authority: controlRecords{n.controlRecord}, Record: controlRecords{n.controlRecord},
 		Cluster: n.clusterForPreflight, PeerRows: n.peerRows, PeerProblems: n.peerProblems, Host: n.selector, Journal: n.journal, FreeSpace: freeBytes,
 		OnRunning: n.gc.migrationRuns, OnStateChange: n.announceMigration, Log: n.log,
-		OpenBackup: openCopy, // a rollback reads its file back, and gives a node a file that has none
+		OpenBackup: openCopy, // a rollback reads its file back
 		Backup: func(ctx context.Context, path string) (migrate.Backup, error) {
 			b, err := n.signedBackup(ctx, path)
 			return migrate.Backup{Path: b.Path, SHA256: b.SHA256, Bytes: b.Bytes}, err
@@ -33,22 +34,23 @@ func (n *Node) migrationConfig() migrate.Config {
 	return cfg
 }
 
-// announceMigration tells every node's record how a migration ended. The observers see the states on the way.
+// announceMigration tells every node's recorder how a migration ended. The observers see the
+// states before.
 func (n *Node) announceMigration(st migrate.Status) {
 	switch {
 	case st.Error != nil:
-		eyes{n}.Note(cluster.Degraded, "migration", "the move stopped in "+string(st.State)+": "+st.Error.Text)
+		clusterView{n}.Note(cluster.Degraded, "migration", "the move stopped in "+string(st.State)+": "+st.Error.Text)
 	case st.State == migrate.StateAborted, st.State == migrate.StateDone:
-		eyes{n}.Note(cluster.Note, "migration", "the move is "+string(st.State))
+		clusterView{n}.Note(cluster.Note, "migration", "the move is "+string(st.State))
 	}
 }
 
-// clusterForPreflight is the cluster as the observer sees it.
+// clusterForPreflight is what the observer sees, in the terms of core/migrate.
 func (n *Node) clusterForPreflight(ctx context.Context) (migrate.Cluster, error) {
 	v := n.observer.Fresh(ctx)
-	c := migrate.Cluster{Expected: v.Expected, Findings: obstacles(v, time.Now())}
+	c := migrate.Cluster{Expected: v.Expected, Findings: groupProblems(v, time.Now())}
 	for _, node := range v.Nodes {
-		peer := migrate.Peer{Name: node.Name, Online: node.Online, FreeBytes: room(node), JetStreamOff: node.Off}
+		peer := migrate.Peer{Name: node.Name, Online: node.Online, FreeBytes: freeSpace(node), JetStreamOff: node.Off}
 		if i := node.Info; i != nil {
 			peer.Version, peer.File, peer.Serving, peer.Journal = i.Version, i.Serving.File, i.Serving.Backend, i.Journal
 			peer.Ready = i.Ready
@@ -66,7 +68,7 @@ type migrationTarget struct {
 	guardsReady atomic.Bool // the store follows the guards
 }
 
-// Prepare makes the buckets where they are missing and raises them.
+// Prepare makes missing buckets and raises their replicas.
 func (t *migrationTarget) Prepare(ctx context.Context, replicas int) error {
 	if replicas > 0 {
 		t.Make(ctx, replicas)
@@ -88,7 +90,8 @@ func (t *migrationTarget) followGuards(ctx context.Context) error {
 	return err
 }
 
-// Shut closes the buckets to users for the generation to come; from then on this store's copier alone writes.
+// Shut closes the buckets to users for the coming generation. From then on only this store's
+// copier writes.
 func (t *migrationTarget) Shut(ctx context.Context, generation uint64) error {
 	if err := t.followGuards(ctx); err != nil {
 		return err
@@ -97,27 +100,27 @@ func (t *migrationTarget) Shut(ctx context.Context, generation uint64) error {
 	return t.Store.Shut(ctx, generation)
 }
 
-// Rows reads what the leader holds.
+// Rows reads the rows that the leader has.
 func (t *migrationTarget) Rows(ctx context.Context, table core.Table) iter.Seq2[core.Row, error] {
 	return t.Store.Keys(ctx, table)
 }
 
-// OpenReplicaReader implements migrate.Target; it returns a nil interface with an
-// error.
+// OpenReplicaReader implements migrate.Target. It returns a nil interface with an error.
 func (t *migrationTarget) OpenReplicaReader(ctx context.Context, table core.Table, node string, after uint64) (migrate.ReplicaReader, error) {
-	p, err := t.Store.OpenReplicaReader(ctx, table, node, after)
+	reader, err := t.Store.OpenReplicaReader(ctx, table, node, after)
 	if err != nil {
 		return nil, err
 	}
-	return p, nil
+	return reader, nil
 }
 
-// PutRows writes what the copier's merge found missing or different; comparing again would read the table once a batch.
+// PutRows writes rows that the copier's merge found missing or different. To compare them again
+// would read the table once a batch.
 func (t *migrationTarget) PutRows(ctx context.Context, rows []core.Row) (int, error) {
 	return t.Store.WriteRows(ctx, rows)
 }
 
-// controlRecords is the control bucket with the migration's word for an absent key: revision 0.
+// controlRecords is the control bucket. An absent key has revision 0 and no error.
 type controlRecords struct{ *kv.Control }
 
 // Authority implements migrate.AuthorityRecord.
@@ -141,7 +144,7 @@ func (r controlRecords) Migration(ctx context.Context) ([]byte, uint64, error) {
 func freeBytes(dir string) (int64, error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
-		return 0, core.Errorf(core.KindFailed, "the free space of %s is not known: %w", dir, err)
+		return 0, core.Errorf(core.KindFailed, "the free space of %s cannot be read: %w", dir, err)
 	}
 	return int64(st.Bavail) * int64(st.Bsize), nil
 }
@@ -168,4 +171,35 @@ func (m migrator) Status(ctx context.Context) (migrate.Status, error) {
 		return *seen, nil
 	}
 	return st, err
+}
+
+// decodeMigration returns false for a record that is absent or of another version.
+func decodeMigration(data []byte) (migrate.Status, bool) {
+	var st migrate.Status
+	if len(data) == 0 || json.Unmarshal(data, &st) != nil {
+		return st, false
+	}
+	return st, true
+}
+
+// groupProblems lists what is wrong with the raft groups that a migration writes to.
+func groupProblems(v cluster.View, now time.Time) []core.Problem {
+	var out []core.Problem
+	for _, f := range cluster.Obstacles(v, now) {
+		out = append(out, core.Problem{Text: f.Text, Next: f.Next})
+	}
+	return out
+}
+
+// freeSpace is how many bytes a node can store: the smaller of its free disk and what is left of
+// JetStream's limit. It is nil if that is not known.
+func freeSpace(node cluster.Node) *int64 {
+	if node.Info == nil || node.Info.DiskFree == nil {
+		return nil
+	}
+	free := *node.Info.DiskFree
+	if node.DiskMax > 0 {
+		free = min(free, max(0, node.DiskMax-node.Disk))
+	}
+	return &free
 }

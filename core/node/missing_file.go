@@ -27,7 +27,7 @@ func errFileMissing(node, path string, neverServed, exists bool, afterwards stri
 		WithNext("%sput it back, or make it from a backup: `unibusd restore --from BACKUP --db %s`; %s", first, path, afterwards)
 }
 
-// sameFile compares two paths as they are on the disk, links resolved.
+// sameFile compares two paths after their links are resolved.
 func sameFile(a, b string) bool {
 	return resolvePath(a) == resolvePath(b)
 }

@@ -339,6 +339,6 @@ func (s *sessions) seen(ctx context.Context, id core.UserID, updated core.Millis
 func (s *sessions) alarmed(e *core.Error) {
 	s.n.log.Error("the control plane raised an alarm", "error", e, "next", e.Next)
 	if s.n.peers != nil {
-		eyes{s.n}.Note(cluster.Critical, "authority", e.Text)
+		clusterView{s.n}.Note(cluster.Critical, "authority", e.Text)
 	}
 }

@@ -11,19 +11,19 @@ import (
 func TestSoftTableIsBounded(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
-	table := newSoftTable(now)
+	table := newSoftAdmissions(now)
 	reason := core.Errorf(core.KindRefused, "unknown")
-	for i := range softDistinct + 5 {
+	for i := range maxSoftEntries + 5 {
 		table.record(fmt.Sprint(i), "192.0.2.1:1", reason, now)
 	}
 	if first := table.record("0", "192.0.2.1:2", reason, now.Add(time.Second)); first {
 		t.Error("another port of the same address is another entry")
 	}
 	all, overflow := table.list(now.Add(time.Second))
-	if len(all) != softDistinct || overflow != 5 || all[0].Key != "0" || all[0].Count != 2 || all[0].Addr != "192.0.2.1" {
+	if len(all) != maxSoftEntries || overflow != 5 || all[0].Key != "0" || all[0].Count != 2 || all[0].Addr != "192.0.2.1" {
 		t.Errorf("%d entries, %d more, the latest %+v", len(all), overflow, all[0])
 	}
-	later := now.Add(softKept + 2*time.Second)
+	later := now.Add(softEntryLife + 2*time.Second)
 	if !table.record("new", "[2001:db8::1]:1", reason, later) {
 		t.Error("old entries keep a new one out")
 	}

@@ -78,7 +78,7 @@ func decide(in decisionInputs) decision {
 		return in.decideKV(*a)
 	case a.Backend == core.BackendSQLite && a.Node != in.node:
 		d := nothing(core.Errorf(core.KindUnavailable, "%s is the control plane now, not %s", a.Node, in.node).
-			WithNext("connect to %s until the move to KV", a.Node))
+			WithNext("connect to %s until the control plane is in KV", a.Node))
 		d.other = a.Node
 		return d
 	}
@@ -92,7 +92,7 @@ func (in decisionInputs) decideByJournal() decision {
 	if named && in.file.open {
 		return in.decideFile(true)
 	}
-	waiting := core.Errorf(core.KindUnavailable, "%s waits for a majority of the nodes, to read which store counts", in.node).
+	waiting := core.Errorf(core.KindUnavailable, "%s waits for a majority of the nodes, to read which store is in force", in.node).
 		WithNext("start the other nodes; `unibus-tui status` says which are missing")
 	return nothing(cmp.Or(in.withdrawn, waiting))
 }
@@ -104,15 +104,15 @@ func (in decisionInputs) decideFile(named bool) decision {
 	case !in.file.open && named:
 		return nothing(in.errFileMissing())
 	case !in.file.open:
-		return nothing(core.Errorf(core.KindUnavailable, "%s has no control plane of its own: %s does not exist", in.node, in.file.path).
-			WithNext("connect to the node that has one, or move it to KV"))
+		return nothing(core.Errorf(core.KindUnavailable, "%s has no control plane: %s does not exist", in.node, in.file.path).
+			WithNext("connect to the node that has one, or migrate it to KV"))
 	case intent != nil: // the authority may be given away already
 		return nothing(in.errMigrating())
 	case in.journal.FileNeverServed && !in.file.journaled: // the open file is the one before a rollback
 		return nothing(cmp.Or(in.withdrawn, in.errFileMissing()))
 	case in.file.fenced && !in.file.served: // a served file stays served while a fence stands: users can still read
-		return nothing(core.Errorf(core.KindUnavailable, "the SQLite file %s is fenced: its control plane was moved, or is being moved", in.file.path).
-			WithNext("`unibusd migration status` says where the move stands"))
+		return nothing(core.Errorf(core.KindUnavailable, "the SQLite file %s is fenced: its control plane was moved to KV, or is being moved", in.file.path).
+			WithNext("`unibusd migration status` shows the state of the migration"))
 	}
 	return decision{backend: core.BackendSQLite}
 }
@@ -125,13 +125,13 @@ func (in decisionInputs) decideKV(a core.Authority) decision {
 	case intent != nil && a.Generation <= intent.From.Generation: // this node is giving it away
 		return nothing(in.errMigrating())
 	case !kv.rowsReady:
-		d := nothing(core.Errorf(core.KindUnavailable, "%s reads the control plane from its buckets, and serves it once it has all of it", in.node).
-			WithNext("wait, or ask another node"))
+		d := nothing(core.Errorf(core.KindUnavailable, "%s reads the control plane from its buckets, and serves it once all rows are in memory", in.node).
+			WithNext("wait, or connect to another node"))
 		d.missing = rowsMissing
 		return d
 	case kv.guardsFor == nil:
 		d := nothing(core.Errorf(core.KindUnavailable, "%s opens the buckets for generation %d, and serves them then", in.node, a.Generation).
-			WithNext("wait, or ask another node"))
+			WithNext("wait, or connect to another node"))
 		d.missing, d.authority = guardsMissing, a
 		return d
 	case *kv.guardsFor != a:

@@ -27,7 +27,7 @@ type storeSelector struct {
 	latest atomic.Pointer[selection] // what others read; run alone replaces it
 
 	calls    chan func(ctx context.Context)
-	rowsRead chan error    // how reading the rows ended
+	rowsRead chan error // how reading the rows ended
 	closing  sync.Once
 	stop     chan struct{} // closed to end run
 	done     chan struct{} // closed when run has ended

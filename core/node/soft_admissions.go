@@ -3,7 +3,6 @@ package node
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"net"
 	"slices"
 	"sync"
@@ -14,13 +13,14 @@ import (
 )
 
 const (
-	softDistinct  = 1000           // entries of the table; further ones are only counted
-	softKept      = 24 * time.Hour // who has not come back by then is not counted against enforce
-	rolloutWithin = 2 * time.Second
+	maxSoftEntries = 1000           // further ones are only counted
+	softEntryLife  = 24 * time.Hour // after that long without a connection an entry no longer counts against enforce
+	rolloutTimeout = 2 * time.Second
 )
 
-// softTable is who was admitted in soft mode and would have been refused under enforce.
-type softTable struct {
+// softAdmissions counts the connections that were admitted in soft mode, and that enforce
+// would have refused.
+type softAdmissions struct {
 	since core.Millis
 
 	mu       sync.Mutex
@@ -28,15 +28,16 @@ type softTable struct {
 	overflow int
 }
 
+// softKey is one entry: connections of a key from an address for a reason.
 type softKey struct{ key, addr, reason string }
 
-func newSoftTable(now time.Time) *softTable {
-	return &softTable{since: core.MillisOf(now), entries: map[softKey]*admin.Denied{}}
+func newSoftAdmissions(now time.Time) *softAdmissions {
+	return &softAdmissions{since: core.MillisOf(now), entries: map[softKey]*admin.Denied{}}
 }
 
-// record notes one admission and says whether it is the first of its sort. It
-// never waits for more than the table.
-func (t *softTable) record(key, remote string, reason *core.Error, now time.Time) (first bool) {
+// record counts one admission, and says whether it is the first of its entry. It waits
+// only for the lock.
+func (t *softAdmissions) record(key, remote string, reason *core.Error, now time.Time) (first bool) {
 	addr := remote
 	if host, _, err := net.SplitHostPort(remote); err == nil {
 		addr = host
@@ -46,10 +47,10 @@ func (t *softTable) record(key, remote string, reason *core.Error, now time.Time
 	defer t.mu.Unlock()
 	e := t.entries[k]
 	if e == nil {
-		if len(t.entries) >= softDistinct {
+		if len(t.entries) >= maxSoftEntries {
 			t.expire(now)
 		}
-		if len(t.entries) >= softDistinct {
+		if len(t.entries) >= maxSoftEntries {
 			t.overflow++
 			return false
 		}
@@ -62,17 +63,17 @@ func (t *softTable) record(key, remote string, reason *core.Error, now time.Time
 	return first
 }
 
-// expire is for callers that hold mu.
-func (t *softTable) expire(now time.Time) {
+// expire removes old entries. The caller holds mu.
+func (t *softAdmissions) expire(now time.Time) {
 	for k, e := range t.entries {
-		if now.Sub(e.Last.Time()) > softKept {
+		if now.Sub(e.Last.Time()) > softEntryLife {
 			delete(t.entries, k)
 		}
 	}
 }
 
 // list returns the entries, the latest first, and how many admissions are in none.
-func (t *softTable) list(now time.Time) (all []admin.Denied, overflow int) {
+func (t *softAdmissions) list(now time.Time) (all []admin.Denied, overflow int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.expire(now)
@@ -85,15 +86,15 @@ func (t *softTable) list(now time.Time) (all []admin.Denied, overflow int) {
 	return all, t.overflow
 }
 
-// softReply is what a node tells the one that was asked.
+// softReply is a node's answer to another.
 type softReply struct {
 	Node string `json:"node"`
 	admin.RolloutNode
 }
 
-// rolloutHere leaves out who has been added since: enforce would admit them now.
-func (n *Node) rolloutHere(ctx context.Context) softReply {
-	ctx, cancel := context.WithTimeout(ctx, rolloutWithin*3/4)
+// softReply leaves out the keys that were added as users since: enforce would admit them now.
+func (n *Node) softReply(ctx context.Context) softReply {
+	ctx, cancel := context.WithTimeout(ctx, rolloutTimeout*3/4)
 	defer cancel()
 	all, overflow := n.soft.list(time.Now())
 	added := map[string]bool{}
@@ -111,25 +112,14 @@ func (n *Node) rolloutHere(ctx context.Context) softReply {
 	return softReply{n.cfg.Name, r}
 }
 
-// Rollout implements admin.Sessions.
+// Rollout implements admin.Sessions. It asks every node which connections enforce would deny.
 func (s *sessions) Rollout(ctx context.Context) map[string]admin.RolloutNode {
-	ctx, cancel := context.WithTimeout(ctx, rolloutWithin)
+	ctx, cancel := context.WithTimeout(ctx, rolloutTimeout)
 	defer cancel()
-	nodes := map[string]admin.RolloutNode{}
-	for _, name := range s.names() {
-		nodes[name] = admin.RolloutNode{Unknown: true}
-	}
-	answers := 0
-	err := s.n.peers.ask(ctx, subjectRollout, nil, func(reply []byte) bool {
-		var a softReply
-		if json.Unmarshal(reply, &a) == nil && a.Node != "" {
-			nodes[a.Node] = a.RolloutNode
-			answers++
-		}
-		return answers < s.n.cfg.Size()
-	})
+	nodes, err := askEveryNode(ctx, s.n, subjectRollout, nil, s.n.cfg.Size(), admin.RolloutNode{Unknown: true},
+		func(reply softReply) (string, admin.RolloutNode) { return reply.Node, reply.RolloutNode })
 	if err != nil {
-		s.n.log.Warn("the other nodes could not be asked whom they would deny", "error", err)
+		s.n.log.Warn("could not ask the other nodes which connections enforce would deny", "error", err)
 	}
 	return nodes
 }

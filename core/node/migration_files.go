@@ -7,7 +7,7 @@ import (
 	"unibus/core/store/sqlite"
 )
 
-// newFile is a SQLite file in the making, as a rollback and a backup see it.
+// newFile is a SQLite file that a rollback or a backup writes.
 type newFile struct{ *sqlite.Writer }
 
 // Finish implements migrate.FileWriter.
@@ -16,12 +16,13 @@ func (f newFile) Finish(ctx context.Context) error {
 	return err
 }
 
+// createFile creates an empty SQLite file.
 func createFile(ctx context.Context, path string) (migrate.FileWriter, error) {
 	w, err := sqlite.Create(ctx, path)
 	return newFile{w}, err
 }
 
-// openCopy reads such a file, or a backup.
+// openCopy opens such a file, or a backup, to read it.
 func openCopy(ctx context.Context, path string) (migrate.BackupReader, error) {
 	c := sqlite.New(sqlite.Config{Path: path, Backup: true})
 	return c, c.Open(ctx)
