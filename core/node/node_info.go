@@ -47,7 +47,7 @@ func (n *Node) info() cluster.Info {
 
 // proofAge is the age in ms of the proof on which admission relies; -1 if it relies on none.
 func (s *storeSelector) proofAge() int64 {
-	if s.kv == nil || s.serving().Backend != core.BackendKV {
+	if s.serving().Backend != core.BackendKV { // peers ask before the KV store is made
 		return -1
 	}
 	age, ok := s.kv.Lease()
