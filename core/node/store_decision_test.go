@@ -16,7 +16,7 @@ type row struct {
 	missing func(in decisionInputs, a *core.Authority) requirement // nil: nothing
 }
 
-// usableFile is what each row for the file asks of it.
+// usableFile is the condition of each row that serves the file.
 func usableFile(in decisionInputs, _ *core.Authority) core.Backend {
 	lifted := !in.file.fenced || in.file.served
 	rightFile := in.file.journaled || !in.journal.FileNeverServed
@@ -147,7 +147,8 @@ func each(f func(in decisionInputs)) {
 	}
 }
 
-// TestDecideIsTheTable: in every combination exactly one row of the table applies, and the node serves what it says.
+// TestDecideIsTheTable: in every combination exactly one row of the table applies, and the node
+// serves as that row says.
 func TestDecideIsTheTable(t *testing.T) {
 	t.Parallel()
 	table, used := rows(), map[string]int{}

@@ -30,7 +30,7 @@ func startSelector(t *testing.T) *Node {
 	return n
 }
 
-// journal changes the entry as a migration does.
+// writeJournal changes the entry as a migration does.
 func (n *Node) writeJournal(t *testing.T, change func(*migrate.Entry)) {
 	t.Helper()
 	if err := n.journal.Update(change); err != nil {
@@ -45,7 +45,7 @@ func (n *Node) serve(t *testing.T, a core.Authority) {
 	}
 }
 
-// wantServing also compares what the handle gives out with what is said of it.
+// wantServing checks the selection, and that the store handle agrees with it.
 func (n *Node) wantServing(t *testing.T, backend core.Backend, reason string) {
 	t.Helper()
 	got := n.selector.serving()
@@ -55,7 +55,7 @@ func (n *Node) wantServing(t *testing.T, backend core.Backend, reason string) {
 	}
 }
 
-// TestSelectorFollowsTheMigration goes through what a migration does with a node's file.
+// TestSelectorFollowsTheMigration repeats the steps of a migration on a node's file.
 func TestSelectorFollowsTheMigration(t *testing.T) {
 	t.Parallel()
 	n := startSelector(t)
@@ -129,7 +129,8 @@ func TestSelectorKeepsALaterJournal(t *testing.T) {
 	n.wantServing(t, core.BackendNone, "n2 is the control plane")
 }
 
-// TestSelectorIgnoresALateRecord: of a record that was lost and made anew nothing counts.
+// TestSelectorIgnoresALateRecord: a record that was lost and made anew has an older generation
+// than the journal, and does not count.
 func TestSelectorIgnoresALateRecord(t *testing.T) {
 	t.Parallel()
 	s := New(Config{Node: config.Node{Name: "n1"}}).selector
@@ -146,8 +147,8 @@ func TestSelectorIgnoresALateRecord(t *testing.T) {
 	}
 }
 
-// TestSelectorTriesAgain: what fails withdraws the store, is reported to the caller, and
-// is tried again without one.
+// TestSelectorTriesAgain: a failure withdraws the store and is returned to the caller. The
+// selector tries again by itself.
 func TestSelectorTriesAgain(t *testing.T) {
 	t.Parallel()
 	n := startSelector(t)

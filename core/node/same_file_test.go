@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestSameFile: --db through a link is the file that the journal names resolved,
-// also where it is not there any more.
+// TestSameFile: --db through a link is the file that the journal names resolved, also if the
+// file no longer exists.
 func TestSameFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

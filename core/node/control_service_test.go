@@ -35,7 +35,7 @@ func arrive(t testing.TB, c *nodetest.Cluster, i int, id keys.Identity) person {
 	return person{id, s, control.NewClient(control.ClientConfig{Conn: s.Conn, Identity: id})}
 }
 
-// people adds users as an operator and connects each to another node; the first is a user-admin.
+// people adds users as an operator and connects each to another node. The first is a user-admin.
 func people(t testing.TB, c *nodetest.Cluster, n int) []person {
 	t.Helper()
 	op := c.Client(0, c.Admin)
@@ -138,15 +138,15 @@ func TestControlStory(t *testing.T) {
 	cid.over(t, 10*time.Second)
 	cid = arrive(t, c, 0, cid.Identity)
 	if mayPublish(t, cid.Conn, "unibus.room.plans."+cid.Public()) {
-		t.Error("who was removed speaks on")
+		t.Error("a removed member still publishes")
 	}
 	_, err = cid.Key(ctx, "plans", 1)
-	wantKind(t, "the key for who was removed", err, core.KindRefused)
+	wantKind(t, "the key for a removed member", err, core.KindRefused)
 	if info := fine[control.RoomInfo](t)(ann.Room(ctx, "plans")); info.MustRekey != 1 || info.Members != 2 {
 		t.Errorf("after a removal: %+v", info)
 	}
 	_, err = ann.Rekey(ctx, recordOf(room, "00000000000000a2"), boxesFor(ann, bob, cid))
-	wantKind(t, "a key for who was removed", err, core.KindConflict)
+	wantKind(t, "a new key for a removed member", err, core.KindConflict)
 	fine[core.Room](t)(bob.Rekey(ctx, recordOf(room, "00000000000000a3"), boxesFor(ann, bob)))
 	_, err = ann.Rekey(ctx, recordOf(room, "00000000000000a4"), boxesFor(ann, bob))
 	wantKind(t, "a rekey from an epoch that is past", err, core.KindConflict)
@@ -157,20 +157,20 @@ func TestControlStory(t *testing.T) {
 
 	// A revocation by a user-admin, at another node.
 	_, err = ann.RevokeUser(ctx, bob.user())
-	wantKind(t, "a revocation by who is no admin", err, core.KindRefused)
+	wantKind(t, "a revocation by a user without the role", err, core.KindRefused)
 	out := fine[control.Revoked](t)(chief.RevokeUser(ctx, bob.user()))
 	bob.over(t, 10*time.Second)
 	if len(out.Nodes) != 3 {
 		t.Errorf("the nodes said %+v", out.Nodes)
 	}
 	_, err = ann.Invite(ctx, "plans", bob.user(), "", nil)
-	wantKind(t, "an invitation of who is revoked", err, core.KindRefused)
+	wantKind(t, "an invitation of a revoked user", err, core.KindRefused)
 	if info := fine[control.RoomInfo](t)(ann.Room(ctx, "plans")); info.MustRekey != 1 {
 		t.Errorf("after a revocation: %+v", info)
 	}
 	fine[core.Member](t)(ann.SetRole(ctx, "plans", bob.user(), core.MemberMember))
 	_, err = ann.SetRole(ctx, "plans", bob.user(), core.MemberOwner)
-	wantKind(t, "handing over to who is revoked", err, core.KindRefused)
+	wantKind(t, "handing over to a revoked user", err, core.KindRefused)
 	fine[core.Room](t)(ann.ArchiveRoom(ctx, "plans"))
 	_, err = ann.RenameRoom(ctx, "plans", "x")
 	wantKind(t, "a new name for an archived room", err, core.KindRefused)
@@ -233,7 +233,7 @@ func TestControlRefusesForgery(t *testing.T) {
 	}
 }
 
-// TestControlOnSQLite: the same service in front of a file, which learns to keep records and states.
+// TestControlOnSQLite: the same service on a SQLite file, whose schema gains records and states.
 func TestControlOnSQLite(t *testing.T) {
 	t.Parallel()
 	c := nodetest.Start(t, nodetest.Config{Nodes: 1})
@@ -267,7 +267,7 @@ func TestControlOnSQLite(t *testing.T) {
 	}
 }
 
-// capture keeps what a client signed last.
+// capture keeps the last request that a client signed.
 type capture struct {
 	keys.Identity
 	signed, signature []byte
@@ -279,7 +279,7 @@ func (c *capture) Sign(data []byte) ([]byte, error) {
 	return sig, err
 }
 
-// headers puts the captured signature beside a request again.
+// headers adds the captured signature to a request.
 func (c *capture) headers() nats.Header { return headersOf(c.signed, c.signature) }
 
 func fails(t testing.TB, what string, p person, msg *nats.Msg, want core.Kind) {
@@ -293,7 +293,7 @@ func fails(t testing.TB, what string, p person, msg *nats.Msg, want core.Kind) {
 	}
 }
 
-// headersOf takes a signed encoding (auth.Signed.Bytes) apart: cluster, channel, subject, hash, time, nonce.
+// headersOf splits a signed encoding (auth.Signed.Bytes) into cluster, channel, subject, hash, time and nonce.
 func headersOf(signed, signature []byte) nats.Header {
 	var fields [][]byte
 	for rest := signed[len("\xffunibus.request.v2"):]; len(rest) > 0; {

@@ -22,7 +22,7 @@ import (
 	"unibus/core/nodetest"
 )
 
-// fileCluster is a cluster whose nodes have files of their own.
+// fileCluster is a cluster whose nodes each have a configuration file.
 type fileCluster struct {
 	*nodetest.Cluster
 	files []string
@@ -71,7 +71,7 @@ func (c *fileCluster) open(i int) {
 	c.t.Cleanup(func() { _ = n.Close() })
 }
 
-// finding waits for a finding that contains text, as node i shows it; "" waits until there is none of about.
+// finding waits until node i shows a finding that contains text. For "" it waits until there is none about the subject.
 func (c *fileCluster) finding(i int, as keys.Identity, text string) cluster.Finding {
 	c.t.Helper()
 	cl := c.Client(i, as)
@@ -92,8 +92,8 @@ func (c *fileCluster) finding(i int, as keys.Identity, text string) cluster.Find
 	return found
 }
 
-// TestOperatorsDifferIsAFinding: somebody who was taken out of one node's file is
-// named, with the nodes that still admit them; so is a file that cannot be used.
+// TestOperatorsDifferIsAFinding: an operator that was removed from one node's file is named,
+// with the nodes that still admit it. A file that cannot be used is named too.
 func TestOperatorsDifferIsAFinding(t *testing.T) {
 	t.Parallel()
 	ana, ben := nodetest.Identity(t), nodetest.Identity(t)
@@ -131,9 +131,8 @@ func TestOperatorsDifferIsAFinding(t *testing.T) {
 	})
 }
 
-// TestRemovedOperatorIsOutEverywhere: one command ends the sessions on every node,
-// the key is refused whatever the files say, a node that was down learns it, and
-// a restart forgets nothing.
+// TestRemovedOperatorIsOutEverywhere: one command ends the sessions on every node. The key is
+// refused, also if a file names it. A node that was down learns it, and a restart keeps it.
 func TestRemovedOperatorIsOutEverywhere(t *testing.T) {
 	t.Parallel()
 	ana, ben, cay := nodetest.Identity(t), nodetest.Identity(t), nodetest.Identity(t)
@@ -197,7 +196,7 @@ func TestRemovedOperatorIsOutEverywhere(t *testing.T) {
 	}
 }
 
-// remove tries again while an election is under way: the request is then not recorded, and not done.
+// remove tries again during an election: the request is then not recorded, and not done.
 func (c *fileCluster) remove(cl *admin.Client, id keys.Identity) (admin.OperatorRemoved, error) {
 	var out admin.OperatorRemoved
 	var err error
@@ -211,8 +210,8 @@ func (c *fileCluster) remove(cl *admin.Client, id keys.Identity) (admin.Operator
 	return out, err
 }
 
-// TestNobodyRemovesTheLastAdmin: not oneself, not the only one that another node
-// has, and two who remove each other at the same time do not both succeed.
+// TestNobodyRemovesTheLastAdmin: an operator can remove neither itself nor the only admin of
+// another node. Of two admins that remove each other at the same time one succeeds at most.
 func TestNobodyRemovesTheLastAdmin(t *testing.T) {
 	t.Parallel()
 	ana, ben, vic, eve := nodetest.Identity(t), nodetest.Identity(t), nodetest.Identity(t), nodetest.Identity(t)
@@ -267,7 +266,7 @@ func TestNobodyRemovesTheLastAdmin(t *testing.T) {
 	}
 	for i := range c.Configs {
 		if _, err := c.Connect(i, out); !errors.Is(err, nats.ErrAuthorization) {
-			t.Errorf("%s admits who was removed: %v", c.Configs[i].Name, err)
+			t.Errorf("%s admits the removed operator: %v", c.Configs[i].Name, err)
 		}
 	}
 }

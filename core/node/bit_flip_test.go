@@ -17,9 +17,9 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestVerifyFindsABitFlippedOnAFollower: while other tables are copied, one bit of
-// a row turns over on the disk of a node that does not lead its bucket. The
-// verification names that node and that key, and nothing can be cut over.
+// TestVerifyFindsABitFlippedOnAFollower: while other tables are copied, one bit of a row
+// flips on the disk of a node that does not lead its bucket. The verification names that
+// node and that key, and a cutover is refused.
 func TestVerifyFindsABitFlippedOnAFollower(t *testing.T) {
 	t.Parallel()
 	seed := sample(t)
@@ -56,9 +56,9 @@ func TestVerifyFindsABitFlippedOnAFollower(t *testing.T) {
 	}
 }
 
-// TestRollbackFindsABitFlippedOnTheLeader: the leader, whose replica is taken out,
-// leaves out what it cannot read, without a word. The rollback is given up, and
-// says whose disk it is; KV serves on.
+// TestRollbackFindsABitFlippedOnTheLeader: the rollback exports the leader's replica, which
+// silently leaves out what it cannot read. The rollback is canceled and names the node with
+// the damaged disk. KV keeps serving.
 func TestRollbackFindsABitFlippedOnTheLeader(t *testing.T) {
 	t.Parallel()
 	seed := sample(t)
@@ -93,7 +93,7 @@ func TestRollbackFindsABitFlippedOnTheLeader(t *testing.T) {
 	c.WaitServing(core.BackendKV, 0, 1, 2)
 }
 
-// cacheOf is for how long a server keeps a block in memory that was just written, sound there.
+// cacheOf is how long a server keeps a block in memory after a write. The block is intact there.
 const cacheOf = 10 * time.Second
 
 func followerOf(t *testing.T, c *nodetest.Cluster, cl *admin.Client, bucket string) int {
@@ -109,11 +109,11 @@ func followerOf(t *testing.T, c *nodetest.Cluster, cl *admin.Client, bucket stri
 			}
 		}
 	}
-	t.Fatalf("nobody follows %s", bucket)
+	t.Fatalf("no node follows %s", bucket)
 	return 0
 }
 
-// flipBit turns one bit over in the stored value of a key.
+// flipBit flips one bit of the stored value of a key.
 func flipBit(t *testing.T, data string, table core.Table, key string) {
 	t.Helper()
 	subject := []byte("$KV." + table.Bucket() + "." + key)
@@ -149,7 +149,7 @@ func flipBit(t *testing.T, data string, table core.Table, key string) {
 	}
 }
 
-// resting waits until nothing works at the move, however it ended.
+// resting waits until the migration no longer runs.
 func resting(t *testing.T, cl *admin.Client) (st migrate.Status, err error) {
 	t.Helper()
 	nodetest.Wait(t, 60*time.Second, func() error {

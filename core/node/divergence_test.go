@@ -20,7 +20,7 @@ import (
 	"unibus/core/store/sqlite"
 )
 
-// besides starts three nodes: n1 and n2 each serve a file of their own.
+// besides starts three nodes. n1 and n2 each serve a file of their own.
 func besides(t *testing.T, first, second core.Snapshot) *nodetest.Cluster {
 	t.Helper()
 	c := nodetest.Start(t, nodetest.Config{Seed: first})
@@ -55,7 +55,7 @@ func seesFile(t *testing.T, c *nodetest.Cluster) {
 	})
 }
 
-// moveTo starts a move on n1 and returns how it stood when it stopped.
+// moveTo starts a migration on n1 and returns its status when it stopped.
 func moveTo(t *testing.T, c *nodetest.Cluster, o migrate.Options) (last migrate.Status) {
 	t.Helper()
 	o.DB, o.Replicas = c.Configs[0].DB, 3
@@ -79,7 +79,7 @@ func moveTo(t *testing.T, c *nodetest.Cluster, o migrate.Options) (last migrate.
 	return last
 }
 
-// dump is everything in a file, read past the node that has it.
+// dump returns everything in a file. It reads the file directly, not through its node.
 func dump(t *testing.T, path string) core.Snapshot {
 	t.Helper()
 	s := sqlite.New(sqlite.Config{Path: path, ReadOnly: true})
@@ -108,9 +108,9 @@ func admits(t *testing.T, c *nodetest.Cluster, i int, id keys.Identity) bool {
 	return false
 }
 
-// TestDriftedFileIsTheOperatorsChoice: n2 ran apart from n1. The move is refused
-// with the counts; with n2 discarded it goes on; n2 stops serving its file, which
-// stays as it was, serves it again after an abort, and never after a cutover.
+// TestDriftedFileIsTheOperatorsChoice: n2's file diverged from n1's. The migration is refused
+// with the counts. With n2 ignored it continues. n2 stops serving its file, which stays as
+// it was; n2 serves it again after an abort, and never after a cutover.
 func TestDriftedFileIsTheOperatorsChoice(t *testing.T) {
 	t.Parallel()
 	a, b, late := nodetest.Identity(t), nodetest.Identity(t), nodetest.Identity(t)
@@ -182,7 +182,8 @@ func TestDriftedFileIsTheOperatorsChoice(t *testing.T) {
 	}
 }
 
-// TestEqualFileIsNoProblem: a copy of the source beside it is shown and moved past.
+// TestEqualFileIsNoProblem: an equal copy of the source on another node is shown, and the
+// migration continues.
 func TestEqualFileIsNoProblem(t *testing.T) {
 	t.Parallel()
 	a, b := nodetest.Identity(t), nodetest.Identity(t)
@@ -193,7 +194,8 @@ func TestEqualFileIsNoProblem(t *testing.T) {
 	}
 }
 
-// TestDriftOfManyRows takes many pages, and ends where a row cannot be converted.
+// TestDriftOfManyRows: the divergence takes many pages, and the comparison ends at a row that
+// cannot be converted.
 func TestDriftOfManyRows(t *testing.T) {
 	t.Parallel()
 	first := core.Snapshot{}
@@ -225,7 +227,7 @@ func TestDriftOfManyRows(t *testing.T) {
 	}
 }
 
-// spoil gives users a role that there is not, in the bytes of a file that nobody has open.
+// spoil gives users a role that does not exist, in the bytes of a file that no process has open.
 func spoil(t *testing.T, path string, ids ...core.UserID) {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -244,8 +246,8 @@ func spoil(t *testing.T, path string, ids ...core.UserID) {
 	}
 }
 
-// TestFileOfANodeIsReadInPages: all rows come, who stops early lets the file go,
-// and a node that is not there is said so at once.
+// TestFileOfANodeIsReadInPages: all rows arrive. A reader that stops early releases the file.
+// A node that is down is named at once.
 func TestFileOfANodeIsReadInPages(t *testing.T) {
 	t.Parallel()
 	var all core.Snapshot

@@ -22,7 +22,7 @@ import (
 	"unibus/core/store/sqlite"
 )
 
-// copyRows is how many rows BenchmarkMove moves.
+// copyRows is how many rows BenchmarkMove migrates.
 var copyRows = flag.Int("copy-rows", 50_000, "rows that BenchmarkMove moves")
 
 const (
@@ -30,11 +30,11 @@ const (
 	bareBytes    = 512 << 10
 )
 
-// BenchmarkMove has three nodes move a file as an operator would, and beside it
-// writes the same rows to the same buckets in bare guarded batches, on three such
-// nodes that do nothing else. The sides take turns, in both orders. copy is the
-// whole state: buckets made and raised, rows read, written and noted; verify is
-// every node's replica of every table read, summed up and compared.
+// BenchmarkMove has three nodes migrate a file as an operator would. Beside it, it writes the
+// same rows to the same buckets in plain guarded batches, on three such nodes that do nothing
+// else. The sides take turns, in both orders. copy is the whole state: buckets made and
+// raised, rows read, written and recorded. verify is every node's replica of every table,
+// read, digested and compared.
 func BenchmarkMove(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "seed.db")
 	nodetest.Seed(b, path, nodetest.SampleRows(b, *copyRows))
@@ -66,7 +66,7 @@ func BenchmarkMove(b *testing.B) {
 	}
 }
 
-// rowsOf are a file's rows, table by table in key order.
+// rowsOf returns a file's rows, table by table in key order.
 func rowsOf(b *testing.B, path string) (map[core.Table][]core.Row, int) {
 	b.Helper()
 	db := sqlite.New(sqlite.Config{Path: path, ReadOnly: true})
@@ -109,7 +109,7 @@ func (r *inRound) end() {
 	}
 }
 
-// realMove is how long the copy and the verification of a move took.
+// realMove is how long the copy and the verification of a migration took.
 func realMove(b *testing.B, path string) (copied, compared time.Duration) {
 	b.Helper()
 	round := &inRound{TB: b}
@@ -130,8 +130,8 @@ func realMove(b *testing.B, path string) (copied, compared time.Duration) {
 	return at[migrate.StateVerify].Sub(at[migrate.StateCopy]), st.ComparedAt.Time().Sub(at[migrate.StateVerify])
 }
 
-// watchMove waits for a verified move. It looks four times a second, as a console
-// does: the times are of the move's own history, and nobody looks at the other side.
+// watchMove waits for a verified migration. It asks four times a second, as a console does.
+// The times are those of the migration's own history.
 func watchMove(b *testing.B, cl *admin.Client) migrate.Status {
 	b.Helper()
 	tick := time.NewTicker(250 * time.Millisecond)
@@ -167,7 +167,7 @@ func bareMove(b *testing.B, path string, tables map[core.Table][]core.Row) time.
 			b.Fatal(err)
 		}
 	}
-	if err := s.Close(); err != nil { // nobody watches what the ceiling writes
+	if err := s.Close(); err != nil { // no store has to follow these rows
 		b.Fatal(err)
 	}
 	begun := time.Now()
@@ -179,7 +179,7 @@ func bareMove(b *testing.B, path string, tables map[core.Table][]core.Row) time.
 	return time.Since(begun)
 }
 
-// bareTable writes a table by the client library alone.
+// bareTable writes a table with the client library alone.
 func bareTable(nc *nats.Conn, t core.Table, rows []core.Row) error {
 	prefix := "$KV." + t.Bucket() + "."
 	guard, err := nc.Request("$JS.API.STREAM.MSG.GET.KV_"+t.Bucket(), fmt.Appendf(nil, `{"last_by_subj":%q}`, prefix+"_authority"), 5*time.Second)

@@ -13,9 +13,9 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestRollbackWithoutTheOldFile: who moved the fenced file away rolls back all
-// the same. What a rollback wrote is the control plane from then on: where it is
-// missing nothing is served, and no empty one is made in its place.
+// TestRollbackWithoutTheOldFile: a rollback works after the fenced file was moved away. From
+// then on the file of the rollback is the control plane. While it is missing nothing is
+// served, and no empty file is made in its place.
 func TestRollbackWithoutTheOldFile(t *testing.T) {
 	t.Parallel()
 	c, _ := soaking(t)

@@ -15,9 +15,9 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestOperatorAsksForANewKey: somebody is removed; an operator at one node asks
-// who has a session at another; the room hears of it, and the operator of the
-// new epoch. Nobody who may not is asked, and viewers ask nobody.
+// TestOperatorAsksForANewKey: a member was removed. An operator at one node requests a new key
+// from a member with a session at another. The room and the operator hear of the new epoch.
+// Members without the right to make a key are not asked, and viewers may not ask.
 func TestOperatorAsksForANewKey(t *testing.T) {
 	t.Parallel()
 	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV})
@@ -37,7 +37,7 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 		p.over(t, 10*time.Second) // their rooms have changed
 	}
 	if d := fine[admin.RoomDetail](t)(op.RoomGet(ctx, "plans")); d.Keys.State != admin.KeysOK || d.Keys.Online != 0 || d.Keys.CanCount != 3 || len(d.Keys.Silent) != 0 {
-		t.Errorf("nobody is connected and all is well: %+v", d.Keys)
+		t.Errorf("no member is connected, and nothing is wrong: %+v", d.Keys)
 	}
 	_, err := op.RoomRekey(ctx, admin.RekeyRequest{ID: "plans"})
 	wantKind(t, "a rekey that is not needed", err, core.KindRefused)
@@ -56,14 +56,14 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 		return fine[admin.RoomDetail](t)(op.RoomGet(ctx, "plans")).Keys.Online == 0
 	})
 	_, err = op.RoomRekey(ctx, admin.RekeyRequest{ID: "plans"})
-	wantKind(t, "a question while nobody is there", err, core.KindRefused)
+	wantKind(t, "a request while no member is online", err, core.KindRefused)
 	if e := core.AsError(err); !strings.Contains(e.Text, "has it open") || !strings.Contains(e.Next, ann.user().Short()) {
 		t.Errorf("the refusal: %s | %s", e.Text, e.Next)
 	}
 
 	bob = arrive(t, c, 2, bob.Identity)
 	_, err = op.RoomRekey(ctx, admin.RekeyRequest{ID: "plans"})
-	wantKind(t, "a question to who is connected and would not hear it", err, core.KindRefused)
+	wantKind(t, "a request to a member that is connected and would not hear it", err, core.KindRefused)
 	events := bob.listen(t, "plans")
 	waitFor(t, "the status to tell of it", func() bool {
 		all := fine[admin.Status](t)(op.Status(ctx)).Findings
@@ -94,7 +94,7 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 	}
 }
 
-// listen has the events of a room come, as a program does that has it open.
+// listen subscribes to the events of a room, as a program does that has the room open.
 func (p person) listen(t testing.TB, room core.RoomID) <-chan *nats.Msg {
 	t.Helper()
 	events := make(chan *nats.Msg, 100)
@@ -115,7 +115,7 @@ func waitFor(t testing.TB, what string, ok func() bool) {
 	})
 }
 
-// TestKeysOfANodeOnItsOwn: the same over one SQLite file and without a cluster.
+// TestKeysOfANodeOnItsOwn: the same with one SQLite file and without a cluster.
 func TestKeysOfANodeOnItsOwn(t *testing.T) {
 	t.Parallel()
 	a, b := nodetest.Identity(t), nodetest.Identity(t)
@@ -130,13 +130,14 @@ func TestKeysOfANodeOnItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := op.RoomRekey(ctx, admin.RekeyRequest{ID: "sealed"})
-	wantKind(t, "a question to nobody", err, core.KindRefused)
+	wantKind(t, "a request without a member to ask", err, core.KindRefused)
 	if !strings.Contains(err.Error(), "nobody is left") {
 		t.Errorf("%v", err)
 	}
 }
 
-// TestSilentNodeIsNamed: a node that is down costs no more than a moment, and who is online there is unknown.
+// TestSilentNodeIsNamed: a node that is down delays the answer by no more than a moment. Which
+// users are online there is unknown.
 func TestSilentNodeIsNamed(t *testing.T) {
 	t.Parallel()
 	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV})

@@ -48,7 +48,7 @@ func TestFingerprintIsReadOnceTheFileWasWritten(t *testing.T) {
 		see()
 	}
 	if file.read != read || *f.latest.Load() != empty {
-		t.Errorf("a file that nobody writes was read %d times more", file.read-read)
+		t.Errorf("a file that was not written was read %d times more", file.read-read)
 	}
 
 	u := storetest.NewUser(t, "somebody")
@@ -56,7 +56,7 @@ func TestFingerprintIsReadOnceTheFileWasWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	if see(); *f.latest.Load() == empty {
-		t.Error("the fingerprint stayed though a row came")
+		t.Error("the fingerprint did not change with a new row")
 	}
 	want, err := db.Fingerprint(t.Context())
 	if err != nil || *f.latest.Load() != want {
@@ -64,7 +64,7 @@ func TestFingerprintIsReadOnceTheFileWasWritten(t *testing.T) {
 	}
 }
 
-// slowFile takes a moment to be read, whatever it holds.
+// slowFile takes a moment to be read.
 type slowFile struct{ path string }
 
 func (f slowFile) Path() string { return f.path }

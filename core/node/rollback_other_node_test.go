@@ -10,8 +10,8 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestAnotherNodesFileAfterARollback: the authority stays with n1, and n2's own
-// file cannot be moved. What the refusal advises brings it to n1 all the same.
+// TestAnotherNodesFileAfterARollback: the authority stays with n1, and n2's own file cannot be
+// migrated. The advice of the refusal brings its rows to n1.
 func TestAnotherNodesFileAfterARollback(t *testing.T) {
 	t.Parallel()
 	first, second := sample(t), sample(t)

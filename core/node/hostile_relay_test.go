@@ -28,9 +28,9 @@ import (
 	"unibus/core/nodetest"
 )
 
-// relay is a hostile endpoint: it takes connections with a certificate of its
-// own, or without TLS, and passes everything on to a node, the node's nonce and
-// the client's signature included. So it is logged in as its clients.
+// relay is a hostile endpoint. It accepts connections with a certificate of its own, or without
+// TLS, and passes everything on to a node, including the node's nonce and the client's
+// signature. So the node takes it for its clients.
 type relay struct {
 	t      *testing.T
 	target string
@@ -110,9 +110,8 @@ func (r *relay) pass(client net.Conn) {
 	_, _ = io.Copy(node, client)
 }
 
-// TestRelayedLoginIsWorthNothing: somebody in between is logged in as an
-// operator or a user, and neither the requests that these sign nor any of its
-// own take effect, or are even answered.
+// TestRelayedLoginIsWorthNothing: a relay is logged in as an operator or a user. Neither the
+// requests that they sign nor its own take effect, or are answered.
 func TestRelayedLoginIsWorthNothing(t *testing.T) {
 	t.Parallel()
 	for name, secure := range map[string]bool{"with a certificate of its own": true, "without TLS": false} {
@@ -162,8 +161,8 @@ func dialAs(url string, trusts *tls.Config, id keys.Identity) (*nats.Conn, error
 	return nats.Connect(url, opts...)
 }
 
-// readByRelay asks for the status over a relayed login, signed as the operator's
-// client would sign it and not signed at all, and returns the milder refusal.
+// readByRelay asks for the status over a relayed login, once signed as the operator's client
+// would sign it and once unsigned. It returns the milder refusal.
 func readByRelay(t *testing.T, c *nodetest.Cluster, r *relay, trusts *tls.Config) error {
 	t.Helper()
 	nc, err := dialAs(r.url, trusts, c.Admin)
@@ -197,8 +196,8 @@ func asError(e *core.Error) error {
 	return e
 }
 
-// forger is a hostile server that admits anybody, claims that it cannot prove
-// anything just now, and answers everything else as it likes.
+// forger is a hostile server. It admits every client, claims that it cannot prove anything
+// yet, and answers everything else as it likes.
 func forger(t *testing.T, addr string) (url string, asked func() []string) {
 	t.Helper()
 	host, text, err := net.SplitHostPort(addr)
@@ -248,8 +247,8 @@ func forger(t *testing.T, addr string) (url string, asked func() []string) {
 	}
 }
 
-// TestNothingIsSentWithoutAProof: where the cluster's key is known, a server that
-// does not prove it is told nothing and believed nothing, also one that takes the
+// TestNothingIsSentWithoutAProof: a client that knows the cluster's key sends nothing to a
+// server that does not prove it, and believes nothing from it, also if the server takes the
 // connection over later.
 func TestNothingIsSentWithoutAProof(t *testing.T) {
 	t.Parallel()

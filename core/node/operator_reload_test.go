@@ -33,8 +33,8 @@ func operator(id keys.Identity, role core.OperatorRole, name string) core.Operat
 	return core.Operator{Key: id.Public(), Role: role, Name: name}
 }
 
-// TestOperatorsChangeWithoutRestart: the file alone decides, by its change and by
-// a hangup; who is out is out at once, and a broken file changes nothing.
+// TestOperatorsChangeWithoutRestart: the file alone decides, after a change of it and after a
+// hangup. A removed operator loses its sessions at once. A broken file changes nothing.
 func TestOperatorsChangeWithoutRestart(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "n1.toml")
@@ -65,11 +65,11 @@ func TestOperatorsChangeWithoutRestart(t *testing.T) {
 	}
 	defer kept.Close()
 
-	// The file changes: nobody tells the node.
+	// The file changes, without a hangup.
 	settings(t, file, listen, "", operator(ana, core.OperatorAdmin, "ana"), operator(bob, core.OperatorViewer, "bob"))
 	nodetest.Wait(t, 15*time.Second, func() error {
 		if !evil.IsClosed() {
-			return errors.New("eve's session goes on")
+			return errors.New("eve's session did not end")
 		}
 		return nil
 	})
@@ -82,7 +82,7 @@ func TestOperatorsChangeWithoutRestart(t *testing.T) {
 	}
 	defer viewer.Close()
 	if !kept.IsConnected() {
-		t.Error("ana, who stays, lost her session")
+		t.Error("ana stayed an operator and lost her session")
 	}
 
 	// A broken file keeps the old set.
@@ -106,6 +106,6 @@ func TestOperatorsChangeWithoutRestart(t *testing.T) {
 		return nil
 	})
 	if !kept.IsConnected() {
-		t.Error("ana, who stays, lost her session")
+		t.Error("ana stayed an operator and lost her session")
 	}
 }

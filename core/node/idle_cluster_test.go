@@ -12,8 +12,8 @@ import (
 	"unibus/core/nodetest"
 )
 
-// A cluster whose users neither come nor go writes nothing into the buckets that
-// decide, however long it is looked at.
+// TestIdleNodeWritesNothing: without new connections a cluster writes nothing into the
+// buckets of the control plane, even while operators watch it.
 func TestIdleNodeWritesNothing(t *testing.T) {
 	t.Parallel()
 	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV})
@@ -53,7 +53,7 @@ func TestIdleNodeWritesNothing(t *testing.T) {
 	proven(t, cl, "n2", false)
 }
 
-// calm waits until two looks a second apart show the same: what the preparation wrote has been seen then.
+// calm waits until two looks a second apart are equal. The writes of the preparation are over then.
 func calm(t *testing.T, cl *admin.Client) (seen string) {
 	t.Helper()
 	since := time.Now()

@@ -14,9 +14,8 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestMovesLoseNoMessage: two members at the source talk through a whole cutover
-// and then through a whole rollback; every message arrives once and in order, and
-// neither of them is disconnected.
+// TestMovesLoseNoMessage: two members at the source exchange messages during a whole cutover
+// and a whole rollback. Every message arrives once and in order. Neither is disconnected.
 func TestMovesLoseNoMessage(t *testing.T) {
 	t.Parallel()
 	ana, ben := nodetest.Identity(t), nodetest.Identity(t)
@@ -33,7 +32,7 @@ func TestMovesLoseNoMessage(t *testing.T) {
 	cl := c.Client(0, c.Admin)
 	move(t, c, cl, c.Configs[0].DB, false)
 	from, to := connect(t, c, 0, ana), connect(t, c, 0, ben)
-	heard := hears(t, to, room.ID)
+	heard := subscribe(t, to, room.ID)
 
 	t.Log("cutover")
 	end := talk(from, room.ID, ana)
@@ -57,8 +56,8 @@ func TestMovesLoseNoMessage(t *testing.T) {
 	}
 }
 
-// hears subscribes to a room.
-func hears(t *testing.T, to session, room core.RoomID) *nats.Subscription {
+// subscribe subscribes to a room.
+func subscribe(t *testing.T, to session, room core.RoomID) *nats.Subscription {
 	t.Helper()
 	heard, err := to.SubscribeSync("unibus.room." + string(room) + ".*")
 	if err != nil {
@@ -73,7 +72,7 @@ func hears(t *testing.T, to session, room core.RoomID) *nats.Subscription {
 	return heard
 }
 
-// talk says the numbers from 0 on, one each millisecond; end stops it and returns how many it said.
+// talk publishes the numbers from 0, one each millisecond. end stops it and returns the count.
 func talk(from session, room core.RoomID, as keys.Identity) (end func() int) {
 	subject := fmt.Sprintf("unibus.room.%s.%s", room, as.Public())
 	stop, said := make(chan struct{}), make(chan int, 1)
@@ -96,7 +95,7 @@ func talk(from session, room core.RoomID, as keys.Identity) (end func() int) {
 	}
 }
 
-// allHeard takes n messages that were said, each of them once and in order, and no more.
+// allHeard receives n messages, each once and in order, and no more.
 func allHeard(t *testing.T, from, to session, heard *nats.Subscription, n int) {
 	t.Helper()
 	if err := from.Flush(); err != nil {

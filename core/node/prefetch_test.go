@@ -44,7 +44,7 @@ func TestNodesReadTheRowsBeforeTheCutover(t *testing.T) {
 	}
 	rowsInMemory(t, cl, 3)
 	c.WaitServing(core.BackendSQLite, 0)
-	c.WaitServing(core.BackendNone, 1, 2) // by rows that do not count yet nobody is admitted
+	c.WaitServing(core.BackendNone, 1, 2) // the rows in memory admit no user yet
 	if _, err := cl.MigrateCutover(t.Context(), "n1"); err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,8 @@ func TestNodesReadTheRowsBeforeTheCutover(t *testing.T) {
 	c.WaitServing(core.BackendKV, 0, 1, 2)
 }
 
-// An abort empties the buckets under the stores that were opened for the cutover.
+// TestNodesTakePartInAMoveAfterAnAbort: an abort empties the buckets while the stores that
+// the nodes opened for the cutover follow them.
 func TestNodesTakePartInAMoveAfterAnAbort(t *testing.T) {
 	t.Parallel()
 	seed := sample(t)

@@ -12,8 +12,8 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestSoftRecordsWhoWouldBeDenied: a stranger and somebody without a key, on one
-// node of three, are seen by whoever asks any node.
+// TestSoftRecordsWhoWouldBeDenied: an unknown key and a connection without a key at one node
+// of three are shown by every node.
 func TestSoftRecordsWhoWouldBeDenied(t *testing.T) {
 	t.Parallel()
 	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV, BusAuth: core.BusAuthSoft})
@@ -26,7 +26,7 @@ func TestSoftRecordsWhoWouldBeDenied(t *testing.T) {
 	connect(t, c, 1, known)
 	safe := rollout(t, viewer)
 	if !safe.Safe || safe.Verdict != admin.SafeToEnforce || len(safe.Nodes) != 3 || safe.Declared["bus-auth"] != "enforce" || safe.Nodes["n2"].Active["bus-auth"] != "soft" {
-		t.Errorf("before anybody came who would be denied: %+v", safe)
+		t.Errorf("before any connection that enforce would deny: %+v", safe)
 	}
 	for range 3 {
 		connect(t, c, 1, stranger).Close()

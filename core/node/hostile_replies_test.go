@@ -51,7 +51,7 @@ func newHostileWorld(t *testing.T) *hostileWorld {
 	}}
 }
 
-// grant is what a node really allows an identity.
+// grant is the grant that a node gives an identity.
 func (w *hostileWorld) grant(t *testing.T, id keys.Identity) auth.Grant {
 	t.Helper()
 	r := auth.Request{Key: id.Public(), Nonce: []byte("nonce"), Remote: "127.0.0.1:1"}
@@ -69,8 +69,8 @@ func (w *hostileWorld) grant(t *testing.T, id keys.Identity) auth.Grant {
 	return g
 }
 
-// catalog is every subject that means something to a server or a service here,
-// for whoever a caller is. A grant is tried with those of them that it matches.
+// catalog is every subject to which a server or a service here reacts, for any caller. A
+// grant is tried with those of them that it matches.
 func (w *hostileWorld) catalog(t *testing.T) []string {
 	t.Helper()
 	all := slices.Concat(w.systemSubjects(), w.streamSubjects(), []string{
@@ -99,7 +99,7 @@ func (w *hostileWorld) catalog(t *testing.T) []string {
 	return all
 }
 
-// systemSubjects are what nats-server itself answers in its system account.
+// systemSubjects are those that nats-server itself answers in its system account.
 func (w *hostileWorld) systemSubjects() []string {
 	all := []string{"$SYS.REQ.SERVER.PING", "$SYS.REQ.USER.INFO", "$SYS.REQ.CLAIMS.UPDATE", "$SYS.REQ.CLAIMS.LIST", "$SYS.REQ.CLAIMS.DELETE", "$SYS.REQ.ACCOUNT.PING.CONNZ", "$SYS.REQ.ACCOUNT.PING.STATZ"}
 	targets := []string{"PING"}
@@ -122,7 +122,7 @@ func (w *hostileWorld) systemSubjects() []string {
 	return all
 }
 
-// streamSubjects are the parts of JetStream's own API, and what it keeps.
+// streamSubjects are those of JetStream's API and of its streams.
 func (w *hostileWorld) streamSubjects() []string {
 	all := []string{"$JS.API.INFO", "$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES"}
 	for _, stream := range []string{"KV_UNIBUS_users", "KV_UNIBUS_control", "UNIBUS_audit"} {
@@ -136,7 +136,7 @@ func (w *hostileWorld) streamSubjects() []string {
 	return append(all, w.places()...)
 }
 
-// places are where a hostile message must never arrive, whoever sends it there.
+// places are the subjects at which a hostile message must never arrive.
 func (w *hostileWorld) places() []string {
 	op, b := w.op.Public(), w.b.Public()
 	return []string{
@@ -151,8 +151,8 @@ func (w *hostileWorld) places() []string {
 	}
 }
 
-// mayUse are the subjects of the catalog that a grant lets its holder publish
-// to, and those that it names outright.
+// mayUse are the subjects of the catalog to which a grant lets its holder publish, and
+// those that it names itself.
 func mayUse(t *testing.T, g auth.Grant, catalog []string) []string {
 	t.Helper()
 	var subjects []string
@@ -170,7 +170,7 @@ func mayUse(t *testing.T, g auth.Grant, catalog []string) []string {
 	return subjects
 }
 
-// matches says whether a subject is one of those that a pattern stands for.
+// matches says whether a pattern matches a subject.
 func matches(pattern, subject string) bool {
 	p, s := strings.Split(pattern, "."), strings.Split(subject, ".")
 	for i, token := range p {
@@ -184,8 +184,8 @@ func matches(pattern, subject string) bool {
 	return len(p) == len(s)
 }
 
-// attack sends every message that can be made of one subject and one place: a
-// request whose reply goes there, and the headers by which a server writes elsewhere.
+// attack sends every message that can be made of one subject and one place: a request whose
+// reply goes there, and the headers that make a server write elsewhere.
 func attack(nc *nats.Conn, sign func(*nats.Msg) error, subject, place string) error {
 	var errs []error
 	proper := &nats.Msg{Subject: subject, Data: []byte("{}")}
@@ -204,8 +204,8 @@ func attack(nc *nats.Conn, sign func(*nats.Msg) error, subject, place string) er
 	return errors.Join(errs...)
 }
 
-// signerOf signs what only reads, so that it is not refused for its signature
-// before its reply is looked at. What acts is sent as it is.
+// signerOf signs what only reads, so that it is not refused for its signature before its
+// reply subject is used. What changes something is sent unsigned.
 func signerOf(as *binding.Binding, subject string) func(*nats.Msg) error {
 	verb := admin.Verb(subject[strings.LastIndex(subject, ".")+1:])
 	rule, known := admin.Rules()[verb]
@@ -215,10 +215,9 @@ func signerOf(as *binding.Binding, subject string) func(*nats.Msg) error {
 	return func(m *nats.Msg) error { return as.Sign(m, time.Now()) }
 }
 
-// TestHostileRepliesChangeNothing tries, for every role, every subject that it
-// may publish to with every place where an answer would be a write with somebody
-// else's rights. What may be published is what the node grants, so that a grant
-// that is widened is tried as well.
+// TestHostileRepliesChangeNothing tries, for every role, every subject to which it may
+// publish with every place where an answer would be a write with another's rights. The
+// node's own grants say what may be published, so a grant that is widened is tried too.
 func TestHostileRepliesChangeNothing(t *testing.T) {
 	t.Parallel()
 	w := newHostileWorld(t)
@@ -245,7 +244,8 @@ func TestHostileRepliesChangeNothing(t *testing.T) {
 	w.unchanged(t, before)
 }
 
-// attackAs sends what a grant lets its holder send, to every place where the holder may neither speak nor listen.
+// attackAs sends everything that a grant allows to every place where its holder may neither
+// publish nor subscribe.
 func (w *hostileWorld) attackAs(t *testing.T, name string, nc *nats.Conn, as *binding.Binding, g auth.Grant, catalog, places []string) {
 	t.Helper()
 	subjects := mayUse(t, g, catalog)
@@ -265,7 +265,7 @@ func (w *hostileWorld) attackAs(t *testing.T, name string, nc *nats.Conn, as *bi
 	}
 }
 
-// hearings is what arrived where nothing may.
+// hearings collects messages that arrived at a forbidden place.
 type hearings struct {
 	mu   sync.Mutex
 	what map[string]string
@@ -279,7 +279,7 @@ func (h *hearings) hear(account string) nats.MsgHandler {
 	}
 }
 
-// nothing fails for what arrived, but in one account.
+// nothing fails if a message arrived, except in one account.
 func (h *hearings) nothing(t *testing.T, but string) {
 	t.Helper()
 	h.mu.Lock()
@@ -291,7 +291,8 @@ func (h *hearings) nothing(t *testing.T, but string) {
 	}
 }
 
-// listen hears the places in every account where somebody of the process can, and what the attacked hear.
+// listen subscribes to the places in every account that an identity of the process can enter,
+// and to the inboxes of the attacked.
 func (w *hostileWorld) listen(t *testing.T, places []string) *hearings {
 	t.Helper()
 	h := &hearings{what: map[string]string{}}
@@ -327,7 +328,7 @@ func (w *hostileWorld) listen(t *testing.T, places []string) *hearings {
 	return h
 }
 
-// settle waits until what was sent before has been answered: each responder takes one request after the other.
+// settle waits until earlier messages are answered. Each responder handles one request after the other.
 func (w *hostileWorld) settle(t *testing.T) {
 	t.Helper()
 	for i := range w.Nodes {
@@ -345,7 +346,7 @@ func (w *hostileWorld) settle(t *testing.T) {
 	}
 }
 
-// state is every stream with its making and its messages, and who is in the meta group.
+// state is every stream with its creation time and messages, and the peers of the meta group.
 func (w *hostileWorld) state(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}

@@ -37,8 +37,8 @@ func keyEverywhere(t *testing.T, c *nodetest.Cluster) string {
 	return key
 }
 
-// TestClusterKeyIsFoundedOnce, outlives a restart of all nodes, comes back to a
-// node that lost its disk, and is in no bucket, where auditors could read it.
+// TestClusterKeyIsFoundedOnce: the key outlives a restart of all nodes and returns to a
+// node that lost its disk. It is in no bucket, where auditors could read it.
 func TestClusterKeyIsFoundedOnce(t *testing.T) {
 	t.Parallel()
 	w := newHostileWorld(t)
@@ -68,9 +68,9 @@ func TestClusterKeyIsFoundedOnce(t *testing.T) {
 	}
 }
 
-// TestNodeThatIsKnownFoundsTheKey: operators know n2 already, so the cluster that
-// it founds with two fresh nodes has its key. A node that comes later with a key
-// of its own keeps that on disk, serves with the cluster's, and it is said.
+// TestNodeThatIsKnownFoundsTheKey: operators know n2 already, so the cluster of n2 and two
+// new nodes takes its key. A node that joins later with its own key keeps that on disk,
+// serves with the cluster's, and reports the conflict.
 func TestNodeThatIsKnownFoundsTheKey(t *testing.T) {
 	t.Parallel()
 	for name, at := range map[string][]int{"one node has a key": {1}, "two nodes have keys": {0, 1}} {

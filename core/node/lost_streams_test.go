@@ -15,9 +15,9 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestLostStreamsAreCritical: whoever deletes streams of the control plane under
-// running nodes is seen at once, by its own name, on either store, also while
-// another node is down and after a restart.
+// TestLostStreamsAreCritical: a stream of the control plane that is deleted under running nodes
+// is reported at once by name, with either store, also while another node is down and after a
+// restart.
 func TestLostStreamsAreCritical(t *testing.T) {
 	t.Parallel()
 	a, b := nodetest.Identity(t), nodetest.Identity(t)
@@ -76,7 +76,7 @@ func purge(t *testing.T, nc *nats.Conn, subject string) {
 	})
 }
 
-// lost waits for the finding on a stream, of which no other one may guess.
+// lost waits for the finding about a stream. No other finding may guess a cause for it.
 func lost(t *testing.T, cl *admin.Client, stream, text string) {
 	t.Helper()
 	nodetest.Wait(t, 40*time.Second, func() error {

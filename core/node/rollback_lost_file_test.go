@@ -14,9 +14,9 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestLostFileOfARollback: the new file is damaged before it was served, when the
-// authority is its already. The node says what to do, starts again all the same,
-// goes back to KV where that is asked, and goes on by itself once the file is whole.
+// TestLostFileOfARollback: the new file is damaged before it was served, when it is the
+// authority already. The node says what to do, and starts again without it. It returns to
+// KV on request, and otherwise continues once the file is intact.
 func TestLostFileOfARollback(t *testing.T) {
 	t.Parallel()
 	c, cl := soaking(t)
@@ -88,7 +88,7 @@ func wantStranded(t *testing.T, cl *admin.Client, file string) {
 	nodetest.Wait(t, 10*time.Second, func() error { return findingOf(t.Context(), cl, file) })
 }
 
-// findingOf is nil once `status` says that nothing is served, and why.
+// findingOf is nil once `status` says that nothing is served, and names the file.
 func findingOf(ctx context.Context, cl *admin.Client, file string) error {
 	st, err := cl.Status(ctx)
 	if err != nil {
@@ -102,7 +102,7 @@ func findingOf(ctx context.Context, cl *admin.Client, file string) error {
 	return fmt.Errorf("no finding names %s: %+v", file, st.Findings)
 }
 
-// TestKVNeedsNoFile: after the cutover the kept file may be damaged, and its node starts and serves all the same.
+// TestKVNeedsNoFile: after the cutover the kept file may be damaged. Its node starts and serves.
 func TestKVNeedsNoFile(t *testing.T) {
 	t.Parallel()
 	c, _ := soaking(t)
