@@ -106,7 +106,7 @@ func (s *Service) migrationStatus(ctx context.Context, _ core.Operator, _ []byte
 
 func (s *Service) status(ctx context.Context, op core.Operator, _ []byte) (any, error) {
 	v := s.cfg.Eyes.View(ctx)
-	out := Status{View: v, Judgement: cluster.Judge(v, s.cfg.Now().Time()), Operator: op}
+	out := Status{View: v, Judgment: cluster.Judge(v, s.cfg.Now().Time()), Operator: op}
 	if note := s.rekeyNote(); note != nil {
 		out.Findings = append(out.Findings, *note) // notes come last
 	}

@@ -78,13 +78,13 @@ type Node struct {
 	control *control.Service
 
 	// The operators.
-	operators   atomic.Pointer[map[string]core.Operator] // by key: configured, and not removed by command
-	reloading   sync.Mutex
-	configured  []core.Operator  // as the configuration has them; guarded by reloading
-	removed     removedOperators // guarded by reloading
-	removing    sync.Mutex       // held during one removal by command
-	configFault atomic.Pointer[configFault]
-	configWatch background
+	operators     atomic.Pointer[map[string]core.Operator] // by key: configured, and not removed by command
+	reloading     sync.Mutex
+	configured    []core.Operator  // as the configuration has them; guarded by reloading
+	removed       removedOperators // guarded by reloading
+	removing      sync.Mutex       // held during one removal by command
+	configFault   atomic.Pointer[configFault]
+	operatorWatch background // the configuration file, and the ends of keys
 
 	mu     sync.Mutex
 	opened []part

@@ -1,9 +1,6 @@
 package node
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -81,14 +78,6 @@ func (n *Node) operatorsInfo() *cluster.Operators {
 	n.reloading.Lock()
 	defer n.reloading.Unlock()
 	out := &cluster.Operators{List: operatorList(*n.operators.Load()), Removed: n.removed.all()}
-	sum := sha256.New()
-	for _, op := range out.List {
-		_, _ = fmt.Fprintf(sum, "%s %s %q\n", op.Key, op.Role, op.Name) // a hash accepts every write
-	}
-	for _, key := range n.removed.keys() {
-		_, _ = fmt.Fprintf(sum, "removed %s\n", key)
-	}
-	out.Digest = hex.EncodeToString(sum.Sum(nil)[:16])
 	for _, op := range n.configured {
 		if _, removed := n.removed.list[op.Key]; removed {
 			out.Leftover = append(out.Leftover, op)

@@ -17,10 +17,10 @@ import (
 // read twice: an editor may be writing.
 const configPoll = time.Second
 
-// operator looks up an operator in force by key.
+// operator looks up an operator in force by key. An operator whose key has ended is none.
 func (n *Node) operator(key string) (core.Operator, bool) {
 	op, ok := (*n.operators.Load())[key]
-	return op, ok
+	return op, ok && !op.Ended(core.MillisOf(time.Now()))
 }
 
 func operatorsByKey(ops []core.Operator) map[string]core.Operator {
@@ -148,16 +148,16 @@ func (n *Node) announceOperatorChanges(changes []string, command string) {
 }
 
 func (n *Node) openOperators(context.Context) error {
-	if n.cfg.Source == nil || n.cfg.Source.Path() == "" {
-		return nil
+	ctx := n.operatorWatch.start()
+	n.operatorWatch.run(func() { n.endExpiredOperators(ctx) })
+	if n.cfg.Source != nil && n.cfg.Source.Path() != "" {
+		n.operatorWatch.run(func() { n.watchConfig(ctx) })
 	}
-	ctx := n.configWatch.start()
-	n.configWatch.run(func() { n.watchConfig(ctx) })
 	return nil
 }
 
 func (n *Node) closeOperators(context.Context) error {
-	n.configWatch.stop()
+	n.operatorWatch.stop()
 	return nil
 }
 

@@ -201,7 +201,7 @@ func (s *storeSelector) withdraw(reason *core.Error) {
 // triggerRefresh has the observer look at once: what this node serves has changed.
 func (s *storeSelector) triggerRefresh() {
 	if s.n.observer != nil {
-		s.n.observer.Poke()
+		s.n.observer.Refresh()
 	}
 }
 
