@@ -48,7 +48,7 @@ func (n *Node) startControlPlane(ctx context.Context) error {
 			return err
 		}
 	}
-	return n.selector.applyNow(ctx, func() {})
+	return n.selector.applyFirst()
 }
 
 // closeControlPlane first ends what may wait for a quorum. The migration still gets

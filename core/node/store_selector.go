@@ -142,6 +142,13 @@ func (s *storeSelector) applyNow(ctx context.Context, change func()) error {
 	}
 }
 
+// applyFirst serves what is known at the start. It does not wait for the rows, which
+// need a quorum: the migration may have found one already.
+func (s *storeSelector) applyFirst() (err error) {
+	s.do(func(ctx context.Context) { _, err = s.applyDecision(ctx) })
+	return err
+}
+
 // Withdraw implements migrate.Host: no user is admitted and nothing is answered until the next Serve.
 func (s *storeSelector) Withdraw(reason *core.Error) {
 	s.do(func(context.Context) {
