@@ -84,7 +84,7 @@ type ServiceConfig struct {
 	Sessions Sessions
 	Removal  Operators
 	Bus      Bus
-	Mover    Mover
+	Mover    Mover // nil on a node alone
 	Backups  Backups
 	Guard    Guard
 	Prover   Prover

@@ -25,7 +25,7 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		VerbEvents:    typed(s.events),
 		VerbFlags:     s.flags,
 		VerbRollout:   s.rollout,
-		VerbMigration: func(ctx context.Context, _ core.Operator, _ []byte) (any, error) { return s.cfg.Mover.Status(ctx) },
+		VerbMigration: s.migrationStatus,
 		VerbAudit:     typed(s.audit),
 
 		VerbUsers:        typed(s.users),
@@ -43,17 +43,17 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		VerbStepDown:    typed(s.stepDown),
 
 		VerbMigrateStart: typed(func(ctx context.Context, op core.Operator, o migrate.Options) (any, error) {
-			return s.cfg.Mover.Start(ctx, op.Name, o)
+			return s.migrate(func(m Mover) (migrate.Status, error) { return m.Start(ctx, op.Name, o) })
 		}),
-		VerbMigratePause:   moved(s.cfg.Mover.Pause),
-		VerbMigrateResume:  moved(s.cfg.Mover.Resume),
-		VerbMigrateAbort:   moved(s.cfg.Mover.Abort),
-		VerbMigrateCutover: moved(s.cfg.Mover.Cutover),
-		VerbMigrateFinish:  moved(s.cfg.Mover.Finish),
+		VerbMigratePause:   s.moved(Mover.Pause),
+		VerbMigrateResume:  s.moved(Mover.Resume),
+		VerbMigrateAbort:   s.moved(Mover.Abort),
+		VerbMigrateCutover: s.moved(Mover.Cutover),
+		VerbMigrateFinish:  s.moved(Mover.Finish),
 		VerbMigrateLimit: typed(func(ctx context.Context, op core.Operator, r LimitRequest) (any, error) {
-			return s.cfg.Mover.Limit(ctx, op.Name, r.Rate)
+			return s.migrate(func(m Mover) (migrate.Status, error) { return m.Limit(ctx, op.Name, r.Rate) })
 		}),
-		VerbMigrateRollback: moved(s.cfg.Mover.Rollback),
+		VerbMigrateRollback: s.moved(Mover.Rollback),
 
 		VerbBackup:     typed(s.backup),
 		VerbBackupPart: typed(s.backupPart),
@@ -82,8 +82,26 @@ func typed[Req any](f func(context.Context, core.Operator, Req) (any, error)) ve
 }
 
 // moved steers the migration in the caller's name.
-func moved(f func(ctx context.Context, by string) (migrate.Status, error)) verbFunc {
-	return func(ctx context.Context, op core.Operator, _ []byte) (any, error) { return f(ctx, op.Name) }
+func (s *Service) moved(f func(m Mover, ctx context.Context, by string) (migrate.Status, error)) verbFunc {
+	return func(ctx context.Context, op core.Operator, _ []byte) (any, error) {
+		return s.migrate(func(m Mover) (migrate.Status, error) { return f(m, ctx, op.Name) })
+	}
+}
+
+// migrate refuses on a node that has nowhere to migrate to.
+func (s *Service) migrate(f func(Mover) (migrate.Status, error)) (any, error) {
+	if s.cfg.Mover == nil {
+		return nil, core.Errorf(core.KindRefused, "%s runs alone: there is no cluster to which its control plane could move", s.cfg.Node).
+			WithNext("restart it with --cluster-name, --cluster-listen and --routes, and start the other nodes")
+	}
+	return f(s.cfg.Mover)
+}
+
+func (s *Service) migrationStatus(ctx context.Context, _ core.Operator, _ []byte) (any, error) {
+	if s.cfg.Mover == nil {
+		return migrate.Status{State: migrate.StateNone}, nil
+	}
+	return s.cfg.Mover.Status(ctx)
 }
 
 func (s *Service) status(ctx context.Context, op core.Operator, _ []byte) (any, error) {

@@ -19,7 +19,7 @@ import (
 	"unibus/core/nodetest"
 )
 
-// ready waits until an action that changes nothing goes through at node i: nonces and audit are there.
+// ready waits until node i accepts an action that changes nothing: nonces and audit are open then.
 func ready(t *testing.T, c *nodetest.Cluster, i int) *admin.Client {
 	t.Helper()
 	cl := c.Client(i, c.Admin)
@@ -27,7 +27,7 @@ func ready(t *testing.T, c *nodetest.Cluster, i int) *admin.Client {
 	return cl
 }
 
-// takesRequests waits until an action that changes nothing goes through.
+// takesRequests waits until an action that changes nothing is accepted.
 func takesRequests(t *testing.T, cl *admin.Client) {
 	t.Helper()
 	nodetest.Wait(t, 30*time.Second, func() error {
@@ -39,7 +39,7 @@ func takesRequests(t *testing.T, cl *admin.Client) {
 	})
 }
 
-// captured is a signed request as somebody on the way sees it.
+// captured is a signed request as an attacker between client and node sees it.
 func captured(t *testing.T, c *nodetest.Cluster, as keys.Identity, subject string, at time.Time, body any) *nats.Msg {
 	t.Helper()
 	msg := nats.NewMsg(subject)
@@ -56,7 +56,7 @@ func captured(t *testing.T, c *nodetest.Cluster, as keys.Identity, subject strin
 	return msg
 }
 
-// send sends it through node i, in the name of the operator, and returns what the service says.
+// send sends it through node i as the operator, and returns the answer of the service.
 func send(t *testing.T, c *nodetest.Cluster, i int, msg *nats.Msg) error {
 	t.Helper()
 	nc, err := c.Connect(i, c.Admin)
@@ -77,8 +77,8 @@ func send(t *testing.T, c *nodetest.Cluster, i int, msg *nats.Msg) error {
 	return nil
 }
 
-// TestCapturedRequestIsRefusedElsewhere: used once, it is refused by every node,
-// whoever leads the nonces; and under another subject it is not signed.
+// TestCapturedRequestIsRefusedElsewhere: after one use every node refuses the request,
+// whichever node leads the nonces. Under another subject its signature is wrong.
 func TestCapturedRequestIsRefusedElsewhere(t *testing.T) {
 	t.Parallel()
 	c := nodetest.Start(t, nodetest.Config{})
@@ -112,7 +112,7 @@ func TestCapturedRequestIsRefusedElsewhere(t *testing.T) {
 	}
 }
 
-// everywhere sends a used request until each node has refused it: "any" is answered by whichever comes first.
+// everywhere sends a used request until each node has refused it. Any node may answer "any".
 func everywhere(t *testing.T, c *nodetest.Cluster, msg *nats.Msg) {
 	t.Helper()
 	refusedBy := map[string]bool{}
@@ -135,7 +135,7 @@ func everywhere(t *testing.T, c *nodetest.Cluster, msg *nats.Msg) {
 	}
 }
 
-// TestEveryActionIsInTheAudit, whoever asks for it afterwards, newest first and by pages.
+// TestEveryActionIsInTheAudit: every node shows it, newest first and in pages.
 func TestEveryActionIsInTheAudit(t *testing.T) {
 	t.Parallel()
 	c := nodetest.Start(t, nodetest.Config{})
@@ -173,8 +173,8 @@ func TestEveryActionIsInTheAudit(t *testing.T) {
 	})
 }
 
-// TestAuditRefusesWithoutIntent: a node without its peers can record nothing in
-// the cluster, so it changes nothing; what takes danger away it does, and tells later.
+// TestAuditRefusesWithoutIntent: a node without its peers cannot record an intent in the
+// cluster, so it changes nothing. It still does what averts danger, and records that later.
 func TestAuditRefusesWithoutIntent(t *testing.T) {
 	t.Parallel()
 	user := nodetest.Identity(t)

@@ -12,24 +12,25 @@ import (
 	"unibus/core/store/sqlite"
 )
 
-// openDesk is where backups are made and handed out. Its files lie apart from those that a move keeps.
-func (n *Node) openDesk(ctx context.Context) error {
-	n.desk = backup.NewDesk(backup.DeskConfig{
+// openBackups begins to make backups and hand them out. Its directory is not the one of the
+// copies that a migration keeps.
+func (n *Node) openBackups(ctx context.Context) error {
+	n.backups = backup.NewDesk(backup.DeskConfig{
 		Sign: n.clusterKey, Node: n.cfg.Name, Dir: filepath.Join(n.cfg.Data, "handing-out"),
-		Make: n.plane.backup, Need: n.plane.backupSize, Free: freeBytes,
+		Make: n.backup, Need: n.backupSize, Free: freeBytes,
 	})
-	return n.desk.Open(ctx)
+	return n.backups.Open(ctx)
 }
 
-func (n *Node) closeDesk(context.Context) error { return n.desk.Close() }
+func (n *Node) closeBackups(context.Context) error { return n.backups.Close() }
 
-// exportSchema is the version of the files that createFile makes.
+// exportSchema is the schema version of the files that createFile makes.
 const exportSchema = 2
 
-// backup writes what this node serves to a new file: the buckets as they count,
-// or the SQLite file as it is.
-func (p *plane) backup(ctx context.Context, path string, rows func(int)) (admin.Backup, error) {
-	s, err := p.n.holder.Store()
+// backup writes the store that this node serves to a new file: the rows of the buckets, or
+// the SQLite file as it is.
+func (n *Node) backup(ctx context.Context, path string, rows func(int)) (admin.Backup, error) {
+	s, err := n.holder.Store()
 	if err != nil {
 		return admin.Backup{}, err
 	}
@@ -52,13 +53,14 @@ func (p *plane) backup(ctx context.Context, path string, rows func(int)) (admin.
 	return out, nil
 }
 
-// signedBackup is the copy of the file that a move takes. What a failure leaves of it the move removes.
-func (p *plane) signedBackup(ctx context.Context, path string) (sqlite.BackupInfo, error) {
-	b, err := p.db().Backup(ctx, path)
+// signedBackup is the copy of the file that a migration makes. The migration removes what a
+// failure leaves.
+func (n *Node) signedBackup(ctx context.Context, path string) (sqlite.BackupInfo, error) {
+	b, err := n.selector.file().Backup(ctx, path)
 	if err != nil {
 		return b, err
 	}
-	return backup.Sign(ctx, p.n.clusterKey, p.n.cfg.Name, b.Path)
+	return backup.Sign(ctx, n.clusterKey, n.cfg.Name, b.Path)
 }
 
 func backupFile(ctx context.Context, db *sqlite.Store, path string) (admin.Backup, error) {
@@ -70,8 +72,8 @@ func backupFile(ctx context.Context, db *sqlite.Store, path string) (admin.Backu
 	switch core.KindOf(err) {
 	case "":
 		return admin.Backup{Backend: core.BackendSQLite, Schema: content.Schema, Bytes: b.Bytes, SHA256: b.SHA256, Tables: content.Tables}, nil
-	case core.KindRefused: // the copy is of the moment of a fence
-		err = core.Errorf(core.KindUnavailable, "the control plane is moving, and its file takes no changes just now").
+	case core.KindRefused: // the copy was made during a fence
+		err = core.Errorf(core.KindUnavailable, "the control plane is moving, and its file is fenced meanwhile").
 			WithNext("try again in a minute")
 	case core.KindInvalid:
 		err = core.Errorf(core.KindInvalid, "%s cannot be restored from a backup as it is: %w", db.Path(), err).WithNext("%s", core.AsError(err).Next)
@@ -79,23 +81,23 @@ func backupFile(ctx context.Context, db *sqlite.Store, path string) (admin.Backu
 	return admin.Backup{}, errors.Join(err, migrate.RemoveSQLiteFile(path))
 }
 
-// backupSize is what a backup and its making may take on this node's disk.
-func (p *plane) backupSize(ctx context.Context) (int64, error) {
-	if p.serving().Backend == core.BackendSQLite && p.db() != nil {
-		return 2 * p.db().Size(), nil
+// backupSize is how much of this node's disk a backup may take while it is made.
+func (n *Node) backupSize(ctx context.Context) (int64, error) {
+	if n.selector.serving().Backend == core.BackendSQLite && n.selector.file() != nil {
+		return 2 * n.selector.file().Size(), nil
 	}
-	return 2 * p.bucketBytes(ctx), nil
+	return 2 * n.bucketBytes(ctx), nil
 }
 
-// bucketBytes is what one replica of the buckets takes.
-func (p *plane) bucketBytes(ctx context.Context) (size int64) {
-	for _, b := range p.n.observer.Fresh(ctx).Buckets {
+// bucketBytes is the size of one replica of the buckets.
+func (n *Node) bucketBytes(ctx context.Context) (size int64) {
+	for _, b := range n.observer.Fresh(ctx).Buckets {
 		size += b.Bytes
 	}
 	return size
 }
 
 // BucketBytes implements migrate.Target.
-func (t moveTarget) BucketBytes(ctx context.Context) (int64, error) {
-	return t.plane.bucketBytes(ctx), nil
+func (t *migrationTarget) BucketBytes(ctx context.Context) (int64, error) {
+	return t.n.bucketBytes(ctx), nil
 }

@@ -14,8 +14,8 @@ import (
 	"unibus/core/store/storetest"
 )
 
-// TestBackupOfAFileThatCannotBeRestored is refused at once and leaves nothing:
-// later nobody could mend it.
+// TestBackupOfAFileThatCannotBeRestored: it is refused at once and leaves no file. A
+// backup of such a file could not be mended later.
 func TestBackupOfAFileThatCannotBeRestored(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -53,7 +53,7 @@ func TestBackupOfAFileThatCannotBeRestored(t *testing.T) {
 	}
 }
 
-// respell gives the users of a file a role that nobody knows, as another program could.
+// respell gives the users of a file a role that does not exist, as another program could.
 func respell(t *testing.T, s *sqlite.Store) error {
 	t.Helper()
 	if err := s.Close(); err != nil {

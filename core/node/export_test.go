@@ -10,11 +10,14 @@ import (
 	"unibus/core/store/kv"
 )
 
-// Store is what this node's holder publishes, for tests that write past the services.
+// Reload is reload, for tests.
+func (n *Node) Reload() error { return n.reload() }
+
+// Store is the store that this node serves, for tests that write past the services.
 func (n *Node) Store() (core.Store, error) { return n.holder.Store() }
 
-// Answers decides on a user as admission does, and says which store decided:
-// an error where none did.
+// Answers decides on a user as admission does, and returns the backend that decided, or
+// an error if none did.
 func (n *Node) Answers(ctx context.Context, id core.UserID) (core.Backend, error) {
 	s, err := n.holder.Store()
 	if err != nil {
@@ -29,10 +32,10 @@ func (n *Node) Answers(ctx context.Context, id core.UserID) (core.Backend, error
 	return core.BackendSQLite, nil
 }
 
-// StoreConn is the connection by which this node's KV store is written, for what is measured beside it.
+// StoreConn is the connection of this node's KV store, for measurements beside it.
 func (n *Node) StoreConn() *nats.Conn { return n.conns.store }
 
-// SystemConn is the connection by which this node looks at the servers: it hears everything in SYS.
+// SystemConn is the connection over which this node observes the servers: it receives everything in SYS.
 func (n *Node) SystemConn() *nats.Conn { return n.conns.system }
 
 // Decide is what the node's authenticator says about a connection.

@@ -13,9 +13,10 @@ import (
 	"unibus/core/store/sqlite/hostile"
 )
 
-// TestAProgramInTheFileOfANode: a trigger comes into the files of two nodes that serve them. Neither is
-// compared, moved or saved; nothing is changed in them, and nobody is told that it was; no one is admitted
-// by them. A node does not start with such a file. Without the trigger all is as before.
+// TestAProgramInTheFileOfANode: a trigger is added to the files of two nodes that serve them.
+// The files are not compared, migrated or backed up. No change is accepted or acknowledged
+// in them, and they admit no user. A node does not start with such a file. Without the
+// trigger all works as before.
 func TestAProgramInTheFileOfANode(t *testing.T) {
 	t.Parallel()
 	const trigger = "CREATE TRIGGER comes_back AFTER UPDATE ON users BEGIN UPDATE users SET status = 'active' WHERE id = NEW.id; END"
@@ -46,7 +47,7 @@ func TestAProgramInTheFileOfANode(t *testing.T) {
 		t.Errorf("moved: %v, %+v", st.Error, st.Problems)
 	}
 	if admits(t, c, 0, b) {
-		t.Error("somebody was admitted by it")
+		t.Error("it admitted a user")
 	}
 	if err := c.Nodes[1].Close(); err != nil {
 		t.Fatal(err)

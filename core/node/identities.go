@@ -14,18 +14,18 @@ import (
 	"unibus/core/keys"
 )
 
-// identities are the node's own keys. They are made at every start, never leave
-// memory and are admitted from the in-process pipe alone.
+// identities are the node's own keys. They are made at every start, never leave memory,
+// and are admitted from the in-process pipe alone.
 type identities struct {
-	system  keys.Identity // observes, over SYS
-	store   keys.Identity // the KV store's, everything in CONTROL
+	system  keys.Identity // observes the servers, over SYS
+	store   keys.Identity // the KV store: everything in CONTROL
 	admin   keys.Identity // answers operators: may publish to inboxes and events alone
-	peer    keys.Identity // talks to the other nodes
+	peer    keys.Identity // asks the other nodes, and answers them
 	audit   keys.Identity // appends to the audit
 	control keys.Identity // answers users: may publish to inboxes and rooms' events alone
 }
 
-// connections are the node's own, one for each identity.
+// connections are the node's own to its bus, one for each identity.
 type connections struct {
 	system, store, admin, peer, audit, control *nats.Conn
 }
@@ -36,12 +36,12 @@ func (n *Node) openIdentities(context.Context) error {
 		id    *keys.Identity
 		grant auth.Grant
 	}{
-		{&n.ids.system, auth.GrantSystem()},
-		{&n.ids.store, auth.GrantStore()},
-		{&n.ids.admin, auth.GrantAdminService()},
-		{&n.ids.peer, auth.GrantPeer()},
-		{&n.ids.audit, auth.GrantAudit(n.cfg.Name)},
-		{&n.ids.control, auth.GrantControlService()},
+		{&n.identities.system, auth.GrantSystem()},
+		{&n.identities.store, auth.GrantStore()},
+		{&n.identities.admin, auth.GrantAdminService()},
+		{&n.identities.peer, auth.GrantPeer()},
+		{&n.identities.audit, auth.GrantAudit(n.cfg.Name)},
+		{&n.identities.control, auth.GrantControlService()},
 	} {
 		id, err := keys.GenerateIdentity()
 		if err != nil {
@@ -53,7 +53,7 @@ func (n *Node) openIdentities(context.Context) error {
 	n.auth = auth.New(auth.Config{
 		Mode: n.cfg.BusAuth, Operators: n.cfg.Operators, ViewerVerbs: viewerVerbs(), Internal: grants, Users: &n.holder,
 		OnSoft: func(key, remote string, reason *core.Error) {
-			if n.soft.record(key, remote, reason, time.Now()) { // a client that comes again and again is counted, not logged
+			if n.soft.record(key, remote, reason, time.Now()) { // a client that reconnects all the time is counted, not logged
 				n.log.Warn("admitted, would be denied under enforce", "key", key, "remote", remote, "reason", reason)
 			}
 		},
@@ -62,7 +62,7 @@ func (n *Node) openIdentities(context.Context) error {
 	return nil
 }
 
-// viewerVerbs are what a viewer may send; the server refuses the rest before the service does.
+// viewerVerbs are the verbs that a viewer may send. The server refuses others before the service does.
 func viewerVerbs() []string {
 	var verbs []string
 	for v, rule := range admin.Rules() {
@@ -79,12 +79,12 @@ func (n *Node) openConnections(context.Context) error {
 		id   keys.Identity
 		name string
 	}{
-		{&n.conns.system, n.ids.system, "observer"},
-		{&n.conns.store, n.ids.store, "store"},
-		{&n.conns.admin, n.ids.admin, "operators' service"},
-		{&n.conns.peer, n.ids.peer, "peers"},
-		{&n.conns.audit, n.ids.audit, "audit"},
-		{&n.conns.control, n.ids.control, "control service"},
+		{&n.conns.system, n.identities.system, "observer"},
+		{&n.conns.store, n.identities.store, "store"},
+		{&n.conns.admin, n.identities.admin, "operators' service"},
+		{&n.conns.peer, n.identities.peer, "peers"},
+		{&n.conns.audit, n.identities.audit, "audit"},
+		{&n.conns.control, n.identities.control, "control service"},
 	} {
 		nc, err := n.bus.InProcess(c.id, nats.Name("unibusd "+c.name))
 		if err != nil {

@@ -63,8 +63,8 @@ func TestKVStoreDecentralizedConsistency(t *testing.T) {
 	}
 }
 
-// A request's reply subject is published with the service's rights, so the
-// service must not answer anywhere but in the caller's own inbox.
+// TestRepliesOutsideTheCallersInboxAreDropped: the service publishes a reply with its own
+// rights, so it must answer only in the caller's own inbox.
 func TestRepliesOutsideTheCallersInboxAreDropped(t *testing.T) {
 	t.Parallel()
 	c := nodetest.Start(t, nodetest.Config{Nodes: 1})
@@ -157,7 +157,7 @@ func TestCloseTwiceIsHarmless(t *testing.T) {
 	}
 }
 
-// signedRead is a request of the admin as its client makes it.
+// signedRead is a request of the admin, signed as its client signs it.
 func signedRead(t *testing.T, nc *nats.Conn, c *nodetest.Cluster, subject, reply string) *nats.Msg {
 	t.Helper()
 	msg := nats.NewMsg(subject)

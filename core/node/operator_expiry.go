@@ -10,10 +10,9 @@ import (
 )
 
 // endExpiredOperators ends the sessions of operators whose keys end while they are
-// connected. The authenticator refuses such a key by the clock; only sessions that
-// are open need somebody to end them.
+// connected. The authenticator refuses such a key by the clock, and leaves open sessions.
 func (n *Node) endExpiredOperators(ctx context.Context) {
-	tick := time.NewTicker(watchEvery)
+	tick := time.NewTicker(configPoll)
 	defer tick.Stop()
 	last := core.MillisOf(time.Now())
 	for {
@@ -36,6 +35,6 @@ func (n *Node) endExpired(op core.Operator) {
 	text := fmt.Sprintf("the key of the operator %s (%s) has ended, %d sessions ended", op.Name, op.Role, n.bus.DisconnectUser(op.Key))
 	n.log.Info(text, "key", op.Key)
 	if n.peers != nil {
-		eyes{n}.Note(cluster.Note, "node."+n.cfg.Name, text)
+		clusterView{n}.Note(cluster.Note, "node."+n.cfg.Name, text)
 	}
 }

@@ -3,71 +3,73 @@ package node
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"maps"
-	"os"
-	"sync"
 
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
 	"unibus/core/cluster"
-	"unibus/core/config"
 )
 
-// What nodes tell each other, in CONTROL; operators have no rights on these subjects.
+// The subjects on which nodes talk to each other, in CONTROL. Operators have no rights on them.
 const (
-	subjectInfo    = "unibus.peer.v1.all.info"    // every node answers with its cluster.Info
-	subjectEnded   = "unibus.peer.v1.all.ended"   // endRequest → endReply, once the node has seen the revocation
-	subjectRollout = "unibus.peer.v1.all.rollout" // every node answers with its softReply
-	subjectPresent = "unibus.peer.v1.all.present" // presentRequest → presentReply
-	subjectRemoved = "unibus.peer.v1.all.removed" // removedRequest → endReply, once the node refuses the key
-	subjectEvents  = "unibus.events.v1"           // a cluster.Event that every node records
+	subjectInfo    = "unibus.peer.v1.all.info"        // every node answers with its cluster.Info
+	subjectEnded   = "unibus.peer.v1.all.ended"       // endRequest → endReply, once the node has seen the revocation
+	subjectRollout = "unibus.peer.v1.all.rollout"     // every node answers with its softReply
+	subjectPresent = "unibus.peer.v1.all.present"     // presenceRequest → presenceReply
+	subjectRemoved = "unibus.peer.v1.all.removed"     // removalRequest → endReply, once the node refuses the key
+	subjectKey     = "unibus.peer.v1.all.cluster-key" // keyRequest → keyReply, from nodes that have the key
+	subjectEvents  = "unibus.events.v1"               // a cluster.Event that every node records
 )
 
-// peers answers the other nodes and asks them.
+// peers asks the other nodes, and answers them.
 type peers struct {
 	conn   *nats.Conn
 	size   int // configured nodes
 	info   func() cluster.Info
 	record func([]cluster.Event)
 
-	// slow are questions whose answer may have to wait for the store; nil: no answer.
-	slow  map[string]func(ctx context.Context, body []byte) any
-	slots chan struct{} // bounds those under way
+	// slow are questions whose answer may have to wait. A nil answer is not sent.
+	slow  map[string]answerFunc
+	slots chan struct{} // bounds the slow questions under way
 
-	mu   sync.Mutex
-	subs []*nats.Subscription
-	end  context.CancelFunc
+	subs   []*nats.Subscription
+	cancel context.CancelFunc // ends slow answers
 }
 
-// slowPeers is how many slow questions are answered at a time; who asks more is left without an answer.
-const slowPeers = 64
+// answerFunc returns the reply to a question.
+type answerFunc func(ctx context.Context, body []byte) any
+
+// slowAnswers is how many slow questions are answered at a time. Further ones get no answer.
+const slowAnswers = 64
 
 func (n *Node) openPeers(context.Context) error {
 	n.peers = &peers{
-		conn: n.conns.peer, size: n.cfg.Size(), info: n.info, record: n.recorder.Record, slots: make(chan struct{}, slowPeers),
-		slow: map[string]func(context.Context, []byte) any{
+		conn: n.conns.peer, size: n.cfg.Size(), info: n.info, record: n.recorder.Record, slots: make(chan struct{}, slowAnswers),
+		slow: map[string]answerFunc{
 			subjectEnded:   n.sessions.answer,
-			subjectRemoved: n.answerRemoved,
-			subjectRollout: func(ctx context.Context, _ []byte) any { return n.rolloutHere(ctx) },
+			subjectRemoved: n.answerRemoval,
+			subjectRollout: func(ctx context.Context, _ []byte) any { return n.softReply(ctx) },
 			subjectKey:     n.clusterKey.share,
-			subjectPresent: func(_ context.Context, body []byte) any { return n.presentHere(body) },
+			subjectPresent: func(_ context.Context, body []byte) any { return n.answerPresence(body) },
 		},
 	}
 	maps.Copy(n.peers.slow, newFileReader(n).answers())
 	return n.peers.open()
 }
 
-func (n *Node) closePeers(context.Context) error { return n.peers.close() }
+func (n *Node) closePeers(context.Context) error {
+	n.peers.close()
+	return nil
+}
 
 func (p *peers) open() error {
-	ctx, end := context.WithCancel(context.Background())
-	p.end = end
+	ctx, cancel := context.WithCancel(context.Background())
+	p.cancel = cancel
 	handlers := map[string]nats.MsgHandler{
 		subjectInfo: func(m *nats.Msg) {
 			if body, err := json.Marshal(p.info()); err == nil {
-				_ = m.Respond(body) // who asked waits until its deadline and shows us as silent
+				_ = m.Respond(body) // without it the asking node shows this one as silent
 			}
 		},
 		subjectEvents: func(m *nats.Msg) {
@@ -83,17 +85,16 @@ func (p *peers) open() error {
 	for subject, f := range handlers {
 		sub, err := p.conn.Subscribe(subject, f)
 		if err != nil {
-			return errors.Join(core.Errorf(core.KindFailed, "the other nodes cannot be listened to: %w", err), p.close())
+			p.close()
+			return core.Errorf(core.KindFailed, "the subjects of the other nodes cannot be subscribed to: %w", err)
 		}
-		p.mu.Lock()
 		p.subs = append(p.subs, sub)
-		p.mu.Unlock()
 	}
 	return nil
 }
 
-// answer answers a slow question beside the others.
-func (p *peers) answer(ctx context.Context, m *nats.Msg, f func(context.Context, []byte) any) {
+// answer answers a slow question in a goroutine of its own.
+func (p *peers) answer(ctx context.Context, m *nats.Msg, f answerFunc) {
 	select {
 	case p.slots <- struct{}{}:
 	default:
@@ -103,10 +104,18 @@ func (p *peers) answer(ctx context.Context, m *nats.Msg, f func(context.Context,
 		defer func() { <-p.slots }()
 		if out := f(ctx, m.Data); out != nil {
 			if body, err := json.Marshal(out); err == nil {
-				_ = m.Respond(body) // who asked shows us as unknown
+				_ = m.Respond(body) // without it the asking node shows this one as unknown
 			}
 		}
 	}()
+}
+
+func (p *peers) close() {
+	p.cancel()
+	for _, s := range p.subs {
+		_ = s.Unsubscribe() // fails only if the connection is gone, and the subscription with it
+	}
+	p.subs = nil
 }
 
 // ask asks every node, this one included, until each returns false or ctx ends.
@@ -114,21 +123,36 @@ func (p *peers) ask(ctx context.Context, subject string, body []byte, each func(
 	return cluster.Conn{NATS: p.conn}.RequestMany(ctx, subject, body, each)
 }
 
-func (p *peers) close() error {
-	p.end()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, s := range p.subs {
-		_ = s.Unsubscribe() // fails only where the connection is gone, and the subscription with it
+// askEveryNode returns the answer of each configured node, this one included. A node that
+// does not answer before ctx ends has the answer silent. It waits for no more than wanted answers.
+func askEveryNode[Reply, Answer any](ctx context.Context, n *Node, subject string, question any, wanted int, silent Answer, read func(Reply) (node string, a Answer)) (map[string]Answer, error) {
+	nodes := map[string]Answer{}
+	for _, name := range n.sessions.names() {
+		nodes[name] = silent
 	}
-	p.subs = nil
-	return nil
+	body, err := json.Marshal(question)
+	if err != nil {
+		return nodes, err
+	}
+	answers := 0
+	err = n.peers.ask(ctx, subject, body, func(data []byte) bool {
+		var reply Reply
+		if json.Unmarshal(data, &reply) != nil {
+			return true
+		}
+		if name, a := read(reply); name != "" {
+			nodes[name] = a
+			answers++
+		}
+		return answers < wanted
+	})
+	return nodes, err
 }
 
-// infos asks every node, this one included; those that are silent until ctx ends are missing.
+// infos asks every node, this one included. Nodes that do not answer before ctx ends are missing.
 func (p *peers) infos(ctx context.Context) ([]cluster.Info, error) {
 	var out []cluster.Info
-	err := cluster.Conn{NATS: p.conn}.RequestMany(ctx, subjectInfo, nil, func(reply []byte) bool {
+	err := p.ask(ctx, subjectInfo, nil, func(reply []byte) bool {
 		var i cluster.Info
 		if err := json.Unmarshal(reply, &i); err == nil {
 			out = append(out, i)
@@ -143,46 +167,4 @@ func (p *peers) announce(e cluster.Event) {
 	if body, err := json.Marshal(e); err == nil {
 		_ = p.conn.Publish(subjectEvents, body) // without a connection this node is stopping
 	}
-}
-
-// info is what this node says of itself.
-func (n *Node) info() cluster.Info {
-	i := cluster.Info{
-		Name: n.cfg.Name, Version: n.cfg.Version, PID: os.Getpid(),
-		BusAuth: n.cfg.BusAuth, TLS: n.cfg.TLS(), Listen: n.bus.Addr(), Loopback: config.Loopback(n.cfg.Listen),
-		Store: n.cfg.Store, Replicas: n.cfg.Replicas, Serving: n.plane.serving(), SyncWrites: true,
-		ProvenMS: n.plane.provenMS(), Ready: n.plane.opened.Load(),
-	}
-	if entry, err := n.journal.Load(); err == nil {
-		i.Journal = entry.Authority
-	}
-	if until, err := n.bus.CertUntil(); err == nil && !until.IsZero() {
-		i.CertUntil = core.MillisOf(until)
-	}
-	for _, c := range n.bus.Channels() {
-		i.Channels = append(i.Channels, c.String())
-	}
-	q := n.quotas()
-	i.Quotas = map[string]int{
-		"quota-invitations": q.Invitations, "quota-rooms": q.Rooms, "quota-members": q.Members, "quota-rekeys": q.Rekeys, "quota-megabytes": int(q.Bytes >> 20),
-	}
-	i.ClusterKey, i.OwnKey = n.clusterKey.Public(), n.clusterKey.conflict()
-	i.Fingerprint = n.plane.fingerprint()
-	i.Operators = n.operatorsInfo()
-	clients := n.bus.Clients()
-	i.Sessions = &clients
-	if free, err := freeBytes(n.cfg.Data); err == nil {
-		i.DiskFree = &free
-	}
-	return i
-}
-
-// activeFlags is what a node runs, in the names of the declared flags.
-func activeFlags(i cluster.Info) map[string]string {
-	out := map[string]string{}
-	active := config.Flags{BusAuth: i.BusAuth, BusTLS: i.TLS, Decentralized: i.Serving.Backend == core.BackendKV}
-	for _, f := range active.List() {
-		out[f.Name] = f.Value
-	}
-	return out
 }

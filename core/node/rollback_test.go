@@ -29,7 +29,7 @@ func sample(t *testing.T) core.Snapshot {
 	return s.Snapshot
 }
 
-// soaking is a cluster whose control plane was moved from n1's file to KV.
+// soaking is a cluster whose control plane was migrated from n1's file to KV.
 func soaking(t *testing.T) (*nodetest.Cluster, *admin.Client) {
 	t.Helper()
 	return soakingOf(t, sample(t))
@@ -45,7 +45,7 @@ func soakingOf(t *testing.T, seed core.Snapshot) (*nodetest.Cluster, *admin.Clie
 	return c, cl
 }
 
-// move runs a move of n1's file to its end.
+// move runs a migration of n1's file until it stops.
 func move(t *testing.T, c *nodetest.Cluster, cl *admin.Client, db string, cutover bool) migrate.Status {
 	t.Helper()
 	begin(t, cl, migrate.Options{DB: resolved(t, db), Replicas: len(c.Configs), Cutover: cutover})
@@ -55,7 +55,7 @@ func move(t *testing.T, c *nodetest.Cluster, cl *admin.Client, db string, cutove
 	return rests(t, cl, migrate.StateVerify)
 }
 
-// begin starts a move at n1 once the nodes have seen each other.
+// begin starts a migration at n1 once the nodes have seen each other.
 func begin(t *testing.T, cl *admin.Client, o migrate.Options) {
 	t.Helper()
 	nodetest.Wait(t, 30*time.Second, func() error {
@@ -74,7 +74,7 @@ func resolved(t *testing.T, path string) string {
 	return path
 }
 
-// rests waits until the move rests in a state.
+// rests waits until the migration has stopped in a state.
 func rests(t *testing.T, cl *admin.Client, want migrate.State) (st migrate.Status) {
 	t.Helper()
 	nodetest.Wait(t, 60*time.Second, func() (err error) {
@@ -115,22 +115,22 @@ func TestRollbackLosesNothing(t *testing.T) {
 	c.WaitServing(core.BackendSQLite, 0)
 	u, err := c.Client(0, c.Admin).UserGet(t.Context(), gone.Public())
 	if err != nil || u.Status != core.UserRevoked {
-		t.Errorf("who was revoked after the cutover is %s, %v", u.Status, err)
+		t.Errorf("the user revoked after the cutover is %s, %v", u.Status, err)
 	}
 	nc, err := c.Connect(0, added)
 	if err != nil {
-		t.Errorf("who was added after the cutover is not admitted at n1: %v", err)
+		t.Errorf("the user added after the cutover is not admitted at n1: %v", err)
 	} else {
 		nc.Close()
 	}
 	if nc, err := c.Connect(1, added); err == nil {
 		nc.Close()
-		t.Error("n2 admits users, and is not the control plane any more")
+		t.Error("n2 admits users, and is no longer the control plane")
 	}
 	select {
 	case <-ended:
 	case <-time.After(10 * time.Second):
-		t.Error("the session at n2 goes on, where nobody would hear of a revocation")
+		t.Error("the session at n2 did not end: n2 would not hear of a revocation")
 	}
 	checkFile(t, st.Export.Path, 32)
 
@@ -157,16 +157,16 @@ func checkFile(t *testing.T, path string, users int) {
 	}
 }
 
-// truth is what one node answers from at one moment.
+// truth is the store from which one node answers at one time.
 type truth struct {
 	node     int
 	backend  core.Backend
 	from, to time.Time // it was so all this time
 }
 
-// TestNoTwoAuthorities: through a cutover and a rollback no two nodes answer
-// from different stores at the same time. Every node is asked without a pause;
-// an answer that was the same before and after another's counts for all the time between.
+// TestNoTwoAuthorities: during a cutover and a rollback no two nodes answer from different
+// stores at the same time. Every node is asked without a pause. Two equal answers in a row
+// count for all the time between them.
 func TestNoTwoAuthorities(t *testing.T) {
 	t.Parallel()
 	c := nodetest.Start(t, nodetest.Config{Seed: sample(t)})
@@ -211,7 +211,7 @@ func TestNoTwoAuthorities(t *testing.T) {
 	}
 }
 
-// answers asks a node's own store until ctx ends, and notes from what it answered.
+// answers asks a node's own store until ctx ends, and records which store answered.
 func answers(ctx context.Context, c *nodetest.Cluster, i int) []truth {
 	var out []truth
 	user := core.UserID(c.Admin.Public())

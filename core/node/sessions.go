@@ -169,7 +169,7 @@ func (s *sessions) review(ctx context.Context, file *fileWatch) {
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
 	path := ""
-	if as := s.n.plane.serving(); as.Backend == core.BackendSQLite {
+	if as := s.n.selector.serving(); as.Backend == core.BackendSQLite {
 		path = as.File
 	}
 	written := file.written(path)
@@ -370,6 +370,6 @@ func (s *sessions) recorded(u core.User) (revocation, bool) {
 func (s *sessions) alarmed(e *core.Error) {
 	s.n.log.Error("the control plane raised an alarm", "error", e, "next", e.Next)
 	if s.n.peers != nil {
-		eyes{s.n}.Note(cluster.Critical, "authority", e.Text)
+		clusterView{s.n}.Note(cluster.Critical, "authority", e.Text)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestBareServerIsNamed: a nats-server with JetStream that got a route is critical
-// by name on every node, counts as no node, and gets no advice about its disk.
+// TestBareServerIsNamed: a nats-server with JetStream that has a route is critical by name on
+// every node. It does not count as a node, and gets no advice about its disk.
 func TestBareServerIsNamed(t *testing.T) {
 	t.Parallel()
 	c := nodetest.Start(t, nodetest.Config{Nodes: 3, Store: core.BackendSQLite})

@@ -1,0 +1,28 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/config"
+)
+
+// openAdminService begins to answer operators. It is opened after everything that it steers.
+func (n *Node) openAdminService(ctx context.Context) error {
+	declared := map[string]string{}
+	for _, f := range config.Declared().List() {
+		declared[f.Name] = f.Value
+	}
+	n.admin = admin.NewService(admin.ServiceConfig{
+		Conn: n.conns.admin, Node: n.cfg.Name, Declared: declared, Flags: activeFlags,
+		Operator: n.operator, Guard: n.replay, Prover: n.prover(), Audit: n.audit,
+		Now:    func() core.Millis { return core.MillisOf(time.Now()) },
+		Holder: &n.holder, Eyes: clusterView{n}, Groups: raftGroups{n}, Sessions: n.sessions, Removal: operatorRemover{n},
+		Bus: roomBus{n}, Mover: n.migrator(), Backups: n.backups, Log: n.log,
+	})
+	return n.admin.Open(ctx)
+}
+
+func (n *Node) closeAdminService(context.Context) error { return n.admin.Close() }

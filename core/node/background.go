@@ -1,0 +1,47 @@
+package node
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// background is a part's goroutines, which end together.
+type background struct {
+	cancel context.CancelFunc // nil before start
+	work   sync.WaitGroup
+}
+
+// start returns the context of goroutines that are started with run.
+func (b *background) start() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	b.cancel = cancel
+	return ctx
+}
+
+func (b *background) run(f func()) { b.work.Go(f) }
+
+// stop ends the goroutines and waits for them. Without a start it does nothing.
+func (b *background) stop() {
+	if b.cancel == nil {
+		return
+	}
+	b.cancel()
+	b.work.Wait()
+}
+
+// sleep ends early with ctx.
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// repeat calls f at once and then after each pause, until ctx ends.
+func repeat(ctx context.Context, pause time.Duration, f func()) {
+	for ctx.Err() == nil {
+		f()
+		sleep(ctx, pause)
+	}
+}

@@ -1,0 +1,162 @@
+package node_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/config"
+	"unibus/core/migrate"
+	"unibus/core/nodetest"
+)
+
+// TestVerifyFindsABitFlippedOnAFollower: while other tables are copied, one bit of a row
+// flips on the disk of a node that does not lead its bucket. The verification names that
+// node and that key, and a cutover is refused.
+func TestVerifyFindsABitFlippedOnAFollower(t *testing.T) {
+	t.Parallel()
+	seed := sample(t)
+	c := nodetest.Start(t, nodetest.Config{Seed: seed})
+	c.WaitServing(core.BackendSQLite, 0)
+	cl := c.Client(0, c.Admin)
+	rate := max(1, (len(seed.Members)*2+len(seed.Keys))/int(cacheOf.Seconds()+8)) // the rest of the copy outlasts the server's cache
+	begin(t, cl, migrate.Options{DB: resolved(t, c.Configs[0].DB), Replicas: 3, Rate: rate})
+	nodetest.Wait(t, 60*time.Second, func() error {
+		st, err := cl.Migration(t.Context())
+		if err == nil && (len(st.Progress) == 0 || st.Progress[0].Done < st.Progress[0].Total || st.Progress[0].Total == 0) {
+			err = fmt.Errorf("the users are not copied yet: %v", st.Progress)
+		}
+		return err
+	})
+	flipped := string(seed.Users[len(seed.Users)/2].ID)
+	follower := followerOf(t, c, cl, core.TableUsers.Bucket())
+	flipBit(t, c.Configs[follower].Data, core.TableUsers, flipped)
+
+	st, err := resting(t, cl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st.Error == nil || st.Verified || st.State != migrate.StateVerify {
+		t.Fatalf("%s, verified %v, with a bit flipped on %s: %v", st.State, st.Verified, c.Configs[follower].Name, st.Error)
+	}
+	found := st.Buckets[0]
+	want := c.Configs[follower].Name + "/" + flipped
+	if keys := append(found.Missing, found.Different...); len(keys) != 1 || keys[0] != want {
+		t.Errorf("missing %v, different %v; want %s (%v)", found.Missing, found.Different, want, st.Error)
+	}
+	if _, err := cl.MigrateCutover(t.Context(), "n1"); core.KindOf(err) != core.KindRefused {
+		t.Errorf("the cutover: %v", err)
+	}
+}
+
+// TestRollbackFindsABitFlippedOnTheLeader: the rollback exports the leader's replica, which
+// silently leaves out what it cannot read. The rollback is canceled and names the node with
+// the damaged disk. KV keeps serving.
+func TestRollbackFindsABitFlippedOnTheLeader(t *testing.T) {
+	t.Parallel()
+	seed := sample(t)
+	c, cl := soakingOf(t, seed)
+	leader := -1
+	status, err := nodetest.Status(t.Context(), cl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range status.Buckets {
+		if b.Name == core.TableMembers.Bucket() {
+			leader = slices.IndexFunc(c.Configs, func(n config.Node) bool { return n.Name == b.Leader })
+		}
+	}
+	written := time.Now()
+	nodetest.Wait(t, 2*cacheOf, func() error {
+		if left := cacheOf + 2*time.Second - time.Since(written); left > 0 {
+			return fmt.Errorf("the server may have it in memory for another %s", left)
+		}
+		return nil
+	})
+	m := seed.Members[7] // nothing refers to it, so that nothing else finds it missing
+	flipBit(t, c.Configs[leader].Data, core.TableMembers, core.MemberRow(m).Key)
+
+	if _, err := cl.MigrateRollback(t.Context(), "n1"); err != nil {
+		t.Fatal(err)
+	}
+	st := rests(t, cl, migrate.StateSoak)
+	if want := c.Configs[leader].Name + ", which leads UNIBUS_members, cannot read 1 of "; st.Error == nil || !strings.Contains(st.Error.Text, want) {
+		t.Errorf("a key that %s cannot read: %v", c.Configs[leader].Name, st.Error)
+	}
+	c.WaitServing(core.BackendKV, 0, 1, 2)
+}
+
+// cacheOf is how long a server keeps a block in memory after a write. The block is intact there.
+const cacheOf = 10 * time.Second
+
+func followerOf(t *testing.T, c *nodetest.Cluster, cl *admin.Client, bucket string) int {
+	t.Helper()
+	status, err := nodetest.Status(t.Context(), cl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range status.Buckets {
+		for i, n := range c.Configs {
+			if b.Name == bucket && b.Leader != "" && n.Name != b.Leader {
+				return i
+			}
+		}
+	}
+	t.Fatalf("no node follows %s", bucket)
+	return 0
+}
+
+// flipBit flips one bit of the stored value of a key.
+func flipBit(t *testing.T, data string, table core.Table, key string) {
+	t.Helper()
+	subject := []byte("$KV." + table.Bucket() + "." + key)
+	hits := 0
+	err := filepath.WalkDir(data, func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".blk") || !strings.Contains(path, "KV_"+table.Bucket()+string(filepath.Separator)) {
+			return err
+		}
+		block, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		at := bytes.LastIndex(block, subject)
+		if at < 0 {
+			return nil
+		}
+		value := bytes.Index(block[at:], []byte(`"v":1`))
+		if value < 0 {
+			return nil
+		}
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = f.Close() }()
+		place := at + value + len(`"v":1,"`)
+		_, err = f.WriteAt([]byte{block[place] ^ 1}, int64(place))
+		hits++
+		return err
+	})
+	if err != nil || hits == 0 {
+		t.Fatalf("flipped %d bits: %v", hits, err)
+	}
+}
+
+// resting waits until the migration no longer runs.
+func resting(t *testing.T, cl *admin.Client) (st migrate.Status, err error) {
+	t.Helper()
+	nodetest.Wait(t, 60*time.Second, func() error {
+		if st, err = cl.Migration(t.Context()); err == nil && st.Running {
+			err = fmt.Errorf("%s", st.State)
+		}
+		return err
+	})
+	return st, err
+}

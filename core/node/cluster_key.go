@@ -1,0 +1,319 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"unibus/core"
+	"unibus/core/auth"
+	"unibus/core/keys"
+)
+
+// clusterKey is the key by which clients know the cluster. A quorum records its public
+// half once. Every node keeps the private half in its data directory and hands it to
+// nodes that lack it. It is in no bucket and no backup.
+//
+// A node alone makes one at its first start. In a cluster the first node to record its
+// public half founds the key: a node with a key from before does so at once, a new one
+// only if no node has a key. So a node that operators know already keeps its key.
+type clusterKey struct {
+	n    *Node
+	path string
+
+	mu       sync.Mutex
+	key      keys.Identity // in force; its public half is "" while it is not known
+	known    chan struct{} // closed once the key is known
+	replaced string        // the public half in the file, if the cluster has another key
+
+	settling background
+}
+
+const (
+	settleEvery  = 300 * time.Millisecond
+	foundTimeout = 10 * time.Second // how long a new node waits for nodes that are down
+	fetchTimeout = 2 * time.Second
+	awaitTimeout = 2 * time.Second
+)
+
+type keyRequest struct {
+	Key string `json:"key"`
+}
+
+type keyReply struct {
+	Seed []byte `json:"seed"`
+}
+
+func newClusterKey(n *Node, path string) *clusterKey {
+	return &clusterKey{n: n, known: make(chan struct{}), path: path}
+}
+
+// openClusterKey reads the file. In a cluster a goroutine compares it with the record.
+func (n *Node) openClusterKey(context.Context) error {
+	k := n.clusterKey
+	id, err := keys.ReadClusterKey(k.path)
+	switch {
+	case core.KindOf(err) == core.KindNotFound && n.cfg.Clustered():
+	case core.KindOf(err) == core.KindNotFound:
+		if id, err = makeClusterKey(k.path); err != nil {
+			return err
+		}
+		n.log.Info("made the key by which clients know this cluster", "key", id.Public())
+	case err != nil:
+		return err
+	}
+	k.set(id)
+	if n.cfg.Clustered() {
+		ctx := k.settling.start()
+		k.settling.run(func() { k.settle(ctx) })
+	}
+	return nil
+}
+
+func (n *Node) closeClusterKey(context.Context) error {
+	n.clusterKey.settling.stop()
+	return nil
+}
+
+func makeClusterKey(path string) (keys.Identity, error) {
+	seed, id, err := keys.GenerateCluster()
+	if err == nil {
+		err = keys.Replace(path, append(seed, '\n'))
+	}
+	if err != nil {
+		return keys.Identity{}, core.Errorf(core.KindFailed, "the cluster key cannot be written to %s: %w", path, err)
+	}
+	return id, nil
+}
+
+func (k *clusterKey) set(id keys.Identity) {
+	if id.Public() == "" {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.key.Public() == "" {
+		close(k.known)
+	}
+	k.key = id
+}
+
+// await waits until the key is known, at most as long as a cluster needs that was just started.
+func (k *clusterKey) await(ctx context.Context) {
+	limit := time.NewTimer(awaitTimeout)
+	defer limit.Stop()
+	select {
+	case <-k.known:
+	case <-ctx.Done():
+	case <-limit.C:
+	}
+}
+
+// get returns the key in force; false while it is not known.
+func (k *clusterKey) get() (auth.Signer, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.key, k.key.Public() != ""
+}
+
+// Public returns the public half of the key in force; "" while it is not known.
+func (k *clusterKey) Public() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.key.Public()
+}
+
+// Sign signs a backup of this node. KindUnavailable while the key is not known.
+func (k *clusterKey) Sign(data []byte) ([]byte, error) {
+	signer, ok := k.get()
+	if !ok {
+		return nil, core.Errorf(core.KindUnavailable, "%s does not know the cluster key yet", k.n.cfg.Name).WithNext("wait for a majority of the nodes, and try again")
+	}
+	return signer.Sign(data)
+}
+
+// conflict returns the public half of the node's own file if the cluster has another key; else "".
+func (k *clusterKey) conflict() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.replaced
+}
+
+// settle repeats until this node has the key that the cluster recorded.
+func (k *clusterKey) settle(ctx context.Context) {
+	begun := time.Now()
+	for ctx.Err() == nil {
+		done, err := k.settleOnce(ctx, time.Since(begun))
+		if done {
+			return
+		}
+		if err != nil && core.KindOf(err) != core.KindUnavailable && ctx.Err() == nil {
+			k.n.log.Warn("this node does not have the recorded cluster key yet", "error", err)
+		}
+		sleep(ctx, settleEvery)
+	}
+}
+
+// settleOnce returns true once this node has the recorded key. waited is the time since settle began.
+func (k *clusterKey) settleOnce(ctx context.Context, waited time.Duration) (done bool, err error) {
+	recorded, err := k.n.controlRecord.ClusterKey(ctx)
+	switch {
+	case core.KindOf(err) == core.KindNotFound:
+		return false, k.found(ctx, waited)
+	case err != nil:
+		return false, err
+	case recorded == k.Public():
+		return true, removeDraft(k.path)
+	}
+	return k.adopt(ctx, recorded)
+}
+
+// draftPath is the file of a key that is not recorded yet. It is written before the
+// record, so that no crash leaves a record of a key that no node has.
+func draftPath(path string) string { return path + ".draft" }
+
+func removeDraft(path string) error {
+	if err := os.Remove(draftPath(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return core.Errorf(core.KindFailed, "%s cannot be removed: %w", draftPath(path), err)
+	}
+	return nil
+}
+
+// found records a key for a cluster that has none.
+func (k *clusterKey) found(ctx context.Context, waited time.Duration) error {
+	public := k.Public()
+	if public == "" {
+		if !k.mayFound() && waited < foundTimeout {
+			return nil
+		}
+		draft, err := keys.ReadClusterKey(draftPath(k.path))
+		if core.KindOf(err) == core.KindNotFound {
+			draft, err = makeClusterKey(draftPath(k.path))
+		}
+		if err != nil {
+			return err
+		}
+		public = draft.Public()
+	}
+	err := k.n.controlRecord.CreateClusterKey(ctx, public)
+	if core.KindOf(err) == core.KindConflict {
+		return nil // another node was first; the next try reads its key
+	}
+	return err
+}
+
+// mayFound is true if every node answers and none has a key from before.
+func (k *clusterKey) mayFound() bool {
+	v := k.n.observer.View()
+	for _, node := range v.Nodes {
+		if node.Info == nil || node.Info.ClusterKey != "" {
+			return false
+		}
+	}
+	return len(v.Nodes) >= v.Expected
+}
+
+// adopt takes the recorded key from this node's own draft, or from another node. A
+// different key in the file stays there. Clients that know this node by it will refuse
+// the node, and the log says why.
+func (k *clusterKey) adopt(ctx context.Context, recorded string) (done bool, err error) {
+	id, err := keys.ReadClusterKey(draftPath(k.path))
+	var seed []byte
+	if err == nil && id.Public() == recorded {
+		seed, err = keys.ReadPrivate(draftPath(k.path), "the cluster's key")
+	} else {
+		id, seed, err = k.fetch(ctx, recorded)
+	}
+	if err != nil {
+		return false, err
+	}
+	own := k.Public()
+	if own == "" {
+		if err := keys.Replace(k.path, seed); err != nil {
+			return false, core.Errorf(core.KindFailed, "the cluster key cannot be written to %s: %w", k.path, err)
+		}
+	} else {
+		k.n.log.Error("this node had another key than its cluster: clients that know its own key will refuse it", "own", own, "cluster", recorded, "file", k.path)
+	}
+	k.set(id)
+	k.mu.Lock()
+	k.replaced = own
+	k.mu.Unlock()
+	k.n.log.Info("the cluster key is known", "key", recorded)
+	return true, removeDraft(k.path)
+}
+
+// fetch asks the other nodes for the private half of a key. KindUnavailable if none has it.
+func (k *clusterKey) fetch(ctx context.Context, public string) (id keys.Identity, seed []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	body, err := json.Marshal(keyRequest{Key: public})
+	if err != nil {
+		return id, nil, err
+	}
+	found := false
+	err = k.n.peers.ask(ctx, subjectKey, body, func(reply []byte) bool {
+		var r keyReply
+		if json.Unmarshal(reply, &r) != nil {
+			return true
+		}
+		if id, err = keys.ParseClusterSeed(r.Seed); err == nil && id.Public() == public {
+			seed, found = r.Seed, true
+		}
+		return !found
+	})
+	if !found {
+		return id, nil, core.Errorf(core.KindUnavailable, "no node that answers has the private half of the cluster key %s", public)
+	}
+	return id, seed, err
+}
+
+// share answers a node that lacks the key; nil if this one lacks it too.
+func (k *clusterKey) share(_ context.Context, body []byte) any {
+	var req keyRequest
+	if json.Unmarshal(body, &req) != nil {
+		return nil
+	}
+	for _, path := range []string{k.path, draftPath(k.path)} {
+		if id, err := keys.ReadClusterKey(path); err == nil && id.Public() == req.Key {
+			if seed, err := keys.ReadPrivate(path, "the cluster's key"); err == nil {
+				return keyReply{Seed: seed}
+			}
+		}
+	}
+	return nil
+}
+
+// isClusterChannel says whether clients of any node of this cluster may see a channel.
+func (n *Node) isClusterChannel(c auth.Channel) bool {
+	if slices.Contains(n.bus.Channels(), c) {
+		return true
+	}
+	for _, node := range n.observer.View().Nodes {
+		if node.Info != nil && slices.Contains(node.Info.Channels, c.String()) {
+			return true
+		}
+	}
+	return false
+}
+
+// prover answers at once: operators must not wait while a cluster has no majority.
+func (n *Node) prover() auth.Prover {
+	return auth.Prover{Key: n.clusterKey.get, Known: n.isClusterChannel}
+}
+
+// waitingProver waits for a cluster that was just started: a user's program can do
+// nothing before.
+func (n *Node) waitingProver() auth.Prover {
+	p := n.prover()
+	p.Key = func() (auth.Signer, bool) {
+		n.clusterKey.await(context.Background())
+		return n.clusterKey.get()
+	}
+	return p
+}

@@ -1,0 +1,41 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"unibus/core"
+	"unibus/core/cluster"
+	"unibus/core/control"
+)
+
+// openControlService begins to answer users.
+func (n *Node) openControlService(ctx context.Context) error {
+	n.control = control.NewService(control.Config{
+		Conn: n.conns.control, Node: n.cfg.Name, Holder: &n.holder, Guard: n.newReplay(), Prover: n.waitingProver(), Quotas: n.quotas(),
+		Now:         func() core.Millis { return core.MillisOf(time.Now()) },
+		EndSessions: n.endSessions,
+		Note:        func(by core.UserID, text string) { clusterView{n}.Note(cluster.Note, by.Short(), text) },
+		Log:         n.log,
+	})
+	return n.control.Open(ctx)
+}
+
+// quotas are those of the settings, with defaults for the rest.
+func (n *Node) quotas() control.Quotas {
+	return control.Quotas{
+		Invitations: n.cfg.QuotaInvitations, Rooms: n.cfg.QuotaRooms, Members: n.cfg.QuotaMembers,
+		Rekeys: n.cfg.QuotaRekeys, Bytes: int64(n.cfg.QuotaMegabytes) << 20,
+	}.OrDefaults()
+}
+
+func (n *Node) closeControlService(context.Context) error { return n.control.Close() }
+
+// endSessions ends a revoked user's sessions on every node, for the control service.
+func (n *Node) endSessions(ctx context.Context, u core.User) map[string]control.Ended {
+	out := map[string]control.Ended{}
+	for name, e := range n.sessions.End(ctx, u) {
+		out[name] = control.Ended{Ended: e.Ended, Unknown: e.Unknown}
+	}
+	return out
+}

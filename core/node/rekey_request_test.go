@@ -1,0 +1,157 @@
+package node_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/cluster"
+	"unibus/core/control"
+	"unibus/core/nodetest"
+)
+
+// TestOperatorAsksForANewKey: a member was removed. An operator at one node requests a new key
+// from a member with a session at another. The room and the operator hear of the new epoch.
+// Members without the right to make a key are not asked, and viewers may not ask.
+func TestOperatorAsksForANewKey(t *testing.T) {
+	t.Parallel()
+	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV})
+	c.WaitServing(core.BackendKV, 0, 1, 2)
+	ctx := t.Context()
+	all := people(t, c, 3)
+	ann, bob, cid := all[0], all[1], all[2]
+	op := c.Client(0, c.Admin)
+
+	room := fine[core.Room](t)(ann.CreateRoom(ctx, control.CreateRequest{ID: "plans", Encrypted: true}))
+	for _, p := range []person{bob, cid} {
+		fine[core.Member](t)(ann.Invite(ctx, "plans", p.user(), "", nil))
+		fine[core.Member](t)(p.Accept(ctx, "plans"))
+	}
+	room = fine[core.Room](t)(ann.Rekey(ctx, recordOf(room, "00000000000000a1"), boxesFor(ann, bob, cid)))
+	for _, p := range all {
+		p.over(t, 10*time.Second) // their rooms have changed
+	}
+	if d := fine[admin.RoomDetail](t)(op.RoomGet(ctx, "plans")); d.Keys.State != admin.KeysOK || d.Keys.Online != 0 || d.Keys.CanCount != 3 || len(d.Keys.Silent) != 0 {
+		t.Errorf("no member is connected, and nothing is wrong: %+v", d.Keys)
+	}
+	_, err := op.RoomRekey(ctx, admin.RekeyRequest{ID: "plans"})
+	wantKind(t, "a rekey that is not needed", err, core.KindRefused)
+
+	ann = arrive(t, c, 1, ann.Identity)
+	ann.listen(t, "plans")
+	waitFor(t, "ann to be in the room", func() bool {
+		return fine[admin.RoomDetail](t)(op.RoomGet(ctx, "plans")).Keys.Online == 1
+	})
+	fine[core.Member](t)(ann.Remove(ctx, "plans", cid.user()))
+	_, err = c.Client(0, c.Viewer).RoomRekey(ctx, admin.RekeyRequest{ID: "plans"})
+	wantKind(t, "a viewer's question", err, core.KindRefused)
+	ann.Close()
+	arrive(t, c, 2, cid.Identity) // connected, and no member any more
+	waitFor(t, "ann's session to be over everywhere", func() bool {
+		return fine[admin.RoomDetail](t)(op.RoomGet(ctx, "plans")).Keys.Online == 0
+	})
+	_, err = op.RoomRekey(ctx, admin.RekeyRequest{ID: "plans"})
+	wantKind(t, "a request while no member is online", err, core.KindRefused)
+	if e := core.AsError(err); !strings.Contains(e.Text, "has it open") || !strings.Contains(e.Next, ann.user().Short()) {
+		t.Errorf("the refusal: %s | %s", e.Text, e.Next)
+	}
+
+	bob = arrive(t, c, 2, bob.Identity)
+	_, err = op.RoomRekey(ctx, admin.RekeyRequest{ID: "plans"})
+	wantKind(t, "a request to a member that is connected and would not hear it", err, core.KindRefused)
+	events := bob.listen(t, "plans")
+	waitFor(t, "the status to tell of it", func() bool {
+		all := fine[admin.Status](t)(op.Status(ctx)).Findings
+		last := all[len(all)-1]
+		return last.About == "rooms" && last.Level == cluster.Note && strings.Contains(last.Text, "Rekey required in 1 room")
+	})
+	asked := fine[admin.Asked](t)(op.RoomRekey(ctx, admin.RekeyRequest{ID: "plans"}))
+	if asked.User != bob.user() || asked.Epoch != 1 || len(asked.Nodes) != 1 || asked.Nodes[0] != c.Configs[2].Name {
+		t.Errorf("asked %+v, want bob at %s", asked, c.Configs[2].Name)
+	}
+	if e := nextEvent(t, events); e.Kind != control.EventAsked || e.User != bob.user() || e.By != "" || e.Epoch != 1 || e.Room != "plans" {
+		t.Errorf("the room was told %+v", e)
+	}
+	records := fine[admin.Audit](t)(op.Audit(ctx, admin.AuditRequest{Limit: 1}))
+	if r := records.Records[0]; r.Verb != string(admin.VerbRoomRekey) || r.Args != "id=plans" || r.Outcome != "ok" {
+		t.Errorf("the audit has %+v", r)
+	}
+
+	// What bob's program does on hearing it.
+	fine[core.Room](t)(bob.Rekey(ctx, recordOf(room, "00000000000000a2"), boxesFor(ann, bob)))
+	waitFor(t, "another node's view to be of the new epoch", func() bool {
+		d := fine[admin.RoomDetail](t)(c.Client(1, c.Viewer).RoomGet(ctx, "plans"))
+		return d.Room.Epoch == 2 && d.Keys.State == admin.KeysOK && d.Keys.Since > 0
+	})
+	rooms := fine[[]admin.RoomSummary](t)(op.Rooms(ctx))
+	if len(rooms) != 1 || rooms[0].Keys == nil || rooms[0].Keys.State != admin.KeysOK || rooms[0].Keys.Since == 0 {
+		t.Errorf("the list: %+v", rooms)
+	}
+}
+
+// listen subscribes to the events of a room, as a program does that has the room open.
+func (p person) listen(t testing.TB, room core.RoomID) <-chan *nats.Msg {
+	t.Helper()
+	events := make(chan *nats.Msg, 100)
+	fine[*nats.Subscription](t)(p.ChanSubscribe(control.EventSubject(room), events))
+	if err := p.FlushTimeout(5 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	return events
+}
+
+func waitFor(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	nodetest.Wait(t, 20*time.Second, func() error {
+		if !ok() {
+			return errors.New("still waiting for " + what)
+		}
+		return nil
+	})
+}
+
+// TestKeysOfANodeOnItsOwn: the same with one SQLite file and without a cluster.
+func TestKeysOfANodeOnItsOwn(t *testing.T) {
+	t.Parallel()
+	a, b := nodetest.Identity(t), nodetest.Identity(t)
+	c := nodetest.Start(t, nodetest.Config{Nodes: 1, Seed: seed(a, b)})
+	ctx, op := t.Context(), c.Client(0, c.Admin)
+	arrive(t, c, 0, a).listen(t, "sealed")
+	d := fine[admin.RoomDetail](t)(op.RoomGet(ctx, "sealed"))
+	if d.Keys.State != admin.KeysMissing || d.Keys.Unkeyed != 1 || d.Keys.Online != 1 || d.Keys.Can[0].User != core.UserID(a.Public()) {
+		t.Errorf("%+v", d.Keys)
+	}
+	if _, err := op.Revoke(ctx, a.Public()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := op.RoomRekey(ctx, admin.RekeyRequest{ID: "sealed"})
+	wantKind(t, "a request without a member to ask", err, core.KindRefused)
+	if !strings.Contains(err.Error(), "nobody is left") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestSilentNodeIsNamed: a node that is down delays the answer by no more than a moment. Which
+// users are online there is unknown.
+func TestSilentNodeIsNamed(t *testing.T) {
+	t.Parallel()
+	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV})
+	c.WaitServing(core.BackendKV, 0, 1, 2)
+	ctx := t.Context()
+	ann := people(t, c, 1)[0]
+	room := fine[core.Room](t)(ann.CreateRoom(ctx, control.CreateRequest{ID: "plans", Encrypted: true}))
+	fine[core.Room](t)(ann.Rekey(ctx, recordOf(room, "00000000000000a1"), boxesFor(ann)))
+	if err := c.Nodes[2].Close(); err != nil {
+		t.Fatal(err)
+	}
+	op := c.Client(1, c.Admin)
+	waitFor(t, "the silent node to be named", func() bool {
+		d, err := op.RoomGet(ctx, "plans")
+		return err == nil && len(d.Keys.Silent) == 1 && d.Keys.Silent[0] == c.Configs[2].Name
+	})
+}

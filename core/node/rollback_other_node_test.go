@@ -1,0 +1,62 @@
+package node_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"unibus/core"
+	"unibus/core/backup"
+	"unibus/core/migrate"
+	"unibus/core/nodetest"
+)
+
+// TestAnotherNodesFileAfterARollback: the authority stays with n1, and n2's own file cannot be
+// migrated. The advice of the refusal brings its rows to n1.
+func TestAnotherNodesFileAfterARollback(t *testing.T) {
+	t.Parallel()
+	first, second := sample(t), sample(t)
+	second.Users = append(second.Users, core.User{ID: core.UserID(nodetest.Identity(t).Public()), Role: core.RoleMember, Status: core.UserActive})
+	c := besides(t, first, second)
+	cl := c.Client(0, c.Admin)
+	begin(t, cl, migrate.Options{DB: resolved(t, c.Configs[0].DB), Replicas: 3, Cutover: true, IgnoredNodes: []string{"n2"}})
+	rests(t, cl, migrate.StateSoak)
+	if _, err := cl.MigrateRollback(t.Context(), "n1"); err != nil {
+		t.Fatal(err)
+	}
+	file := rests(t, cl, migrate.StateRolledBack).Export.Path
+	if _, err := c.Client(1, c.Admin).MigrateStart(t.Context(), "n2", migrate.Options{DB: resolved(t, c.Configs[1].DB)}); err != nil {
+		t.Fatal(err)
+	}
+	st := rests(t, c.Client(1, c.Admin), migrate.StatePreflight)
+	if core.KindOf(st.Error) != core.KindRefused || len(st.Problems) == 0 {
+		t.Errorf("n2's file: %v, %v", st.Error, st.Problems)
+	}
+	if _, err := c.Client(1, c.Admin).MigrateAbort(t.Context(), "n2"); err != nil {
+		t.Fatal(err)
+	}
+
+	for _, i := range []int{0, 1} {
+		if err := c.Nodes[i].Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rename(t, file, file+".away")
+	theirs := filepath.Join(t.TempDir(), "copy.db")
+	for _, way := range [][2]string{{c.Configs[1].DB, theirs}, {theirs, file}} {
+		if _, err := backup.Restore(t.Context(), way[0], way[1], backup.Expect{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, i := range []int{0, 1} {
+		if err := c.Open(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.WaitServing(core.BackendSQLite, 0)
+	if _, err := c.Client(0, c.Admin).UserGet(t.Context(), string(second.Users[len(second.Users)-1].ID)); err != nil {
+		t.Errorf("what only n2's file held: %v", err)
+	}
+	if st := move(t, c, c.Client(0, c.Admin), file, true); st.Error != nil {
+		t.Error(st.Error)
+	}
+}
