@@ -71,7 +71,7 @@ func serveControl(b *testing.B, on tenant) (stores []*Store) {
 	prover := auth.Prover{Key: func() (auth.Signer, bool) { return key, true }, Known: func(auth.Channel) bool { return true }}
 	for i := range on.nodes {
 		s := on.openWith(b, i, Config{Replicas: 3, Timeout: 5 * time.Second, Node: on.nodes[i].Name()})
-		nonces := NewNonces(NoncesConfig{Conn: on.conn(b, i), Replicas: 3, Budget: 30 * time.Second, Timeout: 5 * time.Second})
+		nonces := NewNonces(NoncesConfig{Conn: on.conn(b, i), Replicas: 3, Life: auth.NonceLife, Budget: 30 * time.Second, Timeout: 5 * time.Second})
 		mustDo(b, nonces.Open(b.Context()))
 		holder := &core.StoreHandle{}
 		holder.Publish(s)
