@@ -57,6 +57,7 @@ func narrow() map[string][]string {
 		"core/store/storetest": {"unibus/core", nkeysModule, "github.com/google/go-cmp"},
 		"core/config":          {"unibus/core", "github.com/pelletier/go-toml"},
 		"core/binding":         {"unibus/core", "unibus/core/auth", natsClient},
+		"core/request":         {"unibus/core", "unibus/core/auth", "unibus/core/binding", natsClient},
 		"core/client":          {"unibus/core", "unibus/core/auth", "unibus/core/binding", "unibus/core/control", "unibus/core/keys", "unibus/core/seal", natsClient},
 	}
 }

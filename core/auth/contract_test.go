@@ -25,7 +25,7 @@ func TestSubjectsAreTheProtocols(t *testing.T) {
 	if s := admin.Subject(pub(w.viewer), admin.TargetAny, admin.VerbStatus); !slices.Contains(g.Publish, s) {
 		t.Errorf("a viewer may not publish %s, only %v", s, g.Publish)
 	}
-	if want := admin.InboxPrefix(pub(w.viewer)) + ".>"; !slices.Equal(g.Subscribe, []string{want}) {
+	if want := auth.InboxPrefix(pub(w.viewer)) + ".>"; !slices.Equal(g.Subscribe, []string{want}) {
 		t.Errorf("a viewer's inbox is %v, want %s", g.Subscribe, want)
 	}
 }

@@ -3,37 +3,32 @@ package control
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/auth"
 	"unibus/core/binding"
+	"unibus/core/request"
 )
-
-// Signer is a user's identity; core/keys reads one from a seed file.
-type Signer interface {
-	Public() string
-	Sign(data []byte) ([]byte, error)
-}
 
 // ClientConfig says over which connection to ask, and as whom.
 type ClientConfig struct {
-	Conn     *nats.Conn // with InboxPrefix(key) as its inbox prefix; the client does not close it
-	Identity Signer     // the one that the connection was made with
-	Timeout  time.Duration
-	Now      func() time.Time // the clock that requests are signed by; nil: time.Now
-	Cluster  string           // the cluster's public key, which it must prove; "" takes the one that it proves first
+	Conn       *nats.Conn  // with auth.InboxPrefix(key) as its inbox prefix; the client does not close it
+	Identity   auth.Signer // the one that the connection was made with
+	Timeout    time.Duration
+	Now        func() time.Time // the clock that requests are signed by; nil: time.Now
+	ClusterKey string           // the cluster's public key, which it must prove; "" takes the one that it proves first
 }
 
 // Client asks the control service. Safe for use by several goroutines. Errors
 // are *core.Error: those of the service, KindUnavailable where nobody answered,
 // and then the outcome of what changes something is not known.
 type Client struct {
-	cfg  ClientConfig
-	bind *binding.Binding
+	cfg      ClientConfig
+	requests *request.Client
 }
 
 // defaultTimeout leaves the service time to answer with what went wrong.
@@ -44,19 +39,18 @@ func NewClient(cfg ClientConfig) *Client {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = defaultTimeout
 	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	return &Client{cfg: cfg, bind: binding.New(cfg.Conn, cfg.Identity, cfg.Cluster)}
+	return &Client{cfg: cfg, requests: request.NewClient(request.ClientConfig{
+		Conn: cfg.Conn, Identity: cfg.Identity, ClusterKey: cfg.ClusterKey, Now: cfg.Now,
+	})}
 }
 
 // Identify has the cluster prove its key over this connection, and returns it.
 // KindRefused where it does not: then nothing more may be sent.
 func (c *Client) Identify(ctx context.Context) (string, error) {
-	err := c.bind.Prove(ctx, func(ctx context.Context, req binding.Request) (binding.Proof, error) {
+	err := c.requests.Identify(ctx, func(ctx context.Context, req binding.Request) (binding.Proof, error) {
 		return ask[binding.Proof](ctx, c, MethodIdentify, req)
 	})
-	return c.bind.Key(), err
+	return c.requests.ClusterKey(), err
 }
 
 // ask sends one request and decodes the reply. It is bounded by Timeout and ctx.
@@ -64,15 +58,13 @@ func ask[Reply any](ctx context.Context, c *Client, m Method, req any) (Reply, e
 	var out Reply
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	answer, err := c.bind.Within(func() (*nats.Msg, error) {
-		msg, err := c.message(ctx, m, req)
-		if err != nil {
-			return nil, err
-		}
-		return c.cfg.Conn.RequestMsgWithContext(ctx, msg)
-	})
+	msg, err := c.message(m, req)
 	if err != nil {
-		return out, askError(m, err)
+		return out, err
+	}
+	answer, err := c.requests.Send(ctx, msg)
+	if err != nil {
+		return out, request.Unanswered(string(m), Rules()[m].Acts, err)
 	}
 	var r reply
 	if err := json.Unmarshal(answer.Data, &r); err != nil || r.V != Version {
@@ -92,79 +84,25 @@ func notExpected(m Method) error {
 }
 
 // message is a request, signed where it changes something.
-func (c *Client) message(ctx context.Context, m Method, req any) (*nats.Msg, error) {
-	outer := request{V: Version}
+func (c *Client) message(m Method, req any) (request.Message, error) {
+	msg := request.Message{Subject: Subject(c.cfg.Identity.Public(), m), Signed: Rules()[m].Acts}
+	if m != MethodIdentify {
+		msg.Prove = func(ctx context.Context) error { _, err := c.Identify(ctx); return err }
+	}
+	outer := question{V: Version}
 	if req != nil {
 		body, err := json.Marshal(req)
 		if err != nil {
-			return nil, core.Errorf(core.KindInvalid, "the request %s cannot be encoded: %w", m, err)
+			return msg, core.Errorf(core.KindInvalid, "the request %s cannot be encoded: %w", m, err)
 		}
 		outer.Req = body
 	}
-	msg := nats.NewMsg(Subject(c.cfg.Identity.Public(), m))
-	msg.Data, _ = json.Marshal(outer) // what is inside was encoded already
-	if most := c.cfg.Conn.MaxPayload(); most > 0 && int64(len(msg.Data)) > most {
-		return nil, tooLarge("the request "+string(m), len(msg.Data), int(most))
-	}
-	if m == MethodIdentify {
-		return msg, nil
-	}
-	if !c.bind.Proven() {
-		if _, err := c.Identify(ctx); err != nil {
-			return nil, err
-		}
-	}
-	if !Rules()[m].Acts {
-		return msg, nil
-	}
-	return msg, c.bind.Sign(msg, c.cfg.Now())
+	msg.Body, _ = json.Marshal(outer) // what is inside was encoded already
+	return msg, nil
 }
-
-func askError(m Method, err error) error {
-	switch {
-	case errors.As(err, new(*core.Error)):
-		return err // it was not even sent
-	case errors.Is(err, nats.ErrNoResponders):
-		return core.Errorf(core.KindUnavailable, "no node that can be reached serves the control plane; %s was not done", m).
-			WithNext("try again; an operator sees why with `unibus-tui status`")
-	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed):
-		return core.Errorf(core.KindUnavailable, "the connection is down: %s was not sent", m).WithNext("try again once it is back")
-	case errors.Is(err, nats.ErrMaxPayload):
-		return core.Errorf(core.KindInvalid, "the request %s is too large for a message", m).WithNext("send it in parts")
-	}
-	e := core.Errorf(core.KindUnavailable, "no answer to %s in time: %w", m, err)
-	if errors.Is(err, nats.ErrConnectionReconnecting) {
-		e = core.Errorf(core.KindUnavailable, "the answer to %s was dropped: the connection was renewed, and the new server had proven nothing", m)
-	}
-	if Rules()[m].Acts {
-		return e.WithNext("whether it took effect is not known: look before you try again")
-	}
-	return e.WithNext("ask again")
-}
-
-// pages asks for page after page, at most maxPages.
-func pages[Reply, T any](ctx context.Context, c *Client, m Method, req func(after string) any, cut func(Reply) (entries []T, next string)) ([]T, error) {
-	all, after := []T{}, ""
-	for range maxPages {
-		got, err := ask[Reply](ctx, c, m, req(after))
-		if err != nil {
-			return nil, err
-		}
-		entries, next := cut(got)
-		all = append(all, entries...)
-		if next == "" {
-			return all, nil
-		}
-		after = next
-	}
-	return nil, core.Errorf(core.KindFailed, "the answer to %s does not end after %d pages", m, maxPages)
-}
-
-const maxPages = 10_000
 
 // CreateRoom makes a room that the caller owns; with an empty id one is made up.
-// Asking
-// again with the same id after an unknown outcome goes on where it stopped.
+// Asking again with the same id after an unknown outcome goes on where it stopped.
 func (c *Client) CreateRoom(ctx context.Context, req CreateRequest) (core.Room, error) {
 	if req.ID == "" {
 		req.ID = string(NewRoomID())
@@ -179,8 +117,10 @@ func (c *Client) Room(ctx context.Context, room core.RoomID) (RoomInfo, error) {
 
 // Rooms are all rooms of the caller.
 func (c *Client) Rooms(ctx context.Context) ([]core.Room, error) {
-	return pages(ctx, c, MethodRooms, func(after string) any { return Page{After: after} },
-		func(r Rooms) ([]core.Room, string) { return r.Rooms, r.Next })
+	return request.All(func(after string) ([]core.Room, string, error) {
+		got, err := ask[Rooms](ctx, c, MethodRooms, request.Page{After: after})
+		return got.Rooms, got.Next, err
+	})
 }
 
 // RenameRoom gives a room another name.
@@ -195,9 +135,10 @@ func (c *Client) ArchiveRoom(ctx context.Context, room core.RoomID) (core.Room, 
 
 // Members are all active members of a room, with their published keys where keys is true.
 func (c *Client) Members(ctx context.Context, room core.RoomID, keys bool) ([]Member, error) {
-	return pages(ctx, c, MethodMembers, func(after string) any {
-		return MembersRequest{Page: Page{After: after}, Room: string(room), Keys: keys}
-	}, func(r Members) ([]Member, string) { return r.Members, r.Next })
+	return request.All(func(after string) ([]Member, string, error) {
+		got, err := ask[Members](ctx, c, MethodMembers, MembersRequest{Page: request.Page{After: after}, Room: string(room), Keys: keys})
+		return got.Members, got.Next, err
+	})
 }
 
 // Member is one active member of a room, with the published key where keys is true. KindNotFound.
@@ -206,7 +147,7 @@ func (c *Client) Member(ctx context.Context, room core.RoomID, user core.UserID,
 		return Member{}, core.Errorf(core.KindInvalid, "no user is named")
 	}
 	page, err := ask[Members](ctx, c, MethodMembers, MembersRequest{
-		Page: Page{After: string(user[:len(user)-1]), Limit: 1}, Room: string(room), Keys: keys, // the next one after its own beginning
+		Page: request.Page{After: string(user[:len(user)-1]), Limit: 1}, Room: string(room), Keys: keys, // the next one after its own beginning
 	})
 	if err != nil {
 		return Member{}, err
@@ -234,8 +175,10 @@ func (c *Client) Decline(ctx context.Context, room core.RoomID) (core.Member, er
 
 // Invitations are those that the caller has not answered yet.
 func (c *Client) Invitations(ctx context.Context) ([]Invitation, error) {
-	return pages(ctx, c, MethodInvitations, func(after string) any { return Page{After: after} },
-		func(got Invitations) ([]Invitation, string) { return got.Invitations, got.Next })
+	return request.All(func(after string) ([]Invitation, string, error) {
+		got, err := ask[Invitations](ctx, c, MethodInvitations, request.Page{After: after})
+		return got.Invitations, got.Next, err
+	})
 }
 
 // Remove takes a member out of a room.

@@ -4,9 +4,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
-	"strings"
 
 	"unibus/core"
+	"unibus/core/auth"
+	"unibus/core/request"
 )
 
 // Method is one thing that can be asked.
@@ -16,7 +17,7 @@ type Method string
 const (
 	MethodRoomCreate  Method = "room-create"  // CreateRequest → core.Room
 	MethodRoomGet     Method = "room-get"     // RoomRequest → RoomInfo
-	MethodRooms       Method = "rooms"        // Page → Rooms
+	MethodRooms       Method = "rooms"        // request.Page → Rooms
 	MethodRoomRename  Method = "room-rename"  // RenameRequest → core.Room
 	MethodRoomArchive Method = "room-archive" // RoomRequest → core.Room
 
@@ -26,7 +27,7 @@ const (
 	MethodInvite      Method = "invite"      // InviteRequest → core.Member
 	MethodAccept      Method = "accept"      // RoomRequest → core.Member: of the caller's invitation
 	MethodDecline     Method = "decline"     // RoomRequest → core.Member
-	MethodInvitations Method = "invitations" // Page → Invitations: the caller's own
+	MethodInvitations Method = "invitations" // request.Page → Invitations: the caller's own
 
 	MethodRemove Method = "remove" // MemberRequest → core.Member
 	MethodLeave  Method = "leave"  // RoomRequest → core.Member
@@ -57,28 +58,13 @@ const (
 	MaxRecord   = 16 << 10  // one epoch record
 	MaxPart     = 512 << 10 // all boxes of one part of a rekey
 	MaxPartRows = 1000      // boxes of one part
-	PageSize    = 1000      // entries of one page
-	maxPage     = 512 << 10 // entries of one page, encoded
 )
 
 // Prefix begins every subject; the caller's nkey follows, then the method.
-const Prefix = "unibus.control.v1."
+const Prefix = auth.ControlPrefix
 
 // Subject is where a request of caller for a method is sent.
 func Subject(caller string, m Method) string { return Prefix + caller + "." + string(m) }
-
-// InboxPrefix is where the replies to a caller go.
-func InboxPrefix(caller string) string { return "_INBOX." + caller }
-
-// CallerOf takes the caller's nkey out of a request's subject; "" where it has none.
-func CallerOf(subject string) string {
-	rest, ok := strings.CutPrefix(subject, Prefix)
-	caller, _, dot := strings.Cut(rest, ".")
-	if !ok || !dot {
-		return ""
-	}
-	return caller
-}
 
 // EventSubject is where the service announces what has changed in a room. No
 // user may publish there: a user's own subjects end with the user's key.
@@ -110,8 +96,8 @@ type Event struct {
 	At     core.Millis `json:"at"`
 }
 
-// request and reply are the envelopes.
-type request struct {
+// question and reply are the envelopes.
+type question struct {
 	V   int             `json:"v"`
 	Req json.RawMessage `json:"req,omitempty"`
 }
@@ -136,13 +122,6 @@ type Invitation struct {
 type Invitations struct {
 	Invitations []Invitation `json:"invitations"`
 	Next        string       `json:"next_page,omitempty"`
-}
-
-// Page asks for the entries after a key, at most Limit (0: PageSize). A page
-// may be shorter: only an empty Next says that it is the last.
-type Page struct {
-	After string `json:"after,omitempty"`
-	Limit int    `json:"limit,omitempty"`
 }
 
 // CreateRequest makes a room that the caller owns. The id is the caller's to choose: NewRoomID.
@@ -187,7 +166,7 @@ type Rooms struct {
 
 // MembersRequest asks for a page of a room's active members.
 type MembersRequest struct {
-	Page
+	request.Page
 	Room string `json:"room"`
 	Keys bool   `json:"keys,omitempty"` // with their published keys
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"unibus/core/binding"
+	"unibus/core/request"
 )
 
 // methodFunc does what a method says for an actor who may. What it returns is sent as JSON.
@@ -46,8 +47,7 @@ func (s *Service) methods() map[Method]methodFunc {
 
 // identify proves to a user's client that this node belongs to the cluster.
 func (s *Service) identify(_ context.Context, a *actor, req binding.Request) (any, error) {
-	key, signature, err := s.cfg.Prover.Prove(req.Channel, string(a.id()), req.Nonce)
-	return binding.Proof{Cluster: key, Signature: signature}, err
+	return request.Prove(s.cfg.Prover, string(a.id()), req)
 }
 
 // typed decodes the body before f sees it.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"unibus/core"
+	"unibus/core/request"
 )
 
 // invite asks an active user into the room. The invitation is pending until it
@@ -16,7 +17,7 @@ func (s *Service) invite(ctx context.Context, a *actor, req InviteRequest) (any,
 		return nil, core.Errorf(core.KindInvalid, "nobody can be invited as %.40q", req.Role).WithNext("use member or admin")
 	}
 	if len(req.Proof) > MaxProof {
-		return nil, tooLarge("the proof", len(req.Proof), MaxProof)
+		return nil, request.TooLarge("the proof", len(req.Proof), MaxProof)
 	}
 	if !mayTouch(a.standing, a.userAdmin(), req.Role) {
 		return nil, a.outranked(req.Role)
@@ -62,7 +63,7 @@ func (s *Service) keepInvitation(ctx context.Context, a *actor, m core.Member) (
 }
 
 // invitations are the caller's own.
-func (s *Service) invitations(ctx context.Context, a *actor, p Page) (any, error) {
+func (s *Service) invitations(ctx context.Context, a *actor, p request.Page) (any, error) {
 	pending, err := a.store.Invitations(ctx, core.InvitationFilter{User: a.id()})
 	if err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func (s *Service) invitations(ctx context.Context, a *actor, p Page) (any, error
 		}
 	}
 	var out Invitations
-	out.Invitations, out.Next = paged(all, p, func(i Invitation) string { return string(i.Room) }, func(i Invitation) Invitation { return i })
+	out.Invitations, out.Next = request.Cut(all, p, func(i Invitation) string { return string(i.Room) }, func(i Invitation) Invitation { return i })
 	return out, nil
 }
 

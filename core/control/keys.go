@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"unibus/core"
+	"unibus/core/request"
 )
 
 func (s *Service) kemKey(ctx context.Context, a *actor, req KEMKeyRequest) (any, error) {
@@ -12,7 +13,7 @@ func (s *Service) kemKey(ctx context.Context, a *actor, req KEMKeyRequest) (any,
 		return nil, core.Errorf(core.KindInvalid, "there is no key to publish")
 	}
 	if len(req.Key) > MaxKEMKey {
-		return nil, tooLarge("the key", len(req.Key), MaxKEMKey)
+		return nil, request.TooLarge("the key", len(req.Key), MaxKEMKey)
 	}
 	if err := s.spend(a, 0, len(req.Key)); err != nil {
 		return nil, err
@@ -58,7 +59,7 @@ func (a *actor) sealed(b Box, at core.Millis) (core.SealedKey, error) {
 	case len(b.Box) == 0:
 		return core.SealedKey{}, core.Errorf(core.KindInvalid, "the box for %s is empty", id.Short())
 	case len(b.Box) > MaxBox:
-		return core.SealedKey{}, tooLarge("the box for "+id.Short(), len(b.Box), MaxBox)
+		return core.SealedKey{}, request.TooLarge("the box for "+id.Short(), len(b.Box), MaxBox)
 	}
 	by := string(a.id())
 	return core.SealedKey{Room: a.room.ID, User: id, Box: b.Box, SealedBy: &by, Created: at}, nil
@@ -116,7 +117,7 @@ func (s *Service) rekeyPart(ctx context.Context, a *actor, req RekeyPart) (any, 
 			return nil, err
 		}
 		if size += len(k.Box) + len(k.User); size > MaxPart {
-			return nil, tooLarge("a part of a rekey", size, MaxPart).WithNext("send the boxes in more parts")
+			return nil, request.TooLarge("a part of a rekey", size, MaxPart).WithNext("send the boxes in more parts")
 		}
 		keys, users = append(keys, k), append(users, k.User)
 	}
@@ -158,7 +159,7 @@ func (s *Service) rekeyCommit(ctx context.Context, a *actor, req RekeyCommit) (a
 	case len(req.Record) == 0:
 		return nil, core.Errorf(core.KindInvalid, "the epoch has no record")
 	case len(req.Record) > MaxRecord:
-		return nil, tooLarge("the record", len(req.Record), MaxRecord)
+		return nil, request.TooLarge("the record", len(req.Record), MaxRecord)
 	}
 	users, err := a.store.StagedFor(ctx, a.room.ID, req.From, req.Rec)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"unibus/core"
+	"unibus/core/request"
 	"unibus/core/store/storetest"
 )
 
@@ -29,7 +30,7 @@ func TestManyMembers(t *testing.T) {
 	seen, after := map[core.UserID]bool{}, ""
 	var members []Member
 	for range 1000 {
-		page := w.must(t, w.owner, MethodMembers, MembersRequest{Room: room, Keys: true, Page: Page{After: after}}).(Members)
+		page := w.must(t, w.owner, MethodMembers, MembersRequest{Room: room, Keys: true, Page: request.Page{After: after}}).(Members)
 		b, err := json.Marshal(page)
 		if err != nil || len(b) > 900<<10 {
 			t.Fatalf("a page has %d bytes, %v", len(b), err)
@@ -129,7 +130,7 @@ func TestRoomsOfASession(t *testing.T) {
 	w.join(t, w.owner, one, w.other)
 	seen, after := 0, ""
 	for range 10 {
-		page := w.must(t, w.other, MethodRooms, Page{After: after, Limit: 300}).(Rooms)
+		page := w.must(t, w.other, MethodRooms, request.Page{After: after, Limit: 300}).(Rooms)
 		seen += len(page.Rooms)
 		if after = page.Next; after == "" {
 			break

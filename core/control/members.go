@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"unibus/core"
+	"unibus/core/request"
 )
 
 func (s *Service) members(ctx context.Context, a *actor, req MembersRequest) (any, error) {
@@ -16,7 +17,7 @@ func (s *Service) members(ctx context.Context, a *actor, req MembersRequest) (an
 		return nil, err
 	}
 	var out Members
-	out.Members, out.Next = paged(all, req.Page, func(m core.Member) string { return string(m.User) }, func(m core.Member) Member {
+	out.Members, out.Next = request.Cut(all, req.Page, func(m core.Member) string { return string(m.User) }, func(m core.Member) Member {
 		u := users[m.User]
 		m.Role = roleOf(standingOf(a.room, m.User, &m))
 		shown := Member{Member: m, Name: u.Name, Status: u.Status}
@@ -172,8 +173,4 @@ func (s *Service) handOver(ctx context.Context, a *actor, m core.Member) (any, e
 		}
 	}
 	return m, nil
-}
-
-func tooLarge(what string, n, most int) *core.Error {
-	return core.Errorf(core.KindInvalid, "%s has %d bytes, and may have %d", what, n, most)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/request"
 	"unibus/core/store/storetest"
 )
 
@@ -30,7 +31,7 @@ func TestFloodOfInvitations(t *testing.T) {
 	if rooms, err := w.store.RoomsOf(t.Context(), w.other); err != nil || len(rooms) != 0 {
 		t.Errorf("the victim is in %v, %v", rooms, err)
 	}
-	got := w.must(t, w.other, MethodInvitations, Page{}).(Invitations)
+	got := w.must(t, w.other, MethodInvitations, request.Page{}).(Invitations)
 	if len(got.Invitations) != 5 || got.Invitations[0].By != w.owner {
 		t.Errorf("the victim is invited to %+v", got)
 	}
@@ -42,7 +43,7 @@ func TestFloodOfInvitations(t *testing.T) {
 	w.must(t, w.owner, MethodRemove, MemberRequest{string(got.Invitations[1].Room), string(w.other)}) // taken back
 	w.must(t, w.owner, MethodInvite, InviteRequest{Room: string(got.Invitations[0].Room), User: string(w.other)})
 	w.must(t, w.owner, MethodInvite, InviteRequest{Room: string(got.Invitations[0].Room), User: string(w.other)}) // again is once
-	if left := w.must(t, w.other, MethodInvitations, Page{}).(Invitations); len(left.Invitations) != 4 {
+	if left := w.must(t, w.other, MethodInvitations, request.Page{}).(Invitations); len(left.Invitations) != 4 {
 		t.Errorf("left: %+v", left)
 	}
 }
@@ -83,7 +84,7 @@ func TestInvitationsAreAnswered(t *testing.T) {
 	w.must(t, w.owner, MethodRoomArchive, RoomRequest{room})
 	_, err = w.do(late, MethodAccept, RoomRequest{room})
 	wantKind(t, "an invitation to an archived room", err, core.KindRefused)
-	if got := w.must(t, late, MethodInvitations, Page{}).(Invitations); len(got.Invitations) != 0 {
+	if got := w.must(t, late, MethodInvitations, request.Page{}).(Invitations); len(got.Invitations) != 0 {
 		t.Errorf("an archived room is offered: %+v", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"unibus/core"
+	"unibus/core/request"
 )
 
 // TestArchivedRoom: in an archived room nothing is changed, but it can be read and left, by its owner too.
@@ -22,7 +23,7 @@ func TestArchivedRoom(t *testing.T) {
 	w.must(t, w.member, MethodMembers, MembersRequest{Room: r})
 	w.must(t, w.member, MethodLeave, RoomRequest{r})
 	w.must(t, w.owner, MethodLeave, RoomRequest{r})
-	if mine := w.must(t, w.owner, MethodRooms, Page{}).(Rooms); len(mine.Rooms) != 0 {
+	if mine := w.must(t, w.owner, MethodRooms, request.Page{}).(Rooms); len(mine.Rooms) != 0 {
 		t.Errorf("after the owner left the rooms are %+v", mine.Rooms)
 	}
 	if info := w.must(t, w.owner, MethodRoomGet, RoomRequest{r}).(RoomInfo); info.Members != 0 || info.Role != core.MemberOwner {
@@ -101,23 +102,5 @@ func TestAdminsRevokeEachOther(t *testing.T) {
 	}
 	if kinds[""] != 1 || kinds[core.KindRefused] != 1 {
 		t.Errorf("two admins who revoke each other: %v", kinds)
-	}
-}
-
-// TestOneCallerKeepsNobodyOut: there is a bound for each caller below that for all.
-func TestOneCallerKeepsNobodyOut(t *testing.T) {
-	t.Parallel()
-	s := NewService(Config{})
-	for i := range maxOfOne + 1 {
-		if got, want := s.enter("greedy"), i < maxOfOne; got != want {
-			t.Fatalf("request %d: %v, want %v", i+1, got, want)
-		}
-	}
-	if !s.enter("other") {
-		t.Error("one caller keeps another out")
-	}
-	s.leave("greedy")
-	if !s.enter("greedy") {
-		t.Error("a request that has ended still counts")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/request"
 )
 
 // roomCreate commits the room and then its owner as a member. A second try after
@@ -142,7 +143,7 @@ func (i *RoomInfo) count(ctx context.Context, st core.Store, holders []core.User
 	return nil
 }
 
-func (s *Service) rooms(ctx context.Context, a *actor, p Page) (any, error) {
+func (s *Service) rooms(ctx context.Context, a *actor, p request.Page) (any, error) {
 	mine, err := a.store.RoomsOf(ctx, a.id())
 	if err != nil {
 		return nil, err
@@ -162,7 +163,7 @@ func (s *Service) rooms(ctx context.Context, a *actor, p Page) (any, error) {
 		}
 	}
 	var out Rooms
-	out.Rooms, out.Next = paged(rooms, p, func(r core.Room) string { return string(r.ID) }, func(r core.Room) core.Room { return r })
+	out.Rooms, out.Next = request.Cut(rooms, p, func(r core.Room) string { return string(r.ID) }, func(r core.Room) core.Room { return r })
 	return out, nil
 }
 

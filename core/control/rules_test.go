@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"unibus/core"
+	"unibus/core/request"
 	"unibus/core/store/storetest"
 )
 
@@ -136,8 +137,8 @@ func TestBadInputs(t *testing.T) {
 		{"a box of a future epoch", w.owner, MethodBox, BoxRequest{Box: Box{string(w.member), []byte{1}}, Room: room, Epoch: 9, Rec: "0"}, core.KindConflict},
 		{"a commit without boxes", w.owner, MethodRekeyCommit, RekeyCommit{Room: room, Rec: rec1, Boxes: 1, Record: []byte{1}}, core.KindConflict},
 		{"a future epoch's key", w.owner, MethodKey, KeyRequest{room, 7}, core.KindNotFound},
-		{"who is revoked", revoked, MethodRooms, Page{}, core.KindRefused},
-		{"a stranger", strangerID(t), MethodRooms, Page{}, core.KindRefused},
+		{"who is revoked", revoked, MethodRooms, request.Page{}, core.KindRefused},
+		{"a stranger", strangerID(t), MethodRooms, request.Page{}, core.KindRefused},
 		{"user-admin's work", w.owner, MethodUserAdd, AddUserRequest{User: string(strangerID(t))}, core.KindRefused},
 		{"an unknown role of users", w.admin, MethodUserAdd, AddUserRequest{User: string(strangerID(t)), Role: "king"}, core.KindInvalid},
 	} {

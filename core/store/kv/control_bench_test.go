@@ -115,7 +115,7 @@ func controlUsers(b *testing.B, on tenant, s *Store, n int) (all []controlUser) 
 		u.ID = core.UserID(id.Public())
 		mustDo(b, s.AddUser(b.Context(), u))
 		nc := must[*nats.Conn](b)(nats.Connect("", nats.InProcessServer(on.nodes[i%3]), nats.UserInfo(fmt.Sprintf("t%d", on.account), "x"),
-			nats.CustomInboxPrefix(control.InboxPrefix(id.Public()))))
+			nats.CustomInboxPrefix(auth.InboxPrefix(id.Public()))))
 		b.Cleanup(nc.Close)
 		all = append(all, controlUser{u.ID, guest.ID, control.NewClient(control.ClientConfig{Conn: nc, Identity: id})})
 	}
