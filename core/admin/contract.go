@@ -49,8 +49,8 @@ const (
 	VerbMigrateLimit    Verb = "migrate-limit"    // LimitRequest → migrate.Status
 	VerbMigrateRollback Verb = "migrate-rollback" // - → migrate.Status
 
-	VerbBackup     Verb = "backup"      // BackupRequest → Backup
-	VerbBackupPart Verb = "backup-part" // BackupPartRequest → BackupPart; to the node that took it
+	VerbBackup     Verb = "backup"      // backupRequest → core.Backup
+	VerbBackupPart Verb = "backup-part" // core.BackupPartRequest → core.BackupPart; to the node that took it
 )
 
 // Rule says who may call a verb and who answers it. What needs the role admin

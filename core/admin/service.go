@@ -78,7 +78,7 @@ type ServiceConfig struct {
 	Removal  Operators
 	Bus      Bus
 	Mover    Mover
-	Backups  Backups
+	Backups  backupServer
 	Guard    Guard
 	Prover   request.Prover
 	Audit    Auditor
