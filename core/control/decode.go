@@ -12,8 +12,8 @@ func decode[Req any](body []byte) (Req, error) {
 	if err := request.Decode(body, &outer); err != nil {
 		return req, err
 	}
-	if outer.V != Version {
-		return req, core.Errorf(core.KindInvalid, "the request has version %d, and this node speaks %d", outer.V, Version).
+	if outer.V != version {
+		return req, core.Errorf(core.KindInvalid, "the request has version %d, and this node speaks %d", outer.V, version).
 			WithNext("use a client of the nodes' own version")
 	}
 	if len(outer.Req) == 0 {

@@ -77,7 +77,7 @@ func newWorld(t testing.TB) *world {
 	}
 	w.holder.Publish(w.store)
 	w.Service = NewService(Config{
-		Conn: nc, Node: "n1", Holder: &w.holder, Guard: open{}, Prover: prover(t), Now: func() core.Millis { return core.Millis(w.now.Add(1)) },
+		Conn: nc, Node: "n1", Store: &w.holder, Guard: open{}, Prover: prover(t), Now: func() core.Millis { return core.Millis(w.now.Add(1)) },
 		EndSessions: func(context.Context, core.User) map[string]Ended { return nil }, Note: func(core.UserID, string) {},
 	})
 	t.Cleanup(func() { _ = w.Service.Close() })
@@ -101,7 +101,7 @@ func (w *world) addUser(t testing.TB, role core.UserRole) core.UserID {
 // do asks as a user, as the message would.
 func (w *world) do(by core.UserID, m Method, req any) (any, error) {
 	inner, _ := json.Marshal(req)
-	body, _ := json.Marshal(question{V: Version, Req: inner})
+	body, _ := json.Marshal(question{V: version, Req: inner})
 	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
 	return w.answer(ctx, m, Rules()[m], w.methods()[m], request.Call{Caller: string(by), Subject: Subject(string(by), m), Body: body})
@@ -140,15 +140,15 @@ func (w *world) must(t testing.TB, by core.UserID, m Method, req any) any {
 // join invites somebody and has them accept.
 func (w *world) join(t testing.TB, by core.UserID, room string, user core.UserID) {
 	t.Helper()
-	w.must(t, by, MethodInvite, InviteRequest{Room: room, User: string(user)})
-	w.must(t, user, MethodAccept, RoomRequest{room})
+	w.must(t, by, methodInvite, inviteRequest{Room: room, User: string(user)})
+	w.must(t, user, methodAccept, roomRequest{room})
 }
 
 // room makes an encrypted room of owner, with member in it where that is asked for.
 func (w *world) room(t testing.TB, withMember bool) string {
 	t.Helper()
 	id := string(NewRoomID())
-	w.must(t, w.owner, MethodRoomCreate, CreateRequest{ID: id, Encrypted: true})
+	w.must(t, w.owner, methodRoomCreate, CreateRequest{ID: id, Encrypted: true})
 	if withMember {
 		w.join(t, w.owner, id, w.member)
 	}

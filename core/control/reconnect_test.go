@@ -107,7 +107,7 @@ func answerAs(t *testing.T, w *world, caller string, cluster auth.Prover) {
 	t.Cleanup(service.Close)
 	_, err = service.Subscribe(Subject(caller, "*"), func(msg *nats.Msg) {
 		inner := []byte("{}")
-		if msg.Subject == Subject(caller, MethodIdentify) {
+		if msg.Subject == Subject(caller, methodIdentify) {
 			req, _ := decode[binding.Request](msg.Data)
 			key, signature, err := cluster.Prove(req.Channel, caller, req.Nonce)
 			if err != nil {
@@ -115,7 +115,7 @@ func answerAs(t *testing.T, w *world, caller string, cluster auth.Prover) {
 			}
 			inner, _ = json.Marshal(binding.Proof{Cluster: key, Signature: signature})
 		}
-		body, _ := json.Marshal(reply{V: Version, Reply: inner})
+		body, _ := json.Marshal(reply{V: version, Reply: inner})
 		_ = msg.Respond(body)
 	})
 	if err != nil {

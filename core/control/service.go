@@ -9,17 +9,18 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/auth"
 	"unibus/core/request"
 )
 
-// Holder publishes the store; *core.StoreHandle is one.
-type Holder interface {
+// storeHandle publishes the store in force; *core.StoreHandle is one.
+type storeHandle interface {
 	Store() (core.Store, error)
 	Watch(func(full bool))
 }
 
-// Guard lets each signed request through once; *auth.Replay is one.
-type Guard interface {
+// guard lets each signed request through once; *auth.Replay is one.
+type guard interface {
 	Admit(ctx context.Context, key, subject string, headers map[string][]string, body []byte, restores bool) error
 }
 
@@ -27,8 +28,8 @@ type Guard interface {
 type Config struct {
 	Conn   *nats.Conn // in BUS, with an identity that may publish to inboxes and rooms' events alone
 	Node   string
-	Holder Holder
-	Guard  Guard // not the operators': users must not be able to fill theirs
+	Store  storeHandle
+	Guard  guard // not the operators': users must not be able to fill theirs
 	Prover request.Prover
 	Quotas Quotas
 	Now    func() core.Millis
@@ -63,8 +64,8 @@ func NewService(cfg Config) *Service {
 	cfg.Quotas = cfg.Quotas.OrDefaults()
 	s := &Service{cfg: cfg}
 	s.server = request.NewServer(request.ServerConfig{
-		Conn: cfg.Conn, Node: cfg.Node, Prefix: Prefix, Most: maxUnderWay, MostOfOne: maxOfOne,
-		Services: s.services, WatchStore: func(f func(bool)) { cfg.Holder.Watch(f) }, Envelope: envelope, Log: cfg.Log,
+		Conn: cfg.Conn, Node: cfg.Node, Prefix: auth.ControlPrefix, Most: maxUnderWay, MostOfOne: maxOfOne,
+		Services: s.services, WatchStore: func(f func(bool)) { cfg.Store.Watch(f) }, Envelope: envelope, Log: cfg.Log,
 	})
 	return s
 }
@@ -91,18 +92,18 @@ func (s *Service) services() []request.Service {
 // envelope is an answer as it is sent.
 func envelope(out any, failed *core.Error) any {
 	if failed != nil {
-		return reply{V: Version, Error: failed}
+		return reply{V: version, Error: failed}
 	}
 	return struct {
 		V     int `json:"v"`
 		Reply any `json:"reply"`
-	}{Version, out}
+	}{version, out}
 }
 
 // answer checks who asks, that the request is new, and what the caller may, and does it.
 func (s *Service) answer(ctx context.Context, m Method, rule Rule, f methodFunc, c request.Call) (any, error) {
 	ctx = core.AsOf(ctx, time.Now())
-	st, err := s.cfg.Holder.Store()
+	st, err := s.cfg.Store.Store()
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +168,7 @@ func (s *Service) actor(ctx context.Context, st core.Store, caller string) (*act
 
 // announce tells a room that something has changed. A lost event is no error: it is a hint.
 func (s *Service) announce(e Event) {
-	e.V, e.At = Version, s.cfg.Now()
+	e.V, e.At = version, s.cfg.Now()
 	body, err := json.Marshal(e)
 	if err == nil {
 		err = s.cfg.Conn.Publish(EventSubject(e.Room), body)
