@@ -116,15 +116,15 @@ func read(ctx context.Context, s *sqlite.Store) (Content, error) {
 		return Content{}, core.Errorf(core.KindInvalid, "%s is not a whole control plane: the row %s of %s: %s (problems found: %s)",
 			s.Path(), p.Key, p.Table, p.Text, atLeast(len(problems))).WithNext("%s", p.Next)
 	}
-	content, err := hand(ctx, s, func(core.Row) error { return nil })
+	content, err := readRows(ctx, s, func(core.Row) error { return nil })
 	if err == nil {
 		content.Signed, err = signedBy(ctx, s, content)
 	}
 	return content, err
 }
 
-// hand hands out every row, table by table, and sums them up.
-func hand(ctx context.Context, s *sqlite.Store, each func(core.Row) error) (Content, error) {
+// readRows gives every row to each, table by table, and returns their digests.
+func readRows(ctx context.Context, s *sqlite.Store, each func(core.Row) error) (Content, error) {
 	content := Content{Schema: s.SchemaVersion()}
 	for _, t := range Tables() {
 		d := core.NewDigester()
@@ -155,8 +155,8 @@ func atLeast(n int) string {
 	return fmt.Sprintf("%d or more", n)
 }
 
-// sum is the SHA-256 of a file's bytes in hex, and how many they are.
-func sum(path string) (string, int64, error) {
+// fileSHA256 is the SHA-256 of a file's bytes in hex, and how many they are.
+func fileSHA256(path string) (string, int64, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", 0, core.Errorf(core.KindFailed, "%s cannot be read: %w", path, err)

@@ -29,58 +29,58 @@ type Progress struct {
 	Total int64 // bytes of the file; 0: it is being made
 }
 
-// Taken is a backup that lies in a file.
-type Taken struct {
+// Result is a backup that lies in a file.
+type Result struct {
 	Path string `json:"path"` // absolute
 	core.Backup
 	Signed *Signature `json:"signed"` // nil: the node's release signs nothing
 }
 
 const (
-	lookEvery = time.Second     // while a node makes the file
-	silences  = 5               // looks without an answer before the node is given up
-	partTries = 3               // for one part
-	endWithin = 2 * time.Second // for telling a node that its file is not needed any more
+	lookEvery       = time.Second     // while a node makes the file
+	mostSilentLooks = 5               // looks without an answer before the node is given up
+	partTries       = 3               // for one part
+	endWithin       = 2 * time.Second // for telling a node that its file is not needed any more
 )
 
 // Fetch has the node that is connected, or else one that serves the control
 // plane, make a backup, and brings it to path. What comes is checked by its size,
 // its SHA-256 and the digests of its tables before it gets that name. KindExists
 // where there is something at path. After an error there is nothing new, and the
-// node is told to forget its file. told may be nil.
-func Fetch(ctx context.Context, src Source, path string, told func(Progress)) (Taken, error) {
-	if told == nil {
-		told = func(Progress) {}
+// node is told to forget its file. report may be nil.
+func Fetch(ctx context.Context, src Source, path string, report func(Progress)) (Result, error) {
+	if report == nil {
+		report = func(Progress) {}
 	}
-	d, err := newDraft(path)
+	d, err := newPartialFile(path)
 	if err != nil {
-		return Taken{}, err
+		return Result{}, err
 	}
 	f, err := d.create() // before anybody works for a file that cannot be written
 	if err != nil {
-		return Taken{}, err
+		return Result{}, err
 	}
-	b, err := fetch(ctx, src, f, told)
+	b, err := fetch(ctx, src, f, report)
 	if err == nil {
 		err = f.Sync()
 	}
 	var got Content
 	if err = errors.Join(err, f.Close()); err == nil {
-		got, err = d.proveAndPlace(ctx, Content{Tables: b.Tables})
+		got, err = d.verifyAndPlace(ctx, Content{Tables: b.Tables})
 	}
 	if err != nil {
-		return Taken{}, errors.Join(stopped(ctx, d, err), d.discard())
+		return Result{}, errors.Join(stopped(ctx, d, err), d.discard())
 	}
-	return Taken{Path: d.final, Backup: b, Signed: got.Signed}, nil
+	return Result{Path: d.final, Backup: b, Signed: got.Signed}, nil
 }
 
 // fetch brings the bytes.
-func fetch(ctx context.Context, src Source, to *os.File, told func(Progress)) (core.Backup, error) {
+func fetch(ctx context.Context, src Source, to *os.File, report func(Progress)) (core.Backup, error) {
 	node, err := src.BackupNode(ctx)
 	if err != nil {
 		return core.Backup{}, err
 	}
-	j := job{src: src, node: node, token: rand.Text() + rand.Text(), told: told}
+	j := fetcher{src: src, node: node, token: rand.Text() + rand.Text(), report: report}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin)
 		defer cancel()
@@ -101,21 +101,21 @@ func fetch(ctx context.Context, src Source, to *os.File, told func(Progress)) (c
 	return b, nil
 }
 
-// job is one backup under way at a node.
-type job struct {
-	src   Source
-	node  string
-	token string
-	told  func(Progress)
+// fetcher is one backup under way at a node.
+type fetcher struct {
+	src    Source
+	node   string
+	token  string
+	report func(Progress)
 }
 
-func (j job) part(ctx context.Context, req core.BackupPartRequest) (core.BackupPart, error) {
+func (j fetcher) part(ctx context.Context, req core.BackupPartRequest) (core.BackupPart, error) {
 	req.Token = j.token
 	return j.src.BackupPart(ctx, j.node, req)
 }
 
 // take waits for the node to make the file, as long as it says that it is at it.
-func (j job) take(ctx context.Context) (core.Backup, error) {
+func (j fetcher) take(ctx context.Context) (core.Backup, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watched := make(chan struct{})
@@ -129,15 +129,15 @@ func (j job) take(ctx context.Context) (core.Backup, error) {
 		err = gone
 	}
 	cancel(nil)
-	<-watched // told is not called from there any more
+	<-watched // report is not called from there any more
 	return b, err
 }
 
 // watch gives a node up that has stopped answering.
-func (j job) watch(ctx context.Context, giveUp context.CancelCauseFunc) {
+func (j fetcher) watch(ctx context.Context, giveUp context.CancelCauseFunc) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	for silent := 0; silent < silences; {
+	for silent := 0; silent < mostSilentLooks; {
 		select {
 		case <-ctx.Done():
 			return
@@ -146,7 +146,7 @@ func (j job) watch(ctx context.Context, giveUp context.CancelCauseFunc) {
 		p, err := j.part(ctx, core.BackupPartRequest{Look: true})
 		switch core.KindOf(err) {
 		case "":
-			j.told(Progress{Node: j.node, Rows: p.Rows})
+			j.report(Progress{Node: j.node, Rows: p.Rows})
 			silent = 0
 		case core.KindUnavailable:
 			silent++
@@ -157,7 +157,7 @@ func (j job) watch(ctx context.Context, giveUp context.CancelCauseFunc) {
 }
 
 // parts fetches one after the other.
-func (j job) parts(ctx context.Context, b core.Backup, to io.Writer, h hash.Hash) error {
+func (j fetcher) parts(ctx context.Context, b core.Backup, to io.Writer, h hash.Hash) error {
 	for at := int64(0); at < b.Bytes; {
 		data, err := j.fetchAt(ctx, at)
 		if err != nil {
@@ -172,13 +172,13 @@ func (j job) parts(ctx context.Context, b core.Backup, to io.Writer, h hash.Hash
 		}
 		h.Write(data) // never fails
 		at += int64(len(data))
-		j.told(Progress{Node: j.node, Bytes: at, Total: b.Bytes})
+		j.report(Progress{Node: j.node, Bytes: at, Total: b.Bytes})
 	}
 	return nil
 }
 
 // fetchAt asks again where no answer came: the same part is the same bytes.
-func (j job) fetchAt(ctx context.Context, at int64) ([]byte, error) {
+func (j fetcher) fetchAt(ctx context.Context, at int64) ([]byte, error) {
 	for try := 1; ; try++ {
 		p, err := j.part(ctx, core.BackupPartRequest{Offset: at})
 		if err == nil || try == partTries || core.KindOf(err) != core.KindUnavailable || ctx.Err() != nil {

@@ -27,9 +27,9 @@ func database(t testing.TB) string {
 	return path
 }
 
-// node is a Source of one node with a desk; part, where it is set, spoils the answers.
+// node is a Source of one node with a Server; part, where it is set, spoils the answers.
 type node struct {
-	desk    *Desk
+	server  *Server
 	serving core.Backend
 	take    func(core.Backup) (core.Backup, error)
 	part    func(core.BackupPartRequest, core.BackupPart) (core.BackupPart, error)
@@ -44,7 +44,7 @@ func (n *node) BackupNode(context.Context) (string, error) {
 }
 
 func (n *node) BackupCreate(ctx context.Context, _, token string) (core.Backup, error) {
-	b, err := n.desk.Create(ctx, ana(), token)
+	b, err := n.server.Create(ctx, ana(), token)
 	if err == nil && n.take != nil {
 		return n.take(b)
 	}
@@ -55,7 +55,7 @@ func (n *node) BackupPart(ctx context.Context, _ string, req core.BackupPartRequ
 	if req.Look {
 		n.looked++
 	}
-	p, err := n.desk.Part(ctx, ana(), req)
+	p, err := n.server.Part(ctx, ana(), req)
 	if err == nil && n.part != nil {
 		return n.part(req, p)
 	}
@@ -66,7 +66,7 @@ func (n *node) BackupPart(ctx context.Context, _ string, req core.BackupPartRequ
 func source(t *testing.T) *node {
 	t.Helper()
 	path := database(t)
-	d := NewDesk(DeskConfig{Node: "n1", Dir: filepath.Join(t.TempDir(), "desk"), Make: func(ctx context.Context, to string, _ func(int)) (core.Backup, error) {
+	d := NewServer(ServerConfig{Node: "n1", Dir: filepath.Join(t.TempDir(), "backups"), Make: func(ctx context.Context, to string, _ func(int)) (core.Backup, error) {
 		s, err := open(ctx, path)
 		must(t, err)
 		b, err := s.Backup(ctx, to)
@@ -77,14 +77,14 @@ func source(t *testing.T) *node {
 	}})
 	must(t, d.Open(t.Context()))
 	t.Cleanup(func() { must(t, d.Close()) })
-	return &node{desk: d, serving: core.BackendKV}
+	return &node{server: d, serving: core.BackendKV}
 }
 
 // forgotten sees that the node was told that nobody fetches any more.
 func (n *node) forgotten(t *testing.T) {
 	t.Helper()
-	if len(n.desk.held) > 0 {
-		t.Errorf("the node keeps %d files", len(n.desk.held))
+	if len(n.server.transfers) > 0 {
+		t.Errorf("the node keeps %d files", len(n.server.transfers))
 	}
 }
 
@@ -95,13 +95,13 @@ func TestFetchIsWhole(t *testing.T) {
 	taken, err := Fetch(t.Context(), n, out, func(p Progress) { last = p })
 	must(t, err)
 	n.forgotten(t)
-	digest, size, err := sum(out)
+	digest, size, err := fileSHA256(out)
 	must(t, err)
 	if taken.Path != out || taken.SHA256 != digest || taken.Bytes != size || taken.Node != "n1" || taken.Schema != 2 {
 		t.Errorf("%+v, and the file has %d bytes of %s", taken, size, digest)
 	}
 	if last.Bytes != size || last.Total != size {
-		t.Errorf("the last that was told is %+v", last)
+		t.Errorf("the last progress that was reported is %+v", last)
 	}
 	content, err := Check(t.Context(), out)
 	if err != nil || !content.Same(Content{Tables: taken.Tables}) {
@@ -192,7 +192,7 @@ func TestFetchLeavesNothing(t *testing.T) {
 func TestSilentNodeIsGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		j := job{src: dead{}, node: "n1", token: mine, told: func(Progress) { t.Error("it said something") }}
+		j := fetcher{src: dead{}, node: "n1", token: mine, report: func(Progress) { t.Error("it said something") }}
 		_, err := j.take(t.Context())
 		wantKind(t, err, core.KindUnavailable, "n1 began a backup and does not answer any more")
 	})

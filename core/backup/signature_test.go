@@ -170,7 +170,7 @@ func must2[T any](v T, err error) T {
 func TestDeskSigns(t *testing.T) {
 	t.Parallel()
 	key := clusterKey(t)
-	d := NewDesk(DeskConfig{Node: "n7", Sign: key, Dir: filepath.Join(t.TempDir(), "desk"), Make: func(ctx context.Context, path string, _ func(int)) (core.Backup, error) {
+	d := NewServer(ServerConfig{Node: "n7", Sign: key, Dir: filepath.Join(t.TempDir(), "backups"), Make: func(ctx context.Context, path string, _ func(int)) (core.Backup, error) {
 		b, err := os.ReadFile(database(t))
 		if err == nil {
 			err = os.WriteFile(path, b, 0o600)
@@ -189,7 +189,7 @@ func TestDeskSigns(t *testing.T) {
 	must(t, err)
 	got := filepath.Join(t.TempDir(), "got.db")
 	must(t, os.WriteFile(got, p.Data, 0o600))
-	if digest, n, err := sum(got); err != nil || n != b.Bytes || digest != b.SHA256 {
+	if digest, n, err := fileSHA256(got); err != nil || n != b.Bytes || digest != b.SHA256 {
 		t.Errorf("%d bytes, %s, %v: announced were %d, %s", n, digest, err, b.Bytes, b.SHA256)
 	}
 	c, err := Check(t.Context(), got)

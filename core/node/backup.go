@@ -13,7 +13,7 @@ import (
 
 // openDesk is where backups are made and handed out. Its files lie apart from those that a move keeps.
 func (n *Node) openDesk(ctx context.Context) error {
-	n.desk = backup.NewDesk(backup.DeskConfig{
+	n.desk = backup.NewServer(backup.ServerConfig{
 		Sign: n.clusterKey, Node: n.cfg.Name, Dir: filepath.Join(n.cfg.Data, "handing-out"),
 		Make: n.plane.backup, Need: n.plane.backupSize, Free: freeBytes,
 	})

@@ -56,7 +56,7 @@ type Node struct {
 	sessions *sessions
 	soft     *softTable
 	proof    proof
-	desk     *backup.Desk
+	desk     *backup.Server
 
 	clusterKey *clusterKey
 

@@ -19,10 +19,10 @@ import (
 // below the payload limit of 1 MiB.
 const partBytes = 512 << 10
 
-// DeskConfig is what a node's desk needs. Make and Dir are required.
-type DeskConfig struct {
+// ServerConfig is what a node's Server needs. Make and Dir are required.
+type ServerConfig struct {
 	Node string
-	Dir  string // of the desk alone: whatever is in it is removed at Open and Close
+	Dir  string // of the Server alone: whatever is in it is removed at Open and Close
 	// Make writes the whole control plane to path, which is new, and tells rows of
 	// every batch. With an error there is no file.
 	Make func(ctx context.Context, path string, rows func(int)) (core.Backup, error)
@@ -33,54 +33,54 @@ type DeskConfig struct {
 	Most int                                      // at a time; 0: 2
 }
 
-// Desk makes backups and hands them out in parts.
+// Server makes backups and hands them out in parts.
 // A finished file has no name any more: however the process ends, it is gone.
-type Desk struct {
-	cfg DeskConfig
+type Server struct {
+	cfg ServerConfig
 
-	mu     sync.Mutex
-	held   map[string]*held // by token
-	closed bool
+	mu        sync.Mutex
+	transfers map[string]*transfer // by token
+	closed    bool
 }
 
-// held is one backup, in the making or made.
-type held struct {
-	by    core.Operator
-	since time.Time
-	give  context.CancelFunc // gives up the making
-	rows  atomic.Int64
+// transfer is one backup that is being made, or is made and handed out.
+type transfer struct {
+	by     core.Operator
+	since  time.Time
+	cancel context.CancelFunc // of the making
+	rows   atomic.Int64
 
-	file *os.File // nil while it is made; guarded by the desk's lock
+	file *os.File // nil while it is made; guarded by the Server's lock
 	size int64
 	idle *time.Timer
 }
 
-// NewDesk does no I/O.
-func NewDesk(cfg DeskConfig) *Desk {
+// NewServer does no I/O.
+func NewServer(cfg ServerConfig) *Server {
 	if cfg.Idle == 0 {
 		cfg.Idle = 10 * time.Minute
 	}
 	if cfg.Most == 0 {
 		cfg.Most = 2
 	}
-	return &Desk{cfg: cfg, held: map[string]*held{}}
+	return &Server{cfg: cfg, transfers: map[string]*transfer{}}
 }
 
 // Open removes what a process that was killed has left.
-func (d *Desk) Open(context.Context) error { return d.clear() }
+func (d *Server) Open(context.Context) error { return d.clear() }
 
 // Close forgets every backup. Those in the making are given up. Twice is harmless.
-func (d *Desk) Close() error {
+func (d *Server) Close() error {
 	d.mu.Lock()
 	d.closed = true
-	for token := range d.held {
+	for token := range d.transfers {
 		d.drop(token)
 	}
 	d.mu.Unlock()
 	return d.clear()
 }
 
-func (d *Desk) clear() error {
+func (d *Server) clear() error {
 	if err := os.RemoveAll(d.cfg.Dir); err != nil {
 		return core.Errorf(core.KindFailed, "what is left of backups cannot be removed: %w", err).
 			WithNext("remove %s by hand: it may hold the whole control plane", d.cfg.Dir)
@@ -89,20 +89,20 @@ func (d *Desk) clear() error {
 }
 
 // Create makes a backup that its caller names by a token.
-func (d *Desk) Create(ctx context.Context, by core.Operator, token string) (core.Backup, error) {
+func (d *Server) Create(ctx context.Context, by core.Operator, token string) (core.Backup, error) {
 	if err := checkToken(token); err != nil {
 		return core.Backup{}, err
 	}
-	ctx, give := context.WithCancel(ctx)
-	defer give()
-	h := &held{by: by, since: time.Now(), give: give}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	h := &transfer{by: by, since: time.Now(), cancel: cancel}
 	if err := d.begin(token, h); err != nil {
 		return core.Backup{}, err
 	}
 	b, err := d.make(ctx, h)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.held[token] != h { // given up meanwhile
+	if d.transfers[token] != h { // given up meanwhile
 		return core.Backup{}, errors.Join(core.Errorf(core.KindUnavailable, "the backup at %s was given up", d.cfg.Node).WithNext("begin a new one"), h.close())
 	}
 	if err != nil {
@@ -126,40 +126,40 @@ func checkToken(token string) error {
 }
 
 // begin takes one of the places.
-func (d *Desk) begin(token string, h *held) error {
+func (d *Server) begin(token string, h *transfer) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
 	case d.closed:
 		return core.Errorf(core.KindUnavailable, "%s is stopping", d.cfg.Node)
-	case d.held[token] != nil:
+	case d.transfers[token] != nil:
 		return core.Errorf(core.KindExists, "there is a backup of this token already")
-	case len(d.held) >= d.cfg.Most:
+	case len(d.transfers) >= d.cfg.Most:
 		return d.full()
 	}
-	d.held[token] = h
+	d.transfers[token] = h
 	return nil
 }
 
 // full says whose backups hold the places. The caller holds mu.
-func (d *Desk) full() error {
+func (d *Server) full() error {
 	text := ""
-	for _, h := range d.held {
+	for _, h := range d.transfers {
 		if text != "" {
 			text += ", "
 		}
 		text += fmt.Sprintf("%s since %s", h.by.Name, h.since.UTC().Format("15:04:05 UTC"))
 	}
-	return core.Errorf(core.KindUnavailable, "%s has %d backups under way and takes no more: %s", d.cfg.Node, len(d.held), text).
+	return core.Errorf(core.KindUnavailable, "%s has %d backups under way and takes no more: %s", d.cfg.Node, len(d.transfers), text).
 		WithNext("try again when they are over, or ask another node; one that nobody fetches is forgotten after %s", d.cfg.Idle)
 }
 
 // make writes the file, and takes its name away once it is open.
-func (d *Desk) make(ctx context.Context, h *held) (core.Backup, error) {
+func (d *Server) make(ctx context.Context, h *transfer) (core.Backup, error) {
 	if err := os.MkdirAll(d.cfg.Dir, 0o700); err != nil {
 		return core.Backup{}, core.Errorf(core.KindFailed, "%s cannot write backups: %w", d.cfg.Node, err).WithNext("look at its data directory")
 	}
-	if err := d.room(ctx); err != nil {
+	if err := d.checkDiskSpace(ctx); err != nil {
 		return core.Backup{}, err
 	}
 	dir, err := os.MkdirTemp(d.cfg.Dir, "")
@@ -187,7 +187,7 @@ func (d *Desk) make(ctx context.Context, h *held) (core.Backup, error) {
 }
 
 // sign adds to the file by whom it was made.
-func (d *Desk) sign(ctx context.Context, path string, b core.Backup) (core.Backup, error) {
+func (d *Server) sign(ctx context.Context, path string, b core.Backup) (core.Backup, error) {
 	if d.cfg.Sign == nil {
 		return b, nil
 	}
@@ -196,8 +196,8 @@ func (d *Desk) sign(ctx context.Context, path string, b core.Backup) (core.Backu
 	return b, err
 }
 
-// room sees that there is space before anything is written.
-func (d *Desk) room(ctx context.Context) error {
+// checkDiskSpace refuses a backup for which there is no space on the disk.
+func (d *Server) checkDiskSpace(ctx context.Context) error {
 	if d.cfg.Need == nil {
 		return nil
 	}
@@ -217,7 +217,7 @@ func (d *Desk) room(ctx context.Context) error {
 }
 
 // Part reads a part of a caller's backup, or ends it.
-func (d *Desk) Part(_ context.Context, by core.Operator, req core.BackupPartRequest) (core.BackupPart, error) {
+func (d *Server) Part(_ context.Context, by core.Operator, req core.BackupPartRequest) (core.BackupPart, error) {
 	h, f, err := d.find(by, req)
 	if err != nil || req.End {
 		return core.BackupPart{}, err
@@ -240,10 +240,10 @@ func (d *Desk) Part(_ context.Context, by core.Operator, req core.BackupPartRequ
 
 // find looks a caller's backup up, and ends it where that is asked. Whose it
 // is nobody else learns.
-func (d *Desk) find(by core.Operator, req core.BackupPartRequest) (*held, *os.File, error) {
+func (d *Server) find(by core.Operator, req core.BackupPartRequest) (*transfer, *os.File, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	h := d.held[req.Token]
+	h := d.transfers[req.Token]
 	if h == nil || h.by.Key != by.Key {
 		return nil, nil, core.Errorf(core.KindNotFound, "%s has no such backup of yours, or not any more", d.cfg.Node).WithNext("begin a new one")
 	}
@@ -259,27 +259,27 @@ func (d *Desk) find(by core.Operator, req core.BackupPartRequest) (*held, *os.Fi
 }
 
 // forget drops a backup that nobody asked for in time.
-func (d *Desk) forget(token string, h *held) {
+func (d *Server) forget(token string, h *transfer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.held[token] == h {
+	if d.transfers[token] == h {
 		d.drop(token)
 	}
 }
 
 // drop gives up or forgets one. The caller holds mu. The file of one in the
 // making is closed by who makes it.
-func (d *Desk) drop(token string) {
-	h := d.held[token]
-	delete(d.held, token)
-	h.give()
+func (d *Server) drop(token string) {
+	h := d.transfers[token]
+	delete(d.transfers, token)
+	h.cancel()
 	if h.idle != nil {
 		h.idle.Stop()
 		_ = h.close() // it was only read
 	}
 }
 
-func (h *held) close() error {
+func (h *transfer) close() error {
 	if h.file == nil {
 		return nil
 	}

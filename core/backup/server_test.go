@@ -22,11 +22,11 @@ const (
 func ana() core.Operator { return core.Operator{Key: "UA", Name: "ana", Role: core.OperatorAdmin} }
 func bob() core.Operator { return core.Operator{Key: "UB", Name: "bob", Role: core.OperatorAdmin} }
 
-// desk makes files of n bytes: 0, 1, 2, …
-func desk(t *testing.T, n int) (*Desk, string) {
+// newTestServer makes files of n bytes: 0, 1, 2, …
+func newTestServer(t *testing.T, n int) (*Server, string) {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "desk")
-	d := NewDesk(DeskConfig{Node: "n1", Dir: dir, Make: func(_ context.Context, path string, rows func(int)) (core.Backup, error) {
+	dir := filepath.Join(t.TempDir(), "backups")
+	d := NewServer(ServerConfig{Node: "n1", Dir: dir, Make: func(_ context.Context, path string, rows func(int)) (core.Backup, error) {
 		rows(7)
 		return core.Backup{Bytes: int64(n)}, os.WriteFile(path, counting(n), 0o600)
 	}})
@@ -63,7 +63,7 @@ func wantKind(t *testing.T, err error, kind core.Kind, texts ...string) {
 	}
 }
 
-// empty sees that nothing of a backup lies in the desk's directory.
+// empty sees that nothing of a backup lies in the Server's directory.
 func empty(t *testing.T, dir string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -72,13 +72,13 @@ func empty(t *testing.T, dir string) {
 	}
 }
 
-func take(t *testing.T, d *Desk, by core.Operator, token string) {
+func take(t *testing.T, d *Server, by core.Operator, token string) {
 	t.Helper()
 	_, err := d.Create(t.Context(), by, token)
 	must(t, err)
 }
 
-func part(t *testing.T, d *Desk, by core.Operator, req core.BackupPartRequest) (core.BackupPart, error) {
+func part(t *testing.T, d *Server, by core.Operator, req core.BackupPartRequest) (core.BackupPart, error) {
 	t.Helper()
 	return d.Part(t.Context(), by, req)
 }
@@ -86,7 +86,7 @@ func part(t *testing.T, d *Desk, by core.Operator, req core.BackupPartRequest) (
 func TestPartsMakeTheFile(t *testing.T) {
 	t.Parallel()
 	const size = 2*partBytes + 3
-	d, dir := desk(t, size)
+	d, dir := newTestServer(t, size)
 	take(t, d, ana(), mine)
 	empty(t, dir) // it has no name any more: kill -9 leaves nothing
 	var got []byte
@@ -118,7 +118,7 @@ func TestPartsMakeTheFile(t *testing.T) {
 // TestPartsAreTheCallersAlone: whoever learns a token has nothing of it, and cannot end the backup.
 func TestPartsAreTheCallersAlone(t *testing.T) {
 	t.Parallel()
-	d, _ := desk(t, 10)
+	d, _ := newTestServer(t, 10)
 	take(t, d, ana(), mine)
 	for _, req := range []core.BackupPartRequest{{Token: mine}, {Token: mine, Look: true}, {Token: mine, End: true}} {
 		_, err := part(t, d, bob(), req)
@@ -142,7 +142,7 @@ func TestPartsAreTheCallersAlone(t *testing.T) {
 
 func TestDeskTakesTwoAtATime(t *testing.T) {
 	t.Parallel()
-	d, _ := desk(t, 10)
+	d, _ := newTestServer(t, 10)
 	take(t, d, ana(), mine)
 	take(t, d, bob(), second)
 	_, err := d.Create(t.Context(), ana(), third)
@@ -155,7 +155,7 @@ func TestDeskTakesTwoAtATime(t *testing.T) {
 func TestForgottenAfterIdleTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d, _ := desk(t, 10)
+		d, _ := newTestServer(t, 10)
 		take(t, d, ana(), mine)
 		for range 3 { // each question begins the time anew
 			<-time.After(9 * time.Minute)
@@ -168,11 +168,11 @@ func TestForgottenAfterIdleTime(t *testing.T) {
 	})
 }
 
-// slow is a desk whose file is never finished: Make waits until it is given up.
-func slow(t *testing.T) (d *Desk, dir string, begun chan struct{}) {
+// slow is a Server whose file is never finished: Make waits until it is given up.
+func slow(t *testing.T) (d *Server, dir string, begun chan struct{}) {
 	t.Helper()
-	dir, begun = filepath.Join(t.TempDir(), "desk"), make(chan struct{})
-	d = NewDesk(DeskConfig{Node: "n1", Dir: dir, Make: func(ctx context.Context, path string, rows func(int)) (core.Backup, error) {
+	dir, begun = filepath.Join(t.TempDir(), "backups"), make(chan struct{})
+	d = NewServer(ServerConfig{Node: "n1", Dir: dir, Make: func(ctx context.Context, path string, rows func(int)) (core.Backup, error) {
 		rows(5)
 		must(t, os.WriteFile(path, []byte("half"), 0o600))
 		close(begun)
@@ -184,8 +184,8 @@ func slow(t *testing.T) (d *Desk, dir string, begun chan struct{}) {
 
 func TestGivenUpWhileItIsMade(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(d *Desk) error{
-		"by the caller": func(d *Desk) error {
+	for name, end := range map[string]func(d *Server) error{
+		"by the caller": func(d *Server) error {
 			p, err := d.Part(t.Context(), ana(), core.BackupPartRequest{Token: mine, Look: true})
 			if err != nil || p.Rows != 5 {
 				t.Errorf("%d rows, %v", p.Rows, err)
@@ -195,7 +195,7 @@ func TestGivenUpWhileItIsMade(t *testing.T) {
 			_, err = d.Part(t.Context(), ana(), core.BackupPartRequest{Token: mine, End: true})
 			return err
 		},
-		"by the node": (*Desk).Close,
+		"by the node": (*Server).Close,
 	} {
 		d, dir, begun := slow(t)
 		ended := make(chan error, 1)
@@ -219,17 +219,17 @@ func TestGivenUpWhileItIsMade(t *testing.T) {
 // TestOpenRemovesLeftovers: a node that was killed while it wrote has left its file.
 func TestOpenRemovesLeftovers(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "desk")
+	dir := filepath.Join(t.TempDir(), "backups")
 	must(t, os.MkdirAll(filepath.Join(dir, "123"), 0o700))
 	must(t, os.WriteFile(filepath.Join(dir, "123", "backup.db"), []byte("half"), 0o600))
-	d := NewDesk(DeskConfig{Node: "n1", Dir: dir})
+	d := NewServer(ServerConfig{Node: "n1", Dir: dir})
 	must(t, d.Open(t.Context()))
 	empty(t, dir)
 }
 
 func TestNoBackupWithoutRoom(t *testing.T) {
 	t.Parallel()
-	d, _ := desk(t, 10)
+	d, _ := newTestServer(t, 10)
 	d.cfg.Need = func(context.Context) (int64, error) { return 30<<20 + 1, nil }
 	d.cfg.Free = func(string) (int64, error) { return 30 << 20, nil }
 	d.cfg.Make = func(context.Context, string, func(int)) (core.Backup, error) {
