@@ -11,11 +11,11 @@ import (
 	"unibus/core/cluster"
 )
 
-// keyHealthCache knows how it stands with every room's key. Screens ask for it all the
-// time, so one pass over all rooms serves whoever asks within the next seconds.
+// keyHealthCache holds the key health of every room. Screens ask for it all the time,
+// so one pass over all rooms serves every request of the next seconds.
 type keyHealthCache struct {
-	last    atomic.Pointer[keyHealthSnapshot]
-	looking sync.Mutex // one pass at a time
+	last     atomic.Pointer[keyHealthSnapshot]
+	passLock sync.Mutex // one pass at a time
 
 	mu    sync.Mutex
 	began map[core.RoomID]epochBegan // at most one a room
@@ -29,7 +29,7 @@ type keyHealthSnapshot struct {
 	active map[core.UserID]bool
 	health map[core.RoomID]keyed
 	rekey  int // rooms that need a new key
-	moved  int // and of these, those whose keys are a legacy database's
+	legacy int // and of these, those whose keys are a legacy database's
 }
 
 // keyed is a room's health, and of which epoch.
@@ -46,25 +46,25 @@ type epochBegan struct {
 }
 
 const (
-	surveyFresh  = 3 * time.Second        // for lists
-	surveyNoted  = 5 * time.Second        // for the note in the status
-	surveyOld    = 5 * time.Minute        // it says nothing any more
-	surveyShare  = 20                     // times as long as one took nobody takes another
-	surveyMended = 8                      // rooms of another epoch that are looked at one by one
-	surveyWait   = 250 * time.Millisecond // that a status waits for one at the most
-	sinceLookups = 200                    // of when an epoch began, for one page of rooms
-	sinceWithin  = 500 * time.Millisecond
+	listMaxAge      = 3 * time.Second        // for lists
+	noteMaxAge      = 5 * time.Second        // for the note in the status
+	snapshotMaxAge  = 5 * time.Minute        // older ones are not used
+	costFactor      = 20                     // another one is taken only after this many times its cost
+	singleRoomReads = 8                      // rooms of another epoch that are looked at one by one
+	noteWait        = 250 * time.Millisecond // that a status waits for one at the most
+	sinceLookups    = 200                    // of when an epoch began, for one page of rooms
+	sinceWithin     = 500 * time.Millisecond
 )
 
-// look returns a keyHealthSnapshot of st that is not older than fresh, or than its cost allows.
-func (k *keyHealthCache) look(ctx context.Context, st core.Store, fresh time.Duration) (*keyHealthSnapshot, error) {
+// snapshot returns a snapshot of st that is not older than fresh, or than its cost allows.
+func (k *keyHealthCache) snapshot(ctx context.Context, st core.Store, fresh time.Duration) (*keyHealthSnapshot, error) {
 	asked := time.Now()
 	if v := k.last.Load(); v.serves(st, asked, fresh) {
 		return v, nil
 	}
-	k.looking.Lock()
-	defer k.looking.Unlock()
-	if v := k.last.Load(); v.serves(st, asked, fresh) { // who was here before did it
+	k.passLock.Lock()
+	defer k.passLock.Unlock()
+	if v := k.last.Load(); v.serves(st, asked, fresh) { // another request took it meanwhile
 		return v, nil
 	}
 	v, err := newKeyHealthSnapshot(ctx, st)
@@ -76,7 +76,7 @@ func (k *keyHealthCache) look(ctx context.Context, st core.Store, fresh time.Dur
 }
 
 func (v *keyHealthSnapshot) serves(st core.Store, asked time.Time, fresh time.Duration) bool {
-	return v != nil && v.store == st && asked.Sub(v.at) <= max(fresh, surveyShare*v.took)
+	return v != nil && v.store == st && asked.Sub(v.at) <= max(fresh, costFactor*v.took)
 }
 
 func newKeyHealthSnapshot(ctx context.Context, st core.Store) (*keyHealthSnapshot, error) {
@@ -98,7 +98,7 @@ func newKeyHealthSnapshot(ctx context.Context, st core.Store) (*keyHealthSnapsho
 		if h.State == KeysRekey {
 			v.rekey++
 			if r.Room.Rec == core.LegacyRec {
-				v.moved++
+				v.legacy++
 			}
 		}
 	}
@@ -154,15 +154,15 @@ func (k *keyHealthCache) known(r core.Room) (core.Millis, bool) {
 // keyHealthSnapshot, or at another epoch, are looked at one by one; of more of them nothing
 // is known until the next keyHealthSnapshot.
 func (k *keyHealthCache) fill(ctx context.Context, st core.Store, rooms []RoomSummary) error {
-	v, err := k.look(ctx, st, surveyFresh)
+	v, err := k.snapshot(ctx, st, listMaxAge)
 	if err != nil {
 		return err
 	}
-	mended := 0
+	reads := 0
 	for i, r := range rooms {
 		h, ok := v.of(r.Room)
-		if !ok && mended < surveyMended {
-			mended++
+		if !ok && reads < singleRoomReads {
+			reads++
 			if h, err = v.healthNow(ctx, r.Room); err != nil {
 				return err
 			}
@@ -176,7 +176,7 @@ func (k *keyHealthCache) fill(ctx context.Context, st core.Store, rooms []RoomSu
 	return nil
 }
 
-// healthNow looks at one room by a fresh proof; who is new since the keyHealthSnapshot is looked up.
+// healthNow looks at one room by a fresh proof; users that the snapshot does not know are looked up.
 func (v *keyHealthSnapshot) healthNow(ctx context.Context, r core.Room) (KeyHealth, error) {
 	var k core.RoomKeys
 	room, err := core.AtOneEpoch(ctx, v.store, r, func(holders []core.UserID) error {
@@ -249,16 +249,16 @@ func (s *Service) rekeyNote() *cluster.Finding {
 		defer close(done)
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
-		if _, err := s.keys.look(ctx, st, surveyNoted); err != nil {
+		if _, err := s.keys.snapshot(ctx, st, noteMaxAge); err != nil {
 			s.cfg.Log.Debug("the rooms' keys could not be looked at", "error", err)
 		}
 	})
 	select {
 	case <-done:
-	case <-time.After(surveyWait):
+	case <-time.After(noteWait):
 	}
 	v := s.keys.last.Load()
-	if v == nil || v.store != st || v.rekey == 0 || time.Since(v.at) > surveyOld {
+	if v == nil || v.store != st || v.rekey == 0 || time.Since(v.at) > snapshotMaxAge {
 		return nil
 	}
 	return v.note()
@@ -266,12 +266,12 @@ func (s *Service) rekeyNote() *cluster.Finding {
 
 func (v *keyHealthSnapshot) note() *cluster.Finding {
 	next := "A member's program does it once it is online."
-	switch v.moved {
+	switch v.legacy {
 	case 0:
 	case v.rekey:
 		next = "The keys were moved from a legacy database: a member's program makes the first new one once it is online and asked."
 	default:
-		next = fmt.Sprintf("A member's program does it once it is online, but in %s whose keys were moved from a legacy database only once it is asked.", roomCount(v.moved))
+		next = fmt.Sprintf("A member's program does it once it is online, but in %s whose keys were moved from a legacy database only once it is asked.", roomCount(v.legacy))
 	}
 	return &cluster.Finding{
 		Level: cluster.Note, About: "rooms",

@@ -11,7 +11,7 @@ import (
 
 // roomBus is what the node sees and says in rooms.
 type roomBus interface {
-	// Present says who has a room open, of every configured node by name.
+	// Present lists the users that have a room open, of every configured node by name.
 	// It takes well under a second: a node that is silent is unknown.
 	Present(ctx context.Context, room core.RoomID) map[string]Present
 	// Ask tells a room that an operator asks a member for a new key.
@@ -20,8 +20,8 @@ type roomBus interface {
 	UserChanged(ctx context.Context, st core.Store, u core.User)
 }
 
-// opened is a room with everybody in it, by a fresh proof.
-type opened struct {
+// roomState is a room with its members and users, by a fresh proof.
+type roomState struct {
 	core.RoomKeys
 	members map[core.UserID]core.Member
 	users   map[core.UserID]core.User
@@ -29,7 +29,7 @@ type opened struct {
 
 // openRoom reads the boxes before the people: nobody who has just been invited
 // and given one passes for removed.
-func openRoom(ctx context.Context, st core.Store, id core.RoomID) (o opened, err error) {
+func openRoom(ctx context.Context, st core.Store, id core.RoomID) (o roomState, err error) {
 	if o.Room, err = st.Room(ctx, id); err != nil {
 		return o, err
 	}
@@ -69,14 +69,14 @@ func roleIn(r core.Room, m core.Member) core.MemberRole {
 	return m.Role
 }
 
-func (o opened) active(id core.UserID) bool { return o.users[id].Status == core.UserActive }
+func (o roomState) active(id core.UserID) bool { return o.users[id].Status == core.UserActive }
 
-func (o opened) person(id core.UserID) RoomPerson {
+func (o roomState) person(id core.UserID) RoomPerson {
 	u := o.users[id]
 	return RoomPerson{User: id, Name: u.Name, Role: o.members[id].Role, Status: u.Status}
 }
 
-func (o opened) people(ids []core.UserID) []RoomPerson {
+func (o roomState) people(ids []core.UserID) []RoomPerson {
 	out := []RoomPerson{}
 	for _, id := range ids[:min(len(ids), peopleShown)] {
 		out = append(out, o.person(id))
@@ -106,14 +106,14 @@ func healthOf(k core.RoomKeys, active func(core.UserID) bool) KeyHealth {
 func (h KeyHealth) sealed() bool { return h.State != KeysPlain && h.State != KeysArchived }
 
 // openNamed reads the room that a request names.
-func (s *Service) openNamed(ctx context.Context, room string) (core.Store, opened, error) {
+func (s *Service) openNamed(ctx context.Context, room string) (core.Store, roomState, error) {
 	id, err := core.ParseRoomID(room)
 	if err != nil {
-		return nil, opened{}, err
+		return nil, roomState{}, err
 	}
 	st, err := s.cfg.Store.Store()
 	if err != nil {
-		return nil, opened{}, err
+		return nil, roomState{}, err
 	}
 	o, err := openRoom(ctx, st, id)
 	return st, o, err
@@ -133,7 +133,7 @@ func (s *Service) roomGet(ctx context.Context, _ core.Operator, req RoomRequest)
 }
 
 // page is the members after req.After.
-func (o opened) page(req RoomRequest) (page []RoomMember, next string) {
+func (o roomState) page(req RoomRequest) (page []RoomMember, next string) {
 	boxed := make(map[core.UserID]bool, len(o.Holders))
 	for _, id := range o.Holders {
 		boxed[id] = true
@@ -146,7 +146,7 @@ func (o opened) page(req RoomRequest) (page []RoomMember, next string) {
 }
 
 // keysOf is the whole of a room's key health.
-func (s *Service) keysOf(ctx context.Context, st core.Store, o opened) (*RoomKeys, error) {
+func (s *Service) keysOf(ctx context.Context, st core.Store, o roomState) (*RoomKeys, error) {
 	out := RoomKeys{KeyHealth: healthOf(o.RoomKeys, o.active), Lack: []RoomPerson{}, Know: []RoomPerson{}, Can: []RoomPerson{}, Silent: []string{}}
 	if !out.sealed() {
 		out.Why = refusal(o, out, nil)
@@ -169,8 +169,9 @@ func (s *Service) keysOf(ctx context.Context, st core.Store, o opened) (*RoomKey
 	return &out, nil
 }
 
-// canRekey are those who could, who is best asked first, and the nodes that did not say who is there.
-func (s *Service) canRekey(ctx context.Context, o opened) (can []RoomPerson, silent []string) {
+// canRekey lists the members who could make a key, the best choice first, and the
+// nodes that did not say which users are there.
+func (s *Service) canRekey(ctx context.Context, o roomState) (can []RoomPerson, silent []string) {
 	nodes, silent := map[core.UserID][]string{}, []string{}
 	for name, p := range s.cfg.Bus.Present(ctx, o.Room.ID) {
 		if p.Unknown {

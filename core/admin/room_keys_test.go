@@ -183,7 +183,7 @@ func TestNoteOfMovedRooms(t *testing.T) {
 		if note := w.rekeyNote(); note == nil || !strings.Contains(note.Text, "in 2 rooms:") || !strings.Contains(note.Next, "in 1 room whose keys were moved") {
 			t.Errorf("with one: %+v", note)
 		}
-		if note := (&keyHealthSnapshot{rekey: 2, moved: 2}).note(); strings.Contains(note.Next, "but in") || !strings.Contains(note.Next, "keys were moved") {
+		if note := (&keyHealthSnapshot{rekey: 2, legacy: 2}).note(); strings.Contains(note.Next, "but in") || !strings.Contains(note.Next, "keys were moved") {
 			t.Errorf("of moved ones alone: %+v", note)
 		}
 	})
@@ -397,7 +397,7 @@ func TestRekeyRefusals(t *testing.T) {
 func TestManyMembersComeInPages(t *testing.T) {
 	t.Parallel()
 	const n = 10_000
-	o := opened{RoomKeys: core.RoomKeys{Room: core.Room{ID: "r", Encrypted: true, State: core.RoomActive}}, members: map[core.UserID]core.Member{}, users: map[core.UserID]core.User{}}
+	o := roomState{RoomKeys: core.RoomKeys{Room: core.Room{ID: "r", Encrypted: true, State: core.RoomActive}}, members: map[core.UserID]core.Member{}, users: map[core.UserID]core.User{}}
 	long := strings.Repeat("ü", 1000)
 	for i := range n {
 		id := core.UserID(fmt.Sprintf("U%055d", i))
@@ -452,15 +452,15 @@ func TestOneSurveyServesAll(t *testing.T) {
 		t.Errorf("%d surveys, %d questions when the epoch began, want one of each", st.surveys, st.begins)
 	}
 	k.last.Load().took = time.Minute
-	if v, err := k.look(t.Context(), st, 0); err != nil || v.store != core.Store(st) || st.surveys != 1 {
+	if v, err := k.snapshot(t.Context(), st, 0); err != nil || v.store != core.Store(st) || st.surveys != 1 {
 		t.Errorf("an expensive snapshot was taken again at once: %d, %v", st.surveys, err)
 	}
 	k.last.Load().took = 0
-	if v, err := k.look(t.Context(), &countedStore{}, time.Hour); err != nil || v.store == core.Store(st) {
+	if v, err := k.snapshot(t.Context(), &countedStore{}, time.Hour); err != nil || v.store == core.Store(st) {
 		t.Errorf("another store has another truth: %v, %v", v, err)
 	}
 	st.broken = core.Errorf(core.KindUnavailable, "no quorum")
-	if _, err := k.look(t.Context(), st, 0); core.KindOf(err) != core.KindUnavailable {
+	if _, err := k.snapshot(t.Context(), st, 0); core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("a store that cannot say: %v", err)
 	}
 }

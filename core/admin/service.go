@@ -103,7 +103,7 @@ const (
 func NewService(cfg ServiceConfig) *Service {
 	s := &Service{cfg: cfg}
 	s.server = request.NewServer(request.ServerConfig{
-		Conn: cfg.Conn, Node: cfg.Node, Prefix: auth.AdminPrefix, Most: maxUnderWay, MostOfOne: maxUnderWay,
+		Conn: cfg.Conn, Node: cfg.Node, Prefix: auth.AdminPrefix, Limit: maxUnderWay, LimitPerCaller: maxUnderWay,
 		Services: s.services, WatchStore: func(f func(bool)) { cfg.Store.Watch(f) }, Envelope: envelope, Log: cfg.Log,
 	})
 	return s

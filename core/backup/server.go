@@ -25,12 +25,12 @@ type ServerConfig struct {
 	Dir  string // of the Server alone: whatever is in it is removed at Open and Close
 	// Make writes the whole control plane to path, which is new, and tells rows of
 	// every batch. With an error there is no file.
-	Make func(ctx context.Context, path string, rows func(int)) (core.Backup, error)
-	Need func(ctx context.Context) (int64, error) // bytes that must be free; nil: not checked
-	Free func(dir string) (int64, error)          // bytes that are
-	Sign Signer                                   // signs every backup; nil: nobody does
-	Idle time.Duration                            // after the last question a file is forgotten; 0: 10 min
-	Most int                                      // at a time; 0: 2
+	Make        func(ctx context.Context, path string, rows func(int)) (core.Backup, error)
+	Need        func(ctx context.Context) (int64, error) // bytes that must be free; nil: not checked
+	Free        func(dir string) (int64, error)          // bytes that are
+	Sign        Signer                                   // signs every backup; nil: nobody does
+	IdleTimeout time.Duration                            // after the last question a file is forgotten; 0: 10 min
+	Limit       int                                      // at a time; 0: 2
 }
 
 // Server makes backups and hands them out in parts.
@@ -57,11 +57,11 @@ type transfer struct {
 
 // NewServer does no I/O.
 func NewServer(cfg ServerConfig) *Server {
-	if cfg.Idle == 0 {
-		cfg.Idle = 10 * time.Minute
+	if cfg.IdleTimeout == 0 {
+		cfg.IdleTimeout = 10 * time.Minute
 	}
-	if cfg.Most == 0 {
-		cfg.Most = 2
+	if cfg.Limit == 0 {
+		cfg.Limit = 2
 	}
 	return &Server{cfg: cfg, transfers: map[string]*transfer{}}
 }
@@ -110,7 +110,7 @@ func (d *Server) Create(ctx context.Context, by core.Operator, token string) (co
 		return core.Backup{}, err
 	}
 	h.size = b.Bytes
-	h.idle = time.AfterFunc(d.cfg.Idle, func() { d.forget(token, h) })
+	h.idle = time.AfterFunc(d.cfg.IdleTimeout, func() { d.forget(token, h) })
 	return b, nil
 }
 
@@ -134,7 +134,7 @@ func (d *Server) begin(token string, h *transfer) error {
 		return core.Errorf(core.KindUnavailable, "%s is stopping", d.cfg.Node)
 	case d.transfers[token] != nil:
 		return core.Errorf(core.KindExists, "there is a backup of this token already")
-	case len(d.transfers) >= d.cfg.Most:
+	case len(d.transfers) >= d.cfg.Limit:
 		return d.full()
 	}
 	d.transfers[token] = h
@@ -151,7 +151,7 @@ func (d *Server) full() error {
 		text += fmt.Sprintf("%s since %s", h.by.Name, h.since.UTC().Format("15:04:05 UTC"))
 	}
 	return core.Errorf(core.KindUnavailable, "%s has %d backups under way and takes no more: %s", d.cfg.Node, len(d.transfers), text).
-		WithNext("try again when they are over, or ask another node; one that nobody fetches is forgotten after %s", d.cfg.Idle)
+		WithNext("try again when they are over, or ask another node; one that nobody fetches is forgotten after %s", d.cfg.IdleTimeout)
 }
 
 // make writes the file, and takes its name away once it is open.
@@ -254,7 +254,7 @@ func (d *Server) find(by core.Operator, req core.BackupPartRequest) (*transfer, 
 	if h.idle == nil { // still being made, or just about to be announced
 		return h, nil, nil
 	}
-	h.idle.Reset(d.cfg.Idle)
+	h.idle.Reset(d.cfg.IdleTimeout)
 	return h, h.file, nil
 }
 

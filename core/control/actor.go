@@ -7,7 +7,7 @@ import (
 	"unibus/core"
 )
 
-// actor is who asks, and what they are in the room that the request names.
+// actor is the caller, and their standing in the room that the request names.
 type actor struct {
 	store    core.Store
 	user     core.User

@@ -66,7 +66,7 @@ func (a *actor) sealed(b Box, at core.Millis) (core.SealedKey, error) {
 }
 
 // box gives one member the present key. One that is there is replaced only by
-// its own member, or by who could remove the member anyway.
+// its own member, or by a member who may remove that one.
 func (s *Service) box(ctx context.Context, a *actor, req boxRequest) (any, error) {
 	if err := a.encrypted(); err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func (s *Service) box(ctx context.Context, a *actor, req boxRequest) (any, error
 	return a.room, nil
 }
 
-// rekeyPart stages boxes. Who is no active member gets none.
+// rekeyPart stages boxes, for active members alone.
 func (s *Service) rekeyPart(ctx context.Context, a *actor, req rekeyPart) (any, error) {
 	if err := a.encrypted(); err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ func (a *actor) target(ctx context.Context, user string) (core.Member, core.Memb
 	return m, roleOf(standingOf(a.room, id, &m)), err
 }
 
-// invited is who has a pending invitation to the room, where a request names nobody in it.
+// invited is the pending invitation that a request names, where it names no member.
 func (a *actor) invited(ctx context.Context, user string, notFound error) (core.Member, core.MemberRole, error) {
 	id, err := core.ParseUserID(user)
 	if err != nil {

@@ -107,7 +107,7 @@ func (s *Service) roomGet(ctx context.Context, a *actor, _ roomRequest) (any, er
 	return info, err
 }
 
-// keyed counts those who have the key among those who may. The boxes are as of
+// keyed counts the members who have the key. The boxes are as of
 // now, the people as of when the request came, which costs nothing: whoever seems
 // to have a box and no right to it may have been brought in since, so the people
 // are read again then, as of now too.

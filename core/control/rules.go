@@ -13,7 +13,7 @@ const (
 	asOwner
 )
 
-// Rule says who may call a method. Every caller is an active user.
+// Rule says which callers a method takes. Every caller is an active user.
 type Rule struct {
 	Acts      bool     // it changes something: signed, and let through once
 	Least     standing // in the room that the request names; outsider: it names none
@@ -34,7 +34,7 @@ func Rules() map[Method]Rule {
 
 		methodMembers:     {Least: asMember, UserAdmin: true, Archived: true},
 		methodInvite:      {Acts: true, Least: asAdmin, UserAdmin: true, Grants: true},
-		methodAccept:      {Acts: true}, // who is invited is nothing in the room yet
+		methodAccept:      {Acts: true}, // an invited user has no standing in the room yet
 		methodDecline:     {Acts: true},
 		methodInvitations: {},
 

@@ -53,7 +53,7 @@ const (
 	requestTimeout = 5 * time.Second
 	flushTimeout   = 2 * time.Second
 	maxUnderWay    = 128
-	maxOfOne       = 16
+	maxPerCaller   = 16
 )
 
 // NewService does no I/O.
@@ -64,7 +64,7 @@ func NewService(cfg Config) *Service {
 	cfg.Quotas = cfg.Quotas.OrDefaults()
 	s := &Service{cfg: cfg}
 	s.server = request.NewServer(request.ServerConfig{
-		Conn: cfg.Conn, Node: cfg.Node, Prefix: auth.ControlPrefix, Most: maxUnderWay, MostOfOne: maxOfOne,
+		Conn: cfg.Conn, Node: cfg.Node, Prefix: auth.ControlPrefix, Limit: maxUnderWay, LimitPerCaller: maxPerCaller,
 		Services: s.services, WatchStore: func(f func(bool)) { cfg.Store.Watch(f) }, Envelope: envelope, Log: cfg.Log,
 	})
 	return s
@@ -100,7 +100,7 @@ func envelope(out any, failed *core.Error) any {
 	}{version, out}
 }
 
-// answer checks who asks, that the request is new, and what the caller may, and does it.
+// answer checks the caller, that the request is new, and the rule, and does it.
 func (s *Service) answer(ctx context.Context, m Method, rule Rule, f methodFunc, c request.Call) (any, error) {
 	ctx = core.AsOf(ctx, time.Now())
 	st, err := s.cfg.Store.Store()
@@ -153,7 +153,7 @@ func (s *Service) begin(do func() error) func() error {
 	return func() error { return <-end }
 }
 
-// actor is who asks, by a fresh proof: an active user.
+// actor is the caller, by a fresh proof: an active user.
 func (s *Service) actor(ctx context.Context, st core.Store, caller string) (*actor, error) {
 	id, err := core.ParseUserID(caller)
 	if err != nil || string(id) != caller {

@@ -41,15 +41,15 @@ type Service struct {
 
 // ServerConfig is what a Server needs. All but WatchStore are required.
 type ServerConfig struct {
-	Conn       *nats.Conn // with an identity that may publish to little more than inboxes
-	Node       string
-	Prefix     string // of every subject; the caller's key follows it
-	Most       int    // requests under way
-	MostOfOne  int    // of one caller: no caller keeps the others out
-	Services   func() []Service
-	WatchStore func(func(serves bool))               // nil where no service needs a store
-	Envelope   func(out any, failed *core.Error) any // the answer as it is sent, in JSON
-	Log        *slog.Logger
+	Conn           *nats.Conn // with an identity that may publish to little more than inboxes
+	Node           string
+	Prefix         string // of every subject; the caller's key follows it
+	Limit          int    // requests under way
+	LimitPerCaller int    // of one caller: no caller keeps the others out
+	Services       func() []Service
+	WatchStore     func(func(serves bool))               // nil where no service needs a store
+	Envelope       func(out any, failed *core.Error) any // the answer as it is sent, in JSON
+	Log            *slog.Logger
 }
 
 // Server answers requests until it is closed.
@@ -69,7 +69,7 @@ const flushTimeout = 2 * time.Second
 
 // NewServer does no I/O.
 func NewServer(cfg ServerConfig) *Server {
-	s := &Server{cfg: cfg, slots: newSlots(cfg.Most, cfg.MostOfOne), offered: map[string]micro.Service{}}
+	s := &Server{cfg: cfg, slots: newSlots(cfg.Limit, cfg.LimitPerCaller), offered: map[string]micro.Service{}}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	return s
 }

@@ -4,22 +4,22 @@ import "sync"
 
 // slots bound the requests under way, of all callers and of each.
 type slots struct {
-	most, mostOfOne int
+	limit, limitPerCaller int
 
 	mu       sync.Mutex
 	taken    int
 	byCaller map[string]int
 }
 
-func newSlots(most, mostOfOne int) *slots {
-	return &slots{most: most, mostOfOne: mostOfOne, byCaller: map[string]int{}}
+func newSlots(limit, limitPerCaller int) *slots {
+	return &slots{limit: limit, limitPerCaller: limitPerCaller, byCaller: map[string]int{}}
 }
 
 // enter takes a slot for a caller, unless all are taken or the caller has enough.
 func (s *slots) enter(caller string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.taken >= s.most || s.byCaller[caller] >= s.mostOfOne {
+	if s.taken >= s.limit || s.byCaller[caller] >= s.limitPerCaller {
 		return false
 	}
 	s.taken++
