@@ -14,8 +14,10 @@ func TestBackupNode(t *testing.T) {
 	t.Parallel()
 	serves := func(b core.Backend) *cluster.Info { return &cluster.Info{Serving: cluster.Serving{Backend: b}} }
 	others := []cluster.Node{
-		{Name: "down", Info: serves(core.BackendKV)}, {Name: "new", Online: true},
-		{Name: "empty", Online: true, Info: serves(core.BackendNone)}, {Name: "n3", Online: true, Info: serves(core.BackendKV)},
+		{Name: "down", Info: serves(core.BackendKV)},
+		{Name: "new", Online: true},
+		{Name: "empty", Online: true, Info: serves(core.BackendNone)},
+		{Name: "n3", Online: true, Info: serves(core.BackendKV)},
 	}
 	for want, v := range map[string]cluster.View{
 		"n1": {From: "n1", Serving: cluster.Serving{Backend: core.BackendKV}, Nodes: others},

@@ -101,7 +101,7 @@ func (d partialFile) write(ctx context.Context, src *sqlite.Store, want Content)
 	}
 	got, err := copyRows(ctx, src, w)
 	if err == nil && !got.Same(want) {
-		err = core.Errorf(core.KindUnavailable, "%s was changed while it was read", src.Path()).WithNext("stop whoever writes it, then try again")
+		err = core.Errorf(core.KindUnavailable, "%s was changed while it was read", src.Path()).WithNext("stop the program that writes it, then try again")
 	}
 	if err == nil {
 		_, err = w.Finish(ctx)

@@ -151,7 +151,7 @@ func (d *Server) full() error {
 		text += fmt.Sprintf("%s since %s", h.by.Name, h.since.UTC().Format("15:04:05 UTC"))
 	}
 	return core.Errorf(core.KindUnavailable, "%s has %d backups under way and takes no more: %s", d.cfg.Node, len(d.transfers), text).
-		WithNext("try again when they are over, or ask another node; one that nobody fetches is forgotten after %s", d.cfg.IdleTimeout)
+		WithNext("try again when they are over, or ask another node; a backup that is not fetched is forgotten after %s", d.cfg.IdleTimeout)
 }
 
 // make writes the file, and takes its name away once it is open.

@@ -14,7 +14,7 @@ func (s *Service) invite(ctx context.Context, a *actor, req inviteRequest) (any,
 		req.Role = core.MemberMember
 	}
 	if req.Role != core.MemberMember && req.Role != core.MemberAdmin {
-		return nil, core.Errorf(core.KindInvalid, "nobody can be invited as %.40q", req.Role).WithNext("use member or admin")
+		return nil, core.Errorf(core.KindInvalid, "%.40q is not a role that a user can be invited to", req.Role).WithNext("use member or admin")
 	}
 	if len(req.Proof) > maxProof {
 		return nil, request.TooLarge("the proof", len(req.Proof), maxProof)

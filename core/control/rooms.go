@@ -70,7 +70,7 @@ func (s *Service) roomLeft(ctx context.Context, st core.Store, user core.UserID)
 }
 
 func tooMany(user core.UserID) *core.Error {
-	return core.Errorf(core.KindRefused, "%s is in %d rooms, and nobody can be in more", user.Short(), auth.MaxRooms).
+	return core.Errorf(core.KindRefused, "%s is in %d rooms, and a user can be in no more", user.Short(), auth.MaxRooms).
 		WithNext("leave a room first; one of your own once you have archived it or handed it over")
 }
 
