@@ -114,7 +114,7 @@ func (c *Changed) Error() string { return c.Unwrap().Error() }
 // Unwrap is the same as a KindRefused.
 func (c *Changed) Unwrap() error {
 	return core.Errorf(core.KindRefused, "the cluster proves the key %s, and %s is pinned: either its nodes were set up anew, or this is another cluster; nothing was sent", c.Proven, c.Pinned).
-		WithNext("ask whoever runs it; only if its key was really replaced, forget the old one")
+		WithNext("ask the operator of the cluster; only if its key was really replaced, forget the old one")
 }
 
 // Sign signs a request for this cluster and connection. KindUnavailable where
