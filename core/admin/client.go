@@ -13,20 +13,21 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"unibus/core"
-	"unibus/core/binding"
+	"unibus/core/auth"
+	"unibus/core/request"
 )
 
-// Signer is an operator's identity; core/keys reads one from a seed file.
-type Signer interface {
-	Public() string
-	Sign(data []byte) ([]byte, error)
+// Identity is an operator's; keys.Identity is one.
+type Identity interface {
+	auth.Signer
+	// SignNonce signs a nonce that a server chose, and refuses everything that is not a nonce.
 	SignNonce(nonce []byte) ([]byte, error)
 }
 
 // ClientConfig says whom to ask and as whom.
 type ClientConfig struct {
 	Servers  []string      // nats:// or tls:// URLs; nodes tell clients no further address, so name all of them
-	Identity Signer        // an operator of role viewer or admin
+	Identity Identity      // an operator of role viewer or admin
 	TLS      *tls.Config   // nil: the URLs decide and the system's roots count
 	TLSFirst bool          // begin with TLS, as nodes with tls-first want it
 	Timeout  time.Duration // of one request; 0: 5 s
@@ -39,9 +40,9 @@ type ClientConfig struct {
 // Client asks nodes and steers them. It goes on with the next server when its
 // own dies or hangs. Safe for use by several goroutines.
 type Client struct {
-	cfg  ClientConfig
-	nc   *nats.Conn
-	bind *binding.Binding
+	cfg      ClientConfig
+	nc       *nats.Conn
+	requests *request.Client
 
 	mu      sync.Mutex
 	pending map[string]map[*func()]bool // what to call when the server refuses a subject
@@ -76,7 +77,7 @@ func (c *Client) Open(ctx context.Context) error {
 	opts := []nats.Option{
 		nats.Name(c.cfg.Name),
 		nats.Nkey(c.cfg.Identity.Public(), c.cfg.Identity.SignNonce),
-		nats.CustomInboxPrefix(InboxPrefix(c.cfg.Identity.Public())),
+		nats.CustomInboxPrefix(auth.InboxPrefix(c.cfg.Identity.Public())),
 		nats.DontRandomize(),
 		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(pingsOut),
 		nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
@@ -114,7 +115,8 @@ func (c *Client) Open(ctx context.Context) error {
 // bound has the cluster prove who it is, before anything else is sent. Where that
 // is not to be had now, each request asks for it again.
 func (c *Client) bound(ctx context.Context, nc *nats.Conn) error {
-	c.nc, c.bind = nc, binding.New(nc, c.cfg.Identity, c.cfg.ClusterKey)
+	c.nc = nc
+	c.requests = request.NewClient(request.ClientConfig{Conn: nc, Identity: c.cfg.Identity, ClusterKey: c.cfg.ClusterKey, Request: c.send})
 	err := c.identify(ctx)
 	if core.KindOf(err) == core.KindUnavailable {
 		return nil
@@ -189,24 +191,20 @@ func (c *Client) near() Target {
 func (c *Client) ask(ctx context.Context, t Target, v Verb, body []byte) (*nats.Msg, error) {
 	caller := c.cfg.Identity.Public()
 	if near := c.near(); t == TargetAny && near != TargetAny {
-		msg, err := c.request(ctx, Subject(caller, near, v), v, body)
+		msg, err := c.requests.Send(ctx, c.message(Subject(caller, near, v), v, body))
 		if !errors.Is(err, nats.ErrNoResponders) {
 			return msg, err
 		}
 	}
-	return c.request(ctx, Subject(caller, t, v), v, body)
+	return c.requests.Send(ctx, c.message(Subject(caller, t, v), v, body))
 }
 
-// request ends early where the server refuses the subject: it says so beside the
+// send ends early where the server refuses the subject: it says so beside the
 // request, not as an answer to it.
-func (c *Client) request(ctx context.Context, subject string, v Verb, body []byte) (*nats.Msg, error) {
-	out, err := c.message(ctx, subject, v, body)
-	if err != nil {
-		return nil, err
-	}
+func (c *Client) send(ctx context.Context, out *nats.Msg) (*nats.Msg, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	give := func() { cancel(nats.ErrPermissionViolation) }
+	subject, give := out.Subject, func() { cancel(nats.ErrPermissionViolation) }
 	c.mu.Lock()
 	if c.pending[subject] == nil {
 		c.pending[subject] = map[*func()]bool{}
@@ -220,11 +218,7 @@ func (c *Client) request(ctx context.Context, subject string, v Verb, body []byt
 			delete(c.pending, subject)
 		}
 	}()
-	session := c.bind.Session()
 	msg, err := c.nc.RequestMsgWithContext(ctx, out)
-	if err == nil && c.bind.Session() != session { // whoever answers has not proven anything
-		return nil, nats.ErrConnectionReconnecting
-	}
 	if err != nil && errors.Is(context.Cause(ctx), nats.ErrPermissionViolation) {
 		return nil, nats.ErrPermissionViolation
 	}
@@ -281,130 +275,101 @@ func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) 
 var errNobody = errors.New("nobody listens")
 
 func callError(v Verb, t Target, err error) error {
+	node := strings.TrimPrefix(string(t), "node.")
 	switch {
-	case errors.As(err, new(*core.Error)):
-		return err // it was not even sent
 	case errors.Is(err, nats.ErrNoResponders) && t != TargetAny:
-		e := core.Errorf(core.KindUnavailable, "%s does not answer %s", strings.TrimPrefix(string(t), "node."), v)
+		e := core.Errorf(core.KindUnavailable, "%s does not answer %s", node, v)
 		e.Err = errNobody
 		return e.WithNext("see `unibus-tui status`")
-	case errors.Is(err, nats.ErrNoResponders):
-		return core.Errorf(core.KindUnavailable, "no node that can be reached serves the control plane").
-			WithNext("`unibus-tui status` says why")
 	case errors.Is(err, nats.ErrPermissionViolation):
 		return core.Errorf(core.KindRefused, "this identity may not ask for %s", v).WithNext("use an identity of role %s", Rules()[v].Role)
-	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionReconnecting):
-		return core.Errorf(core.KindUnavailable, "no node answers: the connection is down").
-			WithNext("it is tried again by itself; see that unibusd runs on the nodes")
-	case Rules()[v].Acts():
-		from := ""
-		if t != TargetAny {
-			from = " from " + strings.TrimPrefix(string(t), "node.")
-		}
-		return core.Errorf(core.KindUnavailable, "no answer to %s%s in time", v, from).
-			WithNext("whether it took effect is not known: look before you try again")
-	default:
-		return core.Errorf(core.KindUnavailable, "no answer to %s in time", v).WithNext("it is asked again by itself, or ask another node with --server")
 	}
+	asked := string(v)
+	if t != TargetAny {
+		asked += " from " + node
+	}
+	return request.Unanswered(asked, Rules()[v].Acts(), err)
 }
 
 // Status is what the node the client is connected to sees of the cluster.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	return call[Status](ctx, c, TargetAny, VerbStatus, nil)
+	return call[Status](ctx, c, TargetAny, verbStatus, nil)
 }
 
 // Events are what the answering node recorded.
 func (c *Client) Events(ctx context.Context, req EventsRequest) (Events, error) {
-	return call[Events](ctx, c, TargetAny, VerbEvents, req)
+	return call[Events](ctx, c, TargetAny, verbEvents, req)
 }
 
 // Flags compares declared with active settings, node by node.
 func (c *Client) Flags(ctx context.Context) (Flags, error) {
-	return call[Flags](ctx, c, TargetAny, VerbFlags, nil)
+	return call[Flags](ctx, c, TargetAny, verbFlags, nil)
 }
 
 // Audit is one page of what operators did, newest first. KindUnavailable where
 // the cluster's audit has no leader.
 func (c *Client) Audit(ctx context.Context, req AuditRequest) (Audit, error) {
-	return call[Audit](ctx, c, TargetAny, VerbAudit, req)
+	return call[Audit](ctx, c, TargetAny, verbAudit, req)
 }
 
 // Users are all users, fetched page by page.
 func (c *Client) Users(ctx context.Context) ([]core.User, error) {
-	all := []core.User{}
-	page := Page{}
-	for {
-		got, err := call[Users](ctx, c, TargetAny, VerbUsers, page)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, got.Users...)
-		if got.Next == "" {
-			return all, nil
-		}
-		page.After = got.Next
-	}
+	return request.All(func(after string) ([]core.User, string, error) {
+		got, err := call[usersPage](ctx, c, TargetAny, verbUsers, request.Page{After: after})
+		return got.Users, got.Next, err
+	})
 }
 
 // Rooms are all rooms, fetched page by page.
 func (c *Client) Rooms(ctx context.Context) ([]RoomSummary, error) {
-	all := []RoomSummary{}
-	page := Page{}
-	for {
-		got, err := call[Rooms](ctx, c, TargetAny, VerbRooms, page)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, got.Rooms...)
-		if got.Next == "" {
-			return all, nil
-		}
-		page.After = got.Next
-	}
+	return request.All(func(after string) ([]RoomSummary, string, error) {
+		got, err := call[roomsPage](ctx, c, TargetAny, verbRooms, request.Page{After: after})
+		return got.Rooms, got.Next, err
+	})
 }
 
 // UserGet returns one user. KindNotFound.
 func (c *Client) UserGet(ctx context.Context, id string) (core.User, error) {
-	return call[core.User](ctx, c, TargetAny, VerbUserGet, UserRequest{ID: id})
+	return call[core.User](ctx, c, TargetAny, verbUserGet, userRequest{ID: id})
 }
 
 // UserAdd adds a user of an id, a name and a role. KindExists.
 func (c *Client) UserAdd(ctx context.Context, u core.User) (core.User, error) {
-	return call[core.User](ctx, c, TargetAny, VerbUserAdd, u)
+	return call[core.User](ctx, c, TargetAny, verbUserAdd, u)
 }
 
 // UserRevoke denies a user from now on. KindNotFound.
 func (c *Client) UserRevoke(ctx context.Context, id string) (core.User, error) {
-	return call[core.User](ctx, c, TargetAny, VerbUserRevoke, UserRequest{ID: id})
+	return call[core.User](ctx, c, TargetAny, verbUserRevoke, userRequest{ID: id})
 }
 
 // Revoke is UserRevoke with what became of the user's sessions and rooms. KindNotFound.
 func (c *Client) Revoke(ctx context.Context, id string) (Revoked, error) {
-	return call[Revoked](ctx, c, TargetAny, VerbUserRevoke, UserRequest{ID: id})
+	return call[Revoked](ctx, c, TargetAny, verbUserRevoke, userRequest{ID: id})
 }
 
 // OperatorRemove has every node refuse an operator's key from now on. KindNotFound,
 // and KindRefused for oneself and for the last admin.
 func (c *Client) OperatorRemove(ctx context.Context, key string) (OperatorRemoved, error) {
-	return call[OperatorRemoved](ctx, c, TargetAny, VerbOperatorRemove, OperatorRequest{ID: key})
+	return call[OperatorRemoved](ctx, c, TargetAny, verbOperatorRemove, operatorRequest{ID: key})
 }
 
 // Rollout says whether enforce can be turned on everywhere, and whom it would deny.
 func (c *Client) Rollout(ctx context.Context) (Rollout, error) {
-	return call[Rollout](ctx, c, TargetAny, VerbRollout, nil)
+	return call[Rollout](ctx, c, TargetAny, verbRollout, nil)
 }
 
 // UserActivate admits a revoked user again. KindNotFound.
 func (c *Client) UserActivate(ctx context.Context, id string) (core.User, error) {
-	return call[core.User](ctx, c, TargetAny, VerbUserActivate, UserRequest{ID: id})
+	return call[core.User](ctx, c, TargetAny, verbUserActivate, userRequest{ID: id})
 }
 
 // BucketScale raises every bucket of the control plane to a number of replicas.
 func (c *Client) BucketScale(ctx context.Context, replicas int) (Done, error) {
-	return call[Done](ctx, c, TargetAny, VerbBucketScale, ScaleRequest{Replicas: replicas})
+	return call[Done](ctx, c, TargetAny, verbBucketScale, ScaleRequest{Replicas: replicas})
 }
 
 // StepDown asks the leader of "meta" or of a bucket to hand over, to a node or to anybody ("").
 func (c *Client) StepDown(ctx context.Context, group, to string) (Done, error) {
-	return call[Done](ctx, c, TargetAny, VerbStepDown, StepDownRequest{Group: group, To: to})
+	return call[Done](ctx, c, TargetAny, verbStepDown, stepDownRequest{Group: group, To: to})
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // refusal is why nobody can be asked to rekey a room; nil where somebody can.
-// can is everybody who could, who is best asked first.
-func refusal(o opened, k RoomKeys, can []RoomPerson) *core.Error {
+// can lists the members who could, the best choice first.
+func refusal(o roomState, k RoomKeys, can []RoomPerson) *core.Error {
 	id := o.Room.ID
 	switch {
 	case k.State == KeysArchived:
@@ -47,10 +47,10 @@ func named(people []RoomPerson) string {
 	return strings.Join(names, ", ")
 }
 
-// Called is how somebody is spoken of: by name, else by the short id.
+// Called is the person's name, else the short id.
 func (p RoomPerson) Called() string { return called(p.Name, p.User) }
 
-// Called is how who was asked is spoken of.
+// Called is the name of the member who was asked, else the short id.
 func (a Asked) Called() string { return called(a.Name, a.User) }
 
 func called(name *string, id core.UserID) string {
@@ -61,7 +61,7 @@ func called(name *string, id core.UserID) string {
 }
 
 // roomRekey asks a member for a new key. The node knows no key and can make
-// none: all it does is to announce in the room who is asked.
+// none: it only announces in the room which member is asked.
 func (s *Service) roomRekey(ctx context.Context, op core.Operator, req RekeyRequest) (any, error) {
 	_, o, err := s.openNamed(ctx, req.ID)
 	if err != nil {
@@ -86,12 +86,12 @@ func (s *Service) roomRekey(ctx context.Context, op core.Operator, req RekeyRequ
 	if err := s.cfg.Bus.Ask(id, o.Room.Epoch, p.User); err != nil {
 		return nil, err
 	}
-	s.cfg.Eyes.Note(cluster.Note, op.Name, fmt.Sprintf("asked %s for a new key of the room %s", p.User.Short(), id))
+	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("asked %s for a new key of the room %s", p.User.Short(), id))
 	return Asked{Room: id, Epoch: o.Room.Epoch, User: p.User, Name: p.Name, Nodes: p.Nodes, At: s.cfg.Now()}, nil
 }
 
-// chosen is who is asked: the first, or the one who was named.
-func chosen(o opened, can []RoomPerson, user string) (RoomPerson, error) {
+// chosen is the member who is asked: the one that is named, else the first.
+func chosen(o roomState, can []RoomPerson, user string) (RoomPerson, error) {
 	if user == "" {
 		return can[0], nil
 	}

@@ -12,15 +12,14 @@ import (
 	"time"
 
 	"unibus/core"
-	"unibus/core/admin"
 	"unibus/core/store/sqlite"
 )
 
 // Content is what a whole control plane in a file holds.
 type Content struct {
-	Schema int                 `json:"schema"`
-	Tables []admin.BackupTable `json:"tables"`
-	Signed *Signature          `json:"signed"` // nil: nobody says who made it
+	Schema int                `json:"schema"`
+	Tables []core.BackupTable `json:"tables"`
+	Signed *Signature         `json:"signed"` // nil: nobody says who made it
 }
 
 // Same is true where two files hold the same rows, whatever their bytes are.
@@ -117,15 +116,15 @@ func read(ctx context.Context, s *sqlite.Store) (Content, error) {
 		return Content{}, core.Errorf(core.KindInvalid, "%s is not a whole control plane: the row %s of %s: %s (problems found: %s)",
 			s.Path(), p.Key, p.Table, p.Text, atLeast(len(problems))).WithNext("%s", p.Next)
 	}
-	content, err := hand(ctx, s, func(core.Row) error { return nil })
+	content, err := readRows(ctx, s, func(core.Row) error { return nil })
 	if err == nil {
 		content.Signed, err = signedBy(ctx, s, content)
 	}
 	return content, err
 }
 
-// hand hands out every row, table by table, and sums them up.
-func hand(ctx context.Context, s *sqlite.Store, each func(core.Row) error) (Content, error) {
+// readRows gives every row to each, table by table, and returns their digests.
+func readRows(ctx context.Context, s *sqlite.Store, each func(core.Row) error) (Content, error) {
 	content := Content{Schema: s.SchemaVersion()}
 	for _, t := range Tables() {
 		d := core.NewDigester()
@@ -142,7 +141,7 @@ func hand(ctx context.Context, s *sqlite.Store, each func(core.Row) error) (Cont
 		if err != nil {
 			return Content{}, err
 		}
-		content.Tables = append(content.Tables, admin.BackupTable{Table: t, Digest: sum})
+		content.Tables = append(content.Tables, core.BackupTable{Table: t, Digest: sum})
 	}
 	return content, nil
 }
@@ -156,8 +155,8 @@ func atLeast(n int) string {
 	return fmt.Sprintf("%d or more", n)
 }
 
-// sum is the SHA-256 of a file's bytes in hex, and how many they are.
-func sum(path string) (string, int64, error) {
+// fileSHA256 is the SHA-256 of a file's bytes in hex, and how many they are.
+func fileSHA256(path string) (string, int64, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", 0, core.Errorf(core.KindFailed, "%s cannot be read: %w", path, err)

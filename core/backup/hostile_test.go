@@ -92,7 +92,7 @@ func TestRestoreRefusesWhatLiesBeside(t *testing.T) {
 	must(t, s.Open(t.Context()))
 	defer func() { must(t, s.Close()) }()
 	must(t, s.AddUser(t.Context(), storetest.NewUser(t, "late")))
-	digest, _, err := sum(from)
+	digest, _, err := fileSHA256(from)
 	must(t, err)
 	_, err = Restore(t.Context(), from, to, Expect{SHA256: digest})
 	wantKind(t, err, core.KindInvalid, "-wal")

@@ -31,7 +31,7 @@ type Restored struct {
 // KindRefused where the signer is not the one that was expected. After an error
 // there is nothing new.
 func Restore(ctx context.Context, from, to string, want Expect) (Restored, error) {
-	d, err := newDraft(to)
+	d, err := newPartialFile(to)
 	if err != nil {
 		return Restored{}, err
 	}
@@ -43,17 +43,17 @@ func Restore(ctx context.Context, from, to string, want Expect) (Restored, error
 	}
 	defer func() { _ = src.Close() }() // nothing was written to it
 	out := Restored{Path: d.final, From: src.Path()}
-	if out.SHA256, err = want.bytes(src.Path()); err != nil {
+	if out.SHA256, err = want.checkSHA256(src.Path()); err != nil {
 		return Restored{}, err
 	}
 	if out.Content, err = read(limited, src); err != nil {
 		return Restored{}, err
 	}
-	if err := want.signer(src.Path(), out.Signed); err != nil {
+	if err := want.checkSigner(src.Path(), out.Signed); err != nil {
 		return Restored{}, err
 	}
 	if err = d.write(limited, src, out.Content); err == nil {
-		_, err = d.proveAndPlace(ctx, out.Content)
+		_, err = d.verifyAndPlace(ctx, out.Content)
 	}
 	if err != nil {
 		return Restored{}, errors.Join(stopped(ctx, d, err), d.discard())
@@ -61,9 +61,9 @@ func Restore(ctx context.Context, from, to string, want Expect) (Restored, error
 	return out, nil
 }
 
-// bytes sums up a file and compares. What lies in a log beside it no sum speaks of.
-func (want Expect) bytes(path string) (string, error) {
-	got, _, err := sum(path)
+// checkSHA256 compares the SHA-256 of a file with the one that is wanted. What lies in a log beside it no sum speaks of.
+func (want Expect) checkSHA256(path string) (string, error) {
+	got, _, err := fileSHA256(path)
 	if err != nil || want.SHA256 == "" {
 		return got, err
 	}
@@ -78,7 +78,7 @@ func (want Expect) bytes(path string) (string, error) {
 	return got, nil
 }
 
-func (want Expect) signer(path string, by *Signature) error {
+func (want Expect) checkSigner(path string, by *Signature) error {
 	switch {
 	case want.Signer == "" || by != nil && by.Key == want.Signer:
 		return nil
@@ -93,15 +93,15 @@ func (want Expect) signer(path string, by *Signature) error {
 // rowsAtATime go into the new file in one transaction.
 const rowsAtATime = 1000
 
-// write makes the draft of the rows of a file.
-func (d draft) write(ctx context.Context, src *sqlite.Store, want Content) error {
+// write fills the partial file with the rows of a file.
+func (d partialFile) write(ctx context.Context, src *sqlite.Store, want Content) error {
 	w, err := sqlite.CreateVersion(ctx, d.path, want.Schema)
 	if err != nil {
 		return err
 	}
 	got, err := copyRows(ctx, src, w)
 	if err == nil && !got.Same(want) {
-		err = core.Errorf(core.KindUnavailable, "%s was changed while it was read", src.Path()).WithNext("stop whoever writes it, then try again")
+		err = core.Errorf(core.KindUnavailable, "%s was changed while it was read", src.Path()).WithNext("stop the program that writes it, then try again")
 	}
 	if err == nil {
 		_, err = w.Finish(ctx)
@@ -119,7 +119,7 @@ func copyRows(ctx context.Context, src *sqlite.Store, w *sqlite.Writer) (Content
 		batch = batch[:0]
 		return w.Put(ctx, rows)
 	}
-	got, err := hand(ctx, src, func(r core.Row) error {
+	got, err := readRows(ctx, src, func(r core.Row) error {
 		batch = append(batch, r)
 		if len(batch) < rowsAtATime {
 			return nil
@@ -132,8 +132,8 @@ func copyRows(ctx context.Context, src *sqlite.Store, w *sqlite.Writer) (Content
 	return got, err
 }
 
-// proveAndPlace reads the draft back before it gets its name.
-func (d draft) proveAndPlace(ctx context.Context, want Content) (Content, error) {
+// verifyAndPlace reads the partial file back before it gets its name.
+func (d partialFile) verifyAndPlace(ctx context.Context, want Content) (Content, error) {
 	got, err := Check(ctx, d.path)
 	if err != nil {
 		return Content{}, err

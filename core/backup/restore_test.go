@@ -19,7 +19,7 @@ func TestRestoreIsTheSame(t *testing.T) {
 	from, to := database(t), filepath.Join(t.TempDir(), "new.db")
 	before, err := os.ReadFile(from)
 	must(t, err)
-	digest, _, err := sum(from)
+	digest, _, err := fileSHA256(from)
 	must(t, err)
 	r, err := Restore(t.Context(), from, to, Expect{SHA256: strings.ToUpper(digest)})
 	must(t, err)
@@ -144,7 +144,7 @@ func TestRestoreWritesOverNothing(t *testing.T) {
 func TestPlaceWithoutLinks(t *testing.T) {
 	t.Parallel()
 	to := filepath.Join(t.TempDir(), "new.db")
-	d, err := newDraft(to)
+	d, err := newPartialFile(to)
 	must(t, err)
 	f, err := d.create()
 	must(t, err)

@@ -12,7 +12,7 @@ import (
 	"unibus/core/store/sqlite"
 )
 
-// Signer signs what a node's desk hands out.
+// Signer signs what a node's Server hands out.
 type Signer interface {
 	Public() string // a cluster's public nkey, "C…"
 	Sign(message []byte) ([]byte, error)
@@ -57,7 +57,7 @@ func Sign(ctx context.Context, signer Signer, node, path string) (sqlite.BackupI
 	if err != nil {
 		return sqlite.BackupInfo{}, err
 	}
-	content, err := hand(ctx, s, func(core.Row) error { return nil })
+	content, err := readRows(ctx, s, func(core.Row) error { return nil })
 	if err = errors.Join(err, s.Close()); err != nil {
 		return sqlite.BackupInfo{}, err
 	}

@@ -93,6 +93,18 @@ func (b *Binding) Proven() bool {
 	return b.proven == b.Session()
 }
 
+// Within runs ask, which looks at Proven and sends a request, and returns its answer.
+// The answer counts only if the session is the same before and after: otherwise a
+// server sent it that has proven nothing, and the error is nats.ErrConnectionReconnecting.
+func (b *Binding) Within(ask func() (*nats.Msg, error)) (*nats.Msg, error) {
+	session := b.Session()
+	msg, err := ask()
+	if err == nil && b.Session() != session {
+		return nil, nats.ErrConnectionReconnecting
+	}
+	return msg, err
+}
+
 // Changed says that the cluster proved another key than the one that is pinned.
 type Changed struct{ Pinned, Proven string }
 
@@ -102,7 +114,7 @@ func (c *Changed) Error() string { return c.Unwrap().Error() }
 // Unwrap is the same as a KindRefused.
 func (c *Changed) Unwrap() error {
 	return core.Errorf(core.KindRefused, "the cluster proves the key %s, and %s is pinned: either its nodes were set up anew, or this is another cluster; nothing was sent", c.Proven, c.Pinned).
-		WithNext("ask whoever runs it; only if its key was really replaced, forget the old one")
+		WithNext("ask the operator of the cluster; only if its key was really replaced, forget the old one")
 }
 
 // Sign signs a request for this cluster and connection. KindUnavailable where

@@ -23,7 +23,7 @@ func (c *Client) identify(ctx context.Context) error {
 			return err
 		}
 	}
-	api := control.NewClient(control.ClientConfig{Conn: c.nc, Identity: c.id, Cluster: pin})
+	api := control.NewClient(control.ClientConfig{Conn: c.nc, Identity: c.id, ClusterKey: pin})
 	c.plane = api
 	key, err := ask(ctx, c, reads, api.Identify)
 	if changed := new(binding.Changed); errors.As(err, &changed) && c.cfg.ClusterKey == "" {

@@ -166,7 +166,7 @@ func (r *Room) report(e control.Event) {
 		r.duty.asked = true
 	case e.Kind == control.EventRevoked && !s.member:
 		r.duty.revoked = true
-	case e.Kind == control.EventMember && s.member && r.memory.Encrypted:
+	case e.Kind == control.EventMember && e.Joined && s.member && r.memory.Encrypted:
 		r.owe(e.User, false)
 	}
 	r.mu.Unlock()

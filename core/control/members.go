@@ -4,9 +4,10 @@ import (
 	"context"
 
 	"unibus/core"
+	"unibus/core/request"
 )
 
-func (s *Service) members(ctx context.Context, a *actor, req MembersRequest) (any, error) {
+func (s *Service) members(ctx context.Context, a *actor, req membersRequest) (any, error) {
 	all, err := a.store.Members(ctx, a.room.ID)
 	if err != nil {
 		return nil, err
@@ -15,8 +16,8 @@ func (s *Service) members(ctx context.Context, a *actor, req MembersRequest) (an
 	if err != nil {
 		return nil, err
 	}
-	var out Members
-	out.Members, out.Next = paged(all, req.Page, func(m core.Member) string { return string(m.User) }, func(m core.Member) Member {
+	var out membersPage
+	out.Members, out.Next = request.Cut(all, req.Page, func(m core.Member) string { return string(m.User) }, func(m core.Member) Member {
 		u := users[m.User]
 		m.Role = roleOf(standingOf(a.room, m.User, &m))
 		shown := Member{Member: m, Name: u.Name, Status: u.Status}
@@ -54,8 +55,9 @@ func (a *actor) outranked(role core.MemberRole) error {
 		WithNext("an admin may bring in and remove plain members, the owner everybody; the owner stays until the room is handed over")
 }
 
-func (s *Service) announceMember(a *actor, user core.UserID) {
-	s.announce(Event{Kind: EventMember, Room: a.room.ID, Epoch: a.room.Epoch, User: user, By: a.id()})
+// announceMember tells a room that somebody in it has changed.
+func (s *Service) announceMember(a *actor, m core.Member, joined bool) {
+	s.announce(Event{Kind: EventMember, Room: m.Room, Epoch: a.room.Epoch, User: m.User, Joined: joined, By: a.id()})
 }
 
 // target is the active member that a request names, and its role.
@@ -68,7 +70,7 @@ func (a *actor) target(ctx context.Context, user string) (core.Member, core.Memb
 	return m, roleOf(standingOf(a.room, id, &m)), err
 }
 
-// invited is who has a pending invitation to the room, where a request names nobody in it.
+// invited is the pending invitation that a request names, where it names no member.
 func (a *actor) invited(ctx context.Context, user string, notFound error) (core.Member, core.MemberRole, error) {
 	id, err := core.ParseUserID(user)
 	if err != nil {
@@ -84,7 +86,7 @@ func (a *actor) invited(ctx context.Context, user string, notFound error) (core.
 	return pending[0], pending[0].Role, nil
 }
 
-func (s *Service) remove(ctx context.Context, a *actor, req MemberRequest) (any, error) {
+func (s *Service) remove(ctx context.Context, a *actor, req memberRequest) (any, error) {
 	m, role, err := a.target(ctx, req.User)
 	if core.KindOf(err) == core.KindNotFound {
 		m, role, err = a.invited(ctx, req.User, err)
@@ -98,8 +100,8 @@ func (s *Service) remove(ctx context.Context, a *actor, req MemberRequest) (any,
 	return s.takeOut(ctx, a, m)
 }
 
-func (s *Service) leaveRoom(ctx context.Context, a *actor, _ RoomRequest) (any, error) {
-	if a.standing == AsOwner && a.room.State != core.RoomArchived { // nothing is left to own then, and it must not count for ever
+func (s *Service) leaveRoom(ctx context.Context, a *actor, _ roomRequest) (any, error) {
+	if a.standing == asOwner && a.room.State != core.RoomArchived { // nothing is left to own then, and it must not count for ever
 		return nil, core.Errorf(core.KindRefused, "%s owns the room %s and cannot leave it", a.id().Short(), a.room.ID).
 			WithNext("hand it over first: give another member the role owner; or archive it")
 	}
@@ -110,19 +112,21 @@ func (s *Service) leaveRoom(ctx context.Context, a *actor, _ RoomRequest) (any, 
 	return s.takeOut(ctx, a, m)
 }
 
+// takeOut announces the removal of a member. The record as it was at the write
+// decides: an invitation that was read before may have been accepted meanwhile.
 func (s *Service) takeOut(ctx context.Context, a *actor, m core.Member) (core.Member, error) {
-	if err := a.store.RemoveMember(ctx, m.Room, m.User); err != nil {
+	m, err := a.store.RemoveMember(ctx, m.Room, m.User)
+	if err != nil {
 		return core.Member{}, err
 	}
-	was := m.State
-	if m.State = core.MemberRemoved; was == core.MemberInvited {
-		return m, nil // nobody in the room knew of it
+	if m.State == core.MemberActive { // the room knows nothing of invitations
+		s.announceMember(a, m, false)
 	}
-	s.announceMember(a, m.User)
+	m.State = core.MemberRemoved
 	return m, nil
 }
 
-func (s *Service) role(ctx context.Context, a *actor, req RoleRequest) (any, error) {
+func (s *Service) role(ctx context.Context, a *actor, req roleRequest) (any, error) {
 	m, was, err := a.target(ctx, req.User)
 	switch {
 	case err != nil:
@@ -135,7 +139,7 @@ func (s *Service) role(ctx context.Context, a *actor, req RoleRequest) (any, err
 	if m, err = a.store.SetMemberRole(ctx, m.Room, m.User, req.Role); err != nil {
 		return nil, err
 	}
-	s.announceMember(a, m.User)
+	s.announceMember(a, m, false)
 	return m, nil
 }
 
@@ -169,8 +173,4 @@ func (s *Service) handOver(ctx context.Context, a *actor, m core.Member) (any, e
 		}
 	}
 	return m, nil
-}
-
-func tooLarge(what string, n, most int) *core.Error {
-	return core.Errorf(core.KindInvalid, "%s has %d bytes, and may have %d", what, n, most)
 }

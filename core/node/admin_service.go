@@ -18,9 +18,9 @@ func (n *Node) openAdminService(ctx context.Context) error {
 	n.admin = admin.NewService(admin.ServiceConfig{
 		Conn: n.conns.admin, Node: n.cfg.Name, Declared: declared, Flags: activeFlags,
 		Operator: n.operator, Guard: n.replay, Prover: n.prover(), Audit: n.audit,
-		Now:    func() core.Millis { return core.MillisOf(time.Now()) },
-		Holder: &n.holder, Eyes: clusterView{n}, Groups: raftGroups{n}, Sessions: n.sessions, Removal: operatorRemover{n},
-		Bus: roomBus{n}, Mover: n.migrator(), Backups: n.backups, Log: n.log,
+		Now:   func() core.Millis { return core.MillisOf(time.Now()) },
+		Store: &n.holder, Cluster: clusterView{n}, Groups: raftGroups{n}, Sessions: n.sessions, Removal: operatorRemover{n},
+		Bus: roomBus{n}, Migrator: n.migrator(), Backups: n.backups, Log: n.log,
 	})
 	return n.admin.Open(ctx)
 }

@@ -142,7 +142,7 @@ func TestRelayedLoginIsWorthNothing(t *testing.T) {
 			}
 			defer nc.Close()
 			for what, pin := range map[string]string{"first use": "", "a pinned key": key} {
-				cl := control.NewClient(control.ClientConfig{Conn: nc, Identity: user, Cluster: pin})
+				cl := control.NewClient(control.ClientConfig{Conn: nc, Identity: user, ClusterKey: pin})
 				_, err = cl.CreateRoom(t.Context(), control.CreateRequest{ID: "relayed"})
 				wantKind(t, "a user's request through a relay, "+what, err, core.KindRefused)
 			}
@@ -171,7 +171,7 @@ func readByRelay(t *testing.T, c *nodetest.Cluster, r *relay, trusts *tls.Config
 	}
 	defer nc.Close()
 	for _, signed := range []bool{true, false} {
-		msg := nats.NewMsg(admin.Subject(c.Admin.Public(), admin.TargetAny, admin.VerbStatus))
+		msg := nats.NewMsg(admin.Subject(c.Admin.Public(), admin.TargetAny, "status"))
 		if signed {
 			if err := binding.New(nc, c.Admin, c.Client(0, c.Admin).ClusterKey()).Sign(msg, time.Now()); err != nil {
 				t.Fatal(err)

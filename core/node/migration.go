@@ -156,7 +156,7 @@ type migrator struct {
 }
 
 // migrator is nil on a node alone: there is nowhere to migrate to.
-func (n *Node) migrator() admin.Mover {
+func (n *Node) migrator() admin.Migrator {
 	if n.migration == nil {
 		return nil
 	}

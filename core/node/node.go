@@ -73,7 +73,7 @@ type Node struct {
 	audit   *audit.Log
 	nonces  clusterNonces
 	replay  *auth.Replay // of operators' requests
-	backups *backup.Desk
+	backups *backup.Server
 	admin   *admin.Service
 	control *control.Service
 

@@ -98,7 +98,7 @@ func testImportOverwrites(t *testing.T, s core.Store) {
 	}
 
 	m := want.Members[0]
-	ok(t, "RemoveMember", s.RemoveMember(ctx, m.Room, m.User))
+	ok(t, "RemoveMember", errOf(s.RemoveMember(ctx, m.Room, m.User)))
 	written, err = Import(ctx, s, want)
 	if err != nil || written == 0 {
 		t.Errorf("Import over a removed member wrote %d, %v", written, err)

@@ -13,35 +13,35 @@ import (
 	"unibus/core/migrate"
 )
 
-// draft is a file in the making, hidden beside the one it is to become, so that
-// nobody takes a part for the whole. What is there already is never written over.
-type draft struct {
-	path  string // of the draft
+// partialFile is a file that is being written, hidden beside the name that it gets
+// once it is whole. What is there already is never written over.
+type partialFile struct {
+	path  string // of the partial file
 	final string // absolute
 }
 
-// newDraft finds the names and makes nothing yet. KindExists, also for what
+// newPartialFile finds the names and makes nothing yet. KindExists, also for what
 // SQLite would take for a part of the new file.
-func newDraft(final string) (draft, error) {
+func newPartialFile(final string) (partialFile, error) {
 	abs, err := filepath.Abs(final)
 	if err != nil || final == "" {
-		return draft{}, core.Errorf(core.KindInvalid, "%q is not a path for a file", final)
+		return partialFile{}, core.Errorf(core.KindInvalid, "%q is not a path for a file", final)
 	}
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		switch _, err := os.Lstat(abs + suffix); {
 		case err == nil && suffix == "":
-			return draft{}, exists(abs)
+			return partialFile{}, exists(abs)
 		case err == nil:
-			return draft{}, core.Errorf(core.KindExists, "%s%s is left of a database that was there: SQLite would take it for a part of the new one", abs, suffix).
+			return partialFile{}, core.Errorf(core.KindExists, "%s%s is left of a database that was there: SQLite would take it for a part of the new one", abs, suffix).
 				WithNext("move it away, or give another name")
 		case !errors.Is(err, fs.ErrNotExist):
-			return draft{}, unwritable(abs, err)
+			return partialFile{}, unwritable(abs, err)
 		}
 	}
 	var random [6]byte
 	_, _ = rand.Read(random[:]) // never fails: it ends the program instead
 	name := "." + filepath.Base(abs) + ".partial-" + hex.EncodeToString(random[:])
-	return draft{path: filepath.Join(filepath.Dir(abs), name), final: abs}, nil
+	return partialFile{path: filepath.Join(filepath.Dir(abs), name), final: abs}, nil
 }
 
 func exists(path string) error {
@@ -53,8 +53,8 @@ func unwritable(path string, err error) error {
 		WithNext("see that its directory is there, is yours and has free space")
 }
 
-// create makes the draft, which only its owner may read.
-func (d draft) create() (*os.File, error) {
+// create makes the partialFile, which only its owner may read.
+func (d partialFile) create() (*os.File, error) {
 	f, err := os.OpenFile(d.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, unwritable(d.final, err)
@@ -62,8 +62,8 @@ func (d draft) create() (*os.File, error) {
 	return f, nil
 }
 
-// place gives the draft its name unless somebody took it meanwhile, and syncs the directory.
-func (d draft) place() error {
+// place gives the partial file its name unless somebody took it meanwhile, and syncs the directory.
+func (d partialFile) place() error {
 	switch err := os.Link(d.path, d.final); {
 	case errors.Is(err, fs.ErrExist):
 		return exists(d.final)
@@ -75,7 +75,7 @@ func (d draft) place() error {
 
 // placeWithoutLinks is for file systems without hard links: a name that was
 // free a moment ago is ours, and our own empty file is replaced.
-func (d draft) placeWithoutLinks() error {
+func (d partialFile) placeWithoutLinks() error {
 	f, err := os.OpenFile(d.final, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	switch {
 	case errors.Is(err, fs.ErrExist):
@@ -89,7 +89,7 @@ func (d draft) placeWithoutLinks() error {
 	return d.settle(nil)
 }
 
-func (d draft) settle(err error) error {
+func (d partialFile) settle(err error) error {
 	dir, openErr := os.Open(filepath.Dir(d.final))
 	if openErr == nil {
 		openErr = errors.Join(dir.Sync(), dir.Close())
@@ -101,12 +101,12 @@ func (d draft) settle(err error) error {
 }
 
 // stopped says so where it was the caller who ended it.
-func stopped(ctx context.Context, d draft, err error) error {
+func stopped(ctx context.Context, d partialFile, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
 	return core.Errorf(core.KindFailed, "stopped; nothing was written to %s", d.final)
 }
 
-// discard removes what is left of a draft that was not placed.
-func (d draft) discard() error { return migrate.RemoveSQLiteFile(d.path) }
+// discard removes what is left of a partial file that was not placed.
+func (d partialFile) discard() error { return migrate.RemoveSQLiteFile(d.path) }

@@ -17,6 +17,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/cluster"
+	"unibus/core/request"
 	"unibus/core/store/kv"
 	"unibus/core/store/sqlite"
 	"unibus/core/store/storetest"
@@ -40,7 +41,7 @@ func (b *bus) UserChanged(_ context.Context, _ core.Store, u core.User) {
 	b.said = append(b.said, string(u.Status)+" "+string(u.ID))
 }
 
-type quiet struct{ Eyes }
+type quiet struct{ clusterViewer }
 
 func (quiet) Note(cluster.Level, string, string) {}
 
@@ -66,10 +67,10 @@ func newKeyWorld(t *testing.T, st core.Store) *keyWorld {
 	holder := &core.StoreHandle{}
 	holder.Publish(st)
 	w.Service = NewService(ServiceConfig{
-		Node: "n1", Holder: holder, Eyes: quiet{}, Bus: w.bus, Log: slog.New(slog.DiscardHandler),
+		Node: "n1", Store: holder, Cluster: quiet{}, Bus: w.bus, Log: slog.New(slog.DiscardHandler),
 		Now: func() core.Millis { return 1 },
 	})
-	w.ctx = t.Context()
+	t.Cleanup(func() { _ = w.Close() })
 	return w
 }
 
@@ -141,10 +142,10 @@ func (w *keyWorld) detail(t *testing.T, id core.RoomID) RoomDetail {
 
 func (w *keyWorld) listed(t *testing.T) map[core.RoomID]KeyHealth {
 	t.Helper()
-	out, err := w.rooms(t.Context(), core.Operator{}, Page{})
+	out, err := w.rooms(t.Context(), core.Operator{}, request.Page{})
 	must(t, err)
 	all := map[core.RoomID]KeyHealth{}
-	for _, r := range out.(Rooms).Rooms {
+	for _, r := range out.(roomsPage).Rooms {
 		if r.Keys == nil {
 			t.Errorf("%s has no health", r.ID)
 			continue
@@ -172,7 +173,7 @@ func TestNoteOfMovedRooms(t *testing.T) {
 		must(t, w.store.StageKeys(ctx, "new", 1, rec, []core.SealedKey{{Room: "new", User: w.people[3].ID, Box: []byte("box"), Created: 5}}))
 		_, err := w.store.CommitRekey(ctx, "new", 1, rec, []byte("record"))
 		must(t, err)
-		must(t, w.store.RemoveMember(ctx, "new", w.people[3].ID))
+		must(t, errOf(w.store.RemoveMember(ctx, "new", w.people[3].ID)))
 		if note := w.rekeyNote(); note == nil || !strings.Contains(note.Text, "in 1 room:") || strings.Contains(note.Next, "moved") {
 			t.Errorf("without one: %+v", note)
 		}
@@ -182,7 +183,7 @@ func TestNoteOfMovedRooms(t *testing.T) {
 		if note := w.rekeyNote(); note == nil || !strings.Contains(note.Text, "in 2 rooms:") || !strings.Contains(note.Next, "in 1 room whose keys were moved") {
 			t.Errorf("with one: %+v", note)
 		}
-		if note := (&survey{rekey: 2, moved: 2}).note(); strings.Contains(note.Next, "but in") || !strings.Contains(note.Next, "keys were moved") {
+		if note := (&keyHealthSnapshot{rekey: 2, legacy: 2}).note(); strings.Contains(note.Next, "but in") || !strings.Contains(note.Next, "keys were moved") {
 			t.Errorf("of moved ones alone: %+v", note)
 		}
 	})
@@ -213,7 +214,7 @@ func TestKeyHealth(t *testing.T) {
 		if w.rekeyNote() != nil {
 			t.Error("there is a note and no room needs a key")
 		}
-		must(t, w.store.RemoveMember(ctx, "removed", w.people[3].ID))
+		must(t, errOf(w.store.RemoveMember(ctx, "removed", w.people[3].ID)))
 		_, err := w.store.SetUserStatus(ctx, w.people[4].ID, core.UserRevoked, 9)
 		must(t, err)
 		w.online("n2", 1, 3)
@@ -246,7 +247,7 @@ func TestKeyHealth(t *testing.T) {
 			t.Errorf("who lacks the key: %s", got)
 		}
 
-		// The next epoch heals it, and the list does not wait for its next survey.
+		// The next epoch heals it, and the list does not wait for its next snapshot.
 		_, err = storetest.Rekey(ctx, w.store, "removed", 1, []core.SealedKey{{Room: "removed", User: w.people[0].ID, Box: []byte("b"), Created: 900}})
 		must(t, err)
 		if got := w.listed(t)["removed"]; got != (KeyHealth{State: KeysMissing, Since: 900, Unkeyed: 2}) {
@@ -355,7 +356,7 @@ func TestRekeyIsAskedOfTheBestPlaced(t *testing.T) {
 		}
 		w.bus.broken = nil
 		for _, i := range []int{0, 2} {
-			must(t, w.store.RemoveMember(ctx, "r", w.people[i].ID))
+			must(t, errOf(w.store.RemoveMember(ctx, "r", w.people[i].ID)))
 		}
 		refused(core.KindRefused, "nobody is left in the room r who could make a new key: it takes an active member who has the current one | its owner or a user-admin can archive it", "")
 	})
@@ -396,7 +397,7 @@ func TestRekeyRefusals(t *testing.T) {
 func TestManyMembersComeInPages(t *testing.T) {
 	t.Parallel()
 	const n = 10_000
-	o := opened{RoomKeys: core.RoomKeys{Room: core.Room{ID: "r", Encrypted: true, State: core.RoomActive}}, members: map[core.UserID]core.Member{}, users: map[core.UserID]core.User{}}
+	o := roomState{RoomKeys: core.RoomKeys{Room: core.Room{ID: "r", Encrypted: true, State: core.RoomActive}}, members: map[core.UserID]core.Member{}, users: map[core.UserID]core.User{}}
 	long := strings.Repeat("ü", 1000)
 	for i := range n {
 		id := core.UserID(fmt.Sprintf("U%055d", i))
@@ -430,7 +431,7 @@ func TestManyMembersComeInPages(t *testing.T) {
 		t.Errorf("%d members, %d with a box, in %d pages", len(got), boxed, pages+1)
 	}
 	h := healthOf(o.RoomKeys, o.active)
-	if h != (KeyHealth{State: KeysMissing, Unkeyed: n / 2}) || len(o.people(o.Unkeyed(o.active))) != PeopleShown {
+	if h != (KeyHealth{State: KeysMissing, Unkeyed: n / 2}) || len(o.people(o.Unkeyed(o.active))) != peopleShown {
 		t.Errorf("%+v", h)
 	}
 }
@@ -439,7 +440,7 @@ func TestManyMembersComeInPages(t *testing.T) {
 func TestOneSurveyServesAll(t *testing.T) {
 	t.Parallel()
 	st := &countedStore{}
-	var k keyring
+	var k keyHealthCache
 	for range 5 {
 		rooms := []RoomSummary{{Room: core.Room{ID: "r", Encrypted: true, State: core.RoomActive}}}
 		must(t, k.fill(t.Context(), st, rooms))
@@ -451,15 +452,15 @@ func TestOneSurveyServesAll(t *testing.T) {
 		t.Errorf("%d surveys, %d questions when the epoch began, want one of each", st.surveys, st.begins)
 	}
 	k.last.Load().took = time.Minute
-	if v, err := k.look(t.Context(), st, 0); err != nil || v.store != core.Store(st) || st.surveys != 1 {
-		t.Errorf("an expensive survey was taken again at once: %d, %v", st.surveys, err)
+	if v, err := k.snapshot(t.Context(), st, 0); err != nil || v.store != core.Store(st) || st.surveys != 1 {
+		t.Errorf("an expensive snapshot was taken again at once: %d, %v", st.surveys, err)
 	}
 	k.last.Load().took = 0
-	if v, err := k.look(t.Context(), &countedStore{}, time.Hour); err != nil || v.store == core.Store(st) {
+	if v, err := k.snapshot(t.Context(), &countedStore{}, time.Hour); err != nil || v.store == core.Store(st) {
 		t.Errorf("another store has another truth: %v, %v", v, err)
 	}
 	st.broken = core.Errorf(core.KindUnavailable, "no quorum")
-	if _, err := k.look(t.Context(), st, 0); core.KindOf(err) != core.KindUnavailable {
+	if _, err := k.snapshot(t.Context(), st, 0); core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("a store that cannot say: %v", err)
 	}
 }
@@ -481,3 +482,6 @@ func (c *countedStore) EpochBegan(context.Context, core.RoomID) (core.Millis, er
 	c.begins++
 	return 7, nil
 }
+
+// errOf drops the record that comes with an error.
+func errOf(_ core.Member, err error) error { return err }

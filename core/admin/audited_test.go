@@ -15,11 +15,12 @@ import (
 	"unibus/core"
 	"unibus/core/audit"
 	"unibus/core/cluster"
+	"unibus/core/request"
 )
 
-// steps is a Guard and an Auditor that write down what happens in which order.
+// steps is a guard and an auditor that write down what happens in which order.
 type steps struct {
-	Eyes
+	clusterViewer
 	done          []string
 	admit, intent error
 }
@@ -63,11 +64,11 @@ func TestAuditIntentBeforeOutcome(t *testing.T) {
 		"nobody knows": {admit: core.Errorf(core.KindUnavailable, "no quorum"), want: []string{admitted}},
 	} {
 		st := &steps{admit: c.admit, intent: c.intent}
-		s := NewService(ServiceConfig{Guard: st, Audit: st, Eyes: st, Log: slog.New(slog.DiscardHandler)})
-		f := s.acting(VerbUserRevoke, Rules()[VerbUserRevoke], func(context.Context, core.Operator, []byte) (any, error) {
+		s := NewService(ServiceConfig{Guard: st, Audit: st, Cluster: st, Log: slog.New(slog.DiscardHandler)})
+		f := s.acting(verbUserRevoke, Rules()[verbUserRevoke], func(context.Context, core.Operator, []byte) (any, error) {
 			st.add("done")
 			return "x", c.result
-		}, "sub", nil)
+		}, request.Call{Subject: "sub"})
 		out, err := f(t.Context(), core.Operator{Key: "UA", Name: "ana"}, []byte(`{"id":"UB"}`))
 		if d := cmp.Diff(c.want, st.done); d != "" {
 			t.Errorf("%s:\n%s", name, d)
@@ -82,7 +83,7 @@ func TestAuditIntentBeforeOutcome(t *testing.T) {
 func TestEveryVerbHasARule(t *testing.T) {
 	t.Parallel()
 	rules := Rules()
-	s := &Service{cfg: ServiceConfig{Mover: movers{}}}
+	s := &Service{cfg: ServiceConfig{Migrator: movers{}}}
 	if d := cmp.Diff(slices.Sorted(maps.Keys(s.verbs())), slices.Sorted(maps.Keys(rules))); d != "" {
 		t.Errorf("answered and ruled:\n%s", d)
 	}
@@ -105,10 +106,10 @@ func TestEveryVerbHasARule(t *testing.T) {
 		}
 	}
 	slices.Sort(restores)
-	if d := cmp.Diff([]Verb{VerbMigratePause, VerbOperatorRemove, VerbStepDown, VerbUserRevoke}, restores); d != "" {
+	if d := cmp.Diff([]Verb{verbMigratePause, verbOperatorRemove, verbStepDown, verbUserRevoke}, restores); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]Verb{VerbBackupPart}, parts); d != "" { // what is neither signed nor recorded changes nothing
+	if d := cmp.Diff([]Verb{verbBackupPart}, parts); d != "" { // what is neither signed nor recorded changes nothing
 		t.Error(d)
 	}
 }
@@ -135,7 +136,7 @@ func TestWhatAViewerMayAsk(t *testing.T) {
 	}
 }
 
-type movers struct{ Mover }
+type movers struct{ Migrator }
 
 // TestSummarySaysNoSecrets: only fields that are known to be none, and never more than a line.
 func TestSummarySaysNoSecrets(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -12,6 +11,7 @@ import (
 	"unibus/core/binding"
 	"unibus/core/cluster"
 	"unibus/core/migrate"
+	"unibus/core/request"
 )
 
 // verbFunc answers one verb. What it returns is sent as JSON.
@@ -20,50 +20,49 @@ type verbFunc func(ctx context.Context, op core.Operator, body []byte) (any, err
 // verbs is the table of everything the service answers; Rules says who may ask.
 func (s *Service) verbs() map[Verb]verbFunc {
 	return map[Verb]verbFunc{
-		VerbIdentify:  typed(s.identify),
-		VerbStatus:    s.status,
-		VerbEvents:    typed(s.events),
-		VerbFlags:     s.flags,
-		VerbRollout:   s.rollout,
-		VerbMigration: s.migrationStatus,
-		VerbAudit:     typed(s.audit),
+		verbIdentify:  typed(s.identify),
+		verbStatus:    s.status,
+		verbEvents:    typed(s.events),
+		verbFlags:     s.flags,
+		verbRollout:   s.rollout,
+		verbMigration: s.migrationStatus,
+		verbAudit:     typed(s.audit),
 
-		VerbUsers:        typed(s.users),
-		VerbUserGet:      typed(s.userGet),
-		VerbUserAdd:      typed(s.userAdd),
-		VerbUserRevoke:   typed(s.userRevoke),
-		VerbUserActivate: typed(s.userActivate),
-		VerbRooms:        typed(s.rooms),
-		VerbRoomGet:      typed(s.roomGet),
-		VerbRoomRekey:    typed(s.roomRekey),
+		verbUsers:        typed(s.users),
+		verbUserGet:      typed(s.userGet),
+		verbUserAdd:      typed(s.userAdd),
+		verbUserRevoke:   typed(s.userRevoke),
+		verbUserActivate: typed(s.userActivate),
+		verbRooms:        typed(s.rooms),
+		verbRoomGet:      typed(s.roomGet),
+		verbRoomRekey:    typed(s.roomRekey),
 
-		VerbOperatorRemove: typed(s.operatorRemove),
+		verbOperatorRemove: typed(s.operatorRemove),
 
-		VerbBucketScale: typed(s.scale),
-		VerbStepDown:    typed(s.stepDown),
+		verbBucketScale: typed(s.scale),
+		verbStepDown:    typed(s.stepDown),
 
-		VerbMigrateStart: typed(func(ctx context.Context, op core.Operator, o migrate.Options) (any, error) {
-			return s.migrate(func(m Mover) (migrate.Status, error) { return m.Start(ctx, op.Name, o) })
+		verbMigrateStart: typed(func(ctx context.Context, op core.Operator, o migrate.Options) (any, error) {
+			return s.migrate(func(m Migrator) (migrate.Status, error) { return m.Start(ctx, op.Name, o) })
 		}),
-		VerbMigratePause:   s.moved(Mover.Pause),
-		VerbMigrateResume:  s.moved(Mover.Resume),
-		VerbMigrateAbort:   s.moved(Mover.Abort),
-		VerbMigrateCutover: s.moved(Mover.Cutover),
-		VerbMigrateFinish:  s.moved(Mover.Finish),
-		VerbMigrateLimit: typed(func(ctx context.Context, op core.Operator, r LimitRequest) (any, error) {
-			return s.migrate(func(m Mover) (migrate.Status, error) { return m.Limit(ctx, op.Name, r.Rate) })
+		verbMigratePause:   s.moved(Migrator.Pause),
+		verbMigrateResume:  s.moved(Migrator.Resume),
+		verbMigrateAbort:   s.moved(Migrator.Abort),
+		verbMigrateCutover: s.moved(Migrator.Cutover),
+		verbMigrateFinish:  s.moved(Migrator.Finish),
+		verbMigrateLimit: typed(func(ctx context.Context, op core.Operator, r limitRequest) (any, error) {
+			return s.migrate(func(m Migrator) (migrate.Status, error) { return m.Limit(ctx, op.Name, r.Rate) })
 		}),
-		VerbMigrateRollback: s.moved(Mover.Rollback),
+		verbMigrateRollback: s.moved(Migrator.Rollback),
 
-		VerbBackup:     typed(s.backup),
-		VerbBackupPart: typed(s.backupPart),
+		verbBackup:     typed(s.backup),
+		verbBackupPart: typed(s.backupPart),
 	}
 }
 
 // identify proves to an operator's client that this node belongs to the cluster.
 func (s *Service) identify(_ context.Context, op core.Operator, req binding.Request) (any, error) {
-	key, signature, err := s.cfg.Prover.Prove(req.Channel, op.Key, req.Nonce)
-	return binding.Proof{Cluster: key, Signature: signature}, err
+	return request.Prove(s.cfg.Prover, op.Key, req)
 }
 
 // typed decodes the body strictly before f sees it; an empty body is the zero value.
@@ -71,10 +70,8 @@ func typed[Req any](f func(context.Context, core.Operator, Req) (any, error)) ve
 	return func(ctx context.Context, op core.Operator, body []byte) (any, error) {
 		var req Req
 		if len(bytes.TrimSpace(body)) > 0 {
-			dec := json.NewDecoder(bytes.NewReader(body))
-			dec.DisallowUnknownFields()
-			if err := dec.Decode(&req); err != nil {
-				return nil, core.Errorf(core.KindInvalid, "the request cannot be read: %w", err)
+			if err := request.Decode(body, &req); err != nil {
+				return nil, err
 			}
 		}
 		return f(ctx, op, req)
@@ -82,30 +79,30 @@ func typed[Req any](f func(context.Context, core.Operator, Req) (any, error)) ve
 }
 
 // moved steers the migration in the caller's name.
-func (s *Service) moved(f func(m Mover, ctx context.Context, by string) (migrate.Status, error)) verbFunc {
+func (s *Service) moved(f func(m Migrator, ctx context.Context, by string) (migrate.Status, error)) verbFunc {
 	return func(ctx context.Context, op core.Operator, _ []byte) (any, error) {
-		return s.migrate(func(m Mover) (migrate.Status, error) { return f(m, ctx, op.Name) })
+		return s.migrate(func(m Migrator) (migrate.Status, error) { return f(m, ctx, op.Name) })
 	}
 }
 
 // migrate refuses on a node that has nowhere to migrate to.
-func (s *Service) migrate(f func(Mover) (migrate.Status, error)) (any, error) {
-	if s.cfg.Mover == nil {
+func (s *Service) migrate(f func(Migrator) (migrate.Status, error)) (any, error) {
+	if s.cfg.Migrator == nil {
 		return nil, core.Errorf(core.KindRefused, "%s runs alone: there is no cluster to which its control plane could move", s.cfg.Node).
 			WithNext("restart it with --cluster-name, --cluster-listen and --routes, and start the other nodes")
 	}
-	return f(s.cfg.Mover)
+	return f(s.cfg.Migrator)
 }
 
 func (s *Service) migrationStatus(ctx context.Context, _ core.Operator, _ []byte) (any, error) {
-	if s.cfg.Mover == nil {
+	if s.cfg.Migrator == nil {
 		return migrate.Status{State: migrate.StateNone}, nil
 	}
-	return s.cfg.Mover.Status(ctx)
+	return s.cfg.Migrator.Status(ctx)
 }
 
 func (s *Service) status(ctx context.Context, op core.Operator, _ []byte) (any, error) {
-	v := s.cfg.Eyes.View(ctx)
+	v := s.cfg.Cluster.View(ctx)
 	out := Status{View: v, Judgment: cluster.Judge(v, s.cfg.Now().Time()), Operator: op}
 	if note := s.rekeyNote(); note != nil {
 		out.Findings = append(out.Findings, *note) // notes come last
@@ -114,15 +111,15 @@ func (s *Service) status(ctx context.Context, op core.Operator, _ []byte) (any, 
 }
 
 func (s *Service) events(_ context.Context, _ core.Operator, req EventsRequest) (any, error) {
-	if req.Limit <= 0 || req.Limit > PageSize {
+	if req.Limit <= 0 || req.Limit > request.PageSize {
 		req.Limit = 200
 	}
-	return Events{Node: s.cfg.Node, Events: s.cfg.Eyes.Events(req.Since, req.Limit)}, nil
+	return Events{Node: s.cfg.Node, Events: s.cfg.Cluster.Events(req.Since, req.Limit)}, nil
 }
 
 func (s *Service) flags(ctx context.Context, _ core.Operator, _ []byte) (any, error) {
 	var out Flags
-	v := s.cfg.Eyes.View(ctx)
+	v := s.cfg.Cluster.View(ctx)
 	for name, target := range s.cfg.Declared {
 		f := Flag{Name: name, Declared: target, Nodes: map[string]string{}}
 		for _, n := range v.Nodes {
@@ -136,8 +133,8 @@ func (s *Service) flags(ctx context.Context, _ core.Operator, _ []byte) (any, er
 	return out, nil
 }
 
-func (s *Service) users(ctx context.Context, _ core.Operator, p Page) (any, error) {
-	st, err := s.cfg.Holder.Store()
+func (s *Service) users(ctx context.Context, _ core.Operator, p request.Page) (any, error) {
+	st, err := s.cfg.Store.Store()
 	if err != nil {
 		return nil, err
 	}
@@ -145,28 +142,12 @@ func (s *Service) users(ctx context.Context, _ core.Operator, p Page) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	page, next := paged(all, p, func(u core.User) string { return string(u.ID) })
-	return Users{Users: page, Next: next}, nil
+	var out usersPage
+	out.Users, out.Next = request.Cut(all, p, func(u core.User) string { return string(u.ID) }, func(u core.User) core.User { return u })
+	return out, nil
 }
 
-// paged cuts the page after p.After out of a list in key order.
-func paged[T any](all []T, p Page, key func(T) string) (page []T, next string) {
-	if p.Limit <= 0 || p.Limit > PageSize {
-		p.Limit = PageSize
-	}
-	from, found := slices.BinarySearchFunc(all, p.After, func(v T, k string) int { return cmp.Compare(key(v), k) })
-	if found {
-		from++
-	}
-	to := min(from+p.Limit, len(all))
-	page = append([]T{}, all[from:to]...)
-	if to < len(all) {
-		next = key(all[to-1])
-	}
-	return page, next
-}
-
-func (s *Service) userGet(ctx context.Context, _ core.Operator, req UserRequest) (any, error) {
+func (s *Service) userGet(ctx context.Context, _ core.Operator, req userRequest) (any, error) {
 	st, id, err := s.storeAndUser(req.ID)
 	if err != nil {
 		return nil, err
@@ -179,7 +160,7 @@ func (s *Service) storeAndUser(id string) (core.Store, core.UserID, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	st, err := s.cfg.Holder.Store()
+	st, err := s.cfg.Store.Store()
 	return st, user, err
 }
 
@@ -195,7 +176,7 @@ func (s *Service) userAdd(ctx context.Context, op core.Operator, u core.User) (a
 	if err := st.AddUser(ctx, u); err != nil {
 		return nil, err
 	}
-	s.cfg.Eyes.Note(cluster.Note, op.Name, fmt.Sprintf("added user %s", id.Short()))
+	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("added user %s", id.Short()))
 	return u, nil
 }
 
@@ -209,14 +190,14 @@ func NewUser(id core.UserID, name *string, role core.UserRole, now core.Millis) 
 		return core.User{}, core.Errorf(core.KindInvalid, "%q is not a role", role).WithNext("use member or admin")
 	}
 	if name != nil {
-		if err := CheckName(*name); err != nil {
+		if err := core.CheckName(*name); err != nil {
 			return core.User{}, err
 		}
 	}
 	return core.User{ID: id, Name: name, Role: role, Status: core.UserActive, Created: now, Updated: now}, nil
 }
 
-func (s *Service) userActivate(ctx context.Context, op core.Operator, req UserRequest) (any, error) {
+func (s *Service) userActivate(ctx context.Context, op core.Operator, req userRequest) (any, error) {
 	st, id, err := s.storeAndUser(req.ID)
 	if err != nil {
 		return nil, err
@@ -226,12 +207,12 @@ func (s *Service) userActivate(ctx context.Context, op core.Operator, req UserRe
 		return nil, err
 	}
 	s.cfg.Bus.UserChanged(ctx, st, u)
-	s.cfg.Eyes.Note(cluster.Note, op.Name, "activated "+id.Short())
+	s.cfg.Cluster.Note(cluster.Note, op.Name, "activated "+id.Short())
 	return u, nil
 }
 
-func (s *Service) rooms(ctx context.Context, _ core.Operator, p Page) (any, error) {
-	st, err := s.cfg.Holder.Store()
+func (s *Service) rooms(ctx context.Context, _ core.Operator, p request.Page) (any, error) {
+	st, err := s.cfg.Store.Store()
 	if err != nil {
 		return nil, err
 	}
@@ -239,15 +220,13 @@ func (s *Service) rooms(ctx context.Context, _ core.Operator, p Page) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	rooms, next := paged(all, p, func(r core.Room) string { return string(r.ID) })
 	counts, err := st.MemberCounts(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := Rooms{Rooms: make([]RoomSummary, len(rooms)), Next: next}
-	for i, r := range rooms {
-		out.Rooms[i] = RoomSummary{Room: r, Members: counts[r.ID]}
-	}
+	var out roomsPage
+	out.Rooms, out.Next = request.Cut(all, p, func(r core.Room) string { return string(r.ID) },
+		func(r core.Room) RoomSummary { return RoomSummary{Room: r, Members: counts[r.ID]} })
 	if err := s.keys.fill(ctx, st, out.Rooms); err != nil {
 		s.cfg.Log.Warn("the rooms' keys could not be looked at", "error", err)
 	}
@@ -262,14 +241,14 @@ func (s *Service) scale(ctx context.Context, op core.Operator, req ScaleRequest)
 		return nil, err
 	}
 	text := fmt.Sprintf("Every bucket has %d current replicas.", req.Replicas)
-	s.cfg.Eyes.Note(cluster.Note, op.Name, fmt.Sprintf("raised every bucket to %d replicas", req.Replicas))
+	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("raised every bucket to %d replicas", req.Replicas))
 	return Done{Text: text}, nil
 }
 
-func (s *Service) stepDown(ctx context.Context, op core.Operator, req StepDownRequest) (any, error) {
+func (s *Service) stepDown(ctx context.Context, op core.Operator, req stepDownRequest) (any, error) {
 	if err := s.cfg.Groups.StepDown(ctx, req.Group, req.To); err != nil {
 		return nil, err
 	}
-	s.cfg.Eyes.Note(cluster.Note, op.Name, "asked the leader of "+req.Group+" to step down")
+	s.cfg.Cluster.Note(cluster.Note, op.Name, "asked the leader of "+req.Group+" to step down")
 	return Done{Text: "The leader of " + req.Group + " stepped down."}, nil
 }

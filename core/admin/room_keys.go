@@ -3,15 +3,15 @@ package admin
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"slices"
 
 	"unibus/core"
+	"unibus/core/request"
 )
 
-// Bus is what the node sees and says in rooms.
-type Bus interface {
-	// Present says who has a room open, of every configured node by name.
+// roomBus is what the node sees and says in rooms.
+type roomBus interface {
+	// Present lists the users that have a room open, of every configured node by name.
 	// It takes well under a second: a node that is silent is unknown.
 	Present(ctx context.Context, room core.RoomID) map[string]Present
 	// Ask tells a room that an operator asks a member for a new key.
@@ -20,8 +20,8 @@ type Bus interface {
 	UserChanged(ctx context.Context, st core.Store, u core.User)
 }
 
-// opened is a room with everybody in it, by a fresh proof.
-type opened struct {
+// roomState is a room with its members and users, by a fresh proof.
+type roomState struct {
 	core.RoomKeys
 	members map[core.UserID]core.Member
 	users   map[core.UserID]core.User
@@ -29,7 +29,7 @@ type opened struct {
 
 // openRoom reads the boxes before the people: nobody who has just been invited
 // and given one passes for removed.
-func openRoom(ctx context.Context, st core.Store, id core.RoomID) (o opened, err error) {
+func openRoom(ctx context.Context, st core.Store, id core.RoomID) (o roomState, err error) {
 	if o.Room, err = st.Room(ctx, id); err != nil {
 		return o, err
 	}
@@ -69,16 +69,16 @@ func roleIn(r core.Room, m core.Member) core.MemberRole {
 	return m.Role
 }
 
-func (o opened) active(id core.UserID) bool { return o.users[id].Status == core.UserActive }
+func (o roomState) active(id core.UserID) bool { return o.users[id].Status == core.UserActive }
 
-func (o opened) person(id core.UserID) RoomPerson {
+func (o roomState) person(id core.UserID) RoomPerson {
 	u := o.users[id]
 	return RoomPerson{User: id, Name: u.Name, Role: o.members[id].Role, Status: u.Status}
 }
 
-func (o opened) people(ids []core.UserID) []RoomPerson {
+func (o roomState) people(ids []core.UserID) []RoomPerson {
 	out := []RoomPerson{}
-	for _, id := range ids[:min(len(ids), PeopleShown)] {
+	for _, id := range ids[:min(len(ids), peopleShown)] {
 		out = append(out, o.person(id))
 	}
 	return out
@@ -106,14 +106,14 @@ func healthOf(k core.RoomKeys, active func(core.UserID) bool) KeyHealth {
 func (h KeyHealth) sealed() bool { return h.State != KeysPlain && h.State != KeysArchived }
 
 // openNamed reads the room that a request names.
-func (s *Service) openNamed(ctx context.Context, room string) (core.Store, opened, error) {
+func (s *Service) openNamed(ctx context.Context, room string) (core.Store, roomState, error) {
 	id, err := core.ParseRoomID(room)
 	if err != nil {
-		return nil, opened{}, err
+		return nil, roomState{}, err
 	}
-	st, err := s.cfg.Holder.Store()
+	st, err := s.cfg.Store.Store()
 	if err != nil {
-		return nil, opened{}, err
+		return nil, roomState{}, err
 	}
 	o, err := openRoom(ctx, st, id)
 	return st, o, err
@@ -132,31 +132,21 @@ func (s *Service) roomGet(ctx context.Context, _ core.Operator, req RoomRequest)
 	return out, err
 }
 
-// pageBytes bounds a page of members, encoded: names and what invited them are of any length.
-const pageBytes = 512 << 10
-
 // page is the members after req.After.
-func (o opened) page(req RoomRequest) (page []RoomMember, next string) {
-	ids, more := paged(o.Members, Page{After: req.After, Limit: req.Limit}, func(id core.UserID) string { return string(id) })
+func (o roomState) page(req RoomRequest) (page []RoomMember, next string) {
 	boxed := make(map[core.UserID]bool, len(o.Holders))
 	for _, id := range o.Holders {
 		boxed[id] = true
 	}
-	page, size := []RoomMember{}, 0
-	for i, id := range ids {
-		u := o.users[id]
-		m := RoomMember{Member: o.members[id], Name: u.Name, Status: u.Status, Boxed: boxed[id]}
-		b, _ := json.Marshal(m) // plain values
-		if size += len(b); i > 0 && size > pageBytes {
-			return page, string(ids[i-1])
-		}
-		page = append(page, m)
-	}
-	return page, more
+	return request.Cut(o.Members, request.Page{After: req.After, Limit: req.Limit}, func(id core.UserID) string { return string(id) },
+		func(id core.UserID) RoomMember {
+			u := o.users[id]
+			return RoomMember{Member: o.members[id], Name: u.Name, Status: u.Status, Boxed: boxed[id]}
+		})
 }
 
 // keysOf is the whole of a room's key health.
-func (s *Service) keysOf(ctx context.Context, st core.Store, o opened) (*RoomKeys, error) {
+func (s *Service) keysOf(ctx context.Context, st core.Store, o roomState) (*RoomKeys, error) {
 	out := RoomKeys{KeyHealth: healthOf(o.RoomKeys, o.active), Lack: []RoomPerson{}, Know: []RoomPerson{}, Can: []RoomPerson{}, Silent: []string{}}
 	if !out.sealed() {
 		out.Why = refusal(o, out, nil)
@@ -174,13 +164,14 @@ func (s *Service) keysOf(ctx context.Context, st core.Store, o opened) (*RoomKey
 			out.Online++
 		}
 	}
-	out.Can = can[:min(len(can), PeopleShown)]
+	out.Can = can[:min(len(can), peopleShown)]
 	out.Why = refusal(o, out, can)
 	return &out, nil
 }
 
-// canRekey are those who could, who is best asked first, and the nodes that did not say who is there.
-func (s *Service) canRekey(ctx context.Context, o opened) (can []RoomPerson, silent []string) {
+// canRekey lists the members who could make a key, the best choice first, and the
+// nodes that did not say which users are there.
+func (s *Service) canRekey(ctx context.Context, o roomState) (can []RoomPerson, silent []string) {
 	nodes, silent := map[core.UserID][]string{}, []string{}
 	for name, p := range s.cfg.Bus.Present(ctx, o.Room.ID) {
 		if p.Unknown {

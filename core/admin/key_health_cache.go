@@ -11,25 +11,25 @@ import (
 	"unibus/core/cluster"
 )
 
-// keyring knows how it stands with every room's key. Screens ask for it all the
-// time, so one pass over all rooms serves whoever asks within the next seconds.
-type keyring struct {
-	last    atomic.Pointer[survey]
-	looking sync.Mutex // one pass at a time
+// keyHealthCache holds the key health of every room. Screens ask for it all the time,
+// so one pass over all rooms serves every request of the next seconds.
+type keyHealthCache struct {
+	last     atomic.Pointer[keyHealthSnapshot]
+	passLock sync.Mutex // one pass at a time
 
 	mu    sync.Mutex
 	began map[core.RoomID]epochBegan // at most one a room
 }
 
-// survey is one pass.
-type survey struct {
+// keyHealthSnapshot is one pass.
+type keyHealthSnapshot struct {
 	store  core.Store
 	at     time.Time
 	took   time.Duration
 	active map[core.UserID]bool
 	health map[core.RoomID]keyed
 	rekey  int // rooms that need a new key
-	moved  int // and of these, those whose keys are a legacy database's
+	legacy int // and of these, those whose keys are a legacy database's
 }
 
 // keyed is a room's health, and of which epoch.
@@ -46,29 +46,29 @@ type epochBegan struct {
 }
 
 const (
-	surveyFresh  = 3 * time.Second        // for lists
-	surveyNoted  = 5 * time.Second        // for the note in the status
-	surveyOld    = 5 * time.Minute        // it says nothing any more
-	surveyShare  = 20                     // times as long as one took nobody takes another
-	surveyMended = 8                      // rooms of another epoch that are looked at one by one
-	surveyWait   = 250 * time.Millisecond // that a status waits for one at the most
-	sinceLookups = 200                    // of when an epoch began, for one page of rooms
-	sinceWithin  = 500 * time.Millisecond
-	lookers      = 8 // of those lookups at a time
+	listMaxAge      = 3 * time.Second        // for lists
+	noteMaxAge      = 5 * time.Second        // for the note in the status
+	snapshotMaxAge  = 5 * time.Minute        // older ones are not used
+	costFactor      = 20                     // another one is taken only after this many times its cost
+	singleRoomReads = 8                      // rooms of another epoch that are looked at one by one
+	noteWait        = 250 * time.Millisecond // that a status waits for one at the most
+	sinceLookups    = 200                    // of when an epoch began, for one page of rooms
+	sinceWithin     = 500 * time.Millisecond
+	sinceReaders    = 8 // of those lookups at a time
 )
 
-// look returns a survey of st that is not older than fresh, or than its cost allows.
-func (k *keyring) look(ctx context.Context, st core.Store, fresh time.Duration) (*survey, error) {
+// snapshot returns a snapshot of st that is not older than fresh, or than its cost allows.
+func (k *keyHealthCache) snapshot(ctx context.Context, st core.Store, fresh time.Duration) (*keyHealthSnapshot, error) {
 	asked := time.Now()
 	if v := k.last.Load(); v.serves(st, asked, fresh) {
 		return v, nil
 	}
-	k.looking.Lock()
-	defer k.looking.Unlock()
-	if v := k.last.Load(); v.serves(st, asked, fresh) { // who was here before did it
+	k.passLock.Lock()
+	defer k.passLock.Unlock()
+	if v := k.last.Load(); v.serves(st, asked, fresh) { // another request took it meanwhile
 		return v, nil
 	}
-	v, err := newSurvey(ctx, st)
+	v, err := newKeyHealthSnapshot(ctx, st)
 	if err == nil {
 		k.last.Store(v)
 		k.forget(v)
@@ -76,12 +76,12 @@ func (k *keyring) look(ctx context.Context, st core.Store, fresh time.Duration) 
 	return v, err
 }
 
-func (v *survey) serves(st core.Store, asked time.Time, fresh time.Duration) bool {
-	return v != nil && v.store == st && asked.Sub(v.at) <= max(fresh, surveyShare*v.took)
+func (v *keyHealthSnapshot) serves(st core.Store, asked time.Time, fresh time.Duration) bool {
+	return v != nil && v.store == st && asked.Sub(v.at) <= max(fresh, costFactor*v.took)
 }
 
-func newSurvey(ctx context.Context, st core.Store) (*survey, error) {
-	v := &survey{store: st, at: time.Now(), active: map[core.UserID]bool{}, health: map[core.RoomID]keyed{}}
+func newKeyHealthSnapshot(ctx context.Context, st core.Store) (*keyHealthSnapshot, error) {
+	v := &keyHealthSnapshot{store: st, at: time.Now(), active: map[core.UserID]bool{}, health: map[core.RoomID]keyed{}}
 	ctx = core.Unproven(ctx)
 	rooms, err := st.RoomKeys(ctx)
 	if err != nil {
@@ -100,7 +100,7 @@ func newSurvey(ctx context.Context, st core.Store) (*survey, error) {
 		if h.State == KeysRekey {
 			v.rekey++
 			if r.Room.Rec == core.LegacyRec {
-				v.moved++
+				v.legacy++
 			}
 		}
 	}
@@ -108,10 +108,10 @@ func newSurvey(ctx context.Context, st core.Store) (*survey, error) {
 	return v, nil
 }
 
-func (v *survey) isActive(id core.UserID) bool { return v.active[id] }
+func (v *keyHealthSnapshot) isActive(id core.UserID) bool { return v.active[id] }
 
 // forget drops what is known of rooms that are not there any more, as after a move.
-func (k *keyring) forget(v *survey) {
+func (k *keyHealthCache) forget(v *keyHealthSnapshot) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for id := range k.began {
@@ -121,15 +121,15 @@ func (k *keyring) forget(v *survey) {
 	}
 }
 
-// of is a room's health where the survey is of the same epoch and state.
-func (v *survey) of(r core.Room) (KeyHealth, bool) {
+// of is a room's health where the keyHealthSnapshot is of the same epoch and state.
+func (v *keyHealthSnapshot) of(r core.Room) (KeyHealth, bool) {
 	h, ok := v.health[r.ID]
 	archived := r.State == core.RoomArchived
 	return h.KeyHealth, ok && h.epoch == r.Epoch && h.rec == r.Rec && archived == (h.State == KeysArchived)
 }
 
 // since is when a room's epoch began. It is asked of the store once an epoch.
-func (k *keyring) since(ctx context.Context, st core.Store, r core.Room) (core.Millis, error) {
+func (k *keyHealthCache) since(ctx context.Context, st core.Store, r core.Room) (core.Millis, error) {
 	if at, ok := k.known(r); ok {
 		return at, nil
 	}
@@ -145,7 +145,7 @@ func (k *keyring) since(ctx context.Context, st core.Store, r core.Room) (core.M
 	return at, err
 }
 
-func (k *keyring) known(r core.Room) (core.Millis, bool) {
+func (k *keyHealthCache) known(r core.Room) (core.Millis, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	b, ok := k.began[r.ID]
@@ -153,18 +153,18 @@ func (k *keyring) known(r core.Room) (core.Millis, bool) {
 }
 
 // fill gives a page of rooms their health. A few rooms that are new to the
-// survey, or at another epoch, are looked at one by one; of more of them nothing
-// is known until the next survey.
-func (k *keyring) fill(ctx context.Context, st core.Store, rooms []RoomSummary) error {
-	v, err := k.look(ctx, st, surveyFresh)
+// keyHealthSnapshot, or at another epoch, are looked at one by one; of more of them nothing
+// is known until the next keyHealthSnapshot.
+func (k *keyHealthCache) fill(ctx context.Context, st core.Store, rooms []RoomSummary) error {
+	v, err := k.snapshot(ctx, st, listMaxAge)
 	if err != nil {
 		return err
 	}
-	mended := 0
+	reads := 0
 	for i, r := range rooms {
 		h, ok := v.of(r.Room)
-		if !ok && mended < surveyMended {
-			mended++
+		if !ok && reads < singleRoomReads {
+			reads++
 			if h, err = v.healthNow(ctx, r.Room); err != nil {
 				return err
 			}
@@ -178,8 +178,8 @@ func (k *keyring) fill(ctx context.Context, st core.Store, rooms []RoomSummary) 
 	return nil
 }
 
-// healthNow looks at one room by a fresh proof; who is new since the survey is looked up.
-func (v *survey) healthNow(ctx context.Context, r core.Room) (KeyHealth, error) {
+// healthNow looks at one room by a fresh proof; users that the snapshot does not know are looked up.
+func (v *keyHealthSnapshot) healthNow(ctx context.Context, r core.Room) (KeyHealth, error) {
 	var k core.RoomKeys
 	room, err := core.AtOneEpoch(ctx, v.store, r, func(holders []core.UserID) error {
 		members, err := v.store.Members(ctx, r.ID)
@@ -208,12 +208,12 @@ func (v *survey) healthNow(ctx context.Context, r core.Room) (KeyHealth, error) 
 
 // fillSince looks up when epochs began, as many as there is time for: the rest
 // comes with the next page, and each is asked for once.
-func (k *keyring) fillSince(ctx context.Context, st core.Store, rooms []RoomSummary) {
+func (k *keyHealthCache) fillSince(ctx context.Context, st core.Store, rooms []RoomSummary) {
 	ctx, cancel := context.WithTimeout(ctx, sinceWithin)
 	defer cancel()
 	next := make(chan int)
 	var all sync.WaitGroup
-	for range lookers {
+	for range sinceReaders {
 		all.Go(func() {
 			for i := range next {
 				if at, err := k.since(ctx, st, rooms[i].Room); err == nil {
@@ -242,38 +242,38 @@ func (k *keyring) fillSince(ctx context.Context, st core.Store, rooms []RoomSumm
 // programs make the new key by themselves as soon as one of them is online, or
 // where the keys were moved once somebody asks, and nobody needs to be woken for it.
 func (s *Service) rekeyNote() *cluster.Finding {
-	st, err := s.cfg.Holder.Store()
+	st, err := s.cfg.Store.Store()
 	if err != nil {
 		return nil
 	}
 	done := make(chan struct{})
-	s.work.Go(func() {
+	s.server.Go(func(ctx context.Context) {
 		defer close(done)
-		ctx, cancel := context.WithTimeout(s.ctx, requestTimeout)
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
-		if _, err := s.keys.look(ctx, st, surveyNoted); err != nil {
+		if _, err := s.keys.snapshot(ctx, st, noteMaxAge); err != nil {
 			s.cfg.Log.Debug("the rooms' keys could not be looked at", "error", err)
 		}
 	})
 	select {
 	case <-done:
-	case <-time.After(surveyWait):
+	case <-time.After(noteWait):
 	}
 	v := s.keys.last.Load()
-	if v == nil || v.store != st || v.rekey == 0 || time.Since(v.at) > surveyOld {
+	if v == nil || v.store != st || v.rekey == 0 || time.Since(v.at) > snapshotMaxAge {
 		return nil
 	}
 	return v.note()
 }
 
-func (v *survey) note() *cluster.Finding {
+func (v *keyHealthSnapshot) note() *cluster.Finding {
 	next := "A member's program does it once it is online."
-	switch v.moved {
+	switch v.legacy {
 	case 0:
 	case v.rekey:
 		next = "The keys were moved from a legacy database: a member's program makes the first new one once it is online and asked."
 	default:
-		next = fmt.Sprintf("A member's program does it once it is online, but in %s whose keys were moved from a legacy database only once it is asked.", roomCount(v.moved))
+		next = fmt.Sprintf("A member's program does it once it is online, but in %s whose keys were moved from a legacy database only once it is asked.", roomCount(v.legacy))
 	}
 	return &cluster.Finding{
 		Level: cluster.Note, About: "rooms",

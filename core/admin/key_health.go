@@ -18,8 +18,7 @@ const (
 	KeysRekey    KeyState = "rekey"    // somebody who may not read any more still knows it
 )
 
-// KeyHealth is derived whenever it is asked for, from who is a member and who
-// has a box; nothing of it is stored, and no key is open to a node or an operator.
+// KeyHealth is derived at each request from the members and the boxes; nothing of it is stored, and no key is open to a node or an operator.
 type KeyHealth struct {
 	State     KeyState    `json:"state"`
 	Since     core.Millis `json:"since,omitempty"` // when the current epoch began; 0: not known, or not yet
@@ -36,7 +35,7 @@ type RoomPerson struct {
 	Nodes  []string        `json:"nodes,omitempty"` // where they have the room open now: a session that is told of what happens in it
 }
 
-// RoomKeys is the whole of a room's key health. The lists are cut at PeopleShown.
+// RoomKeys is the whole of a room's key health. The lists are cut at peopleShown.
 type RoomKeys struct {
 	KeyHealth
 	Lack     []RoomPerson `json:"without_key"`   // active members without a box
@@ -48,24 +47,23 @@ type RoomKeys struct {
 	Why      *core.Error  `json:"why,omitempty"` // why nobody can be asked to rekey now
 }
 
-// PeopleShown is how many people each list of RoomKeys has at the most.
-const PeopleShown = 100
+// peopleShown is how many people each list of RoomKeys has at the most.
+const peopleShown = 100
 
-// Present says who has a room open at a node. To be connected is not enough: who
-// is not told of what happens in the room cannot be asked anything.
+// Present lists the users that have a room open at a node. A user who is only
+// connected hears nothing of the room, and cannot be asked anything.
 type Present struct {
 	Users   []core.UserID `json:"users"`             // in order, not all where there are very many
 	Unknown bool          `json:"unknown,omitempty"` // it did not say in time
 }
 
-// RekeyRequest asks for a new key of a room, of a member or of whoever is best
-// placed ("").
+// RekeyRequest asks a member for a new key of a room; "" leaves the choice to the node.
 type RekeyRequest struct {
 	ID   string `json:"id"`
 	User string `json:"user,omitempty"`
 }
 
-// Asked says who was asked for a new key. Whether they make one shows in the
+// Asked names the member who was asked for a new key. Whether they make one shows in the
 // room's epoch: above Epoch once they have.
 type Asked struct {
 	Room  core.RoomID `json:"room"`

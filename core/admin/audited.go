@@ -10,27 +10,28 @@ import (
 	"unibus/core"
 	"unibus/core/audit"
 	"unibus/core/cluster"
+	"unibus/core/request"
 )
 
-// Guard checks signed requests; *auth.Replay is one.
-type Guard interface {
+// guard checks signed requests; *auth.Replay is one.
+type guard interface {
 	// Check is for what only reads: signed for this cluster and connection, lately.
 	Check(key, subject string, headers map[string][]string, body []byte) error
 	// Admit is for what changes something: the same, and let through once.
 	Admit(ctx context.Context, key, subject string, headers map[string][]string, body []byte, restores bool) error
 }
 
-// Auditor records what operators do; *audit.Log is one.
-type Auditor interface {
+// auditor records what operators do; *audit.Log is one.
+type auditor interface {
 	Begin(ctx context.Context, in audit.Intent) (audit.Action, error)
 	End(ctx context.Context, a audit.Action, result error)
 	Page(ctx context.Context, q audit.Query) (audit.Page, error)
 }
 
 // reading is a verb that changes nothing, or a part of an act that was let through.
-func (s *Service) reading(verb Verb, f verbFunc, subject string, headers map[string][]string) verbFunc {
+func (s *Service) reading(verb Verb, f verbFunc, c request.Call) verbFunc {
 	return func(ctx context.Context, op core.Operator, body []byte) (any, error) {
-		if err := s.cfg.Guard.Check(op.Key, subject, headers, body); err != nil {
+		if err := s.cfg.Guard.Check(op.Key, c.Subject, c.Headers, body); err != nil {
 			s.cfg.Log.Warn("a request was not let through", "verb", verb, "by", op.Name, "reason", err)
 			return nil, err
 		}
@@ -40,12 +41,12 @@ func (s *Service) reading(verb Verb, f verbFunc, subject string, headers map[str
 
 // acting is a verb that changes something: who signed it and that it is new are
 // checked, the intent is recorded, it is done, the outcome is recorded.
-func (s *Service) acting(verb Verb, rule Rule, f verbFunc, subject string, headers map[string][]string) verbFunc {
+func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbFunc {
 	return func(ctx context.Context, op core.Operator, body []byte) (any, error) {
-		if err := s.cfg.Guard.Admit(ctx, op.Key, subject, headers, body, rule.Restores); err != nil {
+		if err := s.cfg.Guard.Admit(ctx, op.Key, c.Subject, c.Headers, body, rule.Restores); err != nil {
 			s.cfg.Log.Warn("a request was not let through", "verb", verb, "by", op.Name, "reason", err)
 			if core.KindOf(err) == core.KindRefused {
-				s.cfg.Eyes.Note(cluster.Note, op.Name, fmt.Sprintf("%s was refused by %s: %v", verb, s.cfg.Node, err))
+				s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("%s was refused by %s: %v", verb, s.cfg.Node, err))
 			}
 			return nil, err
 		}
@@ -113,7 +114,7 @@ func (s *Service) audit(ctx context.Context, _ core.Operator, req AuditRequest) 
 	if req.Limit <= 0 {
 		req.Limit = auditPage
 	}
-	page, err := s.cfg.Audit.Page(ctx, audit.Query{Since: req.Since, Before: req.Before, Limit: min(req.Limit, PageSize)})
+	page, err := s.cfg.Audit.Page(ctx, audit.Query{Since: req.Since, Before: req.Before, Limit: min(req.Limit, request.PageSize)})
 	if err != nil {
 		return nil, err
 	}
