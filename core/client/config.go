@@ -30,9 +30,13 @@ type Config struct {
 	// user's directory for configuration.
 	Dir string
 
-	Name       string // shown in the nodes' lists of connections; "": unibus-client
-	ClusterKey string // the public key that the cluster must prove; "": the one that is pinned, or the first that it proves, which is pinned then
-	NoEcho     bool   // do not deliver to this process what it has sent
+	Name string // shown in the nodes' lists of connections; "": unibus-client
+
+	// ClusterKey is the public key that the cluster must prove. "": the context's
+	// unibus_cluster_key; without one the pinned key, or the first one proven, which is pinned then.
+	ClusterKey string
+
+	NoEcho bool // do not deliver to this process what it has sent
 
 	Connect time.Duration // how long Open tries to connect; 0: 10 s
 	Timeout time.Duration // how long any other call tries, where its ctx does not end it sooner; 0: 30 s
@@ -96,6 +100,9 @@ func (c Config) resolved() (Config, error) {
 		if c.CA == "" {
 			c.CA = found.CA
 		}
+		if c.ClusterKey == "" {
+			c.ClusterKey = found.ClusterKey
+		}
 		c.TLSFirst = c.TLSFirst || found.TLSFirst
 	}
 	if len(c.Servers) == 0 {
@@ -103,6 +110,11 @@ func (c Config) resolved() (Config, error) {
 	}
 	if err := keys.CheckServers("Servers", c.Servers); err != nil {
 		return c, err
+	}
+	if c.ClusterKey != "" {
+		if err := keys.CheckClusterKey(c.ClusterKey); err != nil {
+			return c, err
+		}
 	}
 	if c.Seed == "" && c.fromNATS.Public() == "" {
 		return c, core.Errorf(core.KindInvalid, "no identity is given").WithNext("set Seed, a file made by `unibusd keygen user --out FILE`")
