@@ -68,7 +68,7 @@ func TestRemovalBesideARekey(t *testing.T) {
 	defer p.bobs.pass()
 	p.liar.lie(func(l *liar) {
 		l.rekeys = func() error {
-			p.bobs.without("cid")
+			p.bobs.without("cid", true)
 			return nil
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -119,6 +120,38 @@ func TestTwoRekeyAtOnce(t *testing.T) {
 	if info.Room.Epoch < 3 || info.Room.Epoch > 4 || info.Unkeyed != 0 {
 		t.Errorf("after both: %+v", info)
 	}
+}
+
+// TestWithdrawnInvitation: an invited user never had the key, so withdrawing the
+// invitation leaves the room at its epoch. A user who has joined had it, also
+// where a node says of a member whom this client knows that they never joined.
+func TestWithdrawnInvitation(t *testing.T) {
+	t.Parallel()
+	p := twoInARoom(t)
+	ok(t, p.room.SetRole(ctx(t), p.bob.User(), core.MemberAdmin))
+	cid := newPerson(t, p.cluster, core.RoleMember).open()
+	ok(t, p.room.Invite(ctx(t), cid.User(), ""))
+	ok(t, p.room.Remove(ctx(t), cid.User()))
+	want(t, "accepting what was withdrawn", second(cid.Accept(ctx(t), p.room.ID())), core.KindNotFound, nil)
+	ok(t, p.room.Send(ctx(t), []byte("by the same key")))
+	if at, _ := p.room.Epoch(); at != 2 {
+		t.Errorf("the withdrawal has moved the room to epoch %d", at)
+	}
+
+	heard := p.bobs.Chan(t.Context())
+	join(t, p.room, cid)
+	cids := must[*Room](t)(cid.Room(ctx(t), p.room.ID()))
+	ok(t, cids.Send(ctx(t), []byte("in"))) // bob knows cid as a member from now on
+	hear(t, heard, "in")
+	p.liar.lie(func(l *liar) {
+		l.members = func(all []control.Member) []control.Member {
+			return slices.DeleteFunc(all, func(m control.Member) bool { return m.User == cid.User() })
+		}
+		l.room = func(r *control.RoomInfo) { r.MustRekey = 0 }
+	})
+	ok(t, p.room.Close()) // or ann makes the key
+	ok(t, p.bobs.Remove(ctx(t), cid.User()))
+	p.at(t, 3)
 }
 
 // TestRemovalDuringARekey: whoever is removed while a key is being made is not in it.

@@ -202,10 +202,16 @@ func (r *Room) Invite(ctx context.Context, user core.UserID, role core.MemberRol
 
 // Remove takes a member out of the room, and in an encrypted one makes a new key
 // without them. An error may mean that they are out and the key is still to be
-// made: nothing is sent here before, and any member makes it. KindRefused where this user may not.
+// made: nothing is sent here before, and any member makes it. It also withdraws an
+// invitation; nobody who was only invited has the key, so then the room keeps it.
+// KindRefused where this user may not.
 func (r *Room) Remove(ctx context.Context, user core.UserID) error {
+	joined, err := r.hasJoined(ctx, user)
+	if err != nil {
+		return err
+	}
 	tries := 0
-	_, err := ask(ctx, r.c, repeats, func(ctx context.Context) (core.Member, error) {
+	_, err = ask(ctx, r.c, repeats, func(ctx context.Context) (core.Member, error) {
 		tries++
 		m, err := r.c.plane.Remove(ctx, r.id, user)
 		if tries > 1 && core.KindOf(err) == core.KindNotFound {
@@ -216,7 +222,8 @@ func (r *Room) Remove(ctx context.Context, user core.UserID) error {
 	if err != nil {
 		return err
 	}
-	if !r.without(user) {
+	r.without(user, joined)
+	if !r.Encrypted() {
 		return nil
 	}
 	return r.renew(ctx, seal.ReasonRemoved, func() bool {
@@ -227,21 +234,40 @@ func (r *Room) Remove(ctx context.Context, user core.UserID) error {
 	})
 }
 
+// hasJoined says whether a user may have the key of an encrypted room. A member
+// known to this process may, whatever a node says now. Of anybody else the node
+// says it; a user who accepts after that answer counts in RoomInfo.MustRekey.
+func (r *Room) hasJoined(ctx context.Context, user core.UserID) (bool, error) {
+	if !r.Encrypted() {
+		return false, nil
+	}
+	r.mu.Lock()
+	s, spoke := r.people[user], r.memory.Marks[user] > 0 || r.marks[user] > 0
+	r.mu.Unlock()
+	if spoke || s != nil && s.member {
+		return true, nil
+	}
+	_, err := ask(ctx, r.c, reads, func(ctx context.Context) (control.Member, error) { return r.c.plane.Member(ctx, r.id, user, false) })
+	if core.KindOf(err) == core.KindNotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // without notes that a member is out, before anything else is asked or waited
-// for. It says whether that makes a new key due: nobody's word is needed for it,
-// and what is being read or made of the room right now may be from before.
-func (r *Room) without(user core.UserID) bool {
+// for. With the key that makes a new one due: nobody's word is needed for it, and
+// what is being read or made of the room right now may be from before.
+func (r *Room) without(user core.UserID, hadKey bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.people, user)
-	if !r.memory.Encrypted && !r.info.Room.Encrypted {
-		return false
+	if !hadKey {
+		return
 	}
 	r.removals++
 	if r.memory.Head != nil {
 		r.spent = max(r.spent, r.memory.Head.Epoch)
 	}
-	return true
 }
 
 // Rekey makes a new key for the room, because the caller wants one. In an
