@@ -17,27 +17,27 @@ import (
 
 // Client is one user on the bus. Safe for use by several goroutines.
 type Client struct {
-	cfg  Config
-	log  *slog.Logger
-	pace pace
-	feed feed
+	cfg    Config
+	log    *slog.Logger
+	timing timing
+	events eventFeed
 
 	// wrap lets tests put a lying service in between.
-	wrap func(plane) plane
+	wrap func(controlAPI) controlAPI
 
-	id    keys.Identity
-	me    core.UserID
-	nc    *nats.Conn
-	plane plane
-	vault *vault
-	kem   *seal.KEM
-	link  *link
+	id      keys.Identity
+	me      core.UserID
+	nc      *nats.Conn
+	api     controlAPI
+	dir     *stateDir
+	kem     *seal.KEM
+	session *sessionTracker
 
-	life  context.Context // ends with Close; the parent of everything that runs by itself
-	end   context.CancelFunc
-	work  sync.WaitGroup
-	slots chan struct{} // bounds the requests under way
-	news  chan struct{} // the session is another one
+	life           context.Context // ends with Close; the parent of everything that runs by itself
+	end            context.CancelFunc
+	work           sync.WaitGroup
+	requestSlots   chan struct{} // bounds the requests under way
+	sessionRenewed chan struct{} // the session is another one
 
 	opening sync.Mutex // held by Open, and by Close while it tears down
 	down    bool       // of who holds opening: everything is torn down
@@ -60,15 +60,15 @@ const (
 	ended
 )
 
-// underWay is how many requests a client has under way: a node answers sixteen of one caller at a time.
-const underWay = 8
+// maxRequests is how many requests a client has under way: a node answers sixteen of one caller at a time.
+const maxRequests = 8
 
 // New does no I/O.
 func New(cfg Config) *Client {
 	cfg = cfg.withDefaults()
 	c := &Client{
-		cfg: cfg, log: cfg.Log, pace: defaultPace(), feed: feed{readers: map[*queue[Event]]struct{}{}}, link: newLink(),
-		slots: make(chan struct{}, underWay), news: make(chan struct{}, 1), rooms: map[core.RoomID]*Room{}, member: map[core.RoomID]bool{},
+		cfg: cfg, log: cfg.Log, timing: defaultTiming(), events: eventFeed{readers: map[*queue[Event]]struct{}{}}, session: newSessionTracker(),
+		requestSlots: make(chan struct{}, maxRequests), sessionRenewed: make(chan struct{}, 1), rooms: map[core.RoomID]*Room{}, member: map[core.RoomID]bool{},
 	}
 	c.life, c.end = context.WithCancel(context.Background())
 	return c
@@ -89,7 +89,7 @@ func (c *Client) Open(ctx context.Context) error {
 	case opening, opened:
 		return core.Errorf(core.KindInvalid, "the client is open already")
 	case ended:
-		return closed("client")
+		return closedError("client")
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -99,7 +99,7 @@ func (c *Client) Open(ctx context.Context) error {
 		c.mu.Lock()
 		c.state = ended
 		c.mu.Unlock()
-		if e := c.shut(); e != nil {
+		if e := c.tearDown(); e != nil {
 			c.log.Warn("a client that could not be opened left something behind", "error", e)
 		}
 	}
@@ -115,10 +115,10 @@ func (c *Client) open(ctx context.Context) error {
 		return err
 	}
 	c.me = core.UserID(c.id.Public())
-	if c.vault, err = openVault(c.cfg.Dir, c.me); err != nil {
+	if c.dir, err = openStateDir(c.cfg.Dir, c.me); err != nil {
 		return err
 	}
-	if c.kem, err = c.vault.kem(); err != nil {
+	if c.kem, err = c.dir.kem(); err != nil {
 		return err
 	}
 	if err := c.connect(ctx); err != nil {
@@ -128,16 +128,16 @@ func (c *Client) open(ctx context.Context) error {
 		return err
 	}
 	if c.wrap != nil {
-		c.plane = c.wrap(c.plane)
+		c.api = c.wrap(c.api)
 	}
-	if err := c.publishKEM(ctx); err != nil {
+	if err := c.publishKEMKey(ctx); err != nil {
 		return err
 	}
-	if err := c.review(ctx, false); err != nil {
+	if err := c.refreshRooms(ctx, false); err != nil {
 		return err
 	}
-	if !c.goes(c.run) {
-		return closed("client")
+	if !c.spawn(c.run) {
+		return closedError("client")
 	}
 	c.mu.Lock()
 	c.state, c.ready = max(c.state, opened), true
@@ -160,11 +160,11 @@ func (c *Client) Close() error {
 		c.opening.Lock()
 	}
 	defer c.opening.Unlock()
-	return c.shut()
+	return c.tearDown()
 }
 
-// shut ends what was begun, once. The caller has set the state, and holds opening.
-func (c *Client) shut() error {
+// tearDown ends what was begun, once. The caller has set the state, and holds opening.
+func (c *Client) tearDown() error {
 	if c.down {
 		return nil
 	}
@@ -175,7 +175,7 @@ func (c *Client) shut() error {
 	c.mu.Unlock()
 	var kept []error
 	for _, r := range rooms {
-		kept = append(kept, r.finish(closed("client")))
+		kept = append(kept, r.finish(closedError("client")))
 	}
 	c.end()
 	if c.nc != nil {
@@ -185,16 +185,16 @@ func (c *Client) shut() error {
 		c.nc.Close()
 	}
 	c.work.Wait()
-	if c.vault == nil {
+	if c.dir == nil {
 		return nil
 	}
-	err := errors.Join(append(kept, c.vault.keepPeers())...)
-	err = errors.Join(err, c.vault.close(err == nil))
+	err := errors.Join(append(kept, c.dir.keepPeers())...)
+	err = errors.Join(err, c.dir.close(err == nil))
 	return err
 }
 
-// goes runs f until the client is closed; false where it is.
-func (c *Client) goes(f func()) bool {
+// spawn runs f until the client is closed; false where it is.
+func (c *Client) spawn(f func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state == ended {
@@ -206,7 +206,7 @@ func (c *Client) goes(f func()) bool {
 
 // User is this client's own id, "" before it is open.
 func (c *Client) User() core.UserID {
-	if !c.begun() {
+	if !c.hasOpened() {
 		return ""
 	}
 	return c.me
@@ -214,7 +214,7 @@ func (c *Client) User() core.UserID {
 
 // Connected is the name of the node that the client talks to, "" while it talks to none.
 func (c *Client) Connected() string {
-	if !c.begun() || c.nc == nil || !c.nc.IsConnected() {
+	if !c.hasOpened() || c.nc == nil || !c.nc.IsConnected() {
 		return ""
 	}
 	return c.nc.ConnectedServerName()
@@ -225,11 +225,11 @@ func (c *Client) Connected() string {
 func (c *Client) Flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	if err := c.usable(); err != nil {
+	if err := c.checkOpen(); err != nil {
 		return err
 	}
 	if err := c.nc.FlushWithContext(ctx); err != nil {
-		return fault(core.KindUnavailable, ErrOffline, "no node has confirmed what was sent: %s", sentence(err))
+		return newFault(core.KindUnavailable, ErrOffline, "no node has confirmed what was sent: %s", errorText(err))
 	}
 	return nil
 }
@@ -240,17 +240,17 @@ func (c *Client) run() {
 		select {
 		case <-c.life.Done():
 			return
-		case <-c.news:
+		case <-c.sessionRenewed:
 		}
-		for c.review(c.life, true) != nil && pause(c.life, around(mostWait)) { // each failure took Timeout, or was the end of a session
+		for c.refreshRooms(c.life, true) != nil && sleep(c.life, jittered(maxRetryWait)) { // each failure took Timeout, or was the end of a session
 			c.log.Warn("the rooms could not be read after the session was renewed; it is tried again")
 		}
 	}
 }
 
-// review compares this user's rooms with those that are known, and tells of the difference.
-func (c *Client) review(ctx context.Context, tell bool) error {
-	rooms, err := ask(ctx, c, reads, func(ctx context.Context) ([]core.Room, error) { return c.plane.Rooms(ctx) })
+// refreshRooms compares this user's rooms with those that are known, and tells of the difference.
+func (c *Client) refreshRooms(ctx context.Context, tell bool) error {
+	rooms, err := request(ctx, c, readOnly, func(ctx context.Context) ([]core.Room, error) { return c.api.Rooms(ctx) })
 	if err != nil {
 		return err
 	}
@@ -272,16 +272,16 @@ func (c *Client) review(ctx context.Context, tell bool) error {
 	c.mu.Unlock()
 	for _, e := range events {
 		if tell {
-			c.feed.tell(e)
+			c.events.emit(e)
 		}
 	}
 	return nil
 }
 
-// publishKEM sees to it that others can seal to this user's key: once a key is
+// publishKEMKey sees to it that others can seal to this user's key: once a key is
 // lost, or a node shows none or another one, the present one is published again.
-func (c *Client) publishKEM(ctx context.Context) error {
-	mine, err := ask(ctx, c, reads, func(ctx context.Context) (control.Profile, error) { return c.plane.User(ctx, c.me) })
+func (c *Client) publishKEMKey(ctx context.Context) error {
+	mine, err := request(ctx, c, readOnly, func(ctx context.Context) (control.Profile, error) { return c.api.User(ctx, c.me) })
 	if err != nil {
 		return err
 	}
@@ -289,26 +289,26 @@ func (c *Client) publishKEM(ctx context.Context) error {
 	if len(mine.KEMKey) > 0 {
 		shown, err := seal.ParseKEMKey(c.me, mine.KEMKey)
 		if err == nil && shown.Hash == c.kem.Hash() {
-			if err = c.vault.follows(shown); err == nil {
+			if err = c.dir.follows(shown); err == nil {
 				c.setOwn(shown)
 				return nil
 			}
 		}
 		if err != nil {
-			c.suspect("", err)
+			c.reportSuspicion("", err)
 		} else {
 			c.log.Warn("another encryption key of this user was published; this one takes its place", "user", c.me)
 			after = shown.Time
 		}
 	}
-	if known, ok := c.vault.known(c.me); ok {
+	if known, ok := c.dir.known(c.me); ok {
 		after = max(after, known.Time)
 	}
 	key, err := c.kem.Publish(c.id, max(core.MillisOf(time.Now()), after+1)) // a clock that is behind must not look like a rollback
 	if err != nil {
 		return err
 	}
-	if _, err := ask(ctx, c, repeats, func(ctx context.Context) (control.Profile, error) { return c.plane.PublishKey(ctx, key) }); err != nil {
+	if _, err := request(ctx, c, idempotent, func(ctx context.Context) (control.Profile, error) { return c.api.PublishKey(ctx, key) }); err != nil {
 		return err
 	}
 	published, err := seal.ParseKEMKey(c.me, key)
@@ -316,7 +316,7 @@ func (c *Client) publishKEM(ctx context.Context) error {
 		return err
 	}
 	c.setOwn(published)
-	return errors.Join(c.vault.follows(published), c.vault.keepPeers())
+	return errors.Join(c.dir.follows(published), c.dir.keepPeers())
 }
 
 func (c *Client) setOwn(k seal.KEMKey) {
@@ -332,8 +332,8 @@ func (c *Client) ownKey() seal.KEMKey {
 	return c.own
 }
 
-// suspect tells of what does not fit.
-func (c *Client) suspect(room core.RoomID, err error) {
+// reportSuspicion tells of what does not fit.
+func (c *Client) reportSuspicion(room core.RoomID, err error) {
 	c.log.Warn("what was shown does not fit what is known", "room", room, "error", err)
-	c.feed.tell(Suspicion{room, err})
+	c.events.emit(Suspicion{room, err})
 }

@@ -16,11 +16,11 @@ import (
 // wait bounds everything that a test waits for.
 const wait = 20 * time.Second
 
-// brisk is a pace for tests.
-func brisk() pace {
-	p := defaultPace()
-	p.probe, p.hold, p.plea, p.renew = 50*time.Millisecond, 3*time.Second, 300*time.Millisecond, 100*time.Millisecond
-	p.owner, p.admin, p.others = 20*time.Millisecond, 40*time.Millisecond, 80*time.Millisecond
+// fastTiming is a pace for tests.
+func fastTiming() timing {
+	p := defaultTiming()
+	p.probeEvery, p.holdFor, p.keyRequestEvery, p.renewEvery = 50*time.Millisecond, 3*time.Second, 300*time.Millisecond, 100*time.Millisecond
+	p.ownerDelay, p.adminDelay, p.memberDelay = 20*time.Millisecond, 40*time.Millisecond, 80*time.Millisecond
 	return p
 }
 
@@ -58,7 +58,7 @@ func newPerson(t testing.TB, c *nodetest.Cluster, role core.UserRole) person {
 func (p person) open(change ...func(*Client)) *Client {
 	p.t.Helper()
 	c := New(p.cfg)
-	c.pace = brisk()
+	c.timing = fastTiming()
 	for _, f := range change {
 		f(c)
 	}
@@ -185,14 +185,14 @@ func join(t testing.TB, room *Room, who *Client) {
 	t.Helper()
 	ok(t, room.Invite(ctx(t), who.User(), ""))
 	api := control.NewClient(control.ClientConfig{Conn: who.nc, Identity: who.id})
-	ok(t, second(ask(ctx(t), who, reads, func(ctx context.Context) (core.Member, error) { return api.Accept(ctx, room.ID()) })))
+	ok(t, second(request(ctx(t), who, readOnly, func(ctx context.Context) (core.Member, error) { return api.Accept(ctx, room.ID()) })))
 }
 
 // keyed waits until every member of a room has the key.
 func keyed(t testing.TB, room *Room) {
 	t.Helper()
 	nodetest.Wait(t, wait, func() error {
-		info, err := room.c.plane.Room(ctx(t), room.id)
+		info, err := room.c.api.Room(ctx(t), room.id)
 		if err == nil && info.Unkeyed > 0 {
 			err = core.Errorf(core.KindFailed, "%d members lack the key", info.Unkeyed)
 		}

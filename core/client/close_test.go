@@ -52,7 +52,7 @@ func TestOpenEndsWithItsContext(t *testing.T) {
 	defer cancel()
 	begin := time.Now()
 	want(t, "silent nodes", New(cfg).Open(short), core.KindUnavailable, nil)
-	if took := time.Since(begin); took > dialTime {
+	if took := time.Since(begin); took > dialTimeout {
 		t.Errorf("that took %s", took)
 	}
 }
@@ -108,7 +108,7 @@ func TestOneRoomWritesAtATime(t *testing.T) {
 	p.bobs.dirty = true
 	p.bobs.mu.Unlock()
 	ok(t, p.bobs.keep())
-	if m := must[memory](t)(p.bob.vault.room(p.room.ID())); m.Head == nil || m.Head.Epoch != 3 {
+	if m := must[roomState](t)(p.bob.dir.room(p.room.ID())); m.Head == nil || m.Head.Epoch != 3 {
 		t.Errorf("on disk is %+v", m.Head)
 	}
 }
@@ -117,15 +117,15 @@ func TestOneRoomWritesAtATime(t *testing.T) {
 func TestKilledWhileWriting(t *testing.T) {
 	t.Parallel()
 	dir, me := t.TempDir(), core.UserID(nodetest.Identity(t).Public())
-	v := must[*vault](t)(openVault(dir, me))
-	ok(t, v.keepRoom("plans", memory{Encrypted: true}))
+	v := must[*stateDir](t)(openStateDir(dir, me))
+	ok(t, v.keepRoom("plans", roomState{Encrypted: true}))
 	left := []string{v.path(".new-1"), v.path(filepath.Join(roomsDir, ".new-2"))}
 	for _, name := range left {
 		ok(t, os.WriteFile(name, []byte("{"), 0o600))
 	}
 	ok(t, v.lock.Close())
-	v = must[*vault](t)(openVault(dir, me))
-	if m := must[memory](t)(v.room("plans")); !m.Encrypted {
+	v = must[*stateDir](t)(openStateDir(dir, me))
+	if m := must[roomState](t)(v.room("plans")); !m.Encrypted {
 		t.Errorf("of the room is known: %+v", m)
 	}
 	for _, name := range left {

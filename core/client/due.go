@@ -16,7 +16,7 @@ func (r *Room) due(now time.Time) (seal.Reason, bool) {
 		return r.reason(), true
 	}
 	reason, due := r.sender.Record().RekeyDue(now, r.count)
-	if reason == seal.ReasonAge && r.sender.Record().Maker == r.c.me && now.Sub(r.duty.made) < ageAgain {
+	if reason == seal.ReasonAge && r.sender.Record().Maker == r.c.me && now.Sub(r.duty.made) < minRekeyAge {
 		return 0, false // this clock has just said so: it is the others' that differ
 	}
 	return reason, due
@@ -72,7 +72,7 @@ func (r *Room) firstDue() (seal.Reason, bool) {
 func (r *Room) postpone() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	wait := around(mostWait << min(r.duty.failed, 3))
+	wait := jittered(maxRetryWait << min(r.duty.failed, 3))
 	r.duty.failed++
 	r.duty.at = time.Now().Add(wait)
 	return wait

@@ -99,13 +99,15 @@ func TestNothingIsSentWhileTheNextKeyIsRead(t *testing.T) {
 func TestWaitingCostsNothing(t *testing.T) {
 	t.Parallel()
 	n := alone(t)
-	patient := func(c *Client) { c.pace.owner, c.pace.admin, c.pace.others = time.Hour, time.Hour, time.Hour }
+	patient := func(c *Client) {
+		c.timing.ownerDelay, c.timing.adminDelay, c.timing.memberDelay = time.Hour, time.Hour, time.Hour
+	}
 	l := &liar{}
 	ann, bob := newPerson(t, n, core.RoleMember).open(patient, between(l)), newPerson(t, n, core.RoleMember).open()
 	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
 	join(t, room, bob)
-	ok(t, room.Rekey(ctx(t)))                                                  // at this pace nobody is given the present key
-	if _, err := ann.plane.Remove(ctx(t), room.ID(), bob.User()); err != nil { // not by the SDK, which makes the key at once
+	ok(t, room.Rekey(ctx(t)))                                                // at this pace nobody is given the present key
+	if _, err := ann.api.Remove(ctx(t), room.ID(), bob.User()); err != nil { // not by the SDK, which makes the key at once
 		t.Fatal(err)
 	}
 	nodetest.Wait(t, wait, func() error {
@@ -207,7 +209,7 @@ func TestMovedRoom(t *testing.T) {
 	await(t, told, func(RekeyAsked) bool { return true })
 	ok(t, bobs.take(ctx(t))) // he has looked to the end
 	bobs.pass()
-	if at := must[control.RoomInfo](t)(ann.plane.Room(ctx(t), "moved")).Room.Epoch; at != 4 {
+	if at := must[control.RoomInfo](t)(ann.api.Room(ctx(t), "moved")).Room.Epoch; at != 4 {
 		t.Errorf("a key that nobody needs was made: epoch %d", at)
 	}
 	l.lie(func(l *liar) { l.room = nil })

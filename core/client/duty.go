@@ -31,7 +31,7 @@ func pleaText() []byte { return []byte("\xffunibus.client.plea.v1") }
 func (r *Room) tend(ctx context.Context) {
 	t := time.NewTimer(0)
 	defer t.Stop()
-	mark := time.NewTicker(markEvery)
+	mark := time.NewTicker(saveMarksEvery)
 	defer mark.Stop()
 	for {
 		select {
@@ -52,26 +52,26 @@ func (r *Room) tend(ctx context.Context) {
 // look reads the room, does what is due, and gives out what waited. It says when to look again.
 func (r *Room) look(ctx context.Context) time.Duration {
 	if err := r.take(ctx); err != nil {
-		return firstWait
+		return minRetryWait
 	}
 	defer r.pass()
-	next := mostWait
+	next := maxRetryWait
 	if err := r.refresh(ctx); err == nil {
-		next = min(around(r.c.pace.reread), r.duties(ctx))
+		next = min(jittered(r.c.timing.rereadEvery), r.duties(ctx))
 	}
 	next = min(next, r.plead(ctx))
 	if r.release() > 0 || !r.admitted() {
-		next = min(next, r.c.pace.probe)
+		next = min(next, r.c.timing.probeEvery)
 	}
 	return max(next, time.Millisecond)
 }
 
 // refresh reads the room and its people, for as long as messages can wait.
 func (r *Room) refresh(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.c.pace.look)
+	ctx, cancel := context.WithTimeout(ctx, r.c.timing.reconcileTimeout)
 	defer cancel()
 	if !r.admitted() {
-		short, cancel := context.WithTimeout(ctx, 2*r.c.pace.probe)
+		short, cancel := context.WithTimeout(ctx, 2*r.c.timing.probeEvery)
 		_ = r.permitted(short) // if not, reading the room says why
 		cancel()
 	}
@@ -83,7 +83,7 @@ func (r *Room) refresh(ctx context.Context) error {
 
 // admitted says that the session has the room.
 func (r *Room) admitted() bool {
-	session, _ := r.c.link.now()
+	session, _ := r.c.session.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return session > 0 && session == r.session
@@ -91,7 +91,7 @@ func (r *Room) admitted() bool {
 
 // duties makes a new key where one is due, and gives the present one to those who asked. The caller holds the turn.
 func (r *Room) duties(ctx context.Context) time.Duration {
-	next := r.c.pace.reread
+	next := r.c.timing.rereadEvery
 	r.mu.Lock()
 	reason, due := r.due(time.Now())
 	if !due {
@@ -104,7 +104,7 @@ func (r *Room) duties(ctx context.Context) time.Duration {
 	case r.duty.asked && r.duty.failed == 0:
 		r.duty.at = time.Now()
 	case r.duty.at.IsZero():
-		r.duty.at = time.Now().Add(r.c.pace.jitter(r.info.Role))
+		r.duty.at = time.Now().Add(r.c.timing.delayFor(r.info.Role))
 	}
 	at := r.duty.at
 	r.mu.Unlock()
@@ -132,14 +132,14 @@ func (r *Room) rekey(ctx context.Context, reason seal.Reason) error {
 		room := r.info.Room
 		r.mu.Unlock()
 		if r.epoch == nil && (r.memoryHead() != nil || room.Rec != core.LegacyRec && room.Rec != "") { // nobody could follow a record without its link
-			return fault(core.KindRefused, ErrNoKey, "%s has no key of the room %s and cannot make the next one", r.c.me.Short(), r.id).
+			return newFault(core.KindRefused, ErrNoKey, "%s has no key of the room %s and cannot make the next one", r.c.me.Short(), r.id).
 				WithNext("a member who has the key does it")
 		}
 		made, err := r.make(ctx, room, reason)
 		if err != nil {
 			return err
 		}
-		out, err := ask(ctx, r.c, once, func(ctx context.Context) (core.Room, error) { return r.c.plane.Rekey(ctx, made.Record, made.Keys) })
+		out, err := request(ctx, r.c, once, func(ctx context.Context) (core.Room, error) { return r.c.api.Rekey(ctx, made.Record, made.Keys) })
 		if err == nil {
 			return r.made(made, out, reason)
 		}
@@ -152,7 +152,7 @@ func (r *Room) rekey(ctx context.Context, reason seal.Reason) error {
 		if done, err := r.overtaken(room); done || err != nil {
 			return err
 		}
-		if !pause(ctx, r.c.pace.jitter(core.MemberOwner)/4) {
+		if !sleep(ctx, r.c.timing.delayFor(core.MemberOwner)/4) {
 			return err
 		}
 	}
@@ -173,7 +173,7 @@ func (r *Room) overtaken(before core.Room) (bool, error) {
 }
 
 func (r *Room) make(ctx context.Context, room core.Room, reason seal.Reason) (seal.Rekeyed, error) {
-	members, err := ask(ctx, r.c, reads, func(ctx context.Context) ([]control.Member, error) { return r.c.plane.Members(ctx, r.id, true) })
+	members, err := request(ctx, r.c, readOnly, func(ctx context.Context) ([]control.Member, error) { return r.c.api.Members(ctx, r.id, true) })
 	if err != nil {
 		return seal.Rekeyed{}, err
 	}
@@ -187,13 +187,13 @@ func (r *Room) make(ctx context.Context, room core.Room, reason seal.Reason) (se
 		switch {
 		case err == nil:
 			to = append(to, k)
-		case suspicious(err):
-			r.c.suspect(r.id, err) // they get no key; a lie about one must not keep a removal from counting
+		case isSuspicious(err):
+			r.c.reportSuspicion(r.id, err) // they get no key; a lie about one must not keep a removal from counting
 		default:
 			r.c.log.Info("a member gets no key", "room", r.id, "member", m.User, "reason", err)
 		}
 	}
-	if err := r.c.vault.keepPeers(); err != nil {
+	if err := r.c.dir.keepPeers(); err != nil {
 		return seal.Rekeyed{}, err
 	}
 	return seal.MakeRecord(seal.RecordConfig{
@@ -206,7 +206,7 @@ func (r *Room) make(ctx context.Context, room core.Room, reason seal.Reason) (se
 func (r *Room) keyOf(m control.Member) (seal.KEMKey, error) {
 	if len(m.KEMKey) == 0 {
 		e := core.Errorf(core.KindNotFound, "%s has published no encryption key", m.User.Short())
-		if _, known := r.c.vault.known(m.User); known {
+		if _, known := r.c.dir.known(m.User); known {
 			e.Kind, e.Err = core.KindRefused, seal.ErrRollback
 			e.Text += ", it is said, and one is known"
 		}
@@ -221,7 +221,7 @@ func (r *Room) keyOf(m control.Member) (seal.KEMKey, error) {
 			return seal.KEMKey{}, core.Errorf(core.KindRefused, "Admit says: %s", err)
 		}
 	}
-	return k, r.c.vault.follows(k)
+	return k, r.c.dir.follows(k)
 }
 
 // made goes on with a key that this member has made.
@@ -249,8 +249,8 @@ func (r *Room) made(made seal.Rekeyed, room core.Room, reason seal.Reason) error
 	r.duty.at, r.duty.made, r.duty.failed, r.duty.asked, r.duty.revoked = time.Time{}, time.Now(), 0, false, false
 	r.duty.moved = r.duty.made
 	r.mu.Unlock()
-	r.changed.ring()
-	r.c.feed.tell(Rekeyed{Room: r.id, Epoch: rec.Epoch, Maker: rec.Maker, Reason: reason, Members: rec.Count})
+	r.changed.notify()
+	r.c.events.emit(Rekeyed{Room: r.id, Epoch: rec.Epoch, Maker: rec.Maker, Reason: reason, Members: rec.Count})
 	r.kick()
 	return r.chain.Check(room)
 }
@@ -277,7 +277,7 @@ type keyRequest struct {
 // in. The caller holds mu.
 func (r *Room) owe(user core.UserID, asked bool) {
 	if was, noted := r.pleas[user]; user != r.c.me && (!noted || asked && !was.asked) && len(r.pleas) < maxHeld {
-		r.pleas[user] = keyRequest{time.Now().Add(r.c.pace.jitter(r.info.Role)), asked}
+		r.pleas[user] = keyRequest{time.Now().Add(r.c.timing.delayFor(r.info.Role)), asked}
 		r.kick()
 	}
 }
@@ -288,13 +288,13 @@ func (r *Room) plead(ctx context.Context) time.Duration {
 	lacks := r.memory.Encrypted && r.sender == nil && r.over == nil && r.info.Room.Rec != core.LegacyRec && (r.fault == nil || errors.Is(r.fault, seal.ErrKey))
 	r.mu.Unlock()
 	if !lacks {
-		return r.c.pace.reread
+		return r.c.timing.rereadEvery
 	}
 	if wait := time.Until(r.duty.plea); wait > 0 || !r.admitted() {
-		return max(wait, r.c.pace.probe)
+		return max(wait, r.c.timing.probeEvery)
 	}
-	r.duty.plea = time.Now().Add(around(r.c.pace.plea))
-	if err := r.c.publishKEM(ctx); err != nil {
+	r.duty.plea = time.Now().Add(jittered(r.c.timing.keyRequestEvery))
+	if err := r.c.publishKEMKey(ctx); err != nil {
 		r.c.log.Info("this user's encryption key could not be looked at", "error", err)
 	}
 	_ = r.c.nc.Publish(r.subject, pleaText()) // it is said again
@@ -303,7 +303,7 @@ func (r *Room) plead(ctx context.Context) time.Duration {
 
 // answer gives the present key to those who asked, once it is this member's turn. It says when to look again.
 func (r *Room) answer(ctx context.Context) time.Duration {
-	next := r.c.pace.reread
+	next := r.c.timing.rereadEvery
 	if r.epoch == nil {
 		return next
 	}
@@ -326,7 +326,7 @@ func (r *Room) answer(ctx context.Context) time.Duration {
 		if core.KindOf(err) == core.KindExists && r.mayRenew() { // a box that they cannot open: theirs to lose, nobody's to replace
 			err = r.rekey(ctx, seal.ReasonAsked)
 		}
-		if err != nil && !suspicious(err) {
+		if err != nil && !isSuspicious(err) {
 			r.c.log.Info("a member who asked for the key was not given it", "room", r.id, "member", u, "reason", err)
 		}
 	}
@@ -336,14 +336,14 @@ func (r *Room) answer(ctx context.Context) time.Duration {
 // mayRenew bounds how often a new key is made for those who lost what opens their
 // box: where nodes do not enforce, anybody can plead in their name. The caller holds the turn.
 func (r *Room) mayRenew() bool {
-	return time.Since(r.duty.moved) > r.c.pace.renew
+	return time.Since(r.duty.moved) > r.c.timing.renewEvery
 }
 
 // give seals the present key to a member. KindConflict where the room is at
 // another epoch by now, KindExists where they have a box that this member may
 // not replace. The caller holds the turn.
 func (r *Room) give(ctx context.Context, user core.UserID) error {
-	m, err := ask(ctx, r.c, reads, func(ctx context.Context) (control.Member, error) { return r.c.plane.Member(ctx, r.id, user, true) })
+	m, err := request(ctx, r.c, readOnly, func(ctx context.Context) (control.Member, error) { return r.c.api.Member(ctx, r.id, user, true) })
 	if err != nil {
 		return err
 	}
@@ -352,8 +352,8 @@ func (r *Room) give(ctx context.Context, user core.UserID) error {
 	}
 	k, err := r.keyOf(m)
 	if err != nil {
-		if suspicious(err) {
-			r.c.suspect(r.id, err)
+		if isSuspicious(err) {
+			r.c.reportSuspicion(r.id, err)
 		}
 		return err
 	}
@@ -361,12 +361,12 @@ func (r *Room) give(ctx context.Context, user core.UserID) error {
 	if err != nil {
 		return err
 	}
-	if err := r.c.vault.keepPeers(); err != nil {
+	if err := r.c.dir.keepPeers(); err != nil {
 		return err
 	}
-	_, err = ask(ctx, r.c, repeats, func(ctx context.Context) (core.Room, error) { return r.c.plane.GiveKey(ctx, box) })
+	_, err = request(ctx, r.c, idempotent, func(ctx context.Context) (core.Room, error) { return r.c.api.GiveKey(ctx, box) })
 	if err == nil {
-		r.c.feed.tell(KeyGiven{Room: r.id, Epoch: box.Epoch, To: user, By: r.c.me})
+		r.c.events.emit(KeyGiven{Room: r.id, Epoch: box.Epoch, To: user, By: r.c.me})
 	}
 	return err
 }

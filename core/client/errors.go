@@ -30,8 +30,8 @@ const (
 // Error is the fault as a few words.
 func (f Fault) Error() string { return string(f) }
 
-// fault makes the error for one.
-func fault(k core.Kind, f Fault, format string, args ...any) *core.Error {
+// newFault makes the error for one.
+func newFault(k core.Kind, f Fault, format string, args ...any) *core.Error {
 	e := core.Errorf(k, format, args...)
 	e.Err = f
 	return e
@@ -51,28 +51,28 @@ func (e *SlowError) Error() string { return e.text().Text }
 func (e *SlowError) Unwrap() error { return e.text() }
 
 func (e *SlowError) text() *core.Error {
-	return fault(core.KindUnavailable, ErrSlow, "%d messages of the room %s were dropped here: they came faster than they were read", e.Dropped, e.Room).
+	return newFault(core.KindUnavailable, ErrSlow, "%d messages of the room %s were dropped here: they came faster than they were read", e.Dropped, e.Room).
 		WithNext("read faster, or allow more with Pending and PendingBytes")
 }
 
-func closed(what string) error {
-	return fault(core.KindUnavailable, ErrClosed, "the %s is closed", what)
+func closedError(what string) error {
+	return newFault(core.KindUnavailable, ErrClosed, "the %s is closed", what)
 }
 
-func gone(room core.RoomID, me core.UserID) error {
-	return fault(core.KindRefused, ErrNotMember, "%s is not a member of the room %s any more", me.Short(), room).
+func membershipOverError(room core.RoomID, me core.UserID) error {
+	return newFault(core.KindRefused, ErrNotMember, "%s is not a member of the room %s any more", me.Short(), room).
 		WithNext("ask the room's owner for an invitation")
 }
 
-// suspicious says that an error is about what was shown, not about who could not be reached.
-func suspicious(err error) bool {
+// isSuspicious says that an error is about what was shown, not about who could not be reached.
+func isSuspicious(err error) bool {
 	var f seal.Fault
 	var own Fault
 	return errors.As(err, &f) || errors.As(err, &own) && own == ErrUnlinked
 }
 
-// pause waits, unless ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
+// sleep waits, unless ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

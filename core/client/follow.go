@@ -17,9 +17,9 @@ func (r *Room) follow(ctx context.Context) error {
 	r.mu.Lock()
 	removals := r.removals
 	r.mu.Unlock()
-	info, err := ask(ctx, r.c, reads, func(ctx context.Context) (control.RoomInfo, error) { return r.c.plane.Room(ctx, r.id) })
+	info, err := request(ctx, r.c, readOnly, func(ctx context.Context) (control.RoomInfo, error) { return r.c.api.Room(ctx, r.id) })
 	if out, e := r.isOut(ctx, info, err); out {
-		why := gone(r.id, r.c.me)
+		why := membershipOverError(r.id, r.c.me)
 		r.end(why)
 		return why
 	} else if e != nil {
@@ -36,9 +36,9 @@ func (r *Room) follow(ctx context.Context) error {
 	r.weighed = removals
 	r.mu.Unlock()
 	if before.ID != "" && changed(before, info.Room) {
-		r.c.feed.tell(RoomChanged{info.Room})
+		r.c.events.emit(RoomChanged{info.Room})
 	}
-	r.changed.ring()
+	r.changed.notify()
 	return err
 }
 
@@ -64,7 +64,7 @@ func (r *Room) isOut(ctx context.Context, info control.RoomInfo, err error) (boo
 	if err == nil || k != core.KindRefused && k != core.KindNotFound || errors.Is(err, ErrRefused) {
 		return err == nil && info.Role == "", err
 	}
-	rooms, e := ask(ctx, r.c, reads, func(ctx context.Context) ([]core.Room, error) { return r.c.plane.Rooms(ctx) })
+	rooms, e := request(ctx, r.c, readOnly, func(ctx context.Context) ([]core.Room, error) { return r.c.api.Rooms(ctx) })
 	if e != nil {
 		return false, e
 	}
@@ -83,7 +83,7 @@ func changed(a, b core.Room) bool {
 
 // judge makes what was found the room's fault, or says that nothing is wrong any more.
 func (r *Room) judge(err error) {
-	if err != nil && !suspicious(err) {
+	if err != nil && !isSuspicious(err) {
 		return // nothing was shown
 	}
 	r.mu.Lock()
@@ -91,7 +91,7 @@ func (r *Room) judge(err error) {
 	r.fault = err
 	r.mu.Unlock()
 	if err != nil && (before == nil || before.Error() != err.Error()) {
-		r.c.suspect(r.id, err)
+		r.c.reportSuspicion(r.id, err)
 	}
 }
 
@@ -144,7 +144,7 @@ func (r *Room) encrypted(ctx context.Context) error {
 
 // box is what the service has for this user of an epoch; ok is false where it has nothing.
 func (r *Room) box(ctx context.Context, e core.Epoch) (k control.Key, ok bool, err error) {
-	k, err = ask(ctx, r.c, reads, func(ctx context.Context) (control.Key, error) { return r.c.plane.Key(ctx, r.id, e) })
+	k, err = request(ctx, r.c, readOnly, func(ctx context.Context) (control.Key, error) { return r.c.api.Key(ctx, r.id, e) })
 	if core.KindOf(err) == core.KindNotFound {
 		return k, false, nil
 	}
@@ -180,7 +180,7 @@ func (r *Room) join(ctx context.Context, room core.Room) error {
 	if err := r.moved(); err != nil {
 		return err
 	}
-	r.c.feed.tell(Rekeyed{Room: r.id, Epoch: rec.Epoch, Maker: rec.Maker, Reason: rec.Reason, Members: rec.Count, First: true})
+	r.c.events.emit(Rekeyed{Room: r.id, Epoch: rec.Epoch, Maker: rec.Maker, Reason: rec.Reason, Members: rec.Count, First: true})
 	return r.adopt(opened.Key, opened.By, opened.Late)
 }
 
@@ -240,7 +240,7 @@ func (r *Room) catchUp(ctx context.Context, room core.Room) error {
 	lastKey, fault := r.epoch, error(nil)
 	if lastKey == nil || lastKey.Record().Hash != head.Hash {
 		var opened seal.OpenedBox
-		if opened, fault = r.open(ctx, head); fault != nil && !suspicious(fault) {
+		if opened, fault = r.open(ctx, head); fault != nil && !isSuspicious(fault) {
 			return fault
 		}
 		lastKey = opened.Key
@@ -255,7 +255,7 @@ func (r *Room) catchUp(ctx context.Context, room core.Room) error {
 		events = append(events, Rekeyed{Room: r.id, Epoch: rec.Epoch, Maker: rec.Maker, Reason: rec.Reason, Members: rec.Count, Unlinked: !linked})
 		at, _ := r.chain.Head()
 		var opened seal.OpenedBox
-		if opened, fault = r.open(ctx, at); fault != nil && !suspicious(fault) {
+		if opened, fault = r.open(ctx, at); fault != nil && !isSuspicious(fault) {
 			break
 		}
 		lastKey = opened.Key
@@ -268,7 +268,7 @@ func (r *Room) catchUp(ctx context.Context, room core.Room) error {
 		return errors.Join(err, e)
 	}
 	for _, e := range events {
-		r.c.feed.tell(e)
+		r.c.events.emit(e)
 	}
 	if err == nil {
 		err = fault
@@ -296,7 +296,7 @@ func (r *Room) advance(row core.EpochRecord, prev *seal.EpochKey, why error) (re
 	if why != nil {
 		return rec, false, why
 	}
-	return rec, false, fault(core.KindRefused, ErrUnlinked, "%s was made by %s, and the key before it is not here: nothing shows that %s was a member",
+	return rec, false, newFault(core.KindRefused, ErrUnlinked, "%s was made by %s, and the key before it is not here: nothing shows that %s was a member",
 		rec.Place, rec.Maker, rec.Maker.Short()).WithNext("ask somebody you know whether that is right, then use Trust or RoomTrusting with that id")
 }
 
@@ -304,8 +304,8 @@ func (r *Room) advance(row core.EpochRecord, prev *seal.EpochKey, why error) (re
 func (r *Room) records(ctx context.Context, upto, above core.Epoch) ([]core.EpochRecord, error) {
 	var rows []core.EpochRecord
 	for at := upto; ; {
-		page, err := ask(ctx, r.c, reads, func(ctx context.Context) (control.Epochs, error) {
-			return r.c.plane.Epochs(ctx, control.EpochsRequest{Room: string(r.id), Upto: &at})
+		page, err := request(ctx, r.c, readOnly, func(ctx context.Context) (control.Epochs, error) {
+			return r.c.api.Epochs(ctx, control.EpochsRequest{Room: string(r.id), Upto: &at})
 		})
 		if err != nil {
 			return nil, err
@@ -346,9 +346,9 @@ func (r *Room) adopt(k *seal.EpochKey, by core.UserID, late bool) error {
 	r.mu.Lock()
 	r.sender, r.count = s, 0
 	r.mu.Unlock()
-	r.changed.ring()
+	r.changed.notify()
 	if late {
-		r.c.feed.tell(KeyGiven{Room: r.id, Epoch: k.Record().Epoch, To: r.c.me, By: by})
+		r.c.events.emit(KeyGiven{Room: r.id, Epoch: k.Record().Epoch, To: r.c.me, By: by})
 	}
 	return nil
 }
@@ -359,7 +359,7 @@ func (r *Room) withoutKey() {
 	r.mu.Lock()
 	r.sender = nil
 	r.mu.Unlock()
-	r.changed.ring()
+	r.changed.notify()
 }
 
 // Trust lets the room's keys go on from epochs that these users have made

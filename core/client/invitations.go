@@ -9,7 +9,7 @@ import (
 
 // Invitations are those that this user has not answered yet, by room.
 func (c *Client) Invitations(ctx context.Context) ([]control.Invitation, error) {
-	return ask(ctx, c, reads, c.plane.Invitations)
+	return request(ctx, c, readOnly, c.api.Invitations)
 }
 
 // Accept takes an invitation to a room and opens the room. The session is renewed
@@ -18,9 +18,9 @@ func (c *Client) Invitations(ctx context.Context) ([]control.Invitation, error) 
 // archived, or this user is in as many rooms as a session can have.
 func (c *Client) Accept(ctx context.Context, room core.RoomID) (*Room, error) {
 	tries := 0
-	_, err := ask(ctx, c, repeats, func(ctx context.Context) (core.Member, error) {
+	_, err := request(ctx, c, idempotent, func(ctx context.Context) (core.Member, error) {
 		tries++
-		m, err := c.plane.Accept(ctx, room)
+		m, err := c.api.Accept(ctx, room)
 		if tries > 1 && core.KindOf(err) == core.KindNotFound { // by the try before; opening the room tells
 			err = nil
 		}
@@ -34,6 +34,6 @@ func (c *Client) Accept(ctx context.Context, room core.RoomID) (*Room, error) {
 
 // Decline turns an invitation down. KindNotFound where there is none.
 func (c *Client) Decline(ctx context.Context, room core.RoomID) error {
-	_, err := ask(ctx, c, once, func(ctx context.Context) (core.Member, error) { return c.plane.Decline(ctx, room) })
+	_, err := request(ctx, c, once, func(ctx context.Context) (core.Member, error) { return c.api.Decline(ctx, room) })
 	return err
 }

@@ -116,7 +116,7 @@ func TestTwoRekeyAtOnce(t *testing.T) {
 	ok(t, p.bobs.Send(ctx(t), []byte("from bob")))
 	hear(t, heardToo, "from ann")
 	hear(t, heard, "from bob")
-	info := must[control.RoomInfo](t)(p.ann.plane.Room(ctx(t), p.room.ID()))
+	info := must[control.RoomInfo](t)(p.ann.api.Room(ctx(t), p.room.ID()))
 	if info.Room.Epoch < 3 || info.Room.Epoch > 4 || info.Unkeyed != 0 {
 		t.Errorf("after both: %+v", info)
 	}
@@ -164,18 +164,18 @@ func TestRemovalDuringARekey(t *testing.T) {
 	p.liar.lie(func(l *liar) {
 		l.members = func(all []control.Member) []control.Member { // bob has read the members; now one of them goes
 			l.members = nil
-			if _, err := p.ann.plane.Remove(ctx(t), p.room.ID(), cid.User()); err != nil || len(all) != 3 {
+			if _, err := p.ann.api.Remove(ctx(t), p.room.ID(), cid.User()); err != nil || len(all) != 3 {
 				t.Errorf("of %d members cid goes: %v", len(all), err)
 			}
 			return all
 		}
 	})
 	ok(t, p.bobs.Rekey(ctx(t)))
-	kept := must[memory](t)(p.bob.vault.room(p.room.ID()))
+	kept := must[roomState](t)(p.bob.dir.room(p.room.ID()))
 	if at, _ := p.bobs.Epoch(); kept.Head == nil || kept.Head.Epoch != at {
 		t.Errorf("bob is at epoch %d, and on disk is %+v", at, kept.Head)
 	}
-	info := must[control.RoomInfo](t)(p.ann.plane.Room(ctx(t), p.room.ID()))
+	info := must[control.RoomInfo](t)(p.ann.api.Room(ctx(t), p.room.ID()))
 	if info.MustRekey != 0 || info.Members != 2 || info.Unkeyed != 0 {
 		t.Errorf("after the rekey: %+v", info)
 	}
@@ -190,7 +190,7 @@ func TestInvitationDuringARekey(t *testing.T) {
 	p.liar.lie(func(l *liar) {
 		l.members = func(all []control.Member) []control.Member { // bob has read the members; now there is one more
 			l.members = nil
-			if err := errors.Join(p.room.Invite(ctx(t), cid.User(), ""), second(cid.plane.Accept(ctx(t), p.room.ID()))); err != nil || len(all) != 2 {
+			if err := errors.Join(p.room.Invite(ctx(t), cid.User(), ""), second(cid.api.Accept(ctx(t), p.room.ID()))); err != nil || len(all) != 2 {
 				t.Errorf("to %d members cid comes: %v", len(all), err)
 			}
 			return all
@@ -203,7 +203,7 @@ func TestInvitationDuringARekey(t *testing.T) {
 	if m := hear(t, heard, "in time"); m.Epoch != 3 {
 		t.Errorf("cid speaks in epoch %d", m.Epoch)
 	}
-	info := must[control.RoomInfo](t)(p.ann.plane.Room(ctx(t), p.room.ID()))
+	info := must[control.RoomInfo](t)(p.ann.api.Room(ctx(t), p.room.ID()))
 	if info.MustRekey != 0 || info.Members != 3 || info.Unkeyed != 0 || info.Room.Epoch != 3 {
 		t.Errorf("after both: %+v", info)
 	}
@@ -224,7 +224,7 @@ func TestRevocationIsFollowedByANewKey(t *testing.T) {
 	}
 	await(t, events, func(e UserRevoked) bool { return e.User == cid.User() })
 	p.at(t, 3)
-	info := must[control.RoomInfo](t)(p.ann.plane.Room(ctx(t), p.room.ID()))
+	info := must[control.RoomInfo](t)(p.ann.api.Room(ctx(t), p.room.ID()))
 	if info.MustRekey != 0 {
 		t.Errorf("after the revocation: %+v", info)
 	}

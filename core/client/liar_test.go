@@ -17,7 +17,7 @@ import (
 
 // liar is a service that shows something else than it has.
 type liar struct {
-	plane
+	controlAPI
 
 	mu      sync.Mutex
 	room    func(*control.RoomInfo)
@@ -42,7 +42,7 @@ func (l *liar) lie(f func(l *liar)) {
 }
 
 func (l *liar) Room(ctx context.Context, id core.RoomID) (control.RoomInfo, error) {
-	out, err := l.plane.Room(ctx, id)
+	out, err := l.controlAPI.Room(ctx, id)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.looks++
@@ -56,7 +56,7 @@ func (l *liar) Room(ctx context.Context, id core.RoomID) (control.RoomInfo, erro
 }
 
 func (l *liar) Rooms(ctx context.Context) ([]core.Room, error) {
-	out, err := l.plane.Rooms(ctx)
+	out, err := l.controlAPI.Rooms(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.refuses != nil {
@@ -76,11 +76,11 @@ func (l *liar) CreateRoom(ctx context.Context, req control.CreateRequest) (core.
 			return core.Room{}, err
 		}
 	}
-	return l.plane.CreateRoom(ctx, req)
+	return l.controlAPI.CreateRoom(ctx, req)
 }
 
 func (l *liar) Key(ctx context.Context, id core.RoomID, e core.Epoch) (control.Key, error) {
-	out, err := l.plane.Key(ctx, id, e)
+	out, err := l.controlAPI.Key(ctx, id, e)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.key != nil && err == nil {
@@ -90,7 +90,7 @@ func (l *liar) Key(ctx context.Context, id core.RoomID, e core.Epoch) (control.K
 }
 
 func (l *liar) Epochs(ctx context.Context, req control.EpochsRequest) (control.Epochs, error) {
-	out, err := l.plane.Epochs(ctx, req)
+	out, err := l.controlAPI.Epochs(ctx, req)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.broken != nil {
@@ -103,7 +103,7 @@ func (l *liar) Epochs(ctx context.Context, req control.EpochsRequest) (control.E
 }
 
 func (l *liar) Members(ctx context.Context, id core.RoomID, keys bool) ([]control.Member, error) {
-	out, err := l.plane.Members(ctx, id, keys)
+	out, err := l.controlAPI.Members(ctx, id, keys)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.members != nil && err == nil {
@@ -113,7 +113,7 @@ func (l *liar) Members(ctx context.Context, id core.RoomID, keys bool) ([]contro
 }
 
 func (l *liar) Member(ctx context.Context, id core.RoomID, user core.UserID, keys bool) (control.Member, error) {
-	out, err := l.plane.Member(ctx, id, user, keys)
+	out, err := l.controlAPI.Member(ctx, id, user, keys)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asked++
@@ -135,11 +135,11 @@ func (l *liar) Rekey(ctx context.Context, record core.EpochRecord, boxes []core.
 			return core.Room{}, err
 		}
 	}
-	return l.plane.Rekey(ctx, record, boxes)
+	return l.controlAPI.Rekey(ctx, record, boxes)
 }
 
 func (l *liar) User(ctx context.Context, user core.UserID) (control.Profile, error) {
-	out, err := l.plane.User(ctx, user)
+	out, err := l.controlAPI.User(ctx, user)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.profile != nil && err == nil {
@@ -151,8 +151,8 @@ func (l *liar) User(ctx context.Context, user core.UserID) (control.Profile, err
 // between puts a liar between a client and the service.
 func between(l *liar) func(*Client) {
 	return func(c *Client) {
-		c.wrap = func(p plane) plane {
-			l.plane = p
+		c.wrap = func(p controlAPI) controlAPI {
+			l.controlAPI = p
 			return l
 		}
 	}
@@ -285,7 +285,7 @@ func TestLies(t *testing.T) {
 			ok(t, p.room.Rekey(ctx(t)))
 		}, seal.ErrBox},
 		"the box of another epoch": {func(t *testing.T, p *pair) {
-			old := must[control.Key](t)(p.bob.plane.Key(ctx(t), p.room.ID(), 1))
+			old := must[control.Key](t)(p.bob.api.Key(ctx(t), p.room.ID(), 1))
 			p.liar.lie(func(l *liar) {
 				l.key = func(k *control.Key) error { k.Key.Box = old.Key.Box; return nil }
 			})
@@ -364,7 +364,7 @@ func TestLiesAboutMembers(t *testing.T) {
 			if at, _ := p.bobs.Epoch(); at != before+1 {
 				t.Errorf("bob is at epoch %d, from %d", at, before)
 			}
-			want(t, "ann's box of it", second(p.ann.plane.Key(ctx(t), p.room.ID(), before+1)), core.KindNotFound, nil)
+			want(t, "ann's box of it", second(p.ann.api.Key(ctx(t), p.room.ID(), before+1)), core.KindNotFound, nil)
 			p.liar.lie(func(l *liar) { l.members = nil })
 			p.room.kick()
 			heard := p.bobs.Chan(t.Context())
@@ -389,7 +389,7 @@ func TestOwnKeyPutRight(t *testing.T) {
 	} {
 		l := &liar{profile: change}
 		c := files.open(between(l))
-		got := must[control.Profile](t)(l.plane.User(ctx(t), c.User()))
+		got := must[control.Profile](t)(l.controlAPI.User(ctx(t), c.User()))
 		k := must[seal.KEMKey](t)(seal.ParseKEMKey(c.User(), got.KEMKey))
 		if k.Hash != c.kem.Hash() {
 			t.Errorf("%s: what is published is not this user's", name)

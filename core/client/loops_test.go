@@ -83,10 +83,10 @@ func TestLoopsOverEvents(t *testing.T) {
 	listening := func(n int) {
 		t.Helper()
 		nodetest.Wait(t, wait, func() error {
-			c.feed.mu.Lock()
-			defer c.feed.mu.Unlock()
-			if len(c.feed.readers) != n {
-				return core.Errorf(core.KindFailed, "%d are listening, not %d", len(c.feed.readers), n)
+			c.events.mu.Lock()
+			defer c.events.mu.Unlock()
+			if len(c.events.readers) != n {
+				return core.Errorf(core.KindFailed, "%d are listening, not %d", len(c.events.readers), n)
 			}
 			return nil
 		})
@@ -100,7 +100,7 @@ func TestLoopsOverEvents(t *testing.T) {
 			got <- nil
 		}()
 		listening(1)
-		c.feed.tell(SlowConsumer{room})
+		c.events.emit(SlowConsumer{room})
 		if e := <-got; e != (SlowConsumer{room}) {
 			t.Errorf("%+v came, not what befell the room %s", e, room)
 		}

@@ -34,15 +34,15 @@ func (c *Client) CreateRoom(ctx context.Context, n NewRoom) (*Room, error) {
 	if _, err := core.ParseRoomID(req.ID); err != nil {
 		return nil, err
 	}
-	if err := c.usable(); err != nil {
+	if err := c.checkOpen(); err != nil {
 		return nil, err
 	}
 	tries := 0
-	made, err := ask(ctx, c, repeats, func(ctx context.Context) (core.Room, error) {
+	made, err := request(ctx, c, idempotent, func(ctx context.Context) (core.Room, error) {
 		tries++
-		r, err := c.plane.CreateRoom(ctx, req)
+		r, err := c.api.CreateRoom(ctx, req)
 		if tries > 1 && core.KindOf(err) == core.KindExists { // by the try before
-			if r, e := c.plane.Room(ctx, n.ID); e == nil && r.Room.Owner == c.me && r.Room.State == core.RoomActive {
+			if r, e := c.api.Room(ctx, n.ID); e == nil && r.Room.Owner == c.me && r.Room.State == core.RoomActive {
 				return r.Room, nil
 			}
 		}
@@ -54,25 +54,25 @@ func (c *Client) CreateRoom(ctx context.Context, n NewRoom) (*Room, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.vault.encrypts(n); err != nil {
+	if err := c.dir.encrypts(n); err != nil {
 		return nil, err
 	}
 	return c.Room(ctx, n.ID)
 }
 
-// begun says that the client is open, or was, so that what Open found may be looked at.
-func (c *Client) begun() bool {
+// hasOpened says that the client is open, or was, so that what Open found may be looked at.
+func (c *Client) hasOpened() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ready
 }
 
-func (c *Client) usable() error {
+func (c *Client) checkOpen() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.state == ended:
-		return closed("client")
+		return closedError("client")
 	case c.state < opened:
 		return core.Errorf(core.KindInvalid, "the client is not open").WithNext("call Open first")
 	}
@@ -81,7 +81,7 @@ func (c *Client) usable() error {
 
 // Rooms lists this user's rooms, in the order of their ids.
 func (c *Client) Rooms(ctx context.Context) ([]core.Room, error) {
-	return asked(ctx, c, reads, func(ctx context.Context) ([]core.Room, error) { return c.plane.Rooms(ctx) })
+	return requestOpen(ctx, c, readOnly, func(ctx context.Context) ([]core.Room, error) { return c.api.Rooms(ctx) })
 }
 
 // Room opens a room of which this user is a member; one that is open already is
@@ -100,12 +100,12 @@ func (c *Client) RoomTrusting(ctx context.Context, id core.RoomID, makers ...cor
 	if _, err := core.ParseRoomID(string(id)); err != nil {
 		return nil, err
 	}
-	if err := c.usable(); err != nil {
+	if err := c.checkOpen(); err != nil {
 		return nil, err
 	}
 	for {
 		r, others, err := c.room(ctx, id, makers)
-		if others && core.KindOf(err) == core.KindUnavailable && ctx.Err() == nil && c.usable() == nil {
+		if others && core.KindOf(err) == core.KindUnavailable && ctx.Err() == nil && c.checkOpen() == nil {
 			continue // another goroutine has given it up, or is through with it; this one is not
 		}
 		return r, err
@@ -121,7 +121,7 @@ func (c *Client) room(ctx context.Context, id core.RoomID, makers []core.UserID)
 		r, err = r.isOpen(ctx)
 		return r, true, err
 	}
-	info, err := ask(ctx, c, reads, func(ctx context.Context) (control.RoomInfo, error) { return c.plane.Room(ctx, id) })
+	info, err := request(ctx, c, readOnly, func(ctx context.Context) (control.RoomInfo, error) { return c.api.Room(ctx, id) })
 	if err != nil {
 		return nil, false, err
 	}
@@ -138,19 +138,19 @@ func (c *Client) room(ctx context.Context, id core.RoomID, makers []core.UserID)
 }
 
 func (c *Client) newRoom(id core.RoomID) (*Room, error) {
-	m, err := c.vault.room(id)
+	m, err := c.dir.room(id)
 	if err != nil {
 		return nil, err
 	}
 	r := &Room{
-		c: c, id: id, subject: auth.RoomSubject(id, string(c.me)), wake: make(chan struct{}, 1), changed: newBell(), turn: make(chan struct{}, 1), hearing: make(chan struct{}, 1),
+		c: c, id: id, subject: auth.RoomSubject(id, string(c.me)), wake: make(chan struct{}, 1), changed: newBroadcast(), turn: make(chan struct{}, 1), hearing: make(chan struct{}, 1),
 		chain: seal.NewChain(id), trust: map[core.UserID]bool{}, memory: m, marks: map[core.UserID]core.Millis{},
 		people: map[core.UserID]*standing{}, unknown: map[core.UserID]bool{}, pleas: map[core.UserID]keyRequest{},
 		stop: func() {}, opened: make(chan struct{}), gone: make(chan struct{}),
 		receiver: seal.NewReceiver(seal.ReceiverConfig{Room: id}),
 	}
-	if c.vault.crashed {
-		r.stale = core.Millis(2 * markEvery.Milliseconds())
+	if c.dir.crashed {
+		r.stale = core.Millis(2 * saveMarksEvery.Milliseconds())
 	}
 	if m.Head != nil {
 		r.chain = seal.ResumeChain(*m.Head)
@@ -169,7 +169,7 @@ func (c *Client) start(ctx context.Context, r *Room) (_ *Room, others bool, _ er
 	c.mu.Unlock()
 	switch {
 	case over:
-		return nil, false, closed("client")
+		return nil, false, closedError("client")
 	case other != nil:
 		r, err := other.isOpen(ctx)
 		return r, true, err
@@ -182,8 +182,8 @@ func (c *Client) start(ctx context.Context, r *Room) (_ *Room, others bool, _ er
 	r.stop = stop
 	r.mu.Unlock()
 	r.failed = r.begin(ctx)
-	if r.failed == nil && !c.goes(func() { r.tend(life) }) {
-		r.failed = closed("client")
+	if r.failed == nil && !c.spawn(func() { r.tend(life) }) {
+		r.failed = closedError("client")
 	}
 	r.mu.Lock()
 	if r.over != nil { // it was ended while it began, and that is why it failed
@@ -222,7 +222,7 @@ func (r *Room) isOpen(ctx context.Context) (*Room, error) {
 		case <-done:
 			return nil
 		case <-ctx.Done():
-			return core.Errorf(core.KindUnavailable, "the room %s is being %s: %s", r.id, what, sentence(ctx.Err()))
+			return core.Errorf(core.KindUnavailable, "the room %s is being %s: %s", r.id, what, errorText(ctx.Err()))
 		}
 	}
 	if err := wait(r.opened, "opened"); err != nil {
@@ -261,7 +261,7 @@ func (r *Room) subscribe(ctx context.Context) error {
 }
 
 func (r *Room) deaf(err error) error {
-	return core.Errorf(core.KindUnavailable, "the room %s cannot be listened to: %s", r.id, sentence(err))
+	return core.Errorf(core.KindUnavailable, "the room %s cannot be listened to: %s", r.id, errorText(err))
 }
 
 // hear has the messages come too, from when it returns, or where there is no
@@ -281,11 +281,11 @@ func (r *Room) hear(ctx context.Context) error {
 	r.mu.Lock()
 	events := r.events
 	r.mu.Unlock()
-	if r.c.link.current.Load() == 0 { // the next session begins with what is listened to now
+	if r.c.session.current.Load() == 0 { // the next session begins with what is listened to now
 		_ = events.Unsubscribe()
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.c.pace.flush)
+	ctx, cancel := context.WithTimeout(ctx, r.c.timing.flushTimeout)
 	defer cancel()
 	r.known = r.c.nc.FlushWithContext(ctx) == nil // or the next caller waits
 	_ = events.Drain()                            // from here on the events come between the messages, in order
@@ -320,8 +320,8 @@ func (r *Room) listenToAll() error {
 // session in which a room is gained ends, and the next one has it.
 func (r *Room) permitted(ctx context.Context) error {
 	for {
-		rung := r.c.link.rung()
-		session, err := r.c.link.wait(ctx)
+		changed := r.c.session.changes()
+		session, err := r.c.session.wait(ctx)
 		if err != nil {
 			return err
 		}
@@ -330,12 +330,12 @@ func (r *Room) permitted(ctx context.Context) error {
 			r.mu.Lock()
 			r.session = session
 			r.mu.Unlock()
-			r.changed.ring()
+			r.changed.notify()
 			return nil
 		}
-		t := time.NewTimer(sessionFor) // what a session may is decided when it begins
+		t := time.NewTimer(probeAgain) // what a session may is decided when it begins
 		select {
-		case <-rung:
+		case <-changed:
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
@@ -354,7 +354,7 @@ func (r *Room) probe(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	ctx, cancel := context.WithTimeout(ctx, r.c.pace.flush)
+	ctx, cancel := context.WithTimeout(ctx, r.c.timing.flushTimeout)
 	defer cancel()
 	if err := r.c.nc.FlushWithContext(ctx); err != nil {
 		return false, err

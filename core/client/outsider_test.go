@@ -15,7 +15,7 @@ func TestUserAdminCannotEnterAnEncryptedRoom(t *testing.T) {
 	t.Parallel()
 	p := twoInARoom(t)
 	ghost, friend := newPerson(t, p.cluster, core.RoleAdmin).open(), newPerson(t, p.cluster, core.RoleMember).open()
-	room, api := p.room.ID(), ghost.plane
+	room, api := p.room.ID(), ghost.api
 	attempt := func(from string) {
 		t.Helper()
 		for what, id := range map[string]core.UserID{"a friend": friend.User(), "itself": ghost.User()} {
@@ -49,7 +49,7 @@ func TestUserAdminCannotEnterAnEncryptedRoom(t *testing.T) {
 	attempt("as a member")
 
 	again := func(f func(context.Context) (core.Member, error)) error { // the session is renewed, because its rooms have changed
-		return second(ask(ctx(t), ghost, repeats, f))
+		return second(request(ctx(t), ghost, idempotent, f))
 	}
 	ok(t, again(func(ctx context.Context) (core.Member, error) { return api.Remove(ctx, room, p.bob.User()) })) // what takes away is a user-admin's right
 	plain := must[*Room](t)(p.ann.CreateRoom(ctx(t), NewRoom{}))

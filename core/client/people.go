@@ -108,7 +108,7 @@ func (r *Room) inform(ctx context.Context) error {
 		r.report(e)
 	}
 	if untold > 0 {
-		r.c.feed.tell(EventsLost{untold})
+		r.c.events.emit(EventsLost{untold})
 	}
 	return nil
 }
@@ -117,7 +117,7 @@ func (r *Room) inform(ctx context.Context) error {
 func (r *Room) readPeople(ctx context.Context, users []core.UserID) error {
 	if len(users) <= oneByOne {
 		for _, u := range users {
-			m, err := ask(ctx, r.c, reads, func(ctx context.Context) (control.Member, error) { return r.c.plane.Member(ctx, r.id, u, false) })
+			m, err := request(ctx, r.c, readOnly, func(ctx context.Context) (control.Member, error) { return r.c.api.Member(ctx, r.id, u, false) })
 			if err != nil && core.KindOf(err) != core.KindNotFound {
 				return err
 			}
@@ -172,19 +172,19 @@ func (r *Room) report(e control.Event) {
 	r.mu.Unlock()
 	switch e.Kind {
 	case control.EventMember:
-		r.c.feed.tell(MemberChanged{Room: r.id, User: e.User, Active: s.member, Role: s.role, By: e.By})
+		r.c.events.emit(MemberChanged{Room: r.id, User: e.User, Active: s.member, Role: s.role, By: e.By})
 	case control.EventRevoked:
 		if !s.member {
-			r.c.feed.tell(UserRevoked{r.id, e.User})
+			r.c.events.emit(UserRevoked{r.id, e.User})
 		}
 	case control.EventAsked:
-		r.c.feed.tell(RekeyAsked{r.id, e.User})
+		r.c.events.emit(RekeyAsked{r.id, e.User})
 	}
 }
 
 // Members are the room's active members, in the order of their ids.
 func (r *Room) Members(ctx context.Context) ([]control.Member, error) {
-	return ask(ctx, r.c, reads, func(ctx context.Context) ([]control.Member, error) { return r.c.plane.Members(ctx, r.id, false) })
+	return request(ctx, r.c, readOnly, func(ctx context.Context) ([]control.Member, error) { return r.c.api.Members(ctx, r.id, false) })
 }
 
 // Invite asks a user into the room; role "" is member. The invitation is pending
@@ -194,8 +194,8 @@ func (r *Room) Members(ctx context.Context) ([]control.Member, error) {
 // the user is revoked, where this user may not invite, or has too many
 // invitations pending; KindExists where they are a member.
 func (r *Room) Invite(ctx context.Context, user core.UserID, role core.MemberRole) error {
-	_, err := ask(ctx, r.c, repeats, func(ctx context.Context) (core.Member, error) {
-		return r.c.plane.Invite(ctx, r.id, user, role, nil)
+	_, err := request(ctx, r.c, idempotent, func(ctx context.Context) (core.Member, error) {
+		return r.c.api.Invite(ctx, r.id, user, role, nil)
 	})
 	return err
 }
@@ -211,9 +211,9 @@ func (r *Room) Remove(ctx context.Context, user core.UserID) error {
 		return err
 	}
 	tries := 0
-	_, err = ask(ctx, r.c, repeats, func(ctx context.Context) (core.Member, error) {
+	_, err = request(ctx, r.c, idempotent, func(ctx context.Context) (core.Member, error) {
 		tries++
-		m, err := r.c.plane.Remove(ctx, r.id, user)
+		m, err := r.c.api.Remove(ctx, r.id, user)
 		if tries > 1 && core.KindOf(err) == core.KindNotFound {
 			err = nil
 		}
@@ -247,7 +247,7 @@ func (r *Room) hasJoined(ctx context.Context, user core.UserID) (bool, error) {
 	if spoke || s != nil && s.member {
 		return true, nil
 	}
-	_, err := ask(ctx, r.c, reads, func(ctx context.Context) (control.Member, error) { return r.c.plane.Member(ctx, r.id, user, false) })
+	_, err := request(ctx, r.c, readOnly, func(ctx context.Context) (control.Member, error) { return r.c.api.Member(ctx, r.id, user, false) })
 	if core.KindOf(err) == core.KindNotFound {
 		return false, nil
 	}
@@ -301,11 +301,11 @@ func (r *Room) renew(ctx context.Context, reason seal.Reason, wanted func() bool
 // unless the room is archived.
 func (r *Room) Leave(ctx context.Context) error {
 	tries := 0
-	_, err := ask(ctx, r.c, repeats, func(ctx context.Context) (core.Member, error) {
+	_, err := request(ctx, r.c, idempotent, func(ctx context.Context) (core.Member, error) {
 		tries++
-		m, err := r.c.plane.Leave(ctx, r.id)
+		m, err := r.c.api.Leave(ctx, r.id)
 		if tries > 1 && core.KindOf(err) == core.KindRefused {
-			if rooms, e := r.c.plane.Rooms(ctx); e == nil && !slices.ContainsFunc(rooms, func(o core.Room) bool { return o.ID == r.id }) {
+			if rooms, e := r.c.api.Rooms(ctx); e == nil && !slices.ContainsFunc(rooms, func(o core.Room) bool { return o.ID == r.id }) {
 				err = nil
 			}
 		}
@@ -314,30 +314,30 @@ func (r *Room) Leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.finish(gone(r.id, r.c.me))
+	return r.finish(membershipOverError(r.id, r.c.me))
 }
 
 // SetRole changes what a member may do; the role owner hands the room over. It is
 // asked for once: KindUnavailable says that its outcome is not known.
 func (r *Room) SetRole(ctx context.Context, user core.UserID, role core.MemberRole) error {
-	_, err := ask(ctx, r.c, once, func(ctx context.Context) (core.Member, error) { return r.c.plane.SetRole(ctx, r.id, user, role) })
+	_, err := request(ctx, r.c, once, func(ctx context.Context) (core.Member, error) { return r.c.api.SetRole(ctx, r.id, user, role) })
 	r.kick()
 	return err
 }
 
 // Rename gives the room another name. It is asked for once, like SetRole.
 func (r *Room) Rename(ctx context.Context, name string) error {
-	_, err := ask(ctx, r.c, once, func(ctx context.Context) (core.Room, error) { return r.c.plane.RenameRoom(ctx, r.id, name) })
+	_, err := request(ctx, r.c, once, func(ctx context.Context) (core.Room, error) { return r.c.api.RenameRoom(ctx, r.id, name) })
 	r.kick()
 	return err
 }
 
 // Archive ends the room for good: nothing is changed or sent in it any more.
 func (r *Room) Archive(ctx context.Context) error {
-	room, err := ask(ctx, r.c, repeats, func(ctx context.Context) (core.Room, error) {
-		room, err := r.c.plane.ArchiveRoom(ctx, r.id)
+	room, err := request(ctx, r.c, idempotent, func(ctx context.Context) (core.Room, error) {
+		room, err := r.c.api.ArchiveRoom(ctx, r.id)
 		if core.KindOf(err) == core.KindRefused { // it is archived already, or this user may not
-			if info, e := r.c.plane.Room(ctx, r.id); e == nil && info.Room.State == core.RoomArchived {
+			if info, e := r.c.api.Room(ctx, r.id); e == nil && info.Room.State == core.RoomArchived {
 				return info.Room, nil
 			}
 		}
@@ -349,6 +349,6 @@ func (r *Room) Archive(ctx context.Context) error {
 	r.mu.Lock()
 	r.info.Room.State = room.State
 	r.mu.Unlock()
-	r.changed.ring()
+	r.changed.notify()
 	return nil
 }

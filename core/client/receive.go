@@ -153,7 +153,7 @@ func (r *Room) deliver(d delivery) {
 func (r *Room) hand(readers []*queue[heard], h ...heard) {
 	for _, q := range readers {
 		if q.push(h...) {
-			r.c.feed.tell(SlowConsumer{r.id})
+			r.c.events.emit(SlowConsumer{r.id})
 		}
 	}
 }
@@ -187,7 +187,7 @@ func (r *Room) overrun(sub *nats.Subscription) {
 	for _, q := range readers {
 		q.miss(uint64(lost))
 	}
-	r.c.feed.tell(SlowConsumer{r.id})
+	r.c.events.emit(SlowConsumer{r.id})
 	r.kick() // an event of the room may be among them
 }
 
@@ -226,7 +226,7 @@ func (r *Room) arrive(m *nats.Msg) {
 	}
 	sender, reads, err := r.speaker(from)
 	if err != nil { // only nodes that do not enforce let it through
-		r.deliver(delivery{Message{Room: r.id}, fault(core.KindRefused, ErrNotMember, "a message in the room %s names no sender", r.id), false})
+		r.deliver(delivery{Message{Room: r.id}, newFault(core.KindRefused, ErrNotMember, "a message in the room %s names no sender", r.id), false})
 		return
 	}
 	if r.plea(sender, m.Data) {
@@ -310,14 +310,14 @@ func (r *Room) settle(a arrived, again bool) bool {
 	}
 	d := delivery{msg: Message{Room: r.id, Sender: a.sender}}
 	known, member := r.standing(a.sender)
-	late := again && time.Since(a.at) > r.c.pace.hold
+	late := again && time.Since(a.at) > r.c.timing.holdFor
 	switch {
 	case !known && !late:
 		return false
 	case !known:
 		d.err = core.Errorf(core.KindUnavailable, "whether %s is a member of the room %s could not be read; their message is left out", a.sender.Short(), r.id)
 	case !member:
-		d.err = fault(core.KindRefused, ErrNotMember, "%s, who is no member of the room %s, speaks in it", a.sender.Short(), r.id).
+		d.err = newFault(core.KindRefused, ErrNotMember, "%s, who is no member of the room %s, speaks in it", a.sender.Short(), r.id).
 			WithNext("their message is left out; nothing is to be done")
 	case r.Encrypted():
 		d.msg, d.err = r.unseal(a)
@@ -325,7 +325,7 @@ func (r *Room) settle(a arrived, again bool) bool {
 			return false
 		}
 		if errors.Is(d.err, seal.ErrFork) { // its sender was shown another history: this is the signed proof
-			r.c.suspect(r.id, d.err)
+			r.c.reportSuspicion(r.id, d.err)
 		}
 	default:
 		d.msg.Data = a.data

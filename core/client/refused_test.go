@@ -18,7 +18,7 @@ import (
 // whatever they try; once they are active again everything goes on by itself.
 func TestRevokedUser(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t, func(bob *Client) { bob.pace.refused = 200 * time.Millisecond })
+	p := twoInARoom(t, func(bob *Client) { bob.timing.refusedFor = 200 * time.Millisecond })
 	chief := newPerson(t, p.cluster, core.RoleAdmin).open()
 	told := eventsOf(t, p.bob)
 	if _, err := chief.Revoke(ctx(t), p.bob.User()); err != nil {
@@ -50,7 +50,7 @@ func TestRevokedUser(t *testing.T) {
 // TestRefusalsThatGoOn: only those count, without a session, and from nodes that are there.
 func TestRefusalsThatGoOn(t *testing.T) {
 	t.Parallel()
-	l, begin, why := newLink(), time.Now(), errors.New("refused")
+	l, begin, why := newSessionTracker(), time.Now(), errors.New("refused")
 	at := func(seconds float64, want bool) {
 		t.Helper()
 		if got := l.refuse(begin.Add(time.Duration(seconds*float64(time.Second))), 7*time.Second, why); got != want {
@@ -203,7 +203,7 @@ func TestAnotherRoomIsNotTheOneAskedFor(t *testing.T) {
 // was followed is kept, also where the next record does not fit.
 func TestNothingIsSentInAFormerEpoch(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t, func(bob *Client) { bob.pace.renew = time.Hour })
+	p := twoInARoom(t, func(bob *Client) { bob.timing.renewEvery = time.Hour })
 	p.liar.lie(func(l *liar) { l.broken = core.Errorf(core.KindFailed, "the records cannot be read") })
 	rekeyTwice(t, p)
 	nodetest.Wait(t, wait, func() error {
@@ -227,7 +227,7 @@ func TestNothingIsSentInAFormerEpoch(t *testing.T) {
 	p.bobs.kick()
 	await(t, p.events, func(e Rekeyed) bool { return e.Epoch == 3 })
 	want(t, "the room", p.bobs.Err(), core.KindInvalid, seal.ErrFormat)
-	if m := must[memory](t)(p.bob.vault.room(p.room.ID())); m.Head == nil || m.Head.Epoch != 3 {
+	if m := must[roomState](t)(p.bob.dir.room(p.room.ID())); m.Head == nil || m.Head.Epoch != 3 {
 		t.Errorf("on disk is %+v", m.Head)
 	}
 	p.liar.lie(func(l *liar) { l.epochs = nil })
@@ -311,7 +311,7 @@ func TestForkLearntFromAMessage(t *testing.T) {
 
 // record is the room's record of an epoch.
 func (p *pair) record(t *testing.T, e core.Epoch) (core.EpochRecord, error) {
-	page, err := p.ann.plane.Epochs(ctx(t), control.EpochsRequest{Room: string(p.room.ID()), Upto: &e, Limit: 1})
+	page, err := p.ann.api.Epochs(ctx(t), control.EpochsRequest{Room: string(p.room.ID()), Upto: &e, Limit: 1})
 	if err != nil || len(page.Records) != 1 {
 		return core.EpochRecord{}, core.Errorf(core.KindNotFound, "%d records: %v", len(page.Records), err)
 	}
@@ -326,7 +326,7 @@ func TestClockAnHourOff(t *testing.T) {
 		p := twoInARoom(t)
 		ok(t, p.bob.Close())
 		slow := p.bobFiles.open(func(c *Client) {
-			c.wrap = func(plane) plane {
+			c.wrap = func(controlAPI) controlAPI {
 				return control.NewClient(control.ClientConfig{Conn: c.nc, Identity: c.id, Now: func() time.Time { return time.Now().Add(off) }})
 			}
 		})
@@ -340,7 +340,7 @@ func TestClockAnHourOff(t *testing.T) {
 		heard := p.room.Chan(t.Context())
 		ok(t, room.Send(ctx(t), []byte("whatever the time")))
 		hear(t, heard, "whatever the time")
-		if _, err := p.ann.plane.Room(ctx(t), "never"); core.KindOf(err) != core.KindRefused {
+		if _, err := p.ann.api.Room(ctx(t), "never"); core.KindOf(err) != core.KindRefused {
 			t.Errorf("the room was made: %v", err)
 		}
 	}
@@ -352,13 +352,15 @@ func TestClockAnHourOff(t *testing.T) {
 func TestOperatorsAskIsFollowed(t *testing.T) {
 	t.Parallel()
 	n := alone(t)
-	patient := func(c *Client) { c.pace.owner, c.pace.admin, c.pace.others = time.Hour, time.Hour, time.Hour }
+	patient := func(c *Client) {
+		c.timing.ownerDelay, c.timing.adminDelay, c.timing.memberDelay = time.Hour, time.Hour, time.Hour
+	}
 	ann, bob := newPerson(t, n, core.RoleMember).open(patient), newPerson(t, n, core.RoleMember).open(patient)
 	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
 	join(t, room, bob)
 	ok(t, room.Rekey(ctx(t))) // at this pace nobody is given the present key
 	events := eventsOf(t, ann)
-	if _, err := ann.plane.Remove(ctx(t), room.ID(), bob.User()); err != nil { // not by the SDK, which makes the key at once
+	if _, err := ann.api.Remove(ctx(t), room.ID(), bob.User()); err != nil { // not by the SDK, which makes the key at once
 		t.Fatal(err)
 	}
 	op := n.Client(0, n.Admin)

@@ -29,7 +29,7 @@ func BenchmarkRekeyOfAThousand(b *testing.B) {
 	for b.Loop() {
 		ok(b, room.Rekey(ctx(b)))
 	}
-	k := must[control.RoomInfo](b)(a.plane.Room(ctx(b), room.ID()))
+	k := must[control.RoomInfo](b)(a.api.Room(ctx(b), room.ID()))
 	if k.Members != crowd || k.Unkeyed != 0 {
 		b.Fatalf("%d members, of whom %d have no key", k.Members, k.Unkeyed)
 	}
@@ -91,7 +91,7 @@ func attend(b *testing.B, url string, a *Client, room *Room, id keys.Identity) e
 	if _, err := api.PublishKey(b.Context(), key); err != nil {
 		return err
 	}
-	if _, err = a.plane.Invite(b.Context(), room.ID(), core.UserID(id.Public()), core.MemberMember, nil); err == nil {
+	if _, err = a.api.Invite(b.Context(), room.ID(), core.UserID(id.Public()), core.MemberMember, nil); err == nil {
 		_, err = api.Accept(b.Context(), room.ID())
 	}
 	return err

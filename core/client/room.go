@@ -24,7 +24,7 @@ type Room struct {
 	hearing chan struct{}      // held while sub is made
 	stop    context.CancelFunc
 	wake    chan struct{} // something is to be looked at
-	changed *bell
+	changed *broadcast
 	turn    chan struct{} // held by who follows the chain or changes it
 	opened  chan struct{} // closed once it is open, or failed says why it is not
 	failed  error
@@ -49,7 +49,7 @@ type Room struct {
 	receiver *seal.Receiver
 
 	mu       sync.Mutex
-	memory   memory
+	memory   roomState
 	stale    core.Millis // what is added to the marks of the process before this one
 	marks    map[core.UserID]core.Millis
 	dirty    bool
@@ -82,7 +82,7 @@ func (r *Room) take(ctx context.Context) error {
 	case r.turn <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return core.Errorf(core.KindUnavailable, "the keys of the room %s are being read: %s", r.id, sentence(ctx.Err()))
+		return core.Errorf(core.KindUnavailable, "the keys of the room %s are being read: %s", r.id, errorText(ctx.Err()))
 	}
 }
 
@@ -90,7 +90,7 @@ func (r *Room) pass() { <-r.turn }
 
 // Close stops listening to the room. Its keys stay known, and this user a member.
 func (r *Room) Close() error {
-	return r.finish(closed("room"))
+	return r.finish(closedError("room"))
 }
 
 // end is finish where there is nobody to tell of an error.
@@ -124,7 +124,7 @@ func (r *Room) finish(why error) error {
 			_ = sub.Unsubscribe() // of a connection that is closed there is none any more
 		}
 	}
-	r.changed.ring()
+	r.changed.notify()
 	err := r.keep()
 	r.saving.Lock()
 	r.retired = true
@@ -151,7 +151,7 @@ func (r *Room) keep() error {
 	m.Marks = r.marksNow()
 	r.dirty = false
 	r.mu.Unlock()
-	err := r.c.vault.keepRoom(r.id, m)
+	err := r.c.dir.keepRoom(r.id, m)
 	if err != nil {
 		r.mu.Lock()
 		r.dirty = true
@@ -170,7 +170,7 @@ func (r *Room) denied(why error) {
 		r.fault = nil
 	}
 	r.mu.Unlock()
-	r.changed.ring()
+	r.changed.notify()
 }
 
 // kick has the room looked at soon.
@@ -189,7 +189,7 @@ func (r *Room) renewed() {
 		s.stale = true
 	}
 	r.mu.Unlock()
-	r.changed.ring()
+	r.changed.notify()
 	r.kick()
 }
 

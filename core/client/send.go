@@ -24,7 +24,7 @@ import (
 func (r *Room) Send(ctx context.Context, data []byte) error {
 	err := ctx.Err()
 	if err != nil {
-		err = offline(err)
+		err = offlineError(err)
 	} else {
 		err = r.say(data)
 	}
@@ -45,19 +45,19 @@ func (r *Room) sayLater(ctx context.Context, data []byte) error {
 	give := time.NewTimer(r.c.cfg.Timeout)
 	defer give.Stop()
 	for {
-		rung := r.changed.rung()
+		changed := r.changed.changes()
 		err := r.say(data)
 		if later := new(notYet); !errors.As(err, &later) {
 			return err
 		}
 		select {
-		case <-rung:
+		case <-changed:
 		case <-ctx.Done():
 			return errors.Unwrap(err)
 		case <-give.C:
 			return errors.Unwrap(err)
 		case <-r.c.life.Done():
-			return closed("client")
+			return closedError("client")
 		}
 	}
 }
@@ -88,9 +88,9 @@ func (r *Room) say(data []byte) error {
 		return r.tooLarge(len(data))
 	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionReconnecting), errors.Is(err, nats.ErrDisconnected),
 		errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed): // of a write that was not ended the session is not used any more
-		return &notYet{offline(err)}
+		return &notYet{offlineError(err)}
 	default:
-		return offline(err)
+		return offlineError(err)
 	}
 	if s == nil {
 		return nil
@@ -102,7 +102,7 @@ func (r *Room) say(data []byte) error {
 }
 
 func (r *Room) tooLarge(size int) error {
-	return fault(core.KindInvalid, ErrTooLarge, "a message of %d bytes is too large for the room %s: at most %d", size, r.id, r.MaxMessage()).
+	return newFault(core.KindInvalid, ErrTooLarge, "a message of %d bytes is too large for the room %s: at most %d", size, r.id, r.MaxMessage()).
 		WithNext("send less at once")
 }
 
@@ -111,13 +111,13 @@ func (r *Room) notSent(err error) {
 	if !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(`publish to "`+r.subject+`"`)) { // the library has it in lower case
 		return
 	}
-	r.c.feed.tell(NotSent{r.id})
+	r.c.events.emit(NotSent{r.id})
 	r.renewed()
 }
 
 // ready is the sender to seal with; none in a plain room.
 func (r *Room) ready() (*seal.Sender, error) {
-	session := r.c.link.current.Load()
+	session := r.c.session.current.Load()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -128,16 +128,16 @@ func (r *Room) ready() (*seal.Sender, error) {
 	case r.fault != nil:
 		return nil, r.fault
 	case r.info.Room.State == core.RoomArchived:
-		return nil, fault(core.KindRefused, ErrArchived, "the room %s is archived", r.id)
+		return nil, newFault(core.KindRefused, ErrArchived, "the room %s is archived", r.id)
 	case session == 0 || r.session != session:
-		return nil, &notYet{offline(nil)}
+		return nil, &notYet{offlineError(nil)}
 	case !r.memory.Encrypted:
 		return nil, nil
 	case r.sender == nil && r.hasMovedKeys():
-		return nil, &notYet{fault(core.KindUnavailable, ErrNoKey, "the room %s was moved here with keys of a former kind, and has none of this kind yet", r.id).
+		return nil, &notYet{newFault(core.KindUnavailable, ErrNoKey, "the room %s was moved here with keys of a former kind, and has none of this kind yet", r.id).
 			WithNext("Room.Rekey makes the first one, for all members")}
 	case r.sender == nil:
-		return nil, &notYet{fault(core.KindUnavailable, ErrNoKey, "nobody has given %s the key of the room %s yet", r.c.me.Short(), r.id).
+		return nil, &notYet{newFault(core.KindUnavailable, ErrNoKey, "nobody has given %s the key of the room %s yet", r.c.me.Short(), r.id).
 			WithNext("a member who has the room open gives it; ask one to come online")}
 	}
 	reason, due := r.due(time.Now())
@@ -149,7 +149,7 @@ func (r *Room) ready() (*seal.Sender, error) {
 			r.duty.said = true
 			r.kick()
 		}
-		return nil, &notYet{fault(core.KindUnavailable, ErrRekeyDue, "the room %s needs a new key first: %s", r.id, reason).
+		return nil, &notYet{newFault(core.KindUnavailable, ErrRekeyDue, "the room %s needs a new key first: %s", r.id, reason).
 			WithNext("a member who is online makes it; try again")}
 	}
 	return r.sender, nil

@@ -9,7 +9,7 @@ import (
 
 // Profile is what every user may know of another. KindNotFound.
 func (c *Client) Profile(ctx context.Context, user core.UserID) (control.Profile, error) {
-	return asked(ctx, c, reads, func(ctx context.Context) (control.Profile, error) { return c.plane.User(ctx, user) })
+	return requestOpen(ctx, c, readOnly, func(ctx context.Context) (control.Profile, error) { return c.api.User(ctx, user) })
 }
 
 // AddUser adds a user; role "" is member, name "" is none. For user-admins.
@@ -19,17 +19,17 @@ func (c *Client) AddUser(ctx context.Context, user core.UserID, name string, rol
 	if name != "" {
 		req.Name = &name
 	}
-	return asked(ctx, c, once, func(ctx context.Context) (core.User, error) { return c.plane.AddUser(ctx, req) })
+	return requestOpen(ctx, c, once, func(ctx context.Context) (core.User, error) { return c.api.AddUser(ctx, req) })
 }
 
 // Revoke denies a user, ends their sessions on every node, and says what each
 // node answered. It is repeated until it is known to count. For user-admins.
 func (c *Client) Revoke(ctx context.Context, user core.UserID) (control.Revoked, error) {
-	return asked(ctx, c, repeats, func(ctx context.Context) (control.Revoked, error) { return c.plane.RevokeUser(ctx, user) })
+	return requestOpen(ctx, c, idempotent, func(ctx context.Context) (control.Revoked, error) { return c.api.RevokeUser(ctx, user) })
 }
 
 // Activate admits a revoked user again. It is asked for once: another admin may
 // have revoked the user meanwhile. For user-admins.
 func (c *Client) Activate(ctx context.Context, user core.UserID) (core.User, error) {
-	return asked(ctx, c, once, func(ctx context.Context) (core.User, error) { return c.plane.ActivateUser(ctx, user) })
+	return requestOpen(ctx, c, once, func(ctx context.Context) (core.User, error) { return c.api.ActivateUser(ctx, user) })
 }

@@ -16,32 +16,32 @@ import (
 	"unibus/core/control"
 )
 
-// bell wakes everybody who waits for a change.
-type bell struct {
+// broadcast wakes everybody who waits for a change.
+type broadcast struct {
 	mu sync.Mutex
 	ch chan struct{}
 }
 
-func newBell() *bell { return &bell{ch: make(chan struct{})} }
+func newBroadcast() *broadcast { return &broadcast{ch: make(chan struct{})} }
 
-// rung is closed at the next change.
-func (b *bell) rung() <-chan struct{} {
+// changed is closed at the next change.
+func (b *broadcast) changes() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.ch
 }
 
-func (b *bell) ring() {
+func (b *broadcast) notify() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	close(b.ch)
 	b.ch = make(chan struct{})
 }
 
-// link is what is known of the connection. Each session has a number: what a
+// sessionTracker is what is known of the connection. Each session has a number: what a
 // node allows is decided when a session begins.
-type link struct {
-	*bell
+type sessionTracker struct {
+	*broadcast
 	mu      sync.Mutex
 	session uint64        // the last one
 	current atomic.Uint64 // the session, 0 while there is none; changed under mu, read at each message
@@ -51,9 +51,11 @@ type link struct {
 	denied  error // they do for good, as far as can be told
 }
 
-func newLink() *link { return &link{bell: newBell(), lost: make(chan struct{})} }
+func newSessionTracker() *sessionTracker {
+	return &sessionTracker{broadcast: newBroadcast(), lost: make(chan struct{})}
+}
 
-func (l *link) set(up bool) {
+func (l *sessionTracker) set(up bool) {
 	l.mu.Lock()
 	switch was := l.current.Load() > 0; {
 	case up && !was:
@@ -66,11 +68,11 @@ func (l *link) set(up bool) {
 		close(l.lost)
 	}
 	l.mu.Unlock()
-	l.ring()
+	l.notify()
 }
 
 // now is the session, 0 while there is none, and what is closed when it ends.
-func (l *link) now() (session uint64, lost <-chan struct{}) {
+func (l *sessionTracker) now() (session uint64, lost <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.current.Load(), l.lost
@@ -78,13 +80,13 @@ func (l *link) now() (session uint64, lost <-chan struct{}) {
 
 // refuse notes that a node has just refused this user. It is true once, when
 // that has gone on for so long that it is said to everybody who waits.
-func (l *link) refuse(now time.Time, patience time.Duration, why error) bool {
+func (l *sessionTracker) refuse(now time.Time, patience time.Duration, why error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.current.Load() > 0 || l.denied != nil {
 		return false
 	}
-	if now.Sub(l.last) > max(patience, away) { // the first, or the first of nodes that were away
+	if now.Sub(l.last) > max(patience, absentAfter) { // the first, or the first of nodes that were away
 		l.since = now
 	}
 	l.last = now
@@ -96,16 +98,16 @@ func (l *link) refuse(now time.Time, patience time.Duration, why error) bool {
 }
 
 // refusal is why there will be no session, as far as can be told; nil where there may be one soon.
-func (l *link) refusal() error {
+func (l *sessionTracker) refusal() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.denied
 }
 
 // wait returns the session once there is one. ErrRefused where the nodes refuse this user.
-func (l *link) wait(ctx context.Context) (uint64, error) {
+func (l *sessionTracker) wait(ctx context.Context) (uint64, error) {
 	for {
-		rung := l.rung()
+		changed := l.changes()
 		if session, _ := l.now(); session > 0 {
 			return session, nil
 		}
@@ -113,29 +115,29 @@ func (l *link) wait(ctx context.Context) (uint64, error) {
 			return 0, err
 		}
 		select {
-		case <-rung:
+		case <-changed:
 		case <-ctx.Done():
-			return 0, offline(ctx.Err())
+			return 0, offlineError(ctx.Err())
 		}
 	}
 }
 
-func offline(err error) error {
-	return fault(core.KindUnavailable, ErrOffline, "there is no connection to a node: %s", sentence(err)).
+func offlineError(err error) error {
+	return newFault(core.KindUnavailable, ErrOffline, "there is no connection to a node: %s", errorText(err)).
 		WithNext("it is being made again; try again, and see that a node runs")
 }
 
-// A node that hangs is noticed after pingEvery*(pingsOut+1), or where it takes
-// nothing any more after stuck: as long as a write waits for it, everything does.
+// A node that hangs is noticed after pingInterval*(maxPingsOut+1), or where it takes
+// nothing any more after writeTimeout: as long as a write waits for it, everything does.
 const (
-	stuck     = pingEvery * pingsOut
-	pingEvery = 2 * time.Second
-	pingsOut  = 2
-	dialTime  = 2 * time.Second
-	nextDial  = 100 * time.Millisecond // what others say meanwhile is missed
-	lastDial  = 1600 * time.Millisecond
-	refusals  = 2 * time.Second           // a node without a control plane denies everybody for a moment
-	away      = 2 * (lastDial + dialTime) // nodes that have refused nobody for so long were not there
+	writeTimeout = pingInterval * maxPingsOut
+	pingInterval = 2 * time.Second
+	maxPingsOut  = 2
+	dialTimeout  = 2 * time.Second
+	minDialWait  = 100 * time.Millisecond // what others say meanwhile is missed
+	maxDialWait  = 1600 * time.Millisecond
+	refusalGrace = 2 * time.Second                 // a node without a control plane denies everybody for a moment
+	absentAfter  = 2 * (maxDialWait + dialTimeout) // nodes that have refused nobody for so long were not there
 )
 
 // connect tries all servers, again and again, for as long as Connect allows.
@@ -156,7 +158,7 @@ func (c *Client) connect(ctx context.Context) error {
 		if last == nil || ctx.Err() == nil { // else what a node said before the time was over
 			last = c.connectError(err)
 		}
-		if core.KindOf(last) != core.KindUnavailable && time.Since(begin) > refusals || !pause(ctx, nextDial) {
+		if core.KindOf(last) != core.KindUnavailable && time.Since(begin) > refusalGrace || !sleep(ctx, minDialWait) {
 			return last
 		}
 	}
@@ -194,13 +196,13 @@ func (c *Client) options() ([]nats.Option, error) {
 	}
 	opts := []nats.Option{
 		nats.Name(c.cfg.Name), nats.Nkey(c.id.Public(), c.id.Sign), nats.CustomInboxPrefix(control.InboxPrefix(c.id.Public())),
-		nats.Timeout(min(dialTime, c.cfg.Connect)), nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(pingsOut),
-		nats.FlusherTimeout(stuck), nats.ReconnectOnFlusherError(), // what was not written is gone: a session that goes on would hide that
-		nats.MaxReconnects(-1), nats.CustomReconnectDelay(redial), nats.IgnoreAuthErrorAbort(),
+		nats.Timeout(min(dialTimeout, c.cfg.Connect)), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPingsOut),
+		nats.FlusherTimeout(writeTimeout), nats.ReconnectOnFlusherError(), // what was not written is gone: a session that goes on would hide that
+		nats.MaxReconnects(-1), nats.CustomReconnectDelay(dialWait), nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectBufSize(-1),                                  // nothing is sent later than its caller knows of
 		nats.PermissionErrOnSubscribe(true), nats.SyncQueueLen(16), // the library makes room for so many at once; here only probes need it
-		nats.ConnectHandler(func(*nats.Conn) { c.link.set(true) }), // comes before what happens to the connection later
-		nats.DisconnectErrHandler(c.disconnected), nats.ReconnectHandler(c.reconnected), nats.ErrorHandler(c.complained),
+		nats.ConnectHandler(func(*nats.Conn) { c.session.set(true) }), // comes before what happens to the connection later
+		nats.DisconnectErrHandler(c.onDisconnect), nats.ReconnectHandler(c.onReconnect), nats.ErrorHandler(c.onAsyncError),
 	}
 	if c.cfg.NoEcho {
 		opts = append(opts, nats.NoEcho())
@@ -214,9 +216,9 @@ func (c *Client) options() ([]nats.Option, error) {
 	return opts, nil
 }
 
-// redial is how long to wait once all servers were tried.
-func redial(rounds int) time.Duration {
-	wait := min(nextDial<<min(max(rounds-1, 0), 8), lastDial)
+// dialWait is how long to wait once all servers were tried.
+func dialWait(rounds int) time.Duration {
+	wait := min(minDialWait<<min(max(rounds-1, 0), 8), maxDialWait)
 	return wait/2 + rand.N(wait/2)
 }
 
@@ -233,17 +235,17 @@ func (c *Client) connectError(err error) error {
 		return core.Errorf(core.KindRefused, "%s and this client disagree about TLS", at).
 			WithNext("use tls:// and CA where the nodes have certificates, nats:// where they have none")
 	}
-	return core.Errorf(core.KindUnavailable, "no answer from %s: %s", at, sentence(err)).WithNext("check the addresses, and that unibusd runs there")
+	return core.Errorf(core.KindUnavailable, "no answer from %s: %s", at, errorText(err)).WithNext("check the addresses, and that unibusd runs there")
 }
 
 // refused says that the nodes do not want this user. They cannot say why.
 func (c *Client) refused() error {
-	return fault(core.KindRefused, ErrRefused, "%s: no node there that answers admits %s", strings.Join(c.cfg.Servers, ", "), c.me).
+	return newFault(core.KindRefused, ErrRefused, "%s: no node there that answers admits %s", strings.Join(c.cfg.Servers, ", "), c.me).
 		WithNext("ask an administrator whether the user is known and active; it is tried again all the time")
 }
 
-// sentence is an error's text without its library's name.
-func sentence(err error) string {
+// errorText is an error's text without its library's name.
+func errorText(err error) string {
 	switch {
 	case err == nil:
 		return "it has just ended"
@@ -255,53 +257,53 @@ func sentence(err error) string {
 	return strings.TrimPrefix(err.Error(), "nats: ")
 }
 
-func (c *Client) disconnected(_ *nats.Conn, err error) {
+func (c *Client) onDisconnect(_ *nats.Conn, err error) {
 	if c.life.Err() != nil {
 		return
 	}
-	c.link.set(false)
+	c.session.set(false)
 	c.each((*Room).renewed)
-	c.log.Info("the session with a node has ended", "reason", sentence(err))
-	c.feed.tell(Disconnected{offline(err)})
+	c.log.Info("the session with a node has ended", "reason", errorText(err))
+	c.events.emit(Disconnected{offlineError(err)})
 }
 
-func (c *Client) reconnected(nc *nats.Conn) {
-	c.link.set(true)
+func (c *Client) onReconnect(nc *nats.Conn) {
+	c.session.set(true)
 	c.each(func(r *Room) { r.denied(nil) })
 	c.each((*Room).renewed)
 	c.log.Info("the session is renewed", "node", nc.ConnectedServerName())
-	c.feed.tell(Connected{nc.ConnectedServerName()})
+	c.events.emit(Connected{nc.ConnectedServerName()})
 	select {
-	case c.news <- struct{}{}:
+	case c.sessionRenewed <- struct{}{}:
 	default:
 	}
 }
 
-// complained is told what a node refuses beside the conversation.
-func (c *Client) complained(_ *nats.Conn, sub *nats.Subscription, err error) {
+// onAsyncError is told what a node refuses beside the conversation.
+func (c *Client) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	switch {
 	case errors.Is(err, nats.ErrSlowConsumer):
 		c.each(func(r *Room) { r.slowed(sub) })
 	case errors.Is(err, nats.ErrPermissionViolation):
 		c.each(func(r *Room) { r.notSent(err) }) // what may not be heard is found out by a probe
 	case errors.Is(err, nats.ErrAuthorization):
-		c.shunned()
+		c.onRefused()
 	default:
 		c.log.Warn("the connection complains", "error", err)
 	}
 }
 
-// shunned is told each time that a node refuses this user. A node without a
+// onRefused is told each time that a node refuses this user. A node without a
 // control plane refuses everybody for a moment, so it counts once it goes on.
-func (c *Client) shunned() {
+func (c *Client) onRefused() {
 	why := c.refused()
-	if !c.link.refuse(time.Now(), c.pace.refused, why) {
+	if !c.session.refuse(time.Now(), c.timing.refusedFor, why) {
 		return
 	}
 	c.log.Warn("the nodes refuse this user", "user", c.me)
-	c.link.ring()
+	c.session.notify()
 	c.each(func(r *Room) { r.denied(why) })
-	c.feed.tell(Refused{why})
+	c.events.emit(Refused{why})
 }
 
 // each calls f for every room that is open.

@@ -24,8 +24,8 @@ func (c *Client) identify(ctx context.Context) error {
 		}
 	}
 	api := control.NewClient(control.ClientConfig{Conn: c.nc, Identity: c.id, Cluster: pin})
-	c.plane = api
-	key, err := ask(ctx, c, reads, api.Identify)
+	c.api = api
+	key, err := request(ctx, c, readOnly, api.Identify)
 	if changed := new(binding.Changed); errors.As(err, &changed) && c.cfg.ClusterKey == "" {
 		return core.Errorf(core.KindRefused, "%s: %v", strings.Join(c.cfg.Servers, ", "), changed).
 			WithNext("only if its key was really replaced, remove the line with %s from %s", changed.Pinned, known.Path)

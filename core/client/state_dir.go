@@ -16,9 +16,9 @@ import (
 	"unibus/core/seal"
 )
 
-// vault is the directory of one user's secrets and of what this user knows for
+// stateDir is the directory of one user's secrets and of what this user knows for
 // certain. Every file is replaced as a whole and synced.
-type vault struct {
+type stateDir struct {
 	dir     string
 	lock    *os.File
 	crashed bool // the process before this one did not close it
@@ -37,7 +37,7 @@ const (
 	openFile  = "open"
 	roomsDir  = "rooms"
 
-	vaultVersion = 1
+	stateVersion = 1
 )
 
 // peer is the newest KEM key that was seen of a user.
@@ -46,8 +46,8 @@ type peer struct {
 	Hash seal.Hash   `json:"hash"`
 }
 
-// memory is what is kept of one room.
-type memory struct {
+// roomState is what is kept of one room.
+type roomState struct {
 	V         int        `json:"v"`
 	Encrypted bool       `json:"encrypted"`
 	Head      *seal.Head `json:"head,omitempty"`
@@ -56,9 +56,9 @@ type memory struct {
 	Marks map[core.UserID]core.Millis `json:"marks,omitempty"`
 }
 
-// openVault makes the directory where it is missing, and locks it.
-func openVault(dir string, me core.UserID) (*vault, error) {
-	v := &vault{dir: filepath.Join(dir, string(me)), peers: map[core.UserID]peer{}}
+// openStateDir makes the directory where it is missing, and locks it.
+func openStateDir(dir string, me core.UserID) (*stateDir, error) {
+	v := &stateDir{dir: filepath.Join(dir, string(me)), peers: map[core.UserID]peer{}}
 	if err := os.MkdirAll(filepath.Join(v.dir, roomsDir), 0o700); err != nil {
 		return nil, core.Errorf(core.KindFailed, "the directory %s cannot be made: %w", v.dir, err)
 	}
@@ -92,21 +92,21 @@ func checkDir(dir string) error {
 }
 
 // take locks the directory for as long as the process lives.
-func (v *vault) take() error {
+func (v *stateDir) take() error {
 	f, err := os.OpenFile(filepath.Join(v.dir, lockFile), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return core.Errorf(core.KindFailed, "the directory %s cannot be locked: %w", v.dir, err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close()
-		return fault(core.KindRefused, ErrLocked, "the directory %s is in use by another process", v.dir).
+		return newFault(core.KindRefused, ErrLocked, "the directory %s is in use by another process", v.dir).
 			WithNext("end that one, or give each process a Dir and a seed of its own")
 	}
 	v.lock = f
 	return nil
 }
 
-func (v *vault) load() error {
+func (v *stateDir) load() error {
 	if err := v.read(peersFile, &v.peers); err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (v *vault) load() error {
 }
 
 // close lets the next process in. clean says that everything was kept.
-func (v *vault) close(clean bool) error {
+func (v *stateDir) close(clean bool) error {
 	var err error
 	if clean {
 		err = os.Remove(v.path(openFile))
@@ -125,10 +125,10 @@ func (v *vault) close(clean bool) error {
 	return errors.Join(err, v.lock.Close())
 }
 
-func (v *vault) path(name string) string { return filepath.Join(v.dir, name) }
+func (v *stateDir) path(name string) string { return filepath.Join(v.dir, name) }
 
 // kem is the user's private key, made where there is none yet.
-func (v *vault) kem() (*seal.KEM, error) {
+func (v *stateDir) kem() (*seal.KEM, error) {
 	text, err := keys.ReadPrivate(v.path(kemFile), "the file of the encryption key")
 	if core.KindOf(err) == core.KindNotFound {
 		return v.newKEM()
@@ -154,7 +154,7 @@ func trimmed(b []byte) []byte {
 	return b
 }
 
-func (v *vault) newKEM() (*seal.KEM, error) {
+func (v *stateDir) newKEM() (*seal.KEM, error) {
 	k, err := seal.NewKEM()
 	if err != nil {
 		return nil, err
@@ -169,18 +169,18 @@ func (v *vault) newKEM() (*seal.KEM, error) {
 	return k, nil
 }
 
-func (v *vault) damaged(name string, err error) error {
+func (v *stateDir) damaged(name string, err error) error {
 	return core.Errorf(core.KindInvalid, "%s is damaged: %w", v.path(name), err).
 		WithNext("restore it from a copy; or move it away, and what it knew is learnt anew, on trust")
 }
 
-func (v *vault) room(id core.RoomID) (memory, error) {
-	var m memory
+func (v *stateDir) room(id core.RoomID) (roomState, error) {
+	var m roomState
 	if err := v.read(roomFile(id), &m); err != nil {
-		return memory{}, err
+		return roomState{}, err
 	}
-	if m.V > vaultVersion || m.Head != nil && m.Head.Room != id {
-		return memory{}, v.damaged(roomFile(id), core.Errorf(core.KindInvalid, "it is another room's, or of a newer version"))
+	if m.V > stateVersion || m.Head != nil && m.Head.Room != id {
+		return roomState{}, v.damaged(roomFile(id), core.Errorf(core.KindInvalid, "it is another room's, or of a newer version"))
 	}
 	return m, nil
 }
@@ -188,7 +188,7 @@ func (v *vault) room(id core.RoomID) (memory, error) {
 // encrypts notes that a room was made to be encrypted: from then on no node can
 // say that it is not. What is known of a room of that id stays: a node that says
 // that it was made anew must not have it forgotten.
-func (v *vault) encrypts(n NewRoom) error {
+func (v *stateDir) encrypts(n NewRoom) error {
 	if !n.Encrypted {
 		return nil
 	}
@@ -200,15 +200,15 @@ func (v *vault) encrypts(n NewRoom) error {
 	return v.keepRoom(n.ID, m)
 }
 
-func (v *vault) keepRoom(id core.RoomID, m memory) error {
-	m.V = vaultVersion
+func (v *stateDir) keepRoom(id core.RoomID, m roomState) error {
+	m.V = stateVersion
 	return v.write(roomFile(id), m)
 }
 
 func roomFile(id core.RoomID) string { return filepath.Join(roomsDir, string(id)+".json") }
 
 // follows checks a KEM key against the newest that was seen of its user, and remembers it.
-func (v *vault) follows(k seal.KEMKey) error {
+func (v *stateDir) follows(k seal.KEMKey) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if known, ok := v.peers[k.User]; ok {
@@ -223,7 +223,7 @@ func (v *vault) follows(k seal.KEMKey) error {
 }
 
 // known is the newest key that was seen of a user.
-func (v *vault) known(u core.UserID) (peer, bool) {
+func (v *stateDir) known(u core.UserID) (peer, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	p, ok := v.peers[u]
@@ -231,7 +231,7 @@ func (v *vault) known(u core.UserID) (peer, bool) {
 }
 
 // keepPeers writes down whose keys were seen. When it returns without an error all that was seen before is on disk.
-func (v *vault) keepPeers() error {
+func (v *stateDir) keepPeers() error {
 	v.saving.Lock()
 	defer v.saving.Unlock()
 	v.mu.Lock()
@@ -251,7 +251,7 @@ func (v *vault) keepPeers() error {
 }
 
 // read leaves out alone where there is no such file.
-func (v *vault) read(name string, out any) error {
+func (v *stateDir) read(name string, out any) error {
 	data, err := os.ReadFile(v.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -266,7 +266,7 @@ func (v *vault) read(name string, out any) error {
 }
 
 // write replaces a file: after a crash it is the old one or the new one.
-func (v *vault) write(name string, value any) error {
+func (v *stateDir) write(name string, value any) error {
 	data, err := json.Marshal(value)
 	if err == nil {
 		err = keys.Replace(v.path(name), data)

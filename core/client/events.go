@@ -114,13 +114,13 @@ func (EventsLost) event()    {}
 // pendingEvents is how many wait for one reader.
 const pendingEvents = 4096
 
-// feed hands events to all who read.
-type feed struct {
+// eventFeed hands events to all who read.
+type eventFeed struct {
 	mu      sync.Mutex
 	readers map[*queue[Event]]struct{}
 }
 
-func (f *feed) tell(e Event) {
+func (f *eventFeed) emit(e Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for q := range f.readers {
@@ -128,13 +128,13 @@ func (f *feed) tell(e Event) {
 	}
 }
 
-func (f *feed) add(q *queue[Event]) {
+func (f *eventFeed) add(q *queue[Event]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.readers[q] = struct{}{}
 }
 
-func (f *feed) remove(q *queue[Event]) {
+func (f *eventFeed) remove(q *queue[Event]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.readers, q)
@@ -145,9 +145,9 @@ func (f *feed) remove(q *queue[Event]) {
 // one over the same events goes on with what waited then and what happens from when it begins.
 func (c *Client) Events(ctx context.Context) iter.Seq[Event] {
 	q := newQueue(pendingEvents, 1, func(Event) int { return 0 })
-	c.feed.add(q)
-	forget := context.AfterFunc(ctx, func() { c.feed.remove(q) })
-	loops := loops{begin: func() { c.feed.add(q) }, end: func() { c.feed.remove(q) }}
+	c.events.add(q)
+	forget := context.AfterFunc(ctx, func() { c.events.remove(q) })
+	loops := loops{begin: func() { c.events.add(q) }, end: func() { c.events.remove(q) }}
 	return func(yield func(Event) bool) {
 		defer loops.enter()()
 		defer forget() // or a context that lives on would keep q
