@@ -173,9 +173,8 @@ func (c *Client) tearDown() error {
 	rooms := c.rooms
 	c.rooms = map[core.RoomID]*Room{}
 	c.mu.Unlock()
-	var kept []error
 	for _, r := range rooms {
-		kept = append(kept, r.finish(closedError("client")))
+		r.end(closedError("client"))
 	}
 	c.end()
 	if c.nc != nil {
@@ -188,9 +187,11 @@ func (c *Client) tearDown() error {
 	if c.dir == nil {
 		return nil
 	}
-	err := errors.Join(append(kept, c.dir.keepPeers())...)
-	err = errors.Join(err, c.dir.close(err == nil))
-	return err
+	err := c.dir.savePeers()
+	for _, r := range rooms {
+		err = errors.Join(err, r.saveErr)
+	}
+	return errors.Join(err, c.dir.close(err == nil))
 }
 
 // spawn runs f until the client is closed; false where it is.
@@ -316,7 +317,7 @@ func (c *Client) publishKEMKey(ctx context.Context) error {
 		return err
 	}
 	c.setOwn(published)
-	return errors.Join(c.dir.follows(published), c.dir.keepPeers())
+	return errors.Join(c.dir.follows(published), c.dir.savePeers())
 }
 
 func (c *Client) setOwn(k seal.KEMKey) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -178,6 +179,38 @@ func eventsOf(t testing.TB, c *Client) <-chan Event {
 		}
 	}()
 	return out
+}
+
+// reconciling runs f in the reconciler of a room.
+func reconciling(t testing.TB, r *Room, f func(context.Context, *reconciler) error) error {
+	t.Helper()
+	return r.reconciled(ctx(t), f)
+}
+
+// stall keeps the reconciler of a room busy until resume is called.
+func stall(t testing.TB, r *Room) (resume func()) {
+	t.Helper()
+	begun, end, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- r.reconciled(ctx(t), func(context.Context, *reconciler) error {
+			close(begun)
+			<-end
+			return nil
+		})
+	}()
+	<-begun
+	return sync.OnceFunc(func() {
+		close(end)
+		ok(t, <-done)
+	})
+}
+
+// inLoop runs f in the goroutine of a room.
+func inLoop(t testing.TB, r *Room, f func(*roomLoop)) {
+	t.Helper()
+	if !r.do(f) {
+		t.Error("the room has ended")
+	}
 }
 
 // join invites somebody and has them accept; opening the room is another matter.

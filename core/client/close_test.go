@@ -16,10 +16,11 @@ import (
 func TestCloseEndsARoomThatIsBeingOpened(t *testing.T) {
 	t.Parallel()
 	c := newPerson(t, alone(t), core.RoleMember).open()
-	r := must[*Room](t)(c.newRoom("elsewhere")) // the node will not let them in
+	r, l, err := c.newRoom("elsewhere") // the node will not let them in
+	ok(t, err)
 	come := make(chan error, 1)
 	go func() {
-		_, _, err := c.start(ctx(t), r)
+		_, _, err := c.start(ctx(t), r, l, nil)
 		come <- err
 	}()
 	nodetest.Wait(t, wait, func() error {
@@ -64,10 +65,11 @@ func TestOneGivesUpARoom(t *testing.T) {
 	c := newPerson(t, alone(t), core.RoleMember).open()
 	id := must[*Room](t)(c.CreateRoom(ctx(t), NewRoom{})).ID()
 	ok(t, c.rooms[id].Close())
-	first := must[*Room](t)(c.newRoom(id))
-	c.mu.Lock()
-	c.rooms[id] = first
-	c.mu.Unlock()
+	first, l, err := c.newRoom(id)
+	ok(t, err)
+	if other, err := c.register(first, l, nil); other != nil || err != nil {
+		t.Fatal(other, err)
+	}
 	come, waits := make(chan error, 1), &watched{ctx(t), make(chan struct{}, 100)}
 	go func() {
 		_, err := c.Room(waits, id)
@@ -76,7 +78,7 @@ func TestOneGivesUpARoom(t *testing.T) {
 	<-waits.looked
 	first.failed = core.Errorf(core.KindUnavailable, "given up by the caller")
 	close(first.opened)
-	ok(t, first.finish(first.failed))
+	ok(t, first.close(first.failed))
 	ok(t, <-come)
 	ok(t, must[*Room](t)(c.Room(ctx(t), id)).Send(ctx(t), []byte("x")))
 }
@@ -100,14 +102,30 @@ func (w *watched) Done() <-chan struct{} {
 func TestOneRoomWritesAtATime(t *testing.T) {
 	t.Parallel()
 	p := twoInARoom(t)
+	begun, saved, first := make(chan struct{}), false, make(chan error, 1)
+	go func() {
+		first <- reconciling(t, p.bobs, func(ctx context.Context, w *reconciler) error {
+			close(begun)
+			<-ctx.Done() // the room is being closed
+			w.room.do(func(l *roomLoop) { l.unsaved = true })
+			err := w.save()
+			saved = true
+			return err
+		})
+	}()
+	<-begun
 	ok(t, p.bobs.Close())
+	if !saved {
+		t.Error("the room was closed while its state was being saved")
+	}
+	ok(t, <-first)
 	ok(t, p.bobs.Close())
 	ok(t, p.room.Rekey(ctx(t)))
 	must[*Room](t)(p.bob.Room(ctx(t), p.room.ID()))
-	p.bobs.mu.Lock()
-	p.bobs.dirty = true
-	p.bobs.mu.Unlock()
-	ok(t, p.bobs.keep())
+	if p.bobs.do(func(*roomLoop) {}) {
+		t.Error("the goroutine of a closed room runs")
+	}
+	want(t, "a job for a closed room", reconciling(t, p.bobs, func(_ context.Context, w *reconciler) error { return w.save() }), core.KindUnavailable, ErrClosed)
 	if m := must[roomState](t)(p.bob.dir.room(p.room.ID())); m.Head == nil || m.Head.Epoch != 3 {
 		t.Errorf("on disk is %+v", m.Head)
 	}
@@ -118,7 +136,7 @@ func TestKilledWhileWriting(t *testing.T) {
 	t.Parallel()
 	dir, me := t.TempDir(), core.UserID(nodetest.Identity(t).Public())
 	v := must[*stateDir](t)(openStateDir(dir, me))
-	ok(t, v.keepRoom("plans", roomState{Encrypted: true}))
+	ok(t, v.saveRoom("plans", roomState{Encrypted: true}))
 	left := []string{v.path(".new-1"), v.path(filepath.Join(roomsDir, ".new-2"))}
 	for _, name := range left {
 		ok(t, os.WriteFile(name, []byte("{"), 0o600))

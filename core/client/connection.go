@@ -262,15 +262,15 @@ func (c *Client) onDisconnect(_ *nats.Conn, err error) {
 		return
 	}
 	c.session.set(false)
-	c.each((*Room).renewed)
+	c.eachRoom((*roomLoop).sessionChanged)
 	c.log.Info("the session with a node has ended", "reason", errorText(err))
 	c.events.emit(Disconnected{offlineError(err)})
 }
 
 func (c *Client) onReconnect(nc *nats.Conn) {
 	c.session.set(true)
-	c.each(func(r *Room) { r.denied(nil) })
-	c.each((*Room).renewed)
+	c.eachRoom(func(l *roomLoop) { l.setRefused(nil) })
+	c.eachRoom((*roomLoop).sessionChanged)
 	c.log.Info("the session is renewed", "node", nc.ConnectedServerName())
 	c.events.emit(Connected{nc.ConnectedServerName()})
 	select {
@@ -283,9 +283,9 @@ func (c *Client) onReconnect(nc *nats.Conn) {
 func (c *Client) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	switch {
 	case errors.Is(err, nats.ErrSlowConsumer):
-		c.each(func(r *Room) { r.slowed(sub) })
+		c.each(func(r *Room) { r.onSlowConsumer(sub) })
 	case errors.Is(err, nats.ErrPermissionViolation):
-		c.each(func(r *Room) { r.notSent(err) }) // what may not be heard is found out by a probe
+		c.each(func(r *Room) { r.onPublishRefused(err) }) // what may not be heard is found out by a probe
 	case errors.Is(err, nats.ErrAuthorization):
 		c.onRefused()
 	default:
@@ -302,7 +302,7 @@ func (c *Client) onRefused() {
 	}
 	c.log.Warn("the nodes refuse this user", "user", c.me)
 	c.session.notify()
-	c.each(func(r *Room) { r.denied(why) })
+	c.eachRoom(func(l *roomLoop) { l.setRefused(why) })
 	c.events.emit(Refused{why})
 }
 
@@ -317,4 +317,9 @@ func (c *Client) each(f func(*Room)) {
 	for _, r := range rooms {
 		f(r)
 	}
+}
+
+// eachRoom has the goroutine of every open room call f.
+func (c *Client) eachRoom(f func(*roomLoop)) {
+	c.each(func(r *Room) { r.do(f) })
 }

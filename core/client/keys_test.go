@@ -54,7 +54,7 @@ func TestNobodyToGiveTheKey(t *testing.T) {
 	defer cancel()
 	want(t, "sending without a key", bobs.Send(short, []byte("x")), core.KindUnavailable, ErrNoKey)
 	l.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.Room.Encrypted = false } })
-	bobs.kick()
+	bobs.wake()
 	want(t, "sending in a room that is said not to be encrypted any more", bobs.Send(ctx(t), []byte("x")), core.KindRefused, seal.ErrRollback)
 }
 
@@ -240,9 +240,7 @@ func TestDue(t *testing.T) {
 	t.Parallel()
 	p := twoInARoom(t)
 	heard := p.bobs.Chan(t.Context())
-	p.room.mu.Lock()
-	p.room.count = seal.MaxMessages
-	p.room.mu.Unlock()
+	p.room.view.Load().sender.messages.Store(seal.MaxMessages)
 	ok(t, p.room.Send(ctx(t), []byte("by the next key")))
 	if m := hear(t, heard, "by the next key"); m.Epoch != 3 {
 		t.Errorf("message %d of an epoch is of epoch %d", seal.MaxMessages+1, m.Epoch)
@@ -250,7 +248,7 @@ func TestDue(t *testing.T) {
 
 	// A hint alone is none: an operator who asks for what is not needed gets nothing.
 	events := eventsOf(t, p.ann)
-	p.room.hint(control.Event{Kind: control.EventAsked, Room: p.room.ID(), User: p.ann.User()})
+	p.room.noteEvent(control.Event{Kind: control.EventAsked, Room: p.room.ID(), User: p.ann.User()})
 	await(t, events, func(e RekeyAsked) bool { return e.User == p.ann.User() })
 	ok(t, p.room.Send(ctx(t), []byte("still")))
 	if m := hear(t, heard, "still"); m.Epoch != 3 {
@@ -271,20 +269,19 @@ func TestAge(t *testing.T) {
 		"one's own, of a former day": {"me", 2 * time.Hour, true},
 		"one's own, of a moment ago": {"me", time.Minute, false},
 	} {
-		r := &Room{c: &Client{me: "me"}}
-		r.duty.made = now.Add(-c.made)
-		r.sender = senderOf(t, now.Add(-8*24*time.Hour))
-		if got := r.sender.Record(); c.maker == "me" {
-			r.c.me = got.Maker
+		v, me := roomView{sender: agedSender(t, now.Add(-8*24*time.Hour))}, core.UserID("me")
+		v.rekey.made = now.Add(-c.made)
+		if c.maker == "me" {
+			me = v.sender.Record().Maker
 		}
-		if _, due := r.due(now); due != c.want {
+		if _, due := v.rekeyDue(now, me); due != c.want {
 			t.Errorf("%s: due %v, want %v", what, due, c.want)
 		}
 	}
 }
 
-// senderOf sends in an epoch that was made at a time.
-func senderOf(t *testing.T, at time.Time) *seal.Sender {
+// agedSender sends in an epoch that was made at a time.
+func agedSender(t *testing.T, at time.Time) *epochSender {
 	t.Helper()
 	id := nodetest.Identity(t)
 	kem := must[*seal.KEM](t)(seal.NewKEM())
@@ -292,7 +289,7 @@ func senderOf(t *testing.T, at time.Time) *seal.Sender {
 	made := must[seal.Rekeyed](t)(seal.MakeRecord(seal.RecordConfig{
 		Room: "r", Epoch: 1, Rec: seal.NewRec(), Key: seal.NewRoomKey(), Members: []seal.KEMKey{own}, By: id, At: core.MillisOf(at), Reason: seal.ReasonFirst,
 	}))
-	return must[*seal.Sender](t)(seal.NewSender(seal.SenderConfig{Key: made.Key, By: id}))
+	return &epochSender{Sender: must[*seal.Sender](t)(seal.NewSender(seal.SenderConfig{Key: made.Key, By: id}))}
 }
 
 // TestLostDirectory: who has lost the key that their box is for asks for another

@@ -203,7 +203,7 @@ func isAt(t *testing.T, r *Room, e core.Epoch) {
 // caught waits until bob has found a lie out, and checks that nothing is sent.
 func (p *pair) caught(t *testing.T, want seal.Fault) {
 	t.Helper()
-	p.bobs.kick()
+	p.bobs.wake()
 	await(t, p.events, func(e Suspicion) bool { return errors.Is(e.Err, want) })
 	if err := p.bobs.Send(ctx(t), []byte("x")); !errors.Is(err, want) {
 		t.Errorf("sending in spite of it: %v, want %v", err, want)
@@ -304,7 +304,7 @@ func TestLies(t *testing.T) {
 			// Once the truth is shown again the room is in order.
 			p.liar.lie(func(l *liar) { l.room, l.key, l.epochs, l.members, l.profile = nil, nil, nil, nil, nil })
 			heard := p.room.Chan(t.Context())
-			p.bobs.kick()
+			p.bobs.wake()
 			nodetest.Wait(t, wait, p.bobs.Err)
 			ok(t, p.bobs.Send(ctx(t), []byte("in order")))
 			hear(t, heard, "in order")
@@ -315,8 +315,7 @@ func TestLies(t *testing.T) {
 // rekeyTwice makes two keys of which bob hears at once.
 func rekeyTwice(t *testing.T, p *pair) {
 	t.Helper()
-	ok(t, p.bobs.take(ctx(t)))
-	defer p.bobs.pass()
+	defer stall(t, p.bobs)()
 	ok(t, p.room.Rekey(ctx(t)))
 	ok(t, p.room.Rekey(ctx(t)))
 }
@@ -366,7 +365,7 @@ func TestLiesAboutMembers(t *testing.T) {
 			}
 			want(t, "ann's box of it", second(p.ann.api.Key(ctx(t), p.room.ID(), before+1)), core.KindNotFound, nil)
 			p.liar.lie(func(l *liar) { l.members = nil })
-			p.room.kick()
+			p.room.wake()
 			heard := p.bobs.Chan(t.Context())
 			isAt(t, p.room, before+1) // or she speaks in the epoch before
 			ok(t, p.room.Send(ctx(t), []byte("she asked for it")))
@@ -399,9 +398,11 @@ func TestOwnKeyPutRight(t *testing.T) {
 }
 
 // key is the key with which a room sends.
-func (r *Room) key(t *testing.T) *seal.EpochKey {
+func (r *Room) key(t *testing.T) (key *seal.EpochKey) {
 	t.Helper()
-	ok(t, r.take(ctx(t)))
-	defer r.pass()
-	return r.epoch
+	ok(t, reconciling(t, r, func(_ context.Context, w *reconciler) error {
+		key = w.key
+		return nil
+	}))
+	return key
 }

@@ -38,10 +38,10 @@ func TestLoopsOverMessages(t *testing.T) {
 	listening := func(n int) {
 		t.Helper()
 		nodetest.Wait(t, wait, func() error {
-			bobs.mu.Lock()
-			defer bobs.mu.Unlock()
-			if len(bobs.readers) != n {
-				return core.Errorf(core.KindFailed, "%d are listening, not %d", len(bobs.readers), n)
+			readers := 0
+			bobs.do(func(l *roomLoop) { readers = len(l.readers) })
+			if readers != n {
+				return core.Errorf(core.KindFailed, "%d are listening, not %d", readers, n)
 			}
 			return nil
 		})

@@ -80,8 +80,8 @@ func (q *queue[T]) gap() {
 	}
 }
 
-// end puts a last value behind all others, however many wait.
-func (q *queue[T]) end(v T) {
+// pushLast puts a last value behind all others, however many wait.
+func (q *queue[T]) pushLast(v T) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.gap()
@@ -90,8 +90,8 @@ func (q *queue[T]) end(v T) {
 	q.wake()
 }
 
-// miss counts what never came as far as here.
-func (q *queue[T]) miss(n uint64) {
+// addLost counts what never came as far as here.
+func (q *queue[T]) addLost(n uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lost += n

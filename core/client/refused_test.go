@@ -88,9 +88,7 @@ func TestRefusedForAMoment(t *testing.T) {
 	t.Parallel()
 	p := twoInARoom(t)
 	p.liar.lie(func(l *liar) { l.refuses = core.Errorf(core.KindRefused, "the user is unknown or revoked") })
-	ok(t, p.bobs.take(ctx(t)))
-	want(t, "reading the room", p.bobs.follow(ctx(t)), core.KindRefused, nil)
-	p.bobs.pass()
+	want(t, "reading the room", reconciling(t, p.bobs, func(ctx context.Context, w *reconciler) error { return w.follow(ctx) }), core.KindRefused, nil)
 	p.liar.lie(func(l *liar) { l.refuses = nil })
 	heard := p.room.Chan(t.Context())
 	ok(t, p.bobs.Send(ctx(t), []byte("still here")))
@@ -224,20 +222,21 @@ func TestNothingIsSentInAFormerEpoch(t *testing.T) {
 			}
 		}
 	})
-	p.bobs.kick()
+	p.bobs.wake()
 	await(t, p.events, func(e Rekeyed) bool { return e.Epoch == 3 })
 	want(t, "the room", p.bobs.Err(), core.KindInvalid, seal.ErrFormat)
 	if m := must[roomState](t)(p.bob.dir.room(p.room.ID())); m.Head == nil || m.Head.Epoch != 3 {
 		t.Errorf("on disk is %+v", m.Head)
 	}
 	p.liar.lie(func(l *liar) { l.epochs = nil })
-	p.bobs.kick()
+	p.bobs.wake()
 	p.at(t, 4)
-	ok(t, p.bobs.take(ctx(t)))
-	defer p.bobs.pass()
-	if p.bobs.mayRenew() {
-		t.Error("another key is made at once for somebody who pleads")
-	}
+	ok(t, reconciling(t, p.bobs, func(_ context.Context, w *reconciler) error {
+		if w.mayRenew() {
+			t.Error("another key is made at once for a member who requests one")
+		}
+		return nil
+	}))
 }
 
 // TestHiddenRemoval: who removes somebody makes a new key, also where a node says that none is due.
@@ -260,24 +259,24 @@ func TestHiddenRemoval(t *testing.T) {
 func TestForgedHints(t *testing.T) {
 	t.Parallel()
 	p := twoInARoom(t)
-	ok(t, p.bobs.take(ctx(t))) // nothing is looked up meanwhile
+	resume := stall(t, p.bobs) // nothing is looked up meanwhile
+	defer resume()
 	p.liar.lie(func(l *liar) { l.asked = 0 })
 	for range maxUnknown + 500 {
-		p.bobs.hint(control.Event{Kind: control.EventMember, Room: p.room.ID(), User: core.UserID(nodetest.Identity(t).Public())})
+		p.bobs.noteEvent(control.Event{Kind: control.EventMember, Room: p.room.ID(), User: core.UserID(nodetest.Identity(t).Public())})
 	}
-	p.bobs.hint(control.Event{Kind: control.EventMember, Room: p.room.ID(), User: "U.*"})
-	p.bobs.mu.Lock()
-	unknown, hints := len(p.bobs.unknown), len(p.bobs.hints)
-	p.bobs.mu.Unlock()
-	p.bobs.pass()
-	if unknown > maxUnknown || hints > maxHints {
-		t.Errorf("%d people and %d hints are kept", unknown, hints)
+	p.bobs.noteEvent(control.Event{Kind: control.EventMember, Room: p.room.ID(), User: "U.*"})
+	var unknown, notices int
+	inLoop(t, p.bobs, func(l *roomLoop) { unknown, notices = len(l.unknown), len(l.notices) })
+	resume()
+	if unknown > maxUnknown || notices > maxNotices {
+		t.Errorf("%d users and %d events are kept", unknown, notices)
 	}
-	if lost := await(t, p.events, func(EventsLost) bool { return true }); lost.Events != maxUnknown+501-maxHints {
+	if lost := await(t, p.events, func(EventsLost) bool { return true }); lost.Events != maxUnknown+501-maxNotices {
 		t.Errorf("%d events are said to be lost", lost.Events)
 	}
 	p.liar.lie(func(l *liar) {
-		if l.asked > oneByOne {
+		if l.asked > maxSingle {
 			t.Errorf("%d questions were asked one by one", l.asked)
 		}
 	})

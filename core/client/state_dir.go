@@ -197,10 +197,10 @@ func (v *stateDir) encrypts(n NewRoom) error {
 		return err
 	}
 	m.Encrypted = true
-	return v.keepRoom(n.ID, m)
+	return v.saveRoom(n.ID, m)
 }
 
-func (v *stateDir) keepRoom(id core.RoomID, m roomState) error {
+func (v *stateDir) saveRoom(id core.RoomID, m roomState) error {
 	m.V = stateVersion
 	return v.write(roomFile(id), m)
 }
@@ -230,8 +230,8 @@ func (v *stateDir) known(u core.UserID) (peer, bool) {
 	return p, ok
 }
 
-// keepPeers writes down whose keys were seen. When it returns without an error all that was seen before is on disk.
-func (v *stateDir) keepPeers() error {
+// savePeers writes down whose keys were seen. When it returns without an error all that was seen before is on disk.
+func (v *stateDir) savePeers() error {
 	v.saving.Lock()
 	defer v.saving.Unlock()
 	v.mu.Lock()

@@ -18,8 +18,8 @@ func TestVault(t *testing.T) {
 	v := must[*stateDir](t)(openStateDir(dir, me))
 	k := must[*seal.KEM](t)(v.kem())
 	head := seal.Head{Room: "plans", Epoch: 7, Rec: "0123456789abcdef", Hash: seal.Hash{1}}
-	ok(t, v.keepRoom("plans", roomState{Encrypted: true, Head: &head, Marks: map[core.UserID]core.Millis{me: 5}}))
-	ok(t, v.keepPeers())
+	ok(t, v.saveRoom("plans", roomState{Encrypted: true, Head: &head, Marks: map[core.UserID]core.Millis{me: 5}}))
+	ok(t, v.savePeers())
 	ok(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if st, e := d.Info(); err != nil || e != nil || st.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s: %v, %v", path, st.Mode(), err)

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"runtime"
 	"strconv"
@@ -32,7 +33,7 @@ func TestSlowReader(t *testing.T) {
 	defer end()
 	slow := room.Messages(life)
 	for i := range 30 {
-		room.deliver(delivery{msg: Message{Data: []byte(strconv.Itoa(i))}})
+		inLoop(t, room, func(l *roomLoop) { l.deliver(delivery{msg: Message{Data: []byte(strconv.Itoa(i))}}) })
 	}
 	await(t, events, func(e SlowConsumer) bool { return e.Room == room.ID() })
 	var got []string
@@ -51,7 +52,7 @@ func TestSlowReader(t *testing.T) {
 		}
 		switch len(got) {
 		case 5: // there is room again, and what comes now stands behind the gap
-			room.deliver(delivery{msg: Message{Data: []byte("later")}})
+			inLoop(t, room, func(l *roomLoop) { l.deliver(delivery{msg: Message{Data: []byte("later")}}) })
 		case 12:
 			end()
 		}
@@ -71,21 +72,21 @@ func TestSlowProcess(t *testing.T) {
 	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{}))
 	heard := room.Chan(t.Context())
 	nodetest.Wait(t, wait, func() error { // until the session may hear the room, nothing could be dropped
-		if !room.admitted() {
+		if !room.hasSession() {
 			return core.Errorf(core.KindUnavailable, "the session does not have the room yet")
 		}
 		return nil
 	})
-	room.rx.Lock() // nothing is read now
-	read := sync.OnceFunc(room.rx.Unlock)
-	defer read() // Close waits for the reader
+	var sub *nats.Subscription
+	busy := make(chan struct{})
+	inLoop(t, room, func(l *roomLoop) { sub = l.all })
+	go room.do(func(*roomLoop) { <-busy }) // nothing is read now
+	read := sync.OnceFunc(func() { close(busy) })
+	defer read() // Close waits for the room
 	for range 50 {
 		ok(t, room.Send(ctx(t), []byte("x")))
 	}
 	ok(t, ann.Flush(ctx(t)))
-	room.mu.Lock()
-	sub := room.sub
-	room.mu.Unlock()
 	nodetest.Wait(t, wait, func() error {
 		if lost, err := sub.Dropped(); err != nil || lost < 30 {
 			return core.Errorf(core.KindFailed, "%d lost, %v", lost, err)
@@ -156,11 +157,11 @@ func TestOrder(t *testing.T) {
 	t.Parallel()
 	ann, _, room, bobs := twoInAPlainRoom(t)
 	heard := bobs.Chan(t.Context())
-	const all, pause = maxHeld / 2, 397 // all of them may be held at once
+	const all, pause = maxPending / 2, 397 // all of them may be held at once
 	go func() {
 		for i := range all {
 			if i%pause == 0 { // who ann is has to be asked again
-				bobs.hint(control.Event{Kind: control.EventMember, Room: room.ID(), User: ann.User()})
+				bobs.noteEvent(control.Event{Kind: control.EventMember, Room: room.ID(), User: ann.User()})
 			}
 			if err := room.Send(t.Context(), []byte(strconv.Itoa(i))); err != nil {
 				t.Error(err)
@@ -182,24 +183,31 @@ func TestTogether(t *testing.T) {
 	heard := bobs.Chan(t.Context())
 	ok(t, room.Send(ctx(t), []byte("known")))
 	hear(t, heard, "known") // bob knows ann, and nothing more comes: the test takes the library's place
-	say := func(text string) { bobs.arrive(&nats.Msg{Subject: room.subject, Data: []byte(text), Sub: bobs.sub}) }
-	bobs.coming = 3
+	var sub *nats.Subscription
+	inLoop(t, bobs, func(l *roomLoop) { sub = l.all })
+	library := &collector{room: bobs}
+	deliver := func(subject, text string) { library.onMessage(&nats.Msg{Subject: subject, Data: []byte(text), Sub: sub}) }
+	say := func(text string) { deliver(room.subject, text) }
+	resume := stall(t, bobs) // who ann is cannot be read
+	defer resume()
+	say("known still")
+	hear(t, heard, "known still")
+	library.now.items, library.expected = nil, 3
 	say("first")
-	bobs.hint(control.Event{Kind: control.EventMember, Room: room.ID(), User: ann.User()})
+	deliver(control.EventSubject(room.ID()), string(must[[]byte](t)(json.Marshal(control.Event{V: 1, Kind: control.EventMember, Room: room.ID(), User: ann.User()}))))
 	say("second")
-	hear(t, heard, "first")
-	hear(t, heard, "second")
-
-	bobs.mu.Lock()
-	bobs.releasing = true
-	bobs.mu.Unlock()
-	if bobs.plainly(&nats.Msg{Subject: room.subject, Data: []byte("third")}, ann.User()) {
-		t.Error("a message goes on while those before it are looked at")
+	hear(t, heard, "first") // also while those behind it wait
+	say("third")
+	pending := 0
+	inLoop(t, bobs, func(l *roomLoop) { pending = len(l.pending.list) })
+	if pending != 2 || len(heard) > 0 {
+		t.Errorf("%d messages wait for word of their sender, want two", pending)
 	}
-	bobs.mu.Lock()
-	bobs.releasing, bobs.dropped = false, -7 // as if seven more were dropped than was told
-	bobs.mu.Unlock()
-	bobs.overran.Store(true)
+	resume()
+	hear(t, heard, "second")
+	hear(t, heard, "third")
+
+	inLoop(t, bobs, func(l *roomLoop) { l.dropped = -7 }) // as if seven more were dropped than was told
 	say("fourth")
 	var lost *SlowError
 	if d := <-heard; !errors.As(d.Err, &lost) || lost.Dropped != 7 {
@@ -216,10 +224,8 @@ func TestEncryptedRoomsAreHeard(t *testing.T) {
 		ok(t, p.room.Send(ctx(t), []byte("x")))
 	}
 	nodetest.Wait(t, wait, func() error {
-		p.bobs.mu.Lock()
-		defer p.bobs.mu.Unlock()
-		if p.bobs.count != 5 {
-			return core.Errorf(core.KindFailed, "%d messages count", p.bobs.count)
+		if n := p.bobs.view.Load().sender.messages.Load(); n != 5 {
+			return core.Errorf(core.KindFailed, "%d messages count", n)
 		}
 		return nil
 	})
@@ -345,10 +351,8 @@ func TestMessagesThatAreRefused(t *testing.T) {
 			t.Fatalf("%s: nothing came", m.what)
 		}
 	}
-	p.bobs.mu.Lock()
-	defer p.bobs.mu.Unlock()
-	if p.bobs.count != 3 {
-		t.Errorf("%d messages count towards the next key, want the three that could be read", p.bobs.count)
+	if n := p.bobs.view.Load().sender.messages.Load(); n != 3 {
+		t.Errorf("%d messages count towards the next key, want the three that could be read", n)
 	}
 }
 
@@ -375,7 +379,7 @@ func TestOutsidersAreRefused(t *testing.T) {
 		t.Errorf("it is %+v", d.Message)
 	}
 	l.lie(func(l *liar) { l.members = nil })
-	bobs.hint(control.Event{Kind: control.EventMember, Room: room.ID(), User: ann.User()})
+	bobs.noteEvent(control.Event{Kind: control.EventMember, Room: room.ID(), User: ann.User()})
 	ok(t, room.Send(ctx(t), []byte("a member again")))
 	hear(t, heard, "a member again")
 }

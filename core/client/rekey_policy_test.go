@@ -41,7 +41,8 @@ func TestNothingIsSentAfterARemoval(t *testing.T) {
 			return failed
 		}
 	})
-	ok(t, p.bobs.take(ctx(t)))
+	resume := stall(t, p.bobs)
+	defer resume()
 	come := make(chan error, 1)
 	go func() { come <- p.bobs.Remove(ctx(t), cid.User()) }()
 	nodetest.Wait(t, wait, func() error {
@@ -51,7 +52,7 @@ func TestNothingIsSentAfterARemoval(t *testing.T) {
 		return nil
 	})
 	want(t, "sending before the room is read", briefly(t, p.bobs), core.KindUnavailable, ErrRekeyDue)
-	p.bobs.pass()
+	resume()
 	want(t, "the removal", <-come, core.KindFailed, nil)
 	want(t, "sending afterwards", briefly(t, p.bobs), core.KindUnavailable, ErrRekeyDue)
 	p.liar.lie(func(l *liar) { l.rekeys = nil })
@@ -64,21 +65,25 @@ func TestNothingIsSentAfterARemoval(t *testing.T) {
 func TestRemovalBesideARekey(t *testing.T) {
 	t.Parallel()
 	p := twoInARoom(t)
-	ok(t, p.bobs.take(ctx(t)))
-	defer p.bobs.pass()
 	p.liar.lie(func(l *liar) {
 		l.rekeys = func() error {
-			p.bobs.without("cid", true)
+			p.bobs.noteRemoval("cid", true)
 			return nil
 		}
 	})
-	ok(t, p.bobs.rekey(ctx(t), seal.ReasonAsked))
-	if at, _ := p.bobs.Epoch(); at != 3 {
-		t.Errorf("bob is at epoch %d", at)
-	}
-	want(t, "sending by it", briefly(t, p.bobs), core.KindUnavailable, ErrRekeyDue)
-	ok(t, p.bobs.follow(ctx(t)))
-	ok(t, briefly(t, p.bobs))
+	ok(t, reconciling(t, p.bobs, func(ctx context.Context, w *reconciler) error {
+		if err := w.rekey(ctx, seal.ReasonAsked); err != nil {
+			return err
+		}
+		if at, _ := p.bobs.Epoch(); at != 3 {
+			t.Errorf("bob is at epoch %d", at)
+		}
+		want(t, "sending by it", briefly(t, p.bobs), core.KindUnavailable, ErrRekeyDue)
+		if err := w.follow(ctx); err != nil {
+			return err
+		}
+		return briefly(t, p.bobs)
+	}))
 }
 
 // TestNothingIsSentWhileTheNextKeyIsRead: once a node has named a later epoch,
@@ -144,22 +149,24 @@ func TestAKeyThatCannotBeMade(t *testing.T) {
 			return core.Errorf(core.KindFailed, "not now")
 		}
 	})
-	ok(t, p.bobs.take(ctx(t)))
-	defer p.bobs.pass()
-	var last time.Duration
-	for try := 1; try <= 4; try++ {
-		p.bobs.mu.Lock()
-		p.bobs.count, p.bobs.duty.asked, p.bobs.duty.at = seal.MaxMessages, true, time.Time{}.Add(1)
-		p.bobs.mu.Unlock()
-		next := p.bobs.duties(ctx(t))
-		for range 3 {
-			p.bobs.duties(ctx(t))
+	ok(t, reconciling(t, p.bobs, func(ctx context.Context, w *reconciler) error {
+		var last time.Duration
+		for try := 1; try <= 4; try++ {
+			inLoop(t, p.bobs, func(l *roomLoop) {
+				l.sender.messages.Store(seal.MaxMessages)
+				l.rekey.asked, l.rekey.at = true, time.Time{}.Add(1)
+			})
+			next := w.makeDueKey(ctx)
+			for range 3 {
+				w.makeDueKey(ctx)
+			}
+			if tries != try || next <= last {
+				return core.Errorf(core.KindFailed, "after %d looks %d tries, and the next in %s, before %s", 4*try, tries, next, last)
+			}
+			last = next
 		}
-		if tries != try || next <= last {
-			t.Fatalf("after %d looks %d tries, and the next in %s, before %s", 4*try, tries, next, last)
-		}
-		last = next
-	}
+		return nil
+	}))
 }
 
 // movedRoom is ann's encrypted room as a legacy database has it: three have a
@@ -205,10 +212,9 @@ func TestMovedRoom(t *testing.T) {
 	}
 	events, told := eventsOf(t, ann), eventsOf(t, bob)
 	l.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.MustRekey = 0 } })
-	bobs.hint(control.Event{Kind: control.EventAsked, Room: "moved", User: bob.User()})
+	bobs.noteEvent(control.Event{Kind: control.EventAsked, Room: "moved", User: bob.User()})
 	await(t, told, func(RekeyAsked) bool { return true })
-	ok(t, bobs.take(ctx(t))) // he has looked to the end
-	bobs.pass()
+	stall(t, bobs)() // his reconciler has ended what it was doing
 	if at := must[control.RoomInfo](t)(ann.api.Room(ctx(t), "moved")).Room.Epoch; at != 4 {
 		t.Errorf("a key that nobody needs was made: epoch %d", at)
 	}
