@@ -186,7 +186,9 @@ func TestTogether(t *testing.T) {
 	var sub *nats.Subscription
 	inLoop(t, bobs, func(l *roomLoop) { sub = l.all })
 	library := &collector{room: bobs}
-	deliver := func(subject, text string) { library.onMessage(&nats.Msg{Subject: subject, Data: []byte(text), Sub: sub}) }
+	deliver := func(subject, text string) {
+		library.onMessage(&nats.Msg{Subject: subject, Data: []byte(text), Sub: sub})
+	}
 	say := func(text string) { deliver(room.subject, text) }
 	resume := stall(t, bobs) // who ann is cannot be read
 	defer resume()
