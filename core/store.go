@@ -55,10 +55,13 @@ type Store interface {
 	SetMemberRole(ctx context.Context, room RoomID, user UserID, role MemberRole) (Member, error)
 	// Member returns one active member. KindNotFound where they are not one.
 	Member(ctx context.Context, room RoomID, user UserID) (Member, error)
-	// RemoveMember takes somebody out of a room, or their invitation back. KindNotFound where there is neither.
-	RemoveMember(ctx context.Context, room RoomID, user UserID) error
+	// RemoveMember takes somebody out of a room, or their invitation back, and returns
+	// the record as it was before. KindNotFound where there is neither.
+	RemoveMember(ctx context.Context, room RoomID, user UserID) (before Member, err error)
 	// Members returns the active members of a room in the order of their ids. KindNotFound where there is no such room.
 	Members(ctx context.Context, room RoomID) ([]Member, error)
+	// MemberCount is how many active members and pending invitations a room has.
+	MemberCount(ctx context.Context, room RoomID) (members, invited int, err error)
 	// MemberCounts is how many active members each room has, in one pass; rooms without any may be missing.
 	MemberCounts(ctx context.Context) (map[RoomID]int, error)
 	// RoomsOf returns the rooms of which a user is an active member, in order.

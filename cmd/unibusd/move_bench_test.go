@@ -123,7 +123,7 @@ func changeRows(b *testing.B, path string) {
 		if err != nil || len(rooms) == 0 {
 			b.Fatal("a user without rooms", err)
 		}
-		if err := db.RemoveMember(b.Context(), rooms[0], user); err != nil {
+		if _, err := db.RemoveMember(b.Context(), rooms[0], user); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -196,16 +196,23 @@ func (c *Client) ask(ctx context.Context, t Target, v Verb, body []byte) (*nats.
 	return c.request(ctx, Subject(caller, t, v), v, body)
 }
 
-// request ends early where the server refuses the subject: it says so beside the
-// request, not as an answer to it.
+// request sends a request and returns the answer, if the session has not changed meanwhile.
 func (c *Client) request(ctx context.Context, subject string, v Verb, body []byte) (*nats.Msg, error) {
-	out, err := c.message(ctx, subject, v, body)
-	if err != nil {
-		return nil, err
-	}
+	return c.bind.Within(func() (*nats.Msg, error) {
+		out, err := c.message(ctx, subject, v, body)
+		if err != nil {
+			return nil, err
+		}
+		return c.send(ctx, out)
+	})
+}
+
+// send ends early where the server refuses the subject: it says so beside the
+// request, not as an answer to it.
+func (c *Client) send(ctx context.Context, out *nats.Msg) (*nats.Msg, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	give := func() { cancel(nats.ErrPermissionViolation) }
+	subject, give := out.Subject, func() { cancel(nats.ErrPermissionViolation) }
 	c.mu.Lock()
 	if c.pending[subject] == nil {
 		c.pending[subject] = map[*func()]bool{}
@@ -219,11 +226,7 @@ func (c *Client) request(ctx context.Context, subject string, v Verb, body []byt
 			delete(c.pending, subject)
 		}
 	}()
-	session := c.bind.Session()
 	msg, err := c.nc.RequestMsgWithContext(ctx, out)
-	if err == nil && c.bind.Session() != session { // whoever answers has not proven anything
-		return nil, nats.ErrConnectionReconnecting
-	}
 	if err != nil && errors.Is(context.Cause(ctx), nats.ErrPermissionViolation) {
 		return nil, nats.ErrPermissionViolation
 	}
@@ -292,7 +295,7 @@ func callError(v Verb, t Target, err error) error {
 			WithNext("`unibus-tui status` says why")
 	case errors.Is(err, nats.ErrPermissionViolation):
 		return core.Errorf(core.KindRefused, "this identity may not ask for %s", v).WithNext("use an identity of role %s", Rules()[v].Role)
-	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionReconnecting):
+	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed):
 		return core.Errorf(core.KindUnavailable, "no node answers: the connection is down").
 			WithNext("it is tried again by itself; see that unibusd runs on the nodes")
 	case Rules()[v].Acts():

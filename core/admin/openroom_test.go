@@ -29,7 +29,7 @@ func TestRoomIsOpenedAtOneEpoch(t *testing.T) {
 	onBothStores(t, func(t *testing.T, w *keyWorld) {
 		ctx := t.Context()
 		w.room(t, "r", 0, 1, 2)
-		must(t, w.store.RemoveMember(ctx, "r", w.people[2].ID))
+		must(t, errOf(w.store.RemoveMember(ctx, "r", w.people[2].ID)))
 		o, err := openRoom(ctx, &rekeyed{w.store, func() {
 			_, err := w.store.Rekey(ctx, "r", 1, []core.SealedKey{{Room: "r", User: w.people[0].ID, Box: []byte("box")}})
 			must(t, err)

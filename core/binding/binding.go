@@ -93,6 +93,18 @@ func (b *Binding) Proven() bool {
 	return b.proven == b.Session()
 }
 
+// Within runs ask, which looks at Proven and sends a request, and returns its answer.
+// The answer counts only if the session is the same before and after: otherwise a
+// server sent it that has proven nothing, and the error is nats.ErrConnectionReconnecting.
+func (b *Binding) Within(ask func() (*nats.Msg, error)) (*nats.Msg, error) {
+	session := b.Session()
+	msg, err := ask()
+	if err == nil && b.Session() != session {
+		return nil, nats.ErrConnectionReconnecting
+	}
+	return msg, err
+}
+
 // Changed says that the cluster proved another key than the one that is pinned.
 type Changed struct{ Pinned, Proven string }
 

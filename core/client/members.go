@@ -163,7 +163,7 @@ func (l *roomLoop) emit(e control.Event) {
 	}
 	switch e.Kind {
 	case control.EventMember:
-		if s.member && l.saved.Encrypted {
+		if e.Joined && s.member && l.saved.Encrypted {
 			l.noteKeyRequest(e.User, false)
 		}
 		l.c.events.emit(MemberChanged{Room: l.room.id, User: e.User, Active: s.member, Role: s.role, By: e.By})

@@ -64,11 +64,13 @@ func ask[Reply any](ctx context.Context, c *Client, m Method, req any) (Reply, e
 	var out Reply
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	msg, err := c.message(ctx, m, req)
-	if err != nil {
-		return out, err
-	}
-	answer, err := c.cfg.Conn.RequestMsgWithContext(ctx, msg)
+	answer, err := c.bind.Within(func() (*nats.Msg, error) {
+		msg, err := c.message(ctx, m, req)
+		if err != nil {
+			return nil, err
+		}
+		return c.cfg.Conn.RequestMsgWithContext(ctx, msg)
+	})
 	if err != nil {
 		return out, askError(m, err)
 	}
@@ -120,15 +122,20 @@ func (c *Client) message(ctx context.Context, m Method, req any) (*nats.Msg, err
 
 func askError(m Method, err error) error {
 	switch {
+	case errors.As(err, new(*core.Error)):
+		return err // it was not even sent
 	case errors.Is(err, nats.ErrNoResponders):
 		return core.Errorf(core.KindUnavailable, "no node that can be reached serves the control plane; %s was not done", m).
 			WithNext("try again; an operator sees why with `unibus-tui status`")
-	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionReconnecting):
+	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed):
 		return core.Errorf(core.KindUnavailable, "the connection is down: %s was not sent", m).WithNext("try again once it is back")
 	case errors.Is(err, nats.ErrMaxPayload):
 		return core.Errorf(core.KindInvalid, "the request %s is too large for a message", m).WithNext("send it in parts")
 	}
 	e := core.Errorf(core.KindUnavailable, "no answer to %s in time: %w", m, err)
+	if errors.Is(err, nats.ErrConnectionReconnecting) {
+		e = core.Errorf(core.KindUnavailable, "the answer to %s was dropped: the connection was renewed, and the new server had proven nothing", m)
+	}
 	if Rules()[m].Acts {
 		return e.WithNext("whether it took effect is not known: look before you try again")
 	}

@@ -90,7 +90,7 @@ type EventKind string
 // The kinds of events.
 const (
 	EventRoom    EventKind = "room"    // its name, state or owner changed
-	EventMember  EventKind = "member"  // somebody was invited, removed, has another role, or is active again as a user
+	EventMember  EventKind = "member"  // somebody joined, was removed, has another role, or is active again as a user
 	EventRekey   EventKind = "rekey"   // the room is at another epoch
 	EventBox     EventKind = "box"     // somebody was given the present key
 	EventRevoked EventKind = "revoked" // a member was revoked as a user
@@ -100,13 +100,14 @@ const (
 // Event is a hint that something is to be read again. It may be lost, and in the
 // modes off and soft it may be forged: what it says counts only once it was asked for.
 type Event struct {
-	V     int         `json:"v"`
-	Kind  EventKind   `json:"kind"`
-	Room  core.RoomID `json:"room"`
-	Epoch core.Epoch  `json:"epoch"`
-	User  core.UserID `json:"user,omitempty"` // whom it is about
-	By    core.UserID `json:"by"`             // "": an operator
-	At    core.Millis `json:"at"`
+	V      int         `json:"v"`
+	Kind   EventKind   `json:"kind"`
+	Room   core.RoomID `json:"room"`
+	Epoch  core.Epoch  `json:"epoch"`
+	User   core.UserID `json:"user,omitempty"`   // whom it is about
+	Joined bool        `json:"joined,omitempty"` // EventMember: User accepted an invitation, and has no key of the room yet
+	By     core.UserID `json:"by"`               // "": an operator
+	At     core.Millis `json:"at"`
 }
 
 // request and reply are the envelopes.

@@ -52,7 +52,7 @@ func (s *Service) keepInvitation(ctx context.Context, a *actor, m core.Member) (
 	if len(pending) > 0 && !mayTouch(a.standing, a.userAdmin(), pending[0].Role) {
 		return nil, a.outranked(pending[0].Role)
 	}
-	if err := s.mayInvite(ctx, a.store, a.id(), m.Room); err != nil {
+	if err := s.mayInvite(ctx, a.store, a.id(), m, len(pending) > 0); err != nil {
 		return nil, err
 	}
 	if err := a.store.PutMember(ctx, m); err != nil {
@@ -130,7 +130,7 @@ func (s *Service) accept(ctx context.Context, a *actor, req RoomRequest) (any, e
 	if err := s.notTooMany(ctx, a.store, m); err != nil {
 		return nil, err
 	}
-	s.announceMember(a, a.id())
+	s.announceMember(a, m, true)
 	return m, nil
 }
 
@@ -161,9 +161,5 @@ func (s *Service) decline(ctx context.Context, a *actor, req RoomRequest) (any, 
 	if err != nil {
 		return nil, err
 	}
-	if err := a.store.RemoveMember(ctx, m.Room, m.User); err != nil {
-		return nil, err
-	}
-	m.State = core.MemberRemoved
-	return m, nil
+	return s.takeOut(ctx, a, m)
 }

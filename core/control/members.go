@@ -54,8 +54,9 @@ func (a *actor) outranked(role core.MemberRole) error {
 		WithNext("an admin may bring in and remove plain members, the owner everybody; the owner stays until the room is handed over")
 }
 
-func (s *Service) announceMember(a *actor, user core.UserID) {
-	s.announce(Event{Kind: EventMember, Room: a.room.ID, Epoch: a.room.Epoch, User: user, By: a.id()})
+// announceMember tells a room that somebody in it has changed.
+func (s *Service) announceMember(a *actor, m core.Member, joined bool) {
+	s.announce(Event{Kind: EventMember, Room: m.Room, Epoch: a.room.Epoch, User: m.User, Joined: joined, By: a.id()})
 }
 
 // target is the active member that a request names, and its role.
@@ -110,15 +111,17 @@ func (s *Service) leaveRoom(ctx context.Context, a *actor, _ RoomRequest) (any, 
 	return s.takeOut(ctx, a, m)
 }
 
+// takeOut announces the removal of a member. The record as it was at the write
+// decides: an invitation that was read before may have been accepted meanwhile.
 func (s *Service) takeOut(ctx context.Context, a *actor, m core.Member) (core.Member, error) {
-	if err := a.store.RemoveMember(ctx, m.Room, m.User); err != nil {
+	m, err := a.store.RemoveMember(ctx, m.Room, m.User)
+	if err != nil {
 		return core.Member{}, err
 	}
-	was := m.State
-	if m.State = core.MemberRemoved; was == core.MemberInvited {
-		return m, nil // nobody in the room knew of it
+	if m.State == core.MemberActive { // the room knows nothing of invitations
+		s.announceMember(a, m, false)
 	}
-	s.announceMember(a, m.User)
+	m.State = core.MemberRemoved
 	return m, nil
 }
 
@@ -135,7 +138,7 @@ func (s *Service) role(ctx context.Context, a *actor, req RoleRequest) (any, err
 	if m, err = a.store.SetMemberRole(ctx, m.Room, m.User, req.Role); err != nil {
 		return nil, err
 	}
-	s.announceMember(a, m.User)
+	s.announceMember(a, m, false)
 	return m, nil
 }
 

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -75,23 +76,24 @@ func (s *Service) mayOwn(ctx context.Context, st core.Store, user core.UserID) e
 	return nil
 }
 
-// mayInvite refuses an invitation too many, by its inviter or into its room.
-func (s *Service) mayInvite(ctx context.Context, st core.Store, by core.UserID, room core.RoomID) error {
+// mayInvite refuses an invitation too many, by its inviter or into its room. One
+// that replaces a pending invitation of the same member takes that one's place.
+func (s *Service) mayInvite(ctx context.Context, st core.Store, by core.UserID, m core.Member, replaces bool) error {
 	sent, err := st.Invitations(ctx, core.InvitationFilter{By: by})
 	if err != nil {
 		return err
 	}
+	sent = slices.DeleteFunc(sent, func(i core.Member) bool { return i.Room == m.Room && i.User == m.User })
 	if len(sent) >= s.cfg.Quotas.Invitations {
 		return overQuota(by, len(sent), "invitations that nobody has answered yet", s.cfg.Quotas.Invitations).
 			WithNext("wait for answers, or take some back by removing who is invited; an operator can raise --quota-invitations")
 	}
-	members, err := st.Members(ctx, room)
-	if err != nil {
-		return err
+	if replaces {
+		return nil // the room does not grow by it
 	}
-	invited, err := st.Invitations(ctx, core.InvitationFilter{Room: room})
-	if n := len(members) + len(invited); err == nil && n >= s.cfg.Quotas.Members {
-		err = core.Errorf(core.KindRefused, "the room %s has %d members and invitations, and may have %d", room, n, s.cfg.Quotas.Members).
+	members, invited, err := st.MemberCount(ctx, m.Room)
+	if n := members + invited; err == nil && n >= s.cfg.Quotas.Members {
+		err = core.Errorf(core.KindRefused, "the room %s has %d members and invitations, and may have %d", m.Room, n, s.cfg.Quotas.Members).
 			WithNext("remove some, or go on in a second room; an operator can raise --quota-members")
 	}
 	return err

@@ -179,3 +179,19 @@ func TestHandingOverKeepsTheQuota(t *testing.T) {
 		t.Errorf("the third room is %s's (%v)", r.Owner, err)
 	}
 }
+
+// TestReplacedInvitationCountsOnce: an invitation to another role takes the place
+// of the one that is pending, so no quota is used up by it.
+func TestReplacedInvitationCountsOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Quotas = Quotas{Invitations: 1, Rooms: 9, Members: 2, Rekeys: 9, Bytes: 1 << 20}
+	room := w.room(t, false)
+	w.must(t, w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.other)})
+	w.must(t, w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.other), Role: core.MemberAdmin})
+	if m := w.must(t, w.other, MethodAccept, RoomRequest{room}).(core.Member); m.Role != core.MemberAdmin {
+		t.Errorf("accepted %+v", m)
+	}
+	_, err := w.do(w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.member)})
+	wantKind(t, "a third in a room of two", err, core.KindRefused)
+}

@@ -87,7 +87,7 @@ func (s *Service) notTooMany(ctx context.Context, st core.Store, m core.Member) 
 	if err != nil || len(rooms) <= MaxRooms {
 		return err
 	}
-	if err := st.RemoveMember(ctx, m.Room, m.User); err != nil && core.KindOf(err) != core.KindNotFound {
+	if _, err := st.RemoveMember(ctx, m.Room, m.User); err != nil && core.KindOf(err) != core.KindNotFound {
 		return err
 	}
 	return tooMany(m.User)

@@ -181,7 +181,7 @@ func TestMembershipChangeRenewsSession(t *testing.T) {
 		if !mayPublish(t, s.Conn, "unibus.room.plain."+a.Public()) || mayPublish(t, s.Conn, "unibus.room.plain."+b.Public()) || mayPublish(t, s.Conn, "unibus.room.else."+a.Public()) {
 			t.Error("the rights of the first session are wrong")
 		}
-		if err := store(t, c, 0).RemoveMember(t.Context(), "plain", id); err != nil {
+		if _, err := store(t, c, 0).RemoveMember(t.Context(), "plain", id); err != nil {
 			t.Fatal(err)
 		}
 		s.over(t, time.Second)

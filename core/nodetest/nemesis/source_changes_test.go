@@ -145,7 +145,7 @@ func (c *sourceWriter) remove(ctx context.Context, db *sqlite.Store) {
 		members, err := db.Members(each, r.ID)
 		if err == nil && len(members) > 0 {
 			user := members[len(members)-1].User
-			err = db.RemoveMember(each, r.ID, user)
+			_, err = db.RemoveMember(each, r.ID, user)
 			c.note("file removed", err, func() { c.removed[membership{r.ID, user}] = true })
 		}
 		cancel()

@@ -232,11 +232,15 @@ func (s *Store) index(ctx context.Context, m core.Member) error {
 	return err
 }
 
-// RemoveMember takes somebody out of a room, or their invitation back. The member
-// stays, in the state removed: nothing that decides is deleted.
-func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.UserID) error {
-	_, err := s.changeAndIndex(ctx, room, user, []core.MemberState{core.MemberActive, core.MemberInvited}, func(m *core.Member) { m.State = core.MemberRemoved })
-	return err
+// RemoveMember takes somebody out of a room, or their invitation back, and returns
+// the record as it was before. The member stays, in the state removed: nothing that
+// decides is deleted.
+func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.UserID) (before core.Member, err error) {
+	_, err = s.changeAndIndex(ctx, room, user, []core.MemberState{core.MemberActive, core.MemberInvited}, func(m *core.Member) {
+		before = cloneMember(*m)
+		m.State = core.MemberRemoved
+	})
+	return before, err
 }
 
 // changeAndIndex changes the record of somebody who is in one of some states, and the index after it.
@@ -342,6 +346,32 @@ func (s *Store) Members(ctx context.Context, room core.RoomID) ([]core.Member, e
 		return nil, err
 	}
 	return active, nil
+}
+
+// MemberCount is how many active members and pending invitations a room has: see core.Store.
+func (s *Store) MemberCount(ctx context.Context, room core.RoomID) (members, invited int, err error) {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer cancel()
+	if err := s.settled(ctx, core.TableMembers); err != nil {
+		return 0, 0, err
+	}
+	var bad error
+	err = s.follow[core.TableMembers].read(func(t *table) {
+		for user := range t.by[string(room)] {
+			switch r := t.records[string(room)+"."+user]; {
+			case r.err != nil:
+				bad = r.err
+			case r.member.State == core.MemberActive:
+				members++
+			case r.member.State == core.MemberInvited:
+				invited++
+			}
+		}
+	})
+	return members, invited, firstError(err, bad)
 }
 
 // MemberCounts is how many active members each room has; rooms without any are missing.

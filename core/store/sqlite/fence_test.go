@@ -47,7 +47,7 @@ func TestFenceAndLift(t *testing.T) {
 		for _, err := range []error{
 			st.AddUser(t.Context(), storetest.NewUser(t, "a")), errStatus, errRekey, errImport,
 			st.CreateRoom(t.Context(), storetest.NewRoom("q", u)), st.PutMember(t.Context(), member),
-			st.RemoveMember(t.Context(), member.Room, member.User), st.PutKey(t.Context(), key),
+			errOf(st.RemoveMember(t.Context(), member.Room, member.User)), st.PutKey(t.Context(), key),
 		} {
 			wantKind(t, err, core.KindUnavailable, "the control plane is moving")
 		}

@@ -135,7 +135,7 @@ func TestAWriteWithoutItsEffectIsAnError(t *testing.T) {
 			return err
 		}},
 		"remove": {"AFTER DELETE ON members BEGIN INSERT INTO members SELECT 'r', OLD.user_id, OLD.role, NULL, NULL, 1; END", func(s *Store) error {
-			return s.RemoveMember(t.Context(), "r", owner.ID)
+			return errOf(s.RemoveMember(t.Context(), "r", owner.ID))
 		}},
 		"give": {"AFTER INSERT ON room_keys BEGIN UPDATE room_keys SET box = X'00'; END", func(s *Store) error {
 			return s.PutKey(t.Context(), key)

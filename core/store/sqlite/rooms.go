@@ -137,21 +137,25 @@ func (s *Store) Invitations(ctx context.Context, f core.InvitationFilter) (all [
 
 // RemoveMember takes somebody out of a room, or their invitation back: see
 // core.Store. Version 1 forgets them, version 2 keeps them as removed.
-func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.UserID) error {
-	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.UserID) (before core.Member, err error) {
+	err = s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		in := "(" + s.layout().active + " OR " + s.layout().invited() + ")"
+		if before, err = s.layout().memberIn(ctx, tx, room, user, in); err != nil {
+			return err
+		}
 		remove := "DELETE FROM members " + whereMember
 		if s.layout().states() {
-			remove = "UPDATE members SET state = '" + string(core.MemberRemoved) + "' " + whereMember + " AND (" + s.layout().active + " OR " + s.layout().invited() + ")"
+			remove = "UPDATE members SET state = '" + string(core.MemberRemoved) + "' " + whereMember + " AND " + in
 		}
-		n, err := change(ctx, tx, remove, string(room), string(user))
-		if err == nil && n == 0 {
-			err = core.Errorf(core.KindNotFound, "%s is not a member of the room %s", user, room)
-		}
-		if err != nil {
+		if _, err := change(ctx, tx, remove, string(room), string(user)); err != nil {
 			return err
 		}
 		return s.layout().confirmRemoved(ctx, tx, room, user)
 	})
+	if err != nil {
+		return core.Member{}, err
+	}
+	return before, nil
 }
 
 // Members returns the members of a room: see core.Store.
@@ -317,6 +321,15 @@ func optionalBytes(b []byte) any {
 		return nil
 	}
 	return b
+}
+
+// MemberCount is how many active members and pending invitations a room has: see core.Store.
+func (s *Store) MemberCount(ctx context.Context, room core.RoomID) (members, invited int, err error) {
+	count := func(where string) string { return "coalesce(sum(" + where + "), 0)" }
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, "SELECT "+count(s.layout().active)+", "+count(s.layout().invited())+" FROM members WHERE room_id = ?", string(room)).Scan(&members, &invited)
+	})
+	return members, invited, err
 }
 
 // MemberCounts is how many members each room has: see core.Store.

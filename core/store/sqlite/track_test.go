@@ -81,7 +81,7 @@ func TestTrackAndUntrack(t *testing.T) {
 		u := storetest.NewUser(t, "new")
 		must(t, s.AddUser(t.Context(), u))
 		must(t, s.Track(t.Context())) // the log goes on
-		must(t, s.RemoveMember(t.Context(), in.Members[0].Room, in.Members[0].User))
+		must(t, errOf(s.RemoveMember(t.Context(), in.Members[0].Room, in.Members[0].User)))
 		m := in.Members[0]
 		want := map[core.Table][]string{
 			core.TableUsers: {string(u.ID)}, core.TableMembers: {string(m.Room) + "." + string(m.User)},
@@ -347,7 +347,7 @@ func TestTrackUnderFence(t *testing.T) {
 		must(t, s.AddUser(t.Context(), storetest.NewUser(t, "before")))
 		want := changed(t, s)
 		must(t, s.Fence(t.Context()))
-		wantKind(t, s.RemoveMember(t.Context(), in.Members[0].Room, in.Members[0].User), core.KindUnavailable)
+		wantKind(t, errOf(s.RemoveMember(t.Context(), in.Members[0].Room, in.Members[0].User)), core.KindUnavailable)
 		for _, st := range []string{"DELETE FROM users", "INSERT OR REPLACE INTO rooms SELECT * FROM rooms", "UPDATE OR IGNORE members SET role = 'admin'"} {
 			if raw(t, s.Path(), st) == nil {
 				t.Errorf("%s passed the fence", st)

@@ -51,7 +51,7 @@ func testRoomKeys(t *testing.T, s core.Store) {
 	equal(t, "who is left", []core.UserID{c.ID}, r.CanRekey(active(a.ID)))
 	equal(t, "a revoked one needs no key", []core.UserID{}, r.Unkeyed(active(b.ID)))
 
-	ok(t, "RemoveMember", s.RemoveMember(ctx, "r", c.ID))
+	ok(t, "RemoveMember", errOf(s.RemoveMember(ctx, "r", c.ID)))
 	r = surveyed(t, s, "r")
 	equal(t, "after a removal", []core.UserID{c.ID}, r.MustRekey(active()))
 	equal(t, "who may rekey now", []core.UserID{a.ID}, r.CanRekey(active()))

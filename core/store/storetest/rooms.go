@@ -75,9 +75,11 @@ func testMembers(t *testing.T, s core.Store) {
 	want[1].Role = core.MemberAdmin
 	ok(t, "PutMember again", s.PutMember(ctx, want[1]))
 	members("Members with a changed role", want)
-	ok(t, "RemoveMember", s.RemoveMember(ctx, "r", b.ID))
+	before, err := s.RemoveMember(ctx, "r", b.ID)
+	ok(t, "RemoveMember", err)
+	equal(t, "the state before", core.MemberActive, before.State)
 	members("Members after a removal", []core.Member{want[0], want[2]})
-	wantKind(t, "RemoveMember twice", s.RemoveMember(ctx, "r", b.ID), core.KindNotFound)
+	wantKind(t, "RemoveMember twice", errOf(s.RemoveMember(ctx, "r", b.ID)), core.KindNotFound)
 	ok(t, "PutMember of a removed one", s.PutMember(ctx, want[1]))
 	members("Members after a return", want)
 	odd := NewMember("r", c.ID)
@@ -92,8 +94,8 @@ func testMembersNotFound(t *testing.T, s core.Store) {
 	seedRoom(t, s, "r", a.ID)
 	wantKind(t, "PutMember in no room", s.PutMember(ctx, NewMember("none", a.ID)), core.KindNotFound)
 	wantKind(t, "PutMember of a stranger", s.PutMember(ctx, NewMember("r", NewUserID(t))), core.KindNotFound)
-	wantKind(t, "RemoveMember from no room", s.RemoveMember(ctx, "none", a.ID), core.KindNotFound)
-	wantKind(t, "RemoveMember of no member", s.RemoveMember(ctx, "r", b.ID), core.KindNotFound)
+	wantKind(t, "RemoveMember from no room", errOf(s.RemoveMember(ctx, "none", a.ID)), core.KindNotFound)
+	wantKind(t, "RemoveMember of no member", errOf(s.RemoveMember(ctx, "r", b.ID)), core.KindNotFound)
 	_, err := s.Members(ctx, "none")
 	wantKind(t, "Members of no room", err, core.KindNotFound)
 }
@@ -105,7 +107,7 @@ func testRoomsOf(t *testing.T, s core.Store) {
 		seedRoom(t, s, id, a.ID)
 		ok(t, "PutMember", s.PutMember(ctx, NewMember(id, b.ID)))
 	}
-	ok(t, "RemoveMember", s.RemoveMember(ctx, "x", b.ID))
+	ok(t, "RemoveMember", errOf(s.RemoveMember(ctx, "x", b.ID)))
 	rooms := func(user core.UserID, want ...core.RoomID) {
 		t.Helper()
 		got, err := s.RoomsOf(ctx, user)
@@ -169,7 +171,7 @@ func testMemberRole(t *testing.T, s core.Store) {
 	wantKind(t, "an unknown role", err, core.KindInvalid)
 	_, err = s.SetMemberRole(ctx, "r", c.ID, core.MemberAdmin)
 	wantKind(t, "the role of no member", err, core.KindNotFound)
-	ok(t, "RemoveMember", s.RemoveMember(ctx, "r", b.ID))
+	ok(t, "RemoveMember", errOf(s.RemoveMember(ctx, "r", b.ID)))
 	_, err = s.SetMemberRole(ctx, "r", b.ID, core.MemberMember)
 	wantKind(t, "the role of a removed member", err, core.KindNotFound)
 	_, err = s.Member(ctx, "r", b.ID)

@@ -65,7 +65,7 @@ func testImportOverwrites(t *testing.T, s core.Store) {
 	}
 
 	m := want.Members[0]
-	ok(t, "RemoveMember", s.RemoveMember(ctx, m.Room, m.User))
+	ok(t, "RemoveMember", errOf(s.RemoveMember(ctx, m.Room, m.User)))
 	written, err = s.Import(ctx, want)
 	if err != nil || written == 0 {
 		t.Errorf("Import over a removed member wrote %d, %v", written, err)

@@ -47,7 +47,7 @@ func testRemovedMembers(t *testing.T, s core.Store) {
 	gone.Proof, gone.InvitedBy = []byte{}, text("somebody")
 	ok(t, "PutMember", s.PutMember(ctx, NewMember("r", a.ID)))
 	ok(t, "PutMember", s.PutMember(ctx, gone))
-	ok(t, "RemoveMember", s.RemoveMember(ctx, "r", b.ID))
+	ok(t, "RemoveMember", errOf(s.RemoveMember(ctx, "r", b.ID)))
 	gone.State = core.MemberRemoved
 	want := core.Snapshot{Members: []core.Member{NewMember("r", a.ID), gone}}
 	want.Sort()
@@ -59,7 +59,7 @@ func testRemovedMembers(t *testing.T, s core.Store) {
 	if n, err := s.Counts(ctx); err != nil || n.Members != 1 {
 		t.Errorf("Counts: %+v, %v, want 1 member", n, err)
 	}
-	wantKind(t, "RemoveMember twice", s.RemoveMember(ctx, "r", b.ID), core.KindNotFound)
+	wantKind(t, "RemoveMember twice", errOf(s.RemoveMember(ctx, "r", b.ID)), core.KindNotFound)
 }
 
 func testExportInvitations(t *testing.T, s core.Store) {
