@@ -22,7 +22,7 @@ type Client struct {
 	timing timing
 	events eventFeed
 
-	// wrap lets tests put a lying service in between.
+	// wrap lets tests put another control service in between.
 	wrap func(controlAPI) controlAPI
 
 	id      keys.Identity
@@ -33,28 +33,28 @@ type Client struct {
 	kem     *seal.KEM
 	session *sessionTracker
 
-	life           context.Context // ends with Close; the parent of everything that runs by itself
+	life           context.Context // ends with Close; the parent of every goroutine of the client
 	end            context.CancelFunc
 	work           sync.WaitGroup
 	requestSlots   chan struct{} // bounds the requests under way
-	sessionRenewed chan struct{} // the session is another one
+	sessionRenewed chan struct{} // another session has begun
 
-	opening sync.Mutex // held by Open, and by Close while it tears down
-	down    bool       // of who holds opening: everything is torn down
+	openLock sync.Mutex // held by Open, and by Close while it tears down
+	tornDown bool       // guarded by openLock
 
-	mu     sync.Mutex
-	state  state
-	ready  bool // Open has come to its end: what it found does not change any more
-	rooms  map[core.RoomID]*Room
-	member map[core.RoomID]bool // whose member this user is known to be
-	own    seal.KEMKey          // as others have it
+	mu       sync.Mutex
+	state    state
+	hasBegun bool // Open has succeeded once: its results do not change any more
+	rooms    map[core.RoomID]*Room
+	memberOf map[core.RoomID]bool // the rooms of this user, as they were read last
+	ownKEM   seal.KEMKey          // as it is published
 }
 
 // state is how far a client has come.
 type state int
 
 const (
-	made state = iota
+	created state = iota
 	opening
 	opened
 	ended
@@ -68,19 +68,19 @@ func New(cfg Config) *Client {
 	cfg = cfg.withDefaults()
 	c := &Client{
 		cfg: cfg, log: cfg.Log, timing: defaultTiming(), events: eventFeed{readers: map[*queue[Event]]struct{}{}}, session: newSessionTracker(),
-		requestSlots: make(chan struct{}, maxRequests), sessionRenewed: make(chan struct{}, 1), rooms: map[core.RoomID]*Room{}, member: map[core.RoomID]bool{},
+		requestSlots: make(chan struct{}, maxRequests), sessionRenewed: make(chan struct{}, 1), rooms: map[core.RoomID]*Room{}, memberOf: map[core.RoomID]bool{},
 	}
 	c.life, c.end = context.WithCancel(context.Background())
 	return c
 }
 
-// Open reads the files, connects, and publishes this user's encryption key where
-// it is not published yet. KindInvalid for the configuration, KindRefused where
-// the seed or the user is, KindUnavailable where no node answers within Connect.
-// A client that did not open is closed.
+// Open reads the files, connects, and publishes this user's encryption key unless
+// it is published. KindInvalid for the configuration, KindRefused for the seed or
+// the user, KindUnavailable if no node answers within Connect. A failed Open closes
+// the client.
 func (c *Client) Open(ctx context.Context) error {
-	c.opening.Lock()
-	defer c.opening.Unlock()
+	c.openLock.Lock()
+	defer c.openLock.Unlock()
 	c.mu.Lock()
 	was := c.state
 	c.state = max(was, opening)
@@ -100,7 +100,7 @@ func (c *Client) Open(ctx context.Context) error {
 		c.state = ended
 		c.mu.Unlock()
 		if e := c.tearDown(); e != nil {
-			c.log.Warn("a client that could not be opened left something behind", "error", e)
+			c.log.Warn("a client that could not be opened did not close cleanly", "error", e)
 		}
 	}
 	return err
@@ -140,13 +140,13 @@ func (c *Client) open(ctx context.Context) error {
 		return closedError("client")
 	}
 	c.mu.Lock()
-	c.state, c.ready = max(c.state, opened), true
+	c.state, c.hasBegun = max(c.state, opened), true
 	c.mu.Unlock()
 	return nil
 }
 
-// Close ends the connection and everything that runs, keeps what is known, and
-// lets another process have the directory. Twice is harmless.
+// Close ends the connection and every goroutine, saves the state of the rooms, and
+// unlocks the directory. Closing twice is harmless.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	was := c.state
@@ -155,20 +155,21 @@ func (c *Client) Close() error {
 	if was == ended {
 		return nil
 	}
-	if !c.opening.TryLock() { // it is not open yet, and will not be
+	if !c.openLock.TryLock() { // Open is under way, and fails
 		c.end()
-		c.opening.Lock()
+		c.openLock.Lock()
 	}
-	defer c.opening.Unlock()
+	defer c.openLock.Unlock()
 	return c.tearDown()
 }
 
-// tearDown ends what was begun, once. The caller has set the state, and holds opening.
+// tearDown closes what Open has opened, once. The caller has set the state, and
+// holds openLock.
 func (c *Client) tearDown() error {
-	if c.down {
+	if c.tornDown {
 		return nil
 	}
-	c.down = true
+	c.tornDown = true
 	c.mu.Lock()
 	rooms := c.rooms
 	c.rooms = map[core.RoomID]*Room{}
@@ -178,8 +179,8 @@ func (c *Client) tearDown() error {
 	}
 	c.end()
 	if c.nc != nil {
-		if c.nc.IsConnected() { // where there is no node it is lost either way
-			_ = c.nc.FlushTimeout(time.Second) // what was sent is on its way
+		if c.nc.IsConnected() {
+			_ = c.nc.FlushTimeout(time.Second) // without a node the last messages are lost either way
 		}
 		c.nc.Close()
 	}
@@ -194,7 +195,8 @@ func (c *Client) tearDown() error {
 	return errors.Join(err, c.dir.close(err == nil))
 }
 
-// spawn runs f until the client is closed; false where it is.
+// spawn runs f in a goroutine that Close waits for. It returns false once the
+// client is closed.
 func (c *Client) spawn(f func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -213,7 +215,7 @@ func (c *Client) User() core.UserID {
 	return c.me
 }
 
-// Connected is the name of the node that the client talks to, "" while it talks to none.
+// Connected is the name of the connected node, "" while there is none.
 func (c *Client) Connected() string {
 	if !c.hasOpened() || c.nc == nil || !c.nc.IsConnected() {
 		return ""
@@ -221,8 +223,8 @@ func (c *Client) Connected() string {
 	return c.nc.ConnectedServerName()
 }
 
-// Flush waits until the connected node has everything that was sent. What was
-// sent in a session that is lost may be lost with it.
+// Flush waits until the connected node has all messages that were sent. Messages
+// of a session that is lost may be lost with it.
 func (c *Client) Flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
@@ -230,12 +232,12 @@ func (c *Client) Flush(ctx context.Context) error {
 		return err
 	}
 	if err := c.nc.FlushWithContext(ctx); err != nil {
-		return newFault(core.KindUnavailable, ErrOffline, "no node has confirmed what was sent: %s", errorText(err))
+		return newFault(core.KindUnavailable, ErrOffline, "no node has confirmed the messages that were sent: %s", errorText(err))
 	}
 	return nil
 }
 
-// run reads anew what may have changed while there was no session.
+// run reads the list of rooms again after each new session.
 func (c *Client) run() {
 	for {
 		select {
@@ -244,65 +246,65 @@ func (c *Client) run() {
 		case <-c.sessionRenewed:
 		}
 		for c.refreshRooms(c.life, true) != nil && sleep(c.life, jittered(maxRetryWait)) { // each failure took Timeout, or was the end of a session
-			c.log.Warn("the rooms could not be read after the session was renewed; it is tried again")
+			c.log.Warn("the list of rooms could not be read after the session was renewed; trying again")
 		}
 	}
 }
 
-// refreshRooms compares this user's rooms with those that are known, and tells of the difference.
-func (c *Client) refreshRooms(ctx context.Context, tell bool) error {
+// refreshRooms reads this user's rooms. With emit it emits events for the difference.
+func (c *Client) refreshRooms(ctx context.Context, emit bool) error {
 	rooms, err := request(ctx, c, readOnly, func(ctx context.Context) ([]core.Room, error) { return c.api.Rooms(ctx) })
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
-	before := c.member
-	c.member = make(map[core.RoomID]bool, len(rooms))
+	before := c.memberOf
+	c.memberOf = make(map[core.RoomID]bool, len(rooms))
 	var events []Event
 	for _, r := range rooms {
-		c.member[r.ID] = true
+		c.memberOf[r.ID] = true
 		if !before[r.ID] {
 			events = append(events, Joined{r})
 		}
 	}
 	for id := range before {
-		if !c.member[id] {
+		if !c.memberOf[id] {
 			events = append(events, Left{id})
 		}
 	}
 	c.mu.Unlock()
 	for _, e := range events {
-		if tell {
+		if emit {
 			c.events.emit(e)
 		}
 	}
 	return nil
 }
 
-// publishKEMKey sees to it that others can seal to this user's key: once a key is
-// lost, or a node shows none or another one, the present one is published again.
+// publishKEMKey publishes this user's encryption key unless the published one is
+// the same. It replaces the key of a lost directory, and one that a node has swapped.
 func (c *Client) publishKEMKey(ctx context.Context) error {
-	mine, err := request(ctx, c, readOnly, func(ctx context.Context) (control.Profile, error) { return c.api.User(ctx, c.me) })
+	profile, err := request(ctx, c, readOnly, func(ctx context.Context) (control.Profile, error) { return c.api.User(ctx, c.me) })
 	if err != nil {
 		return err
 	}
 	var after core.Millis
-	if len(mine.KEMKey) > 0 {
-		shown, err := seal.ParseKEMKey(c.me, mine.KEMKey)
+	if len(profile.KEMKey) > 0 {
+		shown, err := seal.ParseKEMKey(c.me, profile.KEMKey)
 		if err == nil && shown.Hash == c.kem.Hash() {
-			if err = c.dir.follows(shown); err == nil {
-				c.setOwn(shown)
+			if err = c.dir.checkPeerKey(shown); err == nil {
+				c.setOwnKey(shown)
 				return nil
 			}
 		}
 		if err != nil {
 			c.reportSuspicion("", err)
 		} else {
-			c.log.Warn("another encryption key of this user was published; this one takes its place", "user", c.me)
+			c.log.Warn("another encryption key of this user was published; this client replaces it", "user", c.me)
 			after = shown.Time
 		}
 	}
-	if known, ok := c.dir.known(c.me); ok {
+	if known, ok := c.dir.peer(c.me); ok {
 		after = max(after, known.Time)
 	}
 	key, err := c.kem.Publish(c.id, max(core.MillisOf(time.Now()), after+1)) // a clock that is behind must not look like a rollback
@@ -316,25 +318,26 @@ func (c *Client) publishKEMKey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.setOwn(published)
-	return errors.Join(c.dir.follows(published), c.dir.savePeers())
+	c.setOwnKey(published)
+	return errors.Join(c.dir.checkPeerKey(published), c.dir.savePeers())
 }
 
-func (c *Client) setOwn(k seal.KEMKey) {
+func (c *Client) setOwnKey(k seal.KEMKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.own = k
+	c.ownKEM = k
 }
 
-// ownKey is what a room's key is sealed to for this user.
+// ownKey is the key that a room's key is sealed to for this user.
 func (c *Client) ownKey() seal.KEMKey {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.own
+	return c.ownKEM
 }
 
-// reportSuspicion tells of what does not fit.
+// reportSuspicion logs and emits that a node or member showed something that
+// contradicts the known state.
 func (c *Client) reportSuspicion(room core.RoomID, err error) {
-	c.log.Warn("what was shown does not fit what is known", "room", room, "error", err)
+	c.log.Warn("a node or member showed something that contradicts the known state", "room", room, "error", err)
 	c.events.emit(Suspicion{room, err})
 }

@@ -16,7 +16,7 @@ import (
 	"unibus/core/control"
 )
 
-// broadcast wakes everybody who waits for a change.
+// broadcast wakes every goroutine that waits for a change.
 type broadcast struct {
 	mu sync.Mutex
 	ch chan struct{}
@@ -24,7 +24,7 @@ type broadcast struct {
 
 func newBroadcast() *broadcast { return &broadcast{ch: make(chan struct{})} }
 
-// changed is closed at the next change.
+// changes returns a channel that is closed at the next change.
 func (b *broadcast) changes() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -38,17 +38,18 @@ func (b *broadcast) notify() {
 	b.ch = make(chan struct{})
 }
 
-// sessionTracker is what is known of the connection. Each session has a number: what a
-// node allows is decided when a session begins.
+// sessionTracker tracks the sessions of the connection. Each has a number: a node
+// decides the permissions when a session begins.
 type sessionTracker struct {
 	*broadcast
 	mu      sync.Mutex
-	session uint64        // the last one
+	last    uint64        // the last session
 	current atomic.Uint64 // the session, 0 while there is none; changed under mu, read at each message
 	lost    chan struct{} // closed when the session ends
-	since   time.Time     // nodes refuse this user since then, and last did so then
-	last    time.Time
-	denied  error // they do for good, as far as can be told
+
+	refusedSince time.Time // nodes have refused this user since then
+	refusedLast  time.Time // and did so last
+	refused      error     // they go on, so calls fail at once
 }
 
 func newSessionTracker() *sessionTracker {
@@ -59,10 +60,10 @@ func (l *sessionTracker) set(up bool) {
 	l.mu.Lock()
 	switch was := l.current.Load() > 0; {
 	case up && !was:
-		l.session++
-		l.current.Store(l.session)
+		l.last++
+		l.current.Store(l.last)
 		l.lost = make(chan struct{})
-		l.since, l.last, l.denied = time.Time{}, time.Time{}, nil
+		l.refusedSince, l.refusedLast, l.refused = time.Time{}, time.Time{}, nil
 	case was && !up:
 		l.current.Store(0)
 		close(l.lost)
@@ -71,40 +72,40 @@ func (l *sessionTracker) set(up bool) {
 	l.notify()
 }
 
-// now is the session, 0 while there is none, and what is closed when it ends.
+// now is the session, 0 while there is none, and a channel that is closed when it ends.
 func (l *sessionTracker) now() (session uint64, lost <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.current.Load(), l.lost
 }
 
-// refuse notes that a node has just refused this user. It is true once, when
-// that has gone on for so long that it is said to everybody who waits.
-func (l *sessionTracker) refuse(now time.Time, patience time.Duration, why error) bool {
+// noteRefusal notes that a node has just refused this user. It returns true once,
+// when refusals have continued for so long that waiting calls are to fail.
+func (l *sessionTracker) noteRefusal(now time.Time, patience time.Duration, why error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.current.Load() > 0 || l.denied != nil {
+	if l.current.Load() > 0 || l.refused != nil {
 		return false
 	}
-	if now.Sub(l.last) > max(patience, absentAfter) { // the first, or the first of nodes that were away
-		l.since = now
+	if now.Sub(l.refusedLast) > max(patience, absentAfter) { // the first one, or the first one after the nodes were down
+		l.refusedSince = now
 	}
-	l.last = now
-	if now.Sub(l.since) < patience {
+	l.refusedLast = now
+	if now.Sub(l.refusedSince) < patience {
 		return false
 	}
-	l.denied = why
+	l.refused = why
 	return true
 }
 
-// refusal is why there will be no session, as far as can be told; nil where there may be one soon.
+// refusal is why there will be no session; nil if there may be one soon.
 func (l *sessionTracker) refusal() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.denied
+	return l.refused
 }
 
-// wait returns the session once there is one. ErrRefused where the nodes refuse this user.
+// wait returns the session once there is one. ErrRefused if the nodes refuse this user.
 func (l *sessionTracker) wait(ctx context.Context) (uint64, error) {
 	for {
 		changed := l.changes()
@@ -124,23 +125,23 @@ func (l *sessionTracker) wait(ctx context.Context) (uint64, error) {
 
 func offlineError(err error) error {
 	return newFault(core.KindUnavailable, ErrOffline, "there is no connection to a node: %s", errorText(err)).
-		WithNext("it is being made again; try again, and see that a node runs")
+		WithNext("the client reconnects by itself; check that a node runs, and try again")
 }
 
-// A node that hangs is noticed after pingInterval*(maxPingsOut+1), or where it takes
-// nothing any more after writeTimeout: as long as a write waits for it, everything does.
+// A node that hangs is detected after pingInterval*(maxPingsOut+1), or after
+// writeTimeout if it reads nothing: every call waits for a blocked write.
 const (
 	writeTimeout = pingInterval * maxPingsOut
 	pingInterval = 2 * time.Second
 	maxPingsOut  = 2
 	dialTimeout  = 2 * time.Second
-	minDialWait  = 100 * time.Millisecond // what others say meanwhile is missed
+	minDialWait  = 100 * time.Millisecond // messages are missed meanwhile
 	maxDialWait  = 1600 * time.Millisecond
-	refusalGrace = 2 * time.Second                 // a node without a control plane denies everybody for a moment
-	absentAfter  = 2 * (maxDialWait + dialTimeout) // nodes that have refused nobody for so long were not there
+	refusalGrace = 2 * time.Second                 // a node without a control plane refuses every user for a moment
+	absentAfter  = 2 * (maxDialWait + dialTimeout) // nodes that have refused no login for so long were down
 )
 
-// connect tries all servers, again and again, for as long as Connect allows.
+// connect tries all servers again and again, until Connect is over.
 func (c *Client) connect(ctx context.Context) error {
 	opts, err := c.options()
 	if err != nil {
@@ -155,7 +156,7 @@ func (c *Client) connect(ctx context.Context) error {
 			c.nc = nc
 			return nil
 		}
-		if last == nil || ctx.Err() == nil { // else what a node said before the time was over
+		if last == nil || ctx.Err() == nil { // else the error of a node from before the timeout
 			last = c.connectError(err)
 		}
 		if core.KindOf(last) != core.KindUnavailable && time.Since(begin) > refusalGrace || !sleep(ctx, minDialWait) {
@@ -164,24 +165,24 @@ func (c *Client) connect(ctx context.Context) error {
 	}
 }
 
-// dial connects, and gives up when ctx ends, which the library does not: what
-// it still brings then is closed.
+// dial connects, and gives up when ctx ends, which the library does not. It closes a
+// connection that comes later.
 func dial(ctx context.Context, servers string, opts []nats.Option) (*nats.Conn, error) {
 	type result struct {
 		nc  *nats.Conn
 		err error
 	}
-	come := make(chan result, 1)
+	dialed := make(chan result, 1)
 	go func() {
 		nc, err := nats.Connect(servers, opts...)
-		come <- result{nc, err}
+		dialed <- result{nc, err}
 	}()
 	select {
-	case r := <-come:
+	case r := <-dialed:
 		return r.nc, r.err
 	case <-ctx.Done():
 		go func() {
-			if r := <-come; r.err == nil {
+			if r := <-dialed; r.err == nil {
 				r.nc.Close()
 			}
 		}()
@@ -197,11 +198,11 @@ func (c *Client) options() ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name(c.cfg.Name), nats.Nkey(c.id.Public(), c.id.Sign), nats.CustomInboxPrefix(control.InboxPrefix(c.id.Public())),
 		nats.Timeout(min(dialTimeout, c.cfg.Connect)), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPingsOut),
-		nats.FlusherTimeout(writeTimeout), nats.ReconnectOnFlusherError(), // what was not written is gone: a session that goes on would hide that
+		nats.FlusherTimeout(writeTimeout), nats.ReconnectOnFlusherError(), // unwritten messages are lost, and a session that continues would hide that
 		nats.MaxReconnects(-1), nats.CustomReconnectDelay(dialWait), nats.IgnoreAuthErrorAbort(),
-		nats.ReconnectBufSize(-1),                                  // nothing is sent later than its caller knows of
-		nats.PermissionErrOnSubscribe(true), nats.SyncQueueLen(16), // the library makes room for so many at once; here only probes need it
-		nats.ConnectHandler(func(*nats.Conn) { c.session.set(true) }), // comes before what happens to the connection later
+		nats.ReconnectBufSize(-1),                                  // a message is never sent after Send has returned an error
+		nats.PermissionErrOnSubscribe(true), nats.SyncQueueLen(16), // the library allocates so many; only probes use it here
+		nats.ConnectHandler(func(*nats.Conn) { c.session.set(true) }), // is called before the other handlers
 		nats.DisconnectErrHandler(c.onDisconnect), nats.ReconnectHandler(c.onReconnect), nats.ErrorHandler(c.onAsyncError),
 	}
 	if c.cfg.NoEcho {
@@ -216,7 +217,7 @@ func (c *Client) options() ([]nats.Option, error) {
 	return opts, nil
 }
 
-// dialWait is how long to wait once all servers were tried.
+// dialWait is the wait after all servers were tried.
 func dialWait(rounds int) time.Duration {
 	wait := min(minDialWait<<min(max(rounds-1, 0), 8), maxDialWait)
 	return wait/2 + rand.N(wait/2)
@@ -227,7 +228,7 @@ func (c *Client) connectError(err error) error {
 	var unknownCA *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), strings.Contains(err.Error(), "Authorization Violation"):
-		return c.refused()
+		return c.refusedError()
 	case errors.As(err, &unknownCA):
 		return core.Errorf(core.KindRefused, "the certificate of %s is not trusted: %v", at, unknownCA.Err).
 			WithNext("set CA to the authority's certificate")
@@ -238,21 +239,21 @@ func (c *Client) connectError(err error) error {
 	return core.Errorf(core.KindUnavailable, "no answer from %s: %s", at, errorText(err)).WithNext("check the addresses, and that unibusd runs there")
 }
 
-// refused says that the nodes do not want this user. They cannot say why.
-func (c *Client) refused() error {
-	return newFault(core.KindRefused, ErrRefused, "%s: no node there that answers admits %s", strings.Join(c.cfg.Servers, ", "), c.me).
-		WithNext("ask an administrator whether the user is known and active; it is tried again all the time")
+// refusedError says that the nodes refuse this user. They do not say why.
+func (c *Client) refusedError() error {
+	return newFault(core.KindRefused, ErrRefused, "%s: the nodes refuse %s", strings.Join(c.cfg.Servers, ", "), c.me).
+		WithNext("ask an administrator whether the user is known and active; the client keeps trying")
 }
 
-// errorText is an error's text without its library's name.
+// errorText is an error's text without the library's name.
 func errorText(err error) string {
 	switch {
 	case err == nil:
-		return "it has just ended"
+		return "the session has just ended"
 	case errors.Is(err, context.DeadlineExceeded):
-		return "not in time"
+		return "timeout"
 	case errors.Is(err, context.Canceled):
-		return "given up by the caller"
+		return "canceled by the caller"
 	}
 	return strings.TrimPrefix(err.Error(), "nats: ")
 }
@@ -279,25 +280,25 @@ func (c *Client) onReconnect(nc *nats.Conn) {
 	}
 }
 
-// onAsyncError is told what a node refuses beside the conversation.
+// onAsyncError is the library's handler for errors that belong to no call.
 func (c *Client) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	switch {
 	case errors.Is(err, nats.ErrSlowConsumer):
 		c.each(func(r *Room) { r.onSlowConsumer(sub) })
 	case errors.Is(err, nats.ErrPermissionViolation):
-		c.each(func(r *Room) { r.onPublishRefused(err) }) // what may not be heard is found out by a probe
+		c.each(func(r *Room) { r.onPublishRefused(err) }) // a probe finds out whether a subscription is allowed
 	case errors.Is(err, nats.ErrAuthorization):
 		c.onRefused()
 	default:
-		c.log.Warn("the connection complains", "error", err)
+		c.log.Warn("the connection reported an error", "error", err)
 	}
 }
 
-// onRefused is told each time that a node refuses this user. A node without a
-// control plane refuses everybody for a moment, so it counts once it goes on.
+// onRefused is called each time that a node refuses this user. A node without a
+// control plane refuses every user for a moment, so only continued refusals count.
 func (c *Client) onRefused() {
-	why := c.refused()
-	if !c.session.refuse(time.Now(), c.timing.refusedFor, why) {
+	why := c.refusedError()
+	if !c.session.noteRefusal(time.Now(), c.timing.refusedFor, why) {
 		return
 	}
 	c.log.Warn("the nodes refuse this user", "user", c.me)
@@ -306,7 +307,7 @@ func (c *Client) onRefused() {
 	c.events.emit(Refused{why})
 }
 
-// each calls f for every room that is open.
+// each calls f for every open room.
 func (c *Client) each(f func(*Room)) {
 	c.mu.Lock()
 	var rooms []*Room

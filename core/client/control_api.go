@@ -8,7 +8,7 @@ import (
 	"unibus/core/control"
 )
 
-// controlAPI is what a client asks of the control service; *control.Client is one.
+// controlAPI is the part of *control.Client that a client calls.
 type controlAPI interface {
 	CreateRoom(ctx context.Context, req control.CreateRequest) (core.Room, error)
 	Room(ctx context.Context, room core.RoomID) (control.RoomInfo, error)
@@ -38,36 +38,35 @@ type controlAPI interface {
 	ActivateUser(ctx context.Context, user core.UserID) (core.User, error)
 }
 
-// retryPolicy is how often a request is sent.
+// retryPolicy says whether a request is sent again when no node answers.
 type retryPolicy int
 
 const (
-	readOnly   retryPolicy = iota // until somebody answers, or the time is over
-	idempotent                    // the same: a change that is the same when it is made twice
-	once                          // a change that may undo what others did meanwhile, were it made again
+	readOnly   retryPolicy = iota // again, until a node answers or the time is over
+	idempotent                    // the same: a change that has the same result when it is made twice
+	once                          // a change that might undo another user's change if it were made again
 )
 
-// Waits between two tries, and how long an answer to a change is waited for
-// once the session was lost in which it was sent.
+// Waits between two attempts, and for the answer to a change after the loss of its session.
 const (
 	minRetryWait = 100 * time.Millisecond
 	maxRetryWait = time.Second
 	answerGrace  = 2 * time.Second
 )
 
-// request sends a request as often as its retryPolicy allows. KindUnavailable after all
-// of that is the last one's; of a change the outcome is not known then.
-func request[T any](ctx context.Context, c *Client, m retryPolicy, f func(context.Context) (T, error)) (T, error) {
+// request sends a request as often as its policy allows. After KindUnavailable the
+// outcome of a change is not known.
+func request[T any](ctx context.Context, c *Client, policy retryPolicy, f func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	stop := context.AfterFunc(c.life, cancel)
 	defer stop()
 	for wait := minRetryWait; ; wait = min(2*wait, maxRetryWait) {
-		out, err := attempt(ctx, c, m, f)
+		out, err := attempt(ctx, c, policy, f)
 		if core.KindOf(err) == core.KindUnavailable && c.life.Err() != nil {
 			return out, closedError("client")
 		}
-		if core.KindOf(err) != core.KindUnavailable || m == once || ctx.Err() != nil {
+		if core.KindOf(err) != core.KindUnavailable || policy == once || ctx.Err() != nil {
 			return out, err
 		}
 		if !sleep(ctx, wait) && c.life.Err() == nil {
@@ -76,17 +75,17 @@ func request[T any](ctx context.Context, c *Client, m retryPolicy, f func(contex
 	}
 }
 
-// requestOpen is request for who may not have opened the client.
-func requestOpen[T any](ctx context.Context, c *Client, m retryPolicy, f func(context.Context) (T, error)) (out T, err error) {
+// requestOpen is request for calls that may come before Open.
+func requestOpen[T any](ctx context.Context, c *Client, policy retryPolicy, f func(context.Context) (T, error)) (out T, err error) {
 	if err := c.checkOpen(); err != nil {
 		return out, err
 	}
-	return request(ctx, c, m, f)
+	return request(ctx, c, policy, f)
 }
 
-// attempt sends a request once there is a session, and gives it up when that ends:
-// its answer may have gone with it.
-func attempt[T any](ctx context.Context, c *Client, m retryPolicy, f func(context.Context) (T, error)) (out T, err error) {
+// attempt sends a request once there is a session, and gives up when the session
+// ends: the answer may be lost with it.
+func attempt[T any](ctx context.Context, c *Client, policy retryPolicy, f func(context.Context) (T, error)) (out T, err error) {
 	if c.nc == nil {
 		return out, closedError("client")
 	}
@@ -108,7 +107,7 @@ func attempt[T any](ctx context.Context, c *Client, m retryPolicy, f func(contex
 		case <-ctx.Done():
 			return
 		}
-		if m == readOnly || sleep(ctx, answerGrace) {
+		if policy == readOnly || sleep(ctx, answerGrace) {
 			cancel()
 		}
 	}()

@@ -7,16 +7,16 @@ import (
 	"unibus/core/control"
 )
 
-// NewRoom says what room to make.
+// NewRoom describes a room to create.
 type NewRoom struct {
-	ID        core.RoomID // "": one is made up
+	ID        core.RoomID // "": a random one
 	Name      string      // for people; "": none
 	Encrypted bool
 }
 
-// CreateRoom makes a room that this user owns and opens it; an encrypted one has
-// its first key then. KindExists where there is one of that id, KindRefused
-// where this user is in as many as one can be in.
+// CreateRoom creates a room that this user owns, and opens it. An encrypted room
+// has its first key then. KindExists if a room has that id, KindRefused if this
+// user is in the maximum number of rooms.
 func (c *Client) CreateRoom(ctx context.Context, n NewRoom) (*Room, error) {
 	if n.ID == "" {
 		n.ID = control.NewRoomID()
@@ -35,30 +35,30 @@ func (c *Client) CreateRoom(ctx context.Context, n NewRoom) (*Room, error) {
 	made, err := request(ctx, c, idempotent, func(ctx context.Context) (core.Room, error) {
 		tries++
 		r, err := c.api.CreateRoom(ctx, req)
-		if tries > 1 && core.KindOf(err) == core.KindExists { // by the try before
+		if tries > 1 && core.KindOf(err) == core.KindExists { // the attempt before has created it
 			if r, e := c.api.Room(ctx, n.ID); e == nil && r.Room.Owner == c.me && r.Room.State == core.RoomActive {
 				return r.Room, nil
 			}
 		}
 		return r, err
 	})
-	if err == nil && made.Encrypted != n.Encrypted { // and nothing is noted of it
+	if err == nil && made.Encrypted != n.Encrypted { // before anything of it is saved
 		err = core.Errorf(core.KindExists, "there is a room %s already, and it is encrypted: %v", n.ID, made.Encrypted).WithNext("use another id")
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := c.dir.encrypts(n); err != nil {
+	if err := c.dir.noteEncrypted(n); err != nil {
 		return nil, err
 	}
 	return c.Room(ctx, n.ID)
 }
 
-// hasOpened says that the client is open, or was, so that what Open found may be looked at.
+// hasOpened says that Open has succeeded, so that its results may be read.
 func (c *Client) hasOpened() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.ready
+	return c.hasBegun
 }
 
 func (c *Client) checkOpen() error {
@@ -78,18 +78,18 @@ func (c *Client) Rooms(ctx context.Context) ([]core.Room, error) {
 	return requestOpen(ctx, c, readOnly, func(ctx context.Context) ([]core.Room, error) { return c.api.Rooms(ctx) })
 }
 
-// Room opens a room of which this user is a member; one that is open already is
-// the same. It returns once the node lets this user hear and speak. What a node
-// shows of the room's keys is checked: an error whose cause is a seal.Fault says
-// what does not fit. A room whose key nobody has given to this user yet is no
-// error; Send waits for it. KindRefused where this user is no member.
+// Room opens a room of which this user is a member. For an open room it returns the
+// same Room. It returns once the node lets this user receive and publish. It checks
+// the room's keys: an error whose cause is a seal.Fault says which contradiction a
+// node showed. A missing key is no error; Send waits for it. KindRefused if this
+// user is no member.
 func (c *Client) Room(ctx context.Context, id core.RoomID) (*Room, error) {
 	return c.RoomTrusting(ctx, id)
 }
 
-// RoomTrusting is Room for a room whose keys went on without this user: epochs
-// that these makers have made are followed although nothing here shows that they
-// were members; see ErrUnlinked, and Room.Trust for a room that is open.
+// RoomTrusting is Room for a room whose keys changed while this user was away. It
+// follows epochs of these makers although nothing here proves that they were
+// members; see ErrUnlinked, and Room.Trust for an open room.
 func (c *Client) RoomTrusting(ctx context.Context, id core.RoomID, makers ...core.UserID) (*Room, error) {
 	if _, err := core.ParseRoomID(string(id)); err != nil {
 		return nil, err
@@ -100,13 +100,14 @@ func (c *Client) RoomTrusting(ctx context.Context, id core.RoomID, makers ...cor
 	for {
 		r, others, err := c.room(ctx, id, makers)
 		if others && core.KindOf(err) == core.KindUnavailable && ctx.Err() == nil && c.checkOpen() == nil {
-			continue // another goroutine has given it up, or is through with it; this one is not
+			continue // the other goroutine has given the room up or closed it; this one has not
 		}
 		return r, err
 	}
 }
 
-// room opens a room. others says that another goroutine has the room, and the error is about that.
+// room opens a room. others says that another goroutine has opened it, and that the
+// error is of that one.
 func (c *Client) room(ctx context.Context, id core.RoomID, makers []core.UserID) (r *Room, others bool, err error) {
 	c.mu.Lock()
 	r = c.rooms[id]
@@ -129,7 +130,7 @@ func (c *Client) room(ctx context.Context, id core.RoomID, makers []core.UserID)
 	return c.start(ctx, r, l, makers)
 }
 
-// start opens a room, unless another goroutine does: then it waits for that one.
+// start opens a room. If another goroutine opens it, start waits for that one.
 func (c *Client) start(ctx context.Context, r *Room, l *roomLoop, trusted []core.UserID) (_ *Room, others bool, _ error) {
 	other, err := c.register(r, l, trusted)
 	if err != nil {
@@ -142,7 +143,7 @@ func (c *Client) start(ctx context.Context, r *Room, l *roomLoop, trusted []core
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	r.failed = r.reconciled(ctx, func(ctx context.Context, w *reconciler) error { return w.open(ctx) })
-	if over := r.view.Load().over; over != nil { // it was ended while it began, and that is why it failed
+	if over := r.view.Load().over; over != nil { // it was closed meanwhile, and the job failed of that
 		r.failed = over
 	}
 	close(r.opened)
@@ -155,8 +156,8 @@ func (c *Client) start(ctx context.Context, r *Room, l *roomLoop, trusted []core
 	return nil, false, r.failed
 }
 
-// waitOpen waits until a room that another goroutine opens is open. One that is
-// over is an error, and then nothing of it is left.
+// waitOpen waits until another goroutine has opened the room. If that failed, or
+// the room is over, it waits until the room may be opened again.
 func (r *Room) waitOpen(ctx context.Context) (*Room, error) {
 	wait := func(done <-chan struct{}, what string) error {
 		select {

@@ -53,7 +53,7 @@ func TestRefusalsThatGoOn(t *testing.T) {
 	l, begin, why := newSessionTracker(), time.Now(), errors.New("refused")
 	at := func(seconds float64, want bool) {
 		t.Helper()
-		if got := l.refuse(begin.Add(time.Duration(seconds*float64(time.Second))), 7*time.Second, why); got != want {
+		if got := l.noteRefusal(begin.Add(time.Duration(seconds*float64(time.Second))), 7*time.Second, why); got != want {
 			t.Errorf("after %.1f s: %v", seconds, got)
 		}
 	}

@@ -104,7 +104,7 @@ func (w *reconciler) makeRecord(ctx context.Context, room core.Room, reason seal
 func (w *reconciler) kemKeyOf(m control.Member) (seal.KEMKey, error) {
 	if len(m.KEMKey) == 0 {
 		e := core.Errorf(core.KindNotFound, "%s has published no encryption key", m.User.Short())
-		if _, known := w.c.dir.known(m.User); known {
+		if _, known := w.c.dir.peer(m.User); known {
 			e.Kind, e.Err = core.KindRefused, seal.ErrRollback
 			e.Text += ", it is said, and one is known"
 		}
@@ -119,7 +119,7 @@ func (w *reconciler) kemKeyOf(m control.Member) (seal.KEMKey, error) {
 			return seal.KEMKey{}, core.Errorf(core.KindRefused, "Config.Admit refuses: %s", err)
 		}
 	}
-	return k, w.c.dir.follows(k)
+	return k, w.c.dir.checkPeerKey(k)
 }
 
 // useMadeKey continues with a key that this member has made.

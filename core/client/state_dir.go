@@ -16,20 +16,20 @@ import (
 	"unibus/core/seal"
 )
 
-// stateDir is the directory of one user's secrets and of what this user knows for
-// certain. Every file is replaced as a whole and synced.
+// stateDir is the directory of one user's private key, of the state of rooms, and of
+// the users whose keys this client has seen. Every file is replaced as a whole and synced.
 type stateDir struct {
 	dir     string
 	lock    *os.File
 	crashed bool // the process before this one did not close it
 
-	saving sync.Mutex // held while peers are written; taken before mu
-	mu     sync.Mutex
-	peers  map[core.UserID]peer
-	dirty  bool // peers are not as on disk
+	peersFileLock sync.Mutex // held while peers are written; taken before mu
+	mu            sync.Mutex
+	peers         map[core.UserID]peer
+	peersUnsaved  bool
 }
 
-// The files. A room's is below roomsDir.
+// The files in it. A room's file is in roomsDir.
 const (
 	lockFile  = "lock"
 	kemFile   = "kem.key"
@@ -46,39 +46,39 @@ type peer struct {
 	Hash seal.Hash   `json:"hash"`
 }
 
-// roomState is what is kept of one room.
+// roomState is the file of one room.
 type roomState struct {
 	V         int        `json:"v"`
 	Encrypted bool       `json:"encrypted"`
 	Head      *seal.Head `json:"head,omitempty"`
-	// Marks are the newest times that senders have claimed in the head's epoch: what
-	// claims no later one in another process was delivered by this one.
+	// Marks are the newest times in messages of the head's epoch, by sender. Another
+	// process refuses messages that are no newer: this one has delivered them.
 	Marks map[core.UserID]core.Millis `json:"marks,omitempty"`
 }
 
-// openStateDir makes the directory where it is missing, and locks it.
+// openStateDir creates the directory if it is missing, and locks it.
 func openStateDir(dir string, me core.UserID) (*stateDir, error) {
-	v := &stateDir{dir: filepath.Join(dir, string(me)), peers: map[core.UserID]peer{}}
-	if err := os.MkdirAll(filepath.Join(v.dir, roomsDir), 0o700); err != nil {
-		return nil, core.Errorf(core.KindFailed, "the directory %s cannot be made: %w", v.dir, err)
+	d := &stateDir{dir: filepath.Join(dir, string(me)), peers: map[core.UserID]peer{}}
+	if err := os.MkdirAll(filepath.Join(d.dir, roomsDir), 0o700); err != nil {
+		return nil, core.Errorf(core.KindFailed, "the directory %s cannot be created: %w", d.dir, err)
 	}
-	if err := checkDir(v.dir); err != nil {
+	if err := checkDir(d.dir); err != nil {
 		return nil, err
 	}
-	if err := v.take(); err != nil {
+	if err := d.flock(); err != nil {
 		return nil, err
 	}
-	if err := v.load(); err != nil {
-		_ = v.lock.Close()
+	if err := d.load(); err != nil {
+		_ = d.lock.Close()
 		return nil, err
 	}
-	return v, nil
+	return d, nil
 }
 
 func checkDir(dir string) error {
 	st, err := os.Lstat(dir)
 	if err != nil {
-		return core.Errorf(core.KindFailed, "the directory %s cannot be looked at: %w", dir, err)
+		return core.Errorf(core.KindFailed, "the directory %s cannot be read: %w", dir, err)
 	}
 	switch sys, ok := st.Sys().(*syscall.Stat_t); {
 	case !st.IsDir():
@@ -91,58 +91,58 @@ func checkDir(dir string) error {
 	return nil
 }
 
-// take locks the directory for as long as the process lives.
-func (v *stateDir) take() error {
-	f, err := os.OpenFile(filepath.Join(v.dir, lockFile), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+// flock locks the directory for this process.
+func (d *stateDir) flock() error {
+	f, err := os.OpenFile(filepath.Join(d.dir, lockFile), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return core.Errorf(core.KindFailed, "the directory %s cannot be locked: %w", v.dir, err)
+		return core.Errorf(core.KindFailed, "the directory %s cannot be locked: %w", d.dir, err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close()
-		return newFault(core.KindRefused, ErrLocked, "the directory %s is in use by another process", v.dir).
+		return newFault(core.KindRefused, ErrLocked, "the directory %s is in use by another process", d.dir).
 			WithNext("end that one, or give each process a Dir and a seed of its own")
 	}
-	v.lock = f
+	d.lock = f
 	return nil
 }
 
-func (v *stateDir) load() error {
-	if err := v.read(peersFile, &v.peers); err != nil {
+func (d *stateDir) load() error {
+	if err := d.read(peersFile, &d.peers); err != nil {
 		return err
 	}
-	_ = errors.Join(keys.ClearUnfinished(v.dir), keys.ClearUnfinished(v.path(roomsDir))) // what is left does no harm
-	_, err := os.Lstat(v.path(openFile))
-	v.crashed = err == nil
-	return v.write(openFile, true)
+	_ = errors.Join(keys.ClearUnfinished(d.dir), keys.ClearUnfinished(d.path(roomsDir))) // remaining files do no harm
+	_, err := os.Lstat(d.path(openFile))
+	d.crashed = err == nil
+	return d.write(openFile, true)
 }
 
-// close lets the next process in. clean says that everything was kept.
-func (v *stateDir) close(clean bool) error {
+// close unlocks the directory. clean says that everything was saved.
+func (d *stateDir) close(clean bool) error {
 	var err error
 	if clean {
-		err = os.Remove(v.path(openFile))
+		err = os.Remove(d.path(openFile))
 	}
-	return errors.Join(err, v.lock.Close())
+	return errors.Join(err, d.lock.Close())
 }
 
-func (v *stateDir) path(name string) string { return filepath.Join(v.dir, name) }
+func (d *stateDir) path(name string) string { return filepath.Join(d.dir, name) }
 
-// kem is the user's private key, made where there is none yet.
-func (v *stateDir) kem() (*seal.KEM, error) {
-	text, err := keys.ReadPrivate(v.path(kemFile), "the file of the encryption key")
+// kem reads the user's private key, and makes one if there is none.
+func (d *stateDir) kem() (*seal.KEM, error) {
+	text, err := keys.ReadPrivate(d.path(kemFile), "the file of the encryption key")
 	if core.KindOf(err) == core.KindNotFound {
-		return v.newKEM()
+		return d.newKEM()
 	}
 	if err != nil {
 		return nil, err
 	}
 	raw, err := hex.DecodeString(string(trimmed(text)))
 	if err != nil {
-		return nil, v.damaged(kemFile, err)
+		return nil, d.damaged(kemFile, err)
 	}
 	k, err := seal.ParseKEM(raw)
 	if err != nil {
-		return nil, v.damaged(kemFile, err)
+		return nil, d.damaged(kemFile, err)
 	}
 	return k, nil
 }
@@ -154,7 +154,7 @@ func trimmed(b []byte) []byte {
 	return b
 }
 
-func (v *stateDir) newKEM() (*seal.KEM, error) {
+func (d *stateDir) newKEM() (*seal.KEM, error) {
 	k, err := seal.NewKEM()
 	if err != nil {
 		return nil, err
@@ -163,117 +163,118 @@ func (v *stateDir) newKEM() (*seal.KEM, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := keys.Replace(v.path(kemFile), []byte(hex.EncodeToString(raw)+"\n")); err != nil { // half a key after a crash would stop every start
-		return nil, core.Errorf(core.KindFailed, "%s cannot be written: %w", v.path(kemFile), err)
+	if err := keys.Replace(d.path(kemFile), []byte(hex.EncodeToString(raw)+"\n")); err != nil { // half a key after a crash would stop every start
+		return nil, core.Errorf(core.KindFailed, "%s cannot be written: %w", d.path(kemFile), err)
 	}
 	return k, nil
 }
 
-func (v *stateDir) damaged(name string, err error) error {
-	return core.Errorf(core.KindInvalid, "%s is damaged: %w", v.path(name), err).
-		WithNext("restore it from a copy; or move it away, and what it knew is learnt anew, on trust")
+func (d *stateDir) damaged(name string, err error) error {
+	return core.Errorf(core.KindInvalid, "%s is damaged: %w", d.path(name), err).
+		WithNext("restore it from a copy; or move it away, and the client trusts what the nodes say first")
 }
 
-func (v *stateDir) room(id core.RoomID) (roomState, error) {
+func (d *stateDir) room(id core.RoomID) (roomState, error) {
 	var m roomState
-	if err := v.read(roomFile(id), &m); err != nil {
+	if err := d.read(roomFile(id), &m); err != nil {
 		return roomState{}, err
 	}
 	if m.V > stateVersion || m.Head != nil && m.Head.Room != id {
-		return roomState{}, v.damaged(roomFile(id), core.Errorf(core.KindInvalid, "it is another room's, or of a newer version"))
+		return roomState{}, d.damaged(roomFile(id), core.Errorf(core.KindInvalid, "it is another room's, or of a newer version"))
 	}
 	return m, nil
 }
 
-// encrypts notes that a room was made to be encrypted: from then on no node can
-// say that it is not. What is known of a room of that id stays: a node that says
-// that it was made anew must not have it forgotten.
-func (v *stateDir) encrypts(n NewRoom) error {
+// noteEncrypted saves that a room was created encrypted: from then on no node can
+// deny it. The saved state of a room of that id stays: a node that says the room is
+// new must not make the client forget it.
+func (d *stateDir) noteEncrypted(n NewRoom) error {
 	if !n.Encrypted {
 		return nil
 	}
-	m, err := v.room(n.ID)
+	m, err := d.room(n.ID)
 	if err != nil || m.Encrypted {
 		return err
 	}
 	m.Encrypted = true
-	return v.saveRoom(n.ID, m)
+	return d.saveRoom(n.ID, m)
 }
 
-func (v *stateDir) saveRoom(id core.RoomID, m roomState) error {
+func (d *stateDir) saveRoom(id core.RoomID, m roomState) error {
 	m.V = stateVersion
-	return v.write(roomFile(id), m)
+	return d.write(roomFile(id), m)
 }
 
 func roomFile(id core.RoomID) string { return filepath.Join(roomsDir, string(id)+".json") }
 
-// follows checks a KEM key against the newest that was seen of its user, and remembers it.
-func (v *stateDir) follows(k seal.KEMKey) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if known, ok := v.peers[k.User]; ok {
+// checkPeerKey checks a KEM key against the newest known one of its user, and remembers it.
+func (d *stateDir) checkPeerKey(k seal.KEMKey) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if known, ok := d.peers[k.User]; ok {
 		if err := k.Follows(seal.KEMKey{User: k.User, Time: known.Time, Hash: known.Hash}); err != nil {
 			return err
 		}
 	}
 	now := peer{k.Time, k.Hash}
-	v.dirty = v.dirty || v.peers[k.User] != now
-	v.peers[k.User] = now
+	d.peersUnsaved = d.peersUnsaved || d.peers[k.User] != now
+	d.peers[k.User] = now
 	return nil
 }
 
-// known is the newest key that was seen of a user.
-func (v *stateDir) known(u core.UserID) (peer, bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	p, ok := v.peers[u]
+// peer returns the newest known key of a user.
+func (d *stateDir) peer(u core.UserID) (peer, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, ok := d.peers[u]
 	return p, ok
 }
 
-// savePeers writes down whose keys were seen. When it returns without an error all that was seen before is on disk.
-func (v *stateDir) savePeers() error {
-	v.saving.Lock()
-	defer v.saving.Unlock()
-	v.mu.Lock()
-	peers, dirty := maps.Clone(v.peers), v.dirty
-	v.dirty = false
-	v.mu.Unlock()
-	if !dirty {
+// savePeers saves the known keys. All that were checked before are on disk when it
+// returns without an error.
+func (d *stateDir) savePeers() error {
+	d.peersFileLock.Lock()
+	defer d.peersFileLock.Unlock()
+	d.mu.Lock()
+	peers, unsaved := maps.Clone(d.peers), d.peersUnsaved
+	d.peersUnsaved = false
+	d.mu.Unlock()
+	if !unsaved {
 		return nil
 	}
-	err := v.write(peersFile, peers)
+	err := d.write(peersFile, peers)
 	if err != nil {
-		v.mu.Lock()
-		v.dirty = true
-		v.mu.Unlock()
+		d.mu.Lock()
+		d.peersUnsaved = true
+		d.mu.Unlock()
 	}
 	return err
 }
 
-// read leaves out alone where there is no such file.
-func (v *stateDir) read(name string, out any) error {
-	data, err := os.ReadFile(v.path(name))
+// read changes nothing if there is no such file.
+func (d *stateDir) read(name string, out any) error {
+	data, err := os.ReadFile(d.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return core.Errorf(core.KindFailed, "%s cannot be read: %w", v.path(name), err)
+		return core.Errorf(core.KindFailed, "%s cannot be read: %w", d.path(name), err)
 	}
 	if err := json.Unmarshal(data, out); err != nil {
-		return v.damaged(name, err)
+		return d.damaged(name, err)
 	}
 	return nil
 }
 
 // write replaces a file: after a crash it is the old one or the new one.
-func (v *stateDir) write(name string, value any) error {
+func (d *stateDir) write(name string, value any) error {
 	data, err := json.Marshal(value)
 	if err == nil {
-		err = keys.Replace(v.path(name), data)
+		err = keys.Replace(d.path(name), data)
 	}
 	if err != nil {
-		return core.Errorf(core.KindFailed, "%s cannot be written: %w", v.path(name), err).
-			WithNext("nothing is taken for known that is not kept: mend the disk and try again")
+		return core.Errorf(core.KindFailed, "%s cannot be written: %w", d.path(name), err).
+			WithNext("the client uses nothing that it cannot save: repair the disk and try again")
 	}
 	return nil
 }

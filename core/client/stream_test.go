@@ -132,16 +132,16 @@ func TestPartOfALot(t *testing.T) {
 	for range 256 {
 		lot = append(lot, make([]byte, 30))
 	}
-	if !q.push(lot...) || q.count != 3 || q.held != 90 || q.lost != 253 || cap(q.lots[0].values) > 3 {
-		t.Errorf("%d values of %d bytes and room for %d are kept, %d lost", q.count, q.held, cap(q.lots[0].values), q.lost)
+	if !q.push(lot...) || q.count != 3 || q.queuedBytes != 90 || q.lost != 253 || cap(q.chunks[0].values) > 3 {
+		t.Errorf("%d values of %d bytes and room for %d are kept, %d lost", q.count, q.queuedBytes, cap(q.chunks[0].values), q.lost)
 	}
 	for range 3 {
 		if v, lost, ok := q.pop(); !ok || lost > 0 || len(v) != 30 {
 			t.Errorf("%d bytes, %d lost, %v", len(v), lost, ok)
 		}
 	}
-	if q.taken != nil || q.count != 0 || q.held != 0 {
-		t.Errorf("%d values of %d bytes are kept, and %d taken ones", q.count, q.held, len(q.taken))
+	if q.taken != nil || q.count != 0 || q.queuedBytes != 0 {
+		t.Errorf("%d values of %d bytes are kept, and %d taken ones", q.count, q.queuedBytes, len(q.taken))
 	}
 	if q.push(make([]byte, 101)) {
 		t.Error("one that is larger than the bound does not come through alone")
