@@ -16,6 +16,22 @@ import (
 )
 
 // Client is one user on the bus. Safe for use by several goroutines.
+//
+// It keeps one connection and reconnects to another of its servers when a node
+// dies. A session also ends, for a tenth of a second, when its user gains or loses
+// a room; Disconnected and Connected report it. While there is no session, calls
+// wait for one. Once the nodes have refused this user for seven seconds, as they
+// refuse a revoked one, calls fail at once (ErrRefused), and the event Refused says
+// so. The client keeps trying, and Connected says that it was admitted again.
+//
+// A read is sent again until a node answers, ctx ends, or Timeout is over. So is a
+// change with the same result when it is made twice: creating, inviting, removing,
+// leaving, archiving, publishing, giving a key, revoking. Roles, names, activating
+// and adding a user are sent once, because a second time might undo another user's
+// change; KindUnavailable then says that the outcome is not known.
+//
+// Errors are *core.Error. Their cause may be a Fault of this package or of
+// core/seal, for errors.Is(err, ErrNotMember).
 type Client struct {
 	cfg    Config
 	log    *slog.Logger

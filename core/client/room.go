@@ -12,9 +12,28 @@ import (
 
 // Room is a room that is open in this process. Safe for use by several goroutines.
 //
-// One goroutine, roomLoop.run, owns the room's state, and another one, the
-// reconciler, does what takes time: requests, flushes and files. See DESIGN.md.
+// Messages are delivered at most once, as everywhere on NATS without JetStream: a
+// message that is sent while a receiver is away does not come later. In encrypted
+// rooms Message.Missing counts the missed ones. A slow reader gets ErrSlow in the
+// place of dropped messages. If the process as a whole was too slow, ErrSlow comes
+// before the messages that waited then. A send-only client of a plain room does not
+// subscribe to its messages.
+//
+// An open Room follows the room's keys (core/seal), makes a new one when one is due,
+// and gives the present one to members without it. It checks everything that a node
+// says about keys. A contradiction is an error whose cause is a seal.Fault, and
+// nothing is sent in the room while it lasts. A member without the key publishes a
+// key request in the room: byte 0xFF and "unibus.client.plea.v1", which is no
+// envelope of core/seal. A member with the key checks that the sender is a member,
+// waits a little for members of a higher role, and gives it.
+//
+// The nodes name the members. A node that adds a user of its own to a room is given
+// the room's key by the next member who makes one or is asked for it, unless
+// Config.Admit refuses. Section 9 of core/seal/DESIGN.md has the rest of what is not
+// protected.
 type Room struct {
+	// One goroutine, roomLoop.run, owns the room's state. Another one, the
+	// reconciler, does what takes time: requests, flushes and files. See DESIGN.md.
 	c       *Client
 	id      core.RoomID
 	subject string // this user publishes here
