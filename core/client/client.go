@@ -66,7 +66,7 @@ type Client struct {
 	ownKEM   seal.KEMKey          // as it is published
 }
 
-// state is how far a client has come.
+// state is the life cycle of a client.
 type state int
 
 const (

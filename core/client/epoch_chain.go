@@ -11,7 +11,7 @@ import (
 	"unibus/core/seal"
 )
 
-// followKeys follows the room's records to the epoch that it is said to be at.
+// followKeys follows the room's records to the epoch that the node names.
 func (w *reconciler) followKeys(ctx context.Context, room core.Room) error {
 	if err := w.chain.Check(room); err != nil && !errors.Is(err, seal.ErrGap) {
 		return err
@@ -20,7 +20,7 @@ func (w *reconciler) followKeys(ctx context.Context, room core.Room) error {
 		if !w.room.Encrypted() {
 			return nil
 		}
-		e := core.Errorf(core.KindRefused, "the room %s is said not to be encrypted, and it was", w.room.id).
+		e := core.Errorf(core.KindRefused, "the node says that the room %s is not encrypted, and it was", w.room.id).
 			WithNext("ask another node; if it says the same, suspect the servers")
 		e.Err = seal.ErrRollback
 		return e
@@ -214,8 +214,8 @@ func (w *reconciler) advance(row core.EpochRecord, prev *seal.EpochKey, why erro
 	if why != nil {
 		return rec, false, why
 	}
-	return rec, false, newFault(core.KindRefused, ErrUnlinked, "%s was made by %s, and the key before it is not here: nothing shows that %s was a member",
-		rec.Place, rec.Maker, rec.Maker.Short()).WithNext("ask somebody you know whether that is right, then use Trust or RoomTrusting with that id")
+	return rec, false, newFault(core.KindRefused, ErrUnlinked, "%s was made by %s, and the key before it is not here: nothing proves that %s was a member",
+		rec.Place, rec.Maker, rec.Maker.Short()).WithNext("ask a person you know whether they were, then use Trust or RoomTrusting with that id")
 }
 
 // fetchRecords reads the records above an epoch, in order, up to another one.

@@ -19,7 +19,7 @@ const (
 	ErrNoKey     Fault = "no key yet"                             // no member has given this user the room's key, or made one in a migrated room; see Room.Rekey
 	ErrRekeyDue  Fault = "a new key is due"                       // nothing is sent until a member has made it
 	ErrOffline   Fault = "not connected"                          // nothing was sent
-	ErrRefused   Fault = "refused by the nodes"                   // they do not admit this user, who may be revoked; the client keeps trying
+	ErrRefused   Fault = "refused by the nodes"                   // this user may be revoked; the client keeps trying
 	ErrClosed    Fault = "closed"                                 // this process closed the client or the room
 	ErrTooLarge  Fault = "too large"                              // nothing was sent
 	ErrSlow      Fault = "too slow"                               // messages were dropped here; the error is a *SlowError

@@ -9,19 +9,19 @@ import (
 	"unibus/core/seal"
 )
 
-// keyRequestText is what a member without a key publishes in an encrypted room; no
+// keyRequestText is the message of a member without a key in an encrypted room; no
 // sealed message is so short.
 func keyRequestText() []byte { return []byte("\xffunibus.client.plea.v1") }
 
-// keyRequest is a member who is to be given the present key, and when it is this
-// member's turn. asked says that they requested it: they cannot use a box that is there.
+// keyRequest is that a member gets the present key from this process at a time.
+// asked says that they requested it: they cannot open a box that is there.
 type keyRequest struct {
 	at    time.Time
 	asked bool
 }
 
-// noteKeyRequest notes that a member is to be given the key, because they request
-// it or have just joined.
+// noteKeyRequest notes that a member needs the key, because they request it or have
+// just joined.
 func (l *roomLoop) noteKeyRequest(user core.UserID, asked bool) {
 	was, noted := l.keyRequests[user]
 	if user == l.c.me || noted && (was.asked || !asked) || len(l.keyRequests) >= maxPending {
@@ -31,8 +31,7 @@ func (l *roomLoop) noteKeyRequest(user core.UserID, asked bool) {
 	l.room.wake()
 }
 
-// takeKeyRequests returns the requests that it is this member's turn to answer,
-// and how long to wait for the next one.
+// takeKeyRequests returns the users whose time has come, and the wait for the next one.
 func (l *roomLoop) takeKeyRequests(most time.Duration) (asked map[core.UserID]bool, next time.Duration) {
 	asked, next = map[core.UserID]bool{}, most
 	for u, k := range l.keyRequests {
@@ -46,8 +45,8 @@ func (l *roomLoop) takeKeyRequests(most time.Duration) (asked map[core.UserID]bo
 	return asked, next
 }
 
-// requestKey asks the other members for the room's key, while there is none here.
-// It returns how long to wait until the next look.
+// requestKey asks the other members for the room's key while this process lacks it.
+// It returns the wait until the next reconcile.
 func (w *reconciler) requestKey(ctx context.Context) time.Duration {
 	if !w.room.view.Load().lacksKey() {
 		return w.c.timing.rereadEvery
@@ -63,8 +62,8 @@ func (w *reconciler) requestKey(ctx context.Context) time.Duration {
 	return time.Until(w.nextKeyRequest)
 }
 
-// answerKeyRequests gives the present key to those who are to have it, once it is
-// this member's turn. It returns how long to wait until the next look.
+// answerKeyRequests gives the present key to the members whose time has come. It
+// returns the wait until the next reconcile.
 func (w *reconciler) answerKeyRequests(ctx context.Context) time.Duration {
 	next := w.c.timing.rereadEvery
 	if w.key == nil {
@@ -76,7 +75,7 @@ func (w *reconciler) answerKeyRequests(ctx context.Context) time.Duration {
 		err := w.giveKey(ctx, user)
 		kind := core.KindOf(err)
 		if !asked && (kind == core.KindExists || kind == core.KindNotFound) {
-			continue // they have it from before, or will ask once they have published a key of their own
+			continue // they have it, or will ask once they have published a key of their own
 		}
 		if kind == core.KindExists && w.mayRenew() { // a box that they cannot open, and no member may replace it
 			err = w.rekey(ctx, seal.ReasonAsked)
@@ -89,14 +88,13 @@ func (w *reconciler) answerKeyRequests(ctx context.Context) time.Duration {
 }
 
 // mayRenew bounds how often a new key is made for members who cannot open their
-// box: where nodes do not enforce, anybody can request a key in their name.
+// box: in the modes off and soft any user can request a key in their name.
 func (w *reconciler) mayRenew() bool {
 	return time.Since(w.room.view.Load().rekey.moved) > w.c.timing.renewEvery
 }
 
-// giveKey seals the present key to a member. KindConflict where the room is at
-// another epoch by now, KindExists where they have a box that this member may
-// not replace.
+// giveKey seals the present key to a member. KindConflict if the room is at another
+// epoch by now, KindExists if they have a box that this member may not replace.
 func (w *reconciler) giveKey(ctx context.Context, user core.UserID) error {
 	m, err := request(ctx, w.c, readOnly, func(ctx context.Context) (control.Member, error) {
 		return w.c.api.Member(ctx, w.room.id, user, true)

@@ -11,19 +11,19 @@ import (
 	"unibus/core/seal"
 )
 
-// memberStatus is what somebody is in the room, as it was read.
+// memberStatus is a user's status in the room, as it was read.
 type memberStatus struct {
-	member bool // an active one, and not revoked as a user
+	member bool // an active member, and not revoked as a user
 	role   core.MemberRole
 	at     time.Time
-	stale  bool // there was no session in between: an event may be lost
+	stale  bool // the session has changed since: an event may be lost
 }
 
-// nonMemberFor is how long it counts that somebody is no member.
+// nonMemberFor is the time after which a non-member's status is read again.
 const nonMemberFor = 5 * time.Second
 
-// Bounds of what is remembered. Where nodes do not enforce, anybody can make up
-// events and senders without end.
+// Bounds of the memory for users and events. In the modes off and soft any user can
+// forge events and senders without end.
 const (
 	maxNotices = 256  // control events that are emitted
 	maxUnknown = 1024 // users whose status is read next
@@ -31,8 +31,8 @@ const (
 	maxSingle  = 16 // for more users than these the whole list is read
 )
 
-// statusOf says what is known of a sender, and has it read where nothing is. What
-// was known before the session was renewed counts until it was read again.
+// statusOf returns a sender's status, and has it read if it is not known or too old.
+// A member of the session before counts as one until the status was read again.
 func (l *roomLoop) statusOf(user core.UserID) (known, member bool) {
 	if user == l.c.me {
 		return true, true
@@ -45,7 +45,8 @@ func (l *roomLoop) statusOf(user core.UserID) (known, member bool) {
 	return fresh || s != nil && s.member, s != nil && s.member
 }
 
-// lookUp has the status of a user read. Beyond the bound their next message does it.
+// lookUp has the reconciler read a user's status. A user beyond the bound is looked
+// up at their next message.
 func (l *roomLoop) lookUp(user core.UserID) {
 	if !l.unknown[user] && len(l.unknown) < maxUnknown {
 		l.unknown[user] = true
@@ -55,7 +56,7 @@ func (l *roomLoop) lookUp(user core.UserID) {
 
 func (r *Room) noteEvent(e control.Event) { r.do(func(l *roomLoop) { l.noteEvent(e) }) }
 
-// noteEvent notes a control event. The status of the user in it is unknown from then on.
+// noteEvent notes a control event. The status of its user is unknown from then on.
 func (l *roomLoop) noteEvent(e control.Event) {
 	switch e.Kind {
 	case control.EventMember, control.EventRevoked:
@@ -76,7 +77,7 @@ func (l *roomLoop) noteEvent(e control.Event) {
 	l.room.wake()
 }
 
-// takeUnknown returns the users whose status is to be read, and the events to emit then.
+// takeUnknown takes the users with an unknown status, and the events to emit after it was read.
 func (l *roomLoop) takeUnknown() (users []core.UserID, notices []control.Event) {
 	users, notices = slices.Collect(maps.Keys(l.unknown)), l.notices
 	clear(l.unknown)
@@ -84,7 +85,7 @@ func (l *roomLoop) takeUnknown() (users []core.UserID, notices []control.Event) 
 	return users, notices
 }
 
-// putBack notes again what could not be read.
+// putBack undoes takeUnknown after a failed read.
 func (l *roomLoop) putBack(users []core.UserID, notices []control.Event) {
 	for _, u := range users {
 		l.unknown[u] = true
@@ -114,7 +115,7 @@ func (w *reconciler) refreshMembers(ctx context.Context) error {
 	return nil
 }
 
-// readMembers reads what some users are in the room: of many with the whole list.
+// readMembers reads the status of users, and for many users the whole list.
 func (w *reconciler) readMembers(ctx context.Context, users []core.UserID) error {
 	if len(users) <= maxSingle {
 		for _, u := range users {
@@ -143,7 +144,7 @@ func (w *reconciler) readMembers(ctx context.Context, users []core.UserID) error
 	return nil
 }
 
-// setStatus remembers what somebody is. Where there are too many, those who are no members are forgotten.
+// setStatus remembers a user's status. At the bound it forgets all non-members.
 func (l *roomLoop) setStatus(user core.UserID, m control.Member, found bool) {
 	s := &memberStatus{at: time.Now()}
 	if found {
@@ -155,7 +156,7 @@ func (l *roomLoop) setStatus(user core.UserID, m control.Member, found bool) {
 	l.members[user] = s
 }
 
-// emit tells the program of a control event, once the status of its user was read.
+// emit emits a control event, after the status of its user was read.
 func (l *roomLoop) emit(e control.Event) {
 	s := memberStatus{}
 	if known := l.members[e.User]; known != nil {
@@ -191,9 +192,9 @@ func (r *Room) member(ctx context.Context, user core.UserID) (control.Member, er
 // Invite asks a user into the room; role "" is member. The invitation is pending
 // until they answer it with Client.Accept or Client.Decline, and Remove withdraws
 // it. In an encrypted room they are given the present key once they have joined, by a
-// member who has it and is online: they read from that epoch on. KindRefused where
-// the user is revoked, where this user may not invite, or has too many
-// invitations pending; KindExists where they are a member.
+// member who has it and is online: they read from that epoch on. KindRefused if
+// the user is revoked, or if this user may not invite or has too many pending
+// invitations; KindExists if they are a member.
 func (r *Room) Invite(ctx context.Context, user core.UserID, role core.MemberRole) error {
 	_, err := request(ctx, r.c, idempotent, func(ctx context.Context) (core.Member, error) {
 		return r.c.api.Invite(ctx, r.id, user, role, nil)
@@ -205,7 +206,7 @@ func (r *Room) Invite(ctx context.Context, user core.UserID, role core.MemberRol
 // without them. An error may mean that they are out and the key is still to be
 // made: nothing is sent here before, and any member makes it. Remove also withdraws
 // an invitation. An invited user never had the key, so then the room keeps it.
-// KindRefused where this user may not.
+// KindRefused if this user may not.
 func (r *Room) Remove(ctx context.Context, user core.UserID) error {
 	hasKey, err := r.mayHaveKey(ctx, user)
 	if err != nil {
@@ -233,8 +234,8 @@ func (r *Room) Remove(ctx context.Context, user core.UserID) error {
 	})
 }
 
-// noteRemoval notes that a member is out. Nothing is sent from here on until the
-// room was read again: senders compare the count before the room's goroutine knows.
+// noteRemoval notes that a member was removed. Senders compare the count even before
+// the room's goroutine knows: nothing is sent until the room was read again.
 func (r *Room) noteRemoval(user core.UserID, hadKey bool) {
 	if hadKey {
 		r.removals.Add(1)
@@ -242,9 +243,9 @@ func (r *Room) noteRemoval(user core.UserID, hadKey bool) {
 	r.do(func(l *roomLoop) { l.noteRemoval(user, hadKey) })
 }
 
-// mayHaveKey says whether a user may have the key of an encrypted room. A member
-// known to this process may, whatever a node says now. Of anybody else the node
-// says it; a user who joins after that answer counts in RoomInfo.MustRekey.
+// mayHaveKey says whether a user may have the key of an encrypted room. A known
+// member or sender may, whatever a node says now. For other users the node decides;
+// a user who joins after its answer counts in RoomInfo.MustRekey.
 func (r *Room) mayHaveKey(ctx context.Context, user core.UserID) (bool, error) {
 	if !r.Encrypted() {
 		return false, nil

@@ -20,19 +20,19 @@ type Message struct {
 	Epoch     core.Epoch
 	Time      core.Millis // of the sender's clock; 0 in a plain room
 
-	// What is known of the sender's messages before this one; see seal.Message.
+	// The sender's messages before this one; see seal.Message.
 	First     bool
 	Missing   uint64
 	Reordered bool
 }
 
-// Delivery is a message, or what is wrong with one, for readers of a channel.
+// Delivery is a message, or the error in its place, for readers of a channel.
 type Delivery struct {
 	Message
 	Err error
 }
 
-// delivery is what became of a message.
+// delivery is a processed message.
 type delivery struct {
 	msg  Message
 	err  error
@@ -75,7 +75,7 @@ func (i readerItem) delivery(room core.RoomID) delivery {
 func (r *Room) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	q := newQueue(r.c.cfg.Pending, r.c.cfg.PendingBytes, readerItem.size)
 	r.addReader(ctx, q)
-	forget := context.AfterFunc(ctx, func() { r.removeReader(q) }) // also where nobody reads
+	forget := context.AfterFunc(ctx, func() { r.removeReader(q) }) // also without a loop
 	loops := loops{begin: func() { r.addReader(ctx, q) }, end: func() { r.removeReader(q) }}
 	return func(yield func(Message, error) bool) {
 		defer loops.enter()()
@@ -114,7 +114,7 @@ func (r *Room) Chan(ctx context.Context) <-chan Delivery {
 	return out
 }
 
-// addReader has messages put into q from now on; where that cannot be done, the reason.
+// addReader puts messages into q from now on. If that fails, it puts the error there.
 func (r *Room) addReader(ctx context.Context, q *queue[readerItem]) {
 	r.do(func(l *roomLoop) {
 		if l.over == nil {
@@ -122,7 +122,7 @@ func (r *Room) addReader(ctx context.Context, q *queue[readerItem]) {
 		}
 	})
 	if err := r.subscribeMessages(ctx); err != nil {
-		q.pushLast(readerItem{made: &delivery{err: err, last: true}}) // the first end counts
+		q.pushLast(readerItem{made: &delivery{err: err, last: true}}) // the reader stops at the first error of these
 	}
 }
 
@@ -132,10 +132,10 @@ func (r *Room) removeReader(q *queue[readerItem]) {
 	})
 }
 
-// deliver hands something to every reader. It never waits for one.
+// deliver gives a delivery to every reader. It never waits for one.
 func (l *roomLoop) deliver(d delivery) { l.hand([]readerItem{{made: &d}}) }
 
-// hand gives items to every reader, which keep them.
+// hand gives items to every reader. The readers keep them.
 func (l *roomLoop) hand(items []readerItem) {
 	if len(items) == 0 {
 		return

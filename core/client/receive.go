@@ -18,7 +18,7 @@ import (
 // operation for each message would cost more than the message.
 const maxBatch = 256
 
-// batch is messages in the order in which the library delivered them.
+// batch is messages in the order of the library.
 type batch struct {
 	items   []readerItem
 	dropped int // messages that the library has dropped, before these
@@ -28,7 +28,7 @@ type batch struct {
 type collector struct {
 	room     *Room
 	now      batch
-	expected int // messages that are still to come in this batch: the library has them already
+	expected int // messages of this batch that the library has and has not delivered yet
 }
 
 func (c *collector) onMessage(m *nats.Msg) {
@@ -56,8 +56,8 @@ func (c *collector) begin(sub *nats.Subscription) {
 	c.now.dropped, _ = sub.Dropped()
 }
 
-// receive hands out the messages of a batch in order. Runs of messages that need
-// no processing are handed out together.
+// receive gives the messages of a batch to the readers in order. It keeps runs of
+// plain messages together.
 func (l *roomLoop) receive(b batch) {
 	if l.over != nil {
 		return
@@ -89,8 +89,8 @@ func part(items []readerItem, begin, end int) []readerItem {
 	return out
 }
 
-// noteDropped has readers learn of messages that the library has dropped because
-// this process as a whole was too slow. They are told before what is waiting now.
+// noteDropped counts messages for the readers that the library has dropped because
+// this process as a whole was too slow. The count comes before the messages that wait now.
 func (l *roomLoop) noteDropped(dropped int) {
 	lost := dropped - l.dropped
 	if lost <= 0 || l.over != nil {
@@ -104,7 +104,7 @@ func (l *roomLoop) noteDropped(dropped int) {
 	l.room.wake() // a control event may be among them
 }
 
-// senderOf is the sender, as the subject has it.
+// senderOf is the sender in the subject.
 func senderOf(m *nats.Msg) core.UserID {
 	return core.UserID(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])
 }
@@ -119,7 +119,7 @@ func (l *roomLoop) isPlain(sender core.UserID) bool {
 	return sender == l.c.me || s != nil && !s.stale && s.member
 }
 
-// receiveOne sorts what came: a control event, a key request, or a message.
+// receiveOne takes a control event, a key request, or a message.
 func (l *roomLoop) receiveOne(m *nats.Msg) {
 	if m.Subject == control.EventSubject(l.room.id) {
 		if e, err := control.ParseEvent(m); err == nil && e.Room == l.room.id {
@@ -140,7 +140,7 @@ func (l *roomLoop) receiveOne(m *nats.Msg) {
 		return
 	}
 	p := pendingMessage{sender: sender, data: m.Data, at: time.Now(), reads: l.reads}
-	if l.pending.bySender[sender] > 0 || !l.process(p, false) { // behind those of its sender that wait
+	if l.pending.bySender[sender] > 0 || !l.process(p, false) { // behind its sender's pending ones
 		l.addPending(p)
 	}
 }
@@ -156,10 +156,10 @@ func (l *roomLoop) process(m pendingMessage, again bool) bool {
 	case !known && !late:
 		return false
 	case !known:
-		d.err = core.Errorf(core.KindUnavailable, "cannot determine whether %s is a member of the room %s; their message is left out", m.sender.Short(), l.room.id)
+		d.err = core.Errorf(core.KindUnavailable, "cannot determine whether %s is a member of the room %s; their message was dropped", m.sender.Short(), l.room.id)
 	case !member:
-		d.err = newFault(core.KindRefused, ErrNotMember, "%s sent a message in the room %s and is no member of it", m.sender.Short(), l.room.id).
-			WithNext("their message is left out; nothing is to be done")
+		d.err = newFault(core.KindRefused, ErrNotMember, "%s sent a message in the room %s and is not a member of it", m.sender.Short(), l.room.id).
+			WithNext("the message was dropped; there is nothing to do")
 	case l.isEncrypted():
 		d.msg, d.err = l.open(m)
 		if errors.Is(d.err, seal.ErrFutureEpoch) && !late && !l.readSince(m) {
@@ -171,7 +171,7 @@ func (l *roomLoop) process(m pendingMessage, again bool) bool {
 	default:
 		d.msg.Data = m.data
 	}
-	if d.err == nil && l.sender != nil && m.sender != l.c.me { // what cannot be read makes no new key due; what this process sends was counted then
+	if d.err == nil && l.sender != nil && m.sender != l.c.me { // an unreadable message does not count towards the next key, and Send has counted this process's own
 		l.sender.messages.Add(1)
 	}
 	l.deliver(d)
@@ -183,7 +183,7 @@ func (l *roomLoop) readSince(m pendingMessage) bool {
 	return l.sender != nil && l.reads > m.reads+1
 }
 
-// open decrypts a message. What another process of this user was given is not given out again.
+// open decrypts a message. It refuses messages that an earlier process of this user has delivered.
 func (l *roomLoop) open(m pendingMessage) (Message, error) {
 	got, err := l.receiver.Open(m.sender, m.data)
 	out := Message{Room: l.room.id, Sender: m.sender, Encrypted: true}
@@ -192,8 +192,8 @@ func (l *roomLoop) open(m pendingMessage) (Message, error) {
 	}
 	head := l.saved.Head
 	if mark, ok := l.saved.Marks[m.sender]; ok && head != nil && head.Epoch == got.Epoch && got.Time <= mark+l.markSlack {
-		e := core.Errorf(core.KindRefused, "a message of %s in the room %s claims a time that was read here before this process: it may be a repeat", m.sender.Short(), l.room.id).
-			WithNext("if it goes on, set the sender's clock")
+		e := core.Errorf(core.KindRefused, "a message of %s in the room %s is no newer than one that an earlier process has read: it may be a repeat", m.sender.Short(), l.room.id).
+			WithNext("if this continues, set the sender's clock")
 		e.Err = seal.ErrTooOld
 		return out, e
 	}

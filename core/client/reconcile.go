@@ -12,9 +12,9 @@ import (
 	"unibus/core/seal"
 )
 
-// reconciler does for a room what takes time: it reads the room and its members,
+// reconciler does the slow work of a room: it reads the room and its members,
 // follows and makes keys, and writes the room's file. It does one thing after the
-// other in a goroutine of its own, and tells the room's goroutine the results.
+// other in its own goroutine, and sends the results to the room's goroutine.
 type reconciler struct {
 	c    *Client
 	room *Room
@@ -28,7 +28,7 @@ type reconciler struct {
 	ended          chan struct{} // closed once it has saved and ended
 }
 
-// job is a part of a call that the reconciler does. It ends with the room.
+// job is work that a call gives to the reconciler. It ends with the room.
 type job func(life context.Context, w *reconciler)
 
 func newReconciler(r *Room, saved roomState, trusted []core.UserID) *reconciler {
@@ -42,7 +42,7 @@ func newReconciler(r *Room, saved roomState, trusted []core.UserID) *reconciler 
 	return w
 }
 
-// reconciled has the reconciler do something for a call, and waits for it.
+// reconciled has the reconciler run f, and waits for it.
 func (r *Room) reconciled(ctx context.Context, f func(context.Context, *reconciler) error) error {
 	done := make(chan error, 1)
 	do := func(life context.Context, w *reconciler) {
@@ -65,7 +65,8 @@ func (r *Room) reconciled(ctx context.Context, f func(context.Context, *reconcil
 	return err
 }
 
-// run opens the room, as its first job, and then looks at it whenever there is a reason to.
+// run does the first job, which opens the room, and then reconciles the room
+// whenever there is a reason to.
 func (w *reconciler) run(life context.Context) {
 	defer w.finish()
 	select {
@@ -105,7 +106,7 @@ func (w *reconciler) finish() {
 	})
 	for _, sub := range subs {
 		if sub != nil {
-			_ = sub.Unsubscribe() // of a connection that is closed there is none any more
+			_ = sub.Unsubscribe() // fails if the connection is closed, which has ended it
 		}
 	}
 	w.room.saveErr = w.save()
@@ -114,7 +115,7 @@ func (w *reconciler) finish() {
 	}
 }
 
-// save writes the room's state to disk, where it is not there yet.
+// save writes the room's state to disk, unless it is there.
 func (w *reconciler) save() error {
 	var state roomState
 	var unsaved bool
@@ -130,7 +131,7 @@ func (w *reconciler) save() error {
 }
 
 // reconcile reads the room, makes and gives keys as they are due, and has waiting
-// messages processed. It returns how long to wait until the next time.
+// messages processed. It returns the wait until the next time.
 func (w *reconciler) reconcile(ctx context.Context) time.Duration {
 	next := maxRetryWait
 	if err := w.refresh(ctx); err == nil {
@@ -145,13 +146,13 @@ func (w *reconciler) reconcile(ctx context.Context) time.Duration {
 	return max(next, time.Millisecond)
 }
 
-// refresh reads the room and its members, for as long as messages can wait.
+// refresh reads the room and its members, in less time than messages wait.
 func (w *reconciler) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, w.c.timing.reconcileTimeout)
 	defer cancel()
 	if !w.room.hasSession() {
 		short, cancel := context.WithTimeout(ctx, 2*w.c.timing.probeEvery)
-		_ = w.waitPermitted(short) // if not, reading the room says why
+		_ = w.waitPermitted(short) // else reading the room returns the reason
 		cancel()
 	}
 	if err := w.follow(ctx); err != nil {
@@ -174,7 +175,7 @@ func (w *reconciler) open(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := w.follow(ctx); err != nil && !errors.Is(err, seal.ErrKey) { // a user who has lost the key that the box is for asks for another box
+	if err := w.follow(ctx); err != nil && !errors.Is(err, seal.ErrKey) { // a user with a lost directory cannot open the box, and requests another one
 		return err
 	}
 	if w.room.view.Load().isOwnersFirstKey() {
@@ -183,8 +184,8 @@ func (w *reconciler) open(ctx context.Context) error {
 	return nil
 }
 
-// follow reads the room and follows its keys. An error that does not fit what is
-// known is the room's fault from then on, until it fits.
+// follow reads the room and follows its keys. A contradiction is the room's fault
+// from then on, until a later answer fits.
 func (w *reconciler) follow(ctx context.Context) error {
 	removals := w.room.removals.Load()
 	info, err := request(ctx, w.c, readOnly, func(ctx context.Context) (control.RoomInfo, error) { return w.c.api.Room(ctx, w.room.id) })
@@ -214,9 +215,9 @@ func (w *reconciler) follow(ctx context.Context) error {
 	return err
 }
 
-// membershipOver says whether this user is no member any more, by the answer to a
-// request for the room. A node refuses it to a revoked member too, who may be active
-// again tomorrow: only a list of rooms without this one says that it is over.
+// membershipOver decides by the answer to a request for the room whether this user
+// is no member any more. A node also refuses a revoked member, who may be active
+// again tomorrow: only a list of rooms without this one ends the membership.
 func (w *reconciler) membershipOver(ctx context.Context, info control.RoomInfo, err error) (bool, error) {
 	k := core.KindOf(err)
 	if err == nil || k != core.KindRefused && k != core.KindNotFound || errors.Is(err, ErrRefused) {
@@ -239,10 +240,10 @@ func roomChanged(a, b core.Room) bool {
 	return name(a) != name(b) || a.Owner != b.Owner || a.State != b.State
 }
 
-// noteFault makes an error the room's fault, or clears the fault.
+// noteFault sets or clears the room's fault.
 func (w *reconciler) noteFault(err error) {
 	if err != nil && !isSuspicious(err) {
-		return // nothing was shown
+		return // no answer, so no contradiction
 	}
 	var before error
 	w.room.do(func(l *roomLoop) { before, l.fault = l.fault, err })

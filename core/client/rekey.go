@@ -9,8 +9,8 @@ import (
 	"unibus/core/seal"
 )
 
-// makeDueKey makes a new key where one is due and it is this member's turn. It
-// returns how long to wait until the next look.
+// makeDueKey makes a new key if one is due and its time has come. It returns the
+// wait until the next reconcile.
 func (w *reconciler) makeDueKey(ctx context.Context) time.Duration {
 	var reason seal.Reason
 	var at time.Time
@@ -35,7 +35,7 @@ func (w *reconciler) makeDueKey(ctx context.Context) time.Duration {
 // rekeyTries bounds how often one call makes a key anew because others changed the room meanwhile.
 const rekeyTries = 5
 
-// rekey moves the room to the next epoch. Where another member was faster, or the
+// rekey moves the room to the next epoch. If another member was faster, or the
 // members have changed, it reads the room and decides again.
 func (w *reconciler) rekey(ctx context.Context, reason seal.Reason) error {
 	for try := 1; ; try++ {
@@ -86,7 +86,7 @@ func (w *reconciler) makeRecord(ctx context.Context, room core.Room, reason seal
 		case err == nil:
 			to = append(to, k)
 		case isSuspicious(err):
-			w.c.reportSuspicion(w.room.id, err) // they get no key; a lie about one must not keep a removal from counting
+			w.c.reportSuspicion(w.room.id, err) // this member gets no key; a lie about one member must not stop a removal
 		default:
 			w.c.log.Info("a member gets no key", "room", w.room.id, "member", m.User, "reason", err)
 		}
@@ -100,13 +100,13 @@ func (w *reconciler) makeRecord(ctx context.Context, room core.Room, reason seal
 	})
 }
 
-// kemKeyOf is the key that a room's key may be sealed to for a member.
+// kemKeyOf returns the key to which the room's key may be sealed for a member.
 func (w *reconciler) kemKeyOf(m control.Member) (seal.KEMKey, error) {
 	if len(m.KEMKey) == 0 {
 		e := core.Errorf(core.KindNotFound, "%s has published no encryption key", m.User.Short())
 		if _, known := w.c.dir.peer(m.User); known {
 			e.Kind, e.Err = core.KindRefused, seal.ErrRollback
-			e.Text += ", it is said, and one is known"
+			e.Text += ", the node says, and one is known"
 		}
 		return seal.KEMKey{}, e
 	}
@@ -148,7 +148,7 @@ func (w *reconciler) useMadeKey(made seal.Rekeyed, room core.Room, reason seal.R
 	return w.chain.Check(room)
 }
 
-// Rekey makes a new key for the room, because the caller wants one. In an
+// Rekey makes a new key for the room. In an
 // encrypted room that was migrated from a legacy database it is the first of its
 // kind: before, nothing is sent there (ErrNoKey), and no member makes it unasked.
 func (r *Room) Rekey(ctx context.Context) error {

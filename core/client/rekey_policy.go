@@ -10,11 +10,11 @@ import (
 
 // rekeyState is when this process makes a key for all members, and why.
 type rekeyState struct {
-	at      time.Time // when it makes a key, if nobody has by then; zero: none is due
+	at      time.Time // when it makes a key, unless another member has; zero: none is due
 	made    time.Time // when it made the last one
-	moved   time.Time // when it saw the room move to another epoch, whoever made the key
+	moved   time.Time // when it last saw the room move to another epoch
 	failed  int       // tries to make it that failed, one after the other
-	noticed bool      // a sender has reported that a key is due, and the reconciler has not looked yet
+	noticed bool      // Send has found that a key is due, and the reconciler has not planned it yet
 	asked   bool      // an operator asked this member
 	revoked bool      // the last event was a revocation
 }
@@ -35,7 +35,7 @@ func (v *roomView) rekeyDue(now time.Time, me core.UserID) (seal.Reason, bool) {
 	return reason, due
 }
 
-// removalReason is why people who may not read any more make a new key due.
+// removalReason is the reason for a key after a removal or revocation.
 func (v *roomView) removalReason() seal.Reason {
 	switch {
 	case v.rekey.asked:
@@ -58,7 +58,7 @@ func (v *roomView) firstKeyDue() (seal.Reason, bool) {
 }
 
 // isOwnersFirstKey says that the room has never had a key and that this user, its
-// owner, makes it. Rooms of a legacy database have keys of another kind, which nobody replaces unasked.
+// owner, makes it. Rooms of a legacy database have keys of another kind, which are replaced on request only.
 func (v *roomView) isOwnersFirstKey() bool {
 	room := v.info.Room
 	return room.Encrypted && v.head == nil && v.fault == nil && room.State != core.RoomArchived &&
@@ -67,7 +67,7 @@ func (v *roomView) isOwnersFirstKey() bool {
 
 // hasLegacyKeys says that the room came from a legacy database with keys that no
 // member here can use. The next key is the first of this kind. It is made by Rekey,
-// or where an operator has asked this member because a removed one still knows a key.
+// or if an operator has asked this member because a removed one still knows a key.
 func (v *roomView) hasLegacyKeys() bool {
 	room := v.info.Room
 	return room.Encrypted && v.head == nil && room.Rec == core.LegacyRec && (room.Epoch > 0 || v.info.Unkeyed < v.info.Members)
@@ -78,7 +78,7 @@ func (v *roomView) lacksKey() bool {
 	return v.encrypted && v.sender == nil && v.over == nil && v.info.Room.Rec != core.LegacyRec && (v.fault == nil || errors.Is(v.fault, seal.ErrKey))
 }
 
-// planRekey sets the time at which this process makes a key, where one is due.
+// planRekey sets the time at which this process makes a key, if one is due.
 func (l *roomLoop) planRekey(now time.Time) (reason seal.Reason, at time.Time, due bool) {
 	v := l.snapshot()
 	if reason, due = v.rekeyDue(now, l.c.me); !due {
@@ -96,7 +96,7 @@ func (l *roomLoop) planRekey(now time.Time) (reason seal.Reason, at time.Time, d
 	return reason, l.rekey.at, due
 }
 
-// noteRekeyDue has the reconciler plan a key, unless it has.
+// noteRekeyDue has the reconciler plan a key, unless it has done so.
 func (l *roomLoop) noteRekeyDue() {
 	if l.rekey.at.IsZero() && !l.rekey.noticed {
 		l.rekey.noticed = true
@@ -104,8 +104,8 @@ func (l *roomLoop) noteRekeyDue() {
 	}
 }
 
-// postponeRekey sets when the next try to make a key is, whatever wakes the
-// reconciler before: a record is work for this process and a write for the nodes.
+// postponeRekey sets the time of the next attempt. Earlier wake-ups do not try again:
+// a record is work for this process and a write for the nodes.
 func (l *roomLoop) postponeRekey(now time.Time) time.Duration {
 	wait := jittered(maxRetryWait << min(l.rekey.failed, 3))
 	l.rekey.failed++

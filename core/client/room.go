@@ -41,13 +41,13 @@ type Room struct {
 	calls    chan call       // for the room's goroutine
 	messages chan batch      // for the room's goroutine
 	jobs     chan job        // for the reconciler
-	wakeup   chan struct{}   // the reconciler has something to do
+	wakeup   chan struct{}   // wakes the reconciler
 	ending   <-chan struct{} // closed once the room is over
 	ended    chan struct{}   // closed once nothing of the room runs and its state is on disk; it may be opened again
 
 	view     atomic.Pointer[roomView]
 	changed  *broadcast    // the view is another one
-	removals atomic.Uint64 // members with the key whom this process has removed; see roomView.removalsRead
+	removals atomic.Uint64 // by this process, of members with the key; see roomView.removalsRead
 
 	opened  chan struct{} // closed once the room is open, or failed says why it is not
 	failed  error
@@ -60,8 +60,8 @@ type call struct {
 	done chan struct{} // closed once f has run and its result can be seen in the view
 }
 
-// do has the room's goroutine run f, which must not block, and waits for it. It
-// returns false, and f does not run, once the room has ended.
+// do has the room's goroutine run f, which must not block, and waits for it. Once
+// the room has ended, do returns false and f does not run.
 func (r *Room) do(f func(*roomLoop)) bool {
 	c := call{f, make(chan struct{})}
 	select {
@@ -73,7 +73,7 @@ func (r *Room) do(f func(*roomLoop)) bool {
 	}
 }
 
-// newRoom reads what is on disk of the room.
+// newRoom reads the saved state of a room.
 func (c *Client) newRoom(id core.RoomID) (*Room, *roomLoop, error) {
 	saved, err := c.dir.room(id)
 	if err != nil {
@@ -126,22 +126,22 @@ func (c *Client) unregister(r *Room) {
 	}
 }
 
-// Close stops listening to the room. Its keys stay known, and this user a member.
+// Close ends the subscriptions. The room's state stays on disk, and this user a member.
 func (r *Room) Close() error { return r.close(closedError("room")) }
 
-// close ends the room and waits until its state is on disk. Its readers are told why.
+// close ends the room, gives its readers the reason, and waits until its state is on disk.
 func (r *Room) close(why error) error {
 	r.end(why)
 	<-r.ended
 	return r.saveErr
 }
 
-// end ends the room without waiting for what still runs. Twice is harmless.
+// end ends the room without waiting for its reconciler. Calling it twice is harmless.
 func (r *Room) end(why error) {
 	r.do(func(l *roomLoop) { l.end(why) })
 }
 
-// wake has the reconciler look at the room soon.
+// wake has the reconciler reconcile the room soon.
 func (r *Room) wake() {
 	select {
 	case r.wakeup <- struct{}{}:
@@ -152,7 +152,7 @@ func (r *Room) wake() {
 // ID is the room's id.
 func (r *Room) ID() core.RoomID { return r.id }
 
-// Info is the room as it was read last, and this user's role in it.
+// Info is the room as it was read last, with this user's role.
 func (r *Room) Info() control.RoomInfo { return r.view.Load().info }
 
 // Encrypted says whether the room is.
@@ -167,9 +167,9 @@ func (r *Room) Epoch() (core.Epoch, bool) {
 	return v.sender.Record().Epoch, true
 }
 
-// Err is why nothing is sent in the room: what does not fit what is known
-// (its cause is a seal.Fault or ErrUnlinked), that the nodes refuse this user
-// (ErrRefused), or that the room is over. Nil where nothing is wrong.
+// Err is why nothing is sent in the room: a contradiction (its cause is a seal.Fault
+// or ErrUnlinked), the nodes refuse this user (ErrRefused), or the room is over. Nil
+// if nothing is wrong.
 func (r *Room) Err() error {
 	v := r.view.Load()
 	if v.over != nil {

@@ -31,7 +31,7 @@ type roomLoop struct {
 	session      uint64 // that may publish here; 0: not known
 	receiver     *seal.Receiver
 	sender       *epochSender
-	removedEpoch core.Epoch // a member who may have its key was removed by this process: nothing is sent in it or a lower one
+	removedEpoch core.Epoch // this process has removed a member who may have its key: nothing is sent in it or a lower one
 	removalsRead uint64     // of Room.removals: info was read after these
 	rekey        rekeyState
 	fault        error
@@ -40,16 +40,16 @@ type roomLoop struct {
 	members     map[core.UserID]*memberStatus
 	unknown     map[core.UserID]bool // the reconciler reads their status next
 	keyRequests map[core.UserID]keyRequest
-	notices     []control.Event // control events that are emitted once the reconciler has read what they are about
+	notices     []control.Event // control events, to emit once the reconciler has read the status of their users
 	lostNotices uint64          // beyond the bound
 
 	pending     pendingMessages
 	readers     []*queue[readerItem]
-	events      *nats.Subscription // control events, until messages has them too
-	all         *nats.Subscription // messages and control events; nil in a plain room until somebody reads
+	events      *nats.Subscription // control events alone, until all has them too
+	all         *nats.Subscription // messages and control events; nil in a plain room without readers
 	subscribing *subscribing       // under way
 	subscribed  bool               // the node has confirmed all
-	dropped     int                // messages that the library has dropped, as far as readers were told
+	dropped     int                // messages that the library has dropped, and readers were told of
 }
 
 // epochSender seals messages in one epoch and counts those of all members.
@@ -58,8 +58,8 @@ type epochSender struct {
 	messages atomic.Uint64
 }
 
-// roomView is the part of a room's state that calls read without asking its
-// goroutine. It is never changed: another one takes its place.
+// roomView is the part of a room's state that calls read without its goroutine. It
+// is immutable; publish replaces it.
 type roomView struct {
 	info         control.RoomInfo
 	encrypted    bool       // known for good
@@ -83,7 +83,7 @@ func (l *roomLoop) snapshot() roomView {
 	}
 }
 
-// publish replaces the view where it has changed, and wakes those who wait for that.
+// publish replaces the view if the state has changed, and wakes waiting senders.
 func (l *roomLoop) publish() {
 	if now := l.snapshot(); now != *l.room.view.Load() {
 		l.room.view.Store(&now)
@@ -112,7 +112,7 @@ func (l *roomLoop) run(reconciled <-chan struct{}) {
 	}
 }
 
-// end tells the readers why the room is over, and has the reconciler save and end.
+// end gives the readers the reason, and has the reconciler save and end.
 func (l *roomLoop) end(why error) {
 	if l.over != nil {
 		return
@@ -125,7 +125,7 @@ func (l *roomLoop) end(why error) {
 	l.stop()
 }
 
-// stateToSave returns what belongs on disk; false where it is there.
+// stateToSave returns the state for the disk; false if it is there.
 func (l *roomLoop) stateToSave() (roomState, bool) {
 	if !l.unsaved {
 		return roomState{}, false
@@ -161,7 +161,7 @@ func (l *roomLoop) sessionChanged() {
 	l.room.wake()
 }
 
-// setHead notes a record that was followed. The marks before it are of no use any more.
+// setHead notes the newest record. The marks belong to the epoch before.
 func (l *roomLoop) setHead(h seal.Head) {
 	l.saved.Head, l.saved.Marks, l.marks = &h, nil, map[core.UserID]core.Millis{}
 	l.unsaved = true
@@ -176,10 +176,10 @@ func (l *roomLoop) useKey(k *seal.EpochKey, s *seal.Sender) error {
 	return nil
 }
 
-// noteRoom notes what was read of the room before its keys are followed, which may
-// take long: nothing is sent meanwhile by a key that is due to be replaced. Where
-// the room is past the epoch in which this process sends (behind) it sends nothing
-// until it has the next key, also where that one cannot be read.
+// noteRoom notes the room before its keys are followed, which may take long: nothing
+// is sent meanwhile by a key that is due to be replaced. If the room is past the
+// epoch of the sender (behind), nothing is sent until the next key is here, also if
+// that one cannot be read.
 func (l *roomLoop) noteRoom(info control.RoomInfo) (before core.Room, behind bool) {
 	before, l.info = l.info.Room, info
 	if behind = l.sender != nil && l.sender.Record().Epoch < info.Room.Epoch; behind {
@@ -188,9 +188,9 @@ func (l *roomLoop) noteRoom(info control.RoomInfo) (before core.Room, behind boo
 	return before, behind
 }
 
-// noteRemoval notes that a member is out, before anything else is asked or waited
-// for. If the member had the key, a new one is due: nobody's word is needed for it,
-// and what is being read or made of the room right now may be from before.
+// noteRemoval notes that a member was removed. If the member had the key, a new one
+// is due, whatever a node says: an answer or a key that is under way may be older
+// than the removal.
 func (l *roomLoop) noteRemoval(user core.UserID, hadKey bool) {
 	delete(l.members, user)
 	if hadKey && l.saved.Head != nil {

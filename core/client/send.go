@@ -103,7 +103,7 @@ func (r *Room) tooLargeError(size int) error {
 		WithNext("send less at once")
 }
 
-// onPublishRefused is called with what a node has refused, by the subject in its text.
+// onPublishRefused is called when a node has refused a publish; err names the subject.
 func (r *Room) onPublishRefused(err error) {
 	if !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(`publish to "`+r.subject+`"`)) { // the library has it in lower case
 		return
@@ -112,15 +112,15 @@ func (r *Room) onPublishRefused(err error) {
 	r.do((*roomLoop).sessionChanged)
 }
 
-// sender is the sender to seal with; nil in a plain room. It asks nothing of the
-// room's goroutine: most messages find everything in the view.
+// sender returns the sender to seal with; nil in a plain room. It reads the view
+// alone: a message does not wait for the room's goroutine.
 func (r *Room) sender() (*epochSender, error) {
 	v := r.view.Load()
 	session := r.c.session.current.Load()
 	switch {
 	case v.over != nil:
 		return nil, v.over
-	case errors.Is(v.fault, seal.ErrKey): // a member gives another box
+	case errors.Is(v.fault, seal.ErrKey): // another member gives another box
 		return nil, &temporaryError{v.fault}
 	case v.fault != nil:
 		return nil, v.fault
@@ -134,7 +134,7 @@ func (r *Room) sender() (*epochSender, error) {
 		return nil, r.noKeyError(v)
 	}
 	reason, due := v.rekeyDue(time.Now(), r.c.me)
-	if !due && v.removalsRead != r.removals.Load() { // whether other members have made a key since is being read
+	if !due && v.removalsRead != r.removals.Load() { // the room is being read: another member may have made a key since
 		reason, due = seal.ReasonRemoved, true
 	}
 	if !due {

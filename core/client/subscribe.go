@@ -12,16 +12,16 @@ import (
 	"unibus/core/control"
 )
 
-// subscribing is an attempt to receive messages, which all who want them wait for.
+// subscribing is an attempt to subscribe to messages. All callers wait for the same one.
 type subscribing struct {
 	done chan struct{}
 	err  error
 }
 
-// subscribeMessages has the messages come, from when it returns, or where there is
-// no session then, from the next one on. It is called where somebody reads, and in
-// an encrypted room, where members ask each other for keys and count messages. A
-// send-only client of a plain room does not subscribe.
+// subscribeMessages subscribes to the messages, from when it returns, or without a
+// session from the next one on. Readers need it, and every member of an encrypted
+// room, for key requests and the number of messages. A send-only client of a plain
+// room does not subscribe.
 func (r *Room) subscribeMessages(ctx context.Context) error {
 	v := r.view.Load()
 	if v.over == nil && v.subscribed {
@@ -94,21 +94,22 @@ func (r *Room) subscribeAll() (*nats.Subscription, error) {
 	return sub, nil
 }
 
-// confirm waits until the node knows of the subscription to all messages, which
-// has the control events too: the one to them alone ends.
+// confirm waits until the node has confirmed the subscription to all messages. That
+// one has the control events too, so the one to them alone ends.
 func (r *Room) confirm(events *nats.Subscription) bool {
-	if r.c.session.current.Load() == 0 { // the next session begins with the subscriptions of now
+	if r.c.session.current.Load() == 0 { // the next session begins with the present subscriptions
 		_ = events.Unsubscribe()
 		return false
 	}
 	ctx, cancel := context.WithTimeout(r.c.life, r.c.timing.flushTimeout)
 	defer cancel()
 	confirmed := r.c.nc.FlushWithContext(ctx) == nil // or the next caller waits
-	_ = events.Drain()                               // from here on the events come between the messages, in order
+	_ = events.Drain()                               // the events now come between the messages, in order
 	return confirmed
 }
 
-// subscribeEvents has the control events come: the node knows it when it returns.
+// subscribeEvents subscribes to the control events. The node has confirmed it when
+// it returns.
 func (w *reconciler) subscribeEvents(ctx context.Context) error {
 	sub, err := w.c.nc.Subscribe(control.EventSubject(w.room.id), w.room.onControlEvent)
 	if err != nil {
@@ -141,8 +142,8 @@ func (r *Room) onSlowConsumer(sub *nats.Subscription) {
 	})
 }
 
-// waitPermitted waits until the node lets this user receive and publish in the
-// room: the session in which a room is gained ends, and the next one has it.
+// waitPermitted waits until the node lets this user receive and publish in the room.
+// The session that gains a room ends, and the next one has it.
 func (w *reconciler) waitPermitted(ctx context.Context) error {
 	for {
 		changed := w.c.session.changes()
@@ -168,8 +169,8 @@ func (w *reconciler) waitPermitted(ctx context.Context) error {
 	}
 }
 
-// probe asks the node whether the session has the room: a subscription to an
-// unused subject below it is refused where it has not.
+// probe finds out whether the session has the room: if not, the node refuses a
+// subscription to an unused subject below it.
 func (w *reconciler) probe(ctx context.Context) (bool, error) {
 	sub, err := w.c.nc.SubscribeSync(auth.RoomSubject(w.room.id, "_probe"))
 	if err != nil {
