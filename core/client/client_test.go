@@ -14,10 +14,10 @@ import (
 	"unibus/core/nodetest"
 )
 
-// wait bounds everything that a test waits for.
+// wait bounds every wait of a test.
 const wait = 20 * time.Second
 
-// fastTiming is a pace for tests.
+// fastTiming is a timing for tests.
 func fastTiming() timing {
 	p := defaultTiming()
 	p.probeEvery, p.holdFor, p.keyRequestEvery, p.renewEvery = 50*time.Millisecond, 3*time.Second, 300*time.Millisecond, 100*time.Millisecond
@@ -25,16 +25,16 @@ func fastTiming() timing {
 	return p
 }
 
-// person is a user with files of its own.
-type person struct {
+// testUser is a user with its files.
+type testUser struct {
 	t    testing.TB
 	cfg  Config
 	seed string
 	id   core.UserID
 }
 
-// person makes a user whom the cluster knows.
-func newPerson(t testing.TB, c *nodetest.Cluster, role core.UserRole) person {
+// newTestUser adds a user to the cluster.
+func newTestUser(t testing.TB, c *nodetest.Cluster, role core.UserRole) testUser {
 	t.Helper()
 	seed, public, err := keys.Generate()
 	if err != nil {
@@ -52,11 +52,11 @@ func newPerson(t testing.TB, c *nodetest.Cluster, role core.UserRole) person {
 	for i := range c.Configs {
 		urls = append(urls, c.URL(i))
 	}
-	return person{t, Config{Servers: urls, Seed: path, Dir: filepath.Join(dir, "keys"), Log: nodetest.Log(t)}, path, core.UserID(public)}
+	return testUser{t, Config{Servers: urls, Seed: path, Dir: filepath.Join(dir, "keys"), Log: nodetest.Log(t)}, path, core.UserID(public)}
 }
 
 // open opens a client that ends with the test.
-func (p person) open(change ...func(*Client)) *Client {
+func (p testUser) open(change ...func(*Client)) *Client {
 	p.t.Helper()
 	c := New(p.cfg)
 	c.timing = fastTiming()
@@ -76,8 +76,8 @@ func ctx(t testing.TB) context.Context {
 	return c
 }
 
-// alone is a node on its own, on SQLite.
-func alone(t testing.TB) *nodetest.Cluster {
+// startNode starts a single node, on SQLite.
+func startNode(t testing.TB) *nodetest.Cluster {
 	t.Helper()
 	c := nodetest.Start(t, nodetest.Config{Nodes: 1})
 	c.WaitServing(core.BackendSQLite, 0)
@@ -108,8 +108,8 @@ func want(t testing.TB, what string, err error, kind core.Kind, cause error) {
 	}
 }
 
-// hear reads until a message of that text comes, and returns it.
-func hear(t testing.TB, from <-chan Delivery, text string) Message {
+// receiveText reads until a message with that text comes, and returns it.
+func receiveText(t testing.TB, from <-chan Delivery, text string) Message {
 	t.Helper()
 	late := time.After(wait)
 	for {
@@ -130,8 +130,8 @@ func hear(t testing.TB, from <-chan Delivery, text string) Message {
 	}
 }
 
-// wrong reads until an error comes.
-func wrong(t testing.TB, from <-chan Delivery) Delivery {
+// receiveError reads until an error comes.
+func receiveError(t testing.TB, from <-chan Delivery) Delivery {
 	t.Helper()
 	late := time.After(wait)
 	for {
@@ -149,8 +149,8 @@ func wrong(t testing.TB, from <-chan Delivery) Delivery {
 	}
 }
 
-// await waits for an event.
-func await[E Event](t testing.TB, from <-chan Event, is func(E) bool) E {
+// awaitEvent waits for an event.
+func awaitEvent[E Event](t testing.TB, from <-chan Event, is func(E) bool) E {
 	t.Helper()
 	late := time.After(wait)
 	for {
@@ -213,7 +213,7 @@ func inLoop(t testing.TB, r *Room, f func(*roomLoop)) {
 	}
 }
 
-// join invites somebody and has them accept; opening the room is another matter.
+// join invites a user and accepts for them. It does not open their room.
 func join(t testing.TB, room *Room, who *Client) {
 	t.Helper()
 	ok(t, room.Invite(ctx(t), who.User(), ""))
@@ -221,8 +221,8 @@ func join(t testing.TB, room *Room, who *Client) {
 	ok(t, second(request(ctx(t), who, readOnly, func(ctx context.Context) (core.Member, error) { return api.Accept(ctx, room.ID()) })))
 }
 
-// keyed waits until every member of a room has the key.
-func keyed(t testing.TB, room *Room) {
+// awaitKeys waits until every member of a room has the key.
+func awaitKeys(t testing.TB, room *Room) {
 	t.Helper()
 	nodetest.Wait(t, wait, func() error {
 		info, err := room.c.api.Room(ctx(t), room.id)
@@ -234,41 +234,41 @@ func keyed(t testing.TB, room *Room) {
 }
 
 // TestStory: a plain and an encrypted room, an invitation, a removal with its
-// new key, a revocation with its own, and who joins late.
+// new key, a revocation with its own, and a late member.
 func TestStory(t *testing.T) {
 	t.Parallel()
-	n := alone(t)
-	chief, ann := newPerson(t, n, core.RoleAdmin).open(), newPerson(t, n, core.RoleMember).open()
-	bob, cid := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open()
+	n := startNode(t)
+	chief, ann := newTestUser(t, n, core.RoleAdmin).open(), newTestUser(t, n, core.RoleMember).open()
+	bob, cid := newTestUser(t, n, core.RoleMember).open(), newTestUser(t, n, core.RoleMember).open()
 	for _, encrypted := range []bool{false, true} {
 		room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Name: "plans", Encrypted: encrypted}))
 		join(t, room, bob)
 		bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
 		heard := bobs.Chan(t.Context())
 		ok(t, room.Send(ctx(t), []byte("hello")))
-		m := hear(t, heard, "hello")
+		m := receiveText(t, heard, "hello")
 		if m.Sender != ann.User() || m.Encrypted != encrypted || bobs.Encrypted() != encrypted {
 			t.Errorf("bob read %+v", m)
 		}
 		back := room.Chan(t.Context())
 		ok(t, bobs.Send(ctx(t), []byte("hello, ann")))
-		hear(t, back, "hello, ann")
+		receiveText(t, back, "hello, ann")
 
 		join(t, room, cid)
 		cids := must[*Room](t)(cid.Room(ctx(t), room.ID()))
 		late := cids.Chan(t.Context())
 		ok(t, room.Send(ctx(t), []byte("all three")))
-		hear(t, late, "all three")
+		receiveText(t, late, "all three")
 		before, _ := room.Epoch()
 		ok(t, room.Remove(ctx(t), cid.User()))
 		if now, _ := room.Epoch(); encrypted && now != before+1 {
 			t.Errorf("the removal is over, and the room is at epoch %d, before %d", now, before)
 		}
-		d := wrong(t, late)
+		d := receiveError(t, late)
 		want(t, "the end for who was removed", d.Err, core.KindRefused, ErrNotMember)
 		want(t, "sending once removed", cids.Send(ctx(t), []byte("x")), core.KindRefused, ErrNotMember)
 		ok(t, room.Send(ctx(t), []byte("without cid")))
-		if m = hear(t, heard, "without cid"); encrypted && m.Epoch != before+1 {
+		if m = receiveText(t, heard, "without cid"); encrypted && m.Epoch != before+1 {
 			t.Errorf("after the removal: epoch %d, before %d", m.Epoch, before)
 		}
 	}
@@ -277,7 +277,7 @@ func TestStory(t *testing.T) {
 
 func TestClosingTwiceIsHarmless(t *testing.T) {
 	t.Parallel()
-	p := newPerson(t, alone(t), core.RoleMember)
+	p := newTestUser(t, startNode(t), core.RoleMember)
 	c := p.open()
 	want(t, "a second process", New(p.cfg).Open(ctx(t)), core.KindRefused, ErrLocked)
 	room := must[*Room](t)(c.CreateRoom(ctx(t), NewRoom{Encrypted: true}))

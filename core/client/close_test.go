@@ -12,11 +12,11 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestCloseEndsARoomThatIsBeingOpened: nobody waits for a connection that is closed.
+// TestCloseEndsARoomThatIsBeingOpened: no call waits for a closed connection.
 func TestCloseEndsARoomThatIsBeingOpened(t *testing.T) {
 	t.Parallel()
-	c := newPerson(t, alone(t), core.RoleMember).open()
-	r, l, err := c.newRoom("elsewhere") // the node will not let them in
+	c := newTestUser(t, startNode(t), core.RoleMember).open()
+	r, l, err := c.newRoom("elsewhere") // they are no member of it
 	ok(t, err)
 	come := make(chan error, 1)
 	go func() {
@@ -39,10 +39,10 @@ func TestCloseEndsARoomThatIsBeingOpened(t *testing.T) {
 	}
 }
 
-// TestOpenEndsWithItsContext: also while nodes take the connection and say nothing.
+// TestOpenEndsWithItsContext: also while nodes accept the connection and send nothing.
 func TestOpenEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	cfg := newPerson(t, alone(t), core.RoleMember).cfg
+	cfg := newTestUser(t, startNode(t), core.RoleMember).cfg
 	cfg.Servers = nil
 	for range 4 {
 		l := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
@@ -58,11 +58,11 @@ func TestOpenEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestOneGivesUpARoom: who waits for a room that another goroutine opens is not
-// told of that one's context, and one that is being closed is opened again.
+// TestOneGivesUpARoom: a call that waits for another goroutine to open a room does
+// not fail with that one's context, and a room that is being closed is opened again.
 func TestOneGivesUpARoom(t *testing.T) {
 	t.Parallel()
-	c := newPerson(t, alone(t), core.RoleMember).open()
+	c := newTestUser(t, startNode(t), core.RoleMember).open()
 	id := must[*Room](t)(c.CreateRoom(ctx(t), NewRoom{})).ID()
 	ok(t, c.rooms[id].Close())
 	first, l, err := c.newRoom(id)
@@ -83,7 +83,7 @@ func TestOneGivesUpARoom(t *testing.T) {
 	ok(t, must[*Room](t)(c.Room(ctx(t), id)).Send(ctx(t), []byte("x")))
 }
 
-// watched tells when somebody waits for its end.
+// watched reports when a goroutine waits for its end.
 type watched struct {
 	context.Context
 	looked chan struct{}
@@ -97,11 +97,11 @@ func (w *watched) Done() <-chan struct{} {
 	return w.Context.Done()
 }
 
-// TestOneRoomWritesAtATime: what still runs of a room that was closed does not
-// write over what is known since.
+// TestOneRoomWritesAtATime: Close waits for a save that is under way, and nothing of
+// a closed room writes an older state over a newer one.
 func TestOneRoomWritesAtATime(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t)
+	p := newPair(t)
 	begun, saved, first := make(chan struct{}), false, make(chan error, 1)
 	go func() {
 		first <- reconciling(t, p.bobs, func(ctx context.Context, w *reconciler) error {
@@ -131,7 +131,7 @@ func TestOneRoomWritesAtATime(t *testing.T) {
 	}
 }
 
-// TestKilledWhileWriting: what is left half written is cleared away, and what was whole is read.
+// TestKilledWhileWriting: unfinished files are removed, and finished ones are read.
 func TestKilledWhileWriting(t *testing.T) {
 	t.Parallel()
 	dir, me := t.TempDir(), core.UserID(nodetest.Identity(t).Public())

@@ -10,7 +10,7 @@ import (
 )
 
 // TestClusterKeyOfAContext: the context's key counts unless Config has one, and
-// a text that is no cluster's public key is refused before anything is connected.
+// a text that is not a cluster's public key is refused before the connection.
 func TestClusterKeyOfAContext(t *testing.T) {
 	const inContext = "CBZNG2PTIOYOXGX4NJNS7U7OBETMANVONFN3I7Q3QB2XCNAKFJH3UDK3"
 	const inConfig = "CBIVWT662735WXQUWIYW5GP7BF344N5VKXGS3C3XDCC365BCH2XYYD3J"

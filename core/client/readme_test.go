@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestReadmeShowsTheExample: the program in the README is what Example runs; only
-// where the bus is and who asks differs.
+// TestReadmeShowsTheExample: the program in the README is Example, with another
+// address and user.
 func TestReadmeShowsTheExample(t *testing.T) {
 	t.Parallel()
 	shown := between(t, filepath.Join("..", "..", "README.md"), "```go\n", "```\n")
@@ -35,8 +35,8 @@ func between(t *testing.T, path, begin, end string) string {
 	return part
 }
 
-// statements are the lines of a program without indentation, blank lines, what
-// starts a bus for it, and what a client is configured with.
+// statements are the lines of a program without indentation, blank lines, the start
+// of the bus, and the configuration of clients.
 func statements(code string) []string {
 	config := regexp.MustCompile(`client\.Config\{.*\}`)
 	var out []string

@@ -11,8 +11,8 @@ import (
 	"unibus/core/seal"
 )
 
-// TestVault: what is kept comes back, nobody else may read it, and what is damaged is said.
-func TestVault(t *testing.T) {
+// TestStateDir: saved state comes back, only its owner may read it, and damaged files are an error.
+func TestStateDir(t *testing.T) {
 	t.Parallel()
 	dir, me := filepath.Join(t.TempDir(), "new"), core.UserID(nodetest.Identity(t).Public())
 	v := must[*stateDir](t)(openStateDir(dir, me))

@@ -17,16 +17,16 @@ func one(from iter.Seq2[Message, error]) Delivery {
 	return Delivery{}
 }
 
-// TestLoopsOverMessages: a loop that was left does not have the next one wait for
-// ever. It gets what waited, what comes, and the end.
+// TestLoopsOverMessages: a loop after one that was left gets the messages that
+// waited, later messages, and the end.
 func TestLoopsOverMessages(t *testing.T) {
 	t.Parallel()
-	_, _, room, bobs := twoInAPlainRoom(t)
+	_, _, room, bobs := newPlainPair(t)
 	heard, beside := bobs.Messages(ctx(t)), bobs.Chan(ctx(t))
 	say := func(text string) {
 		t.Helper()
 		ok(t, room.Send(ctx(t), []byte(text)))
-		hear(t, beside, text)
+		receiveText(t, beside, text)
 	}
 	got := make(chan Delivery, 10)
 	came := func(what string, d Delivery) {
@@ -77,7 +77,7 @@ func TestLoopsOverMessages(t *testing.T) {
 // TestLoopsOverEvents: the same for events.
 func TestLoopsOverEvents(t *testing.T) {
 	t.Parallel()
-	c := newPerson(t, alone(t), core.RoleMember).open()
+	c := newTestUser(t, startNode(t), core.RoleMember).open()
 	life, end := context.WithCancel(ctx(t))
 	events, got := c.Events(life), make(chan Event)
 	listening := func(n int) {

@@ -11,7 +11,7 @@ import (
 // role changed has it already.
 func TestKeyIsOwedToWhoJoined(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t)
+	p := newPair(t)
 	ok(t, reconciling(t, p.bobs, func(ctx context.Context, w *reconciler) error { // nothing is given meanwhile
 		for _, joined := range []bool{false, true} {
 			p.bobs.noteEvent(control.Event{Kind: control.EventMember, Room: p.room.ID(), User: p.ann.User(), Joined: joined})
