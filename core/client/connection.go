@@ -56,63 +56,63 @@ func newSessionTracker() *sessionTracker {
 	return &sessionTracker{broadcast: newBroadcast(), lost: make(chan struct{})}
 }
 
-func (l *sessionTracker) set(up bool) {
-	l.mu.Lock()
-	switch was := l.current.Load() > 0; {
+func (t *sessionTracker) set(up bool) {
+	t.mu.Lock()
+	switch was := t.current.Load() > 0; {
 	case up && !was:
-		l.last++
-		l.current.Store(l.last)
-		l.lost = make(chan struct{})
-		l.refusedSince, l.refusedLast, l.refused = time.Time{}, time.Time{}, nil
+		t.last++
+		t.current.Store(t.last)
+		t.lost = make(chan struct{})
+		t.refusedSince, t.refusedLast, t.refused = time.Time{}, time.Time{}, nil
 	case was && !up:
-		l.current.Store(0)
-		close(l.lost)
+		t.current.Store(0)
+		close(t.lost)
 	}
-	l.mu.Unlock()
-	l.notify()
+	t.mu.Unlock()
+	t.notify()
 }
 
 // now is the session, 0 while there is none, and a channel that is closed when it ends.
-func (l *sessionTracker) now() (session uint64, lost <-chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.current.Load(), l.lost
+func (t *sessionTracker) now() (session uint64, lost <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.current.Load(), t.lost
 }
 
 // noteRefusal notes that a node has just refused this user. It returns true once,
 // when refusals have continued for so long that waiting calls are to fail.
-func (l *sessionTracker) noteRefusal(now time.Time, patience time.Duration, why error) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.current.Load() > 0 || l.refused != nil {
+func (t *sessionTracker) noteRefusal(now time.Time, patience time.Duration, why error) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current.Load() > 0 || t.refused != nil {
 		return false
 	}
-	if now.Sub(l.refusedLast) > max(patience, absentAfter) { // the first one, or the first one after the nodes were down
-		l.refusedSince = now
+	if now.Sub(t.refusedLast) > max(patience, absentAfter) { // the first one, or the first one after the nodes were down
+		t.refusedSince = now
 	}
-	l.refusedLast = now
-	if now.Sub(l.refusedSince) < patience {
+	t.refusedLast = now
+	if now.Sub(t.refusedSince) < patience {
 		return false
 	}
-	l.refused = why
+	t.refused = why
 	return true
 }
 
 // refusal is why there will be no session; nil if there may be one soon.
-func (l *sessionTracker) refusal() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.refused
+func (t *sessionTracker) refusal() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.refused
 }
 
 // wait returns the session once there is one. ErrRefused if the nodes refuse this user.
-func (l *sessionTracker) wait(ctx context.Context) (uint64, error) {
+func (t *sessionTracker) wait(ctx context.Context) (uint64, error) {
 	for {
-		changed := l.changes()
-		if session, _ := l.now(); session > 0 {
+		changed := t.changes()
+		if session, _ := t.now(); session > 0 {
 			return session, nil
 		}
-		if err := l.refusal(); err != nil {
+		if err := t.refusal(); err != nil {
 			return 0, err
 		}
 		select {
