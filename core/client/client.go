@@ -58,12 +58,12 @@ type Client struct {
 	openLock sync.Mutex // held by Open, and by Close while it tears down
 	tornDown bool       // guarded by openLock
 
-	mu       sync.Mutex
-	state    state
-	hasBegun bool // Open has succeeded once: its results do not change any more
-	rooms    map[core.RoomID]*Room
-	memberOf map[core.RoomID]bool // the rooms of this user, as they were read last
-	ownKEM   seal.KEMKey          // as it is published
+	mu            sync.Mutex
+	state         state
+	openSucceeded bool // Open has succeeded once: its results do not change any more
+	rooms         map[core.RoomID]*Room
+	memberOf      map[core.RoomID]bool // the rooms of this user, as they were read last
+	ownKEM        seal.KEMKey          // as it is published
 }
 
 // state is the life cycle of a client.
@@ -156,7 +156,7 @@ func (c *Client) open(ctx context.Context) error {
 		return closedError("client")
 	}
 	c.mu.Lock()
-	c.state, c.hasBegun = max(c.state, opened), true
+	c.state, c.openSucceeded = max(c.state, opened), true
 	c.mu.Unlock()
 	return nil
 }

@@ -181,10 +181,10 @@ func eventsOf(t testing.TB, c *Client) <-chan Event {
 	return out
 }
 
-// reconciling runs f in the reconciler of a room.
-func reconciling(t testing.TB, r *Room, f func(context.Context, *reconciler) error) error {
+// runJob runs f in the reconciler of a room.
+func runJob(t testing.TB, r *Room, f func(context.Context, *reconciler) error) error {
 	t.Helper()
-	return r.reconciled(ctx(t), f)
+	return r.runJob(ctx(t), f)
 }
 
 // stall keeps the reconciler of a room busy until resume is called.
@@ -192,7 +192,7 @@ func stall(t testing.TB, r *Room) (resume func()) {
 	t.Helper()
 	begun, end, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
-		done <- r.reconciled(ctx(t), func(context.Context, *reconciler) error {
+		done <- r.runJob(ctx(t), func(context.Context, *reconciler) error {
 			close(begun)
 			<-end
 			return nil

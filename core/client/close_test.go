@@ -104,7 +104,7 @@ func TestOneRoomWritesAtATime(t *testing.T) {
 	p := newPair(t)
 	begun, saved, first := make(chan struct{}), false, make(chan error, 1)
 	go func() {
-		first <- reconciling(t, p.bobs, func(ctx context.Context, w *reconciler) error {
+		first <- runJob(t, p.bobs, func(ctx context.Context, w *reconciler) error {
 			close(begun)
 			<-ctx.Done() // the room is being closed
 			w.room.do(func(l *roomLoop) { l.unsaved = true })
@@ -125,7 +125,7 @@ func TestOneRoomWritesAtATime(t *testing.T) {
 	if p.bobs.do(func(*roomLoop) {}) {
 		t.Error("the goroutine of a closed room runs")
 	}
-	want(t, "a job for a closed room", reconciling(t, p.bobs, func(_ context.Context, w *reconciler) error { return w.save() }), core.KindUnavailable, ErrClosed)
+	want(t, "a job for a closed room", runJob(t, p.bobs, func(_ context.Context, w *reconciler) error { return w.save() }), core.KindUnavailable, ErrClosed)
 	if m := must[roomState](t)(p.bob.dir.room(p.room.ID())); m.Head == nil || m.Head.Epoch != 3 {
 		t.Errorf("on disk is %+v", m.Head)
 	}

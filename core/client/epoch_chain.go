@@ -43,7 +43,7 @@ func (w *reconciler) followKeys(ctx context.Context, room core.Room) error {
 	return w.openHead(ctx)
 }
 
-// noteEncrypted remembers for good that the room is encrypted, and receives its messages.
+// noteEncrypted saves for good that the room is encrypted, and subscribes to its messages.
 func (w *reconciler) noteEncrypted(ctx context.Context) error {
 	known := false
 	w.room.do(func(l *roomLoop) {
@@ -59,7 +59,7 @@ func (w *reconciler) noteEncrypted(ctx context.Context) error {
 	return w.room.subscribeMessages(ctx)
 }
 
-// fetchBox reads this user's box of an epoch; ok is false where there is none.
+// fetchBox reads this user's box of an epoch; ok is false if there is none.
 func (w *reconciler) fetchBox(ctx context.Context, e core.Epoch) (k control.Key, ok bool, err error) {
 	k, err = request(ctx, w.c, readOnly, func(ctx context.Context) (control.Key, error) { return w.c.api.Key(ctx, w.room.id, e) })
 	if core.KindOf(err) == core.KindNotFound {
@@ -68,7 +68,7 @@ func (w *reconciler) fetchBox(ctx context.Context, e core.Epoch) (k control.Key,
 	return k, err == nil, err
 }
 
-// trustFirst takes the record of the present epoch on trust, once there is a box by it.
+// trustFirst trusts the record of the present epoch, once this user has a box of it.
 func (w *reconciler) trustFirst(ctx context.Context, room core.Room) error {
 	if room.Rec == core.LegacyRec || room.Rec == "" {
 		return nil // no key was made yet
@@ -102,14 +102,14 @@ func (w *reconciler) trustFirst(ctx context.Context, room core.Room) error {
 }
 
 func wrongRecordError(rec seal.Record, room core.Room) error {
-	e := core.Errorf(core.KindRefused, "the record of %s, rec %s, was shown for the room %s, epoch %d, rec %s", rec.Place, rec.Rec, room.ID, room.Epoch, room.Rec).
+	e := core.Errorf(core.KindRefused, "the record of %s, rec %s, came for the room %s, epoch %d, rec %s", rec.Place, rec.Rec, room.ID, room.Epoch, room.Rec).
 		WithNext("ask another node; if it says the same, suspect the servers")
 	e.Err = seal.ErrRecord
 	return e
 }
 
 func (w *reconciler) withheldError(e core.Epoch) error {
-	err := core.Errorf(core.KindConflict, "the room %s is at epoch %d, and no record of it is shown", w.room.id, e).WithNext("it is asked for again")
+	err := core.Errorf(core.KindConflict, "the room %s is at epoch %d, and the node shows no record of it", w.room.id, e).WithNext("the client asks again by itself")
 	err.Err = seal.ErrGap
 	return err
 }
@@ -128,7 +128,7 @@ func (w *reconciler) openHead(ctx context.Context) error {
 	return w.useKey(opened.Key, opened.By, opened.Late)
 }
 
-// openBox opens this user's box of the head's epoch; no key where there is no box.
+// openBox opens this user's box of the head's epoch; no key if there is no box.
 func (w *reconciler) openBox(ctx context.Context, head seal.Head) (seal.OpenedBox, error) {
 	k, ok, err := w.fetchBox(ctx, head.Epoch)
 	if err != nil || !ok {
@@ -182,7 +182,7 @@ func (w *reconciler) catchUp(ctx context.Context, room core.Room) error {
 	}
 	w.key = nil
 	w.room.do(func(l *roomLoop) { l.rekey.moved = time.Now() })
-	if e := w.saveHead(); e != nil { // as far as it was followed, also where the next one does not fit
+	if e := w.saveHead(); e != nil { // of the followed records, also if the next one does not fit
 		return errors.Join(err, e)
 	}
 	for _, e := range events {
@@ -278,7 +278,7 @@ func (r *Room) Trust(ctx context.Context, makers ...core.UserID) error {
 	ctx, cancel := context.WithTimeout(ctx, r.c.cfg.Timeout)
 	defer cancel()
 	defer r.wake()
-	return r.reconciled(ctx, func(ctx context.Context, w *reconciler) error {
+	return r.runJob(ctx, func(ctx context.Context, w *reconciler) error {
 		for _, u := range makers {
 			w.trusted[u] = true
 		}

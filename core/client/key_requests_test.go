@@ -12,7 +12,7 @@ import (
 func TestKeyIsOwedToWhoJoined(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
-	ok(t, reconciling(t, p.bobs, func(ctx context.Context, w *reconciler) error { // nothing is given meanwhile
+	ok(t, runJob(t, p.bobs, func(ctx context.Context, w *reconciler) error { // nothing is given meanwhile
 		for _, joined := range []bool{false, true} {
 			p.bobs.noteEvent(control.Event{Kind: control.EventMember, Room: p.room.ID(), User: p.ann.User(), Joined: joined})
 			if err := w.refreshMembers(ctx); err != nil {

@@ -400,7 +400,7 @@ func TestOwnKeyPutRight(t *testing.T) {
 // key is the present key of a room.
 func (r *Room) key(t *testing.T) (key *seal.EpochKey) {
 	t.Helper()
-	ok(t, reconciling(t, r, func(_ context.Context, w *reconciler) error {
+	ok(t, runJob(t, r, func(_ context.Context, w *reconciler) error {
 		key = w.key
 		return nil
 	}))

@@ -58,7 +58,7 @@ func (c *Client) CreateRoom(ctx context.Context, n NewRoom) (*Room, error) {
 func (c *Client) hasOpened() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.hasBegun
+	return c.openSucceeded
 }
 
 func (c *Client) checkOpen() error {
@@ -142,7 +142,7 @@ func (c *Client) start(ctx context.Context, r *Room, l *roomLoop, trusted []core
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	r.failed = r.reconciled(ctx, func(ctx context.Context, w *reconciler) error { return w.open(ctx) })
+	r.failed = r.runJob(ctx, func(ctx context.Context, w *reconciler) error { return w.open(ctx) })
 	if over := r.view.Load().over; over != nil { // it was closed meanwhile, and the job failed of that
 		r.failed = over
 	}

@@ -61,12 +61,12 @@ func (i readerItem) delivery(room core.RoomID) delivery {
 }
 
 // Messages are the messages from this call on, until ctx ends. One that cannot
-// be read comes as an error beside a Message that names its supposed sender; the stream goes
-// on. Its cause is a seal.Fault, or ErrNotMember. Where messages are missing
-// because they were read too slowly there is a *SlowError in their place. A room
+// be read comes as an error beside a Message that names its supposed sender; the stream
+// continues. Its cause is a seal.Fault, or ErrNotMember. A *SlowError takes the place of
+// messages that were dropped because the reader is too slow. A room
 // that is closed, or that this user has left, ends the stream with an error
 // (ErrClosed, ErrNotMember). Each call reads on its own. The first one waits until
-// this user's node knows of it, where there is a session; messages published at
+// this user's node has confirmed it, if there is a session; messages published at
 // another node in that moment may be missed, as on any NATS subscription.
 //
 // A loop that is left stops listening, so that nothing piles up unread. Another

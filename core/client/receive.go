@@ -147,7 +147,7 @@ func (l *roomLoop) receiveOne(m *nats.Msg) {
 
 func (l *roomLoop) isEncrypted() bool { return l.saved.Encrypted || l.info.Room.Encrypted }
 
-// process delivers a message, or returns false where it must wait. again says that it has waited.
+// process delivers a message, or returns false if it must wait. again says that it has waited.
 func (l *roomLoop) process(m pendingMessage, again bool) bool {
 	d := delivery{msg: Message{Room: l.room.id, Sender: m.sender}}
 	known, member := l.statusOf(m.sender)

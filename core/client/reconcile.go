@@ -42,8 +42,8 @@ func newReconciler(r *Room, saved roomState, trusted []core.UserID) *reconciler 
 	return w
 }
 
-// reconciled has the reconciler run f, and waits for it.
-func (r *Room) reconciled(ctx context.Context, f func(context.Context, *reconciler) error) error {
+// runJob has the reconciler run f, and waits for it.
+func (r *Room) runJob(ctx context.Context, f func(context.Context, *reconciler) error) error {
 	done := make(chan error, 1)
 	do := func(life context.Context, w *reconciler) {
 		ctx, cancel := context.WithCancel(ctx)

@@ -88,7 +88,7 @@ func TestRefusedForAMoment(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
 	p.liar.lie(func(l *lyingAPI) { l.refuses = core.Errorf(core.KindRefused, "the user is unknown or revoked") })
-	want(t, "reading the room", reconciling(t, p.bobs, func(ctx context.Context, w *reconciler) error { return w.follow(ctx) }), core.KindRefused, nil)
+	want(t, "reading the room", runJob(t, p.bobs, func(ctx context.Context, w *reconciler) error { return w.follow(ctx) }), core.KindRefused, nil)
 	p.liar.lie(func(l *lyingAPI) { l.refuses = nil })
 	heard := p.room.Chan(t.Context())
 	ok(t, p.bobs.Send(ctx(t), []byte("still here")))
@@ -230,7 +230,7 @@ func TestNothingIsSentInAFormerEpoch(t *testing.T) {
 	p.liar.lie(func(l *lyingAPI) { l.epochs = nil })
 	p.bobs.wake()
 	p.at(t, 4)
-	ok(t, reconciling(t, p.bobs, func(_ context.Context, w *reconciler) error {
+	ok(t, runJob(t, p.bobs, func(_ context.Context, w *reconciler) error {
 		if w.mayRenew() {
 			t.Error("another key is made at once for a member who requests one")
 		}

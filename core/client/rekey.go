@@ -162,7 +162,7 @@ func (r *Room) Rekey(ctx context.Context) error {
 func (r *Room) rekeyIf(ctx context.Context, reason seal.Reason, wanted func(*roomView) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, r.c.cfg.Timeout)
 	defer cancel()
-	return r.reconciled(ctx, func(ctx context.Context, w *reconciler) error {
+	return r.runJob(ctx, func(ctx context.Context, w *reconciler) error {
 		if err := w.follow(ctx); err != nil {
 			return err
 		}

@@ -71,7 +71,7 @@ func TestRemovalBesideARekey(t *testing.T) {
 			return nil
 		}
 	})
-	ok(t, reconciling(t, p.bobs, func(ctx context.Context, w *reconciler) error {
+	ok(t, runJob(t, p.bobs, func(ctx context.Context, w *reconciler) error {
 		if err := w.rekey(ctx, seal.ReasonAsked); err != nil {
 			return err
 		}
@@ -149,7 +149,7 @@ func TestAKeyThatCannotBeMade(t *testing.T) {
 			return core.Errorf(core.KindFailed, "not now")
 		}
 	})
-	ok(t, reconciling(t, p.bobs, func(ctx context.Context, w *reconciler) error {
+	ok(t, runJob(t, p.bobs, func(ctx context.Context, w *reconciler) error {
 		var last time.Duration
 		for try := 1; try <= 4; try++ {
 			inLoop(t, p.bobs, func(l *roomLoop) {

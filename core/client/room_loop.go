@@ -92,7 +92,7 @@ func (l *roomLoop) publish() {
 }
 
 // run serves calls and messages until the reconciler has ended.
-func (l *roomLoop) run(reconciled <-chan struct{}) {
+func (l *roomLoop) run(reconcilerEnded <-chan struct{}) {
 	for {
 		select {
 		case c := <-l.room.calls:
@@ -102,7 +102,7 @@ func (l *roomLoop) run(reconciled <-chan struct{}) {
 		case b := <-l.room.messages:
 			l.receive(b)
 			l.publish()
-		case <-reconciled:
+		case <-reconcilerEnded:
 			l.end(closedError("client"))
 			l.publish()
 			l.c.unregister(l.room)

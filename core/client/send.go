@@ -19,7 +19,7 @@ import (
 // Timeout, while there is no session, while this user has no key of the room,
 // and while the room needs a new key: nothing is ever sent by an old one. A message
 // that it gives up was not sent (ErrOffline, ErrNoKey, ErrRekeyDue). A message
-// that is too large is ErrTooLarge. Where a node shows keys that do not fit, the error has that cause (seal.Fault).
+// that is too large is ErrTooLarge. If a node shows keys that do not fit, the error has that cause (seal.Fault).
 // A node that hangs can hold a call for some seconds longer than ctx, until its session is given up.
 func (r *Room) Send(ctx context.Context, data []byte) error {
 	err := ctx.Err()
