@@ -223,6 +223,7 @@ func TestNothingIsSentInAFormerEpoch(t *testing.T) {
 	})
 	p.bobs.wake()
 	awaitEvent(t, p.events, func(e Rekeyed) bool { return e.Epoch == 3 })
+	awaitEvent(t, p.events, func(e Suspicion) bool { return errors.Is(e.Err, seal.ErrFormat) }) // it comes once the room has the fault
 	want(t, "the room", p.bobs.Err(), core.KindInvalid, seal.ErrFormat)
 	if m := must[roomState](t)(p.bob.dir.room(p.room.ID())); m.Head == nil || m.Head.Epoch != 3 {
 		t.Errorf("on disk is %+v", m.Head)
