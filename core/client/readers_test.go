@@ -78,10 +78,14 @@ func TestSlowProcess(t *testing.T) {
 		return nil
 	})
 	var sub *nats.Subscription
-	busy := make(chan struct{})
+	begun, end := make(chan struct{}), make(chan struct{})
 	inLoop(t, room, func(l *roomLoop) { sub = l.all })
-	go room.do(func(*roomLoop) { <-busy }) // nothing is read now
-	read := sync.OnceFunc(func() { close(busy) })
+	go room.do(func(*roomLoop) {
+		close(begun)
+		<-end
+	})
+	<-begun // nothing is read now
+	read := sync.OnceFunc(func() { close(end) })
 	defer read() // Close waits for the room
 	for range 50 {
 		ok(t, room.Send(ctx(t), []byte("x")))
