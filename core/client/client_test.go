@@ -265,7 +265,7 @@ func TestStory(t *testing.T) {
 			t.Errorf("the removal is over, and the room is at epoch %d, before %d", now, before)
 		}
 		d := receiveError(t, late)
-		want(t, "the end for who was removed", d.Err, core.KindRefused, ErrNotMember)
+		want(t, "the end for the removed member", d.Err, core.KindRefused, ErrNotMember)
 		want(t, "sending once removed", cids.Send(ctx(t), []byte("x")), core.KindRefused, ErrNotMember)
 		ok(t, room.Send(ctx(t), []byte("without cid")))
 		if m = receiveText(t, heard, "without cid"); encrypted && m.Epoch != before+1 {

@@ -55,7 +55,7 @@ func TestNobodyToGiveTheKey(t *testing.T) {
 	want(t, "sending without a key", bobs.Send(short, []byte("x")), core.KindUnavailable, ErrNoKey)
 	l.lie(func(l *lyingAPI) { l.room = func(r *control.RoomInfo) { r.Room.Encrypted = false } })
 	bobs.wake()
-	want(t, "sending in a room that is said not to be encrypted any more", bobs.Send(ctx(t), []byte("x")), core.KindRefused, seal.ErrRollback)
+	want(t, "sending in a room of which a node denies that it is encrypted", bobs.Send(ctx(t), []byte("x")), core.KindRefused, seal.ErrRollback)
 }
 
 // TestComeBack: a member who was removed and invited again continues from their old
@@ -132,7 +132,7 @@ func TestWithdrawnInvitation(t *testing.T) {
 	cid := newTestUser(t, p.cluster, core.RoleMember).open()
 	ok(t, p.room.Invite(ctx(t), cid.User(), ""))
 	ok(t, p.room.Remove(ctx(t), cid.User()))
-	want(t, "accepting what was withdrawn", second(cid.Accept(ctx(t), p.room.ID())), core.KindNotFound, nil)
+	want(t, "accepting a withdrawn invitation", second(cid.Accept(ctx(t), p.room.ID())), core.KindNotFound, nil)
 	ok(t, p.room.Send(ctx(t), []byte("by the same key")))
 	if at, _ := p.room.Epoch(); at != 2 {
 		t.Errorf("the withdrawal has moved the room to epoch %d", at)
@@ -201,7 +201,7 @@ func TestInvitationDuringARekey(t *testing.T) {
 	heard := p.bobs.Chan(t.Context())
 	ok(t, cids.Send(ctx(t), []byte("in time")))
 	if m := receiveText(t, heard, "in time"); m.Epoch != 3 {
-		t.Errorf("cid speaks in epoch %d", m.Epoch)
+		t.Errorf("cid sends in epoch %d", m.Epoch)
 	}
 	info := must[control.RoomInfo](t)(p.ann.api.Room(ctx(t), p.room.ID()))
 	if info.MustRekey != 0 || info.Members != 3 || info.Unkeyed != 0 || info.Room.Epoch != 3 {
@@ -232,7 +232,7 @@ func TestRevocationIsFollowedByANewKey(t *testing.T) {
 	if _, err := chief.Revoke(ctx(t), dan.User()); err != nil {
 		t.Fatal(err)
 	}
-	want(t, "an invitation of who is revoked", p.room.Invite(ctx(t), dan.User(), ""), core.KindRefused, nil)
+	want(t, "an invitation of a revoked user", p.room.Invite(ctx(t), dan.User(), ""), core.KindRefused, nil)
 }
 
 // TestDue: the number of messages makes a new key due, and nothing is sent by the old one.

@@ -391,7 +391,7 @@ func TestOwnKeyPutRight(t *testing.T) {
 		got := must[control.Profile](t)(l.controlAPI.User(ctx(t), c.User()))
 		k := must[seal.KEMKey](t)(seal.ParseKEMKey(c.User(), got.KEMKey))
 		if k.Hash != c.kem.Hash() {
-			t.Errorf("%s: what is published is not this user's", name)
+			t.Errorf("%s: the published key is not this user's", name)
 		}
 		ok(t, c.Close())
 	}

@@ -109,11 +109,11 @@ func TestSlowProcess(t *testing.T) {
 				came++
 			}
 		case <-time.After(wait):
-			t.Fatalf("%d came, %d are said to be missing", came, missed)
+			t.Fatalf("%d came, %d were counted as missing", came, missed)
 		}
 	}
 	if came < 5 || missed < 30 {
-		t.Errorf("%d came, %d are said to be missing", came, missed)
+		t.Errorf("%d came, %d were counted as missing", came, missed)
 	}
 }
 
@@ -151,7 +151,7 @@ func TestPartOfALot(t *testing.T) {
 		t.Error("one that is larger than the bound does not come through alone")
 	}
 	if _, lost, ok := q.pop(); !ok || lost != 253 {
-		t.Errorf("%d are said to be lost", lost)
+		t.Errorf("%d were counted as lost", lost)
 	}
 }
 
@@ -252,7 +252,7 @@ func TestWhoOnlySpeaks(t *testing.T) {
 	before := ann.nc.Stats().InMsgs
 	say()
 	if came := ann.nc.Stats().InMsgs - before; came >= all {
-		t.Errorf("%d messages came to who does not read", came)
+		t.Errorf("%d messages came without a reader", came)
 	}
 	heard := room.Chan(t.Context())
 	say()
@@ -289,7 +289,7 @@ func TestBadInput(t *testing.T) {
 	want(t, "a message one byte too long", room.Send(ctx(t), make([]byte, room.MaxMessage()+1)), core.KindInvalid, ErrTooLarge)
 	ok(t, room.Send(ctx(t), bytes.Repeat([]byte{'y'}, room.MaxMessage())))
 	receiveText(t, heard, strings.Repeat("y", room.MaxMessage()))
-	want(t, "an invitation of nobody", room.Invite(ctx(t), "nobody", ""), core.KindInvalid, nil)
+	want(t, "an invitation of an invalid id", room.Invite(ctx(t), "nobody", ""), core.KindInvalid, nil)
 	want(t, "an invitation of a stranger", room.Invite(ctx(t), core.UserID(nodetest.Identity(t).Public()), ""), core.KindNotFound, nil)
 	want(t, "an invitation as owner", room.Invite(ctx(t), ann.User(), core.MemberOwner), core.KindInvalid, nil)
 	want(t, "leaving one's own room", room.Leave(ctx(t)), core.KindRefused, nil)
@@ -379,7 +379,7 @@ func TestOutsidersAreRefused(t *testing.T) {
 	})
 	ok(t, room.Send(ctx(t), []byte("x")))
 	d := receiveError(t, heard)
-	want(t, "who is no member", d.Err, core.KindRefused, ErrNotMember)
+	want(t, "a non-member", d.Err, core.KindRefused, ErrNotMember)
 	if d.Sender != ann.User() || d.Data != nil {
 		t.Errorf("it is %+v", d.Message)
 	}
@@ -418,7 +418,7 @@ func TestRestart(t *testing.T) {
 	p.bobs = must[*Room](t)(p.bob.Room(ctx(t), p.room.ID()))
 	heard = p.bobs.Chan(t.Context())
 	ok(t, p.ann.nc.Publish(p.room.subject, raw))
-	want(t, "a repeat of what another process was given", receiveError(t, heard).Err, core.KindRefused, seal.ErrTooOld)
+	want(t, "a repeat of a message for another process", receiveError(t, heard).Err, core.KindRefused, seal.ErrTooOld)
 	ok(t, p.room.Send(ctx(t), []byte("third")))
 	receiveText(t, heard, "third")
 	ok(t, p.bob.Close())

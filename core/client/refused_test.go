@@ -30,7 +30,7 @@ func TestRevokedUser(t *testing.T) {
 	want(t, "asking", second(p.bob.Rooms(ctx(t))), core.KindRefused, ErrRefused)
 	want(t, "inviting", p.bobs.Invite(ctx(t), chief.User(), ""), core.KindRefused, ErrRefused)
 	if took := time.Since(begin); took > wait/2 {
-		t.Errorf("it was said after %s", took)
+		t.Errorf("it took %s", took)
 	}
 	want(t, "the room", p.bobs.Err(), core.KindRefused, ErrRefused)
 	want(t, "the event", awaitEvent(t, told, func(Refused) bool { return true }).Err, core.KindRefused, ErrRefused)
@@ -64,7 +64,7 @@ func TestRefusalsThatGoOn(t *testing.T) {
 	at(27, true)
 	at(28, false) // it is reported once
 	if _, err := l.wait(t.Context()); !errors.Is(err, why) {
-		t.Errorf("who waits is told: %v", err)
+		t.Errorf("a waiting call returns: %v", err)
 	}
 	l.set(true)
 	at(29, false)
@@ -273,7 +273,7 @@ func TestForgedHints(t *testing.T) {
 		t.Errorf("%d users and %d events are kept", unknown, notices)
 	}
 	if lost := awaitEvent(t, p.events, func(EventsLost) bool { return true }); lost.Events != maxUnknown+501-maxNotices {
-		t.Errorf("%d events are said to be lost", lost.Events)
+		t.Errorf("%d events were counted as lost", lost.Events)
 	}
 	p.liar.lie(func(l *lyingAPI) {
 		if l.asked > maxSingle {

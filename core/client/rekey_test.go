@@ -216,7 +216,7 @@ func TestMovedRoom(t *testing.T) {
 	awaitEvent(t, told, func(RekeyAsked) bool { return true })
 	stall(t, bobs)() // his reconciler has reconciled the room
 	if at := must[control.RoomInfo](t)(ann.api.Room(ctx(t), "moved")).Room.Epoch; at != 4 {
-		t.Errorf("a key that nobody needs was made: epoch %d", at)
+		t.Errorf("an unneeded key was made: epoch %d", at)
 	}
 	l.lie(func(l *lyingAPI) { l.room = nil })
 	if _, err := n.Client(0, n.Admin).RoomRekey(ctx(t), admin.RekeyRequest{ID: "moved", User: string(ann.User())}); err != nil {
