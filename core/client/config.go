@@ -46,7 +46,7 @@ type Config struct {
 
 	// Admit decides before a room's key is sealed to a member; an error leaves
 	// them without a key. The nodes name the members, and nil believes them. Admit
-	// must not call the client, whose keys wait for it.
+	// must not call the client: the room's keys wait for it, and closing does too.
 	Admit func(room core.RoomID, m control.Member) error
 
 	Log *slog.Logger // nil: nothing is logged
