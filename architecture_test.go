@@ -57,6 +57,7 @@ func narrow() map[string][]string {
 		"core/store/storetest": {"unibus/core", nkeysModule, "github.com/google/go-cmp"},
 		"core/config":          {"unibus/core", "github.com/pelletier/go-toml"},
 		"core/binding":         {"unibus/core", "unibus/core/auth", natsClient},
+		"core/request":         {"unibus/core", "unibus/core/auth", "unibus/core/binding", natsClient},
 		"core/client":          {"unibus/core", "unibus/core/auth", "unibus/core/binding", "unibus/core/control", "unibus/core/keys", "unibus/core/seal", natsClient},
 	}
 }
@@ -119,6 +120,9 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"core/admin", "core/node", "a service declares what it needs, node plugs it in"},
 		{"core/control", "core/store", "a service knows the store as an interface"},
 		{"core/admin", "core/store", "a service knows the store as an interface"},
+		{"core/backup", "core/admin", "the operators' protocol carries backups, and a backup does not know how"},
+		{"core/request", "core/admin", "the layer does not know its protocols"},
+		{"core/request", "core/control", "the layer does not know its protocols"},
 		{"core/migrate", "core/store", "a move knows its source and target as interfaces"},
 		{"core/bus", "core/store", "the bus asks the holder"},
 		{"core/demo", "core/node", "the demo's nodes are processes of their own"},

@@ -37,20 +37,20 @@ func moved(t *testing.T) (p *nodetest.Processes, old core.User) {
 func TestKilledNodeLeavesNoBackup(t *testing.T) {
 	t.Parallel()
 	p, _ := moved(t)
-	req := admin.BackupRequest{Token: strings.Repeat("t", 32)}
+	token := strings.Repeat("t", 32)
 	cl := p.Client(1)
-	b, err := cl.BackupTake(t.Context(), "n1", req)
+	b, err := cl.BackupCreate(t.Context(), "n1", token)
 	if err != nil || b.Backend != core.BackendKV || b.Tables[0].Count != 1 || b.Bytes == 0 {
 		t.Fatalf("%+v, %v", b, err)
 	}
-	if part, err := cl.BackupPart(t.Context(), "n1", admin.BackupPartRequest{Token: req.Token}); err != nil || len(part.Data) == 0 {
+	if part, err := cl.BackupPart(t.Context(), "n1", core.BackupPartRequest{Token: token}); err != nil || len(part.Data) == 0 {
 		t.Fatalf("%d bytes, %v", len(part.Data), err)
 	}
-	if _, err := cl.BackupPart(t.Context(), "n2", admin.BackupPartRequest{Token: req.Token}); core.KindOf(err) != core.KindNotFound {
+	if _, err := cl.BackupPart(t.Context(), "n2", core.BackupPartRequest{Token: token}); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("another node: %v", err)
 	}
 	p.Kill(0)
-	if _, err := cl.BackupPart(t.Context(), "n1", admin.BackupPartRequest{Token: req.Token}); core.KindOf(err) != core.KindUnavailable {
+	if _, err := cl.BackupPart(t.Context(), "n1", core.BackupPartRequest{Token: token}); core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("a dead node: %v", err)
 	}
 	if left, err := filepath.Glob(filepath.Join(p.Configs[0].Data, "handing-out", "*", "*")); err != nil || len(left) > 0 {
@@ -58,7 +58,7 @@ func TestKilledNodeLeavesNoBackup(t *testing.T) {
 	}
 	p.Start(0)
 	waitServing(t, p, 0, core.BackendKV)
-	if _, err := p.Client(0).BackupPart(t.Context(), "n1", admin.BackupPartRequest{Token: req.Token}); core.KindOf(err) != core.KindNotFound {
+	if _, err := p.Client(0).BackupPart(t.Context(), "n1", core.BackupPartRequest{Token: token}); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("the next process: %v", err)
 	}
 	out := filepath.Join(t.TempDir(), "out.db")

@@ -10,6 +10,7 @@ import (
 	"unibus/core"
 	"unibus/core/audit"
 	"unibus/core/cluster"
+	"unibus/core/request"
 )
 
 // Guard checks signed requests; *auth.Replay is one.
@@ -28,9 +29,9 @@ type Auditor interface {
 }
 
 // reading is a verb that changes nothing, or a part of an act that was let through.
-func (s *Service) reading(verb Verb, f verbFunc, subject string, headers map[string][]string) verbFunc {
+func (s *Service) reading(verb Verb, f verbFunc, c request.Call) verbFunc {
 	return func(ctx context.Context, op core.Operator, body []byte) (any, error) {
-		if err := s.cfg.Guard.Check(op.Key, subject, headers, body); err != nil {
+		if err := s.cfg.Guard.Check(op.Key, c.Subject, c.Headers, body); err != nil {
 			s.cfg.Log.Warn("a request was not let through", "verb", verb, "by", op.Name, "reason", err)
 			return nil, err
 		}
@@ -40,9 +41,9 @@ func (s *Service) reading(verb Verb, f verbFunc, subject string, headers map[str
 
 // acting is a verb that changes something: who signed it and that it is new are
 // checked, the intent is recorded, it is done, the outcome is recorded.
-func (s *Service) acting(verb Verb, rule Rule, f verbFunc, subject string, headers map[string][]string) verbFunc {
+func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbFunc {
 	return func(ctx context.Context, op core.Operator, body []byte) (any, error) {
-		if err := s.cfg.Guard.Admit(ctx, op.Key, subject, headers, body, rule.Restores); err != nil {
+		if err := s.cfg.Guard.Admit(ctx, op.Key, c.Subject, c.Headers, body, rule.Restores); err != nil {
 			s.cfg.Log.Warn("a request was not let through", "verb", verb, "by", op.Name, "reason", err)
 			if core.KindOf(err) == core.KindRefused {
 				s.cfg.Eyes.Note(cluster.Note, op.Name, fmt.Sprintf("%s was refused by %s: %v", verb, s.cfg.Node, err))
@@ -113,7 +114,7 @@ func (s *Service) audit(ctx context.Context, _ core.Operator, req AuditRequest) 
 	if req.Limit <= 0 {
 		req.Limit = auditPage
 	}
-	page, err := s.cfg.Audit.Page(ctx, audit.Query{Since: req.Since, Before: req.Before, Limit: min(req.Limit, PageSize)})
+	page, err := s.cfg.Audit.Page(ctx, audit.Query{Since: req.Since, Before: req.Before, Limit: min(req.Limit, request.PageSize)})
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"unibus/core"
 	"unibus/core/audit"
 	"unibus/core/cluster"
+	"unibus/core/request"
 )
 
 // steps is a Guard and an Auditor that write down what happens in which order.
@@ -67,7 +68,7 @@ func TestAuditIntentBeforeOutcome(t *testing.T) {
 		f := s.acting(VerbUserRevoke, Rules()[VerbUserRevoke], func(context.Context, core.Operator, []byte) (any, error) {
 			st.add("done")
 			return "x", c.result
-		}, "sub", nil)
+		}, request.Call{Subject: "sub"})
 		out, err := f(t.Context(), core.Operator{Key: "UA", Name: "ana"}, []byte(`{"id":"UB"}`))
 		if d := cmp.Diff(c.want, st.done); d != "" {
 			t.Errorf("%s:\n%s", name, d)

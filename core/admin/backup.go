@@ -8,58 +8,24 @@ import (
 	"unibus/core/cluster"
 )
 
-// PartBytes is how much of a backup one answer carries at the most: as JSON well
-// below the payload limit of 1 MiB.
-const PartBytes = 512 << 10
-
-// BackupRequest asks for a backup of what the answering node serves. The token
-// is the caller's own, 32 to 64 of A-Za-z0-9 that nobody can guess; the parts
-// are asked for with it, by the same caller.
-type BackupRequest struct {
+// backupRequest asks for a backup of what the answering node serves. The token is
+// the caller's own, 32 to 64 of A-Za-z0-9 that nobody can guess. The same caller
+// asks for the parts with it.
+type backupRequest struct {
 	Token string `json:"token"`
 }
 
-// BackupTable is one table of a backup, with the digest that it has in the bucket.
-type BackupTable struct {
-	Table core.Table `json:"table"`
-	core.Digest
-}
-
-// Backup is a whole control plane as one SQLite file, which the node keeps until
-// it was fetched.
-type Backup struct {
-	Node    string        `json:"node"`
-	Backend core.Backend  `json:"backend"` // what it was taken from
-	Schema  int           `json:"schema"`
-	Bytes   int64         `json:"bytes"`
-	SHA256  string        `json:"sha256"` // of the file's bytes, in hex
-	Tables  []BackupTable `json:"tables"`
-}
-
-// BackupPartRequest asks for the part of a backup at an offset in bytes.
-type BackupPartRequest struct {
-	Token  string `json:"token"`
-	Offset int64  `json:"offset,omitempty"`
-	Look   bool   `json:"look,omitempty"` // only how far it is
-	End    bool   `json:"end,omitempty"`  // the caller has it, or gives it up: the node forgets it
-}
-
-// BackupPart is at most PartBytes of the file.
-type BackupPart struct {
-	Data []byte `json:"data,omitempty"`
-	Rows int    `json:"rows,omitempty"` // written so far, while it is being made
-}
-
-// Backups takes backups of what this node serves and hands them out in parts.
-type Backups interface {
-	// Take makes the file. KindUnavailable where too many are under way.
-	Take(ctx context.Context, by core.Operator, req BackupRequest) (Backup, error)
+// backupServer makes backups of what this node serves and hands them out in parts;
+// *backup.Server is one.
+type backupServer interface {
+	// Create makes the file. KindUnavailable where too many are under way.
+	Create(ctx context.Context, by core.Operator, token string) (core.Backup, error)
 	// Part reads from it. KindNotFound where the caller has none of that token.
-	Part(ctx context.Context, by core.Operator, req BackupPartRequest) (BackupPart, error)
+	Part(ctx context.Context, by core.Operator, req core.BackupPartRequest) (core.BackupPart, error)
 }
 
-func (s *Service) backup(ctx context.Context, op core.Operator, req BackupRequest) (any, error) {
-	b, err := s.cfg.Backups.Take(ctx, op, req)
+func (s *Service) backup(ctx context.Context, op core.Operator, req backupRequest) (any, error) {
+	b, err := s.cfg.Backups.Create(ctx, op, req.Token)
 	if err != nil {
 		return nil, err
 	}
@@ -67,16 +33,40 @@ func (s *Service) backup(ctx context.Context, op core.Operator, req BackupReques
 	return b, nil
 }
 
-func (s *Service) backupPart(ctx context.Context, op core.Operator, req BackupPartRequest) (any, error) {
+func (s *Service) backupPart(ctx context.Context, op core.Operator, req core.BackupPartRequest) (any, error) {
 	return s.cfg.Backups.Part(ctx, op, req)
 }
 
-// BackupTake has a node make a backup, which may take minutes.
-func (c *Client) BackupTake(ctx context.Context, node string, req BackupRequest) (Backup, error) {
-	return call[Backup](ctx, c, TargetNode(node), VerbBackup, req)
+// BackupNode is the node to ask for a backup: the one that is connected, or else one
+// that serves the control plane. KindUnavailable where none does.
+func (c *Client) BackupNode(ctx context.Context) (string, error) {
+	st, err := c.Status(ctx)
+	if err != nil {
+		return "", err
+	}
+	return servingNode(st.View)
+}
+
+func servingNode(v cluster.View) (string, error) {
+	if v.Serving.Backend != core.BackendNone {
+		return v.From, nil
+	}
+	for _, n := range v.Nodes {
+		if n.Online && n.Info != nil && n.Info.Serving.Backend != core.BackendNone {
+			return n.Name, nil
+		}
+	}
+	return "", core.Errorf(core.KindUnavailable, "no node that can be reached serves the control plane: %s", v.Serving.Reason).
+		WithNext("`unibus-tui status` says why; a node that is down has its SQLite file or its replica on disk")
+}
+
+// BackupCreate has a node make a backup, which may take minutes. The token is the
+// caller's own, and names the backup.
+func (c *Client) BackupCreate(ctx context.Context, node, token string) (core.Backup, error) {
+	return call[core.Backup](ctx, c, TargetNode(node), VerbBackup, backupRequest{Token: token})
 }
 
 // BackupPart asks the node that made it. KindNotFound where it has forgotten it.
-func (c *Client) BackupPart(ctx context.Context, node string, req BackupPartRequest) (BackupPart, error) {
-	return call[BackupPart](ctx, c, TargetNode(node), VerbBackupPart, req)
+func (c *Client) BackupPart(ctx context.Context, node string, req core.BackupPartRequest) (core.BackupPart, error) {
+	return call[core.BackupPart](ctx, c, TargetNode(node), VerbBackupPart, req)
 }

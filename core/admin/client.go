@@ -13,19 +13,14 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"unibus/core"
-	"unibus/core/binding"
+	"unibus/core/auth"
+	"unibus/core/request"
 )
-
-// Signer is an operator's identity; core/keys reads one from a seed file.
-type Signer interface {
-	Public() string
-	Sign(nonce []byte) ([]byte, error)
-}
 
 // ClientConfig says whom to ask and as whom.
 type ClientConfig struct {
 	Servers  []string      // nats:// or tls:// URLs; nodes tell clients no further address, so name all of them
-	Identity Signer        // an operator of role viewer or admin
+	Identity auth.Signer   // an operator of role viewer or admin
 	TLS      *tls.Config   // nil: the URLs decide and the system's roots count
 	TLSFirst bool          // begin with TLS, as nodes with tls-first want it
 	Timeout  time.Duration // of one request; 0: 5 s
@@ -38,9 +33,9 @@ type ClientConfig struct {
 // Client asks nodes and steers them. It goes on with the next server when its
 // own dies or hangs. Safe for use by several goroutines.
 type Client struct {
-	cfg  ClientConfig
-	nc   *nats.Conn
-	bind *binding.Binding
+	cfg      ClientConfig
+	nc       *nats.Conn
+	requests *request.Client
 
 	mu      sync.Mutex
 	pending map[string]map[*func()]bool // what to call when the server refuses a subject
@@ -75,7 +70,7 @@ func (c *Client) Open(ctx context.Context) error {
 	opts := []nats.Option{
 		nats.Name(c.cfg.Name),
 		nats.Nkey(c.cfg.Identity.Public(), c.cfg.Identity.Sign),
-		nats.CustomInboxPrefix(InboxPrefix(c.cfg.Identity.Public())),
+		nats.CustomInboxPrefix(auth.InboxPrefix(c.cfg.Identity.Public())),
 		nats.DontRandomize(),
 		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(pingsOut),
 		nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
@@ -113,7 +108,8 @@ func (c *Client) Open(ctx context.Context) error {
 // bound has the cluster prove who it is, before anything else is sent. Where that
 // is not to be had now, each request asks for it again.
 func (c *Client) bound(ctx context.Context, nc *nats.Conn) error {
-	c.nc, c.bind = nc, binding.New(nc, c.cfg.Identity, c.cfg.ClusterKey)
+	c.nc = nc
+	c.requests = request.NewClient(request.ClientConfig{Conn: nc, Identity: c.cfg.Identity, ClusterKey: c.cfg.ClusterKey, Request: c.send})
 	err := c.identify(ctx)
 	if core.KindOf(err) == core.KindUnavailable {
 		return nil
@@ -188,23 +184,12 @@ func (c *Client) near() Target {
 func (c *Client) ask(ctx context.Context, t Target, v Verb, body []byte) (*nats.Msg, error) {
 	caller := c.cfg.Identity.Public()
 	if near := c.near(); t == TargetAny && near != TargetAny {
-		msg, err := c.request(ctx, Subject(caller, near, v), v, body)
+		msg, err := c.requests.Send(ctx, c.message(Subject(caller, near, v), v, body))
 		if !errors.Is(err, nats.ErrNoResponders) {
 			return msg, err
 		}
 	}
-	return c.request(ctx, Subject(caller, t, v), v, body)
-}
-
-// request sends a request and returns the answer, if the session has not changed meanwhile.
-func (c *Client) request(ctx context.Context, subject string, v Verb, body []byte) (*nats.Msg, error) {
-	return c.bind.Within(func() (*nats.Msg, error) {
-		out, err := c.message(ctx, subject, v, body)
-		if err != nil {
-			return nil, err
-		}
-		return c.send(ctx, out)
-	})
+	return c.requests.Send(ctx, c.message(Subject(caller, t, v), v, body))
 }
 
 // send ends early where the server refuses the subject: it says so beside the
@@ -283,31 +268,20 @@ func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) 
 var errNobody = errors.New("nobody listens")
 
 func callError(v Verb, t Target, err error) error {
+	node := strings.TrimPrefix(string(t), "node.")
 	switch {
-	case errors.As(err, new(*core.Error)):
-		return err // it was not even sent
 	case errors.Is(err, nats.ErrNoResponders) && t != TargetAny:
-		e := core.Errorf(core.KindUnavailable, "%s does not answer %s", strings.TrimPrefix(string(t), "node."), v)
+		e := core.Errorf(core.KindUnavailable, "%s does not answer %s", node, v)
 		e.Err = errNobody
 		return e.WithNext("see `unibus-tui status`")
-	case errors.Is(err, nats.ErrNoResponders):
-		return core.Errorf(core.KindUnavailable, "no node that can be reached serves the control plane").
-			WithNext("`unibus-tui status` says why")
 	case errors.Is(err, nats.ErrPermissionViolation):
 		return core.Errorf(core.KindRefused, "this identity may not ask for %s", v).WithNext("use an identity of role %s", Rules()[v].Role)
-	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed):
-		return core.Errorf(core.KindUnavailable, "no node answers: the connection is down").
-			WithNext("it is tried again by itself; see that unibusd runs on the nodes")
-	case Rules()[v].Acts():
-		from := ""
-		if t != TargetAny {
-			from = " from " + strings.TrimPrefix(string(t), "node.")
-		}
-		return core.Errorf(core.KindUnavailable, "no answer to %s%s in time", v, from).
-			WithNext("whether it took effect is not known: look before you try again")
-	default:
-		return core.Errorf(core.KindUnavailable, "no answer to %s in time", v).WithNext("it is asked again by itself, or ask another node with --server")
 	}
+	asked := string(v)
+	if t != TargetAny {
+		asked += " from " + node
+	}
+	return request.Unanswered(asked, Rules()[v].Acts(), err)
 }
 
 // Status is what the node the client is connected to sees of the cluster.
@@ -333,36 +307,18 @@ func (c *Client) Audit(ctx context.Context, req AuditRequest) (Audit, error) {
 
 // Users are all users, fetched page by page.
 func (c *Client) Users(ctx context.Context) ([]core.User, error) {
-	all := []core.User{}
-	page := Page{}
-	for {
-		got, err := call[Users](ctx, c, TargetAny, VerbUsers, page)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, got.Users...)
-		if got.Next == "" {
-			return all, nil
-		}
-		page.After = got.Next
-	}
+	return request.All(func(after string) ([]core.User, string, error) {
+		got, err := call[Users](ctx, c, TargetAny, VerbUsers, request.Page{After: after})
+		return got.Users, got.Next, err
+	})
 }
 
 // Rooms are all rooms, fetched page by page.
 func (c *Client) Rooms(ctx context.Context) ([]RoomSummary, error) {
-	all := []RoomSummary{}
-	page := Page{}
-	for {
-		got, err := call[Rooms](ctx, c, TargetAny, VerbRooms, page)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, got.Rooms...)
-		if got.Next == "" {
-			return all, nil
-		}
-		page.After = got.Next
-	}
+	return request.All(func(after string) ([]RoomSummary, string, error) {
+		got, err := call[Rooms](ctx, c, TargetAny, VerbRooms, request.Page{After: after})
+		return got.Rooms, got.Next, err
+	})
 }
 
 // UserGet returns one user. KindNotFound.

@@ -3,12 +3,13 @@ package admin
 import (
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"unibus/core"
 	"unibus/core/audit"
+	"unibus/core/auth"
 	"unibus/core/cluster"
+	"unibus/core/request"
 )
 
 // Verb is one thing that can be asked of a node.
@@ -24,12 +25,12 @@ const (
 	VerbMigration Verb = "migration" // - → migrate.Status
 	VerbAudit     Verb = "audit"     // AuditRequest → Audit
 
-	VerbUsers        Verb = "users"         // Page → Users
+	VerbUsers        Verb = "users"         // request.Page → Users
 	VerbUserGet      Verb = "user-get"      // UserRequest → core.User
 	VerbUserAdd      Verb = "user-add"      // core.User (id, name, role) → core.User
 	VerbUserRevoke   Verb = "user-revoke"   // UserRequest → Revoked
 	VerbUserActivate Verb = "user-activate" // UserRequest → core.User
-	VerbRooms        Verb = "rooms"         // Page → Rooms
+	VerbRooms        Verb = "rooms"         // request.Page → Rooms
 	VerbRoomGet      Verb = "room-get"      // RoomRequest → RoomDetail
 	VerbRoomRekey    Verb = "room-rekey"    // RekeyRequest → Asked: asks a member, who alone can
 
@@ -48,8 +49,8 @@ const (
 	VerbMigrateLimit    Verb = "migrate-limit"    // LimitRequest → migrate.Status
 	VerbMigrateRollback Verb = "migrate-rollback" // - → migrate.Status
 
-	VerbBackup     Verb = "backup"      // BackupRequest → Backup
-	VerbBackupPart Verb = "backup-part" // BackupPartRequest → BackupPart; to the node that took it
+	VerbBackup     Verb = "backup"      // backupRequest → core.Backup
+	VerbBackupPart Verb = "backup-part" // core.BackupPartRequest → core.BackupPart; to the node that took it
 )
 
 // Rule says who may call a verb and who answers it. What needs the role admin
@@ -101,7 +102,7 @@ func Rules() map[Verb]Rule {
 
 // Prefix begins every subject of the protocol; the caller's nkey follows it,
 // then the target, then the verb. The server's allow-list ties the nkey to the connection.
-const Prefix = "unibus.admin.v1."
+const Prefix = auth.AdminPrefix
 
 // Target says who answers: any node, or a named one.
 type Target string
@@ -115,22 +116,6 @@ func TargetNode(name string) Target { return Target("node." + name) }
 // Subject is where a request of caller for verb at target is sent.
 func Subject(caller string, t Target, v Verb) string {
 	return Prefix + caller + "." + string(t) + "." + string(v)
-}
-
-// InboxPrefix is where the replies to a caller go; its connection may subscribe to nothing else.
-func InboxPrefix(caller string) string { return "_INBOX." + caller }
-
-// CallerOf takes the caller's nkey out of a request's subject; "" where it has none.
-func CallerOf(subject string) string {
-	rest, ok := strings.CutPrefix(subject, Prefix)
-	if !ok {
-		return ""
-	}
-	caller, _, ok := strings.Cut(rest, ".")
-	if !ok {
-		return ""
-	}
-	return caller
 }
 
 // Status is a View and what it means.
@@ -182,14 +167,8 @@ type Flags struct {
 	Flags []Flag `json:"flags"`
 }
 
-// Page asks for the entries after a key, at most Limit (0: PageSize).
-type Page struct {
-	After string `json:"after,omitempty"`
-	Limit int    `json:"limit,omitempty"`
-}
-
-// PageSize is how many entries a page has at the most: well below the payload limit of 1 MiB.
-const PageSize = 1000
+// PageSize is how many entries a page has at the most.
+const PageSize = request.PageSize
 
 // Users is one page of users, revoked ones included; Next is the next page's After, "" at the end.
 type Users struct {

@@ -3,10 +3,10 @@ package admin
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"slices"
 
 	"unibus/core"
+	"unibus/core/request"
 )
 
 // Bus is what the node sees and says in rooms.
@@ -132,27 +132,17 @@ func (s *Service) roomGet(ctx context.Context, _ core.Operator, req RoomRequest)
 	return out, err
 }
 
-// pageBytes bounds a page of members, encoded: names and what invited them are of any length.
-const pageBytes = 512 << 10
-
 // page is the members after req.After.
 func (o opened) page(req RoomRequest) (page []RoomMember, next string) {
-	ids, more := paged(o.Members, Page{After: req.After, Limit: req.Limit}, func(id core.UserID) string { return string(id) })
 	boxed := make(map[core.UserID]bool, len(o.Holders))
 	for _, id := range o.Holders {
 		boxed[id] = true
 	}
-	page, size := []RoomMember{}, 0
-	for i, id := range ids {
-		u := o.users[id]
-		m := RoomMember{Member: o.members[id], Name: u.Name, Status: u.Status, Boxed: boxed[id]}
-		b, _ := json.Marshal(m) // plain values
-		if size += len(b); i > 0 && size > pageBytes {
-			return page, string(ids[i-1])
-		}
-		page = append(page, m)
-	}
-	return page, more
+	return request.Cut(o.Members, request.Page{After: req.After, Limit: req.Limit}, func(id core.UserID) string { return string(id) },
+		func(id core.UserID) RoomMember {
+			u := o.users[id]
+			return RoomMember{Member: o.members[id], Name: u.Name, Status: u.Status, Boxed: boxed[id]}
+		})
 }
 
 // keysOf is the whole of a room's key health.

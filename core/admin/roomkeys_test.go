@@ -17,6 +17,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/cluster"
+	"unibus/core/request"
 	"unibus/core/store/kv"
 	"unibus/core/store/sqlite"
 	"unibus/core/store/storetest"
@@ -69,7 +70,7 @@ func newKeyWorld(t *testing.T, st core.Store) *keyWorld {
 		Node: "n1", Holder: holder, Eyes: quiet{}, Bus: w.bus, Log: slog.New(slog.DiscardHandler),
 		Now: func() core.Millis { return 1 },
 	})
-	w.ctx = t.Context()
+	t.Cleanup(func() { _ = w.Close() })
 	return w
 }
 
@@ -141,7 +142,7 @@ func (w *keyWorld) detail(t *testing.T, id core.RoomID) RoomDetail {
 
 func (w *keyWorld) listed(t *testing.T) map[core.RoomID]KeyHealth {
 	t.Helper()
-	out, err := w.rooms(t.Context(), core.Operator{}, Page{})
+	out, err := w.rooms(t.Context(), core.Operator{}, request.Page{})
 	must(t, err)
 	all := map[core.RoomID]KeyHealth{}
 	for _, r := range out.(Rooms).Rooms {

@@ -2,18 +2,16 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/micro"
 
 	"unibus/core"
 	"unibus/core/cluster"
 	"unibus/core/migrate"
+	"unibus/core/request"
 )
 
 // Holder publishes the store; *core.StoreHandle is one.
@@ -58,11 +56,6 @@ type Sessions interface {
 	Rollout(ctx context.Context) map[string]RolloutNode
 }
 
-// Prover proves that this node belongs to the cluster; auth.Prover is one.
-type Prover interface {
-	Prove(channel, caller, nonce string) (key string, signature []byte, err error)
-}
-
 // Operators are those of the whole cluster.
 type Operators interface {
 	// Remove has every node refuse a key from now on, and says what each configured
@@ -85,178 +78,89 @@ type ServiceConfig struct {
 	Removal  Operators
 	Bus      Bus
 	Mover    Mover
-	Backups  Backups
+	Backups  backupServer
 	Guard    Guard
-	Prover   Prover
+	Prover   request.Prover
 	Audit    Auditor
 	Log      *slog.Logger
 }
 
 // Service answers operators: one NATS micro service for what a node can always
-// say, a second one while the node's holder is filled.
+// say, a second one while the node serves a store.
 type Service struct {
-	cfg   ServiceConfig
-	ctx   context.Context // ends with Close; the parent of every request's
-	end   context.CancelFunc
-	slots chan struct{} // bounds the requests under way
-	keys  keyring
-
-	mu     sync.Mutex
-	always micro.Service
-	store  micro.Service
-	closed bool
-	work   sync.WaitGroup
+	cfg    ServiceConfig
+	server *request.Server
+	keys   keyring
 }
 
 const (
 	maxUnderWay    = 64
-	flushTimeout   = 2 * time.Second
 	requestTimeout = 4 * time.Second // below the client's, so that it hears why
 )
 
 // NewService does no I/O.
 func NewService(cfg ServiceConfig) *Service {
-	return &Service{cfg: cfg, slots: make(chan struct{}, maxUnderWay)}
+	s := &Service{cfg: cfg}
+	s.server = request.NewServer(request.ServerConfig{
+		Conn: cfg.Conn, Node: cfg.Node, Prefix: Prefix, Most: maxUnderWay, MostOfOne: maxUnderWay,
+		Services: s.services, WatchStore: func(f func(bool)) { cfg.Holder.Watch(f) }, Envelope: envelope, Log: cfg.Log,
+	})
+	return s
 }
 
 // Open begins to answer. ctx bounds Open alone.
-func (s *Service) Open(context.Context) error {
-	s.ctx, s.end = context.WithCancel(context.Background())
-	svc, err := s.serve("unibus-admin", func(r Rule) bool { return !r.Store })
-	if err != nil {
-		return err
-	}
-	s.always = svc
-	s.cfg.Holder.Watch(s.holderChanged)
-	return nil
-}
+func (s *Service) Open(ctx context.Context) error { return s.server.Open(ctx) }
 
 // Close stops answering and waits for requests under way. Twice is harmless.
-func (s *Service) Close() error {
-	s.mu.Lock()
-	if s.closed || s.end == nil {
-		s.mu.Unlock()
-		return nil
-	}
-	s.closed = true
-	services := []micro.Service{s.always, s.store}
-	s.mu.Unlock()
-	for _, svc := range services {
-		if svc != nil {
-			_ = svc.Stop() // fails where the connection is gone already, and then nothing is left to stop
-		}
-	}
-	s.end()
-	s.work.Wait()
-	return nil
-}
+func (s *Service) Close() error { return s.server.Close() }
 
-func (s *Service) holderChanged(full bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.closed || full == (s.store != nil):
-	case full:
-		svc, err := s.serve("unibus-store", func(r Rule) bool { return r.Store })
-		if err != nil {
-			s.cfg.Log.Error("the store cannot be offered to operators", "error", err)
-			return
-		}
-		s.store = svc
-	default:
-		if err := s.store.Stop(); err != nil {
-			s.cfg.Log.Warn("ending the store's service", "error", err)
-		}
-		s.store = nil
-	}
-}
-
-// serve adds a micro service with every verb whose rule is wanted, for any node and for this one.
-func (s *Service) serve(name string, wanted func(Rule) bool) (micro.Service, error) {
-	svc, err := micro.AddService(s.cfg.Conn, micro.Config{
-		Name: name, Version: "1.0.0",
-		Description: "operators' protocol of unibus, node " + s.cfg.Node,
-	})
-	if err != nil {
-		return nil, core.Errorf(core.KindFailed, "the operators' service cannot be started: %w", err)
-	}
+// services are every verb, for any node and for this one, by whether it needs a store.
+func (s *Service) services() []request.Service {
+	description := "operators' protocol of unibus, node " + s.cfg.Node
+	always := request.Service{Name: "unibus-admin", Description: description}
+	store := request.Service{Name: "unibus-store", Description: description, NeedsStore: true}
 	verbs := s.verbs()
-	group := svc.AddGroup(strings.TrimSuffix(Prefix, ".") + ".*")
 	for verb, rule := range Rules() {
-		if !wanted(rule) {
-			continue
+		to := &always
+		if rule.Store {
+			to = &store
 		}
-		handler := s.handler(verb, rule, verbs[verb])
 		for _, target := range []Target{TargetAny, TargetNode(s.cfg.Node)} {
-			endpoint := strings.ReplaceAll(string(target), ".", "-") + "-" + string(verb)
-			if err := group.AddEndpoint(endpoint, handler, micro.WithEndpointSubject(string(target)+"."+string(verb))); err != nil {
-				_ = svc.Stop()
-				return nil, core.Errorf(core.KindFailed, "the operators' verb %s cannot be offered: %w", verb, err)
-			}
+			to.Endpoints = append(to.Endpoints, request.Endpoint{
+				Name:    strings.ReplaceAll(string(target), ".", "-") + "-" + string(verb),
+				Subject: string(target) + "." + string(verb),
+				Timeout: rule.within(requestTimeout),
+				Handle: func(ctx context.Context, c request.Call) (any, error) {
+					return s.answer(ctx, c, verb, rule, verbs[verb])
+				},
+			})
 		}
 	}
-	if err := s.cfg.Conn.FlushTimeout(flushTimeout); err != nil { // a request that comes before the server knows the subjects has no responders
-		s.cfg.Log.Warn("the operators' service may not be known everywhere yet", "error", err)
-	}
-	return svc, nil
+	return []request.Service{always, store}
 }
 
-// handler checks who asks and where the reply goes, then answers in a goroutine of its own.
-func (s *Service) handler(verb Verb, rule Rule, f verbFunc) micro.HandlerFunc {
-	return func(req micro.Request) {
-		caller := CallerOf(req.Subject())
-		if !strings.HasPrefix(req.Reply(), InboxPrefix(caller)+".") {
-			// The reply is published with this service's rights: nowhere but to the caller.
-			s.cfg.Log.Warn("dropped a request whose reply is not the caller's inbox", "verb", verb, "caller", caller)
-			return
-		}
-		select {
-		case s.slots <- struct{}{}:
-		default:
-			s.fail(req, core.Errorf(core.KindUnavailable, "%s has %d requests under way", s.cfg.Node, maxUnderWay).WithNext("try again"))
-			return
-		}
-		s.work.Go(func() {
-			defer func() { <-s.slots }()
-			s.answer(req, caller, verb, rule, f)
-		})
+// envelope is an answer as it is sent: the payload alone, or a Problem.
+func envelope(out any, failed *core.Error) any {
+	if failed != nil {
+		return Problem{Error: failed}
 	}
+	return out
 }
 
-func (s *Service) answer(req micro.Request, caller string, verb Verb, rule Rule, f verbFunc) {
-	op, known := s.cfg.Operator(caller)
+// answer checks the caller's role and the request's signature, and does what the verb says.
+func (s *Service) answer(ctx context.Context, c request.Call, verb Verb, rule Rule, f verbFunc) (any, error) {
+	op, known := s.cfg.Operator(c.Caller)
 	if !known || !allowed(op.Role, rule.Role) {
-		s.fail(req, core.Errorf(core.KindRefused, "%s may not do this: it needs the role %s", name(op, caller), rule.Role).
-			WithNext("use an identity of that role"))
-		return
+		return nil, core.Errorf(core.KindRefused, "%s may not do this: it needs the role %s", name(op, c.Caller), rule.Role).
+			WithNext("use an identity of that role")
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, rule.within(requestTimeout))
-	defer cancel()
 	switch {
 	case rule.Acts():
-		f = s.acting(verb, rule, f, req.Subject(), req.Headers())
+		f = s.acting(verb, rule, f, c)
 	case verb != VerbIdentify:
-		f = s.reading(verb, f, req.Subject(), req.Headers())
+		f = s.reading(verb, f, c)
 	}
-	out, err := f(ctx, op, req.Data())
-	if err != nil {
-		s.fail(req, err)
-		return
-	}
-	if err := req.RespondJSON(out); err != nil {
-		s.fail(req, core.Errorf(core.KindFailed, "the answer cannot be sent: %w", err))
-	}
-}
-
-func (s *Service) fail(req micro.Request, err error) {
-	e := core.AsError(err)
-	body, merr := json.Marshal(Problem{Error: e})
-	if merr == nil {
-		merr = req.Error(string(e.Kind), string(e.Kind), body)
-	}
-	if merr != nil {
-		s.cfg.Log.Warn("an error could not be sent to the caller", "error", err, "cause", merr)
-	}
+	return f(ctx, op, c.Body)
 }
 
 func allowed(has, needs core.OperatorRole) bool {

@@ -4,29 +4,23 @@ import (
 	"context"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"unibus/core"
 	"unibus/core/binding"
+	"unibus/core/request"
 )
 
-// message is a signed request for a verb. What only reads is signed too: who
-// relayed a login must not read by it either. Nothing is sent in a session in
-// which the cluster has not proven its key, and no answer believed. Only a cluster
-// of which no key is known may prove none: it has not founded it yet, and
-// operators must see why. What reads is then signed for none.
-func (c *Client) message(ctx context.Context, subject string, v Verb, body []byte) (*nats.Msg, error) {
-	msg := nats.NewMsg(subject)
-	msg.Data = body
+// message is a request for a verb, signed for all but VerbIdentify: a server that
+// relayed a login must not read by it either. Only a cluster of which no key is
+// known may prove none, because it has not founded it yet and operators must see
+// why. A reading request is then signed for none.
+func (c *Client) message(subject string, v Verb, body []byte) request.Message {
 	if v == VerbIdentify {
-		return msg, nil
+		return request.Message{Subject: subject, Body: body}
 	}
-	if !c.bind.Proven() {
-		if err := c.identifyFor(ctx, v); err != nil {
-			return nil, err
-		}
+	return request.Message{
+		Subject: subject, Body: body, Signed: true,
+		Prove: func(ctx context.Context) error { return c.identifyFor(ctx, v) },
 	}
-	return msg, c.bind.Sign(msg, time.Now())
 }
 
 // identifyFor has the cluster prove its key for a verb. A cluster that was just
@@ -39,7 +33,7 @@ func (c *Client) identifyFor(ctx context.Context, v Verb) error {
 		switch {
 		case err == nil, core.KindOf(err) != core.KindUnavailable:
 			return err
-		case !Rules()[v].Acts() && c.bind.Key() == "":
+		case !Rules()[v].Acts() && c.requests.ClusterKey() == "":
 			return nil
 		case !Rules()[v].Acts():
 			return err
@@ -56,19 +50,19 @@ const identifyEvery = 200 * time.Millisecond
 
 // identify has the cluster prove its key over this connection.
 func (c *Client) identify(ctx context.Context) error {
-	return c.bind.Prove(ctx, func(ctx context.Context, req binding.Request) (binding.Proof, error) {
+	return c.requests.Identify(ctx, func(ctx context.Context, req binding.Request) (binding.Proof, error) {
 		return call[binding.Proof](ctx, c, TargetAny, VerbIdentify, req)
 	})
 }
 
 // Proven says whether the cluster proved its key in the present session.
-func (c *Client) Proven() bool { return c.bind != nil && c.bind.Proven() }
+func (c *Client) Proven() bool { return c.requests != nil && c.requests.Proven() }
 
 // ClusterKey is the cluster's public key: the pinned one, or the one that the
 // cluster proved; "" where it has none yet.
 func (c *Client) ClusterKey() string {
-	if c.bind == nil {
+	if c.requests == nil {
 		return c.cfg.ClusterKey
 	}
-	return c.bind.Key()
+	return c.requests.ClusterKey()
 }

@@ -245,9 +245,9 @@ func (s *Service) rekeyNote() *cluster.Finding {
 		return nil
 	}
 	done := make(chan struct{})
-	s.work.Go(func() {
+	s.server.Go(func(ctx context.Context) {
 		defer close(done)
-		ctx, cancel := context.WithTimeout(s.ctx, requestTimeout)
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
 		if _, err := s.keys.look(ctx, st, surveyNoted); err != nil {
 			s.cfg.Log.Debug("the rooms' keys could not be looked at", "error", err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -12,6 +11,7 @@ import (
 	"unibus/core/binding"
 	"unibus/core/cluster"
 	"unibus/core/migrate"
+	"unibus/core/request"
 )
 
 // verbFunc answers one verb. What it returns is sent as JSON.
@@ -62,8 +62,7 @@ func (s *Service) verbs() map[Verb]verbFunc {
 
 // identify proves to an operator's client that this node belongs to the cluster.
 func (s *Service) identify(_ context.Context, op core.Operator, req binding.Request) (any, error) {
-	key, signature, err := s.cfg.Prover.Prove(req.Channel, op.Key, req.Nonce)
-	return binding.Proof{Cluster: key, Signature: signature}, err
+	return request.Prove(s.cfg.Prover, op.Key, req)
 }
 
 // typed decodes the body strictly before f sees it; an empty body is the zero value.
@@ -71,10 +70,8 @@ func typed[Req any](f func(context.Context, core.Operator, Req) (any, error)) ve
 	return func(ctx context.Context, op core.Operator, body []byte) (any, error) {
 		var req Req
 		if len(bytes.TrimSpace(body)) > 0 {
-			dec := json.NewDecoder(bytes.NewReader(body))
-			dec.DisallowUnknownFields()
-			if err := dec.Decode(&req); err != nil {
-				return nil, core.Errorf(core.KindInvalid, "the request cannot be read: %w", err)
+			if err := request.Decode(body, &req); err != nil {
+				return nil, err
 			}
 		}
 		return f(ctx, op, req)
@@ -96,7 +93,7 @@ func (s *Service) status(ctx context.Context, op core.Operator, _ []byte) (any, 
 }
 
 func (s *Service) events(_ context.Context, _ core.Operator, req EventsRequest) (any, error) {
-	if req.Limit <= 0 || req.Limit > PageSize {
+	if req.Limit <= 0 || req.Limit > request.PageSize {
 		req.Limit = 200
 	}
 	return Events{Node: s.cfg.Node, Events: s.cfg.Eyes.Events(req.Since, req.Limit)}, nil
@@ -118,7 +115,7 @@ func (s *Service) flags(ctx context.Context, _ core.Operator, _ []byte) (any, er
 	return out, nil
 }
 
-func (s *Service) users(ctx context.Context, _ core.Operator, p Page) (any, error) {
+func (s *Service) users(ctx context.Context, _ core.Operator, p request.Page) (any, error) {
 	st, err := s.cfg.Holder.Store()
 	if err != nil {
 		return nil, err
@@ -127,25 +124,9 @@ func (s *Service) users(ctx context.Context, _ core.Operator, p Page) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	page, next := paged(all, p, func(u core.User) string { return string(u.ID) })
-	return Users{Users: page, Next: next}, nil
-}
-
-// paged cuts the page after p.After out of a list in key order.
-func paged[T any](all []T, p Page, key func(T) string) (page []T, next string) {
-	if p.Limit <= 0 || p.Limit > PageSize {
-		p.Limit = PageSize
-	}
-	from, found := slices.BinarySearchFunc(all, p.After, func(v T, k string) int { return cmp.Compare(key(v), k) })
-	if found {
-		from++
-	}
-	to := min(from+p.Limit, len(all))
-	page = append([]T{}, all[from:to]...)
-	if to < len(all) {
-		next = key(all[to-1])
-	}
-	return page, next
+	var out Users
+	out.Users, out.Next = request.Cut(all, p, func(u core.User) string { return string(u.ID) }, func(u core.User) core.User { return u })
+	return out, nil
 }
 
 func (s *Service) userGet(ctx context.Context, _ core.Operator, req UserRequest) (any, error) {
@@ -191,7 +172,7 @@ func NewUser(id core.UserID, name *string, role core.UserRole, now core.Millis) 
 		return core.User{}, core.Errorf(core.KindInvalid, "%q is not a role", role).WithNext("use member or admin")
 	}
 	if name != nil {
-		if err := CheckName(*name); err != nil {
+		if err := core.CheckName(*name); err != nil {
 			return core.User{}, err
 		}
 	}
@@ -212,7 +193,7 @@ func (s *Service) userActivate(ctx context.Context, op core.Operator, req UserRe
 	return u, nil
 }
 
-func (s *Service) rooms(ctx context.Context, _ core.Operator, p Page) (any, error) {
+func (s *Service) rooms(ctx context.Context, _ core.Operator, p request.Page) (any, error) {
 	st, err := s.cfg.Holder.Store()
 	if err != nil {
 		return nil, err
@@ -221,15 +202,13 @@ func (s *Service) rooms(ctx context.Context, _ core.Operator, p Page) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	rooms, next := paged(all, p, func(r core.Room) string { return string(r.ID) })
 	counts, err := st.MemberCounts(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := Rooms{Rooms: make([]RoomSummary, len(rooms)), Next: next}
-	for i, r := range rooms {
-		out.Rooms[i] = RoomSummary{Room: r, Members: counts[r.ID]}
-	}
+	var out Rooms
+	out.Rooms, out.Next = request.Cut(all, p, func(r core.Room) string { return string(r.ID) },
+		func(r core.Room) RoomSummary { return RoomSummary{Room: r, Members: counts[r.ID]} })
 	if err := s.keys.fill(ctx, st, out.Rooms); err != nil {
 		s.cfg.Log.Warn("the rooms' keys could not be looked at", "error", err)
 	}

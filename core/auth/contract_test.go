@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"unibus/core"
@@ -25,7 +26,7 @@ func TestSubjectsAreTheProtocols(t *testing.T) {
 	if s := admin.Subject(pub(w.viewer), admin.TargetAny, admin.VerbStatus); !slices.Contains(g.Publish, s) {
 		t.Errorf("a viewer may not publish %s, only %v", s, g.Publish)
 	}
-	if want := admin.InboxPrefix(pub(w.viewer)) + ".>"; !slices.Equal(g.Subscribe, []string{want}) {
+	if want := auth.InboxPrefix(pub(w.viewer)) + ".>"; !slices.Equal(g.Subscribe, []string{want}) {
 		t.Errorf("a viewer's inbox is %v, want %s", g.Subscribe, want)
 	}
 }
@@ -34,8 +35,8 @@ func TestSubjectsAreTheProtocols(t *testing.T) {
 func TestControlServiceGrant(t *testing.T) {
 	t.Parallel()
 	g := auth.GrantControlService()
-	if auth.ControlPrefix != control.Prefix || !slices.Contains(g.Subscribe, control.Prefix+">") {
-		t.Errorf("the service hears %v, the protocol's prefix is %q", g.Subscribe, control.Prefix)
+	if s := control.Subject(pub(newKey(t)), "rooms"); !slices.Contains(g.Subscribe, auth.ControlPrefix+">") || !strings.HasPrefix(s, auth.ControlPrefix) {
+		t.Errorf("the service hears %v, a request goes to %q", g.Subscribe, s)
 	}
 	if want := []string{"_INBOX.>", "unibus.room.*._control"}; !slices.Equal(g.Publish, want) {
 		t.Errorf("the service may publish %v, want %v", g.Publish, want)

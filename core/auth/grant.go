@@ -83,6 +83,10 @@ func RoomSubject(room core.RoomID, user string) string {
 	return "unibus.room." + string(room) + "." + user
 }
 
+// InboxPrefix is where the answers to a caller go; its connection may subscribe to
+// no other inbox.
+func InboxPrefix(caller string) string { return "_INBOX." + caller }
+
 // GrantSystem is for the node's own observer: everything in SYS.
 func GrantSystem() Grant { return internal("system", AccountSystem, []string{">"}, []string{">"}) }
 
@@ -143,7 +147,7 @@ func operatorGrant(op core.Operator, viewerVerbs []string) (Grant, error) {
 	case core.OperatorViewer, core.OperatorAdmin:
 		g.Account = AccountControl
 		g.Publish = adminSubjects(op, viewerVerbs)
-		g.Subscribe = []string{"_INBOX." + op.Key + ".>"}
+		g.Subscribe = []string{InboxPrefix(op.Key) + ".>"}
 	case core.OperatorSystem:
 		g.monitor()
 	case core.OperatorAuditor:
@@ -217,7 +221,7 @@ func userGrant(id core.UserID, rooms []core.RoomID) (Grant, error) {
 	key := string(id)
 	g := Grant{
 		Account: AccountBus, Who: WhoUser, Identity: key, Rooms: slices.Compact(rooms),
-		Publish: []string{ControlPrefix + key + ".>"}, Subscribe: []string{"_INBOX." + key + ".>"},
+		Publish: []string{ControlPrefix + key + ".>"}, Subscribe: []string{InboxPrefix(key) + ".>"},
 	}
 	for _, room := range g.Rooms {
 		if _, err := core.ParseRoomID(string(room)); err != nil {

@@ -12,15 +12,14 @@ import (
 	"time"
 
 	"unibus/core"
-	"unibus/core/admin"
 	"unibus/core/store/sqlite"
 )
 
 // Content is what a whole control plane in a file holds.
 type Content struct {
-	Schema int                 `json:"schema"`
-	Tables []admin.BackupTable `json:"tables"`
-	Signed *Signature          `json:"signed"` // nil: nobody says who made it
+	Schema int                `json:"schema"`
+	Tables []core.BackupTable `json:"tables"`
+	Signed *Signature         `json:"signed"` // nil: nobody says who made it
 }
 
 // Same is true where two files hold the same rows, whatever their bytes are.
@@ -142,7 +141,7 @@ func hand(ctx context.Context, s *sqlite.Store, each func(core.Row) error) (Cont
 		if err != nil {
 			return Content{}, err
 		}
-		content.Tables = append(content.Tables, admin.BackupTable{Table: t, Digest: sum})
+		content.Tables = append(content.Tables, core.BackupTable{Table: t, Digest: sum})
 	}
 	return content, nil
 }

@@ -12,9 +12,12 @@ import (
 	"time"
 
 	"unibus/core"
-	"unibus/core/admin"
 	"unibus/core/migrate"
 )
+
+// partBytes is how much of a backup one answer carries at the most: as JSON well
+// below the payload limit of 1 MiB.
+const partBytes = 512 << 10
 
 // DeskConfig is what a node's desk needs. Make and Dir are required.
 type DeskConfig struct {
@@ -22,7 +25,7 @@ type DeskConfig struct {
 	Dir  string // of the desk alone: whatever is in it is removed at Open and Close
 	// Make writes the whole control plane to path, which is new, and tells rows of
 	// every batch. With an error there is no file.
-	Make func(ctx context.Context, path string, rows func(int)) (admin.Backup, error)
+	Make func(ctx context.Context, path string, rows func(int)) (core.Backup, error)
 	Need func(ctx context.Context) (int64, error) // bytes that must be free; nil: not checked
 	Free func(dir string) (int64, error)          // bytes that are
 	Sign Signer                                   // signs every backup; nil: nobody does
@@ -30,7 +33,7 @@ type DeskConfig struct {
 	Most int                                      // at a time; 0: 2
 }
 
-// Desk makes backups and hands them out in parts. It implements admin.Backups.
+// Desk makes backups and hands them out in parts.
 // A finished file has no name any more: however the process ends, it is gone.
 type Desk struct {
 	cfg DeskConfig
@@ -85,29 +88,29 @@ func (d *Desk) clear() error {
 	return nil
 }
 
-// Take implements admin.Backups.
-func (d *Desk) Take(ctx context.Context, by core.Operator, req admin.BackupRequest) (admin.Backup, error) {
-	if err := checkToken(req.Token); err != nil {
-		return admin.Backup{}, err
+// Create makes a backup that its caller names by a token.
+func (d *Desk) Create(ctx context.Context, by core.Operator, token string) (core.Backup, error) {
+	if err := checkToken(token); err != nil {
+		return core.Backup{}, err
 	}
 	ctx, give := context.WithCancel(ctx)
 	defer give()
 	h := &held{by: by, since: time.Now(), give: give}
-	if err := d.begin(req.Token, h); err != nil {
-		return admin.Backup{}, err
+	if err := d.begin(token, h); err != nil {
+		return core.Backup{}, err
 	}
 	b, err := d.make(ctx, h)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.held[req.Token] != h { // given up meanwhile
-		return admin.Backup{}, errors.Join(core.Errorf(core.KindUnavailable, "the backup at %s was given up", d.cfg.Node).WithNext("begin a new one"), h.close())
+	if d.held[token] != h { // given up meanwhile
+		return core.Backup{}, errors.Join(core.Errorf(core.KindUnavailable, "the backup at %s was given up", d.cfg.Node).WithNext("begin a new one"), h.close())
 	}
 	if err != nil {
-		d.drop(req.Token)
-		return admin.Backup{}, err
+		d.drop(token)
+		return core.Backup{}, err
 	}
 	h.size = b.Bytes
-	h.idle = time.AfterFunc(d.cfg.Idle, func() { d.forget(req.Token, h) })
+	h.idle = time.AfterFunc(d.cfg.Idle, func() { d.forget(token, h) })
 	return b, nil
 }
 
@@ -152,29 +155,29 @@ func (d *Desk) full() error {
 }
 
 // make writes the file, and takes its name away once it is open.
-func (d *Desk) make(ctx context.Context, h *held) (admin.Backup, error) {
+func (d *Desk) make(ctx context.Context, h *held) (core.Backup, error) {
 	if err := os.MkdirAll(d.cfg.Dir, 0o700); err != nil {
-		return admin.Backup{}, core.Errorf(core.KindFailed, "%s cannot write backups: %w", d.cfg.Node, err).WithNext("look at its data directory")
+		return core.Backup{}, core.Errorf(core.KindFailed, "%s cannot write backups: %w", d.cfg.Node, err).WithNext("look at its data directory")
 	}
 	if err := d.room(ctx); err != nil {
-		return admin.Backup{}, err
+		return core.Backup{}, err
 	}
 	dir, err := os.MkdirTemp(d.cfg.Dir, "")
 	if err != nil {
-		return admin.Backup{}, core.Errorf(core.KindFailed, "%s cannot write backups: %w", d.cfg.Node, err).WithNext("look at its data directory")
+		return core.Backup{}, core.Errorf(core.KindFailed, "%s cannot write backups: %w", d.cfg.Node, err).WithNext("look at its data directory")
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // what stays is removed at the next start
 	path := filepath.Join(dir, "backup.db")
 	b, err := d.cfg.Make(ctx, path, func(n int) { h.rows.Add(int64(n)) })
 	if err != nil {
-		return admin.Backup{}, err
+		return core.Backup{}, err
 	}
 	if b, err = d.sign(ctx, path, b); err != nil {
-		return admin.Backup{}, errors.Join(err, migrate.RemoveSQLiteFile(path))
+		return core.Backup{}, errors.Join(err, migrate.RemoveSQLiteFile(path))
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return admin.Backup{}, errors.Join(core.Errorf(core.KindFailed, "the backup on %s cannot be read: %w", d.cfg.Node, err), migrate.RemoveSQLiteFile(path))
+		return core.Backup{}, errors.Join(core.Errorf(core.KindFailed, "the backup on %s cannot be read: %w", d.cfg.Node, err), migrate.RemoveSQLiteFile(path))
 	}
 	d.mu.Lock()
 	h.file = f
@@ -184,7 +187,7 @@ func (d *Desk) make(ctx context.Context, h *held) (admin.Backup, error) {
 }
 
 // sign adds to the file by whom it was made.
-func (d *Desk) sign(ctx context.Context, path string, b admin.Backup) (admin.Backup, error) {
+func (d *Desk) sign(ctx context.Context, path string, b core.Backup) (core.Backup, error) {
 	if d.cfg.Sign == nil {
 		return b, nil
 	}
@@ -213,13 +216,13 @@ func (d *Desk) room(ctx context.Context) error {
 	return nil
 }
 
-// Part implements admin.Backups.
-func (d *Desk) Part(_ context.Context, by core.Operator, req admin.BackupPartRequest) (admin.BackupPart, error) {
+// Part reads a part of a caller's backup, or ends it.
+func (d *Desk) Part(_ context.Context, by core.Operator, req core.BackupPartRequest) (core.BackupPart, error) {
 	h, f, err := d.find(by, req)
 	if err != nil || req.End {
-		return admin.BackupPart{}, err
+		return core.BackupPart{}, err
 	}
-	part := admin.BackupPart{Rows: int(h.rows.Load())}
+	part := core.BackupPart{Rows: int(h.rows.Load())}
 	switch {
 	case req.Look:
 		return part, nil
@@ -228,16 +231,16 @@ func (d *Desk) Part(_ context.Context, by core.Operator, req admin.BackupPartReq
 	case req.Offset < 0 || req.Offset >= h.size:
 		return part, core.Errorf(core.KindInvalid, "the backup has no byte %d: it ends after %d", req.Offset, h.size).WithNext("begin at 0")
 	}
-	part.Data = make([]byte, min(admin.PartBytes, h.size-req.Offset))
+	part.Data = make([]byte, min(partBytes, h.size-req.Offset))
 	if _, err := f.ReadAt(part.Data, req.Offset); err != nil && !errors.Is(err, io.EOF) {
-		return admin.BackupPart{}, core.Errorf(core.KindFailed, "the backup on %s cannot be read: %w", d.cfg.Node, err).WithNext("begin a new one")
+		return core.BackupPart{}, core.Errorf(core.KindFailed, "the backup on %s cannot be read: %w", d.cfg.Node, err).WithNext("begin a new one")
 	}
 	return part, nil
 }
 
 // find looks a caller's backup up, and ends it where that is asked. Whose it
 // is nobody else learns.
-func (d *Desk) find(by core.Operator, req admin.BackupPartRequest) (*held, *os.File, error) {
+func (d *Desk) find(by core.Operator, req core.BackupPartRequest) (*held, *os.File, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	h := d.held[req.Token]

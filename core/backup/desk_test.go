@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"unibus/core"
-	"unibus/core/admin"
 )
 
 const (
@@ -27,9 +26,9 @@ func bob() core.Operator { return core.Operator{Key: "UB", Name: "bob", Role: co
 func desk(t *testing.T, n int) (*Desk, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "desk")
-	d := NewDesk(DeskConfig{Node: "n1", Dir: dir, Make: func(_ context.Context, path string, rows func(int)) (admin.Backup, error) {
+	d := NewDesk(DeskConfig{Node: "n1", Dir: dir, Make: func(_ context.Context, path string, rows func(int)) (core.Backup, error) {
 		rows(7)
-		return admin.Backup{Bytes: int64(n)}, os.WriteFile(path, counting(n), 0o600)
+		return core.Backup{Bytes: int64(n)}, os.WriteFile(path, counting(n), 0o600)
 	}})
 	must(t, d.Open(t.Context()))
 	t.Cleanup(func() { must(t, d.Close()) })
@@ -75,26 +74,26 @@ func empty(t *testing.T, dir string) {
 
 func take(t *testing.T, d *Desk, by core.Operator, token string) {
 	t.Helper()
-	_, err := d.Take(t.Context(), by, admin.BackupRequest{Token: token})
+	_, err := d.Create(t.Context(), by, token)
 	must(t, err)
 }
 
-func part(t *testing.T, d *Desk, by core.Operator, req admin.BackupPartRequest) (admin.BackupPart, error) {
+func part(t *testing.T, d *Desk, by core.Operator, req core.BackupPartRequest) (core.BackupPart, error) {
 	t.Helper()
 	return d.Part(t.Context(), by, req)
 }
 
 func TestPartsMakeTheFile(t *testing.T) {
 	t.Parallel()
-	const size = 2*admin.PartBytes + 3
+	const size = 2*partBytes + 3
 	d, dir := desk(t, size)
 	take(t, d, ana(), mine)
 	empty(t, dir) // it has no name any more: kill -9 leaves nothing
 	var got []byte
 	for len(got) < size {
-		p, err := part(t, d, ana(), admin.BackupPartRequest{Token: mine, Offset: int64(len(got))})
+		p, err := part(t, d, ana(), core.BackupPartRequest{Token: mine, Offset: int64(len(got))})
 		must(t, err)
-		if len(p.Data) > admin.PartBytes || len(p.Data) == 0 {
+		if len(p.Data) > partBytes || len(p.Data) == 0 {
 			t.Fatalf("a part of %d bytes", len(p.Data))
 		}
 		got = append(got, p.Data...)
@@ -102,17 +101,17 @@ func TestPartsMakeTheFile(t *testing.T) {
 	if string(got) != string(counting(size)) {
 		t.Error("the parts are not the file")
 	}
-	again, err := part(t, d, ana(), admin.BackupPartRequest{Token: mine, Offset: size - 3})
+	again, err := part(t, d, ana(), core.BackupPartRequest{Token: mine, Offset: size - 3})
 	if err != nil || len(again.Data) != 3 {
 		t.Errorf("the last part again: %d bytes, %v", len(again.Data), err)
 	}
 	for _, offset := range []int64{-1, size, size + 1, 1 << 62} {
-		_, err := part(t, d, ana(), admin.BackupPartRequest{Token: mine, Offset: offset})
+		_, err := part(t, d, ana(), core.BackupPartRequest{Token: mine, Offset: offset})
 		wantKind(t, err, core.KindInvalid, "no byte")
 	}
-	_, err = part(t, d, ana(), admin.BackupPartRequest{Token: mine, End: true})
+	_, err = part(t, d, ana(), core.BackupPartRequest{Token: mine, End: true})
 	must(t, err)
-	_, err = part(t, d, ana(), admin.BackupPartRequest{Token: mine})
+	_, err = part(t, d, ana(), core.BackupPartRequest{Token: mine})
 	wantKind(t, err, core.KindNotFound)
 }
 
@@ -121,22 +120,22 @@ func TestPartsAreTheCallersAlone(t *testing.T) {
 	t.Parallel()
 	d, _ := desk(t, 10)
 	take(t, d, ana(), mine)
-	for _, req := range []admin.BackupPartRequest{{Token: mine}, {Token: mine, Look: true}, {Token: mine, End: true}} {
+	for _, req := range []core.BackupPartRequest{{Token: mine}, {Token: mine, Look: true}, {Token: mine, End: true}} {
 		_, err := part(t, d, bob(), req)
 		wantKind(t, err, core.KindNotFound)
 	}
 	for _, token := range []string{"", second, "../" + mine} {
-		_, err := part(t, d, ana(), admin.BackupPartRequest{Token: token})
+		_, err := part(t, d, ana(), core.BackupPartRequest{Token: token})
 		wantKind(t, err, core.KindNotFound)
 	}
-	_, err := d.Take(t.Context(), bob(), admin.BackupRequest{Token: mine})
+	_, err := d.Create(t.Context(), bob(), mine)
 	wantKind(t, err, core.KindExists)
-	p, err := part(t, d, ana(), admin.BackupPartRequest{Token: mine})
+	p, err := part(t, d, ana(), core.BackupPartRequest{Token: mine})
 	if err != nil || len(p.Data) != 10 {
 		t.Errorf("%d bytes, %v", len(p.Data), err)
 	}
 	for _, token := range []string{"", "short", strings.Repeat("x", 65), "../" + mine, strings.Repeat("ü", 20)} {
-		_, err := d.Take(t.Context(), ana(), admin.BackupRequest{Token: token})
+		_, err := d.Create(t.Context(), ana(), token)
 		wantKind(t, err, core.KindInvalid)
 	}
 }
@@ -146,9 +145,9 @@ func TestDeskTakesTwoAtATime(t *testing.T) {
 	d, _ := desk(t, 10)
 	take(t, d, ana(), mine)
 	take(t, d, bob(), second)
-	_, err := d.Take(t.Context(), ana(), admin.BackupRequest{Token: third})
+	_, err := d.Create(t.Context(), ana(), third)
 	wantKind(t, err, core.KindUnavailable, "2 backups", "ana since", "bob since")
-	_, err = part(t, d, bob(), admin.BackupPartRequest{Token: second, End: true})
+	_, err = part(t, d, bob(), core.BackupPartRequest{Token: second, End: true})
 	must(t, err)
 	take(t, d, ana(), third)
 }
@@ -160,11 +159,11 @@ func TestForgottenAfterIdleTime(t *testing.T) {
 		take(t, d, ana(), mine)
 		for range 3 { // each question begins the time anew
 			<-time.After(9 * time.Minute)
-			_, err := part(t, d, ana(), admin.BackupPartRequest{Token: mine})
+			_, err := part(t, d, ana(), core.BackupPartRequest{Token: mine})
 			must(t, err)
 		}
 		<-time.After(10*time.Minute + time.Second)
-		_, err := part(t, d, ana(), admin.BackupPartRequest{Token: mine})
+		_, err := part(t, d, ana(), core.BackupPartRequest{Token: mine})
 		wantKind(t, err, core.KindNotFound)
 	})
 }
@@ -173,12 +172,12 @@ func TestForgottenAfterIdleTime(t *testing.T) {
 func slow(t *testing.T) (d *Desk, dir string, begun chan struct{}) {
 	t.Helper()
 	dir, begun = filepath.Join(t.TempDir(), "desk"), make(chan struct{})
-	d = NewDesk(DeskConfig{Node: "n1", Dir: dir, Make: func(ctx context.Context, path string, rows func(int)) (admin.Backup, error) {
+	d = NewDesk(DeskConfig{Node: "n1", Dir: dir, Make: func(ctx context.Context, path string, rows func(int)) (core.Backup, error) {
 		rows(5)
 		must(t, os.WriteFile(path, []byte("half"), 0o600))
 		close(begun)
 		<-ctx.Done()
-		return admin.Backup{}, ctx.Err() // and leaves the file, which it should not
+		return core.Backup{}, ctx.Err() // and leaves the file, which it should not
 	}})
 	return d, dir, begun
 }
@@ -187,13 +186,13 @@ func TestGivenUpWhileItIsMade(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(d *Desk) error{
 		"by the caller": func(d *Desk) error {
-			p, err := d.Part(t.Context(), ana(), admin.BackupPartRequest{Token: mine, Look: true})
+			p, err := d.Part(t.Context(), ana(), core.BackupPartRequest{Token: mine, Look: true})
 			if err != nil || p.Rows != 5 {
 				t.Errorf("%d rows, %v", p.Rows, err)
 			}
-			_, err = d.Part(t.Context(), ana(), admin.BackupPartRequest{Token: mine})
+			_, err = d.Part(t.Context(), ana(), core.BackupPartRequest{Token: mine})
 			wantKind(t, err, core.KindUnavailable, "being made")
-			_, err = d.Part(t.Context(), ana(), admin.BackupPartRequest{Token: mine, End: true})
+			_, err = d.Part(t.Context(), ana(), core.BackupPartRequest{Token: mine, End: true})
 			return err
 		},
 		"by the node": (*Desk).Close,
@@ -201,7 +200,7 @@ func TestGivenUpWhileItIsMade(t *testing.T) {
 		d, dir, begun := slow(t)
 		ended := make(chan error, 1)
 		go func() {
-			_, err := d.Take(t.Context(), ana(), admin.BackupRequest{Token: mine})
+			_, err := d.Create(t.Context(), ana(), mine)
 			ended <- err
 		}()
 		<-begun
@@ -212,7 +211,7 @@ func TestGivenUpWhileItIsMade(t *testing.T) {
 		empty(t, dir)
 		must(t, d.Close())
 		must(t, d.Close())
-		_, err := d.Take(t.Context(), ana(), admin.BackupRequest{Token: second})
+		_, err := d.Create(t.Context(), ana(), second)
 		wantKind(t, err, core.KindUnavailable, "stopping")
 	}
 }
@@ -233,12 +232,12 @@ func TestNoBackupWithoutRoom(t *testing.T) {
 	d, _ := desk(t, 10)
 	d.cfg.Need = func(context.Context) (int64, error) { return 30<<20 + 1, nil }
 	d.cfg.Free = func(string) (int64, error) { return 30 << 20, nil }
-	d.cfg.Make = func(context.Context, string, func(int)) (admin.Backup, error) {
+	d.cfg.Make = func(context.Context, string, func(int)) (core.Backup, error) {
 		t.Error("it was begun")
-		return admin.Backup{}, nil
+		return core.Backup{}, nil
 	}
-	_, err := d.Take(t.Context(), ana(), admin.BackupRequest{Token: mine})
+	_, err := d.Create(t.Context(), ana(), mine)
 	wantKind(t, err, core.KindRefused, "30 MB free", "31 MB")
-	_, err = part(t, d, ana(), admin.BackupPartRequest{Token: mine})
+	_, err = part(t, d, ana(), core.BackupPartRequest{Token: mine})
 	wantKind(t, err, core.KindNotFound)
 }

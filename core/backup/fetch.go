@@ -12,14 +12,13 @@ import (
 	"time"
 
 	"unibus/core"
-	"unibus/core/admin"
 )
 
 // Source is a cluster as a backup asks it; *admin.Client is one.
 type Source interface {
-	Status(ctx context.Context) (admin.Status, error)
-	BackupTake(ctx context.Context, node string, req admin.BackupRequest) (admin.Backup, error)
-	BackupPart(ctx context.Context, node string, req admin.BackupPartRequest) (admin.BackupPart, error)
+	BackupNode(ctx context.Context) (string, error)
+	BackupCreate(ctx context.Context, node, token string) (core.Backup, error)
+	BackupPart(ctx context.Context, node string, req core.BackupPartRequest) (core.BackupPart, error)
 }
 
 // Progress is how far a backup is.
@@ -33,7 +32,7 @@ type Progress struct {
 // Taken is a backup that lies in a file.
 type Taken struct {
 	Path string `json:"path"` // absolute
-	admin.Backup
+	core.Backup
 	Signed *Signature `json:"signed"` // nil: the node's release signs nothing
 }
 
@@ -76,48 +75,30 @@ func Fetch(ctx context.Context, src Source, path string, told func(Progress)) (T
 }
 
 // fetch brings the bytes.
-func fetch(ctx context.Context, src Source, to *os.File, told func(Progress)) (admin.Backup, error) {
-	node, err := serving(ctx, src)
+func fetch(ctx context.Context, src Source, to *os.File, told func(Progress)) (core.Backup, error) {
+	node, err := src.BackupNode(ctx)
 	if err != nil {
-		return admin.Backup{}, err
+		return core.Backup{}, err
 	}
 	j := job{src: src, node: node, token: rand.Text() + rand.Text(), told: told}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin)
 		defer cancel()
-		_, _ = j.part(ctx, admin.BackupPartRequest{End: true}) // unheard, the node forgets it by itself
+		_, _ = j.part(ctx, core.BackupPartRequest{End: true}) // unheard, the node forgets it by itself
 	}()
 	b, err := j.take(ctx)
 	if err != nil {
-		return admin.Backup{}, err
+		return core.Backup{}, err
 	}
 	h := sha256.New()
 	if err := j.parts(ctx, b, to, h); err != nil {
-		return admin.Backup{}, err
+		return core.Backup{}, err
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != b.SHA256 {
-		return admin.Backup{}, core.Errorf(core.KindFailed, "what came from %s is not the file that it made: its SHA-256 is %s, not %s", node, got, b.SHA256).
+		return core.Backup{}, core.Errorf(core.KindFailed, "what came from %s is not the file that it made: its SHA-256 is %s, not %s", node, got, b.SHA256).
 			WithNext("try again; if it happens twice, look at the disk and the memory of both machines")
 	}
 	return b, nil
-}
-
-// serving is the node to ask: the one that answered, or another where that one serves nothing.
-func serving(ctx context.Context, src Source) (string, error) {
-	st, err := src.Status(ctx)
-	if err != nil {
-		return "", err
-	}
-	if st.Serving.Backend != core.BackendNone {
-		return st.From, nil
-	}
-	for _, n := range st.Nodes {
-		if n.Online && n.Info != nil && n.Info.Serving.Backend != core.BackendNone {
-			return n.Name, nil
-		}
-	}
-	return "", core.Errorf(core.KindUnavailable, "no node that can be reached serves the control plane: %s", st.Serving.Reason).
-		WithNext("`unibus-tui status` says why; a node that is down has its SQLite file or its replica on disk")
 }
 
 // job is one backup under way at a node.
@@ -128,13 +109,13 @@ type job struct {
 	told  func(Progress)
 }
 
-func (j job) part(ctx context.Context, req admin.BackupPartRequest) (admin.BackupPart, error) {
+func (j job) part(ctx context.Context, req core.BackupPartRequest) (core.BackupPart, error) {
 	req.Token = j.token
 	return j.src.BackupPart(ctx, j.node, req)
 }
 
 // take waits for the node to make the file, as long as it says that it is at it.
-func (j job) take(ctx context.Context) (admin.Backup, error) {
+func (j job) take(ctx context.Context) (core.Backup, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watched := make(chan struct{})
@@ -142,7 +123,7 @@ func (j job) take(ctx context.Context) (admin.Backup, error) {
 		defer close(watched)
 		j.watch(ctx, cancel)
 	}()
-	b, err := j.src.BackupTake(ctx, j.node, admin.BackupRequest{Token: j.token})
+	b, err := j.src.BackupCreate(ctx, j.node, j.token)
 	var gone *core.Error
 	if err != nil && errors.As(context.Cause(ctx), &gone) {
 		err = gone
@@ -162,7 +143,7 @@ func (j job) watch(ctx context.Context, giveUp context.CancelCauseFunc) {
 			return
 		case <-tick.C:
 		}
-		p, err := j.part(ctx, admin.BackupPartRequest{Look: true})
+		p, err := j.part(ctx, core.BackupPartRequest{Look: true})
 		switch core.KindOf(err) {
 		case "":
 			j.told(Progress{Node: j.node, Rows: p.Rows})
@@ -176,7 +157,7 @@ func (j job) watch(ctx context.Context, giveUp context.CancelCauseFunc) {
 }
 
 // parts fetches one after the other.
-func (j job) parts(ctx context.Context, b admin.Backup, to io.Writer, h hash.Hash) error {
+func (j job) parts(ctx context.Context, b core.Backup, to io.Writer, h hash.Hash) error {
 	for at := int64(0); at < b.Bytes; {
 		data, err := j.fetchAt(ctx, at)
 		if err != nil {
@@ -199,7 +180,7 @@ func (j job) parts(ctx context.Context, b admin.Backup, to io.Writer, h hash.Has
 // fetchAt asks again where no answer came: the same part is the same bytes.
 func (j job) fetchAt(ctx context.Context, at int64) ([]byte, error) {
 	for try := 1; ; try++ {
-		p, err := j.part(ctx, admin.BackupPartRequest{Offset: at})
+		p, err := j.part(ctx, core.BackupPartRequest{Offset: at})
 		if err == nil || try == partTries || core.KindOf(err) != core.KindUnavailable || ctx.Err() != nil {
 			return p.Data, err
 		}

@@ -8,8 +8,6 @@ import (
 	"testing/synctest"
 
 	"unibus/core"
-	"unibus/core/admin"
-	"unibus/core/cluster"
 	"unibus/core/store/sqlite"
 	"unibus/core/store/storetest"
 )
@@ -33,25 +31,27 @@ func database(t testing.TB) string {
 type node struct {
 	desk    *Desk
 	serving core.Backend
-	take    func(admin.Backup) (admin.Backup, error)
-	part    func(admin.BackupPartRequest, admin.BackupPart) (admin.BackupPart, error)
+	take    func(core.Backup) (core.Backup, error)
+	part    func(core.BackupPartRequest, core.BackupPart) (core.BackupPart, error)
 	looked  int
 }
 
-func (n *node) Status(context.Context) (admin.Status, error) {
-	v := cluster.View{From: "n1", Serving: cluster.Serving{Backend: n.serving, Reason: "nobody knows why"}}
-	return admin.Status{View: v}, nil
+func (n *node) BackupNode(context.Context) (string, error) {
+	if n.serving == core.BackendNone {
+		return "", core.Errorf(core.KindUnavailable, "nobody knows why")
+	}
+	return "n1", nil
 }
 
-func (n *node) BackupTake(ctx context.Context, _ string, req admin.BackupRequest) (admin.Backup, error) {
-	b, err := n.desk.Take(ctx, ana(), req)
+func (n *node) BackupCreate(ctx context.Context, _, token string) (core.Backup, error) {
+	b, err := n.desk.Create(ctx, ana(), token)
 	if err == nil && n.take != nil {
 		return n.take(b)
 	}
 	return b, err
 }
 
-func (n *node) BackupPart(ctx context.Context, _ string, req admin.BackupPartRequest) (admin.BackupPart, error) {
+func (n *node) BackupPart(ctx context.Context, _ string, req core.BackupPartRequest) (core.BackupPart, error) {
 	if req.Look {
 		n.looked++
 	}
@@ -66,14 +66,14 @@ func (n *node) BackupPart(ctx context.Context, _ string, req admin.BackupPartReq
 func source(t *testing.T) *node {
 	t.Helper()
 	path := database(t)
-	d := NewDesk(DeskConfig{Node: "n1", Dir: filepath.Join(t.TempDir(), "desk"), Make: func(ctx context.Context, to string, _ func(int)) (admin.Backup, error) {
+	d := NewDesk(DeskConfig{Node: "n1", Dir: filepath.Join(t.TempDir(), "desk"), Make: func(ctx context.Context, to string, _ func(int)) (core.Backup, error) {
 		s, err := open(ctx, path)
 		must(t, err)
 		b, err := s.Backup(ctx, to)
 		must(t, err)
 		content, err := read(ctx, s)
 		must(t, err)
-		return admin.Backup{Backend: core.BackendKV, Schema: content.Schema, Bytes: b.Bytes, SHA256: b.SHA256, Tables: content.Tables}, s.Close()
+		return core.Backup{Backend: core.BackendKV, Schema: content.Schema, Bytes: b.Bytes, SHA256: b.SHA256, Tables: content.Tables}, s.Close()
 	}})
 	must(t, d.Open(t.Context()))
 	t.Cleanup(func() { must(t, d.Close()) })
@@ -138,7 +138,7 @@ func TestFetchLeavesNothing(t *testing.T) {
 		text  string
 	}{
 		"a changed byte": {func(n *node, _ string, _ context.CancelFunc) {
-			n.part = func(_ admin.BackupPartRequest, p admin.BackupPart) (admin.BackupPart, error) {
+			n.part = func(_ core.BackupPartRequest, p core.BackupPart) (core.BackupPart, error) {
 				if len(p.Data) > 0 {
 					p.Data[len(p.Data)/2] ^= 1
 				}
@@ -146,26 +146,26 @@ func TestFetchLeavesNothing(t *testing.T) {
 			}
 		}, core.KindFailed, "SHA-256"},
 		"an empty part": {func(n *node, _ string, _ context.CancelFunc) {
-			n.part = func(admin.BackupPartRequest, admin.BackupPart) (admin.BackupPart, error) {
-				return admin.BackupPart{}, nil
+			n.part = func(core.BackupPartRequest, core.BackupPart) (core.BackupPart, error) {
+				return core.BackupPart{}, nil
 			}
 		}, core.KindFailed, "another file"},
 		"more than announced": {func(n *node, _ string, _ context.CancelFunc) {
-			n.take = func(b admin.Backup) (admin.Backup, error) { b.Bytes--; return b, nil }
+			n.take = func(b core.Backup) (core.Backup, error) { b.Bytes--; return b, nil }
 		}, core.KindFailed, "another file"},
 		"other digests": {func(n *node, _ string, _ context.CancelFunc) {
-			n.take = func(b admin.Backup) (admin.Backup, error) { b.Tables[3].Count++; return b, nil }
+			n.take = func(b core.Backup) (core.Backup, error) { b.Tables[3].Count++; return b, nil }
 		}, core.KindFailed, "not what it was made of"},
 		"a restart of the node": {func(n *node, _ string, _ context.CancelFunc) {
-			n.part = func(admin.BackupPartRequest, admin.BackupPart) (admin.BackupPart, error) {
-				return admin.BackupPart{}, away
+			n.part = func(core.BackupPartRequest, core.BackupPart) (core.BackupPart, error) {
+				return core.BackupPart{}, away
 			}
 		}, core.KindNotFound, "forgotten"},
 		"stopped": {func(n *node, _ string, cancel context.CancelFunc) {
-			n.part = func(_ admin.BackupPartRequest, p admin.BackupPart) (admin.BackupPart, error) { cancel(); return p, nil }
+			n.part = func(_ core.BackupPartRequest, p core.BackupPart) (core.BackupPart, error) { cancel(); return p, nil }
 		}, core.KindFailed, "stopped"},
 		"somebody else was first": {func(n *node, out string, _ context.CancelFunc) {
-			n.part = func(_ admin.BackupPartRequest, p admin.BackupPart) (admin.BackupPart, error) {
+			n.part = func(_ core.BackupPartRequest, p core.BackupPart) (core.BackupPart, error) {
 				return p, os.WriteFile(out, []byte("theirs"), 0o600)
 			}
 		}, core.KindExists, "already"},
@@ -201,11 +201,11 @@ func TestSilentNodeIsGivenUp(t *testing.T) {
 // dead does not answer.
 type dead struct{ Source }
 
-func (dead) BackupTake(ctx context.Context, _ string, _ admin.BackupRequest) (admin.Backup, error) {
+func (dead) BackupCreate(ctx context.Context, _, _ string) (core.Backup, error) {
 	<-ctx.Done()
-	return admin.Backup{}, core.Errorf(core.KindUnavailable, "no answer in time")
+	return core.Backup{}, core.Errorf(core.KindUnavailable, "no answer in time")
 }
 
-func (dead) BackupPart(context.Context, string, admin.BackupPartRequest) (admin.BackupPart, error) {
-	return admin.BackupPart{}, core.Errorf(core.KindUnavailable, "no answer in time")
+func (dead) BackupPart(context.Context, string, core.BackupPartRequest) (core.BackupPart, error) {
+	return core.BackupPart{}, core.Errorf(core.KindUnavailable, "no answer in time")
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"unibus/core"
-	"unibus/core/admin"
 	"unibus/core/store/sqlite"
 	"unibus/core/store/sqlite/hostile"
 	"unibus/core/store/storetest"
@@ -171,22 +170,22 @@ func must2[T any](v T, err error) T {
 func TestDeskSigns(t *testing.T) {
 	t.Parallel()
 	key := clusterKey(t)
-	d := NewDesk(DeskConfig{Node: "n7", Sign: key, Dir: filepath.Join(t.TempDir(), "desk"), Make: func(ctx context.Context, path string, _ func(int)) (admin.Backup, error) {
+	d := NewDesk(DeskConfig{Node: "n7", Sign: key, Dir: filepath.Join(t.TempDir(), "desk"), Make: func(ctx context.Context, path string, _ func(int)) (core.Backup, error) {
 		b, err := os.ReadFile(database(t))
 		if err == nil {
 			err = os.WriteFile(path, b, 0o600)
 		}
 		if err != nil {
-			return admin.Backup{}, err
+			return core.Backup{}, err
 		}
 		c, err := Check(ctx, path)
-		return admin.Backup{Schema: c.Schema, Tables: c.Tables}, err
+		return core.Backup{Schema: c.Schema, Tables: c.Tables}, err
 	}})
 	must(t, d.Open(t.Context()))
 	defer func() { must(t, d.Close()) }()
-	b, err := d.Take(t.Context(), ana(), admin.BackupRequest{Token: mine})
+	b, err := d.Create(t.Context(), ana(), mine)
 	must(t, err)
-	p, err := d.Part(t.Context(), ana(), admin.BackupPartRequest{Token: mine})
+	p, err := d.Part(t.Context(), ana(), core.BackupPartRequest{Token: mine})
 	must(t, err)
 	got := filepath.Join(t.TempDir(), "got.db")
 	must(t, os.WriteFile(got, p.Data, 0o600))

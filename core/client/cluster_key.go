@@ -23,7 +23,7 @@ func (c *Client) identify(ctx context.Context) error {
 			return err
 		}
 	}
-	api := control.NewClient(control.ClientConfig{Conn: c.nc, Identity: c.id, Cluster: pin})
+	api := control.NewClient(control.ClientConfig{Conn: c.nc, Identity: c.id, ClusterKey: pin})
 	c.api = api
 	key, err := request(ctx, c, readOnly, api.Identify)
 	if changed := new(binding.Changed); errors.As(err, &changed) && c.cfg.ClusterKey == "" {

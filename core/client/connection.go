@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
-	"unibus/core/control"
+	"unibus/core/auth"
 )
 
 // broadcast wakes every goroutine that waits for a change.
@@ -196,7 +196,7 @@ func (c *Client) options() ([]nats.Option, error) {
 		return nil, err
 	}
 	opts := []nats.Option{
-		nats.Name(c.cfg.Name), nats.Nkey(c.id.Public(), c.id.Sign), nats.CustomInboxPrefix(control.InboxPrefix(c.id.Public())),
+		nats.Name(c.cfg.Name), nats.Nkey(c.id.Public(), c.id.Sign), nats.CustomInboxPrefix(auth.InboxPrefix(c.id.Public())),
 		nats.Timeout(min(dialTimeout, c.cfg.Connect)), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPingsOut),
 		nats.FlusherTimeout(writeTimeout), nats.ReconnectOnFlusherError(), // unwritten messages are lost, and a session that continues would hide that
 		nats.MaxReconnects(-1), nats.CustomReconnectDelay(dialWait), nats.IgnoreAuthErrorAbort(),

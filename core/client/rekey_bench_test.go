@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/auth"
 	"unibus/core/control"
 	"unibus/core/keys"
 	"unibus/core/nodetest"
@@ -82,7 +83,7 @@ func addMember(b *testing.B, url string, a *Client, room *Room, id keys.Identity
 	if err != nil {
 		return err
 	}
-	nc, err := nats.Connect(url, nats.Nkey(id.Public(), id.Sign), nats.CustomInboxPrefix(control.InboxPrefix(id.Public())), nats.NoReconnect())
+	nc, err := nats.Connect(url, nats.Nkey(id.Public(), id.Sign), nats.CustomInboxPrefix(auth.InboxPrefix(id.Public())), nats.NoReconnect())
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ type actor struct {
 	store    core.Store
 	user     core.User
 	room     core.Room
-	standing Standing
+	standing standing
 	rule     Rule // of the method that is asked for
 	member   bool // has a record of their own as an active member
 }
@@ -57,7 +57,7 @@ func (a *actor) into(ctx context.Context, body []byte) error {
 		a.standing = standingOf(a.room, a.id(), m)
 	}
 	switch {
-	case a.standing != Outside || rule.UserAdmin && a.userAdmin():
+	case a.standing != outsider || rule.UserAdmin && a.userAdmin():
 	case a.user.Role == core.RoleAdmin && a.membersDecide():
 		return a.notForUserAdmins()
 	default:

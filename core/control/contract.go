@@ -4,9 +4,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
-	"strings"
 
 	"unibus/core"
+	"unibus/core/auth"
+	"unibus/core/request"
 )
 
 // Method is one thing that can be asked.
@@ -14,71 +15,52 @@ type Method string
 
 // The methods. Their request and reply types follow the arrow; "-" is no payload.
 const (
-	MethodRoomCreate  Method = "room-create"  // CreateRequest → core.Room
-	MethodRoomGet     Method = "room-get"     // RoomRequest → RoomInfo
-	MethodRooms       Method = "rooms"        // Page → Rooms
-	MethodRoomRename  Method = "room-rename"  // RenameRequest → core.Room
-	MethodRoomArchive Method = "room-archive" // RoomRequest → core.Room
+	methodRoomCreate  Method = "room-create"  // CreateRequest → core.Room
+	methodRoomGet     Method = "room-get"     // roomRequest → RoomInfo
+	methodRooms       Method = "rooms"        // request.Page → roomsPage
+	methodRoomRename  Method = "room-rename"  // renameRequest → core.Room
+	methodRoomArchive Method = "room-archive" // roomRequest → core.Room
 
-	MethodIdentify Method = "identify" // binding.Request → binding.Proof: the node proves that it belongs to the cluster
+	methodIdentify Method = "identify" // binding.Request → binding.Proof: the node proves that it belongs to the cluster
 
-	MethodMembers     Method = "members"     // MembersRequest → Members
-	MethodInvite      Method = "invite"      // InviteRequest → core.Member
-	MethodAccept      Method = "accept"      // RoomRequest → core.Member: of the caller's invitation
-	MethodDecline     Method = "decline"     // RoomRequest → core.Member
-	MethodInvitations Method = "invitations" // Page → Invitations: the caller's own
+	methodMembers     Method = "members"     // membersRequest → membersPage
+	methodInvite      Method = "invite"      // inviteRequest → core.Member
+	methodAccept      Method = "accept"      // roomRequest → core.Member: of the caller's invitation
+	methodDecline     Method = "decline"     // roomRequest → core.Member
+	methodInvitations Method = "invitations" // request.Page → invitationsPage: the caller's own
 
-	MethodRemove Method = "remove" // MemberRequest → core.Member
-	MethodLeave  Method = "leave"  // RoomRequest → core.Member
-	MethodRole   Method = "role"   // RoleRequest → core.Member
+	methodRemove Method = "remove" // memberRequest → core.Member
+	methodLeave  Method = "leave"  // roomRequest → core.Member
+	methodRole   Method = "role"   // roleRequest → core.Member
 
-	MethodKEMKey      Method = "kem-key"      // KEMKeyRequest → Profile
-	MethodKey         Method = "key"          // KeyRequest → Key
-	MethodBox         Method = "box"          // BoxRequest → core.Room
-	MethodRekeyPart   Method = "rekey-part"   // RekeyPart → Staged
-	MethodRekeyCommit Method = "rekey-commit" // RekeyCommit → core.Room
-	MethodEpochs      Method = "epochs"       // EpochsRequest → Epochs
+	methodKEMKey      Method = "kem-key"      // kemKeyRequest → Profile
+	methodKey         Method = "key"          // keyRequest → Key
+	methodBox         Method = "box"          // boxRequest → core.Room
+	methodRekeyPart   Method = "rekey-part"   // rekeyPart → staged
+	methodRekeyCommit Method = "rekey-commit" // rekeyCommit → core.Room
+	methodEpochs      Method = "epochs"       // EpochsRequest → Epochs
 
-	MethodUserGet      Method = "user-get"      // UserRequest → Profile
-	MethodUserAdd      Method = "user-add"      // AddUserRequest → core.User
-	MethodUserRevoke   Method = "user-revoke"   // UserRequest → Revoked
-	MethodUserActivate Method = "user-activate" // UserRequest → core.User
+	methodUserGet      Method = "user-get"      // userRequest → Profile
+	methodUserAdd      Method = "user-add"      // AddUserRequest → core.User
+	methodUserRevoke   Method = "user-revoke"   // userRequest → Revoked
+	methodUserActivate Method = "user-activate" // userRequest → core.User
 )
 
-// Version is the "v" of every request and reply.
-const Version = 1
+// version is the "v" of every request and reply.
+const version = 1
 
 // Limits of what is sent, in bytes where nothing else is said.
 const (
-	MaxRooms    = 1000      // of one user: a session may have no more
-	MaxKEMKey   = 4 << 10   // a published key with its signature
-	MaxProof    = 4 << 10   // of an invitation
-	MaxBox      = 16 << 10  // one sealed key
-	MaxRecord   = 16 << 10  // one epoch record
-	MaxPart     = 512 << 10 // all boxes of one part of a rekey
-	MaxPartRows = 1000      // boxes of one part
-	PageSize    = 1000      // entries of one page
-	maxPage     = 512 << 10 // entries of one page, encoded
+	maxKEMKey   = 4 << 10   // a published key with its signature
+	maxProof    = 4 << 10   // of an invitation
+	maxBox      = 16 << 10  // one sealed key
+	maxRecord   = 16 << 10  // one epoch record
+	maxPart     = 512 << 10 // all boxes of one part of a rekey
+	maxPartRows = 1000      // boxes of one part
 )
 
-// Prefix begins every subject; the caller's nkey follows, then the method.
-const Prefix = "unibus.control.v1."
-
 // Subject is where a request of caller for a method is sent.
-func Subject(caller string, m Method) string { return Prefix + caller + "." + string(m) }
-
-// InboxPrefix is where the replies to a caller go.
-func InboxPrefix(caller string) string { return "_INBOX." + caller }
-
-// CallerOf takes the caller's nkey out of a request's subject; "" where it has none.
-func CallerOf(subject string) string {
-	rest, ok := strings.CutPrefix(subject, Prefix)
-	caller, _, dot := strings.Cut(rest, ".")
-	if !ok || !dot {
-		return ""
-	}
-	return caller
-}
+func Subject(caller string, m Method) string { return auth.ControlPrefix + caller + "." + string(m) }
 
 // EventSubject is where the service announces what has changed in a room. No
 // user may publish there: a user's own subjects end with the user's key.
@@ -110,8 +92,8 @@ type Event struct {
 	At     core.Millis `json:"at"`
 }
 
-// request and reply are the envelopes.
-type request struct {
+// question and reply are the envelopes.
+type question struct {
 	V   int             `json:"v"`
 	Req json.RawMessage `json:"req,omitempty"`
 }
@@ -132,17 +114,10 @@ type Invitation struct {
 	At        core.Millis     `json:"at"`
 }
 
-// Invitations is one page, by room.
-type Invitations struct {
+// invitationsPage is one page, by room.
+type invitationsPage struct {
 	Invitations []Invitation `json:"invitations"`
 	Next        string       `json:"next_page,omitempty"`
-}
-
-// Page asks for the entries after a key, at most Limit (0: PageSize). A page
-// may be shorter: only an empty Next says that it is the last.
-type Page struct {
-	After string `json:"after,omitempty"`
-	Limit int    `json:"limit,omitempty"`
 }
 
 // CreateRequest makes a room that the caller owns. The id is the caller's to choose: NewRoomID.
@@ -159,13 +134,13 @@ func NewRoomID() core.RoomID {
 	return core.RoomID("r" + hex.EncodeToString(b[:]))
 }
 
-// RoomRequest names a room.
-type RoomRequest struct {
+// roomRequest names a room.
+type roomRequest struct {
 	Room string `json:"room"`
 }
 
-// RenameRequest gives a room another name.
-type RenameRequest struct {
+// renameRequest gives a room another name.
+type renameRequest struct {
 	Room string `json:"room"`
 	Name string `json:"name"`
 }
@@ -179,15 +154,15 @@ type RoomInfo struct {
 	MustRekey int             `json:"must_rekey"`     // people with such a box who are no longer active members or users
 }
 
-// Rooms is one page of the caller's rooms, in the order of their ids.
-type Rooms struct {
+// roomsPage is one page of the caller's rooms, in the order of their ids.
+type roomsPage struct {
 	Rooms []core.Room `json:"rooms"`
 	Next  string      `json:"next_page,omitempty"`
 }
 
-// MembersRequest asks for a page of a room's active members.
-type MembersRequest struct {
-	Page
+// membersRequest asks for a page of a room's active members.
+type membersRequest struct {
+	request.Page
 	Room string `json:"room"`
 	Keys bool   `json:"keys,omitempty"` // with their published keys
 }
@@ -200,35 +175,35 @@ type Member struct {
 	KEMKey []byte          `json:"kem_key,omitzero"` // only where it was asked for
 }
 
-// Members is one page, in the order of the users' ids.
-type Members struct {
+// membersPage is one page, in the order of the users' ids.
+type membersPage struct {
 	Members []Member `json:"members"`
 	Next    string   `json:"next_page,omitempty"`
 }
 
-// InviteRequest puts a user into a room. Proof is opaque here.
-type InviteRequest struct {
+// inviteRequest puts a user into a room. Proof is opaque here.
+type inviteRequest struct {
 	Room  string          `json:"room"`
 	User  string          `json:"user"`
 	Role  core.MemberRole `json:"role,omitempty"` // "": member
 	Proof []byte          `json:"proof,omitzero"`
 }
 
-// MemberRequest names somebody in a room.
-type MemberRequest struct {
+// memberRequest names somebody in a room.
+type memberRequest struct {
 	Room string `json:"room"`
 	User string `json:"user"`
 }
 
-// RoleRequest changes a member's role. The role owner hands the room over: the owner before is an admin then.
-type RoleRequest struct {
+// roleRequest changes a member's role. The role owner hands the room over: the owner before is an admin then.
+type roleRequest struct {
 	Room string          `json:"room"`
 	User string          `json:"user"`
 	Role core.MemberRole `json:"role"`
 }
 
-// KEMKeyRequest publishes the caller's key, which is opaque here.
-type KEMKeyRequest struct {
+// kemKeyRequest publishes the caller's key, which is opaque here.
+type kemKeyRequest struct {
 	Key []byte `json:"key"`
 }
 
@@ -241,8 +216,8 @@ type Profile struct {
 	KEMKey []byte          `json:"kem_key,omitzero"`
 }
 
-// KeyRequest asks for the caller's own box of an epoch.
-type KeyRequest struct {
+// keyRequest asks for the caller's own box of an epoch.
+type keyRequest struct {
 	Room  string     `json:"room"`
 	Epoch core.Epoch `json:"epoch"`
 }
@@ -259,31 +234,31 @@ type Box struct {
 	Box  []byte `json:"box"`
 }
 
-// BoxRequest gives an active member a box of the present epoch, which must be the one that Epoch and Rec name.
-type BoxRequest struct {
+// boxRequest gives an active member a box of the present epoch, which must be the one that Epoch and Rec name.
+type boxRequest struct {
 	Box
 	Room  string     `json:"room"`
 	Epoch core.Epoch `json:"epoch"`
 	Rec   string     `json:"rec"`
 }
 
-// RekeyPart brings boxes of epoch From+1 under a rec that the caller made at
+// rekeyPart brings boxes of epoch From+1 under a rec that the caller made at
 // random. Nothing counts before the commit.
-type RekeyPart struct {
+type rekeyPart struct {
 	Room  string     `json:"room"`
 	From  core.Epoch `json:"from"`
 	Rec   string     `json:"rec"`
 	Boxes []Box      `json:"boxes"`
 }
 
-// Staged says how many boxes a part had.
-type Staged struct {
+// staged says how many boxes a part had.
+type staged struct {
 	Boxes int `json:"boxes"`
 }
 
-// RekeyCommit moves the room to epoch From+1 with the boxes that were brought.
+// rekeyCommit moves the room to epoch From+1 with the boxes that were brought.
 // Boxes is how many they must be.
-type RekeyCommit struct {
+type rekeyCommit struct {
 	Room   string     `json:"room"`
 	From   core.Epoch `json:"from"`
 	Rec    string     `json:"rec"`
@@ -304,8 +279,8 @@ type Epochs struct {
 	Next    *core.Epoch        `json:"next,omitempty"`
 }
 
-// UserRequest names a user.
-type UserRequest struct {
+// userRequest names a user.
+type userRequest struct {
 	User string `json:"user"`
 }
 

@@ -29,41 +29,41 @@ func changes() []change {
 		return func(t *testing.T, w *world) any { return req(w, w.room(t, true)) }
 	}
 	return []change{
-		{"create", MethodRoomCreate, owner, func(*testing.T, *world) any { return CreateRequest{ID: string(NewRoomID())} }, "rooms members rooms_by_member", core.KindExists},
-		{"rename", MethodRoomRename, owner, inRoom(func(_ *world, r string) any { return RenameRequest{r, "name"} }), "rooms", ""},
-		{"archive", MethodRoomArchive, owner, inRoom(func(_ *world, r string) any { return RoomRequest{r} }), "rooms", core.KindRefused},
-		{"invite", MethodInvite, owner, inRoom(func(w *world, r string) any { return InviteRequest{Room: r, User: string(w.other)} }), "members rooms_by_member", ""},
-		{"accept", MethodAccept, func(w *world) core.UserID { return w.other }, inRoom(func(w *world, r string) any {
-			if _, err := w.do(w.owner, MethodInvite, InviteRequest{Room: r, User: string(w.other)}); err != nil {
+		{"create", methodRoomCreate, owner, func(*testing.T, *world) any { return CreateRequest{ID: string(NewRoomID())} }, "rooms members rooms_by_member", core.KindExists},
+		{"rename", methodRoomRename, owner, inRoom(func(_ *world, r string) any { return renameRequest{r, "name"} }), "rooms", ""},
+		{"archive", methodRoomArchive, owner, inRoom(func(_ *world, r string) any { return roomRequest{r} }), "rooms", core.KindRefused},
+		{"invite", methodInvite, owner, inRoom(func(w *world, r string) any { return inviteRequest{Room: r, User: string(w.other)} }), "members rooms_by_member", ""},
+		{"accept", methodAccept, func(w *world) core.UserID { return w.other }, inRoom(func(w *world, r string) any {
+			if _, err := w.do(w.owner, methodInvite, inviteRequest{Room: r, User: string(w.other)}); err != nil {
 				panic(err)
 			}
-			return RoomRequest{r}
+			return roomRequest{r}
 		}), "members rooms_by_member", core.KindNotFound},
-		{"decline", MethodDecline, func(w *world) core.UserID { return w.other }, inRoom(func(w *world, r string) any {
-			if _, err := w.do(w.owner, MethodInvite, InviteRequest{Room: r, User: string(w.other)}); err != nil {
+		{"decline", methodDecline, func(w *world) core.UserID { return w.other }, inRoom(func(w *world, r string) any {
+			if _, err := w.do(w.owner, methodInvite, inviteRequest{Room: r, User: string(w.other)}); err != nil {
 				panic(err)
 			}
-			return RoomRequest{r}
+			return roomRequest{r}
 		}), "members rooms_by_member", core.KindNotFound},
-		{"remove", MethodRemove, owner, inRoom(func(w *world, r string) any { return MemberRequest{r, string(w.member)} }), "members rooms_by_member", core.KindNotFound},
-		{"leave", MethodLeave, member, inRoom(func(_ *world, r string) any { return RoomRequest{r} }), "members rooms_by_member", core.KindRefused},
-		{"role", MethodRole, owner, inRoom(func(w *world, r string) any { return RoleRequest{r, string(w.member), core.MemberAdmin} }), "members", ""},
-		{"hand over", MethodRole, owner, inRoom(func(w *world, r string) any { return RoleRequest{r, string(w.member), core.MemberOwner} }), "rooms members members", core.KindRefused},
-		{"publish", MethodKEMKey, owner, func(*testing.T, *world) any { return KEMKeyRequest{[]byte("key")} }, "users", ""},
-		{"box", MethodBox, owner, inRoom(func(w *world, r string) any {
-			return BoxRequest{Box: Box{string(w.owner), []byte("box")}, Room: r, Rec: core.LegacyRec}
+		{"remove", methodRemove, owner, inRoom(func(w *world, r string) any { return memberRequest{r, string(w.member)} }), "members rooms_by_member", core.KindNotFound},
+		{"leave", methodLeave, member, inRoom(func(_ *world, r string) any { return roomRequest{r} }), "members rooms_by_member", core.KindRefused},
+		{"role", methodRole, owner, inRoom(func(w *world, r string) any { return roleRequest{r, string(w.member), core.MemberAdmin} }), "members", ""},
+		{"hand over", methodRole, owner, inRoom(func(w *world, r string) any { return roleRequest{r, string(w.member), core.MemberOwner} }), "rooms members members", core.KindRefused},
+		{"publish", methodKEMKey, owner, func(*testing.T, *world) any { return kemKeyRequest{[]byte("key")} }, "users", ""},
+		{"box", methodBox, owner, inRoom(func(w *world, r string) any {
+			return boxRequest{Box: Box{string(w.owner), []byte("box")}, Room: r, Rec: core.LegacyRec}
 		}), "room_keys", ""},
-		{"part", MethodRekeyPart, owner, inRoom(func(w *world, r string) any {
-			return RekeyPart{Room: r, Rec: rec1, Boxes: []Box{{string(w.owner), []byte("box")}}}
+		{"part", methodRekeyPart, owner, inRoom(func(w *world, r string) any {
+			return rekeyPart{Room: r, Rec: rec1, Boxes: []Box{{string(w.owner), []byte("box")}}}
 		}), "room_keys", ""},
-		{"commit", MethodRekeyCommit, owner, func(t *testing.T, w *world) any {
+		{"commit", methodRekeyCommit, owner, func(t *testing.T, w *world) any {
 			r := w.room(t, true)
-			w.must(t, w.owner, MethodRekeyPart, RekeyPart{Room: r, Rec: rec1, Boxes: []Box{{string(w.owner), []byte("box")}}})
-			return RekeyCommit{Room: r, Rec: rec1, Boxes: 1, Record: []byte("record")}
+			w.must(t, w.owner, methodRekeyPart, rekeyPart{Room: r, Rec: rec1, Boxes: []Box{{string(w.owner), []byte("box")}}})
+			return rekeyCommit{Room: r, Rec: rec1, Boxes: 1, Record: []byte("record")}
 		}, "room_keys rooms", core.KindConflict},
-		{"add", MethodUserAdd, admin, func(t *testing.T, _ *world) any { return AddUserRequest{User: string(strangerID(t))} }, "users", core.KindExists},
-		{"revoke", MethodUserRevoke, admin, func(t *testing.T, w *world) any { return UserRequest{string(w.addUser(t, ""))} }, "users", ""},
-		{"activate", MethodUserActivate, admin, func(t *testing.T, w *world) any { return UserRequest{string(w.addUser(t, ""))} }, "users", ""},
+		{"add", methodUserAdd, admin, func(t *testing.T, _ *world) any { return AddUserRequest{User: string(strangerID(t))} }, "users", core.KindExists},
+		{"revoke", methodUserRevoke, admin, func(t *testing.T, w *world) any { return userRequest{string(w.addUser(t, ""))} }, "users", ""},
+		{"activate", methodUserActivate, admin, func(t *testing.T, w *world) any { return userRequest{string(w.addUser(t, ""))} }, "users", ""},
 	}
 }
 
@@ -175,7 +175,7 @@ func (w *world) whole(t *testing.T, after string) {
 				t.Errorf("after %s the room %s is at epoch %d with %d records and %d boxes", after, r.ID, r.Epoch, len(records), len(holders))
 			}
 		}
-		info := w.must(t, r.Owner, MethodRoomGet, RoomRequest{string(r.ID)}).(RoomInfo)
+		info := w.must(t, r.Owner, methodRoomGet, roomRequest{string(r.ID)}).(RoomInfo)
 		if info.Role != core.MemberOwner {
 			t.Errorf("after %s the owner of %s is %q", after, r.ID, info.Role)
 		}

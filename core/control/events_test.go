@@ -61,19 +61,19 @@ func TestRemovalIsAnnounced(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	room := w.room(t, true)
-	w.must(t, w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.other)})
+	w.must(t, w.owner, methodInvite, inviteRequest{Room: room, User: string(w.other)})
 	announced := w.events(t, room)
-	w.must(t, w.owner, MethodRemove, MemberRequest{room, string(w.other)})
+	w.must(t, w.owner, methodRemove, memberRequest{room, string(w.other)})
 	if all := announced(); len(all) != 0 {
 		t.Errorf("the room hears of an invitation that was taken back: %+v", all)
 	}
-	w.must(t, w.owner, MethodRemove, MemberRequest{room, string(w.member)})
+	w.must(t, w.owner, methodRemove, memberRequest{room, string(w.member)})
 	if all := announced(); len(all) != 1 || all[0].Kind != EventMember || all[0].User != w.member {
 		t.Errorf("announced for a member who was removed: %+v", all)
 	}
-	w.must(t, w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.other)})
+	w.must(t, w.owner, methodInvite, inviteRequest{Room: room, User: string(w.other)})
 	w.holder.Publish(acceptedMeanwhile{w.store})
-	w.must(t, w.owner, MethodRemove, MemberRequest{room, string(w.other)})
+	w.must(t, w.owner, methodRemove, memberRequest{room, string(w.other)})
 	if all := announced(); len(all) != 1 || all[0].User != w.other {
 		t.Errorf("announced for somebody who accepted meanwhile: %+v", all)
 	}
@@ -90,9 +90,9 @@ func TestOnlyAcceptingJoins(t *testing.T) {
 	if all := announced(); len(all) != 1 || all[0].User != w.member || !all[0].Joined {
 		t.Errorf("announced for somebody who accepted: %+v", all)
 	}
-	w.must(t, w.owner, MethodRole, RoleRequest{room, string(w.member), core.MemberAdmin})
-	w.must(t, w.admin, MethodUserActivate, UserRequest{string(w.member)})
-	w.must(t, w.owner, MethodRemove, MemberRequest{room, string(w.member)})
+	w.must(t, w.owner, methodRole, roleRequest{room, string(w.member), core.MemberAdmin})
+	w.must(t, w.admin, methodUserActivate, userRequest{string(w.member)})
+	w.must(t, w.owner, methodRemove, memberRequest{room, string(w.member)})
 	all := announced()
 	for _, e := range all {
 		if e.Kind != EventMember || e.Joined {

@@ -14,6 +14,7 @@ import (
 	"unibus/core"
 	"unibus/core/auth"
 	"unibus/core/keys"
+	"unibus/core/request"
 	"unibus/core/store/kv"
 	"unibus/core/store/storetest"
 )
@@ -76,10 +77,10 @@ func newWorld(t testing.TB) *world {
 	}
 	w.holder.Publish(w.store)
 	w.Service = NewService(Config{
-		Conn: nc, Node: "n1", Holder: &w.holder, Guard: open{}, Prover: prover(t), Now: func() core.Millis { return core.Millis(w.now.Add(1)) },
+		Conn: nc, Node: "n1", Store: &w.holder, Guard: open{}, Prover: prover(t), Now: func() core.Millis { return core.Millis(w.now.Add(1)) },
 		EndSessions: func(context.Context, core.User) map[string]Ended { return nil }, Note: func(core.UserID, string) {},
 	})
-	w.Service.ctx = t.Context()
+	t.Cleanup(func() { _ = w.Service.Close() })
 	w.admin = w.addUser(t, core.RoleAdmin)
 	w.owner, w.member, w.other = w.addUser(t, ""), w.addUser(t, ""), w.addUser(t, "")
 	return w
@@ -100,8 +101,10 @@ func (w *world) addUser(t testing.TB, role core.UserRole) core.UserID {
 // do asks as a user, as the message would.
 func (w *world) do(by core.UserID, m Method, req any) (any, error) {
 	inner, _ := json.Marshal(req)
-	body, _ := json.Marshal(request{V: Version, Req: inner})
-	return w.answer(m, Rules()[m], w.methods()[m], call{caller: string(by), subject: Subject(string(by), m), body: body})
+	body, _ := json.Marshal(question{V: version, Req: inner})
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	return w.answer(ctx, m, Rules()[m], w.methods()[m], request.Call{Caller: string(by), Subject: Subject(string(by), m), Body: body})
 }
 
 // client asks over the wire, as one of the users.
@@ -111,7 +114,7 @@ func (w *world) client(t testing.TB, by core.UserID) *Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.Service.Close() })
-	nc, err := nats.Connect("", nats.InProcessServer(w.server), nats.CustomInboxPrefix(InboxPrefix(string(by))))
+	nc, err := nats.Connect("", nats.InProcessServer(w.server), nats.CustomInboxPrefix(auth.InboxPrefix(string(by))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,15 +140,15 @@ func (w *world) must(t testing.TB, by core.UserID, m Method, req any) any {
 // join invites somebody and has them accept.
 func (w *world) join(t testing.TB, by core.UserID, room string, user core.UserID) {
 	t.Helper()
-	w.must(t, by, MethodInvite, InviteRequest{Room: room, User: string(user)})
-	w.must(t, user, MethodAccept, RoomRequest{room})
+	w.must(t, by, methodInvite, inviteRequest{Room: room, User: string(user)})
+	w.must(t, user, methodAccept, roomRequest{room})
 }
 
 // room makes an encrypted room of owner, with member in it where that is asked for.
 func (w *world) room(t testing.TB, withMember bool) string {
 	t.Helper()
 	id := string(NewRoomID())
-	w.must(t, w.owner, MethodRoomCreate, CreateRequest{ID: id, Encrypted: true})
+	w.must(t, w.owner, methodRoomCreate, CreateRequest{ID: id, Encrypted: true})
 	if withMember {
 		w.join(t, w.owner, id, w.member)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"unibus/core/binding"
+	"unibus/core/request"
 )
 
 // methodFunc does what a method says for an actor who may. What it returns is sent as JSON.
@@ -12,42 +13,41 @@ type methodFunc func(ctx context.Context, a *actor, body []byte) (any, error)
 // methods is the table of everything the service answers; Rules says who may ask.
 func (s *Service) methods() map[Method]methodFunc {
 	return map[Method]methodFunc{
-		MethodIdentify: typed(s.identify),
+		methodIdentify: typed(s.identify),
 
-		MethodRoomCreate:  typed(s.roomCreate),
-		MethodRoomGet:     typed(s.roomGet),
-		MethodRooms:       typed(s.rooms),
-		MethodRoomRename:  typed(s.roomRename),
-		MethodRoomArchive: typed(s.roomArchive),
+		methodRoomCreate:  typed(s.roomCreate),
+		methodRoomGet:     typed(s.roomGet),
+		methodRooms:       typed(s.rooms),
+		methodRoomRename:  typed(s.roomRename),
+		methodRoomArchive: typed(s.roomArchive),
 
-		MethodMembers: typed(s.members),
-		MethodInvite:  typed(s.invite),
-		MethodAccept:  typed(s.accept),
-		MethodDecline: typed(s.decline),
-		MethodRemove:  typed(s.remove),
-		MethodLeave:   typed(s.leaveRoom),
-		MethodRole:    typed(s.role),
+		methodMembers: typed(s.members),
+		methodInvite:  typed(s.invite),
+		methodAccept:  typed(s.accept),
+		methodDecline: typed(s.decline),
+		methodRemove:  typed(s.remove),
+		methodLeave:   typed(s.leaveRoom),
+		methodRole:    typed(s.role),
 
-		MethodInvitations: typed(s.invitations),
+		methodInvitations: typed(s.invitations),
 
-		MethodKEMKey:      typed(s.kemKey),
-		MethodKey:         typed(s.key),
-		MethodBox:         typed(s.box),
-		MethodRekeyPart:   typed(s.rekeyPart),
-		MethodRekeyCommit: typed(s.rekeyCommit),
-		MethodEpochs:      typed(s.epochs),
+		methodKEMKey:      typed(s.kemKey),
+		methodKey:         typed(s.key),
+		methodBox:         typed(s.box),
+		methodRekeyPart:   typed(s.rekeyPart),
+		methodRekeyCommit: typed(s.rekeyCommit),
+		methodEpochs:      typed(s.epochs),
 
-		MethodUserGet:      typed(s.userGet),
-		MethodUserAdd:      typed(s.userAdd),
-		MethodUserRevoke:   typed(s.userRevoke),
-		MethodUserActivate: typed(s.userActivate),
+		methodUserGet:      typed(s.userGet),
+		methodUserAdd:      typed(s.userAdd),
+		methodUserRevoke:   typed(s.userRevoke),
+		methodUserActivate: typed(s.userActivate),
 	}
 }
 
 // identify proves to a user's client that this node belongs to the cluster.
 func (s *Service) identify(_ context.Context, a *actor, req binding.Request) (any, error) {
-	key, signature, err := s.cfg.Prover.Prove(req.Channel, string(a.id()), req.Nonce)
-	return binding.Proof{Cluster: key, Signature: signature}, err
+	return request.Prove(s.cfg.Prover, string(a.id()), req)
 }
 
 // typed decodes the body before f sees it.

@@ -4,19 +4,20 @@ import (
 	"context"
 
 	"unibus/core"
+	"unibus/core/request"
 )
 
 // invite asks an active user into the room. The invitation is pending until it
 // is answered: it costs the inviter, and nothing changes for the invited.
-func (s *Service) invite(ctx context.Context, a *actor, req InviteRequest) (any, error) {
+func (s *Service) invite(ctx context.Context, a *actor, req inviteRequest) (any, error) {
 	if req.Role == "" {
 		req.Role = core.MemberMember
 	}
 	if req.Role != core.MemberMember && req.Role != core.MemberAdmin {
 		return nil, core.Errorf(core.KindInvalid, "nobody can be invited as %.40q", req.Role).WithNext("use member or admin")
 	}
-	if len(req.Proof) > MaxProof {
-		return nil, tooLarge("the proof", len(req.Proof), MaxProof)
+	if len(req.Proof) > maxProof {
+		return nil, request.TooLarge("the proof", len(req.Proof), maxProof)
 	}
 	if !mayTouch(a.standing, a.userAdmin(), req.Role) {
 		return nil, a.outranked(req.Role)
@@ -62,7 +63,7 @@ func (s *Service) keepInvitation(ctx context.Context, a *actor, m core.Member) (
 }
 
 // invitations are the caller's own.
-func (s *Service) invitations(ctx context.Context, a *actor, p Page) (any, error) {
+func (s *Service) invitations(ctx context.Context, a *actor, p request.Page) (any, error) {
 	pending, err := a.store.Invitations(ctx, core.InvitationFilter{User: a.id()})
 	if err != nil {
 		return nil, err
@@ -77,8 +78,8 @@ func (s *Service) invitations(ctx context.Context, a *actor, p Page) (any, error
 			all = append(all, Invitation{Room: r.ID, Name: r.Name, Encrypted: r.Encrypted, Role: m.Role, By: inviter(m), At: m.Joined})
 		}
 	}
-	var out Invitations
-	out.Invitations, out.Next = paged(all, p, func(i Invitation) string { return string(i.Room) }, func(i Invitation) Invitation { return i })
+	var out invitationsPage
+	out.Invitations, out.Next = request.Cut(all, p, func(i Invitation) string { return string(i.Room) }, func(i Invitation) Invitation { return i })
 	return out, nil
 }
 
@@ -107,7 +108,7 @@ func (a *actor) invitation(ctx context.Context, room string) (core.Member, error
 
 // accept makes a member of the caller. Whoever invited must still have the right
 // to, and the caller a room left.
-func (s *Service) accept(ctx context.Context, a *actor, req RoomRequest) (any, error) {
+func (s *Service) accept(ctx context.Context, a *actor, req roomRequest) (any, error) {
 	m, err := a.invitation(ctx, req.Room)
 	if err != nil {
 		return nil, err
@@ -145,7 +146,7 @@ func (s *Service) stillInvited(ctx context.Context, a *actor, m core.Member) err
 	if err != nil {
 		return err
 	}
-	i := &actor{store: a.store, user: by, room: a.room, rule: Rules()[MethodInvite]}
+	i := &actor{store: a.store, user: by, room: a.room, rule: Rules()[methodInvite]}
 	record, err := i.memberOf(ctx, m.Room, by.ID)
 	if err != nil {
 		return err
@@ -156,7 +157,7 @@ func (s *Service) stillInvited(ctx context.Context, a *actor, m core.Member) err
 	return nil
 }
 
-func (s *Service) decline(ctx context.Context, a *actor, req RoomRequest) (any, error) {
+func (s *Service) decline(ctx context.Context, a *actor, req roomRequest) (any, error) {
 	m, err := a.invitation(ctx, req.Room)
 	if err != nil {
 		return nil, err

@@ -5,14 +5,15 @@ import (
 	"slices"
 
 	"unibus/core"
+	"unibus/core/request"
 )
 
-func (s *Service) kemKey(ctx context.Context, a *actor, req KEMKeyRequest) (any, error) {
+func (s *Service) kemKey(ctx context.Context, a *actor, req kemKeyRequest) (any, error) {
 	if len(req.Key) == 0 {
 		return nil, core.Errorf(core.KindInvalid, "there is no key to publish")
 	}
-	if len(req.Key) > MaxKEMKey {
-		return nil, tooLarge("the key", len(req.Key), MaxKEMKey)
+	if len(req.Key) > maxKEMKey {
+		return nil, request.TooLarge("the key", len(req.Key), maxKEMKey)
 	}
 	if err := s.spend(a, 0, len(req.Key)); err != nil {
 		return nil, err
@@ -24,7 +25,7 @@ func (s *Service) kemKey(ctx context.Context, a *actor, req KEMKeyRequest) (any,
 	return profileOf(u), nil
 }
 
-func (s *Service) key(ctx context.Context, a *actor, req KeyRequest) (any, error) {
+func (s *Service) key(ctx context.Context, a *actor, req keyRequest) (any, error) {
 	k, err := a.store.Key(ctx, a.room.ID, req.Epoch, a.id())
 	if err != nil {
 		return nil, err
@@ -57,8 +58,8 @@ func (a *actor) sealed(b Box, at core.Millis) (core.SealedKey, error) {
 	switch {
 	case len(b.Box) == 0:
 		return core.SealedKey{}, core.Errorf(core.KindInvalid, "the box for %s is empty", id.Short())
-	case len(b.Box) > MaxBox:
-		return core.SealedKey{}, tooLarge("the box for "+id.Short(), len(b.Box), MaxBox)
+	case len(b.Box) > maxBox:
+		return core.SealedKey{}, request.TooLarge("the box for "+id.Short(), len(b.Box), maxBox)
 	}
 	by := string(a.id())
 	return core.SealedKey{Room: a.room.ID, User: id, Box: b.Box, SealedBy: &by, Created: at}, nil
@@ -66,7 +67,7 @@ func (a *actor) sealed(b Box, at core.Millis) (core.SealedKey, error) {
 
 // box gives one member the present key. One that is there is replaced only by
 // its own member, or by who could remove the member anyway.
-func (s *Service) box(ctx context.Context, a *actor, req BoxRequest) (any, error) {
+func (s *Service) box(ctx context.Context, a *actor, req boxRequest) (any, error) {
 	if err := a.encrypted(); err != nil {
 		return nil, err
 	}
@@ -101,12 +102,12 @@ func (s *Service) box(ctx context.Context, a *actor, req BoxRequest) (any, error
 }
 
 // rekeyPart stages boxes. Who is no active member gets none.
-func (s *Service) rekeyPart(ctx context.Context, a *actor, req RekeyPart) (any, error) {
+func (s *Service) rekeyPart(ctx context.Context, a *actor, req rekeyPart) (any, error) {
 	if err := a.encrypted(); err != nil {
 		return nil, err
 	}
-	if len(req.Boxes) == 0 || len(req.Boxes) > MaxPartRows {
-		return nil, core.Errorf(core.KindInvalid, "a part of a rekey has %d boxes, and must have 1 to %d", len(req.Boxes), MaxPartRows)
+	if len(req.Boxes) == 0 || len(req.Boxes) > maxPartRows {
+		return nil, core.Errorf(core.KindInvalid, "a part of a rekey has %d boxes, and must have 1 to %d", len(req.Boxes), maxPartRows)
 	}
 	now, size := s.cfg.Now(), 0
 	keys, users := make([]core.SealedKey, 0, len(req.Boxes)), make([]core.UserID, 0, len(req.Boxes))
@@ -115,8 +116,8 @@ func (s *Service) rekeyPart(ctx context.Context, a *actor, req RekeyPart) (any, 
 		if err != nil {
 			return nil, err
 		}
-		if size += len(k.Box) + len(k.User); size > MaxPart {
-			return nil, tooLarge("a part of a rekey", size, MaxPart).WithNext("send the boxes in more parts")
+		if size += len(k.Box) + len(k.User); size > maxPart {
+			return nil, request.TooLarge("a part of a rekey", size, maxPart).WithNext("send the boxes in more parts")
 		}
 		keys, users = append(keys, k), append(users, k.User)
 	}
@@ -129,7 +130,7 @@ func (s *Service) rekeyPart(ctx context.Context, a *actor, req RekeyPart) (any, 
 	if err := a.store.StageKeys(ctx, a.room.ID, req.From, req.Rec, keys); err != nil {
 		return nil, err
 	}
-	return Staged{Boxes: len(keys)}, nil
+	return staged{Boxes: len(keys)}, nil
 }
 
 // allMembers refuses a key for anybody who is no active member by now.
@@ -150,15 +151,15 @@ func (a *actor) allMembers(ctx context.Context, users []core.UserID) error {
 }
 
 // rekeyCommit moves the room once every box is there and is for a member still.
-func (s *Service) rekeyCommit(ctx context.Context, a *actor, req RekeyCommit) (any, error) {
+func (s *Service) rekeyCommit(ctx context.Context, a *actor, req rekeyCommit) (any, error) {
 	if err := a.encrypted(); err != nil {
 		return nil, err
 	}
 	switch {
 	case len(req.Record) == 0:
 		return nil, core.Errorf(core.KindInvalid, "the epoch has no record")
-	case len(req.Record) > MaxRecord:
-		return nil, tooLarge("the record", len(req.Record), MaxRecord)
+	case len(req.Record) > maxRecord:
+		return nil, request.TooLarge("the record", len(req.Record), maxRecord)
 	}
 	users, err := a.store.StagedFor(ctx, a.room.ID, req.From, req.Rec)
 	if err != nil {

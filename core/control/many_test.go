@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"unibus/core"
+	"unibus/core/auth"
+	"unibus/core/request"
 	"unibus/core/store/storetest"
 )
 
@@ -29,7 +31,7 @@ func TestManyMembers(t *testing.T) {
 	seen, after := map[core.UserID]bool{}, ""
 	var members []Member
 	for range 1000 {
-		page := w.must(t, w.owner, MethodMembers, MembersRequest{Room: room, Keys: true, Page: Page{After: after}}).(Members)
+		page := w.must(t, w.owner, methodMembers, membersRequest{Room: room, Keys: true, Page: request.Page{After: after}}).(membersPage)
 		b, err := json.Marshal(page)
 		if err != nil || len(b) > 900<<10 {
 			t.Fatalf("a page has %d bytes, %v", len(b), err)
@@ -48,7 +50,7 @@ func TestManyMembers(t *testing.T) {
 	if len(seen) != 10_001 {
 		t.Errorf("%d members came, want 10,001", len(seen))
 	}
-	if info := w.must(t, w.owner, MethodRoomGet, RoomRequest{room}).(RoomInfo); info.Members != 10_001 || info.Unkeyed != 10_001 {
+	if info := w.must(t, w.owner, methodRoomGet, roomRequest{room}).(RoomInfo); info.Members != 10_001 || info.Unkeyed != 10_001 {
 		t.Errorf("the room is shown as %+v", info)
 	}
 	rekeyMany(t, w, core.RoomID(room), members)
@@ -102,7 +104,7 @@ func TestRoomsOfASession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var snap core.Snapshot
-	for i := range MaxRooms {
+	for i := range auth.MaxRooms {
 		id := core.RoomID(fmt.Sprintf("room-%04d", i))
 		r := storetest.NewRoom(id, w.owner)
 		r.Rec, r.State = core.LegacyRec, core.RoomActive
@@ -114,10 +116,10 @@ func TestRoomsOfASession(t *testing.T) {
 		t.Fatal(err)
 	}
 	one := w.room(t, false)
-	w.must(t, w.owner, MethodInvite, InviteRequest{Room: one, User: string(w.other)})
-	_, err := w.do(w.other, MethodAccept, RoomRequest{one})
+	w.must(t, w.owner, methodInvite, inviteRequest{Room: one, User: string(w.other)})
+	_, err := w.do(w.other, methodAccept, roomRequest{one})
 	wantKind(t, "an invitation into the 1,001st room that is accepted", err, core.KindRefused)
-	_, err = w.do(w.other, MethodRoomCreate, CreateRequest{ID: "mine"})
+	_, err = w.do(w.other, methodRoomCreate, CreateRequest{ID: "mine"})
 	wantKind(t, "a 1,001st room of one's own", err, core.KindRefused)
 	if _, err := w.store.Room(t.Context(), "mine"); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("the room is there: %v", err)
@@ -125,18 +127,18 @@ func TestRoomsOfASession(t *testing.T) {
 	// Where others were faster the one too many is taken back.
 	err = w.enterRoom(t.Context(), w.store, storetest.NewMember(core.RoomID(one), w.other))
 	wantKind(t, "one room too many", err, core.KindRefused)
-	w.must(t, w.other, MethodLeave, RoomRequest{"room-0000"})
+	w.must(t, w.other, methodLeave, roomRequest{"room-0000"})
 	w.join(t, w.owner, one, w.other)
 	seen, after := 0, ""
 	for range 10 {
-		page := w.must(t, w.other, MethodRooms, Page{After: after, Limit: 300}).(Rooms)
+		page := w.must(t, w.other, methodRooms, request.Page{After: after, Limit: 300}).(roomsPage)
 		seen += len(page.Rooms)
 		if after = page.Next; after == "" {
 			break
 		}
 	}
-	if seen != MaxRooms {
-		t.Errorf("%d rooms came, want %d", seen, MaxRooms)
+	if seen != auth.MaxRooms {
+		t.Errorf("%d rooms came, want %d", seen, auth.MaxRooms)
 	}
 }
 
@@ -147,7 +149,7 @@ func TestLargestBoxes(t *testing.T) {
 	w := newWorld(t)
 	room := core.RoomID(w.room(t, false))
 	users := []core.UserID{w.owner}
-	for range 2*MaxPart/MaxBox + 1 {
+	for range 2*maxPart/maxBox + 1 {
 		u := w.addUser(t, "")
 		w.join(t, w.owner, string(room), u)
 		users = append(users, u)
@@ -159,23 +161,23 @@ func TestLargestBoxes(t *testing.T) {
 		return all
 	}
 	c := w.client(t, w.owner)
-	record := core.EpochRecord{Room: room, Epoch: 1, Rec: rec1, Record: make([]byte, MaxRecord)}
-	_, err := c.Rekey(t.Context(), record, boxes(MaxBox+1))
+	record := core.EpochRecord{Room: room, Epoch: 1, Rec: rec1, Record: make([]byte, maxRecord)}
+	_, err := c.Rekey(t.Context(), record, boxes(maxBox+1))
 	wantKind(t, "boxes that are too large", err, core.KindInvalid)
 	long := record
-	long.Record = make([]byte, MaxRecord+1)
+	long.Record = make([]byte, maxRecord+1)
 	_, err = c.Rekey(t.Context(), long, boxes(1))
 	wantKind(t, "a record that is too large", err, core.KindInvalid)
 	if info, err := c.Room(t.Context(), room); err != nil || info.Room.Epoch != 0 || info.Unkeyed != len(users) {
 		t.Errorf("afterwards: %+v, %v", info, err)
 	}
-	if _, err := c.Rekey(t.Context(), record, boxes(MaxBox)); err != nil {
+	if _, err := c.Rekey(t.Context(), record, boxes(maxBox)); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := c.Room(t.Context(), room); err != nil || info.Room.Epoch != 1 || info.Unkeyed != 0 {
 		t.Errorf("after the largest: %+v, %v", info, err)
 	}
-	if k, err := c.Key(t.Context(), room, 1); err != nil || len(k.Key.Box) != MaxBox || len(k.Record.Record) != MaxRecord {
+	if k, err := c.Key(t.Context(), room, 1); err != nil || len(k.Key.Box) != maxBox || len(k.Record.Record) != maxRecord {
 		t.Errorf("the owner's key: %v", err)
 	}
 	_, err = c.Invite(t.Context(), room, w.other, "", make([]byte, int(c.cfg.Conn.MaxPayload())))

@@ -4,9 +4,10 @@ import (
 	"context"
 
 	"unibus/core"
+	"unibus/core/request"
 )
 
-func (s *Service) members(ctx context.Context, a *actor, req MembersRequest) (any, error) {
+func (s *Service) members(ctx context.Context, a *actor, req membersRequest) (any, error) {
 	all, err := a.store.Members(ctx, a.room.ID)
 	if err != nil {
 		return nil, err
@@ -15,8 +16,8 @@ func (s *Service) members(ctx context.Context, a *actor, req MembersRequest) (an
 	if err != nil {
 		return nil, err
 	}
-	var out Members
-	out.Members, out.Next = paged(all, req.Page, func(m core.Member) string { return string(m.User) }, func(m core.Member) Member {
+	var out membersPage
+	out.Members, out.Next = request.Cut(all, req.Page, func(m core.Member) string { return string(m.User) }, func(m core.Member) Member {
 		u := users[m.User]
 		m.Role = roleOf(standingOf(a.room, m.User, &m))
 		shown := Member{Member: m, Name: u.Name, Status: u.Status}
@@ -85,7 +86,7 @@ func (a *actor) invited(ctx context.Context, user string, notFound error) (core.
 	return pending[0], pending[0].Role, nil
 }
 
-func (s *Service) remove(ctx context.Context, a *actor, req MemberRequest) (any, error) {
+func (s *Service) remove(ctx context.Context, a *actor, req memberRequest) (any, error) {
 	m, role, err := a.target(ctx, req.User)
 	if core.KindOf(err) == core.KindNotFound {
 		m, role, err = a.invited(ctx, req.User, err)
@@ -99,8 +100,8 @@ func (s *Service) remove(ctx context.Context, a *actor, req MemberRequest) (any,
 	return s.takeOut(ctx, a, m)
 }
 
-func (s *Service) leaveRoom(ctx context.Context, a *actor, _ RoomRequest) (any, error) {
-	if a.standing == AsOwner && a.room.State != core.RoomArchived { // nothing is left to own then, and it must not count for ever
+func (s *Service) leaveRoom(ctx context.Context, a *actor, _ roomRequest) (any, error) {
+	if a.standing == asOwner && a.room.State != core.RoomArchived { // nothing is left to own then, and it must not count for ever
 		return nil, core.Errorf(core.KindRefused, "%s owns the room %s and cannot leave it", a.id().Short(), a.room.ID).
 			WithNext("hand it over first: give another member the role owner; or archive it")
 	}
@@ -125,7 +126,7 @@ func (s *Service) takeOut(ctx context.Context, a *actor, m core.Member) (core.Me
 	return m, nil
 }
 
-func (s *Service) role(ctx context.Context, a *actor, req RoleRequest) (any, error) {
+func (s *Service) role(ctx context.Context, a *actor, req roleRequest) (any, error) {
 	m, was, err := a.target(ctx, req.User)
 	switch {
 	case err != nil:
@@ -172,8 +173,4 @@ func (s *Service) handOver(ctx context.Context, a *actor, m core.Member) (any, e
 		}
 	}
 	return m, nil
-}
-
-func tooLarge(what string, n, most int) *core.Error {
-	return core.Errorf(core.KindInvalid, "%s has %d bytes, and may have %d", what, n, most)
 }

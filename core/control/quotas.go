@@ -20,17 +20,17 @@ type Quotas struct {
 	Bytes       int64 // of boxes, records and published keys that a user has stored in an hour through one node
 }
 
-// DefaultQuotas are for a cluster of people and programs: a hundred answers that
+// defaultQuotas are for a cluster of people and programs: a hundred answers that
 // are still awaited, rooms enough for a team's work, ten times the largest room
 // whose rekey was measured, a new key every six seconds, and boxes for seven
 // rekeys of a room of ten thousand (1.7 KB each) in an hour.
-func DefaultQuotas() Quotas {
+func defaultQuotas() Quotas {
 	return Quotas{Invitations: 100, Rooms: 250, Members: 10_000, Rekeys: 600, Bytes: 128 << 20}
 }
 
 // OrDefaults fills in what is zero.
 func (q Quotas) OrDefaults() Quotas {
-	d := DefaultQuotas()
+	d := defaultQuotas()
 	if q.Invitations == 0 {
 		q.Invitations = d.Invitations
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/request"
 	"unibus/core/store/storetest"
 )
 
@@ -19,7 +20,7 @@ func TestFloodOfInvitations(t *testing.T) {
 	var refused error
 	for range 8 {
 		room := w.room(t, false)
-		if _, err := w.do(w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.other)}); err != nil {
+		if _, err := w.do(w.owner, methodInvite, inviteRequest{Room: room, User: string(w.other)}); err != nil {
 			refused = err
 		}
 	}
@@ -30,19 +31,19 @@ func TestFloodOfInvitations(t *testing.T) {
 	if rooms, err := w.store.RoomsOf(t.Context(), w.other); err != nil || len(rooms) != 0 {
 		t.Errorf("the victim is in %v, %v", rooms, err)
 	}
-	got := w.must(t, w.other, MethodInvitations, Page{}).(Invitations)
+	got := w.must(t, w.other, methodInvitations, request.Page{}).(invitationsPage)
 	if len(got.Invitations) != 5 || got.Invitations[0].By != w.owner {
 		t.Errorf("the victim is invited to %+v", got)
 	}
 	// Others are not kept from inviting, nor the victim from answering.
 	id := string(NewRoomID())
-	w.must(t, w.member, MethodRoomCreate, CreateRequest{ID: id})
+	w.must(t, w.member, methodRoomCreate, CreateRequest{ID: id})
 	w.join(t, w.member, id, w.other)
-	w.must(t, w.other, MethodDecline, RoomRequest{string(got.Invitations[0].Room)})
-	w.must(t, w.owner, MethodRemove, MemberRequest{string(got.Invitations[1].Room), string(w.other)}) // taken back
-	w.must(t, w.owner, MethodInvite, InviteRequest{Room: string(got.Invitations[0].Room), User: string(w.other)})
-	w.must(t, w.owner, MethodInvite, InviteRequest{Room: string(got.Invitations[0].Room), User: string(w.other)}) // again is once
-	if left := w.must(t, w.other, MethodInvitations, Page{}).(Invitations); len(left.Invitations) != 4 {
+	w.must(t, w.other, methodDecline, roomRequest{string(got.Invitations[0].Room)})
+	w.must(t, w.owner, methodRemove, memberRequest{string(got.Invitations[1].Room), string(w.other)}) // taken back
+	w.must(t, w.owner, methodInvite, inviteRequest{Room: string(got.Invitations[0].Room), User: string(w.other)})
+	w.must(t, w.owner, methodInvite, inviteRequest{Room: string(got.Invitations[0].Room), User: string(w.other)}) // again is once
+	if left := w.must(t, w.other, methodInvitations, request.Page{}).(invitationsPage); len(left.Invitations) != 4 {
 		t.Errorf("left: %+v", left)
 	}
 }
@@ -52,38 +53,38 @@ func TestInvitationsAreAnswered(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	room := w.room(t, true)
-	w.must(t, w.owner, MethodRole, RoleRequest{room, string(w.member), core.MemberAdmin})
+	w.must(t, w.owner, methodRole, roleRequest{room, string(w.member), core.MemberAdmin})
 	for what, c := range map[string]struct {
 		m  Method
 		by core.UserID
-	}{"accepting without one": {MethodAccept, w.other}, "declining without one": {MethodDecline, w.other}, "a member's": {MethodAccept, w.member}} {
-		_, err := w.do(c.by, c.m, RoomRequest{room})
+	}{"accepting without one": {methodAccept, w.other}, "declining without one": {methodDecline, w.other}, "a member's": {methodAccept, w.member}} {
+		_, err := w.do(c.by, c.m, roomRequest{room})
 		wantKind(t, what, err, core.KindNotFound)
 	}
-	w.must(t, w.member, MethodInvite, InviteRequest{Room: room, User: string(w.other)})
-	for what, m := range map[string]Method{"the members": MethodMembers, "the room": MethodRoomGet, "its key": MethodKey} {
-		_, err := w.do(w.other, m, RoomRequest{room})
+	w.must(t, w.member, methodInvite, inviteRequest{Room: room, User: string(w.other)})
+	for what, m := range map[string]Method{"the members": methodMembers, "the room": methodRoomGet, "its key": methodKey} {
+		_, err := w.do(w.other, m, roomRequest{room})
 		wantKind(t, "who is invited asks for "+what, err, core.KindRefused)
 	}
-	if info := w.must(t, w.owner, MethodRoomGet, RoomRequest{room}).(RoomInfo); info.Members != 2 {
+	if info := w.must(t, w.owner, methodRoomGet, roomRequest{room}).(RoomInfo); info.Members != 2 {
 		t.Errorf("who is invited is counted: %+v", info)
 	}
-	_, err := w.do(w.owner, MethodBox, BoxRequest{Box: Box{string(w.other), []byte("box")}, Room: room, Rec: core.LegacyRec})
+	_, err := w.do(w.owner, methodBox, boxRequest{Box: Box{string(w.other), []byte("box")}, Room: room, Rec: core.LegacyRec})
 	wantKind(t, "a key for who is invited", err, core.KindNotFound)
 
-	w.must(t, w.owner, MethodRole, RoleRequest{room, string(w.member), core.MemberMember})
-	_, err = w.do(w.other, MethodAccept, RoomRequest{room})
+	w.must(t, w.owner, methodRole, roleRequest{room, string(w.member), core.MemberMember})
+	_, err = w.do(w.other, methodAccept, roomRequest{room})
 	wantKind(t, "an invitation by who may not invite any more", err, core.KindRefused)
-	w.must(t, w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.other), Role: core.MemberAdmin}) // another role: another's invitation now
-	if m := w.must(t, w.other, MethodAccept, RoomRequest{room}).(core.Member); m.Role != core.MemberAdmin || m.State != core.MemberActive || *m.InvitedBy != string(w.owner) {
+	w.must(t, w.owner, methodInvite, inviteRequest{Room: room, User: string(w.other), Role: core.MemberAdmin}) // another role: another's invitation now
+	if m := w.must(t, w.other, methodAccept, roomRequest{room}).(core.Member); m.Role != core.MemberAdmin || m.State != core.MemberActive || *m.InvitedBy != string(w.owner) {
 		t.Errorf("%+v", m)
 	}
 	late := w.addUser(t, "")
-	w.must(t, w.owner, MethodInvite, InviteRequest{Room: room, User: string(late)})
-	w.must(t, w.owner, MethodRoomArchive, RoomRequest{room})
-	_, err = w.do(late, MethodAccept, RoomRequest{room})
+	w.must(t, w.owner, methodInvite, inviteRequest{Room: room, User: string(late)})
+	w.must(t, w.owner, methodRoomArchive, roomRequest{room})
+	_, err = w.do(late, methodAccept, roomRequest{room})
 	wantKind(t, "an invitation to an archived room", err, core.KindRefused)
-	if got := w.must(t, late, MethodInvitations, Page{}).(Invitations); len(got.Invitations) != 0 {
+	if got := w.must(t, late, methodInvitations, request.Page{}).(invitationsPage); len(got.Invitations) != 0 {
 		t.Errorf("an archived room is offered: %+v", got)
 	}
 }
@@ -95,7 +96,7 @@ func TestQuotas(t *testing.T) {
 	w.cfg.Quotas = Quotas{Invitations: 50, Rooms: 2, Members: 3, Rekeys: 1, Bytes: 100}
 	w.now.Store(int64(core.MillisOf(time.Now())))
 	room := w.room(t, true)
-	w.must(t, w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.other)})
+	w.must(t, w.owner, methodInvite, inviteRequest{Room: room, User: string(w.other)})
 	over := func(what string, m Method, req any, says string) {
 		t.Helper()
 		_, err := w.do(w.owner, m, req)
@@ -104,25 +105,25 @@ func TestQuotas(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	over("a fourth in a room of three", MethodInvite, InviteRequest{Room: room, User: string(storeUser(t, w))}, "has 3 members and invitations, and may have 3")
-	w.must(t, w.owner, MethodRoomCreate, CreateRequest{ID: "second"})
-	over("a third room", MethodRoomCreate, CreateRequest{ID: "third"}, "has 2 rooms of their own, and may have 2")
-	part := func(n int) RekeyPart {
-		return RekeyPart{Room: room, Rec: rec1, Boxes: []Box{{string(w.owner), make([]byte, n)}}}
+	over("a fourth in a room of three", methodInvite, inviteRequest{Room: room, User: string(storeUser(t, w))}, "has 3 members and invitations, and may have 3")
+	w.must(t, w.owner, methodRoomCreate, CreateRequest{ID: "second"})
+	over("a third room", methodRoomCreate, CreateRequest{ID: "third"}, "has 2 rooms of their own, and may have 2")
+	part := func(n int) rekeyPart {
+		return rekeyPart{Room: room, Rec: rec1, Boxes: []Box{{string(w.owner), make([]byte, n)}}}
 	}
-	over("a box over the bytes", MethodRekeyPart, part(100), "may store 100")
-	w.must(t, w.owner, MethodRekeyPart, part(10))
-	w.must(t, w.owner, MethodRekeyCommit, RekeyCommit{Room: room, Rec: rec1, Boxes: 1, Record: []byte{1}})
+	over("a box over the bytes", methodRekeyPart, part(100), "may store 100")
+	w.must(t, w.owner, methodRekeyPart, part(10))
+	w.must(t, w.owner, methodRekeyCommit, rekeyCommit{Room: room, Rec: rec1, Boxes: 1, Record: []byte{1}})
 	const rec2 = "00000000000000c2"
-	over("a second key within the hour", MethodRekeyCommit, func() RekeyCommit {
+	over("a second key within the hour", methodRekeyCommit, func() rekeyCommit {
 		p := part(1)
 		p.From, p.Rec = 1, rec2
 		w.usage.by[w.owner] = spending{rekeys: 1}
-		w.must(t, w.owner, MethodRekeyPart, p)
-		return RekeyCommit{Room: room, From: 1, Rec: rec2, Boxes: 1, Record: []byte{1}}
+		w.must(t, w.owner, methodRekeyPart, p)
+		return rekeyCommit{Room: room, From: 1, Rec: rec2, Boxes: 1, Record: []byte{1}}
 	}(), "has made 1 new keys within the hour, and may make 1")
 	w.now.Add(int64(usagePeriod / time.Millisecond))
-	w.must(t, w.owner, MethodRekeyCommit, RekeyCommit{Room: room, From: 1, Rec: rec2, Boxes: 1, Record: []byte{1}})
+	w.must(t, w.owner, methodRekeyCommit, rekeyCommit{Room: room, From: 1, Rec: rec2, Boxes: 1, Record: []byte{1}})
 }
 
 func storeUser(t *testing.T, w *world) core.UserID {
@@ -139,26 +140,26 @@ func storeUser(t *testing.T, w *world) core.UserID {
 func TestInvitationIsReplaced(t *testing.T) {
 	for name, end := range map[string]func(w *world, room string){
 		"demoted": func(w *world, room string) {
-			w.must(t, w.owner, MethodRole, RoleRequest{room, string(w.member), core.MemberMember})
+			w.must(t, w.owner, methodRole, roleRequest{room, string(w.member), core.MemberMember})
 		},
 		"revoked": func(w *world, _ string) {
-			w.must(t, w.admin, MethodUserRevoke, UserRequest{User: string(w.member)})
+			w.must(t, w.admin, methodUserRevoke, userRequest{User: string(w.member)})
 		},
 		"removed": func(w *world, room string) {
-			w.must(t, w.owner, MethodRemove, MemberRequest{room, string(w.member)})
+			w.must(t, w.owner, methodRemove, memberRequest{room, string(w.member)})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			room := w.room(t, true)
-			w.must(t, w.owner, MethodRole, RoleRequest{room, string(w.member), core.MemberAdmin})
-			w.must(t, w.member, MethodInvite, InviteRequest{Room: room, User: string(w.other)})
+			w.must(t, w.owner, methodRole, roleRequest{room, string(w.member), core.MemberAdmin})
+			w.must(t, w.member, methodInvite, inviteRequest{Room: room, User: string(w.other)})
 			end(w, room)
-			if _, err := w.do(w.other, MethodAccept, RoomRequest{room}); core.KindOf(err) != core.KindRefused {
+			if _, err := w.do(w.other, methodAccept, roomRequest{room}); core.KindOf(err) != core.KindRefused {
 				t.Fatalf("accepting what nobody may offer: %v", err)
 			}
-			w.must(t, w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.other)})
-			w.must(t, w.other, MethodAccept, RoomRequest{room})
+			w.must(t, w.owner, methodInvite, inviteRequest{Room: room, User: string(w.other)})
+			w.must(t, w.other, methodAccept, roomRequest{room})
 		})
 	}
 }
@@ -169,10 +170,10 @@ func TestHandingOverKeepsTheQuota(t *testing.T) {
 	w := newWorld(t)
 	w.cfg.Quotas = Quotas{Invitations: 50, Rooms: 2, Members: 9, Rekeys: 9, Bytes: 1 << 20}
 	for range 2 {
-		w.must(t, w.owner, MethodRole, RoleRequest{w.room(t, true), string(w.member), core.MemberOwner})
+		w.must(t, w.owner, methodRole, roleRequest{w.room(t, true), string(w.member), core.MemberOwner})
 	}
 	room := w.room(t, true)
-	if _, err := w.do(w.owner, MethodRole, RoleRequest{room, string(w.member), core.MemberOwner}); core.KindOf(err) != core.KindRefused {
+	if _, err := w.do(w.owner, methodRole, roleRequest{room, string(w.member), core.MemberOwner}); core.KindOf(err) != core.KindRefused {
 		t.Errorf("the third room was handed over: %v", err)
 	}
 	if r, err := w.store.Room(t.Context(), core.RoomID(room)); err != nil || r.Owner != w.owner {
@@ -187,11 +188,11 @@ func TestReplacedInvitationCountsOnce(t *testing.T) {
 	w := newWorld(t)
 	w.cfg.Quotas = Quotas{Invitations: 1, Rooms: 9, Members: 2, Rekeys: 9, Bytes: 1 << 20}
 	room := w.room(t, false)
-	w.must(t, w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.other)})
-	w.must(t, w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.other), Role: core.MemberAdmin})
-	if m := w.must(t, w.other, MethodAccept, RoomRequest{room}).(core.Member); m.Role != core.MemberAdmin {
+	w.must(t, w.owner, methodInvite, inviteRequest{Room: room, User: string(w.other)})
+	w.must(t, w.owner, methodInvite, inviteRequest{Room: room, User: string(w.other), Role: core.MemberAdmin})
+	if m := w.must(t, w.other, methodAccept, roomRequest{room}).(core.Member); m.Role != core.MemberAdmin {
 		t.Errorf("accepted %+v", m)
 	}
-	_, err := w.do(w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.member)})
+	_, err := w.do(w.owner, methodInvite, inviteRequest{Room: room, User: string(w.member)})
 	wantKind(t, "a third in a room of two", err, core.KindRefused)
 }

@@ -48,14 +48,14 @@ func TestAnswerAfterAReconnectIsDropped(t *testing.T) {
 	w := newWorld(t)
 	caller, cluster := string(w.owner), prover(t)
 	g := &gate{Server: w.server}
-	nc, err := nats.Connect("", nats.InProcessServer(g), nats.CustomInboxPrefix(InboxPrefix(caller)), nats.ReconnectWait(time.Millisecond), nats.MaxReconnects(-1))
+	nc, err := nats.Connect("", nats.InProcessServer(g), nats.CustomInboxPrefix(auth.InboxPrefix(caller)), nats.ReconnectWait(time.Millisecond), nats.MaxReconnects(-1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
 	answerAs(t, w, caller, cluster)
 
-	ask := func(id Signer, f func(*Client) error) error {
+	ask := func(id auth.Signer, f func(*Client) error) error {
 		t.Helper()
 		cl := NewClient(ClientConfig{Conn: nc, Identity: id, Timeout: 5 * time.Second})
 		if _, err := cl.Identify(t.Context()); err != nil {
@@ -107,7 +107,7 @@ func answerAs(t *testing.T, w *world, caller string, cluster auth.Prover) {
 	t.Cleanup(service.Close)
 	_, err = service.Subscribe(Subject(caller, "*"), func(msg *nats.Msg) {
 		inner := []byte("{}")
-		if msg.Subject == Subject(caller, MethodIdentify) {
+		if msg.Subject == Subject(caller, methodIdentify) {
 			req, _ := decode[binding.Request](msg.Data)
 			key, signature, err := cluster.Prove(req.Channel, caller, req.Nonce)
 			if err != nil {
@@ -115,7 +115,7 @@ func answerAs(t *testing.T, w *world, caller string, cluster auth.Prover) {
 			}
 			inner, _ = json.Marshal(binding.Proof{Cluster: key, Signature: signature})
 		}
-		body, _ := json.Marshal(reply{V: Version, Reply: inner})
+		body, _ := json.Marshal(reply{V: version, Reply: inner})
 		_ = msg.Respond(body)
 	})
 	if err != nil {
@@ -128,9 +128,14 @@ func answerAs(t *testing.T, w *world, caller string, cluster auth.Prover) {
 
 func eventually(t *testing.T, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("it did not happen in time")
+	tick, end := time.NewTicker(time.Millisecond), time.After(10*time.Second)
+	defer tick.Stop()
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Error("it did not happen in time")
+			return
 		}
 	}
 }

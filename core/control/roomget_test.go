@@ -37,7 +37,7 @@ func (m *meddled) look(t *testing.T, w *world, room string) (RoomInfo, error) {
 	m.Store = w.store
 	w.holder.Publish(m)
 	defer w.holder.Publish(w.store)
-	info, err := w.do(w.owner, MethodRoomGet, RoomRequest{room})
+	info, err := w.do(w.owner, methodRoomGet, roomRequest{room})
 	if err != nil {
 		return RoomInfo{}, err
 	}
@@ -54,12 +54,12 @@ func (w *world) keyed(t *testing.T) string {
 
 func (w *world) rekey(t *testing.T, room string, from core.Epoch, rec string, users ...core.UserID) {
 	t.Helper()
-	p := RekeyPart{Room: room, From: from, Rec: rec}
+	p := rekeyPart{Room: room, From: from, Rec: rec}
 	for _, u := range users {
 		p.Boxes = append(p.Boxes, Box{string(u), []byte("box")})
 	}
-	w.must(t, w.owner, MethodRekeyPart, p)
-	w.must(t, w.owner, MethodRekeyCommit, RekeyCommit{Room: room, From: from, Rec: rec, Boxes: len(users), Record: []byte("record")})
+	w.must(t, w.owner, methodRekeyPart, p)
+	w.must(t, w.owner, methodRekeyCommit, rekeyCommit{Room: room, From: from, Rec: rec, Boxes: len(users), Record: []byte("record")})
 }
 
 // TestRoomIsShownAtOneEpoch: a rekey between the reads of one answer never lets
@@ -68,7 +68,7 @@ func TestRoomIsShownAtOneEpoch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	r := w.keyed(t)
-	w.must(t, w.owner, MethodRemove, MemberRequest{r, string(w.member)})
+	w.must(t, w.owner, methodRemove, memberRequest{r, string(w.member)})
 	m := &meddled{holders: []func(){func() { w.rekey(t, r, 1, "00000000000000a2", w.owner) }}}
 	info, err := m.look(t, w, r)
 	if err != nil || info.Room.Epoch != 2 || info.Room.Rec != "00000000000000a2" || info.MustRekey != 0 || info.Unkeyed != 0 || info.Members != 1 {
@@ -97,7 +97,7 @@ func TestWhoIsGivenAKeyMeanwhileCounts(t *testing.T) {
 	}
 	m := &meddled{lagging: before, holders: []func(){func() {
 		w.join(t, w.owner, r, w.other)
-		w.must(t, w.owner, MethodBox, BoxRequest{Box: Box{string(w.other), []byte("box")}, Room: r, Epoch: 1, Rec: rec1})
+		w.must(t, w.owner, methodBox, boxRequest{Box: Box{string(w.other), []byte("box")}, Room: r, Epoch: 1, Rec: rec1})
 	}}}
 	check := func(what string, members, must int) {
 		t.Helper()
@@ -115,6 +115,6 @@ func TestWhoIsGivenAKeyMeanwhileCounts(t *testing.T) {
 	if m.reads != 2 || m.members != 1 {
 		t.Errorf("a room in which nothing changed cost %d reads of boxes and %d of members", m.reads-1, m.members)
 	}
-	w.must(t, w.owner, MethodRemove, MemberRequest{r, string(w.member)})
+	w.must(t, w.owner, methodRemove, memberRequest{r, string(w.member)})
 	check("after a removal", 2, 1)
 }

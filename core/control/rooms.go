@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/auth"
+	"unibus/core/request"
 )
 
 // roomCreate commits the room and then its owner as a member. A second try after
@@ -61,14 +63,14 @@ func begun(ctx context.Context, a *actor, id core.RoomID, encrypted bool, exists
 // roomLeft refuses the room that a session could not have any more.
 func (s *Service) roomLeft(ctx context.Context, st core.Store, user core.UserID) error {
 	rooms, err := st.RoomsOf(ctx, user)
-	if err == nil && len(rooms) >= MaxRooms {
+	if err == nil && len(rooms) >= auth.MaxRooms {
 		err = tooMany(user)
 	}
 	return err
 }
 
 func tooMany(user core.UserID) *core.Error {
-	return core.Errorf(core.KindRefused, "%s is in %d rooms, and nobody can be in more", user.Short(), MaxRooms).
+	return core.Errorf(core.KindRefused, "%s is in %d rooms, and nobody can be in more", user.Short(), auth.MaxRooms).
 		WithNext("leave a room first; one of your own once you have archived it or handed it over")
 }
 
@@ -84,7 +86,7 @@ func (s *Service) enterRoom(ctx context.Context, st core.Store, m core.Member) e
 
 func (s *Service) notTooMany(ctx context.Context, st core.Store, m core.Member) error {
 	rooms, err := st.RoomsOf(ctx, m.User)
-	if err != nil || len(rooms) <= MaxRooms {
+	if err != nil || len(rooms) <= auth.MaxRooms {
 		return err
 	}
 	if _, err := st.RemoveMember(ctx, m.Room, m.User); err != nil && core.KindOf(err) != core.KindNotFound {
@@ -93,7 +95,7 @@ func (s *Service) notTooMany(ctx context.Context, st core.Store, m core.Member) 
 	return tooMany(m.User)
 }
 
-func (s *Service) roomGet(ctx context.Context, a *actor, _ RoomRequest) (any, error) {
+func (s *Service) roomGet(ctx context.Context, a *actor, _ roomRequest) (any, error) {
 	info := RoomInfo{Room: a.room, Role: roleOf(a.standing)}
 	if !a.room.Encrypted {
 		members, err := a.store.Members(ctx, a.room.ID)
@@ -142,7 +144,7 @@ func (i *RoomInfo) count(ctx context.Context, st core.Store, holders []core.User
 	return nil
 }
 
-func (s *Service) rooms(ctx context.Context, a *actor, p Page) (any, error) {
+func (s *Service) rooms(ctx context.Context, a *actor, p request.Page) (any, error) {
 	mine, err := a.store.RoomsOf(ctx, a.id())
 	if err != nil {
 		return nil, err
@@ -161,19 +163,19 @@ func (s *Service) rooms(ctx context.Context, a *actor, p Page) (any, error) {
 			rooms = append(rooms, r)
 		}
 	}
-	var out Rooms
-	out.Rooms, out.Next = paged(rooms, p, func(r core.Room) string { return string(r.ID) }, func(r core.Room) core.Room { return r })
+	var out roomsPage
+	out.Rooms, out.Next = request.Cut(rooms, p, func(r core.Room) string { return string(r.ID) }, func(r core.Room) core.Room { return r })
 	return out, nil
 }
 
-func (s *Service) roomRename(ctx context.Context, a *actor, req RenameRequest) (any, error) {
+func (s *Service) roomRename(ctx context.Context, a *actor, req renameRequest) (any, error) {
 	if err := core.CheckName(req.Name); err != nil {
 		return nil, err
 	}
 	return s.updateRoom(ctx, a, core.RoomChange{Name: &req.Name})
 }
 
-func (s *Service) roomArchive(ctx context.Context, a *actor, _ RoomRequest) (any, error) {
+func (s *Service) roomArchive(ctx context.Context, a *actor, _ roomRequest) (any, error) {
 	return s.updateRoom(ctx, a, core.RoomChange{State: core.RoomArchived})
 }
 

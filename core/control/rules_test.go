@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"unibus/core"
+	"unibus/core/request"
 	"unibus/core/store/storetest"
 )
 
@@ -19,14 +20,14 @@ func strangerID(t testing.TB) core.UserID { return storetest.NewUserID(t) }
 func TestRules(t *testing.T) {
 	t.Parallel()
 	want := map[Method]string{
-		MethodIdentify: "yyyy yyyy", MethodRoomCreate: "yyyy yyyy", MethodRooms: "yyyy yyyy", MethodKEMKey: "yyyy yyyy", MethodUserGet: "yyyy yyyy",
-		MethodAccept: "yyyy yyyy", MethodDecline: "yyyy yyyy", MethodInvitations: "yyyy yyyy",
-		MethodRoomGet: "-yyy yyyy", MethodMembers: "-yyy yyyy",
-		MethodRoomRename: "--yy yyyy", MethodInvite: "--yy yyyy", MethodRemove: "--yy yyyy",
-		MethodRoomArchive: "---y yyyy", MethodRole: "---y yyyy",
-		MethodLeave: "-yyy -yyy", MethodKey: "-yyy -yyy", MethodEpochs: "-yyy -yyy", MethodBox: "-yyy -yyy",
-		MethodRekeyPart: "-yyy -yyy", MethodRekeyCommit: "-yyy -yyy",
-		MethodUserAdd: "---- yyyy", MethodUserRevoke: "---- yyyy", MethodUserActivate: "---- yyyy",
+		methodIdentify: "yyyy yyyy", methodRoomCreate: "yyyy yyyy", methodRooms: "yyyy yyyy", methodKEMKey: "yyyy yyyy", methodUserGet: "yyyy yyyy",
+		methodAccept: "yyyy yyyy", methodDecline: "yyyy yyyy", methodInvitations: "yyyy yyyy",
+		methodRoomGet: "-yyy yyyy", methodMembers: "-yyy yyyy",
+		methodRoomRename: "--yy yyyy", methodInvite: "--yy yyyy", methodRemove: "--yy yyyy",
+		methodRoomArchive: "---y yyyy", methodRole: "---y yyyy",
+		methodLeave: "-yyy -yyy", methodKey: "-yyy -yyy", methodEpochs: "-yyy -yyy", methodBox: "-yyy -yyy",
+		methodRekeyPart: "-yyy -yyy", methodRekeyCommit: "-yyy -yyy",
+		methodUserAdd: "---- yyyy", methodUserRevoke: "---- yyyy", methodUserActivate: "---- yyyy",
 	}
 	if len(want) != len(Rules()) {
 		t.Errorf("%d methods are checked, there are %d", len(want), len(Rules()))
@@ -34,7 +35,7 @@ func TestRules(t *testing.T) {
 	for m, rule := range Rules() {
 		var got strings.Builder
 		for _, userAdmin := range []bool{false, true} {
-			for s := Outside; s <= AsOwner; s++ {
+			for s := outsider; s <= asOwner; s++ {
 				got.WriteByte("-y"[map[bool]int{true: 1}[rule.allows(s, userAdmin)]])
 			}
 			got.WriteByte(' ')
@@ -44,12 +45,12 @@ func TestRules(t *testing.T) {
 		}
 	}
 	touch := ""
-	for s := Outside; s <= AsOwner; s++ {
+	for s := outsider; s <= asOwner; s++ {
 		for _, role := range []core.MemberRole{core.MemberMember, core.MemberAdmin, core.MemberOwner} {
 			touch += fmt.Sprint(map[bool]int{true: 1}[mayTouch(s, false, role)])
 		}
 	}
-	if touch != "000000100110" || mayTouch(Outside, true, core.MemberOwner) || !mayTouch(Outside, true, core.MemberAdmin) {
+	if touch != "000000100110" || mayTouch(outsider, true, core.MemberOwner) || !mayTouch(outsider, true, core.MemberAdmin) {
 		t.Errorf("who may touch whom: %s", touch)
 	}
 }
@@ -62,7 +63,7 @@ func TestUserAdminInAnEncryptedRoom(t *testing.T) {
 	for m, rule := range Rules() {
 		switch a := (actor{user: core.User{Role: core.RoleAdmin}, room: core.Room{Encrypted: true}, rule: rule}); {
 		case !rule.UserAdmin || !rule.inRoom():
-		case rule.allows(Outside, a.userAdmin()):
+		case rule.allows(outsider, a.userAdmin()):
 			left = append(left, m)
 		default:
 			lost = append(lost, m)
@@ -70,10 +71,10 @@ func TestUserAdminInAnEncryptedRoom(t *testing.T) {
 	}
 	slices.Sort(left)
 	slices.Sort(lost)
-	if d := cmp.Diff([]Method{MethodMembers, MethodRemove, MethodRoomArchive, MethodRoomGet, MethodRoomRename}, left); d != "" {
+	if d := cmp.Diff([]Method{methodMembers, methodRemove, methodRoomArchive, methodRoomGet, methodRoomRename}, left); d != "" {
 		t.Errorf("left:\n%s", d)
 	}
-	if d := cmp.Diff([]Method{MethodInvite, MethodRole}, lost); d != "" {
+	if d := cmp.Diff([]Method{methodInvite, methodRole}, lost); d != "" {
 		t.Errorf("lost:\n%s", d)
 	}
 }
@@ -96,7 +97,7 @@ func TestBadInputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	name, long := "name", strings.Repeat("é", core.MaxName/2+1)
-	big := make([]byte, MaxBox+1)
+	big := make([]byte, maxBox+1)
 	for _, c := range []struct {
 		what string
 		by   core.UserID
@@ -104,42 +105,42 @@ func TestBadInputs(t *testing.T) {
 		req  any
 		want core.Kind
 	}{
-		{"wildcard", w.owner, MethodRoomCreate, CreateRequest{ID: "a.*"}, core.KindInvalid},
-		{"dot", w.owner, MethodRoomCreate, CreateRequest{ID: "a.b"}, core.KindInvalid},
-		{"space", w.owner, MethodRoomCreate, CreateRequest{ID: "a b"}, core.KindInvalid},
-		{"mechanism's", w.owner, MethodRoomCreate, CreateRequest{ID: "_authority"}, core.KindInvalid},
-		{"long id", w.owner, MethodRoomCreate, CreateRequest{ID: strings.Repeat("a", 65)}, core.KindInvalid},
-		{"long name", w.owner, MethodRoomCreate, CreateRequest{ID: "ok", Name: &long}, core.KindInvalid},
-		{"taken", w.other, MethodRoomCreate, CreateRequest{ID: room, Name: &name}, core.KindExists},
-		{"half made, of the other kind", w.owner, MethodRoomCreate, CreateRequest{ID: "half", Encrypted: true}, core.KindExists},
-		{"unknown field", w.owner, MethodRoomRename, map[string]any{"room": room, "name": "x", "owner": "me"}, core.KindInvalid},
-		{"other room", w.other, MethodRoomRename, RenameRequest{room, "x"}, core.KindRefused},
-		{"no room", w.other, MethodRoomRename, RenameRequest{"none", "x"}, core.KindRefused},
-		{"no room, user-admin", w.admin, MethodRoomRename, RenameRequest{"none", "x"}, core.KindNotFound},
-		{"invite of no id", w.owner, MethodInvite, InviteRequest{Room: room, User: "U*"}, core.KindInvalid},
-		{"invite of a stranger", w.owner, MethodInvite, InviteRequest{Room: room, User: string(strangerID(t))}, core.KindNotFound},
-		{"invite of a revoked one", w.owner, MethodInvite, InviteRequest{Room: room, User: string(revoked)}, core.KindRefused},
-		{"invite of a member", w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.member)}, core.KindExists},
-		{"invite as owner", w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.other), Role: core.MemberOwner}, core.KindInvalid},
-		{"a large proof", w.owner, MethodInvite, InviteRequest{Room: room, User: string(w.other), Proof: big}, core.KindInvalid},
-		{"the owner leaves", w.owner, MethodLeave, RoomRequest{room}, core.KindRefused},
-		{"the owner is removed", w.admin, MethodRemove, MemberRequest{room, string(w.owner)}, core.KindRefused},
-		{"a member removes", w.member, MethodRemove, MemberRequest{room, string(w.owner)}, core.KindRefused},
-		{"an unknown role", w.owner, MethodRole, RoleRequest{room, string(w.member), "king"}, core.KindInvalid},
-		{"an empty key", w.owner, MethodKEMKey, KEMKeyRequest{}, core.KindInvalid},
-		{"a large key", w.owner, MethodKEMKey, KEMKeyRequest{make([]byte, MaxKEMKey+1)}, core.KindInvalid},
-		{"a large box", w.owner, MethodRekeyPart, RekeyPart{Room: room, Rec: rec1, Boxes: []Box{{string(w.owner), big}}}, core.KindInvalid},
-		{"a large part", w.owner, MethodRekeyPart, RekeyPart{Room: room, Rec: rec1, Boxes: manyBoxes(w.owner, 33)}, core.KindInvalid},
-		{"a rec with a dot", w.owner, MethodRekeyPart, RekeyPart{Room: room, Rec: "00000000.0000001", Boxes: []Box{{string(w.owner), []byte{1}}}}, core.KindInvalid},
-		{"a box for no member", w.owner, MethodRekeyPart, RekeyPart{Room: room, Rec: rec1, Boxes: []Box{{string(w.other), []byte{1}}}}, core.KindConflict},
-		{"a box for a stranger", w.owner, MethodBox, BoxRequest{Box: Box{string(strangerID(t)), []byte{1}}, Room: room, Rec: "0"}, core.KindNotFound},
-		{"a box of a future epoch", w.owner, MethodBox, BoxRequest{Box: Box{string(w.member), []byte{1}}, Room: room, Epoch: 9, Rec: "0"}, core.KindConflict},
-		{"a commit without boxes", w.owner, MethodRekeyCommit, RekeyCommit{Room: room, Rec: rec1, Boxes: 1, Record: []byte{1}}, core.KindConflict},
-		{"a future epoch's key", w.owner, MethodKey, KeyRequest{room, 7}, core.KindNotFound},
-		{"who is revoked", revoked, MethodRooms, Page{}, core.KindRefused},
-		{"a stranger", strangerID(t), MethodRooms, Page{}, core.KindRefused},
-		{"user-admin's work", w.owner, MethodUserAdd, AddUserRequest{User: string(strangerID(t))}, core.KindRefused},
-		{"an unknown role of users", w.admin, MethodUserAdd, AddUserRequest{User: string(strangerID(t)), Role: "king"}, core.KindInvalid},
+		{"wildcard", w.owner, methodRoomCreate, CreateRequest{ID: "a.*"}, core.KindInvalid},
+		{"dot", w.owner, methodRoomCreate, CreateRequest{ID: "a.b"}, core.KindInvalid},
+		{"space", w.owner, methodRoomCreate, CreateRequest{ID: "a b"}, core.KindInvalid},
+		{"mechanism's", w.owner, methodRoomCreate, CreateRequest{ID: "_authority"}, core.KindInvalid},
+		{"long id", w.owner, methodRoomCreate, CreateRequest{ID: strings.Repeat("a", 65)}, core.KindInvalid},
+		{"long name", w.owner, methodRoomCreate, CreateRequest{ID: "ok", Name: &long}, core.KindInvalid},
+		{"taken", w.other, methodRoomCreate, CreateRequest{ID: room, Name: &name}, core.KindExists},
+		{"half made, of the other kind", w.owner, methodRoomCreate, CreateRequest{ID: "half", Encrypted: true}, core.KindExists},
+		{"unknown field", w.owner, methodRoomRename, map[string]any{"room": room, "name": "x", "owner": "me"}, core.KindInvalid},
+		{"other room", w.other, methodRoomRename, renameRequest{room, "x"}, core.KindRefused},
+		{"no room", w.other, methodRoomRename, renameRequest{"none", "x"}, core.KindRefused},
+		{"no room, user-admin", w.admin, methodRoomRename, renameRequest{"none", "x"}, core.KindNotFound},
+		{"invite of no id", w.owner, methodInvite, inviteRequest{Room: room, User: "U*"}, core.KindInvalid},
+		{"invite of a stranger", w.owner, methodInvite, inviteRequest{Room: room, User: string(strangerID(t))}, core.KindNotFound},
+		{"invite of a revoked one", w.owner, methodInvite, inviteRequest{Room: room, User: string(revoked)}, core.KindRefused},
+		{"invite of a member", w.owner, methodInvite, inviteRequest{Room: room, User: string(w.member)}, core.KindExists},
+		{"invite as owner", w.owner, methodInvite, inviteRequest{Room: room, User: string(w.other), Role: core.MemberOwner}, core.KindInvalid},
+		{"a large proof", w.owner, methodInvite, inviteRequest{Room: room, User: string(w.other), Proof: big}, core.KindInvalid},
+		{"the owner leaves", w.owner, methodLeave, roomRequest{room}, core.KindRefused},
+		{"the owner is removed", w.admin, methodRemove, memberRequest{room, string(w.owner)}, core.KindRefused},
+		{"a member removes", w.member, methodRemove, memberRequest{room, string(w.owner)}, core.KindRefused},
+		{"an unknown role", w.owner, methodRole, roleRequest{room, string(w.member), "king"}, core.KindInvalid},
+		{"an empty key", w.owner, methodKEMKey, kemKeyRequest{}, core.KindInvalid},
+		{"a large key", w.owner, methodKEMKey, kemKeyRequest{make([]byte, maxKEMKey+1)}, core.KindInvalid},
+		{"a large box", w.owner, methodRekeyPart, rekeyPart{Room: room, Rec: rec1, Boxes: []Box{{string(w.owner), big}}}, core.KindInvalid},
+		{"a large part", w.owner, methodRekeyPart, rekeyPart{Room: room, Rec: rec1, Boxes: manyBoxes(w.owner, 33)}, core.KindInvalid},
+		{"a rec with a dot", w.owner, methodRekeyPart, rekeyPart{Room: room, Rec: "00000000.0000001", Boxes: []Box{{string(w.owner), []byte{1}}}}, core.KindInvalid},
+		{"a box for no member", w.owner, methodRekeyPart, rekeyPart{Room: room, Rec: rec1, Boxes: []Box{{string(w.other), []byte{1}}}}, core.KindConflict},
+		{"a box for a stranger", w.owner, methodBox, boxRequest{Box: Box{string(strangerID(t)), []byte{1}}, Room: room, Rec: "0"}, core.KindNotFound},
+		{"a box of a future epoch", w.owner, methodBox, boxRequest{Box: Box{string(w.member), []byte{1}}, Room: room, Epoch: 9, Rec: "0"}, core.KindConflict},
+		{"a commit without boxes", w.owner, methodRekeyCommit, rekeyCommit{Room: room, Rec: rec1, Boxes: 1, Record: []byte{1}}, core.KindConflict},
+		{"a future epoch's key", w.owner, methodKey, keyRequest{room, 7}, core.KindNotFound},
+		{"who is revoked", revoked, methodRooms, request.Page{}, core.KindRefused},
+		{"a stranger", strangerID(t), methodRooms, request.Page{}, core.KindRefused},
+		{"user-admin's work", w.owner, methodUserAdd, AddUserRequest{User: string(strangerID(t))}, core.KindRefused},
+		{"an unknown role of users", w.admin, methodUserAdd, AddUserRequest{User: string(strangerID(t)), Role: "king"}, core.KindInvalid},
 	} {
 		_, err := w.do(c.by, c.m, c.req)
 		wantKind(t, c.what, err, c.want)
@@ -152,7 +153,7 @@ func TestBadInputs(t *testing.T) {
 
 func manyBoxes(user core.UserID, n int) (boxes []Box) {
 	for range n {
-		boxes = append(boxes, Box{string(user), make([]byte, MaxBox)})
+		boxes = append(boxes, Box{string(user), make([]byte, maxBox)})
 	}
 	return boxes
 }
@@ -163,7 +164,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		req, err := decode[InviteRequest](body)
+		req, err := decode[inviteRequest](body)
 		if err != nil && core.KindOf(err) != core.KindInvalid {
 			t.Errorf("%q: %v", body, err)
 		}

@@ -11,7 +11,7 @@ func profileOf(u core.User) Profile {
 	return Profile{ID: u.ID, Name: u.Name, Role: u.Role, Status: u.Status, KEMKey: u.KEMKey}
 }
 
-func (s *Service) userGet(ctx context.Context, a *actor, req UserRequest) (any, error) {
+func (s *Service) userGet(ctx context.Context, a *actor, req userRequest) (any, error) {
 	id, err := core.ParseUserID(req.User)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (s *Service) userAdd(ctx context.Context, a *actor, req AddUserRequest) (an
 }
 
 // userRevoke denies the user first, and only then ends sessions: clients come back at once.
-func (s *Service) userRevoke(ctx context.Context, a *actor, req UserRequest) (any, error) {
+func (s *Service) userRevoke(ctx context.Context, a *actor, req userRequest) (any, error) {
 	u, err := s.setStatus(ctx, a, req, core.UserRevoked)
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (s *Service) tellRooms(ctx context.Context, st core.Store, u core.User, by 
 	}
 }
 
-func (s *Service) userActivate(ctx context.Context, a *actor, req UserRequest) (any, error) {
+func (s *Service) userActivate(ctx context.Context, a *actor, req userRequest) (any, error) {
 	u, err := s.setStatus(ctx, a, req, core.UserActive)
 	if err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func (s *Service) userActivate(ctx context.Context, a *actor, req UserRequest) (
 	return u, nil
 }
 
-func (s *Service) setStatus(ctx context.Context, a *actor, req UserRequest, status core.UserStatus) (core.User, error) {
+func (s *Service) setStatus(ctx context.Context, a *actor, req userRequest, status core.UserStatus) (core.User, error) {
 	id, err := core.ParseUserID(req.User)
 	if err != nil {
 		return core.User{}, err

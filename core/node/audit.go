@@ -40,7 +40,7 @@ func (n *Node) openAudit(ctx context.Context) error {
 		Now: func() core.Millis { return core.MillisOf(time.Now()) }, Logger: n.log,
 	})
 	if n.cfg.Clustered() {
-		n.proof.nonces = kv.NewNonces(kv.NoncesConfig{Conn: n.conns.store, Replicas: replicas, Budget: openTimeout, Logger: n.log})
+		n.proof.nonces = kv.NewNonces(kv.NoncesConfig{Conn: n.conns.store, Replicas: replicas, Life: auth.NonceLife, Budget: openTimeout, Logger: n.log})
 		run, end := context.WithCancel(context.Background())
 		n.proof.end = end
 		n.proof.work.Go(func() { n.openNonces(run) })

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 
 	"unibus/core"
-	"unibus/core/admin"
 	"unibus/core/backup"
 	"unibus/core/migrate"
 	"unibus/core/store/sqlite"
@@ -28,26 +27,26 @@ const exportSchema = 2
 
 // backup writes what this node serves to a new file: the buckets as they count,
 // or the SQLite file as it is.
-func (p *plane) backup(ctx context.Context, path string, rows func(int)) (admin.Backup, error) {
+func (p *plane) backup(ctx context.Context, path string, rows func(int)) (core.Backup, error) {
 	s, err := p.n.holder.Store()
 	if err != nil {
-		return admin.Backup{}, err
+		return core.Backup{}, err
 	}
 	if db, ok := s.(*sqlite.Store); ok {
 		return backupFile(ctx, db, path)
 	}
 	from, ok := s.(migrate.Exporter)
 	if !ok {
-		return admin.Backup{}, core.Errorf(core.KindFailed, "%s cannot be written to a file", s.Backend())
+		return core.Backup{}, core.Errorf(core.KindFailed, "%s cannot be written to a file", s.Backend())
 	}
 	x := migrate.Export{From: from, Create: createFile, Open: openCopy, Rows: func(_ core.Table, n int) { rows(n) }}
 	b, sums, err := x.Run(ctx, path)
 	if err != nil {
-		return admin.Backup{}, err
+		return core.Backup{}, err
 	}
-	out := admin.Backup{Backend: core.BackendKV, Schema: exportSchema, Bytes: b.Bytes, SHA256: b.SHA256}
+	out := core.Backup{Backend: core.BackendKV, Schema: exportSchema, Bytes: b.Bytes, SHA256: b.SHA256}
 	for _, t := range backup.Tables() {
-		out.Tables = append(out.Tables, admin.BackupTable{Table: t, Digest: sums[t]})
+		out.Tables = append(out.Tables, core.BackupTable{Table: t, Digest: sums[t]})
 	}
 	return out, nil
 }
@@ -61,22 +60,22 @@ func (p *plane) signedBackup(ctx context.Context, path string) (sqlite.BackupInf
 	return backup.Sign(ctx, p.n.clusterKey, p.n.cfg.Name, b.Path)
 }
 
-func backupFile(ctx context.Context, db *sqlite.Store, path string) (admin.Backup, error) {
+func backupFile(ctx context.Context, db *sqlite.Store, path string) (core.Backup, error) {
 	b, err := db.Backup(ctx, path)
 	if err != nil {
-		return admin.Backup{}, err
+		return core.Backup{}, err
 	}
 	content, err := backup.Check(ctx, path)
 	switch core.KindOf(err) {
 	case "":
-		return admin.Backup{Backend: core.BackendSQLite, Schema: content.Schema, Bytes: b.Bytes, SHA256: b.SHA256, Tables: content.Tables}, nil
+		return core.Backup{Backend: core.BackendSQLite, Schema: content.Schema, Bytes: b.Bytes, SHA256: b.SHA256, Tables: content.Tables}, nil
 	case core.KindRefused: // the copy is of the moment of a fence
 		err = core.Errorf(core.KindUnavailable, "the control plane is moving, and its file takes no changes just now").
 			WithNext("try again in a minute")
 	case core.KindInvalid:
 		err = core.Errorf(core.KindInvalid, "%s cannot be restored from a backup as it is: %w", db.Path(), err).WithNext("%s", core.AsError(err).Next)
 	}
-	return admin.Backup{}, errors.Join(err, migrate.RemoveSQLiteFile(path))
+	return core.Backup{}, errors.Join(err, migrate.RemoveSQLiteFile(path))
 }
 
 // backupSize is what a backup and its making may take on this node's disk.

@@ -16,7 +16,7 @@ func (n *Node) openControl(ctx context.Context) error {
 	// The cluster's nonces are shared with the operators' service; the memory of
 	// this node's own is not: users must not be able to fill that of operators.
 	n.control = control.NewService(control.Config{
-		Conn: n.conns.control, Node: n.cfg.Name, Holder: &n.holder, Guard: n.newReplay(n.proof.nonces), Prover: n.patientProver(), Quotas: n.quotas(),
+		Conn: n.conns.control, Node: n.cfg.Name, Store: &n.holder, Guard: n.newReplay(n.proof.nonces), Prover: n.patientProver(), Quotas: n.quotas(),
 		Now:         func() core.Millis { return core.MillisOf(time.Now()) },
 		EndSessions: n.endSessions,
 		Note:        func(by core.UserID, text string) { eyes{n}.Note(cluster.Note, by.Short(), text) },

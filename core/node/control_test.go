@@ -201,22 +201,22 @@ func TestControlRefusesForgery(t *testing.T) {
 	spy := &capture{Identity: ann.Identity}
 	client := control.NewClient(control.ClientConfig{Conn: ann.Conn, Identity: spy})
 
-	if mayPublish(t, eve.Conn, control.Subject(ann.Public(), control.MethodRooms)) {
+	if mayPublish(t, eve.Conn, control.Subject(ann.Public(), "rooms")) {
 		t.Error("the server lets a user ask under another's key")
 	}
 	// Replies go to the caller alone: a request that names another inbox is dropped.
 	sub := fine[*nats.Subscription](t)(eve.SubscribeSync("_INBOX." + eve.Public() + ".stolen"))
-	msg := nats.NewMsg(control.Subject(ann.Public(), control.MethodRooms))
+	msg := nats.NewMsg(control.Subject(ann.Public(), "rooms"))
 	msg.Reply, msg.Data = sub.Subject, []byte(`{"v":1}`)
 	if err := errors.Join(ann.PublishMsg(msg), ann.FlushTimeout(5*time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	unsigned := nats.NewMsg(control.Subject(ann.Public(), control.MethodRoomCreate))
+	unsigned := nats.NewMsg(control.Subject(ann.Public(), "room-create"))
 	unsigned.Data = []byte(`{"v":1,"req":{"id":"forged"}}`)
 	fails(t, "an unsigned request", ann, unsigned, core.KindRefused)
 
 	fine[control.Profile](t)(client.PublishKey(t.Context(), []byte("key")))
-	signed := nats.NewMsg(control.Subject(ann.Public(), control.MethodKEMKey))
+	signed := nats.NewMsg(control.Subject(ann.Public(), "kem-key"))
 	signed.Data, signed.Header = []byte(`{"v":1,"req":{"key":"a2V5"}}`), spy.headers()
 	for i := range 3 { // on whichever node
 		again := arrive(t, c, i, ann.Identity)

@@ -143,7 +143,7 @@ func TestRelayedLoginIsWorthNothing(t *testing.T) {
 			}
 			defer nc.Close()
 			for what, pin := range map[string]string{"first use": "", "a pinned key": key} {
-				cl := control.NewClient(control.ClientConfig{Conn: nc, Identity: user, Cluster: pin})
+				cl := control.NewClient(control.ClientConfig{Conn: nc, Identity: user, ClusterKey: pin})
 				_, err = cl.CreateRoom(t.Context(), control.CreateRequest{ID: "relayed"})
 				wantKind(t, "a user's request through a relay, "+what, err, core.KindRefused)
 			}

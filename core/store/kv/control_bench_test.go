@@ -71,7 +71,7 @@ func serveControl(b *testing.B, on tenant) (stores []*Store) {
 	prover := auth.Prover{Key: func() (auth.Signer, bool) { return key, true }, Known: func(auth.Channel) bool { return true }}
 	for i := range on.nodes {
 		s := on.openWith(b, i, Config{Replicas: 3, Timeout: 5 * time.Second, Node: on.nodes[i].Name()})
-		nonces := NewNonces(NoncesConfig{Conn: on.conn(b, i), Replicas: 3, Budget: 30 * time.Second, Timeout: 5 * time.Second})
+		nonces := NewNonces(NoncesConfig{Conn: on.conn(b, i), Replicas: 3, Life: auth.NonceLife, Budget: 30 * time.Second, Timeout: 5 * time.Second})
 		mustDo(b, nonces.Open(b.Context()))
 		holder := &core.StoreHandle{}
 		holder.Publish(s)
@@ -115,7 +115,7 @@ func controlUsers(b *testing.B, on tenant, s *Store, n int) (all []controlUser) 
 		u.ID = core.UserID(id.Public())
 		mustDo(b, s.AddUser(b.Context(), u))
 		nc := must[*nats.Conn](b)(nats.Connect("", nats.InProcessServer(on.nodes[i%3]), nats.UserInfo(fmt.Sprintf("t%d", on.account), "x"),
-			nats.CustomInboxPrefix(control.InboxPrefix(id.Public()))))
+			nats.CustomInboxPrefix(auth.InboxPrefix(id.Public()))))
 		b.Cleanup(nc.Close)
 		all = append(all, controlUser{u.ID, guest.ID, control.NewClient(control.ClientConfig{Conn: nc, Identity: id})})
 	}

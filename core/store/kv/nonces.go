@@ -17,8 +17,7 @@ import (
 const NoncesBucket = "UNIBUS_nonces"
 
 const (
-	nonceLife    = 3 * time.Minute // as core/auth's NonceLife
-	nonceMarker  = time.Second     // how long the server's own marker of an expired key stays
+	nonceMarker  = time.Second // how long the server's own marker of an expired key stays
 	nonceTimeout = 1200 * time.Millisecond
 	hdrTTL       = "Nats-TTL"
 )
@@ -27,16 +26,18 @@ const (
 type NoncesConfig struct {
 	Conn     *nats.Conn    // in the account that has JetStream; it is not closed
 	Replicas int           // 3, or as many as there are nodes where these are fewer
+	Life     time.Duration // of a nonce: as long as whoever asks may see its request again
 	Timeout  time.Duration // of Create; 0: 1.2 s
 	Budget   time.Duration // of Open; 0: 120 s
 	Logger   *slog.Logger  // nil: none
 }
 
-// Nonces remembers keys for three minutes on a majority of the replicas, so that
+// Nonces remembers keys for their life on a majority of the replicas, so that
 // what was used on one node is known on all, whoever leads.
 type Nonces struct {
 	wire
 	replicas int
+	life     time.Duration
 }
 
 // NewNonces makes Nonces; nothing is sent before Open.
@@ -44,7 +45,7 @@ func NewNonces(c NoncesConfig) *Nonces {
 	if c.Timeout <= 0 {
 		c.Timeout = nonceTimeout
 	}
-	n := &Nonces{replicas: c.Replicas}
+	n := &Nonces{replicas: c.Replicas, life: c.Life}
 	n.nc, n.timeout, n.budget, n.log = c.Conn, c.Timeout, c.Budget, c.Logger
 	n.setDefaults()
 	return n
@@ -55,6 +56,9 @@ func NewNonces(c NoncesConfig) *Nonces {
 func (n *Nonces) Open(ctx context.Context) error {
 	if err := checkReplicas(n.replicas, 0); err != nil {
 		return err
+	}
+	if n.life < time.Second {
+		return core.Errorf(core.KindInvalid, "a nonce cannot be remembered for %s", n.life)
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.budget)
 	defer cancel()
@@ -140,7 +144,7 @@ func (n *Nonces) createOnce(ctx context.Context, m message) error {
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
 	msg := m.encode(NoncesBucket)
-	msg.Header.Set(hdrTTL, strconv.Itoa(int(nonceLife/time.Second)))
+	msg.Header.Set(hdrTTL, strconv.Itoa(int(n.life/time.Second)))
 	reply, err := n.send(ctx, msg)
 	if err != nil {
 		return err

@@ -11,11 +11,12 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/auth"
 )
 
 func (t tenant) nonces(tb testing.TB, i int) *Nonces {
 	tb.Helper()
-	n := NewNonces(NoncesConfig{Conn: t.conn(tb, i), Replicas: min(3, len(t.nodes)), Timeout: 5 * time.Second, Budget: 30 * time.Second})
+	n := NewNonces(NoncesConfig{Conn: t.conn(tb, i), Replicas: min(3, len(t.nodes)), Life: auth.NonceLife, Timeout: 5 * time.Second, Budget: 30 * time.Second})
 	mustDo(tb, n.Open(tb.Context()))
 	tb.Cleanup(func() { _ = n.Close() })
 	return n
@@ -106,7 +107,7 @@ func TestNonceAfterSilenceIsUnknown(t *testing.T) {
 	t.Parallel()
 	on := onSingle(t)
 	nc := on.conn(t, 0)
-	n := NewNonces(NoncesConfig{Conn: nc, Replicas: 1, Timeout: 3 * time.Second})
+	n := NewNonces(NoncesConfig{Conn: nc, Replicas: 1, Life: auth.NonceLife, Timeout: 3 * time.Second})
 	// In the stream's place: silence first, then "it is there".
 	var tries atomic.Int32
 	_, err := nc.Subscribe("$KV."+NoncesBucket+".>", func(m *nats.Msg) {

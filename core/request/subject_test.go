@@ -1,24 +1,23 @@
-package admin_test
+package request
 
 import (
 	"strings"
 	"testing"
-
-	"unibus/core/admin"
 )
 
 // FuzzCallerOf: whoever a subject is said to be from stands in it as one token
 // behind the prefix; nothing else is ever taken for a caller.
 func FuzzCallerOf(f *testing.F) {
-	for _, s := range []string{"", admin.Prefix, admin.Prefix + "U", admin.Prefix + "U.any.status", admin.Prefix + ".any.status", "x." + admin.Prefix + "U.any.status"} {
+	const prefix = "unibus.admin.v1."
+	for _, s := range []string{"", prefix, prefix + "U", prefix + "U.any.status", prefix + ".any.status", "x." + prefix + "U.any.status"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, subject string) {
-		caller := admin.CallerOf(subject)
+		caller := CallerOf(prefix, subject)
 		if caller == "" {
 			return
 		}
-		if strings.Contains(caller, ".") || !strings.HasPrefix(subject, admin.Prefix+caller+".") {
+		if strings.Contains(caller, ".") || !strings.HasPrefix(subject, prefix+caller+".") {
 			t.Errorf("%q is taken to be from %q", subject, caller)
 		}
 	})

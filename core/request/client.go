@@ -1,0 +1,116 @@
+package request
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+	"unibus/core/auth"
+	"unibus/core/binding"
+)
+
+// ClientConfig is what a Client needs. Conn and Identity are required.
+type ClientConfig struct {
+	Conn       *nats.Conn
+	Identity   auth.Signer      // the one that Conn was made with
+	ClusterKey string           // the public key that the cluster must prove; "" takes the one that it proves first
+	Now        func() time.Time // the clock that requests are signed by; nil: time.Now
+	// Request sends a message and waits for the answer; nil: Conn does.
+	Request func(ctx context.Context, msg *nats.Msg) (*nats.Msg, error)
+}
+
+// Client sends requests over one connection. Safe for use by several goroutines.
+type Client struct {
+	cfg  ClientConfig
+	bind *binding.Binding
+}
+
+// Message is a request that is to be sent.
+type Message struct {
+	Subject string
+	Body    []byte
+	Signed  bool
+	// Prove has the cluster prove its key, and is called where it has not in the
+	// present session. nil: the message is sent without, as the question for the proof is.
+	Prove func(ctx context.Context) error
+}
+
+// NewClient does no I/O.
+func NewClient(cfg ClientConfig) *Client {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Request == nil {
+		cfg.Request = cfg.Conn.RequestMsgWithContext
+	}
+	return &Client{cfg: cfg, bind: binding.New(cfg.Conn, cfg.Identity, cfg.ClusterKey)}
+}
+
+// Identify has the cluster prove its key over this connection: see binding.Binding.Prove.
+func (c *Client) Identify(ctx context.Context, ask func(context.Context, binding.Request) (binding.Proof, error)) error {
+	return c.bind.Prove(ctx, ask)
+}
+
+// Proven says whether the cluster proved its key in the present session.
+func (c *Client) Proven() bool { return c.bind.Proven() }
+
+// ClusterKey is the cluster's public key: the pinned one, or the one that was proven; "" before.
+func (c *Client) ClusterKey() string { return c.bind.Key() }
+
+// Send sends a message and returns the answer. Nothing is sent before the cluster
+// has proven its key, and no answer counts that came in another session.
+func (c *Client) Send(ctx context.Context, m Message) (*nats.Msg, error) {
+	if most := c.cfg.Conn.MaxPayload(); most > 0 && int64(len(m.Body)) > most {
+		return nil, TooLarge("the request", len(m.Body), int(most))
+	}
+	return c.bind.Within(func() (*nats.Msg, error) {
+		msg := nats.NewMsg(m.Subject)
+		msg.Data = m.Body
+		if m.Prove != nil && !c.bind.Proven() {
+			if err := m.Prove(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if m.Signed {
+			if err := c.bind.Sign(msg, c.cfg.Now()); err != nil {
+				return nil, err
+			}
+		}
+		return c.cfg.Request(ctx, msg)
+	})
+}
+
+// TooLarge says that something has more bytes than it may have.
+func TooLarge(what string, n, most int) *core.Error {
+	return core.Errorf(core.KindInvalid, "%s has %d bytes, and may have %d", what, n, most)
+}
+
+// Unanswered says in words why a request for a verb has no answer. After one that
+// acts, the words say whether it may have taken effect.
+func Unanswered(verb string, acts bool, err error) error {
+	var e *core.Error
+	switch {
+	case errors.As(err, new(*core.Error)):
+		return err // it was not sent
+	case errors.Is(err, nats.ErrNoResponders):
+		return core.Errorf(core.KindUnavailable, "no node that can be reached serves the control plane; %s was not done", verb).
+			WithNext("`unibus-tui status` says why; try again")
+	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed):
+		return core.Errorf(core.KindUnavailable, "the connection is down: %s was not sent", verb).
+			WithNext("see that unibusd runs on the nodes; try again once the connection is back")
+	case errors.Is(err, nats.ErrMaxPayload):
+		return core.Errorf(core.KindInvalid, "the request %s is too large for a message", verb).WithNext("send it in parts")
+	case errors.Is(err, nats.ErrConnectionReconnecting):
+		e = core.Errorf(core.KindUnavailable, "the answer to %s was dropped: the connection was renewed, and the new server had proven nothing", verb)
+	default:
+		e = core.Errorf(core.KindUnavailable, "no answer to %s in time", verb)
+		e.Err = err
+	}
+	if acts {
+		return e.WithNext("whether it took effect is not known: look before you try again")
+	}
+	return e.WithNext("ask again")
+}
