@@ -13,16 +13,16 @@ import (
 	"unibus/core/request"
 )
 
-// Guard checks signed requests; *auth.Replay is one.
-type Guard interface {
+// guard checks signed requests; *auth.Replay is one.
+type guard interface {
 	// Check is for what only reads: signed for this cluster and connection, lately.
 	Check(key, subject string, headers map[string][]string, body []byte) error
 	// Admit is for what changes something: the same, and let through once.
 	Admit(ctx context.Context, key, subject string, headers map[string][]string, body []byte, restores bool) error
 }
 
-// Auditor records what operators do; *audit.Log is one.
-type Auditor interface {
+// auditor records what operators do; *audit.Log is one.
+type auditor interface {
 	Begin(ctx context.Context, in audit.Intent) (audit.Action, error)
 	End(ctx context.Context, a audit.Action, result error)
 	Page(ctx context.Context, q audit.Query) (audit.Page, error)
@@ -46,7 +46,7 @@ func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbF
 		if err := s.cfg.Guard.Admit(ctx, op.Key, c.Subject, c.Headers, body, rule.Restores); err != nil {
 			s.cfg.Log.Warn("a request was not let through", "verb", verb, "by", op.Name, "reason", err)
 			if core.KindOf(err) == core.KindRefused {
-				s.cfg.Eyes.Note(cluster.Note, op.Name, fmt.Sprintf("%s was refused by %s: %v", verb, s.cfg.Node, err))
+				s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("%s was refused by %s: %v", verb, s.cfg.Node, err))
 			}
 			return nil, err
 		}

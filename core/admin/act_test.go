@@ -18,9 +18,9 @@ import (
 	"unibus/core/request"
 )
 
-// steps is a Guard and an Auditor that write down what happens in which order.
+// steps is a guard and an auditor that write down what happens in which order.
 type steps struct {
-	Eyes
+	clusterViewer
 	done          []string
 	admit, intent error
 }
@@ -64,8 +64,8 @@ func TestAuditIntentBeforeOutcome(t *testing.T) {
 		"nobody knows": {admit: core.Errorf(core.KindUnavailable, "no quorum"), want: []string{admitted}},
 	} {
 		st := &steps{admit: c.admit, intent: c.intent}
-		s := NewService(ServiceConfig{Guard: st, Audit: st, Eyes: st, Log: slog.New(slog.DiscardHandler)})
-		f := s.acting(VerbUserRevoke, Rules()[VerbUserRevoke], func(context.Context, core.Operator, []byte) (any, error) {
+		s := NewService(ServiceConfig{Guard: st, Audit: st, Cluster: st, Log: slog.New(slog.DiscardHandler)})
+		f := s.acting(verbUserRevoke, Rules()[verbUserRevoke], func(context.Context, core.Operator, []byte) (any, error) {
 			st.add("done")
 			return "x", c.result
 		}, request.Call{Subject: "sub"})
@@ -83,7 +83,7 @@ func TestAuditIntentBeforeOutcome(t *testing.T) {
 func TestEveryVerbHasARule(t *testing.T) {
 	t.Parallel()
 	rules := Rules()
-	s := &Service{cfg: ServiceConfig{Mover: movers{}}}
+	s := &Service{cfg: ServiceConfig{Migrator: movers{}}}
 	if d := cmp.Diff(slices.Sorted(maps.Keys(s.verbs())), slices.Sorted(maps.Keys(rules))); d != "" {
 		t.Errorf("answered and ruled:\n%s", d)
 	}
@@ -106,10 +106,10 @@ func TestEveryVerbHasARule(t *testing.T) {
 		}
 	}
 	slices.Sort(restores)
-	if d := cmp.Diff([]Verb{VerbMigratePause, VerbOperatorRemove, VerbStepDown, VerbUserRevoke}, restores); d != "" {
+	if d := cmp.Diff([]Verb{verbMigratePause, verbOperatorRemove, verbStepDown, verbUserRevoke}, restores); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]Verb{VerbBackupPart}, parts); d != "" { // what is neither signed nor recorded changes nothing
+	if d := cmp.Diff([]Verb{verbBackupPart}, parts); d != "" { // what is neither signed nor recorded changes nothing
 		t.Error(d)
 	}
 }
@@ -136,7 +136,7 @@ func TestWhatAViewerMayAsk(t *testing.T) {
 	}
 }
 
-type movers struct{ Mover }
+type movers struct{ migrator }
 
 // TestSummarySaysNoSecrets: only fields that are known to be none, and never more than a line.
 func TestSummarySaysNoSecrets(t *testing.T) {

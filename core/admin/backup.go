@@ -29,7 +29,7 @@ func (s *Service) backup(ctx context.Context, op core.Operator, req backupReques
 	if err != nil {
 		return nil, err
 	}
-	s.cfg.Eyes.Note(cluster.Note, op.Name, fmt.Sprintf("took a backup of the control plane from %s (%d bytes)", s.cfg.Node, b.Bytes))
+	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("took a backup of the control plane from %s (%d bytes)", s.cfg.Node, b.Bytes))
 	return b, nil
 }
 
@@ -63,10 +63,10 @@ func servingNode(v cluster.View) (string, error) {
 // BackupCreate has a node make a backup, which may take minutes. The token is the
 // caller's own, and names the backup.
 func (c *Client) BackupCreate(ctx context.Context, node, token string) (core.Backup, error) {
-	return call[core.Backup](ctx, c, TargetNode(node), VerbBackup, backupRequest{Token: token})
+	return call[core.Backup](ctx, c, TargetNode(node), verbBackup, backupRequest{Token: token})
 }
 
 // BackupPart asks the node that made it. KindNotFound where it has forgotten it.
 func (c *Client) BackupPart(ctx context.Context, node string, req core.BackupPartRequest) (core.BackupPart, error) {
-	return call[core.BackupPart](ctx, c, TargetNode(node), VerbBackupPart, req)
+	return call[core.BackupPart](ctx, c, TargetNode(node), verbBackupPart, req)
 }

@@ -286,29 +286,29 @@ func callError(v Verb, t Target, err error) error {
 
 // Status is what the node the client is connected to sees of the cluster.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	return call[Status](ctx, c, TargetAny, VerbStatus, nil)
+	return call[Status](ctx, c, TargetAny, verbStatus, nil)
 }
 
 // Events are what the answering node recorded.
 func (c *Client) Events(ctx context.Context, req EventsRequest) (Events, error) {
-	return call[Events](ctx, c, TargetAny, VerbEvents, req)
+	return call[Events](ctx, c, TargetAny, verbEvents, req)
 }
 
 // Flags compares declared with active settings, node by node.
 func (c *Client) Flags(ctx context.Context) (Flags, error) {
-	return call[Flags](ctx, c, TargetAny, VerbFlags, nil)
+	return call[Flags](ctx, c, TargetAny, verbFlags, nil)
 }
 
 // Audit is one page of what operators did, newest first. KindUnavailable where
 // the cluster's audit has no leader.
 func (c *Client) Audit(ctx context.Context, req AuditRequest) (Audit, error) {
-	return call[Audit](ctx, c, TargetAny, VerbAudit, req)
+	return call[Audit](ctx, c, TargetAny, verbAudit, req)
 }
 
 // Users are all users, fetched page by page.
 func (c *Client) Users(ctx context.Context) ([]core.User, error) {
 	return request.All(func(after string) ([]core.User, string, error) {
-		got, err := call[Users](ctx, c, TargetAny, VerbUsers, request.Page{After: after})
+		got, err := call[usersPage](ctx, c, TargetAny, verbUsers, request.Page{After: after})
 		return got.Users, got.Next, err
 	})
 }
@@ -316,53 +316,53 @@ func (c *Client) Users(ctx context.Context) ([]core.User, error) {
 // Rooms are all rooms, fetched page by page.
 func (c *Client) Rooms(ctx context.Context) ([]RoomSummary, error) {
 	return request.All(func(after string) ([]RoomSummary, string, error) {
-		got, err := call[Rooms](ctx, c, TargetAny, VerbRooms, request.Page{After: after})
+		got, err := call[roomsPage](ctx, c, TargetAny, verbRooms, request.Page{After: after})
 		return got.Rooms, got.Next, err
 	})
 }
 
 // UserGet returns one user. KindNotFound.
 func (c *Client) UserGet(ctx context.Context, id string) (core.User, error) {
-	return call[core.User](ctx, c, TargetAny, VerbUserGet, UserRequest{ID: id})
+	return call[core.User](ctx, c, TargetAny, verbUserGet, userRequest{ID: id})
 }
 
 // UserAdd adds a user of an id, a name and a role. KindExists.
 func (c *Client) UserAdd(ctx context.Context, u core.User) (core.User, error) {
-	return call[core.User](ctx, c, TargetAny, VerbUserAdd, u)
+	return call[core.User](ctx, c, TargetAny, verbUserAdd, u)
 }
 
 // UserRevoke denies a user from now on. KindNotFound.
 func (c *Client) UserRevoke(ctx context.Context, id string) (core.User, error) {
-	return call[core.User](ctx, c, TargetAny, VerbUserRevoke, UserRequest{ID: id})
+	return call[core.User](ctx, c, TargetAny, verbUserRevoke, userRequest{ID: id})
 }
 
 // Revoke is UserRevoke with what became of the user's sessions and rooms. KindNotFound.
 func (c *Client) Revoke(ctx context.Context, id string) (Revoked, error) {
-	return call[Revoked](ctx, c, TargetAny, VerbUserRevoke, UserRequest{ID: id})
+	return call[Revoked](ctx, c, TargetAny, verbUserRevoke, userRequest{ID: id})
 }
 
 // OperatorRemove has every node refuse an operator's key from now on. KindNotFound,
 // and KindRefused for oneself and for the last admin.
 func (c *Client) OperatorRemove(ctx context.Context, key string) (OperatorRemoved, error) {
-	return call[OperatorRemoved](ctx, c, TargetAny, VerbOperatorRemove, OperatorRequest{ID: key})
+	return call[OperatorRemoved](ctx, c, TargetAny, verbOperatorRemove, operatorRequest{ID: key})
 }
 
 // Rollout says whether enforce can be turned on everywhere, and whom it would deny.
 func (c *Client) Rollout(ctx context.Context) (Rollout, error) {
-	return call[Rollout](ctx, c, TargetAny, VerbRollout, nil)
+	return call[Rollout](ctx, c, TargetAny, verbRollout, nil)
 }
 
 // UserActivate admits a revoked user again. KindNotFound.
 func (c *Client) UserActivate(ctx context.Context, id string) (core.User, error) {
-	return call[core.User](ctx, c, TargetAny, VerbUserActivate, UserRequest{ID: id})
+	return call[core.User](ctx, c, TargetAny, verbUserActivate, userRequest{ID: id})
 }
 
 // BucketScale raises every bucket of the control plane to a number of replicas.
 func (c *Client) BucketScale(ctx context.Context, replicas int) (Done, error) {
-	return call[Done](ctx, c, TargetAny, VerbBucketScale, ScaleRequest{Replicas: replicas})
+	return call[Done](ctx, c, TargetAny, verbBucketScale, ScaleRequest{Replicas: replicas})
 }
 
 // StepDown asks the leader of "meta" or of a bucket to hand over, to a node or to anybody ("").
 func (c *Client) StepDown(ctx context.Context, group, to string) (Done, error) {
-	return call[Done](ctx, c, TargetAny, VerbStepDown, StepDownRequest{Group: group, To: to})
+	return call[Done](ctx, c, TargetAny, verbStepDown, stepDownRequest{Group: group, To: to})
 }

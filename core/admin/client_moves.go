@@ -30,17 +30,17 @@ func (c *Client) Migration(ctx context.Context) (migrate.Status, error) {
 	looked := c.looked
 	c.mu.Unlock()
 	if looked != "" {
-		st, err := call[migrate.Status](ctx, c, TargetNode(looked), VerbMigration, nil)
+		st, err := call[migrate.Status](ctx, c, TargetNode(looked), verbMigration, nil)
 		if core.KindOf(err) != core.KindUnavailable {
 			return st, err
 		}
 	}
-	return call[migrate.Status](ctx, c, TargetAny, VerbMigration, nil)
+	return call[migrate.Status](ctx, c, TargetAny, verbMigration, nil)
 }
 
 // MigrateStart starts a move at the node whose database it is, or joins the one that is running.
 func (c *Client) MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error) {
-	st, err := c.steer(ctx, node, VerbMigrateStart, o)
+	st, err := c.steer(ctx, node, verbMigrateStart, o)
 	if err == nil {
 		c.mu.Lock()
 		c.looked = ""
@@ -54,35 +54,35 @@ func (c *Client) MigrateStart(ctx context.Context, node string, o migrate.Option
 
 // MigratePause holds the copy between two batches.
 func (c *Client) MigratePause(ctx context.Context, node string) (migrate.Status, error) {
-	return c.steer(ctx, node, VerbMigratePause, nil)
+	return c.steer(ctx, node, verbMigratePause, nil)
 }
 
 // MigrateResume lets a held copy go on.
 func (c *Client) MigrateResume(ctx context.Context, node string) (migrate.Status, error) {
-	return c.steer(ctx, node, VerbMigrateResume, nil)
+	return c.steer(ctx, node, verbMigrateResume, nil)
 }
 
 // MigrateAbort restores what was, before cutover. KindRefused after it.
 func (c *Client) MigrateAbort(ctx context.Context, node string) (migrate.Status, error) {
-	return c.steer(ctx, node, VerbMigrateAbort, nil)
+	return c.steer(ctx, node, verbMigrateAbort, nil)
 }
 
 // MigrateCutover fences the source and moves the authority. KindRefused before every bucket was verified.
 func (c *Client) MigrateCutover(ctx context.Context, node string) (migrate.Status, error) {
-	return c.steer(ctx, node, VerbMigrateCutover, nil)
+	return c.steer(ctx, node, verbMigrateCutover, nil)
 }
 
 // MigrateFinish ends the soak: the SQLite file is kept, read-only.
 func (c *Client) MigrateFinish(ctx context.Context, node string) (migrate.Status, error) {
-	return c.steer(ctx, node, VerbMigrateFinish, nil)
+	return c.steer(ctx, node, verbMigrateFinish, nil)
 }
 
 // MigrateLimit sets how many rows a second the copy writes at the most; 0 takes the limit away.
 func (c *Client) MigrateLimit(ctx context.Context, node string, rate int) (migrate.Status, error) {
-	return c.steer(ctx, node, VerbMigrateLimit, LimitRequest{Rate: rate})
+	return c.steer(ctx, node, verbMigrateLimit, limitRequest{Rate: rate})
 }
 
 // MigrateRollback brings the control plane back to a new SQLite file. KindRefused but in soak.
 func (c *Client) MigrateRollback(ctx context.Context, node string) (migrate.Status, error) {
-	return c.steer(ctx, node, VerbMigrateRollback, nil)
+	return c.steer(ctx, node, verbMigrateRollback, nil)
 }

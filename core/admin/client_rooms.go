@@ -5,7 +5,7 @@ import "context"
 // RoomPage returns a room with a page of its members, the first with the room's
 // key health. KindNotFound.
 func (c *Client) RoomPage(ctx context.Context, req RoomRequest) (RoomDetail, error) {
-	return call[RoomDetail](ctx, c, TargetAny, VerbRoomGet, req)
+	return call[RoomDetail](ctx, c, TargetAny, verbRoomGet, req)
 }
 
 // RoomGet returns a room with all its members, fetched page by page, and its key health. KindNotFound.
@@ -30,5 +30,5 @@ func (d RoomDetail) With(next RoomDetail) RoomDetail {
 // RoomRekey asks a member of a room for a new key. KindRefused where none is
 // needed or nobody is there to make one.
 func (c *Client) RoomRekey(ctx context.Context, req RekeyRequest) (Asked, error) {
-	return call[Asked](ctx, c, TargetAny, VerbRoomRekey, req)
+	return call[Asked](ctx, c, TargetAny, verbRoomRekey, req)
 }

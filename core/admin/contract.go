@@ -17,45 +17,45 @@ type Verb string
 
 // The verbs. Their request and reply types stand beside them; "-" is no payload.
 const (
-	VerbIdentify  Verb = "identify"  // binding.Request → binding.Proof: the node proves that it belongs to the cluster
-	VerbStatus    Verb = "status"    // - → Status
-	VerbEvents    Verb = "events"    // EventsRequest → Events
-	VerbFlags     Verb = "flags"     // - → Flags
-	VerbRollout   Verb = "rollout"   // - → Rollout
-	VerbMigration Verb = "migration" // - → migrate.Status
-	VerbAudit     Verb = "audit"     // AuditRequest → Audit
+	verbIdentify  Verb = "identify"  // binding.Request → binding.Proof: the node proves that it belongs to the cluster
+	verbStatus    Verb = "status"    // - → Status
+	verbEvents    Verb = "events"    // EventsRequest → Events
+	verbFlags     Verb = "flags"     // - → Flags
+	verbRollout   Verb = "rollout"   // - → Rollout
+	verbMigration Verb = "migration" // - → migrate.Status
+	verbAudit     Verb = "audit"     // AuditRequest → Audit
 
-	VerbUsers        Verb = "users"         // request.Page → Users
-	VerbUserGet      Verb = "user-get"      // UserRequest → core.User
-	VerbUserAdd      Verb = "user-add"      // core.User (id, name, role) → core.User
-	VerbUserRevoke   Verb = "user-revoke"   // UserRequest → Revoked
-	VerbUserActivate Verb = "user-activate" // UserRequest → core.User
-	VerbRooms        Verb = "rooms"         // request.Page → Rooms
-	VerbRoomGet      Verb = "room-get"      // RoomRequest → RoomDetail
-	VerbRoomRekey    Verb = "room-rekey"    // RekeyRequest → Asked: asks a member, who alone can
+	verbUsers        Verb = "users"         // request.Page → usersPage
+	verbUserGet      Verb = "user-get"      // userRequest → core.User
+	verbUserAdd      Verb = "user-add"      // core.User (id, name, role) → core.User
+	verbUserRevoke   Verb = "user-revoke"   // userRequest → Revoked
+	verbUserActivate Verb = "user-activate" // userRequest → core.User
+	verbRooms        Verb = "rooms"         // request.Page → roomsPage
+	verbRoomGet      Verb = "room-get"      // RoomRequest → RoomDetail
+	verbRoomRekey    Verb = "room-rekey"    // RekeyRequest → Asked: asks a member, who alone can
 
-	VerbOperatorRemove Verb = "operator-remove" // OperatorRequest → OperatorRemoved
+	verbOperatorRemove Verb = "operator-remove" // operatorRequest → OperatorRemoved
 
-	VerbBucketScale Verb = "bucket-scale" // ScaleRequest → Done
-	VerbStepDown    Verb = "step-down"    // StepDownRequest → Done
+	verbBucketScale Verb = "bucket-scale" // ScaleRequest → Done
+	verbStepDown    Verb = "step-down"    // stepDownRequest → Done
 
-	VerbMigrateStart   Verb = "migrate-start"   // migrate.Options → migrate.Status; to the source node
-	VerbMigratePause   Verb = "migrate-pause"   // - → migrate.Status; these too
-	VerbMigrateResume  Verb = "migrate-resume"  // - → migrate.Status
-	VerbMigrateAbort   Verb = "migrate-abort"   // - → migrate.Status
-	VerbMigrateCutover Verb = "migrate-cutover" // - → migrate.Status
-	VerbMigrateFinish  Verb = "migrate-finish"  // - → migrate.Status
+	verbMigrateStart   Verb = "migrate-start"   // migrate.Options → migrate.Status; to the source node
+	verbMigratePause   Verb = "migrate-pause"   // - → migrate.Status; these too
+	verbMigrateResume  Verb = "migrate-resume"  // - → migrate.Status
+	verbMigrateAbort   Verb = "migrate-abort"   // - → migrate.Status
+	verbMigrateCutover Verb = "migrate-cutover" // - → migrate.Status
+	verbMigrateFinish  Verb = "migrate-finish"  // - → migrate.Status
 
-	VerbMigrateLimit    Verb = "migrate-limit"    // LimitRequest → migrate.Status
-	VerbMigrateRollback Verb = "migrate-rollback" // - → migrate.Status
+	verbMigrateLimit    Verb = "migrate-limit"    // limitRequest → migrate.Status
+	verbMigrateRollback Verb = "migrate-rollback" // - → migrate.Status
 
-	VerbBackup     Verb = "backup"      // backupRequest → core.Backup
-	VerbBackupPart Verb = "backup-part" // core.BackupPartRequest → core.BackupPart; to the node that took it
+	verbBackup     Verb = "backup"      // backupRequest → core.Backup
+	verbBackupPart Verb = "backup-part" // core.BackupPartRequest → core.BackupPart; to the node that took it
 )
 
 // Rule says who may call a verb and who answers it. What needs the role admin
 // is an act, or a part of one: an act is let through once, and in the audit.
-// Every request but VerbIdentify is signed for the cluster and the connection.
+// Every request but verbIdentify is signed for the cluster and the connection.
 type Rule struct {
 	Role     core.OperatorRole // the least role that may call it
 	Store    bool              // true: only a node whose holder is filled answers
@@ -84,25 +84,21 @@ func Rules() map[Verb]Rule {
 	view, act := Rule{Role: core.OperatorViewer}, Rule{Role: core.OperatorAdmin}
 	viewStore, actStore := Rule{Role: core.OperatorViewer, Store: true}, Rule{Role: core.OperatorAdmin, Store: true}
 	return map[Verb]Rule{
-		VerbIdentify: view, VerbStatus: view, VerbEvents: view, VerbFlags: view, VerbRollout: view, VerbMigration: view, VerbAudit: view,
-		VerbUsers: viewStore, VerbUserGet: viewStore, VerbRooms: viewStore, VerbRoomGet: viewStore,
-		VerbUserAdd: actStore, VerbUserActivate: actStore, VerbRoomRekey: actStore,
-		VerbUserRevoke:     {Role: core.OperatorAdmin, Store: true, Restores: true}, // a node that serves SQLite can revoke by itself
-		VerbOperatorRemove: {Role: core.OperatorAdmin, Restores: true},              // it shuts somebody out, and needs no store
-		VerbBucketScale:    {Role: core.OperatorAdmin, Slow: true},
-		VerbStepDown:       {Role: core.OperatorAdmin, Restores: true},
-		VerbMigratePause:   {Role: core.OperatorAdmin, Restores: true},
-		VerbMigrateStart:   act, VerbMigrateResume: act,
-		VerbMigrateAbort:   {Role: core.OperatorAdmin, Slow: true}, // it takes every row out of KV
-		VerbMigrateCutover: act, VerbMigrateFinish: act, VerbMigrateLimit: act, VerbMigrateRollback: act,
-		VerbBackup:     {Role: core.OperatorAdmin, Store: true, Whole: true},
-		VerbBackupPart: {Role: core.OperatorAdmin, Part: true}, // goes on where the holder is empty by now: the file is whole
+		verbIdentify: view, verbStatus: view, verbEvents: view, verbFlags: view, verbRollout: view, verbMigration: view, verbAudit: view,
+		verbUsers: viewStore, verbUserGet: viewStore, verbRooms: viewStore, verbRoomGet: viewStore,
+		verbUserAdd: actStore, verbUserActivate: actStore, verbRoomRekey: actStore,
+		verbUserRevoke:     {Role: core.OperatorAdmin, Store: true, Restores: true}, // a node that serves SQLite can revoke by itself
+		verbOperatorRemove: {Role: core.OperatorAdmin, Restores: true},              // it shuts somebody out, and needs no store
+		verbBucketScale:    {Role: core.OperatorAdmin, Slow: true},
+		verbStepDown:       {Role: core.OperatorAdmin, Restores: true},
+		verbMigratePause:   {Role: core.OperatorAdmin, Restores: true},
+		verbMigrateStart:   act, verbMigrateResume: act,
+		verbMigrateAbort:   {Role: core.OperatorAdmin, Slow: true}, // it takes every row out of KV
+		verbMigrateCutover: act, verbMigrateFinish: act, verbMigrateLimit: act, verbMigrateRollback: act,
+		verbBackup:     {Role: core.OperatorAdmin, Store: true, Whole: true},
+		verbBackupPart: {Role: core.OperatorAdmin, Part: true}, // goes on where the holder is empty by now: the file is whole
 	}
 }
-
-// Prefix begins every subject of the protocol; the caller's nkey follows it,
-// then the target, then the verb. The server's allow-list ties the nkey to the connection.
-const Prefix = auth.AdminPrefix
 
 // Target says who answers: any node, or a named one.
 type Target string
@@ -115,7 +111,7 @@ func TargetNode(name string) Target { return Target("node." + name) }
 
 // Subject is where a request of caller for verb at target is sent.
 func Subject(caller string, t Target, v Verb) string {
-	return Prefix + caller + "." + string(t) + "." + string(v)
+	return auth.AdminPrefix + caller + "." + string(t) + "." + string(v)
 }
 
 // Status is a View and what it means.
@@ -170,19 +166,19 @@ type Flags struct {
 // PageSize is how many entries a page has at the most.
 const PageSize = request.PageSize
 
-// Users is one page of users, revoked ones included; Next is the next page's After, "" at the end.
-type Users struct {
+// usersPage is one page of users, revoked ones included; Next is the next page's After, "" at the end.
+type usersPage struct {
 	Users []core.User `json:"users"`
 	Next  string      `json:"next_page,omitempty"`
 }
 
-// UserRequest names a user.
-type UserRequest struct {
+// userRequest names a user.
+type userRequest struct {
 	ID string `json:"id"`
 }
 
-// OperatorRequest names an operator by key.
-type OperatorRequest struct {
+// operatorRequest names an operator by key.
+type operatorRequest struct {
 	ID string `json:"id"`
 }
 
@@ -258,8 +254,8 @@ type RoomSummary struct {
 	Keys    *KeyHealth `json:"keys,omitempty"` // nil: not known
 }
 
-// Rooms is one page of rooms.
-type Rooms struct {
+// roomsPage is one page of rooms.
+type roomsPage struct {
 	Rooms []RoomSummary `json:"rooms"`
 	Next  string        `json:"next_page,omitempty"`
 }
@@ -295,13 +291,13 @@ type ScaleRequest struct {
 	Replicas int `json:"replicas"`
 }
 
-// LimitRequest sets how many rows a second a copy writes at the most; 0: no limit.
-type LimitRequest struct {
+// limitRequest sets how many rows a second a copy writes at the most; 0: no limit.
+type limitRequest struct {
 	Rate int `json:"rate"`
 }
 
-// StepDownRequest asks the leader of a group to hand over: "meta" or a bucket's name, to a node or to anybody ("").
-type StepDownRequest struct {
+// stepDownRequest asks the leader of a group to hand over: "meta" or a bucket's name, to a node or to anybody ("").
+type stepDownRequest struct {
 	Group string `json:"group"`
 	To    string `json:"to,omitempty"`
 }

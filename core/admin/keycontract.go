@@ -36,7 +36,7 @@ type RoomPerson struct {
 	Nodes  []string        `json:"nodes,omitempty"` // where they have the room open now: a session that is told of what happens in it
 }
 
-// RoomKeys is the whole of a room's key health. The lists are cut at PeopleShown.
+// RoomKeys is the whole of a room's key health. The lists are cut at peopleShown.
 type RoomKeys struct {
 	KeyHealth
 	Lack     []RoomPerson `json:"without_key"`   // active members without a box
@@ -48,8 +48,8 @@ type RoomKeys struct {
 	Why      *core.Error  `json:"why,omitempty"` // why nobody can be asked to rekey now
 }
 
-// PeopleShown is how many people each list of RoomKeys has at the most.
-const PeopleShown = 100
+// peopleShown is how many people each list of RoomKeys has at the most.
+const peopleShown = 100
 
 // Present says who has a room open at a node. To be connected is not enough: who
 // is not told of what happens in the room cannot be asked anything.

@@ -10,7 +10,7 @@ import (
 
 // operatorRemove has every node refuse a key. It needs no store and no quorum:
 // operators are in the nodes' own files.
-func (s *Service) operatorRemove(ctx context.Context, op core.Operator, req OperatorRequest) (any, error) {
+func (s *Service) operatorRemove(ctx context.Context, op core.Operator, req operatorRequest) (any, error) {
 	key, err := core.ParseUserID(req.ID)
 	if err != nil {
 		return nil, err
@@ -23,6 +23,6 @@ func (s *Service) operatorRemove(ctx context.Context, op core.Operator, req Oper
 	if err != nil {
 		return nil, err
 	}
-	s.cfg.Eyes.Note(cluster.Note, op.Name, fmt.Sprintf("removed the operator %s (%s): %s", out.Name, key.Short(), EndedText(out.Nodes)))
+	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("removed the operator %s (%s): %s", out.Name, key.Short(), endedText(out.Nodes)))
 	return out, nil
 }

@@ -89,8 +89,8 @@ func answerAs(t *testing.T, srv *server.Server, caller string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(service.Close)
-	_, err = service.Subscribe(Prefix+caller+".>", func(msg *nats.Msg) {
-		if msg.Subject != Subject(caller, TargetAny, VerbIdentify) && msg.Subject != Subject(caller, TargetNode("n1"), VerbIdentify) {
+	_, err = service.Subscribe(auth.AdminPrefix+caller+".>", func(msg *nats.Msg) {
+		if msg.Subject != Subject(caller, TargetAny, verbIdentify) && msg.Subject != Subject(caller, TargetNode("n1"), verbIdentify) {
 			_ = msg.Respond([]byte("{}"))
 			return
 		}

@@ -86,7 +86,7 @@ func (s *Service) roomRekey(ctx context.Context, op core.Operator, req RekeyRequ
 	if err := s.cfg.Bus.Ask(id, o.Room.Epoch, p.User); err != nil {
 		return nil, err
 	}
-	s.cfg.Eyes.Note(cluster.Note, op.Name, fmt.Sprintf("asked %s for a new key of the room %s", p.User.Short(), id))
+	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("asked %s for a new key of the room %s", p.User.Short(), id))
 	return Asked{Room: id, Epoch: o.Room.Epoch, User: p.User, Name: p.Name, Nodes: p.Nodes, At: s.cfg.Now()}, nil
 }
 

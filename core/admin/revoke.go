@@ -14,7 +14,7 @@ import (
 
 // userRevoke denies the user first, and only then ends sessions: clients come
 // back at once. What it cannot find out afterwards does not undo the revocation.
-func (s *Service) userRevoke(ctx context.Context, op core.Operator, req UserRequest) (any, error) {
+func (s *Service) userRevoke(ctx context.Context, op core.Operator, req userRequest) (any, error) {
 	st, id, err := s.storeAndUser(req.ID)
 	if err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func (s *Service) userRevoke(ctx context.Context, op core.Operator, req UserRequ
 	if err != nil {
 		out.Note = "which rooms need a new key is not known: " + err.Error()
 	}
-	s.cfg.Eyes.Note(cluster.Note, op.Name, fmt.Sprintf("revoked %s: %s", id.Short(), EndedText(out.Nodes)))
+	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("revoked %s: %s", id.Short(), endedText(out.Nodes)))
 	return out, nil
 }
 
@@ -77,8 +77,8 @@ func needNewKey(ctx context.Context, st core.Store, id core.UserID) ([]core.Room
 	return found, first
 }
 
-// EndedText says in a line what became of a revoked user's sessions.
-func EndedText(nodes map[string]Ended) string {
+// endedText says in a line what became of a revoked user's sessions.
+func endedText(nodes map[string]Ended) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(nodes)) {
 		switch e := nodes[name]; {

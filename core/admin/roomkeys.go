@@ -9,8 +9,8 @@ import (
 	"unibus/core/request"
 )
 
-// Bus is what the node sees and says in rooms.
-type Bus interface {
+// roomBus is what the node sees and says in rooms.
+type roomBus interface {
 	// Present says who has a room open, of every configured node by name.
 	// It takes well under a second: a node that is silent is unknown.
 	Present(ctx context.Context, room core.RoomID) map[string]Present
@@ -78,7 +78,7 @@ func (o opened) person(id core.UserID) RoomPerson {
 
 func (o opened) people(ids []core.UserID) []RoomPerson {
 	out := []RoomPerson{}
-	for _, id := range ids[:min(len(ids), PeopleShown)] {
+	for _, id := range ids[:min(len(ids), peopleShown)] {
 		out = append(out, o.person(id))
 	}
 	return out
@@ -111,7 +111,7 @@ func (s *Service) openNamed(ctx context.Context, room string) (core.Store, opene
 	if err != nil {
 		return nil, opened{}, err
 	}
-	st, err := s.cfg.Holder.Store()
+	st, err := s.cfg.Store.Store()
 	if err != nil {
 		return nil, opened{}, err
 	}
@@ -164,7 +164,7 @@ func (s *Service) keysOf(ctx context.Context, st core.Store, o opened) (*RoomKey
 			out.Online++
 		}
 	}
-	out.Can = can[:min(len(can), PeopleShown)]
+	out.Can = can[:min(len(can), peopleShown)]
 	out.Why = refusal(o, out, can)
 	return &out, nil
 }

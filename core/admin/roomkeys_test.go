@@ -41,7 +41,7 @@ func (b *bus) UserChanged(_ context.Context, _ core.Store, u core.User) {
 	b.said = append(b.said, string(u.Status)+" "+string(u.ID))
 }
 
-type quiet struct{ Eyes }
+type quiet struct{ clusterViewer }
 
 func (quiet) Note(cluster.Level, string, string) {}
 
@@ -67,7 +67,7 @@ func newKeyWorld(t *testing.T, st core.Store) *keyWorld {
 	holder := &core.StoreHandle{}
 	holder.Publish(st)
 	w.Service = NewService(ServiceConfig{
-		Node: "n1", Holder: holder, Eyes: quiet{}, Bus: w.bus, Log: slog.New(slog.DiscardHandler),
+		Node: "n1", Store: holder, Cluster: quiet{}, Bus: w.bus, Log: slog.New(slog.DiscardHandler),
 		Now: func() core.Millis { return 1 },
 	})
 	t.Cleanup(func() { _ = w.Close() })
@@ -145,7 +145,7 @@ func (w *keyWorld) listed(t *testing.T) map[core.RoomID]KeyHealth {
 	out, err := w.rooms(t.Context(), core.Operator{}, request.Page{})
 	must(t, err)
 	all := map[core.RoomID]KeyHealth{}
-	for _, r := range out.(Rooms).Rooms {
+	for _, r := range out.(roomsPage).Rooms {
 		if r.Keys == nil {
 			t.Errorf("%s has no health", r.ID)
 			continue
@@ -183,7 +183,7 @@ func TestNoteOfMovedRooms(t *testing.T) {
 		if note := w.rekeyNote(); note == nil || !strings.Contains(note.Text, "in 2 rooms:") || !strings.Contains(note.Next, "in 1 room whose keys were moved") {
 			t.Errorf("with one: %+v", note)
 		}
-		if note := (&survey{rekey: 2, moved: 2}).note(); strings.Contains(note.Next, "but in") || !strings.Contains(note.Next, "keys were moved") {
+		if note := (&keyHealthSnapshot{rekey: 2, moved: 2}).note(); strings.Contains(note.Next, "but in") || !strings.Contains(note.Next, "keys were moved") {
 			t.Errorf("of moved ones alone: %+v", note)
 		}
 	})
@@ -247,7 +247,7 @@ func TestKeyHealth(t *testing.T) {
 			t.Errorf("who lacks the key: %s", got)
 		}
 
-		// The next epoch heals it, and the list does not wait for its next survey.
+		// The next epoch heals it, and the list does not wait for its next keyHealthSnapshot.
 		_, err = w.store.Rekey(ctx, "removed", 1, []core.SealedKey{{Room: "removed", User: w.people[0].ID, Box: []byte("b"), Created: 900}})
 		must(t, err)
 		if got := w.listed(t)["removed"]; got != (KeyHealth{State: KeysMissing, Since: 900, Unkeyed: 2}) {
@@ -431,7 +431,7 @@ func TestManyMembersComeInPages(t *testing.T) {
 		t.Errorf("%d members, %d with a box, in %d pages", len(got), boxed, pages+1)
 	}
 	h := healthOf(o.RoomKeys, o.active)
-	if h != (KeyHealth{State: KeysMissing, Unkeyed: n / 2}) || len(o.people(o.Unkeyed(o.active))) != PeopleShown {
+	if h != (KeyHealth{State: KeysMissing, Unkeyed: n / 2}) || len(o.people(o.Unkeyed(o.active))) != peopleShown {
 		t.Errorf("%+v", h)
 	}
 }
@@ -440,7 +440,7 @@ func TestManyMembersComeInPages(t *testing.T) {
 func TestOneSurveyServesAll(t *testing.T) {
 	t.Parallel()
 	st := &countedStore{}
-	var k keyring
+	var k keyHealthCache
 	for range 5 {
 		rooms := []RoomSummary{{Room: core.Room{ID: "r", Encrypted: true, State: core.RoomActive}}}
 		must(t, k.fill(t.Context(), st, rooms))
@@ -453,7 +453,7 @@ func TestOneSurveyServesAll(t *testing.T) {
 	}
 	k.last.Load().took = time.Minute
 	if v, err := k.look(t.Context(), st, 0); err != nil || v.store != core.Store(st) || st.surveys != 1 {
-		t.Errorf("an expensive survey was taken again at once: %d, %v", st.surveys, err)
+		t.Errorf("an expensive snapshot was taken again at once: %d, %v", st.surveys, err)
 	}
 	k.last.Load().took = 0
 	if v, err := k.look(t.Context(), &countedStore{}, time.Hour); err != nil || v.store == core.Store(st) {

@@ -9,33 +9,34 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/auth"
 	"unibus/core/cluster"
 	"unibus/core/migrate"
 	"unibus/core/request"
 )
 
-// Holder publishes the store; *core.StoreHandle is one.
-type Holder interface {
+// storeHandle publishes the store in force; *core.StoreHandle is one.
+type storeHandle interface {
 	Store() (core.Store, error)
 	Watch(func(full bool))
 }
 
-// Eyes are what the node sees.
-type Eyes interface {
+// clusterViewer is what the node sees of the cluster.
+type clusterViewer interface {
 	View(ctx context.Context) cluster.View
 	Events(since uint64, limit int) []cluster.Event
 	// Note records what an operator did, for the events of every node.
 	Note(level cluster.Level, about, text string)
 }
 
-// Groups changes raft groups.
-type Groups interface {
+// raftGroups changes raft groups.
+type raftGroups interface {
 	Scale(ctx context.Context, replicas int) error
 	StepDown(ctx context.Context, group, to string) error
 }
 
-// Mover moves the control plane of this node's database.
-type Mover interface {
+// migrator migrates the control plane of this node's database.
+type migrator interface {
 	Status(ctx context.Context) (migrate.Status, error)
 	Start(ctx context.Context, by string, o migrate.Options) (migrate.Status, error)
 	Pause(ctx context.Context, by string) (migrate.Status, error)
@@ -47,8 +48,8 @@ type Mover interface {
 	Rollback(ctx context.Context, by string) (migrate.Status, error)
 }
 
-// Sessions are those of bus users, on every node.
-type Sessions interface {
+// userSessions are the sessions of bus users, on every node.
+type userSessions interface {
 	// End is called once a user has been revoked in the store. It ends the user's
 	// sessions everywhere and says what each configured node answered in time.
 	End(ctx context.Context, u core.User) map[string]Ended
@@ -56,8 +57,8 @@ type Sessions interface {
 	Rollout(ctx context.Context) map[string]RolloutNode
 }
 
-// Operators are those of the whole cluster.
-type Operators interface {
+// operatorRemover removes operators of the whole cluster.
+type operatorRemover interface {
 	// Remove has every node refuse a key from now on, and says what each configured
 	// node answered in time.
 	Remove(ctx context.Context, by core.Operator, key core.UserID) (OperatorRemoved, error)
@@ -71,17 +72,17 @@ type ServiceConfig struct {
 	Operator func(key string) (core.Operator, bool) // from configuration
 	Flags    func(cluster.Info) map[string]string   // what a node runs, in the names of Declared
 	Now      func() core.Millis
-	Holder   Holder
-	Eyes     Eyes
-	Groups   Groups
-	Sessions Sessions
-	Removal  Operators
-	Bus      Bus
-	Mover    Mover
+	Store    storeHandle
+	Cluster  clusterViewer
+	Groups   raftGroups
+	Sessions userSessions
+	Removal  operatorRemover
+	Bus      roomBus
+	Migrator migrator
 	Backups  backupServer
-	Guard    Guard
+	Guard    guard
 	Prover   request.Prover
-	Audit    Auditor
+	Audit    auditor
 	Log      *slog.Logger
 }
 
@@ -90,7 +91,7 @@ type ServiceConfig struct {
 type Service struct {
 	cfg    ServiceConfig
 	server *request.Server
-	keys   keyring
+	keys   keyHealthCache
 }
 
 const (
@@ -102,8 +103,8 @@ const (
 func NewService(cfg ServiceConfig) *Service {
 	s := &Service{cfg: cfg}
 	s.server = request.NewServer(request.ServerConfig{
-		Conn: cfg.Conn, Node: cfg.Node, Prefix: Prefix, Most: maxUnderWay, MostOfOne: maxUnderWay,
-		Services: s.services, WatchStore: func(f func(bool)) { cfg.Holder.Watch(f) }, Envelope: envelope, Log: cfg.Log,
+		Conn: cfg.Conn, Node: cfg.Node, Prefix: auth.AdminPrefix, Most: maxUnderWay, MostOfOne: maxUnderWay,
+		Services: s.services, WatchStore: func(f func(bool)) { cfg.Store.Watch(f) }, Envelope: envelope, Log: cfg.Log,
 	})
 	return s
 }
@@ -157,7 +158,7 @@ func (s *Service) answer(ctx context.Context, c request.Call, verb Verb, rule Ru
 	switch {
 	case rule.Acts():
 		f = s.acting(verb, rule, f, c)
-	case verb != VerbIdentify:
+	case verb != verbIdentify:
 		f = s.reading(verb, f, c)
 	}
 	return f(ctx, op, c.Body)

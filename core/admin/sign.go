@@ -9,12 +9,12 @@ import (
 	"unibus/core/request"
 )
 
-// message is a request for a verb, signed for all but VerbIdentify: a server that
+// message is a request for a verb, signed for all but verbIdentify: a server that
 // relayed a login must not read by it either. Only a cluster of which no key is
 // known may prove none, because it has not founded it yet and operators must see
 // why. A reading request is then signed for none.
 func (c *Client) message(subject string, v Verb, body []byte) request.Message {
-	if v == VerbIdentify {
+	if v == verbIdentify {
 		return request.Message{Subject: subject, Body: body}
 	}
 	return request.Message{
@@ -51,7 +51,7 @@ const identifyEvery = 200 * time.Millisecond
 // identify has the cluster prove its key over this connection.
 func (c *Client) identify(ctx context.Context) error {
 	return c.requests.Identify(ctx, func(ctx context.Context, req binding.Request) (binding.Proof, error) {
-		return call[binding.Proof](ctx, c, TargetAny, VerbIdentify, req)
+		return call[binding.Proof](ctx, c, TargetAny, verbIdentify, req)
 	})
 }
 

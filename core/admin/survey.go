@@ -11,18 +11,18 @@ import (
 	"unibus/core/cluster"
 )
 
-// keyring knows how it stands with every room's key. Screens ask for it all the
+// keyHealthCache knows how it stands with every room's key. Screens ask for it all the
 // time, so one pass over all rooms serves whoever asks within the next seconds.
-type keyring struct {
-	last    atomic.Pointer[survey]
+type keyHealthCache struct {
+	last    atomic.Pointer[keyHealthSnapshot]
 	looking sync.Mutex // one pass at a time
 
 	mu    sync.Mutex
 	began map[core.RoomID]epochBegan // at most one a room
 }
 
-// survey is one pass.
-type survey struct {
+// keyHealthSnapshot is one pass.
+type keyHealthSnapshot struct {
 	store  core.Store
 	at     time.Time
 	took   time.Duration
@@ -56,8 +56,8 @@ const (
 	sinceWithin  = 500 * time.Millisecond
 )
 
-// look returns a survey of st that is not older than fresh, or than its cost allows.
-func (k *keyring) look(ctx context.Context, st core.Store, fresh time.Duration) (*survey, error) {
+// look returns a keyHealthSnapshot of st that is not older than fresh, or than its cost allows.
+func (k *keyHealthCache) look(ctx context.Context, st core.Store, fresh time.Duration) (*keyHealthSnapshot, error) {
 	asked := time.Now()
 	if v := k.last.Load(); v.serves(st, asked, fresh) {
 		return v, nil
@@ -67,7 +67,7 @@ func (k *keyring) look(ctx context.Context, st core.Store, fresh time.Duration) 
 	if v := k.last.Load(); v.serves(st, asked, fresh) { // who was here before did it
 		return v, nil
 	}
-	v, err := newSurvey(ctx, st)
+	v, err := newKeyHealthSnapshot(ctx, st)
 	if err == nil {
 		k.last.Store(v)
 		k.forget(v)
@@ -75,12 +75,12 @@ func (k *keyring) look(ctx context.Context, st core.Store, fresh time.Duration) 
 	return v, err
 }
 
-func (v *survey) serves(st core.Store, asked time.Time, fresh time.Duration) bool {
+func (v *keyHealthSnapshot) serves(st core.Store, asked time.Time, fresh time.Duration) bool {
 	return v != nil && v.store == st && asked.Sub(v.at) <= max(fresh, surveyShare*v.took)
 }
 
-func newSurvey(ctx context.Context, st core.Store) (*survey, error) {
-	v := &survey{store: st, at: time.Now(), active: map[core.UserID]bool{}, health: map[core.RoomID]keyed{}}
+func newKeyHealthSnapshot(ctx context.Context, st core.Store) (*keyHealthSnapshot, error) {
+	v := &keyHealthSnapshot{store: st, at: time.Now(), active: map[core.UserID]bool{}, health: map[core.RoomID]keyed{}}
 	rooms, err := st.RoomKeys(ctx)
 	if err != nil {
 		return nil, err
@@ -106,10 +106,10 @@ func newSurvey(ctx context.Context, st core.Store) (*survey, error) {
 	return v, nil
 }
 
-func (v *survey) isActive(id core.UserID) bool { return v.active[id] }
+func (v *keyHealthSnapshot) isActive(id core.UserID) bool { return v.active[id] }
 
 // forget drops what is known of rooms that are not there any more, as after a move.
-func (k *keyring) forget(v *survey) {
+func (k *keyHealthCache) forget(v *keyHealthSnapshot) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for id := range k.began {
@@ -119,15 +119,15 @@ func (k *keyring) forget(v *survey) {
 	}
 }
 
-// of is a room's health where the survey is of the same epoch and state.
-func (v *survey) of(r core.Room) (KeyHealth, bool) {
+// of is a room's health where the keyHealthSnapshot is of the same epoch and state.
+func (v *keyHealthSnapshot) of(r core.Room) (KeyHealth, bool) {
 	h, ok := v.health[r.ID]
 	archived := r.State == core.RoomArchived
 	return h.KeyHealth, ok && h.epoch == r.Epoch && h.rec == r.Rec && archived == (h.State == KeysArchived)
 }
 
 // since is when a room's epoch began. It is asked of the store once an epoch.
-func (k *keyring) since(ctx context.Context, st core.Store, r core.Room) (core.Millis, error) {
+func (k *keyHealthCache) since(ctx context.Context, st core.Store, r core.Room) (core.Millis, error) {
 	if at, ok := k.known(r); ok {
 		return at, nil
 	}
@@ -143,7 +143,7 @@ func (k *keyring) since(ctx context.Context, st core.Store, r core.Room) (core.M
 	return at, err
 }
 
-func (k *keyring) known(r core.Room) (core.Millis, bool) {
+func (k *keyHealthCache) known(r core.Room) (core.Millis, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	b, ok := k.began[r.ID]
@@ -151,9 +151,9 @@ func (k *keyring) known(r core.Room) (core.Millis, bool) {
 }
 
 // fill gives a page of rooms their health. A few rooms that are new to the
-// survey, or at another epoch, are looked at one by one; of more of them nothing
-// is known until the next survey.
-func (k *keyring) fill(ctx context.Context, st core.Store, rooms []RoomSummary) error {
+// keyHealthSnapshot, or at another epoch, are looked at one by one; of more of them nothing
+// is known until the next keyHealthSnapshot.
+func (k *keyHealthCache) fill(ctx context.Context, st core.Store, rooms []RoomSummary) error {
 	v, err := k.look(ctx, st, surveyFresh)
 	if err != nil {
 		return err
@@ -176,8 +176,8 @@ func (k *keyring) fill(ctx context.Context, st core.Store, rooms []RoomSummary) 
 	return nil
 }
 
-// healthNow looks at one room by a fresh proof; who is new since the survey is looked up.
-func (v *survey) healthNow(ctx context.Context, r core.Room) (KeyHealth, error) {
+// healthNow looks at one room by a fresh proof; who is new since the keyHealthSnapshot is looked up.
+func (v *keyHealthSnapshot) healthNow(ctx context.Context, r core.Room) (KeyHealth, error) {
 	var k core.RoomKeys
 	room, err := core.AtOneEpoch(ctx, v.store, r, func(holders []core.UserID) error {
 		members, err := v.store.Members(ctx, r.ID)
@@ -206,7 +206,7 @@ func (v *survey) healthNow(ctx context.Context, r core.Room) (KeyHealth, error) 
 
 // fillSince looks up when epochs began, as many as there is time for: the rest
 // comes with the next page, and each is asked for once.
-func (k *keyring) fillSince(ctx context.Context, st core.Store, rooms []RoomSummary) {
+func (k *keyHealthCache) fillSince(ctx context.Context, st core.Store, rooms []RoomSummary) {
 	ctx, cancel := context.WithTimeout(ctx, sinceWithin)
 	defer cancel()
 	next := make(chan int)
@@ -240,7 +240,7 @@ func (k *keyring) fillSince(ctx context.Context, st core.Store, rooms []RoomSumm
 // programs make the new key by themselves as soon as one of them is online, or
 // where the keys were moved once somebody asks, and nobody needs to be woken for it.
 func (s *Service) rekeyNote() *cluster.Finding {
-	st, err := s.cfg.Holder.Store()
+	st, err := s.cfg.Store.Store()
 	if err != nil {
 		return nil
 	}
@@ -264,7 +264,7 @@ func (s *Service) rekeyNote() *cluster.Finding {
 	return v.note()
 }
 
-func (v *survey) note() *cluster.Finding {
+func (v *keyHealthSnapshot) note() *cluster.Finding {
 	next := "A member's program does it once it is online."
 	switch v.moved {
 	case 0:

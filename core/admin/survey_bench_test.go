@@ -61,7 +61,7 @@ func surveys(b *testing.B, st core.Store, in core.Snapshot) {
 	_, err := st.Import(b.Context(), in)
 	must(b, err)
 	for b.Loop() {
-		v, err := newSurvey(b.Context(), st)
+		v, err := newKeyHealthSnapshot(b.Context(), st)
 		must(b, err)
 		if len(v.health) != 2000 || v.health["room-0000"].Unkeyed != 1 {
 			b.Fatalf("%d rooms", len(v.health))

@@ -20,43 +20,43 @@ type verbFunc func(ctx context.Context, op core.Operator, body []byte) (any, err
 // verbs is the table of everything the service answers; Rules says who may ask.
 func (s *Service) verbs() map[Verb]verbFunc {
 	return map[Verb]verbFunc{
-		VerbIdentify:  typed(s.identify),
-		VerbStatus:    s.status,
-		VerbEvents:    typed(s.events),
-		VerbFlags:     s.flags,
-		VerbRollout:   s.rollout,
-		VerbMigration: func(ctx context.Context, _ core.Operator, _ []byte) (any, error) { return s.cfg.Mover.Status(ctx) },
-		VerbAudit:     typed(s.audit),
+		verbIdentify:  typed(s.identify),
+		verbStatus:    s.status,
+		verbEvents:    typed(s.events),
+		verbFlags:     s.flags,
+		verbRollout:   s.rollout,
+		verbMigration: func(ctx context.Context, _ core.Operator, _ []byte) (any, error) { return s.cfg.Migrator.Status(ctx) },
+		verbAudit:     typed(s.audit),
 
-		VerbUsers:        typed(s.users),
-		VerbUserGet:      typed(s.userGet),
-		VerbUserAdd:      typed(s.userAdd),
-		VerbUserRevoke:   typed(s.userRevoke),
-		VerbUserActivate: typed(s.userActivate),
-		VerbRooms:        typed(s.rooms),
-		VerbRoomGet:      typed(s.roomGet),
-		VerbRoomRekey:    typed(s.roomRekey),
+		verbUsers:        typed(s.users),
+		verbUserGet:      typed(s.userGet),
+		verbUserAdd:      typed(s.userAdd),
+		verbUserRevoke:   typed(s.userRevoke),
+		verbUserActivate: typed(s.userActivate),
+		verbRooms:        typed(s.rooms),
+		verbRoomGet:      typed(s.roomGet),
+		verbRoomRekey:    typed(s.roomRekey),
 
-		VerbOperatorRemove: typed(s.operatorRemove),
+		verbOperatorRemove: typed(s.operatorRemove),
 
-		VerbBucketScale: typed(s.scale),
-		VerbStepDown:    typed(s.stepDown),
+		verbBucketScale: typed(s.scale),
+		verbStepDown:    typed(s.stepDown),
 
-		VerbMigrateStart: typed(func(ctx context.Context, op core.Operator, o migrate.Options) (any, error) {
-			return s.cfg.Mover.Start(ctx, op.Name, o)
+		verbMigrateStart: typed(func(ctx context.Context, op core.Operator, o migrate.Options) (any, error) {
+			return s.cfg.Migrator.Start(ctx, op.Name, o)
 		}),
-		VerbMigratePause:   moved(s.cfg.Mover.Pause),
-		VerbMigrateResume:  moved(s.cfg.Mover.Resume),
-		VerbMigrateAbort:   moved(s.cfg.Mover.Abort),
-		VerbMigrateCutover: moved(s.cfg.Mover.Cutover),
-		VerbMigrateFinish:  moved(s.cfg.Mover.Finish),
-		VerbMigrateLimit: typed(func(ctx context.Context, op core.Operator, r LimitRequest) (any, error) {
-			return s.cfg.Mover.Limit(ctx, op.Name, r.Rate)
+		verbMigratePause:   moved(s.cfg.Migrator.Pause),
+		verbMigrateResume:  moved(s.cfg.Migrator.Resume),
+		verbMigrateAbort:   moved(s.cfg.Migrator.Abort),
+		verbMigrateCutover: moved(s.cfg.Migrator.Cutover),
+		verbMigrateFinish:  moved(s.cfg.Migrator.Finish),
+		verbMigrateLimit: typed(func(ctx context.Context, op core.Operator, r limitRequest) (any, error) {
+			return s.cfg.Migrator.Limit(ctx, op.Name, r.Rate)
 		}),
-		VerbMigrateRollback: moved(s.cfg.Mover.Rollback),
+		verbMigrateRollback: moved(s.cfg.Migrator.Rollback),
 
-		VerbBackup:     typed(s.backup),
-		VerbBackupPart: typed(s.backupPart),
+		verbBackup:     typed(s.backup),
+		verbBackupPart: typed(s.backupPart),
 	}
 }
 
@@ -84,7 +84,7 @@ func moved(f func(ctx context.Context, by string) (migrate.Status, error)) verbF
 }
 
 func (s *Service) status(ctx context.Context, op core.Operator, _ []byte) (any, error) {
-	v := s.cfg.Eyes.View(ctx)
+	v := s.cfg.Cluster.View(ctx)
 	out := Status{View: v, Judgement: cluster.Judge(v, s.cfg.Now().Time()), Operator: op}
 	if note := s.rekeyNote(); note != nil {
 		out.Findings = append(out.Findings, *note) // notes come last
@@ -96,12 +96,12 @@ func (s *Service) events(_ context.Context, _ core.Operator, req EventsRequest) 
 	if req.Limit <= 0 || req.Limit > request.PageSize {
 		req.Limit = 200
 	}
-	return Events{Node: s.cfg.Node, Events: s.cfg.Eyes.Events(req.Since, req.Limit)}, nil
+	return Events{Node: s.cfg.Node, Events: s.cfg.Cluster.Events(req.Since, req.Limit)}, nil
 }
 
 func (s *Service) flags(ctx context.Context, _ core.Operator, _ []byte) (any, error) {
 	var out Flags
-	v := s.cfg.Eyes.View(ctx)
+	v := s.cfg.Cluster.View(ctx)
 	for name, target := range s.cfg.Declared {
 		f := Flag{Name: name, Declared: target, Nodes: map[string]string{}}
 		for _, n := range v.Nodes {
@@ -116,7 +116,7 @@ func (s *Service) flags(ctx context.Context, _ core.Operator, _ []byte) (any, er
 }
 
 func (s *Service) users(ctx context.Context, _ core.Operator, p request.Page) (any, error) {
-	st, err := s.cfg.Holder.Store()
+	st, err := s.cfg.Store.Store()
 	if err != nil {
 		return nil, err
 	}
@@ -124,12 +124,12 @@ func (s *Service) users(ctx context.Context, _ core.Operator, p request.Page) (a
 	if err != nil {
 		return nil, err
 	}
-	var out Users
+	var out usersPage
 	out.Users, out.Next = request.Cut(all, p, func(u core.User) string { return string(u.ID) }, func(u core.User) core.User { return u })
 	return out, nil
 }
 
-func (s *Service) userGet(ctx context.Context, _ core.Operator, req UserRequest) (any, error) {
+func (s *Service) userGet(ctx context.Context, _ core.Operator, req userRequest) (any, error) {
 	st, id, err := s.storeAndUser(req.ID)
 	if err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func (s *Service) storeAndUser(id string) (core.Store, core.UserID, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	st, err := s.cfg.Holder.Store()
+	st, err := s.cfg.Store.Store()
 	return st, user, err
 }
 
@@ -158,7 +158,7 @@ func (s *Service) userAdd(ctx context.Context, op core.Operator, u core.User) (a
 	if err := st.AddUser(ctx, u); err != nil {
 		return nil, err
 	}
-	s.cfg.Eyes.Note(cluster.Note, op.Name, fmt.Sprintf("added user %s", id.Short()))
+	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("added user %s", id.Short()))
 	return u, nil
 }
 
@@ -179,7 +179,7 @@ func NewUser(id core.UserID, name *string, role core.UserRole, now core.Millis) 
 	return core.User{ID: id, Name: name, Role: role, Status: core.UserActive, Created: now, Updated: now}, nil
 }
 
-func (s *Service) userActivate(ctx context.Context, op core.Operator, req UserRequest) (any, error) {
+func (s *Service) userActivate(ctx context.Context, op core.Operator, req userRequest) (any, error) {
 	st, id, err := s.storeAndUser(req.ID)
 	if err != nil {
 		return nil, err
@@ -189,12 +189,12 @@ func (s *Service) userActivate(ctx context.Context, op core.Operator, req UserRe
 		return nil, err
 	}
 	s.cfg.Bus.UserChanged(ctx, st, u)
-	s.cfg.Eyes.Note(cluster.Note, op.Name, "activated "+id.Short())
+	s.cfg.Cluster.Note(cluster.Note, op.Name, "activated "+id.Short())
 	return u, nil
 }
 
 func (s *Service) rooms(ctx context.Context, _ core.Operator, p request.Page) (any, error) {
-	st, err := s.cfg.Holder.Store()
+	st, err := s.cfg.Store.Store()
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +206,7 @@ func (s *Service) rooms(ctx context.Context, _ core.Operator, p request.Page) (a
 	if err != nil {
 		return nil, err
 	}
-	var out Rooms
+	var out roomsPage
 	out.Rooms, out.Next = request.Cut(all, p, func(r core.Room) string { return string(r.ID) },
 		func(r core.Room) RoomSummary { return RoomSummary{Room: r, Members: counts[r.ID]} })
 	if err := s.keys.fill(ctx, st, out.Rooms); err != nil {
@@ -223,14 +223,14 @@ func (s *Service) scale(ctx context.Context, op core.Operator, req ScaleRequest)
 		return nil, err
 	}
 	text := fmt.Sprintf("Every bucket has %d current replicas.", req.Replicas)
-	s.cfg.Eyes.Note(cluster.Note, op.Name, fmt.Sprintf("raised every bucket to %d replicas", req.Replicas))
+	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("raised every bucket to %d replicas", req.Replicas))
 	return Done{Text: text}, nil
 }
 
-func (s *Service) stepDown(ctx context.Context, op core.Operator, req StepDownRequest) (any, error) {
+func (s *Service) stepDown(ctx context.Context, op core.Operator, req stepDownRequest) (any, error) {
 	if err := s.cfg.Groups.StepDown(ctx, req.Group, req.To); err != nil {
 		return nil, err
 	}
-	s.cfg.Eyes.Note(cluster.Note, op.Name, "asked the leader of "+req.Group+" to step down")
+	s.cfg.Cluster.Note(cluster.Note, op.Name, "asked the leader of "+req.Group+" to step down")
 	return Done{Text: "The leader of " + req.Group + " stepped down."}, nil
 }

@@ -83,7 +83,7 @@ func TestCapturedRequestIsRefusedElsewhere(t *testing.T) {
 	t.Parallel()
 	c := nodetest.Start(t, nodetest.Config{})
 	ops := []*admin.Client{ready(t, c, 0), ready(t, c, 1), ready(t, c, 2)}
-	subject := admin.Subject(c.Admin.Public(), admin.TargetAny, admin.VerbBucketScale)
+	subject := admin.Subject(c.Admin.Public(), admin.TargetAny, "bucket-scale")
 	body := admin.ScaleRequest{Replicas: 9} // refused as KindInvalid by whom it reaches: it changes nothing
 	msg := captured(t, c, c.Admin, subject, time.Now(), body)
 	if err := send(t, c, 0, msg); core.KindOf(err) != core.KindInvalid {
@@ -95,9 +95,9 @@ func TestCapturedRequestIsRefusedElsewhere(t *testing.T) {
 	}
 	everywhere(t, c, msg)
 
-	here := admin.Subject(c.Admin.Public(), admin.TargetNode("n1"), admin.VerbBucketScale)
+	here := admin.Subject(c.Admin.Public(), admin.TargetNode("n1"), "bucket-scale")
 	moved := captured(t, c, c.Admin, here, time.Now(), body)
-	moved.Subject = admin.Subject(c.Admin.Public(), admin.TargetNode("n2"), admin.VerbBucketScale)
+	moved.Subject = admin.Subject(c.Admin.Public(), admin.TargetNode("n2"), "bucket-scale")
 	if err := send(t, c, 1, moved); core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), "did not sign") {
 		t.Errorf("sent to another node than it was signed for: %v", err)
 	}

@@ -209,7 +209,7 @@ func attack(nc *nats.Conn, sign func(*nats.Msg) error, subject, place string) er
 func signerOf(as *binding.Binding, subject string) func(*nats.Msg) error {
 	verb := admin.Verb(subject[strings.LastIndex(subject, ".")+1:])
 	rule, known := admin.Rules()[verb]
-	if as == nil || !strings.HasPrefix(subject, admin.Prefix) || !known || rule.Acts() {
+	if as == nil || !strings.HasPrefix(subject, auth.AdminPrefix) || !known || rule.Acts() {
 		return func(*nats.Msg) error { return nil }
 	}
 	return func(m *nats.Msg) error { return as.Sign(m, time.Now()) }

@@ -303,7 +303,7 @@ func (n *Node) openAdmin(ctx context.Context) error {
 		Conn: n.conns.admin, Node: n.cfg.Name, Declared: declared, Flags: activeFlags,
 		Operator: n.operator, Guard: n.proof.guard, Prover: n.prover(), Audit: n.proof.log,
 		Now:    func() core.Millis { return core.MillisOf(time.Now()) },
-		Holder: &n.holder, Eyes: eyes{n}, Groups: groups{n}, Sessions: n.sessions, Removal: operatorRemover{n}, Bus: onBus{n}, Mover: n.plane.mover(), Backups: n.desk, Log: n.log,
+		Store: &n.holder, Cluster: eyes{n}, Groups: groups{n}, Sessions: n.sessions, Removal: operatorRemover{n}, Bus: onBus{n}, Migrator: n.plane.mover(), Backups: n.desk, Log: n.log,
 	})
 	return n.admin.Open(ctx)
 }

@@ -85,7 +85,7 @@ func TestRepliesOutsideTheCallersInboxAreDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer caller.Close()
-	subject := admin.Subject(c.Admin.Public(), admin.TargetAny, admin.VerbStatus)
+	subject := admin.Subject(c.Admin.Public(), admin.TargetAny, "status")
 	for _, reply := range []string{"_INBOX." + c.Viewer.Public() + ".x", "_INBOX." + c.Admin.Public() + "x.y", "unibus.events.v1", "$KV.UNIBUS_users.u1"} {
 		if err := caller.PublishMsg(signedRead(t, caller, c, subject, reply)); err != nil {
 			t.Fatal(err)

@@ -78,7 +78,7 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 		t.Errorf("the room was told %+v", e)
 	}
 	records := fine[admin.Audit](t)(op.Audit(ctx, admin.AuditRequest{Limit: 1}))
-	if r := records.Records[0]; r.Verb != string(admin.VerbRoomRekey) || r.Args != "id=plans" || r.Outcome != "ok" {
+	if r := records.Records[0]; r.Verb != "room-rekey" || r.Args != "id=plans" || r.Outcome != "ok" {
 		t.Errorf("the audit has %+v", r)
 	}
 

@@ -172,7 +172,7 @@ func readByRelay(t *testing.T, c *nodetest.Cluster, r *relay, trusts *tls.Config
 	}
 	defer nc.Close()
 	for _, signed := range []bool{true, false} {
-		msg := nats.NewMsg(admin.Subject(c.Admin.Public(), admin.TargetAny, admin.VerbStatus))
+		msg := nats.NewMsg(admin.Subject(c.Admin.Public(), admin.TargetAny, "status"))
 		if signed {
 			if err := binding.New(nc, c.Admin, c.Client(0, c.Admin).ClusterKey()).Sign(msg, time.Now()); err != nil {
 				t.Fatal(err)

@@ -76,7 +76,7 @@ func serveControl(b *testing.B, on tenant) (stores []*Store) {
 		holder := &core.StoreHandle{}
 		holder.Publish(s)
 		service := control.NewService(control.Config{
-			Conn: on.conn(b, i), Node: on.nodes[i].Name(), Holder: holder, Now: func() core.Millis { return core.MillisOf(time.Now()) },
+			Conn: on.conn(b, i), Node: on.nodes[i].Name(), Store: holder, Now: func() core.Millis { return core.MillisOf(time.Now()) },
 			Prover:      prover,
 			Quotas:      control.Quotas{Invitations: 1 << 30, Rooms: 1 << 30},
 			Guard:       &auth.Replay{Node: on.nodes[i].Name(), Cluster: key.Public, Known: prover.Known, Nonces: nonces, Own: auth.NewMemory(time.Now), Now: time.Now},
