@@ -23,24 +23,24 @@ import (
 	"unibus/core/seal"
 )
 
-// benchBytes is what one side sends in one turn, of small messages fewer.
+// benchBytes bounds the bytes that one side sends in one turn.
 const (
 	benchBytes    = 256 << 20
 	benchMessages = 60_000
-	benchWindow   = 1 << 20 // bytes that are under way
+	benchWindow   = 1 << 20 // bytes in flight
 )
 
-// BenchmarkMessages has one user speak in a room and another hear it, over a
-// node that enforces: with the NATS client alone ("node"), and through this
-// package, in a plain and in an encrypted room. Beside it the same bytes go
-// through the same nats-server with the same accounts and permissions in its
-// static configuration and the NATS client alone; for an encrypted room they
-// are sealed, signed, checked and opened by hand: one key, a counter as the
-// nonce, no epochs, no window, no members. Both sides take turns.
+// BenchmarkMessages sends messages from one user to another, over a node that
+// enforces: with the NATS client alone ("node"), and through this package, in a
+// plain and in an encrypted room. The peer sends the same bytes through the same
+// nats-server with the same accounts and permissions in its static configuration,
+// with the NATS client alone. For an encrypted room the peer seals, signs, verifies
+// and opens them by hand: one key, a counter as the nonce, no epochs, no window, no
+// members. Both sides take turns.
 func BenchmarkMessages(b *testing.B) {
-	c := alone(b)
-	ann, ben := newPerson(b, c, core.RoleMember), newPerson(b, c, core.RoleMember)
-	ann.cfg.NoEcho = true // who speaks does not listen, on both sides
+	c := startNode(b)
+	ann, ben := newTestUser(b, c, core.RoleMember), newTestUser(b, c, core.RoleMember)
+	ann.cfg.NoEcho = true // the sender does not subscribe, on both sides
 	a, z := ann.open(), ben.open()
 	for _, kind := range []string{"node", "plain", "encrypted"} {
 		for _, size := range []int{16, 1 << 10, 64 << 10} {
@@ -54,7 +54,7 @@ func BenchmarkMessages(b *testing.B) {
 				}
 				var ours func(int)
 				if kind == "node" {
-					ok(b, errors.Join(room.Close(), hers.Close())) // who listens beside the bare clients costs the node
+					ok(b, errors.Join(room.Close(), hers.Close())) // further subscribers cost the node
 					ours = connTurn(b, bareConn(b, c.URL(0), a.id), bareConn(b, c.URL(0), z.id), string(room.ID()), hand, size)
 				} else {
 					ours = sdkTurn(b, room, hers, size)
@@ -69,7 +69,7 @@ func BenchmarkMessages(b *testing.B) {
 func compareMessages(b *testing.B, ours, bare func(n int), size int, encrypted bool) {
 	n := min(benchMessages, benchBytes/size)
 	if encrypted {
-		n /= 20 // a signature and its check take longer than all the rest
+		n /= 20 // signing and verifying takes longer than all the rest
 	}
 	var sides [2][]float64
 	var ratios []float64
@@ -91,24 +91,24 @@ func compareMessages(b *testing.B, ours, bare func(n int), size int, encrypted b
 	b.ReportMetric(0, "ns/op")
 }
 
-// ear counts what was heard, and wakes the speaker at the message that it waits for.
-type ear struct {
-	heard, want atomic.Int64
-	wake        chan struct{}
+// receiver counts messages, and wakes the sender at the message that it waits for.
+type receiver struct {
+	received, want atomic.Int64
+	wake           chan struct{}
 }
 
-func newEar() *ear { return &ear{wake: make(chan struct{}, 1)} }
+func newReceiver() *receiver { return &receiver{wake: make(chan struct{}, 1)} }
 
-func (e *ear) hear() {
-	if e.heard.Add(1) == e.want.Load() {
+func (e *receiver) count() {
+	if e.received.Add(1) == e.want.Load() {
 		e.wake <- struct{}{}
 	}
 }
 
 // until waits for the message of that number.
-func (e *ear) until(b *testing.B, n int64) {
+func (e *receiver) until(b *testing.B, n int64) {
 	e.want.Store(n)
-	if e.heard.Load() >= n && e.want.CompareAndSwap(n, 0) { // it was there before
+	if e.received.Load() >= n && e.want.CompareAndSwap(n, 0) { // it came before
 		select {
 		case <-e.wake:
 		default:
@@ -118,13 +118,13 @@ func (e *ear) until(b *testing.B, n int64) {
 	select {
 	case <-e.wake:
 	case <-time.After(wait):
-		b.Fatalf("%d of %d messages came", e.heard.Load(), n)
+		b.Fatalf("%d of %d messages came", e.received.Load(), n)
 	}
 }
 
-// turn sends n messages of size in bursts, no more than the window ahead of what was heard.
-func turn(b *testing.B, n, size int, send func([]byte) error, e *ear) {
-	data, begun := make([]byte, size), e.heard.Load()
+// turn sends n messages of size in bursts, at most a window ahead of the receiver.
+func turn(b *testing.B, n, size int, send func([]byte) error, e *receiver) {
+	data, begun := make([]byte, size), e.received.Load()
 	burst := max(8, min(n/8, benchWindow/size/2))
 	for sent := 0; sent < n; {
 		for range min(burst, n-sent) {
@@ -143,14 +143,14 @@ func turn(b *testing.B, n, size int, send func([]byte) error, e *ear) {
 func sdkTurn(b *testing.B, from, to *Room, size int) func(int) {
 	life, end := context.WithCancel(context.WithoutCancel(b.Context()))
 	b.Cleanup(end)
-	e, messages := newEar(), to.Messages(life)
+	e, messages := newReceiver(), to.Messages(life)
 	go func() {
 		for _, err := range messages {
 			if err != nil {
 				b.Error(err)
 				return
 			}
-			e.hear()
+			e.count()
 		}
 	}()
 	return func(n int) {
@@ -158,7 +158,7 @@ func sdkTurn(b *testing.B, from, to *Room, size int) func(int) {
 	}
 }
 
-// byHand seals and signs with the least that does it; without a key it does nothing.
+// byHand seals and signs in the simplest way; without a key it does nothing.
 type byHand struct {
 	priv ed25519.PrivateKey
 	aead cipher.AEAD
@@ -197,12 +197,12 @@ func (h *byHand) open(b *testing.B, m []byte) {
 	}
 }
 
-// connTurn is the NATS client alone.
+// connTurn sends with the NATS client alone.
 func connTurn(b *testing.B, from, to *nats.Conn, room string, hand *byHand, size int) func(int) {
-	subject, e := "unibus.room."+room+"."+from.Opts.Nkey, newEar()
+	subject, e := "unibus.room."+room+"."+from.Opts.Nkey, newReceiver()
 	_ = must[*nats.Subscription](b)(to.Subscribe("unibus.room."+room+".*", func(m *nats.Msg) {
 		hand.open(b, m.Data)
-		e.hear()
+		e.count()
 	}))
 	ok(b, to.Flush())
 	return func(n int) {
@@ -210,7 +210,7 @@ func connTurn(b *testing.B, from, to *nats.Conn, room string, hand *byHand, size
 	}
 }
 
-// staticTurn is on the peer. Its room has the same name: both sides parse subjects of the same length.
+// staticTurn sends through the peer. Its room has the same name: both sides parse subjects of the same length.
 func staticTurn(b *testing.B, room core.RoomID, hand *byHand, size int) func(int) {
 	ann, ben := nodetest.Identity(b), nodetest.Identity(b)
 	url := openStatic(b, room, ann, ben)
@@ -223,7 +223,7 @@ func bareConn(b *testing.B, url string, id keys.Identity) *nats.Conn {
 	return nc
 }
 
-// openStatic is the peer: the same nats-server with the same accounts, its users in its configuration.
+// openStatic starts the peer: the same nats-server with the same accounts, and users in its configuration.
 func openStatic(b *testing.B, room core.RoomID, ids ...keys.Identity) string {
 	b.Helper()
 	o := &server.Options{}

@@ -16,71 +16,87 @@ import (
 )
 
 // Client is one user on the bus. Safe for use by several goroutines.
+//
+// It keeps one connection and reconnects to another of its servers when a node
+// dies. A session also ends, for a tenth of a second, when its user gains or loses
+// a room; Disconnected and Connected report it. While there is no session, calls
+// wait for one. Once the nodes have refused this user for seven seconds, as they
+// refuse a revoked one, calls fail at once (ErrRefused), and the event Refused says
+// so. The client keeps trying, and Connected says that it was admitted again.
+//
+// A read is sent again until a node answers, ctx ends, or Timeout is over. So is a
+// change with the same result when it is made twice: creating, inviting, removing,
+// leaving, archiving, publishing, giving a key, revoking. Roles, names, activating
+// and adding a user are sent once, because a second time might undo another user's
+// change; KindUnavailable then says that the outcome is not known.
+//
+// Errors are *core.Error. Their cause may be a Fault of this package or of
+// core/seal, for errors.Is(err, ErrNotMember).
 type Client struct {
-	cfg  Config
-	log  *slog.Logger
-	pace pace
-	feed feed
+	cfg    Config
+	log    *slog.Logger
+	timing timing
+	events eventFeed
 
-	// wrap lets tests put a lying service in between.
-	wrap func(plane) plane
+	// wrap lets tests put another control service in between.
+	wrap func(controlAPI) controlAPI
 
-	id    keys.Identity
-	me    core.UserID
-	nc    *nats.Conn
-	plane plane
-	vault *vault
-	kem   *seal.KEM
-	link  *link
+	id      keys.Identity
+	me      core.UserID
+	nc      *nats.Conn
+	api     controlAPI
+	dir     *stateDir
+	kem     *seal.KEM
+	session *sessionTracker
 
-	life  context.Context // ends with Close; the parent of everything that runs by itself
-	end   context.CancelFunc
-	work  sync.WaitGroup
-	slots chan struct{} // bounds the requests under way
-	news  chan struct{} // the session is another one
+	life           context.Context // ends with Close; the parent of every goroutine of the client
+	end            context.CancelFunc
+	work           sync.WaitGroup
+	requestSlots   chan struct{} // bounds the requests under way
+	sessionRenewed chan struct{} // another session has begun
 
-	opening sync.Mutex // held by Open, and by Close while it tears down
-	down    bool       // of who holds opening: everything is torn down
+	openLock sync.Mutex // held by Open, and by Close while it tears down
+	tornDown bool       // guarded by openLock
 
-	mu     sync.Mutex
-	state  state
-	ready  bool // Open has come to its end: what it found does not change any more
-	rooms  map[core.RoomID]*Room
-	member map[core.RoomID]bool // whose member this user is known to be
-	own    seal.KEMKey          // as others have it
+	mu            sync.Mutex
+	state         state
+	openSucceeded bool // Open has succeeded once: its results do not change any more
+	rooms         map[core.RoomID]*Room
+	memberOf      map[core.RoomID]bool // the rooms of this user, as they were read last
+	ownKEM        seal.KEMKey          // as it is published
 }
 
-// state is how far a client has come.
+// state is the life cycle of a client.
 type state int
 
 const (
-	made state = iota
+	created state = iota
 	opening
 	opened
 	ended
 )
 
-// underWay is how many requests a client has under way: a node answers sixteen of one caller at a time.
-const underWay = 8
+// maxRequests is how many requests a client has under way: a node answers sixteen of one caller at a time.
+const maxRequests = 8
 
 // New does no I/O.
 func New(cfg Config) *Client {
 	cfg = cfg.withDefaults()
 	c := &Client{
-		cfg: cfg, log: cfg.Log, pace: defaultPace(), feed: feed{readers: map[*queue[Event]]struct{}{}}, link: newLink(),
-		slots: make(chan struct{}, underWay), news: make(chan struct{}, 1), rooms: map[core.RoomID]*Room{}, member: map[core.RoomID]bool{},
+		cfg: cfg, log: cfg.Log, timing: defaultTiming(), events: eventFeed{readers: map[*queue[Event]]struct{}{}}, session: newSessionTracker(),
+		requestSlots: make(chan struct{}, maxRequests), sessionRenewed: make(chan struct{}, 1), rooms: map[core.RoomID]*Room{}, memberOf: map[core.RoomID]bool{},
 	}
 	c.life, c.end = context.WithCancel(context.Background())
 	return c
 }
 
-// Open reads the files, connects, and publishes this user's encryption key where
-// it is not published yet. KindInvalid for the configuration, KindRefused where
-// the seed or the user is, KindUnavailable where no node answers within Connect.
-// A client that did not open is closed.
+// Open reads the files, connects, and publishes this user's encryption key unless
+// it is published. KindInvalid for the configuration, KindRefused for the seed or
+// the user, KindUnavailable if no node answers within Connect. A failed Open closes
+// the client.
 func (c *Client) Open(ctx context.Context) error {
-	c.opening.Lock()
-	defer c.opening.Unlock()
+	c.openLock.Lock()
+	defer c.openLock.Unlock()
 	c.mu.Lock()
 	was := c.state
 	c.state = max(was, opening)
@@ -89,7 +105,7 @@ func (c *Client) Open(ctx context.Context) error {
 	case opening, opened:
 		return core.Errorf(core.KindInvalid, "the client is open already")
 	case ended:
-		return closed("client")
+		return closedError("client")
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -99,8 +115,8 @@ func (c *Client) Open(ctx context.Context) error {
 		c.mu.Lock()
 		c.state = ended
 		c.mu.Unlock()
-		if e := c.shut(); e != nil {
-			c.log.Warn("a client that could not be opened left something behind", "error", e)
+		if e := c.tearDown(); e != nil {
+			c.log.Warn("a client that could not be opened did not close cleanly", "error", e)
 		}
 	}
 	return err
@@ -115,10 +131,10 @@ func (c *Client) open(ctx context.Context) error {
 		return err
 	}
 	c.me = core.UserID(c.id.Public())
-	if c.vault, err = openVault(c.cfg.Dir, c.me); err != nil {
+	if c.dir, err = openStateDir(c.cfg.Dir, c.me); err != nil {
 		return err
 	}
-	if c.kem, err = c.vault.kem(); err != nil {
+	if c.kem, err = c.dir.kem(); err != nil {
 		return err
 	}
 	if err := c.connect(ctx); err != nil {
@@ -128,25 +144,25 @@ func (c *Client) open(ctx context.Context) error {
 		return err
 	}
 	if c.wrap != nil {
-		c.plane = c.wrap(c.plane)
+		c.api = c.wrap(c.api)
 	}
-	if err := c.publishKEM(ctx); err != nil {
+	if err := c.publishKEMKey(ctx); err != nil {
 		return err
 	}
-	if err := c.review(ctx, false); err != nil {
+	if err := c.refreshRooms(ctx, false); err != nil {
 		return err
 	}
-	if !c.goes(c.run) {
-		return closed("client")
+	if !c.spawn(c.run) {
+		return closedError("client")
 	}
 	c.mu.Lock()
-	c.state, c.ready = max(c.state, opened), true
+	c.state, c.openSucceeded = max(c.state, opened), true
 	c.mu.Unlock()
 	return nil
 }
 
-// Close ends the connection and everything that runs, keeps what is known, and
-// lets another process have the directory. Twice is harmless.
+// Close ends the connection and every goroutine, saves the state of the rooms, and
+// unlocks the directory. Closing twice is harmless.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	was := c.state
@@ -155,46 +171,49 @@ func (c *Client) Close() error {
 	if was == ended {
 		return nil
 	}
-	if !c.opening.TryLock() { // it is not open yet, and will not be
+	if !c.openLock.TryLock() { // Open is under way, and fails
 		c.end()
-		c.opening.Lock()
+		c.openLock.Lock()
 	}
-	defer c.opening.Unlock()
-	return c.shut()
+	defer c.openLock.Unlock()
+	return c.tearDown()
 }
 
-// shut ends what was begun, once. The caller has set the state, and holds opening.
-func (c *Client) shut() error {
-	if c.down {
+// tearDown closes what Open has opened, once. The caller has set the state, and
+// holds openLock.
+func (c *Client) tearDown() error {
+	if c.tornDown {
 		return nil
 	}
-	c.down = true
+	c.tornDown = true
 	c.mu.Lock()
 	rooms := c.rooms
 	c.rooms = map[core.RoomID]*Room{}
 	c.mu.Unlock()
-	var kept []error
 	for _, r := range rooms {
-		kept = append(kept, r.finish(closed("client")))
+		r.end(closedError("client"))
 	}
 	c.end()
 	if c.nc != nil {
-		if c.nc.IsConnected() { // where there is no node it is lost either way
-			_ = c.nc.FlushTimeout(time.Second) // what was sent is on its way
+		if c.nc.IsConnected() {
+			_ = c.nc.FlushTimeout(time.Second) // without a node the last messages are lost either way
 		}
 		c.nc.Close()
 	}
 	c.work.Wait()
-	if c.vault == nil {
+	if c.dir == nil {
 		return nil
 	}
-	err := errors.Join(append(kept, c.vault.keepPeers())...)
-	err = errors.Join(err, c.vault.close(err == nil))
-	return err
+	err := c.dir.savePeers()
+	for _, r := range rooms {
+		err = errors.Join(err, r.saveErr)
+	}
+	return errors.Join(err, c.dir.close(err == nil))
 }
 
-// goes runs f until the client is closed; false where it is.
-func (c *Client) goes(f func()) bool {
+// spawn runs f in a goroutine that Close waits for. It returns false once the
+// client is closed.
+func (c *Client) spawn(f func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state == ended {
@@ -206,134 +225,135 @@ func (c *Client) goes(f func()) bool {
 
 // User is this client's own id, "" before it is open.
 func (c *Client) User() core.UserID {
-	if !c.begun() {
+	if !c.hasOpened() {
 		return ""
 	}
 	return c.me
 }
 
-// Connected is the name of the node that the client talks to, "" while it talks to none.
+// Connected is the name of the connected node, "" while there is none.
 func (c *Client) Connected() string {
-	if !c.begun() || c.nc == nil || !c.nc.IsConnected() {
+	if !c.hasOpened() || c.nc == nil || !c.nc.IsConnected() {
 		return ""
 	}
 	return c.nc.ConnectedServerName()
 }
 
-// Flush waits until the connected node has everything that was sent. What was
-// sent in a session that is lost may be lost with it.
+// Flush waits until the connected node has all messages that were sent. Messages
+// of a session that is lost may be lost with it.
 func (c *Client) Flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	if err := c.usable(); err != nil {
+	if err := c.checkOpen(); err != nil {
 		return err
 	}
 	if err := c.nc.FlushWithContext(ctx); err != nil {
-		return fault(core.KindUnavailable, ErrOffline, "no node has confirmed what was sent: %s", sentence(err))
+		return newFault(core.KindUnavailable, ErrOffline, "no node has confirmed the messages that were sent: %s", errorText(err))
 	}
 	return nil
 }
 
-// run reads anew what may have changed while there was no session.
+// run reads the list of rooms again after each new session.
 func (c *Client) run() {
 	for {
 		select {
 		case <-c.life.Done():
 			return
-		case <-c.news:
+		case <-c.sessionRenewed:
 		}
-		for c.review(c.life, true) != nil && pause(c.life, around(mostWait)) { // each failure took Timeout, or was the end of a session
-			c.log.Warn("the rooms could not be read after the session was renewed; it is tried again")
+		for c.refreshRooms(c.life, true) != nil && sleep(c.life, jittered(maxRetryWait)) { // each failure took Timeout, or was the end of a session
+			c.log.Warn("the list of rooms could not be read after the session was renewed; trying again")
 		}
 	}
 }
 
-// review compares this user's rooms with those that are known, and tells of the difference.
-func (c *Client) review(ctx context.Context, tell bool) error {
-	rooms, err := ask(ctx, c, reads, func(ctx context.Context) ([]core.Room, error) { return c.plane.Rooms(ctx) })
+// refreshRooms reads this user's rooms. With emit it emits events for the difference.
+func (c *Client) refreshRooms(ctx context.Context, emit bool) error {
+	rooms, err := request(ctx, c, readOnly, func(ctx context.Context) ([]core.Room, error) { return c.api.Rooms(ctx) })
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
-	before := c.member
-	c.member = make(map[core.RoomID]bool, len(rooms))
+	before := c.memberOf
+	c.memberOf = make(map[core.RoomID]bool, len(rooms))
 	var events []Event
 	for _, r := range rooms {
-		c.member[r.ID] = true
+		c.memberOf[r.ID] = true
 		if !before[r.ID] {
 			events = append(events, Joined{r})
 		}
 	}
 	for id := range before {
-		if !c.member[id] {
+		if !c.memberOf[id] {
 			events = append(events, Left{id})
 		}
 	}
 	c.mu.Unlock()
 	for _, e := range events {
-		if tell {
-			c.feed.tell(e)
+		if emit {
+			c.events.emit(e)
 		}
 	}
 	return nil
 }
 
-// publishKEM sees to it that others can seal to this user's key: once a key is
-// lost, or a node shows none or another one, the present one is published again.
-func (c *Client) publishKEM(ctx context.Context) error {
-	mine, err := ask(ctx, c, reads, func(ctx context.Context) (control.Profile, error) { return c.plane.User(ctx, c.me) })
+// publishKEMKey publishes this user's encryption key unless the published one is
+// the same. It replaces the key of a lost directory, and one that a node has swapped.
+func (c *Client) publishKEMKey(ctx context.Context) error {
+	profile, err := request(ctx, c, readOnly, func(ctx context.Context) (control.Profile, error) { return c.api.User(ctx, c.me) })
 	if err != nil {
 		return err
 	}
 	var after core.Millis
-	if len(mine.KEMKey) > 0 {
-		shown, err := seal.ParseKEMKey(c.me, mine.KEMKey)
+	if len(profile.KEMKey) > 0 {
+		shown, err := seal.ParseKEMKey(c.me, profile.KEMKey)
 		if err == nil && shown.Hash == c.kem.Hash() {
-			if err = c.vault.follows(shown); err == nil {
-				c.setOwn(shown)
+			if err = c.dir.checkPeerKey(shown); err == nil {
+				c.setOwnKey(shown)
 				return nil
 			}
 		}
 		if err != nil {
-			c.suspect("", err)
+			c.reportSuspicion("", err)
 		} else {
-			c.log.Warn("another encryption key of this user was published; this one takes its place", "user", c.me)
+			c.log.Warn("another encryption key of this user was published; this client replaces it", "user", c.me)
 			after = shown.Time
 		}
 	}
-	if known, ok := c.vault.known(c.me); ok {
+	if known, ok := c.dir.peer(c.me); ok {
 		after = max(after, known.Time)
 	}
 	key, err := c.kem.Publish(c.id, max(core.MillisOf(time.Now()), after+1)) // a clock that is behind must not look like a rollback
 	if err != nil {
 		return err
 	}
-	if _, err := ask(ctx, c, repeats, func(ctx context.Context) (control.Profile, error) { return c.plane.PublishKey(ctx, key) }); err != nil {
+	if _, err := request(ctx, c, idempotent, func(ctx context.Context) (control.Profile, error) { return c.api.PublishKey(ctx, key) }); err != nil {
 		return err
 	}
 	published, err := seal.ParseKEMKey(c.me, key)
 	if err != nil {
 		return err
 	}
-	c.setOwn(published)
-	return errors.Join(c.vault.follows(published), c.vault.keepPeers())
+	c.setOwnKey(published)
+	return errors.Join(c.dir.checkPeerKey(published), c.dir.savePeers())
 }
 
-func (c *Client) setOwn(k seal.KEMKey) {
+func (c *Client) setOwnKey(k seal.KEMKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.own = k
+	c.ownKEM = k
 }
 
-// ownKey is what a room's key is sealed to for this user.
+// ownKey is the key that a room's key is sealed to for this user.
 func (c *Client) ownKey() seal.KEMKey {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.own
+	return c.ownKEM
 }
 
-// suspect tells of what does not fit.
-func (c *Client) suspect(room core.RoomID, err error) {
-	c.log.Warn("what was shown does not fit what is known", "room", room, "error", err)
-	c.feed.tell(Suspicion{room, err})
+// reportSuspicion logs and emits that a node or member showed something that
+// contradicts the known state.
+func (c *Client) reportSuspicion(room core.RoomID, err error) {
+	c.log.Warn("a node or member showed something that contradicts the known state", "room", room, "error", err)
+	c.events.emit(Suspicion{room, err})
 }

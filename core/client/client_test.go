@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,27 +14,27 @@ import (
 	"unibus/core/nodetest"
 )
 
-// wait bounds everything that a test waits for.
+// wait bounds every wait of a test.
 const wait = 20 * time.Second
 
-// brisk is a pace for tests.
-func brisk() pace {
-	p := defaultPace()
-	p.probe, p.hold, p.plea, p.renew = 50*time.Millisecond, 3*time.Second, 300*time.Millisecond, 100*time.Millisecond
-	p.owner, p.admin, p.others = 20*time.Millisecond, 40*time.Millisecond, 80*time.Millisecond
+// fastTiming is a timing for tests.
+func fastTiming() timing {
+	p := defaultTiming()
+	p.probeEvery, p.holdFor, p.keyRequestEvery, p.renewEvery = 50*time.Millisecond, 3*time.Second, 300*time.Millisecond, 100*time.Millisecond
+	p.ownerDelay, p.adminDelay, p.memberDelay = 20*time.Millisecond, 40*time.Millisecond, 80*time.Millisecond
 	return p
 }
 
-// person is a user with files of its own.
-type person struct {
+// testUser is a user with its files.
+type testUser struct {
 	t    testing.TB
 	cfg  Config
 	seed string
 	id   core.UserID
 }
 
-// person makes a user whom the cluster knows.
-func newPerson(t testing.TB, c *nodetest.Cluster, role core.UserRole) person {
+// newTestUser adds a user to the cluster.
+func newTestUser(t testing.TB, c *nodetest.Cluster, role core.UserRole) testUser {
 	t.Helper()
 	seed, public, err := keys.Generate()
 	if err != nil {
@@ -51,14 +52,14 @@ func newPerson(t testing.TB, c *nodetest.Cluster, role core.UserRole) person {
 	for i := range c.Configs {
 		urls = append(urls, c.URL(i))
 	}
-	return person{t, Config{Servers: urls, Seed: path, Dir: filepath.Join(dir, "keys"), Log: nodetest.Log(t)}, path, core.UserID(public)}
+	return testUser{t, Config{Servers: urls, Seed: path, Dir: filepath.Join(dir, "keys"), Log: nodetest.Log(t)}, path, core.UserID(public)}
 }
 
 // open opens a client that ends with the test.
-func (p person) open(change ...func(*Client)) *Client {
+func (p testUser) open(change ...func(*Client)) *Client {
 	p.t.Helper()
 	c := New(p.cfg)
-	c.pace = brisk()
+	c.timing = fastTiming()
 	for _, f := range change {
 		f(c)
 	}
@@ -75,8 +76,8 @@ func ctx(t testing.TB) context.Context {
 	return c
 }
 
-// alone is a node on its own, on SQLite.
-func alone(t testing.TB) *nodetest.Cluster {
+// startNode starts a single node, on SQLite.
+func startNode(t testing.TB) *nodetest.Cluster {
 	t.Helper()
 	c := nodetest.Start(t, nodetest.Config{Nodes: 1})
 	c.WaitServing(core.BackendSQLite, 0)
@@ -107,8 +108,8 @@ func want(t testing.TB, what string, err error, kind core.Kind, cause error) {
 	}
 }
 
-// hear reads until a message of that text comes, and returns it.
-func hear(t testing.TB, from <-chan Delivery, text string) Message {
+// receiveText reads until a message with that text comes, and returns it.
+func receiveText(t testing.TB, from <-chan Delivery, text string) Message {
 	t.Helper()
 	late := time.After(wait)
 	for {
@@ -129,8 +130,8 @@ func hear(t testing.TB, from <-chan Delivery, text string) Message {
 	}
 }
 
-// wrong reads until an error comes.
-func wrong(t testing.TB, from <-chan Delivery) Delivery {
+// receiveError reads until an error comes.
+func receiveError(t testing.TB, from <-chan Delivery) Delivery {
 	t.Helper()
 	late := time.After(wait)
 	for {
@@ -148,8 +149,8 @@ func wrong(t testing.TB, from <-chan Delivery) Delivery {
 	}
 }
 
-// await waits for an event.
-func await[E Event](t testing.TB, from <-chan Event, is func(E) bool) E {
+// awaitEvent waits for an event.
+func awaitEvent[E Event](t testing.TB, from <-chan Event, is func(E) bool) E {
 	t.Helper()
 	late := time.After(wait)
 	for {
@@ -180,19 +181,59 @@ func eventsOf(t testing.TB, c *Client) <-chan Event {
 	return out
 }
 
-// join invites somebody and has them accept; opening the room is another matter.
+// runJob runs f in the reconciler of a room.
+func runJob(t testing.TB, r *Room, f func(context.Context, *reconciler) error) error {
+	t.Helper()
+	return r.runJob(ctx(t), f)
+}
+
+// stall keeps the reconciler of a room busy until resume is called.
+func stall(t testing.TB, r *Room) (resume func()) {
+	t.Helper()
+	begun, end, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- r.runJob(ctx(t), func(context.Context, *reconciler) error {
+			close(begun)
+			<-end
+			return nil
+		})
+	}()
+	<-begun
+	return sync.OnceFunc(func() {
+		close(end)
+		ok(t, <-done)
+	})
+}
+
+// inLoop runs f in the goroutine of a room.
+func inLoop(t testing.TB, r *Room, f func(*roomLoop)) {
+	t.Helper()
+	if !r.do(f) {
+		t.Error("the room has ended")
+	}
+}
+
+// join invites a user and accepts for them. It does not open their room.
 func join(t testing.TB, room *Room, who *Client) {
 	t.Helper()
 	ok(t, room.Invite(ctx(t), who.User(), ""))
 	api := control.NewClient(control.ClientConfig{Conn: who.nc, Identity: who.id})
-	ok(t, second(ask(ctx(t), who, reads, func(ctx context.Context) (core.Member, error) { return api.Accept(ctx, room.ID()) })))
+	tries := 0
+	ok(t, second(request(ctx(t), who, idempotent, func(ctx context.Context) (core.Member, error) {
+		tries++
+		m, err := api.Accept(ctx, room.ID())
+		if tries > 1 && core.KindOf(err) == core.KindNotFound { // the attempt before has accepted it, as in Client.Accept
+			err = nil
+		}
+		return m, err
+	})))
 }
 
-// keyed waits until every member of a room has the key.
-func keyed(t testing.TB, room *Room) {
+// awaitKeys waits until every member of a room has the key.
+func awaitKeys(t testing.TB, room *Room) {
 	t.Helper()
 	nodetest.Wait(t, wait, func() error {
-		info, err := room.c.plane.Room(ctx(t), room.id)
+		info, err := room.c.api.Room(ctx(t), room.id)
 		if err == nil && info.Unkeyed > 0 {
 			err = core.Errorf(core.KindFailed, "%d members lack the key", info.Unkeyed)
 		}
@@ -201,41 +242,41 @@ func keyed(t testing.TB, room *Room) {
 }
 
 // TestStory: a plain and an encrypted room, an invitation, a removal with its
-// new key, a revocation with its own, and who joins late.
+// new key, a revocation with its own, and a late member.
 func TestStory(t *testing.T) {
 	t.Parallel()
-	n := alone(t)
-	chief, ann := newPerson(t, n, core.RoleAdmin).open(), newPerson(t, n, core.RoleMember).open()
-	bob, cid := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open()
+	n := startNode(t)
+	chief, ann := newTestUser(t, n, core.RoleAdmin).open(), newTestUser(t, n, core.RoleMember).open()
+	bob, cid := newTestUser(t, n, core.RoleMember).open(), newTestUser(t, n, core.RoleMember).open()
 	for _, encrypted := range []bool{false, true} {
 		room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Name: "plans", Encrypted: encrypted}))
 		join(t, room, bob)
 		bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
 		heard := bobs.Chan(t.Context())
 		ok(t, room.Send(ctx(t), []byte("hello")))
-		m := hear(t, heard, "hello")
+		m := receiveText(t, heard, "hello")
 		if m.Sender != ann.User() || m.Encrypted != encrypted || bobs.Encrypted() != encrypted {
 			t.Errorf("bob read %+v", m)
 		}
 		back := room.Chan(t.Context())
 		ok(t, bobs.Send(ctx(t), []byte("hello, ann")))
-		hear(t, back, "hello, ann")
+		receiveText(t, back, "hello, ann")
 
 		join(t, room, cid)
 		cids := must[*Room](t)(cid.Room(ctx(t), room.ID()))
 		late := cids.Chan(t.Context())
 		ok(t, room.Send(ctx(t), []byte("all three")))
-		hear(t, late, "all three")
+		receiveText(t, late, "all three")
 		before, _ := room.Epoch()
 		ok(t, room.Remove(ctx(t), cid.User()))
 		if now, _ := room.Epoch(); encrypted && now != before+1 {
 			t.Errorf("the removal is over, and the room is at epoch %d, before %d", now, before)
 		}
-		d := wrong(t, late)
-		want(t, "the end for who was removed", d.Err, core.KindRefused, ErrNotMember)
+		d := receiveError(t, late)
+		want(t, "the end for the removed member", d.Err, core.KindRefused, ErrNotMember)
 		want(t, "sending once removed", cids.Send(ctx(t), []byte("x")), core.KindRefused, ErrNotMember)
 		ok(t, room.Send(ctx(t), []byte("without cid")))
-		if m = hear(t, heard, "without cid"); encrypted && m.Epoch != before+1 {
+		if m = receiveText(t, heard, "without cid"); encrypted && m.Epoch != before+1 {
 			t.Errorf("after the removal: epoch %d, before %d", m.Epoch, before)
 		}
 	}
@@ -244,7 +285,7 @@ func TestStory(t *testing.T) {
 
 func TestClosingTwiceIsHarmless(t *testing.T) {
 	t.Parallel()
-	p := newPerson(t, alone(t), core.RoleMember)
+	p := newTestUser(t, startNode(t), core.RoleMember)
 	c := p.open()
 	want(t, "a second process", New(p.cfg).Open(ctx(t)), core.KindRefused, ErrLocked)
 	room := must[*Room](t)(c.CreateRoom(ctx(t), NewRoom{Encrypted: true}))

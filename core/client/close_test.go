@@ -12,14 +12,15 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestCloseEndsARoomThatIsBeingOpened: nobody waits for a connection that is closed.
+// TestCloseEndsARoomThatIsBeingOpened: no call waits for a closed connection.
 func TestCloseEndsARoomThatIsBeingOpened(t *testing.T) {
 	t.Parallel()
-	c := newPerson(t, alone(t), core.RoleMember).open()
-	r := must[*Room](t)(c.newRoom("elsewhere")) // the node will not let them in
+	c := newTestUser(t, startNode(t), core.RoleMember).open()
+	r, l, err := c.newRoom("elsewhere") // they are no member of it
+	ok(t, err)
 	come := make(chan error, 1)
 	go func() {
-		_, _, err := c.start(ctx(t), r)
+		_, _, err := c.start(ctx(t), r, l, nil)
 		come <- err
 	}()
 	nodetest.Wait(t, wait, func() error {
@@ -38,10 +39,10 @@ func TestCloseEndsARoomThatIsBeingOpened(t *testing.T) {
 	}
 }
 
-// TestOpenEndsWithItsContext: also while nodes take the connection and say nothing.
+// TestOpenEndsWithItsContext: also while nodes accept the connection and send nothing.
 func TestOpenEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	cfg := newPerson(t, alone(t), core.RoleMember).cfg
+	cfg := newTestUser(t, startNode(t), core.RoleMember).cfg
 	cfg.Servers = nil
 	for range 4 {
 		l := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
@@ -52,22 +53,23 @@ func TestOpenEndsWithItsContext(t *testing.T) {
 	defer cancel()
 	begin := time.Now()
 	want(t, "silent nodes", New(cfg).Open(short), core.KindUnavailable, nil)
-	if took := time.Since(begin); took > dialTime {
+	if took := time.Since(begin); took > dialTimeout {
 		t.Errorf("that took %s", took)
 	}
 }
 
-// TestOneGivesUpARoom: who waits for a room that another goroutine opens is not
-// told of that one's context, and one that is being closed is opened again.
+// TestOneGivesUpARoom: a call that waits for another goroutine to open a room does
+// not fail with that one's context, and a room that is being closed is opened again.
 func TestOneGivesUpARoom(t *testing.T) {
 	t.Parallel()
-	c := newPerson(t, alone(t), core.RoleMember).open()
+	c := newTestUser(t, startNode(t), core.RoleMember).open()
 	id := must[*Room](t)(c.CreateRoom(ctx(t), NewRoom{})).ID()
 	ok(t, c.rooms[id].Close())
-	first := must[*Room](t)(c.newRoom(id))
-	c.mu.Lock()
-	c.rooms[id] = first
-	c.mu.Unlock()
+	first, l, err := c.newRoom(id)
+	ok(t, err)
+	if other, err := c.register(first, l, nil); other != nil || err != nil {
+		t.Fatal(other, err)
+	}
 	come, waits := make(chan error, 1), &watched{ctx(t), make(chan struct{}, 100)}
 	go func() {
 		_, err := c.Room(waits, id)
@@ -76,12 +78,12 @@ func TestOneGivesUpARoom(t *testing.T) {
 	<-waits.looked
 	first.failed = core.Errorf(core.KindUnavailable, "given up by the caller")
 	close(first.opened)
-	ok(t, first.finish(first.failed))
+	ok(t, first.close(first.failed))
 	ok(t, <-come)
 	ok(t, must[*Room](t)(c.Room(ctx(t), id)).Send(ctx(t), []byte("x")))
 }
 
-// watched tells when somebody waits for its end.
+// watched reports when a goroutine waits for its end.
 type watched struct {
 	context.Context
 	looked chan struct{}
@@ -95,37 +97,53 @@ func (w *watched) Done() <-chan struct{} {
 	return w.Context.Done()
 }
 
-// TestOneRoomWritesAtATime: what still runs of a room that was closed does not
-// write over what is known since.
+// TestOneRoomWritesAtATime: Close waits for a save that is under way, and nothing of
+// a closed room writes an older state over a newer one.
 func TestOneRoomWritesAtATime(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t)
+	p := newPair(t)
+	begun, saved, first := make(chan struct{}), false, make(chan error, 1)
+	go func() {
+		first <- runJob(t, p.bobs, func(ctx context.Context, w *reconciler) error {
+			close(begun)
+			<-ctx.Done() // the room is being closed
+			w.room.do(func(l *roomLoop) { l.unsaved = true })
+			err := w.save()
+			saved = true
+			return err
+		})
+	}()
+	<-begun
 	ok(t, p.bobs.Close())
+	if !saved {
+		t.Error("the room was closed while its state was being saved")
+	}
+	ok(t, <-first)
 	ok(t, p.bobs.Close())
 	ok(t, p.room.Rekey(ctx(t)))
 	must[*Room](t)(p.bob.Room(ctx(t), p.room.ID()))
-	p.bobs.mu.Lock()
-	p.bobs.dirty = true
-	p.bobs.mu.Unlock()
-	ok(t, p.bobs.keep())
-	if m := must[memory](t)(p.bob.vault.room(p.room.ID())); m.Head == nil || m.Head.Epoch != 3 {
+	if p.bobs.do(func(*roomLoop) {}) {
+		t.Error("the goroutine of a closed room runs")
+	}
+	want(t, "a job for a closed room", runJob(t, p.bobs, func(_ context.Context, w *reconciler) error { return w.save() }), core.KindUnavailable, ErrClosed)
+	if m := must[roomState](t)(p.bob.dir.room(p.room.ID())); m.Head == nil || m.Head.Epoch != 3 {
 		t.Errorf("on disk is %+v", m.Head)
 	}
 }
 
-// TestKilledWhileWriting: what is left half written is cleared away, and what was whole is read.
+// TestKilledWhileWriting: unfinished files are removed, and finished ones are read.
 func TestKilledWhileWriting(t *testing.T) {
 	t.Parallel()
 	dir, me := t.TempDir(), core.UserID(nodetest.Identity(t).Public())
-	v := must[*vault](t)(openVault(dir, me))
-	ok(t, v.keepRoom("plans", memory{Encrypted: true}))
+	v := must[*stateDir](t)(openStateDir(dir, me))
+	ok(t, v.saveRoom("plans", roomState{Encrypted: true}))
 	left := []string{v.path(".new-1"), v.path(filepath.Join(roomsDir, ".new-2"))}
 	for _, name := range left {
 		ok(t, os.WriteFile(name, []byte("{"), 0o600))
 	}
 	ok(t, v.lock.Close())
-	v = must[*vault](t)(openVault(dir, me))
-	if m := must[memory](t)(v.room("plans")); !m.Encrypted {
+	v = must[*stateDir](t)(openStateDir(dir, me))
+	if m := must[roomState](t)(v.room("plans")); !m.Encrypted {
 		t.Errorf("of the room is known: %+v", m)
 	}
 	for _, name := range left {

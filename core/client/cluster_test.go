@@ -14,12 +14,12 @@ import (
 )
 
 // TestANodeIsLost: three nodes, an encrypted room, and the node that both
-// members talk to is closed in the middle. What comes is in order and comes
-// once, and afterwards the room gets another key.
-func TestANodeIsLost(t *testing.T) { // before the parallel ones: three nodes want the machine to themselves
+// members are connected to is closed in the middle. Messages come in order and
+// once, and the room gets another key afterwards.
+func TestANodeIsLost(t *testing.T) { // before the parallel tests: three nodes need the whole machine
 	n := nodetest.Start(t, nodetest.Config{Store: core.BackendKV})
 	n.WaitServing(core.BackendKV, 0, 1, 2)
-	ann, bob := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open()
+	ann, bob := newTestUser(t, n, core.RoleMember).open(), newTestUser(t, n, core.RoleMember).open()
 	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
 	join(t, room, bob)
 	bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
@@ -45,8 +45,8 @@ func TestANodeIsLost(t *testing.T) { // before the parallel ones: three nodes wa
 	last := listen(t, heard, -1, 50)
 	at := slices.IndexFunc(n.Configs, func(c config.Node) bool { return c.Name == ann.Connected() })
 	ok(t, n.Nodes[at].Close())
-	await(t, events, func(Disconnected) bool { return true })
-	await(t, events, func(e Connected) bool { return e.Node != n.Configs[at].Name })
+	awaitEvent(t, events, func(Disconnected) bool { return true })
+	awaitEvent(t, events, func(e Connected) bool { return e.Node != n.Configs[at].Name })
 	last = listen(t, heard, last, 1000)
 	ok(t, room.Rekey(ctx(t)))
 	listen(t, heard, last, 50)
@@ -54,7 +54,7 @@ func TestANodeIsLost(t *testing.T) { // before the parallel ones: three nodes wa
 	<-done
 }
 
-// listen reads a number of messages, each a higher one than before.
+// listen reads n messages with ascending numbers.
 func listen(t *testing.T, from <-chan Delivery, last, n int) int {
 	t.Helper()
 	for range n {

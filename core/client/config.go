@@ -12,42 +12,46 @@ import (
 	"unibus/core/keys"
 )
 
-// Config says where the bus is, as whom to use it, and where to keep secrets.
-// Servers and Seed, or a Context that has them, are required.
+// Config names the servers, the user, and the directory for keys. Servers and Seed
+// are required, or a Context that has them.
 type Config struct {
-	Servers []string // nats:// or tls:// URLs; nodes tell clients no further address, so name all of them
+	Servers []string // nats:// or tls:// URLs of all nodes; nodes announce no addresses to clients
 	Seed    string   // the user's seed file, which only its owner may read
 	CA      string   // the certificate file of the authority that signed the nodes' certificates; "": the system's
-	Context string   // a context of the NATS CLI, for what is left open above
+	Context string   // a context of the NATS CLI, for fields that are empty here
 
-	TLSFirst bool // begin with TLS, as nodes with tls-first want it
+	TLSFirst bool // begin with TLS, for nodes with tls-first
 
-	// Dir is where keys and what is known of rooms are kept, below it a directory
-	// for each user: 0700, one process at a time. A user has one of them: from a
-	// second one, on another machine say, another encryption key is published, and
-	// each has the rooms' keys made anew for itself. What is lost with it is the access to
-	// encrypted rooms, until a member gives the key again. "": unibus below the
-	// user's directory for configuration.
+	// Dir holds keys and the state of rooms, in a directory for each user: mode
+	// 0700, one process at a time. A user has one Dir. A second one, on another
+	// machine say, publishes another encryption key, and each of the two then has
+	// new room keys made for itself. A lost Dir loses the access to encrypted
+	// rooms until a member gives the key again. "": unibus in the user's
+	// configuration directory.
 	Dir string
 
-	Name       string // shown in the nodes' lists of connections; "": unibus-client
-	ClusterKey string // the public key that the cluster must prove; "": the one that is pinned, or the first that it proves, which is pinned then
-	NoEcho     bool   // do not deliver to this process what it has sent
+	Name string // of the connection, for the nodes' lists; "": unibus-client
 
-	Connect time.Duration // how long Open tries to connect; 0: 10 s
-	Timeout time.Duration // how long any other call tries, where its ctx does not end it sooner; 0: 30 s
+	// ClusterKey is the public key that the cluster must prove. "": the context's
+	// unibus_cluster_key; without one the pinned key, or the first one proven, which is pinned then.
+	ClusterKey string
 
-	Pending      int // messages of one reader that wait to be read; 0: 65,536
+	NoEcho bool // do not deliver this process's own messages to it
+
+	Connect time.Duration // Open tries to connect for so long; 0: 10 s
+	Timeout time.Duration // any other call tries for so long, unless its ctx ends sooner; 0: 30 s
+
+	Pending      int // unread messages of one reader; 0: 65,536
 	PendingBytes int // and their bytes; 0: 64 MiB
 
-	// Admit is asked before a room's key is sealed to a member; an error leaves
-	// them without a key. Members are those whom the nodes name: nil takes their
-	// word. It must not call the client, whose keys wait for it.
+	// Admit decides before a room's key is sealed to a member; an error leaves
+	// them without a key. The nodes name the members, and nil believes them. Admit
+	// must not call the client: the room's keys wait for it, and closing does too.
 	Admit func(room core.RoomID, m control.Member) error
 
 	Log *slog.Logger // nil: nothing is logged
 
-	fromNATS keys.Identity // what the context holds itself, in the place of a seed file
+	fromNATS keys.Identity // the nkey itself, where the context holds it in place of a seed file
 }
 
 // Defaults of Config.
@@ -80,7 +84,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// resolved fills in what the NATS context has, and checks what is left.
+// resolved takes empty fields from the NATS context, and checks the result.
 func (c Config) resolved() (Config, error) {
 	if c.Context != "" {
 		found, err := keys.ReadContext(c.Context)
@@ -96,6 +100,9 @@ func (c Config) resolved() (Config, error) {
 		if c.CA == "" {
 			c.CA = found.CA
 		}
+		if c.ClusterKey == "" {
+			c.ClusterKey = found.ClusterKey
+		}
 		c.TLSFirst = c.TLSFirst || found.TLSFirst
 	}
 	if len(c.Servers) == 0 {
@@ -104,20 +111,25 @@ func (c Config) resolved() (Config, error) {
 	if err := keys.CheckServers("Servers", c.Servers); err != nil {
 		return c, err
 	}
+	if c.ClusterKey != "" {
+		if err := keys.CheckClusterKey(c.ClusterKey); err != nil {
+			return c, err
+		}
+	}
 	if c.Seed == "" && c.fromNATS.Public() == "" {
 		return c, core.Errorf(core.KindInvalid, "no identity is given").WithNext("set Seed, a file made by `unibusd keygen user --out FILE`")
 	}
 	if c.Dir == "" {
 		dir, err := os.UserConfigDir()
 		if err != nil {
-			return c, core.Errorf(core.KindInvalid, "there is no place for this user's keys: %w", err).WithNext("set Dir")
+			return c, core.Errorf(core.KindInvalid, "this user has no configuration directory for keys: %w", err).WithNext("set Dir")
 		}
 		c.Dir = filepath.Join(dir, "unibus")
 	}
 	return c, nil
 }
 
-// identity is the one of the seed file, or the context's own.
+// identity reads the seed file, or takes the context's own nkey.
 func (c Config) identity() (keys.Identity, error) {
 	if c.Seed == "" {
 		return c.fromNATS, nil
@@ -125,7 +137,7 @@ func (c Config) identity() (keys.Identity, error) {
 	return keys.ReadSeed(c.Seed)
 }
 
-// tls is nil where the URLs and the system's authorities decide.
+// tls is nil if the URLs and the system's authorities decide.
 func (c Config) tls() (*tls.Config, error) {
 	if c.CA == "" {
 		return nil, nil

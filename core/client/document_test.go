@@ -35,8 +35,8 @@ func between(t *testing.T, path, begin, end string) string {
 	return part
 }
 
-// statements are the lines of a program without indentation, blank lines, what
-// starts a bus for it, and what a client is configured with.
+// statements are the lines of a program without indentation, blank lines, the start
+// of the bus, and the configuration of clients.
 func statements(code string) []string {
 	config := regexp.MustCompile(`client\.Config\{.*\}`)
 	var out []string

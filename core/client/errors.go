@@ -9,70 +9,71 @@ import (
 	"unibus/core/seal"
 )
 
-// Fault is a cause that a program may want to tell from others: errors.Is(err, ErrSlow).
+// Fault is the cause of an error, for errors.Is(err, ErrSlow).
 type Fault string
 
 // The faults. Those of keys and messages are seal's.
 const (
-	ErrNotMember Fault = "not a member"                     // of a sender: not by now; of the caller: not any more
-	ErrUnlinked  Fault = "nothing shows that its maker was" // a member: an epoch came after one of which there is no key here; see Room.Trust
-	ErrNoKey     Fault = "no key yet"                       // nobody has given this user the room's key so far, or in a moved room made one; see Room.Rekey
-	ErrRekeyDue  Fault = "a new key is due"                 // nothing is sent until a member has made it
-	ErrOffline   Fault = "not connected"                    // nothing was sent
-	ErrRefused   Fault = "refused by the nodes"             // they do not admit this user, as when it is revoked; it is tried again all the time
-	ErrClosed    Fault = "closed"                           // the client or the room was closed by this process
-	ErrTooLarge  Fault = "too large"                        // nothing was sent
-	ErrSlow      Fault = "too slow"                         // messages were dropped here; the error is a *SlowError
-	ErrArchived  Fault = "archived"                         // nothing is sent in the room any more
-	ErrLocked    Fault = "in use"                           // another process has the directory
+	ErrNotMember Fault = "not a member"                           // the sender is not a member now, or the caller not any more
+	ErrUnlinked  Fault = "its maker is not proven to be a member" // an epoch follows one whose key is not here; see Room.Trust
+	ErrNoKey     Fault = "no key yet"                             // no member has given this user the room's key, or made one in a migrated room; see Room.Rekey
+	ErrRekeyDue  Fault = "a new key is due"                       // nothing is sent until a member has made it
+	ErrOffline   Fault = "not connected"                          // nothing was sent
+	ErrRefused   Fault = "refused by the nodes"                   // this user may be revoked; the client keeps trying
+	ErrClosed    Fault = "closed"                                 // this process closed the client or the room
+	ErrTooLarge  Fault = "too large"                              // nothing was sent
+	ErrSlow      Fault = "too slow"                               // messages were dropped here; the error is a *SlowError
+	ErrArchived  Fault = "archived"                               // nothing is sent in the room any more
+	ErrLocked    Fault = "in use"                                 // another process has the directory
 )
 
-// Error is the fault as a few words.
+// Error is the fault in a few words.
 func (f Fault) Error() string { return string(f) }
 
-// fault makes the error for one.
-func fault(k core.Kind, f Fault, format string, args ...any) *core.Error {
+// newFault makes an error whose cause is a fault.
+func newFault(k core.Kind, f Fault, format string, args ...any) *core.Error {
 	e := core.Errorf(k, format, args...)
 	e.Err = f
 	return e
 }
 
-// SlowError stands in a stream of messages where some are missing, because the
-// reader, or this process as a whole, was slower than the room.
+// SlowError takes the place of missing messages in a stream: the reader, or this
+// process as a whole, was slower than the room.
 type SlowError struct {
 	Room    core.RoomID
 	Dropped uint64 // messages
 }
 
-// Error says how many.
-func (e *SlowError) Error() string { return e.text().Text }
+// Error says how many messages are missing.
+func (e *SlowError) Error() string { return e.coreError().Text }
 
 // Unwrap is a *core.Error whose cause is ErrSlow.
-func (e *SlowError) Unwrap() error { return e.text() }
+func (e *SlowError) Unwrap() error { return e.coreError() }
 
-func (e *SlowError) text() *core.Error {
-	return fault(core.KindUnavailable, ErrSlow, "%d messages of the room %s were dropped here: they came faster than they were read", e.Dropped, e.Room).
+func (e *SlowError) coreError() *core.Error {
+	return newFault(core.KindUnavailable, ErrSlow, "%d messages of the room %s were dropped here: they came faster than the program read them", e.Dropped, e.Room).
 		WithNext("read faster, or allow more with Pending and PendingBytes")
 }
 
-func closed(what string) error {
-	return fault(core.KindUnavailable, ErrClosed, "the %s is closed", what)
+func closedError(what string) error {
+	return newFault(core.KindUnavailable, ErrClosed, "the %s is closed", what)
 }
 
-func gone(room core.RoomID, me core.UserID) error {
-	return fault(core.KindRefused, ErrNotMember, "%s is not a member of the room %s any more", me.Short(), room).
+func membershipOverError(room core.RoomID, me core.UserID) error {
+	return newFault(core.KindRefused, ErrNotMember, "%s is not a member of the room %s any more", me.Short(), room).
 		WithNext("ask the room's owner for an invitation")
 }
 
-// suspicious says that an error is about what was shown, not about who could not be reached.
-func suspicious(err error) bool {
+// isSuspicious says that an error is about the contents of an answer: a node or a
+// member showed something that does not fit. A node that is away is not suspicious.
+func isSuspicious(err error) bool {
 	var f seal.Fault
 	var own Fault
 	return errors.As(err, &f) || errors.As(err, &own) && own == ErrUnlinked
 }
 
-// pause waits, unless ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
+// sleep returns false if ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -44,8 +44,8 @@ func Example() {
 	// Output: hello, bob, encrypted: true, from ann: true
 }
 
-// Who is removed reads nothing of what comes after: the room has another key by
-// then. The others hear of it as events.
+// A removed member reads no later message: the room has another key by then. The
+// other members get events.
 func ExampleRoom_Remove() {
 	servers, annSeed, bobSeed, stop := startBus()
 	defer stop()
@@ -108,7 +108,7 @@ func check(errs ...error) {
 	}
 }
 
-// startBus starts a node with two users, and returns where it is and their seed files.
+// startBus starts a node with two users, and returns its address and their seed files.
 func startBus() (servers []string, ann, bob string, stop func()) {
 	dir, err := os.MkdirTemp("", "unibus-example-*")
 	check(err)

@@ -7,21 +7,21 @@ import (
 	"unibus/core/control"
 )
 
-// Invitations are those that this user has not answered yet, by room.
+// Invitations are the pending invitations of this user, by room.
 func (c *Client) Invitations(ctx context.Context) ([]control.Invitation, error) {
-	return ask(ctx, c, reads, c.plane.Invitations)
+	return request(ctx, c, readOnly, c.api.Invitations)
 }
 
-// Accept takes an invitation to a room and opens the room. The session is renewed
-// meanwhile, as with every change of a user's rooms. KindNotFound where there is
-// no invitation; KindRefused where it does not count any more, the room is
-// archived, or this user is in as many rooms as a session can have.
+// Accept accepts an invitation to a room and opens the room. The session is renewed
+// meanwhile, as with every change of a user's rooms. KindNotFound without an
+// invitation; KindRefused if it is not valid any more, the room is archived, or
+// this user is in the maximum number of rooms.
 func (c *Client) Accept(ctx context.Context, room core.RoomID) (*Room, error) {
 	tries := 0
-	_, err := ask(ctx, c, repeats, func(ctx context.Context) (core.Member, error) {
+	_, err := request(ctx, c, idempotent, func(ctx context.Context) (core.Member, error) {
 		tries++
-		m, err := c.plane.Accept(ctx, room)
-		if tries > 1 && core.KindOf(err) == core.KindNotFound { // by the try before; opening the room tells
+		m, err := c.api.Accept(ctx, room)
+		if tries > 1 && core.KindOf(err) == core.KindNotFound { // the attempt before has accepted it, or opening the room fails
 			err = nil
 		}
 		return m, err
@@ -32,8 +32,8 @@ func (c *Client) Accept(ctx context.Context, room core.RoomID) (*Room, error) {
 	return c.Room(ctx, room)
 }
 
-// Decline turns an invitation down. KindNotFound where there is none.
+// Decline declines an invitation. KindNotFound without one.
 func (c *Client) Decline(ctx context.Context, room core.RoomID) error {
-	_, err := ask(ctx, c, once, func(ctx context.Context) (core.Member, error) { return c.plane.Decline(ctx, room) })
+	_, err := request(ctx, c, once, func(ctx context.Context) (core.Member, error) { return c.api.Decline(ctx, room) })
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,53 +16,53 @@ import (
 	"unibus/core/seal"
 )
 
-// TestOneWhoComesLater: somebody invited before their first start has no key to
-// seal to. They ask for the room's key once they are there, are given it, and
-// read from that epoch on.
+// TestOneWhoComesLater: a user who was invited before their first start has no key to
+// seal to. They request the room's key once they start, are given it, and read from
+// that epoch on.
 func TestOneWhoComesLater(t *testing.T) {
 	t.Parallel()
-	n := alone(t)
-	ann, files := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember)
+	n := startNode(t)
+	ann, files := newTestUser(t, n, core.RoleMember).open(), newTestUser(t, n, core.RoleMember)
 	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
 	ok(t, room.Invite(ctx(t), files.id, ""))
 	ok(t, room.Rekey(ctx(t)))
 	given := eventsOf(t, ann)
 	bob := files.open()
 	bobs := must[*Room](t)(bob.Accept(ctx(t), room.ID()))
-	e := await(t, given, func(e KeyGiven) bool { return e.To == files.id })
+	e := awaitEvent(t, given, func(e KeyGiven) bool { return e.To == files.id })
 	if e.By != ann.User() || e.Epoch != 2 {
 		t.Errorf("given: %+v", e)
 	}
 	heard := room.Chan(t.Context())
 	ok(t, bobs.Send(ctx(t), []byte("here I am"))) // waits for the key
-	if m := hear(t, heard, "here I am"); m.Epoch != 2 {
+	if m := receiveText(t, heard, "here I am"); m.Epoch != 2 {
 		t.Errorf("bob writes in epoch %d", m.Epoch)
 	}
 }
 
-// TestNobodyToGiveTheKey: a member who waits for a key is told so when the time is over.
+// TestNobodyToGiveTheKey: a member who waits for a key gets an error that says so at the timeout.
 func TestNobodyToGiveTheKey(t *testing.T) {
 	t.Parallel()
-	n := alone(t)
-	ann, files := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember)
+	n := startNode(t)
+	ann, files := newTestUser(t, n, core.RoleMember).open(), newTestUser(t, n, core.RoleMember)
 	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
 	ok(t, room.Invite(ctx(t), files.id, ""))
 	ok(t, room.Close())
-	l := &liar{}
+	l := &lyingAPI{}
 	bobs := must[*Room](t)(files.open(between(l)).Accept(ctx(t), room.ID()))
 	short, cancel := context.WithTimeout(ctx(t), 100*time.Millisecond)
 	defer cancel()
 	want(t, "sending without a key", bobs.Send(short, []byte("x")), core.KindUnavailable, ErrNoKey)
-	l.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.Room.Encrypted = false } })
-	bobs.kick()
-	want(t, "sending in a room that is said not to be encrypted any more", bobs.Send(ctx(t), []byte("x")), core.KindRefused, seal.ErrRollback)
+	l.lie(func(l *lyingAPI) { l.room = func(r *control.RoomInfo) { r.Room.Encrypted = false } })
+	bobs.wake()
+	want(t, "sending in a room of which a node denies that it is encrypted", bobs.Send(ctx(t), []byte("x")), core.KindRefused, seal.ErrRollback)
 }
 
-// TestComeBack: who was removed and invited again goes on from the box that they
-// had; where a whole epoch is missing in between, a person decides.
+// TestComeBack: a member who was removed and invited again continues from their old
+// box. If a whole epoch is missing in between, a person decides.
 func TestComeBack(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t)
+	p := newPair(t)
 	again := func() *Room {
 		t.Helper()
 		join(t, p.room, p.bob)
@@ -81,7 +82,7 @@ func TestComeBack(t *testing.T) {
 	out()
 	p.bobs = again()
 	ok(t, p.bobs.Send(ctx(t), []byte("once")))
-	hear(t, heard, "once")
+	receiveText(t, heard, "once")
 
 	out()
 	ok(t, p.room.Rekey(ctx(t))) // an epoch of which bob will never have a key
@@ -94,13 +95,13 @@ func TestComeBack(t *testing.T) {
 	}
 	p.bobs = must[*Room](t)(p.bob.RoomTrusting(ctx(t), p.room.ID(), p.ann.User()))
 	ok(t, p.bobs.Send(ctx(t), []byte("twice")))
-	hear(t, heard, "twice")
+	receiveText(t, heard, "twice")
 }
 
-// TestTwoRekeyAtOnce: one of them counts, the other goes on from it, and both are heard.
+// TestTwoRekeyAtOnce: one of two rekeys counts, the other one follows it, and the messages of both arrive.
 func TestTwoRekeyAtOnce(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t)
+	p := newPair(t)
 	heard, heardToo := p.room.Chan(t.Context()), p.bobs.Chan(t.Context())
 	var both sync.WaitGroup
 	for _, r := range []*Room{p.room, p.bobs} {
@@ -113,51 +114,83 @@ func TestTwoRekeyAtOnce(t *testing.T) {
 	both.Wait()
 	ok(t, p.room.Send(ctx(t), []byte("from ann")))
 	ok(t, p.bobs.Send(ctx(t), []byte("from bob")))
-	hear(t, heardToo, "from ann")
-	hear(t, heard, "from bob")
-	info := must[control.RoomInfo](t)(p.ann.plane.Room(ctx(t), p.room.ID()))
+	receiveText(t, heardToo, "from ann")
+	receiveText(t, heard, "from bob")
+	info := must[control.RoomInfo](t)(p.ann.api.Room(ctx(t), p.room.ID()))
 	if info.Room.Epoch < 3 || info.Room.Epoch > 4 || info.Unkeyed != 0 {
 		t.Errorf("after both: %+v", info)
 	}
 }
 
-// TestRemovalDuringARekey: whoever is removed while a key is being made is not in it.
+// TestWithdrawnInvitation: an invited user never had the key, so withdrawing the
+// invitation leaves the room at its epoch. A user who has joined had it, also
+// if a node denies that a member whom this client knows has joined.
+func TestWithdrawnInvitation(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	ok(t, p.room.SetRole(ctx(t), p.bob.User(), core.MemberAdmin))
+	cid := newTestUser(t, p.cluster, core.RoleMember).open()
+	ok(t, p.room.Invite(ctx(t), cid.User(), ""))
+	ok(t, p.room.Remove(ctx(t), cid.User()))
+	want(t, "accepting a withdrawn invitation", second(cid.Accept(ctx(t), p.room.ID())), core.KindNotFound, nil)
+	ok(t, p.room.Send(ctx(t), []byte("by the same key")))
+	if at, _ := p.room.Epoch(); at != 2 {
+		t.Errorf("the withdrawal has moved the room to epoch %d", at)
+	}
+
+	heard := p.bobs.Chan(t.Context())
+	join(t, p.room, cid)
+	cids := must[*Room](t)(cid.Room(ctx(t), p.room.ID()))
+	ok(t, cids.Send(ctx(t), []byte("in"))) // bob knows cid as a member from now on
+	receiveText(t, heard, "in")
+	p.liar.lie(func(l *lyingAPI) {
+		l.members = func(all []control.Member) []control.Member {
+			return slices.DeleteFunc(all, func(m control.Member) bool { return m.User == cid.User() })
+		}
+		l.room = func(r *control.RoomInfo) { r.MustRekey = 0 }
+	})
+	ok(t, p.room.Close()) // or ann makes the key
+	ok(t, p.bobs.Remove(ctx(t), cid.User()))
+	p.at(t, 3)
+}
+
+// TestRemovalDuringARekey: a member who is removed while a key is being made does not get it.
 func TestRemovalDuringARekey(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t)
-	cid := newPerson(t, p.cluster, core.RoleMember).open()
+	p := newPair(t)
+	cid := newTestUser(t, p.cluster, core.RoleMember).open()
 	join(t, p.room, cid)
-	keyed(t, p.room) // nobody lists whom to give the key to
-	p.liar.lie(func(l *liar) {
-		l.members = func(all []control.Member) []control.Member { // bob has read the members; now one of them goes
+	awaitKeys(t, p.room) // no member lists the members for a key any more
+	p.liar.lie(func(l *lyingAPI) {
+		l.members = func(all []control.Member) []control.Member { // bob has read the members; now one of them is removed
 			l.members = nil
-			if _, err := p.ann.plane.Remove(ctx(t), p.room.ID(), cid.User()); err != nil || len(all) != 3 {
+			if _, err := p.ann.api.Remove(ctx(t), p.room.ID(), cid.User()); err != nil || len(all) != 3 {
 				t.Errorf("of %d members cid goes: %v", len(all), err)
 			}
 			return all
 		}
 	})
 	ok(t, p.bobs.Rekey(ctx(t)))
-	kept := must[memory](t)(p.bob.vault.room(p.room.ID()))
+	kept := must[roomState](t)(p.bob.dir.room(p.room.ID()))
 	if at, _ := p.bobs.Epoch(); kept.Head == nil || kept.Head.Epoch != at {
 		t.Errorf("bob is at epoch %d, and on disk is %+v", at, kept.Head)
 	}
-	info := must[control.RoomInfo](t)(p.ann.plane.Room(ctx(t), p.room.ID()))
+	info := must[control.RoomInfo](t)(p.ann.api.Room(ctx(t), p.room.ID()))
 	if info.MustRekey != 0 || info.Members != 2 || info.Unkeyed != 0 {
 		t.Errorf("after the rekey: %+v", info)
 	}
 }
 
-// TestInvitationDuringARekey: who comes while a key is being made is not in it,
-// and is given it; nothing of it is half done.
+// TestInvitationDuringARekey: a user who joins while a key is being made has no box in
+// its record, and is given the key afterwards.
 func TestInvitationDuringARekey(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t)
-	cid := newPerson(t, p.cluster, core.RoleMember).open()
-	p.liar.lie(func(l *liar) {
+	p := newPair(t)
+	cid := newTestUser(t, p.cluster, core.RoleMember).open()
+	p.liar.lie(func(l *lyingAPI) {
 		l.members = func(all []control.Member) []control.Member { // bob has read the members; now there is one more
 			l.members = nil
-			if err := errors.Join(p.room.Invite(ctx(t), cid.User(), ""), second(cid.plane.Accept(ctx(t), p.room.ID()))); err != nil || len(all) != 2 {
+			if err := errors.Join(p.room.Invite(ctx(t), cid.User(), ""), second(cid.api.Accept(ctx(t), p.room.ID()))); err != nil || len(all) != 2 {
 				t.Errorf("to %d members cid comes: %v", len(all), err)
 			}
 			return all
@@ -167,60 +200,58 @@ func TestInvitationDuringARekey(t *testing.T) {
 	cids := must[*Room](t)(cid.Room(ctx(t), p.room.ID()))
 	heard := p.bobs.Chan(t.Context())
 	ok(t, cids.Send(ctx(t), []byte("in time")))
-	if m := hear(t, heard, "in time"); m.Epoch != 3 {
-		t.Errorf("cid speaks in epoch %d", m.Epoch)
+	if m := receiveText(t, heard, "in time"); m.Epoch != 3 {
+		t.Errorf("cid sends in epoch %d", m.Epoch)
 	}
-	info := must[control.RoomInfo](t)(p.ann.plane.Room(ctx(t), p.room.ID()))
+	info := must[control.RoomInfo](t)(p.ann.api.Room(ctx(t), p.room.ID()))
 	if info.MustRekey != 0 || info.Members != 3 || info.Unkeyed != 0 || info.Room.Epoch != 3 {
 		t.Errorf("after both: %+v", info)
 	}
 }
 
-// TestRevocationIsFollowedByANewKey: members make it without being asked, and the
+// TestRevocationIsFollowedByANewKey: members make it without a request, and the
 // revoked member's messages are refused. An invitation of them is refused.
 func TestRevocationIsFollowedByANewKey(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t)
-	chief := newPerson(t, p.cluster, core.RoleAdmin).open()
-	cid := newPerson(t, p.cluster, core.RoleMember).open()
+	p := newPair(t)
+	chief := newTestUser(t, p.cluster, core.RoleAdmin).open()
+	cid := newTestUser(t, p.cluster, core.RoleMember).open()
 	join(t, p.room, cid)
-	keyed(t, p.room)
+	awaitKeys(t, p.room)
 	events := eventsOf(t, p.ann)
 	if _, err := chief.Revoke(ctx(t), cid.User()); err != nil {
 		t.Fatal(err)
 	}
-	await(t, events, func(e UserRevoked) bool { return e.User == cid.User() })
+	awaitEvent(t, events, func(e UserRevoked) bool { return e.User == cid.User() })
 	p.at(t, 3)
-	info := must[control.RoomInfo](t)(p.ann.plane.Room(ctx(t), p.room.ID()))
+	info := must[control.RoomInfo](t)(p.ann.api.Room(ctx(t), p.room.ID()))
 	if info.MustRekey != 0 {
 		t.Errorf("after the revocation: %+v", info)
 	}
-	dan := newPerson(t, p.cluster, core.RoleMember).open()
+	dan := newTestUser(t, p.cluster, core.RoleMember).open()
 	if _, err := chief.Revoke(ctx(t), dan.User()); err != nil {
 		t.Fatal(err)
 	}
-	want(t, "an invitation of who is revoked", p.room.Invite(ctx(t), dan.User(), ""), core.KindRefused, nil)
+	want(t, "an invitation of a revoked user", p.room.Invite(ctx(t), dan.User(), ""), core.KindRefused, nil)
 }
 
-// TestDue: what makes a new key due, and that nothing is sent by the old one.
+// TestDue: the number of messages makes a new key due, and nothing is sent by the old one.
 func TestDue(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t)
+	p := newPair(t)
 	heard := p.bobs.Chan(t.Context())
-	p.room.mu.Lock()
-	p.room.count = seal.MaxMessages
-	p.room.mu.Unlock()
+	p.room.view.Load().sender.messages.Store(seal.MaxMessages)
 	ok(t, p.room.Send(ctx(t), []byte("by the next key")))
-	if m := hear(t, heard, "by the next key"); m.Epoch != 3 {
+	if m := receiveText(t, heard, "by the next key"); m.Epoch != 3 {
 		t.Errorf("message %d of an epoch is of epoch %d", seal.MaxMessages+1, m.Epoch)
 	}
 
-	// A hint alone is none: an operator who asks for what is not needed gets nothing.
+	// An event alone makes none due: an operator's request without need has no effect.
 	events := eventsOf(t, p.ann)
-	p.room.hint(control.Event{Kind: control.EventAsked, Room: p.room.ID(), User: p.ann.User()})
-	await(t, events, func(e RekeyAsked) bool { return e.User == p.ann.User() })
+	p.room.noteEvent(control.Event{Kind: control.EventAsked, Room: p.room.ID(), User: p.ann.User()})
+	awaitEvent(t, events, func(e RekeyAsked) bool { return e.User == p.ann.User() })
 	ok(t, p.room.Send(ctx(t), []byte("still")))
-	if m := hear(t, heard, "still"); m.Epoch != 3 {
+	if m := receiveText(t, heard, "still"); m.Epoch != 3 {
 		t.Errorf("a hint alone has moved the room to epoch %d", m.Epoch)
 	}
 }
@@ -238,20 +269,19 @@ func TestAge(t *testing.T) {
 		"one's own, of a former day": {"me", 2 * time.Hour, true},
 		"one's own, of a moment ago": {"me", time.Minute, false},
 	} {
-		r := &Room{c: &Client{me: "me"}}
-		r.duty.made = now.Add(-c.made)
-		r.sender = senderOf(t, now.Add(-8*24*time.Hour))
-		if got := r.sender.Record(); c.maker == "me" {
-			r.c.me = got.Maker
+		v, me := roomView{sender: agedSender(t, now.Add(-8*24*time.Hour))}, core.UserID("me")
+		v.rekey.made = now.Add(-c.made)
+		if c.maker == "me" {
+			me = v.sender.Record().Maker
 		}
-		if _, due := r.due(now); due != c.want {
+		if _, due := v.rekeyDue(now, me); due != c.want {
 			t.Errorf("%s: due %v, want %v", what, due, c.want)
 		}
 	}
 }
 
-// senderOf sends in an epoch that was made at a time.
-func senderOf(t *testing.T, at time.Time) *seal.Sender {
+// agedSender makes a sender in an epoch of a given time.
+func agedSender(t *testing.T, at time.Time) *epochSender {
 	t.Helper()
 	id := nodetest.Identity(t)
 	kem := must[*seal.KEM](t)(seal.NewKEM())
@@ -259,17 +289,17 @@ func senderOf(t *testing.T, at time.Time) *seal.Sender {
 	made := must[seal.Rekeyed](t)(seal.MakeRecord(seal.RecordConfig{
 		Room: "r", Epoch: 1, Rec: seal.NewRec(), Key: seal.NewRoomKey(), Members: []seal.KEMKey{own}, By: id, At: core.MillisOf(at), Reason: seal.ReasonFirst,
 	}))
-	return must[*seal.Sender](t)(seal.NewSender(seal.SenderConfig{Key: made.Key, By: id}))
+	return &epochSender{Sender: must[*seal.Sender](t)(seal.NewSender(seal.SenderConfig{Key: made.Key, By: id}))}
 }
 
-// TestLostDirectory: who has lost the key that their box is for asks for another
-// box; of an owner, whose box nobody may replace, by a new key for all.
+// TestLostDirectory: a member without the key for their box requests another box. An
+// owner's box may not be replaced, so the room gets a new key.
 func TestLostDirectory(t *testing.T) {
 	t.Parallel()
 	for _, who := range []string{"a member", "the owner"} {
 		t.Run(who, func(t *testing.T) {
 			t.Parallel()
-			p := twoInARoom(t)
+			p := newPair(t)
 			files, loser, other := &p.bobFiles, p.bob, p.room
 			if who == "the owner" {
 				files, loser, other = &p.annFiles, p.ann, p.bobs
@@ -281,7 +311,7 @@ func TestLostDirectory(t *testing.T) {
 
 			room := must[*Room](t)(c.Room(ctx(t), p.room.ID()))
 			ok(t, room.Send(ctx(t), []byte("I have lost it")))
-			hear(t, heard, "I have lost it")
+			receiveText(t, heard, "I have lost it")
 			if room.Err() != nil {
 				t.Errorf("afterwards: %v", room.Err())
 			}

@@ -6,29 +6,29 @@ import (
 	"sync"
 )
 
-// queue is what waits for one reader. Where it is full, what comes is counted
-// and left out, and the count is handed out in its place.
+// queue holds values for one reader. A full queue drops and counts new values, and
+// gives the reader the count in their place.
 type queue[T any] struct {
 	limit, bytes int
 	size         func(T) int // in bytes
 
-	mu    sync.Mutex
-	lots  []lot[T]
-	head  int // of lots: what is before it was taken
-	count int // values in lots
-	held  int // bytes of them
-	lost  uint64
-	more  chan struct{}
+	mu          sync.Mutex
+	chunks      []chunk[T]
+	head        int // of chunks: the first one that was not taken
+	count       int // values in chunks
+	queuedBytes int // of them
+	lost        uint64
+	more        chan struct{}
 
-	// Of the reader alone: the lot that it has taken. A lock for each message
-	// would cost more than the message.
+	// Only the reader uses these: the chunk that it has taken. A lock for each
+	// message would cost more than the message.
 	taken []T
 	read  int
 }
 
-// lot is values that came together; they are only read, as other queues may have
-// them too. Or a number of lost ones.
-type lot[T any] struct {
+// chunk is values that were pushed together, or a number of lost ones. Other queues
+// may share the values, so they are only read.
+type chunk[T any] struct {
 	values []T
 	bytes  int
 	lost   uint64
@@ -38,18 +38,19 @@ func newQueue[T any](limit, bytes int, size func(T) int) *queue[T] {
 	return &queue[T]{limit: limit, bytes: bytes, size: size, more: make(chan struct{}, 1)}
 }
 
-// push keeps the values, which nobody changes any more. It says whether a run of losses begins with them.
+// push keeps the values, which must not be changed any more. It returns true if a
+// run of losses begins with them.
 func (q *queue[T]) push(values ...T) (began bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	l := q.fitting(values)
 	if n := len(l.values); n > 0 {
 		if n < len(values) {
-			l.values = slices.Clone(l.values) // or all would be kept, and a part counted
+			l.values = slices.Clone(l.values) // or the dropped ones would stay in memory
 		}
-		q.gap()
-		q.lots = append(q.lots, l)
-		q.count, q.held = q.count+n, q.held+l.bytes
+		q.flushLost()
+		q.chunks = append(q.chunks, l)
+		q.count, q.queuedBytes = q.count+n, q.queuedBytes+l.bytes
 	}
 	if left := len(values) - len(l.values); left > 0 {
 		began = q.lost == 0
@@ -59,39 +60,39 @@ func (q *queue[T]) push(values ...T) (began bool) {
 	return began
 }
 
-// fitting is the values up to the first for which there is no room.
-func (q *queue[T]) fitting(values []T) lot[T] {
+// fitting is the values up to the first one that exceeds the bounds.
+func (q *queue[T]) fitting(values []T) chunk[T] {
 	bytes := 0
 	for i, v := range values {
 		size := q.size(v)
-		if at := q.count + i; at >= q.limit || at > 0 && q.held+bytes+size > q.bytes {
-			return lot[T]{values: values[:i], bytes: bytes}
+		if at := q.count + i; at >= q.limit || at > 0 && q.queuedBytes+bytes+size > q.bytes {
+			return chunk[T]{values: values[:i], bytes: bytes}
 		}
 		bytes += size
 	}
-	return lot[T]{values: values, bytes: bytes}
+	return chunk[T]{values: values, bytes: bytes}
 }
 
-// gap puts the number of lost ones where they are missing.
-func (q *queue[T]) gap() {
+// flushLost puts the number of lost values into their place.
+func (q *queue[T]) flushLost() {
 	if q.lost > 0 {
-		q.lots = append(q.lots, lot[T]{lost: q.lost})
+		q.chunks = append(q.chunks, chunk[T]{lost: q.lost})
 		q.lost = 0
 	}
 }
 
-// end puts a last value behind all others, however many wait.
-func (q *queue[T]) end(v T) {
+// pushLast adds a last value, however full the queue is.
+func (q *queue[T]) pushLast(v T) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.gap()
-	q.lots = append(q.lots, lot[T]{values: []T{v}})
+	q.flushLost()
+	q.chunks = append(q.chunks, chunk[T]{values: []T{v}})
 	q.count++
 	q.wake()
 }
 
-// miss counts what never came as far as here.
-func (q *queue[T]) miss(n uint64) {
+// addLost counts values that were lost before they reached the queue.
+func (q *queue[T]) addLost(n uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lost += n
@@ -105,48 +106,48 @@ func (q *queue[T]) wake() {
 	}
 }
 
-// pop is for the one reader.
+// pop is called by the reader alone.
 func (q *queue[T]) pop() (v T, lost uint64, ok bool) {
 	if q.read == len(q.taken) {
-		if lost, ok := q.take(); !ok {
+		if lost, ok := q.takeChunk(); !ok {
 			return v, lost, lost > 0
 		}
 	}
 	v = q.taken[q.read]
 	if q.read++; q.read == len(q.taken) {
-		q.taken, q.read = nil, 0 // nothing is kept for who waits
+		q.taken, q.read = nil, 0 // nothing stays in memory while the reader waits
 	}
 	return v, 0, true
 }
 
-// take gives the reader the next lot; else it says how many were lost.
-func (q *queue[T]) take() (lost uint64, ok bool) {
+// takeChunk takes the next chunk; without one it returns the number of lost values.
+func (q *queue[T]) takeChunk() (lost uint64, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.head == len(q.lots) {
+	if q.head == len(q.chunks) {
 		lost, q.lost = q.lost, 0
 		return lost, false
 	}
-	l := q.lots[q.head]
-	q.lots[q.head] = lot[T]{}
-	if q.head++; 2*q.head >= len(q.lots) { // the room before is used again
-		rest := copy(q.lots, q.lots[q.head:])
-		clear(q.lots[rest:])
-		q.lots, q.head = q.lots[:rest], 0
+	l := q.chunks[q.head]
+	q.chunks[q.head] = chunk[T]{}
+	if q.head++; 2*q.head >= len(q.chunks) { // reuse the space before it
+		rest := copy(q.chunks, q.chunks[q.head:])
+		clear(q.chunks[rest:])
+		q.chunks, q.head = q.chunks[:rest], 0
 	}
-	if len(q.lots) == 0 && cap(q.lots) > manyLots { // after a burst
-		q.lots = nil
+	if len(q.chunks) == 0 && cap(q.chunks) > keepChunks { // after a burst
+		q.chunks = nil
 	}
-	q.count, q.held = q.count-len(l.values), q.held-l.bytes
+	q.count, q.queuedBytes = q.count-len(l.values), q.queuedBytes-l.bytes
 	q.taken, q.read = l.values, 0
 	return l.lost, l.lost == 0
 }
 
-// manyLots is what is not kept room for once it was taken.
-const manyLots = 4096
+// keepChunks bounds the space that an empty queue keeps.
+const keepChunks = 4096
 
-// loops are those over one stream, by one goroutine. The first finds the stream
-// as it was made, which ends when the last of them is left; one that comes then begins it again.
+// loops counts the loops over one stream, in one goroutine. The first loop finds the
+// stream open; it ends with the last of nested loops, and a later loop opens it again.
 type loops struct {
 	begin, end func()
 	running    int
@@ -166,8 +167,8 @@ func (l *loops) enter() (leave func()) {
 	}
 }
 
-// next waits for a value, or a number of lost ones; not ok: one of the contexts
-// has ended. What waits is still read out once the second one has.
+// next waits for a value, or a number of lost ones. It returns false once a context
+// has ended; queued values are still returned after the end of life.
 func (q *queue[T]) next(ctx, life context.Context) (v T, lost uint64, ok bool) {
 	for ctx.Err() == nil {
 		if v, lost, ok := q.pop(); ok {

@@ -15,7 +15,7 @@ import (
 	"unibus/core/seal"
 )
 
-const crowd = 1000 // members of the room, its owner included
+const roomSize = 1000 // members of the room, its owner included
 
 // BenchmarkRekeyOfAThousand is a new key for a room of 1,000 members on three
 // nodes with synced writes, from the call to the commit: reading the members and
@@ -23,25 +23,25 @@ const crowd = 1000 // members of the room, its owner included
 func BenchmarkRekeyOfAThousand(b *testing.B) {
 	c := nodetest.Start(b, nodetest.Config{Store: core.BackendKV})
 	c.WaitServing(core.BackendKV, 0, 1, 2)
-	ann := newPerson(b, c, core.RoleMember)
+	ann := newTestUser(b, c, core.RoleMember)
 	a := ann.open()
 	room := must[*Room](b)(a.CreateRoom(ctx(b), NewRoom{Encrypted: true}))
-	gather(b, c, a, room)
+	addMembers(b, c, a, room)
 	for b.Loop() {
 		ok(b, room.Rekey(ctx(b)))
 	}
-	k := must[control.RoomInfo](b)(a.plane.Room(ctx(b), room.ID()))
-	if k.Members != crowd || k.Unkeyed != 0 {
+	k := must[control.RoomInfo](b)(a.api.Room(ctx(b), room.ID()))
+	if k.Members != roomSize || k.Unkeyed != 0 {
 		b.Fatalf("%d members, of whom %d have no key", k.Members, k.Unkeyed)
 	}
 	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(time.Millisecond), "ms/rekey")
 	b.ReportMetric(0, "ns/op")
 }
 
-// gather fills the room with people who have published a key: first all are made users, so that every node knows them.
-func gather(b *testing.B, c *nodetest.Cluster, a *Client, room *Room) {
+// addMembers fills the room with users who have published a key. It first adds all users, so that every node knows them.
+func addMembers(b *testing.B, c *nodetest.Cluster, a *Client, room *Room) {
 	b.Helper()
-	op, ids := c.Client(0, c.Admin), make([]keys.Identity, crowd-1)
+	op, ids := c.Client(0, c.Admin), make([]keys.Identity, roomSize-1)
 	each(b, func(i int) error {
 		id, err := keys.GenerateIdentity()
 		if err != nil {
@@ -51,7 +51,7 @@ func gather(b *testing.B, c *nodetest.Cluster, a *Client, room *Room) {
 		_, err = op.UserAdd(b.Context(), core.User{ID: core.UserID(id.Public())})
 		return err
 	})
-	each(b, func(i int) error { return attend(b, c.URL(i%3), a, room, ids[i]) })
+	each(b, func(i int) error { return addMember(b, c.URL(i%3), a, room, ids[i]) })
 }
 
 func each(b *testing.B, do func(i int) error) {
@@ -67,14 +67,14 @@ func each(b *testing.B, do func(i int) error) {
 			}
 		})
 	}
-	for i := range crowd - 1 {
+	for i := range roomSize - 1 {
 		next <- i
 	}
 	close(next)
 	all.Wait()
 }
 
-func attend(b *testing.B, url string, a *Client, room *Room, id keys.Identity) error {
+func addMember(b *testing.B, url string, a *Client, room *Room, id keys.Identity) error {
 	kem, err := seal.NewKEM()
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func attend(b *testing.B, url string, a *Client, room *Room, id keys.Identity) e
 	if _, err := api.PublishKey(b.Context(), key); err != nil {
 		return err
 	}
-	if _, err = a.plane.Invite(b.Context(), room.ID(), core.UserID(id.Public()), core.MemberMember, nil); err == nil {
+	if _, err = a.api.Invite(b.Context(), room.ID(), core.UserID(id.Public()), core.MemberMember, nil); err == nil {
 		_, err = api.Accept(b.Context(), room.ID())
 	}
 	return err

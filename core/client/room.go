@@ -2,232 +2,178 @@ package client
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"sync/atomic"
 
-	"github.com/nats-io/nats.go"
-
 	"unibus/core"
+	"unibus/core/auth"
 	"unibus/core/control"
 	"unibus/core/seal"
 )
 
 // Room is a room that is open in this process. Safe for use by several goroutines.
+//
+// Messages are delivered at most once, as everywhere on NATS without JetStream: a
+// message that is sent while a receiver is away does not come later. In encrypted
+// rooms Message.Missing counts the missed ones. A slow reader gets ErrSlow in the
+// place of dropped messages. If the process as a whole was too slow, ErrSlow comes
+// before the messages that waited then. A send-only client of a plain room does not
+// subscribe to its messages.
+//
+// An open Room follows the room's keys (core/seal), makes a new one when one is due,
+// and gives the present one to members without it. It checks everything that a node
+// says about keys. A contradiction is an error whose cause is a seal.Fault, and
+// nothing is sent in the room while it lasts. A member without the key publishes a
+// key request in the room: byte 0xFF and "unibus.client.plea.v1", which is no
+// envelope of core/seal. A member with the key checks that the sender is a member,
+// waits a little for members of a higher role, and gives it.
+//
+// The nodes name the members. A node that adds a user of its own to a room is given
+// the room's key by the next member who makes one or is asked for it, unless
+// Config.Admit refuses. Section 9 of core/seal/DESIGN.md has the rest of what is not
+// protected.
 type Room struct {
+	// One goroutine, roomLoop.run, owns the room's state. Another one, the
+	// reconciler, does what takes time: requests, flushes and files. See DESIGN.md.
 	c       *Client
 	id      core.RoomID
-	subject string             // where this user speaks
-	events  *nats.Subscription // what the service says; until sub has it too
-	sub     *nats.Subscription // all that is said; nil in a plain room until somebody reads
-	known   bool               // the node knows of sub; of who holds hearing
-	hearing chan struct{}      // held while sub is made
-	stop    context.CancelFunc
-	wake    chan struct{} // something is to be looked at
-	changed *bell
-	turn    chan struct{} // held by who follows the chain or changes it
-	opened  chan struct{} // closed once it is open, or failed says why it is not
+	subject string // this user publishes here
+
+	calls    chan call       // for the room's goroutine
+	messages chan batch      // for the room's goroutine
+	jobs     chan job        // for the reconciler
+	wakeup   chan struct{}   // wakes the reconciler
+	ending   <-chan struct{} // closed once the room is over
+	ended    chan struct{}   // closed once nothing of the room runs and its state is on disk; it may be opened again
+
+	view     atomic.Pointer[roomView]
+	changed  *broadcast    // the view is another one
+	removals atomic.Uint64 // by this process, of members with the key; see roomView.removalsRead
+
+	opened  chan struct{} // closed once the room is open, or failed says why it is not
 	failed  error
-	gone    chan struct{} // closed once it is over and kept: another one may be opened
-
-	saving  sync.Mutex // held while what is known is written; taken before mu
-	retired bool       // of who holds saving: nothing of this room is written any more
-
-	// Of who holds the turn.
-	chain *seal.Chain
-	epoch *seal.EpochKey // of the chain's head; nil while there is none
-	trust map[core.UserID]bool
-	duty  duty
-
-	// Of who is called with what comes.
-	run    []heard // what goes on together
-	coming int     // how many more are there already
-
-	overran atomic.Bool // the library has dropped messages, and it is to be seen how many
-
-	rx       sync.Mutex // held while messages are opened, so that they stay in order
-	receiver *seal.Receiver
-
-	mu       sync.Mutex
-	memory   memory
-	stale    core.Millis // what is added to the marks of the process before this one
-	marks    map[core.UserID]core.Millis
-	dirty    bool
-	info     control.RoomInfo
-	session  uint64 // in which this user may speak here; 0: not known
-	sender   *seal.Sender
-	count    uint64     // messages of this epoch, sent and read
-	spent    core.Epoch // somebody who may have its key was removed by this process: nothing is sent in it or a lower one
-	removals uint64     // by this process, in an encrypted room
-	weighed  uint64     // those that the room was read after
-	reads    uint64     // times that the room was read
-	fault    error
-	over     error
-	people   map[core.UserID]*standing
-	unknown  map[core.UserID]bool // who is to be looked up
-	pleas    map[core.UserID]keyRequest
-	hints    []control.Event
-	untold   uint64 // hints beyond the bound
-	held     []arrived
-	heldSize int
-	// what was held is looked at again: what comes meanwhile goes behind it
-	releasing bool
-	dropped   int // messages that the library has dropped, as far as it was told
-	readers   []*queue[heard]
+	saveErr error // of the last save; set before ended is closed
 }
 
-// take waits for the turn; pass gives it on.
-func (r *Room) take(ctx context.Context) error {
+// call is a function for the room's goroutine.
+type call struct {
+	f    func(*roomLoop)
+	done chan struct{} // closed once f has run and its result can be seen in the view
+}
+
+// do has the room's goroutine run f, which must not block, and waits for it. Once
+// the room has ended, do returns false and f does not run.
+func (r *Room) do(f func(*roomLoop)) bool {
+	c := call{f, make(chan struct{})}
 	select {
-	case r.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return core.Errorf(core.KindUnavailable, "the keys of the room %s are being read: %s", r.id, sentence(ctx.Err()))
+	case r.calls <- c:
+		<-c.done
+		return true
+	case <-r.ended:
+		return false
 	}
 }
 
-func (r *Room) pass() { <-r.turn }
-
-// Close stops listening to the room. Its keys stay known, and this user a member.
-func (r *Room) Close() error {
-	return r.finish(closed("room"))
-}
-
-// end is finish where there is nobody to tell of an error.
-func (r *Room) end(why error) {
-	if err := r.finish(why); err != nil {
-		r.c.log.Warn("what is known of a room could not be kept", "room", r.id, "error", err)
-	}
-}
-
-// finish ends everything about the room and keeps what is known of it; why is
-// what its readers are told. Twice is harmless. Only then may it be opened
-// again: what still runs here must not write over what the next one knows.
-func (r *Room) finish(why error) error {
-	r.mu.Lock()
-	first, subs, stop := r.over == nil, []*nats.Subscription{r.events, r.sub}, r.stop
-	if first {
-		r.over = why
-	}
-	readers := r.readers
-	r.readers = nil
-	r.mu.Unlock()
-	if !first {
-		return nil
-	}
-	for _, q := range readers {
-		q.end(heard{made: &delivery{err: why, last: true}})
-	}
-	stop()
-	for _, sub := range subs {
-		if sub != nil {
-			_ = sub.Unsubscribe() // of a connection that is closed there is none any more
-		}
-	}
-	r.changed.ring()
-	err := r.keep()
-	r.saving.Lock()
-	r.retired = true
-	r.saving.Unlock()
-	r.c.mu.Lock()
-	if r.c.rooms[r.id] == r {
-		delete(r.c.rooms, r.id)
-	}
-	r.c.mu.Unlock()
-	close(r.gone)
-	return err
-}
-
-// keep writes down what is known of the room. Nobody who sends or reads waits for the disk.
-func (r *Room) keep() error {
-	r.saving.Lock()
-	defer r.saving.Unlock()
-	r.mu.Lock()
-	if !r.dirty || r.retired {
-		r.mu.Unlock()
-		return nil
-	}
-	m := r.memory
-	m.Marks = r.marksNow()
-	r.dirty = false
-	r.mu.Unlock()
-	err := r.c.vault.keepRoom(r.id, m)
+// newRoom reads the saved state of a room.
+func (c *Client) newRoom(id core.RoomID) (*Room, *roomLoop, error) {
+	saved, err := c.dir.room(id)
 	if err != nil {
-		r.mu.Lock()
-		r.dirty = true
-		r.mu.Unlock()
+		return nil, nil, err
 	}
-	return err
+	r := &Room{
+		c: c, id: id, subject: auth.RoomSubject(id, string(c.me)),
+		calls: make(chan call), messages: make(chan batch), jobs: make(chan job), wakeup: make(chan struct{}, 1),
+		ended: make(chan struct{}), opened: make(chan struct{}), changed: newBroadcast(),
+	}
+	l := &roomLoop{
+		c: c, room: r, saved: saved, marks: map[core.UserID]core.Millis{},
+		receiver: seal.NewReceiver(seal.ReceiverConfig{Room: id}),
+		members:  map[core.UserID]*memberStatus{}, unknown: map[core.UserID]bool{}, keyRequests: map[core.UserID]keyRequest{},
+	}
+	if c.dir.crashed {
+		l.markSlack = core.Millis(2 * saveMarksEvery.Milliseconds())
+	}
+	view := l.snapshot()
+	r.view.Store(&view)
+	return r, l, nil
 }
 
-// denied is told that the nodes refuse this user, or, with nil, that they do not.
-func (r *Room) denied(why error) {
-	r.mu.Lock()
-	switch {
-	case why != nil && r.fault == nil:
-		r.fault = why
-	case why == nil && errors.Is(r.fault, ErrRefused):
-		r.fault = nil
+// register starts the goroutines of a room, unless the room is open already: then
+// it returns that one.
+func (c *Client) register(r *Room, l *roomLoop, trusted []core.UserID) (other *Room, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch other := c.rooms[r.id]; {
+	case c.state == ended:
+		return nil, closedError("client")
+	case other != nil:
+		return other, nil
 	}
-	r.mu.Unlock()
-	r.changed.ring()
+	life, stop := context.WithCancel(c.life)
+	r.ending, l.stop = life.Done(), stop
+	reconciler := newReconciler(r, l.saved, trusted)
+	c.rooms[r.id] = r
+	c.work.Go(func() { l.run(reconciler.ended) })
+	c.work.Go(func() { reconciler.run(life) })
+	return nil, nil
 }
 
-// kick has the room looked at soon.
-func (r *Room) kick() {
+// unregister lets the room be opened again.
+func (c *Client) unregister(r *Room) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rooms[r.id] == r {
+		delete(c.rooms, r.id)
+	}
+}
+
+// Close ends the subscriptions. The room's state stays on disk, and this user a member.
+func (r *Room) Close() error { return r.close(closedError("room")) }
+
+// close ends the room, gives its readers the reason, and waits until its state is on disk.
+func (r *Room) close(why error) error {
+	r.end(why)
+	<-r.ended
+	return r.saveErr
+}
+
+// end ends the room without waiting for its reconciler. Calling it twice is harmless.
+func (r *Room) end(why error) {
+	r.do(func(l *roomLoop) { l.end(why) })
+}
+
+// wake has the reconciler reconcile the room soon.
+func (r *Room) wake() {
 	select {
-	case r.wake <- struct{}{}:
+	case r.wakeup <- struct{}{}:
 	default:
 	}
-}
-
-// renewed is told that the session is another one, or none.
-func (r *Room) renewed() {
-	r.mu.Lock()
-	r.session = 0
-	for _, s := range r.people {
-		s.stale = true
-	}
-	r.mu.Unlock()
-	r.changed.ring()
-	r.kick()
 }
 
 // ID is the room's id.
 func (r *Room) ID() core.RoomID { return r.id }
 
-// Info is the room as it was read last, and what this user is in it.
-func (r *Room) Info() control.RoomInfo {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.info
-}
+// Info is the room as it was read last, with this user's role.
+func (r *Room) Info() control.RoomInfo { return r.view.Load().info }
 
 // Encrypted says whether the room is.
-func (r *Room) Encrypted() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.memory.Encrypted || r.info.Room.Encrypted
-}
+func (r *Room) Encrypted() bool { return r.view.Load().isEncrypted() }
 
 // Epoch is the epoch in which this process sends; false while it has no key, or needs none.
 func (r *Room) Epoch() (core.Epoch, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.sender == nil {
+	v := r.view.Load()
+	if v.sender == nil {
 		return 0, false
 	}
-	return r.sender.Record().Epoch, true
+	return v.sender.Record().Epoch, true
 }
 
-// Err is why nothing is sent in the room: what does not fit what is known
-// (its cause is a seal.Fault or ErrUnlinked), that the nodes refuse this user
-// (ErrRefused), or that the room is over. Nil where nothing is wrong.
+// Err is why nothing is sent in the room: a contradiction (its cause is a seal.Fault
+// or ErrUnlinked), the nodes refuse this user (ErrRefused), or the room is over. Nil
+// if nothing is wrong.
 func (r *Room) Err() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.over != nil {
-		return r.over
+	v := r.view.Load()
+	if v.over != nil {
+		return v.over
 	}
-	return r.fault
+	return v.fault
 }

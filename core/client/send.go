@@ -14,69 +14,69 @@ import (
 	"unibus/core/seal"
 )
 
-// Send says something in the room. It returns once the message is on its way to
+// Send publishes a message in the room. It returns once the message is on its way to
 // the node; Client.Flush waits until the node has it. It waits, for ctx or
 // Timeout, while there is no session, while this user has no key of the room,
-// and while the room needs a new key: nothing is ever sent by an old one. What
-// it gives up so was not sent (ErrOffline, ErrNoKey, ErrRekeyDue). A message
-// that is too large is ErrTooLarge. Where a node shows keys that do not fit, the error has that cause (seal.Fault).
+// and while the room needs a new key: nothing is ever sent by an old one. A message
+// that it gives up was not sent (ErrOffline, ErrNoKey, ErrRekeyDue). A message
+// that is too large is ErrTooLarge. If a node shows keys that do not fit, the error has that cause (seal.Fault).
 // A node that hangs can hold a call for some seconds longer than ctx, until its session is given up.
 func (r *Room) Send(ctx context.Context, data []byte) error {
 	err := ctx.Err()
 	if err != nil {
-		err = offline(err)
+		err = offlineError(err)
 	} else {
-		err = r.say(data)
+		err = r.trySend(data)
 	}
 	switch {
 	case err == nil:
 		return nil
 	case len(data) > r.MaxMessage():
-		return r.tooLarge(len(data))
+		return r.tooLargeError(len(data))
 	}
-	if later := new(notYet); !errors.As(err, &later) {
+	if wait := new(temporaryError); !errors.As(err, &wait) {
 		return err
 	}
-	return r.sayLater(ctx, data)
+	return r.sendLater(ctx, data)
 }
 
-// sayLater sends as soon as that can be done.
-func (r *Room) sayLater(ctx context.Context, data []byte) error {
-	give := time.NewTimer(r.c.cfg.Timeout)
-	defer give.Stop()
+// sendLater sends as soon as that can be done.
+func (r *Room) sendLater(ctx context.Context, data []byte) error {
+	timeout := time.NewTimer(r.c.cfg.Timeout)
+	defer timeout.Stop()
 	for {
-		rung := r.changed.rung()
-		err := r.say(data)
-		if later := new(notYet); !errors.As(err, &later) {
+		changed := r.changed.changes()
+		err := r.trySend(data)
+		if wait := new(temporaryError); !errors.As(err, &wait) {
 			return err
 		}
 		select {
-		case <-rung:
+		case <-changed:
 		case <-ctx.Done():
 			return errors.Unwrap(err)
-		case <-give.C:
+		case <-timeout.C:
 			return errors.Unwrap(err)
 		case <-r.c.life.Done():
-			return closed("client")
+			return closedError("client")
 		}
 	}
 }
 
-// notYet is an error that may pass.
-type notYet struct{ error }
+// temporaryError may pass.
+type temporaryError struct{ error }
 
-func (n *notYet) Unwrap() error { return n.error }
+func (e *temporaryError) Unwrap() error { return e.error }
 
-// say sends a message if that can be done now. What a node does not let through
-// because the session has just changed is the loss of that message, as on any connection that breaks.
-func (r *Room) say(data []byte) error {
-	s, err := r.ready()
+// trySend sends a message if that can be done now. A message that a node refuses
+// because the session has just changed is lost, as on any connection that breaks.
+func (r *Room) trySend(data []byte) error {
+	s, err := r.sender()
 	if err != nil {
 		return err
 	}
 	if s != nil {
-		if len(data) > r.MaxMessage() { // what is sealed takes a number of this sender's
-			return r.tooLarge(len(data))
+		if len(data) > r.MaxMessage() { // a sealed message uses up a number of this sender's
+			return r.tooLargeError(len(data))
 		}
 		if data, err = s.Seal(data, core.MillisOf(time.Now())); err != nil {
 			return err
@@ -85,74 +85,75 @@ func (r *Room) say(data []byte) error {
 	switch err := r.c.nc.Publish(r.subject, data); {
 	case err == nil:
 	case errors.Is(err, nats.ErrMaxPayload):
-		return r.tooLarge(len(data))
+		return r.tooLargeError(len(data))
 	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionReconnecting), errors.Is(err, nats.ErrDisconnected),
-		errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed): // of a write that was not ended the session is not used any more
-		return &notYet{offline(err)}
+		errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed): // after a write that did not end the session is not used any more
+		return &temporaryError{offlineError(err)}
 	default:
-		return offline(err)
+		return offlineError(err)
 	}
-	if s == nil {
-		return nil
+	if s != nil {
+		s.messages.Add(1)
 	}
-	r.mu.Lock()
-	r.count++
-	r.mu.Unlock()
 	return nil
 }
 
-func (r *Room) tooLarge(size int) error {
-	return fault(core.KindInvalid, ErrTooLarge, "a message of %d bytes is too large for the room %s: at most %d", size, r.id, r.MaxMessage()).
+func (r *Room) tooLargeError(size int) error {
+	return newFault(core.KindInvalid, ErrTooLarge, "a message of %d bytes is too large for the room %s: at most %d", size, r.id, r.MaxMessage()).
 		WithNext("send less at once")
 }
 
-// notSent is told what a node has refused, by the subject in its text.
-func (r *Room) notSent(err error) {
+// onPublishRefused is called when a node has refused a publish; err names the subject.
+func (r *Room) onPublishRefused(err error) {
 	if !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(`publish to "`+r.subject+`"`)) { // the library has it in lower case
 		return
 	}
-	r.c.feed.tell(NotSent{r.id})
-	r.renewed()
+	r.c.events.emit(NotSent{r.id})
+	r.do((*roomLoop).sessionChanged)
 }
 
-// ready is the sender to seal with; none in a plain room.
-func (r *Room) ready() (*seal.Sender, error) {
-	session := r.c.link.current.Load()
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// sender returns the sender to seal with; nil in a plain room. It reads the view
+// alone: a message does not wait for the room's goroutine.
+func (r *Room) sender() (*epochSender, error) {
+	v := r.view.Load()
+	session := r.c.session.current.Load()
 	switch {
-	case r.over != nil:
-		return nil, r.over
-	case errors.Is(r.fault, seal.ErrKey): // somebody gives another box
-		return nil, &notYet{r.fault}
-	case r.fault != nil:
-		return nil, r.fault
-	case r.info.Room.State == core.RoomArchived:
-		return nil, fault(core.KindRefused, ErrArchived, "the room %s is archived", r.id)
-	case session == 0 || r.session != session:
-		return nil, &notYet{offline(nil)}
-	case !r.memory.Encrypted:
+	case v.over != nil:
+		return nil, v.over
+	case errors.Is(v.fault, seal.ErrKey): // another member gives another box
+		return nil, &temporaryError{v.fault}
+	case v.fault != nil:
+		return nil, v.fault
+	case v.info.Room.State == core.RoomArchived:
+		return nil, newFault(core.KindRefused, ErrArchived, "the room %s is archived", r.id)
+	case session == 0 || v.session != session:
+		return nil, &temporaryError{offlineError(nil)}
+	case !v.encrypted:
 		return nil, nil
-	case r.sender == nil && r.hasMovedKeys():
-		return nil, &notYet{fault(core.KindUnavailable, ErrNoKey, "the room %s was moved here with keys of a former kind, and has none of this kind yet", r.id).
-			WithNext("Room.Rekey makes the first one, for all members")}
-	case r.sender == nil:
-		return nil, &notYet{fault(core.KindUnavailable, ErrNoKey, "nobody has given %s the key of the room %s yet", r.c.me.Short(), r.id).
-			WithNext("a member who has the room open gives it; ask one to come online")}
+	case v.sender == nil:
+		return nil, r.noKeyError(v)
 	}
-	reason, due := r.due(time.Now())
-	if !due && r.removals != r.weighed { // whether others have made a key since is being read
+	reason, due := v.rekeyDue(time.Now(), r.c.me)
+	if !due && v.removalsRead != r.removals.Load() { // the room is being read: another member may have made a key since
 		reason, due = seal.ReasonRemoved, true
 	}
-	if due {
-		if r.duty.at.IsZero() && !r.duty.said { // else who tends the room knows, and has set its time
-			r.duty.said = true
-			r.kick()
-		}
-		return nil, &notYet{fault(core.KindUnavailable, ErrRekeyDue, "the room %s needs a new key first: %s", r.id, reason).
-			WithNext("a member who is online makes it; try again")}
+	if !due {
+		return v.sender, nil
 	}
-	return r.sender, nil
+	if v.rekey.at.IsZero() && !v.rekey.noticed { // else the reconciler knows
+		r.do((*roomLoop).noteRekeyDue)
+	}
+	return nil, &temporaryError{newFault(core.KindUnavailable, ErrRekeyDue, "the room %s needs a new key first: %s", r.id, reason).
+		WithNext("a member who is online makes it; try again")}
+}
+
+func (r *Room) noKeyError(v *roomView) error {
+	if v.hasLegacyKeys() {
+		return &temporaryError{newFault(core.KindUnavailable, ErrNoKey, "the room %s was migrated with keys of a former kind, and has none of this kind yet", r.id).
+			WithNext("Room.Rekey makes the first one, for all members")}
+	}
+	return &temporaryError{newFault(core.KindUnavailable, ErrNoKey, "no member has given %s the key of the room %s yet", r.c.me.Short(), r.id).
+		WithNext("a member who has the room open gives it; ask one to come online")}
 }
 
 // MaxMessage is how many bytes one message may have, as long as the node that is connected says so.

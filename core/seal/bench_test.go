@@ -147,8 +147,8 @@ func BenchmarkMessage(b *testing.B) {
 	}
 }
 
-// compare takes turns, also in who is first, and reports medians: other
-// processes on the machine disturb single runs by far more than what is measured.
+// compare lets both sides take turns, also in the order, and reports medians: other
+// processes on the machine disturb single runs by more than the difference.
 func compare(b *testing.B, prepare, ours, byHand func()) {
 	b.Helper()
 	sides := [2]func(){ours, byHand}

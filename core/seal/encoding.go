@@ -30,7 +30,7 @@ func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 // MarshalText is the hash in hex.
 func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 
-// UnmarshalText reads hex. KindInvalid where it is not 64 digits.
+// UnmarshalText reads hex. KindInvalid if it is not 64 digits.
 func (h *Hash) UnmarshalText(text []byte) error {
 	raw, err := hex.DecodeString(string(text))
 	if err != nil || len(raw) != len(h) {
@@ -40,7 +40,7 @@ func (h *Hash) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// label begins everything that is signed or hashed. 0xFF keeps it apart from
+// label precedes all signed and hashed bytes. 0xFF keeps it apart from
 // the nonces that a NATS client signs for any server: those are text.
 func label(what string) []byte {
 	return append(append(append(make([]byte, 0, 256), "\xffunibus.seal."...), what...), ".v1"...)
@@ -74,7 +74,7 @@ func (p Place) appendTo(b []byte) []byte {
 	return appendString(b, p.Rec)
 }
 
-// check refuses names that no room and no record can have.
+// check refuses invalid names of rooms and records.
 func (p Place) check() error {
 	if _, err := core.ParseRoomID(string(p.Room)); err != nil {
 		return err

@@ -38,7 +38,7 @@ func ParseRoomKey(b []byte) (k RoomKey, err error) {
 // Bytes is the key itself.
 func (k RoomKey) Bytes() []byte { return append([]byte(nil), k.b[:]...) }
 
-// Format keeps the key out of logs, whatever the verb.
+// Format keeps the key out of logs, for every verb.
 func (RoomKey) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("room key")) }
 
 // NewRec creates a name for a record. It is chosen before anything is sealed,
@@ -76,12 +76,12 @@ func (e *EpochKey) Record() Record { return e.record }
 // RoomKey is the key itself. It must be kept like a seed.
 func (e *EpochKey) RoomKey() RoomKey { return e.key }
 
-// extract is the secret from which everything in an epoch comes.
+// extract is the secret from which all keys of an epoch are derived.
 func extract(p Place, k RoomKey) []byte {
 	salt := hashOf("room-key", p.appendTo(nil))
 	prk, err := hkdf.Extract(sha256.New, k.b[:], salt[:])
 	if err != nil {
-		panic(fmt.Sprintf("seal: HKDF of %d bytes: %v", RoomKeySize, err)) // no input can bring this about
+		panic(fmt.Sprintf("seal: HKDF of %d bytes: %v", RoomKeySize, err)) // impossible for any input
 	}
 	return prk
 }
@@ -90,7 +90,7 @@ func extract(p Place, k RoomKey) []byte {
 func expand(prk []byte, what string, parts ...[]byte) []byte {
 	out, err := hkdf.Expand(sha256.New, prk, string(signedBytes(what, parts...)), 32)
 	if err != nil {
-		panic(fmt.Sprintf("seal: HKDF to 32 bytes: %v", err)) // no input can bring this about
+		panic(fmt.Sprintf("seal: HKDF to 32 bytes: %v", err)) // impossible for any input
 	}
 	return out
 }

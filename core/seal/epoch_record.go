@@ -25,7 +25,7 @@ type Reason byte
 // The reasons.
 const (
 	ReasonFirst    Reason = 1 // the room's first key
-	ReasonRemoved  Reason = 2 // somebody left or was removed
+	ReasonRemoved  Reason = 2 // a member left or was removed
 	ReasonRevoked  Reason = 3 // a member was revoked as a user
 	ReasonAge      Reason = 4 // MaxAge
 	ReasonMessages Reason = 5 // MaxMessages
@@ -82,7 +82,7 @@ func (r Record) appendBody(b []byte) []byte {
 	return append(append(b, r.root[:]...), r.commit[:]...)
 }
 
-// parseRecord reads a record, whoever signed it.
+// parseRecord reads a record and does not verify its signature.
 func parseRecord(b []byte) (Record, []byte, bool) {
 	r := reader{b: b}
 	r.start()
@@ -101,9 +101,9 @@ func parseRecord(b []byte) (Record, []byte, bool) {
 	return out, sig, r.done() && first && sane
 }
 
-// VerifyRecord reads a record that a store gave: its signature, and that it is
-// the one of the row it came in. ErrFormat, ErrRecord. Whether it belongs to
-// what is known of the room is the Chain's to say.
+// VerifyRecord reads a record of a store. It verifies the signature, and that the
+// record belongs to its row. ErrFormat, ErrRecord. The Chain decides whether the
+// record belongs to the room's history.
 func VerifyRecord(row core.EpochRecord) (Record, error) {
 	r, sig, ok := parseRecord(row.Record)
 	at := Place{row.Room, row.Epoch, row.Rec}
@@ -115,7 +115,7 @@ func VerifyRecord(row core.EpochRecord) (Record, error) {
 			at, row.Rec, row.Prev, r.Place, r.Rec, r.Prev)
 	}
 	if !verifySignature(r.Maker, sig, labelRecord, r.body, r.tag[:]) {
-		return Record{}, errFault(ErrRecord, "the record of %s is not signed by %s, who is named as its maker", at, r.Maker.Short())
+		return Record{}, errFault(ErrRecord, "the record of %s is not signed by %s, its named maker", at, r.Maker.Short())
 	}
 	return r, nil
 }
@@ -132,7 +132,7 @@ func (r Record) follows(prev Head) error {
 func (r Record) linked(prev *EpochKey) error {
 	want := prev.link(r.body)
 	if !hmac.Equal(want[:], r.tag[:]) {
-		return errFault(ErrLink, "the record of %s is signed by %s, who did not know the key of the epoch before", r.Place, r.Maker.Short())
+		return errFault(ErrLink, "the record of %s is signed by %s, and its maker did not know the key of the epoch before", r.Place, r.Maker.Short())
 	}
 	return nil
 }

@@ -2,8 +2,8 @@ package seal
 
 import "unibus/core"
 
-// Fault says what was found wrong. Every refusal of this package is a *core.Error
-// for people with a Fault as its cause: errors.Is(err, ErrBox).
+// Fault is the cause of every refusal of this package, inside a *core.Error for
+// people: errors.Is(err, ErrBox).
 type Fault string
 
 // The faults, in the order of DESIGN.md section 8.
@@ -27,10 +27,10 @@ const (
 	ErrLimit       Fault = "beyond a limit of the protocol" // too long, or too many
 )
 
-// Error is the fault as a few words.
+// Error is the fault in a few words.
 func (f Fault) Error() string { return string(f) }
 
-// kind is what the caller can do about it.
+// kind tells the caller whether to fetch records, to update, or to give up.
 func (f Fault) kind() core.Kind {
 	switch f {
 	case ErrFormat:
@@ -53,7 +53,7 @@ func (f Fault) nextStep() string {
 	case ErrCommitment:
 		return "have another member rekey the room, and ask the maker of this epoch what happened"
 	case ErrLink:
-		return "do not use this epoch unless you know its maker: somebody who did not hold the room's key made it"
+		return "do not use this epoch unless you know its maker, who did not have the room's key"
 	case ErrGap, ErrFutureEpoch:
 		return "fetch the room's records and try again"
 	case ErrFork:
@@ -61,11 +61,11 @@ func (f Fault) nextStep() string {
 	case ErrLimit:
 		return "send less at once, or rekey the room"
 	default:
-		return "nothing is lost by dropping it; if it goes on, ask the sender"
+		return "drop the message, nothing is lost by it; if this continues, ask the sender"
 	}
 }
 
-// errFault makes the error for a fault: what happened, to what.
+// errFault makes an error with a fault as its cause.
 func errFault(f Fault, format string, args ...any) error {
 	e := core.Errorf(f.kind(), format, args...).WithNext("%s", f.nextStep())
 	e.Err = f

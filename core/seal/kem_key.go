@@ -18,7 +18,7 @@ const (
 	kemSig  = kemPK + pkSize
 )
 
-// Names of what is signed and hashed, behind 0xFF.
+// Labels of signed and hashed bytes, behind 0xFF.
 const (
 	labelKEMKey  = "kem-key"
 	labelKEMHash = "kem-hash"
@@ -67,8 +67,8 @@ func (k *KEM) Bytes() ([]byte, error) {
 // Hash names the key.
 func (k *KEM) Hash() Hash { return k.hash }
 
-// Publish signs the public key as a user's: the bytes of users.kem_key. at is
-// when, and must be later than that of the key that this one replaces.
+// Publish signs the public key of a user: the bytes of users.kem_key. The time at
+// must be later than that of the key that this one replaces.
 func (k *KEM) Publish(by Signer, at core.Millis) ([]byte, error) {
 	user, err := signerID(by)
 	if err != nil {
@@ -82,13 +82,13 @@ func (k *KEM) Publish(by Signer, at core.Millis) ([]byte, error) {
 // KEMKey is a user's published key whose signature holds.
 type KEMKey struct {
 	User core.UserID
-	Time core.Millis // when its user says that it was published
+	Time core.Millis // of publication, by the user's clock
 	Hash Hash
 
 	key hpke.PublicKey
 }
 
-// ParseKEMKey reads a published key. ErrFormat; ErrKey where it is not signed by this user.
+// ParseKEMKey reads a published key. ErrFormat; ErrKey if it is not signed by this user.
 func ParseKEMKey(user core.UserID, b []byte) (KEMKey, error) {
 	user, err := core.ParseUserID(string(user))
 	if err != nil {
@@ -105,7 +105,7 @@ func ParseKEMKey(user core.UserID, b []byte) (KEMKey, error) {
 	}
 	key, err := kem().NewPublicKey(pk)
 	if err != nil {
-		return KEMKey{}, errFault(ErrFormat, "the KEM key of %s is none", user.Short())
+		return KEMKey{}, errFault(ErrFormat, "the KEM key of %s is not a valid key", user.Short())
 	}
 	return KEMKey{User: user, Time: at, Hash: hashOf(labelKEMHash, pk), key: key}, nil
 }
@@ -126,7 +126,7 @@ func (k KEMKey) Follows(known KEMKey) error {
 
 func when(t core.Millis) string { return t.Time().Format("2006-01-02 15:04:05") }
 
-// sealTo seals a room's key for one member. The result does not say who sealed it.
+// sealTo seals a room's key for one member. The result does not name the user who sealed it.
 func sealTo(p Place, key RoomKey, to KEMKey) ([]byte, error) {
 	ct, err := hpke.Seal(to.key, hpke.HKDFSHA256(), hpke.AES256GCM(), boxInfo(p, to.User, to.Hash), key.b[:])
 	if err != nil {

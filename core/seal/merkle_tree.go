@@ -23,7 +23,7 @@ func nodeOf(l, r Hash) Hash {
 // split is the largest power of two below n, which is at least 2.
 func split(n int) int { return 1 << (bits.Len(uint(n-1)) - 1) }
 
-// growTree returns the root over leaves, of which there is at least one, and appends to each leaf's path what leads there.
+// growTree returns the root over at least one leaf, and appends to each leaf's path the hashes that lead there.
 func growTree(leaves []Hash, paths [][]Hash) Hash {
 	if len(leaves) == 1 {
 		return leaves[0]

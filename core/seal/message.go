@@ -23,7 +23,7 @@ type Session [sessionSize]byte
 // String is the session in hex.
 func (s Session) String() string { return hex.EncodeToString(s[:]) }
 
-// header is what stands before the ciphertext.
+// header precedes the ciphertext.
 type header struct {
 	epoch   core.Epoch
 	record  Hash
@@ -43,7 +43,7 @@ func (h header) nonce() []byte {
 	return binary.BigEndian.AppendUint64(make([]byte, 4, 12), h.counter)
 }
 
-// message is a message taken apart.
+// message is a parsed message.
 type message struct {
 	header
 	raw, sealed, sig []byte
@@ -62,7 +62,7 @@ func parseMessage(b []byte) (m message, ok bool) {
 	return m, r.done() && m.counter < maxCounter
 }
 
-// messageBinding is what a message is tied to without carrying it.
+// messageBinding is the bytes that a message is bound to and does not contain.
 func messageBinding(room core.RoomID, sender core.UserID) []byte {
 	return append(appendString(make([]byte, 0, 2+64+idSize), string(room)), sender...)
 }
@@ -72,18 +72,18 @@ func associatedData(bound, header []byte) []byte { return signedBytes("header", 
 
 const labelMessage = "message"
 
-// Message is a message that was opened.
+// Message is an opened message.
 type Message struct {
 	Text    []byte
 	Sender  core.UserID
 	Epoch   core.Epoch
 	Session Session
 	Counter uint64      // from 0 in each session
-	Time    core.Millis // as its sender's clock had it
-	// First is the first message of its session that came: what was before it is not known.
+	Time    core.Millis // by the sender's clock
+	// First is set for the first message of its session here: nothing is known of those before it.
 	First bool
-	// Missing is how many messages of the session before this one have not come, since the highest that has.
+	// Missing is the number of messages between the highest one so far and this one.
 	Missing uint64
-	// Reordered says that a later one of the session came before.
+	// Reordered is set if a later message of the session came before.
 	Reordered bool
 }

@@ -9,23 +9,23 @@ import (
 	"unibus/core"
 )
 
-// Limits of what a receiver remembers of one sender in one epoch.
+// Limits of a receiver's memory for one sender in one epoch.
 const (
 	maxOpen   = 64      // sessions whose windows are kept
 	maxClosed = 1 << 16 // sessions of which only the id is
 )
 
-// ReceiverConfig is what NewReceiver needs.
+// ReceiverConfig configures NewReceiver.
 type ReceiverConfig struct {
 	Room core.RoomID
-	// Grace is how long messages of an epoch are read after a newer one is
-	// known: they were under way. 30 s where it is 0; negative for not at all.
+	// Grace is the time for which messages of an epoch are read after a newer epoch
+	// is known: they were under way. 0 is 30 s, a negative Grace is none.
 	Grace time.Duration
 	// NotBefore refuses sessions that are new to this receiver and whose message
 	// claims an older time: after a restart nothing else shows that they are
 	// repeats. 0 refuses none.
 	NotBefore core.Millis
-	// Now is the clock by which Grace ends. time.Now where it is nil.
+	// Now is the clock by which Grace ends; nil is time.Now.
 	Now func() time.Time
 }
 
@@ -37,7 +37,7 @@ type Receiver struct {
 	epochs []*epochReader // ascending; the last is the current one
 }
 
-// epochReader is what a receiver knows of one epoch.
+// epochReader is a receiver's state of one epoch.
 type epochReader struct {
 	key      *EpochKey
 	until    time.Time // of those before the last
@@ -100,7 +100,7 @@ func (r *Receiver) dropExpiredEpochs() {
 	r.epochs = slices.DeleteFunc(r.epochs, func(e *epochReader) bool { return !e.until.IsZero() && !now.Before(e.until) })
 }
 
-// Messages is how many messages of the current epoch were opened, for
+// Messages is the number of opened messages of the current epoch, for
 // Record.RekeyDue.
 func (r *Receiver) Messages() uint64 {
 	r.mu.Lock()
@@ -111,7 +111,7 @@ func (r *Receiver) Messages() uint64 {
 	return r.epochs[len(r.epochs)-1].messages
 }
 
-// Open opens a message from sender, whom the subject names. The errors are those
+// Open opens a message from sender, the user in the subject. The errors are those
 // of DESIGN.md section 7, in that order. A refused message changes nothing.
 func (r *Receiver) Open(sender core.UserID, msg []byte) (Message, error) {
 	from, err := core.ParseUserID(string(sender))
@@ -124,7 +124,7 @@ func (r *Receiver) Open(sender core.UserID, msg []byte) (Message, error) {
 	}
 	tied := messageBinding(r.cfg.Room, from)
 	if !verifySignature(from, m.sig, labelMessage, tied, m.raw, sha256Of(m.sealed)) {
-		return Message{}, errFault(ErrSignature, "a message in the room %s is not signed by %s, from whom it is said to be", r.cfg.Room, from.Short())
+		return Message{}, errFault(ErrSignature, "a message in the room %s is not signed by %s, its supposed sender", r.cfg.Room, from.Short())
 	}
 	aead, err := r.cipherFor(from, m)
 	if err != nil {

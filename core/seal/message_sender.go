@@ -8,7 +8,7 @@ import (
 	"unibus/core"
 )
 
-// SenderConfig is what NewSender needs.
+// SenderConfig configures NewSender.
 type SenderConfig struct {
 	Key *EpochKey
 	By  Signer
@@ -38,7 +38,7 @@ func newSender(cfg SenderConfig, session Session) (*Sender, error) {
 		return nil, err
 	}
 	if cfg.Key == nil {
-		return nil, errInvalid("to send takes the key of an epoch")
+		return nil, errInvalid("a sender needs the key of an epoch")
 	}
 	aead, err := cfg.Key.session(user, session)
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *Sender) Seal(text []byte, now core.Millis) ([]byte, error) {
 	if len(text) > MaxPlaintext {
 		return nil, errFault(ErrLimit, "a message of %d bytes to the room %s is too long: at most %d", len(text), r.Room, MaxPlaintext)
 	}
-	if s.sent.Load() >= maxCounter { // checked before, so that the counter can never come round
+	if s.sent.Load() >= maxCounter { // checked before, so that the counter never wraps around
 		return nil, errFault(ErrLimit, "%d messages were sent to %s in one session", uint64(maxCounter), r.Place)
 	}
 	h := header{r.Epoch, r.Hash, s.session, s.sent.Add(1) - 1, max(now, 0)}

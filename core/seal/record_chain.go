@@ -18,7 +18,7 @@ type Chain struct {
 	room         core.RoomID
 	head         *Head
 	known        map[core.Epoch]Hash
-	expectedBack *Head // whom Back expects next; nil at the room's first record
+	expectedBack *Head // the record that FollowBack expects next; nil at the room's first record
 }
 
 // NewChain starts with nothing known of a room.
@@ -78,8 +78,7 @@ func (c *Chain) Advance(row core.EpochRecord, prev *EpochKey) (Record, error) {
 }
 
 // AdvanceUnlinked is Advance without the key of the head's epoch: nothing proves
-// that the maker was a member. It needs a decision by the user, who must see the
-// maker.
+// that the maker was a member. A person must see the maker and decide.
 func (c *Chain) AdvanceUnlinked(row core.EpochRecord) (Record, error) {
 	r, known, err := c.verifyNext(row)
 	if err == nil && !known {
@@ -111,7 +110,7 @@ func (c *Chain) verifyNext(row core.EpochRecord) (r Record, known bool, err erro
 	return r, false, nil
 }
 
-// checkKnown judges a record that is not newer than the head.
+// checkKnown checks a record that is not newer than the head.
 func (c *Chain) checkKnown(r Record) error {
 	if h, ok := c.known[r.Epoch]; ok && h != r.Hash {
 		return c.fork(r.Epoch)
@@ -144,7 +143,7 @@ func (c *Chain) FollowBack(row core.EpochRecord) (Record, error) {
 	return r, nil
 }
 
-// Check judges what a server says of the room. ErrRollback if the epoch is older
+// Check compares a server's answer about the room with the head. ErrRollback if the epoch is older
 // than the head, or the room is no longer encrypted; ErrFork if the record is
 // another one; ErrGap if there are newer records to fetch.
 func (c *Chain) Check(r core.Room) error {
@@ -154,9 +153,9 @@ func (c *Chain) Check(r core.Room) error {
 	case c.head == nil:
 		return nil
 	case !r.Encrypted:
-		return errFault(ErrRollback, "the room %s is said not to be encrypted, and its key of epoch %d is known", c.room, c.head.Epoch)
+		return errFault(ErrRollback, "the server says that the room %s is not encrypted, and its key of epoch %d is known", c.room, c.head.Epoch)
 	case r.Epoch < c.head.Epoch:
-		return errFault(ErrRollback, "the room %s is said to be at epoch %d, and epoch %d is known", c.room, r.Epoch, c.head.Epoch)
+		return errFault(ErrRollback, "the server says that the room %s is at epoch %d, and epoch %d is known", c.room, r.Epoch, c.head.Epoch)
 	case r.Epoch > c.head.Epoch:
 		return errFault(ErrGap, "the room %s is at epoch %d, and the records are followed to epoch %d", c.room, r.Epoch, c.head.Epoch)
 	case r.Rec != c.head.Rec:
@@ -178,7 +177,7 @@ func (c *Chain) setHead(r Record) {
 	c.known[r.Epoch] = r.Hash
 }
 
-// previousHead is what a record says of the one before it; nil for the first.
+// previousHead is the record before this one, as this one names it; nil for the first.
 func previousHead(r Record) *Head {
 	if r.First() || r.Epoch == 0 {
 		return nil

@@ -10,25 +10,24 @@ import (
 	"unibus/core"
 )
 
-// RecordConfig is what MakeRecord needs.
+// RecordConfig configures MakeRecord.
 type RecordConfig struct {
 	Room    core.RoomID
 	Epoch   core.Epoch // of the new key
 	Rec     string     // from NewRec; the store must keep the boxes and the record under it
 	Key     RoomKey    // from NewRoomKey
-	Members []KEMKey   // who gets a box; the maker is one of them
+	Members []KEMKey   // each gets a box; the maker is one of them
 	By      Signer     // the maker
 	At      core.Millis
 	Reason  Reason
 
-	// What is before it: PrevKey where the maker has it, which is what makes
-	// others follow without being asked; else Prev; neither for a room's first key.
+	// The epoch before: PrevKey if the maker has it, so that other members follow
+	// without a decision; else Prev; neither for a room's first key.
 	PrevKey *EpochKey
 	Prev    *Record
 }
 
-// Rekeyed is a new epoch: what a store keeps, and the key with which its maker
-// continues.
+// Rekeyed is a new epoch: record and boxes for the store, and the key for its maker.
 type Rekeyed struct {
 	Record core.EpochRecord
 	Keys   []core.SealedKey // in the order of their members
@@ -71,7 +70,7 @@ func newRecordMaker(cfg RecordConfig) (*recordMaker, error) {
 		return nil, err
 	}
 	if cfg.Reason < ReasonFirst || cfg.Reason > ReasonOther {
-		return nil, errInvalid("a record is made for a reason, and %d is none", cfg.Reason)
+		return nil, errInvalid("%d is not a reason for a record", cfg.Reason)
 	}
 	if err := m.sortMembers(); err != nil {
 		return nil, err
@@ -95,7 +94,7 @@ func (m *recordMaker) sortMembers() error {
 		maker = maker || k.User == m.record.Maker
 	}
 	if !maker {
-		return errInvalid("%s makes a record and is not among the members who get its key", m.record.Maker.Short())
+		return errInvalid("%s makes a record and is not one of the members with a box", m.record.Maker.Short())
 	}
 	return nil
 }
@@ -148,7 +147,7 @@ func (m *recordMaker) finish(cores [][]byte) (Rekeyed, error) {
 	if err != nil {
 		return Rekeyed{}, err
 	}
-	r, err := VerifyRecord(row) // an identity that signs for somebody else is found here
+	r, err := VerifyRecord(row) // detects an identity that signs for another user
 	if err != nil {
 		return Rekeyed{}, err
 	}

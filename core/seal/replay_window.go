@@ -1,17 +1,17 @@
 package seal
 
-// windowSize is how far behind the highest counter a message may come.
+// windowSize is the distance to the highest counter up to which messages are accepted.
 const windowSize = 1024
 
-// window remembers which counters of a session were seen: bit c mod windowSize
-// of those above high-windowSize. The zero window has seen nothing.
+// window remembers the seen counters of a session: bit c mod windowSize, for those
+// above high-windowSize. The zero window has seen none.
 type window struct {
 	any  bool
 	high uint64
 	bits [windowSize / 64]uint64
 }
 
-// check says what c would be: nil where it is new.
+// check returns the fault of counter c; "" if it is new.
 func (w *window) check(c uint64) Fault {
 	switch {
 	case !w.any || c > w.high:
@@ -24,8 +24,8 @@ func (w *window) check(c uint64) Fault {
 	return ""
 }
 
-// add notes c, which check found new. missing is how many counters between the
-// highest so far and c have not come; late is whether c is below it.
+// add notes c, which check found new. missing is the number of counters between the
+// highest so far and c; late says that c is below the highest.
 func (w *window) add(c uint64) (missing uint64, late bool) {
 	switch {
 	case !w.any:
@@ -41,7 +41,7 @@ func (w *window) add(c uint64) (missing uint64, late bool) {
 	return missing, late
 }
 
-// clear forgets what falls out of the window when its highest becomes c.
+// clear forgets the counters that leave the window when its highest becomes c.
 func (w *window) clear(c uint64) {
 	if c-w.high >= windowSize {
 		w.bits = [windowSize / 64]uint64{}

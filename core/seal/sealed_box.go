@@ -13,13 +13,13 @@ const (
 )
 
 const (
-	boxCore = 3 + hashSize + ctSize // what both kinds begin with
+	boxCore = 3 + hashSize + ctSize // the beginning of both kinds
 	maxPath = 16                    // log2 of MaxMembers
 
 	labelLateBox = "late-box"
 )
 
-// box is what SealedKey.Box holds.
+// box is the content of SealedKey.Box.
 type box struct {
 	kind      byte
 	kh        Hash
@@ -65,7 +65,7 @@ func parseBox(b []byte) (box, bool) {
 	return x, r.done()
 }
 
-// newBoxCore is the part with which both kinds begin.
+// newBoxCore is the beginning of both kinds.
 func newBoxCore(kind byte, kh Hash, ct []byte) []byte {
 	b := append(appendStart(make([]byte, 0, boxCore+512)), kind)
 	return append(append(b, kh[:]...), ct...)
@@ -81,23 +81,23 @@ func recordBox(core []byte, index int, path []Hash) []byte {
 	return b
 }
 
-// LateBoxConfig is what MakeLateBox needs.
+// LateBoxConfig configures MakeLateBox.
 type LateBoxConfig struct {
 	Epoch *EpochKey   // the room's current one
-	For   KEMKey      // of the member who was invited
-	By    Signer      // who invites
+	For   KEMKey      // of the new member
+	By    Signer      // the inviter
 	At    core.Millis // now
 }
 
-// MakeLateBox seals the key of an epoch to a member who was invited after its
-// record was made. The inviter signs it.
+// MakeLateBox seals the key of an epoch to a member who joined after its record was
+// made. The inviter signs it.
 func MakeLateBox(cfg LateBoxConfig) (core.SealedKey, error) {
 	inviter, err := signerID(cfg.By)
 	if err != nil {
 		return core.SealedKey{}, err
 	}
 	if cfg.Epoch == nil || cfg.For.key == nil {
-		return core.SealedKey{}, errInvalid("to seal a room's key takes an epoch's key and a member's KEM key")
+		return core.SealedKey{}, errInvalid("a box needs an epoch's key and a member's KEM key")
 	}
 	r := cfg.Epoch.record
 	ct, err := sealTo(r.Place, cfg.Epoch.key, cfg.For)
@@ -122,10 +122,10 @@ func sealedKey(p Place, to core.UserID, b []byte, by core.UserID, at core.Millis
 	return core.SealedKey{Room: p.Room, Epoch: p.Epoch, Rec: p.Rec, User: to, Box: b, SealedBy: &sealer, Created: at}
 }
 
-// OpenedBox is a box that was opened.
+// OpenedBox is an opened box.
 type OpenedBox struct {
 	Key     *EpochKey
-	By      core.UserID // who sealed it: the record's maker, or the inviter
+	By      core.UserID // sealed it: the record's maker, or the inviter
 	Late    bool        // by an inviter
 	KEMHash Hash        // of the reader's key
 }
@@ -135,7 +135,7 @@ type OpenedBox struct {
 // key than k; ErrCommitment if it contains another room key.
 func OpenBox(r Record, sealed core.SealedKey, me core.UserID, k *KEM) (OpenedBox, error) {
 	if (Place{sealed.Room, sealed.Epoch, sealed.Rec}) != r.Place || sealed.User != me {
-		return OpenedBox{}, errFault(ErrBox, "the box is for %s in the room %s, epoch %d; asked was for %s in %s",
+		return OpenedBox{}, errFault(ErrBox, "the box is for %s in the room %s, epoch %d; requested was the one for %s in %s",
 			sealed.User.Short(), sealed.Room, sealed.Epoch, me.Short(), r.Place)
 	}
 	x, ok := parseBox(sealed.Box)
@@ -160,7 +160,7 @@ func OpenBox(r Record, sealed core.SealedKey, me core.UserID, k *KEM) (OpenedBox
 	return OpenedBox{Key: epoch, By: by, Late: x.kind == boxLate, KEMHash: k.hash}, nil
 }
 
-// sealedBy is the user who signed for the box, and whether the signature holds.
+// sealedBy returns the user who signed the box, and whether the signature holds.
 func (x box) sealedBy(r Record, me core.UserID) (core.UserID, bool) {
 	if x.kind == boxLate {
 		return x.inviter, x.record == r.Hash && verifySignature(x.inviter, x.sig, labelLateBox, r.appendTo(nil), []byte(me), x.signed)

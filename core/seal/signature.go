@@ -23,7 +23,7 @@ func verifySignature(u core.UserID, signature []byte, what string, parts ...[]by
 	return ed25519.Verify(raw[1:1+ed25519.PublicKeySize], signedBytes(what, parts...), signature)
 }
 
-// signerID is the id behind a Signer.
+// signerID is the id of a Signer.
 func signerID(s Signer) (core.UserID, error) {
 	if s == nil {
 		return "", errInvalid("there is no identity to sign with")

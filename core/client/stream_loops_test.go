@@ -17,16 +17,16 @@ func one(from iter.Seq2[Message, error]) Delivery {
 	return Delivery{}
 }
 
-// TestLoopsOverMessages: a loop that was left does not have the next one wait for
-// ever. It gets what waited, what comes, and the end.
+// TestLoopsOverMessages: a loop after one that was left gets the messages that
+// waited, later messages, and the end.
 func TestLoopsOverMessages(t *testing.T) {
 	t.Parallel()
-	_, _, room, bobs := twoInAPlainRoom(t)
+	_, _, room, bobs := newPlainPair(t)
 	heard, beside := bobs.Messages(ctx(t)), bobs.Chan(ctx(t))
 	say := func(text string) {
 		t.Helper()
 		ok(t, room.Send(ctx(t), []byte(text)))
-		hear(t, beside, text)
+		receiveText(t, beside, text)
 	}
 	got := make(chan Delivery, 10)
 	came := func(what string, d Delivery) {
@@ -38,10 +38,10 @@ func TestLoopsOverMessages(t *testing.T) {
 	listening := func(n int) {
 		t.Helper()
 		nodetest.Wait(t, wait, func() error {
-			bobs.mu.Lock()
-			defer bobs.mu.Unlock()
-			if len(bobs.readers) != n {
-				return core.Errorf(core.KindFailed, "%d are listening, not %d", len(bobs.readers), n)
+			readers := 0
+			bobs.do(func(l *roomLoop) { readers = len(l.readers) })
+			if readers != n {
+				return core.Errorf(core.KindFailed, "%d are listening, not %d", readers, n)
 			}
 			return nil
 		})
@@ -77,16 +77,16 @@ func TestLoopsOverMessages(t *testing.T) {
 // TestLoopsOverEvents: the same for events.
 func TestLoopsOverEvents(t *testing.T) {
 	t.Parallel()
-	c := newPerson(t, alone(t), core.RoleMember).open()
+	c := newTestUser(t, startNode(t), core.RoleMember).open()
 	life, end := context.WithCancel(ctx(t))
 	events, got := c.Events(life), make(chan Event)
 	listening := func(n int) {
 		t.Helper()
 		nodetest.Wait(t, wait, func() error {
-			c.feed.mu.Lock()
-			defer c.feed.mu.Unlock()
-			if len(c.feed.readers) != n {
-				return core.Errorf(core.KindFailed, "%d are listening, not %d", len(c.feed.readers), n)
+			c.events.mu.Lock()
+			defer c.events.mu.Unlock()
+			if len(c.events.readers) != n {
+				return core.Errorf(core.KindFailed, "%d are listening, not %d", len(c.events.readers), n)
 			}
 			return nil
 		})
@@ -100,7 +100,7 @@ func TestLoopsOverEvents(t *testing.T) {
 			got <- nil
 		}()
 		listening(1)
-		c.feed.tell(SlowConsumer{room})
+		c.events.emit(SlowConsumer{room})
 		if e := <-got; e != (SlowConsumer{room}) {
 			t.Errorf("%+v came, not what befell the room %s", e, room)
 		}

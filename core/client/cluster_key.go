@@ -12,8 +12,8 @@ import (
 	"unibus/core/keys"
 )
 
-// identify has the cluster prove its key before anything else is sent: the one
-// that is given, or the one that it proved the first time, which is kept in Dir.
+// identify has the cluster prove its key before the client sends anything else: the
+// configured key, or the one that it proved the first time, which is pinned in Dir.
 func (c *Client) identify(ctx context.Context) error {
 	known := keys.KnownClusters{Path: filepath.Join(c.cfg.Dir, "known_clusters")}
 	pin := c.cfg.ClusterKey
@@ -24,11 +24,11 @@ func (c *Client) identify(ctx context.Context) error {
 		}
 	}
 	api := control.NewClient(control.ClientConfig{Conn: c.nc, Identity: c.id, ClusterKey: pin})
-	c.plane = api
-	key, err := ask(ctx, c, reads, api.Identify)
+	c.api = api
+	key, err := request(ctx, c, readOnly, api.Identify)
 	if changed := new(binding.Changed); errors.As(err, &changed) && c.cfg.ClusterKey == "" {
 		return core.Errorf(core.KindRefused, "%s: %v", strings.Join(c.cfg.Servers, ", "), changed).
-			WithNext("only if its key was really replaced, remove the line with %s from %s", changed.Pinned, known.Path)
+			WithNext("if its key was really replaced, and only then, remove the line with %s from %s", changed.Pinned, known.Path)
 	}
 	if err != nil || c.cfg.ClusterKey != "" {
 		return err

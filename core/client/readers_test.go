@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"runtime"
 	"strconv"
@@ -19,11 +20,11 @@ import (
 	"unibus/core/seal"
 )
 
-// TestSlowReader: what a reader is too slow for is counted, and said where it is missing.
+// TestSlowReader: messages that a reader is too slow for are counted in their place.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
-	n := alone(t)
-	files := newPerson(t, n, core.RoleMember)
+	n := startNode(t)
+	files := newTestUser(t, n, core.RoleMember)
 	files.cfg.Pending = 10
 	ann := files.open()
 	events := eventsOf(t, ann)
@@ -32,9 +33,9 @@ func TestSlowReader(t *testing.T) {
 	defer end()
 	slow := room.Messages(life)
 	for i := range 30 {
-		room.deliver(delivery{msg: Message{Data: []byte(strconv.Itoa(i))}})
+		inLoop(t, room, func(l *roomLoop) { l.deliver(delivery{msg: Message{Data: []byte(strconv.Itoa(i))}}) })
 	}
-	await(t, events, func(e SlowConsumer) bool { return e.Room == room.ID() })
+	awaitEvent(t, events, func(e SlowConsumer) bool { return e.Room == room.ID() })
 	var got []string
 	for m, err := range slow {
 		var s *SlowError
@@ -50,8 +51,8 @@ func TestSlowReader(t *testing.T) {
 			got = append(got, string(m.Data))
 		}
 		switch len(got) {
-		case 5: // there is room again, and what comes now stands behind the gap
-			room.deliver(delivery{msg: Message{Data: []byte("later")}})
+		case 5: // the queue has space again, and the next message comes behind the gap
+			inLoop(t, room, func(l *roomLoop) { l.deliver(delivery{msg: Message{Data: []byte("later")}}) })
 		case 12:
 			end()
 		}
@@ -61,31 +62,35 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// TestSlowProcess: what the process as a whole was too slow for is counted too.
+// TestSlowProcess: messages that the process as a whole is too slow for are counted too.
 func TestSlowProcess(t *testing.T) {
 	t.Parallel()
-	n := alone(t)
-	files := newPerson(t, n, core.RoleMember)
+	n := startNode(t)
+	files := newTestUser(t, n, core.RoleMember)
 	files.cfg.Pending = 10
 	ann := files.open()
 	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{}))
 	heard := room.Chan(t.Context())
-	nodetest.Wait(t, wait, func() error { // until the session may hear the room, nothing could be dropped
-		if !room.admitted() {
+	nodetest.Wait(t, wait, func() error { // before the session has the room nothing is dropped
+		if !room.hasSession() {
 			return core.Errorf(core.KindUnavailable, "the session does not have the room yet")
 		}
 		return nil
 	})
-	room.rx.Lock() // nothing is read now
-	read := sync.OnceFunc(room.rx.Unlock)
-	defer read() // Close waits for the reader
+	var sub *nats.Subscription
+	begun, end := make(chan struct{}), make(chan struct{})
+	inLoop(t, room, func(l *roomLoop) { sub = l.all })
+	go room.do(func(*roomLoop) {
+		close(begun)
+		<-end
+	})
+	<-begun // nothing is read now
+	read := sync.OnceFunc(func() { close(end) })
+	defer read() // Close waits for the room
 	for range 50 {
 		ok(t, room.Send(ctx(t), []byte("x")))
 	}
 	ok(t, ann.Flush(ctx(t)))
-	room.mu.Lock()
-	sub := room.sub
-	room.mu.Unlock()
 	nodetest.Wait(t, wait, func() error {
 		if lost, err := sub.Dropped(); err != nil || lost < 30 {
 			return core.Errorf(core.KindFailed, "%d lost, %v", lost, err)
@@ -104,26 +109,26 @@ func TestSlowProcess(t *testing.T) {
 				came++
 			}
 		case <-time.After(wait):
-			t.Fatalf("%d came, %d are said to be missing", came, missed)
+			t.Fatalf("%d came, %d were counted as missing", came, missed)
 		}
 	}
 	if came < 5 || missed < 30 {
-		t.Errorf("%d came, %d are said to be missing", came, missed)
+		t.Errorf("%d came, %d were counted as missing", came, missed)
 	}
 }
 
-// twoInAPlainRoom are ann, whose room it is, and bob, whom she has invited.
-func twoInAPlainRoom(t *testing.T) (ann, bob *Client, room, bobs *Room) {
+// newPlainPair is ann and bob in ann's plain room.
+func newPlainPair(t *testing.T) (ann, bob *Client, room, bobs *Room) {
 	t.Helper()
-	n := alone(t)
-	ann, bob = newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open()
+	n := startNode(t)
+	ann, bob = newTestUser(t, n, core.RoleMember).open(), newTestUser(t, n, core.RoleMember).open()
 	room = must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{}))
 	join(t, room, bob)
 	bobs = must[*Room](t)(bob.Room(ctx(t), room.ID()))
 	return ann, bob, room, bobs
 }
 
-// TestPartOfALot: of what came together a reader keeps what there is room for, and nothing else alive.
+// TestPartOfALot: a queue keeps the values of a push that fit, and does not keep the others in memory.
 func TestPartOfALot(t *testing.T) {
 	t.Parallel()
 	q := newQueue(5, 100, func(b []byte) int { return len(b) })
@@ -131,36 +136,36 @@ func TestPartOfALot(t *testing.T) {
 	for range 256 {
 		lot = append(lot, make([]byte, 30))
 	}
-	if !q.push(lot...) || q.count != 3 || q.held != 90 || q.lost != 253 || cap(q.lots[0].values) > 3 {
-		t.Errorf("%d values of %d bytes and room for %d are kept, %d lost", q.count, q.held, cap(q.lots[0].values), q.lost)
+	if !q.push(lot...) || q.count != 3 || q.queuedBytes != 90 || q.lost != 253 || cap(q.chunks[0].values) > 3 {
+		t.Errorf("%d values of %d bytes and room for %d are kept, %d lost", q.count, q.queuedBytes, cap(q.chunks[0].values), q.lost)
 	}
 	for range 3 {
 		if v, lost, ok := q.pop(); !ok || lost > 0 || len(v) != 30 {
 			t.Errorf("%d bytes, %d lost, %v", len(v), lost, ok)
 		}
 	}
-	if q.taken != nil || q.count != 0 || q.held != 0 {
-		t.Errorf("%d values of %d bytes are kept, and %d taken ones", q.count, q.held, len(q.taken))
+	if q.taken != nil || q.count != 0 || q.queuedBytes != 0 {
+		t.Errorf("%d values of %d bytes are kept, and %d taken ones", q.count, q.queuedBytes, len(q.taken))
 	}
 	if q.push(make([]byte, 101)) {
 		t.Error("one that is larger than the bound does not come through alone")
 	}
 	if _, lost, ok := q.pop(); !ok || lost != 253 {
-		t.Errorf("%d are said to be lost", lost)
+		t.Errorf("%d were counted as lost", lost)
 	}
 }
 
-// TestOrder: messages of a plain room come in order, whether they go on together,
-// wait for word of their sender, or come while those that waited are looked at.
+// TestOrder: messages of a plain room come in order, whether they come in a batch,
+// wait for their sender's status, or come while others wait.
 func TestOrder(t *testing.T) {
 	t.Parallel()
-	ann, _, room, bobs := twoInAPlainRoom(t)
+	ann, _, room, bobs := newPlainPair(t)
 	heard := bobs.Chan(t.Context())
-	const all, pause = maxHeld / 2, 397 // all of them may be held at once
+	const all, pause = maxPending / 2, 397 // all of them may wait at once
 	go func() {
 		for i := range all {
-			if i%pause == 0 { // who ann is has to be asked again
-				bobs.hint(control.Event{Kind: control.EventMember, Room: room.ID(), User: ann.User()})
+			if i%pause == 0 { // ann's status has to be read again
+				bobs.noteEvent(control.Event{Kind: control.EventMember, Room: room.ID(), User: ann.User()})
 			}
 			if err := room.Send(t.Context(), []byte(strconv.Itoa(i))); err != nil {
 				t.Error(err)
@@ -169,95 +174,101 @@ func TestOrder(t *testing.T) {
 		}
 	}()
 	for i := range all {
-		hear(t, heard, strconv.Itoa(i))
+		receiveText(t, heard, strconv.Itoa(i))
 	}
 }
 
-// TestTogether: what goes on together is given out before what has to wait, what
-// comes while others are looked at again goes behind them, and what the library
-// dropped is missing where it was.
+// TestTogether: the messages of a batch before one that has to wait are delivered at
+// once, later ones stay behind it, and dropped messages are counted in their place.
 func TestTogether(t *testing.T) {
 	t.Parallel()
-	ann, _, room, bobs := twoInAPlainRoom(t)
+	ann, _, room, bobs := newPlainPair(t)
 	heard := bobs.Chan(t.Context())
 	ok(t, room.Send(ctx(t), []byte("known")))
-	hear(t, heard, "known") // bob knows ann, and nothing more comes: the test takes the library's place
-	say := func(text string) { bobs.arrive(&nats.Msg{Subject: room.subject, Data: []byte(text), Sub: bobs.sub}) }
-	bobs.coming = 3
-	say("first")
-	bobs.hint(control.Event{Kind: control.EventMember, Room: room.ID(), User: ann.User()})
-	say("second")
-	hear(t, heard, "first")
-	hear(t, heard, "second")
-
-	bobs.mu.Lock()
-	bobs.releasing = true
-	bobs.mu.Unlock()
-	if bobs.plainly(&nats.Msg{Subject: room.subject, Data: []byte("third")}, ann.User()) {
-		t.Error("a message goes on while those before it are looked at")
+	receiveText(t, heard, "known") // bob knows ann, and nothing more comes: the test acts as the library
+	var sub *nats.Subscription
+	inLoop(t, bobs, func(l *roomLoop) { sub = l.all })
+	library := &collector{room: bobs}
+	deliver := func(subject, text string) {
+		library.onMessage(&nats.Msg{Subject: subject, Data: []byte(text), Sub: sub})
 	}
-	bobs.mu.Lock()
-	bobs.releasing, bobs.dropped = false, -7 // as if seven more were dropped than was told
-	bobs.mu.Unlock()
-	bobs.overran.Store(true)
+	say := func(text string) { deliver(room.subject, text) }
+	resume := stall(t, bobs) // ann's status cannot be read
+	defer resume()
+	say("known still")
+	receiveText(t, heard, "known still")
+	library.now.items, library.expected = nil, 3
+	say("first")
+	deliver(control.EventSubject(room.ID()), string(must[[]byte](t)(json.Marshal(control.Event{V: 1, Kind: control.EventMember, Room: room.ID(), User: ann.User()}))))
+	say("second")
+	receiveText(t, heard, "first") // although later ones wait
+	say("third")
+	pending := 0
+	inLoop(t, bobs, func(l *roomLoop) { pending = len(l.pending.list) })
+	if pending != 2 || len(heard) > 0 {
+		t.Errorf("%d messages wait for their sender's status, want two", pending)
+	}
+	resume()
+	receiveText(t, heard, "second")
+	receiveText(t, heard, "third")
+
+	inLoop(t, bobs, func(l *roomLoop) { l.dropped = -7 }) // as if seven more were dropped
 	say("fourth")
 	var lost *SlowError
 	if d := <-heard; !errors.As(d.Err, &lost) || lost.Dropped != 7 {
 		t.Errorf("%v, want seven lost", d.Err)
 	}
-	hear(t, heard, "fourth")
+	receiveText(t, heard, "fourth")
 }
 
-// TestEncryptedRoomsAreHeard: also where nobody reads, as what is said makes a new key due.
+// TestEncryptedRoomsAreHeard: a client without readers counts the messages of an encrypted room too.
 func TestEncryptedRoomsAreHeard(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t)
+	p := newPair(t)
 	for range 5 {
 		ok(t, p.room.Send(ctx(t), []byte("x")))
 	}
 	nodetest.Wait(t, wait, func() error {
-		p.bobs.mu.Lock()
-		defer p.bobs.mu.Unlock()
-		if p.bobs.count != 5 {
-			return core.Errorf(core.KindFailed, "%d messages count", p.bobs.count)
+		if n := p.bobs.view.Load().sender.messages.Load(); n != 5 {
+			return core.Errorf(core.KindFailed, "%d messages count", n)
 		}
 		return nil
 	})
 }
 
-// TestWhoOnlySpeaks: in a plain room nothing is sent to who does not read, and all
-// is from when they do; the service's events come in any case.
+// TestWhoOnlySpeaks: a client of a plain room receives messages only once it has a
+// reader, and control events always.
 func TestWhoOnlySpeaks(t *testing.T) {
 	t.Parallel()
-	ann, bob, room, bobs := twoInAPlainRoom(t)
+	ann, bob, room, bobs := newPlainPair(t)
 	const all = 500
 	say := func() {
 		for i := range all {
 			ok(t, bobs.Send(ctx(t), []byte(strconv.Itoa(i))))
 		}
 		ok(t, bob.Flush(ctx(t)))
-		ok(t, ann.Flush(ctx(t))) // what was sent to her comes before the answer to this
+		ok(t, ann.Flush(ctx(t))) // her messages come before the answer to the flush
 	}
 	before := ann.nc.Stats().InMsgs
 	say()
 	if came := ann.nc.Stats().InMsgs - before; came >= all {
-		t.Errorf("%d messages came to who does not read", came)
+		t.Errorf("%d messages came without a reader", came)
 	}
 	heard := room.Chan(t.Context())
 	say()
 	for i := range all {
-		hear(t, heard, strconv.Itoa(i))
+		receiveText(t, heard, strconv.Itoa(i))
 	}
 	events := eventsOf(t, ann)
 	ok(t, bobs.Leave(ctx(t)))
-	await(t, events, func(e MemberChanged) bool { return e.User == bob.User() })
+	awaitEvent(t, events, func(e MemberChanged) bool { return e.User == bob.User() })
 }
 
-// TestBadInput: each with its kind, and nothing half done.
+// TestBadInput: each input has its kind of error and no effect.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	n := alone(t)
-	ann := newPerson(t, n, core.RoleMember).open()
+	n := startNode(t)
+	ann := newTestUser(t, n, core.RoleMember).open()
 	for _, id := range []core.RoomID{"a.b", "*", ">", "a b", "_x", core.RoomID(strings.Repeat("x", 65)), "größe"} {
 		_, err := ann.CreateRoom(ctx(t), NewRoom{ID: id})
 		want(t, "a room "+string(id), err, core.KindInvalid, nil)
@@ -277,8 +288,8 @@ func TestBadInput(t *testing.T) {
 	heard := room.Chan(t.Context())
 	want(t, "a message one byte too long", room.Send(ctx(t), make([]byte, room.MaxMessage()+1)), core.KindInvalid, ErrTooLarge)
 	ok(t, room.Send(ctx(t), bytes.Repeat([]byte{'y'}, room.MaxMessage())))
-	hear(t, heard, strings.Repeat("y", room.MaxMessage()))
-	want(t, "an invitation of nobody", room.Invite(ctx(t), "nobody", ""), core.KindInvalid, nil)
+	receiveText(t, heard, strings.Repeat("y", room.MaxMessage()))
+	want(t, "an invitation of an invalid id", room.Invite(ctx(t), "nobody", ""), core.KindInvalid, nil)
 	want(t, "an invitation of a stranger", room.Invite(ctx(t), core.UserID(nodetest.Identity(t).Public()), ""), core.KindNotFound, nil)
 	want(t, "an invitation as owner", room.Invite(ctx(t), ann.User(), core.MemberOwner), core.KindInvalid, nil)
 	want(t, "leaving one's own room", room.Leave(ctx(t)), core.KindRefused, nil)
@@ -304,14 +315,14 @@ func TestBadInput(t *testing.T) {
 	} {
 		want(t, what, New(c).Open(ctx(t)), core.KindInvalid, nil)
 	}
-	none := New(Config{Servers: []string{"nats://127.0.0.1:1"}, Seed: newPerson(t, n, core.RoleMember).seed, Dir: t.TempDir(), Connect: time.Second})
+	none := New(Config{Servers: []string{"nats://127.0.0.1:1"}, Seed: newTestUser(t, n, core.RoleMember).seed, Dir: t.TempDir(), Connect: time.Second})
 	want(t, "no node", none.Open(ctx(t)), core.KindUnavailable, nil)
 }
 
-// TestMessagesThatAreRefused: each is an error beside whose message it is said to be, and the stream goes on.
+// TestMessagesThatAreRefused: each is an error beside its supposed sender, and the stream continues.
 func TestMessagesThatAreRefused(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t)
+	p := newPair(t)
 	heard := p.bobs.Chan(t.Context())
 	k := p.room.key(t)
 	sender := must[*seal.Sender](t)(seal.NewSender(seal.SenderConfig{Key: k, By: p.ann.id}))
@@ -345,63 +356,61 @@ func TestMessagesThatAreRefused(t *testing.T) {
 			t.Fatalf("%s: nothing came", m.what)
 		}
 	}
-	p.bobs.mu.Lock()
-	defer p.bobs.mu.Unlock()
-	if p.bobs.count != 3 {
-		t.Errorf("%d messages count towards the next key, want the three that could be read", p.bobs.count)
+	if n := p.bobs.view.Load().sender.messages.Load(); n != 3 {
+		t.Errorf("%d messages count towards the next key, want the three that could be read", n)
 	}
 }
 
-// TestOutsidersAreRefused: a sender who is no member by the control service is refused, whatever the node let through.
+// TestOutsidersAreRefused: a sender who is no member by the control service is refused, although the node let the message through.
 func TestOutsidersAreRefused(t *testing.T) {
 	t.Parallel()
-	n := alone(t)
-	l := &liar{}
-	ann, bob := newPerson(t, n, core.RoleMember).open(), newPerson(t, n, core.RoleMember).open(between(l))
+	n := startNode(t)
+	l := &lyingAPI{}
+	ann, bob := newTestUser(t, n, core.RoleMember).open(), newTestUser(t, n, core.RoleMember).open(between(l))
 	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{}))
 	join(t, room, bob)
 	bobs := must[*Room](t)(bob.Room(ctx(t), room.ID()))
 	heard := bobs.Chan(t.Context())
-	l.lie(func(l *liar) {
+	l.lie(func(l *lyingAPI) {
 		l.members = func(all []control.Member) []control.Member {
 			all[0].Status = core.UserRevoked
 			return all
 		}
 	})
 	ok(t, room.Send(ctx(t), []byte("x")))
-	d := wrong(t, heard)
-	want(t, "who is no member", d.Err, core.KindRefused, ErrNotMember)
+	d := receiveError(t, heard)
+	want(t, "a non-member", d.Err, core.KindRefused, ErrNotMember)
 	if d.Sender != ann.User() || d.Data != nil {
 		t.Errorf("it is %+v", d.Message)
 	}
-	l.lie(func(l *liar) { l.members = nil })
-	bobs.hint(control.Event{Kind: control.EventMember, Room: room.ID(), User: ann.User()})
+	l.lie(func(l *lyingAPI) { l.members = nil })
+	bobs.noteEvent(control.Event{Kind: control.EventMember, Room: room.ID(), User: ann.User()})
 	ok(t, room.Send(ctx(t), []byte("a member again")))
-	hear(t, heard, "a member again")
+	receiveText(t, heard, "a member again")
 }
 
-// TestRestart: what was read is not given out again, and an epoch that was known is not unlearnt.
+// TestRestart: a message that was read is not delivered again, and a known epoch is not forgotten.
 func TestRestart(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t)
+	p := newPair(t)
 	var raw []byte
 	sub := must[*nats.Subscription](t)(p.ann.nc.SubscribeSync(p.room.subject))
 	heard := p.bobs.Chan(t.Context())
 	ok(t, p.room.Send(ctx(t), []byte("first")))
-	hear(t, heard, "first")
+	receiveText(t, heard, "first")
 	raw = must[*nats.Msg](t)(sub.NextMsg(wait)).Data
 	ok(t, p.bob.Close())
 
-	ok(t, p.room.Rekey(ctx(t))) // while bob is away; in epoch 3 nothing of before is read
+	ok(t, p.room.Rekey(ctx(t))) // while bob is away; epoch 3 reads no earlier message
 	p.bob = p.bobFiles.open(between(p.liar))
 	p.bobs = must[*Room](t)(p.bob.Room(ctx(t), p.room.ID()))
 	p.at(t, 3)
 	heard = p.bobs.Chan(t.Context())
 	ok(t, p.ann.nc.Publish(p.room.subject, raw))
-	want(t, "a message of an epoch before the start", wrong(t, heard).Err, core.KindRefused, seal.ErrOldEpoch)
+	want(t, "a message of an epoch before the start", receiveError(t, heard).Err, core.KindRefused, seal.ErrOldEpoch)
 	again := must[*nats.Subscription](t)(p.ann.nc.SubscribeSync(p.room.subject))
 	ok(t, p.room.Send(ctx(t), []byte("second")))
-	hear(t, heard, "second")
+	receiveText(t, heard, "second")
 	raw = must[*nats.Msg](t)(again.NextMsg(wait)).Data
 	ok(t, p.bob.Close())
 
@@ -409,24 +418,24 @@ func TestRestart(t *testing.T) {
 	p.bobs = must[*Room](t)(p.bob.Room(ctx(t), p.room.ID()))
 	heard = p.bobs.Chan(t.Context())
 	ok(t, p.ann.nc.Publish(p.room.subject, raw))
-	want(t, "a repeat of what another process was given", wrong(t, heard).Err, core.KindRefused, seal.ErrTooOld)
+	want(t, "a repeat of a message for another process", receiveError(t, heard).Err, core.KindRefused, seal.ErrTooOld)
 	ok(t, p.room.Send(ctx(t), []byte("third")))
-	hear(t, heard, "third")
+	receiveText(t, heard, "third")
 	ok(t, p.bob.Close())
 
-	p.liar.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.Room.Epoch = 2 } })
+	p.liar.lie(func(l *lyingAPI) { l.room = func(r *control.RoomInfo) { r.Room.Epoch = 2 } })
 	p.bob = p.bobFiles.open(between(p.liar))
 	want(t, "an older epoch than before the start", second(p.bob.Room(ctx(t), p.room.ID())), core.KindRefused, seal.ErrRollback)
-	p.liar.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.Room.Encrypted = false } })
+	p.liar.lie(func(l *lyingAPI) { l.room = func(r *control.RoomInfo) { r.Room.Encrypted = false } })
 	want(t, "a room that was encrypted", second(p.bob.Room(ctx(t), p.room.ID())), core.KindRefused, seal.ErrRollback)
 }
 
-// TestNoGoroutineIsLeft after a client with everything going on was closed.
+// TestNoGoroutineIsLeft after a client was closed with readers and rooms.
 func TestNoGoroutineIsLeft(t *testing.T) {
-	p := twoInARoom(t)
+	p := newPair(t)
 	heard := p.bobs.Chan(t.Context())
 	ok(t, p.room.Send(ctx(t), []byte("x")))
-	hear(t, heard, "x")
+	receiveText(t, heard, "x")
 	ok(t, p.ann.Close())
 	ok(t, p.bob.Close())
 	nodetest.Wait(t, wait, func() error {

@@ -12,12 +12,12 @@ import (
 	"unibus/core"
 )
 
-// pipe is between a client and a node. It can stop to pass on what comes, as if the node hung.
+// pipe is a proxy between a client and a node. It can stop forwarding, as if the node hung.
 type pipe struct {
 	addr string
 
 	mu   sync.Mutex
-	hung chan struct{} // closed while it passes on
+	hung chan struct{} // closed while it forwards
 }
 
 func newPipe(t *testing.T, to string) *pipe {
@@ -73,19 +73,19 @@ func (p *pipe) pass(from, to net.Conn, end <-chan struct{}) {
 	}
 }
 
-// hang stops it, for what comes anew too.
+// hang stops it, for new connections too.
 func (p *pipe) hang() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.hung = make(chan struct{})
 }
 
-// TestHungNode: a node that takes nothing any more holds nobody for long: not who
-// sends, nor who asks, nor who closes.
+// TestHungNode: a node that reads nothing any more does not block Send, requests
+// and Close for long.
 func TestHungNode(t *testing.T) {
 	t.Parallel()
-	n := alone(t)
-	files := newPerson(t, n, core.RoleMember)
+	n := startNode(t)
+	files := newTestUser(t, n, core.RoleMember)
 	p := newPipe(t, strings.TrimPrefix(n.URL(0), "nats://"))
 	files.cfg.Servers = []string{"nats://" + p.addr}
 	c := files.open()
@@ -103,7 +103,7 @@ func TestHungNode(t *testing.T) {
 	}
 	var last error
 	within("sending", func() error {
-		for range 200 { // more than lies between the two
+		for range 200 { // more than the buffers between the two hold
 			if last = room.Send(short, make([]byte, 1<<19)); last != nil {
 				return last
 			}

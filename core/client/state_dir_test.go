@@ -11,15 +11,15 @@ import (
 	"unibus/core/seal"
 )
 
-// TestVault: what is kept comes back, nobody else may read it, and what is damaged is said.
-func TestVault(t *testing.T) {
+// TestStateDir: saved state comes back, only its owner may read it, and damaged files are an error.
+func TestStateDir(t *testing.T) {
 	t.Parallel()
 	dir, me := filepath.Join(t.TempDir(), "new"), core.UserID(nodetest.Identity(t).Public())
-	v := must[*vault](t)(openVault(dir, me))
+	v := must[*stateDir](t)(openStateDir(dir, me))
 	k := must[*seal.KEM](t)(v.kem())
 	head := seal.Head{Room: "plans", Epoch: 7, Rec: "0123456789abcdef", Hash: seal.Hash{1}}
-	ok(t, v.keepRoom("plans", memory{Encrypted: true, Head: &head, Marks: map[core.UserID]core.Millis{me: 5}}))
-	ok(t, v.keepPeers())
+	ok(t, v.saveRoom("plans", roomState{Encrypted: true, Head: &head, Marks: map[core.UserID]core.Millis{me: 5}}))
+	ok(t, v.savePeers())
 	ok(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if st, e := d.Info(); err != nil || e != nil || st.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s: %v, %v", path, st.Mode(), err)
@@ -29,14 +29,14 @@ func TestVault(t *testing.T) {
 		}
 		return nil
 	}))
-	want(t, "a second process", second(openVault(dir, me)), core.KindRefused, ErrLocked)
+	want(t, "a second process", second(openStateDir(dir, me)), core.KindRefused, ErrLocked)
 	ok(t, v.lock.Close()) // as a crash would
 
-	v = must[*vault](t)(openVault(dir, me))
+	v = must[*stateDir](t)(openStateDir(dir, me))
 	if again := must[*seal.KEM](t)(v.kem()); !v.crashed || again.Hash() != k.Hash() {
 		t.Errorf("after a crash: %v, another key: %v", v.crashed, again.Hash() != k.Hash())
 	}
-	m := must[memory](t)(v.room("plans"))
+	m := must[roomState](t)(v.room("plans"))
 	if !m.Encrypted || m.Head == nil || *m.Head != head || m.Marks[me] != 5 {
 		t.Errorf("of the room is known: %+v", m)
 	}
@@ -52,10 +52,10 @@ func TestVault(t *testing.T) {
 	ok(t, os.Chmod(v.path(kemFile), 0o644))
 	want(t, "a key that others may read", second(v.kem()), core.KindRefused, nil)
 	ok(t, v.close(true))
-	if v = must[*vault](t)(openVault(dir, me)); v.crashed {
+	if v = must[*stateDir](t)(openStateDir(dir, me)); v.crashed {
 		t.Error("a clean end looks like a crash")
 	}
 	ok(t, v.close(true))
 	ok(t, os.Chmod(v.dir, 0o755))
-	want(t, "a directory that others may enter", second(openVault(dir, me)), core.KindRefused, nil)
+	want(t, "a directory that others may enter", second(openStateDir(dir, me)), core.KindRefused, nil)
 }

@@ -15,9 +15,9 @@ import (
 	"unibus/core/seal"
 )
 
-// liar is a service that shows something else than it has.
-type liar struct {
-	plane
+// lyingAPI is a control service that shows something else than it has.
+type lyingAPI struct {
+	controlAPI
 
 	mu      sync.Mutex
 	room    func(*control.RoomInfo)
@@ -25,24 +25,24 @@ type liar struct {
 	epochs  func(*control.Epochs)
 	members func([]control.Member) []control.Member
 	profile func(*control.Profile)
-	refuses error // what every question about rooms is answered with
+	refuses error // the answer to every request about rooms
 	creates *core.Room
-	lost    func() error // what happens to requests for a room that are not answered, nil to those that are
-	broken  error        // what every question about epochs is answered with
-	asked   int          // for one member
-	looks   int          // for the room
+	lost    func() error // the error instead of an answer to creating a room; nil for an answer
+	broken  error        // the answer to every request about epochs
+	asked   int          // requests for one member
+	looks   int          // requests for the room
 	rekeys  func() error
 }
 
-// lie changes what is shown from now on.
-func (l *liar) lie(f func(l *liar)) {
+// lie changes the answers from now on.
+func (l *lyingAPI) lie(f func(l *lyingAPI)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f(l)
 }
 
-func (l *liar) Room(ctx context.Context, id core.RoomID) (control.RoomInfo, error) {
-	out, err := l.plane.Room(ctx, id)
+func (l *lyingAPI) Room(ctx context.Context, id core.RoomID) (control.RoomInfo, error) {
+	out, err := l.controlAPI.Room(ctx, id)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.looks++
@@ -55,8 +55,8 @@ func (l *liar) Room(ctx context.Context, id core.RoomID) (control.RoomInfo, erro
 	return out, err
 }
 
-func (l *liar) Rooms(ctx context.Context) ([]core.Room, error) {
-	out, err := l.plane.Rooms(ctx)
+func (l *lyingAPI) Rooms(ctx context.Context) ([]core.Room, error) {
+	out, err := l.controlAPI.Rooms(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.refuses != nil {
@@ -65,7 +65,7 @@ func (l *liar) Rooms(ctx context.Context) ([]core.Room, error) {
 	return out, err
 }
 
-func (l *liar) CreateRoom(ctx context.Context, req control.CreateRequest) (core.Room, error) {
+func (l *lyingAPI) CreateRoom(ctx context.Context, req control.CreateRequest) (core.Room, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.creates != nil {
@@ -76,11 +76,11 @@ func (l *liar) CreateRoom(ctx context.Context, req control.CreateRequest) (core.
 			return core.Room{}, err
 		}
 	}
-	return l.plane.CreateRoom(ctx, req)
+	return l.controlAPI.CreateRoom(ctx, req)
 }
 
-func (l *liar) Key(ctx context.Context, id core.RoomID, e core.Epoch) (control.Key, error) {
-	out, err := l.plane.Key(ctx, id, e)
+func (l *lyingAPI) Key(ctx context.Context, id core.RoomID, e core.Epoch) (control.Key, error) {
+	out, err := l.controlAPI.Key(ctx, id, e)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.key != nil && err == nil {
@@ -89,8 +89,8 @@ func (l *liar) Key(ctx context.Context, id core.RoomID, e core.Epoch) (control.K
 	return out, err
 }
 
-func (l *liar) Epochs(ctx context.Context, req control.EpochsRequest) (control.Epochs, error) {
-	out, err := l.plane.Epochs(ctx, req)
+func (l *lyingAPI) Epochs(ctx context.Context, req control.EpochsRequest) (control.Epochs, error) {
+	out, err := l.controlAPI.Epochs(ctx, req)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.broken != nil {
@@ -102,8 +102,8 @@ func (l *liar) Epochs(ctx context.Context, req control.EpochsRequest) (control.E
 	return out, err
 }
 
-func (l *liar) Members(ctx context.Context, id core.RoomID, keys bool) ([]control.Member, error) {
-	out, err := l.plane.Members(ctx, id, keys)
+func (l *lyingAPI) Members(ctx context.Context, id core.RoomID, keys bool) ([]control.Member, error) {
+	out, err := l.controlAPI.Members(ctx, id, keys)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.members != nil && err == nil {
@@ -112,8 +112,8 @@ func (l *liar) Members(ctx context.Context, id core.RoomID, keys bool) ([]contro
 	return out, err
 }
 
-func (l *liar) Member(ctx context.Context, id core.RoomID, user core.UserID, keys bool) (control.Member, error) {
-	out, err := l.plane.Member(ctx, id, user, keys)
+func (l *lyingAPI) Member(ctx context.Context, id core.RoomID, user core.UserID, keys bool) (control.Member, error) {
+	out, err := l.controlAPI.Member(ctx, id, user, keys)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asked++
@@ -126,7 +126,7 @@ func (l *liar) Member(ctx context.Context, id core.RoomID, user core.UserID, key
 	return control.Member{}, core.Errorf(core.KindNotFound, "no such member")
 }
 
-func (l *liar) Rekey(ctx context.Context, record core.EpochRecord, boxes []core.SealedKey) (core.Room, error) {
+func (l *lyingAPI) Rekey(ctx context.Context, record core.EpochRecord, boxes []core.SealedKey) (core.Room, error) {
 	l.mu.Lock()
 	rekeys := l.rekeys
 	l.mu.Unlock()
@@ -135,11 +135,11 @@ func (l *liar) Rekey(ctx context.Context, record core.EpochRecord, boxes []core.
 			return core.Room{}, err
 		}
 	}
-	return l.plane.Rekey(ctx, record, boxes)
+	return l.controlAPI.Rekey(ctx, record, boxes)
 }
 
-func (l *liar) User(ctx context.Context, user core.UserID) (control.Profile, error) {
-	out, err := l.plane.User(ctx, user)
+func (l *lyingAPI) User(ctx context.Context, user core.UserID) (control.Profile, error) {
+	out, err := l.controlAPI.User(ctx, user)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.profile != nil && err == nil {
@@ -148,35 +148,35 @@ func (l *liar) User(ctx context.Context, user core.UserID) (control.Profile, err
 	return out, err
 }
 
-// between puts a liar between a client and the service.
-func between(l *liar) func(*Client) {
+// between puts a lyingAPI between a client and the service.
+func between(l *lyingAPI) func(*Client) {
 	return func(c *Client) {
-		c.wrap = func(p plane) plane {
-			l.plane = p
+		c.wrap = func(p controlAPI) controlAPI {
+			l.controlAPI = p
 			return l
 		}
 	}
 }
 
-// pair is ann, who tells no lies, and bob, to whom the service may, in one encrypted room at epoch 2.
+// pair is ann, and bob with a lyingAPI, in one encrypted room at epoch 2.
 type pair struct {
 	ann, bob   *Client
 	room, bobs *Room
-	liar       *liar
+	liar       *lyingAPI
 	events     <-chan Event
-	annFiles   person
-	bobFiles   person
+	annFiles   testUser
+	bobFiles   testUser
 	cluster    *nodetest.Cluster
 }
 
-func twoInARoom(t *testing.T, change ...func(bob *Client)) *pair {
+func newPair(t *testing.T, change ...func(bob *Client)) *pair {
 	t.Helper()
-	n := alone(t)
-	p := &pair{liar: &liar{}, cluster: n, annFiles: newPerson(t, n, core.RoleMember), bobFiles: newPerson(t, n, core.RoleMember)}
+	n := startNode(t)
+	p := &pair{liar: &lyingAPI{}, cluster: n, annFiles: newTestUser(t, n, core.RoleMember), bobFiles: newTestUser(t, n, core.RoleMember)}
 	p.ann, p.bob = p.annFiles.open(), p.bobFiles.open(append(change, between(p.liar))...)
 	p.room = must[*Room](t)(p.ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
 	join(t, p.room, p.bob)
-	keyed(t, p.room)
+	awaitKeys(t, p.room)
 	ok(t, p.room.Rekey(ctx(t)))
 	p.bobs = must[*Room](t)(p.bob.Room(ctx(t), p.room.ID()))
 	p.at(t, 2)
@@ -200,17 +200,17 @@ func isAt(t *testing.T, r *Room, e core.Epoch) {
 	})
 }
 
-// caught waits until bob has found a lie out, and checks that nothing is sent.
+// caught waits until bob has detected a lie, and checks that nothing is sent.
 func (p *pair) caught(t *testing.T, want seal.Fault) {
 	t.Helper()
-	p.bobs.kick()
-	await(t, p.events, func(e Suspicion) bool { return errors.Is(e.Err, want) })
+	p.bobs.wake()
+	awaitEvent(t, p.events, func(e Suspicion) bool { return errors.Is(e.Err, want) })
 	if err := p.bobs.Send(ctx(t), []byte("x")); !errors.Is(err, want) {
 		t.Errorf("sending in spite of it: %v, want %v", err, want)
 	}
 }
 
-// stranger is an identity of the servers' own making, and a record that it made.
+// stranger is an identity that the servers invented, and a record of it.
 func (p *pair) stranger(t *testing.T, prev *seal.EpochKey) (keys.Identity, seal.Rekeyed) {
 	t.Helper()
 	id := nodetest.Identity(t)
@@ -228,26 +228,26 @@ func record(k *seal.EpochKey) *seal.Record {
 	return &r
 }
 
-// TestLies: each lie of a node about a room is found out, with the error that says which.
+// TestLies: each lie of a node about a room is detected, with the error that names it.
 func TestLies(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t)
+	p := newPair(t)
 	for name, c := range map[string]struct {
 		lie  func(t *testing.T, p *pair)
 		want seal.Fault
 	}{
 		"an older epoch": {func(_ *testing.T, p *pair) {
-			p.liar.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.Room.Epoch-- } })
+			p.liar.lie(func(l *lyingAPI) { l.room = func(r *control.RoomInfo) { r.Room.Epoch-- } })
 		}, seal.ErrRollback},
 		"not encrypted": {func(_ *testing.T, p *pair) {
-			p.liar.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.Room.Encrypted = false } })
+			p.liar.lie(func(l *lyingAPI) { l.room = func(r *control.RoomInfo) { r.Room.Encrypted = false } })
 		}, seal.ErrRollback},
 		"another record of the epoch": {func(_ *testing.T, p *pair) {
-			p.liar.lie(func(l *liar) { l.room = func(r *control.RoomInfo) { r.Room.Rec = "0123456789abcdef" } })
+			p.liar.lie(func(l *lyingAPI) { l.room = func(r *control.RoomInfo) { r.Room.Rec = "0123456789abcdef" } })
 		}, seal.ErrFork},
 		"a record is left out": {func(t *testing.T, p *pair) {
 			out, _ := p.bobs.Epoch()
-			p.liar.lie(func(l *liar) {
+			p.liar.lie(func(l *lyingAPI) {
 				l.epochs = func(e *control.Epochs) {
 					e.Records = slices.DeleteFunc(e.Records, func(r core.EpochRecord) bool { return r.Epoch == out+1 })
 				}
@@ -255,11 +255,11 @@ func TestLies(t *testing.T) {
 			rekeyTwice(t, p)
 		}, seal.ErrGap},
 		"all records are left out": {func(t *testing.T, p *pair) {
-			p.liar.lie(func(l *liar) { l.epochs = func(e *control.Epochs) { e.Records, e.Next = nil, nil } })
+			p.liar.lie(func(l *lyingAPI) { l.epochs = func(e *control.Epochs) { e.Records, e.Next = nil, nil } })
 			ok(t, p.room.Rekey(ctx(t)))
 		}, seal.ErrGap},
 		"an altered record": {func(t *testing.T, p *pair) {
-			p.liar.lie(func(l *liar) {
+			p.liar.lie(func(l *lyingAPI) {
 				l.epochs = func(e *control.Epochs) {
 					e.Records[0].Record = bytes.Clone(e.Records[0].Record)
 					e.Records[0].Record[len(e.Records[0].Record)-1] ^= 1
@@ -269,13 +269,13 @@ func TestLies(t *testing.T) {
 		}, seal.ErrRecord},
 		"a record of a user of its own": {func(t *testing.T, p *pair) {
 			_, made := p.stranger(t, p.bobs.key(t))
-			p.liar.lie(func(l *liar) {
+			p.liar.lie(func(l *lyingAPI) {
 				l.epochs = func(e *control.Epochs) { e.Records, e.Next = []core.EpochRecord{made.Record}, nil }
 				l.room = func(r *control.RoomInfo) { r.Room.Epoch, r.Room.Rec = made.Record.Epoch, made.Record.Rec }
 			})
 		}, seal.ErrLink},
 		"another box": {func(t *testing.T, p *pair) {
-			p.liar.lie(func(l *liar) {
+			p.liar.lie(func(l *lyingAPI) {
 				l.key = func(k *control.Key) error {
 					k.Key.Box = bytes.Clone(k.Key.Box)
 					k.Key.Box[100] ^= 1
@@ -285,14 +285,14 @@ func TestLies(t *testing.T) {
 			ok(t, p.room.Rekey(ctx(t)))
 		}, seal.ErrBox},
 		"the box of another epoch": {func(t *testing.T, p *pair) {
-			old := must[control.Key](t)(p.bob.plane.Key(ctx(t), p.room.ID(), 1))
-			p.liar.lie(func(l *liar) {
+			old := must[control.Key](t)(p.bob.api.Key(ctx(t), p.room.ID(), 1))
+			p.liar.lie(func(l *lyingAPI) {
 				l.key = func(k *control.Key) error { k.Key.Box = old.Key.Box; return nil }
 			})
 			ok(t, p.room.Rekey(ctx(t)))
 		}, seal.ErrBox},
 		"another's box": {func(t *testing.T, p *pair) {
-			p.liar.lie(func(l *liar) {
+			p.liar.lie(func(l *lyingAPI) {
 				l.key = func(k *control.Key) error { k.Key.User = p.ann.User(); return nil }
 			})
 			ok(t, p.room.Rekey(ctx(t)))
@@ -301,31 +301,30 @@ func TestLies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c.lie(t, p)
 			p.caught(t, c.want)
-			// Once the truth is shown again the room is in order.
-			p.liar.lie(func(l *liar) { l.room, l.key, l.epochs, l.members, l.profile = nil, nil, nil, nil, nil })
+			// The room recovers once the answers are true again.
+			p.liar.lie(func(l *lyingAPI) { l.room, l.key, l.epochs, l.members, l.profile = nil, nil, nil, nil, nil })
 			heard := p.room.Chan(t.Context())
-			p.bobs.kick()
+			p.bobs.wake()
 			nodetest.Wait(t, wait, p.bobs.Err)
 			ok(t, p.bobs.Send(ctx(t), []byte("in order")))
-			hear(t, heard, "in order")
+			receiveText(t, heard, "in order")
 		})
 	}
 }
 
-// rekeyTwice makes two keys of which bob hears at once.
+// rekeyTwice makes two keys before bob reads the room.
 func rekeyTwice(t *testing.T, p *pair) {
 	t.Helper()
-	ok(t, p.bobs.take(ctx(t)))
-	defer p.bobs.pass()
+	defer stall(t, p.bobs)()
 	ok(t, p.room.Rekey(ctx(t)))
 	ok(t, p.room.Rekey(ctx(t)))
 }
 
 // TestLiesAboutMembers: a KEM key that is not a member's, or an older one, gets
-// no box, and the removal for which the new key is made counts all the same.
+// no box, and the rekey counts nevertheless.
 func TestLiesAboutMembers(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t)
+	p := newPair(t)
 	ok(t, p.bobs.Rekey(ctx(t))) // bob knows ann's key from now on
 	for name, c := range map[string]struct {
 		lie  func(t *testing.T, p *pair) func(*control.Member)
@@ -349,7 +348,7 @@ func TestLiesAboutMembers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			before, _ := p.bobs.Epoch()
 			change := c.lie(t, p)
-			p.liar.lie(func(l *liar) {
+			p.liar.lie(func(l *lyingAPI) {
 				l.members = func(all []control.Member) []control.Member {
 					for i := range all {
 						if all[i].User == p.ann.User() {
@@ -360,48 +359,50 @@ func TestLiesAboutMembers(t *testing.T) {
 				}
 			})
 			ok(t, p.bobs.Rekey(ctx(t)))
-			await(t, p.events, func(e Suspicion) bool { return errors.Is(e.Err, c.want) })
+			awaitEvent(t, p.events, func(e Suspicion) bool { return errors.Is(e.Err, c.want) })
 			if at, _ := p.bobs.Epoch(); at != before+1 {
 				t.Errorf("bob is at epoch %d, from %d", at, before)
 			}
-			want(t, "ann's box of it", second(p.ann.plane.Key(ctx(t), p.room.ID(), before+1)), core.KindNotFound, nil)
-			p.liar.lie(func(l *liar) { l.members = nil })
-			p.room.kick()
+			want(t, "ann's box of it", second(p.ann.api.Key(ctx(t), p.room.ID(), before+1)), core.KindNotFound, nil)
+			p.liar.lie(func(l *lyingAPI) { l.members = nil })
+			p.room.wake()
 			heard := p.bobs.Chan(t.Context())
-			isAt(t, p.room, before+1) // or she speaks in the epoch before
+			isAt(t, p.room, before+1) // or she sends in the epoch before
 			ok(t, p.room.Send(ctx(t), []byte("she asked for it")))
-			hear(t, heard, "she asked for it")
+			receiveText(t, heard, "she asked for it")
 		})
 	}
 }
 
 func second[T any](_ T, err error) error { return err }
 
-// TestOwnKeyPutRight: where a node shows this user another key than its own, that is told and mended.
+// TestOwnKeyPutRight: if a node shows another key of this user than its own, the client publishes its own again.
 func TestOwnKeyPutRight(t *testing.T) {
 	t.Parallel()
-	n := alone(t)
-	files := newPerson(t, n, core.RoleMember)
+	n := startNode(t)
+	files := newTestUser(t, n, core.RoleMember)
 	ok(t, files.open().Close())
 	for name, change := range map[string]func(*control.Profile){
 		"another": func(p *control.Profile) { p.KEMKey = bytes.Repeat([]byte{1}, seal.KEMKeySize) },
 		"none":    func(p *control.Profile) { p.KEMKey = nil },
 	} {
-		l := &liar{profile: change}
+		l := &lyingAPI{profile: change}
 		c := files.open(between(l))
-		got := must[control.Profile](t)(l.plane.User(ctx(t), c.User()))
+		got := must[control.Profile](t)(l.controlAPI.User(ctx(t), c.User()))
 		k := must[seal.KEMKey](t)(seal.ParseKEMKey(c.User(), got.KEMKey))
 		if k.Hash != c.kem.Hash() {
-			t.Errorf("%s: what is published is not this user's", name)
+			t.Errorf("%s: the published key is not this user's", name)
 		}
 		ok(t, c.Close())
 	}
 }
 
-// key is the key with which a room sends.
-func (r *Room) key(t *testing.T) *seal.EpochKey {
+// key is the present key of a room.
+func (r *Room) key(t *testing.T) (key *seal.EpochKey) {
 	t.Helper()
-	ok(t, r.take(ctx(t)))
-	defer r.pass()
-	return r.epoch
+	ok(t, runJob(t, r, func(_ context.Context, w *reconciler) error {
+		key = w.key
+		return nil
+	}))
+	return key
 }

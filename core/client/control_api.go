@@ -8,8 +8,8 @@ import (
 	"unibus/core/control"
 )
 
-// plane is what a client asks of the control service; *control.Client is one.
-type plane interface {
+// controlAPI is the part of *control.Client that a client calls.
+type controlAPI interface {
 	CreateRoom(ctx context.Context, req control.CreateRequest) (core.Room, error)
 	Room(ctx context.Context, room core.RoomID) (control.RoomInfo, error)
 	Rooms(ctx context.Context) ([]core.Room, error)
@@ -38,68 +38,67 @@ type plane interface {
 	ActivateUser(ctx context.Context, user core.UserID) (core.User, error)
 }
 
-// manner is how often a request is sent.
-type manner int
+// retryPolicy says whether a request is sent again when no node answers.
+type retryPolicy int
 
 const (
-	reads   manner = iota // until somebody answers, or the time is over
-	repeats               // the same: a change that is the same when it is made twice
-	once                  // a change that may undo what others did meanwhile, were it made again
+	readOnly   retryPolicy = iota // again, until a node answers or the time is over
+	idempotent                    // the same: a change that has the same result when it is made twice
+	once                          // a change that might undo another user's change if it were made again
 )
 
-// Waits between two tries, and how long an answer to a change is waited for
-// once the session was lost in which it was sent.
+// Waits between two attempts, and for the answer to a change after the loss of its session.
 const (
-	firstWait = 100 * time.Millisecond
-	mostWait  = time.Second
-	linger    = 2 * time.Second
+	minRetryWait = 100 * time.Millisecond
+	maxRetryWait = time.Second
+	answerGrace  = 2 * time.Second
 )
 
-// ask sends a request as often as its manner allows. KindUnavailable after all
-// of that is the last one's; of a change the outcome is not known then.
-func ask[T any](ctx context.Context, c *Client, m manner, f func(context.Context) (T, error)) (T, error) {
+// request sends a request as often as its policy allows. After KindUnavailable the
+// outcome of a change is not known.
+func request[T any](ctx context.Context, c *Client, policy retryPolicy, f func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	stop := context.AfterFunc(c.life, cancel)
 	defer stop()
-	for wait := firstWait; ; wait = min(2*wait, mostWait) {
-		out, err := try(ctx, c, m, f)
+	for wait := minRetryWait; ; wait = min(2*wait, maxRetryWait) {
+		out, err := attempt(ctx, c, policy, f)
 		if core.KindOf(err) == core.KindUnavailable && c.life.Err() != nil {
-			return out, closed("client")
+			return out, closedError("client")
 		}
-		if core.KindOf(err) != core.KindUnavailable || m == once || ctx.Err() != nil {
+		if core.KindOf(err) != core.KindUnavailable || policy == once || ctx.Err() != nil {
 			return out, err
 		}
-		if !pause(ctx, wait) && c.life.Err() == nil {
+		if !sleep(ctx, wait) && c.life.Err() == nil {
 			return out, err
 		}
 	}
 }
 
-// asked is ask for who may not have opened the client.
-func asked[T any](ctx context.Context, c *Client, m manner, f func(context.Context) (T, error)) (out T, err error) {
-	if err := c.usable(); err != nil {
+// requestOpen is request for calls that may come before Open.
+func requestOpen[T any](ctx context.Context, c *Client, policy retryPolicy, f func(context.Context) (T, error)) (out T, err error) {
+	if err := c.checkOpen(); err != nil {
 		return out, err
 	}
-	return ask(ctx, c, m, f)
+	return request(ctx, c, policy, f)
 }
 
-// try sends a request once there is a session, and gives it up when that ends:
-// its answer may have gone with it.
-func try[T any](ctx context.Context, c *Client, m manner, f func(context.Context) (T, error)) (out T, err error) {
+// attempt sends a request once there is a session, and gives up when the session
+// ends: the answer may be lost with it.
+func attempt[T any](ctx context.Context, c *Client, policy retryPolicy, f func(context.Context) (T, error)) (out T, err error) {
 	if c.nc == nil {
-		return out, closed("client")
+		return out, closedError("client")
 	}
 	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
+	case c.requestSlots <- struct{}{}:
+		defer func() { <-c.requestSlots }()
 	case <-ctx.Done():
-		return out, offline(ctx.Err())
+		return out, offlineError(ctx.Err())
 	}
-	if _, err := c.link.wait(ctx); err != nil {
+	if _, err := c.session.wait(ctx); err != nil {
 		return out, err
 	}
-	_, lost := c.link.now()
+	_, lost := c.session.now()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -108,7 +107,7 @@ func try[T any](ctx context.Context, c *Client, m manner, f func(context.Context
 		case <-ctx.Done():
 			return
 		}
-		if m == reads || pause(ctx, linger) {
+		if policy == readOnly || sleep(ctx, answerGrace) {
 			cancel()
 		}
 	}()

@@ -8,14 +8,14 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestUserAdminCannotEnterAnEncryptedRoom: somebody who was made a user-admin
-// tries every way into an encrypted room of two others, from outside and as its
-// plain member. The members' own programs would seal the key to whoever is in.
+// TestUserAdminCannotEnterAnEncryptedRoom: a user-admin tries every way into an
+// encrypted room of two others, from outside and as a plain member. The members'
+// programs would seal the key to every member.
 func TestUserAdminCannotEnterAnEncryptedRoom(t *testing.T) {
 	t.Parallel()
-	p := twoInARoom(t)
-	ghost, friend := newPerson(t, p.cluster, core.RoleAdmin).open(), newPerson(t, p.cluster, core.RoleMember).open()
-	room, api := p.room.ID(), ghost.plane
+	p := newPair(t)
+	ghost, friend := newTestUser(t, p.cluster, core.RoleAdmin).open(), newTestUser(t, p.cluster, core.RoleMember).open()
+	room, api := p.room.ID(), ghost.api
 	attempt := func(from string) {
 		t.Helper()
 		for what, id := range map[string]core.UserID{"a friend": friend.User(), "itself": ghost.User()} {
@@ -37,21 +37,21 @@ func TestUserAdminCannotEnterAnEncryptedRoom(t *testing.T) {
 	}
 	heard := p.bobs.Chan(t.Context())
 	ok(t, p.room.Send(ctx(t), []byte("between us")))
-	hear(t, heard, "between us")
+	receiveText(t, heard, "between us")
 	for _, m := range must[[]string](t)(memberKeys(t, p)) {
 		if m == string(ghost.User()) || m == string(friend.User()) {
 			t.Errorf("%s is a member", m)
 		}
 	}
 
-	join(t, p.room, ghost) // the members may, and then it is no more than they said
+	join(t, p.room, ghost) // the members may invite them, as a plain member
 	nodetest.Wait(t, wait, func() error { return second(ghost.Room(ctx(t), room)) })
 	attempt("as a member")
 
 	again := func(f func(context.Context) (core.Member, error)) error { // the session is renewed, because its rooms have changed
-		return second(ask(ctx(t), ghost, repeats, f))
+		return second(request(ctx(t), ghost, idempotent, f))
 	}
-	ok(t, again(func(ctx context.Context) (core.Member, error) { return api.Remove(ctx, room, p.bob.User()) })) // what takes away is a user-admin's right
+	ok(t, again(func(ctx context.Context) (core.Member, error) { return api.Remove(ctx, room, p.bob.User()) })) // a user-admin may remove members
 	plain := must[*Room](t)(p.ann.CreateRoom(ctx(t), NewRoom{}))
 	ok(t, again(func(ctx context.Context) (core.Member, error) { // nodes read plain rooms anyway
 		return api.Invite(ctx, plain.ID(), friend.User(), "", nil)

@@ -1,0 +1,127 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"unibus/core"
+	"unibus/core/control"
+	"unibus/core/seal"
+)
+
+// keyRequestText is the message of a member without a key in an encrypted room; no
+// sealed message is so short.
+func keyRequestText() []byte { return []byte("\xffunibus.client.plea.v1") }
+
+// keyRequest is that a member gets the present key from this process at a time.
+// asked says that they requested it: they cannot open a box that is there.
+type keyRequest struct {
+	at    time.Time
+	asked bool
+}
+
+// noteKeyRequest notes that a member needs the key, because they request it or have
+// just joined.
+func (l *roomLoop) noteKeyRequest(user core.UserID, asked bool) {
+	was, noted := l.keyRequests[user]
+	if user == l.c.me || noted && (was.asked || !asked) || len(l.keyRequests) >= maxPending {
+		return
+	}
+	l.keyRequests[user] = keyRequest{time.Now().Add(l.c.timing.delayFor(l.info.Role)), asked}
+	l.room.wake()
+}
+
+// takeKeyRequests returns the users whose time has come, and the wait for the next one.
+func (l *roomLoop) takeKeyRequests(most time.Duration) (asked map[core.UserID]bool, next time.Duration) {
+	asked, next = map[core.UserID]bool{}, most
+	for u, k := range l.keyRequests {
+		if wait := time.Until(k.at); wait > 0 {
+			next = min(next, wait)
+		} else {
+			asked[u] = k.asked
+			delete(l.keyRequests, u)
+		}
+	}
+	return asked, next
+}
+
+// requestKey asks the other members for the room's key while this process lacks it.
+// It returns the wait until the next reconcile.
+func (w *reconciler) requestKey(ctx context.Context) time.Duration {
+	if !w.room.view.Load().lacksKey() {
+		return w.c.timing.rereadEvery
+	}
+	if wait := time.Until(w.nextKeyRequest); wait > 0 || !w.room.hasSession() {
+		return max(wait, w.c.timing.probeEvery)
+	}
+	w.nextKeyRequest = time.Now().Add(jittered(w.c.timing.keyRequestEvery))
+	if err := w.c.publishKEMKey(ctx); err != nil {
+		w.c.log.Info("this user's encryption key could not be read", "error", err)
+	}
+	_ = w.c.nc.Publish(w.room.subject, keyRequestText()) // it is sent again
+	return time.Until(w.nextKeyRequest)
+}
+
+// answerKeyRequests gives the present key to the members whose time has come. It
+// returns the wait until the next reconcile.
+func (w *reconciler) answerKeyRequests(ctx context.Context) time.Duration {
+	next := w.c.timing.rereadEvery
+	if w.key == nil {
+		return next
+	}
+	var requests map[core.UserID]bool
+	w.room.do(func(l *roomLoop) { requests, next = l.takeKeyRequests(next) })
+	for user, asked := range requests {
+		err := w.giveKey(ctx, user)
+		kind := core.KindOf(err)
+		if !asked && (kind == core.KindExists || kind == core.KindNotFound) {
+			continue // they have it, or will ask once they have published a key of their own
+		}
+		if kind == core.KindExists && w.mayRenew() { // a box that they cannot open, and no member may replace it
+			err = w.rekey(ctx, seal.ReasonAsked)
+		}
+		if err != nil && !isSuspicious(err) {
+			w.c.log.Info("a member was not given the key", "room", w.room.id, "member", user, "reason", err)
+		}
+	}
+	return next
+}
+
+// mayRenew bounds how often a new key is made for members who cannot open their
+// box: in the modes off and soft any user can request a key in their name.
+func (w *reconciler) mayRenew() bool {
+	return time.Since(w.room.view.Load().rekey.moved) > w.c.timing.renewEvery
+}
+
+// giveKey seals the present key to a member. KindConflict if the room is at another
+// epoch by now, KindExists if they have a box that this member may not replace.
+func (w *reconciler) giveKey(ctx context.Context, user core.UserID) error {
+	m, err := request(ctx, w.c, readOnly, func(ctx context.Context) (control.Member, error) {
+		return w.c.api.Member(ctx, w.room.id, user, true)
+	})
+	if err != nil {
+		return err
+	}
+	if m.Status != core.UserActive {
+		return core.Errorf(core.KindRefused, "%s is revoked", user.Short())
+	}
+	k, err := w.kemKeyOf(m)
+	if err != nil {
+		if isSuspicious(err) {
+			w.c.reportSuspicion(w.room.id, err)
+		}
+		return err
+	}
+	box, err := seal.MakeLateBox(seal.LateBoxConfig{Epoch: w.key, For: k, By: w.c.id, At: core.MillisOf(time.Now())})
+	if err != nil {
+		return err
+	}
+	if err := w.c.dir.savePeers(); err != nil {
+		return err
+	}
+	_, err = request(ctx, w.c, idempotent, func(ctx context.Context) (core.Room, error) { return w.c.api.GiveKey(ctx, box) })
+	if err == nil {
+		w.c.events.emit(KeyGiven{Room: w.room.id, Epoch: box.Epoch, To: user, By: w.c.me})
+	}
+	return err
+}

@@ -1,0 +1,253 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+	"unibus/core/control"
+	"unibus/core/seal"
+)
+
+// reconciler does the slow work of a room: it reads the room and its members,
+// follows and makes keys, and writes the room's file. It does one thing after the
+// other in its own goroutine, and sends the results to the room's goroutine.
+type reconciler struct {
+	c    *Client
+	room *Room
+
+	chain   *seal.Chain
+	key     *seal.EpochKey // of the chain's head; nil while there is none here
+	trusted map[core.UserID]bool
+
+	nextKeyRequest time.Time
+	unattended     bool          // the room ended by itself: a failed save is logged
+	ended          chan struct{} // closed once it has saved and ended
+}
+
+// job is work that a call gives to the reconciler. It ends with the room.
+type job func(life context.Context, w *reconciler)
+
+func newReconciler(r *Room, saved roomState, trusted []core.UserID) *reconciler {
+	w := &reconciler{c: r.c, room: r, chain: seal.NewChain(r.id), trusted: map[core.UserID]bool{}, ended: make(chan struct{})}
+	if saved.Head != nil {
+		w.chain = seal.ResumeChain(*saved.Head)
+	}
+	for _, u := range trusted {
+		w.trusted[u] = true
+	}
+	return w
+}
+
+// runJob has the reconciler run f, and waits for it.
+func (r *Room) runJob(ctx context.Context, f func(context.Context, *reconciler) error) error {
+	done := make(chan error, 1)
+	do := func(life context.Context, w *reconciler) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(life, cancel)()
+		done <- f(ctx, w)
+	}
+	select {
+	case r.jobs <- do:
+	case <-ctx.Done():
+		return core.Errorf(core.KindUnavailable, "the keys of the room %s are being read: %s", r.id, errorText(ctx.Err()))
+	case <-r.ending:
+		return r.Err()
+	}
+	err := <-done
+	if over := r.view.Load().over; over != nil && core.KindOf(err) == core.KindUnavailable {
+		return over
+	}
+	return err
+}
+
+// run does the first job, which opens the room, and then reconciles the room
+// whenever there is a reason to.
+func (w *reconciler) run(life context.Context) {
+	defer w.finish()
+	select {
+	case do := <-w.room.jobs:
+		do(life, w)
+	case <-life.Done():
+		return
+	}
+	next, marks := time.NewTimer(0), time.NewTicker(saveMarksEvery)
+	defer next.Stop()
+	defer marks.Stop()
+	for life.Err() == nil {
+		select {
+		case <-life.Done():
+		case do := <-w.room.jobs:
+			do(life, w)
+		case <-w.room.wakeup:
+			next.Reset(w.reconcile(life))
+		case <-next.C:
+			next.Reset(w.reconcile(life))
+		case <-marks.C:
+			if err := w.save(); err != nil {
+				w.c.log.Warn("the state of a room could not be saved", "room", w.room.id, "error", err)
+			}
+		}
+	}
+}
+
+// finish ends the subscriptions and saves the room's state for good: nothing
+// writes the file any more once ended is closed, so the room may be opened again.
+func (w *reconciler) finish() {
+	defer close(w.ended)
+	var subs []*nats.Subscription
+	w.room.do(func(l *roomLoop) {
+		l.end(closedError("client"))
+		subs = []*nats.Subscription{l.events, l.all}
+	})
+	for _, sub := range subs {
+		if sub != nil {
+			_ = sub.Unsubscribe() // fails if the connection is closed, which has ended it
+		}
+	}
+	w.room.saveErr = w.save()
+	if w.unattended && w.room.saveErr != nil {
+		w.c.log.Warn("the state of a room could not be saved", "room", w.room.id, "error", w.room.saveErr)
+	}
+}
+
+// save writes the room's state to disk, unless it is there.
+func (w *reconciler) save() error {
+	var state roomState
+	var unsaved bool
+	w.room.do(func(l *roomLoop) { state, unsaved = l.stateToSave() })
+	if !unsaved {
+		return nil
+	}
+	err := w.c.dir.saveRoom(w.room.id, state)
+	if err != nil {
+		w.room.do(func(l *roomLoop) { l.unsaved = true })
+	}
+	return err
+}
+
+// reconcile reads the room, makes and gives keys as they are due, and has waiting
+// messages processed. It returns the wait until the next time.
+func (w *reconciler) reconcile(ctx context.Context) time.Duration {
+	next := maxRetryWait
+	if err := w.refresh(ctx); err == nil {
+		next = min(jittered(w.c.timing.rereadEvery), w.makeDueKey(ctx), w.answerKeyRequests(ctx))
+	}
+	next = min(next, w.requestKey(ctx))
+	pending := 0
+	w.room.do(func(l *roomLoop) { pending = l.drain() })
+	if pending > 0 || !w.room.hasSession() {
+		next = min(next, w.c.timing.probeEvery)
+	}
+	return max(next, time.Millisecond)
+}
+
+// refresh reads the room and its members, in less time than messages wait.
+func (w *reconciler) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, w.c.timing.reconcileTimeout)
+	defer cancel()
+	if !w.room.hasSession() {
+		short, cancel := context.WithTimeout(ctx, 2*w.c.timing.probeEvery)
+		_ = w.waitPermitted(short) // else reading the room returns the reason
+		cancel()
+	}
+	if err := w.follow(ctx); err != nil {
+		return err
+	}
+	return w.refreshMembers(ctx)
+}
+
+// open is the first job: it waits until the session has the room, subscribes, and
+// follows the keys. The room's owner makes the first key.
+func (w *reconciler) open(ctx context.Context) error {
+	if err := w.waitPermitted(ctx); err != nil {
+		return err
+	}
+	if err := w.subscribeEvents(ctx); err != nil {
+		return err
+	}
+	if w.room.Encrypted() {
+		if err := w.room.subscribeMessages(ctx); err != nil {
+			return err
+		}
+	}
+	if err := w.follow(ctx); err != nil && !errors.Is(err, seal.ErrKey) { // a user with a lost directory cannot open the box, and requests another one
+		return err
+	}
+	if w.room.view.Load().isOwnersFirstKey() {
+		return w.rekey(ctx, seal.ReasonFirst)
+	}
+	return nil
+}
+
+// follow reads the room and follows its keys. A contradiction is the room's fault
+// from then on, until a later answer fits.
+func (w *reconciler) follow(ctx context.Context) error {
+	removals := w.room.removals.Load()
+	info, err := request(ctx, w.c, readOnly, func(ctx context.Context) (control.RoomInfo, error) { return w.c.api.Room(ctx, w.room.id) })
+	if over, e := w.membershipOver(ctx, info, err); over {
+		why := membershipOverError(w.room.id, w.c.me)
+		w.unattended = true
+		w.room.end(why)
+		return why
+	} else if e != nil {
+		return e
+	}
+	var before core.Room
+	var behind bool
+	w.room.do(func(l *roomLoop) { before, behind = l.noteRoom(info) })
+	err = w.followKeys(ctx, info.Room)
+	w.noteFault(err)
+	if err != nil && behind {
+		w.dropKey()
+	}
+	w.room.do(func(l *roomLoop) {
+		l.reads++
+		l.removalsRead = removals
+	})
+	if before.ID != "" && roomChanged(before, info.Room) {
+		w.c.events.emit(RoomChanged{info.Room})
+	}
+	return err
+}
+
+// membershipOver decides by the answer to a request for the room whether this user
+// is no member any more. A node also refuses a revoked member, who may be active
+// again tomorrow: only a list of rooms without this one ends the membership.
+func (w *reconciler) membershipOver(ctx context.Context, info control.RoomInfo, err error) (bool, error) {
+	k := core.KindOf(err)
+	if err == nil || k != core.KindRefused && k != core.KindNotFound || errors.Is(err, ErrRefused) {
+		return err == nil && info.Role == "", err
+	}
+	rooms, e := request(ctx, w.c, readOnly, w.c.api.Rooms)
+	if e != nil {
+		return false, e
+	}
+	return !containsRoom(rooms, w.room.id), err
+}
+
+func roomChanged(a, b core.Room) bool {
+	name := func(r core.Room) string {
+		if r.Name == nil {
+			return ""
+		}
+		return *r.Name
+	}
+	return name(a) != name(b) || a.Owner != b.Owner || a.State != b.State
+}
+
+// noteFault sets or clears the room's fault.
+func (w *reconciler) noteFault(err error) {
+	if err != nil && !isSuspicious(err) {
+		return // no answer, so no contradiction
+	}
+	var before error
+	w.room.do(func(l *roomLoop) { before, l.fault = l.fault, err })
+	if err != nil && (before == nil || before.Error() != err.Error()) {
+		w.c.reportSuspicion(w.room.id, err)
+	}
+}
