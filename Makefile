@@ -57,11 +57,11 @@ bench:
 fuzz:
 	@GO='$(GO)' sh .ci/fuzz $(FUZZTIME)
 
-# Real processes under real faults, each node in a network of its own. Needs Linux, root and Debian's
-# iproute2, which is installed where it is missing and apt-get is there. What cannot be tested fails.
+# Real processes under real faults, each node in a network of its own. Needs Linux, root and Debian's iproute2
+# and strace, which are installed where they are missing and apt-get is there. What cannot be tested fails.
 nemesis: build
-	@command -v ip >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
-		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends iproute2; }
+	@{ command -v ip && command -v strace; } >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends iproute2 strace; }
 	$(GO) test -tags nemesis -count 1 -v -timeout 120m ./core/nodetest/nemesis/...
 
 # The same subjects tried with the npm package nats under Node.js, pinned; skipped, and said so, where it cannot be had.
