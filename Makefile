@@ -1,4 +1,4 @@
-# Nothing but Go and make is needed for build, test and demo.
+# Nothing but Go and make is needed for build, test and demo; check also needs git, and race a C compiler.
 # lint and vuln fetch their tools, pinned, through `go run`.
 
 GO         ?= go
