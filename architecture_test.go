@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -40,11 +42,15 @@ const (
 	sqliteLib   = "modernc.org/sqlite"
 	databaseSQL = "database/sql"
 	bubbleTea   = "charm.land/"
+	ageLib      = "filippo.io/age"
+	sshLib      = "golang.org/x/crypto/ssh"
 )
 
 // narrow lists the packages that see core and at most the one library that they exist for.
 func narrow() map[string][]string {
+	example := []string{"unibus/core", "unibus/core/client", "unibus/examples/internal/clientflags"} // what a program of a user sees
 	return map[string][]string{
+		"examples/echo": example, "examples/sensor": example, "examples/encrypted-room": example,
 		"core":                 {},
 		"core/keys":            {"unibus/core", nkeysModule},
 		"core/seal":            {"unibus/core"},
@@ -56,6 +62,7 @@ func narrow() map[string][]string {
 		"core/store/kv":        {"unibus/core", natsClient},
 		"core/store/storetest": {"unibus/core", nkeysModule, "github.com/google/go-cmp"},
 		"core/config":          {"unibus/core", "github.com/pelletier/go-toml"},
+		"core/keysource":       {"unibus/core", "unibus/core/keys", nkeysModule, ageLib, sshLib},
 		"core/binding":         {"unibus/core", "unibus/core/auth", natsClient},
 		"core/client":          {"unibus/core", "unibus/core/auth", "unibus/core/binding", "unibus/core/control", "unibus/core/keys", "unibus/core/seal", natsClient},
 	}
@@ -90,6 +97,8 @@ func TestLibrariesHaveOneHome(t *testing.T) {
 		{sqliteLib, []string{"core/store/sqlite"}, false, "there is one way to a database file"},
 		{databaseSQL, []string{"core/store/sqlite"}, false, "no caller sees SQL"},
 		{bubbleTea, []string{"tui", "cmd"}, false, "the daemon has no screen"},
+		{ageLib, []string{"core/keysource"}, false, "there is one way to a protected seed"},
+		{sshLib, []string{"core/keysource"}, false, "there is one way to an SSH agent"},
 	} {
 		for _, p := range load(t) {
 			if slices.ContainsFunc(rule.homes, func(h string) bool { return under(p.name(), h) }) {
@@ -105,6 +114,32 @@ func TestLibrariesHaveOneHome(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestNoncesAreSignedAsNonces: a server chooses the nonce, so that no connection
+// of ours may sign it without a look at what it is.
+func TestNoncesAreSignedAsNonces(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, p := range load(t) {
+		for _, file := range p.GoFiles {
+			data, err := os.ReadFile(filepath.Join(p.Dir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(string(data)) {
+				if _, call, ok := strings.Cut(line, "nats.Nkey("); ok {
+					found++
+					if !strings.Contains(call, ".SignNonce)") {
+						t.Errorf("%s/%s signs whatever a server sends: %s", p.name(), file, strings.TrimSpace(line))
+					}
+				}
+			}
+		}
+	}
+	if found < 3 {
+		t.Errorf("%d connections were found, want the operators', the users' and the nodes'", found)
 	}
 }
 

@@ -17,7 +17,12 @@ type Operator struct {
 	Key  string       `json:"key"` // public nkey, U…
 	Role OperatorRole `json:"role"`
 	Name string       `json:"name"`
+
+	NotAfter Millis `json:"not_after,omitempty"` // the key is refused from then on; 0: it has no end
 }
+
+// Ended is true for an operator whose key is refused because its time is over.
+func (o Operator) Ended(now Millis) bool { return o.NotAfter != 0 && now >= o.NotAfter }
 
 // RemovedOperator is an operator whom an admin removed by command. The key is
 // refused on every node from then on, whatever a configuration says.

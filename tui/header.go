@@ -50,7 +50,7 @@ func (m *Model) migrationStatus() (string, theme.Tone) {
 	switch {
 	case st.HasEnded():
 		return "", theme.Plain
-	case m.snapshot.Status.Value.Away(st.Node):
+	case m.snapshot.Status.Value.IsSilent(st.Node):
 		return "migration: " + widget.Truncate(m.theme, widget.Sanitize(st.Node), 12) + " down", theme.Bad
 	case st.Aborting != "" && st.Running:
 		return "aborting", theme.Accent

@@ -16,18 +16,21 @@ import (
 	"unibus/core/admin"
 	"unibus/core/binding"
 	"unibus/core/keys"
+	"unibus/core/keysource"
 )
 
 // Connection is which cluster to talk to and as whom.
 type Connection struct {
 	Context  string   // the name of a NATS CLI context
 	Servers  []string // URLs, all of them: nodes tell clients no further address
-	Identity string   // the operator's seed file
+	Identity string   // the operator's seed file, or "agent:NKEY" for a key in the SSH agent
 	CA       string   // the authority that signed the nodes' certificates
 
 	ClusterKey string // the public key that the cluster must prove; "": the one that is pinned
 	Plaintext  bool   // speak without TLS to other machines too
 	TLSFirst   bool   // begin with TLS, as nodes with tls-first want it
+
+	Passphrase Passphrase // of the seed file, where it is protected by one
 
 	fromNATS keys.Identity // what the context holds itself, in the place of a file
 }
@@ -35,7 +38,8 @@ type Connection struct {
 // Flags adds --server, --identity, --tls-ca and --context; --nats-url and --ca are aliases.
 func (c *Connection) Flags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&c.Servers, "server", nil, "URLs of the nodes, `URL[,URL]` (--nats-url)")
-	fs.StringVar(&c.Identity, "identity", "", "the operator's seed `FILE`")
+	fs.StringVar(&c.Identity, "identity", "", "the operator's seed `FILE`, or agent:NKEY for a key in the SSH agent")
+	fs.IntVar(&c.Passphrase.FD, passphraseFlag, 0, "read the seed file's passphrase from this file descriptor `N` (default: ask on the terminal)")
 	fs.StringVar(&c.CA, "tls-ca", "", "the authority's certificate `FILE` (--ca)")
 	fs.BoolVar(&c.TLSFirst, "tls-first", false, "begin with TLS, as nodes want it that were started with --tls-first")
 	fs.StringVar(&c.Context, "context", "", "take server, identity and authority from the NATS context `NAME`")
@@ -174,12 +178,12 @@ func loopback(host string) bool {
 func (c *Connection) identity() (keys.Identity, error) {
 	switch {
 	case c.Identity != "":
-		return keys.ReadSeed(c.Identity)
+		return keysource.Open(c.Identity, c.Passphrase.Ask)
 	case c.fromNATS.Public() != "":
 		return c.fromNATS, nil
 	}
 	return keys.Identity{}, core.Errorf(core.KindInvalid, "no identity is given").
-		WithNext("give --identity FILE, a seed made by `unibusd keygen operator --out FILE`")
+		WithNext("give --identity FILE, a seed made by `unibusd keygen operator --out FILE`, or --identity agent:NKEY")
 }
 
 // fromContext fills in what the flags leave open from a context of the NATS CLI.

@@ -11,4 +11,10 @@ import (
 func TestReadersNameWhatThereIs(t *testing.T) {
 	t.Parallel()
 	clitest.Named(t, filepath.Join("..", ".."), root())
+	flags := clitest.Flags(root())
+	for _, name := range clitest.ConsoleFlags() {
+		if !flags[name] {
+			t.Errorf("the console has no flag --%s", name)
+		}
+	}
 }

@@ -67,7 +67,7 @@ func TestKilledNodeLeavesNoBackup(t *testing.T) {
 	}
 }
 
-// TestLostDiskOfOneNode: docs/restore.md says that nothing need be restored. Even
+// TestLostDiskOfOneNode: docs/operations/restore.md says that nothing need be restored. Even
 // the node that did the move comes back with an empty directory, and carries the
 // cluster when another one is away. It is patient: groups elect while other
 // clusters of this package keep the disk busy.

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -42,88 +40,35 @@ func TestSampleConfigurationIsRight(t *testing.T) {
 	}
 }
 
-// TestReadersNameWhatThereIs: every command, flag, target of make, link and test that the documents name exists.
+// TestReadersNameWhatThereIs: every command and flag of the daemon that the
+// documents name exists, and so does every environment variable.
 func TestReadersNameWhatThereIs(t *testing.T) {
 	t.Parallel()
 	top := filepath.Join("..", "..")
 	clitest.Named(t, top, root())
-	tests, targets := testNames(t, top), phony(t, top)
-	test := regexp.MustCompile("`(Test[A-Za-z0-9]+|Fuzz[A-Za-z0-9]+)`")
-	for _, file := range clitest.Documents() {
+	flags, variables := clitest.Flags(root()), map[string]bool{"UNIBUS_NATS_DEBUG": true, "UNIBUS_CONFIG": true, "UNIBUS_KNOWN_CLUSTERS": true}
+	for _, name := range append(clitest.ConsoleFlags(), clitest.ForeignFlags()...) {
+		flags[name] = true
+	}
+	for _, s := range config.Settings() {
+		variables[s.Env()] = true
+	}
+	variable := regexp.MustCompile(`\bUNIBUS_[A-Z_]+\b`)
+	for _, file := range clitest.Documents(t, top) {
 		text := read(t, filepath.Join(top, file))
-		for _, m := range test.FindAllStringSubmatch(text, -1) {
-			if !tests[m[1]] {
-				t.Errorf("%s names the test %s, which does not exist", file, m[1])
+		for _, flag := range clitest.SingleFlags(text) {
+			if !flags[flag] {
+				t.Errorf("%s names --%s, which no command has", file, flag)
 			}
 		}
 		for _, line := range clitest.Lines(text) {
-			if m := makes.FindStringSubmatch(line); m != nil && !slices.Contains(targets, m[1]) {
-				t.Errorf("%s names `make %s`, which is no target", file, m[1])
-			}
-		}
-		for _, m := range link.FindAllStringSubmatch(clitest.Prose(text), -1) {
-			if err := dangling(t, filepath.Join(top, file), m[1]); err != nil {
-				t.Errorf("%s links %s: %v", file, m[1], err)
+			for _, name := range variable.FindAllString(line, -1) {
+				if !variables[name] {
+					t.Errorf("%s names the variable %s, which nothing reads", file, name)
+				}
 			}
 		}
 	}
-}
-
-var (
-	makes = regexp.MustCompile(`^make ([a-z-]+)`)
-	link  = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	title = regexp.MustCompile(`(?m)^#+ +(.*)$`)
-	sign  = regexp.MustCompile("[^a-z0-9 _-]")
-)
-
-// phony are the targets of the Makefile.
-func phony(t *testing.T, top string) []string {
-	t.Helper()
-	_, line, _ := strings.Cut(read(t, filepath.Join(top, "Makefile")), "\n.PHONY:")
-	line, _, _ = strings.Cut(line, "\n")
-	return strings.Fields(line)
-}
-
-// dangling says why a document's link leads nowhere: to no file, or to no title of it. Addresses elsewhere are not tried.
-func dangling(t *testing.T, from, to string) error {
-	t.Helper()
-	if strings.Contains(to, "://") {
-		return nil
-	}
-	file, anchor, ok := strings.Cut(to, "#")
-	path := from
-	if file != "" {
-		path = filepath.Join(filepath.Dir(from), filepath.FromSlash(file))
-	}
-	if _, err := os.Stat(path); err != nil || !ok {
-		return err
-	}
-	for _, m := range title.FindAllStringSubmatch(clitest.Prose(read(t, path)), -1) {
-		if strings.ReplaceAll(sign.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-") == anchor {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s has no title that makes #%s", path, anchor)
-}
-
-// testNames are the tests and fuzz targets of the module.
-func testNames(t *testing.T, top string) map[string]bool {
-	t.Helper()
-	found := map[string]bool{}
-	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Za-z0-9]+)\(`)
-	err := filepath.WalkDir(top, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		for _, m := range declared.FindAllStringSubmatch(read(t, path), -1) {
-			found[m[1]] = true
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
 }
 
 func read(t *testing.T, path string) string {

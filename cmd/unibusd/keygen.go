@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 
@@ -9,34 +10,81 @@ import (
 	"unibus/cmd/cli"
 	"unibus/core"
 	"unibus/core/keys"
+	"unibus/core/keysource"
 )
 
+// keygen makes a key of one kind.
+type keygen struct {
+	out        string
+	protect    bool
+	passphrase cli.Passphrase
+	fromSSH    string
+}
+
 func keygenCommand() *cobra.Command {
-	make := func(use, short string) *cobra.Command {
-		var out string
-		c := &cobra.Command{
-			Use: use, Short: short, Args: cli.Args(),
-			RunE: func(c *cobra.Command, _ []string) error {
-				if out == "" {
-					return core.Errorf(core.KindInvalid, "--out is missing").WithNext("give the file that the seed shall be written to")
-				}
-				seed, public, err := keys.Generate()
-				if err != nil {
-					return err
-				}
-				if err := keys.WriteSeed(out, seed); err != nil {
-					return err
-				}
-				c.Println(public)
-				return nil
-			},
-		}
-		c.Flags().StringVar(&out, "out", "", "write the seed to this `FILE`, readable by its owner alone")
-		return c
-	}
 	return cli.Group("keygen", "Make an nkey: the seed goes to a file, the public key is printed",
-		make("operator", "Make an operator's key, for the nodes' --operator"),
-		make("user", "Make a user's key, for `unibusd user add`"))
+		keygenOf("operator", "Make an operator's key, for the nodes' --operator"),
+		keygenOf("user", "Make a user's key, for `unibusd user add`"))
+}
+
+func keygenOf(kind, short string) *cobra.Command {
+	var k keygen
+	c := &cobra.Command{
+		Use: kind, Short: short, Args: cli.Args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if k.fromSSH != "" {
+				return k.printFromSSH(c)
+			}
+			return k.make(c)
+		},
+	}
+	c.Flags().StringVar(&k.out, "out", "", "write the seed to this `FILE`, readable by its owner alone")
+	if kind == "operator" { // programs of users have nobody to ask, and rooms' keys need more than signatures
+		c.Flags().BoolVar(&k.protect, "passphrase", false, "protect the file by a passphrase, which is asked for")
+		c.Flags().IntVar(&k.passphrase.FD, "passphrase-fd", 0, "read the passphrase from this file descriptor `N`")
+		c.Flags().StringVar(&k.fromSSH, "from-ssh", "", "make no key: print the nkey of the ssh-ed25519 key in `FILE.pub`")
+	}
+	return c
+}
+
+func (k *keygen) make(c *cobra.Command) error {
+	if k.out == "" {
+		return core.Errorf(core.KindInvalid, "--out is missing").WithNext("give the file that the seed shall be written to")
+	}
+	seed, public, err := keys.Generate()
+	if err != nil {
+		return err
+	}
+	if k.protect || k.passphrase.FD != 0 {
+		passphrase, err := k.passphrase.AskNew(k.out)
+		if err != nil {
+			return err
+		}
+		if seed, err = keysource.Protect(seed, passphrase); err != nil {
+			return err
+		}
+	}
+	if err := keys.WriteSeed(k.out, seed); err != nil {
+		return err
+	}
+	c.Println(public)
+	return nil
+}
+
+func (k *keygen) printFromSSH(c *cobra.Command) error {
+	if k.out != "" || k.protect || k.passphrase.FD != 0 {
+		return core.Errorf(core.KindInvalid, "--from-ssh makes no key, and is given with a flag for a new one").WithNext("give --from-ssh FILE.pub alone")
+	}
+	line, err := os.ReadFile(k.fromSSH)
+	if err != nil {
+		return core.Errorf(core.KindNotFound, "--from-ssh %s cannot be read: %w", k.fromSSH, err)
+	}
+	public, err := keysource.PublicFromSSH(line)
+	if err != nil {
+		return fmt.Errorf("--from-ssh %s: %w", k.fromSSH, err)
+	}
+	c.Println(public)
+	return nil
 }
 
 func certCommand() *cobra.Command {
@@ -85,7 +133,7 @@ func certNodeCommand() *cobra.Command {
 			if err := os.MkdirAll(out, 0o700); err != nil {
 				return core.Errorf(core.KindFailed, "the directory %s cannot be made: %w", out, err)
 			}
-			if err := keys.NamedNodeCert(ca, name, hosts, out); err != nil {
+			if err := keys.NodeCert(ca, name, hosts, out); err != nil {
 				return err
 			}
 			c.Printf("%s/node.crt and %s/node.key are for the node %s at %s.\n", out, out, name, strings.Join(hosts, ", "))

@@ -173,7 +173,7 @@ func stillThere(ctx context.Context, cl *admin.Client, st migrate.Status) error 
 	if err != nil {
 		return nil //nolint:nilerr // no answer at all has a patience of its own
 	}
-	if view.Away(st.Node) {
+	if view.IsSilent(st.Node) {
 		return admin.MoverAway(st.Node)
 	}
 	return nil

@@ -33,9 +33,9 @@ func operatorListCommand() *cobra.Command {
 }
 
 func operatorsText(c *cobra.Command, all cluster.OperatorsSeen) {
-	table(c, "KEY\tNAME\tROLE\tIN FORCE ON\tNOT ON", func(print func(string, ...any)) {
+	table(c, "KEY\tNAME\tROLE\tENDS (UTC)\tIN FORCE ON\tNOT ON", func(print func(string, ...any)) {
 		for _, op := range all.Operators {
-			print("%s\t%s\t%s\t%s\t%s", op.Key, text(&op.Name), op.Role, dash(op.On), dash(op.NotOn))
+			print("%s\t%s\t%s\t%s\t%s\t%s", op.Key, text(&op.Name), op.Role, endText(op.NotAfter), dash(op.On), dash(op.NotOn))
 		}
 	})
 	if len(all.Removed) > 0 {
@@ -52,6 +52,17 @@ func operatorsText(c *cobra.Command, all cluster.OperatorsSeen) {
 	if len(all.Silent) > 0 {
 		c.Printf("\nNot known, because they do not say: %s\n", strings.Join(all.Silent, ", "))
 	}
+}
+
+// endText is when a credential ends; one that has ended says so.
+func endText(end core.Millis) string {
+	switch {
+	case end == 0:
+		return "never"
+	case end <= core.MillisOf(time.Now()):
+		return end.Time().UTC().Format(time.DateTime) + ", ended"
+	}
+	return end.Time().UTC().Format(time.DateTime)
 }
 
 func dash(names []string) string {

@@ -21,7 +21,7 @@ import (
 	"unibus/core/nodetest"
 )
 
-// The story of README's rooms, told with the real programs and the SDK: three
+// The story of the rooms in docs/go-client.md, told with the real programs and the SDK: three
 // nodes that enforce, four users, two rooms, an invitation, a node that is
 // killed, a removal, one who joins late, a revocation.
 //

@@ -19,7 +19,8 @@ import (
 // Signer is an operator's identity; core/keys reads one from a seed file.
 type Signer interface {
 	Public() string
-	Sign(nonce []byte) ([]byte, error)
+	Sign(data []byte) ([]byte, error)
+	SignNonce(nonce []byte) ([]byte, error)
 }
 
 // ClientConfig says whom to ask and as whom.
@@ -74,7 +75,7 @@ func NewClient(cfg ClientConfig) *Client {
 func (c *Client) Open(ctx context.Context) error {
 	opts := []nats.Option{
 		nats.Name(c.cfg.Name),
-		nats.Nkey(c.cfg.Identity.Public(), c.cfg.Identity.Sign),
+		nats.Nkey(c.cfg.Identity.Public(), c.cfg.Identity.SignNonce),
 		nats.CustomInboxPrefix(InboxPrefix(c.cfg.Identity.Public())),
 		nats.DontRandomize(),
 		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(pingsOut),

@@ -136,7 +136,7 @@ func CallerOf(subject string) string {
 // Status is a View and what it means.
 type Status struct {
 	cluster.View
-	cluster.Judgement
+	cluster.Judgment
 	Operator core.Operator `json:"operator"` // who asked, as the node knows them
 }
 

@@ -88,7 +88,7 @@ func moved(f func(ctx context.Context, by string) (migrate.Status, error)) verbF
 
 func (s *Service) status(ctx context.Context, op core.Operator, _ []byte) (any, error) {
 	v := s.cfg.Eyes.View(ctx)
-	out := Status{View: v, Judgement: cluster.Judge(v, s.cfg.Now().Time()), Operator: op}
+	out := Status{View: v, Judgment: cluster.Judge(v, s.cfg.Now().Time()), Operator: op}
 	if note := s.rekeyNote(); note != nil {
 		out.Findings = append(out.Findings, *note) // notes come last
 	}

@@ -142,6 +142,9 @@ func (a *Authenticator) Decide(ctx context.Context, r Request) (Grant, error) {
 			WithNext("make a new key with `unibusd keygen operator`; a removed one stays removed")
 	}
 	if op, ok := (*a.operators.Load())[string(id)]; ok {
+		if op.Ended(core.MillisOf(time.Now())) {
+			return Grant{}, ended(op)
+		}
 		return operatorGrant(op, a.cfg.ViewerVerbs)
 	}
 	return a.user(ctx, id, r)

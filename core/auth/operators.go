@@ -2,6 +2,7 @@ package auth
 
 import (
 	"strings"
+	"time"
 
 	"unibus/core"
 )
@@ -21,4 +22,10 @@ func operatorTable(ops []core.Operator) map[string]core.Operator {
 		}
 	}
 	return table
+}
+
+// ended refuses an operator whose key has an end that is over.
+func ended(op core.Operator) error {
+	return core.Errorf(core.KindRefused, "the key of the operator %s ended at %s", op.Name, op.NotAfter.Time().UTC().Format(time.DateTime+" UTC")).
+		WithNext("an admin gives it a later not-after in the nodes' configuration, or a new key: `unibusd keygen operator`")
 }

@@ -212,7 +212,7 @@ func isTimeout(err error) bool {
 func BenchmarkOperatorsUnderFlood(b *testing.B) {
 	dir := b.TempDir()
 	must(b, keys.WriteCA(dir))
-	must(b, keys.NodeCert(dir, []string{"127.0.0.1"}, dir))
+	must(b, keys.NodeCert(dir, "", []string{"127.0.0.1"}, dir))
 	s, operator := openForOperator(b, dir)
 	pool, err := keys.LoadPool(filepath.Join(dir, keys.CACertFile))
 	must(b, err)

@@ -162,7 +162,7 @@ func TestRouteCertificateWithoutANode(t *testing.T) {
 	r := newRig(t, core.BusAuthEnforce)
 	nodes, routes, lines := r.two(t, nil)
 	dir := t.TempDir()
-	must(t, keys.NodeCert(r.dir, []string{"127.0.0.1"}, dir))
+	must(t, keys.NodeCert(r.dir, "", []string{"127.0.0.1"}, dir))
 	r.bareServer(t, "n3", dir, routes[0])
 	eventually(t, "the certificate to be refused", func() bool { return strings.Contains(lines(), "unibusd cert node --name") })
 	if n := nodes[0].Routes(); n != 1 {

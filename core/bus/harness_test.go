@@ -66,7 +66,7 @@ func newRig(t *testing.T, mode core.BusAuth) *rig {
 	t.Helper()
 	r := &rig{dir: t.TempDir(), users: &directory{active: map[core.UserID]bool{}, rooms: map[core.UserID][]core.RoomID{}}}
 	must(t, keys.WriteCA(r.dir))
-	must(t, keys.NodeCert(r.dir, []string{"127.0.0.1"}, r.dir))
+	must(t, keys.NodeCert(r.dir, "", []string{"127.0.0.1"}, r.dir))
 	for _, id := range []*keys.Identity{&r.system, &r.store, &r.service, &r.peer, &r.viewer, &r.admin, &r.sysOperator, &r.auditor, &r.a, &r.b, &r.x} {
 		made, err := keys.GenerateIdentity()
 		must(t, err)
@@ -162,7 +162,7 @@ func (r *rig) nodeDir(t *testing.T, name string) string {
 	dir := r.file(name)
 	if _, err := os.Stat(dir); err != nil {
 		must(t, os.Mkdir(dir, 0o700))
-		must(t, keys.NamedNodeCert(r.dir, name, []string{"127.0.0.1"}, dir))
+		must(t, keys.NodeCert(r.dir, name, []string{"127.0.0.1"}, dir))
 	}
 	return dir
 }

@@ -269,7 +269,7 @@ func TestRenewedCertificate(t *testing.T) {
 	replace(keys.NodeCertFile, good)
 	must(t, os.Remove(r.file(keys.NodeCertFile)))
 	must(t, os.Remove(r.file(keys.NodeKeyFile)))
-	must(t, keys.NodeCert(r.dir, []string{"127.0.0.1"}, r.dir))
+	must(t, keys.NodeCert(r.dir, "", []string{"127.0.0.1"}, r.dir))
 	eventually(t, "the renewed certificate", func() bool { return serial(t, r.mustDial(t, s, r.b)) != first })
 	must(t, live.Flush()) // no session ended for it
 }

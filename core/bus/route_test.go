@@ -92,7 +92,7 @@ func TestRenewedRouteCertificate(t *testing.T) {
 	cert := filepath.Join(r.nodeDir(t, "n1"), keys.NodeCertFile)
 	must(t, os.Remove(cert))
 	must(t, os.Remove(filepath.Join(r.nodeDir(t, "n1"), keys.NodeKeyFile)))
-	must(t, keys.NamedNodeCert(r.dir, "n1", []string{"127.0.0.1"}, r.nodeDir(t, "n1")))
+	must(t, keys.NodeCert(r.dir, "n1", []string{"127.0.0.1"}, r.nodeDir(t, "n1")))
 	must(t, os.Chtimes(cert, time.Time{}, time.Now().Add(time.Hour))) // whatever the clock's grain
 	eventually(t, "the renewed certificate where a route is answered", func() bool {
 		got, err := r.shake(t, addr, r, tls.VersionTLS13)

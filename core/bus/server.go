@@ -251,7 +251,7 @@ func (s *Server) handOver(ctx context.Context, srv *server.Server) {
 // Identity is one of the process's own: keys.Identity has these methods.
 type Identity interface {
 	Public() string
-	Sign(nonce []byte) ([]byte, error)
+	SignNonce(nonce []byte) ([]byte, error)
 }
 
 // InProcess connects from inside the process, past the listener; internal
@@ -265,7 +265,7 @@ func (s *Server) InProcess(id Identity, opts ...nats.Option) (*nats.Conn, error)
 	}
 	all := append([]nats.Option{
 		nats.InProcessServer(srv),
-		nats.Nkey(id.Public(), id.Sign),
+		nats.Nkey(id.Public(), id.SignNonce),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(50 * time.Millisecond),
 		nats.IgnoreAuthErrorAbort(), // a refusal while the node starts is not the last word

@@ -193,7 +193,7 @@ func (c *Client) options() ([]nats.Option, error) {
 		return nil, err
 	}
 	opts := []nats.Option{
-		nats.Name(c.cfg.Name), nats.Nkey(c.id.Public(), c.id.Sign), nats.CustomInboxPrefix(control.InboxPrefix(c.id.Public())),
+		nats.Name(c.cfg.Name), nats.Nkey(c.id.Public(), c.id.SignNonce), nats.CustomInboxPrefix(control.InboxPrefix(c.id.Public())),
 		nats.Timeout(min(dialTime, c.cfg.Connect)), nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(pingsOut),
 		nats.FlusherTimeout(stuck), nats.ReconnectOnFlusherError(), // what was not written is gone: a session that goes on would hide that
 		nats.MaxReconnects(-1), nats.CustomReconnectDelay(redial), nats.IgnoreAuthErrorAbort(),

@@ -12,12 +12,12 @@ import (
 
 // report is what one replica says of a stream.
 type report struct {
-	node   *nodeMemory
+	node   *observedNode
 	stream stream
 }
 
 // buildBuckets returns the five and what is beside them.
-func (m *memory) buildBuckets(now time.Time) (five, beside []Bucket) {
+func (m *observations) buildBuckets(now time.Time) (five, beside []Bucket) {
 	reports := m.reports(now)
 	for name, rs := range reports {
 		b := m.buildBucket(name, rs, now)
@@ -27,7 +27,7 @@ func (m *memory) buildBuckets(now time.Time) (five, beside []Bucket) {
 		if _, ok := reports[name]; ok {
 			continue
 		}
-		if m.gone(*b, now) {
+		if m.wasDeleted(*b, now) {
 			delete(m.buckets, name)
 			continue
 		}
@@ -55,7 +55,7 @@ func isTable(bucket string) bool {
 }
 
 // reports sorts what the answering nodes say by bucket.
-func (m *memory) reports(now time.Time) map[string][]report {
+func (m *observations) reports(now time.Time) map[string][]report {
 	out := map[string][]report{}
 	for _, n := range m.answering(now) {
 		if n.streams == nil || now.Sub(n.streamsAt) > m.cfg.Lost {
@@ -76,8 +76,8 @@ func (m *memory) reports(now time.Time) map[string][]report {
 	return out
 }
 
-// gone is true where every node that held the bucket answers, and none has it.
-func (m *memory) gone(b Bucket, now time.Time) bool {
+// wasDeleted is true where every node that held the bucket answers, and none has it.
+func (m *observations) wasDeleted(b Bucket, now time.Time) bool {
 	for _, r := range b.Replicas {
 		n := m.nodes[r.Node]
 		if n == nil || n.streams == nil || !m.online(r.Node, now) || n.streamsRound != m.round {
@@ -87,34 +87,34 @@ func (m *memory) gone(b Bucket, now time.Time) bool {
 	return true
 }
 
-func (m *memory) buildBucket(name string, rs []report, now time.Time) Bucket {
+func (m *observations) buildBucket(name string, rs []report, now time.Time) Bucket {
 	old := m.buckets[name]
 	b := Bucket{Name: name}
 	if old != nil {
 		b = *old
 	}
-	lead, ok := leading(rs)
+	lead, ok := leaderReport(rs)
 	if !ok {
 		for _, r := range rs {
-			b.take(r.stream)
+			b.updateFigures(r.stream)
 		}
 		return m.leaderless(b, rs, now)
 	}
 	b.Keys, b.Bytes, b.LastSeq = 0, 0, 0
-	b.take(lead.stream)
+	b.updateFigures(lead.stream)
 	b.Waiting = lead.stream.waiting()
 	b.Replicas = []Replica{{Node: lead.node.name, State: ReplicaCurrent}}
 	for _, p := range lead.stream.Group.Peers {
 		b.Replicas = append(b.Replicas, m.replica(p, b.LastSeq, now))
 	}
 	sortReplicas(b.Replicas)
-	b.led(lead, now)
+	b.setLeader(lead, now)
 	return b
 }
 
-// led notes who leads. A leader that cannot reach a majority may not know it
+// setLeader notes who leads. A leader that cannot reach a majority may not know it
 // yet, but whatever it accepts cannot be agreed on: then nobody leads.
-func (b *Bucket) led(by report, now time.Time) {
+func (b *Bucket) setLeader(by report, now time.Time) {
 	there := 0
 	for _, r := range b.Replicas {
 		if r.State != ReplicaOffline {
@@ -133,8 +133,8 @@ func (b *Bucket) led(by report, now time.Time) {
 	}
 }
 
-// take copies the figures of one replica, where they are not older than what is there.
-func (b *Bucket) take(s stream) {
+// updateFigures copies the figures of one replica, where they are not older than what is there.
+func (b *Bucket) updateFigures(s stream) {
 	if s.Config != nil {
 		b.Wanted = s.Config.Replicas
 	}
@@ -143,10 +143,10 @@ func (b *Bucket) take(s stream) {
 	}
 }
 
-// leading returns the report of the bucket's leader: only a leader's own word
+// leaderReport returns the report of the bucket's leader: only a leader's own word
 // counts. Of two the one that began to lead later is right. A replica whose
 // group is not started yet calls itself the leader too, but cannot say since when.
-func leading(rs []report) (best report, ok bool) {
+func leaderReport(rs []report) (best report, ok bool) {
 	for _, r := range rs {
 		if !r.stream.leads(r.node.name) {
 			continue
@@ -159,7 +159,7 @@ func leading(rs []report) (best report, ok bool) {
 }
 
 // replica says how a peer of the leader stands.
-func (m *memory) replica(p peer, last uint64, now time.Time) Replica {
+func (m *observations) replica(p peer, last uint64, now time.Time) Replica {
 	r := Replica{Node: p.label(), State: ReplicaBehind, Lag: p.Lag}
 	switch {
 	case p.Offline || !m.online(p.Name, now):
@@ -173,7 +173,7 @@ func (m *memory) replica(p peer, last uint64, now time.Time) Replica {
 }
 
 // leaderless describes a bucket that nobody leads: who has a replica is known, how good it is is not.
-func (m *memory) leaderless(b Bucket, rs []report, now time.Time) Bucket {
+func (m *observations) leaderless(b Bucket, rs []report, now time.Time) Bucket {
 	if b.Leader != "" || b.Since == 0 {
 		b.Leader, b.Since = "", core.MillisOf(now)
 	}

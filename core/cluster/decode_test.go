@@ -34,7 +34,7 @@ func lookAt(t *testing.T, expected int, files ...string) View {
 	}
 	f.set(subjectStreams, replies...)
 	o := fakeLook(f, func(cfg *Config) { cfg.Expected = expected })
-	o.look(t.Context())
+	o.observe(t.Context())
 	return o.View()
 }
 
@@ -42,11 +42,11 @@ func lookAt(t *testing.T, expected int, files ...string) View {
 func TestLeaderless(t *testing.T) {
 	t.Parallel()
 	v := lookAt(t, 4, "jsz-leaderless.json")
-	if m := v.Meta; m.Leader != "" || m.Size != 4 || m.Needed != 3 || m.Online != 1 || len(m.Ghosts) > 0 {
+	if m := v.Meta; m.Leader != "" || m.Size != 4 || m.Needed != 3 || m.Online != 1 || len(m.OrphanPeers) > 0 {
 		t.Errorf("meta: %+v", m)
 	}
-	if got := v.silent(); !slices.Equal(got, []string{"n2", "n3"}) || v.unnamed() != 1 {
-		t.Errorf("silent %v, unnamed %d", got, v.unnamed())
+	if got := v.silent(); !slices.Equal(got, []string{"n2", "n3"}) || v.neverHeard() != 1 {
+		t.Errorf("silent %v, unnamed %d", got, v.neverHeard())
 	}
 	want := map[string][]Replica{
 		"UNIBUS_users":     {{"n1", ReplicaUnknown, 0}, {"n2", ReplicaOffline, 0}, {"n3", ReplicaOffline, 0}},
@@ -63,7 +63,7 @@ func TestLeaderless(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if j := Judge(v, v.At.Time().Add(time.Second)); j.Verdict != Critical || !strings.HasPrefix(j.Sentence, "n2 and n3 do not answer and one configured node has never been heard of. The meta group needs 3 of 4 and has 1") {
+	if j := Judge(v, v.At.Time().Add(time.Second)); j.Verdict != Critical || !strings.HasPrefix(j.Sentence, "n2 and n3 do not answer and one configured node has never answered. The meta group needs 3 of 4 and has 1") {
 		t.Errorf("%+v", j)
 	}
 }
@@ -72,10 +72,10 @@ func TestLeaderless(t *testing.T) {
 func TestGhost(t *testing.T) {
 	t.Parallel()
 	v := lookAt(t, 3, "jsz-ghost.json")
-	if d := cmp.Diff([]string{"peer C7B8kAbl"}, v.Meta.Ghosts); d != "" || v.Meta.Size != 4 || v.Meta.Needed != 3 {
+	if d := cmp.Diff([]string{"peer C7B8kAbl"}, v.Meta.OrphanPeers); d != "" || v.Meta.Size != 4 || v.Meta.Needed != 3 {
 		t.Errorf("%+v %s", v.Meta, d)
 	}
-	if v := lookAt(t, 4, "jsz-ghost.json"); len(v.Meta.Ghosts) > 0 {
+	if v := lookAt(t, 4, "jsz-ghost.json"); len(v.Meta.OrphanPeers) > 0 {
 		t.Errorf("a node that was not started yet is no ghost: %+v", v.Meta)
 	}
 }
@@ -85,7 +85,7 @@ func TestDecodeStats(t *testing.T) {
 	f := &fake{}
 	f.set(subjectStats, recorded(t, "statsz.json"))
 	o := fakeLook(f, func(cfg *Config) { cfg.Expected = 1 })
-	o.look(t.Context())
+	o.observe(t.Context())
 	n := o.View().Nodes[0]
 	if n.ID == "" || n.DiskMax != 1<<30 || n.Memory == 0 || n.Started == 0 || n.Conns == 0 {
 		t.Errorf("%+v", n)
@@ -111,7 +111,7 @@ func TestReplicas(t *testing.T) {
 	f.set(subjectStats, statsOf("n1"), statsOf("n2"), statsOf("n3"))
 	f.set(subjectStreams, streamsOf("n1", "n1", led), streamsOf("n2", "n1", followed), streamsOf("n3", "n1", deposed))
 	o := fakeLook(f, nil)
-	o.look(t.Context())
+	o.observe(t.Context())
 	want := []Bucket{{
 		Name: "UNIBUS_users", Wanted: 3, Leader: "n1", Keys: 9, Bytes: 90, LastSeq: 12, Since: core.MillisOf(noon), Waiting: "waiting for peers: no space",
 		Replicas: []Replica{{"n1", ReplicaCurrent, 0}, {"n2", ReplicaCurrent, 0}, {"n3", ReplicaBehind, 1204}},
@@ -124,7 +124,7 @@ func TestReplicas(t *testing.T) {
 		t.Error(d)
 	}
 	f.set(subjectStreams, streamsOf("n1", "n1"), streamsOf("n2", "n1"), streamsOf("n3", "n1"))
-	o.look(t.Context())
+	o.observe(t.Context())
 	if v := o.View(); len(v.Buckets) != 0 {
 		t.Errorf("a bucket that no replica has is gone: %+v", v.Buckets)
 	}
@@ -140,7 +140,7 @@ func FuzzDecode(f *testing.F) {
 
 // believe takes whatever answers, and wants sentences about it.
 func believe(t *testing.T, raw []byte) {
-	var m memory
+	var m observations
 	m.init(Config{Name: "n1", Clustered: true, Expected: 1, Account: "CONTROL", Lost: time.Second})
 	if a, err := decodeStats(raw); err == nil {
 		if n := m.heard(a.Server, noon); n != nil {

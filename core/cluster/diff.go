@@ -69,17 +69,17 @@ func (d *diff) meta(old, next Meta) {
 	case next.Leader == "":
 		d.add(Degraded, "meta", "has no leader; %s was the last", old.Leader)
 	default:
-		d.add(Healthy, next.Leader, "leads the meta group%s", before(old.Leader, old.Last, next.Leader))
+		d.add(Healthy, next.Leader, "leads the meta group%s", previousLeader(old.Leader, old.Last, next.Leader))
 	}
-	for _, g := range next.Ghosts {
-		if !slices.Contains(old.Ghosts, g) {
-			d.add(Degraded, "meta", "no node stands behind %s, which counts in the quorum", g)
+	for _, g := range next.OrphanPeers {
+		if !slices.Contains(old.OrphanPeers, g) {
+			d.add(Degraded, "meta", "%s counts in the quorum and is not a configured node", g)
 		}
 	}
 }
 
-// before says who led until now, where that was somebody else.
-func before(old, last, now string) string {
+// previousLeader says who led until now, where that was somebody else.
+func previousLeader(old, last, now string) string {
 	if old == "" {
 		old = last
 	}
@@ -116,7 +116,7 @@ func (d *diff) bucket(old, next Bucket) {
 	case "":
 		d.add(Degraded, next.Name, "has no leader; %s was the last", old.Leader)
 	default:
-		d.add(Healthy, next.Leader, "leads %s%s", short(next.Name), before(old.Leader, "", next.Leader))
+		d.add(Healthy, next.Leader, "leads %s%s", short(next.Name), previousLeader(old.Leader, "", next.Leader))
 	}
 	if next.Wanted != old.Wanted {
 		d.add(Note, next.Name, "scaled from %d to %d replicas", old.Wanted, next.Wanted)
@@ -161,9 +161,9 @@ func (r Replica) settled() ReplicaState {
 	return r.State
 }
 
-// left is what became of a move that is seen no more. What it was seen at last
+// migrationEnd is what became of a move that is seen no more. What it was seen at last
 // may be some states back, and the record of authority may be seen a moment later.
-func left(moving string, now *core.Authority) string {
+func migrationEnd(moving string, now *core.Authority) string {
 	switch kv := now != nil && now.Backend == core.BackendKV; {
 	case kv && moving != "rollback":
 		return "has cut over to KV"
@@ -186,7 +186,7 @@ func (d *diff) authority(old, next View) {
 	switch {
 	case old.Moving == next.Moving:
 	case next.Moving == "":
-		d.add(Note, "migration", "%s", left(old.Moving, next.Authority))
+		d.add(Note, "migration", "%s", migrationEnd(old.Moving, next.Authority))
 	default:
 		d.add(Note, "migration", "is at %s", next.Moving)
 	}

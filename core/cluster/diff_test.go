@@ -33,15 +33,15 @@ func TestDiff(t *testing.T) {
 		{"a node was only known by name", with(base(), func(v *View) { v.Nodes[2].Online, v.Nodes[2].HeardMS = false, -1 }), base(), []string{"healthy n3 answers for the first time"}},
 		{"a node was restarted", base(), with(base(), func(v *View) { v.Nodes[1].ID = "other" }), []string{"note n2 was restarted"}},
 		{"a node was replaced", base(), with(base(), func(v *View) { v.Nodes = v.Nodes[:2] }), []string{"note n3 is no longer part of the cluster"}},
-		{"an unknown server comes", base(), with(base(), func(v *View) { v.Unknown = []UnknownServer{{Name: "g"}} }), []string{"critical g answers as a node and is none of this cluster's"}},
-		{"an unknown server goes", with(base(), func(v *View) { v.Unknown = []UnknownServer{{Name: "g"}} }), base(), []string{"note g which is none of this cluster's nodes, does not answer any more"}},
+		{"an unknown server comes", base(), with(base(), func(v *View) { v.Unknown = []UnknownServer{{Name: "g"}} }), []string{"critical g is connected as a node and is not one of this cluster"}},
+		{"an unknown server goes", with(base(), func(v *View) { v.Unknown = []UnknownServer{{Name: "g"}} }), base(), []string{"note g is not one of this cluster's nodes, and does not answer any more"}},
 		{"JetStream goes off", base(), with(base(), func(v *View) { v.Nodes[1].Off = true }), []string{"degraded n2 has turned JetStream off, as it does where a disk is full"}},
 		{"the meta leader changes", base(), with(base(), func(v *View) { v.Meta.Leader = "n2" }), []string{"healthy n2 leads the meta group, was n1"}},
 		{"the meta leader is lost", base(), with(base(), func(v *View) { v.Meta.Leader = "" }), []string{"degraded meta has no leader; n1 was the last"}},
 		{"a meta leader is elected", with(base(), func(v *View) { v.Meta.Leader = "" }), with(base(), func(v *View) { v.Meta.Leader = "n3" }), []string{"healthy n3 leads the meta group, was n1"}},
 		{"the majority is lost", base(), with(base(), func(v *View) { v.Meta.Leader, v.Meta.Online = "", 1 }), []string{"critical meta lost its majority: 1 of 3 answer, 2 needed; n1 was the last leader"}},
 		{"two leaders", base(), with(base(), func(v *View) { v.Meta.Leaders = []string{"n1", "n2"} }), []string{"critical meta two leaders: n1 and n2"}},
-		{"a ghost", base(), with(base(), func(v *View) { v.Meta.Ghosts = []string{"peer X"} }), []string{"degraded meta no node stands behind peer X, which counts in the quorum"}},
+		{"a ghost", base(), with(base(), func(v *View) { v.Meta.OrphanPeers = []string{"peer X"} }), []string{"degraded meta peer X counts in the quorum and is not a configured node"}},
 		{"a bucket's leader changes", with(base(), func(v *View) { v.Buckets[4].Leader = "n2" }), with(base(), func(v *View) { v.Buckets[4].Leader = "n3" }), []string{"healthy n3 leads rooms_by_member, was n2"}},
 		{"a bucket's leader is lost", base(), with(base(), func(v *View) { v.Buckets[0].Leader = "" }), []string{"degraded UNIBUS_users has no leader; n1 was the last"}},
 		{"a bucket is created", with(base(), func(v *View) { v.Buckets = v.Buckets[:4] }), base(), []string{"note UNIBUS_rooms_by_member created with 3 replicas"}},
@@ -82,7 +82,7 @@ func TestRecorder(t *testing.T) {
 		t.Errorf("empty: %v", got)
 	}
 	before := core.MillisOf(time.Now())
-	for i := range remembered + 5 {
+	for i := range keptEvents + 5 {
 		r.Add(Note, "n1", fmt.Sprint(i+1))
 	}
 	for _, c := range []struct {

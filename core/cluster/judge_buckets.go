@@ -14,7 +14,7 @@ func judgeBuckets(v View, now time.Time) []Finding {
 	if v.At == 0 || v.Meta.Online < v.Meta.Needed {
 		return nil
 	}
-	return slices.Concat(absent(v), leaderless(v, now), tooFew(v), incomplete(v), lagging(v))
+	return slices.Concat(missingBuckets(v), leaderless(v, now), underReplicated(v), incomplete(v), staleReplicaFindings(v))
 }
 
 // serious is the level of what would be bad for a control plane in the
@@ -34,7 +34,7 @@ func aboutBuckets(names []string) string {
 	return "buckets"
 }
 
-func absent(v View) []Finding {
+func missingBuckets(v View) []Finding {
 	var names []string
 	for _, t := range core.Tables() {
 		if !v.lost(t.Bucket()) && !slices.ContainsFunc(v.Buckets, func(b Bucket) bool { return b.Name == t.Bucket() }) {
@@ -48,11 +48,11 @@ func absent(v View) []Finding {
 		return []Finding{{Note, "buckets", "The five buckets are not there yet: a move to KV creates them.", ""}}
 	}
 	if away := v.silent(); len(away) > 0 {
-		text := fmt.Sprintf("%s cannot be seen. What is missing may be on the disk of %s.", subject(names), list(away, "or"))
+		text := fmt.Sprintf("%s cannot be seen. The missing data may be on the disk of %s.", subject(names), list(away, "or"))
 		return []Finding{{v.serious(Critical), aboutBuckets(names), text, "start unibusd on " + join(away) + ", and change nothing before"}}
 	}
 	text := fmt.Sprintf("%s %s not there, though every node answers.", subject(names), plural(len(names), "is", bucketsAre(names)))
-	return []Finding{{v.serious(Critical), aboutBuckets(names), text, "look at the disks of the nodes and at their logs before anything is made anew"}}
+	return []Finding{{v.serious(Critical), aboutBuckets(names), text, "look at the disks of the nodes and at their logs before you create anything"}}
 }
 
 func bucketsAre(names []string) string {
@@ -69,14 +69,14 @@ func leaderless(v View, now time.Time) []Finding {
 	for _, b := range v.Buckets {
 		switch {
 		case b.Leader != "":
-		case b.Since != 0 && Age(b.Since, now) < electionTime && b.live() >= b.needed():
+		case b.Since != 0 && Age(b.Since, now) < electionTime && b.liveReplicas() >= b.needed():
 			electing = append(electing, b.Name)
 		default:
 			dead = append(dead, b.Name)
 		}
 	}
 	if len(dead) > 0 {
-		fs = append(fs, stopped(v, dead))
+		fs = append(fs, leaderlessFinding(v, dead))
 	}
 	if len(electing) > 0 {
 		fs = append(fs, Finding{
@@ -86,14 +86,14 @@ func leaderless(v View, now time.Time) []Finding {
 	}
 	for _, b := range v.Mechanism {
 		if b.Leader == "" && (b.Since == 0 || Age(b.Since, now) >= electionTime) {
-			fs = append(fs, Finding{Degraded, "bucket." + b.Name, fmt.Sprintf("%s has no leader: nothing can be written to it.", short(b.Name)), startReplicas(v, []string{b.Name})})
+			fs = append(fs, Finding{Degraded, "bucket." + b.Name, fmt.Sprintf("%s has no leader: writes to it fail.", short(b.Name)), startReplicas(v, []string{b.Name})})
 		}
 	}
 	return fs
 }
 
-func stopped(v View, names []string) Finding {
-	level, means := Critical, "nothing can be written there, and what "+plural(len(names), "it decides", "they decide")+" is denied"
+func leaderlessFinding(v View, names []string) Finding {
+	level, means := Critical, "writes to "+plural(len(names), "it", "them")+" fail, and requests that depend on "+plural(len(names), "it", "them")+" are refused"
 	if !v.onKV() {
 		level, means = Degraded, "no move is possible"
 	}
@@ -122,13 +122,13 @@ func startReplicas(v View, names []string) string {
 		}
 	}
 	if len(silent) == 0 {
-		return "look whether the nodes reach each other on their cluster ports; if they do, restart unibusd on one of them"
+		return "check that the nodes reach each other on their cluster ports; if they do, restart unibusd on one of them"
 	}
 	return "start unibusd on " + join(silent)
 }
 
-// tooFew finds buckets with fewer replicas than the cluster could give them.
-func tooFew(v View) []Finding {
+// underReplicated finds buckets with fewer replicas than the cluster could give them.
+func underReplicated(v View) []Finding {
 	target := min(3, v.Expected)
 	for _, n := range v.Nodes {
 		if n.Info != nil {
@@ -144,13 +144,13 @@ func tooFew(v View) []Finding {
 	var fs []Finding
 	for r := range target {
 		if bs := byWanted[r]; len(bs) > 0 {
-			fs = append(fs, few(v, r, target, bs))
+			fs = append(fs, underReplicatedFinding(v, r, target, bs))
 		}
 	}
 	return fs
 }
 
-func few(v View, r, target int, bs []Bucket) Finding {
+func underReplicatedFinding(v View, r, target int, bs []Bucket) Finding {
 	var names, nodes []string
 	for _, b := range bs {
 		names = append(names, b.Name)
@@ -167,9 +167,9 @@ func few(v View, r, target int, bs []Bucket) Finding {
 	case !v.onKV():
 		f.Text += " A move raises them first."
 	case r == 1 && len(nodes) > 0:
-		f.Text = text + fmt.Sprintf(": lose %s, and it is lost.", either(nodes))
+		f.Text = text + fmt.Sprintf(": if %s is lost, it is lost.", either(nodes))
 		if len(names) > 1 {
-			f.Text = text + fmt.Sprintf(": lose %s, and what is there is lost.", either(nodes))
+			f.Text = text + fmt.Sprintf(": if %s is lost, their data is lost.", either(nodes))
 		}
 	case r == 2:
 		f.Text = text + ": when one of its nodes stops, it cannot be written."
@@ -197,20 +197,20 @@ func incomplete(v View) []Finding {
 	return fs
 }
 
-// lagging finds replicas that are not what they should be though their node
+// staleReplicaFindings finds replicas that are not what they should be though their node
 // answers, one finding for all the buckets of which the same is true.
-func lagging(v View) []Finding {
-	byReplica := map[laggard]*laggards{}
-	var order []*laggards
+func staleReplicaFindings(v View) []Finding {
+	byReplica := map[staleReplica]*staleReplicas{}
+	var order []*staleReplicas
 	for _, b := range slices.Concat(v.Buckets, v.Mechanism) {
 		for _, r := range b.Replicas {
 			n, known := v.node(r.Node)
-			if b.Leader == "" || (known && !n.Online) || (!known && v.unnamed() > 0) || (known && r.settled() == ReplicaCurrent) {
+			if b.Leader == "" || (known && !n.Online) || (!known && v.neverHeard() > 0) || (known && r.settled() == ReplicaCurrent) {
 				continue
 			}
-			key := laggard{r.Node, b.Leader, r.State, known}
+			key := staleReplica{r.Node, b.Leader, r.State, known}
 			if byReplica[key] == nil {
-				byReplica[key] = &laggards{laggard: key}
+				byReplica[key] = &staleReplicas{staleReplica: key}
 				order = append(order, byReplica[key])
 			}
 			byReplica[key].buckets = append(byReplica[key].buckets, b.Name)
@@ -219,39 +219,39 @@ func lagging(v View) []Finding {
 	}
 	var fs []Finding
 	for _, l := range order {
-		text, next := l.say()
+		text, next := l.describe()
 		fs = append(fs, Finding{v.serious(Degraded), aboutBuckets(l.buckets), text, next})
 	}
 	return fs
 }
 
-// laggard is a replica that is not current, under one leader.
-type laggard struct {
+// staleReplica is a replica that is not current, under one leader.
+type staleReplica struct {
 	node, leader string
 	state        ReplicaState
 	known        bool // the node is
 }
 
-// laggards are the buckets of which that is true.
-type laggards struct {
-	laggard
+// staleReplicas are the buckets of which that is true.
+type staleReplicas struct {
+	staleReplica
 	buckets []string
 	lag     uint64
 }
 
-func (l laggards) say() (text, next string) {
+func (l staleReplicas) describe() (text, next string) {
 	names := tables(l.buckets)
 	switch {
 	case !l.known:
-		return fmt.Sprintf("%s %s a replica at %s, which is no node that is known here.", subject(l.buckets), plural(len(l.buckets), "has", bucketsHave(l.buckets)), l.node),
+		return fmt.Sprintf("%s %s a replica at %s, which is not a known node.", subject(l.buckets), plural(len(l.buckets), "has", bucketsHave(l.buckets)), l.node),
 			"start the node it was; if it is gone for good, remove it from the meta group"
 	case l.state == ReplicaBehind:
 		return fmt.Sprintf("%s is up to %d operations behind %s in %s.", l.node, l.lag, l.leader, names),
 			"wait; if it does not get less, look at the disk and the network of " + l.node
 	case l.state == ReplicaOffline:
 		return fmt.Sprintf("%s answers, but %s, which leads %s, does not reach it.", l.node, l.leader, names),
-			fmt.Sprintf("look whether %s and %s reach each other on their cluster ports", l.leader, l.node)
+			fmt.Sprintf("check that %s and %s reach each other on their cluster ports", l.leader, l.node)
 	}
-	return fmt.Sprintf("Nobody knows how current the replica of %s on %s is.", names, l.node),
+	return fmt.Sprintf("No node reports how current the replica of %s on %s is.", names, l.node),
 		"wait a few seconds; if this stays, restart unibusd on " + l.node
 }

@@ -26,8 +26,8 @@ func (v View) infos() []Info {
 	return out
 }
 
-// who are the nodes of which something is true.
-func who(infos []Info, is func(Info) bool) []string {
+// namesWhere are the nodes of which something is true.
+func namesWhere(infos []Info, is func(Info) bool) []string {
 	var out []string
 	for _, i := range infos {
 		if is(i) {
@@ -41,7 +41,7 @@ func who(infos []Info, is func(Info) bool) []string {
 func judgeConfig(v View, now time.Time) []Finding {
 	infos := v.infos()
 	fs := slices.Concat(exposed(infos), differences(infos), judgeOperators(infos, now), certificates(infos, now), otherKeys(infos))
-	if lazy := who(infos, func(i Info) bool { return !i.SyncWrites }); v.Clustered && len(lazy) > 0 {
+	if lazy := namesWhere(infos, func(i Info) bool { return !i.SyncWrites }); v.Clustered && len(lazy) > 0 {
 		fs = append(fs, Finding{
 			Degraded, "config",
 			fmt.Sprintf("%s %s writes before they are on disk: a power cut can lose them.", join(lazy), plural(len(lazy), "acknowledges", "acknowledge")),
@@ -74,10 +74,10 @@ func exposed(infos []Info) []Finding {
 			fs = append(fs, Finding{Degraded, "config", fmt.Sprintf("%s %s to other machines %s", join(names), plural(len(names), "listens", "listen"), text), next})
 		}
 	}
-	add(who(infos, func(i Info) bool { return !i.Loopback && !i.TLS }),
-		"without TLS: what is sent can be read on the way.", "start every node with --tls-cert and --tls-key")
-	add(who(infos, func(i Info) bool { return !i.Loopback && i.BusAuth != core.BusAuthEnforce }),
-		"without --bus-auth enforce: whoever reaches the port may use the bus.", "start every node with --bus-auth enforce")
+	add(namesWhere(infos, func(i Info) bool { return !i.Loopback && !i.TLS }),
+		"without TLS: traffic can be read on the network.", "start every node with --tls-cert and --tls-key")
+	add(namesWhere(infos, func(i Info) bool { return !i.Loopback && i.BusAuth != core.BusAuthEnforce }),
+		"without --bus-auth enforce: every client that reaches the port may use the bus.", "start every node with --bus-auth enforce")
 	return fs
 }
 
@@ -93,7 +93,7 @@ func differences(infos []Info) []Finding {
 		{"--store", func(i Info) string { return string(i.Store) }},
 		{"--replicas", func(i Info) string { return fmt.Sprint(i.Replicas) }},
 	} {
-		if text := spread(infos, flag.of); text != "" {
+		if text := differingValues(infos, flag.of); text != "" {
 			fs = append(fs, Finding{Degraded, "config", fmt.Sprintf("%s differs between the nodes: %s.", flag.name, text), "start every node with the same flags"})
 		}
 	}
@@ -107,8 +107,8 @@ func onOff(b bool) string {
 	return "off"
 }
 
-// spread says which value is where: "off on n1, enforce on n2 and n3"; "" where all are the same.
-func spread(infos []Info, of func(Info) string) string {
+// differingValues says which value is where: "off on n1, enforce on n2 and n3"; "" where all are the same.
+func differingValues(infos []Info, of func(Info) string) string {
 	at := map[string][]string{}
 	for _, i := range infos {
 		at[of(i)] = append(at[of(i)], i.Name)
@@ -141,7 +141,7 @@ func certificates(infos []Info, now time.Time) []Finding {
 			f.Level = Critical
 		}
 		if left <= 0 {
-			f.Text = fmt.Sprintf("The certificate of %s ended on %s: nobody who checks it connects there.", i.Name, i.CertUntil.Time().In(now.Location()).Format("2006-01-02"))
+			f.Text = fmt.Sprintf("The certificate of %s ended on %s: clients that check it do not connect there.", i.Name, i.CertUntil.Time().In(now.Location()).Format("2006-01-02"))
 		}
 		fs = append(fs, f)
 	}
@@ -153,10 +153,10 @@ func judgeNotes(v View) []Finding {
 	var fs []Finding
 	note := func(about, text, next string) { fs = append(fs, Finding{Note, about, text, next}) }
 	infos := v.infos()
-	if names := who(infos, func(i Info) bool { return i.BusAuth != core.BusAuthEnforce }); len(names) > 0 {
+	if names := namesWhere(infos, func(i Info) bool { return i.BusAuth != core.BusAuthEnforce }); len(names) > 0 {
 		note("config", "bus-auth enforce is declared, but not active on "+join(names)+".", "")
 	}
-	if names := who(infos, func(i Info) bool { return !i.TLS }); len(names) > 0 {
+	if names := namesWhere(infos, func(i Info) bool { return !i.TLS }); len(names) > 0 {
 		note("config", "bus-tls is declared, but not active on "+join(names)+".", "")
 	}
 	switch {
@@ -167,7 +167,7 @@ func judgeNotes(v View) []Finding {
 	case v.noRecord() && len(v.sqliteNodes()) > 0:
 		note("authority", "A decentralized control plane is declared, but it is SQLite on "+join(v.sqliteNodes())+".", "`unibusd migrate-to-kv`, or page 6 of the console, moves it.")
 	}
-	if text := spread(infos, func(i Info) string { return cmp.Or(i.Version, "unknown") }); text != "" {
+	if text := differingValues(infos, func(i Info) string { return cmp.Or(i.Version, "unknown") }); text != "" {
 		note("config", "The nodes run different versions: "+text+".", "bring them to the same version when convenient")
 	}
 	if v.Clustered && v.Expected == 2 {

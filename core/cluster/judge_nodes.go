@@ -19,8 +19,8 @@ func judgeNodes(v View) []Finding {
 	}
 	var fs []Finding
 	enough := v.Meta.Online >= v.Meta.Needed
-	if enough && len(v.silent())+v.unnamed() > 0 {
-		fs = append(fs, missing(v))
+	if enough && len(v.silent())+v.neverHeard() > 0 {
+		fs = append(fs, silentNodes(v))
 	}
 	for _, n := range v.Nodes {
 		if n.Off {
@@ -33,8 +33,8 @@ func judgeNodes(v View) []Finding {
 	return fs
 }
 
-// missing says who is away, that the others suffice, and how near the end is.
-func missing(v View) Finding {
+// silentNodes says who is away, that the others suffice, and how near the end is.
+func silentNodes(v View) Finding {
 	silent, n := v.silent(), len(v.silent())
 	about, next := "meta", "start unibusd on the nodes that are configured and not there"
 	if n == 1 {
@@ -46,7 +46,7 @@ func missing(v View) Finding {
 	m := v.Meta
 	text := fmt.Sprintf("%s. %d of %d nodes answer and %d suffice", whoIsSilent(v), m.Online, m.Size, m.Needed)
 	if slices.Contains(silent, v.onSQLite()) {
-		text += fmt.Sprintf(", but the control plane is SQLite on %s: nothing can be written, and nobody new is admitted.", v.onSQLite())
+		text += fmt.Sprintf(", but the control plane is SQLite on %s: writes fail, and new connections are refused.", v.onSQLite())
 		return Finding{Critical, about, text, next}
 	}
 	if v.onKV() && v.allServe() && len(v.Lost) == 0 {
@@ -58,7 +58,7 @@ func missing(v View) Finding {
 // allServe is true where no bucket of the control plane has stopped.
 func (v View) allServe() bool {
 	for _, b := range v.Buckets {
-		if b.live() < b.needed() {
+		if b.liveReplicas() < b.needed() {
 			return false
 		}
 	}
@@ -74,7 +74,7 @@ func nextLoss(v View) string {
 		if l.nothing() {
 			continue
 		}
-		text := v.ends(l, n)
+		text := v.consequence(l, n)
 		if byText[text] == nil {
 			order = append(order, text)
 		}
@@ -85,7 +85,7 @@ func nextLoss(v View) string {
 		out += fmt.Sprintf(" If %s stops as well, %s.", either(byText[text]), text)
 	}
 	if out == "" {
-		return " " + mayMore(v.spare())
+		return " " + mayMore(v.tolerableStops())
 	}
 	return out
 }
@@ -115,7 +115,7 @@ func disk(n Node) (Finding, bool) {
 	f := Finding{About: "node." + n.Name, Next: "free space on " + n.Name + ", or allow JetStream more of its disk"}
 	switch percent := int(used*100 + 0.5); {
 	case used > diskFull:
-		f.Level, f.Text = Critical, fmt.Sprintf("%s has used %d %% of the disk that JetStream may use: soon nothing can be written, not even a revocation.", n.Name, percent)
+		f.Level, f.Text = Critical, fmt.Sprintf("%s has used %d %% of the disk that JetStream may use: soon every write fails, revocations included.", n.Name, percent)
 	case used > diskFilling:
 		f.Level, f.Text = Degraded, fmt.Sprintf("%s has used %d %% of the disk that JetStream may use.", n.Name, percent)
 	default:
@@ -131,7 +131,7 @@ func judgeAuthority(v View) []Finding {
 		return nil
 	}
 	if v.Clustered && v.noRecord() && v.Meta.Online >= v.Meta.Needed {
-		fs = append(fs, drift(v)...)
+		fs = append(fs, divergentStores(v)...)
 	}
 	fs = append(fs, nobodyServes(v)...)
 	if v.Authority != nil && v.Clustered {
@@ -140,8 +140,8 @@ func judgeAuthority(v View) []Finding {
 	return fs
 }
 
-// drift is for several control planes without a record that chooses one.
-func drift(v View) []Finding {
+// divergentStores is for several control planes without a record that chooses one.
+func divergentStores(v View) []Finding {
 	var files, kv []string
 	for _, n := range v.Nodes {
 		s := v.servingOf(n)
@@ -159,13 +159,13 @@ func drift(v View) []Finding {
 	case len(files) > 1:
 		return []Finding{{
 			Degraded, "authority",
-			fmt.Sprintf("%s each have a SQLite file of their own, and no record says which is the control plane: they drift apart.", join(files)),
+			fmt.Sprintf("%s each have a SQLite file of their own, and no record says which is the control plane: their data diverges.", join(files)),
 			"decide which file is right, stop the others with their files moved away, and start them again",
 		}}
 	case len(files) > 0 && len(kv) > 0:
 		return []Finding{{
 			Degraded, "authority",
-			fmt.Sprintf("%s has a SQLite file and %s %s the buckets, and no record says which is the control plane: they drift apart.", files[0], join(kv), plural(len(kv), "serves", "serve")),
+			fmt.Sprintf("%s has a SQLite file and %s %s the buckets, and no record says which is the control plane: their data diverges.", files[0], join(kv), plural(len(kv), "serves", "serve")),
 			"decide which is right: move the file to the buckets with unibusd migrate-to-kv, or take it away from " + files[0],
 		}}
 	}
@@ -200,12 +200,12 @@ func nobodyServes(v View) []Finding {
 	switch {
 	case len(none) > 0 && serving == 0:
 		return []Finding{{
-			Critical, "authority", "No node serves a control plane" + why + ". Nobody is admitted, and nothing can be written.",
+			Critical, "authority", "No node serves a control plane" + why + ". New connections are refused, and writes fail.",
 			"start the node that has the database, or read the log of " + none[0],
 		}}
 	case len(none) > 0 && v.onKV() && len(v.sqliteNodes()) == 0:
 		return []Finding{{
-			Degraded, "authority", fmt.Sprintf("%s %s the control plane yet%s. Nobody is admitted there.", join(none), plural(len(none), "does not serve", "do not serve"), why),
+			Degraded, "authority", fmt.Sprintf("%s %s the control plane yet%s. New connections are refused there.", join(none), plural(len(none), "does not serve", "do not serve"), why),
 			"wait a few seconds; if this stays, read the log of " + none[0],
 		}}
 	}
@@ -228,7 +228,7 @@ func journals(v View) []Finding {
 	}
 	return []Finding{{
 		Degraded, "authority",
-		fmt.Sprintf("The journal of %s does not hold the authority of the record (%s): without a majority %s would not know whom to follow.",
+		fmt.Sprintf("The journal of %s does not hold the authority of the record (%s): without a majority %s would not know which store to serve.",
 			join(wrong), authorityText(*v.Authority), plural(len(wrong), "it", "they")),
 		"wait a few seconds; if this stays, restart unibusd on " + join(wrong),
 	}}

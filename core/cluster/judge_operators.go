@@ -14,12 +14,12 @@ import (
 // own configuration: somebody who was taken out of one file is still let in by another.
 func judgeOperators(infos []Info, now time.Time) []Finding {
 	infos = slices.DeleteFunc(slices.Clone(infos), func(i Info) bool { return i.Operators == nil }) // older nodes do not say
-	fs := slices.Concat(operatorFiles(infos, now), operatorDifferences(infos))
+	fs := slices.Concat(operatorFiles(infos, now), operatorDifferences(infos), operatorEnds(infos, now))
 	for _, i := range infos {
 		for _, op := range i.Operators.Leftover {
 			fs = append(fs, Finding{
 				Note, "config",
-				fmt.Sprintf("The configuration of %s still names %s, who was removed: the key is refused there all the same.", i.Name, operatorName(op)),
+				fmt.Sprintf("The configuration of %s still names %s, which was removed: the node refuses the key.", i.Name, operatorName(op)),
 				fmt.Sprintf("take the key %s out of the configuration of %s", op.Key, i.Name),
 			})
 		}
@@ -35,7 +35,7 @@ func operatorFiles(infos []Info, now time.Time) []Finding {
 			fs = append(fs, Finding{
 				Degraded, "node." + i.Name,
 				fmt.Sprintf("%s cannot use its configuration file since %s, and its operators stay as they were: %s.", i.Name, clock(o.FaultSince, now), o.Fault),
-				fmt.Sprintf("mend %s on %s; `unibusd serve --config FILE --check` says what is wrong, and the node reads it again by itself", o.File, i.Name),
+				fmt.Sprintf("correct %s on %s; `unibusd serve --config FILE --check` shows the error. The node reads the file again by itself", o.File, i.Name),
 			})
 		}
 		if i.Operators.Unsaved != "" {
@@ -49,26 +49,15 @@ func operatorFiles(infos []Info, now time.Time) []Finding {
 	return fs
 }
 
-// operatorDifferences says for each key which nodes differ. Nodes with one digest agree.
+// operatorDifferences says for each key which nodes differ.
 func operatorDifferences(infos []Info) []Finding {
-	if len(slices.Compact(slices.Sorted(maps.Values(digests(infos))))) < 2 {
-		return nil
-	}
 	var fs []Finding
 	for _, key := range operatorKeys(infos) {
 		if text := operatorSpread(infos, key); text != "" {
-			fs = append(fs, Finding{Degraded, "config", text, "make the operators in the configuration files of all nodes the same, which needs no restart; or `unibusd operator remove " + key + "`, which shuts the key out everywhere"})
+			fs = append(fs, Finding{Degraded, "config", text, "make the operators in the configuration files of all nodes the same, which needs no restart; or run `unibusd operator remove " + key + "` refuses the key on every node"})
 		}
 	}
 	return fs
-}
-
-func digests(infos []Info) map[string]string {
-	out := map[string]string{}
-	for _, i := range infos {
-		out[i.Name] = i.Operators.Digest
-	}
-	return out
 }
 
 // operatorKeys are the keys that any node has, in order.
@@ -84,24 +73,19 @@ func operatorKeys(infos []Info) []string {
 
 // operatorSpread is a sentence about a key that is not the same everywhere; "" for one that is.
 func operatorSpread(infos []Info, key string) string {
-	var has, lacks []string
-	var named core.Operator
 	with := slices.DeleteFunc(slices.Clone(infos), func(i Info) bool { return operatorOf(i, key) == nil })
-	for _, i := range infos {
-		op := operatorOf(i, key)
-		if op == nil {
-			lacks = append(lacks, i.Name)
-			continue
-		}
-		named, has = *op, append(has, i.Name)
-	}
-	switch text := spread(with, func(i Info) string { return string(operatorOf(i, key).Role) }); {
+	has, lacks := partitionNames(infos, func(i Info) bool { return operatorOf(i, key) != nil })
+	named := operatorName(*operatorOf(with[len(with)-1], key))
+	switch text := differingValues(with, func(i Info) string { return string(operatorOf(i, key).Role) }); {
 	case len(lacks) > 0:
-		return fmt.Sprintf("%s is an operator on %s and not on %s.", operatorName(named), join(has), join(lacks))
+		return fmt.Sprintf("%s is an operator on %s and not on %s.", named, join(has), join(lacks))
 	case text != "":
-		return fmt.Sprintf("%s has different roles: %s.", operatorName(named), text)
+		return fmt.Sprintf("%s has different roles: %s.", named, text)
 	}
-	if text := spread(with, func(i Info) string { return operatorOf(i, key).Name }); text != "" {
+	if text := differingValues(with, func(i Info) string { return notAfterText(*operatorOf(i, key)) }); text != "" {
+		return fmt.Sprintf("%s has different ends: %s.", named, text)
+	}
+	if text := differingValues(with, func(i Info) string { return operatorOf(i, key).Name }); text != "" {
 		return fmt.Sprintf("The operator's key %s has different names: %s.", core.UserID(key).Short(), text)
 	}
 	return ""
@@ -159,13 +143,13 @@ func OperatorsOf(v View) OperatorsSeen {
 	for _, i := range infos {
 		for _, op := range i.Operators.List {
 			if !slices.ContainsFunc(out.Operators, func(o OperatorSeen) bool { return o.Operator == op }) {
-				on, not := parted(infos, func(i Info) bool { return slices.Contains(i.Operators.List, op) })
+				on, not := partitionNames(infos, func(i Info) bool { return slices.Contains(i.Operators.List, op) })
 				out.Operators = append(out.Operators, OperatorSeen{op, on, not})
 			}
 		}
 		for _, r := range i.Operators.Removed {
 			if !slices.ContainsFunc(out.Removed, func(o RemovedSeen) bool { return o.Key == r.Key }) {
-				on, not := parted(infos, func(i Info) bool {
+				on, not := partitionNames(infos, func(i Info) bool {
 					return slices.ContainsFunc(i.Operators.Removed, func(o core.RemovedOperator) bool { return o.Key == r.Key })
 				})
 				out.Removed = append(out.Removed, RemovedSeen{r, on, not})
@@ -177,8 +161,8 @@ func OperatorsOf(v View) OperatorsSeen {
 	return out
 }
 
-// parted are the nodes of which something is true, and the others.
-func parted(infos []Info, is func(Info) bool) (yes, no []string) {
+// partitionNames are the nodes of which something is true, and the others.
+func partitionNames(infos []Info, is func(Info) bool) (yes, no []string) {
 	yes, no = []string{}, []string{}
 	for _, i := range infos {
 		if is(i) {

@@ -21,7 +21,6 @@ func saying(each func(i int, o *Operators)) View {
 		for i := range v.Nodes {
 			o := &Operators{List: []core.Operator{{Key: anaKey, Role: core.OperatorAdmin, Name: "ana"}, {Key: benKey, Role: core.OperatorViewer, Name: "ben"}}, File: "/etc/unibus/unibusd.toml"}
 			each(i, o)
-			o.Digest = fmt.Sprint(o.List, len(o.Removed))
 			v.Nodes[i].Info.Operators = o
 		}
 	})
@@ -52,6 +51,20 @@ func TestOperatorsAreCompared(t *testing.T) {
 				o.List[0].Name = "eve"
 			}
 		}, "The operator's key UCD6…C67D has different names: eve on n1, ana on n2 and n3.", ""},
+		{
+			"a key that ends soon", func(_ int, o *Operators) { o.List[1].NotAfter = core.MillisOf(noon.Add(50 * time.Hour)) },
+			"The key of the operator ben (UDMK…4C22) ends in 2 d.", "a later not-after",
+		},
+		{
+			"a key that has ended", func(_ int, o *Operators) { o.List[1].NotAfter = core.MillisOf(noon.Add(-time.Hour)) },
+			"The key of the operator ben (UDMK…4C22) ended on " + noon.Format("2006-01-02") + ", and every node refuses it.", "remove the entry",
+		},
+		{"a key that ends later", func(_ int, o *Operators) { o.List[1].NotAfter = core.MillisOf(noon.Add(15 * 24 * time.Hour)) }, "", ""},
+		{"another end", func(i int, o *Operators) {
+			if i == 2 {
+				o.List[1].NotAfter = core.MillisOf(time.Date(2090, 1, 2, 0, 0, 0, 0, time.UTC))
+			}
+		}, "ben (UDMK…4C22) has different ends: no end on n1 and n2, 2090-01-02T00:00:00Z on n3.", "configuration files"},
 		{"a broken file", func(i int, o *Operators) {
 			if i == 1 {
 				o.Fault, o.FaultSince = "unibusd.toml, line 2: there is no setting \"lisen\"", ago(time.Minute)
@@ -67,7 +80,7 @@ func TestOperatorsAreCompared(t *testing.T) {
 			if i == 1 {
 				o.Leftover = []core.Operator{{Key: benKey, Role: core.OperatorViewer, Name: "ben"}}
 			}
-		}, "The configuration of n2 still names ben (UDMK…4C22), who was removed: the key is refused there all the same.", benKey},
+		}, "The configuration of n2 still names ben (UDMK…4C22), which was removed: the node refuses the key.", benKey},
 	} {
 		j := Judge(saying(c.each), noon)
 		at := slices.IndexFunc(j.Findings, func(f Finding) bool { return f.Text == c.text })

@@ -91,11 +91,11 @@ func (v View) node(name string) (Node, bool) {
 	return v.Nodes[i], true
 }
 
-// unnamed is how many configured nodes nobody has ever heard of.
-func (v View) unnamed() int { return max(0, v.Expected-len(v.Nodes)) }
+// neverHeard is how many configured nodes nobody has ever heard of.
+func (v View) neverHeard() int { return max(0, v.Expected-len(v.Nodes)) }
 
-// live is how many replicas of a bucket can take part in a decision.
-func (b Bucket) live() int {
+// liveReplicas is how many replicas of a bucket can take part in a decision.
+func (b Bucket) liveReplicas() int {
 	n := 0
 	for _, r := range b.Replicas {
 		if r.takesPart() {
@@ -113,16 +113,16 @@ func (b Bucket) needed() int { return b.size()/2 + 1 }
 // stopsWithout is true where the bucket works now and would not without a node.
 func (b Bucket) stopsWithout(node string) bool {
 	i := slices.IndexFunc(b.Replicas, func(r Replica) bool { return r.Node == node })
-	return i >= 0 && b.Replicas[i].takesPart() && b.live() == b.needed()
+	return i >= 0 && b.Replicas[i].takesPart() && b.liveReplicas() == b.needed()
 }
 
-// spare is how many nodes may stop, whichever they are, before the meta group
+// tolerableStops is how many nodes may stop, whichever they are, before the meta group
 // or a bucket of the control plane has no quorum; never below 0.
-func (v View) spare() int {
+func (v View) tolerableStops() int {
 	k := v.Meta.Online - v.Meta.Needed
 	for _, b := range v.Buckets {
 		if v.onKV() {
-			k = min(k, b.live()-b.needed())
+			k = min(k, b.liveReplicas()-b.needed())
 		}
 	}
 	return max(0, k)
@@ -139,7 +139,7 @@ func (l loss) nothing() bool { return !l.meta && len(l.buckets) == 0 && !l.store
 
 // lossOf works out what ends when an online node stops.
 func (v View) lossOf(node string) loss {
-	l := loss{meta: v.Clustered && v.Meta.Online >= v.Meta.Needed && v.without(node) < v.Meta.Needed}
+	l := loss{meta: v.Clustered && v.Meta.Online >= v.Meta.Needed && v.membersWithout(node) < v.Meta.Needed}
 	for _, b := range v.Buckets {
 		if (v.onKV() || v.Moving != "") && b.stopsWithout(node) {
 			l.buckets = append(l.buckets, b.Name)
@@ -153,9 +153,9 @@ func (v View) lossOf(node string) loss {
 	return l
 }
 
-// without is how many members of the meta group are left where a node stops; one
+// membersWithout is how many members of the meta group are left where a node stops; one
 // whose JetStream is off is none of them already.
-func (v View) without(node string) int {
+func (v View) membersWithout(node string) int {
 	if n, ok := v.node(node); ok && n.Off {
 		return v.Meta.Online
 	}
@@ -195,9 +195,9 @@ func Impact(v View, node string) string {
 	}
 	if l.nothing() {
 		return fmt.Sprintf("If %s stops, everything goes on: %d of %d nodes stay, %d are needed.%s",
-			node, v.without(node), v.Meta.Size, v.Meta.Needed, handover(n))
+			node, v.membersWithout(node), v.Meta.Size, v.Meta.Needed, handover(n))
 	}
-	return fmt.Sprintf("If %s stops, %s.", node, v.ends(l, node))
+	return fmt.Sprintf("If %s stops, %s.", node, v.consequence(l, node))
 }
 
 // handover says what a node leads and others take over.
@@ -213,8 +213,8 @@ func handover(n Node) string {
 	return fmt.Sprintf(" Another node takes over %s within seconds.", join(leads))
 }
 
-// ends is the part of a sentence that says what a loss means.
-func (v View) ends(l loss, node string) string {
+// consequence is the part of a sentence that says what a loss means.
+func (v View) consequence(l loss, node string) string {
 	parts := []string{}
 	if l.meta {
 		parts = append(parts, fmt.Sprintf("the meta group has %d of %d and needs %d", v.Meta.Online-1, v.Meta.Size, v.Meta.Needed))
@@ -223,12 +223,12 @@ func (v View) ends(l loss, node string) string {
 		parts = append(parts, tables(l.buckets)+" "+plural(len(l.buckets), "stops", bucketsStop(l.buckets)))
 	}
 	if l.store {
-		parts = append(parts, "nobody serves the control plane, which is SQLite on "+node)
+		parts = append(parts, "no node serves the control plane, which is SQLite on "+node)
 	}
 	text := strings.Join(parts, ", and ")
 	switch {
 	case l.store, len(l.buckets) > 0 && v.onKV():
-		return text + ": nothing can be written, and nobody new is admitted"
+		return text + ": writes fail, and new connections are refused"
 	case l.meta && v.onKV():
 		return text + ": no bucket can be created, raised or moved"
 	}
@@ -243,5 +243,5 @@ func bucketsStop(buckets []string) string {
 	return "stop"
 }
 
-// Away is true of a node that is known and does not answer.
-func (v View) Away(node string) bool { return slices.Contains(v.silent(), node) }
+// IsSilent is true of a node that is known and does not answer.
+func (v View) IsSilent(node string) bool { return slices.Contains(v.silent(), node) }

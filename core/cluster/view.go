@@ -44,15 +44,15 @@ type Serving struct {
 
 // Meta is JetStream's own raft group.
 type Meta struct {
-	Leader  string      `json:"leader,omitempty"`  // "" where nobody leads
-	Leaders []string    `json:"leaders,omitempty"` // every distinct leader that answers named; more than one is critical
-	Size    int         `json:"size"`
-	Online  int         `json:"online"`
-	Needed  int         `json:"needed"` // quorum
-	Pending int         `json:"pending"`
-	Since   core.Millis `json:"since,omitempty"`       // the present leader, or the want of one, was first seen then
-	Last    string      `json:"last_leader,omitempty"` // the last leader there was
-	Ghosts  []string    `json:"ghosts,omitempty"`      // peers that no configured node stands behind
+	Leader      string      `json:"leader,omitempty"`  // "" where nobody leads
+	Leaders     []string    `json:"leaders,omitempty"` // every distinct leader that answers named; more than one is critical
+	Size        int         `json:"size"`
+	Online      int         `json:"online"`
+	Needed      int         `json:"needed"` // quorum
+	Pending     int         `json:"pending"`
+	Since       core.Millis `json:"since,omitempty"`       // the present leader, or the want of one, was first seen then
+	Last        string      `json:"last_leader,omitempty"` // the last leader there was
+	OrphanPeers []string    `json:"ghosts,omitempty"`      // peers that are not configured nodes
 }
 
 // Node is one unibusd as the looking node sees it.
@@ -103,7 +103,6 @@ type Info struct {
 
 // Operators is what a node says of its operators. All of it is public: keys, roles and names.
 type Operators struct {
-	Digest     string                 `json:"digest"`                // of List and of Removed's keys: equal on nodes that agree
 	List       []core.Operator        `json:"list"`                  // those in force, by key
 	Removed    []core.RemovedOperator `json:"removed,omitempty"`     // removed by command, by key
 	Leftover   []core.Operator        `json:"leftover,omitempty"`    // removed ones that the configuration still names
@@ -163,8 +162,8 @@ type Finding struct {
 	Next  string `json:"next,omitempty"` // what to do
 }
 
-// Judgement is what a View means.
-type Judgement struct {
+// Judgment is what a View means.
+type Judgment struct {
 	Verdict  Level     `json:"verdict"`      // healthy, degraded or critical: the worst finding
 	Sentence string    `json:"sentence"`     // first what is true, then what it means
 	Do       string    `json:"do,omitempty"` // what to do next

@@ -92,11 +92,34 @@ func fileError(file string, err error) error {
 	return e.WithNext("check the path given to --config or %s", envConfig)
 }
 
+// fileNode is a Node as the file has it.
+type fileNode struct {
+	*Node
+
+	Operators []operatorTable `toml:"operator,omitempty"`
+}
+
+func (f fileNode) takeOperators(file string) error {
+	if f.Operators == nil {
+		return nil
+	}
+	f.Node.Operators = nil
+	for _, t := range f.Operators {
+		op, err := t.operator()
+		if err != nil {
+			return about(file, err)
+		}
+		f.Node.Operators = append(f.Node.Operators, op)
+	}
+	return nil
+}
+
 // decode reads TOML into n and leaves alone what the file does not mention.
 func decode(file string, data []byte, n *Node) error {
-	err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(n)
+	given := fileNode{Node: n}
+	err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&given)
 	if err == nil {
-		return nil
+		return given.takeOperators(file)
 	}
 	var missing *toml.StrictMissingError
 	if errors.As(err, &missing) && len(missing.Errors) > 0 {

@@ -44,7 +44,7 @@ type Node struct {
 	QuotaRekeys      int `toml:"quota-rekeys,omitempty"`
 	QuotaMegabytes   int `toml:"quota-megabytes,omitempty"`
 
-	Operators []core.Operator `toml:"operator,omitempty"`
+	Operators []core.Operator `toml:"operator,omitempty"` // read and written as operatorTable
 
 	LogFormat string `toml:"log-format,omitempty"` // text or json
 	LogLevel  string `toml:"log-level,omitempty"`  // debug, info, warn or error

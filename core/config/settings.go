@@ -91,7 +91,7 @@ func settings() []setting {
 		count("quota-members", "members and invitations of a room", "10000", func(n *Node) *int { return &n.QuotaMembers }),
 		count("quota-rekeys", "new room keys that a user makes in an hour", "600", func(n *Node) *int { return &n.QuotaRekeys }),
 		count("quota-megabytes", "megabytes of keys that a user has stored in an hour", "128", func(n *Node) *int { return &n.QuotaMegabytes }),
-		list("operator", "NKEY:ROLE:NAME of an operator; roles: viewer, admin, system, auditor", setOperators),
+		list("operator", "NKEY:ROLE:NAME[:not-after=DATE] of an operator; roles: viewer, admin, system, auditor", setOperators),
 		text("log-format", "text or json", "text", func(n *Node) *string { return &n.LogFormat }),
 		text("log-level", "debug, info, warn or error", "info", func(n *Node) *string { return &n.LogLevel }),
 	}
@@ -147,14 +147,19 @@ func setOperators(n *Node, v []string) error {
 	return nil
 }
 
-// parseOperator reads NKEY:ROLE:NAME. Its parts are checked by Validate.
+// parseOperator reads NKEY:ROLE:NAME[:not-after=DATE]. Validate checks the first three.
 func parseOperator(text string) (core.Operator, error) {
+	text, end, _ := strings.Cut(text, ":not-after=")
+	notAfter, err := parseNotAfter(end)
+	if err != nil {
+		return core.Operator{}, err
+	}
 	parts := strings.SplitN(text, ":", 3)
 	if len(parts) != 3 {
 		return core.Operator{}, core.Errorf(core.KindInvalid, "%q has not the form NKEY:ROLE:NAME", text).
 			WithNext("for example U…:admin:alice, with the key that `unibusd keygen operator` printed")
 	}
-	return core.Operator{Key: parts[0], Role: core.OperatorRole(parts[1]), Name: parts[2]}, nil
+	return core.Operator{Key: parts[0], Role: core.OperatorRole(parts[1]), Name: parts[2], NotAfter: notAfter}, nil
 }
 
 // splitList takes a list given several times, with commas, or both.

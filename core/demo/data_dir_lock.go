@@ -91,16 +91,3 @@ func awaitUnlocked(ctx context.Context, dataDir string) error {
 		}
 	}
 }
-
-// withFileLock runs f while it holds an exclusive lock on a file.
-func withFileLock(path string, f func() error) error {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return core.Errorf(core.KindFailed, "%s cannot be opened: %w", path, err)
-	}
-	defer func() { _ = file.Close() }()
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
-		return core.Errorf(core.KindFailed, "%s cannot be locked: %w", path, err)
-	}
-	return f()
-}

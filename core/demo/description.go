@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"unibus/core"
+	"unibus/core/keys"
 )
 
 // descriptionFile is the name of the file that describes a demo. It appears by
@@ -118,7 +119,7 @@ func replaceFile(path string, data []byte) error {
 // setPID records the process of a node's new start. It takes a lock, because two
 // terminals may start two nodes at once.
 func setPID(dir, node string, pid int) error {
-	return withFileLock(filepath.Join(dir, ".demo.lock"), func() error {
+	return keys.WithFileLock(filepath.Join(dir, ".demo.lock"), func() error {
 		d, err := Load(dir)
 		if err != nil {
 			return err

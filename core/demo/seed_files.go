@@ -154,7 +154,7 @@ func writeNode(dir string, n config.Node) error {
 		if err := createDir(dir, n.Name, pair.out); err != nil {
 			return err
 		}
-		if err := keys.NamedNodeCert(filepath.Join(dir, pair.ca), n.Name, hosts, nodePath(dir, n.Name, pair.out)); err != nil {
+		if err := keys.NodeCert(filepath.Join(dir, pair.ca), n.Name, hosts, nodePath(dir, n.Name, pair.out)); err != nil {
 			return err
 		}
 	}

@@ -58,11 +58,6 @@ func WriteCA(dir string) error {
 	return issue(tmpl, nil, nil, filepath.Join(dir, CACertFile), filepath.Join(dir, CAKeyFile))
 }
 
-// NodeCert is NamedNodeCert for the node that NameFromHosts returns.
-func NodeCert(caDir string, hosts []string, outDir string) error {
-	return NamedNodeCert(caDir, NameFromHosts(hosts), hosts, outDir)
-}
-
 // NameFromHosts is the name of a node that is reached by some hosts: the first
 // label of the first one. It is "" where that is an address or no node's name.
 func NameFromHosts(hosts []string) string {
@@ -77,13 +72,13 @@ func NameFromHosts(hosts []string) string {
 	return name
 }
 
-// NamedNodeCert makes the certificate of the node name, signed by the authority
+// NodeCert makes the certificate of the node name, signed by the authority
 // in caDir: node.crt and node.key (mode 0600) in outDir, which must be there.
 // Hosts are the DNS names and IP addresses by which other nodes and clients reach
 // it; the certificate serves both ends of a mutual-TLS route. With the name ""
 // it is for clients alone: routes need one. KindInvalid for an impossible name or
 // host, KindExists where either file is.
-func NamedNodeCert(caDir, name string, hosts []string, outDir string) error {
+func NodeCert(caDir, name string, hosts []string, outDir string) error {
 	tmpl, err := template("unibus node", nodeDays)
 	if err != nil {
 		return err

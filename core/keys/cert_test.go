@@ -17,7 +17,7 @@ func TestNodeCertServesBothEnds(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	must(t, keys.WriteCA(dir))
-	must(t, keys.NodeCert(dir, []string{"n1.example.org", "127.0.0.1", "::1"}, dir))
+	must(t, keys.NodeCert(dir, "n1", []string{"n1.example.org", "127.0.0.1", "::1"}, dir))
 	pool, err := keys.LoadPool(filepath.Join(dir, keys.CACertFile))
 	must(t, err)
 	pair, err := keys.LoadPair(filepath.Join(dir, keys.NodeCertFile), filepath.Join(dir, keys.NodeKeyFile))
@@ -49,7 +49,7 @@ func TestNodeCertsForThreePublicHosts(t *testing.T) {
 		{"n1.example.org", "203.0.113.1", "2001:db8::1"}, {"n2.example.org", "203.0.113.2"}, {"n3.example.org", "eu.n3.example.org"},
 	} {
 		dir := t.TempDir()
-		must(t, keys.NodeCert(ca, hosts, dir))
+		must(t, keys.NodeCert(ca, "", hosts, dir))
 		pair, err := keys.LoadPair(filepath.Join(dir, keys.NodeCertFile), filepath.Join(dir, keys.NodeKeyFile))
 		must(t, err)
 		for _, host := range hosts {
@@ -67,7 +67,7 @@ func TestCertUntil(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	must(t, keys.WriteCA(dir))
-	must(t, keys.NodeCert(dir, []string{"127.0.0.1"}, dir))
+	must(t, keys.NodeCert(dir, "", []string{"127.0.0.1"}, dir))
 	for file, days := range map[string]int{keys.CACertFile: 3650, keys.NodeCertFile: 825} {
 		until, err := keys.CertUntil(filepath.Join(dir, file))
 		must(t, err)
@@ -88,9 +88,9 @@ func TestCertificatesAreNeverOverwritten(t *testing.T) {
 	dir := t.TempDir()
 	must(t, keys.WriteCA(dir))
 	wantKind(t, keys.WriteCA(dir), core.KindExists, keys.CACertFile, "")
-	must(t, keys.NodeCert(dir, []string{"127.0.0.1"}, dir))
+	must(t, keys.NodeCert(dir, "", []string{"127.0.0.1"}, dir))
 	must(t, os.Remove(filepath.Join(dir, keys.NodeCertFile)))
-	wantKind(t, keys.NodeCert(dir, []string{"127.0.0.1"}, dir), core.KindExists, keys.NodeKeyFile, "")
+	wantKind(t, keys.NodeCert(dir, "", []string{"127.0.0.1"}, dir), core.KindExists, keys.NodeKeyFile, "")
 	if _, err := os.Stat(filepath.Join(dir, keys.NodeCertFile)); err == nil {
 		t.Error("half a pair was written")
 	}
@@ -106,18 +106,18 @@ func TestNodeCertRefuses(t *testing.T) {
 		"NUL": {"n\x001"}, "mistyped address": {"10.0.0.256"}, "unicode": {"ñ.example"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantKind(t, keys.NodeCert(ca, hosts, t.TempDir()), core.KindInvalid, "", "--host")
+			wantKind(t, keys.NodeCert(ca, "", hosts, t.TempDir()), core.KindInvalid, "", "--host")
 		})
 	}
 	host := []string{"127.0.0.1"}
-	wantKind(t, keys.NodeCert(empty, host, empty), core.KindNotFound, "ca.crt is missing", "unibusd cert ca")
-	wantKind(t, keys.NodeCert(ca, host, filepath.Join(empty, "x")), core.KindNotFound, "does not exist", "mkdir")
+	wantKind(t, keys.NodeCert(empty, "", host, empty), core.KindNotFound, "ca.crt is missing", "unibusd cert ca")
+	wantKind(t, keys.NodeCert(ca, "", host, filepath.Join(empty, "x")), core.KindNotFound, "does not exist", "mkdir")
 	mixed := t.TempDir()
 	copyFile(t, filepath.Join(ca, keys.CACertFile), filepath.Join(mixed, keys.CACertFile))
 	copyFile(t, filepath.Join(other, keys.CAKeyFile), filepath.Join(mixed, keys.CAKeyFile))
-	wantKind(t, keys.NodeCert(mixed, host, mixed), core.KindInvalid, "do not belong together", "")
+	wantKind(t, keys.NodeCert(mixed, "", host, mixed), core.KindInvalid, "do not belong together", "")
 	must(t, os.Chmod(filepath.Join(ca, keys.CAKeyFile), 0o644))
-	wantKind(t, keys.NodeCert(ca, host, empty), core.KindRefused, "read by others", "chmod 600")
+	wantKind(t, keys.NodeCert(ca, "", host, empty), core.KindRefused, "read by others", "chmod 600")
 }
 
 // shake makes a mutual TLS 1.3 handshake with one pair at both ends.

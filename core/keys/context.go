@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -196,7 +195,7 @@ func parseDecorated(text []byte) (Identity, error) {
 func LooksLikeSeed(value string) bool {
 	value = strings.TrimSpace(value)
 	return contextScheme(value) == "data" || core.Redact(value) != value && !strings.ContainsAny(value, "/@") ||
-		bytes.HasPrefix([]byte(value), []byte("-----BEGIN"))
+		strings.HasPrefix(value, "-----BEGIN")
 }
 
 // CheckServers refuses URLs that no node has. what names them in sentences. A user

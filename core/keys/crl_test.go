@@ -15,17 +15,17 @@ func TestNodeNameInCertificate(t *testing.T) {
 	must(t, keys.WriteCA(ca))
 	for host, want := range map[string]string{"n1.example.org": "n1", "n2": "n2", "203.0.113.7": ""} {
 		dir := t.TempDir()
-		must(t, keys.NodeCert(ca, []string{host}, dir))
+		must(t, keys.NodeCert(ca, keys.NameFromHosts([]string{host}), []string{host}, dir))
 		if got := nodeName(t, dir); got != want {
 			t.Errorf("the certificate for %s names the node %q, want %q", host, got, want)
 		}
 	}
 	dir := t.TempDir()
-	must(t, keys.NamedNodeCert(ca, "n_3", []string{"203.0.113.7"}, dir))
+	must(t, keys.NodeCert(ca, "n_3", []string{"203.0.113.7"}, dir))
 	if got := nodeName(t, dir); got != "n_3" {
 		t.Errorf("the certificate names the node %q", got)
 	}
-	wantKind(t, keys.NamedNodeCert(ca, "n 3", []string{"203.0.113.7"}, t.TempDir()), core.KindInvalid, "n 3", "")
+	wantKind(t, keys.NodeCert(ca, "n 3", []string{"203.0.113.7"}, t.TempDir()), core.KindInvalid, "n 3", "")
 }
 
 func nodeName(t *testing.T, dir string) string {
@@ -43,7 +43,7 @@ func TestRevoke(t *testing.T) {
 	var dirs []string
 	for _, name := range []string{"n1", "n2", "n3"} {
 		dir := t.TempDir()
-		must(t, keys.NodeCert(ca, []string{name}, dir))
+		must(t, keys.NodeCert(ca, name, []string{name}, dir))
 		dirs = append(dirs, dir)
 	}
 	for n, dir := range dirs[:2] {
@@ -70,7 +70,7 @@ func TestRevokeRefusesWhatIsNotTheAuthoritys(t *testing.T) {
 	ca, other := t.TempDir(), t.TempDir()
 	must(t, keys.WriteCA(ca))
 	must(t, keys.WriteCA(other))
-	must(t, keys.NodeCert(other, []string{"n1"}, other))
+	must(t, keys.NodeCert(other, "", []string{"n1"}, other))
 	cert := filepath.Join(other, keys.NodeCertFile)
 	wantKind(t, keys.Revoke(cert, ca), core.KindInvalid, "was not issued by", "")
 	wantKind(t, keys.Revoke(filepath.Join(ca, keys.CACertFile), ca), core.KindInvalid, "authority", "")
@@ -85,6 +85,6 @@ func TestRevokeRefusesWhatIsNotTheAuthoritys(t *testing.T) {
 	_, err = keys.LoadRevocations(cert, filepath.Join(ca, keys.CACertFile))
 	wantKind(t, err, core.KindInvalid, "no certificate revocation list", "")
 	must(t, os.Rename(filepath.Join(other, keys.CRLFile), filepath.Join(ca, keys.CRLFile)))
-	must(t, keys.NodeCert(ca, []string{"n2"}, ca))
+	must(t, keys.NodeCert(ca, "", []string{"n2"}, ca))
 	wantKind(t, keys.Revoke(filepath.Join(ca, keys.NodeCertFile), ca), core.KindInvalid, "not signed", "") // it is not overwritten
 }

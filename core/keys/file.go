@@ -4,6 +4,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
+
+	"unibus/core"
 )
 
 // unfinished begins the name of a file that is not yet the one it is to replace.
@@ -26,6 +29,20 @@ func Replace(path string, data []byte) error {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// WithFileLock runs f while no other process holds the lock on a file, which is
+// made if it is missing. The system gives the lock back when a process dies.
+func WithFileLock(path string, f func() error) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return core.Errorf(core.KindFailed, "the lock file %s cannot be opened: %w", path, err)
+	}
+	defer func() { _ = file.Close() }() // which gives the lock back
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		return core.Errorf(core.KindFailed, "the file %s cannot be locked: %w", path, err)
+	}
+	return f()
 }
 
 // ClearUnfinished removes what processes that were killed left of a Replace in a

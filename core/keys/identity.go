@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/nats-io/nkeys"
@@ -22,9 +23,16 @@ const maxKeyFile = 64 << 10
 // signs nothing. It keeps the Ed25519 key, which an nkeys pair derives anew for
 // each signature at twice the cost.
 type Identity struct {
-	pub string
-	key ed25519.PrivateKey
+	pub    string
+	key    ed25519.PrivateKey
+	signer func(data []byte) ([]byte, error) // of a key that is held elsewhere
 }
+
+// ProtectedHeader begins a seed file that a passphrase protects: age's armor.
+const ProtectedHeader = "-----BEGIN AGE ENCRYPTED FILE-----"
+
+// ErrProtected is in the error of ReadSeed for such a file.
+var ErrProtected = errors.New("is protected by a passphrase")
 
 // Generate makes a new nkey of the user kind, which users and operators share:
 // the seed ("SU…") to be kept secret, and the public key ("U…").
@@ -70,22 +78,15 @@ func GenerateCluster() (seed []byte, id Identity, err error) {
 
 // ParseClusterSeed reads the seed of a cluster's key. KindInvalid where it is none.
 func ParseClusterSeed(seed []byte) (Identity, error) {
-	kp, err := nkeys.FromSeed(bytes.TrimSpace(seed))
-	if err != nil {
-		return Identity{}, core.Errorf(core.KindInvalid, "this is not an nkey seed")
-	}
-	id, err := identityOf(kp)
-	if err != nil {
-		return Identity{}, err
-	}
-	if !nkeys.IsValidPublicClusterKey(id.pub) {
-		return Identity{}, core.Errorf(core.KindInvalid, "this is the seed of another kind of nkey, %s…, not of a cluster", id.pub[:1])
-	}
-	return id, nil
+	return parseSeed(seed, "cluster", nkeys.IsValidPublicClusterKey)
 }
 
 // ParseSeed reads a seed; surrounding white space is ignored. KindInvalid where it is not one of a user.
 func ParseSeed(seed []byte) (Identity, error) {
+	return parseSeed(seed, "user", nkeys.IsValidPublicUserKey)
+}
+
+func parseSeed(seed []byte, kind string, isOfKind func(public string) bool) (Identity, error) {
 	kp, err := nkeys.FromSeed(bytes.TrimSpace(seed))
 	if err != nil {
 		return Identity{}, core.Errorf(core.KindInvalid, "this is not an nkey seed")
@@ -94,8 +95,8 @@ func ParseSeed(seed []byte) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	if !nkeys.IsValidPublicUserKey(id.pub) {
-		return Identity{}, core.Errorf(core.KindInvalid, "this is the seed of another kind of nkey, %s…, not of a user", id.pub[:1])
+	if !isOfKind(id.pub) {
+		return Identity{}, core.Errorf(core.KindInvalid, "this is the seed of another kind of nkey, %s…, not of a %s", id.pub[:1], kind)
 	}
 	return id, nil
 }
@@ -116,15 +117,57 @@ func identityOf(kp nkeys.KeyPair) (Identity, error) {
 	return Identity{pub: pub, key: ed25519.NewKeyFromSeed(raw)}, nil
 }
 
+// NewIdentity is an identity whose key is held elsewhere, as by an SSH agent. The
+// signature that sign returns is checked. KindInvalid where public is no user's nkey.
+func NewIdentity(public string, sign func(data []byte) ([]byte, error)) (Identity, error) {
+	if _, err := core.ParseUserID(public); err != nil {
+		return Identity{}, err
+	}
+	return Identity{pub: public, signer: sign}, nil
+}
+
 // Public is the public nkey, "U…".
 func (i Identity) Public() string { return i.pub }
 
-// Sign signs a server's nonce. With Public it is what nats.Nkey asks for.
-func (i Identity) Sign(nonce []byte) ([]byte, error) {
-	if i.key == nil {
+// MaxNonce is the longest nonce that is signed, in bytes. nats-server's have 15.
+const MaxNonce = 128
+
+// SignNonce signs a server's nonce. With Public it is what nats.Nkey asks for. A
+// server chooses what is signed here, and one that is not ours could choose a
+// message that means something elsewhere: an SSH login, a request, a room's key.
+// All of these have bytes that are no printable ASCII. KindRefused for them.
+func (i Identity) SignNonce(nonce []byte) ([]byte, error) {
+	printable := func(b byte) bool { return b > ' ' && b <= '~' }
+	if len(nonce) == 0 || len(nonce) > MaxNonce || slices.ContainsFunc(nonce, func(b byte) bool { return !printable(b) }) {
+		return nil, core.Errorf(core.KindRefused, "the server wants something signed that is no nonce of a NATS server; nothing was signed").
+			WithNext("check the address with --server: this is not a node of unibus, or somebody is in between")
+	}
+	return i.Sign(nonce)
+}
+
+// Sign signs a message of this program's own making. What a server chose is
+// signed by SignNonce alone.
+func (i Identity) Sign(data []byte) ([]byte, error) {
+	switch {
+	case i.signer != nil:
+		return i.signElsewhere(data)
+	case i.key == nil:
 		return nil, core.Errorf(core.KindFailed, "there is no identity to sign with")
 	}
-	return ed25519.Sign(i.key, nonce), nil
+	return ed25519.Sign(i.key, data), nil
+}
+
+func (i Identity) signElsewhere(data []byte) ([]byte, error) {
+	signature, err := i.signer(data)
+	if err != nil {
+		return nil, err
+	}
+	key, err := nkeys.FromPublicKey(i.pub)
+	if err != nil || key.Verify(data, signature) != nil {
+		return nil, core.Errorf(core.KindFailed, "the signature of %s is wrong", core.UserID(i.pub).Short()).
+			WithNext("look at what holds the key: it signs with another one")
+	}
+	return signature, nil
 }
 
 // WriteSeed writes a seed to a new file of mode 0600 and syncs it. The directory
@@ -185,6 +228,10 @@ func ReadSeed(path string) (Identity, error) {
 	data, err := readPrivate(path, "the identity file")
 	if err != nil {
 		return Identity{}, err
+	}
+	if bytes.HasPrefix(data, []byte(ProtectedHeader)) {
+		return Identity{}, core.Errorf(core.KindInvalid, "the identity file %s %w", path, ErrProtected).
+			WithNext("use it with `unibusd` or `unibus-tui`, which ask for the passphrase; programs need a seed without one")
 	}
 	id, err := ParseSeed(data)
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/nats-io/nkeys"
 
@@ -43,7 +42,7 @@ func DefaultKnownClusters() (KnownClusters, error) {
 // KindRefused where they are known by different ones, KindInvalid for a file or a
 // URL that cannot be read.
 func (k KnownClusters) Key(servers []string) (string, error) {
-	lines, err := k.read()
+	lines, err := k.All()
 	if err != nil {
 		return "", err
 	}
@@ -84,6 +83,9 @@ func (k KnownClusters) Pin(servers []string, key string) error {
 
 // Forget removes an address, or every address of a key. KindNotFound.
 func (k KnownClusters) Forget(what string) (forgotten []string, err error) {
+	if k.Path == os.DevNull {
+		return nil, core.Errorf(core.KindNotFound, "nothing is known in %s", k.Path).WithNext("name the file with $%s", KnownClustersEnv)
+	}
 	err = k.change(func(text string, _ map[string]string) (string, error) {
 		var kept strings.Builder
 		for line := range strings.Lines(text) {
@@ -103,9 +105,7 @@ func (k KnownClusters) Forget(what string) (forgotten []string, err error) {
 }
 
 // All returns the keys by address.
-func (k KnownClusters) All() (map[string]string, error) { return k.read() }
-
-func (k KnownClusters) read() (map[string]string, error) {
+func (k KnownClusters) All() (map[string]string, error) {
 	data, err := os.ReadFile(k.Path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, core.Errorf(core.KindInvalid, "the known clusters %s cannot be read: %s", k.Path, cause(err))
@@ -136,23 +136,16 @@ func (k KnownClusters) change(f func(text string, known map[string]string) (stri
 	if k.Path == os.DevNull {
 		return nil
 	}
-	fail := func(err error) error {
-		return core.Errorf(core.KindFailed, "the known clusters %s cannot be written: %s", k.Path, cause(err))
-	}
 	if err := os.MkdirAll(filepath.Dir(k.Path), 0o700); err != nil {
-		return fail(err)
+		return k.unwritable(err)
 	}
-	lock, err := os.OpenFile(k.Path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fail(err)
-	}
-	defer func() { _ = lock.Close() }() // which lets it go
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return fail(err)
-	}
+	return WithFileLock(k.Path+".lock", func() error { return k.rewrite(f) })
+}
+
+func (k KnownClusters) rewrite(f func(text string, known map[string]string) (string, error)) error {
 	data, err := os.ReadFile(k.Path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fail(err)
+		return k.unwritable(err)
 	}
 	text := string(data)
 	if text != "" && !strings.HasSuffix(text, "\n") {
@@ -167,9 +160,13 @@ func (k KnownClusters) change(f func(text string, known map[string]string) (stri
 		return err
 	}
 	if err := Replace(k.Path, []byte(next)); err != nil {
-		return fail(err)
+		return k.unwritable(err)
 	}
 	return nil
+}
+
+func (k KnownClusters) unwritable(err error) error {
+	return core.Errorf(core.KindFailed, "the known clusters %s cannot be written: %s", k.Path, cause(err))
 }
 
 // serverAddr is HOST:PORT of a node's URL, with the port that clients take where it names none.

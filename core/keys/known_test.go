@@ -53,6 +53,9 @@ func TestKnownClusters(t *testing.T) {
 	if all, err := k.All(); len(all) != 1 || err != nil {
 		t.Errorf("%v, %v", all, err)
 	}
+	if _, err := (keys.KnownClusters{Path: os.DevNull}).Forget(a); core.KindOf(err) != core.KindNotFound {
+		t.Errorf("%s forgets a key that it never knew: %v", os.DevNull, err)
+	}
 }
 
 // TestKnownClustersKeepsWhatOthersWrote: two programs pin at once, and a person's comments stay.

@@ -40,7 +40,7 @@ func TestEveryNodeNeedsRoom(t *testing.T) {
 	}
 }
 
-// TestPromisedNumbers: README.md promises them, so they stand here a second time.
+// TestPromisedNumbers: docs/migration.md promises them, so they stand here a second time.
 func TestPromisedNumbers(t *testing.T) {
 	t.Parallel()
 	if spaceFactor != 5 || replicaFactor != 4 {

@@ -101,12 +101,12 @@ func TestNodeThatIsKnownFoundsTheKey(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				for _, f := range st.Judgement.Findings {
+				for _, f := range st.Judgment.Findings {
 					if f.Level == cluster.Critical && strings.Contains(f.Text, "in its data directory, and the cluster has") {
 						return nil
 					}
 				}
-				return core.Errorf(core.KindFailed, "%+v", st.Judgement.Findings)
+				return core.Errorf(core.KindFailed, "%+v", st.Judgment.Findings)
 			})
 			nodetest.Wait(t, 30*time.Second, func() error {
 				key := c.Client(2, c.Admin).ClusterKey()

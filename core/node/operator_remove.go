@@ -232,14 +232,6 @@ func (n *Node) operatorsInfo() *cluster.Operators {
 	n.reloading.Lock()
 	defer n.reloading.Unlock()
 	out := &cluster.Operators{List: operatorList(*n.operators.Load()), Removed: n.removals.all()}
-	sum := sha256.New()
-	for _, op := range out.List {
-		_, _ = fmt.Fprintf(sum, "%s %s %q\n", op.Key, op.Role, op.Name) // a hash takes everything
-	}
-	for _, key := range n.removals.keys() {
-		_, _ = fmt.Fprintf(sum, "removed %s\n", key)
-	}
-	out.Digest = hex.EncodeToString(sum.Sum(nil)[:16])
 	for _, op := range n.configured {
 		if _, removed := n.removals.list[op.Key]; removed {
 			out.Leftover = append(out.Leftover, op)

@@ -17,10 +17,11 @@ import (
 // once it was there twice: an editor may be writing.
 const watchEvery = time.Second
 
-// operator looks an operator up by key, as the configuration has it now.
+// operator looks an operator up by key, as the configuration has it now. One whose
+// key has ended is none.
 func (n *Node) operator(key string) (core.Operator, bool) {
 	op, ok := (*n.operators.Load())[key]
-	return op, ok
+	return op, ok && !op.Ended(core.MillisOf(time.Now()))
 }
 
 func operatorsByKey(ops []core.Operator) map[string]core.Operator {
@@ -132,12 +133,12 @@ func (n *Node) sayChange(said []string, how string) {
 }
 
 func (n *Node) openOperators(context.Context) error {
-	if n.cfg.Source == nil || n.cfg.Source.Path() == "" {
-		return nil
-	}
 	ctx, end := context.WithCancel(context.Background())
 	n.watching = end
-	n.watch.Go(func() { n.watchFile(ctx) })
+	n.watch.Go(func() { n.endExpiredOperators(ctx) })
+	if n.cfg.Source != nil && n.cfg.Source.Path() != "" {
+		n.watch.Go(func() { n.watchFile(ctx) })
+	}
 	return nil
 }
 

@@ -435,7 +435,7 @@ func (p *plane) withdraw(reason *core.Error) {
 // poke has the observer look at once: what this node serves has changed.
 func (p *plane) poke() {
 	if p.n.observer != nil {
-		p.n.observer.Poke()
+		p.n.observer.Refresh()
 	}
 }
 

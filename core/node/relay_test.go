@@ -50,7 +50,7 @@ func newRelay(t *testing.T, c *nodetest.Cluster, secure bool) (*relay, *tls.Conf
 	var trusts *tls.Config
 	if secure {
 		dir := t.TempDir()
-		if err := errors.Join(keys.WriteCA(dir), keys.NodeCert(dir, []string{"127.0.0.1"}, dir)); err != nil {
+		if err := errors.Join(keys.WriteCA(dir), keys.NodeCert(dir, "", []string{"127.0.0.1"}, dir)); err != nil {
 			t.Fatal(err)
 		}
 		pair, err := keys.LoadPair(filepath.Join(dir, keys.NodeCertFile), filepath.Join(dir, keys.NodeKeyFile))

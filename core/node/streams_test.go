@@ -32,8 +32,8 @@ func TestLostStreamsAreCritical(t *testing.T) {
 			cl := ready(t, c, 0)
 			nodetest.Wait(t, 30*time.Second, func() error {
 				st, err := cl.Status(t.Context())
-				if err == nil && (st.Judgement.Verdict == cluster.Critical || len(st.Mechanism) < 3) {
-					err = fmt.Errorf("%s, %d streams", st.Judgement.Sentence, len(st.Mechanism))
+				if err == nil && (st.Judgment.Verdict == cluster.Critical || len(st.Mechanism) < 3) {
+					err = fmt.Errorf("%s, %d streams", st.Judgment.Sentence, len(st.Mechanism))
 				}
 				return err
 			})
@@ -86,7 +86,7 @@ func lost(t *testing.T, cl *admin.Client, stream, text string) {
 		}
 		short := strings.TrimPrefix(stream, "UNIBUS_")
 		told := false
-		for _, f := range st.Judgement.Findings {
+		for _, f := range st.Judgment.Findings {
 			switch mine := strings.Contains(f.Text, "deleted"); {
 			case mine && f.Level == cluster.Critical && strings.Contains(f.Text, text):
 				told = true
@@ -94,8 +94,8 @@ func lost(t *testing.T, cl *admin.Client, stream, text string) {
 				return fmt.Errorf("a guess: %s (%s)", f.Text, f.Next)
 			}
 		}
-		if !told || st.Judgement.Verdict != cluster.Critical {
-			return fmt.Errorf("%s: %+v", st.Judgement.Verdict, st.Judgement.Findings)
+		if !told || st.Judgment.Verdict != cluster.Critical {
+			return fmt.Errorf("%s: %+v", st.Judgment.Verdict, st.Judgment.Findings)
 		}
 		return nil
 	})

@@ -23,7 +23,7 @@ func TestBareServerIsNamed(t *testing.T) {
 		cl := c.Client(i, c.Viewer)
 		waitFor(t, "the bare server to be named", func() bool {
 			st, err := cl.Status(t.Context())
-			return err == nil && slices.ContainsFunc(st.Judgement.Findings, func(f cluster.Finding) bool {
+			return err == nil && slices.ContainsFunc(st.Judgment.Findings, func(f cluster.Finding) bool {
 				return f.Level == cluster.Critical && strings.HasPrefix(f.Text, "ghostnode answers as a node")
 			})
 		})
@@ -34,7 +34,7 @@ func TestBareServerIsNamed(t *testing.T) {
 		if len(st.View.Nodes) != 3 {
 			t.Errorf("the nodes are %+v", st.View.Nodes)
 		}
-		for _, f := range st.Judgement.Findings {
+		for _, f := range st.Judgment.Findings {
 			if strings.Contains(f.Text, "ghostnode") && strings.Contains(f.Next, "disk") {
 				t.Errorf("advice: %+v", f)
 			}

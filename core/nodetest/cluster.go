@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/pelletier/go-toml/v2"
 
 	"unibus/core"
 	"unibus/core/admin"
@@ -102,7 +101,7 @@ func Furnish(t testing.TB, cfg Config) *Cluster {
 // WriteConfig writes a node's configuration file, extra at its beginning.
 func WriteConfig(t testing.TB, file string, cfg config.Node, extra string) {
 	t.Helper()
-	data, err := toml.Marshal(cfg)
+	data, err := cfg.Encode()
 	if err == nil {
 		err = os.WriteFile(file, append([]byte(extra+"\n"), data...), 0o600)
 	}
@@ -204,7 +203,7 @@ func (c *Cluster) secureClients(ca string) {
 		n := &c.Configs[i]
 		out := n.Data + "-client-tls"
 		MkdirAll(c.t, out)
-		if err := keys.NodeCert(ca, []string{"127.0.0.1"}, out); err != nil {
+		if err := keys.NodeCert(ca, "", []string{"127.0.0.1"}, out); err != nil {
 			c.t.Fatal(err)
 		}
 		n.TLSCert, n.TLSKey = filepath.Join(out, keys.NodeCertFile), filepath.Join(out, keys.NodeKeyFile)
@@ -236,7 +235,7 @@ func (c *Cluster) secureRoutes(ca string, hosts []string) {
 		n := &c.Configs[i]
 		out := n.Data + "-tls"
 		MkdirAll(c.t, out)
-		if err := keys.NamedNodeCert(ca, n.Name, hosts[i:i+1], out); err != nil {
+		if err := keys.NodeCert(ca, n.Name, hosts[i:i+1], out); err != nil {
 			c.t.Fatal(err)
 		}
 		n.RouteTLSCert, n.RouteTLSKey = filepath.Join(out, keys.NodeCertFile), filepath.Join(out, keys.NodeKeyFile)
@@ -278,7 +277,7 @@ func (c *Cluster) Client(i int, as keys.Identity) *admin.Client {
 
 // Connect tries once to connect to node i as a user of the bus.
 func (c *Cluster) Connect(i int, as keys.Identity) (*nats.Conn, error) {
-	return nats.Connect(c.URL(i), nats.Nkey(as.Public(), as.Sign), nats.CustomInboxPrefix("_INBOX."+as.Public()),
+	return nats.Connect(c.URL(i), nats.Nkey(as.Public(), as.SignNonce), nats.CustomInboxPrefix("_INBOX."+as.Public()),
 		nats.NoReconnect(), nats.Timeout(5*time.Second))
 }
 

@@ -190,7 +190,7 @@ func (p *Processes) Client(nodes ...int) *admin.Client {
 // call it.
 func (p *Processes) Connect(i int, as keys.Identity, more ...nats.Option) (*nats.Conn, error) {
 	options := []nats.Option{
-		nats.Nkey(as.Public(), as.Sign), nats.CustomInboxPrefix("_INBOX." + as.Public()),
+		nats.Nkey(as.Public(), as.SignNonce), nats.CustomInboxPrefix("_INBOX." + as.Public()),
 		nats.NoReconnect(), nats.Timeout(5 * time.Second),
 	}
 	return nats.Connect(p.URLs(i)[0], append(options, more...)...)

@@ -76,7 +76,7 @@ func migrationUnavailable(a migrate.Action) func(State) string {
 // not answer. The last report of that node is then out of date.
 func MigrationNodeDown(snap *feed.Snapshot) bool {
 	m := snap.Migration.Value
-	return !m.HasEnded() && snap.Status.Value.Away(m.Node)
+	return !m.HasEnded() && snap.Status.Value.IsSilent(m.Node)
 }
 
 // startUnavailable adds what the migration cannot know: whether there is a source

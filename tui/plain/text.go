@@ -76,7 +76,7 @@ func writeMigration(w io.Writer, s admin.Status, m migrate.Status) {
 			fmt.Fprintln(w, indent+l)
 		}
 	}
-	if s.Away(m.Node) && !m.HasEnded() {
+	if s.IsSilent(m.Node) && !m.HasEnded() {
 		writeLine(m.Node + " runs the migration and does not answer. This is its last report.")
 		writeLine("Do: start unibusd on " + m.Node)
 	} else {

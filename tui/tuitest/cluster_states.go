@@ -78,7 +78,7 @@ func Healthy() ClusterState {
 	state := ClusterState{Users: sampleUsers(), Events: sampleEvents(), Migration: migrate.Status{State: migrate.StateNone}, Rollout: enforcedRollout()}
 	state.Audit = sampleAudit(state.Users)
 	state.Rooms, state.Members, state.Keys = sampleRooms(state.Users)
-	state.Status = admin.Status{View: v, Operator: core.Operator{Name: "ana", Role: core.OperatorAdmin}, Judgement: cluster.Judgement{
+	state.Status = admin.Status{View: v, Operator: core.Operator{Name: "ana", Role: core.OperatorAdmin}, Judgment: cluster.Judgment{
 		Verdict: cluster.Healthy, Sentence: "All three nodes answer and every bucket has three current replicas. Any one node may stop.",
 	}}
 	return state
@@ -132,7 +132,7 @@ func NoQuorum() ClusterState {
 	state.Status.Nodes[0].Meta = "follower"
 	state.Status.Counts, state.Status.Authority = nil, nil
 	state.Status.Verdict = cluster.Critical
-	state.Status.Sentence = "n2 and n3 do not answer. The meta group needs 2 of 3 and has 1: nothing can be written, and nobody new is admitted (since 12:04:18). Sessions on n1 go on. Nothing is lost while the disks of n2 or n3 exist."
+	state.Status.Sentence = "n2 and n3 do not answer. The meta group needs 2 of 3 and has 1: writes fail, and new connections are refused (since 12:04:18). Sessions on n1 go on. Nothing is lost while the disks of n2 or n3 exist."
 	state.Status.Do = "start unibusd on n2 or n3."
 	state.Status.Findings = []cluster.Finding{
 		{Level: cluster.Critical, About: "meta", Text: "The meta group has no leader: 1 of 3 online, 2 needed.", Next: "start unibusd on n2 or n3."},

@@ -11,18 +11,42 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
-// Documents are what operators and developers read, as paths from the top of the module.
-func Documents() []string {
-	return []string{"README.md", "SECURITY.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/three-hosts.md", "docs/restore.md"}
+// Documents returns the path of every Markdown file of the module, from its top.
+func Documents(t *testing.T, top string) []string {
+	t.Helper()
+	var out []string
+	err := filepath.WalkDir(top, func(path string, d os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != top && skipped(d.Name()):
+			return filepath.SkipDir
+		case d.IsDir() || filepath.Ext(path) != ".md":
+			return nil
+		}
+		rel, err := filepath.Rel(top, path)
+		out = append(out, filepath.ToSlash(rel))
+		return err
+	})
+	if err != nil || len(out) == 0 {
+		t.Fatalf("%s holds %d documents: %v", top, len(out), err)
+	}
+	return out
+}
+
+// skipped is true of directories without documents of the project.
+func skipped(dir string) bool {
+	return dir == "testdata" || dir == "bin" || dir == "dist" || strings.HasPrefix(dir, ".") && dir != ".github"
 }
 
 // Named fails the test for every command line of the documents that root, named as
 // the program is, would not take: an unknown command, or a flag that it has not.
 func Named(t *testing.T, top string, root *cobra.Command) {
 	t.Helper()
-	for _, file := range Documents() {
+	for _, file := range Documents(t, top) {
 		text, err := os.ReadFile(filepath.Join(top, filepath.FromSlash(file)))
 		if err != nil {
 			t.Fatal(err)
@@ -89,7 +113,37 @@ func faults(call []string, root *cobra.Command) []string {
 	return out
 }
 
+// Flags returns the names of all flags of a program's commands.
+func Flags(root *cobra.Command) map[string]bool {
+	out := map[string]bool{"help": true, "version": true}
+	every(root, func(c *cobra.Command) {
+		c.Flags().VisitAll(func(f *pflag.Flag) { out[f.Name] = true })
+	})
+	return out
+}
+
+// ConsoleFlags are the flags that only unibus-tui has and documents name alone.
+func ConsoleFlags() []string { return []string{"read-only", "theme", "ascii"} }
+
+// ForeignFlags are flags of the nats CLI, which documents name alone, and aliases
+// that commands take without listing them.
+func ForeignFlags() []string {
+	return []string{"nkey", "js-api-prefix", "tlsca", "tlsfirst", "nats-url", "discard"}
+}
+
+// SingleFlags returns the flags that a document names without a command: `--data`.
+func SingleFlags(text string) []string {
+	var out []string
+	for _, line := range Lines(text) {
+		if m := flag.FindStringSubmatch(line); m != nil {
+			out = append(out, m[1])
+		}
+	}
+	return out
+}
+
 var (
+	flag   = regexp.MustCompile(`^--([a-z][a-z0-9-]*)`)
 	fence  = regexp.MustCompile("(?ms)^ *```[a-z]*\n(.*?)^ *```")
 	inline = regexp.MustCompile("`([^`]+)`")
 )

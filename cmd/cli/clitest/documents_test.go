@@ -1,6 +1,9 @@
 package clitest
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -32,5 +35,32 @@ func TestFaultsAreFound(t *testing.T) {
 		if got := strings.Join(Faults(text, root), "\n"); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
+	}
+}
+
+func TestSingleFlags(t *testing.T) {
+	t.Parallel()
+	root := &cobra.Command{Use: "prog"}
+	root.AddCommand(&cobra.Command{Use: "list"})
+	root.Commands()[0].Flags().Bool("all", false, "")
+	if got := strings.Join(SingleFlags("`--all`, `--rate N`, `--to=n1`, `prog --not` and --bare"), " "); got != "all rate to" {
+		t.Errorf("found %q", got)
+	}
+	if flags := Flags(root); !flags["all"] || flags["rate"] {
+		t.Errorf("the flags are %v", flags)
+	}
+}
+
+func TestDocumentsAreAllMarkdownFiles(t *testing.T) {
+	t.Parallel()
+	top := t.TempDir()
+	for _, file := range []string{"README.md", "guide/a.md", ".github/b.md", ".git/c.md", "core/testdata/d.md", "core/e.go"} {
+		path := filepath.Join(top, filepath.FromSlash(file))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := strings.Join(Documents(t, top), " "); got != ".github/b.md README.md guide/a.md" {
+		t.Errorf("found %q", got)
 	}
 }

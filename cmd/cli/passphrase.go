@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/charmbracelet/x/term"
+
+	"unibus/core"
+)
+
+// maxPassphrase bounds what is read from a descriptor, in bytes.
+const maxPassphrase = 4096
+
+// Passphrase is where the passphrases of seed files come from: a file
+// descriptor, as a script gives it, or the terminal.
+type Passphrase struct {
+	FD int // 0: ask on the terminal
+
+	given []byte // the first line of FD, which can be read once
+}
+
+// passphraseFlag is the name of the flag that sets FD.
+const passphraseFlag = "passphrase-fd"
+
+// Ask returns the passphrase of an existing file.
+func (p *Passphrase) Ask(file string) ([]byte, error) {
+	if p.FD != 0 {
+		return p.read()
+	}
+	return prompt("Passphrase of " + file + ": ")
+}
+
+// AskNew returns a passphrase for a file that is about to be made; on a terminal it asks twice.
+func (p *Passphrase) AskNew(file string) ([]byte, error) {
+	if p.FD != 0 {
+		return p.read()
+	}
+	first, err := prompt("New passphrase of " + file + ": ")
+	if err != nil {
+		return nil, err
+	}
+	again, err := prompt("The same again: ")
+	if err == nil && !bytes.Equal(first, again) {
+		err = core.Errorf(core.KindInvalid, "the two passphrases differ; nothing was written").WithNext("run the command again")
+	}
+	return first, err
+}
+
+// read takes the first line of the descriptor, the first time.
+func (p *Passphrase) read() ([]byte, error) {
+	if p.given != nil {
+		return p.given, nil
+	}
+	f := os.NewFile(uintptr(p.FD), passphraseFlag) //nolint:gosec // a descriptor
+	if p.FD < 0 || f == nil {
+		return nil, core.Errorf(core.KindInvalid, "--%s %d is no file descriptor", passphraseFlag, p.FD)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxPassphrase))
+	if err != nil {
+		return nil, core.Errorf(core.KindInvalid, "--%s %d cannot be read", passphraseFlag, p.FD).
+			WithNext("open it in the shell: --%s 3 3<FILE", passphraseFlag)
+	}
+	line, _, _ := bytes.Cut(data, []byte("\n"))
+	if line = bytes.TrimSuffix(line, []byte("\r")); len(line) == 0 {
+		return nil, core.Errorf(core.KindInvalid, "there is no passphrase on the descriptor %d", p.FD)
+	}
+	p.given = line
+	return line, nil
+}
+
+// prompt asks on the terminal, without showing what is typed.
+func prompt(text string) ([]byte, error) {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return nil, core.Errorf(core.KindInvalid, "a passphrase is needed, and there is no terminal to ask on").
+			WithNext("give it on a file descriptor: --%s 3 3<FILE", passphraseFlag)
+	}
+	defer func() { _ = tty.Close() }()
+	_, _ = fmt.Fprint(tty, text)
+	typed, err := term.ReadPassword(tty.Fd())
+	_, _ = fmt.Fprintln(tty)
+	if err != nil {
+		return nil, core.Errorf(core.KindInvalid, "no passphrase was typed")
+	}
+	return typed, nil
+}

@@ -1,0 +1,337 @@
+package cluster
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"unibus/core"
+)
+
+// maxNodes bounds how many names are kept, whatever answers.
+const maxNodes = 64
+
+// observations is what an Observer has heard so far, and out of which it makes a View.
+type observations struct {
+	cfg            Config
+	round          int // counts the observations
+	nodes          map[string]*observedNode
+	meta           leadership
+	claimedLeaders []string // the nodes that claimed to lead the meta group at the last observation, if there were several
+	buckets        map[string]*Bucket
+
+	identities streamIdentities
+
+	unknown  map[string]bool          // servers that are no nodes of this cluster
+	misnamed map[string]*observedNode // servers whose names no node can have
+
+	departed map[string]bool // nodes that shut down in order: silent now, and offline by the report of their peers
+	at       core.Millis
+}
+
+// observedNode is what was observed of one node.
+type observedNode struct {
+	name         string
+	server       server
+	first        time.Time // when its present run answered first
+	heard        time.Time // zero: never
+	heardRound   int       // the observation in which it answered last
+	stats        *stats
+	streams      *streams
+	streamsAt    time.Time
+	streamsRound int // the observation in which streams came
+	info         *Info
+	held         map[string]bool // streams that it reported in its present run
+}
+
+// leadership is the leader of a group and when it was first seen.
+type leadership struct {
+	leader string
+	since  core.Millis
+	last   string
+}
+
+func (m *observations) init(cfg Config) {
+	m.cfg = cfg
+	m.nodes = map[string]*observedNode{}
+	m.buckets = map[string]*Bucket{}
+	m.misnamed = map[string]*observedNode{}
+	m.identities = newStreamIdentities(cfg.Streams)
+	m.node(cfg.Name)
+	for _, name := range cfg.Nodes {
+		m.node(name)
+	}
+}
+
+// node returns the node of a name, and adds it; nil if the name is invalid or there are too many.
+func (m *observations) node(name string) *observedNode {
+	n := m.nodes[name]
+	if n == nil && validName(name) && len(m.nodes) < maxNodes {
+		n = &observedNode{name: name, held: map[string]bool{}}
+		m.nodes[name] = n
+	}
+	return n
+}
+
+// heard notes that a server answered.
+func (m *observations) heard(s server, now time.Time) *observedNode {
+	n := m.node(s.Name)
+	if n != nil {
+		if n.server.ID != s.ID {
+			n.held, n.first = map[string]bool{}, now
+		}
+		n.server, n.heard, n.heardRound = s, now, m.round
+		m.at = core.MillisOf(now)
+	}
+	return n
+}
+
+// online is true for a node that answered lately.
+func (m *observations) online(name string, now time.Time) bool {
+	n := m.nodes[name]
+	if n == nil {
+		return false
+	}
+	if !m.cfg.Clustered && name == m.cfg.Name {
+		return true
+	}
+	return !n.heard.IsZero() && now.Sub(n.heard) <= m.cfg.Lost && !m.departed[name]
+}
+
+// findDeparted finds the nodes that shut down in order. A node announces its
+// shutdown to its peers, so that it counts as offline at once. It has departed
+// until it answers again, even if no peer reports it later: the node that led the
+// meta group may be the one that shut down.
+func (m *observations) findDeparted(now time.Time) {
+	left := map[string]bool{}
+	for name := range m.departed {
+		if n := m.nodes[name]; n != nil && n.heardRound != m.round {
+			left[name] = true
+		}
+	}
+	m.departed = nil
+	for _, n := range m.answering(now) {
+		g := n.group()
+		if g == nil || n.heardRound != m.round {
+			continue
+		}
+		for _, p := range g.Peers {
+			other := m.nodes[p.Name]
+			if p.Offline && other != nil && other.heardRound != m.round {
+				left[p.Name] = true
+			}
+		}
+	}
+	m.departed = left
+}
+
+// sorted returns the nodes by name, without unknown servers.
+func (m *observations) sorted() []*observedNode {
+	return slices.DeleteFunc(m.all(), func(n *observedNode) bool { return m.unknown[n.name] })
+}
+
+// all returns every server that was heard or is configured, by name.
+func (m *observations) all() []*observedNode {
+	return slices.SortedFunc(maps.Values(m.nodes), func(a, b *observedNode) int { return cmp.Compare(a.name, b.name) })
+}
+
+// answering returns the nodes whose reports count now, by name.
+func (m *observations) answering(now time.Time) []*observedNode {
+	return slices.DeleteFunc(m.sorted(), func(n *observedNode) bool { return !m.online(n.name, now) })
+}
+
+// build makes a View of the observations.
+func (m *observations) build(f Facts, now time.Time) View {
+	v := View{
+		Cluster: m.cfg.Cluster, At: m.at, From: m.cfg.Name, Clustered: m.cfg.Clustered, Expected: m.cfg.Expected,
+		Authority: f.Authority, Serving: f.Serving, Counts: f.Counts, CountsAt: f.CountsAt, Moving: f.Moving,
+		Buckets: []Bucket{},
+	}
+	if m.cfg.Clustered {
+		m.findUnknown(now)
+		v.Unknown = m.unknownServers(now)
+		m.findDeparted(now)
+		m.dropReplaced(now)
+		m.learnPeers(now)
+		v.Meta = m.buildMeta(now)
+		v.Lost = m.identifyStreams(v.Meta, now)
+		v.Buckets, v.Mechanism = m.buildBuckets(now)
+	} else {
+		v.At, v.Expected = core.MillisOf(now), 1
+	}
+	for _, n := range m.sorted() {
+		v.Nodes = append(v.Nodes, m.buildNode(n, v, now))
+	}
+	return v
+}
+
+// dropReplaced drops nodes that were replaced: silent, more than are configured, and
+// no longer in the meta group of the one that leads it.
+func (m *observations) dropReplaced(now time.Time) {
+	for _, n := range m.answering(now) {
+		g := n.group()
+		if g == nil || g.Leader != n.name {
+			continue
+		}
+		for _, other := range m.sorted() {
+			member := slices.ContainsFunc(g.Peers, func(p peer) bool { return p.Name == other.name })
+			listed := slices.Contains(m.cfg.Nodes, other.name)
+			if len(m.nodes) > m.cfg.Expected && !member && !listed && !m.online(other.name, now) {
+				delete(m.nodes, other.name)
+			}
+		}
+	}
+}
+
+// learnPeers adds the nodes that peers report and that never answered here.
+func (m *observations) learnPeers(now time.Time) {
+	for _, n := range m.answering(now) {
+		g := n.group()
+		if g == nil {
+			continue
+		}
+		for _, p := range g.Peers {
+			if p.known() && len(m.sorted()) < m.cfg.Expected {
+				m.node(p.Name)
+			}
+		}
+	}
+}
+
+// group is the meta group as the node sees it, nil if it did not report one.
+func (n *observedNode) group() *metaGroup {
+	if n.streams != nil && n.streams.Data.Meta != nil {
+		return n.streams.Data.Meta
+	}
+	if n.stats != nil && n.stats.Stats.JetStream != nil {
+		return n.stats.Stats.JetStream.Meta
+	}
+	return nil
+}
+
+func (m *observations) buildMeta(now time.Time) Meta {
+	meta, leader := Meta{}, (*observedNode)(nil)
+	claims := []string{}
+	for _, n := range m.answering(now) {
+		g := n.group()
+		if g == nil {
+			continue
+		}
+		meta.Online++
+		meta.Size, meta.Needed = max(meta.Size, g.Size), max(meta.Needed, g.Needed)
+		if g.Leader != n.name {
+			continue
+		}
+		if n.streamsRound == m.round {
+			claims = append(claims, n.name)
+		}
+		if leader == nil || n.streamsAt.After(leader.streamsAt) {
+			leader = n
+		}
+	}
+	if leader != nil {
+		g := leader.group()
+		meta.Leader, meta.Size, meta.Needed, meta.Pending = leader.name, g.Size, g.Needed, g.Pending
+	}
+	meta.Size = cmp.Or(meta.Size, m.cfg.Expected)
+	meta.Needed = cmp.Or(meta.Needed, meta.Size/2+1)
+	if meta.Online < meta.Needed {
+		meta.Leader = "" // it may not know yet, but a majority cannot confirm what it accepts
+	}
+	meta.Leaders = m.leaders(meta.Leader, claims)
+	meta.OrphanPeers = m.orphanPeers(meta.Size, now)
+	m.meta.see(meta.Leader, now)
+	meta.Since, meta.Last = m.meta.since, m.meta.last
+	return meta
+}
+
+// leaders returns the nodes that lead. Two at one observation may be a change of
+// leader seen from both sides; the same two at two observations are a split.
+func (m *observations) leaders(leader string, claims []string) []string {
+	before := m.claimedLeaders
+	m.claimedLeaders = nil
+	if len(claims) > 1 {
+		m.claimedLeaders = claims
+		if slices.Equal(before, claims) {
+			return claims
+		}
+	}
+	if leader == "" {
+		return nil
+	}
+	return []string{leader}
+}
+
+func (l *leadership) see(leader string, now time.Time) {
+	if leader != l.leader || l.since == 0 {
+		l.leader, l.since = leader, core.MillisOf(now)
+	}
+	if leader != "" {
+		l.last = leader
+	}
+}
+
+// orphanPeers returns the peers of the meta group for which there is no configured
+// node. A peer without a name alone is none: after a full stop that is any node not started yet.
+func (m *observations) orphanPeers(size int, now time.Time) []string {
+	if size <= m.cfg.Expected {
+		return nil
+	}
+	var ghosts []string
+	for _, n := range m.answering(now) {
+		g := n.group()
+		if g == nil {
+			continue
+		}
+		for _, p := range g.Peers {
+			known := p.known() && m.nodes[p.Name] != nil && !m.unknown[p.Name]
+			if label := p.label(); !known && !slices.Contains(ghosts, label) {
+				ghosts = append(ghosts, label)
+			}
+		}
+	}
+	slices.Sort(ghosts)
+	return ghosts
+}
+
+func (m *observations) buildNode(n *observedNode, v View, now time.Time) Node {
+	out := Node{Name: n.name, Online: m.online(n.name, now), HeardMS: -1, ID: n.server.ID, Info: n.info}
+	switch {
+	case !m.cfg.Clustered && n.name == m.cfg.Name:
+		out.HeardMS = 0
+	case !n.heard.IsZero():
+		out.HeardMS = now.Sub(n.heard).Milliseconds()
+	}
+	if n.info != nil {
+		out.Version = n.info.Version
+	}
+	if n.stats != nil {
+		s := n.stats.Stats
+		out.Started, out.CPU, out.Memory, out.Conns = core.MillisOf(s.Start), s.CPU, s.Mem, s.Conns
+		if s.JetStream != nil {
+			out.Disk, out.DiskMax = s.JetStream.Stats.Store, s.JetStream.Config.MaxStore
+		}
+	}
+	if n.info != nil && n.info.Sessions != nil {
+		out.Conns = *n.info.Sessions
+	}
+	out.Off = m.cfg.Clustered && out.Online && n.streams != nil && n.streams.Data.Disabled
+	switch {
+	case !out.Online || !m.cfg.Clustered:
+	case v.Meta.Leader == n.name:
+		out.Meta = "leader"
+	case n.group() != nil:
+		out.Meta = "follower"
+	}
+	for _, b := range slices.Concat(v.Buckets, v.Mechanism) {
+		if b.Leader == n.name {
+			out.Leads = append(out.Leads, short(b.Name))
+		}
+	}
+	return out
+}
+
+// short is a bucket's name as it is shown: UNIBUS_users is users.
+func short(bucket string) string { return strings.TrimPrefix(bucket, "UNIBUS_") }

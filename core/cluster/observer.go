@@ -1,0 +1,297 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"unibus/core"
+)
+
+// Config is what an Observer needs.
+type Config struct {
+	Name      string   // of the observing node
+	Cluster   string   // the cluster's name
+	Clustered bool     // false: a node without routes; it is then described alone
+	Expected  int      // how many nodes are configured, the observing one included
+	Nodes     []string // their names; nil: not known
+	Account   string   // the account that owns the streams; "" is CONTROL
+
+	System   Requester                             // over the system account; nil: no request is sent
+	Local    func() Facts                          // what the observing node knows by itself; must not block
+	Infos    func(context.Context) ([]Info, error) // asks every node, the observing one included; may be nil, may return some and an error
+	Recorder *Recorder                             // records the changes; may be nil
+	OnView   func(View)                            // called after each observation, from the observer's goroutine; may be nil
+
+	// Streams are when the streams that are known from an earlier run were
+	// created, by bucket, as Streams returned them then.
+	Streams map[string]core.Millis
+
+	Interval time.Duration // between two observations; 0 is 1 s
+	Deadline time.Duration // of one observation; 0 is 700 ms
+	Lost     time.Duration // a node that did not answer for this long is not online; 0 is 3 s
+	Now      func() time.Time
+}
+
+// Facts are what the observing node knows without a request.
+type Facts struct {
+	Serving   Serving
+	Authority *core.Authority
+	Counts    *core.Counts
+	CountsAt  core.Millis
+	Moving    string // the state of a migration under way
+}
+
+const (
+	subjectStats   = "$SYS.REQ.SERVER.PING.STATSZ"
+	subjectStreams = "$SYS.REQ.SERVER.PING.JSZ"
+
+	// stragglerWait is how long an observation waits for nodes that were silent at
+	// the last one, once all others have answered.
+	stragglerWait = 80 * time.Millisecond
+	// freshFor is how old a View may be for Fresh.
+	freshFor = 250 * time.Millisecond
+)
+
+// Observer observes the cluster at an interval and keeps the last View. No node
+// can slow it: an answer that misses the deadline counts for the next observation.
+type Observer struct {
+	cfg      Config
+	query    []byte // the payload of JSZ
+	view     atomic.Pointer[View]
+	refresh  chan struct{}
+	inFlight [3]atomic.Bool // by kind of request: one is still waiting for answers
+
+	mu         sync.Mutex
+	mem        observations
+	observedAt time.Time     // when the last observation ended
+	changed    chan struct{} // closed and replaced at the end of each observation
+}
+
+// New makes an Observer; it sends no request before Run.
+func New(cfg Config) *Observer {
+	setDefault(&cfg.Interval, time.Second)
+	setDefault(&cfg.Deadline, 700*time.Millisecond)
+	setDefault(&cfg.Lost, 3*time.Second)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Account == "" {
+		cfg.Account = "CONTROL"
+	}
+	if cfg.Local == nil {
+		cfg.Local = func() Facts { return Facts{Serving: Serving{Backend: core.BackendNone}} }
+	}
+	query, _ := json.Marshal(map[string]any{"account": cfg.Account, "streams": true, "config": true}) // a map of strings and bools cannot fail
+	o := &Observer{cfg: cfg, query: query, refresh: make(chan struct{}, 1), changed: make(chan struct{})}
+	o.mem.init(cfg)
+	first := o.mem.build(cfg.Local(), cfg.Now())
+	o.view.Store(&first)
+	return o
+}
+
+func setDefault(d *time.Duration, v time.Duration) {
+	if *d <= 0 {
+		*d = v
+	}
+}
+
+// Run observes until ctx ends. It is called once.
+func (o *Observer) Run(ctx context.Context) {
+	tick := time.NewTicker(o.cfg.Interval)
+	defer tick.Stop()
+	for {
+		o.observe(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-o.refresh:
+		}
+	}
+}
+
+// View returns the last View without waiting. Before the first observation no node is online in it.
+func (o *Observer) View() View { return *o.view.Load() }
+
+// Streams returns the streams that the observer has seen, or knows from an earlier
+// run, with the time of their first creation.
+func (o *Observer) Streams() map[string]core.Millis {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.mem.identities.created)
+}
+
+// Refresh starts another observation at once. It does not wait for it.
+func (o *Observer) Refresh() {
+	select {
+	case o.refresh <- struct{}{}:
+	default:
+	}
+}
+
+// Fresh returns a View that is at most 250 ms old, and waits for an observation if
+// necessary. If ctx ends first, or no observation ends in time, it returns the last View.
+func (o *Observer) Fresh(ctx context.Context) View {
+	o.mu.Lock()
+	changed, age := o.changed, o.cfg.Now().Sub(o.observedAt)
+	o.mu.Unlock()
+	if age <= freshFor {
+		return o.View()
+	}
+	o.Refresh()
+	limit := time.NewTimer(2 * o.cfg.Deadline)
+	defer limit.Stop()
+	select {
+	case <-changed:
+	case <-ctx.Done():
+	case <-limit.C:
+	}
+	return o.View()
+}
+
+// observe asks every node, waits until all have answered or the deadline, and publishes a View.
+func (o *Observer) observe(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, o.cfg.Deadline)
+	defer cancel()
+	o.mu.Lock()
+	o.mem.round++
+	o.mu.Unlock()
+	infos := o.start(2, func() { o.askInfos(ctx) })
+	asked := []<-chan struct{}{o.start(0, func() { o.ask(ctx, subjectStats, nil, o.hearStats) })}
+	if o.cfg.Clustered {
+		asked = append(asked, o.start(1, func() { o.ask(ctx, subjectStreams, o.query, o.hearStreams) }))
+	}
+	for _, done := range asked {
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
+	}
+	select {
+	case <-infos:
+	case <-ctx.Done():
+	case <-time.After(stragglerWait):
+	}
+	o.publish()
+}
+
+// start runs f in a goroutine, unless the last one of its kind still runs.
+func (o *Observer) start(kind int, f func()) <-chan struct{} {
+	done := make(chan struct{})
+	if !o.inFlight[kind].CompareAndSwap(false, true) {
+		close(done)
+		return done
+	}
+	go func() {
+		defer close(done)
+		defer o.inFlight[kind].Store(false)
+		f()
+	}()
+	return done
+}
+
+// ask sends one request to every node. It ends when all configured nodes have
+// answered. Nodes that were silent at the last observation get stragglerWait after the others.
+func (o *Observer) ask(ctx context.Context, subject string, payload []byte, hear func([]byte) string) {
+	if o.cfg.System == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	heard := map[string]bool{}
+	var soon *time.Timer
+	// An error means that no request was sent: the nodes' silence shows that already.
+	_ = o.cfg.System.RequestMany(ctx, subject, payload, func(reply []byte) bool {
+		if name := hear(reply); name != "" && !o.isUnknown(name) {
+			heard[name] = true
+		}
+		if soon == nil && o.onlineHeard(heard) {
+			soon = time.AfterFunc(stragglerWait, cancel)
+		}
+		return len(heard) < o.cfg.Expected
+	})
+	if soon != nil {
+		soon.Stop()
+	}
+}
+
+// isUnknown is true for a server that is no node of the cluster: ask does not
+// wait for it, and does not count its answer.
+func (o *Observer) isUnknown(name string) bool {
+	listed := len(o.cfg.Nodes) == 0 || slices.Contains(o.cfg.Nodes, name)
+	return !listed || slices.ContainsFunc(o.view.Load().Unknown, func(u UnknownServer) bool { return u.Name == name })
+}
+
+// onlineHeard is true if every node that was online at the last observation is in heard.
+func (o *Observer) onlineHeard(heard map[string]bool) bool {
+	for _, n := range o.view.Load().Nodes {
+		if n.Online && !heard[n.Name] {
+			return false
+		}
+	}
+	return len(heard) > 0
+}
+
+func (o *Observer) hearStats(reply []byte) string {
+	a, err := decodeStats(reply)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err != nil {
+		o.mem.hearMisnamed(a.Server, o.cfg.Now())
+		return ""
+	}
+	if n := o.mem.heard(a.Server, o.cfg.Now()); n != nil {
+		n.stats = &a
+	}
+	return a.Server.Name
+}
+
+func (o *Observer) hearStreams(reply []byte) string {
+	a, err := decodeStreams(reply)
+	if err != nil {
+		return ""
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n := o.mem.heard(a.Server, o.cfg.Now()); n != nil {
+		n.streams, n.streamsAt, n.streamsRound = &a, o.cfg.Now(), o.mem.round
+	}
+	return a.Server.Name
+}
+
+func (o *Observer) askInfos(ctx context.Context) {
+	if o.cfg.Infos == nil {
+		return
+	}
+	infos, _ := o.cfg.Infos(ctx) // a node that did not answer keeps its last Info
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, i := range infos {
+		if n := o.mem.node(i.Name); n != nil {
+			n.info = &i
+		}
+	}
+}
+
+// publish makes a View of the observations and records what changed.
+func (o *Observer) publish() {
+	facts := o.cfg.Local()
+	o.mu.Lock()
+	next := o.mem.build(facts, o.cfg.Now())
+	old := o.view.Swap(&next)
+	o.observedAt = o.cfg.Now()
+	close(o.changed)
+	o.changed = make(chan struct{})
+	o.mu.Unlock()
+	if o.cfg.Recorder != nil {
+		o.cfg.Recorder.Record(Diff(*old, next))
+	}
+	if o.cfg.OnView != nil {
+		o.cfg.OnView(next)
+	}
+}
