@@ -182,6 +182,9 @@ func TestASCIIModeDrawsOnlyASCII(t *testing.T) {
 
 func TestEverySizeFits(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("not with -short")
+	}
 	for _, size := range [][2]int{{1, 1}, {10, 3}, {79, 24}, {80, 23}, {81, 25}, {97, 31}} {
 		for _, p := range goldenScreens {
 			cfg, _ := newConfig(p.world())

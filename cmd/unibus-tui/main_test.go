@@ -48,6 +48,7 @@ func (w programDir) Run() int {
 // TestScripts drives the real console without a terminal, beside a real cluster.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	nodetest.SkipShort(t)
 	unibusd := programs.Program(t, "unibusd")
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -68,6 +69,7 @@ var programs nodetest.ProgramBuild
 // openDemo starts the demo's cluster of real processes.
 func openDemo(t *testing.T) *demo.Demo {
 	t.Helper()
+	nodetest.SkipShort(t)
 	cfg := demo.DefaultConfig()
 	cfg.Dir, cfg.Binary, cfg.Environ = t.TempDir()+"/demo", programs.Program(t, "unibusd"), os.Environ()
 	d := demo.New(cfg)

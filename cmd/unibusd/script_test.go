@@ -13,6 +13,7 @@ import (
 // TestScripts drives the real program; each file in testdata/script is a story.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	nodetest.SkipShort(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,

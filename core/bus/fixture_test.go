@@ -124,6 +124,9 @@ func closeAtEnd(t *testing.T, s *bus.Server) {
 // cluster opens three nodes and waits until each of them knows the meta leader.
 func (r *fixture) cluster(t *testing.T) []*bus.Server {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("not with -short")
+	}
 	var nodes []*bus.Server
 	routes := freeAddrs(t, 3)
 	for i, name := range []string{"n1", "n2", "n3"} {

@@ -389,44 +389,70 @@ func TestOutsidersAreRefused(t *testing.T) {
 	receiveText(t, heard, "a member again")
 }
 
-// TestRestart: a message that was read is not delivered again, and a known epoch is not forgotten.
-func TestRestart(t *testing.T) {
-	t.Parallel()
-	p := newPair(t)
-	var raw []byte
+// restartBob closes bob, does what happens meanwhile, and opens his files again as another process would.
+func (p *pair) restartBob(t *testing.T, meanwhile func()) {
+	t.Helper()
+	ok(t, p.bob.Close())
+	meanwhile()
+	p.bob = p.bobFiles.open(between(p.liar))
+}
+
+// receiveRaw sends a text, waits until bob has heard it, and returns the message as it was sent.
+func (p *pair) receiveRaw(t *testing.T, text string) []byte {
+	t.Helper()
 	sub := must[*nats.Subscription](t)(p.ann.nc.SubscribeSync(p.room.subject))
 	heard := p.bobs.Chan(t.Context())
-	ok(t, p.room.Send(ctx(t), []byte("first")))
-	receiveText(t, heard, "first")
-	raw = must[*nats.Msg](t)(sub.NextMsg(wait)).Data
-	ok(t, p.bob.Close())
+	ok(t, p.room.Send(ctx(t), []byte(text)))
+	receiveText(t, heard, text)
+	return must[*nats.Msg](t)(sub.NextMsg(wait)).Data
+}
 
-	ok(t, p.room.Rekey(ctx(t))) // while bob is away; epoch 3 reads no earlier message
-	p.bob = p.bobFiles.open(between(p.liar))
+// TestRestartAfterARekey: a key was made while bob was away. He reads nothing of the epoch before, and the next message.
+func TestRestartAfterARekey(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	raw := p.receiveRaw(t, "first")
+	p.restartBob(t, func() { ok(t, p.room.Rekey(ctx(t))) })
 	p.bobs = must[*Room](t)(p.bob.Room(ctx(t), p.room.ID()))
 	p.at(t, 3)
-	heard = p.bobs.Chan(t.Context())
+	heard := p.bobs.Chan(t.Context())
 	ok(t, p.ann.nc.Publish(p.room.subject, raw))
 	want(t, "a message of an epoch before the start", receiveError(t, heard).Err, core.KindRefused, seal.ErrOldEpoch)
-	again := must[*nats.Subscription](t)(p.ann.nc.SubscribeSync(p.room.subject))
 	ok(t, p.room.Send(ctx(t), []byte("second")))
 	receiveText(t, heard, "second")
-	raw = must[*nats.Msg](t)(again.NextMsg(wait)).Data
-	ok(t, p.bob.Close())
+}
 
-	p.bob = p.bobFiles.open(between(p.liar))
+// TestRestartKnowsRepeats: what the process before was given is a repeat, and the next message is none.
+func TestRestartKnowsRepeats(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	raw := p.receiveRaw(t, "first")
+	p.restartBob(t, func() {})
 	p.bobs = must[*Room](t)(p.bob.Room(ctx(t), p.room.ID()))
-	heard = p.bobs.Chan(t.Context())
+	heard := p.bobs.Chan(t.Context())
 	ok(t, p.ann.nc.Publish(p.room.subject, raw))
-	want(t, "a repeat of a message for another process", receiveError(t, heard).Err, core.KindRefused, seal.ErrTooOld)
-	ok(t, p.room.Send(ctx(t), []byte("third")))
-	receiveText(t, heard, "third")
-	ok(t, p.bob.Close())
+	want(t, "a repeat of what another process was given", receiveError(t, heard).Err, core.KindRefused, seal.ErrTooOld)
+	ok(t, p.room.Send(ctx(t), []byte("second")))
+	receiveText(t, heard, "second")
+}
 
-	p.liar.lie(func(l *lyingAPI) { l.room = func(r *control.RoomInfo) { r.Room.Epoch = 2 } })
-	p.bob = p.bobFiles.open(between(p.liar))
+// TestRestartRefusesAnOlderEpoch: the node shows the epoch before the one that bob knew.
+func TestRestartRefusesAnOlderEpoch(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	p.restartBob(t, func() {
+		p.liar.lie(func(l *lyingAPI) { l.room = func(r *control.RoomInfo) { r.Room.Epoch = 1 } })
+	})
 	want(t, "an older epoch than before the start", second(p.bob.Room(ctx(t), p.room.ID())), core.KindRefused, seal.ErrRollback)
-	p.liar.lie(func(l *lyingAPI) { l.room = func(r *control.RoomInfo) { r.Room.Encrypted = false } })
+}
+
+// TestRestartRefusesAPlainRoom: the node shows a room as plain that bob knew as encrypted.
+func TestRestartRefusesAPlainRoom(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	p.restartBob(t, func() {
+		p.liar.lie(func(l *lyingAPI) { l.room = func(r *control.RoomInfo) { r.Room.Encrypted = false } })
+	})
 	want(t, "a room that was encrypted", second(p.bob.Room(ctx(t), p.room.ID())), core.KindRefused, seal.ErrRollback)
 }
 

@@ -44,6 +44,9 @@ func current(v View, replicas int) bool {
 // TestObserveRealServers looks at three real servers, stops one and starts it again.
 func TestObserveRealServers(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("not with -short")
+	}
 	b := newBench(t, 3)
 	rec := &Recorder{}
 	o := run(t, Config{

@@ -15,6 +15,9 @@ import (
 // into a message, and get boxes in parts that do.
 func TestManyMembers(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("not with -short")
+	}
 	w := newWorld(t)
 	room := w.room(t, false)
 	var snap core.Snapshot
@@ -146,6 +149,9 @@ func TestRoomsOfASession(t *testing.T) {
 // into a message; one byte more is refused, and nothing is changed by it.
 func TestLargestBoxes(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("not with -short")
+	}
 	w := newWorld(t)
 	room := core.RoomID(w.room(t, false))
 	users := []core.UserID{w.owner}

@@ -1,8 +1,10 @@
 package node_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"unibus/core"
 	"unibus/core/backup"
@@ -56,7 +58,29 @@ func TestAnotherNodesFileAfterARollback(t *testing.T) {
 	if _, err := c.Client(0, c.Admin).UserGet(t.Context(), string(second.Users[len(second.Users)-1].ID)); err != nil {
 		t.Errorf("what only n2's file held: %v", err)
 	}
+	allAnswer(t, c) // the preflight stops where a node that has just started is not heard yet
 	if st := move(t, c, c.Client(0, c.Admin), file, true); st.Error != nil {
 		t.Error(st.Error)
 	}
+}
+
+// allAnswer waits until n1 hears every node.
+func allAnswer(t *testing.T, c *nodetest.Cluster) {
+	t.Helper()
+	cl := c.Client(0, c.Admin)
+	nodetest.Wait(t, 30*time.Second, func() error {
+		st, err := cl.Status(t.Context())
+		if err != nil {
+			return err
+		}
+		for _, n := range st.Nodes {
+			if n.Info == nil || !n.Online {
+				return fmt.Errorf("%s does not answer", n.Name)
+			}
+		}
+		if len(st.Nodes) != len(c.Configs) {
+			return fmt.Errorf("%d nodes are seen", len(st.Nodes))
+		}
+		return nil
+	})
 }

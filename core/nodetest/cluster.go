@@ -60,6 +60,9 @@ type Cluster struct {
 // listen, before they serve.
 func Start(t testing.TB, cfg Config) *Cluster {
 	t.Helper()
+	if cfg.Nodes != 1 {
+		SkipShort(t)
+	}
 	c := prepareCluster(t, cfg)
 	if cfg.Before != nil {
 		cfg.Before(c)
@@ -77,9 +80,21 @@ func Start(t testing.TB, cfg Config) *Cluster {
 	return c
 }
 
+// SkipShort skips a test of several servers or processes, or of many rows, where
+// -short asks for the fast tests alone.
+func SkipShort(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("not with -short")
+	}
+}
+
 // Furnish prepares a cluster and starts nothing: the test opens nodes of its own from Configs.
 func Furnish(t testing.TB, cfg Config) *Cluster {
 	t.Helper()
+	if cfg.Nodes != 1 {
+		SkipShort(t)
+	}
 	return prepareCluster(t, cfg)
 }
 

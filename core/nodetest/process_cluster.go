@@ -38,6 +38,7 @@ type Processes struct {
 // waiting for them.
 func StartProcesses(t testing.TB, binary string, cfg Config) *Processes {
 	t.Helper()
+	SkipShort(t)
 	p := PrepareProcesses(t, binary, cfg)
 	p.StartAll()
 	return p

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
 		programs.Dir, seed.dir = dir, dir
-		fmt.Println("Real processes under real faults: root, Debian's iproute2, about 2 GB in", os.TempDir(),
+		fmt.Println("Real processes under real faults: root, Debian's iproute2 and strace, about 2 GB in", os.TempDir(),
 			"and about an hour of two cores. With -short moves have few rows.")
 		return m.Run()
 	}))

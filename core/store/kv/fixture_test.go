@@ -140,6 +140,10 @@ func newTenant(tb testing.TB, s *servers) tenant {
 }
 
 func onCluster(tb testing.TB) tenant {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skip("not with -short")
+	}
 	shared.clusterOnce.Do(func() {
 		shared.cluster = startServers(tb, 3)
 		// Open waits for a meta leader by itself, ordinary clients do not.
@@ -157,6 +161,10 @@ func onSingle(tb testing.TB) tenant {
 
 // ownServers are for tests that stop some of them.
 func ownServers(tb testing.TB, n int) tenant {
+	tb.Helper()
+	if testing.Short() && n > 1 {
+		tb.Skip("not with -short")
+	}
 	s := startServers(tb, n)
 	tb.Cleanup(s.stop)
 	return newTenant(tb, s)

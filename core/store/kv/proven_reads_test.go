@@ -92,6 +92,9 @@ func leadBy(tb testing.TB, s *Store, t core.Table, node string) {
 // whose revocation was acknowledged more than 3 s ago is admitted at it.
 func TestDeposedNodeAdmitsNobody(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("not with -short")
+	}
 	const (
 		revoked = 220
 		promise = 3 * time.Second // in DESIGN D4, whatever the code says
