@@ -105,7 +105,7 @@ func certCACommand() *cobra.Command {
 			if err := keys.WriteCA(out); err != nil {
 				return err
 			}
-			c.Printf("%s/ca.crt goes to every node and client; %s/ca.key stays where certificates are made.\n", out, out)
+			c.Printf("%s/ca.crt goes to the certificates' verifiers: nodes for routes, nodes and clients for the bus. %s/ca.key stays where certificates are made.\n", out, out)
 			return nil
 		},
 	}
