@@ -23,7 +23,7 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 	for _, file := range clitest.Documents(t, ".") {
 		text := readFile(t, file)
 		for _, m := range testName.FindAllStringSubmatch(text, -1) {
-			if !names[m[1]] {
+			if names[m[1]] == 0 {
 				t.Errorf("%s names the test %s, which does not exist", file, m[1])
 			}
 		}
@@ -172,7 +172,7 @@ func TestLinksCanBeDead(t *testing.T) {
 }
 
 var (
-	testName     = regexp.MustCompile("`((?:Test|Fuzz)[A-Z][A-Za-z0-9]+)`")
+	testName     = regexp.MustCompile("`((?:[a-z][a-z0-9/_-]*:)?(?:Test|Fuzz)[A-Z][A-Za-z0-9]+)`")
 	makeCommand  = regexp.MustCompile(`^make ([a-z-]+)`)
 	documentLink = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading      = regexp.MustCompile(`(?m)^#+ +(.*)$`)
@@ -236,15 +236,21 @@ func makeTargets(t *testing.T) []string {
 	return strings.Fields(line)
 }
 
-// declaredTests are the tests and fuzz targets of the module.
-func declaredTests(t *testing.T) map[string]bool {
+// declaredTests counts the packages that declare a test or fuzz target: by its name,
+// and by its package and name, as in core/seal:TestVectors.
+func declaredTests(t *testing.T) map[string]int {
 	t.Helper()
-	found := map[string]bool{}
+	found := map[string]int{}
 	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Za-z0-9]+)\(`)
 	walk(t, func(path string) {
-		if strings.HasSuffix(path, "_test.go") {
-			for _, m := range declared.FindAllStringSubmatch(readFile(t, path), -1) {
-				found[m[1]] = true
+		if !strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		for _, m := range declared.FindAllStringSubmatch(readFile(t, path), -1) {
+			full := filepath.ToSlash(filepath.Dir(path)) + ":" + m[1]
+			if found[full] == 0 {
+				found[full] = 1
+				found[m[1]]++
 			}
 		}
 	})
@@ -291,30 +297,41 @@ func readFile(t *testing.T, path string) string {
 	return string(text)
 }
 
-// TestPromisesHaveTests keeps the appendix of SECURITY.md in step with its promises:
-// each promise has one row there and at least one test or script, and each of those exists.
+// TestPromisesHaveTests keeps docs/promises.md in step with the promises of SECURITY.md:
+// each promise has one row there and at least one test or script, and each of those
+// exists once. The threats cite promises that are made.
 func TestPromisesHaveTests(t *testing.T) {
 	t.Parallel()
-	for _, fault := range promiseFaults(readFile(t, "SECURITY.md"), declaredTests(t), scripts(t)) {
-		t.Error("SECURITY.md: " + fault)
+	text := readFile(t, "SECURITY.md")
+	faults := promiseFaults(text, readFile(t, "docs/promises.md"), declaredTests(t), scripts(t))
+	for _, fault := range append(faults, threatFaults(text)...) {
+		t.Error(fault)
 	}
 }
 
-// promiseFaults lists where promises and appendix differ.
-func promiseFaults(text string, tests, scripts map[string]bool) []string {
-	var out []string
-	prose, appendix, _ := strings.Cut(text, "\n## Appendix: the tests behind each promise\n")
+// promises counts how often SECURITY.md makes each promise.
+func promises(text string) map[string]int {
 	made := map[string]int{}
-	for _, m := range regexp.MustCompile(`(?m)^- \*\*([A-Z][0-9]+)\*\* \S`).FindAllStringSubmatch(prose, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^- \*\*([A-Z][0-9]+)\*\* \S`).FindAllStringSubmatch(text, -1) {
 		made[m[1]]++
 	}
-	kept := map[string]int{}
-	for _, m := range regexp.MustCompile(`(?m)^\| ([A-Z][0-9]+) \|(.*)\|$`).FindAllStringSubmatch(appendix, -1) {
+	return made
+}
+
+// promiseFaults lists the differences between the promises and the page of their tests.
+func promiseFaults(text, page string, tests map[string]int, scripts map[string]bool) []string {
+	var out []string
+	made, kept := promises(text), map[string]int{}
+	for _, m := range regexp.MustCompile(`(?m)^\| ([A-Z][0-9]+) \|(.*)\|$`).FindAllStringSubmatch(page, -1) {
 		id, cited := m[1], 0
 		kept[id]++
 		for _, c := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(m[2], -1) {
-			if cited++; !tests[c[1]] && !scripts[c[1]] {
+			cited++
+			switch {
+			case tests[c[1]] == 0 && !scripts[c[1]]:
 				out = append(out, fmt.Sprintf("%s cites %s, which does not exist", id, c[1]))
+			case tests[c[1]] > 1:
+				out = append(out, fmt.Sprintf("%s cites %s without its package, and several have it", id, c[1]))
 			}
 		}
 		if cited == 0 {
@@ -333,26 +350,63 @@ func promiseFaults(text string, tests, scripts map[string]bool) []string {
 		}
 	}
 	if len(made) == 0 {
-		out = append(out, "it makes no promise")
+		out = append(out, "SECURITY.md makes no promise")
+	}
+	return out
+}
+
+// threatFaults lists the threats that cite no promise, or one that is not made.
+func threatFaults(text string) []string {
+	var out []string
+	made := promises(text)
+	rows := regexp.MustCompile(`(?m)^\| ([^|]+) \|[^|]*\|([^|]*)\|$`).FindAllStringSubmatch(section(text, "Threats and defenses"), -1)
+	for _, m := range rows[min(1, len(rows)):] { // the first is the head
+		cited := regexp.MustCompile(`\b[A-Z][0-9]+\b`).FindAllString(m[2], -1)
+		if strings.HasPrefix(m[1], "---") {
+			continue
+		}
+		if len(cited) == 0 {
+			out = append(out, m[1]+": cites no promise")
+		}
+		for _, id := range cited {
+			if made[id] == 0 {
+				out = append(out, m[1]+": "+id+" is no promise")
+			}
+		}
+	}
+	if len(rows) < 2 {
+		out = append(out, "SECURITY.md names no threat")
 	}
 	return out
 }
 
 func TestPromisesCanBeBroken(t *testing.T) {
 	t.Parallel()
-	tests, scripts := map[string]bool{"TestA": true, "FuzzB": true}, map[string]bool{"a.txtar": true}
-	const head = "\n## Appendix: the tests behind each promise\n"
-	for text, want := range map[string]string{
-		"- **A1** One.\n- **A2** Two.\n" + head + "| A1 | `TestA`, `FuzzB` |\n| A2 | `a.txtar` |\n": "",
-		"nothing\n":              "it makes no promise",
-		"- **A1** One.\n" + head: "A1 has no test",
-		"- **A1** One.\n" + head + "| A1 | later |\n":                     "A1 cites no test",
-		"- **A1** One.\n" + head + "| A1 | `TestC` |\n":                   "A1 cites TestC, which does not exist",
-		"- **A1** One.\n" + head + "| A1 | `TestA` |\n| A2 | `TestA` |\n": "A2 has tests and is no promise",
-		"- **A1** One.\n- **A1** Two.\n" + head + "| A1 | `TestA` |\n":    "A1 stands twice",
-		"- **A1** One.\n| A1 | `TestA` |\n":                               "A1 has no test",
+	tests, scripts := map[string]int{"TestA": 1, "FuzzB": 1, "TestTwice": 2, "core:TestTwice": 1}, map[string]bool{"a.txtar": true}
+	for _, c := range []struct{ text, page, want string }{
+		{"- **A1** One.\n- **A2** Two.\n", "| A1 | `TestA`, `FuzzB` |\n| A2 | `a.txtar` |\n", ""},
+		{"nothing\n", "", "SECURITY.md makes no promise"},
+		{"- **A1** One.\n", "", "A1 has no test"},
+		{"- **A1** One.\n", "| A1 | later |\n", "A1 cites no test"},
+		{"- **A1** One.\n", "| A1 | `TestC` |\n", "A1 cites TestC, which does not exist"},
+		{"- **A1** One.\n", "| A1 | `TestTwice` |\n", "A1 cites TestTwice without its package, and several have it"},
+		{"- **A1** One.\n", "| A1 | `core:TestTwice` |\n", ""},
+		{"- **A1** One.\n", "| A1 | `TestA` |\n| A2 | `TestA` |\n", "A2 has tests and is no promise"},
+		{"- **A1** One.\n- **A1** Two.\n", "| A1 | `TestA` |\n", "A1 stands twice"},
+		{"- **A1** One.\n| A1 | `TestA` |\n", "", "A1 has no test"},
 	} {
-		if got := strings.Join(promiseFaults(text, tests, scripts), "\n"); got != want {
+		if got := strings.Join(promiseFaults(c.text, c.page, tests, scripts), "\n"); got != c.want {
+			t.Errorf("%q, %q: got %q, want %q", c.text, c.page, got, c.want)
+		}
+	}
+	const head = "- **A1** One.\n\n## Threats and defenses\n\n| threat | what you do | promises |\n|---|---|---|\n"
+	for text, want := range map[string]string{
+		head + "| rain | wait | A1 |\n":     "",
+		head + "| rain | wait | A1, A2 |\n": "rain: A2 is no promise",
+		head + "| rain | wait | |\n":        "rain: cites no promise",
+		"- **A1** One.\n":                   "SECURITY.md names no threat",
+	} {
+		if got := strings.Join(threatFaults(text), "\n"); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}

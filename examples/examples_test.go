@@ -57,20 +57,20 @@ func testSensor(t *testing.T, b *bus) {
 }
 
 // TestExamplesSayHowToRunThem: the comment at the top of each program has the
-// command that runs it on a demo, and docs/go-client.md lists it.
+// command that runs it on a demo, and README.md lists it.
 func TestExamplesSayHowToRunThem(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*/main.go")
 	if err != nil || len(files) < 3 {
 		t.Fatalf("%d examples: %v", len(files), err)
 	}
-	list, err := os.ReadFile(filepath.Join("..", "docs", "go-client.md"))
+	list, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		if !strings.Contains(string(list), "](../examples/"+filepath.ToSlash(file)+")") {
-			t.Errorf("docs/go-client.md does not list %s", file)
+		if !strings.Contains(string(list), "]("+filepath.ToSlash(file)+")") {
+			t.Errorf("README.md does not list %s", file)
 		}
 		text, err := os.ReadFile(file)
 		if err != nil {

@@ -36,14 +36,14 @@ type Connection struct {
 
 // Flags adds --server, --identity, --tls-ca and --context; --nats-url and --ca are aliases.
 func (c *Connection) Flags(fs *pflag.FlagSet) {
-	fs.StringSliceVar(&c.Servers, "server", nil, "URLs of the nodes, `URL[,URL]` (--nats-url)")
+	fs.StringSliceVar(&c.Servers, "server", nil, "all nodes, `URL[,URL]` (--nats-url)")
 	fs.StringVar(&c.Identity, "identity", "", "the operator's seed `FILE`, or agent:NKEY for a key in the SSH agent")
 	fs.IntVar(&c.Passphrase.FD, passphraseFlag, 0, "read the seed file's passphrase from this file descriptor `N` (default: ask on the terminal)")
-	fs.StringVar(&c.CA, "tls-ca", "", "the authority's certificate `FILE` (--ca)")
-	fs.BoolVar(&c.TLSFirst, "tls-first", false, "begin with TLS, as nodes want it that were started with --tls-first")
-	fs.StringVar(&c.Context, "context", "", "take server, identity and authority from the NATS context `NAME`")
+	fs.StringVar(&c.CA, "tls-ca", "", "certificate `FILE` of the CA that signed the nodes' certificates (--ca)")
+	fs.BoolVar(&c.TLSFirst, "tls-first", false, "begin with TLS, for nodes that run with --tls-first")
+	fs.StringVar(&c.Context, "context", "", "take server, identity and CA from the context `NAME` of the nats CLI")
 	fs.StringVar(&c.ClusterKey, "cluster-key", "", "the public `KEY` that the cluster must prove (default: the one it proved first)")
-	fs.BoolVar(&c.Plaintext, "insecure-plaintext", false, "speak without TLS to other machines too: whoever is in between reads along")
+	fs.BoolVar(&c.Plaintext, "insecure-plaintext", false, "connect to other machines without TLS: a relay can read the traffic")
 	fs.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		switch name {
 		case "nats-url":

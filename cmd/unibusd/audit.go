@@ -14,7 +14,7 @@ import (
 func auditCommand() *cobra.Command {
 	var n network
 	var limit int
-	c := n.command("audit", "Show what operators did, the newest first", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+	c := n.command("audit", "Show the operators' actions, the newest first", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
 		if limit < 1 {
 			return core.Errorf(core.KindInvalid, "--limit is %d", limit).WithNext("give a number of at least 1")
 		}
@@ -24,7 +24,7 @@ func auditCommand() *cobra.Command {
 		}
 		return n.print(c, map[string]any{"records": records}, func() { auditTable(c, records) })
 	})
-	c.Flags().IntVar(&limit, "limit", 50, "how many actions at the most")
+	c.Flags().IntVar(&limit, "limit", 50, "show at most this many actions")
 	return c
 }
 

@@ -18,7 +18,7 @@ import (
 func backupCommand() *cobra.Command {
 	var n network
 	var out string
-	c := n.command("backup", "Bring the whole control plane into a new SQLite file, verified", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+	c := n.command("backup", "Save the whole control plane as a new, verified SQLite file", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
 		told, over := showProgress(c.ErrOrStderr(), term.IsTerminal(os.Stderr.Fd()))
 		taken, err := backup.Fetch(ctx, cl, out, told)
 		over()
@@ -32,7 +32,7 @@ func backupCommand() *cobra.Command {
 			c.Println(signedBy(taken.Signed))
 		})
 	})
-	c.Flags().StringVar(&out, "out", "", "save it as the new `FILE`; one that is there is not written over")
+	c.Flags().StringVar(&out, "out", "", "save it as the new `FILE`; an existing file is not overwritten")
 	given := c.RunE
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if out == "" {
@@ -76,7 +76,7 @@ func restoreCommand() *cobra.Command {
 	var want backup.Expect
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "restore", Short: "Make the database of a new node of a backup; no node need run", Args: cli.Args(),
+		Use: "restore", Short: "Create a new database from a backup; no node has to run", Args: cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if from == "" || db == "" {
 				return core.Errorf(core.KindInvalid, "--from or --db is missing").WithNext("name the backup and the new database: --from FILE --db NEW")
@@ -107,8 +107,8 @@ func restoreCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&from, "from", "", "the backup `FILE`, which is checked first and left as it is")
-	f.StringVar(&db, "db", "", "the `NEW` database; one that is there is not written over")
+	f.StringVar(&from, "from", "", "the backup `FILE`, which is checked first and not changed")
+	f.StringVar(&db, "db", "", "the `NEW` database; an existing one is not overwritten")
 	f.StringVar(&want.Signer, "signer", "", "refuse a backup that the cluster with the public `KEY` has not signed, as `unibusd backup` printed it")
 	f.StringVar(&want.SHA256, "sha256", "", "refuse a backup whose bytes do not sum up to `HEX`, as `unibusd backup` printed it")
 	f.BoolVar(&asJSON, "json", false, "print one JSON document, errors included")

@@ -13,7 +13,7 @@ import (
 
 // clusterKeyCommand is about the keys by which clusters are known here.
 func clusterKeyCommand() *cobra.Command {
-	return cli.Group("cluster-key", "The keys by which clusters are known to you", clusterKeyShow(), clusterKeyList(), clusterKeyForget())
+	return cli.Group("cluster-key", "Show and forget remembered cluster keys", clusterKeyShow(), clusterKeyList(), clusterKeyForget())
 }
 
 func clusterKeyShow() *cobra.Command {
@@ -44,7 +44,7 @@ func clusterKeyShow() *cobra.Command {
 func clusterKeyList() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "list", Short: "List the addresses whose cluster's key is remembered", Args: cli.Args(),
+		Use: "list", Short: "List the remembered cluster keys by address", Args: cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			known, err := keys.DefaultKnownClusters()
 			if err != nil {

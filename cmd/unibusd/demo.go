@@ -23,7 +23,7 @@ func demoCommand() *cobra.Command {
 	var hold time.Duration
 	var play bool
 	c := &cobra.Command{
-		Use: "demo", Short: "Run a cluster on this machine to try things on",
+		Use: "demo", Short: "Run a cluster with sample data on this machine",
 		Args: cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
@@ -36,12 +36,12 @@ func demoCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.IntVar(&cfg.Nodes, "nodes", cfg.Nodes, "how many nodes")
-	f.IntVar(&cfg.Users, "users", cfg.Users, "how many users the first node's SQLite file has")
-	f.IntVar(&cfg.Rooms, "rooms", cfg.Rooms, "how many rooms")
+	f.IntVar(&cfg.Nodes, "nodes", cfg.Nodes, "number of nodes")
+	f.IntVar(&cfg.Users, "users", cfg.Users, "number of users in the first node's SQLite file")
+	f.IntVar(&cfg.Rooms, "rooms", cfg.Rooms, "number of rooms")
 	f.StringVar(&cfg.Dir, "dir", "", "keep everything in this empty `DIR`; demo.json there says how to connect")
-	f.DurationVar(&hold, "for", 0, "hold the cluster for this `TIME` and open nothing")
-	f.BoolVar(&play, "play", false, "play the whole story as text and end")
+	f.DurationVar(&hold, "for", 0, "run the cluster for this `TIME`, without the console")
+	f.BoolVar(&play, "play", false, "migrate, stop and restart a node, print each step as text, and end")
 	c.AddCommand(demoNodeCommand("stop", "Stop one node of a running demo", func(ctx context.Context, dir, node string) error {
 		return demo.Stop(ctx, dir, node)
 	}), demoNodeCommand("start", "Start a node of a running demo again", func(ctx context.Context, dir, node string) error {
@@ -69,7 +69,7 @@ func demoNodeCommand(verb, short string, f func(ctx context.Context, dir, node s
 			return nil
 		},
 	}
-	c.Flags().StringVar(&dir, "dir", "", "the `DIR` of the demo")
+	c.Flags().StringVar(&dir, "dir", "", "the demo's directory `DIR`")
 	return c
 }
 

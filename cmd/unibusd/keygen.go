@@ -22,9 +22,9 @@ type keygen struct {
 }
 
 func keygenCommand() *cobra.Command {
-	return cli.Group("keygen", "Make an nkey: the seed goes to a file, the public key is printed",
-		keygenOf("operator", "Make an operator's key, for the nodes' --operator"),
-		keygenOf("user", "Make a user's key, for `unibusd user add`"))
+	return cli.Group("keygen", "Create an nkey: write the seed to a file, print the public key",
+		keygenOf("operator", "Create an operator's key, for the nodes' --operator"),
+		keygenOf("user", "Create a user's key, for `unibusd user add`"))
 }
 
 func keygenOf(kind, short string) *cobra.Command {
@@ -88,13 +88,13 @@ func (k *keygen) printFromSSH(c *cobra.Command) error {
 }
 
 func certCommand() *cobra.Command {
-	return cli.Group("cert", "Make an authority and certificates for the nodes, and revoke them", certCACommand(), certNodeCommand(), certRevokeCommand())
+	return cli.Group("cert", "Create a CA and certificates for the nodes, and revoke them", certCACommand(), certNodeCommand(), certRevokeCommand())
 }
 
 func certCACommand() *cobra.Command {
 	var out string
 	c := &cobra.Command{
-		Use: "ca", Short: "Make a certificate authority", Args: cli.Args(),
+		Use: "ca", Short: "Create a certificate authority (CA)", Args: cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if out == "" {
 				return core.Errorf(core.KindInvalid, "--out is missing").WithNext("give the directory for ca.crt and ca.key")
@@ -105,11 +105,11 @@ func certCACommand() *cobra.Command {
 			if err := keys.WriteCA(out); err != nil {
 				return err
 			}
-			c.Printf("%s/ca.crt goes to every node and client; %s/ca.key stays where certificates are made.\n", out, out)
+			c.Printf("%s/ca.crt goes to the certificates' verifiers: nodes for routes, nodes and clients for the bus. %s/ca.key stays where certificates are made.\n", out, out)
 			return nil
 		},
 	}
-	c.Flags().StringVar(&out, "out", "", "`DIR` for ca.crt and ca.key")
+	c.Flags().StringVar(&out, "out", "", "directory `DIR` for ca.crt and ca.key")
 	return c
 }
 
@@ -117,7 +117,7 @@ func certNodeCommand() *cobra.Command {
 	var ca, out, name string
 	var hosts []string
 	c := &cobra.Command{
-		Use: "node", Short: "Make a certificate for one node", Args: cli.Args(),
+		Use: "node", Short: "Create a certificate for one node", Args: cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if ca == "" || out == "" || len(hosts) == 0 {
 				return core.Errorf(core.KindInvalid, "--ca, --host and --out are all needed").
@@ -140,9 +140,9 @@ func certNodeCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&ca, "ca", "", "`DIR` with ca.crt and ca.key")
-	c.Flags().StringVar(&out, "out", "", "`DIR` for node.crt and node.key")
-	c.Flags().StringVar(&name, "name", "", "the node's `NAME`, which it must have at a route (default: the first label of the first host)")
+	c.Flags().StringVar(&ca, "ca", "", "directory `DIR` with ca.crt and ca.key")
+	c.Flags().StringVar(&out, "out", "", "directory `DIR` for node.crt and node.key")
+	c.Flags().StringVar(&name, "name", "", "the node's `NAME` in its configuration (default: the first label of the first host)")
 	c.Flags().StringSliceVar(&hosts, "host", nil, "names and addresses by which the node is reached, `H[,H]`")
 	return c
 }
@@ -162,6 +162,6 @@ func certRevokeCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&ca, "ca", "", "`DIR` with ca.crt and ca.key")
+	c.Flags().StringVar(&ca, "ca", "", "directory `DIR` with ca.crt and ca.key")
 	return c
 }

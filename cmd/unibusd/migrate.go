@@ -45,15 +45,15 @@ func migrateCommand() *cobra.Command {
 			return n.ended(c, st, migrate.StateVerify, migrate.StateSoak, migrate.StateDone)
 		})
 	f := c.Flags()
-	f.StringVar(&o.DB, "db", "", "the SQLite `FILE` to move, which its node has open")
+	f.StringVar(&o.DB, "db", "", "path of the SQLite `FILE` on the source node, as that node's db names it")
 	f.IntVar(&o.Replicas, "replicas", 0, "raise every bucket to `N` replicas before the copy (0: as they are)")
 	f.BoolVar(&o.NoBackup, "no-backup", false, "work from a temporary copy that is removed after verify")
-	f.BoolVar(&o.DryRun, "dry-run", false, "check and convert, write nothing")
-	f.BoolVar(&o.Cutover, "cutover", false, "go on after verify and move the authority")
-	f.StringVar(&at, "node", "", "the `NODE` whose file it is, where several nodes serve a file of this path")
+	f.BoolVar(&o.DryRun, "dry-run", false, "check and convert; change no file and no bucket")
+	f.BoolVar(&o.Cutover, "cutover", false, "continue after verify with the cutover")
+	f.StringVar(&at, "node", "", "the source `NODE`, if several nodes have a file of this path")
 	f.StringSliceVar(&o.IgnoredNodes, "ignore-node", nil, "leave behind what only the SQLite files of `NODE[,NODE]` hold (--discard)")
 	alias(f, "discard", "ignore-node")
-	f.IntVar(&o.Rate, "rate", 0, "copy at most `N` rows a second (0: as fast as it goes)")
+	f.IntVar(&o.Rate, "rate", 0, "copy at most `N` rows a second (0: no limit)")
 	return c
 }
 

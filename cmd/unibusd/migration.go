@@ -14,19 +14,19 @@ import (
 )
 
 func migrationCommand() *cobra.Command {
-	return cli.Group("migration", "Look at the move and steer it",
+	return cli.Group("migration", "Show and control the migration",
 		migrationStatus(), migrationReport(), migrationLimit(),
-		migrationStep("pause", "Hold the copy; nothing is lost", (*admin.Client).MigratePause),
-		migrationStep("resume", "Go on where the move was paused, stopped or left by a crash", (*admin.Client).MigrateResume),
-		migrationStep("abort", "Give the move up and restore what was; in a rollback, stay in KV", (*admin.Client).MigrateAbort),
-		migrationStep("cutover", "Move the authority to KV on all nodes, and follow to the end", (*admin.Client).MigrateCutover),
-		migrationStep("rollback", "Bring the control plane back to a new SQLite file, and follow to the end", (*admin.Client).MigrateRollback),
-		migrationStep("finish", "End the soak for good; the SQLite file is kept, read-only", (*admin.Client).MigrateFinish))
+		migrationStep("pause", "Pause the copy; nothing is lost", (*admin.Client).MigratePause),
+		migrationStep("resume", "Continue a migration that was paused, stopped or interrupted by a crash", (*admin.Client).MigrateResume),
+		migrationStep("abort", "Abort the migration and restore the former state; in a rollback, stay in KV", (*admin.Client).MigrateAbort),
+		migrationStep("cutover", "Move the authority to KV on all nodes, and wait for the end", (*admin.Client).MigrateCutover),
+		migrationStep("rollback", "Move the control plane back to a new SQLite file, and wait for the end", (*admin.Client).MigrateRollback),
+		migrationStep("finish", "Finish the migration: no rollback afterwards; the SQLite file is kept, read-only", (*admin.Client).MigrateFinish))
 }
 
 func migrationStatus() *cobra.Command {
 	var n network
-	return n.command("status", "Where the move stands", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+	return n.command("status", "Show the state of the migration", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
 		st, err := cl.Migration(ctx)
 		if err != nil {
 			return err
@@ -44,7 +44,7 @@ func migrationStatus() *cobra.Command {
 func migrationReport() *cobra.Command {
 	var n network
 	var out string
-	c := n.command("report", "The whole report of the move, printed or saved as a file", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+	c := n.command("report", "Print the report of the migration, or save it as a file", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
 		st, err := cl.Migration(ctx)
 		if err != nil {
 			return err
@@ -61,14 +61,14 @@ func migrationReport() *cobra.Command {
 		}
 		return n.print(c, map[string]string{"saved": out}, func() { c.Printf("Saved %s; only you can read it.\n", out) })
 	})
-	c.Flags().StringVar(&out, "out", "", "save it as the new `FILE`, as JSON with --json; a file that is there is not written over")
+	c.Flags().StringVar(&out, "out", "", "save the report as the new `FILE`, as JSON with --json; an existing file is not overwritten")
 	return c
 }
 
 func migrationLimit() *cobra.Command {
 	var n network
 	var rate int
-	c := n.command("limit", "Set how fast the copy may write; it holds at once", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+	c := n.command("limit", "Limit the rate of the copy, at once", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
 		if !c.Flags().Changed("rate") || rate < 0 {
 			return core.Errorf(core.KindInvalid, "--rate is missing or below 0").WithNext("give --rate N, in rows a second; 0 takes the limit away")
 		}
@@ -76,7 +76,7 @@ func migrationLimit() *cobra.Command {
 			return cl.MigrateLimit(ctx, node, rate)
 		})
 	})
-	c.Flags().IntVar(&rate, "rate", 0, "`ROWS` a second at the most; 0: as fast as it goes")
+	c.Flags().IntVar(&rate, "rate", 0, "copy at most `ROWS` a second (0: no limit)")
 	return c
 }
 

@@ -16,13 +16,13 @@ import (
 )
 
 func operatorCommand() *cobra.Command {
-	return cli.Group("operator", "See who the operators are on each node, and remove one from all of them",
+	return cli.Group("operator", "Compare the operators of all nodes, and remove one everywhere",
 		operatorListCommand(), operatorRemoveCommand())
 }
 
 func operatorListCommand() *cobra.Command {
 	var n network
-	return n.command("list", "List the operators as each node has them, and whether the nodes agree", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+	return n.command("list", "List the operators of each node, and say whether the nodes agree", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
 		st, err := cl.Status(ctx)
 		if err != nil {
 			return err
@@ -74,7 +74,7 @@ func dash(names []string) string {
 
 func operatorRemoveCommand() *cobra.Command {
 	var n network
-	return n.command("remove NKEY", "Refuse an operator's key on every node from now on, for good", []string{"NKEY"}, func(ctx context.Context, c *cobra.Command, cl *admin.Client, args []string) error {
+	return n.command("remove NKEY", "Refuse an operator's key on every node, for good", []string{"NKEY"}, func(ctx context.Context, c *cobra.Command, cl *admin.Client, args []string) error {
 		key, err := core.ParseUserID(args[0])
 		if err != nil {
 			return err

@@ -13,7 +13,7 @@ import (
 
 func rolloutCommand() *cobra.Command {
 	var n network
-	return n.command("rollout", "Show whom --bus-auth enforce would turn away, as nodes in soft have seen it", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+	return n.command("rollout", "Show the clients that --bus-auth enforce would deny, as recorded by nodes in soft", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
 		r, err := cl.Rollout(ctx)
 		if err != nil {
 			return err

@@ -14,13 +14,13 @@ import (
 )
 
 func roomCommand() *cobra.Command {
-	return cli.Group("room", "Look at rooms and their keys, and ask for a new key",
+	return cli.Group("room", "Show rooms and their keys, and ask for a new key",
 		roomListCommand(), roomGetCommand(), roomRekeyCommand())
 }
 
 func roomListCommand() *cobra.Command {
 	var n network
-	return n.command("list", "List all rooms, and how it stands with their keys", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+	return n.command("list", "List all rooms, and the state of their keys", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
 		rooms, err := cl.Rooms(ctx)
 		if err != nil {
 			return err
@@ -45,7 +45,7 @@ func since(k *admin.KeyHealth) string {
 
 func roomGetCommand() *cobra.Command {
 	var n network
-	return n.command("get ROOM", "Show a room, its members and who has its key", []string{"ROOM"}, func(ctx context.Context, c *cobra.Command, cl *admin.Client, args []string) error {
+	return n.command("get ROOM", "Show a room, its members, and the members that have its key", []string{"ROOM"}, func(ctx context.Context, c *cobra.Command, cl *admin.Client, args []string) error {
 		d, err := cl.RoomGet(ctx, args[0])
 		if err != nil {
 			return err
@@ -118,6 +118,6 @@ func roomRekeyCommand() *cobra.Command {
 			c.Printf("A member's program makes it, not a node: `unibusd room get %s` shows epoch %d once it has.\n", a.Room, a.Epoch+1)
 		})
 	})
-	c.Flags().StringVar(&user, "user", "", "ask this member, an `NKEY`; the owner first, then an admin, where it is not given")
+	c.Flags().StringVar(&user, "user", "", "ask this member, an `NKEY` (default: the owner, then an admin)")
 	return c
 }

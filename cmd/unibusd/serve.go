@@ -91,7 +91,7 @@ func redacted(_ []string, a slog.Attr) slog.Attr {
 func flagsCommand() *cobra.Command {
 	var n network
 	c := &cobra.Command{
-		Use: "flags", Short: "Show the flags that are declared as targets, and with --server what each node runs", Args: cli.Args(),
+		Use: "flags", Short: "Show the built-in targets, and with --server what each node runs", Args: cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error { return n.showFlags(c) },
 	}
 	n.flags(c)

@@ -105,7 +105,7 @@ func userOneCommand(use, short string, ask func(users, context.Context, string) 
 func userRevokeCommand() *cobra.Command {
 	var t userTarget
 	return t.add(&cobra.Command{
-		Use: "revoke NKEY", Short: "Deny a user from now on, and end its sessions", Args: cli.Args("NKEY"),
+		Use: "revoke NKEY", Short: "Deny a user, and end its sessions on every node", Args: cli.Args("NKEY"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if _, err := core.ParseUserID(args[0]); err != nil {
 				return err

@@ -196,7 +196,7 @@ func TestRekeyIsDue(t *testing.T) {
 	}
 }
 
-// TestPromisedNumbers: docs/go-client.md and SECURITY.md promise them, so they stand here a second time.
+// TestPromisedNumbers: SECURITY.md promises them, so they stand here a second time.
 func TestPromisedNumbers(t *testing.T) {
 	t.Parallel()
 	if MaxAge != 7*24*time.Hour {
