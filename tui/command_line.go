@@ -17,7 +17,7 @@ const maxHistory = 100
 
 // completions are the words that Tab completes after the colon.
 func (m *Model) completions() []string {
-	out := []string{"help", "quit", "hold", "theme dark", "theme light", "theme basic", "theme mono", "theme auto"}
+	out := []string{"help", "quit", "pause-screen", "theme dark", "theme light", "theme basic", "theme mono", "theme auto"}
 	for _, p := range m.pages {
 		out = append(out, p.Name())
 	}
@@ -72,11 +72,11 @@ func (m *Model) runCommandLine(line string) tea.Cmd {
 	case "h", "help":
 		m.help = &help{}
 		return nil
-	case "hold":
+	case "pause-screen", "hold":
 		m.togglePause()
 		return nil
 	case "pause":
-		m.showToast(theme.Warn, ":hold pauses the screen, :migrate pause the migration.")
+		m.showToast(theme.Warn, ":pause-screen pauses the screen, :migrate pause the migration.")
 		return nil
 	case "theme":
 		return m.setTheme(strings.TrimSpace(arg))

@@ -35,21 +35,25 @@ func (m *Model) footer(rc page.RenderContext) string {
 func (m *Model) keyHints(rc page.RenderContext) []page.KeyHint {
 	p := m.currentPage()
 	hints := p.KeyHints(rc)
-	if p.Name() != "migrate" { // that page lists its actions itself
+	if !p.ListsItsActions() {
 		for _, a := range m.actions {
 			if a.Scope == p.Name() && a.UnavailableReason(m.actionState(p.Selection(rc))) == "" {
-				hints = append(hints, page.KeyHint{Key: a.Key, Does: shortName(a)})
+				hints = append(hints, page.KeyHint{Key: a.Key, Does: actionHint(a)})
 			}
 		}
 	}
-	hold := "pause"
+	spaceHint := "pause"
 	if !m.pausedAt.IsZero() {
-		hold = "resume"
+		spaceHint = "resume"
 	}
 	if does := m.escapeHint(); does != "" && !slices.ContainsFunc(hints, func(h page.KeyHint) bool { return h.Key == "esc" }) {
 		hints = append(hints, page.KeyHint{Key: "esc", Does: does})
 	}
-	return append(hints, page.KeyHint{Key: ":", Does: "command"}, page.KeyHint{Key: "/", Does: "filter"}, page.KeyHint{Key: "space", Does: hold}, page.KeyHint{Key: "?", Does: "help"})
+	hints = append(hints, page.KeyHint{Key: ":", Does: "command"})
+	if p.IsFilterable() {
+		hints = append(hints, page.KeyHint{Key: "/", Does: "filter"})
+	}
+	return append(hints, page.KeyHint{Key: "space", Does: spaceHint}, page.KeyHint{Key: "?", Does: "help"})
 }
 
 // escapeHint is what esc does while the page has nothing open. It must agree with
@@ -64,7 +68,11 @@ func (m *Model) escapeHint() string {
 	return ""
 }
 
-func shortName(a action.Action) string {
+// actionHint is what the key of an action does, in a word or two.
+func actionHint(a action.Action) string {
+	if a.Hint != "" {
+		return a.Hint
+	}
 	_, verb, _ := strings.Cut(a.Name, " ")
 	return verb
 }

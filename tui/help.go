@@ -38,8 +38,8 @@ func (m *Model) helpLines(w int) []string {
 		row("1 to 9, Tab", "pages"), row(":", "commands; Tab completes, up and down recall earlier ones"),
 		row("/", "filter the list"), row("up down j k", "move; PgUp PgDn Home End too"),
 		row("enter  esc", "open; back"), row("s  S", "sort by the next column; reverse the order"),
-		row("m  M", "mark a user; mark all listed users, or none"), row("y", "copy the id, by OSC 52 (tmux: set-clipboard on)"),
-		row("space", "pause or resume the screen; the cluster is not affected"), row("q", "quit; a running migration continues"), "",
+		row("m  M", "on the users page: mark a user; mark all listed, or none"), row("y", "copy the id, by OSC 52 (tmux: set-clipboard on)"),
+		row("space", "pause or resume the screen (:pause-screen), not the cluster"), row("q", "back; quit if nothing is open or marked (migrations continue)"), "",
 		head("Actions") + t.Paint(theme.Dim, "   type the name after : or press the key on its page"),
 	}
 	for _, a := range m.actions {

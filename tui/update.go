@@ -156,6 +156,10 @@ func (m *Model) handleGlobalKey(rc page.RenderContext, key string) tea.Cmd {
 	case ":":
 		m.prompt = widget.NewPrompt(":", "", m.completions(), m.history)
 	case "/":
+		if !m.currentPage().IsFilterable() {
+			m.showToast(theme.Dim, "This page has no list to filter.")
+			return nil
+		}
 		m.prompt = widget.NewPrompt("/", m.filters[m.pageIndex], nil, nil)
 	case "?":
 		m.help = &help{}

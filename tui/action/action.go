@@ -33,7 +33,7 @@ type Client interface {
 // Confirmation is what an operator must do before an action runs.
 type Confirmation int
 
-// The tiers.
+// The confirmations, from weakest to strongest.
 const (
 	NoConfirmation  Confirmation = iota // it changes nothing that matters, or can be undone
 	YesNo                               // a dialog with Cancel focused
@@ -41,9 +41,17 @@ const (
 	TypeClusterName                     // the cluster's name must be typed
 )
 
+// The kinds of objects that actions apply to.
+const (
+	KindUser   = "user"
+	KindRoom   = "room"
+	KindBucket = "bucket"
+	KindNode   = "node"
+)
+
 // Selection is the set of objects that an action applies to.
 type Selection struct {
-	Kind string   // user, bucket, node, room; "" for nothing
+	Kind string   // KindUser and so on; "" for nothing
 	IDs  []string // in full
 	Room string   // of members: the room that lists them
 }
@@ -83,8 +91,9 @@ type Action struct {
 	Name             string // the command after :
 	Aliases          []string
 	Key              string
+	Hint             string // what Key does, in the footer; "": the last word of Name
 	Scope            string // the page on which Key works
-	ArgumentKind     string // "" for no argument
+	ArgumentKind     string // KindUser and so on; "" for no argument
 	Local            bool   // changes nothing in the cluster: allowed for viewers and read-only consoles
 	Confirmation     Confirmation
 	Help             string                                                                        // a short sentence without the full stop
@@ -124,9 +133,26 @@ func (a Action) UnavailableReason(s State) string {
 	return a.Unavailable(s)
 }
 
-// CommandLine is the equivalent command line with its flags.
+// CommandLine is the equivalent command line with its flags. For several users it
+// is a loop, because the command takes one.
 func (a Action) CommandLine(s State, values []string) string {
-	line := a.Command(s, values)
+	line := s.withFlags(a.Command(s, values))
+	if a.ArgumentKind == KindUser {
+		return s.forEachUser(line)
+	}
+	return line
+}
+
+// forEachUser makes a command about $k a loop over the selected users.
+func (s State) forEachUser(line string) string {
+	if len(s.Selected.IDs) < 2 {
+		return line
+	}
+	return "for k in " + strings.Join(s.Selected.IDs, " ") + "; do " + line + "; done"
+}
+
+// withFlags appends the flags of the connection to a command.
+func (s State) withFlags(line string) string {
 	if line == "" || s.Flags == "" {
 		return line
 	}

@@ -44,7 +44,7 @@ func bucketActions() []Action {
 			},
 		},
 		{
-			Name: "meta step-down", Aliases: []string{"step-down", "stepdown"}, Key: "d", Scope: "nodes", Confirmation: YesNo,
+			Name: "meta step-down", Aliases: []string{"step-down", "stepdown"}, Key: "d", Hint: "move the meta leader", Scope: "nodes", Confirmation: YesNo,
 			Help: "let another node lead the meta group",
 			Unavailable: func(s State) string {
 				m := s.Snapshot.Status.Value.Meta
@@ -66,16 +66,16 @@ func bucketActions() []Action {
 			},
 		},
 		{
-			Name: "bucket step-down", Key: "d", Scope: "buckets", ArgumentKind: "bucket", Confirmation: YesNo,
+			Name: "bucket step-down", Key: "d", Scope: "buckets", ArgumentKind: KindBucket, Confirmation: YesNo,
 			Help:        "let another node lead a bucket",
 			Unavailable: bucketStepDownUnavailable,
 			Question: func(s State) Question {
 				b, _ := selectedBucket(s)
 				return stepDownQuestion(b.Name, b.Leader, currentReplicas(b))
 			},
-			Command: func(s State, v []string) string { return stepDownCommand(s.Selected.only("bucket"), v) },
+			Command: func(s State, v []string) string { return stepDownCommand(s.Selected.only(KindBucket), v) },
 			Run: func(ctx context.Context, c Client, s State, v []string) (string, error) {
-				d, err := c.StepDown(ctx, s.Selected.only("bucket"), v[0])
+				d, err := c.StepDown(ctx, s.Selected.only(KindBucket), v[0])
 				return d.Text, err
 			},
 		},
@@ -154,9 +154,8 @@ func bucketStepDownUnavailable(s State) string {
 }
 
 func selectedBucket(s State) (cluster.Bucket, bool) {
-	id := s.Selected.only("bucket")
-	v := s.Snapshot.Status.Value
-	for _, b := range slices.Concat(v.Buckets, v.Mechanism) {
+	id := s.Selected.only(KindBucket)
+	for _, b := range s.Snapshot.Status.Value.AllBuckets() {
 		if b.Name == id {
 			return b, true
 		}

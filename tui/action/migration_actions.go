@@ -16,12 +16,12 @@ func migrationActions() []Action {
 		{
 			Name: "migrate start", Aliases: []string{"migrate to kv"}, Key: "b", Scope: "migrate", Confirmation: YesNo,
 			Help:        "start moving the control plane from SQLite to KV",
-			Unavailable: startUnavailable, Question: startQuestion, Command: startCommand, Run: runStart,
+			Unavailable: startUnavailable(migrate.ActionStart), Question: startQuestion, Command: startCommand, Run: runStart,
 		},
 		{
 			Name: "migrate check", Aliases: []string{"migrate dry-run", "dry-run"}, Key: "D", Scope: "migrate",
 			Help:        "dry run: check and convert everything, write nothing",
-			Unavailable: startUnavailable, OptionalQuestion: checkQuestion, Command: checkCommand, Run: runCheck,
+			Unavailable: startUnavailable(migrate.ActionCheck), OptionalQuestion: checkQuestion, Command: checkCommand, Run: runCheck,
 		},
 		migrationAction("P", NoConfirmation, "pause the copy; nothing is lost", migrate.ActionPause, nil, Client.MigratePause, "The migration is paused"),
 		migrationAction("R", NoConfirmation, "continue after a pause or an error", migrate.ActionResume, nil, Client.MigrateResume, "The migration continues"),
@@ -44,6 +44,7 @@ func migrationActions() []Action {
 	}
 }
 
+// nodeCall is a method expression such as Client.MigratePause.
 type nodeCall func(c Client, ctx context.Context, node string) (migrate.Status, error)
 
 func migrationAction(key string, confirmation Confirmation, help string, a migrate.Action, question func(State) Question, call nodeCall, doneText string) Action {
@@ -81,10 +82,16 @@ func MigrationNodeDown(snap *feed.Snapshot) bool {
 
 // startUnavailable adds what the migration cannot know: whether there is a source
 // and a target.
-func startUnavailable(s State) string {
-	if reason := migrationUnavailable(migrate.ActionStart)(s); reason != "" {
-		return reason
+func startUnavailable(a migrate.Action) func(State) string {
+	return func(s State) string {
+		if reason := migrationUnavailable(a)(s); reason != "" {
+			return reason
+		}
+		return sourceUnavailable(s)
 	}
+}
+
+func sourceUnavailable(s State) string {
 	v := s.Snapshot.Status.Value
 	switch {
 	case v.Authority != nil && v.Authority.Backend == core.BackendKV:

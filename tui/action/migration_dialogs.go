@@ -40,7 +40,7 @@ func parseRate(v string) (int, error) {
 func limitQuestion(s State) Question {
 	return Question{
 		Title: "Limit the copy?", ConfirmLabel: "Set",
-		Lines:  []string{"A limit applies at once and keeps disks and network free for users. Without a limit the copy runs as fast as it can. Users notice neither."},
+		Lines:  []string{"A limit applies at once and keeps disks and network free for users. Without a limit the copy runs as fast as it can."},
 		Fields: []widget.Field{rateField(s.Snapshot.Migration.Value.Options.Rate)},
 	}
 }
@@ -151,5 +151,5 @@ func downNodesText(nodes []cluster.Node) string {
 	if down == nil {
 		return ""
 	}
-	return joinNames(down) + pluralize(len(down), " is down", " are down")
+	return widget.JoinNames(down) + pluralize(len(down), " is down", " are down")
 }

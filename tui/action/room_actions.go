@@ -12,7 +12,7 @@ import (
 
 func roomActions() []Action {
 	return []Action{{
-		Name: "room rekey", Aliases: []string{"rekey"}, Key: "r", Scope: "rooms", ArgumentKind: "room", Confirmation: YesNo,
+		Name: "room rekey", Aliases: []string{"rekey"}, Key: "r", Scope: "rooms", ArgumentKind: KindRoom, Confirmation: YesNo,
 		Help:        "ask an online member for a new key of a room",
 		Unavailable: rekeyUnavailable, Question: rekeyQuestion, Command: rekeyCommand, Run: runRekey,
 	}}
@@ -20,7 +20,7 @@ func roomActions() []Action {
 
 // selectedRoom is the selected room, or the one whose members are shown.
 func selectedRoom(s State) string {
-	if id := s.Selected.only("room"); id != "" {
+	if id := s.Selected.only(KindRoom); id != "" {
 		return id
 	}
 	return s.Selected.Room

@@ -14,11 +14,11 @@ import (
 
 // The labels of the fields in the start dialog.
 const (
-	fieldSource   = "source"
-	fieldReplicas = "replicas"
-	fieldRate     = "rows per second"
-	fieldBackup   = "keep backup"
-	fieldDiscard  = "ignore files of"
+	fieldSource       = "source"
+	fieldReplicas     = "replicas"
+	fieldRate         = "rows per second"
+	fieldBackup       = "keep backup"
+	fieldIgnoredNodes = "ignore files of"
 )
 
 func startQuestion(s State) Question {
@@ -39,7 +39,7 @@ func startQuestion(s State) Question {
 			reference, alternative = "the file of "+s.Snapshot.Migration.Value.Node, ""
 		}
 		lines = append(lines, fmt.Sprintf("%s %s rows that %s lacks. Enter the node's name to ignore its file%s.",
-			joinNames(names), pluralize(len(names), "has a SQLite file with", "have SQLite files with"), reference, alternative))
+			widget.JoinNames(names), pluralize(len(names), "has a SQLite file with", "have SQLite files with"), reference, alternative))
 	}
 	return Question{
 		Title: fmt.Sprintf("Move the control plane of %s to KV?", s.Snapshot.Status.Value.Cluster), ConfirmLabel: "Start", Lines: lines, Fields: startFields(s),
@@ -58,7 +58,7 @@ func sourcesText(sources []Source) string {
 	for _, x := range sources {
 		files = append(files, fmt.Sprintf("%s on %s", x.File, x.Node))
 	}
-	return fmt.Sprintf("%s nodes serve their own SQLite files: %s. Only one can be migrated. Enter the node of that file.", widget.Capitalize(NumberWord(len(sources))), joinNames(files))
+	return fmt.Sprintf("%s nodes serve their own SQLite files: %s. Only one can be migrated. Enter the node of that file.", widget.Capitalize(NumberWord(len(sources))), widget.JoinNames(files))
 }
 
 // sourceField asks for the node whose file is migrated.
@@ -82,10 +82,10 @@ func startFields(s State) []widget.Field {
 		return core.Errorf(core.KindInvalid, "Enter yes or no. Without a backup, a temporary copy is used and then removed.")
 	}})
 	if ignorable := s.ignorableNodes(); ignorable != nil {
-		out = append(out, widget.Field{Label: fieldDiscard, Hint: "no node", Check: func(v string) error {
+		out = append(out, widget.Field{Label: fieldIgnoredNodes, Hint: "no node", Check: func(v string) error {
 			for _, n := range splitNames(v) {
 				if !slices.Contains(ignorable, n) {
-					return core.Errorf(core.KindInvalid, "Only the files of %s can be ignored.", joinNames(ignorable))
+					return core.Errorf(core.KindInvalid, "Only the files of %s can be ignored.", widget.JoinNames(ignorable))
 				}
 			}
 			return nil
@@ -107,7 +107,7 @@ func parseSource(s State, v []string) (Source, error) {
 		}
 		names = append(names, x.Node)
 	}
-	return Source{}, core.Errorf(core.KindInvalid, "Several nodes serve SQLite files. Enter one of %s.", joinNames(names))
+	return Source{}, core.Errorf(core.KindInvalid, "Several nodes serve SQLite files. Enter one of %s.", widget.JoinNames(names))
 }
 
 // sourceFlags name the file, and its node if several nodes may have the same
@@ -164,7 +164,7 @@ func parseStartFields(s State, v []string) (string, migrate.Options) {
 			o.Rate, _ = parseRate(v[i])
 		case fieldBackup:
 			o.NoBackup = v[i] == "no"
-		case fieldDiscard:
+		case fieldIgnoredNodes:
 			o.IgnoredNodes = splitNames(v[i])
 		}
 	}
@@ -181,7 +181,7 @@ func startCommand(s State, v []string) string {
 		line += " --no-backup"
 	}
 	if len(o.IgnoredNodes) > 0 {
-		line += " --discard " + ShellQuote(strings.Join(o.IgnoredNodes, ","))
+		line += " --ignore-node " + ShellQuote(strings.Join(o.IgnoredNodes, ","))
 	}
 	return line
 }

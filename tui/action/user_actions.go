@@ -17,7 +17,7 @@ func userActions() []Action {
 			Help: "add a user that may connect", Question: addQuestion, Command: addCommand, Run: runAdd,
 		},
 		{
-			Name: "user revoke", Aliases: []string{"revoke"}, Key: "r", Scope: "users", ArgumentKind: "user", Confirmation: TypeObjectName,
+			Name: "user revoke", Aliases: []string{"revoke"}, Key: "r", Scope: "users", ArgumentKind: KindUser, Confirmation: TypeObjectName,
 			Help:        "block users and end their sessions",
 			Unavailable: noUserToChange(core.UserActive, "revoked"),
 			Question:    revokeQuestion,
@@ -25,7 +25,7 @@ func userActions() []Action {
 			Run:         runRevoke,
 		},
 		{
-			Name: "user activate", Aliases: []string{"activate"}, Key: "u", Scope: "users", ArgumentKind: "user", Confirmation: YesNo,
+			Name: "user activate", Aliases: []string{"activate"}, Key: "u", Scope: "users", ArgumentKind: KindUser, Confirmation: YesNo,
 			Help:        "let revoked users connect again",
 			Unavailable: noUserToChange(core.UserRevoked, "active"),
 			Question: func(s State) Question {
@@ -45,7 +45,7 @@ func userActions() []Action {
 // it changes.
 func noUserToChange(from core.UserStatus, statusWord string) func(State) string {
 	return func(s State) string {
-		if s.Selected.Kind != "user" || len(s.Selected.IDs) == 0 {
+		if s.Selected.Kind != KindUser || len(s.Selected.IDs) == 0 {
 			return "no user is selected"
 		}
 		for _, id := range s.Selected.IDs {
@@ -70,9 +70,10 @@ func usersText(s State, ids []string) string {
 	return widget.Plural(len(ids), "user", "users")
 }
 
+// perUserCommand is a command that takes one nkey; $k stands for each of several.
 func perUserCommand(s State, cmd string) string {
-	if n := len(s.Selected.IDs); n > 1 {
-		return fmt.Sprintf("%s NKEY, once for each of the %s", cmd, widget.FormatCount(n))
+	if len(s.Selected.IDs) > 1 {
+		return cmd + " $k"
 	}
 	return cmd + " " + strings.Join(s.Selected.IDs, " ")
 }

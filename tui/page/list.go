@@ -115,6 +115,12 @@ func (l *List) KeyHints(RenderContext) []KeyHint {
 	return append(hints, KeyHint{Key: "s S", Does: "sort"})
 }
 
+// IsFilterable is true: / filters the rows.
+func (l *List) IsFilterable() bool { return true }
+
+// ListsItsActions is false: the footer shows the keys of the actions.
+func (l *List) ListsItsActions() bool { return false }
+
 // Current is the key of the open row, else of the selected one. The cursor may be
 // on another row than the open one, because the filter hides that or it is gone.
 func (l *List) Current() string {

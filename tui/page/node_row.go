@@ -25,7 +25,7 @@ func NodeColumns() []widget.Column {
 		{Title: "DISK", Right: true},
 		{Title: "PROVEN", Right: true},
 		{Title: "CERT", Right: true},
-		{Title: "SEEN", Right: true},
+		{Title: "HEARD", Right: true},
 		{Title: "LEADS", Min: 8},
 	}
 }
@@ -88,7 +88,7 @@ func provenCell(rc RenderContext, n cluster.Node) widget.Cell {
 	case n.Info.ProvenMS >= 0:
 		return widget.AgeCell(time.Duration(n.Info.ProvenMS) * time.Millisecond)
 	case meta.Leader == "" || meta.Online < meta.Needed:
-		return widget.Number(1e11, "none", "").WithTone(theme.Warn)
+		return widget.Number(1e11, "no quorum", "").WithTone(theme.Warn)
 	}
 	return widget.Number(1e10, "idle", "").WithTone(theme.Dim)
 }

@@ -23,6 +23,8 @@ type Page interface {
 	OpenRow(rc RenderContext, id string)                // opens the row with this key
 	GoBack() bool                                       // undoes the page's last step, such as an open row; false if there is none
 	KeyHints(rc RenderContext) []KeyHint                // the keys that work now, without those of actions
+	IsFilterable() bool                                 // / filters the rows
+	ListsItsActions() bool                              // the page itself shows the keys of its actions
 	Selection(rc RenderContext) action.Selection        // the objects that actions apply to
 	Subscription() feed.Subscription                    // the lists that the page shows
 	ActionDone(did action.Selection)                    // an action changed these objects: their marks go

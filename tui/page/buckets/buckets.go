@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"unibus/core/cluster"
+	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -21,7 +22,7 @@ type Model struct{ page.List }
 func New() *Model {
 	m := &Model{}
 	m.List = page.List{
-		Kind: "bucket", Subject: "the buckets", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
+		Kind: action.KindBucket, Subject: "the buckets", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
 		Rows:   m.rows, Summary: summary, Detail: detail, Gone: "This bucket no longer exists.",
 		Table: widget.NewTable("",
@@ -35,11 +36,6 @@ func New() *Model {
 // Name returns "buckets".
 func (m *Model) Name() string { return "buckets" }
 
-func allBuckets(rc page.RenderContext) []cluster.Bucket {
-	v := rc.Snapshot.Status.Value.View
-	return append(append([]cluster.Bucket(nil), v.Buckets...), v.Mechanism...)
-}
-
 func (m *Model) rows(rc page.RenderContext) []widget.Row {
 	v := rc.Snapshot.Status.Value.View
 	m.Table.Empty = "There are no buckets yet. unibusd creates them once the meta group has a leader."
@@ -47,7 +43,7 @@ func (m *Model) rows(rc page.RenderContext) []widget.Row {
 		m.Table.Empty = fmt.Sprintf("%s runs alone and keeps its control plane in SQLite: it has no buckets. With routes to other nodes it creates them.", v.From)
 	}
 	var rows []widget.Row
-	for i, b := range allBuckets(rc) {
+	for i, b := range rc.Snapshot.Status.Value.AllBuckets() {
 		rows = append(rows, rc.DimRowIfStale(row(rc.AtStatusTime(), b, i >= len(v.Buckets))))
 	}
 	return rows
@@ -128,33 +124,34 @@ func summary(rc page.RenderContext) []string { return append(rc.DimIfStale(repli
 
 func replicationLines(rc page.RenderContext) []string {
 	v := rc.Snapshot.Status.Value.View
+	all := v.AllBuckets()
 	var notCurrent []string
-	for _, b := range allBuckets(rc) {
+	for _, b := range all {
 		if _, tone := replicaSummary(b); tone != theme.Good {
 			notCurrent = append(notCurrent, b.Name)
 		}
 	}
 	switch {
-	case len(allBuckets(rc)) == 0:
+	case len(all) == 0:
 		return nil
 	case len(notCurrent) == 0:
 		if len(v.Buckets) == 0 {
 			return rc.Paragraph(theme.Plain, "The migration to KV creates the five buckets of the control plane. The buckets below are internal, and all their replicas are current.")
 		}
-		return rc.Paragraph(theme.Plain, fmt.Sprintf("All replicas of all %d buckets are current. The first %d are the control plane, the others are internal.", len(allBuckets(rc)), len(v.Buckets)))
+		return rc.Paragraph(theme.Plain, fmt.Sprintf("All replicas of all %d buckets are current. The first %d are the control plane, the others are internal.", len(all), len(v.Buckets)))
 	}
 	text := "Some replicas are not current: " + strings.Join(notCurrent, ", ") + "."
 	switch {
-	case len(notCurrent) == len(allBuckets(rc)):
+	case len(notCurrent) == len(all):
 		text = "No bucket has all its replicas current."
 	case len(notCurrent) > 3:
-		text = fmt.Sprintf("Some replicas are not current in %d of %d buckets.", len(notCurrent), len(allBuckets(rc)))
+		text = fmt.Sprintf("Some replicas are not current in %d of %d buckets.", len(notCurrent), len(all))
 	}
 	return rc.Paragraph(theme.Plain, text+" A bucket can be written while more than half of its replicas answer.")
 }
 
 func detail(rc page.RenderContext, id string) []string {
-	for _, b := range allBuckets(rc) {
+	for _, b := range rc.Snapshot.Status.Value.AllBuckets() {
 		if b.Name == id {
 			return rc.DimIfStale(bucketDetail(rc.AtStatusTime(), b))
 		}

@@ -100,7 +100,8 @@ func differingKeys(rc page.RenderContext, st migrate.Status) []string {
 			keys []string
 		}{{"missing", b.Missing}, {"different", b.Different}, {"extra", b.Extra}} {
 			for _, k := range l.keys {
-				lines = append(lines, " "+rc.Paint(theme.Bad, rc.Theme.Glyphs.Different+" "+b.Name+" "+l.what)+"  "+widget.Sanitize(k))
+				node, key, _ := strings.Cut(k, "/")
+				lines = append(lines, " "+rc.Paint(theme.Bad, rc.Theme.Glyphs.Different+" "+b.Name+" "+l.what+" on "+widget.Sanitize(node))+": "+widget.Sanitize(key))
 			}
 		}
 	}

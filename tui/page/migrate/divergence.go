@@ -72,6 +72,8 @@ func divergenceChoice(rc page.RenderContext, st migrate.Status, d migrate.Diverg
 		return rc.Paragraph(theme.Plain, fmt.Sprintf("It is ignored, as %s chose. Its rows were not migrated, and the file is unchanged.", st.By))
 	case !st.HasEnded() && st.State != migrate.StatePreflight:
 		return rc.Paragraph(theme.Plain, "Its rows are not migrated, and the file is unchanged.")
+	case len(st.Problems) > 0: // the file is one of them, with what to do
+		return nil
 	}
 	instead := "migrate"
 	if st.Active() && !st.Options.DryRun {

@@ -27,6 +27,12 @@ func New() *Model { return &Model{} }
 // Name returns "migrate".
 func (m *Model) Name() string { return "migrate" }
 
+// IsFilterable is false: the page has no list.
+func (m *Model) IsFilterable() bool { return false }
+
+// ListsItsActions is true.
+func (m *Model) ListsItsActions() bool { return true }
+
 // View draws the migration from its timeline down to the keys that differ, and
 // the available actions below.
 func (m *Model) View(rc page.RenderContext) string {

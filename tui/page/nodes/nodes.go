@@ -9,6 +9,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/cluster"
+	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -24,7 +25,7 @@ func New() *Model {
 	last := len(cols) - 1
 	cols = append(cols[:last:last], widget.Column{Title: "SERVES"}, widget.Column{Title: "UP", Right: true}, widget.Column{Title: "LISTENS", Min: 10}, cols[last])
 	return &Model{page.List{
-		Kind: "node", Subject: "the nodes", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
+		Kind: action.KindNode, Subject: "the nodes", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
 		Rows:   rows, Summary: summary, Detail: detail, Gone: "This node is no longer known.",
 		Table: widget.NewTable(page.NoNodes, cols...),
@@ -172,13 +173,22 @@ func addInfo(f *page.LabeledLines, i *cluster.Info, online bool) {
 	}
 	f.Add("configured", fmt.Sprintf("--store %s --replicas %d", i.Store, i.Replicas))
 	if j := i.Journal; j != nil {
-		f.Add("journal", fmt.Sprintf("authority %s, named node %s, generation %d", j.Backend, j.Node, j.Generation))
+		f.Add("authority", recordedText(*j)+", as last recorded")
 	}
 	sync := "synced"
 	if !i.SyncWrites {
 		sync = rc.Paint(theme.Warn, "not synced: acknowledged writes may be lost on a power cut")
 	}
 	f.Add("writes", sync)
+}
+
+// recordedText is the authority that a node's journal names.
+func recordedText(a core.Authority) string {
+	store := map[core.Backend]string{core.BackendKV: "KV", core.BackendSQLite: "SQLite on " + a.Node}[a.Backend]
+	if store == "" {
+		store = "no store"
+	}
+	return fmt.Sprintf("%s, generation %d", store, a.Generation)
 }
 
 // servingText is what a node serves. A SQLite file beside KV is not served.

@@ -38,7 +38,7 @@ func metaGroupParts(rc page.RenderContext, v cluster.View) []string {
 	}
 	switch {
 	case len(m.Leaders) > 1:
-		lead = rc.Paint(theme.Bad, rc.Theme.Glyphs.Critical+" "+strings.Join(m.Leaders, " and ")+" both lead")
+		lead = rc.Paint(theme.Bad, rc.Theme.Glyphs.Critical+" "+widget.JoinNames(m.Leaders)+" claim to lead")
 	case m.Leader == "":
 		lead = "no leader"
 		if m.Since != 0 {
@@ -153,7 +153,7 @@ func admissionParts(rc page.RenderContext, v cluster.View) []string {
 	if !known {
 		return []string{rc.Paint(theme.Dim, "not known")}
 	}
-	mode := strings.Join(modes, " and ")
+	mode := widget.JoinNames(modes)
 	if tls {
 		mode += ", TLS"
 	} else {

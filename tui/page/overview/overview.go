@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -22,7 +23,7 @@ type Model struct {
 // New creates the page.
 func New() *Model {
 	return &Model{List: page.List{
-		Kind: "node", RowsMaxAge: time.Second, Rows: rows,
+		Kind: action.KindNode, RowsMaxAge: time.Second, Rows: rows,
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
 		Table:  widget.NewTable(page.NoNodes, page.NodeColumns()...),
 	}}

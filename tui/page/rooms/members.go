@@ -71,7 +71,7 @@ func keyCell(rc page.RenderContext, r core.Room, x admin.RoomMember) widget.Cell
 	case r.State == core.RoomArchived:
 		return widget.Number(3, "none", "").WithTone(theme.Dim)
 	case x.Boxed && revoked:
-		return widget.Number(0, g.Degraded+" still", "").WithTone(theme.Warn)
+		return widget.Number(0, g.Degraded+" still has", "").WithTone(theme.Warn)
 	case x.Boxed:
 		return widget.Number(2, g.Healthy+" has", "").WithTone(theme.Good)
 	case revoked:

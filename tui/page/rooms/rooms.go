@@ -32,11 +32,11 @@ func New() *Model {
 		widget.Column{Title: "MEMBER", Max: 32, Min: 12}, widget.Column{Title: "ROLE"}, widget.Column{Title: "STATUS"},
 		widget.Column{Title: "KEY"}, widget.Column{Title: "JOINED", Right: true}, widget.Column{Title: "ID"})}
 	m.List = page.List{
-		Kind: "room", Subject: "the rooms", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
+		Kind: action.KindRoom, Subject: "the rooms", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Rooms.Freshness },
 		Rows:   m.rows, Summary: m.summary, OnOpen: m.resetMembers,
 		Table: widget.NewTable("There are no rooms yet. Users of the bus create them.",
-			widget.Column{Title: "ROOM", Max: 28, Min: 8}, widget.Column{Title: "KEYS"}, widget.Column{Title: "EPOCH", Right: true}, widget.Column{Title: "AGE", Right: true},
+			widget.Column{Title: "ROOM", Max: 28, Min: 8}, widget.Column{Title: "KEYS"}, widget.Column{Title: "EPOCH", Right: true}, widget.Column{Title: "KEY AGE", Right: true},
 			widget.Column{Title: "MEMBERS", Right: true}, widget.Column{Title: "OWNER", Max: 16}, widget.Column{Title: "NAME", Min: 6, Max: 40}, widget.Column{Title: "CREATED", Right: true}),
 	}
 	return m
@@ -208,7 +208,7 @@ func (m *Model) Selection(rc page.RenderContext) action.Selection {
 	m.loadMembers(rc)
 	sel := action.Selection{Room: m.OpenID}
 	if id := m.members.SelectedKey(); id != "" {
-		sel.Kind, sel.IDs = "user", []string{id}
+		sel.Kind, sel.IDs = action.KindUser, []string{id}
 	}
 	return sel
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -20,12 +21,12 @@ type Model struct{ page.List }
 func New() *Model {
 	m := &Model{}
 	m.List = page.List{
-		Kind: "user", Subject: "the users", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
+		Kind: action.KindUser, Subject: "the users", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
 		Source: func(s *feed.Snapshot) feed.Freshness { return s.Users.Freshness },
 		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This user no longer exists.",
 		Table: widget.NewTable("There are no users yet: only operators can connect. Press a to add one.",
 			widget.Column{Title: "NAME", Max: 32, Min: 12}, widget.Column{Title: "STATUS"}, widget.Column{Title: "ROLE"},
-			widget.Column{Title: "ID"}, widget.Column{Title: "CHANGED", Right: true}, widget.Column{Title: "SINCE", Right: true}),
+			widget.Column{Title: "ID"}, widget.Column{Title: "CHANGED", Right: true}, widget.Column{Title: "CREATED", Right: true}),
 	}
 	m.Table.Markable = true
 	return m
@@ -103,7 +104,7 @@ func userDetail(rc page.RenderContext, u core.User) []string {
 		lines = append(lines, " "+rc.Paint(theme.Strong, l))
 	}
 	lines = append(lines, "")
-	f := page.LabeledLines{Context: rc, LabelWidth: 10}
+	f := page.LabeledLines{Context: rc, LabelWidth: 14}
 	f.Add("id", string(u.ID))
 	status := rc.Paint(theme.Good, rc.Theme.Glyphs.Healthy+" active") + ": can connect to every node"
 	if u.Status == core.UserRevoked {
@@ -121,8 +122,8 @@ func userDetail(rc page.RenderContext, u core.User) []string {
 	if len(u.KEMKey) > 0 {
 		key = widget.Plural(len(u.KEMKey), "byte", "bytes")
 	}
-	f.Add("kem key", key)
-	f.Add("rooms", ownedRooms(rc, u))
+	f.Add("encryption key", key)
+	f.Add("owns", ownedRooms(rc, u))
 	return append(lines, f.Lines...)
 }
 
@@ -137,7 +138,7 @@ func ownedRooms(rc page.RenderContext, u core.User) string {
 	if len(out) == 0 {
 		return ""
 	}
-	return "owns " + strings.Join(out, ", ")
+	return strings.Join(out, ", ")
 }
 
 // Subscription is the users, and the rooms while a user is open.
