@@ -17,7 +17,10 @@ const maxHistory = 100
 
 // completions are the words that Tab completes after the colon.
 func (m *Model) completions() []string {
-	out := []string{"help", "quit", "pause-screen", "theme dark", "theme light", "theme basic", "theme mono", "theme auto"}
+	out := []string{"help", "quit", "pause-screen"}
+	for _, mode := range theme.Modes() {
+		out = append(out, "theme "+string(mode))
+	}
 	for _, p := range m.pages {
 		out = append(out, p.Name())
 	}

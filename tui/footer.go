@@ -16,7 +16,7 @@ func (m *Model) footer(rc page.RenderContext) string {
 	switch {
 	case m.openDialog != nil && m.openDialog.messageOnly:
 		return " " + m.drawKeyHints([]page.KeyHint{{Key: "esc", Does: "close"}})
-	case m.openDialog != nil && !m.openDialog.dialog.Armed():
+	case m.openDialog != nil && !m.openDialog.dialog.AcceptsKeys():
 		return " " + t.Paint(theme.Dim, "a dialog has opened   esc cancel")
 	case m.openDialog != nil:
 		return " " + m.drawKeyHints([]page.KeyHint{{Key: "tab", Does: "next"}, {Key: "enter", Does: "choose"}, {Key: "esc", Does: "cancel"}})
@@ -62,7 +62,7 @@ func (m *Model) escapeHint() string {
 	if m.filters[m.pageIndex] != "" {
 		return "clear /" + widget.Sanitize(m.filters[m.pageIndex])
 	}
-	if p, ok := m.currentPage().(page.Markable); ok && p.Marked() > 0 {
+	if p, ok := m.currentPage().(page.MarkClearer); ok && p.Marked() > 0 {
 		return "unmark"
 	}
 	return ""

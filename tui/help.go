@@ -31,7 +31,7 @@ func (m *Model) helpLines(w int) []string {
 	t := m.theme
 	head := func(s string) string { return " " + t.Paint(theme.Strong, s) }
 	row := func(key, does string) string {
-		return "   " + t.Paint(theme.Accent, widget.Pad(key, 12, false)) + " " + t.Paint(theme.Plain, does)
+		return "   " + t.Paint(theme.Accent, widget.PadRight(key, 12)) + " " + t.Paint(theme.Plain, does)
 	}
 	lines := []string{
 		head("Everywhere"),
@@ -60,8 +60,8 @@ func (m *Model) helpActionLines(act action.Action, w int) []string {
 	if act.ArgumentKind != "" {
 		name += " [" + strings.ToUpper(act.ArgumentKind) + "]"
 	}
-	head := "   " + t.Paint(theme.Accent, widget.Pad(name, 25, false)) + " " + t.Paint(theme.Dim, widget.Pad(act.Scope+" "+act.Key, 11, false)) + " "
-	width, indent := w-widget.Width(head), widget.Pad("", widget.Width(head), false)
+	head := "   " + t.Paint(theme.Accent, widget.PadRight(name, 25)) + " " + t.Paint(theme.Dim, widget.PadRight(act.Scope+" "+act.Key, 11)) + " "
+	width, indent := w-widget.Width(head), widget.PadRight("", widget.Width(head))
 	reason := widget.Sanitize(act.UnavailableReason(m.actionState(m.currentPage().Selection(m.renderContext()))))
 	if strings.HasPrefix(reason, "no ") && strings.HasSuffix(reason, "is selected") {
 		reason = ""

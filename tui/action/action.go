@@ -163,19 +163,19 @@ func (s State) withFlags(line string) string {
 // requires.
 func (a Action) Dialog(s State) widget.DialogSpec {
 	q, _ := a.dialogQuestion(s)
-	ask := widget.DialogSpec{Title: q.Title, Lines: q.Lines, Fields: q.Fields, ConfirmLabel: q.ConfirmLabel, Dangerous: a.Confirmation >= TypeObjectName}
+	spec := widget.DialogSpec{Title: q.Title, Lines: q.Lines, Fields: q.Fields, ConfirmLabel: q.ConfirmLabel, Dangerous: a.Confirmation >= TypeObjectName}
 	fieldCount := len(q.Fields) // the confirmation field is not part of the command
-	ask.Command = func(values []string) string { return a.CommandLine(s, values[:fieldCount]) }
+	spec.Command = func(values []string) string { return a.CommandLine(s, values[:fieldCount]) }
 	if q.Validate != nil {
-		ask.Validate = func(values []string) error { return q.Validate(values[:fieldCount]) }
+		spec.Validate = func(values []string) error { return q.Validate(values[:fieldCount]) }
 	}
 	switch a.Confirmation {
 	case TypeObjectName:
-		ask.Fields = append(ask.Fields, confirmationField("Type "+q.TypedWord+":", q.TypedWord, q.AlternativeWord))
+		spec.Fields = append(spec.Fields, confirmationField("Type "+q.TypedWord+":", q.TypedWord, q.AlternativeWord))
 	case TypeClusterName:
-		ask.Fields = append(ask.Fields, confirmationField("Type the cluster's name:", s.Snapshot.Status.Value.Cluster, ""))
+		spec.Fields = append(spec.Fields, confirmationField("Type the cluster's name:", s.Snapshot.Status.Value.Cluster, ""))
 	}
-	return ask
+	return spec
 }
 
 // NeedsDialog is true if the operator must answer something before the action

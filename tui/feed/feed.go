@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +26,8 @@ type Source interface {
 	Server() string    // its URL
 }
 
-// Config configures a Feed. Zero durations take the defaults in brackets.
+// Config configures a Feed. Zero durations take the defaults in brackets;
+// only tests set them.
 type Config struct {
 	Source            Source
 	Now               func() time.Time         // [time.Now]
@@ -89,22 +91,27 @@ func (f *Feed) PollNow() {
 
 // Subscribe sets the lists that the current page shows, and polls the new ones at
 // once. It never blocks.
-func (f *Feed) Subscribe(sub Subscription) {
-	old := *f.subscription.Swap(&sub)
-	f.markViewed(old, sub)
+func (f *Feed) Subscribe(next Subscription) {
+	old := *f.subscription.Swap(&next)
+	f.markViewed(old, next)
 	for _, p := range f.pollers {
-		if p.shown != nil && p.needsPoll(old, sub) {
+		if p.needsPoll(old, next) {
 			p.pollNow()
 		}
 	}
 }
 
+// NeedsPoll is true if next shows data that is not polled for old.
+func (f *Feed) NeedsPoll(old, next Subscription) bool {
+	return slices.ContainsFunc(f.pollers, func(p poller) bool { return p.needsPoll(old, next) })
+}
+
 // markViewed records since when each list is shown.
-func (f *Feed) markViewed(old, sub Subscription) {
+func (f *Feed) markViewed(old, next Subscription) {
 	now := f.cfg.Now()
 	var opened []poller
 	for _, p := range f.pollers {
-		if p.shown != nil && p.shown(sub) && !p.shown(old) {
+		if p.shown != nil && p.shown(next) && !p.shown(old) {
 			opened = append(opened, p)
 		}
 	}

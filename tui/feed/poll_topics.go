@@ -2,18 +2,17 @@ package feed
 
 import (
 	"context"
-	"errors"
-	"time"
 
 	"unibus/core"
 	"unibus/core/admin"
+	"unibus/core/cluster"
 	"unibus/core/migrate"
 )
 
-// room requests the open room with as many pages of members as the operator has
+// pollRoom requests the open room with as many pages of members as the operator has
 // scrolled to. It requests all of them each time, because any member's status or
 // key may change.
-func (f *Feed) room(ctx context.Context) {
+func (f *Feed) pollRoom(ctx context.Context) {
 	sub := f.subscription.Load()
 	if sub.Room == "" { // closed a moment ago
 		return
@@ -36,45 +35,7 @@ func (f *Feed) room(ctx context.Context) {
 		}, nil)
 }
 
-// poll makes one request and stores its answer. get must return when ctx ends;
-// one that does not blocks only its own topic.
-func poll[T any](ctx context.Context, f *Feed, topic func(*Snapshot) *Topic[T], get func(context.Context) (T, error), onAnswer func(s *Snapshot, before, after T)) {
-	if first := topic(f.Snapshot()); first.FirstPolledAt.IsZero() {
-		f.publishAnswer(func(s *Snapshot) { topic(s).FirstPolledAt = f.cfg.Now() })
-	}
-	v, err := get(ctx)
-	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
-		return // the console is closing
-	}
-	if err == nil {
-		v = sanitized(v, f.cfg.Sanitize)
-	}
-	f.publishAnswer(func(s *Snapshot) {
-		t := topic(s)
-		if err != nil {
-			t.Err = asCoreError(err)
-			if t.FailingSince.IsZero() {
-				t.FailingSince = f.cfg.Now()
-			}
-			return
-		}
-		before := t.Value
-		t.Value, t.ReceivedAt, t.Err, t.FailingSince = v, f.cfg.Now(), nil, time.Time{}
-		t.Answers++
-		if onAnswer != nil {
-			onAnswer(s, before, v)
-		}
-	})
-}
-
-func asCoreError(err error) *core.Error {
-	if errors.Is(err, context.DeadlineExceeded) && core.KindOf(err) == core.KindFailed {
-		return core.Errorf(core.KindUnavailable, "no answer in time")
-	}
-	return core.AsError(err)
-}
-
-func (f *Feed) status(ctx context.Context) {
+func (f *Feed) pollStatus(ctx context.Context) {
 	poll(ctx, f, func(s *Snapshot) *Topic[admin.Status] { return &s.Status }, f.cfg.Source.Status,
 		func(s *Snapshot, before, after admin.Status) {
 			kept := s.Samples[max(0, len(s.Samples)-maxSamples+1):]
@@ -82,25 +43,38 @@ func (f *Feed) status(ctx context.Context) {
 		})
 }
 
-func (f *Feed) migration(ctx context.Context) {
+func (f *Feed) pollMigration(ctx context.Context) {
 	poll(ctx, f, func(s *Snapshot) *Topic[migrate.Status] { return &s.Migration }, f.cfg.Source.Migration, nil)
 }
 
-func (f *Feed) users(ctx context.Context) {
+// pollEvents requests the new events. Another node numbers its events anew, so after a
+// change of node it reads from the beginning and drops the duplicates.
+func (f *Feed) pollEvents(ctx context.Context) {
+	poll(ctx, f, func(s *Snapshot) *Topic[[]cluster.Event] { return &s.Events },
+		func(ctx context.Context) ([]cluster.Event, error) {
+			got, fromStart, err := f.fetchEvents(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return mergeEvents(f.Snapshot().Events.Value, sanitized(got, f.cfg.Sanitize), fromStart), nil
+		}, nil)
+}
+
+func (f *Feed) pollUsers(ctx context.Context) {
 	poll(ctx, f, func(s *Snapshot) *Topic[[]core.User] { return &s.Users }, f.cfg.Source.Users, nil)
 }
 
-func (f *Feed) rooms(ctx context.Context) {
+func (f *Feed) pollRooms(ctx context.Context) {
 	poll(ctx, f, func(s *Snapshot) *Topic[[]admin.RoomSummary] { return &s.Rooms }, f.cfg.Source.Rooms, nil)
 }
 
-func (f *Feed) rollout(ctx context.Context) {
+func (f *Feed) pollRollout(ctx context.Context) {
 	poll(ctx, f, func(s *Snapshot) *Topic[admin.Rollout] { return &s.Rollout }, f.cfg.Source.Rollout, nil)
 }
 
-// audit requests the newest page each time, because an action's outcome follows
+// pollAudit requests the newest page each time, because an action's outcome follows
 // its record. It requests older pages once, when the operator scrolls to them.
-func (f *Feed) audit(ctx context.Context) {
+func (f *Feed) pollAudit(ctx context.Context) {
 	sub := f.subscription.Load()
 	poll(ctx, f, func(s *Snapshot) *Topic[AuditLog] { return &s.Audit },
 		func(ctx context.Context) (AuditLog, error) {

@@ -13,10 +13,11 @@ import (
 
 // List is the common part of every page that lists rows and opens one of them.
 // A page embeds it, sets the functions below, and overrides the methods in which
-// it differs. Begin with the page of the buckets for the plain case.
+// it differs. View needs Source, Rows, Summary and Detail; a page that overrides View
+// may omit the last two. Begin with the page of the buckets for the plain case.
 type List struct {
 	Table      *widget.Table
-	Kind       string                              // the action.Selection kind of the rows; "" when no action applies to them
+	Kind       string                              // of the rows in Selection, for actions and for y; "" for neither
 	Subject    string                              // "the users": named while the first answer is awaited
 	MaxAge     time.Duration                       // an older answer is stale
 	RowsMaxAge time.Duration                       // ages in the rows are formatted again after this time
@@ -34,7 +35,7 @@ type List struct {
 
 // Load refills the table if its rows may have changed.
 func (l *List) Load(rc RenderContext) {
-	if !l.rowCache.IsCurrent(rc, l.RowsMaxAge, "", l.Source(rc.Snapshot).Answers) {
+	if l.rowCache.Update(rc, l.RowsMaxAge, "", l.Source(rc.Snapshot).Answers) {
 		l.Table.Load(l.Rows(rc), rc.Filter)
 	}
 }
@@ -158,9 +159,9 @@ func (l *List) ClearMarks() bool {
 }
 
 // ActionDone removes the marks of the rows that an action has changed.
-func (l *List) ActionDone(did action.Selection) {
-	if did.Kind == l.Kind {
-		l.Table.Unmark(did.IDs)
+func (l *List) ActionDone(changed action.Selection) {
+	if changed.Kind == l.Kind {
+		l.Table.Unmark(changed.IDs)
 	}
 }
 

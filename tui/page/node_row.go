@@ -53,7 +53,7 @@ func NodeRow(rc RenderContext, n cluster.Node) widget.Row {
 
 func numberCell(known bool, v float64, text, unit string) widget.Cell {
 	if !known {
-		return widget.Number(-1, "-", "").WithTone(theme.Faint)
+		return widget.NoNumber()
 	}
 	return widget.Number(v, text, unit)
 }

@@ -151,7 +151,7 @@ func FilesDiffer() ClusterState {
 		Next: "choose which file to keep. To migrate that one instead: `unibusd migrate-to-kv --node n2 --db /var/lib/unibus/unibus.db`. " +
 			"To leave its rows behind, start again with --ignore-node n2. Or change the files until the source has all of its rows",
 	}}
-	m.Error = core.Errorf(core.KindRefused, "the migration did not start, because of 1 problem; the first: "+m.Problems[0].Text).
+	m.Error = core.Errorf(core.KindRefused, "the migration did not start, because of 1 problem; the first: %s", m.Problems[0].Text).
 		WithNext("repair what is listed, then start again; nothing was written")
 	return state
 }

@@ -16,6 +16,14 @@ type Column struct {
 	Min   int  // cells to which it may shrink once the columns after it are gone; 0: it does not shrink
 }
 
+// pad fills a text to the width of its column.
+func (c Column) pad(text string, w int) string {
+	if c.Right {
+		return PadLeft(text, w)
+	}
+	return PadRight(text, w)
+}
+
 // Cell is one value of a row.
 type Cell struct {
 	Text    string

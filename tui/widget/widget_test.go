@@ -160,7 +160,7 @@ func TestUnarmedDialogTakesOnlyEsc(t *testing.T) {
 	if d.HandleKey(y) != widget.StillOpen || d.HandleKey(enter) != widget.StillOpen {
 		t.Error("an unarmed dialog took an answer")
 	}
-	d.Arm()
+	d.AcceptKeys()
 	if d.HandleKey(enter) != widget.Canceled {
 		t.Error("Enter does not cancel at first")
 	}

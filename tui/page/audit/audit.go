@@ -98,7 +98,7 @@ func outcomeRank(r admin.AuditRecord) float64 {
 
 func durationCell(r admin.AuditRecord) widget.Cell {
 	if r.Outcome == outcomeUnknown || r.Outcome == "" {
-		return widget.Number(-1, "-", "").WithTone(theme.Faint)
+		return widget.NoNumber()
 	}
 	if r.TookMS < 1000 {
 		return widget.Number(float64(r.TookMS)/1000, strconv.FormatInt(r.TookMS, 10), "ms")

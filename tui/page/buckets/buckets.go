@@ -59,7 +59,7 @@ func row(rc page.RenderContext, b cluster.Bucket, internal bool) widget.Row {
 		g = rc.Theme.Glyphs.Critical
 	}
 	size, unit := widget.FormatSizeParts(b.Bytes)
-	led := widget.Number(-1, "-", "").WithTone(theme.Faint)
+	led := widget.NoNumber()
 	if b.Since != 0 && b.Leader != "" {
 		led = widget.AgeCell(rc.AgeOf(b.Since))
 	}
@@ -175,7 +175,7 @@ func bucketDetail(rc page.RenderContext, b cluster.Bucket) []string {
 	f.Add("quorum", fmt.Sprintf("%d of %s must answer for a write", need, widget.Plural(b.Wanted, "replica", "replicas")))
 	f.Add("holds", fmt.Sprintf("%s, %s, last sequence %s", widget.Plural(b.Keys, "key", "keys"), widget.FormatSize(b.Bytes), widget.FormatCount(int(b.LastSeq))))
 	f.Add("waits for", widget.Sanitize(b.Waiting))
-	lines = append(append(lines, f.Lines...), "", " "+rc.Paint(theme.Dim, widget.Pad("REPLICA", 12, false)+widget.Pad("STATE", 14, false)+"BEHIND BY"))
+	lines = append(append(lines, f.Lines...), "", " "+rc.Paint(theme.Dim, widget.PadRight("REPLICA", 12)+widget.PadRight("STATE", 14)+"BEHIND BY"))
 	for _, r := range b.Replicas {
 		g, tone := replicaGlyph(rc, r)
 		lag := "nothing"
@@ -189,7 +189,7 @@ func bucketDetail(rc page.RenderContext, b cluster.Bucket) []string {
 		if r.Node == b.Leader {
 			role = ", leader"
 		}
-		lines = append(lines, " "+rc.Paint(tone, widget.Pad(g+" "+r.Node, 12, false)+widget.Pad(string(r.State), 14, false))+rc.Paint(theme.Dim, lag+role))
+		lines = append(lines, " "+rc.Paint(tone, widget.PadRight(g+" "+r.Node, 12)+widget.PadRight(string(r.State), 14))+rc.Paint(theme.Dim, lag+role))
 	}
 	return lines
 }

@@ -21,7 +21,7 @@ func (m *Model) actionLines(rc page.RenderContext) []string {
 			continue
 		}
 		name := strings.TrimPrefix(a.Name, "migrate ")
-		reason := a.UnavailableReason(rc.ActionState)
+		reason := a.UnavailableReason(rc.UnselectedActionState)
 		switch {
 		case reason == "":
 			available = append(available, rc.Paint(theme.Accent, a.Key)+" "+name)

@@ -141,9 +141,9 @@ func timelineRows(rc page.RenderContext, steps []timelineStep, join string) []st
 	var titles, durations, starts []string
 	for _, p := range steps {
 		w := p.width()
-		titles = append(titles, rc.Paint(p.tone, widget.Pad(p.title(), w, false)))
-		durations = append(durations, widget.Pad(p.took, w, false))
-		starts = append(starts, widget.Pad(p.enteredAt, w, false))
+		titles = append(titles, rc.Paint(p.tone, widget.PadRight(p.title(), w)))
+		durations = append(durations, widget.PadRight(p.took, w))
+		starts = append(starts, widget.PadRight(p.enteredAt, w))
 	}
 	gap := strings.Repeat(" ", widget.Width(join))
 	lines := []string{" " + strings.TrimRight(strings.Join(titles, join), " ")}

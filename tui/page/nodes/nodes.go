@@ -48,7 +48,7 @@ func rows(rc page.RenderContext) []widget.Row {
 
 func uptimeCell(rc page.RenderContext, n cluster.Node) widget.Cell {
 	if n.Started == 0 || !n.Online {
-		return widget.Number(-1, "-", "").WithTone(theme.Faint)
+		return widget.NoNumber()
 	}
 	return widget.AgeCell(rc.AgeOf(n.Started))
 }
@@ -204,9 +204,6 @@ func servingText(x cluster.Serving) string {
 }
 
 func impactLines(rc page.RenderContext, n cluster.Node) []string {
-	if rc.Impact == nil || !n.Online {
-		return nil
-	}
 	head := []string{"", " " + rc.Paint(theme.Dim, "IF "+strings.ToUpper(n.Name)+" STOPS")}
-	return append(head, rc.Paragraph(theme.Plain, rc.Impact(rc.Snapshot.Status.Value.View, n.Name))...)
+	return append(head, rc.Paragraph(theme.Plain, cluster.Impact(rc.Snapshot.Status.Value.View, n.Name))...)
 }

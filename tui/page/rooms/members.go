@@ -18,7 +18,7 @@ func (m *Model) membersLoaded(rc page.RenderContext) bool {
 }
 
 func (m *Model) loadMembers(rc page.RenderContext) {
-	if m.membersCache.IsCurrent(rc, 5*time.Second, m.OpenID, rc.Snapshot.Room.Answers) {
+	if !m.membersCache.Update(rc, 5*time.Second, m.OpenID, rc.Snapshot.Room.Answers) {
 		return
 	}
 	d := rc.Snapshot.Room.Value
