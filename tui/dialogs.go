@@ -14,7 +14,7 @@ import (
 type dialogState struct {
 	dialog          *widget.Dialog
 	action          action.Action
-	state           action.State // taken when the dialog opened, so that the action does what the operator has read
+	state           action.Input // taken when the dialog opened, so that the action does what the operator has read
 	messageOnly     bool         // no action runs
 	asksToQuit      bool         // confirming quits the console
 	keyCameTooEarly bool         // a key came too early: the delay starts again

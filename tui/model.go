@@ -24,7 +24,7 @@ import (
 
 // Client is the part of admin.Client that the console uses.
 type Client interface {
-	feed.Source
+	feed.Client
 	action.Client
 }
 
@@ -100,7 +100,7 @@ func New(cfg Config) *Model {
 	}
 	mode, _ := theme.ParseMode(cfg.Theme) // an unknown name is Auto
 	m := &Model{
-		cfg: cfg, feed: feed.New(feed.Config{Source: cfg.Client, Now: cfg.Now, Sanitize: widget.Sanitize}),
+		cfg: cfg, feed: feed.New(feed.Config{Client: cfg.Client, Now: cfg.Now, Sanitize: widget.Sanitize}),
 		actions: action.Table(), themeChoice: mode, colorProfile: colorprofile.TrueColor,
 		pages:   []page.Page{overview.New(), nodes.New(), buckets.New(), users.New(), rooms.New(), migrate.New(), events.New(), rollout.New(), audit.New()},
 		drawnAt: cfg.Now(), dirty: true,
@@ -142,8 +142,8 @@ func (m *Model) renderContext() page.RenderContext {
 	}
 }
 
-func (m *Model) actionState(sel action.Selection) action.State {
-	return action.State{Snapshot: m.snapshot, Selected: sel, ReadOnly: m.cfg.ReadOnly, Flags: m.cfg.Flags, ReportDir: m.cfg.ReportDir, Now: m.displayTime()}
+func (m *Model) actionState(sel action.Selection) action.Input {
+	return action.Input{Snapshot: m.snapshot, Selected: sel, ReadOnly: m.cfg.ReadOnly, Flags: m.cfg.Flags, ReportDir: m.cfg.ReportDir, Now: m.displayTime()}
 }
 
 // displayTime is the time that the screen shows. It stands still during a pause,

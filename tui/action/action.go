@@ -64,8 +64,8 @@ func (s Selection) only(kind string) string {
 	return s.IDs[0]
 }
 
-// State is what an action may read.
-type State struct {
+// Input is what an action may read.
+type Input struct {
 	Snapshot  *feed.Snapshot
 	Selected  Selection
 	ReadOnly  bool
@@ -94,14 +94,14 @@ type Action struct {
 	Hint             string // what Key does, in the footer; "": the last word of Name
 	Scope            string // the page on which Key works
 	ArgumentKind     string // KindUser and so on; "" for no argument
-	Local            bool   // changes nothing in the cluster: allowed for viewers and read-only consoles
+	ChangesNothing   bool   // in the cluster: allowed for viewers and read-only consoles
 	Confirmation     Confirmation
 	Help             string                                                                        // a short sentence without the full stop
-	Unavailable      func(s State) string                                                          // the reason, "" if the action is available
-	Question         func(s State) Question                                                        // nil with NoConfirmation
-	OptionalQuestion func(s State) (Question, bool)                                                // with NoConfirmation: what must be chosen first; nil or false: nothing
-	Command          func(s State, values []string) string                                         // the equivalent command line, without the flags
-	Run              func(ctx context.Context, c Client, s State, values []string) (string, error) // the result is a sentence; further lines are paragraphs
+	Unavailable      func(s Input) string                                                          // the reason, "" if the action is available
+	Question         func(s Input) Question                                                        // nil with NoConfirmation
+	OptionalQuestion func(s Input) (Question, bool)                                                // with NoConfirmation: what must be chosen first; nil or false: nothing
+	Command          func(s Input, values []string) string                                         // the equivalent command line, without the flags
+	Run              func(ctx context.Context, c Client, s Input, values []string) (string, error) // the result is a sentence; further lines are paragraphs
 }
 
 // Table returns every action, in the order of the help.
@@ -114,8 +114,8 @@ func Table() []Action {
 }
 
 // UnavailableReason says why an action cannot run now, "" if it can.
-func (a Action) UnavailableReason(s State) string {
-	if !a.Local {
+func (a Action) UnavailableReason(s Input) string {
+	if !a.ChangesNothing {
 		if s.ReadOnly {
 			return "this console was started with --read-only"
 		}
@@ -135,7 +135,7 @@ func (a Action) UnavailableReason(s State) string {
 
 // CommandLine is the equivalent command line with its flags. For several users it
 // is a loop, because the command takes one.
-func (a Action) CommandLine(s State, values []string) string {
+func (a Action) CommandLine(s Input, values []string) string {
 	line := s.withFlags(a.Command(s, values))
 	if a.ArgumentKind == KindUser {
 		return s.forEachUser(line)
@@ -144,7 +144,7 @@ func (a Action) CommandLine(s State, values []string) string {
 }
 
 // forEachUser makes a command about $k a loop over the selected users.
-func (s State) forEachUser(line string) string {
+func (s Input) forEachUser(line string) string {
 	if len(s.Selected.IDs) < 2 {
 		return line
 	}
@@ -152,7 +152,7 @@ func (s State) forEachUser(line string) string {
 }
 
 // withFlags appends the flags of the connection to a command.
-func (s State) withFlags(line string) string {
+func (s Input) withFlags(line string) string {
 	if line == "" || s.Flags == "" {
 		return line
 	}
@@ -161,7 +161,7 @@ func (s State) withFlags(line string) string {
 
 // Dialog returns the dialog of an action, with the fields that its Confirmation
 // requires.
-func (a Action) Dialog(s State) widget.DialogSpec {
+func (a Action) Dialog(s Input) widget.DialogSpec {
 	q, _ := a.dialogQuestion(s)
 	spec := widget.DialogSpec{Title: q.Title, Lines: q.Lines, Fields: q.Fields, ConfirmLabel: q.ConfirmLabel, Dangerous: a.Confirmation >= TypeObjectName}
 	fieldCount := len(q.Fields) // the confirmation field is not part of the command
@@ -180,12 +180,12 @@ func (a Action) Dialog(s State) widget.DialogSpec {
 
 // NeedsDialog is true if the operator must answer something before the action
 // runs.
-func (a Action) NeedsDialog(s State) bool {
+func (a Action) NeedsDialog(s Input) bool {
 	_, ok := a.dialogQuestion(s)
 	return ok
 }
 
-func (a Action) dialogQuestion(s State) (Question, bool) {
+func (a Action) dialogQuestion(s Input) (Question, bool) {
 	switch {
 	case a.Question != nil:
 		return a.Question(s), true

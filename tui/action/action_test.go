@@ -15,12 +15,12 @@ import (
 	"unibus/tui/widget"
 )
 
-func newState(state tuitest.ClusterState, ids ...string) action.State {
+func newState(state tuitest.ClusterState, ids ...string) action.Input {
 	s, known := &feed.Snapshot{}, feed.Freshness{ReceivedAt: tuitest.Now}
 	s.Status = feed.Topic[admin.Status]{Value: state.Status, Freshness: known}
 	s.Migration = feed.Topic[migrate.Status]{Value: state.Migration, Freshness: known}
 	s.Users = feed.Topic[[]core.User]{Value: state.Users, Freshness: known}
-	return action.State{Snapshot: s, Selected: action.Selection{Kind: action.KindUser, IDs: ids}, Flags: "--server x", Now: tuitest.Now}
+	return action.Input{Snapshot: s, Selected: action.Selection{Kind: action.KindUser, IDs: ids}, Flags: "--server x", Now: tuitest.Now}
 }
 
 func findAction(t *testing.T, name string) action.Action {
@@ -62,15 +62,15 @@ func TestOnlyAdminsAct(t *testing.T) {
 		state := tuitest.Verified()
 		state.Status.Operator.Role = core.OperatorViewer
 		s := newState(state, string(state.Users[0].ID))
-		if why := a.UnavailableReason(s); (why == "") != a.Local {
+		if why := a.UnavailableReason(s); (why == "") != a.ChangesNothing {
 			t.Errorf("%s for a viewer: %q", a.Name, why)
 		}
 		s = newState(tuitest.Verified(), string(state.Users[0].ID))
 		s.ReadOnly = true
-		if why := a.UnavailableReason(s); (why == "") != a.Local {
+		if why := a.UnavailableReason(s); (why == "") != a.ChangesNothing {
 			t.Errorf("%s read-only: %q", a.Name, why)
 		}
-		if why := a.UnavailableReason(action.State{Snapshot: &feed.Snapshot{}}); why == "" {
+		if why := a.UnavailableReason(action.Input{Snapshot: &feed.Snapshot{}}); why == "" {
 			t.Errorf("%s is available before the first answer", a.Name)
 		}
 	}

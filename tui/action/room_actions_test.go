@@ -13,11 +13,11 @@ import (
 
 // newRoomState is a console with the list of rooms and, if open is given, that
 // room's detail.
-func newRoomState(t *testing.T, state tuitest.ClusterState, sel action.Selection, opened string) action.State {
+func newRoomState(t *testing.T, state tuitest.ClusterState, sel action.Selection, opened string) action.Input {
 	t.Helper()
-	f := feed.New(feed.Config{Source: tuitest.NewFakeClient(state)})
+	f := feed.New(feed.Config{Client: tuitest.NewFakeClient(state)})
 	f.Subscribe(feed.Subscription{Rooms: true, Room: opened})
-	return action.State{Snapshot: f.PollOnce(t.Context()), Selected: sel}
+	return action.Input{Snapshot: f.PollOnce(t.Context()), Selected: sel}
 }
 
 func TestRekeyNamesTheMemberItAsks(t *testing.T) {

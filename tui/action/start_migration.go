@@ -21,7 +21,7 @@ const (
 	fieldIgnoredNodes = "ignore files of"
 )
 
-func startQuestion(s State) Question {
+func startQuestion(s Input) Question {
 	sources := Sources(s.Snapshot)
 	source := "The file"
 	var lines []string
@@ -53,7 +53,7 @@ func startQuestion(s State) Question {
 }
 
 // sourcesText lists the sources that the operator must choose from.
-func sourcesText(sources []Source) string {
+func sourcesText(sources []SQLiteFile) string {
 	var files []string
 	for _, x := range sources {
 		files = append(files, fmt.Sprintf("%s on %s", x.File, x.Node))
@@ -62,14 +62,14 @@ func sourcesText(sources []Source) string {
 }
 
 // sourceField asks for the node whose file is migrated.
-func sourceField(s State) widget.Field {
+func sourceField(s Input) widget.Field {
 	return widget.Field{Label: fieldSource, Hint: "the node of the file to migrate", Check: func(v string) error {
 		_, err := parseSource(s, []string{v})
 		return err
 	}}
 }
 
-func startFields(s State) []widget.Field {
+func startFields(s Input) []widget.Field {
 	o := s.Snapshot.Migration.Value.Options
 	var out []widget.Field
 	if len(Sources(s.Snapshot)) > 1 {
@@ -95,7 +95,7 @@ func startFields(s State) []widget.Field {
 }
 
 // parseSource returns the only source, or the one whose node was typed first.
-func parseSource(s State, v []string) (Source, error) {
+func parseSource(s Input, v []string) (SQLiteFile, error) {
 	sources := Sources(s.Snapshot)
 	if len(sources) == 1 {
 		return sources[0], nil
@@ -107,15 +107,15 @@ func parseSource(s State, v []string) (Source, error) {
 		}
 		names = append(names, x.Node)
 	}
-	return Source{}, core.Errorf(core.KindInvalid, "Several nodes serve SQLite files. Enter one of %s.", widget.JoinNames(names))
+	return SQLiteFile{}, core.Errorf(core.KindInvalid, "Several nodes serve SQLite files. Enter one of %s.", widget.JoinNames(names))
 }
 
 // sourceFlags name the file, and its node if several nodes may have the same
 // path.
-func sourceFlags(s State, v []string) string {
+func sourceFlags(s Input, v []string) string {
 	source, err := parseSource(s, v)
 	if err != nil { // the operator has typed nothing yet
-		source = Source{"NODE", "FILE"}
+		source = SQLiteFile{"NODE", "FILE"}
 	}
 	line := " --db " + ShellQuote(source.File)
 	if len(Sources(s.Snapshot)) > 1 {
@@ -126,7 +126,7 @@ func sourceFlags(s State, v []string) string {
 
 // ignorableNodes are the nodes whose files may be ignored: those that differ and,
 // if another source may be chosen, the node of the compared file.
-func (s State) ignorableNodes() []string {
+func (s Input) ignorableNodes() []string {
 	out := s.divergedNodes()
 	if node := s.Snapshot.Migration.Value.Node; out != nil && len(Sources(s.Snapshot)) > 1 && !slices.Contains(out, node) {
 		out = append([]string{node}, out...)
@@ -136,7 +136,7 @@ func (s State) ignorableNodes() []string {
 
 // divergedNodes are the nodes whose files hold rows that the source lacks, or
 // could not be compared.
-func (s State) divergedNodes() []string {
+func (s Input) divergedNodes() []string {
 	var out []string
 	for _, d := range s.Snapshot.Migration.Value.DivergentFiles() {
 		out = append(out, d.Node)
@@ -150,7 +150,7 @@ func splitNames(v string) []string {
 
 // parseStartFields returns the node to ask and the options, from the fields of
 // the start dialog. The node is "" if none is named.
-func parseStartFields(s State, v []string) (string, migrate.Options) {
+func parseStartFields(s Input, v []string) (string, migrate.Options) {
 	source, _ := parseSource(s, v) // the field was checked
 	o := migrate.Options{DB: source.File, Replicas: 3}
 	for i, f := range startFields(s) {
@@ -171,7 +171,7 @@ func parseStartFields(s State, v []string) (string, migrate.Options) {
 	return source.Node, o
 }
 
-func startCommand(s State, v []string) string {
+func startCommand(s Input, v []string) string {
 	_, o := parseStartFields(s, v)
 	line := fmt.Sprintf("unibusd migrate-to-kv%s --replicas %d", sourceFlags(s, v), o.Replicas)
 	if o.Rate > 0 {
@@ -186,7 +186,7 @@ func startCommand(s State, v []string) string {
 	return line
 }
 
-func runStart(ctx context.Context, c Client, s State, v []string) (string, error) {
+func runStart(ctx context.Context, c Client, s Input, v []string) (string, error) {
 	node, o := parseStartFields(s, v)
 	if _, err := c.MigrateStart(ctx, node, o); err != nil {
 		return "", err

@@ -49,12 +49,12 @@ func (f *Feed) fetchEvents(ctx context.Context) ([]cluster.Event, bool, error) {
 	if fromStart {
 		f.lastSeq = 0
 	}
-	got, err := f.cfg.Source.Events(ctx, admin.EventsRequest{Since: f.lastSeq})
+	got, err := f.cfg.Client.Events(ctx, admin.EventsRequest{Since: f.lastSeq})
 	if err != nil {
 		return nil, false, err
 	}
 	if got.Node != f.eventNode && f.lastSeq > 0 {
-		if got, err = f.cfg.Source.Events(ctx, admin.EventsRequest{}); err != nil {
+		if got, err = f.cfg.Client.Events(ctx, admin.EventsRequest{}); err != nil {
 			return nil, false, err
 		}
 		f.lastSeq, fromStart = 0, true

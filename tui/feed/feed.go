@@ -12,8 +12,8 @@ import (
 	"unibus/core/migrate"
 )
 
-// Source is the part of admin.Client that the feed polls.
-type Source interface {
+// Client is the part of admin.Client that the feed polls.
+type Client interface {
 	Status(ctx context.Context) (admin.Status, error)
 	Events(ctx context.Context, r admin.EventsRequest) (admin.Events, error)
 	Migration(ctx context.Context) (migrate.Status, error)
@@ -29,7 +29,7 @@ type Source interface {
 // Config configures a Feed. Zero durations take the defaults in brackets;
 // only tests set them.
 type Config struct {
-	Source            Source
+	Client            Client
 	Now               func() time.Time         // [time.Now]
 	Sanitize          func(text string) string // applied to every text of an answer [none]
 	Timeout           time.Duration            // of a request to one node [2 s]
@@ -164,7 +164,7 @@ func (f *Feed) publish(edit func(s *Snapshot)) {
 // publishAnswer is publish with the connected node and server. Reading those may
 // take seconds during a reconnect, so it happens before the lock.
 func (f *Feed) publishAnswer(edit func(s *Snapshot)) {
-	node, server := f.cfg.Source.Connected(), f.cfg.Source.Server()
+	node, server := f.cfg.Client.Connected(), f.cfg.Client.Server()
 	f.publish(func(s *Snapshot) {
 		s.Node, s.Server = node, server
 		edit(s)

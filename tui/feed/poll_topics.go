@@ -24,10 +24,10 @@ func (f *Feed) pollRoom(ctx context.Context) {
 	}
 	poll(ctx, f, func(s *Snapshot) *Topic[admin.RoomDetail] { return &s.Room },
 		func(ctx context.Context) (admin.RoomDetail, error) {
-			d, err := f.cfg.Source.RoomPage(ctx, admin.RoomRequest{ID: sub.Room})
+			d, err := f.cfg.Client.RoomPage(ctx, admin.RoomRequest{ID: sub.Room})
 			for n := 1; err == nil && n < sub.RoomPages && d.Next != ""; n++ {
 				var more admin.RoomDetail
-				if more, err = f.cfg.Source.RoomPage(ctx, admin.RoomRequest{ID: sub.Room, After: d.Next}); err == nil {
+				if more, err = f.cfg.Client.RoomPage(ctx, admin.RoomRequest{ID: sub.Room, After: d.Next}); err == nil {
 					d = d.With(more)
 				}
 			}
@@ -36,7 +36,7 @@ func (f *Feed) pollRoom(ctx context.Context) {
 }
 
 func (f *Feed) pollStatus(ctx context.Context) {
-	poll(ctx, f, func(s *Snapshot) *Topic[admin.Status] { return &s.Status }, f.cfg.Source.Status,
+	poll(ctx, f, func(s *Snapshot) *Topic[admin.Status] { return &s.Status }, f.cfg.Client.Status,
 		func(s *Snapshot, before, after admin.Status) {
 			kept := s.Samples[max(0, len(s.Samples)-maxSamples+1):]
 			s.Samples = append(append([]Sample(nil), kept...), sample(before, after))
@@ -44,7 +44,7 @@ func (f *Feed) pollStatus(ctx context.Context) {
 }
 
 func (f *Feed) pollMigration(ctx context.Context) {
-	poll(ctx, f, func(s *Snapshot) *Topic[migrate.Status] { return &s.Migration }, f.cfg.Source.Migration, nil)
+	poll(ctx, f, func(s *Snapshot) *Topic[migrate.Status] { return &s.Migration }, f.cfg.Client.Migration, nil)
 }
 
 // pollEvents requests the new events. Another node numbers its events anew, so after a
@@ -61,15 +61,15 @@ func (f *Feed) pollEvents(ctx context.Context) {
 }
 
 func (f *Feed) pollUsers(ctx context.Context) {
-	poll(ctx, f, func(s *Snapshot) *Topic[[]core.User] { return &s.Users }, f.cfg.Source.Users, nil)
+	poll(ctx, f, func(s *Snapshot) *Topic[[]core.User] { return &s.Users }, f.cfg.Client.Users, nil)
 }
 
 func (f *Feed) pollRooms(ctx context.Context) {
-	poll(ctx, f, func(s *Snapshot) *Topic[[]admin.RoomSummary] { return &s.Rooms }, f.cfg.Source.Rooms, nil)
+	poll(ctx, f, func(s *Snapshot) *Topic[[]admin.RoomSummary] { return &s.Rooms }, f.cfg.Client.Rooms, nil)
 }
 
 func (f *Feed) pollRollout(ctx context.Context) {
-	poll(ctx, f, func(s *Snapshot) *Topic[admin.Rollout] { return &s.Rollout }, f.cfg.Source.Rollout, nil)
+	poll(ctx, f, func(s *Snapshot) *Topic[admin.Rollout] { return &s.Rollout }, f.cfg.Client.Rollout, nil)
 }
 
 // pollAudit requests the newest page each time, because an action's outcome follows
@@ -78,7 +78,7 @@ func (f *Feed) pollAudit(ctx context.Context) {
 	sub := f.subscription.Load()
 	poll(ctx, f, func(s *Snapshot) *Topic[AuditLog] { return &s.Audit },
 		func(ctx context.Context) (AuditLog, error) {
-			newest, err := f.cfg.Source.Audit(ctx, admin.AuditRequest{Limit: auditPageSize})
+			newest, err := f.cfg.Client.Audit(ctx, admin.AuditRequest{Limit: auditPageSize})
 			if err != nil {
 				return AuditLog{}, err
 			}
@@ -86,7 +86,7 @@ func (f *Feed) pollAudit(ctx context.Context) {
 			if log.Next == 0 || log.Next != sub.AuditBefore || len(log.Records) >= MaxAudit {
 				return log, nil
 			}
-			older, err := f.cfg.Source.Audit(ctx, admin.AuditRequest{Before: log.Next, Limit: auditPageSize})
+			older, err := f.cfg.Client.Audit(ctx, admin.AuditRequest{Before: log.Next, Limit: auditPageSize})
 			if err != nil {
 				return AuditLog{}, err
 			}

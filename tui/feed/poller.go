@@ -112,13 +112,10 @@ func poll[T any](ctx context.Context, f *Feed, topic func(*Snapshot) *Topic[T], 
 		t := topic(s)
 		if err != nil {
 			t.Err = asCoreError(err)
-			if t.FailingSince.IsZero() {
-				t.FailingSince = f.cfg.Now()
-			}
 			return
 		}
 		before := t.Value
-		t.Value, t.ReceivedAt, t.Err, t.FailingSince = v, f.cfg.Now(), nil, time.Time{}
+		t.Value, t.ReceivedAt, t.Err = v, f.cfg.Now(), nil
 		t.Answers++
 		if onAnswer != nil {
 			onAnswer(s, before, v)

@@ -23,7 +23,6 @@ type Freshness struct {
 	FirstPolledAt time.Time // zero: never polled
 	ViewedSince   time.Time // when a page began to show the topic; before that it was not polled
 	Err           *core.Error
-	FailingSince  time.Time // the first failure after ReceivedAt; zero after an answer
 }
 
 // Known is true after the first answer.

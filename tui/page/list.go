@@ -13,7 +13,7 @@ import (
 
 // List is the common part of every page that lists rows and opens one of them.
 // A page embeds it, sets the functions below, and overrides the methods in which
-// it differs. View needs Source, Rows, Summary and Detail; a page that overrides View
+// it differs. View needs Freshness, Rows, Summary and Detail; a page that overrides View
 // may omit the last two. Begin with the page of the buckets for the plain case.
 type List struct {
 	Table      *widget.Table
@@ -22,7 +22,7 @@ type List struct {
 	MaxAge     time.Duration                       // an older answer is stale
 	RowsMaxAge time.Duration                       // ages in the rows are formatted again after this time
 	CopyHint   string                              // the hint for y while a row is open; "" for none
-	Source     func(*feed.Snapshot) feed.Freshness // the topic that the rows come from
+	Freshness  func(*feed.Snapshot) feed.Freshness // the topic that the rows come from
 	Rows       func(RenderContext) []widget.Row
 	Summary    func(RenderContext) []string               // the lines above the table
 	Detail     func(rc RenderContext, id string) []string // the lines of the open row; nil when it is gone
@@ -33,21 +33,21 @@ type List struct {
 	rowCache RowCache
 }
 
-// Load refills the table if its rows may have changed.
-func (l *List) Load(rc RenderContext) {
-	if l.rowCache.Update(rc, l.RowsMaxAge, "", l.Source(rc.Snapshot).Answers) {
-		l.Table.Load(l.Rows(rc), rc.Filter)
+// RefreshRows refills the table if its rows may have changed.
+func (l *List) RefreshRows(rc RenderContext) {
+	if l.rowCache.Update(rc, l.RowsMaxAge, "", l.Freshness(rc.Snapshot).Answers) {
+		l.Table.SetRows(l.Rows(rc), rc.Filter)
 	}
 }
 
 // View draws the list or the open row.
 func (l *List) View(rc RenderContext) string {
-	source := l.Source(rc.Snapshot)
-	if waiting := rc.WaitingLines(l.Subject, source); waiting != nil {
+	freshness := l.Freshness(rc.Snapshot)
+	if waiting := rc.WaitingLines(l.Subject, freshness); waiting != nil {
 		return rc.Fit(waiting)
 	}
-	l.Load(rc)
-	lines := rc.StaleLines(source, l.MaxAge)
+	l.RefreshRows(rc)
+	lines := rc.StaleLines(freshness, l.MaxAge)
 	if l.OpenID != "" {
 		return rc.Fit(append(lines, l.detail(rc)...))
 	}
@@ -72,7 +72,7 @@ func (l *List) FilterText(rc RenderContext) string {
 
 // HandleKey moves the cursor, sorts, marks and opens.
 func (l *List) HandleKey(rc RenderContext, key string) KeyResult {
-	l.Load(rc)
+	l.RefreshRows(rc)
 	switch {
 	case l.OpenID != "":
 		return KeyResult{}
@@ -85,7 +85,7 @@ func (l *List) HandleKey(rc RenderContext, key string) KeyResult {
 
 // OpenRow opens a row. The table may lack it, because the filter hides it.
 func (l *List) OpenRow(rc RenderContext, id string) {
-	l.Load(rc)
+	l.RefreshRows(rc)
 	l.Table.Select(id)
 	if l.OnOpen != nil {
 		l.OnOpen(rc, id)
@@ -110,7 +110,7 @@ func (l *List) KeyHints(RenderContext) []KeyHint {
 		return hints
 	}
 	hints := []KeyHint{{Key: "enter", Does: "open"}}
-	if l.Table.Markable {
+	if l.Table.RowsCanBeMarked {
 		hints = append(hints, KeyHint{Key: "m M", Does: "mark"})
 	}
 	return append(hints, KeyHint{Key: "s S", Does: "sort"})
@@ -136,7 +136,7 @@ func (l *List) Selection(rc RenderContext) action.Selection {
 	if l.Kind == "" {
 		return action.Selection{}
 	}
-	l.Load(rc)
+	l.RefreshRows(rc)
 	if marked := l.Table.MarkedKeys(); l.OpenID == "" && len(marked) > 0 {
 		return action.Selection{Kind: l.Kind, IDs: marked}
 	}

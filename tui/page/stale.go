@@ -50,7 +50,7 @@ func (rc RenderContext) DimRowIfStale(r widget.Row) widget.Row {
 	if !rc.StatusIsStale() {
 		return r
 	}
-	r.Dim = true
+	r.IsDim = true
 	for i := range r.Cells {
 		r.Cells[i].Tone = theme.Dim
 	}

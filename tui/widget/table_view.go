@@ -157,7 +157,7 @@ func (t *Table) drawCells(th theme.Theme, r Row, ws []int, unstyled bool) string
 		if i < len(r.Cells) {
 			cell = r.Cells[i]
 		}
-		parts = append(parts, drawCell(th, cell, ws[i], c.Right, unstyled, r.Dim))
+		parts = append(parts, drawCell(th, cell, ws[i], c.Right, unstyled, r.IsDim))
 	}
 	return strings.Join(parts, columnGap)
 }

@@ -15,16 +15,16 @@ import (
 	"unibus/tui/widget"
 )
 
-// Model is the page.
-type Model struct{ page.List }
+// Page keeps the table of buckets.
+type Page struct{ page.List }
 
 // New creates the page.
-func New() *Model {
-	m := &Model{}
+func New() *Page {
+	m := &Page{}
 	m.List = page.List{
 		Kind: action.KindBucket, Subject: "the buckets", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
-		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
-		Rows:   m.rows, Summary: summary, Detail: detail, Gone: "This bucket no longer exists.",
+		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
+		Rows:      m.rows, Summary: summary, Detail: detail, Gone: "This bucket no longer exists.",
 		Table: widget.NewTable("",
 			widget.Column{Title: "BUCKET"}, widget.Column{Title: "STATE"}, widget.Column{Title: "LEADER"},
 			widget.Column{Title: "KEYS", Right: true}, widget.Column{Title: "SIZE", Right: true},
@@ -34,9 +34,9 @@ func New() *Model {
 }
 
 // Name returns "buckets".
-func (m *Model) Name() string { return "buckets" }
+func (m *Page) Name() string { return "buckets" }
 
-func (m *Model) rows(rc page.RenderContext) []widget.Row {
+func (m *Page) rows(rc page.RenderContext) []widget.Row {
 	v := rc.Snapshot.Status.Value.View
 	m.Table.Empty = "There are no buckets yet. unibusd creates them once the meta group has a leader."
 	if !v.Clustered {
@@ -67,7 +67,7 @@ func row(rc page.RenderContext, b cluster.Bucket, internal bool) widget.Row {
 	if b.Leader == "" {
 		leader = widget.Cell{Text: "none", Tone: theme.Bad}
 	}
-	return widget.Row{Key: b.Name, Dim: internal, Cells: []widget.Cell{
+	return widget.Row{Key: b.Name, IsDim: internal, Cells: []widget.Cell{
 		{Text: g + " " + b.Name, Tone: tone},
 		{Text: word, Tone: tone},
 		leader,

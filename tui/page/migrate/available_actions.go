@@ -12,7 +12,7 @@ import (
 
 // actionLines list the available actions, then the unavailable ones grouped by
 // reason. None of it is cut off.
-func (m *Model) actionLines(rc page.RenderContext) []string {
+func (m *Page) actionLines(rc page.RenderContext) []string {
 	var available []string
 	var reasons []string
 	names := map[string][]string{} // by reason

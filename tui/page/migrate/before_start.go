@@ -49,7 +49,7 @@ func beforeStart(rc page.RenderContext, st migrate.Status) []string {
 
 // countsNode names the node whose counts are shown, if several serve files of
 // their own.
-func countsNode(rc page.RenderContext, files []action.Source) string {
+func countsNode(rc page.RenderContext, files []action.SQLiteFile) string {
 	if len(files) < 2 {
 		return ""
 	}

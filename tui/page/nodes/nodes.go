@@ -16,24 +16,24 @@ import (
 	"unibus/tui/widget"
 )
 
-// Model is the page.
-type Model struct{ page.List }
+// Page keeps the table of nodes.
+type Page struct{ page.List }
 
 // New creates the page.
-func New() *Model {
+func New() *Page {
 	cols := page.NodeColumns()
 	last := len(cols) - 1
 	cols = append(cols[:last:last], widget.Column{Title: "SERVES"}, widget.Column{Title: "UP", Right: true}, widget.Column{Title: "LISTENS", Min: 10}, cols[last])
-	return &Model{page.List{
+	return &Page{page.List{
 		Kind: action.KindNode, Subject: "the nodes", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
-		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
-		Rows:   rows, Summary: summary, Detail: detail, Gone: "This node is no longer known.",
+		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
+		Rows:      rows, Summary: summary, Detail: detail, Gone: "This node is no longer known.",
 		Table: widget.NewTable(page.NoNodes, cols...),
 	}}
 }
 
 // Name returns "nodes".
-func (m *Model) Name() string { return "nodes" }
+func (m *Page) Name() string { return "nodes" }
 
 func rows(rc page.RenderContext) []widget.Row {
 	var out []widget.Row

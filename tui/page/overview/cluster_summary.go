@@ -162,10 +162,10 @@ func admissionParts(rc page.RenderContext, v cluster.View) []string {
 	if len(modes) != 1 || modes[0] != string(core.BusAuthEnforce) || !tls {
 		mode = rc.Paint(theme.Warn, mode)
 	}
-	return append([]string{mode}, loadParts(rc)...)
+	return append([]string{mode}, trafficParts(rc)...)
 }
 
-func loadParts(rc page.RenderContext) []string {
+func trafficParts(rc page.RenderContext) []string {
 	n := len(rc.Snapshot.Samples)
 	if n == 0 {
 		return nil

@@ -11,14 +11,14 @@ import (
 	"unibus/tui/widget"
 )
 
-func (m *Model) roomDetail(rc page.RenderContext) string {
+func (m *Page) roomDetail(rc page.RenderContext) string {
 	if rc.Snapshot.RoomID != m.OpenID {
 		return rc.Fit(rc.Paragraph(theme.Dim, "Waiting for "+m.OpenID+"."))
 	}
 	if wait := rc.WaitingLines(m.OpenID, rc.Snapshot.Room.Freshness); wait != nil {
 		return rc.Fit(wait)
 	}
-	m.loadMembers(rc)
+	m.refreshMembers(rc)
 	lines := rc.StaleLines(rc.Snapshot.Room.Freshness, page.ListMaxAge)
 	lines = append(lines, titleLines(rc)...)
 	lines = append(append(lines, ""), factLines(rc)...)

@@ -14,26 +14,26 @@ import (
 	"unibus/tui/widget"
 )
 
-// Model is the page.
-type Model struct{ page.List }
+// Page keeps the table of users.
+type Page struct{ page.List }
 
 // New creates the page.
-func New() *Model {
-	m := &Model{}
+func New() *Page {
+	m := &Page{}
 	m.List = page.List{
 		Kind: action.KindUser, Subject: "the users", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
-		Source: func(s *feed.Snapshot) feed.Freshness { return s.Users.Freshness },
-		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This user no longer exists.",
+		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Users.Freshness },
+		Rows:      rows, Summary: m.summary, Detail: detail, Gone: "This user no longer exists.",
 		Table: widget.NewTable("There are no users yet: only operators can connect. Press a to add one.",
 			widget.Column{Title: "NAME", Max: 32, Min: 12}, widget.Column{Title: "STATUS"}, widget.Column{Title: "ROLE"},
 			widget.Column{Title: "ID"}, widget.Column{Title: "CHANGED", Right: true}, widget.Column{Title: "CREATED", Right: true}),
 	}
-	m.Table.Markable = true
+	m.Table.RowsCanBeMarked = true
 	return m
 }
 
 // Name returns "users".
-func (m *Model) Name() string { return "users" }
+func (m *Page) Name() string { return "users" }
 
 func rows(rc page.RenderContext) []widget.Row {
 	out := make([]widget.Row, 0, len(rc.Snapshot.Users.Value))
@@ -52,7 +52,7 @@ func row(rc page.RenderContext, u core.User) widget.Row {
 	if u.Status == core.UserRevoked {
 		status = widget.Cell{Text: rc.Theme.Glyphs.Absent + " revoked", Tone: theme.Dim}
 	}
-	return widget.Row{Key: string(u.ID), Dim: u.Status == core.UserRevoked, Cells: []widget.Cell{
+	return widget.Row{Key: string(u.ID), IsDim: u.Status == core.UserRevoked, Cells: []widget.Cell{
 		name, status,
 		{Text: string(u.Role)},
 		{Text: widget.TruncateMiddle(rc.Theme, string(u.ID), 11), Tone: theme.Dim},
@@ -67,7 +67,7 @@ func ageCell(rc page.RenderContext, m core.Millis) widget.Cell {
 	return widget.AgeCell(rc.AgeOf(m))
 }
 
-func (m *Model) summary(rc page.RenderContext) []string {
+func (m *Page) summary(rc page.RenderContext) []string {
 	revoked, admins := 0, 0
 	for _, u := range rc.Snapshot.Users.Value {
 		if u.Status == core.UserRevoked {
@@ -142,6 +142,6 @@ func ownedRooms(rc page.RenderContext, u core.User) string {
 }
 
 // Subscription is the users, and the rooms while a user is open.
-func (m *Model) Subscription() feed.Subscription {
+func (m *Page) Subscription() feed.Subscription {
 	return feed.Subscription{Users: true, Rooms: m.OpenID != ""}
 }
