@@ -111,7 +111,7 @@ func (m *Model) startTypedAction(a action.Action, arg string) tea.Cmd {
 func (m *Model) setTheme(name string) tea.Cmd {
 	mode, ok := theme.ParseMode(name)
 	if !ok || name == "" {
-		m.showToast(theme.Warn, "Available themes: auto, dark, light, basic, mono.")
+		m.showToast(theme.Warn, "Available themes: "+theme.ModeNames()+".")
 		return nil
 	}
 	m.themeChoice = mode

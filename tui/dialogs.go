@@ -26,7 +26,7 @@ type acceptKeysMsg struct{ openDialog *dialogState }
 // It ends a pause first: the operator must not confirm what an old screen shows.
 func (m *Model) startAction(act action.Action, sel action.Selection) tea.Cmd {
 	m.resume()
-	s := m.actionState(sel)
+	s := m.actionInput(sel)
 	if m.running != nil {
 		m.showToast(theme.Warn, "Still waiting for the answer to "+m.running.name+".")
 		return nil

@@ -37,7 +37,7 @@ func (m *Model) keyHints(rc page.RenderContext) []page.KeyHint {
 	hints := p.KeyHints(rc)
 	if !p.ListsItsActions() {
 		for _, a := range m.actions {
-			if a.Scope == p.Name() && a.UnavailableReason(m.actionState(p.Selection(rc))) == "" {
+			if a.Scope == p.Name() && a.UnavailableReason(m.actionInput(p.Selection(rc))) == "" {
 				hints = append(hints, page.KeyHint{Key: a.Key, Does: actionHint(a)})
 			}
 		}

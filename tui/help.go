@@ -62,8 +62,8 @@ func (m *Model) helpActionLines(act action.Action, w int) []string {
 	}
 	head := "   " + t.Paint(theme.Accent, widget.PadRight(name, 25)) + " " + t.Paint(theme.Dim, widget.PadRight(act.Scope+" "+act.Key, 11)) + " "
 	width, indent := w-widget.Width(head), widget.PadRight("", widget.Width(head))
-	reason := widget.Sanitize(act.UnavailableReason(m.actionState(m.currentPage().Selection(m.renderContext()))))
-	if strings.HasPrefix(reason, "no ") && strings.HasSuffix(reason, "is selected") {
+	reason := widget.Sanitize(act.UnavailableReason(m.actionInput(m.currentPage().Selection(m.renderContext()))))
+	if act.LacksSelection(reason) {
 		reason = ""
 	}
 	if reason != "" && widget.Width(act.Help)+widget.Width("; not now: "+reason) <= width {

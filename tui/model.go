@@ -138,11 +138,11 @@ func (m *Model) applyTheme() {
 func (m *Model) renderContext() page.RenderContext {
 	return page.RenderContext{
 		Snapshot: m.snapshot, Theme: m.theme, Now: m.displayTime(), Width: m.width, Height: m.height - linesAroundPage,
-		Filter: m.filters[m.pageIndex], UnselectedActionState: m.actionState(action.Selection{}),
+		Filter: m.filters[m.pageIndex], UnselectedInput: m.actionInput(action.Selection{}),
 	}
 }
 
-func (m *Model) actionState(sel action.Selection) action.Input {
+func (m *Model) actionInput(sel action.Selection) action.Input {
 	return action.Input{Snapshot: m.snapshot, Selected: sel, ReadOnly: m.cfg.ReadOnly, Flags: m.cfg.Flags, ReportDir: m.cfg.ReportDir, Now: m.displayTime()}
 }
 

@@ -133,6 +133,14 @@ func (a Action) UnavailableReason(s Input) string {
 	return a.Unavailable(s)
 }
 
+// LacksSelection is true if reason, from UnavailableReason, is that nothing is
+// selected.
+func (a Action) LacksSelection(reason string) bool {
+	return a.ArgumentKind != "" && reason == nothingSelected(a.ArgumentKind)
+}
+
+func nothingSelected(kind string) string { return "no " + kind + " is selected" }
+
 // CommandLine is the equivalent command line with its flags. For several users it
 // is a loop, because the command takes one.
 func (a Action) CommandLine(s Input, values []string) string {

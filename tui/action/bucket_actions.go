@@ -144,7 +144,7 @@ func bucketStepDownUnavailable(s Input) string {
 	b, ok := selectedBucket(s)
 	switch {
 	case !ok:
-		return "no bucket is selected"
+		return nothingSelected(KindBucket)
 	case b.Leader == "":
 		return b.Name + " has no leader"
 	case len(currentReplicas(b)) < 2:

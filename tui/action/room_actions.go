@@ -43,7 +43,7 @@ func roomKeys(snap *feed.Snapshot, id string) (summary *admin.KeyHealth, detail 
 func rekeyUnavailable(s Input) string {
 	id := selectedRoom(s)
 	if id == "" {
-		return "no room is selected"
+		return nothingSelected(KindRoom)
 	}
 	switch summary, detail := roomKeys(s.Snapshot, id); {
 	case detail != nil && detail.Why != nil:

@@ -46,7 +46,7 @@ func userActions() []Action {
 func noUserToChange(from core.UserStatus, statusWord string) func(Input) string {
 	return func(s Input) string {
 		if s.Selected.Kind != KindUser || len(s.Selected.IDs) == 0 {
-			return "no user is selected"
+			return nothingSelected(KindUser)
 		}
 		for _, id := range s.Selected.IDs {
 			if st := findUser(s.Snapshot, id).Status; st == from || st == "" {

@@ -21,7 +21,7 @@ type RenderContext struct {
 	Width, Height int    // of the page, in cells
 	Filter        string // the text after /
 
-	UnselectedActionState action.Input // without a selection
+	UnselectedInput action.Input // without a selection
 }
 
 // Paint renders text in a tone.

@@ -3,6 +3,7 @@ package theme
 import (
 	"hash/fnv"
 	"slices"
+	"strings"
 
 	"charm.land/lipgloss/v2"
 
@@ -23,6 +24,15 @@ const (
 
 // Modes are all modes.
 func Modes() []Mode { return []Mode{Auto, Dark, Light, Basic, Mono} }
+
+// ModeNames lists all modes for a message.
+func ModeNames() string {
+	var names []string
+	for _, m := range Modes() {
+		names = append(names, string(m))
+	}
+	return strings.Join(names, ", ")
+}
 
 // ParseMode reads the value of --theme; "" is Auto.
 func ParseMode(s string) (Mode, bool) {

@@ -187,14 +187,11 @@ func outcomeSentence(r admin.AuditRecord) string {
 // HandleKey also requests older records when the cursor reaches the end of the
 // list.
 func (m *Page) HandleKey(rc page.RenderContext, k string) page.KeyResult {
-	e := m.List.HandleKey(rc, k)
-	switch k {
-	case "down", "j", "pgdown", "ctrl+f", "end", "G":
-		if m.OpenID == "" && m.Table.AtEnd() {
-			m.oldestNeeded = rc.Snapshot.Audit.Value.Next
-		}
+	r := m.List.HandleKey(rc, k)
+	if r.Handled && m.OpenID == "" && m.Table.AtEnd() {
+		m.oldestNeeded = rc.Snapshot.Audit.Value.Next
 	}
-	return e
+	return r
 }
 
 // Subscription is the audit, as far back as the operator has scrolled.

@@ -21,7 +21,7 @@ func (m *Page) actionLines(rc page.RenderContext) []string {
 			continue
 		}
 		name := strings.TrimPrefix(a.Name, "migrate ")
-		reason := a.UnavailableReason(rc.UnselectedActionState)
+		reason := a.UnavailableReason(rc.UnselectedInput)
 		switch {
 		case reason == "":
 			available = append(available, rc.Paint(theme.Accent, a.Key)+" "+name)

@@ -36,7 +36,7 @@ func timelineLines(rc page.RenderContext, st migrate.Status) []string {
 	join := " " + rc.Paint(theme.Faint, rc.Theme.Glyphs.Rule) + " "
 	for _, layout := range []struct {
 		clock, join string
-		stays       []migrate.StateDuration
+		durations       []migrate.StateDuration
 	}{
 		{time.TimeOnly, join, durations},
 		{time.TimeOnly, "  ", durations},
@@ -44,7 +44,7 @@ func timelineLines(rc page.RenderContext, st migrate.Status) []string {
 		{time.TimeOnly, "  ", joinEarlyStates(durations)},
 		{"15:04", " ", joinEarlyStates(durations)},
 	} {
-		if steps := timelineSteps(rc, st, layout.stays, layout.clock); timelineWidth(steps, layout.join) <= rc.Width-1 {
+		if steps := timelineSteps(rc, st, layout.durations, layout.clock); timelineWidth(steps, layout.join) <= rc.Width-1 {
 			return timelineRows(rc, steps, layout.join)
 		}
 	}

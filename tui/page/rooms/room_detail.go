@@ -74,7 +74,7 @@ func keyStateLines(rc page.RenderContext) []string {
 func rekeyAdvice(rc page.RenderContext, k *admin.RoomKeys) []string {
 	switch {
 	case k.Why != nil:
-	case rc.UnselectedActionState.ReadOnly || rc.Snapshot.Status.Value.Operator.Role != core.OperatorAdmin:
+	case rc.UnselectedInput.ReadOnly || rc.Snapshot.Status.Value.Operator.Role != core.OperatorAdmin:
 		return rc.Paragraph(theme.Accent, "Do: let an admin ask an online member for a new key: unibusd room rekey "+string(rc.Snapshot.Room.Value.Room.ID))
 	default:
 		return rc.Paragraph(theme.Accent, "Do: press r to ask an online member for a new key. Only members can create one.")
