@@ -36,7 +36,7 @@ func timelineLines(rc page.RenderContext, st migrate.Status) []string {
 	join := " " + rc.Paint(theme.Faint, rc.Theme.Glyphs.Rule) + " "
 	for _, layout := range []struct {
 		clock, join string
-		durations       []migrate.StateDuration
+		durations   []migrate.StateDuration
 	}{
 		{time.TimeOnly, join, durations},
 		{time.TimeOnly, "  ", durations},
