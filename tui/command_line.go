@@ -17,7 +17,10 @@ const maxHistory = 100
 
 // completions are the words that Tab completes after the colon.
 func (m *Model) completions() []string {
-	out := []string{"help", "quit", "hold", "theme dark", "theme light", "theme basic", "theme mono", "theme auto"}
+	out := []string{"help", "quit", "pause-screen"}
+	for _, mode := range theme.Modes() {
+		out = append(out, "theme "+string(mode))
+	}
 	for _, p := range m.pages {
 		out = append(out, p.Name())
 	}
@@ -72,11 +75,11 @@ func (m *Model) runCommandLine(line string) tea.Cmd {
 	case "h", "help":
 		m.help = &help{}
 		return nil
-	case "hold":
+	case "pause-screen", "hold":
 		m.togglePause()
 		return nil
 	case "pause":
-		m.showToast(theme.Warn, ":hold pauses the screen, :migrate pause the migration.")
+		m.showToast(theme.Warn, ":pause-screen pauses the screen, :migrate pause the migration.")
 		return nil
 	case "theme":
 		return m.setTheme(strings.TrimSpace(arg))
@@ -108,7 +111,7 @@ func (m *Model) startTypedAction(a action.Action, arg string) tea.Cmd {
 func (m *Model) setTheme(name string) tea.Cmd {
 	mode, ok := theme.ParseMode(name)
 	if !ok || name == "" {
-		m.showToast(theme.Warn, "Available themes: auto, dark, light, basic, mono.")
+		m.showToast(theme.Warn, "Available themes: "+theme.ModeNames()+".")
 		return nil
 	}
 	m.themeChoice = mode

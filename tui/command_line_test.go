@@ -15,7 +15,7 @@ func TestPageIsFoundByUniquePrefix(t *testing.T) {
 	h.Press("esc", ":", "roo", "enter")
 	assertShows(t, h, "50 rooms")
 	h.Press(":", "pause", "enter")
-	assertShows(t, h, ":hold pauses the screen, :migrate pause the migration.")
+	assertShows(t, h, ":pause-screen pauses the screen, :migrate pause the migration.")
 	h.Press("esc", ":", "hold", "enter")
 	assertShows(t, h, "paused 0 s")
 }

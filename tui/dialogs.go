@@ -12,21 +12,21 @@ import (
 
 // dialogState is the open dialog with the action that it confirms.
 type dialogState struct {
-	dialog         *widget.Dialog
-	action         action.Action
-	state          action.State // taken when the dialog opened, so that the action does what the operator has read
-	messageOnly    bool         // no action runs
-	asksToQuit     bool         // confirming quits the console
-	keyBeforeArmed bool         // a key came too early: the delay starts again
+	dialog          *widget.Dialog
+	action          action.Action
+	state           action.Input // taken when the dialog opened, so that the action does what the operator has read
+	messageOnly     bool         // no action runs
+	asksToQuit      bool         // confirming quits the console
+	keyCameTooEarly bool         // a key came too early: the delay starts again
 }
 
-type armMsg struct{ openDialog *dialogState }
+type acceptKeysMsg struct{ openDialog *dialogState }
 
 // startAction runs an action, or opens its dialog, or says why it is unavailable.
 // It ends a pause first: the operator must not confirm what an old screen shows.
 func (m *Model) startAction(act action.Action, sel action.Selection) tea.Cmd {
 	m.resume()
-	s := m.actionState(sel)
+	s := m.actionInput(sel)
 	if m.running != nil {
 		m.showToast(theme.Warn, "Still waiting for the answer to "+m.running.name+".")
 		return nil
@@ -43,32 +43,32 @@ func (m *Model) startAction(act action.Action, sel action.Selection) tea.Cmd {
 
 func (m *Model) showDialog(d *dialogState) tea.Cmd {
 	m.openDialog, m.prompt, m.help = d, nil, nil
-	return d.armLater()
+	return d.acceptKeysLater()
 }
 
-func (d *dialogState) armLater() tea.Cmd {
-	return tea.Tick(armDelay, func(time.Time) tea.Msg { return armMsg{d} })
+func (d *dialogState) acceptKeysLater() tea.Cmd {
+	return tea.Tick(acceptDelay, func(time.Time) tea.Msg { return acceptKeysMsg{d} })
 }
 
-// armDialog lets the dialog take answers after armDelay without a key. Keys typed
+// acceptDialogKeys lets the dialog take answers after acceptDelay without a key. Keys typed
 // before it opened were meant for something else.
-func (m *Model) armDialog(msg armMsg) tea.Cmd {
+func (m *Model) acceptDialogKeys(msg acceptKeysMsg) tea.Cmd {
 	switch {
-	case m.openDialog != msg.openDialog || msg.openDialog.dialog.Armed():
+	case m.openDialog != msg.openDialog || msg.openDialog.dialog.AcceptsKeys():
 		return nil
-	case msg.openDialog.keyBeforeArmed:
-		msg.openDialog.keyBeforeArmed = false
-		return msg.openDialog.armLater()
+	case msg.openDialog.keyCameTooEarly:
+		msg.openDialog.keyCameTooEarly = false
+		return msg.openDialog.acceptKeysLater()
 	}
-	msg.openDialog.dialog.Arm()
+	msg.openDialog.dialog.AcceptKeys()
 	m.dirty = true
 	return nil
 }
 
 func (m *Model) handleDialogKey(k tea.KeyPressMsg) tea.Cmd {
 	d := m.openDialog
-	if !d.dialog.Armed() {
-		d.keyBeforeArmed = true
+	if !d.dialog.AcceptsKeys() {
+		d.keyCameTooEarly = true
 	}
 	switch d.dialog.HandleKey(k) {
 	case widget.Canceled:

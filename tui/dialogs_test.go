@@ -90,7 +90,7 @@ func TestStartChecksItsFields(t *testing.T) {
 	h.Press("backspace", "backspace", "backspace", "backspace", "500", "enter", "backspace", "backspace", "backspace", "no", "enter", "n3", "enter")
 	assertShows(t, h, "Only the files of n2 can be ignored.")
 	h.Press("backspace", "2")
-	assertShows(t, h, "--replicas 3 --rate 500", "--no-backup --discard n2 --server")
+	assertShows(t, h, "--replicas 3 --rate 500", "--no-backup --ignore-node n2 --server")
 	h.Press("enter", "enter")
 	h.Settle()
 	assertCalls(t, f, "migrate-start n1 /var/lib/unibus/unibus.db 3 rate=500 no-backup discard=[n2]")

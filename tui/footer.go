@@ -16,7 +16,7 @@ func (m *Model) footer(rc page.RenderContext) string {
 	switch {
 	case m.openDialog != nil && m.openDialog.messageOnly:
 		return " " + m.drawKeyHints([]page.KeyHint{{Key: "esc", Does: "close"}})
-	case m.openDialog != nil && !m.openDialog.dialog.Armed():
+	case m.openDialog != nil && !m.openDialog.dialog.AcceptsKeys():
 		return " " + t.Paint(theme.Dim, "a dialog has opened   esc cancel")
 	case m.openDialog != nil:
 		return " " + m.drawKeyHints([]page.KeyHint{{Key: "tab", Does: "next"}, {Key: "enter", Does: "choose"}, {Key: "esc", Does: "cancel"}})
@@ -35,21 +35,25 @@ func (m *Model) footer(rc page.RenderContext) string {
 func (m *Model) keyHints(rc page.RenderContext) []page.KeyHint {
 	p := m.currentPage()
 	hints := p.KeyHints(rc)
-	if p.Name() != "migrate" { // that page lists its actions itself
+	if !p.ListsItsActions() {
 		for _, a := range m.actions {
-			if a.Scope == p.Name() && a.UnavailableReason(m.actionState(p.Selection(rc))) == "" {
-				hints = append(hints, page.KeyHint{Key: a.Key, Does: shortName(a)})
+			if a.Scope == p.Name() && a.UnavailableReason(m.actionInput(p.Selection(rc))) == "" {
+				hints = append(hints, page.KeyHint{Key: a.Key, Does: actionHint(a)})
 			}
 		}
 	}
-	hold := "pause"
+	spaceHint := "pause"
 	if !m.pausedAt.IsZero() {
-		hold = "resume"
+		spaceHint = "resume"
 	}
 	if does := m.escapeHint(); does != "" && !slices.ContainsFunc(hints, func(h page.KeyHint) bool { return h.Key == "esc" }) {
 		hints = append(hints, page.KeyHint{Key: "esc", Does: does})
 	}
-	return append(hints, page.KeyHint{Key: ":", Does: "command"}, page.KeyHint{Key: "/", Does: "filter"}, page.KeyHint{Key: "space", Does: hold}, page.KeyHint{Key: "?", Does: "help"})
+	hints = append(hints, page.KeyHint{Key: ":", Does: "command"})
+	if p.IsFilterable() {
+		hints = append(hints, page.KeyHint{Key: "/", Does: "filter"})
+	}
+	return append(hints, page.KeyHint{Key: "space", Does: spaceHint}, page.KeyHint{Key: "?", Does: "help"})
 }
 
 // escapeHint is what esc does while the page has nothing open. It must agree with
@@ -58,13 +62,17 @@ func (m *Model) escapeHint() string {
 	if m.filters[m.pageIndex] != "" {
 		return "clear /" + widget.Sanitize(m.filters[m.pageIndex])
 	}
-	if p, ok := m.currentPage().(page.Markable); ok && p.Marked() > 0 {
+	if p, ok := m.currentPage().(page.MarkClearer); ok && p.Marked() > 0 {
 		return "unmark"
 	}
 	return ""
 }
 
-func shortName(a action.Action) string {
+// actionHint is what the key of an action does, in a word or two.
+func actionHint(a action.Action) string {
+	if a.Hint != "" {
+		return a.Hint
+	}
 	_, verb, _ := strings.Cut(a.Name, " ")
 	return verb
 }

@@ -84,7 +84,7 @@ func (m *Model) windowTitle() string {
 func (m *Model) header() string {
 	t := m.theme
 	operator, role := m.operatorText()
-	clock := t.Paint(theme.Dim, m.now.Format("15:04:05")) + "   "
+	clock := t.Paint(theme.Dim, m.drawnAt.Format("15:04:05")) + "   "
 	live, from := m.connectionText()
 	left, right := " "+m.styledClusterName()+"  "+m.verdictText(), ""
 	for _, right = range []string{
@@ -123,11 +123,11 @@ func (m *Model) connectionText() (state, from string) {
 	}
 	switch {
 	case !m.pausedAt.IsZero():
-		return t.Paint(theme.Warn, "paused "+widget.FormatDuration(m.now.Sub(m.pausedAt))), ""
+		return t.Paint(theme.Warn, "paused "+widget.FormatDuration(m.drawnAt.Sub(m.pausedAt))), ""
 	case !st.Known():
 		return t.Paint(theme.Dim, "connecting"), ""
-	case st.Stale(m.now, page.StatusMaxAge):
-		return t.Paint(theme.Warn, "no answer for "+widget.FormatDuration(st.Age(m.now))), ""
+	case st.Stale(m.drawnAt, page.StatusMaxAge):
+		return t.Paint(theme.Warn, "no answer for "+widget.FormatDuration(st.Age(m.drawnAt))), ""
 	}
 	return t.Paint(theme.Good, "live"), t.Paint(theme.Dim, " from "+widget.Truncate(t, widget.Sanitize(node), 12))
 }

@@ -31,15 +31,15 @@ func (m *Model) helpLines(w int) []string {
 	t := m.theme
 	head := func(s string) string { return " " + t.Paint(theme.Strong, s) }
 	row := func(key, does string) string {
-		return "   " + t.Paint(theme.Accent, widget.Pad(key, 12, false)) + " " + t.Paint(theme.Plain, does)
+		return "   " + t.Paint(theme.Accent, widget.PadRight(key, 12)) + " " + t.Paint(theme.Plain, does)
 	}
 	lines := []string{
 		head("Everywhere"),
 		row("1 to 9, Tab", "pages"), row(":", "commands; Tab completes, up and down recall earlier ones"),
 		row("/", "filter the list"), row("up down j k", "move; PgUp PgDn Home End too"),
 		row("enter  esc", "open; back"), row("s  S", "sort by the next column; reverse the order"),
-		row("m  M", "mark a user; mark all listed users, or none"), row("y", "copy the id, by OSC 52 (tmux: set-clipboard on)"),
-		row("space", "pause or resume the screen; the cluster is not affected"), row("q", "quit; a running migration continues"), "",
+		row("m  M", "on the users page: mark a user; mark all listed, or none"), row("y", "copy the id, by OSC 52 (tmux: set-clipboard on)"),
+		row("space", "pause or resume the screen (:pause-screen), not the cluster"), row("q", "back; quit if nothing is open or marked (migrations continue)"), "",
 		head("Actions") + t.Paint(theme.Dim, "   type the name after : or press the key on its page"),
 	}
 	for _, a := range m.actions {
@@ -60,10 +60,10 @@ func (m *Model) helpActionLines(act action.Action, w int) []string {
 	if act.ArgumentKind != "" {
 		name += " [" + strings.ToUpper(act.ArgumentKind) + "]"
 	}
-	head := "   " + t.Paint(theme.Accent, widget.Pad(name, 25, false)) + " " + t.Paint(theme.Dim, widget.Pad(act.Scope+" "+act.Key, 11, false)) + " "
-	width, indent := w-widget.Width(head), widget.Pad("", widget.Width(head), false)
-	reason := widget.Sanitize(act.UnavailableReason(m.actionState(m.currentPage().Selection(m.renderContext()))))
-	if strings.HasPrefix(reason, "no ") && strings.HasSuffix(reason, "is selected") {
+	head := "   " + t.Paint(theme.Accent, widget.PadRight(name, 25)) + " " + t.Paint(theme.Dim, widget.PadRight(act.Scope+" "+act.Key, 11)) + " "
+	width, indent := w-widget.Width(head), widget.PadRight("", widget.Width(head))
+	reason := widget.Sanitize(act.UnavailableReason(m.actionInput(m.currentPage().Selection(m.renderContext()))))
+	if act.LacksSelection(reason) {
 		reason = ""
 	}
 	if reason != "" && widget.Width(act.Help)+widget.Width("; not now: "+reason) <= width {

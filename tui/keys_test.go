@@ -43,3 +43,32 @@ func TestCtrlCCancelsThePrompt(t *testing.T) {
 		t.Error("ctrl+c does not quit")
 	}
 }
+
+// TestFooterNamesWhatKeysDo: no key that the page ignores, and each action by what
+// it changes.
+func TestFooterNamesWhatKeysDo(t *testing.T) {
+	t.Parallel()
+	h, _ := newHarness(t, tuitest.Copying())
+	h.Press("6")
+	assertHides(t, h, "/ filter")
+	h.Press("/")
+	assertShows(t, h, "This page has no list to filter.")
+	h, _ = newHarness(t, tuitest.Healthy())
+	h.Press("4")
+	assertShows(t, h, "/ filter")
+	h.Press("2", "end", "enter")
+	assertShows(t, h, "d move the meta leader")
+}
+
+// TestPauseOfTheScreenIsACommand under its name and its older one, and in the help.
+func TestPauseOfTheScreenIsACommand(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"pause-screen", "hold"} {
+		h, _ := newHarness(t, tuitest.Healthy())
+		h.Press(":", command, "enter")
+		assertShows(t, h, "space resume")
+	}
+	h, _ := newHarness(t, tuitest.Healthy())
+	h.Press("?")
+	assertShows(t, h, "pause-screen", "back; quit if nothing is open or marked", "on the users page")
+}

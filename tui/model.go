@@ -6,7 +6,6 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
 
-	"unibus/core/cluster"
 	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
@@ -25,7 +24,7 @@ import (
 
 // Client is the part of admin.Client that the console uses.
 type Client interface {
-	feed.Source
+	feed.Client
 	action.Client
 }
 
@@ -51,7 +50,7 @@ const (
 	drawInterval  = 100 * time.Millisecond // new data redraws at most this often; a key redraws at once
 	verdictMaxAge = 10 * time.Second       // an older verdict is shown as not known
 	toastDuration = 8 * time.Second
-	armDelay      = 300 * time.Millisecond // time without a key before a dialog takes an answer
+	acceptDelay   = 300 * time.Millisecond // time without a key before a dialog takes an answer
 	actionTimeout = 2 * time.Minute        // for each object; longer than the client's own timeouts, so that those apply first
 )
 
@@ -71,8 +70,8 @@ type Model struct {
 	theme           theme.Theme
 
 	width, height      int
-	snapshot           *feed.Snapshot // what is shown; does not change during a pause
-	now                time.Time
+	snapshot           *feed.Snapshot    // what is shown; does not change during a pause
+	drawnAt            time.Time         // the time that the screen shows; it moves only when the screen is drawn
 	pausedAt           time.Time         // zero while the screen is live
 	pausedSubscription feed.Subscription // what was polled when the pause began
 
@@ -99,12 +98,12 @@ func New(cfg Config) *Model {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	mode, _ := theme.ParseMode(cfg.Theme)
+	mode, _ := theme.ParseMode(cfg.Theme) // an unknown name is Auto
 	m := &Model{
-		cfg: cfg, feed: feed.New(feed.Config{Source: cfg.Client, Now: cfg.Now, Sanitize: widget.Sanitize}),
+		cfg: cfg, feed: feed.New(feed.Config{Client: cfg.Client, Now: cfg.Now, Sanitize: widget.Sanitize}),
 		actions: action.Table(), themeChoice: mode, colorProfile: colorprofile.TrueColor,
-		pages: []page.Page{overview.New(), nodes.New(), buckets.New(), users.New(), rooms.New(), migrate.New(), events.New(), rollout.New(), audit.New()},
-		now:   cfg.Now(), dirty: true,
+		pages:   []page.Page{overview.New(), nodes.New(), buckets.New(), users.New(), rooms.New(), migrate.New(), events.New(), rollout.New(), audit.New()},
+		drawnAt: cfg.Now(), dirty: true,
 	}
 	m.filters = make([]string, len(m.pages))
 	m.snapshot = m.feed.Snapshot()
@@ -138,13 +137,13 @@ func (m *Model) applyTheme() {
 // renderContext is what the current page draws from.
 func (m *Model) renderContext() page.RenderContext {
 	return page.RenderContext{
-		Snapshot: m.snapshot, Theme: m.theme, Now: m.displayTime(), Width: m.width, Height: m.height - frameLines,
-		Filter: m.filters[m.pageIndex], ActionState: m.actionState(action.Selection{}), Impact: cluster.Impact,
+		Snapshot: m.snapshot, Theme: m.theme, Now: m.displayTime(), Width: m.width, Height: m.height - linesAroundPage,
+		Filter: m.filters[m.pageIndex], UnselectedInput: m.actionInput(action.Selection{}),
 	}
 }
 
-func (m *Model) actionState(sel action.Selection) action.State {
-	return action.State{Snapshot: m.snapshot, Selected: sel, ReadOnly: m.cfg.ReadOnly, Flags: m.cfg.Flags, ReportDir: m.cfg.ReportDir, Now: m.displayTime()}
+func (m *Model) actionInput(sel action.Selection) action.Input {
+	return action.Input{Snapshot: m.snapshot, Selected: sel, ReadOnly: m.cfg.ReadOnly, Flags: m.cfg.Flags, ReportDir: m.cfg.ReportDir, Now: m.displayTime()}
 }
 
 // displayTime is the time that the screen shows. It stands still during a pause,
@@ -153,7 +152,7 @@ func (m *Model) displayTime() time.Time {
 	if !m.pausedAt.IsZero() {
 		return m.pausedAt
 	}
-	return m.now
+	return m.drawnAt
 }
 
 func (m *Model) currentPage() page.Page { return m.pages[m.pageIndex] }
@@ -163,9 +162,10 @@ func (m *Model) showToast(tone theme.Tone, text string) {
 	m.toast = toast{text: text, tone: tone, until: m.cfg.Now().Add(toastDuration)}
 }
 
-type tickMsg struct{}
+// TickMsg is the message of the clock. Tests that drive the clock send it.
+type TickMsg struct{}
 
-func tick() tea.Cmd { return tea.Tick(drawInterval, func(time.Time) tea.Msg { return tickMsg{} }) }
+func tick() tea.Cmd { return tea.Tick(drawInterval, func(time.Time) tea.Msg { return TickMsg{} }) }
 
 // Init starts the clock and asks the terminal for its background color.
 func (m *Model) Init() tea.Cmd {
@@ -173,13 +173,4 @@ func (m *Model) Init() tea.Cmd {
 		return tea.Batch(tick(), tea.RequestBackgroundColor)
 	}
 	return tick()
-}
-
-// TickMsg returns the clock's message, for tests that drive the clock.
-func (m *Model) TickMsg() tea.Msg { return tickMsg{} }
-
-// IsTick recognizes the clock's message.
-func (m *Model) IsTick(msg tea.Msg) bool {
-	_, ok := msg.(tickMsg)
-	return ok
 }

@@ -184,7 +184,7 @@ func TestProvenColumn(t *testing.T) {
 	}{
 		{"healthy", tuitest.Healthy(), []string{"0.4 s", "idle", "0.2 s"}},
 		{"sqlite", tuitest.OnSQLite(), []string{"-", "-", "-"}},
-		{"no quorum", lost, []string{"none", "-", "-"}},
+		{"no quorum", lost, []string{"quorum", "-", "-"}},
 	} {
 		if got := column(c.world); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)

@@ -9,7 +9,7 @@ func (m *Model) togglePause() {
 		return
 	}
 	m.pausedAt, m.pausedSubscription = m.cfg.Now(), m.currentPage().Subscription()
-	m.now = m.pausedAt
+	m.drawnAt = m.pausedAt
 }
 
 // resume ends a pause.

@@ -19,10 +19,10 @@ func (m *Model) quit() tea.Cmd {
 			Title: "Quit while " + m.running.name + " is running?", ConfirmLabel: "Quit",
 			Lines: []string{m.waitingText(), "You will not see its answer. Requests that were not sent yet are dropped. The audit shows later what was done."},
 		}), asksToQuit: true})
-	case m.openDialog.dialog.Armed():
+	case m.openDialog.dialog.AcceptsKeys():
 		return tea.Quit
 	}
-	m.openDialog.keyBeforeArmed = true
+	m.openDialog.keyCameTooEarly = true
 	return nil
 }
 

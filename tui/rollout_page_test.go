@@ -22,17 +22,23 @@ func TestRolloutSaysWhyAndWhatToDo(t *testing.T) {
 	differ.Rollout.Safe, differ.Rollout.Verdict = false, "not safe: the nodes differ in bus-tls"
 	fresh := tuitest.SoftMode()
 	fresh.Rollout.Nodes["n3"] = admin.RolloutNode{Active: fresh.Rollout.Nodes["n1"].Active, Since: core.MillisOf(tuitest.Now.Add(-40 * 1e9))}
+	silent := tuitest.SoftMode()
+	for _, n := range []string{"n1", "n2", "n3"} {
+		silent.Rollout.Nodes[n] = admin.RolloutNode{Unknown: true}
+	}
+	silent.Rollout.Safe, silent.Rollout.Verdict = false, "not known: no answer from n1, n2, n3"
 	for name, c := range map[string]struct {
 		world tuitest.ClusterState
 		texts []string
 	}{
-		"enforced": {tuitest.Healthy(), []string{"● Enforce is active on every node", "Nodes in enforce mode record nothing"}},
-		"safe":     {tuitest.SoftMode(), []string{"● Safe to enforce:", "covers 3 h", "one after the other with --bus-auth enforce", "· soft", "None so far."}},
-		"fresh":    {fresh, []string{"The shortest record covers 40 s"}},
-		"unsafe":   {tuitest.UnsafeToEnforce(), []string{"▲ Not safe to enforce: 46 would be denied on n1, n2.", "45 and more", "≠ enforce", "n1 lists the latest 5 of 45, and had no space to record 3 admissions."}},
-		"silent":   {tuitest.Degraded(), []string{"? Not known whether enforce is safe: no answer from n3.", "? unknown: no answer", "n3 did not report"}},
-		"off":      {off, []string{"? Not known", "start n2 with --bus-auth soft", "not recorded", "n2 did not report"}},
-		"differ":   {differ, []string{"▲ Not safe to enforce: the nodes differ in bus-tls.", "≠ false", "≠ true", "the same settings"}},
+		"enforced":   {tuitest.Healthy(), []string{"● Enforce is active on every node", "Nodes in enforce mode record nothing"}},
+		"safe":       {tuitest.SoftMode(), []string{"● Safe to enforce:", "covers 3 h", "one after the other with --bus-auth enforce", "· soft", "None so far."}},
+		"fresh":      {fresh, []string{"The shortest record covers 40 s"}},
+		"unsafe":     {tuitest.UnsafeToEnforce(), []string{"▲ Not safe to enforce: 46 clients would be denied on n1, n2.", "45 and more", "≠ enforce", "n1 lists the latest 5 of 45, and had no space to record 3 admissions."}},
+		"silent":     {tuitest.Degraded(), []string{"? Not known whether enforce is safe: no answer from n3.", "? unknown: no answer", "n3 did not report"}},
+		"all silent": {silent, []string{"start unibusd on n1, n2 and n3, or see page 2"}},
+		"off":        {off, []string{"? Not known", "start n2 with --bus-auth soft", "not recorded", "n2 did not report"}},
+		"differ":     {differ, []string{"▲ Not safe to enforce: the nodes differ in bus-tls.", "≠ false", "≠ true", "the same settings"}},
 	} {
 		h, _ := newHarness(t, c.world)
 		h.Press("8")
@@ -59,7 +65,7 @@ func TestRolloutPageFollowsTheCluster(t *testing.T) {
 	term, f := startTerminal(t, tuitest.UnsafeToEnforce(), 80, 24)
 	waitFor(t, term, "live from n1")
 	term.Press("8")
-	waitFor(t, term, "46 would be denied on n1, n2", "203.0.113.12")
+	waitFor(t, term, "46 clients would be denied on n1, n2", "203.0.113.12")
 	f.Set(tuitest.SoftMode())
 	waitFor(t, term, "Safe to enforce", "None so far.")
 	f.Set(tuitest.Degraded())

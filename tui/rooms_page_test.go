@@ -54,7 +54,7 @@ func TestRekeySaysWhyItIsUnavailable(t *testing.T) {
 		{"well", tuitest.Healthy, []string{"5", "down", "down", "r"}, nil, "Not available: the room room-02 needs no new key"},
 		{"archived", tuitest.Healthy, []string{":", "rekey room-09", "enter"}, nil, ""},
 		{"archived in the list", tuitest.Healthy, []string{"5", "/", "room-09", "enter", "r"}, nil, "Not available: the room room-09 is archived: it cannot be changed."},
-		{"nobody is online", tuitest.Healthy, []string{"5", "/", "room-11", "enter", "r"}, nil, "Not available: nobody who could make a new key for the room room-11 has it open."},
+		{"nobody is online", tuitest.Healthy, []string{"5", "/", "room-11", "enter", "r"}, nil, "Not available: no online member of the room room-11 can create a new key."},
 		{"no such room", tuitest.Healthy, []string{"5", ":", "room rekey nowhere", "enter"}, nil, `There is no room "nowhere".`},
 		{"no such name", tuitest.Healthy, []string{"5", ":", "room rekey a.b", "enter"}, nil, "Not done: room rekey"},
 		{"a viewer", tuitest.CopyingAsViewer, []string{"5", "down", "r"}, nil, "only an admin may do this."},

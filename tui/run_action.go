@@ -70,7 +70,7 @@ type actionDoneMsg struct {
 
 // runAction calls the cluster outside of Update and returns with an
 // actionDoneMsg.
-func (m *Model) runAction(act action.Action, s action.State, values []string) tea.Cmd {
+func (m *Model) runAction(act action.Action, s action.Input, values []string) tea.Cmd {
 	running := &runningAction{Client: m.cfg.Client, name: act.Name, total: len(s.Selected.IDs)}
 	m.running = running
 	command := act.Command(s, values)
@@ -102,7 +102,7 @@ func (m *Model) handleActionDone(d actionDoneMsg) tea.Cmd {
 		return m.showDialog(newMessage(first, strings.Split(rest, "\n")...))
 	}
 	text := strings.TrimSuffix(strings.ReplaceAll(d.text, "\n", " "), ".") + "."
-	if d.action.Confirmation == action.NoConfirmation && !d.action.Local {
+	if d.action.Confirmation == action.NoConfirmation && !d.action.ChangesNothing {
 		text += " Same as: " + d.command
 	}
 	if widget.Width(text) > m.width-4 && m.openDialog == nil {

@@ -14,8 +14,11 @@ import (
 // Update handles one message. It never blocks: slow work runs in commands.
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	cmd := m.handle(msg)
+	if _, isTick := msg.(TickMsg); !isTick { // a tick redraws only what it changed
+		m.dirty = true
+	}
 	wanted := m.currentPage().Subscription()
-	if !m.pausedAt.IsZero() && wanted.Exceeds(m.pausedSubscription) {
+	if !m.pausedAt.IsZero() && m.feed.NeedsPoll(m.pausedSubscription, wanted) {
 		m.resume()
 		m.showToast(theme.Dim, "Resumed: this page was not in the paused snapshot.")
 	}
@@ -25,21 +28,18 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 
 func (m *Model) handle(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
-	case tickMsg:
+	case TickMsg:
 		m.refreshSnapshot()
 		return tick()
 	case tea.KeyPressMsg:
-		m.dirty = true
 		return m.handleKey(msg)
 	case tea.PasteMsg:
-		m.dirty = true
 		m.handlePaste(msg)
 	case tea.WindowSizeMsg:
-		m.width, m.height, m.dirty = msg.Width, msg.Height, true
-	case armMsg:
-		return m.armDialog(msg)
+		m.width, m.height = msg.Width, msg.Height
+	case acceptKeysMsg:
+		return m.acceptDialogKeys(msg)
 	case actionDoneMsg:
-		m.dirty = true
 		return m.handleActionDone(msg)
 	default:
 		m.handleTerminalMsg(msg)
@@ -69,14 +69,14 @@ func (m *Model) refreshSnapshot() {
 	if snap := m.feed.Snapshot(); m.pausedAt.IsZero() && snap.Version != m.snapshot.Version {
 		m.snapshot, m.dirty = snap, true
 	}
-	if now.Unix() != m.now.Unix() {
+	if now.Unix() != m.drawnAt.Unix() {
 		m.dirty = true
 	}
 	if m.toast.text != "" && now.After(m.toast.until) {
 		m.toast, m.dirty = toast{}, true
 	}
 	if m.dirty {
-		m.now = now
+		m.drawnAt = now
 	}
 }
 
@@ -122,8 +122,8 @@ func (m *Model) handleKey(k tea.KeyPressMsg) tea.Cmd {
 // to the global keys.
 func (m *Model) handlePageKey(key string) tea.Cmd {
 	rc := m.renderContext()
-	if e := m.currentPage().HandleKey(rc, key); e.Handled {
-		m.openTarget(e)
+	if r := m.currentPage().HandleKey(rc, key); r.Handled {
+		m.openTarget(r)
 		return nil
 	}
 	if a, ok := action.ByKey(m.actions, m.currentPage().Name(), key); ok {
@@ -137,7 +137,7 @@ func (m *Model) handlePageKey(key string) tea.Cmd {
 }
 
 func (m *Model) clearMarks() bool {
-	p, ok := m.currentPage().(page.Markable)
+	p, ok := m.currentPage().(page.MarkClearer)
 	return ok && p.ClearMarks()
 }
 
@@ -156,6 +156,10 @@ func (m *Model) handleGlobalKey(rc page.RenderContext, key string) tea.Cmd {
 	case ":":
 		m.prompt = widget.NewPrompt(":", "", m.completions(), m.history)
 	case "/":
+		if !m.currentPage().IsFilterable() {
+			m.showToast(theme.Dim, "This page has no list to filter.")
+			return nil
+		}
 		m.prompt = widget.NewPrompt("/", m.filters[m.pageIndex], nil, nil)
 	case "?":
 		m.help = &help{}
@@ -168,15 +172,15 @@ func (m *Model) handleGlobalKey(rc page.RenderContext, key string) tea.Cmd {
 }
 
 // openTarget opens the page and the row that a page's key leads to.
-func (m *Model) openTarget(e page.KeyResult) {
-	if e.Goto == "" {
+func (m *Model) openTarget(r page.KeyResult) {
+	if r.Goto == "" {
 		return
 	}
 	for i, p := range m.pages {
-		if p.Name() == e.Goto {
+		if p.Name() == r.Goto {
 			m.showPage(i)
-			if e.OpenRow != "" {
-				p.OpenRow(m.renderContext(), e.OpenRow)
+			if r.OpenRow != "" {
+				p.OpenRow(m.renderContext(), r.OpenRow)
 			}
 		}
 	}
@@ -184,9 +188,9 @@ func (m *Model) openTarget(e page.KeyResult) {
 
 func (m *Model) showPage(i int) { m.pageIndex = i }
 
-// goBack closes the innermost thing: the open row, the filter, the marks, then
-// the page. The filter goes before the marks so that the operator sees which
-// marks go.
+// goBack closes the innermost thing: the toast, the open row, the filter, the
+// marks, then the page. The filter goes before the marks so that the operator
+// sees which marks go. escapeHint names the steps after the open row.
 func (m *Model) goBack() {
 	switch {
 	case m.toast.text != "":

@@ -10,8 +10,8 @@ import (
 	"unibus/tui/widget"
 )
 
-// frameLines counts the lines around the page: header, tabs, two rules, footer.
-const frameLines = 5
+// linesAroundPage counts the lines around the page: header, tabs, two rules, footer.
+const linesAroundPage = 5
 
 // View draws the console. An unchanged screen is not built again, and the
 // renderer writes only differences.
@@ -69,7 +69,7 @@ func (m *Model) pageTabs() string {
 	line := ""
 	for i, label := range labels {
 		if i == m.pageIndex {
-			line += m.theme.Select.Render(label)
+			line += m.theme.SelectedRow.Render(label)
 			continue
 		}
 		line += m.theme.Paint(theme.Dim, label)

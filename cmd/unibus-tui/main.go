@@ -19,6 +19,7 @@ import (
 	"unibus/tui"
 	"unibus/tui/action"
 	"unibus/tui/plain"
+	"unibus/tui/theme"
 )
 
 // version is set by the linker.
@@ -55,9 +56,7 @@ func root() *cobra.Command {
 }
 
 func (o *consoleFlags) run(c *cobra.Command) error {
-	switch o.theme {
-	case "auto", "dark", "light", "basic", "mono":
-	default:
+	if _, ok := theme.ParseMode(o.theme); !ok || o.theme == "" {
 		return core.Errorf(core.KindInvalid, "--theme: there is no theme %q", o.theme).WithNext("use auto, dark, light, basic (16 colors) or mono")
 	}
 	cl, err := o.Dial(c.Context(), "unibus-tui")

@@ -24,7 +24,7 @@ import (
 const screenTimeout = 30 * time.Second
 
 func TestMain(m *testing.M) {
-	if os.Getenv(keys.KnownClustersEnv) == "" { // the programs of scripts come by here too, with what the script sets
+	if os.Getenv(keys.KnownClustersEnv) == "" { // testscript runs this binary again with the script's environment
 		_ = os.Setenv(keys.KnownClustersEnv, os.DevNull) // ports are used again by other tests' clusters
 	}
 	testscript.Main(programDir{m}, map[string]func(){"unibus-tui": main})
@@ -137,7 +137,7 @@ func operateDemo(t *testing.T, d *demo.Demo, term *tuitest.Terminal) {
 	term.Press("6")
 	waitFor(t, term, "The control plane is in SQLite on n1 alone")
 	migrateByHand(t, term)
-	term.Press("U") // the way back, and there again
+	term.Press("U") // roll back, then migrate again
 	waitFor(t, term, "Return the control plane of demo to SQLite?", "enter choose")
 	term.Press("demo", "tab", "tab", "enter")
 	waitFor(t, term, "Rolled back", "● rolledback", "b start")

@@ -15,7 +15,8 @@ import (
 	"unibus/tui/plain"
 )
 
-// The exit codes of `unibus-tui status`, which differ from the others': a script asks it about the cluster.
+// The exit codes of `unibus-tui status`. Scripts branch on these codes, so they
+// differ from other commands'.
 const (
 	exitDegraded = 1
 	exitCritical = 2 // or unreachable
@@ -32,7 +33,7 @@ func statusCommand() *cobra.Command {
 		Use: "status", Short: "Print the verdict; exit 0 healthy, 1 degraded, 2 critical or unreachable, 3 wrong usage",
 		Args: func(c *cobra.Command, args []string) error { return statusError(cli.Args()(c, args)) },
 		RunE: func(c *cobra.Command, _ []string) error {
-			st, move, err := requestStatus(c, conn)
+			st, migration, err := requestStatus(c, conn)
 			if err != nil {
 				return statusError(err)
 			}
@@ -40,7 +41,7 @@ func statusCommand() *cobra.Command {
 			if asJSON {
 				show = plain.JSON
 			}
-			if err := show(c.OutOrStdout(), st, move); err != nil {
+			if err := show(c.OutOrStdout(), st, migration); err != nil {
 				return err
 			}
 			return verdictError(st.Verdict)

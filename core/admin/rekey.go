@@ -27,11 +27,11 @@ func refusal(o roomState, k RoomKeys, can []RoomPerson) *core.Error {
 	case k.Online > 0:
 		return nil
 	case len(k.Silent) > 0:
-		return core.Errorf(core.KindUnavailable, "nobody who could make a new key for the room %s has it open, as far as is known: %s did not say",
+		return core.Errorf(core.KindUnavailable, "no online member of the room %s can create a new key, as far as is known: %s did not say",
 			id, strings.Join(k.Silent, ", ")).WithNext("ask again once every node answers")
 	}
-	return core.Errorf(core.KindRefused, "nobody who could make a new key for the room %s has it open", id).
-		WithNext("ask again once one of them has: %s", named(can))
+	return core.Errorf(core.KindRefused, "no online member of the room %s can create a new key", id).
+		WithNext("ask again once one of these has opened the room: %s", named(can))
 }
 
 // named is the first few people by name.

@@ -41,7 +41,11 @@ func verdict(nodes map[string]RolloutNode) string {
 	}
 	if denied > 0 {
 		at := where(func(n RolloutNode) bool { return len(n.WouldDeny)+n.More > 0 })
-		return fmt.Sprintf("not safe: %d would be denied on %s", denied, at)
+		clients := "clients"
+		if denied == 1 {
+			clients = "client"
+		}
+		return fmt.Sprintf("not safe: %d %s would be denied on %s", denied, clients, at)
 	}
 	if list := where(func(n RolloutNode) bool { return n.Overflow > 0 }); list != "" {
 		return "not known: more was seen than could be recorded on " + list

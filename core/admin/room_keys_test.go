@@ -326,9 +326,9 @@ func TestRekeyIsAskedOfTheBestPlaced(t *testing.T) {
 				t.Errorf("%+v, want %s %q", err, kind, text)
 			}
 		}
-		refused(core.KindRefused, "nobody who could make a new key for the room r has it open | ask again once one of them has: ann, ben, cat", "")
+		refused(core.KindRefused, "no online member of the room r can create a new key | ask again once one of these has opened the room: ann, ben, cat", "")
 		w.online("n1", 3, 4, 5) // without a key, no member, no member any more
-		refused(core.KindRefused, "has it open", "")
+		refused(core.KindRefused, "can create a new key", "")
 		w.bus.present["n3"] = Present{Unknown: true}
 		refused(core.KindUnavailable, "n3 did not say", "")
 		w.online("n2", 1, 2)

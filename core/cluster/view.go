@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"time"
 
 	"unibus/core"
@@ -41,6 +42,9 @@ type Serving struct {
 	Reason  string       `json:"reason,omitempty"`
 	File    string       `json:"file,omitempty"` // the SQLite file, where that is served or configured and there
 }
+
+// AllBuckets are the buckets of the control plane, then the internal ones.
+func (v View) AllBuckets() []Bucket { return slices.Concat(v.Buckets, v.Mechanism) }
 
 // Meta is JetStream's own raft group.
 type Meta struct {

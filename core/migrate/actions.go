@@ -6,9 +6,10 @@ import "strings"
 type Action string
 
 // The actions. Each is a command of `unibusd migration`, except start, which is
-// `unibusd migrate-to-kv`.
+// `unibusd migrate-to-kv`, and check, which is the same with --dry-run.
 const (
 	ActionStart    Action = "start"
+	ActionCheck    Action = "check"
 	ActionPause    Action = "pause"
 	ActionResume   Action = "resume"
 	ActionLimit    Action = "limit"
@@ -25,6 +26,8 @@ func (s Status) Unavailable(a Action) string {
 	switch a {
 	case ActionStart:
 		return s.startUnavailable()
+	case ActionCheck:
+		return s.checkUnavailable()
 	case ActionPause:
 		return s.pauseUnavailable()
 	case ActionResume:
@@ -44,8 +47,9 @@ func (s Status) Unavailable(a Action) string {
 }
 
 const (
-	reasonAborting = "it is being aborted; if that stopped, `unibusd migration abort` continues it"
-	reasonDryRun   = "a dry run is running; ask again when it has ended"
+	reasonNoMigration = "no migration is in progress"
+	reasonAborting    = "it is being aborted; if that stopped, `unibusd migration abort` continues it"
+	reasonDryRun      = "a dry run is running; ask again when it has ended"
 )
 
 // inKV is true after the authority has moved to KV, until it moves back.
@@ -65,8 +69,17 @@ func (s Status) startUnavailable() string {
 		return reasonDryRun
 	case s.Running:
 		return "a migration is running"
+	case s.Paused && s.Active(): // Start would resume it with its own options
+		return "it is paused: resume it, or abort it first"
 	}
 	return ""
+}
+
+// checkUnavailable is startUnavailable for a dry run, which is possible beside a
+// paused migration.
+func (s Status) checkUnavailable() string {
+	s.Paused = false
+	return s.startUnavailable()
 }
 
 func (s Status) pauseUnavailable() string {
@@ -78,7 +91,7 @@ func (s Status) pauseUnavailable() string {
 	case !s.Running || !s.Active() || s.Paused:
 		return "nothing is running"
 	case s.State == StateFence:
-		return "the fence stands for seconds only"
+		return "the fence lasts only seconds"
 	}
 	return ""
 }
@@ -94,7 +107,7 @@ func (s Status) resumeUnavailable() string {
 	case s.State == StateVerify && s.BackupOutdated:
 		return "its backup lacks the changes that the fence wrote; start again with `unibusd migrate-to-kv`, which takes a new backup and writes only what differs"
 	case !s.Active() && s.State != StateCutover && s.State != StateRollback:
-		return "no migration is in progress"
+		return reasonNoMigration
 	}
 	return ""
 }
@@ -112,7 +125,7 @@ func (s Status) limitUnavailable() string {
 func (s Status) abortUnavailable() string {
 	switch {
 	case s.State == StateCutover:
-		return "the authority may have moved already; resume settles that"
+		return "the authority may have moved already; resume finds out which store is in force"
 	case s.State == StateSoak, s.State == StateDone:
 		return "the authority has moved, and the old file lacks what was changed since"
 	case s.State == StateRollback:
@@ -120,7 +133,7 @@ func (s Status) abortUnavailable() string {
 	case s.Options.DryRun && s.Running:
 		return reasonDryRun
 	case !s.Active():
-		return "no migration is in progress"
+		return reasonNoMigration
 	}
 	return ""
 }
@@ -137,6 +150,8 @@ func (s Status) cutoverUnavailable() string {
 		return "the last cutover is not settled: resume first"
 	case s.inKV():
 		return "it is in KV already"
+	case !s.Active():
+		return reasonNoMigration
 	case s.Running && s.State == StateVerify && s.Verified && len(s.UnreadyNodes) > 0:
 		return "everything is equal, and " + strings.Join(s.UnreadyNodes, ", ") + " still load the rows into memory: wait a moment"
 	case s.Running || s.State != StateVerify || !s.Verified:
@@ -159,6 +174,9 @@ func (s Status) rollbackUnavailable() string {
 	case StateRolledBack:
 		return "it was rolled back already"
 	}
+	if !s.Active() && s.State != StateCutover {
+		return reasonNoMigration
+	}
 	return "it has not cut over"
 }
 
@@ -170,6 +188,9 @@ func (s Status) finishUnavailable() string {
 		return "it is finished"
 	case StateRollback:
 		return "it is being rolled back"
+	}
+	if !s.Active() && s.State != StateCutover {
+		return reasonNoMigration
 	}
 	return "it has not cut over"
 }

@@ -113,7 +113,7 @@ func TestReportHasEverything(t *testing.T) {
 	if strings.Contains(text, "so far") {
 		t.Error("a move that is over still lasts")
 	}
-	if text := (Status{State: StateNone}).Report(at(0).Time()); !strings.Contains(text, "No move was ever started") || strings.Contains(text, "options") {
+	if text := (Status{State: StateNone}).Report(at(0).Time()); !strings.Contains(text, "No migration was ever started") || strings.Contains(text, "options") {
 		t.Errorf("the report of no move:\n%s", text)
 	}
 }

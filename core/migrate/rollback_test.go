@@ -108,7 +108,7 @@ func TestRollbackIsRefused(t *testing.T) {
 			t.Errorf("%v, not %q", err, why)
 		}
 	}
-	refuse("it has not cut over")
+	refuse("no migration is in progress")
 	o := w.options()
 	wantState(t, startAndWait(t, j, o), StateVerify)
 	refuse("it has not cut over")

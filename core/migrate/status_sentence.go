@@ -8,11 +8,11 @@ func (s Status) Sentence() string {
 	case s.ResultIsCurrent():
 		return s.Result
 	case s.Aborting != "" && s.Running:
-		return fmt.Sprintf("The move is being undone: the fence first, then the rows in KV, %s so far. SQLite on %s serves.", count(s.Removed, "key"), s.Node)
+		return fmt.Sprintf("The migration is being undone: the fence first, then the rows in KV, %s so far. SQLite on %s serves.", count(s.Removed, "key"), s.Node)
 	case s.Error != nil && !s.HasEnded():
-		return fmt.Sprintf("The move stopped in %s. %s", s.State, s.servingSentence())
+		return fmt.Sprintf("The migration stopped in %s. %s", s.State, s.servingSentence())
 	case s.Error != nil && s.State == StateAborted:
-		return "The move ended, because another node changed the authority. Its record says which store serves now."
+		return "The migration ended, because another node changed the authority. Its record says which store serves now."
 	case s.Paused && s.State == StateVerify && s.Verified:
 		next := "Resume waits for your cutover."
 		if s.Options.Cutover {
@@ -55,7 +55,7 @@ func (s Status) runningSentence() string {
 		return fmt.Sprintf("Copying from the backup to the replicas. SQLite on %s still serves; nothing has changed for users.", s.Node)
 	case StateVerify:
 		if s.Verified {
-			return fmt.Sprintf("Every bucket is equal on every node. SQLite on %s still serves, and the move waits for your cutover.", s.Node)
+			return fmt.Sprintf("Every bucket is equal on every node. SQLite on %s still serves, and the migration waits for your cutover.", s.Node)
 		}
 		return fmt.Sprintf("Comparing every bucket on every node with the backup. SQLite on %s still serves.", s.Node)
 	case StateFence:
@@ -63,7 +63,7 @@ func (s Status) runningSentence() string {
 	case StateCutover:
 		return `The authority moves to KV; every node swaps without a restart. Changes get "the control plane is moving" meanwhile and can be repeated.`
 	case StateRollback:
-		return fmt.Sprintf(`KV is shut, and all of it is written to a new SQLite file on %s. Changes get "the control plane is moving" meanwhile and can be repeated. If it fails, KV serves again.`, s.Node)
+		return fmt.Sprintf(`KV is closed, and all of it is written to a new SQLite file on %s. Changes get "the control plane is moving" meanwhile and can be repeated. If it fails, KV serves again.`, s.Node)
 	}
 	return s.restingSentence()
 }
@@ -77,7 +77,7 @@ func (s Status) restingSentence() string {
 	case StateRolledBack:
 		return fmt.Sprintf("Rolled back: SQLite on %s serves, with everything that was written since the cutover.", s.Node)
 	case StateAborted:
-		return fmt.Sprintf("The move was aborted; SQLite on %s serves as it did before.", s.Node)
+		return fmt.Sprintf("The migration was aborted; SQLite on %s serves as it did before.", s.Node)
 	}
-	return "No move was ever started here."
+	return "No migration was ever started here."
 }

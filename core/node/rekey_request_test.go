@@ -57,7 +57,7 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 	})
 	_, err = op.RoomRekey(ctx, admin.RekeyRequest{ID: "plans"})
 	wantKind(t, "a request while no member is online", err, core.KindRefused)
-	if e := core.AsError(err); !strings.Contains(e.Text, "has it open") || !strings.Contains(e.Next, ann.user().Short()) {
+	if e := core.AsError(err); !strings.Contains(e.Text, "no online member of the room") || !strings.Contains(e.Next, ann.user().Short()) {
 		t.Errorf("the refusal: %s | %s", e.Text, e.Next)
 	}
 

@@ -37,7 +37,7 @@ func TestSoftRecordsWhoWouldBeDenied(t *testing.T) {
 	}
 	nc.Close()
 	got := rollout(t, viewer)
-	if got.Safe || !strings.Contains(got.Verdict, "2 would be denied on n1, n2") {
+	if got.Safe || !strings.Contains(got.Verdict, "2 clients would be denied on n1, n2") {
 		t.Errorf("the verdict is %q", got.Verdict)
 	}
 	d := got.Nodes["n2"].WouldDeny

@@ -33,7 +33,7 @@ type Client interface {
 // Confirmation is what an operator must do before an action runs.
 type Confirmation int
 
-// The tiers.
+// The confirmations, from weakest to strongest.
 const (
 	NoConfirmation  Confirmation = iota // it changes nothing that matters, or can be undone
 	YesNo                               // a dialog with Cancel focused
@@ -41,9 +41,17 @@ const (
 	TypeClusterName                     // the cluster's name must be typed
 )
 
+// The kinds of objects that actions apply to.
+const (
+	KindUser   = "user"
+	KindRoom   = "room"
+	KindBucket = "bucket"
+	KindNode   = "node"
+)
+
 // Selection is the set of objects that an action applies to.
 type Selection struct {
-	Kind string   // user, bucket, node, room; "" for nothing
+	Kind string   // KindUser and so on; "" for nothing
 	IDs  []string // in full
 	Room string   // of members: the room that lists them
 }
@@ -56,8 +64,8 @@ func (s Selection) only(kind string) string {
 	return s.IDs[0]
 }
 
-// State is what an action may read.
-type State struct {
+// Input is what an action may read.
+type Input struct {
 	Snapshot  *feed.Snapshot
 	Selected  Selection
 	ReadOnly  bool
@@ -83,16 +91,17 @@ type Action struct {
 	Name             string // the command after :
 	Aliases          []string
 	Key              string
+	Hint             string // what Key does, in the footer; "": the last word of Name
 	Scope            string // the page on which Key works
-	ArgumentKind     string // "" for no argument
-	Local            bool   // changes nothing in the cluster: allowed for viewers and read-only consoles
+	ArgumentKind     string // KindUser and so on; "" for no argument
+	ChangesNothing   bool   // in the cluster: allowed for viewers and read-only consoles
 	Confirmation     Confirmation
 	Help             string                                                                        // a short sentence without the full stop
-	Unavailable      func(s State) string                                                          // the reason, "" if the action is available
-	Question         func(s State) Question                                                        // nil with NoConfirmation
-	OptionalQuestion func(s State) (Question, bool)                                                // with NoConfirmation: what must be chosen first; nil or false: nothing
-	Command          func(s State, values []string) string                                         // the equivalent command line, without the flags
-	Run              func(ctx context.Context, c Client, s State, values []string) (string, error) // the result is a sentence; further lines are paragraphs
+	Unavailable      func(s Input) string                                                          // the reason, "" if the action is available
+	Question         func(s Input) Question                                                        // nil with NoConfirmation
+	OptionalQuestion func(s Input) (Question, bool)                                                // with NoConfirmation: what must be chosen first; nil or false: nothing
+	Command          func(s Input, values []string) string                                         // the equivalent command line, without the flags
+	Run              func(ctx context.Context, c Client, s Input, values []string) (string, error) // the result is a sentence; further lines are paragraphs
 }
 
 // Table returns every action, in the order of the help.
@@ -105,8 +114,8 @@ func Table() []Action {
 }
 
 // UnavailableReason says why an action cannot run now, "" if it can.
-func (a Action) UnavailableReason(s State) string {
-	if !a.Local {
+func (a Action) UnavailableReason(s Input) string {
+	if !a.ChangesNothing {
 		if s.ReadOnly {
 			return "this console was started with --read-only"
 		}
@@ -124,9 +133,34 @@ func (a Action) UnavailableReason(s State) string {
 	return a.Unavailable(s)
 }
 
-// CommandLine is the equivalent command line with its flags.
-func (a Action) CommandLine(s State, values []string) string {
-	line := a.Command(s, values)
+// LacksSelection is true if reason, from UnavailableReason, is that nothing is
+// selected.
+func (a Action) LacksSelection(reason string) bool {
+	return a.ArgumentKind != "" && reason == nothingSelected(a.ArgumentKind)
+}
+
+func nothingSelected(kind string) string { return "no " + kind + " is selected" }
+
+// CommandLine is the equivalent command line with its flags. For several users it
+// is a loop, because the command takes one.
+func (a Action) CommandLine(s Input, values []string) string {
+	line := s.withFlags(a.Command(s, values))
+	if a.ArgumentKind == KindUser {
+		return s.forEachUser(line)
+	}
+	return line
+}
+
+// forEachUser makes a command about $k a loop over the selected users.
+func (s Input) forEachUser(line string) string {
+	if len(s.Selected.IDs) < 2 {
+		return line
+	}
+	return "for k in " + strings.Join(s.Selected.IDs, " ") + "; do " + line + "; done"
+}
+
+// withFlags appends the flags of the connection to a command.
+func (s Input) withFlags(line string) string {
 	if line == "" || s.Flags == "" {
 		return line
 	}
@@ -135,31 +169,31 @@ func (a Action) CommandLine(s State, values []string) string {
 
 // Dialog returns the dialog of an action, with the fields that its Confirmation
 // requires.
-func (a Action) Dialog(s State) widget.DialogSpec {
+func (a Action) Dialog(s Input) widget.DialogSpec {
 	q, _ := a.dialogQuestion(s)
-	ask := widget.DialogSpec{Title: q.Title, Lines: q.Lines, Fields: q.Fields, ConfirmLabel: q.ConfirmLabel, Dangerous: a.Confirmation >= TypeObjectName}
+	spec := widget.DialogSpec{Title: q.Title, Lines: q.Lines, Fields: q.Fields, ConfirmLabel: q.ConfirmLabel, Dangerous: a.Confirmation >= TypeObjectName}
 	fieldCount := len(q.Fields) // the confirmation field is not part of the command
-	ask.Command = func(values []string) string { return a.CommandLine(s, values[:fieldCount]) }
+	spec.Command = func(values []string) string { return a.CommandLine(s, values[:fieldCount]) }
 	if q.Validate != nil {
-		ask.Validate = func(values []string) error { return q.Validate(values[:fieldCount]) }
+		spec.Validate = func(values []string) error { return q.Validate(values[:fieldCount]) }
 	}
 	switch a.Confirmation {
 	case TypeObjectName:
-		ask.Fields = append(ask.Fields, confirmationField("Type "+q.TypedWord+":", q.TypedWord, q.AlternativeWord))
+		spec.Fields = append(spec.Fields, confirmationField("Type "+q.TypedWord+":", q.TypedWord, q.AlternativeWord))
 	case TypeClusterName:
-		ask.Fields = append(ask.Fields, confirmationField("Type the cluster's name:", s.Snapshot.Status.Value.Cluster, ""))
+		spec.Fields = append(spec.Fields, confirmationField("Type the cluster's name:", s.Snapshot.Status.Value.Cluster, ""))
 	}
-	return ask
+	return spec
 }
 
 // NeedsDialog is true if the operator must answer something before the action
 // runs.
-func (a Action) NeedsDialog(s State) bool {
+func (a Action) NeedsDialog(s Input) bool {
 	_, ok := a.dialogQuestion(s)
 	return ok
 }
 
-func (a Action) dialogQuestion(s State) (Question, bool) {
+func (a Action) dialogQuestion(s Input) (Question, bool) {
 	switch {
 	case a.Question != nil:
 		return a.Question(s), true

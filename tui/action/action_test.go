@@ -15,12 +15,12 @@ import (
 	"unibus/tui/widget"
 )
 
-func newState(state tuitest.ClusterState, ids ...string) action.State {
+func newState(state tuitest.ClusterState, ids ...string) action.Input {
 	s, known := &feed.Snapshot{}, feed.Freshness{ReceivedAt: tuitest.Now}
 	s.Status = feed.Topic[admin.Status]{Value: state.Status, Freshness: known}
 	s.Migration = feed.Topic[migrate.Status]{Value: state.Migration, Freshness: known}
 	s.Users = feed.Topic[[]core.User]{Value: state.Users, Freshness: known}
-	return action.State{Snapshot: s, Selected: action.Selection{Kind: "user", IDs: ids}, Flags: "--server x", Now: tuitest.Now}
+	return action.Input{Snapshot: s, Selected: action.Selection{Kind: action.KindUser, IDs: ids}, Flags: "--server x", Now: tuitest.Now}
 }
 
 func findAction(t *testing.T, name string) action.Action {
@@ -62,15 +62,15 @@ func TestOnlyAdminsAct(t *testing.T) {
 		state := tuitest.Verified()
 		state.Status.Operator.Role = core.OperatorViewer
 		s := newState(state, string(state.Users[0].ID))
-		if why := a.UnavailableReason(s); (why == "") != a.Local {
+		if why := a.UnavailableReason(s); (why == "") != a.ChangesNothing {
 			t.Errorf("%s for a viewer: %q", a.Name, why)
 		}
 		s = newState(tuitest.Verified(), string(state.Users[0].ID))
 		s.ReadOnly = true
-		if why := a.UnavailableReason(s); (why == "") != a.Local {
+		if why := a.UnavailableReason(s); (why == "") != a.ChangesNothing {
 			t.Errorf("%s read-only: %q", a.Name, why)
 		}
-		if why := a.UnavailableReason(action.State{Snapshot: &feed.Snapshot{}}); why == "" {
+		if why := a.UnavailableReason(action.Input{Snapshot: &feed.Snapshot{}}); why == "" {
 			t.Errorf("%s is available before the first answer", a.Name)
 		}
 	}
@@ -85,7 +85,7 @@ func TestMigrationActionsFollowTheState(t *testing.T) {
 	}{
 		{"legacy", tuitest.OnSQLite(), "start check"},
 		{"moving", tuitest.Copying(), "pause limit abort report"},
-		{"paused", tuitest.CopyPaused(), "start check resume limit abort report"},
+		{"paused", tuitest.CopyPaused(), "check resume limit abort report"},
 		{"verified", tuitest.Verified(), "start check abort cutover report"},
 		{"unequal", tuitest.ReplicaDiffers(), "start check resume abort report"},
 		{"fencing", tuitest.Fencing(), "abort report"},
@@ -251,7 +251,7 @@ func TestLongNameIsNotTyped(t *testing.T) {
 func TestStepDownTakesOnlyCurrentReplicas(t *testing.T) {
 	t.Parallel()
 	s := newState(tuitest.Degraded())
-	s.Selected = action.Selection{Kind: "bucket", IDs: []string{"UNIBUS_users"}}
+	s.Selected = action.Selection{Kind: action.KindBucket, IDs: []string{"UNIBUS_users"}}
 	f := findAction(t, "bucket step-down").Dialog(s).Fields[0]
 	for v, ok := range map[string]bool{"": true, "n2": true, "n1": false, "n3": false} {
 		if got := f.Check(v) == nil; got != ok {
@@ -287,5 +287,50 @@ func TestFindTakesTheLongestName(t *testing.T) {
 	}
 	if _, _, ok := action.Find(action.Table(), "user revoked"); ok {
 		t.Error("a part of a word names an action")
+	}
+}
+
+// TestCommandOfSeveralUsersCanBeCopied: the shown command line changes each of
+// the selected users, and only commands about users repeat.
+func TestCommandOfSeveralUsersCanBeCopied(t *testing.T) {
+	t.Parallel()
+	state := tuitest.Healthy()
+	one, two := string(state.Users[1].ID), string(state.Users[2].ID)
+	for name, want := range map[string]string{
+		"user revoke":   "for k in " + one + " " + two + "; do unibusd user revoke $k --server x; done",
+		"user activate": "for k in " + one + " " + two + "; do unibusd user activate $k --server x; done",
+		"user add":      "unibusd user add NKEY --server x",
+	} {
+		if got := findAction(t, name).CommandLine(newState(state, one, two), []string{"", "", ""}); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
+// TestInternalBucketsAreArguments: the page lists them, so a command may name
+// them.
+func TestInternalBucketsAreArguments(t *testing.T) {
+	t.Parallel()
+	s := newState(tuitest.Healthy())
+	for _, arg := range []string{"UNIBUS_control", "control", "UNIBUS_users"} {
+		sel, err := findAction(t, "bucket step-down").Resolve(s.Snapshot, arg, action.Selection{})
+		if err != nil || len(sel.IDs) != 1 || !strings.HasSuffix(sel.IDs[0], strings.TrimPrefix(arg, "UNIBUS_")) {
+			t.Errorf("%s: %v, %v", arg, sel, err)
+		}
+	}
+}
+
+// TestPausedMigrationIsNotStartedAgain: a start would drop what its dialog asks.
+// A dry run is possible beside a paused migration.
+func TestPausedMigrationIsNotStartedAgain(t *testing.T) {
+	t.Parallel()
+	s := newState(tuitest.CopyPaused())
+	if why := findAction(t, "migrate start").UnavailableReason(s); why != "it is paused: resume it, or abort it first" {
+		t.Errorf("start: %q", why)
+	}
+	for _, name := range []string{"migrate check", "migrate resume", "migrate abort"} {
+		if why := findAction(t, name).UnavailableReason(s); why != "" {
+			t.Errorf("%s: %q", name, why)
+		}
 	}
 }

@@ -18,7 +18,7 @@ func bucketActions() []Action {
 			Name: "bucket scale", Aliases: []string{"scale"}, Key: "c", Scope: "buckets", Confirmation: YesNo,
 			Help:        "raise the replicas of every bucket",
 			Unavailable: scaleUnavailable,
-			Question: func(s State) Question {
+			Question: func(s Input) Question {
 				low, high := replicaRange(s)
 				have := fmt.Sprintf("Every bucket has %s now.", widget.Plural(high, "replica", "replicas"))
 				if low != high {
@@ -33,8 +33,8 @@ func bucketActions() []Action {
 					Fields: []widget.Field{replicasField(s, high)},
 				}
 			},
-			Command: func(_ State, v []string) string { return "unibusd bucket scale --replicas " + v[0] },
-			Run: func(ctx context.Context, c Client, _ State, v []string) (string, error) {
+			Command: func(_ Input, v []string) string { return "unibusd bucket scale --replicas " + v[0] },
+			Run: func(ctx context.Context, c Client, _ Input, v []string) (string, error) {
 				n, err := strconv.Atoi(v[0])
 				if err != nil {
 					return "", core.Errorf(core.KindInvalid, "%q is not a number of replicas", v[0])
@@ -44,9 +44,9 @@ func bucketActions() []Action {
 			},
 		},
 		{
-			Name: "meta step-down", Aliases: []string{"step-down", "stepdown"}, Key: "d", Scope: "nodes", Confirmation: YesNo,
+			Name: "meta step-down", Aliases: []string{"step-down", "stepdown"}, Key: "d", Hint: "move the meta leader", Scope: "nodes", Confirmation: YesNo,
 			Help: "let another node lead the meta group",
-			Unavailable: func(s State) string {
+			Unavailable: func(s Input) string {
 				m := s.Snapshot.Status.Value.Meta
 				switch {
 				case m.Leader == "":
@@ -56,26 +56,26 @@ func bucketActions() []Action {
 				}
 				return ""
 			},
-			Question: func(s State) Question {
+			Question: func(s Input) Question {
 				return stepDownQuestion("the meta group", s.Snapshot.Status.Value.Meta.Leader, onlineNodes(s))
 			},
-			Command: func(_ State, v []string) string { return stepDownCommand("meta", v) },
-			Run: func(ctx context.Context, c Client, _ State, v []string) (string, error) {
+			Command: func(_ Input, v []string) string { return stepDownCommand("meta", v) },
+			Run: func(ctx context.Context, c Client, _ Input, v []string) (string, error) {
 				d, err := c.StepDown(ctx, "meta", v[0])
 				return d.Text, err
 			},
 		},
 		{
-			Name: "bucket step-down", Key: "d", Scope: "buckets", ArgumentKind: "bucket", Confirmation: YesNo,
+			Name: "bucket step-down", Key: "d", Scope: "buckets", ArgumentKind: KindBucket, Confirmation: YesNo,
 			Help:        "let another node lead a bucket",
 			Unavailable: bucketStepDownUnavailable,
-			Question: func(s State) Question {
+			Question: func(s Input) Question {
 				b, _ := selectedBucket(s)
 				return stepDownQuestion(b.Name, b.Leader, currentReplicas(b))
 			},
-			Command: func(s State, v []string) string { return stepDownCommand(s.Selected.only("bucket"), v) },
-			Run: func(ctx context.Context, c Client, s State, v []string) (string, error) {
-				d, err := c.StepDown(ctx, s.Selected.only("bucket"), v[0])
+			Command: func(s Input, v []string) string { return stepDownCommand(s.Selected.only(KindBucket), v) },
+			Run: func(ctx context.Context, c Client, s Input, v []string) (string, error) {
+				d, err := c.StepDown(ctx, s.Selected.only(KindBucket), v[0])
 				return d.Text, err
 			},
 		},
@@ -83,7 +83,7 @@ func bucketActions() []Action {
 }
 
 // scaleUnavailable repeats the daemon's rule as far as the console can see it.
-func scaleUnavailable(s State) string {
+func scaleUnavailable(s Input) string {
 	v := s.Snapshot.Status.Value
 	bs := existingBuckets(v.Buckets)
 	low, _ := replicaRange(s)
@@ -105,7 +105,7 @@ func scaleUnavailable(s State) string {
 }
 
 // replicaRange returns the lowest and the highest number of replicas of a bucket.
-func replicaRange(s State) (low, high int) {
+func replicaRange(s Input) (low, high int) {
 	for _, b := range existingBuckets(s.Snapshot.Status.Value.Buckets) {
 		if low == 0 || b.Wanted < low {
 			low = b.Wanted
@@ -116,7 +116,7 @@ func replicaRange(s State) (low, high int) {
 }
 
 // maxReplicas is one replica per node, within JetStream's limit of five.
-func maxReplicas(s State) int { return min(5, max(1, s.Snapshot.Status.Value.Expected)) }
+func maxReplicas(s Input) int { return min(5, max(1, s.Snapshot.Status.Value.Expected)) }
 
 func stepDownCommand(group string, v []string) string {
 	line := "unibusd step-down " + group
@@ -140,11 +140,11 @@ func stepDownQuestion(group, leader string, nodes []string) Question {
 	}
 }
 
-func bucketStepDownUnavailable(s State) string {
+func bucketStepDownUnavailable(s Input) string {
 	b, ok := selectedBucket(s)
 	switch {
 	case !ok:
-		return "no bucket is selected"
+		return nothingSelected(KindBucket)
 	case b.Leader == "":
 		return b.Name + " has no leader"
 	case len(currentReplicas(b)) < 2:
@@ -153,10 +153,9 @@ func bucketStepDownUnavailable(s State) string {
 	return ""
 }
 
-func selectedBucket(s State) (cluster.Bucket, bool) {
-	id := s.Selected.only("bucket")
-	v := s.Snapshot.Status.Value
-	for _, b := range slices.Concat(v.Buckets, v.Mechanism) {
+func selectedBucket(s Input) (cluster.Bucket, bool) {
+	id := s.Selected.only(KindBucket)
+	for _, b := range s.Snapshot.Status.Value.AllBuckets() {
 		if b.Name == id {
 			return b, true
 		}
@@ -175,7 +174,7 @@ func currentReplicas(b cluster.Bucket) []string {
 	return out
 }
 
-func onlineNodes(s State) []string {
+func onlineNodes(s Input) []string {
 	var out []string
 	for _, n := range s.Snapshot.Status.Value.Nodes {
 		if n.Online {
@@ -191,7 +190,7 @@ func existingBuckets(bs []cluster.Bucket) []cluster.Bucket {
 
 // replicasField asks for a number of replicas, which can be raised but not
 // lowered.
-func replicasField(s State, value int) widget.Field {
+func replicasField(s Input, value int) widget.Field {
 	_, high := replicaRange(s)
 	least, highest := max(1, high), maxReplicas(s)
 	return widget.Field{Label: fieldReplicas, Value: strconv.Itoa(max(value, least)), Check: func(v string) error {

@@ -3,7 +3,7 @@
 // Each Action names its command, its key and page, its confirmation, the equivalent
 // command line, and the function that runs it. The root model makes the help, the
 // footer, the command line and the dialogs from this table; the migration page reads
-// it for its list of actions. An action sees a State and calls a Client; it draws
+// it for its list of actions. An action sees a Input and calls a Client; it draws
 // nothing.
 //
 // Begin reading with Action and Table in action.go. bucket_actions.go, room_actions.go,

@@ -16,12 +16,12 @@ func migrationActions() []Action {
 		{
 			Name: "migrate start", Aliases: []string{"migrate to kv"}, Key: "b", Scope: "migrate", Confirmation: YesNo,
 			Help:        "start moving the control plane from SQLite to KV",
-			Unavailable: startUnavailable, Question: startQuestion, Command: startCommand, Run: runStart,
+			Unavailable: startUnavailable(migrate.ActionStart), Question: startQuestion, Command: startCommand, Run: runStart,
 		},
 		{
 			Name: "migrate check", Aliases: []string{"migrate dry-run", "dry-run"}, Key: "D", Scope: "migrate",
 			Help:        "dry run: check and convert everything, write nothing",
-			Unavailable: startUnavailable, OptionalQuestion: checkQuestion, Command: checkCommand, Run: runCheck,
+			Unavailable: startUnavailable(migrate.ActionCheck), OptionalQuestion: checkQuestion, Command: checkCommand, Run: runCheck,
 		},
 		migrationAction("P", NoConfirmation, "pause the copy; nothing is lost", migrate.ActionPause, nil, Client.MigratePause, "The migration is paused"),
 		migrationAction("R", NoConfirmation, "continue after a pause or an error", migrate.ActionResume, nil, Client.MigrateResume, "The migration continues"),
@@ -35,22 +35,23 @@ func migrationActions() []Action {
 		migrationAction("U", TypeClusterName, "return the control plane to SQLite", migrate.ActionRollback, rollbackQuestion, Client.MigrateRollback, "The rollback has started"),
 		migrationAction("F", TypeClusterName, "finish for good; no rollback afterward", migrate.ActionFinish, finishQuestion, Client.MigrateFinish, "The migration is finished"),
 		{
-			Name: "migrate report", Aliases: []string{"report"}, Key: "W", Scope: "migrate", Local: true,
+			Name: "migrate report", Aliases: []string{"report"}, Key: "W", Scope: "migrate", ChangesNothing: true,
 			Help:        "save the migration report as text and as JSON",
 			Unavailable: reportUnavailable,
-			Command:     func(s State, _ []string) string { return "unibusd migration report --out " + reportName(s) + ".txt" },
-			Run:         func(_ context.Context, _ Client, s State, _ []string) (string, error) { return saveReport(s) },
+			Command:     func(s Input, _ []string) string { return "unibusd migration report --out " + reportName(s) + ".txt" },
+			Run:         func(_ context.Context, _ Client, s Input, _ []string) (string, error) { return saveReport(s) },
 		},
 	}
 }
 
+// nodeCall is a method expression such as Client.MigratePause.
 type nodeCall func(c Client, ctx context.Context, node string) (migrate.Status, error)
 
-func migrationAction(key string, confirmation Confirmation, help string, a migrate.Action, question func(State) Question, call nodeCall, doneText string) Action {
+func migrationAction(key string, confirmation Confirmation, help string, a migrate.Action, question func(Input) Question, call nodeCall, doneText string) Action {
 	return Action{
 		Name: "migrate " + string(a), Key: key, Scope: "migrate", Confirmation: confirmation, Help: help, Unavailable: migrationUnavailable(a), Question: question,
-		Command: func(State, []string) string { return "unibusd migration " + string(a) },
-		Run: func(ctx context.Context, c Client, s State, _ []string) (string, error) {
+		Command: func(Input, []string) string { return "unibusd migration " + string(a) },
+		Run: func(ctx context.Context, c Client, s Input, _ []string) (string, error) {
 			_, err := call(c, ctx, s.Snapshot.Migration.Value.Node)
 			return doneText, err
 		},
@@ -59,8 +60,8 @@ func migrationAction(key string, confirmation Confirmation, help string, a migra
 
 // migrationUnavailable is the daemon's own rule. The console adds that a
 // migration cannot be controlled while its node is down.
-func migrationUnavailable(a migrate.Action) func(State) string {
-	return func(s State) string {
+func migrationUnavailable(a migrate.Action) func(Input) string {
+	return func(s Input) string {
 		m := s.Snapshot.Migration
 		switch {
 		case !m.Known():
@@ -81,10 +82,16 @@ func MigrationNodeDown(snap *feed.Snapshot) bool {
 
 // startUnavailable adds what the migration cannot know: whether there is a source
 // and a target.
-func startUnavailable(s State) string {
-	if reason := migrationUnavailable(migrate.ActionStart)(s); reason != "" {
-		return reason
+func startUnavailable(a migrate.Action) func(Input) string {
+	return func(s Input) string {
+		if reason := migrationUnavailable(a)(s); reason != "" {
+			return reason
+		}
+		return sourceUnavailable(s)
 	}
+}
+
+func sourceUnavailable(s Input) string {
 	v := s.Snapshot.Status.Value
 	switch {
 	case v.Authority != nil && v.Authority.Backend == core.BackendKV:
@@ -99,25 +106,25 @@ func startUnavailable(s State) string {
 	return ""
 }
 
-func reportUnavailable(s State) string {
+func reportUnavailable(s Input) string {
 	if m := s.Snapshot.Migration; !m.Known() || m.Value.ID == "" && m.Value.Options.DB == "" {
 		return "there is no migration yet"
 	}
 	return ""
 }
 
-// Source is a node that serves the control plane from a SQLite file.
-type Source struct{ Node, File string }
+// SQLiteFile is a node and the file from which it serves the control plane.
+type SQLiteFile struct{ Node, File string }
 
 // Sources are the files that a migration could start from, by node. If the
 // authority names a node, only that node's file counts.
-func Sources(snap *feed.Snapshot) []Source {
-	var out []Source
+func Sources(snap *feed.Snapshot) []SQLiteFile {
+	var out []SQLiteFile
 	v := snap.Status.Value
 	for _, n := range v.Nodes {
 		counts := v.Authority == nil || v.Authority.Backend != core.BackendSQLite || v.Authority.Node == n.Name
 		if counts && n.Online && n.Info != nil && n.Info.Serving.Backend == core.BackendSQLite && n.Info.Serving.File != "" {
-			out = append(out, Source{n.Name, n.Info.Serving.File})
+			out = append(out, SQLiteFile{n.Name, n.Info.Serving.File})
 		}
 	}
 	return out
@@ -125,7 +132,7 @@ func Sources(snap *feed.Snapshot) []Source {
 
 // checkQuestion asks for the source if there are several: the console must not
 // pick one.
-func checkQuestion(s State) (Question, bool) {
+func checkQuestion(s Input) (Question, bool) {
 	sources := Sources(s.Snapshot)
 	if len(sources) < 2 {
 		return Question{}, false
@@ -140,11 +147,11 @@ func checkQuestion(s State) (Question, bool) {
 	}, true
 }
 
-func checkCommand(s State, v []string) string {
+func checkCommand(s Input, v []string) string {
 	return "unibusd migrate-to-kv" + sourceFlags(s, v) + " --dry-run"
 }
 
-func runCheck(ctx context.Context, c Client, s State, v []string) (string, error) {
+func runCheck(ctx context.Context, c Client, s Input, v []string) (string, error) {
 	source, err := parseSource(s, v)
 	if err != nil {
 		return "", err
@@ -154,11 +161,11 @@ func runCheck(ctx context.Context, c Client, s State, v []string) (string, error
 }
 
 // reportName is the common part of a report's two file names.
-func reportName(s State) string { return "unibus-migration-" + s.Now.Format("20060102-150405") }
+func reportName(s Input) string { return "unibus-migration-" + s.Now.Format("20060102-150405") }
 
 // saveReport writes the migration as text and as JSON. It never overwrites a
 // file.
-func saveReport(s State) (string, error) {
+func saveReport(s Input) (string, error) {
 	base := filepath.Join(s.ReportDir, reportName(s))
 	for _, f := range []struct {
 		end    string

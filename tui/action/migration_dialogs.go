@@ -37,15 +37,15 @@ func parseRate(v string) (int, error) {
 	return n, nil
 }
 
-func limitQuestion(s State) Question {
+func limitQuestion(s Input) Question {
 	return Question{
 		Title: "Limit the copy?", ConfirmLabel: "Set",
-		Lines:  []string{"A limit applies at once and keeps disks and network free for users. Without a limit the copy runs as fast as it can. Users notice neither."},
+		Lines:  []string{"A limit applies at once and keeps disks and network free for users. Without a limit the copy runs as fast as it can."},
 		Fields: []widget.Field{rateField(s.Snapshot.Migration.Value.Options.Rate)},
 	}
 }
 
-func limitCommand(_ State, v []string) string {
+func limitCommand(_ Input, v []string) string {
 	rate := "0"
 	if len(v) > 0 && v[0] != "" {
 		rate = v[0]
@@ -53,7 +53,7 @@ func limitCommand(_ State, v []string) string {
 	return "unibusd migration limit --rate " + ShellQuote(rate)
 }
 
-func runLimit(ctx context.Context, c Client, s State, v []string) (string, error) {
+func runLimit(ctx context.Context, c Client, s Input, v []string) (string, error) {
 	rate, err := parseRate(v[0])
 	if err != nil {
 		return "", err
@@ -67,7 +67,7 @@ func runLimit(ctx context.Context, c Client, s State, v []string) (string, error
 	return fmt.Sprintf("The copy writes at most %s rows per second", widget.FormatCount(rate)), nil
 }
 
-func abortQuestion(s State) Question {
+func abortQuestion(s Input) Question {
 	m := s.Snapshot.Migration.Value
 	if m.State == migrate.StateRollback {
 		return Question{
@@ -91,7 +91,7 @@ func abortQuestion(s State) Question {
 	}
 }
 
-func cutoverQuestion(s State) Question {
+func cutoverQuestion(s Input) Question {
 	v, m := s.Snapshot.Status.Value, s.Snapshot.Migration.Value
 	lines := []string{
 		fmt.Sprintf("SQLite on %s refuses writes while the last changes are copied and compared. Then all %s nodes switch, without a restart.", m.Node, NumberWord(max(1, v.Expected))),
@@ -105,7 +105,7 @@ func cutoverQuestion(s State) Question {
 	return Question{Title: fmt.Sprintf("Move the control plane of %s to KV?", v.Cluster), Lines: lines, ConfirmLabel: "Move"}
 }
 
-func rollbackQuestion(s State) Question {
+func rollbackQuestion(s Input) Question {
 	v, m := s.Snapshot.Status.Value, s.Snapshot.Migration.Value
 	lines := []string{
 		fmt.Sprintf("KV is closed on all nodes and exported to a new SQLite file on %s, which is verified and then serves. Nothing written since the cutover is lost.", m.Node),
@@ -129,7 +129,7 @@ func estimateRollback(m migrate.Status) time.Duration {
 	return 4*time.Second + time.Duration(rows/20)*time.Millisecond
 }
 
-func finishQuestion(s State) Question {
+func finishQuestion(s Input) Question {
 	m := s.Snapshot.Migration.Value
 	return Question{
 		Title: fmt.Sprintf("Finish the migration of %s?", s.Snapshot.Status.Value.Cluster), ConfirmLabel: "Finish",
@@ -151,5 +151,5 @@ func downNodesText(nodes []cluster.Node) string {
 	if down == nil {
 		return ""
 	}
-	return joinNames(down) + pluralize(len(down), " is down", " are down")
+	return widget.JoinNames(down) + pluralize(len(down), " is down", " are down")
 }

@@ -14,15 +14,15 @@ func (a Action) Resolve(snap *feed.Snapshot, arg string, page Selection) (Select
 	switch {
 	case arg == "":
 		return page, nil
-	case a.ArgumentKind == "user":
+	case a.ArgumentKind == KindUser:
 		id, err := resolveUser(snap, arg)
-		return Selection{Kind: "user", IDs: []string{id}}, err
-	case a.ArgumentKind == "room":
+		return Selection{Kind: KindUser, IDs: []string{id}}, err
+	case a.ArgumentKind == KindRoom:
 		id, err := resolveRoom(snap, arg)
-		return Selection{Kind: "room", IDs: []string{id}}, err
-	case a.ArgumentKind == "bucket":
+		return Selection{Kind: KindRoom, IDs: []string{id}}, err
+	case a.ArgumentKind == KindBucket:
 		id, err := resolveBucket(snap, arg)
-		return Selection{Kind: "bucket", IDs: []string{id}}, err
+		return Selection{Kind: KindBucket, IDs: []string{id}}, err
 	}
 	return page, core.Errorf(core.KindInvalid, "%q takes no argument", a.Name)
 }
@@ -47,7 +47,7 @@ func resolveUser(snap *feed.Snapshot, arg string) (string, error) {
 }
 
 func resolveBucket(snap *feed.Snapshot, arg string) (string, error) {
-	for _, b := range snap.Status.Value.Buckets {
+	for _, b := range snap.Status.Value.AllBuckets() {
 		if strings.EqualFold(b.Name, arg) || strings.EqualFold(strings.TrimPrefix(b.Name, "UNIBUS_"), arg) {
 			return b.Name, nil
 		}

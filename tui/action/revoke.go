@@ -14,7 +14,7 @@ import (
 
 // runRevoke revokes the selected users one after the other. Its text covers the
 // users that were revoked before an error, too.
-func runRevoke(ctx context.Context, c Client, s State, _ []string) (string, error) {
+func runRevoke(ctx context.Context, c Client, s Input, _ []string) (string, error) {
 	var revoked []admin.Revoked
 	done, err := changeUsers(ctx, s, core.UserRevoked, "revoked", func(ctx context.Context, id string) (core.User, error) {
 		r, err := c.Revoke(ctx, id)
@@ -120,7 +120,7 @@ func (r revocationReport) sessionLines() []string {
 
 const maxListedRooms = 6
 
-func (r revocationReport) reportLines(s State) []string {
+func (r revocationReport) reportLines(s Input) []string {
 	users := "this user"
 	if r.users > 1 {
 		users = "these users"
@@ -147,18 +147,14 @@ func (r revocationReport) reportLines(s State) []string {
 	case len(r.unknown) > 0 || len(r.notes) > 0:
 		out = append(out, "Do: repeat this once every node answers: "+s.repeatCommand())
 	case len(r.rooms) > maxListedRooms:
-		out = append(out, "To list all: "+s.repeatCommand())
+		out = append(out, "To list all: "+s.withFlags("unibusd room list"))
 	}
 	return out
 }
 
 // repeatCommand is the command that repeats the revocation, which is harmless.
-func (s State) repeatCommand() string {
-	line := perUserCommand(s, "unibusd user revoke")
-	if s.Flags != "" {
-		line += " " + s.Flags
-	}
-	return line
+func (s Input) repeatCommand() string {
+	return s.forEachUser(s.withFlags(perUserCommand(s, "unibusd user revoke")))
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -55,11 +55,11 @@ func TestRevokeSumsUpAllNodes(t *testing.T) {
 		{
 			name: "silent", first: admin.Revoked{User: one, Nodes: map[string]admin.Ended{"n1": newEnded(1, 1001), "n2": {Unknown: true}}},
 			second: &admin.Revoked{User: two, Nodes: none},
-			has:    []string{"n1: 1 session ended", "n2: unknown, it did not answer. Sessions may still be open there.", "once for each of the 2"}, lack: []string{"n2: no session"},
+			has:    []string{"n1: 1 session ended", "n2: unknown, it did not answer. Sessions may still be open there.", "for k in " + string(one.ID) + " " + string(two.ID) + "; do unibusd user revoke $k --server x; done"}, lack: []string{"n2: no session"},
 		},
 		{
 			name: "many rooms", first: admin.Revoked{User: one, Nodes: none, Rekey: many},
-			has: []string{"8 encrypted rooms need a new key, because this user", "r5, r6 and 2 more\nTo list all: unibusd user revoke " + string(one.ID) + " --server x"}, lack: []string{"r7"},
+			has: []string{"8 encrypted rooms need a new key, because this user", "r5, r6 and 2 more\nTo list all: unibusd room list --server x"}, lack: []string{"r7"},
 		},
 		{
 			name: "rooms not known", first: admin.Revoked{User: one, Nodes: none, Note: "which rooms need a new key is not known: no quorum"},

@@ -12,15 +12,15 @@ import (
 
 func roomActions() []Action {
 	return []Action{{
-		Name: "room rekey", Aliases: []string{"rekey"}, Key: "r", Scope: "rooms", ArgumentKind: "room", Confirmation: YesNo,
+		Name: "room rekey", Aliases: []string{"rekey"}, Key: "r", Scope: "rooms", ArgumentKind: KindRoom, Confirmation: YesNo,
 		Help:        "ask an online member for a new key of a room",
 		Unavailable: rekeyUnavailable, Question: rekeyQuestion, Command: rekeyCommand, Run: runRekey,
 	}}
 }
 
 // selectedRoom is the selected room, or the one whose members are shown.
-func selectedRoom(s State) string {
-	if id := s.Selected.only("room"); id != "" {
+func selectedRoom(s Input) string {
+	if id := s.Selected.only(KindRoom); id != "" {
 		return id
 	}
 	return s.Selected.Room
@@ -40,10 +40,10 @@ func roomKeys(snap *feed.Snapshot, id string) (summary *admin.KeyHealth, detail 
 	return summary, detail
 }
 
-func rekeyUnavailable(s State) string {
+func rekeyUnavailable(s Input) string {
 	id := selectedRoom(s)
 	if id == "" {
-		return "no room is selected"
+		return nothingSelected(KindRoom)
 	}
 	switch summary, detail := roomKeys(s.Snapshot, id); {
 	case detail != nil && detail.Why != nil:
@@ -61,14 +61,14 @@ func rekeyUnavailable(s State) string {
 }
 
 // memberToAsk is the member that the dialog names; nil if the node chooses.
-func memberToAsk(s State) *admin.RoomPerson {
+func memberToAsk(s Input) *admin.RoomPerson {
 	if _, detail := roomKeys(s.Snapshot, selectedRoom(s)); detail != nil && len(detail.Can) > 0 && len(detail.Can[0].Nodes) > 0 {
 		return &detail.Can[0]
 	}
 	return nil
 }
 
-func rekeyQuestion(s State) Question {
+func rekeyQuestion(s Input) Question {
 	q := Question{Title: fmt.Sprintf("Ask for a new key of %s?", selectedRoom(s)), ConfirmLabel: "Ask"}
 	_, detail := roomKeys(s.Snapshot, selectedRoom(s))
 	if detail != nil && detail.MustRekey > 0 {
@@ -91,7 +91,7 @@ func formerReaders(k *admin.RoomKeys) string {
 	return widget.Plural(k.MustRekey, "user", "users")
 }
 
-func rekeyCommand(s State, _ []string) string {
+func rekeyCommand(s Input, _ []string) string {
 	line := "unibusd room rekey " + ShellQuote(selectedRoom(s))
 	if p := memberToAsk(s); p != nil {
 		line += " --user " + string(p.User)
@@ -100,7 +100,7 @@ func rekeyCommand(s State, _ []string) string {
 }
 
 // runRekey asks the member that the dialog named, and nobody else.
-func runRekey(ctx context.Context, c Client, s State, _ []string) (string, error) {
+func runRekey(ctx context.Context, c Client, s Input, _ []string) (string, error) {
 	req := admin.RekeyRequest{ID: selectedRoom(s)}
 	if p := memberToAsk(s); p != nil {
 		req.User = string(p.User)

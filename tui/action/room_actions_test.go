@@ -13,11 +13,11 @@ import (
 
 // newRoomState is a console with the list of rooms and, if open is given, that
 // room's detail.
-func newRoomState(t *testing.T, state tuitest.ClusterState, sel action.Selection, opened string) action.State {
+func newRoomState(t *testing.T, state tuitest.ClusterState, sel action.Selection, opened string) action.Input {
 	t.Helper()
-	f := feed.New(feed.Config{Source: tuitest.NewFakeClient(state)})
+	f := feed.New(feed.Config{Client: tuitest.NewFakeClient(state)})
 	f.Subscribe(feed.Subscription{Rooms: true, Room: opened})
-	return action.State{Snapshot: f.PollOnce(t.Context()), Selected: sel}
+	return action.Input{Snapshot: f.PollOnce(t.Context()), Selected: sel}
 }
 
 func TestRekeyNamesTheMemberItAsks(t *testing.T) {
@@ -29,7 +29,7 @@ func TestRekeyNamesTheMemberItAsks(t *testing.T) {
 		k.Can[i].Name = &evil
 	}
 	a := findAction(t, "room rekey")
-	row := action.Selection{Kind: "room", IDs: []string{"room-01"}}
+	row := action.Selection{Kind: action.KindRoom, IDs: []string{"room-01"}}
 	for name, c := range map[string]struct {
 		sel    action.Selection
 		opened string
@@ -38,7 +38,7 @@ func TestRekeyNamesTheMemberItAsks(t *testing.T) {
 	}{
 		"row alone":   {row, "", "The node asks an online member", "unibusd room rekey room-01"},
 		"row, opened": {row, "room-01", "The request goes to evil\uFFFD[2J (owner), online on n2.", "unibusd room rekey room-01 --user " + string(state.Rooms[1].Owner)},
-		"a member":    {action.Selection{Kind: "user", IDs: []string{"x"}, Room: "room-01"}, "room-01", "The request goes to", "--user"},
+		"a member":    {action.Selection{Kind: action.KindUser, IDs: []string{"x"}, Room: "room-01"}, "room-01", "The request goes to", "--user"},
 		"nobody":      {action.Selection{Room: "room-01"}, "room-01", "The request goes to", "--user"},
 		"another":     {row, "room-03", "The node asks an online member", "unibusd room rekey room-01"},
 	} {
@@ -68,7 +68,7 @@ func TestRekeyCountsFormerReaders(t *testing.T) {
 	k := state.Keys["room-01"]
 	k.MustRekey = 12
 	state.Keys["room-01"] = k
-	s := newRoomState(t, state, action.Selection{Kind: "room", IDs: []string{"room-01"}}, "room-01")
+	s := newRoomState(t, state, action.Selection{Kind: action.KindRoom, IDs: []string{"room-01"}}, "room-01")
 	if text := strings.Join(findAction(t, "room rekey").Question(s).Lines, "\n"); !strings.Contains(text, "12 users must no longer read but still know the key") {
 		t.Errorf("%q", text)
 	}

@@ -14,14 +14,14 @@ import (
 
 // The labels of the fields in the start dialog.
 const (
-	fieldSource   = "source"
-	fieldReplicas = "replicas"
-	fieldRate     = "rows per second"
-	fieldBackup   = "keep backup"
-	fieldDiscard  = "ignore files of"
+	fieldSource       = "source"
+	fieldReplicas     = "replicas"
+	fieldRate         = "rows per second"
+	fieldBackup       = "keep backup"
+	fieldIgnoredNodes = "ignore files of"
 )
 
-func startQuestion(s State) Question {
+func startQuestion(s Input) Question {
 	sources := Sources(s.Snapshot)
 	source := "The file"
 	var lines []string
@@ -39,7 +39,7 @@ func startQuestion(s State) Question {
 			reference, alternative = "the file of "+s.Snapshot.Migration.Value.Node, ""
 		}
 		lines = append(lines, fmt.Sprintf("%s %s rows that %s lacks. Enter the node's name to ignore its file%s.",
-			joinNames(names), pluralize(len(names), "has a SQLite file with", "have SQLite files with"), reference, alternative))
+			widget.JoinNames(names), pluralize(len(names), "has a SQLite file with", "have SQLite files with"), reference, alternative))
 	}
 	return Question{
 		Title: fmt.Sprintf("Move the control plane of %s to KV?", s.Snapshot.Status.Value.Cluster), ConfirmLabel: "Start", Lines: lines, Fields: startFields(s),
@@ -53,23 +53,23 @@ func startQuestion(s State) Question {
 }
 
 // sourcesText lists the sources that the operator must choose from.
-func sourcesText(sources []Source) string {
+func sourcesText(sources []SQLiteFile) string {
 	var files []string
 	for _, x := range sources {
 		files = append(files, fmt.Sprintf("%s on %s", x.File, x.Node))
 	}
-	return fmt.Sprintf("%s nodes serve their own SQLite files: %s. Only one can be migrated. Enter the node of that file.", widget.Capitalize(NumberWord(len(sources))), joinNames(files))
+	return fmt.Sprintf("%s nodes serve their own SQLite files: %s. Only one can be migrated. Enter the node of that file.", widget.Capitalize(NumberWord(len(sources))), widget.JoinNames(files))
 }
 
 // sourceField asks for the node whose file is migrated.
-func sourceField(s State) widget.Field {
+func sourceField(s Input) widget.Field {
 	return widget.Field{Label: fieldSource, Hint: "the node of the file to migrate", Check: func(v string) error {
 		_, err := parseSource(s, []string{v})
 		return err
 	}}
 }
 
-func startFields(s State) []widget.Field {
+func startFields(s Input) []widget.Field {
 	o := s.Snapshot.Migration.Value.Options
 	var out []widget.Field
 	if len(Sources(s.Snapshot)) > 1 {
@@ -82,10 +82,10 @@ func startFields(s State) []widget.Field {
 		return core.Errorf(core.KindInvalid, "Enter yes or no. Without a backup, a temporary copy is used and then removed.")
 	}})
 	if ignorable := s.ignorableNodes(); ignorable != nil {
-		out = append(out, widget.Field{Label: fieldDiscard, Hint: "no node", Check: func(v string) error {
+		out = append(out, widget.Field{Label: fieldIgnoredNodes, Hint: "no node", Check: func(v string) error {
 			for _, n := range splitNames(v) {
 				if !slices.Contains(ignorable, n) {
-					return core.Errorf(core.KindInvalid, "Only the files of %s can be ignored.", joinNames(ignorable))
+					return core.Errorf(core.KindInvalid, "Only the files of %s can be ignored.", widget.JoinNames(ignorable))
 				}
 			}
 			return nil
@@ -95,7 +95,7 @@ func startFields(s State) []widget.Field {
 }
 
 // parseSource returns the only source, or the one whose node was typed first.
-func parseSource(s State, v []string) (Source, error) {
+func parseSource(s Input, v []string) (SQLiteFile, error) {
 	sources := Sources(s.Snapshot)
 	if len(sources) == 1 {
 		return sources[0], nil
@@ -107,15 +107,15 @@ func parseSource(s State, v []string) (Source, error) {
 		}
 		names = append(names, x.Node)
 	}
-	return Source{}, core.Errorf(core.KindInvalid, "Several nodes serve SQLite files. Enter one of %s.", joinNames(names))
+	return SQLiteFile{}, core.Errorf(core.KindInvalid, "Several nodes serve SQLite files. Enter one of %s.", widget.JoinNames(names))
 }
 
 // sourceFlags name the file, and its node if several nodes may have the same
 // path.
-func sourceFlags(s State, v []string) string {
+func sourceFlags(s Input, v []string) string {
 	source, err := parseSource(s, v)
 	if err != nil { // the operator has typed nothing yet
-		source = Source{"NODE", "FILE"}
+		source = SQLiteFile{"NODE", "FILE"}
 	}
 	line := " --db " + ShellQuote(source.File)
 	if len(Sources(s.Snapshot)) > 1 {
@@ -126,7 +126,7 @@ func sourceFlags(s State, v []string) string {
 
 // ignorableNodes are the nodes whose files may be ignored: those that differ and,
 // if another source may be chosen, the node of the compared file.
-func (s State) ignorableNodes() []string {
+func (s Input) ignorableNodes() []string {
 	out := s.divergedNodes()
 	if node := s.Snapshot.Migration.Value.Node; out != nil && len(Sources(s.Snapshot)) > 1 && !slices.Contains(out, node) {
 		out = append([]string{node}, out...)
@@ -136,7 +136,7 @@ func (s State) ignorableNodes() []string {
 
 // divergedNodes are the nodes whose files hold rows that the source lacks, or
 // could not be compared.
-func (s State) divergedNodes() []string {
+func (s Input) divergedNodes() []string {
 	var out []string
 	for _, d := range s.Snapshot.Migration.Value.DivergentFiles() {
 		out = append(out, d.Node)
@@ -150,7 +150,7 @@ func splitNames(v string) []string {
 
 // parseStartFields returns the node to ask and the options, from the fields of
 // the start dialog. The node is "" if none is named.
-func parseStartFields(s State, v []string) (string, migrate.Options) {
+func parseStartFields(s Input, v []string) (string, migrate.Options) {
 	source, _ := parseSource(s, v) // the field was checked
 	o := migrate.Options{DB: source.File, Replicas: 3}
 	for i, f := range startFields(s) {
@@ -164,14 +164,14 @@ func parseStartFields(s State, v []string) (string, migrate.Options) {
 			o.Rate, _ = parseRate(v[i])
 		case fieldBackup:
 			o.NoBackup = v[i] == "no"
-		case fieldDiscard:
+		case fieldIgnoredNodes:
 			o.IgnoredNodes = splitNames(v[i])
 		}
 	}
 	return source.Node, o
 }
 
-func startCommand(s State, v []string) string {
+func startCommand(s Input, v []string) string {
 	_, o := parseStartFields(s, v)
 	line := fmt.Sprintf("unibusd migrate-to-kv%s --replicas %d", sourceFlags(s, v), o.Replicas)
 	if o.Rate > 0 {
@@ -181,12 +181,12 @@ func startCommand(s State, v []string) string {
 		line += " --no-backup"
 	}
 	if len(o.IgnoredNodes) > 0 {
-		line += " --discard " + ShellQuote(strings.Join(o.IgnoredNodes, ","))
+		line += " --ignore-node " + ShellQuote(strings.Join(o.IgnoredNodes, ","))
 	}
 	return line
 }
 
-func runStart(ctx context.Context, c Client, s State, v []string) (string, error) {
+func runStart(ctx context.Context, c Client, s Input, v []string) (string, error) {
 	node, o := parseStartFields(s, v)
 	if _, err := c.MigrateStart(ctx, node, o); err != nil {
 		return "", err

@@ -14,14 +14,6 @@ func pluralize(n int, one, many string) string {
 	return many
 }
 
-// joinNames returns "n1, n2 and n3".
-func joinNames(names []string) string {
-	if n := len(names); n > 1 {
-		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
-	}
-	return strings.Join(names, "")
-}
-
 // NumberWord writes small numbers as words.
 func NumberWord(n int) string {
 	w := []string{"no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}

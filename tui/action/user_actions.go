@@ -17,24 +17,24 @@ func userActions() []Action {
 			Help: "add a user that may connect", Question: addQuestion, Command: addCommand, Run: runAdd,
 		},
 		{
-			Name: "user revoke", Aliases: []string{"revoke"}, Key: "r", Scope: "users", ArgumentKind: "user", Confirmation: TypeObjectName,
+			Name: "user revoke", Aliases: []string{"revoke"}, Key: "r", Scope: "users", ArgumentKind: KindUser, Confirmation: TypeObjectName,
 			Help:        "block users and end their sessions",
 			Unavailable: noUserToChange(core.UserActive, "revoked"),
 			Question:    revokeQuestion,
-			Command:     func(s State, _ []string) string { return perUserCommand(s, "unibusd user revoke") },
+			Command:     func(s Input, _ []string) string { return perUserCommand(s, "unibusd user revoke") },
 			Run:         runRevoke,
 		},
 		{
-			Name: "user activate", Aliases: []string{"activate"}, Key: "u", Scope: "users", ArgumentKind: "user", Confirmation: YesNo,
+			Name: "user activate", Aliases: []string{"activate"}, Key: "u", Scope: "users", ArgumentKind: KindUser, Confirmation: YesNo,
 			Help:        "let revoked users connect again",
 			Unavailable: noUserToChange(core.UserRevoked, "active"),
-			Question: func(s State) Question {
+			Question: func(s Input) Question {
 				q := Question{Title: fmt.Sprintf("Activate %s?", selectedUsersText(s)), ConfirmLabel: "Activate"}
 				q.Lines = append(fullNameLines(s), "They can connect again and are still members of their rooms.")
 				return withUnchangedCount(s, q, core.UserActive, "active")
 			},
-			Command: func(s State, _ []string) string { return perUserCommand(s, "unibusd user activate") },
-			Run: func(ctx context.Context, c Client, s State, _ []string) (string, error) {
+			Command: func(s Input, _ []string) string { return perUserCommand(s, "unibusd user activate") },
+			Run: func(ctx context.Context, c Client, s Input, _ []string) (string, error) {
 				return changeUsers(ctx, s, core.UserActive, "active again", c.UserActivate)
 			},
 		},
@@ -43,10 +43,10 @@ func userActions() []Action {
 
 // noUserToChange makes the rule that an action needs a selected user whose status
 // it changes.
-func noUserToChange(from core.UserStatus, statusWord string) func(State) string {
-	return func(s State) string {
-		if s.Selected.Kind != "user" || len(s.Selected.IDs) == 0 {
-			return "no user is selected"
+func noUserToChange(from core.UserStatus, statusWord string) func(Input) string {
+	return func(s Input) string {
+		if s.Selected.Kind != KindUser || len(s.Selected.IDs) == 0 {
+			return nothingSelected(KindUser)
 		}
 		for _, id := range s.Selected.IDs {
 			if st := findUser(s.Snapshot, id).Status; st == from || st == "" {
@@ -60,24 +60,25 @@ func noUserToChange(from core.UserStatus, statusWord string) func(State) string 
 	}
 }
 
-func selectedUsersText(s State) string { return usersText(s, s.Selected.IDs) }
+func selectedUsersText(s Input) string { return usersText(s, s.Selected.IDs) }
 
 // usersText names one user, and counts several.
-func usersText(s State, ids []string) string {
+func usersText(s Input, ids []string) string {
 	if len(ids) == 1 {
 		return widget.Sanitize(userName(findUser(s.Snapshot, ids[0])))
 	}
 	return widget.Plural(len(ids), "user", "users")
 }
 
-func perUserCommand(s State, cmd string) string {
-	if n := len(s.Selected.IDs); n > 1 {
-		return fmt.Sprintf("%s NKEY, once for each of the %s", cmd, widget.FormatCount(n))
+// perUserCommand is a command that takes one nkey; $k stands for each of several.
+func perUserCommand(s Input, cmd string) string {
+	if len(s.Selected.IDs) > 1 {
+		return cmd + " $k"
 	}
 	return cmd + " " + strings.Join(s.Selected.IDs, " ")
 }
 
-func revokeQuestion(s State) Question {
+func revokeQuestion(s Input) Question {
 	q := Question{Title: fmt.Sprintf("Revoke %s?", selectedUsersText(s)), ConfirmLabel: "Revoke"}
 	q.Lines = append(fullNameLines(s), "Every node refuses them from now on, and their sessions end. Nothing is deleted: `user activate` reverses it.")
 	if len(s.Selected.IDs) == 1 {
@@ -117,7 +118,7 @@ func nkeySuffix(u core.User) string { return string(u.ID[max(0, len(u.ID)-4):]) 
 
 // fullNameLines are the name of the one selected user, if it is too long for a
 // title.
-func fullNameLines(s State) []string {
+func fullNameLines(s Input) []string {
 	if len(s.Selected.IDs) != 1 {
 		return nil
 	}
@@ -128,7 +129,7 @@ func fullNameLines(s State) []string {
 }
 
 // withUnchangedCount adds how many selected users already have the status.
-func withUnchangedCount(s State, q Question, want core.UserStatus, word string) Question {
+func withUnchangedCount(s Input, q Question, want core.UserStatus, word string) Question {
 	if n := len(s.Selected.IDs) - len(usersToChange(s, want)); n > 0 && n < len(s.Selected.IDs) {
 		q.Lines = append(q.Lines, fmt.Sprintf("%s of them %s already %s and will not change.", widget.FormatCount(n), pluralize(n, "is", "are"), word))
 	}
@@ -137,7 +138,7 @@ func withUnchangedCount(s State, q Question, want core.UserStatus, word string) 
 
 // usersToChange omits the selected users that already have the status. If all
 // have it they are all requested, because the cluster may know better.
-func usersToChange(s State, want core.UserStatus) []string {
+func usersToChange(s Input, want core.UserStatus) []string {
 	var out []string
 	for _, id := range s.Selected.IDs {
 		if findUser(s.Snapshot, id).Status != want {
@@ -153,7 +154,7 @@ func usersToChange(s State, want core.UserStatus) []string {
 // changeUsers changes the selected users one after the other and stops at the
 // first error. It skips users that already have the status, so that a retry
 // continues. With an error it still returns what was done.
-func changeUsers(ctx context.Context, s State, want core.UserStatus, doneWord string, change func(context.Context, string) (core.User, error)) (string, error) {
+func changeUsers(ctx context.Context, s Input, want core.UserStatus, doneWord string, change func(context.Context, string) (core.User, error)) (string, error) {
 	ids := usersToChange(s, want)
 	unchanged := len(s.Selected.IDs) - len(ids)
 	for i, id := range ids {
@@ -176,7 +177,7 @@ func changeUsers(ctx context.Context, s State, want core.UserStatus, doneWord st
 	return text, nil
 }
 
-func addQuestion(State) Question {
+func addQuestion(Input) Question {
 	return Question{
 		Title: "Add a user", ConfirmLabel: "Add",
 		Lines: []string{"The public nkey comes from the user: `unibusd keygen user --out FILE` prints it and keeps the secret."},
@@ -196,7 +197,7 @@ func addQuestion(State) Question {
 	}
 }
 
-func addCommand(_ State, v []string) string {
+func addCommand(_ Input, v []string) string {
 	nkey, name, role := v[0], v[1], v[2]
 	if nkey == "" {
 		nkey = "NKEY"
@@ -211,7 +212,7 @@ func addCommand(_ State, v []string) string {
 	return line
 }
 
-func runAdd(ctx context.Context, c Client, _ State, v []string) (string, error) {
+func runAdd(ctx context.Context, c Client, _ Input, v []string) (string, error) {
 	id, err := core.ParseUserID(v[0])
 	if err != nil {
 		return "", err

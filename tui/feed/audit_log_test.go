@@ -79,7 +79,7 @@ func TestAuditGrowsAtBothEnds(t *testing.T) {
 func TestSubscribingAgainPollsAtOnce(t *testing.T) {
 	t.Parallel()
 	newest := uint64(250)
-	f := feed.New(feed.Config{Source: newAuditSource(&newest), ListInterval: time.Hour, AuditInterval: time.Hour})
+	f := feed.New(feed.Config{Client: newAuditSource(&newest), ListInterval: time.Hour, AuditInterval: time.Hour})
 	want := feed.Subscription{Rollout: true, Audit: true}
 	f.Subscribe(want)
 	seen := uint64(0) // the first subscription alone may be polled twice
@@ -96,7 +96,7 @@ func TestSubscribingAgainPollsAtOnce(t *testing.T) {
 func TestOlderRecordsAreFetchedAtOnce(t *testing.T) {
 	t.Parallel()
 	newest := uint64(450)
-	f := feed.New(feed.Config{Source: newAuditSource(&newest), AuditInterval: time.Hour})
+	f := feed.New(feed.Config{Client: newAuditSource(&newest), AuditInterval: time.Hour})
 	f.Subscribe(feed.Subscription{Audit: true})
 	runUntil(t, f, "all records", func(s *feed.Snapshot) bool {
 		log := s.Audit.Value

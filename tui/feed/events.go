@@ -12,9 +12,9 @@ import (
 // duplicateWindow is how far apart two nodes may record the same event.
 const duplicateWindow = core.Millis(3000)
 
-// mergeEvents adds new events in order of time. If bothNodes, the new ones are
-// another node's record of the same time, and duplicates are dropped.
-func mergeEvents(old, fresh []cluster.Event, bothNodes bool) []cluster.Event {
+// mergeEvents adds new events in order of time. If mayRepeat, the new ones are
+// a node's events from the beginning, and duplicates are dropped.
+func mergeEvents(old, fresh []cluster.Event, mayRepeat bool) []cluster.Event {
 	if len(fresh) == 0 {
 		return old
 	}
@@ -26,7 +26,7 @@ func mergeEvents(old, fresh []cluster.Event, bothNodes bool) []cluster.Event {
 	}
 	out := append([]cluster.Event(nil), old...)
 	for _, e := range fresh {
-		if !bothNodes || !anyWithin(seen[what{e.About, e.Text}], e.At) {
+		if !mayRepeat || !anyWithin(seen[what{e.About, e.Text}], e.At) {
 			out = append(out, e)
 		}
 	}
@@ -43,31 +43,18 @@ func anyWithin(times []core.Millis, at core.Millis) bool {
 	return false
 }
 
-// events requests the new events. Another node numbers its events anew, so after a
-// change of node it reads from the beginning and drops the duplicates.
-func (f *Feed) events(ctx context.Context) {
-	poll(ctx, f, func(s *Snapshot) *Topic[[]cluster.Event] { return &s.Events },
-		func(ctx context.Context) ([]cluster.Event, error) {
-			got, fromStart, err := f.fetchEvents(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return mergeEvents(f.Snapshot().Events.Value, sanitized(got, f.cfg.Sanitize), fromStart), nil
-		}, nil)
-}
-
-// fetchEvents returns true if it read a recorder from its beginning.
+// fetchEvents returns true if it read a node's events from the beginning.
 func (f *Feed) fetchEvents(ctx context.Context) ([]cluster.Event, bool, error) {
-	fromStart := f.eventNodeRestarted()
+	fromStart := f.noteEventNodeRestart()
 	if fromStart {
 		f.lastSeq = 0
 	}
-	got, err := f.cfg.Source.Events(ctx, admin.EventsRequest{Since: f.lastSeq})
+	got, err := f.cfg.Client.Events(ctx, admin.EventsRequest{Since: f.lastSeq})
 	if err != nil {
 		return nil, false, err
 	}
 	if got.Node != f.eventNode && f.lastSeq > 0 {
-		if got, err = f.cfg.Source.Events(ctx, admin.EventsRequest{}); err != nil {
+		if got, err = f.cfg.Client.Events(ctx, admin.EventsRequest{}); err != nil {
 			return nil, false, err
 		}
 		f.lastSeq, fromStart = 0, true
@@ -79,9 +66,9 @@ func (f *Feed) fetchEvents(ctx context.Context) ([]cluster.Event, bool, error) {
 	return got.Events, fromStart, nil
 }
 
-// eventNodeRestarted is true once after the node that numbers the events
-// restarted.
-func (f *Feed) eventNodeRestarted() bool {
+// noteEventNodeRestart notes when the node that numbers the events started. It
+// returns true if that node has restarted since the last call.
+func (f *Feed) noteEventNodeRestart() bool {
 	for _, n := range f.Snapshot().Status.Value.Nodes {
 		if n.Name == f.eventNode && n.Started != 0 && n.Started != f.eventNodeStarted {
 			previous := f.eventNodeStarted

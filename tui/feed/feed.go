@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,8 +12,8 @@ import (
 	"unibus/core/migrate"
 )
 
-// Source is the part of admin.Client that the feed polls.
-type Source interface {
+// Client is the part of admin.Client that the feed polls.
+type Client interface {
 	Status(ctx context.Context) (admin.Status, error)
 	Events(ctx context.Context, r admin.EventsRequest) (admin.Events, error)
 	Migration(ctx context.Context) (migrate.Status, error)
@@ -25,9 +26,10 @@ type Source interface {
 	Server() string    // its URL
 }
 
-// Config configures a Feed. Zero durations take the defaults in brackets.
+// Config configures a Feed. Zero durations take the defaults in brackets;
+// only tests set them.
 type Config struct {
-	Source            Source
+	Client            Client
 	Now               func() time.Time         // [time.Now]
 	Sanitize          func(text string) string // applied to every text of an answer [none]
 	Timeout           time.Duration            // of a request to one node [2 s]
@@ -89,22 +91,27 @@ func (f *Feed) PollNow() {
 
 // Subscribe sets the lists that the current page shows, and polls the new ones at
 // once. It never blocks.
-func (f *Feed) Subscribe(sub Subscription) {
-	old := *f.subscription.Swap(&sub)
-	f.markViewed(old, sub)
+func (f *Feed) Subscribe(next Subscription) {
+	old := *f.subscription.Swap(&next)
+	f.markViewed(old, next)
 	for _, p := range f.pollers {
-		if p.shown != nil && p.needsPoll(old, sub) {
+		if p.needsPoll(old, next) {
 			p.pollNow()
 		}
 	}
 }
 
+// NeedsPoll is true if next shows data that is not polled for old.
+func (f *Feed) NeedsPoll(old, next Subscription) bool {
+	return slices.ContainsFunc(f.pollers, func(p poller) bool { return p.needsPoll(old, next) })
+}
+
 // markViewed records since when each list is shown.
-func (f *Feed) markViewed(old, sub Subscription) {
+func (f *Feed) markViewed(old, next Subscription) {
 	now := f.cfg.Now()
 	var opened []poller
 	for _, p := range f.pollers {
-		if p.shown != nil && p.shown(sub) && !p.shown(old) {
+		if p.shown != nil && p.shown(next) && !p.shown(old) {
 			opened = append(opened, p)
 		}
 	}
@@ -157,7 +164,7 @@ func (f *Feed) publish(edit func(s *Snapshot)) {
 // publishAnswer is publish with the connected node and server. Reading those may
 // take seconds during a reconnect, so it happens before the lock.
 func (f *Feed) publishAnswer(edit func(s *Snapshot)) {
-	node, server := f.cfg.Source.Connected(), f.cfg.Source.Server()
+	node, server := f.cfg.Client.Connected(), f.cfg.Client.Server()
 	f.publish(func(s *Snapshot) {
 		s.Node, s.Server = node, server
 		edit(s)

@@ -59,8 +59,8 @@ func (s *fakeSource) Audit(_ context.Context, r admin.AuditRequest) (admin.Audit
 func (s *fakeSource) Connected() string { return "n1" }
 func (s *fakeSource) Server() string    { return "tls://n1" }
 
-func newFastFeed(s feed.Source) *feed.Feed {
-	return feed.New(feed.Config{Source: s, Timeout: 20 * time.Millisecond, Interval: time.Millisecond, MigrationInterval: time.Millisecond, ListInterval: time.Millisecond})
+func newFastFeed(s feed.Client) *feed.Feed {
+	return feed.New(feed.Config{Client: s, Timeout: 20 * time.Millisecond, Interval: time.Millisecond, MigrationInterval: time.Millisecond, ListInterval: time.Millisecond})
 }
 
 // runUntil runs a feed until its snapshot is as wanted.
@@ -98,14 +98,14 @@ func TestLastGoodValueIsKept(t *testing.T) {
 	fail = true
 	second := f.PollOnce(context.Background())
 	st := second.Status
-	if st.Value.Cluster != "demo" || !st.ReceivedAt.Equal(first.Status.ReceivedAt) || st.Err == nil || st.Err.Text != "nobody answers" || st.FailingSince.IsZero() {
+	if st.Value.Cluster != "demo" || !st.ReceivedAt.Equal(first.Status.ReceivedAt) || st.Err == nil || st.Err.Text != "nobody answers" {
 		t.Errorf("after a failure the topic is %+v", st)
 	}
 	if first.Status.Err != nil {
 		t.Error("a published snapshot was changed")
 	}
 	fail = false
-	if st := f.PollOnce(context.Background()).Status; st.Err != nil || !st.FailingSince.IsZero() {
+	if st := f.PollOnce(context.Background()).Status; st.Err != nil {
 		t.Errorf("after an answer the topic is %+v", st)
 	}
 }
@@ -134,7 +134,7 @@ func TestAnswersAreSanitizedInACopy(t *testing.T) {
 		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
 		status: func() (admin.Status, error) { return admin.Status{View: view}, nil },
 	}
-	f := feed.New(feed.Config{Source: s, Sanitize: func(text string) string { return strings.ReplaceAll(text, "\a", "?") }})
+	f := feed.New(feed.Config{Client: s, Sanitize: func(text string) string { return strings.ReplaceAll(text, "\a", "?") }})
 	f.Subscribe(feed.Subscription{Users: true})
 	snap := f.PollOnce(context.Background())
 	got := snap.Status.Value.View

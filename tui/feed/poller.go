@@ -2,7 +2,10 @@ package feed
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"unibus/core"
 )
 
 // slowTimeout is the time for a request that waits for every node or reads a stream.
@@ -18,7 +21,7 @@ type poller struct {
 	// A list is polled only while a page shows it. These are nil for other topics.
 	shown     func(sub Subscription) bool
 	freshness func(s *Snapshot) *Freshness
-	extends   func(sub, old Subscription) bool // nil, or whether a list that is shown already needs more data
+	extends   func(old, next Subscription) bool // nil, or whether a list that is shown already needs more data
 }
 
 // newPollers returns the pollers in the order in which PollOnce runs them.
@@ -26,31 +29,31 @@ func (f *Feed) newPollers() []poller {
 	every := func(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
 	short, lists := f.cfg.Timeout, every(f.cfg.ListInterval)
 	return []poller{
-		{timeout: short, interval: every(f.cfg.Interval), poll: f.status},
-		{timeout: short, interval: f.migrationInterval, poll: f.migration},
-		{timeout: short, interval: every(f.cfg.Interval), poll: f.events},
+		{timeout: short, interval: every(f.cfg.Interval), poll: f.pollStatus},
+		{timeout: short, interval: f.migrationInterval, poll: f.pollMigration},
+		{timeout: short, interval: every(f.cfg.Interval), poll: f.pollEvents},
 		{
-			timeout: short, interval: lists, poll: f.users,
+			timeout: short, interval: lists, poll: f.pollUsers,
 			shown:     func(sub Subscription) bool { return sub.Users },
 			freshness: func(s *Snapshot) *Freshness { return &s.Users.Freshness },
 		},
 		{
-			timeout: short, interval: lists, poll: f.rooms,
+			timeout: short, interval: lists, poll: f.pollRooms,
 			shown:     func(sub Subscription) bool { return sub.Rooms },
 			freshness: func(s *Snapshot) *Freshness { return &s.Rooms.Freshness },
 		},
 		{
-			timeout: slowTimeout, interval: lists, poll: f.room, extends: Subscription.addsRoom,
+			timeout: slowTimeout, interval: lists, poll: f.pollRoom, extends: extendsRoom,
 			shown:     func(sub Subscription) bool { return sub.Room != "" },
 			freshness: func(s *Snapshot) *Freshness { return &s.Room.Freshness },
 		},
 		{
-			timeout: slowTimeout, interval: lists, poll: f.rollout,
+			timeout: slowTimeout, interval: lists, poll: f.pollRollout,
 			shown:     func(sub Subscription) bool { return sub.Rollout },
 			freshness: func(s *Snapshot) *Freshness { return &s.Rollout.Freshness },
 		},
 		{
-			timeout: slowTimeout, interval: every(f.cfg.AuditInterval), poll: f.audit, extends: Subscription.addsAudit,
+			timeout: slowTimeout, interval: every(f.cfg.AuditInterval), poll: f.pollAudit, extends: extendsAudit,
 			shown:     func(sub Subscription) bool { return sub.Audit },
 			freshness: func(s *Snapshot) *Freshness { return &s.Audit.Freshness },
 		},
@@ -64,9 +67,9 @@ func (p poller) pollNow() {
 	}
 }
 
-// needsPoll is true if sub shows data of this list that old did not.
-func (p poller) needsPoll(old, sub Subscription) bool {
-	return p.shown(sub) && !p.shown(old) || p.extends != nil && p.extends(sub, old)
+// needsPoll is true if next shows data of this list that old did not.
+func (p poller) needsPoll(old, next Subscription) bool {
+	return p.shown != nil && (p.shown(next) && !p.shown(old) || p.extends != nil && p.extends(old, next))
 }
 
 func (f *Feed) pollIfShown(ctx context.Context, p poller) {
@@ -90,4 +93,39 @@ func (f *Feed) pollLoop(ctx context.Context, p poller) {
 		case <-timer.C:
 		}
 	}
+}
+
+// poll makes one request and stores its answer. get must return when ctx ends;
+// one that does not blocks only its own topic.
+func poll[T any](ctx context.Context, f *Feed, topic func(*Snapshot) *Topic[T], get func(context.Context) (T, error), onAnswer func(s *Snapshot, before, after T)) {
+	if first := topic(f.Snapshot()); first.FirstPolledAt.IsZero() {
+		f.publishAnswer(func(s *Snapshot) { topic(s).FirstPolledAt = f.cfg.Now() })
+	}
+	v, err := get(ctx)
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return // the console is closing
+	}
+	if err == nil {
+		v = sanitized(v, f.cfg.Sanitize)
+	}
+	f.publishAnswer(func(s *Snapshot) {
+		t := topic(s)
+		if err != nil {
+			t.Err = asCoreError(err)
+			return
+		}
+		before := t.Value
+		t.Value, t.ReceivedAt, t.Err = v, f.cfg.Now(), nil
+		t.Answers++
+		if onAnswer != nil {
+			onAnswer(s, before, v)
+		}
+	})
+}
+
+func asCoreError(err error) *core.Error {
+	if errors.Is(err, context.DeadlineExceeded) && core.KindOf(err) == core.KindFailed {
+		return core.Errorf(core.KindUnavailable, "no answer in time")
+	}
+	return core.AsError(err)
 }

@@ -23,7 +23,6 @@ type Freshness struct {
 	FirstPolledAt time.Time // zero: never polled
 	ViewedSince   time.Time // when a page began to show the topic; before that it was not polled
 	Err           *core.Error
-	FailingSince  time.Time // the first failure after ReceivedAt; zero after an answer
 }
 
 // Known is true after the first answer.
@@ -37,15 +36,15 @@ func (t Freshness) Age(now time.Time) time.Duration {
 	return max(0, now.Sub(t.ReceivedAt))
 }
 
-// Stale is true if the value is older than fresh although it was polled.
-func (t Freshness) Stale(now time.Time, fresh time.Duration) bool {
-	return t.Known() && t.Age(now) > fresh && now.Sub(t.ViewedSince) > fresh
+// Stale is true if the value is older than maxAge although it was polled.
+func (t Freshness) Stale(now time.Time, maxAge time.Duration) bool {
+	return t.Known() && t.Age(now) > maxAge && now.Sub(t.ViewedSince) > maxAge
 }
 
 // Refreshing is true if the value is old because no page showed it, and a new one
 // is taking its time.
-func (t Freshness) Refreshing(now time.Time, fresh time.Duration) bool {
-	return t.Known() && t.ViewedSince.After(t.ReceivedAt) && now.Sub(t.ViewedSince) > refreshGrace && t.Age(now) > fresh && !t.Stale(now, fresh)
+func (t Freshness) Refreshing(now time.Time, maxAge time.Duration) bool {
+	return t.Known() && t.ViewedSince.After(t.ReceivedAt) && now.Sub(t.ViewedSince) > refreshGrace && t.Age(now) > maxAge && !t.Stale(now, maxAge)
 }
 
 const refreshGrace = time.Second
@@ -64,7 +63,7 @@ type Snapshot struct {
 	Events    Topic[[]cluster.Event]
 	Rollout   Topic[admin.Rollout]
 	Audit     Topic[AuditLog]
-	Samples   []Sample // oldest first, at most MaxSamples
+	Samples   []Sample // oldest first, at most maxSamples
 }
 
 // maxEvents bounds the events; the newest are kept.

@@ -11,15 +11,12 @@ type Subscription struct {
 	AuditBefore  uint64 // the AuditLog.Next that the operator has scrolled to; 0: only the newest
 }
 
-// Exceeds is true if sub needs data that old does not poll.
-func (sub Subscription) Exceeds(old Subscription) bool {
-	return sub.Users && !old.Users || sub.Rooms && !old.Rooms || sub.addsRoom(old) || sub.Rollout && !old.Rollout || sub.addsAudit(old)
+// extendsRoom is true if next shows another room, or more of its members.
+func extendsRoom(old, next Subscription) bool {
+	return next.Room != "" && (next.Room != old.Room || next.RoomPages > old.RoomPages)
 }
 
-func (sub Subscription) addsRoom(old Subscription) bool {
-	return sub.Room != "" && (sub.Room != old.Room || sub.RoomPages > old.RoomPages)
-}
-
-func (sub Subscription) addsAudit(old Subscription) bool {
-	return sub.Audit && (!old.Audit || sub.AuditBefore != old.AuditBefore && sub.AuditBefore != 0)
+// extendsAudit is true if next shows older records.
+func extendsAudit(old, next Subscription) bool {
+	return next.Audit && (!old.Audit || next.AuditBefore != old.AuditBefore && next.AuditBefore != 0)
 }

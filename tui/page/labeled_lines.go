@@ -19,7 +19,7 @@ func (f *LabeledLines) Add(label, value string) {
 	if value == "" {
 		return
 	}
-	label = widget.Pad(label, f.LabelWidth, false)
+	label = widget.PadRight(label, f.LabelWidth)
 	lines := []string{value} // a value that fits keeps its blanks
 	if valueWidth := f.Context.Width - f.LabelWidth - 4; widget.Width(value) > valueWidth {
 		lines = widget.Wrap(value, valueWidth)
@@ -42,9 +42,9 @@ func JoinColumns(w, least int, parts ...string) string {
 		}
 		next := p
 		if line != "" {
-			next = widget.Pad(line, ((widget.Width(line)+2)/least+1)*least, false) + p
+			next = widget.PadRight(line, ((widget.Width(line)+2)/least+1)*least) + p
 			if widget.Width(line)+2 <= least {
-				next = widget.Pad(line, least, false) + p
+				next = widget.PadRight(line, least) + p
 			}
 		}
 		if line != "" && widget.Width(next) > w {

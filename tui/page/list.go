@@ -13,15 +13,16 @@ import (
 
 // List is the common part of every page that lists rows and opens one of them.
 // A page embeds it, sets the functions below, and overrides the methods in which
-// it differs. Begin with the page of the buckets for the plain case.
+// it differs. View needs Freshness, Rows, Summary and Detail; a page that overrides View
+// may omit the last two. Begin with the page of the buckets for the plain case.
 type List struct {
 	Table      *widget.Table
-	Kind       string                              // the action.Selection kind of the rows; "" when no action applies to them
+	Kind       string                              // of the rows in Selection, for actions and for y; "" for neither
 	Subject    string                              // "the users": named while the first answer is awaited
 	MaxAge     time.Duration                       // an older answer is stale
 	RowsMaxAge time.Duration                       // ages in the rows are formatted again after this time
 	CopyHint   string                              // the hint for y while a row is open; "" for none
-	Source     func(*feed.Snapshot) feed.Freshness // the topic that the rows come from
+	Freshness  func(*feed.Snapshot) feed.Freshness // the topic that the rows come from
 	Rows       func(RenderContext) []widget.Row
 	Summary    func(RenderContext) []string               // the lines above the table
 	Detail     func(rc RenderContext, id string) []string // the lines of the open row; nil when it is gone
@@ -32,21 +33,21 @@ type List struct {
 	rowCache RowCache
 }
 
-// Load refills the table if its rows may have changed.
-func (l *List) Load(rc RenderContext) {
-	if !l.rowCache.IsCurrent(rc, l.RowsMaxAge, "", l.Source(rc.Snapshot).Answers) {
-		l.Table.Load(l.Rows(rc), rc.Filter)
+// RefreshRows refills the table if its rows may have changed.
+func (l *List) RefreshRows(rc RenderContext) {
+	if l.rowCache.Update(rc, l.RowsMaxAge, "", l.Freshness(rc.Snapshot).Answers) {
+		l.Table.SetRows(l.Rows(rc), rc.Filter)
 	}
 }
 
 // View draws the list or the open row.
 func (l *List) View(rc RenderContext) string {
-	source := l.Source(rc.Snapshot)
-	if waiting := rc.WaitingLines(l.Subject, source); waiting != nil {
+	freshness := l.Freshness(rc.Snapshot)
+	if waiting := rc.WaitingLines(l.Subject, freshness); waiting != nil {
 		return rc.Fit(waiting)
 	}
-	l.Load(rc)
-	lines := rc.StaleLines(source, l.MaxAge)
+	l.RefreshRows(rc)
+	lines := rc.StaleLines(freshness, l.MaxAge)
 	if l.OpenID != "" {
 		return rc.Fit(append(lines, l.detail(rc)...))
 	}
@@ -71,7 +72,7 @@ func (l *List) FilterText(rc RenderContext) string {
 
 // HandleKey moves the cursor, sorts, marks and opens.
 func (l *List) HandleKey(rc RenderContext, key string) KeyResult {
-	l.Load(rc)
+	l.RefreshRows(rc)
 	switch {
 	case l.OpenID != "":
 		return KeyResult{}
@@ -84,7 +85,7 @@ func (l *List) HandleKey(rc RenderContext, key string) KeyResult {
 
 // OpenRow opens a row. The table may lack it, because the filter hides it.
 func (l *List) OpenRow(rc RenderContext, id string) {
-	l.Load(rc)
+	l.RefreshRows(rc)
 	l.Table.Select(id)
 	if l.OnOpen != nil {
 		l.OnOpen(rc, id)
@@ -109,11 +110,17 @@ func (l *List) KeyHints(RenderContext) []KeyHint {
 		return hints
 	}
 	hints := []KeyHint{{Key: "enter", Does: "open"}}
-	if l.Table.Markable {
+	if l.Table.RowsCanBeMarked {
 		hints = append(hints, KeyHint{Key: "m M", Does: "mark"})
 	}
 	return append(hints, KeyHint{Key: "s S", Does: "sort"})
 }
+
+// IsFilterable is true: / filters the rows.
+func (l *List) IsFilterable() bool { return true }
+
+// ListsItsActions is false: the footer shows the keys of the actions.
+func (l *List) ListsItsActions() bool { return false }
 
 // Current is the key of the open row, else of the selected one. The cursor may be
 // on another row than the open one, because the filter hides that or it is gone.
@@ -129,7 +136,7 @@ func (l *List) Selection(rc RenderContext) action.Selection {
 	if l.Kind == "" {
 		return action.Selection{}
 	}
-	l.Load(rc)
+	l.RefreshRows(rc)
 	if marked := l.Table.MarkedKeys(); l.OpenID == "" && len(marked) > 0 {
 		return action.Selection{Kind: l.Kind, IDs: marked}
 	}
@@ -152,9 +159,9 @@ func (l *List) ClearMarks() bool {
 }
 
 // ActionDone removes the marks of the rows that an action has changed.
-func (l *List) ActionDone(did action.Selection) {
-	if did.Kind == l.Kind {
-		l.Table.Unmark(did.IDs)
+func (l *List) ActionDone(changed action.Selection) {
+	if changed.Kind == l.Kind {
+		l.Table.Unmark(changed.IDs)
 	}
 }
 

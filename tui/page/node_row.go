@@ -25,7 +25,7 @@ func NodeColumns() []widget.Column {
 		{Title: "DISK", Right: true},
 		{Title: "PROVEN", Right: true},
 		{Title: "CERT", Right: true},
-		{Title: "SEEN", Right: true},
+		{Title: "HEARD", Right: true},
 		{Title: "LEADS", Min: 8},
 	}
 }
@@ -37,7 +37,7 @@ func NodeRow(rc RenderContext, n cluster.Node) widget.Row {
 	if !n.Online {
 		g, tone, meta = rc.Theme.Glyphs.Absent, theme.Bad, "down"
 	}
-	return rc.DimRowIfStale(widget.Row{Key: n.Name, Dim: !n.Online, Cells: []widget.Cell{
+	return rc.DimRowIfStale(widget.Row{Key: n.Name, IsDim: !n.Online, Cells: []widget.Cell{
 		{Text: g + " " + n.Name, Tone: tone},
 		{Text: meta},
 		numberCell(n.Online, n.CPU, fmt.Sprintf("%.0f", n.CPU), "%"),
@@ -53,7 +53,7 @@ func NodeRow(rc RenderContext, n cluster.Node) widget.Row {
 
 func numberCell(known bool, v float64, text, unit string) widget.Cell {
 	if !known {
-		return widget.Number(-1, "-", "").WithTone(theme.Faint)
+		return widget.NoNumber()
 	}
 	return widget.Number(v, text, unit)
 }
@@ -88,9 +88,9 @@ func provenCell(rc RenderContext, n cluster.Node) widget.Cell {
 	case n.Info.ProvenMS >= 0:
 		return widget.AgeCell(time.Duration(n.Info.ProvenMS) * time.Millisecond)
 	case meta.Leader == "" || meta.Online < meta.Needed:
-		return widget.Number(1e11, "none", "").WithTone(theme.Warn)
+		return widget.RankedText(1e11, "no quorum").WithTone(theme.Warn)
 	}
-	return widget.Number(1e10, "idle", "").WithTone(theme.Dim)
+	return widget.RankedText(1e10, "idle").WithTone(theme.Dim)
 }
 
 func certificateCell(rc RenderContext, n cluster.Node) widget.Cell {
@@ -99,7 +99,7 @@ func certificateCell(rc RenderContext, n cluster.Node) widget.Cell {
 	}
 	left := n.Info.CertUntil.Time().Sub(rc.Now)
 	if left <= 0 {
-		return widget.Number(0, "expired", "").WithTone(theme.Bad)
+		return widget.RankedText(0, "expired").WithTone(theme.Bad)
 	}
 	c := widget.AgeCell(left)
 	if left < 14*24*time.Hour {
@@ -122,11 +122,11 @@ func SinceLastAnswer(rc RenderContext, n cluster.Node) time.Duration {
 // figure would suggest that something happens.
 func lastAnswerCell(rc RenderContext, n cluster.Node) widget.Cell {
 	if n.HeardMS < 0 {
-		return widget.Number(1e12, "never", "").WithTone(theme.Dim)
+		return widget.RankedText(1e12, "never").WithTone(theme.Dim)
 	}
 	d := SinceLastAnswer(rc, n)
 	if d < 2*time.Second {
-		return widget.Number(0, "now", "")
+		return widget.RankedText(0, "now")
 	}
 	return widget.AgeCell(d).WithTone(theme.Warn)
 }

@@ -18,19 +18,21 @@ type KeyHint struct{ Key, Does string }
 // Page is one page of the console.
 type Page interface {
 	Name() string
-	View(rc RenderContext) string
+	View(rc RenderContext) string // may change what Subscription returns: more members to match a filter, say
 	HandleKey(rc RenderContext, key string) KeyResult
 	OpenRow(rc RenderContext, id string)                // opens the row with this key
 	GoBack() bool                                       // undoes the page's last step, such as an open row; false if there is none
 	KeyHints(rc RenderContext) []KeyHint                // the keys that work now, without those of actions
+	IsFilterable() bool                                 // / filters the rows
+	ListsItsActions() bool                              // the page itself shows the keys of its actions
 	Selection(rc RenderContext) action.Selection        // the objects that actions apply to
 	Subscription() feed.Subscription                    // the lists that the page shows
-	ActionDone(did action.Selection)                    // an action changed these objects: their marks go
+	ActionDone(changed action.Selection)                // an action changed these objects: their marks go
 	ClipboardText(rc RenderContext) (what, text string) // what y copies, "" for nothing
 }
 
-// Markable is a page whose rows can be marked.
-type Markable interface {
+// MarkClearer is a page that may have marked rows.
+type MarkClearer interface {
 	Marked() int      // the number of marked rows
 	ClearMarks() bool // returns false if no row is marked
 }

@@ -20,8 +20,8 @@ type RenderContext struct {
 	Now           time.Time
 	Width, Height int    // of the page, in cells
 	Filter        string // the text after /
-	ActionState   action.State
-	Impact        func(v cluster.View, node string) string // what stops if a node stops; nil: not known
+
+	UnselectedInput action.Input // without a selection
 }
 
 // Paint renders text in a tone.

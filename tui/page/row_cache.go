@@ -16,17 +16,17 @@ type rowInputs struct {
 	openID    string
 	timeStep  int64
 	themeMode theme.Mode
-	set       bool
+	isSet     bool
 }
 
-// IsCurrent is true if no input has changed since the last call: answers, filter,
-// theme, open row, and the time in steps of maxAge. Otherwise the caller must
-// rebuild the rows.
-func (m *RowCache) IsCurrent(rc RenderContext, maxAge time.Duration, openID string, answers uint64) bool {
-	inputs := rowInputs{answers: answers, filter: rc.Filter, openID: openID, timeStep: rc.Now.UnixNano() / int64(maxAge), themeMode: rc.Theme.Mode, set: true}
+// Update notes the inputs. It returns true if one has changed since the last call:
+// answers, filter, theme, open row, or the time in steps of maxAge. The caller must
+// then rebuild the rows.
+func (m *RowCache) Update(rc RenderContext, maxAge time.Duration, openID string, answers uint64) (changed bool) {
+	inputs := rowInputs{answers: answers, filter: rc.Filter, openID: openID, timeStep: rc.Now.UnixNano() / int64(maxAge), themeMode: rc.Theme.Mode, isSet: true}
 	if inputs == m.last {
-		return true
+		return false
 	}
 	m.last = inputs
-	return false
+	return true
 }

@@ -50,7 +50,7 @@ func (rc RenderContext) DimRowIfStale(r widget.Row) widget.Row {
 	if !rc.StatusIsStale() {
 		return r
 	}
-	r.Dim = true
+	r.IsDim = true
 	for i := range r.Cells {
 		r.Cells[i].Tone = theme.Dim
 	}
@@ -88,11 +88,11 @@ func (rc RenderContext) WaitingLines(what string, t feed.Freshness) []string {
 }
 
 // StaleLines say how old an unanswered topic is; nil while it is fresh.
-func (rc RenderContext) StaleLines(t feed.Freshness, fresh time.Duration) []string {
+func (rc RenderContext) StaleLines(t feed.Freshness, maxAge time.Duration) []string {
 	switch {
-	case t.Refreshing(rc.Now, fresh):
+	case t.Refreshing(rc.Now, maxAge):
 		return rc.Paragraph(theme.Dim, "The figures are from "+rc.FormatTime(t.ReceivedAt)+"; newer ones are on the way.")
-	case !t.Stale(rc.Now, fresh):
+	case !t.Stale(rc.Now, maxAge):
 		return nil
 	}
 	text := fmt.Sprintf("%s No answer for %s: figures are from %s.", rc.Theme.Glyphs.Degraded, widget.FormatDuration(t.Age(rc.Now)), rc.FormatTime(t.ReceivedAt))

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -147,7 +146,7 @@ func writeNodes(w io.Writer, v cluster.View) error {
 }
 
 func writeBuckets(w io.Writer, v cluster.View) error {
-	buckets := slices.Concat(v.Buckets, v.Mechanism)
+	buckets := v.AllBuckets()
 	if len(buckets) == 0 {
 		return nil
 	}

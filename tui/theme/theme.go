@@ -2,6 +2,8 @@ package theme
 
 import (
 	"hash/fnv"
+	"slices"
+	"strings"
 
 	"charm.land/lipgloss/v2"
 
@@ -20,15 +22,24 @@ const (
 	Mono  Mode = "mono"  // no color: only bold, dim, underline and reverse
 )
 
+// Modes are all modes.
+func Modes() []Mode { return []Mode{Auto, Dark, Light, Basic, Mono} }
+
+// ModeNames lists all modes for a message.
+func ModeNames() string {
+	var names []string
+	for _, m := range Modes() {
+		names = append(names, string(m))
+	}
+	return strings.Join(names, ", ")
+}
+
 // ParseMode reads the value of --theme; "" is Auto.
 func ParseMode(s string) (Mode, bool) {
-	switch m := Mode(s); m {
-	case "":
-		return Auto, true
-	case Auto, Dark, Light, Basic, Mono:
+	if m := Mode(s); slices.Contains(Modes(), m) {
 		return m, true
 	}
-	return Auto, false
+	return Auto, s == ""
 }
 
 // Tone is the meaning of a piece of text, which decides its color.
@@ -50,7 +61,7 @@ const (
 type Theme struct {
 	Mode          Mode
 	Glyphs        Glyphs
-	Select        lipgloss.Style // the selected row
+	SelectedRow   lipgloss.Style // the selected row
 	Frame         lipgloss.Style // of a dialog
 	styles        [Strong + 1]lipgloss.Style
 	clusterStyles []lipgloss.Style // one is chosen by the cluster's name
@@ -72,7 +83,7 @@ func New(m Mode, ascii bool) Theme {
 	default:
 		t.setColors("252", "245", "239", "80", "78", "214", "203", []string{"80", "147", "180", "111", "176"})
 	}
-	t.Select = lipgloss.NewStyle().Reverse(true)
+	t.SelectedRow = lipgloss.NewStyle().Reverse(true)
 	return t
 }
 

@@ -40,7 +40,7 @@ func (h *Harness) Send(msg tea.Msg) {
 // Tick polls everything once more and lets the console take the new snapshot.
 func (h *Harness) Tick() {
 	h.Model.Feed().PollOnce(context.Background())
-	h.Send(h.Model.TickMsg())
+	h.Send(tui.TickMsg{})
 }
 
 // Settle runs the pending commands (a dialog's delay, an action) and their
@@ -78,7 +78,7 @@ func (h *Harness) Step() {
 		case tea.QuitMsg:
 			h.HasQuit = true
 		default:
-			if !h.Model.IsTick(msg) {
+			if _, isTick := msg.(tui.TickMsg); !isTick {
 				h.Send(msg)
 			}
 		}

@@ -109,7 +109,7 @@ func Interrupted() ClusterState {
 	state := Copying()
 	state.Migration.Running, state.Migration.Rate, state.Migration.LeftMS = false, 0, 0
 	state.Migration.Error = core.Errorf(core.KindUnavailable, "n1 was stopped in copy; its SQLite file serves as before").
-		WithNext("`unibusd migration resume` goes on where it stopped; `unibusd migration abort` restores what was")
+		WithNext("continue with `unibusd migration resume`; to restore the state before the migration: `unibusd migration abort`")
 	return state
 }
 
@@ -127,12 +127,12 @@ func PreflightFailed() ClusterState {
 	m := &state.Migration
 	m.Running, m.Rate, m.LeftMS, m.Progress, m.Buckets, m.Backup = false, 0, 0, nil, nil, migrate.Backup{}
 	m.Problems = []core.Problem{
-		{Text: "n3 runs version 0.1.0 and n1 0.2.0", Next: "run the same version of unibusd on all nodes"},
-		{Table: core.TableUsers, Key: "UBX4QH7W2KKJ", Text: `the role "owner" is none of member, admin`, Next: "set it with sqlite3: UPDATE users SET role='member' WHERE id='UBX4QH7W2KKJ'"},
-		{Table: core.TableMembers, Key: "room-07.UA5W", Text: "the user UA5W is not there", Next: "add the user, or remove the row"},
+		{Text: "n3 runs version 0.1.0, n1 runs 0.2.0", Next: "bring every node to the same version first"},
+		{Table: core.TableUsers, Key: "UBX4QH7W2KKJ", Text: "it differs from ubx4qh7w2kkj only in case", Next: "with the node stopped, decide which of the two counts and delete the other: DELETE FROM users WHERE id = 'UBX4QH7W2KKJ';"},
+		{Table: core.TableMembers, Key: "room-07.UA5W", Text: "its user UA5W is not there", Next: "with the node stopped, add the user, or delete the row: DELETE FROM members WHERE room_id = 'room-07' AND user_id = 'UA5W';"},
 	}
-	m.Error = core.Errorf(core.KindRefused, "the move did not start, because of 3 problems; the first: n3 runs version 0.1.0 and n1 0.2.0").
-		WithNext("mend what is listed, then start again; nothing was written")
+	m.Error = core.Errorf(core.KindRefused, "the migration did not start, because of 3 problems; the first: n3 runs version 0.1.0, n1 runs 0.2.0").
+		WithNext("repair what is listed, then start again; nothing was written")
 	return state
 }
 
@@ -147,10 +147,12 @@ func FilesDiffer() ClusterState {
 		{Table: core.TableRoomKeys},
 	}}}
 	m.Problems = []core.Problem{{
-		Text: "n2 has a SQLite file of its own, /var/lib/unibus/unibus.db, which has drifted from this one: users: 3 only there, 1 different; a move would leave that behind",
-		Next: "start with --discard n2 to leave it behind, or move that file instead",
+		Text: "n2 has a SQLite file of its own, /var/lib/unibus/unibus.db, which differs from the source: users 3 only there and 1 different; a migration would leave these rows behind",
+		Next: "choose which file to keep. To migrate that one instead: `unibusd migrate-to-kv --node n2 --db /var/lib/unibus/unibus.db`. " +
+			"To leave its rows behind, start again with --ignore-node n2. Or change the files until the source has all of its rows",
 	}}
-	m.Error = core.Errorf(core.KindRefused, "the move did not start, because of 1 problem").WithNext("choose what counts, then start again; nothing was written")
+	m.Error = core.Errorf(core.KindRefused, "the migration did not start, because of 1 problem; the first: %s", m.Problems[0].Text).
+		WithNext("repair what is listed, then start again; nothing was written")
 	return state
 }
 
@@ -160,7 +162,7 @@ func DryRun() ClusterState {
 	state.Migration = migrate.Status{
 		State: migrate.StateNone, By: "ana", Updated: ago(12 * time.Second), Options: migrate.Options{DB: "/var/lib/unibus/unibus.db", DryRun: true},
 		Source: migrate.SourceFile{Path: "/var/lib/unibus/unibus.db", Bytes: 14.2e6, Schema: 1}, Node: "n1", EstimateMS: 2400,
-		Result: "Dry run: 5270 keys of /var/lib/unibus/unibus.db can be moved; nothing was written.",
+		Result: "Dry run: 5270 keys of /var/lib/unibus/unibus.db can be migrated; nothing was written.",
 	}
 	return state
 }
@@ -229,7 +231,8 @@ func ReplicaDiffers() ClusterState {
 	b := &state.Migration.Buckets[2]
 	b.Nodes["n3"] = core.Digest{Count: 1003, SHA256: hash("other")}
 	b.Missing = []string{"n3/room-07.UBX4"}
-	state.Migration.Error = core.Errorf(core.KindFailed, "UNIBUS_members is not equal on n3").WithNext("resume the move: it compares again; if it stays so, abort it and look at n3's disk")
+	state.Migration.Error = core.Errorf(core.KindFailed, "not every replica equals the source: UNIBUS_members (1 missing, 0 different, 0 extra)").
+		WithNext("look at the keys that are listed with their node, then start again, which writes what is missing. If only one node differs, restart it first, so that it copies from its peers")
 	return state
 }
 
@@ -238,7 +241,7 @@ func AfterCutover() ClusterState {
 	state := Healthy()
 	m := Verified().Migration
 	m.Running = false
-	m.Result = "The control plane has been on KV since generation 2, with 5270 keys. The SQLite file on n1 is fenced and kept. Finish when all is well."
+	m.Result = "The control plane has been on KV since generation 2, with 5270 keys. The SQLite file on n1 is fenced and kept. Finish when all is well; until then `unibusd migration rollback` writes everything back to SQLite."
 	state.Migration = m
 	state.Migration.Buckets[0].Changed = 3
 	return inState(state, 4*time.Minute, migrate.StatePreflight, 5*time.Minute, migrate.StateBackup, 299*time.Second, migrate.StateCopy, 298*time.Second,

@@ -51,6 +51,6 @@ func UnsafeToEnforce() ClusterState {
 	n2 := admin.RolloutNode{Active: activeFlags(core.BusAuthSoft, "true"), Since: ago(30 * time.Hour), WouldDeny: n1.WouldDeny[:1]}
 	state.Rollout.Nodes["n1"], state.Rollout.Nodes["n2"] = n1, n2
 	state.Rollout.Nodes["n3"] = admin.RolloutNode{Active: activeFlags(core.BusAuthEnforce, "true"), Since: ago(2 * time.Minute)}
-	state.Rollout.Safe, state.Rollout.Verdict = false, "not safe: 46 would be denied on n1, n2"
+	state.Rollout.Safe, state.Rollout.Verdict = false, "not safe: 46 clients would be denied on n1, n2"
 	return state
 }

@@ -73,7 +73,7 @@ func sampleRoomKeys(r core.Room, members []admin.RoomMember, i int) admin.RoomKe
 	switch {
 	case k.MustRekey > 0 && k.Online == 0:
 		k.State = admin.KeysRekey
-		k.Why = core.Errorf(core.KindRefused, "nobody who could make a new key for the room %s has it open", r.ID).WithNext("ask again once one of them has: %s, %s, %s, %d more", k.Can[0].Called(), k.Can[1].Called(), k.Can[2].Called(), len(k.Can)-3)
+		k.Why = core.Errorf(core.KindRefused, "no online member of the room %s can create a new key", r.ID).WithNext("ask again once one of these has opened the room: %s, %s, %s, %d more", k.Can[0].Called(), k.Can[1].Called(), k.Can[2].Called(), len(k.Can)-3)
 	case k.MustRekey > 0:
 		k.State = admin.KeysRekey
 	default:

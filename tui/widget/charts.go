@@ -6,8 +6,7 @@ import (
 	"unibus/tui/theme"
 )
 
-// Sparkline draws the newest w values as blocks, the largest at full height. A
-// row of zeros shows that time passed without events.
+// Sparkline draws the newest w values as blocks, the largest at full height.
 func Sparkline(t theme.Theme, values []float64, w int) string {
 	if len(values) > w {
 		values = values[len(values)-w:]

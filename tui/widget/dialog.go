@@ -5,17 +5,16 @@ import (
 
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
-	"charm.land/lipgloss/v2"
 
 	"unibus/tui/theme"
 )
 
-// DialogResult is the effect of a key on a dialog or a prompt.
-type DialogResult int
+// InputResult is what a key did on a dialog or a prompt.
+type InputResult int
 
-// The answers.
+// The results.
 const (
-	StillOpen DialogResult = iota
+	StillOpen InputResult = iota
 	Canceled
 	Confirmed
 )
@@ -41,19 +40,19 @@ type DialogSpec struct {
 }
 
 // Dialog is a modal dialog. Cancel has the focus unless there are fields. Until
-// Arm it takes only Esc, because keys typed before it opened must not answer it.
+// AcceptKeys it takes only Esc, because keys typed before it opened must not answer it.
 type Dialog struct {
-	spec       DialogSpec
-	inputs     []textinput.Model
-	focus      int // the inputs come first, then Cancel, then Confirm
-	armed      bool
-	fieldError string
+	spec        DialogSpec
+	inputs      []textinput.Model
+	focus       int // the inputs come first, then Cancel, then Confirm
+	acceptsKeys bool
+	fieldError  string
 }
 
-// NewDialog creates a dialog that is not armed.
-func NewDialog(a DialogSpec) *Dialog {
-	d := &Dialog{spec: a}
-	for _, f := range a.Fields {
+// NewDialog creates a dialog that accepts only Esc yet.
+func NewDialog(spec DialogSpec) *Dialog {
+	d := &Dialog{spec: spec}
+	for _, f := range spec.Fields {
 		in := textinput.New()
 		in.Prompt = ""
 		in.Placeholder = f.Hint
@@ -65,11 +64,11 @@ func NewDialog(a DialogSpec) *Dialog {
 	return d
 }
 
-// Arm lets keys answer from now on.
-func (d *Dialog) Arm() { d.armed = true }
+// AcceptKeys lets keys answer from now on.
+func (d *Dialog) AcceptKeys() { d.acceptsKeys = true }
 
-// Armed is true once keys answer.
-func (d *Dialog) Armed() bool { return d.armed }
+// AcceptsKeys is true once keys answer.
+func (d *Dialog) AcceptsKeys() bool { return d.acceptsKeys }
 
 // Values are the trimmed texts of the fields.
 func (d *Dialog) Values() []string {
@@ -96,12 +95,12 @@ func (d *Dialog) setFocus(i int) {
 }
 
 // HandleKey handles one key.
-func (d *Dialog) HandleKey(k tea.KeyPressMsg) DialogResult {
+func (d *Dialog) HandleKey(k tea.KeyPressMsg) InputResult {
 	key := k.String()
 	if key == "esc" {
 		return Canceled
 	}
-	if !d.armed {
+	if !d.acceptsKeys {
 		return StillOpen
 	}
 	switch key {
@@ -122,7 +121,7 @@ func (d *Dialog) HandleKey(k tea.KeyPressMsg) DialogResult {
 	return d.handleButtonKey(key)
 }
 
-func (d *Dialog) handleButtonKey(key string) DialogResult {
+func (d *Dialog) handleButtonKey(key string) InputResult {
 	switch key {
 	case "left", "right", "h", "l":
 		d.setFocus(len(d.inputs) + (d.focus-len(d.inputs)+1)%2)
@@ -136,7 +135,7 @@ func (d *Dialog) handleButtonKey(key string) DialogResult {
 	return StillOpen
 }
 
-func (d *Dialog) handleEnter() DialogResult {
+func (d *Dialog) handleEnter() InputResult {
 	switch {
 	case d.focus < len(d.inputs):
 		if d.checkField(d.focus) {
@@ -179,7 +178,7 @@ func (d *Dialog) checkField(i int) bool {
 
 // HandlePaste inserts text into the focused field.
 func (d *Dialog) HandlePaste(p tea.PasteMsg) {
-	if d.armed && d.focus < len(d.inputs) {
+	if d.acceptsKeys && d.focus < len(d.inputs) {
 		d.inputs[d.focus], _ = d.inputs[d.focus].Update(p)
 	}
 }
@@ -235,7 +234,7 @@ func (d *Dialog) drawFields(t theme.Theme, inner int) []string {
 		if i == d.focus {
 			tone = theme.Accent
 		}
-		out = append(out, t.Paint(tone, Pad(Truncate(t, Sanitize(d.spec.Fields[i].Label), label), label, false))+" "+d.inputs[i].View())
+		out = append(out, t.Paint(tone, PadRight(Truncate(t, Sanitize(d.spec.Fields[i].Label), label), label))+" "+d.inputs[i].View())
 	}
 	if d.fieldError == "" {
 		return append(out, "")
@@ -255,29 +254,28 @@ func (d *Dialog) drawButtons(t theme.Theme, inner int) string {
 	button := func(i int, label string, tone theme.Tone) string {
 		s := "[ " + label + " ]"
 		if i == d.focus {
-			return t.Select.Inherit(t.Style(tone)).Render(s)
+			return t.SelectedRow.Inherit(t.Style(tone)).Render(s)
 		}
 		return t.Paint(tone, s)
 	}
 	if d.spec.ConfirmLabel == "" {
-		return Pad(button(len(d.inputs), "Close", theme.Accent), inner, true)
+		return PadLeft(button(len(d.inputs), "Close", theme.Accent), inner)
 	}
 	tone := theme.Accent
 	if d.spec.Dangerous {
 		tone = theme.Bad
 	}
 	s := button(len(d.inputs), "Cancel", theme.Accent) + "  " + button(len(d.inputs)+1, d.spec.ConfirmLabel, tone)
-	return Pad(s, inner, true)
+	return PadLeft(s, inner)
 }
 
 func drawFrame(t theme.Theme, title string, body []string, inner int) string {
 	b := t.Glyphs.Border
-	line := func(s lipgloss.Style, text string) string { return s.Render(text) }
 	title = Truncate(t, Sanitize(title), inner-2)
-	top := line(t.Frame, b[0]+" ") + t.Paint(theme.Strong, title) + line(t.Frame, " "+strings.Repeat(b[1], max(0, inner-Width(title)))+b[2])
+	top := t.Frame.Render(b[0]+" ") + t.Paint(theme.Strong, title) + t.Frame.Render(" "+strings.Repeat(b[1], max(0, inner-Width(title)))+b[2])
 	out := []string{top}
 	for _, l := range body {
-		out = append(out, line(t.Frame, b[3])+" "+Pad(Truncate(t, l, inner), inner, false)+" "+line(t.Frame, b[3]))
+		out = append(out, t.Frame.Render(b[3])+" "+PadRight(Truncate(t, l, inner), inner)+" "+t.Frame.Render(b[3]))
 	}
-	return strings.Join(append(out, line(t.Frame, b[4]+strings.Repeat(b[1], inner+2)+b[5])), "\n")
+	return strings.Join(append(out, t.Frame.Render(b[4]+strings.Repeat(b[1], inner+2)+b[5])), "\n")
 }

@@ -105,6 +105,14 @@ func Plural(n int, one, many string) string {
 	return FormatCount(n) + " " + many
 }
 
+// JoinNames returns "n1, n2 and n3".
+func JoinNames(names []string) string {
+	if n := len(names); n > 1 {
+		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	}
+	return strings.Join(names, "")
+}
+
 // Capitalize returns a text with its first letter as a capital.
 func Capitalize(s string) string {
 	if s == "" {

@@ -32,17 +32,11 @@ func TruncateMiddle(t theme.Theme, s string, w int) string {
 	return string(r[:head]) + t.Glyphs.Ellipsis + string(r[len(r)-(w-head-1):])
 }
 
-// Pad fills s with blanks to w cells; right aligns it to the right.
-func Pad(s string, w int, right bool) string {
-	n := w - Width(s)
-	if n <= 0 {
-		return s
-	}
-	if right {
-		return strings.Repeat(" ", n) + s
-	}
-	return s + strings.Repeat(" ", n)
-}
+// PadLeft puts blanks before s, to w cells.
+func PadLeft(s string, w int) string { return strings.Repeat(" ", max(0, w-Width(s))) + s }
+
+// PadRight puts blanks after s, to w cells.
+func PadRight(s string, w int) string { return s + strings.Repeat(" ", max(0, w-Width(s))) }
 
 // JustifyEnds puts left and right at the two ends of a line of w cells, and
 // truncates left.
@@ -51,7 +45,7 @@ func JustifyEnds(t theme.Theme, left, right string, w int) string {
 	if leftWidth <= 0 {
 		return Truncate(t, right, w)
 	}
-	return Pad(Truncate(t, left, leftWidth-1), leftWidth, false) + right
+	return PadRight(Truncate(t, left, leftWidth-1), leftWidth) + right
 }
 
 // Wrap breaks a text into lines of at most w cells, at words if possible.

@@ -36,7 +36,7 @@ func NewPrompt(prefix, value string, completions, history []string) *Prompt {
 func (p *Prompt) Value() string { return p.input.Value() }
 
 // HandleKey edits the line. Enter confirms, Esc cancels.
-func (p *Prompt) HandleKey(k tea.KeyPressMsg) DialogResult {
+func (p *Prompt) HandleKey(k tea.KeyPressMsg) InputResult {
 	switch k.String() {
 	case "esc", "ctrl+c":
 		return Canceled

@@ -1,6 +1,7 @@
 package widget
 
 import (
+	"cmp"
 	"sort"
 	"strings"
 	"time"
@@ -16,27 +17,30 @@ type Column struct {
 	Min   int  // cells to which it may shrink once the columns after it are gone; 0: it does not shrink
 }
 
+// pad fills a text to the width of its column.
+func (c Column) pad(text string, w int) string {
+	if c.Right {
+		return PadLeft(text, w)
+	}
+	return PadRight(text, w)
+}
+
 // Cell is one value of a row.
 type Cell struct {
-	Text    string
-	Unit    string // dimmed, after the text
-	Tone    theme.Tone
-	compare func(other Cell) int // set by Number; nil: the texts are compared
-	number  float64
+	Text     string
+	Unit     string // dimmed, after the text
+	Tone     theme.Tone
+	isNumber bool // sorts by number instead of Text
+	number   float64
 }
 
 // Number is a cell that sorts by its value.
 func Number(v float64, text, unit string) Cell {
-	return Cell{Text: text, Unit: unit, number: v, compare: func(o Cell) int {
-		switch {
-		case v < o.number:
-			return -1
-		case v > o.number:
-			return 1
-		}
-		return 0
-	}}
+	return Cell{Text: text, Unit: unit, number: v, isNumber: true}
 }
+
+// RankedText is a cell of text that sorts by its rank.
+func RankedText(rank float64, text string) Cell { return Number(rank, text, "") }
 
 // AgeCell is a cell that shows a duration in its largest unit.
 func AgeCell(d time.Duration) Cell {
@@ -65,14 +69,14 @@ func (c Cell) fullText() string {
 type Row struct {
 	Key   string
 	Cells []Cell
-	Dim   bool // a stale or absent object
+	IsDim bool // a stale or absent object
 }
 
-// Table shows rows with a cursor, an order and marks. Call Load before drawing.
+// Table shows rows with a cursor, an order and marks. Call SetRows before drawing.
 type Table struct {
-	columns  []Column
-	Empty    string // says why the table is empty, and what would fill it
-	Markable bool   // m and M mark rows
+	columns         []Column
+	Empty           string // says why the table is empty, and what would fill it
+	RowsCanBeMarked bool   // m and M mark rows
 
 	filtered      []Row  // the rows that match the filter, as loaded
 	sorted        []Row  // the same in the chosen order
@@ -93,9 +97,9 @@ func NewTable(empty string, cols ...Column) *Table {
 	return &Table{columns: cols, Empty: empty, sortColumn: -1, marks: map[string]bool{}}
 }
 
-// Load replaces the rows. filter keeps rows with a key or cell that contains it,
+// SetRows replaces the rows. filter keeps rows with a key or cell that contains it,
 // ignoring case.
-func (t *Table) Load(rows []Row, filter string) {
+func (t *Table) SetRows(rows []Row, filter string) {
 	t.totalRows, t.filter = len(rows), filter
 	f := strings.ToLower(filter)
 	kept := make([]Row, 0, len(rows))
@@ -159,8 +163,8 @@ func compareRows(a, b Row, col int) int {
 		return 0
 	}
 	x, y := a.Cells[col], b.Cells[col]
-	if x.compare != nil && y.compare != nil {
-		return x.compare(y)
+	if x.isNumber && y.isNumber {
+		return cmp.Compare(x.number, y.number)
 	}
 	return strings.Compare(strings.ToLower(x.Text), strings.ToLower(y.Text))
 }
@@ -243,9 +247,15 @@ func (t *Table) HandleKey(key string) bool {
 		t.applySort()
 		t.restoreCursor()
 	case "m":
-		return t.Markable && t.toggleMark()
+		if !t.RowsCanBeMarked {
+			return false
+		}
+		t.toggleMark()
 	case "M":
-		return t.Markable && t.toggleAllMarks()
+		if !t.RowsCanBeMarked {
+			return false
+		}
+		t.toggleAllMarks()
 	default:
 		return false
 	}
@@ -262,7 +272,7 @@ func (t *Table) sortByNextColumn() {
 	t.restoreCursor()
 }
 
-func (t *Table) toggleMark() bool {
+func (t *Table) toggleMark() {
 	if k := t.SelectedKey(); k != "" {
 		if t.marks[k] {
 			delete(t.marks, k)
@@ -271,20 +281,18 @@ func (t *Table) toggleMark() bool {
 		}
 		t.moveCursor(1)
 	}
-	return true
 }
 
 // toggleAllMarks marks the rows that match the filter, or removes all marks if
 // there are any.
-func (t *Table) toggleAllMarks() bool {
+func (t *Table) toggleAllMarks() {
 	if len(t.marks) > 0 {
 		t.ClearMarks()
-		return true
+		return
 	}
 	for _, r := range t.sorted {
 		t.marks[r.Key] = true
 	}
-	return true
 }
 
 // Unmark removes the marks of some rows.

@@ -127,7 +127,7 @@ func (t *Table) drawHeader(th theme.Theme, ws []int) string {
 				title = c.Title + th.Glyphs.SortedDown
 			}
 		}
-		parts = append(parts, Pad(Truncate(th, title, ws[i]), ws[i], c.Right))
+		parts = append(parts, c.pad(Truncate(th, title, ws[i]), ws[i]))
 	}
 	return "   " + th.Paint(theme.Dim, strings.TrimRight(strings.Join(parts, columnGap), " "))
 }
@@ -142,7 +142,7 @@ func (t *Table) drawRow(th theme.Theme, r Row, selected bool, ws []int) string {
 		mark = th.Glyphs.Mark
 	}
 	if selected {
-		return th.Paint(theme.Accent, mark) + th.Select.Render(lead+" "+t.drawCells(th, r, ws, true)+" ")
+		return th.Paint(theme.Accent, mark) + th.SelectedRow.Render(lead+" "+t.drawCells(th, r, ws, true)+" ")
 	}
 	return th.Paint(theme.Accent, mark) + lead + " " + t.drawCells(th, r, ws, false)
 }
@@ -157,7 +157,7 @@ func (t *Table) drawCells(th theme.Theme, r Row, ws []int, unstyled bool) string
 		if i < len(r.Cells) {
 			cell = r.Cells[i]
 		}
-		parts = append(parts, drawCell(th, cell, ws[i], c.Right, unstyled, r.Dim))
+		parts = append(parts, drawCell(th, cell, ws[i], c.Right, unstyled, r.IsDim))
 	}
 	return strings.Join(parts, columnGap)
 }

@@ -80,7 +80,7 @@ func TestProgressBarAndSparkline(t *testing.T) {
 
 func newTable() *widget.Table {
 	t := widget.NewTable("nothing", widget.Column{Title: "NAME"}, widget.Column{Title: "N", Right: true}, widget.Column{Title: "LAST", Min: 4})
-	t.Load(newRows("a", "b", "c"), "")
+	t.SetRows(newRows("a", "b", "c"), "")
 	return t
 }
 
@@ -112,15 +112,15 @@ func TestSelectionStaysOnItsRow(t *testing.T) {
 	t.Parallel()
 	tb := newTable()
 	tb.HandleKey("down")
-	tb.Load(newRows("z", "y", "b"), "")
+	tb.SetRows(newRows("z", "y", "b"), "")
 	if got := tb.SelectedKey(); got != "b" {
 		t.Errorf("selected %q, want b although the rows moved", got)
 	}
-	tb.Load(newRows("z", "y"), "")
+	tb.SetRows(newRows("z", "y"), "")
 	if got := tb.SelectedKey(); got != "y" {
 		t.Errorf("selected %q, want the row that took its place", got)
 	}
-	tb.Load(nil, "")
+	tb.SetRows(nil, "")
 	if got := tb.SelectedKey(); got != "" {
 		t.Errorf("selected %q in an empty table", got)
 	}
@@ -129,14 +129,14 @@ func TestSelectionStaysOnItsRow(t *testing.T) {
 func TestOnlyVisibleRowsAreMarked(t *testing.T) {
 	t.Parallel()
 	tb := newTable()
-	tb.Markable = true
+	tb.RowsCanBeMarked = true
 	tb.HandleKey("M")
-	tb.Load(newRows("a", "b", "c"), "name-b")
+	tb.SetRows(newRows("a", "b", "c"), "name-b")
 	if got := tb.MarkedKeys(); len(got) != 1 || got[0] != "b" {
 		t.Errorf("marked %q behind a filter, want b", got)
 	}
-	tb.Load(newRows("a", "c"), "")
-	tb.Load(newRows("a", "b", "c"), "")
+	tb.SetRows(newRows("a", "c"), "")
+	tb.SetRows(newRows("a", "b", "c"), "")
 	if got := tb.MarkedKeys(); len(got) != 2 {
 		t.Errorf("marked %q: a row that was gone must lose its mark", got)
 	}
@@ -160,7 +160,7 @@ func TestUnarmedDialogTakesOnlyEsc(t *testing.T) {
 	if d.HandleKey(y) != widget.StillOpen || d.HandleKey(enter) != widget.StillOpen {
 		t.Error("an unarmed dialog took an answer")
 	}
-	d.Arm()
+	d.AcceptKeys()
 	if d.HandleKey(enter) != widget.Canceled {
 		t.Error("Enter does not cancel at first")
 	}

@@ -18,19 +18,19 @@ import (
 	"unibus/tui/widget"
 )
 
-// Model is the page.
-type Model struct {
+// Page keeps how far back the operator has scrolled.
+type Page struct {
 	page.List
 	oldestNeeded uint64 // the AuditLog.Next up to which the operator has scrolled
 }
 
 // New creates the page.
-func New() *Model {
-	m := &Model{}
+func New() *Page {
+	m := &Page{}
 	m.List = page.List{
 		Subject: "the audit", MaxAge: page.ListMaxAge, RowsMaxAge: time.Minute, CopyHint: "copy",
-		Source: func(s *feed.Snapshot) feed.Freshness { return s.Audit.Freshness },
-		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This record is no longer listed.",
+		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Audit.Freshness },
+		Rows:      rows, Summary: m.summary, Detail: detail, Gone: "This record is no longer listed.",
 		Table: widget.NewTable("No operator has changed anything yet. Every action from this console or unibusd is recorded here before it runs, and again with its outcome.",
 			widget.Column{Title: "TIME"}, widget.Column{Title: "OPERATOR", Max: 16}, widget.Column{Title: "NODE", Max: 16},
 			widget.Column{Title: "VERB"}, widget.Column{Title: "OUTCOME"}, widget.Column{Title: "TOOK", Right: true}, widget.Column{Title: "TARGET", Min: 10}),
@@ -39,7 +39,7 @@ func New() *Model {
 }
 
 // Name returns "audit".
-func (m *Model) Name() string { return "audit" }
+func (m *Page) Name() string { return "audit" }
 
 func recordKey(r admin.AuditRecord) string { return strconv.FormatUint(r.Seq, 10) }
 
@@ -59,7 +59,7 @@ func row(rc page.RenderContext, r admin.AuditRecord) widget.Row {
 		{Text: r.Name},
 		{Text: r.Node, Tone: theme.Dim},
 		{Text: r.Verb},
-		widget.Number(outcomeRank(r), word, "").WithTone(tone), durationCell(r),
+		widget.RankedText(outcomeRank(r), word).WithTone(tone), durationCell(r),
 		{Text: shortTarget(rc, r.Args)},
 	}}
 }
@@ -98,7 +98,7 @@ func outcomeRank(r admin.AuditRecord) float64 {
 
 func durationCell(r admin.AuditRecord) widget.Cell {
 	if r.Outcome == outcomeUnknown || r.Outcome == "" {
-		return widget.Number(-1, "-", "").WithTone(theme.Faint)
+		return widget.NoNumber()
 	}
 	if r.TookMS < 1000 {
 		return widget.Number(float64(r.TookMS)/1000, strconv.FormatInt(r.TookMS, 10), "ms")
@@ -121,7 +121,7 @@ func shortTarget(rc page.RenderContext, args string) string {
 	return strings.Join(words, " ")
 }
 
-func (m *Model) summary(rc page.RenderContext) []string {
+func (m *Page) summary(rc page.RenderContext) []string {
 	log := rc.Snapshot.Audit.Value
 	text := widget.Plural(len(log.Records), "action", "actions") + ", the newest first"
 	switch {
@@ -186,25 +186,22 @@ func outcomeSentence(r admin.AuditRecord) string {
 
 // HandleKey also requests older records when the cursor reaches the end of the
 // list.
-func (m *Model) HandleKey(rc page.RenderContext, k string) page.KeyResult {
-	e := m.List.HandleKey(rc, k)
-	switch k {
-	case "down", "j", "pgdown", "ctrl+f", "end", "G":
-		if m.OpenID == "" && m.Table.AtEnd() {
-			m.oldestNeeded = rc.Snapshot.Audit.Value.Next
-		}
+func (m *Page) HandleKey(rc page.RenderContext, k string) page.KeyResult {
+	r := m.List.HandleKey(rc, k)
+	if r.Handled && m.OpenID == "" && m.Table.AtEnd() {
+		m.oldestNeeded = rc.Snapshot.Audit.Value.Next
 	}
-	return e
+	return r
 }
 
 // Subscription is the audit, as far back as the operator has scrolled.
-func (m *Model) Subscription() feed.Subscription {
+func (m *Page) Subscription() feed.Subscription {
 	return feed.Subscription{Audit: true, AuditBefore: m.oldestNeeded}
 }
 
 // ClipboardText is the record in one line.
-func (m *Model) ClipboardText(rc page.RenderContext) (what, text string) {
-	m.Load(rc)
+func (m *Page) ClipboardText(rc page.RenderContext) (what, text string) {
+	m.RefreshRows(rc)
 	r, found := findRecord(rc, m.Current())
 	if !found {
 		return "", ""

@@ -8,22 +8,23 @@ import (
 	"time"
 
 	"unibus/core/cluster"
+	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
 )
 
-// Model is the page.
-type Model struct{ page.List }
+// Page keeps the table of buckets.
+type Page struct{ page.List }
 
 // New creates the page.
-func New() *Model {
-	m := &Model{}
+func New() *Page {
+	m := &Page{}
 	m.List = page.List{
-		Kind: "bucket", Subject: "the buckets", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
-		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
-		Rows:   m.rows, Summary: summary, Detail: detail, Gone: "This bucket no longer exists.",
+		Kind: action.KindBucket, Subject: "the buckets", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
+		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
+		Rows:      m.rows, Summary: summary, Detail: detail, Gone: "This bucket no longer exists.",
 		Table: widget.NewTable("",
 			widget.Column{Title: "BUCKET"}, widget.Column{Title: "STATE"}, widget.Column{Title: "LEADER"},
 			widget.Column{Title: "KEYS", Right: true}, widget.Column{Title: "SIZE", Right: true},
@@ -33,21 +34,16 @@ func New() *Model {
 }
 
 // Name returns "buckets".
-func (m *Model) Name() string { return "buckets" }
+func (m *Page) Name() string { return "buckets" }
 
-func allBuckets(rc page.RenderContext) []cluster.Bucket {
-	v := rc.Snapshot.Status.Value.View
-	return append(append([]cluster.Bucket(nil), v.Buckets...), v.Mechanism...)
-}
-
-func (m *Model) rows(rc page.RenderContext) []widget.Row {
+func (m *Page) rows(rc page.RenderContext) []widget.Row {
 	v := rc.Snapshot.Status.Value.View
 	m.Table.Empty = "There are no buckets yet. unibusd creates them once the meta group has a leader."
 	if !v.Clustered {
 		m.Table.Empty = fmt.Sprintf("%s runs alone and keeps its control plane in SQLite: it has no buckets. With routes to other nodes it creates them.", v.From)
 	}
 	var rows []widget.Row
-	for i, b := range allBuckets(rc) {
+	for i, b := range rc.Snapshot.Status.Value.AllBuckets() {
 		rows = append(rows, rc.DimRowIfStale(row(rc.AtStatusTime(), b, i >= len(v.Buckets))))
 	}
 	return rows
@@ -63,7 +59,7 @@ func row(rc page.RenderContext, b cluster.Bucket, internal bool) widget.Row {
 		g = rc.Theme.Glyphs.Critical
 	}
 	size, unit := widget.FormatSizeParts(b.Bytes)
-	led := widget.Number(-1, "-", "").WithTone(theme.Faint)
+	led := widget.NoNumber()
 	if b.Since != 0 && b.Leader != "" {
 		led = widget.AgeCell(rc.AgeOf(b.Since))
 	}
@@ -71,7 +67,7 @@ func row(rc page.RenderContext, b cluster.Bucket, internal bool) widget.Row {
 	if b.Leader == "" {
 		leader = widget.Cell{Text: "none", Tone: theme.Bad}
 	}
-	return widget.Row{Key: b.Name, Dim: internal, Cells: []widget.Cell{
+	return widget.Row{Key: b.Name, IsDim: internal, Cells: []widget.Cell{
 		{Text: g + " " + b.Name, Tone: tone},
 		{Text: word, Tone: tone},
 		leader,
@@ -128,33 +124,34 @@ func summary(rc page.RenderContext) []string { return append(rc.DimIfStale(repli
 
 func replicationLines(rc page.RenderContext) []string {
 	v := rc.Snapshot.Status.Value.View
+	all := v.AllBuckets()
 	var notCurrent []string
-	for _, b := range allBuckets(rc) {
+	for _, b := range all {
 		if _, tone := replicaSummary(b); tone != theme.Good {
 			notCurrent = append(notCurrent, b.Name)
 		}
 	}
 	switch {
-	case len(allBuckets(rc)) == 0:
+	case len(all) == 0:
 		return nil
 	case len(notCurrent) == 0:
 		if len(v.Buckets) == 0 {
 			return rc.Paragraph(theme.Plain, "The migration to KV creates the five buckets of the control plane. The buckets below are internal, and all their replicas are current.")
 		}
-		return rc.Paragraph(theme.Plain, fmt.Sprintf("All replicas of all %d buckets are current. The first %d are the control plane, the others are internal.", len(allBuckets(rc)), len(v.Buckets)))
+		return rc.Paragraph(theme.Plain, fmt.Sprintf("All replicas of all %d buckets are current. The first %d are the control plane, the others are internal.", len(all), len(v.Buckets)))
 	}
 	text := "Some replicas are not current: " + strings.Join(notCurrent, ", ") + "."
 	switch {
-	case len(notCurrent) == len(allBuckets(rc)):
+	case len(notCurrent) == len(all):
 		text = "No bucket has all its replicas current."
 	case len(notCurrent) > 3:
-		text = fmt.Sprintf("Some replicas are not current in %d of %d buckets.", len(notCurrent), len(allBuckets(rc)))
+		text = fmt.Sprintf("Some replicas are not current in %d of %d buckets.", len(notCurrent), len(all))
 	}
 	return rc.Paragraph(theme.Plain, text+" A bucket can be written while more than half of its replicas answer.")
 }
 
 func detail(rc page.RenderContext, id string) []string {
-	for _, b := range allBuckets(rc) {
+	for _, b := range rc.Snapshot.Status.Value.AllBuckets() {
 		if b.Name == id {
 			return rc.DimIfStale(bucketDetail(rc.AtStatusTime(), b))
 		}
@@ -178,7 +175,7 @@ func bucketDetail(rc page.RenderContext, b cluster.Bucket) []string {
 	f.Add("quorum", fmt.Sprintf("%d of %s must answer for a write", need, widget.Plural(b.Wanted, "replica", "replicas")))
 	f.Add("holds", fmt.Sprintf("%s, %s, last sequence %s", widget.Plural(b.Keys, "key", "keys"), widget.FormatSize(b.Bytes), widget.FormatCount(int(b.LastSeq))))
 	f.Add("waits for", widget.Sanitize(b.Waiting))
-	lines = append(append(lines, f.Lines...), "", " "+rc.Paint(theme.Dim, widget.Pad("REPLICA", 12, false)+widget.Pad("STATE", 14, false)+"BEHIND BY"))
+	lines = append(append(lines, f.Lines...), "", " "+rc.Paint(theme.Dim, widget.PadRight("REPLICA", 12)+widget.PadRight("STATE", 14)+"BEHIND BY"))
 	for _, r := range b.Replicas {
 		g, tone := replicaGlyph(rc, r)
 		lag := "nothing"
@@ -192,7 +189,7 @@ func bucketDetail(rc page.RenderContext, b cluster.Bucket) []string {
 		if r.Node == b.Leader {
 			role = ", leader"
 		}
-		lines = append(lines, " "+rc.Paint(tone, widget.Pad(g+" "+r.Node, 12, false)+widget.Pad(string(r.State), 14, false))+rc.Paint(theme.Dim, lag+role))
+		lines = append(lines, " "+rc.Paint(tone, widget.PadRight(g+" "+r.Node, 12)+widget.PadRight(string(r.State), 14))+rc.Paint(theme.Dim, lag+role))
 	}
 	return lines
 }

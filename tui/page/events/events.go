@@ -14,16 +14,16 @@ import (
 	"unibus/tui/widget"
 )
 
-// Model is the page.
-type Model struct{ page.List }
+// Page keeps the table of events.
+type Page struct{ page.List }
 
 // New creates the page.
-func New() *Model {
-	m := &Model{}
+func New() *Page {
+	m := &Page{}
 	m.List = page.List{
 		Subject: "the events", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Minute,
-		Source: func(s *feed.Snapshot) feed.Freshness { return s.Events.Freshness },
-		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This event is no longer kept.",
+		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Events.Freshness },
+		Rows:      rows, Summary: m.summary, Detail: detail, Gone: "This event is no longer kept.",
 		Table: widget.NewTable("No events since the nodes started. Leader changes, nodes that start or stop, and operators' actions appear here.",
 			widget.Column{Title: "TIME"}, widget.Column{Title: "LEVEL"}, widget.Column{Title: "ABOUT", Max: 24}, widget.Column{Title: "WHAT", Min: 10}),
 	}
@@ -31,7 +31,7 @@ func New() *Model {
 }
 
 // Name returns "events".
-func (m *Model) Name() string { return "events" }
+func (m *Page) Name() string { return "events" }
 
 func eventKey(e cluster.Event) string { return fmt.Sprintf("%d %s %s", e.At, e.About, e.Text) }
 
@@ -52,7 +52,7 @@ func row(rc page.RenderContext, e cluster.Event) widget.Row {
 	}}
 }
 
-func (m *Model) summary(rc page.RenderContext) []string {
+func (m *Page) summary(rc page.RenderContext) []string {
 	text := widget.Plural(len(rc.Snapshot.Events.Value), "event", "events") + ", the newest first."
 	return append(rc.Paragraph(theme.Plain, text+m.FilterText(rc)), "")
 }
@@ -73,8 +73,8 @@ func detail(rc page.RenderContext, id string) []string {
 }
 
 // ClipboardText is the text of the event.
-func (m *Model) ClipboardText(rc page.RenderContext) (what, text string) {
-	m.Load(rc)
+func (m *Page) ClipboardText(rc page.RenderContext) (what, text string) {
+	m.RefreshRows(rc)
 	_, text, _ = strings.Cut(m.Current(), " ")
 	return "the event", text
 }

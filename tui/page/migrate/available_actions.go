@@ -12,7 +12,7 @@ import (
 
 // actionLines list the available actions, then the unavailable ones grouped by
 // reason. None of it is cut off.
-func (m *Model) actionLines(rc page.RenderContext) []string {
+func (m *Page) actionLines(rc page.RenderContext) []string {
 	var available []string
 	var reasons []string
 	names := map[string][]string{} // by reason
@@ -21,7 +21,7 @@ func (m *Model) actionLines(rc page.RenderContext) []string {
 			continue
 		}
 		name := strings.TrimPrefix(a.Name, "migrate ")
-		reason := a.UnavailableReason(rc.ActionState)
+		reason := a.UnavailableReason(rc.UnselectedInput)
 		switch {
 		case reason == "":
 			available = append(available, rc.Paint(theme.Accent, a.Key)+" "+name)

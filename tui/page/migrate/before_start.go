@@ -36,20 +36,20 @@ func beforeStart(rc page.RenderContext, st migrate.Status) []string {
 		lines = rc.Paragraph(theme.Strong, fmt.Sprintf("There are %s SQLite files, each served by another node. You choose the one to migrate. Rows that only the others hold are shown before anything is written.", action.NumberWord(len(files))))
 	}
 	lines = append(lines, rc.Paragraph(theme.Plain, "A migration takes a backup, copies it to a replica on every node and compares every row there. SQLite keeps serving. Then it waits for your cutover. You can abort it until the cutover, and roll it back until you finish.")...)
-	f := page.LabeledLines{Context: rc, LabelWidth: 8}
+	f := page.LabeledLines{Context: rc, LabelWidth: 11}
 	for i, x := range files {
 		f.Add([]string{"source", ""}[min(i, 1)], x.File+" on "+x.Node)
 	}
 	if c := rc.Snapshot.Status.Value.Counts; c != nil {
 		f.Add("holds", countsNode(rc, files)+fmt.Sprintf("%s, %s, %s, %s", widget.Plural(c.Users, "user", "users"), widget.Plural(c.Rooms, "room", "rooms"), widget.Plural(c.Members, "member", "members"), widget.Plural(c.Keys, "sealed key", "sealed keys")))
 	}
-	f.Add("backup", backupHint)
+	f.Add("back up now", backupHint)
 	return append(append(lines, ""), f.Lines...)
 }
 
 // countsNode names the node whose counts are shown, if several serve files of
 // their own.
-func countsNode(rc page.RenderContext, files []action.Source) string {
+func countsNode(rc page.RenderContext, files []action.SQLiteFile) string {
 	if len(files) < 2 {
 		return ""
 	}

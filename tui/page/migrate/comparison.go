@@ -45,16 +45,16 @@ func comparisonTable(rc page.RenderContext, st migrate.Status) []string {
 	if 35+digest+changed+cell*len(names) > rc.Width-1 {
 		cell = 5
 	}
-	header := widget.Pad("BUCKET", 24, false) + widget.Pad("SOURCE", 9, true) + "  " + widget.Pad(widget.Truncate(rc.Theme, "DIGEST", digest), digest, false)
+	header := widget.PadRight("BUCKET", 24) + widget.PadLeft("SOURCE", 9) + "  " + widget.PadRight(widget.Truncate(rc.Theme, "DIGEST", digest), digest)
 	for _, n := range names {
-		header += widget.Pad(widget.Truncate(rc.Theme, n, cell-1), cell, false)
+		header += widget.PadRight(widget.Truncate(rc.Theme, n, cell-1), cell)
 	}
 	if changed > 0 {
-		header += widget.Pad("CHANGED", changed-2, true)
+		header += widget.PadLeft("CHANGED", changed-2)
 	}
 	lines := []string{"", " " + rc.Paint(theme.Dim, strings.TrimRight(header, " "))}
 	for _, b := range st.Buckets {
-		line := widget.Pad(b.Name, 24, false) + widget.Pad(widget.FormatCount(b.Source.Count), 9, true) + "  " + rc.Paint(theme.Dim, widget.Pad(widget.Truncate(rc.Theme, widget.TruncateMiddle(rc.Theme, b.Source.SHA256, 7), digest), digest, false))
+		line := widget.PadRight(b.Name, 24) + widget.PadLeft(widget.FormatCount(b.Source.Count), 9) + "  " + rc.Paint(theme.Dim, widget.PadRight(widget.Truncate(rc.Theme, widget.TruncateMiddle(rc.Theme, b.Source.SHA256, 7), digest), digest))
 		if len(b.Nodes) == 0 && b.Name == core.TableRoomsByMember.Bucket() { // no file contains it
 			lines = append(lines, " "+line+rc.Paint(theme.Dim, "derived from members"))
 			continue
@@ -67,7 +67,7 @@ func comparisonTable(rc page.RenderContext, st migrate.Status) []string {
 			if b.Changed == 0 {
 				tone = theme.Dim
 			}
-			line += rc.Paint(tone, widget.Pad(widget.FormatCount(b.Changed), changed-2, true))
+			line += rc.Paint(tone, widget.PadLeft(widget.FormatCount(b.Changed), changed-2))
 		}
 		lines = append(lines, " "+line)
 	}
@@ -89,7 +89,7 @@ func comparisonCell(rc page.RenderContext, b migrate.Parity, node string, w int)
 	if widget.Width(text) >= w {
 		text, _, _ = strings.Cut(text, " ")
 	}
-	return rc.Paint(tone, widget.Pad(text, w, false))
+	return rc.Paint(tone, widget.PadRight(text, w))
 }
 
 func differingKeys(rc page.RenderContext, st migrate.Status) []string {
@@ -100,7 +100,8 @@ func differingKeys(rc page.RenderContext, st migrate.Status) []string {
 			keys []string
 		}{{"missing", b.Missing}, {"different", b.Different}, {"extra", b.Extra}} {
 			for _, k := range l.keys {
-				lines = append(lines, " "+rc.Paint(theme.Bad, rc.Theme.Glyphs.Different+" "+b.Name+" "+l.what)+"  "+widget.Sanitize(k))
+				node, key, _ := strings.Cut(k, "/")
+				lines = append(lines, " "+rc.Paint(theme.Bad, rc.Theme.Glyphs.Different+" "+b.Name+" "+l.what+" on "+widget.Sanitize(node))+": "+widget.Sanitize(key))
 			}
 		}
 	}

@@ -34,7 +34,7 @@ func divergenceTable(rc page.RenderContext, sourceNode string, d migrate.Diverge
 	const cell = 14
 	header := fmt.Sprintf("%-16s", "TABLE")
 	for _, h := range []string{"ONLY " + sourceNode, "ONLY " + d.Node, "DIFFERENT"} {
-		header += widget.Pad(widget.Truncate(rc.Theme, h, cell-1), cell, true)
+		header += widget.PadLeft(widget.Truncate(rc.Theme, h, cell-1), cell)
 	}
 	lines := []string{" " + rc.Paint(theme.Dim, header)}
 	var keys []string
@@ -44,7 +44,7 @@ func divergenceTable(rc page.RenderContext, sourceNode string, d migrate.Diverge
 		}
 		line := fmt.Sprintf(" %-16s", t.Table)
 		for _, n := range []int{t.OnlyHere, t.OnlyThere, t.Different} {
-			line += widget.Pad(widget.FormatCount(n), cell, true)
+			line += widget.PadLeft(widget.FormatCount(n), cell)
 		}
 		lines = append(lines, line)
 		for _, k := range t.Keys {
@@ -72,6 +72,8 @@ func divergenceChoice(rc page.RenderContext, st migrate.Status, d migrate.Diverg
 		return rc.Paragraph(theme.Plain, fmt.Sprintf("It is ignored, as %s chose. Its rows were not migrated, and the file is unchanged.", st.By))
 	case !st.HasEnded() && st.State != migrate.StatePreflight:
 		return rc.Paragraph(theme.Plain, "Its rows are not migrated, and the file is unchanged.")
+	case len(st.Problems) > 0: // the file is one of them, with what to do
+		return nil
 	}
 	instead := "migrate"
 	if st.Active() && !st.Options.DryRun {

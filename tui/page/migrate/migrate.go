@@ -2,7 +2,7 @@
 //
 // It shows the state, the progress of the copy, the comparison of all nodes, and the
 // available actions. The daemon runs the migration, so it continues when the operator
-// leaves the page. Begin reading with Model.body.
+// leaves the page. Begin reading with Page.body.
 package migrate
 
 import (
@@ -18,18 +18,24 @@ import (
 	"unibus/tui/widget"
 )
 
-// Model is the page.
-type Model struct{ scroll widget.Scroll }
+// Page keeps how far the operator has scrolled.
+type Page struct{ scroll widget.Scroll }
 
 // New creates the page.
-func New() *Model { return &Model{} }
+func New() *Page { return &Page{} }
 
 // Name returns "migrate".
-func (m *Model) Name() string { return "migrate" }
+func (m *Page) Name() string { return "migrate" }
+
+// IsFilterable is false: the page has no list.
+func (m *Page) IsFilterable() bool { return false }
+
+// ListsItsActions is true.
+func (m *Page) ListsItsActions() bool { return true }
 
 // View draws the migration from its timeline down to the keys that differ, and
 // the available actions below.
-func (m *Model) View(rc page.RenderContext) string {
+func (m *Page) View(rc page.RenderContext) string {
 	if wait := rc.WaitingLines("the state of the migration", rc.Snapshot.Migration.Freshness); wait != nil {
 		return rc.Fit(wait)
 	}
@@ -42,7 +48,7 @@ func (m *Model) View(rc page.RenderContext) string {
 
 // body is the part above the actions. If it does not fit, the files go below the
 // comparison, because operators wait for the latter.
-func (m *Model) body(rc page.RenderContext, height int) []string {
+func (m *Page) body(rc page.RenderContext, height int) []string {
 	lines := rc.StaleLines(rc.Snapshot.Migration.Freshness, page.StatusMaxAge)
 	st := rc.Snapshot.Migration.Value
 	if st.State == "" || st.State == migrate.StateNone {
@@ -106,20 +112,20 @@ func errorLines(rc page.RenderContext, st migrate.Status) []string {
 }
 
 // HandleKey scrolls.
-func (m *Model) HandleKey(_ page.RenderContext, key string) page.KeyResult {
+func (m *Page) HandleKey(_ page.RenderContext, key string) page.KeyResult {
 	return page.KeyResult{Handled: m.scroll.HandleKey(key)}
 }
 
 // OpenRow does nothing: the page has no rows.
-func (m *Model) OpenRow(page.RenderContext, string) {}
+func (m *Page) OpenRow(page.RenderContext, string) {}
 
 // GoBack scrolls to the top.
-func (m *Model) GoBack() bool {
+func (m *Page) GoBack() bool {
 	return m.scroll.ToTop()
 }
 
 // KeyHints say that the migration runs without the page.
-func (m *Model) KeyHints(rc page.RenderContext) []page.KeyHint {
+func (m *Page) KeyHints(rc page.RenderContext) []page.KeyHint {
 	if rc.Snapshot.Migration.Value.Running && !action.MigrationNodeDown(rc.Snapshot) {
 		return []page.KeyHint{{Key: "esc", Does: "leave; it continues"}}
 	}
@@ -127,15 +133,15 @@ func (m *Model) KeyHints(rc page.RenderContext) []page.KeyHint {
 }
 
 // Selection is empty: actions apply to the migration.
-func (m *Model) Selection(page.RenderContext) action.Selection { return action.Selection{} }
+func (m *Page) Selection(page.RenderContext) action.Selection { return action.Selection{} }
 
 // Subscription is empty: the migration is always polled.
-func (m *Model) Subscription() feed.Subscription { return feed.Subscription{} }
+func (m *Page) Subscription() feed.Subscription { return feed.Subscription{} }
 
 // ActionDone does nothing: the page has no marks.
-func (m *Model) ActionDone(action.Selection) {}
+func (m *Page) ActionDone(action.Selection) {}
 
 // ClipboardText is the path of the backup.
-func (m *Model) ClipboardText(rc page.RenderContext) (string, string) {
+func (m *Page) ClipboardText(rc page.RenderContext) (string, string) {
 	return "the path of the backup", rc.Snapshot.Migration.Value.Backup.Path
 }

@@ -36,7 +36,7 @@ func progressLine(rc page.RenderContext, p migrate.Progress) string {
 		tail = "done"
 	}
 	bar := max(10, min(40, rc.Width-52))
-	figures := widget.Pad(widget.FormatCount(p.Done), 9, true) + rc.Paint(theme.Dim, " of ") + widget.Pad(widget.FormatCount(p.Total), 9, false)
+	figures := widget.PadLeft(widget.FormatCount(p.Done), 9) + rc.Paint(theme.Dim, " of ") + widget.PadRight(widget.FormatCount(p.Total), 9)
 	return strings.TrimRight(fmt.Sprintf(" %s%s  %s  %s", rc.Paint(theme.Plain, fmt.Sprintf("%-16s", p.Table)), figures,
 		widget.ProgressBar(rc.Theme, p.Done, p.Total, bar), rc.Paint(theme.Dim, tail)), " ")
 }

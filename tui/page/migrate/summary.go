@@ -13,7 +13,7 @@ import (
 
 // summaryLines are the files of the migration, its operator and its options.
 func summaryLines(rc page.RenderContext, st migrate.Status) []string {
-	f := page.LabeledLines{Context: rc, LabelWidth: 8}
+	f := page.LabeledLines{Context: rc, LabelWidth: 11}
 	if st.Source.Path != "" {
 		source := strings.TrimSpace(st.Node + " " + filepath.Base(st.Source.Path)) // a dry run names no node
 		f.Add("source", fmt.Sprintf("%s, %s, schema %d", source, widget.FormatSize(st.Source.Bytes), st.Source.Schema))
@@ -21,7 +21,7 @@ func summaryLines(rc page.RenderContext, st migrate.Status) []string {
 	f.Add("backup", backupText(rc, st.Backup))
 	f.Add("export", backupText(rc, st.Export))
 	if st.State == migrate.StateSoak || st.State == migrate.StateDone { // the backup above is older than the cutover
-		f.Add("now", backupHint)
+		f.Add("back up now", backupHint)
 	}
 	by := "by " + st.By
 	if st.Started != 0 {

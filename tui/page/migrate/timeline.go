@@ -36,7 +36,7 @@ func timelineLines(rc page.RenderContext, st migrate.Status) []string {
 	join := " " + rc.Paint(theme.Faint, rc.Theme.Glyphs.Rule) + " "
 	for _, layout := range []struct {
 		clock, join string
-		stays       []migrate.StateDuration
+		durations   []migrate.StateDuration
 	}{
 		{time.TimeOnly, join, durations},
 		{time.TimeOnly, "  ", durations},
@@ -44,7 +44,7 @@ func timelineLines(rc page.RenderContext, st migrate.Status) []string {
 		{time.TimeOnly, "  ", joinEarlyStates(durations)},
 		{"15:04", " ", joinEarlyStates(durations)},
 	} {
-		if steps := timelineSteps(rc, st, layout.stays, layout.clock); timelineWidth(steps, layout.join) <= rc.Width-1 {
+		if steps := timelineSteps(rc, st, layout.durations, layout.clock); timelineWidth(steps, layout.join) <= rc.Width-1 {
 			return timelineRows(rc, steps, layout.join)
 		}
 	}
@@ -141,9 +141,9 @@ func timelineRows(rc page.RenderContext, steps []timelineStep, join string) []st
 	var titles, durations, starts []string
 	for _, p := range steps {
 		w := p.width()
-		titles = append(titles, rc.Paint(p.tone, widget.Pad(p.title(), w, false)))
-		durations = append(durations, widget.Pad(p.took, w, false))
-		starts = append(starts, widget.Pad(p.enteredAt, w, false))
+		titles = append(titles, rc.Paint(p.tone, widget.PadRight(p.title(), w)))
+		durations = append(durations, widget.PadRight(p.took, w))
+		starts = append(starts, widget.PadRight(p.enteredAt, w))
 	}
 	gap := strings.Repeat(" ", widget.Width(join))
 	lines := []string{" " + strings.TrimRight(strings.Join(titles, join), " ")}

@@ -9,30 +9,31 @@ import (
 
 	"unibus/core"
 	"unibus/core/cluster"
+	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
 )
 
-// Model is the page.
-type Model struct{ page.List }
+// Page keeps the table of nodes.
+type Page struct{ page.List }
 
 // New creates the page.
-func New() *Model {
+func New() *Page {
 	cols := page.NodeColumns()
 	last := len(cols) - 1
 	cols = append(cols[:last:last], widget.Column{Title: "SERVES"}, widget.Column{Title: "UP", Right: true}, widget.Column{Title: "LISTENS", Min: 10}, cols[last])
-	return &Model{page.List{
-		Kind: "node", Subject: "the nodes", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
-		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
-		Rows:   rows, Summary: summary, Detail: detail, Gone: "This node is no longer known.",
+	return &Page{page.List{
+		Kind: action.KindNode, Subject: "the nodes", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
+		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
+		Rows:      rows, Summary: summary, Detail: detail, Gone: "This node is no longer known.",
 		Table: widget.NewTable(page.NoNodes, cols...),
 	}}
 }
 
 // Name returns "nodes".
-func (m *Model) Name() string { return "nodes" }
+func (m *Page) Name() string { return "nodes" }
 
 func rows(rc page.RenderContext) []widget.Row {
 	var out []widget.Row
@@ -47,7 +48,7 @@ func rows(rc page.RenderContext) []widget.Row {
 
 func uptimeCell(rc page.RenderContext, n cluster.Node) widget.Cell {
 	if n.Started == 0 || !n.Online {
-		return widget.Number(-1, "-", "").WithTone(theme.Faint)
+		return widget.NoNumber()
 	}
 	return widget.AgeCell(rc.AgeOf(n.Started))
 }
@@ -172,13 +173,22 @@ func addInfo(f *page.LabeledLines, i *cluster.Info, online bool) {
 	}
 	f.Add("configured", fmt.Sprintf("--store %s --replicas %d", i.Store, i.Replicas))
 	if j := i.Journal; j != nil {
-		f.Add("journal", fmt.Sprintf("authority %s, named node %s, generation %d", j.Backend, j.Node, j.Generation))
+		f.Add("authority", recordedText(*j)+", as last recorded")
 	}
 	sync := "synced"
 	if !i.SyncWrites {
 		sync = rc.Paint(theme.Warn, "not synced: acknowledged writes may be lost on a power cut")
 	}
 	f.Add("writes", sync)
+}
+
+// recordedText is the authority that a node's journal names.
+func recordedText(a core.Authority) string {
+	store := map[core.Backend]string{core.BackendKV: "KV", core.BackendSQLite: "SQLite on " + a.Node}[a.Backend]
+	if store == "" {
+		store = "no store"
+	}
+	return fmt.Sprintf("%s, generation %d", store, a.Generation)
 }
 
 // servingText is what a node serves. A SQLite file beside KV is not served.
@@ -194,9 +204,6 @@ func servingText(x cluster.Serving) string {
 }
 
 func impactLines(rc page.RenderContext, n cluster.Node) []string {
-	if rc.Impact == nil || !n.Online {
-		return nil
-	}
 	head := []string{"", " " + rc.Paint(theme.Dim, "IF "+strings.ToUpper(n.Name)+" STOPS")}
-	return append(head, rc.Paragraph(theme.Plain, rc.Impact(rc.Snapshot.Status.Value.View, n.Name))...)
+	return append(head, rc.Paragraph(theme.Plain, cluster.Impact(rc.Snapshot.Status.Value.View, n.Name))...)
 }

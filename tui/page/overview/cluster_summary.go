@@ -38,7 +38,7 @@ func metaGroupParts(rc page.RenderContext, v cluster.View) []string {
 	}
 	switch {
 	case len(m.Leaders) > 1:
-		lead = rc.Paint(theme.Bad, rc.Theme.Glyphs.Critical+" "+strings.Join(m.Leaders, " and ")+" both lead")
+		lead = rc.Paint(theme.Bad, rc.Theme.Glyphs.Critical+" "+widget.JoinNames(m.Leaders)+" claim to lead")
 	case m.Leader == "":
 		lead = "no leader"
 		if m.Since != 0 {
@@ -153,7 +153,7 @@ func admissionParts(rc page.RenderContext, v cluster.View) []string {
 	if !known {
 		return []string{rc.Paint(theme.Dim, "not known")}
 	}
-	mode := strings.Join(modes, " and ")
+	mode := widget.JoinNames(modes)
 	if tls {
 		mode += ", TLS"
 	} else {
@@ -162,10 +162,10 @@ func admissionParts(rc page.RenderContext, v cluster.View) []string {
 	if len(modes) != 1 || modes[0] != string(core.BusAuthEnforce) || !tls {
 		mode = rc.Paint(theme.Warn, mode)
 	}
-	return append([]string{mode}, loadParts(rc)...)
+	return append([]string{mode}, trafficParts(rc)...)
 }
 
-func loadParts(rc page.RenderContext) []string {
+func trafficParts(rc page.RenderContext) []string {
 	n := len(rc.Snapshot.Samples)
 	if n == 0 {
 		return nil

@@ -68,7 +68,7 @@ func findingParagraph(rc page.RenderContext, f cluster.Finding, next string) []s
 }
 
 // allFindings lists every finding with its next step.
-func (m *Model) allFindings(rc page.RenderContext) string {
+func (m *Page) allFindings(rc page.RenderContext) string {
 	lines := append(rc.StaleLines(rc.Snapshot.Status.Freshness, page.StatusMaxAge), " "+rc.Paint(theme.Dim, "FINDINGS"))
 	fs := rc.Snapshot.Status.Value.Findings
 	if len(fs) == 0 {

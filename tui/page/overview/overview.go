@@ -6,30 +6,31 @@ import (
 	"strings"
 	"time"
 
+	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
 )
 
-// Model is the page.
-type Model struct {
+// Page keeps the table of nodes, and whether all findings are shown.
+type Page struct {
 	page.List           // the nodes
 	findingsOpen   bool // the page shows all findings instead
 	findingsScroll widget.Scroll
 }
 
 // New creates the page.
-func New() *Model {
-	return &Model{List: page.List{
-		Kind: "node", RowsMaxAge: time.Second, Rows: rows,
-		Source: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
-		Table:  widget.NewTable(page.NoNodes, page.NodeColumns()...),
+func New() *Page {
+	return &Page{List: page.List{
+		Kind: action.KindNode, RowsMaxAge: time.Second, Rows: rows,
+		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
+		Table:     widget.NewTable(page.NoNodes, page.NodeColumns()...),
 	}}
 }
 
 // Name returns "overview".
-func (m *Model) Name() string { return "overview" }
+func (m *Page) Name() string { return "overview" }
 
 func rows(rc page.RenderContext) []widget.Row {
 	var out []widget.Row
@@ -40,14 +41,14 @@ func rows(rc page.RenderContext) []widget.Row {
 }
 
 // View draws the page.
-func (m *Model) View(rc page.RenderContext) string {
+func (m *Page) View(rc page.RenderContext) string {
 	if wait := rc.WaitingLines("the first answer", rc.Snapshot.Status.Freshness); wait != nil {
 		return rc.Fit(wait)
 	}
 	if m.findingsOpen {
 		return m.allFindings(rc)
 	}
-	m.Load(rc)
+	m.RefreshRows(rc)
 	lines := verdictLines(rc)
 	lines = append(lines, "")
 	lines = append(lines, rc.DimIfStale(summaryLines(rc.AtStatusTime()))...)
@@ -80,11 +81,11 @@ func verdictLines(rc page.RenderContext) []string {
 }
 
 // HandleKey moves in the table of nodes. enter opens the node on its own page.
-func (m *Model) HandleKey(rc page.RenderContext, key string) page.KeyResult {
+func (m *Page) HandleKey(rc page.RenderContext, key string) page.KeyResult {
 	if m.findingsOpen {
 		return page.KeyResult{Handled: m.findingsScroll.HandleKey(key)}
 	}
-	m.Load(rc)
+	m.RefreshRows(rc)
 	if key == "f" && len(rc.Snapshot.Status.Value.Findings) > 0 {
 		m.findingsOpen, m.findingsScroll = true, widget.Scroll{}
 		return page.KeyResult{Handled: true}
@@ -96,14 +97,14 @@ func (m *Model) HandleKey(rc page.RenderContext, key string) page.KeyResult {
 }
 
 // GoBack closes the list of findings.
-func (m *Model) GoBack() bool {
+func (m *Page) GoBack() bool {
 	wasOpen := m.findingsOpen
 	m.findingsOpen = false
 	return wasOpen
 }
 
 // KeyHints are the page's own keys.
-func (m *Model) KeyHints(rc page.RenderContext) []page.KeyHint {
+func (m *Page) KeyHints(rc page.RenderContext) []page.KeyHint {
 	switch {
 	case m.findingsOpen:
 		return []page.KeyHint{{Key: "esc", Does: "back"}}
@@ -114,6 +115,6 @@ func (m *Model) KeyHints(rc page.RenderContext) []page.KeyHint {
 }
 
 // ClipboardText is the verdict's sentence.
-func (m *Model) ClipboardText(rc page.RenderContext) (string, string) {
+func (m *Page) ClipboardText(rc page.RenderContext) (string, string) {
 	return "the verdict", rc.Snapshot.Status.Value.Sentence
 }

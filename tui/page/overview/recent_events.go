@@ -26,7 +26,7 @@ func recentEvents(rc page.RenderContext, h int) []string {
 		if e.Level == cluster.Note || e.Level == cluster.Healthy {
 			tone = theme.Plain
 		}
-		line := " " + rc.Paint(theme.Dim, rc.FormatMillis(e.At)) + "  " + rc.Paint(tone, widget.Pad(widget.Truncate(rc.Theme, eventSubject(e), subjectWidth), subjectWidth, false)) + "  " + rc.Paint(theme.Plain, widget.GroupCounts(widget.Sanitize(e.Text)))
+		line := " " + rc.Paint(theme.Dim, rc.FormatMillis(e.At)) + "  " + rc.Paint(tone, widget.PadRight(widget.Truncate(rc.Theme, eventSubject(e), subjectWidth), subjectWidth)) + "  " + rc.Paint(theme.Plain, widget.GroupCounts(widget.Sanitize(e.Text)))
 		out = append(out, widget.Truncate(rc.Theme, line, rc.Width))
 	}
 	return out

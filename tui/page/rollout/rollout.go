@@ -18,16 +18,16 @@ import (
 	"unibus/tui/widget"
 )
 
-// Model is the page.
-type Model struct{ page.List }
+// Page keeps the table of clients that enforce would deny.
+type Page struct{ page.List }
 
 // New creates the page.
-func New() *Model {
-	m := &Model{}
+func New() *Page {
+	m := &Page{}
 	m.List = page.List{
 		Subject: "the rollout report of every node", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy key",
-		Source: func(s *feed.Snapshot) feed.Freshness { return s.Rollout.Freshness },
-		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This client is no longer listed: it was added as a user, or has not connected for a day.",
+		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Rollout.Freshness },
+		Rows:      rows, Summary: m.summary, Detail: detail, Gone: "This client is no longer listed: it was added as a user, or has not connected for a day.",
 		Table: widget.NewTable("", // see emptyText
 			widget.Column{Title: "NODE"}, widget.Column{Title: "KEY"}, widget.Column{Title: "ADDRESS", Max: 39}, widget.Column{Title: "COUNT", Right: true},
 			widget.Column{Title: "FIRST", Right: true}, widget.Column{Title: "LAST", Right: true}, widget.Column{Title: "REASON", Min: 10}),
@@ -36,7 +36,7 @@ func New() *Model {
 }
 
 // Name returns "rollout".
-func (m *Model) Name() string { return "rollout" }
+func (m *Page) Name() string { return "rollout" }
 
 func nodeNames(r admin.Rollout) []string { return slices.Sorted(maps.Keys(r.Nodes)) }
 
@@ -97,7 +97,7 @@ func emptyText(r admin.Rollout) string {
 	return text + " Clients that a node in soft mode admits, but enforce would deny, appear here with the reason."
 }
 
-func (m *Model) summary(rc page.RenderContext) []string {
+func (m *Page) summary(rc page.RenderContext) []string {
 	r := rc.Snapshot.Rollout.Value
 	m.Table.Empty = emptyText(r)
 	lines := append(verdictLines(rc, r), "")
@@ -131,7 +131,7 @@ func detail(rc page.RenderContext, id string) []string {
 
 // KeyHints offer to copy the key in the list, too: adding the user begins with
 // it.
-func (m *Model) KeyHints(rc page.RenderContext) []page.KeyHint {
+func (m *Page) KeyHints(rc page.RenderContext) []page.KeyHint {
 	switch hints := m.List.KeyHints(rc); {
 	case m.OpenID != "":
 		return hints
@@ -143,12 +143,12 @@ func (m *Model) KeyHints(rc page.RenderContext) []page.KeyHint {
 }
 
 // Subscription is the rollout.
-func (m *Model) Subscription() feed.Subscription { return feed.Subscription{Rollout: true} }
+func (m *Page) Subscription() feed.Subscription { return feed.Subscription{Rollout: true} }
 
 // ClipboardText is the key of the open or selected client, or its address if it
 // showed no key.
-func (m *Model) ClipboardText(rc page.RenderContext) (what, text string) {
-	m.Load(rc)
+func (m *Page) ClipboardText(rc page.RenderContext) (what, text string) {
+	m.RefreshRows(rc)
 	switch _, d, found := findClient(rc, m.Current()); {
 	case !found:
 		return "", ""

@@ -35,9 +35,9 @@ func verdictLines(rc page.RenderContext, r admin.Rollout) []string {
 	off := mode(core.BusAuthOff)
 	switch {
 	case len(silent) > 0:
-		glyph, next = g.Unknown, "start unibusd on "+strings.Join(silent, " and ")+", or see page 2 for its state."
+		glyph, next = g.Unknown, "start unibusd on "+widget.JoinNames(silent)+", or see page 2 for its state."
 	case len(off) > 0:
-		glyph, next = g.Unknown, "start "+strings.Join(off, ", ")+" with --bus-auth soft, wait a day for users to connect, then check again."
+		glyph, next = g.Unknown, "start "+widget.JoinNames(off)+" with --bus-auth soft, wait a day for users to connect, then check again."
 	case len(denied) > 0:
 		next = "add legitimate clients on page 4 (y copies a key). Clients that stay away are forgotten after a day; enforce denies the rest."
 	case len(nodesWhere(r, func(n admin.RolloutNode) bool { return n.Overflow > 0 })) > 0:

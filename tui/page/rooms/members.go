@@ -12,13 +12,13 @@ import (
 )
 
 // membersLoaded is true once all requested pages of the open room have arrived.
-func (m *Model) membersLoaded(rc page.RenderContext) bool {
+func (m *Page) membersLoaded(rc page.RenderContext) bool {
 	d := rc.Snapshot.Room.Value
 	return rc.Snapshot.RoomID == m.OpenID && rc.Snapshot.Room.Known() && (d.Next == "" || len(d.Members) >= admin.PageSize*m.memberPages)
 }
 
-func (m *Model) loadMembers(rc page.RenderContext) {
-	if m.membersCache.IsCurrent(rc, 5*time.Second, m.OpenID, rc.Snapshot.Room.Answers) {
+func (m *Page) refreshMembers(rc page.RenderContext) {
+	if !m.membersCache.Update(rc, 5*time.Second, m.OpenID, rc.Snapshot.Room.Answers) {
 		return
 	}
 	d := rc.Snapshot.Room.Value
@@ -34,7 +34,7 @@ func (m *Model) loadMembers(rc page.RenderContext) {
 	for _, x := range d.Members {
 		rows = append(rows, memberRow(rc, d.Room, x))
 	}
-	m.members.Load(rows, filter)
+	m.members.SetRows(rows, filter)
 }
 
 func memberRow(rc page.RenderContext, r core.Room, x admin.RoomMember) widget.Row {
@@ -51,7 +51,7 @@ func memberRow(rc page.RenderContext, r core.Room, x admin.RoomMember) widget.Ro
 	default:
 		status = widget.Cell{Text: g.Unknown + " unknown", Tone: theme.Dim}
 	}
-	return widget.Row{Key: string(x.User), Dim: x.Status == core.UserRevoked, Cells: []widget.Cell{
+	return widget.Row{Key: string(x.User), IsDim: x.Status == core.UserRevoked, Cells: []widget.Cell{
 		name,
 		{Text: string(x.Role)},
 		status, keyCell(rc, r, x), widget.AgeCell(rc.AgeOf(x.Joined)),
@@ -65,24 +65,24 @@ func keyCell(rc page.RenderContext, r core.Room, x admin.RoomMember) widget.Cell
 	revoked := x.Status == core.UserRevoked
 	switch g := rc.Theme.Glyphs; {
 	case !r.Encrypted:
-		return widget.Number(4, "-", "").WithTone(theme.Faint)
+		return widget.RankedText(4, "-").WithTone(theme.Faint)
 	case r.State == core.RoomArchived && x.Boxed:
-		return widget.Number(2, "has", "").WithTone(theme.Dim)
+		return widget.RankedText(2, "has").WithTone(theme.Dim)
 	case r.State == core.RoomArchived:
-		return widget.Number(3, "none", "").WithTone(theme.Dim)
+		return widget.RankedText(3, "none").WithTone(theme.Dim)
 	case x.Boxed && revoked:
-		return widget.Number(0, g.Degraded+" still", "").WithTone(theme.Warn)
+		return widget.RankedText(0, g.Degraded+" still has").WithTone(theme.Warn)
 	case x.Boxed:
-		return widget.Number(2, g.Healthy+" has", "").WithTone(theme.Good)
+		return widget.RankedText(2, g.Healthy+" has").WithTone(theme.Good)
 	case revoked:
-		return widget.Number(3, "none", "").WithTone(theme.Dim)
+		return widget.RankedText(3, "none").WithTone(theme.Dim)
 	default:
-		return widget.Number(1, g.Degraded+" missing", "").WithTone(theme.Warn)
+		return widget.RankedText(1, g.Degraded+" missing").WithTone(theme.Warn)
 	}
 }
 
 // membersListed says that the room has more members than the table, nil if not.
-func (m *Model) membersListed(rc page.RenderContext) []string {
+func (m *Page) membersListed(rc page.RenderContext) []string {
 	d := rc.Snapshot.Room.Value
 	if d.Next == "" {
 		return nil

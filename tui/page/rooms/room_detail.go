@@ -11,14 +11,14 @@ import (
 	"unibus/tui/widget"
 )
 
-func (m *Model) roomDetail(rc page.RenderContext) string {
+func (m *Page) roomDetail(rc page.RenderContext) string {
 	if rc.Snapshot.RoomID != m.OpenID {
 		return rc.Fit(rc.Paragraph(theme.Dim, "Waiting for "+m.OpenID+"."))
 	}
 	if wait := rc.WaitingLines(m.OpenID, rc.Snapshot.Room.Freshness); wait != nil {
 		return rc.Fit(wait)
 	}
-	m.loadMembers(rc)
+	m.refreshMembers(rc)
 	lines := rc.StaleLines(rc.Snapshot.Room.Freshness, page.ListMaxAge)
 	lines = append(lines, titleLines(rc)...)
 	lines = append(append(lines, ""), factLines(rc)...)
@@ -74,7 +74,7 @@ func keyStateLines(rc page.RenderContext) []string {
 func rekeyAdvice(rc page.RenderContext, k *admin.RoomKeys) []string {
 	switch {
 	case k.Why != nil:
-	case rc.ActionState.ReadOnly || rc.Snapshot.Status.Value.Operator.Role != core.OperatorAdmin:
+	case rc.UnselectedInput.ReadOnly || rc.Snapshot.Status.Value.Operator.Role != core.OperatorAdmin:
 		return rc.Paragraph(theme.Accent, "Do: let an admin ask an online member for a new key: unibusd room rekey "+string(rc.Snapshot.Room.Value.Room.ID))
 	default:
 		return rc.Paragraph(theme.Accent, "Do: press r to ask an online member for a new key. Only members can create one.")

@@ -15,8 +15,8 @@ import (
 	"unibus/tui/widget"
 )
 
-// Model is the page.
-type Model struct {
+// Page keeps the table of rooms, and the members of the open one.
+type Page struct {
 	page.List
 	members      *widget.Table // of the open room
 	membersCache page.RowCache
@@ -27,25 +27,25 @@ type Model struct {
 }
 
 // New creates the page.
-func New() *Model {
-	m := &Model{members: widget.NewTable("This room has no members.",
+func New() *Page {
+	m := &Page{members: widget.NewTable("This room has no members.",
 		widget.Column{Title: "MEMBER", Max: 32, Min: 12}, widget.Column{Title: "ROLE"}, widget.Column{Title: "STATUS"},
 		widget.Column{Title: "KEY"}, widget.Column{Title: "JOINED", Right: true}, widget.Column{Title: "ID"})}
 	m.List = page.List{
-		Kind: "room", Subject: "the rooms", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
-		Source: func(s *feed.Snapshot) feed.Freshness { return s.Rooms.Freshness },
-		Rows:   m.rows, Summary: m.summary, OnOpen: m.resetMembers,
+		Kind: action.KindRoom, Subject: "the rooms", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
+		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Rooms.Freshness },
+		Rows:      m.rows, Summary: m.summary, OnOpen: m.resetMembers,
 		Table: widget.NewTable("There are no rooms yet. Users of the bus create them.",
-			widget.Column{Title: "ROOM", Max: 28, Min: 8}, widget.Column{Title: "KEYS"}, widget.Column{Title: "EPOCH", Right: true}, widget.Column{Title: "AGE", Right: true},
+			widget.Column{Title: "ROOM", Max: 28, Min: 8}, widget.Column{Title: "KEYS"}, widget.Column{Title: "EPOCH", Right: true}, widget.Column{Title: "KEY AGE", Right: true},
 			widget.Column{Title: "MEMBERS", Right: true}, widget.Column{Title: "OWNER", Max: 16}, widget.Column{Title: "NAME", Min: 6, Max: 40}, widget.Column{Title: "CREATED", Right: true}),
 	}
 	return m
 }
 
 // Name returns "rooms".
-func (m *Model) Name() string { return "rooms" }
+func (m *Page) Name() string { return "rooms" }
 
-func (m *Model) rows(rc page.RenderContext) []widget.Row {
+func (m *Page) rows(rc page.RenderContext) []widget.Row {
 	names := userNames(rc)
 	rows := make([]widget.Row, 0, len(rc.Snapshot.Rooms.Value))
 	m.needsRekey = map[core.RoomID]bool{}
@@ -77,7 +77,7 @@ func row(rc page.RenderContext, r admin.RoomSummary, names map[core.UserID]strin
 	if owner == "" {
 		owner = widget.TruncateMiddle(rc.Theme, string(r.Owner), 9)
 	}
-	return widget.Row{Key: string(r.ID), Dim: r.State == core.RoomArchived, Cells: []widget.Cell{
+	return widget.Row{Key: string(r.ID), IsDim: r.State == core.RoomArchived, Cells: []widget.Cell{
 		{Text: string(r.ID)},
 		keyStateCell(rc.Theme, r.Keys),
 		epochCell(r), keyAgeCell(rc, r.Keys),
@@ -124,7 +124,7 @@ func keyStateCell(t theme.Theme, k *admin.KeyHealth) widget.Cell {
 	return widget.Number(rank, glyph+k.Word(), "").WithTone(tone)
 }
 
-func (m *Model) summary(rc page.RenderContext) []string {
+func (m *Page) summary(rc page.RenderContext) []string {
 	members, sealed := 0, 0
 	for _, r := range rc.Snapshot.Rooms.Value {
 		members += r.Members
@@ -164,7 +164,7 @@ func attentionLines(rc page.RenderContext) []string {
 }
 
 // View draws the list, or the open room.
-func (m *Model) View(rc page.RenderContext) string {
+func (m *Page) View(rc page.RenderContext) string {
 	if m.OpenID != "" {
 		return m.roomDetail(rc)
 	}
@@ -173,11 +173,11 @@ func (m *Model) View(rc page.RenderContext) string {
 
 // HandleKey also fetches more members when the cursor reaches the end of an open
 // room's list.
-func (m *Model) HandleKey(rc page.RenderContext, key string) page.KeyResult {
+func (m *Page) HandleKey(rc page.RenderContext, key string) page.KeyResult {
 	if m.OpenID == "" {
 		return m.List.HandleKey(rc, key)
 	}
-	m.loadMembers(rc)
+	m.refreshMembers(rc)
 	wasAtEnd := m.members.AtEnd()
 	handled := m.members.HandleKey(key)
 	if handled && (wasAtEnd || m.members.AtEnd()) && m.moreMembers && m.membersLoaded(rc) {
@@ -187,12 +187,12 @@ func (m *Model) HandleKey(rc page.RenderContext, key string) page.KeyResult {
 }
 
 // resetMembers starts with the first page of members when a room opens.
-func (m *Model) resetMembers(rc page.RenderContext, _ string) {
+func (m *Page) resetMembers(rc page.RenderContext, _ string) {
 	m.memberPages, m.moreMembers, m.roomFilter = 1, false, rc.Filter
 }
 
 // KeyHints are the page's own keys.
-func (m *Model) KeyHints(rc page.RenderContext) []page.KeyHint {
+func (m *Page) KeyHints(rc page.RenderContext) []page.KeyHint {
 	hints := m.List.KeyHints(rc)
 	if m.OpenID != "" {
 		hints = append(hints, page.KeyHint{Key: "s S", Does: "sort"})
@@ -201,14 +201,14 @@ func (m *Model) KeyHints(rc page.RenderContext) []page.KeyHint {
 }
 
 // Selection is the selected room, or the selected member of the open room.
-func (m *Model) Selection(rc page.RenderContext) action.Selection {
+func (m *Page) Selection(rc page.RenderContext) action.Selection {
 	if m.OpenID == "" {
 		return m.List.Selection(rc)
 	}
-	m.loadMembers(rc)
+	m.refreshMembers(rc)
 	sel := action.Selection{Room: m.OpenID}
 	if id := m.members.SelectedKey(); id != "" {
-		sel.Kind, sel.IDs = "user", []string{id}
+		sel.Kind, sel.IDs = action.KindUser, []string{id}
 	}
 	return sel
 }
@@ -216,7 +216,7 @@ func (m *Model) Selection(rc page.RenderContext) action.Selection {
 // Subscription is the rooms, the users for the owners' names, and the open room.
 // It includes the selected room if that needs a new key, because the dialog names
 // the member that would be asked.
-func (m *Model) Subscription() feed.Subscription {
+func (m *Page) Subscription() feed.Subscription {
 	sub := feed.Subscription{Rooms: true, Users: true, Room: m.OpenID, RoomPages: m.memberPages}
 	if m.OpenID == "" && m.needsRekey[core.RoomID(m.Table.SelectedKey())] {
 		sub.Room, sub.RoomPages = m.Table.SelectedKey(), 1
@@ -225,6 +225,6 @@ func (m *Model) Subscription() feed.Subscription {
 }
 
 // ClipboardText is the id of the room or of the member.
-func (m *Model) ClipboardText(rc page.RenderContext) (what, text string) {
+func (m *Page) ClipboardText(rc page.RenderContext) (what, text string) {
 	return page.CopyIDs(m.Selection(rc))
 }

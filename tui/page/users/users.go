@@ -7,32 +7,33 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
 )
 
-// Model is the page.
-type Model struct{ page.List }
+// Page keeps the table of users.
+type Page struct{ page.List }
 
 // New creates the page.
-func New() *Model {
-	m := &Model{}
+func New() *Page {
+	m := &Page{}
 	m.List = page.List{
-		Kind: "user", Subject: "the users", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
-		Source: func(s *feed.Snapshot) feed.Freshness { return s.Users.Freshness },
-		Rows:   rows, Summary: m.summary, Detail: detail, Gone: "This user no longer exists.",
+		Kind: action.KindUser, Subject: "the users", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
+		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Users.Freshness },
+		Rows:      rows, Summary: m.summary, Detail: detail, Gone: "This user no longer exists.",
 		Table: widget.NewTable("There are no users yet: only operators can connect. Press a to add one.",
 			widget.Column{Title: "NAME", Max: 32, Min: 12}, widget.Column{Title: "STATUS"}, widget.Column{Title: "ROLE"},
-			widget.Column{Title: "ID"}, widget.Column{Title: "CHANGED", Right: true}, widget.Column{Title: "SINCE", Right: true}),
+			widget.Column{Title: "ID"}, widget.Column{Title: "CHANGED", Right: true}, widget.Column{Title: "CREATED", Right: true}),
 	}
-	m.Table.Markable = true
+	m.Table.RowsCanBeMarked = true
 	return m
 }
 
 // Name returns "users".
-func (m *Model) Name() string { return "users" }
+func (m *Page) Name() string { return "users" }
 
 func rows(rc page.RenderContext) []widget.Row {
 	out := make([]widget.Row, 0, len(rc.Snapshot.Users.Value))
@@ -51,7 +52,7 @@ func row(rc page.RenderContext, u core.User) widget.Row {
 	if u.Status == core.UserRevoked {
 		status = widget.Cell{Text: rc.Theme.Glyphs.Absent + " revoked", Tone: theme.Dim}
 	}
-	return widget.Row{Key: string(u.ID), Dim: u.Status == core.UserRevoked, Cells: []widget.Cell{
+	return widget.Row{Key: string(u.ID), IsDim: u.Status == core.UserRevoked, Cells: []widget.Cell{
 		name, status,
 		{Text: string(u.Role)},
 		{Text: widget.TruncateMiddle(rc.Theme, string(u.ID), 11), Tone: theme.Dim},
@@ -66,7 +67,7 @@ func ageCell(rc page.RenderContext, m core.Millis) widget.Cell {
 	return widget.AgeCell(rc.AgeOf(m))
 }
 
-func (m *Model) summary(rc page.RenderContext) []string {
+func (m *Page) summary(rc page.RenderContext) []string {
 	revoked, admins := 0, 0
 	for _, u := range rc.Snapshot.Users.Value {
 		if u.Status == core.UserRevoked {
@@ -103,7 +104,7 @@ func userDetail(rc page.RenderContext, u core.User) []string {
 		lines = append(lines, " "+rc.Paint(theme.Strong, l))
 	}
 	lines = append(lines, "")
-	f := page.LabeledLines{Context: rc, LabelWidth: 10}
+	f := page.LabeledLines{Context: rc, LabelWidth: 14}
 	f.Add("id", string(u.ID))
 	status := rc.Paint(theme.Good, rc.Theme.Glyphs.Healthy+" active") + ": can connect to every node"
 	if u.Status == core.UserRevoked {
@@ -121,8 +122,8 @@ func userDetail(rc page.RenderContext, u core.User) []string {
 	if len(u.KEMKey) > 0 {
 		key = widget.Plural(len(u.KEMKey), "byte", "bytes")
 	}
-	f.Add("kem key", key)
-	f.Add("rooms", ownedRooms(rc, u))
+	f.Add("encryption key", key)
+	f.Add("owns", ownedRooms(rc, u))
 	return append(lines, f.Lines...)
 }
 
@@ -137,10 +138,10 @@ func ownedRooms(rc page.RenderContext, u core.User) string {
 	if len(out) == 0 {
 		return ""
 	}
-	return "owns " + strings.Join(out, ", ")
+	return strings.Join(out, ", ")
 }
 
 // Subscription is the users, and the rooms while a user is open.
-func (m *Model) Subscription() feed.Subscription {
+func (m *Page) Subscription() feed.Subscription {
 	return feed.Subscription{Users: true, Rooms: m.OpenID != ""}
 }
