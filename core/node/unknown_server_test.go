@@ -24,7 +24,7 @@ func TestBareServerIsNamed(t *testing.T) {
 		waitFor(t, "the bare server to be named", func() bool {
 			st, err := cl.Status(t.Context())
 			return err == nil && slices.ContainsFunc(st.Judgment.Findings, func(f cluster.Finding) bool {
-				return f.Level == cluster.Critical && strings.HasPrefix(f.Text, "ghostnode answers as a node")
+				return f.Level == cluster.Critical && strings.HasPrefix(f.Text, "ghostnode is connected as a node")
 			})
 		})
 		st, err := cl.Status(t.Context())
