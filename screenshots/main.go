@@ -112,7 +112,6 @@ func screenshots(d *demo.Demo) []screenshot {
 		{do: slow.stop, wait: "X cutover"},
 		{keys: []string{"X"}, wait: "enter choose"},
 		{name: "migrate-fence", do: slow.start, keys: []string{"demo", "tab", "tab", "enter"}, wait: "◐ fence"},
-		{name: "migrate-moving", wait: "◐ cutover"},
 		{do: slow.stop, wait: "F finish"},
 		{name: "overview", keys: []string{"1"}, wait: "Any one node may stop"},
 		{name: "nodes", keys: []string{"2"}, wait: "LISTENS"},
