@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -29,8 +30,7 @@ func serveCommand() *cobra.Command {
 				return err
 			}
 			if check {
-				c.Println("The configuration is fine.")
-				return nil
+				return checkConfiguration(c, cfg)
 			}
 			hangup := make(chan os.Signal, 1)
 			signal.Notify(hangup, syscall.SIGHUP)
@@ -49,6 +49,19 @@ func serveCommand() *cobra.Command {
 	c.Flags().StringVar(&file, "config", "", "read this TOML `FILE` first; its keys are the names of these flags")
 	c.Flags().BoolVar(&check, "check", false, "check the configuration and stop")
 	return c
+}
+
+// checkConfiguration opens what the configuration names, and says what a node would start with.
+func checkConfiguration(c *cobra.Command, cfg config.Node) error {
+	warnings, err := node.Check(cfg, time.Now())
+	if err != nil {
+		return err
+	}
+	c.Println("The configuration is fine: a node can start with it.")
+	for _, w := range warnings {
+		c.Println("warning:", w)
+	}
+	return nil
 }
 
 // changed are the flags that were set, in the form that config.Load takes.

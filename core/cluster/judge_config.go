@@ -40,7 +40,7 @@ func namesWhere(infos []Info, is func(Info) bool) []string {
 // judgeConfig looks at how the nodes were started.
 func judgeConfig(v View, now time.Time) []Finding {
 	infos := v.infos()
-	fs := slices.Concat(exposed(infos), differences(infos), judgeOperators(infos, now), certificates(infos, now), otherKeys(infos))
+	fs := slices.Concat(Exposed(infos), differences(infos), judgeOperators(infos, now), certificates(infos, now), otherKeys(infos))
 	if lazy := namesWhere(infos, func(i Info) bool { return !i.SyncWrites }); v.Clustered && len(lazy) > 0 {
 		fs = append(fs, Finding{
 			Degraded, "config",
@@ -66,8 +66,8 @@ func otherKeys(infos []Info) []Finding {
 	return fs
 }
 
-// exposed finds listeners that other machines reach and that protect too little.
-func exposed(infos []Info) []Finding {
+// Exposed finds listeners that other machines reach and that protect too little.
+func Exposed(infos []Info) []Finding {
 	var fs []Finding
 	add := func(names []string, text, next string) {
 		if len(names) > 0 {
