@@ -14,7 +14,7 @@ func judgeBuckets(v View, now time.Time) []Finding {
 	if v.At == 0 || v.Meta.Online < v.Meta.Needed {
 		return nil
 	}
-	return slices.Concat(missingBuckets(v), leaderless(v, now), underReplicated(v), incomplete(v), staleReplicaFindings(v))
+	return slices.Concat(missingBuckets(v), leaderless(v, now), underReplicated(v), internalBehind(v), incomplete(v), staleReplicaFindings(v))
 }
 
 // serious is the level of what would be bad for a control plane in the
@@ -148,6 +148,32 @@ func underReplicated(v View) []Finding {
 		}
 	}
 	return fs
+}
+
+// internalBehind finds internal buckets with fewer replicas than the five: they decide
+// then how many nodes may stop, because without them nothing can be changed.
+func internalBehind(v View) []Finding {
+	wanted := 0
+	for i, b := range v.Buckets {
+		if i == 0 || b.Wanted < wanted {
+			wanted = b.Wanted
+		}
+	}
+	var names []string
+	for _, b := range v.Mechanism {
+		if b.Wanted > 0 && b.Wanted < wanted {
+			names = append(names, b.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return []Finding{{
+		v.serious(Degraded), aboutBuckets(names),
+		fmt.Sprintf("%s %s fewer replicas than the control plane, which has %d: without %s nothing can be changed.",
+			subject(names), plural(len(names), "has", "have"), wanted, plural(len(names), "it", "them")),
+		fmt.Sprintf("unibusd bucket scale --replicas %d", wanted),
+	}}
 }
 
 func underReplicatedFinding(v View, r, target int, bs []Bucket) Finding {

@@ -57,7 +57,7 @@ func silentNodes(v View) Finding {
 
 // allServe is true where no bucket of the control plane has stopped.
 func (v View) allServe() bool {
-	for _, b := range v.Buckets {
+	for _, b := range v.AllBuckets() {
 		if b.liveReplicas() < b.needed() {
 			return false
 		}

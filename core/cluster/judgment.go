@@ -106,7 +106,7 @@ func anyOf(names []string) string {
 // replicas says how many copies every bucket has, where they are as many.
 func replicas(v View) string {
 	least := 0
-	for i, b := range v.Buckets {
+	for i, b := range v.AllBuckets() {
 		if i == 0 || b.liveReplicas() < least {
 			least = b.liveReplicas()
 		}

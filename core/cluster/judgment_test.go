@@ -52,6 +52,18 @@ func healthy(n, replicas int) View {
 	return v
 }
 
+// withInternal adds the internal buckets, on the first nodes.
+func withInternal(v View, replicas int) View {
+	for _, name := range []string{"UNIBUS_audit", "UNIBUS_control", "UNIBUS_nonces"} {
+		b := Bucket{Name: name, Wanted: replicas, Leader: "n2", Since: ago(time.Hour)}
+		for r := range replicas {
+			b.Replicas = append(b.Replicas, Replica{Node: fmt.Sprintf("n%d", r+1), State: ReplicaCurrent})
+		}
+		v.Mechanism = append(v.Mechanism, b)
+	}
+	return v
+}
+
 // lose makes nodes silent, as the observer would show it.
 func lose(v View, names ...string) View {
 	for i := range v.Nodes {
@@ -63,15 +75,17 @@ func lose(v View, names ...string) View {
 	if slices.Contains(names, v.Meta.Leader) || v.Meta.Online < v.Meta.Needed {
 		v.Meta.Leader, v.Meta.Leaders, v.Meta.Since = "", nil, ago(13*time.Second)
 	}
-	for i := range v.Buckets {
-		b := &v.Buckets[i]
-		for j := range b.Replicas {
-			if slices.Contains(names, b.Replicas[j].Node) {
-				b.Replicas[j].State = ReplicaOffline
+	for _, buckets := range [][]Bucket{v.Buckets, v.Mechanism} {
+		for i := range buckets {
+			b := &buckets[i]
+			for j := range b.Replicas {
+				if slices.Contains(names, b.Replicas[j].Node) {
+					b.Replicas[j].State = ReplicaOffline
+				}
 			}
-		}
-		if slices.Contains(names, b.Leader) || b.liveReplicas() < b.needed() {
-			b.Leader, b.Since = "", ago(13*time.Second)
+			if slices.Contains(names, b.Leader) || b.liveReplicas() < b.needed() {
+				b.Leader, b.Since = "", ago(13*time.Second)
+			}
 		}
 	}
 	return v
@@ -190,6 +204,9 @@ func judgedViews() []judged {
 		{"being raised", with(healthy(3, 3), func(v *View) {
 			v.Buckets[0].Replicas, v.Buckets[0].Waiting = v.Buckets[0].Replicas[:2], "waiting for peers to catch up"
 		})},
+		{"five nodes, internal buckets at three", withInternal(healthy(5, 5), 3)},
+		{"five nodes, internal buckets at five", withInternal(healthy(5, 5), 5)},
+		{"five nodes, internal buckets at three, one node away", lose(withInternal(healthy(5, 5), 3), "n1")},
 		{"audit without a leader", with(healthy(3, 3), func(v *View) { v.Mechanism = []Bucket{{Name: "UNIBUS_audit", Wanted: 3, Since: ago(time.Minute)}} })},
 		{"no TLS", with(healthy(3, 3), func(v *View) {
 			for i := range v.Nodes {

@@ -91,9 +91,16 @@ func span(d time.Duration) string {
 // everyBucket is what a sentence calls all five.
 const everyBucket = "every bucket"
 
-// tables are buckets as a sentence names them; all five are "every bucket".
+// tables are buckets as a sentence names them; where all five of the control plane are
+// among them, they are "every bucket".
 func tables(buckets []string) string {
-	if len(buckets) == len(core.Tables()) && isTable(buckets[0]) {
+	five := 0
+	for _, b := range buckets {
+		if isTable(b) {
+			five++
+		}
+	}
+	if five == len(core.Tables()) {
 		return everyBucket
 	}
 	short := shorts(buckets)

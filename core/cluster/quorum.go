@@ -117,10 +117,11 @@ func (b Bucket) stopsWithout(node string) bool {
 }
 
 // tolerableStops is how many nodes may stop, whichever they are, before the meta group
-// or a bucket of the control plane has no quorum; never below 0.
+// or a bucket has no quorum; never below 0. The internal buckets count: without the
+// control record, the nonces or the audit nothing can be changed either.
 func (v View) tolerableStops() int {
 	k := v.Meta.Online - v.Meta.Needed
-	for _, b := range v.Buckets {
+	for _, b := range v.AllBuckets() {
 		if v.onKV() {
 			k = min(k, b.liveReplicas()-b.needed())
 		}
@@ -140,7 +141,7 @@ func (l loss) nothing() bool { return !l.meta && len(l.buckets) == 0 && !l.store
 // lossOf works out what ends when an online node stops.
 func (v View) lossOf(node string) loss {
 	l := loss{meta: v.Clustered && v.Meta.Online >= v.Meta.Needed && v.membersWithout(node) < v.Meta.Needed}
-	for _, b := range v.Buckets {
+	for _, b := range v.AllBuckets() {
 		if (v.onKV() || v.Moving != "") && b.stopsWithout(node) {
 			l.buckets = append(l.buckets, b.Name)
 		}
