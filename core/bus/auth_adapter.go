@@ -38,7 +38,8 @@ func newAuthAdapter(a Authenticator, limits Limits, log *slog.Logger) *authAdapt
 // changed during the decision.
 const decideTries = 5
 
-// Check implements server.Authentication: nats-server calls it for every client.
+// Check implements server.Authentication: nats-server calls it for every CONNECT of a
+// client. Only the first CONNECT of a connection can be admitted.
 func (a *authAdapter) Check(c server.ClientAuthentication) bool {
 	srv := a.srv.Load()
 	if srv == nil || c.Kind() != server.CLIENT {

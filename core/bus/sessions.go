@@ -45,7 +45,9 @@ func newSessionTable(limits Limits) *sessionTable {
 	}
 }
 
-// enter puts a connection into the table. KindRefused where its address has too many.
+// enter puts a connection into the table. KindRefused where its address has too many,
+// and where it is in the table already: nats-server asks about every CONNECT, with the
+// nonce of the first. A second entry would replace the first one and leave its count.
 func (t *sessionTable) enter(srv *server.Server, id uint64, r auth.Request) (*session, error) {
 	ses := &session{id: id, inProcess: r.Pipe}
 	if uid, err := core.ParseUserID(r.Key); err == nil {
@@ -57,6 +59,10 @@ func (t *sessionTable) enter(srv *server.Server, id uint64, r auth.Request) (*se
 	live := srv.NumClients()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.all[id] != nil { // it stays until the connection is closed, so that a revocation finds it
+		return ses, core.Errorf(core.KindRefused, "the connection presented credentials before").
+			WithNext("send CONNECT once, and open another connection for other credentials")
+	}
 	if len(t.all) > 2*live+64 {
 		t.sweep(srv, t.all)
 	}
