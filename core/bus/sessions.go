@@ -251,28 +251,36 @@ func (s *Server) DisconnectWhere(key string, matches func(auth.Grant) bool) int 
 	return s.auth.sessions.end(s.auth.srv.Load(), key, matches)
 }
 
-// Review ends the sessions whose grant isCurrent denies, and returns how many there
-// were. A session about which isCurrent fails goes on. Review returns early when ctx ends.
-func (s *Server) Review(ctx context.Context, isCurrent func(context.Context, auth.Grant) (bool, error)) int {
-	n := 0
+// Review ends the sessions whose grant isCurrent denies. It returns how many there
+// were, and the keys that it could not review: isCurrent failed for them, or ctx ended
+// before. Their sessions go on, and the caller reviews them again.
+func (s *Server) Review(ctx context.Context, isCurrent func(context.Context, auth.Grant) (bool, error)) (ended int, unreviewed []string) {
 	for _, key := range s.auth.sessions.userKeys() {
-		if ctx.Err() != nil {
-			break
+		n, err := s.ReviewUser(ctx, key, isCurrent)
+		ended += n
+		if err != nil {
+			unreviewed = append(unreviewed, key)
 		}
-		n += s.ReviewUser(ctx, key, isCurrent)
 	}
-	return n
+	return ended, unreviewed
 }
 
-// ReviewUser is Review for the sessions of one key.
-func (s *Server) ReviewUser(ctx context.Context, key string, isCurrent func(context.Context, auth.Grant) (bool, error)) int {
-	n := 0
+// ReviewUser is Review for the sessions of one key. The error is the last one of
+// isCurrent or ctx; nil where every session was reviewed.
+func (s *Server) ReviewUser(ctx context.Context, key string, isCurrent func(context.Context, auth.Grant) (bool, error)) (ended int, err error) {
 	for _, grant := range s.auth.sessions.grants(key) {
-		if ok, err := isCurrent(ctx, grant); !ok && err == nil {
-			n += s.DisconnectWhere(key, func(g auth.Grant) bool { return sameGrant(g, grant) })
+		if ctx.Err() != nil {
+			return ended, ctx.Err()
+		}
+		ok, failed := isCurrent(ctx, grant)
+		switch {
+		case failed != nil:
+			err = failed
+		case !ok:
+			ended += s.DisconnectWhere(key, func(g auth.Grant) bool { return sameGrant(g, grant) })
 		}
 	}
-	return n
+	return ended, err
 }
 
 // Clients is how many open sessions users and anonymous clients have. Operators and

@@ -40,7 +40,7 @@ type revocation struct {
 
 const (
 	reviewEvery     = 250 * time.Millisecond // a change of the file, or of rooms, takes effect within a second
-	reviewDelay     = 350 * time.Millisecond // the index of a user's rooms is written after the member
+	reviewDelay     = 350 * time.Millisecond // the user first receives the answer to the request that added the room
 	reviewTimeout   = 30 * time.Second
 	maxRevocations  = 1000 // that are remembered
 	endWithin       = 2 * time.Second
@@ -68,7 +68,6 @@ func (n *Node) closeSessions(context.Context) error {
 // changed is called by the KV store's watch, after reads have the change.
 func (s *sessions) changed(c kv.Change) {
 	switch {
-	case s.n.bus == nil:
 	case c.User != nil && c.User.Status == core.UserRevoked:
 		s.end(*c.User)
 	case c.User != nil: // an anonymous client may be a user now
@@ -106,10 +105,7 @@ func (s *sessions) reviewLater(id core.UserID) {
 // elsewhere ends the users' sessions of a node that is no longer a control plane: it
 // would not learn of a revocation. Their clients reconnect to a node that admits them.
 func (s *sessions) elsewhere(node string) {
-	if s.n.bus == nil {
-		return
-	}
-	n := s.n.bus.Review(context.Background(), func(_ context.Context, g auth.Grant) (bool, error) { return g.Who != auth.WhoUser, nil })
+	n, _ := s.n.bus.Review(context.Background(), func(_ context.Context, g auth.Grant) (bool, error) { return g.Who != auth.WhoUser, nil })
 	if n > 0 {
 		s.n.log.Info("users' sessions were ended, because another node is the control plane", "node", node, "sessions", n)
 	}
@@ -162,10 +158,10 @@ func (s *sessions) run(ctx context.Context) {
 	}
 }
 
+// review reviews every session after a change of the store, and then the users whose
+// review is due. A review that fails is repeated: the change took place, and nothing
+// else would remind the node of it.
 func (s *sessions) review(ctx context.Context, file *fileWatch) {
-	if s.n.bus == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
 	path := ""
@@ -174,11 +170,15 @@ func (s *sessions) review(ctx context.Context, file *fileWatch) {
 	}
 	written := file.written(path)
 	if s.storeChanged.Swap(false) || written {
-		s.n.bus.Review(ctx, s.covers)
-		return
+		_, unreviewed := s.n.bus.Review(ctx, s.covers)
+		for _, key := range unreviewed {
+			s.reviewLater(core.UserID(key))
+		}
 	}
 	for _, id := range s.takeDue(time.Now()) {
-		s.n.bus.ReviewUser(ctx, string(id), s.n.auth.Current)
+		if _, err := s.n.bus.ReviewUser(ctx, string(id), s.n.auth.Current); err != nil {
+			s.reviewLater(id)
+		}
 	}
 }
 
@@ -189,7 +189,7 @@ func (s *sessions) covers(ctx context.Context, g auth.Grant) (bool, error) {
 	if err != nil || !ok {
 		return ok, err
 	}
-	if same, err := s.n.auth.Current(ctx, g); err == nil && !same {
+	if same, err := s.n.auth.Current(ctx, g); err != nil || !same {
 		s.reviewLater(core.UserID(g.Identity))
 	}
 	return true, nil
