@@ -103,7 +103,7 @@ func (r *Replay) inWindow(at core.Millis) error {
 	}
 	return core.Errorf(core.KindRefused, "the request was signed at %s by the sender's clock, and the clock of %s shows %s: they are %s apart, and may be %s",
 		clock(at.Time()), r.Node, clock(now), apart.Round(time.Second), Window).
-		WithNext("set the clock that is wrong (`timedatectl` shows whether it is synchronised), and send it again")
+		WithNext("set the clock that is wrong (`timedatectl` shows whether it is synchronized), and send it again")
 }
 
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -63,7 +63,7 @@ func (a *authAdapter) Check(c server.ClientAuthentication) bool {
 
 // admit decides about a connection that is in the session table. A change of its user
 // from now on marks the session as outdated, and then everything is asked again. So no
-// change is lost between an answer and its use (DESIGN D4).
+// change is lost between an answer and its use (docs/decisions/0004).
 func (a *authAdapter) admit(srv *server.Server, c server.ClientAuthentication, r auth.Request, ses *session) error {
 	for range decideTries {
 		a.sessions.beginDecision(ses)

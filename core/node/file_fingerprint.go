@@ -53,7 +53,7 @@ func (f *fileFingerprint) update(ctx context.Context, file fingerprintedFile) (p
 	return max(fingerprintEvery, fingerprintShare*time.Since(begun))
 }
 
-// text is "" without a file.
+// text is "" before the first fingerprint.
 func (f *fileFingerprint) text() string {
 	if sum := f.latest.Load(); sum != nil {
 		return *sum

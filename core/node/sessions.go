@@ -242,29 +242,14 @@ func (w *fileWatch) written(path string) bool {
 func (s *sessions) End(ctx context.Context, u core.User) map[string]admin.Ended {
 	ctx, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
-	nodes := map[string]admin.Ended{}
-	for _, name := range s.names() {
-		nodes[name] = admin.Ended{Unknown: true, Reason: "it did not answer in time"}
-	}
 	req := endRequest{User: u.ID, Updated: u.Updated}
 	if st, err := s.n.holder.Store(); err == nil {
 		if watched, ok := st.(*kv.Store); ok {
 			req.Revision = watched.Revision(core.TableUsers)
 		}
 	}
-	body, err := json.Marshal(req)
-	if err != nil {
-		return nodes
-	}
-	answers := 0
-	err = s.n.peers.ask(ctx, subjectEnded, body, func(reply []byte) bool {
-		var a endReply
-		if json.Unmarshal(reply, &a) == nil && a.Node != "" {
-			nodes[a.Node] = a.Ended
-			answers++
-		}
-		return answers < s.n.cfg.Size()
-	})
+	nodes, err := askEveryNode(ctx, s.n, subjectEnded, req, s.n.cfg.Size(), admin.Ended{Unknown: true, Reason: "it did not answer in time"},
+		func(reply endReply) (string, admin.Ended) { return reply.Node, reply.Ended })
 	if err != nil {
 		s.n.log.Warn("the other nodes could not be asked to end sessions", "user", u.ID, "error", err)
 	}

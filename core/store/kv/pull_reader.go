@@ -45,7 +45,7 @@ type pullReader struct {
 	next      string // where requests go
 	request   []byte
 	slots     chan struct{} // where each request under way holds one; nil: they are not counted
-	heldSlots int           // of turns
+	heldSlots int           // of slots
 	quiet     time.Duration // how long nothing may come
 	asked     int           // messages that requests may still bring
 	left      uint64        // messages that come after the last one, as the consumer counts them
@@ -128,7 +128,7 @@ func (p *pullReader) message(ctx context.Context) (*nats.Msg, delivery, error) {
 		if err := p.ask(ctx); err != nil {
 			return nil, delivery{}, err
 		}
-		if begun.IsZero() { // the turn was waited for
+		if begun.IsZero() { // after the wait for a slot
 			begun = time.Now()
 		}
 		msg, err := p.await(ctx)

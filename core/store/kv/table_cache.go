@@ -66,7 +66,7 @@ func (g groups) add(group, name string) {
 	g[group][name] = struct{}{}
 }
 
-// remove stores a delete marker.
+// remove takes a name out of its group.
 func (g groups) remove(group, name string) {
 	delete(g[group], name)
 	if len(g[group]) == 0 {
@@ -90,7 +90,7 @@ func (t *table) put(key string, r record) {
 	delete(t.gone, key)
 }
 
-// remove takes in a marker.
+// remove drops a record and keeps the revision of its delete marker.
 func (t *table) remove(key string, rev uint64) {
 	if before, known := t.records[key]; known {
 		t.group(key, groups.remove)
