@@ -25,13 +25,13 @@ type Nonces interface {
 
 // Replay lets each signed request through once.
 type Replay struct {
-	Node    string                    // named in refusals
-	Cluster func() string             // the cluster's public key; "" while this node does not know it
-	Await   func(ctx context.Context) // waits some time until it knows the key; nil: no wait
-	Known   func(Channel) bool        // true for a channel of this cluster's nodes
-	Nonces  Nonces                    // of the whole cluster; nil on a node alone
-	Own     *Memory                   // of this node, since its start
-	Now     func() time.Time
+	Node             string                    // named in refusals
+	Cluster          func() string             // the cluster's public key; "" while this node does not know it
+	Await            func(ctx context.Context) // waits some time until it knows the key; nil: no wait
+	IsClusterChannel func(Channel) bool        // true for a channel of this cluster's nodes
+	Nonces           Nonces                    // of the whole cluster; nil on a node alone
+	Own              *Memory                   // of this node, since its start
+	Now              func() time.Time
 }
 
 // Admit is nil where a request under a key may be acted on. Without a quorum the
@@ -89,7 +89,7 @@ func (r *Replay) signed(key, subject string, headers map[string][]string, body [
 	if err := Verify(key, s, signature); err != nil {
 		return Signed{}, err
 	}
-	if !r.Known(s.Channel) {
+	if !r.IsClusterChannel(s.Channel) {
 		return Signed{}, foreignChannel()
 	}
 	return s, r.inWindow(s.At)

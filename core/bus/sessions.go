@@ -223,7 +223,7 @@ func (t *sessionTable) grants(key string) []auth.Grant {
 	return out
 }
 
-func sameGrant(a, b auth.Grant) bool { return a.Who == b.Who && slices.Equal(a.Rooms, b.Rooms) }
+func sameGrant(a, b auth.Grant) bool { return a.Kind == b.Kind && slices.Equal(a.Rooms, b.Rooms) }
 
 // clients counts the open sessions of users and of anonymous clients.
 func (t *sessionTable) clients(srv *server.Server) int {
@@ -232,7 +232,7 @@ func (t *sessionTable) clients(srv *server.Server) int {
 	t.sweep(srv, t.all)
 	n := 0
 	for _, ses := range t.all {
-		if ses.admitted && (ses.grant.Who == auth.WhoUser || ses.grant.Who == auth.WhoAnonymous) {
+		if ses.admitted && (ses.grant.Kind == auth.KindUser || ses.grant.Kind == auth.KindAnonymous) {
 			n++
 		}
 	}

@@ -62,7 +62,7 @@ func (n *Node) closeAudit(context.Context) error {
 // has its own, because each has a memory of its own: users must not fill that of operators.
 func (n *Node) newReplay() *auth.Replay {
 	r := &auth.Replay{
-		Node: n.cfg.Name, Cluster: n.clusterKey.Public, Await: n.clusterKey.await, Known: n.isClusterChannel,
+		Node: n.cfg.Name, Cluster: n.clusterKey.Public, Await: n.clusterKey.await, IsClusterChannel: n.isClusterChannel,
 		Own: auth.NewMemory(time.Now), Now: time.Now,
 	}
 	if n.nonces.bucket != nil {

@@ -36,7 +36,7 @@ func (n *Node) answerPresence(body []byte) any {
 	if err := json.Unmarshal(body, &req); err != nil {
 		return nil
 	}
-	in := func(g auth.Grant) bool { return g.Who == auth.WhoUser && g.In(req.Room) }
+	in := func(g auth.Grant) bool { return g.Kind == auth.KindUser && g.In(req.Room) }
 	keys, more := n.bus.Subscribers(in, control.EventSubject(req.Room), maxPresent)
 	reply := presenceReply{Node: n.cfg.Name, Users: make([]core.UserID, len(keys)), More: more}
 	for i, key := range keys {

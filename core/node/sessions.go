@@ -21,7 +21,7 @@ import (
 // a SQLite file, so the file is polled.
 type sessions struct {
 	n            *Node
-	storeChanged atomic.Bool // the holder publishes another store: every session is reviewed
+	storeChanged atomic.Bool // the store handle publishes another store: every session is reviewed
 
 	mu          sync.Mutex
 	revocations map[core.UserID]*revocation
@@ -54,7 +54,7 @@ func newSessions(n *Node) *sessions {
 func (n *Node) openSessions(context.Context) error {
 	ctx, stop := context.WithCancel(context.Background())
 	n.sessions.stop = stop
-	n.holder.Watch(func(full bool) { n.sessions.storeChanged.Store(full) })
+	n.storeHandle.Watch(func(serves bool) { n.sessions.storeChanged.Store(serves) })
 	n.sessions.work.Go(func() { n.sessions.run(ctx) })
 	return nil
 }
@@ -65,14 +65,14 @@ func (n *Node) closeSessions(context.Context) error {
 	return nil
 }
 
-// changed is called by the KV store's watch, after reads have the change.
-func (s *sessions) changed(c kv.Change) {
+// onStoreChange is called by the KV store's watch, after reads have the change.
+func (s *sessions) onStoreChange(c kv.Change) {
 	switch {
 	case c.User != nil && c.User.Status == core.UserRevoked:
 		s.end(*c.User)
 	case c.User != nil: // an anonymous client may be a user now
 		s.n.bus.DisconnectWhere(string(c.User.ID), func(g auth.Grant) bool {
-			return s.n.cfg.BusAuth != core.BusAuthOff && g.Who == auth.WhoAnonymous
+			return s.n.cfg.BusAuth != core.BusAuthOff && g.Kind == auth.KindAnonymous
 		})
 	case c.Member != nil:
 		s.memberChanged(*c.Member)
@@ -87,7 +87,7 @@ func (s *sessions) memberChanged(m core.Member) {
 		return // an invitation gives no right
 	}
 	if m.State != core.MemberActive {
-		s.n.bus.DisconnectWhere(string(m.User), func(g auth.Grant) bool { return g.Who == auth.WhoUser && g.In(m.Room) })
+		s.n.bus.DisconnectWhere(string(m.User), func(g auth.Grant) bool { return g.Kind == auth.KindUser && g.In(m.Room) })
 	}
 	s.reviewLater(m.User)
 }
@@ -102,10 +102,10 @@ func (s *sessions) reviewLater(id core.UserID) {
 	}
 }
 
-// elsewhere ends the users' sessions of a node that is no longer a control plane: it
+// endSessionsOfOtherAuthority ends the users' sessions of a node that is no longer a control plane: it
 // would not learn of a revocation. Their clients reconnect to a node that admits them.
-func (s *sessions) elsewhere(node string) {
-	n, _ := s.n.bus.Review(context.Background(), func(_ context.Context, g auth.Grant) (bool, error) { return g.Who != auth.WhoUser, nil })
+func (s *sessions) endSessionsOfOtherAuthority(node string) {
+	n, _ := s.n.bus.Review(context.Background(), func(_ context.Context, g auth.Grant) (bool, error) { return g.Kind != auth.KindUser, nil })
 	if n > 0 {
 		s.n.log.Info("users' sessions were ended, because another node is the control plane", "node", node, "sessions", n)
 	}
@@ -212,9 +212,9 @@ func (s *sessions) takeDue(now time.Time) []core.UserID {
 // fileWatch tells whether any process wrote to a SQLite file since the last call. A
 // commit goes into the file or into the log beside it.
 type fileWatch struct {
-	path  string
-	stamp [2]fileStamp
-	again bool // it was written just before the last call, perhaps during the review
+	path              string
+	stamp             [2]fileStamp
+	changedAtLastCall bool // it was written just before the last call, perhaps during the review
 }
 
 type fileStamp struct {
@@ -231,8 +231,8 @@ func (w *fileWatch) written(path string) bool {
 		}
 	}
 	changed := w.path != path || w.stamp != now
-	before := w.again
-	w.path, w.stamp, w.again = path, now, changed
+	before := w.changedAtLastCall
+	w.path, w.stamp, w.changedAtLastCall = path, now, changed
 	return path != "" && (changed || before)
 }
 
@@ -243,7 +243,7 @@ func (s *sessions) End(ctx context.Context, u core.User) map[string]admin.Ended 
 	ctx, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
 	req := endRequest{User: u.ID, Updated: u.Updated}
-	if st, err := s.n.holder.Store(); err == nil {
+	if st, err := s.n.storeHandle.Store(); err == nil {
 		if watched, ok := st.(*kv.Store); ok {
 			req.Revision = watched.Revision(core.TableUsers)
 		}
@@ -283,8 +283,8 @@ type endReply struct {
 	admin.Ended
 }
 
-// answer says how many sessions of a revoked user this node ended, once none is left.
-func (s *sessions) answer(ctx context.Context, body []byte) any {
+// answerEnded says how many sessions of a revoked user this node ended, once none is left.
+func (s *sessions) answerEnded(ctx context.Context, body []byte) any {
 	reply := endReply{Node: s.n.cfg.Name}
 	var req endRequest
 	if err := json.Unmarshal(body, &req); err != nil {
@@ -309,7 +309,7 @@ func (s *sessions) answer(ctx context.Context, body []byte) any {
 // file, or without a store, has no watch: there the request itself ends them. No session
 // ends before the store has the revocation, because its client would reconnect.
 func (s *sessions) awaitEnd(ctx context.Context, u core.User, revision uint64) (revocation, error) {
-	st, err := s.n.holder.Store()
+	st, err := s.n.storeHandle.Store()
 	if err != nil {
 		return s.end(u), nil // without a store the node admits no user
 	}

@@ -189,7 +189,7 @@ func (s *Server) offer(service Service) error {
 // goroutine of its own.
 func (s *Server) handler(e Endpoint) micro.HandlerFunc {
 	return func(req micro.Request) {
-		caller := CallerOf(s.cfg.Prefix, req.Subject())
+		caller := callerOf(s.cfg.Prefix, req.Subject())
 		if caller == "" || !strings.HasPrefix(req.Reply(), auth.InboxPrefix(caller)+".") {
 			// The answer is published with this server's rights: nowhere but to the caller.
 			s.cfg.Log.Warn("dropped a request whose reply is not the caller's inbox", "endpoint", e.Name, "caller", caller)
