@@ -10,26 +10,26 @@ import (
 // the services. It denies while it is empty. Readers never wait; a cutover changes
 // the store that they see next.
 type StoreHandle struct {
-	slot atomic.Pointer[held]
+	slot atomic.Pointer[slot]
 
 	mu      sync.Mutex // serializes Publish and Empty with the calls of watch
-	watches []func(full bool)
+	watches []func(serves bool)
 }
 
-type held struct {
+type slot struct {
 	store  Store
 	reason *Error
 }
 
 // Publish makes s the store in force.
-func (h *StoreHandle) Publish(s Store) { h.set(&held{store: s}) }
+func (h *StoreHandle) Publish(s Store) { h.set(&slot{store: s}) }
 
 // Empty removes the store; reason is the error of Store meanwhile.
-func (h *StoreHandle) Empty(reason *Error) { h.set(&held{reason: reason}) }
+func (h *StoreHandle) Empty(reason *Error) { h.set(&slot{reason: reason}) }
 
 // Watch calls f with the present state and then at every change, in order, from
 // the goroutine that makes the change.
-func (h *StoreHandle) Watch(f func(full bool)) {
+func (h *StoreHandle) Watch(f func(serves bool)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.watches = append(h.watches, f)
@@ -37,7 +37,7 @@ func (h *StoreHandle) Watch(f func(full bool)) {
 	f(cur != nil && cur.store != nil)
 }
 
-func (h *StoreHandle) set(next *held) {
+func (h *StoreHandle) set(next *slot) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.slot.Store(next)

@@ -53,8 +53,8 @@ const peopleShown = 100
 // Present lists the users that have a room open at a node. A user who is only
 // connected hears nothing of the room, and cannot be asked anything.
 type Present struct {
-	Users   []core.UserID `json:"users"`             // in order, not all where there are very many
-	Unknown bool          `json:"unknown,omitempty"` // it did not say in time
+	Users   []core.UserID `json:"users"`             // in order
+	Unknown bool          `json:"unknown,omitempty"` // it did not answer in time, or lists only a part of its users
 }
 
 // RekeyRequest asks a member for a new key of a room; "" leaves the choice to the node.

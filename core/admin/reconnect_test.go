@@ -83,7 +83,7 @@ func answerAs(t *testing.T, srv *server.Server, caller string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cluster := auth.Prover{Key: func() (auth.Signer, bool) { return key, true }, Known: func(auth.Channel) bool { return true }}
+	cluster := auth.Prover{Key: func() (auth.Signer, bool) { return key, true }, IsClusterChannel: func(auth.Channel) bool { return true }}
 	service, err := nats.Connect("", nats.InProcessServer(srv))
 	if err != nil {
 		t.Fatal(err)

@@ -79,7 +79,7 @@ func (s *Service) roomRekey(ctx context.Context, op core.Operator, req RekeyRequ
 	if e := refusal(o, k, can); e != nil {
 		return nil, e
 	}
-	p, err := chosen(o, can, req.User)
+	p, err := chosen(o, can, k.Silent, req.User)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (s *Service) roomRekey(ctx context.Context, op core.Operator, req RekeyRequ
 }
 
 // chosen is the member who is asked: the one that is named, else the first.
-func chosen(o roomState, can []RoomPerson, user string) (RoomPerson, error) {
+func chosen(o roomState, can []RoomPerson, silent []string, user string) (RoomPerson, error) {
 	if user == "" {
 		return can[0], nil
 	}
@@ -104,6 +104,9 @@ func chosen(o roomState, can []RoomPerson, user string) (RoomPerson, error) {
 	case i < 0:
 		return RoomPerson{}, core.Errorf(core.KindRefused, "%s cannot make a new key for the room %s: it takes an active member who has the current one", id.Short(), o.Room.ID).
 			WithNext("leave the choice to the node, or see `unibusd room get %s`", o.Room.ID)
+	case len(can[i].Nodes) == 0 && len(silent) > 0:
+		return RoomPerson{}, core.Errorf(core.KindUnavailable, "it is not known whether %s has the room open: %s did not say", can[i].Called(), strings.Join(silent, ", ")).
+			WithNext("ask again once every node answers, or leave the choice to the node")
 	case len(can[i].Nodes) == 0:
 		return RoomPerson{}, core.Errorf(core.KindRefused, "%s does not have the room open", can[i].Called()).
 			WithNext("leave the choice to the node: somebody else has")

@@ -345,6 +345,8 @@ func TestRekeyIsAskedOfTheBestPlaced(t *testing.T) {
 		refused(core.KindRefused, "cannot make a new key", string(w.people[3].ID))
 		refused(core.KindRefused, "cannot make a new key", string(w.people[5].ID))
 		refused(core.KindInvalid, "", "nonsense")
+		w.bus.present["n3"] = Present{Users: []core.UserID{w.people[1].ID}, Unknown: true}
+		refused(core.KindUnavailable, "it is not known whether ann has the room open: n3 did not say", string(w.people[0].ID))
 		w.online("n3", 1)
 		refused(core.KindRefused, "ann does not have the room open", string(w.people[0].ID))
 		_, err = w.store.SetUserStatus(ctx, w.people[1].ID, core.UserRevoked, 9)

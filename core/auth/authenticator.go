@@ -119,7 +119,7 @@ func (a *Authenticator) Decide(ctx context.Context, r Request) (Grant, error) {
 		return a.withoutIdentity(r, core.Errorf(core.KindRefused, "no identity was presented").
 			WithNext("connect with the nkey seed file of a user or an operator"))
 	}
-	id, err := proven(r)
+	id, err := verifyKey(r)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -139,9 +139,9 @@ func (a *Authenticator) Decide(ctx context.Context, r Request) (Grant, error) {
 	return a.user(ctx, id, r)
 }
 
-// proven checks that the connection holds the key it presented. Every decision by
+// verifyKey checks that the connection holds the key it presented. Every decision by
 // key comes after it.
-func proven(r Request) (core.UserID, error) {
+func verifyKey(r Request) (core.UserID, error) {
 	id, err := core.ParseUserID(r.Key)
 	if err != nil {
 		return "", core.Errorf(core.KindInvalid, "the key that was presented is not a user's public nkey").
@@ -166,7 +166,7 @@ func internalGrant(g Grant, id core.UserID, r Request) (Grant, error) {
 		return Grant{}, core.Errorf(core.KindRefused, "an internal identity came over the network from %s", r.Remote).
 			WithNext("find out how: these keys never leave the memory of the process")
 	}
-	g.Who, g.Identity = WhoInternal, string(id)
+	g.Kind, g.Identity = KindInternal, string(id)
 	return g, nil
 }
 
@@ -229,7 +229,7 @@ func (a *Authenticator) Covers(ctx context.Context, g Grant) (bool, error) {
 // granted compares the rooms that are granted now with those of an earlier grant.
 func (a *Authenticator) granted(ctx context.Context, g Grant, enough func(now, before []core.RoomID) bool) (bool, error) {
 	id, err := core.ParseUserID(g.Identity)
-	if g.Account != AccountBus || g.Who == WhoInternal || a.cfg.Mode == core.BusAuthOff || err != nil {
+	if g.Account != AccountBus || g.Kind == KindInternal || a.cfg.Mode == core.BusAuthOff || err != nil {
 		return true, nil
 	}
 	admission, err := a.admit(ctx, id)
@@ -237,13 +237,13 @@ func (a *Authenticator) granted(ctx context.Context, g Grant, enough func(now, b
 		return false, err
 	}
 	if !admission.IsActive() { // soft mode admitted an unknown user: the session goes on until the user is revoked
-		return g.Who == WhoAnonymous && admission.Status != core.UserRevoked, nil
+		return g.Kind == KindAnonymous && admission.Status != core.UserRevoked, nil
 	}
 	now, err := userGrant(id, admission.Rooms)
 	if err != nil {
-		return g.Who == WhoAnonymous, nil
+		return g.Kind == KindAnonymous, nil
 	}
-	return g.Who == WhoUser && enough(now.Rooms, g.Rooms), nil
+	return g.Kind == KindUser && enough(now.Rooms, g.Rooms), nil
 }
 
 // WouldAdmit is true where enforce would admit a user who proves this key.

@@ -100,7 +100,7 @@ func services(account string, subjects []string) (imports []auth.Import) {
 		if as != subjects[i] {
 			instead = subjects[i]
 		}
-		imports = append(imports, auth.Import{Account: account, Subject: subjects[i], As: as, Instead: instead})
+		imports = append(imports, auth.Import{Account: account, Subject: subjects[i], As: as, MappedFrom: instead})
 	}
 	return imports
 }
@@ -164,7 +164,7 @@ func TestOperatorsGetTheirRolesInEveryMode(t *testing.T) {
 				Publish: []string{"CTL.API.STREAM.LIST", "CTL.API.STREAM.NAMES", "CTL.API.STREAM.INFO.*", "CTL.API.STREAM.MSG.GET.*"},
 			}},
 		} {
-			c.want.Who, c.want.Identity = auth.WhoOperator, pub(c.kp)
+			c.want.Kind, c.want.Identity = auth.KindOperator, pub(c.kp)
 			got, err := w.decide(signed(c.kp))
 			if err != nil || !cmp.Equal(got, c.want) {
 				t.Errorf("%s, %s: %v\n%s", mode, c.want.Name, err, cmp.Diff(c.want, got))
@@ -184,7 +184,7 @@ func TestInternalKeysComeThroughThePipeAlone(t *testing.T) {
 		refused(t, g, err, core.KindRefused, "over the network")
 		r.Pipe = true
 		g, err = w.decide(r)
-		if err != nil || g.Account != auth.AccountControl || g.Who != auth.WhoInternal || g.Identity != pub(w.internal) {
+		if err != nil || g.Account != auth.AccountControl || g.Kind != auth.KindInternal || g.Identity != pub(w.internal) {
 			t.Errorf("%s: %+v, %v", mode, g, err)
 		}
 		r = forged(w.internal)
@@ -199,7 +199,7 @@ func TestEnforce(t *testing.T) {
 	w := newWorld(t, core.BusAuthEnforce)
 	u := pub(w.active)
 	want := auth.Grant{
-		Account: "BUS", Who: auth.WhoUser, Identity: u, Rooms: []core.RoomID{"a-room", "b"},
+		Account: "BUS", Kind: auth.KindUser, Identity: u, Rooms: []core.RoomID{"a-room", "b"},
 		Publish:   []string{"unibus.control.v1." + u + ".>", "unibus.room.a-room." + u, "unibus.room.b." + u},
 		Subscribe: []string{"_INBOX." + u + ".>", "unibus.room.a-room.>", "unibus.room.b.>"},
 	}
@@ -259,7 +259,7 @@ func TestUnknownModeIsEnforce(t *testing.T) {
 func TestSoft(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, core.BusAuthSoft)
-	if g, err := w.decide(signed(w.active)); err != nil || g.Who != auth.WhoUser {
+	if g, err := w.decide(signed(w.active)); err != nil || g.Kind != auth.KindUser {
 		t.Errorf("an authorized user: %+v, %v", g, err)
 	}
 	g, err := w.decide(signed(w.revoked))
@@ -541,7 +541,7 @@ func refused(t *testing.T, g auth.Grant, err error, kind core.Kind, text string)
 func anonymous(t *testing.T, g auth.Grant, err error, key string) {
 	t.Helper()
 	want := auth.Grant{
-		Account: "BUS", Who: auth.WhoAnonymous, Identity: key,
+		Account: "BUS", Kind: auth.KindAnonymous, Identity: key,
 		Publish: []string{"unibus.room.>", "unibus.control.v1.>"}, Subscribe: []string{"unibus.room.>", "_INBOX.>"},
 	}
 	if err != nil || !cmp.Equal(g, want) {
@@ -563,7 +563,7 @@ func TestRemovedOperatorIsRefusedInEveryMode(t *testing.T) {
 		}
 		a.SetRemoved([]string{pub(w.admin), pub(w.active)})
 		for _, kp := range []nkeys.KeyPair{w.admin, w.active} {
-			if g, err := a.Decide(t.Context(), signed(kp)); core.KindOf(err) != core.KindRefused || g.Who != "" {
+			if g, err := a.Decide(t.Context(), signed(kp)); core.KindOf(err) != core.KindRefused || g.Kind != "" {
 				t.Errorf("%s: %+v, %v", mode, g, err)
 			}
 		}

@@ -52,8 +52,8 @@ func (c Challenge) Verify(signature []byte) error {
 type Prover struct {
 	// Key is the cluster's key; false while this node does not know it.
 	Key func() (Signer, bool)
-	// Known says whether a channel is one of this cluster's nodes.
-	Known func(Channel) bool
+	// IsClusterChannel says whether a channel is one of this cluster's nodes.
+	IsClusterChannel func(Channel) bool
 }
 
 // Signer is a key that signs.
@@ -70,7 +70,7 @@ func (p Prover) Prove(channel, caller, nonce string) (key string, signature []by
 	if !ok || !validNonce(nonce) {
 		return "", nil, core.Errorf(core.KindInvalid, "the challenge cannot be read")
 	}
-	if !p.Known(seen) {
+	if !p.IsClusterChannel(seen) {
 		return "", nil, foreignChannel()
 	}
 	signer, ok := p.Key()

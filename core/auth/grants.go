@@ -34,24 +34,24 @@ const (
 	inboxes       = "_INBOX.>"
 )
 
-// Who is the sort of identity that a grant belongs to.
-type Who string
+// IdentityKind is the sort of identity that a grant belongs to.
+type IdentityKind string
 
 // The sorts of identity.
 const (
-	WhoInternal  Who = "internal"  // one of this process's own
-	WhoOperator  Who = "operator"  // from the configuration
-	WhoUser      Who = "user"      // authorized by the directory
-	WhoAnonymous Who = "anonymous" // off and soft only: its identity is not verified
+	KindInternal  IdentityKind = "internal"  // one of this process's own
+	KindOperator  IdentityKind = "operator"  // from the configuration
+	KindUser      IdentityKind = "user"      // authorized by the directory
+	KindAnonymous IdentityKind = "anonymous" // off and soft only: its identity is not verified
 )
 
 // Import makes a subject of another account usable in a grant's own account.
 type Import struct {
-	Account string // where it is exported
-	Subject string // its subject there
-	As      string // its subject in the own account
-	Instead string // requests to this subject are mapped to As; "": to As itself
-	Stream  bool   // messages come from there; otherwise requests go there
+	Account    string // where it is exported
+	Subject    string // its subject there
+	As         string // its subject in the own account
+	MappedFrom string // requests to this subject are mapped to As; "": to As itself
+	Stream     bool   // messages come from there; otherwise requests go there
 }
 
 // Grant is what a connection may do. Publish and Subscribe are allow-lists: a
@@ -61,7 +61,7 @@ type Grant struct {
 	Imports   []Import // with any, the account is made for this identity alone
 	Publish   []string
 	Subscribe []string
-	Who       Who
+	Kind      IdentityKind
 	Identity  string            // the public nkey that was proven, "" where there is none
 	Name      string            // an operator's or an internal identity's name
 	Role      core.OperatorRole // operators only
@@ -116,7 +116,7 @@ func GrantPeer() Grant {
 }
 
 func internal(name, account string, publish, subscribe []string) Grant {
-	return Grant{Account: account, Publish: publish, Subscribe: subscribe, Who: WhoInternal, Name: name}
+	return Grant{Account: account, Publish: publish, Subscribe: subscribe, Kind: KindInternal, Name: name}
 }
 
 // AuditedAPI returns the subjects of CONTROL's JetStream API that an auditor may
@@ -144,7 +144,7 @@ func MonitoredEvents() []string { return []string{"$SYS.SERVER.>", "$SYS.ACCOUNT
 
 // operatorGrant is what an operator's role allows; viewerVerbs limits a viewer.
 func operatorGrant(op core.Operator, viewerVerbs []string) (Grant, error) {
-	g := Grant{Who: WhoOperator, Identity: op.Key, Name: op.Name, Role: op.Role}
+	g := Grant{Kind: KindOperator, Identity: op.Key, Name: op.Name, Role: op.Role}
 	switch op.Role {
 	case core.OperatorViewer, core.OperatorAdmin:
 		g.Account = AccountControl
@@ -175,7 +175,7 @@ func (g *Grant) monitor() {
 	for _, subject := range MonitoredServices() {
 		i := Import{Account: AccountSystem, Subject: subject, As: subject}
 		if subject == ownConnections {
-			i.As, i.Instead = allConnections, subject
+			i.As, i.MappedFrom = allConnections, subject
 		}
 		g.Imports = append(g.Imports, i)
 		g.Publish = append(g.Publish, i.As) // the server checks a request after it has mapped it
@@ -222,7 +222,7 @@ func userGrant(id core.UserID, rooms []core.RoomID) (Grant, error) {
 	slices.Sort(rooms)
 	key := string(id)
 	g := Grant{
-		Account: AccountBus, Who: WhoUser, Identity: key, Rooms: slices.Compact(rooms),
+		Account: AccountBus, Kind: KindUser, Identity: key, Rooms: slices.Compact(rooms),
 		Publish: []string{ControlPrefix + key + ".>"}, Subscribe: []string{InboxPrefix(key) + ".>"},
 	}
 	for _, room := range g.Rooms {
@@ -243,7 +243,7 @@ func anonymousGrant(key string) Grant {
 		Account:   AccountBus,
 		Publish:   []string{RoomSubjects, ControlPrefix + ">"},
 		Subscribe: []string{RoomSubjects, inboxes},
-		Who:       WhoAnonymous,
+		Kind:      KindAnonymous,
 		Identity:  key,
 	}
 }

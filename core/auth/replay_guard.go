@@ -25,13 +25,13 @@ type Nonces interface {
 
 // Replay lets each signed request through once.
 type Replay struct {
-	Node    string                    // named in refusals
-	Cluster func() string             // the cluster's public key; "" while this node does not know it
-	Await   func(ctx context.Context) // waits some time until it knows the key; nil: no wait
-	Known   func(Channel) bool        // true for a channel of this cluster's nodes
-	Nonces  Nonces                    // of the whole cluster; nil on a node alone
-	Own     *Memory                   // of this node, since its start
-	Now     func() time.Time
+	Node             string                    // named in refusals
+	Cluster          func() string             // the cluster's public key; "" while this node does not know it
+	Await            func(ctx context.Context) // waits some time until it knows the key; nil: no wait
+	IsClusterChannel func(Channel) bool        // true for a channel of this cluster's nodes
+	Nonces           Nonces                    // of the whole cluster; nil on a node alone
+	Own              *Memory                   // of this node, since its start
+	Now              func() time.Time
 }
 
 // Admit is nil where a request under a key may be acted on. Without a quorum the
@@ -89,7 +89,7 @@ func (r *Replay) signed(key, subject string, headers map[string][]string, body [
 	if err := Verify(key, s, signature); err != nil {
 		return Signed{}, err
 	}
-	if !r.Known(s.Channel) {
+	if !r.IsClusterChannel(s.Channel) {
 		return Signed{}, foreignChannel()
 	}
 	return s, r.inWindow(s.At)
@@ -103,7 +103,7 @@ func (r *Replay) inWindow(at core.Millis) error {
 	}
 	return core.Errorf(core.KindRefused, "the request was signed at %s by the sender's clock, and the clock of %s shows %s: they are %s apart, and may be %s",
 		clock(at.Time()), r.Node, clock(now), apart.Round(time.Second), Window).
-		WithNext("set the clock that is wrong (`timedatectl` shows whether it is synchronised), and send it again")
+		WithNext("set the clock that is wrong (`timedatectl` shows whether it is synchronized), and send it again")
 }
 
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -217,7 +217,7 @@ func FuzzSignedHeaders(f *testing.F) {
 	now := time.UnixMilli(1_700_000_000_000)
 	f.Fuzz(func(t *testing.T, cluster, at, nonce, signature, subject string, body []byte) {
 		h := map[string][]string{auth.HeaderCluster: {cluster}, auth.HeaderTime: {at}, auth.HeaderNonce: {nonce}, auth.HeaderSignature: {signature}}
-		r := auth.Replay{Node: "n1", Cluster: main, Known: own, Own: auth.NewMemory(func() time.Time { return now }), Now: func() time.Time { return now }}
+		r := auth.Replay{Node: "n1", Cluster: main, IsClusterChannel: own, Own: auth.NewMemory(func() time.Time { return now }), Now: func() time.Time { return now }}
 		if err := r.Admit(t.Context(), pub(kp), subject, h, body, false); err == nil {
 			t.Fatal("admitted what nobody signed")
 		}
@@ -260,7 +260,7 @@ func (c *clocked) Create(_ context.Context, key string) error {
 func newClocked(node string) *clocked {
 	c := &clocked{now: time.UnixMilli(1_700_000_000_000)}
 	now := func() time.Time { return c.now }
-	c.Replay = &auth.Replay{Node: node, Cluster: main, Known: own, Nonces: c, Own: auth.NewMemory(now), Now: now}
+	c.Replay = &auth.Replay{Node: node, Cluster: main, IsClusterChannel: own, Nonces: c, Own: auth.NewMemory(now), Now: now}
 	return c
 }
 

@@ -73,8 +73,8 @@ func addImport(srv *server.Server, acc *server.Account, i auth.Import) error {
 	if i.Stream {
 		return acc.AddStreamImport(from, i.Subject, "")
 	}
-	if i.Instead != "" {
-		if err := acc.AddMapping(i.Instead, i.As); err != nil {
+	if i.MappedFrom != "" {
+		if err := acc.AddMapping(i.MappedFrom, i.As); err != nil {
 			return err
 		}
 	}

@@ -38,7 +38,8 @@ func newAuthAdapter(a Authenticator, limits Limits, log *slog.Logger) *authAdapt
 // changed during the decision.
 const decideTries = 5
 
-// Check implements server.Authentication: nats-server calls it for every client.
+// Check implements server.Authentication: nats-server calls it for every CONNECT of a
+// client. Only the first CONNECT of a connection can be admitted.
 func (a *authAdapter) Check(c server.ClientAuthentication) bool {
 	srv := a.srv.Load()
 	if srv == nil || c.Kind() != server.CLIENT {
@@ -62,7 +63,7 @@ func (a *authAdapter) Check(c server.ClientAuthentication) bool {
 
 // admit decides about a connection that is in the session table. A change of its user
 // from now on marks the session as outdated, and then everything is asked again. So no
-// change is lost between an answer and its use (DESIGN D4).
+// change is lost between an answer and its use (docs/decisions/0004).
 func (a *authAdapter) admit(srv *server.Server, c server.ClientAuthentication, r auth.Request, ses *session) error {
 	for range decideTries {
 		a.sessions.beginDecision(ses)

@@ -26,7 +26,7 @@ type Config struct {
 	Limits    Limits
 	CertCheck time.Duration // the shortest time between two checks of a certificate file for renewal; 0: 10 s
 
-	RescanBlocks bool // check every stored block at the start and repair it from the peers (DESIGN D11)
+	RescanBlocks bool // check every stored block at the start and repair it from the peers (docs/decisions/0011)
 	Debug        bool // UNIBUS_NATS_DEBUG: the server's whole log, and monitoring on a loopback port
 
 	Logger *slog.Logger      // nil: silent

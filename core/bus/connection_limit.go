@@ -37,14 +37,14 @@ func (t *sessionTable) checkLimit(srv *server.Server, ses *session, grant auth.G
 	if ses.inProcess || t.hasFree(grant) {
 		return nil
 	}
-	if now := time.Now(); grant.Who == auth.WhoOperator || now.Sub(t.swept) >= fullSweepEvery {
+	if now := time.Now(); grant.Kind == auth.KindOperator || now.Sub(t.swept) >= fullSweepEvery {
 		t.swept = now
 		t.sweep(srv, t.all)
 	}
 	if t.hasFree(grant) {
 		return nil
 	}
-	if grant.Who == auth.WhoOperator {
+	if grant.Kind == auth.KindOperator {
 		return core.Errorf(core.KindUnavailable, "%w: all %d of this node (--max-connections) are in use", errTooManyConnections, t.limits.Connections).
 			WithNext("close some of them, or raise --max-connections")
 	}
@@ -57,12 +57,12 @@ func (t *sessionTable) hasFree(grant auth.Grant) bool {
 	if t.userCount+t.operatorCount >= t.limits.Connections {
 		return false
 	}
-	return grant.Who == auth.WhoOperator || t.userCount < t.limits.Connections-t.limits.reservedForOperators()
+	return grant.Kind == auth.KindOperator || t.userCount < t.limits.Connections-t.limits.reservedForOperators()
 }
 
 // countOf is the count to which a grant belongs. The caller holds mu.
 func (t *sessionTable) countOf(grant auth.Grant) *int {
-	if grant.Who == auth.WhoOperator {
+	if grant.Kind == auth.KindOperator {
 		return &t.operatorCount
 	}
 	return &t.userCount

@@ -9,6 +9,9 @@ import (
 // DefaultConnections is the limit of a Server whose Config sets none.
 const DefaultConnections = defaultConnections
 
+// Fatal is what nats-server does where it cannot go on.
+func (s *Server) Fatal(text string) { s.fatal(text) }
+
 // ClientURL is where a client on this machine connects: tls:// or nats://, host and port. "" while closed.
 func (s *Server) ClientURL() string {
 	addr := s.Addr()

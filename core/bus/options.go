@@ -18,7 +18,7 @@ const (
 	lameDuck      = time.Second
 )
 
-// accountsConfig declares the accounts of DESIGN D1 in nats-server's configuration
+// accountsConfig declares the accounts of docs/decisions/0001 in nats-server's configuration
 // language, with what SYS and CONTROL export. They are declared before the server is
 // made: enabling JetStream for one afterwards loses a race on a restarted node. Exports
 // name no importer, because this process alone makes accounts (accounts.go).
@@ -85,7 +85,7 @@ func (s *Server) jetStreamOptions(o *server.Options) {
 	o.JetStream = true
 	o.StoreDir = s.cfg.DataDir
 	o.JetStreamMaxStore = s.cfg.MaxStore
-	o.SyncAlways = true // acknowledged means on disk (DESIGN D11)
+	o.SyncAlways = true // acknowledged means on disk (docs/decisions/0011)
 	o.JetStreamLimits = server.JSLimitOpts{
 		MaxBatchSize: 1000, MaxBatchInflightPerStream: 50, MaxBatchInflightTotal: 1000, MaxBatchTimeout: 10 * time.Second,
 	}

@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -132,17 +133,28 @@ func TestReview(t *testing.T) {
 	r.mustDial(t, s, r.a, nats.NoReconnect(), nats.ClosedHandler(func(*nats.Conn) { close(gone) }))
 	b := r.mustDial(t, s, r.b, nats.NoReconnect())
 	admin := r.mustDial(t, s, r.admin, nats.NoReconnect())
-	if n := s.Review(t.Context(), r.auth.Current); n != 0 {
-		t.Errorf("%d sessions ended, and nothing has changed", n)
+	if n, unreviewed := s.Review(t.Context(), r.auth.Current); n != 0 || len(unreviewed) > 0 {
+		t.Errorf("%d sessions ended, and nothing has changed; not reviewed: %q", n, unreviewed)
 	}
 	r.users.join(r.a, "r")
-	if n := s.Review(t.Context(), func(context.Context, auth.Grant) (bool, error) {
+	both := []string{r.a.Public(), r.b.Public()}
+	slices.Sort(both)
+	down := func(context.Context, auth.Grant) (bool, error) {
 		return false, core.Errorf(core.KindUnavailable, "down")
-	}); n != 0 {
-		t.Errorf("%d sessions ended while the directory could not answer", n)
 	}
-	if n := s.Review(t.Context(), r.auth.Current); n != 1 {
-		t.Errorf("%d sessions ended, want one", n)
+	if n, unreviewed := s.Review(t.Context(), down); n != 0 || !slices.Equal(slices.Sorted(slices.Values(unreviewed)), both) {
+		t.Errorf("%d sessions ended while the directory could not answer; not reviewed: %q", n, unreviewed)
+	}
+	if n, err := s.ReviewUser(t.Context(), r.a.Public(), down); n != 0 || core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("%d sessions of one user ended while the directory could not answer: %v", n, err)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if n, unreviewed := s.Review(over, r.auth.Current); n != 0 || len(unreviewed) != 2 {
+		t.Errorf("%d sessions ended without time for a review; not reviewed: %q", n, unreviewed)
+	}
+	if n, unreviewed := s.Review(t.Context(), r.auth.Current); n != 1 || len(unreviewed) > 0 {
+		t.Errorf("%d sessions ended, want one; not reviewed: %q", n, unreviewed)
 	}
 	<-gone
 	must(t, b.Flush())

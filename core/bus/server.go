@@ -52,12 +52,8 @@ func New(cfg Config, a Authenticator) *Server {
 // KindFailed where a port is taken or JetStream does not start, KindUnavailable
 // where ctx ended first. After a failure nothing is left running.
 func (s *Server) Open(ctx context.Context) error {
-	s.mu.Lock()
-	again := s.opened
-	s.opened, s.opening = true, true
-	s.mu.Unlock()
-	if again {
-		return core.Errorf(core.KindFailed, "the bus was opened before")
+	if err := s.beginOpen(); err != nil {
+		return err
 	}
 	if err := s.prepare(); err != nil {
 		return err
@@ -80,6 +76,18 @@ func (s *Server) Open(ctx context.Context) error {
 	if s.cfg.Debug {
 		s.log.Info("the server's monitoring is on", "addr", srv.MonitorAddr().String())
 	}
+	return nil
+}
+
+// beginOpen lets the first Open through. A later one changes nothing: the server that
+// is open reports its own fatal errors.
+func (s *Server) beginOpen() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.opened {
+		return core.Errorf(core.KindFailed, "the bus was opened before")
+	}
+	s.opened, s.opening = true, true
 	return nil
 }
 

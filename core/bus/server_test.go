@@ -163,6 +163,26 @@ func TestJetStreamThatCannotStartFailsOpen(t *testing.T) {
 	wantError(t, bus.New(cfg, r.auth).Open(t.Context()), core.KindFailed, "JetStream", "")
 }
 
+// TestFatalErrorAfterASecondOpen: an Open that is refused does not make the server's later errors its own.
+func TestFatalErrorAfterASecondOpen(t *testing.T) {
+	t.Parallel()
+	r := newFixture(t, core.BusAuthEnforce)
+	cfg := r.config(t, "n1")
+	reasons := make(chan string, 1)
+	cfg.Fatal = func(text string) { reasons <- text }
+	s := r.open(t, cfg)
+	wantError(t, s.Open(t.Context()), core.KindFailed, "opened before", "")
+	s.Fatal("the disk is gone")
+	select {
+	case text := <-reasons:
+		if text != "the disk is gone" {
+			t.Errorf("the reason is %q", text)
+		}
+	default:
+		t.Error("the node does not hear that its server cannot go on")
+	}
+}
+
 func TestCloseTwice(t *testing.T) {
 	t.Parallel()
 	r := newFixture(t, core.BusAuthEnforce)

@@ -45,7 +45,9 @@ func newSessionTable(limits Limits) *sessionTable {
 	}
 }
 
-// enter puts a connection into the table. KindRefused where its address has too many.
+// enter puts a connection into the table. KindRefused where its address has too many,
+// and where it is in the table already: nats-server asks about every CONNECT, with the
+// nonce of the first. A second entry would replace the first one and leave its count.
 func (t *sessionTable) enter(srv *server.Server, id uint64, r auth.Request) (*session, error) {
 	ses := &session{id: id, inProcess: r.Pipe}
 	if uid, err := core.ParseUserID(r.Key); err == nil {
@@ -57,6 +59,10 @@ func (t *sessionTable) enter(srv *server.Server, id uint64, r auth.Request) (*se
 	live := srv.NumClients()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.all[id] != nil { // it stays until the connection is closed, so that a revocation finds it
+		return ses, core.Errorf(core.KindRefused, "the connection presented credentials before").
+			WithNext("send CONNECT once, and open another connection for other credentials")
+	}
 	if len(t.all) > 2*live+64 {
 		t.sweep(srv, t.all)
 	}
@@ -217,7 +223,7 @@ func (t *sessionTable) grants(key string) []auth.Grant {
 	return out
 }
 
-func sameGrant(a, b auth.Grant) bool { return a.Who == b.Who && slices.Equal(a.Rooms, b.Rooms) }
+func sameGrant(a, b auth.Grant) bool { return a.Kind == b.Kind && slices.Equal(a.Rooms, b.Rooms) }
 
 // clients counts the open sessions of users and of anonymous clients.
 func (t *sessionTable) clients(srv *server.Server) int {
@@ -226,7 +232,7 @@ func (t *sessionTable) clients(srv *server.Server) int {
 	t.sweep(srv, t.all)
 	n := 0
 	for _, ses := range t.all {
-		if ses.admitted && (ses.grant.Who == auth.WhoUser || ses.grant.Who == auth.WhoAnonymous) {
+		if ses.admitted && (ses.grant.Kind == auth.KindUser || ses.grant.Kind == auth.KindAnonymous) {
 			n++
 		}
 	}
@@ -245,28 +251,36 @@ func (s *Server) DisconnectWhere(key string, matches func(auth.Grant) bool) int 
 	return s.auth.sessions.end(s.auth.srv.Load(), key, matches)
 }
 
-// Review ends the sessions whose grant isCurrent denies, and returns how many there
-// were. A session about which isCurrent fails goes on. Review returns early when ctx ends.
-func (s *Server) Review(ctx context.Context, isCurrent func(context.Context, auth.Grant) (bool, error)) int {
-	n := 0
+// Review ends the sessions whose grant isCurrent denies. It returns how many there
+// were, and the keys that it could not review: isCurrent failed for them, or ctx ended
+// before. Their sessions go on, and the caller reviews them again.
+func (s *Server) Review(ctx context.Context, isCurrent func(context.Context, auth.Grant) (bool, error)) (ended int, unreviewed []string) {
 	for _, key := range s.auth.sessions.userKeys() {
-		if ctx.Err() != nil {
-			break
+		n, err := s.ReviewUser(ctx, key, isCurrent)
+		ended += n
+		if err != nil {
+			unreviewed = append(unreviewed, key)
 		}
-		n += s.ReviewUser(ctx, key, isCurrent)
 	}
-	return n
+	return ended, unreviewed
 }
 
-// ReviewUser is Review for the sessions of one key.
-func (s *Server) ReviewUser(ctx context.Context, key string, isCurrent func(context.Context, auth.Grant) (bool, error)) int {
-	n := 0
+// ReviewUser is Review for the sessions of one key. The error is the last one of
+// isCurrent or ctx; nil where every session was reviewed.
+func (s *Server) ReviewUser(ctx context.Context, key string, isCurrent func(context.Context, auth.Grant) (bool, error)) (ended int, err error) {
 	for _, grant := range s.auth.sessions.grants(key) {
-		if ok, err := isCurrent(ctx, grant); !ok && err == nil {
-			n += s.DisconnectWhere(key, func(g auth.Grant) bool { return sameGrant(g, grant) })
+		if ctx.Err() != nil {
+			return ended, ctx.Err()
+		}
+		ok, failed := isCurrent(ctx, grant)
+		switch {
+		case failed != nil:
+			err = failed
+		case !ok:
+			ended += s.DisconnectWhere(key, func(g auth.Grant) bool { return sameGrant(g, grant) })
 		}
 	}
-	return n
+	return ended, err
 }
 
 // Clients is how many open sessions users and anonymous clients have. Operators and

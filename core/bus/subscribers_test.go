@@ -20,7 +20,7 @@ func TestPresentKnowsOpenSessionsAlone(t *testing.T) {
 	r.users.join(r.b, "s")
 	s := r.open(t, r.config(t, "n1"))
 	in := func(room core.RoomID, limit int) []string {
-		keys, more := s.Subscribers(func(g auth.Grant) bool { return g.Who == auth.WhoUser && g.In(room) }, "unibus.room."+string(room)+"._control", limit)
+		keys, more := s.Subscribers(func(g auth.Grant) bool { return g.Kind == auth.KindUser && g.In(room) }, "unibus.room."+string(room)+"._control", limit)
 		if more > 0 {
 			keys = append(keys, "and more")
 		}

@@ -45,7 +45,7 @@ func prover(t testing.TB) auth.Prover {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return auth.Prover{Key: func() (auth.Signer, bool) { return key, true }, Known: func(auth.Channel) bool { return true }}
+	return auth.Prover{Key: func() (auth.Signer, bool) { return key, true }, IsClusterChannel: func(auth.Channel) bool { return true }}
 }
 
 func newWorld(t testing.TB) *world {

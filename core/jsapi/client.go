@@ -92,7 +92,7 @@ func (c Client) RequestUntil(ctx context.Context, subject string, body, out any)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		if api, ok := errors.AsType[*Error](err); ok && (!api.IsTransient() || api.ErrCode == CodeStreamNotFound) {
+		if api, ok := errors.AsType[*Error](err); ok && !api.IsTransient() {
 			return err
 		}
 		if !Sleep(ctx, Pause) {

@@ -43,10 +43,11 @@ func Answered(err error, codes ...int) bool {
 // that it names, has another last sequence than it expects.
 func IsConflict(err error) bool { return Answered(err, CodeWrongLastSequence, CodeWrongLastConstant) }
 
-// IsTransient is true where another try may get another answer.
+// IsTransient is true where another try may get another answer. A stream that is not
+// there stays away until a node makes it.
 func (e *Error) IsTransient() bool {
 	switch e.ErrCode {
-	case CodeNotAssigned, CodeNotLeader, CodeStreamOffline, CodeBatchIncomplete, CodeOfflineReason, CodeStreamNotFound:
+	case CodeNotAssigned, CodeNotLeader, CodeStreamOffline, CodeBatchIncomplete, CodeOfflineReason:
 		return true
 	}
 	return e.Code == 503 || e.Code == 429

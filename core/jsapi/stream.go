@@ -17,7 +17,7 @@ const configureTimeout = 2 * time.Second
 type StreamInfo struct {
 	Config  jetstream.StreamConfig `json:"config"`
 	Created string                 `json:"created"`
-	Cluster *ClusterInfo           `json:"cluster"`
+	Cluster *clusterInfo           `json:"cluster"`
 	State   struct {
 		Messages int    `json:"messages"`
 		FirstSeq uint64 `json:"first_seq"`
@@ -25,8 +25,8 @@ type StreamInfo struct {
 	} `json:"state"`
 }
 
-// ClusterInfo names the replicas of a stream.
-type ClusterInfo struct {
+// clusterInfo names the replicas of a stream.
+type clusterInfo struct {
 	Leader   string `json:"leader"`
 	Replicas []struct {
 		Name    string `json:"name"`

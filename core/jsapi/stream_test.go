@@ -63,7 +63,7 @@ func TestErrors(t *testing.T) {
 		t.Error("a wrapped answer is not recognized")
 	}
 	for code, want := range map[Error]bool{
-		{Code: 503}: true, {Code: 429}: true, {Code: 400, ErrCode: CodeNotLeader}: true, {Code: 400, ErrCode: CodeStreamExists}: false,
+		{Code: 503}: true, {Code: 429}: true, {Code: 400, ErrCode: CodeNotLeader}: true, {Code: 400, ErrCode: CodeStreamExists}: false, {Code: 404, ErrCode: CodeStreamNotFound}: false,
 	} {
 		if got := code.IsTransient(); got != want {
 			t.Errorf("%+v is transient: %v", code, got)

@@ -36,6 +36,9 @@ func (n *Node) openAudit(ctx context.Context) error {
 		Conn: conn, Replicas: replicas, Node: n.cfg.Name, File: filepath.Join(n.cfg.Data, auditFile),
 		Now: func() core.Millis { return core.MillisOf(time.Now()) }, Logger: n.log,
 	})
+	if err := n.audit.Open(ctx); err != nil { // before the goroutine of the nonces: a part that fails is not closed
+		return err
+	}
 	if n.cfg.Clustered() {
 		n.nonces.bucket = kv.NewNonces(kv.NoncesConfig{Conn: n.conns.store, Replicas: replicas, Life: auth.NonceLife, Budget: openTimeout, Logger: n.log})
 		ctx := n.nonces.opening.start()
@@ -43,7 +46,7 @@ func (n *Node) openAudit(ctx context.Context) error {
 		n.nonces.opening.run(func() { n.retryUntil(ctx, "the bucket of used requests cannot be opened yet", n.nonces.bucket.Open) })
 	}
 	n.replay = n.newReplay()
-	return n.audit.Open(ctx)
+	return nil
 }
 
 func (n *Node) closeAudit(context.Context) error {
@@ -59,7 +62,7 @@ func (n *Node) closeAudit(context.Context) error {
 // has its own, because each has a memory of its own: users must not fill that of operators.
 func (n *Node) newReplay() *auth.Replay {
 	r := &auth.Replay{
-		Node: n.cfg.Name, Cluster: n.clusterKey.Public, Await: n.clusterKey.await, Known: n.isClusterChannel,
+		Node: n.cfg.Name, Cluster: n.clusterKey.Public, Await: n.clusterKey.await, IsClusterChannel: n.isClusterChannel,
 		Own: auth.NewMemory(time.Now), Now: time.Now,
 	}
 	if n.nonces.bucket != nil {

@@ -29,7 +29,7 @@ const exportSchema = 2
 // backup writes the store that this node serves to a new file: the rows of the buckets, or
 // the SQLite file as it is.
 func (n *Node) backup(ctx context.Context, path string, rows func(int)) (core.Backup, error) {
-	s, err := n.holder.Store()
+	s, err := n.storeHandle.Store()
 	if err != nil {
 		return core.Backup{}, err
 	}

@@ -35,13 +35,13 @@ type clusterKey struct {
 }
 
 const (
-	settleEvery  = 300 * time.Millisecond
-	foundTimeout = 10 * time.Second // how long a new node waits for nodes that are down
-	fetchTimeout = 2 * time.Second
-	awaitTimeout = 2 * time.Second
+	settleEvery   = 300 * time.Millisecond
+	recordTimeout = 10 * time.Second // how long a new node waits for nodes that are down
+	fetchTimeout  = 2 * time.Second
+	awaitTimeout  = 2 * time.Second
 )
 
-type keyRequest struct {
+type clusterKeyRequest struct {
 	Key string `json:"key"`
 }
 
@@ -164,13 +164,13 @@ func (k *clusterKey) settleOnce(ctx context.Context, waited time.Duration) (done
 	recorded, err := k.n.controlRecord.ClusterKey(ctx)
 	switch {
 	case core.KindOf(err) == core.KindNotFound:
-		return false, k.found(ctx, waited)
+		return false, k.recordNewKey(ctx, waited)
 	case err != nil:
 		return false, err
 	case recorded == k.Public():
 		return true, removeDraft(k.path)
 	}
-	return k.adopt(ctx, recorded)
+	return k.takeRecordedKey(ctx, recorded)
 }
 
 // draftPath is the file of a key that is not recorded yet. It is written before the
@@ -184,11 +184,11 @@ func removeDraft(path string) error {
 	return nil
 }
 
-// found records a key for a cluster that has none.
-func (k *clusterKey) found(ctx context.Context, waited time.Duration) error {
+// recordNewKey records a key for a cluster that has none.
+func (k *clusterKey) recordNewKey(ctx context.Context, waited time.Duration) error {
 	public := k.Public()
 	if public == "" {
-		if !k.mayFound() && waited < foundTimeout {
+		if !k.mayRecordNewKey() && waited < recordTimeout {
 			return nil
 		}
 		draft, err := keys.ReadClusterKey(draftPath(k.path))
@@ -207,8 +207,8 @@ func (k *clusterKey) found(ctx context.Context, waited time.Duration) error {
 	return err
 }
 
-// mayFound is true if every node answers and none has a key from before.
-func (k *clusterKey) mayFound() bool {
+// mayRecordNewKey is true if every node answers and none has a key from before.
+func (k *clusterKey) mayRecordNewKey() bool {
 	v := k.n.observer.View()
 	for _, node := range v.Nodes {
 		if node.Info == nil || node.Info.ClusterKey != "" {
@@ -218,10 +218,10 @@ func (k *clusterKey) mayFound() bool {
 	return len(v.Nodes) >= v.Expected
 }
 
-// adopt takes the recorded key from this node's own draft, or from another node. A
+// takeRecordedKey takes the recorded key from this node's own draft, or from another node. A
 // different key in the file stays there. Clients that know this node by it will refuse
 // the node, and the log says why.
-func (k *clusterKey) adopt(ctx context.Context, recorded string) (done bool, err error) {
+func (k *clusterKey) takeRecordedKey(ctx context.Context, recorded string) (done bool, err error) {
 	id, err := keys.ReadClusterKey(draftPath(k.path))
 	var seed []byte
 	if err == nil && id.Public() == recorded {
@@ -252,12 +252,12 @@ func (k *clusterKey) adopt(ctx context.Context, recorded string) (done bool, err
 func (k *clusterKey) fetch(ctx context.Context, public string) (id keys.Identity, seed []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	body, err := json.Marshal(keyRequest{Key: public})
+	body, err := json.Marshal(clusterKeyRequest{Key: public})
 	if err != nil {
 		return id, nil, err
 	}
 	found := false
-	err = k.n.peers.ask(ctx, subjectKey, body, func(reply []byte) bool {
+	err = k.n.peers.ask(ctx, subjectClusterKey, body, func(reply []byte) bool {
 		var r keyReply
 		if json.Unmarshal(reply, &r) != nil {
 			return true
@@ -275,7 +275,7 @@ func (k *clusterKey) fetch(ctx context.Context, public string) (id keys.Identity
 
 // share answers a node that lacks the key; nil if this one lacks it too.
 func (k *clusterKey) share(_ context.Context, body []byte) any {
-	var req keyRequest
+	var req clusterKeyRequest
 	if json.Unmarshal(body, &req) != nil {
 		return nil
 	}
@@ -304,7 +304,7 @@ func (n *Node) isClusterChannel(c auth.Channel) bool {
 
 // prover answers at once: operators must not wait while a cluster has no majority.
 func (n *Node) prover() auth.Prover {
-	return auth.Prover{Key: n.clusterKey.get, Known: n.isClusterChannel}
+	return auth.Prover{Key: n.clusterKey.get, IsClusterChannel: n.isClusterChannel}
 }
 
 // waitingProver waits for a cluster that was just started: a user's program can do

@@ -32,7 +32,7 @@ func (n *Node) openControlPlane(ctx context.Context) error {
 	if err := n.startControlPlane(ctx); err != nil {
 		return errors.Join(err, n.closeControlPlane(ctx))
 	}
-	n.controlPlane.run(func() { n.rowCounts.run(work, n.holder.Store) })
+	n.controlPlane.run(func() { n.rowCounts.run(work, n.storeHandle.Store) })
 	if n.cfg.Clustered() {
 		n.controlPlane.run(func() { n.followControlRecord(work) })
 		n.controlPlane.run(func() { n.fingerprint.run(work, n.selector.file) })
@@ -125,7 +125,7 @@ func (n *Node) newMigration() error {
 	n.controlRecord = kv.NewControl(kv.ControlConfig{Conn: n.conns.store, Replicas: min(3, n.cfg.Size()), Budget: openTimeout, Logger: n.log})
 	n.selector.kv = kv.New(kv.Config{
 		Conn: n.conns.store, Replicas: n.cfg.Replicas, Nodes: n.cfg.Size(), Budget: openTimeout, Logger: n.log,
-		Node: n.cfg.Name, TempDir: filepath.Join(n.cfg.Data, "tmp"), OnChange: n.sessions.changed, OnAlarm: n.sessions.alarmed,
+		Node: n.cfg.Name, TempDir: filepath.Join(n.cfg.Data, "tmp"), OnChange: n.sessions.onStoreChange, OnAlarm: n.sessions.alarmed,
 	})
 	n.migration = migrate.New(n.migrationConfig())
 	return nil

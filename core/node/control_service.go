@@ -12,7 +12,7 @@ import (
 // openControlService begins to answer users.
 func (n *Node) openControlService(ctx context.Context) error {
 	n.control = control.NewService(control.Config{
-		Conn: n.conns.control, Node: n.cfg.Name, Store: &n.holder, Guard: n.newReplay(), Prover: n.waitingProver(), Quotas: n.quotas(),
+		Conn: n.conns.control, Node: n.cfg.Name, Store: &n.storeHandle, Guard: n.newReplay(), Prover: n.waitingProver(), Quotas: n.quotas(),
 		Now:         func() core.Millis { return core.MillisOf(time.Now()) },
 		EndSessions: n.endSessions,
 		Note:        func(by core.UserID, text string) { clusterView{n}.Note(cluster.Note, by.Short(), text) },

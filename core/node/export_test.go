@@ -14,12 +14,15 @@ import (
 func (n *Node) Reload() error { return n.reload() }
 
 // Store is the store that this node serves, for tests that write past the services.
-func (n *Node) Store() (core.Store, error) { return n.holder.Store() }
+func (n *Node) Store() (core.Store, error) { return n.storeHandle.Store() }
+
+// PublishStore makes a store the one in force here, for tests of one that fails.
+func (n *Node) PublishStore(s core.Store) { n.storeHandle.Publish(s) }
 
 // Answers decides on a user as admission does, and returns the backend that decided, or
 // an error if none did.
 func (n *Node) Answers(ctx context.Context, id core.UserID) (core.Backend, error) {
-	s, err := n.holder.Store()
+	s, err := n.storeHandle.Store()
 	if err != nil {
 		return core.BackendNone, err
 	}

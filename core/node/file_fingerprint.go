@@ -20,8 +20,8 @@ const fingerprintShare = 20
 type fileFingerprint struct {
 	latest atomic.Pointer[string]
 
-	watch fileWatch
-	due   bool
+	watch        fileWatch
+	rereadNeeded bool
 }
 
 // fingerprintedFile is a file whose rows have a fingerprint.
@@ -42,18 +42,18 @@ func (f *fileFingerprint) run(ctx context.Context, open func() *sqlite.Store) {
 
 // update says how long to wait before the next one.
 func (f *fileFingerprint) update(ctx context.Context, file fingerprintedFile) (pause time.Duration) {
-	if f.due = f.watch.written(file.Path()) || f.due; !f.due {
+	if f.rereadNeeded = f.watch.written(file.Path()) || f.rereadNeeded; !f.rereadNeeded {
 		return fingerprintEvery
 	}
 	begun := time.Now()
 	if sum, err := file.Fingerprint(ctx); err == nil {
 		f.latest.Store(&sum)
-		f.due = false
+		f.rereadNeeded = false
 	}
 	return max(fingerprintEvery, fingerprintShare*time.Since(begun))
 }
 
-// text is "" without a file.
+// text is "" before the first fingerprint.
 func (f *fileFingerprint) text() string {
 	if sum := f.latest.Load(); sum != nil {
 		return *sum

@@ -51,9 +51,9 @@ func (n *Node) openIdentities(context.Context) error {
 		grants[id.Public()] = part.grant
 	}
 	n.auth = auth.New(auth.Config{
-		Mode: n.cfg.BusAuth, Operators: n.cfg.Operators, ViewerVerbs: viewerVerbs(), Internal: grants, Users: &n.holder,
+		Mode: n.cfg.BusAuth, Operators: n.cfg.Operators, ViewerVerbs: viewerVerbs(), Internal: grants, Users: &n.storeHandle,
 		OnSoft: func(key, remote string, reason *core.Error) {
-			if n.soft.record(key, remote, reason, time.Now()) { // a client that reconnects all the time is counted, not logged
+			if n.soft.count(key, remote, reason, time.Now()) { // a client that reconnects all the time is counted, not logged
 				n.log.Warn("admitted, would be denied under enforce", "key", key, "remote", remote, "reason", reason)
 			}
 		},

@@ -43,15 +43,15 @@ type Node struct {
 	failed chan error // the embedded server cannot continue
 
 	// The bus, and what admits to it.
-	lock       *directoryLock
-	journal    *migrate.FileJournal
-	identities identities
-	holder     core.StoreHandle
-	auth       *auth.Authenticator
-	bus        *bus.Server
-	conns      connections
-	sessions   *sessions
-	soft       *softAdmissions
+	lock        *directoryLock
+	journal     *migrate.FileJournal
+	identities  identities
+	storeHandle core.StoreHandle
+	auth        *auth.Authenticator
+	bus         *bus.Server
+	conns       connections
+	sessions    *sessions
+	soft        *softAdmissions
 
 	// The cluster.
 	recorder   cluster.Recorder

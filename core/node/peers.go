@@ -13,21 +13,21 @@ import (
 
 // The subjects on which nodes talk to each other, in CONTROL. Operators have no rights on them.
 const (
-	subjectInfo    = "unibus.peer.v1.all.info"        // every node answers with its cluster.Info
-	subjectEnded   = "unibus.peer.v1.all.ended"       // endRequest → endReply, once the node has seen the revocation
-	subjectRollout = "unibus.peer.v1.all.rollout"     // every node answers with its softReply
-	subjectPresent = "unibus.peer.v1.all.present"     // presenceRequest → presenceReply
-	subjectRemoved = "unibus.peer.v1.all.removed"     // removalRequest → endReply, once the node refuses the key
-	subjectKey     = "unibus.peer.v1.all.cluster-key" // keyRequest → keyReply, from nodes that have the key
-	subjectEvents  = "unibus.events.v1"               // a cluster.Event that every node records
+	subjectInfo       = "unibus.peer.v1.all.info"        // every node answers with its cluster.Info
+	subjectEnded      = "unibus.peer.v1.all.ended"       // endRequest → endReply, once the node has seen the revocation
+	subjectRollout    = "unibus.peer.v1.all.rollout"     // every node answers with its softReply
+	subjectPresent    = "unibus.peer.v1.all.present"     // presenceRequest → presenceReply
+	subjectRemoved    = "unibus.peer.v1.all.removed"     // removalRequest → endReply, once the node refuses the key
+	subjectClusterKey = "unibus.peer.v1.all.cluster-key" // clusterKeyRequest → keyReply, from nodes that have the key
+	subjectEvents     = "unibus.events.v1"               // a cluster.Event that every node records
 )
 
 // peers asks the other nodes, and answers them.
 type peers struct {
-	conn   *nats.Conn
-	size   int // configured nodes
-	info   func() cluster.Info
-	record func([]cluster.Event)
+	conn         *nats.Conn
+	size         int // configured nodes
+	info         func() cluster.Info
+	recordEvents func([]cluster.Event)
 
 	// slow are questions whose answer may have to wait. A nil answer is not sent.
 	slow  map[string]answerFunc
@@ -45,13 +45,13 @@ const slowAnswers = 64
 
 func (n *Node) openPeers(context.Context) error {
 	n.peers = &peers{
-		conn: n.conns.peer, size: n.cfg.Size(), info: n.info, record: n.recorder.Record, slots: make(chan struct{}, slowAnswers),
+		conn: n.conns.peer, size: n.cfg.Size(), info: n.info, recordEvents: n.recorder.Record, slots: make(chan struct{}, slowAnswers),
 		slow: map[string]answerFunc{
-			subjectEnded:   n.sessions.answer,
-			subjectRemoved: n.answerRemoval,
-			subjectRollout: func(ctx context.Context, _ []byte) any { return n.softReply(ctx) },
-			subjectKey:     n.clusterKey.share,
-			subjectPresent: func(_ context.Context, body []byte) any { return n.answerPresence(body) },
+			subjectEnded:      n.sessions.answerEnded,
+			subjectRemoved:    n.answerRemoval,
+			subjectRollout:    func(ctx context.Context, _ []byte) any { return n.softReply(ctx) },
+			subjectClusterKey: n.clusterKey.share,
+			subjectPresent:    func(_ context.Context, body []byte) any { return n.answerPresence(body) },
 		},
 	}
 	maps.Copy(n.peers.slow, newFileReader(n).answers())
@@ -75,12 +75,12 @@ func (p *peers) open() error {
 		subjectEvents: func(m *nats.Msg) {
 			var e cluster.Event
 			if err := json.Unmarshal(m.Data, &e); err == nil {
-				p.record([]cluster.Event{e})
+				p.recordEvents([]cluster.Event{e})
 			}
 		},
 	}
 	for subject, f := range p.slow {
-		handlers[subject] = func(m *nats.Msg) { p.answer(ctx, m, f) }
+		handlers[subject] = func(m *nats.Msg) { p.serveSlow(ctx, m, f) }
 	}
 	for subject, f := range handlers {
 		sub, err := p.conn.Subscribe(subject, f)
@@ -93,8 +93,8 @@ func (p *peers) open() error {
 	return nil
 }
 
-// answer answers a slow question in a goroutine of its own.
-func (p *peers) answer(ctx context.Context, m *nats.Msg, f answerFunc) {
+// serveSlow answers a slow question in a goroutine of its own.
+func (p *peers) serveSlow(ctx context.Context, m *nats.Msg, f answerFunc) {
 	select {
 	case p.slots <- struct{}{}:
 	default:

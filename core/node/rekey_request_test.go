@@ -1,7 +1,9 @@
 package node_test
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"unibus/core/admin"
 	"unibus/core/cluster"
 	"unibus/core/control"
+	"unibus/core/keys"
 	"unibus/core/nodetest"
 )
 
@@ -133,6 +136,40 @@ func TestKeysOfANodeOnItsOwn(t *testing.T) {
 	wantKind(t, "a request without a member to ask", err, core.KindRefused)
 	if !strings.Contains(err.Error(), "nobody is left") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestPresenceOfAVeryLargeRoom: a member counts as online however many other members have the room open.
+func TestPresenceOfAVeryLargeRoom(t *testing.T) {
+	if testing.Short() {
+		t.Skip("opens some 2,000 connections")
+	}
+	const members = 2001
+	ids := make([]keys.Identity, members)
+	content := core.Snapshot{Rooms: []core.Room{{ID: "large", Encrypted: true, Rec: core.LegacyRec, State: core.RoomActive, Created: 1}}}
+	for i := range ids {
+		ids[i] = nodetest.Identity(t)
+		content.Users = append(content.Users, user(ids[i]))
+	}
+	slices.SortFunc(content.Users, func(x, y core.User) int { return cmp.Compare(x.ID, y.ID) })
+	content.Rooms[0].Owner = content.Users[0].ID
+	for _, u := range content.Users {
+		content.Members = append(content.Members, core.Member{Room: "large", User: u.ID, Role: core.MemberMember, State: core.MemberActive, Joined: 1})
+		content.Keys = append(content.Keys, core.SealedKey{Room: "large", Rec: core.LegacyRec, User: u.ID, Box: []byte("box"), Created: 1})
+	}
+	c := nodetest.Start(t, nodetest.Config{Nodes: 1, Seed: content})
+	for _, id := range ids {
+		s := connect(t, c, 0, id)
+		if _, err := s.SubscribeSync(control.EventSubject("large")); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := fine[admin.RoomDetail](t)(c.Client(0, c.Admin).RoomGet(t.Context(), "large"))
+	if d.Keys.CanCount != members || d.Keys.Online != members || len(d.Keys.Silent) > 0 {
+		t.Errorf("%d of %d members are online, and %q did not say; want all %d", d.Keys.Online, d.Keys.CanCount, d.Keys.Silent, members)
 	}
 }
 

@@ -16,7 +16,7 @@ type roomBus struct{ n *Node }
 
 const (
 	presenceTimeout = 700 * time.Millisecond
-	maxPresent      = 2000 // users of one node in an answer: the keys of two nodes fit well into a message
+	maxPresent      = 16_000 // users in an answer: 59 bytes each in a message of 1 MiB, and as many as a node admits by default
 )
 
 // presenceRequest asks a node which users hear the events of a room. A user with a session
@@ -28,6 +28,7 @@ type presenceRequest struct {
 type presenceReply struct {
 	Node  string        `json:"node"`
 	Users []core.UserID `json:"users"`
+	More  int           `json:"more,omitempty"` // users that the answer has no space for
 }
 
 func (n *Node) answerPresence(body []byte) any {
@@ -35,9 +36,9 @@ func (n *Node) answerPresence(body []byte) any {
 	if err := json.Unmarshal(body, &req); err != nil {
 		return nil
 	}
-	in := func(g auth.Grant) bool { return g.Who == auth.WhoUser && g.In(req.Room) }
-	keys, _ := n.bus.Subscribers(in, control.EventSubject(req.Room), maxPresent)
-	reply := presenceReply{Node: n.cfg.Name, Users: make([]core.UserID, len(keys))}
+	in := func(g auth.Grant) bool { return g.Kind == auth.KindUser && g.In(req.Room) }
+	keys, more := n.bus.Subscribers(in, control.EventSubject(req.Room), maxPresent)
+	reply := presenceReply{Node: n.cfg.Name, Users: make([]core.UserID, len(keys)), More: more}
 	for i, key := range keys {
 		reply.Users[i] = core.UserID(key)
 	}
@@ -57,7 +58,7 @@ func (b roomBus) Present(ctx context.Context, room core.RoomID) map[string]admin
 	}
 	nodes, err := askEveryNode(ctx, b.n, subjectPresent, presenceRequest{Room: room}, max(online, 1), admin.Present{Unknown: true},
 		func(reply presenceReply) (string, admin.Present) {
-			return reply.Node, admin.Present{Users: reply.Users}
+			return reply.Node, admin.Present{Users: reply.Users, Unknown: reply.More > 0}
 		})
 	if err != nil {
 		b.n.log.Warn("could not ask the other nodes which users are online", "room", room, "error", err)

@@ -21,7 +21,7 @@ import (
 // a SQLite file, so the file is polled.
 type sessions struct {
 	n            *Node
-	storeChanged atomic.Bool // the holder publishes another store: every session is reviewed
+	storeChanged atomic.Bool // the store handle publishes another store: every session is reviewed
 
 	mu          sync.Mutex
 	revocations map[core.UserID]*revocation
@@ -40,7 +40,7 @@ type revocation struct {
 
 const (
 	reviewEvery     = 250 * time.Millisecond // a change of the file, or of rooms, takes effect within a second
-	reviewDelay     = 350 * time.Millisecond // the index of a user's rooms is written after the member
+	reviewDelay     = 350 * time.Millisecond // the user first receives the answer to the request that added the room
 	reviewTimeout   = 30 * time.Second
 	maxRevocations  = 1000 // that are remembered
 	endWithin       = 2 * time.Second
@@ -54,7 +54,7 @@ func newSessions(n *Node) *sessions {
 func (n *Node) openSessions(context.Context) error {
 	ctx, stop := context.WithCancel(context.Background())
 	n.sessions.stop = stop
-	n.holder.Watch(func(full bool) { n.sessions.storeChanged.Store(full) })
+	n.storeHandle.Watch(func(serves bool) { n.sessions.storeChanged.Store(serves) })
 	n.sessions.work.Go(func() { n.sessions.run(ctx) })
 	return nil
 }
@@ -65,15 +65,14 @@ func (n *Node) closeSessions(context.Context) error {
 	return nil
 }
 
-// changed is called by the KV store's watch, after reads have the change.
-func (s *sessions) changed(c kv.Change) {
+// onStoreChange is called by the KV store's watch, after reads have the change.
+func (s *sessions) onStoreChange(c kv.Change) {
 	switch {
-	case s.n.bus == nil:
 	case c.User != nil && c.User.Status == core.UserRevoked:
 		s.end(*c.User)
 	case c.User != nil: // an anonymous client may be a user now
 		s.n.bus.DisconnectWhere(string(c.User.ID), func(g auth.Grant) bool {
-			return s.n.cfg.BusAuth != core.BusAuthOff && g.Who == auth.WhoAnonymous
+			return s.n.cfg.BusAuth != core.BusAuthOff && g.Kind == auth.KindAnonymous
 		})
 	case c.Member != nil:
 		s.memberChanged(*c.Member)
@@ -88,7 +87,7 @@ func (s *sessions) memberChanged(m core.Member) {
 		return // an invitation gives no right
 	}
 	if m.State != core.MemberActive {
-		s.n.bus.DisconnectWhere(string(m.User), func(g auth.Grant) bool { return g.Who == auth.WhoUser && g.In(m.Room) })
+		s.n.bus.DisconnectWhere(string(m.User), func(g auth.Grant) bool { return g.Kind == auth.KindUser && g.In(m.Room) })
 	}
 	s.reviewLater(m.User)
 }
@@ -103,13 +102,10 @@ func (s *sessions) reviewLater(id core.UserID) {
 	}
 }
 
-// elsewhere ends the users' sessions of a node that is no longer a control plane: it
+// endSessionsOfOtherAuthority ends the users' sessions of a node that is no longer a control plane: it
 // would not learn of a revocation. Their clients reconnect to a node that admits them.
-func (s *sessions) elsewhere(node string) {
-	if s.n.bus == nil {
-		return
-	}
-	n := s.n.bus.Review(context.Background(), func(_ context.Context, g auth.Grant) (bool, error) { return g.Who != auth.WhoUser, nil })
+func (s *sessions) endSessionsOfOtherAuthority(node string) {
+	n, _ := s.n.bus.Review(context.Background(), func(_ context.Context, g auth.Grant) (bool, error) { return g.Kind != auth.KindUser, nil })
 	if n > 0 {
 		s.n.log.Info("users' sessions were ended, because another node is the control plane", "node", node, "sessions", n)
 	}
@@ -162,10 +158,10 @@ func (s *sessions) run(ctx context.Context) {
 	}
 }
 
+// review reviews every session after a change of the store, and then the users whose
+// review is due. A review that fails is repeated: the change took place, and nothing
+// else would remind the node of it.
 func (s *sessions) review(ctx context.Context, file *fileWatch) {
-	if s.n.bus == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
 	path := ""
@@ -174,11 +170,15 @@ func (s *sessions) review(ctx context.Context, file *fileWatch) {
 	}
 	written := file.written(path)
 	if s.storeChanged.Swap(false) || written {
-		s.n.bus.Review(ctx, s.covers)
-		return
+		_, unreviewed := s.n.bus.Review(ctx, s.covers)
+		for _, key := range unreviewed {
+			s.reviewLater(core.UserID(key))
+		}
 	}
 	for _, id := range s.takeDue(time.Now()) {
-		s.n.bus.ReviewUser(ctx, string(id), s.n.auth.Current)
+		if _, err := s.n.bus.ReviewUser(ctx, string(id), s.n.auth.Current); err != nil {
+			s.reviewLater(id)
+		}
 	}
 }
 
@@ -189,7 +189,7 @@ func (s *sessions) covers(ctx context.Context, g auth.Grant) (bool, error) {
 	if err != nil || !ok {
 		return ok, err
 	}
-	if same, err := s.n.auth.Current(ctx, g); err == nil && !same {
+	if same, err := s.n.auth.Current(ctx, g); err != nil || !same {
 		s.reviewLater(core.UserID(g.Identity))
 	}
 	return true, nil
@@ -212,9 +212,9 @@ func (s *sessions) takeDue(now time.Time) []core.UserID {
 // fileWatch tells whether any process wrote to a SQLite file since the last call. A
 // commit goes into the file or into the log beside it.
 type fileWatch struct {
-	path  string
-	stamp [2]fileStamp
-	again bool // it was written just before the last call, perhaps during the review
+	path              string
+	stamp             [2]fileStamp
+	changedAtLastCall bool // it was written just before the last call, perhaps during the review
 }
 
 type fileStamp struct {
@@ -231,8 +231,8 @@ func (w *fileWatch) written(path string) bool {
 		}
 	}
 	changed := w.path != path || w.stamp != now
-	before := w.again
-	w.path, w.stamp, w.again = path, now, changed
+	before := w.changedAtLastCall
+	w.path, w.stamp, w.changedAtLastCall = path, now, changed
 	return path != "" && (changed || before)
 }
 
@@ -242,29 +242,14 @@ func (w *fileWatch) written(path string) bool {
 func (s *sessions) End(ctx context.Context, u core.User) map[string]admin.Ended {
 	ctx, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
-	nodes := map[string]admin.Ended{}
-	for _, name := range s.names() {
-		nodes[name] = admin.Ended{Unknown: true, Reason: "it did not answer in time"}
-	}
 	req := endRequest{User: u.ID, Updated: u.Updated}
-	if st, err := s.n.holder.Store(); err == nil {
+	if st, err := s.n.storeHandle.Store(); err == nil {
 		if watched, ok := st.(*kv.Store); ok {
 			req.Revision = watched.Revision(core.TableUsers)
 		}
 	}
-	body, err := json.Marshal(req)
-	if err != nil {
-		return nodes
-	}
-	answers := 0
-	err = s.n.peers.ask(ctx, subjectEnded, body, func(reply []byte) bool {
-		var a endReply
-		if json.Unmarshal(reply, &a) == nil && a.Node != "" {
-			nodes[a.Node] = a.Ended
-			answers++
-		}
-		return answers < s.n.cfg.Size()
-	})
+	nodes, err := askEveryNode(ctx, s.n, subjectEnded, req, s.n.cfg.Size(), admin.Ended{Unknown: true, Reason: "it did not answer in time"},
+		func(reply endReply) (string, admin.Ended) { return reply.Node, reply.Ended })
 	if err != nil {
 		s.n.log.Warn("the other nodes could not be asked to end sessions", "user", u.ID, "error", err)
 	}
@@ -298,8 +283,8 @@ type endReply struct {
 	admin.Ended
 }
 
-// answer says how many sessions of a revoked user this node ended, once none is left.
-func (s *sessions) answer(ctx context.Context, body []byte) any {
+// answerEnded says how many sessions of a revoked user this node ended, once none is left.
+func (s *sessions) answerEnded(ctx context.Context, body []byte) any {
 	reply := endReply{Node: s.n.cfg.Name}
 	var req endRequest
 	if err := json.Unmarshal(body, &req); err != nil {
@@ -324,7 +309,7 @@ func (s *sessions) answer(ctx context.Context, body []byte) any {
 // file, or without a store, has no watch: there the request itself ends them. No session
 // ends before the store has the revocation, because its client would reconnect.
 func (s *sessions) awaitEnd(ctx context.Context, u core.User, revision uint64) (revocation, error) {
-	st, err := s.n.holder.Store()
+	st, err := s.n.storeHandle.Store()
 	if err != nil {
 		return s.end(u), nil // without a store the node admits no user
 	}

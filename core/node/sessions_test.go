@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,6 +203,93 @@ func TestMembershipChangeRenewsSession(t *testing.T) {
 			t.Errorf("another's session ended: %v", err)
 		}
 	})
+}
+
+// TestSessionIsRenewedDuringWrites: a file that is written all the time does not keep a user's session without a new room.
+func TestSessionIsRenewedDuringWrites(t *testing.T) {
+	t.Parallel()
+	a, b := nodetest.Identity(t), nodetest.Identity(t)
+	c := nodetest.Start(t, nodetest.Config{Nodes: 1, Seed: seed(a, b)})
+	st, id := store(t, c, 0), core.UserID(a.Public())
+	if _, err := st.RemoveMember(t.Context(), "plain", id); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second) // the removal is reviewed
+	s := connect(t, c, 0, a)
+	if err := st.PutMember(t.Context(), core.Member{Room: "plain", User: id, Role: core.MemberMember, State: core.MemberActive, Joined: 2}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 60 {
+		if _, err := st.SetUserStatus(t.Context(), core.UserID(b.Public()), core.UserActive, core.Millis(2+i)); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-s.ended:
+			return
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	t.Error("the session still lacks the room after 3 s of writes")
+}
+
+// failingStore is a store whose admissions fail while failing is set.
+type failingStore struct {
+	core.Store
+	failing atomic.Bool
+	failed  atomic.Int64 // admissions that failed
+}
+
+func (s *failingStore) Admit(ctx context.Context, id core.UserID) (core.Admission, error) {
+	if s.failing.Load() {
+		s.failed.Add(1)
+		return core.Admission{}, core.Errorf(core.KindUnavailable, "no quorum")
+	}
+	return s.Store.Admit(ctx, id)
+}
+
+// TestReviewThatFailsIsRepeated: a change takes effect on a session once the store can be read again.
+func TestReviewThatFailsIsRepeated(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(ctx context.Context, st core.Store, id core.UserID) error{
+		"a room less": func(ctx context.Context, st core.Store, id core.UserID) error {
+			_, err := st.RemoveMember(ctx, "plain", id)
+			return err
+		},
+		"a room more": func(ctx context.Context, st core.Store, id core.UserID) error {
+			m := core.Member{Room: "another", User: id, Role: core.MemberMember, State: core.MemberActive, Joined: 2}
+			return st.PutMember(ctx, m)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, b := nodetest.Identity(t), nodetest.Identity(t)
+			content := seed(a, b)
+			content.Rooms = append(content.Rooms, core.Room{ID: "another", Owner: core.UserID(b.Public()), State: core.RoomActive, Created: 1})
+			slices.SortFunc(content.Rooms, func(x, y core.Room) int { return cmp.Compare(x.ID, y.ID) })
+			c := nodetest.Start(t, nodetest.Config{Nodes: 1, Seed: content})
+			s, other := connect(t, c, 0, a), connect(t, c, 0, b)
+			st := &failingStore{Store: store(t, c, 0)}
+			st.failing.Store(true)
+			c.Nodes[0].PublishStore(st)
+			if err := change(t.Context(), st, core.UserID(a.Public())); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			select {
+			case <-s.ended:
+				t.Fatal("the session ended while nobody could say what its user may do")
+			default:
+			}
+			if st.failed.Load() == 0 {
+				t.Fatal("nothing was reviewed")
+			}
+			st.failing.Store(false)
+			s.over(t, 2*time.Second)
+			if err := other.Flush(); err != nil {
+				t.Errorf("another's session: %v", err)
+			}
+		})
+	}
 }
 
 // TestAnotherProcessRevokes: another process changes the file, as `unibusd user revoke --db` does.

@@ -35,9 +35,9 @@ func newSoftAdmissions(now time.Time) *softAdmissions {
 	return &softAdmissions{since: core.MillisOf(now), entries: map[softKey]*admin.Denied{}}
 }
 
-// record counts one admission, and says whether it is the first of its entry. It waits
+// count counts one admission, and says whether it is the first of its entry. It waits
 // only for the lock.
-func (t *softAdmissions) record(key, remote string, reason *core.Error, now time.Time) (first bool) {
+func (t *softAdmissions) count(key, remote string, reason *core.Error, now time.Time) (first bool) {
 	addr := remote
 	if host, _, err := net.SplitHostPort(remote); err == nil {
 		addr = host

@@ -14,9 +14,9 @@ func TestSoftTableIsBounded(t *testing.T) {
 	table := newSoftAdmissions(now)
 	reason := core.Errorf(core.KindRefused, "unknown")
 	for i := range maxSoftEntries + 5 {
-		table.record(fmt.Sprint(i), "192.0.2.1:1", reason, now)
+		table.count(fmt.Sprint(i), "192.0.2.1:1", reason, now)
 	}
-	if first := table.record("0", "192.0.2.1:2", reason, now.Add(time.Second)); first {
+	if first := table.count("0", "192.0.2.1:2", reason, now.Add(time.Second)); first {
 		t.Error("another port of the same address is another entry")
 	}
 	all, overflow := table.list(now.Add(time.Second))
@@ -24,7 +24,7 @@ func TestSoftTableIsBounded(t *testing.T) {
 		t.Errorf("%d entries, %d more, the latest %+v", len(all), overflow, all[0])
 	}
 	later := now.Add(softEntryLife + 2*time.Second)
-	if !table.record("new", "[2001:db8::1]:1", reason, later) {
+	if !table.count("new", "[2001:db8::1]:1", reason, later) {
 		t.Error("old entries keep a new one out")
 	}
 	if all, _ = table.list(later); len(all) != 1 || all[0].Addr != "2001:db8::1" {

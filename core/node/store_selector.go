@@ -31,14 +31,14 @@ type storeSelector struct {
 	done     chan struct{} // closed when run has ended
 	reading  sync.WaitGroup
 
-	// The rest belongs to run, and to whoever opens the selector before it runs.
-	record        *core.Authority // the newest that was seen; nil: none could be read yet
-	withdrawn     *core.Error     // the reason that the migration gave when it last withdrew the store
-	served        core.Store      // nil: nothing
-	guardsFor     *core.Authority // the KV store is served, with its guards open for it; nil: it is not served
-	readingRows   bool            // a goroutine reads the rows into memory
-	serveRequests []chan error    // callers that wait until a decision is applied
-	retry         <-chan time.Time
+	// The rest belongs to run, and to openControlPlane before run starts.
+	recordedAuthority *core.Authority // the newest that was seen; nil: none could be read yet
+	withdrawn         *core.Error     // the reason that the migration gave when it last withdrew the store
+	served            core.Store      // nil: nothing
+	guardsFor         *core.Authority // the KV store is served, with its guards open for it; nil: it is not served
+	readingRows       bool            // a goroutine reads the rows into memory
+	serveRequests     []chan error    // callers that wait until a decision is applied
+	retry             <-chan time.Time
 }
 
 // selection is an immutable picture of what this node serves, and from what it knows that.
@@ -214,7 +214,7 @@ func (s *storeSelector) accept(a core.Authority) {
 	if last := s.selection().authority; last != nil && a.Generation < last.Generation {
 		return
 	}
-	if s.record == nil || a.Generation >= s.record.Generation {
-		s.record = &a
+	if s.recordedAuthority == nil || a.Generation >= s.recordedAuthority.Generation {
+		s.recordedAuthority = &a
 	}
 }

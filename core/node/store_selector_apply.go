@@ -22,11 +22,11 @@ func (s *storeSelector) apply(ctx context.Context) {
 	if pending {
 		return
 	}
-	s.answer(ctx, err, "the store in force cannot be served yet")
+	s.replyToServeRequests(ctx, err, "the store in force cannot be served yet")
 }
 
-// answer tells callers the outcome. It logs an error that no caller waits for, as failure.
-func (s *storeSelector) answer(ctx context.Context, err error, failure string) {
+// replyToServeRequests tells callers the outcome. It logs an error that no caller waits for, as failure.
+func (s *storeSelector) replyToServeRequests(ctx context.Context, err error, failure string) {
 	if k := core.KindOf(err); err != nil && k != core.KindConflict && k != core.KindRefused && ctx.Err() == nil {
 		s.retry = time.After(retryEvery)
 	}
@@ -95,7 +95,7 @@ func (s *storeSelector) inputs() (decisionInputs, error) {
 	}
 	v := s.selection()
 	in := decisionInputs{
-		node: s.n.cfg.Name, flag: s.n.cfg.Store, record: s.record, journal: entry, withdrawn: s.withdrawn,
+		node: s.n.cfg.Name, flag: s.n.cfg.Store, record: s.recordedAuthority, journal: entry, withdrawn: s.withdrawn,
 		kv: kvState{rowsReady: v.rowsReady, guardsFor: s.guardsFor},
 	}
 	if !s.n.cfg.Clustered() { // a node alone has no record but its journal
@@ -120,7 +120,7 @@ func (s *storeSelector) syncJournal() (migrate.Entry, error) {
 	if err != nil {
 		return entry, err
 	}
-	if r := s.record; r != nil && r.Generation > 0 && (entry.Authority == nil || *entry.Authority != *r) {
+	if r := s.recordedAuthority; r != nil && r.Generation > 0 && (entry.Authority == nil || *entry.Authority != *r) {
 		err = s.n.journal.Update(func(e *migrate.Entry) {
 			if e.Authority == nil || r.Generation >= e.Authority.Generation {
 				e.Authority = r
@@ -164,7 +164,7 @@ func (s *storeSelector) publish(d decision) {
 		s.withdraw(d.reason)
 	}
 	if d.other != "" {
-		s.n.sessions.elsewhere(d.other)
+		s.n.sessions.endSessionsOfOtherAuthority(d.other)
 	}
 }
 
@@ -181,7 +181,7 @@ func (s *storeSelector) publishStore(store core.Store, backend core.Backend) {
 		s.guardsFor = nil
 	}
 	s.update(func(v *selection) { v.serving = cluster.Serving{Backend: backend, File: path} })
-	s.n.holder.Publish(store)
+	s.n.storeHandle.Publish(store)
 	s.log.Info("serving the control plane", "backend", backend, "file", path)
 	s.triggerRefresh()
 }
@@ -194,7 +194,7 @@ func (s *storeSelector) withdraw(reason *core.Error) {
 		return
 	}
 	s.update(func(v *selection) { v.serving = next })
-	s.n.holder.Empty(reason)
+	s.n.storeHandle.Empty(reason)
 	s.triggerRefresh()
 }
 
@@ -242,7 +242,7 @@ func (s *storeSelector) readRows(ctx context.Context) {
 func (s *storeSelector) finishReadingRows(ctx context.Context, err error) {
 	s.readingRows = false
 	if err != nil {
-		s.answer(ctx, err, "the rows of the buckets cannot be read into memory yet")
+		s.replyToServeRequests(ctx, err, "the rows of the buckets cannot be read into memory yet")
 		return
 	}
 	s.update(func(v *selection) { v.rowsReady = true })

@@ -49,7 +49,7 @@ func (n *Node) serve(t *testing.T, a core.Authority) {
 func (n *Node) wantServing(t *testing.T, backend core.Backend, reason string) {
 	t.Helper()
 	got := n.selector.serving()
-	_, err := n.holder.Store()
+	_, err := n.storeHandle.Store()
 	if got.Backend != backend || (err == nil) != (backend == core.BackendSQLite) || !strings.Contains(got.Reason, reason) {
 		t.Fatalf("serving %+v, %v; want %s, %q", got, err, backend, reason)
 	}
@@ -136,14 +136,14 @@ func TestSelectorIgnoresALateRecord(t *testing.T) {
 	s := New(Config{Node: config.Node{Name: "n1"}}).selector
 	seen := thisFile(5)
 	s.update(func(v *selection) { v.authority = &seen })
-	if s.accept(core.Authority{Backend: core.BackendNone}); s.record != nil {
-		t.Errorf("accepted %+v", s.record)
+	if s.accept(core.Authority{Backend: core.BackendNone}); s.recordedAuthority != nil {
+		t.Errorf("accepted %+v", s.recordedAuthority)
 	}
-	if s.accept(thisFile(6)); s.record == nil || *s.record != thisFile(6) {
-		t.Errorf("the record is %+v", s.record)
+	if s.accept(thisFile(6)); s.recordedAuthority == nil || *s.recordedAuthority != thisFile(6) {
+		t.Errorf("the record is %+v", s.recordedAuthority)
 	}
-	if s.accept(thisFile(5)); *s.record != thisFile(6) {
-		t.Errorf("the record is %+v", s.record)
+	if s.accept(thisFile(5)); *s.recordedAuthority != thisFile(6) {
+		t.Errorf("the record is %+v", s.recordedAuthority)
 	}
 }
 

@@ -13,7 +13,7 @@ func FuzzCallerOf(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, subject string) {
-		caller := CallerOf(prefix, subject)
+		caller := callerOf(prefix, subject)
 		if caller == "" {
 			return
 		}

@@ -43,7 +43,7 @@ func (bc *bucketClient) setDefaults() {
 	if bc.log == nil {
 		bc.log = slog.New(slog.DiscardHandler)
 	}
-	bc.pullSlots, bc.largeTableLock, bc.placementSlots = make(chan struct{}, pullTurns), make(chan struct{}, 1), make(chan struct{}, placesAtOnce)
+	bc.pullSlots, bc.largeTableLock, bc.placementSlots = make(chan struct{}, maxPulls), make(chan struct{}, 1), make(chan struct{}, maxPlacements)
 }
 
 // bound limits one operation in time, or says that the store is closed.
@@ -187,15 +187,15 @@ func (bc *bucketClient) put(ctx context.Context, bucket string, m message) (rev 
 	return rev, explain(err, doing)
 }
 
-// headerRoom is left free in a message for the headers of a guarded batch.
-const headerRoom = 512
+// headerReserve is left free in a message for the headers of a guarded batch.
+const headerReserve = 512
 
 // check refuses what no bucket can hold.
 func (bc *bucketClient) check(bucket string, m message) error {
 	if !validKey(m.key) {
 		return core.Errorf(core.KindInvalid, "%q cannot be a key of %s", m.key, bucket)
 	}
-	if limit := int(bc.api.Conn.MaxPayload()) - headerRoom; len(m.value) > limit {
+	if limit := int(bc.api.Conn.MaxPayload()) - headerReserve; len(m.value) > limit {
 		return core.Errorf(core.KindInvalid, "the value of %s in %s has %d bytes, and %d fit into one message",
 			m.key, bucket, len(m.value), limit).WithNext("make it smaller")
 	}

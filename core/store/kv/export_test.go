@@ -71,7 +71,7 @@ func TestExportRowsHandsOutWhatCounts(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	for _, memory := range []int{0, 1} { // all in memory; every row through the disk
-		s := onCluster(t).openWith(t, 0, Config{Replicas: 3, Timeout: 5 * time.Second, TempDir: t.TempDir(), SortMemory: memory})
+		s := onCluster(t).openWith(t, 0, Config{Replicas: 3, Timeout: 5 * time.Second, TempDir: t.TempDir(), sortMemory: memory})
 		snap := storetest.TwoRooms(t)
 		must[int](t)(storetest.Import(ctx, s, snap))
 		room := snap.Rooms[0]
@@ -159,7 +159,7 @@ func TestExportRowsWithARekeyBetweenRoomsAndKeys(t *testing.T) {
 func TestExportRowsUnderWriters(t *testing.T) {
 	t.Parallel()
 	on := onCluster(t)
-	s := on.openWith(t, 0, Config{Replicas: 3, Timeout: 5 * time.Second, TempDir: t.TempDir(), SortMemory: 2000})
+	s := on.openWith(t, 0, Config{Replicas: 3, Timeout: 5 * time.Second, TempDir: t.TempDir(), sortMemory: 2000})
 	writer := on.open(t, 1, 3)
 	const ring = 40
 	users := make([]core.User, ring)

@@ -233,9 +233,9 @@ func (s *Store) writeGuarded(ctx context.Context, wb *watchedBucket, messages []
 				return 0, err
 			}
 		case jsapi.Answered(err, jsapi.CodeWrongLastSequence):
-			again, moved := s.guardMoved(ctx, wb, guardRev)
-			if moved == nil || !again {
-				return 0, firstError(moved, err)
+			retry, failed := s.guardChange(ctx, wb, guardRev)
+			if failed != nil || !retry {
+				return 0, firstError(failed, err)
 			}
 		default:
 			return 0, err
@@ -243,9 +243,10 @@ func (s *Store) writeGuarded(ctx context.Context, wb *watchedBucket, messages []
 	}
 }
 
-// guardMoved tells a conflict over the guard from one over the record itself. A
-// guard that merely changed since this node saw it is read again.
-func (s *Store) guardMoved(ctx context.Context, wb *watchedBucket, was uint64) (again bool, moved error) {
+// guardChange tells a conflict over the guard from one over the record itself. retry is
+// true where the guard merely changed since this node saw it, and has been read again.
+// Without retry and without an error the conflict is over the record.
+func (s *Store) guardChange(ctx context.Context, wb *watchedBucket, was uint64) (retry bool, err error) {
 	e, _, err := s.last(ctx, wb.bucket, keyGuard)
 	switch {
 	case err != nil:
@@ -259,7 +260,7 @@ func (s *Store) guardMoved(ctx context.Context, wb *watchedBucket, was uint64) (
 	if err := wb.awaitSeq(ctx, e.rev); err != nil {
 		return false, explain(err, "reading the guard of "+wb.bucket)
 	}
-	return true, errShut(wb.bucket)
+	return true, nil
 }
 
 func firstError(a, b error) error {

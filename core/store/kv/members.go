@@ -109,11 +109,11 @@ func (t *table) candidates(f core.InvitationFilter) []string {
 	case f.By != "":
 		keys = slices.Collect(maps.Keys(t.pending[string(f.By)]))
 	case f.User != "":
-		for room := range t.of[string(f.User)] {
+		for room := range t.roomsByUser[string(f.User)] {
 			keys = append(keys, room+"."+string(f.User))
 		}
 	default:
-		for user := range t.by[string(f.Room)] {
+		for user := range t.namesByPrefix[string(f.Room)] {
 			keys = append(keys, string(f.Room)+"."+user)
 		}
 	}
@@ -237,7 +237,7 @@ func (s *Store) Members(ctx context.Context, room core.RoomID) ([]core.Member, e
 	var active []core.Member
 	var bad error
 	err = s.buckets[core.TableMembers].read(func(t *table) {
-		bad = t.activeIn(t.by[string(room)], func(user string) string { return string(room) + "." + user },
+		bad = t.activeIn(t.namesByPrefix[string(room)], func(user string) string { return string(room) + "." + user },
 			func(m core.Member) { active = append(active, cloneMember(m)) })
 	})
 	if err = firstError(err, bad); err != nil {
@@ -258,7 +258,7 @@ func (s *Store) MemberCount(ctx context.Context, room core.RoomID) (members, inv
 	}
 	var bad error
 	err = s.buckets[core.TableMembers].read(func(t *table) {
-		for user := range t.by[string(room)] {
+		for user := range t.namesByPrefix[string(room)] {
 			switch r := t.records[string(room)+"."+user]; {
 			case r.err != nil:
 				bad = r.err
@@ -307,7 +307,7 @@ func (s *Store) roomsOf(user core.UserID) ([]core.RoomID, error) {
 	var rooms []core.RoomID
 	var bad error
 	err := s.buckets[core.TableMembers].read(func(t *table) {
-		of := t.of[string(user)]
+		of := t.roomsByUser[string(user)]
 		if len(of) == 0 { // an admission asks for them every time
 			return
 		}

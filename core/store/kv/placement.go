@@ -35,12 +35,12 @@ func (s *Store) Nodes(ctx context.Context, t core.Table) ([]string, error) {
 }
 
 const (
-	placeTries   = 64 // with five replicas the wanted one is missed so often once in a million
-	placeLanes   = 2  // tries under way at a time: each is a round of the meta group, which batches them
-	placesAtOnce = 8  // of all scans: a consumer that answers late counts as none, and is created again
-	placeBudget  = 20 * time.Second
-	consumerIdle = 5 * time.Second  // after which the server deletes a forgotten consumer
-	scanIdle     = 30 * time.Second // likewise; a scan may wait for a pull slot meanwhile
+	placeTries       = 64 // with five replicas the wanted one is missed so often once in a million
+	placementWorkers = 2  // tries under way at a time: each is a round of the meta group, which batches them
+	maxPlacements    = 8  // of all scans: a consumer that answers late counts as none, and is created again
+	placeBudget      = 20 * time.Second
+	consumerIdle     = 5 * time.Second  // after which the server deletes a forgotten consumer
+	scanIdle         = 30 * time.Second // likewise; a scan may wait for a pull slot meanwhile
 )
 
 type consumerInfo struct {
@@ -155,14 +155,14 @@ func (bc *bucketClient) placeConsumerOn(ctx context.Context, s scan) (name strin
 	}()
 	trying, stop := context.WithCancel(ctx)
 	defer stop()
-	ended := make(chan error, placeLanes)
-	for range placeLanes {
+	ended := make(chan error, placementWorkers)
+	for range placementWorkers {
 		go func() { ended <- bc.tryPlacements(trying, s) }()
 	}
 	if err := bc.checkReplica(ctx, s); err != nil {
 		return "", err
 	}
-	for range placeLanes {
+	for range placementWorkers {
 		select {
 		case name := <-reader:
 			return name, nil
@@ -184,7 +184,7 @@ func (bc *bucketClient) placeConsumerOn(ctx context.Context, s scan) (name strin
 // tryPlacements creates consumers until the context ends, and delivers each to a
 // scan that wants it where it landed.
 func (bc *bucketClient) tryPlacements(ctx context.Context, s scan) error {
-	for range placeTries / placeLanes {
+	for range placeTries / placementWorkers {
 		select {
 		case bc.placementSlots <- struct{}{}:
 		case <-ctx.Done():

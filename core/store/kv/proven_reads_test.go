@@ -97,7 +97,7 @@ func TestDeposedNodeAdmitsNobody(t *testing.T) {
 	}
 	const (
 		revoked = 220
-		promise = 3 * time.Second // in DESIGN D4, whatever the code says
+		promise = 3 * time.Second // in docs/decisions/0004, whatever the code says
 	)
 	on, net := wiredServers(t)
 	cfg := func(node string) Config { return Config{Replicas: 3, Nodes: 3, Timeout: 2 * time.Second, Node: node} }

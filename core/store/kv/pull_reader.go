@@ -18,15 +18,15 @@ const (
 	// Two requests are with the server, so that it does not wait for the next one.
 	pullMessages = 2000
 	// A request brings at most one message of the largest size and this much.
-	pullRoom = 64 << 10
-	// pullTurns is how many requests all scans together have under way: at a MiB
+	pullReserve = 64 << 10
+	// maxPulls is how many requests all scans together have under way: at a MiB
 	// each they must stay well below what the server lets wait for one connection.
 	// The server serves those of one scan in turns, so that for a moment there may
 	// be one or two more that are partly used.
-	pullTurns = 20
+	maxPulls = 20
 
-	// pullLook is how often a reader that gets nothing looks whether it should go on.
-	pullLook = 50 * time.Millisecond
+	// pullPoll is how often a reader that gets nothing looks whether it should go on.
+	pullPoll = 50 * time.Millisecond
 
 	// scanPatience is how many times the limit of an operation a reader of a whole
 	// table may get nothing: five tables of three replicas are read at once, and
@@ -45,7 +45,7 @@ type pullReader struct {
 	next      string // where requests go
 	request   []byte
 	slots     chan struct{} // where each request under way holds one; nil: they are not counted
-	heldSlots int           // of turns
+	heldSlots int           // of slots
 	quiet     time.Duration // how long nothing may come
 	asked     int           // messages that requests may still bring
 	left      uint64        // messages that come after the last one, as the consumer counts them
@@ -65,7 +65,7 @@ func (bc *bucketClient) pull(ctx context.Context, s scan, consumer string, fence
 }
 
 func (bc *bucketClient) newPullReader(s scan, consumer string) (*pullReader, error) {
-	request, err := json.Marshal(map[string]any{"batch": pullMessages, "max_bytes": bc.api.Conn.MaxPayload() + pullRoom, "expires": bc.timeout})
+	request, err := json.Marshal(map[string]any{"batch": pullMessages, "max_bytes": bc.api.Conn.MaxPayload() + pullReserve, "expires": bc.timeout})
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (p *pullReader) message(ctx context.Context) (*nats.Msg, delivery, error) {
 		if err := p.ask(ctx); err != nil {
 			return nil, delivery{}, err
 		}
-		if begun.IsZero() { // the turn was waited for
+		if begun.IsZero() { // after the wait for a slot
 			begun = time.Now()
 		}
 		msg, err := p.await(ctx)
@@ -205,8 +205,8 @@ func (p *pullReader) releaseSlots() {
 // await waits for any message, as long as none may come. A timer and a context for
 // each message would cost more than the message.
 func (p *pullReader) await(ctx context.Context) (*nats.Msg, error) {
-	for quiet := time.Duration(0); quiet < p.quiet; quiet += pullLook {
-		msg, err := p.sub.NextMsg(pullLook)
+	for quiet := time.Duration(0); quiet < p.quiet; quiet += pullPoll {
+		msg, err := p.sub.NextMsg(pullPoll)
 		if !errors.Is(err, nats.ErrTimeout) {
 			return msg, err
 		}

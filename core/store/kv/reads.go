@@ -121,7 +121,7 @@ func (s *Store) counts(ctx context.Context) (core.Counts, error) {
 		return n, err
 	}
 	err = s.buckets[core.TableRoomKeys].read(func(t *table) {
-		for group, names := range t.by {
+		for group, names := range t.namesByPrefix {
 			if !valid.has(group + ".x") {
 				continue
 			}

@@ -99,7 +99,7 @@ func (s *Store) StagedFor(ctx context.Context, id core.RoomID, from core.Epoch, 
 func (s *Store) holdersOf(id core.RoomID, epoch core.Epoch, rec string) (users []core.UserID, err error) {
 	prefix := core.EpochPrefix(id, epoch, rec)
 	err = s.buckets[core.TableRoomKeys].read(func(t *table) {
-		for _, name := range slices.Sorted(maps.Keys(t.by[prefix[:len(prefix)-1]])) {
+		for _, name := range slices.Sorted(maps.Keys(t.namesByPrefix[prefix[:len(prefix)-1]])) {
 			if name != core.RecordSuffix {
 				users = append(users, core.UserID(name))
 			}

@@ -195,7 +195,7 @@ type recordKey struct {
 	rec   string
 }
 
-// chains are epoch records by their keys.
+// recordChains maps each epoch record to the record before it.
 type recordChains map[recordKey]string // prev
 
 func (c recordChains) prevOf(room core.RoomID) func(core.Epoch, string) (string, bool, error) {

@@ -42,7 +42,7 @@ func (s *Store) RoomKeys(ctx context.Context) ([]core.RoomKeys, error) {
 func (s *Store) membersIn(room core.RoomID) (users []core.UserID, err error) {
 	var bad error
 	broken := s.buckets[core.TableMembers].read(func(t *table) {
-		bad = t.activeIn(t.by[string(room)], func(name string) string { return string(room) + "." + name },
+		bad = t.activeIn(t.namesByPrefix[string(room)], func(name string) string { return string(room) + "." + name },
 			func(m core.Member) { users = append(users, m.User) })
 	})
 	return users, firstError(broken, bad)
@@ -92,7 +92,7 @@ func (s *Store) EpochBegan(ctx context.Context, id core.RoomID) (core.Millis, er
 func (s *Store) firstBox(room core.Room) (key string, err error) {
 	prefix, first := core.EpochPrefix(room.ID, room.Epoch, room.Rec), uint64(0)
 	err = s.buckets[core.TableRoomKeys].read(func(t *table) {
-		for name := range t.by[prefix[:len(prefix)-1]] {
+		for name := range t.namesByPrefix[prefix[:len(prefix)-1]] {
 			if r := t.records[prefix+name]; name != core.RecordSuffix && (key == "" || r.rev < first) {
 				key, first = prefix+name, r.rev
 			}

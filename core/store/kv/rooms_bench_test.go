@@ -68,7 +68,7 @@ func roomsAndInvitations(b *testing.B, n int) {
 func serveControl(b *testing.B, on tenant) (stores []*Store) {
 	b.Helper()
 	key := clusterKey(b)
-	prover := auth.Prover{Key: func() (auth.Signer, bool) { return key, true }, Known: func(auth.Channel) bool { return true }}
+	prover := auth.Prover{Key: func() (auth.Signer, bool) { return key, true }, IsClusterChannel: func(auth.Channel) bool { return true }}
 	for i := range on.nodes {
 		s := on.openWith(b, i, Config{Replicas: 3, Timeout: 5 * time.Second, Node: on.nodes[i].Name()})
 		nonces := NewNonces(NoncesConfig{Conn: on.conn(b, i), Replicas: 3, Life: auth.NonceLife, Budget: 30 * time.Second, Timeout: 5 * time.Second})
@@ -79,7 +79,7 @@ func serveControl(b *testing.B, on tenant) (stores []*Store) {
 			Conn: on.conn(b, i), Node: on.nodes[i].Name(), Store: holder, Now: func() core.Millis { return core.MillisOf(time.Now()) },
 			Prover:      prover,
 			Quotas:      control.Quotas{Invitations: 1 << 30, Rooms: 1 << 30},
-			Guard:       &auth.Replay{Node: on.nodes[i].Name(), Cluster: key.Public, Known: prover.Known, Nonces: nonces, Own: auth.NewMemory(time.Now), Now: time.Now},
+			Guard:       &auth.Replay{Node: on.nodes[i].Name(), Cluster: key.Public, IsClusterChannel: prover.IsClusterChannel, Nonces: nonces, Own: auth.NewMemory(time.Now), Now: time.Now},
 			EndSessions: func(context.Context, core.User) map[string]control.Ended { return nil }, Note: func(core.UserID, string) {},
 		})
 		mustDo(b, service.Open(b.Context()))

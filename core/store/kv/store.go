@@ -26,7 +26,7 @@ type Config struct {
 	// 4 MiB); one that is larger goes through a file in TempDir that only its
 	// owner can open. "": the system's own; a directory that is not there is made.
 	TempDir    string
-	SortMemory int
+	sortMemory int
 
 	// Node names the writer of barriers: one store a name. "": a random one.
 	Node string
@@ -76,7 +76,7 @@ var _ core.Store = (*Store)(nil)
 
 // New makes a Store; nothing is sent before Open.
 func New(c Config) *Store {
-	s := &Store{replicas: c.Replicas, nodes: c.Nodes, tempDir: c.TempDir, memory: c.SortMemory}
+	s := &Store{replicas: c.Replicas, nodes: c.Nodes, tempDir: c.TempDir, memory: c.sortMemory}
 	s.api.Conn, s.timeout, s.budget, s.log = c.Conn, c.Timeout, c.Budget, c.Logger
 	s.setDefaults()
 	node := c.Node

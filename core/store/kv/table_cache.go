@@ -44,16 +44,16 @@ func decodeRecord(r core.Row, rev uint64) record {
 
 // table is what a watch has seen of one bucket, up to a sequence.
 type table struct {
-	name    core.Table
-	seq     uint64 // of the last message that was seen
-	records map[string]record
-	gone    map[string]uint64 // keys whose newest message is a delete marker, with its revision
-	by      groups            // names after the last dot of a key, by the part before it
-	of      groups            // members only: rooms by user
-	pending groups            // members only: keys of invitations, by inviter
-	guard   guard
-	token   string // of this node's newest barrier
-	tokenAt uint64
+	name          core.Table
+	seq           uint64 // of the last message that was seen
+	records       map[string]record
+	deletedRevs   map[string]uint64 // keys whose newest message is a delete marker, with its revision
+	namesByPrefix groups            // names after the last dot of a key, by the part before it
+	roomsByUser   groups            // members only: rooms by user
+	pending       groups            // members only: keys of invitations, by inviter
+	guard         guard
+	token         string // of this node's newest barrier
+	tokenAt       uint64
 }
 
 // groups are sets of names by another name.
@@ -66,7 +66,7 @@ func (g groups) add(group, name string) {
 	g[group][name] = struct{}{}
 }
 
-// remove stores a delete marker.
+// remove takes a name out of its group.
 func (g groups) remove(group, name string) {
 	delete(g[group], name)
 	if len(g[group]) == 0 {
@@ -75,7 +75,7 @@ func (g groups) remove(group, name string) {
 }
 
 func newTable(name core.Table) *table {
-	return &table{name: name, records: map[string]record{}, gone: map[string]uint64{}, by: groups{}, of: groups{}, pending: groups{}}
+	return &table{name: name, records: map[string]record{}, deletedRevs: map[string]uint64{}, namesByPrefix: groups{}, roomsByUser: groups{}, pending: groups{}}
 }
 
 // put stores a current record.
@@ -87,17 +87,17 @@ func (t *table) put(key string, r record) {
 	t.invitation(key, before, groups.remove)
 	t.invitation(key, r, groups.add)
 	t.records[key] = r
-	delete(t.gone, key)
+	delete(t.deletedRevs, key)
 }
 
-// remove takes in a marker.
+// remove drops a record and keeps the revision of its delete marker.
 func (t *table) remove(key string, rev uint64) {
 	if before, known := t.records[key]; known {
 		t.group(key, groups.remove)
 		t.invitation(key, before, groups.remove)
 		delete(t.records, key)
 	}
-	t.gone[key] = rev
+	t.deletedRevs[key] = rev
 }
 
 // invitation adds or removes a record among its inviter's, where it is an
@@ -114,12 +114,12 @@ func (t *table) group(key string, do func(groups, string, string)) {
 	}
 	dot := strings.LastIndexByte(key, '.')
 	if dot < 0 { // not a key that unibus writes: counted all the same
-		do(t.by, "", key)
+		do(t.namesByPrefix, "", key)
 		return
 	}
-	do(t.by, key[:dot], key[dot+1:])
+	do(t.namesByPrefix, key[:dot], key[dot+1:])
 	if t.name == core.TableMembers {
-		do(t.of, key[dot+1:], key[:dot])
+		do(t.roomsByUser, key[dot+1:], key[:dot])
 	}
 }
 

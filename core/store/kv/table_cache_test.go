@@ -118,10 +118,10 @@ func compareCache(t *testing.T, r *rapid.T, s *Store, name core.Table) {
 			got[key] = describe(rec)
 		}
 		have = map[string][]string{}
-		for room, names := range t.by {
+		for room, names := range t.namesByPrefix {
 			have[room] = slices.Sorted(maps.Keys(names))
 		}
-		for user, rooms := range t.of {
+		for user, rooms := range t.roomsByUser {
 			for room := range rooms {
 				if _, ok := t.records[room+"."+user]; !ok {
 					r.Errorf("%s is said to be in %s", user, room)

@@ -54,7 +54,7 @@ func (s *Store) create(ctx context.Context, r core.Row, what string) error {
 		return firstError(err, exists)
 	}
 	var rev uint64
-	if err := wb.read(func(t *table) { rev = t.gone[r.Key] }); err != nil {
+	if err := wb.read(func(t *table) { rev = t.deletedRevs[r.Key] }); err != nil {
 		return err
 	}
 	for range casTries {

@@ -147,7 +147,7 @@ func TestValuesNearTheLimit(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	s := onSingle(t).open(t, 0, 1)
-	limit := int(s.api.Conn.MaxPayload()) - headerRoom
+	limit := int(s.api.Conn.MaxPayload()) - headerReserve
 	u := storetest.NewUser(t, "")
 	frame := len(core.UserRow(u).Value)
 	long := strings.Repeat("x", limit-frame)

@@ -27,7 +27,7 @@ type watch struct {
 	rows    bool     // it delivers the rows too
 	large   bool     // the table is large: see largeTable
 
-	// Under the follower's mu.
+	// Guarded by owner.mu.
 	table     *table
 	delivered uint64 // messages, as the consumer counts them
 	heard     time.Time

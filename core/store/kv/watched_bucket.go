@@ -342,7 +342,7 @@ func (wb *watchedBucket) notifyDifferences(old, now *table) (missing []string) {
 			continue
 		}
 		wb.notify(key, record{})
-		if _, marked := now.gone[key]; !marked {
+		if _, marked := now.deletedRevs[key]; !marked {
 			wb.vanished[key] = struct{}{}
 			missing = append(missing, key)
 		}
