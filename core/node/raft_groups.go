@@ -10,13 +10,16 @@ import (
 
 	"unibus/core"
 	"unibus/core/audit"
+	"unibus/core/jsapi"
 	"unibus/core/store/kv"
 )
 
 // raftGroups changes raft groups for operators.
 type raftGroups struct{ n *Node }
 
-// Scale raises the replicas of every bucket of the control plane.
+// Scale raises the replicas of every bucket of the control plane, and those of the
+// internal buckets and the audit with them: without these nothing can be changed, so
+// that they decide as well how many nodes may stop.
 func (g raftGroups) Scale(ctx context.Context, replicas int) error {
 	selector := g.n.selector
 	if selector.kv == nil {
@@ -29,7 +32,16 @@ func (g raftGroups) Scale(ctx context.Context, replicas int) error {
 	if selector.serving().Backend != core.BackendKV {
 		return core.Errorf(core.KindRefused, "the control plane is not in KV yet").WithNext("move it with `unibusd migrate-to-kv --replicas %d`", replicas)
 	}
-	return selector.kv.Scale(ctx, replicas)
+	if err := selector.kv.Scale(ctx, replicas); err != nil {
+		return err
+	}
+	api := jsapi.Client{Conn: g.n.conns.store}
+	for _, stream := range []string{"KV_" + kv.ControlBucket, "KV_" + kv.NoncesBucket, audit.Stream} {
+		if err := api.RaiseReplicas(ctx, stream, max(replicas, min(3, g.n.cfg.Size()))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // StepDown asks a group's leader to hand over, to a given node or to any.

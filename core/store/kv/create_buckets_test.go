@@ -31,7 +31,7 @@ func TestMakeGivesNewBucketsTheirReplicas(t *testing.T) {
 	mustDo(t, s.OpenGuards(ctx))
 	mustDo(t, s.Scale(ctx, 3))
 	for _, table := range core.Tables() {
-		if info, err := s.bucketInfo(ctx, table.Bucket()); err != nil || !current(info, 3) { // as Scale left it
+		if info, err := s.bucketInfo(ctx, table.Bucket()); err != nil || !info.HasCurrent(3) { // as Scale left it
 			t.Errorf("%s has not three current replicas: %+v, %v", table, info.Cluster, err)
 		}
 	}

@@ -74,7 +74,7 @@ func (bc *bucketClient) raise(ctx context.Context, bucket string, replicas int) 
 func (bc *bucketClient) awaitCurrent(ctx context.Context, bucket string, replicas int) error {
 	for {
 		info, err := bc.api.StreamInfo(ctx, streamOf(bucket), jsapi.Attempt)
-		if err == nil && current(info, replicas) {
+		if err == nil && info.HasCurrent(replicas) {
 			return nil
 		}
 		if !jsapi.Sleep(ctx, scalePoll) {
@@ -82,20 +82,4 @@ func (bc *bucketClient) awaitCurrent(ctx context.Context, bucket string, replica
 				WithNext("they catch up by themselves; see the buckets with `unibus-tui status`")
 		}
 	}
-}
-
-func current(info jsapi.StreamInfo, replicas int) bool {
-	c := info.Cluster
-	if c == nil {
-		return replicas == 1
-	}
-	if info.Config.Replicas < replicas || c.Leader == "" || len(c.Replicas) != info.Config.Replicas-1 || len(c.Desired) > 0 {
-		return false
-	}
-	for _, r := range c.Replicas {
-		if !r.Current || r.Offline {
-			return false
-		}
-	}
-	return true
 }

@@ -111,7 +111,7 @@ func TestScale(t *testing.T) {
 	mustDo(t, s.Scale(ctx, 3))
 	for _, table := range core.Tables() {
 		info := must[jsapi.StreamInfo](t)(s.api.StreamInfo(ctx, streamOf(table.Bucket()), time.Second))
-		if !current(info, 3) {
+		if !info.HasCurrent(3) {
 			t.Errorf("%s is not current at three replicas: %+v", table, info.Cluster)
 		}
 		want := must[core.Digest](t)(core.DigestRows(snap.Rows(table)))
