@@ -52,6 +52,7 @@ func (w *reconciler) noteEncrypted(ctx context.Context) error {
 		l.unsaved = l.unsaved || !known
 	})
 	if !known {
+		w.keyStateUnsaved = true
 		if err := w.save(); err != nil {
 			return err
 		}
@@ -245,11 +246,19 @@ func (w *reconciler) fetchRecords(ctx context.Context, upto, above core.Epoch) (
 func (w *reconciler) saveHead() error {
 	head, _ := w.chain.Head()
 	w.room.do(func(l *roomLoop) { l.setHead(head) })
+	w.keyStateUnsaved = true
 	return w.save()
 }
 
-// useKey sends and receives with a key from now on.
+// useKey sends and receives with a key from now on. The head of its epoch is on disk
+// before: after a restart, a node could otherwise name an older one.
 func (w *reconciler) useKey(k *seal.EpochKey, by core.UserID, late bool) error {
+	if w.keyStateUnsaved { // an earlier save has failed
+		if err := w.save(); err != nil {
+			w.dropKey()
+			return err
+		}
+	}
 	s, err := seal.NewSender(seal.SenderConfig{Key: k, By: w.c.id})
 	if err != nil {
 		return err

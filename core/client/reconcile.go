@@ -23,6 +23,10 @@ type reconciler struct {
 	key     *seal.EpochKey // of the chain's head; nil while there is none here
 	trusted map[core.UserID]bool
 
+	// keyStateUnsaved says that the head, or that the room is encrypted, is not on disk
+	// yet. No key is used before: see useKey.
+	keyStateUnsaved bool
+
 	nextKeyRequest time.Time
 	unattended     bool          // the room ended by itself: a failed save is logged
 	ended          chan struct{} // closed once it has saved and ended
@@ -120,14 +124,14 @@ func (w *reconciler) save() error {
 	var state roomState
 	var unsaved bool
 	w.room.do(func(l *roomLoop) { state, unsaved = l.stateToSave() })
-	if !unsaved {
-		return nil
+	if unsaved {
+		if err := w.c.dir.saveRoom(w.room.id, state); err != nil {
+			w.room.do(func(l *roomLoop) { l.unsaved = true })
+			return err
+		}
 	}
-	err := w.c.dir.saveRoom(w.room.id, state)
-	if err != nil {
-		w.room.do(func(l *roomLoop) { l.unsaved = true })
-	}
-	return err
+	w.keyStateUnsaved = false
+	return nil
 }
 
 // reconcile reads the room, makes and gives keys as they are due, and has waiting

@@ -140,6 +140,7 @@ func (w *reconciler) useMadeKey(made seal.Rekeyed, room core.Room, reason seal.R
 		err = w.useKey(made.Key, w.c.me, false)
 	}
 	if err != nil {
+		w.dropKey() // the room is past the epoch of the key before
 		return err
 	}
 	w.room.do(func(l *roomLoop) { l.noteNewKey(room, len(made.Keys)) })
