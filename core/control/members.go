@@ -160,7 +160,7 @@ func (s *Service) handOver(ctx context.Context, a *actor, m core.Member) (any, e
 			return nil, err
 		}
 	}
-	r, err := s.updateRoom(ctx, a, core.RoomChange{Owner: m.User})
+	r, err := s.updateRoom(ctx, a, core.RoomChange{Owner: m.User, IfOwner: before}) // of two at once, the second one must not take it from the new owner
 	if err != nil {
 		return nil, err
 	}
