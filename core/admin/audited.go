@@ -80,11 +80,32 @@ func summary(body []byte) string {
 	}
 	var words []string
 	for _, name := range summarized() {
-		if text := shown(fields[name]); text != "" {
+		value := fields[name]
+		if name == nodeListField {
+			value = joinTexts(value)
+		}
+		if text := shown(value); text != "" {
 			words = append(words, name+"="+text)
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// nodeListField is the field of migrate.Options that lists nodes. Every other list
+// stays out of the audit.
+const nodeListField = "discard"
+
+// joinTexts makes one text of a list of texts; nothing of any other value.
+func joinTexts(list json.RawMessage) json.RawMessage {
+	var texts []string
+	if err := json.Unmarshal(list, &texts); err != nil {
+		return nil
+	}
+	joined, err := json.Marshal(strings.Join(texts, ","))
+	if err != nil {
+		return nil
+	}
+	return joined
 }
 
 // shown is a value as one word; "" for what says nothing, and for what is no single value.

@@ -56,6 +56,8 @@ const (
 	dialTime  = 2 * time.Second
 	leastDial = 300 * time.Millisecond
 
+	clientTimeout = 5 * time.Second // of one request, unless ClientConfig says otherwise
+
 	slowTimeout  = time.Minute      // of a verb that moves data
 	wholeTimeout = 30 * time.Minute // of one that reads the whole control plane
 )
@@ -63,7 +65,7 @@ const (
 // NewClient does no I/O.
 func NewClient(cfg ClientConfig) *Client {
 	if cfg.Timeout == 0 {
-		cfg.Timeout = 5 * time.Second
+		cfg.Timeout = clientTimeout
 	}
 	if cfg.Connect == 0 {
 		cfg.Connect = 8 * time.Second
