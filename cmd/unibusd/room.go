@@ -76,6 +76,22 @@ func printRoom(c *cobra.Command, d admin.RoomDetail) {
 			print("%s\t%s\t%s\t%s\t%v", m.User, text(m.Name), m.Role, m.Status, m.Boxed)
 		}
 	})
+	printInvitations(c, d)
+}
+
+func printInvitations(c *cobra.Command, d admin.RoomDetail) {
+	if d.InvitedCount == 0 {
+		return
+	}
+	c.Println()
+	table(c, "INVITED\tNAME\tAS\tBY\tSINCE", func(print func(string, ...any)) {
+		for _, in := range d.Invited {
+			print("%s\t%s\t%s\t%s\t%s", in.User, text(in.Name), in.Role, core.UserID(in.By).Short(), in.At.Time().Format(time.DateTime))
+		}
+	})
+	if n := d.InvitedCount - len(d.Invited); n > 0 {
+		c.Printf("invited: %d more\n", n)
+	}
 }
 
 // printPeople prints a line each, and how many more there are.

@@ -284,6 +284,18 @@ type RoomDetail struct {
 	Members []RoomMember `json:"members"`
 	Next    string       `json:"next_page,omitempty"` // the next page's After, "" at the end
 	Keys    *RoomKeys    `json:"keys,omitempty"`      // with the first page alone
+
+	Invited      []RoomInvitation `json:"invited,omitempty"`       // with the first page alone, at most peopleShown
+	InvitedCount int              `json:"invited_count,omitempty"` // all pending invitations
+}
+
+// RoomInvitation is a pending invitation. An invited user is no member, and has no key.
+type RoomInvitation struct {
+	User core.UserID     `json:"user"`
+	Name *string         `json:"name,omitempty"`
+	Role core.MemberRole `json:"role"` // once it is accepted
+	By   string          `json:"by,omitempty"`
+	At   core.Millis     `json:"at"`
 }
 
 // ScaleRequest raises every bucket of the control plane to a number of replicas.

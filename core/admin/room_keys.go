@@ -126,10 +126,27 @@ func (s *Service) roomGet(ctx context.Context, _ core.Operator, req RoomRequest)
 	}
 	out := RoomDetail{Room: o.Room, Count: len(o.Members)}
 	out.Members, out.Next = o.page(req)
-	if req.After == "" {
-		out.Keys, err = s.keysOf(ctx, st, o)
+	if req.After != "" {
+		return out, nil
 	}
+	if out.Invited, out.InvitedCount, err = o.invitations(ctx, st); err != nil {
+		return nil, err
+	}
+	out.Keys, err = s.keysOf(ctx, st, o)
 	return out, err
+}
+
+// invitations returns the room's pending invitations, at most peopleShown, and their number.
+func (o roomState) invitations(ctx context.Context, st core.Store) (shown []RoomInvitation, all int, err error) {
+	pending, err := st.Invitations(ctx, core.InvitationFilter{Room: o.Room.ID})
+	for _, m := range pending[:min(len(pending), peopleShown)] {
+		in := RoomInvitation{User: m.User, Name: o.users[m.User].Name, Role: m.Role, At: m.Joined}
+		if m.InvitedBy != nil {
+			in.By = *m.InvitedBy
+		}
+		shown = append(shown, in)
+	}
+	return shown, len(pending), err
 }
 
 // page is the members after req.After.

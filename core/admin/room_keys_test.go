@@ -485,3 +485,35 @@ func (c *countedStore) EpochBegan(context.Context, core.RoomID) (core.Millis, er
 
 // errOf drops the record that comes with an error.
 func errOf(_ core.Member, err error) error { return err }
+
+// TestRoomGetShowsInvitations: pending ones are no members and have no key, and are
+// shown until they are answered or withdrawn.
+func TestRoomGetShowsInvitations(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, w *keyWorld) {
+		ctx, ann, ben := t.Context(), w.people[0].ID, w.people[1].ID
+		must(t, w.store.CreateRoom(ctx, core.Room{ID: "plans", Owner: ann, Encrypted: true, State: core.RoomActive, Created: 1}))
+		must(t, w.store.PutMember(ctx, core.Member{Room: "plans", User: ann, Role: core.MemberOwner, State: core.MemberActive, Joined: 1}))
+		by := string(ann)
+		must(t, w.store.PutMember(ctx, core.Member{Room: "plans", User: ben, Role: core.MemberAdmin, State: core.MemberInvited, InvitedBy: &by, Joined: 7}))
+		get := func(req RoomRequest) RoomDetail {
+			t.Helper()
+			out, err := w.roomGet(ctx, core.Operator{}, req)
+			must(t, err)
+			return out.(RoomDetail)
+		}
+		want := []RoomInvitation{{User: ben, Name: w.people[1].Name, Role: core.MemberAdmin, By: by, At: 7}}
+		d := get(RoomRequest{ID: "plans"})
+		if diff := cmp.Diff(want, d.Invited); diff != "" || d.InvitedCount != 1 || d.Count != 1 || len(d.Members) != 1 || d.Keys.Unkeyed != 1 {
+			t.Errorf("%s\n%+v", diff, d)
+		}
+		if d := get(RoomRequest{ID: "plans", After: by}); d.Invited != nil || d.Keys != nil {
+			t.Errorf("the next page has %+v", d)
+		}
+		_, err := w.store.RemoveMember(ctx, "plans", ben)
+		must(t, err)
+		if d := get(RoomRequest{ID: "plans"}); d.InvitedCount != 0 || d.Invited != nil {
+			t.Errorf("after the withdrawal: %+v", d)
+		}
+	})
+}
