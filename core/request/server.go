@@ -60,6 +60,8 @@ type Server struct {
 	slots *slots
 	work  sync.WaitGroup
 
+	starting sync.Mutex // between the check that ctx lives and work.Go: Close ends ctx under it
+
 	mu      sync.Mutex
 	offered map[string]micro.Service // by name
 	closed  bool
@@ -102,13 +104,32 @@ func (s *Server) Close() error {
 		_ = svc.Stop() // fails where the connection is gone already, and then nothing is left to stop
 	}
 	s.mu.Unlock()
+	s.starting.Lock()
 	s.end()
+	s.starting.Unlock()
 	s.work.Wait()
 	return nil
 }
 
-// Go runs f beside the requests. Its context ends with Close, which waits for it.
-func (s *Server) Go(f func(ctx context.Context)) { s.work.Go(func() { f(s.ctx) }) }
+// Go runs f beside the requests. Its context ends with Close, which waits for it. Once
+// Close has begun, f runs in the caller's goroutine: a request under way may wait for it.
+func (s *Server) Go(f func(ctx context.Context)) {
+	if !s.start(f) {
+		f(s.ctx)
+	}
+}
+
+// start runs f in a goroutine, and is false once Close has begun. Micro services only
+// begin to drain in Close, so a request can still come after that.
+func (s *Server) start(f func(ctx context.Context)) bool {
+	s.starting.Lock()
+	defer s.starting.Unlock()
+	if s.ctx.Err() != nil {
+		return false
+	}
+	s.work.Go(func() { f(s.ctx) })
+	return true
+}
 
 // storeChanged offers the services that need a store while there is one.
 func (s *Server) storeChanged(serves bool) {
@@ -178,13 +199,17 @@ func (s *Server) handler(e Endpoint) micro.HandlerFunc {
 			s.respond(req, nil, core.Errorf(core.KindUnavailable, "%s has too many requests under way", s.cfg.Node).WithNext("try again"))
 			return
 		}
-		s.work.Go(func() {
+		started := s.start(func(ctx context.Context) {
 			defer s.slots.leave(caller)
-			ctx, cancel := context.WithTimeout(s.ctx, e.Timeout)
+			ctx, cancel := context.WithTimeout(ctx, e.Timeout)
 			defer cancel()
 			out, err := e.Handle(ctx, Call{Subject: req.Subject(), Caller: caller, Headers: req.Headers(), Body: req.Data()})
 			s.respond(req, out, err)
 		})
+		if !started {
+			s.slots.leave(caller)
+			s.respond(req, nil, core.Errorf(core.KindUnavailable, "%s is stopping", s.cfg.Node).WithNext("try again, at another node"))
+		}
 	}
 }
 

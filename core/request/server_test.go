@@ -1,0 +1,122 @@
+package request
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/micro"
+
+	"unibus/core"
+	"unibus/core/auth"
+)
+
+// callerKey is a user's public nkey.
+const callerKey = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
+
+// fakeRequest is a request of callerKey. It keeps the kind of the answer: "" for one that is not an error.
+type fakeRequest struct {
+	micro.Request
+	answers chan string
+}
+
+func (fakeRequest) Subject() string        { return "unibus.test.v1." + callerKey + ".verb" }
+func (fakeRequest) Reply() string          { return auth.InboxPrefix(callerKey) + ".x" }
+func (fakeRequest) Headers() micro.Headers { return nil }
+func (fakeRequest) Data() []byte           { return nil }
+
+func (r fakeRequest) Respond([]byte, ...micro.RespondOpt) error {
+	r.answers <- ""
+	return nil
+}
+
+func (r fakeRequest) Error(code, _ string, _ []byte, _ ...micro.RespondOpt) error {
+	r.answers <- code
+	return nil
+}
+
+func newTestServer(limit int) *Server {
+	return NewServer(ServerConfig{
+		Node: "n1", Prefix: "unibus.test.v1.", Limit: limit, LimitPerCaller: limit,
+		Envelope: func(out any, failed *core.Error) any { return map[string]any{"out": out, "error": failed} },
+		Log:      slog.New(slog.DiscardHandler),
+	})
+}
+
+// TestNoRequestStartsAfterClose: micro services only begin to drain in Close, so a request can come after it.
+func TestNoRequestStartsAfterClose(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(1)
+	calls := 0
+	handle := s.handler(Endpoint{Name: "verb", Timeout: time.Second, Handle: func(context.Context, Call) (any, error) {
+		calls++
+		return json.RawMessage(`1`), nil
+	}})
+	req := fakeRequest{answers: make(chan string, 9)}
+	handle(req)
+	if kind := <-req.answers; kind != "" {
+		t.Errorf("the answer before Close is an error of kind %q", kind)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		handle(req)
+		if kind := <-req.answers; kind != string(core.KindUnavailable) {
+			t.Errorf("the answer after Close is of kind %q", kind)
+		}
+	}
+	s.work.Wait()
+	if calls != 1 {
+		t.Errorf("%d requests were handled, want the one before Close", calls)
+	}
+	ran := false
+	s.Go(func(ctx context.Context) { ran = ctx.Err() != nil })
+	if !ran {
+		t.Error("what a request under way waits for did not run, or without the end of its context")
+	}
+}
+
+// TestCloseWaitsForRequests: every request that was started has ended when Close returns.
+func TestCloseWaitsForRequests(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		s := newTestServer(100)
+		var mu sync.Mutex
+		underWay, closed := 0, false
+		handle := s.handler(Endpoint{Name: "verb", Timeout: time.Second, Handle: func(ctx context.Context, _ Call) (any, error) {
+			mu.Lock()
+			underWay++
+			if closed {
+				t.Error("a request started after Close had returned")
+			}
+			mu.Unlock()
+			defer func() {
+				mu.Lock()
+				underWay--
+				mu.Unlock()
+			}()
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}})
+		var callers sync.WaitGroup
+		req := fakeRequest{answers: make(chan string, 100)}
+		for range 20 {
+			callers.Go(func() { handle(req) })
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		mu.Lock()
+		closed = true
+		if underWay > 0 {
+			t.Errorf("%d requests are under way after Close", underWay)
+		}
+		mu.Unlock()
+		callers.Wait()
+		s.work.Wait()
+	}
+}
