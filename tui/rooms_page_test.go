@@ -102,7 +102,7 @@ func TestRekeyRefusalIsShown(t *testing.T) {
 	h.Settle()
 	f.Change(func(state *tuitest.ClusterState) {
 		k := state.Keys["room-01"]
-		k.Why = core.Errorf(core.KindRefused, "bruno-00 does not have the room open").WithNext("leave the choice to the node: somebody else has")
+		k.Why = core.Errorf(core.KindRefused, "bruno-00 does not have the room open").WithNext("leave the choice to the node: another member has it open")
 		state.Keys["room-01"] = k
 	})
 	h.Press("tab", "enter")

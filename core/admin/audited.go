@@ -39,8 +39,8 @@ func (s *Service) reading(verb Verb, f verbFunc, c request.Call) verbFunc {
 	}
 }
 
-// acting is a verb that changes something: who signed it and that it is new are
-// checked, the intent is recorded, it is done, the outcome is recorded.
+// acting checks the signer and the nonce, records the intent, runs the verb, and
+// records the outcome.
 func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbFunc {
 	return func(ctx context.Context, op core.Operator, body []byte) (any, error) {
 		if err := s.cfg.Guard.Admit(ctx, op.Key, c.Subject, c.Headers, body, rule.Restores); err != nil {

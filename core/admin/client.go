@@ -114,8 +114,8 @@ func (c *Client) Open(ctx context.Context) error {
 	}
 }
 
-// bound has the cluster prove who it is, before anything else is sent. Where that
-// is not to be had now, each request asks for it again.
+// proveCluster has the cluster prove its key before anything else is sent. If no node
+// can prove it now, each request asks again.
 func (c *Client) bound(ctx context.Context, nc *nats.Conn) error {
 	c.nc = nc
 	c.requests = request.NewClient(request.ClientConfig{Conn: nc, Identity: c.cfg.Identity, ClusterKey: c.cfg.ClusterKey, Request: c.send})

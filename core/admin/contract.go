@@ -53,12 +53,12 @@ const (
 	verbBackupPart Verb = "backup-part" // core.BackupPartRequest → core.BackupPart; to the node that took it
 )
 
-// Rule says who may call a verb and who answers it. What needs the role admin
-// is an act, or a part of one: an act is let through once, and in the audit.
+// Rule says which operators may call a verb, and which nodes answer it. A verb for the
+// role admin is an act, or a part of one: an act is let through once, and in the audit.
 // Every request but verbIdentify is signed for the cluster and the connection.
 type Rule struct {
 	Role     core.OperatorRole // the least role that may call it
-	Store    bool              // true: only a node whose holder is filled answers
+	Store    bool              // true: only a node that serves a store answers
 	Slow     bool              // true: it moves data, and may take a minute
 	Restores bool              // true: it restores a quorum or takes danger away, and is done without one: recorded by the node alone at first
 	Whole    bool              // true: it reads the whole control plane, and may take half an hour
@@ -96,7 +96,7 @@ func Rules() map[Verb]Rule {
 		verbMigrateAbort:   {Role: core.OperatorAdmin, Slow: true}, // it takes every row out of KV
 		verbMigrateCutover: act, verbMigrateFinish: act, verbMigrateLimit: act, verbMigrateRollback: act,
 		verbBackup:     {Role: core.OperatorAdmin, Store: true, Whole: true},
-		verbBackupPart: {Role: core.OperatorAdmin, Part: true}, // goes on where the holder is empty by now: the file is whole
+		verbBackupPart: {Role: core.OperatorAdmin, Part: true}, // also at a node that no longer serves a store: the file is whole
 	}
 }
 

@@ -358,7 +358,7 @@ func TestRekeyIsAskedOfTheBestPlaced(t *testing.T) {
 		for _, i := range []int{0, 2} {
 			must(t, errOf(w.store.RemoveMember(ctx, "r", w.people[i].ID)))
 		}
-		refused(core.KindRefused, "nobody is left in the room r who could make a new key: it takes an active member who has the current one | its owner or a user-admin can archive it", "")
+		refused(core.KindRefused, "no active member of the room r has the current key, so no new key can be made | its owner or a user-admin can archive it", "")
 	})
 }
 

@@ -26,9 +26,9 @@ import (
 //
 // A read is sent again until a node answers, ctx ends, or Timeout is over. So is a
 // change with the same result when it is made twice: creating, inviting, removing,
-// leaving, archiving, publishing, giving a key, revoking. Roles, names, activating
-// and adding a user are sent once, because a second time might undo another user's
-// change; KindUnavailable then says that the outcome is not known.
+// leaving, archiving, publishing, giving a key, revoking. Roles, names, declining,
+// activating and adding a user are sent once, because a second time might undo
+// another user's change; KindUnavailable then says that the outcome is not known.
 //
 // Errors are *core.Error. Their cause may be a Fault of this package or of
 // core/seal, for errors.Is(err, ErrNotMember).

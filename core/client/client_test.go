@@ -279,8 +279,12 @@ func TestStory(t *testing.T) {
 		if m = receiveText(t, heard, "without cid"); encrypted && m.Epoch != before+1 {
 			t.Errorf("after the removal: epoch %d, before %d", m.Epoch, before)
 		}
+		if encrypted {
+			_, err := chief.Revoke(ctx(t), bob.User())
+			ok(t, err)
+			isAt(t, room, before+2)
+		}
 	}
-	_ = chief
 }
 
 func TestClosingTwiceIsHarmless(t *testing.T) {

@@ -106,8 +106,8 @@ func (a *actor) invitation(ctx context.Context, room string) (core.Member, error
 	return pending[0], nil
 }
 
-// accept makes a member of the caller. Whoever invited must still have the right
-// to, and the caller a room left.
+// accept makes a member of the caller. The inviter must still be allowed to invite,
+// and the caller must be below the limit of rooms.
 func (s *Service) accept(ctx context.Context, a *actor, req roomRequest) (any, error) {
 	m, err := a.invitation(ctx, req.Room)
 	if err != nil {
@@ -137,7 +137,7 @@ func (s *Service) accept(ctx context.Context, a *actor, req roomRequest) (any, e
 
 // stillInvited refuses an invitation by somebody who may not invite any more.
 func (s *Service) stillInvited(ctx context.Context, a *actor, m core.Member) error {
-	over := core.Errorf(core.KindRefused, "the invitation to the room %s does not count any more: who sent it may not invite there now", m.Room).
+	over := core.Errorf(core.KindRefused, "the invitation to the room %s is not valid any more: the inviter may no longer invite to that room", m.Room).
 		WithNext("ask the room's owner for another one")
 	by, err := a.store.User(ctx, inviter(m))
 	if core.KindOf(err) == core.KindNotFound || err == nil && by.Status != core.UserActive {

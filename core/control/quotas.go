@@ -85,8 +85,8 @@ func (s *Service) mayInvite(ctx context.Context, st core.Store, by core.UserID, 
 	}
 	sent = slices.DeleteFunc(sent, func(i core.Member) bool { return i.Room == m.Room && i.User == m.User })
 	if len(sent) >= s.cfg.Quotas.Invitations {
-		return overQuota(by, len(sent), "invitations that nobody has answered yet", s.cfg.Quotas.Invitations).
-			WithNext("wait for answers, or take some back by removing who is invited; an operator can raise --quota-invitations")
+		return overQuota(by, len(sent), "pending invitations", s.cfg.Quotas.Invitations).
+			WithNext("wait for answers, or withdraw some by removing invited users; an operator can raise --quota-invitations")
 	}
 	if replaces {
 		return nil // the room does not grow by it

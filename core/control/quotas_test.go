@@ -25,7 +25,7 @@ func TestFloodOfInvitations(t *testing.T) {
 		}
 	}
 	wantKind(t, "one invitation too many", refused, core.KindRefused)
-	if !strings.Contains(fmt.Sprint(refused), "has 5 invitations that nobody has answered yet, and may have 5") {
+	if !strings.Contains(fmt.Sprint(refused), "has 5 pending invitations, and may have 5") {
 		t.Errorf("%v", refused)
 	}
 	if rooms, err := w.store.RoomsOf(t.Context(), w.other); err != nil || len(rooms) != 0 {

@@ -107,10 +107,9 @@ func (s *Service) roomGet(ctx context.Context, a *actor, _ roomRequest) (any, er
 	return info, err
 }
 
-// keyed counts the members who have the key. The boxes are as of
-// now, the people as of when the request came, which costs nothing: whoever seems
-// to have a box and no right to it may have been brought in since, so the people
-// are read again then, as of now too.
+// keyed counts the members who have the key. The boxes are as of now, and the people
+// as of the request, which costs nothing. A user who seems to have a box and no right
+// to it may have joined since, so keyed reads the people again then, as of now.
 func (i *RoomInfo) keyed(ctx context.Context, st core.Store, holders []core.UserID) error {
 	err := i.count(ctx, st, holders)
 	if err == nil && i.MustRekey > 0 {

@@ -131,7 +131,7 @@ func TestKeysOfANodeOnItsOwn(t *testing.T) {
 	}
 	_, err := op.RoomRekey(ctx, admin.RekeyRequest{ID: "sealed"})
 	wantKind(t, "a request without a member to ask", err, core.KindRefused)
-	if !strings.Contains(err.Error(), "nobody is left") {
+	if !strings.Contains(err.Error(), "no active member") {
 		t.Errorf("%v", err)
 	}
 }
