@@ -43,14 +43,14 @@ func (s *Service) reading(verb Verb, f verbFunc, c request.Call) verbFunc {
 // records the outcome.
 func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbFunc {
 	return func(ctx context.Context, op core.Operator, body []byte) (any, error) {
-		if err := s.cfg.Guard.Admit(ctx, op.Key, c.Subject, c.Headers, body, rule.Restores); err != nil {
+		if err := s.cfg.Guard.Admit(ctx, op.Key, c.Subject, c.Headers, body, rule.WorksWithoutQuorum); err != nil {
 			s.cfg.Log.Warn("a request was not let through", "verb", verb, "by", op.Name, "reason", err)
 			if core.KindOf(err) == core.KindRefused {
 				s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("%s was refused by %s: %v", verb, s.cfg.Node, err))
 			}
 			return nil, err
 		}
-		action, err := s.cfg.Audit.Begin(ctx, audit.Intent{By: op, Verb: string(verb), Args: summary(body), Restores: rule.Restores})
+		action, err := s.cfg.Audit.Begin(ctx, audit.Intent{By: op, Verb: string(verb), Args: summary(body), Restores: rule.WorksWithoutQuorum})
 		if err != nil {
 			return nil, err
 		}

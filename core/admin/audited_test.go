@@ -93,13 +93,13 @@ func TestEveryVerbHasARule(t *testing.T) {
 		if r.Role != core.OperatorViewer && r.Role != core.OperatorAdmin {
 			t.Errorf("%s needs the role %q", v, r.Role)
 		}
-		if r.Part {
+		if r.IsPartOfAct {
 			parts = append(parts, v)
 		}
-		if r.Part && (r.Role != core.OperatorAdmin || r.Acts()) {
+		if r.IsPartOfAct && (r.Role != core.OperatorAdmin || r.Acts()) {
 			t.Errorf("%s: %+v", v, r)
 		}
-		if r.Restores {
+		if r.WorksWithoutQuorum {
 			restores = append(restores, v)
 			if r.Role != core.OperatorAdmin {
 				t.Errorf("%s changes nothing", v)

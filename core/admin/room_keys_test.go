@@ -234,16 +234,16 @@ func TestKeyHealth(t *testing.T) {
 			t.Errorf("the note is %+v", note)
 		}
 		d := w.detail(t, "removed")
-		if got := w.called(d.Keys.Know); got != "dan  active " {
+		if got := w.called(d.Keys.StillKnow); got != "dan  active " {
 			t.Errorf("who knows the key still: %s", got)
 		}
-		if got := w.called(d.Keys.Can); got != "ben admin active n2, ann owner active , cat member active " || d.Keys.Online != 1 || d.Keys.CanCount != 3 {
+		if got := w.called(d.Keys.CanRekey); got != "ben admin active n2, ann owner active , cat member active " || d.Keys.Online != 1 || d.Keys.CanCount != 3 {
 			t.Errorf("who could rekey: %s (%d of %d online)", got, d.Keys.Online, d.Keys.CanCount)
 		}
-		if d := w.detail(t, "revoked"); w.called(d.Keys.Know) != "eve member revoked " || d.Count != 5 {
-			t.Errorf("who was revoked: %+v", d.Keys.Know)
+		if d := w.detail(t, "revoked"); w.called(d.Keys.StillKnow) != "eve member revoked " || d.Count != 5 {
+			t.Errorf("who was revoked: %+v", d.Keys.StillKnow)
 		}
-		if got := w.called(w.detail(t, "lacking").Keys.Lack); got != "ben admin active , dan member active " {
+		if got := w.called(w.detail(t, "lacking").Keys.WithoutKey); got != "ben admin active , dan member active " {
 			t.Errorf("who lacks the key: %s", got)
 		}
 
@@ -382,8 +382,8 @@ func TestRekeyRefusals(t *testing.T) {
 				t.Errorf("%q: %v, want %s %q", id, err, want.kind, want.text)
 			}
 			if want.kind == core.KindRefused {
-				if d := w.detail(t, core.RoomID(id)); d.Keys.Why == nil || d.Keys.Why.Text != core.AsError(err).Text {
-					t.Errorf("%s: the view says %v, the refusal %v", id, d.Keys.Why, err)
+				if d := w.detail(t, core.RoomID(id)); d.Keys.CannotAsk == nil || d.Keys.CannotAsk.Text != core.AsError(err).Text {
+					t.Errorf("%s: the view says %v, the refusal %v", id, d.Keys.CannotAsk, err)
 				}
 			}
 		}

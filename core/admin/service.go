@@ -124,7 +124,7 @@ func (s *Service) services() []request.Service {
 	verbs := s.verbs()
 	for verb, rule := range Rules() {
 		to := &always
-		if rule.Store {
+		if rule.NeedsStore {
 			to = &store
 		}
 		for _, target := range []Target{TargetAny, TargetNode(s.cfg.Node)} {

@@ -19,7 +19,7 @@ func (s *Service) invite(ctx context.Context, a *actor, req inviteRequest) (any,
 	if len(req.Proof) > maxProof {
 		return nil, request.TooLarge("the proof", len(req.Proof), maxProof)
 	}
-	if !mayTouch(a.standing, a.userAdmin(), req.Role) {
+	if !mayChangeMember(a.rank, a.userAdmin(), req.Role) {
 		return nil, a.outranked(req.Role)
 	}
 	id, err := core.ParseUserID(req.User)
@@ -50,7 +50,7 @@ func (s *Service) keepInvitation(ctx context.Context, a *actor, m core.Member) (
 			return pending[0], err
 		}
 	}
-	if len(pending) > 0 && !mayTouch(a.standing, a.userAdmin(), pending[0].Role) {
+	if len(pending) > 0 && !mayChangeMember(a.rank, a.userAdmin(), pending[0].Role) {
 		return nil, a.outranked(pending[0].Role)
 	}
 	if err := s.mayInvite(ctx, a.store, a.id(), m, len(pending) > 0); err != nil {
@@ -122,13 +122,13 @@ func (s *Service) accept(ctx context.Context, a *actor, req roomRequest) (any, e
 	if err := s.stillInvited(ctx, a, m); err != nil {
 		return nil, err
 	}
-	if err := s.roomLeft(ctx, a.store, a.id()); err != nil {
+	if err := s.checkRoomLimit(ctx, a.store, a.id()); err != nil {
 		return nil, err
 	}
 	if m, err = a.store.AcceptInvitation(ctx, m.Room, m.User, s.cfg.Now()); err != nil {
 		return nil, err
 	}
-	if err := s.notTooMany(ctx, a.store, m); err != nil {
+	if err := s.undoOverRoomLimit(ctx, a.store, m); err != nil {
 		return nil, err
 	}
 	s.announceMember(a, m, true)
@@ -151,7 +151,7 @@ func (s *Service) stillInvited(ctx context.Context, a *actor, m core.Member) err
 	if err != nil {
 		return err
 	}
-	if i.standing = standingOf(a.room, by.ID, record); !mayTouch(i.standing, i.userAdmin(), m.Role) {
+	if i.rank = roomRankOf(a.room, by.ID, record); !mayChangeMember(i.rank, i.userAdmin(), m.Role) {
 		return over
 	}
 	return nil
@@ -162,5 +162,5 @@ func (s *Service) decline(ctx context.Context, a *actor, req roomRequest) (any, 
 	if err != nil {
 		return nil, err
 	}
-	return s.takeOut(ctx, a, m)
+	return s.removeAndAnnounce(ctx, a, m)
 }
