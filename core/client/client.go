@@ -269,7 +269,7 @@ func (c *Client) run() {
 
 // refreshRooms reads this user's rooms. With emit it emits events for the difference.
 func (c *Client) refreshRooms(ctx context.Context, emit bool) error {
-	rooms, err := request(ctx, c, readOnly, func(ctx context.Context) ([]core.Room, error) { return c.api.Rooms(ctx) })
+	rooms, err := sendRetrying(ctx, c, readOnly, func(ctx context.Context) ([]core.Room, error) { return c.api.Rooms(ctx) })
 	if err != nil {
 		return err
 	}
@@ -300,7 +300,7 @@ func (c *Client) refreshRooms(ctx context.Context, emit bool) error {
 // publishKEMKey publishes this user's encryption key unless the published one is
 // the same. It replaces the key of a lost directory, and one that a node has swapped.
 func (c *Client) publishKEMKey(ctx context.Context) error {
-	profile, err := request(ctx, c, readOnly, func(ctx context.Context) (control.Profile, error) { return c.api.User(ctx, c.me) })
+	profile, err := sendRetrying(ctx, c, readOnly, func(ctx context.Context) (control.Profile, error) { return c.api.User(ctx, c.me) })
 	if err != nil {
 		return err
 	}
@@ -327,7 +327,7 @@ func (c *Client) publishKEMKey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := request(ctx, c, idempotent, func(ctx context.Context) (control.Profile, error) { return c.api.PublishKey(ctx, key) }); err != nil {
+	if _, err := sendRetrying(ctx, c, idempotent, func(ctx context.Context) (control.Profile, error) { return c.api.PublishKey(ctx, key) }); err != nil {
 		return err
 	}
 	published, err := seal.ParseKEMKey(c.me, key)

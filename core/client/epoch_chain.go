@@ -62,7 +62,7 @@ func (w *reconciler) noteEncrypted(ctx context.Context) error {
 
 // fetchBox reads this user's box of an epoch; ok is false if there is none.
 func (w *reconciler) fetchBox(ctx context.Context, e core.Epoch) (k control.Key, ok bool, err error) {
-	k, err = request(ctx, w.c, readOnly, func(ctx context.Context) (control.Key, error) { return w.c.api.Key(ctx, w.room.id, e) })
+	k, err = sendRetrying(ctx, w.c, readOnly, func(ctx context.Context) (control.Key, error) { return w.c.api.Key(ctx, w.room.id, e) })
 	if core.KindOf(err) == core.KindNotFound {
 		return k, false, nil
 	}
@@ -223,7 +223,7 @@ func (w *reconciler) advance(row core.EpochRecord, prev *seal.EpochKey, why erro
 func (w *reconciler) fetchRecords(ctx context.Context, upto, above core.Epoch) ([]core.EpochRecord, error) {
 	var rows []core.EpochRecord
 	for at := upto; ; {
-		page, err := request(ctx, w.c, readOnly, func(ctx context.Context) (control.Epochs, error) {
+		page, err := sendRetrying(ctx, w.c, readOnly, func(ctx context.Context) (control.Epochs, error) {
 			return w.c.api.Epochs(ctx, control.EpochsRequest{Room: string(w.room.id), Upto: &at})
 		})
 		if err != nil {

@@ -192,7 +192,7 @@ func (w *reconciler) open(ctx context.Context) error {
 // from then on, until a later answer fits.
 func (w *reconciler) follow(ctx context.Context) error {
 	removals := w.room.removals.Load()
-	info, err := request(ctx, w.c, readOnly, func(ctx context.Context) (control.RoomInfo, error) { return w.c.api.Room(ctx, w.room.id) })
+	info, err := sendRetrying(ctx, w.c, readOnly, func(ctx context.Context) (control.RoomInfo, error) { return w.c.api.Room(ctx, w.room.id) })
 	if over, e := w.membershipOver(ctx, info, err); over {
 		why := membershipOverError(w.room.id, w.c.me)
 		w.unattended = true
@@ -227,7 +227,7 @@ func (w *reconciler) membershipOver(ctx context.Context, info control.RoomInfo, 
 	if err == nil || k != core.KindRefused && k != core.KindNotFound || errors.Is(err, ErrRefused) {
 		return err == nil && info.Role == "", err
 	}
-	rooms, e := request(ctx, w.c, readOnly, w.c.api.Rooms)
+	rooms, e := sendRetrying(ctx, w.c, readOnly, w.c.api.Rooms)
 	if e != nil {
 		return false, e
 	}
