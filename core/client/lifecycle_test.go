@@ -17,8 +17,8 @@ import (
 const callsEndWithin = 3 * time.Second
 
 // callMethod calls an exported method and reads the stream that it returns. It
-// returns the method's error, and false as ok without an error result.
-func callMethod(t *testing.T, of any, m reflect.Method) (err error, ok bool) {
+// returns false for a method without an error, or else its error.
+func callMethod(t *testing.T, of any, m reflect.Method) (ok bool, err error) {
 	t.Helper()
 	stream, end := context.WithTimeout(t.Context(), 100*time.Millisecond) // a stream of events lasts as long as its context
 	defer end()
@@ -33,7 +33,7 @@ func callMethod(t *testing.T, of any, m reflect.Method) (err error, ok bool) {
 			if m.Type.IsVariadic() && i == m.Type.NumIn()-1 {
 				break
 			}
-			args = append(args, argument(t, m, i, stream))
+			args = append(args, argument(stream, t, m, i))
 		}
 		defer func() {
 			if p := recover(); p != nil {
@@ -43,35 +43,41 @@ func callMethod(t *testing.T, of any, m reflect.Method) (err error, ok bool) {
 		}()
 		var r result
 		for _, out := range m.Func.Call(args) {
-			switch v := out.Interface().(type) {
-			case error:
+			v, isError := out.Interface().(error)
+			if isError || out.Type() == reflect.TypeFor[error]() {
 				r = result{v, true}
-			case iter.Seq[Event]:
-				for range v { //nolint:revive // it is read to its end
-				}
-			case iter.Seq2[Message, error]:
-				for range v { //nolint:revive // it is read to its end
-				}
-			case <-chan Delivery:
-				for range v { //nolint:revive // it is read to its end
-				}
-			default:
-				r.ok = r.ok || out.Type() == reflect.TypeFor[error]()
 			}
+			readAll(out.Interface())
 		}
 		done <- r
 	}()
 	select {
 	case r := <-done:
-		return r.err, r.ok
+		return r.ok, r.err
 	case <-time.After(callsEndWithin):
 		t.Errorf("%s does not return", m.Name)
-		return nil, false
+		return false, nil
+	}
+}
+
+// readAll reads a stream to its end.
+func readAll(stream any) {
+	switch v := stream.(type) {
+	case iter.Seq[Event]:
+		for range v { //nolint:revive // it is read to its end
+		}
+	case iter.Seq2[Message, error]:
+		for _, err := range v {
+			_ = err
+		}
+	case <-chan Delivery:
+		for range v { //nolint:revive // it is read to its end
+		}
 	}
 }
 
 // argument is a valid argument of a method.
-func argument(t *testing.T, m reflect.Method, i int, stream context.Context) reflect.Value {
+func argument(stream context.Context, t *testing.T, m reflect.Method, i int) reflect.Value {
 	switch in := m.Type.In(i); {
 	case in == reflect.TypeFor[context.Context]() && m.Type.NumOut() == 1 && m.Type.Out(0) != reflect.TypeFor[error]():
 		return reflect.ValueOf(stream)
@@ -110,7 +116,7 @@ func TestCallsOfAClientThatIsNotOpen(t *testing.T) {
 	all := func(what string, c *Client, kind core.Kind, cause error) {
 		t.Helper()
 		eachMethod(c, func(m reflect.Method) {
-			if err, ok := callMethod(t, c, m); ok {
+			if ok, err := callMethod(t, c, m); ok {
 				want(t, m.Name+" "+what, err, kind, cause)
 			}
 		}, "Open", "Close")
@@ -149,7 +155,7 @@ func TestCallsOfAClientThatIsNotOpen(t *testing.T) {
 	ok(t, c.Close())
 	all("after Close", c, core.KindUnavailable, ErrClosed)
 	eachMethod(room, func(m reflect.Method) {
-		if err, ok := callMethod(t, room, m); ok {
+		if ok, err := callMethod(t, room, m); ok {
 			want(t, "Room."+m.Name+" after Client.Close", err, core.KindUnavailable, ErrClosed)
 		}
 	}, "Close")
