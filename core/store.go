@@ -154,10 +154,12 @@ type RoomChange struct {
 	Name  *string
 	Owner UserID
 	State RoomState
+
+	IfOwner UserID // Owner is set only while this user owns the room; "": whatever the owner is
 }
 
 // Apply returns the room as it is after the change: KindRefused for one that is
-// archived, KindInvalid for an unknown state.
+// archived, KindInvalid for an unknown state, KindConflict for another owner than IfOwner.
 func (c RoomChange) Apply(r Room) (Room, error) {
 	switch c.State {
 	case "", RoomActive, RoomArchived:
@@ -166,6 +168,9 @@ func (c RoomChange) Apply(r Room) (Room, error) {
 	}
 	if r.State == RoomArchived && c.State != RoomActive {
 		return Room{}, ErrArchived(r.ID)
+	}
+	if c.IfOwner != "" && r.Owner != c.IfOwner && r.Owner != c.Owner { // a change that was made already is no conflict
+		return Room{}, Errorf(KindConflict, "the room %s has another owner by now: %s", r.ID, r.Owner.Short()).WithNext("look at the room before you try again")
 	}
 	if c.Name != nil {
 		r.Name = c.Name

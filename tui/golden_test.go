@@ -155,7 +155,7 @@ func TestASCIIModeDrawsOnlyASCII(t *testing.T) {
 			}
 		}
 		for _, k := range state.Keys {
-			for _, ps := range [][]admin.RoomPerson{k.Lack, k.Know, k.Can} {
+			for _, ps := range [][]admin.RoomPerson{k.WithoutKey, k.StillKnow, k.CanRekey} {
 				for i := range ps {
 					n := fmt.Sprintf("person-%d", i)
 					ps[i].Name = &n

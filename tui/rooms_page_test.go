@@ -34,7 +34,7 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 		f.Change(func(state *tuitest.ClusterState) {
 			state.Rooms = append([]admin.RoomSummary(nil), state.Rooms...)
 			state.Rooms[1].Epoch = 2
-			state.Keys["room-01"] = admin.RoomKeys{KeyHealth: admin.KeyHealth{State: admin.KeysOK, Since: core.MillisOf(tuitest.Now.Add(-3 * time.Second))}, Why: core.Errorf(core.KindRefused, "no new key is needed")}
+			state.Keys["room-01"] = admin.RoomKeys{KeyHealth: admin.KeyHealth{State: admin.KeysOK, Since: core.MillisOf(tuitest.Now.Add(-3 * time.Second))}, CannotAsk: core.Errorf(core.KindRefused, "no new key is needed")}
 		})
 		waitFor(t, term, "● Only the active members have the current key", "2   for 3 s")
 	}
@@ -102,7 +102,7 @@ func TestRekeyRefusalIsShown(t *testing.T) {
 	h.Settle()
 	f.Change(func(state *tuitest.ClusterState) {
 		k := state.Keys["room-01"]
-		k.Why = core.Errorf(core.KindRefused, "bruno-00 does not have the room open").WithNext("leave the choice to the node: somebody else has")
+		k.CannotAsk = core.Errorf(core.KindRefused, "bruno-00 does not have the room open").WithNext("leave the choice to the node: another member has it open")
 		state.Keys["room-01"] = k
 	})
 	h.Press("tab", "enter")

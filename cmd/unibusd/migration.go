@@ -174,7 +174,7 @@ func stillThere(ctx context.Context, cl *admin.Client, st migrate.Status) error 
 		return nil //nolint:nilerr // no answer at all has a patience of its own
 	}
 	if view.IsSilent(st.Node) {
-		return admin.MoverAway(st.Node)
+		return admin.MigrationNodeDown(st.Node)
 	}
 	return nil
 }

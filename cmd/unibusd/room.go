@@ -28,7 +28,7 @@ func roomListCommand() *cobra.Command {
 		return n.print(c, map[string]any{"rooms": rooms}, func() {
 			table(c, "ROOM\tNAME\tENCRYPTED\tEPOCH\tSINCE\tMEMBERS\tKEYS\tOWNER", func(print func(string, ...any)) {
 				for _, r := range rooms {
-					print("%s\t%s\t%v\t%d\t%s\t%d\t%s\t%s", r.ID, text(r.Name), r.Encrypted, r.Epoch, since(r.Keys), r.Members, r.Keys.Word(), r.Owner.Short())
+					print("%s\t%s\t%v\t%d\t%s\t%d\t%s\t%s", r.ID, text(r.Name), r.Encrypted, r.Epoch, since(r.Keys), r.Members, r.Keys.Label(), r.Owner.Short())
 				}
 			})
 		})
@@ -57,16 +57,16 @@ func roomGetCommand() *cobra.Command {
 func printRoom(c *cobra.Command, d admin.RoomDetail) {
 	c.Printf("%s  %s  epoch %d  encrypted %v  owner %s\n", d.Room.ID, text(d.Room.Name), d.Room.Epoch, d.Room.Encrypted, d.Room.Owner)
 	if k := d.Keys; k != nil {
-		c.Printf("keys: %s  epoch since %s\n", k.Word(), since(&k.KeyHealth))
-		printPeople(c, "knows the key and may not read any more", k.Know, k.MustRekey)
-		printPeople(c, "has no key", k.Lack, k.Unkeyed)
-		if nobody := k.Nobody(d.Room.Epoch); nobody != "" {
+		c.Printf("keys: %s  epoch since %s\n", k.Label(), since(&k.KeyHealth))
+		printPeople(c, "knows the key and may not read any more", k.StillKnow, k.MustRekey)
+		printPeople(c, "has no key", k.WithoutKey, k.Unkeyed)
+		if nobody := k.NoHolderText(d.Room.Epoch); nobody != "" {
 			c.Println(nobody)
 		}
 		if k.State == admin.KeysRekey {
-			printPeople(c, "could rekey", k.Can, k.CanCount)
-			if k.Why != nil {
-				c.Println(k.Why.Text)
+			printPeople(c, "could rekey", k.CanRekey, k.CanCount)
+			if k.CannotAsk != nil {
+				c.Println(k.CannotAsk.Text)
 			}
 		}
 	}
@@ -76,6 +76,22 @@ func printRoom(c *cobra.Command, d admin.RoomDetail) {
 			print("%s\t%s\t%s\t%s\t%v", m.User, text(m.Name), m.Role, m.Status, m.Boxed)
 		}
 	})
+	printInvitations(c, d)
+}
+
+func printInvitations(c *cobra.Command, d admin.RoomDetail) {
+	if d.InvitedCount == 0 {
+		return
+	}
+	c.Println()
+	table(c, "INVITED\tNAME\tAS\tBY\tSINCE", func(print func(string, ...any)) {
+		for _, in := range d.Invited {
+			print("%s\t%s\t%s\t%s\t%s", in.User, text(in.Name), in.Role, core.UserID(in.By).Short(), in.At.Time().Format(time.DateTime))
+		}
+	})
+	if n := d.InvitedCount - len(d.Invited); n > 0 {
+		c.Printf("invited: %d more\n", n)
+	}
 }
 
 // printPeople prints a line each, and how many more there are.

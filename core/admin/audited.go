@@ -39,18 +39,18 @@ func (s *Service) reading(verb Verb, f verbFunc, c request.Call) verbFunc {
 	}
 }
 
-// acting is a verb that changes something: who signed it and that it is new are
-// checked, the intent is recorded, it is done, the outcome is recorded.
+// acting checks the signer and the nonce, records the intent, runs the verb, and
+// records the outcome.
 func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbFunc {
 	return func(ctx context.Context, op core.Operator, body []byte) (any, error) {
-		if err := s.cfg.Guard.Admit(ctx, op.Key, c.Subject, c.Headers, body, rule.Restores); err != nil {
+		if err := s.cfg.Guard.Admit(ctx, op.Key, c.Subject, c.Headers, body, rule.WorksWithoutQuorum); err != nil {
 			s.cfg.Log.Warn("a request was not let through", "verb", verb, "by", op.Name, "reason", err)
 			if core.KindOf(err) == core.KindRefused {
 				s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("%s was refused by %s: %v", verb, s.cfg.Node, err))
 			}
 			return nil, err
 		}
-		action, err := s.cfg.Audit.Begin(ctx, audit.Intent{By: op, Verb: string(verb), Args: summary(body), Restores: rule.Restores})
+		action, err := s.cfg.Audit.Begin(ctx, audit.Intent{By: op, Verb: string(verb), Args: summary(body), Restores: rule.WorksWithoutQuorum})
 		if err != nil {
 			return nil, err
 		}
@@ -80,11 +80,32 @@ func summary(body []byte) string {
 	}
 	var words []string
 	for _, name := range summarized() {
-		if text := shown(fields[name]); text != "" {
+		value := fields[name]
+		if name == nodeListField {
+			value = joinTexts(value)
+		}
+		if text := shown(value); text != "" {
 			words = append(words, name+"="+text)
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// nodeListField is the field of migrate.Options that lists nodes. Every other list
+// stays out of the audit.
+const nodeListField = "discard"
+
+// joinTexts makes one text of a list of texts; nothing of any other value.
+func joinTexts(list json.RawMessage) json.RawMessage {
+	var texts []string
+	if err := json.Unmarshal(list, &texts); err != nil {
+		return nil
+	}
+	joined, err := json.Marshal(strings.Join(texts, ","))
+	if err != nil {
+		return nil
+	}
+	return joined
 }
 
 // shown is a value as one word; "" for what says nothing, and for what is no single value.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -92,13 +93,13 @@ func TestEveryVerbHasARule(t *testing.T) {
 		if r.Role != core.OperatorViewer && r.Role != core.OperatorAdmin {
 			t.Errorf("%s needs the role %q", v, r.Role)
 		}
-		if r.Part {
+		if r.IsPartOfAct {
 			parts = append(parts, v)
 		}
-		if r.Part && (r.Role != core.OperatorAdmin || r.Acts()) {
+		if r.IsPartOfAct && (r.Role != core.OperatorAdmin || r.Acts()) {
 			t.Errorf("%s: %+v", v, r)
 		}
-		if r.Restores {
+		if r.WorksWithoutQuorum {
 			restores = append(restores, v)
 			if r.Role != core.OperatorAdmin {
 				t.Errorf("%s changes nothing", v)
@@ -155,12 +156,33 @@ func TestSummarySaysNoSecrets(t *testing.T) {
 		`{"name":"id=UB"}`:         `name="id=UB"`,
 		`{"db":"/a/b.db","replicas":0,"no_backup":true,"dry_run":false}`: "db=/a/b.db no_backup=true",
 		`{"id":{"seed":"SUA"},"name":["x"],"role":null}`:                 "",
-		`[1]`:    "a request that cannot be read",
-		`{"id":`: "a request that cannot be read",
-		`{"name":"` + strings.Repeat("x", 500) + `"}`: "name=" + strings.Repeat("x", maxShown) + "…",
+		`{"db":"/a/b.db","discard":["n2","n3"]}`:                         "db=/a/b.db discard=n2,n3",
+		`{"discard":["n 2","n3"]}`:                                       `discard="n 2,n3"`,
+		`{"discard":[]}`:                                                 "",
+		`{"discard":["n2",{"seed":"SUA"}]}`:                              "",
+		`[1]`:                                                            "a request that cannot be read",
+		`{"id":`:                                                         "a request that cannot be read",
+		`{"name":"` + strings.Repeat("x", 500) + `"}`:                    "name=" + strings.Repeat("x", maxShown) + "…",
 	} {
 		if got := summary([]byte(body)); got != want {
 			t.Errorf("%s: %s, want %s", body, got, want)
+		}
+	}
+}
+
+// TestServersReasonArrives: a node gives a request up before the client does, so that
+// the client hears the reason.
+func TestServersReasonArrives(t *testing.T) {
+	t.Parallel()
+	s := NewService(ServiceConfig{Node: "n1", Migrator: movers{}})
+	client := NewClient(ClientConfig{}).cfg.Timeout
+	rules := Rules()
+	for _, svc := range s.services() {
+		for _, e := range svc.Endpoints {
+			verb := Verb(e.Subject[strings.LastIndex(e.Subject, ".")+1:])
+			if waits := rules[verb].within(client); e.Timeout+time.Second > waits {
+				t.Errorf("%s: the node takes up to %s, and the client waits %s", e.Subject, e.Timeout, waits)
+			}
 		}
 	}
 }

@@ -44,9 +44,9 @@ type Client struct {
 	nc       *nats.Conn
 	requests *request.Client
 
-	mu      sync.Mutex
-	pending map[string]map[*func()]bool // what to call when the server refuses a subject
-	looked  string                      // the node that made the last dry run of this client; no other node knows what it found
+	mu         sync.Mutex
+	pending    map[string]map[*func()]bool // what to call when the server refuses a subject
+	dryRunNode string                      // the node that made the last dry run of this client; no other node knows what it found
 }
 
 // A hung server is noticed after pingEvery*(pingsOut+1) and left for the next one.
@@ -56,6 +56,8 @@ const (
 	dialTime  = 2 * time.Second
 	leastDial = 300 * time.Millisecond
 
+	clientTimeout = 5 * time.Second // of one request, unless ClientConfig says otherwise
+
 	slowTimeout  = time.Minute      // of a verb that moves data
 	wholeTimeout = 30 * time.Minute // of one that reads the whole control plane
 )
@@ -63,7 +65,7 @@ const (
 // NewClient does no I/O.
 func NewClient(cfg ClientConfig) *Client {
 	if cfg.Timeout == 0 {
-		cfg.Timeout = 5 * time.Second
+		cfg.Timeout = clientTimeout
 	}
 	if cfg.Connect == 0 {
 		cfg.Connect = 8 * time.Second
@@ -91,17 +93,17 @@ func (c *Client) Open(ctx context.Context) error {
 		opts = append(opts, nats.TLSHandshakeFirst())
 	}
 	deadline := time.Now().Add(c.cfg.Connect)
-	each := c.share(c.cfg.Connect)
+	each := c.timeoutPerServer(c.cfg.Connect)
 	for {
 		nc, err := nats.Connect(strings.Join(c.cfg.Servers, ","), append(opts, nats.Timeout(each))...)
 		if err == nil {
-			return c.bound(ctx, nc)
+			return c.proveCluster(ctx, nc)
 		}
 		last := c.connectError(err)
 		if core.KindOf(last) != core.KindUnavailable {
 			return last
 		}
-		if each = c.share(time.Until(deadline)); each < leastDial { // a round that cannot end in time is not begun
+		if each = c.timeoutPerServer(time.Until(deadline)); each < leastDial { // a round that cannot end in time is not begun
 			return last
 		}
 		select {
@@ -112,9 +114,9 @@ func (c *Client) Open(ctx context.Context) error {
 	}
 }
 
-// bound has the cluster prove who it is, before anything else is sent. Where that
-// is not to be had now, each request asks for it again.
-func (c *Client) bound(ctx context.Context, nc *nats.Conn) error {
+// proveCluster has the cluster prove its key before anything else is sent. If no node
+// can prove it now, each request asks again.
+func (c *Client) proveCluster(ctx context.Context, nc *nats.Conn) error {
 	c.nc = nc
 	c.requests = request.NewClient(request.ClientConfig{Conn: nc, Identity: c.cfg.Identity, ClusterKey: c.cfg.ClusterKey, Request: c.send})
 	err := c.identify(ctx)
@@ -127,8 +129,8 @@ func (c *Client) bound(ctx context.Context, nc *nats.Conn) error {
 	return err
 }
 
-// share is how long one server may take so that a round through all of them takes no longer than left.
-func (c *Client) share(left time.Duration) time.Duration {
+// timeoutPerServer is how long one server may take so that a round through all of them takes no longer than left.
+func (c *Client) timeoutPerServer(left time.Duration) time.Duration {
 	return min(dialTime, left/time.Duration(max(1, len(c.cfg.Servers))))
 }
 
@@ -176,10 +178,10 @@ func (c *Client) Server() string {
 	return c.nc.ConnectedUrl()
 }
 
-// near is the node that the client is connected to. A queue group would spread
+// connectedTarget is the node that the client is connected to. A queue group would spread
 // requests for any node over the cluster, a hung one included (nats-server
 // prefers no local member), and a console shows what its own node sees.
-func (c *Client) near() Target {
+func (c *Client) connectedTarget() Target {
 	if name := c.Connected(); name != "" {
 		return TargetNode(name)
 	}
@@ -190,7 +192,7 @@ func (c *Client) near() Target {
 // to the others where that has no responder, as for a store that it does not serve.
 func (c *Client) ask(ctx context.Context, t Target, v Verb, body []byte) (*nats.Msg, error) {
 	caller := c.cfg.Identity.Public()
-	if near := c.near(); t == TargetAny && near != TargetAny {
+	if near := c.connectedTarget(); t == TargetAny && near != TargetAny {
 		msg, err := c.requests.Send(ctx, c.message(Subject(caller, near, v), v, body))
 		if !errors.Is(err, nats.ErrNoResponders) {
 			return msg, err
@@ -204,17 +206,17 @@ func (c *Client) ask(ctx context.Context, t Target, v Verb, body []byte) (*nats.
 func (c *Client) send(ctx context.Context, out *nats.Msg) (*nats.Msg, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	subject, give := out.Subject, func() { cancel(nats.ErrPermissionViolation) }
+	subject, cancelRequest := out.Subject, func() { cancel(nats.ErrPermissionViolation) }
 	c.mu.Lock()
 	if c.pending[subject] == nil {
 		c.pending[subject] = map[*func()]bool{}
 	}
-	c.pending[subject][&give] = true
+	c.pending[subject][&cancelRequest] = true
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if delete(c.pending[subject], &give); len(c.pending[subject]) == 0 {
+		if delete(c.pending[subject], &cancelRequest); len(c.pending[subject]) == 0 {
 			delete(c.pending, subject)
 		}
 	}()
@@ -271,15 +273,15 @@ func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) 
 	return out, nil
 }
 
-// errNobody is inside the error where the node that was asked is not there.
-var errNobody = errors.New("nobody listens")
+// errNoResponder is inside the error where the node that was asked is not there.
+var errNoResponder = errors.New("nobody listens")
 
 func callError(v Verb, t Target, err error) error {
 	node := strings.TrimPrefix(string(t), "node.")
 	switch {
 	case errors.Is(err, nats.ErrNoResponders) && t != TargetAny:
 		e := core.Errorf(core.KindUnavailable, "%s does not answer %s", node, v)
-		e.Err = errNobody
+		e.Err = errNoResponder
 		return e.WithNext("see `unibus-tui status`")
 	case errors.Is(err, nats.ErrPermissionViolation):
 		return core.Errorf(core.KindRefused, "this identity may not ask for %s", v).WithNext("use an identity of role %s", Rules()[v].Role)

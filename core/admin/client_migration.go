@@ -8,17 +8,17 @@ import (
 	"unibus/core/migrate"
 )
 
-// MoverAway says that the node which does a move does not answer: nobody else can do it.
-func MoverAway(node string) error {
-	return core.Errorf(core.KindUnavailable, "%s does the move and does not answer", node).
+// MigrationNodeDown says that the node of a migration does not answer. No other node can run it.
+func MigrationNodeDown(node string) error {
+	return core.Errorf(core.KindUnavailable, "%s runs the migration and is down", node).
 		WithNext("start unibusd on %s; `unibusd migration status` at any node says what it wrote down last", node)
 }
 
-// steer asks the node that a move belongs to.
-func (c *Client) steer(ctx context.Context, node string, v Verb, req any) (migrate.Status, error) {
+// callMigrationNode sends a verb to the node that runs the migration.
+func (c *Client) callMigrationNode(ctx context.Context, node string, v Verb, req any) (migrate.Status, error) {
 	st, err := call[migrate.Status](ctx, c, TargetNode(node), v, req)
-	if errors.Is(err, errNobody) {
-		return st, MoverAway(node)
+	if errors.Is(err, errNoResponder) {
+		return st, MigrationNodeDown(node)
 	}
 	return st, err
 }
@@ -27,7 +27,7 @@ func (c *Client) steer(ctx context.Context, node string, v Verb, req any) (migra
 // that found: it writes nothing, so that its node alone knows.
 func (c *Client) Migration(ctx context.Context) (migrate.Status, error) {
 	c.mu.Lock()
-	looked := c.looked
+	looked := c.dryRunNode
 	c.mu.Unlock()
 	if looked != "" {
 		st, err := call[migrate.Status](ctx, c, TargetNode(looked), verbMigration, nil)
@@ -40,12 +40,12 @@ func (c *Client) Migration(ctx context.Context) (migrate.Status, error) {
 
 // MigrateStart starts a move at the node whose database it is, or joins the one that is running.
 func (c *Client) MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error) {
-	st, err := c.steer(ctx, node, verbMigrateStart, o)
+	st, err := c.callMigrationNode(ctx, node, verbMigrateStart, o)
 	if err == nil {
 		c.mu.Lock()
-		c.looked = ""
+		c.dryRunNode = ""
 		if o.DryRun {
-			c.looked = node
+			c.dryRunNode = node
 		}
 		c.mu.Unlock()
 	}
@@ -54,35 +54,35 @@ func (c *Client) MigrateStart(ctx context.Context, node string, o migrate.Option
 
 // MigratePause holds the copy between two batches.
 func (c *Client) MigratePause(ctx context.Context, node string) (migrate.Status, error) {
-	return c.steer(ctx, node, verbMigratePause, nil)
+	return c.callMigrationNode(ctx, node, verbMigratePause, nil)
 }
 
 // MigrateResume lets a held copy go on.
 func (c *Client) MigrateResume(ctx context.Context, node string) (migrate.Status, error) {
-	return c.steer(ctx, node, verbMigrateResume, nil)
+	return c.callMigrationNode(ctx, node, verbMigrateResume, nil)
 }
 
 // MigrateAbort restores what was, before cutover. KindRefused after it.
 func (c *Client) MigrateAbort(ctx context.Context, node string) (migrate.Status, error) {
-	return c.steer(ctx, node, verbMigrateAbort, nil)
+	return c.callMigrationNode(ctx, node, verbMigrateAbort, nil)
 }
 
 // MigrateCutover fences the source and moves the authority. KindRefused before every bucket was verified.
 func (c *Client) MigrateCutover(ctx context.Context, node string) (migrate.Status, error) {
-	return c.steer(ctx, node, verbMigrateCutover, nil)
+	return c.callMigrationNode(ctx, node, verbMigrateCutover, nil)
 }
 
 // MigrateFinish ends the soak: the SQLite file is kept, read-only.
 func (c *Client) MigrateFinish(ctx context.Context, node string) (migrate.Status, error) {
-	return c.steer(ctx, node, verbMigrateFinish, nil)
+	return c.callMigrationNode(ctx, node, verbMigrateFinish, nil)
 }
 
 // MigrateLimit sets how many rows a second the copy writes at the most; 0 takes the limit away.
 func (c *Client) MigrateLimit(ctx context.Context, node string, rate int) (migrate.Status, error) {
-	return c.steer(ctx, node, verbMigrateLimit, limitRequest{Rate: rate})
+	return c.callMigrationNode(ctx, node, verbMigrateLimit, limitRequest{Rate: rate})
 }
 
 // MigrateRollback brings the control plane back to a new SQLite file. KindRefused but in soak.
 func (c *Client) MigrateRollback(ctx context.Context, node string) (migrate.Status, error) {
-	return c.steer(ctx, node, verbMigrateRollback, nil)
+	return c.callMigrationNode(ctx, node, verbMigrateRollback, nil)
 }

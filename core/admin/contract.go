@@ -53,27 +53,27 @@ const (
 	verbBackupPart Verb = "backup-part" // core.BackupPartRequest → core.BackupPart; to the node that took it
 )
 
-// Rule says who may call a verb and who answers it. What needs the role admin
-// is an act, or a part of one: an act is let through once, and in the audit.
+// Rule says which operators may call a verb, and which nodes answer it. A verb for the
+// role admin is an act, or a part of one: an act is let through once, and in the audit.
 // Every request but verbIdentify is signed for the cluster and the connection.
 type Rule struct {
-	Role     core.OperatorRole // the least role that may call it
-	Store    bool              // true: only a node whose holder is filled answers
-	Slow     bool              // true: it moves data, and may take a minute
-	Restores bool              // true: it restores a quorum or takes danger away, and is done without one: recorded by the node alone at first
-	Whole    bool              // true: it reads the whole control plane, and may take half an hour
-	Part     bool              // true: a part of an act that is recorded already: not recorded again
+	Role               core.OperatorRole // the least role that may call it
+	NeedsStore         bool              // true: only a node that serves a store answers
+	MovesData          bool              // true: it moves data, and may take a minute
+	WorksWithoutQuorum bool              // true: it restores a quorum or takes danger away, and is done without one: recorded by the node alone at first
+	ReadsAll           bool              // true: it reads the whole control plane, and may take half an hour
+	IsPartOfAct        bool              // true: a part of an act that is recorded already: not recorded again
 }
 
 // Acts is true for what is let through once, and in the audit.
-func (r Rule) Acts() bool { return r.Role == core.OperatorAdmin && !r.Part }
+func (r Rule) Acts() bool { return r.Role == core.OperatorAdmin && !r.IsPartOfAct }
 
 // within is how long a verb may take; usual is that of most.
 func (r Rule) within(usual time.Duration) time.Duration {
 	switch {
-	case r.Whole:
+	case r.ReadsAll:
 		return max(usual, wholeTimeout)
-	case r.Slow:
+	case r.MovesData:
 		return max(usual, slowTimeout)
 	}
 	return usual
@@ -82,21 +82,21 @@ func (r Rule) within(usual time.Duration) time.Duration {
 // Rules returns the whole protocol: every verb with its rule.
 func Rules() map[Verb]Rule {
 	view, act := Rule{Role: core.OperatorViewer}, Rule{Role: core.OperatorAdmin}
-	viewStore, actStore := Rule{Role: core.OperatorViewer, Store: true}, Rule{Role: core.OperatorAdmin, Store: true}
+	viewStore, actStore := Rule{Role: core.OperatorViewer, NeedsStore: true}, Rule{Role: core.OperatorAdmin, NeedsStore: true}
 	return map[Verb]Rule{
 		verbIdentify: view, verbStatus: view, verbEvents: view, verbFlags: view, verbRollout: view, verbMigration: view, verbAudit: view,
 		verbUsers: viewStore, verbUserGet: viewStore, verbRooms: viewStore, verbRoomGet: viewStore,
 		verbUserAdd: actStore, verbUserActivate: actStore, verbRoomRekey: actStore,
-		verbUserRevoke:     {Role: core.OperatorAdmin, Store: true, Restores: true}, // a node that serves SQLite can revoke by itself
-		verbOperatorRemove: {Role: core.OperatorAdmin, Restores: true},              // it shuts somebody out, and needs no store
-		verbBucketScale:    {Role: core.OperatorAdmin, Slow: true},
-		verbStepDown:       {Role: core.OperatorAdmin, Restores: true},
-		verbMigratePause:   {Role: core.OperatorAdmin, Restores: true},
+		verbUserRevoke:     {Role: core.OperatorAdmin, NeedsStore: true, WorksWithoutQuorum: true}, // a node that serves SQLite can revoke by itself
+		verbOperatorRemove: {Role: core.OperatorAdmin, WorksWithoutQuorum: true},                   // it shuts somebody out, and needs no store
+		verbBucketScale:    {Role: core.OperatorAdmin, MovesData: true},
+		verbStepDown:       {Role: core.OperatorAdmin, WorksWithoutQuorum: true},
+		verbMigratePause:   {Role: core.OperatorAdmin, WorksWithoutQuorum: true},
 		verbMigrateStart:   act, verbMigrateResume: act,
-		verbMigrateAbort:   {Role: core.OperatorAdmin, Slow: true}, // it takes every row out of KV
+		verbMigrateAbort:   {Role: core.OperatorAdmin, MovesData: true}, // it takes every row out of KV
 		verbMigrateCutover: act, verbMigrateFinish: act, verbMigrateLimit: act, verbMigrateRollback: act,
-		verbBackup:     {Role: core.OperatorAdmin, Store: true, Whole: true},
-		verbBackupPart: {Role: core.OperatorAdmin, Part: true}, // goes on where the holder is empty by now: the file is whole
+		verbBackup:     {Role: core.OperatorAdmin, NeedsStore: true, ReadsAll: true},
+		verbBackupPart: {Role: core.OperatorAdmin, IsPartOfAct: true}, // also at a node that no longer serves a store: the file is whole
 	}
 }
 
@@ -284,6 +284,18 @@ type RoomDetail struct {
 	Members []RoomMember `json:"members"`
 	Next    string       `json:"next_page,omitempty"` // the next page's After, "" at the end
 	Keys    *RoomKeys    `json:"keys,omitempty"`      // with the first page alone
+
+	Invited      []RoomInvitation `json:"invited,omitempty"`       // with the first page alone, at most peopleShown
+	InvitedCount int              `json:"invited_count,omitempty"` // all pending invitations
+}
+
+// RoomInvitation is a pending invitation. An invited user is no member, and has no key.
+type RoomInvitation struct {
+	User core.UserID     `json:"user"`
+	Name *string         `json:"name,omitempty"`
+	Role core.MemberRole `json:"role"` // once it is accepted
+	By   string          `json:"by,omitempty"`
+	At   core.Millis     `json:"at"`
 }
 
 // ScaleRequest raises every bucket of the control plane to a number of replicas.

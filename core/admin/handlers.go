@@ -45,15 +45,15 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		verbMigrateStart: typed(func(ctx context.Context, op core.Operator, o migrate.Options) (any, error) {
 			return s.migrate(func(m Migrator) (migrate.Status, error) { return m.Start(ctx, op.Name, o) })
 		}),
-		verbMigratePause:   s.moved(Migrator.Pause),
-		verbMigrateResume:  s.moved(Migrator.Resume),
-		verbMigrateAbort:   s.moved(Migrator.Abort),
-		verbMigrateCutover: s.moved(Migrator.Cutover),
-		verbMigrateFinish:  s.moved(Migrator.Finish),
+		verbMigratePause:   s.migrateVerb(Migrator.Pause),
+		verbMigrateResume:  s.migrateVerb(Migrator.Resume),
+		verbMigrateAbort:   s.migrateVerb(Migrator.Abort),
+		verbMigrateCutover: s.migrateVerb(Migrator.Cutover),
+		verbMigrateFinish:  s.migrateVerb(Migrator.Finish),
 		verbMigrateLimit: typed(func(ctx context.Context, op core.Operator, r limitRequest) (any, error) {
 			return s.migrate(func(m Migrator) (migrate.Status, error) { return m.Limit(ctx, op.Name, r.Rate) })
 		}),
-		verbMigrateRollback: s.moved(Migrator.Rollback),
+		verbMigrateRollback: s.migrateVerb(Migrator.Rollback),
 
 		verbBackup:     typed(s.backup),
 		verbBackupPart: typed(s.backupPart),
@@ -78,8 +78,8 @@ func typed[Req any](f func(context.Context, core.Operator, Req) (any, error)) ve
 	}
 }
 
-// moved steers the migration in the caller's name.
-func (s *Service) moved(f func(m Migrator, ctx context.Context, by string) (migrate.Status, error)) verbFunc {
+// migrateVerb changes the migration in the caller's name.
+func (s *Service) migrateVerb(f func(m Migrator, ctx context.Context, by string) (migrate.Status, error)) verbFunc {
 	return func(ctx context.Context, op core.Operator, _ []byte) (any, error) {
 		return s.migrate(func(m Migrator) (migrate.Status, error) { return f(m, ctx, op.Name) })
 	}

@@ -38,13 +38,13 @@ type RoomPerson struct {
 // RoomKeys is the whole of a room's key health. The lists are cut at peopleShown.
 type RoomKeys struct {
 	KeyHealth
-	Lack     []RoomPerson `json:"without_key"`   // active members without a box
-	Know     []RoomPerson `json:"still_know"`    // removed or revoked, and with a box
-	Can      []RoomPerson `json:"can_rekey"`     // active members with a box: those who are online, which is to have the room open, first, then by role
-	CanCount int          `json:"can_rekey_all"` // how many there are of Can
-	Online   int          `json:"online"`        // how many of them are online
-	Silent   []string     `json:"silent"`        // nodes that did not say who is online there
-	Why      *core.Error  `json:"why,omitempty"` // why nobody can be asked to rekey now
+	WithoutKey []RoomPerson `json:"without_key"`   // active members without a box
+	StillKnow  []RoomPerson `json:"still_know"`    // removed or revoked, and with a box
+	CanRekey   []RoomPerson `json:"can_rekey"`     // active members with a box: those who are online, which is to have the room open, first, then by role
+	CanCount   int          `json:"can_rekey_all"` // how many there are of Can
+	Online     int          `json:"online"`        // how many of them are online
+	Silent     []string     `json:"silent"`        // nodes that did not say who is online there
+	CannotAsk  *core.Error  `json:"why,omitempty"` // why nobody can be asked to rekey now
 }
 
 // peopleShown is how many people each list of RoomKeys has at the most.
@@ -74,8 +74,8 @@ type Asked struct {
 	At    core.Millis `json:"at"`
 }
 
-// Nobody says what it takes where nobody at all has the room's key, "" where somebody has.
-func (k *RoomKeys) Nobody(epoch core.Epoch) string {
+// NoHolderText says what it takes where nobody at all has the room's key, "" where somebody has.
+func (k *RoomKeys) NoHolderText(epoch core.Epoch) string {
 	switch {
 	case k == nil || k.State != KeysMissing || k.CanCount > 0:
 		return ""
@@ -85,8 +85,8 @@ func (k *RoomKeys) Nobody(epoch core.Epoch) string {
 	return "nobody has a key of it: a program of a member's that asks for a new one (Room.Rekey in the SDK) makes it"
 }
 
-// Word says how it stands in a few words, as screens and commands show it.
-func (h *KeyHealth) Word() string {
+// Label says how it stands in a few words, as screens and commands show it.
+func (h *KeyHealth) Label() string {
 	switch {
 	case h == nil:
 		return "unknown"

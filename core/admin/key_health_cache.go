@@ -277,7 +277,7 @@ func (v *keyHealthSnapshot) note() *cluster.Finding {
 	}
 	return &cluster.Finding{
 		Level: cluster.Note, About: "rooms",
-		Text: fmt.Sprintf("Rekey required in %s: somebody who was removed or revoked still knows the key.", roomCount(v.rekey)),
+		Text: fmt.Sprintf("Rekey required in %s: a removed or revoked user still has the key.", roomCount(v.rekey)),
 		Next: next + " See page 5, or `unibusd room list`; `unibusd room rekey ROOM` asks one.",
 	}
 }

@@ -22,7 +22,7 @@ func refusal(o roomState, k RoomKeys, can []RoomPerson) *core.Error {
 	case k.State != KeysRekey:
 		return core.Errorf(core.KindRefused, "the room %s needs no new key: only active members know the present one", id)
 	case len(can) == 0:
-		return core.Errorf(core.KindRefused, "nobody is left in the room %s who could make a new key: it takes an active member who has the current one", id).
+		return core.Errorf(core.KindRefused, "no active member of the room %s has the current key, so no new key can be made", id).
 			WithNext("its owner or a user-admin can archive it, by their own program; go on in another room")
 	case k.Online > 0:
 		return nil
@@ -109,7 +109,7 @@ func chosen(o roomState, can []RoomPerson, silent []string, user string) (RoomPe
 			WithNext("ask again once every node answers, or leave the choice to the node")
 	case len(can[i].Nodes) == 0:
 		return RoomPerson{}, core.Errorf(core.KindRefused, "%s does not have the room open", can[i].Called()).
-			WithNext("leave the choice to the node: somebody else has")
+			WithNext("leave the choice to the node: another member has it open")
 	}
 	return can[i], nil
 }

@@ -51,7 +51,7 @@ func TestRoomWithoutAnyKey(t *testing.T) {
 		w.room(t, "lacking", 1)
 		for id, want := range map[core.RoomID]string{"new": "its owner's program makes the first one", "emptied": "Room.Rekey", "lacking": ""} {
 			d := w.detail(t, id)
-			got := d.Keys.Nobody(d.Room.Epoch)
+			got := d.Keys.NoHolderText(d.Room.Epoch)
 			if d.Keys.State != KeysMissing || !strings.Contains(got, want) || (got == "") != (want == "") {
 				t.Errorf("%s, %s: %q, want %q", id, d.Keys.State, got, want)
 			}

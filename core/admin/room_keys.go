@@ -126,10 +126,27 @@ func (s *Service) roomGet(ctx context.Context, _ core.Operator, req RoomRequest)
 	}
 	out := RoomDetail{Room: o.Room, Count: len(o.Members)}
 	out.Members, out.Next = o.page(req)
-	if req.After == "" {
-		out.Keys, err = s.keysOf(ctx, st, o)
+	if req.After != "" {
+		return out, nil
 	}
+	if out.Invited, out.InvitedCount, err = o.invitations(ctx, st); err != nil {
+		return nil, err
+	}
+	out.Keys, err = s.keysOf(ctx, st, o)
 	return out, err
+}
+
+// invitations returns the room's pending invitations, at most peopleShown, and their number.
+func (o roomState) invitations(ctx context.Context, st core.Store) (shown []RoomInvitation, all int, err error) {
+	pending, err := st.Invitations(ctx, core.InvitationFilter{Room: o.Room.ID})
+	for _, m := range pending[:min(len(pending), peopleShown)] {
+		in := RoomInvitation{User: m.User, Name: o.users[m.User].Name, Role: m.Role, At: m.Joined}
+		if m.InvitedBy != nil {
+			in.By = *m.InvitedBy
+		}
+		shown = append(shown, in)
+	}
+	return shown, len(pending), err
 }
 
 // page is the members after req.After.
@@ -147,16 +164,16 @@ func (o roomState) page(req RoomRequest) (page []RoomMember, next string) {
 
 // keysOf is the whole of a room's key health.
 func (s *Service) keysOf(ctx context.Context, st core.Store, o roomState) (*RoomKeys, error) {
-	out := RoomKeys{KeyHealth: healthOf(o.RoomKeys, o.active), Lack: []RoomPerson{}, Know: []RoomPerson{}, Can: []RoomPerson{}, Silent: []string{}}
+	out := RoomKeys{KeyHealth: healthOf(o.RoomKeys, o.active), WithoutKey: []RoomPerson{}, StillKnow: []RoomPerson{}, CanRekey: []RoomPerson{}, Silent: []string{}}
 	if !out.sealed() {
-		out.Why = refusal(o, out, nil)
+		out.CannotAsk = refusal(o, out, nil)
 		return &out, nil
 	}
 	var err error
 	if out.Since, err = s.keys.since(ctx, st, o.Room); err != nil {
 		return nil, err
 	}
-	out.Lack, out.Know = o.people(o.Unkeyed(o.active)), o.people(o.MustRekey(o.active))
+	out.WithoutKey, out.StillKnow = o.people(o.Unkeyed(o.active)), o.people(o.MustRekey(o.active))
 	can, silent := s.canRekey(ctx, o)
 	out.CanCount, out.Silent = len(can), silent
 	for _, p := range can {
@@ -164,8 +181,8 @@ func (s *Service) keysOf(ctx context.Context, st core.Store, o roomState) (*Room
 			out.Online++
 		}
 	}
-	out.Can = can[:min(len(can), peopleShown)]
-	out.Why = refusal(o, out, can)
+	out.CanRekey = can[:min(len(can), peopleShown)]
+	out.CannotAsk = refusal(o, out, can)
 	return &out, nil
 }
 

@@ -234,16 +234,16 @@ func TestKeyHealth(t *testing.T) {
 			t.Errorf("the note is %+v", note)
 		}
 		d := w.detail(t, "removed")
-		if got := w.called(d.Keys.Know); got != "dan  active " {
+		if got := w.called(d.Keys.StillKnow); got != "dan  active " {
 			t.Errorf("who knows the key still: %s", got)
 		}
-		if got := w.called(d.Keys.Can); got != "ben admin active n2, ann owner active , cat member active " || d.Keys.Online != 1 || d.Keys.CanCount != 3 {
+		if got := w.called(d.Keys.CanRekey); got != "ben admin active n2, ann owner active , cat member active " || d.Keys.Online != 1 || d.Keys.CanCount != 3 {
 			t.Errorf("who could rekey: %s (%d of %d online)", got, d.Keys.Online, d.Keys.CanCount)
 		}
-		if d := w.detail(t, "revoked"); w.called(d.Keys.Know) != "eve member revoked " || d.Count != 5 {
-			t.Errorf("who was revoked: %+v", d.Keys.Know)
+		if d := w.detail(t, "revoked"); w.called(d.Keys.StillKnow) != "eve member revoked " || d.Count != 5 {
+			t.Errorf("who was revoked: %+v", d.Keys.StillKnow)
 		}
-		if got := w.called(w.detail(t, "lacking").Keys.Lack); got != "ben admin active , dan member active " {
+		if got := w.called(w.detail(t, "lacking").Keys.WithoutKey); got != "ben admin active , dan member active " {
 			t.Errorf("who lacks the key: %s", got)
 		}
 
@@ -360,7 +360,7 @@ func TestRekeyIsAskedOfTheBestPlaced(t *testing.T) {
 		for _, i := range []int{0, 2} {
 			must(t, errOf(w.store.RemoveMember(ctx, "r", w.people[i].ID)))
 		}
-		refused(core.KindRefused, "nobody is left in the room r who could make a new key: it takes an active member who has the current one | its owner or a user-admin can archive it", "")
+		refused(core.KindRefused, "no active member of the room r has the current key, so no new key can be made | its owner or a user-admin can archive it", "")
 	})
 }
 
@@ -384,8 +384,8 @@ func TestRekeyRefusals(t *testing.T) {
 				t.Errorf("%q: %v, want %s %q", id, err, want.kind, want.text)
 			}
 			if want.kind == core.KindRefused {
-				if d := w.detail(t, core.RoomID(id)); d.Keys.Why == nil || d.Keys.Why.Text != core.AsError(err).Text {
-					t.Errorf("%s: the view says %v, the refusal %v", id, d.Keys.Why, err)
+				if d := w.detail(t, core.RoomID(id)); d.Keys.CannotAsk == nil || d.Keys.CannotAsk.Text != core.AsError(err).Text {
+					t.Errorf("%s: the view says %v, the refusal %v", id, d.Keys.CannotAsk, err)
 				}
 			}
 		}
@@ -487,3 +487,35 @@ func (c *countedStore) EpochBegan(context.Context, core.RoomID) (core.Millis, er
 
 // errOf drops the record that comes with an error.
 func errOf(_ core.Member, err error) error { return err }
+
+// TestRoomGetShowsInvitations: pending ones are no members and have no key, and are
+// shown until they are answered or withdrawn.
+func TestRoomGetShowsInvitations(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, w *keyWorld) {
+		ctx, ann, ben := t.Context(), w.people[0].ID, w.people[1].ID
+		must(t, w.store.CreateRoom(ctx, core.Room{ID: "plans", Owner: ann, Encrypted: true, State: core.RoomActive, Created: 1}))
+		must(t, w.store.PutMember(ctx, core.Member{Room: "plans", User: ann, Role: core.MemberOwner, State: core.MemberActive, Joined: 1}))
+		by := string(ann)
+		must(t, w.store.PutMember(ctx, core.Member{Room: "plans", User: ben, Role: core.MemberAdmin, State: core.MemberInvited, InvitedBy: &by, Joined: 7}))
+		get := func(req RoomRequest) RoomDetail {
+			t.Helper()
+			out, err := w.roomGet(ctx, core.Operator{}, req)
+			must(t, err)
+			return out.(RoomDetail)
+		}
+		want := []RoomInvitation{{User: ben, Name: w.people[1].Name, Role: core.MemberAdmin, By: by, At: 7}}
+		d := get(RoomRequest{ID: "plans"})
+		if diff := cmp.Diff(want, d.Invited); diff != "" || d.InvitedCount != 1 || d.Count != 1 || len(d.Members) != 1 || d.Keys.Unkeyed != 1 {
+			t.Errorf("%s\n%+v", diff, d)
+		}
+		if d := get(RoomRequest{ID: "plans", After: by}); d.Invited != nil || d.Keys != nil {
+			t.Errorf("the next page has %+v", d)
+		}
+		_, err := w.store.RemoveMember(ctx, "plans", ben)
+		must(t, err)
+		if d := get(RoomRequest{ID: "plans"}); d.InvitedCount != 0 || d.Invited != nil {
+			t.Errorf("after the withdrawal: %+v", d)
+		}
+	})
+}

@@ -96,7 +96,8 @@ type Service struct {
 
 const (
 	maxUnderWay    = 64
-	requestTimeout = 4 * time.Second // below the client's, so that it hears why
+	answerMargin   = time.Second // a node gives up so much before the client, which then hears why
+	requestTimeout = clientTimeout - answerMargin
 )
 
 // NewService does no I/O.
@@ -123,14 +124,14 @@ func (s *Service) services() []request.Service {
 	verbs := s.verbs()
 	for verb, rule := range Rules() {
 		to := &always
-		if rule.Store {
+		if rule.NeedsStore {
 			to = &store
 		}
 		for _, target := range []Target{TargetAny, TargetNode(s.cfg.Node)} {
 			to.Endpoints = append(to.Endpoints, request.Endpoint{
 				Name:    strings.ReplaceAll(string(target), ".", "-") + "-" + string(verb),
 				Subject: string(target) + "." + string(verb),
-				Timeout: rule.within(requestTimeout),
+				Timeout: rule.within(clientTimeout) - answerMargin,
 				Handle: func(ctx context.Context, c request.Call) (any, error) {
 					return s.answer(ctx, c, verb, rule, verbs[verb])
 				},

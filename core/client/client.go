@@ -26,9 +26,9 @@ import (
 //
 // A read is sent again until a node answers, ctx ends, or Timeout is over. So is a
 // change with the same result when it is made twice: creating, inviting, removing,
-// leaving, archiving, publishing, giving a key, revoking. Roles, names, activating
-// and adding a user are sent once, because a second time might undo another user's
-// change; KindUnavailable then says that the outcome is not known.
+// leaving, archiving, publishing, giving a key, revoking. Roles, names, declining,
+// activating and adding a user are sent once, because a second time might undo
+// another user's change; KindUnavailable then says that the outcome is not known.
 //
 // Errors are *core.Error. Their cause may be a Fault of this package or of
 // core/seal, for errors.Is(err, ErrNotMember).
@@ -269,7 +269,7 @@ func (c *Client) run() {
 
 // refreshRooms reads this user's rooms. With emit it emits events for the difference.
 func (c *Client) refreshRooms(ctx context.Context, emit bool) error {
-	rooms, err := request(ctx, c, readOnly, func(ctx context.Context) ([]core.Room, error) { return c.api.Rooms(ctx) })
+	rooms, err := sendRetrying(ctx, c, readOnly, func(ctx context.Context) ([]core.Room, error) { return c.api.Rooms(ctx) })
 	if err != nil {
 		return err
 	}
@@ -300,7 +300,7 @@ func (c *Client) refreshRooms(ctx context.Context, emit bool) error {
 // publishKEMKey publishes this user's encryption key unless the published one is
 // the same. It replaces the key of a lost directory, and one that a node has swapped.
 func (c *Client) publishKEMKey(ctx context.Context) error {
-	profile, err := request(ctx, c, readOnly, func(ctx context.Context) (control.Profile, error) { return c.api.User(ctx, c.me) })
+	profile, err := sendRetrying(ctx, c, readOnly, func(ctx context.Context) (control.Profile, error) { return c.api.User(ctx, c.me) })
 	if err != nil {
 		return err
 	}
@@ -327,7 +327,7 @@ func (c *Client) publishKEMKey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := request(ctx, c, idempotent, func(ctx context.Context) (control.Profile, error) { return c.api.PublishKey(ctx, key) }); err != nil {
+	if _, err := sendRetrying(ctx, c, idempotent, func(ctx context.Context) (control.Profile, error) { return c.api.PublishKey(ctx, key) }); err != nil {
 		return err
 	}
 	published, err := seal.ParseKEMKey(c.me, key)

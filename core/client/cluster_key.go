@@ -25,7 +25,7 @@ func (c *Client) identify(ctx context.Context) error {
 	}
 	api := control.NewClient(control.ClientConfig{Conn: c.nc, Identity: c.id, ClusterKey: pin})
 	c.api = api
-	key, err := request(ctx, c, readOnly, api.Identify)
+	key, err := sendRetrying(ctx, c, readOnly, api.Identify)
 	if changed := new(binding.Changed); errors.As(err, &changed) && c.cfg.ClusterKey == "" {
 		return core.Errorf(core.KindRefused, "%s: %v", strings.Join(c.cfg.Servers, ", "), changed).
 			WithNext("if its key was really replaced, and only then, remove the line with %s from %s", changed.Pinned, known.Path)

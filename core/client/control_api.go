@@ -54,9 +54,9 @@ const (
 	answerGrace  = 2 * time.Second
 )
 
-// request sends a request as often as its policy allows. After KindUnavailable the
+// sendRetrying sends a request as often as its policy allows. After KindUnavailable the
 // outcome of a change is not known.
-func request[T any](ctx context.Context, c *Client, policy retryPolicy, f func(context.Context) (T, error)) (T, error) {
+func sendRetrying[T any](ctx context.Context, c *Client, policy retryPolicy, f func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	stop := context.AfterFunc(c.life, cancel)
@@ -75,12 +75,12 @@ func request[T any](ctx context.Context, c *Client, policy retryPolicy, f func(c
 	}
 }
 
-// requestOpen is request for calls that may come before Open.
-func requestOpen[T any](ctx context.Context, c *Client, policy retryPolicy, f func(context.Context) (T, error)) (out T, err error) {
+// sendRetryingIfOpen is sendRetrying for calls that may come before Open.
+func sendRetryingIfOpen[T any](ctx context.Context, c *Client, policy retryPolicy, f func(context.Context) (T, error)) (out T, err error) {
 	if err := c.checkOpen(); err != nil {
 		return out, err
 	}
-	return request(ctx, c, policy, f)
+	return sendRetrying(ctx, c, policy, f)
 }
 
 // attempt sends a request once there is a session, and gives up when the session

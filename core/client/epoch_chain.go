@@ -52,6 +52,7 @@ func (w *reconciler) noteEncrypted(ctx context.Context) error {
 		l.unsaved = l.unsaved || !known
 	})
 	if !known {
+		w.keyStateUnsaved = true
 		if err := w.save(); err != nil {
 			return err
 		}
@@ -61,7 +62,7 @@ func (w *reconciler) noteEncrypted(ctx context.Context) error {
 
 // fetchBox reads this user's box of an epoch; ok is false if there is none.
 func (w *reconciler) fetchBox(ctx context.Context, e core.Epoch) (k control.Key, ok bool, err error) {
-	k, err = request(ctx, w.c, readOnly, func(ctx context.Context) (control.Key, error) { return w.c.api.Key(ctx, w.room.id, e) })
+	k, err = sendRetrying(ctx, w.c, readOnly, func(ctx context.Context) (control.Key, error) { return w.c.api.Key(ctx, w.room.id, e) })
 	if core.KindOf(err) == core.KindNotFound {
 		return k, false, nil
 	}
@@ -222,7 +223,7 @@ func (w *reconciler) advance(row core.EpochRecord, prev *seal.EpochKey, why erro
 func (w *reconciler) fetchRecords(ctx context.Context, upto, above core.Epoch) ([]core.EpochRecord, error) {
 	var rows []core.EpochRecord
 	for at := upto; ; {
-		page, err := request(ctx, w.c, readOnly, func(ctx context.Context) (control.Epochs, error) {
+		page, err := sendRetrying(ctx, w.c, readOnly, func(ctx context.Context) (control.Epochs, error) {
 			return w.c.api.Epochs(ctx, control.EpochsRequest{Room: string(w.room.id), Upto: &at})
 		})
 		if err != nil {
@@ -245,11 +246,19 @@ func (w *reconciler) fetchRecords(ctx context.Context, upto, above core.Epoch) (
 func (w *reconciler) saveHead() error {
 	head, _ := w.chain.Head()
 	w.room.do(func(l *roomLoop) { l.setHead(head) })
+	w.keyStateUnsaved = true
 	return w.save()
 }
 
-// useKey sends and receives with a key from now on.
+// useKey sends and receives with a key from now on. The head of its epoch is on disk
+// before: after a restart, a node could otherwise name an older one.
 func (w *reconciler) useKey(k *seal.EpochKey, by core.UserID, late bool) error {
+	if w.keyStateUnsaved { // an earlier save has failed
+		if err := w.save(); err != nil {
+			w.dropKey()
+			return err
+		}
+	}
 	s, err := seal.NewSender(seal.SenderConfig{Key: k, By: w.c.id})
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 
 // Invitations are the pending invitations of this user, by room.
 func (c *Client) Invitations(ctx context.Context) ([]control.Invitation, error) {
-	return request(ctx, c, readOnly, c.api.Invitations)
+	return sendRetryingIfOpen(ctx, c, readOnly, func(ctx context.Context) ([]control.Invitation, error) { return c.api.Invitations(ctx) })
 }
 
 // Accept accepts an invitation to a room and opens the room. The session is renewed
@@ -18,7 +18,7 @@ func (c *Client) Invitations(ctx context.Context) ([]control.Invitation, error) 
 // this user is in the maximum number of rooms.
 func (c *Client) Accept(ctx context.Context, room core.RoomID) (*Room, error) {
 	tries := 0
-	_, err := request(ctx, c, idempotent, func(ctx context.Context) (core.Member, error) {
+	_, err := sendRetryingIfOpen(ctx, c, idempotent, func(ctx context.Context) (core.Member, error) {
 		tries++
 		m, err := c.api.Accept(ctx, room)
 		if tries > 1 && core.KindOf(err) == core.KindNotFound { // the attempt before has accepted it, or opening the room fails
@@ -34,6 +34,6 @@ func (c *Client) Accept(ctx context.Context, room core.RoomID) (*Room, error) {
 
 // Decline declines an invitation. KindNotFound without one.
 func (c *Client) Decline(ctx context.Context, room core.RoomID) error {
-	_, err := request(ctx, c, once, func(ctx context.Context) (core.Member, error) { return c.api.Decline(ctx, room) })
+	_, err := sendRetryingIfOpen(ctx, c, once, func(ctx context.Context) (core.Member, error) { return c.api.Decline(ctx, room) })
 	return err
 }

@@ -96,7 +96,7 @@ func (w *reconciler) mayRenew() bool {
 // giveKey seals the present key to a member. KindConflict if the room is at another
 // epoch by now, KindExists if they have a box that this member may not replace.
 func (w *reconciler) giveKey(ctx context.Context, user core.UserID) error {
-	m, err := request(ctx, w.c, readOnly, func(ctx context.Context) (control.Member, error) {
+	m, err := sendRetrying(ctx, w.c, readOnly, func(ctx context.Context) (control.Member, error) {
 		return w.c.api.Member(ctx, w.room.id, user, true)
 	})
 	if err != nil {
@@ -119,7 +119,7 @@ func (w *reconciler) giveKey(ctx context.Context, user core.UserID) error {
 	if err := w.c.dir.savePeers(); err != nil {
 		return err
 	}
-	_, err = request(ctx, w.c, idempotent, func(ctx context.Context) (core.Room, error) { return w.c.api.GiveKey(ctx, box) })
+	_, err = sendRetrying(ctx, w.c, idempotent, func(ctx context.Context) (core.Room, error) { return w.c.api.GiveKey(ctx, box) })
 	if err == nil {
 		w.c.events.emit(KeyGiven{Room: w.room.id, Epoch: box.Epoch, To: user, By: w.c.me})
 	}

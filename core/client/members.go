@@ -181,12 +181,12 @@ func (l *roomLoop) emit(e control.Event) {
 
 // Members are the room's active members, in the order of their ids.
 func (r *Room) Members(ctx context.Context) ([]control.Member, error) {
-	return request(ctx, r.c, readOnly, func(ctx context.Context) ([]control.Member, error) { return r.c.api.Members(ctx, r.id, false) })
+	return sendRetrying(ctx, r.c, readOnly, func(ctx context.Context) ([]control.Member, error) { return r.c.api.Members(ctx, r.id, false) })
 }
 
 // member is one active member. KindNotFound.
 func (r *Room) member(ctx context.Context, user core.UserID) (control.Member, error) {
-	return request(ctx, r.c, readOnly, func(ctx context.Context) (control.Member, error) { return r.c.api.Member(ctx, r.id, user, false) })
+	return sendRetrying(ctx, r.c, readOnly, func(ctx context.Context) (control.Member, error) { return r.c.api.Member(ctx, r.id, user, false) })
 }
 
 // Invite asks a user into the room; role "" is member. The invitation is pending
@@ -196,7 +196,7 @@ func (r *Room) member(ctx context.Context, user core.UserID) (control.Member, er
 // the user is revoked, or if this user may not invite or has too many pending
 // invitations; KindExists if they are a member.
 func (r *Room) Invite(ctx context.Context, user core.UserID, role core.MemberRole) error {
-	_, err := request(ctx, r.c, idempotent, func(ctx context.Context) (core.Member, error) {
+	_, err := sendRetrying(ctx, r.c, idempotent, func(ctx context.Context) (core.Member, error) {
 		return r.c.api.Invite(ctx, r.id, user, role, nil)
 	})
 	return err
@@ -213,7 +213,7 @@ func (r *Room) Remove(ctx context.Context, user core.UserID) error {
 		return err
 	}
 	tries := 0
-	_, err = request(ctx, r.c, idempotent, func(ctx context.Context) (core.Member, error) {
+	_, err = sendRetrying(ctx, r.c, idempotent, func(ctx context.Context) (core.Member, error) {
 		tries++
 		m, err := r.c.api.Remove(ctx, r.id, user)
 		if tries > 1 && core.KindOf(err) == core.KindNotFound {
@@ -269,7 +269,7 @@ func (r *Room) mayHaveKey(ctx context.Context, user core.UserID) (bool, error) {
 // unless the room is archived.
 func (r *Room) Leave(ctx context.Context) error {
 	tries := 0
-	_, err := request(ctx, r.c, idempotent, func(ctx context.Context) (core.Member, error) {
+	_, err := sendRetrying(ctx, r.c, idempotent, func(ctx context.Context) (core.Member, error) {
 		tries++
 		m, err := r.c.api.Leave(ctx, r.id)
 		if tries > 1 && core.KindOf(err) == core.KindRefused {
@@ -292,21 +292,21 @@ func containsRoom(rooms []core.Room, id core.RoomID) bool {
 // SetRole changes what a member may do; the role owner hands the room over. It is
 // sent once: KindUnavailable says that its outcome is not known.
 func (r *Room) SetRole(ctx context.Context, user core.UserID, role core.MemberRole) error {
-	_, err := request(ctx, r.c, once, func(ctx context.Context) (core.Member, error) { return r.c.api.SetRole(ctx, r.id, user, role) })
+	_, err := sendRetrying(ctx, r.c, once, func(ctx context.Context) (core.Member, error) { return r.c.api.SetRole(ctx, r.id, user, role) })
 	r.wake()
 	return err
 }
 
 // Rename gives the room another name. It is sent once, like SetRole.
 func (r *Room) Rename(ctx context.Context, name string) error {
-	_, err := request(ctx, r.c, once, func(ctx context.Context) (core.Room, error) { return r.c.api.RenameRoom(ctx, r.id, name) })
+	_, err := sendRetrying(ctx, r.c, once, func(ctx context.Context) (core.Room, error) { return r.c.api.RenameRoom(ctx, r.id, name) })
 	r.wake()
 	return err
 }
 
 // Archive ends the room for good: nothing is changed or sent in it any more.
 func (r *Room) Archive(ctx context.Context) error {
-	room, err := request(ctx, r.c, idempotent, func(ctx context.Context) (core.Room, error) {
+	room, err := sendRetrying(ctx, r.c, idempotent, func(ctx context.Context) (core.Room, error) {
 		room, err := r.c.api.ArchiveRoom(ctx, r.id)
 		if core.KindOf(err) == core.KindRefused { // it is archived already, or this user may not
 			if info, e := r.c.api.Room(ctx, r.id); e == nil && info.Room.State == core.RoomArchived {

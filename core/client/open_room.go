@@ -32,7 +32,7 @@ func (c *Client) CreateRoom(ctx context.Context, n NewRoom) (*Room, error) {
 		return nil, err
 	}
 	tries := 0
-	made, err := request(ctx, c, idempotent, func(ctx context.Context) (core.Room, error) {
+	made, err := sendRetrying(ctx, c, idempotent, func(ctx context.Context) (core.Room, error) {
 		tries++
 		r, err := c.api.CreateRoom(ctx, req)
 		if tries > 1 && core.KindOf(err) == core.KindExists { // the attempt before has created it
@@ -75,7 +75,7 @@ func (c *Client) checkOpen() error {
 
 // Rooms lists this user's rooms, in the order of their ids.
 func (c *Client) Rooms(ctx context.Context) ([]core.Room, error) {
-	return requestOpen(ctx, c, readOnly, func(ctx context.Context) ([]core.Room, error) { return c.api.Rooms(ctx) })
+	return sendRetryingIfOpen(ctx, c, readOnly, func(ctx context.Context) ([]core.Room, error) { return c.api.Rooms(ctx) })
 }
 
 // Room opens a room of which this user is a member. For an open room it returns the
@@ -116,7 +116,7 @@ func (c *Client) room(ctx context.Context, id core.RoomID, makers []core.UserID)
 		r, err = r.waitOpen(ctx)
 		return r, true, err
 	}
-	info, err := request(ctx, c, readOnly, func(ctx context.Context) (control.RoomInfo, error) { return c.api.Room(ctx, id) })
+	info, err := sendRetrying(ctx, c, readOnly, func(ctx context.Context) (control.RoomInfo, error) { return c.api.Room(ctx, id) })
 	if err != nil {
 		return nil, false, err
 	}

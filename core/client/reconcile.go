@@ -23,6 +23,10 @@ type reconciler struct {
 	key     *seal.EpochKey // of the chain's head; nil while there is none here
 	trusted map[core.UserID]bool
 
+	// keyStateUnsaved says that the head, or that the room is encrypted, is not on disk
+	// yet. No key is used before: see useKey.
+	keyStateUnsaved bool
+
 	nextKeyRequest time.Time
 	unattended     bool          // the room ended by itself: a failed save is logged
 	ended          chan struct{} // closed once it has saved and ended
@@ -120,14 +124,14 @@ func (w *reconciler) save() error {
 	var state roomState
 	var unsaved bool
 	w.room.do(func(l *roomLoop) { state, unsaved = l.stateToSave() })
-	if !unsaved {
-		return nil
+	if unsaved {
+		if err := w.c.dir.saveRoom(w.room.id, state); err != nil {
+			w.room.do(func(l *roomLoop) { l.unsaved = true })
+			return err
+		}
 	}
-	err := w.c.dir.saveRoom(w.room.id, state)
-	if err != nil {
-		w.room.do(func(l *roomLoop) { l.unsaved = true })
-	}
-	return err
+	w.keyStateUnsaved = false
+	return nil
 }
 
 // reconcile reads the room, makes and gives keys as they are due, and has waiting
@@ -188,7 +192,7 @@ func (w *reconciler) open(ctx context.Context) error {
 // from then on, until a later answer fits.
 func (w *reconciler) follow(ctx context.Context) error {
 	removals := w.room.removals.Load()
-	info, err := request(ctx, w.c, readOnly, func(ctx context.Context) (control.RoomInfo, error) { return w.c.api.Room(ctx, w.room.id) })
+	info, err := sendRetrying(ctx, w.c, readOnly, func(ctx context.Context) (control.RoomInfo, error) { return w.c.api.Room(ctx, w.room.id) })
 	if over, e := w.membershipOver(ctx, info, err); over {
 		why := membershipOverError(w.room.id, w.c.me)
 		w.unattended = true
@@ -223,7 +227,7 @@ func (w *reconciler) membershipOver(ctx context.Context, info control.RoomInfo, 
 	if err == nil || k != core.KindRefused && k != core.KindNotFound || errors.Is(err, ErrRefused) {
 		return err == nil && info.Role == "", err
 	}
-	rooms, e := request(ctx, w.c, readOnly, w.c.api.Rooms)
+	rooms, e := sendRetrying(ctx, w.c, readOnly, w.c.api.Rooms)
 	if e != nil {
 		return false, e
 	}

@@ -49,7 +49,7 @@ func (w *reconciler) rekey(ctx context.Context, reason seal.Reason) error {
 		if err != nil {
 			return err
 		}
-		out, err := request(ctx, w.c, once, func(ctx context.Context) (core.Room, error) { return w.c.api.Rekey(ctx, made.Record, made.Keys) })
+		out, err := sendRetrying(ctx, w.c, once, func(ctx context.Context) (core.Room, error) { return w.c.api.Rekey(ctx, made.Record, made.Keys) })
 		if err == nil {
 			return w.useMadeKey(made, out, reason)
 		}
@@ -71,7 +71,7 @@ func (w *reconciler) rekey(ctx context.Context, reason seal.Reason) error {
 
 // makeRecord makes the next epoch's key and seals it to the members.
 func (w *reconciler) makeRecord(ctx context.Context, room core.Room, reason seal.Reason) (seal.Rekeyed, error) {
-	members, err := request(ctx, w.c, readOnly, func(ctx context.Context) ([]control.Member, error) { return w.c.api.Members(ctx, w.room.id, true) })
+	members, err := sendRetrying(ctx, w.c, readOnly, func(ctx context.Context) ([]control.Member, error) { return w.c.api.Members(ctx, w.room.id, true) })
 	if err != nil {
 		return seal.Rekeyed{}, err
 	}
@@ -140,6 +140,7 @@ func (w *reconciler) useMadeKey(made seal.Rekeyed, room core.Room, reason seal.R
 		err = w.useKey(made.Key, w.c.me, false)
 	}
 	if err != nil {
+		w.dropKey() // the room is past the epoch of the key before
 		return err
 	}
 	w.room.do(func(l *roomLoop) { l.noteNewKey(room, len(made.Keys)) })

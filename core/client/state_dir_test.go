@@ -1,10 +1,12 @@
 package client
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"unibus/core"
 	"unibus/core/nodetest"
@@ -58,4 +60,43 @@ func TestStateDir(t *testing.T) {
 	ok(t, v.close(true))
 	ok(t, os.Chmod(v.dir, 0o755))
 	want(t, "a directory that others may enter", second(openStateDir(dir, me)), core.KindRefused, nil)
+}
+
+// TestNoKeyBeforeItsHeadIsSaved: a key of an epoch whose record could not be saved is
+// used for nothing until the record is on disk. A node could otherwise take this user
+// back behind it after a restart.
+func TestNoKeyBeforeItsHeadIsSaved(t *testing.T) {
+	t.Parallel()
+	for what, rekey := range map[string]func(p *pair) error{
+		"of another member": func(p *pair) error { return p.room.Rekey(ctx(t)) },
+		"made here": func(p *pair) error {
+			if err := p.bobs.Rekey(ctx(t)); err == nil {
+				t.Error("a rekey succeeds without a disk")
+			}
+			return nil
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			p := newPair(t)
+			rooms := p.bob.dir.path(roomsDir)
+			ok(t, os.Rename(rooms, rooms+".away"))
+			ok(t, rekey(p))
+			for range 3 { // one attempt that follows the record, and later ones that find it followed
+				err := runJob(t, p.bobs, func(ctx context.Context, w *reconciler) error { return w.follow(ctx) })
+				if at, sends := p.bobs.Epoch(); err == nil || sends {
+					t.Fatalf("without a disk: %v, and it sends in epoch %d", err, at)
+				}
+			}
+			short, cancel := context.WithTimeout(ctx(t), 100*time.Millisecond)
+			defer cancel()
+			want(t, "sending without a disk", p.bobs.Send(short, []byte("x")), core.KindUnavailable, ErrNoKey)
+			ok(t, os.Rename(rooms+".away", rooms))
+			p.bobs.wake()
+			p.at(t, 3)
+			if m := must[roomState](t)(p.bob.dir.room(p.bobs.ID())); m.Head == nil || m.Head.Epoch != 3 {
+				t.Errorf("on disk is %+v", m.Head)
+			}
+		})
+	}
 }

@@ -49,7 +49,7 @@ func TestUserAdminCannotEnterAnEncryptedRoom(t *testing.T) {
 	attempt("as a member")
 
 	again := func(f func(context.Context) (core.Member, error)) error { // the session is renewed, because its rooms have changed
-		return second(request(ctx(t), ghost, idempotent, f))
+		return second(sendRetrying(ctx(t), ghost, idempotent, f))
 	}
 	ok(t, again(func(ctx context.Context) (core.Member, error) { return api.Remove(ctx, room, p.bob.User()) })) // a user-admin may remove members
 	plain := must[*Room](t)(p.ann.CreateRoom(ctx(t), NewRoom{}))

@@ -7,14 +7,14 @@ import (
 	"unibus/core"
 )
 
-// actor is the caller, and their standing in the room that the request names.
+// actor is the caller, and their rank in the room that the request names.
 type actor struct {
 	store    core.Store
 	user     core.User
 	room     core.Room
-	standing standing
+	rank     roomRank
 	rule     Rule // of the method that is asked for
-	member   bool // has a record of their own as an active member
+	isMember bool // has a record of their own as an active member
 }
 
 func (a *actor) id() core.UserID { return a.user.ID }
@@ -25,11 +25,11 @@ func (a *actor) userAdmin() bool { return a.user.Role == core.RoleAdmin && !a.me
 // membersDecide is true of a request that lets somebody read in an encrypted
 // room. There a user-admin's right ends: the members' programs give the key to
 // whoever the control plane calls a member.
-func (a *actor) membersDecide() bool { return a.rule.Grants && a.room.Encrypted }
+func (a *actor) membersDecide() bool { return a.rule.GivesReadAccess && a.room.Encrypted }
 
-// into reads the room of a request by a fresh proof, and what the actor is in it.
+// loadRoom reads the room of a request by a fresh proof, and what the actor is in it.
 // To outsiders a room that is not there and one that is not theirs look the same.
-func (a *actor) into(ctx context.Context, body []byte) error {
+func (a *actor) loadRoom(ctx context.Context, body []byte) error {
 	rule := a.rule
 	var named struct {
 		Req struct {
@@ -48,23 +48,23 @@ func (a *actor) into(ctx context.Context, body []byte) error {
 		return err
 	}
 	a.room, err = a.store.Room(ctx, id)
-	hidden := core.KindOf(err) == core.KindNotFound && !(rule.UserAdmin && a.userAdmin())
+	hidden := core.KindOf(err) == core.KindNotFound && !(rule.UserAdminAllowed && a.userAdmin())
 	if err != nil && !hidden {
 		return err
 	}
-	a.member = m != nil
+	a.isMember = m != nil
 	if !hidden {
-		a.standing = standingOf(a.room, a.id(), m)
+		a.rank = roomRankOf(a.room, a.id(), m)
 	}
 	switch {
-	case a.standing != outsider || rule.UserAdmin && a.userAdmin():
+	case a.rank != outsider || rule.UserAdminAllowed && a.userAdmin():
 	case a.user.Role == core.RoleAdmin && a.membersDecide():
 		return a.notForUserAdmins()
 	default:
 		return core.Errorf(core.KindRefused, "there is no room %s of which %s is a member", id, a.id().Short()).
 			WithNext("ask the room's owner for an invitation")
 	}
-	if a.room.State == core.RoomArchived && !rule.Archived {
+	if a.room.State == core.RoomArchived && !rule.AllowedInArchived {
 		return core.ErrArchived(id)
 	}
 	return nil

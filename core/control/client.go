@@ -275,7 +275,7 @@ func (c *Client) ActivateUser(ctx context.Context, user core.UserID) (core.User,
 func ParseEvent(msg *nats.Msg) (Event, error) {
 	var e Event
 	if err := json.Unmarshal(msg.Data, &e); err != nil || e.V != version || !strings.HasSuffix(msg.Subject, "._control") || msg.Subject != EventSubject(e.Room) {
-		return Event{}, core.Errorf(core.KindInvalid, "what came at %s is no event of the control service", msg.Subject)
+		return Event{}, core.Errorf(core.KindInvalid, "the message on %s is not an event of the control service", msg.Subject)
 	}
 	return e, nil
 }

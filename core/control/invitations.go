@@ -19,7 +19,7 @@ func (s *Service) invite(ctx context.Context, a *actor, req inviteRequest) (any,
 	if len(req.Proof) > maxProof {
 		return nil, request.TooLarge("the proof", len(req.Proof), maxProof)
 	}
-	if !mayTouch(a.standing, a.userAdmin(), req.Role) {
+	if !mayChangeMember(a.rank, a.userAdmin(), req.Role) {
 		return nil, a.outranked(req.Role)
 	}
 	id, err := core.ParseUserID(req.User)
@@ -50,7 +50,7 @@ func (s *Service) keepInvitation(ctx context.Context, a *actor, m core.Member) (
 			return pending[0], err
 		}
 	}
-	if len(pending) > 0 && !mayTouch(a.standing, a.userAdmin(), pending[0].Role) {
+	if len(pending) > 0 && !mayChangeMember(a.rank, a.userAdmin(), pending[0].Role) {
 		return nil, a.outranked(pending[0].Role)
 	}
 	if err := s.mayInvite(ctx, a.store, a.id(), m, len(pending) > 0); err != nil {
@@ -106,8 +106,8 @@ func (a *actor) invitation(ctx context.Context, room string) (core.Member, error
 	return pending[0], nil
 }
 
-// accept makes a member of the caller. Whoever invited must still have the right
-// to, and the caller a room left.
+// accept makes a member of the caller. The inviter must still be allowed to invite,
+// and the caller must be below the limit of rooms.
 func (s *Service) accept(ctx context.Context, a *actor, req roomRequest) (any, error) {
 	m, err := a.invitation(ctx, req.Room)
 	if err != nil {
@@ -122,13 +122,13 @@ func (s *Service) accept(ctx context.Context, a *actor, req roomRequest) (any, e
 	if err := s.stillInvited(ctx, a, m); err != nil {
 		return nil, err
 	}
-	if err := s.roomLeft(ctx, a.store, a.id()); err != nil {
+	if err := s.checkRoomLimit(ctx, a.store, a.id()); err != nil {
 		return nil, err
 	}
 	if m, err = a.store.AcceptInvitation(ctx, m.Room, m.User, s.cfg.Now()); err != nil {
 		return nil, err
 	}
-	if err := s.notTooMany(ctx, a.store, m); err != nil {
+	if err := s.undoOverRoomLimit(ctx, a.store, m); err != nil {
 		return nil, err
 	}
 	s.announceMember(a, m, true)
@@ -137,7 +137,7 @@ func (s *Service) accept(ctx context.Context, a *actor, req roomRequest) (any, e
 
 // stillInvited refuses an invitation by somebody who may not invite any more.
 func (s *Service) stillInvited(ctx context.Context, a *actor, m core.Member) error {
-	over := core.Errorf(core.KindRefused, "the invitation to the room %s does not count any more: who sent it may not invite there now", m.Room).
+	over := core.Errorf(core.KindRefused, "the invitation to the room %s is not valid any more: the inviter may no longer invite to that room", m.Room).
 		WithNext("ask the room's owner for another one")
 	by, err := a.store.User(ctx, inviter(m))
 	if core.KindOf(err) == core.KindNotFound || err == nil && by.Status != core.UserActive {
@@ -151,7 +151,7 @@ func (s *Service) stillInvited(ctx context.Context, a *actor, m core.Member) err
 	if err != nil {
 		return err
 	}
-	if i.standing = standingOf(a.room, by.ID, record); !mayTouch(i.standing, i.userAdmin(), m.Role) {
+	if i.rank = roomRankOf(a.room, by.ID, record); !mayChangeMember(i.rank, i.userAdmin(), m.Role) {
 		return over
 	}
 	return nil
@@ -162,5 +162,5 @@ func (s *Service) decline(ctx context.Context, a *actor, req roomRequest) (any, 
 	if err != nil {
 		return nil, err
 	}
-	return s.takeOut(ctx, a, m)
+	return s.removeAndAnnounce(ctx, a, m)
 }

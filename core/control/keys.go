@@ -15,7 +15,7 @@ func (s *Service) kemKey(ctx context.Context, a *actor, req kemKeyRequest) (any,
 	if len(req.Key) > maxKEMKey {
 		return nil, request.TooLarge("the key", len(req.Key), maxKEMKey)
 	}
-	if err := s.spend(a, 0, len(req.Key)); err != nil {
+	if err := s.countUsage(a, 0, len(req.Key)); err != nil {
 		return nil, err
 	}
 	u, err := a.store.SetKEMKey(ctx, a.id(), req.Key, s.cfg.Now())
@@ -85,12 +85,12 @@ func (s *Service) box(ctx context.Context, a *actor, req boxRequest) (any, error
 	}
 	_, err = a.store.Key(ctx, a.room.ID, req.Epoch, k.User)
 	switch {
-	case err == nil && k.User != a.id() && !mayTouch(a.standing, false, role):
+	case err == nil && k.User != a.id() && !mayChangeMember(a.rank, false, role):
 		return nil, core.Errorf(core.KindExists, "%s has a box of epoch %d of the room %s already", k.User.Short(), req.Epoch, a.room.ID)
 	case err != nil && core.KindOf(err) != core.KindNotFound:
 		return nil, err
 	}
-	if err := s.spend(a, 0, len(k.Box)); err != nil {
+	if err := s.countUsage(a, 0, len(k.Box)); err != nil {
 		return nil, err
 	}
 	k.Epoch = req.Epoch
@@ -124,7 +124,7 @@ func (s *Service) rekeyPart(ctx context.Context, a *actor, req rekeyPart) (any, 
 	if err := a.allMembers(ctx, users); err != nil {
 		return nil, err
 	}
-	if err := s.spend(a, 0, size); err != nil {
+	if err := s.countUsage(a, 0, size); err != nil {
 		return nil, err
 	}
 	if err := a.store.StageKeys(ctx, a.room.ID, req.From, req.Rec, keys); err != nil {
@@ -172,7 +172,7 @@ func (s *Service) rekeyCommit(ctx context.Context, a *actor, req rekeyCommit) (a
 	if err := a.allMembers(ctx, users); err != nil {
 		return nil, err
 	}
-	if err := s.spend(a, 1, len(req.Record)); err != nil {
+	if err := s.countUsage(a, 1, len(req.Record)); err != nil {
 		return nil, err
 	}
 	r, err := a.store.CommitRekey(ctx, a.room.ID, req.From, req.Rec, req.Record)

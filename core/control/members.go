@@ -19,7 +19,7 @@ func (s *Service) members(ctx context.Context, a *actor, req membersRequest) (an
 	var out membersPage
 	out.Members, out.Next = request.Cut(all, req.Page, func(m core.Member) string { return string(m.User) }, func(m core.Member) Member {
 		u := users[m.User]
-		m.Role = roleOf(standingOf(a.room, m.User, &m))
+		m.Role = roleOf(roomRankOf(a.room, m.User, &m))
 		shown := Member{Member: m, Name: u.Name, Status: u.Status}
 		if req.Keys {
 			shown.KEMKey = u.KEMKey
@@ -67,7 +67,7 @@ func (a *actor) target(ctx context.Context, user string) (core.Member, core.Memb
 		return core.Member{}, "", err
 	}
 	m, err := a.store.Member(ctx, a.room.ID, id)
-	return m, roleOf(standingOf(a.room, id, &m)), err
+	return m, roleOf(roomRankOf(a.room, id, &m)), err
 }
 
 // invited is the pending invitation that a request names, where it names no member.
@@ -94,14 +94,14 @@ func (s *Service) remove(ctx context.Context, a *actor, req memberRequest) (any,
 	if err != nil {
 		return nil, err
 	}
-	if !mayTouch(a.standing, a.userAdmin(), role) {
+	if !mayChangeMember(a.rank, a.userAdmin(), role) {
 		return nil, a.outranked(role)
 	}
-	return s.takeOut(ctx, a, m)
+	return s.removeAndAnnounce(ctx, a, m)
 }
 
 func (s *Service) leaveRoom(ctx context.Context, a *actor, _ roomRequest) (any, error) {
-	if a.standing == asOwner && a.room.State != core.RoomArchived { // nothing is left to own then, and it must not count for ever
+	if a.rank == asOwner && a.room.State != core.RoomArchived { // nothing is left to own then, and it must not count for ever
 		return nil, core.Errorf(core.KindRefused, "%s owns the room %s and cannot leave it", a.id().Short(), a.room.ID).
 			WithNext("hand it over first: give another member the role owner; or archive it")
 	}
@@ -109,12 +109,12 @@ func (s *Service) leaveRoom(ctx context.Context, a *actor, _ roomRequest) (any, 
 	if err != nil {
 		return nil, err
 	}
-	return s.takeOut(ctx, a, m)
+	return s.removeAndAnnounce(ctx, a, m)
 }
 
-// takeOut announces the removal of a member. The record as it was at the write
+// removeAndAnnounce announces the removal of a member. The record as it was at the write
 // decides: an invitation that was read before may have been accepted meanwhile.
-func (s *Service) takeOut(ctx context.Context, a *actor, m core.Member) (core.Member, error) {
+func (s *Service) removeAndAnnounce(ctx context.Context, a *actor, m core.Member) (core.Member, error) {
 	m, err := a.store.RemoveMember(ctx, m.Room, m.User)
 	if err != nil {
 		return core.Member{}, err
@@ -133,7 +133,7 @@ func (s *Service) role(ctx context.Context, a *actor, req roleRequest) (any, err
 		return nil, err
 	case req.Role == core.MemberOwner:
 		return s.handOver(ctx, a, m)
-	case !mayTouch(a.standing, a.userAdmin(), was):
+	case !mayChangeMember(a.rank, a.userAdmin(), was):
 		return nil, a.outranked(was)
 	}
 	if m, err = a.store.SetMemberRole(ctx, m.Room, m.User, req.Role); err != nil {
@@ -145,7 +145,7 @@ func (s *Service) role(ctx context.Context, a *actor, req roleRequest) (any, err
 
 // handOver has its one commit point in the room: from then on it has another
 // owner, and the roles in the two members' records are shown accordingly
-// whether they are written or not (standingOf).
+// whether they are written or not (roomRankOf).
 func (s *Service) handOver(ctx context.Context, a *actor, m core.Member) (any, error) {
 	u, err := a.store.User(ctx, m.User)
 	if err != nil {
@@ -160,7 +160,7 @@ func (s *Service) handOver(ctx context.Context, a *actor, m core.Member) (any, e
 			return nil, err
 		}
 	}
-	r, err := s.updateRoom(ctx, a, core.RoomChange{Owner: m.User})
+	r, err := s.updateRoom(ctx, a, core.RoomChange{Owner: m.User, IfOwner: before}) // of two at once, the second one must not take it from the new owner
 	if err != nil {
 		return nil, err
 	}

@@ -85,8 +85,8 @@ func (s *Service) mayInvite(ctx context.Context, st core.Store, by core.UserID, 
 	}
 	sent = slices.DeleteFunc(sent, func(i core.Member) bool { return i.Room == m.Room && i.User == m.User })
 	if len(sent) >= s.cfg.Quotas.Invitations {
-		return overQuota(by, len(sent), "invitations that nobody has answered yet", s.cfg.Quotas.Invitations).
-			WithNext("wait for answers, or take some back by removing who is invited; an operator can raise --quota-invitations")
+		return overQuota(by, len(sent), "pending invitations", s.cfg.Quotas.Invitations).
+			WithNext("wait for answers, or withdraw some by removing invited users; an operator can raise --quota-invitations")
 	}
 	if replaces {
 		return nil // the room does not grow by it
@@ -103,22 +103,22 @@ func (s *Service) mayInvite(ctx context.Context, st core.Store, by core.UserID, 
 type usage struct {
 	mu    sync.Mutex
 	since time.Time
-	by    map[core.UserID]spending
+	by    map[core.UserID]userUsage
 }
 
-type spending struct {
+type userUsage struct {
 	rekeys int
 	bytes  int64
 }
 
 const usagePeriod = time.Hour
 
-// spend counts, and refuses what would be over the quotas without counting it.
-func (u *usage) spend(q Quotas, now time.Time, user core.UserID, rekeys int, bytes int64) error {
+// countUsage counts, and refuses what would be over the quotas without counting it.
+func (u *usage) countUsage(q Quotas, now time.Time, user core.UserID, rekeys int, bytes int64) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.by == nil || now.Sub(u.since) >= usagePeriod || now.Before(u.since) {
-		u.since, u.by = now, map[core.UserID]spending{}
+		u.since, u.by = now, map[core.UserID]userUsage{}
 	}
 	left := usagePeriod - now.Sub(u.since)
 	next := u.by[user]
@@ -135,7 +135,7 @@ func (u *usage) spend(q Quotas, now time.Time, user core.UserID, rekeys int, byt
 	return nil
 }
 
-// spend counts what an actor stores.
-func (s *Service) spend(a *actor, rekeys, bytes int) error {
-	return s.usage.spend(s.cfg.Quotas, s.cfg.Now().Time(), a.id(), rekeys, int64(bytes))
+// countUsage counts what an actor stores.
+func (s *Service) countUsage(a *actor, rekeys, bytes int) error {
+	return s.usage.countUsage(s.cfg.Quotas, s.cfg.Now().Time(), a.id(), rekeys, int64(bytes))
 }

@@ -25,7 +25,7 @@ func TestFloodOfInvitations(t *testing.T) {
 		}
 	}
 	wantKind(t, "one invitation too many", refused, core.KindRefused)
-	if !strings.Contains(fmt.Sprint(refused), "has 5 invitations that nobody has answered yet, and may have 5") {
+	if !strings.Contains(fmt.Sprint(refused), "has 5 pending invitations, and may have 5") {
 		t.Errorf("%v", refused)
 	}
 	if rooms, err := w.store.RoomsOf(t.Context(), w.other); err != nil || len(rooms) != 0 {
@@ -118,7 +118,7 @@ func TestQuotas(t *testing.T) {
 	over("a second key within the hour", methodRekeyCommit, func() rekeyCommit {
 		p := part(1)
 		p.From, p.Rec = 1, rec2
-		w.usage.by[w.owner] = spending{rekeys: 1}
+		w.usage.by[w.owner] = userUsage{rekeys: 1}
 		w.must(t, w.owner, methodRekeyPart, p)
 		return rekeyCommit{Room: room, From: 1, Rec: rec2, Boxes: 1, Record: []byte{1}}
 	}(), "has made 1 new keys within the hour, and may make 1")

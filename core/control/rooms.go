@@ -21,7 +21,7 @@ func (s *Service) roomCreate(ctx context.Context, a *actor, req CreateRequest) (
 			return nil, err
 		}
 	}
-	if err := s.roomLeft(ctx, a.store, a.id()); err != nil {
+	if err := s.checkRoomLimit(ctx, a.store, a.id()); err != nil {
 		return nil, err
 	}
 	if err := s.mayOwn(ctx, a.store, a.id()); err != nil {
@@ -32,7 +32,7 @@ func (s *Service) roomCreate(ctx context.Context, a *actor, req CreateRequest) (
 		ID: id, Name: req.Name, Owner: a.id(), Encrypted: req.Encrypted, State: core.RoomActive, Created: now,
 	})
 	if core.KindOf(err) == core.KindExists {
-		err = begun(ctx, a, id, req.Encrypted, err)
+		err = checkUnfinishedCreate(ctx, a, id, req.Encrypted, err)
 	}
 	if err != nil {
 		return nil, err
@@ -43,9 +43,9 @@ func (s *Service) roomCreate(ctx context.Context, a *actor, req CreateRequest) (
 	return a.store.Room(ctx, id)
 }
 
-// begun is nil where the room is there because an earlier try of its owner's
+// checkUnfinishedCreate is nil where the room is there because an earlier try of its owner's
 // made it, encrypted or not as asked for, and got no further.
-func begun(ctx context.Context, a *actor, id core.RoomID, encrypted bool, exists error) error {
+func checkUnfinishedCreate(ctx context.Context, a *actor, id core.RoomID, encrypted bool, exists error) error {
 	room, err := a.store.Room(ctx, id)
 	if err != nil {
 		return err
@@ -60,8 +60,8 @@ func begun(ctx context.Context, a *actor, id core.RoomID, encrypted bool, exists
 	return err
 }
 
-// roomLeft refuses the room that a session could not have any more.
-func (s *Service) roomLeft(ctx context.Context, st core.Store, user core.UserID) error {
+// checkRoomLimit refuses the room that a session could not have any more.
+func (s *Service) checkRoomLimit(ctx context.Context, st core.Store, user core.UserID) error {
 	rooms, err := st.RoomsOf(ctx, user)
 	if err == nil && len(rooms) >= auth.MaxRooms {
 		err = tooMany(user)
@@ -81,10 +81,10 @@ func (s *Service) enterRoom(ctx context.Context, st core.Store, m core.Member) e
 	if err := st.PutMember(ctx, m); err != nil {
 		return err
 	}
-	return s.notTooMany(ctx, st, m)
+	return s.undoOverRoomLimit(ctx, st, m)
 }
 
-func (s *Service) notTooMany(ctx context.Context, st core.Store, m core.Member) error {
+func (s *Service) undoOverRoomLimit(ctx context.Context, st core.Store, m core.Member) error {
 	rooms, err := st.RoomsOf(ctx, m.User)
 	if err != nil || len(rooms) <= auth.MaxRooms {
 		return err
@@ -96,7 +96,7 @@ func (s *Service) notTooMany(ctx context.Context, st core.Store, m core.Member) 
 }
 
 func (s *Service) roomGet(ctx context.Context, a *actor, _ roomRequest) (any, error) {
-	info := RoomInfo{Room: a.room, Role: roleOf(a.standing)}
+	info := RoomInfo{Room: a.room, Role: roleOf(a.rank)}
 	if !a.room.Encrypted {
 		members, err := a.store.Members(ctx, a.room.ID)
 		info.Members = len(members)
@@ -107,10 +107,9 @@ func (s *Service) roomGet(ctx context.Context, a *actor, _ roomRequest) (any, er
 	return info, err
 }
 
-// keyed counts the members who have the key. The boxes are as of
-// now, the people as of when the request came, which costs nothing: whoever seems
-// to have a box and no right to it may have been brought in since, so the people
-// are read again then, as of now too.
+// keyed counts the members who have the key. The boxes are as of now, and the people
+// as of the request, which costs nothing. A user who seems to have a box and no right
+// to it may have joined since, so keyed reads the people again then, as of now.
 func (i *RoomInfo) keyed(ctx context.Context, st core.Store, holders []core.UserID) error {
 	err := i.count(ctx, st, holders)
 	if err == nil && i.MustRekey > 0 {

@@ -2,12 +2,12 @@ package control
 
 import "unibus/core"
 
-// standing is what somebody is in a room, the least first.
-type standing int
+// roomRank is a user's rank in a room, the least first.
+type roomRank int
 
-// The standings.
+// The ranks.
 const (
-	outsider standing = iota
+	outsider roomRank = iota
 	asMember
 	asAdmin
 	asOwner
@@ -15,11 +15,11 @@ const (
 
 // Rule says which callers a method takes. Every caller is an active user.
 type Rule struct {
-	Acts      bool     // it changes something: signed, and let through once
-	Least     standing // in the room that the request names; outsider: it names none
-	UserAdmin bool     // a user-admin may too, whatever they are in the room
-	Grants    bool     // it leads to reading: in an encrypted room a user-admin has no right beyond their standing
-	Archived  bool     // also in an archived room
+	Acts              bool     // it changes something: signed, and let through once
+	Least             roomRank // in the room that the request names; outsider: it names none
+	UserAdminAllowed  bool     // a user-admin may too, whatever they are in the room
+	GivesReadAccess   bool     // it leads to reading: in an encrypted room a user-admin has no right beyond their rank
+	AllowedInArchived bool     // also in an archived room
 }
 
 // Rules is the whole table: every method with its rule.
@@ -28,31 +28,31 @@ func Rules() map[Method]Rule {
 		methodIdentify:    {},
 		methodRoomCreate:  {Acts: true},
 		methodRooms:       {},
-		methodRoomGet:     {Least: asMember, UserAdmin: true, Archived: true},
-		methodRoomRename:  {Acts: true, Least: asAdmin, UserAdmin: true},
-		methodRoomArchive: {Acts: true, Least: asOwner, UserAdmin: true},
+		methodRoomGet:     {Least: asMember, UserAdminAllowed: true, AllowedInArchived: true},
+		methodRoomRename:  {Acts: true, Least: asAdmin, UserAdminAllowed: true},
+		methodRoomArchive: {Acts: true, Least: asOwner, UserAdminAllowed: true},
 
-		methodMembers:     {Least: asMember, UserAdmin: true, Archived: true},
-		methodInvite:      {Acts: true, Least: asAdmin, UserAdmin: true, Grants: true},
-		methodAccept:      {Acts: true}, // an invited user has no standing in the room yet
+		methodMembers:     {Least: asMember, UserAdminAllowed: true, AllowedInArchived: true},
+		methodInvite:      {Acts: true, Least: asAdmin, UserAdminAllowed: true, GivesReadAccess: true},
+		methodAccept:      {Acts: true}, // an invited user has no rank in the room yet
 		methodDecline:     {Acts: true},
 		methodInvitations: {},
 
-		methodRemove: {Acts: true, Least: asAdmin, UserAdmin: true},
-		methodLeave:  {Acts: true, Least: asMember, Archived: true},               // or nobody could ever make room for another
-		methodRole:   {Acts: true, Least: asOwner, UserAdmin: true, Grants: true}, // an admin or owner can invite
+		methodRemove: {Acts: true, Least: asAdmin, UserAdminAllowed: true},
+		methodLeave:  {Acts: true, Least: asMember, AllowedInArchived: true},                      // or no user could ever free a place for another room
+		methodRole:   {Acts: true, Least: asOwner, UserAdminAllowed: true, GivesReadAccess: true}, // an admin or owner can invite
 
 		methodKEMKey:      {Acts: true},
-		methodKey:         {Least: asMember, Archived: true},
-		methodEpochs:      {Least: asMember, Archived: true},
+		methodKey:         {Least: asMember, AllowedInArchived: true},
+		methodEpochs:      {Least: asMember, AllowedInArchived: true},
 		methodBox:         {Acts: true, Least: asMember},
 		methodRekeyPart:   {Acts: true, Least: asMember},
 		methodRekeyCommit: {Acts: true, Least: asMember},
 
 		methodUserGet:      {},
-		methodUserAdd:      {Acts: true, UserAdmin: true},
-		methodUserRevoke:   {Acts: true, UserAdmin: true},
-		methodUserActivate: {Acts: true, UserAdmin: true},
+		methodUserAdd:      {Acts: true, UserAdminAllowed: true},
+		methodUserRevoke:   {Acts: true, UserAdminAllowed: true},
+		methodUserActivate: {Acts: true, UserAdminAllowed: true},
 	}
 }
 
@@ -60,20 +60,20 @@ func Rules() map[Method]Rule {
 func (r Rule) inRoom() bool { return r.Least > outsider }
 
 // allows says whether somebody may call the method.
-func (r Rule) allows(s standing, userAdmin bool) bool {
+func (r Rule) allows(s roomRank, userAdmin bool) bool {
 	switch {
-	case r.UserAdmin && userAdmin:
+	case r.UserAdminAllowed && userAdmin:
 		return true
 	case r.inRoom():
 		return s >= r.Least
 	}
-	return !r.UserAdmin
+	return !r.UserAdminAllowed
 }
 
-// mayTouch says whether somebody may bring in, remove or change a member of a
+// mayChangeMember says whether somebody may bring in, remove or change a member of a
 // role: an owner anybody but the owner, an admin plain members alone. A
 // user-admin may what the owner may.
-func mayTouch(s standing, userAdmin bool, role core.MemberRole) bool {
+func mayChangeMember(s roomRank, userAdmin bool, role core.MemberRole) bool {
 	switch {
 	case role == core.MemberOwner:
 		return false
@@ -83,10 +83,10 @@ func mayTouch(s standing, userAdmin bool, role core.MemberRole) bool {
 	return s == asAdmin && role == core.MemberMember
 }
 
-// standingOf is what a user is in a room. The room says who owns it: handing it
+// roomRankOf is what a user is in a room. The room says who owns it: handing it
 // over has its one commit point there, and a member's role that disagrees is an
 // admin's.
-func standingOf(room core.Room, user core.UserID, m *core.Member) standing {
+func roomRankOf(room core.Room, user core.UserID, m *core.Member) roomRank {
 	switch {
 	case room.Owner == user:
 		return asOwner
@@ -98,7 +98,7 @@ func standingOf(room core.Room, user core.UserID, m *core.Member) standing {
 	return asAdmin
 }
 
-// roleOf is the role that a standing is shown as.
-func roleOf(s standing) core.MemberRole {
+// roleOf is the role that a rank is shown as.
+func roleOf(s roomRank) core.MemberRole {
 	return [...]core.MemberRole{outsider: "", asMember: core.MemberMember, asAdmin: core.MemberAdmin, asOwner: core.MemberOwner}[s]
 }

@@ -16,7 +16,7 @@ import (
 func strangerID(t testing.TB) core.UserID { return storetest.NewUserID(t) }
 
 // TestRules is the whole table of who may what, written a second time: by
-// standing (outside, member, admin, owner), for users and for user-admins.
+// rank (outside, member, admin, owner), for users and for user-admins.
 func TestRules(t *testing.T) {
 	t.Parallel()
 	want := map[Method]string{
@@ -47,10 +47,10 @@ func TestRules(t *testing.T) {
 	touch := ""
 	for s := outsider; s <= asOwner; s++ {
 		for _, role := range []core.MemberRole{core.MemberMember, core.MemberAdmin, core.MemberOwner} {
-			touch += fmt.Sprint(map[bool]int{true: 1}[mayTouch(s, false, role)])
+			touch += fmt.Sprint(map[bool]int{true: 1}[mayChangeMember(s, false, role)])
 		}
 	}
-	if touch != "000000100110" || mayTouch(outsider, true, core.MemberOwner) || !mayTouch(outsider, true, core.MemberAdmin) {
+	if touch != "000000100110" || mayChangeMember(outsider, true, core.MemberOwner) || !mayChangeMember(outsider, true, core.MemberAdmin) {
 		t.Errorf("who may touch whom: %s", touch)
 	}
 }
@@ -62,7 +62,7 @@ func TestUserAdminInAnEncryptedRoom(t *testing.T) {
 	var left, lost []Method
 	for m, rule := range Rules() {
 		switch a := (actor{user: core.User{Role: core.RoleAdmin}, room: core.Room{Encrypted: true}, rule: rule}); {
-		case !rule.UserAdmin || !rule.inRoom():
+		case !rule.UserAdminAllowed || !rule.inRoom():
 		case rule.allows(outsider, a.userAdmin()):
 			left = append(left, m)
 		default:

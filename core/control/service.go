@@ -122,11 +122,11 @@ func (s *Service) answer(ctx context.Context, m Method, rule Rule, f methodFunc,
 	s.known.add(c.Caller)
 	a.rule = rule
 	if rule.inRoom() {
-		if err := a.into(ctx, c.Body); err != nil {
+		if err := a.loadRoom(ctx, c.Body); err != nil {
 			return nil, err
 		}
 	}
-	if !rule.allows(a.standing, a.userAdmin()) {
+	if !rule.allows(a.rank, a.userAdmin()) {
 		return nil, a.refused(m, rule)
 	}
 	return f(ctx, a, c.Body)

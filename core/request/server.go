@@ -60,6 +60,8 @@ type Server struct {
 	slots *slots
 	work  sync.WaitGroup
 
+	publish func(*nats.Msg) error // sends an answer
+
 	starting sync.Mutex // between the check that ctx lives and work.Go: Close ends ctx under it
 
 	mu      sync.Mutex
@@ -71,7 +73,7 @@ const flushTimeout = 2 * time.Second
 
 // NewServer does no I/O.
 func NewServer(cfg ServerConfig) *Server {
-	s := &Server{cfg: cfg, slots: newSlots(cfg.Limit, cfg.LimitPerCaller), offered: map[string]micro.Service{}}
+	s := &Server{cfg: cfg, publish: cfg.Conn.PublishMsg, slots: newSlots(cfg.Limit, cfg.LimitPerCaller), offered: map[string]micro.Service{}}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	return s
 }
@@ -196,7 +198,7 @@ func (s *Server) handler(e Endpoint) micro.HandlerFunc {
 			return
 		}
 		if !s.slots.enter(caller) {
-			s.respond(req, nil, core.Errorf(core.KindUnavailable, "%s has too many requests under way", s.cfg.Node).WithNext("try again"))
+			s.respond(req.Reply(), nil, core.Errorf(core.KindUnavailable, "%s has too many requests under way", s.cfg.Node).WithNext("try again"))
 			return
 		}
 		started := s.start(func(ctx context.Context) {
@@ -204,21 +206,23 @@ func (s *Server) handler(e Endpoint) micro.HandlerFunc {
 			ctx, cancel := context.WithTimeout(ctx, e.Timeout)
 			defer cancel()
 			out, err := e.Handle(ctx, Call{Subject: req.Subject(), Caller: caller, Headers: req.Headers(), Body: req.Data()})
-			s.respond(req, out, err)
+			s.respond(req.Reply(), out, err)
 		})
 		if !started {
 			s.slots.leave(caller)
-			s.respond(req, nil, core.Errorf(core.KindUnavailable, "%s is stopping", s.cfg.Node).WithNext("try again, at another node"))
+			s.respond(req.Reply(), nil, core.Errorf(core.KindUnavailable, "%s is stopping", s.cfg.Node).WithNext("try again, at another node"))
 		}
 	}
 }
 
-// respond sends an answer, or else the error that kept it from being sent.
-func (s *Server) respond(req micro.Request, out any, err error) {
+// respond sends an answer, or else the error that kept it from being sent. It does not
+// send it by micro.Request, which notes the error for the service: the service reads
+// that note as soon as the handler returns, while the request is still under way.
+func (s *Server) respond(reply string, out any, err error) {
 	if err == nil {
 		var body []byte
 		if body, err = json.Marshal(s.cfg.Envelope(out, nil)); err == nil {
-			err = req.Respond(body)
+			err = s.publish(&nats.Msg{Subject: reply, Data: body})
 		}
 		if err == nil {
 			return
@@ -228,7 +232,8 @@ func (s *Server) respond(req micro.Request, out any, err error) {
 	e := core.AsError(err)
 	body, cause := json.Marshal(s.cfg.Envelope(nil, e))
 	if cause == nil {
-		cause = req.Error(string(e.Kind), string(e.Kind), body)
+		kind := []string{string(e.Kind)}
+		cause = s.publish(&nats.Msg{Subject: reply, Data: body, Header: nats.Header{micro.ErrorHeader: kind, micro.ErrorCodeHeader: kind}})
 	}
 	if cause != nil {
 		s.cfg.Log.Warn("an error could not be sent to the caller", "error", e, "cause", cause)

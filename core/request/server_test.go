@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
 	"unibus/core"
@@ -17,55 +18,49 @@ import (
 // callerKey is a user's public nkey.
 const callerKey = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
 
-// fakeRequest is a request of callerKey. It keeps the kind of the answer: "" for one that is not an error.
-type fakeRequest struct {
-	micro.Request
-	answers chan string
-}
+// fakeRequest is a request of callerKey.
+type fakeRequest struct{ micro.Request }
 
 func (fakeRequest) Subject() string        { return "unibus.test.v1." + callerKey + ".verb" }
 func (fakeRequest) Reply() string          { return auth.InboxPrefix(callerKey) + ".x" }
 func (fakeRequest) Headers() micro.Headers { return nil }
 func (fakeRequest) Data() []byte           { return nil }
 
-func (r fakeRequest) Respond([]byte, ...micro.RespondOpt) error {
-	r.answers <- ""
-	return nil
-}
-
-func (r fakeRequest) Error(code, _ string, _ []byte, _ ...micro.RespondOpt) error {
-	r.answers <- code
-	return nil
-}
-
-func newTestServer(limit int) *Server {
-	return NewServer(ServerConfig{
+// newTestServer returns a server without a connection, and the kind of each answer: ""
+// for one that is not an error.
+func newTestServer(limit int) (*Server, <-chan string) {
+	s := NewServer(ServerConfig{
 		Node: "n1", Prefix: "unibus.test.v1.", Limit: limit, LimitPerCaller: limit,
 		Envelope: func(out any, failed *core.Error) any { return map[string]any{"out": out, "error": failed} },
 		Log:      slog.New(slog.DiscardHandler),
 	})
+	answers := make(chan string, 100)
+	s.publish = func(m *nats.Msg) error {
+		answers <- m.Header.Get(micro.ErrorCodeHeader)
+		return nil
+	}
+	return s, answers
 }
 
 // TestNoRequestStartsAfterClose: micro services only begin to drain in Close, so a request can come after it.
 func TestNoRequestStartsAfterClose(t *testing.T) {
 	t.Parallel()
-	s := newTestServer(1)
+	s, answers := newTestServer(1)
 	calls := 0
 	handle := s.handler(Endpoint{Name: "verb", Timeout: time.Second, Handle: func(context.Context, Call) (any, error) {
 		calls++
 		return json.RawMessage(`1`), nil
 	}})
-	req := fakeRequest{answers: make(chan string, 9)}
-	handle(req)
-	if kind := <-req.answers; kind != "" {
+	handle(fakeRequest{})
+	if kind := <-answers; kind != "" {
 		t.Errorf("the answer before Close is an error of kind %q", kind)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
-		handle(req)
-		if kind := <-req.answers; kind != string(core.KindUnavailable) {
+		handle(fakeRequest{})
+		if kind := <-answers; kind != string(core.KindUnavailable) {
 			t.Errorf("the answer after Close is of kind %q", kind)
 		}
 	}
@@ -84,7 +79,7 @@ func TestNoRequestStartsAfterClose(t *testing.T) {
 func TestCloseWaitsForRequests(t *testing.T) {
 	t.Parallel()
 	for range 50 {
-		s := newTestServer(100)
+		s, _ := newTestServer(100)
 		var mu sync.Mutex
 		underWay, closed := 0, false
 		handle := s.handler(Endpoint{Name: "verb", Timeout: time.Second, Handle: func(ctx context.Context, _ Call) (any, error) {
@@ -103,9 +98,8 @@ func TestCloseWaitsForRequests(t *testing.T) {
 			return nil, ctx.Err()
 		}})
 		var callers sync.WaitGroup
-		req := fakeRequest{answers: make(chan string, 100)}
 		for range 20 {
-			callers.Go(func() { handle(req) })
+			callers.Go(func() { handle(fakeRequest{}) })
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)

@@ -46,8 +46,8 @@ func rekeyUnavailable(s Input) string {
 		return nothingSelected(KindRoom)
 	}
 	switch summary, detail := roomKeys(s.Snapshot, id); {
-	case detail != nil && detail.Why != nil:
-		return detail.Why.Text
+	case detail != nil && detail.CannotAsk != nil:
+		return detail.CannotAsk.Text
 	case detail != nil, summary == nil: // the node will check
 		return ""
 	case summary.State == admin.KeysArchived:
@@ -62,8 +62,8 @@ func rekeyUnavailable(s Input) string {
 
 // memberToAsk is the member that the dialog names; nil if the node chooses.
 func memberToAsk(s Input) *admin.RoomPerson {
-	if _, detail := roomKeys(s.Snapshot, selectedRoom(s)); detail != nil && len(detail.Can) > 0 && len(detail.Can[0].Nodes) > 0 {
-		return &detail.Can[0]
+	if _, detail := roomKeys(s.Snapshot, selectedRoom(s)); detail != nil && len(detail.CanRekey) > 0 && len(detail.CanRekey[0].Nodes) > 0 {
+		return &detail.CanRekey[0]
 	}
 	return nil
 }
@@ -85,8 +85,8 @@ func rekeyQuestion(s Input) Question {
 
 // formerReaders are the users that must no longer read but still know the key.
 func formerReaders(k *admin.RoomKeys) string {
-	if k.MustRekey == 1 && len(k.Know) == 1 {
-		return widget.Sanitize(k.Know[0].Called())
+	if k.MustRekey == 1 && len(k.StillKnow) == 1 {
+		return widget.Sanitize(k.StillKnow[0].Called())
 	}
 	return widget.Plural(k.MustRekey, "user", "users")
 }

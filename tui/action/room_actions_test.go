@@ -26,7 +26,7 @@ func TestRekeyNamesTheMemberItAsks(t *testing.T) {
 	for i := range 3 { // names may contain anything
 		k := state.Keys["room-01"]
 		evil := "evil\x1b[2J"
-		k.Can[i].Name = &evil
+		k.CanRekey[i].Name = &evil
 	}
 	a := findAction(t, "room rekey")
 	row := action.Selection{Kind: action.KindRoom, IDs: []string{"room-01"}}
@@ -72,7 +72,7 @@ func TestRekeyCountsFormerReaders(t *testing.T) {
 	if text := strings.Join(findAction(t, "room rekey").Question(s).Lines, "\n"); !strings.Contains(text, "12 users must no longer read but still know the key") {
 		t.Errorf("%q", text)
 	}
-	k.Why = core.Errorf(core.KindRefused, "nobody is left")
+	k.CannotAsk = core.Errorf(core.KindRefused, "nobody is left")
 	state.Keys["room-01"] = k
 	if why := findAction(t, "room rekey").Unavailable(newRoomState(t, state, s.Selected, "room-01")); why != "nobody is left" {
 		t.Errorf("%q", why)

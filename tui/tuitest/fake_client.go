@@ -350,12 +350,12 @@ func (state ClusterState) roomPage(r core.Room, after string) admin.RoomDetail {
 func (f *FakeClient) RoomRekey(ctx context.Context, r admin.RekeyRequest) (admin.Asked, error) {
 	return change(ctx, f, "room-rekey "+r.ID+" "+r.User, func(state *ClusterState) (admin.Asked, error) {
 		k := state.Keys[core.RoomID(r.ID)]
-		if k.Why != nil {
-			return admin.Asked{}, k.Why
+		if k.CannotAsk != nil {
+			return admin.Asked{}, k.CannotAsk
 		}
 		for _, x := range state.Rooms {
 			if string(x.ID) == r.ID {
-				p := k.Can[0]
+				p := k.CanRekey[0]
 				return admin.Asked{Room: x.ID, Epoch: x.Epoch, User: p.User, Name: p.Name, Nodes: p.Nodes, At: core.MillisOf(Now)}, nil
 			}
 		}

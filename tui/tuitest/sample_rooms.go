@@ -41,13 +41,13 @@ func sampleRooms(users []core.User) (rooms []admin.RoomSummary, members map[core
 // sampleRoomKeys is a room's key health. room-03 and room-11 have a removed
 // member; the first three members are online at n2, except in room-11.
 func sampleRoomKeys(r core.Room, members []admin.RoomMember, i int) admin.RoomKeys {
-	k := admin.RoomKeys{Lack: []admin.RoomPerson{}, Know: []admin.RoomPerson{}, Can: []admin.RoomPerson{}, Silent: []string{}}
+	k := admin.RoomKeys{WithoutKey: []admin.RoomPerson{}, StillKnow: []admin.RoomPerson{}, CanRekey: []admin.RoomPerson{}, Silent: []string{}}
 	if r.State == core.RoomArchived || !r.Encrypted {
 		k.State = admin.KeysPlain
 		if r.State == core.RoomArchived {
 			k.State = admin.KeysArchived
 		}
-		k.Why = core.Errorf(core.KindRefused, "the room %s has no key", r.ID)
+		k.CannotAsk = core.Errorf(core.KindRefused, "the room %s has no key", r.ID)
 		return k
 	}
 	k.State, k.Since = admin.KeysOK, r.Created+core.Millis(7*time.Hour/time.Millisecond)
@@ -59,28 +59,28 @@ func sampleRoomKeys(r core.Room, members []admin.RoomMember, i int) admin.RoomKe
 				p.Nodes = []string{"n2"}
 				k.Online++
 			}
-			k.Can = append(k.Can, p)
+			k.CanRekey = append(k.CanRekey, p)
 		case m.Boxed:
-			k.Know = append(k.Know, p)
+			k.StillKnow = append(k.StillKnow, p)
 		case active:
-			k.Lack = append(k.Lack, p)
+			k.WithoutKey = append(k.WithoutKey, p)
 		}
 	}
 	if name := "tove-07"; i == 3 || i == 11 {
-		k.Know = append(k.Know, admin.RoomPerson{User: sampleUserID(159), Name: &name, Status: core.UserActive})
+		k.StillKnow = append(k.StillKnow, admin.RoomPerson{User: sampleUserID(159), Name: &name, Status: core.UserActive})
 	}
-	k.CanCount, k.Unkeyed, k.MustRekey = len(k.Can), len(k.Lack), len(k.Know)
+	k.CanCount, k.Unkeyed, k.MustRekey = len(k.CanRekey), len(k.WithoutKey), len(k.StillKnow)
 	switch {
 	case k.MustRekey > 0 && k.Online == 0:
 		k.State = admin.KeysRekey
-		k.Why = core.Errorf(core.KindRefused, "no online member of the room %s can create a new key", r.ID).WithNext("ask again once one of these has opened the room: %s, %s, %s, %d more", k.Can[0].Called(), k.Can[1].Called(), k.Can[2].Called(), len(k.Can)-3)
+		k.CannotAsk = core.Errorf(core.KindRefused, "no online member of the room %s can create a new key", r.ID).WithNext("ask again once one of these has opened the room: %s, %s, %s, %d more", k.CanRekey[0].Called(), k.CanRekey[1].Called(), k.CanRekey[2].Called(), len(k.CanRekey)-3)
 	case k.MustRekey > 0:
 		k.State = admin.KeysRekey
 	default:
 		if k.Unkeyed > 0 {
 			k.State = admin.KeysMissing
 		}
-		k.Why = core.Errorf(core.KindRefused, "the room %s needs no new key: only active members know the current one", r.ID)
+		k.CannotAsk = core.Errorf(core.KindRefused, "the room %s needs no new key: only active members know the current one", r.ID)
 	}
 	return k
 }
@@ -89,7 +89,7 @@ func sampleRoomKeys(r core.Room, members []admin.RoomMember, i int) admin.RoomKe
 func RekeyRequired() ClusterState {
 	state := Healthy()
 	state.Status.Findings = append(state.Status.Findings, cluster.Finding{
-		Level: cluster.Note, About: "rooms", Text: "Rekey required in 8 rooms: somebody who was removed or revoked still knows the key.",
+		Level: cluster.Note, About: "rooms", Text: "Rekey required in 8 rooms: a removed or revoked user still has the key.",
 		Next: "A member's program does it once it is online. See page 5, or `unibusd room list`; `unibusd room rekey ROOM` asks one.",
 	})
 	return state

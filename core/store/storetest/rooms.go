@@ -121,12 +121,12 @@ func testRoomsOf(t *testing.T, s core.Store) {
 
 func testUpdateRoom(t *testing.T, s core.Store) {
 	ctx := context.Background()
-	a, b, _ := seed(t, s)
+	a, b, c := seed(t, s)
 	want := seedRoom(t, s, "r", a.ID)
 	other := seedRoom(t, s, "r-2", a.ID)
-	update := func(what string, c core.RoomChange) {
+	update := func(what string, change core.RoomChange) {
 		t.Helper()
-		got, err := s.UpdateRoom(ctx, "r", c)
+		got, err := s.UpdateRoom(ctx, "r", change)
 		ok(t, what, err)
 		equal(t, what, want, got, noRecs)
 		got, err = s.Room(ctx, "r")
@@ -136,8 +136,11 @@ func testUpdateRoom(t *testing.T, s core.Store) {
 	want.Name = text("neuer Name é")
 	update("a new name", core.RoomChange{Name: text("neuer Name é")})
 	want.Owner = b.ID
-	update("a new owner", core.RoomChange{Owner: b.ID})
-	_, err := s.UpdateRoom(ctx, "r", core.RoomChange{Owner: NewUserID(t)})
+	update("a new owner", core.RoomChange{Owner: b.ID, IfOwner: a.ID})
+	_, err := s.UpdateRoom(ctx, "r", core.RoomChange{Owner: c.ID, IfOwner: a.ID})
+	wantKind(t, "a new owner given by the former one", err, core.KindConflict)
+	update("the same owner", core.RoomChange{Owner: b.ID, IfOwner: b.ID})
+	_, err = s.UpdateRoom(ctx, "r", core.RoomChange{Owner: NewUserID(t)})
 	wantKind(t, "a stranger as owner", err, core.KindInvalid)
 	_, err = s.UpdateRoom(ctx, "r", core.RoomChange{State: "asleep"})
 	wantKind(t, "an unknown state", err, core.KindInvalid)

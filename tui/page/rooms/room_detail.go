@@ -52,7 +52,7 @@ func keyStateLines(rc page.RenderContext) []string {
 		lines := rc.Paragraph(theme.Warn, fmt.Sprintf("%s Rekey required: %s the key of epoch %d.", g.Degraded, holders, d.Room.Epoch))
 		return append(lines, rekeyAdvice(rc, k)...)
 	case admin.KeysMissing:
-		if text := k.Nobody(d.Room.Epoch); text != "" {
+		if text := k.NoHolderText(d.Room.Epoch); text != "" {
 			return rc.Paragraph(theme.Warn, g.Degraded+" "+widget.Sentence(text))
 		}
 		text := "1 active member has no key and cannot read. A member with the key must seal it to them."
@@ -73,15 +73,15 @@ func keyStateLines(rc page.RenderContext) []string {
 // rekeyAdvice is the next step for a room that needs a new key.
 func rekeyAdvice(rc page.RenderContext, k *admin.RoomKeys) []string {
 	switch {
-	case k.Why != nil:
+	case k.CannotAsk != nil:
 	case rc.UnselectedInput.ReadOnly || rc.Snapshot.Status.Value.Operator.Role != core.OperatorAdmin:
 		return rc.Paragraph(theme.Accent, "Do: let an admin ask an online member for a new key: unibusd room rekey "+string(rc.Snapshot.Room.Value.Room.ID))
 	default:
 		return rc.Paragraph(theme.Accent, "Do: press r to ask an online member for a new key. Only members can create one.")
 	}
-	lines := rc.Paragraph(theme.Plain, widget.Sentence(k.Why.Text))
-	if k.Why.Next != "" {
-		lines = append(lines, rc.Paragraph(theme.Accent, "Do: "+k.Why.Next+".")...)
+	lines := rc.Paragraph(theme.Plain, widget.Sentence(k.CannotAsk.Text))
+	if k.CannotAsk.Next != "" {
+		lines = append(lines, rc.Paragraph(theme.Accent, "Do: "+k.CannotAsk.Next+".")...)
 	}
 	return lines
 }
@@ -103,8 +103,8 @@ func factLines(rc page.RenderContext) []string {
 	if k.State == admin.KeysArchived {
 		return f.Lines
 	}
-	f.Add("still know", peopleText(rc, k.Know, k.MustRekey, 0))
-	f.Add("without key", peopleText(rc, k.Lack, k.Unkeyed, 0))
+	f.Add("still know", peopleText(rc, k.StillKnow, k.MustRekey, 0))
+	f.Add("without key", peopleText(rc, k.WithoutKey, k.Unkeyed, 0))
 	f.Add("could rekey", rekeyersText(rc, k))
 	return f.Lines
 }
@@ -117,7 +117,7 @@ func rekeyersText(rc page.RenderContext, k *admin.RoomKeys) string {
 	}
 	text := fmt.Sprintf("%s, %s online", widget.FormatCount(k.CanCount), widget.FormatCount(k.Online))
 	var online []admin.RoomPerson
-	for _, p := range k.Can {
+	for _, p := range k.CanRekey {
 		if len(p.Nodes) > 0 {
 			online = append(online, p)
 		}

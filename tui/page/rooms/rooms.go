@@ -121,7 +121,7 @@ func keyStateCell(t theme.Theme, k *admin.KeyHealth) widget.Cell {
 			glyph, tone, rank = "", theme.Faint, 5e9
 		}
 	}
-	return widget.Number(rank, glyph+k.Word(), "").WithTone(tone)
+	return widget.Number(rank, glyph+k.Label(), "").WithTone(tone)
 }
 
 func (m *Page) summary(rc page.RenderContext) []string {
