@@ -50,10 +50,15 @@ func connect(t *testing.T, s *server.Server) *nats.Conn {
 // newLog is a log whose clock counts; without a connection it is that of a node alone.
 func newLog(t *testing.T, nc *nats.Conn, file string) *Log {
 	t.Helper()
+	return newSignedLog(t, nc, file, clusterKey{})
+}
+
+func newSignedLog(t *testing.T, nc *nats.Conn, file string, key clusterKey) *Log {
+	t.Helper()
 	var now atomic.Int64
 	l := New(Config{
 		Conn: nc, Replicas: 1, Node: "n1", File: file, Timeout: 2 * time.Second, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Now: func() core.Millis { return core.Millis(now.Add(1)) },
+		Now: func() core.Millis { return core.Millis(now.Add(1)) }, Key: key.known,
 	})
 	if err := l.Open(t.Context()); err != nil {
 		t.Fatal(err)
@@ -93,8 +98,14 @@ func verbs(p Page) (out []string) {
 
 // both runs a test on the stream and on the file of a node alone.
 func both(t *testing.T, f func(t *testing.T, l *Log)) {
-	t.Run("stream", func(t *testing.T) { t.Parallel(); f(t, newLog(t, connect(t, single(t)), path(t))) })
-	t.Run("file", func(t *testing.T) { t.Parallel(); f(t, newLog(t, nil, path(t))) })
+	t.Helper()
+	bothSigned(t, clusterKey{}, f)
+}
+
+func bothSigned(t *testing.T, key clusterKey, f func(t *testing.T, l *Log)) {
+	t.Helper()
+	t.Run("stream", func(t *testing.T) { t.Parallel(); f(t, newSignedLog(t, connect(t, single(t)), path(t), key)) })
+	t.Run("file", func(t *testing.T) { t.Parallel(); f(t, newSignedLog(t, nil, path(t), key)) })
 }
 
 func TestRecords(t *testing.T) {

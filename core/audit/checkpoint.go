@@ -34,56 +34,57 @@ func (e entry) signedBytes() []byte {
 	return out
 }
 
-// signatureDue is true every signEvery records, and for the first record after an hour.
+// signatureDue is true every signEvery records, and for the first record of all and
+// after an hour.
 func (k known) signatureDue(now core.Millis) bool {
-	return k.unsigned >= signEvery || k.unsigned > 0 && now-k.checkpointAt >= signAfter
+	return k.unsigned >= signEvery || k.unsigned > 0 && (k.checkpointAt == 0 || now-k.checkpointAt >= signAfter)
 }
 
-// checkpoint signs a record; false where the cluster's key is not known yet.
-func (l *Log) checkpoint(upto uint64, hash string) (entry, bool, error) {
+// key returns the cluster's key; false while it is not known.
+func (l *Log) key() (Signer, bool) {
 	if l.cfg.Key == nil {
-		return entry{}, false, nil
+		return nil, false
 	}
-	key, ok := l.cfg.Key()
-	if !ok {
-		return entry{}, false, nil
-	}
-	e := entry{V: entryVersion, ID: newID(), Phase: phaseCheckpoint, At: l.cfg.Now(), Node: l.cfg.Node, Key: key.Public(), Upto: upto, Hash: hash}
+	return l.cfg.Key()
+}
+
+// checkpoint signs a record.
+func (l *Log) checkpoint(key Signer, at position) (entry, error) {
+	e := entry{V: entryVersion, ID: newID(), Phase: phaseCheckpoint, At: l.cfg.Now(), Node: l.cfg.Node, Key: key.Public(), Upto: at.seq, Hash: at.hash}
 	var err error
 	e.Signature, err = key.Sign(e.signedBytes())
-	return e, err == nil, err
+	return e, err
 }
 
-// signNewest adds a checkpoint for the last record of the copy where one is due. If
-// another node adds a record at the same time, that node's copy decides anew.
+// signNewest adds a checkpoint for the last record of the stream where one is due. If
+// another node adds a record at the same time, the copy of that record decides anew.
 func (l *Log) signNewest(ctx context.Context) error {
-	k := l.file.state()
-	if !k.signatureDue(l.cfg.Now()) || k.end.hash == "" {
+	key, ok := l.key()
+	if !ok || !l.file.state().signatureDue(l.cfg.Now()) {
 		return nil
-	}
-	e, ok, err := l.checkpoint(k.end.seq, k.end.hash)
-	if !ok {
-		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*jsapi.Attempt)
 	defer cancel()
-	done, err := l.stream.appendAfter(ctx, l.cfg.Node, e, k.end)
+	done, err := l.stream.appendCheckpoint(ctx, l.cfg.Node, func(end position) (entry, error) { return l.checkpoint(key, end) })
 	if err == nil && done.seq > 0 {
-		l.written(done, e)
+		l.written(done)
 	}
 	return err
 }
 
 // signFile adds a checkpoint to the file of a node alone where one is due.
 func (l *Log) signFile() error {
+	key, ok := l.key()
 	k := l.file.state()
-	if !k.signatureDue(l.cfg.Now()) {
+	if !ok || !k.signatureDue(l.cfg.Now()) {
 		return nil
 	}
-	e, ok, err := l.checkpoint(0, k.lineHash)
-	if !ok {
-		return err
+	e, err := l.checkpoint(key, position{hash: k.lineHash})
+	if err == nil {
+		err = l.file.append(e)
 	}
-	l.tell(0, e)
-	return l.file.append(e)
+	if err == nil {
+		l.tell(0, e)
+	}
+	return err
 }

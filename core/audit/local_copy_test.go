@@ -61,8 +61,9 @@ func copyOf(t *testing.T, file string) (records, marks []string) {
 // hasCopy waits until the file has all records of the stream.
 func hasCopy(t *testing.T, nc *nats.Conn, file string) []string {
 	t.Helper()
-	want := streamRecords(t, nc)
+	var want []string
 	wait(t, func() bool {
+		want = streamRecords(t, nc)
 		got, _ := copyOf(t, file)
 		return cmp.Equal(want, got)
 	})
@@ -90,13 +91,12 @@ func TestCopyFollowsTheStream(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := nc.Flush(); err != nil {
-		t.Fatal(err)
-	}
+	const all = 4 + 2*pageWindow + 5
+	wait(t, func() bool { return len(streamRecords(t, nc)) == all })
 	b = newLog(t, nc, two)
 	want := hasCopy(t, nc, two)
 	hasCopy(t, nc, one)
-	if len(want) != 4+2*pageWindow+5 {
+	if len(want) != all {
 		t.Errorf("%d records", len(want))
 	}
 	if _, marks := copyOf(t, two); cmp.Diff([]string{"stream: the copy begins"}, marks) != "" {
@@ -167,7 +167,9 @@ func TestCopyOutlivesTheStream(t *testing.T) {
 	if err := js.DeleteStream(t.Context(), Stream); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, func() bool { return strings.Contains(logged.String(), "level=ERROR msg=\"the stream of the audit was deleted;") })
+	wait(t, func() bool {
+		return strings.Contains(logged.String(), "level=ERROR msg=\"the stream of the audit was deleted;")
+	})
 	if got, _ := copyOf(t, file); !cmp.Equal(before, got) {
 		t.Errorf("the copy of the deleted stream: %q", got)
 	}

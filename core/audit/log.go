@@ -231,15 +231,17 @@ func (l *Log) write(ctx context.Context, timeout time.Duration, e entry, after u
 	if err != nil {
 		return 0, err
 	}
-	l.written(done, e)
+	l.written(done)
 	return done.seq, nil
 }
 
 // written puts a record that the stream took into the node's copy, which is on disk
 // when written returns, unless records of other nodes have to be copied first.
-func (l *Log) written(done stored, e entry) {
-	if stored, err := decodeEntry(done.data); err == nil {
-		e = stored
+func (l *Log) written(done stored) {
+	e, err := decodeEntry(done.data)
+	if err != nil {
+		l.log.Error("a record of the audit is not in the node's own copy", "file", l.cfg.File, "error", err)
+		return
 	}
 	l.tell(done.seq, e)
 	if k := l.file.state(); e.Prev != k.end.hash {
@@ -352,7 +354,7 @@ func (l *Log) addEntry(ctx context.Context, e entry) error {
 	}
 	done, err := l.stream.append(ctx, addTimeout, l.cfg.Node, e, at.seq)
 	if err == nil {
-		l.written(done, e)
+		l.written(done)
 	}
 	return err
 }

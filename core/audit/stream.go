@@ -132,14 +132,22 @@ func (s *stream) appendNext(ctx context.Context, node string, e entry, after uin
 	return s.publish(ctx, node, e, after, end)
 }
 
-// appendAfter writes the first entry of an action after a record of the stream. Nothing
-// is returned where another record followed that one.
-func (s *stream) appendAfter(ctx context.Context, node string, e entry, end position) (stored, error) {
+// appendCheckpoint writes what sign makes of the stream's last record. Nothing is
+// returned where another node was faster.
+func (s *stream) appendCheckpoint(ctx context.Context, node string, sign func(end position) (entry, error)) (done stored, err error) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
 		return stored{}, tooLate()
+	}
+	end, err := s.end(ctx)
+	if err != nil {
+		return stored{}, err
+	}
+	e, err := sign(end)
+	if err != nil {
+		return stored{}, err
 	}
 	return s.publish(ctx, node, e, 0, end)
 }
