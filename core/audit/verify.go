@@ -98,6 +98,17 @@ func (v *Verifier) Record(seq uint64, data []byte) {
 	}
 }
 
+// Page takes the next page of an audit.
+func (v *Verifier) Page(p RawPage) {
+	for _, r := range p.Records {
+		if p.File {
+			v.Line(r.Seq, r.Data)
+		} else {
+			v.Record(r.Seq, r.Data)
+		}
+	}
+}
+
 // Line takes the next line of a node's file. at is where it begins, counted from 1.
 func (v *Verifier) Line(at uint64, text []byte) {
 	l := decodeLine(text)

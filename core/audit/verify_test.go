@@ -312,13 +312,7 @@ func TestNodesSignTheAudit(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, r := range p.Records {
-					if p.File {
-						v.Line(r.Seq, r.Data)
-					} else {
-						v.Record(r.Seq, r.Data)
-					}
-				}
+				v.Page(p)
 				from = p.Next
 			}
 			return v.Report()
