@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/audit"
+	"unibus/core/keys"
 	"unibus/core/nodetest"
 )
 
@@ -44,6 +47,13 @@ func TestAuditOutlivesTheCluster(t *testing.T) {
 		return nil
 	}
 	nodetest.Wait(t, 20*time.Second, func() error { return holds("before") })
+	nodetest.Wait(t, 20*time.Second, func() error { // a viewer reads all and checks it
+		r, err := verifyStream(t, c.Client(1, c.Viewer))
+		if err == nil && (len(r.Faults) > 0 || r.Checkpoints == 0 || r.Records < 2*len(want) || r.Unchained > 0) {
+			err = fmt.Errorf("%+v", r)
+		}
+		return err
+	})
 	purge(t, c.Nodes[1].SystemConn(), "$JS.API.ACCOUNT.PURGE.CONTROL")
 	if err := holds("after the deletion"); err != nil {
 		t.Error(err)
@@ -67,4 +77,27 @@ func TestAuditOutlivesTheCluster(t *testing.T) {
 	if err := holds("after a restart"); err != nil {
 		t.Error(err)
 	}
+	for _, cfg := range c.Configs {
+		v := audit.NewVerifier(audit.VerifyConfig{Key: c.Client(0, c.Viewer).ClusterKey(), Signed: keys.SignedByCluster})
+		if err := v.VerifyFile(cfg.Data + "/audit.jsonl"); err != nil {
+			t.Fatal(err)
+		}
+		if r := v.Report(); len(r.Faults) != 1 || !strings.Contains(r.Faults[0].Reason, "deleted and created anew") || r.Checkpoints == 0 {
+			t.Errorf("%s: %+v", cfg.Name, r)
+		}
+	}
+}
+
+func verifyStream(t *testing.T, cl *admin.Client) (audit.Report, error) {
+	t.Helper()
+	v := audit.NewVerifier(audit.VerifyConfig{Key: cl.ClusterKey(), Signed: keys.SignedByCluster})
+	for from := uint64(1); from > 0; {
+		page, err := cl.AuditRaw(t.Context(), from)
+		if err != nil {
+			return audit.Report{}, err
+		}
+		v.Page(page)
+		from = page.Next
+	}
+	return v.Report(), nil
 }
