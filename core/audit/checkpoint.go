@@ -80,10 +80,11 @@ func (l *Log) signFile() error {
 		return nil
 	}
 	e, err := l.checkpoint(key, position{hash: k.lineHash})
-	if err == nil {
-		err = l.file.append(e)
+	if err != nil {
+		return err
 	}
-	if err == nil {
+	written, err := l.file.append(e)
+	for _, e := range written {
 		l.tell(0, e)
 	}
 	return err

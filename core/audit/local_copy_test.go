@@ -231,7 +231,7 @@ func TestCopyRotates(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := entry{V: entryVersion, ID: "own", Phase: phaseIntent, Verb: "rescue"}
-	if err := f.append(own); err != nil {
+	if _, err := f.append(own); err != nil {
 		t.Fatal(err)
 	}
 	const n = 100

@@ -76,17 +76,18 @@ func (f *file) failed(what string, err error) error {
 		WithNext("check the free space and the permissions of its directory")
 }
 
-// append writes entries that are not in the stream.
-func (f *file) append(entries ...entry) error {
+// append writes entries that are not in the stream, and returns them as they were written.
+func (f *file) append(entries ...entry) ([]entry, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.known.alone && f.incomplete {
 		if err := errors.Join(f.write(nil), f.readLines()); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	next := f.known
 	var lines []byte
+	var written []entry
 	for _, e := range entries {
 		if next.alone {
 			e.Prev = next.lineHash
@@ -94,12 +95,13 @@ func (f *file) append(entries ...entry) error {
 		text := e.encode()
 		next.add(decodeLine(text), nil)
 		lines = append(append(lines, text...), '\n')
+		written = append(written, e)
 	}
 	if err := f.write(lines); err != nil {
-		return err
+		return nil, err
 	}
 	f.known = next
-	return nil
+	return written, nil
 }
 
 // write appends and syncs, the directory too where the file is new.

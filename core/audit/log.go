@@ -255,10 +255,11 @@ func (l *Log) written(done stored) {
 
 // writeFile puts entries into the node's own file.
 func (l *Log) writeFile(entries ...entry) error {
-	if err := l.file.append(entries...); err != nil {
+	written, err := l.file.append(entries...)
+	if err != nil {
 		return err
 	}
-	for _, e := range entries {
+	for _, e := range written {
 		l.tell(0, e)
 	}
 	if l.stream != nil {

@@ -272,7 +272,7 @@ func TestVerifyFilesOfNodes(t *testing.T) {
 			t.Fatal(ok, err)
 		}
 		if i == 50 {
-			if err := f.append(entry{V: entryVersion, ID: "own", Phase: phaseIntent}); err != nil {
+			if _, err := f.append(entry{V: entryVersion, ID: "own", Phase: phaseIntent}); err != nil {
 				t.Fatal(err)
 			}
 		}
