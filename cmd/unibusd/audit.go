@@ -117,6 +117,7 @@ func auditVerifyCommand() *cobra.Command {
 	c.Flags().StringVar(&file, "file", "", "check this copy, the audit.jsonl of a node, without a connection")
 	return c
 }
+
 func auditTable(c *cobra.Command, records []admin.AuditRecord, filtered bool) {
 	if len(records) == 0 && filtered {
 		c.Println("No action matches.")

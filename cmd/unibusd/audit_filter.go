@@ -102,7 +102,7 @@ func about(args, target string) bool {
 		if !ok {
 			return args == target
 		}
-		value, quoted := rest, ""
+		var value, quoted string
 		if q, err := strconv.QuotedPrefix(rest); err == nil {
 			quoted = q
 			value, _ = strconv.Unquote(q)

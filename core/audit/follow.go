@@ -84,6 +84,7 @@ func (f *follower) sayMissing() {
 		return
 	}
 	f.missing = true
+	f.l.stream.forget()
 	f.l.log.Error("the stream of the audit was deleted; this node's own copy remains", "file", f.l.cfg.File, "records", k.end.seq)
 }
 
@@ -93,6 +94,7 @@ func (f *follower) begin(info jsapi.StreamInfo) error {
 	if k.created == info.Created {
 		return nil
 	}
+	f.l.stream.forget()
 	mark := copied{Mark: markStream, Created: info.Created, At: f.l.cfg.Now(), Text: "the copy begins"}
 	if k.created != "" {
 		mark.Text = fmt.Sprintf("the stream that was created at %s was deleted and created anew; its records to %d are above", k.created, k.end.seq)

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // streamRecords are the payloads of the stream, in order.
@@ -93,7 +94,7 @@ func TestCopyFollowsTheStream(t *testing.T) {
 	}
 	const all = 4 + 2*pageWindow + 5
 	wait(t, func() bool { return len(streamRecords(t, nc)) == all })
-	b = newLog(t, nc, two)
+	newLog(t, nc, two)
 	want := hasCopy(t, nc, two)
 	hasCopy(t, nc, one)
 	if len(want) != all {
@@ -324,5 +325,65 @@ func TestRecordsWithoutAHashBeginTheChain(t *testing.T) {
 	records := streamRecords(t, nc)
 	if e, err := decodeEntry([]byte(records[2])); err != nil || e.Prev != hashOf(old) || len(records) != 3 {
 		t.Errorf("%+v, %v of %d", e, err, len(records))
+	}
+}
+
+// TestLostEndIsALine: a stream that has fewer records than the copy is an error and a line,
+// but not at once: a leader that was just elected may still count.
+func TestLostEndIsALine(t *testing.T) {
+	t.Parallel()
+	l := New(Config{Conn: connect(t, single(t)), File: path(t), Now: func() core.Millis { return 1 }})
+	if err := l.file.open(); err != nil {
+		t.Fatal(err)
+	}
+	var lines []copied
+	for seq := range uint64(5) {
+		lines = append(lines, copied{Seq: seq + 1, Record: entry{V: entryVersion, ID: fmt.Sprint(seq), Phase: phaseIntent}.encode()})
+	}
+	if _, err := l.file.addCopied("c", append([]copied{{Mark: markStream, Created: "c"}}, lines...)...); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.file.addCopied("c", lines...); err != nil {
+		t.Fatal(err)
+	}
+	info := jsapi.StreamInfo{Created: "c"}
+	info.State.LastSeq = 3
+	if lost, err := l.follow.compareEnd(info); !lost || err != nil || l.file.state().end.seq != 5 {
+		t.Errorf("at once: %v, %v, %+v", lost, err, l.file.state().end)
+	}
+	l.follow.shrunk = time.Now().Add(-2 * shrunkAfter)
+	if lost, err := l.follow.compareEnd(info); lost || err != nil || l.file.state().end.seq != 3 {
+		t.Errorf("later: %v, %v, %+v", lost, err, l.file.state().end)
+	}
+	v := NewVerifier(VerifyConfig{Signed: signedBy})
+	if err := v.VerifyFile(l.cfg.File); err != nil {
+		t.Fatal(err)
+	}
+	if r := v.Report(); len(r.Faults) != 1 || r.Faults[0].Seq != 5 || !strings.Contains(r.Faults[0].Reason, "the stream has lost it") {
+		t.Errorf("%+v", r.Faults)
+	}
+}
+
+// TestStreamCreatedAnewUnderARunningNode: a node does not take the last record of the
+// deleted stream for that of the new one, which has the same sequence.
+func TestStreamCreatedAnewUnderARunningNode(t *testing.T) {
+	t.Parallel()
+	nc := connect(t, single(t))
+	l := newLog(t, nc, path(t))
+	begin(t, l, "before")
+	hasCopy(t, nc, l.cfg.File)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteStream(t.Context(), Stream); err != nil {
+		t.Fatal(err)
+	}
+	begin(t, newLog(t, nc, path(t)), "another node's")
+	wait(t, func() bool { return strings.Contains(readFile(t, l.cfg.File), "created anew") })
+	begin(t, l, "after")
+	records := streamRecords(t, nc)
+	if e, err := decodeEntry([]byte(records[1])); err != nil || e.Prev != hashOf([]byte(records[0])) {
+		t.Errorf("%+v, %v", e, err)
 	}
 }

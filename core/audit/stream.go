@@ -183,6 +183,14 @@ func tooLate() error {
 	return core.Errorf(core.KindUnavailable, "the audit did not take a record in time")
 }
 
+// forget has the next append read the last record of a stream that was created anew: its
+// sequence may be the same.
+func (s *stream) forget() {
+	s.turn <- struct{}{}
+	s.last = nil
+	<-s.turn
+}
+
 // end is the stream's last record, as far as this node knows: a wrong one is a conflict.
 func (s *stream) end(ctx context.Context) (position, error) {
 	for s.last == nil {

@@ -186,7 +186,7 @@ func (v *Verifier) checkpoint(at Place, e entry, inPlace bool) {
 	case e.Key != v.report.Key:
 		reason = fmt.Sprintf("is a checkpoint that another cluster's key signed: %.64q", e.Key)
 	case !v.cfg.Signed(e.Key, e.signedBytes(), e.Signature):
-		reason = "is a checkpoint with a signature that is not its own: it was changed or forged"
+		reason = "is a checkpoint with a signature that is not its own: it, or a record before it, was changed or forged"
 	case !inPlace:
 		reason = fmt.Sprintf("is a checkpoint that signs another record than the one before it: record %d", e.Upto)
 	default:

@@ -161,6 +161,20 @@ func TestVerifyNamesTheFirstBadRecord(t *testing.T) {
 		}
 		return out
 	}
+	rewritten := slices.Clone(whole) // the whole chain anew after one change, without the cluster's key
+	for i, data := range edit(0, `"ana"`, `"bob"`) {
+		e, err := decodeEntry(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i > 0 {
+			e.Prev = hashOf(rewritten[i-1])
+		}
+		if e.Phase == phaseCheckpoint {
+			e.Hash = e.Prev
+		}
+		rewritten[i] = e.encode()
+	}
 	swapped := slices.Clone(whole)
 	swapped[5], swapped[7] = swapped[7], swapped[5]
 	followed := append(slices.Clone(whole), forged(strings.Repeat("ab", 32)))
@@ -186,6 +200,7 @@ func TestVerifyNamesTheFirstBadRecord(t *testing.T) {
 		"forged in the middle, a fork": {insert(7, forged(hashOf(whole[6]))), 9, "verb3", "forks the chain"},
 		"no record":                    {append(slices.Clone(whole), []byte("no record")), 14, "", "cannot be read"},
 		"a checkpoint's signature":     {edit(2, `"signature":"`, `"signature":"AAAA`), 3, "checkpoint", "signature"},
+		"the whole chain anew":         {rewritten, 3, "checkpoint", "or a record before it"},
 		"a checkpoint of another":      {edit(2, `"upto":2`, `"upto":1`), 3, "checkpoint", "signature"},
 	} {
 		r := verifyRecords(key.Public(), c.records)
