@@ -16,7 +16,7 @@ import (
 func checkFormat(format string, asJSON bool) error {
 	switch {
 	case format != "" && format != "csv" && format != "jsonl":
-		return core.Errorf(core.KindInvalid, "--format: there is no %.40q", format).WithNext("give csv or jsonl")
+		return core.Errorf(core.KindInvalid, "--format is neither csv nor jsonl").WithNext("give one of them, or leave it out")
 	case format != "" && asJSON:
 		return core.Errorf(core.KindInvalid, "--format and --json cannot be given together").WithNext("leave one of them out")
 	}

@@ -41,10 +41,10 @@ func (f *auditFilter) parse(now time.Time) (err error) {
 		return err
 	}
 	if f.from > 0 && f.to > 0 && f.from >= f.to {
-		return core.Errorf(core.KindInvalid, "--until %s is not after --since %s", f.until, f.since).WithNext("exchange them")
+		return core.Errorf(core.KindInvalid, "--until is not after --since").WithNext("exchange them")
 	}
 	if f.verb != "" && !slices.Contains(auditedVerbs(), f.verb) {
-		return core.Errorf(core.KindInvalid, "there is no action %.40q", f.verb).WithNext("--verb takes one of %s", strings.Join(auditedVerbs(), ", "))
+		return core.Errorf(core.KindInvalid, "--verb names no action").WithNext("--verb takes one of %s", strings.Join(auditedVerbs(), ", "))
 	}
 	return nil
 }
@@ -79,7 +79,7 @@ func parseMoment(flag, text string, now time.Time, days int) (core.Millis, error
 	if at := now.Add(-ago); err == nil && ago >= 0 && at.UnixMilli() > 0 {
 		return core.MillisOf(at), nil
 	}
-	return 0, core.Errorf(core.KindInvalid, "%s %.40q is not a time", flag, text).
+	return 0, core.Errorf(core.KindInvalid, "%s is not a time", flag).
 		WithNext("give a day, a moment in UTC, or how long ago: 2027-01-31, 2027-01-31T17:00:00Z, 36h or 7d")
 }
 

@@ -387,3 +387,20 @@ func TestStreamCreatedAnewUnderARunningNode(t *testing.T) {
 		t.Errorf("%+v, %v", e, err)
 	}
 }
+
+// TestEntryThatIsInTheStreamIsNotPending: a record that was written although its node had
+// no answer is in the copy before the entry that repeats it, and is not added again.
+func TestEntryThatIsInTheStreamIsNotPending(t *testing.T) {
+	t.Parallel()
+	nc := connect(t, single(t))
+	l := newLog(t, nc, path(t))
+	a := begin(t, l, "one")
+	hasCopy(t, nc, l.cfg.File)
+	if _, err := l.file.append(entry{V: entryVersion, ID: a.ID, Phase: phaseIntent, Node: "n1"}); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, func() bool { return len(l.file.state().pending) == 0 })
+	if n := len(streamRecords(t, nc)); n != 1 {
+		t.Errorf("%d records", n)
+	}
+}
