@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"unibus/cmd/cli"
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/audit"
@@ -13,40 +14,115 @@ import (
 
 func auditCommand() *cobra.Command {
 	var n network
+	var f auditFilter
 	var limit int
+	var format string
 	c := n.command("audit", "Show the operators' actions, the newest first", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+		return n.showAudit(ctx, c, cl, f, limit, format)
+	})
+	show := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error { // bad values are refused before a connection is made
 		if limit < 1 {
 			return core.Errorf(core.KindInvalid, "--limit is %d", limit).WithNext("give a number of at least 1")
 		}
-		records, err := auditRecords(ctx, cl, limit)
-		if err != nil {
+		if format != "" && !c.Flags().Changed("limit") {
+			limit = everything
+		}
+		if err := checkFormat(format, n.json); err != nil {
 			return err
 		}
-		return n.print(c, map[string]any{"records": records}, func() { auditTable(c, records) })
-	})
-	c.Flags().IntVar(&limit, "limit", 50, "show at most this many actions")
+		if err := f.parse(time.Now()); err != nil {
+			return err
+		}
+		return show(c, args)
+	}
+	c.Flags().IntVar(&limit, "limit", 50, "show at most this many actions; with --format all, unless it is given")
+	c.Flags().StringVar(&format, "format", "", "export as csv or jsonl")
+	f.flags(c.Flags())
+	c.AddCommand(auditVerifyCommand())
 	return c
 }
 
-// auditRecords fetches page by page.
-func auditRecords(ctx context.Context, cl *admin.Client, limit int) ([]admin.AuditRecord, error) {
+// everything is more actions than an audit has.
+const everything = int(^uint(0) >> 1)
+
+func (n *network) showAudit(ctx context.Context, c *cobra.Command, cl *admin.Client, f auditFilter, limit int, format string) error {
+	if format != "" {
+		return exportAudit(ctx, c.OutOrStdout(), cl, f, limit, format)
+	}
 	records := []admin.AuditRecord{}
+	err := eachAction(ctx, cl, f, limit, func(r admin.AuditRecord) error {
+		records = append(records, r)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return n.print(c, map[string]any{"records": records}, func() { auditTable(c, records, f.given()) })
+}
+
+// eachAction calls do for at most limit actions that match, the newest first. It reads
+// page by page.
+func eachAction(ctx context.Context, cl *admin.Client, f auditFilter, limit int, do func(admin.AuditRecord) error) error {
 	var before uint64
-	for len(records) < limit {
-		page, err := cl.Audit(ctx, admin.AuditRequest{Before: before, Limit: min(limit-len(records), admin.PageSize)})
-		if err != nil {
-			return nil, err
+	for found := 0; ; {
+		size := admin.PageSize
+		if !f.given() {
+			size = min(limit-found, admin.PageSize)
 		}
-		records = append(records, page.Records...)
+		page, err := cl.Audit(ctx, admin.AuditRequest{Before: before, Limit: size})
+		if err != nil {
+			return err
+		}
+		for _, r := range page.Records {
+			if !f.matches(r) {
+				continue
+			}
+			if err := do(r); err != nil {
+				return err
+			}
+			if found++; found == limit {
+				return nil
+			}
+		}
 		if page.Next == 0 {
-			break
+			return nil
 		}
 		before = page.Next
 	}
-	return records, nil
 }
 
-func auditTable(c *cobra.Command, records []admin.AuditRecord) {
+func auditVerifyCommand() *cobra.Command {
+	var n network
+	var file string
+	c := &cobra.Command{
+		Use: "verify", Short: "Check that no record of the audit is missing, changed or forged", Args: cli.Args(),
+		Long: "verify reads the whole audit and checks the chain of its records and the signatures on it.\n" +
+			"With --file it checks a node's copy, and the older file beside it, without a connection; --cluster-key names the cluster's key then.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			var r audit.Report
+			var err error
+			if file != "" {
+				r, err = n.verifyFile(file)
+			} else {
+				r, err = n.verifyStream(c.Context())
+			}
+			if err != nil {
+				return err
+			}
+			return n.showVerified(c, r)
+		},
+	}
+	n.flags(c)
+	c.Flags().StringVar(&file, "file", "", "check this copy, the audit.jsonl of a node, without a connection")
+	return c
+}
+
+func auditTable(c *cobra.Command, records []admin.AuditRecord, filtered bool) {
+	if len(records) == 0 && filtered {
+		c.Println("No action matches.")
+		return
+	}
 	if len(records) == 0 {
 		c.Println("No operator has changed anything yet.")
 		return

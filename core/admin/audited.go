@@ -26,6 +26,7 @@ type auditor interface {
 	Begin(ctx context.Context, in audit.Intent) (audit.Action, error)
 	End(ctx context.Context, a audit.Action, result error)
 	Page(ctx context.Context, q audit.Query) (audit.Page, error)
+	RawPage(ctx context.Context, from uint64) (audit.RawPage, error)
 }
 
 // reading is a verb that changes nothing, or a part of an act that was let through.
@@ -132,6 +133,13 @@ func shown(v json.RawMessage) string {
 const auditPage = 200
 
 func (s *Service) audit(ctx context.Context, _ core.Operator, req AuditRequest) (any, error) {
+	if req.Raw {
+		raw, err := s.cfg.Audit.RawPage(ctx, req.From)
+		if err != nil {
+			return nil, err
+		}
+		return Audit{Node: s.cfg.Node, Records: []AuditRecord{}, Raw: &raw}, nil
+	}
 	if req.Limit <= 0 {
 		req.Limit = auditPage
 	}

@@ -48,6 +48,8 @@ func (s *steps) End(_ context.Context, a audit.Action, result error) {
 
 func (s *steps) Page(context.Context, audit.Query) (audit.Page, error) { return audit.Page{}, nil }
 
+func (s *steps) RawPage(context.Context, uint64) (audit.RawPage, error) { return audit.RawPage{}, nil }
+
 func (s *steps) Note(cluster.Level, string, string) {}
 
 // TestAuditIntentBeforeOutcome: new, then recorded, then done, then recorded how; and nothing after what fails.

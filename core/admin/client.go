@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"unibus/core"
+	"unibus/core/audit"
 	"unibus/core/auth"
 	"unibus/core/request"
 )
@@ -312,6 +313,20 @@ func (c *Client) Flags(ctx context.Context) (Flags, error) {
 // the cluster's audit has no leader.
 func (c *Client) Audit(ctx context.Context, req AuditRequest) (Audit, error) {
 	return call[Audit](ctx, c, TargetAny, verbAudit, req)
+}
+
+// AuditRaw is one page of the audit as it is stored, oldest first. KindUnavailable where
+// the cluster's audit has no leader, or the node is of an earlier version.
+func (c *Client) AuditRaw(ctx context.Context, from uint64) (audit.RawPage, error) {
+	page, err := call[Audit](ctx, c, TargetAny, verbAudit, AuditRequest{Raw: true, From: from})
+	if err != nil {
+		return audit.RawPage{}, err
+	}
+	if page.Raw == nil {
+		return audit.RawPage{}, core.Errorf(core.KindUnavailable, "%s is of an earlier version, which does not give the audit as it is stored", page.Node).
+			WithNext("upgrade it, or check a node's copy: `unibusd audit verify --file audit.jsonl`")
+	}
+	return *page.Raw, nil
 }
 
 // Users are all users, fetched page by page.

@@ -139,6 +139,9 @@ type AuditRequest struct {
 	Since  uint64 `json:"since,omitempty"`
 	Before uint64 `json:"before,omitempty"`
 	Limit  int    `json:"limit,omitempty"`
+
+	Raw  bool   `json:"raw,omitempty"`  // asks for a page of records as they are stored, oldest first, in place of all that
+	From uint64 `json:"from,omitempty"` // where that page begins; 0: at the beginning
 }
 
 // AuditRecord is one action with who, what, when and how it ended.
@@ -149,6 +152,8 @@ type Audit struct {
 	Node    string        `json:"node"` // who answered; alone, the audit is this node's own file
 	Records []AuditRecord `json:"records"`
 	Next    uint64        `json:"next_page,omitempty"` // the next page's Before, 0 at the end
+
+	Raw *audit.RawPage `json:"raw,omitempty"` // of a request for it
 }
 
 // Flag compares what is declared as the target with what each node is running.

@@ -1,7 +1,8 @@
-// Package audit records the actions of operators: an intent before every action
-// and its outcome after it, in an append-only stream of the cluster, or in a file on
-// a node that stands alone. Without the intent there is no action, apart from those
-// that restore a quorum: they are written to the node's file, synced, and added to
-// the stream once that can be written again. core/node opens a Log, core/admin
-// writes and reads it. Begin with Log.Begin.
+// Package audit records the actions of operators: an intent before every action and
+// its outcome after it, in an append-only stream of the cluster, or in a file on a
+// node alone. Without the intent there is no action, except for those that restore a
+// quorum: they are added to the stream later. Each record holds the hash of the one
+// before it, checkpoints are signed, and each node copies the stream to its file.
+// core/node opens a Log, core/admin writes and reads it, cmd/unibusd verifies it.
+// Begin with Log.Begin, follow.go for the copies, and verify.go.
 package audit

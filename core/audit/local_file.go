@@ -14,21 +14,25 @@ import (
 )
 
 // file is an append-only log of JSON lines. A line is on disk when append returns nil.
+// On a node alone it is the audit. In a cluster it holds the node's copy of the stream
+// (local_copy.go), and entries that the stream did not take.
 type file struct {
-	path string
+	path  string
+	limit int64 // of the size, then the file is moved to path.1; 0: none, on a node alone
 
 	mu         sync.Mutex
 	size       int64 // of the file, as far as this process knows
 	incomplete bool  // a write failed: the file may end with an incomplete line
+	known      known
 }
 
 // maxRead is how much of a file's end is read, in bytes: tens of thousands of
 // actions.
 const maxRead = 16 << 20
 
-// open looks at the file. A line that a crash cut short gets an end, so that the
+// check looks at the file. A line that a crash cut short gets an end, so that the
 // next one stands by itself.
-func (f *file) open() error {
+func (f *file) check() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	info, err := os.Lstat(f.path)
@@ -57,19 +61,47 @@ func (f *file) open() error {
 	return nil
 }
 
+// open looks at the file and reads what is known from it.
+func (f *file) open() error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.readKnown()
+}
+
 func (f *file) failed(what string, err error) error {
 	return core.Errorf(core.KindFailed, "the audit's file %s cannot be %s: %w", f.path, what, err).
 		WithNext("check the free space and the permissions of its directory")
 }
 
-func (f *file) append(entries ...entry) error {
-	var lines []byte
-	for _, e := range entries {
-		lines = append(append(lines, e.encode()...), '\n')
-	}
+// append writes entries that are not in the stream, and returns them as they were written.
+func (f *file) append(entries ...entry) ([]entry, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.write(lines)
+	if f.known.alone && f.incomplete {
+		if err := errors.Join(f.write(nil), f.readLines()); err != nil {
+			return nil, err
+		}
+	}
+	next := f.known
+	var lines []byte
+	var written []entry
+	for _, e := range entries {
+		if next.alone {
+			e.Prev = next.lineHash
+		}
+		text := e.encode()
+		next.add(decodeLine(text), nil)
+		lines = append(append(lines, text...), '\n')
+		written = append(written, e)
+	}
+	if err := f.write(lines); err != nil {
+		return nil, err
+	}
+	f.known = next
+	return written, nil
 }
 
 // write appends and syncs, the directory too where the file is new.
@@ -117,14 +149,16 @@ func (f *file) tail(from, to int64) ([]byte, error) {
 	return data, errors.Join(err, in.Close())
 }
 
-// line is one entry and where it begins, counted from 1. bad is true where it cannot be read.
+// line is one line of the file and where it begins, counted from 1.
 type line struct {
-	at    uint64
-	entry entry
-	bad   bool
+	at   uint64
+	text []byte
+	copied
+	entry entry // of a record or an entry; empty for a mark
+	bad   bool  // it cannot be read
 }
 
-// lines reads entries that lie between two offsets, oldest first. A first line
+// lines reads lines that lie between two offsets, oldest first. A first line
 // that begins before from is left out; next is where the last whole one ends.
 func (f *file) lines(from, to int64) (out []line, next int64, err error) {
 	begin := max(0, from-1) // to see whether from is the beginning of a line
@@ -141,8 +175,9 @@ func (f *file) lines(from, to int64) (out []line, next int64, err error) {
 		if len(text) == 0 || i == 0 && place < from {
 			continue
 		}
-		e, err := decodeEntry(text)
-		out = append(out, line{at: uint64(place) + 1, entry: e, bad: err != nil})
+		l := decodeLine(text)
+		l.at = uint64(place) + 1
+		out = append(out, l)
 	}
 	return out, at, nil
 }
@@ -167,6 +202,8 @@ func (f *file) page(q Query) (Page, error) {
 			break
 		}
 		switch {
+		case l.Mark != "", !l.bad && l.entry.Phase == phaseCheckpoint:
+			continue
 		case !l.bad && l.entry.Phase == phaseOutcome:
 			outcomes[l.entry.ID] = l.entry
 			continue
@@ -185,19 +222,4 @@ func (f *file) page(q Query) (Page, error) {
 		p.Records = append(p.Records, r)
 	}
 	return p, nil
-}
-
-// retire renames the file after its entries were added to the stream, where none
-// came to it meanwhile.
-func (f *file) retire(size int64, to string) (bool, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.size != size {
-		return false, nil
-	}
-	if err := os.Rename(f.path, to); err != nil {
-		return false, f.failed("renamed", err)
-	}
-	f.size, f.incomplete = 0, false
-	return true, syncDir(filepath.Dir(f.path))
 }

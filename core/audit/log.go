@@ -1,12 +1,15 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,7 +27,9 @@ type Config struct {
 	File     string        // the node's own file, made 0600 where it is needed
 	Timeout  time.Duration // of one write; 0: 1.2 s
 	Now      func() core.Millis
-	Logger   *slog.Logger // nil: none
+	Logger   *slog.Logger          // nil: none
+	Records  bool                  // the logger gets each record, too
+	Key      func() (Signer, bool) // the cluster's; false while it is not known; nil: nothing is signed
 }
 
 // Log writes and reads the audit. It is safe for use by several goroutines.
@@ -33,6 +38,7 @@ type Log struct {
 	log    *slog.Logger
 	file   file
 	stream *stream // nil on a node alone
+	follow *follower
 
 	ready chan struct{} // closed once the stream is as it should be
 	mu    sync.Mutex
@@ -46,6 +52,7 @@ const (
 	defaultTimeout = 1200 * time.Millisecond
 	outcomeTimeout = 700 * time.Millisecond // an answer waits for it; a late outcome goes to the file
 	addEvery       = 2 * time.Second
+	addTimeout     = 5 * time.Second
 	retryEvery     = 100 * time.Millisecond
 )
 
@@ -59,13 +66,15 @@ func New(cfg Config) *Log {
 		l.log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Conn != nil {
-		l.stream = &stream{api: jsapi.Client{Conn: cfg.Conn}, replicas: cfg.Replicas}
+		l.stream = &stream{api: jsapi.Client{Conn: cfg.Conn}, replicas: cfg.Replicas, turn: make(chan struct{}, 1)}
+		l.follow = newFollower(l)
+		l.file.limit = copyLimit
 	}
 	return l
 }
 
-// Open looks at the file, and in a cluster begins to create the stream and to add
-// the file's entries to it. It does not wait for a quorum. KindRefused for a file
+// Open looks at the file, and in a cluster begins to create the stream, to copy it to
+// the file, and to add the file's own entries to it. It does not wait for a quorum. KindRefused for a file
 // that is not the node's own.
 func (l *Log) Open(context.Context) error {
 	if err := l.file.open(); err != nil {
@@ -78,9 +87,10 @@ func (l *Log) Open(context.Context) error {
 	l.end = end
 	l.background.Go(func() {
 		if l.prepareStream(ctx) {
-			l.addFileUntil(ctx)
+			l.addPendingUntil(ctx)
 		}
 	})
+	l.background.Go(func() { l.follow.run(ctx) })
 	return nil
 }
 
@@ -151,7 +161,7 @@ func (l *Log) Begin(ctx context.Context, in Intent) (Action, error) {
 	}
 	if l.stream == nil {
 		a.local = true
-		if err := l.file.append(e); err != nil {
+		if err := l.writeFile(e); err != nil {
 			return a, refused(err)
 		}
 		return a, nil
@@ -162,7 +172,7 @@ func (l *Log) Begin(ctx context.Context, in Intent) (Action, error) {
 		return a, nil
 	}
 	if in.Restores {
-		if ferr := l.file.append(e); ferr != nil {
+		if ferr := l.writeFile(e); ferr != nil {
 			return a, refused(errors.Join(err, ferr))
 		}
 		a.local = true
@@ -171,7 +181,7 @@ func (l *Log) Begin(ctx context.Context, in Intent) (Action, error) {
 	}
 	// The record may have been written all the same: record later that nothing was done.
 	no := l.outcome(a, refused(err))
-	if ferr := l.file.append(e, no); ferr != nil {
+	if ferr := l.writeFile(e, no); ferr != nil {
 		l.log.Error("a refused action is not in the audit", "verb", in.Verb, "by", in.By.Name, "error", ferr)
 	}
 	return a, refused(err)
@@ -197,7 +207,7 @@ func (l *Log) End(ctx context.Context, a Action, result error) {
 		}
 		l.log.Warn("an action's outcome will be added to the audit later", "id", a.ID, "error", err)
 	}
-	if err := l.file.append(e); err != nil {
+	if err := l.writeFile(e); err != nil {
 		l.log.Error("an action's outcome is not in the audit", "id", a.ID, "outcome", e.Kind, "error", err)
 	}
 }
@@ -212,12 +222,79 @@ func (l *Log) outcome(a Action, result error) entry {
 }
 
 func (l *Log) write(ctx context.Context, timeout time.Duration, e entry, after uint64) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	wait, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if err := l.awaitReady(ctx); err != nil {
+	if err := l.awaitReady(wait); err != nil {
 		return 0, err
 	}
-	return l.stream.append(ctx, l.cfg.Node, e, after)
+	done, err := l.stream.append(ctx, timeout, l.cfg.Node, e, after)
+	if err != nil {
+		return 0, err
+	}
+	l.written(done)
+	return done.seq, nil
+}
+
+// written puts a record that the stream took into the node's copy, which is on disk
+// when written returns, unless records of other nodes have to be copied first.
+func (l *Log) written(done stored) {
+	e, err := decodeEntry(done.data)
+	if err != nil {
+		l.log.Error("a record of the audit is not in the node's own copy", "file", l.cfg.File, "error", err)
+		return
+	}
+	l.tell(done.seq, e)
+	if k := l.file.state(); e.Prev != k.end.hash {
+		l.follow.notify()
+	} else if ok, err := l.file.addCopied(k.created, copied{Seq: done.seq, Record: done.data}); err != nil {
+		l.log.Error("a record of the audit is not in the node's own copy", "file", l.cfg.File, "error", err)
+	} else if !ok || l.file.state().signatureDue(l.cfg.Now()) {
+		l.follow.notify()
+	}
+}
+
+// writeFile puts entries into the node's own file.
+func (l *Log) writeFile(entries ...entry) error {
+	written, err := l.file.append(entries...)
+	if err != nil {
+		return err
+	}
+	for _, e := range written {
+		l.tell(0, e)
+	}
+	if l.stream != nil {
+		return nil
+	}
+	if err := l.signFile(); err != nil {
+		l.log.Warn("the audit cannot be signed", "error", err)
+	}
+	return nil
+}
+
+// tell writes a record to the log where that is wanted, so that a log that is shipped
+// elsewhere is a second copy.
+func (l *Log) tell(seq uint64, e entry) {
+	if !l.cfg.Records {
+		return
+	}
+	e.V, e.Node = 0, "" // the logger has the node
+	fields := map[string]any{}
+	numbers := json.NewDecoder(bytes.NewReader(e.encode()))
+	numbers.UseNumber()
+	if err := numbers.Decode(&fields); err != nil {
+		l.log.Error("a record of the audit cannot be logged", "id", e.ID, "error", err)
+		return
+	}
+	delete(fields, "v")
+	delete(fields, "node")
+	if seq > 0 {
+		fields["seq"] = seq
+	}
+	var attrs []slog.Attr
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		attrs = append(attrs, slog.Any(name, fields[name]))
+	}
+	l.log.LogAttrs(context.Background(), slog.LevelInfo, "audit", attrs...)
 }
 
 func newID() string {
@@ -239,11 +316,11 @@ func (l *Log) Page(ctx context.Context, q Query) (Page, error) {
 	return l.stream.page(ctx, q)
 }
 
-// addFileUntil adds the file's entries to the stream, until ctx ends.
-func (l *Log) addFileUntil(ctx context.Context) {
+// addPendingUntil adds the file's own entries to the stream, until ctx ends.
+func (l *Log) addPendingUntil(ctx context.Context) {
 	for {
-		if size := l.file.length(); size > 0 {
-			if err := l.addFile(ctx, size); err != nil && ctx.Err() == nil {
+		if pending := l.file.state().pending; len(pending) > 0 {
+			if err := l.addPending(ctx, pending); err != nil && ctx.Err() == nil {
 				l.log.Warn("the node's own audit file is not yet in the stream", "file", l.cfg.File, "error", err)
 			}
 		}
@@ -253,51 +330,32 @@ func (l *Log) addFileUntil(ctx context.Context) {
 	}
 }
 
-func (l *Log) addFile(ctx context.Context, size int64) error {
-	n := 0
-	for from := int64(0); from < size; {
-		lines, next, err := l.file.lines(from, min(size, from+maxRead))
-		if err != nil {
+func (l *Log) addPending(ctx context.Context, pending []entry) error {
+	for _, e := range pending {
+		if err := l.addEntry(ctx, e); err != nil {
 			return err
 		}
-		if next <= from {
-			if size-from > maxRead {
-				return core.Errorf(core.KindFailed, "a line of %s is too long", l.cfg.File)
-			}
-			break // an incomplete line, of a write that failed
-		}
-		for _, line := range lines {
-			if line.bad {
-				l.log.Error("a line of the audit's file cannot be read and is left there", "file", l.cfg.File, "at", line.at)
-				continue
-			}
-			if err := l.addEntry(ctx, line.entry); err != nil {
-				return err
-			}
-			n++
-		}
-		from = next
+		l.file.added(e)
 	}
-	aside := fmt.Sprintf("%s.added-%d", l.cfg.File, l.cfg.Now())
-	done, err := l.file.retire(size, aside)
-	if done {
-		l.log.Info("the entries of the node's own audit file are in the cluster's audit now", "entries", n, "kept", aside)
-	}
-	return err
+	l.log.Info("the entries of the node's own audit file are in the cluster's audit now", "entries", len(pending), "file", l.cfg.File)
+	return nil
 }
 
 // addEntry adds one entry, or finds that it is there.
 func (l *Log) addEntry(ctx context.Context, e entry) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, addTimeout)
 	defer cancel()
 	e.Late = true
-	last, seq, err := l.stream.last(ctx, l.cfg.Node, e.ID)
+	last, at, err := l.stream.newest(ctx, l.cfg.Node, e.ID)
 	if err != nil {
 		return err
 	}
 	if last != nil && (last.Phase == e.Phase || e.Phase == phaseIntent) {
 		return nil
 	}
-	_, err = l.stream.append(ctx, l.cfg.Node, e, seq)
+	done, err := l.stream.append(ctx, addTimeout, l.cfg.Node, e, at.seq)
+	if err == nil {
+		l.written(done)
+	}
 	return err
 }

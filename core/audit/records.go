@@ -59,8 +59,9 @@ type Page struct {
 }
 
 const (
-	phaseIntent  = "intent"
-	phaseOutcome = "outcome"
+	phaseIntent     = "intent"
+	phaseOutcome    = "outcome"
+	phaseCheckpoint = "checkpoint"
 )
 
 // entry is one message of the stream, or one line of the file.
@@ -81,6 +82,14 @@ type entry struct {
 	Kind   string `json:"kind,omitempty"`
 	Text   string `json:"text,omitempty"`
 	TookMS int64  `json:"took_ms,omitempty"`
+
+	// Prev is the SHA-256 of the record before this one in the stream, or of the line
+	// before it in the file of a node alone. Records of earlier versions have none.
+	Prev string `json:"prev,omitempty"`
+	// A checkpoint signs the record Upto; Key is the cluster's public key then.
+	Upto      uint64 `json:"upto,omitempty"`
+	Hash      string `json:"hash,omitempty"`
+	Signature []byte `json:"signature,omitempty"`
 }
 
 const entryVersion = 1
@@ -112,7 +121,7 @@ func decodeEntry(data []byte) (entry, error) {
 	if err := json.Unmarshal(data, &e); err != nil {
 		return e, core.Errorf(core.KindFailed, "an entry of the audit is damaged")
 	}
-	if e.V != entryVersion || !validID(e.ID) || e.Phase != phaseIntent && e.Phase != phaseOutcome {
+	if e.V != entryVersion || !validID(e.ID) || e.Phase != phaseIntent && e.Phase != phaseOutcome && e.Phase != phaseCheckpoint {
 		return e, core.Errorf(core.KindFailed, "an entry of the audit was written by another version")
 	}
 	return e, nil

@@ -2,6 +2,9 @@ package audit
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -25,6 +28,9 @@ func subjectOf(node, id string) string { return "unibus.audit." + node + "." + i
 type stream struct {
 	api      jsapi.Client
 	replicas int
+
+	turn chan struct{} // of one: held during one append
+	last *position     // the stream's last record; nil: not known; guarded by turn
 }
 
 func streamConfig(replicas int) jetstream.StreamConfig {
@@ -64,13 +70,94 @@ func (s *stream) ensure(ctx context.Context) error {
 	return err
 }
 
+// position is a record of the stream: its sequence, 0 before the first, and its hash.
+type position struct {
+	seq  uint64
+	hash string
+}
+
+// noRecord is the hash before the first record.
+const noRecord = "0000000000000000000000000000000000000000000000000000000000000000"
+
+func hashOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// maxConflicts bounds the tries of one record. At each conflict a record of another
+// node was added, which takes milliseconds.
+const maxConflicts = 200
+
 // append writes an entry after the one that its subject had at sequence after (0:
-// none), once. It may be tried again: if the first try got through without an
-// answer, the second finds the entry there. Without an answer until ctx ends the
-// outcome is unknown.
-func (s *stream) append(ctx context.Context, node string, e entry, after uint64) (seq uint64, err error) {
+// none), once, as the successor of the stream's last record. If another node was
+// faster, the entry follows the record of that node: every such try has the whole
+// timeout, because the stream answers. A try without an answer is repeated: if it got
+// through, the next one finds the entry. Without an answer the outcome is unknown.
+func (s *stream) append(ctx context.Context, timeout time.Duration, node string, e entry, after uint64) (stored, error) {
+	for range maxConflicts {
+		try, cancel := context.WithTimeout(ctx, timeout)
+		done, err := s.appendNext(try, node, e, after)
+		cancel()
+		if done.seq > 0 || err != nil {
+			return done, err
+		}
+		if !jsapi.Sleep(ctx, rand.N(conflictPause)) { // or nodes in step would meet again
+			break
+		}
+	}
+	return stored{}, core.Errorf(core.KindUnavailable, "the audit did not take a record: other nodes were faster each time")
+}
+
+const conflictPause = 5 * time.Millisecond
+
+// stored is a record as the stream has it.
+type stored struct {
+	seq  uint64
+	data []byte
+}
+
+// appendNext is append for one last record of the stream; nothing is returned where
+// another record followed that one.
+func (s *stream) appendNext(ctx context.Context, node string, e entry, after uint64) (stored, error) {
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return stored{}, tooLate()
+	}
+	end, err := s.end(ctx)
+	if err != nil {
+		return stored{}, err
+	}
+	return s.publish(ctx, node, e, after, end)
+}
+
+// appendCheckpoint writes what sign makes of the stream's last record. Nothing is
+// returned where another node was faster.
+func (s *stream) appendCheckpoint(ctx context.Context, node string, sign func(end position) (entry, error)) (done stored, err error) {
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return stored{}, tooLate()
+	}
+	end, err := s.end(ctx)
+	if err != nil {
+		return stored{}, err
+	}
+	e, err := sign(end)
+	if err != nil {
+		return stored{}, err
+	}
+	return s.publish(ctx, node, e, 0, end)
+}
+
+// publish writes an entry after a record of the stream, as append does.
+func (s *stream) publish(ctx context.Context, node string, e entry, after uint64, end position) (stored, error) {
+	e.Prev = end.hash
 	msg := nats.NewMsg(subjectOf(node, e.ID))
 	msg.Data = e.encode()
+	msg.Header.Set("Nats-Expected-Last-Sequence", strconv.FormatUint(end.seq, 10))
 	msg.Header.Set("Nats-Expected-Last-Subject-Sequence", strconv.FormatUint(after, 10))
 	msg.Header.Set("Nats-Expected-Stream", Stream)
 	for {
@@ -79,45 +166,81 @@ func (s *stream) append(ctx context.Context, node string, e entry, after uint64)
 		cancel()
 		switch {
 		case err == nil && seq > 0:
-			return seq, nil
+			s.last = &position{seq: seq, hash: hashOf(msg.Data)}
+			return stored{seq: seq, data: msg.Data}, nil
 		case jsapi.IsConflict(err):
-			if seq, known, err := s.found(ctx, node, e, after); known || err != nil {
-				return seq, err
-			}
+			s.last = nil
+			return s.found(ctx, node, e, after)
 		}
 		if !jsapi.Sleep(ctx, jsapi.Pause) {
-			return 0, core.Errorf(core.KindUnavailable, "the audit did not take a record in time")
+			s.last = nil
+			return stored{}, tooLate()
 		}
 	}
+}
+
+func tooLate() error {
+	return core.Errorf(core.KindUnavailable, "the audit did not take a record in time")
+}
+
+// forget has the next append read the last record of a stream that was created anew: its
+// sequence may be the same.
+func (s *stream) forget() {
+	s.turn <- struct{}{}
+	s.last = nil
+	<-s.turn
+}
+
+// end is the stream's last record, as far as this node knows: a wrong one is a conflict.
+func (s *stream) end(ctx context.Context) (position, error) {
+	for s.last == nil {
+		m, found, err := s.api.Message(ctx, Stream, map[string]any{"last_by_subj": Subjects})
+		if err != nil {
+			return position{}, unreadable(err)
+		}
+		if found {
+			s.last = &position{seq: m.Sequence, hash: hashOf(m.Data)}
+			break
+		}
+		info, err := s.api.StreamInfoUntil(ctx, Stream) // a stream without records still counts those that it had
+		if err != nil {
+			return position{}, unreadable(err)
+		}
+		if info.State.Messages == 0 { // else the first one was added meanwhile
+			s.last = &position{seq: info.State.LastSeq, hash: noRecord}
+		}
+	}
+	return *s.last, nil
 }
 
 // found looks for an entry that is there already: ids are random, so one of this
-// id and phase is this one. known is false where an earlier try is still under
-// way: the leader refuses a second one before it has the first.
-func (s *stream) found(ctx context.Context, node string, e entry, after uint64) (seq uint64, known bool, err error) {
-	last, seq, err := s.last(ctx, node, e.ID)
+// id and phase is this one. Nothing is returned where another record has the place, or
+// an earlier try is still under way: the leader refuses a second one before it has the
+// first.
+func (s *stream) found(ctx context.Context, node string, e entry, after uint64) (stored, error) {
+	last, at, err := s.newest(ctx, node, e.ID)
 	switch {
 	case err != nil:
-		return 0, false, err
-	case last == nil && after == 0, last != nil && seq == after:
-		return 0, false, nil
+		return stored{}, err
+	case last == nil && after == 0, last != nil && at.seq == after:
+		return stored{}, nil
 	case last == nil, last.Phase != e.Phase:
-		return 0, false, core.Errorf(core.KindConflict, "the audit has another record under the id %s", e.ID)
+		return stored{}, core.Errorf(core.KindConflict, "the audit has another record under the id %s", e.ID)
 	}
-	return seq, true, nil
+	return at, nil
 }
 
-// last is the newest entry of an action, nil where there is none.
-func (s *stream) last(ctx context.Context, node, id string) (*entry, uint64, error) {
+// newest is the newest entry of an action, nil where there is none.
+func (s *stream) newest(ctx context.Context, node, id string) (*entry, stored, error) {
 	m, found, err := s.api.Message(ctx, Stream, map[string]any{"last_by_subj": subjectOf(node, id)})
 	switch {
 	case err != nil:
-		return nil, 0, unreadable(err)
+		return nil, stored{}, unreadable(err)
 	case !found:
-		return nil, 0, nil
+		return nil, stored{}, nil
 	}
 	e, err := decodeEntry(m.Data)
-	return &e, m.Sequence, err
+	return &e, stored{seq: m.Sequence, data: m.Data}, err
 }
 
 func unreadable(err error) error {

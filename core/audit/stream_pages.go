@@ -12,6 +12,7 @@ const pageWindow = 64
 // message.
 type item struct {
 	seq   uint64
+	data  []byte
 	entry *entry
 	bad   bool
 }
@@ -52,6 +53,8 @@ func (p *Page) add(it item, outcomes map[string]entry, limit int) bool {
 		it.entry = &entry{Text: "this record cannot be read: it is damaged, or of another version"}
 	case it.entry == nil:
 		return true
+	case it.entry.Phase == phaseCheckpoint:
+		return true
 	case it.entry.Phase == phaseOutcome:
 		outcomes[it.entry.ID] = *it.entry
 		return true
@@ -77,7 +80,7 @@ func (s *stream) addOutcomes(ctx context.Context, records []Record) error {
 		if r.Outcome != OutcomeUnknown || r.ID == "" {
 			return nil
 		}
-		e, _, err := s.last(ctx, r.Node, r.ID)
+		e, _, err := s.newest(ctx, r.Node, r.ID)
 		if err == nil && e != nil && e.Phase == phaseOutcome {
 			r.ended(*e)
 		}
@@ -98,7 +101,7 @@ func (s *stream) fetch(ctx context.Context, from, to uint64) ([]item, error) {
 			return nil
 		}
 		e, err := decodeEntry(m.Data)
-		items[i].entry, items[i].bad = &e, err != nil
+		items[i].data, items[i].entry, items[i].bad = m.Data, &e, err != nil
 		return nil
 	})
 	return items, err

@@ -190,3 +190,9 @@ func CheckClusterKey(key string) error {
 	}
 	return nil
 }
+
+// SignedByCluster is true where the holder of a cluster's key signed data.
+func SignedByCluster(key string, data, signature []byte) bool {
+	public, err := nkeys.FromPublicKey(key)
+	return err == nil && nkeys.IsValidPublicClusterKey(key) && public.Verify(data, signature) == nil
+}

@@ -14,8 +14,8 @@ import (
 	"unibus/core/store/kv"
 )
 
-// auditFile is where a node alone keeps the audit. A node of a cluster keeps there what
-// it could not put into the stream yet.
+// auditFile is where a node alone keeps the audit. A node of a cluster keeps a copy of
+// the cluster's audit there, and records that it could not put into the stream yet.
 const auditFile = "audit.jsonl"
 
 // clusterNonces is the bucket in which each nonce is created once.
@@ -34,7 +34,8 @@ func (n *Node) openAudit(ctx context.Context) error {
 	}
 	n.audit = audit.New(audit.Config{
 		Conn: conn, Replicas: replicas, Node: n.cfg.Name, File: filepath.Join(n.cfg.Data, auditFile),
-		Now: func() core.Millis { return core.MillisOf(time.Now()) }, Logger: n.log,
+		Now: func() core.Millis { return core.MillisOf(time.Now()) }, Logger: n.log, Records: n.cfg.LogFormat == "json",
+		Key: func() (audit.Signer, bool) { return n.clusterKey.get() },
 	})
 	if err := n.audit.Open(ctx); err != nil { // before the goroutine of the nonces: a part that fails is not closed
 		return err

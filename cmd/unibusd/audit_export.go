@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"unibus/core"
+	"unibus/core/admin"
+)
+
+func checkFormat(format string, asJSON bool) error {
+	switch {
+	case format != "" && format != "csv" && format != "jsonl":
+		return core.Errorf(core.KindInvalid, "--format is neither csv nor jsonl").WithNext("give one of them, or leave it out")
+	case format != "" && asJSON:
+		return core.Errorf(core.KindInvalid, "--format and --json cannot be given together").WithNext("leave one of them out")
+	}
+	return nil
+}
+
+// exportAudit writes one line for each action, the newest first.
+func exportAudit(ctx context.Context, out io.Writer, cl *admin.Client, f auditFilter, limit int, format string) error {
+	if format == "jsonl" {
+		lines := json.NewEncoder(out)
+		return eachAction(ctx, cl, f, limit, func(r admin.AuditRecord) error { return lines.Encode(r) })
+	}
+	table := csv.NewWriter(out)
+	if err := table.Write([]string{"seq", "time", "operator", "key", "role", "node", "verb", "args", "outcome", "text", "took_ms", "late", "id"}); err != nil {
+		return err
+	}
+	err := eachAction(ctx, cl, f, limit, func(r admin.AuditRecord) error { return table.Write(csvCells(r)) })
+	if err != nil {
+		return err
+	}
+	table.Flush()
+	return table.Error()
+}
+
+func csvCells(r admin.AuditRecord) []string {
+	cells := []string{
+		strconv.FormatUint(r.Seq, 10), r.At.Time().UTC().Format(time.RFC3339), r.Name, r.Key, string(r.Role), r.Node, r.Verb, r.Args,
+		r.Outcome, r.Text, strconv.FormatInt(r.TookMS, 10), strconv.FormatBool(r.Late), r.ID,
+	}
+	for i, cell := range cells {
+		cells[i] = csvCell(cell)
+	}
+	return cells
+}
+
+// csvCell puts a ' before a text that a spreadsheet would run as a formula.
+func csvCell(text string) string {
+	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
+		return "'" + text
+	}
+	return text
+}
