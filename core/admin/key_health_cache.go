@@ -92,7 +92,7 @@ func newKeyHealthSnapshot(ctx context.Context, st core.Store) (*keyHealthSnapsho
 		return nil, err
 	}
 	for _, u := range users {
-		v.active[u.ID] = u.Status == core.UserActive
+		v.active[u.ID] = u.IsActive(core.MillisOf(v.at))
 	}
 	for _, r := range rooms {
 		h := healthOf(r, v.isActive)
@@ -202,7 +202,7 @@ func (v *keyHealthSnapshot) healthNow(ctx context.Context, r core.Room) (KeyHeal
 			return active
 		}
 		u, err := v.store.User(ctx, id)
-		return err != nil || u.Status == core.UserActive // no alarm about what is not known
+		return err != nil || u.IsActive(core.MillisOf(time.Now())) // no alarm about what is not known
 	}), nil
 }
 

@@ -102,7 +102,7 @@ func (s *Service) roomGet(ctx context.Context, a *actor, _ roomRequest) (any, er
 		info.Members = len(members)
 		return info, err
 	}
-	room, err := core.AtOneEpoch(ctx, a.store, a.room, func(holders []core.UserID) error { return info.keyed(ctx, a.store, holders) })
+	room, err := core.AtOneEpoch(ctx, a.store, a.room, func(holders []core.UserID) error { return info.keyed(ctx, a.store, holders, s.cfg.Now()) })
 	info.Room = room
 	return info, err
 }
@@ -111,15 +111,15 @@ func (s *Service) roomGet(ctx context.Context, a *actor, _ roomRequest) (any, er
 // now, the people as of when the request came, which costs nothing: whoever seems
 // to have a box and no right to it may have been brought in since, so the people
 // are read again then, as of now too.
-func (i *RoomInfo) keyed(ctx context.Context, st core.Store, holders []core.UserID) error {
-	err := i.count(ctx, st, holders)
+func (i *RoomInfo) keyed(ctx context.Context, st core.Store, holders []core.UserID, now core.Millis) error {
+	err := i.count(ctx, st, holders, now)
 	if err == nil && i.MustRekey > 0 {
-		err = i.count(core.AsOf(ctx, time.Now()), st, holders)
+		err = i.count(core.AsOf(ctx, time.Now()), st, holders, now)
 	}
 	return err
 }
 
-func (i *RoomInfo) count(ctx context.Context, st core.Store, holders []core.UserID) error {
+func (i *RoomInfo) count(ctx context.Context, st core.Store, holders []core.UserID, now core.Millis) error {
 	members, err := st.Members(ctx, i.Room.ID)
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func (i *RoomInfo) count(ctx context.Context, st core.Store, holders []core.User
 	}
 	active := make(map[core.UserID]bool, len(members))
 	for _, m := range members {
-		active[m.User] = users[m.User].Status == core.UserActive
+		active[m.User] = users[m.User].IsActive(now)
 	}
 	i.Members, i.Unkeyed, i.MustRekey = len(members), len(members), 0
 	for _, id := range holders {
