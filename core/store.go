@@ -20,6 +20,10 @@ type Store interface {
 	User(ctx context.Context, id UserID) (User, error)
 	// Users returns all users in the order of their ids, revoked ones included.
 	Users(ctx context.Context) ([]User, error)
+	// ExpiringUsers returns the users that have an end, over or not, in the order of
+	// their ids. Rows that cannot be read are left out: they admit nobody. Screens and
+	// timers ask under Unproven.
+	ExpiringUsers(ctx context.Context) ([]User, error)
 	// SetUserStatus revokes or activates a user and returns it as it is now. KindNotFound.
 	SetUserStatus(ctx context.Context, id UserID, s UserStatus, at Millis) (User, error)
 	// SetUserStatusAs is SetUserStatus in the name of a user-admin: KindRefused where

@@ -2,7 +2,9 @@ package kv
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"slices"
 
 	"unibus/core"
 )
@@ -106,6 +108,31 @@ func (s *Store) user(ctx context.Context, id core.UserID) (core.User, uint64, er
 // Users returns all users in the order of their ids.
 func (s *Store) Users(ctx context.Context) ([]core.User, error) {
 	return list(ctx, s, core.TableUsers, func(r record) core.User { return cloneUser(*r.user) })
+}
+
+// ExpiringUsers returns the users that have an end: see core.Store.
+func (s *Store) ExpiringUsers(ctx context.Context) ([]core.User, error) {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	if err := s.awaitProof(ctx, core.TableUsers); err != nil {
+		return nil, err
+	}
+	var found []core.User
+	err = s.buckets[core.TableUsers].read(func(t *table) {
+		for _, r := range t.records {
+			if r.err == nil && r.user.Expires != 0 {
+				found = append(found, cloneUser(*r.user))
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(found, func(a, b core.User) int { return cmp.Compare(a.ID, b.ID) })
+	return found, nil
 }
 
 // list proves a table and collects it.

@@ -147,6 +147,9 @@ func TestExpiryProblems(t *testing.T) {
 		if len(found) != 1 || found[0].Key != id {
 			t.Errorf("%s: %+v", value, found)
 		}
+		if others, err := s.ExpiringUsers(t.Context()); err != nil || len(others) != 1 || others[0].ID != in.Users[2].ID {
+			t.Errorf("%s: the others with an end: %+v, %v", value, others, err)
+		}
 		_, err = s.Admit(t.Context(), in.Users[0].ID)
 		wantKind(t, err, core.KindFailed, text)
 	}

@@ -57,6 +57,24 @@ func (s *Store) Users(ctx context.Context) (all []core.User, err error) {
 	return all, err
 }
 
+// ExpiringUsers returns the users that have an end: see core.Store.
+func (s *Store) ExpiringUsers(ctx context.Context) (all []core.User, err error) {
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		all = nil
+		l := s.layout()
+		if !l.hasExpiry() {
+			return nil
+		}
+		return scan(ctx, tx, l.users, l.users.all("WHERE expires IS NOT NULL ORDER BY "+l.users.key), nil, func(c *rowDecoder) error {
+			if u := readUser(c); c.err() == nil {
+				all = append(all, u)
+			}
+			return nil
+		})
+	})
+	return all, err
+}
+
 // SetUserStatus revokes or activates a user: see core.Store.
 func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis) (core.User, error) {
 	return s.setStatus(ctx, id, status, at, func(context.Context, *sql.Tx) error { return nil })

@@ -172,6 +172,7 @@ func calls(t *testing.T, user core.UserID) []call {
 		{"AddUser", func(ctx context.Context, s core.Store) error { return s.AddUser(ctx, fresh) }},
 		{"User", func(ctx context.Context, s core.Store) error { _, err := s.User(ctx, user); return err }},
 		{"Users", func(ctx context.Context, s core.Store) error { _, err := s.Users(ctx); return err }},
+		{"ExpiringUsers", func(ctx context.Context, s core.Store) error { _, err := s.ExpiringUsers(ctx); return err }},
 		{"SetUserStatus", func(ctx context.Context, s core.Store) error {
 			_, err := s.SetUserStatus(ctx, user, core.UserRevoked, Start+1)
 			return err

@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"testing"
 
 	"unibus/core"
@@ -32,6 +34,14 @@ func testUserExpiry(t *testing.T, s core.Store) {
 		}
 	}
 	same("a user that was added with an end", u)
+	expiring := func(want ...core.User) {
+		t.Helper()
+		slices.SortFunc(want, func(a, b core.User) int { return cmp.Compare(a.ID, b.ID) })
+		got, err := s.ExpiringUsers(ctx)
+		ok(t, "ExpiringUsers", err)
+		equal(t, "ExpiringUsers", want, got)
+	}
+	expiring(u)
 	for i, end := range []core.Millis{Start + 200, Start + 50, 0, 0, Start + 1} {
 		for _, want := range []*core.User{&plain, &u} {
 			want.Expires, want.Updated = end, Start+core.Millis(i)+5
@@ -41,6 +51,7 @@ func testUserExpiry(t *testing.T, s core.Store) {
 			same("a user with another end", *want)
 		}
 	}
+	expiring(plain, u)
 	var err error
 	u.Status, u.Updated = core.UserRevoked, Start+20
 	_, err = s.SetUserStatus(ctx, u.ID, u.Status, u.Updated)
