@@ -68,6 +68,15 @@ func CheckExpiry(at Millis) error {
 	return nil
 }
 
+// CheckNewExpiry refuses an end for a user that is over at now, too. KindInvalid.
+func CheckNewExpiry(at, now Millis) error {
+	if at > 0 && at <= now {
+		return Errorf(KindInvalid, "the end %s is over already", at.Time().Format(time.RFC3339)).
+			WithNext("give a time that is still to come; to shut a user out now: unibusd user revoke")
+	}
+	return CheckExpiry(at)
+}
+
 // maxExpiry is the end of the year 9999. Later times have no form in RFC 3339.
 const maxExpiry Millis = 253402300799999
 

@@ -27,9 +27,10 @@ const (
 
 	verbUsers        Verb = "users"         // request.Page → usersPage
 	verbUserGet      Verb = "user-get"      // userRequest → core.User
-	verbUserAdd      Verb = "user-add"      // core.User (id, name, role) → core.User
+	verbUserAdd      Verb = "user-add"      // core.User (id, name, role, expires) → core.User
 	verbUserRevoke   Verb = "user-revoke"   // userRequest → Revoked
 	verbUserActivate Verb = "user-activate" // userRequest → core.User
+	verbUserExtend   Verb = "user-extend"   // extendRequest → core.User
 	verbRooms        Verb = "rooms"         // request.Page → roomsPage
 	verbRoomGet      Verb = "room-get"      // RoomRequest → RoomDetail
 	verbRoomRekey    Verb = "room-rekey"    // RekeyRequest → Asked: asks a member, who alone can
@@ -86,7 +87,7 @@ func Rules() map[Verb]Rule {
 	return map[Verb]Rule{
 		verbIdentify: view, verbStatus: view, verbEvents: view, verbFlags: view, verbRollout: view, verbMigration: view, verbAudit: view,
 		verbUsers: viewStore, verbUserGet: viewStore, verbRooms: viewStore, verbRoomGet: viewStore,
-		verbUserAdd: actStore, verbUserActivate: actStore, verbRoomRekey: actStore,
+		verbUserAdd: actStore, verbUserActivate: actStore, verbUserExtend: actStore, verbRoomRekey: actStore,
 		verbUserRevoke:     {Role: core.OperatorAdmin, Store: true, Restores: true}, // a node that serves SQLite can revoke by itself
 		verbOperatorRemove: {Role: core.OperatorAdmin, Restores: true},              // it shuts somebody out, and needs no store
 		verbBucketScale:    {Role: core.OperatorAdmin, Slow: true},
@@ -175,6 +176,12 @@ type usersPage struct {
 // userRequest names a user.
 type userRequest struct {
 	ID string `json:"id"`
+}
+
+// extendRequest gives a user another end, earlier or later; 0 is none.
+type extendRequest struct {
+	ID      string      `json:"id"`
+	Expires core.Millis `json:"expires"`
 }
 
 // operatorRequest names an operator by key.

@@ -485,3 +485,12 @@ func (c *countedStore) EpochBegan(context.Context, core.RoomID) (core.Millis, er
 
 // errOf drops the record that comes with an error.
 func errOf(_ core.Member, err error) error { return err }
+
+// rekeyNote is the note about rooms that need a new key, nil without one.
+func (s *Service) rekeyNote() *cluster.Finding {
+	v := s.noteSnapshot()
+	if v == nil {
+		return nil
+	}
+	return v.note()
+}

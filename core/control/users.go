@@ -37,7 +37,10 @@ func (s *Service) userAdd(ctx context.Context, a *actor, req AddUserRequest) (an
 		}
 	}
 	now := s.cfg.Now()
-	u := core.User{ID: id, Name: req.Name, Role: req.Role, Status: core.UserActive, Created: now, Updated: now}
+	if err := core.CheckNewExpiry(req.Expires, now); err != nil {
+		return nil, err
+	}
+	u := core.User{ID: id, Name: req.Name, Role: req.Role, Status: core.UserActive, Created: now, Updated: now, Expires: req.Expires}
 	if err := a.store.AddUser(ctx, u); err != nil {
 		return nil, err
 	}

@@ -40,7 +40,6 @@ func TestExpiredSessionsEndOnEveryNode(t *testing.T) {
 		end := time.Now().Add(3 * time.Second)
 		setExpiry(t, c, 0, b, end) // more time comes before it is over: the sessions go on
 		setExpiry(t, c, 0, a, end)
-		time.Sleep(time.Second)
 		setExpiry(t, c, len(c.Configs)-1, b, end.Add(time.Hour))
 		for _, s := range expiring {
 			s.over(t, time.Until(end.Add(1500*time.Millisecond)))
@@ -60,7 +59,12 @@ func TestExpiredSessionsEndOnEveryNode(t *testing.T) {
 				t.Errorf("%s has no event of it: %s", cfg.Name, told)
 			}
 		}
-		setExpiry(t, c, len(c.Configs)-1, a, time.Time{})
+		if _, err := c.Client(len(c.Configs)-1, c.Admin).UserExtend(t.Context(), a.Public(), core.MillisOf(time.Now())); core.KindOf(err) != core.KindInvalid {
+			t.Errorf("an end that is over: %v", err)
+		}
+		if u, err := c.Client(len(c.Configs)-1, c.Admin).UserExtend(t.Context(), a.Public(), 0); err != nil || u.Expires != 0 {
+			t.Fatalf("%+v, %v", u, err)
+		}
 		for i := range c.Configs {
 			nodetest.Wait(t, 5*time.Second, func() error {
 				nc, err := c.Connect(i, a)
@@ -70,6 +74,13 @@ func TestExpiredSessionsEndOnEveryNode(t *testing.T) {
 				return err
 			})
 		}
+		nodetest.Wait(t, 15*time.Second, func() error { // the second user ends within the hour
+			st, err := c.Client(0, c.Admin).Status(t.Context())
+			if told := fmt.Sprint(st.Findings); err == nil && !strings.Contains(told, "1 user ends within 14 days") {
+				err = errors.New("no note about users that end: " + told)
+			}
+			return err
+		})
 		for i, s := range others {
 			if s.IsClosed() || !s.IsConnected() {
 				t.Errorf("the session of a user with more time ended at %s", c.Configs[i].Name)
