@@ -165,10 +165,12 @@ type RoomChange struct {
 	Name  *string
 	Owner UserID
 	State RoomState
+
+	OwnedBy UserID // the owner that the room must have at that moment; "": whoever it is. KindConflict
 }
 
 // Apply returns the room as it is after the change: KindRefused for one that is
-// archived, KindInvalid for an unknown state.
+// archived, KindInvalid for an unknown state, KindConflict for another owner's.
 func (c RoomChange) Apply(r Room) (Room, error) {
 	switch c.State {
 	case "", RoomActive, RoomArchived:
@@ -177,6 +179,9 @@ func (c RoomChange) Apply(r Room) (Room, error) {
 	}
 	if r.State == RoomArchived && c.State != RoomActive {
 		return Room{}, ErrArchived(r.ID)
+	}
+	if c.OwnedBy != "" && r.Owner != c.OwnedBy {
+		return Room{}, Errorf(KindConflict, "the room %s belongs to %s now", r.ID, r.Owner.Short()).WithNext("try again")
 	}
 	if c.Name != nil {
 		r.Name = c.Name

@@ -25,13 +25,13 @@ type users interface {
 }
 
 func userCommand() *cobra.Command {
-	return cli.Group("user", "Add, list, extend, revoke and activate users",
+	return cli.Group("user", "Add, list, extend, replace, revoke and activate users",
 		userAddCommand(),
 		userOneCommand("get", "Show one user", users.UserGet),
 		userListCommand(),
 		userRevokeCommand(),
 		userOneCommand("activate", "Admit a revoked user again", users.UserActivate),
-		userExtendCommand())
+		userExtendCommand(), userReplaceCommand())
 }
 
 // userTarget is a command's choice between the network and --db.

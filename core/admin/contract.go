@@ -31,6 +31,7 @@ const (
 	verbUserRevoke   Verb = "user-revoke"   // userRequest → Revoked
 	verbUserActivate Verb = "user-activate" // userRequest → core.User
 	verbUserExtend   Verb = "user-extend"   // extendRequest → core.User
+	verbUserReplace  Verb = "user-replace"  // replaceRequest → Replaced
 	verbRooms        Verb = "rooms"         // request.Page → roomsPage
 	verbRoomGet      Verb = "room-get"      // RoomRequest → RoomDetail
 	verbRoomRekey    Verb = "room-rekey"    // RekeyRequest → Asked: asks a member, who alone can
@@ -88,6 +89,7 @@ func Rules() map[Verb]Rule {
 		verbIdentify: view, verbStatus: view, verbEvents: view, verbFlags: view, verbRollout: view, verbMigration: view, verbAudit: view,
 		verbUsers: viewStore, verbUserGet: viewStore, verbRooms: viewStore, verbRoomGet: viewStore,
 		verbUserAdd: actStore, verbUserActivate: actStore, verbUserExtend: actStore, verbRoomRekey: actStore,
+		verbUserReplace:    {Role: core.OperatorAdmin, Store: true, Slow: true},     // a write or three for each room
 		verbUserRevoke:     {Role: core.OperatorAdmin, Store: true, Restores: true}, // a node that serves SQLite can revoke by itself
 		verbOperatorRemove: {Role: core.OperatorAdmin, Restores: true},              // it shuts somebody out, and needs no store
 		verbBucketScale:    {Role: core.OperatorAdmin, Slow: true},

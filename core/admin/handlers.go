@@ -34,6 +34,7 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		verbUserRevoke:   typed(s.userRevoke),
 		verbUserActivate: typed(s.userActivate),
 		verbUserExtend:   typed(s.userExtend),
+		verbUserReplace:  typed(s.userReplace),
 		verbRooms:        typed(s.rooms),
 		verbRoomGet:      typed(s.roomGet),
 		verbRoomRekey:    typed(s.roomRekey),

@@ -88,3 +88,50 @@ func TestExpiredSessionsEndOnEveryNode(t *testing.T) {
 		}
 	})
 }
+
+// TestReplacedUser: on every node the old key is refused, and the new one has its rooms.
+func TestReplacedUser(t *testing.T) {
+	t.Parallel()
+	forEachStore(t, func(t *testing.T, c *nodetest.Cluster, a, b keys.Identity) {
+		last := len(c.Configs) - 1
+		lost := connect(t, c, last, a)
+		fresh := nodetest.Identity(t)
+		cl := c.Client(0, c.Admin)
+		if _, err := cl.UserReplace(t.Context(), a.Public(), c.Admin.Public()); core.KindOf(err) != core.KindRefused {
+			t.Errorf("by an operator's key: %v", err)
+		}
+		if _, err := cl.UserReplace(t.Context(), a.Public(), b.Public()); core.KindOf(err) != core.KindRefused {
+			t.Errorf("by a user with rooms: %v", err)
+		}
+		if _, err := c.Client(0, c.Viewer).UserReplace(t.Context(), a.Public(), fresh.Public()); core.KindOf(err) != core.KindRefused {
+			t.Errorf("by a viewer: %v", err)
+		}
+		for range 2 { // again it does nothing
+			got, err := cl.UserReplace(t.Context(), a.Public(), fresh.Public())
+			if err != nil || got.Status != core.UserRevoked || got.New.ID != core.UserID(fresh.Public()) || fmt.Sprint(got.Rekey) != "[sealed]" {
+				t.Fatalf("%+v, %v", got, err)
+			}
+		}
+		lost.over(t, 2*time.Second)
+		for i, cfg := range c.Configs {
+			if _, err := c.Connect(i, a); !errors.Is(err, nats.ErrAuthorization) {
+				t.Errorf("%s admits the old key: %v", cfg.Name, err)
+			}
+			nodetest.Wait(t, 5*time.Second, func() error {
+				nc, err := c.Connect(i, fresh)
+				if err != nil {
+					return err
+				}
+				defer nc.Close()
+				if !mayPublish(t, nc, "unibus.room.plain."+fresh.Public()) {
+					return errors.New(cfg.Name + " does not let the new key publish in its room")
+				}
+				return nil
+			})
+		}
+		records, err := cl.Audit(t.Context(), admin.AuditRequest{})
+		if err != nil || !strings.Contains(fmt.Sprint(records.Records), "user-replace") || !strings.Contains(fmt.Sprint(records.Records), "to="+fresh.Public()) {
+			t.Errorf("the audit: %+v, %v", records, err)
+		}
+	})
+}
