@@ -11,7 +11,7 @@ import (
 func userReplaceCommand() *cobra.Command {
 	var n network
 	c := &cobra.Command{
-		Use: "replace OLD NEW", Short: "Move a user's rooms and roles to a new key, and revoke the old one", Args: cli.Args("OLD", "NEW"),
+		Use: "replace OLD NEW", Short: "Move a user's plain rooms and roles to a new key, and revoke the old one", Args: cli.Args("OLD", "NEW"),
 		RunE: func(c *cobra.Command, args []string) error {
 			for _, key := range args {
 				if _, err := core.ParseUserID(key); err != nil {
@@ -33,7 +33,7 @@ func userReplaceCommand() *cobra.Command {
 					c.Printf("the room %s was moved to the new key\n", room)
 				}
 				for _, room := range r.Kept {
-					c.Printf("the room %s is archived and was not moved\n", room)
+					c.Printf("the room %s is encrypted or archived and was not moved; in an encrypted one its owner or an admin invites the new key\n", room)
 				}
 				printRevoked(c, r.Revoked)
 			})

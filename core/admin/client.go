@@ -369,8 +369,8 @@ func (c *Client) UserExtend(ctx context.Context, id string, expires core.Millis)
 	return call[core.User](ctx, c, TargetAny, verbUserExtend, extendRequest{ID: id, Expires: expires})
 }
 
-// UserReplace gives a user's rooms, memberships and roles to another key, and revokes
-// the old one. After an error the same call completes it. KindNotFound; KindRefused for
+// UserReplace gives a user's plain rooms, memberships and roles to another key, and
+// revokes the old one. After an error the same call completes it. KindNotFound; KindRefused for
 // a new key that is revoked, an operator's, of another role or with rooms of its own.
 func (c *Client) UserReplace(ctx context.Context, id, to string) (Replaced, error) {
 	return call[Replaced](ctx, c, TargetAny, verbUserReplace, replaceRequest{ID: id, To: to})

@@ -21,11 +21,11 @@ type Replaced struct {
 	Revoked               // the old key
 	New     core.User     `json:"new"`
 	Moved   []core.RoomID `json:"moved"` // rooms in which the new key is a member now
-	Kept    []core.RoomID `json:"kept"`  // archived rooms, which stay the old key's: they cannot be changed
+	Kept    []core.RoomID `json:"kept"`  // encrypted and archived rooms, which stay the old key's: see isMovable
 }
 
 // userReplace moves rooms, memberships and roles to another key, and revokes the old
-// one. After an error the same request completes it.
+// one. Encrypted rooms stay: see isMovable. After an error the same request completes it.
 func (s *Service) userReplace(ctx context.Context, op core.Operator, req replaceRequest) (any, error) {
 	st, from, err := s.storeAndUser(req.ID)
 	if err != nil {
@@ -80,8 +80,8 @@ type replacement struct {
 	now      core.Millis
 	from, to core.User
 	exists   bool          // the new key is a user already
-	rooms    []core.RoomID // active ones of the old key, as a member or as the owner
-	archived []core.RoomID // they stay as they are
+	rooms    []core.RoomID // movable ones of the old key, as a member or as the owner
+	kept     []core.RoomID // its others, which stay as they are
 }
 
 // check refuses what must not be moved, before anything is written. While the old key
@@ -99,7 +99,7 @@ func (r *replacement) check(ctx context.Context, from, to core.UserID) (err erro
 		return core.Errorf(core.KindRefused, "the old key %s has ended, and so would the new one", from.Short()).
 			WithNext("give it more time first: unibusd user extend %s --expires 90d", from)
 	}
-	if r.rooms, r.archived, err = roomsWith(ctx, r.store, from); err != nil {
+	if r.rooms, r.kept, err = roomsWith(ctx, r.store, from); err != nil {
 		return err
 	}
 	r.to, err = r.store.User(ctx, to)
@@ -125,8 +125,8 @@ func (r *replacement) checkNew(ctx context.Context) error {
 	if r.to.Role != r.from.Role {
 		return another("the new key %s is a user with the role %s, and the old one has the role %s", r.to.ID.Short(), r.to.Role, r.from.Role)
 	}
-	own, archived, err := roomsWith(ctx, r.store, r.to.ID)
-	if err != nil || len(own)+len(archived) == 0 {
+	own, others, err := roomsWith(ctx, r.store, r.to.ID)
+	if err != nil || len(own)+len(others) == 0 {
 		return err
 	}
 	within := func(some, all []core.RoomID) bool {
@@ -135,11 +135,11 @@ func (r *replacement) checkNew(ctx context.Context) error {
 	if r.from.Status == core.UserRevoked && (within(own, r.rooms) || within(r.rooms, own)) {
 		return nil
 	}
-	return another("the new key %s has rooms of its own already, %s among them: one key would have the rights of two", r.to.ID.Short(), append(own, archived...)[0])
+	return another("the new key %s has rooms of its own already, %s among them: one key would have the rights of two", r.to.ID.Short(), append(own, others...)[0])
 }
 
 // roomsWith are the rooms of which a user is a member or the owner, in order.
-func roomsWith(ctx context.Context, st core.Store, id core.UserID) (active, archived []core.RoomID, err error) {
+func roomsWith(ctx context.Context, st core.Store, id core.UserID) (movable, others []core.RoomID, err error) {
 	member, err := st.RoomsOf(ctx, id)
 	if err != nil {
 		return nil, nil, err
@@ -148,14 +148,19 @@ func roomsWith(ctx context.Context, st core.Store, id core.UserID) (active, arch
 	for _, room := range all {
 		switch {
 		case room.Owner != id && !slices.Contains(member, room.ID):
-		case room.State == core.RoomArchived:
-			archived = append(archived, room.ID)
+		case isMovable(room):
+			movable = append(movable, room.ID)
 		default:
-			active = append(active, room.ID)
+			others = append(others, room.ID)
 		}
 	}
-	return active, archived, err
+	return movable, others, err
 }
+
+// isMovable is false for an archived room, which cannot be changed, and for an encrypted
+// one: its members' programs would give its key to the new key, and an operator can
+// bring nobody into an encrypted room. There an owner or admin invites the new key.
+func isMovable(room core.Room) bool { return room.State == core.RoomActive && !room.Encrypted }
 
 // revoke denies the old key. One that is revoked already stays as it is.
 func (r *replacement) revoke(ctx context.Context) (core.User, error) {
@@ -175,7 +180,7 @@ func (r *replacement) move(ctx context.Context, out *Replaced) (err error) {
 			return err
 		}
 	}
-	out.Moved, out.Kept = append(out.Moved, r.rooms...), append(out.Kept, r.archived...)
+	out.Moved, out.Kept = append(out.Moved, r.rooms...), append(out.Kept, r.kept...)
 	for _, id := range r.rooms {
 		if _, err := r.store.RemoveMember(ctx, id, r.from.ID); err != nil && core.KindOf(err) != core.KindNotFound {
 			return err

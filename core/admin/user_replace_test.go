@@ -72,7 +72,8 @@ func (v viewed) View(context.Context) cluster.View {
 	}}}}}
 }
 
-// replaceable prepares a world in which ann owns two rooms and is in two of others.
+// replaceable prepares a world in which ann owns two plain rooms and an encrypted one, and is in
+// two of others.
 func replaceable(t *testing.T, w *keyWorld) (cut *cutStore, operator core.UserID) {
 	t.Helper()
 	operator = storetest.NewUserID(t)
@@ -81,8 +82,13 @@ func replaceable(t *testing.T, w *keyWorld) (cut *cutStore, operator core.UserID
 	holder.Publish(cut)
 	w.cfg.Store, w.cfg.Sessions, w.cfg.Cluster = holder, noSessions{}, viewed{operator: operator}
 	w.cfg.Operator = func(string) (core.Operator, bool) { return core.Operator{}, false }
-	w.room(t, "own-a", 0, 1)
-	w.room(t, "own-b", 1)
+	w.room(t, "sealed", 0, 1)
+	for _, id := range []core.RoomID{"own-a", "own-b"} {
+		must(t, w.store.CreateRoom(t.Context(), core.Room{ID: id, Owner: w.people[0].ID, State: core.RoomActive, Created: 5}))
+		for i, role := range []core.MemberRole{core.MemberOwner, core.MemberAdmin, core.MemberMember, core.MemberMember} {
+			must(t, w.store.PutMember(t.Context(), core.Member{Room: id, User: w.people[i].ID, Role: role, State: core.MemberActive, Joined: 5}))
+		}
+	}
 	for _, id := range []core.RoomID{"other-admin", "other-member"} {
 		must(t, w.store.CreateRoom(t.Context(), core.Room{ID: id, Owner: w.people[4].ID, State: core.RoomActive, Created: 5}))
 		role := core.MemberMember
@@ -104,6 +110,9 @@ func places(t *testing.T, st core.Store, id core.UserID) map[core.RoomID]core.Me
 	rooms, err := st.RoomsOf(t.Context(), id)
 	must(t, err)
 	for _, room := range rooms {
+		if room == "sealed" {
+			continue // TestReplaceBringsNobodyIntoAnEncryptedRoom
+		}
 		r, err := st.Room(t.Context(), room)
 		must(t, err)
 		m, err := st.Member(t.Context(), room, id)
@@ -152,7 +161,7 @@ func TestReplaceCutShortAnywhere(t *testing.T) {
 			if u, err = w.store.User(t.Context(), old); err != nil || u.Status != core.UserRevoked {
 				t.Errorf("the old key is %s, %v", u.Status, err)
 			}
-			if n == 0 && !slices.Equal(out.(Replaced).Rekey, []core.RoomID{"own-a"}) {
+			if n == 0 && !slices.Equal(out.(Replaced).Rekey, []core.RoomID{"sealed"}) {
 				t.Errorf("rooms that need a new key: %v", out.(Replaced).Rekey)
 			}
 			if whole {
@@ -300,6 +309,29 @@ func TestReplaceFollowsADemotion(t *testing.T) {
 		}
 		if got := places(t, w.store, to); got["own-a"] != core.MemberMember || got["own-b"] != core.MemberAdmin {
 			t.Errorf("%v", got)
+		}
+	})
+}
+
+// TestReplaceBringsNobodyIntoAnEncryptedRoom: an operator would be given its next key.
+func TestReplaceBringsNobodyIntoAnEncryptedRoom(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, w *keyWorld) {
+		replaceable(t, w)
+		for _, i := range []int{0, 1} { // its owner, and an admin
+			to := storetest.NewUserID(t)
+			out, err := w.userReplace(t.Context(), core.Operator{Name: "op"}, replaceRequest{string(w.people[i].ID), string(to)})
+			must(t, err)
+			if got := out.(Replaced); !slices.Contains(got.Kept, "sealed") || slices.Contains(got.Moved, "sealed") || !slices.Contains(got.Rekey, "sealed") {
+				t.Errorf("%+v", got)
+			}
+			rooms, err := w.store.RoomsOf(t.Context(), to)
+			if err != nil || len(rooms) == 0 || slices.Contains(rooms, "sealed") {
+				t.Errorf("the new key is in %v, %v", rooms, err)
+			}
+		}
+		if r, err := w.store.Room(t.Context(), "sealed"); err != nil || r.Owner != w.people[0].ID {
+			t.Errorf("%+v, %v", r, err)
 		}
 	})
 }
