@@ -121,7 +121,7 @@ func (s *Store) SetUserExpiry(ctx context.Context, id core.UserID, expires, at c
 	if err := core.CheckExpiry(expires); err != nil {
 		return u, err
 	}
-	if u, err = s.User(ctx, id); err != nil { // no upgrade of the file for nothing
+	if _, err := s.User(ctx, id); err != nil { // no upgrade of the file for nothing
 		return core.User{}, err
 	}
 	if err := s.upgradeForUsers(ctx, core.User{Expires: expires}); err != nil {
