@@ -27,6 +27,8 @@ type UserStatus string
 const (
 	UserActive  UserStatus = "active"
 	UserRevoked UserStatus = "revoked"
+
+	UserExpired UserStatus = "expired" // StatusAt alone says it: no store keeps it
 )
 
 // User is an endpoint of the bus. A nil Name or KEMKey is absent (NULL), which is not the same as empty.
@@ -38,10 +40,45 @@ type User struct {
 	KEMKey  []byte     `json:"kem_key,omitzero"` // public key to which room keys are sealed
 	Created Millis     `json:"created"`
 	Updated Millis     `json:"updated"`
+	Expires Millis     `json:"expires,omitempty"` // the user is denied from then on; 0: never
 }
 
+// Expired is true for a user whose time is over.
+func (u User) Expired(now Millis) bool { return u.Expires != 0 && now >= u.Expires }
+
+// StatusAt is the status that counts at a time: an active user expires.
+func (u User) StatusAt(now Millis) UserStatus {
+	if u.Status == UserActive && u.Expired(now) {
+		return UserExpired
+	}
+	return u.Status
+}
+
+// IsActive is true for a user that is neither revoked nor expired.
+func (u User) IsActive(now Millis) bool { return u.Status == UserActive && !u.Expired(now) }
+
 // IsActiveAdmin is true for an active user of role admin.
-func (u User) IsActiveAdmin() bool { return u.Status == UserActive && u.Role == RoleAdmin }
+func (u User) IsActiveAdmin(now Millis) bool { return u.IsActive(now) && u.Role == RoleAdmin }
+
+// CheckExpiry refuses a time that can be no user's end. KindInvalid.
+func CheckExpiry(at Millis) error {
+	if at < 0 || at > maxExpiry {
+		return Errorf(KindInvalid, "%d is no time at which a user can end", at).WithNext("give a time of this century in Unix milliseconds, or 0 for no end")
+	}
+	return nil
+}
+
+// CheckNewExpiry refuses an end for a user that is over at now, too. KindInvalid.
+func CheckNewExpiry(at, now Millis) error {
+	if at > 0 && at <= now {
+		return Errorf(KindInvalid, "the end %s is over already", at.Time().Format(time.RFC3339)).
+			WithNext("give a time that is still to come; to shut a user out now: unibusd user revoke")
+	}
+	return CheckExpiry(at)
+}
+
+// maxExpiry is the end of the year 9999. Later times have no form in RFC 3339.
+const maxExpiry Millis = 253402300799999
 
 // RoomState is whether a room is in use.
 type RoomState string

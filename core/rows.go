@@ -49,6 +49,7 @@ type (
 		KEMKey  []byte     `json:"kem_key,omitzero"`
 		Created Millis     `json:"created"`
 		Updated Millis     `json:"updated"`
+		Expires Millis     `json:"expires,omitempty"` // left out without one, as in rows of older releases
 	}
 	roomValue struct {
 		V         int       `json:"v"`
@@ -90,7 +91,7 @@ const RecordSuffix = "_record"
 
 // UserRow encodes a user.
 func UserRow(u User) Row {
-	return row(TableUsers, string(u.ID), userValue{valueVersion, u.Name, u.Role, u.Status, u.KEMKey, u.Created, u.Updated})
+	return row(TableUsers, string(u.ID), userValue{valueVersion, u.Name, u.Role, u.Status, u.KEMKey, u.Created, u.Updated, u.Expires})
 }
 
 // RoomRow encodes a room.
@@ -140,7 +141,7 @@ func DecodeUser(r Row) (User, error) {
 	if err := decode(r, &v, &v.V); err != nil {
 		return User{}, err
 	}
-	return User{UserID(r.Key), v.Name, v.Role, v.Status, v.KEMKey, v.Created, v.Updated}, nil
+	return User{UserID(r.Key), v.Name, v.Role, v.Status, v.KEMKey, v.Created, v.Updated, v.Expires}, nil
 }
 
 // DecodeRoom decodes a row of TableRooms.

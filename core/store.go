@@ -14,18 +14,25 @@ type Store interface {
 	Backend() Backend
 
 	// AddUser adds a user. KindExists where the id is taken, whatever its status;
-	// KindInvalid for an unknown role or status.
+	// KindInvalid for an unknown role or status, or an end that is no time.
 	AddUser(ctx context.Context, u User) error
 	// User returns one user, revoked or not. KindNotFound.
 	User(ctx context.Context, id UserID) (User, error)
 	// Users returns all users in the order of their ids, revoked ones included.
 	Users(ctx context.Context) ([]User, error)
+	// ExpiringUsers returns the users that have an end, over or not, in the order of
+	// their ids. Rows that cannot be read are left out: they admit nobody. Screens and
+	// timers ask under Unproven.
+	ExpiringUsers(ctx context.Context) ([]User, error)
 	// SetUserStatus revokes or activates a user and returns it as it is now. KindNotFound.
 	SetUserStatus(ctx context.Context, id UserID, s UserStatus, at Millis) (User, error)
 	// SetUserStatusAs is SetUserStatus in the name of a user-admin: KindRefused where
-	// actor is not an active admin at the very moment of the change. Of two admins who
-	// revoke each other at once, one is refused.
+	// actor is not an active admin at the very moment of the change; at says whether it
+	// has expired. Of two admins who revoke each other at once, one is refused.
 	SetUserStatusAs(ctx context.Context, actor, id UserID, s UserStatus, at Millis) (User, error)
+	// SetUserExpiry gives a user an end, or with 0 none, and returns it as it is now.
+	// Its status stays as it is. KindNotFound; KindInvalid for a time that is none.
+	SetUserExpiry(ctx context.Context, id UserID, expires, at Millis) (User, error)
 	// SetKEMKey publishes the key to which a user's boxes are sealed and returns the user as it is now. KindNotFound.
 	SetKEMKey(ctx context.Context, id UserID, key []byte, at Millis) (User, error)
 	// Admit returns what an admission to the bus rests on, all of it under one proof.
@@ -111,27 +118,31 @@ type Store interface {
 	Close() error
 }
 
-// Admission is a user's status and rooms as of one moment.
+// Admission is a user's status, end and rooms as of one moment.
 type Admission struct {
-	Status UserStatus // "" for a user that the store does not know
-	Rooms  []RoomID   // in which an active user is an active member, in order; of others none
+	Status  UserStatus // "" for a user that the store does not know
+	Expires Millis     // 0: never
+	Rooms   []RoomID   // in which a user of the status active is an active member, in order; of others none
 }
 
-// IsActive is true only for an active user.
-func (a Admission) IsActive() bool { return a.Status == UserActive }
+// IsActive is true only for a user that is neither revoked nor expired.
+func (a Admission) IsActive(now Millis) bool { return a.Status == UserActive && !a.Expired(now) }
+
+// Expired is true for a user whose time is over.
+func (a Admission) Expired(now Millis) bool { return a.Expires != 0 && now >= a.Expires }
 
 // UserReader is the part of a Store that HasAdmin asks.
 type UserReader interface {
 	User(ctx context.Context, id UserID) (User, error)
 }
 
-// HasAdmin is true only for an active user of role admin. With an error it is false: the caller denies.
-func HasAdmin(ctx context.Context, users UserReader, id UserID) (bool, error) {
+// HasAdmin is true only for a user of role admin that is active at now. With an error it is false: the caller denies.
+func HasAdmin(ctx context.Context, users UserReader, id UserID, now Millis) (bool, error) {
 	u, err := users.User(ctx, id)
 	if KindOf(err) == KindNotFound {
 		return false, nil
 	}
-	return err == nil && u.IsActiveAdmin(), err
+	return err == nil && u.IsActiveAdmin(now), err
 }
 
 // InvitationFilter selects invitations by the fields that are not zero; at least

@@ -43,7 +43,7 @@ func hasAdmin(h *StoreHandle) func(context.Context, UserID) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		return HasAdmin(ctx, s, id)
+		return HasAdmin(ctx, s, id, 1)
 	}
 }
 

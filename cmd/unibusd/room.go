@@ -101,6 +101,8 @@ func printPeople(c *cobra.Command, what string, people []admin.RoomPerson, all i
 		switch {
 		case p.Status == core.UserRevoked:
 			line += "  revoked"
+		case p.Status == core.UserExpired:
+			line += "  expired"
 		case p.Role == "":
 			line += "  removed"
 		default:

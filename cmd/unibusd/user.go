@@ -21,15 +21,17 @@ type users interface {
 	Users(ctx context.Context) ([]core.User, error)
 	Revoke(ctx context.Context, id string) (admin.Revoked, error)
 	UserActivate(ctx context.Context, id string) (core.User, error)
+	UserExtend(ctx context.Context, id string, expires core.Millis) (core.User, error)
 }
 
 func userCommand() *cobra.Command {
-	return cli.Group("user", "Add, list, revoke and activate users",
+	return cli.Group("user", "Add, list, extend, replace, revoke and activate users",
 		userAddCommand(),
 		userOneCommand("get", "Show one user", users.UserGet),
 		userListCommand(),
 		userRevokeCommand(),
-		userOneCommand("activate", "Admit a revoked user again", users.UserActivate))
+		userOneCommand("activate", "Admit a revoked user again", users.UserActivate),
+		userExtendCommand(), userReplaceCommand())
 }
 
 // userTarget is a command's choice between the network and --db.
@@ -66,7 +68,7 @@ func (t *userTarget) open(ctx context.Context, create bool) (users, func(), erro
 
 func userAddCommand() *cobra.Command {
 	var t userTarget
-	var name, role string
+	var name, role, expires string
 	c := t.add(&cobra.Command{
 		Use: "add NKEY", Short: "Add a user by public nkey", Args: cli.Args("NKEY"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -78,7 +80,10 @@ func userAddCommand() *cobra.Command {
 			if c.Flags().Changed("name") {
 				u.Name = &name
 			}
-			if u, err = admin.NewUser(u.ID, u.Name, u.Role, 0); err != nil {
+			if u.Expires, err = parseExpiry(expires, time.Now()); err != nil {
+				return err
+			}
+			if u, err = admin.NewUser(u.ID, u.Name, u.Role, u.Expires, 0); err != nil {
 				return err
 			}
 			return t.one(c, true, func(ctx context.Context, us users) (core.User, error) { return us.UserAdd(ctx, u) })
@@ -86,6 +91,7 @@ func userAddCommand() *cobra.Command {
 	})
 	c.Flags().StringVar(&name, "name", "", "a `NAME` for people to read")
 	c.Flags().StringVar(&role, "role", "member", "member or admin")
+	c.Flags().StringVar(&expires, "expires", "never", "when the user ends: `TIME` is 90d, 12h, 2027-01-31 (the last day), a moment as RFC 3339 has it, or never")
 	return c
 }
 
@@ -153,7 +159,9 @@ func (t *userTarget) one(c *cobra.Command, create bool, ask func(context.Context
 	if err != nil {
 		return err
 	}
-	return t.print(c, u, func() { c.Printf("%s  %s  %s  %s\n", u.ID, text(u.Name), u.Role, u.Status) })
+	return t.print(c, u, func() {
+		c.Printf("%s  %s  %s  %s\n", u.ID, text(u.Name), u.Role, statusText(u, time.Now()))
+	})
 }
 
 func userListCommand() *cobra.Command {
@@ -171,9 +179,10 @@ func userListCommand() *cobra.Command {
 				return err
 			}
 			return t.print(c, map[string]any{"users": all}, func() {
-				table(c, "USER\tNAME\tROLE\tSTATUS\tCREATED", func(print func(string, ...any)) {
+				table(c, "USER\tNAME\tROLE\tSTATUS\tCREATED\tENDS", func(print func(string, ...any)) {
 					for _, u := range all {
-						print("%s\t%s\t%s\t%s\t%s", u.ID, text(u.Name), u.Role, u.Status, u.Created.Time().Format(time.DateTime))
+						print("%s\t%s\t%s\t%s\t%s\t%s", u.ID, text(u.Name), u.Role, u.StatusAt(core.MillisOf(time.Now())),
+							u.Created.Time().Format(time.DateTime), endText(u.Expires))
 					}
 				})
 			})
@@ -211,6 +220,14 @@ func (f fileUsers) Revoke(ctx context.Context, id string) (admin.Revoked, error)
 
 func (f fileUsers) UserActivate(ctx context.Context, id string) (core.User, error) {
 	return f.setStatus(ctx, id, core.UserActive)
+}
+
+func (f fileUsers) UserExtend(ctx context.Context, id string, expires core.Millis) (core.User, error) {
+	user, err := core.ParseUserID(id)
+	if err != nil {
+		return core.User{}, err
+	}
+	return f.st.SetUserExpiry(ctx, user, expires, core.MillisOf(time.Now()))
 }
 
 func (f fileUsers) setStatus(ctx context.Context, id string, s core.UserStatus) (core.User, error) {

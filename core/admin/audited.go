@@ -64,7 +64,7 @@ func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbF
 // summarized are the fields of requests that the audit shows, and their order.
 // Whatever is not here stays out of it: a field that is added later may be a secret.
 func summarized() []string {
-	return []string{"id", "name", "role", "group", "to", "replicas", "mode", "node", "room", "user", "db", "dry_run", "no_backup", "cutover", "rate", "discard"}
+	return []string{"id", "name", "role", "expires", "group", "to", "replicas", "mode", "node", "room", "user", "db", "dry_run", "no_backup", "cutover", "rate", "discard"}
 }
 
 // maxShown bounds one value in a summary, in bytes.
@@ -85,7 +85,11 @@ func summary(body []byte) string {
 		if name == nodeListField {
 			value = joinTexts(value)
 		}
-		if text := shown(value); text != "" {
+		text := shown(value)
+		if name == "expires" && len(value) > 0 {
+			text = expiryShown(value)
+		}
+		if text != "" {
 			words = append(words, name+"="+text)
 		}
 	}

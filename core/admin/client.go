@@ -350,7 +350,7 @@ func (c *Client) UserGet(ctx context.Context, id string) (core.User, error) {
 	return call[core.User](ctx, c, TargetAny, verbUserGet, userRequest{ID: id})
 }
 
-// UserAdd adds a user of an id, a name and a role. KindExists.
+// UserAdd adds a user of an id, a name, a role and an end. KindExists.
 func (c *Client) UserAdd(ctx context.Context, u core.User) (core.User, error) {
 	return call[core.User](ctx, c, TargetAny, verbUserAdd, u)
 }
@@ -379,6 +379,18 @@ func (c *Client) Rollout(ctx context.Context) (Rollout, error) {
 // UserActivate admits a revoked user again. KindNotFound.
 func (c *Client) UserActivate(ctx context.Context, id string) (core.User, error) {
 	return call[core.User](ctx, c, TargetAny, verbUserActivate, userRequest{ID: id})
+}
+
+// UserExtend gives a user another end; 0 is none. KindNotFound; KindInvalid for a time that is over.
+func (c *Client) UserExtend(ctx context.Context, id string, expires core.Millis) (core.User, error) {
+	return call[core.User](ctx, c, TargetAny, verbUserExtend, extendRequest{ID: id, Expires: expires})
+}
+
+// UserReplace gives a user's plain rooms, memberships and roles to another key, and
+// revokes the old one. After an error the same call completes it. KindNotFound; KindRefused for
+// a new key that is revoked, an operator's, of another role or with rooms of its own.
+func (c *Client) UserReplace(ctx context.Context, id, to string) (Replaced, error) {
+	return call[Replaced](ctx, c, TargetAny, verbUserReplace, replaceRequest{ID: id, To: to})
 }
 
 // BucketScale raises every bucket of the control plane to a number of replicas.

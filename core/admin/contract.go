@@ -27,9 +27,11 @@ const (
 
 	verbUsers        Verb = "users"         // request.Page → usersPage
 	verbUserGet      Verb = "user-get"      // userRequest → core.User
-	verbUserAdd      Verb = "user-add"      // core.User (id, name, role) → core.User
+	verbUserAdd      Verb = "user-add"      // core.User (id, name, role, expires) → core.User
 	verbUserRevoke   Verb = "user-revoke"   // userRequest → Revoked
 	verbUserActivate Verb = "user-activate" // userRequest → core.User
+	verbUserExtend   Verb = "user-extend"   // extendRequest → core.User
+	verbUserReplace  Verb = "user-replace"  // replaceRequest → Replaced
 	verbRooms        Verb = "rooms"         // request.Page → roomsPage
 	verbRoomGet      Verb = "room-get"      // RoomRequest → RoomDetail
 	verbRoomRekey    Verb = "room-rekey"    // RekeyRequest → Asked: asks a member, who alone can
@@ -86,7 +88,8 @@ func Rules() map[Verb]Rule {
 	return map[Verb]Rule{
 		verbIdentify: view, verbStatus: view, verbEvents: view, verbFlags: view, verbRollout: view, verbMigration: view, verbAudit: view,
 		verbUsers: viewStore, verbUserGet: viewStore, verbRooms: viewStore, verbRoomGet: viewStore,
-		verbUserAdd: actStore, verbUserActivate: actStore, verbRoomRekey: actStore,
+		verbUserAdd: actStore, verbUserActivate: actStore, verbUserExtend: actStore, verbRoomRekey: actStore,
+		verbUserReplace:    {Role: core.OperatorAdmin, NeedsStore: true, MovesData: true}, // a write or three for each room
 		verbUserRevoke:     {Role: core.OperatorAdmin, NeedsStore: true, WorksWithoutQuorum: true}, // a node that serves SQLite can revoke by itself
 		verbOperatorRemove: {Role: core.OperatorAdmin, WorksWithoutQuorum: true},                   // it shuts somebody out, and needs no store
 		verbBucketScale:    {Role: core.OperatorAdmin, MovesData: true},
@@ -180,6 +183,12 @@ type usersPage struct {
 // userRequest names a user.
 type userRequest struct {
 	ID string `json:"id"`
+}
+
+// extendRequest gives a user another end, earlier or later; 0 is none.
+type extendRequest struct {
+	ID      string      `json:"id"`
+	Expires core.Millis `json:"expires"`
 }
 
 // operatorRequest names an operator by key.

@@ -33,6 +33,8 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		verbUserAdd:      typed(s.userAdd),
 		verbUserRevoke:   typed(s.userRevoke),
 		verbUserActivate: typed(s.userActivate),
+		verbUserExtend:   typed(s.userExtend),
+		verbUserReplace:  typed(s.userReplace),
 		verbRooms:        typed(s.rooms),
 		verbRoomGet:      typed(s.roomGet),
 		verbRoomRekey:    typed(s.roomRekey),
@@ -104,9 +106,7 @@ func (s *Service) migrationStatus(ctx context.Context, _ core.Operator, _ []byte
 func (s *Service) status(ctx context.Context, op core.Operator, _ []byte) (any, error) {
 	v := s.cfg.Cluster.View(ctx)
 	out := Status{View: v, Judgment: cluster.Judge(v, s.cfg.Now().Time()), Operator: op}
-	if note := s.rekeyNote(); note != nil {
-		out.Findings = append(out.Findings, *note) // notes come last
-	}
+	out.Findings = append(out.Findings, s.storeNotes()...) // notes come last
 	return out, nil
 }
 
@@ -169,20 +169,21 @@ func (s *Service) userAdd(ctx context.Context, op core.Operator, u core.User) (a
 	if err != nil {
 		return nil, err
 	}
-	u, err = NewUser(id, u.Name, u.Role, s.cfg.Now())
+	u, err = NewUser(id, u.Name, u.Role, u.Expires, s.cfg.Now())
 	if err != nil {
 		return nil, err
 	}
 	if err := st.AddUser(ctx, u); err != nil {
 		return nil, err
 	}
-	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("added user %s", id.Short()))
+	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("added user %s%s", id.Short(), untilText(u.Expires)))
 	return u, nil
 }
 
 // NewUser is an active user as `user add` makes one, with and without a network.
-// KindInvalid for an unknown role or a name that is not UTF-8 or too long.
-func NewUser(id core.UserID, name *string, role core.UserRole, now core.Millis) (core.User, error) {
+// KindInvalid for an unknown role, a name that is not UTF-8 or too long, or an end
+// that is over.
+func NewUser(id core.UserID, name *string, role core.UserRole, expires, now core.Millis) (core.User, error) {
 	if role == "" {
 		role = core.RoleMember
 	}
@@ -194,7 +195,10 @@ func NewUser(id core.UserID, name *string, role core.UserRole, now core.Millis) 
 			return core.User{}, err
 		}
 	}
-	return core.User{ID: id, Name: name, Role: role, Status: core.UserActive, Created: now, Updated: now}, nil
+	if err := core.CheckNewExpiry(expires, now); err != nil {
+		return core.User{}, err
+	}
+	return core.User{ID: id, Name: name, Role: role, Status: core.UserActive, Created: now, Updated: now, Expires: expires}, nil
 }
 
 func (s *Service) userActivate(ctx context.Context, op core.Operator, req userRequest) (any, error) {

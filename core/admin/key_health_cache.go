@@ -27,6 +27,7 @@ type keyHealthSnapshot struct {
 	at     time.Time
 	took   time.Duration
 	active map[core.UserID]bool
+	ends   []core.User // those that have one
 	health map[core.RoomID]keyed
 	rekey  int // rooms that need a new key
 	legacy int // and of these, those whose keys are a legacy database's
@@ -92,7 +93,10 @@ func newKeyHealthSnapshot(ctx context.Context, st core.Store) (*keyHealthSnapsho
 		return nil, err
 	}
 	for _, u := range users {
-		v.active[u.ID] = u.Status == core.UserActive
+		v.active[u.ID] = u.IsActive(core.MillisOf(v.at))
+		if u.Expires != 0 {
+			v.ends = append(v.ends, u)
+		}
 	}
 	for _, r := range rooms {
 		h := healthOf(r, v.isActive)
@@ -202,7 +206,7 @@ func (v *keyHealthSnapshot) healthNow(ctx context.Context, r core.Room) (KeyHeal
 			return active
 		}
 		u, err := v.store.User(ctx, id)
-		return err != nil || u.Status == core.UserActive // no alarm about what is not known
+		return err != nil || u.IsActive(core.MillisOf(time.Now())) // no alarm about what is not known
 	}), nil
 }
 
@@ -237,11 +241,22 @@ func (k *keyHealthCache) fillSince(ctx context.Context, st core.Store, rooms []R
 	all.Wait()
 }
 
-// rekeyNote tells of rooms that need a new key, nil where none does or it is not
-// known. It is a note and changes no verdict: the cluster is well, the members'
-// programs make the new key by themselves as soon as one of them is online, or
-// where the keys were moved once somebody asks, and nobody needs to be woken for it.
-func (s *Service) rekeyNote() *cluster.Finding {
+// storeNotes are the notes about rooms and users, as far as they are known.
+func (s *Service) storeNotes() (notes []cluster.Finding) {
+	v := s.noteSnapshot()
+	if v == nil {
+		return nil
+	}
+	for _, note := range []*cluster.Finding{v.note(), expiryNote(v.ends, s.cfg.Now())} {
+		if note != nil {
+			notes = append(notes, *note)
+		}
+	}
+	return notes
+}
+
+// noteSnapshot is the newest snapshot for notes; nil where none is new enough.
+func (s *Service) noteSnapshot() *keyHealthSnapshot {
 	st, err := s.cfg.Store.Store()
 	if err != nil {
 		return nil
@@ -260,13 +275,19 @@ func (s *Service) rekeyNote() *cluster.Finding {
 	case <-time.After(noteWait):
 	}
 	v := s.keys.last.Load()
-	if v == nil || v.store != st || v.rekey == 0 || time.Since(v.at) > snapshotMaxAge {
+	if v == nil || v.store != st || time.Since(v.at) > snapshotMaxAge {
 		return nil
 	}
-	return v.note()
+	return v
 }
 
+// note tells of rooms that need a new key, nil where none does. It is a note and changes no verdict: the cluster is well, the members'
+// programs make the new key by themselves as soon as one of them is online, or
+// where the keys were moved once somebody asks, and nobody needs to be woken for it.
 func (v *keyHealthSnapshot) note() *cluster.Finding {
+	if v.rekey == 0 {
+		return nil
+	}
 	next := "A member's program does it once it is online."
 	switch v.legacy {
 	case 0:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"unibus/core"
 	"unibus/core/request"
@@ -25,11 +26,13 @@ type roomState struct {
 	core.RoomKeys
 	members map[core.UserID]core.Member
 	users   map[core.UserID]core.User
+	at      core.Millis // when it was read: users expire
 }
 
 // openRoom reads the boxes before the people: nobody who has just been invited
 // and given one passes for removed.
 func openRoom(ctx context.Context, st core.Store, id core.RoomID) (o roomState, err error) {
+	o.at = core.MillisOf(time.Now())
 	if o.Room, err = st.Room(ctx, id); err != nil {
 		return o, err
 	}
@@ -69,11 +72,11 @@ func roleIn(r core.Room, m core.Member) core.MemberRole {
 	return m.Role
 }
 
-func (o roomState) active(id core.UserID) bool { return o.users[id].Status == core.UserActive }
+func (o roomState) active(id core.UserID) bool { return o.users[id].IsActive(o.at) }
 
 func (o roomState) person(id core.UserID) RoomPerson {
 	u := o.users[id]
-	return RoomPerson{User: id, Name: u.Name, Role: o.members[id].Role, Status: u.Status}
+	return RoomPerson{User: id, Name: u.Name, Role: o.members[id].Role, Status: u.StatusAt(o.at)}
 }
 
 func (o roomState) people(ids []core.UserID) []RoomPerson {
@@ -158,7 +161,7 @@ func (o roomState) page(req RoomRequest) (page []RoomMember, next string) {
 	return request.Cut(o.Members, request.Page{After: req.After, Limit: req.Limit}, func(id core.UserID) string { return string(id) },
 		func(id core.UserID) RoomMember {
 			u := o.users[id]
-			return RoomMember{Member: o.members[id], Name: u.Name, Status: u.Status, Boxed: boxed[id]}
+			return RoomMember{Member: o.members[id], Name: u.Name, Status: u.StatusAt(o.at), Boxed: boxed[id]}
 		})
 }
 

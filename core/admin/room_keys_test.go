@@ -519,3 +519,12 @@ func TestRoomGetShowsInvitations(t *testing.T) {
 		}
 	})
 }
+
+// rekeyNote is the note about rooms that need a new key, nil without one.
+func (s *Service) rekeyNote() *cluster.Finding {
+	v := s.noteSnapshot()
+	if v == nil {
+		return nil
+	}
+	return v.note()
+}

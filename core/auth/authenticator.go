@@ -176,10 +176,11 @@ func (a *Authenticator) user(ctx context.Context, id core.UserID, r Request) (Gr
 		return anonymousGrant(string(id)), nil
 	}
 	admission, err := a.admit(ctx, id)
+	now := core.MillisOf(time.Now())
 	switch {
 	case err != nil:
 		return a.withoutIdentity(r, unavailable(id, err))
-	case admission.IsActive():
+	case admission.IsActive(now):
 		g, err := userGrant(id, admission.Rooms)
 		if err != nil {
 			return a.withoutIdentity(r, core.AsError(err))
@@ -188,6 +189,12 @@ func (a *Authenticator) user(ctx context.Context, id core.UserID, r Request) (Gr
 	case a.cfg.Mode == core.BusAuthSoft && admission.Status == core.UserRevoked:
 		return Grant{}, core.Errorf(core.KindRefused, "the user %s is revoked", id.Short()).
 			WithNext("an administrator can activate it again: unibusd user activate %s", id)
+	case admission.Expired(now) && admission.Status == core.UserActive:
+		reason := expired(id, admission.Expires)
+		if a.cfg.Mode == core.BusAuthSoft {
+			return Grant{}, reason
+		}
+		return a.withoutIdentity(r, reason)
 	}
 	return a.withoutIdentity(r, core.Errorf(core.KindRefused, "the user %s is unknown or revoked", id.Short()).
 		WithNext("add it, or look at its state: unibusd user get %s", id))
@@ -236,8 +243,8 @@ func (a *Authenticator) granted(ctx context.Context, g Grant, enough func(now, b
 	if err != nil {
 		return false, err
 	}
-	if !admission.IsActive() { // soft mode admitted an unknown user: the session goes on until the user is revoked
-		return g.Kind == KindAnonymous && admission.Status != core.UserRevoked, nil
+	if !admission.IsActive(core.MillisOf(time.Now())) { // soft mode admitted an unknown user: the session goes on until the user is denied
+		return g.Kind == KindAnonymous && admission.Status == "", nil
 	}
 	now, err := userGrant(id, admission.Rooms)
 	if err != nil {
@@ -249,7 +256,7 @@ func (a *Authenticator) granted(ctx context.Context, g Grant, enough func(now, b
 // WouldAdmit is true where enforce would admit a user who proves this key.
 func (a *Authenticator) WouldAdmit(ctx context.Context, id core.UserID) (bool, error) {
 	admission, err := a.admit(ctx, id)
-	if err != nil || !admission.IsActive() {
+	if err != nil || !admission.IsActive(core.MillisOf(time.Now())) {
 		return false, err
 	}
 	_, err = userGrant(id, admission.Rooms)
@@ -296,6 +303,12 @@ func operatorTable(ops []core.Operator) map[string]core.Operator {
 		}
 	}
 	return table
+}
+
+// expired refuses a user whose time is over.
+func expired(id core.UserID, at core.Millis) *core.Error {
+	return core.Errorf(core.KindRefused, "the user %s ended at %s", id.Short(), at.Time().Format(time.DateTime+" UTC")).
+		WithNext("an administrator can give it more time: unibusd user extend %s --expires 90d", id)
 }
 
 // ended refuses an operator whose key has an end that is over.

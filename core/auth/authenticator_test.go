@@ -19,6 +19,7 @@ import (
 // directory is a Directory in memory.
 type directory struct {
 	users    map[core.UserID]core.UserStatus
+	expires  core.Millis   // everybody's
 	rooms    []core.RoomID // everybody's
 	roomsErr error
 	err      error
@@ -30,8 +31,8 @@ func (d directory) Admit(ctx context.Context, id core.UserID) (core.Admission, e
 		<-ctx.Done()
 		return core.Admission{Status: core.UserActive}, nil // as late as it is wrong
 	}
-	a := core.Admission{Status: d.users[id]}
-	if !a.IsActive() || d.err != nil {
+	a := core.Admission{Status: d.users[id], Expires: d.expires}
+	if !a.IsActive(core.MillisOf(time.Now())) || d.err != nil {
 		return a, d.err
 	}
 	a.Rooms = slices.Clone(d.rooms)

@@ -153,3 +153,25 @@ func TestPlaceWithoutLinks(t *testing.T) {
 	only(t, to)
 	wantKind(t, d.placeWithoutLinks(), core.KindExists)
 }
+
+// TestRestoreKeepsExpiry: a user that would end does so in the new database too.
+func TestRestoreKeepsExpiry(t *testing.T) {
+	t.Parallel()
+	from, to := filepath.Join(t.TempDir(), "from.db"), filepath.Join(t.TempDir(), "new.db")
+	s := sqlite.New(sqlite.Config{Path: from, Create: true})
+	must(t, s.Open(t.Context()))
+	want := storetest.NewUser(t, "guest")
+	want.Expires = storetest.Start + 7
+	must(t, errors.Join(s.AddUser(t.Context(), want), s.Close()))
+	r, err := Restore(t.Context(), from, to, Expect{})
+	if err != nil || r.Schema != 3 || r.Tables[0].Count != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	s = sqlite.New(sqlite.Config{Path: to})
+	must(t, s.Open(t.Context()))
+	got, err := s.User(t.Context(), want.ID)
+	if err != nil || got.Expires != want.Expires {
+		t.Errorf("%+v, %v", got, err)
+	}
+	must(t, s.Close())
+}

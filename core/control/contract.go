@@ -289,6 +289,8 @@ type AddUserRequest struct {
 	User string        `json:"user"`
 	Name *string       `json:"name,omitempty"`
 	Role core.UserRole `json:"role,omitempty"` // "": member
+
+	Expires core.Millis `json:"expires,omitempty"` // the user is denied from then on; 0: never
 }
 
 // Ended says what became of a revoked user's sessions on one node.

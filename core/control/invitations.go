@@ -30,8 +30,8 @@ func (s *Service) invite(ctx context.Context, a *actor, req inviteRequest) (any,
 	if err != nil {
 		return nil, err
 	}
-	if u.Status != core.UserActive {
-		return nil, core.Errorf(core.KindRefused, "%s is revoked and cannot be invited", id.Short()).WithNext("a user-admin can activate the user again")
+	if status := u.StatusAt(s.cfg.Now()); status != core.UserActive {
+		return nil, core.Errorf(core.KindRefused, "%s is %s and cannot be invited", id.Short(), status).WithNext("a user-admin can activate a revoked user, and an operator can extend an expired one")
 	}
 	by := string(a.id())
 	m := core.Member{Room: a.room.ID, User: id, Role: req.Role, State: core.MemberInvited, InvitedBy: &by, Proof: req.Proof, Joined: s.cfg.Now()}
@@ -140,7 +140,7 @@ func (s *Service) stillInvited(ctx context.Context, a *actor, m core.Member) err
 	over := core.Errorf(core.KindRefused, "the invitation to the room %s is not valid any more: the inviter may no longer invite to that room", m.Room).
 		WithNext("ask the room's owner for another one")
 	by, err := a.store.User(ctx, inviter(m))
-	if core.KindOf(err) == core.KindNotFound || err == nil && by.Status != core.UserActive {
+	if core.KindOf(err) == core.KindNotFound || err == nil && !by.IsActive(s.cfg.Now()) {
 		return over
 	}
 	if err != nil {

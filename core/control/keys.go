@@ -22,7 +22,7 @@ func (s *Service) kemKey(ctx context.Context, a *actor, req kemKeyRequest) (any,
 	if err != nil {
 		return nil, err
 	}
-	return profileOf(u), nil
+	return profileOf(u, s.cfg.Now()), nil
 }
 
 func (s *Service) key(ctx context.Context, a *actor, req keyRequest) (any, error) {

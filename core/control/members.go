@@ -20,7 +20,7 @@ func (s *Service) members(ctx context.Context, a *actor, req membersRequest) (an
 	out.Members, out.Next = request.Cut(all, req.Page, func(m core.Member) string { return string(m.User) }, func(m core.Member) Member {
 		u := users[m.User]
 		m.Role = roleOf(roomRankOf(a.room, m.User, &m))
-		shown := Member{Member: m, Name: u.Name, Status: u.Status}
+		shown := Member{Member: m, Name: u.Name, Status: u.StatusAt(s.cfg.Now())}
 		if req.Keys {
 			shown.KEMKey = u.KEMKey
 		}
@@ -151,8 +151,8 @@ func (s *Service) handOver(ctx context.Context, a *actor, m core.Member) (any, e
 	if err != nil {
 		return nil, err
 	}
-	if u.Status != core.UserActive {
-		return nil, core.Errorf(core.KindRefused, "%s is revoked and cannot own the room %s", m.User.Short(), m.Room)
+	if status := u.StatusAt(s.cfg.Now()); status != core.UserActive {
+		return nil, core.Errorf(core.KindRefused, "%s is %s and cannot own the room %s", m.User.Short(), status, m.Room)
 	}
 	before := a.room.Owner
 	if before != m.User {

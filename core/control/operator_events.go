@@ -18,7 +18,8 @@ func (s *Service) Ask(room core.RoomID, epoch core.Epoch, member core.UserID) er
 	return nil
 }
 
-// UserChanged has the user's rooms told that an operator revoked or activated them.
+// UserChanged has the user's rooms told that an operator revoked or
+// activated them, or that their time is over.
 func (s *Service) UserChanged(ctx context.Context, st core.Store, u core.User) {
 	s.tellRooms(ctx, st, u, "")
 }

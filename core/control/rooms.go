@@ -102,7 +102,7 @@ func (s *Service) roomGet(ctx context.Context, a *actor, _ roomRequest) (any, er
 		info.Members = len(members)
 		return info, err
 	}
-	room, err := core.AtOneEpoch(ctx, a.store, a.room, func(holders []core.UserID) error { return info.keyed(ctx, a.store, holders) })
+	room, err := core.AtOneEpoch(ctx, a.store, a.room, func(holders []core.UserID) error { return info.keyed(ctx, a.store, holders, s.cfg.Now()) })
 	info.Room = room
 	return info, err
 }
@@ -110,15 +110,15 @@ func (s *Service) roomGet(ctx context.Context, a *actor, _ roomRequest) (any, er
 // keyed counts the members who have the key. The boxes are as of now, and the people
 // as of the request, which costs nothing. A user who seems to have a box and no right
 // to it may have joined since, so keyed reads the people again then, as of now.
-func (i *RoomInfo) keyed(ctx context.Context, st core.Store, holders []core.UserID) error {
-	err := i.count(ctx, st, holders)
+func (i *RoomInfo) keyed(ctx context.Context, st core.Store, holders []core.UserID, now core.Millis) error {
+	err := i.count(ctx, st, holders, now)
 	if err == nil && i.MustRekey > 0 {
-		err = i.count(core.AsOf(ctx, time.Now()), st, holders)
+		err = i.count(core.AsOf(ctx, time.Now()), st, holders, now)
 	}
 	return err
 }
 
-func (i *RoomInfo) count(ctx context.Context, st core.Store, holders []core.UserID) error {
+func (i *RoomInfo) count(ctx context.Context, st core.Store, holders []core.UserID, now core.Millis) error {
 	members, err := st.Members(ctx, i.Room.ID)
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (i *RoomInfo) count(ctx context.Context, st core.Store, holders []core.User
 	}
 	active := make(map[core.UserID]bool, len(members))
 	for _, m := range members {
-		active[m.User] = users[m.User].Status == core.UserActive
+		active[m.User] = users[m.User].IsActive(now)
 	}
 	i.Members, i.Unkeyed, i.MustRekey = len(members), len(members), 0
 	for _, id := range holders {

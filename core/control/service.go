@@ -160,8 +160,8 @@ func (s *Service) actor(ctx context.Context, st core.Store, caller string) (*act
 		return nil, core.Errorf(core.KindInvalid, "the subject names no user's public nkey").WithNext("use the key in upper case")
 	}
 	u, err := st.User(ctx, id)
-	if core.KindOf(err) == core.KindNotFound || err == nil && u.Status != core.UserActive {
-		return nil, core.Errorf(core.KindRefused, "the user %s is unknown or revoked", id.Short()).WithNext("ask an administrator")
+	if core.KindOf(err) == core.KindNotFound || err == nil && !u.IsActive(s.cfg.Now()) {
+		return nil, core.Errorf(core.KindRefused, "the user %s is unknown, revoked or expired", id.Short()).WithNext("ask an administrator")
 	}
 	return &actor{store: st, user: u}, err
 }

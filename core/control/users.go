@@ -7,8 +7,8 @@ import (
 	"unibus/core"
 )
 
-func profileOf(u core.User) Profile {
-	return Profile{ID: u.ID, Name: u.Name, Role: u.Role, Status: u.Status, KEMKey: u.KEMKey}
+func profileOf(u core.User, now core.Millis) Profile {
+	return Profile{ID: u.ID, Name: u.Name, Role: u.Role, Status: u.StatusAt(now), KEMKey: u.KEMKey}
 }
 
 func (s *Service) userGet(ctx context.Context, a *actor, req userRequest) (any, error) {
@@ -20,7 +20,7 @@ func (s *Service) userGet(ctx context.Context, a *actor, req userRequest) (any, 
 	if err != nil {
 		return nil, err
 	}
-	return profileOf(u), nil
+	return profileOf(u, s.cfg.Now()), nil
 }
 
 func (s *Service) userAdd(ctx context.Context, a *actor, req AddUserRequest) (any, error) {
@@ -37,7 +37,10 @@ func (s *Service) userAdd(ctx context.Context, a *actor, req AddUserRequest) (an
 		}
 	}
 	now := s.cfg.Now()
-	u := core.User{ID: id, Name: req.Name, Role: req.Role, Status: core.UserActive, Created: now, Updated: now}
+	if err := core.CheckNewExpiry(req.Expires, now); err != nil {
+		return nil, err
+	}
+	u := core.User{ID: id, Name: req.Name, Role: req.Role, Status: core.UserActive, Created: now, Updated: now, Expires: req.Expires}
 	if err := a.store.AddUser(ctx, u); err != nil {
 		return nil, err
 	}
@@ -64,11 +67,11 @@ func (s *Service) userRevoke(ctx context.Context, a *actor, req userRequest) (an
 	return out, nil
 }
 
-// tellRooms announces in the user's rooms that they were revoked, so that keys
-// are due, or are active again, so that nobody goes on refusing what they say.
+// tellRooms announces in the user's rooms that they were revoked or have expired, so
+// that keys are due, or are active again, so that nobody goes on refusing what they say.
 func (s *Service) tellRooms(ctx context.Context, st core.Store, u core.User, by core.UserID) {
 	kind := EventMember
-	if u.Status == core.UserRevoked {
+	if !u.IsActive(s.cfg.Now()) {
 		kind = EventRevoked
 	}
 	rooms, err := st.RoomsOf(ctx, u.ID)

@@ -142,7 +142,9 @@ func (k target) Rows(ctx context.Context, t core.Table) iter.Seq2[core.Row, erro
 
 func TestMigrateSQLiteToKVParity(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, storetest.TwoRooms(t))
+	in := storetest.TwoRooms(t)
+	in.Users[1].Expires = storetest.Start + 5
+	b := newBench(t, in)
 	want, err := storetest.Export(t.Context(), b.source)
 	ok(t, err)
 	s := b.move(t, migrate.Options{})

@@ -135,9 +135,9 @@ const problemsListed = 100
 
 func (j *Job) sourceProblems(ctx context.Context) ([]core.Problem, error) {
 	src := j.source()
-	if v := src.SchemaVersion(); v != 1 && v != 2 {
+	if v := src.SchemaVersion(); v < 1 || v > 3 {
 		return []core.Problem{{
-			Text: fmt.Sprintf("%s has schema version %d; this program migrates 1 and 2", src.Path(), v),
+			Text: fmt.Sprintf("%s has schema version %d; this program migrates 1 to 3", src.Path(), v),
 			Next: "use the version of unibusd that wrote it",
 		}}, nil
 	}

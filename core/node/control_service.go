@@ -18,6 +18,7 @@ func (n *Node) openControlService(ctx context.Context) error {
 		Note:        func(by core.UserID, text string) { clusterView{n}.Note(cluster.Note, by.Short(), text) },
 		Log:         n.log,
 	})
+	n.sessions.expiry.control.Store(n.control)
 	return n.control.Open(ctx)
 }
 
@@ -29,7 +30,10 @@ func (n *Node) quotas() control.Quotas {
 	}.OrDefaults()
 }
 
-func (n *Node) closeControlService(context.Context) error { return n.control.Close() }
+func (n *Node) closeControlService(context.Context) error {
+	n.sessions.expiry.control.Store(nil)
+	return n.control.Close()
+}
 
 // endSessions ends a revoked user's sessions on every node, for the control service.
 func (n *Node) endSessions(ctx context.Context, u core.User) map[string]control.Ended {

@@ -48,7 +48,7 @@ func TestLostFileOfARollback(t *testing.T) {
 	rename(t, file+".new", file)
 	rests(t, cl, migrate.StateRolledBack)
 	c.WaitServing(core.BackendSQLite, 0)
-	checkFile(t, file, 31)
+	checkFile(t, file, 31, 2)
 	if _, err := cl.MigrateAbort(t.Context(), "n1"); core.KindOf(err) != core.KindRefused {
 		t.Errorf("after it was served it is taken back: %v", err)
 	}

@@ -101,6 +101,9 @@ func TestRollbackLosesNothing(t *testing.T) {
 	if _, err := c.Client(2, c.Admin).UserRevoke(t.Context(), gone.Public()); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := store(t, c, 2).SetUserExpiry(t.Context(), core.UserID(gone.Public()), 7, 7); err != nil {
+		t.Fatal(err)
+	}
 	ended := make(chan struct{}, 1)
 	there, err := nats.Connect(c.URL(1), nats.Nkey(added.Public(), added.Sign), nats.NoReconnect(), nats.ClosedHandler(func(*nats.Conn) { ended <- struct{}{} }))
 	if err != nil {
@@ -114,8 +117,8 @@ func TestRollbackLosesNothing(t *testing.T) {
 	st := rests(t, cl, migrate.StateRolledBack)
 	c.WaitServing(core.BackendSQLite, 0)
 	u, err := c.Client(0, c.Admin).UserGet(t.Context(), gone.Public())
-	if err != nil || u.Status != core.UserRevoked {
-		t.Errorf("the user revoked after the cutover is %s, %v", u.Status, err)
+	if err != nil || u.Status != core.UserRevoked || u.Expires != 7 {
+		t.Errorf("the user revoked after the cutover is %s and ends at %d, %v", u.Status, u.Expires, err)
 	}
 	nc, err := c.Connect(0, added)
 	if err != nil {
@@ -132,19 +135,19 @@ func TestRollbackLosesNothing(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("the session at n2 did not end: n2 would not hear of a revocation")
 	}
-	checkFile(t, st.Export.Path, 32)
+	checkFile(t, st.Export.Path, 32, 3) // a user has an end
 
 	// What came back is moved again like any other file.
 	if st = move(t, c, cl, st.Export.Path, true); st.Error != nil {
 		t.Fatal(st.Error)
 	}
 	c.WaitServing(core.BackendKV, 0, 1, 2)
-	if u, err = c.Client(2, c.Admin).UserGet(t.Context(), gone.Public()); err != nil || u.Status != core.UserRevoked {
-		t.Errorf("after the second move the revoked one is %s, %v", u.Status, err)
+	if u, err = c.Client(2, c.Admin).UserGet(t.Context(), gone.Public()); err != nil || u.Status != core.UserRevoked || u.Expires != 7 {
+		t.Errorf("after the second move the revoked one is %s and ends at %d, %v", u.Status, u.Expires, err)
 	}
 }
 
-func checkFile(t *testing.T, path string, users int) {
+func checkFile(t *testing.T, path string, users, schema int) {
 	t.Helper()
 	db := sqlite.New(sqlite.Config{Path: path, ReadOnly: true, AllowFenced: true})
 	if err := db.Open(t.Context()); err != nil {
@@ -152,7 +155,7 @@ func checkFile(t *testing.T, path string, users int) {
 	}
 	defer func() { _ = db.Close() }()
 	n, err := db.Counts(t.Context())
-	if err != nil || n.Users != users || db.SchemaVersion() != 2 {
+	if err != nil || n.Users != users || db.SchemaVersion() != schema {
 		t.Errorf("the file has %+v, schema %d, %v", n, db.SchemaVersion(), err)
 	}
 }

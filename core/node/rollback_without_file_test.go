@@ -36,7 +36,7 @@ func TestRollbackWithoutTheOldFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := rests(t, cl, migrate.StateRolledBack).Export.Path
-	checkFile(t, file, 30)
+	checkFile(t, file, 30, 2)
 	c.WaitServing(core.BackendSQLite, 0)
 	if _, err := cl.MigrateStart(t.Context(), "n1", migrate.Options{DB: file, DryRun: true}); err != nil {
 		t.Error("what came back cannot be moved:", err)

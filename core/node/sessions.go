@@ -22,6 +22,7 @@ import (
 type sessions struct {
 	n            *Node
 	storeChanged atomic.Bool // the store handle publishes another store: every session is reviewed
+	expiry       userExpiry
 
 	mu          sync.Mutex
 	revocations map[core.UserID]*revocation
@@ -48,14 +49,18 @@ const (
 )
 
 func newSessions(n *Node) *sessions {
-	return &sessions{n: n, revocations: map[core.UserID]*revocation{}, reviewAt: map[core.UserID]time.Time{}}
+	return &sessions{n: n, revocations: map[core.UserID]*revocation{}, reviewAt: map[core.UserID]time.Time{}, expiry: userExpiry{ends: map[core.UserID]*userEnd{}}}
 }
 
 func (n *Node) openSessions(context.Context) error {
 	ctx, stop := context.WithCancel(context.Background())
 	n.sessions.stop = stop
-	n.storeHandle.Watch(func(serves bool) { n.sessions.storeChanged.Store(serves) })
+	n.storeHandle.Watch(func(serves bool) {
+		n.sessions.storeChanged.Store(serves)
+		n.sessions.expiry.stale.Store(true)
+	})
 	n.sessions.work.Go(func() { n.sessions.run(ctx) })
+	n.sessions.work.Go(func() { n.sessions.runExpiry(ctx) })
 	return nil
 }
 
@@ -67,6 +72,9 @@ func (n *Node) closeSessions(context.Context) error {
 
 // onStoreChange is called by the KV store's watch, after reads have the change.
 func (s *sessions) onStoreChange(c kv.Change) {
+	if c.User != nil {
+		s.expiry.set(c.User.ID, c.User.Expires)
+	}
 	switch {
 	case c.User != nil && c.User.Status == core.UserRevoked:
 		s.end(*c.User)
@@ -169,6 +177,9 @@ func (s *sessions) review(ctx context.Context, file *fileWatch) {
 		path = as.File
 	}
 	written := file.written(path)
+	if written {
+		s.expiry.stale.Store(true)
+	}
 	if s.storeChanged.Swap(false) || written {
 		_, unreviewed := s.n.bus.Review(ctx, s.covers)
 		for _, key := range unreviewed {

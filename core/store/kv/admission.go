@@ -73,8 +73,8 @@ func (s *Store) admissionOf(id core.UserID) (core.Admission, error) {
 	if !ok || err != nil {
 		return core.Admission{}, err
 	}
-	a := core.Admission{Status: r.user.Status}
-	if a.IsActive() {
+	a := core.Admission{Status: r.user.Status, Expires: r.user.Expires}
+	if a.Status == core.UserActive {
 		if a.Rooms, err = s.roomsOf(id); err != nil {
 			return core.Admission{}, err
 		}

@@ -169,7 +169,7 @@ func BenchmarkAdmissionUnderLease(b *testing.B) {
 			renewed = time.Now()
 			b.StartTimer()
 		}
-		if a, err := s.Admit(b.Context(), users[i%len(users)]); !a.IsActive() {
+		if a, err := s.Admit(b.Context(), users[i%len(users)]); !a.IsActive(1) {
 			b.Fatal(err)
 		}
 	}

@@ -2,7 +2,9 @@ package kv
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"slices"
 
 	"unibus/core"
 )
@@ -17,18 +19,18 @@ func (s *Store) AddUser(ctx context.Context, u core.User) error {
 	if err != nil {
 		return err
 	}
-	if err := checkUser(u.Role, u.Status); err != nil {
+	if err := checkUser(u); err != nil {
 		return err
 	}
 	u.ID = id
 	return s.create(ctx, core.UserRow(u), "the user "+id.Short())
 }
 
-func checkUser(role core.UserRole, status core.UserStatus) error {
-	if role != core.RoleMember && role != core.RoleAdmin {
-		return core.Errorf(core.KindInvalid, "%q is not a role of users", role).WithNext("use member or admin")
+func checkUser(u core.User) error {
+	if u.Role != core.RoleMember && u.Role != core.RoleAdmin {
+		return core.Errorf(core.KindInvalid, "%q is not a role of users", u.Role).WithNext("use member or admin")
 	}
-	return checkStatus(status)
+	return firstError(checkStatus(u.Status), core.CheckExpiry(u.Expires))
 }
 
 func checkStatus(status core.UserStatus) error {
@@ -108,6 +110,31 @@ func (s *Store) Users(ctx context.Context) ([]core.User, error) {
 	return list(ctx, s, core.TableUsers, func(r record) core.User { return cloneUser(*r.user) })
 }
 
+// ExpiringUsers returns the users that have an end: see core.Store.
+func (s *Store) ExpiringUsers(ctx context.Context) ([]core.User, error) {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	if err := s.awaitProof(ctx, core.TableUsers); err != nil {
+		return nil, err
+	}
+	var found []core.User
+	err = s.buckets[core.TableUsers].read(func(t *table) {
+		for _, r := range t.records {
+			if r.err == nil && r.user.Expires != 0 {
+				found = append(found, cloneUser(*r.user))
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(found, func(a, b core.User) int { return cmp.Compare(a.ID, b.ID) })
+	return found, nil
+}
+
 // list proves a table and collects it.
 func list[T any](ctx context.Context, s *Store, t core.Table, pick func(record) T) ([]T, error) {
 	ctx, cancel, err := s.bound(ctx)
@@ -130,7 +157,7 @@ func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.U
 // SetUserStatusAs is SetUserStatus in the name of an active admin: see core.Store.
 func (s *Store) SetUserStatusAs(ctx context.Context, actor, id core.UserID, status core.UserStatus, at core.Millis) (core.User, error) {
 	return s.setStatus(ctx, id, status, at, func(ctx context.Context) error {
-		is, err := core.HasAdmin(ctx, s, actor)
+		is, err := core.HasAdmin(ctx, s, actor, at)
 		if err == nil && !is {
 			return core.Errorf(core.KindRefused, "%s is no active admin", actor.Short()).WithNext("ask one who is, or an operator")
 		}
@@ -138,26 +165,38 @@ func (s *Store) SetUserStatusAs(ctx context.Context, actor, id core.UserID, stat
 	})
 }
 
-// keyAdmins is written with every change of an admin's status. A decision that
-// rests on being an admin reads it first; its CAS then says that no admin has
-// changed since.
-const keyAdmins = "_admins"
-
-// setStatus reads what the decision rests on after the revision of keyAdmins and,
-// where admins have a part in it, writes user and keyAdmins in one batch, each
-// with its CAS. allow is nil where it does not matter whether an actor is an
-// admin.
 func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis, allow func(context.Context) error) (core.User, error) {
 	if err := checkStatus(status); err != nil {
 		return core.User{}, err
 	}
+	return s.changeUser(ctx, id, func(u *core.User) { u.Status, u.Updated = status, at }, allow)
+}
+
+// SetUserExpiry gives a user an end: see core.Store.
+func (s *Store) SetUserExpiry(ctx context.Context, id core.UserID, expires, at core.Millis) (core.User, error) {
+	if err := core.CheckExpiry(expires); err != nil {
+		return core.User{}, err
+	}
+	return s.changeUser(ctx, id, func(u *core.User) { u.Expires, u.Updated = expires, at }, nil)
+}
+
+// keyAdmins is written with every change of whether an admin is active. A decision
+// that rests on being an admin reads it first; its CAS then says that no admin has
+// changed since.
+const keyAdmins = "_admins"
+
+// changeUser reads what the decision rests on after the revision of keyAdmins and,
+// where admins have a part in it, writes user and keyAdmins in one batch, each
+// with its CAS. allow is nil where it does not matter whether an actor is an
+// admin.
+func (s *Store) changeUser(ctx context.Context, id core.UserID, change func(*core.User), allow func(context.Context) error) (core.User, error) {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return core.User{}, err
 	}
 	defer cancel()
 	for range casTries {
-		u, err := s.setStatusOnce(ctx, id, status, at, allow)
+		u, err := s.changeUserOnce(ctx, id, change, allow)
 		if core.KindOf(err) != core.KindConflict {
 			return u, err
 		}
@@ -165,7 +204,7 @@ func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserS
 	return core.User{}, core.Errorf(core.KindConflict, "the user %s was changed by other writers again and again", id.Short()).WithNext("try again")
 }
 
-func (s *Store) setStatusOnce(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis, allow func(context.Context) error) (core.User, error) {
+func (s *Store) changeUserOnce(ctx context.Context, id core.UserID, change func(*core.User), allow func(context.Context) error) (core.User, error) {
 	wb, err := s.readyBucket(ctx, core.TableUsers)
 	if err != nil {
 		return core.User{}, err
@@ -184,7 +223,7 @@ func (s *Store) setStatusOnce(ctx context.Context, id core.UserID, status core.U
 	if err != nil {
 		return core.User{}, err
 	}
-	u.Status, u.Updated = status, at
+	change(&u)
 	row := core.UserRow(u)
 	batch := []message{{key: row.Key, value: row.Value, expect: &rev}}
 	if allow != nil || u.Role == core.RoleAdmin { // an operator's change of a member contends with no other

@@ -40,7 +40,7 @@ func TestJetStreamStoreUsers(t *testing.T) {
 			if yes := must[bool](t)(storetest.IsAuthorized(ctx, store, id)); yes != authorized {
 				t.Errorf("IsAuthorized is %v", yes)
 			}
-			if yes := must[bool](t)(core.HasAdmin(ctx, store, id)); yes != isAdmin {
+			if yes := must[bool](t)(core.HasAdmin(ctx, store, id, 1)); yes != isAdmin {
 				t.Errorf("HasAdmin is %v", yes)
 			}
 		}
@@ -120,14 +120,14 @@ func TestJetStreamStoreIsAuthorizedFailClosed(t *testing.T) {
 	admin := storetest.NewUser(t, "root")
 	admin.Role = core.RoleAdmin
 	mustDo(t, s.AddUser(t.Context(), admin))
-	if yes := must[bool](t)(core.HasAdmin(t.Context(), s, admin.ID)); !yes {
+	if yes := must[bool](t)(core.HasAdmin(t.Context(), s, admin.ID, 1)); !yes {
 		t.Fatal("the admin is not admitted while the server runs")
 	}
 	on.nodes[0].Shutdown()
 	on.nodes[0].WaitForShutdown()
 	for what, ask := range map[string]func(context.Context, core.UserID) (bool, error){
 		"IsAuthorized": func(ctx context.Context, id core.UserID) (bool, error) { return storetest.IsAuthorized(ctx, s, id) },
-		"HasAdmin":     func(ctx context.Context, id core.UserID) (bool, error) { return core.HasAdmin(ctx, s, id) },
+		"HasAdmin":     func(ctx context.Context, id core.UserID) (bool, error) { return core.HasAdmin(ctx, s, id, 1) },
 	} {
 		// Until the lease is over admission may rely on what it proved before.
 		eventually(t, leaseFor+time.Second, "the end of the lease", func() bool { _, ok := s.Lease(); return !ok })

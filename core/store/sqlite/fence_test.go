@@ -51,7 +51,7 @@ func TestFenceAndLift(t *testing.T) {
 		} {
 			wantKind(t, err, core.KindUnavailable, "the control plane is moving")
 		}
-		if yes, err := core.HasAdmin(t.Context(), st, u); err != nil {
+		if yes, err := core.HasAdmin(t.Context(), st, u, storetest.Start); err != nil {
 			t.Errorf("a fence stopped a reader: %v, %v", yes, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -25,8 +26,9 @@ type Writer struct {
 	done bool       // finished or discarded
 }
 
-// Create makes a file of version 2, which holds everything that a KV control plane
-// holds: see CreateVersion.
+// Create makes a file of version 2: see CreateVersion. The first user with an end
+// makes it one of version 3, so that it holds everything that a KV control plane
+// holds.
 func Create(ctx context.Context, path string) (*Writer, error) {
 	return CreateVersion(ctx, path, stateVersion)
 }
@@ -71,6 +73,9 @@ func (w *Writer) Path() string { return w.path }
 // that the file cannot hold: not in the canonical form, of the derived index,
 // another rec in an epoch that has one. KindExists names one that is there.
 func (w *Writer) Put(ctx context.Context, rows []core.Row) error {
+	if err := w.upgrade(ctx, rows); err != nil {
+		return err
+	}
 	return w.store.view(ctx, 0, func(ctx context.Context, tx *sql.Tx) error {
 		for _, r := range rows {
 			if err := w.put(ctx, tx, r); err != nil {
@@ -79,6 +84,37 @@ func (w *Writer) Put(ctx context.Context, rows []core.Row) error {
 		}
 		return nil
 	})
+}
+
+// upgrade makes a file of version 2 one of version 3 where a user has an end. A row
+// that cannot be decoded is left to put.
+func (w *Writer) upgrade(ctx context.Context, rows []core.Row) error {
+	hasEnd := func(r core.Row) bool {
+		u, err := core.DecodeUser(r)
+		return err == nil && u.Expires != 0
+	}
+	if w.layout.version != stateVersion || !slices.ContainsFunc(rows, func(r core.Row) bool { return r.Table == core.TableUsers && hasEnd(r) }) {
+		return nil
+	}
+	err := w.store.view(ctx, 0, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, upgradeSteps(stateVersion, expiryVersion))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	w.layout, _ = layoutOf(expiryVersion)
+	l := w.layout
+	w.store.fileLayout.Store(&l)
+	return nil
+}
+
+// checkUser refuses a user with an end where the version has no place for one.
+func (w *Writer) checkUser(u core.User) error {
+	if u.Expires != 0 && !w.layout.hasExpiry() {
+		return core.Errorf(core.KindInvalid, "it has an end, and in a database of schema version %d users have none", w.layout.version)
+	}
+	return checkUser(u)
 }
 
 // explain says which row was refused.
@@ -101,7 +137,7 @@ func (w *Writer) explain(r core.Row, err error) error {
 func (w *Writer) put(ctx context.Context, tx *sql.Tx, r core.Row) error {
 	switch r.Table {
 	case core.TableUsers:
-		return putRow(r, core.DecodeUser, core.UserRow, checkUser, func(u core.User) error { return w.layout.insertUser(ctx, tx, u) })
+		return putRow(r, core.DecodeUser, core.UserRow, w.checkUser, func(u core.User) error { return w.layout.insertUser(ctx, tx, u) })
 	case core.TableRooms:
 		return putRow(r, core.DecodeRoom, core.RoomRow, w.checkRoom, func(room core.Room) error {
 			if err := w.note(ctx, tx, epochOf{room.ID, room.Epoch}, room.Rec); err != nil {

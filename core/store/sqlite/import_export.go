@@ -73,6 +73,9 @@ func (s *Store) Import(ctx context.Context, in core.Snapshot) (written int, err 
 			return 0, err
 		}
 	}
+	if err := s.upgradeForUsers(ctx, in.Users...); err != nil {
+		return 0, err
+	}
 	in, err = s.layout().checkSnapshot(in)
 	if err != nil {
 		return 0, err
@@ -100,7 +103,7 @@ func (s *Store) Import(ctx context.Context, in core.Snapshot) (written int, err 
 func (l layout) importIn(ctx context.Context, tx *sql.Tx, have, in core.Snapshot) (int, error) {
 	users, err := importRows(have.Users, in.Users, core.UserRow, func(u core.User, there bool) error {
 		if there {
-			return updateUser(ctx, tx, u)
+			return l.updateUser(ctx, tx, u)
 		}
 		return l.insertUser(ctx, tx, u)
 	})

@@ -192,6 +192,21 @@ func (c *rowDecoder) integer() int64 {
 
 func (c *rowDecoder) millis() core.Millis { return core.Millis(c.integer()) }
 
+// expiry reads a user's end; NULL is none.
+func (c *rowDecoder) expiry() core.Millis {
+	name, v := c.next()
+	n, ok := v.(int64)
+	switch {
+	case v == nil:
+		return 0
+	case !ok:
+		c.wrongType(name, "INTEGER", v)
+	case n == 0 || core.CheckExpiry(core.Millis(n)) != nil:
+		c.addFault(name+" = …", "give it a time in Unix milliseconds, or NULL for no end", "its %s %d is no time at which a user can end", name, n)
+	}
+	return core.Millis(n)
+}
+
 func (c *rowDecoder) epoch() core.Epoch {
 	name, v := c.next()
 	n, ok := v.(int64)
@@ -304,7 +319,7 @@ func isRec(s string) bool {
 func readUser(c *rowDecoder) core.User {
 	return core.User{
 		ID: c.user(), Name: c.optionalText(), Role: word(c, core.RoleMember, core.RoleAdmin),
-		Status: word(c, core.UserActive, core.UserRevoked), KEMKey: c.blob(true), Created: c.millis(), Updated: c.millis(),
+		Status: word(c, core.UserActive, core.UserRevoked), KEMKey: c.blob(true), Created: c.millis(), Updated: c.millis(), Expires: c.expiry(),
 	}
 }
 

@@ -15,6 +15,7 @@ const (
 	applicationID = 0x554E4942 // "UNIB"
 	legacyVersion = 1          // what a new database gets
 	stateVersion  = 2          // what an export of a KV control plane gets: states and records
+	expiryVersion = 3          // what a file gets with the first end of a user
 	fenceStep     = 1000       // a fenced file's user_version is raised by this
 )
 
@@ -34,6 +35,11 @@ ALTER TABLE rooms ADD COLUMN rec TEXT;
 ALTER TABLE rooms ADD COLUMN state TEXT;
 ALTER TABLE members ADD COLUMN state TEXT;
 CREATE TABLE epoch_records(room_id TEXT, epoch INTEGER, rec TEXT, record BLOB, prev TEXT, PRIMARY KEY(room_id, epoch));
+`
+
+// expirySchema makes version 3 of version 2. NULL is a user without an end.
+const expirySchema = `
+ALTER TABLE users ADD COLUMN expires INTEGER;
 `
 
 // table is one table of the file: its columns in the order in which they are read,
@@ -73,6 +79,9 @@ func (l layout) invited() string {
 // hasStates is true where rooms and members have states and epochs records.
 func (l layout) hasStates() bool { return l.version >= stateVersion }
 
+// hasExpiry is true where users have ends.
+func (l layout) hasExpiry() bool { return l.version >= expiryVersion }
+
 // recOfKey is the rec of a row of room_keys in version 2.
 const recOfKey = "coalesce((SELECT r.rec FROM epoch_records r WHERE r.room_id = room_keys.room_id AND r.epoch = room_keys.epoch), '" + core.LegacyRec + "')"
 
@@ -90,6 +99,11 @@ func layoutOf(version int) (layout, bool) {
 		keys:    table{core.TableRoomKeys, words("room_id epoch user_id box sealed_by created_at"), nil, words("room_id epoch user_id"), perEpoch},
 		records: table{tableRecords, words("room_id epoch rec record prev"), nil, words("room_id epoch"), "room_id || '.' || epoch || '.'"},
 	}
+	if l.hasExpiry() {
+		l.users.columns = append(l.users.columns, "expires")
+	} else {
+		l.users.derived = []derived{{"expires", "NULL"}}
+	}
 	switch version {
 	case legacyVersion:
 		rec, state := derived{"rec", "'" + core.LegacyRec + "'"}, "state"
@@ -97,7 +111,7 @@ func layoutOf(version int) (layout, bool) {
 		l.members.derived = []derived{{state, "'" + string(core.MemberActive) + "'"}}
 		l.keys.derived = []derived{rec}
 		l.tables = []table{l.users, l.rooms, l.members, l.keys}
-	case stateVersion:
+	case stateVersion, expiryVersion:
 		l.rooms.columns = append(l.rooms.columns, "rec", "state")
 		l.members.columns = append(l.members.columns, "state")
 		l.keys.derived = []derived{{"rec", recOfKey}}
@@ -183,6 +197,8 @@ func scripts(version int) []string {
 		return []string{legacySchema}
 	case stateVersion:
 		return []string{legacySchema + stateSchema, legacySchema + upgradeScript()}
+	case expiryVersion:
+		return []string{legacySchema + stateSchema + expirySchema, legacySchema + upgradeScript() + expirySchema}
 	}
 	return nil
 }
@@ -222,7 +238,7 @@ func (s *Store) versionIn(ctx context.Context, q querier) (versionInfo, error) {
 	l, known := layoutOf(version)
 	if !known {
 		return versionInfo{}, core.Errorf(core.KindInvalid, "%s has schema version %d; this program knows versions %d to %d",
-			s.path, version, legacyVersion, stateVersion).WithNext("use the release of unibusd that wrote the file")
+			s.path, version, legacyVersion, expiryVersion).WithNext("use the release of unibusd that wrote the file")
 	}
 	return versionInfo{l, fenced}, nil
 }

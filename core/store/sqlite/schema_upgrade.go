@@ -9,35 +9,65 @@ import (
 )
 
 // upgradeToStates makes a file of version 1 one of version 2, which has states and
-// records. Nothing in it is lost, and programs that know version 1 alone refuse it
-// from then on. It happens when the first thing has to be kept that version 1 has
-// no place for, and not while a migration reads the file.
-func (s *Store) upgradeToStates(ctx context.Context) error {
-	if s.layout().hasStates() {
+// records.
+func (s *Store) upgradeToStates(ctx context.Context) error { return s.upgrade(ctx, stateVersion) }
+
+// upgradeForUsers makes a file of version 3, in which users have ends, where one of
+// the users has one. Programs of older releases would admit them for ever.
+func (s *Store) upgradeForUsers(ctx context.Context, users ...core.User) error {
+	for _, u := range users {
+		if u.Expires != 0 {
+			return s.upgrade(ctx, expiryVersion)
+		}
+	}
+	return nil
+}
+
+// upgrade gives a file of an older version the tables and columns of a later one.
+// Nothing in it is lost, and programs that know the older version alone refuse it
+// from then on. It happens when the first thing has to be kept that the older
+// version has no place for, and not while a migration reads the file.
+func (s *Store) upgrade(ctx context.Context, to int) error {
+	if s.layout().version >= to {
 		return nil
 	}
+	version := to
 	err := s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		version, err := pragmaInt(ctx, tx, "user_version")
-		if err != nil || version == stateVersion { // another process was faster
+		from, err := pragmaInt(ctx, tx, "user_version")
+		if err != nil || from >= to { // another process was faster
+			version = from
 			return err
 		}
+		version = to
 		log, err := trackingIn(ctx, tx)
 		if err != nil {
 			return err
 		}
 		if len(log) > 0 {
-			return core.Errorf(core.KindUnavailable, "the control plane is being migrated: its database cannot be given states and records meanwhile").
+			return core.Errorf(core.KindUnavailable, "the control plane is being migrated: its database cannot be given schema version %d meanwhile", to).
 				WithNext("try again once the migration is over; `unibusd migration status` shows its progress")
 		}
-		_, err = tx.ExecContext(ctx, upgradeScript()+fmt.Sprintf("PRAGMA user_version=%d;", stateVersion))
+		_, err = tx.ExecContext(ctx, upgradeSteps(from, to)+fmt.Sprintf("PRAGMA user_version=%d;", to))
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	l, _ := layoutOf(stateVersion)
-	s.fileLayout.Store(&l)
+	if l, known := layoutOf(version); known {
+		s.fileLayout.Store(&l)
+	}
 	return nil
+}
+
+// upgradeSteps are the statements between two versions.
+func upgradeSteps(from, to int) (script string) {
+	if from < stateVersion && to >= stateVersion {
+		script += upgradeScript()
+	}
+	if from < expiryVersion && to >= expiryVersion {
+		script += expirySchema
+	}
+	return script
 }
 
 // upgradeScript is stateSchema for a file that has rows. The defaults are for

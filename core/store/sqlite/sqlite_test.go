@@ -368,7 +368,7 @@ func TestTwoSpellingsDeny(t *testing.T) {
 	must(t, raw(t, path, "INSERT INTO users SELECT lower(id), name, role, 'revoked', kem_key, 1, 1 FROM users"))
 	yes, err := storetest.IsAuthorized(t.Context(), s, u.ID)
 	wantKind(t, err, core.KindFailed, "only in case")
-	admin, err := core.HasAdmin(t.Context(), s, u.ID)
+	admin, err := core.HasAdmin(t.Context(), s, u.ID, storetest.Start)
 	wantKind(t, err, core.KindFailed, "only in case")
 	if yes || admin {
 		t.Error("allowed")

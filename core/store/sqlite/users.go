@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"strings"
 
 	"unibus/core"
 )
@@ -16,6 +17,11 @@ const whereUser = "WHERE id IN (SELECT id FROM users WHERE upper(id) = ?)"
 func (s *Store) AddUser(ctx context.Context, u core.User) error {
 	if err := checkUser(u); err != nil {
 		return err
+	}
+	if _, err := s.User(ctx, u.ID); core.KindOf(err) == core.KindNotFound { // a user that is there is refused below
+		if err := s.upgradeForUsers(ctx, u); err != nil {
+			return err
+		}
 	}
 	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		taken, err := exists(ctx, tx, "users", whereUser, u.ID)
@@ -51,6 +57,24 @@ func (s *Store) Users(ctx context.Context) (all []core.User, err error) {
 	return all, err
 }
 
+// ExpiringUsers returns the users that have an end: see core.Store.
+func (s *Store) ExpiringUsers(ctx context.Context) (all []core.User, err error) {
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		all = nil
+		l := s.layout()
+		if !l.hasExpiry() {
+			return nil
+		}
+		return scan(ctx, tx, l.users, l.users.all("WHERE expires IS NOT NULL ORDER BY "+l.users.key), nil, func(c *rowDecoder) error {
+			if u := readUser(c); c.err() == nil {
+				all = append(all, u)
+			}
+			return nil
+		})
+	})
+	return all, err
+}
+
 // SetUserStatus revokes or activates a user: see core.Store.
 func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis) (core.User, error) {
 	return s.setStatus(ctx, id, status, at, func(context.Context, *sql.Tx) error { return nil })
@@ -60,7 +84,7 @@ func (s *Store) SetUserStatus(ctx context.Context, id core.UserID, status core.U
 func (s *Store) SetUserStatusAs(ctx context.Context, actor, id core.UserID, status core.UserStatus, at core.Millis) (core.User, error) {
 	return s.setStatus(ctx, id, status, at, func(ctx context.Context, tx *sql.Tx) error {
 		by, err := s.layout().userIn(ctx, tx, actor)
-		if core.KindOf(err) == core.KindNotFound || err == nil && !by.IsActiveAdmin() {
+		if core.KindOf(err) == core.KindNotFound || err == nil && !by.IsActiveAdmin(at) {
 			return core.Errorf(core.KindRefused, "%s is no active admin", actor.Short()).WithNext("ask one who is, or an operator")
 		}
 		return err
@@ -92,14 +116,33 @@ func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserS
 	return u, nil
 }
 
+// SetUserExpiry gives a user an end: see core.Store.
+func (s *Store) SetUserExpiry(ctx context.Context, id core.UserID, expires, at core.Millis) (u core.User, err error) {
+	if err := core.CheckExpiry(expires); err != nil {
+		return u, err
+	}
+	if _, err := s.User(ctx, id); err != nil { // no upgrade of the file for nothing
+		return core.User{}, err
+	}
+	if err := s.upgradeForUsers(ctx, core.User{Expires: expires}); err != nil {
+		return core.User{}, err
+	}
+	return s.changeUser(ctx, id, func(u *core.User) { u.Expires, u.Updated = expires, at })
+}
+
 // SetKEMKey publishes a user's key: see core.Store.
-func (s *Store) SetKEMKey(ctx context.Context, id core.UserID, key []byte, at core.Millis) (u core.User, err error) {
+func (s *Store) SetKEMKey(ctx context.Context, id core.UserID, key []byte, at core.Millis) (core.User, error) {
+	return s.changeUser(ctx, id, func(u *core.User) { u.KEMKey, u.Updated = bytes.Clone(key), at })
+}
+
+// changeUser changes one user in one transaction.
+func (s *Store) changeUser(ctx context.Context, id core.UserID, change func(*core.User)) (u core.User, err error) {
 	err = s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		if u, err = s.layout().userIn(ctx, tx, id); err != nil {
 			return err
 		}
-		u.KEMKey, u.Updated = bytes.Clone(key), at
-		if err := updateUser(ctx, tx, u); err != nil {
+		change(&u)
+		if err := s.layout().updateUser(ctx, tx, u); err != nil {
 			return err
 		}
 		return s.layout().confirmUser(ctx, tx, u)
@@ -121,8 +164,8 @@ func (s *Store) Admit(ctx context.Context, id core.UserID) (a core.Admission, er
 		if err != nil {
 			return err
 		}
-		a.Status = u.Status
-		if a.IsActive() {
+		a.Status, a.Expires = u.Status, u.Expires
+		if a.Status == core.UserActive {
 			a.Rooms, err = s.layout().roomsOf(ctx, tx, id)
 		}
 		return err
@@ -151,15 +194,27 @@ func (l layout) userIn(ctx context.Context, tx *sql.Tx, id core.UserID) (core.Us
 }
 
 func (l layout) insertUser(ctx context.Context, tx *sql.Tx, u core.User) error {
-	_, err := tx.ExecContext(ctx, l.users.insert(),
-		string(u.ID), nullableText(u.Name), string(u.Role), string(u.Status), nullableBytes(u.KEMKey), int64(u.Created), int64(u.Updated))
+	_, err := tx.ExecContext(ctx, l.users.insert(), append([]any{string(u.ID)}, l.userValues(u)...)...)
 	return err
 }
 
-func updateUser(ctx context.Context, tx *sql.Tx, u core.User) error {
-	_, err := tx.ExecContext(ctx, "UPDATE users SET name = ?, role = ?, status = ?, kem_key = ?, created_at = ?, updated_at = ? "+whereUser,
-		nullableText(u.Name), string(u.Role), string(u.Status), nullableBytes(u.KEMKey), int64(u.Created), int64(u.Updated), string(u.ID))
+func (l layout) updateUser(ctx context.Context, tx *sql.Tx, u core.User) error {
+	set := strings.Join(l.users.columns[1:], " = ?, ") + " = ? "
+	_, err := tx.ExecContext(ctx, "UPDATE users SET "+set+whereUser, append(l.userValues(u), string(u.ID))...)
 	return err
+}
+
+// userValues are the columns of a user after its id. A version without ends drops
+// one; the caller has upgraded the file, or reads the row back.
+func (l layout) userValues(u core.User) []any {
+	values := []any{nullableText(u.Name), string(u.Role), string(u.Status), nullableBytes(u.KEMKey), int64(u.Created), int64(u.Updated)}
+	switch {
+	case !l.hasExpiry():
+		return values
+	case u.Expires == 0:
+		return append(values, nil)
+	}
+	return append(values, int64(u.Expires))
 }
 
 // checkUser refuses values that could not be read back.
@@ -173,7 +228,7 @@ func checkUser(u core.User) error {
 	if u.Status != core.UserActive && u.Status != core.UserRevoked {
 		return core.Errorf(core.KindInvalid, "%q is not a user's status", u.Status).WithNext("use active or revoked")
 	}
-	return checkText("name", u.Name)
+	return firstError(core.CheckExpiry(u.Expires), checkText("name", u.Name))
 }
 
 func checkUserID(id core.UserID) error {

@@ -166,7 +166,7 @@ func TestVersion2Problems(t *testing.T) {
 	}
 }
 
-// genStates draws control planes that version 2 can hold and version 1 cannot.
+// genStates draws control planes that versions 2 and 3 can hold and version 1 cannot.
 func genStates(t *rapid.T) core.Snapshot {
 	s := genSnapshot(t)
 	recs := map[epochOf]string{}
@@ -191,6 +191,9 @@ func genStates(t *rapid.T) core.Snapshot {
 			}
 			r.Rec = recs[at]
 		}
+	}
+	for i := range s.Users {
+		s.Users[i].Expires = rapid.SampledFrom([]core.Millis{0, 0, 0, 1, storetest.Start}).Draw(t, "expires")
 	}
 	for i := range s.Members {
 		s.Members[i].State = rapid.SampledFrom([]core.MemberState{core.MemberActive, core.MemberRemoved}).Draw(t, "member state")

@@ -10,7 +10,7 @@ import (
 // IsAuthorized is true only where a store admits a user and answers without an error.
 func IsAuthorized(ctx context.Context, s core.Store, id core.UserID) (bool, error) {
 	a, err := s.Admit(ctx, id)
-	return a.IsActive() && err == nil, err
+	return a.IsActive(Start) && err == nil, err
 }
 
 func testAdmission(t *testing.T, s core.Store) {

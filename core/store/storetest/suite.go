@@ -23,6 +23,9 @@ func Run(t *testing.T, open func(t *testing.T) core.Store) {
 		{"Users", testUsers},
 		{"UsersRefused", testUsersRefused},
 		{"UserStatus", testUserStatus},
+		{"UserExpiry", testUserExpiry},
+		{"ExpiredAdmins", testExpiredAdmins},
+		{"ExportImportExpiry", testExportImportExpiry},
 		{"Admins", testAdmins},
 		{"Admission", testAdmission},
 		{"HasAdmin", testHasAdmin},
@@ -169,12 +172,17 @@ func calls(t *testing.T, user core.UserID) []call {
 		{"AddUser", func(ctx context.Context, s core.Store) error { return s.AddUser(ctx, fresh) }},
 		{"User", func(ctx context.Context, s core.Store) error { _, err := s.User(ctx, user); return err }},
 		{"Users", func(ctx context.Context, s core.Store) error { _, err := s.Users(ctx); return err }},
+		{"ExpiringUsers", func(ctx context.Context, s core.Store) error { _, err := s.ExpiringUsers(ctx); return err }},
 		{"SetUserStatus", func(ctx context.Context, s core.Store) error {
 			_, err := s.SetUserStatus(ctx, user, core.UserRevoked, Start+1)
 			return err
 		}},
 		{"SetUserStatusAs", func(ctx context.Context, s core.Store) error {
 			_, err := s.SetUserStatusAs(ctx, user, user, core.UserRevoked, Start+1)
+			return err
+		}},
+		{"SetUserExpiry", func(ctx context.Context, s core.Store) error {
+			_, err := s.SetUserExpiry(ctx, user, Start+9, Start+1)
 			return err
 		}},
 		{"Admit", func(ctx context.Context, s core.Store) error {
@@ -185,7 +193,7 @@ func calls(t *testing.T, user core.UserID) []call {
 			return err
 		}},
 		{"HasAdmin", func(ctx context.Context, s core.Store) error {
-			yes, err := core.HasAdmin(ctx, s, user)
+			yes, err := core.HasAdmin(ctx, s, user, Start)
 			if yes {
 				t.Error("a store that cannot answer said yes")
 			}

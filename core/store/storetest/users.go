@@ -96,7 +96,7 @@ func testHasAdmin(t *testing.T, s core.Store) {
 	admin.Role = core.RoleAdmin
 	has := func(what string, id core.UserID, want bool) {
 		t.Helper()
-		if got, err := core.HasAdmin(ctx, s, id); err != nil || got != want {
+		if got, err := core.HasAdmin(ctx, s, id, Start); err != nil || got != want {
 			t.Errorf("HasAdmin of %s: %v, %v, want %v", what, got, err, want)
 		}
 	}

@@ -47,11 +47,13 @@ func memberRow(rc page.RenderContext, r core.Room, x admin.RoomMember) widget.Ro
 	switch x.Status {
 	case core.UserRevoked:
 		status = widget.Cell{Text: g.Absent + " revoked", Tone: theme.Dim}
+	case core.UserExpired:
+		status = widget.Cell{Text: g.Absent + " expired", Tone: theme.Dim}
 	case core.UserActive:
 	default:
 		status = widget.Cell{Text: g.Unknown + " unknown", Tone: theme.Dim}
 	}
-	return widget.Row{Key: string(x.User), IsDim: x.Status == core.UserRevoked, Cells: []widget.Cell{
+	return widget.Row{Key: string(x.User), IsDim: x.Status == core.UserRevoked || x.Status == core.UserExpired, Cells: []widget.Cell{
 		name,
 		{Text: string(x.Role)},
 		status, keyCell(rc, r, x), widget.AgeCell(rc.AgeOf(x.Joined)),

@@ -164,6 +164,8 @@ func personNote(p admin.RoomPerson) string {
 	switch {
 	case p.Status == core.UserRevoked:
 		return " (revoked)"
+	case p.Status == core.UserExpired:
+		return " (expired)"
 	case p.Role == "":
 		return " (removed)"
 	case len(p.Nodes) > 0:

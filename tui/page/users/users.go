@@ -49,15 +49,24 @@ func row(rc page.RenderContext, u core.User) widget.Row {
 		name = widget.Cell{Text: *u.Name}
 	}
 	status := widget.Cell{Text: rc.Theme.Glyphs.Healthy + " active", Tone: theme.Good}
-	if u.Status == core.UserRevoked {
-		status = widget.Cell{Text: rc.Theme.Glyphs.Absent + " revoked", Tone: theme.Dim}
+	current := statusOf(rc, u)
+	switch {
+	case current != core.UserActive:
+		status = widget.Cell{Text: rc.Theme.Glyphs.Absent + " " + string(current), Tone: theme.Dim}
+	case u.Expires != 0:
+		status.Text = rc.Theme.Glyphs.Healthy + " until " + u.Expires.Time().In(rc.Now.Location()).Format(time.DateOnly)
 	}
-	return widget.Row{Key: string(u.ID), IsDim: u.Status == core.UserRevoked, Cells: []widget.Cell{
+	return widget.Row{Key: string(u.ID), IsDim: current != core.UserActive, Cells: []widget.Cell{
 		name, status,
 		{Text: string(u.Role)},
 		{Text: widget.TruncateMiddle(rc.Theme, string(u.ID), 11), Tone: theme.Dim},
 		ageCell(rc, u.Updated), ageCell(rc, u.Created),
 	}}
+}
+
+// statusOf is the status that counts now.
+func statusOf(rc page.RenderContext, u core.User) core.UserStatus {
+	return u.StatusAt(core.MillisOf(rc.Now))
 }
 
 func ageCell(rc page.RenderContext, m core.Millis) widget.Cell {
@@ -68,16 +77,23 @@ func ageCell(rc page.RenderContext, m core.Millis) widget.Cell {
 }
 
 func (m *Page) summary(rc page.RenderContext) []string {
-	revoked, admins := 0, 0
+	revoked, expired, admins := 0, 0, 0
 	for _, u := range rc.Snapshot.Users.Value {
-		if u.Status == core.UserRevoked {
+		switch status := statusOf(rc, u); {
+		case status == core.UserRevoked:
 			revoked++
-		} else if u.Role == core.RoleAdmin {
+		case status == core.UserExpired:
+			expired++
+		case u.Role == core.RoleAdmin:
 			admins++
 		}
 	}
 	n := len(rc.Snapshot.Users.Value)
-	text := fmt.Sprintf("%s: %s active, %s revoked, %s.", widget.Plural(n, "user", "users"), widget.FormatCount(n-revoked), widget.FormatCount(revoked), widget.Plural(admins, "admin", "admins"))
+	over := widget.FormatCount(revoked) + " revoked"
+	if expired > 0 {
+		over += ", " + widget.FormatCount(expired) + " expired"
+	}
+	text := fmt.Sprintf("%s: %s active, %s, %s.", widget.Plural(n, "user", "users"), widget.FormatCount(n-revoked-expired), over, widget.Plural(admins, "admin", "admins"))
 	text += m.FilterText(rc)
 	if k := m.Marked(); k > 0 {
 		text += fmt.Sprintf(" %s marked.", widget.FormatCount(k))
@@ -107,10 +123,13 @@ func userDetail(rc page.RenderContext, u core.User) []string {
 	f := page.LabeledLines{Context: rc, LabelWidth: 14}
 	f.Add("id", string(u.ID))
 	status := rc.Paint(theme.Good, rc.Theme.Glyphs.Healthy+" active") + ": can connect to every node"
-	if u.Status == core.UserRevoked {
-		status = rc.Paint(theme.Dim, rc.Theme.Glyphs.Absent+" revoked") + ": refused by every node"
+	if current := statusOf(rc, u); current != core.UserActive {
+		status = rc.Paint(theme.Dim, rc.Theme.Glyphs.Absent+" "+string(current)) + ": refused by every node"
 	}
 	f.Add("status", status)
+	if u.Expires != 0 {
+		f.Add("ends", rc.FormatMillis(u.Expires))
+	}
 	role := "member"
 	if u.Role == core.RoleAdmin {
 		role = "admin: manages users and rooms through the bus"

@@ -1,0 +1,337 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"unibus/core"
+	"unibus/core/cluster"
+	"unibus/core/store/storetest"
+)
+
+// cutStore fails at one of its writes, before or after it takes effect.
+type cutStore struct {
+	core.Store
+	left  int // writes until the one that fails; negative: none does
+	after bool
+}
+
+var errCut = core.Errorf(core.KindUnavailable, "the store was cut off")
+
+func (s *cutStore) write(do func() error) error {
+	s.left--
+	if s.left != -1 {
+		return do()
+	}
+	if s.after {
+		_ = do()
+	}
+	return errCut
+}
+
+func (s *cutStore) AddUser(ctx context.Context, u core.User) error {
+	return s.write(func() error { return s.Store.AddUser(ctx, u) })
+}
+
+func (s *cutStore) SetUserStatus(ctx context.Context, id core.UserID, status core.UserStatus, at core.Millis) (u core.User, err error) {
+	err = s.write(func() (err error) { u, err = s.Store.SetUserStatus(ctx, id, status, at); return err })
+	return u, err
+}
+
+func (s *cutStore) PutMember(ctx context.Context, m core.Member) error {
+	return s.write(func() error { return s.Store.PutMember(ctx, m) })
+}
+
+func (s *cutStore) UpdateRoom(ctx context.Context, id core.RoomID, c core.RoomChange) (r core.Room, err error) {
+	err = s.write(func() (err error) { r, err = s.Store.UpdateRoom(ctx, id, c); return err })
+	return r, err
+}
+
+func (s *cutStore) RemoveMember(ctx context.Context, room core.RoomID, user core.UserID) (m core.Member, err error) {
+	err = s.write(func() (err error) { m, err = s.Store.RemoveMember(ctx, room, user); return err })
+	return m, err
+}
+
+type noSessions struct{ userSessions }
+
+func (noSessions) End(context.Context, core.User) map[string]Ended { return map[string]Ended{} }
+
+// viewed is a cluster with one operator that only another node has.
+type viewed struct {
+	quiet
+	operator core.UserID
+}
+
+func (v viewed) View(context.Context) cluster.View {
+	return cluster.View{Nodes: []cluster.Node{{Name: "n2", Online: true, Info: &cluster.Info{Name: "n2", Operators: &cluster.Operators{
+		List: []core.Operator{{Key: string(v.operator), Role: core.OperatorViewer, Name: "vic"}},
+	}}}}}
+}
+
+// replaceable prepares a world in which ann owns two plain rooms and an encrypted one, and is in
+// two of others.
+func replaceable(t *testing.T, w *keyWorld) (cut *cutStore, operator core.UserID) {
+	t.Helper()
+	operator = storetest.NewUserID(t)
+	cut = &cutStore{Store: w.store, left: -1}
+	holder := &core.StoreHandle{}
+	holder.Publish(cut)
+	w.cfg.Store, w.cfg.Sessions, w.cfg.Cluster = holder, noSessions{}, viewed{operator: operator}
+	w.cfg.Operator = func(string) (core.Operator, bool) { return core.Operator{}, false }
+	w.room(t, "sealed", 0, 1)
+	for _, id := range []core.RoomID{"own-a", "own-b"} {
+		must(t, w.store.CreateRoom(t.Context(), core.Room{ID: id, Owner: w.people[0].ID, State: core.RoomActive, Created: 5}))
+		for i, role := range []core.MemberRole{core.MemberOwner, core.MemberAdmin, core.MemberMember, core.MemberMember} {
+			must(t, w.store.PutMember(t.Context(), core.Member{Room: id, User: w.people[i].ID, Role: role, State: core.MemberActive, Joined: 5}))
+		}
+	}
+	for _, id := range []core.RoomID{"other-admin", "other-member"} {
+		must(t, w.store.CreateRoom(t.Context(), core.Room{ID: id, Owner: w.people[4].ID, State: core.RoomActive, Created: 5}))
+		role := core.MemberMember
+		if id == "other-admin" {
+			role = core.MemberAdmin
+		}
+		for _, m := range []core.Member{{User: w.people[0].ID, Role: role}, {User: w.people[4].ID, Role: core.MemberOwner}} {
+			m.Room, m.State, m.Joined = id, core.MemberActive, 5
+			must(t, w.store.PutMember(t.Context(), m))
+		}
+	}
+	return cut, operator
+}
+
+// places are the rooms of a user with what it is there; nothing for one that is not admitted.
+func places(t *testing.T, st core.Store, id core.UserID) map[core.RoomID]core.MemberRole {
+	t.Helper()
+	out := map[core.RoomID]core.MemberRole{}
+	rooms, err := st.RoomsOf(t.Context(), id)
+	must(t, err)
+	for _, room := range rooms {
+		if room == "sealed" {
+			continue // TestReplaceBringsNobodyIntoAnEncryptedRoom
+		}
+		r, err := st.Room(t.Context(), room)
+		must(t, err)
+		m, err := st.Member(t.Context(), room, id)
+		must(t, err)
+		out[room] = roleIn(r, m)
+	}
+	return out
+}
+
+// TestReplaceCutShortAnywhere: whichever write is the last, the old key is denied from
+// the first on, neither key has more than the old one had, and a repeat completes it.
+func TestReplaceCutShortAnywhere(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, w *keyWorld) {
+		cut, _ := replaceable(t, w)
+		old := w.people[0].ID
+		had := places(t, w.store, old)
+		for n := 0; ; n++ {
+			to := storetest.NewUserID(t)
+			cut.left, cut.after = n/2, n%2 == 1
+			_, err := w.userReplace(t.Context(), core.Operator{Name: "op"}, replaceRequest{string(old), string(to)})
+			whole := err == nil
+			if !whole && (!errors.Is(err, errCut) || core.AsError(err).Next == "" && n > 1) {
+				t.Fatalf("cut at %d: %v", n, err)
+			}
+			cut.left = -1
+			for who, id := range map[string]core.UserID{"old": old, "new": to} {
+				for room, role := range places(t, w.store, id) {
+					if was, is := had[room]; !is || role == core.MemberOwner && was != role || role == core.MemberAdmin && was == core.MemberMember {
+						t.Fatalf("cut at %d: the %s key is %s of %s, and %q was had", n, who, role, room, was)
+					}
+				}
+			}
+			u, err := w.store.User(t.Context(), old)
+			must(t, err)
+			if gained := places(t, w.store, to); len(gained) > 0 && u.Status != core.UserRevoked {
+				t.Fatalf("cut at %d: the new key has %v, and the old one is %s", n, gained, u.Status)
+			}
+			out, err := w.userReplace(t.Context(), core.Operator{Name: "op"}, replaceRequest{string(old), string(to)})
+			if err != nil {
+				t.Fatalf("the repeat after a cut at %d: %v", n, err)
+			}
+			if d := cmp.Diff(had, places(t, w.store, to)); d != "" || len(places(t, w.store, old)) > 0 {
+				t.Fatalf("after a cut at %d and a repeat (-old +new): %s; the old key has %v", n, d, places(t, w.store, old))
+			}
+			if u, err = w.store.User(t.Context(), old); err != nil || u.Status != core.UserRevoked {
+				t.Errorf("the old key is %s, %v", u.Status, err)
+			}
+			if n == 0 && !slices.Equal(out.(Replaced).Rekey, []core.RoomID{"sealed"}) {
+				t.Errorf("rooms that need a new key: %v", out.(Replaced).Rekey)
+			}
+			if whole {
+				if n < 20 {
+					t.Errorf("only %d cuts", n)
+				}
+				return
+			}
+			old = to
+		}
+	})
+}
+
+func TestReplaceRefuses(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, w *keyWorld) {
+		_, operator := replaceable(t, w)
+		old := string(w.people[0].ID)
+		role, revoked, ended := storetest.NewUser(t, ""), storetest.NewUser(t, ""), storetest.NewUser(t, "")
+		role.Role, revoked.Status, ended.Expires = core.RoleAdmin, core.UserRevoked, 1
+		for _, u := range []core.User{role, revoked, ended} {
+			must(t, w.store.AddUser(t.Context(), u))
+		}
+		before, err := storetest.Export(t.Context(), w.store)
+		must(t, err)
+		for name, c := range map[string]struct {
+			from, to string
+			want     core.Kind
+		}{
+			"no key": {old, "x", core.KindInvalid}, "itself": {old, old, core.KindInvalid},
+			"of nobody":      {string(storetest.NewUserID(t)), string(storetest.NewUserID(t)), core.KindNotFound},
+			"an operator":    {old, string(operator), core.KindRefused},
+			"a revoked one":  {old, string(revoked.ID), core.KindRefused},
+			"an expired one": {old, string(ended.ID), core.KindRefused}, "of an expired one": {string(ended.ID), string(storetest.NewUserID(t)), core.KindRefused},
+			"an admin for a member": {old, string(role.ID), core.KindRefused}, "a member for an admin": {string(role.ID), string(w.people[5].ID), core.KindRefused},
+			"one with rooms": {old, string(w.people[3].ID), core.KindRefused}, "one with other rooms": {old, string(w.people[4].ID), core.KindRefused},
+		} {
+			if _, err := w.userReplace(t.Context(), core.Operator{Name: "op"}, replaceRequest{c.from, c.to}); core.KindOf(err) != c.want {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		after, err := storetest.Export(t.Context(), w.store)
+		must(t, err)
+		if d := cmp.Diff(before, after); d != "" {
+			t.Errorf("what was refused changed something:\n%s", d)
+		}
+	})
+}
+
+// TestReplaceKeepsTheEnd: the new key ends when the old one would, and no later.
+func TestReplaceKeepsTheEnd(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, w *keyWorld) {
+		replaceable(t, w)
+		old := w.people[0].ID
+		_, err := w.store.SetUserExpiry(t.Context(), old, 100, 1)
+		must(t, err)
+		added := storetest.NewUser(t, "")
+		must(t, w.store.AddUser(t.Context(), added))
+		for _, to := range []core.UserID{storetest.NewUserID(t), added.ID} {
+			if _, err := w.userReplace(t.Context(), core.Operator{Name: "op"}, replaceRequest{string(old), string(to)}); err != nil {
+				t.Fatal(err)
+			}
+			if u, err := w.store.User(t.Context(), to); err != nil || u.Expires != 100 || u.Status != core.UserActive {
+				t.Errorf("%+v, %v", u, err)
+			}
+			old = to
+		}
+	})
+}
+
+// changedStore changes the old key's place right after the new key got it.
+type changedStore struct {
+	core.Store
+	change func(m core.Member)
+}
+
+func (s *changedStore) PutMember(ctx context.Context, m core.Member) error {
+	err := s.Store.PutMember(ctx, m)
+	if do := s.change; do != nil && err == nil {
+		s.change = nil
+		do(m)
+	}
+	return err
+}
+
+// TestReplaceGivesNothingThatIsTakenAway: a room's admin and a user-admin who act at the
+// same moment are not undone.
+func TestReplaceGivesNothingThatIsTakenAway(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, w *keyWorld) {
+		replaceable(t, w)
+		old, next := w.people[0].ID, w.people[1].ID
+		replace := func(change func(m core.Member)) (core.UserID, error) {
+			to := storetest.NewUserID(t)
+			holder := &core.StoreHandle{}
+			holder.Publish(&changedStore{w.store, change})
+			w.cfg.Store = holder
+			_, err := w.userReplace(t.Context(), core.Operator{Name: "op"}, replaceRequest{string(old), string(to)})
+			return to, err
+		}
+		var room core.RoomID
+		to, err := replace(func(m core.Member) {
+			room = m.Room
+			_, err := w.store.RemoveMember(t.Context(), m.Room, old)
+			must(t, err)
+		})
+		if core.KindOf(err) != core.KindConflict {
+			t.Errorf("the old key was removed meanwhile: %v", err)
+		}
+		if _, is := places(t, w.store, to)[room]; is {
+			t.Errorf("the new key is in %s, from which the old one was removed", room)
+		}
+		to, err = replace(func(m core.Member) {
+			room = m.Room
+			_, err := w.store.UpdateRoom(t.Context(), m.Room, core.RoomChange{Owner: next})
+			must(t, err)
+		})
+		if r, get := w.store.Room(t.Context(), room); get != nil || r.Owner != next {
+			t.Errorf("%s was handed to another meanwhile, and belongs to %s: %v, %v", room, r.Owner, err, get)
+		}
+		if places(t, w.store, to)[room] == core.MemberOwner {
+			t.Errorf("the new key owns %s", room)
+		}
+	})
+}
+
+// TestReplaceFollowsADemotion: the role that counts is the one of the last moment.
+func TestReplaceFollowsADemotion(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, w *keyWorld) {
+		replaceable(t, w)
+		old, to := w.people[1].ID, storetest.NewUserID(t)
+		holder := &core.StoreHandle{}
+		holder.Publish(&changedStore{w.store, func(m core.Member) {
+			if m.Role != core.MemberAdmin {
+				t.Fatalf("%+v", m)
+			}
+			_, err := w.store.SetMemberRole(t.Context(), m.Room, old, core.MemberMember)
+			must(t, err)
+		}})
+		w.cfg.Store = holder
+		if _, err := w.userReplace(t.Context(), core.Operator{Name: "op"}, replaceRequest{string(old), string(to)}); err != nil {
+			t.Fatal(err)
+		}
+		if got := places(t, w.store, to); got["own-a"] != core.MemberMember || got["own-b"] != core.MemberAdmin {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+// TestReplaceBringsNobodyIntoAnEncryptedRoom: an operator would be given its next key.
+func TestReplaceBringsNobodyIntoAnEncryptedRoom(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, w *keyWorld) {
+		replaceable(t, w)
+		for _, i := range []int{0, 1} { // its owner, and an admin
+			to := storetest.NewUserID(t)
+			out, err := w.userReplace(t.Context(), core.Operator{Name: "op"}, replaceRequest{string(w.people[i].ID), string(to)})
+			must(t, err)
+			if got := out.(Replaced); !slices.Contains(got.Kept, "sealed") || slices.Contains(got.Moved, "sealed") || !slices.Contains(got.Rekey, "sealed") {
+				t.Errorf("%+v", got)
+			}
+			rooms, err := w.store.RoomsOf(t.Context(), to)
+			if err != nil || len(rooms) == 0 || slices.Contains(rooms, "sealed") {
+				t.Errorf("the new key is in %v, %v", rooms, err)
+			}
+		}
+		if r, err := w.store.Room(t.Context(), "sealed"); err != nil || r.Owner != w.people[0].ID {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
