@@ -43,7 +43,7 @@ func parseExpiry(text string, now time.Time) (core.Millis, error) {
 	case text == "never":
 		return 0, nil
 	case err != nil || at.UnixMilli() <= 0:
-		return 0, core.Errorf(core.KindInvalid, "--expires %.40q is no time", text).
+		return 0, core.Errorf(core.KindInvalid, "the value of --expires is no time").
 			WithNext("give 90d, 12h, a day such as 2027-01-31, which is the last one, a moment such as 2027-01-31T17:00:00Z, or never")
 	}
 	return core.MillisOf(at), core.CheckNewExpiry(core.MillisOf(at), core.MillisOf(now))
