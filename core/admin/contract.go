@@ -89,7 +89,7 @@ func Rules() map[Verb]Rule {
 		verbIdentify: view, verbStatus: view, verbEvents: view, verbFlags: view, verbRollout: view, verbMigration: view, verbAudit: view,
 		verbUsers: viewStore, verbUserGet: viewStore, verbRooms: viewStore, verbRoomGet: viewStore,
 		verbUserAdd: actStore, verbUserActivate: actStore, verbUserExtend: actStore, verbRoomRekey: actStore,
-		verbUserReplace:    {Role: core.OperatorAdmin, NeedsStore: true, MovesData: true}, // a write or three for each room
+		verbUserReplace:    {Role: core.OperatorAdmin, NeedsStore: true, MovesData: true},          // a write or three for each room
 		verbUserRevoke:     {Role: core.OperatorAdmin, NeedsStore: true, WorksWithoutQuorum: true}, // a node that serves SQLite can revoke by itself
 		verbOperatorRemove: {Role: core.OperatorAdmin, WorksWithoutQuorum: true},                   // it shuts somebody out, and needs no store
 		verbBucketScale:    {Role: core.OperatorAdmin, MovesData: true},
