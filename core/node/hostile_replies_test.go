@@ -47,9 +47,31 @@ func newHostileWorld(t *testing.T) *hostileWorld {
 		t.Fatal(err)
 	}
 	ready(t, c, 0)
+	signedAudit(t, c)
 	return &hostileWorld{Cluster: c, b: b, op: op, roles: map[string]keys.Identity{
 		"admin": c.Admin, "viewer": c.Viewer, "system": system, "auditor": auditor, "user": a, "other system": other, "other auditor": otherAuditor,
 	}}
+}
+
+// signedAudit waits for the checkpoint that a node signs after the first record: later
+// it would be a change that nobody asked for.
+func signedAudit(t *testing.T, c *nodetest.Cluster) {
+	t.Helper()
+	nodetest.Wait(t, 30*time.Second, func() error {
+		js, err := jetstream.New(c.Nodes[0].StoreConn())
+		if err != nil {
+			return err
+		}
+		s, err := js.Stream(t.Context(), auth.AuditStream)
+		if err != nil {
+			return err
+		}
+		last, err := s.GetMsg(t.Context(), s.CachedInfo().State.LastSeq)
+		if err == nil && !strings.Contains(string(last.Data), `"checkpoint"`) {
+			err = errors.New("the last record of the audit is no checkpoint")
+		}
+		return err
+	})
 }
 
 // grant is the grant that a node gives an identity.

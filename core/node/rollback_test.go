@@ -59,7 +59,16 @@ func move(t *testing.T, c *nodetest.Cluster, cl *admin.Client, db string, cutove
 func begin(t *testing.T, cl *admin.Client, o migrate.Options) {
 	t.Helper()
 	nodetest.Wait(t, 30*time.Second, func() error {
-		_, err := cl.MigrateStart(t.Context(), "n1", o)
+		st, err := nodetest.Status(t.Context(), cl)
+		if err != nil {
+			return err
+		}
+		for _, n := range st.View.Nodes {
+			if !n.Online || n.Info == nil || len(st.View.Nodes) < st.View.Expected {
+				return fmt.Errorf("the nodes are %+v", st.View.Nodes)
+			}
+		}
+		_, err = cl.MigrateStart(t.Context(), "n1", o)
 		return err
 	})
 }
