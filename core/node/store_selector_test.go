@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"unibus/core"
+	"unibus/core/auth"
+	"unibus/core/bus"
 	"unibus/core/config"
 	"unibus/core/migrate"
 	"unibus/core/store/sqlite"
@@ -17,6 +19,7 @@ func startSelector(t *testing.T) *Node {
 	t.Helper()
 	dir := t.TempDir()
 	n := New(Config{Node: config.Node{Name: "n1", Data: dir, DB: filepath.Join(dir, "unibus.db")}})
+	n.bus = bus.New(bus.Config{Name: "n1", DataDir: dir, Listen: "127.0.0.1:0"}, auth.New(auth.Config{})) // not open: it has no session to end
 	n.journal = migrate.NewFileJournal(filepath.Join(dir, "journal.json"))
 	file := sqlite.New(sqlite.Config{Path: n.cfg.DB, Create: true})
 	if err := file.Open(t.Context()); err != nil {
