@@ -31,7 +31,7 @@ check:
 
 # All tests but those of nemesis, foreign and fuzz. -timeout is for one package.
 test:
-	$(GO) test -parallel $(PARALLEL) -timeout 280s ./...
+	$(GO) test -parallel $(PARALLEL) -timeout 480s ./...
 
 # All tests of "test" under the race detector, one package after the other. It needs a C compiler.
 race:
