@@ -116,7 +116,7 @@ type expiredUser struct {
 // runExpiry ends sessions of expired users until ctx ends.
 func (s *sessions) runExpiry(ctx context.Context) {
 	repeat(ctx, expireEvery, func() {
-		if s.n.bus == nil || s.n.cfg.BusAuth == core.BusAuthOff { // off admits everybody
+		if s.n.cfg.BusAuth == core.BusAuthOff { // off admits everybody
 			return
 		}
 		st, err := s.n.storeHandle.Store()
@@ -134,7 +134,7 @@ func (s *sessions) runExpiry(ctx context.Context) {
 func (s *sessions) endExpired(ctx context.Context, u expiredUser) {
 	n := s.n.bus.DisconnectWhere(string(u.id), func(g auth.Grant) bool { return g.Kind == auth.KindUser || g.Kind == auth.KindAnonymous })
 	if n > 0 {
-		text := fmt.Sprintf("the time of the user %s is over since %s, %d sessions ended", u.id.Short(), u.at.Time().Format(time.DateTime+" UTC"), n)
+		text := fmt.Sprintf("the user %s ended on %s, %d sessions ended", u.id.Short(), u.at.Time().Format(time.DateTime+" UTC"), n)
 		s.n.log.Info(text, "user", u.id)
 		if s.n.peers != nil {
 			clusterView{s.n}.Note(cluster.Note, "node."+s.n.cfg.Name, text)

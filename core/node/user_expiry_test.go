@@ -55,7 +55,7 @@ func TestExpiredSessionsEndOnEveryNode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if told := fmt.Sprint(events.Events); !strings.Contains(told, "the time of the user "+core.UserID(a.Public()).Short()+" is over") || !strings.Contains(told, "2 sessions ended") {
+			if told := fmt.Sprint(events.Events); !strings.Contains(told, "the user "+core.UserID(a.Public()).Short()+" ended on") || !strings.Contains(told, "2 sessions ended") {
 				t.Errorf("%s has no event of it: %s", cfg.Name, told)
 			}
 		}
