@@ -31,18 +31,18 @@ func (l *roomLoop) noteKeyRequest(user core.UserID, asked bool) {
 	l.room.wake()
 }
 
-// takeKeyRequests returns the users whose time has come, and the wait for the next one.
-func (l *roomLoop) takeKeyRequests(most time.Duration) (asked map[core.UserID]bool, next time.Duration) {
-	asked, next = map[core.UserID]bool{}, most
+// takeKeyRequest returns a user whose time has come; without one ("") the wait for the
+// next, at most most.
+func (l *roomLoop) takeKeyRequest(most time.Duration) (user core.UserID, asked bool, next time.Duration) {
 	for u, k := range l.keyRequests {
-		if wait := time.Until(k.at); wait > 0 {
-			next = min(next, wait)
-		} else {
-			asked[u] = k.asked
+		wait := time.Until(k.at)
+		if wait <= 0 {
 			delete(l.keyRequests, u)
+			return u, k.asked, 0
 		}
+		most = min(most, wait)
 	}
-	return asked, next
+	return "", false, most
 }
 
 // requestKey asks the other members for the room's key while this process lacks it.
@@ -63,28 +63,39 @@ func (w *reconciler) requestKey(ctx context.Context) time.Duration {
 }
 
 // answerKeyRequests gives the present key to the members whose time has come. It
-// returns the wait until the next reconcile.
+// returns the wait until the next reconcile. A call waits for one member at the most: a
+// thousand may have joined, and a new key is for all of them.
 func (w *reconciler) answerKeyRequests(ctx context.Context) time.Duration {
 	next := w.c.timing.rereadEvery
-	if w.key == nil {
-		return next
-	}
-	var requests map[core.UserID]bool
-	w.room.do(func(l *roomLoop) { requests, next = l.takeKeyRequests(next) })
-	for user, asked := range requests {
-		err := w.giveKey(ctx, user)
-		kind := core.KindOf(err)
-		if !asked && (kind == core.KindExists || kind == core.KindNotFound) {
-			continue // they have it, or will ask once they have published a key of their own
+	for w.key != nil && ctx.Err() == nil {
+		var user core.UserID
+		var asked bool
+		w.room.do(func(l *roomLoop) { user, asked, next = l.takeKeyRequest(w.c.timing.rereadEvery) })
+		if user == "" {
+			return next
 		}
-		if kind == core.KindExists && w.mayRenew() { // a box that they cannot open, and no member may replace it
-			err = w.rekey(ctx, seal.ReasonAsked)
-		}
-		if err != nil && !isSuspicious(err) {
-			w.c.log.Info("a member was not given the key", "room", w.room.id, "member", user, "reason", err)
+		w.answerKeyRequest(ctx, user, asked)
+		select {
+		case do := <-w.room.jobs:
+			do(ctx, w)
+		default:
 		}
 	}
 	return next
+}
+
+func (w *reconciler) answerKeyRequest(ctx context.Context, user core.UserID, asked bool) {
+	err := w.giveKey(ctx, user)
+	kind := core.KindOf(err)
+	if !asked && (kind == core.KindExists || kind == core.KindNotFound) {
+		return // they have it, or will ask once they have published a key of their own
+	}
+	if kind == core.KindExists && w.mayRenew() { // a box that they cannot open, and no member may replace it
+		err = w.rekey(ctx, seal.ReasonAsked)
+	}
+	if err != nil && !isSuspicious(err) {
+		w.c.log.Info("a member was not given the key", "room", w.room.id, "member", user, "reason", err)
+	}
 }
 
 // mayRenew bounds how often a new key is made for members who cannot open their
