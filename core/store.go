@@ -21,7 +21,7 @@ type Store interface {
 	// Users returns all users in the order of their ids, revoked ones included.
 	Users(ctx context.Context) ([]User, error)
 	// ExpiringUsers returns the users that have an end, over or not, in the order of
-	// their ids. Rows that cannot be read are left out: they admit nobody. Screens and
+	// their ids. Rows that cannot be read are left out: they admit no user. Screens and
 	// timers ask under Unproven.
 	ExpiringUsers(ctx context.Context) ([]User, error)
 	// SetUserStatus revokes or activates a user and returns it as it is now. KindNotFound.

@@ -49,7 +49,7 @@ func Execute(ctx context.Context, root *cobra.Command, version string, args []st
 }
 
 // redacting is a stream of the process that no secret leaves by. It stays a file
-// to whoever asks whether it is a terminal.
+// to code that asks whether it is a terminal.
 type redacting struct{ *os.File }
 
 // Write writes text without what looks like a secret. What is written at once is looked at as one.

@@ -66,7 +66,7 @@ func showProgress(w io.Writer, terminal bool) (told func(backup.Progress), over 
 // signedBy says who made a backup.
 func signedBy(s *backup.Signature) string {
 	if s == nil {
-		return "Nobody signed it: nothing shows who made it, or that its rows are as they were."
+		return "It has no signature: nothing shows where it comes from, or that its rows are unchanged."
 	}
 	return fmt.Sprintf("Signed by %s with the cluster's key %s at %s.", s.Node, s.Key, s.At.Format("2006-01-02 15:04:05 UTC"))
 }

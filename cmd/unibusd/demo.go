@@ -99,7 +99,7 @@ func runDemo(c *cobra.Command, cfg demo.Config, hold time.Duration, play bool) (
 	return openConsole(c, d.Description(), cfg.Console)
 }
 
-// holdDemo keeps the cluster until the time is over or somebody ends it.
+// holdDemo keeps the cluster until the time is over or a signal ends it.
 func holdDemo(ctx context.Context, out io.Writer, d *demo.Demo, hold time.Duration) error {
 	_, _ = fmt.Fprintf(out, "The cluster serves for %s. Look at it with:\n  %s\n", hold, d.Description().Console)
 	select {

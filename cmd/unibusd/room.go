@@ -60,8 +60,8 @@ func printRoom(c *cobra.Command, d admin.RoomDetail) {
 		c.Printf("keys: %s  epoch since %s\n", k.Label(), since(&k.KeyHealth))
 		printPeople(c, "knows the key and may not read any more", k.StillKnow, k.MustRekey)
 		printPeople(c, "has no key", k.WithoutKey, k.Unkeyed)
-		if nobody := k.NoHolderText(d.Room.Epoch); nobody != "" {
-			c.Println(nobody)
+		if noHolder := k.NoHolderText(d.Room.Epoch); noHolder != "" {
+			c.Println(noHolder)
 		}
 		if k.State == admin.KeysRekey {
 			printPeople(c, "could rekey", k.CanRekey, k.CanCount)

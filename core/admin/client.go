@@ -275,7 +275,7 @@ func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) 
 }
 
 // errNoResponder is inside the error where the node that was asked is not there.
-var errNoResponder = errors.New("nobody listens")
+var errNoResponder = errors.New("no node subscribes to the subject")
 
 func callError(v Verb, t Target, err error) error {
 	node := strings.TrimPrefix(string(t), "node.")

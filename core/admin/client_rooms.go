@@ -28,7 +28,7 @@ func (d RoomDetail) With(next RoomDetail) RoomDetail {
 }
 
 // RoomRekey asks a member of a room for a new key. KindRefused where none is
-// needed or nobody is there to make one.
+// needed or no member is there to make one.
 func (c *Client) RoomRekey(ctx context.Context, req RekeyRequest) (Asked, error) {
 	return call[Asked](ctx, c, TargetAny, verbRoomRekey, req)
 }

@@ -91,7 +91,7 @@ func Rules() map[Verb]Rule {
 		verbUserAdd: actStore, verbUserActivate: actStore, verbUserExtend: actStore, verbRoomRekey: actStore,
 		verbUserReplace:    {Role: core.OperatorAdmin, NeedsStore: true, MovesData: true},          // a write or three for each room
 		verbUserRevoke:     {Role: core.OperatorAdmin, NeedsStore: true, WorksWithoutQuorum: true}, // a node that serves SQLite can revoke by itself
-		verbOperatorRemove: {Role: core.OperatorAdmin, WorksWithoutQuorum: true},                   // it shuts somebody out, and needs no store
+		verbOperatorRemove: {Role: core.OperatorAdmin, WorksWithoutQuorum: true},                   // it shuts an operator out, and needs no store
 		verbBucketScale:    {Role: core.OperatorAdmin, MovesData: true},
 		verbStepDown:       {Role: core.OperatorAdmin, WorksWithoutQuorum: true},
 		verbMigratePause:   {Role: core.OperatorAdmin, WorksWithoutQuorum: true},
@@ -229,7 +229,7 @@ type Revoked struct {
 	Note  string           `json:"note,omitempty"` // what could not be found out
 }
 
-// Denied is somebody whom a node in soft mode admitted and would have refused
+// Denied is a client that a node in soft mode admitted and would have refused
 // under enforce.
 type Denied struct {
 	Key    string      `json:"key,omitempty"` // the nkey that was proven, "" without one

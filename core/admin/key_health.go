@@ -13,9 +13,9 @@ type KeyState string
 const (
 	KeysPlain    KeyState = "plain"    // not encrypted: servers can read what is said
 	KeysArchived KeyState = "archived" // nothing is changed in it any more
-	KeysOK       KeyState = "ok"       // every active member has the current key and nobody else
+	KeysOK       KeyState = "ok"       // every active member has the current key, and no other user
 	KeysMissing  KeyState = "missing"  // some active members have no box of it and cannot read
-	KeysRekey    KeyState = "rekey"    // somebody who may not read any more still knows it
+	KeysRekey    KeyState = "rekey"    // a user who may not read any more still knows it
 )
 
 // KeyHealth is derived at each request from the members and the boxes; nothing of it is stored, and no key is open to a node or an operator.
@@ -26,7 +26,7 @@ type KeyHealth struct {
 	MustRekey int         `json:"must_rekey"`      // people with such a box who were removed or revoked
 }
 
-// RoomPerson is somebody of whom there is something to say about a room's key.
+// RoomPerson is a user with something to report about a room's key.
 type RoomPerson struct {
 	User   core.UserID     `json:"user"`
 	Name   *string         `json:"name,omitempty"`
@@ -44,7 +44,7 @@ type RoomKeys struct {
 	CanCount   int          `json:"can_rekey_all"` // how many there are of Can
 	Online     int          `json:"online"`        // how many of them are online
 	Silent     []string     `json:"silent"`        // nodes that did not say who is online there
-	CannotAsk  *core.Error  `json:"why,omitempty"` // why nobody can be asked to rekey now
+	CannotAsk  *core.Error  `json:"why,omitempty"` // why no member can be asked to rekey now
 }
 
 // peopleShown is how many people each list of RoomKeys has at the most.
@@ -74,15 +74,15 @@ type Asked struct {
 	At    core.Millis `json:"at"`
 }
 
-// NoHolderText says what it takes where nobody at all has the room's key, "" where somebody has.
+// NoHolderText says what to do where no user has the room's key, "" where one has.
 func (k *RoomKeys) NoHolderText(epoch core.Epoch) string {
 	switch {
 	case k == nil || k.State != KeysMissing || k.CanCount > 0:
 		return ""
 	case epoch == 0:
-		return "nobody has a key of it yet: its owner's program makes the first one as soon as it has the room open"
+		return "no member has a key of it yet: its owner's program makes the first one as soon as it has the room open"
 	}
-	return "nobody has a key of it: a program of a member's that asks for a new one (Room.Rekey in the SDK) makes it"
+	return "no member has a key of it: a program of a member's that asks for a new one (Room.Rekey in the SDK) makes it"
 }
 
 // Label says how it stands in a few words, as screens and commands show it.

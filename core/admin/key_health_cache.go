@@ -283,7 +283,7 @@ func (s *Service) noteSnapshot() *keyHealthSnapshot {
 
 // note tells of rooms that need a new key, nil where none does. It is a note and changes no verdict: the cluster is well, the members'
 // programs make the new key by themselves as soon as one of them is online, or
-// where the keys were moved once somebody asks, and nobody needs to be woken for it.
+// where the keys were moved at the next request, so no goroutine waits for it.
 func (v *keyHealthSnapshot) note() *cluster.Finding {
 	if v.rekey == 0 {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"unibus/core/cluster"
 )
 
-// refusal is why nobody can be asked to rekey a room; nil where somebody can.
+// refusal is why no member can be asked to rekey a room; nil where one can.
 // can lists the members who could, the best choice first.
 func refusal(o roomState, k RoomKeys, can []RoomPerson) *core.Error {
 	id := o.Room.ID

@@ -14,7 +14,7 @@ import (
 	"unibus/core/cluster"
 )
 
-// userExtend gives a user another end. It activates nobody: a revoked user stays
+// userExtend gives a user another end. It activates no user: a revoked user stays
 // revoked.
 func (s *Service) userExtend(ctx context.Context, op core.Operator, req extendRequest) (any, error) {
 	if err := core.CheckNewExpiry(req.Expires, s.cfg.Now()); err != nil {

@@ -19,7 +19,7 @@ import (
 type Content struct {
 	Schema int                `json:"schema"`
 	Tables []core.BackupTable `json:"tables"`
-	Signed *Signature         `json:"signed"` // nil: nobody says who made it
+	Signed *Signature         `json:"signed"` // nil: it has no signature
 }
 
 // Same is true where two files hold the same rows, whatever their bytes are.

@@ -62,7 +62,7 @@ func (d partialFile) create() (*os.File, error) {
 	return f, nil
 }
 
-// place gives the partial file its name unless somebody took it meanwhile, and syncs the directory.
+// place gives the partial file its name unless another process took it meanwhile, and syncs the directory.
 func (d partialFile) place() error {
 	switch err := os.Link(d.path, d.final); {
 	case errors.Is(err, fs.ErrExist):

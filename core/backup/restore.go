@@ -13,7 +13,7 @@ import (
 // Expect is what a backup must be, beyond a whole one.
 type Expect struct {
 	SHA256 string // of its bytes, in hex; "": whatever it is
-	Signer string // a cluster's public nkey that must have signed it; "": whoever has, or nobody
+	Signer string // a cluster's public nkey that must have signed it; "": any or none
 }
 
 // Restored is a database that was made of a backup.
@@ -83,7 +83,7 @@ func (want Expect) checkSigner(path string, by *Signature) error {
 	case want.Signer == "" || by != nil && by.Key == want.Signer:
 		return nil
 	case by == nil:
-		return core.Errorf(core.KindRefused, "nobody signed %s, and %s is to have signed it", path, want.Signer).
+		return core.Errorf(core.KindRefused, "%s has no signature, and %s is to have signed it", path, want.Signer).
 			WithNext("give a backup that this cluster has made, or leave out --signer")
 	}
 	return core.Errorf(core.KindRefused, "%s was signed by another cluster's key: %s", path, by.Key).

@@ -28,7 +28,7 @@ type ServerConfig struct {
 	Make        func(ctx context.Context, path string, rows func(int)) (core.Backup, error)
 	Need        func(ctx context.Context) (int64, error) // bytes that must be free; nil: not checked
 	Free        func(dir string) (int64, error)          // bytes that are
-	Sign        Signer                                   // signs every backup; nil: nobody does
+	Sign        Signer                                   // signs every backup; nil: none is signed
 	IdleTimeout time.Duration                            // after the last question a file is forgotten; 0: 10 min
 	Limit       int                                      // at a time; 0: 2
 }
@@ -258,7 +258,7 @@ func (d *Server) find(by core.Operator, req core.BackupPartRequest) (*transfer, 
 	return h, h.file, nil
 }
 
-// forget drops a backup that nobody asked for in time.
+// forget drops a backup that no request asked for in time.
 func (d *Server) forget(token string, h *transfer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

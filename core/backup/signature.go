@@ -76,7 +76,7 @@ func sign(ctx context.Context, signer Signer, node, path string, c Content, at t
 	})
 }
 
-// signedBy is who made a file with this content; nil where nobody says so. A
+// signedBy is the signer of a file with this content; nil without a signature. A
 // signature that is not one of these rows is an error.
 func signedBy(ctx context.Context, s *sqlite.Store, c Content) (*Signature, error) {
 	said, err := s.Signature(ctx)

@@ -75,7 +75,7 @@ func TestRestoreSaysWhoSigned(t *testing.T) {
 	to := filepath.Join(t.TempDir(), "new.db")
 	for _, expected := range []string{other.Public(), ""} {
 		_, err := Restore(t.Context(), database(t), to, Expect{Signer: key.Public()})
-		wantKind(t, err, core.KindRefused, "nobody signed", key.Public())
+		wantKind(t, err, core.KindRefused, "has no signature", key.Public())
 		if expected != "" {
 			_, err = Restore(t.Context(), from, to, Expect{Signer: expected})
 			wantKind(t, err, core.KindRefused, key.Public())

@@ -1,6 +1,6 @@
 // Package binding ties what a client sends to the cluster and the connection
 // that it is sent over. A NATS server has its clients sign whatever nonce it
-// likes, so that somebody in between can log in as them; what the client signs
+// likes, so that a relay can log in as them; what the client signs
 // here covers the cluster's key and the certificate that the client saw, and is
 // worth nothing elsewhere. The clients of the operators' and of the control
 // service use it: Prove after connecting, Sign for each request. core/auth says
@@ -83,7 +83,7 @@ func (b *Binding) Prove(ctx context.Context, ask func(context.Context, Request) 
 }
 
 // Session counts the connection's sessions, from 1: each reconnect begins another
-// one, with whoever took the connection.
+// one, with the process that accepted the connection.
 func (b *Binding) Session() uint64 { return b.nc.Stats().Reconnects + 1 }
 
 // Proven says whether the cluster proved its key in the present session.

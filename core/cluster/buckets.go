@@ -113,7 +113,7 @@ func (m *observations) buildBucket(name string, rs []report, now time.Time) Buck
 }
 
 // setLeader notes who leads. A leader that cannot reach a majority may not know it
-// yet, but whatever it accepts cannot be agreed on: then nobody leads.
+// yet, but whatever it accepts cannot be agreed on: then there is no leader.
 func (b *Bucket) setLeader(by report, now time.Time) {
 	there := 0
 	for _, r := range b.Replicas {
@@ -172,7 +172,7 @@ func (m *observations) replica(p peer, last uint64, now time.Time) Replica {
 	return r
 }
 
-// leaderless describes a bucket that nobody leads: who has a replica is known, how good it is is not.
+// leaderless describes a bucket without a leader: it is known where its replicas are, and not how current they are.
 func (m *observations) leaderless(b Bucket, rs []report, now time.Time) Bucket {
 	if b.Leader != "" || b.Since == 0 {
 		b.Leader, b.Since = "", core.MillisOf(now)

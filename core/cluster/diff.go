@@ -78,7 +78,7 @@ func (d *diff) meta(old, next Meta) {
 	}
 }
 
-// previousLeader says who led until now, where that was somebody else.
+// previousLeader names the leader until now, where that was another node.
 func previousLeader(old, last, now string) string {
 	if old == "" {
 		old = last

@@ -62,7 +62,7 @@ func bucketsAre(names []string) string {
 	return "are"
 }
 
-// leaderless finds buckets that nobody leads: while they are elected, and for longer.
+// leaderless finds buckets without a leader: while they are elected, and for longer.
 func leaderless(v View, now time.Time) []Finding {
 	var fs []Finding
 	var electing, dead []string

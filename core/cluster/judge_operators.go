@@ -11,7 +11,7 @@ import (
 )
 
 // judgeOperators compares who the nodes' operators are. Each node admits by its
-// own configuration: somebody who was taken out of one file is still let in by another.
+// own configuration: an operator who was taken out of one file is still let in by another.
 func judgeOperators(infos []Info, now time.Time) []Finding {
 	infos = slices.DeleteFunc(slices.Clone(infos), func(i Info) bool { return i.Operators == nil }) // older nodes do not say
 	fs := slices.Concat(operatorFiles(infos, now), operatorDifferences(infos), operatorEnds(infos, now))

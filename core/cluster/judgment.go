@@ -228,7 +228,7 @@ func (v View) meaning() (means, serving string) {
 	return "no move is possible", holder
 }
 
-// whoIsSilent names the nodes that do not answer, and counts those that nobody has heard of.
+// whoIsSilent names the nodes that do not answer, and counts those that were never heard.
 func whoIsSilent(v View) string {
 	silent, n := v.silent(), v.neverHeard()
 	parts := []string{}

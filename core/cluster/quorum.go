@@ -91,7 +91,7 @@ func (v View) node(name string) (Node, bool) {
 	return v.Nodes[i], true
 }
 
-// neverHeard is how many configured nodes nobody has ever heard of.
+// neverHeard is how many configured nodes were never heard.
 func (v View) neverHeard() int { return max(0, v.Expected-len(v.Nodes)) }
 
 // liveReplicas is how many replicas of a bucket can take part in a decision.

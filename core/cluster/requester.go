@@ -12,7 +12,7 @@ import (
 type Requester interface {
 	// RequestMany publishes a request and hands each reply to each, one at a
 	// time, until each returns false or ctx ends. The end of ctx is no error:
-	// nobody says when the last reply has come.
+	// nothing says when the last reply has come.
 	RequestMany(ctx context.Context, subject string, payload []byte, each func(reply []byte) bool) error
 }
 
@@ -22,7 +22,7 @@ const maxReplies = 256
 // Conn is a Requester over a NATS connection.
 type Conn struct{ NATS *nats.Conn }
 
-// RequestMany implements Requester. KindUnavailable where the connection is closed or nobody listens.
+// RequestMany implements Requester. KindUnavailable where the connection is closed or no server listens.
 func (c Conn) RequestMany(ctx context.Context, subject string, payload []byte, each func([]byte) bool) error {
 	inbox := c.NATS.NewInbox()
 	replies := make(chan *nats.Msg, maxReplies)
@@ -40,7 +40,7 @@ func (c Conn) RequestMany(ctx context.Context, subject string, payload []byte, e
 			return nil
 		case m := <-replies:
 			if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
-				return core.Errorf(core.KindUnavailable, "nobody answers %s", subject)
+				return core.Errorf(core.KindUnavailable, "no server answers %s", subject)
 			}
 			if !each(m.Data) {
 				return nil

@@ -39,7 +39,7 @@ func (m *observations) findUnknown(now time.Time) {
 	}
 	own := m.nodes[m.cfg.Name]
 	if own == nil || own.info == nil || known+len(mute) <= m.cfg.Expected {
-		return // nobody can be asked, or each of them may be a configured node
+		return // no node can be asked, or each of them may be a configured node
 	}
 	for _, name := range mute {
 		m.unknown[name] = true
@@ -77,7 +77,7 @@ func (m *observations) hearMisnamed(s server, now time.Time) {
 	n.heard = now
 }
 
-// printable is a name of somebody else's choice, as it can be shown.
+// printable is a name that another process chose, as it can be shown.
 func printable(name string) string {
 	name = strings.Map(func(r rune) rune {
 		if r == '.' || validName(string(r)) {
@@ -88,7 +88,7 @@ func printable(name string) string {
 	return name[:min(len(name), 64)]
 }
 
-// judgeUnknown is about servers that nobody configured: each has every right of a node.
+// judgeUnknown is about servers that no configuration names: each has every right of a node.
 func judgeUnknown(v View) []Finding {
 	var fs []Finding
 	for _, u := range v.Unknown {

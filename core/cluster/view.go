@@ -8,7 +8,7 @@ import (
 )
 
 // View is what one node saw of the whole cluster at one moment. It is a value:
-// nobody changes a View after it was made, so it may be shared.
+// no code changes a View after it was made, so it may be shared.
 type View struct {
 	Cluster   string          `json:"cluster"`
 	At        core.Millis     `json:"at"`                  // when the last answer came in
@@ -48,7 +48,7 @@ func (v View) AllBuckets() []Bucket { return slices.Concat(v.Buckets, v.Mechanis
 
 // Meta is JetStream's own raft group.
 type Meta struct {
-	Leader      string      `json:"leader,omitempty"`  // "" where nobody leads
+	Leader      string      `json:"leader,omitempty"`  // "" without a leader
 	Leaders     []string    `json:"leaders,omitempty"` // every distinct leader that answers named; more than one is critical
 	Size        int         `json:"size"`
 	Online      int         `json:"online"`
@@ -69,7 +69,7 @@ type Node struct {
 	Started core.Millis `json:"started,omitempty"`
 	CPU     float64     `json:"cpu"`                     // percent of one core
 	Memory  int64       `json:"memory"`                  // bytes resident
-	Conns   int         `json:"connections"`             // sessions of users, and of clients nobody vouches for; an older node counts its own as well
+	Conns   int         `json:"connections"`             // sessions of users, and of clients without an identity; an older node counts its own as well
 	Disk    int64       `json:"disk"`                    // bytes of JetStream in use
 	DiskMax int64       `json:"disk_max"`                // bytes JetStream may use
 	Off     bool        `json:"jetstream_off,omitempty"` // JetStream has turned itself off there, as it does where a disk is full
@@ -101,7 +101,7 @@ type Info struct {
 	ClusterKey  string          `json:"cluster_key,omitempty"` // the cluster's public key as it knows it; "" while it does not
 	OwnKey      string          `json:"own_key,omitempty"`     // the key in its data directory, where that is another one
 	Quotas      map[string]int  `json:"quotas,omitempty"`      // of users, by the names of their settings
-	Sessions    *int            `json:"sessions,omitempty"`    // of users, and of clients nobody vouches for; nil: not known
+	Sessions    *int            `json:"sessions,omitempty"`    // of users, and of clients without an identity; nil: not known
 	Operators   *Operators      `json:"operators,omitempty"`   // nil: an older node
 }
 
@@ -137,7 +137,7 @@ const (
 	ReplicaCurrent ReplicaState = "current"
 	ReplicaBehind  ReplicaState = "behind"
 	ReplicaOffline ReplicaState = "offline"
-	ReplicaUnknown ReplicaState = "unknown" // nobody who knows could be asked
+	ReplicaUnknown ReplicaState = "unknown" // no node that knows could be asked
 )
 
 // Replica is one copy of a bucket.

@@ -10,8 +10,8 @@ import (
 	"unibus/core"
 )
 
-// readOwned reads a configuration file that nobody but root and this user can
-// change: whoever can write it makes themselves an operator. It holds no secret,
+// readOwned reads a configuration file that only root and this user can
+// change: a user who can write it can add an operator. It holds no secret,
 // so others may read it. A link is followed, and what counts is the file behind it
 // and the directory where that file is; directories above are not looked at.
 func readOwned(file string) ([]byte, error) {
@@ -65,7 +65,7 @@ func checkOwner(what, path string, info fs.FileInfo) error {
 			WithNext("chown root %s", core.ShellQuote(path))
 	}
 	if mode := info.Mode().Perm(); mode&0o022 != 0 {
-		return core.Errorf(core.KindRefused, "%s %s can be changed by others (mode %04o): whoever writes there is an operator", what, path, mode).
+		return core.Errorf(core.KindRefused, "%s %s can be changed by others (mode %04o), and any of them can add an operator", what, path, mode).
 			WithNext("chmod go-w %s", core.ShellQuote(path))
 	}
 	return nil

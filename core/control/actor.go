@@ -22,9 +22,9 @@ func (a *actor) id() core.UserID { return a.user.ID }
 // userAdmin says whether the caller acts with a user-admin's right.
 func (a *actor) userAdmin() bool { return a.user.Role == core.RoleAdmin && !a.membersDecide() }
 
-// membersDecide is true of a request that lets somebody read in an encrypted
+// membersDecide is true of a request that lets a user read in an encrypted
 // room. There a user-admin's right ends: the members' programs give the key to
-// whoever the control plane calls a member.
+// all users whom the control plane calls members.
 func (a *actor) membersDecide() bool { return a.rule.GivesReadAccess && a.room.Encrypted }
 
 // loadRoom reads the room of a request by a fresh proof, and what the actor is in it.

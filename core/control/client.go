@@ -24,7 +24,7 @@ type ClientConfig struct {
 }
 
 // Client asks the control service. Safe for use by several goroutines. Errors
-// are *core.Error: those of the service, KindUnavailable where nobody answered,
+// are *core.Error: those of the service, KindUnavailable where no node answered,
 // and then the outcome of what changes something is not known.
 type Client struct {
 	cfg      ClientConfig
@@ -213,8 +213,8 @@ func (c *Client) GiveKey(ctx context.Context, k core.SealedKey) (core.Room, erro
 }
 
 // Rekey brings the boxes in parts and then moves the room to record's epoch: all
-// or nothing. KindConflict where somebody else was faster, or a box is for
-// somebody who is no member any more: read room and members again.
+// or nothing. KindConflict where another member was faster, or a box is for
+// a user who is no member any more: read room and members again.
 func (c *Client) Rekey(ctx context.Context, record core.EpochRecord, keys []core.SealedKey) (core.Room, error) {
 	if record.Epoch == 0 {
 		return core.Room{}, core.Errorf(core.KindInvalid, "a rekey cannot lead to epoch 0")

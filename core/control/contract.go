@@ -72,11 +72,11 @@ type EventKind string
 // The kinds of events.
 const (
 	EventRoom    EventKind = "room"    // its name, state or owner changed
-	EventMember  EventKind = "member"  // somebody joined, was removed, has another role, or is active again as a user
+	EventMember  EventKind = "member"  // a user joined, was removed, has another role, or is active again as a user
 	EventRekey   EventKind = "rekey"   // the room is at another epoch
-	EventBox     EventKind = "box"     // somebody was given the present key
+	EventBox     EventKind = "box"     // a member was given the present key
 	EventRevoked EventKind = "revoked" // a member was revoked as a user
-	EventAsked   EventKind = "asked"   // an operator asks User to rekey, because somebody who may not read any more still knows the key
+	EventAsked   EventKind = "asked"   // an operator asks User to rekey, because a user who may not read any more still knows the key
 )
 
 // Event is a hint that something is to be read again. It may be lost, and in the
@@ -189,7 +189,7 @@ type inviteRequest struct {
 	Proof []byte          `json:"proof,omitzero"`
 }
 
-// memberRequest names somebody in a room.
+// memberRequest names a member of a room.
 type memberRequest struct {
 	Room string `json:"room"`
 	User string `json:"user"`

@@ -135,7 +135,7 @@ func (s *Service) accept(ctx context.Context, a *actor, req roomRequest) (any, e
 	return m, nil
 }
 
-// stillInvited refuses an invitation by somebody who may not invite any more.
+// stillInvited refuses an invitation by a user who may not invite any more.
 func (s *Service) stillInvited(ctx context.Context, a *actor, m core.Member) error {
 	over := core.Errorf(core.KindRefused, "the invitation to the room %s is not valid any more: the inviter may no longer invite to that room", m.Room).
 		WithNext("ask the room's owner for another one")

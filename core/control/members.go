@@ -55,7 +55,7 @@ func (a *actor) outranked(role core.MemberRole) error {
 		WithNext("an admin may bring in and remove plain members, the owner everybody; the owner stays until the room is handed over")
 }
 
-// announceMember tells a room that somebody in it has changed.
+// announceMember tells a room that one of its members has changed.
 func (s *Service) announceMember(a *actor, m core.Member, joined bool) {
 	s.announce(Event{Kind: EventMember, Room: m.Room, Epoch: a.room.Epoch, User: m.User, Joined: joined, By: a.id()})
 }

@@ -8,7 +8,7 @@ import (
 
 // Ask has a room told that an operator asks a member to rekey it. It is a hint
 // like every event: the member's program looks for itself whether the room needs
-// a new key, and nobody can make it do so. KindUnavailable where the room could
+// a new key, and no message can make it do so. KindUnavailable where the room could
 // not be told.
 func (s *Service) Ask(room core.RoomID, epoch core.Epoch, member core.UserID) error {
 	s.announce(Event{Kind: EventAsked, Room: room, Epoch: epoch, User: member})

@@ -59,7 +59,7 @@ func Rules() map[Method]Rule {
 // inRoom says that the method is about a room that the request names.
 func (r Rule) inRoom() bool { return r.Least > outsider }
 
-// allows says whether somebody may call the method.
+// allows says whether a user may call the method.
 func (r Rule) allows(s roomRank, userAdmin bool) bool {
 	switch {
 	case r.UserAdminAllowed && userAdmin:
@@ -70,7 +70,7 @@ func (r Rule) allows(s roomRank, userAdmin bool) bool {
 	return !r.UserAdminAllowed
 }
 
-// mayChangeMember says whether somebody may bring in, remove or change a member of a
+// mayChangeMember says whether a user may bring in, remove or change a member of a
 // role: an owner anybody but the owner, an admin plain members alone. A
 // user-admin may what the owner may.
 func mayChangeMember(s roomRank, userAdmin bool, role core.MemberRole) bool {

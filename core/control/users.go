@@ -68,7 +68,7 @@ func (s *Service) userRevoke(ctx context.Context, a *actor, req userRequest) (an
 }
 
 // tellRooms announces in the user's rooms that they were revoked or have expired, so
-// that keys are due, or are active again, so that nobody goes on refusing what they say.
+// that keys are due, or are active again, so that no client refuses their messages any longer.
 func (s *Service) tellRooms(ctx context.Context, st core.Store, u core.User, by core.UserID) {
 	kind := EventMember
 	if !u.IsActive(s.cfg.Now()) {

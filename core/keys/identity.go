@@ -140,7 +140,7 @@ func (i Identity) SignNonce(nonce []byte) ([]byte, error) {
 	printable := func(b byte) bool { return b > ' ' && b <= '~' }
 	if len(nonce) == 0 || len(nonce) > MaxNonce || slices.ContainsFunc(nonce, func(b byte) bool { return !printable(b) }) {
 		return nil, core.Errorf(core.KindRefused, "the server wants something signed that is no nonce of a NATS server; nothing was signed").
-			WithNext("check the address with --server: this is not a node of unibus, or somebody is in between")
+			WithNext("check the address with --server: this is not a node of unibus, or a relay is in between")
 	}
 	return i.Sign(nonce)
 }

@@ -75,7 +75,7 @@ func testUserExpiry(t *testing.T, s core.Store) {
 	same("what refused ends left", plain)
 }
 
-// testExpiredAdmins: from its end on an admin is none, whoever asks.
+// testExpiredAdmins: from its end on an admin is none, for every caller.
 func testExpiredAdmins(t *testing.T, s core.Store) {
 	ctx := context.Background()
 	member, _, _ := seed(t, s)
