@@ -195,7 +195,7 @@ func (bc *bucketClient) check(bucket string, m message) error {
 	if !validKey(m.key) {
 		return core.Errorf(core.KindInvalid, "%q cannot be a key of %s", m.key, bucket)
 	}
-	if limit := int(bc.api.Conn.MaxPayload()) - headerReserve; len(m.value) > limit {
+	if limit := min(int(bc.api.Conn.MaxPayload())-headerReserve, core.MaxValue); len(m.value) > limit {
 		return core.Errorf(core.KindInvalid, "the value of %s in %s has %d bytes, and %d fit into one message",
 			m.key, bucket, len(m.value), limit).WithNext("make it smaller")
 	}

@@ -27,10 +27,15 @@ func (s *Store) PutMember(ctx context.Context, m core.Member) error {
 		return err
 	}
 	m.User = u.ID
+	if m.State != core.MemberInvited {
+		m.State = core.MemberActive
+	}
+	if err := core.CheckMember(m); err != nil {
+		return err
+	}
 	if m.State == core.MemberInvited {
 		return s.invite(ctx, m)
 	}
-	m.State = core.MemberActive
 	row := core.MemberRow(m)
 	if _, err := s.set(ctx, message{key: row.Key, value: row.Value}, row.Table); err != nil {
 		return err
@@ -321,11 +326,10 @@ func (s *Store) roomsOf(user core.UserID) ([]core.RoomID, error) {
 }
 
 func checkRole(role core.MemberRole) error {
-	switch role {
-	case core.MemberOwner, core.MemberAdmin, core.MemberMember:
+	if slices.Contains(core.MemberRoles(), role) {
 		return nil
 	}
-	return core.Errorf(core.KindInvalid, "%q is not a role of members", role).WithNext("use owner, admin or member")
+	return core.Errorf(core.KindInvalid, "%q is not a role of members", role).WithNext("use %s", core.JoinWords(core.MemberRoles()))
 }
 
 func (s *Store) memberCounts() (map[core.RoomID]int, error) {

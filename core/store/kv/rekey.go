@@ -20,6 +20,9 @@ func (s *Store) StageKeys(ctx context.Context, id core.RoomID, from core.Epoch, 
 			return err
 		}
 		k.Room, k.Epoch, k.Rec = id, from+1, rec
+		if err := core.CheckKey(k); err != nil {
+			return err
+		}
 		row := core.KeyRow(k)
 		writes = append(writes, message{key: row.Key, value: row.Value})
 	}
@@ -39,6 +42,9 @@ type roomAndRev struct {
 // roomToRekey reads a room that is at an epoch and may leave it.
 func (s *Store) roomToRekey(ctx context.Context, id core.RoomID, from core.Epoch, rec string) (roomAndRev, error) {
 	if _, err := core.ParseRec(rec); err != nil {
+		return roomAndRev{}, err
+	}
+	if err := core.CheckEpoch(id, from+1); err != nil {
 		return roomAndRev{}, err
 	}
 	room, rev, err := s.roomAt(ctx, id, from)

@@ -30,6 +30,9 @@ func (s *Store) PutKey(ctx context.Context, k core.SealedKey) error {
 		return err
 	}
 	k.User, k.Rec = user, room.Rec
+	if err := core.CheckKey(k); err != nil {
+		return err
+	}
 	row := core.KeyRow(k)
 	_, err = s.set(ctx, message{key: row.Key, value: row.Value}, row.Table)
 	return err

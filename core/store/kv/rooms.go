@@ -9,14 +9,8 @@ import (
 // CreateRoom creates a room at the epoch it carries. Its keys have no records
 // of their own yet, so its rec is core.LegacyRec also if r has another.
 func (s *Store) CreateRoom(ctx context.Context, r core.Room) error {
-	if _, err := core.ParseRoomID(string(r.ID)); err != nil {
-		return err
-	}
 	if r.State == "" {
 		r.State = core.RoomActive
-	}
-	if r.State != core.RoomActive && r.State != core.RoomArchived {
-		return core.Errorf(core.KindInvalid, "%q is not a state of rooms", r.State).WithNext("use active or archived")
 	}
 	owner, err := s.User(ctx, r.Owner)
 	if core.KindOf(err) == core.KindNotFound {
@@ -27,6 +21,9 @@ func (s *Store) CreateRoom(ctx context.Context, r core.Room) error {
 		return err
 	}
 	r.Owner, r.Rec = owner.ID, core.LegacyRec
+	if err := core.CheckRoom(r); err != nil {
+		return err
+	}
 	return s.create(ctx, core.RoomRow(r), "the room "+string(r.ID))
 }
 
@@ -92,6 +89,9 @@ func (s *Store) UpdateRoom(ctx context.Context, id core.RoomID, c core.RoomChang
 		}
 		next, err := c.Apply(was)
 		if err != nil {
+			return core.Room{}, err
+		}
+		if err := core.CheckRoom(next); err != nil {
 			return core.Room{}, err
 		}
 		_, err = s.replace(ctx, core.RoomRow(next), rev)

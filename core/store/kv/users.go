@@ -19,22 +19,15 @@ func (s *Store) AddUser(ctx context.Context, u core.User) error {
 	if err != nil {
 		return err
 	}
-	if err := checkUser(u); err != nil {
+	u.ID = id
+	if err := core.CheckUser(u); err != nil {
 		return err
 	}
-	u.ID = id
 	return s.create(ctx, core.UserRow(u), "the user "+id.Short())
 }
 
-func checkUser(u core.User) error {
-	if u.Role != core.RoleMember && u.Role != core.RoleAdmin {
-		return core.Errorf(core.KindInvalid, "%q is not a role of users", u.Role).WithNext("use member or admin")
-	}
-	return firstError(checkStatus(u.Status), core.CheckExpiry(u.Expires))
-}
-
 func checkStatus(status core.UserStatus) error {
-	if status != core.UserActive && status != core.UserRevoked {
+	if !slices.Contains(core.UserStatuses(), status) {
 		return core.Errorf(core.KindInvalid, "%q is not a state of users", status).WithNext("use active or revoked")
 	}
 	return nil

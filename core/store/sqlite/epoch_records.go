@@ -76,33 +76,12 @@ func mentionsOfRecord(r core.EpochRecord, each func(epochOf, string) error) erro
 	return each(epochOf{r.Room, r.Epoch - 1}, r.Prev)
 }
 
-// checkRecord refuses what cannot be held.
-func checkRecord(r core.EpochRecord) error {
-	if _, err := core.ParseRoomID(string(r.Room)); err != nil {
-		return err
-	}
-	for _, rec := range []string{r.Rec, r.Prev} {
-		if err := checkRec(rec); err != nil {
-			return err
-		}
-	}
-	return checkEpoch(r.Room, r.Epoch)
-}
-
-func checkRec(rec string) error {
-	if !isRec(rec) {
-		return core.Errorf(core.KindInvalid, "%q is not the name of an epoch's record", rec).
-			WithNext("use 1 to 64 of A-Z a-z 0-9 _ -, the first not _")
-	}
-	return nil
-}
-
 // recsIn is the rec of each epoch that the snapshot mentions. KindInvalid where
 // one epoch has two: only one of them can have led to the room's present.
 func recsIn(in core.Snapshot) (map[epochOf]string, error) {
 	recs := map[epochOf]string{}
 	note := func(at epochOf, rec string) error {
-		if err := checkRec(rec); err != nil {
+		if err := core.CheckRecName(rec); err != nil {
 			return err
 		}
 		if have, ok := recs[at]; ok && have != rec {

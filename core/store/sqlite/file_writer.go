@@ -114,7 +114,7 @@ func (w *Writer) checkUser(u core.User) error {
 	if u.Expires != 0 && !w.layout.hasExpiry() {
 		return core.Errorf(core.KindInvalid, "it has an end, and in a database of schema version %d users have none", w.layout.version)
 	}
-	return checkUser(u)
+	return core.CheckUser(u)
 }
 
 // explain says which row was refused.
@@ -166,7 +166,7 @@ func (w *Writer) checkMember(m core.Member) error {
 	if m.State != core.MemberActive && !w.layout.hasStates() {
 		return core.Errorf(core.KindInvalid, "its state is %s, and a database of schema version %d has no states of members", m.State, w.layout.version)
 	}
-	return checkMember(m)
+	return core.CheckMember(m)
 }
 
 func (w *Writer) putRoomKey(ctx context.Context, tx *sql.Tx, r core.Row) error {
@@ -185,7 +185,7 @@ func (w *Writer) putRoomKey(ctx context.Context, tx *sql.Tx, r core.Row) error {
 	if !w.layout.hasStates() {
 		return core.Errorf(core.KindInvalid, "a database of schema version %d has no records", w.layout.version)
 	}
-	return putRow(r, given(*record), core.RecordRow, checkRecord, func(e core.EpochRecord) error {
+	return putRow(r, given(*record), core.RecordRow, core.CheckRecord, func(e core.EpochRecord) error {
 		note := func(at epochOf, rec string) error { return w.note(ctx, tx, at, rec) }
 		if err := mentionsOfRecord(e, note); err != nil {
 			return err
@@ -221,7 +221,7 @@ func putRow[T any](r core.Row, decode func(core.Row) (T, error), encode func(T) 
 // order of the rows does not matter. That of an epoch without a record,
 // core.LegacyRec, is kept too until Finish.
 func (w *Writer) note(ctx context.Context, tx *sql.Tx, at epochOf, rec string) error {
-	if err := checkRec(rec); err != nil {
+	if err := core.CheckRecName(rec); err != nil {
 		return err
 	}
 	if !w.layout.hasStates() {

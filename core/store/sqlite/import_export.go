@@ -223,8 +223,8 @@ func (l layout) checkSnapshot(in core.Snapshot) (core.Snapshot, error) {
 		r.Rec, r.State = cmp.Or(r.Rec, core.LegacyRec), cmp.Or(r.State, core.RoomActive)
 	}
 	err := firstError(
-		checkEach(in.Users, checkUser), checkEach(in.Members, checkMember),
-		checkEach(in.Keys, checkKey), checkEach(in.Records, checkRecord))
+		checkEach(in.Users, core.CheckUser), checkEach(in.Members, core.CheckMember),
+		checkEach(in.Keys, checkKey), checkEach(in.Records, core.CheckRecord))
 	if err != nil {
 		return in, err
 	}

@@ -13,7 +13,7 @@ func (s *Store) PutMember(ctx context.Context, m core.Member) error {
 	if m.State == "" {
 		m.State = core.MemberActive
 	}
-	if err := checkMember(m); err != nil {
+	if err := core.CheckMember(m); err != nil {
 		return err
 	}
 	switch m.State {
@@ -91,7 +91,7 @@ func (s *Store) Member(ctx context.Context, room core.RoomID, user core.UserID) 
 
 // SetMemberRole changes the role of an active member: see core.Store.
 func (s *Store) SetMemberRole(ctx context.Context, room core.RoomID, user core.UserID, role core.MemberRole) (m core.Member, err error) {
-	if err := checkMember(core.Member{Room: room, User: user, Role: role, State: core.MemberActive}); err != nil {
+	if err := core.CheckMember(core.Member{Room: room, User: user, Role: role, State: core.MemberActive}); err != nil {
 		return core.Member{}, err
 	}
 	err = s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
@@ -223,22 +223,4 @@ func (l layout) insertMember(ctx context.Context, tx *sql.Tx, m core.Member) err
 	}
 	_, err := tx.ExecContext(ctx, l.members.insert(), values...)
 	return err
-}
-
-func checkMember(m core.Member) error {
-	if _, err := core.ParseRoomID(string(m.Room)); err != nil {
-		return err
-	}
-	if err := checkUserID(m.User); err != nil {
-		return err
-	}
-	switch m.Role {
-	case core.MemberOwner, core.MemberAdmin, core.MemberMember:
-	default:
-		return core.Errorf(core.KindInvalid, "%q is not a member's role", m.Role).WithNext("use owner, admin or member")
-	}
-	if m.State != core.MemberActive && m.State != core.MemberInvited && m.State != core.MemberRemoved {
-		return core.Errorf(core.KindInvalid, "%q is not a member's state", m.State).WithNext("use active, invited or removed")
-	}
-	return checkText("invited_by", m.InvitedBy)
 }

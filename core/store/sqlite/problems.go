@@ -8,10 +8,6 @@ import (
 	"unibus/core"
 )
 
-// maxRow is how large an encoded row may be: NATS carries 1 MiB with its
-// headers, and a batch needs some of that for its own.
-const maxRow = 1<<20 - 64<<10
-
 // Problems names what keeps the file from being migrated: every row that cannot be
 // converted, and why, in the order of the tables, at most limit of them (0 or
 // less: all). The users' and rooms' ids are in memory meanwhile. ctx alone bounds
@@ -40,6 +36,7 @@ type problemSearch struct {
 	epoch map[core.RoomID]core.Epoch
 
 	lastKey, lastStored string // of the last valid row of the present table: its key, and as it is stored
+	lastNumber          any    // of that row
 }
 
 func (p *problemSearch) run(ctx context.Context, tx *sql.Tx) error {
@@ -48,7 +45,8 @@ func (p *problemSearch) run(ctx context.Context, tx *sql.Tx) error {
 	}
 	for _, t := range p.tables {
 		p.lastKey, p.lastStored = "", ""
-		err := scan(ctx, tx, t, t.inKeyOrder(), nil, func(c *rowDecoder) error {
+		t = t.withRowIDs()
+		err := scan(ctx, tx, t, t.inKeyOrder()+", "+t.rowID, nil, func(c *rowDecoder) error {
 			row := p.read(c)
 			if len(c.faults) == 0 && row.Key != "" {
 				p.checkWholeRow(c, row)
@@ -70,7 +68,8 @@ func (p *problemSearch) run(ctx context.Context, tx *sql.Tx) error {
 func (p *problemSearch) chains(ctx context.Context, tx *sql.Tx) error {
 	const none = "'" + core.LegacyRec + "'"
 	rooms := "LEFT JOIN epoch_records r ON r.room_id = rooms.id AND r.epoch = rooms.epoch WHERE rooms.rec <> coalesce(r.rec, " + none + ")"
-	err := scan(ctx, tx, p.rooms, fmt.Sprintf("SELECT %s FROM rooms %s ORDER BY rooms.id", p.rooms.selected("rooms."), rooms), nil, func(c *rowDecoder) error {
+	t := p.rooms.withRowIDs()
+	err := scan(ctx, tx, t, fmt.Sprintf("SELECT %s FROM rooms %s ORDER BY rooms.id", t.selected("rooms."), rooms), nil, func(c *rowDecoder) error {
 		c.addFault("rec = '…'", "make it the rec that epoch_records has for its epoch, or 0 where there is none",
 			"its rec %s is not that of its epoch's record", display(c.values[6]))
 		return p.addProblems(c)
@@ -79,7 +78,8 @@ func (p *problemSearch) chains(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	records := "LEFT JOIN epoch_records b ON b.room_id = a.room_id AND b.epoch = a.epoch - 1 WHERE a.epoch > 0 AND a.prev <> coalesce(b.rec, " + none + ")"
-	return scan(ctx, tx, p.records, fmt.Sprintf("SELECT %s FROM epoch_records a %s ORDER BY a.room_id, a.epoch", p.records.selected("a."), records), nil, func(c *rowDecoder) error {
+	t = p.records.withRowIDs()
+	return scan(ctx, tx, t, fmt.Sprintf("SELECT %s FROM epoch_records a %s ORDER BY a.room_id, a.epoch", t.selected("a."), records), nil, func(c *rowDecoder) error {
 		c.addFault("prev = '…'", "make it the rec that epoch_records has for the epoch before, or 0 where there is none",
 			"its prev %s is not the rec of the epoch before it", display(c.values[4]))
 		return p.addProblems(c)
@@ -110,19 +110,22 @@ func (p *problemSearch) collectIDs(ctx context.Context, tx *sql.Tx) error {
 func (p *problemSearch) read(c *rowDecoder) core.Row {
 	switch c.table.name {
 	case core.TableUsers:
-		return core.UserRow(readUser(c))
+		return core.UserRow(checked(c, readUser(c), core.CheckUser))
 	case core.TableRooms:
-		r := readRoom(c)
+		r := checked(c, readRoom(c), core.CheckRoom)
 		if r.Owner != "" && !p.known[r.Owner] {
 			c.addFault("owner = '…'", "name a user who is there, or add that one", "its owner %s is not a user", r.Owner)
 		}
 		return core.RoomRow(r)
 	case core.TableMembers:
-		m := readMember(c)
+		m := checked(c, readMember(c), core.CheckMember)
 		p.checkReferences(c, m.Room, m.User)
 		return core.MemberRow(m)
 	case tableRecords:
 		r, there := readRecord(c)
+		if there {
+			r = checked(c, r, core.CheckRecord)
+		}
 		p.checkReferences(c, r.Room, "")
 		p.checkEpochBound(c, r.Room, r.Epoch)
 		if !there {
@@ -130,11 +133,22 @@ func (p *problemSearch) read(c *rowDecoder) core.Row {
 		}
 		return core.RecordRow(r)
 	default:
-		k := readKey(c)
+		k := checked(c, readKey(c), core.CheckKey)
 		p.checkReferences(c, k.Room, k.User)
 		p.checkEpochBound(c, k.Room, k.Epoch)
 		return core.KeyRow(k)
 	}
+}
+
+// checked adds what the stores would refuse of a row whose columns can be read.
+func checked[T any](c *rowDecoder, v T, check func(T) error) T {
+	if len(c.faults) > 0 {
+		return v
+	}
+	if err := check(v); err != nil {
+		c.addRowFault("correct it, or delete the row", "%s", err.Error())
+	}
+	return v
 }
 
 func (p *problemSearch) checkEpochBound(c *rowDecoder, room core.RoomID, epoch core.Epoch) {
@@ -155,14 +169,18 @@ func (p *problemSearch) checkReferences(c *rowDecoder, room core.RoomID, user co
 // checkWholeRow checks what needs a row without faults: its size, and whether it
 // is the only one of its key.
 func (p *problemSearch) checkWholeRow(c *rowDecoder, row core.Row) {
-	if size := len(row.Key) + len(row.Value); size > maxRow {
+	if core.CheckRowSize(row) != nil {
 		c.addRowFault("shorten its largest value, or delete the row",
-			"it takes %d bytes as a message, more than the %d that fit", size, maxRow)
+			"it takes %d bytes as a message, more than the %d that fit", len(row.Value), core.MaxValue)
 	}
 	if row.Key == p.lastKey { // in key order equal ones are neighbors
-		c.addRowFault("decide which of the two counts and delete the other", "it differs from %s only in case", p.lastStored)
+		text := "it differs from " + p.lastStored + " only in case"
+		if c.key() == p.lastStored {
+			text = fmt.Sprintf("it is there twice, in the rows %v and %v", p.lastNumber, c.number)
+		}
+		c.addRowFault("decide which of the two counts and delete the other", "%s", text)
 	}
-	p.lastKey, p.lastStored = row.Key, c.key()
+	p.lastKey, p.lastStored, p.lastNumber = row.Key, c.key(), c.number
 }
 
 // addProblems turns the row's faults into problems.

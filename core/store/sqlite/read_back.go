@@ -17,6 +17,9 @@ func checkReadBack[T any](want, got T, row func(T) core.Row, err error) error {
 	if err != nil {
 		return err
 	}
+	if err := core.CheckRowSize(row(want)); err != nil { // no cluster could take it
+		return err
+	}
 	if w, g := row(want), row(got); w.Key != g.Key || !bytes.Equal(w.Value, g.Value) {
 		return core.Errorf(core.KindFailed, "the row %s of %s was written and is not there as it was written; nothing was changed", w.Key, w.Table).
 			WithNext("stop the node and keep the file: something in it, or below it, changes what is written")

@@ -174,6 +174,9 @@ func (l layout) roomToRekey(ctx context.Context, tx *sql.Tx, id core.RoomID, fro
 	if _, err := core.ParseRec(rec); err != nil {
 		return core.Room{}, err
 	}
+	if err := core.CheckEpoch(id, from+1); err != nil {
+		return core.Room{}, err
+	}
 	r, err := l.roomIn(ctx, tx, id)
 	switch {
 	case err != nil:

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 
@@ -34,7 +35,7 @@ func (s *Store) PutKey(ctx context.Context, k core.SealedKey) error {
 // keysOfNext returns the keys with the epoch that the store sets. The rec of a key
 // is not stored: it is that of its epoch.
 func keysOfNext(room core.RoomID, from core.Epoch, keys []core.SealedKey) ([]core.SealedKey, error) {
-	if err := checkEpoch(room, from+1); err != nil {
+	if err := core.CheckEpoch(room, from+1); err != nil {
 		return nil, err
 	}
 	next := make([]core.SealedKey, len(keys))
@@ -99,21 +100,10 @@ func (l layout) insertKey(ctx context.Context, tx *sql.Tx, k core.SealedKey) err
 	return err
 }
 
-// checkKey refuses what cannot be held; it does not look at the rec.
+// checkKey refuses what cannot be held. A key without a rec is given one by the store.
 func checkKey(k core.SealedKey) error {
-	if _, err := core.ParseRoomID(string(k.Room)); err != nil {
-		return err
-	}
-	if err := checkUserID(k.User); err != nil {
-		return err
-	}
-	if k.Box == nil {
-		return core.Errorf(core.KindInvalid, "the key of %s in the room %s has no box", k.User, k.Room)
-	}
-	if err := checkText("sealed_by", k.SealedBy); err != nil {
-		return err
-	}
-	return checkEpoch(k.Room, k.Epoch)
+	k.Rec = cmp.Or(k.Rec, core.LegacyRec)
+	return core.CheckKey(k)
 }
 
 // KeyHolders returns the users that have a box of the room's current epoch: see

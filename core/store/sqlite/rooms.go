@@ -5,8 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"math"
-	"unicode/utf8"
 
 	"unibus/core"
 )
@@ -101,41 +99,14 @@ func (l layout) updateRoom(ctx context.Context, tx *sql.Tx, r core.Room) error {
 	return err
 }
 
-// checkRoom refuses what the version cannot hold.
+// checkRoom refuses what the version cannot hold. A room without a state or a rec
+// is given one later.
 func (l layout) checkRoom(r core.Room) error {
-	if _, err := core.ParseRoomID(string(r.ID)); err != nil {
-		return err
+	if r.State == core.RoomArchived && !l.hasStates() {
+		return core.Errorf(core.KindInvalid, "the room %s is %s, and a database of schema version 1 has no states of rooms", r.ID, r.State)
 	}
-	if err := checkUserID(r.Owner); err != nil {
-		return err
-	}
-	switch r.State {
-	case "", core.RoomActive:
-	case core.RoomArchived:
-		if !l.hasStates() {
-			return core.Errorf(core.KindInvalid, "the room %s is %s, and a database of schema version 1 has no states of rooms", r.ID, r.State)
-		}
-	default:
-		return core.Errorf(core.KindInvalid, "%q is not a room's state", r.State).WithNext("use active or archived")
-	}
-	if err := checkText("name", r.Name); err != nil {
-		return err
-	}
-	return checkEpoch(r.ID, r.Epoch)
-}
-
-func checkEpoch(room core.RoomID, e core.Epoch) error {
-	if e >= math.MaxInt64 {
-		return core.Errorf(core.KindInvalid, "the epoch %d of the room %s is too large", e, room)
-	}
-	return nil
-}
-
-func checkText(name string, s *string) error {
-	if s != nil && !utf8.ValidString(*s) {
-		return core.Errorf(core.KindInvalid, "the %s %q is not UTF-8 text", name, *s)
-	}
-	return nil
+	r.State, r.Rec = cmp.Or(r.State, core.RoomActive), cmp.Or(r.Rec, core.LegacyRec)
+	return core.CheckRoom(r)
 }
 
 func exists[T ~string](ctx context.Context, tx *sql.Tx, table, where string, id T) (bool, error) {
@@ -170,7 +141,7 @@ func nullableBytes(b []byte) any {
 
 // UpdateRoom changes a room: see core.Store. A file of version 1 becomes one of version 2 when a room is archived.
 func (s *Store) UpdateRoom(ctx context.Context, id core.RoomID, c core.RoomChange) (r core.Room, err error) {
-	if err := checkText("name", c.Name); err != nil {
+	if err := core.CheckText("name", c.Name); err != nil {
 		return core.Room{}, err
 	}
 	if c.State == core.RoomArchived {

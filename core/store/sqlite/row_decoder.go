@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -24,6 +25,7 @@ type rowDecoder struct {
 	names  []string
 	values []any
 	at     int
+	number any // of the row, where the table is scanned with row numbers
 	faults []rowFault
 	ids    map[string]core.UserID // ids that were parsed lately: a user is in many rows, and a checksum is slow
 }
@@ -42,7 +44,7 @@ func (c *rowDecoder) next() (name string, v any) {
 func (c *rowDecoder) addFault(set, advice, format string, args ...any) {
 	c.faults = append(c.faults, rowFault{
 		text: fmt.Sprintf(format, args...),
-		next: fmt.Sprintf("%s: UPDATE %s SET %s WHERE %s;", advice, c.table.name, set, c.where()),
+		next: fmt.Sprintf("%s: UPDATE %s SET %s WHERE %s; -- 1 row", advice, c.table.name, set, c.whereOne()),
 	})
 }
 
@@ -50,8 +52,33 @@ func (c *rowDecoder) addFault(set, advice, format string, args ...any) {
 func (c *rowDecoder) addRowFault(advice, format string, args ...any) {
 	c.faults = append(c.faults, rowFault{
 		text: fmt.Sprintf(format, args...),
-		next: fmt.Sprintf("%s: DELETE FROM %s WHERE %s;", advice, c.table.name, c.where()),
+		next: fmt.Sprintf("%s: DELETE FROM %s WHERE %s; -- 1 row", advice, c.table.name, c.whereOne()),
 	})
+}
+
+// whereOne names the row in SQL, and no other: by the primary key where that is
+// certain to be unique and can be read, else by the row's number. A key may hold NULL
+// in many rows, and without an index any value.
+func (c *rowDecoder) whereOne() string {
+	unique := !c.table.unindexed
+	for i := range c.table.primary {
+		switch v := c.values[i].(type) {
+		case int64:
+		case string:
+			unique = unique && len(v) <= 80 && printable(v)
+		default:
+			unique = false
+		}
+	}
+	if unique || c.number == nil {
+		return c.where()
+	}
+	return fmt.Sprintf("%s = %v", c.table.rowID, c.number)
+}
+
+// printable is true of a text that a person can read and a terminal takes as it is.
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 // where names the row in SQL, by the primary key as it is stored.
@@ -234,21 +261,17 @@ func (c *rowDecoder) flag() bool {
 }
 
 // word reads a column that holds one of a few words.
-func word[T ~string](c *rowDecoder, known ...T) T {
+func word[T ~string](c *rowDecoder, known []T) T {
 	name, v := c.next()
 	s, ok := v.(string)
 	if !ok {
 		c.wrongType(name, "TEXT", v)
 		return ""
 	}
-	choices := make([]string, len(known))
-	for i, k := range known {
-		if string(k) == s {
-			return k
-		}
-		choices[i] = string(k)
+	if slices.Contains(known, T(s)) {
+		return T(s)
 	}
-	c.addFault(name+" = '…'", "make it one of "+strings.Join(choices, ", "), "its %s %q is not a known word", name, display(s))
+	c.addFault(name+" = '…'", "make it "+core.JoinWords(known), "its %s %q is not a known word", name, display(s))
 	return ""
 }
 
@@ -302,38 +325,32 @@ func (c *rowDecoder) rec() string {
 		c.wrongType(name, "TEXT", v)
 		return ""
 	}
-	if !isRec(s) {
+	if core.CheckRecName(s) != nil {
 		c.addFault(name+" = '…'", "give the rec that the other rows of the epoch have", "its %s %q is not the name of a record", name, display(s))
 	}
 	return s
-}
-
-// isRec is true where s can be a rec: it is a part of keys, as a room's id is.
-func isRec(s string) bool {
-	_, err := core.ParseRoomID(s)
-	return err == nil
 }
 
 // The readers of the tables.
 
 func readUser(c *rowDecoder) core.User {
 	return core.User{
-		ID: c.user(), Name: c.optionalText(), Role: word(c, core.RoleMember, core.RoleAdmin),
-		Status: word(c, core.UserActive, core.UserRevoked), KEMKey: c.blob(true), Created: c.millis(), Updated: c.millis(), Expires: c.expiry(),
+		ID: c.user(), Name: c.optionalText(), Role: word(c, core.UserRoles()),
+		Status: word(c, core.UserStatuses()), KEMKey: c.blob(true), Created: c.millis(), Updated: c.millis(), Expires: c.expiry(),
 	}
 }
 
 func readRoom(c *rowDecoder) core.Room {
 	return core.Room{
 		ID: c.room(), Name: c.optionalText(), Owner: c.user(), Encrypted: c.flag(), Epoch: c.epoch(),
-		Created: c.millis(), Rec: c.rec(), State: word(c, core.RoomActive, core.RoomArchived),
+		Created: c.millis(), Rec: c.rec(), State: word(c, core.RoomStates()),
 	}
 }
 
 func readMember(c *rowDecoder) core.Member {
 	return core.Member{
-		Room: c.room(), User: c.user(), Role: word(c, core.MemberOwner, core.MemberAdmin, core.MemberMember),
-		InvitedBy: c.optionalText(), Proof: c.blob(true), Joined: c.millis(), State: word(c, core.MemberActive, core.MemberInvited, core.MemberRemoved),
+		Room: c.room(), User: c.user(), Role: word(c, core.MemberRoles()),
+		InvitedBy: c.optionalText(), Proof: c.blob(true), Joined: c.millis(), State: word(c, core.MemberStates()),
 	}
 }
 
@@ -366,6 +383,9 @@ func scan(ctx context.Context, q querier, t table, query string, args []any, f f
 	into := make([]any, len(c.names))
 	for i := range into {
 		into[i] = &c.values[i]
+	}
+	if t.numbered {
+		into = append(into, &c.number)
 	}
 	for rows.Next() {
 		c.at, c.faults = 0, nil

@@ -150,7 +150,7 @@ func (l layout) index() table {
 }
 
 func readIndexed(c *rowDecoder) core.Member {
-	return core.Member{Room: c.room(), User: c.user(), State: word(c, core.MemberActive, core.MemberInvited, core.MemberRemoved)}
+	return core.Member{Room: c.room(), User: c.user(), State: word(c, core.MemberStates())}
 }
 
 func always[T any](read func(*rowDecoder) T, row func(T) core.Row) func(*rowDecoder) (core.Row, bool) {
@@ -169,7 +169,7 @@ func recordRow(c *rowDecoder) (core.Row, bool) {
 // temporary file once they are many.
 func (src source) ordered(ctx context.Context, tx *sql.Tx) iter.Seq2[core.Row, error] {
 	spelled := mixedIDs
-	if src.user != "" && src.sort == src.from.key {
+	if src.user != "" && src.sort == src.from.key && !src.from.unindexed {
 		var err error
 		if spelled, err = src.idSpelling(ctx, tx); err != nil {
 			return func(yield func(core.Row, error) bool) { yield(core.Row{}, err) }

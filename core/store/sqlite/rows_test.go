@@ -197,7 +197,7 @@ func TestProblems(t *testing.T) {
 		{"key above", "INSERT INTO room_keys VALUES ('a-b', 3, '" + user + "', X'00', NULL, 1)", "room_keys", "a-b.3.0." + user, "above that of its room", true},
 		{"key negative", "INSERT INTO room_keys VALUES ('a-b', -3, '" + user + "', X'00', NULL, 1)", "room_keys", "a-b.-3.0." + user, "negative", false},
 		{"no box", "UPDATE room_keys SET box = NULL WHERE epoch = 0 AND user_id = '" + key + "'", "room_keys", "a-b.0.0." + key, "box is NULL", false},
-		{"large box", "UPDATE room_keys SET box = zeroblob(740000) WHERE epoch = 0 AND user_id = '" + key + "'", "room_keys", "a-b.0.0." + key, "more than the", true},
+		{"large box", "UPDATE room_keys SET box = zeroblob(790000) WHERE epoch = 0 AND user_id = '" + key + "'", "room_keys", "a-b.0.0." + key, "more than the", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -51,6 +51,10 @@ type table struct {
 	derived []derived
 	primary []string
 	key     string
+
+	unindexed bool   // the file declares no primary key: rows may be there twice
+	rowID     string // the name by which the file's table has its row numbers
+	numbered  bool   // a scan reads the row numbers, too
 }
 
 // derived is what a reader takes and the table does not store.
@@ -66,6 +70,44 @@ type layout struct {
 	users, rooms, members, keys, records table
 	tables                               []table
 	active                               string // SQL: a member counts
+
+	surplus []surplus // what the file holds beyond the tables
+}
+
+// surplus is a column, or a table, that a file holds and unibus does not keep.
+type surplus struct{ table, column string }
+
+func (x surplus) String() string {
+	if x.column == "" {
+		return "the table " + display(x.table)
+	}
+	return "the column " + display(x.table) + "." + display(x.column)
+}
+
+// withFile is the layout with what the declarations of a file say of its tables.
+func (l layout) withFile(declared map[core.Table]declaration, extra []surplus) layout {
+	l.tables = slices.Clone(l.tables)
+	all := []*table{&l.users, &l.rooms, &l.members, &l.keys, &l.records}
+	for i := range l.tables {
+		all = append(all, &l.tables[i])
+	}
+	for _, t := range all {
+		d, ok := declared[t.name]
+		t.unindexed = ok && len(d.primary) == 0
+		t.rowID = d.rowID()
+	}
+	l.surplus = extra
+	return l
+}
+
+// rowID is a name of the row numbers that no column takes; "" where all are taken.
+func (d declaration) rowID() string {
+	for _, name := range words("rowid _rowid_ oid") {
+		if _, taken := d.column(name); !taken {
+			return name
+		}
+	}
+	return ""
 }
 
 // invited is SQL: a member is an invitation. Version 1 has none.
@@ -93,11 +135,11 @@ func layoutOf(version int) (layout, bool) {
 	const perRoom, perEpoch = "room_id || '.' || upper(user_id)", "room_id || '.' || epoch || '.' || upper(user_id)"
 	l := layout{
 		version: version, active: "1",
-		users:   table{core.TableUsers, words("id name role status kem_key created_at updated_at"), nil, words("id"), "upper(id)"},
-		rooms:   table{core.TableRooms, words("id name owner encrypted epoch created_at"), nil, words("id"), "id COLLATE BINARY"},
-		members: table{core.TableMembers, words("room_id user_id role invited_by proof joined_at"), nil, words("room_id user_id"), perRoom},
-		keys:    table{core.TableRoomKeys, words("room_id epoch user_id box sealed_by created_at"), nil, words("room_id epoch user_id"), perEpoch},
-		records: table{tableRecords, words("room_id epoch rec record prev"), nil, words("room_id epoch"), "room_id || '.' || epoch || '.'"},
+		users:   tableOf(core.TableUsers, "id name role status kem_key created_at updated_at", "id", "upper(id)"),
+		rooms:   tableOf(core.TableRooms, "id name owner encrypted epoch created_at", "id", "id COLLATE BINARY"),
+		members: tableOf(core.TableMembers, "room_id user_id role invited_by proof joined_at", "room_id user_id", perRoom),
+		keys:    tableOf(core.TableRoomKeys, "room_id epoch user_id box sealed_by created_at", "room_id epoch user_id", perEpoch),
+		records: tableOf(tableRecords, "room_id epoch rec record prev", "room_id epoch", "room_id || '.' || epoch || '.'"),
 	}
 	if l.hasExpiry() {
 		l.users.columns = append(l.users.columns, "expires")
@@ -123,6 +165,10 @@ func layoutOf(version int) (layout, bool) {
 	return l, true
 }
 
+func tableOf(name core.Table, columns, primary, key string) table {
+	return table{name: name, columns: words(columns), primary: words(primary), key: key, rowID: "rowid"}
+}
+
 func words(s string) []string { return strings.Fields(s) }
 
 // inKeyOrder reads everything in the order of the KV keys, by sorting it. The
@@ -143,6 +189,9 @@ func (t table) selected(prefix string) string {
 	for _, d := range t.derived {
 		list = append(list, d.sql)
 	}
+	if t.numbered {
+		list = append(list, prefix+t.rowID)
+	}
 	return strings.Join(list, ", ")
 }
 
@@ -153,6 +202,12 @@ func (t table) names() []string {
 		all = append(all, d.name)
 	}
 	return all
+}
+
+// withRowIDs is the table with the numbers of its rows.
+func (t table) withRowIDs() table {
+	t.numbered = true
+	return t
 }
 
 // storedColumns is the table without derived columns.

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -29,38 +30,46 @@ type expectedSchema struct {
 	fence    map[string]schemaObject // what Fence adds
 }
 
-// checkObjects refuses a file whose schema is not exactly one that this program
-// makes for the version.
-func (s *Store) checkObjects(ctx context.Context, q querier, v versionInfo) error {
+// checkObjects refuses a file with anything in its schema that could run and that
+// this program does not make for the version. It returns the layout of the file.
+func (s *Store) checkObjects(ctx context.Context, q querier, v versionInfo) (layout, error) {
 	if err := s.checkEncoding(ctx, q); err != nil {
-		return err
+		return layout{}, err
 	}
 	have, err := objectsOf(ctx, q)
 	if err != nil {
-		return err
+		return layout{}, err
 	}
 	var likely *expectedSchema
 	for _, script := range scripts(v.layout.version) {
 		want, err := makeExpectedSchema(ctx, v.layout, script, len(have))
 		if err != nil {
-			return err
+			return layout{}, err
 		}
 		if likely == nil || want.fits(have) {
 			likely = &want
 		}
 	}
-	return s.compare(have, *likely, v)
+	c := comparison{store: s, want: *likely, version: v, seen: map[string]bool{}, declared: map[core.Table]declaration{}, added: map[string]declaration{}}
+	return c.run(have)
 }
 
-// fits is true where a schema has all that is required, whatever else it has.
+// fits is true where a schema has all tables that are required, whatever else it has.
 func (want expectedSchema) fits(have []schemaObject) bool {
-	n := 0
-	for _, o := range have {
-		if w, ok := want.required[o.name]; ok && w.kind == o.kind && normalizeSpace(w.sql) == normalizeSpace(o.sql) {
-			n++
+	missing := 0
+	for _, w := range want.required {
+		if w.kind == "table" {
+			missing++
 		}
 	}
-	return n == len(want.required)
+	for _, o := range have {
+		if w, ok := want.required[foldName(o.name)]; ok && w.kind == "table" && o.kind == "table" {
+			if _, same := matchDeclaration(o.sql, w.sql); same {
+				missing--
+			}
+		}
+	}
+	return missing == 0
 }
 
 // checkEncoding refuses UTF-16, in which text does not sort as the keys of the buckets do.
@@ -75,50 +84,169 @@ func (s *Store) checkEncoding(ctx context.Context, q querier) error {
 	return nil
 }
 
-// compare says what the file has that the expected schema lacks, or lacks itself.
-func (s *Store) compare(have []schemaObject, want expectedSchema, v versionInfo) error {
-	seen := map[string]bool{}
-	for _, o := range have {
-		if err := s.compareObject(o, want, v, seen); err != nil {
-			return err
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(want.required)) {
-		if !seen[name] {
-			return s.describeMismatch(v.layout, schemaObject{}, want.required[name])
-		}
-	}
-	return nil
+// comparison goes through the objects of one file.
+type comparison struct {
+	store    *Store
+	want     expectedSchema
+	version  versionInfo
+	seen     map[string]bool            // names of objects, folded
+	declared map[core.Table]declaration // our tables
+	added    map[string]declaration     // tables beyond ours, by folded name
 }
 
-func (s *Store) compareObject(o schemaObject, want expectedSchema, v versionInfo, seen map[string]bool) error {
-	expected, required := want.required[o.name]
+// run says what the file has that the expected schema lacks, or lacks itself.
+func (c *comparison) run(have []schemaObject) (layout, error) {
+	tablesFirst := slices.Clone(have) // an index says nothing before its table is known
+	slices.SortStableFunc(tablesFirst, func(a, b schemaObject) int {
+		return cmp.Compare(kindOrder(a), kindOrder(b))
+	})
+	for _, o := range tablesFirst {
+		if err := c.object(o); err != nil {
+			return layout{}, err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.want.required)) {
+		if want := c.want.required[name]; !c.seen[name] && !c.canLack(want) {
+			return layout{}, c.store.describeMismatch(c.version.layout, schemaObject{}, want)
+		}
+	}
+	return c.version.layout.withFile(c.declared, c.surplus()), nil
+}
+
+// kindOrder puts tables first, and sqlite_sequence behind the tables that it counts.
+func kindOrder(o schemaObject) int {
 	switch {
-	case seen[o.name]:
+	case o.kind == "table" && o.name != sequenceTable:
+		return 0
+	case o.kind == "table":
+		return 1
+	}
+	return 2
+}
+
+// sequenceTable is what SQLite itself keeps for a table with AUTOINCREMENT.
+const sequenceTable = "sqlite_sequence"
+
+// canLack is true of the index of a primary key that a table of ours does not declare.
+func (c *comparison) canLack(o schemaObject) bool {
+	d, ok := c.declared[core.Table(o.table)]
+	return o.kind == "index" && ok && len(d.primary) == 0
+}
+
+func (c *comparison) object(o schemaObject) error {
+	s, name := c.store, foldName(o.name)
+	if c.seen[name] {
 		return s.foreignSchema("%s has two objects of the name %q", s.path, display(o.name))
-	case o.name == signatureTable && o.kind == "table":
+	}
+	c.seen[name] = true
+	expected, required := c.want.required[name]
+	switch {
+	case name == signatureTable && o.kind == "table":
 		if !s.cfg.Backup {
 			return core.Errorf(core.KindInvalid, "%s is a backup, not a database that can be used as it is", s.path).
 				WithNext("make a database of it: unibusd restore --from %s --db NEW", s.path)
 		}
 		expected = signatureObject()
 	case required:
-		if o.kind != expected.kind || normalizeSpace(o.sql) != normalizeSpace(expected.sql) {
-			return s.describeMismatch(v.layout, o, expected)
-		}
-		expected.sql = o.sql
-	case v.fenced && want.fence[o.name] == o, !s.cfg.Backup && want.log[o.name] == o:
+		return c.requiredObject(o, expected)
+	case c.version.fenced && isMade(c.want.fence[o.name], o), !s.cfg.Backup && isMade(c.want.log[o.name], o):
 		expected = o
-	}
-	if s.cfg.Backup && want.log[o.name] == o {
+	case s.cfg.Backup && isMade(c.want.log[o.name], o):
 		return core.Errorf(core.KindInvalid, "%s holds the log of changes of a migration, %s: it is a database in use, not a backup", s.path, o.name).
 			WithNext("take a backup from the node that serves it: unibusd backup")
+	case c.isAdded(o):
+		return nil
 	}
 	if o != expected {
 		return s.foreignSchema("%s has an object %q (%q) on %q, which no file of unibus has", s.path, display(o.name), display(o.kind), display(o.table))
 	}
-	seen[o.name] = true
 	return nil
+}
+
+// isMade is true where an object is the one that this program makes, whatever the
+// case of its table's name.
+func isMade(want, have schemaObject) bool {
+	return want.name != "" && want.kind == have.kind && want.sql == have.sql && sameName(want.table, have.table)
+}
+
+// requiredObject compares an object that every file of the version has.
+func (c *comparison) requiredObject(o, expected schemaObject) error {
+	if o.kind != expected.kind || !sameName(o.table, expected.table) {
+		return c.store.describeMismatch(c.version.layout, o, expected)
+	}
+	if o.kind != "table" {
+		if o.sql != expected.sql {
+			return c.store.describeMismatch(c.version.layout, o, expected)
+		}
+		return nil
+	}
+	d, same := matchDeclaration(o.sql, expected.sql)
+	if !same || len(d.primary) == 0 && expected.name == string(tableRecords) || d.rowID() == "" {
+		return c.store.describeMismatch(c.version.layout, o, expected)
+	}
+	c.declared[core.Table(expected.name)] = d
+	return nil
+}
+
+// matchDeclaration is true where a table has the columns and the primary key that are
+// wanted, in any order and case. It may have more columns, in which nothing runs and
+// which a row can leave out, and it may declare no primary key.
+func matchDeclaration(have, want string) (declaration, bool) {
+	d, ok := parseTable(have)
+	w, _ := parseTable(want)
+	if !ok || d.modified || d.unique || d.counted {
+		return d, false
+	}
+	if len(d.primary) > 0 && !slices.EqualFunc(d.primary, w.primary, sameName) {
+		return d, false
+	}
+	for _, c := range w.columns {
+		if h, ok := d.column(c.name); !ok || h.kind != c.kind || h.fallback != c.fallback || h.required != c.required || h.unique {
+			return d, false
+		}
+	}
+	for _, c := range d.columns {
+		if _, ours := w.column(c.name); !ours && (c.unique || c.primary || c.required && (c.fallback == "" || c.fallback == "NULL")) {
+			return d, false
+		}
+	}
+	return d, true
+}
+
+// isAdded is true of a table beyond ours in which nothing runs, and of its indexes.
+func (c *comparison) isAdded(o schemaObject) bool {
+	name := foldName(o.name)
+	reserved := strings.HasPrefix(name, "_unibus") || strings.HasPrefix(name, "unibus_") || strings.HasPrefix(name, "sqlite_")
+	switch {
+	case o.kind == "table" && name == sequenceTable:
+		return slices.ContainsFunc(slices.Collect(maps.Values(c.added)), func(d declaration) bool { return d.counted })
+	case o.kind == "table":
+		d, ok := parseTable(o.sql)
+		if ok && !reserved && sameName(d.name, o.name) && sameName(o.table, o.name) {
+			c.added[name] = d
+			return true
+		}
+	case o.kind == "index":
+		_, ours := c.added[foldName(o.table)]
+		on, plain := parseIndex(o.sql)
+		return ours && (o.sql == "" && strings.HasPrefix(name, "sqlite_autoindex_") || plain && !reserved && sameName(on, o.table))
+	}
+	return false
+}
+
+// surplus is what the file holds beyond our tables, in the order of names.
+func (c *comparison) surplus() (all []surplus) {
+	for _, t := range c.version.layout.tables {
+		for _, col := range c.declared[t.name].columns {
+			if !slices.ContainsFunc(t.columns, func(name string) bool { return sameName(name, col.name) }) {
+				all = append(all, surplus{string(t.name), col.name})
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.added)) {
+		all = append(all, surplus{c.added[name].name, ""})
+	}
+	return all
 }
 
 // describeMismatch says what is wrong with a table: the first column that is
@@ -126,7 +254,8 @@ func (s *Store) compareObject(o schemaObject, want expectedSchema, v versionInfo
 func (s *Store) describeMismatch(l layout, have, want schemaObject) error {
 	for _, t := range l.tables {
 		for _, column := range t.columns {
-			if string(t.name) == want.name && !strings.Contains(" "+strings.Join(strings.FieldsFunc(have.sql, notInName), " ")+" ", " "+column+" ") {
+			names := " " + foldName(strings.Join(strings.FieldsFunc(have.sql, notInName), " ")) + " "
+			if string(t.name) == want.name && !strings.Contains(names, " "+column+" ") {
 				return core.Errorf(core.KindInvalid, "%s has no column %s.%s, which schema version %d has", s.path, t.name, column, l.version).
 					WithNext("put a backup of it in its place")
 			}
@@ -146,16 +275,6 @@ func notInName(r rune) bool {
 func (s *Store) foreignSchema(format string, args ...any) error {
 	return core.Errorf(core.KindInvalid, format+"; what is in a schema runs like a program, so the file is not used", args...).
 		WithNext("put a backup in its place that `unibusd backup` has made; if the change was yours, undo it, and no more, in a copy of the file")
-}
-
-// normalizeSpace is a declaration without insignificant white space: between words
-// one blank stays, around brackets and commas none.
-func normalizeSpace(sql string) string {
-	sql = strings.Join(strings.FieldsFunc(sql, func(r rune) bool { return strings.ContainsRune(" \t\r\n", r) }), " ")
-	for _, mark := range []string{"(", ")", ","} {
-		sql = strings.ReplaceAll(strings.ReplaceAll(sql, " "+mark, mark), mark+" ", mark)
-	}
-	return sql
 }
 
 // objectsOf is the schema of a file as it is stored. A value of a type that SQLite
@@ -235,10 +354,11 @@ func (s *Store) checkSchema(ctx context.Context, q querier) error {
 	if err != nil {
 		return err
 	}
-	if err := s.checkObjects(ctx, q, v); err != nil {
+	l, err := s.checkObjects(ctx, q, v)
+	if err != nil {
 		return err
 	}
-	s.fileLayout.Store(&v.layout)
+	s.fileLayout.Store(&l)
 	s.compared.Store(int64(cookie) + 1)
 	return nil
 }

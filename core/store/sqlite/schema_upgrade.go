@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"unibus/core"
 )
@@ -31,6 +32,9 @@ func (s *Store) upgrade(ctx context.Context, to int) error {
 	if s.layout().version >= to {
 		return nil
 	}
+	if err := s.checkUpgradeNames(to); err != nil {
+		return err
+	}
 	version := to
 	err := s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		from, err := pragmaInt(ctx, tx, "user_version")
@@ -53,8 +57,25 @@ func (s *Store) upgrade(ctx context.Context, to int) error {
 	if err != nil {
 		return err
 	}
-	if l, known := layoutOf(version); known {
-		s.fileLayout.Store(&l)
+	if _, known := layoutOf(version); known {
+		s.compared.Store(0) // the declarations are read again
+		return s.view(ctx, s.cfg.Timeout, func(context.Context, *sql.Tx) error { return nil })
+	}
+	return nil
+}
+
+// checkUpgradeNames refuses a file whose owner added a column or a table of the name
+// that a later version needs.
+func (s *Store) checkUpgradeNames(to int) error {
+	next, _ := layoutOf(to)
+	for _, x := range s.layout().surplus {
+		for _, t := range next.tables {
+			column := slices.ContainsFunc(t.columns, func(c string) bool { return sameName(c, x.column) })
+			if sameName(string(t.name), x.table) && (x.column == "" || column) {
+				return core.Errorf(core.KindRefused, "the database %s has %s, which unibus did not make and whose name schema version %d needs", s.path, x, to).
+					WithNext("with the node stopped, rename it")
+			}
+		}
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ const whereUser = "WHERE id IN (SELECT id FROM users WHERE upper(id) = ?)"
 
 // AddUser adds a user: see core.Store.
 func (s *Store) AddUser(ctx context.Context, u core.User) error {
-	if err := checkUser(u); err != nil {
+	if err := core.CheckUser(u); err != nil {
 		return err
 	}
 	if _, err := s.User(ctx, u.ID); core.KindOf(err) == core.KindNotFound { // a user that is there is refused below
@@ -215,26 +215,4 @@ func (l layout) userValues(u core.User) []any {
 		return append(values, nil)
 	}
 	return append(values, int64(u.Expires))
-}
-
-// checkUser refuses values that could not be read back.
-func checkUser(u core.User) error {
-	if err := checkUserID(u.ID); err != nil {
-		return err
-	}
-	if u.Role != core.RoleMember && u.Role != core.RoleAdmin {
-		return core.Errorf(core.KindInvalid, "%q is not a user's role", u.Role).WithNext("use member or admin")
-	}
-	if u.Status != core.UserActive && u.Status != core.UserRevoked {
-		return core.Errorf(core.KindInvalid, "%q is not a user's status", u.Status).WithNext("use active or revoked")
-	}
-	return firstError(core.CheckExpiry(u.Expires), checkText("name", u.Name))
-}
-
-func checkUserID(id core.UserID) error {
-	parsed, err := core.ParseUserID(string(id))
-	if err == nil && parsed != id {
-		err = core.Errorf(core.KindInvalid, "%q is not a user's id: it is not in upper case", id)
-	}
-	return err
 }

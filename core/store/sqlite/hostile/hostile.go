@@ -95,9 +95,7 @@ func Schemas() []File {
 		{"a foreign key", usersWith("name TEXT", "name TEXT REFERENCES rooms(id) ON DELETE CASCADE")},
 		{"no rowid", users(usersColumns, " WITHOUT ROWID")},
 		{"STRICT", users(usersColumns, " STRICT")},
-		{"one column more", []string{"ALTER TABLE members ADD COLUMN more TEXT"}},
 		{"no table of members", []string{"DROP TABLE members"}},
-		{"another table", []string{"CREATE TABLE more(x)"}},
 		{"an index", []string{"CREATE INDEX i ON users(status)"}},
 		{"a unique index", []string{"CREATE UNIQUE INDEX i ON users(name)"}},
 		{"an index on an expression", []string{"CREATE INDEX i ON users(upper(id))"}},
@@ -120,6 +118,26 @@ func Schemas() []File {
 		{"user_version 2 of a file of version 1", []string{"PRAGMA user_version=2"}},
 		{"user_version 1099", []string{"PRAGMA user_version=1099"}},
 		{"another application", []string{"PRAGMA application_id=0"}},
+	}
+}
+
+// Surplus are files that hold more than unibus keeps, and nothing in it runs; each
+// starts from a whole one of schema version 1.
+func Surplus() []File {
+	return []File{
+		{"one column more", []string{"ALTER TABLE members ADD COLUMN more TEXT"}},
+		{"another table", []string{"CREATE TABLE more(x)"}},
+		{"a column with a fallback", []string{"ALTER TABLE users ADD COLUMN score INTEGER NOT NULL DEFAULT -1"}},
+		{"a column whose name needs quotes", []string{`ALTER TABLE users ADD COLUMN "a ""b"" WHERE 1; --" VARCHAR(10, 2)`}},
+		{"a column with the name of the row numbers", []string{"ALTER TABLE users RENAME TO old_rows",
+			"CREATE TABLE users(rowid TEXT, " + usersColumns + ", _rowid_ TEXT)", "INSERT INTO users SELECT 'x', *, 'y' FROM old_rows", "DROP TABLE old_rows"}},
+		{"a table with keys and indexes", []string{
+			"CREATE TABLE log(id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, what TEXT UNIQUE)",
+			"CREATE INDEX log_at ON log(at)", "CREATE TABLE pairs(a, b, PRIMARY KEY(a, b)) WITHOUT ROWID", "INSERT INTO log(what) VALUES ('x')"}},
+		{"names in capitals", append(Rebuilt("users", "CREATE TABLE Users(ID TEXT PRIMARY KEY, Name TEXT, ROLE text, status TEXT, kem_key BLOB, created_at INTEGER, updated_at INTEGER)"),
+			Rebuilt("rooms", "CREATE TABLE `ROOMS`([Id] TEXT, \"name\" TEXT, owner TEXT, encrypted INTEGER, epoch integer, created_at INTEGER, PRIMARY KEY('ID'))")...)},
+		{"no primary key", append(users(strings.Replace(usersColumns, " PRIMARY KEY", "", 1), ""),
+			Rebuilt("room_keys", "CREATE TABLE room_keys(room_id TEXT, epoch INTEGER, user_id TEXT, box BLOB, sealed_by TEXT, created_at INTEGER)")...)},
 	}
 }
 
