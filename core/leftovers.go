@@ -112,13 +112,13 @@ const (
 // String says how many rows there are and how one of them reads.
 func (o OddTimes) String() string {
 	read := Millis(o.Example)
-	text := fmt.Sprintf("%s of %s.%s", countRows(o.Rows), o.Table, o.Column)
+	column, rows := string(o.Table)+"."+o.Column, countRows(o.Rows)
 	if o.Unit == "" {
-		return fmt.Sprintf("%s lie before the year 2000 or after 2100: %d reads as %s", text, o.Example, date(read))
+		return fmt.Sprintf("%s lies before the year 2000 or after 2100 in %s: %d reads as %s", column, rows, o.Example, date(read))
 	}
 	meant := map[TimeUnit]Millis{Seconds: read * 1000, Microseconds: read / 1000, Nanoseconds: read / 1000000}[o.Unit]
-	return fmt.Sprintf("%s look like %s, and the column holds milliseconds: %d reads as %s, and as %s it is %s",
-		text, o.Unit, o.Example, date(read), o.Unit, date(meant))
+	return fmt.Sprintf("%s looks like %s in %s, and the column is for milliseconds: %d reads as %s, and as %s it is %s",
+		column, o.Unit, rows, o.Example, date(read), o.Unit, date(meant))
 }
 
 func countRows(n int) string {

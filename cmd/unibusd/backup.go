@@ -99,6 +99,9 @@ func restoreCommand() *cobra.Command {
 			}
 			c.Printf("Restored %s from %s: %s.\n", r.Path, r.From, r.Content)
 			c.Printf("The SHA-256 of the backup is %s.\n", r.SHA256)
+			for _, l := range r.Leftovers {
+				c.Printf("Left behind: %s (rows: %d).\n", l, l.Rows)
+			}
 			c.Printf("%s\n\n", signedBy(r.Signed))
 			c.Printf("What was changed after the backup is not in it: revoke again whom you revoked since.\n")
 			c.Printf("Next: %s …\n", next)
@@ -111,6 +114,7 @@ func restoreCommand() *cobra.Command {
 	f.StringVar(&db, "db", "", "the `NEW` database; an existing one is not overwritten")
 	f.StringVar(&want.Signer, "signer", "", "refuse a backup that the cluster with the public `KEY` has not signed, as `unibusd backup` printed it")
 	f.StringVar(&want.SHA256, "sha256", "", "refuse a backup whose bytes do not sum up to `HEX`, as `unibusd backup` printed it")
+	f.StringArrayVar(&want.Ignore, "ignore", nil, "leave behind `TABLE[.COLUMN]` of the backup, which unibus does not keep; can be given several times")
 	f.BoolVar(&asJSON, "json", false, "print one JSON document, errors included")
 	return c
 }

@@ -53,6 +53,7 @@ func migrateCommand() *cobra.Command {
 	f.StringVar(&at, "node", "", "the source `NODE`, if several nodes have a file of this path")
 	f.StringSliceVar(&o.IgnoredNodes, "ignore-node", nil, "leave behind what only the SQLite files of `NODE[,NODE]` hold (--discard)")
 	alias(f, "discard", "ignore-node")
+	f.StringArrayVar(&o.Ignored, "ignore", nil, "leave behind `TABLE[.COLUMN]` of the file, which unibus does not keep; can be given several times")
 	f.IntVar(&o.Rate, "rate", 0, "copy at most `N` rows a second (0: no limit)")
 	return c
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"unibus/core"
@@ -64,7 +65,7 @@ func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbF
 // summarized are the fields of requests that the audit shows, and their order.
 // Whatever is not here stays out of it: a field that is added later may be a secret.
 func summarized() []string {
-	return []string{"id", "name", "role", "expires", "group", "to", "replicas", "mode", "node", "room", "user", "db", "dry_run", "no_backup", "cutover", "rate", "discard"}
+	return []string{"id", "name", "role", "expires", "group", "to", "replicas", "mode", "node", "room", "user", "db", "dry_run", "no_backup", "cutover", "rate", "discard", "ignore"}
 }
 
 // maxShown bounds one value in a summary, in bytes.
@@ -82,7 +83,7 @@ func summary(body []byte) string {
 	var words []string
 	for _, name := range summarized() {
 		value := fields[name]
-		if name == nodeListField {
+		if slices.Contains(listFields(), name) {
 			value = joinTexts(value)
 		}
 		text := shown(value)
@@ -96,9 +97,9 @@ func summary(body []byte) string {
 	return strings.Join(words, " ")
 }
 
-// nodeListField is the field of migrate.Options that lists nodes. Every other list
-// stays out of the audit.
-const nodeListField = "discard"
+// listFields are the fields of migrate.Options that list what the operator leaves
+// behind: nodes, and tables or columns. Every other list stays out of the audit.
+func listFields() []string { return []string{"discard", "ignore"} }
 
 // joinTexts makes one text of a list of texts; nothing of any other value.
 func joinTexts(list json.RawMessage) json.RawMessage {

@@ -163,6 +163,7 @@ func TestSummarySaysNoSecrets(t *testing.T) {
 		`{"id":{"seed":"SUA"},"name":["x"],"role":null}`:                 "",
 		`{"db":"/a/b.db","discard":["n2","n3"]}`:                         "db=/a/b.db discard=n2,n3",
 		`{"discard":["n 2","n3"]}`:                                       `discard="n 2,n3"`,
+		`{"ignore":["users.note","more"]}`:                               "ignore=users.note,more",
 		`{"discard":[]}`:                                                 "",
 		`{"discard":["n2",{"seed":"SUA"}]}`:                              "",
 		`[1]`:                                                            "a request that cannot be read",

@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -12,8 +13,9 @@ import (
 
 // Expect is what a backup must be, beyond a whole one.
 type Expect struct {
-	SHA256 string // of its bytes, in hex; "": whatever it is
-	Signer string // a cluster's public nkey that must have signed it; "": any or none
+	SHA256 string   // of its bytes, in hex; "": whatever it is
+	Signer string   // a cluster's public nkey that must have signed it; "": any or none
+	Ignore []string // TABLE or TABLE.COLUMN that may be left behind, although rows hold something there
 }
 
 // Restored is a database that was made of a backup.
@@ -22,6 +24,7 @@ type Restored struct {
 	From   string `json:"from"`   // absolute
 	SHA256 string `json:"sha256"` // of the bytes of From, in hex
 	Content
+	Leftovers []core.Leftover `json:"leftovers,omitempty"` // what the backup holds and the database does not
 }
 
 // Restore makes the new database to of the backup from, which is checked first
@@ -47,6 +50,9 @@ func Restore(ctx context.Context, from, to string, want Expect) (Restored, error
 		return Restored{}, err
 	}
 	if out.Content, err = read(limited, src); err != nil {
+		return Restored{}, err
+	}
+	if out.Leftovers, err = want.checkLeftovers(limited, src); err != nil {
 		return Restored{}, err
 	}
 	if err := want.checkSigner(src.Path(), out.Signed); err != nil {
@@ -76,6 +82,29 @@ func (want Expect) checkSHA256(path string) (string, error) {
 			WithNext("move the log away, or leave out --sha256")
 	}
 	return got, nil
+}
+
+// checkLeftovers refuses a backup that holds what unibus does not keep, unless the
+// operator has named it.
+func (want Expect) checkLeftovers(ctx context.Context, src *sqlite.Store) ([]core.Leftover, error) {
+	left, err := src.Leftovers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := core.CheckIgnored(left, want.Ignore); err != nil {
+		return nil, err
+	}
+	open := core.Unignored(left, want.Ignore)
+	if len(open) == 0 {
+		return left, nil
+	}
+	names, flags := make([]string, len(open)), ""
+	for i, l := range open {
+		names[i] = fmt.Sprintf("%s (rows: %d)", l, l.Rows)
+		flags += " --ignore " + core.ShellQuote(l.Name())
+	}
+	return nil, core.Errorf(core.KindRefused, "%s holds what unibus does not keep, and a restore leaves it behind: %s", src.Path(), strings.Join(names, ", ")).
+		WithNext("keep the backup, and restore the rest of it with%s", flags)
 }
 
 func (want Expect) checkSigner(path string, by *Signature) error {

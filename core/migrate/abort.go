@@ -135,7 +135,7 @@ func (j *Job) finishAbort(was Status) error {
 		record = "the authority record names it, as before the migration"
 	}
 	return j.saveStatus(func(s *Status) {
-		s.State, s.Running, s.Error, s.Problems, s.Aborting = StateAborted, false, nil, nil, ""
+		s.State, s.Running, s.Error, s.Problems, s.Notes, s.Aborting = StateAborted, false, nil, nil, nil, ""
 		s.Result = fmt.Sprintf("Aborted by %s in %s. SQLite on %s serves as before; %s, and %s removed from KV.",
 			was.Aborting, was.State, s.Node, record, keysWere(s.Removed))
 		if s.Backup.Path != "" && !s.Options.NoBackup {

@@ -42,6 +42,7 @@ func (j *Job) dryRun(ctx context.Context, prev Status) {
 		waiting = " The migration that stopped in preflight has copied nothing: start it again, or abort it."
 	}
 	j.status.Divergences, j.status.EstimateMS = found.Divergences, found.EstimateMS
+	j.status.Notes, j.status.Leftovers = found.Notes, found.Leftovers
 	j.status.Problems, j.status.Written, j.status.WrittenIsMinimum = found.Problems, 0, false // this run has written nothing
 	j.status.Updated = max(j.status.Updated, core.MillisOf(j.cfg.Now()))
 	j.status.Error, j.status.Result = core.AsError(err), ""

@@ -40,6 +40,8 @@ type fakeCluster struct {
 	journalBehind     map[string]bool // nodes whose journals do not follow
 	peers             []Peer
 	problems          []core.Problem
+	leftovers         []core.Leftover
+	oddTimes          []core.OddTimes
 	otherFiles        map[string]otherFile // the SQLite files of other nodes
 	free              map[string]int64     // bytes, by node; absent: not known
 	findings          []core.Problem

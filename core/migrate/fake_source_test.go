@@ -26,6 +26,13 @@ func (s fakeSource) Problems(context.Context, int) (ps []core.Problem, err error
 	return ps, err
 }
 
+func (s fakeSource) Leftovers(context.Context) (all []core.Leftover, err error) {
+	err = s.op("leftovers", func() error { all = s.leftovers; return nil })
+	return all, err
+}
+
+func (s fakeSource) OddTimes(context.Context) ([]core.OddTimes, error) { return s.oddTimes, nil }
+
 func (s fakeSource) Rows(_ context.Context, t core.Table) iter.Seq2[core.Row, error] {
 	return s.seq("source.rows", func() []core.Row { return s.source.rows(t) })
 }

@@ -41,6 +41,10 @@ type SourceStore interface {
 	Integrity(ctx context.Context) error
 	// Problems lists rows that cannot be converted, at most limit.
 	Problems(ctx context.Context, limit int) ([]core.Problem, error)
+	// Leftovers names the columns and tables that a migration does not take along.
+	Leftovers(ctx context.Context) ([]core.Leftover, error)
+	// OddTimes finds times that are probably not in milliseconds.
+	OddTimes(ctx context.Context) ([]core.OddTimes, error)
 	// Fence makes the file refuse every write, also by an older binary. Lift
 	// undoes it. Both can be repeated.
 	Fence(ctx context.Context) error

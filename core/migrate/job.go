@@ -216,7 +216,7 @@ func (j *Job) startRun(change func(*Status)) error {
 	j.fence, j.pauseRequested, j.abortRequested = nil, false, false
 	j.mu.Unlock()
 	err := j.saveStatus(func(s *Status) {
-		s.Error, s.Result, s.Problems = nil, "", nil // also those of a dry run: preflight finds the remaining ones again
+		s.Error, s.Result, s.Problems, s.Notes = nil, "", nil, nil // also those of a dry run: preflight finds the remaining ones again
 		change(s)
 		s.Running = true
 	})
@@ -313,6 +313,7 @@ func (j *Job) updateStatus(change func(*Status)) {
 func cloneStatus(s Status) *Status {
 	s.Progress = append([]Progress{}, s.Progress...)
 	s.Problems = append([]core.Problem{}, s.Problems...)
+	s.Notes, s.Leftovers = slices.Clone(s.Notes), slices.Clone(s.Leftovers)
 	s.History, s.Divergences = slices.Clone(s.History), slices.Clone(s.Divergences)
 	buckets := s.Buckets
 	s.Buckets = []Parity{}

@@ -46,7 +46,7 @@ func (j *Job) runChecks(ctx context.Context) error {
 }
 
 // findProblems returns what stops the migration. kind is KindInvalid if
-// --ignore-node names a node that cannot be ignored, else KindRefused.
+// --ignore-node or --ignore names what cannot be ignored, else KindRefused.
 func (j *Job) findProblems(ctx context.Context) (out []core.Problem, kind core.Kind, err error) {
 	c, err := j.awaitHealthyGroups(ctx)
 	if err != nil {
@@ -65,9 +65,18 @@ func (j *Job) findProblems(ctx context.Context) (out []core.Problem, kind core.K
 		out = append(out, *p)
 	}
 	out = append(out, j.spaceProblems(ctx, c)...)
-	rows, err := j.sourceProblems(ctx)
+	rows, readable, err := j.sourceProblems(ctx)
 	if err != nil {
 		return nil, "", err
+	}
+	if readable {
+		left, invalid, err := j.findLeftovers(ctx)
+		if err != nil {
+			return nil, "", err
+		}
+		if out = append(out, left...); invalid == core.KindInvalid {
+			kind = invalid
+		}
 	}
 	j.estimate(ctx)
 	files, err := j.divergenceProblems(ctx, c, len(rows) == 0)
@@ -133,34 +142,37 @@ func versionOf(c Cluster, name string) string {
 // problemsListed is how many rows of each file preflight names.
 const problemsListed = 100
 
-func (j *Job) sourceProblems(ctx context.Context) ([]core.Problem, error) {
+// sourceProblems returns what is wrong with the file; readable is false if nothing
+// more can be asked of it.
+func (j *Job) sourceProblems(ctx context.Context) (out []core.Problem, readable bool, err error) {
 	src := j.source()
 	if v := src.SchemaVersion(); v < 1 || v > 3 {
 		return []core.Problem{{
 			Text: fmt.Sprintf("%s has schema version %d; this program migrates 1 to 3", src.Path(), v),
 			Next: "use the version of unibusd that wrote it",
-		}}, nil
+		}}, false, nil
 	}
 	if fenced, err := src.Fenced(ctx); err != nil {
-		return nil, err
+		return nil, false, err
 	} else if fenced {
 		return []core.Problem{{
 			Text: src.Path() + " is fenced: its control plane was migrated before, and it lacks the changes since then",
 			Next: "see where the control plane is with `unibusd migration status`; to start over, serve a file that `unibusd backup` or a rollback has written",
-		}}, nil
+		}}, false, nil
 	}
 	if err := src.Integrity(ctx); err != nil {
 		if core.KindOf(err) == core.KindUnavailable {
-			return nil, err
+			return nil, false, err
 		}
 		e := core.AsError(err)
 		next := e.Next
 		if next == "" {
 			next = "restore the file from a backup, or let SQLite's .recover write a new one"
 		}
-		return []core.Problem{{Text: e.Text, Next: next}}, nil
+		return []core.Problem{{Text: e.Text, Next: next}}, false, nil
 	}
-	return src.Problems(ctx, problemsListed)
+	out, err = src.Problems(ctx, problemsListed)
+	return out, true, err
 }
 
 // awaitJournals returns once every configured node has synced the authority.

@@ -75,7 +75,8 @@ func (s Status) Report(now time.Time) string {
 	s.reportOptions(&r)
 	s.reportTimeline(&r, now)
 	s.reportProgress(&r)
-	s.reportProblems(&r)
+	reportProblems(&r, "problems", s.Problems)
+	reportProblems(&r, "notes", s.Notes)
 	for _, d := range s.Divergences {
 		d.report(&r, s.Node)
 	}
@@ -183,6 +184,9 @@ func (s Status) optionTexts() []string {
 	if len(o.IgnoredNodes) > 0 {
 		out = append(out, "ignored: the files of "+strings.Join(o.IgnoredNodes, ", "))
 	}
+	if len(o.Ignored) > 0 {
+		out = append(out, "left behind: "+strings.Join(o.Ignored, ", "))
+	}
 	return out
 }
 
@@ -219,12 +223,12 @@ func (s Status) reportProgress(r *report) {
 	}
 }
 
-func (s Status) reportProblems(r *report) {
-	if len(s.Problems) == 0 {
+func reportProblems(r *report, title string, all []core.Problem) {
+	if len(all) == 0 {
 		return
 	}
-	r.head("problems (%d)", len(s.Problems))
-	for _, p := range s.Problems {
+	r.head("%s (%d)", title, len(all))
+	for _, p := range all {
 		where := ""
 		if p.Table != "" {
 			where = strings.TrimSpace(string(p.Table)+" "+p.Key) + ": "

@@ -38,6 +38,7 @@ type Options struct {
 
 	Rate         int      `json:"rate,omitempty"`    // at most so many rows a second; 0: no limit
 	IgnoredNodes []string `json:"discard,omitempty"` // nodes whose divergent SQLite files the operator leaves behind
+	Ignored      []string `json:"ignore,omitempty"`  // TABLE or TABLE.COLUMN of the source that the operator leaves behind
 }
 
 // Status is a migration as every node shows it: one record in UNIBUS_control,
@@ -72,8 +73,10 @@ type Status struct {
 	LeftMS           int64             `json:"left_ms"`                    // estimate; 0 unknown
 	Buckets          []Parity          `json:"buckets"`
 	Problems         []core.Problem    `json:"problems"`
-	Error            *core.Error       `json:"error,omitempty"`  // why it stopped in State
-	Result           string            `json:"result,omitempty"` // the last result, as a sentence
+	Notes            []core.Problem    `json:"notes,omitempty"`     // what preflight saw that stops nothing
+	Leftovers        []core.Leftover   `json:"leftovers,omitempty"` // what the source holds and is not migrated
+	Error            *core.Error       `json:"error,omitempty"`     // why it stopped in State
+	Result           string            `json:"result,omitempty"`    // the last result, as a sentence
 }
 
 // SourceFile is the SQLite file that is migrated.

@@ -33,7 +33,10 @@ func TestSurplusIsServed(t *testing.T) {
 				what string
 				do   func() error
 			}{
-				{"revoke", func() error { _, err := s.SetUserStatus(t.Context(), want.Users[0].ID, core.UserRevoked, 9); return err }},
+				{"revoke", func() error {
+					_, err := s.SetUserStatus(t.Context(), want.Users[0].ID, core.UserRevoked, 9)
+					return err
+				}},
 				{"add a member", func() error { return s.PutMember(t.Context(), storetest.NewMember(want.Rooms[0].ID, want.Users[0].ID)) }},
 				{"fence", func() error { return s.Fence(t.Context()) }},
 				{"lift", func() error { return opened(t, Config{Path: s.Path(), AllowFenced: true}).Lift(t.Context()) }},
@@ -142,9 +145,9 @@ func TestOddTimes(t *testing.T) {
 	must(t, err)
 	text := strings.Join(got, "\n")
 	for _, want := range []string{
-		"2 rows of users.created_at look like seconds, and the column holds milliseconds: 1764288000 reads as 1970-01-21 10:04:48 UTC, and as seconds it is 2025-11-28 00:00:00 UTC",
-		"1 row of users.updated_at lie before the year 2000 or after 2100: -5 reads as 1969-12-31 23:59:59 UTC",
-		"of members.joined_at look like microseconds", "of room_keys.created_at look like nanoseconds", "and as nanoseconds it is 2025-11-28 00:00:00 UTC",
+		"users.created_at looks like seconds in 2 rows, and the column is for milliseconds: 1764288000 reads as 1970-01-21 10:04:48 UTC, and as seconds it is 2025-11-28 00:00:00 UTC",
+		"users.updated_at lies before the year 2000 or after 2100 in 1 row: -5 reads as 1969-12-31 23:59:59 UTC",
+		"members.joined_at looks like microseconds", "room_keys.created_at looks like nanoseconds", "and as nanoseconds it is 2025-11-28 00:00:00 UTC",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s\nlacks %q", text, want)

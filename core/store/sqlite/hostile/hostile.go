@@ -129,11 +129,14 @@ func Surplus() []File {
 		{"another table", []string{"CREATE TABLE more(x)"}},
 		{"a column with a fallback", []string{"ALTER TABLE users ADD COLUMN score INTEGER NOT NULL DEFAULT -1"}},
 		{"a column whose name needs quotes", []string{`ALTER TABLE users ADD COLUMN "a ""b"" WHERE 1; --" VARCHAR(10, 2)`}},
-		{"a column with the name of the row numbers", []string{"ALTER TABLE users RENAME TO old_rows",
-			"CREATE TABLE users(rowid TEXT, " + usersColumns + ", _rowid_ TEXT)", "INSERT INTO users SELECT 'x', *, 'y' FROM old_rows", "DROP TABLE old_rows"}},
+		{"a column with the name of the row numbers", []string{
+			"ALTER TABLE users RENAME TO old_rows",
+			"CREATE TABLE users(rowid TEXT, " + usersColumns + ", _rowid_ TEXT)", "INSERT INTO users SELECT 'x', *, 'y' FROM old_rows", "DROP TABLE old_rows",
+		}},
 		{"a table with keys and indexes", []string{
 			"CREATE TABLE log(id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, what TEXT UNIQUE)",
-			"CREATE INDEX log_at ON log(at)", "CREATE TABLE pairs(a, b, PRIMARY KEY(a, b)) WITHOUT ROWID", "INSERT INTO log(what) VALUES ('x')"}},
+			"CREATE INDEX log_at ON log(at)", "CREATE TABLE pairs(a, b, PRIMARY KEY(a, b)) WITHOUT ROWID", "INSERT INTO log(what) VALUES ('x')",
+		}},
 		{"names in capitals", append(Rebuilt("users", "CREATE TABLE Users(ID TEXT PRIMARY KEY, Name TEXT, ROLE text, status TEXT, kem_key BLOB, created_at INTEGER, updated_at INTEGER)"),
 			Rebuilt("rooms", "CREATE TABLE `ROOMS`([Id] TEXT, \"name\" TEXT, owner TEXT, encrypted INTEGER, epoch integer, created_at INTEGER, PRIMARY KEY('ID'))")...)},
 		{"no primary key", append(users(strings.Replace(usersColumns, " PRIMARY KEY", "", 1), ""),
