@@ -147,6 +147,23 @@ func TestSourceFileCannotBeIgnored(t *testing.T) {
 	assertCalls(t, f, "migrate-start n2 /var/lib/unibus/unibus.db 3 discard=[n1]")
 }
 
+func TestLeftoversAreNamedInTheDialog(t *testing.T) {
+	t.Parallel()
+	h, f := newHarness(t, tuitest.Leftovers())
+	h.Press("6")
+	assertShows(t, h, "users.note", "--ignore users.note", "1 note of preflight", "rooms.topic")
+	h.Press("b")
+	h.Settle()
+	assertShows(t, h, "The file also holds users.note")
+	h.Press("tab", "tab", "tab", "users.nope", "enter")
+	assertShows(t, h, "names \"users.nope\"")
+	h.Press("backspace", "backspace", "backspace", "backspace", "note")
+	assertShows(t, h, "users.note --server")
+	h.Press("enter", "enter")
+	h.Settle()
+	assertCalls(t, f, "migrate-start n1 /var/lib/unibus/unibus.db 3 ignore=[users.note]")
+}
+
 func TestLimitAsksForANumber(t *testing.T) {
 	t.Parallel()
 	h, f := newHarness(t, tuitest.Copying())

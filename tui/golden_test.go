@@ -64,6 +64,7 @@ var goldenScreens = []struct {
 	{"migrate-node-down", tuitest.MigrationNodeDown, []string{"6"}},
 	{"migrate-problems", tuitest.PreflightFailed, []string{"6"}},
 	{"migrate-divergence", tuitest.FilesDiffer, []string{"6"}},
+	{"migrate-leftovers", tuitest.Leftovers, []string{"6"}},
 	{"migrate-dry-run", tuitest.DryRun, []string{"6"}},
 	{"migrate-viewer", tuitest.CopyingAsViewer, []string{"6"}},
 	{"events", tuitest.Degraded, []string{"7"}},

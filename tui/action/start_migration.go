@@ -19,6 +19,7 @@ const (
 	fieldRate         = "rows per second"
 	fieldBackup       = "keep backup"
 	fieldIgnoredNodes = "ignore files of"
+	fieldIgnored      = "leave behind"
 )
 
 func startQuestion(s Input) Question {
@@ -40,6 +41,9 @@ func startQuestion(s Input) Question {
 		}
 		lines = append(lines, fmt.Sprintf("%s %s rows that %s lacks. Enter the node's name to ignore its file%s.",
 			widget.JoinNames(names), pluralize(len(names), "has a SQLite file with", "have SQLite files with"), reference, alternative))
+	}
+	if names := s.leftovers(); names != nil {
+		lines = append(lines, fmt.Sprintf("The file also holds %s, which unibus does not keep. Enter the names of what to leave behind.", widget.JoinNames(names)))
 	}
 	return Question{
 		Title: fmt.Sprintf("Move the control plane of %s to KV?", s.Snapshot.Status.Value.Cluster), ConfirmLabel: "Start", Lines: lines, Fields: startFields(s),
@@ -90,6 +94,31 @@ func startFields(s Input) []widget.Field {
 			}
 			return nil
 		}})
+	}
+	if s.leftovers() != nil {
+		out = append(out, widget.Field{Label: fieldIgnored, Hint: "nothing", Check: func(v string) error {
+			return core.CheckIgnored(s.Snapshot.Migration.Value.Leftovers, splitTexts(v))
+		}})
+	}
+	return out
+}
+
+// leftovers are the columns and tables that hold rows and are not migrated.
+func (s Input) leftovers() []string {
+	var out []string
+	for _, l := range core.Unignored(s.Snapshot.Migration.Value.Leftovers, nil) {
+		out = append(out, l.Name())
+	}
+	return out
+}
+
+// splitTexts splits at commas: the name of a column may hold blanks.
+func splitTexts(v string) []string {
+	var out []string
+	for _, text := range strings.Split(v, ",") {
+		if text = strings.TrimSpace(text); text != "" {
+			out = append(out, text)
+		}
 	}
 	return out
 }
@@ -166,6 +195,8 @@ func parseStartFields(s Input, v []string) (string, migrate.Options) {
 			o.NoBackup = v[i] == "no"
 		case fieldIgnoredNodes:
 			o.IgnoredNodes = splitNames(v[i])
+		case fieldIgnored:
+			o.Ignored = splitTexts(v[i])
 		}
 	}
 	return source.Node, o
@@ -182,6 +213,9 @@ func startCommand(s Input, v []string) string {
 	}
 	if len(o.IgnoredNodes) > 0 {
 		line += " --ignore-node " + ShellQuote(strings.Join(o.IgnoredNodes, ","))
+	}
+	for _, name := range o.Ignored {
+		line += " --ignore " + ShellQuote(name)
 	}
 	return line
 }

@@ -266,6 +266,9 @@ func (f *FakeClient) MigrateStart(ctx context.Context, node string, o migrate.Op
 	if len(o.IgnoredNodes) > 0 {
 		call += fmt.Sprintf(" discard=%s", o.IgnoredNodes)
 	}
+	if len(o.Ignored) > 0 {
+		call += fmt.Sprintf(" ignore=%s", o.Ignored)
+	}
 	if o.DryRun {
 		call += " dry-run"
 	}

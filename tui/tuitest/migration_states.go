@@ -128,10 +128,25 @@ func PreflightFailed() ClusterState {
 	m.Running, m.Rate, m.LeftMS, m.Progress, m.Buckets, m.Backup = false, 0, 0, nil, nil, migrate.Backup{}
 	m.Problems = []core.Problem{
 		{Text: "n3 runs version 0.1.0, n1 runs 0.2.0", Next: "bring every node to the same version first"},
-		{Table: core.TableUsers, Key: "UBX4QH7W2KKJ", Text: "it differs from ubx4qh7w2kkj only in case", Next: "with the node stopped, decide which of the two counts and delete the other: DELETE FROM users WHERE id = 'UBX4QH7W2KKJ';"},
-		{Table: core.TableMembers, Key: "room-07.UA5W", Text: "its user UA5W is not there", Next: "with the node stopped, add the user, or delete the row: DELETE FROM members WHERE room_id = 'room-07' AND user_id = 'UA5W';"},
+		{Table: core.TableUsers, Key: "UBX4QH7W2KKJ", Text: "it differs from ubx4qh7w2kkj only in case", Next: "with the node stopped, decide which of the two counts and delete the other: DELETE FROM users WHERE id = 'UBX4QH7W2KKJ'; -- 1 row"},
+		{Table: core.TableMembers, Key: "room-07.UA5W", Text: "its user UA5W is not there", Next: "with the node stopped, add the user, or delete the row: DELETE FROM members WHERE room_id = 'room-07' AND user_id = 'UA5W'; -- 1 row"},
 	}
 	m.Error = core.Errorf(core.KindRefused, "the migration did not start, because of 3 problems; the first: n3 runs version 0.1.0, n1 runs 0.2.0").
+		WithNext("repair what is listed, then start again; nothing was written")
+	return state
+}
+
+// Leftovers is PreflightFailed because the file holds more than unibus keeps.
+func Leftovers() ClusterState {
+	state := PreflightFailed()
+	m := &state.Migration
+	m.Leftovers = []core.Leftover{{Table: "users", Column: "note", Rows: 31}, {Table: "rooms", Column: "topic"}}
+	m.Problems = []core.Problem{{
+		Table: core.TableUsers, Text: "the column users.note of /var/lib/unibus/unibus.db is not a part of a control plane, and 31 rows hold something in it; a migration leaves it behind",
+		Next: "keep what you need of it elsewhere; then start again with --ignore users.note",
+	}}
+	m.Notes = []core.Problem{{Table: core.TableRooms, Text: "the column rooms.topic of /var/lib/unibus/unibus.db is empty; it is left behind"}}
+	m.Error = core.Errorf(core.KindRefused, "the migration did not start, because of 1 problem; the first: %s", m.Problems[0].Text).
 		WithNext("repair what is listed, then start again; nothing was written")
 	return state
 }

@@ -3,6 +3,7 @@ package migrate
 import (
 	"strings"
 
+	"unibus/core"
 	"unibus/core/migrate"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -10,16 +11,24 @@ import (
 )
 
 func problemLines(rc page.RenderContext, st migrate.Status) []string {
-	if len(st.Problems) == 0 {
-		return nil
+	var lines []string
+	if n := len(st.Problems); n > 0 {
+		lines = listProblems(rc, rc.Paint(theme.Warn, widget.Plural(n, "problem", "problems")+" must be solved first:"), rc.Theme.Glyphs.Degraded, st.Problems)
 	}
-	lines := []string{"", " " + rc.Paint(theme.Warn, widget.Plural(len(st.Problems), "problem", "problems")+" must be solved first:")}
-	for _, p := range st.Problems {
+	if n := len(st.Notes); n > 0 {
+		lines = append(lines, listProblems(rc, rc.Paint(theme.Dim, widget.Plural(n, "note", "notes")+" of preflight, which stop nothing:"), "-", st.Notes)...)
+	}
+	return lines
+}
+
+func listProblems(rc page.RenderContext, title, glyph string, all []core.Problem) []string {
+	lines := []string{"", " " + title}
+	for _, p := range all {
 		text := p.Text
 		if location := strings.TrimSpace(string(p.Table) + " " + p.Key); location != "" {
 			text = location + ": " + text
 		}
-		lines = append(lines, glyphParagraph(rc, theme.Plain, rc.Theme.Glyphs.Degraded, text)...)
+		lines = append(lines, glyphParagraph(rc, theme.Plain, glyph, text)...)
 		if p.Next != "" {
 			lines = append(lines, glyphParagraph(rc, theme.Accent, " ", p.Next)...)
 		}

@@ -61,6 +61,7 @@ func optionsText(st migrate.Status) string {
 	add(st.WillCutOver(), "cutover without waiting")
 	add(o.DryRun, "dry run")
 	add(len(o.IgnoredNodes) > 0, "ignores the files of "+strings.Join(o.IgnoredNodes, ", "))
+	add(len(o.Ignored) > 0, "leaves behind "+strings.Join(o.Ignored, ", "))
 	return strings.Join(out, ", ")
 }
 
