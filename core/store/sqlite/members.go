@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"fmt"
 
 	"unibus/core"
 )
@@ -204,6 +205,10 @@ func (l layout) memberIn(ctx context.Context, tx *sql.Tx, room core.RoomID, user
 	}
 	if err != nil {
 		return core.Member{}, err
+	}
+	if len(found) > 1 {
+		return core.Member{}, thereTwice("the member "+user.Short()+" of the room "+string(room), "members",
+			fmt.Sprintf("room_id = %s AND upper(user_id) = %s", literal(string(room)), literal(string(user))))
 	}
 	return found[0], nil
 }

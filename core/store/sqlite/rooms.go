@@ -69,7 +69,16 @@ func (l layout) roomIn(ctx context.Context, tx *sql.Tx, id core.RoomID) (core.Ro
 	if len(found) == 0 {
 		return core.Room{}, core.Errorf(core.KindNotFound, "there is no room %s", id).WithNext("list them with `unibusd room list`")
 	}
+	if len(found) > 1 {
+		return core.Room{}, thereTwice("the room "+string(id), "rooms", "id = "+literal(string(id)))
+	}
 	return found[0], nil
+}
+
+// thereTwice is the error of a row that counts and of which nothing says which one it is.
+func thereTwice(what, table, where string) error {
+	return core.Errorf(core.KindFailed, "%s is in the file more than once, and nothing says which row counts", what).
+		WithNext("with the node stopped, look at the rows and delete all but one by its number: SELECT rowid, * FROM %s WHERE %s;", table, where)
 }
 
 func userKnown(ctx context.Context, tx *sql.Tx, id core.UserID) error {

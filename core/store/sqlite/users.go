@@ -187,8 +187,7 @@ func (l layout) userIn(ctx context.Context, tx *sql.Tx, id core.UserID) (core.Us
 		return core.User{}, core.Errorf(core.KindNotFound, "there is no user %s", id).
 			WithNext("list them with `unibusd user list`, or add it with `unibusd user add %s`", id)
 	case len(found) > 1:
-		return core.User{}, core.Errorf(core.KindFailed, "the user %s is there %d times, in ids that differ only in case", id, len(found)).
-			WithNext("delete all but one of the rows: SELECT id, status FROM users WHERE upper(id) = '%s';", id)
+		return core.User{}, thereTwice("the user "+string(id), "users", "upper(id) = "+literal(string(id)))
 	}
 	return found[0], nil
 }
