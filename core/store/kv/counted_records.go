@@ -48,24 +48,59 @@ func recsOf(room core.Room, prevOf func(core.Epoch, string) (string, bool, error
 	}
 }
 
+// onlyRecs has, for each epoch of a room, the rec of its keys; "" if there are several.
+type onlyRecs map[recordKey]string
+
+func (o onlyRecs) add(key string) {
+	at, ok := parseRecordKey(key)
+	if !ok {
+		return
+	}
+	rec := at.rec
+	at.rec = ""
+	if have, ok := o[at]; ok && have != rec {
+		rec = ""
+	}
+	o[at] = rec
+}
+
+// parseRecordKey reads where a key of the table room_keys belongs.
+func parseRecordKey(key string) (recordKey, bool) {
+	parts := strings.Split(key, ".")
+	if len(parts) != 4 {
+		return recordKey{}, false
+	}
+	n, err := strconv.ParseUint(parts[1], 10, 64)
+	return recordKey{core.RoomID(parts[0]), core.Epoch(n), parts[2]}, err == nil
+}
+
+// isUndecided is true where no record leads to the key's epoch, or past it, and its
+// rec is the only one of the epoch.
+func (v countedRecs) isUndecided(key string, rooms map[core.RoomID]core.Room, only onlyRecs) bool {
+	at, ok := parseRecordKey(key)
+	room, there := rooms[at.room]
+	if !ok || !there || at.epoch > room.Epoch {
+		return false
+	}
+	if _, decided := v[string(at.room)].recs[at.epoch]; decided {
+		return false
+	}
+	return only[recordKey{at.room, at.epoch, ""}] == at.rec
+}
+
 // has is true where a key of the table room_keys led to its room's current one.
 // Keys of another form count: their decoder must see them.
 func (v countedRecs) has(key string) bool {
-	parts := strings.Split(key, ".")
-	if len(parts) != 4 {
+	at, ok := parseRecordKey(key)
+	if !ok {
 		return true
 	}
-	n, err := strconv.ParseUint(parts[1], 10, 64)
-	if err != nil {
-		return true
-	}
-	r, ok := v[parts[0]]
+	r, ok := v[string(at.room)]
 	if !ok {
 		return false
 	}
-	epoch, rec := core.Epoch(n), parts[2]
-	if rec == core.LegacyRec {
-		return epoch < r.legacy
+	if at.rec == core.LegacyRec {
+		return at.epoch < r.legacy
 	}
-	return r.recs[epoch] == rec
+	return r.recs[at.epoch] == at.rec
 }

@@ -24,13 +24,15 @@ import (
 // is read later has everything that the ones before refer to: no member, key or
 // owner comes without its room and user. Of room_keys come those that led to the
 // room's rec as it was handed out; they were written before the room was moved to
-// it. What later rekeys wrote, and what lost ones left behind, is left out.
+// it. What later rekeys wrote, and what lost ones left behind, is left out. Where a
+// record is missing nothing leads to the epochs before it; of those come the keys of
+// each epoch that has one rec only, so that a file that was migrated so comes back whole.
 //
 // A leader leaves out what it cannot read on its disk, without an error: an export
 // of fewer keys than the leader counts is KindFailed.
 //
-// In memory are the rooms' recs and which record came before which, never a
-// table: see Config.TempDir.
+// In memory are the rooms' recs, which record came before which, and a rec for each
+// epoch, never a table: see Config.TempDir.
 func (s *Store) ExportRows(ctx context.Context, each func(core.Row) error) error {
 	if err := s.exportTable(ctx, core.TableMembers, nil, each); err != nil {
 		return err
@@ -57,9 +59,13 @@ func (s *Store) ExportRows(ctx context.Context, each func(core.Row) error) error
 // it knows them all.
 func (s *Store) exportKeys(ctx context.Context, rooms map[core.RoomID]core.Room, each func(core.Row) error) error {
 	t := core.TableRoomKeys
-	c := recordChains{}
+	c, only := recordChains{}, onlyRecs{}
 	note := func(e entry) error {
-		if e.deleted || !strings.HasSuffix(e.key, "."+core.RecordSuffix) {
+		if e.deleted {
+			return nil
+		}
+		only.add(e.key)
+		if !strings.HasSuffix(e.key, "."+core.RecordSuffix) {
 			return nil
 		}
 		_, record, err := core.DecodeKey(core.Row{Table: t, Key: e.key, Value: e.value})
@@ -76,7 +82,7 @@ func (s *Store) exportKeys(ctx context.Context, rooms map[core.RoomID]core.Room,
 				valid[string(id)], _ = recsOf(room, c.prevOf(id)) // a map gives no error
 			}
 		}
-		if !valid.has(r.Key) {
+		if !valid.has(r.Key) && !valid.isUndecided(r.Key, rooms, only) {
 			return nil
 		}
 		return each(r)
