@@ -49,11 +49,19 @@ func (s *Store) explain(ctx context.Context, err error) error {
 		return err
 	case !s.open.Load() && s.read != nil:
 		return s.closed()
+	case isBusy(err):
+		return explainCode(s.path, err)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return core.Errorf(core.KindUnavailable, "the database %s did not answer in time: %w", s.path, context.DeadlineExceeded).
 			WithNext("see whether another process holds it: lsof %s", s.path)
 	case ctx.Err() != nil:
 		return core.Errorf(core.KindUnavailable, "the call to the database %s was canceled: %w", s.path, ctx.Err())
+	}
+	switch code(err) & 0xff {
+	case codes.SQLITE_READONLY, codes.SQLITE_PERM, codes.SQLITE_CANTOPEN, codes.SQLITE_AUTH, codes.SQLITE_IOERR:
+		if refused := s.checkAccess(); refused != nil {
+			return refused
+		}
 	}
 	return explainCode(s.path, err)
 }
@@ -67,8 +75,8 @@ func explainCode(path string, err error) error {
 	}
 	switch c & 0xff {
 	case codes.SQLITE_BUSY, codes.SQLITE_LOCKED:
-		return core.Errorf(core.KindUnavailable, "another process holds the database %s", path).
-			WithNext("find it with: lsof %s", path)
+		return core.Errorf(core.KindUnavailable, "another process holds a lock on the database %s; nothing is wrong with the file", path).
+			WithNext("wait for that process, or find it with: lsof %s", core.ShellQuote(path))
 	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB:
 		return core.Errorf(core.KindFailed, "the database %s is damaged: %s", path, err.Error()).
 			WithNext("stop the node, keep the file, and put a backup in its place")

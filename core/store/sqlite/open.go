@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"unibus/core"
@@ -106,8 +107,14 @@ func (s *Store) examine() (fresh bool, err error) {
 			WithNext("give the file in it, for example %s", filepath.Join(s.path, "unibus.db"))
 	case !info.Mode().IsRegular():
 		return false, core.Errorf(core.KindInvalid, "%s is not a regular file", s.path)
-	case info.Mode()&0o400 == 0 || !s.cfg.ReadOnly && info.Mode()&0o200 == 0:
-		return false, s.fileError(fs.ErrPermission)
+	}
+	if err := s.checkAccess(); err != nil {
+		return false, err
+	}
+	switch mode := info.Mode().Perm(); {
+	case mode&0o400 == 0 || !s.cfg.ReadOnly && mode&0o200 == 0: // its owner protected it, also against root
+		return false, core.Errorf(core.KindRefused, "the permissions of the database %s, %04o, do not let this process use it", s.path, mode).
+			WithNext("allow it: chmod 600 %s", core.ShellQuote(s.path))
 	case info.Size() > 0:
 		return false, s.examineHeader(info.Size())
 	case create && s.waitFilled(time.Now().Add(creationWait)):
@@ -266,9 +273,11 @@ func (s *Store) fileError(err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return core.Errorf(core.KindNotFound, "the database %s does not exist", s.path).
 			WithNext("check the path; `unibusd serve` without --routes and `unibusd user add` make a missing database, in a directory that is there")
-	case errors.Is(err, fs.ErrPermission):
-		return core.Errorf(core.KindRefused, "the permissions of the database %s do not let this process use it", s.path).
-			WithNext("run as the user who owns it, and: chmod 600 %s", s.path)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		if err := s.checkAccess(); err != nil {
+			return err
+		}
+		return s.unreachable()
 	}
 	return core.Errorf(core.KindFailed, "the database %s cannot be used: %w", s.path, err)
 }

@@ -152,8 +152,14 @@ func (s *Store) runTransaction(ctx context.Context, limit time.Duration, db *sql
 		defer cancel()
 	}
 	patience := time.Now().Add(cmp.Or(limit, s.cfg.Timeout))
+	var busy error // what the tries before said: the end of the time is then no news
 	for {
 		err := runOnce(ctx, db, f)
+		if isBusy(err) {
+			busy = err
+		} else if busy != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = busy
+		}
 		if err == nil || !isBusy(err) || ctx.Err() != nil || time.Now().After(patience) {
 			return s.explain(ctx, err)
 		}

@@ -43,6 +43,21 @@ func SpoilWithin(limit time.Duration, path string, statements ...string) error {
 	return nil
 }
 
+// Hold holds the write lock of a file while f runs, as another program would.
+func Hold(ctx context.Context, path string, f func()) error {
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: "_txlock=immediate"}).String())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	f()
+	return tx.Rollback()
+}
+
 // Rebuilt replaces a table by one of another declaration that holds the same rows.
 func Rebuilt(table, declaration string) []string {
 	return []string{
