@@ -23,9 +23,6 @@ func (n *Node) openBackups(ctx context.Context) error {
 
 func (n *Node) closeBackups(context.Context) error { return n.backups.Close() }
 
-// exportSchema is the schema version of the files that createFile makes.
-const exportSchema = 2
-
 // backup writes the store that this node serves to a new file: the rows of the buckets, or
 // the SQLite file as it is.
 func (n *Node) backup(ctx context.Context, path string, rows func(int)) (core.Backup, error) {
@@ -40,12 +37,17 @@ func (n *Node) backup(ctx context.Context, path string, rows func(int)) (core.Ba
 	if !ok {
 		return core.Backup{}, core.Errorf(core.KindFailed, "%s cannot be written to a file", s.Backend())
 	}
-	x := migrate.Export{From: from, Create: createFile, Open: openCopy, Rows: func(_ core.Table, n int) { rows(n) }}
+	var made *sqlite.Writer
+	create := func(ctx context.Context, path string) (_ migrate.FileWriter, err error) {
+		made, err = sqlite.Create(ctx, path)
+		return newFile{made}, err
+	}
+	x := migrate.Export{From: from, Create: create, Open: openCopy, Rows: func(_ core.Table, n int) { rows(n) }}
 	b, sums, err := x.Run(ctx, path)
 	if err != nil {
 		return core.Backup{}, err
 	}
-	out := core.Backup{Backend: core.BackendKV, Schema: exportSchema, Bytes: b.Bytes, SHA256: b.SHA256}
+	out := core.Backup{Backend: core.BackendKV, Schema: made.SchemaVersion(), Bytes: b.Bytes, SHA256: b.SHA256}
 	for _, t := range backup.Tables() {
 		out.Tables = append(out.Tables, core.BackupTable{Table: t, Digest: sums[t]})
 	}

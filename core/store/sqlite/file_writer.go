@@ -68,6 +68,9 @@ func CreateVersion(ctx context.Context, path string, version int) (*Writer, erro
 // Path is the file's absolute path.
 func (w *Writer) Path() string { return w.path }
 
+// SchemaVersion is the version of the file: a user with an end raises it.
+func (w *Writer) SchemaVersion() int { return w.layout.version }
+
 // Put adds rows of users, rooms, members and room_keys, in any order, in one
 // transaction: after an error none of them is there. KindInvalid names a row
 // that the file cannot hold: not in the canonical form, of the derived index,

@@ -158,7 +158,7 @@ func (c *comparison) object(o schemaObject) error {
 		return nil
 	}
 	if o != expected {
-		return s.foreignSchema("%s has an object %q (%q) on %q, which no file of unibus has", s.path, display(o.name), display(o.kind), display(o.table))
+		return s.foreignObject(o)
 	}
 	return nil
 }
@@ -269,6 +269,23 @@ func (s *Store) describeMismatch(l layout, have, want schemaObject) error {
 
 func notInName(r rune) bool {
 	return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+}
+
+// foreignObject refuses an object. Where its owner can remove it without a loss, the
+// command is said.
+func (s *Store) foreignObject(o schemaObject) error {
+	kind := strings.ToUpper(o.kind)
+	removable := printable(o.name) && slices.Contains(words("TRIGGER VIEW INDEX"), kind) && !strings.HasPrefix(foldName(o.name), "sqlite_")
+	err := s.foreignSchema("%s has an object %q (%q) on %q, which no file of unibus has", s.path, display(o.name), display(o.kind), display(o.table))
+	if strings.HasPrefix(foldName(o.name), "sqlite_stat") && printable(o.name) {
+		err = core.Errorf(core.KindInvalid, "%s has the statistics of ANALYZE, in the table %q; they change how SQLite reads the file, so it is not used with them", s.path, o.name)
+		kind, removable = "TABLE", true
+	}
+	if !removable {
+		return err
+	}
+	return core.AsError(err).WithNext("put a backup in its place that `unibusd backup` has made; or, if it is yours, with the node stopped: sqlite3 %s %s",
+		core.ShellQuote(s.path), core.ShellQuote("DROP "+kind+" "+quoteName(o.name)))
 }
 
 // foreignSchema refuses a schema that would run statements of another origin.

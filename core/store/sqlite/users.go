@@ -187,7 +187,7 @@ func (l layout) userIn(ctx context.Context, tx *sql.Tx, id core.UserID) (core.Us
 		return core.User{}, core.Errorf(core.KindNotFound, "there is no user %s", id).
 			WithNext("list them with `unibusd user list`, or add it with `unibusd user add %s`", id)
 	case len(found) > 1:
-		return core.User{}, thereTwice("the user "+string(id), "users", "upper(id) = "+literal(string(id)))
+		return core.User{}, thereTwice("the user "+string(id)+", in one id or in ids that differ only in case,", "users", "upper(id) = "+literal(string(id)))
 	}
 	return found[0], nil
 }

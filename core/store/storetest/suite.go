@@ -48,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) core.Store) {
 		{"RekeyConflict", testRekeyConflict},
 		{"ExportImport", testExportImport},
 		{"ImportOverwrites", testImportOverwrites},
+		{"FieldRanges", testFieldRanges},
 		{"Closed", testClosed},
 		{"Cancelled", testCancelled},
 	} {
