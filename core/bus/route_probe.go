@@ -34,6 +34,7 @@ type RouteProbe struct {
 	Node   string // the node there, by its certificate or by its word; "" where neither was seen
 	Fault  core.RouteFault
 	Detail string // of the fault, as a part of a sentence
+	Hosts  string // that a new certificate of the node needs, with commas; "" where this one is not of the cluster's authority
 }
 
 // ProbeRoutes tries every address of --routes, all at the same time. nats-server opens
@@ -81,15 +82,16 @@ func (s *Server) probeRoute(ctx context.Context, addr string) RouteProbe {
 	}
 	s.readInfo(conn, &p)
 	if shown.err != nil { // the other end cannot see that, so that its answer came all the same
-		p.Fault, p.Detail = core.FaultCertificate, certificateReason(shown.err)
+		p.Fault, p.Detail, p.Hosts = core.FaultCertificate, certificateReason(shown.err), shown.hosts
 	}
 	return p
 }
 
 // peerCertificate is what the other end showed, and what is wrong with it.
 type peerCertificate struct {
-	node string
-	err  error
+	node  string
+	hosts string
+	err   error
 }
 
 // probeTLS shows what a route shows. It completes the handshake with a certificate that
@@ -100,13 +102,26 @@ func (s *Server) probeTLS(addr string, shown *peerCertificate) *tls.Config {
 		MinVersion: tls.VersionTLS13, ServerName: host, InsecureSkipVerify: true, // verified below
 		GetClientCertificate: s.routeTLS.GetClientCertificate,
 		VerifyConnection: func(state tls.ConnectionState) error {
-			if len(state.PeerCertificates) > 0 {
-				shown.node = keys.NodeName(state.PeerCertificates[0])
+			if shown.err = s.verifyPeer(host, state); len(state.PeerCertificates) > 0 {
+				shown.node, shown.hosts = keys.NodeName(state.PeerCertificates[0]), neededHosts(state.PeerCertificates[0], host, shown.err)
 			}
-			shown.err = s.verifyPeer(host, state)
 			return nil
 		},
 	}
+}
+
+// neededHosts are those of a certificate, and the one by which its node was dialed. They
+// become a part of a command: those of a stranger's certificate do not.
+func neededHosts(cert *x509.Certificate, dialed string, refused error) string {
+	var authority x509.UnknownAuthorityError
+	hosts := certHosts(cert)
+	if errors.As(refused, &authority) || strings.Trim(hosts, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:-") != "" {
+		return ""
+	}
+	if cert.VerifyHostname(dialed) != nil {
+		hosts = strings.TrimPrefix(hosts+","+dialed, ",")
+	}
+	return hosts
 }
 
 // verifyPeer is what both nats-server and routeAuth verify of a route that this node

@@ -99,22 +99,23 @@ func TestProbeTellsTheCause(t *testing.T) {
 		node   string
 		fault  core.RouteFault
 		detail string
+		hosts  string
 	}
 	cases := map[string]want{
 		peer(r.nodeDir(t, "n2"), r):                                                                       {node: "n2"},
-		peer(nodetest.RouteCert(t, r.dir, "n2", "127.0.0.1", expired), r):                                 {"n2", core.FaultCertificate, "it expired on " + expired.UTC().Format("2006-01-02")},
-		peer(nodetest.RouteCert(t, r.dir, "n2", "127.0.0.1", expired.Add(72*time.Hour)), r):               {"n2", core.FaultCertificate, "it is valid from "},
-		peer(stranger.nodeDir(t, "n2"), stranger):                                                         {"n2", core.FaultCertificate, "the authority in --route-tls-ca did not sign it"},
-		peer(nodetest.RouteCert(t, r.dir, "n2", "127.0.0.9", time.Now().Add(time.Hour)), r):               {"n2", core.FaultCertificate, "it is for 127.0.0.9 and not for 127.0.0.1"},
-		peer(nodetest.RouteCert(t, stranger.dir, "n2", "127.0.0.9", time.Now().Add(time.Hour)), stranger): {"n2", core.FaultCertificate, "did not sign it"},
-		freeAddrs(t, 1)[0]:                              {"", core.FaultRefused, "connection refused"},
-		"no-such-host.invalid:6222":                     {"", core.FaultUnresolved, ""},
-		listenAs(t, func(c net.Conn) { held <- c }):     {"", core.FaultHung, "no answer within 3s"},
-		listenAs(t, func(c net.Conn) { _ = c.Close() }): {"", core.FaultClosed, ""},
-		listenAs(t, func(c net.Conn) { _, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) }): {"", core.FaultForeign, "not TLS"},
+		peer(nodetest.RouteCert(t, r.dir, "n2", "127.0.0.1", expired), r):                                 {"n2", core.FaultCertificate, "it expired on " + expired.UTC().Format("2006-01-02"), "127.0.0.1"},
+		peer(nodetest.RouteCert(t, r.dir, "n2", "127.0.0.1", expired.Add(72*time.Hour)), r):               {"n2", core.FaultCertificate, "it is valid from ", "127.0.0.1"},
+		peer(stranger.nodeDir(t, "n2"), stranger):                                                         {"n2", core.FaultCertificate, "the authority in --route-tls-ca did not sign it", ""},
+		peer(nodetest.RouteCert(t, r.dir, "n2", "127.0.0.9", time.Now().Add(time.Hour)), r):               {"n2", core.FaultCertificate, "it is for 127.0.0.9 and not for 127.0.0.1", "127.0.0.9,127.0.0.1"},
+		peer(nodetest.RouteCert(t, stranger.dir, "n2", "127.0.0.9", time.Now().Add(time.Hour)), stranger): {"n2", core.FaultCertificate, "did not sign it", ""},
+		freeAddrs(t, 1)[0]:                              {"", core.FaultRefused, "connection refused", ""},
+		"no-such-host.invalid:6222":                     {"", core.FaultUnresolved, "", ""},
+		listenAs(t, func(c net.Conn) { held <- c }):     {"", core.FaultHung, "no answer within 3s", ""},
+		listenAs(t, func(c net.Conn) { _ = c.Close() }): {"", core.FaultClosed, "", ""},
+		listenAs(t, func(c net.Conn) { _, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) }): {"", core.FaultForeign, "not TLS", ""},
 	}
 	own := freeAddrs(t, 1)[0]
-	cases[own] = want{"n1", core.FaultRouteToItself, ""}
+	cases[own] = want{"n1", core.FaultRouteToItself, "", ""}
 	cfg := r.config(t, "n1")
 	cfg.Cluster = r.member(t, []string{own}, 0)
 	for addr := range cases {
@@ -123,7 +124,7 @@ func TestProbeTellsTheCause(t *testing.T) {
 	s := r.open(t, cfg)
 	seen := 0
 	for _, p := range s.ProbeRoutes(t.Context()) {
-		if w := cases[p.Addr]; p.Node != w.node || p.Fault != w.fault || !strings.Contains(p.Detail, w.detail) {
+		if w := cases[p.Addr]; p.Node != w.node || p.Fault != w.fault || p.Hosts != w.hosts || !strings.Contains(p.Detail, w.detail) {
 			t.Errorf("%s: got %+v, want %+v", p.Addr, p, w)
 		}
 		seen++

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"slices"
@@ -29,18 +30,21 @@ func causes() []core.RouteFault {
 type silence struct {
 	fault  core.RouteFault // "": not known
 	detail string
+	hosts  string // that a new certificate needs
 	nodes  []string
 	addrs  []string
 	by     []string // who found it
 }
 
-// silences groups silent nodes by cause.
+// silences groups silent nodes by cause. Each certificate is renewed by a command of its own.
 func (v View) silences(names []string) []silence {
 	var out []silence
 	for _, name := range names {
 		n, _ := v.node(name)
 		s := n.silence()
-		i := slices.IndexFunc(out, func(o silence) bool { return o.fault == s.fault && o.detail == s.detail })
+		i := slices.IndexFunc(out, func(o silence) bool {
+			return o.fault == s.fault && o.detail == s.detail && s.fault != core.FaultCertificate
+		})
 		if i < 0 {
 			out = append(out, s)
 			continue
@@ -75,7 +79,7 @@ func (n Node) silence() silence {
 			continue
 		}
 		if r < rank {
-			rank, out = r, silence{fault: fault, detail: u.Detail, nodes: out.nodes}
+			rank, out = r, silence{fault: fault, detail: u.Detail, hosts: u.Hosts, nodes: out.nodes}
 		}
 		out.addrs, out.by = appendNew(out.addrs, u.Addr), append(out.by, u.By)
 	}
@@ -149,7 +153,7 @@ func (v View) neverReached() []silence {
 	var out []silence
 	for _, r := range n.Info.Routes {
 		if _, known := v.node(r.Node); !known && r.Fault != "" {
-			out = append(out, silence{fault: r.Fault, detail: r.Detail, nodes: []string{hostOf([]string{r.Addr})}, addrs: []string{r.Addr}, by: []string{v.From}})
+			out = append(out, silence{fault: r.Fault, detail: r.Detail, hosts: r.Hosts, nodes: []string{hostOf([]string{r.Addr})}, addrs: []string{r.Addr}, by: []string{v.From}})
 		}
 	}
 	return out
@@ -219,7 +223,7 @@ func (v View) advice(s silence, which string) string {
 		if strings.HasSuffix(s.detail, core.NotYetValid) {
 			return fmt.Sprintf("compare the clocks of %s: timedatectl", join(appendNew(s.by, s.nodes...)))
 		}
-		return v.renewAdvice(s.nodes, hostOf(s.addrs))
+		return v.renewAdvice(s.nodes, cmp.Or(s.hosts, hostOf(s.addrs)))
 	case core.FaultOwnCertificate:
 		return v.renewAdvice(s.by, "HOST")
 	case core.FaultForeign, core.FaultClosed:
@@ -335,7 +339,7 @@ func (v View) cutFinding(l link) Finding {
 func (v View) cutAdvice(there, back Unheard) string {
 	for _, ends := range [][2]Unheard{{there, back}, {back, there}} {
 		u, node := ends[0], ends[1].By
-		s := silence{fault: u.Fault, detail: u.Detail, nodes: []string{node}, addrs: []string{u.Addr}, by: []string{u.By}}
+		s := silence{fault: u.Fault, detail: u.Detail, hosts: u.Hosts, nodes: []string{node}, addrs: []string{u.Addr}, by: []string{u.By}}
 		switch u.Fault {
 		case core.FaultCertificate, core.FaultOwnCertificate, core.FaultUnresolved, core.FaultForeign:
 			return s.cause(true) + "; " + v.advice(s, node)
@@ -367,7 +371,7 @@ func (v View) routeFaults(now time.Time) []Finding {
 			if r.Fault == "" || !known || !other.Online || v.isCut(n.Name, r.Node) || Age(r.Since, now) < routeStays {
 				continue
 			}
-			s := silence{fault: r.Fault, detail: r.Detail, nodes: []string{r.Node}, addrs: []string{r.Addr}, by: []string{n.Name}}
+			s := silence{fault: r.Fault, detail: r.Detail, hosts: r.Hosts, nodes: []string{r.Node}, addrs: []string{r.Addr}, by: []string{n.Name}}
 			i := slices.IndexFunc(order, func(o silence) bool { return o.fault == s.fault && o.detail == s.detail && o.nodes[0] == r.Node })
 			if i < 0 {
 				order = append(order, s)

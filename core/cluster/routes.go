@@ -13,6 +13,7 @@ type Route struct {
 	Node   string          `json:"node,omitempty"`   // the node there; "" while it was never reached
 	Fault  core.RouteFault `json:"fault,omitempty"`  // "": a route can be opened
 	Detail string          `json:"detail,omitempty"` // of the fault, as a part of a sentence
+	Hosts  string          `json:"hosts,omitempty"`  // that a new certificate of the node needs, with commas
 	Since  core.Millis     `json:"since"`            // when the fault was seen first, or its end
 }
 
@@ -22,6 +23,7 @@ type Unheard struct {
 	Addr   string          `json:"addr,omitempty"` // the route it tried; "" where it is not known which one is the node's
 	Fault  core.RouteFault `json:"fault,omitempty"`
 	Detail string          `json:"detail,omitempty"`
+	Hosts  string          `json:"hosts,omitempty"`
 }
 
 // Relayed is what a node heard of another one, for a node that does not hear that one
@@ -150,7 +152,7 @@ func (m *observations) unheard(n *observedNode, now time.Time) []Unheard {
 		}
 		u := Unheard{By: by.name}
 		if r, ok := m.routeTo(by, n.name, now); ok {
-			u.Addr, u.Fault, u.Detail = r.Addr, r.Fault, r.Detail
+			u.Addr, u.Fault, u.Detail, u.Hosts = r.Addr, r.Fault, r.Detail, r.Hosts
 		}
 		out = append(out, u)
 	}

@@ -90,7 +90,7 @@ func (w *routeWatch) note(probes []bus.RouteProbe, now core.Millis) {
 		if p.Fault == core.FaultRouteToItself || w.owners[p.Addr] == w.name || p.Addr == "" {
 			continue
 		}
-		r := cluster.Route{Addr: p.Addr, Node: w.owners[p.Addr], Fault: p.Fault, Detail: core.Redact(p.Detail), Since: now}
+		r := cluster.Route{Addr: p.Addr, Node: w.owners[p.Addr], Fault: p.Fault, Detail: core.Redact(p.Detail), Hosts: p.Hosts, Since: now}
 		i := slices.IndexFunc(before, func(b cluster.Route) bool { return b.Addr == r.Addr && b.Fault == r.Fault })
 		if i >= 0 {
 			r.Since = before[i].Since
