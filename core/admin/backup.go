@@ -52,7 +52,7 @@ func servingNode(v cluster.View) (string, error) {
 		return v.From, nil
 	}
 	for _, n := range v.Nodes {
-		if n.Online && n.Info != nil && n.Info.Serving.Backend != core.BackendNone {
+		if n.Reachable() && n.Info != nil && n.Info.Serving.Backend != core.BackendNone {
 			return n.Name, nil
 		}
 	}

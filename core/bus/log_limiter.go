@@ -37,6 +37,10 @@ func (l *logLimiter) next(now time.Time) (omitted int, allowed bool) {
 	return omitted, true
 }
 
+// RefusedConnection is the line of each refused connection, at level info. A client that
+// tries again for ever causes it for ever: a log that counts what is repeated can tell it.
+const RefusedConnection = "a connection was refused"
+
 // refusalLog logs refused connections and the reason of each.
 type refusalLog struct {
 	log     *slog.Logger
@@ -49,6 +53,6 @@ func (l *refusalLog) refused(r auth.Request, err error) {
 		l.log.Warn("more connections were refused than are logged one by one", "omitted", omitted)
 	}
 	if allowed {
-		l.log.Info("a connection was refused", "remote", r.Remote, "key", printable(r.Key), "reason", err.Error())
+		l.log.Info(RefusedConnection, "remote", r.Remote, "key", printable(r.Key), "reason", err.Error())
 	}
 }

@@ -1,7 +1,9 @@
 package bus
 
 import (
+	"crypto/x509"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -149,8 +151,39 @@ func (s *Server) routeSecurity(o *server.Options) error {
 	}
 	s.routes = newRouteAuth(c, revoked, s.log)
 	o.CustomRouterAuthentication = s.routes
-	o.Cluster.TLSConfig, err = routeTLS(c, cert, s.routes)
-	return err
+	if s.routeTLS, err = routeTLS(c, cert, s.routes); err != nil {
+		return err
+	}
+	o.Cluster.TLSConfig = s.routeTLS
+	o.Cluster.Advertise = ownRoute(c, cert.current().pair.Leaf)
+	return nil
+}
+
+// ownRoute is the address under which this node's peers reach it: the one that --routes
+// has for it, or the name in its certificate. "" where neither is known.
+//
+// nats-server passes on to every peer where a node can be reached, and peers open routes
+// to what they learn. Without this address they learn the one that a connection comes
+// from, for which a certificate with names alone is not valid: they try it for ever.
+func ownRoute(c *Cluster, cert *x509.Certificate) string {
+	listenHost, listenPort, err := net.SplitHostPort(c.Listen)
+	if err != nil || cert == nil {
+		return ""
+	}
+	for _, r := range c.Routes {
+		if u, err := routeURL(r); err == nil && u.Port() == listenPort && cert.VerifyHostname(u.Hostname()) == nil {
+			return u.Host
+		}
+	}
+	if cert.VerifyHostname(listenHost) == nil || listenPort == "0" {
+		return ""
+	}
+	for _, name := range cert.DNSNames {
+		if !strings.Contains(name, "*") {
+			return net.JoinHostPort(name, listenPort)
+		}
+	}
+	return ""
 }
 
 // freePort returns the value that makes nats-server take any free port.

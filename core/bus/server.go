@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"sync"
@@ -23,6 +24,8 @@ type Server struct {
 	auth   *authAdapter
 	cert   *reloaded[certificate] // of the clients' listener; nil without TLS, and before Open
 	routes *routeAuth             // nil where routes need no certificates
+
+	routeTLS *tls.Config // of routes that this node opens; nil where routes is
 
 	mu             sync.Mutex
 	srv            *server.Server // nil before Open and after an Open that failed

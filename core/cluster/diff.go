@@ -15,6 +15,7 @@ func Diff(old, next View) []Event {
 	}
 	d := diff{at: next.At}
 	d.nodes(old, next)
+	d.cuts(old, next)
 	d.unknown(old, next)
 	d.meta(old.Meta, next.Meta)
 	d.buckets(slices.Concat(old.Buckets, old.Mechanism), slices.Concat(next.Buckets, next.Mechanism), next.lost)

@@ -49,7 +49,7 @@ func missingBuckets(v View) []Finding {
 	}
 	if away := v.silent(); len(away) > 0 {
 		text := fmt.Sprintf("%s cannot be seen. The missing data may be on the disk of %s.", subject(names), list(away, "or"))
-		return []Finding{{v.serious(Critical), aboutBuckets(names), text, "start unibusd on " + join(away) + ", and change nothing before"}}
+		return []Finding{{v.serious(Critical), aboutBuckets(names), text, "change nothing before they are back; " + v.reviveAdvice(away, join(away))}}
 	}
 	text := fmt.Sprintf("%s %s not there, though every node answers.", subject(names), plural(len(names), "is", bucketsAre(names)))
 	return []Finding{{v.serious(Critical), aboutBuckets(names), text, "look at the disks of the nodes and at their logs before you create anything"}}
@@ -124,7 +124,7 @@ func startReplicas(v View, names []string) string {
 	if len(silent) == 0 {
 		return "check that the nodes reach each other on their cluster ports; if they do, restart unibusd on one of them"
 	}
-	return "start unibusd on " + join(silent)
+	return v.reviveAdvice(silent, join(silent))
 }
 
 // underReplicated finds buckets with fewer replicas than the cluster could give them.
@@ -231,7 +231,7 @@ func staleReplicaFindings(v View) []Finding {
 	for _, b := range slices.Concat(v.Buckets, v.Mechanism) {
 		for _, r := range b.Replicas {
 			n, known := v.node(r.Node)
-			if b.Leader == "" || (known && !n.Online) || (!known && v.neverHeard() > 0) || (known && r.settled() == ReplicaCurrent) {
+			if b.Leader == "" || v.isCut(r.Node, b.Leader) || (known && !n.Online) || (!known && v.neverHeard() > 0) || (known && r.settled() == ReplicaCurrent) {
 				continue
 			}
 			key := staleReplica{r.Node, b.Leader, r.State, known}

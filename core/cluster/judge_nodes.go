@@ -36,12 +36,12 @@ func judgeNodes(v View) []Finding {
 // silentNodes says who is away, that the others suffice, and how near the end is.
 func silentNodes(v View) Finding {
 	silent, n := v.silent(), len(v.silent())
-	about, next := "meta", "start unibusd on the nodes that are configured and not there"
+	about, next := "meta", v.neverReachedAdvice()
 	if n == 1 {
 		about = "node." + silent[0]
 	}
 	if n > 0 {
-		next = "start unibusd on " + join(silent)
+		next = v.reviveAdvice(silent, join(silent))
 	}
 	m := v.Meta
 	text := fmt.Sprintf("%s. %d of %d nodes answer and %d suffice", whoIsSilent(v), m.Online, m.Size, m.Needed)
@@ -65,8 +65,16 @@ func (v View) allServe() bool {
 	return len(v.Buckets) > 0
 }
 
-// nextLoss says what the next node to stop would take with it, for nodes of the same weight at once.
+// nextLoss says what the next node to stop would take with it.
 func nextLoss(v View) string {
+	if out := v.lossesByNode(" If %s stops as well, %s."); out != "" {
+		return out
+	}
+	return " " + mayMore(v.tolerableStops())
+}
+
+// lossesByNode says what each node would take with it, those of the same weight at once.
+func (v View) lossesByNode(format string) string {
 	byText := map[string][]string{}
 	order := []string{}
 	for _, n := range v.online() {
@@ -82,10 +90,7 @@ func nextLoss(v View) string {
 	}
 	out := ""
 	for _, text := range order {
-		out += fmt.Sprintf(" If %s stops as well, %s.", either(byText[text]), text)
-	}
-	if out == "" {
-		return " " + mayMore(v.tolerableStops())
+		out += fmt.Sprintf(format, either(byText[text]), text)
 	}
 	return out
 }

@@ -18,9 +18,9 @@ const electionTime = 15 * time.Second
 func Judge(v View, now time.Time) Judgment {
 	var fs []Finding
 	if v.Clustered {
-		fs = slices.Concat(judgeUnknown(v), judgeLostStreams(v), judgeNodes(v), judgeMeta(v, now), judgeBuckets(v, now)) // causes before what follows from them
+		fs = slices.Concat(judgeUnknown(v), judgeLostStreams(v), judgeNodes(v), judgeRoutes(v, now), judgeMeta(v, now), judgeBuckets(v, now)) // causes before what follows from them
 	}
-	fs = slices.Concat(fs, judgeAuthority(v), judgeConfig(v, now), judgeNotes(v))
+	fs = slices.Concat(fs, judgeAuthority(v), judgeConfig(v, now), judgeLogs(v, now), judgeNotes(v))
 	slices.SortStableFunc(fs, func(a, b Finding) int { return b.Level.rank() - a.Level.rank() })
 	j := Judgment{Verdict: Healthy, Findings: fs}
 	if fs == nil {
@@ -213,7 +213,7 @@ func majorityLost(v View, now time.Time) Finding {
 	if v.onKV() {
 		text += fmt.Sprintf(" Nothing is lost while the %s of %s exist%s.", plural(len(silent), "disk", "disks"), which, plural(len(silent), "s", ""))
 	}
-	return Finding{Critical, "meta", text, "start unibusd on " + which}
+	return Finding{Critical, "meta", text, v.reviveAdvice(silent, which)}
 }
 
 // meaning says what the want of a majority does to users, and where SQLite serves in spite of it.
@@ -233,10 +233,10 @@ func whoIsSilent(v View) string {
 	silent, n := v.silent(), v.neverHeard()
 	parts := []string{}
 	if len(silent) > 0 {
-		parts = append(parts, fmt.Sprintf("%s %s not answer", join(silent), plural(len(silent), "does", "do")))
+		parts = append(parts, fmt.Sprintf("%s %s not answer%s", join(silent), plural(len(silent), "does", "do"), v.causesOf(silent)))
 	}
 	if n > 0 {
-		parts = append(parts, fmt.Sprintf("%s configured %s never answered", number(n), plural(n, "node has", "nodes have")))
+		parts = append(parts, fmt.Sprintf("%s configured %s never answered%s", number(n), plural(n, "node has", "nodes have"), v.neverReachedCauses()))
 	}
 	if len(parts) == 0 {
 		return "The nodes answer and are not in the meta group"

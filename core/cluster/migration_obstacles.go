@@ -16,7 +16,7 @@ func Obstacles(v View, now time.Time) []Finding {
 		return nil
 	}
 	v.Authority = &core.Authority{Backend: core.BackendKV} // judged as what they are about to be
-	fs := judgeMeta(v, now)
+	fs := slices.Concat(v.cutFindings(), judgeMeta(v, now))
 	if v.At != 0 && v.Meta.Online >= v.Meta.Needed {
 		fs = slices.Concat(fs, leaderless(v, now), staleReplicaFindings(v))
 	}

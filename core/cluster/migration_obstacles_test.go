@@ -36,6 +36,7 @@ func TestObstacles(t *testing.T) {
 		"behind": {with(before(), func(v *View) {
 			v.Buckets[0].Replicas[1] = Replica{Node: "n2", State: ReplicaBehind, Lag: 5000}
 		}), []string{"5000 operations behind"}},
+		"a path cut": {before().cutBoth("n1", "n3", core.FaultTimeout, "no reply"), []string{"n1 and n3 do not hear each other"}},
 		"offline": {with(before(), func(v *View) {
 			v.Buckets[0].Replicas[2] = Replica{Node: "n3", State: ReplicaOffline}
 		}), []string{"n3 answers, but n1"}},

@@ -27,6 +27,8 @@ type observations struct {
 	unknown  map[string]bool          // servers that are no nodes of this cluster
 	misnamed map[string]*observedNode // servers whose names no node can have
 
+	cuts map[link]time.Time // nodes that are up and do not hear each other, since when
+
 	departed map[string]bool // nodes that shut down in order: silent now, and offline by the report of their peers
 	at       core.Millis
 }
@@ -43,7 +45,13 @@ type observedNode struct {
 	streamsAt    time.Time
 	streamsRound int // the observation in which streams came
 	info         *Info
+	infoAt       time.Time
 	held         map[string]bool // streams that it reported in its present run
+
+	relayedAt    time.Time // when another node heard it last, which this one does not hear; zero: never
+	relayedBy    string
+	relayedRound int // the observation in which that was reported
+	departedAt   time.Time
 }
 
 // leadership is the leader of a group and when it was first seen.
@@ -88,7 +96,7 @@ func (m *observations) heard(s server, now time.Time) *observedNode {
 	return n
 }
 
-// online is true for a node that answered lately.
+// online is true for a node that answered lately, this node or another one.
 func (m *observations) online(name string, now time.Time) bool {
 	n := m.nodes[name]
 	if n == nil {
@@ -97,7 +105,8 @@ func (m *observations) online(name string, now time.Time) bool {
 	if !m.cfg.Clustered && name == m.cfg.Name {
 		return true
 	}
-	return !n.heard.IsZero() && now.Sub(n.heard) <= m.cfg.Lost && !m.departed[name]
+	relayed := !n.relayedAt.IsZero() && now.Sub(n.relayedAt) <= m.reportTime() && !m.departed[name]
+	return relayed || m.hears(n, now)
 }
 
 // findDeparted finds the nodes that shut down in order. A node announces its
@@ -107,24 +116,35 @@ func (m *observations) online(name string, now time.Time) bool {
 func (m *observations) findDeparted(now time.Time) {
 	left := map[string]bool{}
 	for name := range m.departed {
-		if n := m.nodes[name]; n != nil && n.heardRound != m.round {
+		if n := m.nodes[name]; n != nil && !n.heardNow(m.round) {
 			left[name] = true
 		}
 	}
+	before := m.departed
 	m.departed = nil
 	for _, n := range m.answering(now) {
 		g := n.group()
-		if g == nil || n.heardRound != m.round {
+		if g == nil || !n.heardNow(m.round) {
 			continue
 		}
 		for _, p := range g.Peers {
 			other := m.nodes[p.Name]
-			if p.Offline && other != nil && other.heardRound != m.round {
+			if p.Offline && other != nil && !other.heardNow(m.round) {
 				left[p.Name] = true
 			}
 		}
 	}
+	for name := range left {
+		if !before[name] {
+			m.nodes[name].departedAt = now
+		}
+	}
 	m.departed = left
+}
+
+// heardNow is true where a node answered in an observation, this node or another one.
+func (n *observedNode) heardNow(round int) bool {
+	return n.heardRound == round || n.relayedRound == round && n.relayedAt.After(n.departedAt)
 }
 
 // sorted returns the nodes by name, without unknown servers.
@@ -155,6 +175,7 @@ func (m *observations) build(f Facts, now time.Time) View {
 		m.findDeparted(now)
 		m.dropReplaced(now)
 		m.learnPeers(now)
+		m.findCuts(now)
 		v.Meta = m.buildMeta(now)
 		v.Lost = m.identifyStreams(v.Meta, now)
 		v.Buckets, v.Mechanism = m.buildBuckets(now)
@@ -198,6 +219,16 @@ func (m *observations) learnPeers(now time.Time) {
 			}
 		}
 	}
+	for _, n := range m.answering(now) {
+		if n.info == nil {
+			continue
+		}
+		for _, r := range n.info.Routes { // one that no node hears may have shown its certificate
+			if len(m.sorted()) < m.cfg.Expected {
+				m.node(r.Node)
+			}
+		}
+	}
 }
 
 // group is the meta group as the node sees it, nil if it did not report one.
@@ -213,13 +244,13 @@ func (n *observedNode) group() *metaGroup {
 
 func (m *observations) buildMeta(now time.Time) Meta {
 	meta, leader := Meta{}, (*observedNode)(nil)
-	claims := []string{}
+	claims, members := []string{}, []string{}
 	for _, n := range m.answering(now) {
 		g := n.group()
 		if g == nil {
 			continue
 		}
-		meta.Online++
+		members = append(members, n.name)
 		meta.Size, meta.Needed = max(meta.Size, g.Size), max(meta.Needed, g.Needed)
 		if g.Leader != n.name {
 			continue
@@ -231,6 +262,7 @@ func (m *observations) buildMeta(now time.Time) Meta {
 			leader = n
 		}
 	}
+	meta.Online = largestGroup(members, func(a, b string) bool { return m.isCut(a, b, now) })
 	if leader != nil {
 		g := leader.group()
 		meta.Leader, meta.Size, meta.Needed, meta.Pending = leader.name, g.Size, g.Needed, g.Pending
@@ -303,6 +335,13 @@ func (m *observations) buildNode(n *observedNode, v View, now time.Time) Node {
 		out.HeardMS = 0
 	case !n.heard.IsZero():
 		out.HeardMS = now.Sub(n.heard).Milliseconds()
+	}
+	if n.relayedAt.After(n.heard) {
+		out.HeardMS = now.Sub(n.relayedAt).Milliseconds()
+	}
+	out.Relayed = out.Online && n.name != m.cfg.Name && !m.hears(n, now)
+	if m.cfg.Clustered {
+		out.Unheard = m.unheard(n, now)
 	}
 	if n.info != nil {
 		out.Version = n.info.Version

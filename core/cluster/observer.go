@@ -227,10 +227,10 @@ func (o *Observer) isUnknown(name string) bool {
 	return !listed || slices.ContainsFunc(o.view.Load().Unknown, func(u UnknownServer) bool { return u.Name == name })
 }
 
-// onlineHeard is true if every node that was online at the last observation is in heard.
+// onlineHeard is true if every node that this one heard at the last observation is in heard.
 func (o *Observer) onlineHeard(heard map[string]bool) bool {
 	for _, n := range o.view.Load().Nodes {
-		if n.Online && !heard[n.Name] {
+		if n.Reachable() && !heard[n.Name] {
 			return false
 		}
 	}
@@ -272,9 +272,7 @@ func (o *Observer) askInfos(ctx context.Context) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, i := range infos {
-		if n := o.mem.node(i.Name); n != nil {
-			n.info = &i
-		}
+		o.mem.hearInfo(i, o.cfg.Now())
 	}
 }
 

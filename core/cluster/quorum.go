@@ -111,19 +111,68 @@ func (b Bucket) size() int   { return max(1, len(b.Replicas)) }
 func (b Bucket) needed() int { return b.size()/2 + 1 }
 
 // stopsWithout is true where the bucket works now and would not without a node.
-func (b Bucket) stopsWithout(node string) bool {
-	i := slices.IndexFunc(b.Replicas, func(r Replica) bool { return r.Node == node })
-	return i >= 0 && b.Replicas[i].takesPart() && b.liveReplicas() == b.needed()
+func (v View) stopsWithout(b Bucket, node string) bool {
+	live := b.live()
+	return slices.Contains(live, node) && largestGroup(live, v.isCut) >= b.needed() && largestGroup(without(live, node), v.isCut) < b.needed()
+}
+
+// live are the nodes whose replica can take part in a decision.
+func (b Bucket) live() []string {
+	var out []string
+	for _, r := range b.Replicas {
+		if r.takesPart() {
+			out = append(out, r.Node)
+		}
+	}
+	return out
+}
+
+// members are the nodes that answer and take part in the meta group.
+func (v View) members() []string {
+	var out []string
+	for _, n := range v.Nodes {
+		if n.Online && !n.Off {
+			out = append(out, n.Name)
+		}
+	}
+	return out
+}
+
+func without(nodes []string, node string) []string {
+	return slices.DeleteFunc(slices.Clone(nodes), func(n string) bool { return n == node })
+}
+
+// manyNodes is up to how many nodes every choice of those that stop is tried.
+const manyNodes = 7
+
+// spare is how many of the nodes may stop, whichever they are, and those that are left
+// still agree. With a cut it matters which: no node passes messages on.
+func (v View) spare(nodes []string, count, needed int) int {
+	if len(v.cuts()) == 0 {
+		return count - needed
+	}
+	switch {
+	case largestGroup(nodes, v.isCut) < needed:
+		return -1
+	case len(nodes) > manyNodes:
+		return 0 // too many to try every choice
+	}
+	least := len(nodes)
+	for _, n := range nodes {
+		left := without(nodes, n)
+		least = min(least, v.spare(left, len(left), needed)+1)
+	}
+	return least
 }
 
 // tolerableStops is how many nodes may stop, whichever they are, before the meta group
 // or a bucket has no quorum; never below 0. The internal buckets count: without the
 // control record, the nonces or the audit nothing can be changed either.
 func (v View) tolerableStops() int {
-	k := v.Meta.Online - v.Meta.Needed
+	k := v.spare(v.members(), v.Meta.Online, v.Meta.Needed)
 	for _, b := range v.AllBuckets() {
 		if v.onKV() {
-			k = min(k, b.liveReplicas()-b.needed())
+			k = min(k, v.spare(b.live(), b.liveReplicas(), b.needed()))
 		}
 	}
 	return max(0, k)
@@ -142,7 +191,7 @@ func (l loss) nothing() bool { return !l.meta && len(l.buckets) == 0 && !l.store
 func (v View) lossOf(node string) loss {
 	l := loss{meta: v.Clustered && v.Meta.Online >= v.Meta.Needed && v.membersWithout(node) < v.Meta.Needed}
 	for _, b := range v.AllBuckets() {
-		if (v.onKV() || v.Moving != "") && b.stopsWithout(node) {
+		if (v.onKV() || v.Moving != "") && v.stopsWithout(b, node) {
 			l.buckets = append(l.buckets, b.Name)
 		}
 	}
@@ -160,7 +209,10 @@ func (v View) membersWithout(node string) int {
 	if n, ok := v.node(node); ok && n.Off {
 		return v.Meta.Online
 	}
-	return v.Meta.Online - 1
+	if len(v.cuts()) == 0 {
+		return v.Meta.Online - 1
+	}
+	return largestGroup(without(v.members(), node), v.isCut)
 }
 
 // MayStop returns the nodes of which any one may stop, and nothing that works now ends.
@@ -218,7 +270,7 @@ func handover(n Node) string {
 func (v View) consequence(l loss, node string) string {
 	parts := []string{}
 	if l.meta {
-		parts = append(parts, fmt.Sprintf("the meta group has %d of %d and needs %d", v.Meta.Online-1, v.Meta.Size, v.Meta.Needed))
+		parts = append(parts, fmt.Sprintf("the meta group has %d of %d and needs %d", v.membersWithout(node), v.Meta.Size, v.Meta.Needed))
 	}
 	if len(l.buckets) > 0 {
 		parts = append(parts, tables(l.buckets)+" "+plural(len(l.buckets), "stops", bucketsStop(l.buckets)))

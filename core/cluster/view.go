@@ -76,6 +76,9 @@ type Node struct {
 	Meta    string      `json:"meta"`                    // leader, follower or ""
 	Leads   []string    `json:"leads,omitempty"`         // tables, and streams beside the five, whose group it leads
 	Info    *Info       `json:"info,omitempty"`          // what it says of itself; the last known while it is away
+
+	Relayed bool      `json:"relayed,omitempty"` // it is online, and the looking node knows so from another one: it cannot ask it
+	Unheard []Unheard `json:"unheard,omitempty"` // the nodes that are up and do not hear it, by name
 }
 
 // Info is what a node says of itself when a peer asks.
@@ -103,6 +106,12 @@ type Info struct {
 	Quotas      map[string]int  `json:"quotas,omitempty"`      // of users, by the names of their settings
 	Sessions    *int            `json:"sessions,omitempty"`    // of users, and of clients without an identity; nil: not known
 	Operators   *Operators      `json:"operators,omitempty"`   // nil: an older node
+	Hears       []string        `json:"hears,omitzero"`        // the nodes that answered it lately, itself not among them; nil: an older node
+	Routes      []Route         `json:"routes,omitempty"`      // by address, its own not among them
+	RouteCert   string          `json:"route_cert,omitempty"`  // the file of its certificate for routes
+	Unit        string          `json:"unit,omitempty"`        // of the service manager that runs it, such as unibusd; "" without one
+	Repeated    []RepeatedLine  `json:"repeated,omitempty"`    // what it logs again and again
+	Relayed     []Relayed       `json:"relayed,omitempty"`     // in its answer alone: of nodes that the asking one does not hear
 }
 
 // Operators is what a node says of its operators. All of it is public: keys, roles and names.
@@ -182,6 +191,9 @@ type Event struct {
 	About string      `json:"about"` // node, bucket or operator it is about
 	Text  string      `json:"text"`
 }
+
+// Reachable is true of a node that the looking one can ask.
+func (n Node) Reachable() bool { return n.Online && !n.Relayed }
 
 // Age is how old a moment is at now; 0 for the future.
 func Age(m core.Millis, now time.Time) time.Duration { return max(0, now.Sub(m.Time())) }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"unibus/core"
@@ -33,11 +34,24 @@ func (n *Node) openObserver(context.Context) error {
 	n.observer = cluster.New(cluster.Config{
 		Name: n.cfg.Name, Cluster: n.clusterName(), Clustered: n.cfg.Clustered(), Expected: n.cfg.Size(), Nodes: n.cfg.Nodes,
 		System: cluster.Conn{NATS: n.conns.system}, Local: n.facts, Infos: n.askInfos, Recorder: &n.recorder,
-		Streams: known, OnView: n.saveStreamTimes(known),
+		Streams: known, OnView: n.onView(n.saveStreamTimes(known)),
 	})
+	n.routes.observer.Store(n.observer)
 	ctx := n.observing.start()
 	n.observing.run(func() { n.observer.Run(ctx) })
+	if n.cfg.Clustered() {
+		n.observing.run(func() { n.routes.run(ctx) })
+	}
 	return nil
+}
+
+// onView returns what follows each observation.
+func (n *Node) onView(save func(cluster.View)) func(cluster.View) {
+	return func(v cluster.View) {
+		save(v)
+		n.routes.see(v)
+		n.repeats.flush(time.Now())
+	}
 }
 
 func (n *Node) closeObserver(context.Context) error {
@@ -67,7 +81,11 @@ func (n *Node) facts() cluster.Facts {
 
 // askInfos asks every node. It also learns which operators other nodes have removed.
 func (n *Node) askInfos(ctx context.Context) ([]cluster.Info, error) {
-	infos, err := n.peers.infos(ctx)
+	hears, _ := n.routes.report()
+	if hears != nil {
+		hears = append(slices.Clone(hears), n.cfg.Name)
+	}
+	infos, err := n.peers.infos(ctx, hears)
 	n.learnRemovals(infos)
 	return infos, err
 }

@@ -50,7 +50,7 @@ func (n *Node) clusterForPreflight(ctx context.Context) (migrate.Cluster, error)
 	v := n.observer.Fresh(ctx)
 	c := migrate.Cluster{Expected: v.Expected, Findings: groupProblems(v, time.Now())}
 	for _, node := range v.Nodes {
-		peer := migrate.Peer{Name: node.Name, Online: node.Online, FreeBytes: freeSpace(node), JetStreamOff: node.Off}
+		peer := migrate.Peer{Name: node.Name, Online: node.Reachable(), FreeBytes: freeSpace(node), JetStreamOff: node.Off}
 		if i := node.Info; i != nil {
 			peer.Version, peer.File, peer.Serving, peer.Journal = i.Version, i.Serving.File, i.Serving.Backend, i.Journal
 			peer.Ready = i.Ready

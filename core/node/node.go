@@ -58,6 +58,9 @@ type Node struct {
 	observer   *cluster.Observer
 	observing  background
 	peers      *peers
+	routes     *routeWatch
+	repeats    *repeatFilter // of the log
+	unit       string        // of the service manager
 	clusterKey *clusterKey
 
 	// The control plane.
@@ -105,7 +108,9 @@ func New(cfg Config) *Node {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{cfg: cfg, log: cfg.Log.With("node", cfg.Name), failed: make(chan error, 1)}
+	repeats := newRepeatFilter(cfg.Log.Handler())
+	n := &Node{cfg: cfg, log: slog.New(repeats).With("node", cfg.Name), repeats: repeats, unit: serviceUnit(), failed: make(chan error, 1)}
+	n.routes = newRouteWatch(cfg.Name, func(ctx context.Context) []bus.RouteProbe { return n.bus.ProbeRoutes(ctx) })
 	n.sessions, n.soft = newSessions(n), newSoftAdmissions(time.Now())
 	operators := operatorsByKey(cfg.Operators)
 	n.operators.Store(&operators)

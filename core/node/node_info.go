@@ -4,13 +4,24 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"unibus/core"
 	"unibus/core/cluster"
 	"unibus/core/config"
 )
 
-// info is what this node says of itself to every node.
+// answerInfo is what this node says of itself to every node, and of nodes that the
+// asking one does not hear.
+func (n *Node) answerInfo(q infoRequest) cluster.Info {
+	i := n.info()
+	if q.Hears != nil {
+		i.Relayed = n.routes.relay(q.Hears)
+	}
+	return i
+}
+
+// info is what this node says of itself.
 func (n *Node) info() cluster.Info {
 	v := n.selector.selection()
 	i := cluster.Info{
@@ -36,6 +47,8 @@ func (n *Node) info() cluster.Info {
 	}
 	clients := n.bus.Clients()
 	i.Sessions = &clients
+	i.Hears, i.Routes = n.routes.report()
+	i.RouteCert, i.Unit, i.Repeated = n.cfg.RouteTLSCert, n.unit, n.repeats.report(time.Now())
 	if free, err := freeBytes(n.cfg.Data); err == nil {
 		i.DiskFree = &free
 	}

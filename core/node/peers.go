@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 
@@ -13,7 +14,7 @@ import (
 
 // The subjects on which nodes talk to each other, in CONTROL. Operators have no rights on them.
 const (
-	subjectInfo       = "unibus.peer.v1.all.info"        // every node answers with its cluster.Info
+	subjectInfo       = "unibus.peer.v1.all.info"        // infoRequest → cluster.Info, from every node
 	subjectEnded      = "unibus.peer.v1.all.ended"       // endRequest → endReply, once the node has seen the revocation
 	subjectRollout    = "unibus.peer.v1.all.rollout"     // every node answers with its softReply
 	subjectPresent    = "unibus.peer.v1.all.present"     // presenceRequest → presenceReply
@@ -26,7 +27,7 @@ const (
 type peers struct {
 	conn         *nats.Conn
 	size         int // configured nodes
-	info         func() cluster.Info
+	info         func(infoRequest) cluster.Info
 	recordEvents func([]cluster.Event)
 
 	// slow are questions whose answer may have to wait. A nil answer is not sent.
@@ -45,7 +46,7 @@ const slowAnswers = 64
 
 func (n *Node) openPeers(context.Context) error {
 	n.peers = &peers{
-		conn: n.conns.peer, size: n.cfg.Size(), info: n.info, recordEvents: n.recorder.Record, slots: make(chan struct{}, slowAnswers),
+		conn: n.conns.peer, size: n.cfg.Size(), info: n.answerInfo, recordEvents: n.recorder.Record, slots: make(chan struct{}, slowAnswers),
 		slow: map[string]answerFunc{
 			subjectEnded:      n.sessions.answerEnded,
 			subjectRemoved:    n.answerRemoval,
@@ -68,7 +69,9 @@ func (p *peers) open() error {
 	p.cancel = cancel
 	handlers := map[string]nats.MsgHandler{
 		subjectInfo: func(m *nats.Msg) {
-			if body, err := json.Marshal(p.info()); err == nil {
+			var q infoRequest
+			_ = json.Unmarshal(m.Data, &q) // an older node asks nothing in particular
+			if body, err := json.Marshal(p.info(q)); err == nil {
 				_ = m.Respond(body) // without it the asking node shows this one as silent
 			}
 		},
@@ -149,15 +152,28 @@ func askEveryNode[Reply, Answer any](ctx context.Context, n *Node, subject strin
 	return nodes, err
 }
 
-// infos asks every node, this one included. Nodes that do not answer before ctx ends are missing.
-func (p *peers) infos(ctx context.Context) ([]cluster.Info, error) {
+// infoRequest asks a node for its Info, and for what it heard of the nodes that the
+// asking one does not hear.
+type infoRequest struct {
+	Hears []string `json:"hears"` // nil: nothing is to be passed on
+}
+
+// infos asks every node, this one included. It waits for all of them, or for those that
+// this one hears; nodes that do not answer before ctx ends are missing.
+func (p *peers) infos(ctx context.Context, hears []string) ([]cluster.Info, error) {
+	body, err := json.Marshal(infoRequest{Hears: hears})
+	if err != nil {
+		return nil, err
+	}
 	var out []cluster.Info
-	err := p.ask(ctx, subjectInfo, nil, func(reply []byte) bool {
+	waiting := slices.Clone(hears)
+	err = p.ask(ctx, subjectInfo, body, func(reply []byte) bool {
 		var i cluster.Info
 		if err := json.Unmarshal(reply, &i); err == nil {
 			out = append(out, i)
+			waiting = slices.DeleteFunc(waiting, func(name string) bool { return name == i.Name })
 		}
-		return len(out) < p.size
+		return len(out) < p.size && (len(hears) == 0 || len(waiting) > 0)
 	})
 	return out, err
 }

@@ -52,7 +52,7 @@ func (b roomBus) Present(ctx context.Context, room core.RoomID) map[string]admin
 	defer cancel()
 	online := 0
 	for _, node := range b.n.observer.View().Nodes {
-		if node.Online {
+		if node.Reachable() {
 			online++
 		}
 	}

@@ -145,6 +145,13 @@ func (n *Net) Isolate(i int) {
 	n.setReachable(n.t, func(from, to int) bool { return from != i && to != i })
 }
 
+// Cut cuts the path between two nodes, whatever the network was before. Both still
+// reach all others.
+func (n *Net) Cut(a, b int) {
+	n.t.Helper()
+	n.setReachable(n.t, func(from, to int) bool { return !(from == a && to == b || from == b && to == a) })
+}
+
 // DropOutgoing loses what one node sends to the others; what they send still
 // arrives.
 func (n *Net) DropOutgoing(i int) {

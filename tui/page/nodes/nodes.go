@@ -105,6 +105,7 @@ func nodeDetail(rc page.RenderContext, n cluster.Node) []string {
 	if !n.Online || rc.StatusIsStale() {
 		f.Add("last heard", lastHeardText(rc, n))
 	}
+	addUnheard(&f, n)
 	reported := len(f.Lines)
 	addFacts(&f, n)
 	if n.Online {
@@ -115,6 +116,17 @@ func nodeDetail(rc page.RenderContext, n cluster.Node) []string {
 		lines = append(append(lines, "", " "+rc.Paint(theme.Dim, "LAST REPORT")), rc.Dim(f.Lines[reported:])...)
 	}
 	return lines
+}
+
+// addUnheard adds which nodes do not hear it, and why.
+func addUnheard(f *page.LabeledLines, n cluster.Node) {
+	for _, u := range n.Unheard {
+		text := "by " + u.By
+		if u.Addr != "" && u.Detail != "" {
+			text += fmt.Sprintf(" at %s: %s", u.Addr, u.Detail)
+		}
+		f.Add("not heard", text)
+	}
 }
 
 // lastHeardText is when a node last answered.

@@ -1,0 +1,126 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"unibus/core"
+)
+
+// withService makes every node one that systemd runs, with its files.
+func withService(v View) View {
+	for i := range v.Nodes {
+		v.Nodes[i].Info.Unit, v.Nodes[i].Info.RouteCert = "unibusd", "/etc/unibus/route/node.crt"
+	}
+	return v
+}
+
+// unheard adds a report about a node.
+func (v View) unheard(node, by string, fault core.RouteFault, detail string) View {
+	for i := range v.Nodes {
+		if v.Nodes[i].Name == node {
+			addr := fmt.Sprintf("%s.example.org:6222", node)
+			v.Nodes[i].Unheard = append(slices.Clone(v.Nodes[i].Unheard), Unheard{By: by, Addr: addr, Fault: fault, Detail: detail})
+		}
+	}
+	return v
+}
+
+// cutBoth adds the reports of both ends.
+func (v View) cutBoth(a, b string, fault core.RouteFault, detail string) View {
+	return v.unheard(a, b, fault, detail).unheard(b, a, fault, detail)
+}
+
+// silentBecause makes n3 silent, and n1 and n2 find the same cause.
+func silentBecause(fault core.RouteFault, detail string) View {
+	return lose(withService(healthy(3, 3)), "n3").unheard("n3", "n1", fault, detail).unheard("n3", "n2", fault, detail)
+}
+
+func routeViews() []judged {
+	noReply := "no reply within 3s"
+	return []judged{
+		{"one path of three cut", withService(healthy(3, 3)).cutBoth("n1", "n3", core.FaultTimeout, noReply)},
+		{"one path of five cut", withService(healthy(5, 5)).cutBoth("n1", "n3", core.FaultTimeout, noReply)},
+		{"two paths of five cut, one node heard by two", withService(healthy(5, 3)).cutBoth("n1", "n5", core.FaultTimeout, noReply).cutBoth("n2", "n5", core.FaultTimeout, noReply)},
+		{"one path of three cut, the ends' causes differ", withService(healthy(3, 3)).unheard("n3", "n1", core.FaultTimeout, noReply).unheard("n1", "n3", core.FaultRefused, "connection refused")},
+		{"one path of three cut by a certificate", withService(healthy(3, 3)).unheard("n3", "n1", core.FaultCertificate, "it expired on 2026-11-01 00:00 UTC").unheard("n1", "n3", core.FaultOwnCertificate, "expired certificate")},
+		{"n3 is not running", silentBecause(core.FaultRefused, "connection refused")},
+		{"n3 is not running, no service manager", with(silentBecause(core.FaultRefused, "connection refused"), func(v *View) { v.Nodes[2].Info.Unit = "" })},
+		{"n3 hangs", silentBecause(core.FaultHung, "connected, and no answer within 3s")},
+		{"n3 is cut off", silentBecause(core.FaultTimeout, noReply)},
+		{"n3 has no way", silentBecause(core.FaultUnreachable, "no route to host")},
+		{"n3 has no name", silentBecause(core.FaultUnresolved, "no such host")},
+		{"n3's certificate has expired", silentBecause(core.FaultCertificate, "it expired on 2026-11-01 00:00 UTC")},
+		{"n3's certificate is not yet valid", silentBecause(core.FaultCertificate, "it is valid from 2027-01-01 00:00 UTC, "+core.NotYetValid)},
+		{"n3 is another program", silentBecause(core.FaultForeign, "the answer is not TLS")},
+		{"n3 closes", silentBecause(core.FaultClosed, "the connection was closed before an answer")},
+		{"n3 has just accepted", silentBecause("", "")},
+		{"n3 hangs for one, and is not reached by the other", lose(withService(healthy(3, 3)), "n3").unheard("n3", "n1", core.FaultTimeout, noReply).unheard("n3", "n2", core.FaultHung, "connected, and no answer within 3s")},
+		{"two causes at once", lose(withService(healthy(5, 5)), "n4", "n5").unheard("n4", "n1", core.FaultRefused, "connection refused").unheard("n5", "n1", core.FaultHung, "connected, and no answer within 3s")},
+		{"both others are down", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultRefused, "connection refused").unheard("n3", "n1", core.FaultRefused, "connection refused")},
+		{"the looking node is cut off", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultTimeout, noReply).unheard("n3", "n1", core.FaultTimeout, noReply)},
+		{"both others' certificates have expired", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultCertificate, "it expired on 2026-11-01 00:00 UTC").unheard("n3", "n1", core.FaultCertificate, "it expired on 2026-11-01 00:00 UTC")},
+		{"the looking node's certificate has expired", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultOwnCertificate, "expired certificate").unheard("n3", "n1", core.FaultOwnCertificate, "expired certificate")},
+		{"a certificate that is not valid for the address that peers were given", with(withService(healthy(3, 3)), func(v *View) {
+			r := Route{Addr: "10.0.0.3:6222", Node: "n3", Fault: core.FaultCertificate, Detail: "it is for n3.example.org and not for 10.0.0.3", Hosts: "n3.example.org,10.0.0.3", Since: ago(time.Hour)}
+			v.Nodes[0].Info.Routes, v.Nodes[1].Info.Routes = []Route{r}, []Route{r}
+		})},
+		{"a route that opens from one side alone", with(withService(healthy(3, 3)), func(v *View) {
+			v.Nodes[0].Info.Routes = []Route{{Addr: "10.0.0.3:6222", Node: "n3", Fault: core.FaultTimeout, Detail: noReply, Since: ago(time.Hour)}}
+		})},
+		{"a third that never answered", with(lose(withService(healthy(3, 3)), "n3"), func(v *View) {
+			v.Nodes = v.Nodes[:2]
+			v.Nodes[0].Info.Routes = []Route{{Addr: "n3.example.org:6222", Fault: core.FaultUnresolved, Detail: "no such host", Since: ago(time.Hour)}}
+		})},
+		{"an error again and again", with(withService(healthy(3, 3)), func(v *View) {
+			v.Nodes[1].Info.Repeated = []RepeatedLine{{Level: Degraded, Text: "the audit cannot be copied file=/var/lib/unibus/audit.jsonl", Count: 117, Since: ago(2 * time.Minute)}}
+		})},
+		{"a warning again and again", with(withService(healthy(3, 3)), func(v *View) {
+			v.Nodes[1].Info.Repeated = []RepeatedLine{{Level: Note, Text: "203.0.113.9 - Slow Consumer Detected", Count: 40, Since: ago(2 * time.Minute)}}
+		})},
+		{"a route error again and again, which has its finding", with(silentBecause(core.FaultRefused, "connection refused"), func(v *View) {
+			v.Nodes[1].Info.Repeated = []RepeatedLine{{Level: Degraded, Text: "Error trying to connect to route (attempt 90): dial tcp 10.0.0.3:6222: connect: connection refused", Count: 90, Since: ago(2 * time.Minute)}}
+		})},
+	}
+}
+
+// TestJudgeRoutes compares what is said of routes with the golden file.
+func TestJudgeRoutes(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	for _, c := range routeViews() {
+		writeJudgement(&b, c)
+	}
+	golden(t, "judge_routes.txt", b.String())
+}
+
+// TestFindingsAboutRoutesAreComplete: a sentence, a next step, and 60 columns by 20 rows hold both.
+func TestFindingsAboutRoutesAreComplete(t *testing.T) {
+	t.Parallel()
+	for _, c := range routeViews() {
+		for _, f := range Judge(c.view, noon).Findings {
+			if !strings.HasSuffix(f.Text, ".") || f.Level != Note && f.Next == "" {
+				t.Errorf("%s: %+v", c.name, f)
+			}
+			if len(f.Text)+len(f.Next) > 60*16 {
+				t.Errorf("%s: %d characters: %+v", c.name, len(f.Text)+len(f.Next), f)
+			}
+		}
+	}
+}
+
+// TestCutEvents: a cut is an event at its beginning and at its end.
+func TestCutEvents(t *testing.T) {
+	t.Parallel()
+	whole, cut := healthy(3, 3), healthy(3, 3).cutBoth("n1", "n3", core.FaultTimeout, "no reply within 3s")
+	begun, ended := Diff(whole, cut), Diff(cut, whole)
+	if len(begun) != 1 || begun[0].Level != Degraded || begun[0].About != "n1" || !strings.Contains(begun[0].Text, "does not hear n3") {
+		t.Errorf("at the beginning: %+v", begun)
+	}
+	if len(ended) != 1 || ended[0].Level != Healthy || ended[0].Text != "and n3 hear each other again" {
+		t.Errorf("at the end: %+v", ended)
+	}
+}

@@ -1,0 +1,141 @@
+package node
+
+import (
+	"context"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"unibus/core"
+	"unibus/core/bus"
+	"unibus/core/cluster"
+)
+
+const (
+	// probeEvery is how often routes are tried while each node is heard: a certificate
+	// that has expired closes no route, and would keep the next one from opening.
+	probeEvery = 15 * time.Second
+	// probeSoon is how often they are tried while one is not.
+	probeSoon = 2 * time.Second
+)
+
+// routeWatch is what this node knows of the ways to its peers, for every node to see.
+type routeWatch struct {
+	name     string
+	probe    func(context.Context) []bus.RouteProbe
+	observer atomic.Pointer[cluster.Observer] // nil until the node has one
+
+	mu     sync.Mutex
+	hears  []string // nil before the first observation
+	lost   bool     // a known or configured node is not heard
+	stale  []string // nodes that are silent since the last try
+	routes []cluster.Route
+	owners map[string]string // the nodes at the addresses, also while they are silent
+}
+
+func newRouteWatch(name string, probe func(context.Context) []bus.RouteProbe) *routeWatch {
+	return &routeWatch{name: name, probe: probe, owners: map[string]string{}}
+}
+
+// run tries the routes until ctx ends.
+func (w *routeWatch) run(ctx context.Context) {
+	var last time.Time
+	repeat(ctx, probeSoon, func() {
+		w.mu.Lock()
+		lost := w.lost
+		w.mu.Unlock()
+		if lost || time.Since(last) >= probeEvery {
+			last = time.Now()
+			w.note(w.probe(ctx), core.MillisOf(last))
+		}
+	})
+}
+
+// see notes which nodes an observation heard.
+func (w *routeWatch) see(v cluster.View) {
+	hears, lost := []string{}, len(v.Nodes) < v.Expected
+	for _, n := range v.Nodes {
+		switch {
+		case n.Name == w.name:
+		case n.Reachable():
+			hears = append(hears, n.Name)
+		default:
+			lost = true
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, name := range w.hears {
+		if !slices.Contains(hears, name) {
+			w.stale = append(w.stale, name)
+		}
+	}
+	w.hears, w.lost = hears, lost
+}
+
+// note keeps what came of the tries. A fault that stays keeps its beginning.
+func (w *routeWatch) note(probes []bus.RouteProbe, now core.Millis) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := w.routes
+	w.routes, w.stale = nil, nil
+	for _, p := range probes {
+		if p.Node != "" {
+			w.owners[p.Addr] = p.Node
+		}
+		if p.Fault == core.FaultRouteToItself || w.owners[p.Addr] == w.name || p.Addr == "" {
+			continue
+		}
+		r := cluster.Route{Addr: p.Addr, Node: w.owners[p.Addr], Fault: p.Fault, Detail: core.Redact(p.Detail), Hosts: p.Hosts, Since: now}
+		i := slices.IndexFunc(before, func(b cluster.Route) bool { return b.Addr == r.Addr && b.Fault == r.Fault })
+		if i >= 0 {
+			r.Since = before[i].Since
+		}
+		w.routes = append(w.routes, r)
+	}
+}
+
+// report returns the nodes that this one hears, and its routes. What was found before a
+// node fell silent does not say why it did.
+func (w *routeWatch) report() (hears []string, routes []cluster.Route) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.hears, slices.DeleteFunc(slices.Clone(w.routes), func(r cluster.Route) bool { return slices.Contains(w.stale, r.Node) })
+}
+
+// relay returns what this node heard of nodes that another one does not hear.
+func (w *routeWatch) relay(hears []string) []cluster.Relayed {
+	o := w.observer.Load()
+	if o == nil {
+		return nil
+	}
+	return o.Relay(append(slices.Clone(hears), w.name)) // the asking node is among those that it hears
+}
+
+// serviceUnit is the unit of systemd that runs this process, "" where none does. A
+// service whose type is notify has the socket, a shell has not.
+func serviceUnit() string {
+	if os.Getenv("NOTIFY_SOCKET") == "" {
+		return ""
+	}
+	data, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return ""
+	}
+	return unitOf(string(data))
+}
+
+// unitOf finds the service in the lines of /proc/PID/cgroup.
+func unitOf(cgroup string) string {
+	for line := range strings.Lines(cgroup) {
+		unit, isService := strings.CutSuffix(path.Base(strings.TrimSpace(line)), ".service")
+		if isService && unit != "" {
+			return unit
+		}
+	}
+	return ""
+}
