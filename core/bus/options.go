@@ -143,14 +143,18 @@ func (s *Server) routeSecurity(o *server.Options) error {
 	if err != nil {
 		return err
 	}
-	cert, err := s.loadCertificate(c.CertFile, c.KeyFile, ownRouteCert(s.cfg.Name, c.CertFile))
+	roots, err := s.loadRoots()
 	if err != nil {
 		return err
 	}
-	s.routes = newRouteAuth(c, revoked, s.log)
+	cert, err := s.loadCertificate(c.CertFile, c.KeyFile, ownRouteCert(s.cfg.Name, c.CertFile, roots.current))
+	if err != nil {
+		return err
+	}
+	s.routes = newRouteAuth(c, revoked, roots, s.log)
 	o.CustomRouterAuthentication = s.routes
-	o.Cluster.TLSConfig, err = routeTLS(c, cert, s.routes)
-	return err
+	o.Cluster.TLSConfig = routeTLS(cert, s.routes)
+	return nil
 }
 
 // freePort returns the value that makes nats-server take any free port.
