@@ -34,7 +34,7 @@ type routeAuth struct {
 	mu        sync.Mutex
 	accepted  map[uint64]acceptedCert // by route: what peers showed that opened a route
 	solicited map[string]certChain    // by node: the last one that a peer showed when this node opened a route
-	misnamed  map[string]bool              // ids of servers that claimed another name than their certificate's
+	misnamed  map[string]bool         // ids of servers that claimed another name than their certificate's
 }
 
 type acceptedCert struct {

@@ -20,7 +20,7 @@ const CRLFile = "routes.crl"
 
 // Revocations are the certificates that authorities have revoked.
 type Revocations struct {
-	Number  int64 // of the first list; each list of an authority has a greater one than the last
+	Number  int64            // of the first list; each list of an authority has a greater one than the last
 	numbers map[string]int64 // by authority that is trusted; 0 without a list of it
 	serials map[string]bool
 	list    *x509.RevocationList // the first one

@@ -34,6 +34,8 @@ type Config struct {
 	Log     *slog.Logger
 	Source  *config.Source   // where Node was read from, to read the operators again; nil: they never change
 	Hangup  <-chan os.Signal // Run reads the operators again at each; nil: never
+
+	CertCheck time.Duration // the shortest time between two checks of a certificate file; 0: 10 s
 }
 
 // Node is one unibusd.
@@ -244,7 +246,7 @@ func (n *Node) busConfig() bus.Config {
 		CertFile: n.cfg.TLSCert, KeyFile: n.cfg.TLSKey, TLSFirst: n.cfg.TLSFirst,
 		JetStream:    n.cfg.Clustered(), // a standalone server's streams would be lost when it joins a cluster
 		RescanBlocks: n.cfg.Clustered(), // stored blocks are checked at start and healed from the peers
-		Debug:        n.cfg.NatsDebug, Logger: n.log,
+		Debug:        n.cfg.NatsDebug, Logger: n.log, CertCheck: n.cfg.CertCheck,
 		Limits: bus.Limits{Connections: n.cfg.MaxConnections, PerAddress: n.cfg.MaxConnectionsPerAddress},
 		Fatal: func(text string) {
 			select {
