@@ -218,6 +218,9 @@ func judgedViews() []judged {
 		{"certificate ends this month", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.CertUntil = core.MillisOf(noon.Add(29 * 24 * time.Hour)) })},
 		{"certificate ends this week", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.CertUntil = core.MillisOf(noon.Add(7 * 24 * time.Hour)) })},
 		{"certificate ended", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.CertUntil = ago(time.Hour) })},
+		{"a bundle of CAs is damaged", with(healthy(3, 3), func(v *View) {
+			v.Nodes[1].Info.FileFaults = []FileFault{{File: "/etc/unibus/route/ca.crt", Reason: "a certificate in /etc/unibus/route/ca.crt is damaged", Since: ago(time.Minute)}}
+		})},
 		{"lazy writes", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.SyncWrites = false })},
 		{"disk filling", with(healthy(3, 3), func(v *View) { v.Nodes[1].Disk = v.Nodes[1].DiskMax * 85 / 100 })},
 		{"disk full", with(healthy(3, 3), func(v *View) { v.Nodes[1].Disk = v.Nodes[1].DiskMax * 96 / 100 })},

@@ -103,6 +103,7 @@ type Info struct {
 	Quotas      map[string]int  `json:"quotas,omitempty"`      // of users, by the names of their settings
 	Sessions    *int            `json:"sessions,omitempty"`    // of users, and of clients without an identity; nil: not known
 	Operators   *Operators      `json:"operators,omitempty"`   // nil: an older node
+	FileFaults  []FileFault     `json:"file_faults,omitempty"` // bundles of CAs and lists of revoked certificates that it cannot use
 }
 
 // Operators is what a node says of its operators. All of it is public: keys, roles and names.

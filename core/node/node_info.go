@@ -27,6 +27,9 @@ func (n *Node) info() cluster.Info {
 	if until, err := n.bus.CertUntil(); err == nil && !until.IsZero() {
 		i.CertUntil = core.MillisOf(until)
 	}
+	for _, f := range n.bus.FileFaults() {
+		i.FileFaults = append(i.FileFaults, cluster.FileFault{File: f.File, Reason: f.Reason, Since: core.MillisOf(f.Since)})
+	}
 	for _, c := range n.bus.Channels() {
 		i.Channels = append(i.Channels, c.String())
 	}
