@@ -16,6 +16,7 @@ import (
 	"unibus/core"
 	"unibus/core/audit"
 	"unibus/core/auth"
+	"unibus/core/binding"
 	"unibus/core/request"
 )
 
@@ -103,7 +104,7 @@ func (c *Client) Open(ctx context.Context) error {
 	deadline := time.Now().Add(c.cfg.Connect)
 	each := c.timeoutPerServer(c.cfg.Connect)
 	for {
-		nc, final, err := request.Dial(c.cfg.Servers, append(opts, nats.Timeout(each)), connect)
+		nc, final, err := binding.Dial(c.cfg.Servers, append(opts, nats.Timeout(each)), connect)
 		if err == nil {
 			return c.proveCluster(ctx, nc)
 		}
@@ -122,7 +123,9 @@ func (c *Client) Open(ctx context.Context) error {
 	}
 }
 
-func connect(server string, opts []nats.Option) (*nats.Conn, error) { return nats.Connect(server, opts...) }
+func connect(server string, opts []nats.Option) (*nats.Conn, error) {
+	return nats.Connect(server, opts...)
+}
 
 // proveCluster has the cluster prove its key before anything else is sent. If no node
 // can prove it now, each request asks again.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"unibus/core/request"
+	"unibus/core/binding"
 )
 
 // dialAny tries every server once, in random order. Final is false while a server is
@@ -15,5 +15,5 @@ import (
 func dialAny(ctx context.Context, servers []string, opts []nats.Option) (nc *nats.Conn, final bool, err error) {
 	order := slices.Clone(servers)
 	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-	return request.Dial(order, opts, func(server string, opts []nats.Option) (*nats.Conn, error) { return dial(ctx, server, opts) })
+	return binding.Dial(order, opts, func(server string, opts []nats.Option) (*nats.Conn, error) { return dial(ctx, server, opts) })
 }
