@@ -130,10 +130,18 @@ func (s *Server) clusterOptions(o *server.Options) error {
 		}
 		o.Routes = append(o.Routes, u)
 	}
-	if c.CertFile == "" {
-		return nil
+	if c.CertFile != "" {
+		if err := s.routeSecurity(o); err != nil {
+			return err
+		}
 	}
-	return s.routeSecurity(o)
+	o.CustomRouterAuthentication = &routeGate{certs: s.routes, log: s.log, routes: func() []*server.RouteInfo {
+		if srv := s.running(); srv != nil {
+			return openRoutes(srv)
+		}
+		return nil // it has just started, and hears nobody yet
+	}}
+	return nil
 }
 
 // routeSecurity is for a cluster with certificates.
@@ -152,7 +160,6 @@ func (s *Server) routeSecurity(o *server.Options) error {
 		return err
 	}
 	s.routes = newRouteAuth(c, revoked, roots, s.log)
-	o.CustomRouterAuthentication = s.routes
 	o.Cluster.TLSConfig = routeTLS(cert, s.routes)
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 	"unibus/core/keys"
 )
 
-// routeAuth is nats-server's custom authentication of routes. Only configured nodes
+// routeAuth decides about routes with certificates. Only configured nodes
 // may have a route. A certificate names its node, and the server that shows it must
 // have that name.
 //
@@ -106,7 +106,7 @@ func (a *routeAuth) verifySolicited(s tls.ConnectionState) error {
 	return nil
 }
 
-// Check implements server.Authentication: nats-server calls it for every route that a peer opens.
+// Check is called for every route that a peer opens.
 func (a *routeAuth) Check(c server.ClientAuthentication) bool {
 	state := c.GetTLSConnectionState()
 	if state == nil || a.verify(*state) != nil {

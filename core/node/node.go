@@ -128,6 +128,7 @@ func (n *Node) parts() []part {
 		parts = append(parts, part{"control plane", n.openControlPlane, n.closeControlPlane})
 	}
 	parts = append(parts,
+		part{"name", n.checkName, nil}, // before the bus: a second node of this name must not say anything to the cluster
 		part{"bus", n.openBus, n.closeBus},
 		part{"connections", n.openConnections, n.closeConnections},
 		part{"peers", n.openPeers, n.closePeers},
@@ -264,6 +265,8 @@ func (n *Node) busConfig() bus.Config {
 	}
 	return cfg
 }
+
+func (n *Node) checkName(ctx context.Context) error { return n.bus.CheckName(ctx) }
 
 func (n *Node) openBus(ctx context.Context) error { return n.bus.Open(ctx) }
 
