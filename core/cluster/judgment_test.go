@@ -137,6 +137,11 @@ func judgedViews() []judged {
 		{"an unknown server, n3 away", with(lose(healthy(3, 3), "n3"), func(v *View) {
 			v.Unknown = []UnknownServer{{Name: "ghostnode", ID: "IDghost", Since: ago(time.Minute)}}
 		})},
+		{"a node runs twice", with(healthy(3, 3), func(v *View) {
+			v.Twins = []Twin{{Name: "n2", Runs: []Run{
+				{ID: "A", Address: "203.0.113.2", Host: "beta", PID: 12, Listen: "0.0.0.0:4222", Started: ago(time.Hour)}, {ID: "B", Address: "203.0.113.9"},
+			}}}
+		})},
 		{"JetStream off on a full disk", with(healthy(3, 3), func(v *View) { v.Nodes[2].Off, v.Meta.Online = true, 2 })},
 		{"kv without a record", with(healthy(3, 3), func(v *View) {
 			v.Authority = nil

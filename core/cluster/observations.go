@@ -27,6 +27,9 @@ type observations struct {
 	unknown  map[string]bool          // servers that are no nodes of this cluster
 	misnamed map[string]*observedNode // servers whose names no node can have
 
+	twins map[string]bool // names under which several servers are connected
+	runs  map[string]Info // what each server says of itself, by its id
+
 	departed map[string]bool // nodes that shut down in order: silent now, and offline by the report of their peers
 	at       core.Millis
 }
@@ -58,6 +61,7 @@ func (m *observations) init(cfg Config) {
 	m.nodes = map[string]*observedNode{}
 	m.buckets = map[string]*Bucket{}
 	m.misnamed = map[string]*observedNode{}
+	m.runs = map[string]Info{}
 	m.identities = newStreamIdentities(cfg.Streams)
 	m.node(cfg.Name)
 	for _, name := range cfg.Nodes {
@@ -78,6 +82,9 @@ func (m *observations) node(name string) *observedNode {
 // heard notes that a server answered.
 func (m *observations) heard(s server, now time.Time) *observedNode {
 	n := m.node(s.Name)
+	if m.isOtherRun(s.Name, s.ID, now) {
+		return nil
+	}
 	if n != nil {
 		if n.server.ID != s.ID {
 			n.held, n.first = map[string]bool{}, now
@@ -150,6 +157,11 @@ func (m *observations) build(f Facts, now time.Time) View {
 		Buckets: []Bucket{},
 	}
 	if m.cfg.Clustered {
+		v.Twins = m.mergeTwins(f.Twins, now)
+		m.twins = map[string]bool{}
+		for _, t := range v.Twins {
+			m.twins[t.Name] = true
+		}
 		m.findUnknown(now)
 		v.Unknown = m.unknownServers(now)
 		m.findDeparted(now)

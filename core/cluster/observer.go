@@ -44,6 +44,7 @@ type Facts struct {
 	Counts    *core.Counts
 	CountsAt  core.Millis
 	Moving    string // the state of a migration under way
+	Twins     []Twin // names under which the observing node has several routes
 }
 
 const (
@@ -272,7 +273,8 @@ func (o *Observer) askInfos(ctx context.Context) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, i := range infos {
-		if n := o.mem.node(i.Name); n != nil {
+		o.mem.hearRun(i)
+		if n := o.mem.node(i.Name); n != nil && !o.mem.isOtherRun(i.Name, i.ID, o.cfg.Now()) {
 			n.info = &i
 		}
 	}

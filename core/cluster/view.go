@@ -20,6 +20,7 @@ type View struct {
 	Meta      Meta            `json:"meta"`
 	Nodes     []Node          `json:"nodes"`                     // by name; those that are known and do not answer included
 	Unknown   []UnknownServer `json:"unknown_servers,omitempty"` // servers that answer and are no nodes of this cluster, by name
+	Twins     []Twin          `json:"twins,omitempty"`           // names under which several servers are connected, by name
 	Buckets   []Bucket        `json:"buckets"`                   // the five of the control plane, in the order of core.Tables; absent ones are missing
 	Mechanism []Bucket        `json:"mechanism,omitempty"`       // the buckets and streams beside the five
 	Lost      []LostStream    `json:"lost_streams,omitempty"`    // by name
@@ -103,6 +104,10 @@ type Info struct {
 	Quotas      map[string]int  `json:"quotas,omitempty"`      // of users, by the names of their settings
 	Sessions    *int            `json:"sessions,omitempty"`    // of users, and of clients without an identity; nil: not known
 	Operators   *Operators      `json:"operators,omitempty"`   // nil: an older node
+	ID          string          `json:"id,omitempty"`          // its nats-server id
+	Host        string          `json:"host,omitempty"`        // what it calls its machine
+	Started     core.Millis     `json:"started,omitempty"`     // when this run began
+	Twins       []Twin          `json:"twins,omitempty"`       // names that it hears several servers under
 	FileFaults  []FileFault     `json:"file_faults,omitempty"` // bundles of CAs and lists of revoked certificates that it cannot use
 }
 

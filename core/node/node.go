@@ -44,6 +44,8 @@ type Node struct {
 	log    *slog.Logger
 	failed chan error // the embedded server cannot continue
 
+	started time.Time
+
 	// The bus, and what admits to it.
 	lock        *directoryLock
 	journal     *migrate.FileJournal
@@ -60,6 +62,7 @@ type Node struct {
 	observer   *cluster.Observer
 	observing  background
 	peers      *peers
+	seenTwins  atomic.Pointer[[]cluster.Twin] // by the last observation
 	clusterKey *clusterKey
 
 	// The control plane.
@@ -107,7 +110,7 @@ func New(cfg Config) *Node {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{cfg: cfg, log: cfg.Log.With("node", cfg.Name), failed: make(chan error, 1)}
+	n := &Node{cfg: cfg, log: cfg.Log.With("node", cfg.Name), failed: make(chan error, 1), started: time.Now()}
 	n.sessions, n.soft = newSessions(n), newSoftAdmissions(time.Now())
 	operators := operatorsByKey(cfg.Operators)
 	n.operators.Store(&operators)

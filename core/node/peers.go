@@ -25,7 +25,8 @@ const (
 // peers asks the other nodes, and answers them.
 type peers struct {
 	conn         *nats.Conn
-	size         int // configured nodes
+	size         int        // configured nodes
+	others       func() int // servers beyond them that answer: further ones of a name
 	info         func() cluster.Info
 	recordEvents func([]cluster.Event)
 
@@ -45,7 +46,7 @@ const slowAnswers = 64
 
 func (n *Node) openPeers(context.Context) error {
 	n.peers = &peers{
-		conn: n.conns.peer, size: n.cfg.Size(), info: n.info, recordEvents: n.recorder.Record, slots: make(chan struct{}, slowAnswers),
+		conn: n.conns.peer, size: n.cfg.Size(), others: n.otherRuns, info: n.info, recordEvents: n.recorder.Record, slots: make(chan struct{}, slowAnswers),
 		slow: map[string]answerFunc{
 			subjectEnded:      n.sessions.answerEnded,
 			subjectRemoved:    n.answerRemoval,
@@ -152,12 +153,13 @@ func askEveryNode[Reply, Answer any](ctx context.Context, n *Node, subject strin
 // infos asks every node, this one included. Nodes that do not answer before ctx ends are missing.
 func (p *peers) infos(ctx context.Context) ([]cluster.Info, error) {
 	var out []cluster.Info
+	wanted := p.size + p.others()
 	err := p.ask(ctx, subjectInfo, nil, func(reply []byte) bool {
 		var i cluster.Info
 		if err := json.Unmarshal(reply, &i); err == nil {
 			out = append(out, i)
 		}
-		return len(out) < p.size
+		return len(out) < wanted
 	})
 	return out, err
 }

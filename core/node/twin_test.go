@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/admin"
 	"unibus/core/config"
 	"unibus/core/node"
 	"unibus/core/nodetest"
@@ -66,6 +68,79 @@ func TestSecondNodeOfANameIsRefused(t *testing.T) {
 	}
 	tries.Wait()
 	nodetest.Wait(t, 30*time.Second, func() error { return nodetest.CheckHealthy(c.Client(0, c.Admin)) })
+}
+
+// TestSecondNodeThatJoinsLaterIsCritical: it asked nobody when it started, as where its network
+// was cut then. Every node names both, steadily, and each of the two does as well.
+func TestSecondNodeThatJoinsLaterIsCritical(t *testing.T) {
+	t.Parallel()
+	later := loopbackAddr(nodetest.Ports(t, 1)[0])
+	c := nodetest.Start(t, nodetest.Config{Nodes: 3, Store: core.BackendKV, Before: func(c *nodetest.Cluster) {
+		for i := range c.Configs {
+			c.Configs[i].Nodes = []string{"n1", "n2", "n3"}
+		}
+	}})
+	c.WaitServing(core.BackendKV, 0, 1, 2)
+	if err := c.Nodes[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.Configs[0].Routes = append(slices.Clone(c.Configs[0].Routes), later) // n1 finds it
+	if err := c.Open(0); err != nil {
+		t.Fatal(err)
+	}
+	twin := twinOf(t, c, 1)
+	twin.ClusterListen, twin.Routes = later, []string{later}
+	second, err := tryOpen(t, twin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	configs := append(slices.Clone(c.Configs), twin)
+	var clients []*admin.Client
+	for _, cfg := range configs {
+		cl := admin.NewClient(admin.ClientConfig{Servers: []string{"nats://" + cfg.Listen}, Identity: c.Viewer, Name: t.Name()})
+		if err := cl.Open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(cl.Close)
+		clients = append(clients, cl)
+	}
+	told := func(cl *admin.Client) error {
+		st, err := cl.Status(t.Context())
+		if err != nil {
+			return err
+		}
+		for _, f := range st.Judgment.Findings {
+			if f.About == "node.n2" && strings.HasPrefix(f.Text, "n2 runs twice: ") && strings.Contains(f.Text, c.Configs[1].Listen) && strings.Contains(f.Text, twin.Listen) {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s says %+v", st.From, st.Judgment)
+	}
+	for _, cl := range clients {
+		nodetest.Wait(t, 30*time.Second, func() error { return told(cl) })
+	}
+	since := time.Now()
+	nodetest.Wait(t, 10*time.Second, func() error {
+		for i, cl := range clients {
+			if err := told(cl); err != nil {
+				t.Fatalf("at %s, %s after it was told everywhere: %v", configs[i].Listen, time.Since(since), err)
+			}
+		}
+		if time.Since(since) < 5*time.Second {
+			return errors.New("the time is not over")
+		}
+		return nil
+	})
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+	nodetest.Wait(t, 60*time.Second, func() error {
+		st, err := clients[0].Status(t.Context())
+		if err == nil && len(st.View.Twins) > 0 {
+			err = fmt.Errorf("still %+v", st.View.Twins)
+		}
+		return err
+	})
 }
 
 // TestRestartIsNoSecondNode: a node that was killed or stopped starts again at once.
