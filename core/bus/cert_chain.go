@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"time"
@@ -14,7 +15,10 @@ func (c certChain) verify(roots *x509.CertPool, host string) error {
 	_, err := c[0].Verify(x509.VerifyOptions{
 		Roots: onlyThese(roots), Intermediates: c.intermediates(), DNSName: host, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
-	return err
+	if err != nil {
+		return &tls.CertificateVerificationError{UnverifiedCertificates: c, Err: err} // as crypto/tls says it
+	}
+	return nil
 }
 
 // signedBy is verify for what is open or configured already: it does not ask whether a

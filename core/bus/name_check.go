@@ -166,9 +166,12 @@ func (s *Server) askName(ctx context.Context, addr string, conf *tls.Config) (*n
 func handshakeFault(err error) error {
 	var refused *tls.CertificateVerificationError
 	var timeout net.Error
+	var alert *net.OpError
 	switch {
 	case errors.As(err, &refused):
 		return core.Errorf(core.KindRefused, "its route certificate is refused: %v", refused.Err)
+	case errors.As(err, &alert) && alert.Op == "remote error":
+		return core.Errorf(core.KindRefused, "it refuses the route certificate of this node: %v", alert.Err)
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return nil
 	}

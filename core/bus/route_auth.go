@@ -93,7 +93,7 @@ func (a *routeAuth) verify(s tls.ConnectionState) error {
 func (a *routeAuth) verifySolicited(s tls.ConnectionState) error {
 	if len(s.PeerCertificates) > 0 {
 		if err := certChain(s.PeerCertificates).verify(a.roots.current(), s.ServerName); err != nil {
-			return &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: err}
+			return err
 		}
 	}
 	if err := a.verify(s); err != nil {

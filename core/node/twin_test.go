@@ -14,6 +14,7 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/config"
+	"unibus/core/keys"
 	"unibus/core/node"
 	"unibus/core/nodetest"
 )
@@ -42,7 +43,33 @@ func tryOpen(t *testing.T, cfg config.Node) (*node.Node, error) {
 // --routes name that one, or only nodes that hear it.
 func TestSecondNodeOfANameIsRefused(t *testing.T) {
 	t.Parallel()
-	c := nodetest.Start(t, nodetest.Config{Nodes: 3, Store: core.BackendKV})
+	t.Run("routes without certificates", func(t *testing.T) { t.Parallel(); testSecondNode(t, func(*nodetest.Cluster) {}) })
+	t.Run("routes with certificates", func(t *testing.T) {
+		t.Parallel()
+		testSecondNode(t, func(c *nodetest.Cluster) { secureRoutes(t, c) })
+	})
+}
+
+// secureRoutes gives every node a certificate for its routes. A second node of a name has a copy
+// of it, as a cloned machine does.
+func secureRoutes(t *testing.T, c *nodetest.Cluster) {
+	t.Helper()
+	ca := t.TempDir()
+	if err := keys.WriteCA(ca); err != nil {
+		t.Fatal(err)
+	}
+	for i := range c.Configs {
+		dir := t.TempDir()
+		if err := keys.NodeCert(ca, c.Configs[i].Name, []string{"127.0.0.1"}, dir); err != nil {
+			t.Fatal(err)
+		}
+		c.Configs[i].RouteTLSCert, c.Configs[i].RouteTLSKey = filepath.Join(dir, keys.NodeCertFile), filepath.Join(dir, keys.NodeKeyFile)
+		c.Configs[i].RouteTLSCA = filepath.Join(ca, keys.CACertFile)
+	}
+}
+
+func testSecondNode(t *testing.T, prepare func(*nodetest.Cluster)) {
+	c := nodetest.Start(t, nodetest.Config{Nodes: 3, Store: core.BackendKV, Before: prepare})
 	c.WaitServing(core.BackendKV, 0, 1, 2)
 	direct := twinOf(t, c, 1)
 	hearsay := twinOf(t, c, 1)
