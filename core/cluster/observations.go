@@ -154,7 +154,7 @@ func (m *observations) build(f Facts, now time.Time) View {
 	v := View{
 		Cluster: m.cfg.Cluster, At: m.at, From: m.cfg.Name, Clustered: m.cfg.Clustered, Expected: m.cfg.Expected,
 		Authority: f.Authority, Serving: f.Serving, Counts: f.Counts, CountsAt: f.CountsAt, Moving: f.Moving,
-		Buckets: []Bucket{},
+		Buckets: []Bucket{}, SilentRoutes: f.SilentRoutes,
 	}
 	if m.cfg.Clustered {
 		v.Twins = m.mergeTwins(f.Twins, now)
@@ -170,6 +170,7 @@ func (m *observations) build(f Facts, now time.Time) View {
 		v.Meta = m.buildMeta(now)
 		v.Lost = m.identifyStreams(v.Meta, now)
 		v.Buckets, v.Mechanism = m.buildBuckets(now)
+		v.KnowsStreams = len(m.identities.created) > 0
 	} else {
 		v.At, v.Expected = core.MillisOf(now), 1
 	}

@@ -37,6 +37,9 @@ func (n *Node) openObserver(context.Context) error {
 	})
 	ctx := n.observing.start()
 	n.observing.run(func() { n.observer.Run(ctx) })
+	if n.cfg.Clustered() {
+		n.observing.run(func() { n.watchFounding(ctx) })
+	}
 	return nil
 }
 
@@ -63,6 +66,9 @@ func (n *Node) facts() cluster.Facts {
 		f.Moving = string(st.State)
 	}
 	f.Twins = n.twins()
+	if silent := n.silentRoutes.Load(); silent != nil {
+		f.SilentRoutes = *silent
+	}
 	return f
 }
 

@@ -58,12 +58,13 @@ type Node struct {
 	soft        *softAdmissions
 
 	// The cluster.
-	recorder   cluster.Recorder
-	observer   *cluster.Observer
-	observing  background
-	peers      *peers
-	seenTwins  atomic.Pointer[[]cluster.Twin] // by the last observation
-	clusterKey *clusterKey
+	recorder     cluster.Recorder
+	observer     *cluster.Observer
+	observing    background
+	peers        *peers
+	silentRoutes atomic.Pointer[[]string]       // nil once the cluster has had a leader
+	seenTwins    atomic.Pointer[[]cluster.Twin] // by the last observation
+	clusterKey   *clusterKey
 
 	// The control plane.
 	selector      *storeSelector

@@ -55,6 +55,7 @@ type Cluster struct {
 	Viewer        keys.Identity
 	CA            string // the directory of the authority that clients trust; "" without TLS
 	certCheck     time.Duration
+	later         map[int]bool // nodes that Start does not start
 	t             testing.TB
 }
 
@@ -72,9 +73,12 @@ func Start(t testing.TB, cfg Config) *Cluster {
 	c.Nodes = make([]*node.Node, len(c.Configs))
 	errs := make(chan error, len(c.Configs))
 	for i := range c.Configs {
+		if c.later[i] {
+			continue
+		}
 		go func() { errs <- c.Open(i) }()
 	}
-	for range c.Configs {
+	for range len(c.Configs) - len(c.later) {
 		if err := <-errs; err != nil {
 			t.Fatalf("starting a node: %v", err)
 		}
@@ -243,6 +247,14 @@ func (c *Cluster) secureRoutes(ca string, hosts []string) {
 		n.RouteTLSCert, n.RouteTLSKey = filepath.Join(out, keys.NodeCertFile), filepath.Join(out, keys.NodeKeyFile)
 		n.RouteTLSCA = filepath.Join(ca, keys.CACertFile)
 	}
+}
+
+// Later keeps Start from starting a node; Open does. Config.Before calls it.
+func (c *Cluster) Later(i int) {
+	if c.later == nil {
+		c.later = map[int]bool{}
+	}
+	c.later[i] = true
 }
 
 // Open starts node i (again); it stops with the test.
