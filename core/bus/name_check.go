@@ -105,6 +105,12 @@ func (s *Server) nameAskTLS() (*tls.Config, error) {
 	}, nil
 }
 
+func withHost(conf *tls.Config, host string) *tls.Config {
+	conf = conf.Clone()
+	conf.ServerName = host
+	return conf
+}
+
 // findNameHolder asks every address at the same time.
 func (s *Server) findNameHolder(ctx context.Context, conf *tls.Config, first bool) *nameHolder {
 	routes := s.cfg.Cluster.Routes
@@ -151,9 +157,7 @@ func (s *Server) askName(ctx context.Context, addr string, conf *tls.Config) (*n
 	defer stop()
 	if conf != nil {
 		host, _, _ := net.SplitHostPort(addr)
-		own := conf.Clone()
-		own.ServerName = host
-		secure := tls.Client(conn, own)
+		secure := tls.Client(conn, withHost(conf, host))
 		if err := secure.HandshakeContext(ctx); err != nil {
 			return nil, handshakeFault(err)
 		}

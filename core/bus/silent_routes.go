@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"slices"
 	"sync"
@@ -14,6 +15,10 @@ func (s *Server) SilentRoutes(ctx context.Context) []string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, nameAskTimeout)
 	defer cancel()
+	conf, err := s.nameAskTLS()
+	if err != nil {
+		return nil // the files cannot be read now; FileFaults has it
+	}
 	silent := make([]string, len(s.cfg.Cluster.Routes))
 	var trying sync.WaitGroup
 	for i, r := range s.cfg.Cluster.Routes {
@@ -27,7 +32,10 @@ func (s *Server) SilentRoutes(ctx context.Context) []string {
 				silent[i] = u.Host
 				return
 			}
-			_ = conn.Close()
+			defer func() { _ = conn.Close() }()
+			if conf != nil { // the other end would log a connection that ends before its handshake
+				_ = tls.Client(conn, withHost(conf, u.Hostname())).HandshakeContext(ctx)
+			}
 		})
 	}
 	trying.Wait()

@@ -81,3 +81,50 @@ func hasMetaLeader(t *testing.T, c *nodetest.Cluster, i int) error {
 	}
 	return nil
 }
+
+// TestJoiningOfASQLiteNode plays the order of docs/operations/three-hosts.md: the two new nodes
+// start first and wait, then the node with the file restarts with the cluster's settings. Users are
+// locked out while it restarts and the first leader is elected, and no longer.
+func TestJoiningOfASQLiteNode(t *testing.T) {
+	t.Parallel()
+	user := nodetest.Identity(t)
+	seed := core.Snapshot{Users: []core.User{{ID: core.UserID(user.Public()), Role: core.RoleMember, Status: core.UserActive, Created: 1, Updated: 1}}}
+	c := nodetest.Start(t, nodetest.Config{Nodes: 3, Store: core.BackendSQLite, Seed: seed, Before: func(c *nodetest.Cluster) {
+		for i := range c.Configs {
+			c.Configs[i].Nodes = []string{"n1", "n2", "n3"}
+		}
+		c.Later(0)
+	}})
+	clustered := c.Configs[0]
+	alone := &c.Configs[0]
+	alone.ClusterName, alone.ClusterListen, alone.Routes, alone.Nodes = "", "", nil, nil
+	connect := func() error {
+		nc, err := c.Connect(0, user)
+		if err == nil {
+			nc.Close()
+		}
+		return err
+	}
+	if err := c.Open(0); err != nil {
+		t.Fatal(err)
+	}
+	nodetest.Wait(t, 10*time.Second, connect)
+	cl := c.Client(1, c.Admin)
+	nodetest.Wait(t, 30*time.Second, func() error {
+		st, err := cl.Status(t.Context())
+		if err == nil && !strings.Contains(st.Judgment.Sentence, "n1 has never been up") {
+			err = fmt.Errorf("n2: %s", st.Judgment.Sentence)
+		}
+		return err
+	})
+	began := time.Now()
+	if err := c.Nodes[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	*alone = clustered
+	if err := c.Open(0); err != nil {
+		t.Fatal(err)
+	}
+	nodetest.Wait(t, 30*time.Second, connect)
+	t.Logf("users were locked out for %s", time.Since(began).Round(10*time.Millisecond))
+}
