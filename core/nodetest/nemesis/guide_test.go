@@ -165,10 +165,10 @@ func TestGuideOfThreeHosts(t *testing.T) {
 			in.start(in.nodes[1])
 			in.await(30*time.Second, "The cluster is being founded: n3 has never been up", in.rewrite.Replace("n3.example.org:6222"))
 			in.start(in.nodes[2])
-			in.await(60*time.Second, "healthy", "Any one node may stop")
+			in.await(60*time.Second, "example: healthy", "3 of 3 online")
 			in.replaceRouteCA()
 			in.startClone()
-			in.await(60*time.Second, "healthy", "Any one node may stop")
+			in.await(60*time.Second, "example: healthy", "3 of 3 online")
 		})
 	}
 }
@@ -202,9 +202,9 @@ func (in *installation) replaceRouteCA() {
 		in.onNode(h, doc.block(heading, 4))
 	}
 	logged(2)
-	in.await(60*time.Second, "healthy", "Any one node may stop")
+	in.await(60*time.Second, "example: healthy", "3 of 3 online")
 	in.run(in.nodes[2], "systemctl restart unibusd") // with the new files alone
-	in.await(60*time.Second, "healthy", "Any one node may stop")
+	in.await(60*time.Second, "example: healthy", "3 of 3 online")
 }
 
 // startClone starts a copy of n2's machine, which must say why it does not run.
