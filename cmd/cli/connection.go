@@ -134,11 +134,11 @@ func (c *Connection) Config(name string) (admin.ClientConfig, error) {
 		return admin.ClientConfig{}, err
 	}
 	if c.CA != "" {
-		pool, err := keys.LoadPool(c.CA)
+		authorities, err := keys.OpenAuthorities(c.CA, nil) // a console runs for long: it reads the file again
 		if err != nil {
 			return admin.ClientConfig{}, err
 		}
-		cfg.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}
+		cfg.TLS, cfg.Roots = &tls.Config{MinVersion: tls.VersionTLS13}, authorities.Pool
 	}
 	return cfg, nil
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"unibus/core"
 	"unibus/core/audit"
 	"unibus/core/auth"
+	"unibus/core/binding"
 	"unibus/core/request"
 )
 
@@ -34,6 +36,9 @@ type ClientConfig struct {
 	Timeout  time.Duration // of one request; 0: 5 s
 	Connect  time.Duration // how long Open tries; 0: 8 s
 	Name     string        // shown in the server's connection list
+
+	// Roots returns the authorities to be trusted, and is called for each connection. nil: those of TLS.
+	Roots func() (*x509.CertPool, error)
 
 	ClusterKey string // the public key that the cluster must prove; "" takes the one that it proves first
 }
@@ -93,15 +98,18 @@ func (c *Client) Open(ctx context.Context) error {
 	if c.cfg.TLSFirst {
 		opts = append(opts, nats.TLSHandshakeFirst())
 	}
+	if c.cfg.Roots != nil {
+		opts = append(opts, func(o *nats.Options) error { o.RootCAsCB = c.cfg.Roots; return nil })
+	}
 	deadline := time.Now().Add(c.cfg.Connect)
 	each := c.timeoutPerServer(c.cfg.Connect)
 	for {
-		nc, err := nats.Connect(strings.Join(c.cfg.Servers, ","), append(opts, nats.Timeout(each))...)
+		nc, final, err := binding.Dial(c.cfg.Servers, append(opts, nats.Timeout(each)), connect)
 		if err == nil {
 			return c.proveCluster(ctx, nc)
 		}
 		last := c.connectError(err)
-		if core.KindOf(last) != core.KindUnavailable {
+		if final && core.KindOf(last) != core.KindUnavailable {
 			return last
 		}
 		if each = c.timeoutPerServer(time.Until(deadline)); each < leastDial { // a round that cannot end in time is not begun
@@ -113,6 +121,10 @@ func (c *Client) Open(ctx context.Context) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+func connect(server string, opts []nats.Option) (*nats.Conn, error) {
+	return nats.Connect(server, opts...)
 }
 
 // proveCluster has the cluster prove its key before anything else is sent. If no node

@@ -1,12 +1,17 @@
 package admin_test
 
 import (
+	"crypto/tls"
+	"fmt"
 	"net"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"unibus/core"
 	"unibus/core/admin"
+	"unibus/core/keys"
 	"unibus/core/nodetest"
 )
 
@@ -32,5 +37,29 @@ func TestSilentServersAreGivenUpInTime(t *testing.T) {
 	}
 	if took := time.Since(began); took > within+time.Second {
 		t.Errorf("it took %s, asked for %s", took, within)
+	}
+}
+
+// TestRefusedCertificateBesideADeadNode: the error of the node that answers is told, and not that
+// there are no servers, in whatever order the addresses are.
+func TestRefusedCertificateBesideADeadNode(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t, nodetest.Config{Nodes: 1, TLS: true})
+	other := t.TempDir()
+	if err := keys.WriteCA(other); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := keys.LoadPool(filepath.Join(other, keys.CACertFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := fmt.Sprintf("tls://127.0.0.1:%d", nodetest.Ports(t, 1)[0])
+	for _, urls := range [][]string{{n.URL(0), dead}, {dead, n.URL(0)}} {
+		cl := admin.NewClient(admin.ClientConfig{
+			Servers: urls, Identity: n.Admin, TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}, Connect: time.Second,
+		})
+		if err := cl.Open(t.Context()); core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), "certificate") {
+			t.Errorf("%v: %v", urls, err)
+		}
 	}
 }

@@ -3,7 +3,7 @@
 // likes, so that a relay can log in as them; what the client signs
 // here covers the cluster's key and the certificate that the client saw, and is
 // worth nothing elsewhere. The clients of the operators' and of the control
-// service use it: Prove after connecting, Sign for each request. core/auth says
+// service use it: Dial, Prove after connecting, Sign for each request. core/auth says
 // what is signed and how nodes check it. Begin reading at Binding.
 package binding
 

@@ -38,8 +38,14 @@ func (l *natsLogger) Noticef(format string, v ...any) {
 	l.put(slog.LevelDebug, format, v)
 }
 
-// Warnf is always logged.
-func (l *natsLogger) Warnf(format string, v ...any) { l.put(slog.LevelWarn, format, v) }
+// Warnf is logged, unless it is about what routeTLS turns off and does itself.
+func (l *natsLogger) Warnf(format string, v ...any) {
+	if strings.HasPrefix(format, "TLS certificate chain and hostname of solicited routes will not be verified") {
+		l.Debugf(format, v...)
+		return
+	}
+	l.put(slog.LevelWarn, format, v)
+}
 
 // Errorf is always logged, except for refused connections, which refusalLog reports.
 // Errors about single clients are bounded warnings.

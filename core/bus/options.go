@@ -132,10 +132,18 @@ func (s *Server) clusterOptions(o *server.Options) error {
 		}
 		o.Routes = append(o.Routes, u)
 	}
-	if c.CertFile == "" {
-		return nil
+	if c.CertFile != "" {
+		if err := s.routeSecurity(o); err != nil {
+			return err
+		}
 	}
-	return s.routeSecurity(o)
+	o.CustomRouterAuthentication = &routeGate{certs: s.routes, log: s.log, routes: func() []*server.RouteInfo {
+		if srv := s.running(); srv != nil {
+			return openRoutes(srv)
+		}
+		return nil // it has just started, and hears nobody yet
+	}}
+	return nil
 }
 
 // routeSecurity is for a cluster with certificates.
@@ -145,15 +153,16 @@ func (s *Server) routeSecurity(o *server.Options) error {
 	if err != nil {
 		return err
 	}
-	cert, err := s.loadCertificate(c.CertFile, c.KeyFile, ownRouteCert(s.cfg.Name, c.CertFile))
+	roots, err := s.loadRoots()
 	if err != nil {
 		return err
 	}
-	s.routes = newRouteAuth(c, revoked, s.log)
-	o.CustomRouterAuthentication = s.routes
-	if s.routeTLS, err = routeTLS(c, cert, s.routes); err != nil {
+	cert, err := s.loadCertificate(c.CertFile, c.KeyFile, ownRouteCert(s.cfg.Name, c.CertFile, roots.current))
+	if err != nil {
 		return err
 	}
+	s.routes = newRouteAuth(c, revoked, roots, s.log)
+	s.routeTLS = routeTLS(cert, s.routes)
 	o.Cluster.TLSConfig = s.routeTLS
 	o.Cluster.Advertise = ownRoute(c, cert.current().pair.Leaf)
 	return nil

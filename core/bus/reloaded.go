@@ -11,31 +11,39 @@ import (
 const defaultReloadEvery = 10 * time.Second
 
 // reloaded is a value that is loaded from a file, and loaded again after the file
-// has changed, without a restart. A file that cannot be used is logged, and the last
+// has changed, without a restart. A file that cannot be used is logged once, and the last
 // good value stays in use. A nil reloaded holds the zero value.
 type reloaded[T any] struct {
 	source reloadedFile[T]
 	every  time.Duration // the shortest time between two checks of the file
 	log    *slog.Logger
 
-	mu       sync.Mutex
-	value    T
-	modified time.Time // of the file, before value was loaded from it
-	checked  time.Time
+	mu      sync.Mutex
+	value   T
+	file    os.FileInfo // as it was before value was loaded from it
+	checked time.Time
+	fault   FileFault // why the file as it is now is not in use
+}
+
+// FileFault is a file that cannot be used, while its last good content is in use.
+type FileFault struct {
+	File   string
+	Reason string // "" without a fault
+	Since  time.Time
 }
 
 // reloadedFile says where a value comes from. Load gets the last good value, the zero
 // value at the start.
 type reloadedFile[T any] struct {
 	name     string // in the log
-	path     string // its modification time tells of a change
+	path     string // its inode, size and modification time tell of a change
 	load     func(last T) (T, error)
 	describe func(T) slog.Attr // of a new value, for the log
 }
 
 // newReloaded loads the value for the first time.
 func newReloaded[T any](s *Server, source reloadedFile[T]) (*reloaded[T], error) {
-	r := &reloaded[T]{source: source, every: s.cfg.CertCheck, log: s.log, modified: modified(source.path)}
+	r := &reloaded[T]{source: source, every: s.cfg.CertCheck, log: s.log, file: stat(source.path)}
 	if r.every == 0 {
 		r.every = defaultReloadEvery
 	}
@@ -60,25 +68,58 @@ func (r *reloaded[T]) current() T {
 		return r.value
 	}
 	r.checked = time.Now()
-	stamp := modified(r.source.path)
-	if stamp.Equal(r.modified) {
+	file := stat(r.source.path)
+	if sameContent(file, r.file) && r.fault.Reason == "" {
 		return r.value
 	}
 	next, err := r.source.load(r.value)
 	if err != nil {
-		r.log.Error(r.source.name+" cannot be used; the last good one stays in use", "file", r.source.path, "reason", err)
+		r.noteFault(err)
 		return r.value
 	}
-	r.value, r.modified = next, stamp
+	r.value, r.file, r.fault = next, file, FileFault{}
 	r.log.Info(r.source.name+" is in use", "file", r.source.path, r.source.describe(next))
 	return next
 }
 
-// modified returns the zero time where there is no such file.
-func modified(path string) time.Time {
+// noteFault logs each reason once, though the file is read again and again.
+func (r *reloaded[T]) noteFault(err error) {
+	reason := err.Error()
+	if reason == r.fault.Reason {
+		return
+	}
+	if r.fault.Reason == "" {
+		r.fault.Since = time.Now()
+	}
+	r.fault.File, r.fault.Reason = r.source.path, reason
+	r.log.Error(r.source.name+" cannot be used; the last good one stays in use", "file", r.source.path, "reason", err)
+}
+
+// currentFault looks at the file, if it is time, and says why it is not in use.
+func (r *reloaded[T]) currentFault() FileFault {
+	if r == nil {
+		return FileFault{}
+	}
+	r.current()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fault
+}
+
+// stat returns nil where there is no such file.
+func stat(path string) os.FileInfo {
 	info, err := os.Stat(path)
 	if err != nil {
-		return time.Time{}
+		return nil
 	}
-	return info.ModTime()
+	return info
+}
+
+// sameContent compares more than the time: a copy may keep it (cp -p), and a link may
+// point to another file now.
+func sameContent(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }

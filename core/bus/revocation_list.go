@@ -19,7 +19,7 @@ func (s *Server) loadRevocations() (*reloaded[*keys.Revocations], error) {
 		name: "a new list of revoked certificates", path: c.CRLFile,
 		load: func(last *keys.Revocations) (*keys.Revocations, error) {
 			next, err := keys.LoadRevocations(c.CRLFile, c.CAFile)
-			if err == nil && last != nil && next.Number < last.Number {
+			if err == nil && next.OlderThan(last) {
 				err = core.Errorf(core.KindInvalid, "it has number %d and is older than the one in use, which has %d", next.Number, last.Number)
 			}
 			return next, err

@@ -16,7 +16,7 @@ import (
 	"unibus/core/keys"
 )
 
-// routeAuth is nats-server's custom authentication of routes. Only configured nodes
+// routeAuth decides about routes with certificates. Only configured nodes
 // may have a route. A certificate names its node, and the server that shows it must
 // have that name.
 //
@@ -26,18 +26,19 @@ import (
 type routeAuth struct {
 	nodes   []string // nil: any
 	revoked *reloaded[*keys.Revocations]
+	roots   *reloaded[*x509.CertPool] // the authorities of routes
 	log     *slog.Logger
 	wake    chan struct{} // a route is about to open
 	limiter logLimiter
 
 	mu        sync.Mutex
-	accepted  map[uint64]acceptedCert      // by route: what peers showed that opened a route
-	solicited map[string]*x509.Certificate // by node: the last one that a peer showed when this node opened a route
-	misnamed  map[string]bool              // ids of servers that claimed another name than their certificate's
+	accepted  map[uint64]acceptedCert // by route: what peers showed that opened a route
+	solicited map[string]certChain    // by node: the last one that a peer showed when this node opened a route
+	misnamed  map[string]bool         // ids of servers that claimed another name than their certificate's
 }
 
 type acceptedCert struct {
-	cert *x509.Certificate
+	cert certChain
 	at   time.Time
 }
 
@@ -48,10 +49,10 @@ const (
 	maxMisnamed     = 1024
 )
 
-func newRouteAuth(c *Cluster, revoked *reloaded[*keys.Revocations], log *slog.Logger) *routeAuth {
+func newRouteAuth(c *Cluster, revoked *reloaded[*keys.Revocations], roots *reloaded[*x509.CertPool], log *slog.Logger) *routeAuth {
 	return &routeAuth{
-		nodes: c.Nodes, revoked: revoked, log: log, wake: make(chan struct{}, 1),
-		accepted: map[uint64]acceptedCert{}, solicited: map[string]*x509.Certificate{}, misnamed: map[string]bool{},
+		nodes: c.Nodes, revoked: revoked, roots: roots, log: log, wake: make(chan struct{}, 1),
+		accepted: map[uint64]acceptedCert{}, solicited: map[string]certChain{}, misnamed: map[string]bool{},
 	}
 }
 
@@ -86,19 +87,26 @@ func (a *routeAuth) verify(s tls.ConnectionState) error {
 	return a.checkCert(s.PeerCertificates[0])
 }
 
-// verifySolicited is verify where this node opened the route.
+// verifySolicited is verify where this node opened the route. It verifies the chain, too,
+// and a host name that the route was opened to. An address is not compared: crypto/tls does
+// not tell it here. The other end of a route is known by its node's name, not by its place.
 func (a *routeAuth) verifySolicited(s tls.ConnectionState) error {
+	if len(s.PeerCertificates) > 0 {
+		if err := certChain(s.PeerCertificates).verify(a.roots.current(), s.ServerName); err != nil {
+			return err
+		}
+	}
 	if err := a.verify(s); err != nil {
 		return err
 	}
 	a.mu.Lock()
-	a.solicited[keys.NodeName(s.PeerCertificates[0])] = s.PeerCertificates[0]
+	a.solicited[keys.NodeName(s.PeerCertificates[0])] = s.PeerCertificates
 	a.mu.Unlock()
 	a.wakeUp()
 	return nil
 }
 
-// Check implements server.Authentication: nats-server calls it for every route that a peer opens.
+// Check is called for every route that a peer opens.
 func (a *routeAuth) Check(c server.ClientAuthentication) bool {
 	state := c.GetTLSConnectionState()
 	if state == nil || a.verify(*state) != nil {
@@ -110,7 +118,7 @@ func (a *routeAuth) Check(c server.ClientAuthentication) bool {
 		a.logRefusal(remoteOf(c), id, "it has said before that it is another node than its certificate's, "+keys.NodeName(state.PeerCertificates[0]))
 		return false
 	}
-	a.accepted[c.GetID()] = acceptedCert{state.PeerCertificates[0], time.Now()}
+	a.accepted[c.GetID()] = acceptedCert{state.PeerCertificates, time.Now()}
 	a.wakeUp()
 	return true
 }
@@ -184,15 +192,18 @@ func (a *routeAuth) checkRoute(r *server.RouteInfo) error {
 		cert = a.solicited[r.RemoteName]
 	}
 	a.mu.Unlock()
-	if cert == nil {
+	if len(cert) == 0 {
 		a.noteMisnamed(r.RemoteID)
 		return core.Errorf(core.KindRefused, "the server says that it is %s, and no certificate of that name was seen", r.RemoteName)
 	}
-	if name := keys.NodeName(cert); name != r.RemoteName {
+	if name := keys.NodeName(cert[0]); name != r.RemoteName {
 		a.noteMisnamed(r.RemoteID)
 		return core.Errorf(core.KindRefused, "the server says that it is %s, and showed the certificate of %s", r.RemoteName, name)
 	}
-	return a.checkCert(cert)
+	if err := cert.signedBy(a.roots.current()); err != nil {
+		return core.Errorf(core.KindRefused, "the CA of its certificate is not in --route-tls-ca any more")
+	}
+	return a.checkCert(cert[0])
 }
 
 func (a *routeAuth) noteMisnamed(id string) {

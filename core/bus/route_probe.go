@@ -130,11 +130,7 @@ func (s *Server) verifyPeer(host string, state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
 		return s.routes.verify(state)
 	}
-	options := x509.VerifyOptions{Roots: s.routeTLS.RootCAs, Intermediates: x509.NewCertPool()}
-	for _, c := range state.PeerCertificates[1:] {
-		options.Intermediates.AddCert(c)
-	}
-	if _, err := state.PeerCertificates[0].Verify(options); err != nil {
+	if err := certChain(state.PeerCertificates).verify(s.routes.roots.current(), ""); err != nil {
 		return err
 	}
 	if err := state.PeerCertificates[0].VerifyHostname(host); err != nil {

@@ -66,3 +66,18 @@ func (s *Server) CertUntil() (time.Time, error) {
 	}
 	return first, nil
 }
+
+// FileFaults are the bundles of CAs and the lists of revoked certificates that cannot be
+// used as they are now. The last good ones are in use.
+func (s *Server) FileFaults() []FileFault {
+	if s.running() == nil || s.routes == nil {
+		return nil
+	}
+	var out []FileFault
+	for _, f := range []FileFault{s.routes.roots.currentFault(), s.routes.revoked.currentFault()} {
+		if f.Reason != "" {
+			out = append(out, f)
+		}
+	}
+	return out
+}

@@ -19,13 +19,13 @@ type certificate struct {
 
 // loadCertificate reads a certificate and its key, now and whenever they are renewed.
 // A certificate that fails the check is not used.
-func (s *Server) loadCertificate(certFile, keyFile string, check func(*x509.Certificate) error) (*reloaded[certificate], error) {
+func (s *Server) loadCertificate(certFile, keyFile string, check func(*tls.Certificate) error) (*reloaded[certificate], error) {
 	return newReloaded(s, reloadedFile[certificate]{
 		name: "a renewed certificate", path: certFile,
 		load: func(last certificate) (certificate, error) {
 			pair, err := keys.LoadPair(certFile, keyFile)
 			if err == nil {
-				err = check(pair.Leaf)
+				err = check(pair)
 			}
 			if err != nil {
 				return certificate{}, err
@@ -48,32 +48,36 @@ func clientTLS(cert *reloaded[certificate]) *tls.Config {
 	}
 }
 
-// routeTLS is for routes: both ends show a certificate of the cluster's own authority
-// that names a node.
-func routeTLS(c *Cluster, cert *reloaded[certificate], r *routeAuth) (*tls.Config, error) {
-	pool, err := keys.LoadPool(c.CAFile)
-	if err != nil {
-		return nil, err
-	}
+// routeTLS is for routes: both ends show a certificate of the cluster's own authorities
+// that names a node. The authorities are those of the file as it is at the handshake.
+//
+// Where this node opens the route, crypto/tls could verify with the authorities of the
+// start alone. So that is turned off, and verifySolicited does it.
+func routeTLS(cert *reloaded[certificate], r *routeAuth) *tls.Config {
 	conf := clientTLS(cert)
 	conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert.current().pair, nil }
-	conf.RootCAs, conf.ClientCAs, conf.ClientAuth = pool, pool, tls.RequireAndVerifyClientCert
+	conf.ClientAuth = tls.RequireAndVerifyClientCert
 	accepting := conf.Clone()
 	accepting.VerifyConnection = r.verify
-	conf.VerifyConnection = r.verifySolicited
-	conf.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return accepting, nil }
-	return conf, nil
+	conf.InsecureSkipVerify, conf.VerifyConnection = true, r.verifySolicited
+	conf.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		now := accepting.Clone()
+		now.ClientCAs = r.roots.current()
+		return now, nil
+	}
+	return conf
 }
 
 // anyCertificate is the check of the clients' listener.
-func anyCertificate(*x509.Certificate) error { return nil }
+func anyCertificate(*tls.Certificate) error { return nil }
 
 // ownRouteCert refuses a certificate that the peers would refuse.
-func ownRouteCert(node, file string) func(*x509.Certificate) error {
-	return func(cert *x509.Certificate) error {
+func ownRouteCert(node, file string, roots func() *x509.CertPool) func(*tls.Certificate) error {
+	return func(pair *tls.Certificate) error {
+		cert := pair.Leaf
 		name := keys.NodeName(cert)
 		if name == node {
-			return nil
+			return ownChain(pair, file, roots())
 		}
 		text := "names no node"
 		if name != "" {
@@ -82,4 +86,30 @@ func ownRouteCert(node, file string) func(*x509.Certificate) error {
 		return core.Errorf(core.KindInvalid, "the route certificate %s %s, and this node is %s: its peers would refuse it", file, text, node).
 			WithNext("make a new one with `unibusd cert node --name %s --ca DIR --host %s --out DIR`", node, certHosts(cert))
 	}
+}
+
+// ownChain refuses a certificate that none of this node's own authorities has signed: a
+// renewal that comes before the bundle with its new authority would cut the node off.
+func ownChain(pair *tls.Certificate, file string, roots *x509.CertPool) error {
+	chain := certChain{pair.Leaf}
+	for _, der := range pair.Certificate[1:] {
+		if cert, err := x509.ParseCertificate(der); err == nil {
+			chain = append(chain, cert)
+		}
+	}
+	if chain.signedBy(roots) == nil {
+		return nil
+	}
+	return core.Errorf(core.KindInvalid, "no CA in --route-tls-ca has signed the route certificate %s: the peers would refuse it", file).
+		WithNext("give every node the certificate of its CA first: docs/operations/certificates.md has the order")
+}
+
+// loadRoots reads the authorities of routes, now and whenever the file changes.
+func (s *Server) loadRoots() (*reloaded[*x509.CertPool], error) {
+	path := s.cfg.Cluster.CAFile
+	return newReloaded(s, reloadedFile[*x509.CertPool]{
+		name: "a new bundle of route CAs", path: path,
+		load:     func(*x509.CertPool) (*x509.CertPool, error) { return keys.LoadPool(path) },
+		describe: func(pool *x509.CertPool) slog.Attr { return slog.Int("authorities", len(pool.Subjects())) }, //nolint:staticcheck // the pool is of a file, not the system's
+	})
 }

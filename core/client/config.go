@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"unibus/core"
 	"unibus/core/control"
 	"unibus/core/keys"
@@ -137,14 +139,20 @@ func (c Config) identity() (keys.Identity, error) {
 	return keys.ReadSeed(c.Seed)
 }
 
-// tls is nil if the URLs and the system's authorities decide.
-func (c Config) tls() (*tls.Config, error) {
+// tls returns the options for TLS; none if the URLs and the system's authorities decide.
+// The CA file is read again for each connection.
+func (c Config) tls() ([]nats.Option, error) {
 	if c.CA == "" {
 		return nil, nil
 	}
-	pool, err := keys.LoadPool(c.CA)
+	authorities, err := keys.OpenAuthorities(c.CA, func(err error) {
+		c.Log.Error("the CA file cannot be used; the last good one stays in use", "file", c.CA, "reason", err)
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}, nil
+	return []nats.Option{
+		nats.Secure(&tls.Config{MinVersion: tls.VersionTLS13}),
+		func(o *nats.Options) error { o.RootCAsCB = authorities.Pool; return nil },
+	}, nil
 }

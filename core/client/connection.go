@@ -151,7 +151,7 @@ func (c *Client) connect(ctx context.Context) error {
 	defer cancel()
 	var last error
 	for begin := time.Now(); ; {
-		nc, err := dial(ctx, strings.Join(c.cfg.Servers, ","), opts)
+		nc, final, err := dialAny(ctx, c.cfg.Servers, opts)
 		if err == nil {
 			c.nc = nc
 			return nil
@@ -159,7 +159,7 @@ func (c *Client) connect(ctx context.Context) error {
 		if last == nil || ctx.Err() == nil { // else the error of a node from before the timeout
 			last = c.connectError(err)
 		}
-		if core.KindOf(last) != core.KindUnavailable && time.Since(begin) > refusalGrace || !sleep(ctx, minDialWait) {
+		if final && core.KindOf(last) != core.KindUnavailable && time.Since(begin) > refusalGrace || !sleep(ctx, minDialWait) {
 			return last
 		}
 	}
@@ -195,7 +195,7 @@ func (c *Client) options() ([]nats.Option, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := []nats.Option{
+	opts := append(secure,
 		nats.Name(c.cfg.Name), nats.Nkey(c.id.Public(), c.id.SignNonce), nats.CustomInboxPrefix(auth.InboxPrefix(c.id.Public())),
 		nats.Timeout(min(dialTimeout, c.cfg.Connect)), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPingsOut),
 		nats.FlusherTimeout(writeTimeout), nats.ReconnectOnFlusherError(), // unwritten messages are lost, and a session that continues would hide that
@@ -204,12 +204,9 @@ func (c *Client) options() ([]nats.Option, error) {
 		nats.PermissionErrOnSubscribe(true), nats.SyncQueueLen(16), // the library allocates so many; only probes use it here
 		nats.ConnectHandler(func(*nats.Conn) { c.session.set(true) }), // is called before the other handlers
 		nats.DisconnectErrHandler(c.onDisconnect), nats.ReconnectHandler(c.onReconnect), nats.ErrorHandler(c.onAsyncError),
-	}
+	)
 	if c.cfg.NoEcho {
 		opts = append(opts, nats.NoEcho())
-	}
-	if secure != nil {
-		opts = append(opts, nats.Secure(secure))
 	}
 	if c.cfg.TLSFirst {
 		opts = append(opts, nats.TLSHandshakeFirst())

@@ -17,6 +17,7 @@ func Diff(old, next View) []Event {
 	d.nodes(old, next)
 	d.cuts(old, next)
 	d.unknown(old, next)
+	d.twins(old, next)
 	d.meta(old.Meta, next.Meta)
 	d.buckets(slices.Concat(old.Buckets, old.Mechanism), slices.Concat(next.Buckets, next.Mechanism), next.lost)
 	d.lostStreams(old, next)

@@ -41,6 +41,7 @@ func namesWhere(infos []Info, is func(Info) bool) []string {
 func judgeConfig(v View, now time.Time) []Finding {
 	infos := v.infos()
 	fs := slices.Concat(Exposed(infos), differences(infos), judgeOperators(infos, now), certificates(infos, now), otherKeys(infos))
+	fs = append(fs, fileFaults(infos)...)
 	if lazy := namesWhere(infos, func(i Info) bool { return !i.SyncWrites }); v.Clustered && len(lazy) > 0 {
 		fs = append(fs, Finding{
 			Degraded, "config",

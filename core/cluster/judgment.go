@@ -18,9 +18,13 @@ const electionTime = 15 * time.Second
 func Judge(v View, now time.Time) Judgment {
 	var fs []Finding
 	if v.Clustered {
-		fs = slices.Concat(judgeUnknown(v), judgeLostStreams(v), judgeNodes(v), judgeRoutes(v, now), judgeMeta(v, now), judgeBuckets(v, now)) // causes before what follows from them
+		fs = slices.Concat(judgeUnknown(v), judgeTwins(v), judgeLostStreams(v), judgeNodes(v), judgeRoutes(v, now), judgeMeta(v, now), judgeBuckets(v, now)) // causes before what follows from them
 	}
-	fs = slices.Concat(fs, judgeAuthority(v), judgeConfig(v, now), judgeLogs(v, now), judgeNotes(v))
+	if v.founding() { // what is missing, is missing because of that
+		fs = slices.Concat(judgeUnknown(v), judgeTwins(v), judgeFounding(v), judgeConfig(v, now), judgeNotes(v))
+	} else {
+		fs = slices.Concat(fs, judgeAuthority(v), judgeConfig(v, now), judgeLogs(v, now), judgeNotes(v))
+	}
 	slices.SortStableFunc(fs, func(a, b Finding) int { return b.Level.rank() - a.Level.rank() })
 	j := Judgment{Verdict: Healthy, Findings: fs}
 	if fs == nil {

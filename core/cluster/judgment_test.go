@@ -109,6 +109,17 @@ func onSQLite(v View, record bool) View {
 	return v
 }
 
+// founding is a cluster that has never had a leader, without n3.
+func founding(change func(*View)) View {
+	v := lose(healthy(3, 3), "n3")
+	v.Authority, v.Serving, v.Buckets, v.Meta = nil, Serving{Backend: core.BackendNone, Reason: "it waits"}, []Bucket{}, Meta{Size: 3, Needed: 2, Online: 2, Since: ago(time.Minute)}
+	for i := range v.Nodes {
+		v.Nodes[i].Info.Journal, v.Nodes[i].Info.Serving, v.Nodes[i].Info.Store, v.Nodes[i].Meta, v.Nodes[i].Leads = nil, v.Serving, core.BackendKV, "", nil
+	}
+	change(&v)
+	return v
+}
+
 func alone() View {
 	v := View{Cluster: "demo", At: ago(0), From: "n1", Expected: 1, Buckets: []Bucket{}, Serving: Serving{Backend: core.BackendSQLite, File: "/var/lib/unibus/unibus.db"}}
 	v.Nodes = []Node{{Name: "n1", Online: true, Info: &Info{Name: "n1", Version: "0.1.0", BusAuth: core.BusAuthOff, Listen: "127.0.0.1:4222", Loopback: true, Store: core.BackendSQLite, Serving: v.Serving}}}
@@ -137,6 +148,20 @@ func judgedViews() []judged {
 		{"an unknown server, n3 away", with(lose(healthy(3, 3), "n3"), func(v *View) {
 			v.Unknown = []UnknownServer{{Name: "ghostnode", ID: "IDghost", Since: ago(time.Minute)}}
 		})},
+		{"a node runs twice", with(healthy(3, 3), func(v *View) {
+			v.Twins = []Twin{{Name: "n2", Runs: []Run{
+				{ID: "A", Address: "203.0.113.2", Host: "beta", PID: 12, Listen: "0.0.0.0:4222", Started: ago(time.Hour)}, {ID: "B", Address: "203.0.113.9"},
+			}}}
+		})},
+		{"being founded, n3 never up", founding(func(v *View) {
+			v.Nodes[2].HeardMS, v.Nodes[2].Info, v.SilentRoutes = -1, nil, []string{"n3.example.org:6222"}
+		})},
+		{"being founded, without a list of nodes", founding(func(v *View) { v.Nodes, v.SilentRoutes = v.Nodes[:2], []string{"203.0.113.3:6222"} })},
+		{"being founded, only n1", founding(func(v *View) {
+			v.Nodes[1].HeardMS, v.Nodes[1].Info, v.Nodes[1].Online, v.Meta.Online = -1, nil, false, 1
+			v.Nodes[2].HeardMS, v.Nodes[2].Info, v.SilentRoutes = -1, nil, []string{"10.0.0.2:6222", "10.0.0.3:6222"}
+		})},
+		{"restarted without n3, before the first election", founding(func(v *View) { v.Nodes[2].HeardMS, v.KnowsStreams = -1, true })},
 		{"JetStream off on a full disk", with(healthy(3, 3), func(v *View) { v.Nodes[2].Off, v.Meta.Online = true, 2 })},
 		{"kv without a record", with(healthy(3, 3), func(v *View) {
 			v.Authority = nil
@@ -218,6 +243,9 @@ func judgedViews() []judged {
 		{"certificate ends this month", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.CertUntil = core.MillisOf(noon.Add(29 * 24 * time.Hour)) })},
 		{"certificate ends this week", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.CertUntil = core.MillisOf(noon.Add(7 * 24 * time.Hour)) })},
 		{"certificate ended", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.CertUntil = ago(time.Hour) })},
+		{"a bundle of CAs is damaged", with(healthy(3, 3), func(v *View) {
+			v.Nodes[1].Info.FileFaults = []FileFault{{File: "/etc/unibus/route/ca.crt", Reason: "a certificate in /etc/unibus/route/ca.crt is damaged", Since: ago(time.Minute)}}
+		})},
 		{"lazy writes", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.SyncWrites = false })},
 		{"disk filling", with(healthy(3, 3), func(v *View) { v.Nodes[1].Disk = v.Nodes[1].DiskMax * 85 / 100 })},
 		{"disk full", with(healthy(3, 3), func(v *View) { v.Nodes[1].Disk = v.Nodes[1].DiskMax * 96 / 100 })},

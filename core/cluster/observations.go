@@ -27,7 +27,9 @@ type observations struct {
 	unknown  map[string]bool          // servers that are no nodes of this cluster
 	misnamed map[string]*observedNode // servers whose names no node can have
 
-	cuts map[link]time.Time // nodes that are up and do not hear each other, since when
+	cuts  map[link]time.Time // nodes that are up and do not hear each other, since when
+	twins map[string]bool    // names under which several servers are connected
+	runs  map[string]Info    // what each server says of itself, by its id
 
 	departed map[string]bool // nodes that shut down in order: silent now, and offline by the report of their peers
 	at       core.Millis
@@ -66,6 +68,7 @@ func (m *observations) init(cfg Config) {
 	m.nodes = map[string]*observedNode{}
 	m.buckets = map[string]*Bucket{}
 	m.misnamed = map[string]*observedNode{}
+	m.runs = map[string]Info{}
 	m.identities = newStreamIdentities(cfg.Streams)
 	m.node(cfg.Name)
 	for _, name := range cfg.Nodes {
@@ -86,6 +89,9 @@ func (m *observations) node(name string) *observedNode {
 // heard notes that a server answered.
 func (m *observations) heard(s server, now time.Time) *observedNode {
 	n := m.node(s.Name)
+	if m.isOtherRun(s.Name, s.ID, now) {
+		return nil
+	}
 	if n != nil {
 		if n.server.ID != s.ID {
 			n.held, n.first = map[string]bool{}, now
@@ -167,9 +173,14 @@ func (m *observations) build(f Facts, now time.Time) View {
 	v := View{
 		Cluster: m.cfg.Cluster, At: m.at, From: m.cfg.Name, Clustered: m.cfg.Clustered, Expected: m.cfg.Expected,
 		Authority: f.Authority, Serving: f.Serving, Counts: f.Counts, CountsAt: f.CountsAt, Moving: f.Moving,
-		Buckets: []Bucket{},
+		Buckets: []Bucket{}, SilentRoutes: f.SilentRoutes,
 	}
 	if m.cfg.Clustered {
+		v.Twins = m.mergeTwins(f.Twins, now)
+		m.twins = map[string]bool{}
+		for _, t := range v.Twins {
+			m.twins[t.Name] = true
+		}
 		m.findUnknown(now)
 		v.Unknown = m.unknownServers(now)
 		m.findDeparted(now)
@@ -179,6 +190,7 @@ func (m *observations) build(f Facts, now time.Time) View {
 		v.Meta = m.buildMeta(now)
 		v.Lost = m.identifyStreams(v.Meta, now)
 		v.Buckets, v.Mechanism = m.buildBuckets(now)
+		v.KnowsStreams = len(m.identities.created) > 0
 	} else {
 		v.At, v.Expected = core.MillisOf(now), 1
 	}

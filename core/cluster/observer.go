@@ -44,6 +44,9 @@ type Facts struct {
 	Counts    *core.Counts
 	CountsAt  core.Millis
 	Moving    string // the state of a migration under way
+	Twins     []Twin // names under which the observing node has several routes
+
+	SilentRoutes []string // addresses of --routes at which no server answers
 }
 
 const (
@@ -272,7 +275,10 @@ func (o *Observer) askInfos(ctx context.Context) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, i := range infos {
-		o.mem.hearInfo(i, o.cfg.Now())
+		o.mem.hearRun(i)
+		if !o.mem.isOtherRun(i.Name, i.ID, o.cfg.Now()) {
+			o.mem.hearInfo(i, o.cfg.Now())
+		}
 	}
 }
 

@@ -20,12 +20,16 @@ type View struct {
 	Meta      Meta            `json:"meta"`
 	Nodes     []Node          `json:"nodes"`                     // by name; those that are known and do not answer included
 	Unknown   []UnknownServer `json:"unknown_servers,omitempty"` // servers that answer and are no nodes of this cluster, by name
+	Twins     []Twin          `json:"twins,omitempty"`           // names under which several servers are connected, by name
 	Buckets   []Bucket        `json:"buckets"`                   // the five of the control plane, in the order of core.Tables; absent ones are missing
 	Mechanism []Bucket        `json:"mechanism,omitempty"`       // the buckets and streams beside the five
 	Lost      []LostStream    `json:"lost_streams,omitempty"`    // by name
 	Counts    *core.Counts    `json:"counts,omitempty"`          // what the store holds; nil while it cannot be read
 	CountsAt  core.Millis     `json:"counts_at,omitempty"`       // when Counts was read
 	Moving    string          `json:"moving,omitempty"`          // the state of a migration under way, "" without one
+
+	KnowsStreams bool     `json:"knows_streams,omitempty"` // the looking node has seen streams of this cluster, now or in an earlier run
+	SilentRoutes []string `json:"silent_routes,omitempty"` // addresses of --routes at which no server answers, while the cluster has no leader
 }
 
 // LostStream is a stream of the control plane that was deleted, or deleted and created again.
@@ -112,6 +116,11 @@ type Info struct {
 	Unit        string          `json:"unit,omitempty"`        // of the service manager that runs it, such as unibusd; "" without one
 	Repeated    []RepeatedLine  `json:"repeated,omitempty"`    // what it logs again and again
 	Relayed     []Relayed       `json:"relayed,omitempty"`     // in its answer alone: of nodes that the asking one does not hear
+	ID          string          `json:"id,omitempty"`          // its nats-server id
+	Host        string          `json:"host,omitempty"`        // what it calls its machine
+	Started     core.Millis     `json:"started,omitempty"`     // when this run began
+	Twins       []Twin          `json:"twins,omitempty"`       // names that it hears several servers under
+	FileFaults  []FileFault     `json:"file_faults,omitempty"` // bundles of CAs and lists of revoked certificates that it cannot use
 }
 
 // Operators is what a node says of its operators. All of it is public: keys, roles and names.

@@ -268,21 +268,37 @@ func readCerts(path string) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, certUnreadable(path, err)
 	}
+	blocks, ok := pemBlocks(data)
+	damaged := core.Errorf(core.KindInvalid, "a certificate in %s is damaged", path).WithNext("copy the file again, whole")
+	if !ok {
+		return nil, damaged
+	}
 	var certs []*x509.Certificate
-	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+	for _, block := range blocks {
 		if block.Type != "CERTIFICATE" {
 			continue
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, core.Errorf(core.KindInvalid, "the certificate in %s is damaged", path)
+			return nil, damaged
 		}
 		certs = append(certs, cert)
 	}
 	if len(certs) > 0 {
 		return certs, nil
 	}
-	return nil, core.Errorf(core.KindInvalid, "%s holds no certificate in PEM form", path)
+	return nil, core.Errorf(core.KindInvalid, "%s holds no certificate in PEM form", path).
+		WithNext("give a certificate, as `unibusd cert ca` writes it to %s and `unibusd cert node` to %s", CACertFile, NodeCertFile)
+}
+
+// pemBlocks returns the blocks of a file. It is false where one is damaged or cut off:
+// pem.Decode skips those in silence.
+func pemBlocks(data []byte) (blocks []*pem.Block, ok bool) {
+	rest := data
+	for block, next := pem.Decode(rest); block != nil; block, next = pem.Decode(rest) {
+		blocks, rest = append(blocks, block), next
+	}
+	return blocks, bytes.Count(data, []byte("-----BEGIN")) == len(blocks) && !bytes.Contains(rest, []byte("-----"))
 }
 
 func certUnreadable(path string, err error) error {
@@ -301,16 +317,16 @@ func CertUntil(path string) (time.Time, error) {
 	return cert.NotAfter, nil
 }
 
-// LoadPool reads the authorities to be trusted from a PEM file. KindNotFound, KindInvalid.
+// LoadPool reads the authorities to be trusted from a PEM file. A file of which a part is
+// damaged is refused whole. KindNotFound, KindInvalid.
 func LoadPool(path string) (*x509.CertPool, error) {
-	data, err := os.ReadFile(path)
+	certs, err := readCerts(path)
 	if err != nil {
-		return nil, certUnreadable(path, err)
+		return nil, err
 	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(bytes.TrimSpace(data)) {
-		return nil, core.Errorf(core.KindInvalid, "%s holds no certificate in PEM form", path).
-			WithNext("give the authority's certificate, the %s that `unibusd cert ca` wrote", CACertFile)
+	for _, cert := range certs {
+		pool.AddCert(cert)
 	}
 	return pool, nil
 }

@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"unibus/core"
@@ -17,11 +18,12 @@ import (
 // CRLFile is the list of revoked certificates that Revoke writes beside the authority.
 const CRLFile = "routes.crl"
 
-// Revocations are the certificates that an authority has revoked.
+// Revocations are the certificates that authorities have revoked.
 type Revocations struct {
-	Number  int64 // grows with every list
+	Number  int64            // of the first list; each list of an authority has a greater one than the last
+	numbers map[string]int64 // by authority that is trusted; 0 without a list of it
 	serials map[string]bool
-	list    *x509.RevocationList
+	list    *x509.RevocationList // the first one
 }
 
 // Has is true where cert was revoked.
@@ -29,8 +31,20 @@ func (r *Revocations) Has(cert *x509.Certificate) bool {
 	return r != nil && r.serials[cert.SerialNumber.String()]
 }
 
-// LoadRevocations reads a certificate revocation list (X.509, PEM or DER) that an
-// authority in caPath signed. KindNotFound, KindInvalid.
+// OlderThan is true where certificates that are revoked in last would be valid again: by
+// an older list of an authority that is still trusted, or by none.
+func (r *Revocations) OlderThan(last *Revocations) bool {
+	for authority, number := range r.numbers {
+		if last != nil && number < last.numbers[authority] {
+			return true
+		}
+	}
+	return false
+}
+
+// LoadRevocations reads certificate revocation lists (X.509; several in PEM, or one in
+// DER). An authority in caPath must have signed one of them. Lists of other authorities do not
+// count: their certificates are not trusted either. KindNotFound, KindInvalid.
 func LoadRevocations(path, caPath string) (*Revocations, error) {
 	cas, err := readCerts(caPath)
 	if err != nil {
@@ -44,31 +58,58 @@ func LoadRevocations(path, caPath string) (*Revocations, error) {
 	if err != nil {
 		return nil, core.Errorf(core.KindFailed, "the list of revoked certificates %s cannot be read: %s", path, cause(err))
 	}
-	if block, _ := pem.Decode(data); block != nil {
-		data = block.Bytes
-	}
-	list, err := x509.ParseRevocationList(data)
+	lists, err := parseLists(data)
 	if err != nil {
 		return nil, core.Errorf(core.KindInvalid, "%s holds no certificate revocation list", path).WithNext("`unibusd cert revoke` writes one")
 	}
+	r := &Revocations{serials: map[string]bool{}, numbers: map[string]int64{}}
 	for _, ca := range cas {
-		if list.CheckSignatureFrom(ca) == nil {
-			return newRevocations(list), nil
+		r.numbers[string(ca.SubjectKeyId)] = 0
+	}
+	for _, list := range lists {
+		if slices.ContainsFunc(cas, func(ca *x509.Certificate) bool { return list.CheckSignatureFrom(ca) == nil }) {
+			r.add(list)
 		}
 	}
-	return nil, core.Errorf(core.KindInvalid, "the list of revoked certificates %s is not signed by the authority in %s", path, caPath).
-		WithNext("use the list that `unibusd cert revoke` wrote beside that authority's key")
+	if r.list == nil {
+		return nil, core.Errorf(core.KindInvalid, "the list of revoked certificates %s is not signed by the authority in %s", path, caPath).
+			WithNext("use the list that `unibusd cert revoke` wrote beside that authority's key")
+	}
+	return r, nil
 }
 
-func newRevocations(list *x509.RevocationList) *Revocations {
-	r := &Revocations{serials: map[string]bool{}, list: list}
-	if list.Number != nil && list.Number.IsInt64() {
-		r.Number = list.Number.Int64()
+func parseLists(data []byte) ([]*x509.RevocationList, error) {
+	blocks, ok := pemBlocks(data)
+	if len(blocks) == 0 && ok {
+		blocks = []*pem.Block{{Bytes: data}} // DER
 	}
+	if !ok {
+		return nil, core.Errorf(core.KindInvalid, "a list is cut off")
+	}
+	var lists []*x509.RevocationList
+	for _, block := range blocks {
+		list, err := x509.ParseRevocationList(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		lists = append(lists, list)
+	}
+	return lists, nil
+}
+
+func (r *Revocations) add(list *x509.RevocationList) {
+	number := int64(0)
+	if list.Number != nil && list.Number.IsInt64() {
+		number = list.Number.Int64()
+	}
+	if r.list == nil {
+		r.list, r.Number = list, number
+	}
+	authority := string(list.AuthorityKeyId)
+	r.numbers[authority] = max(r.numbers[authority], number)
 	for _, e := range list.RevokedCertificateEntries {
 		r.serials[e.SerialNumber.String()] = true
 	}
-	return r
 }
 
 // Revoke adds the certificate in certPath to the list of the authority in caDir.

@@ -88,3 +88,55 @@ func TestRevokeRefusesWhatIsNotTheAuthoritys(t *testing.T) {
 	must(t, keys.NodeCert(ca, "", []string{"n2"}, ca))
 	wantKind(t, keys.Revoke(filepath.Join(ca, keys.NodeCertFile), ca), core.KindInvalid, "not signed", "") // it is not overwritten
 }
+
+// TestRevocationsOfTwoAuthorities: while one CA replaces another, a file holds the lists of
+// both. A list of the new one starts at number 1 and is not older than the old one's; it
+// becomes so if it leaves out what an authority that is still trusted has revoked.
+func TestRevocationsOfTwoAuthorities(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, 2)
+	var lists [][]byte
+	for i, dir := range b.dirs {
+		for range 2 - i { // the old authority's list has number 2
+			other := t.TempDir()
+			must(t, keys.NodeCert(dir, "n2", []string{"n2"}, other))
+			must(t, keys.Revoke(filepath.Join(other, keys.NodeCertFile), dir))
+		}
+		must(t, keys.Revoke(filepath.Join(dir, keys.NodeCertFile), dir))
+		text, err := os.ReadFile(filepath.Join(dir, keys.CRLFile))
+		must(t, err)
+		lists = append(lists, text)
+	}
+	crl := filepath.Join(t.TempDir(), keys.CRLFile)
+	load := func(list []byte, authorities ...int) (*keys.Revocations, error) {
+		must(t, os.WriteFile(crl, list, 0o600))
+		must(t, os.WriteFile(b.path, b.pem(t, authorities...), 0o600))
+		return keys.LoadRevocations(crl, b.path)
+	}
+	both := append(append([]byte{}, lists[0]...), lists[1]...)
+	old, err := load(lists[0], 0, 1)
+	must(t, err)
+	overlap, err := load(both, 0, 1)
+	must(t, err)
+	early, err := load(lists[1], 0, 1)
+	must(t, err)
+	last, err := load(both, 1)
+	must(t, err)
+	if overlap.OlderThan(old) || last.OlderThan(overlap) {
+		t.Error("the lists of both authorities count as older than the old one's")
+	}
+	if !early.OlderThan(overlap) || !early.OlderThan(old) {
+		t.Error("the new authority's list alone takes back what the old one has revoked, and the old one is still trusted")
+	}
+	for i, dir := range b.dirs {
+		pair, err := keys.LoadPair(filepath.Join(dir, keys.NodeCertFile), filepath.Join(dir, keys.NodeKeyFile))
+		must(t, err)
+		if !overlap.Has(pair.Leaf) || last.Has(pair.Leaf) != (i == 1) {
+			t.Errorf("the certificate of authority %d: revoked by both lists %v, by the last %v", i, overlap.Has(pair.Leaf), last.Has(pair.Leaf))
+		}
+	}
+	_, err = load(lists[0], 1)
+	wantKind(t, err, core.KindInvalid, "not signed", "")
+	_, err = load(both[:len(both)-40], 0, 1)
+	wantKind(t, err, core.KindInvalid, "no certificate revocation list", "")
+}

@@ -41,6 +41,7 @@ func (n *Node) openObserver(context.Context) error {
 	n.observing.run(func() { n.observer.Run(ctx) })
 	if n.cfg.Clustered() {
 		n.observing.run(func() { n.routes.run(ctx) })
+		n.observing.run(func() { n.watchFounding(ctx) })
 	}
 	return nil
 }
@@ -49,6 +50,7 @@ func (n *Node) openObserver(context.Context) error {
 func (n *Node) onView(save func(cluster.View)) func(cluster.View) {
 	return func(v cluster.View) {
 		save(v)
+		n.seenTwins.Store(&v.Twins)
 		n.routes.see(v)
 		n.repeats.flush(time.Now())
 	}
@@ -76,7 +78,50 @@ func (n *Node) facts() cluster.Facts {
 	if st := v.migration; st != nil && !st.AuthorityUnsettled() && (st.Active() || st.State == migrate.StateCutover || st.State == migrate.StateRollback) {
 		f.Moving = string(st.State)
 	}
+	f.Twins = n.twins()
+	if silent := n.silentRoutes.Load(); silent != nil {
+		f.SilentRoutes = *silent
+	}
 	return f
+}
+
+// twins are the names under which several servers have a route to this node, with what
+// the last observation knows of each server.
+func (n *Node) twins() []cluster.Twin {
+	var out []cluster.Twin
+	for name, runs := range n.bus.Twins() {
+		t := cluster.Twin{Name: name}
+		for _, r := range runs {
+			t.Runs = append(t.Runs, n.describeRun(cluster.Run{ID: r.ID, Address: r.Address}))
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+func (n *Node) describeRun(r cluster.Run) cluster.Run {
+	seen := n.seenTwins.Load()
+	if seen == nil {
+		return r
+	}
+	for _, t := range *seen {
+		for _, known := range t.Runs {
+			if known.ID == r.ID {
+				known.Address = r.Address
+				return known
+			}
+		}
+	}
+	return r
+}
+
+// otherRuns is how many servers answer beyond one of each name.
+func (n *Node) otherRuns() int {
+	more := 0
+	for _, runs := range n.bus.Twins() {
+		more += len(runs) - 1
+	}
+	return more
 }
 
 // askInfos asks every node. It also learns which operators other nodes have removed.

@@ -34,6 +34,8 @@ type Config struct {
 	Log     *slog.Logger
 	Source  *config.Source   // where Node was read from, to read the operators again; nil: they never change
 	Hangup  <-chan os.Signal // Run reads the operators again at each; nil: never
+
+	CertCheck time.Duration // the shortest time between two checks of a certificate file; 0: 10 s
 }
 
 // Node is one unibusd.
@@ -41,6 +43,8 @@ type Node struct {
 	cfg    Config
 	log    *slog.Logger
 	failed chan error // the embedded server cannot continue
+
+	started time.Time
 
 	// The bus, and what admits to it.
 	lock        *directoryLock
@@ -54,14 +58,16 @@ type Node struct {
 	soft        *softAdmissions
 
 	// The cluster.
-	recorder   cluster.Recorder
-	observer   *cluster.Observer
-	observing  background
-	peers      *peers
-	routes     *routeWatch
-	repeats    *repeatFilter // of the log
-	unit       string        // of the service manager
-	clusterKey *clusterKey
+	recorder     cluster.Recorder
+	observer     *cluster.Observer
+	observing    background
+	peers        *peers
+	routes       *routeWatch
+	repeats      *repeatFilter                  // of the log
+	unit         string                         // of the service manager
+	silentRoutes atomic.Pointer[[]string]       // nil once the cluster has had a leader
+	seenTwins    atomic.Pointer[[]cluster.Twin] // by the last observation
+	clusterKey   *clusterKey
 
 	// The control plane.
 	selector      *storeSelector
@@ -109,7 +115,10 @@ func New(cfg Config) *Node {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	repeats := newRepeatFilter(cfg.Log.Handler())
-	n := &Node{cfg: cfg, log: slog.New(repeats).With("node", cfg.Name), repeats: repeats, unit: serviceUnit(), failed: make(chan error, 1)}
+	n := &Node{
+		cfg: cfg, log: slog.New(repeats).With("node", cfg.Name), repeats: repeats, unit: serviceUnit(),
+		failed: make(chan error, 1), started: time.Now(),
+	}
 	n.routes = newRouteWatch(cfg.Name, func(ctx context.Context) []bus.RouteProbe { return n.bus.ProbeRoutes(ctx) })
 	n.sessions, n.soft = newSessions(n), newSoftAdmissions(time.Now())
 	operators := operatorsByKey(cfg.Operators)
@@ -131,6 +140,7 @@ func (n *Node) parts() []part {
 		parts = append(parts, part{"control plane", n.openControlPlane, n.closeControlPlane})
 	}
 	parts = append(parts,
+		part{"name", n.checkName, nil}, // before the bus: a second node of this name must not say anything to the cluster
 		part{"bus", n.openBus, n.closeBus},
 		part{"connections", n.openConnections, n.closeConnections},
 		part{"peers", n.openPeers, n.closePeers},
@@ -249,7 +259,7 @@ func (n *Node) busConfig() bus.Config {
 		CertFile: n.cfg.TLSCert, KeyFile: n.cfg.TLSKey, TLSFirst: n.cfg.TLSFirst,
 		JetStream:    n.cfg.Clustered(), // a standalone server's streams would be lost when it joins a cluster
 		RescanBlocks: n.cfg.Clustered(), // stored blocks are checked at start and healed from the peers
-		Debug:        n.cfg.NatsDebug, Logger: n.log,
+		Debug:        n.cfg.NatsDebug, Logger: n.log, CertCheck: n.cfg.CertCheck,
 		Limits: bus.Limits{Connections: n.cfg.MaxConnections, PerAddress: n.cfg.MaxConnectionsPerAddress},
 		Fatal: func(text string) {
 			select {
@@ -267,6 +277,8 @@ func (n *Node) busConfig() bus.Config {
 	}
 	return cfg
 }
+
+func (n *Node) checkName(ctx context.Context) error { return n.bus.CheckName(ctx) }
 
 func (n *Node) openBus(ctx context.Context) error { return n.bus.Open(ctx) }
 

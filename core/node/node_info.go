@@ -38,6 +38,13 @@ func (n *Node) info() cluster.Info {
 	if until, err := n.bus.CertUntil(); err == nil && !until.IsZero() {
 		i.CertUntil = core.MillisOf(until)
 	}
+	i.ID, i.Started, i.Twins = n.bus.ID(), core.MillisOf(n.started), n.twins()
+	if host, err := os.Hostname(); err == nil {
+		i.Host = host
+	}
+	for _, f := range n.bus.FileFaults() {
+		i.FileFaults = append(i.FileFaults, cluster.FileFault{File: f.File, Reason: f.Reason, Since: core.MillisOf(f.Since)})
+	}
 	for _, c := range n.bus.Channels() {
 		i.Channels = append(i.Channels, c.String())
 	}

@@ -26,7 +26,8 @@ const (
 // peers asks the other nodes, and answers them.
 type peers struct {
 	conn         *nats.Conn
-	size         int // configured nodes
+	size         int        // configured nodes
+	others       func() int // servers beyond them that answer: further ones of a name
 	info         func(infoRequest) cluster.Info
 	recordEvents func([]cluster.Event)
 
@@ -46,7 +47,7 @@ const slowAnswers = 64
 
 func (n *Node) openPeers(context.Context) error {
 	n.peers = &peers{
-		conn: n.conns.peer, size: n.cfg.Size(), info: n.answerInfo, recordEvents: n.recorder.Record, slots: make(chan struct{}, slowAnswers),
+		conn: n.conns.peer, size: n.cfg.Size(), others: n.otherRuns, info: n.answerInfo, recordEvents: n.recorder.Record, slots: make(chan struct{}, slowAnswers),
 		slow: map[string]answerFunc{
 			subjectEnded:      n.sessions.answerEnded,
 			subjectRemoved:    n.answerRemoval,
@@ -166,14 +167,14 @@ func (p *peers) infos(ctx context.Context, hears []string) ([]cluster.Info, erro
 		return nil, err
 	}
 	var out []cluster.Info
-	waiting := slices.Clone(hears)
+	waiting, wanted := slices.Clone(hears), p.size+p.others()
 	err = p.ask(ctx, subjectInfo, body, func(reply []byte) bool {
 		var i cluster.Info
 		if err := json.Unmarshal(reply, &i); err == nil {
 			out = append(out, i)
 			waiting = slices.DeleteFunc(waiting, func(name string) bool { return name == i.Name })
 		}
-		return len(out) < p.size && (len(hears) == 0 || len(waiting) > 0)
+		return len(out) < wanted && (len(hears) == 0 || len(waiting) > 0)
 	})
 	return out, err
 }

@@ -42,6 +42,7 @@ type Config struct {
 
 	Before    func(*Cluster)  // called before the first node starts
 	Operators []core.Operator // beside the cluster's Admin and Viewer
+	CertCheck time.Duration   // the shortest time between two checks of a certificate file; 0: 10 s
 	TLS       bool            // for clients: every node has a certificate of its own for 127.0.0.1, of the authority Cluster.CA
 }
 
@@ -53,6 +54,8 @@ type Cluster struct {
 	AdminSeedFile string        // for commands
 	Viewer        keys.Identity
 	CA            string // the directory of the authority that clients trust; "" without TLS
+	certCheck     time.Duration
+	later         map[int]bool // nodes that Start does not start
 	t             testing.TB
 }
 
@@ -70,9 +73,12 @@ func Start(t testing.TB, cfg Config) *Cluster {
 	c.Nodes = make([]*node.Node, len(c.Configs))
 	errs := make(chan error, len(c.Configs))
 	for i := range c.Configs {
+		if c.later[i] {
+			continue
+		}
 		go func() { errs <- c.Open(i) }()
 	}
-	for range c.Configs {
+	for range len(c.Configs) - len(c.later) {
 		if err := <-errs; err != nil {
 			t.Fatalf("starting a node: %v", err)
 		}
@@ -128,7 +134,7 @@ func prepareCluster(t testing.TB, cfg Config) *Cluster {
 			cfg.Replicas = cfg.Nodes
 		}
 	}
-	c := &Cluster{t: t, Viewer: Identity(t)}
+	c := &Cluster{t: t, Viewer: Identity(t), certCheck: cfg.CertCheck}
 	c.AdminSeedFile, c.Admin = SeedFile(t, "admin")
 	c.configure(cfg)
 	if cfg.SeedDB != "" {
@@ -243,9 +249,17 @@ func (c *Cluster) secureRoutes(ca string, hosts []string) {
 	}
 }
 
+// Later keeps Start from starting a node; Open does. Config.Before calls it.
+func (c *Cluster) Later(i int) {
+	if c.later == nil {
+		c.later = map[int]bool{}
+	}
+	c.later[i] = true
+}
+
 // Open starts node i (again); it stops with the test.
 func (c *Cluster) Open(i int) error {
-	n := node.New(node.Config{Node: c.Configs[i], Version: "test", Log: Log(c.t)})
+	n := node.New(node.Config{Node: c.Configs[i], Version: "test", Log: Log(c.t), CertCheck: c.certCheck})
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := n.Open(ctx); err != nil {

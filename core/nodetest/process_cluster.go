@@ -221,3 +221,18 @@ func CheckReplicated(st admin.Status, replicas int) error {
 	}
 	return nil
 }
+
+// CheckHealthy returns nil once the connected node's verdict is healthy or, where the
+// configuration of tests allows no better, has nothing but findings about it.
+func CheckHealthy(cl *admin.Client) error {
+	st, err := cl.Status(context.Background())
+	if err != nil {
+		return err
+	}
+	for _, f := range st.Judgment.Findings {
+		if f.Level != "note" && f.About != "config" {
+			return fmt.Errorf("%s: %s", f.About, f.Text)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+package binding
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Dial tries every server once, in the order of the list, by calling connect. It returns
+// the error that says most: nats.Connect with the whole list returns the last server's error
+// alone, and none of it if that one is not there, so that a refused certificate would read as
+// "no servers available". Final is false while a server is silent: it may come, and admit
+// this identity.
+func Dial(servers []string, opts []nats.Option, connect func(server string, opts []nats.Option) (*nats.Conn, error)) (nc *nats.Conn, final bool, worst error) {
+	if slices.ContainsFunc(servers, func(s string) bool { return strings.HasPrefix(s, "tls://") }) {
+		opts = append(slices.Clone(opts), nats.Secure()) // as nats.Connect does for a list with one such URL
+	}
+	silent := false
+	for _, server := range servers {
+		nc, err := connect(server, opts)
+		if err == nil {
+			return nc, true, nc.SetServerPool(servers) // fails only on a closed connection
+		}
+		silent = silent || tells(err) == 0
+		if worst == nil || tells(err) > tells(worst) {
+			worst = err
+		}
+	}
+	return nil, !silent || tells(worst) > 1, worst
+}
+
+// tells ranks the errors of several servers. A refused login comes first: that server was
+// proven to be a node. One of TLS comes before silence, which a restart may cause.
+func tells(err error) int {
+	switch {
+	case errors.Is(err, nats.ErrAuthorization), strings.Contains(err.Error(), "Authorization Violation"):
+		return 2
+	case errors.Is(err, nats.ErrTLS), errors.Is(err, nats.ErrSecureConnWanted), errors.Is(err, nats.ErrSecureConnRequired):
+		return 1
+	}
+	return 0
+}
