@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net/url"
 	"strings"
@@ -143,10 +144,20 @@ func (s *Server) routeSecurity(o *server.Options) error {
 	if err != nil {
 		return err
 	}
-	cert, err := s.loadCertificate(c.CertFile, c.KeyFile, ownRouteCert(s.cfg.Name, c.CertFile))
+	own := ownRouteCert(s.cfg.Name, c.CertFile)
+	cert, err := s.loadCertificate(c.CertFile, c.KeyFile, func(cert *x509.Certificate) error {
+		if err := own(cert); err != nil || s.routeCert == nil { // nil at the start
+			return err
+		}
+		return signedBy(cert, c.CAFile)
+	})
 	if err != nil {
 		return err
 	}
+	if s.routeCAs, err = s.loadAuthorities(); err != nil {
+		return err
+	}
+	s.routeCert = cert
 	s.routes = newRouteAuth(c, revoked, s.log)
 	o.CustomRouterAuthentication = s.routes
 	o.Cluster.TLSConfig, err = routeTLS(c, cert, s.routes)

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"slices"
+	"strings"
+	"time"
 
 	"unibus/core"
 	"unibus/core/auth"
@@ -21,11 +23,14 @@ type certificate struct {
 // A certificate that fails the check is not used.
 func (s *Server) loadCertificate(certFile, keyFile string, check func(*x509.Certificate) error) (*reloaded[certificate], error) {
 	return newReloaded(s, reloadedFile[certificate]{
-		name: "a renewed certificate", path: certFile,
+		name: "a renewed certificate", path: certFile, beside: []string{keyFile},
 		load: func(last certificate) (certificate, error) {
 			pair, err := keys.LoadPair(certFile, keyFile)
 			if err == nil {
 				err = check(pair.Leaf)
+			}
+			if err == nil && last.pair != nil {
+				err = canReplace(last.pair.Leaf, pair.Leaf, time.Now())
 			}
 			if err != nil {
 				return certificate{}, err
@@ -82,4 +87,51 @@ func ownRouteCert(node, file string) func(*x509.Certificate) error {
 		return core.Errorf(core.KindInvalid, "the route certificate %s %s, and this node is %s: its peers would refuse it", file, text, node).
 			WithNext("make a new one with `unibusd cert node --name %s --ca DIR --host %s --out DIR`", node, certHosts(cert))
 	}
+}
+
+// canReplace refuses a certificate for which peers and clients would refuse the node,
+// while the one in use is still good. At a start there is none, and any is used.
+func canReplace(last, next *x509.Certificate, now time.Time) error {
+	if now.After(last.NotAfter) {
+		return nil // nothing is lost
+	}
+	switch {
+	case now.After(next.NotAfter):
+		return core.Errorf(core.KindInvalid, "it ended on %s", next.NotAfter.Format(time.DateOnly))
+	case now.Before(next.NotBefore):
+		return core.Errorf(core.KindInvalid, "it begins on %s, and by the clock of this machine it is %s", next.NotBefore.Format(time.DateTime), now.UTC().Format(time.DateTime))
+	}
+	if missing := missingHosts(last, next); len(missing) > 0 {
+		return core.Errorf(core.KindInvalid, "it is not for %s, by which the node is reached: the one in use is. After a restart it is used", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// missingHosts are the names and addresses of one certificate that another lacks.
+func missingHosts(last, next *x509.Certificate) []string {
+	var missing []string
+	for _, name := range last.DNSNames {
+		if next.VerifyHostname(name) != nil {
+			missing = append(missing, name)
+		}
+	}
+	for _, ip := range last.IPAddresses {
+		if next.VerifyHostname(ip.String()) != nil {
+			missing = append(missing, ip.String())
+		}
+	}
+	return missing
+}
+
+// signedBy refuses a certificate of another authority than the peers trust.
+func signedBy(cert *x509.Certificate, caFile string) error {
+	pool, err := keys.LoadPool(caFile)
+	if err != nil {
+		return err
+	}
+	at := cert.NotBefore // its time is looked at by canReplace
+	if _, err := cert.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+		return core.Errorf(core.KindInvalid, "it is not signed by the authority in %s: its peers would refuse it", caFile)
+	}
+	return nil
 }

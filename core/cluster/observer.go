@@ -269,11 +269,13 @@ func (o *Observer) askInfos(ctx context.Context) {
 		return
 	}
 	infos, _ := o.cfg.Infos(ctx) // a node that did not answer keeps its last Info
+	now := o.cfg.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, i := range infos {
 		if n := o.mem.node(i.Name); n != nil {
 			n.info = &i
+			n.seeClock(i.Now, now)
 		}
 	}
 }

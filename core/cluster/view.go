@@ -76,6 +76,7 @@ type Node struct {
 	Meta    string      `json:"meta"`                    // leader, follower or ""
 	Leads   []string    `json:"leads,omitempty"`         // tables, and streams beside the five, whose group it leads
 	Info    *Info       `json:"info,omitempty"`          // what it says of itself; the last known while it is away
+	ClockMS int64       `json:"clock_ms,omitempty"`      // how far its clock is ahead of the looking node's, in ms
 }
 
 // Info is what a node says of itself when a peer asks.
@@ -90,10 +91,10 @@ type Info struct {
 	Store       core.Backend    `json:"store"`    // what --store says
 	Replicas    int             `json:"replicas"`
 	Serving     Serving         `json:"serving"`
-	Journal     *core.Authority `json:"journal,omitempty"` // the authority its journal holds
-	Ready       bool            `json:"ready,omitempty"`   // it has the buckets' rows in memory, whether it serves them or not
-	CertUntil   core.Millis     `json:"cert_until,omitempty"`
-	ProvenMS    int64           `json:"proven_ms"` // age of the barrier that admission relies on in ms; -1: none, or SQLite
+	Journal     *core.Authority `json:"journal,omitempty"`    // the authority its journal holds
+	Ready       bool            `json:"ready,omitempty"`      // it has the buckets' rows in memory, whether it serves them or not
+	CertUntil   core.Millis     `json:"cert_until,omitempty"` // of the certificate in force that ends first
+	ProvenMS    int64           `json:"proven_ms"`            // age of the barrier that admission relies on in ms; -1: none, or SQLite
 	SyncWrites  bool            `json:"sync_writes"`
 	Fingerprint string          `json:"fingerprint,omitempty"` // of the SQLite file it has, to tell several apart
 	DiskFree    *int64          `json:"disk_free,omitempty"`   // bytes free in its data directory; nil: not known
@@ -103,6 +104,11 @@ type Info struct {
 	Quotas      map[string]int  `json:"quotas,omitempty"`      // of users, by the names of their settings
 	Sessions    *int            `json:"sessions,omitempty"`    // of users, and of clients without an identity; nil: not known
 	Operators   *Operators      `json:"operators,omitempty"`   // nil: an older node
+	InForce     *InForce        `json:"in_force,omitempty"`    // nil: an older node, or it has just started
+	Now         core.Millis     `json:"now,omitempty"`         // by its clock, as it answered
+	DataID      string          `json:"data_id,omitempty"`     // of its data directory; another one after the directory was emptied
+
+	Renewed map[string]core.Millis `json:"renewed,omitempty"` // nodes that were seen with another DataID than before, and when
 }
 
 // Operators is what a node says of its operators. All of it is public: keys, roles and names.

@@ -1,0 +1,140 @@
+package bus
+
+import (
+	"crypto/x509"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"unibus/core"
+	"unibus/core/keys"
+)
+
+// CertificateInForce is a certificate that the server uses now, whatever its file holds.
+type CertificateInForce struct {
+	File        string
+	From, Until time.Time
+	Fault       error // why the file as it is now is not in use
+}
+
+// Certificates are those in force. Each is nil where it is not configured.
+type Certificates struct {
+	Clients   *CertificateInForce // shown by the clients' listener
+	Routes    *CertificateInForce // shown to other nodes
+	Authority *CertificateInForce // of the routes; of several the one that ends first
+}
+
+// Certificates returns what the listeners show now, and has renewed files taken into use.
+func (s *Server) Certificates() Certificates {
+	var c Certificates
+	if s.running() == nil {
+		return c
+	}
+	c.Clients = inForce(s.cert, s.cfg.CertFile)
+	if s.cfg.Cluster != nil {
+		c.Routes = inForce(s.routeCert, s.cfg.Cluster.CertFile)
+		if s.routeCAs != nil {
+			c.Authority = s.authorityInForce()
+		}
+	}
+	return c
+}
+
+func inForce(r *reloaded[certificate], file string) *CertificateInForce {
+	if r == nil {
+		return nil
+	}
+	now, fault := r.inForce()
+	return &CertificateInForce{File: file, From: now.pair.Leaf.NotBefore, Until: now.pair.Leaf.NotAfter, Fault: fault}
+}
+
+func (s *Server) authorityInForce() *CertificateInForce {
+	cas, fault := s.routeCAs.inForce()
+	first := cas[0]
+	for _, ca := range cas {
+		if ca.NotAfter.Before(first.NotAfter) {
+			first = ca
+		}
+	}
+	return &CertificateInForce{File: s.cfg.Cluster.CAFile, From: first.NotBefore, Until: first.NotAfter, Fault: fault}
+}
+
+// loadAuthorities reads the authorities of the routes. The pool of a listener is made
+// once, so a changed file is a fault until the restart.
+func (s *Server) loadAuthorities() (*reloaded[[]*x509.Certificate], error) {
+	file := s.cfg.Cluster.CAFile
+	return newReloaded(s, reloadedFile[[]*x509.Certificate]{
+		name: "a changed authority of the routes", path: file,
+		load: func(last []*x509.Certificate) ([]*x509.Certificate, error) {
+			cas, err := keys.LoadAuthorities(file)
+			if err == nil && last != nil && !sameCertificates(last, cas) {
+				err = core.Errorf(core.KindInvalid, "it has other certificates than the node trusts since its start; they count after a restart")
+			}
+			return cas, err
+		},
+		describe: func(cas []*x509.Certificate) slog.Attr { return slog.Int("certificates", len(cas)) },
+	})
+}
+
+func sameCertificates(a, b []*x509.Certificate) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !a[i].Equal(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// Revocations returns the file with revoked route certificates and why it is not in use as
+// it is now; "" where none is configured.
+func (s *Server) Revocations() (file string, fault error) {
+	if s.cfg.Cluster == nil || s.routes == nil || s.routes.revoked == nil {
+		return "", nil
+	}
+	_, fault = s.routes.revoked.inForce()
+	return s.cfg.Cluster.CRLFile, fault
+}
+
+// SyncsWrites is true if the running server acknowledges what is on disk alone. A server
+// without JetStream acknowledges nothing.
+func (s *Server) SyncsWrites() bool {
+	srv := s.running()
+	if srv == nil {
+		return true
+	}
+	c := srv.JetStreamConfig()
+	return c == nil || c.SyncAlways
+}
+
+// HasTLS is true if the clients' listener speaks TLS.
+func (s *Server) HasTLS() bool { return s.cert != nil }
+
+// StreamDir is JetStream's directory; "" without JetStream.
+func (s *Server) StreamDir() string {
+	if !s.cfg.JetStream {
+		return ""
+	}
+	return filepath.Join(s.cfg.DataDir, jetstreamDir)
+}
+
+// OwnerFile is the file that says which node owns the data directory; "" where there is none.
+func (s *Server) OwnerFile() string {
+	if s.cfg.Cluster == nil {
+		return ""
+	}
+	return filepath.Join(s.cfg.DataDir, ownerFile)
+}
+
+// DataID tells the content of the data directory from that of another one, or of the same
+// one before it was emptied; "" without a cluster.
+func (s *Server) DataID() string { return s.dataID }
+
+// hasStreams is true where JetStream has kept something in the data directory before.
+func hasStreams(dir string) bool {
+	entries, err := os.ReadDir(filepath.Join(dir, jetstreamDir))
+	return err == nil && len(entries) > 0
+}
