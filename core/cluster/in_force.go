@@ -58,6 +58,7 @@ type FileState string
 const (
 	FileMissing  FileState = "missing"
 	FileReplaced FileState = "replaced" // another one has its place
+	FileCut      FileState = "cut"      // shorter than what the node wrote
 	FileUnusable FileState = "unusable"
 )
 

@@ -102,6 +102,8 @@ func misplacedFile(v View, i Info, f FileFault) Finding {
 	switch f.State {
 	case FileUnusable:
 		text = fmt.Sprintf("On %s %s %s cannot be used (%s)", i.Name, k.noun, f.Path, f.Why)
+	case FileCut:
+		text = fmt.Sprintf("On %s %s %s was cut short while unibusd uses it", i.Name, k.noun, f.Path)
 	case FileReplaced:
 		text = fmt.Sprintf("On %s %s %s was replaced by another one while unibusd uses it", i.Name, k.noun, f.Path)
 	}

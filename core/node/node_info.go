@@ -1,9 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"unibus/core"
 	"unibus/core/cluster"
@@ -15,8 +17,8 @@ func (n *Node) info() cluster.Info {
 	v := n.selector.selection()
 	i := cluster.Info{
 		Name: n.cfg.Name, Version: n.cfg.Version, PID: os.Getpid(),
-		BusAuth: n.cfg.BusAuth, TLS: n.cfg.TLS(), Listen: n.bus.Addr(), Loopback: config.Loopback(n.cfg.Listen),
-		Store: n.cfg.Store, Replicas: n.cfg.Replicas, Serving: v.serving, SyncWrites: true,
+		BusAuth: n.cfg.BusAuth, TLS: n.bus.HasTLS(), Listen: n.bus.Addr(), Loopback: config.Loopback(cmp.Or(n.bus.Addr(), n.cfg.Listen)),
+		Store: n.cfg.Store, Replicas: n.cfg.Replicas, Serving: v.serving, SyncWrites: n.bus.SyncsWrites(),
 		ProvenMS: n.selector.proofAge(), Ready: v.rowsReady,
 		Fingerprint: n.fingerprint.text(), Operators: n.operatorsInfo(),
 		ClusterKey: n.clusterKey.Public(), OwnKey: n.clusterKey.conflict(),
@@ -24,8 +26,14 @@ func (n *Node) info() cluster.Info {
 	if entry, err := n.journal.Load(); err == nil {
 		i.Journal = entry.Authority
 	}
-	if until, err := n.bus.CertUntil(); err == nil && !until.IsZero() {
-		i.CertUntil = core.MillisOf(until)
+	i.Now, i.DataID, i.Renewed = core.MillisOf(time.Now()), n.bus.DataID(), n.dataIDs.renewed()
+	if i.InForce = n.inForce.latest.Load(); i.InForce != nil {
+		if c, ok := i.CertificateInForce(); ok {
+			i.CertUntil = c.Until
+		}
+		if len(i.InForce.Disks) > 0 {
+			i.DiskFree = &i.InForce.Disks[0].Free
+		}
 	}
 	for _, c := range n.bus.Channels() {
 		i.Channels = append(i.Channels, c.String())
@@ -36,9 +44,6 @@ func (n *Node) info() cluster.Info {
 	}
 	clients := n.bus.Clients()
 	i.Sessions = &clients
-	if free, err := freeBytes(n.cfg.Data); err == nil {
-		i.DiskFree = &free
-	}
 	return i
 }
 

@@ -76,28 +76,21 @@ func (o *openFiles) misplaced(path string) (file string, other bool) {
 	return "", false
 }
 
-// CheckFiles is KindFailed if the database, or the log beside it, was removed, moved or
-// replaced since Open. Then every change is refused, because it would be lost.
-func (s *Store) CheckFiles() error {
-	file, other := s.files.misplaced(s.path)
-	if file == "" {
-		if s.cfg.Path != s.path { // it may be a link
-			return s.checkConfiguredPath()
-		}
-		return nil
+// Misplaced returns the path of the database, or of the log beside it, if that was
+// removed, moved or replaced since Open; "" if all is in its place. Then every change is
+// refused, because it would be lost. A link that leads to another file now counts too,
+// though changes go on: a restart would open that other file.
+func (s *Store) Misplaced() (file string, replaced bool) {
+	if file, replaced = s.files.misplaced(s.path); file != "" || s.cfg.Path == s.path {
+		return file, replaced
 	}
-	return s.errMisplaced(file, other)
-}
-
-// checkConfiguredPath looks whether a link still leads to the open file.
-func (s *Store) checkConfiguredPath() error {
 	s.files.mu.Lock()
 	want, known := s.files.ids[s.path]
 	s.files.mu.Unlock()
 	if have, ok := idOf(s.cfg.Path); known && have != want {
-		return s.errMisplaced(s.cfg.Path, ok)
+		return s.cfg.Path, ok
 	}
-	return nil
+	return "", false
 }
 
 func (s *Store) errMisplaced(file string, other bool) error {
