@@ -120,7 +120,7 @@ type partKind struct {
 // partKinds is a table, so that all of it can be read side by side.
 func partKinds(v View, i Info) map[FilePart]partKind {
 	n := i.Name
-	save := fmt.Sprintf("put it back; if it was deleted, do not stop %s, and save its content: unibusd backup --out FILE", n)
+	save := fmt.Sprintf("put it back; if it was deleted, do not stop %s, and save its content first: unibusd backup --out FILE", n)
 	data := save
 	if v.Clustered {
 		data = fmt.Sprintf("put it back; if it was deleted, restart unibusd on %s while every other node is healthy: it takes everything from them", n)

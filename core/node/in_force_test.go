@@ -1,8 +1,15 @@
 package node_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -226,4 +233,64 @@ func TestCertificateThatIsServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	notFound(t, cl, "cannot use the certificate")
+}
+
+// TestCertificateOfADay: one that is new is no finding, and takes its place without a restart.
+func TestCertificateOfADay(t *testing.T) {
+	t.Parallel()
+	c := nodetest.Start(t, nodetest.Config{Nodes: 1, TLS: true, Seed: seed(nodetest.Identity(t), nodetest.Identity(t))})
+	cl := c.Client(0, c.Admin)
+	for _, step := range []struct {
+		left  time.Duration
+		level cluster.Level
+	}{{23 * time.Hour, cluster.Healthy}, {5 * time.Hour, cluster.Degraded}, {2 * time.Hour, cluster.Critical}} {
+		until := writeDayCertificate(t, c, step.left)
+		nodetest.Wait(t, 30*time.Second, func() error {
+			st, err := cl.Status(t.Context())
+			if err != nil {
+				return err
+			}
+			level := cluster.Healthy
+			for _, f := range st.Judgment.Findings {
+				if strings.Contains(f.Text, "certificate") {
+					level = f.Level
+				}
+			}
+			if got := st.Nodes[0].Info.CertUntil; got != until || level != step.level {
+				return fmt.Errorf("until %v, want %v: %s, want %s: %+v", got, until, level, step.level, st.Judgment.Findings)
+			}
+			return nil
+		})
+	}
+}
+
+// writeDayCertificate gives node 0 a certificate of 24 hours of which so much is left.
+func writeDayCertificate(t *testing.T, c *nodetest.Cluster, left time.Duration) core.Millis {
+	t.Helper()
+	ca, err := keys.LoadPair(filepath.Join(c.CA, keys.CACertFile), filepath.Join(c.CA, keys.CAKeyFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := time.Now().Add(left).Truncate(time.Second)
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(end.UnixNano()), NotBefore: end.Add(-24 * time.Hour), NotAfter: end, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}, ca.Leaf, key.Public(), ca.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := x509.MarshalPKCS8PrivateKey(key)
+	if err == nil {
+		err = os.WriteFile(c.Configs[0].TLSKey, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text}), 0o600)
+	}
+	if err == nil {
+		err = os.WriteFile(c.Configs[0].TLSCert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return core.MillisOf(end)
 }
