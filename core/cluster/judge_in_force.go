@@ -49,18 +49,28 @@ func flagNames(names []string) string {
 func certificates(i Info, now time.Time) []Finding {
 	var fs []Finding
 	for _, c := range i.certificates() {
-		if l := CertificateLevel(c.From, c.Until, now); c.Until != 0 && l != Healthy {
+		switch l := CertificateLevel(c.From, c.Until, now); {
+		case c.Until == 0:
+		case l != Healthy:
 			fs = append(fs, endingCertificate(i.Name, c, l, now))
-		}
-		if c.Fault != "" {
-			fs = append(fs, Finding{
-				Degraded, "node." + i.Name,
-				fmt.Sprintf("%s cannot use the certificate that is in %s now: %s. It goes on with the one from before, until %s.", i.Name, c.File, c.Fault, day(c.Until, now)),
-				fmt.Sprintf("put a certificate and its own key in place on %s before unibusd is restarted there; it takes them within seconds: "+renew, i.Name, i.Name),
-			})
+		case c.Fault != "":
+			fs = append(fs, unusableCertificate(i.Name, c, now))
 		}
 	}
 	return fs
+}
+
+// unusableCertificate is for one that a restart would stumble over, though all is well now.
+func unusableCertificate(node string, c Certificate, now time.Time) Finding {
+	what, next := "certificate", fmt.Sprintf("put a certificate and its own key in place on %s before unibusd is restarted there: "+renew, node, node)
+	if c.Use == UseAuthority {
+		what, next = "authority of the routes", "restart unibusd on "+node+", once the file is as it should be"
+	}
+	return Finding{
+		Degraded, "node." + node,
+		fmt.Sprintf("%s does not use the %s that is in %s now: %s. It goes on with the one from before, until %s.", node, what, c.File, c.Fault, day(c.Until, now)),
+		next,
+	}
 }
 
 // renew makes the certificate of a node.
@@ -84,6 +94,9 @@ func endingCertificate(node string, c Certificate, l Level, now time.Time) Findi
 	f.Text = fmt.Sprintf("%s ends in %s.", subject, span(left))
 	if left <= 0 {
 		f.Text = fmt.Sprintf("%s ended on %s: %s.", subject, day(c.Until, now), ended)
+	}
+	if c.Fault != "" {
+		f.Text += fmt.Sprintf(" What is in that file now is not used: %s.", c.Fault)
 	}
 	return f
 }

@@ -232,7 +232,7 @@ func TestCertificateThatIsServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	notFound(t, cl, "cannot use the certificate")
+	notFound(t, cl, "does not use the certificate")
 }
 
 // TestCertificateOfADay: one that is new is no finding, and takes its place without a restart.
