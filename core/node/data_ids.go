@@ -56,7 +56,7 @@ func (d *dataIDs) load(dir string) error {
 func (d *dataIDs) learn(infos []cluster.Info, now core.Millis) (renewed []string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	changed := false
+	changed := len(d.known) > 0 && wasRemoved(d.path)
 	for _, i := range infos {
 		k, known := d.known[i.Name]
 		if i.DataID == "" || i.DataID == k.ID || slices.Contains(k.Earlier, i.DataID) {

@@ -146,6 +146,11 @@ func presence(path string) cluster.FileState {
 	return ""
 }
 
+// wasRemoved is true for a file that is to be written again: its directory is there.
+func wasRemoved(path string) bool {
+	return presence(path) != "" && presence(filepath.Dir(path)) == ""
+}
+
 func auditState(s audit.FileState) cluster.FileState {
 	return map[audit.FileState]cluster.FileState{
 		audit.FileMissing: cluster.FileMissing, audit.FileReplaced: cluster.FileReplaced, audit.FileCut: cluster.FileCut,
@@ -207,7 +212,7 @@ func (k *clusterKey) fileState() cluster.FileState {
 func (n *Node) keepRemovedOperators() {
 	n.reloading.Lock()
 	defer n.reloading.Unlock()
-	if len(n.removed.list) == 0 || presence(n.removed.path) == "" {
+	if len(n.removed.list) == 0 || !wasRemoved(n.removed.path) {
 		return
 	}
 	if n.removed.unsaved = n.removed.save(); n.removed.unsaved == nil {

@@ -154,6 +154,16 @@ func TestEmptiedFollowerIsMentioned(t *testing.T) {
 		}
 		return err
 	})
+	for _, name := range []string{"streams.json", "nodes.json"} { // written again: the next start needs them
+		file := filepath.Join(c.Configs[1].Data, name)
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		nodetest.Wait(t, 10*time.Second, func() error {
+			_, err := os.Stat(file)
+			return err
+		})
+	}
 	streams := filepath.Join(c.Configs[2].Data, "jetstream", "CONTROL", "streams", "KV_UNIBUS_users")
 	if err := os.RemoveAll(streams); err != nil {
 		t.Fatal(err)
