@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"unibus/core"
 	"unibus/core/keys"
 )
 
@@ -15,7 +14,7 @@ import (
 type CertificateInForce struct {
 	File        string
 	From, Until time.Time
-	Fault       error // why the file as it is now is not in use
+	Fault       string // why the file as it is now is not in use
 }
 
 // Certificates are those in force. Each is nil where it is not configured.
@@ -45,58 +44,29 @@ func inForce(r *reloaded[certificate], file string) *CertificateInForce {
 	if r == nil {
 		return nil
 	}
-	now, fault := r.inForce()
-	return &CertificateInForce{File: file, From: now.pair.Leaf.NotBefore, Until: now.pair.Leaf.NotAfter, Fault: fault}
+	leaf := r.current().pair.Leaf
+	return &CertificateInForce{File: file, From: leaf.NotBefore, Until: leaf.NotAfter, Fault: r.currentFault().Reason}
 }
 
 func (s *Server) authorityInForce() *CertificateInForce {
-	cas, fault := s.routeCAs.inForce()
+	cas := s.routeCAs.current()
 	first := cas[0]
 	for _, ca := range cas {
 		if ca.NotAfter.Before(first.NotAfter) {
 			first = ca
 		}
 	}
-	return &CertificateInForce{File: s.cfg.Cluster.CAFile, From: first.NotBefore, Until: first.NotAfter, Fault: fault}
+	return &CertificateInForce{File: s.cfg.Cluster.CAFile, From: first.NotBefore, Until: first.NotAfter}
 }
 
-// loadAuthorities reads the authorities of the routes. The pool of a listener is made
-// once, so a changed file is a fault until the restart.
+// loadAuthorities reads the authorities of the routes, to tell when they end.
 func (s *Server) loadAuthorities() (*reloaded[[]*x509.Certificate], error) {
 	file := s.cfg.Cluster.CAFile
 	return newReloaded(s, reloadedFile[[]*x509.Certificate]{
 		name: "a changed authority of the routes", path: file,
-		load: func(last []*x509.Certificate) ([]*x509.Certificate, error) {
-			cas, err := keys.LoadAuthorities(file)
-			if err == nil && last != nil && !sameCertificates(last, cas) {
-				err = core.Errorf(core.KindInvalid, "it has other certificates than the node trusts since its start; they count after a restart")
-			}
-			return cas, err
-		},
+		load:     func([]*x509.Certificate) ([]*x509.Certificate, error) { return keys.LoadAuthorities(file) },
 		describe: func(cas []*x509.Certificate) slog.Attr { return slog.Int("certificates", len(cas)) },
 	})
-}
-
-func sameCertificates(a, b []*x509.Certificate) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if !a[i].Equal(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// Revocations returns the file with revoked route certificates and why it is not in use as
-// it is now; "" where none is configured.
-func (s *Server) Revocations() (file string, fault error) {
-	if s.cfg.Cluster == nil || s.routes == nil || s.routes.revoked == nil {
-		return "", nil
-	}
-	_, fault = s.routes.revoked.inForce()
-	return s.cfg.Cluster.CRLFile, fault
 }
 
 // SyncsWrites is true if the running server acknowledges what is on disk alone. A server

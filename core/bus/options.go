@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"crypto/x509"
 	"fmt"
 	"net/url"
 	"strings"
@@ -144,13 +143,7 @@ func (s *Server) routeSecurity(o *server.Options) error {
 	if err != nil {
 		return err
 	}
-	own := ownRouteCert(s.cfg.Name, c.CertFile)
-	cert, err := s.loadCertificate(c.CertFile, c.KeyFile, func(cert *x509.Certificate) error {
-		if err := own(cert); err != nil || s.routeCert == nil { // nil at the start
-			return err
-		}
-		return signedBy(cert, c.CAFile)
-	})
+	cert, err := s.loadCertificate(c.CertFile, c.KeyFile, ownRouteCert(s.cfg.Name, c.CertFile))
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,10 @@
 package bus
 
 import (
-	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -22,42 +21,31 @@ type reloaded[T any] struct {
 
 	mu      sync.Mutex
 	value   T
-	stamp   string // of the files, before value was loaded from them
+	files   []os.FileInfo // as they were before value was loaded from them
 	checked time.Time
-	fault   error // why the files are not in use as they are now
+	fault   FileFault // why the files as they are now are not in use
+}
+
+// FileFault is a file that cannot be used, while its last good content is in use.
+type FileFault struct {
+	File   string
+	Reason string // "" without a fault
+	Since  time.Time
 }
 
 // reloadedFile says where a value comes from. Load gets the last good value, the zero
 // value at the start.
 type reloadedFile[T any] struct {
 	name     string   // in the log
-	path     string   // in the log
+	path     string   // its inode, size and modification time tell of a change
 	beside   []string // further files of the value
 	load     func(last T) (T, error)
 	describe func(T) slog.Attr // of a new value, for the log
 }
 
-// stamp changes when one of the files does, or another one takes its place.
-func (f *reloadedFile[T]) stamp() string {
-	text := ""
-	for _, path := range append([]string{f.path}, f.beside...) {
-		info, err := os.Stat(path)
-		if err != nil {
-			text += "missing "
-			continue
-		}
-		inode := uint64(0)
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			inode = st.Ino
-		}
-		text += fmt.Sprintf("%d %d %d %s ", info.ModTime().UnixNano(), info.Size(), inode, info.Mode())
-	}
-	return text
-}
-
 // newReloaded loads the value for the first time.
 func newReloaded[T any](s *Server, source reloadedFile[T]) (*reloaded[T], error) {
-	r := &reloaded[T]{source: source, every: s.cfg.CertCheck, log: s.log, stamp: source.stamp()}
+	r := &reloaded[T]{source: source, every: s.cfg.CertCheck, log: s.log, files: source.stat()}
 	if r.every == 0 {
 		r.every = defaultReloadEvery
 	}
@@ -72,36 +60,72 @@ func newReloaded[T any](s *Server, source reloadedFile[T]) (*reloaded[T], error)
 
 // current returns the newest good value.
 func (r *reloaded[T]) current() T {
-	value, _ := r.inForce()
-	return value
-}
-
-// inForce returns the newest good value, and why the files as they are now are not in use.
-func (r *reloaded[T]) inForce() (T, error) {
 	if r == nil {
 		var none T
-		return none, nil
+		return none
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if time.Since(r.checked) < r.every {
-		return r.value, r.fault
+		return r.value
 	}
 	r.checked = time.Now()
-	stamp := r.source.stamp()
-	if stamp == r.stamp {
-		r.fault = nil
-		return r.value, nil
+	files := r.source.stat()
+	if slices.EqualFunc(files, r.files, sameContent) && r.fault.Reason == "" {
+		return r.value
 	}
 	next, err := r.source.load(r.value)
 	if err != nil {
-		if r.fault == nil || r.fault.Error() != err.Error() { // once, and not at every check
-			r.log.Error(r.source.name+" cannot be used; the last good one stays in use", "file", r.source.path, "reason", err)
-		}
-		r.fault = err
-		return r.value, err
+		r.noteFault(err)
+		return r.value
 	}
-	r.value, r.stamp, r.fault = next, stamp, nil
+	r.value, r.files, r.fault = next, files, FileFault{}
 	r.log.Info(r.source.name+" is in use", "file", r.source.path, r.source.describe(next))
-	return next, nil
+	return next
+}
+
+// noteFault logs each reason once, though the files are read again and again.
+func (r *reloaded[T]) noteFault(err error) {
+	reason := err.Error()
+	if reason == r.fault.Reason {
+		return
+	}
+	if r.fault.Reason == "" {
+		r.fault.Since = time.Now()
+	}
+	r.fault.File, r.fault.Reason = r.source.path, reason
+	r.log.Error(r.source.name+" cannot be used; the last good one stays in use", "file", r.source.path, "reason", err)
+}
+
+// currentFault looks at the files, if it is time, and says why they are not in use.
+func (r *reloaded[T]) currentFault() FileFault {
+	if r == nil {
+		return FileFault{}
+	}
+	r.current()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fault
+}
+
+// stat has nil for a file that is missing.
+func (f *reloadedFile[T]) stat() []os.FileInfo {
+	var infos []os.FileInfo
+	for _, path := range append([]string{f.path}, f.beside...) {
+		info, err := os.Stat(path)
+		if err != nil {
+			info = nil
+		}
+		infos = append(infos, info)
+	}
+	return infos
+}
+
+// sameContent compares more than the time: a copy may keep it (cp -p), and a link may
+// point to another file now. A key that others can read is refused, so that the mode counts.
+func sameContent(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && a.Mode() == b.Mode()
 }

@@ -122,16 +122,3 @@ func missingHosts(last, next *x509.Certificate) []string {
 	}
 	return missing
 }
-
-// signedBy refuses a certificate of another authority than the peers trust.
-func signedBy(cert *x509.Certificate, caFile string) error {
-	pool, err := keys.LoadPool(caFile)
-	if err != nil {
-		return err
-	}
-	at := cert.NotBefore // its time is looked at by canReplace
-	if _, err := cert.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
-		return core.Errorf(core.KindInvalid, "it is not signed by the authority in %s: its peers would refuse it", caFile)
-	}
-	return nil
-}

@@ -18,7 +18,7 @@ func (d *diff) inForce(old, next View) {
 			}
 		}
 		for _, f := range before {
-			if !slices.ContainsFunc(now, func(n FileFault) bool { return n.Path == f.Path }) {
+			if !slices.ContainsFunc(now, func(n MisplacedFile) bool { return n.Path == f.Path }) {
 				d.add(Healthy, i.Name, "%s is in order again", f.Path)
 			}
 		}

@@ -9,10 +9,10 @@ import (
 // InForce is what a node found when it last compared what it uses with what is on disk:
 // the certificates that it shows, the files that it has open, and the disks that it writes to.
 type InForce struct {
-	Certificates []Certificate `json:"certificates,omitempty"`
-	Files        []FileFault   `json:"files,omitempty"`
-	Disks        []Disk        `json:"disks,omitempty"`
-	NeedRestart  []string      `json:"need_restart,omitempty"` // settings that differ in the configuration file, by flag
+	Certificates []Certificate   `json:"certificates,omitempty"`
+	Files        []MisplacedFile `json:"files,omitempty"`
+	Disks        []Disk          `json:"disks,omitempty"`
+	NeedRestart  []string        `json:"need_restart,omitempty"` // settings that differ in the configuration file, by flag
 }
 
 // CertificateUse says where a certificate is in use.
@@ -39,16 +39,15 @@ type FilePart string
 
 // The parts that a node watches.
 const (
-	PartDatabase    FilePart = "database"
-	PartData        FilePart = "data"    // the data directory
-	PartStreams     FilePart = "streams" // the directory of JetStream
-	PartAudit       FilePart = "audit"
-	PartClusterKey  FilePart = "cluster-key"
-	PartOwner       FilePart = "owner" // cluster.json
-	PartLock        FilePart = "lock"
-	PartBackups     FilePart = "backups"
-	PartLog         FilePart = "log"
-	PartRevocations FilePart = "revocations"
+	PartDatabase   FilePart = "database"
+	PartData       FilePart = "data"    // the data directory
+	PartStreams    FilePart = "streams" // the directory of JetStream
+	PartAudit      FilePart = "audit"
+	PartClusterKey FilePart = "cluster-key"
+	PartOwner      FilePart = "owner" // cluster.json
+	PartLock       FilePart = "lock"
+	PartBackups    FilePart = "backups"
+	PartLog        FilePart = "log"
 )
 
 // FileState says what became of a file that a node uses.
@@ -59,15 +58,13 @@ const (
 	FileMissing  FileState = "missing"
 	FileReplaced FileState = "replaced" // another one has its place
 	FileCut      FileState = "cut"      // shorter than what the node wrote
-	FileUnusable FileState = "unusable"
 )
 
-// FileFault is a file that is not the one that a node uses.
-type FileFault struct {
+// MisplacedFile is a file that is not the one that a node uses.
+type MisplacedFile struct {
 	Part  FilePart  `json:"part"`
 	Path  string    `json:"path"`
 	State FileState `json:"state"`
-	Why   string    `json:"why,omitempty"` // of an unusable one
 }
 
 // Disk is a file system that a node writes to.

@@ -106,15 +106,13 @@ func day(m core.Millis, now time.Time) string {
 }
 
 // misplacedFile is for a file that is not the one that a node uses.
-func misplacedFile(v View, i Info, f FileFault) Finding {
+func misplacedFile(v View, i Info, f MisplacedFile) Finding {
 	k, known := partKinds(v, i)[f.Part]
 	if !known { // of a newer node
 		k = partKind{Degraded, "the file", "it may be lacking after a restart", "put it back on " + i.Name}
 	}
 	text := fmt.Sprintf("On %s %s %s was removed or moved while unibusd uses it", i.Name, k.noun, f.Path)
 	switch f.State {
-	case FileUnusable:
-		text = fmt.Sprintf("On %s %s %s cannot be used (%s)", i.Name, k.noun, f.Path, f.Why)
 	case FileCut:
 		text = fmt.Sprintf("On %s %s %s was cut short while unibusd uses it", i.Name, k.noun, f.Path)
 	case FileReplaced:
@@ -148,16 +146,15 @@ func partKinds(v View, i Info) map[FilePart]partKind {
 		audit.level, audit.noun = Degraded, "the copy of the audit"
 	}
 	return map[FilePart]partKind{
-		PartDatabase:    db,
-		PartData:        {Critical, "the data directory", lost, data},
-		PartStreams:     {Critical, "the directory of JetStream", lost, data},
-		PartAudit:       audit,
-		PartClusterKey:  {Degraded, "the cluster's key", "after a restart clients and operators may refuse " + n, fmt.Sprintf("put it back on %s before unibusd is restarted there: another node of the cluster has the same", n)},
-		PartOwner:       {Degraded, "the file", "without it unibusd refuses to start there", fmt.Sprintf(`write it again on %s: {"cluster":%q,"node":%q}`, n, v.Cluster, n)},
-		PartLock:        {Degraded, "the lock of the data directory,", "a second unibusd could start in it and ruin it", "restart unibusd on " + n},
-		PartBackups:     {Degraded, "the directory for backups", "a migration cannot begin, because it keeps its copy there", "restart unibusd on " + n + ", which makes it again"},
-		PartLog:         {Degraded, "the log", "what is logged cannot be read", "restart unibusd on " + n},
-		PartRevocations: {Degraded, "the list of revoked certificates", "the list from before is in use, and lacks later revocations", fmt.Sprintf("put a list in its place on %s that the authority signed: unibusd cert revoke --ca DIR", n)},
+		PartDatabase:   db,
+		PartData:       {Critical, "the data directory", lost, data},
+		PartStreams:    {Critical, "the directory of JetStream", lost, data},
+		PartAudit:      audit,
+		PartClusterKey: {Degraded, "the cluster's key", "after a restart clients and operators may refuse " + n, fmt.Sprintf("put it back on %s before unibusd is restarted there: another node of the cluster has the same", n)},
+		PartOwner:      {Degraded, "the file", "without it unibusd refuses to start there", fmt.Sprintf(`write it again on %s: {"cluster":%q,"node":%q}`, n, v.Cluster, n)},
+		PartLock:       {Degraded, "the lock of the data directory,", "a second unibusd could start in it and ruin it", "restart unibusd on " + n},
+		PartBackups:    {Degraded, "the directory for backups", "a migration cannot begin, because it keeps its copy there", "restart unibusd on " + n + ", which makes it again"},
+		PartLog:        {Degraded, "the log", "what is logged cannot be read", "restart unibusd on " + n},
 	}
 }
 

@@ -110,8 +110,8 @@ func withCertificates(certs ...Certificate) View {
 }
 
 // everyFault has each file of a node away.
-func everyFault() []FileFault {
-	return []FileFault{
+func everyFault() []MisplacedFile {
+	return []MisplacedFile{
 		{Part: PartDatabase, Path: "/var/lib/unibus/unibus.db", State: FileMissing},
 		{Part: PartData, Path: "/var/lib/unibus", State: FileMissing},
 		{Part: PartStreams, Path: "/var/lib/unibus/jetstream", State: FileReplaced},
@@ -121,7 +121,6 @@ func everyFault() []FileFault {
 		{Part: PartLock, Path: "/var/lib/unibus/unibusd.lock", State: FileMissing},
 		{Part: PartBackups, Path: "/var/lib/unibus/backups", State: FileMissing},
 		{Part: PartLog, Path: "/var/log/unibus.log", State: FileMissing},
-		{Part: PartRevocations, Path: "/etc/unibus/routes.crl", State: FileUnusable, Why: "it holds no certificate revocation list"},
 		{Part: "of-a-newer-node", Path: "/etc/unibus/else", State: FileMissing},
 	}
 }

@@ -78,21 +78,18 @@ func certificatesInForce(c bus.Certificates) []cluster.Certificate {
 		if u.cert == nil {
 			continue
 		}
-		cert := cluster.Certificate{Use: u.use, File: u.cert.File, From: core.MillisOf(u.cert.From), Until: core.MillisOf(u.cert.Until)}
-		if u.cert.Fault != nil {
-			cert.Fault = core.AsError(u.cert.Fault).Text
-		}
+		cert := cluster.Certificate{Use: u.use, File: u.cert.File, From: core.MillisOf(u.cert.From), Until: core.MillisOf(u.cert.Until), Fault: u.cert.Fault}
 		out = append(out, cert)
 	}
 	return out
 }
 
 // misplacedFiles are the files that are not the ones that this node uses.
-func (n *Node) misplacedFiles() []cluster.FileFault {
-	var out []cluster.FileFault
+func (n *Node) misplacedFiles() []cluster.MisplacedFile {
+	var out []cluster.MisplacedFile
 	add := func(part cluster.FilePart, path string, state cluster.FileState) {
 		if state != "" {
-			out = append(out, cluster.FileFault{Part: part, Path: path, State: state})
+			out = append(out, cluster.MisplacedFile{Part: part, Path: path, State: state})
 		}
 	}
 	if file := n.selector.file(); file != nil {
@@ -111,9 +108,6 @@ func (n *Node) misplacedFiles() []cluster.FileFault {
 			add(cluster.PartBackups, n.backupDir(), presence(n.backupDir()))
 			out = append(out, n.misplacedStreams()...)
 		}
-	}
-	if path, err := n.bus.Revocations(); err != nil {
-		out = append(out, cluster.FileFault{Part: cluster.PartRevocations, Path: path, State: cluster.FileUnusable, Why: core.AsError(err).Text})
 	}
 	add(cluster.PartLog, logPath(n.cfg.LogFile), logState(n.cfg.LogFile))
 	return out
@@ -159,12 +153,12 @@ func auditState(s audit.FileState) cluster.FileState {
 
 // misplacedStreams finds JetStream's directory, or that of a stream of which this node has
 // a replica, if it is not there any more.
-func (n *Node) misplacedStreams() []cluster.FileFault {
+func (n *Node) misplacedStreams() []cluster.MisplacedFile {
 	dir := n.bus.StreamDir()
 	if gone := placeOf(n.inForce.streams, dir); gone != "" {
-		return []cluster.FileFault{{Part: cluster.PartStreams, Path: dir, State: gone}}
+		return []cluster.MisplacedFile{{Part: cluster.PartStreams, Path: dir, State: gone}}
 	}
-	var out []cluster.FileFault
+	var out []cluster.MisplacedFile
 	missed := map[string]bool{}
 	for _, b := range n.observer.View().AllBuckets() {
 		if !slices.ContainsFunc(b.Replicas, func(r cluster.Replica) bool { return r.Node == n.cfg.Name }) {
@@ -175,7 +169,7 @@ func (n *Node) misplacedStreams() []cluster.FileFault {
 			continue
 		}
 		if n.inForce.missed[b.Name] { // a new replica has no directory for a moment
-			out = append(out, cluster.FileFault{Part: cluster.PartStreams, Path: at, State: cluster.FileMissing})
+			out = append(out, cluster.MisplacedFile{Part: cluster.PartStreams, Path: at, State: cluster.FileMissing})
 		}
 		missed[b.Name] = true
 	}
