@@ -37,7 +37,7 @@ const earlierIDs = 8
 func (d *dataIDs) load(dir string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.path, d.known = filepath.Join(dir, "nodes.json"), map[string]knownData{}
+	d.path, d.known = filepath.Join(dir, "data-ids.json"), map[string]knownData{}
 	data, err := os.ReadFile(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -154,7 +154,7 @@ func TestEmptiedFollowerIsMentioned(t *testing.T) {
 		}
 		return err
 	})
-	for _, name := range []string{"streams.json", "nodes.json"} { // written again: the next start needs them
+	for _, name := range []string{"streams.json", "data-ids.json"} { // written again: the next start needs them
 		file := filepath.Join(c.Configs[1].Data, name)
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
