@@ -35,7 +35,7 @@ func serveCommand() *cobra.Command {
 			hangup := make(chan os.Signal, 1)
 			signal.Notify(hangup, syscall.SIGHUP)
 			defer signal.Stop(hangup)
-			n := node.New(node.Config{Node: cfg, Version: version, Log: logger(c, cfg), Source: source, Hangup: hangup})
+			n := node.New(node.Config{Node: cfg, Version: version, Log: logger(c, cfg), Source: source, Hangup: hangup, LogFile: os.Stderr})
 			return n.Run(c.Context())
 		},
 	}

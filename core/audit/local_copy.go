@@ -238,7 +238,7 @@ func (f *file) rotate() error {
 		return f.failed("rotated", err)
 	}
 	f.size, f.incomplete = draft.size, false
-	return nil
+	return errors.Join(f.release(), draft.release(), f.hold())
 }
 
 // head is the beginning of a file that continues another.

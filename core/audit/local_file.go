@@ -21,8 +21,9 @@ type file struct {
 	limit int64 // of the size, then the file is moved to path.1; 0: none, on a node alone
 
 	mu         sync.Mutex
-	size       int64 // of the file, as far as this process knows
-	incomplete bool  // a write failed: the file may end with an incomplete line
+	held       *os.File // the file that was opened first; nil: none
+	size       int64    // of the file, as far as this process knows
+	incomplete bool     // a write failed: the file may end with an incomplete line
 	known      known
 }
 
@@ -39,7 +40,7 @@ func (f *file) check() error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		f.size = 0
-		return nil
+		return f.release()
 	case err != nil:
 		return f.failed("read", err)
 	case !info.Mode().IsRegular():
@@ -68,6 +69,9 @@ func (f *file) open() error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if err := errors.Join(f.release(), f.hold()); err != nil {
+		return err
+	}
 	return f.readKnown()
 }
 
@@ -112,6 +116,9 @@ func (f *file) write(lines []byte) error {
 	out, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return f.failed("written", err)
+	}
+	if err := f.hold(); err != nil {
+		return errors.Join(err, out.Close())
 	}
 	_, err = out.Write(lines)
 	err = errors.Join(err, out.Sync(), out.Close())

@@ -100,7 +100,9 @@ func (l *Log) Close() error {
 		l.end()
 	}
 	l.background.Wait()
-	return nil
+	l.file.mu.Lock()
+	defer l.file.mu.Unlock()
+	return l.file.release()
 }
 
 // prepareStream makes the stream what it should be, for as long as that takes.

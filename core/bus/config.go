@@ -24,7 +24,7 @@ type Config struct {
 	MaxStore  int64    // bytes that JetStream may use; 0: what the disk has
 
 	Limits    Limits
-	CertCheck time.Duration // the shortest time between two checks of a certificate file for renewal; 0: 10 s
+	CertCheck time.Duration // the shortest time between two checks of a certificate file for renewal; 0: 2 s
 
 	RescanBlocks bool // check every stored block at the start and repair it from the peers (docs/decisions/0011)
 	Debug        bool // UNIBUS_NATS_DEBUG: the server's whole log, and monitoring on a loopback port

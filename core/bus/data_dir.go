@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -19,6 +20,7 @@ const ownerFile = "cluster.json"
 type owner struct {
 	Cluster string `json:"cluster"`
 	Node    string `json:"node"`
+	ID      string `json:"id,omitempty"` // of what JetStream keeps here; a directory that was emptied gets another one
 }
 
 // jetstreamDir is where nats-server keeps accounts/streams/… below the data directory.
@@ -26,29 +28,35 @@ const jetstreamDir = "jetstream"
 
 // claimDir makes the data directory and writes the owner into it. KindRefused where it
 // belongs to another node or cluster, or holds streams of a server on its own.
-func (cfg *Config) claimDir() error {
+func (cfg *Config) claimDir() (owner, error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return core.Errorf(core.KindFailed, "the data directory %s cannot be made: %s", cfg.DataDir, fileReason(err))
+		return owner{}, core.Errorf(core.KindFailed, "the data directory %s cannot be made: %s", cfg.DataDir, fileReason(err))
 	}
 	o, err := readOwner(cfg.DataDir)
-	if err != nil {
-		return err
+	switch {
+	case err != nil:
+		return owner{}, err
+	case o != nil:
+		if err := cfg.checkOwner(*o); err != nil {
+			return owner{}, err
+		}
+		if o.ID != "" && hasStreams(cfg.DataDir) {
+			return *o, nil
+		}
+	case cfg.Cluster == nil:
+		return owner{}, nil
+	default:
+		streams, err := storedStreams(cfg.DataDir)
+		if err != nil {
+			return owner{}, err
+		}
+		if streams > 0 {
+			return owner{}, core.Errorf(core.KindRefused, "the data directory %s holds %d streams of a server that ran on its own; they would be lost by joining a cluster", cfg.DataDir, streams).
+				WithNext("start with an empty directory (--data DIR), or move %s away once its content is no longer needed", filepath.Join(cfg.DataDir, jetstreamDir))
+		}
 	}
-	if o != nil {
-		return cfg.checkOwner(*o)
-	}
-	if cfg.Cluster == nil {
-		return nil
-	}
-	streams, err := storedStreams(cfg.DataDir)
-	if err != nil {
-		return err
-	}
-	if streams > 0 {
-		return core.Errorf(core.KindRefused, "the data directory %s holds %d streams of a server that ran on its own; they would be lost by joining a cluster", cfg.DataDir, streams).
-			WithNext("start with an empty directory (--data DIR), or move %s away once its content is no longer needed", filepath.Join(cfg.DataDir, jetstreamDir))
-	}
-	return writeOwner(cfg.DataDir, owner{Cluster: cfg.Cluster.Name, Node: cfg.Name})
+	mine := owner{Cluster: cfg.Cluster.Name, Node: cfg.Name, ID: rand.Text()}
+	return mine, writeOwner(cfg.DataDir, mine)
 }
 
 func (cfg *Config) checkOwner(o owner) error {

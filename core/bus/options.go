@@ -161,6 +161,10 @@ func (s *Server) routeSecurity(o *server.Options) error {
 	if err != nil {
 		return err
 	}
+	if s.routeCAs, err = s.loadAuthorities(); err != nil {
+		return err
+	}
+	s.routeCert = cert
 	s.routes = newRouteAuth(c, revoked, roots, s.log)
 	s.routeTLS = routeTLS(cert, s.routes)
 	o.Cluster.TLSConfig = s.routeTLS

@@ -3,26 +3,27 @@ package bus
 import (
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
 
 // defaultReloadEvery is how often files are checked where Config sets no period.
-const defaultReloadEvery = 10 * time.Second
+const defaultReloadEvery = 2 * time.Second
 
-// reloaded is a value that is loaded from a file, and loaded again after the file
-// has changed, without a restart. A file that cannot be used is logged once, and the last
+// reloaded is a value that is loaded from files, and loaded again after they have
+// changed, without a restart. Files that cannot be used are logged once, and the last
 // good value stays in use. A nil reloaded holds the zero value.
 type reloaded[T any] struct {
 	source reloadedFile[T]
-	every  time.Duration // the shortest time between two checks of the file
+	every  time.Duration // the shortest time between two checks of the files
 	log    *slog.Logger
 
 	mu      sync.Mutex
 	value   T
-	file    os.FileInfo // as it was before value was loaded from it
+	files   []os.FileInfo // as they were before value was loaded from them
 	checked time.Time
-	fault   FileFault // why the file as it is now is not in use
+	fault   FileFault // why the files as they are now are not in use
 }
 
 // FileFault is a file that cannot be used, while its last good content is in use.
@@ -35,15 +36,16 @@ type FileFault struct {
 // reloadedFile says where a value comes from. Load gets the last good value, the zero
 // value at the start.
 type reloadedFile[T any] struct {
-	name     string // in the log
-	path     string // its inode, size and modification time tell of a change
+	name     string   // in the log
+	path     string   // its inode, size and modification time tell of a change
+	beside   []string // further files of the value
 	load     func(last T) (T, error)
 	describe func(T) slog.Attr // of a new value, for the log
 }
 
 // newReloaded loads the value for the first time.
 func newReloaded[T any](s *Server, source reloadedFile[T]) (*reloaded[T], error) {
-	r := &reloaded[T]{source: source, every: s.cfg.CertCheck, log: s.log, file: stat(source.path)}
+	r := &reloaded[T]{source: source, every: s.cfg.CertCheck, log: s.log, files: source.stat()}
 	if r.every == 0 {
 		r.every = defaultReloadEvery
 	}
@@ -68,8 +70,8 @@ func (r *reloaded[T]) current() T {
 		return r.value
 	}
 	r.checked = time.Now()
-	file := stat(r.source.path)
-	if sameContent(file, r.file) && r.fault.Reason == "" {
+	files := r.source.stat()
+	if slices.EqualFunc(files, r.files, sameContent) && r.fault.Reason == "" {
 		return r.value
 	}
 	next, err := r.source.load(r.value)
@@ -77,12 +79,12 @@ func (r *reloaded[T]) current() T {
 		r.noteFault(err)
 		return r.value
 	}
-	r.value, r.file, r.fault = next, file, FileFault{}
+	r.value, r.files, r.fault = next, files, FileFault{}
 	r.log.Info(r.source.name+" is in use", "file", r.source.path, r.source.describe(next))
 	return next
 }
 
-// noteFault logs each reason once, though the file is read again and again.
+// noteFault logs each reason once, though the files are read again and again.
 func (r *reloaded[T]) noteFault(err error) {
 	reason := err.Error()
 	if reason == r.fault.Reason {
@@ -95,7 +97,7 @@ func (r *reloaded[T]) noteFault(err error) {
 	r.log.Error(r.source.name+" cannot be used; the last good one stays in use", "file", r.source.path, "reason", err)
 }
 
-// currentFault looks at the file, if it is time, and says why it is not in use.
+// currentFault looks at the files, if it is time, and says why they are not in use.
 func (r *reloaded[T]) currentFault() FileFault {
 	if r == nil {
 		return FileFault{}
@@ -106,20 +108,24 @@ func (r *reloaded[T]) currentFault() FileFault {
 	return r.fault
 }
 
-// stat returns nil where there is no such file.
-func stat(path string) os.FileInfo {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil
+// stat has nil for a file that is missing.
+func (f *reloadedFile[T]) stat() []os.FileInfo {
+	var infos []os.FileInfo
+	for _, path := range append([]string{f.path}, f.beside...) {
+		info, err := os.Stat(path)
+		if err != nil {
+			info = nil
+		}
+		infos = append(infos, info)
 	}
-	return info
+	return infos
 }
 
 // sameContent compares more than the time: a copy may keep it (cp -p), and a link may
-// point to another file now.
+// point to another file now. A key that others can read is refused, so that the mode counts.
 func sameContent(a, b os.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
 	}
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && a.Mode() == b.Mode()
 }

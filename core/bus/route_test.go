@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/bus"
 	"unibus/core/keys"
 )
 
@@ -22,6 +23,15 @@ func (r *fixture) openRouted(t *testing.T, routes ...string) (addr string) {
 	cfg.Cluster = r.member(t, append([]string{addr}, routes...), 0)
 	r.open(t, cfg)
 	return addr
+}
+
+// openRoutedServer is openRouted where the server itself is asked.
+func (r *fixture) openRoutedServer(t *testing.T) *bus.Server {
+	t.Helper()
+	cfg := r.config(t, "n1")
+	cfg.CertCheck = time.Millisecond
+	cfg.Cluster = r.member(t, freeAddrs(t, 1), 0)
+	return r.open(t, cfg)
 }
 
 // handshake opens a route with from's certificate, by no newer TLS than version, and

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"net"
 	"sync"
@@ -25,7 +26,10 @@ type Server struct {
 	cert   *reloaded[certificate] // of the clients' listener; nil without TLS, and before Open
 	routes *routeAuth             // nil where routes need no certificates
 
-	routeTLS *tls.Config // of routes that this node opens; nil where routes is
+	routeTLS  *tls.Config                    // of routes that this node opens; nil where routes is
+	routeCert *reloaded[certificate]         // nil where routes is
+	routeCAs  *reloaded[[]*x509.Certificate] // nil where routes is
+	dataID    string                         // of the data directory; "" without a cluster
 
 	mu             sync.Mutex
 	srv            *server.Server // nil before Open and after an Open that failed
@@ -122,9 +126,11 @@ func (s *Server) prepare() error {
 	if err := s.CheckPorts(); err != nil {
 		return err
 	}
-	if err := s.cfg.claimDir(); err != nil {
+	o, err := s.cfg.claimDir()
+	if err != nil {
 		return err
 	}
+	s.dataID = o.ID
 	if s.cfg.RescanBlocks && s.cfg.JetStream {
 		return deleteIndexes(s.cfg.DataDir)
 	}

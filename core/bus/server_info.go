@@ -3,10 +3,8 @@ package bus
 import (
 	"net"
 	"slices"
-	"time"
 
 	"unibus/core/auth"
-	"unibus/core/keys"
 )
 
 // Addr is the clients' listener as host:port, with the port that was taken. "" while closed.
@@ -43,28 +41,6 @@ func (s *Server) Channels() []auth.Channel {
 		return []auth.Channel{{}}
 	}
 	return slices.Clone(s.cert.current().channels)
-}
-
-// CertUntil is when the first of the node's certificates expires; the zero time without TLS.
-func (s *Server) CertUntil() (time.Time, error) {
-	files := []string{s.cfg.CertFile}
-	if c := s.cfg.Cluster; c != nil {
-		files = append(files, c.CertFile, c.CAFile)
-	}
-	var first time.Time
-	for _, f := range files {
-		if f == "" {
-			continue
-		}
-		until, err := keys.CertUntil(f)
-		if err != nil {
-			return time.Time{}, err
-		}
-		if first.IsZero() || until.Before(first) {
-			first = until
-		}
-	}
-	return first, nil
 }
 
 // FileFaults are the bundles of CAs and the lists of revoked certificates that cannot be

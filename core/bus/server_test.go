@@ -274,16 +274,6 @@ func TestRescanKeepsTheData(t *testing.T) {
 	}
 }
 
-func TestCertUntil(t *testing.T) {
-	t.Parallel()
-	r := newFixture(t, core.BusAuthEnforce)
-	until, err := r.open(t, r.config(t, "n1")).CertUntil()
-	must(t, err)
-	if d := time.Until(until); d < 800*24*time.Hour || d > 830*24*time.Hour {
-		t.Errorf("valid until %v", until)
-	}
-}
-
 func TestDebugOpensMonitoringOnLoopbackAlone(t *testing.T) {
 	t.Parallel()
 	r := newFixture(t, core.BusAuthEnforce)

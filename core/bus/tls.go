@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"slices"
+	"strings"
+	"time"
 
 	"unibus/core"
 	"unibus/core/auth"
@@ -21,11 +23,14 @@ type certificate struct {
 // A certificate that fails the check is not used.
 func (s *Server) loadCertificate(certFile, keyFile string, check func(*tls.Certificate) error) (*reloaded[certificate], error) {
 	return newReloaded(s, reloadedFile[certificate]{
-		name: "a renewed certificate", path: certFile,
+		name: "a renewed certificate", path: certFile, beside: []string{keyFile},
 		load: func(last certificate) (certificate, error) {
 			pair, err := keys.LoadPair(certFile, keyFile)
 			if err == nil {
 				err = check(pair)
+			}
+			if err == nil && last.pair != nil {
+				err = canReplace(last.pair.Leaf, pair.Leaf, time.Now())
 			}
 			if err != nil {
 				return certificate{}, err
@@ -112,4 +117,38 @@ func (s *Server) loadRoots() (*reloaded[*x509.CertPool], error) {
 		load:     func(*x509.CertPool) (*x509.CertPool, error) { return keys.LoadPool(path) },
 		describe: func(pool *x509.CertPool) slog.Attr { return slog.Int("authorities", len(pool.Subjects())) }, //nolint:staticcheck // the pool is of a file, not the system's
 	})
+}
+
+// canReplace refuses a certificate for which peers and clients would refuse the node,
+// while the one in use is still good. At a start there is none, and any is used.
+func canReplace(last, next *x509.Certificate, now time.Time) error {
+	if now.After(last.NotAfter) {
+		return nil // nothing is lost
+	}
+	switch {
+	case now.After(next.NotAfter):
+		return core.Errorf(core.KindInvalid, "it ended on %s", next.NotAfter.Format(time.DateOnly))
+	case now.Before(next.NotBefore):
+		return core.Errorf(core.KindInvalid, "it begins on %s, and by the clock of this machine it is %s", next.NotBefore.Format(time.DateTime), now.UTC().Format(time.DateTime))
+	}
+	if missing := missingHosts(last, next); len(missing) > 0 {
+		return core.Errorf(core.KindInvalid, "it is not for %s, by which the node is reached: the one in use is. After a restart it is used", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// missingHosts are the names and addresses of one certificate that another lacks.
+func missingHosts(last, next *x509.Certificate) []string {
+	var missing []string
+	for _, name := range last.DNSNames {
+		if next.VerifyHostname(name) != nil {
+			missing = append(missing, name)
+		}
+	}
+	for _, ip := range last.IPAddresses {
+		if next.VerifyHostname(ip.String()) != nil {
+			missing = append(missing, ip.String())
+		}
+	}
+	return missing
 }

@@ -162,7 +162,7 @@ func leaderReport(rs []report) (best report, ok bool) {
 func (m *observations) replica(p peer, last uint64, now time.Time) Replica {
 	r := Replica{Node: p.label(), State: ReplicaBehind, Lag: p.Lag}
 	switch {
-	case p.Offline || !m.online(p.Name, now):
+	case p.Offline || !m.keepsData(p.Name, now):
 		r.State = ReplicaOffline
 	case p.Pending || (!p.Current && p.Active == 0): // it has nothing yet
 		r.Lag = max(p.Lag, last)
@@ -193,7 +193,7 @@ func (m *observations) leaderless(b Bucket, rs []report, now time.Time) Bucket {
 	b.Replicas = make([]Replica, 0, len(names))
 	for name := range names {
 		r := Replica{Node: name, State: ReplicaUnknown}
-		if !m.online(name, now) {
+		if !m.keepsData(name, now) {
 			r.State = ReplicaOffline
 		}
 		b.Replicas = append(b.Replicas, r)

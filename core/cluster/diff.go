@@ -22,6 +22,7 @@ func Diff(old, next View) []Event {
 	d.buckets(slices.Concat(old.Buckets, old.Mechanism), slices.Concat(next.Buckets, next.Mechanism), next.lost)
 	d.lostStreams(old, next)
 	d.authority(old, next)
+	d.inForce(old, next)
 	return d.events
 }
 

@@ -13,6 +13,9 @@ import (
 func TestDiff(t *testing.T) {
 	t.Parallel()
 	base := func() View { return healthy(3, 3) }
+	files := func(faults ...MisplacedFile) View {
+		return with(base(), func(v *View) { v.Nodes[1].Info.InForce = &InForce{Files: faults} })
+	}
 	for _, c := range []struct {
 		name string
 		old  View
@@ -35,6 +38,8 @@ func TestDiff(t *testing.T) {
 		{"a node was replaced", base(), with(base(), func(v *View) { v.Nodes = v.Nodes[:2] }), []string{"note n3 is no longer part of the cluster"}},
 		{"an unknown server comes", base(), with(base(), func(v *View) { v.Unknown = []UnknownServer{{Name: "g"}} }), []string{"critical g is connected as a node and is not one of this cluster"}},
 		{"an unknown server goes", with(base(), func(v *View) { v.Unknown = []UnknownServer{{Name: "g"}} }), base(), []string{"note g is not one of this cluster's nodes, and does not answer any more"}},
+		{"a file is removed", files(), files(MisplacedFile{Part: PartData, Path: "/d", State: FileMissing}), []string{"critical n2 On n2 the data directory /d was removed or moved while unibusd uses it: what n2 writes is lost when unibusd stops there."}},
+		{"it is back", files(MisplacedFile{Part: PartData, Path: "/d", State: FileMissing}), files(), []string{"healthy n2 /d is in order again"}},
 		{"JetStream goes off", base(), with(base(), func(v *View) { v.Nodes[1].Off = true }), []string{"degraded n2 has turned JetStream off, as it does where a disk is full"}},
 		{"the meta leader changes", base(), with(base(), func(v *View) { v.Meta.Leader = "n2" }), []string{"healthy n2 leads the meta group, was n1"}},
 		{"the meta leader is lost", base(), with(base(), func(v *View) { v.Meta.Leader = "" }), []string{"degraded meta has no leader; n1 was the last"}},

@@ -231,7 +231,7 @@ func staleReplicaFindings(v View) []Finding {
 	for _, b := range slices.Concat(v.Buckets, v.Mechanism) {
 		for _, r := range b.Replicas {
 			n, known := v.node(r.Node)
-			if b.Leader == "" || v.isCut(r.Node, b.Leader) || (known && !n.Online) || (!known && v.neverHeard() > 0) || (known && r.settled() == ReplicaCurrent) {
+			if b.Leader == "" || v.isCut(r.Node, b.Leader) || (known && (!n.Online || n.Off)) || (!known && v.neverHeard() > 0) || (known && r.settled() == ReplicaCurrent) {
 				continue
 			}
 			key := staleReplica{r.Node, b.Leader, r.State, known}

@@ -10,11 +10,6 @@ import (
 	"unibus/core"
 )
 
-const (
-	certSoon = 30 * 24 * time.Hour
-	certNow  = 7 * 24 * time.Hour
-)
-
 // infos returns what the nodes that answer say of themselves, by name.
 func (v View) infos() []Info {
 	var out []Info
@@ -40,8 +35,7 @@ func namesWhere(infos []Info, is func(Info) bool) []string {
 // judgeConfig looks at how the nodes were started.
 func judgeConfig(v View, now time.Time) []Finding {
 	infos := v.infos()
-	fs := slices.Concat(Exposed(infos), differences(infos), judgeOperators(infos, now), certificates(infos, now), otherKeys(infos))
-	fs = append(fs, fileFaults(infos)...)
+	fs := slices.Concat(Exposed(infos), differences(infos), judgeOperators(infos, now), judgeInForce(v, now), otherKeys(infos), fileFaults(infos))
 	if lazy := namesWhere(infos, func(i Info) bool { return !i.SyncWrites }); v.Clustered && len(lazy) > 0 {
 		fs = append(fs, Finding{
 			Degraded, "config",
@@ -126,27 +120,6 @@ func differingValues(infos []Info, of func(Info) string) string {
 		out += value + " on " + join(at[value])
 	}
 	return out
-}
-
-// certificates finds those that end soon.
-func certificates(infos []Info, now time.Time) []Finding {
-	var fs []Finding
-	for _, i := range infos {
-		left := i.CertUntil.Time().Sub(now)
-		if i.CertUntil == 0 || left > certSoon {
-			continue
-		}
-		f := Finding{Level: Degraded, About: "node." + i.Name, Next: "make a new one with unibusd cert node, and restart unibusd on " + i.Name}
-		f.Text = fmt.Sprintf("The certificate of %s ends in %s.", i.Name, span(left))
-		if left <= certNow {
-			f.Level = Critical
-		}
-		if left <= 0 {
-			f.Text = fmt.Sprintf("The certificate of %s ended on %s: clients that check it do not connect there.", i.Name, i.CertUntil.Time().In(now.Location()).Format("2006-01-02"))
-		}
-		fs = append(fs, f)
-	}
-	return fs
 }
 
 // judgeNotes says where the cluster is not yet what it is declared to become, and what is worth knowing.

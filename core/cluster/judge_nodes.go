@@ -24,7 +24,11 @@ func judgeNodes(v View) []Finding {
 	}
 	for _, n := range v.Nodes {
 		if n.Off {
-			fs = append(fs, turnedOff(n))
+			f := turnedOff(n)
+			if enough && len(v.silent())+v.neverHeard() == 0 {
+				f.Text += nextLoss(v)
+			}
+			fs = append(fs, f)
 		}
 		if f, ok := disk(n); ok && n.Online {
 			fs = append(fs, f)
@@ -44,7 +48,11 @@ func silentNodes(v View) Finding {
 		next = v.reviveAdvice(silent, join(silent))
 	}
 	m := v.Meta
-	text := fmt.Sprintf("%s. %d of %d nodes answer and %d suffice", whoIsSilent(v), m.Online, m.Size, m.Needed)
+	verb := "answer"
+	if len(v.off()) > 0 {
+		verb = "keep data"
+	}
+	text := fmt.Sprintf("%s. %d of %d nodes %s and %d suffice", whoIsSilent(v), m.Online, m.Size, verb, m.Needed)
 	if slices.Contains(silent, v.onSQLite()) {
 		text += fmt.Sprintf(", but the control plane is SQLite on %s: writes fail, and new connections are refused.", v.onSQLite())
 		return Finding{Critical, about, text, next}

@@ -201,6 +201,9 @@ func majorityLost(v View, now time.Time) Finding {
 	}
 	short := m.Needed - m.Online
 	silent := v.silent()
+	if off := v.off(); len(off) > 0 && len(silent) < short {
+		return Finding{Critical, "meta", text, fmt.Sprintf("make room on the disks of %s, and restart unibusd there", join(off))}
+	}
 	if len(silent)+v.neverHeard() == 0 {
 		return Finding{Critical, "meta", text, "read the log of " + join(v.online()) + ": JetStream has not started there"}
 	}
@@ -241,6 +244,9 @@ func whoIsSilent(v View) string {
 	}
 	if n > 0 {
 		parts = append(parts, fmt.Sprintf("%s configured %s never answered%s", number(n), plural(n, "node has", "nodes have"), v.neverReachedCauses()))
+	}
+	if off := v.off(); len(off) > 0 {
+		parts = append(parts, "JetStream is off on "+join(off))
 	}
 	if len(parts) == 0 {
 		return "The nodes answer and are not in the meta group"

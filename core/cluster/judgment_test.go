@@ -91,6 +91,40 @@ func lose(v View, names ...string) View {
 	return v
 }
 
+// turnOff has nodes answer without JetStream, as the observer would show it.
+func turnOff(v View, names ...string) View {
+	lost := lose(v, names...)
+	for i := range lost.Nodes {
+		if n := &lost.Nodes[i]; slices.Contains(names, n.Name) {
+			n.Online, n.HeardMS, n.Off = true, 200, true
+		}
+	}
+	return lost
+}
+
+func in(d time.Duration) core.Millis { return core.MillisOf(noon.Add(d)) }
+
+// withCertificates gives n2 certificates in force.
+func withCertificates(certs ...Certificate) View {
+	return with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.InForce = &InForce{Certificates: certs} })
+}
+
+// everyFault has each file of a node away.
+func everyFault() []MisplacedFile {
+	return []MisplacedFile{
+		{Part: PartDatabase, Path: "/var/lib/unibus/unibus.db", State: FileMissing},
+		{Part: PartData, Path: "/var/lib/unibus", State: FileMissing},
+		{Part: PartStreams, Path: "/var/lib/unibus/jetstream", State: FileReplaced},
+		{Part: PartAudit, Path: "/var/lib/unibus/audit.jsonl", State: FileReplaced},
+		{Part: PartClusterKey, Path: "/var/lib/unibus/cluster.nk", State: FileMissing},
+		{Part: PartOwner, Path: "/var/lib/unibus/cluster.json", State: FileMissing},
+		{Part: PartLock, Path: "/var/lib/unibus/unibusd.lock", State: FileMissing},
+		{Part: PartBackups, Path: "/var/lib/unibus/backups", State: FileMissing},
+		{Part: PartLog, Path: "/var/log/unibus.log", State: FileMissing},
+		{Part: "of-a-newer-node", Path: "/etc/unibus/else", State: FileMissing},
+	}
+}
+
 // onSQLite puts the control plane on n1's file; with a record, or by --store alone.
 func onSQLite(v View, record bool) View {
 	v.Authority = nil
@@ -162,7 +196,10 @@ func judgedViews() []judged {
 			v.Nodes[2].HeardMS, v.Nodes[2].Info, v.SilentRoutes = -1, nil, []string{"10.0.0.2:6222", "10.0.0.3:6222"}
 		})},
 		{"restarted without n3, before the first election", founding(func(v *View) { v.Nodes[2].HeardMS, v.KnowsStreams = -1, true })},
-		{"JetStream off on a full disk", with(healthy(3, 3), func(v *View) { v.Nodes[2].Off, v.Meta.Online = true, 2 })},
+		{"JetStream off on a full disk", turnOff(healthy(3, 3), "n3")},
+		{"JetStream off on two nodes", turnOff(healthy(3, 3), "n2", "n3")},
+		{"JetStream off on n2, n3 away", turnOff(lose(healthy(3, 3), "n3"), "n2")},
+		{"JetStream off on n2 of five, n3 away", turnOff(lose(healthy(5, 5), "n3"), "n2")},
 		{"kv without a record", with(healthy(3, 3), func(v *View) {
 			v.Authority = nil
 			for i := range v.Nodes {
@@ -255,6 +292,38 @@ func judgedViews() []judged {
 		{"journal differs while authority moves", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.Journal, v.Moving = nil, "cutover" })},
 		{"several at once", with(lose(healthy(3, 3), "n3"), func(v *View) { v.Nodes[1].Disk, v.Nodes[0].Info.SyncWrites = v.Nodes[1].DiskMax, false })},
 		{"two nodes", healthy(2, 2)},
+		{"a certificate of a day, six hours left", withCertificates(Certificate{Use: UseClients, File: "/etc/unibus/bus.crt", From: ago(18 * time.Hour), Until: in(6 * time.Hour)})},
+		{"a certificate of a day, seven hours left", withCertificates(Certificate{Use: UseClients, File: "/etc/unibus/bus.crt", From: ago(17 * time.Hour), Until: in(7 * time.Hour)})},
+		{"certificates of a day, near their end", withCertificates(
+			Certificate{Use: UseClients, File: "/etc/unibus/bus.crt", From: ago(22 * time.Hour), Until: in(2 * time.Hour)},
+			Certificate{Use: UseRoutes, File: "/etc/unibus/node.crt", From: ago(23 * time.Hour), Until: in(time.Hour)})},
+		{"certificates ended", withCertificates(
+			Certificate{Use: UseClients, File: "/etc/unibus/bus.crt", From: ago(25 * time.Hour), Until: ago(time.Hour)},
+			Certificate{Use: UseRoutes, File: "/etc/unibus/node.crt", From: ago(25 * time.Hour), Until: ago(time.Hour)},
+			Certificate{Use: UseAuthority, File: "/etc/unibus/ca.crt", From: ago(25 * time.Hour), Until: ago(time.Hour)})},
+		{"a new certificate beside an old key", withCertificates(Certificate{
+			Use: UseClients, File: "/etc/unibus/bus.crt", From: ago(800 * 24 * time.Hour), Until: in(3 * 24 * time.Hour),
+			Fault: "the certificate /etc/unibus/bus.crt and the key /etc/unibus/bus.key do not belong together or are damaged",
+		})},
+		{"files away in a cluster", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.InForce = &InForce{Files: everyFault()} })},
+		{"files away on a single node", with(alone(), func(v *View) { v.Nodes[0].Info.InForce = &InForce{Files: everyFault()} })},
+		{"disks low", with(healthy(3, 3), func(v *View) {
+			v.Nodes[1].Info.InForce = &InForce{Disks: []Disk{{Path: "/var/lib/unibus", Free: 4 << 30, Total: 50 << 30, Files: 1e6, FreeFiles: 9e5}}}
+			v.Nodes[2].Info.InForce = &InForce{Disks: []Disk{
+				{Path: "/var/lib/unibus", Free: 900 << 20, Total: 40 << 30},
+				{Path: "/srv/db", Free: 30 << 30, Total: 50 << 30, Files: 1e6, FreeFiles: 12},
+			}}
+		})},
+		{"a large disk, little of it free", with(healthy(3, 3), func(v *View) {
+			v.Nodes[1].Info.InForce = &InForce{Disks: []Disk{{Path: "/var/lib/unibus", Free: 60 << 30, Total: 4000 << 30}}}
+		})},
+		{"settings that need a restart", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.InForce = &InForce{NeedRestart: []string{"tls-cert", "tls-key"}} })},
+		{"clocks differ", with(healthy(3, 3), func(v *View) { v.Nodes[1].ClockMS, v.Nodes[2].ClockMS = 90_000, -7000 })},
+		{"a node began empty just now", with(healthy(3, 3), func(v *View) {
+			v.Nodes[0].Info.Renewed = map[string]core.Millis{"n2": ago(20 * time.Second)}
+			v.Buckets[0].Replicas[1] = Replica{"n2", ReplicaBehind, 1204}
+		})},
+		{"a node began empty an hour ago", with(healthy(3, 3), func(v *View) { v.Nodes[2].Info.Renewed = map[string]core.Millis{"n2": ago(time.Hour)} })},
 		{"nothing at all", View{From: "n1", Clustered: true}},
 	}
 }

@@ -48,7 +48,8 @@ type observedNode struct {
 	streamsRound int // the observation in which streams came
 	info         *Info
 	infoAt       time.Time
-	held         map[string]bool // streams that it reported in its present run
+	clock        [2]time.Duration // ahead of this node's, when the last infos came
+	held         map[string]bool  // streams that it reported in its present run
 
 	relayedAt    time.Time // when another node heard it last, which this one does not hear; zero: never
 	relayedBy    string
@@ -113,6 +114,34 @@ func (m *observations) online(name string, now time.Time) bool {
 	}
 	relayed := !n.relayedAt.IsZero() && now.Sub(n.relayedAt) <= m.reportTime() && !m.departed[name]
 	return relayed || m.hears(n, now)
+}
+
+// seeClock compares the clock by which a node answered with this one's. An older node gives none.
+func (n *observedNode) seeClock(answered core.Millis, now time.Time) {
+	ahead := time.Duration(0)
+	if answered != 0 {
+		ahead = answered.Time().Sub(now)
+	}
+	n.clock = [2]time.Duration{n.clock[1], ahead}
+}
+
+// clockAhead is the smaller of two differences: one answer may be late, because a process stood still.
+func (n *observedNode) clockAhead() time.Duration {
+	if n.clock[0].Abs() < n.clock[1].Abs() {
+		return n.clock[0]
+	}
+	return n.clock[1]
+}
+
+// jetStreamOff is true for a node whose server answers and keeps no data.
+func (m *observations) jetStreamOff(name string) bool {
+	n := m.nodes[name]
+	return m.cfg.Clustered && n != nil && n.streams != nil && n.streams.Data.Disabled
+}
+
+// keepsData is true for a node that answered lately and whose replicas count.
+func (m *observations) keepsData(name string, now time.Time) bool {
+	return m.online(name, now) && !m.jetStreamOff(name)
 }
 
 // findDeparted finds the nodes that shut down in order. A node announces its
@@ -341,7 +370,7 @@ func (m *observations) orphanPeers(size int, now time.Time) []string {
 }
 
 func (m *observations) buildNode(n *observedNode, v View, now time.Time) Node {
-	out := Node{Name: n.name, Online: m.online(n.name, now), HeardMS: -1, ID: n.server.ID, Info: n.info}
+	out := Node{Name: n.name, Online: m.online(n.name, now), HeardMS: -1, ID: n.server.ID, Info: n.info, ClockMS: n.clockAhead().Milliseconds()}
 	switch {
 	case !m.cfg.Clustered && n.name == m.cfg.Name:
 		out.HeardMS = 0
@@ -368,7 +397,7 @@ func (m *observations) buildNode(n *observedNode, v View, now time.Time) Node {
 	if n.info != nil && n.info.Sessions != nil {
 		out.Conns = *n.info.Sessions
 	}
-	out.Off = m.cfg.Clustered && out.Online && n.streams != nil && n.streams.Data.Disabled
+	out.Off = out.Online && m.jetStreamOff(n.name)
 	switch {
 	case !out.Online || !m.cfg.Clustered:
 	case v.Meta.Leader == n.name:

@@ -272,12 +272,13 @@ func (o *Observer) askInfos(ctx context.Context) {
 		return
 	}
 	infos, _ := o.cfg.Infos(ctx) // a node that did not answer keeps its last Info
+	now := o.cfg.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, i := range infos {
 		o.mem.hearRun(i)
-		if !o.mem.isOtherRun(i.Name, i.ID, o.cfg.Now()) {
-			o.mem.hearInfo(i, o.cfg.Now())
+		if !o.mem.isOtherRun(i.Name, i.ID, now) {
+			o.mem.hearInfo(i, now)
 		}
 	}
 }

@@ -411,6 +411,12 @@ func TestObserveJetStreamOff(t *testing.T) {
 	if off() {
 		t.Error("off from the beginning")
 	}
+	b.bucket(t, b.connect(t, 0, "ctl"), "UNIBUS_users", 3)
+	replicas := func(want int) bool {
+		v := o.View()
+		return len(v.Buckets) == 1 && len(v.Buckets[0].Replicas) == 3 && v.Buckets[0].liveReplicas() == want
+	}
+	eventually(t, "three replicas", func() bool { return replicas(3) })
 	if err := b.servers[2].ShutdownJetStream(); err != nil { // as the server does by itself
 		t.Fatal(err)
 	}
@@ -418,6 +424,7 @@ func TestObserveJetStreamOff(t *testing.T) {
 		n, _ := o.View().node("n3")
 		return n.Off && n.Online && o.View().Meta.Online == 2
 	})
+	eventually(t, "its replica to count no more", func() bool { return replicas(2) })
 	found := slices.ContainsFunc(Judge(o.View(), time.Now()).Findings, func(f Finding) bool {
 		return f.About == "node.n3" && strings.Contains(f.Text, "turned itself off") && strings.Contains(f.Next, "restart unibusd")
 	})
@@ -444,5 +451,26 @@ func TestConnectionsAreSessions(t *testing.T) {
 	n.info = &Info{Sessions: &three}
 	if got := m.buildNode(n, View{}, noon).Conns; got != 3 {
 		t.Errorf("%d clients", got)
+	}
+}
+
+// TestClockOfANode: the difference is that of two answers, so that one that was late is none.
+func TestClockOfANode(t *testing.T) {
+	t.Parallel()
+	m := &observations{}
+	m.init(Config{Name: "n1", Cluster: "c", Clustered: true, Expected: 2, Nodes: []string{"n1", "n2"}})
+	n := m.node("n2")
+	ahead := func(d time.Duration) time.Duration {
+		n.seeClock(core.MillisOf(noon.Add(d)), noon)
+		return n.clockAhead()
+	}
+	for _, step := range []struct{ is, want time.Duration }{{0, 0}, {-time.Minute, 0}, {time.Second, time.Second}, {-time.Minute, time.Second}, {-2 * time.Minute, -time.Minute}} {
+		if got := ahead(step.is); got != step.want {
+			t.Errorf("%s ahead: %s, want %s", step.is, got, step.want)
+		}
+	}
+	n.seeClock(0, noon) // an older node
+	if got := n.clockAhead(); got != 0 {
+		t.Errorf("an older node: %s", got)
 	}
 }

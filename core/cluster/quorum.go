@@ -73,6 +73,17 @@ func (v View) servingOf(n Node) Serving {
 func (v View) online() []string { return v.names(true) }
 func (v View) silent() []string { return v.names(false) }
 
+// off are the nodes that answer and have turned JetStream off.
+func (v View) off() []string {
+	var out []string
+	for _, n := range v.Nodes {
+		if n.Online && n.Off {
+			out = append(out, n.Name)
+		}
+	}
+	return out
+}
+
 func (v View) names(online bool) []string {
 	out := []string{}
 	for _, n := range v.Nodes {

@@ -66,6 +66,7 @@ func (m *observations) hearInfo(i Info, now time.Time) {
 	i.Relayed = nil
 	if n := m.node(i.Name); n != nil {
 		n.info, n.infoAt = &i, now
+		n.seeClock(i.Now, now)
 	}
 	for _, r := range relayed {
 		m.hearRelayed(i.Name, r, now)

@@ -80,6 +80,7 @@ type Node struct {
 	Meta    string      `json:"meta"`                    // leader, follower or ""
 	Leads   []string    `json:"leads,omitempty"`         // tables, and streams beside the five, whose group it leads
 	Info    *Info       `json:"info,omitempty"`          // what it says of itself; the last known while it is away
+	ClockMS int64       `json:"clock_ms,omitempty"`      // how far its clock is ahead of the looking node's, in ms
 
 	Relayed bool      `json:"relayed,omitempty"` // it is online, and the looking node knows so from another one: it cannot ask it
 	Unheard []Unheard `json:"unheard,omitempty"` // the nodes that are up and do not hear it, by name
@@ -97,10 +98,10 @@ type Info struct {
 	Store       core.Backend    `json:"store"`    // what --store says
 	Replicas    int             `json:"replicas"`
 	Serving     Serving         `json:"serving"`
-	Journal     *core.Authority `json:"journal,omitempty"` // the authority its journal holds
-	Ready       bool            `json:"ready,omitempty"`   // it has the buckets' rows in memory, whether it serves them or not
-	CertUntil   core.Millis     `json:"cert_until,omitempty"`
-	ProvenMS    int64           `json:"proven_ms"` // age of the barrier that admission relies on in ms; -1: none, or SQLite
+	Journal     *core.Authority `json:"journal,omitempty"`    // the authority its journal holds
+	Ready       bool            `json:"ready,omitempty"`      // it has the buckets' rows in memory, whether it serves them or not
+	CertUntil   core.Millis     `json:"cert_until,omitempty"` // of the certificate in force that ends first
+	ProvenMS    int64           `json:"proven_ms"`            // age of the barrier that admission relies on in ms; -1: none, or SQLite
 	SyncWrites  bool            `json:"sync_writes"`
 	Fingerprint string          `json:"fingerprint,omitempty"` // of the SQLite file it has, to tell several apart
 	DiskFree    *int64          `json:"disk_free,omitempty"`   // bytes free in its data directory; nil: not known
@@ -121,6 +122,11 @@ type Info struct {
 	Started     core.Millis     `json:"started,omitempty"`     // when this run began
 	Twins       []Twin          `json:"twins,omitempty"`       // names that it hears several servers under
 	FileFaults  []FileFault     `json:"file_faults,omitempty"` // bundles of CAs and lists of revoked certificates that it cannot use
+	InForce     *InForce        `json:"in_force,omitempty"`    // nil: an older node, or it has just started
+	Now         core.Millis     `json:"now,omitempty"`         // by its clock, as it answered
+	DataID      string          `json:"data_id,omitempty"`     // of its data directory; another one after the directory was emptied
+
+	Renewed map[string]core.Millis `json:"renewed,omitempty"` // nodes that were seen with another DataID than before, and when
 }
 
 // Operators is what a node says of its operators. All of it is public: keys, roles and names.

@@ -308,14 +308,8 @@ func certUnreadable(path string, err error) error {
 	return core.Errorf(core.KindFailed, "the certificate file %s cannot be read: %s", path, cause(err))
 }
 
-// CertUntil says when the certificate in a PEM file expires. KindNotFound, KindInvalid.
-func CertUntil(path string) (time.Time, error) {
-	cert, err := readCert(path)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return cert.NotAfter, nil
-}
+// LoadAuthorities reads every certificate of a PEM file, at least one. KindNotFound, KindInvalid.
+func LoadAuthorities(path string) ([]*x509.Certificate, error) { return readCerts(path) }
 
 // LoadPool reads the authorities to be trusted from a PEM file. A file of which a part is
 // damaged is refused whole. KindNotFound, KindInvalid.

@@ -63,21 +63,22 @@ func TestNodeCertsForThreePublicHosts(t *testing.T) {
 	}
 }
 
-func TestCertUntil(t *testing.T) {
+func TestLoadAuthorities(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	must(t, keys.WriteCA(dir))
 	must(t, keys.NodeCert(dir, "", []string{"127.0.0.1"}, dir))
 	for file, days := range map[string]int{keys.CACertFile: 3650, keys.NodeCertFile: 825} {
-		until, err := keys.CertUntil(filepath.Join(dir, file))
+		certs, err := keys.LoadAuthorities(filepath.Join(dir, file))
 		must(t, err)
+		until := certs[0].NotAfter
 		if d := time.Until(until) - time.Duration(days)*24*time.Hour; d.Abs() > 2*time.Hour {
 			t.Errorf("%s is valid until %v, want %d days", file, until, days)
 		}
 	}
-	_, err := keys.CertUntil(filepath.Join(dir, "x.crt"))
+	_, err := keys.LoadAuthorities(filepath.Join(dir, "x.crt"))
 	wantKind(t, err, core.KindNotFound, "x.crt", "")
-	_, err = keys.CertUntil(filepath.Join(dir, keys.CAKeyFile))
+	_, err = keys.LoadAuthorities(filepath.Join(dir, keys.CAKeyFile))
 	wantKind(t, err, core.KindInvalid, "no certificate", "")
 	_, err = keys.LoadPool(filepath.Join(dir, keys.CAKeyFile))
 	wantKind(t, err, core.KindInvalid, "no certificate", "ca.crt")

@@ -31,6 +31,9 @@ func (n *Node) openObserver(context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.dataIDs.load(n.cfg.Data); err != nil {
+		return err
+	}
 	n.observer = cluster.New(cluster.Config{
 		Name: n.cfg.Name, Cluster: n.clusterName(), Clustered: n.cfg.Clustered(), Expected: n.cfg.Size(), Nodes: n.cfg.Nodes,
 		System: cluster.Conn{NATS: n.conns.system}, Local: n.facts, Infos: n.askInfos, Recorder: &n.recorder,
@@ -132,5 +135,6 @@ func (n *Node) askInfos(ctx context.Context) ([]cluster.Info, error) {
 	}
 	infos, err := n.peers.infos(ctx, hears)
 	n.learnRemovals(infos)
+	n.learnDataIDs(infos)
 	return infos, err
 }

@@ -34,8 +34,9 @@ type Config struct {
 	Log     *slog.Logger
 	Source  *config.Source   // where Node was read from, to read the operators again; nil: they never change
 	Hangup  <-chan os.Signal // Run reads the operators again at each; nil: never
+	LogFile *os.File         // where Log writes, to tell when it was deleted; nil: not a file
 
-	CertCheck time.Duration // the shortest time between two checks of a certificate file; 0: 10 s
+	CertCheck time.Duration // the shortest time between two checks of a certificate file; 0: 2 s
 }
 
 // Node is one unibusd.
@@ -68,6 +69,8 @@ type Node struct {
 	silentRoutes atomic.Pointer[[]string]       // nil once the cluster has had a leader
 	seenTwins    atomic.Pointer[[]cluster.Twin] // by the last observation
 	clusterKey   *clusterKey
+	dataIDs      dataIDs
+	inForce      inForceWatch
 
 	// The control plane.
 	selector      *storeSelector
@@ -93,7 +96,8 @@ type Node struct {
 	removed       removedOperators // guarded by reloading
 	removing      sync.Mutex       // held during one removal by command
 	configFault   atomic.Pointer[configFault]
-	operatorWatch background // the configuration file, and the ends of keys
+	needRestart   atomic.Pointer[[]string] // settings that the configuration file has otherwise
+	operatorWatch background               // the configuration file, and the ends of keys
 
 	mu     sync.Mutex
 	opened []part
@@ -158,7 +162,8 @@ func (n *Node) parts() []part {
 		part{"backup server", n.openBackups, n.closeBackups},                 // before the service that hands the backups out
 		part{"control service", n.openControlService, n.closeControlService}, // after sessions, which it ends, and the nonces, which it shares
 		part{"operators' service", n.openAdminService, n.closeAdminService},
-		part{"operators", n.openOperators, n.closeOperators}, // last: it ends sessions and tells the peers
+		part{"comparison with the disk", n.openInForce, n.closeInForce}, // after all that is compared
+		part{"operators", n.openOperators, n.closeOperators},            // last: it ends sessions and tells the peers
 	)
 }
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"os"
 	"slices"
 	"strings"
@@ -26,8 +27,8 @@ func (n *Node) info() cluster.Info {
 	v := n.selector.selection()
 	i := cluster.Info{
 		Name: n.cfg.Name, Version: n.cfg.Version, PID: os.Getpid(),
-		BusAuth: n.cfg.BusAuth, TLS: n.cfg.TLS(), Listen: n.bus.Addr(), Loopback: config.Loopback(n.cfg.Listen),
-		Store: n.cfg.Store, Replicas: n.cfg.Replicas, Serving: v.serving, SyncWrites: true,
+		BusAuth: n.cfg.BusAuth, TLS: n.bus.HasTLS(), Listen: n.bus.Addr(), Loopback: config.Loopback(cmp.Or(n.bus.Addr(), n.cfg.Listen)),
+		Store: n.cfg.Store, Replicas: n.cfg.Replicas, Serving: v.serving, SyncWrites: n.bus.SyncsWrites(),
 		ProvenMS: n.selector.proofAge(), Ready: v.rowsReady,
 		Fingerprint: n.fingerprint.text(), Operators: n.operatorsInfo(),
 		ClusterKey: n.clusterKey.Public(), OwnKey: n.clusterKey.conflict(),
@@ -35,8 +36,14 @@ func (n *Node) info() cluster.Info {
 	if entry, err := n.journal.Load(); err == nil {
 		i.Journal = entry.Authority
 	}
-	if until, err := n.bus.CertUntil(); err == nil && !until.IsZero() {
-		i.CertUntil = core.MillisOf(until)
+	i.Now, i.DataID, i.Renewed = core.MillisOf(time.Now()), n.bus.DataID(), n.dataIDs.renewed()
+	if i.InForce = n.inForce.latest.Load(); i.InForce != nil {
+		if c, ok := i.CertificateInForce(); ok {
+			i.CertUntil = c.Until
+		}
+		if len(i.InForce.Disks) > 0 {
+			i.DiskFree = &i.InForce.Disks[0].Free
+		}
 	}
 	i.ID, i.Started, i.Twins = n.bus.ID(), core.MillisOf(n.started), n.twins()
 	if host, err := os.Hostname(); err == nil {
@@ -56,9 +63,6 @@ func (n *Node) info() cluster.Info {
 	i.Sessions = &clients
 	i.Hears, i.Routes = n.routes.report()
 	i.RouteCert, i.Unit, i.Repeated = n.cfg.RouteTLSCert, n.unit, n.repeats.report(time.Now())
-	if free, err := freeBytes(n.cfg.Data); err == nil {
-		i.DiskFree = &free
-	}
 	return i
 }
 

@@ -64,7 +64,9 @@ func (n *Node) reload() error {
 	if err != nil {
 		return err
 	}
-	if names := slices.DeleteFunc(config.Diff(n.cfg.Node, next), func(s string) bool { return s == "operator" }); len(names) > 0 {
+	names := slices.DeleteFunc(config.Diff(n.cfg.Node, next), func(s string) bool { return s == "operator" })
+	n.needRestart.Store(&names)
+	if len(names) > 0 {
 		n.log.Warn("these settings have changed; they need a restart of this node", "settings", strings.Join(names, ", "))
 	}
 	n.configured = next.Operators

@@ -38,7 +38,7 @@ func readStreamTimes(path string) (map[string]core.Millis, error) {
 func (n *Node) saveStreamTimes(saved map[string]core.Millis) func(cluster.View) {
 	return func(cluster.View) {
 		now := n.observer.Streams()
-		if maps.Equal(now, saved) {
+		if maps.Equal(now, saved) && (len(now) == 0 || !wasRemoved(n.streamTimesPath())) {
 			return
 		}
 		data, err := json.Marshal(now)

@@ -177,7 +177,7 @@ func currentReplicas(b cluster.Bucket) []string {
 func onlineNodes(s Input) []string {
 	var out []string
 	for _, n := range s.Snapshot.Status.Value.Nodes {
-		if n.Online {
+		if n.Online && !n.Off {
 			out = append(out, n.Name)
 		}
 	}

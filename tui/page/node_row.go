@@ -1,7 +1,9 @@
 package page
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +25,7 @@ func NodeColumns() []widget.Column {
 		{Title: "MEM", Right: true},
 		{Title: "CONN", Right: true},
 		{Title: "DISK", Right: true},
+		{Title: "FREE", Right: true},
 		{Title: "PROVEN", Right: true},
 		{Title: "CERT", Right: true},
 		{Title: "HEARD", Right: true},
@@ -36,6 +39,8 @@ func NodeRow(rc RenderContext, n cluster.Node) widget.Row {
 	meta := n.Meta
 	if !n.Online {
 		g, tone, meta = rc.Theme.Glyphs.Absent, theme.Bad, "down"
+	} else if n.Off {
+		g, tone, meta = rc.Theme.Glyphs.Degraded, theme.Warn, NoJetStream
 	}
 	return rc.DimRowIfStale(widget.Row{Key: n.Name, IsDim: !n.Online, Cells: []widget.Cell{
 		{Text: g + " " + n.Name, Tone: tone},
@@ -44,12 +49,16 @@ func NodeRow(rc RenderContext, n cluster.Node) widget.Row {
 		bytesCell(n.Online, n.Memory),
 		numberCell(n.Online, float64(n.Conns), widget.FormatCount(n.Conns), ""),
 		diskCell(n),
+		freeCell(n),
 		provenCell(rc, n),
 		certificateCell(rc, n),
 		lastAnswerCell(rc, n),
 		{Text: strings.Join(n.Leads, ", "), Tone: theme.Dim},
 	}})
 }
+
+// NoJetStream is what is shown of a node that answers and has turned JetStream off.
+const NoJetStream = "JetStream off"
 
 func numberCell(known bool, v float64, text, unit string) widget.Cell {
 	if !known {
@@ -63,6 +72,7 @@ func bytesCell(known bool, n int64) widget.Cell {
 	return numberCell(known, float64(n), f, u)
 }
 
+// diskCell is the share of its limit that JetStream has used.
 func diskCell(n cluster.Node) widget.Cell {
 	if n.DiskMax <= 0 {
 		return bytesCell(n.Online, n.Disk)
@@ -72,9 +82,28 @@ func diskCell(n cluster.Node) widget.Cell {
 	if pc > 0 && pc < 1 {
 		text = "<1"
 	}
-	c := numberCell(n.Online, pc, text, "% of "+widget.FormatSize(n.DiskMax))
+	c := numberCell(n.Online, pc, text, "%")
 	if n.Online && pc >= 80 {
 		c.Tone = theme.Warn
+	}
+	return c
+}
+
+// freeCell is what the fullest file system of a node has free. JetStream's limit does not
+// count it: other files take space too.
+func freeCell(n cluster.Node) widget.Cell {
+	if n.Info == nil || n.Info.InForce == nil || len(n.Info.InForce.Disks) == 0 {
+		return widget.NoNumber()
+	}
+	least := slices.MinFunc(n.Info.InForce.Disks, func(a, b cluster.Disk) int { return cmp.Compare(a.Free, b.Free) })
+	c := bytesCell(n.Online, least.Free)
+	for _, d := range n.Info.InForce.Disks {
+		switch d.Level() {
+		case cluster.Critical:
+			return c.WithTone(theme.Bad)
+		case cluster.Degraded:
+			c.Tone = theme.Warn
+		}
 	}
 	return c
 }
@@ -102,7 +131,11 @@ func certificateCell(rc RenderContext, n cluster.Node) widget.Cell {
 		return widget.RankedText(0, "expired").WithTone(theme.Bad)
 	}
 	c := widget.AgeCell(left)
-	if left < 14*24*time.Hour {
+	from := core.Millis(0) // not known of an older node
+	if inForce, ok := n.Info.CertificateInForce(); ok {
+		from = inForce.From
+	}
+	if cluster.CertificateLevel(from, n.Info.CertUntil, rc.Now) != cluster.Healthy {
 		c.Tone = theme.Warn
 	}
 	return c

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the goldens anew")
 func TestText(t *testing.T) {
 	t.Parallel()
 	for name, state := range map[string]tuitest.ClusterState{
-		"healthy": tuitest.Healthy(), "sqlite": tuitest.OnSQLite(), "no-quorum": tuitest.NoQuorum(),
+		"healthy": tuitest.Healthy(), "sqlite": tuitest.OnSQLite(), "no-quorum": tuitest.NoQuorum(), "full-disk": tuitest.FullDisk(),
 		"copy": tuitest.Copying(), "node-down": tuitest.MigrationNodeDown(), "interrupted": tuitest.Interrupted(), "rollback": tuitest.RollingBack(), "rolledback": tuitest.RolledBack(),
 	} {
 		var b bytes.Buffer

@@ -127,11 +127,13 @@ func controlPlaneText(v cluster.View) string {
 func writeNodes(w io.Writer, v cluster.View) error {
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NODE\tSTATE\tHEARD\tMETA\tSERVES\tCLIENTS")
+	fmt.Fprintln(t, "NODE\tSTATE\tHEARD\tMETA\tSERVES\tCLIENTS\tFREE")
 	for _, n := range v.Nodes {
 		state, serves, clients := "online", "unknown", fmt.Sprint(n.Conns)
 		if !n.Online {
 			state, clients = "down", "-"
+		} else if n.Off {
+			state = "JetStream off"
 		}
 		if n.Info != nil && n.Online {
 			serves = n.Info.Serving.Backend.Served()
@@ -140,9 +142,21 @@ func writeNodes(w io.Writer, v cluster.View) error {
 		if n.HeardMS >= 0 {
 			heard = widget.FormatAge(time.Duration(n.HeardMS)*time.Millisecond) + " ago"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", n.Name, state, heard, orDash(n.Meta), serves, clients)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Name, state, heard, orDash(n.Meta), serves, clients, freeText(n))
 	}
 	return t.Flush()
+}
+
+// freeText is what each file system of a node has free.
+func freeText(n cluster.Node) string {
+	if !n.Online || n.Info == nil || n.Info.InForce == nil {
+		return "-"
+	}
+	var parts []string
+	for _, d := range n.Info.InForce.Disks {
+		parts = append(parts, widget.FormatSize(d.Free))
+	}
+	return orDash(strings.Join(parts, ", "))
 }
 
 func writeBuckets(w io.Writer, v cluster.View) error {

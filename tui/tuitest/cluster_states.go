@@ -96,6 +96,10 @@ func node(name string, i int, leads []string) cluster.Node {
 			Name: name, Version: "0.2.0", PID: 4100 + i, BusAuth: core.BusAuthEnforce, TLS: true, Listen: fmt.Sprintf("127.0.0.1:%d", 4222+i),
 			Loopback: true, Store: core.BackendKV, Replicas: 3, Serving: cluster.Serving{Backend: core.BackendKV},
 			ProvenMS: []int64{400, -1, 200}[i], CertUntil: core.MillisOf(Now.Add(71*24*time.Hour + time.Hour)), SyncWrites: true,
+			InForce: &cluster.InForce{
+				Certificates: []cluster.Certificate{{Use: cluster.UseClients, File: "/etc/unibus/node.crt", From: ago(754 * 24 * time.Hour), Until: core.MillisOf(Now.Add(71*24*time.Hour + time.Hour))}},
+				Disks:        []cluster.Disk{{Path: "/var/lib/unibus", Free: 31e9, Total: 55e9, FreeFiles: 3e6, Files: 4e6}},
+			},
 		},
 	}
 }
@@ -120,6 +124,26 @@ func Degraded() ClusterState {
 		{Level: cluster.Degraded, About: "node.n3", Text: "n3 was last heard 31 s ago.", Next: "Start unibusd on n3."},
 		{Level: cluster.Degraded, About: "buckets", Text: "Every bucket has two of three replicas current.", Next: "They catch up by themselves once n3 is back."},
 	}
+	return state
+}
+
+// FullDisk is Healthy with JetStream off at n3, whose disk is full.
+func FullDisk() ClusterState {
+	state := Healthy()
+	n := &state.Status.Nodes[2]
+	info := *n.Info
+	info.InForce = &cluster.InForce{Disks: []cluster.Disk{{Path: "/var/lib/unibus", Free: 0, Total: 55e9}}}
+	n.Off, n.Meta, n.Leads, n.Info = true, "", nil, &info
+	for i := range state.Status.Nodes {
+		state.Status.Nodes[i].Info.Journal = state.Status.Authority
+	}
+	state.Status.Meta.Online = 2
+	for _, buckets := range [][]cluster.Bucket{state.Status.Buckets, state.Status.Mechanism} {
+		for i := range buckets {
+			buckets[i].Replicas[2].State = cluster.ReplicaOffline
+		}
+	}
+	state.Status.Judgment = cluster.Judge(state.Status.View, Now)
 	return state
 }
 

@@ -60,11 +60,7 @@ func (s *Store) copyTo(ctx context.Context, target string) (BackupInfo, error) {
 	if err := s.view(ctx, 0, func(context.Context, *sql.Tx) error { return nil }); err != nil { // VACUUM runs what the schema says
 		return BackupInfo{}, err
 	}
-	// A connection of its own: VACUUM runs outside transactions, and the writers of this process go on.
-	db := sqlOpen(s.dsn())
-	_, err := db.ExecContext(ctx, "VACUUM INTO ?", target)
-	_ = db.Close()
-	if err != nil {
+	if err := s.vacuumInto(ctx, target); err != nil {
 		return BackupInfo{}, s.explain(ctx, err)
 	}
 	if err := s.forgetChanges(ctx, target); err != nil {
@@ -72,6 +68,28 @@ func (s *Store) copyTo(ctx context.Context, target string) (BackupInfo, error) {
 	}
 	info, err := settleFile(target)
 	return info, fileFailed(target, err)
+}
+
+// vacuumInto uses a connection of its own: VACUUM runs outside transactions, and the
+// writers of this process go on. Of a file that was removed, only a connection from
+// before still has the content.
+func (s *Store) vacuumInto(ctx context.Context, target string) error {
+	db := s.read
+	if s.checkPlace() == nil {
+		db = sqlOpen(s.dsn())
+		defer func() { _ = db.Close() }()
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.ExecContext(ctx, "PRAGMA query_only=0"); err != nil { // it counts for the target too
+		return err
+	}
+	_, err = conn.ExecContext(ctx, "VACUUM INTO ?", target)
+	_, again := conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA query_only=1")
+	return errors.Join(err, again)
 }
 
 // forgetChanges removes the log of changes from a copy. Everything else in its

@@ -59,9 +59,15 @@ func (s *Store) Open(ctx context.Context) error {
 }
 
 // enableWAL makes the first writing connection, which turns on the write-ahead
-// log.
+// log, and the first reading one, which stays if the file is removed.
 func (s *Store) enableWAL(ctx context.Context) error {
 	err := s.updateAnySchema(ctx, s.cfg.Timeout, func(context.Context, *sql.Tx) error { return nil })
+	if err == nil {
+		err = s.viewAnySchema(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+			_, err := pragmaInt(ctx, tx, "user_version")
+			return err
+		})
+	}
 	if err != nil {
 		_ = s.Close()
 	}

@@ -36,7 +36,7 @@ func (s *Store) reading(ctx context.Context, t core.Table,
 	return func(yield func(core.Row, error) bool) {
 		sources, err := s.sources(t)
 		if err == nil {
-			err = runOnce(ctx, s.read, func(ctx context.Context, tx *sql.Tx) error {
+			err = s.runOnce(ctx, s.read, func(ctx context.Context, tx *sql.Tx) error {
 				if err := s.checkSchema(ctx, tx); err != nil {
 					return err
 				}

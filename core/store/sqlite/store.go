@@ -35,7 +35,10 @@ type Store struct {
 	read       *sql.DB
 	write      *sql.DB // one connection, so that writers of this process queue here; nil when read-only
 	open       atomic.Bool
-	staged     stagedRekeys // boxes of rekeys that are not committed
+	files      openFiles
+
+	readersLimited atomic.Bool  // the file is not in its place: no further connection opens
+	staged         stagedRekeys // boxes of rekeys that are not committed
 
 	compared atomic.Int64 // 1 + the number of the schema that was compared with ours; 0: none
 	making   bool         // a Writer makes the file: it has no version before it is finished
@@ -84,6 +87,7 @@ func (s *Store) Close() error {
 	if !s.open.Swap(false) {
 		return nil
 	}
+	s.files.forget()
 	err := s.read.Close()
 	if s.write != nil {
 		err = errors.Join(err, s.write.Close()) // last, so that the log is folded into the file
@@ -110,6 +114,7 @@ func (s *Store) viewAnySchema(ctx context.Context, limit time.Duration, f func(c
 	if !s.open.Load() {
 		return s.closed()
 	}
+	_ = s.checkPlace() // it bounds the readers of a file that is not in its place; they go on
 	return s.runTransaction(ctx, limit, s.read, f)
 }
 
@@ -139,7 +144,19 @@ func (s *Store) updateAnySchema(ctx context.Context, limit time.Duration, f func
 	case s.write == nil:
 		return core.Errorf(core.KindRefused, "the database %s was opened for reading alone", s.path)
 	}
-	return s.runTransaction(ctx, limit, s.write, f)
+	err := s.runTransaction(ctx, limit, s.write, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.checkPlace(); err != nil {
+			return err
+		}
+		if err := f(ctx, tx); err != nil {
+			return err
+		}
+		return s.checkPlace()
+	})
+	if err != nil {
+		return err
+	}
+	return s.checkPlace() // or the change went into a file that was removed during the commit
 }
 
 // runTransaction runs f in a transaction, and again while another process holds
@@ -154,7 +171,7 @@ func (s *Store) runTransaction(ctx context.Context, limit time.Duration, db *sql
 	patience := time.Now().Add(cmp.Or(limit, s.cfg.Timeout))
 	var busy error // what the tries before said: the end of the time is then no news
 	for {
-		err := runOnce(ctx, db, f)
+		err := s.runOnce(ctx, db, f)
 		if isBusy(err) {
 			busy = err
 		} else if busy != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -170,7 +187,7 @@ func (s *Store) runTransaction(ctx context.Context, limit time.Duration, db *sql
 	}
 }
 
-func runOnce(ctx context.Context, db *sql.DB, f func(context.Context, *sql.Tx) error) error {
+func (s *Store) runOnce(ctx context.Context, db *sql.DB, f func(context.Context, *sql.Tx) error) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return err
@@ -184,6 +201,11 @@ func runOnce(ctx context.Context, db *sql.DB, f func(context.Context, *sql.Tx) e
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // after Commit it does nothing
+	if db == s.write {
+		if err := s.noteWriter(conn); err != nil {
+			return err
+		}
+	}
 	if err := f(ctx, tx); err != nil {
 		return err
 	}

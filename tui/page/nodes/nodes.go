@@ -74,12 +74,19 @@ func listensCell(n cluster.Node) widget.Cell {
 func summary(rc page.RenderContext) []string {
 	v := rc.Snapshot.Status.Value
 	on := 0
+	var off []string
 	for _, n := range v.Nodes {
 		if n.Online {
 			on++
 		}
+		if n.Online && n.Off {
+			off = append(off, n.Name)
+		}
 	}
 	text := fmt.Sprintf("%d of %s answer.", on, widget.Plural(max(v.Expected, len(v.Nodes)), "node", "nodes"))
+	if len(off) > 0 {
+		text += fmt.Sprintf(" JetStream is off on %s.", widget.JoinNames(off))
+	}
 	if v.Clustered {
 		text += fmt.Sprintf(" The meta group needs %d of %d.", v.Meta.Needed, v.Meta.Size)
 	}
@@ -97,8 +104,11 @@ func detail(rc page.RenderContext, id string) []string {
 
 func nodeDetail(rc page.RenderContext, n cluster.Node) []string {
 	g, word, tone := rc.Theme.Glyphs.Healthy, "answers", theme.Good
-	if !n.Online {
+	switch {
+	case !n.Online:
 		g, word, tone = rc.Theme.Glyphs.Absent, "does not answer", theme.Bad
+	case n.Off:
+		g, word, tone = rc.Theme.Glyphs.Degraded, "answers, and has turned JetStream off", theme.Warn
 	}
 	lines := rc.DimIfStale([]string{" " + rc.Paint(tone, g+" "+widget.Sanitize(n.Name)) + "  " + rc.Paint(theme.Strong, word), ""})
 	f := page.LabeledLines{Context: rc.AtStatusTime(), LabelWidth: 12}
@@ -149,7 +159,8 @@ func addFacts(f *page.LabeledLines, n cluster.Node) {
 	f.Add("leads", strings.Join(n.Leads, ", "))
 	if n.Online {
 		f.Add("load", fmt.Sprintf("%.0f %% of a core, %s resident, %s", n.CPU, widget.FormatSize(n.Memory), widget.Plural(n.Conns, "client", "clients")))
-		f.Add("disk", fmt.Sprintf("%s of %s", widget.FormatSize(n.Disk), widget.FormatSize(n.DiskMax)))
+		f.Add("JetStream", fmt.Sprintf("%s of the %s that it may use", widget.FormatSize(n.Disk), widget.FormatSize(n.DiskMax)))
+		addDisks(f, n)
 	}
 	if n.Started != 0 {
 		text := rc.FormatMillis(n.Started)
@@ -159,6 +170,20 @@ func addFacts(f *page.LabeledLines, n cluster.Node) {
 		f.Add("started", text)
 	}
 	f.Add("server id", n.ID)
+}
+
+// addDisks adds each file system that a node writes to.
+func addDisks(f *page.LabeledLines, n cluster.Node) {
+	if n.Info == nil || n.Info.InForce == nil {
+		return
+	}
+	for _, d := range n.Info.InForce.Disks {
+		text := fmt.Sprintf("%s of %s free at %s", widget.FormatSize(d.Free), widget.FormatSize(d.Total), widget.Sanitize(d.Path))
+		if d.Level() != cluster.Healthy {
+			text = f.Context.Paint(theme.Warn, text)
+		}
+		f.Add("disk", text)
+	}
 }
 
 func addInfo(f *page.LabeledLines, i *cluster.Info, online bool) {

@@ -1,0 +1,78 @@
+//go:build nemesis && linux
+
+package nemesis
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"unibus/core"
+	"unibus/core/cluster"
+	"unibus/core/nodetest"
+)
+
+// TestFullDiskIsForetold: a disk that other files fill is a finding while every write still
+// works, on a node with its file alone and in a cluster, whatever JetStream's own limit says.
+func TestFullDiskIsForetold(t *testing.T) {
+	const size = 64 << 20
+	for name, cfg := range map[string]nodetest.Config{
+		"alone":   {Nodes: 1},
+		"cluster": {Store: core.BackendKV},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if cfg.Nodes == 1 {
+				_, cfg.Seed = users(t, 10)
+			}
+			n := nodetest.PrepareNet(t, programs.Program(t, "unibusd"), cfg)
+			nodetest.MkdirAll(t, n.Configs[0].Data)
+			d := n.Disk(0, size)
+			n.StartAll()
+			cl := n.Client(0)
+			level := func(want cluster.Level) {
+				t.Helper()
+				nodetest.Wait(t, time.Minute, func() error {
+					st, err := cl.Status(t.Context())
+					if err != nil {
+						return err
+					}
+					for _, f := range st.Judgment.Findings {
+						if f.About == "node.n1" && strings.HasPrefix(f.Text, "The disk of n1 at ") {
+							if f.Level == want && strings.Contains(f.Text, "free") {
+								return nil
+							}
+							return fmt.Errorf("%s: %s", f.Level, f.Text)
+						}
+					}
+					if want == cluster.Healthy {
+						return nil
+					}
+					return fmt.Errorf("no finding about the disk: %+v", st.Judgment.Findings)
+				})
+			}
+			level(cluster.Healthy)
+			for i, step := range []struct {
+				free int64
+				want cluster.Level
+			}{{5 << 20, cluster.Degraded}, {3 << 19, cluster.Critical}} {
+				more := filepath.Join(d.Dir(), fmt.Sprintf("other%d", i)) // and not d.Fill, which makes the disk smaller
+				if err := os.WriteFile(more, make([]byte, d.FreeBytes()-step.free), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				level(step.want)
+				if _, err := cl.UserAdd(t.Context(), core.User{ID: core.UserID(nodetest.Identity(t).Public())}); err != nil {
+					t.Errorf("a write while there is space: %v", err)
+				}
+			}
+			for i := range 2 {
+				if err := os.Remove(filepath.Join(d.Dir(), fmt.Sprintf("other%d", i))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			level(cluster.Healthy)
+		})
+	}
+}
