@@ -11,7 +11,7 @@ async function main() {
     maxReconnectAttempts: -1,
   });
   (async () => {
-    for await (const s of nc.status()) console.log("status", s.type, s.data || "");
+    for await (const s of nc.status()) console.log("status", s.type, String(s.data || s.error || ""));
   })();
   (async () => {
     for await (const m of nc.subscribe(process.env.SUBJECT)) console.log(new TextDecoder().decode(m.data));
