@@ -181,6 +181,18 @@ func eventsOf(t testing.TB, c *Client) <-chan Event {
 	return out
 }
 
+// await takes a value from a channel. A test that waits without an end hides what it waits for.
+func await[T any](t testing.TB, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(2 * wait): // after what is bounded by ctx has ended
+		t.Fatalf("not within %s: %s", 2*wait, what)
+		panic("unreachable")
+	}
+}
+
 // runJob runs f in the reconciler of a room.
 func runJob(t testing.TB, r *Room, f func(context.Context, *reconciler) error) error {
 	t.Helper()
@@ -198,10 +210,10 @@ func stall(t testing.TB, r *Room) (resume func()) {
 			return nil
 		})
 	}()
-	<-begun
+	await(t, "the reconciler to be free", begun)
 	return sync.OnceFunc(func() {
 		close(end)
-		ok(t, <-done)
+		ok(t, await(t, "the reconciler's job to end", done))
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"time"
 
 	"unibus/core"
 	"unibus/core/admin"
@@ -21,7 +22,8 @@ import (
 func Example() {
 	servers, annSeed, bobSeed, stop := startBus()
 	defer stop()
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 
 	ann := client.New(client.Config{Servers: servers, Seed: annSeed, Dir: filepath.Dir(annSeed)})
 	bob := client.New(client.Config{Servers: servers, Seed: bobSeed, Dir: filepath.Dir(bobSeed)})
@@ -49,7 +51,8 @@ func Example() {
 func ExampleRoom_Remove() {
 	servers, annSeed, bobSeed, stop := startBus()
 	defer stop()
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // a loop over messages ends with it
+	defer cancel()
 	ann, bob := open(servers, annSeed), open(servers, bobSeed)
 	defer ann.Close()
 	defer bob.Close()
@@ -78,7 +81,7 @@ func ExampleRoom_Remove() {
 func ExampleRoom_Chan() {
 	servers, annSeed, _, stop := startBus()
 	defer stop()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	ann := open(servers, annSeed)
 	defer ann.Close()
 	room, err := ann.CreateRoom(ctx, client.NewRoom{Name: "notes"})

@@ -84,7 +84,7 @@ func TestSlowProcess(t *testing.T) {
 		close(begun)
 		<-end
 	})
-	<-begun // nothing is read now
+	await(t, "the room's goroutine to be held", begun) // nothing is read now
 	read := sync.OnceFunc(func() { close(end) })
 	defer read() // Close waits for the room
 	for range 50 {
@@ -215,7 +215,7 @@ func TestTogether(t *testing.T) {
 	inLoop(t, bobs, func(l *roomLoop) { l.dropped = -7 }) // as if seven more were dropped
 	say("fourth")
 	var lost *SlowError
-	if d := <-heard; !errors.As(d.Err, &lost) || lost.Dropped != 7 {
+	if d := await(t, "the number of lost messages", heard); !errors.As(d.Err, &lost) || lost.Dropped != 7 {
 		t.Errorf("%v, want seven lost", d.Err)
 	}
 	receiveText(t, heard, "fourth")
