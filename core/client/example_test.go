@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"unibus/core"
@@ -22,8 +23,7 @@ import (
 func Example() {
 	servers, annSeed, bobSeed, stop := startBus()
 	defer stop()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+	ctx := context.Background()
 
 	ann := client.New(client.Config{Servers: servers, Seed: annSeed, Dir: filepath.Dir(annSeed)})
 	bob := client.New(client.Config{Servers: servers, Seed: bobSeed, Dir: filepath.Dir(bobSeed)})
@@ -111,8 +111,13 @@ func check(errs ...error) {
 	}
 }
 
-// startBus starts a node with two users, and returns its address and their seed files.
+// startBus starts a node with two users, and returns its address and their seed files. An
+// example that does not end shows where each of its goroutines waits.
 func startBus() (servers []string, ann, bob string, stop func()) {
+	late := time.AfterFunc(2*time.Minute, func() {
+		debug.SetTraceback("all")
+		panic("an example has not ended within two minutes")
+	})
 	dir, err := os.MkdirTemp("", "unibus-example-*")
 	check(err)
 	listen, err := loopback.FreeAddresses(1)
@@ -137,5 +142,8 @@ func startBus() (servers []string, ann, bob string, stop func()) {
 		check(err)
 		return path
 	}
-	return servers, user("ann"), user("bob"), func() { check(n.Close(), os.RemoveAll(dir)) }
+	return servers, user("ann"), user("bob"), func() {
+		check(n.Close(), os.RemoveAll(dir))
+		late.Stop()
+	}
 }
