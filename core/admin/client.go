@@ -15,6 +15,7 @@ import (
 	"unibus/core"
 	"unibus/core/audit"
 	"unibus/core/auth"
+	"unibus/core/binding"
 	"unibus/core/request"
 )
 
@@ -148,7 +149,7 @@ func (c *Client) connectError(err error) error {
 	case errors.Is(err, nats.ErrSecureConnWanted), strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
 		return core.Errorf(core.KindRefused, "%s and this command disagree about TLS: %v", at, err).
 			WithNext("use tls:// and --tls-ca where the node has a certificate, nats:// where it has none")
-	case request.Undecided(err): // it decides about operators by itself
+	case binding.Undecided(err): // it decides about operators by itself
 		return core.Errorf(core.KindUnavailable, "%s closed the connection without an answer: its configuration does not name %s as an operator, or it is stopping", at, c.cfg.Identity.Public()).
 			WithNext("try again; name this key in the nodes' configuration where it is missing: --operator %s:admin:NAME", c.cfg.Identity.Public())
 	}

@@ -14,7 +14,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/auth"
-	"unibus/core/request"
+	"unibus/core/binding"
 )
 
 // broadcast wakes every goroutine that waits for a change.
@@ -236,7 +236,7 @@ func (c *Client) connectError(err error) error {
 	case errors.Is(err, nats.ErrSecureConnWanted), strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
 		return core.Errorf(core.KindRefused, "%s and this client disagree about TLS", at).
 			WithNext("use tls:// and CA where the nodes have certificates, nats:// where they have none")
-	case request.Undecided(err):
+	case binding.Undecided(err):
 		return core.Errorf(core.KindUnavailable, "%s: the nodes cannot determine now whether %s is a user, and closed the connection without an answer", at, c.me).
 			WithNext("try again; if that continues, ask an operator whether a majority of the nodes runs")
 	}
