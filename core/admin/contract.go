@@ -64,7 +64,7 @@ type Rule struct {
 	MovesData          bool              // true: it moves data, and may take a minute
 	WorksWithoutQuorum bool              // true: it restores a quorum or takes danger away, and is done without one: recorded by the node alone at first
 	ReadsAll           bool              // true: it reads the whole control plane, and may take half an hour
-	Idempotent         bool              // true: an act that has the same result when it is done twice
+	Idempotent         bool              // true: an act that may be done twice, and undoes nothing that another operator does in between
 	IsPartOfAct        bool              // true: a part of an act that is recorded already: not recorded again
 }
 
@@ -86,20 +86,19 @@ func (r Rule) within(usual time.Duration) time.Duration {
 func Rules() map[Verb]Rule {
 	view, act := Rule{Role: core.OperatorViewer}, Rule{Role: core.OperatorAdmin}
 	viewStore, actStore := Rule{Role: core.OperatorViewer, NeedsStore: true}, Rule{Role: core.OperatorAdmin, NeedsStore: true}
-	again, againStore := Rule{Role: core.OperatorAdmin, Idempotent: true}, Rule{Role: core.OperatorAdmin, NeedsStore: true, Idempotent: true}
 	return map[Verb]Rule{
 		verbIdentify: view, verbStatus: view, verbEvents: view, verbFlags: view, verbRollout: view, verbMigration: view, verbAudit: view,
 		verbUsers: viewStore, verbUserGet: viewStore, verbRooms: viewStore, verbRoomGet: viewStore,
-		verbUserAdd: actStore, verbUserActivate: againStore, verbUserExtend: againStore, verbRoomRekey: actStore,
+		verbUserAdd: actStore, verbUserActivate: actStore, verbUserExtend: actStore, verbRoomRekey: actStore,
 		verbUserReplace:    {Role: core.OperatorAdmin, NeedsStore: true, MovesData: true, Idempotent: true},          // a write or three for each room
 		verbUserRevoke:     {Role: core.OperatorAdmin, NeedsStore: true, WorksWithoutQuorum: true, Idempotent: true}, // a node that serves SQLite can revoke by itself
 		verbOperatorRemove: {Role: core.OperatorAdmin, WorksWithoutQuorum: true},                                     // it shuts an operator out, and needs no store
 		verbBucketScale:    {Role: core.OperatorAdmin, MovesData: true, Idempotent: true},
 		verbStepDown:       {Role: core.OperatorAdmin, WorksWithoutQuorum: true},
-		verbMigratePause:   {Role: core.OperatorAdmin, WorksWithoutQuorum: true, Idempotent: true},
-		verbMigrateStart:   act, verbMigrateResume: again,
+		verbMigratePause:   {Role: core.OperatorAdmin, WorksWithoutQuorum: true},
+		verbMigrateStart:   act, verbMigrateResume: act,
 		verbMigrateAbort:   {Role: core.OperatorAdmin, MovesData: true}, // it takes every row out of KV
-		verbMigrateCutover: act, verbMigrateFinish: act, verbMigrateLimit: again, verbMigrateRollback: act,
+		verbMigrateCutover: act, verbMigrateFinish: act, verbMigrateLimit: act, verbMigrateRollback: act,
 		verbBackup:     {Role: core.OperatorAdmin, NeedsStore: true, ReadsAll: true},
 		verbBackupPart: {Role: core.OperatorAdmin, IsPartOfAct: true}, // also at a node that no longer serves a store: the file is whole
 	}
