@@ -203,6 +203,8 @@ func runJob(t testing.TB, r *Room, f func(context.Context, *reconciler) error) e
 func stall(t testing.TB, r *Room) (resume func()) {
 	t.Helper()
 	begun, end, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	release := sync.OnceFunc(func() { close(end) })
+	t.Cleanup(release) // before the client closes, which waits for the reconciler
 	go func() {
 		done <- r.runJob(ctx(t), func(context.Context, *reconciler) error {
 			close(begun)
@@ -212,7 +214,7 @@ func stall(t testing.TB, r *Room) (resume func()) {
 	}()
 	await(t, "the reconciler to be free", begun)
 	return sync.OnceFunc(func() {
-		close(end)
+		release()
 		ok(t, await(t, "the reconciler's job to end", done))
 	})
 }

@@ -80,13 +80,13 @@ func TestSlowProcess(t *testing.T) {
 	var sub *nats.Subscription
 	begun, end := make(chan struct{}), make(chan struct{})
 	inLoop(t, room, func(l *roomLoop) { sub = l.all })
+	read := sync.OnceFunc(func() { close(end) })
+	t.Cleanup(read) // before the client closes, which waits for the room
 	go room.do(func(*roomLoop) {
 		close(begun)
 		<-end
 	})
 	await(t, "the room's goroutine to be held", begun) // nothing is read now
-	read := sync.OnceFunc(func() { close(end) })
-	defer read() // Close waits for the room
 	for range 50 {
 		ok(t, room.Send(ctx(t), []byte("x")))
 	}
