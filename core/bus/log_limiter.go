@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -37,7 +38,7 @@ func (l *logLimiter) next(now time.Time) (omitted int, allowed bool) {
 	return omitted, true
 }
 
-// refusalLog logs refused connections and the reason of each.
+// refusalLog logs connections that were not admitted, and the reason of each.
 type refusalLog struct {
 	log     *slog.Logger
 	limiter logLimiter
@@ -46,9 +47,13 @@ type refusalLog struct {
 func (l *refusalLog) refused(r auth.Request, err error) {
 	omitted, allowed := l.limiter.next(time.Now())
 	if omitted > 0 {
-		l.log.Warn("more connections were refused than are logged one by one", "omitted", omitted)
+		l.log.Warn("more connections were not admitted than are logged one by one", "omitted", omitted)
 	}
 	if allowed {
-		l.log.Info("a connection was refused", "remote", r.Remote, "key", printable(r.Key), "reason", err.Error())
+		what := "a connection was refused"
+		if !isRefusal(err) && !errors.Is(err, errTooManyConnections) {
+			what = "a connection was closed without an answer: the node cannot decide about it now"
+		}
+		l.log.Info(what, "remote", r.Remote, "key", printable(r.Key), "reason", err.Error())
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/binding"
 	"unibus/core/keys"
 	"unibus/core/migrate"
 	"unibus/core/nodetest"
@@ -104,7 +104,7 @@ func admits(t *testing.T, c *nodetest.Cluster, i int, id keys.Identity) bool {
 		nc.Close()
 		return true
 	}
-	if !errors.Is(err, nats.ErrAuthorization) && !errors.Is(err, io.EOF) {
+	if !errors.Is(err, nats.ErrAuthorization) && !binding.Undecided(err) {
 		t.Fatalf("connecting to %s: %v", c.Configs[i].Name, err)
 	}
 	return false

@@ -122,7 +122,7 @@ func (n *Nonces) Create(ctx context.Context, key string) error {
 			return explain(err, "remembering a nonce in "+NoncesBucket)
 		}
 		if !jsapi.Sleep(ctx, jsapi.Pause) {
-			return unknownOutcome(err, "remembering a nonce in "+NoncesBucket)
+			return explain(err, "remembering a nonce in "+NoncesBucket)
 		}
 	}
 }
