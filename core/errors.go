@@ -20,6 +20,16 @@ const (
 	KindFailed      Kind = "failed"      // everything else: the text says what broke
 )
 
+// Outcome is what became of a change whose request failed, where the error knows it. A
+// refusal, and every other kind than KindUnavailable, says by itself that nothing was done.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeNone    Outcome = "none"    // nothing was done: the same may be asked for again
+	OutcomeUnknown Outcome = "unknown" // it may have taken effect: only what does no harm twice may be asked for again
+)
+
 // Error is an error for people: what happened, to what, and what to do. Err is the
 // cause, for errors.Is and for logs; it is not part of the JSON.
 type Error struct {
@@ -27,6 +37,8 @@ type Error struct {
 	Text string `json:"text"`
 	Next string `json:"next,omitempty"`
 	Err  error  `json:"-"`
+
+	Outcome Outcome `json:"outcome,omitempty"` // "": the error does not say; see OutcomeOf
 }
 
 // Error returns the text; a cause given to Errorf with %w is already part of it.
@@ -48,6 +60,25 @@ func (e *Error) WithNext(format string, args ...any) *Error {
 	c := *e
 	c.Next = RedactValue(fmt.Sprintf(format, args...))
 	return &c
+}
+
+// WithOutcome returns a copy of e that says what became of the change.
+func (e *Error) WithOutcome(o Outcome) *Error {
+	c := *e
+	c.Outcome = o
+	return &c
+}
+
+// OutcomeOf returns what the first *Error in err's chain that knows says of the change, "" where none does.
+func OutcomeOf(err error) Outcome {
+	var e *Error
+	for errors.As(err, &e) {
+		if e.Outcome != "" {
+			return e.Outcome
+		}
+		err = e.Err
+	}
+	return ""
 }
 
 // KindOf returns the kind of the first *Error in err's chain: "" for nil, KindFailed where there is none.
@@ -72,7 +103,7 @@ func AsError(err error) *Error {
 	if !errors.As(err, &e) {
 		return &Error{Kind: KindFailed, Text: RedactValue(err.Error())}
 	}
-	return &Error{Kind: e.Kind, Text: RedactValue(err.Error()), Next: e.Next}
+	return &Error{Kind: e.Kind, Text: RedactValue(err.Error()), Next: e.Next, Outcome: OutcomeOf(err)}
 }
 
 // ExitCode is the exit code of a command that ended with err: 0 done, 1 failed,

@@ -36,7 +36,8 @@ type Store interface {
 	// SetKEMKey publishes the key to which a user's boxes are sealed and returns the user as it is now. KindNotFound.
 	SetKEMKey(ctx context.Context, id UserID, key []byte, at Millis) (User, error)
 	// Admit returns what an admission to the bus rests on, all of it under one proof.
-	// With an error the admission is empty: the caller denies.
+	// With an error the admission is empty: the caller does not admit. An admission may
+	// be some seconds old; under AsOf it is as of that moment or later.
 	Admit(ctx context.Context, id UserID) (Admission, error)
 
 	// CreateRoom creates a room at the epoch it carries. The owner must be a user: KindInvalid. KindExists.

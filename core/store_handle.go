@@ -2,9 +2,14 @@ package core
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 )
+
+// ErrElsewhere is the cause of a reason (StoreHandle.Empty) that lasts until an operator
+// changes it: another node has the control plane. A caller need not wait here.
+var ErrElsewhere = errors.New("the control plane is at another node")
 
 // StoreHandle publishes the store in force to its callers: the authenticator and
 // the services. It denies while it is empty. Readers never wait; a cutover changes

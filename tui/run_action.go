@@ -120,7 +120,7 @@ func (m *Model) showFailure(d actionDoneMsg) tea.Cmd {
 	}
 	title := "Not done: " + d.action.Name
 	lines := []string{widget.Sentence(e.Text)}
-	if e.Kind == core.KindUnavailable {
+	if e.Kind == core.KindUnavailable && core.OutcomeOf(d.err) != core.OutcomeNone {
 		title = "No answer: " + d.action.Name
 		lines = append(lines, "The action may have taken effect. Check before you repeat it.")
 	}

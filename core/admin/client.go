@@ -160,6 +160,9 @@ func (c *Client) connectError(err error) error {
 	case errors.Is(err, nats.ErrSecureConnWanted), strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
 		return core.Errorf(core.KindRefused, "%s and this command disagree about TLS: %v", at, err).
 			WithNext("use tls:// and --tls-ca where the node has a certificate, nats:// where it has none")
+	case binding.Undecided(err): // it decides about operators by itself
+		return core.Errorf(core.KindUnavailable, "%s closed the connection without an answer: its configuration does not name %s as an operator, or it is stopping", at, c.cfg.Identity.Public()).
+			WithNext("try again; name this key in the nodes' configuration where it is missing: --operator %s:admin:NAME", c.cfg.Identity.Public())
 	}
 	next := "check the address with --server, and that unibusd runs there"
 	if strings.Contains(at, "tls://") && !c.cfg.TLSFirst {
@@ -256,7 +259,8 @@ func (c *Client) refused(_ *nats.Conn, _ *nats.Subscription, err error) {
 	}
 }
 
-// call sends one request and decodes the reply. It is bounded by Timeout and ctx.
+// call sends one request and decodes the reply. An attempt is bounded by the verb's time,
+// all of them by ctx.
 func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) (Reply, error) {
 	var out Reply
 	body := []byte{}
@@ -267,12 +271,31 @@ func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) 
 		}
 		body = b
 	}
-	ctx, cancel := context.WithTimeout(ctx, Rules()[v].within(c.cfg.Timeout))
-	defer cancel()
-	msg, err := c.ask(ctx, t, v, body)
-	if err != nil {
-		return out, callError(v, t, err)
+	rule := Rules()[v]
+	within := rule.within(c.cfg.Timeout)
+	repetition := request.Repetition{}
+	if rule.Acts() {
+		repetition = request.Repetition{Idempotent: rule.Idempotent, Within: within + within/2}
 	}
+	err := repetition.Do(ctx, func(ctx context.Context) (answered bool, err error) {
+		ctx, cancel := context.WithTimeout(ctx, within)
+		defer cancel()
+		msg, err := c.ask(ctx, t, v, body)
+		if err != nil {
+			return false, callError(v, t, err)
+		}
+		out, err = decode[Reply](v, msg)
+		return true, err
+	})
+	if core.OutcomeOf(err) == core.OutcomeUnknown {
+		e := core.AsError(err).WithNext("%s: %s", request.NextUnknown, lookUp(v, body))
+		e.Err = err
+		return out, e
+	}
+	return out, err
+}
+
+func decode[Reply any](v Verb, msg *nats.Msg) (out Reply, err error) {
 	var problem Problem
 	if msg.Header.Get(micro.ErrorCodeHeader) != "" {
 		if err := json.Unmarshal(msg.Data, &problem); err == nil && problem.Error != nil {
@@ -286,6 +309,27 @@ func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) 
 	return out, nil
 }
 
+// lookUp is the command that shows whether a verb took effect.
+func lookUp(v Verb, body []byte) string {
+	var of struct{ ID string }
+	_ = json.Unmarshal(body, &of) // it stays empty where nothing is named
+	switch v {
+	case verbUserAdd, verbUserRevoke, verbUserActivate, verbUserExtend, verbUserReplace:
+		return "`unibusd user get " + of.ID + "`"
+	case verbRoomRekey:
+		return "`unibusd room get " + of.ID + "`"
+	case verbOperatorRemove:
+		return "`unibusd operator list`"
+	case verbBucketScale:
+		return "`unibusd bucket list`"
+	case verbStepDown:
+		return "`unibus-tui status`"
+	case verbBackup:
+		return "`unibusd audit`"
+	}
+	return "`unibusd migration status`"
+}
+
 // errNoResponder is inside the error where the node that was asked is not there.
 var errNoResponder = errors.New("no node subscribes to the subject")
 
@@ -293,7 +337,7 @@ func callError(v Verb, t Target, err error) error {
 	node := strings.TrimPrefix(string(t), "node.")
 	switch {
 	case errors.Is(err, nats.ErrNoResponders) && t != TargetAny:
-		e := core.Errorf(core.KindUnavailable, "%s does not answer %s", node, v)
+		e := core.Errorf(core.KindUnavailable, "%s does not answer %s", node, v).WithOutcome(core.OutcomeNone)
 		e.Err = errNoResponder
 		return e.WithNext("see `unibus-tui status`")
 	case errors.Is(err, nats.ErrPermissionViolation):

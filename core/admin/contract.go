@@ -64,6 +64,7 @@ type Rule struct {
 	MovesData          bool              // true: it moves data, and may take a minute
 	WorksWithoutQuorum bool              // true: it restores a quorum or takes danger away, and is done without one: recorded by the node alone at first
 	ReadsAll           bool              // true: it reads the whole control plane, and may take half an hour
+	Idempotent         bool              // true: an act that may be done twice, and undoes nothing that another operator does in between
 	IsPartOfAct        bool              // true: a part of an act that is recorded already: not recorded again
 }
 
@@ -89,10 +90,10 @@ func Rules() map[Verb]Rule {
 		verbIdentify: view, verbStatus: view, verbEvents: view, verbFlags: view, verbRollout: view, verbMigration: view, verbAudit: view,
 		verbUsers: viewStore, verbUserGet: viewStore, verbRooms: viewStore, verbRoomGet: viewStore,
 		verbUserAdd: actStore, verbUserActivate: actStore, verbUserExtend: actStore, verbRoomRekey: actStore,
-		verbUserReplace:    {Role: core.OperatorAdmin, NeedsStore: true, MovesData: true},          // a write or three for each room
-		verbUserRevoke:     {Role: core.OperatorAdmin, NeedsStore: true, WorksWithoutQuorum: true}, // a node that serves SQLite can revoke by itself
-		verbOperatorRemove: {Role: core.OperatorAdmin, WorksWithoutQuorum: true},                   // it shuts an operator out, and needs no store
-		verbBucketScale:    {Role: core.OperatorAdmin, MovesData: true},
+		verbUserReplace:    {Role: core.OperatorAdmin, NeedsStore: true, MovesData: true, Idempotent: true},          // a write or three for each room
+		verbUserRevoke:     {Role: core.OperatorAdmin, NeedsStore: true, WorksWithoutQuorum: true, Idempotent: true}, // a node that serves SQLite can revoke by itself
+		verbOperatorRemove: {Role: core.OperatorAdmin, WorksWithoutQuorum: true},                                     // it shuts an operator out, and needs no store
+		verbBucketScale:    {Role: core.OperatorAdmin, MovesData: true, Idempotent: true},
 		verbStepDown:       {Role: core.OperatorAdmin, WorksWithoutQuorum: true},
 		verbMigratePause:   {Role: core.OperatorAdmin, WorksWithoutQuorum: true},
 		verbMigrateStart:   act, verbMigrateResume: act,

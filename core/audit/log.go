@@ -194,7 +194,7 @@ func refused(err error) error {
 	if core.KindOf(err) == core.KindRefused {
 		kind = core.KindRefused
 	}
-	return core.Errorf(kind, "nothing was done: it could not be recorded in the audit first, and without that nothing is changed (%w)", err).
+	return core.Errorf(kind, "nothing was done: it could not be recorded in the audit first, and without that nothing is changed (%w)", err).WithOutcome(core.OutcomeNone).
 		WithNext("the audit needs a majority of the nodes: `unibus-tui status` names the missing ones")
 }
 

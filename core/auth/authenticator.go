@@ -175,8 +175,11 @@ func (a *Authenticator) user(ctx context.Context, id core.UserID, r Request) (Gr
 	if a.cfg.Mode == core.BusAuthOff {
 		return anonymousGrant(string(id)), nil
 	}
-	admission, err := a.admit(ctx, id)
 	now := core.MillisOf(time.Now())
+	admission, err := a.admit(ctx, id)
+	if err == nil && !admission.IsActive(now) && a.refuses(admission) {
+		admission, err = a.admit(core.AsOf(ctx, time.Now()), id) // a refusal is final to many clients: it rests on no older answer
+	}
 	switch {
 	case err != nil:
 		return a.withoutIdentity(r, unavailable(id, err))
@@ -198,6 +201,12 @@ func (a *Authenticator) user(ctx context.Context, id core.UserID, r Request) (Gr
 	}
 	return a.withoutIdentity(r, core.Errorf(core.KindRefused, "the user %s is unknown or revoked", id.Short()).
 		WithNext("add it, or look at its state: unibusd user get %s", id))
+}
+
+// refuses says whether a user who is not active is refused: soft mode admits those whom
+// the directory does not know.
+func (a *Authenticator) refuses(not core.Admission) bool {
+	return a.cfg.Mode != core.BusAuthSoft || not.Status != ""
 }
 
 // admit asks the directory once, within the timeout. An answer that came too late

@@ -39,7 +39,7 @@ type Replay struct {
 // that restores the quorum goes on, checked by this node's own memory. KindRefused
 // for a wrong signature, a clock out of the window or a request that was used
 // before, KindInvalid for headers that cannot be read, KindUnavailable where it is
-// unknown whether the request was used. A key with very many requests is
+// unknown whether the request was used: OutcomeNone, so the caller may sign it anew. A key with very many requests is
 // KindRefused for a while, and no other key is.
 func (r *Replay) Admit(ctx context.Context, key, subject string, headers map[string][]string, body []byte, restores bool) error {
 	if r.Cluster() == "" && r.Await != nil {
@@ -51,7 +51,7 @@ func (r *Replay) Admit(ctx context.Context, key, subject string, headers map[str
 		return err
 	}
 	if !known {
-		return core.Errorf(core.KindUnavailable, "nothing was done: %s does not know the cluster's key yet", r.Node).
+		return core.Errorf(core.KindUnavailable, "nothing was done: %s does not know the cluster's key yet", r.Node).WithOutcome(core.OutcomeNone).
 			WithNext("wait for a majority of the nodes; `unibus-tui status` names the missing nodes")
 	}
 	used := key + "." + s.Nonce
@@ -111,7 +111,7 @@ func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC"
 // sinceStart refuses requests that are older than the memory of this process.
 func (r *Replay) sinceStart(at core.Millis) error {
 	if at.Time().Before(r.Own.since.Truncate(time.Millisecond)) {
-		return core.Errorf(core.KindUnavailable, "the request was signed at %s, before %s started: it may have been used before the start", clock(at.Time()), r.Node).
+		return core.Errorf(core.KindUnavailable, "the request was signed at %s, before %s started: it may have been used before the start", clock(at.Time()), r.Node).WithOutcome(core.OutcomeNone).
 			WithNext("send it again; where that does not help within a minute, compare the clocks")
 	}
 	return nil
@@ -125,8 +125,8 @@ func (r *Replay) refuse(err error) error {
 		return core.Errorf(core.KindRefused, "this request was used before, and %s does not act on it again", r.Node).
 			WithNext("if you did not send it twice, it was captured: see `unibusd audit`, and change the operator's key")
 	case core.KindUnavailable:
-		return core.Errorf(core.KindUnavailable, "nothing was done: the request may already have been used: %w", err).
-			WithNext("wait for a majority of the nodes; `unibus-tui status` names the missing nodes")
+		return core.Errorf(core.KindUnavailable, "nothing was done: %s cannot determine whether the request was used before: %w", r.Node, err).WithOutcome(core.OutcomeNone).
+			WithNext("run it again; if that does not help, start the missing nodes: `unibus-tui status`")
 	}
 	return err
 }

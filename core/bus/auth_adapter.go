@@ -3,7 +3,6 @@ package bus
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"log/slog"
 	"sync/atomic"
 
@@ -48,15 +47,12 @@ func (a *authAdapter) Check(c server.ClientAuthentication) bool {
 	r := requestOf(c)
 	ses, err := a.sessions.enter(srv, c.GetID(), r)
 	if err == nil {
-		err = a.admit(srv, c, r, ses)
+		err = a.decide(srv, c, r, ses)
 	}
 	if err != nil {
 		a.sessions.forget(ses)
 		a.refusals.refused(r, err)
-		if errors.Is(err, errTooManyConnections) {
-			registerFull(srv, c)
-		}
-		return false
+		return answer(srv, c, err)
 	}
 	return true
 }
@@ -64,10 +60,10 @@ func (a *authAdapter) Check(c server.ClientAuthentication) bool {
 // admit decides about a connection that is in the session table. A change of its user
 // from now on marks the session as outdated, and then everything is asked again. So no
 // change is lost between an answer and its use (docs/decisions/0004).
-func (a *authAdapter) admit(srv *server.Server, c server.ClientAuthentication, r auth.Request, ses *session) error {
+func (a *authAdapter) admit(ctx context.Context, srv *server.Server, c server.ClientAuthentication, r auth.Request, ses *session) error {
 	for range decideTries {
 		a.sessions.beginDecision(ses)
-		grant, err := a.decider.Decide(context.Background(), r)
+		grant, err := a.decider.Decide(ctx, r)
 		if err != nil {
 			return err
 		}

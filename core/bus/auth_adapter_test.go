@@ -69,8 +69,8 @@ func TestEmptyDirectoryDeniesInEnforce(t *testing.T) {
 	cfg := r.config(t, "n1")
 	cfg.Logger = log
 	s := r.open(t, cfg)
-	if _, err := r.dial(t, s, r.a); !errors.Is(err, nats.ErrAuthorization) {
-		t.Errorf("a user without a directory: %v", err)
+	if _, err := r.dial(t, s, r.a); err == nil || errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("a user without a directory: %v, want no admission and no refusal", err)
 	}
 	if text := lines(); !strings.Contains(text, "serves no control plane yet") || !strings.Contains(text, r.a.Public()) {
 		t.Errorf("the log does not say why: %s", text)

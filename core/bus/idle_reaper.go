@@ -14,14 +14,16 @@ import (
 // nats-server refuses the newest connection when it has too many. A client that
 // opens connections and sends no credentials would then keep every other client
 // out. So nats-server accepts more than --max-connections (Limits.sockets), and
-// the reaper closes the oldest connections that have sent no credentials.
+// the reaper closes the oldest connections that are not admitted: those that have
+// sent no credentials, and those whose credentials a node without a quorum cannot
+// decide about. Anybody can make a key and sign with it.
 const (
-	reapEvery         = 50 * time.Millisecond
-	sweepEvery        = time.Second
-	credentialsWithin = time.Second // after that a connection without credentials may use no free place
+	reapEvery      = 50 * time.Millisecond
+	sweepEvery     = time.Second
+	admittedWithin = time.Second // after that a connection that is not admitted may use no free place
 )
 
-// idleReaper closes connections without credentials.
+// idleReaper closes connections that are not admitted.
 type idleReaper struct {
 	srv      *server.Server
 	sessions *sessionTable
@@ -29,7 +31,7 @@ type idleReaper struct {
 	swept    time.Time
 }
 
-// idleConnection is one that has sent no credentials.
+// idleConnection is one that is not admitted.
 type idleConnection struct {
 	id      uint64 // counts up: a smaller one is older
 	address string
@@ -51,7 +53,7 @@ func (s *Server) reapIdle(ctx context.Context, srv *server.Server) {
 		n := r.reap(time.Now())
 		closed += n
 		if n > 0 && time.Since(logged) >= time.Second {
-			s.log.Warn("there were too many connections without credentials: the oldest were closed", "closed", closed)
+			s.log.Warn("there were too many connections that are not admitted: the oldest were closed", "closed", closed)
 			logged, closed = time.Now(), 0
 		}
 	}
@@ -64,21 +66,21 @@ func (r *idleReaper) reap(now time.Time) int {
 		r.swept = now
 		r.sessions.sweepAll(r.srv)
 	}
-	idle := r.srv.NumClients() - r.sessions.count()
+	idle := r.srv.NumClients() - r.sessions.decidedCount()
 	crowded := due && idle+r.sessions.mostOfOneAddress() > r.limits.PerAddress
 	if idle <= r.limits.unauthenticated() && !crowded {
 		return 0
 	}
 	n := 0
 	for _, id := range r.surplus(r.idle(), now) {
-		if !r.sessions.has(id) && r.srv.DisconnectClientByID(id) == nil {
+		if !r.sessions.hasAdmitted(id) && r.srv.DisconnectClientByID(id) == nil {
 			n++
 		}
 	}
 	return n
 }
 
-// idle returns the connections without credentials, the oldest first.
+// idle returns the connections that are not admitted, the oldest first.
 func (r *idleReaper) idle() []idleConnection {
 	info, err := r.srv.Connz(&server.ConnzOptions{Limit: 2 * r.limits.sockets()})
 	if err != nil {
@@ -86,7 +88,7 @@ func (r *idleReaper) idle() []idleConnection {
 	}
 	var out []idleConnection
 	for _, c := range info.Conns {
-		if _, err := netip.ParseAddr(c.IP); err == nil && !r.sessions.has(c.Cid) { // the process's own have no address
+		if _, err := netip.ParseAddr(c.IP); err == nil && !r.sessions.hasAdmitted(c.Cid) { // the process's own have no address
 			out = append(out, idleConnection{c.Cid, c.IP, c.Start})
 		}
 	}
@@ -99,10 +101,10 @@ func (r *idleReaper) idle() []idleConnection {
 func (r *idleReaper) surplus(idle []idleConnection, now time.Time) []uint64 {
 	free := max(0, r.limits.Connections-r.sessions.admittedCount())
 	closing := oldestOfLargest(idle, r.limits.unauthenticated()+free)
-	late := slices.DeleteFunc(slices.Clone(idle), func(c idleConnection) bool { return now.Sub(c.since) <= credentialsWithin })
+	late := slices.DeleteFunc(slices.Clone(idle), func(c idleConnection) bool { return now.Sub(c.since) <= admittedWithin })
 	closing = append(closing, oldestOfLargest(late, max(r.limits.unauthenticated(), len(late)-r.limits.lateAtOnce()))...)
 	for address, some := range groupBy(late, func(c idleConnection) string { return c.address }) {
-		over := r.sessions.countAt(address) + len(some) - r.limits.PerAddress
+		over := r.sessions.admittedAt(address) + len(some) - r.limits.PerAddress
 		closing = append(closing, some[:min(max(over, 0), len(some))]...)
 	}
 	return closing
@@ -164,11 +166,11 @@ func groupBy(some []idleConnection, of func(idleConnection) string) map[string][
 	return groups
 }
 
-// count is how many connections have sent credentials.
-func (t *sessionTable) count() int {
+// decidedCount is how many connections are admitted, the process's own included.
+func (t *sessionTable) decidedCount() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.all)
+	return len(t.all) - t.undecided
 }
 
 // mostOfOneAddress is the largest number of connections with credentials from one address.
@@ -189,15 +191,22 @@ func (t *sessionTable) admittedCount() int {
 	return t.userCount + t.operatorCount
 }
 
-// countAt is how many connections of an address have sent credentials.
-func (t *sessionTable) countAt(address string) int {
+// admittedAt is how many admitted connections an address has.
+func (t *sessionTable) admittedAt(address string) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.byHost[address])
+	n := 0
+	for _, ses := range t.byHost[address] {
+		if ses.admitted {
+			n++
+		}
+	}
+	return n
 }
 
-func (t *sessionTable) has(id uint64) bool {
+func (t *sessionTable) hasAdmitted(id uint64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.all[id] != nil
+	ses := t.all[id]
+	return ses != nil && ses.admitted
 }

@@ -48,10 +48,10 @@ const acceptBurst = 1024
 // reservedForOperators is how many of the connections users cannot take.
 func (l Limits) reservedForOperators() int { return max(4, l.Connections/16) }
 
-// unauthenticated is how many connections without credentials may stay open beyond the free places.
+// unauthenticated is how many connections that are not admitted may stay open beyond the free places.
 func (l Limits) unauthenticated() int { return min(l.Connections/4+16, 1024) }
 
-// lateAtOnce is how many late connections without credentials one run of the reaper
+// lateAtOnce is how many late connections that are not admitted one run of the reaper
 // closes although places are free. All of them at once would reconnect at once.
 func (l Limits) lateAtOnce() int { return l.unauthenticated() / 8 }
 

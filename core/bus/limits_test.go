@@ -36,7 +36,7 @@ func TestConnectionLimits(t *testing.T) {
 		for _, id := range []keys.Identity{r.a, r.b} {
 			r.mustDial(t, s, id)
 		}
-		if _, err := r.dial(t, s, r.a); !errors.Is(err, nats.ErrAuthorization) {
+		if _, err := r.dial(t, s, r.a); !errors.Is(err, nats.ErrMaxAccountConnectionsExceeded) {
 			t.Errorf("a fourth connection from one address: %v", err)
 		}
 		r.mustDial(t, s, r.a, from("127.0.0.2"))

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -37,11 +38,15 @@ func (l *logLimiter) next(now time.Time) (omitted int, allowed bool) {
 	return omitted, true
 }
 
-// RefusedConnection is the line of each refused connection, at level info. A client that
-// tries again for ever causes it for ever: a log that counts what is repeated can tell it.
-const RefusedConnection = "a connection was refused"
+// RefusedConnection and UndecidedConnection are the lines of connections that were not
+// admitted, at level info. A client that tries again for ever causes them for ever: a log
+// that counts what is repeated can tell them.
+const (
+	RefusedConnection   = "a connection was refused"
+	UndecidedConnection = "a connection was closed without an answer: the node cannot decide about it now"
+)
 
-// refusalLog logs refused connections and the reason of each.
+// refusalLog logs connections that were not admitted, and the reason of each.
 type refusalLog struct {
 	log     *slog.Logger
 	limiter logLimiter
@@ -50,9 +55,13 @@ type refusalLog struct {
 func (l *refusalLog) refused(r auth.Request, err error) {
 	omitted, allowed := l.limiter.next(time.Now())
 	if omitted > 0 {
-		l.log.Warn("more connections were refused than are logged one by one", "omitted", omitted)
+		l.log.Warn("more connections were not admitted than are logged one by one", "omitted", omitted)
 	}
 	if allowed {
-		l.log.Info(RefusedConnection, "remote", r.Remote, "key", printable(r.Key), "reason", err.Error())
+		what := RefusedConnection
+		if !isRefusal(err) && !errors.Is(err, errTooManyConnections) {
+			what = UndecidedConnection
+		}
+		l.log.Info(what, "remote", r.Remote, "key", printable(r.Key), "reason", err.Error())
 	}
 }

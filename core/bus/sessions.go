@@ -25,6 +25,7 @@ type sessionTable struct {
 	byHost map[string]map[uint64]*session // of the connections over the network
 
 	userCount, operatorCount int // admitted over the network; some may have closed
+	undecided                int // in the table and not admitted
 }
 
 // session is one connection.
@@ -45,9 +46,10 @@ func newSessionTable(limits Limits) *sessionTable {
 	}
 }
 
-// enter puts a connection into the table. KindRefused where its address has too many,
-// and where it is in the table already: nats-server asks about every CONNECT, with the
-// nonce of the first. A second entry would replace the first one and leave its count.
+// enter puts a connection into the table. errTooManyConnections where its address has too
+// many, and KindRefused where it is in the table already: nats-server asks about every
+// CONNECT, with the nonce of the first. A second entry would replace the first one and
+// leave its count.
 func (t *sessionTable) enter(srv *server.Server, id uint64, r auth.Request) (*session, error) {
 	ses := &session{id: id, inProcess: r.Pipe}
 	if uid, err := core.ParseUserID(r.Key); err == nil {
@@ -68,11 +70,12 @@ func (t *sessionTable) enter(srv *server.Server, id uint64, r auth.Request) (*se
 	}
 	if here := t.byHost[ses.host]; !r.Pipe && len(here) >= t.limits.PerAddress {
 		if t.sweep(srv, here); len(here) >= t.limits.PerAddress {
-			return ses, core.Errorf(core.KindRefused, "%s has %d connections, and one address may have %d", ses.host, len(here), t.limits.PerAddress).
+			return ses, core.Errorf(core.KindUnavailable, "%w: %s has %d, and one address may have %d", errTooManyConnections, ses.host, len(here), t.limits.PerAddress).
 				WithNext("close some of them, or raise --max-connections-per-address")
 		}
 	}
 	t.all[id] = ses
+	t.undecided++
 	addToIndex(t.byKey, ses.key, ses)
 	if !r.Pipe {
 		addToIndex(t.byHost, ses.host, ses)
@@ -125,7 +128,10 @@ func (t *sessionTable) remove(ses *session) {
 		return
 	}
 	delete(t.all, ses.id)
-	if ses.admitted && !ses.inProcess {
+	switch {
+	case !ses.admitted:
+		t.undecided--
+	case !ses.inProcess:
 		*t.countOf(ses.grant)--
 	}
 	removeFromIndex(t.byKey, ses.key, ses)
@@ -158,8 +164,12 @@ func (t *sessionTable) admit(srv *server.Server, ses *session, grant auth.Grant)
 	if err := t.checkLimit(srv, ses, grant); err != nil {
 		return false, err
 	}
+	if t.all[ses.id] != ses { // the connection closed meanwhile, and was swept
+		return false, core.Errorf(core.KindUnavailable, "the connection closed before it was decided")
+	}
 	ses.admitted, ses.grant = true, grant
-	if !ses.inProcess && t.all[ses.id] == ses {
+	t.undecided--
+	if !ses.inProcess {
 		*t.countOf(grant)++
 	}
 	return true, nil

@@ -181,6 +181,18 @@ func eventsOf(t testing.TB, c *Client) <-chan Event {
 	return out
 }
 
+// await takes a value from a channel. A test that waits without an end hides what it waits for.
+func await[T any](t testing.TB, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(2 * wait): // after what is bounded by ctx has ended
+		t.Fatalf("not within %s: %s", 2*wait, what)
+		panic("unreachable")
+	}
+}
+
 // runJob runs f in the reconciler of a room.
 func runJob(t testing.TB, r *Room, f func(context.Context, *reconciler) error) error {
 	t.Helper()
@@ -191,6 +203,8 @@ func runJob(t testing.TB, r *Room, f func(context.Context, *reconciler) error) e
 func stall(t testing.TB, r *Room) (resume func()) {
 	t.Helper()
 	begun, end, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	release := sync.OnceFunc(func() { close(end) })
+	t.Cleanup(release) // before the client closes, which waits for the reconciler
 	go func() {
 		done <- r.runJob(ctx(t), func(context.Context, *reconciler) error {
 			close(begun)
@@ -198,10 +212,10 @@ func stall(t testing.TB, r *Room) (resume func()) {
 			return nil
 		})
 	}()
-	<-begun
+	await(t, "the reconciler to be free", begun)
 	return sync.OnceFunc(func() {
-		close(end)
-		ok(t, <-done)
+		release()
+		ok(t, await(t, "the reconciler's job to end", done))
 	})
 }
 

@@ -33,7 +33,7 @@ func TestCloseEndsARoomThatIsBeingOpened(t *testing.T) {
 	})
 	begin := time.Now()
 	ok(t, c.Close())
-	want(t, "the room", <-come, core.KindUnavailable, ErrClosed)
+	want(t, "the room", await(t, "the room to be given up", come), core.KindUnavailable, ErrClosed)
 	if took := time.Since(begin); took > wait/4 {
 		t.Errorf("that took %s", took)
 	}
@@ -75,11 +75,11 @@ func TestOneGivesUpARoom(t *testing.T) {
 		_, err := c.Room(waits, id)
 		come <- err
 	}()
-	<-waits.looked
+	await(t, "the call to wait", waits.looked)
 	first.failed = core.Errorf(core.KindUnavailable, "given up by the caller")
 	close(first.opened)
 	ok(t, first.close(first.failed))
-	ok(t, <-come)
+	ok(t, await(t, "the room to be opened", come))
 	ok(t, must[*Room](t)(c.Room(ctx(t), id)).Send(ctx(t), []byte("x")))
 }
 
@@ -113,12 +113,12 @@ func TestOneRoomWritesAtATime(t *testing.T) {
 			return err
 		})
 	}()
-	<-begun
+	await(t, "the reconciler to be free", begun)
 	ok(t, p.bobs.Close())
 	if !saved {
 		t.Error("the room was closed while its state was being saved")
 	}
-	ok(t, <-first)
+	ok(t, await(t, "the save", first))
 	ok(t, p.bobs.Close())
 	ok(t, p.room.Rekey(ctx(t)))
 	must[*Room](t)(p.bob.Room(ctx(t), p.room.ID()))

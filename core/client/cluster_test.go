@@ -51,7 +51,7 @@ func TestANodeIsLost(t *testing.T) { // before the parallel tests: three nodes n
 	ok(t, room.Rekey(ctx(t)))
 	listen(t, heard, last, 50)
 	hush()
-	<-done
+	await(t, "the last message to be sent", done)
 }
 
 // listen reads n messages with ascending numbers.

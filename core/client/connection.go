@@ -14,6 +14,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/auth"
+	"unibus/core/binding"
 )
 
 // broadcast wakes every goroutine that waits for a change.
@@ -137,7 +138,7 @@ const (
 	dialTimeout  = 2 * time.Second
 	minDialWait  = 100 * time.Millisecond // messages are missed meanwhile
 	maxDialWait  = 1600 * time.Millisecond
-	refusalGrace = 2 * time.Second                 // a node without a control plane refuses every user for a moment
+	refusalGrace = 2 * time.Second                 // a node of an earlier release refuses every user while it cannot decide
 	absentAfter  = 2 * (maxDialWait + dialTimeout) // nodes that have refused no login for so long were down
 )
 
@@ -232,6 +233,9 @@ func (c *Client) connectError(err error) error {
 	case errors.Is(err, nats.ErrSecureConnWanted), strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
 		return core.Errorf(core.KindRefused, "%s and this client disagree about TLS", at).
 			WithNext("use tls:// and CA where the nodes have certificates, nats:// where they have none")
+	case binding.Undecided(err):
+		return core.Errorf(core.KindUnavailable, "%s: the nodes cannot determine now whether %s is a user, and closed the connection without an answer", at, c.me).
+			WithNext("try again; if that continues, ask an operator whether a majority of the nodes runs")
 	}
 	return core.Errorf(core.KindUnavailable, "no answer from %s: %s", at, errorText(err)).WithNext("check the addresses, and that unibusd runs there")
 }
@@ -291,8 +295,8 @@ func (c *Client) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	}
 }
 
-// onRefused is called each time that a node refuses this user. A node without a
-// control plane refuses every user for a moment, so only continued refusals count.
+// onRefused is called each time that a node refuses this user. A node of an earlier
+// release refuses every user while it cannot decide, so only continued refusals count.
 func (c *Client) onRefused() {
 	why := c.refusedError()
 	if !c.session.noteRefusal(time.Now(), c.timing.refusedFor, why) {

@@ -44,7 +44,7 @@ type retryPolicy int
 const (
 	readOnly   retryPolicy = iota // again, until a node answers or the time is over
 	idempotent                    // the same: a change that has the same result when it is made twice
-	once                          // a change that might undo another user's change if it were made again
+	once                          // a change that might undo another user's change if it were made again: only where nothing was done
 )
 
 // Waits between two attempts, and for the answer to a change after the loss of its session.
@@ -55,7 +55,7 @@ const (
 )
 
 // sendRetrying sends a request as often as its policy allows. After KindUnavailable the
-// outcome of a change is not known.
+// outcome of a change is not known, except if core.OutcomeOf the error is core.OutcomeNone.
 func sendRetrying[T any](ctx context.Context, c *Client, policy retryPolicy, f func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
@@ -66,7 +66,8 @@ func sendRetrying[T any](ctx context.Context, c *Client, policy retryPolicy, f f
 		if core.KindOf(err) == core.KindUnavailable && c.life.Err() != nil {
 			return out, closedError("client")
 		}
-		if core.KindOf(err) != core.KindUnavailable || policy == once || ctx.Err() != nil {
+		again := policy != once || core.OutcomeOf(err) == core.OutcomeNone
+		if core.KindOf(err) != core.KindUnavailable || !again || ctx.Err() != nil {
 			return out, err
 		}
 		if !sleep(ctx, wait) && c.life.Err() == nil {

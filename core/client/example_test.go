@@ -7,6 +7,8 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"time"
 
 	"unibus/core"
 	"unibus/core/admin"
@@ -49,7 +51,8 @@ func Example() {
 func ExampleRoom_Remove() {
 	servers, annSeed, bobSeed, stop := startBus()
 	defer stop()
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // a loop over messages ends with it
+	defer cancel()
 	ann, bob := open(servers, annSeed), open(servers, bobSeed)
 	defer ann.Close()
 	defer bob.Close()
@@ -78,7 +81,7 @@ func ExampleRoom_Remove() {
 func ExampleRoom_Chan() {
 	servers, annSeed, _, stop := startBus()
 	defer stop()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	ann := open(servers, annSeed)
 	defer ann.Close()
 	room, err := ann.CreateRoom(ctx, client.NewRoom{Name: "notes"})
@@ -108,8 +111,13 @@ func check(errs ...error) {
 	}
 }
 
-// startBus starts a node with two users, and returns its address and their seed files.
+// startBus starts a node with two users, and returns its address and their seed files. An
+// example that does not end shows where each of its goroutines waits.
 func startBus() (servers []string, ann, bob string, stop func()) {
+	late := time.AfterFunc(2*time.Minute, func() {
+		debug.SetTraceback("all")
+		panic("an example has not ended within two minutes")
+	})
 	dir, err := os.MkdirTemp("", "unibus-example-*")
 	check(err)
 	listen, err := loopback.FreeAddresses(1)
@@ -134,5 +142,8 @@ func startBus() (servers []string, ann, bob string, stop func()) {
 		check(err)
 		return path
 	}
-	return servers, user("ann"), user("bob"), func() { check(n.Close(), os.RemoveAll(dir)) }
+	return servers, user("ann"), user("bob"), func() {
+		check(n.Close(), os.RemoveAll(dir))
+		late.Stop()
+	}
 }

@@ -80,13 +80,13 @@ func TestSlowProcess(t *testing.T) {
 	var sub *nats.Subscription
 	begun, end := make(chan struct{}), make(chan struct{})
 	inLoop(t, room, func(l *roomLoop) { sub = l.all })
+	read := sync.OnceFunc(func() { close(end) })
+	t.Cleanup(read) // before the client closes, which waits for the room
 	go room.do(func(*roomLoop) {
 		close(begun)
 		<-end
 	})
-	<-begun // nothing is read now
-	read := sync.OnceFunc(func() { close(end) })
-	defer read() // Close waits for the room
+	await(t, "the room's goroutine to be held", begun) // nothing is read now
 	for range 50 {
 		ok(t, room.Send(ctx(t), []byte("x")))
 	}
@@ -215,7 +215,7 @@ func TestTogether(t *testing.T) {
 	inLoop(t, bobs, func(l *roomLoop) { l.dropped = -7 }) // as if seven more were dropped
 	say("fourth")
 	var lost *SlowError
-	if d := <-heard; !errors.As(d.Err, &lost) || lost.Dropped != 7 {
+	if d := await(t, "the number of lost messages", heard); !errors.As(d.Err, &lost) || lost.Dropped != 7 {
 		t.Errorf("%v, want seven lost", d.Err)
 	}
 	receiveText(t, heard, "fourth")

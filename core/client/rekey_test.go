@@ -53,7 +53,7 @@ func TestNothingIsSentAfterARemoval(t *testing.T) {
 	})
 	want(t, "sending before the room is read", sendBriefly(t, p.bobs), core.KindUnavailable, ErrRekeyDue)
 	resume()
-	want(t, "the removal", <-come, core.KindFailed, nil)
+	want(t, "the removal", await(t, "the removal to end", come), core.KindFailed, nil)
 	want(t, "sending afterwards", sendBriefly(t, p.bobs), core.KindUnavailable, ErrRekeyDue)
 	p.liar.lie(func(l *lyingAPI) { l.rekeys = nil })
 	p.at(t, 3) // it is made later
@@ -95,7 +95,7 @@ func TestNothingIsSentWhileTheNextKeyIsRead(t *testing.T) {
 	p.liar.lie(func(l *lyingAPI) { l.epochs = func(*control.Epochs) { tried <- sendBriefly(t, p.bobs) } })
 	rekeyTwice(t, p)
 	p.at(t, 4)
-	want(t, "sending while the records are read", <-tried, core.KindUnavailable, ErrNoKey)
+	want(t, "sending while the records are read", await(t, "the records to be read", tried), core.KindUnavailable, ErrNoKey)
 	ok(t, p.bobs.Send(ctx(t), []byte("by the next key")))
 }
 

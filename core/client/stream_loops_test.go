@@ -63,14 +63,14 @@ func TestLoopsOverMessages(t *testing.T) {
 	}()
 	listening(2)
 	say("again")
-	came("again", <-got)
+	came("again", await(t, "again", got))
 	say("within")
-	came("within", <-got)
+	came("within", await(t, "within", got))
 	say("and on")
-	came("and on", <-got)
+	came("and on", await(t, "and on", got))
 	listening(2)
 	ok(t, bobs.Close())
-	want(t, "a room that is being closed", (<-got).Err, core.KindUnavailable, ErrClosed)
+	want(t, "a room that is being closed", await(t, "the end of the room", got).Err, core.KindUnavailable, ErrClosed)
 	want(t, "a room that is closed", one(heard).Err, core.KindUnavailable, ErrClosed)
 }
 
@@ -101,10 +101,10 @@ func TestLoopsOverEvents(t *testing.T) {
 		}()
 		listening(1)
 		c.events.emit(SlowConsumer{room})
-		if e := <-got; e != (SlowConsumer{room}) {
+		if e := await(t, "an event", got); e != (SlowConsumer{room}) {
 			t.Errorf("%+v came, not what befell the room %s", e, room)
 		}
-		<-got
+		await(t, "the loop to end", got)
 		listening(0)
 	}
 	end()

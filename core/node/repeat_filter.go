@@ -95,7 +95,7 @@ func (f *repeatFilter) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 // Handle implements slog.Handler.
 func (f *repeatFilter) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level < slog.LevelWarn && r.Message != bus.RefusedConnection {
+	if r.Level < slog.LevelWarn && r.Message != bus.RefusedConnection && r.Message != bus.UndecidedConnection {
 		return f.next.Handle(ctx, r)
 	}
 	text := lineText(r)

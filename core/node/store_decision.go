@@ -79,6 +79,7 @@ func decide(in decisionInputs) decision {
 	case a.Backend == core.BackendSQLite && a.Node != in.node:
 		d := nothing(core.Errorf(core.KindUnavailable, "%s is the control plane now, not %s", a.Node, in.node).
 			WithNext("connect to %s until the control plane is in KV", a.Node))
+		d.reason.Err = core.ErrElsewhere
 		d.other = a.Node
 		return d
 	}
@@ -104,8 +105,10 @@ func (in decisionInputs) decideFile(named bool) decision {
 	case !in.file.open && named:
 		return nothing(in.errFileMissing())
 	case !in.file.open:
-		return nothing(core.Errorf(core.KindUnavailable, "%s has no control plane: %s does not exist", in.node, in.file.path).
+		d := nothing(core.Errorf(core.KindUnavailable, "%s has no control plane: %s does not exist", in.node, in.file.path).
 			WithNext("connect to the node that has one, or migrate it to KV"))
+		d.reason.Err = core.ErrElsewhere
+		return d
 	case intent != nil: // the authority may be given away already
 		return nothing(in.errMigrating())
 	case in.journal.FileNeverServed && !in.file.journaled: // the open file is the one before a rollback

@@ -88,18 +88,18 @@ func TooLarge(what string, n, most int) *core.Error {
 	return core.Errorf(core.KindInvalid, "%s has %d bytes, and may have %d", what, n, most)
 }
 
-// Unanswered says in words why a request for a verb has no answer. After one that
-// acts, the words say whether it may have taken effect.
+// Unanswered says in words why a request for a verb has no answer, and what became of
+// one that acts: core.OutcomeNone if it was not sent, else core.OutcomeUnknown.
 func Unanswered(verb string, acts bool, err error) error {
 	var e *core.Error
 	switch {
-	case errors.As(err, new(*core.Error)):
-		return err // it was not sent
+	case errors.As(err, &e):
+		return notSent(err, e)
 	case errors.Is(err, nats.ErrNoResponders):
-		return core.Errorf(core.KindUnavailable, "no node that can be reached serves the control plane; %s was not done", verb).
+		return core.Errorf(core.KindUnavailable, "no node that can be reached serves the control plane; %s was not done", verb).WithOutcome(core.OutcomeNone).
 			WithNext("`unibus-tui status` says why; try again")
 	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed):
-		return core.Errorf(core.KindUnavailable, "the connection is down: %s was not sent", verb).
+		return core.Errorf(core.KindUnavailable, "the connection is down: %s was not sent", verb).WithOutcome(core.OutcomeNone).
 			WithNext("see that unibusd runs on the nodes; try again once the connection is back")
 	case errors.Is(err, nats.ErrMaxPayload):
 		return core.Errorf(core.KindInvalid, "the request %s is too large for a message", verb).WithNext("send it in parts")
@@ -110,7 +110,62 @@ func Unanswered(verb string, acts bool, err error) error {
 		e.Err = err
 	}
 	if acts {
-		return e.WithNext("whether it took effect is not known: look before you try again")
+		return e.WithOutcome(core.OutcomeUnknown).WithNext(NextUnknown)
 	}
 	return e.WithNext("ask again")
+}
+
+// NextUnknown is the next step after a request that may have taken effect.
+const NextUnknown = "whether it took effect is not known: look before you try again"
+
+// notSent is an error from before the request was sent.
+func notSent(err error, e *core.Error) error {
+	if e.Kind != core.KindUnavailable || e.Outcome != "" {
+		return err
+	}
+	out := core.AsError(err).WithOutcome(core.OutcomeNone)
+	out.Err = err
+	return out
+}
+
+// Repetition is how often a request is sent, each time as a new one.
+type Repetition struct {
+	Idempotent bool          // it has the same result when it is done twice
+	Within     time.Duration // no repetition begins later than that
+}
+
+const (
+	repeatTries = 4
+	repeatPause = 150 * time.Millisecond
+)
+
+// Do sends a request by send, and again where an answer says that nothing was done. One
+// that is idempotent is also sent again where it is unknown whether it was done. A
+// request that was not sent at all is not repeated: send has tried that.
+func (r Repetition) Do(ctx context.Context, send func(context.Context) (answered bool, err error)) error {
+	began := time.Now()
+	for try := 1; ; try++ {
+		answered, err := send(ctx)
+		if try == repeatTries || time.Since(began) >= r.Within || !r.repeats(answered, err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(repeatPause):
+		}
+	}
+}
+
+func (r Repetition) repeats(answered bool, err error) bool {
+	if core.KindOf(err) != core.KindUnavailable {
+		return false
+	}
+	switch core.OutcomeOf(err) {
+	case core.OutcomeNone:
+		return answered
+	case core.OutcomeUnknown:
+		return r.Idempotent
+	}
+	return false
 }

@@ -198,7 +198,7 @@ func (s *Server) handler(e Endpoint) micro.HandlerFunc {
 			return
 		}
 		if !s.slots.enter(caller) {
-			s.respond(req.Reply(), nil, core.Errorf(core.KindUnavailable, "%s has too many requests under way", s.cfg.Node).WithNext("try again"))
+			s.respond(req.Reply(), nil, core.Errorf(core.KindUnavailable, "%s has too many requests under way", s.cfg.Node).WithOutcome(core.OutcomeNone).WithNext("try again"))
 			return
 		}
 		started := s.start(func(ctx context.Context) {
@@ -210,7 +210,7 @@ func (s *Server) handler(e Endpoint) micro.HandlerFunc {
 		})
 		if !started {
 			s.slots.leave(caller)
-			s.respond(req.Reply(), nil, core.Errorf(core.KindUnavailable, "%s is stopping", s.cfg.Node).WithNext("try again, at another node"))
+			s.respond(req.Reply(), nil, core.Errorf(core.KindUnavailable, "%s is stopping", s.cfg.Node).WithOutcome(core.OutcomeNone).WithNext("try again, at another node"))
 		}
 	}
 }

@@ -2,14 +2,23 @@ package kv
 
 import (
 	"context"
+	"time"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // Admit returns a user's status and rooms: see core.Store. Both rest on the same
 // barriers of users and members while they are younger than 3 s, and on fresh
-// ones otherwise, so that not every connection waits for a quorum.
+// ones otherwise, so that not every connection waits for a quorum. Under core.AsOf they
+// rest on barriers that were sent since then: a user who was added a moment ago may not
+// have reached this node while the lease holds, and a denial is final to many clients.
 func (s *Store) Admit(ctx context.Context, id core.UserID) (core.Admission, error) {
+	if _, fresh := core.AsOfTime(ctx); fresh {
+		if err := s.renewTogether(ctx); err != nil {
+			return core.Admission{}, err
+		}
+	}
 	return underLease(ctx, s, func() (core.Admission, error) { return s.admissionOf(id) })
 }
 
@@ -43,6 +52,18 @@ func underLease[T any](ctx context.Context, s *Store, decide func() (T, error)) 
 
 // leaseTries bounds how often an admission takes a fresh proof.
 const leaseTries = 2
+
+// denialPace is how often callers of Admit under core.AsOf take barriers. Anybody can
+// make a key that is not a user's, and each barrier is a write on a majority of the nodes.
+const denialPace = 250 * time.Millisecond
+
+// renewTogether waits for the next period, so that all who come within one share a proof.
+func (s *Store) renewTogether(ctx context.Context) error {
+	if !jsapi.Sleep(ctx, denialPace-time.Duration(time.Now().UnixNano())%denialPace) {
+		return explain(ctx.Err(), "deciding on an admission")
+	}
+	return s.renew(ctx)
+}
 
 // renew takes fresh barriers for admission.
 func (s *Store) renew(ctx context.Context) error {

@@ -53,5 +53,5 @@ func unknownOutcome(err error, doing string) error {
 	if f.Kind != core.KindUnavailable {
 		return explain(err, doing)
 	}
-	return &core.Error{Kind: core.KindUnavailable, Text: f.Text + "; it may have been done or not", Next: f.Next, Err: err}
+	return &core.Error{Kind: core.KindUnavailable, Text: f.Text + "; it may have been done or not", Next: f.Next, Err: err, Outcome: core.OutcomeUnknown}
 }

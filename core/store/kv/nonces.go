@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -94,16 +95,16 @@ func noncesConfig(replicas int) jetstream.StreamConfig {
 	return c
 }
 
-// Create remembers a key. KindExists where it was there; KindUnavailable where no
-// answer came, or where it is there after a try that was not answered: it may be
-// this call's own or another one's.
+// Create remembers a key. KindExists where it was there; KindUnavailable where no answer
+// came. Every call writes a value of its own, so that after a try whose answer was lost
+// it knows its own write from another call's.
 func (n *Nonces) Create(ctx context.Context, key string) error {
 	ctx, cancel, err := n.bound(ctx)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	m := message{key: key, expect: new(uint64)}
+	m := message{key: key, value: []byte(token()), expect: new(uint64)}
 	if err := n.check(NoncesBucket, m); err != nil {
 		return err
 	}
@@ -113,17 +114,34 @@ func (n *Nonces) Create(ctx context.Context, key string) error {
 		case err == nil:
 			return nil
 		case jsapi.IsConflict(err) && tries == 1:
-			return core.Errorf(core.KindExists, "the nonce %s was used", key)
+			return errNonceUsed(key)
 		case jsapi.IsConflict(err):
-			return core.Errorf(core.KindUnavailable, "the nonce %s was stored, but the answer to an earlier try was lost: the request may already have been used", key)
+			return n.compare(ctx, m)
 		}
 		if api, ok := errors.AsType[*jsapi.Error](err); ok && !api.IsTransient() {
 			return explain(err, "remembering a nonce in "+NoncesBucket)
 		}
 		if !jsapi.Sleep(ctx, jsapi.Pause) {
-			return unknownOutcome(err, "remembering a nonce in "+NoncesBucket)
+			return explain(err, "remembering a nonce in "+NoncesBucket)
 		}
 	}
+}
+
+// compare says whose write a key is that is there after a try without an answer. It is nil
+// for this call's own.
+func (n *Nonces) compare(ctx context.Context, m message) error {
+	e, ok, err := n.last(ctx, NoncesBucket, m.key)
+	switch {
+	case err != nil, !ok: // a leader that was just deposed may not have it
+		return core.Errorf(core.KindUnavailable, "the nonce %s was stored, but the answer to an earlier try was lost: the request may already have been used", m.key)
+	case !bytes.Equal(e.value, m.value):
+		return errNonceUsed(m.key)
+	}
+	return nil
+}
+
+func errNonceUsed(key string) *core.Error {
+	return core.Errorf(core.KindExists, "the nonce %s was used", key)
 }
 
 func (n *Nonces) createOnce(ctx context.Context, m message) error {

@@ -1,0 +1,133 @@
+package admin
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"unibus/core"
+	"unibus/core/auth"
+	"unibus/core/binding"
+	"unibus/core/keys"
+)
+
+// answers is a node that answers each verb by its own list, one after the other, and then
+// with success. It proves the cluster's key. An empty answer is silence.
+type answers struct {
+	asked   atomic.Int32
+	replies []*core.Error
+}
+
+func (a *answers) open(t *testing.T) *Client {
+	t.Helper()
+	srv, err := server.NewServer(&server.Options{ServerName: "n1", Host: "127.0.0.1", Port: -1, AlwaysEnableNonce: true, NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	if !srv.ReadyForConnections(20 * time.Second) {
+		t.Fatal("the test's server did not start")
+	}
+	id, err := keys.GenerateIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, key, err := keys.GenerateCluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster := auth.Prover{Key: func() (auth.Signer, bool) { return key, true }, IsClusterChannel: func(auth.Channel) bool { return true }}
+	service, err := nats.Connect("", nats.InProcessServer(srv))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(service.Close)
+	_, err = service.Subscribe(auth.AdminPrefix+id.Public()+".>", func(msg *nats.Msg) {
+		if strings.HasSuffix(msg.Subject, "."+string(verbIdentify)) {
+			var req binding.Request
+			_ = json.Unmarshal(msg.Data, &req)
+			key, signature, err := cluster.Prove(req.Channel, id.Public(), req.Nonce)
+			if err != nil {
+				t.Error(err)
+			}
+			body, _ := json.Marshal(binding.Proof{Cluster: key, Signature: signature})
+			_ = msg.Respond(body)
+			return
+		}
+		a.answer(msg)
+	})
+	if err == nil {
+		err = service.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl := NewClient(ClientConfig{Servers: []string{srv.ClientURL()}, Identity: id, Timeout: 2 * time.Second})
+	if err := cl.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
+
+func (a *answers) answer(msg *nats.Msg) {
+	n := int(a.asked.Add(1))
+	switch {
+	case n > len(a.replies):
+		_ = msg.Respond([]byte("{}"))
+	case a.replies[n-1] != nil:
+		body, _ := json.Marshal(Problem{a.replies[n-1]})
+		_ = msg.RespondMsg(&nats.Msg{Data: body, Header: nats.Header{micro.ErrorCodeHeader: {string(a.replies[n-1].Kind)}}})
+	}
+}
+
+// TestActsAreRepeated: what was not done is sent again, and so is what does no harm
+// twice. Of anything else the error says that the outcome is unknown, and how to find out.
+func TestActsAreRepeated(t *testing.T) {
+	t.Parallel()
+	none := core.Errorf(core.KindUnavailable, "nothing was done").WithOutcome(core.OutcomeNone)
+	unknown := core.Errorf(core.KindUnavailable, "no answer came in time").WithOutcome(core.OutcomeUnknown)
+	mute := core.Errorf(core.KindUnavailable, "it does not say what became of it")
+	refused := core.Errorf(core.KindRefused, "not allowed")
+	user := core.UserID("UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4")
+	add := func(cl *Client) error { _, err := cl.UserAdd(t.Context(), core.User{ID: user}); return err }
+	revoke := func(cl *Client) error { _, err := cl.Revoke(t.Context(), string(user)); return err }
+	status := func(cl *Client) error { _, err := cl.Status(t.Context()); return err }
+	for name, c := range map[string]struct {
+		act     func(*Client) error
+		replies []*core.Error
+		asked   int32
+		kind    core.Kind
+		next    string
+	}{
+		"nothing was done":             {add, []*core.Error{none, none}, 3, "", ""},
+		"nothing is ever done":         {add, slices.Repeat([]*core.Error{none}, 9), 4, core.KindUnavailable, ""},
+		"unknown":                      {add, []*core.Error{unknown}, 1, core.KindUnavailable, "`unibusd user get " + string(user) + "`"},
+		"silence":                      {add, []*core.Error{nil}, 1, core.KindUnavailable, "`unibusd user get " + string(user) + "`"},
+		"unknown and idempotent":       {revoke, []*core.Error{unknown}, 2, "", ""},
+		"silence and idempotent":       {revoke, []*core.Error{nil}, 2, "", ""},
+		"unavailable without a word":   {revoke, []*core.Error{mute}, 1, core.KindUnavailable, ""},
+		"refused":                      {revoke, []*core.Error{refused}, 1, core.KindRefused, ""},
+		"a reading where nothing does": {status, []*core.Error{none}, 1, core.KindUnavailable, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			node := &answers{replies: c.replies}
+			err := c.act(node.open(t))
+			if core.KindOf(err) != c.kind || node.asked.Load() != c.asked {
+				t.Errorf("%v after %d requests, want the kind %q after %d", err, node.asked.Load(), c.kind, c.asked)
+			}
+			if e := core.AsError(err); e != nil && !strings.HasSuffix(e.Next, c.next) {
+				t.Errorf("the next step is %q, want it to end with %q", e.Next, c.next)
+			}
+		})
+	}
+}
