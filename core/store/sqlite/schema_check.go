@@ -112,7 +112,7 @@ func (s *Store) compareObject(o schemaObject, want expectedSchema, v versionInfo
 	}
 	if s.cfg.Backup && want.log[o.name] == o {
 		return core.Errorf(core.KindInvalid, "%s holds the log of changes of a migration, %s: it is a database in use, not a backup", s.path, o.name).
-			WithNext("take a backup from the node that serves it: unibusd backup")
+			WithNext("take a backup from the node that serves it: `unibusd backup --out FILE`")
 	}
 	if o != expected {
 		return s.foreignSchema("%s has an object %q (%q) on %q, which no file of unibus has", s.path, display(o.name), display(o.kind), display(o.table))
