@@ -72,7 +72,7 @@ func CheckExpiry(at Millis) error {
 func CheckNewExpiry(at, now Millis) error {
 	if at > 0 && at <= now {
 		return Errorf(KindInvalid, "the end %s is over already", at.Time().Format(time.RFC3339)).
-			WithNext("give a time that is still to come; to shut a user out now: unibusd user revoke")
+			WithNext("give a time that is still to come; to shut a user out now: unibusd user revoke NKEY")
 	}
 	return CheckExpiry(at)
 }

@@ -21,7 +21,7 @@ func (m *Model) handleSmallWindowKey(key string) tea.Cmd {
 	return nil
 }
 
-// smallWindowLines are shown instead of a page. They include the verdict.
+// smallWindowLines are shown instead of a page. They include the verdict and what to do.
 func (m *Model) smallWindowLines() []string {
 	lines := []string{fmt.Sprintf("This console needs %d x %d; the window is %d x %d. q quits.", minWidth, minHeight, m.width, m.height)}
 	switch {
@@ -34,5 +34,10 @@ func (m *Model) smallWindowLines() []string {
 	case m.running != nil:
 		lines = append(lines, m.waitingText())
 	}
-	return append(lines, m.snapshot.Status.Value.Sentence)
+	st := m.snapshot.Status.Value
+	lines = append(lines, st.Sentence)
+	if st.Do != "" {
+		lines = append(lines, "Do: "+st.Do)
+	}
+	return lines
 }

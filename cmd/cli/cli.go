@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"charm.land/fang/v2"
 	"charm.land/lipgloss/v2"
@@ -149,7 +150,7 @@ func PrintJSON(w io.Writer, v any) error {
 func Args(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) == len(names) {
-			return nil
+			return missing(c)
 		}
 		want := "no arguments"
 		if len(names) > 0 {
@@ -158,6 +159,33 @@ func Args(names ...string) cobra.PositionalArgs {
 		return core.Errorf(core.KindInvalid, "%s takes %s, not %d arguments", c.CommandPath(), want, len(args)).
 			WithNext("`%s --help` shows the form", c.CommandPath())
 	}
+}
+
+// Require marks flags without which a command cannot run. Args refuses it without them.
+func Require(c *cobra.Command, names ...string) {
+	for _, name := range names {
+		_ = c.MarkFlagRequired(name) // fails only for a flag that does not exist, which the next line would show
+		c.Flags().Lookup(name).Usage += " (required)"
+	}
+}
+
+// missing names the required flags that were not given, or were given without a value.
+func missing(c *cobra.Command) error {
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if v := f.Value.String(); f.Annotations[cobra.BashCompOneRequiredFlag] != nil && (!f.Changed || v == "" || v == "[]") {
+			names = append(names, "--"+f.Name)
+		}
+	})
+	if len(names) == 0 {
+		return nil
+	}
+	verb := "is missing"
+	if len(names) > 1 {
+		verb = "are missing"
+	}
+	example, _, _ := strings.Cut(strings.TrimSpace(c.Example), "\n")
+	return core.Errorf(core.KindInvalid, "%s: %s %s", c.CommandPath(), strings.Join(names, " and "), verb).WithNext("for example: %s", example)
 }
 
 // Group makes a command that only holds others; without one of them it is wrong usage.

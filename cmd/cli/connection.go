@@ -36,13 +36,13 @@ type Connection struct {
 
 // Flags adds --server, --identity, --tls-ca and --context; --nats-url and --ca are aliases.
 func (c *Connection) Flags(fs *pflag.FlagSet) {
-	fs.StringSliceVar(&c.Servers, "server", nil, "all nodes, `URL[,URL]` (--nats-url)")
-	fs.StringVar(&c.Identity, "identity", "", "the operator's seed `FILE`, or agent:NKEY for a key in the SSH agent")
-	fs.IntVar(&c.Passphrase.FD, passphraseFlag, 0, "read the seed file's passphrase from this file descriptor `N` (default: ask on the terminal)")
-	fs.StringVar(&c.CA, "tls-ca", "", "certificate `FILE` of the CA that signed the nodes' certificates (--ca)")
+	fs.StringSliceVar(&c.Servers, "server", nil, "all nodes: URL[,URL] (alias: --nats-url)")
+	fs.StringVar(&c.Identity, "identity", "", "the operator's seed FILE, or agent:NKEY for a key in the SSH agent")
+	fs.IntVar(&c.Passphrase.FD, passphraseFlag, 0, "read the seed file's passphrase from this file descriptor N (default: ask on the terminal)")
+	fs.StringVar(&c.CA, "tls-ca", "", "certificate FILE of the CA that signed the nodes' certificates (alias: --ca)")
 	fs.BoolVar(&c.TLSFirst, "tls-first", false, "begin with TLS, for nodes that run with --tls-first")
-	fs.StringVar(&c.Context, "context", "", "take server, identity and CA from the context `NAME` of the nats CLI")
-	fs.StringVar(&c.ClusterKey, "cluster-key", "", "the public `KEY` that the cluster must prove (default: the one it proved first)")
+	fs.StringVar(&c.Context, "context", "", "take server, identity and CA from the context NAME of the nats CLI")
+	fs.StringVar(&c.ClusterKey, "cluster-key", "", "the public KEY that the cluster must prove (default: the one it proved first)")
 	fs.BoolVar(&c.Plaintext, "insecure-plaintext", false, "connect to other machines without TLS: a relay can read the traffic")
 	fs.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		switch name {
@@ -90,9 +90,9 @@ func (c *Connection) Open(ctx context.Context, cfg admin.ClientConfig) (*admin.C
 func (c *Connection) refuse(changed *binding.Changed) error {
 	e := core.Errorf(core.KindRefused, "%s: %v", strings.Join(c.Servers, ", "), changed)
 	if c.ClusterKey != "" {
-		return e.WithNext("look at --cluster-key and --server; `unibusd cluster-key show` on a node prints the right key")
+		return e.WithNext("look at --cluster-key and --server; on a node, this prints the right key: `unibusd cluster-key show --data DIR`")
 	}
-	return e.WithNext("ask whoever runs it; only if its key was really replaced: unibusd cluster-key forget %s", changed.Pinned)
+	return e.WithNext("ask the operators of the cluster whether its key was replaced; only if it was: unibusd cluster-key forget %s", changed.Pinned)
 }
 
 // pin remembers the key for the next time, for every server that is named. Where
@@ -138,7 +138,7 @@ func (c *Connection) Config(name string) (admin.ClientConfig, error) {
 		if err != nil {
 			return admin.ClientConfig{}, err
 		}
-		cfg.TLS, cfg.Roots = &tls.Config{MinVersion: tls.VersionTLS13}, authorities.Pool
+		cfg.TLS, cfg.Roots, cfg.CA = &tls.Config{MinVersion: tls.VersionTLS13}, authorities.Pool, c.CA
 	}
 	return cfg, nil
 }
@@ -162,8 +162,8 @@ func (c *Connection) checkPlaintext() error {
 		if err != nil || u.Scheme != "nats" || c.CA != "" || c.Plaintext || core.IsLoopbackHost(u.Hostname()) {
 			continue
 		}
-		return core.Errorf(core.KindRefused, "%s is on another machine, and nats:// has no TLS: whoever is in between can read along and act as you", u.Host).
-			WithNext("use tls:// with --tls-ca; or --insecure-plaintext, where nobody can be in between")
+		return core.Errorf(core.KindRefused, "%s is on another machine, and nats:// has no TLS: a relay on the way can read the traffic and act as you", u.Host).
+			WithNext("use tls:// with --tls-ca; or --insecure-plaintext, if no relay can be on the way")
 	}
 	return nil
 }

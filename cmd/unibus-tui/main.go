@@ -50,8 +50,12 @@ func root() *cobra.Command {
 	o.Flags(c.Flags())
 	c.Flags().BoolVar(&o.readOnly, "read-only", false, "disable every action that changes the cluster")
 	c.Flags().BoolVar(&o.ascii, "ascii", false, "draw with ASCII only")
-	c.Flags().StringVar(&o.theme, "theme", "auto", "auto, dark, light, basic (16 colors) or mono")
+	c.Flags().StringVar(&o.theme, "theme", "auto", "colors: auto, dark, light, basic (16 colors) or mono")
+	c.Example = "unibus-tui --context ops\nunibus-tui --server tls://n1:4222,tls://n2:4222 \\\n--identity ana.nk --tls-ca ca.crt"
 	c.AddCommand(statusCommand())
+	values := cli.ConnectionValues()
+	values["--theme"] = cli.OneOf("auto", "dark", "light", "basic", "mono")
+	cli.Complete(c, values)
 	return c
 }
 

@@ -47,6 +47,7 @@ func statusCommand() *cobra.Command {
 			return verdictError(st.Verdict)
 		},
 	}
+	c.Example = "unibus-tui status --context ops\nunibus-tui status --json --context ops"
 	conn.Flags(c.Flags())
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document, errors included")
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {

@@ -21,11 +21,11 @@ type auditFilter struct {
 }
 
 func (f *auditFilter) flags(fs *pflag.FlagSet) {
-	fs.StringVar(&f.operator, "operator", "", "only actions of the operator with this `NAME` or public key")
+	fs.StringVar(&f.operator, "operator", "", "only actions of the operator with this NAME or public key")
 	fs.StringVar(&f.verb, "verb", "", "only this action, as user-revoke")
-	fs.StringVar(&f.target, "target", "", "only actions about this: a `VALUE` of the column ABOUT, or name=value")
-	fs.StringVar(&f.since, "since", "", "only actions since this `TIME` (UTC): 2027-01-31, 2027-01-31T17:00:00Z, or 36h or 7d ago")
-	fs.StringVar(&f.until, "until", "", "only actions before this `TIME`; a day is the last one")
+	fs.StringVar(&f.target, "target", "", "only actions about this: a VALUE of the column ABOUT, or name=value")
+	fs.StringVar(&f.since, "since", "", "only actions since this TIME (UTC): 2027-01-31, 2027-01-31T17:00:00Z, or 36h or 7d ago")
+	fs.StringVar(&f.until, "until", "", "only actions before this TIME; a day is the last one")
 }
 
 func (f *auditFilter) given() bool {

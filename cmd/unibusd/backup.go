@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"unibus/cmd/cli"
-	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/backup"
 )
@@ -32,14 +31,8 @@ func backupCommand() *cobra.Command {
 			c.Println(signedBy(taken.Signed))
 		})
 	})
-	c.Flags().StringVar(&out, "out", "", "save it as the new `FILE`; an existing file is not overwritten")
-	given := c.RunE
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if out == "" {
-			return core.Errorf(core.KindInvalid, "--out is missing").WithNext("name the new file: --out FILE")
-		}
-		return given(c, args)
-	}
+	c.Flags().StringVar(&out, "out", "", "save it as the new FILE; an existing file is not overwritten")
+	cli.Require(c, "out")
 	return c
 }
 
@@ -78,9 +71,6 @@ func restoreCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "restore", Short: "Create a new database from a backup; no node has to run", Args: cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if from == "" || db == "" {
-				return core.Errorf(core.KindInvalid, "--from or --db is missing").WithNext("name the backup and the new database: --from FILE --db NEW")
-			}
 			if want.Signer != "" {
 				if _, err := backup.ParseSigner(want.Signer); err != nil {
 					return err
@@ -110,11 +100,12 @@ func restoreCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&from, "from", "", "the backup `FILE`, which is checked first and not changed")
-	f.StringVar(&db, "db", "", "the `NEW` database; an existing one is not overwritten")
-	f.StringVar(&want.Signer, "signer", "", "refuse a backup that the cluster with the public `KEY` has not signed, as `unibusd backup` printed it")
-	f.StringVar(&want.SHA256, "sha256", "", "refuse a backup whose bytes do not sum up to `HEX`, as `unibusd backup` printed it")
-	f.StringArrayVar(&want.Ignore, "ignore", nil, "leave behind `TABLE[.COLUMN]` of the backup, which unibus does not keep; can be given several times")
+	f.StringVar(&from, "from", "", "the backup FILE, which is checked first and not changed")
+	f.StringVar(&db, "db", "", "the NEW database; an existing one is not overwritten")
+	f.StringVar(&want.Signer, "signer", "", "refuse a backup that the cluster with the public KEY has not signed, as unibusd backup printed it")
+	f.StringVar(&want.SHA256, "sha256", "", "refuse a backup whose bytes do not sum up to HEX, as unibusd backup printed it")
+	f.StringArrayVar(&want.Ignore, "ignore", nil, "leave behind TABLE[.COLUMN] of the backup, which unibus does not keep; can be given several times")
 	f.BoolVar(&asJSON, "json", false, "print one JSON document, errors included")
+	cli.Require(c, "from", "db")
 	return c
 }

@@ -63,6 +63,6 @@ func stepDownCommand() *cobra.Command {
 		}
 		return n.print(c, done, func() { c.Println(done.Text) })
 	})
-	c.Flags().StringVar(&to, "to", "", "the `NODE` that leads next (default: any other node)")
+	c.Flags().StringVar(&to, "to", "", "the NODE that leads next (default: any other node)")
 	return c
 }

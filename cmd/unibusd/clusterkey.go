@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"unibus/cmd/cli"
-	"unibus/core"
 	"unibus/core/keys"
 )
 
@@ -22,9 +21,6 @@ func clusterKeyShow() *cobra.Command {
 	c := &cobra.Command{
 		Use: "show", Short: "Print the public key of the cluster that a data directory belongs to", Args: cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if data == "" {
-				return core.Errorf(core.KindInvalid, "no data directory is given").WithNext("give --data DIR, of a node on this machine")
-			}
 			key, err := keys.ClusterKeyOf(data)
 			if err != nil {
 				return err
@@ -36,8 +32,9 @@ func clusterKeyShow() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&data, "data", "", "the node's data `DIR`")
+	c.Flags().StringVar(&data, "data", "", "the node's data DIR")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document, errors included")
+	cli.Require(c, "data")
 	return c
 }
 

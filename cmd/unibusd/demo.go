@@ -39,8 +39,8 @@ func demoCommand() *cobra.Command {
 	f.IntVar(&cfg.Nodes, "nodes", cfg.Nodes, "number of nodes")
 	f.IntVar(&cfg.Users, "users", cfg.Users, "number of users in the first node's SQLite file")
 	f.IntVar(&cfg.Rooms, "rooms", cfg.Rooms, "number of rooms")
-	f.StringVar(&cfg.Dir, "dir", "", "keep everything in this empty `DIR`; demo.json there says how to connect")
-	f.DurationVar(&hold, "for", 0, "run the cluster for this `TIME`, without the console")
+	f.StringVar(&cfg.Dir, "dir", "", "keep everything in this empty DIR; demo.json there says how to connect")
+	f.DurationVar(&hold, "for", 0, "run the cluster for this TIME, without the console")
 	f.BoolVar(&play, "play", false, "migrate, stop and restart a node, print each step as text, and end")
 	c.AddCommand(demoNodeCommand("stop", "Stop one node of a running demo", func(ctx context.Context, dir, node string) error {
 		return demo.Stop(ctx, dir, node)
@@ -59,9 +59,6 @@ func demoNodeCommand(verb, short string, f func(ctx context.Context, dir, node s
 	c := &cobra.Command{
 		Use: verb + " NODE", Short: short, Args: cli.Args("NODE"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if dir == "" {
-				return core.Errorf(core.KindInvalid, "--dir is missing").WithNext("give the directory of the demo")
-			}
 			if err := f(c.Context(), dir, args[0]); err != nil {
 				return err
 			}
@@ -69,7 +66,8 @@ func demoNodeCommand(verb, short string, f func(ctx context.Context, dir, node s
 			return nil
 		},
 	}
-	c.Flags().StringVar(&dir, "dir", "", "the demo's directory `DIR`")
+	c.Flags().StringVar(&dir, "dir", "", "the demo's directory DIR")
+	cli.Require(c, "dir")
 	return c
 }
 

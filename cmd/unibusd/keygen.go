@@ -24,13 +24,19 @@ type keygen struct {
 func keygenCommand() *cobra.Command {
 	return cli.Group("keygen", "Create an nkey: write the seed to a file, print the public key",
 		keygenOf("operator", "Create an operator's key, for the nodes' --operator"),
-		keygenOf("user", "Create a user's key, for `unibusd user add`"))
+		keygenOf("user", "Create a user's key, for unibusd user add"))
 }
 
 func keygenOf(kind, short string) *cobra.Command {
 	var k keygen
 	c := &cobra.Command{
-		Use: kind, Short: short, Args: cli.Args(),
+		Use: kind, Short: short,
+		Args: func(c *cobra.Command, args []string) error {
+			if k.out == "" && k.fromSSH == "" {
+				return core.Errorf(core.KindInvalid, "--out is missing").WithNext("give the file that the seed shall be written to: --out FILE")
+			}
+			return cli.Args()(c, args)
+		},
 		RunE: func(c *cobra.Command, _ []string) error {
 			if k.fromSSH != "" {
 				return k.printFromSSH(c)
@@ -38,19 +44,16 @@ func keygenOf(kind, short string) *cobra.Command {
 			return k.make(c)
 		},
 	}
-	c.Flags().StringVar(&k.out, "out", "", "write the seed to this `FILE`, readable by its owner alone")
+	c.Flags().StringVar(&k.out, "out", "", "write the seed to this FILE, readable by its owner alone")
 	if kind == "operator" { // programs of users have nobody to ask, and rooms' keys need more than signatures
 		c.Flags().BoolVar(&k.protect, "passphrase", false, "protect the file by a passphrase, which is asked for")
-		c.Flags().IntVar(&k.passphrase.FD, "passphrase-fd", 0, "read the passphrase from this file descriptor `N`")
-		c.Flags().StringVar(&k.fromSSH, "from-ssh", "", "make no key: print the nkey of the ssh-ed25519 key in `FILE.pub`")
+		c.Flags().IntVar(&k.passphrase.FD, "passphrase-fd", 0, "read the passphrase from this file descriptor N")
+		c.Flags().StringVar(&k.fromSSH, "from-ssh", "", "make no key: print the nkey of the ssh-ed25519 key in FILE.pub")
 	}
 	return c
 }
 
 func (k *keygen) make(c *cobra.Command) error {
-	if k.out == "" {
-		return core.Errorf(core.KindInvalid, "--out is missing").WithNext("give the file that the seed shall be written to")
-	}
 	seed, public, err := keys.Generate()
 	if err != nil {
 		return err
@@ -96,9 +99,6 @@ func certCACommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "ca", Short: "Create a certificate authority (CA)", Args: cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if out == "" {
-				return core.Errorf(core.KindInvalid, "--out is missing").WithNext("give the directory for ca.crt and ca.key")
-			}
 			if err := os.MkdirAll(out, 0o700); err != nil {
 				return core.Errorf(core.KindFailed, "the directory %s cannot be made: %w", out, err)
 			}
@@ -109,7 +109,8 @@ func certCACommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&out, "out", "", "directory `DIR` for ca.crt and ca.key")
+	c.Flags().StringVar(&out, "out", "", "directory DIR for ca.crt and ca.key")
+	cli.Require(c, "out")
 	return c
 }
 
@@ -119,10 +120,6 @@ func certNodeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "node", Short: "Create a certificate for one node", Args: cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if ca == "" || out == "" || len(hosts) == 0 {
-				return core.Errorf(core.KindInvalid, "--ca, --host and --out are all needed").
-					WithNext("for example --ca ./ca --host n1.example.org,203.0.113.7 --out ./n1")
-			}
 			if name == "" {
 				name = keys.NameFromHosts(hosts)
 			}
@@ -140,10 +137,11 @@ func certNodeCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&ca, "ca", "", "directory `DIR` with ca.crt and ca.key")
-	c.Flags().StringVar(&out, "out", "", "directory `DIR` for node.crt and node.key")
-	c.Flags().StringVar(&name, "name", "", "the node's `NAME` in its configuration (default: the first label of the first host)")
-	c.Flags().StringSliceVar(&hosts, "host", nil, "names and addresses by which the node is reached, `H[,H]`")
+	c.Flags().StringVar(&ca, "ca", "", "directory DIR with ca.crt and ca.key")
+	c.Flags().StringVar(&out, "out", "", "directory DIR for node.crt and node.key")
+	c.Flags().StringVar(&name, "name", "", "the node's NAME in its configuration (default: the first label of the first host)")
+	c.Flags().StringSliceVar(&hosts, "host", nil, "names and addresses by which the node is reached, H[,H]")
+	cli.Require(c, "ca", "host", "out")
 	return c
 }
 
@@ -152,9 +150,6 @@ func certRevokeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "revoke CERT", Short: "Revoke a node's certificate", Args: cli.Args("CERT"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if ca == "" {
-				return core.Errorf(core.KindInvalid, "--ca is missing").WithNext("give the directory with ca.crt and ca.key")
-			}
 			if err := keys.Revoke(args[0], ca); err != nil {
 				return err
 			}
@@ -162,6 +157,7 @@ func certRevokeCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&ca, "ca", "", "directory `DIR` with ca.crt and ca.key")
+	c.Flags().StringVar(&ca, "ca", "", "directory DIR with ca.crt and ca.key")
+	cli.Require(c, "ca")
 	return c
 }

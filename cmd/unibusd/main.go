@@ -34,7 +34,9 @@ func root() *cobra.Command {
 		keygenCommand(), certCommand(), clusterKeyCommand(), flagsCommand(), versionCommand(),
 	)
 	c.Long = "unibusd embeds a NATS server with JetStream, keeps users, rooms and sealed room keys,\n" +
-		"and decides who may connect. Start with `unibusd demo`, or `unibusd serve`."
+		"and decides who may connect. Start with unibusd demo, or unibusd serve."
+	addExamples(c)
+	cli.Complete(c, completions())
 	return c
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,16 +46,17 @@ func migrateCommand() *cobra.Command {
 			return n.ended(c, st, migrate.StateVerify, migrate.StateSoak, migrate.StateDone)
 		})
 	f := c.Flags()
-	f.StringVar(&o.DB, "db", "", "path of the SQLite `FILE` on the source node, as that node's db names it")
-	f.IntVar(&o.Replicas, "replicas", 0, "raise every bucket to `N` replicas before the copy (0: as they are)")
+	f.StringVar(&o.DB, "db", "", "path of the SQLite FILE on the source node, as that node's db names it")
+	f.IntVar(&o.Replicas, "replicas", 0, "raise every bucket to N replicas before the copy (0: as they are)")
 	f.BoolVar(&o.NoBackup, "no-backup", false, "work from a temporary copy that is removed after verify")
 	f.BoolVar(&o.DryRun, "dry-run", false, "check and convert; change no file and no bucket")
 	f.BoolVar(&o.Cutover, "cutover", false, "continue after verify with the cutover")
-	f.StringVar(&at, "node", "", "the source `NODE`, if several nodes have a file of this path")
-	f.StringSliceVar(&o.IgnoredNodes, "ignore-node", nil, "leave behind what only the SQLite files of `NODE[,NODE]` hold (--discard)")
+	f.StringVar(&at, "node", "", "the source NODE, if several nodes have a file of this path")
+	f.StringSliceVar(&o.IgnoredNodes, "ignore-node", nil, "leave behind what only the SQLite files of NODE[,NODE] hold (alias: --discard)")
 	alias(f, "discard", "ignore-node")
-	f.StringArrayVar(&o.Ignored, "ignore", nil, "leave behind `TABLE[.COLUMN]` of the file, which unibus does not keep; can be given several times")
-	f.IntVar(&o.Rate, "rate", 0, "copy at most `N` rows a second (0: no limit)")
+	cli.Require(c, "db")
+	f.StringArrayVar(&o.Ignored, "ignore", nil, "leave behind TABLE[.COLUMN] of the file, which unibus does not keep; can be given several times")
+	f.IntVar(&o.Rate, "rate", 0, "copy at most N rows a second (0: no limit)")
 	return c
 }
 
@@ -72,9 +74,6 @@ func alias(f *pflag.FlagSet, old, name string) {
 // source finds the node whose file it is; at is the node that was named, "" for
 // none. The file is named as that node names it.
 func source(ctx context.Context, cl *admin.Client, o *migrate.Options, at string) (node string, err error) {
-	if o.DB == "" {
-		return "", core.Errorf(core.KindInvalid, "--db is missing").WithNext("name the SQLite file that the serving node has open")
-	}
 	abs, err := filepath.Abs(o.DB)
 	if err != nil {
 		return "", core.Errorf(core.KindInvalid, "--db %s: %w", o.DB, err)
@@ -117,16 +116,18 @@ func sourceIn(st admin.Status, abs, at string, move migrate.Status) (string, err
 		}
 		return a.Node, nil // it answers for its file, and after cutover says that there is nothing to move
 	}
-	serving := ""
-	var found []string
+	var found, serving, away []string
 	for _, n := range st.Nodes {
+		if !n.Online {
+			away = append(away, n.Name)
+		}
 		if n.Info == nil || n.Info.Serving.Backend != core.BackendSQLite {
 			continue
 		}
 		if n.Info.Serving.File == abs && (at == "" || at == n.Name) {
 			found = append(found, n.Name)
 		}
-		serving += " " + n.Name + ":" + n.Info.Serving.File
+		serving = append(serving, fmt.Sprintf("--node %s --db %s", n.Name, core.ShellQuote(n.Info.Serving.File)))
 	}
 	switch {
 	case len(found) == 1:
@@ -134,14 +135,18 @@ func sourceIn(st admin.Status, abs, at string, move migrate.Status) (string, err
 	case len(found) > 1:
 		return "", core.Errorf(core.KindRefused, "%s have each a file %s of their own that they serve", strings.Join(found, " and "), abs).
 			WithNext("say whose is to be moved: --node %s", found[0])
-	case serving == "":
+	case len(serving) == 0 && len(away) > 0:
+		return "", core.Errorf(core.KindRefused, "no node that answers serves its control plane from SQLite").
+			WithNext("start unibusd on %s, which may have %s", strings.Join(away, " and "), abs)
+	case len(serving) == 0:
 		return "", core.Errorf(core.KindRefused, "no node serves its control plane from SQLite").
-			WithNext("start the node that has %s with --db %s", abs, abs)
+			WithNext("`unibus-tui status` says what each node serves; the node of %s serves it with db = %q in its configuration", abs, abs)
 	}
+	next := "give what a node serves: " + strings.Join(serving, ", or ")
 	if at != "" {
-		return "", core.Errorf(core.KindRefused, "%s is not the file that %s serves", abs, at).WithNext("serving:%s", serving)
+		return "", core.Errorf(core.KindRefused, "%s is not the file that %s serves", abs, at).WithNext("%s", next)
 	}
-	return "", core.Errorf(core.KindRefused, "%s is not the file that a node serves", abs).WithNext("serving:%s", serving)
+	return "", core.Errorf(core.KindRefused, "%s is not the file that a node serves", abs).WithNext("%s", next)
 }
 
 // notThere says what leads to the move of another file than the one that counts.

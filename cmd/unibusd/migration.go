@@ -61,7 +61,7 @@ func migrationReport() *cobra.Command {
 		}
 		return n.print(c, map[string]string{"saved": out}, func() { c.Printf("Saved %s; only you can read it.\n", out) })
 	})
-	c.Flags().StringVar(&out, "out", "", "save the report as the new `FILE`, as JSON with --json; an existing file is not overwritten")
+	c.Flags().StringVar(&out, "out", "", "save the report as the new FILE, as JSON with --json; an existing file is not overwritten")
 	return c
 }
 
@@ -69,14 +69,15 @@ func migrationLimit() *cobra.Command {
 	var n network
 	var rate int
 	c := n.command("limit", "Limit the rate of the copy, at once", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
-		if !c.Flags().Changed("rate") || rate < 0 {
-			return core.Errorf(core.KindInvalid, "--rate is missing or below 0").WithNext("give --rate N, in rows a second; 0 takes the limit away")
+		if rate < 0 {
+			return core.Errorf(core.KindInvalid, "--rate is below 0").WithNext("give --rate N, in rows a second; 0 takes the limit away")
 		}
 		return n.steer(ctx, c, cl, func(cl *admin.Client, ctx context.Context, node string) (migrate.Status, error) {
 			return cl.MigrateLimit(ctx, node, rate)
 		})
 	})
-	c.Flags().IntVar(&rate, "rate", 0, "copy at most `ROWS` a second (0: no limit)")
+	c.Flags().IntVar(&rate, "rate", 0, "copy at most ROWS a second (0: no limit)")
+	cli.Require(c, "rate")
 	return c
 }
 
@@ -98,7 +99,7 @@ func (n *network) steer(ctx context.Context, c *cobra.Command, cl *admin.Client,
 		return err
 	}
 	if st.Node == "" {
-		return core.Errorf(core.KindRefused, "no move was started").WithNext("start one with `unibusd migrate-to-kv`")
+		return core.Errorf(core.KindRefused, "no move was started").WithNext("start one with `unibusd migrate-to-kv --db FILE`")
 	}
 	if st, err = f(cl, ctx, st.Node); err != nil {
 		return err

@@ -136,6 +136,6 @@ func roomRekeyCommand() *cobra.Command {
 			c.Printf("A member's program makes it, not a node: `unibusd room get %s` shows epoch %d once it has.\n", a.Room, a.Epoch+1)
 		})
 	})
-	c.Flags().StringVar(&user, "user", "", "ask this member, an `NKEY` (default: the owner, then an admin)")
+	c.Flags().StringVar(&user, "user", "", "ask this member, an NKEY (default: the owner, then an admin)")
 	return c
 }

@@ -30,13 +30,13 @@ func serveCommand() *cobra.Command {
 				return err
 			}
 			if check {
-				return checkConfiguration(c, cfg)
+				return source.Explain(checkConfiguration(c, cfg))
 			}
 			hangup := make(chan os.Signal, 1)
 			signal.Notify(hangup, syscall.SIGHUP)
 			defer signal.Stop(hangup)
 			n := node.New(node.Config{Node: cfg, Version: version, Log: logger(c, cfg), Source: source, Hangup: hangup, LogFile: os.Stderr})
-			return n.Run(c.Context())
+			return source.Explain(n.Run(c.Context()))
 		},
 	}
 	for _, s := range config.Settings() {
@@ -46,7 +46,7 @@ func serveCommand() *cobra.Command {
 			c.Flags().String(s.Name, s.Default, s.Usage)
 		}
 	}
-	c.Flags().StringVar(&file, "config", "", "read this TOML `FILE` first; its keys are the names of these flags")
+	c.Flags().StringVar(&file, "config", "", "read this TOML FILE first; its keys are the names of these flags")
 	c.Flags().BoolVar(&check, "check", false, "check the configuration and stop")
 	return c
 }

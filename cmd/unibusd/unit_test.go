@@ -71,6 +71,30 @@ func TestUnitExposure(t *testing.T) {
 	}
 }
 
+// TestUnitReloads: what the unit runs for a reload makes a node read its operators again.
+func TestUnitReloads(t *testing.T) {
+	t.Parallel()
+	reload := unit(t)["ExecReload"]
+	if len(reload) != 1 {
+		t.Fatalf("ExecReload is %q", reload)
+	}
+	p := nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{Nodes: 1})
+	nodetest.Wait(t, 20*time.Second, func() error {
+		_, err := p.Client(0).Status(t.Context())
+		return err
+	})
+	command := strings.ReplaceAll(reload[0], "$MAINPID", strconv.Itoa(p.PID(0)))
+	if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v, %s", command, err, out)
+	}
+	nodetest.Wait(t, 10*time.Second, func() error {
+		if log := p.Log(0); !strings.Contains(log, "the configuration was read again") {
+			return fmt.Errorf("the log is\n%s", log)
+		}
+		return nil
+	})
+}
+
 // TestNodeLeavesNoCoreDump: a running node has told the kernel so.
 func TestNodeLeavesNoCoreDump(t *testing.T) {
 	t.Parallel()

@@ -42,7 +42,7 @@ type userTarget struct {
 
 func (t *userTarget) add(c *cobra.Command) *cobra.Command {
 	t.flags(c)
-	c.Flags().StringVar(&t.db, "db", "", "work on this SQLite `FILE` instead of a cluster")
+	c.Flags().StringVar(&t.db, "db", "", "work on this SQLite FILE instead of a cluster")
 	return c
 }
 
@@ -89,9 +89,9 @@ func userAddCommand() *cobra.Command {
 			return t.one(c, true, func(ctx context.Context, us users) (core.User, error) { return us.UserAdd(ctx, u) })
 		},
 	})
-	c.Flags().StringVar(&name, "name", "", "a `NAME` for people to read")
-	c.Flags().StringVar(&role, "role", "member", "member or admin")
-	c.Flags().StringVar(&expires, "expires", "never", "when the user ends: `TIME` is 90d, 12h, 2027-01-31 (the last day), a moment as RFC 3339 has it, or never")
+	c.Flags().StringVar(&name, "name", "", "a NAME for people to read")
+	c.Flags().StringVar(&role, "role", "member", "role of the user: member or admin")
+	c.Flags().StringVar(&expires, "expires", "never", "when the user ends: TIME is 90d, 12h, 2027-01-31 (the last day), a moment as RFC 3339 has it, or never")
 	return c
 }
 

@@ -21,9 +21,6 @@ func userExtendCommand() *cobra.Command {
 			if _, err := core.ParseUserID(args[0]); err != nil {
 				return err
 			}
-			if expires == "" {
-				return core.Errorf(core.KindInvalid, "--expires is missing").WithNext("give --expires 90d, --expires 2027-01-31 or --expires never")
-			}
 			at, err := parseExpiry(expires, time.Now())
 			if err != nil {
 				return err
@@ -31,7 +28,8 @@ func userExtendCommand() *cobra.Command {
 			return t.one(c, false, func(ctx context.Context, us users) (core.User, error) { return us.UserExtend(ctx, args[0], at) })
 		},
 	})
-	c.Flags().StringVar(&expires, "expires", "", "the new end: `TIME` is 90d, 12h, 2027-01-31 (the last day), a moment as RFC 3339 has it, or never")
+	c.Flags().StringVar(&expires, "expires", "", "the new end: TIME is 90d, 12h, 2027-01-31 (the last day), a moment as RFC 3339 has it, or never")
+	cli.Require(c, "expires")
 	return c
 }
 

@@ -17,6 +17,7 @@ import (
 	"unibus/core/audit"
 	"unibus/core/auth"
 	"unibus/core/binding"
+	"unibus/core/keys"
 	"unibus/core/request"
 )
 
@@ -33,6 +34,7 @@ type ClientConfig struct {
 	Identity Identity      // an operator of role viewer or admin
 	TLS      *tls.Config   // nil: the URLs decide and the system's roots count
 	TLSFirst bool          // begin with TLS, as nodes with tls-first want it
+	CA       string        // the file that the authorities in TLS were read from, for what errors say
 	Timeout  time.Duration // of one request; 0: 5 s
 	Connect  time.Duration // how long Open tries; 0: 8 s
 	Name     string        // shown in the server's connection list
@@ -149,14 +151,13 @@ func (c *Client) timeoutPerServer(left time.Duration) time.Duration {
 
 func (c *Client) connectError(err error) error {
 	at := strings.Join(c.cfg.Servers, ", ")
-	var unknownCA *tls.CertificateVerificationError
+	refused := keys.RefusedCertificate(err, at, c.cfg.CA, "--tls-ca", time.Now())
 	switch {
+	case refused != nil:
+		return refused
 	case errors.Is(err, nats.ErrAuthorization) || strings.Contains(err.Error(), "Authorization Violation"):
 		return core.Errorf(core.KindRefused, "%s does not admit %s", at, c.cfg.Identity.Public()).
 			WithNext("name this key in the nodes' configuration: --operator %s:admin:NAME", c.cfg.Identity.Public())
-	case errors.As(err, &unknownCA):
-		return core.Errorf(core.KindRefused, "the certificate of %s is not trusted: %v", at, unknownCA.Err).
-			WithNext("give the authority's certificate with --tls-ca")
 	case errors.Is(err, nats.ErrSecureConnWanted), strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
 		return core.Errorf(core.KindRefused, "%s and this command disagree about TLS: %v", at, err).
 			WithNext("use tls:// and --tls-ca where the node has a certificate, nats:// where it has none")
@@ -169,6 +170,19 @@ func (c *Client) connectError(err error) error {
 		next += "; nodes that were started with --tls-first answer only with --tls-first"
 	}
 	return core.Errorf(core.KindUnavailable, "no answer from %s: %w", at, err).WithNext("%s", next)
+}
+
+// whyDown adds to the error of a request that had no connection why there is none, if that
+// is the certificate of the node that was tried last.
+func (c *Client) whyDown(err error) error {
+	if core.KindOf(err) != core.KindUnavailable || c.nc == nil || c.nc.IsConnected() {
+		return err
+	}
+	why := keys.RefusedCertificate(c.nc.LastError(), strings.Join(c.cfg.Servers, ", "), c.cfg.CA, "--tls-ca", time.Now())
+	if why == nil {
+		return err
+	}
+	return core.Errorf(core.KindUnavailable, "%w; %s", err, why.Text).WithNext("%s", why.Next)
 }
 
 // Close ends the connection. Twice is harmless.
@@ -292,7 +306,7 @@ func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) 
 		e.Err = err
 		return out, e
 	}
-	return out, err
+	return out, c.whyDown(err)
 }
 
 func decode[Reply any](v Verb, msg *nats.Msg) (out Reply, err error) {

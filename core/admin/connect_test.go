@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -62,4 +63,53 @@ func TestRefusedCertificateBesideADeadNode(t *testing.T) {
 			t.Errorf("%v: %v", urls, err)
 		}
 	}
+}
+
+// TestRefusedCertificateIsNamed: the certificate of a node that was made for another host
+// is told as that, with the host, and not as one of an unknown authority.
+func TestRefusedCertificateIsNamed(t *testing.T) {
+	t.Parallel()
+	ca, dir := t.TempDir(), t.TempDir()
+	if err := errors.Join(keys.WriteCA(ca), keys.NodeCert(ca, "n2", []string{"n2.example.org"}, dir)); err != nil {
+		t.Fatal(err)
+	}
+	pair, err := keys.LoadPair(filepath.Join(dir, keys.NodeCertFile), filepath.Join(dir, keys.NodeKeyFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := keys.LoadPool(filepath.Join(ca, keys.CACertFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl := admin.NewClient(admin.ClientConfig{
+		Servers: []string{"tls://" + serveTLS(t, pair)}, Identity: nodetest.Identity(t), Connect: 5 * time.Second,
+		TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}, CA: "ca.crt",
+	})
+	e := core.AsError(cl.Open(t.Context()))
+	if e == nil || e.Kind != core.KindRefused || !strings.Contains(e.Text, "the certificate of the node n2") ||
+		!strings.Contains(e.Text, "is not for 127.0.0.1, but for n2.example.org") || strings.Contains(e.Next, "--tls-ca") {
+		t.Errorf("%+v", e)
+	}
+}
+
+// serveTLS is the beginning of a nats-server with a certificate.
+func serveTLS(t *testing.T, shown *tls.Certificate) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Write([]byte("INFO {\"server_id\":\"X\",\"version\":\"2.15.3\",\"proto\":1,\"tls_required\":true,\"auth_required\":true,\"nonce\":\"c29tZS1ub25jZQ\",\"max_payload\":1048576}\r\n"))
+			_ = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{*shown}, MinVersion: tls.VersionTLS13}).Handshake()
+			_ = c.Close()
+		}
+	}()
+	return l.Addr().String()
 }

@@ -37,7 +37,7 @@ func (s *Service) userReplace(ctx context.Context, op core.Operator, req replace
 	}
 	if s.isOperator(ctx, to) {
 		return nil, core.Errorf(core.KindRefused, "%s is the key of an operator, or was one", to.Short()).
-			WithNext("make a key for the user: unibusd keygen user")
+			WithNext("make a key for the user: unibusd keygen user --out FILE")
 	}
 	r := replacement{store: st, now: s.cfg.Now()}
 	if err := r.check(ctx, from, to); err != nil {
@@ -117,7 +117,7 @@ func (r *replacement) check(ctx context.Context, from, to core.UserID) (err erro
 // checkNew checks a new key that is a user already.
 func (r *replacement) checkNew(ctx context.Context) error {
 	another := func(format string, args ...any) error {
-		return core.Errorf(core.KindRefused, format, args...).WithNext("make another key, which need not be added first: unibusd keygen user")
+		return core.Errorf(core.KindRefused, format, args...).WithNext("make another key, which need not be added first: unibusd keygen user --out FILE")
 	}
 	if status := r.to.StatusAt(r.now); status != core.UserActive {
 		return another("the new key %s is %s", r.to.ID.Short(), status)

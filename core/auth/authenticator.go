@@ -128,7 +128,7 @@ func (a *Authenticator) Decide(ctx context.Context, r Request) (Grant, error) {
 	}
 	if removed := a.removed.Load(); removed != nil && (*removed)[string(id)] {
 		return Grant{}, core.Errorf(core.KindRefused, "the operator's key %s was removed", id.Short()).
-			WithNext("make a new key with `unibusd keygen operator`; a removed one stays removed")
+			WithNext("make a new key with `unibusd keygen operator --out FILE`; a removed one stays removed")
 	}
 	if op, ok := (*a.operators.Load())[string(id)]; ok {
 		if op.Ended(core.MillisOf(time.Now())) {
@@ -323,5 +323,5 @@ func expired(id core.UserID, at core.Millis) *core.Error {
 // ended refuses an operator whose key has an end that is over.
 func ended(op core.Operator) error {
 	return core.Errorf(core.KindRefused, "the key of the operator %s ended at %s", op.Name, op.NotAfter.Time().UTC().Format(time.DateTime+" UTC")).
-		WithNext("an admin gives it a later not-after in the nodes' configuration, or a new key: `unibusd keygen operator`")
+		WithNext("an admin gives it a later not-after in the nodes' configuration, or a new key: `unibusd keygen operator --out FILE`")
 }

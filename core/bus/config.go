@@ -99,7 +99,7 @@ func (c *Cluster) check() error {
 	}
 	if given == 0 && !core.IsLoopbackHost(host) {
 		return core.Errorf(core.KindInvalid, "routes on %s need TLS: without it any server that opens a route owns the cluster", c.Listen).
-			WithNext("make certificates with `unibusd cert ca` and `unibusd cert node`, and give --route-tls-cert, --route-tls-key and --route-tls-ca")
+			WithNext("make an authority with `unibusd cert ca --out DIR`, and a certificate with `unibusd cert node --name NAME --host HOST --ca DIR --out DIR`; then give --route-tls-cert, --route-tls-key and --route-tls-ca")
 	}
 	return nil
 }

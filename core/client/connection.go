@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"math/rand/v2"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"unibus/core"
 	"unibus/core/auth"
 	"unibus/core/binding"
+	"unibus/core/keys"
 )
 
 // broadcast wakes every goroutine that waits for a change.
@@ -51,6 +51,8 @@ type sessionTracker struct {
 	refusedSince time.Time // nodes have refused this user since then
 	refusedLast  time.Time // and did so last
 	refused      error     // they go on, so calls fail at once
+
+	certificateFault func() *core.Error // says whether a node's certificate lets no session begin; nil before the first session
 }
 
 func newSessionTracker() *sessionTracker {
@@ -119,9 +121,29 @@ func (t *sessionTracker) wait(ctx context.Context) (uint64, error) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return 0, offlineError(ctx.Err())
+			return 0, t.offline(ctx.Err())
 		}
 	}
+}
+
+func (t *sessionTracker) setCertificateFault(fault func() *core.Error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.certificateFault = fault
+}
+
+// offline is the error of a call that waited for a session, with the reason if that is a
+// certificate.
+func (t *sessionTracker) offline(err error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.certificateFault == nil {
+		return offlineError(err)
+	}
+	if why := t.certificateFault(); why != nil {
+		return newFault(core.KindUnavailable, ErrOffline, "there is no connection to a node: %s", why.Text).WithNext("%s", why.Next)
+	}
+	return offlineError(err)
 }
 
 func offlineError(err error) error {
@@ -155,6 +177,7 @@ func (c *Client) connect(ctx context.Context) error {
 		nc, final, err := dialAny(ctx, c.cfg.Servers, opts)
 		if err == nil {
 			c.nc = nc
+			c.session.setCertificateFault(func() *core.Error { return c.certificateError(nc.LastError()) })
 			return nil
 		}
 		if last == nil || ctx.Err() == nil { // else the error of a node from before the timeout
@@ -223,13 +246,12 @@ func dialWait(rounds int) time.Duration {
 
 func (c *Client) connectError(err error) error {
 	at := strings.Join(c.cfg.Servers, ", ")
-	var unknownCA *tls.CertificateVerificationError
+	refused := c.certificateError(err)
 	switch {
+	case refused != nil:
+		return refused
 	case errors.Is(err, nats.ErrAuthorization), strings.Contains(err.Error(), "Authorization Violation"):
 		return c.refusedError()
-	case errors.As(err, &unknownCA):
-		return core.Errorf(core.KindRefused, "the certificate of %s is not trusted: %v", at, unknownCA.Err).
-			WithNext("set CA to the authority's certificate")
 	case errors.Is(err, nats.ErrSecureConnWanted), strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
 		return core.Errorf(core.KindRefused, "%s and this client disagree about TLS", at).
 			WithNext("use tls:// and CA where the nodes have certificates, nats:// where they have none")
@@ -238,6 +260,11 @@ func (c *Client) connectError(err error) error {
 			WithNext("try again; if that continues, ask an operator whether a majority of the nodes runs")
 	}
 	return core.Errorf(core.KindUnavailable, "no answer from %s: %s", at, errorText(err)).WithNext("check the addresses, and that unibusd runs there")
+}
+
+// certificateError is nil unless err is about the certificate of a node.
+func (c *Client) certificateError(err error) *core.Error {
+	return keys.RefusedCertificate(err, strings.Join(c.cfg.Servers, ", "), c.cfg.CA, "Config.CA", time.Now())
 }
 
 // refusedError says that the nodes refuse this user. They do not say why.

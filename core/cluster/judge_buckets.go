@@ -45,14 +45,22 @@ func missingBuckets(v View) []Finding {
 	case len(names) == 0:
 		return nil
 	case !v.onKV() && len(names) == len(core.Tables()):
-		return []Finding{{Note, "buckets", "The five buckets are not there yet: a move to KV creates them.", ""}}
+		return []Finding{bucketsToCome(v)}
 	}
 	if away := v.silent(); len(away) > 0 {
 		text := fmt.Sprintf("%s cannot be seen. The missing data may be on the disk of %s.", subject(names), list(away, "or"))
 		return []Finding{{v.serious(Critical), aboutBuckets(names), text, "change nothing before they are back; " + v.reviveAdvice(away, join(away))}}
 	}
-	text := fmt.Sprintf("%s %s not there, though every node answers.", subject(names), plural(len(names), "is", bucketsAre(names)))
-	return []Finding{{v.serious(Critical), aboutBuckets(names), text, "look at the disks of the nodes and at their logs before you create anything"}}
+	text := fmt.Sprintf("%s %s not there, though every node answers: the data is lost unless a disk still has it.", subject(names), plural(len(names), "is", bucketsAre(names)))
+	return []Finding{{v.serious(Critical), aboutBuckets(names), text, "create nothing; look at the disks and the logs of " + join(v.online()) + ", then follow docs/operations/restore.md, \"When streams were deleted\""}}
+}
+
+// bucketsToCome is for a cluster without buckets that does not need them yet.
+func bucketsToCome(v View) Finding {
+	if v.createsBuckets() {
+		return Finding{Note, "buckets", "The five buckets do not exist yet: the nodes create them once the meta group has a leader.", v.awaitFirstLeader(v.From)}
+	}
+	return Finding{Note, "buckets", "The five buckets do not exist yet: a migration to KV creates them.", "move the control plane with " + v.migrateCommand(0)}
 }
 
 func bucketsAre(names []string) string {
@@ -122,7 +130,7 @@ func startReplicas(v View, names []string) string {
 		}
 	}
 	if len(silent) == 0 {
-		return "check that the nodes reach each other on their cluster ports; if they do, restart unibusd on one of them"
+		return fmt.Sprintf("check that %s reach each other on their cluster ports; if they do, restart unibusd on %s", join(v.online()), v.online()[0])
 	}
 	return v.reviveAdvice(silent, join(silent))
 }
@@ -191,7 +199,8 @@ func underReplicatedFinding(v View, r, target int, bs []Bucket) Finding {
 	f := Finding{v.serious(Degraded), aboutBuckets(names), text + ".", fmt.Sprintf("unibusd bucket scale --replicas %d", target)}
 	switch {
 	case !v.onKV():
-		f.Text += " A move raises them first."
+		f.Text += " A migration raises them first."
+		f.Next = v.migrateCommand(target)
 	case r == 1 && len(nodes) > 0:
 		f.Text = text + fmt.Sprintf(": if %s is lost, it is lost.", either(nodes))
 		if len(names) > 1 {
@@ -270,7 +279,7 @@ func (l staleReplicas) describe() (text, next string) {
 	switch {
 	case !l.known:
 		return fmt.Sprintf("%s %s a replica at %s, which is not a known node.", subject(l.buckets), plural(len(l.buckets), "has", bucketsHave(l.buckets)), l.node),
-			"start the node it was; if it is gone for good, remove it from the meta group"
+			returnUnderItsName
 	case l.state == ReplicaBehind:
 		return fmt.Sprintf("%s is up to %d operations behind %s in %s.", l.node, l.lag, l.leader, names),
 			"wait; if it does not get less, look at the disk and the network of " + l.node

@@ -40,7 +40,7 @@ func judgeConfig(v View, now time.Time) []Finding {
 		fs = append(fs, Finding{
 			Degraded, "config",
 			fmt.Sprintf("%s %s writes before they are on disk: a power cut can lose them.", join(lazy), plural(len(lazy), "acknowledges", "acknowledge")),
-			"turn synced writes on and restart " + join(lazy),
+			"upgrade unibusd on " + join(lazy) + ": this release puts every write on disk first",
 		})
 	}
 	return fs
@@ -89,7 +89,7 @@ func differences(infos []Info) []Finding {
 		{"--replicas", func(i Info) string { return fmt.Sprint(i.Replicas) }},
 	} {
 		if text := differingValues(infos, flag.of); text != "" {
-			fs = append(fs, Finding{Degraded, "config", fmt.Sprintf("%s differs between the nodes: %s.", flag.name, text), "start every node with the same flags"})
+			fs = append(fs, Finding{Degraded, "config", fmt.Sprintf("%s differs between the nodes: %s.", flag.name, text), "give every node the same value, and restart unibusd where it was another one"})
 		}
 	}
 	return fs
@@ -128,24 +128,24 @@ func judgeNotes(v View) []Finding {
 	note := func(about, text, next string) { fs = append(fs, Finding{Note, about, text, next}) }
 	infos := v.infos()
 	if names := namesWhere(infos, func(i Info) bool { return i.BusAuth != core.BusAuthEnforce }); len(names) > 0 {
-		note("config", "bus-auth enforce is declared, but not active on "+join(names)+".", "")
+		note("config", "bus-auth enforce is declared, but not active on "+join(names)+".", "`unibusd rollout` shows the clients that it would deny; then restart unibusd on "+join(names)+" with --bus-auth enforce")
 	}
 	if names := namesWhere(infos, func(i Info) bool { return !i.TLS }); len(names) > 0 {
-		note("config", "bus-tls is declared, but not active on "+join(names)+".", "")
+		note("config", "bus-tls is declared, but not active on "+join(names)+".", "restart unibusd on "+join(names)+" with --tls-cert and --tls-key")
 	}
 	switch {
 	case !v.Clustered:
-		note("authority", "A decentralized control plane is declared, but there is one node, without routes.", "")
+		note("authority", "A decentralized control plane is declared, but there is one node, without routes.", "docs/operations/three-hosts.md shows how three nodes become a cluster")
 	case v.onSQLite() != "":
-		note("authority", "A decentralized control plane is declared, but it is SQLite on "+v.onSQLite()+".", "`unibusd migrate-to-kv`, or page 6 of the console, moves it.")
+		note("authority", "A decentralized control plane is declared, but it is SQLite on "+v.onSQLite()+".", "move it with "+v.migrateCommand(0))
 	case v.noRecord() && len(v.sqliteNodes()) > 0:
-		note("authority", "A decentralized control plane is declared, but it is SQLite on "+join(v.sqliteNodes())+".", "`unibusd migrate-to-kv`, or page 6 of the console, moves it.")
+		note("authority", "A decentralized control plane is declared, but it is SQLite on "+join(v.sqliteNodes())+".", "move it with "+v.migrateCommand(0))
 	}
 	if text := differingValues(infos, func(i Info) string { return cmp.Or(i.Version, "unknown") }); text != "" {
-		note("config", "The nodes run different versions: "+text+".", "bring them to the same version when convenient")
+		note("config", "The nodes run different versions: "+text+".", "upgrade one node after the other, as docs/operations/upgrades.md says")
 	}
 	if v.Clustered && v.Expected == 2 {
-		note("meta", "Two nodes need each other: a third lets one of them stop.", "")
+		note("meta", "Two nodes need each other: a third lets one of them stop.", "add a third node, as docs/operations/three-hosts.md says")
 	}
 	return fs
 }

@@ -62,14 +62,10 @@ func certificates(i Info, now time.Time) []Finding {
 
 // unusableCertificate is for one that a restart would stumble over, though all is well now.
 func unusableCertificate(node string, c Certificate, now time.Time) Finding {
-	what, next := "certificate", fmt.Sprintf("put a certificate and its own key in place on %s before unibusd is restarted there: "+renew, node, node)
-	if c.Use == UseAuthority {
-		what, next = "authority of the routes", "restart unibusd on "+node+", once the file is as it should be"
-	}
 	return Finding{
 		Degraded, "node." + node,
-		fmt.Sprintf("%s does not use the %s that is in %s now: %s. It goes on with the one from before, until %s.", node, what, c.File, c.Fault, day(c.Until, now)),
-		next,
+		fmt.Sprintf("%s does not use the certificate that is in %s now: %s. It goes on with the one from before, until %s.", node, c.File, c.Fault, day(c.Until, now)),
+		fmt.Sprintf("put a certificate and its own key in place on %s before unibusd is restarted there: "+renew, node, node),
 	}
 }
 
@@ -139,7 +135,7 @@ func partKinds(v View, i Info) map[FilePart]partKind {
 	lost := "what " + n + " writes is lost when unibusd stops there"
 	db := partKind{Critical, "the SQLite file", "changes are refused, and its content is lost when unibusd stops there", save}
 	if i.Serving.Backend != core.BackendSQLite {
-		db = partKind{Note, "the SQLite file", "the node does not serve it", ""}
+		db = partKind{Note, "the SQLite file", "the node does not serve it", "put it back on " + n + " if a rollback or an audit may need it; else nothing is to be done on " + n}
 	}
 	audit := partKind{Critical, "the audit", "the records before are missing in it", fmt.Sprintf("put it back while unibusd on %s is stopped", n)}
 	if v.Clustered {

@@ -173,53 +173,13 @@ func divergentStores(v View) []Finding {
 		return []Finding{{
 			Degraded, "authority",
 			fmt.Sprintf("%s each have a SQLite file of their own, and no record says which is the control plane: their data diverges.", join(files)),
-			"decide which file is right, stop the others with their files moved away, and start them again",
+			fmt.Sprintf("decide which file is right; of %s, stop unibusd on every other node, move its file away there, and start it again", join(files)),
 		}}
 	case len(files) > 0 && len(kv) > 0:
 		return []Finding{{
 			Degraded, "authority",
 			fmt.Sprintf("%s has a SQLite file and %s %s the buckets, and no record says which is the control plane: their data diverges.", files[0], join(kv), plural(len(kv), "serves", "serve")),
-			"decide which is right: move the file to the buckets with unibusd migrate-to-kv, or take it away from " + files[0],
-		}}
-	}
-	return nil
-}
-
-// nobodyServes is for nodes whose holder is empty and should not be.
-func nobodyServes(v View) []Finding {
-	if v.Moving == "cutover" || v.Moving == "rollback" || v.Meta.Online < v.Meta.Needed || (v.onSQLite() != "" && slices.Contains(v.silent(), v.onSQLite())) {
-		return nil // said already, or the nodes are swapping at this moment
-	}
-	var none []string
-	serving, reason := 0, v.Serving.Reason
-	for _, n := range v.Nodes {
-		sv := v.servingOf(n)
-		if !n.Online || sv.Backend == "" {
-			continue
-		}
-		if sv.Backend != core.BackendNone {
-			serving++
-			continue
-		}
-		none = append(none, n.Name)
-		if reason == "" || n.Name == v.onSQLite() {
-			reason = sv.Reason
-		}
-	}
-	why := ""
-	if reason != "" {
-		why = ": " + reason
-	}
-	switch {
-	case len(none) > 0 && serving == 0:
-		return []Finding{{
-			Critical, "authority", "No node serves a control plane" + why + ". New connections are refused, and writes fail.",
-			"start the node that has the database, or read the log of " + none[0],
-		}}
-	case len(none) > 0 && v.onKV() && len(v.sqliteNodes()) == 0:
-		return []Finding{{
-			Degraded, "authority", fmt.Sprintf("%s %s the control plane yet%s. New connections are refused there.", join(none), plural(len(none), "does not serve", "do not serve"), why),
-			"wait a few seconds; if this stays, read the log of " + none[0],
+			"decide which is right: move the file to the buckets with " + v.migrateCommand(0) + ", or stop unibusd on " + files[0] + ", move the file away, and start it again",
 		}}
 	}
 	return nil

@@ -35,7 +35,7 @@ func operatorFiles(infos []Info, now time.Time) []Finding {
 			fs = append(fs, Finding{
 				Degraded, "node." + i.Name,
 				fmt.Sprintf("%s cannot use its configuration file since %s, and its operators stay as they were: %s.", i.Name, clock(o.FaultSince, now), o.Fault),
-				fmt.Sprintf("correct %s on %s; `unibusd serve --config FILE --check` shows the error. The node reads the file again by itself", o.File, i.Name),
+				fmt.Sprintf("correct %s on %s, which reads it again by itself; to check it there: `unibusd serve --config %s --check`", o.File, i.Name, core.ShellQuote(o.File)),
 			})
 		}
 		if i.Operators.Unsaved != "" {
@@ -54,7 +54,7 @@ func operatorDifferences(infos []Info) []Finding {
 	var fs []Finding
 	for _, key := range operatorKeys(infos) {
 		if text := operatorSpread(infos, key); text != "" {
-			fs = append(fs, Finding{Degraded, "config", text, "make the operators in the configuration files of all nodes the same, which needs no restart; or run `unibusd operator remove " + key + "` refuses the key on every node"})
+			fs = append(fs, Finding{Degraded, "config", text, "make the operators in the configuration files of every node the same, which needs no restart. To refuse the key on every node: `unibusd operator remove " + key + "`"})
 		}
 	}
 	return fs

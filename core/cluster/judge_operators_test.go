@@ -26,15 +26,16 @@ func saying(each func(i int, o *Operators)) View {
 	})
 }
 
-// TestOperatorsAreCompared: who differs where is a finding, and so is a file that cannot be used.
-func TestOperatorsAreCompared(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		name string
-		each func(i int, o *Operators)
-		text string // of the one finding; "" for none
-		next string
-	}{
+// operatorCase is what the nodes say of their operators, and the finding that follows.
+type operatorCase struct {
+	name string
+	each func(i int, o *Operators)
+	text string // of the one finding; "" for none
+	next string
+}
+
+func operatorCases() []operatorCase {
+	return []operatorCase{
 		{"the same", func(int, *Operators) {}, "", ""},
 		{"removed on two", func(i int, o *Operators) {
 			if i != 1 {
@@ -81,7 +82,13 @@ func TestOperatorsAreCompared(t *testing.T) {
 				o.Leftover = []core.Operator{{Key: benKey, Role: core.OperatorViewer, Name: "ben"}}
 			}
 		}, "The configuration of n2 still names ben (UDMK…4C22), which was removed: the node refuses the key.", benKey},
-	} {
+	}
+}
+
+// TestOperatorsAreCompared: who differs where is a finding, and so is a file that cannot be used.
+func TestOperatorsAreCompared(t *testing.T) {
+	t.Parallel()
+	for _, c := range operatorCases() {
 		j := Judge(saying(c.each), noon)
 		at := slices.IndexFunc(j.Findings, func(f Finding) bool { return f.Text == c.text })
 		switch {

@@ -178,7 +178,7 @@ func (v View) neverReachedAdvice() string {
 		parts = append(parts, v.advice(s, s.nodes[0]))
 	}
 	if len(parts) != v.neverHeard() { // another one is not known by its route
-		return "start unibusd on the nodes that are configured and not there"
+		return "start unibusd on the nodes of routes that have not answered yet"
 	}
 	return strings.Join(parts, "; ")
 }

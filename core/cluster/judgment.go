@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -167,9 +168,13 @@ func noLeader(v View, now time.Time) Finding {
 	return Finding{
 		Critical, "meta",
 		fmt.Sprintf("The meta group has had no leader%s%s, though %s: no bucket can be created, raised or moved.", since, last, enough),
-		"check that the nodes reach each other on their cluster ports; if they do, restart unibusd on one of them",
+		fmt.Sprintf("check that %s reach each other on their cluster ports; if they do, restart unibusd on %s", join(v.online()), cmp.Or(m.Last, v.From)),
 	}
 }
+
+// returnUnderItsName is what can be done about a member that is no node any more: it is
+// known by its name, and no command of this release takes it out of the group.
+const returnUnderItsName = "start the node that it was again, or another machine under that node's name with an empty data directory: it takes its data from the others. No command of this release removes a member"
 
 func orphanPeerFindings(v View) []Finding {
 	n := len(v.Meta.OrphanPeers)
@@ -180,7 +185,7 @@ func orphanPeerFindings(v View) []Finding {
 		Degraded, "meta",
 		fmt.Sprintf("The meta group has %d members and %d nodes are configured: %s %s. %s in the quorum: %d are needed.",
 			v.Meta.Size, v.Expected, join(v.Meta.OrphanPeers), plural(n, "is not a configured node", "are not configured nodes"), plural(n, "It counts", "They count"), v.Meta.Needed),
-		fmt.Sprintf("start the %s again, or remove %s from the meta group", plural(n, "node it was", "nodes they were"), join(v.Meta.OrphanPeers)),
+		returnUnderItsName,
 	}}
 }
 
@@ -208,7 +213,7 @@ func majorityLost(v View, now time.Time) Finding {
 		return Finding{Critical, "meta", text, "read the log of " + join(v.online()) + ": JetStream has not started there"}
 	}
 	if len(silent) < short {
-		return Finding{Critical, "meta", text, fmt.Sprintf("start unibusd on %s more %s", number(short), plural(short, "node", "nodes"))}
+		return Finding{Critical, "meta", text, fmt.Sprintf("start unibusd on %s more %s of routes", number(short), plural(short, "node", "nodes"))}
 	}
 	which := either(silent)
 	switch {

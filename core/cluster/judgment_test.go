@@ -121,6 +121,7 @@ func everyFault() []MisplacedFile {
 		{Part: PartLock, Path: "/var/lib/unibus/unibusd.lock", State: FileMissing},
 		{Part: PartBackups, Path: "/var/lib/unibus/backups", State: FileMissing},
 		{Part: PartLog, Path: "/var/log/unibus.log", State: FileMissing},
+		{Part: PartAudit, Path: "/var/lib/unibus/audit.jsonl", State: FileCut},
 		{Part: "of-a-newer-node", Path: "/etc/unibus/else", State: FileMissing},
 	}
 }
@@ -160,6 +161,29 @@ func alone() View {
 	return v
 }
 
+// fileNeverOn is a cluster as a node sees it that never had the SQLite file.
+func fileNeverOn(from string) func(*View) {
+	return func(v *View) {
+		v.From = from
+		v.Serving = Serving{
+			Backend: core.BackendNone, Reason: from + " has no control plane: /var/lib/unibus/unibus.db does not exist",
+			Next: "connect to the node that has one. If no node has, make it on " + from + ", then restart unibusd there: `unibusd restore --from BACKUP --db /var/lib/unibus/unibus.db`, or with its first user `unibusd user add NKEY --db /var/lib/unibus/unibus.db`",
+		}
+	}
+}
+
+// newKV is a cluster with --store kv that has never had a leader.
+func newKV() View {
+	return with(healthy(3, 3), func(v *View) {
+		v.Authority, v.Buckets = nil, []Bucket{}
+		v.Meta.Leader, v.Meta.Leaders, v.Meta.Last, v.Meta.Since = "", nil, "", ago(50*time.Second)
+		v.Serving = Serving{Backend: core.BackendNone, Reason: "n1 waits for a majority of the nodes, to read which store is in force", Next: "start the other nodes; `unibus-tui status` says which are missing"}
+		for i := range v.Nodes {
+			v.Nodes[i].Info.Store, v.Nodes[i].Info.Journal, v.Nodes[i].Info.Serving = core.BackendKV, nil, v.Serving
+		}
+	})
+}
+
 func with(v View, change func(*View)) View {
 	change(&v)
 	return v
@@ -171,6 +195,14 @@ type judged struct {
 }
 
 func judgedViews() []judged {
+	views := clusterViews()
+	for _, c := range operatorCases() {
+		views = append(views, judged{"operators: " + c.name, saying(c.each)})
+	}
+	return views
+}
+
+func clusterViews() []judged {
 	return []judged{
 		{"healthy, three nodes", healthy(3, 3)},
 		{"healthy, five nodes at R5", healthy(5, 5)},
@@ -184,7 +216,7 @@ func judgedViews() []judged {
 		})},
 		{"a node runs twice", with(healthy(3, 3), func(v *View) {
 			v.Twins = []Twin{{Name: "n2", Runs: []Run{
-				{ID: "A", Address: "203.0.113.2", Host: "beta", PID: 12, Listen: "0.0.0.0:4222", Started: ago(time.Hour)}, {ID: "B", Address: "203.0.113.9"},
+				{ID: "A", Address: "203.0.113.2", Host: "beta", PID: 12, Listen: "0.0.0.0:4222", Started: ago(time.Hour)}, {ID: "B", Address: "203.0.113.9"}, {ID: "C"},
 			}}}
 		})},
 		{"being founded, n3 never up", founding(func(v *View) {
@@ -223,6 +255,49 @@ func judgedViews() []judged {
 				v.Nodes[i].Info.Serving = v.Serving
 			}
 		})},
+		{"nobody serves, the file of its node is missing", with(onSQLite(healthy(3, 3), true), func(v *View) {
+			v.Serving = Serving{
+				Backend: core.BackendNone, Reason: "the control plane is the SQLite file /var/lib/unibus/unibus.db of n1, and it does not exist",
+				Next: "put it back, or make it from a backup: `unibusd restore --from BACKUP --db /var/lib/unibus/unibus.db`; n1 continues by itself",
+			}
+			v.Nodes[0].Info.Serving = v.Serving
+		})},
+		{"nobody serves, n1 had the file and is away", lose(with(onSQLite(healthy(3, 3), false), fileNeverOn("n2")), "n1")},
+		{"nobody serves, n1 is away and was not heard", lose(with(onSQLite(healthy(3, 3), false), func(v *View) {
+			fileNeverOn("n2")(v)
+			v.Nodes[0].Info = nil
+		}), "n1")},
+		{"nobody serves, no node has a file", with(onSQLite(healthy(3, 3), false), func(v *View) {
+			fileNeverOn("n1")(v)
+			v.Nodes[0].Info.Serving = v.Serving
+		})},
+		{"new KV cluster, one node never heard", with(newKV(), func(v *View) { v.Nodes, v.Meta.Online = v.Nodes[:2], 2 })},
+		{"new KV cluster, one node away", lose(newKV(), "n3")},
+		{"new KV cluster, all there", with(newKV(), func(v *View) { v.Meta.Leader, v.Meta.Leaders = "n1", []string{"n1"} })},
+		{"new KV cluster, electing for long", newKV()},
+		{"SQLite file of a node that is not known", with(onSQLite(healthy(3, 3), true), func(v *View) { v.Serving.File, v.Nodes[0].Info.Serving.File = "", "" })},
+		{"two nodes do not serve", with(healthy(3, 3), func(v *View) {
+			v.Nodes[1].Info.Serving = Serving{Backend: core.BackendNone, Reason: "it is opening"}
+			v.Nodes[2].Info.Serving = v.Nodes[1].Info.Serving
+		})},
+		{"nobody serves, two nodes had files and are away", lose(with(onSQLite(healthy(5, 3), false), func(v *View) {
+			fileNeverOn("n3")(v)
+			v.Nodes[1].Info.Serving = v.Nodes[0].Info.Serving
+		}), "n1", "n2")},
+		{"a bucket cannot be seen, n3 away", with(lose(healthy(3, 3), "n3"), func(v *View) { v.Buckets = v.Buckets[1:] })},
+		{"n3 away, JetStream off on the others", with(lose(onSQLite(healthy(3, 3), true), "n3"), func(v *View) { v.Nodes[0].Off, v.Nodes[1].Off, v.Authority.Node = true, true, "n9" })},
+		{"journal differs on SQLite", with(onSQLite(healthy(3, 3), true), func(v *View) { v.Nodes[1].Info.Journal = nil })},
+		{"single node on KV", with(alone(), func(v *View) { v.Serving.Backend = core.BackendKV })},
+		{"nodes of an older release without a record", with(onSQLite(healthy(3, 3), false), func(v *View) {
+			v.Serving = Serving{}
+			for i := range v.Nodes {
+				v.Nodes[i].Info.Serving = Serving{}
+			}
+		})},
+		{"two ghosts", with(healthy(3, 3), func(v *View) {
+			v.Meta.Size, v.Meta.Needed, v.Meta.OrphanPeers = 5, 3, []string{"peer cnrtt3eg", "peer yrzKKRBu"}
+		})},
+		{"JetStream has not started", with(healthy(3, 3), func(v *View) { v.Meta.Online, v.Meta.Leader, v.Meta.Leaders = 1, "", nil })},
 		{"one node does not serve", with(healthy(3, 3), func(v *View) { v.Nodes[2].Info.Serving = Serving{Backend: core.BackendNone, Reason: "it is opening"} })},
 		{"n3 away", lose(healthy(3, 3), "n3")},
 		{"n3 never heard of", with(lose(healthy(3, 3), "n3"), func(v *View) { v.Nodes = v.Nodes[:2] })},
@@ -278,6 +353,9 @@ func judgedViews() []judged {
 		{"enforce on two of three", with(healthy(3, 3), func(v *View) { v.Nodes[0].Info.BusAuth = core.BusAuthSoft })},
 		{"versions differ", with(healthy(3, 3), func(v *View) { v.Nodes[2].Info.Version = "0.2.0" })},
 		{"certificate ends this month", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.CertUntil = core.MillisOf(noon.Add(29 * 24 * time.Hour)) })},
+		{"a renewed certificate does not fit its key", withCertificates(
+			Certificate{Use: UseClients, File: "/etc/unibus/bus.crt", From: ago(24 * time.Hour), Until: in(400 * 24 * time.Hour), Fault: "it does not belong to its key"})},
+		{"a new cluster after a restart, a node of routes was never heard", founding(func(v *View) { v.Nodes, v.KnowsStreams = v.Nodes[:2], true })},
 		{"certificate ends this week", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.CertUntil = core.MillisOf(noon.Add(7 * 24 * time.Hour)) })},
 		{"certificate ended", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.CertUntil = ago(time.Hour) })},
 		{"a bundle of CAs is damaged", with(healthy(3, 3), func(v *View) {

@@ -29,7 +29,7 @@ func operatorEnds(infos []Info, now time.Time) []Finding {
 		default:
 			fs = append(fs, Finding{
 				Degraded, "config", fmt.Sprintf("The key of the operator %s ends in %s.", operatorName(op), span(left)),
-				"give its entry a later not-after in the configuration of every node, which needs no restart; or a new key, which `unibusd keygen operator` makes",
+				"give its entry a later not-after in the configuration of every node, which needs no restart; or a new key: `unibusd keygen operator --out FILE`",
 			})
 		}
 	}

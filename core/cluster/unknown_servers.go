@@ -95,7 +95,7 @@ func judgeUnknown(v View) []Finding {
 		fs = append(fs, Finding{
 			Critical, "node." + u.Name,
 			fmt.Sprintf("%s is connected as a node and is not one of this cluster: it has a route, and can read and write everything.", u.Name),
-			"stop that server, and revoke the certificate that it uses with unibusd cert revoke",
+			"stop that server, and revoke the certificate that it uses, then copy the list to every node: `unibusd cert revoke CERT --ca DIR`",
 		})
 	}
 	return fs

@@ -44,6 +44,7 @@ type LostStream struct {
 type Serving struct {
 	Backend core.Backend `json:"backend"` // "none" while the holder is empty
 	Reason  string       `json:"reason,omitempty"`
+	Next    string       `json:"next,omitempty"` // what to do about the reason, at that node
 	File    string       `json:"file,omitempty"` // the SQLite file, where that is served or configured and there
 }
 

@@ -19,7 +19,7 @@ type operatorTable struct {
 func (t operatorTable) operator() (core.Operator, error) {
 	end, err := parseNotAfter(t.NotAfter)
 	if err != nil {
-		return core.Operator{}, about("--operator "+t.Name, err)
+		return core.Operator{}, err
 	}
 	return core.Operator{Key: t.Key, Role: t.Role, Name: t.Name, NotAfter: end}, nil
 }

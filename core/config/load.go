@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -25,33 +26,43 @@ const maxFile = 1 << 20
 // and key it is about, and is KindInvalid; a file that is not there is too. A file
 // that others than root and this user can change is KindRefused.
 func Load(file string, environ []string, flags map[string][]string) (Node, error) {
-	n := Default()
+	n, _, err := load(file, environ, flags)
+	return n, err
+}
+
+// load is Load, and says where each setting was given.
+func load(file string, environ []string, flags map[string][]string) (Node, origins, error) {
+	n, from := Default(), origins{file: file, env: map[string]bool{}, flags: map[string]bool{}}
 	env := environment(environ)
-	if err := knownEnv(env); err != nil {
-		return Node{}, err
+	if from.file == "" {
+		from.file = env[envConfig]
 	}
-	if file == "" {
-		file = env[envConfig]
+	for _, s := range settings() {
+		from.env[s.Name], from.flags[s.Name] = env[s.Env()] != "", len(flags[s.Name]) > 0
 	}
-	if file != "" {
-		if err := readFile(file, &n); err != nil {
-			return Node{}, err
+	for _, step := range []func() error{
+		func() error { return knownEnv(env) },
+		func() error { return readFile(&from, &n) },
+		func() error { return applyEnv(&n, env) },
+		func() error { return applyFlags(&n, flags) },
+	} {
+		if err := step(); err != nil {
+			return Node{}, from, err
 		}
-	}
-	if err := applyEnv(&n, env); err != nil {
-		return Node{}, err
-	}
-	if err := applyFlags(&n, flags); err != nil {
-		return Node{}, err
 	}
 	n.complete()
 	if err := n.absolute(); err != nil {
-		return Node{}, err
+		return Node{}, from, err
 	}
-	return n, n.Validate()
+	return n, from, from.explain(n.Validate())
 }
 
-func readFile(file string, n *Node) error {
+// readFile reads the file, if there is one, and notes the line of each of its settings.
+func readFile(from *origins, n *Node) error {
+	file := from.file
+	if file == "" {
+		return nil
+	}
 	data, err := readOwned(file)
 	if err != nil {
 		return err
@@ -64,6 +75,7 @@ func readFile(file string, n *Node) error {
 	if err := decode(file, data, &given); err != nil {
 		return err
 	}
+	from.lines = placesIn(data)
 	if err := decode(file, data, n); err != nil {
 		return err
 	}
@@ -99,15 +111,16 @@ type fileNode struct {
 	Operators []operatorTable `toml:"operator,omitempty"`
 }
 
-func (f fileNode) takeOperators(file string) error {
+// takeOperators reads the operators' tables.
+func (f fileNode) takeOperators(file string, data []byte) error {
 	if f.Operators == nil {
 		return nil
 	}
 	f.Node.Operators = nil
-	for _, t := range f.Operators {
+	for i, t := range f.Operators {
 		op, err := t.operator()
 		if err != nil {
-			return about(file, err)
+			return about(lineOf(file, placesIn(data)["operator"], i)+"operator "+t.Name, err)
 		}
 		f.Node.Operators = append(f.Node.Operators, op)
 	}
@@ -119,7 +132,7 @@ func decode(file string, data []byte, n *Node) error {
 	given := fileNode{Node: n}
 	err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&given)
 	if err == nil {
-		return given.takeOperators(file)
+		return given.takeOperators(file, data)
 	}
 	var missing *toml.StrictMissingError
 	if errors.As(err, &missing) && len(missing.Errors) > 0 {
@@ -155,32 +168,47 @@ func decodeError(file string, bad *toml.DecodeError) error {
 		WithNext("write one `name = value` a line, texts in quotes")
 }
 
+// wantedFor says what the value of a key of the file must be, by the type of the setting.
 func wantedFor(key string) string {
-	switch key {
-	case "replicas":
+	switch kindOf(key) {
+	case reflect.Int:
 		return "a whole number"
-	case "tls-first":
+	case reflect.Bool:
 		return "true or false"
-	case "routes":
+	case reflect.Slice:
+		if key == "operator" {
+			return "a table"
+		}
 		return "a list of texts"
-	case "operator":
-		return "a table"
 	}
 	return "a text"
 }
 
 func example(key string) string {
-	switch key {
-	case "replicas":
-		return "replicas = 3"
-	case "tls-first":
-		return "tls-first = true"
-	case "routes":
-		return `routes = ["10.0.0.1:6222", "10.0.0.2:6222"]`
-	case "operator":
+	switch {
+	case key == "operator":
 		return "[[operator]] on a line of its own, then key, role and name below it"
+	case key == "nodes":
+		return `nodes = ["n1", "n2"]`
+	case kindOf(key) == reflect.Slice:
+		return key + ` = ["10.0.0.1:6222", "10.0.0.2:6222"]`
+	case kindOf(key) == reflect.Bool:
+		return key + " = true"
+	case kindOf(key) == reflect.Int:
+		return key + " = 3"
 	}
-	return fmt.Sprintf(`%s = "…"`, key)
+	return fmt.Sprintf(`%s = "…"`, strings.TrimPrefix(key, "operator."))
+}
+
+// kindOf is the type of a key of the file; a text for one that is none.
+func kindOf(key string) reflect.Kind {
+	node := reflect.TypeFor[Node]()
+	for i := range node.NumField() {
+		if name, _, _ := strings.Cut(node.Field(i).Tag.Get("toml"), ","); name == key {
+			return node.Field(i).Type.Kind()
+		}
+	}
+	return reflect.String
 }
 
 // environment keeps the variables that begin with UNIBUS_ and are not empty.

@@ -17,14 +17,17 @@ type Source struct {
 	Environ []string
 	Flags   map[string][]string
 
-	loaded atomic.Pointer[string] // what Print said before the last Load
+	loaded atomic.Pointer[string]  // what Print said before the last Load
+	from   atomic.Pointer[origins] // of the settings that Load read last
 }
 
 // Load reads the settings anew, as the function of that name does.
 func (s *Source) Load() (Node, error) {
 	print := s.Print() // before: what is written meanwhile shows as a change
 	s.loaded.Store(&print)
-	return Load(s.File, s.Environ, s.Flags)
+	n, from, err := load(s.File, s.Environ, s.Flags)
+	s.from.Store(&from)
+	return n, err
 }
 
 // Loaded is what Print said when the settings were last read, successfully or

@@ -31,7 +31,7 @@ func (n Node) Validate() error {
 func (n Node) checkName() error {
 	if n.Name == "" && n.Clustered() {
 		return core.Errorf(core.KindInvalid, "--name is missing: with --routes every node needs a name of its own").
-			WithNext("give a name that no other node of the cluster has or had, for example --name n2")
+			WithNext("give a name that no other node of the cluster has or had, for example n2")
 	}
 	if _, err := core.ParseNodeName(n.Name); err != nil {
 		return about("--name", err)
@@ -41,7 +41,7 @@ func (n Node) checkName() error {
 
 func (n Node) checkPaths() error {
 	if n.Data == "" {
-		return core.Errorf(core.KindInvalid, "--data is empty").WithNext("name the directory for this node's data, for example --data ./data")
+		return core.Errorf(core.KindInvalid, "--data is empty").WithNext("name the directory for this node's data, for example ./data")
 	}
 	names := []string{"data", "db", "route-tls-cert", "route-tls-key", "route-tls-ca", "route-tls-crl", "tls-cert", "tls-key"}
 	for i, p := range n.paths() {
@@ -89,7 +89,7 @@ func (n Node) checkCluster() error {
 	}
 	if n.Store == core.BackendKV {
 		return core.Errorf(core.KindInvalid, "--store kv is given without --routes: a node alone has no replicated store").
-			WithNext("use --store sqlite, or give --cluster-name, --cluster-listen and --routes")
+			WithNext("use sqlite, or give --cluster-name, --cluster-listen and --routes")
 	}
 	for _, s := range []struct{ name, value string }{
 		{"cluster-name", n.ClusterName},
@@ -151,14 +151,14 @@ func (n Node) checkRouteTLS() error {
 	}
 	if len(given) > 0 && len(lacking) > 0 {
 		return core.Errorf(core.KindInvalid, "%s is given without %s", strings.Join(given, " and "), strings.Join(lacking, " and ")).
-			WithNext("give all three; `unibusd cert node` makes them")
+			WithNext("give all three; to make a certificate and its key: `unibusd cert node --name NAME --host HOST --ca DIR --out DIR`")
 	}
 	if n.RouteTLSCRL != "" && len(given) == 0 {
 		return wanted("route-tls-crl", "route-tls-ca", "", "the authority that signed the list")
 	}
 	if n.Clustered() && len(given) == 0 && !Loopback(n.ClusterListen) {
 		return core.Errorf(core.KindInvalid, "--cluster-listen %s can be reached from other machines, and routes without TLS admit anybody as a node", n.ClusterListen).
-			WithNext("give --route-tls-cert, --route-tls-key and --route-tls-ca; `unibusd cert` makes them")
+			WithNext("give --route-tls-cert, --route-tls-key and --route-tls-ca; to make a certificate and its key: `unibusd cert node --name NAME --host HOST --ca DIR --out DIR`")
 	}
 	return nil
 }
@@ -267,7 +267,7 @@ func (n Node) checkOperators() error {
 		}
 		if other, taken := names[op.Key]; taken {
 			return core.Errorf(core.KindInvalid, "--operator: %s and %s have the same key", other, op.Name).
-				WithNext("make a key for each with `unibusd keygen operator`")
+				WithNext("make a key for each with `unibusd keygen operator --out FILE`")
 		}
 		names[op.Key] = op.Name
 	}

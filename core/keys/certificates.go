@@ -343,7 +343,7 @@ func LoadPair(certPath, keyPath string) (*tls.Certificate, error) {
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
 		return nil, core.Errorf(core.KindInvalid, "the certificate %s and the key %s do not belong together or are damaged", certPath, keyPath).
-			WithNext("make a pair with `unibusd cert node`")
+			WithNext("make a pair with `unibusd cert node --name NAME --host HOST --ca DIR --out DIR`")
 	}
 	return &pair, nil
 }

@@ -186,7 +186,7 @@ func serverAddr(server string) (string, error) {
 func CheckClusterKey(key string) error {
 	if !nkeys.IsValidPublicClusterKey(key) {
 		return core.Errorf(core.KindInvalid, "this is not a cluster's public key: it begins with C and has %d characters", 56).
-			WithNext("`unibusd cluster-key show` on a node, or `unibusd cluster-key list` where you used it before, prints it")
+			WithNext("`unibusd cluster-key list` prints it where you used it before; on a node: `unibusd cluster-key show --data DIR`")
 	}
 	return nil
 }

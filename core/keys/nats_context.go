@@ -91,6 +91,22 @@ func contextPath(name string) (string, error) {
 	return filepath.Join(dir, "nats", "context", name+".json"), nil
 }
 
+// Contexts are the names of the contexts of the nats CLI on this machine.
+func Contexts() []string {
+	pattern, err := contextPath("*")
+	if err != nil {
+		return nil
+	}
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		return nil
+	}
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(filepath.Base(f), ".json")
+	}
+	return files
+}
+
 // notAContext says what is wrong with the text. The decoder's own words are left
 // out: they repeat parts of a file that may hold a password.
 func notAContext(path string, err error) error {

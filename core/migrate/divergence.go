@@ -215,7 +215,7 @@ func ignoredNodeProblems(c Cluster, self string, ignored []string) []core.Proble
 			text = fmt.Sprintf("--ignore-node names %s, which has no SQLite file", name)
 		}
 		if text != "" {
-			out = append(out, core.Problem{Text: text, Next: "name only nodes whose own files you leave behind; this lists them: `unibusd migrate-to-kv --dry-run`"})
+			out = append(out, core.Problem{Text: text, Next: "name only nodes whose own files you leave behind; this lists them: `unibusd migrate-to-kv --dry-run --db FILE`"})
 		}
 	}
 	return out

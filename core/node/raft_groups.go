@@ -30,7 +30,7 @@ func (g raftGroups) Scale(ctx context.Context, replicas int) error {
 			WithNext("use at most --replicas %d", size)
 	}
 	if selector.serving().Backend != core.BackendKV {
-		return core.Errorf(core.KindRefused, "the control plane is not in KV yet").WithNext("move it with `unibusd migrate-to-kv --replicas %d`", replicas)
+		return core.Errorf(core.KindRefused, "the control plane is not in KV yet").WithNext("move it with `unibusd migrate-to-kv --db FILE --replicas %d`", replicas)
 	}
 	if err := selector.kv.Scale(ctx, replicas); err != nil {
 		return err
@@ -48,6 +48,9 @@ func (g raftGroups) Scale(ctx context.Context, replicas int) error {
 func (g raftGroups) StepDown(ctx context.Context, group, to string) error {
 	conn, subject := g.n.conns.store, "$JS.API.STREAM.LEADER.STEPDOWN.KV_"+group
 	switch {
+	case g.n.cfg.Size() == 1:
+		return core.Errorf(core.KindRefused, "%s runs alone: it leads everything, and there is no other node that could", g.n.cfg.Name).
+			WithNext("there is nothing to do; docs/operations/three-hosts.md shows how three nodes become a cluster")
 	case group == "meta":
 		conn, subject = g.n.conns.system, "$JS.API.META.LEADER.STEPDOWN"
 	case group == audit.Stream:
@@ -81,7 +84,8 @@ func stepDown(ctx context.Context, conn *nats.Conn, subject, group string, body 
 	case err != nil:
 		return core.Errorf(core.KindFailed, "the answer of the leader of %s cannot be read", group)
 	case reply.Error != nil:
-		return core.Errorf(core.KindRefused, "the leader of %s refused to step down: %s", group, reply.Error.Description)
+		return core.Errorf(core.KindRefused, "the leader of %s refused to step down: %s", group, reply.Error.Description).
+			WithNext("`unibus-tui status` shows which nodes answer and which replicas are current: only these can lead")
 	}
 	if !reply.Success {
 		return core.Errorf(core.KindFailed, "the leader of %s did not step down", group).WithNext("try again, or do not name a node")

@@ -106,7 +106,8 @@ func (in decisionInputs) decideFile(named bool) decision {
 		return nothing(in.errFileMissing())
 	case !in.file.open:
 		d := nothing(core.Errorf(core.KindUnavailable, "%s has no control plane: %s does not exist", in.node, in.file.path).
-			WithNext("connect to the node that has one, or migrate it to KV"))
+			WithNext("connect to the node that has one. If no node has, make it on %s, then restart unibusd there: `unibusd restore --from BACKUP --db %s`, or with its first user `unibusd user add NKEY --db %s`",
+				in.node, core.ShellQuote(in.file.path), core.ShellQuote(in.file.path)))
 		d.reason.Err = core.ErrElsewhere
 		return d
 	case intent != nil: // the authority may be given away already

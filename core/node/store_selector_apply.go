@@ -189,7 +189,7 @@ func (s *storeSelector) publishStore(store core.Store, backend core.Backend) {
 // withdraw empties the handle: no user is admitted and nothing is answered.
 func (s *storeSelector) withdraw(reason *core.Error) {
 	s.served, s.guardsFor = nil, nil
-	next := cluster.Serving{Backend: core.BackendNone, Reason: reason.Text, File: s.selection().filePath()}
+	next := cluster.Serving{Backend: core.BackendNone, Reason: reason.Text, Next: reason.Next, File: s.selection().filePath()}
 	if s.serving() == next {
 		return
 	}

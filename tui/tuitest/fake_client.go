@@ -186,7 +186,7 @@ func (f *FakeClient) UserAdd(ctx context.Context, u core.User) (core.User, error
 	return change(ctx, f, fmt.Sprintf("user-add %s %s", u.ID, u.Role), func(state *ClusterState) (core.User, error) {
 		for _, x := range state.Users {
 			if x.ID == u.ID {
-				return u, core.Errorf(core.KindExists, "%s is a user already", u.ID.Short()).WithNext("`unibusd user get` shows it")
+				return u, core.Errorf(core.KindExists, "%s is a user already", u.ID.Short()).WithNext("`unibusd user get NKEY` shows it")
 			}
 		}
 		u.Status = core.UserActive

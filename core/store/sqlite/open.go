@@ -278,7 +278,7 @@ func (s *Store) fileError(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return core.Errorf(core.KindNotFound, "the database %s does not exist", s.path).
-			WithNext("check the path; `unibusd serve` without --routes and `unibusd user add` make a missing database, in a directory that is there")
+			WithNext("check the path; a node without --routes makes a missing database in a directory that is there, and so does `unibusd user add NKEY --db FILE`")
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		if err := s.checkAccess(); err != nil {
 			return err

@@ -153,7 +153,7 @@ func (c *comparison) object(o schemaObject) error {
 		expected = o
 	case s.cfg.Backup && isMade(c.want.log[o.name], o):
 		return core.Errorf(core.KindInvalid, "%s holds the log of changes of a migration, %s: it is a database in use, not a backup", s.path, o.name).
-			WithNext("take a backup from the node that serves it: unibusd backup")
+			WithNext("take a backup from the node that serves it: `unibusd backup --out FILE`")
 	case c.isAdded(o):
 		return nil
 	}

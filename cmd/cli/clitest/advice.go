@@ -1,0 +1,159 @@
+package clitest
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// Parse says why the program of root would not run a command line as it stands: an
+// unknown command or flag, a missing argument or required flag, a value that is none.
+// The tree keeps what it parsed: give each call a new one.
+func Parse(root *cobra.Command, line string) error {
+	words := shellWords(line)
+	if len(words) == 0 || strings.TrimPrefix(words[0], "bin/") != root.Name() {
+		return fmt.Errorf("%q does not call %s", line, root.Name())
+	}
+	c, rest, err := root.Find(words[1:])
+	if err != nil {
+		return err
+	}
+	if c.InitDefaultHelpFlag(); strings.Contains(line, " --help") {
+		return nil
+	}
+	if err := c.ParseFlags(rest); err != nil {
+		return fmt.Errorf("%s: %w", c.CommandPath(), err)
+	}
+	return c.ValidateArgs(c.Flags().Args())
+}
+
+// shellWords splits a command line; quotes hold words together.
+func shellWords(line string) []string {
+	var out []string
+	for _, m := range regexp.MustCompile(`'[^']*'|"[^"]*"|[^\s'"]+`).FindAllString(line, -1) {
+		if m = strings.Trim(m, `'"`); m != "…" {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// advisedCommand is a command of ours in a sentence: in backticks, or up to the end of the
+// sentence or its part.
+var advisedCommand = regexp.MustCompile("`((?:bin/)?(?:unibusd|unibus-tui)(?: [^`]*)?)`( [a-z]+)?|\\b(unibusd|unibus-tui) ([a-z][a-z-]*)((?: (?:--?[a-zA-Z]|[A-Z%$/.0-9]|[a-z]+\\b)[^\\s;`]*)*)")
+
+// AdviceFaults lists what is wrong with the commands of ours that a next step names. New
+// makes the tree of each program, by its name. A command that is only mentioned, as one
+// that printed something, needs its flags and not its arguments.
+func AdviceFaults(text string, programs map[string]func() *cobra.Command) []string {
+	var out []string
+	for _, m := range advisedCommand.FindAllStringSubmatch(text, -1) {
+		line, quoted := m[1], m[1] != ""
+		if !quoted {
+			root := programs[m[3]]()
+			if c, _, err := root.Find([]string{m[4]}); err != nil || c == root {
+				continue // "start unibusd on n1" names the program
+			}
+			line = strings.TrimRight(m[3]+" "+m[4]+m[5], ",.:")
+			line, _, _ = strings.Cut(line, ", ")
+		}
+		name, _, _ := strings.Cut(strings.TrimPrefix(line, "bin/"), " ")
+		root := programs[name]()
+		if mentioned(m[2]) || line == name {
+			out = append(out, Faults("`"+line+"`", root)...)
+			continue
+		}
+		if err := Parse(root, line); err != nil {
+			out = append(out, fmt.Sprintf("`%s`: %v", line, err))
+		}
+	}
+	return out
+}
+
+// mentioned is true where the word behind a command tells of it, so that nobody is asked to run it.
+func mentioned(word string) bool {
+	switch strings.TrimSpace(word) {
+	case "printed", "wrote", "writes", "has", "or", "of":
+		return true
+	}
+	return false
+}
+
+// NextSteps are the texts that the program's code gives to WithNext and the Next of a
+// finding, by their place, with a value in the place of each verb of a format.
+func NextSteps(t *testing.T, top string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != top && skipped(d.Name()):
+			return filepath.SkipDir
+		case d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		fset := token.NewFileSet()
+		f, err := parser.ParseFile(fset, path, text, 0)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if field, ok := n.(*ast.KeyValueExpr); ok {
+				if id, ok := field.Key.(*ast.Ident); ok && id.Name == "Next" && constant(field.Value) != "" {
+					out[fset.Position(n.Pos()).String()] = fill(constant(field.Value))
+				}
+			}
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) == 0 {
+				return true
+			}
+			if sel, ok := call.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == "WithNext" {
+				if text := constant(call.Args[0]); text != "" {
+					out[fset.Position(n.Pos()).String()] = fill(text)
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil || len(out) == 0 {
+		t.Fatalf("%d next steps: %v", len(out), err)
+	}
+	return out
+}
+
+// constant is a text in the source, also in parts; "" for one that is made elsewhere.
+func constant(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		text, _ := strconv.Unquote(e.Value)
+		return text
+	case *ast.BinaryExpr:
+		if a, b := constant(e.X), constant(e.Y); a != "" && b != "" {
+			return a + b
+		}
+	}
+	return ""
+}
+
+// fill puts values in the place of the verbs of a format.
+func fill(format string) string {
+	format = strings.NewReplacer("`%s --help`", "`unibusd serve --help`", "%%", "%").Replace(format)
+	format = regexp.MustCompile(`%[.0-9]*d`).ReplaceAllString(format, "3")
+	return regexp.MustCompile(`%[.0-9]*[svqw]`).ReplaceAllString(format, "VALUE")
+}
