@@ -96,7 +96,7 @@ func (c *Client) Open(ctx context.Context) error {
 	deadline := time.Now().Add(c.cfg.Connect)
 	each := c.timeoutPerServer(c.cfg.Connect)
 	for {
-		nc, err := nats.Connect(strings.Join(c.cfg.Servers, ","), append(opts, nats.Timeout(each))...)
+		nc, err := connect(ctx, strings.Join(c.cfg.Servers, ","), append(opts, nats.Timeout(each))...)
 		if err == nil {
 			return c.proveCluster(ctx, nc)
 		}
@@ -112,6 +112,29 @@ func (c *Client) Open(ctx context.Context) error {
 			return c.connectError(ctx.Err())
 		case <-time.After(200 * time.Millisecond):
 		}
+	}
+}
+
+// connect is nats.Connect that ends with ctx: a server that hangs accepts connections and says nothing.
+func connect(ctx context.Context, servers string, opts ...nats.Option) (*nats.Conn, error) {
+	type result struct {
+		nc  *nats.Conn
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		nc, err := nats.Connect(servers, opts...)
+		if ctx.Err() != nil && err == nil {
+			nc.Close()
+			err = ctx.Err()
+		}
+		done <- result{nc, err}
+	}()
+	select {
+	case r := <-done:
+		return r.nc, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 
