@@ -34,5 +34,8 @@ func (m *Model) smallWindowLines() []string {
 	case m.running != nil:
 		lines = append(lines, m.waitingText())
 	}
+	if m.toast.text != "" {
+		lines = append(lines, m.toast.text)
+	}
 	return append(lines, m.snapshot.Status.Value.Sentence)
 }
