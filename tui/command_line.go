@@ -22,7 +22,7 @@ func (m *Model) completions() []string {
 		out = append(out, "theme "+string(mode))
 	}
 	for _, p := range m.pages {
-		out = append(out, p.Name())
+		out = append(out, string(p.Name()))
 	}
 	for _, a := range m.actions {
 		out = append(out, a.Name)
@@ -31,8 +31,12 @@ func (m *Model) completions() []string {
 	return out
 }
 
+// openPrompt removes an old toast, which would hide the completions.
+func (m *Model) openPrompt(p *widget.Prompt) { m.prompt, m.toast = p, toast{} }
+
 func (m *Model) handlePromptKey(k tea.KeyPressMsg) tea.Cmd {
 	p := m.prompt
+	m.toast = toast{}
 	switch p.HandleKey(k) {
 	case widget.Canceled:
 		m.prompt = nil
@@ -125,9 +129,9 @@ func (m *Model) findPage(word string) int {
 	found, ambiguous := -1, false
 	for i, p := range m.pages {
 		switch {
-		case p.Name() == word:
+		case string(p.Name()) == word:
 			return i
-		case len(word) >= 2 && strings.HasPrefix(p.Name(), word):
+		case len(word) >= 2 && strings.HasPrefix(string(p.Name()), word):
 			found, ambiguous = i, found >= 0
 		}
 	}

@@ -42,7 +42,7 @@ func (m *Model) startAction(act action.Action, sel action.Selection) tea.Cmd {
 }
 
 func (m *Model) showDialog(d *dialogState) tea.Cmd {
-	m.openDialog, m.prompt, m.help = d, nil, nil
+	m.openDialog, m.prompt, m.help, m.toast = d, nil, nil, toast{}
 	return d.acceptKeysLater()
 }
 
@@ -67,6 +67,7 @@ func (m *Model) acceptDialogKeys(msg acceptKeysMsg) tea.Cmd {
 
 func (m *Model) handleDialogKey(k tea.KeyPressMsg) tea.Cmd {
 	d := m.openDialog
+	m.toast = toast{} // it hides the keys of the dialog
 	if !d.dialog.AcceptsKeys() {
 		d.keyCameTooEarly = true
 	}

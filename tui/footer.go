@@ -14,6 +14,8 @@ import (
 func (m *Model) footer(rc page.RenderContext) string {
 	t := m.theme
 	switch {
+	case m.toast.text != "" && m.prompt == nil:
+		return " " + t.Paint(m.toast.tone, widget.Truncate(t, widget.Sanitize(m.toast.text), m.width-2))
 	case m.openDialog != nil && m.openDialog.messageOnly:
 		return " " + m.drawKeyHints([]page.KeyHint{{Key: "esc", Does: "close"}})
 	case m.openDialog != nil && !m.openDialog.dialog.AcceptsKeys():
@@ -21,9 +23,7 @@ func (m *Model) footer(rc page.RenderContext) string {
 	case m.openDialog != nil:
 		return " " + m.drawKeyHints([]page.KeyHint{{Key: "tab", Does: "next"}, {Key: "enter", Does: "choose"}, {Key: "esc", Does: "cancel"}})
 	case m.prompt != nil:
-		return m.prompt.View(t, m.width)
-	case m.toast.text != "":
-		return " " + t.Paint(m.toast.tone, widget.Truncate(t, widget.Sanitize(m.toast.text), m.width-2))
+		return m.prompt.View(t, m.width, m.toast.text)
 	case m.running != nil:
 		return " " + t.Paint(theme.Accent, m.waitingText())
 	case m.help != nil:

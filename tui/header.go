@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"unibus/core"
 	"unibus/core/migrate"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -76,7 +77,11 @@ func (m *Model) migrationStatus() (string, theme.Tone) {
 // the title.
 func (m *Model) windowTitle() string {
 	_, word, _ := m.currentVerdict()
-	return m.clusterName() + " " + word + " - unibus"
+	title := m.clusterName() + " " + word + " - unibus"
+	if m.asciiOnly() {
+		return core.ASCIIText(title)
+	}
+	return title
 }
 
 // header shows cluster, verdict, operator, clock and connection. In a narrow

@@ -60,7 +60,7 @@ func (m *Model) helpActionLines(act action.Action, w int) []string {
 	if act.ArgumentKind != "" {
 		name += " [" + strings.ToUpper(act.ArgumentKind) + "]"
 	}
-	head := "   " + t.Paint(theme.Accent, widget.PadRight(name, 25)) + " " + t.Paint(theme.Dim, widget.PadRight(act.Scope+" "+act.Key, 11)) + " "
+	head := "   " + t.Paint(theme.Accent, widget.PadRight(name, 25)) + " " + t.Paint(theme.Dim, widget.PadRight(string(act.Scope)+" "+act.Key, 11)) + " "
 	width, indent := w-widget.Width(head), widget.PadRight("", widget.Width(head))
 	reason := widget.Sanitize(act.UnavailableReason(m.actionInput(m.currentPage().Selection(m.renderContext()))))
 	if act.LacksSelection(reason) {

@@ -34,9 +34,11 @@ type Config struct {
 	ReadOnly  bool   // disables every action that changes the cluster
 	Theme     string // auto, dark, light, basic or mono; "" is auto
 	ASCII     bool   // draw ASCII glyphs only
+	Unicode   bool   // draw other characters although the locale has none
 	Version   string
 	Flags     string           // appended to the command lines that the console shows: --server … --identity …
 	ReportDir string           // reports are saved here; "" is the working directory
+	Suspender Suspender        // nil: Ctrl-Z only says that it does nothing
 	Now       func() time.Time // nil is time.Now; its location is the one that times are shown in
 }
 
@@ -67,7 +69,10 @@ type Model struct {
 	lightBackground bool       // reported by the terminal
 	colorProfile    colorprofile.Profile
 	noColor         bool
+	localeIsASCII   bool // the locale has no UTF-8
 	theme           theme.Theme
+
+	measuresClusters bool // the terminal has said that it measures grapheme clusters, not code points
 
 	width, height      int
 	snapshot           *feed.Snapshot    // what is shown; does not change during a pause
@@ -130,7 +135,7 @@ func (m *Model) applyTheme() {
 	if m.noColor || m.colorProfile < colorprofile.ANSI {
 		mode = theme.Mono
 	}
-	m.theme = theme.New(mode, m.cfg.ASCII)
+	m.theme = theme.New(mode, m.cfg.ASCII || m.asciiOnly())
 	m.dirty = true
 }
 

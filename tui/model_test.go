@@ -150,7 +150,7 @@ func TestWaitingNamesSubjectAndDuration(t *testing.T) {
 func TestNoColorTakesAnyValue(t *testing.T) {
 	t.Parallel()
 	h, _ := newHarness(t, tuitest.Healthy())
-	h.Send(tea.EnvMsg{"NO_COLOR=yes"})
+	h.Send(tea.EnvMsg{"NO_COLOR=yes", "LANG=C.UTF-8"})
 	if strings.Contains(h.Model.View().Content, "38;5") {
 		t.Error("NO_COLOR=yes has colors")
 	}

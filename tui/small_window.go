@@ -34,6 +34,9 @@ func (m *Model) smallWindowLines() []string {
 	case m.running != nil:
 		lines = append(lines, m.waitingText())
 	}
+	if m.toast.text != "" {
+		lines = append(lines, m.toast.text)
+	}
 	st := m.snapshot.Status.Value
 	lines = append(lines, st.Sentence)
 	if st.Do != "" {

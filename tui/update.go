@@ -4,7 +4,9 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 
+	"unibus/core"
 	"unibus/tui/action"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -41,6 +43,10 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 		return m.acceptDialogKeys(msg)
 	case actionDoneMsg:
 		return m.handleActionDone(msg)
+	case jobSignalMsg:
+		return m.handleJobSignal(msg)
+	case resumedMsg:
+		m.handleResumed(msg)
 	default:
 		m.handleTerminalMsg(msg)
 	}
@@ -56,6 +62,11 @@ func (m *Model) handleTerminalMsg(msg tea.Msg) {
 		m.colorProfile = msg.Profile
 	case tea.EnvMsg:
 		m.noColor = msg.Getenv("NO_COLOR") != ""
+		m.localeIsASCII = !core.IsUTF8Locale(msg)
+	case tea.ModeReportMsg:
+		if msg.Mode == ansi.ModeUnicodeCore { // as Bubble Tea decides it
+			m.measuresClusters = msg.Value == ansi.ModeReset || msg.Value == ansi.ModeSet || msg.Value == ansi.ModePermanentlySet
+		}
 	default:
 		return
 	}
@@ -84,12 +95,14 @@ func (m *Model) handlePaste(msg tea.PasteMsg) {
 	if m.windowTooSmall() {
 		return
 	}
-	msg.Content = strings.TrimSpace(widget.Sanitize(msg.Content))
+	m.toast = toast{}
 	switch {
 	case m.openDialog != nil:
-		m.openDialog.dialog.HandlePaste(msg)
+		m.openDialog.dialog.HandlePaste(msg.Content)
 	case m.prompt != nil:
-		m.prompt.HandlePaste(msg)
+		if refusal := m.prompt.HandlePaste(msg.Content); refusal != "" {
+			m.showToast(theme.Warn, refusal)
+		}
 		m.applyTypedFilter()
 	}
 }
@@ -102,7 +115,7 @@ func (m *Model) handleKey(k tea.KeyPressMsg) tea.Cmd {
 	case key == "ctrl+c":
 		return m.quit()
 	case key == "ctrl+z":
-		return tea.Suspend
+		return m.suspend()
 	case m.windowTooSmall():
 		return m.handleSmallWindowKey(key)
 	case m.openDialog != nil:
@@ -154,13 +167,13 @@ func (m *Model) handleGlobalKey(rc page.RenderContext, key string) tea.Cmd {
 	case "shift+tab":
 		m.showPage((m.pageIndex + len(m.pages) - 1) % len(m.pages))
 	case ":":
-		m.prompt = widget.NewPrompt(":", "", m.completions(), m.history)
+		m.openPrompt(widget.NewPrompt(":", "", m.completions(), m.history))
 	case "/":
 		if !m.currentPage().IsFilterable() {
 			m.showToast(theme.Dim, "This page has no list to filter.")
 			return nil
 		}
-		m.prompt = widget.NewPrompt("/", m.filters[m.pageIndex], nil, nil)
+		m.openPrompt(widget.NewPrompt("/", m.filters[m.pageIndex], nil, nil))
 	case "?":
 		m.help = &help{}
 	case "space":

@@ -17,7 +17,7 @@ const linesAroundPage = 5
 // renderer writes only differences.
 func (m *Model) View() tea.View {
 	if m.dirty {
-		m.lastScreen, m.dirty = m.draw(), false
+		m.lastScreen, m.dirty = m.showable(m.draw()), false
 	}
 	v := tea.NewView(m.lastScreen)
 	v.AltScreen = true
@@ -51,21 +51,38 @@ func (m *Model) draw() string {
 	return screen
 }
 
-// pageTabs is the line of page names. In a narrow window the last ones are digits
-// only, never the current one.
+// pageTabs is the line of page names. In a narrow window they have one blank between them, and the
+// current one, which is marked, has no digit. In one that is narrower the last ones are digits only.
 func (m *Model) pageTabs() string {
-	labels, width := make([]string, len(m.pages)), 0
-	for i, p := range m.pages {
-		labels[i] = fmt.Sprintf(" %d %s ", i+1, p.Name())
-		width += len(labels[i])
+	labels, width := m.tabLabels(false)
+	if width > m.width {
+		labels, width = m.tabLabels(true)
 	}
 	for i := len(labels) - 1; i >= 0 && width > m.width; i-- {
 		if i != m.pageIndex {
-			short := fmt.Sprintf(" %d ", i+1)
+			short := fmt.Sprintf(" %d", i+1)
 			width -= len(labels[i]) - len(short)
 			labels[i] = short
 		}
 	}
+	return m.drawTabs(labels)
+}
+
+func (m *Model) tabLabels(narrow bool) (labels []string, width int) {
+	for i, p := range m.pages {
+		label := fmt.Sprintf(" %d %s", i+1, p.Name())
+		switch {
+		case !narrow:
+			label += " "
+		case i == m.pageIndex:
+			label = fmt.Sprintf(" %s", p.Name())
+		}
+		labels, width = append(labels, label), width+len(label)
+	}
+	return labels, width
+}
+
+func (m *Model) drawTabs(labels []string) string {
 	line := ""
 	for i, label := range labels {
 		if i == m.pageIndex {

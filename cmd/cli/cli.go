@@ -15,6 +15,7 @@ import (
 
 	"charm.land/fang/v2"
 	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/term"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -27,21 +28,23 @@ import (
 // command prints or logs goes through core.Redact, and the process leaves no core dump.
 func Execute(ctx context.Context, root *cobra.Command, version string, args []string) int {
 	forbidDumps()
+	if os.Getenv("NO_COLOR") != "" {
+		_ = os.Setenv("NO_COLOR", "1") // any value means it, but the color library reads a boolean
+	}
 	root.SetArgs(args)
-	root.SetOut(redacting{os.Stdout}) // or cobra's Print methods write to the error stream
-	root.SetErr(redacting{os.Stderr})
+	root.SetOut(newStream(os.Stdout)) // or cobra's Print methods write to the error stream
+	root.SetErr(newStream(os.Stderr))
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return core.Errorf(core.KindInvalid, "%s: %w", c.CommandPath(), FlagError(err)).WithNext("`%s --help` lists the flags", c.CommandPath())
 	})
 	asJSON := slices.Contains(args, "--json") || slices.Contains(args, "--json=true")
-	err := fang.Execute(ctx, root, fang.WithVersion(version), fang.WithErrorHandler(func(_ io.Writer, _ fang.Styles, err error) {
-		if asJSON {
-			printJSONError(root.OutOrStdout(), err)
-			return
-		}
+	err := execute(ctx, root, version, args)
+	if err != nil && asJSON {
+		printJSONError(root.OutOrStdout(), err)
+	} else if err != nil {
 		printError(root.ErrOrStderr(), root.Name(), err)
-	}))
+	}
 	var coded Coded
 	if errors.As(err, &coded) {
 		return coded.Code
@@ -49,13 +52,41 @@ func Execute(ctx context.Context, root *cobra.Command, version string, args []st
 	return core.ExitCode(usage(root, err))
 }
 
+// execute runs the command, and leaves help and manual pages to fang. Errors stay away from it: for each it asks
+// the terminal for its background, in raw mode, and waits seconds for one that does not answer.
+func execute(ctx context.Context, root *cobra.Command, version string, args []string) error {
+	styled := func(args []string) error {
+		root.SetArgs(args)
+		return fang.Execute(ctx, root, fang.WithVersion(version), fang.WithErrorHandler(func(io.Writer, fang.Styles, error) {}))
+	}
+	if len(args) > 0 && args[0] == "man" {
+		return styled(args)
+	}
+	root.Version = version
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) {
+		_ = styled(append(strings.Fields(c.CommandPath())[1:], "--help")) // help has no error
+	})
+	return root.ExecuteContext(ctx)
+}
+
 // redacting is a stream of the process that no secret leaves by. It stays a file
 // to code that asks whether it is a terminal.
-type redacting struct{ *os.File }
+type redacting struct {
+	*os.File
+	ascii bool // a terminal whose locale has no UTF-8
+}
+
+func newStream(f *os.File) redacting {
+	return redacting{f, term.IsTerminal(f.Fd()) && !core.IsUTF8Locale(os.Environ())}
+}
 
 // Write writes text without what looks like a secret. What is written at once is looked at as one.
 func (r redacting) Write(text []byte) (int, error) {
-	if _, err := r.File.WriteString(core.Redact(string(text))); err != nil {
+	shown := core.Redact(string(text))
+	if r.ascii {
+		shown = core.ASCIIText(shown)
+	}
+	if _, err := r.File.WriteString(shown); err != nil {
 		return 0, err
 	}
 	return len(text), nil

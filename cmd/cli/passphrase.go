@@ -2,9 +2,12 @@ package cli
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/charmbracelet/x/term"
 
@@ -80,10 +83,38 @@ func prompt(text string) ([]byte, error) {
 	}
 	defer func() { _ = tty.Close() }()
 	_, _ = fmt.Fprint(tty, text)
-	typed, err := term.ReadPassword(tty.Fd())
+	typed, err := readPassphrase(tty)
 	_, _ = fmt.Fprintln(tty)
 	if err != nil {
 		return nil, core.Errorf(core.KindInvalid, "no passphrase was typed")
 	}
 	return typed, nil
+}
+
+// readPassphrase ends with the signals that the programs catch: the read itself would go on, and
+// leave a terminal that shows nothing.
+func readPassphrase(tty *os.File) ([]byte, error) {
+	before, err := term.GetState(tty.Fd())
+	if err != nil {
+		return nil, err
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	defer signal.Stop(stop)
+	type result struct {
+		typed []byte
+		err   error
+	}
+	read := make(chan result, 1)
+	go func() {
+		typed, err := term.ReadPassword(tty.Fd())
+		read <- result{typed, err}
+	}()
+	select {
+	case r := <-read:
+		return r.typed, r.err
+	case <-stop:
+		_ = term.Restore(tty.Fd(), before) // the terminal may be gone
+		return nil, errors.New("interrupted")
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"unibus/tui"
 	"unibus/tui/action"
 	"unibus/tui/plain"
+	"unibus/tui/terminal"
 	"unibus/tui/theme"
 )
 
@@ -49,7 +50,7 @@ func root() *cobra.Command {
 	}
 	o.Flags(c.Flags())
 	c.Flags().BoolVar(&o.readOnly, "read-only", false, "disable every action that changes the cluster")
-	c.Flags().BoolVar(&o.ascii, "ascii", false, "draw with ASCII only")
+	c.Flags().BoolVar(&o.ascii, "ascii", false, "draw with ASCII only (default: by the locale; --ascii=false draws other characters in any)")
 	c.Flags().StringVar(&o.theme, "theme", "auto", "colors: auto, dark, light, basic (16 colors) or mono")
 	c.Example = "unibus-tui --context ops\nunibus-tui --server tls://n1:4222,tls://n2:4222 \\\n--identity ana.nk --tls-ca ca.crt"
 	c.AddCommand(statusCommand())
@@ -68,21 +69,43 @@ func (o *consoleFlags) run(c *cobra.Command) error {
 		return err
 	}
 	defer cl.Close()
-	if !term.IsTerminal(os.Stdout.Fd()) || !term.IsTerminal(os.Stdin.Fd()) {
-		return o.printStatus(c, cl)
+	if reason := cannotDraw(os.Getenv("TERM")); reason != "" {
+		return o.printStatus(c, cl, reason)
 	}
-	return tui.Run(c.Context(), tui.Config{
-		Client: cl, ReadOnly: o.readOnly, Theme: o.theme, ASCII: o.ascii, Version: version, Flags: o.connectionFlags(),
-	})
+	// A console that ignored these, or died of them, would leave the terminal unusable.
+	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGHUP, syscall.SIGQUIT)
+	defer stop()
+	t, err := terminal.Open(os.Stdin, os.Stdout)
+	if err != nil {
+		return err
+	}
+	return tui.RunIn(ctx, tui.Config{
+		Client: cl, ReadOnly: o.readOnly, Theme: o.theme, Version: version, Flags: o.connectionFlags(),
+		ASCII: o.ascii, Unicode: c.Flags().Changed("ascii") && !o.ascii,
+	}, t)
+}
+
+// cannotDraw says why the status is printed as text instead of a console, and what shows the console. It
+// returns "" if a console can be drawn.
+func cannotDraw(terminalType string) string {
+	switch {
+	case !term.IsTerminal(os.Stdout.Fd()) || !term.IsTerminal(os.Stdin.Fd()):
+		return "not a terminal, printing the status as text; over SSH use `ssh -t`"
+	case terminalType == "":
+		return "TERM is not set, printing the status as text; for the console give the terminal's type, such as TERM=xterm"
+	case terminalType == "dumb", terminalType == "unknown":
+		return "TERM is " + terminalType + ", so nothing can be drawn: printing the status as text; for the console give the terminal's type, such as TERM=xterm"
+	}
+	return ""
 }
 
 // printStatus prints the status as text for a pipe or `ssh host unibus-tui`.
-func (o *consoleFlags) printStatus(c *cobra.Command, cl *admin.Client) error {
+func (o *consoleFlags) printStatus(c *cobra.Command, cl *admin.Client, reason string) error {
 	st, err := cl.Status(c.Context())
 	if err != nil {
 		return err
 	}
-	c.PrintErrln("unibus-tui: not a terminal, printing the status as text; over SSH use `ssh -t`")
+	c.PrintErrln("unibus-tui: " + reason)
 	return plain.Text(c.OutOrStdout(), st, migrationStatus(c.Context(), cl))
 }
 

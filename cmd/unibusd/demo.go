@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/charmbracelet/x/term"
@@ -72,6 +74,11 @@ func demoNodeCommand(verb, short string, f func(ctx context.Context, dir, node s
 }
 
 func runDemo(c *cobra.Command, cfg demo.Config, hold time.Duration, play bool) (err error) {
+	if !signal.Ignored(syscall.SIGHUP) { // else nohup(1) wants it to go on
+		ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGHUP) // its temporary directory would outlive it
+		defer stop()
+		c.SetContext(ctx)
+	}
 	if cfg.Binary, err = os.Executable(); err != nil {
 		return core.Errorf(core.KindFailed, "the path of this program is not known: %w", err)
 	}
@@ -121,6 +128,9 @@ func playDemo(ctx context.Context, out io.Writer, d *demo.Demo) error {
 	return demo.Play(ctx, demo.PlayConfig{Admin: cl, Nodes: d, Demo: desc, Out: out})
 }
 
+// consoleEndTime is how long the console may take to give the terminal back.
+const consoleEndTime = 2 * time.Second
+
 // openConsole runs the console beside the cluster and returns when it ends.
 func openConsole(c *cobra.Command, d demo.Description, program string) error {
 	args := []string{"--identity", d.Identities.Admin, "--tls-ca", d.CA}
@@ -128,6 +138,8 @@ func openConsole(c *cobra.Command, d demo.Description, program string) error {
 		args = append(args, "--server", url)
 	}
 	console := exec.CommandContext(c.Context(), program, args...)
+	console.Cancel = func() error { return console.Process.Signal(syscall.SIGTERM) } // a console that is killed leaves the terminal unusable
+	console.WaitDelay = consoleEndTime
 	console.Stdin, console.Stdout, console.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := console.Run(); err != nil && c.Context().Err() == nil {
 		return core.Errorf(core.KindFailed, "the console %s ended: %w", program, err).

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"unibus/cmd/cli"
+	"unibus/core"
 	"unibus/core/admin"
 )
 
@@ -63,10 +63,6 @@ func text(s *string) string {
 	if s == nil {
 		return "–"
 	}
-	return strings.Map(func(r rune) rune { // users choose their rooms' names, and this is an operator's terminal
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, *s)
+	oneLine := strings.NewReplacer("\n", "\uFFFD", "\t", "\uFFFD").Replace(*s) // a tab begins the next column
+	return core.VisibleText(oneLine)                                           // users choose their rooms' names, and this is an operator's terminal
 }

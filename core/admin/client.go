@@ -106,7 +106,7 @@ func (c *Client) Open(ctx context.Context) error {
 	deadline := time.Now().Add(c.cfg.Connect)
 	each := c.timeoutPerServer(c.cfg.Connect)
 	for {
-		nc, final, err := binding.Dial(c.cfg.Servers, append(opts, nats.Timeout(each)), connect)
+		nc, final, err := binding.Dial(ctx, c.cfg.Servers, append(opts, nats.Timeout(each)))
 		if err == nil {
 			return c.proveCluster(ctx, nc)
 		}
@@ -123,10 +123,6 @@ func (c *Client) Open(ctx context.Context) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-}
-
-func connect(server string, opts []nats.Option) (*nats.Conn, error) {
-	return nats.Connect(server, opts...)
 }
 
 // proveCluster has the cluster prove its key before anything else is sent. If no node

@@ -86,7 +86,7 @@ func expiryNote(users []core.User, now core.Millis) *cluster.Finding {
 // nameInNote is a user's name, or the short id without one that can be shown.
 func nameInNote(u core.User) string {
 	if u.Name == nil || strings.TrimSpace(*u.Name) == "" || len([]rune(*u.Name)) > nameInNoteTo ||
-		strings.ContainsFunc(*u.Name, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		core.VisibleText(*u.Name) != *u.Name {
 		return u.ID.Short()
 	}
 	return *u.Name

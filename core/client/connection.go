@@ -189,31 +189,6 @@ func (c *Client) connect(ctx context.Context) error {
 	}
 }
 
-// dial connects, and gives up when ctx ends, which the library does not. It closes a
-// connection that comes later.
-func dial(ctx context.Context, servers string, opts []nats.Option) (*nats.Conn, error) {
-	type result struct {
-		nc  *nats.Conn
-		err error
-	}
-	dialed := make(chan result, 1)
-	go func() {
-		nc, err := nats.Connect(servers, opts...)
-		dialed <- result{nc, err}
-	}()
-	select {
-	case r := <-dialed:
-		return r.nc, r.err
-	case <-ctx.Done():
-		go func() {
-			if r := <-dialed; r.err == nil {
-				r.nc.Close()
-			}
-		}()
-		return nil, ctx.Err()
-	}
-}
-
 func (c *Client) options() ([]nats.Option, error) {
 	secure, err := c.cfg.tls()
 	if err != nil {

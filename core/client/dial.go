@@ -15,5 +15,5 @@ import (
 func dialAny(ctx context.Context, servers []string, opts []nats.Option) (nc *nats.Conn, final bool, err error) {
 	order := slices.Clone(servers)
 	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-	return binding.Dial(order, opts, func(server string, opts []nats.Option) (*nats.Conn, error) { return dial(ctx, server, opts) })
+	return binding.Dial(ctx, order, opts)
 }

@@ -290,11 +290,11 @@ func checkRole(op core.Operator) error {
 
 // printable is what a name must be that appears in logs, on screens and between commas.
 func printable(s string) bool {
-	if s == "" || utf8.RuneCountInString(s) > 64 || !utf8.ValidString(s) {
+	if s == "" || utf8.RuneCountInString(s) > 64 || !utf8.ValidString(s) || core.VisibleText(s) != s {
 		return false
 	}
-	for _, r := range s {
-		if !unicode.IsPrint(r) || r == ',' {
+	for _, r := range s { // a joiner or a tag is visible in its place, and not printable alone
+		if !unicode.IsPrint(r) && !unicode.Is(unicode.Cf, r) || r == ',' {
 			return false
 		}
 	}

@@ -49,6 +49,22 @@ const (
 	KindNode   = "node"
 )
 
+// PageName names a page of the console.
+type PageName string
+
+// The pages, in the order of their digits.
+const (
+	PageOverview PageName = "overview"
+	PageNodes    PageName = "nodes"
+	PageBuckets  PageName = "buckets"
+	PageUsers    PageName = "users"
+	PageRooms    PageName = "rooms"
+	PageMigrate  PageName = "migrate"
+	PageEvents   PageName = "events"
+	PageRollout  PageName = "rollout"
+	PageAudit    PageName = "audit"
+)
+
 // Selection is the set of objects that an action applies to.
 type Selection struct {
 	Kind string   // KindUser and so on; "" for nothing
@@ -91,10 +107,10 @@ type Action struct {
 	Name             string // the command after :
 	Aliases          []string
 	Key              string
-	Hint             string // what Key does, in the footer; "": the last word of Name
-	Scope            string // the page on which Key works
-	ArgumentKind     string // KindUser and so on; "" for no argument
-	ChangesNothing   bool   // in the cluster: allowed for viewers and read-only consoles
+	Hint             string   // what Key does, in the footer; "": the last word of Name
+	Scope            PageName // the page on which Key works
+	ArgumentKind     string   // KindUser and so on; "" for no argument
+	ChangesNothing   bool     // in the cluster: allowed for viewers and read-only consoles
 	Confirmation     Confirmation
 	Help             string                                                                        // a short sentence without the full stop
 	Unavailable      func(s Input) string                                                          // the reason, "" if the action is available
@@ -237,7 +253,7 @@ func cutName(line, name string) (string, bool) {
 }
 
 // ByKey returns the action of a key on a page.
-func ByKey(table []Action, scope, key string) (Action, bool) {
+func ByKey(table []Action, scope PageName, key string) (Action, bool) {
 	for _, a := range table {
 		if a.Scope == scope && a.Key == key {
 			return a, true

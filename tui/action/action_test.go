@@ -42,7 +42,7 @@ func TestTableIsComplete(t *testing.T) {
 			}
 			names[n] = true
 		}
-		if k := a.Scope + " " + a.Key; keys[k] {
+		if k := string(a.Scope) + " " + a.Key; keys[k] {
 			t.Errorf("%q is the key of two actions", k)
 		} else {
 			keys[k] = true

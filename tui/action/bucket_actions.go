@@ -15,7 +15,7 @@ import (
 func bucketActions() []Action {
 	return []Action{
 		{
-			Name: "bucket scale", Aliases: []string{"scale"}, Key: "c", Scope: "buckets", Confirmation: YesNo,
+			Name: "bucket scale", Aliases: []string{"scale"}, Key: "c", Scope: PageBuckets, Confirmation: YesNo,
 			Help:        "raise the replicas of every bucket",
 			Unavailable: scaleUnavailable,
 			Question: func(s Input) Question {
@@ -44,7 +44,7 @@ func bucketActions() []Action {
 			},
 		},
 		{
-			Name: "meta step-down", Aliases: []string{"step-down", "stepdown"}, Key: "d", Hint: "move the meta leader", Scope: "nodes", Confirmation: YesNo,
+			Name: "meta step-down", Aliases: []string{"step-down", "stepdown"}, Key: "d", Hint: "move the meta leader", Scope: PageNodes, Confirmation: YesNo,
 			Help: "let another node lead the meta group",
 			Unavailable: func(s Input) string {
 				m := s.Snapshot.Status.Value.Meta
@@ -66,7 +66,7 @@ func bucketActions() []Action {
 			},
 		},
 		{
-			Name: "bucket step-down", Key: "d", Scope: "buckets", ArgumentKind: KindBucket, Confirmation: YesNo,
+			Name: "bucket step-down", Key: "d", Scope: PageBuckets, ArgumentKind: KindBucket, Confirmation: YesNo,
 			Help:        "let another node lead a bucket",
 			Unavailable: bucketStepDownUnavailable,
 			Question: func(s Input) Question {

@@ -14,19 +14,19 @@ import (
 func migrationActions() []Action {
 	return []Action{
 		{
-			Name: "migrate start", Aliases: []string{"migrate to kv"}, Key: "b", Scope: "migrate", Confirmation: YesNo,
+			Name: "migrate start", Aliases: []string{"migrate to kv"}, Key: "b", Scope: PageMigrate, Confirmation: YesNo,
 			Help:        "start moving the control plane from SQLite to KV",
 			Unavailable: startUnavailable(migrate.ActionStart), Question: startQuestion, Command: startCommand, Run: runStart,
 		},
 		{
-			Name: "migrate check", Aliases: []string{"migrate dry-run", "dry-run"}, Key: "D", Scope: "migrate",
+			Name: "migrate check", Aliases: []string{"migrate dry-run", "dry-run"}, Key: "D", Scope: PageMigrate,
 			Help:        "dry run: check and convert everything, write nothing",
 			Unavailable: startUnavailable(migrate.ActionCheck), OptionalQuestion: checkQuestion, Command: checkCommand, Run: runCheck,
 		},
 		migrationAction("P", NoConfirmation, "pause the copy; nothing is lost", migrate.ActionPause, nil, Client.MigratePause, "The migration is paused"),
 		migrationAction("R", NoConfirmation, "continue after a pause or an error", migrate.ActionResume, nil, Client.MigrateResume, "The migration continues"),
 		{
-			Name: "migrate limit", Key: "L", Scope: "migrate", Confirmation: YesNo,
+			Name: "migrate limit", Key: "L", Scope: PageMigrate, Confirmation: YesNo,
 			Help:        "limit the rows per second that the copy writes",
 			Unavailable: migrationUnavailable(migrate.ActionLimit), Question: limitQuestion, Command: limitCommand, Run: runLimit,
 		},
@@ -35,7 +35,7 @@ func migrationActions() []Action {
 		migrationAction("U", TypeClusterName, "return the control plane to SQLite", migrate.ActionRollback, rollbackQuestion, Client.MigrateRollback, "The rollback has started"),
 		migrationAction("F", TypeClusterName, "finish for good; no rollback afterward", migrate.ActionFinish, finishQuestion, Client.MigrateFinish, "The migration is finished"),
 		{
-			Name: "migrate report", Aliases: []string{"report"}, Key: "W", Scope: "migrate", ChangesNothing: true,
+			Name: "migrate report", Aliases: []string{"report"}, Key: "W", Scope: PageMigrate, ChangesNothing: true,
 			Help:        "save the migration report as text and as JSON",
 			Unavailable: reportUnavailable,
 			Command:     func(s Input, _ []string) string { return "unibusd migration report --out " + reportName(s) + ".txt" },
@@ -49,7 +49,7 @@ type nodeCall func(c Client, ctx context.Context, node string) (migrate.Status, 
 
 func migrationAction(key string, confirmation Confirmation, help string, a migrate.Action, question func(Input) Question, call nodeCall, doneText string) Action {
 	return Action{
-		Name: "migrate " + string(a), Key: key, Scope: "migrate", Confirmation: confirmation, Help: help, Unavailable: migrationUnavailable(a), Question: question,
+		Name: "migrate " + string(a), Key: key, Scope: PageMigrate, Confirmation: confirmation, Help: help, Unavailable: migrationUnavailable(a), Question: question,
 		Command: func(Input, []string) string { return "unibusd migration " + string(a) },
 		Run: func(ctx context.Context, c Client, s Input, _ []string) (string, error) {
 			_, err := call(c, ctx, s.Snapshot.Migration.Value.Node)

@@ -12,7 +12,7 @@ import (
 
 func roomActions() []Action {
 	return []Action{{
-		Name: "room rekey", Aliases: []string{"rekey"}, Key: "r", Scope: "rooms", ArgumentKind: KindRoom, Confirmation: YesNo,
+		Name: "room rekey", Aliases: []string{"rekey"}, Key: "r", Scope: PageRooms, ArgumentKind: KindRoom, Confirmation: YesNo,
 		Help:        "ask an online member for a new key of a room",
 		Unavailable: rekeyUnavailable, Question: rekeyQuestion, Command: rekeyCommand, Run: runRekey,
 	}}

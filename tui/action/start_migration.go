@@ -86,7 +86,7 @@ func startFields(s Input) []widget.Field {
 		return core.Errorf(core.KindInvalid, "Enter yes or no. Without a backup, a temporary copy is used and then removed.")
 	}})
 	if ignorable := s.ignorableNodes(); ignorable != nil {
-		out = append(out, widget.Field{Label: fieldIgnoredNodes, Hint: "no node", Check: func(v string) error {
+		out = append(out, widget.Field{Label: fieldIgnoredNodes, Hint: "no node", TakesList: true, Check: func(v string) error {
 			for _, n := range splitNames(v) {
 				if !slices.Contains(ignorable, n) {
 					return core.Errorf(core.KindInvalid, "Only the files of %s can be ignored.", widget.JoinNames(ignorable))

@@ -13,11 +13,11 @@ import (
 func userActions() []Action {
 	return []Action{
 		{
-			Name: "user add", Aliases: []string{"add"}, Key: "a", Scope: "users", Confirmation: YesNo,
+			Name: "user add", Aliases: []string{"add"}, Key: "a", Scope: PageUsers, Confirmation: YesNo,
 			Help: "add a user that may connect", Question: addQuestion, Command: addCommand, Run: runAdd,
 		},
 		{
-			Name: "user revoke", Aliases: []string{"revoke"}, Key: "r", Scope: "users", ArgumentKind: KindUser, Confirmation: TypeObjectName,
+			Name: "user revoke", Aliases: []string{"revoke"}, Key: "r", Scope: PageUsers, ArgumentKind: KindUser, Confirmation: TypeObjectName,
 			Help:        "block users and end their sessions",
 			Unavailable: noUserToChange(core.UserActive, "revoked"),
 			Question:    revokeQuestion,
@@ -25,7 +25,7 @@ func userActions() []Action {
 			Run:         runRevoke,
 		},
 		{
-			Name: "user activate", Aliases: []string{"activate"}, Key: "u", Scope: "users", ArgumentKind: KindUser, Confirmation: YesNo,
+			Name: "user activate", Aliases: []string{"activate"}, Key: "u", Scope: PageUsers, ArgumentKind: KindUser, Confirmation: YesNo,
 			Help:        "let revoked users connect again",
 			Unavailable: noUserToChange(core.UserRevoked, "active"),
 			Question: func(s Input) Question {

@@ -24,6 +24,7 @@ type List struct {
 	CopyHint   string                              // the hint for y while a row is open; "" for none
 	Freshness  func(*feed.Snapshot) feed.Freshness // the topic that the rows come from
 	Rows       func(RenderContext) []widget.Row
+	Empty      func(RenderContext) string                 // why there are no rows; nil: always the text of the table
 	Summary    func(RenderContext) []string               // the lines above the table
 	Detail     func(rc RenderContext, id string) []string // the lines of the open row; nil when it is gone
 	Gone       string                                     // shown for an open row that is gone
@@ -35,6 +36,9 @@ type List struct {
 
 // RefreshRows refills the table if its rows may have changed.
 func (l *List) RefreshRows(rc RenderContext) {
+	if l.Empty != nil {
+		l.Table.Empty = l.Empty(rc)
+	}
 	if l.rowCache.Update(rc, l.RowsMaxAge, "", l.Freshness(rc.Snapshot).Answers) {
 		l.Table.SetRows(l.Rows(rc), rc.Filter)
 	}

@@ -8,8 +8,8 @@ import (
 // KeyResult is what a key did.
 type KeyResult struct {
 	Handled bool
-	Goto    string // the page to open
-	OpenRow string // the row to open there
+	Goto    action.PageName // the page to open
+	OpenRow string          // the row to open there
 }
 
 // KeyHint is one key in the footer.
@@ -17,7 +17,7 @@ type KeyHint struct{ Key, Does string }
 
 // Page is one page of the console.
 type Page interface {
-	Name() string
+	Name() action.PageName
 	View(rc RenderContext) string // may change what Subscription returns: more members to match a filter, say
 	HandleKey(rc RenderContext, key string) KeyResult
 	OpenRow(rc RenderContext, id string)                // opens the row with this key

@@ -25,6 +25,8 @@ type Field struct {
 	Value string             // the initial text
 	Hint  string             // shown while the field is empty
 	Check func(string) error // nil: any text is valid
+
+	TakesList bool // of values between commas; pasted lines become values
 }
 
 // DialogSpec is the content of a dialog.
@@ -57,7 +59,7 @@ func NewDialog(spec DialogSpec) *Dialog {
 		in.Prompt = ""
 		in.Placeholder = f.Hint
 		in.SetValue(f.Value)
-		in.CharLimit = 256
+		in.CharLimit = maxInput
 		d.inputs = append(d.inputs, in)
 	}
 	d.setFocus(0)
@@ -176,10 +178,10 @@ func (d *Dialog) checkField(i int) bool {
 	return true
 }
 
-// HandlePaste inserts text into the focused field.
-func (d *Dialog) HandlePaste(p tea.PasteMsg) {
+// HandlePaste inserts text into the focused field, or says there why it does not.
+func (d *Dialog) HandlePaste(text string) {
 	if d.acceptsKeys && d.focus < len(d.inputs) {
-		d.inputs[d.focus], _ = d.inputs[d.focus].Update(p)
+		d.fieldError = pasteInto(&d.inputs[d.focus], text, d.spec.Fields[d.focus].TakesList)
 	}
 }
 

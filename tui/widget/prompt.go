@@ -25,7 +25,7 @@ type Prompt struct {
 func NewPrompt(prefix, value string, completions, history []string) *Prompt {
 	in := textinput.New()
 	in.Prompt = ""
-	in.CharLimit = 256
+	in.CharLimit = maxInput
 	in.SetValue(value)
 	in.CursorEnd()
 	in.Focus()
@@ -59,8 +59,8 @@ func (p *Prompt) HandleKey(k tea.KeyPressMsg) InputResult {
 	return StillOpen
 }
 
-// HandlePaste inserts text.
-func (p *Prompt) HandlePaste(m tea.PasteMsg) { p.input, _ = p.input.Update(m) }
+// HandlePaste inserts text, or returns why it does not.
+func (p *Prompt) HandlePaste(text string) (refusal string) { return pasteInto(&p.input, text, false) }
 
 func (p *Prompt) recallHistory(by int) {
 	if p.historyIndex == len(p.history) {
@@ -105,14 +105,17 @@ func (p *Prompt) complete() {
 	p.input.CursorEnd()
 }
 
-// View draws the line in w cells, followed by the matches.
-func (p *Prompt) View(t theme.Theme, w int) string {
+// View draws the line in w cells, followed by a notice, or by the matches without one.
+func (p *Prompt) View(t theme.Theme, w int, notice string) string {
 	styleInput(t, &p.input)
 	p.input.SetWidth(max(10, min(w/2, 60)))
 	if p.Value() != "" {
 		p.input.SetWidth(min(max(10, w-4), Width(p.Value())+1))
 	}
 	left := " " + t.Paint(theme.Accent, p.Prefix) + p.input.View()
+	if notice != "" {
+		return left + "  " + t.Paint(theme.Warn, Truncate(t, Sanitize(notice), w-Width(left)-3))
+	}
 	if !p.completes {
 		return left + "  " + t.Paint(theme.Dim, "enter apply   esc clear")
 	}

@@ -14,6 +14,7 @@ type Column struct {
 	Title string
 	Right bool // right-aligned
 	Max   int  // cells; 0: as wide as its widest value
+	Extra bool // dropped before any other column shrinks; the row's own view shows the value
 	Min   int  // cells to which it may shrink once the columns after it are gone; 0: it does not shrink
 }
 

@@ -57,6 +57,11 @@ func (t *Table) columnWidths(available int) []int {
 	for i := range t.columns {
 		ws[i] = t.naturalWidth(i)
 	}
+	for i := len(ws) - 1; i > 0 && sumWidths(ws) > available; i-- {
+		if t.columns[i].Extra {
+			ws[i] = 0
+		}
+	}
 	for i := len(ws) - 1; i >= 0; i-- {
 		excess := sumWidths(ws) - available
 		if excess <= 0 {

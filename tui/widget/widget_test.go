@@ -202,3 +202,15 @@ func TestLongLabelLeavesSpaceForTheInput(t *testing.T) {
 		t.Errorf("the input is not visible:\n%s", got)
 	}
 }
+
+// TestExtraColumnsAreDroppedFirst: the last column keeps its width as long as others can go.
+func TestExtraColumnsAreDroppedFirst(t *testing.T) {
+	t.Parallel()
+	tb := widget.NewTable("nothing", widget.Column{Title: "NAME"}, widget.Column{Title: "SIZE", Extra: true}, widget.Column{Title: "LAST", Min: 4})
+	tb.SetRows([]widget.Row{{Key: "a", Cells: []widget.Cell{{Text: "name-a"}, {Text: "12 kB"}, {Text: "n1 n2 n3"}}}}, "")
+	for w, want := range map[int]string{40: "name-a  12 kB  n1 n2 n3", 24: "name-a  n1 n2 n3", 18: "name-a  n1 n2…"} {
+		if got := ansi.Strip(tb.View(dark, w, 5)); !strings.Contains(got, want) {
+			t.Errorf("at %d:\n%s", w, got)
+		}
+	}
+}

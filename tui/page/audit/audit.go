@@ -12,6 +12,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
+	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -39,7 +40,7 @@ func New() *Page {
 }
 
 // Name returns "audit".
-func (m *Page) Name() string { return "audit" }
+func (m *Page) Name() action.PageName { return action.PageAudit }
 
 func recordKey(r admin.AuditRecord) string { return strconv.FormatUint(r.Seq, 10) }
 

@@ -20,28 +20,29 @@ type Page struct{ page.List }
 
 // New creates the page.
 func New() *Page {
-	m := &Page{}
-	m.List = page.List{
+	return &Page{List: page.List{
 		Kind: action.KindBucket, Subject: "the buckets", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
 		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
-		Rows:      m.rows, Summary: summary, Detail: detail, Gone: "This bucket no longer exists.",
+		Rows:      rows, Summary: summary, Detail: detail, Gone: "This bucket no longer exists.", Empty: emptyText,
 		Table: widget.NewTable("",
 			widget.Column{Title: "BUCKET"}, widget.Column{Title: "STATE"}, widget.Column{Title: "LEADER"},
-			widget.Column{Title: "KEYS", Right: true}, widget.Column{Title: "SIZE", Right: true},
-			widget.Column{Title: "LED FOR", Right: true}, widget.Column{Title: "REPLICAS", Min: 12}),
-	}
-	return m
+			widget.Column{Title: "KEYS", Right: true}, widget.Column{Title: "SIZE", Right: true, Extra: true},
+			widget.Column{Title: "LED FOR", Right: true, Extra: true}, widget.Column{Title: "REPLICAS", Min: 12}),
+	}}
 }
 
 // Name returns "buckets".
-func (m *Page) Name() string { return "buckets" }
+func (m *Page) Name() action.PageName { return action.PageBuckets }
 
-func (m *Page) rows(rc page.RenderContext) []widget.Row {
-	v := rc.Snapshot.Status.Value.View
-	m.Table.Empty = "There are no buckets yet. unibusd creates them once the meta group has a leader."
-	if !v.Clustered {
-		m.Table.Empty = fmt.Sprintf("%s runs alone and keeps its control plane in SQLite: it has no buckets. With routes to other nodes it creates them.", v.From)
+func emptyText(rc page.RenderContext) string {
+	if v := rc.Snapshot.Status.Value.View; !v.Clustered {
+		return fmt.Sprintf("%s runs alone and keeps its control plane in SQLite: it has no buckets. With routes to other nodes it creates them.", v.From)
 	}
+	return "There are no buckets yet. unibusd creates them once the meta group has a leader."
+}
+
+func rows(rc page.RenderContext) []widget.Row {
+	v := rc.Snapshot.Status.Value.View
 	var rows []widget.Row
 	for i, b := range rc.Snapshot.Status.Value.AllBuckets() {
 		rows = append(rows, rc.DimRowIfStale(row(rc.AtStatusTime(), b, i >= len(v.Buckets))))

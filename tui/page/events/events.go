@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"unibus/core/cluster"
+	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -31,7 +32,7 @@ func New() *Page {
 }
 
 // Name returns "events".
-func (m *Page) Name() string { return "events" }
+func (m *Page) Name() action.PageName { return action.PageEvents }
 
 func eventKey(e cluster.Event) string { return fmt.Sprintf("%d %s %s", e.At, e.About, e.Text) }
 

@@ -25,7 +25,7 @@ type Page struct{ scroll widget.Scroll }
 func New() *Page { return &Page{} }
 
 // Name returns "migrate".
-func (m *Page) Name() string { return "migrate" }
+func (m *Page) Name() action.PageName { return action.PageMigrate }
 
 // IsFilterable is false: the page has no list.
 func (m *Page) IsFilterable() bool { return false }

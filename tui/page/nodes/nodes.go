@@ -33,7 +33,7 @@ func New() *Page {
 }
 
 // Name returns "nodes".
-func (m *Page) Name() string { return "nodes" }
+func (m *Page) Name() action.PageName { return action.PageNodes }
 
 func rows(rc page.RenderContext) []widget.Row {
 	var out []widget.Row

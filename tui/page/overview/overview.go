@@ -30,7 +30,7 @@ func New() *Page {
 }
 
 // Name returns "overview".
-func (m *Page) Name() string { return "overview" }
+func (m *Page) Name() action.PageName { return action.PageOverview }
 
 func rows(rc page.RenderContext) []widget.Row {
 	var out []widget.Row
@@ -91,7 +91,7 @@ func (m *Page) HandleKey(rc page.RenderContext, key string) page.KeyResult {
 		return page.KeyResult{Handled: true}
 	}
 	if key == "enter" {
-		return page.KeyResult{Handled: true, Goto: "nodes", OpenRow: m.Table.SelectedKey()}
+		return page.KeyResult{Handled: true, Goto: action.PageNodes, OpenRow: m.Table.SelectedKey()}
 	}
 	return page.KeyResult{Handled: m.Table.HandleKey(key)}
 }

@@ -12,6 +12,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
+	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
@@ -27,8 +28,8 @@ func New() *Page {
 	m.List = page.List{
 		Subject: "the rollout report of every node", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy key",
 		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Rollout.Freshness },
-		Rows:      rows, Summary: m.summary, Detail: detail, Gone: "This client is no longer listed: it was added as a user, or has not connected for a day.",
-		Table: widget.NewTable("", // see emptyText
+		Rows:      rows, Empty: emptyText, Summary: m.summary, Detail: detail, Gone: "This client is no longer listed: it was added as a user, or has not connected for a day.",
+		Table: widget.NewTable("",
 			widget.Column{Title: "NODE"}, widget.Column{Title: "KEY"}, widget.Column{Title: "ADDRESS", Max: 39}, widget.Column{Title: "COUNT", Right: true},
 			widget.Column{Title: "FIRST", Right: true}, widget.Column{Title: "LAST", Right: true}, widget.Column{Title: "REASON", Min: 10}),
 	}
@@ -36,7 +37,7 @@ func New() *Page {
 }
 
 // Name returns "rollout".
-func (m *Page) Name() string { return "rollout" }
+func (m *Page) Name() action.PageName { return action.PageRollout }
 
 func nodeNames(r admin.Rollout) []string { return slices.Sorted(maps.Keys(r.Nodes)) }
 
@@ -83,7 +84,8 @@ func row(rc page.RenderContext, node string, d admin.Denied) widget.Row {
 }
 
 // emptyText says why the table is empty, and what would fill it.
-func emptyText(r admin.Rollout) string {
+func emptyText(rc page.RenderContext) string {
+	r := rc.Snapshot.Rollout.Value
 	text := "None so far."
 	noReport := nodesWhere(r, func(n admin.RolloutNode) bool {
 		return n.Unknown || n.Active[admin.FlagBusAuth] == string(core.BusAuthOff)
@@ -99,7 +101,6 @@ func emptyText(r admin.Rollout) string {
 
 func (m *Page) summary(rc page.RenderContext) []string {
 	r := rc.Snapshot.Rollout.Value
-	m.Table.Empty = emptyText(r)
 	lines := append(verdictLines(rc, r), "")
 	lines = append(lines, settingsTable(rc, r)...)
 	match := ""

@@ -43,7 +43,7 @@ func New() *Page {
 }
 
 // Name returns "rooms".
-func (m *Page) Name() string { return "rooms" }
+func (m *Page) Name() action.PageName { return action.PageRooms }
 
 func (m *Page) rows(rc page.RenderContext) []widget.Row {
 	names := userNames(rc)

@@ -33,7 +33,7 @@ func New() *Page {
 }
 
 // Name returns "users".
-func (m *Page) Name() string { return "users" }
+func (m *Page) Name() action.PageName { return action.PageUsers }
 
 func rows(rc page.RenderContext) []widget.Row {
 	out := make([]widget.Row, 0, len(rc.Snapshot.Users.Value))

@@ -1,0 +1,9 @@
+// Package terminal is the operator's terminal: what it can show, how it is given back,
+// and how Ctrl-Z stops the console.
+//
+// Bubble Tea gives the terminal back as long as it can write to it and is not stuck.
+// This package sees the cases in which it cannot: nobody reads the output, the terminal is gone,
+// or no shell waits for a console that stops. cmd/unibus-tui opens a Terminal and tui.RunIn uses it.
+//
+// Begin reading with Terminal.
+package terminal

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package terminal
+
+// shellWaits is not known here. A console that stops where nobody can continue it hangs.
+func shellWaits() bool { return false }
