@@ -130,7 +130,8 @@ func (s *Server) clusterOptions(o *server.Options) error {
 		}
 		o.Routes = append(o.Routes, u)
 	}
-	if c.CertFile == "" {
+	if c.CertFile == "" { // loopback alone: names are checked, and nothing proves them
+		s.routes = newRouteAuth(c, nil, s.log)
 		return nil
 	}
 	return s.routeSecurity(o)

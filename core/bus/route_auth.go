@@ -24,7 +24,8 @@ import (
 // no call between the two. So the certificate is checked during the handshake, and the
 // names are compared as soon as the route is open.
 type routeAuth struct {
-	nodes   []string // nil: any
+	check   func(name string) error // refuses a name
+	tls     bool                    // false: no certificate says which node a server is
 	revoked *reloaded[*keys.Revocations]
 	log     *slog.Logger
 	wake    chan struct{} // a route is about to open
@@ -49,8 +50,12 @@ const (
 )
 
 func newRouteAuth(c *Cluster, revoked *reloaded[*keys.Revocations], log *slog.Logger) *routeAuth {
+	check := c.CheckNode
+	if check == nil {
+		check = func(string) error { return nil }
+	}
 	return &routeAuth{
-		nodes: c.Nodes, revoked: revoked, log: log, wake: make(chan struct{}, 1),
+		check: check, tls: c.CertFile != "", revoked: revoked, log: log, wake: make(chan struct{}, 1),
 		accepted: map[uint64]acceptedCert{}, solicited: map[string]*x509.Certificate{}, misnamed: map[string]bool{},
 	}
 }
@@ -64,10 +69,8 @@ func (a *routeAuth) checkCert(cert *x509.Certificate) error {
 			certHosts(cert), certHosts(cert))
 	case a.revoked.current().Has(cert):
 		return core.Errorf(core.KindRefused, "the certificate of %s was revoked", name)
-	case a.nodes != nil && !slices.Contains(a.nodes, name):
-		return core.Errorf(core.KindRefused, "%s is none of the nodes that --nodes lists", name)
 	}
-	return nil
+	return a.check(name)
 }
 
 func certHosts(cert *x509.Certificate) string {
@@ -178,6 +181,9 @@ func (a *routeAuth) checkRoutes(srv *server.Server) {
 // certificate belongs to a route that this node opened: there the name must be one
 // that a certificate gave.
 func (a *routeAuth) checkRoute(r *server.RouteInfo) error {
+	if !a.tls {
+		return a.check(r.RemoteName)
+	}
 	a.mu.Lock()
 	cert := a.accepted[r.Rid].cert
 	if r.DidSolicit {

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,7 +185,14 @@ func TestRouteCertificateWithoutANode(t *testing.T) {
 func TestServerThatIsNoConfiguredNode(t *testing.T) {
 	t.Parallel()
 	r := newFixture(t, core.BusAuthEnforce)
-	nodes, routes, lines := r.openTwo(t, func(cfg *bus.Config) { cfg.Cluster.Nodes = []string{"n1", "n2", "n3"} })
+	nodes, routes, lines := r.openTwo(t, func(cfg *bus.Config) {
+		cfg.Cluster.CheckNode = func(name string) error {
+			if !slices.Contains([]string{"n1", "n2", "n3"}, name) {
+				return core.Errorf(core.KindRefused, "%s is no node of this cluster", name)
+			}
+			return nil
+		}
+	})
 	impostor := r.bareServer(t, "n9", r.nodeDir(t, "n9"), routes[0])
 	eventually(t, "the server to be refused by name", func() bool { return strings.Contains(lines(), "n9 is none of the nodes") })
 	if impostor.NumRoutes() != 0 || nodes[0].Routes() != 1 {

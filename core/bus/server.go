@@ -22,7 +22,7 @@ type Server struct {
 	log    *slog.Logger
 	auth   *authAdapter
 	cert   *reloaded[certificate] // of the clients' listener; nil without TLS, and before Open
-	routes *routeAuth             // nil where routes need no certificates
+	routes *routeAuth             // nil without a cluster
 
 	mu             sync.Mutex
 	srv            *server.Server // nil before Open and after an Open that failed

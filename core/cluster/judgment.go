@@ -176,8 +176,20 @@ func orphanPeerFindings(v View) []Finding {
 		Degraded, "meta",
 		fmt.Sprintf("The meta group has %d members and %d nodes are configured: %s %s. %s in the quorum: %d are needed.",
 			v.Meta.Size, v.Expected, join(v.Meta.OrphanPeers), plural(n, "is not a configured node", "are not configured nodes"), plural(n, "It counts", "They count"), v.Meta.Needed),
-		fmt.Sprintf("start the %s again, or remove %s from the meta group", plural(n, "node it was", "nodes they were"), join(v.Meta.OrphanPeers)),
+		removeOrphan(v.Meta.OrphanPeers[0], v.Removed),
 	}}
+}
+
+// removeOrphan says how one peer that is no node leaves the meta group. A removal that
+// was interrupted is repeated.
+func removeOrphan(peer string, removed []core.NodeChange) string {
+	if slices.ContainsFunc(removed, func(c core.NodeChange) bool { return c.Name == peer }) {
+		return "complete its removal: unibusd node remove " + peer
+	}
+	if !validName(peer) {
+		return "start that node again, or remove it by the name that it had: unibusd node remove NAME"
+	}
+	return fmt.Sprintf("start %s again, or remove it for good: unibusd node remove %s", peer, peer)
 }
 
 // majorityLost is the worst that happens: too few nodes to agree on anything.

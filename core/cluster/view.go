@@ -10,22 +10,23 @@ import (
 // View is what one node saw of the whole cluster at one moment. It is a value:
 // nobody changes a View after it was made, so it may be shared.
 type View struct {
-	Cluster   string          `json:"cluster"`
-	At        core.Millis     `json:"at"`                  // when the last answer came in
-	From      string          `json:"from"`                // the node that looked
-	Clustered bool            `json:"clustered"`           // false: a node without routes, no meta group and no buckets
-	Expected  int             `json:"expected"`            // how many nodes are configured (routes)
-	Authority *core.Authority `json:"authority,omitempty"` // nil: no record, or not readable
-	Serving   Serving         `json:"serving"`             // what the looking node itself serves
-	Meta      Meta            `json:"meta"`
-	Nodes     []Node          `json:"nodes"`                     // by name; those that are known and do not answer included
-	Unknown   []UnknownServer `json:"unknown_servers,omitempty"` // servers that answer and are no nodes of this cluster, by name
-	Buckets   []Bucket        `json:"buckets"`                   // the five of the control plane, in the order of core.Tables; absent ones are missing
-	Mechanism []Bucket        `json:"mechanism,omitempty"`       // the buckets and streams beside the five
-	Lost      []LostStream    `json:"lost_streams,omitempty"`    // by name
-	Counts    *core.Counts    `json:"counts,omitempty"`          // what the store holds; nil while it cannot be read
-	CountsAt  core.Millis     `json:"counts_at,omitempty"`       // when Counts was read
-	Moving    string          `json:"moving,omitempty"`          // the state of a migration under way, "" without one
+	Cluster   string            `json:"cluster"`
+	At        core.Millis       `json:"at"`                  // when the last answer came in
+	From      string            `json:"from"`                // the node that looked
+	Clustered bool              `json:"clustered"`           // false: a node without routes, no meta group and no buckets
+	Expected  int               `json:"expected"`            // how many nodes are configured (routes)
+	Authority *core.Authority   `json:"authority,omitempty"` // nil: no record, or not readable
+	Serving   Serving           `json:"serving"`             // what the looking node itself serves
+	Meta      Meta              `json:"meta"`
+	Nodes     []Node            `json:"nodes"`                     // by name; those that are known and do not answer included
+	Unknown   []UnknownServer   `json:"unknown_servers,omitempty"` // servers that answer and are no nodes of this cluster, by name
+	Buckets   []Bucket          `json:"buckets"`                   // the five of the control plane, in the order of core.Tables; absent ones are missing
+	Mechanism []Bucket          `json:"mechanism,omitempty"`       // the buckets and streams beside the five
+	Lost      []LostStream      `json:"lost_streams,omitempty"`    // by name
+	Removed   []core.NodeChange `json:"removed_nodes,omitempty"`   // nodes that a command removed, by name
+	Counts    *core.Counts      `json:"counts,omitempty"`          // what the store holds; nil while it cannot be read
+	CountsAt  core.Millis       `json:"counts_at,omitempty"`       // when Counts was read
+	Moving    string            `json:"moving,omitempty"`          // the state of a migration under way, "" without one
 }
 
 // LostStream is a stream of the control plane that was deleted, or deleted and created again.
@@ -103,6 +104,9 @@ type Info struct {
 	Quotas      map[string]int  `json:"quotas,omitempty"`      // of users, by the names of their settings
 	Sessions    *int            `json:"sessions,omitempty"`    // of users, and of clients nobody vouches for; nil: not known
 	Operators   *Operators      `json:"operators,omitempty"`   // nil: an older node
+
+	Membership        []core.NodeChange `json:"membership,omitempty"`         // which nodes commands have added and removed, as it knows them
+	MembershipUnsaved string            `json:"membership_unsaved,omitempty"` // why that is not on disk
 }
 
 // Operators is what a node says of its operators. All of it is public: keys, roles and names.

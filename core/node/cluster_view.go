@@ -31,7 +31,7 @@ func (n *Node) openObserver(context.Context) error {
 		return err
 	}
 	n.observer = cluster.New(cluster.Config{
-		Name: n.cfg.Name, Cluster: n.clusterName(), Clustered: n.cfg.Clustered(), Expected: n.cfg.Size(), Nodes: n.cfg.Nodes,
+		Name: n.cfg.Name, Cluster: n.clusterName(), Clustered: n.cfg.Clustered(), Expected: n.cfg.Size(), Nodes: n.cfg.Nodes, Changes: n.membership.all,
 		System: cluster.Conn{NATS: n.conns.system}, Local: n.facts, Infos: n.askInfos, Recorder: &n.recorder,
 		Streams: known, OnView: n.saveStreamTimes(known),
 	})
@@ -65,9 +65,11 @@ func (n *Node) facts() cluster.Facts {
 	return f
 }
 
-// askInfos asks every node. It also learns which operators other nodes have removed.
+// askInfos asks every node. It also learns which operators other nodes have removed, and
+// which nodes were added and removed by command.
 func (n *Node) askInfos(ctx context.Context) ([]cluster.Info, error) {
 	infos, err := n.peers.infos(ctx)
 	n.learnRemovals(infos)
+	n.learnMembership(infos)
 	return infos, err
 }

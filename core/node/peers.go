@@ -18,6 +18,7 @@ const (
 	subjectRollout    = "unibus.peer.v1.all.rollout"     // every node answers with its softReply
 	subjectPresent    = "unibus.peer.v1.all.present"     // presenceRequest → presenceReply
 	subjectRemoved    = "unibus.peer.v1.all.removed"     // removalRequest → endReply, once the node refuses the key
+	subjectMembership = "unibus.peer.v1.all.membership"  // []core.NodeChange → nodeReply, once the node has them
 	subjectClusterKey = "unibus.peer.v1.all.cluster-key" // clusterKeyRequest → keyReply, from nodes that have the key
 	subjectEvents     = "unibus.events.v1"               // a cluster.Event that every node records
 )
@@ -25,7 +26,7 @@ const (
 // peers asks the other nodes, and answers them.
 type peers struct {
 	conn         *nats.Conn
-	size         int // configured nodes
+	size         func() int // nodes of the cluster
 	info         func() cluster.Info
 	recordEvents func([]cluster.Event)
 
@@ -45,10 +46,11 @@ const slowAnswers = 64
 
 func (n *Node) openPeers(context.Context) error {
 	n.peers = &peers{
-		conn: n.conns.peer, size: n.cfg.Size(), info: n.info, recordEvents: n.recorder.Record, slots: make(chan struct{}, slowAnswers),
+		conn: n.conns.peer, size: n.size, info: n.info, recordEvents: n.recorder.Record, slots: make(chan struct{}, slowAnswers),
 		slow: map[string]answerFunc{
 			subjectEnded:      n.sessions.answerEnded,
 			subjectRemoved:    n.answerRemoval,
+			subjectMembership: n.answerMembership,
 			subjectRollout:    func(ctx context.Context, _ []byte) any { return n.softReply(ctx) },
 			subjectClusterKey: n.clusterKey.share,
 			subjectPresent:    func(_ context.Context, body []byte) any { return n.answerPresence(body) },
@@ -152,12 +154,13 @@ func askEveryNode[Reply, Answer any](ctx context.Context, n *Node, subject strin
 // infos asks every node, this one included. Nodes that do not answer before ctx ends are missing.
 func (p *peers) infos(ctx context.Context) ([]cluster.Info, error) {
 	var out []cluster.Info
+	size := p.size()
 	err := p.ask(ctx, subjectInfo, nil, func(reply []byte) bool {
 		var i cluster.Info
 		if err := json.Unmarshal(reply, &i); err == nil {
 			out = append(out, i)
 		}
-		return len(out) < p.size
+		return len(out) < size
 	})
 	return out, err
 }
