@@ -157,3 +157,54 @@ func awaitVerdict(t *testing.T, cl *admin.Client, want cluster.Level) admin.Stat
 	})
 	return st
 }
+
+// TestListedNodeIsRemoved: where the configuration lists the nodes, a removed one does
+// not count, a node that was down meanwhile learns it, and an added one is accepted
+// without another configuration. The buckets get their third replica once it joins.
+func TestListedNodeIsRemoved(t *testing.T) {
+	t.Parallel()
+	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV, Before: func(c *nodetest.Cluster) {
+		for i := range c.Configs {
+			c.Configs[i].Nodes = []string{"n1", "n2", "n3"}
+		}
+	}})
+	c.WaitServing(core.BackendKV, 0, 1, 2)
+	cl := ready(t, c, 0)
+	awaitVerdict(t, cl, cluster.Healthy)
+	if err := c.Nodes[2].Close(); err != nil {
+		t.Fatal(err)
+	}
+	awaitSilent(t, cl, "n3")
+	out, err := cl.NodeRemove(t.Context(), "n3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.Meta.Size != 2 || out.Meta.Needed != 2 {
+		t.Errorf("after the removal: %+v", out.Meta)
+	}
+	nodetest.Wait(t, 20*time.Second, func() error {
+		st, err := cl.Status(t.Context())
+		if err == nil && (st.Expected != 2 || len(st.Nodes) != 2 || len(st.Removed) != 1) {
+			err = fmt.Errorf("%d nodes expected, %d there, removed: %v", st.Expected, len(st.Nodes), st.Removed)
+		}
+		t.Log(st.Verdict, st.Sentence, st.Do, st.Findings)
+		return err
+	})
+	if err := c.Nodes[1].Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Open(1); err != nil {
+		t.Fatal(err)
+	}
+	takesRequests(t, cl)
+	if _, err := cl.NodeAdd(t.Context(), "n4"); err != nil {
+		t.Fatal(err)
+	}
+	newcomer(t, c, "n4")
+	st := awaitVerdict(t, cl, cluster.Healthy)
+	for _, b := range st.AllBuckets() {
+		if len(b.Replicas) != 3 {
+			t.Errorf("%s has the replicas %v", b.Name, b.Replicas)
+		}
+	}
+}
