@@ -143,59 +143,56 @@ func replaceNode(ctx context.Context, cl *admin.Client, old, next string, say fu
 	if old == next {
 		return none, core.Errorf(core.KindInvalid, "%s cannot take its own place", old).WithNext("a lost machine comes back under a new name: unibusd node replace %s NEW", old)
 	}
-	st, err := cl.Status(ctx)
-	if err != nil {
+	if err := awaitStep(ctx, cl, say, func(st admin.Status) error { return cluster.RemovalUnsafe(st.View, old) }); err != nil {
 		return none, err
-	}
-	if why := cluster.RemovalUnsafe(st.View, old); why != "" {
-		return none, core.Errorf(core.KindRefused, "%s was not replaced: %s", old, why).WithNext("look at the cluster: unibus-tui status")
 	}
 	if _, err := cl.NodeAdd(ctx, next); err != nil && core.KindOf(err) != core.KindExists {
 		return none, err
 	}
-	said := ""
-	if err := awaitStatus(ctx, cl, func(st admin.Status) string {
-		left := joinPending(st.View, next)
-		if left != "" && left != said {
-			said = left
-			say("waiting: " + left)
-		}
-		return left
-	}); err != nil {
+	if err := awaitStep(ctx, cl, say, func(st admin.Status) error { return joinPending(st.View, next) }); err != nil {
 		return none, err
 	}
 	say("removing " + old)
 	return cl.NodeRemove(ctx, old)
 }
 
-// joinPending says what is left until a node is a member of the cluster; "" if nothing is.
-func joinPending(v cluster.View, name string) string {
+// joinPending says what is left until a node is a member of the cluster; nil if nothing
+// is. KindUnavailable.
+func joinPending(v cluster.View, name string) error {
+	left := "has never answered. Start unibusd on its machine with --name " + name + ", and --routes to the nodes that run"
 	for _, n := range v.Nodes {
 		switch {
 		case n.Name != name:
 		case !n.Online:
-			return name + " does not answer. Start unibusd on its machine with --name " + name
+			left = "does not answer. Start unibusd on its machine"
 		case n.Off || n.Meta == "" || v.Meta.Leader == "":
-			return name + " answers, and is not in the meta group yet"
+			left = "answers, and is not in the meta group yet"
 		default:
-			return ""
+			return nil
 		}
 	}
-	return name + " has never answered. Start unibusd on its machine with --name " + name + ", and --routes to the nodes that run"
+	return core.Errorf(core.KindUnavailable, "%s %s", name, left)
 }
 
-// awaitStatus asks until pending returns "", or ctx ends: KindUnavailable.
-func awaitStatus(ctx context.Context, cl *admin.Client, pending func(admin.Status) string) error {
-	left := "no node has answered"
+// awaitStep asks until pending returns nil or an error that time does not change, or ctx
+// ends. It says what it waits for whenever that changes.
+func awaitStep(ctx context.Context, cl *admin.Client, say func(...any), pending func(admin.Status) error) error {
+	said := ""
 	for {
-		if st, err := cl.Status(ctx); err == nil {
-			if left = pending(st); left == "" {
-				return nil
-			}
+		st, err := cl.Status(ctx)
+		if err == nil {
+			err = pending(st)
+		}
+		if err == nil || core.KindOf(err) != core.KindUnavailable {
+			return err
+		}
+		if left := core.AsError(err).Text; left != said {
+			said = left
+			say("waiting: " + left)
 		}
 		select {
 		case <-ctx.Done():
-			return core.Errorf(core.KindUnavailable, "the replacement is not complete: %s", left).WithNext("the same command continues it")
+			return core.Errorf(core.KindUnavailable, "the replacement is not complete: %s", said).WithNext("the same command continues it")
 		case <-time.After(time.Second):
 		}
 	}

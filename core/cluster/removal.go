@@ -3,6 +3,8 @@ package cluster
 import (
 	"fmt"
 	"slices"
+
+	"unibus/core"
 )
 
 // IsKnown is true for the name of a node, or of a member of the meta group that is none.
@@ -11,29 +13,35 @@ func IsKnown(v View, name string) bool {
 	return ok || slices.Contains(v.Meta.OrphanPeers, name) || slices.ContainsFunc(v.Meta.OrphanPeers, func(p string) bool { return p == "peer "+PeerID(name) })
 }
 
-// RemovalUnsafe says why a node cannot be removed for good; "" if it can. The node must
-// be down, and every group must be able to agree on the removal without it.
-func RemovalUnsafe(v View, name string) string {
+// RemovalUnsafe says why a node cannot be removed for good; nil if it can. The node must
+// be down, and every group must be able to agree on the removal without it. KindRefused,
+// and KindUnavailable during an election.
+func RemovalUnsafe(v View, name string) error {
 	n, _ := v.node(name)
+	refuse := func(format string, args ...any) *core.Error {
+		return core.Errorf(core.KindRefused, "%s cannot be removed: "+format, append([]any{name}, args...)...)
+	}
 	switch {
 	case name == v.From || n.Online:
-		return name + " is running. Stop unibusd there first"
+		return refuse("it is running").WithNext("stop unibusd on %s first", name)
 	case v.onSQLite() == name:
-		return "the control plane is the SQLite file on " + name + ", and would be lost with it"
+		return refuse("the control plane is the SQLite file on it, and would be lost").WithNext("start %s, and migrate the control plane to KV first", name)
 	case v.Moving != "":
-		return "a migration is running (" + v.Moving + ")"
+		return refuse("a migration is running (%s)", v.Moving).WithNext("see how far it is: unibusd migration status")
 	case v.Meta.Online < v.Meta.Needed:
-		return fmt.Sprintf("the meta group has no quorum: %d of %d nodes answer, and %d are needed", v.Meta.Online, v.Meta.Size, v.Meta.Needed)
+		return refuse("the meta group has no quorum: %d of %d nodes answer, and %d are needed", v.Meta.Online, v.Meta.Size, v.Meta.Needed).
+			WithNext("start the other nodes first: unibusd node list shows them")
 	case v.Meta.Leader == "":
-		return "the meta group has no leader at this moment"
+		return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: the meta group is electing a leader", name).WithNext("try again in some seconds")
 	}
 	for _, b := range v.AllBuckets() {
 		if b.liveReplicasWithout(name) < b.needed() {
-			return fmt.Sprintf("%s would have no quorum: %d of its %d replicas are current on other nodes, and %d are needed",
-				short(b.Name), b.liveReplicasWithout(name), b.size(), b.needed())
+			return refuse("%s would have no quorum: %d of its %d replicas are current on other nodes, and %d are needed",
+				short(b.Name), b.liveReplicasWithout(name), b.size(), b.needed()).
+				WithNext("wait until the other replicas are current: unibusd bucket list shows them")
 		}
 	}
-	return ""
+	return nil
 }
 
 // liveReplicasWithout is liveReplicas without those of one node.

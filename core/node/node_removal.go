@@ -70,8 +70,8 @@ func (m nodeMembership) Remove(ctx context.Context, by core.Operator, name strin
 			return none, core.Errorf(core.KindNotFound, "no node is named %s", name).WithNext("`unibusd node list` shows them")
 		}
 	}
-	if why := cluster.RemovalUnsafe(view, name); why != "" {
-		return none, core.Errorf(core.KindRefused, "%s was not removed: %s", name, why).WithNext("look at the cluster: unibus-tui status")
+	if err := cluster.RemovalUnsafe(view, name); err != nil {
+		return none, err
 	}
 	if !known {
 		if err := m.claim(ctx); err != nil {

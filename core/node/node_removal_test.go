@@ -29,7 +29,7 @@ func TestDeadNodeIsReplaced(t *testing.T) {
 	}
 	awaitVerdict(t, cl, cluster.Healthy)
 
-	refused(t, cl, "n3", core.KindRefused, "n3 is running")
+	refused(t, cl, "n3", core.KindRefused, "n3 cannot be removed: it is running")
 	refused(t, cl, "n9", core.KindNotFound, "no node is named n9")
 	refused(t, cl, "no name", core.KindInvalid, "not a node's name")
 	if err := c.Nodes[2].Close(); err != nil {
@@ -65,7 +65,7 @@ func TestDeadNodeIsReplaced(t *testing.T) {
 			t.Errorf("%s has replicas on %v", b.Name, on)
 		}
 	}
-	refused(t, cl, "n4", core.KindRefused, "n4 is running")
+	refused(t, cl, "n4", core.KindRefused, "n4 cannot be removed: it is running")
 	if _, err := cl.NodeAdd(t.Context(), "n3"); core.KindOf(err) != core.KindRefused {
 		t.Errorf("adding the removed name again: %v", err)
 	}

@@ -79,5 +79,8 @@ func nodeRemoveUnavailable(s Input) string {
 	if name == "" {
 		return nothingSelected(KindNode)
 	}
-	return cluster.RemovalUnsafe(s.Snapshot.Status.Value.View, name)
+	if err := cluster.RemovalUnsafe(s.Snapshot.Status.Value.View, name); err != nil {
+		return core.AsError(err).Text
+	}
+	return ""
 }
