@@ -15,7 +15,7 @@ import (
 
 func nodeCommand() *cobra.Command {
 	return cli.Group("node", "List the nodes, add and remove one, and replace one that is lost",
-		nodeListCommand(), nodeAddCommand(), nodeRemoveCommand(), nodeReplaceCommand())
+		nodeListCommand(), nodePlanCommand(), nodeAddCommand(), nodeRemoveCommand(), nodeReplaceCommand())
 }
 
 // nodeList is what `node list --json` prints.
@@ -57,6 +57,25 @@ func nodesText(c *cobra.Command, st admin.Status) {
 		c.Println()
 	}
 	c.Printf("\nThe meta group has %d members, and needs %d of them.\n", st.Meta.Size, st.Meta.Needed)
+}
+
+func nodePlanCommand() *cobra.Command {
+	var n network
+	stop := n.command("stop NAME", "Say what ends and what moves if a node stops", []string{"NAME"}, func(ctx context.Context, c *cobra.Command, cl *admin.Client, args []string) error {
+		st, err := cl.Status(ctx)
+		if err != nil {
+			return err
+		}
+		p, err := cluster.PlanStop(st.View, args[0])
+		if err != nil {
+			return err
+		}
+		return n.print(c, p, func() {
+			c.Println(p.Text)
+			c.Printf("no quorum then:      %s\nanother node leads:  %s\nsessions that end:   %d\n", dash(p.Lost), dash(p.Moves), p.Sessions)
+		})
+	})
+	return cli.Group("plan", "Say what a change would mean, without making it", stop)
 }
 
 func nodeState(n cluster.Node) string {

@@ -73,3 +73,22 @@ func listed(names string, changes ...core.NodeChange) Config {
 	cfg.Nodes = strings.Fields(names)
 	return cfg
 }
+
+// TestPlanStop: the plan names every group that would have no quorum, and those that move.
+func TestPlanStop(t *testing.T) {
+	t.Parallel()
+	p, err := PlanStop(healthy(3, 3), "n1")
+	if err != nil || !p.Safe || len(p.Lost) > 0 || len(p.Moves) == 0 || p.Moves[0] != "meta" {
+		t.Errorf("of three: %+v, %v", p, err)
+	}
+	p, err = PlanStop(lose(healthy(3, 3), "n3"), "n2")
+	if err != nil || p.Safe || len(p.Lost) != 6 || p.Lost[0] != "meta" {
+		t.Errorf("of two that are left: %+v, %v", p, err)
+	}
+	if p, err = PlanStop(lose(healthy(3, 3), "n3"), "n3"); err != nil || !p.Safe {
+		t.Errorf("one that is down: %+v, %v", p, err)
+	}
+	if _, err := PlanStop(healthy(3, 3), "n9"); core.KindOf(err) != core.KindNotFound {
+		t.Errorf("an unknown one: %v", err)
+	}
+}
