@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -148,7 +149,7 @@ func nodeReplaceCommand() *cobra.Command {
 		}
 		return n.print(c, out, func() {
 			printNodeRemoved(c, out)
-			c.Printf("%s has a current replica of every bucket.\n", args[1])
+			c.Printf("%s is a node of the cluster. unibusd bucket list shows its replicas.\n", args[1])
 		})
 	})
 	c.Flags().DurationVar(&within, "timeout", 15*time.Minute, "how long to wait for NEW to be started, and for its replicas")
@@ -159,10 +160,7 @@ func nodeReplaceCommand() *cobra.Command {
 // that was done before is left out, so that an interrupted call is completed by the same call.
 func replaceNode(ctx context.Context, cl *admin.Client, old, next string, say func(...any)) (admin.NodeChanged, error) {
 	none := admin.NodeChanged{}
-	if old == next {
-		return none, core.Errorf(core.KindInvalid, "%s cannot take its own place", old).WithNext("a lost machine comes back under a new name: unibusd node replace %s NEW", old)
-	}
-	if err := awaitStep(ctx, cl, say, func(st admin.Status) error { return cluster.RemovalUnsafe(st.View, old) }); err != nil {
+	if err := awaitStep(ctx, cl, say, func(st admin.Status) error { return replaceable(st.View, old, next) }); err != nil {
 		return none, err
 	}
 	if _, err := cl.NodeAdd(ctx, next); err != nil && core.KindOf(err) != core.KindExists {
@@ -173,6 +171,22 @@ func replaceNode(ctx context.Context, cl *admin.Client, old, next string, say fu
 	}
 	say("removing " + old)
 	return cl.NodeRemove(ctx, old)
+}
+
+// replaceable refuses a node that cannot be removed, and a successor that was there
+// before: it would take no place, and the cluster would be one node short.
+func replaceable(v cluster.View, old, next string) error {
+	added := func(c core.NodeChange) bool { return c.Name == next }
+	switch {
+	case old == next:
+		return core.Errorf(core.KindInvalid, "%s cannot take its own place", old).WithNext("a lost machine is replaced under a new name: unibusd node replace %s NEW", old)
+	case !cluster.IsKnown(v, old):
+		return core.Errorf(core.KindNotFound, "no node is named %s", old).WithNext("unibusd node list")
+	case joinPending(v, next) == nil && !slices.ContainsFunc(v.Added, added):
+		return core.Errorf(core.KindRefused, "%s was a node of this cluster before, so that it cannot take the place of another", next).
+			WithNext("to go on with one node less: unibusd node remove %s", old)
+	}
+	return cluster.RemovalUnsafe(v, old)
 }
 
 // joinPending says what is left until a node is a member of the cluster; nil if nothing

@@ -61,12 +61,12 @@ func (m *observations) init(cfg Config) {
 	m.misnamed = map[string]*observedNode{}
 	m.identities = newStreamIdentities(cfg.Streams)
 	m.node(cfg.Name)
-	m.updateMembers(time.Time{})
+	m.updateMembers()
 }
 
 // updateMembers reads which nodes belong to the cluster now.
-func (m *observations) updateMembers(now time.Time) {
-	m.members = m.cfg.members(m.seenNames(now))
+func (m *observations) updateMembers() {
+	m.members = m.cfg.members()
 	for _, name := range m.members.names {
 		m.node(name)
 	}
@@ -151,9 +151,9 @@ func (m *observations) answering(now time.Time) []*observedNode {
 
 // build makes a View of the observations.
 func (m *observations) build(f Facts, now time.Time) View {
-	m.updateMembers(now)
+	m.updateMembers()
 	v := View{
-		Cluster: m.cfg.Cluster, At: m.at, From: m.cfg.Name, Clustered: m.cfg.Clustered, Expected: m.members.expected, Removed: m.members.removed,
+		Cluster: m.cfg.Cluster, At: m.at, From: m.cfg.Name, Clustered: m.cfg.Clustered, Expected: m.members.expected, Removed: m.members.removed, Added: m.members.added,
 		Authority: f.Authority, Serving: f.Serving, Counts: f.Counts, CountsAt: f.CountsAt, Moving: f.Moving,
 		Buckets: []Bucket{},
 	}

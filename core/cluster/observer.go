@@ -20,7 +20,7 @@ type Config struct {
 	Expected  int      // how many nodes are configured, the observing one included
 	Nodes     []string // their names; nil: not known
 
-	Changes func() []core.NodeChange // which nodes commands have added and removed; may be nil
+	Changes func() []core.NodeChange // which nodes commands have added and removed; counts beside Nodes alone; may be nil
 	Account string                   // the account that owns the streams; "" is CONTROL
 
 	System   Requester                             // over the system account; nil: no request is sent
@@ -225,7 +225,7 @@ func (o *Observer) ask(ctx context.Context, subject string, payload []byte, hear
 // isUnknown is true for a server that is no node of the cluster: ask does not
 // wait for it, and does not count its answer.
 func (o *Observer) isUnknown(name string) bool {
-	return o.cfg.members(nil).isForeign(name) || slices.ContainsFunc(o.view.Load().Unknown, func(u UnknownServer) bool { return u.Name == name })
+	return o.cfg.members().isForeign(name) || slices.ContainsFunc(o.view.Load().Unknown, func(u UnknownServer) bool { return u.Name == name })
 }
 
 // onlineHeard is true if every node that was online at the last observation is in heard.

@@ -31,7 +31,7 @@ func (m *observations) findUnknown(now time.Time) {
 		switch {
 		case m.members.isForeign(name):
 			m.unknown[name] = true
-		case m.members.names != nil:
+		case len(m.members.names) > 0:
 		case n.info == nil && !n.heard.IsZero() && now.Sub(n.first) >= infoTime && name != m.cfg.Name:
 			mute = append(mute, name)
 		default:
@@ -96,7 +96,7 @@ func judgeUnknown(v View) []Finding {
 		if i := slices.IndexFunc(v.Removed, func(c core.NodeChange) bool { return c.Name == u.Name }); i >= 0 {
 			fs = append(fs, Finding{
 				Critical, "node." + u.Name,
-				fmt.Sprintf("%s is connected as a node, and %s removed it: it can still read and write everything.", u.Name, v.Removed[i].By),
+				fmt.Sprintf("%s is connected as a node, and %s removed it from the cluster.", u.Name, v.Removed[i].By),
 				"stop unibusd on that machine; it can join again under another name only",
 			})
 			continue

@@ -24,6 +24,7 @@ type View struct {
 	Mechanism []Bucket          `json:"mechanism,omitempty"`       // the buckets and streams beside the five
 	Lost      []LostStream      `json:"lost_streams,omitempty"`    // by name
 	Removed   []core.NodeChange `json:"removed_nodes,omitempty"`   // nodes that a command removed, by name
+	Added     []core.NodeChange `json:"added_nodes,omitempty"`     // nodes that a command added, by name
 	Counts    *core.Counts      `json:"counts,omitempty"`          // what the store holds; nil while it cannot be read
 	CountsAt  core.Millis       `json:"counts_at,omitempty"`       // when Counts was read
 	Moving    string            `json:"moving,omitempty"`          // the state of a migration under way, "" without one

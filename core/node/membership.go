@@ -62,6 +62,26 @@ func (m *membership) add(some []core.NodeChange) ([]core.NodeChange, error) {
 	return fresh, m.unsaved
 }
 
+// decide adds a change that was decided here. Without it on disk it does not count.
+func (m *membership) decide(c core.NodeChange) error {
+	m.mu.Lock()
+	before, known := m.list[c.Name]
+	m.mu.Unlock()
+	if _, err := m.add([]core.NodeChange{c}); err != nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.list, c.Name)
+		if known {
+			m.list[c.Name] = before
+		}
+		return core.Errorf(core.KindFailed, "it cannot be written down that %s was %s: %w", c.Name, c.State, err).WithNext("check the disk of this node, and run the same command again")
+	}
+	if now, ok := m.of(c.Name); !ok || now.State != c.State {
+		return core.Errorf(core.KindRefused, "%d nodes were added or removed by command, and a cluster remembers no more than that", maxNodeChanges)
+	}
+	return nil
+}
+
 // all returns every change, by name.
 func (m *membership) all() []core.NodeChange {
 	m.mu.Lock()

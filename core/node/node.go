@@ -54,13 +54,13 @@ type Node struct {
 	soft        *softAdmissions
 
 	// The cluster.
-	recorder   cluster.Recorder
-	observer   *cluster.Observer
-	observing  background
-	peers      *peers
-	clusterKey *clusterKey
-	membership membership
-	rejoining  sync.Mutex // held while a node is added or removed by command
+	recorder      cluster.Recorder
+	observer      *cluster.Observer
+	observing     background
+	peers         *peers
+	clusterKey    *clusterKey
+	membership    membership
+	changingNodes sync.Mutex // held while a node is added or removed by command
 
 	// The control plane.
 	selector      *storeSelector

@@ -29,8 +29,8 @@ func (n *Node) size() int {
 
 // Add implements admin.Membership: it accepts a node of a new name.
 func (m nodeMembership) Add(ctx context.Context, by core.Operator, name string) (admin.NodeChanged, error) {
-	m.n.rejoining.Lock()
-	defer m.n.rejoining.Unlock()
+	m.n.changingNodes.Lock()
+	defer m.n.changingNodes.Unlock()
 	none := admin.NodeChanged{}
 	if err := m.checkName(name); err != nil {
 		return none, err
@@ -41,8 +41,8 @@ func (m nodeMembership) Add(ctx context.Context, by core.Operator, name string) 
 			WithNext("give the machine another name, and add that: unibusd node add NAME")
 	}
 	if !known {
-		if slices.Contains(m.n.cfg.Nodes, name) {
-			return none, core.Errorf(core.KindExists, "%s is a node of this cluster already: --nodes lists it", name)
+		if err := checkNew(m.n.observer.Fresh(ctx), name); err != nil {
+			return none, err
 		}
 		if err := m.claim(ctx); err != nil {
 			return none, err
@@ -52,42 +52,112 @@ func (m nodeMembership) Add(ctx context.Context, by core.Operator, name string) 
 	return m.decide(ctx, change)
 }
 
-// Remove implements admin.Membership. Every node refuses the name before the peer leaves
-// the meta group, so that it cannot come back in between. A call that was interrupted is
-// completed by the same call.
+// checkNew refuses the name of a node that is there, or one that differs from it in case alone.
+func checkNew(v cluster.View, name string) error {
+	if cluster.IsKnown(v, name) {
+		return core.Errorf(core.KindExists, "%s is a node of this cluster already", name).WithNext("unibusd node list")
+	}
+	for _, n := range v.Nodes {
+		if strings.EqualFold(n.Name, name) {
+			return core.Errorf(core.KindRefused, "%s differs from the node %s in case alone", name, n.Name).WithNext("give the machine a name that cannot be confused")
+		}
+	}
+	return nil
+}
+
+// Remove implements admin.Membership. The peer first leaves the meta group, by agreement
+// of a majority, and only then is its name refused: an interrupted call leaves either
+// everything as it was, or a node without a vote. The same call completes it.
 func (m nodeMembership) Remove(ctx context.Context, by core.Operator, name string) (admin.NodeChanged, error) {
-	m.n.rejoining.Lock()
-	defer m.n.rejoining.Unlock()
+	m.n.changingNodes.Lock()
+	defer m.n.changingNodes.Unlock()
 	none := admin.NodeChanged{}
 	if err := m.checkName(name); err != nil {
 		return none, err
 	}
-	view := m.n.observer.Fresh(ctx)
 	change, known := m.n.membership.of(name)
 	if known = known && change.State == core.NodeRemoved; !known {
 		change = core.NodeChange{Name: name, State: core.NodeRemoved, By: by.Name, At: core.MillisOf(time.Now())}
-		if !cluster.IsKnown(view, name) {
-			return none, core.Errorf(core.KindNotFound, "no node is named %s", name).WithNext("`unibusd node list` shows them")
-		}
-	}
-	if err := cluster.RemovalUnsafe(view, name); err != nil {
-		return none, err
-	}
-	if !known {
-		if err := m.claim(ctx); err != nil {
+		if err := m.claimRemoval(ctx, name); err != nil {
 			return none, err
 		}
+	}
+	if err := m.removePeer(ctx, name); err != nil {
+		return none, err
 	}
 	out, err := m.decide(ctx, change)
 	if err != nil {
 		return none, err
 	}
-	if err := m.removePeer(ctx, name); err != nil {
-		return none, err
-	}
-	view, err = m.awaitGone(ctx, name)
+	view, err := m.awaitGone(ctx, name)
 	out.Meta = view.Meta
 	return out, err
+}
+
+// claimRemoval refuses a removal that is not safe, before and after it has excluded
+// changes at other nodes. No node may hear the one that is removed.
+func (m nodeMembership) claimRemoval(ctx context.Context, name string) error {
+	view := m.n.observer.Fresh(ctx)
+	if !cluster.IsKnown(view, name) {
+		return core.Errorf(core.KindNotFound, "no node is named %s", name).WithNext("`unibusd node list` shows them")
+	}
+	if err := cluster.RemovalUnsafe(view, name); err != nil {
+		return err
+	}
+	if err := m.claim(ctx); err != nil {
+		return err
+	}
+	view = m.n.observer.Fresh(ctx)
+	if err := cluster.RemovalUnsafe(view, name); err != nil {
+		return err
+	}
+	return m.checkUnheard(ctx, view, name)
+}
+
+// hearingReply is a node's answer to the question which nodes it hears.
+type hearingReply struct {
+	Node   string   `json:"node"`
+	Hears  []string `json:"hears"`
+	Listed bool     `json:"listed"` // its configuration lists the nodes' names
+}
+
+// checkUnheard asks every node that answers. A silent node may be cut off from this one
+// alone. A node that does not answer the question may be of a release that would let a
+// removed node back in.
+func (m nodeMembership) checkUnheard(ctx context.Context, view cluster.View, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, endWithin)
+	defer cancel()
+	answers, err := askEveryNode(ctx, m.n, subjectHearing, nil, view.Meta.Online, hearingReply{},
+		func(r hearingReply) (string, hearingReply) { return r.Node, r })
+	if err != nil {
+		return core.Errorf(core.KindUnavailable, "the other nodes could not be asked whether they hear %s: %w", name, err).WithNext("try again")
+	}
+	for _, n := range view.Nodes {
+		switch a := answers[n.Name]; {
+		case !n.Online:
+		case a.Node == "":
+			return core.Errorf(core.KindUnavailable, "%s did not say whether it hears %s; nothing was done", n.Name, name).
+				WithNext("try again; all nodes must run this release")
+		case slices.Contains(a.Hears, name):
+			return core.Errorf(core.KindRefused, "%s cannot be removed: it is running, and %s hears it; only %s does not", name, n.Name, m.n.cfg.Name).
+				WithNext("check the network between %s and %s", m.n.cfg.Name, name)
+		case !a.Listed:
+			return core.Errorf(core.KindRefused, "the configuration of %s does not list the nodes, so that it would not know how many are left", n.Name).
+				WithNext("set nodes = [\"n1\", …] there, and restart it")
+		}
+	}
+	return nil
+}
+
+// answerHearing says which nodes this one observes as running.
+func (n *Node) answerHearing(context.Context, []byte) any {
+	r := hearingReply{Node: n.cfg.Name, Listed: len(n.cfg.Nodes) > 0}
+	for _, other := range n.observer.View().Nodes {
+		if other.Online {
+			r.Hears = append(r.Hears, other.Name)
+		}
+	}
+	return r
 }
 
 func (m nodeMembership) checkName(name string) error {
@@ -97,23 +167,27 @@ func (m nodeMembership) checkName(name string) error {
 	if !m.n.cfg.Clustered() {
 		return core.Errorf(core.KindRefused, "%s runs alone, without a cluster", m.n.cfg.Name).WithNext("give every node its --routes first")
 	}
+	if len(m.n.cfg.Nodes) == 0 {
+		return core.Errorf(core.KindRefused, "the configuration of %s does not list the nodes, so that it would not know how many there are", m.n.cfg.Name).
+			WithNext("set nodes = [\"n1\", …] on every node, and restart them one after the other")
+	}
 	return nil
 }
 
 // decide writes a change down here, and has every node do the same.
 func (m nodeMembership) decide(ctx context.Context, change core.NodeChange) (admin.NodeChanged, error) {
-	if _, err := m.n.membership.add([]core.NodeChange{change}); err != nil {
-		return admin.NodeChanged{}, core.Errorf(core.KindFailed, "%s cannot write down that %s was %s: %w", m.n.cfg.Name, change.Name, change.State, err)
-	}
-	if c, ok := m.n.membership.of(change.Name); !ok || c.State != change.State {
-		return admin.NodeChanged{}, core.Errorf(core.KindRefused, "%d nodes were added or removed by command, and a cluster remembers no more than that", maxNodeChanges)
+	if err := m.n.membership.decide(change); err != nil {
+		return admin.NodeChanged{}, err
 	}
 	told := m.tellNodes(ctx)
-	out := admin.NodeChanged{NodeChange: change, Meta: m.n.observer.View().Meta}
+	out := admin.NodeChanged{NodeChange: change, Told: []string{}, Meta: m.n.observer.View().Meta}
 	for _, node := range slices.Sorted(maps.Keys(told)) {
-		if told[node].Fault == "" {
+		_, err := core.ParseNodeName(node) // a node that was never seen has no name
+		switch {
+		case err != nil || node == change.Name:
+		case told[node].Fault == "":
 			out.Told = append(out.Told, node)
-		} else if node != change.Name {
+		default:
 			out.NotTold = append(out.NotTold, node)
 		}
 	}
@@ -130,8 +204,8 @@ func (m nodeMembership) claim(ctx context.Context) error {
 	sum := sha256.Sum256([]byte(strings.Join(state, ",")))
 	err := m.n.nonces.bucket.Create(ctx, "nodes."+hex.EncodeToString(sum[:16]))
 	if core.KindOf(err) == core.KindExists {
-		return core.Errorf(core.KindConflict, "another node is being added or removed at this moment; nothing was done").
-			WithNext("look at `unibusd node list`, and try again; after three minutes it is possible in any case")
+		return core.Errorf(core.KindConflict, "another node is being added or removed, or was about to be within the last three minutes; nothing was done").
+			WithNext("look at `unibusd node list`, and try again after three minutes")
 	}
 	return err
 }
@@ -199,7 +273,7 @@ func (n *Node) openMembership() error {
 
 func (n *Node) removedFault(c core.NodeChange) error {
 	return core.Errorf(core.KindRefused, "%s was removed from the cluster by %s on %s; the other nodes refuse it", c.Name, c.By, c.At.Time().Format(time.DateTime)).
-		WithNext("give this machine another name and an empty --data directory, and add it on a running node: unibusd node add NAME")
+		WithNext("keep its data directory aside; give this machine another name and another --data directory, and add it on a running node: unibusd node add NAME")
 }
 
 // removePeer has the meta group's leader remove a node's peer. It is named by its id: a
@@ -214,8 +288,8 @@ func (m nodeMembership) removePeer(ctx context.Context, name string) error {
 			return nil
 		}
 		if !jsapi.Sleep(ctx, removePoll) {
-			return core.Errorf(core.KindUnavailable, "the nodes refuse %s from now on, and it still counts in the quorum: the leader of the meta group has not removed it: %w", name, err).
-				WithNext("complete it: unibusd node remove %s", name)
+			return core.Errorf(core.KindUnavailable, "%s was not removed: the leader of the meta group did not agree in time: %w", name, err).
+				WithNext("try again: unibusd node remove %s", name)
 		}
 	}
 }

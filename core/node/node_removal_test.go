@@ -20,7 +20,7 @@ import (
 // before is there afterward, and the cluster bears the loss of any node again.
 func TestDeadNodeIsReplaced(t *testing.T) {
 	t.Parallel()
-	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV})
+	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV, Before: listNodes})
 	c.WaitServing(core.BackendKV, 0, 1, 2)
 	cl := ready(t, c, 0)
 	user := core.UserID(nodetest.Identity(t).Public())
@@ -37,9 +37,12 @@ func TestDeadNodeIsReplaced(t *testing.T) {
 	}
 	awaitSilent(t, cl, "n3")
 
-	if _, err := cl.NodeAdd(t.Context(), "n4"); err != nil {
-		t.Fatal(err)
+	for name, kind := range map[string]core.Kind{"n2": core.KindExists, "N2": core.KindRefused, "no name": core.KindInvalid} {
+		if _, err := cl.NodeAdd(t.Context(), name); core.KindOf(err) != kind {
+			t.Errorf("adding %s: %v", name, err)
+		}
 	}
+	addNode(t, cl, "n4")
 	newcomer(t, c, "n4")
 	nodetest.Wait(t, 40*time.Second, func() error {
 		st, err := cl.Status(t.Context())
@@ -163,11 +166,7 @@ func awaitVerdict(t *testing.T, cl *admin.Client, want cluster.Level) admin.Stat
 // without another configuration. The buckets get their third replica once it joins.
 func TestListedNodeIsRemoved(t *testing.T) {
 	t.Parallel()
-	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV, Before: func(c *nodetest.Cluster) {
-		for i := range c.Configs {
-			c.Configs[i].Nodes = []string{"n1", "n2", "n3"}
-		}
-	}})
+	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV, Before: listNodes})
 	c.WaitServing(core.BackendKV, 0, 1, 2)
 	cl := ready(t, c, 0)
 	awaitVerdict(t, cl, cluster.Healthy)
@@ -187,7 +186,6 @@ func TestListedNodeIsRemoved(t *testing.T) {
 		if err == nil && (st.Expected != 2 || len(st.Nodes) != 2 || len(st.Removed) != 1) {
 			err = fmt.Errorf("%d nodes expected, %d there, removed: %v", st.Expected, len(st.Nodes), st.Removed)
 		}
-		t.Log(st.Verdict, st.Sentence, st.Do, st.Findings)
 		return err
 	})
 	if err := c.Nodes[1].Close(); err != nil {
@@ -197,9 +195,7 @@ func TestListedNodeIsRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	takesRequests(t, cl)
-	if _, err := cl.NodeAdd(t.Context(), "n4"); err != nil {
-		t.Fatal(err)
-	}
+	addNode(t, cl, "n4")
 	newcomer(t, c, "n4")
 	st := awaitVerdict(t, cl, cluster.Healthy)
 	for _, b := range st.AllBuckets() {
@@ -207,4 +203,50 @@ func TestListedNodeIsRemoved(t *testing.T) {
 			t.Errorf("%s has the replicas %v", b.Name, b.Replicas)
 		}
 	}
+}
+
+func listNodes(c *nodetest.Cluster) {
+	for i := range c.Configs {
+		c.Configs[i].Nodes = []string{"n1", "n2", "n3"}
+	}
+}
+
+// addNode repeats a change that another one excludes for the moment.
+func addNode(t *testing.T, cl *admin.Client, name string) {
+	t.Helper()
+	if _, err := cl.NodeAdd(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOnlyCopyIsNotRemoved: where the control plane is a SQLite file, or no record says
+// where it is, no node is removed, whichever node is asked.
+func TestOnlyCopyIsNotRemoved(t *testing.T) {
+	t.Parallel()
+	c := nodetest.Start(t, nodetest.Config{Seed: nodetest.SampleRows(t, 5), Before: listNodes})
+	c.WaitServing(core.BackendSQLite, 0)
+	cl := ready(t, c, 1)
+	if err := c.Nodes[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	awaitSilent(t, cl, "n1")
+	nodetest.Wait(t, 30*time.Second, func() error {
+		_, err := cl.NodeRemove(t.Context(), "n1")
+		if core.KindOf(err) != core.KindRefused {
+			return fmt.Errorf("removing the node with the only file: %w", err)
+		}
+		return nil
+	})
+}
+
+// TestUnlistedNodesAreNotChanged: without the list of names a node does not know how many are left.
+func TestUnlistedNodesAreNotChanged(t *testing.T) {
+	t.Parallel()
+	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV})
+	c.WaitServing(core.BackendKV, 0, 1, 2)
+	cl := ready(t, c, 0)
+	if _, err := cl.NodeAdd(t.Context(), "n4"); core.KindOf(err) != core.KindRefused || !strings.Contains(core.AsError(err).Next, "nodes =") {
+		t.Errorf("adding a node: %v", err)
+	}
+	refused(t, cl, "n3", core.KindRefused, "does not list the nodes")
 }
