@@ -59,7 +59,7 @@ func TestAdviceCanBeWrong(t *testing.T) {
 		"run `unibusd bucket scale --replicas 5`":                         0,
 		"unibusd bucket scale --replicas 5":                               0,
 		"unibusd bucket scale --replicas many":                            1,
-		"`unibusd node remove n2`":                                        1,
+		"`unibusd node rename n2`":                                        1,
 		"move it with `unibusd migrate-to-kv`, or wait":                   1,
 		"move it with unibusd migrate-to-kv, or wait":                     1,
 		"`unibusd migrate-to-kv --db FILE`":                               0,

@@ -52,6 +52,12 @@ func examples() map[string]string {
 		"unibusd room get":   "unibusd room get ROOM --context ops",
 		"unibusd room rekey": "unibusd room rekey ROOM --context ops",
 
+		"unibusd node list":      "unibusd node list --context ops",
+		"unibusd node plan stop": "unibusd node plan stop n2 --context ops",
+		"unibusd node add":       "unibusd node add n4 --context ops",
+		"unibusd node remove":    "unibusd node remove n3 --context ops",
+		"unibusd node replace":   "unibusd node replace n3 n4 --context ops",
+
 		"unibusd bucket list":  "unibusd bucket list --context ops",
 		"unibusd bucket scale": "unibusd bucket scale --replicas 3 --context ops",
 		"unibusd step-down":    "unibusd step-down meta --context ops\nunibusd step-down UNIBUS_users --to n2 --context ops",

@@ -28,7 +28,7 @@ func run() int {
 func root() *cobra.Command {
 	c := cli.Group("unibusd", "A message bus for small clusters, in one process a node",
 		serveCommand(), demoCommand(),
-		userCommand(), operatorCommand(), roomCommand(), bucketCommand(), stepDownCommand(),
+		userCommand(), operatorCommand(), roomCommand(), nodeCommand(), bucketCommand(), stepDownCommand(),
 		migrateCommand(), migrationCommand(),
 		auditCommand(), rolloutCommand(), backupCommand(), restoreCommand(),
 		keygenCommand(), certCommand(), clusterKeyCommand(), flagsCommand(), versionCommand(),

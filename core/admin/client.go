@@ -459,6 +459,19 @@ func (c *Client) UserReplace(ctx context.Context, id, to string) (Replaced, erro
 	return call[Replaced](ctx, c, TargetAny, verbUserReplace, replaceRequest{ID: id, To: to})
 }
 
+// NodeAdd has every node accept a node of a new name. KindRefused for a removed one,
+// KindExists for one that is configured.
+func (c *Client) NodeAdd(ctx context.Context, name string) (NodeChanged, error) {
+	return call[NodeChanged](ctx, c, TargetAny, verbNodeAdd, nodeRequest{Name: name})
+}
+
+// NodeRemove takes a node that is down out of every raft group, for good. After
+// KindUnavailable the same call completes it. KindNotFound; KindRefused for a node that
+// runs, and where a group would lose its quorum.
+func (c *Client) NodeRemove(ctx context.Context, name string) (NodeChanged, error) {
+	return call[NodeChanged](ctx, c, TargetAny, verbNodeRemove, nodeRequest{Name: name})
+}
+
 // BucketScale raises every bucket of the control plane to a number of replicas.
 func (c *Client) BucketScale(ctx context.Context, replicas int) (Done, error) {
 	return call[Done](ctx, c, TargetAny, verbBucketScale, ScaleRequest{Replicas: replicas})

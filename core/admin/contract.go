@@ -38,6 +38,9 @@ const (
 
 	verbOperatorRemove Verb = "operator-remove" // operatorRequest → OperatorRemoved
 
+	verbNodeAdd    Verb = "node-add"    // nodeRequest → NodeChanged
+	verbNodeRemove Verb = "node-remove" // nodeRequest → NodeChanged
+
 	verbBucketScale Verb = "bucket-scale" // ScaleRequest → Done
 	verbStepDown    Verb = "step-down"    // stepDownRequest → Done
 
@@ -94,6 +97,8 @@ func Rules() map[Verb]Rule {
 		verbUserRevoke:     {Role: core.OperatorAdmin, NeedsStore: true, WorksWithoutQuorum: true, Idempotent: true}, // a node that serves SQLite can revoke by itself
 		verbOperatorRemove: {Role: core.OperatorAdmin, WorksWithoutQuorum: true},                                     // it shuts an operator out, and needs no store
 		verbBucketScale:    {Role: core.OperatorAdmin, MovesData: true, Idempotent: true},
+		verbNodeAdd:        {Role: core.OperatorAdmin, Idempotent: true},
+		verbNodeRemove:     {Role: core.OperatorAdmin, MovesData: true, Idempotent: true}, // its replicas are created again elsewhere
 		verbStepDown:       {Role: core.OperatorAdmin, WorksWithoutQuorum: true},
 		verbMigratePause:   {Role: core.OperatorAdmin, WorksWithoutQuorum: true},
 		verbMigrateStart:   act, verbMigrateResume: act,
@@ -316,6 +321,20 @@ type RoomInvitation struct {
 // ScaleRequest raises every bucket of the control plane to a number of replicas.
 type ScaleRequest struct {
 	Replicas int `json:"replicas"`
+}
+
+// nodeRequest names a node to add or to remove.
+type nodeRequest struct {
+	Name string `json:"name"`
+}
+
+// NodeChanged is a node that was added or removed, the nodes that know of it, and the
+// meta group afterward.
+type NodeChanged struct {
+	core.NodeChange
+	Told    []string     `json:"told"`
+	NotTold []string     `json:"not_told,omitempty"` // they learn it from the others as soon as they are connected
+	Meta    cluster.Meta `json:"meta"`
 }
 
 // limitRequest sets how many rows a second a copy writes at the most; 0: no limit.

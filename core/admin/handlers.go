@@ -41,6 +41,7 @@ func (s *Service) verbs() map[Verb]verbFunc {
 
 		verbOperatorRemove: typed(s.operatorRemove),
 
+		verbNodeAdd: typed(s.nodeAdd), verbNodeRemove: typed(s.nodeRemove),
 		verbBucketScale: typed(s.scale),
 		verbStepDown:    typed(s.stepDown),
 

@@ -64,6 +64,13 @@ type operatorRemover interface {
 	Remove(ctx context.Context, by core.Operator, key core.UserID) (OperatorRemoved, error)
 }
 
+// membership adds nodes to the cluster, and removes them.
+type membership interface {
+	Add(ctx context.Context, by core.Operator, name string) (NodeChanged, error)
+	// Remove returns once no raft group has the node. After an error the same call completes it.
+	Remove(ctx context.Context, by core.Operator, name string) (NodeChanged, error)
+}
+
 // ServiceConfig is what the service needs of its node.
 type ServiceConfig struct {
 	Conn     *nats.Conn // in CONTROL, with an identity that may publish to inboxes alone
@@ -77,13 +84,15 @@ type ServiceConfig struct {
 	Groups   raftGroups
 	Sessions userSessions
 	Removal  operatorRemover
-	Bus      roomBus
-	Migrator Migrator // nil on a node alone
-	Backups  backupServer
-	Guard    guard
-	Prover   request.Prover
-	Audit    auditor
-	Log      *slog.Logger
+
+	Membership membership
+	Bus        roomBus
+	Migrator   Migrator // nil on a node alone
+	Backups    backupServer
+	Guard      guard
+	Prover     request.Prover
+	Audit      auditor
+	Log        *slog.Logger
 }
 
 // Service answers operators: one NATS micro service for what a node can always

@@ -42,8 +42,9 @@ type Cluster struct {
 	CertFile string
 	KeyFile  string
 	CAFile   string
-	CRLFile  string   // certificates that the authority has revoked; "" for none
-	Nodes    []string // the names of every node; nil where the certificates alone decide
+	CRLFile  string // certificates that the authority has revoked; "" for none
+
+	CheckNode func(name string) error // refuses a server that is no node of the cluster, and says why; nil: any is accepted
 }
 
 // check finds what is wrong with cfg before anything is changed. KindInvalid.

@@ -24,7 +24,7 @@ import (
 // no call between the two. So the certificate is checked during the handshake, and the
 // names are compared as soon as the route is open.
 type routeAuth struct {
-	nodes   []string // nil: any
+	check   func(name string) error // refuses a name
 	revoked *reloaded[*keys.Revocations]
 	roots   *reloaded[*x509.CertPool] // the authorities of routes
 	log     *slog.Logger
@@ -50,8 +50,12 @@ const (
 )
 
 func newRouteAuth(c *Cluster, revoked *reloaded[*keys.Revocations], roots *reloaded[*x509.CertPool], log *slog.Logger) *routeAuth {
+	check := c.CheckNode
+	if check == nil {
+		check = func(string) error { return nil }
+	}
 	return &routeAuth{
-		nodes: c.Nodes, revoked: revoked, roots: roots, log: log, wake: make(chan struct{}, 1),
+		check: check, revoked: revoked, roots: roots, log: log, wake: make(chan struct{}, 1),
 		accepted: map[uint64]acceptedCert{}, solicited: map[string]certChain{}, misnamed: map[string]bool{},
 	}
 }
@@ -65,10 +69,8 @@ func (a *routeAuth) checkCert(cert *x509.Certificate) error {
 			certHosts(cert), certHosts(cert))
 	case a.revoked.current().Has(cert):
 		return core.Errorf(core.KindRefused, "the certificate of %s was revoked", name)
-	case a.nodes != nil && !slices.Contains(a.nodes, name):
-		return core.Errorf(core.KindRefused, "%s is none of the nodes that --nodes lists", name)
 	}
-	return nil
+	return a.check(name)
 }
 
 func certHosts(cert *x509.Certificate) string {

@@ -5,7 +5,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -184,12 +186,45 @@ func TestRouteCertificateWithoutANode(t *testing.T) {
 func TestServerThatIsNoConfiguredNode(t *testing.T) {
 	t.Parallel()
 	r := newFixture(t, core.BusAuthEnforce)
-	nodes, routes, lines := r.openTwo(t, func(cfg *bus.Config) { cfg.Cluster.Nodes = []string{"n1", "n2", "n3"} })
+	nodes, routes, lines := r.openTwo(t, func(cfg *bus.Config) {
+		cfg.Cluster.CheckNode = func(name string) error {
+			if !slices.Contains([]string{"n1", "n2", "n3"}, name) {
+				return core.Errorf(core.KindRefused, "%s is no node of this cluster", name)
+			}
+			return nil
+		}
+	})
 	impostor := r.bareServer(t, "n9", r.nodeDir(t, "n9"), routes[0])
-	eventually(t, "the server to be refused by name", func() bool { return strings.Contains(lines(), "n9 is none of the nodes") })
+	eventually(t, "the server to be refused by name", func() bool { return strings.Contains(lines(), "n9 is no node of this cluster") })
 	if impostor.NumRoutes() != 0 || nodes[0].Routes() != 1 {
 		t.Errorf("it has %d routes, and n1 has %d", impostor.NumRoutes(), nodes[0].Routes())
 	}
 	third := r.bareServer(t, "n3", r.nodeDir(t, "n3"), routes[0])
 	eventually(t, "a configured node to be accepted", func() bool { return third.NumRoutes() > 0 })
+}
+
+// TestRemovedNodeHasNoRoute: a node with a valid certificate loses its route as soon as
+// its name is refused, and gets none again.
+func TestRemovedNodeHasNoRoute(t *testing.T) {
+	t.Parallel()
+	r := newFixture(t, core.BusAuthEnforce)
+	var removed atomic.Bool
+	_, routes, lines := r.openTwo(t, func(cfg *bus.Config) {
+		cfg.Cluster.CheckNode = func(name string) error {
+			if name == "n3" && removed.Load() {
+				return core.Errorf(core.KindRefused, "n3 was removed from the cluster by ana")
+			}
+			return nil
+		}
+	})
+	third := r.bareServer(t, "n3", r.nodeDir(t, "n3"), routes[0])
+	eventually(t, "the node to be accepted", func() bool { return third.NumRoutes() > 0 })
+	removed.Store(true)
+	eventually(t, "its routes to be closed", func() bool { return third.NumRoutes() == 0 })
+	eventually(t, "it to be refused by name", func() bool { return strings.Contains(lines(), "n3 was removed from the cluster by ana") })
+	again := r.bareServer(t, "n3", r.nodeDir(t, "n3"), routes[1])
+	eventually(t, "it to try again", func() bool { return strings.Count(lines(), "n3 was removed") > 1 })
+	if again.NumRoutes() != 0 {
+		t.Errorf("it has %d routes again", again.NumRoutes())
+	}
 }

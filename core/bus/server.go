@@ -24,7 +24,7 @@ type Server struct {
 	log    *slog.Logger
 	auth   *authAdapter
 	cert   *reloaded[certificate] // of the clients' listener; nil without TLS, and before Open
-	routes *routeAuth             // nil where routes need no certificates
+	routes *routeAuth             // nil without a cluster
 
 	routeTLS  *tls.Config                    // of routes that this node opens; nil where routes is
 	routeCert *reloaded[certificate]         // nil where routes is

@@ -214,9 +214,9 @@ func underReplicatedFinding(v View, r, target int, bs []Bucket) Finding {
 
 // incomplete finds buckets that are being raised or moved.
 func incomplete(v View) []Finding {
-	var fs []Finding
+	fs := tooFewNodes(v)
 	for _, b := range v.Buckets {
-		if len(b.Replicas) >= b.Wanted && b.Waiting == "" {
+		if len(b.Replicas) >= b.Wanted && b.Waiting == "" || len(b.Replicas) >= v.Expected && len(b.Replicas) < b.Wanted {
 			continue
 		}
 		text := fmt.Sprintf("%s has %d of %d replicas", short(b.Name), len(b.Replicas), b.Wanted)
@@ -230,6 +230,33 @@ func incomplete(v View) []Finding {
 		fs = append(fs, Finding{level, "bucket." + b.Name, text + ".", "wait; a replica is copied within seconds to minutes"})
 	}
 	return fs
+}
+
+// tooFewNodes finds buckets that want more replicas than there are nodes, as after one was removed.
+func tooFewNodes(v View) []Finding {
+	var names []string
+	wanted := 0
+	for _, b := range v.Buckets {
+		if len(b.Replicas) < b.Wanted && b.Wanted > v.Expected {
+			names, wanted = append(names, b.Name), max(wanted, b.Wanted)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return []Finding{{
+		v.serious(Degraded), aboutBuckets(names),
+		fmt.Sprintf("%s %s %s replicas, and the cluster has %s: a replica is created as soon as another node joins.",
+			subject(names), plural(len(names), "wants", bucketsWant(names)), number(wanted), number(v.Expected)+" "+plural(v.Expected, "node", "nodes")),
+		"give a machine a name that no node had, and add it: unibusd node add NAME",
+	}}
+}
+
+func bucketsWant(names []string) string {
+	if tables(names) == everyBucket {
+		return "wants"
+	}
+	return "want"
 }
 
 // staleReplicaFindings finds replicas that are not what they should be though their node
@@ -279,7 +306,7 @@ func (l staleReplicas) describe() (text, next string) {
 	switch {
 	case !l.known:
 		return fmt.Sprintf("%s %s a replica at %s, which is not a known node.", subject(l.buckets), plural(len(l.buckets), "has", bucketsHave(l.buckets)), l.node),
-			returnUnderItsName
+			"start that node again; if it is gone for good, remove it: unibusd node remove " + nodeArgument(l.node)
 	case l.state == ReplicaBehind:
 		return fmt.Sprintf("%s is up to %d operations behind %s in %s.", l.node, l.lag, l.leader, names),
 			"wait; if it does not get less, look at the disk and the network of " + l.node
@@ -289,4 +316,12 @@ func (l staleReplicas) describe() (text, next string) {
 	}
 	return fmt.Sprintf("No node reports how current the replica of %s on %s is.", names, l.node),
 		"wait a few seconds; if this stays, restart unibusd on " + l.node
+}
+
+// nodeArgument is a node's name in a command, NAME where it is not known.
+func nodeArgument(name string) string {
+	if validName(name) {
+		return name
+	}
+	return "NAME"
 }

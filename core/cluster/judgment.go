@@ -172,10 +172,6 @@ func noLeader(v View, now time.Time) Finding {
 	}
 }
 
-// returnUnderItsName is what can be done about a member that is no node any more: it is
-// known by its name, and no command of this release takes it out of the group.
-const returnUnderItsName = "start the node that it was again, or another machine under that node's name with an empty data directory: it takes its data from the others. No command of this release removes a member"
-
 func orphanPeerFindings(v View) []Finding {
 	n := len(v.Meta.OrphanPeers)
 	if n == 0 {
@@ -185,8 +181,20 @@ func orphanPeerFindings(v View) []Finding {
 		Degraded, "meta",
 		fmt.Sprintf("The meta group has %d members and %d nodes are configured: %s %s. %s in the quorum: %d are needed.",
 			v.Meta.Size, v.Expected, join(v.Meta.OrphanPeers), plural(n, "is not a configured node", "are not configured nodes"), plural(n, "It counts", "They count"), v.Meta.Needed),
-		returnUnderItsName,
+		removeOrphan(v.Meta.OrphanPeers[0], v.Removed),
 	}}
+}
+
+// removeOrphan says how one peer that is no node leaves the meta group. A removal that
+// was interrupted is repeated.
+func removeOrphan(peer string, removed []core.NodeChange) string {
+	if slices.ContainsFunc(removed, func(c core.NodeChange) bool { return c.Name == peer }) {
+		return "complete its removal: unibusd node remove " + peer
+	}
+	if !validName(peer) {
+		return "start that node again, or remove it by the name that it had: unibusd node remove NAME"
+	}
+	return fmt.Sprintf("start %s again, or remove it for good: unibusd node remove %s", peer, peer)
 }
 
 // majorityLost is the worst that happens: too few nodes to agree on anything.

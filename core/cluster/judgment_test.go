@@ -312,6 +312,19 @@ func clusterViews() []judged {
 		{"no leader for long", with(healthy(3, 3), func(v *View) { v.Meta.Leader, v.Meta.Leaders, v.Meta.Since = "", nil, ago(50*time.Second) })},
 		{"two leaders", with(healthy(3, 3), func(v *View) { v.Meta.Leaders = []string{"n1", "n3"} })},
 		{"ghost", with(healthy(3, 3), func(v *View) { v.Meta.Size, v.Meta.Needed, v.Meta.OrphanPeers = 4, 3, []string{"peer cnrtt3eg"} })},
+		{"a member of the meta group with a name", with(healthy(3, 3), func(v *View) { v.Meta.Size, v.Meta.Needed, v.Meta.OrphanPeers = 4, 3, []string{"n4"} })},
+		{"a removal that is not complete", with(healthy(3, 3), func(v *View) {
+			v.Meta.Size, v.Meta.Needed, v.Meta.OrphanPeers, v.Removed = 4, 3, []string{"n4"}, []core.NodeChange{{Name: "n4", State: core.NodeRemoved, By: "ana"}}
+		})},
+		{"a removed node that is back", with(healthy(3, 3), func(v *View) {
+			v.Unknown, v.Removed = []UnknownServer{{Name: "n4"}}, []core.NodeChange{{Name: "n4", State: core.NodeRemoved, By: "ana"}}
+		})},
+		{"two nodes are left of three", with(healthy(3, 3), func(v *View) {
+			v.Nodes, v.Expected, v.Meta.Size, v.Meta.Online = v.Nodes[:2], 2, 2, 2
+			for i := range v.Buckets {
+				v.Buckets[i].Replicas = v.Buckets[i].Replicas[:2]
+			}
+		})},
 		{"replica behind", with(healthy(3, 3), func(v *View) { v.Buckets[0].Replicas[2] = Replica{"n3", ReplicaBehind, 1204} })},
 		{"replica a little behind", with(healthy(3, 3), func(v *View) { v.Buckets[0].Replicas[2] = Replica{"n3", ReplicaBehind, 12} })},
 		{"replica not reached", with(healthy(3, 3), func(v *View) { v.Buckets[0].Replicas[2].State = ReplicaOffline })},

@@ -84,7 +84,7 @@ func (m *observations) deleted(name string, now time.Time) bool {
 				holders = append(holders, r.Node)
 			}
 		}
-	} else if len(holders) < m.cfg.Expected {
+	} else if len(holders) < m.members.expected {
 		return false
 	}
 	for _, h := range holders {

@@ -16,6 +16,7 @@ const maxNodes = 64
 // observations is what an Observer has heard so far, and out of which it makes a View.
 type observations struct {
 	cfg            Config
+	members        memberNodes
 	round          int // counts the observations
 	nodes          map[string]*observedNode
 	meta           leadership
@@ -72,7 +73,13 @@ func (m *observations) init(cfg Config) {
 	m.runs = map[string]Info{}
 	m.identities = newStreamIdentities(cfg.Streams)
 	m.node(cfg.Name)
-	for _, name := range cfg.Nodes {
+	m.updateMembers()
+}
+
+// updateMembers reads which nodes belong to the cluster now.
+func (m *observations) updateMembers() {
+	m.members = m.cfg.members()
+	for _, name := range m.members.names {
 		m.node(name)
 	}
 }
@@ -199,8 +206,9 @@ func (m *observations) answering(now time.Time) []*observedNode {
 
 // build makes a View of the observations.
 func (m *observations) build(f Facts, now time.Time) View {
+	m.updateMembers()
 	v := View{
-		Cluster: m.cfg.Cluster, At: m.at, From: m.cfg.Name, Clustered: m.cfg.Clustered, Expected: m.cfg.Expected,
+		Cluster: m.cfg.Cluster, At: m.at, From: m.cfg.Name, Clustered: m.cfg.Clustered, Expected: m.members.expected, Removed: m.members.removed, Added: m.members.added,
 		Authority: f.Authority, Serving: f.Serving, Counts: f.Counts, CountsAt: f.CountsAt, Moving: f.Moving,
 		Buckets: []Bucket{}, SilentRoutes: f.SilentRoutes,
 	}
@@ -239,8 +247,8 @@ func (m *observations) dropReplaced(now time.Time) {
 		}
 		for _, other := range m.sorted() {
 			member := slices.ContainsFunc(g.Peers, func(p peer) bool { return p.Name == other.name })
-			listed := slices.Contains(m.cfg.Nodes, other.name)
-			if len(m.nodes) > m.cfg.Expected && !member && !listed && !m.online(other.name, now) {
+			listed := slices.Contains(m.members.names, other.name)
+			if len(m.nodes) > m.members.expected && !member && !listed && !m.online(other.name, now) {
 				delete(m.nodes, other.name)
 			}
 		}
@@ -255,7 +263,7 @@ func (m *observations) learnPeers(now time.Time) {
 			continue
 		}
 		for _, p := range g.Peers {
-			if p.known() && len(m.sorted()) < m.cfg.Expected {
+			if p.known() && len(m.sorted()) < m.members.expected {
 				m.node(p.Name)
 			}
 		}
@@ -265,7 +273,7 @@ func (m *observations) learnPeers(now time.Time) {
 			continue
 		}
 		for _, r := range n.info.Routes { // one that no node hears may have shown its certificate
-			if len(m.sorted()) < m.cfg.Expected {
+			if len(m.sorted()) < m.members.expected {
 				m.node(r.Node)
 			}
 		}
@@ -308,7 +316,7 @@ func (m *observations) buildMeta(now time.Time) Meta {
 		g := leader.group()
 		meta.Leader, meta.Size, meta.Needed, meta.Pending = leader.name, g.Size, g.Needed, g.Pending
 	}
-	meta.Size = cmp.Or(meta.Size, m.cfg.Expected)
+	meta.Size = cmp.Or(meta.Size, m.members.expected)
 	meta.Needed = cmp.Or(meta.Needed, meta.Size/2+1)
 	if meta.Online < meta.Needed {
 		meta.Leader = "" // it may not know yet, but a majority cannot confirm what it accepts
@@ -346,10 +354,10 @@ func (l *leadership) see(leader string, now time.Time) {
 	}
 }
 
-// orphanPeers returns the peers of the meta group for which there is no configured
-// node. A peer without a name alone is none: after a full stop that is any node not started yet.
+// orphanPeers returns the peers of the meta group for which there is no node. A peer
+// without a name alone is none: after a full stop that is any node not started yet.
 func (m *observations) orphanPeers(size int, now time.Time) []string {
-	if size <= m.cfg.Expected {
+	if size <= m.members.expected {
 		return nil
 	}
 	var ghosts []string
@@ -359,14 +367,34 @@ func (m *observations) orphanPeers(size int, now time.Time) []string {
 			continue
 		}
 		for _, p := range g.Peers {
-			known := p.known() && m.nodes[p.Name] != nil && !m.unknown[p.Name]
-			if label := p.label(); !known && !slices.Contains(ghosts, label) {
+			label := m.peerLabel(p)
+			known := m.nodes[label] != nil && !m.unknown[label]
+			if !known && !slices.Contains(ghosts, label) {
 				ghosts = append(ghosts, label)
 			}
 		}
 	}
 	slices.Sort(ghosts)
 	return ghosts
+}
+
+// peerLabel is a peer's name, which may be known here and not to the server that
+// reported it; without one, its raft id.
+func (m *observations) peerLabel(p peer) string {
+	if p.known() {
+		return p.Name
+	}
+	for _, c := range m.members.removed {
+		if PeerID(c.Name) == p.ID {
+			return c.Name
+		}
+	}
+	for name := range m.nodes {
+		if PeerID(name) == p.ID {
+			return name
+		}
+	}
+	return p.label()
 }
 
 func (m *observations) buildNode(n *observedNode, v View, now time.Time) Node {

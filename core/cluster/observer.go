@@ -19,7 +19,9 @@ type Config struct {
 	Clustered bool     // false: a node without routes; it is then described alone
 	Expected  int      // how many nodes are configured, the observing one included
 	Nodes     []string // their names; nil: not known
-	Account   string   // the account that owns the streams; "" is CONTROL
+
+	Changes func() []core.NodeChange // which nodes commands have added and removed; counts beside Nodes alone; may be nil
+	Account string                   // the account that owns the streams; "" is CONTROL
 
 	System   Requester                             // over the system account; nil: no request is sent
 	Local    func() Facts                          // what the observing node knows by itself; must not block
@@ -216,7 +218,7 @@ func (o *Observer) ask(ctx context.Context, subject string, payload []byte, hear
 		if soon == nil && o.onlineHeard(heard) {
 			soon = time.AfterFunc(stragglerWait, cancel)
 		}
-		return len(heard) < o.cfg.Expected
+		return len(heard) < o.view.Load().Expected
 	})
 	if soon != nil {
 		soon.Stop()
@@ -226,8 +228,7 @@ func (o *Observer) ask(ctx context.Context, subject string, payload []byte, hear
 // isUnknown is true for a server that is no node of the cluster: ask does not
 // wait for it, and does not count its answer.
 func (o *Observer) isUnknown(name string) bool {
-	listed := len(o.cfg.Nodes) == 0 || slices.Contains(o.cfg.Nodes, name)
-	return !listed || slices.ContainsFunc(o.view.Load().Unknown, func(u UnknownServer) bool { return u.Name == name })
+	return o.cfg.members().isForeign(name) || slices.ContainsFunc(o.view.Load().Unknown, func(u UnknownServer) bool { return u.Name == name })
 }
 
 // onlineHeard is true if every node that this one heard at the last observation is in heard.

@@ -264,6 +264,39 @@ func Impact(v View, node string) string {
 	return fmt.Sprintf("If %s stops, %s.", node, v.consequence(l, node))
 }
 
+// StopPlan is what ends, and what moves, when a node stops.
+type StopPlan struct {
+	Node     string   `json:"node"`
+	Safe     bool     `json:"safe"`     // nothing that works now ends, but for the node's own sessions
+	Text     string   `json:"text"`     // the whole as a sentence, as Impact says it
+	Lost     []string `json:"lost"`     // groups that would have no quorum: meta, or buckets
+	Moves    []string `json:"moves"`    // groups that another node would lead
+	Sessions int      `json:"sessions"` // of users, who connect to another node
+}
+
+// PlanStop works out what happens when a node stops. KindNotFound.
+func PlanStop(v View, node string) (StopPlan, error) {
+	n, ok := v.node(node)
+	if !ok {
+		return StopPlan{}, core.Errorf(core.KindNotFound, "no node is named %s", node).WithNext("unibusd node list")
+	}
+	l := v.lossOf(node)
+	p := StopPlan{Node: node, Text: Impact(v, node), Lost: []string{}, Moves: []string{}, Sessions: n.Conns}
+	p.Safe = v.Clustered && (!n.Online || l.nothing() && v.Meta.Online >= v.Meta.Needed)
+	if l.meta {
+		p.Lost = append(p.Lost, "meta")
+	}
+	p.Lost = append(p.Lost, l.buckets...)
+	if l.store {
+		p.Lost = append(p.Lost, "control plane (SQLite)")
+	}
+	if n.Meta == "leader" {
+		p.Moves = append(p.Moves, "meta")
+	}
+	p.Moves = append(p.Moves, n.Leads...)
+	return p, nil
+}
+
 // handover says what a node leads and others take over.
 func handover(n Node) string {
 	leads := []string{}

@@ -29,8 +29,9 @@ func (m *observations) findUnknown(now time.Time) {
 	m.unknown = map[string]bool{}
 	for name, n := range m.nodes {
 		switch {
-		case len(m.cfg.Nodes) > 0:
-			m.unknown[name] = !slices.Contains(m.cfg.Nodes, name)
+		case m.members.isForeign(name):
+			m.unknown[name] = true
+		case len(m.members.names) > 0:
 		case n.info == nil && !n.heard.IsZero() && now.Sub(n.first) >= infoTime && name != m.cfg.Name:
 			mute = append(mute, name)
 		default:
@@ -38,7 +39,7 @@ func (m *observations) findUnknown(now time.Time) {
 		}
 	}
 	own := m.nodes[m.cfg.Name]
-	if own == nil || own.info == nil || known+len(mute) <= m.cfg.Expected {
+	if own == nil || own.info == nil || known+len(mute) <= m.members.expected {
 		return // no node can be asked, or each of them may be a configured node
 	}
 	for _, name := range mute {
@@ -92,6 +93,14 @@ func printable(name string) string {
 func judgeUnknown(v View) []Finding {
 	var fs []Finding
 	for _, u := range v.Unknown {
+		if i := slices.IndexFunc(v.Removed, func(c core.NodeChange) bool { return c.Name == u.Name }); i >= 0 {
+			fs = append(fs, Finding{
+				Critical, "node." + u.Name,
+				fmt.Sprintf("%s is connected as a node, and %s removed it from the cluster.", u.Name, v.Removed[i].By),
+				"stop unibusd on that machine; it can join again under another name only",
+			})
+			continue
+		}
 		fs = append(fs, Finding{
 			Critical, "node." + u.Name,
 			fmt.Sprintf("%s is connected as a node and is not one of this cluster: it has a route, and can read and write everything.", u.Name),

@@ -288,7 +288,7 @@ func readCerts(path string) ([]*x509.Certificate, error) {
 		return certs, nil
 	}
 	return nil, core.Errorf(core.KindInvalid, "%s holds no certificate in PEM form", path).
-		WithNext("give a certificate, as `unibusd cert ca` writes it to %s and `unibusd cert node` to %s", CACertFile, NodeCertFile)
+		WithNext("give a certificate: that of a CA is in its %s, that of a node in its %s", CACertFile, NodeCertFile)
 }
 
 // pemBlocks returns the blocks of a file. It is false where one is damaged or cut off:

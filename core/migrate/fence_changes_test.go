@@ -329,7 +329,7 @@ func TestResumeAfterAFailedProof(t *testing.T) {
 	again := func() {
 		t.Helper()
 		_, err := j.Resume(t.Context(), "ana")
-		wantRefused(t, err, "start again with `unibusd migrate-to-kv`")
+		wantRefused(t, err, "start again with `unibusd migrate-to-kv --db FILE`")
 	}
 	again()
 	_ = j.Close()

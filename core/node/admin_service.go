@@ -19,7 +19,7 @@ func (n *Node) openAdminService(ctx context.Context) error {
 		Conn: n.conns.admin, Node: n.cfg.Name, Declared: declared, Flags: activeFlags,
 		Operator: n.operator, Guard: n.replay, Prover: n.prover(), Audit: n.audit,
 		Now:   func() core.Millis { return core.MillisOf(time.Now()) },
-		Store: &n.storeHandle, Cluster: clusterView{n}, Groups: raftGroups{n}, Sessions: n.sessions, Removal: operatorRemover{n},
+		Store: &n.storeHandle, Cluster: clusterView{n}, Groups: raftGroups{n}, Sessions: n.sessions, Removal: operatorRemover{n}, Membership: nodeMembership{n},
 		Bus: roomBus{n}, Migrator: n.migrator(), Backups: n.backups, Log: n.log,
 	})
 	return n.admin.Open(ctx)

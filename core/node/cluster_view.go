@@ -35,7 +35,7 @@ func (n *Node) openObserver(context.Context) error {
 		return err
 	}
 	n.observer = cluster.New(cluster.Config{
-		Name: n.cfg.Name, Cluster: n.clusterName(), Clustered: n.cfg.Clustered(), Expected: n.cfg.Size(), Nodes: n.cfg.Nodes,
+		Name: n.cfg.Name, Cluster: n.clusterName(), Clustered: n.cfg.Clustered(), Expected: n.cfg.Size(), Nodes: n.cfg.Nodes, Changes: n.membership.all,
 		System: cluster.Conn{NATS: n.conns.system}, Local: n.facts, Infos: n.askInfos, Recorder: &n.recorder,
 		Streams: known, OnView: n.onView(n.saveStreamTimes(known)),
 	})
@@ -127,7 +127,8 @@ func (n *Node) otherRuns() int {
 	return more
 }
 
-// askInfos asks every node. It also learns which operators other nodes have removed.
+// askInfos asks every node. It also learns which operators other nodes have removed, and
+// which nodes were added and removed by command.
 func (n *Node) askInfos(ctx context.Context) ([]cluster.Info, error) {
 	hears, _ := n.routes.report()
 	if hears != nil {
@@ -136,5 +137,6 @@ func (n *Node) askInfos(ctx context.Context) ([]cluster.Info, error) {
 	infos, err := n.peers.infos(ctx, hears)
 	n.learnRemovals(infos)
 	n.learnDataIDs(infos)
+	n.learnMembership(infos)
 	return infos, err
 }

@@ -124,7 +124,7 @@ func (n *Node) newMigration() error {
 	}
 	n.controlRecord = kv.NewControl(kv.ControlConfig{Conn: n.conns.store, Replicas: min(3, n.cfg.Size()), Budget: openTimeout, Logger: n.log})
 	n.selector.kv = kv.New(kv.Config{
-		Conn: n.conns.store, Replicas: n.cfg.Replicas, Nodes: n.cfg.Size(), Budget: openTimeout, Logger: n.log,
+		Conn: n.conns.store, Replicas: n.cfg.Replicas, Nodes: n.fixedSize(), Budget: openTimeout, Logger: n.log,
 		Node: n.cfg.Name, TempDir: filepath.Join(n.cfg.Data, "tmp"), OnChange: n.sessions.onStoreChange, OnAlarm: n.sessions.alarmed,
 	})
 	n.migration = migrate.New(n.migrationConfig())

@@ -47,8 +47,10 @@ func (n *Node) openDirectory(context.Context) error {
 	if _, err := n.journal.Load(); err != nil {
 		return errors.Join(err, n.lock.release())
 	}
-	if err := n.openRemovedOperators(); err != nil {
-		return errors.Join(err, n.lock.release())
+	for _, open := range []func() error{n.openRemovedOperators, n.openMembership} {
+		if err := open(); err != nil {
+			return errors.Join(err, n.lock.release())
+		}
 	}
 	return nil
 }

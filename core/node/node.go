@@ -43,7 +43,7 @@ type Config struct {
 type Node struct {
 	cfg    Config
 	log    *slog.Logger
-	failed chan error // the embedded server cannot continue
+	failed chan error // why the node cannot continue
 
 	started time.Time
 
@@ -71,6 +71,9 @@ type Node struct {
 	clusterKey   *clusterKey
 	dataIDs      dataIDs
 	inForce      inForceWatch
+
+	membership    membership
+	changingNodes sync.Mutex // held while a node is added or removed by command
 
 	// The control plane.
 	selector      *storeSelector
@@ -128,6 +131,7 @@ func New(cfg Config) *Node {
 	operators := operatorsByKey(cfg.Operators)
 	n.operators.Store(&operators)
 	n.configured, n.removed.path = cfg.Operators, filepath.Join(cfg.Data, removedOperatorsFile)
+	n.membership = membership{path: filepath.Join(cfg.Data, membershipFile), list: map[string]core.NodeChange{}}
 	n.selector = newStoreSelector(n)
 	n.clusterKey = newClusterKey(n, filepath.Join(cfg.Data, keys.ClusterKeyFile))
 	return n
@@ -267,17 +271,14 @@ func (n *Node) busConfig() bus.Config {
 		Debug:        n.cfg.NatsDebug, Logger: n.log, CertCheck: n.cfg.CertCheck,
 		Limits: bus.Limits{Connections: n.cfg.MaxConnections, PerAddress: n.cfg.MaxConnectionsPerAddress},
 		Fatal: func(text string) {
-			select {
-			case n.failed <- core.Errorf(core.KindFailed, "the embedded server cannot continue: %s", text):
-			default: // the first reason stays
-			}
+			n.fail(core.Errorf(core.KindFailed, "the embedded server cannot continue: %s", text))
 		},
 	}
 	if n.cfg.Clustered() {
 		cfg.Cluster = &bus.Cluster{
 			Name: n.cfg.ClusterName, Listen: n.cfg.ClusterListen, Routes: n.cfg.Routes,
 			CertFile: n.cfg.RouteTLSCert, KeyFile: n.cfg.RouteTLSKey, CAFile: n.cfg.RouteTLSCA,
-			CRLFile: n.cfg.RouteTLSCRL, Nodes: n.cfg.Nodes,
+			CRLFile: n.cfg.RouteTLSCRL, CheckNode: func(name string) error { return n.membership.checkRoute(n.cfg.Nodes, name) },
 		}
 	}
 	return cfg

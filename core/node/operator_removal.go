@@ -126,7 +126,7 @@ func (o operatorRemover) claimRemoval(ctx context.Context) error {
 func (o operatorRemover) tellNodes(ctx context.Context, r core.RemovedOperator) map[string]admin.Ended {
 	ctx, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
-	nodes, err := askEveryNode(ctx, o.n, subjectRemoved, removalRequest{Key: r.Key, Removed: []core.RemovedOperator{r}}, o.n.cfg.Size(),
+	nodes, err := askEveryNode(ctx, o.n, subjectRemoved, removalRequest{Key: r.Key, Removed: []core.RemovedOperator{r}}, o.n.size(),
 		admin.Ended{Unknown: true, Reason: "it did not answer in time"},
 		func(reply endReply) (string, admin.Ended) { return reply.Node, reply.Ended })
 	if err != nil {

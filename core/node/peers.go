@@ -19,6 +19,8 @@ const (
 	subjectRollout    = "unibus.peer.v1.all.rollout"     // every node answers with its softReply
 	subjectPresent    = "unibus.peer.v1.all.present"     // presenceRequest → presenceReply
 	subjectRemoved    = "unibus.peer.v1.all.removed"     // removalRequest → endReply, once the node refuses the key
+	subjectHearing    = "unibus.peer.v1.all.hearing"     // - → hearingReply
+	subjectMembership = "unibus.peer.v1.all.membership"  // []core.NodeChange → nodeReply, once the node has them
 	subjectClusterKey = "unibus.peer.v1.all.cluster-key" // clusterKeyRequest → keyReply, from nodes that have the key
 	subjectEvents     = "unibus.events.v1"               // a cluster.Event that every node records
 )
@@ -26,7 +28,7 @@ const (
 // peers asks the other nodes, and answers them.
 type peers struct {
 	conn         *nats.Conn
-	size         int        // configured nodes
+	size         func() int // nodes of the cluster
 	others       func() int // servers beyond them that answer: further ones of a name
 	info         func(infoRequest) cluster.Info
 	recordEvents func([]cluster.Event)
@@ -47,10 +49,12 @@ const slowAnswers = 64
 
 func (n *Node) openPeers(context.Context) error {
 	n.peers = &peers{
-		conn: n.conns.peer, size: n.cfg.Size(), others: n.otherRuns, info: n.answerInfo, recordEvents: n.recorder.Record, slots: make(chan struct{}, slowAnswers),
+		conn: n.conns.peer, size: n.size, others: n.otherRuns, info: n.answerInfo, recordEvents: n.recorder.Record, slots: make(chan struct{}, slowAnswers),
 		slow: map[string]answerFunc{
 			subjectEnded:      n.sessions.answerEnded,
 			subjectRemoved:    n.answerRemoval,
+			subjectHearing:    n.answerHearing,
+			subjectMembership: n.answerMembership,
 			subjectRollout:    func(ctx context.Context, _ []byte) any { return n.softReply(ctx) },
 			subjectClusterKey: n.clusterKey.share,
 			subjectPresent:    func(_ context.Context, body []byte) any { return n.answerPresence(body) },
@@ -167,7 +171,7 @@ func (p *peers) infos(ctx context.Context, hears []string) ([]cluster.Info, erro
 		return nil, err
 	}
 	var out []cluster.Info
-	waiting, wanted := slices.Clone(hears), p.size+p.others()
+	waiting, wanted := slices.Clone(hears), p.size()+p.others()
 	err = p.ask(ctx, subjectInfo, body, func(reply []byte) bool {
 		var i cluster.Info
 		if err := json.Unmarshal(reply, &i); err == nil {

@@ -25,7 +25,7 @@ func (g raftGroups) Scale(ctx context.Context, replicas int) error {
 	if selector.kv == nil {
 		return core.Errorf(core.KindRefused, "%s runs alone and has no buckets", g.n.cfg.Name).WithNext("join it to a cluster first")
 	}
-	if size := g.n.cfg.Size(); replicas > size {
+	if size := g.n.size(); replicas > size {
 		return core.Errorf(core.KindRefused, "%d replicas need %d nodes, and %d are configured", replicas, replicas, size).
 			WithNext("use at most --replicas %d", size)
 	}
@@ -37,7 +37,7 @@ func (g raftGroups) Scale(ctx context.Context, replicas int) error {
 	}
 	api := jsapi.Client{Conn: g.n.conns.store}
 	for _, stream := range []string{"KV_" + kv.ControlBucket, "KV_" + kv.NoncesBucket, audit.Stream} {
-		if err := api.RaiseReplicas(ctx, stream, max(replicas, min(3, g.n.cfg.Size()))); err != nil {
+		if err := api.RaiseReplicas(ctx, stream, max(replicas, min(3, g.n.size()))); err != nil {
 			return err
 		}
 	}

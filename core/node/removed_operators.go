@@ -1,17 +1,11 @@
 package node
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
-	"errors"
-	"io/fs"
 	"maps"
-	"os"
 	"slices"
 
 	"unibus/core"
-	"unibus/core/keys"
 )
 
 // removedOperatorsFile is where a node keeps the operators that were removed by command.
@@ -32,14 +26,7 @@ type removedOperators struct {
 // load reads the file. A damaged file is an error: a start without it would admit removed operators.
 func (r *removedOperators) load() error {
 	r.list = map[string]core.RemovedOperator{}
-	data, err := os.ReadFile(r.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	var all []core.RemovedOperator
-	if err == nil {
-		err = json.NewDecoder(bytes.NewReader(data)).Decode(&all)
-	}
+	all, err := readDecisions[core.RemovedOperator](r.path)
 	if err != nil {
 		return core.Errorf(core.KindFailed, "the list of removed operators %s cannot be read: %w", r.path, err).
 			WithNext("copy the file of this name from another node's data directory. Only if there is none: remove the operators that must stay out from the configuration, and move the file away")
@@ -72,11 +59,7 @@ func (r *removedOperators) add(some []core.RemovedOperator) ([]core.RemovedOpera
 }
 
 func (r *removedOperators) save() error {
-	data, err := json.MarshalIndent(r.all(), "", " ")
-	if err == nil {
-		err = keys.Replace(r.path, append(data, '\n'))
-	}
-	if err != nil {
+	if err := writeDecisions(r.path, r.all()); err != nil {
 		return core.Errorf(core.KindFailed, "%s cannot be written, so the removal counts only until the next restart: %w", r.path, err)
 	}
 	return nil

@@ -259,7 +259,7 @@ func (s *sessions) End(ctx context.Context, u core.User) map[string]admin.Ended 
 			req.Revision = watched.Revision(core.TableUsers)
 		}
 	}
-	nodes, err := askEveryNode(ctx, s.n, subjectEnded, req, s.n.cfg.Size(), admin.Ended{Unknown: true, Reason: "it did not answer in time"},
+	nodes, err := askEveryNode(ctx, s.n, subjectEnded, req, s.n.size(), admin.Ended{Unknown: true, Reason: "it did not answer in time"},
 		func(reply endReply) (string, admin.Ended) { return reply.Node, reply.Ended })
 	if err != nil {
 		s.n.log.Warn("the other nodes could not be asked to end sessions", "user", u.ID, "error", err)
@@ -276,7 +276,7 @@ func (s *sessions) names() []string {
 	if len(names) == 0 {
 		names = append(names, s.n.cfg.Name)
 	}
-	for i := len(names); i < s.n.cfg.Size(); i++ {
+	for i := len(names); i < s.n.size(); i++ {
 		names = append(names, fmt.Sprintf("(never seen %d)", i))
 	}
 	return names

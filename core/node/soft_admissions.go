@@ -116,7 +116,7 @@ func (n *Node) softReply(ctx context.Context) softReply {
 func (s *sessions) Rollout(ctx context.Context) map[string]admin.RolloutNode {
 	ctx, cancel := context.WithTimeout(ctx, rolloutTimeout)
 	defer cancel()
-	nodes, err := askEveryNode(ctx, s.n, subjectRollout, nil, s.n.cfg.Size(), admin.RolloutNode{Unknown: true},
+	nodes, err := askEveryNode(ctx, s.n, subjectRollout, nil, s.n.size(), admin.RolloutNode{Unknown: true},
 		func(reply softReply) (string, admin.RolloutNode) { return reply.Node, reply.RolloutNode })
 	if err != nil {
 		s.n.log.Warn("could not ask the other nodes which connections enforce would deny", "error", err)

@@ -236,3 +236,23 @@ func CheckHealthy(cl *admin.Client) error {
 	}
 	return nil
 }
+
+// Join starts a node of a new name, whose routes lead to the nodes that are there, and
+// returns its index. The others' configurations do not name it.
+func (p *Processes) Join(name string) int {
+	p.t.Helper()
+	n := p.Configs[0]
+	n.Name, n.Data = name, filepath.Join(filepath.Dir(n.Data), name)
+	n.DB = filepath.Join(n.Data, "unibus.db")
+	ports := Ports(p.t, 2)
+	n.Listen, n.ClusterListen = fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
+	n.Routes = []string{n.ClusterListen}
+	for _, other := range p.Configs {
+		n.Routes = append(n.Routes, other.ClusterListen)
+	}
+	p.Configs, p.procs, p.exits = append(p.Configs, n), append(p.procs, nil), append(p.exits, nil)
+	i := len(p.Configs) - 1
+	p.writeConfig(i)
+	p.Start(i)
+	return i
+}

@@ -20,6 +20,8 @@ type Client interface {
 	RoomRekey(ctx context.Context, r admin.RekeyRequest) (admin.Asked, error)
 	BucketScale(ctx context.Context, replicas int) (admin.Done, error)
 	StepDown(ctx context.Context, group, to string) (admin.Done, error)
+	NodeAdd(ctx context.Context, name string) (admin.NodeChanged, error)
+	NodeRemove(ctx context.Context, name string) (admin.NodeChanged, error)
 	MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error)
 	MigratePause(ctx context.Context, node string) (migrate.Status, error)
 	MigrateResume(ctx context.Context, node string) (migrate.Status, error)
@@ -125,6 +127,7 @@ func Table() []Action {
 	var t []Action
 	t = append(t, userActions()...)
 	t = append(t, roomActions()...)
+	t = append(t, nodeActions()...)
 	t = append(t, bucketActions()...)
 	return append(t, migrationActions()...)
 }

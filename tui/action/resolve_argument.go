@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"unibus/core"
+	"unibus/core/cluster"
 	"unibus/tui/feed"
 	"unibus/tui/widget"
 )
@@ -23,8 +24,19 @@ func (a Action) Resolve(snap *feed.Snapshot, arg string, page Selection) (Select
 	case a.ArgumentKind == KindBucket:
 		id, err := resolveBucket(snap, arg)
 		return Selection{Kind: KindBucket, IDs: []string{id}}, err
+	case a.ArgumentKind == KindNode:
+		id, err := resolveNode(snap, arg)
+		return Selection{Kind: KindNode, IDs: []string{id}}, err
 	}
 	return page, core.Errorf(core.KindInvalid, "%q takes no argument", a.Name)
+}
+
+// resolveNode also accepts a member of the meta group that is no node: no page lists it.
+func resolveNode(snap *feed.Snapshot, arg string) (string, error) {
+	if cluster.IsKnown(snap.Status.Value.View, arg) {
+		return arg, nil
+	}
+	return "", core.Errorf(core.KindNotFound, "no node is named %q", arg).WithNext("the nodes page lists them")
 }
 
 func resolveUser(snap *feed.Snapshot, arg string) (string, error) {

@@ -247,6 +247,20 @@ func (f *FakeClient) BucketScale(ctx context.Context, n int) (admin.Done, error)
 	})
 }
 
+// NodeAdd records the call.
+func (f *FakeClient) NodeAdd(ctx context.Context, name string) (admin.NodeChanged, error) {
+	return change(ctx, f, "node-add "+name, func(state *ClusterState) (admin.NodeChanged, error) {
+		return admin.NodeChanged{NodeChange: core.NodeChange{Name: name, State: core.NodeAdded, By: "ana"}, Meta: state.Status.Meta}, nil
+	})
+}
+
+// NodeRemove records the call.
+func (f *FakeClient) NodeRemove(ctx context.Context, name string) (admin.NodeChanged, error) {
+	return change(ctx, f, "node-remove "+name, func(*ClusterState) (admin.NodeChanged, error) {
+		return admin.NodeChanged{NodeChange: core.NodeChange{Name: name, State: core.NodeRemoved, By: "ana"}, Meta: cluster.Meta{Size: 2, Needed: 2}}, nil
+	})
+}
+
 // StepDown records the call.
 func (f *FakeClient) StepDown(ctx context.Context, group, to string) (admin.Done, error) {
 	return change(ctx, f, "step-down "+group+" "+to, func(*ClusterState) (admin.Done, error) {

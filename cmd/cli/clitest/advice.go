@@ -50,7 +50,7 @@ func shellWords(line string) []string {
 
 // advisedCommand is a command of ours in a sentence: in backticks, or up to the end of the
 // sentence or its part.
-var advisedCommand = regexp.MustCompile("`((?:bin/)?(?:unibusd|unibus-tui)(?: [^`]*)?)`( [a-z]+)?|\\b(unibusd|unibus-tui) ([a-z][a-z-]*)((?: (?:--?[a-zA-Z]|[A-Z%$/.0-9]|[a-z]+\\b)[^\\s;`]*)*)")
+var advisedCommand = regexp.MustCompile("`((?:bin/)?(?:unibusd|unibus-tui)(?: [^`]*)?)`( [a-z]+)?|\\b(unibusd|unibus-tui) ([a-z][a-z-]*)((?: (?:--?[a-zA-Z]|[A-Z%$/.0-9]|[a-z][a-z0-9]*\\b)[^\\s;`]*)*)")
 
 // AdviceFaults lists what is wrong with the commands of ours that a next step names. New
 // makes the tree of each program, by its name. A command that is only mentioned, as one

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"unibus/core/admin"
+	"unibus/core/cluster"
+	"unibus/core/nodetest"
+)
+
+// TestLostNodeIsReplacedByCommand: a node is killed and never comes back. `node replace`
+// waits for the new one and says so. It is interrupted, and the same command completes it.
+func TestLostNodeIsReplacedByCommand(t *testing.T) {
+	t.Parallel()
+	p := nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{Store: "kv"})
+	cl := p.Client(0)
+	awaitStatusOf(t, cl, func(st admin.Status) bool { return st.Verdict == cluster.Healthy })
+	flags := []string{"--server", strings.Join(p.URLs(0, 1), ","), "--identity", p.AdminSeedFile}
+	replace := append([]string{"node", "replace", "n3", "n4"}, flags...)
+
+	if out, err := exec.Command(program(t, "unibusd"), replace...).CombinedOutput(); err == nil || !strings.Contains(string(out), "n3 cannot be removed: it is running") {
+		t.Fatalf("replacing a node that runs: %v: %s", err, out)
+	}
+	p.Kill(2)
+	awaitStatusOf(t, cl, func(st admin.Status) bool { return st.IsSilent("n3") })
+
+	first := startCommand(t, replace...)
+	first.await(t, "n4 has never answered")
+	if err := first.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.cmd.Wait(); err == nil {
+		t.Fatalf("the interrupted command ended well: %s", first.out)
+	}
+	second := startCommand(t, append(replace, "--json")...)
+	second.await(t, "n4 has never answered")
+	p.Join("n4")
+	if err := second.cmd.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, second.out)
+	}
+	awaitStatusOf(t, cl, func(st admin.Status) bool {
+		return st.Verdict == cluster.Healthy && st.Expected == 3 && len(st.Nodes) == 3
+	})
+
+	var list nodeList
+	out, err := exec.Command(program(t, "unibusd"), append([]string{"node", "list", "--json"}, flags...)...).Output()
+	if err == nil {
+		err = json.Unmarshal(out, &list)
+	}
+	if err != nil || len(list.Nodes) != 3 || list.Nodes[2].Name != "n4" || len(list.Removed) != 1 || list.Removed[0].Name != "n3" || list.Meta.Size != 3 {
+		t.Errorf("%v: %s", err, out)
+	}
+	p.Start(2) // the lost machine comes back: it learns of its removal and ends
+	nodetest.Wait(t, 30*time.Second, func() error {
+		if log := p.Log(2); !strings.Contains(log, "n3 was removed from the cluster by ana") {
+			return fmt.Errorf("n3 wrote: %s", log)
+		}
+		return nil
+	})
+}
+
+func awaitStatusOf(t *testing.T, cl *admin.Client, wanted func(admin.Status) bool) {
+	t.Helper()
+	nodetest.Wait(t, 60*time.Second, func() error {
+		st, err := nodetest.Status(t.Context(), cl)
+		if err == nil && !wanted(st) {
+			err = fmt.Errorf("%s: %s %+v", st.Verdict, st.Sentence, st.Nodes)
+		}
+		return err
+	})
+}
+
+// runningCommand is a command whose output can be waited for.
+type runningCommand struct {
+	cmd *exec.Cmd
+	out *lockedBuffer
+}
+
+func startCommand(t *testing.T, args ...string) runningCommand {
+	t.Helper()
+	r := runningCommand{cmd: exec.Command(program(t, "unibusd"), args...), out: &lockedBuffer{}}
+	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.cmd.Process.Kill() })
+	return r
+}
+
+func (r runningCommand) await(t *testing.T, text string) {
+	t.Helper()
+	nodetest.Wait(t, 30*time.Second, func() error {
+		if !strings.Contains(r.out.String(), text) {
+			return fmt.Errorf("the command wrote: %s", r.out)
+		}
+		return nil
+	})
+}
+
+// lockedBuffer is written by a command and read by the test.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

@@ -1,0 +1,95 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+
+	"unibus/core"
+)
+
+// IsKnown is true for the name of a node, of one that was removed, and of a member of the
+// meta group that is none.
+func IsKnown(v View, name string) bool {
+	_, ok := v.node(name)
+	return ok || slices.ContainsFunc(v.Removed, func(c core.NodeChange) bool { return c.Name == name }) || slices.Contains(v.Meta.OrphanPeers, name) || slices.ContainsFunc(v.Meta.OrphanPeers, func(p string) bool { return p == "peer "+PeerID(name) })
+}
+
+// RemovalUnsafe says why a node cannot be removed for good; nil if it can. The node must
+// be silent, and every group must be able to agree on the removal without it. The control
+// plane must be in KV by its record: else the only copy may be a file on that node.
+// KindRefused, and KindUnavailable during an election.
+func RemovalUnsafe(v View, name string) error {
+	n, _ := v.node(name)
+	refuse := func(format string, args ...any) *core.Error {
+		return core.Errorf(core.KindRefused, "%s cannot be removed: %s", name, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case name == v.From || n.Online:
+		return refuse("it is running").WithNext("stop unibusd on %s first", name)
+	case v.Meta.Online < v.Meta.Needed:
+		return refuse("the meta group has no quorum: %d of %d nodes answer, and %d are needed", v.Meta.Online, v.Meta.Size, v.Meta.Needed).
+			WithNext("start the other nodes first: `unibusd node list` shows them")
+	case v.Meta.Leader == "":
+		return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: the meta group is electing a leader", name).WithNext("try again in some seconds")
+	case !v.provenOnKV(n):
+		return refuse("the control plane may be a SQLite file on it, and that would be the only copy").
+			WithNext("migrate the control plane to KV first: unibusd migrate-to-kv --help")
+	case v.Moving != "":
+		return refuse("a migration is running (%s)", v.Moving).WithNext("see how far it is: unibusd migration status")
+	case len(v.Buckets) < len(core.Tables()):
+		return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: not every bucket was seen", name).WithNext("see the buckets: unibusd bucket list")
+	}
+	return bucketsUnsafe(v, name, refuse)
+}
+
+// provenOnKV is true where the record says that the control plane is KV. A cluster that
+// began with KV has no record: there every node that answers must serve it, and the other
+// one must not have been seen to serve a file.
+func (v View) provenOnKV(other Node) bool {
+	if v.Authority != nil && v.Authority.Backend != core.BackendNone {
+		return v.Authority.Backend == core.BackendKV
+	}
+	for _, n := range v.Nodes {
+		if n.Online && v.servingOf(n).Backend != core.BackendKV {
+			return false
+		}
+	}
+	return other.Info == nil || other.Info.Serving.Backend != core.BackendSQLite
+}
+
+func bucketsUnsafe(v View, name string, refuse func(string, ...any) *core.Error) error {
+	for _, b := range v.AllBuckets() {
+		current := 0
+		for _, r := range b.Replicas {
+			if r.Node != name && r.State != ReplicaUnknown && r.takesPart() {
+				current++
+			}
+		}
+		switch {
+		case b.Leader == "":
+			return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: %s has no leader", name, short(b.Name)).WithNext("see the buckets: unibusd bucket list")
+		case current == 0:
+			return refuse("the only copy of %s is on it", short(b.Name)).WithNext("start %s again", name)
+		case current < b.needed():
+			return refuse("%s would have no quorum: %d of its %d replicas are current on other nodes, and %d are needed", short(b.Name), current, b.size(), b.needed()).
+				WithNext("wait until the other replicas are current: `unibusd bucket list` shows them")
+		}
+	}
+	return nil
+}
+
+// RemovalPending says what is left to do after a node was removed; "" if nothing is.
+func RemovalPending(v View, name string) string {
+	if slices.Contains(v.Meta.OrphanPeers, name) || v.Meta.Leader == "" {
+		return "the meta group still counts it"
+	}
+	for _, b := range v.AllBuckets() {
+		if slices.ContainsFunc(b.Replicas, func(r Replica) bool { return r.Node == name }) {
+			return short(b.Name) + " still has a replica there"
+		}
+		if possible := min(b.Wanted, v.Meta.Online); b.liveReplicas() < possible {
+			return fmt.Sprintf("%s has %d of %d replicas current on the other nodes", short(b.Name), b.liveReplicas(), possible)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,99 @@
+package cluster
+
+import (
+	"strings"
+	"testing"
+
+	"unibus/core"
+)
+
+// TestRemovalIsRefused: a node is not removed while it runs, while it alone has the
+// control plane, or where a group could not agree without it. The reason names the group.
+func TestRemovalIsRefused(t *testing.T) {
+	t.Parallel()
+	n3 := func(change func(*View)) View {
+		return with(lose(healthy(3, 3), "n3"), func(v *View) {
+			for i := range v.Buckets {
+				v.Buckets[i].Leader = "n1" // the elections are over
+			}
+			change(v)
+		})
+	}
+	down := n3(func(*View) {})
+	for name, c := range map[string]struct {
+		view   View
+		remove string
+		want   string // a part of the reason; "": it is removed
+	}{
+		"it is down":            {down, "n3", ""},
+		"it is the asking node": {down, down.From, "it is running"},
+		"it answers":            {down, "n2", "n2 cannot be removed: it is running"},
+		"it began with KV":      {n3(func(v *View) { v.Authority = nil }), "n3", ""},
+		"no record says where, and a node serves nothing": {n3(func(v *View) { v.Authority, v.Serving = nil, Serving{Backend: core.BackendNone} }), "n3", "may be a SQLite file on it"},
+		"it has the database":                             {n3(func(v *View) { v.Authority = &core.Authority{Backend: core.BackendSQLite, Node: "n3"} }), "n3", "may be a SQLite file on it"},
+		"not every bucket was seen":                       {n3(func(v *View) { v.Buckets = v.Buckets[1:] }), "n3", "not every bucket was seen"},
+		"a bucket has no leader":                          {n3(func(v *View) { v.Buckets[2].Leader = "" }), "n3", "members has no leader"},
+		"replicas are not known": {n3(func(v *View) {
+			v.Buckets[0].Replicas = []Replica{{"n1", ReplicaCurrent, 0}, {"n2", ReplicaUnknown, 0}, {"n3", ReplicaOffline, 0}}
+		}), "n3", "users would have no quorum"},
+		"a migration is running":    {n3(func(v *View) { v.Moving = "copying" }), "n3", "a migration is running"},
+		"the majority is lost":      {lose(healthy(3, 3), "n2", "n3"), "n3", "1 of 3 nodes answer, and 2 are needed"},
+		"nobody leads":              {n3(func(v *View) { v.Meta.Leader = "" }), "n3", "electing a leader"},
+		"a bucket has no quorum":    {n3(func(v *View) { v.Buckets[1].Replicas[1] = Replica{"n2", ReplicaBehind, 5000} }), "n3", "rooms would have no quorum: 1 of its 3"},
+		"the only replica is on it": {n3(func(v *View) { v.Buckets[0].Replicas = v.Buckets[0].Replicas[2:] }), "n3", "the only copy of users is on it"},
+	} {
+		switch err := RemovalUnsafe(c.view, c.remove); {
+		case err == nil && c.want == "":
+		case err == nil || c.want == "" || !strings.Contains(err.Error(), c.want) || core.AsError(err).Next == "":
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestMembers: the nodes of a cluster are those of the configuration and of the commands'
+// changes, whether the configuration was changed since or not.
+func TestMembers(t *testing.T) {
+	t.Parallel()
+	removed, added := core.NodeChange{Name: "n3", State: core.NodeRemoved}, core.NodeChange{Name: "n4", State: core.NodeAdded}
+	for name, c := range map[string]struct {
+		cfg  Config
+		want int
+	}{
+		"without names changes do not count":       {Config{Expected: 3, Changes: func() []core.NodeChange { return []core.NodeChange{removed} }}, 3},
+		"nothing changed":                          {listed("n1 n2 n3"), 3},
+		"removed":                                  {listed("n1 n2 n3", removed), 2},
+		"removed, and out of the configuration":    {listed("n1 n2", removed), 2},
+		"replaced by command":                      {listed("n1 n2 n3", removed, added), 3},
+		"replaced in the configuration as well":    {listed("n1 n2 n4", removed, added), 3},
+		"added":                                    {listed("n1 n2 n3", added), 4},
+		"removed and not out of the configuration": {listed("n1 n2 n3 n4", removed, added), 3},
+	} {
+		if got := c.cfg.members(); got.expected != c.want {
+			t.Errorf("%s: %d nodes", name, got.expected)
+		}
+	}
+}
+
+func listed(names string, changes ...core.NodeChange) Config {
+	list := strings.Fields(names)
+	return Config{Nodes: list, Expected: len(list), Changes: func() []core.NodeChange { return changes }}
+}
+
+// TestPlanStop: the plan names every group that would have no quorum, and those that move.
+func TestPlanStop(t *testing.T) {
+	t.Parallel()
+	p, err := PlanStop(healthy(3, 3), "n1")
+	if err != nil || !p.Safe || len(p.Lost) > 0 || len(p.Moves) == 0 || p.Moves[0] != "meta" {
+		t.Errorf("of three: %+v, %v", p, err)
+	}
+	p, err = PlanStop(lose(healthy(3, 3), "n3"), "n2")
+	if err != nil || p.Safe || len(p.Lost) != 6 || p.Lost[0] != "meta" {
+		t.Errorf("of two that are left: %+v, %v", p, err)
+	}
+	if p, err = PlanStop(lose(healthy(3, 3), "n3"), "n3"); err != nil || !p.Safe {
+		t.Errorf("one that is down: %+v, %v", p, err)
+	}
+	if _, err := PlanStop(healthy(3, 3), "n9"); core.KindOf(err) != core.KindNotFound {
+		t.Errorf("an unknown one: %v", err)
+	}
+}
