@@ -82,6 +82,7 @@ nemesis: build
 	@{ command -v ip && command -v strace; } >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends iproute2 strace; }
 	$(GO) test -tags nemesis -count 1 -v -timeout 120m ./core/nodetest/nemesis/...
+	$(GO) test -count 1 -timeout 20m -run 'TestConsole' ./cmd/unibus-tui -endings 20
 
 # The same subjects tried with the npm package nats under Node.js, pinned; skipped, and said so, where it cannot be had.
 foreign:

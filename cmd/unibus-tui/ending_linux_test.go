@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,8 +22,8 @@ const endWithin = time.Second
 // ptyTimeout bounds the wait for a text; there is no election.
 const ptyTimeout = 10 * time.Second
 
-// endings is how often each way to end the console is tried.
-const endings = 20
+// endings is how often each way to end the console is tried; "make nemesis" tries more.
+var endings = flag.Int("endings", 4, "how often each way to end the console is tried")
 
 // startNode starts a node that keeps its control plane in SQLite.
 func startNode(t *testing.T) *nodetest.Processes {
@@ -97,7 +98,7 @@ func TestConsoleAlwaysEnds(t *testing.T) {
 			}
 		}
 	}
-	for _, c := range []struct {
+	for way, c := range []struct {
 		name  string
 		node  *nodetest.Processes
 		stall bool // nobody reads the output
@@ -114,8 +115,8 @@ func TestConsoleAlwaysEnds(t *testing.T) {
 		{"SIGTERM node hangs, stalled", hung, true, signal(syscall.SIGTERM)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for i := range endings {
-				at := places()[i%len(places())]
+			for i := range *endings {
+				at := places()[(way**endings+i)%len(places())] // all of them, over all ways
 				t.Run(fmt.Sprintf("%d %s", i, at.text), func(t *testing.T) {
 					pty := openPlace(t, c.node, at)
 					if c.node == hung {
@@ -169,7 +170,7 @@ func TestConsoleEndsWithItsTerminal(t *testing.T) {
 	t.Parallel()
 	node := startNode(t)
 	for _, trap := range []string{"", "trap '' HUP; "} {
-		for i := range endings {
+		for i := range *endings {
 			at := places()[i%len(places())]
 			t.Run(fmt.Sprintf("%s%d %s", trap, i, at.text), func(t *testing.T) {
 				cmd := consoleCommand(t, node)
