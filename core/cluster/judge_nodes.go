@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"unibus/core"
 )
@@ -60,7 +61,24 @@ func silentNodes(v View) Finding {
 	if v.onKV() && v.allServe() && len(v.Lost) == 0 {
 		text += ": the cluster goes on, and nothing is lost"
 	}
-	return Finding{Degraded, about, text + "." + nextLoss(v), next}
+	return Finding{Degraded, about, text + "." + nextLoss(v), next + v.replaceAdvice(silent)}
+}
+
+// longSilence is how long a node is silent before its machine may be lost for good.
+const longSilence = 5 * time.Minute
+
+// replaceAdvice says how a single node is replaced whose machine is lost. That is
+// final, so that it is not the first advice.
+func (v View) replaceAdvice(silent []string) string {
+	if len(silent) != 1 || len(v.online()) < 2 {
+		return ""
+	}
+	n, _ := v.node(silent[0])
+	long := n.HeardMS < 0 || n.HeardMS > longSilence.Milliseconds()
+	if !long || RemovalUnsafe(v, n.Name) != nil {
+		return ""
+	}
+	return fmt.Sprintf("; if its machine is lost for good: unibusd node replace %s NEW", n.Name)
 }
 
 // allServe is true where no bucket of the control plane has stopped.

@@ -300,6 +300,12 @@ func clusterViews() []judged {
 		{"JetStream has not started", with(healthy(3, 3), func(v *View) { v.Meta.Online, v.Meta.Leader, v.Meta.Leaders = 1, "", nil })},
 		{"one node does not serve", with(healthy(3, 3), func(v *View) { v.Nodes[2].Info.Serving = Serving{Backend: core.BackendNone, Reason: "it is opening"} })},
 		{"n3 away", lose(healthy(3, 3), "n3")},
+		{"n3 away for an hour", with(lose(healthy(3, 3), "n3"), func(v *View) {
+			v.Nodes[2].HeardMS = time.Hour.Milliseconds()
+			for i := range v.Buckets {
+				v.Buckets[i].Leader = "n1"
+			}
+		})},
 		{"n3 never heard of", with(lose(healthy(3, 3), "n3"), func(v *View) { v.Nodes = v.Nodes[:2] })},
 		{"five nodes, one away", lose(healthy(5, 5), "n5")},
 		{"five nodes, two away", lose(healthy(5, 5), "n4", "n5")},
