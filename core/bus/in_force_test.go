@@ -85,7 +85,7 @@ func TestRouteCertificateInForce(t *testing.T) {
 	must(t, keys.NodeCert(r.dir, "n2", []string{"127.0.0.1"}, dir))
 	eventually(t, "the fault", func() bool {
 		now := s.Certificates().Routes
-		return now.Until == before.Routes.Until && strings.Contains(now.Fault, "is for the node n2")
+		return now.Until.Equal(before.Routes.Until) && strings.Contains(now.Fault, "is for the node n2")
 	})
 }
 
