@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/x/term"
 
@@ -82,8 +83,7 @@ func prompt(text string) ([]byte, error) {
 			WithNext("give it on a file descriptor: --%s 3 3<FILE", passphraseFlag)
 	}
 	defer func() { _ = tty.Close() }()
-	_, _ = fmt.Fprint(tty, text)
-	typed, err := readPassphrase(tty)
+	typed, err := readPassphrase(tty, text)
 	_, _ = fmt.Fprintln(tty)
 	if err != nil {
 		return nil, core.Errorf(core.KindInvalid, "no passphrase was typed")
@@ -91,30 +91,72 @@ func prompt(text string) ([]byte, error) {
 	return typed, nil
 }
 
-// readPassphrase ends with the signals that the programs catch: the read itself would go on, and
-// leave a terminal that shows nothing.
-func readPassphrase(tty *os.File) ([]byte, error) {
-	before, err := term.GetState(tty.Fd())
-	if err != nil {
-		return nil, err
-	}
+// readPassphrase ends with the signals that the programs catch, and with Ctrl-C: the read
+// itself would go on, and leave a terminal that shows nothing. All of that is in place
+// before the question is shown.
+func readPassphrase(tty *os.File, text string) ([]byte, error) {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer signal.Stop(stop)
+	before, err := term.MakeRaw(tty.Fd())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = term.Restore(tty.Fd(), before) }() // the terminal may be gone
+	_, _ = fmt.Fprint(tty, text)
 	type result struct {
 		typed []byte
 		err   error
 	}
 	read := make(chan result, 1)
 	go func() {
-		typed, err := term.ReadPassword(tty.Fd())
+		typed, err := readHidden(tty)
 		read <- result{typed, err}
 	}()
 	select {
 	case r := <-read:
 		return r.typed, r.err
 	case <-stop:
-		_ = term.Restore(tty.Fd(), before) // the terminal may be gone
-		return nil, errors.New("interrupted")
+		return nil, errInterrupted
 	}
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// The keys that a raw terminal passes on.
+const (
+	keyCtrlC     = 0x03
+	keyCtrlD     = 0x04
+	keyBackspace = 0x08
+	keyCtrlU     = 0x15
+	keyDelete    = 0x7f
+)
+
+// readHidden reads a line from a terminal in raw mode, with the keys that correct it.
+func readHidden(tty io.Reader) ([]byte, error) {
+	var line []byte
+	key := make([]byte, 1)
+	for len(line) < maxPassphrase {
+		if _, err := tty.Read(key); err != nil {
+			return nil, err
+		}
+		switch key[0] {
+		case '\r', '\n':
+			return line, nil
+		case keyCtrlC:
+			return nil, errInterrupted
+		case keyCtrlD:
+			if len(line) == 0 {
+				return nil, io.EOF
+			}
+		case keyBackspace, keyDelete:
+			_, size := utf8.DecodeLastRune(line)
+			line = line[:len(line)-size]
+		case keyCtrlU:
+			line = line[:0]
+		default:
+			line = append(line, key[0])
+		}
+	}
+	return nil, core.Errorf(core.KindInvalid, "a passphrase has at most %d bytes", maxPassphrase)
 }

@@ -195,7 +195,7 @@ func joinPending(v cluster.View, name string) error {
 	left := "has never answered. Start unibusd on its machine with --name " + name + ", and --routes to the nodes that run"
 	for _, n := range v.Nodes {
 		switch {
-		case n.Name != name:
+		case n.Name != name, n.HeardMS < 0:
 		case !n.Online:
 			left = "does not answer. Start unibusd on its machine"
 		case n.Off || n.Meta == "" || v.Meta.Leader == "":

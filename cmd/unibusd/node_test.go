@@ -20,7 +20,7 @@ import (
 // waits for the new one and says so. It is interrupted, and the same command completes it.
 func TestLostNodeIsReplacedByCommand(t *testing.T) {
 	t.Parallel()
-	p := nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{Store: "kv"})
+	p := nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{Store: "kv", Listed: true})
 	cl := p.Client(0)
 	awaitStatusOf(t, cl, func(st admin.Status) bool { return st.Verdict == cluster.Healthy })
 	flags := []string{"--server", strings.Join(p.URLs(0, 1), ","), "--identity", p.AdminSeedFile}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"unibus/core"
 )
 
 // founding is true of a new cluster in which a configured node has never been up. JetStream
@@ -52,7 +54,7 @@ func judgeFounding(v View) []Finding {
 
 // whereToStart names the nodes with the addresses of routes at which no server answers.
 func (v View) whereToStart(names []string) string {
-	silent := slices.Clone(v.SilentRoutes)
+	silent := v.silentRoutes()
 	var out []string
 	for _, name := range names {
 		i := slices.IndexFunc(silent, func(addr string) bool { return isHostOf(addr, name) })
@@ -75,6 +77,22 @@ func (v View) whereToStart(names []string) string {
 		return fmt.Sprintf("the %s of %s", plural(len(silent), "host", "hosts"), join(silent))
 	}
 	return fmt.Sprintf("%s; no server answers at %s", join(out), join(silent))
+}
+
+// silentRoutes are the addresses of routes at which the looking node finds no server.
+func (v View) silentRoutes() []string {
+	n, _ := v.node(v.From)
+	if n.Info == nil {
+		return nil
+	}
+	var out []string
+	for _, r := range n.Info.Routes {
+		switch r.Fault {
+		case core.FaultRefused, core.FaultUnreachable, core.FaultTimeout, core.FaultUnresolved:
+			out = append(out, r.Addr)
+		}
+	}
+	return out
 }
 
 // isHostOf is true of an address whose host begins with the node's name: n1.example.org:6222.

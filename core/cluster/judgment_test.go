@@ -102,6 +102,15 @@ func turnOff(v View, names ...string) View {
 	return lost
 }
 
+// refusedRoutes are addresses at which no server listens.
+func refusedRoutes(addrs ...string) []Route {
+	var out []Route
+	for _, a := range addrs {
+		out = append(out, Route{Addr: a, Fault: core.FaultRefused, Detail: "connection refused"})
+	}
+	return out
+}
+
 func in(d time.Duration) core.Millis { return core.MillisOf(noon.Add(d)) }
 
 // withCertificates gives n2 certificates in force.
@@ -220,12 +229,12 @@ func clusterViews() []judged {
 			}}}
 		})},
 		{"being founded, n3 never up", founding(func(v *View) {
-			v.Nodes[2].HeardMS, v.Nodes[2].Info, v.SilentRoutes = -1, nil, []string{"n3.example.org:6222"}
+			v.Nodes[2].HeardMS, v.Nodes[2].Info, v.Nodes[0].Info.Routes = -1, nil, refusedRoutes("n3.example.org:6222")
 		})},
-		{"being founded, without a list of nodes", founding(func(v *View) { v.Nodes, v.SilentRoutes = v.Nodes[:2], []string{"203.0.113.3:6222"} })},
+		{"being founded, without a list of nodes", founding(func(v *View) { v.Nodes, v.Nodes[0].Info.Routes = v.Nodes[:2], refusedRoutes("203.0.113.3:6222") })},
 		{"being founded, only n1", founding(func(v *View) {
 			v.Nodes[1].HeardMS, v.Nodes[1].Info, v.Nodes[1].Online, v.Meta.Online = -1, nil, false, 1
-			v.Nodes[2].HeardMS, v.Nodes[2].Info, v.SilentRoutes = -1, nil, []string{"10.0.0.2:6222", "10.0.0.3:6222"}
+			v.Nodes[2].HeardMS, v.Nodes[2].Info, v.Nodes[0].Info.Routes = -1, nil, refusedRoutes("10.0.0.2:6222", "10.0.0.3:6222")
 		})},
 		{"restarted without n3, before the first election", founding(func(v *View) { v.Nodes[2].HeardMS, v.KnowsStreams = -1, true })},
 		{"JetStream off on a full disk", turnOff(healthy(3, 3), "n3")},

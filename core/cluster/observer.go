@@ -48,7 +48,6 @@ type Facts struct {
 	Moving    string // the state of a migration under way
 	Twins     []Twin // names under which the observing node has several routes
 
-	SilentRoutes []string // addresses of --routes at which no server answers
 }
 
 const (

@@ -30,8 +30,7 @@ type View struct {
 	CountsAt  core.Millis       `json:"counts_at,omitempty"`       // when Counts was read
 	Moving    string            `json:"moving,omitempty"`          // the state of a migration under way, "" without one
 
-	KnowsStreams bool     `json:"knows_streams,omitempty"` // the looking node has seen streams of this cluster, now or in an earlier run
-	SilentRoutes []string `json:"silent_routes,omitempty"` // addresses of --routes at which no server answers, while the cluster has no leader
+	KnowsStreams bool `json:"knows_streams,omitempty"` // the looking node has seen streams of this cluster, now or in an earlier run
 }
 
 // LostStream is a stream of the control plane that was deleted, or deleted and created again.

@@ -44,7 +44,6 @@ func (n *Node) openObserver(context.Context) error {
 	n.observing.run(func() { n.observer.Run(ctx) })
 	if n.cfg.Clustered() {
 		n.observing.run(func() { n.routes.run(ctx) })
-		n.observing.run(func() { n.watchFounding(ctx) })
 	}
 	return nil
 }
@@ -82,9 +81,6 @@ func (n *Node) facts() cluster.Facts {
 		f.Moving = string(st.State)
 	}
 	f.Twins = n.twins()
-	if silent := n.silentRoutes.Load(); silent != nil {
-		f.SilentRoutes = *silent
-	}
 	return f
 }
 

@@ -59,18 +59,17 @@ type Node struct {
 	soft        *softAdmissions
 
 	// The cluster.
-	recorder     cluster.Recorder
-	observer     *cluster.Observer
-	observing    background
-	peers        *peers
-	routes       *routeWatch
-	repeats      *repeatFilter                  // of the log
-	unit         string                         // of the service manager
-	silentRoutes atomic.Pointer[[]string]       // nil once the cluster has had a leader
-	seenTwins    atomic.Pointer[[]cluster.Twin] // by the last observation
-	clusterKey   *clusterKey
-	dataIDs      dataIDs
-	inForce      inForceWatch
+	recorder   cluster.Recorder
+	observer   *cluster.Observer
+	observing  background
+	peers      *peers
+	routes     *routeWatch
+	repeats    *repeatFilter                  // of the log
+	unit       string                         // of the service manager
+	seenTwins  atomic.Pointer[[]cluster.Twin] // by the last observation
+	clusterKey *clusterKey
+	dataIDs    dataIDs
+	inForce    inForceWatch
 
 	membership    membership
 	changingNodes sync.Mutex // held while a node is added or removed by command

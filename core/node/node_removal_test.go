@@ -20,7 +20,7 @@ import (
 // before is there afterward, and the cluster bears the loss of any node again.
 func TestDeadNodeIsReplaced(t *testing.T) {
 	t.Parallel()
-	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV, Before: listNodes})
+	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV, Listed: true})
 	c.WaitServing(core.BackendKV, 0, 1, 2)
 	cl := ready(t, c, 0)
 	user := core.UserID(nodetest.Identity(t).Public())
@@ -124,6 +124,7 @@ func newcomer(t *testing.T, c *nodetest.Cluster, name string) {
 	cfg.DB = filepath.Join(cfg.Data, "unibus.db")
 	ports := nodetest.Ports(t, 2)
 	cfg.Listen, cfg.ClusterListen = fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
+	cfg.Nodes = append(slices.Clone(cfg.Nodes), name)
 	cfg.Routes = []string{c.Configs[0].ClusterListen, c.Configs[1].ClusterListen, cfg.ClusterListen}
 	c.Configs, c.Nodes = append(c.Configs, cfg), append(c.Nodes, nil)
 	if err := c.Open(len(c.Configs) - 1); err != nil {
@@ -166,7 +167,7 @@ func awaitVerdict(t *testing.T, cl *admin.Client, want cluster.Level) admin.Stat
 // without another configuration. The buckets get their third replica once it joins.
 func TestListedNodeIsRemoved(t *testing.T) {
 	t.Parallel()
-	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV, Before: listNodes})
+	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV, Listed: true})
 	c.WaitServing(core.BackendKV, 0, 1, 2)
 	cl := ready(t, c, 0)
 	awaitVerdict(t, cl, cluster.Healthy)
@@ -205,12 +206,6 @@ func TestListedNodeIsRemoved(t *testing.T) {
 	}
 }
 
-func listNodes(c *nodetest.Cluster) {
-	for i := range c.Configs {
-		c.Configs[i].Nodes = []string{"n1", "n2", "n3"}
-	}
-}
-
 // addNode repeats a change that another one excludes for the moment.
 func addNode(t *testing.T, cl *admin.Client, name string) {
 	t.Helper()
@@ -223,7 +218,7 @@ func addNode(t *testing.T, cl *admin.Client, name string) {
 // where it is, no node is removed, whichever node is asked.
 func TestOnlyCopyIsNotRemoved(t *testing.T) {
 	t.Parallel()
-	c := nodetest.Start(t, nodetest.Config{Seed: nodetest.SampleRows(t, 5), Before: listNodes})
+	c := nodetest.Start(t, nodetest.Config{Seed: nodetest.SampleRows(t, 5), Listed: true})
 	c.WaitServing(core.BackendSQLite, 0)
 	cl := ready(t, c, 1)
 	if err := c.Nodes[0].Close(); err != nil {

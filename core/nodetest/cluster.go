@@ -39,6 +39,7 @@ type Config struct {
 	SeedDB   string        // a closed file, as Seed writes it; the first node gets a copy
 	Hosts    []string      // addresses of the nodes, with TLS between them; nil: free ports of 127.0.0.1
 	Env      []string      // NAME=value for child processes, beside the test's own
+	Listed   bool          // every configuration lists the names of the nodes
 
 	Before    func(*Cluster)  // called before the first node starts
 	Operators []core.Operator // beside the cluster's Admin and Viewer
@@ -165,6 +166,11 @@ func (c *Cluster) configure(cfg Config) {
 		n.Operators = append(n.Operators, cfg.Operators...)
 		if cfg.Nodes > 1 {
 			n.ClusterName, n.ClusterListen, n.Routes = "test", routes[i], routes
+			for j := range cfg.Nodes {
+				if cfg.Listed {
+					n.Nodes = append(n.Nodes, fmt.Sprintf("n%d", j+1))
+				}
+			}
 		}
 		c.Configs = append(c.Configs, n)
 	}

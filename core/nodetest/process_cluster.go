@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -246,7 +247,7 @@ func (p *Processes) Join(name string) int {
 	n.DB = filepath.Join(n.Data, "unibus.db")
 	ports := Ports(p.t, 2)
 	n.Listen, n.ClusterListen = fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
-	n.Routes = []string{n.ClusterListen}
+	n.Routes, n.Nodes = []string{n.ClusterListen}, append(slices.Clone(n.Nodes), name)
 	for _, other := range p.Configs {
 		n.Routes = append(n.Routes, other.ClusterListen)
 	}
