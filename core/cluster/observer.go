@@ -47,7 +47,6 @@ type Facts struct {
 	CountsAt  core.Millis
 	Moving    string // the state of a migration under way
 	Twins     []Twin // names under which the observing node has several routes
-
 }
 
 const (
