@@ -98,7 +98,7 @@ func TestFindingsThatDoNotFitAreCounted(t *testing.T) {
 		t.Errorf("lines are left empty though findings are hidden:\n%s", h.Screen())
 	}
 	h.Press("f")
-	assertShows(t, h, "FINDINGS", "n3 was last heard 31 s ago.", "n6 was never heard. Start it.", "esc back")
+	assertShows(t, h, "FINDINGS", "n3 was last heard 31 s ago.", "n6 was never heard. Do: Start it.", "esc back")
 	h.Press("esc")
 	assertShows(t, h, "meta group")
 }

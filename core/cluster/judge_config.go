@@ -145,7 +145,7 @@ func judgeNotes(v View) []Finding {
 		note("config", "The nodes run different versions: "+text+".", "upgrade one node after the other, as docs/operations/upgrades.md says")
 	}
 	if v.Clustered && v.Expected == 2 {
-		note("meta", "Two nodes need each other: a third lets one of them stop.", "add a third node, as docs/operations/three-hosts.md says")
+		note("meta", "Two nodes need each other: a third lets one of them stop.", "add a third node, as docs/operations/nodes.md says")
 	}
 	return fs
 }

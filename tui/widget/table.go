@@ -78,6 +78,7 @@ type Table struct {
 	columns         []Column
 	Empty           string // says why the table is empty, and what would fill it
 	RowsCanBeMarked bool   // m and M mark rows
+	FollowsTop      bool   // a cursor on the first row stays there when rows come before it: a list with the newest first
 
 	filtered      []Row  // the rows that match the filter, as loaded
 	sorted        []Row  // the same in the chosen order
@@ -101,6 +102,7 @@ func NewTable(empty string, cols ...Column) *Table {
 // SetRows replaces the rows. filter keeps rows with a key or cell that contains it,
 // ignoring case.
 func (t *Table) SetRows(rows []Row, filter string) {
+	follow := t.FollowsTop && t.cursorRow == 0 && t.sortColumn < 0 && t.filter == filter
 	t.totalRows, t.filter = len(rows), filter
 	f := strings.ToLower(filter)
 	kept := make([]Row, 0, len(rows))
@@ -112,7 +114,11 @@ func (t *Table) SetRows(rows []Row, filter string) {
 	t.filtered = kept
 	t.measureColumns()
 	t.applySort()
-	t.restoreCursor()
+	if follow {
+		t.moveCursor(0)
+	} else {
+		t.restoreCursor()
+	}
 	t.dropGoneMarks(rows)
 }
 

@@ -214,3 +214,22 @@ func TestExtraColumnsAreDroppedFirst(t *testing.T) {
 		}
 	}
 }
+
+// TestTopIsFollowed: a list with the newest first shows what comes, until the cursor
+// leaves the first row. Then the cursor stays on its row.
+func TestTopIsFollowed(t *testing.T) {
+	t.Parallel()
+	row := func(key string) widget.Row { return widget.Row{Key: key, Cells: []widget.Cell{{Text: key}}} }
+	table := widget.NewTable("", widget.Column{Title: "WHAT"})
+	table.FollowsTop = true
+	table.SetRows([]widget.Row{row("b"), row("a")}, "")
+	table.SetRows([]widget.Row{row("c"), row("b"), row("a")}, "")
+	if got := table.SelectedKey(); got != "c" {
+		t.Errorf("the cursor is on %s, and c is the newest", got)
+	}
+	table.HandleKey("down")
+	table.SetRows([]widget.Row{row("d"), row("c"), row("b"), row("a")}, "")
+	if got := table.SelectedKey(); got != "b" {
+		t.Errorf("the cursor left b for %s", got)
+	}
+}

@@ -36,6 +36,7 @@ func New() *Page {
 			widget.Column{Title: "TIME"}, widget.Column{Title: "OPERATOR", Max: 16}, widget.Column{Title: "NODE", Max: 16},
 			widget.Column{Title: "VERB"}, widget.Column{Title: "OUTCOME"}, widget.Column{Title: "TOOK", Right: true}, widget.Column{Title: "TARGET", Min: 10}),
 	}
+	m.Table.FollowsTop = true
 	return m
 }
 

@@ -28,6 +28,7 @@ func New() *Page {
 		Table: widget.NewTable("No events since the nodes started. Leader changes, nodes that start or stop, and operators' actions appear here.",
 			widget.Column{Title: "TIME"}, widget.Column{Title: "LEVEL"}, widget.Column{Title: "ABOUT", Max: 24}, widget.Column{Title: "WHAT", Min: 10}),
 	}
+	m.Table.FollowsTop = true
 	return m
 }
 

@@ -56,8 +56,12 @@ func findingLines(rc page.RenderContext, h int) []string {
 // findingParagraph is one finding and its next step.
 func findingParagraph(rc page.RenderContext, f cluster.Finding, next string) []string {
 	g, tone := rc.Theme.Level(f.Level)
+	text := f.Text
+	if next != "" {
+		text += " Do: " + next
+	}
 	var out []string
-	for i, l := range widget.Wrap(widget.GroupCounts(widget.Sanitize(strings.TrimSpace(f.Text+" "+next))), rc.Width-5) {
+	for i, l := range widget.Wrap(widget.GroupCounts(widget.Sanitize(text)), rc.Width-5) {
 		lead := " "
 		if i == 0 {
 			lead = rc.Paint(tone, g)
