@@ -281,25 +281,26 @@ func (s *Service) noteSnapshot() *keyHealthSnapshot {
 	return v
 }
 
-// note tells of rooms that need a new key, nil where none does. It is a note and changes no verdict: the cluster is well, the members'
-// programs make the new key by themselves as soon as one of them is online, or
-// where the keys were moved at the next request, so no goroutine waits for it.
+// note tells of rooms that need a new key, nil where none does. It is a note and changes
+// no verdict: the cluster is well, and the members' programs make the new key by
+// themselves as soon as one of them is online or, where the keys were moved, once an
+// operator asks, which can wait until the morning.
 func (v *keyHealthSnapshot) note() *cluster.Finding {
 	if v.rekey == 0 {
 		return nil
 	}
-	next := "A member's program does it once it is online."
+	text := "A member's program makes a new one once it is online."
 	switch v.legacy {
 	case 0:
 	case v.rekey:
-		next = "The keys were moved from a legacy database: a member's program makes the first new one once it is online and asked."
+		text = "The keys were moved from a legacy database: a member's program makes the first new one once it is online and asked."
 	default:
-		next = fmt.Sprintf("A member's program does it once it is online, but in %s whose keys were moved from a legacy database only once it is asked.", roomCount(v.legacy))
+		text = fmt.Sprintf("A member's program makes a new one once it is online, but in %s whose keys were moved from a legacy database only once it is asked.", roomCount(v.legacy))
 	}
 	return &cluster.Finding{
 		Level: cluster.Note, About: "rooms",
-		Text: fmt.Sprintf("Rekey required in %s: a removed or revoked user still has the key.", roomCount(v.rekey)),
-		Next: next + " See page 5, or `unibusd room list`; `unibusd room rekey ROOM` asks one.",
+		Text: fmt.Sprintf("Rekey required in %s: a removed or revoked user still has the key. %s", roomCount(v.rekey), text),
+		Next: "look at page 5 of the console, or at `unibusd room list`; ask a member with `unibusd room rekey ROOM`",
 	}
 }
 

@@ -152,7 +152,7 @@ func (m *observations) unheard(n *observedNode, now time.Time) []Unheard {
 			continue
 		}
 		u := Unheard{By: by.name}
-		if r, ok := m.routeTo(by, n.name, now); ok {
+		if r, ok := m.routeTo(by, n.name, now); ok && !slices.Contains(by.info.Hears, n.name) { // else its report is of the time before the silence
 			u.Addr, u.Fault, u.Detail, u.Hosts = r.Addr, r.Fault, r.Detail, r.Hosts
 		}
 		out = append(out, u)

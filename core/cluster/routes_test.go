@@ -307,3 +307,19 @@ func TestStoppedInOrderIsNotUpByHearsay(t *testing.T) {
 		t.Error("n3 counts as up again, because n2 heard it before it stopped")
 	}
 }
+
+// TestReportOfBeforeTheSilence: a node that still heard the silent one when it reported
+// its routes does not know why that one is silent now.
+func TestReportOfBeforeTheSilence(t *testing.T) {
+	t.Parallel()
+	m := &New(Config{Name: "n1", Clustered: true, Expected: 3}).mem
+	by, silent := m.node("n2"), m.node("n3")
+	by.heard, by.infoAt = noon, noon
+	open := Route{Addr: "10.0.0.3:6222", Node: "n3"}
+	for hears, want := range map[string]string{"n3": "", "n1": "10.0.0.3:6222"} {
+		by.info = &Info{Name: "n2", Hears: []string{hears}, Routes: []Route{open}}
+		if got := m.unheard(silent, noon); len(got) != 1 || got[0].Addr != want {
+			t.Errorf("n2 hears %s: %+v", hears, got)
+		}
+	}
+}

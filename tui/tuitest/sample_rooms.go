@@ -89,8 +89,8 @@ func sampleRoomKeys(r core.Room, members []admin.RoomMember, i int) admin.RoomKe
 func RekeyRequired() ClusterState {
 	state := Healthy()
 	state.Status.Findings = append(state.Status.Findings, cluster.Finding{
-		Level: cluster.Note, About: "rooms", Text: "Rekey required in 8 rooms: a removed or revoked user still has the key.",
-		Next: "A member's program does it once it is online. See page 5, or `unibusd room list`; `unibusd room rekey ROOM` asks one.",
+		Level: cluster.Note, About: "rooms", Text: "Rekey required in 8 rooms: a removed or revoked user still has the key. A member's program makes a new one once it is online.",
+		Next: "look at page 5 of the console, or at `unibusd room list`; ask a member with `unibusd room rekey ROOM`",
 	})
 	return state
 }
