@@ -174,7 +174,7 @@ func TestNoteOfMovedRooms(t *testing.T) {
 		_, err := w.store.CommitRekey(ctx, "new", 1, rec, []byte("record"))
 		must(t, err)
 		must(t, errOf(w.store.RemoveMember(ctx, "new", w.people[3].ID)))
-		if note := w.rekeyNote(); note == nil || !strings.Contains(note.Text, "in 1 room:") || strings.Contains(note.Text, "moved") {
+		if note := w.rekeyNote(); note == nil || !strings.Contains(note.Text, "in 1 room:") || strings.Contains(note.Text, "keys were moved") {
 			t.Errorf("without one: %+v", note)
 		}
 		must(t, w.store.CreateRoom(ctx, core.Room{ID: "old", Owner: w.people[0].ID, Encrypted: true, State: core.RoomActive, Created: 5}))
@@ -183,7 +183,7 @@ func TestNoteOfMovedRooms(t *testing.T) {
 		if note := w.rekeyNote(); note == nil || !strings.Contains(note.Text, "in 2 rooms:") || !strings.Contains(note.Text, "in 1 room whose keys were moved") {
 			t.Errorf("with one: %+v", note)
 		}
-		if note := (&keyHealthSnapshot{rekey: 2, legacy: 2}).note(); strings.Contains(note.Text, "but in") || !strings.Contains(note.Next, "keys were moved") {
+		if note := (&keyHealthSnapshot{rekey: 2, legacy: 2}).note(); strings.Contains(note.Text, "but in") || !strings.Contains(note.Text, "keys were moved") {
 			t.Errorf("of moved ones alone: %+v", note)
 		}
 	})
