@@ -311,6 +311,9 @@ func clusterViews() []judged {
 		{"n3 away", lose(healthy(3, 3), "n3")},
 		{"n3 away for an hour", with(lose(healthy(3, 3), "n3"), func(v *View) {
 			v.Nodes[2].HeardMS = time.Hour.Milliseconds()
+			for i := range v.Nodes {
+				v.Nodes[i].Info.Hears, v.Nodes[i].Info.ListsNodes = []string{"n1", "n2"}, true
+			}
 			for i := range v.Buckets {
 				v.Buckets[i].Leader = "n1"
 			}

@@ -31,7 +31,7 @@ func RemovalUnsafe(v View, name string) error {
 			WithNext("start the other nodes first: `unibusd node list` shows them")
 	case v.Meta.Leader == "":
 		return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: the meta group is electing a leader", name).WithNext("try again in some seconds")
-	case !v.provenOnKV(n):
+	case !v.provenOnKV():
 		return refuse("the control plane may be a SQLite file on it, and that would be the only copy").
 			WithNext("migrate the control plane to KV first: unibusd migrate-to-kv --help")
 	case v.Moving != "":
@@ -39,22 +39,42 @@ func RemovalUnsafe(v View, name string) error {
 	case len(v.Buckets) < len(core.Tables()):
 		return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: not every bucket was seen", name).WithNext("see the buckets: unibusd bucket list")
 	}
+	if err := v.heardByOthers(name); err != nil {
+		return err
+	}
 	return bucketsUnsafe(v, name, refuse)
 }
 
+// heardByOthers is nil where every node that answers says that it does not hear the named
+// one, which may be cut off from the looking node alone. A node that does not say what it
+// hears is of a release that would let a removed one back in.
+func (v View) heardByOthers(name string) error {
+	for _, n := range v.Nodes {
+		switch {
+		case !n.Online:
+		case n.Info == nil || n.Info.Hears == nil:
+			return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: %s did not say which nodes it hears", name, n.Name).
+				WithNext("try again; all nodes must run this release")
+		case slices.Contains(n.Info.Hears, name):
+			return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: %s hears it", name, n.Name).
+				WithNext("stop unibusd on %s, and try again in some seconds; if it is stopped, look for another one of that name", name)
+		case !n.Info.ListsNodes:
+			return core.Errorf(core.KindRefused, "%s cannot be removed: the configuration of %s does not list the nodes, so that it would not know how many are left", name, n.Name).
+				WithNext("set nodes = [\"n1\", …] there, and restart it")
+		}
+	}
+	return nil
+}
+
 // provenOnKV is true where the record says that the control plane is KV. A cluster that
-// began with KV has no record: there every node that answers must serve it, and the other
-// one must not have been seen to serve a file.
-func (v View) provenOnKV(other Node) bool {
+// began with KV has no record: there the looking node must serve it, and no node, the
+// other one included, may have been seen to serve a file.
+func (v View) provenOnKV() bool {
 	if v.Authority != nil && v.Authority.Backend != core.BackendNone {
 		return v.Authority.Backend == core.BackendKV
 	}
-	for _, n := range v.Nodes {
-		if n.Online && v.servingOf(n).Backend != core.BackendKV {
-			return false
-		}
-	}
-	return other.Info == nil || other.Info.Serving.Backend != core.BackendSQLite
+	servesFile := func(n Node) bool { return v.servingOf(n).Backend == core.BackendSQLite }
+	return v.Serving.Backend == core.BackendKV && !slices.ContainsFunc(v.Nodes, servesFile)
 }
 
 func bucketsUnsafe(v View, name string, refuse func(string, ...any) *core.Error) error {

@@ -16,6 +16,9 @@ func TestRemovalIsRefused(t *testing.T) {
 			for i := range v.Buckets {
 				v.Buckets[i].Leader = "n1" // the elections are over
 			}
+			for i := range v.Nodes {
+				v.Nodes[i].Info.Hears, v.Nodes[i].Info.ListsNodes = []string{"n1", "n2"}, true
+			}
 			change(v)
 		})
 	}
@@ -25,13 +28,18 @@ func TestRemovalIsRefused(t *testing.T) {
 		remove string
 		want   string // a part of the reason; "": it is removed
 	}{
-		"it is down":            {down, "n3", ""},
-		"it is the asking node": {down, down.From, "it is running"},
-		"it answers":            {down, "n2", "n2 cannot be removed: it is running"},
-		"it began with KV":      {n3(func(v *View) { v.Authority = nil }), "n3", ""},
+		"it is down":                                      {down, "n3", ""},
+		"it is the asking node":                           {down, down.From, "it is running"},
+		"it answers":                                      {down, "n2", "n2 cannot be removed: it is running"},
+		"it began with KV":                                {n3(func(v *View) { v.Authority = nil }), "n3", ""},
+		"no record, and it served a file":                 {n3(func(v *View) { v.Authority, v.Nodes[2].Info.Serving = nil, Serving{Backend: core.BackendSQLite} }), "n3", "may be a SQLite file on it"},
+		"no record, and a node that has just joined":      {n3(func(v *View) { v.Authority, v.Nodes[1].Info.Serving = nil, Serving{Backend: core.BackendNone} }), "n3", ""},
 		"no record says where, and a node serves nothing": {n3(func(v *View) { v.Authority, v.Serving = nil, Serving{Backend: core.BackendNone} }), "n3", "may be a SQLite file on it"},
 		"it has the database":                             {n3(func(v *View) { v.Authority = &core.Authority{Backend: core.BackendSQLite, Node: "n3"} }), "n3", "may be a SQLite file on it"},
 		"not every bucket was seen":                       {n3(func(v *View) { v.Buckets = v.Buckets[1:] }), "n3", "not every bucket was seen"},
+		"another node hears it":                           {n3(func(v *View) { v.Nodes[1].Info.Hears = []string{"n1", "n3"} }), "n3", "n2 hears it"},
+		"a node says nothing of it":                       {n3(func(v *View) { v.Nodes[1].Info.Hears = nil }), "n3", "n2 did not say"},
+		"a node lists no names":                           {n3(func(v *View) { v.Nodes[0].Info.ListsNodes = false }), "n3", "n1 does not list the nodes"},
 		"a bucket has no leader":                          {n3(func(v *View) { v.Buckets[2].Leader = "" }), "n3", "members has no leader"},
 		"replicas are not known": {n3(func(v *View) {
 			v.Buckets[0].Replicas = []Replica{{"n1", ReplicaCurrent, 0}, {"n2", ReplicaUnknown, 0}, {"n3", ReplicaOffline, 0}}

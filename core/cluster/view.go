@@ -130,6 +130,7 @@ type Info struct {
 
 	Renewed map[string]core.Millis `json:"renewed,omitempty"` // nodes that were seen with another DataID than before, and when
 
+	ListsNodes        bool              `json:"lists_nodes,omitempty"`        // its configuration names the nodes: a command can change them
 	Membership        []core.NodeChange `json:"membership,omitempty"`         // which nodes commands have added and removed, as it knows them
 	MembershipUnsaved string            `json:"membership_unsaved,omitempty"` // why that is not on disk
 }

@@ -33,6 +33,7 @@ func (n *Node) info() cluster.Info {
 		Fingerprint: n.fingerprint.text(), Operators: n.operatorsInfo(),
 		ClusterKey: n.clusterKey.Public(), OwnKey: n.clusterKey.conflict(),
 	}
+	i.ListsNodes = len(n.cfg.Nodes) > 0
 	i.Membership, i.MembershipUnsaved = n.membership.all(), n.membership.fault()
 	if entry, err := n.journal.Load(); err == nil {
 		i.Journal = entry.Authority

@@ -104,85 +104,34 @@ func (m nodeMembership) Remove(ctx context.Context, by core.Operator, name strin
 }
 
 // claimRemoval refuses a removal that is not safe, before and after it has excluded
-// changes at other nodes. No node may hear the one that is removed.
+// changes at other nodes.
 func (m nodeMembership) claimRemoval(ctx context.Context, name string) error {
-	view := m.n.observer.Fresh(ctx)
-	if !cluster.IsKnown(view, name) {
+	if view := m.n.observer.Fresh(ctx); !cluster.IsKnown(view, name) {
 		return core.Errorf(core.KindNotFound, "no node is named %s", name).WithNext("`unibusd node list` shows them")
 	}
-	if err := cluster.RemovalUnsafe(view, name); err != nil {
+	if err := m.awaitSafe(ctx, name); err != nil {
 		return err
 	}
 	if err := m.claim(ctx); err != nil {
 		return err
 	}
-	view = m.n.observer.Fresh(ctx)
-	if err := cluster.RemovalUnsafe(view, name); err != nil {
-		return err
-	}
-	return m.awaitUnheard(ctx, view, name)
+	return m.awaitSafe(ctx, name)
 }
 
-// hearingReply is a node's answer to the question which nodes it hears.
-type hearingReply struct {
-	Node   string   `json:"node"`
-	Hears  []string `json:"hears"`
-	Listed bool     `json:"listed"` // its configuration lists the nodes' names
-}
+// removalSettles is how long a node that has just stopped may still count as heard, and a
+// group may be without a leader for that.
+const removalSettles = 6 * time.Second
 
-// hearingSettles is how long a node that stopped may still count as heard: longer than an
-// observer takes to call it silent.
-const hearingSettles = 6 * time.Second
-
-// awaitUnheard asks every node until none hears the named one. A silent node may be cut
-// off from this one alone.
-func (m nodeMembership) awaitUnheard(ctx context.Context, view cluster.View, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, hearingSettles)
+// awaitSafe waits a moment for what time changes.
+func (m nodeMembership) awaitSafe(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, removalSettles)
 	defer cancel()
 	for {
-		err := m.checkUnheard(ctx, view, name)
-		if err == nil || !jsapi.Sleep(ctx, removePoll) {
+		err := cluster.RemovalUnsafe(m.n.observer.Fresh(ctx), name)
+		if core.KindOf(err) != core.KindUnavailable || !jsapi.Sleep(ctx, removePoll) {
 			return err
 		}
 	}
-}
-
-// checkUnheard asks once. A node that does not answer the question may be of a release
-// that would let a removed node back in.
-func (m nodeMembership) checkUnheard(ctx context.Context, view cluster.View, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, endWithin)
-	defer cancel()
-	answers, err := askEveryNode(ctx, m.n, subjectHearing, nil, view.Meta.Online, hearingReply{},
-		func(r hearingReply) (string, hearingReply) { return r.Node, r })
-	if err != nil {
-		return core.Errorf(core.KindUnavailable, "the other nodes could not be asked whether they hear %s: %w", name, err).WithNext("try again")
-	}
-	for _, n := range view.Nodes {
-		switch a := answers[n.Name]; {
-		case !n.Online:
-		case a.Node == "":
-			return core.Errorf(core.KindUnavailable, "%s did not say whether it hears %s; nothing was done", n.Name, name).
-				WithNext("try again; all nodes must run this release")
-		case slices.Contains(a.Hears, name):
-			return core.Errorf(core.KindRefused, "%s cannot be removed: %s hears it, so that it is running, and only cut off from %s", name, n.Name, m.n.cfg.Name).
-				WithNext("check the network between %s and %s", m.n.cfg.Name, name)
-		case !a.Listed:
-			return core.Errorf(core.KindRefused, "the configuration of %s does not list the nodes, so that it would not know how many are left", n.Name).
-				WithNext("set nodes = [\"n1\", …] there, and restart it")
-		}
-	}
-	return nil
-}
-
-// answerHearing says which nodes this one observes as running.
-func (n *Node) answerHearing(context.Context, []byte) any {
-	r := hearingReply{Node: n.cfg.Name, Listed: len(n.cfg.Nodes) > 0}
-	for _, other := range n.observer.View().Nodes {
-		if other.Online {
-			r.Hears = append(r.Hears, other.Name)
-		}
-	}
-	return r
 }
 
 func (m nodeMembership) checkName(name string) error {

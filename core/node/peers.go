@@ -19,7 +19,6 @@ const (
 	subjectRollout    = "unibus.peer.v1.all.rollout"     // every node answers with its softReply
 	subjectPresent    = "unibus.peer.v1.all.present"     // presenceRequest → presenceReply
 	subjectRemoved    = "unibus.peer.v1.all.removed"     // removalRequest → endReply, once the node refuses the key
-	subjectHearing    = "unibus.peer.v1.all.hearing"     // - → hearingReply
 	subjectMembership = "unibus.peer.v1.all.membership"  // []core.NodeChange → nodeReply, once the node has them
 	subjectClusterKey = "unibus.peer.v1.all.cluster-key" // clusterKeyRequest → keyReply, from nodes that have the key
 	subjectEvents     = "unibus.events.v1"               // a cluster.Event that every node records
@@ -53,7 +52,6 @@ func (n *Node) openPeers(context.Context) error {
 		slow: map[string]answerFunc{
 			subjectEnded:      n.sessions.answerEnded,
 			subjectRemoved:    n.answerRemoval,
-			subjectHearing:    n.answerHearing,
 			subjectMembership: n.answerMembership,
 			subjectRollout:    func(ctx context.Context, _ []byte) any { return n.softReply(ctx) },
 			subjectClusterKey: n.clusterKey.share,
