@@ -1,13 +1,9 @@
 package bus
 
 import (
-	"crypto/x509"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
-
-	"unibus/core/keys"
 )
 
 // CertificateInForce is a certificate that the server uses now, whatever its file holds.
@@ -33,7 +29,7 @@ func (s *Server) Certificates() Certificates {
 	c.Clients = inForce(s.cert, s.cfg.CertFile)
 	if s.cfg.Cluster != nil {
 		c.Routes = inForce(s.routeCert, s.cfg.Cluster.CertFile)
-		if s.routeCAs != nil {
+		if s.routes != nil {
 			c.Authority = s.authorityInForce()
 		}
 	}
@@ -49,7 +45,7 @@ func inForce(r *reloaded[certificate], file string) *CertificateInForce {
 }
 
 func (s *Server) authorityInForce() *CertificateInForce {
-	cas := s.routeCAs.current()
+	cas := s.routes.roots.current().certs
 	first := cas[0]
 	for _, ca := range cas {
 		if ca.NotAfter.Before(first.NotAfter) {
@@ -57,16 +53,6 @@ func (s *Server) authorityInForce() *CertificateInForce {
 		}
 	}
 	return &CertificateInForce{File: s.cfg.Cluster.CAFile, From: first.NotBefore, Until: first.NotAfter}
-}
-
-// loadAuthorities reads the authorities of the routes, to tell when they end.
-func (s *Server) loadAuthorities() (*reloaded[[]*x509.Certificate], error) {
-	file := s.cfg.Cluster.CAFile
-	return newReloaded(s, reloadedFile[[]*x509.Certificate]{
-		name: "a changed authority of the routes", path: file,
-		load:     func([]*x509.Certificate) ([]*x509.Certificate, error) { return keys.LoadAuthorities(file) },
-		describe: func(cas []*x509.Certificate) slog.Attr { return slog.Int("certificates", len(cas)) },
-	})
 }
 
 // SyncsWrites is true if the running server acknowledges what is on disk alone. A server

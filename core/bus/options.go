@@ -157,11 +157,8 @@ func (s *Server) routeSecurity(o *server.Options) error {
 	if err != nil {
 		return err
 	}
-	cert, err := s.loadCertificate(c.CertFile, c.KeyFile, ownRouteCert(s.cfg.Name, c.CertFile, roots.current))
+	cert, err := s.loadCertificate(c.CertFile, c.KeyFile, ownRouteCert(s.cfg.Name, c.CertFile, roots))
 	if err != nil {
-		return err
-	}
-	if s.routeCAs, err = s.loadAuthorities(); err != nil {
 		return err
 	}
 	s.routeCert = cert

@@ -26,7 +26,7 @@ import (
 type routeAuth struct {
 	check   func(name string) error // refuses a name
 	revoked *reloaded[*keys.Revocations]
-	roots   *reloaded[*x509.CertPool] // the authorities of routes
+	roots   *reloaded[authorities] // of routes
 	log     *slog.Logger
 	wake    chan struct{} // a route is about to open
 	limiter logLimiter
@@ -49,7 +49,7 @@ const (
 	maxMisnamed     = 1024
 )
 
-func newRouteAuth(c *Cluster, revoked *reloaded[*keys.Revocations], roots *reloaded[*x509.CertPool], log *slog.Logger) *routeAuth {
+func newRouteAuth(c *Cluster, revoked *reloaded[*keys.Revocations], roots *reloaded[authorities], log *slog.Logger) *routeAuth {
 	check := c.CheckNode
 	if check == nil {
 		check = func(string) error { return nil }
@@ -94,7 +94,7 @@ func (a *routeAuth) verify(s tls.ConnectionState) error {
 // not tell it here. The other end of a route is known by its node's name, not by its place.
 func (a *routeAuth) verifySolicited(s tls.ConnectionState) error {
 	if len(s.PeerCertificates) > 0 {
-		if err := certChain(s.PeerCertificates).verify(a.roots.current(), s.ServerName); err != nil {
+		if err := certChain(s.PeerCertificates).verify(a.roots.current().pool, s.ServerName); err != nil {
 			return err
 		}
 	}
@@ -202,7 +202,7 @@ func (a *routeAuth) checkRoute(r *server.RouteInfo) error {
 		a.noteMisnamed(r.RemoteID)
 		return core.Errorf(core.KindRefused, "the server says that it is %s, and showed the certificate of %s", r.RemoteName, name)
 	}
-	if err := cert.signedBy(a.roots.current()); err != nil {
+	if err := cert.signedBy(a.roots.current().pool); err != nil {
 		return core.Errorf(core.KindRefused, "the CA of its certificate is not in --route-tls-ca any more")
 	}
 	return a.checkCert(cert[0])

@@ -130,7 +130,7 @@ func (s *Server) verifyPeer(host string, state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
 		return s.routes.verify(state)
 	}
-	if err := certChain(state.PeerCertificates).verify(s.routes.roots.current(), ""); err != nil {
+	if err := certChain(state.PeerCertificates).verify(s.routes.roots.current().pool, ""); err != nil {
 		return err
 	}
 	if err := state.PeerCertificates[0].VerifyHostname(host); err != nil {

@@ -3,7 +3,6 @@ package bus
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"log/slog"
 	"net"
 	"sync"
@@ -26,10 +25,9 @@ type Server struct {
 	cert   *reloaded[certificate] // of the clients' listener; nil without TLS, and before Open
 	routes *routeAuth             // nil without a cluster
 
-	routeTLS  *tls.Config                    // of routes that this node opens; nil where routes is
-	routeCert *reloaded[certificate]         // nil where routes is
-	routeCAs  *reloaded[[]*x509.Certificate] // nil where routes is
-	dataID    string                         // of the data directory; "" without a cluster
+	routeTLS  *tls.Config            // of routes that this node opens; nil where routes is
+	routeCert *reloaded[certificate] // nil where routes is
+	dataID    string                 // of the data directory; "" without a cluster
 
 	mu             sync.Mutex
 	srv            *server.Server // nil before Open and after an Open that failed

@@ -67,7 +67,7 @@ func routeTLS(cert *reloaded[certificate], r *routeAuth) *tls.Config {
 	conf.InsecureSkipVerify, conf.VerifyConnection = true, r.verifySolicited
 	conf.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		now := accepting.Clone()
-		now.ClientCAs = r.roots.current()
+		now.ClientCAs = r.roots.current().pool
 		return now, nil
 	}
 	return conf
@@ -77,12 +77,12 @@ func routeTLS(cert *reloaded[certificate], r *routeAuth) *tls.Config {
 func anyCertificate(*tls.Certificate) error { return nil }
 
 // ownRouteCert refuses a certificate that the peers would refuse.
-func ownRouteCert(node, file string, roots func() *x509.CertPool) func(*tls.Certificate) error {
+func ownRouteCert(node, file string, roots *reloaded[authorities]) func(*tls.Certificate) error {
 	return func(pair *tls.Certificate) error {
 		cert := pair.Leaf
 		name := keys.NodeName(cert)
 		if name == node {
-			return ownChain(pair, file, roots())
+			return ownChain(pair, file, roots.current().pool)
 		}
 		text := "names no node"
 		if name != "" {
@@ -109,13 +109,22 @@ func ownChain(pair *tls.Certificate, file string, roots *x509.CertPool) error {
 		WithNext("give every node the certificate of its CA first: docs/operations/certificates.md has the order")
 }
 
+// authorities are the CAs of a bundle. The pool does not tell when one of them ends.
+type authorities struct {
+	certs []*x509.Certificate
+	pool  *x509.CertPool
+}
+
 // loadRoots reads the authorities of routes, now and whenever the file changes.
-func (s *Server) loadRoots() (*reloaded[*x509.CertPool], error) {
+func (s *Server) loadRoots() (*reloaded[authorities], error) {
 	path := s.cfg.Cluster.CAFile
-	return newReloaded(s, reloadedFile[*x509.CertPool]{
+	return newReloaded(s, reloadedFile[authorities]{
 		name: "a new bundle of route CAs", path: path,
-		load:     func(*x509.CertPool) (*x509.CertPool, error) { return keys.LoadPool(path) },
-		describe: func(pool *x509.CertPool) slog.Attr { return slog.Int("authorities", len(pool.Subjects())) }, //nolint:staticcheck // the pool is of a file, not the system's
+		load: func(authorities) (authorities, error) {
+			certs, err := keys.LoadAuthorities(path)
+			return authorities{certs, keys.Pool(certs)}, err
+		},
+		describe: func(a authorities) slog.Attr { return slog.Int("authorities", len(a.certs)) },
 	})
 }
 

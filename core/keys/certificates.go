@@ -318,11 +318,16 @@ func LoadPool(path string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, err
 	}
+	return Pool(certs), nil
+}
+
+// Pool makes authorities to be trusted of certificates.
+func Pool(certs []*x509.Certificate) *x509.CertPool {
 	pool := x509.NewCertPool()
 	for _, cert := range certs {
 		pool.AddCert(cert)
 	}
-	return pool, nil
+	return pool
 }
 
 // LoadPair reads a certificate and its key. KindNotFound where a file is missing,
