@@ -22,17 +22,24 @@ func VisibleText(s string) string {
 	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return s
 	}
-	in := []rune(s)
-	out := slices.Clone(in)
-	for i, r := range in {
+	text := []rune(s)
+	for replaceInvisible(text) { // what was replaced may have been all that a joiner beside it was there for
+	}
+	return string(text)
+}
+
+// replaceInvisible is true if it replaced a rune. It looks at all runes as they were before.
+func replaceInvisible(text []rune) bool {
+	before := slices.Clone(text)
+	for i, r := range before {
 		switch {
 		case r == '\n' || r == '\t':
-			out[i] = ' '
-		case !isVisibleAt(in, i):
-			out[i] = unicode.ReplacementChar
+			text[i] = ' '
+		case !isVisibleAt(before, i):
+			text[i] = unicode.ReplacementChar
 		}
 	}
-	return string(out)
+	return !slices.Equal(before, text)
 }
 
 // isVisibleAt is true if the rune can be seen, or changes how its neighbors look.

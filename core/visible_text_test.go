@@ -46,6 +46,12 @@ func TestNamesCannotHideAnything(t *testing.T) {
 
 func TestVisibleTextIsStable(t *testing.T) {
 	t.Parallel()
+	for _, text := range []string{"م\ufe0f\u200cم", "م\u202e\u200cم"} {
+		once := core.VisibleText(text)
+		if twice := core.VisibleText(once); twice != once {
+			t.Errorf("%+q became %+q, then %+q", text, once, twice)
+		}
+	}
 	pieces := []string{"\u200c", "\u200d", "\ufe0f", "\u202e", "👨", "🏽", "❤", "م", "َ", "ශ", "්", "a", " ", "\U0001F3F4", "\U000E0067", "\U000E007F", "1", "\u20e3", "\n"}
 	rapid.Check(t, func(r *rapid.T) {
 		text := strings.Join(rapid.SliceOf(rapid.SampledFrom(pieces)).Draw(r, "text"), "") + rapid.String().Draw(r, "more")

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"unibus/core"
@@ -96,12 +97,17 @@ func node(name string, i int, leads []string) cluster.Node {
 			Name: name, Version: "0.2.0", PID: 4100 + i, BusAuth: core.BusAuthEnforce, TLS: true, Listen: fmt.Sprintf("127.0.0.1:%d", 4222+i),
 			Loopback: true, Store: core.BackendKV, Replicas: 3, Serving: cluster.Serving{Backend: core.BackendKV},
 			ProvenMS: []int64{400, -1, 200}[i], CertUntil: core.MillisOf(Now.Add(71*24*time.Hour + time.Hour)), SyncWrites: true,
+			Hears: othersOf(name), ListsNodes: true,
 			InForce: &cluster.InForce{
 				Certificates: []cluster.Certificate{{Use: cluster.UseClients, File: "/etc/unibus/node.crt", From: ago(754 * 24 * time.Hour), Until: core.MillisOf(Now.Add(71*24*time.Hour + time.Hour))}},
 				Disks:        []cluster.Disk{{Path: "/var/lib/unibus", Free: 31e9, Total: 55e9, FreeFiles: 3e6, Files: 4e6}},
 			},
 		},
 	}
+}
+
+func othersOf(name string) []string {
+	return slices.DeleteFunc([]string{"n1", "n2", "n3"}, func(n string) bool { return n == name })
 }
 
 func bucket(name, leader string) cluster.Bucket {
@@ -173,6 +179,11 @@ func NoQuorum() ClusterState {
 func takeDown(state *ClusterState, i int, since time.Duration) {
 	n := &state.Status.Nodes[i]
 	n.Online, n.HeardMS, n.Meta, n.Leads = false, since.Milliseconds(), "", nil
+	for j := range state.Status.Nodes {
+		info := *state.Status.Nodes[j].Info
+		info.Hears = slices.DeleteFunc(slices.Clone(info.Hears), func(h string) bool { return h == n.Name })
+		state.Status.Nodes[j].Info = &info
+	}
 	off := func(bs []cluster.Bucket) {
 		for j := range bs {
 			for k := range bs[j].Replicas {
