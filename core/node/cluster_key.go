@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -21,7 +21,9 @@ import (
 //
 // A node alone makes one at its first start. In a cluster the first node to record its
 // public half founds the key: a node with a key from before does so at once, a new one
-// only if no node has a key. So a node that operators know already keeps its key.
+// only if no node has a key. So a node that operators know already keeps its key. A
+// majority keeps the private half before it is recorded, so that the key outlives the
+// loss of the node that made it.
 type clusterKey struct {
 	n    *Node
 	path string
@@ -29,6 +31,7 @@ type clusterKey struct {
 	mu       sync.Mutex
 	key      keys.Identity // in force; its public half is "" while it is not known
 	known    chan struct{} // closed once the key is known
+	settled  bool          // the key in force is the recorded one
 	replaced string        // the public half in the file, if the cluster has another key
 
 	settling background
@@ -45,8 +48,13 @@ type clusterKeyRequest struct {
 	Key string `json:"key"`
 }
 
+// keyReply is also what a node that founds a key asks the others to keep.
 type keyReply struct {
 	Seed []byte `json:"seed"`
+}
+
+type keptReply struct {
+	Name string `json:"name"`
 }
 
 func newClusterKey(n *Node, path string) *clusterKey {
@@ -168,7 +176,7 @@ func (k *clusterKey) settleOnce(ctx context.Context, waited time.Duration) (done
 	case err != nil:
 		return false, err
 	case recorded == k.Public():
-		return true, removeDraft(k.path)
+		return true, k.endFounding()
 	}
 	return k.takeRecordedKey(ctx, recorded)
 }
@@ -177,34 +185,110 @@ func (k *clusterKey) settleOnce(ctx context.Context, waited time.Duration) (done
 // record, so that no crash leaves a record of a key that no node has.
 func draftPath(path string) string { return path + ".draft" }
 
-func removeDraft(path string) error {
-	if err := os.Remove(draftPath(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return core.Errorf(core.KindFailed, "%s cannot be removed: %w", draftPath(path), err)
+// keptPath is the file of another node's draft.
+func keptPath(path, public string) string { return draftPath(path) + "." + public }
+
+// maxKept bounds the drafts of other nodes: each node of a new cluster may offer one.
+const maxKept = 32
+
+// endFounding removes every key that was not recorded, and keeps no further ones.
+func (k *clusterKey) endFounding() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.settled = true
+	drafts, err := filepath.Glob(draftPath(k.path) + "*")
+	for _, draft := range drafts {
+		err = errors.Join(err, os.Remove(draft))
+	}
+	if err != nil {
+		return core.Errorf(core.KindFailed, "the drafts of the cluster's key beside %s cannot be removed: %w", k.path, err)
 	}
 	return nil
 }
 
 // recordNewKey records a key for a cluster that has none.
 func (k *clusterKey) recordNewKey(ctx context.Context, waited time.Duration) error {
-	public := k.Public()
+	path, public := k.path, k.Public()
 	if public == "" {
 		if !k.mayRecordNewKey() && waited < recordTimeout {
 			return nil
 		}
-		draft, err := keys.ReadClusterKey(draftPath(k.path))
+		path = draftPath(k.path)
+		draft, err := keys.ReadClusterKey(path)
 		if core.KindOf(err) == core.KindNotFound {
-			draft, err = makeClusterKey(draftPath(k.path))
+			draft, err = makeClusterKey(path)
 		}
 		if err != nil {
 			return err
 		}
 		public = draft.Public()
 	}
+	if err := k.offer(ctx, path); err != nil {
+		return err
+	}
 	err := k.n.controlRecord.CreateClusterKey(ctx, public)
 	if core.KindOf(err) == core.KindConflict {
 		return nil // another node was first; the next try reads its key
 	}
 	return err
+}
+
+// offer returns nil once a majority of the nodes, this one among them, keeps the key of the file.
+func (k *clusterKey) offer(ctx context.Context, path string) error {
+	seed, err := keys.ReadPrivate(path, "the cluster's key")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	majority := k.n.size()/2 + 1
+	kept, err := askEveryNode(ctx, k.n, subjectKeepKey, keyReply{Seed: seed}, majority, false, func(r keptReply) (string, bool) { return r.Name, true })
+	n := 0
+	for _, yes := range kept {
+		if yes {
+			n++
+		}
+	}
+	if n < majority {
+		return core.Errorf(core.KindUnavailable, "the cluster's key is not recorded yet: %d of %d nodes keep it, and %d are needed: %w", n, len(kept), majority, err)
+	}
+	return nil
+}
+
+// keep answers a node that founds a key, once that key is on this node's disk too.
+func (k *clusterKey) keep(_ context.Context, body []byte) any {
+	var r keyReply
+	if json.Unmarshal(body, &r) != nil {
+		return nil
+	}
+	id, err := keys.ParseClusterSeed(r.Seed)
+	if err != nil {
+		return nil
+	}
+	if err := k.keepDraft(id.Public(), r.Seed); err != nil {
+		k.n.log.Warn("the cluster's key that another node offers is not kept", "error", err)
+		return nil
+	}
+	return keptReply{Name: k.n.cfg.Name}
+}
+
+func (k *clusterKey) keepDraft(public string, seed []byte) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.key.Public() == public: // from the file, or written to it
+		return nil
+	case k.settled:
+		return core.Errorf(core.KindRefused, "this cluster has another key")
+	}
+	path := keptPath(k.path, public)
+	if _, err := keys.ReadClusterKey(path); err == nil {
+		return nil
+	}
+	if kept, err := filepath.Glob(keptPath(k.path, "*")); err != nil || len(kept) >= maxKept {
+		return core.Errorf(core.KindRefused, "%d keys are kept already: %w", len(kept), err)
+	}
+	return keys.Replace(path, seed)
 }
 
 // mayRecordNewKey is true if every node answers and none has a key from before.
@@ -222,11 +306,8 @@ func (k *clusterKey) mayRecordNewKey() bool {
 // different key in the file stays there. Clients that know this node by it will refuse
 // the node, and the log says why.
 func (k *clusterKey) takeRecordedKey(ctx context.Context, recorded string) (done bool, err error) {
-	id, err := keys.ReadClusterKey(draftPath(k.path))
-	var seed []byte
-	if err == nil && id.Public() == recorded {
-		seed, err = keys.ReadPrivate(draftPath(k.path), "the cluster's key")
-	} else {
+	id, seed, err := k.draftOf(recorded)
+	if core.KindOf(err) == core.KindNotFound {
 		id, seed, err = k.fetch(ctx, recorded)
 	}
 	if err != nil {
@@ -245,7 +326,18 @@ func (k *clusterKey) takeRecordedKey(ctx context.Context, recorded string) (done
 	k.replaced = own
 	k.mu.Unlock()
 	k.n.log.Info("the cluster key is known", "key", recorded)
-	return true, removeDraft(k.path)
+	return true, k.endFounding()
+}
+
+// draftOf returns the private half of a key that this node drafted or kept; KindNotFound if it did neither.
+func (k *clusterKey) draftOf(public string) (id keys.Identity, seed []byte, err error) {
+	for _, path := range []string{draftPath(k.path), keptPath(k.path, public)} {
+		if id, err = keys.ReadClusterKey(path); err == nil && id.Public() == public {
+			seed, err = keys.ReadPrivate(path, "the cluster's key")
+			return id, seed, err
+		}
+	}
+	return keys.Identity{}, nil, core.Errorf(core.KindNotFound, "there is no draft of the cluster's key %s", public)
 }
 
 // fetch asks the other nodes for the private half of a key. KindUnavailable if none has it.
@@ -279,12 +371,13 @@ func (k *clusterKey) share(_ context.Context, body []byte) any {
 	if json.Unmarshal(body, &req) != nil {
 		return nil
 	}
-	for _, path := range []string{k.path, draftPath(k.path)} {
-		if id, err := keys.ReadClusterKey(path); err == nil && id.Public() == req.Key {
-			if seed, err := keys.ReadPrivate(path, "the cluster's key"); err == nil {
-				return keyReply{Seed: seed}
-			}
+	if id, err := keys.ReadClusterKey(k.path); err == nil && id.Public() == req.Key {
+		if seed, err := keys.ReadPrivate(k.path, "the cluster's key"); err == nil {
+			return keyReply{Seed: seed}
 		}
+	}
+	if _, seed, err := k.draftOf(req.Key); err == nil {
+		return keyReply{Seed: seed}
 	}
 	return nil
 }

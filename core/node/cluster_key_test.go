@@ -1,12 +1,17 @@
 package node_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"unibus/core"
 	"unibus/core/cluster"
@@ -66,6 +71,62 @@ func TestClusterKeyIsFoundedOnce(t *testing.T) {
 	if again := keyEverywhere(t, w.Cluster); again != key {
 		t.Errorf("after a disk was lost it is %s, was %s", again, key)
 	}
+}
+
+// TestClusterKeyOutlivesItsFounder: once the key is recorded, a majority has the private
+// half on disk. Else the loss of the node that made it would leave a cluster whose key no
+// node can ever prove.
+func TestClusterKeyOutlivesItsFounder(t *testing.T) {
+	t.Parallel()
+	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV})
+	var public string
+	nodetest.Wait(t, 30*time.Second, func() (err error) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		public, err = controlEntry(ctx, c.Nodes[0].StoreConn(), "cluster_key")
+		return err
+	})
+	var on []string
+	for _, cfg := range c.Configs {
+		files, err := filepath.Glob(filepath.Join(cfg.Data, keys.ClusterKeyFile) + "*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(files, func(file string) bool {
+			id, err := keys.ReadClusterKey(file)
+			return err == nil && id.Public() == public
+		}) {
+			on = append(on, cfg.Name)
+		}
+	}
+	if len(on) < 2 {
+		t.Errorf("the key %s is recorded, and only %q have its private half", public, on)
+	}
+	keyEverywhere(t, c)
+	nodetest.Wait(t, 10*time.Second, func() error {
+		for _, cfg := range c.Configs {
+			if files, err := filepath.Glob(filepath.Join(cfg.Data, keys.ClusterKeyFile) + ".*"); err != nil || len(files) > 0 {
+				return fmt.Errorf("drafts were left: %q (%w)", files, err)
+			}
+		}
+		return nil
+	})
+}
+
+func controlEntry(ctx context.Context, nc *nats.Conn, key string) (string, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return "", err
+	}
+	bucket, err := js.KeyValue(ctx, "UNIBUS_control")
+	if err != nil {
+		return "", err
+	}
+	e, err := bucket.Get(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	return string(e.Value()), nil
 }
 
 // TestNodeThatIsKnownFoundsTheKey: operators know n2 already, so the cluster of n2 and two

@@ -19,8 +19,9 @@ const (
 	subjectRollout    = "unibus.peer.v1.all.rollout"     // every node answers with its softReply
 	subjectPresent    = "unibus.peer.v1.all.present"     // presenceRequest → presenceReply
 	subjectRemoved    = "unibus.peer.v1.all.removed"     // removalRequest → endReply, once the node refuses the key
-	subjectMembership = "unibus.peer.v1.all.membership"  // []core.NodeChange → nodeReply, once the node has them
+	subjectMembership = "unibus.peer.v1.all.membership"  // []core.NodeChange → membershipReply, once the node has them
 	subjectClusterKey = "unibus.peer.v1.all.cluster-key" // clusterKeyRequest → keyReply, from nodes that have the key
+	subjectKeepKey    = "unibus.peer.v1.all.keep-key"    // keyReply → keptReply, once the node keeps the key
 	subjectEvents     = "unibus.events.v1"               // a cluster.Event that every node records
 )
 
@@ -55,6 +56,7 @@ func (n *Node) openPeers(context.Context) error {
 			subjectMembership: n.answerMembership,
 			subjectRollout:    func(ctx context.Context, _ []byte) any { return n.softReply(ctx) },
 			subjectClusterKey: n.clusterKey.share,
+			subjectKeepKey:    n.clusterKey.keep,
 			subjectPresent:    func(_ context.Context, body []byte) any { return n.answerPresence(body) },
 		},
 	}
