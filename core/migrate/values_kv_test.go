@@ -288,7 +288,7 @@ func TestEveryValueThatPassesComesBack(t *testing.T) {
 			refused++
 		}
 	})
-	if t.Logf("%d moved, %d refused", moved, refused); moved < 10 || refused < 10 {
+	if t.Logf("%d moved, %d refused", moved, refused); 10*min(moved, refused) < moved+refused {
 		t.Errorf("%d moved, %d refused: the cases say little", moved, refused)
 	}
 }

@@ -170,8 +170,10 @@ func TestDeposedNodeAdmitsNobody(t *testing.T) {
 }
 
 // The peer on which a watch lives disappears without a word.
-func TestWatchHostDies(t *testing.T) {
-	t.Parallel()
+func TestWatchHostDies(t *testing.T) { // not beside others: its bound is in seconds
+	if testing.Short() {
+		t.Skip("not with -short")
+	}
 	on, net := wiredServers(t)
 	s := on.openWith(t, 0, Config{Replicas: 3, Timeout: 5 * time.Second, Node: "n1"})
 	u := storetest.NewUser(t, "ann")
