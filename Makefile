@@ -11,9 +11,8 @@ export CGO_ENABLED := 0
 
 # The branch that a change is compared with by check.
 BASE       ?= main
-# Tests of one package that run side by side. Tests of a promise in seconds fail beside more of them on two
-# cores; PARALLEL=4 saves a minute where that does not matter.
-PARALLEL   ?= 2
+# Tests of one package that run side by side. Tests whose bound is in seconds are not parallel.
+PARALLEL   ?= 4
 
 .PHONY: build check test race lint vuln demo screenshots bench fuzz nemesis foreign check-static clean
 
