@@ -295,7 +295,7 @@ func TestIntegrity(t *testing.T) {
 			return raw(t, path, "PRAGMA writable_schema=1; UPDATE sqlite_schema SET rootpage = 2 WHERE name = 'room_keys'")
 		},
 		"an index without a user": func(path string) error {
-			return hostile.StaleIndex(path, "UPDATE users SET id = substr(id, 1, 55) || 'A' WHERE status = 'revoked'")
+			return hostile.StaleIndex(path, hostile.RenameRevoked)
 		},
 	} {
 		path := dbPath(t)
@@ -313,7 +313,7 @@ func TestIntegrityOfIndexes(t *testing.T) {
 	t.Parallel()
 	path := dbPath(t)
 	must(t, os.WriteFile(path, hostile.GenuineFile("version1"), 0o600))
-	must(t, hostile.StaleIndex(path, "UPDATE users SET id = substr(id, 1, 55) || 'A' WHERE status = 'revoked'"))
+	must(t, hostile.StaleIndex(path, hostile.RenameRevoked))
 	wantKind(t, New(Config{Path: path}).Open(t.Context()), core.KindFailed, "damaged")
 	s := opened(t, Config{Path: path, ReadOnly: true})
 	wantKind(t, s.Integrity(t.Context()), core.KindFailed, "damaged")

@@ -165,8 +165,12 @@ func UTF16(path string, schema ...string) error {
 	return Spoil(path, append(all, "PRAGMA application_id=0x554E4942", "PRAGMA user_version=1")...)
 }
 
+// RenameRevoked changes the last letter of the ids of revoked users, whichever it is.
+const RenameRevoked = "UPDATE users SET id = substr(id, 1, 55) || CASE substr(id, 56) WHEN 'A' THEN 'B' ELSE 'A' END WHERE status = 'revoked'"
+
 // StaleIndex changes the users and not their primary key's index, which then
-// answers for rows as they were: a search by id does not find who was revoked.
+// answers for rows as they were: a search by id does not find a revoked user. It is
+// an error if the index is still right.
 func StaleIndex(path string, statements ...string) error {
 	err := Spoil(path, "PRAGMA journal_mode=DELETE", "PRAGMA writable_schema=1",
 		"CREATE TABLE keep AS SELECT * FROM sqlite_schema WHERE tbl_name = 'users'",
@@ -180,5 +184,25 @@ func StaleIndex(path string, statements ...string) error {
 			"UPDATE sqlite_schema SET sql = (SELECT sql FROM keep WHERE name = 'users') WHERE name = 'users'",
 			"INSERT INTO sqlite_schema SELECT * FROM keep WHERE name = 'sqlite_autoindex_users_1'", "DROP TABLE keep")
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return requireDamage(path)
+}
+
+// requireDamage is an error if SQLite finds nothing wrong with a file.
+func requireDamage(path string) error {
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: "mode=ro"}).String())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	var said string
+	if err := db.QueryRow("PRAGMA integrity_check(1)").Scan(&said); err != nil {
+		return err
+	}
+	if said == "ok" {
+		return fmt.Errorf("%s was to be damaged, and SQLite finds nothing wrong with it", path)
+	}
+	return nil
 }
