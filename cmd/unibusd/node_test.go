@@ -1,18 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"unibus/core/admin"
 	"unibus/core/cluster"
+	"unibus/core/logtest"
 	"unibus/core/nodetest"
 )
 
@@ -81,12 +80,12 @@ func awaitStatusOf(t *testing.T, cl *admin.Client, wanted func(admin.Status) boo
 // runningCommand is a command whose output can be waited for.
 type runningCommand struct {
 	cmd *exec.Cmd
-	out *lockedBuffer
+	out *logtest.Buffer
 }
 
 func startCommand(t *testing.T, args ...string) runningCommand {
 	t.Helper()
-	r := runningCommand{cmd: exec.Command(program(t, "unibusd"), args...), out: &lockedBuffer{}}
+	r := runningCommand{cmd: exec.Command(program(t, "unibusd"), args...), out: &logtest.Buffer{}}
 	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -103,22 +102,4 @@ func (r runningCommand) await(t *testing.T, text string) {
 		}
 		return nil
 	})
-}
-
-// lockedBuffer is written by a command and read by the test.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -1,14 +1,12 @@
 package audit
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +16,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/jsapi"
+	"unibus/core/logtest"
 )
 
 // streamRecords are the payloads of the stream, in order.
@@ -126,30 +125,12 @@ func TestOwnRecordsAreCopiedAtOnce(t *testing.T) {
 	}
 }
 
-// lockedBuffer is a log that a test reads while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // TestCopyOutlivesTheStream: a stream that is deleted, and one that is created anew, are
 // errors in the log and a line of the copy, which keeps its records.
 func TestCopyOutlivesTheStream(t *testing.T) {
 	t.Parallel()
 	nc, file := connect(t, single(t)), path(t)
-	logged := &lockedBuffer{}
+	logged := &logtest.Buffer{}
 	open := func() *Log {
 		l := New(Config{Conn: nc, Replicas: 1, Node: "n1", File: file, Logger: slog.New(slog.NewTextHandler(logged, nil)), Now: func() core.Millis { return 1 }})
 		if err := l.Open(t.Context()); err != nil {

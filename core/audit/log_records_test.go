@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"unibus/core"
+	"unibus/core/logtest"
 )
 
 // TestLogCarriesEachRecord: with Records the log has each record with all its fields, so
@@ -16,7 +17,7 @@ func TestLogCarriesEachRecord(t *testing.T) {
 	t.Parallel()
 	key := newClusterKey(t)
 	for name, wanted := range map[string]bool{"wanted": true, "not wanted": false} {
-		logged, nc := &lockedBuffer{}, connect(t, single(t))
+		logged, nc := &logtest.Buffer{}, connect(t, single(t))
 		l := New(Config{
 			Conn: nc, Replicas: 1, Node: "n1", File: path(t), Records: wanted, Key: key.known, Now: func() core.Millis { return 7 },
 			Logger: slog.New(slog.NewJSONHandler(logged, nil)),

@@ -77,8 +77,8 @@ func (a *authAdapter) admit(ctx context.Context, srv *server.Server, c server.Cl
 	return core.Errorf(core.KindUnavailable, "the user was changed again and again while it connected").WithNext("connect again")
 }
 
-// printable keeps foreign text out of the log unless it is a key.
-func printable(key string) string {
+// keyForLog keeps foreign text out of the log unless it is a key.
+func keyForLog(key string) string {
 	if key == "" {
 		return ""
 	}

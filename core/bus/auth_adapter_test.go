@@ -1,11 +1,9 @@
 package bus_test
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +13,7 @@ import (
 	"unibus/core"
 	"unibus/core/auth"
 	"unibus/core/keys"
+	"unibus/core/logtest"
 )
 
 func TestInternalKeyOverTCPIsRefused(t *testing.T) {
@@ -243,23 +242,6 @@ func TestModesWithoutIdentity(t *testing.T) {
 
 // logLines is a logger at info level and what it has logged.
 func logLines() (*slog.Logger, func() string) {
-	w := &lockedBuffer{}
-	return slog.New(slog.NewTextHandler(w, nil)), w.text
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) text() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
+	w := &logtest.Buffer{}
+	return slog.New(slog.NewTextHandler(w, nil)), w.String
 }

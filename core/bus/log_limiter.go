@@ -62,6 +62,6 @@ func (l *refusalLog) refused(r auth.Request, err error) {
 		if !isRefusal(err) && !errors.Is(err, errTooManyConnections) {
 			what = UndecidedConnection
 		}
-		l.log.Info(what, "remote", r.Remote, "key", printable(r.Key), "reason", err.Error())
+		l.log.Info(what, "remote", r.Remote, "key", keyForLog(r.Key), "reason", err.Error())
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"unibus/core"
@@ -136,7 +135,7 @@ func times(n int) string {
 func (r Run) place() string {
 	where := "at " + cmp.Or(r.Address, "an unknown address")
 	if r.Host != "" {
-		where = "on " + strings.Map(printableRune, r.Host)
+		where = "on " + shownName(r.Host)
 		if r.Address != "" {
 			where += " at " + r.Address
 		}
@@ -144,14 +143,7 @@ func (r Run) place() string {
 	if r.PID == 0 {
 		return where
 	}
-	return fmt.Sprintf("%s (process %d, listening on %s)", where, r.PID, strings.Map(printableRune, r.Listen))
-}
-
-func printableRune(r rune) rune {
-	if strings.ContainsRune(".:[]", r) || validName(string(r)) {
-		return r
-	}
-	return '?'
+	return fmt.Sprintf("%s (process %d, listening on %s)", where, r.PID, shownName(r.Listen))
 }
 
 // twins notes names that are there twice, and that are not any more.

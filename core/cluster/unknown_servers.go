@@ -66,7 +66,7 @@ func (m *observations) hearMisnamed(s server, now time.Time) {
 	if s.Name == "" || validName(s.Name) {
 		return
 	}
-	name := printable(s.Name)
+	name := shownName(s.Name)
 	n := m.misnamed[name]
 	if n == nil || n.server.ID != s.ID {
 		if len(m.misnamed) >= maxNodes {
@@ -78,10 +78,10 @@ func (m *observations) hearMisnamed(s server, now time.Time) {
 	n.heard = now
 }
 
-// printable is a name that another process chose, as it can be shown.
-func printable(name string) string {
+// shownName is a name or an address that another process chose, as it can be shown.
+func shownName(name string) string {
 	name = strings.Map(func(r rune) rune {
-		if r == '.' || validName(string(r)) {
+		if strings.ContainsRune(".:[]", r) || validName(string(r)) {
 			return r
 		}
 		return '?'

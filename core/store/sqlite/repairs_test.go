@@ -154,3 +154,20 @@ func TestEveryRepairChangesOneRow(t *testing.T) {
 		}
 	})
 }
+
+// TestNoRepairForTwoRows: an error of a reader, which has no row numbers, prints a repair only if that changes one row.
+func TestNoRepairForTwoRows(t *testing.T) {
+	t.Parallel()
+	for name, path := range map[string]string{
+		"no key":   spoiled(t, hostile.GenuineFile("version1"), append(withoutKeys(), "UPDATE users SET role = 'king' WHERE rowid = 1", "INSERT INTO users SELECT * FROM users WHERE rowid = 1")...),
+		"NULL key": spoiled(t, hostile.GenuineFile("version1"), "INSERT INTO users SELECT NULL, name, role, status, kem_key, created_at, updated_at FROM users LIMIT 2"),
+	} {
+		_, err := opened(t, Config{Path: path}).Users(t.Context())
+		if wantKind(t, err, core.KindFailed, "cannot be used"); strings.Contains(core.AsError(err).Next, "UPDATE") {
+			t.Errorf("%s: %s", name, core.AsError(err).Next)
+		}
+		if next := core.AsError(err).Next; !strings.Contains(next, "migrate-to-kv") {
+			t.Errorf("%s: %s", name, next)
+		}
+	}
+}

@@ -44,7 +44,7 @@ func (c *rowDecoder) next() (name string, v any) {
 func (c *rowDecoder) addFault(set, advice, format string, args ...any) {
 	c.faults = append(c.faults, rowFault{
 		text: fmt.Sprintf(format, args...),
-		next: fmt.Sprintf("%s: UPDATE %s SET %s WHERE %s; -- 1 row", advice, c.table.name, set, c.whereOne()),
+		next: c.repair(advice, fmt.Sprintf("UPDATE %s SET %s", c.table.name, set)),
 	})
 }
 
@@ -52,33 +52,46 @@ func (c *rowDecoder) addFault(set, advice, format string, args ...any) {
 func (c *rowDecoder) addRowFault(advice, format string, args ...any) {
 	c.faults = append(c.faults, rowFault{
 		text: fmt.Sprintf(format, args...),
-		next: fmt.Sprintf("%s: DELETE FROM %s WHERE %s; -- 1 row", advice, c.table.name, c.whereOne()),
+		next: c.repair(advice, "DELETE FROM "+string(c.table.name)),
 	})
 }
 
-// whereOne names the row in SQL, and no other: by the primary key where that is
-// certain to be unique and can be read, else by the row's number. A key may hold NULL
-// in many rows, and without an index any value.
-func (c *rowDecoder) whereOne() string {
+// repair is a sentence with a statement that changes this row and no other. A reader
+// without row numbers may have no such statement.
+func (c *rowDecoder) repair(advice, statement string) string {
+	where, one := c.whereOne()
+	if !one {
+		return listProblems
+	}
+	return fmt.Sprintf("%s: %s WHERE %s; -- 1 row", advice, statement, where)
+}
+
+// listProblems is the next step of a reader that cannot name one row.
+const listProblems = "a check lists such rows, each with its repair: unibusd migrate-to-kv --db FILE --dry-run"
+
+// whereOne names the row in SQL: by the primary key where that is certain to be unique
+// and can be read, else by the row's number. A key may hold NULL in many rows, and
+// without an index any value; then one is false if the number is not known.
+func (c *rowDecoder) whereOne() (where string, one bool) {
 	unique := !c.table.unindexed
 	for i := range c.table.primary {
 		switch v := c.values[i].(type) {
 		case int64:
 		case string:
-			unique = unique && len(v) <= 80 && printable(v)
+			unique = unique && len(v) <= 80 && isPlainASCII(v)
 		default:
 			unique = false
 		}
 	}
 	if unique || c.number == nil {
-		return c.where()
+		return c.where(), unique
 	}
-	return fmt.Sprintf("%s = %v", c.table.rowID, c.number)
+	return fmt.Sprintf("%s = %v", c.table.rowID, c.number), true
 }
 
-// printable is true of a text that a person can read and a terminal takes as it is.
-func printable(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
+// isPlainASCII is true of a text that a person can copy from a terminal as it is.
+func isPlainASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 // where names the row in SQL, by the primary key as it is stored.
@@ -96,6 +109,9 @@ func (c *rowDecoder) where() string {
 
 // key is the row's KV key as far as it is known, in the spelling of the file.
 func (c *rowDecoder) key() string {
+	if len(c.table.primary) == 1 && c.values[0] == "" {
+		return `""`
+	}
 	parts := make([]string, 0, 4)
 	for i, name := range c.table.primary {
 		if name == "user_id" && c.table.name == core.TableRoomKeys {
@@ -133,12 +149,7 @@ func display(v any) string {
 	case []byte:
 		s = fmt.Sprintf("X'%X'", v[:min(len(v), most)])
 	default:
-		s = strings.Map(func(r rune) rune {
-			if r < ' ' {
-				return utf8.RuneError
-			}
-			return r
-		}, strings.ToValidUTF8(fmt.Sprint(v), string(utf8.RuneError)))
+		s = core.VisibleText(strings.ToValidUTF8(fmt.Sprint(v), string(utf8.RuneError)))
 	}
 	if r := []rune(s); len(r) > most {
 		return string(r[:most]) + "…"

@@ -58,7 +58,7 @@ func inOrder(rows iter.Seq2[core.Row, error], hand func(core.Row) bool) error {
 			return err
 		case row.Key == last:
 			return core.Errorf(core.KindFailed, "two rows of the table %s have the key %s", row.Table, row.Key).
-				WithNext("a check lists them, each with its repair: unibusd migrate-to-kv --db FILE --dry-run")
+				WithNext(listProblems)
 		case row.Key < last:
 			return core.Errorf(core.KindFailed, "the rows of the table %s came out of order: %s after %s", row.Table, row.Key, last)
 		}

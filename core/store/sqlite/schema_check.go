@@ -275,9 +275,9 @@ func notInName(r rune) bool {
 // command is said.
 func (s *Store) foreignObject(o schemaObject) error {
 	kind := strings.ToUpper(o.kind)
-	removable := printable(o.name) && slices.Contains(words("TRIGGER VIEW INDEX"), kind) && !strings.HasPrefix(foldName(o.name), "sqlite_")
+	removable := isPlainASCII(o.name) && slices.Contains(words("TRIGGER VIEW INDEX"), kind) && !strings.HasPrefix(foldName(o.name), "sqlite_")
 	err := s.foreignSchema("%s has an object %q (%q) on %q, which no file of unibus has", s.path, display(o.name), display(o.kind), display(o.table))
-	if strings.HasPrefix(foldName(o.name), "sqlite_stat") && printable(o.name) {
+	if strings.HasPrefix(foldName(o.name), "sqlite_stat") && isPlainASCII(o.name) {
 		err = core.Errorf(core.KindInvalid, "%s has the statistics of ANALYZE, in the table %q; they change how SQLite reads the file, so it is not used with them", s.path, o.name)
 		kind, removable = "TABLE", true
 	}
