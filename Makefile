@@ -82,8 +82,10 @@ nemesis: build
 		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends iproute2 strace; }
 	$(GO) test -tags nemesis -count 1 -v -timeout 120m ./core/nodetest/nemesis/...
 	$(GO) test -count 1 -timeout 20m -run 'TestConsole' ./cmd/unibus-tui -endings 20
+	@GO='$(GO)' sh .ci/foreign 1m
 
-# The same subjects tried with the npm package nats under Node.js, pinned; skipped, and said so, where it cannot be had.
+# The npm packages of NATS and the nats CLI, pinned, against the bus and through outages; skipped, and said so, where one
+# cannot be had. In nemesis the majority is lost for a minute, and the packages have all options of their own.
 foreign:
 	@GO='$(GO)' sh .ci/foreign
 
