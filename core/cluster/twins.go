@@ -135,7 +135,7 @@ func times(n int) string {
 func (r Run) place() string {
 	where := "at " + cmp.Or(r.Address, "an unknown address")
 	if r.Host != "" {
-		where = "on " + shownName(r.Host)
+		where = "on " + shownText(r.Host, ".:")
 		if r.Address != "" {
 			where += " at " + r.Address
 		}
@@ -143,7 +143,7 @@ func (r Run) place() string {
 	if r.PID == 0 {
 		return where
 	}
-	return fmt.Sprintf("%s (process %d, listening on %s)", where, r.PID, shownName(r.Listen))
+	return fmt.Sprintf("%s (process %d, listening on %s)", where, r.PID, shownText(r.Listen, ".:[]"))
 }
 
 // twins notes names that are there twice, and that are not any more.

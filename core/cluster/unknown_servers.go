@@ -66,7 +66,7 @@ func (m *observations) hearMisnamed(s server, now time.Time) {
 	if s.Name == "" || validName(s.Name) {
 		return
 	}
-	name := shownName(s.Name)
+	name := shownText(s.Name, ".")
 	n := m.misnamed[name]
 	if n == nil || n.server.ID != s.ID {
 		if len(m.misnamed) >= maxNodes {
@@ -78,10 +78,11 @@ func (m *observations) hearMisnamed(s server, now time.Time) {
 	n.heard = now
 }
 
-// shownName is a name or an address that another process chose, as it can be shown.
-func shownName(name string) string {
+// shownText is what another process chose, as it can be shown: with the characters of a
+// name and these marks alone.
+func shownText(name, marks string) string {
 	name = strings.Map(func(r rune) rune {
-		if strings.ContainsRune(".:[]", r) || validName(string(r)) {
+		if strings.ContainsRune(marks, r) || validName(string(r)) {
 			return r
 		}
 		return '?'
