@@ -233,6 +233,42 @@ func TestRevokeRequiresTheUserName(t *testing.T) {
 	}
 }
 
+// TestUserGetsAnEndAndANewKey: the dialogs of both show what the same command would be, refuse
+// what the command refuses, and report what came of it.
+func TestUserGetsAnEndAndANewKey(t *testing.T) {
+	t.Parallel()
+	h, f := newHarness(t, tuitest.Healthy())
+	old, fresh := string(tuitest.Healthy().Users[1].ID), "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
+	h.Press("4", ":", "user extend bruno-00", "enter")
+	h.Settle()
+	assertShows(t, h, "When does bruno-00 end?", "Now: no end.")
+	h.Press("soon", "enter")
+	assertShows(t, h, "is no time at which a user can end")
+	for range len("soon") {
+		h.Press("backspace")
+	}
+	h.Press("90d")
+	assertShows(t, h, "unibusd user extend "+old, "--expires 90d --server")
+	h.Press("enter", "enter")
+	h.Settle()
+	assertShows(t, h, "bruno-00: until ")
+	h.Press(":", "user replace bruno-00", "enter")
+	h.Settle()
+	h.Press(old, "enter")
+	assertShows(t, h, "This is the old nkey.")
+	for range old {
+		h.Press("backspace")
+	}
+	h.Press(fresh, "enter", "bruno-00", "enter", "enter")
+	h.Settle()
+	assertShows(t, h, "1 room moved", "1 room is encrypted or archived and did not move: room-02", "invites the new key", "n1: 1 session ended")
+	if calls := f.Calls(); len(calls) != 2 || !strings.HasPrefix(calls[0], "user-extend "+old) || calls[1] != "user-replace "+fresh+" "+old {
+		t.Errorf("calls %q", calls)
+	}
+	h.Press("esc", "4", "m", "down", "m", "e")
+	assertShows(t, h, "it changes one user at a time")
+}
+
 func TestUserAddChecksItsFields(t *testing.T) {
 	t.Parallel()
 	h, f := newHarness(t, tuitest.Healthy())
@@ -247,7 +283,12 @@ func TestUserAddChecksItsFields(t *testing.T) {
 	h.Send(tea.PasteMsg{Content: id + "\n"})
 	h.Press("enter", "newbie", "enter", "x", "enter")
 	assertShows(t, h, "The role is member or admin.")
-	h.Press("backspace", "enter", "enter")
+	h.Press("backspace", "enter", "2024-01-01", "enter")
+	assertShows(t, h, "is no time at which a user can end")
+	for range len("never2024-01-01") {
+		h.Press("backspace")
+	}
+	h.Press("30d", "enter", "enter")
 	h.Settle()
 	assertCalls(t, f, "user-add "+id+" member")
 	assertShows(t, h, "Not done: user add", "is a user already.", "Do: ")

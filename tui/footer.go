@@ -36,11 +36,7 @@ func (m *Model) keyHints(rc page.RenderContext) []page.KeyHint {
 	p := m.currentPage()
 	hints := p.KeyHints(rc)
 	if !p.ListsItsActions() {
-		for _, a := range m.actions {
-			if a.Scope == p.Name() && a.UnavailableReason(m.actionInput(p.Selection(rc))) == "" {
-				hints = append(hints, page.KeyHint{Key: a.Key, Does: actionHint(a)})
-			}
-		}
+		hints = append(hints, m.actionHints(rc, false)...)
 	}
 	spaceHint := "pause"
 	if !m.pausedAt.IsZero() {
@@ -53,7 +49,22 @@ func (m *Model) keyHints(rc page.RenderContext) []page.KeyHint {
 	if p.IsFilterable() {
 		hints = append(hints, page.KeyHint{Key: "/", Does: "filter"})
 	}
-	return append(hints, page.KeyHint{Key: "space", Does: spaceHint}, page.KeyHint{Key: "?", Does: "help"})
+	hints = append(hints, page.KeyHint{Key: "space", Does: spaceHint})
+	if !p.ListsItsActions() {
+		hints = append(hints, m.actionHints(rc, true)...)
+	}
+	return append(hints, page.KeyHint{Key: "?", Does: "help"})
+}
+
+// actionHints are those of the page's actions that can run now, the rare ones or the others.
+func (m *Model) actionHints(rc page.RenderContext, rare bool) (hints []page.KeyHint) {
+	p := m.currentPage()
+	for _, a := range m.actions {
+		if a.Scope == p.Name() && a.IsRare == rare && a.UnavailableReason(m.actionInput(p.Selection(rc))) == "" {
+			hints = append(hints, page.KeyHint{Key: a.Key, Does: actionHint(a)})
+		}
+	}
+	return hints
 }
 
 // escapeHint is what esc does while the page has nothing open. It must agree with

@@ -80,7 +80,7 @@ func userAddCommand() *cobra.Command {
 			if c.Flags().Changed("name") {
 				u.Name = &name
 			}
-			if u.Expires, err = parseExpiry(expires, time.Now()); err != nil {
+			if u.Expires, err = core.ParseExpiry(expires, time.Now()); err != nil {
 				return err
 			}
 			if u, err = admin.NewUser(u.ID, u.Name, u.Role, u.Expires, 0); err != nil {

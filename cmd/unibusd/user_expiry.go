@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,7 +19,7 @@ func userExtendCommand() *cobra.Command {
 			if _, err := core.ParseUserID(args[0]); err != nil {
 				return err
 			}
-			at, err := parseExpiry(expires, time.Now())
+			at, err := core.ParseExpiry(expires, time.Now())
 			if err != nil {
 				return err
 			}
@@ -31,34 +29,6 @@ func userExtendCommand() *cobra.Command {
 	c.Flags().StringVar(&expires, "expires", "", "the new end: TIME is 90d, 12h, 2027-01-31 (the last day), a moment as RFC 3339 has it, or never")
 	cli.Require(c, "expires")
 	return c
-}
-
-// parseExpiry reads the end of a user: so long from now, a day at whose end in UTC it
-// ends, or a moment. never is 0. KindInvalid.
-func parseExpiry(text string, now time.Time) (core.Millis, error) {
-	at, err := expiryTime(text, now)
-	switch {
-	case text == "never":
-		return 0, nil
-	case err != nil || at.UnixMilli() <= 0:
-		return 0, core.Errorf(core.KindInvalid, "the value of --expires is no time").
-			WithNext("give 90d, 12h, a day such as 2027-01-31, which is the last one, a moment such as 2027-01-31T17:00:00Z, or never")
-	}
-	return core.MillisOf(at), core.CheckNewExpiry(core.MillisOf(at), core.MillisOf(now))
-}
-
-func expiryTime(text string, now time.Time) (time.Time, error) {
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		n, err := strconv.ParseUint(days, 10, 16)
-		return now.AddDate(0, 0, int(n)), err
-	}
-	if span, err := time.ParseDuration(text); err == nil {
-		return now.Add(span), nil
-	}
-	if day, err := time.Parse(time.DateOnly, text); err == nil {
-		return day.AddDate(0, 0, 1), nil
-	}
-	return time.Parse(time.RFC3339, text)
 }
 
 // statusText is a user's status with its end.

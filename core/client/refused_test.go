@@ -47,6 +47,21 @@ func TestRevokedUser(t *testing.T) {
 	ok(t, p.bobs.Err())
 }
 
+// TestUserAdminAddsUsers: with a name and an end, and none that is over already.
+func TestUserAdminAddsUsers(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	chief := newTestUser(t, p.cluster, core.RoleAdmin).open()
+	ends := time.Now().Add(time.Hour)
+	guest := core.UserID(nodetest.Identity(t).Public())
+	u, err := chief.AddUser(ctx(t), NewUser{ID: guest, Name: "guest", Ends: ends})
+	if ok(t, err); *u.Name != "guest" || u.Role != core.RoleMember || u.Expires != core.MillisOf(ends) {
+		t.Errorf("%+v", u)
+	}
+	want(t, "twice", second(chief.AddUser(ctx(t), NewUser{ID: guest})), core.KindExists, nil)
+	want(t, "an end that is over", second(chief.AddUser(ctx(t), NewUser{ID: core.UserID(nodetest.Identity(t).Public()), Ends: time.Now().Add(-time.Hour)})), core.KindInvalid, nil)
+}
+
 // TestRefusalsThatGoOn: only continued refusals count, without a session, from nodes that are up.
 func TestRefusalsThatGoOn(t *testing.T) {
 	t.Parallel()

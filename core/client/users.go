@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"time"
 
 	"unibus/core"
 	"unibus/core/control"
@@ -12,12 +13,23 @@ func (c *Client) Profile(ctx context.Context, user core.UserID) (control.Profile
 	return sendRetryingIfOpen(ctx, c, readOnly, func(ctx context.Context) (control.Profile, error) { return c.api.User(ctx, user) })
 }
 
-// AddUser adds a user; role "" is member, name "" is none. For user-admins.
-// KindExists also if an earlier call, whose outcome was not known, has added them.
-func (c *Client) AddUser(ctx context.Context, user core.UserID, name string, role core.UserRole) (core.User, error) {
-	req := control.AddUserRequest{User: string(user), Role: role}
-	if name != "" {
-		req.Name = &name
+// NewUser is a user to add. The zero values are a member without a name and without an end.
+type NewUser struct {
+	ID   core.UserID
+	Name string
+	Role core.UserRole
+	Ends time.Time // the user is denied from then on
+}
+
+// AddUser adds a user. For user-admins. KindInvalid for an end that is over. KindExists
+// also if an earlier call, whose outcome was not known, has added them.
+func (c *Client) AddUser(ctx context.Context, u NewUser) (core.User, error) {
+	req := control.AddUserRequest{User: string(u.ID), Role: u.Role}
+	if u.Name != "" {
+		req.Name = &u.Name
+	}
+	if !u.Ends.IsZero() {
+		req.Expires = core.MillisOf(u.Ends)
 	}
 	return sendRetryingIfOpen(ctx, c, once, func(ctx context.Context) (core.User, error) { return c.api.AddUser(ctx, req) })
 }

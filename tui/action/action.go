@@ -17,6 +17,8 @@ type Client interface {
 	UserAdd(ctx context.Context, u core.User) (core.User, error)
 	Revoke(ctx context.Context, id string) (admin.Revoked, error)
 	UserActivate(ctx context.Context, id string) (core.User, error)
+	UserExtend(ctx context.Context, id string, expires core.Millis) (core.User, error)
+	UserReplace(ctx context.Context, id, to string) (admin.Replaced, error)
 	RoomRekey(ctx context.Context, r admin.RekeyRequest) (admin.Asked, error)
 	BucketScale(ctx context.Context, replicas int) (admin.Done, error)
 	StepDown(ctx context.Context, group, to string) (admin.Done, error)
@@ -110,6 +112,7 @@ type Action struct {
 	Aliases          []string
 	Key              string
 	Hint             string   // what Key does, in the footer; "": the last word of Name
+	IsRare           bool     // a narrow window drops its hint first
 	Scope            PageName // the page on which Key works
 	ArgumentKind     string   // KindUser and so on; "" for no argument
 	ChangesNothing   bool     // in the cluster: allowed for viewers and read-only consoles

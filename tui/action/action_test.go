@@ -301,7 +301,7 @@ func TestCommandOfSeveralUsersCanBeCopied(t *testing.T) {
 		"user activate": "for k in " + one + " " + two + "; do unibusd user activate $k --server x; done",
 		"user add":      "unibusd user add NKEY --server x",
 	} {
-		if got := findAction(t, name).CommandLine(newState(state, one, two), []string{"", "", ""}); got != want {
+		if got := findAction(t, name).CommandLine(newState(state, one, two), []string{"", "", "", ""}); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}

@@ -130,7 +130,7 @@ func TestUserAddQuotesForTheShell(t *testing.T) {
 		"日本語":         "unibusd user add " + id + " --name '日本語' --role member --server x",
 		"two\tblanks": "unibusd user add " + id + " --name 'two\tblanks' --role member --server x",
 	} {
-		if got := findAction(t, "user add").CommandLine(newState(tuitest.Healthy()), []string{id, name, "member"}); got != want {
+		if got := findAction(t, "user add").CommandLine(newState(tuitest.Healthy()), []string{id, name, "member", "never"}); got != want {
 			t.Errorf("%q: %s, want %s", name, got, want)
 		}
 	}

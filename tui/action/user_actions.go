@@ -38,6 +38,8 @@ func userActions() []Action {
 				return changeUsers(ctx, s, core.UserActive, "active again", c.UserActivate)
 			},
 		},
+		extendAction(),
+		replaceAction(),
 	}
 }
 
@@ -175,56 +177,6 @@ func changeUsers(ctx context.Context, s Input, want core.UserStatus, doneWord st
 		text += fmt.Sprintf(", %s %s before", widget.FormatCount(unchanged), pluralize(unchanged, "was", "were"))
 	}
 	return text, nil
-}
-
-func addQuestion(Input) Question {
-	return Question{
-		Title: "Add a user", ConfirmLabel: "Add",
-		Lines: []string{"The public nkey comes from the user: `unibusd keygen user --out FILE` prints it and keeps the secret."},
-		Fields: []widget.Field{
-			{Label: "nkey", Hint: "U… 56 characters", Check: func(v string) error {
-				_, err := core.ParseUserID(v)
-				return err
-			}},
-			{Label: "name", Hint: "shown to operators and members"},
-			{Label: "role", Value: string(core.RoleMember), Check: func(v string) error {
-				if r := core.UserRole(v); r != core.RoleMember && r != core.RoleAdmin {
-					return core.Errorf(core.KindInvalid, "The role is member or admin.")
-				}
-				return nil
-			}},
-		},
-	}
-}
-
-func addCommand(_ Input, v []string) string {
-	nkey, name, role := v[0], v[1], v[2]
-	if nkey == "" {
-		nkey = "NKEY"
-	}
-	line := "unibusd user add " + ShellQuote(nkey)
-	if name != "" {
-		line += " --name " + ShellQuote(name)
-	}
-	if role != "" {
-		line += " --role " + ShellQuote(role)
-	}
-	return line
-}
-
-func runAdd(ctx context.Context, c Client, _ Input, v []string) (string, error) {
-	id, err := core.ParseUserID(v[0])
-	if err != nil {
-		return "", err
-	}
-	u := core.User{ID: id, Role: core.UserRole(v[2])}
-	if v[1] != "" {
-		u.Name = &v[1]
-	}
-	if u, err = c.UserAdd(ctx, u); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%s can connect now, as %s", userName(u), u.Role), nil
 }
 
 // findUser returns the user with an id; only the id is set if the user is not

@@ -227,12 +227,37 @@ func (f *FakeClient) UserActivate(ctx context.Context, id string) (core.User, er
 	return f.setUserStatus(ctx, "user-activate", id, core.UserActive)
 }
 
+// UserExtend gives a user another end.
+func (f *FakeClient) UserExtend(ctx context.Context, id string, expires core.Millis) (core.User, error) {
+	return f.changeUser(ctx, fmt.Sprintf("user-extend %s %d", id, expires), id, func(u *core.User) { u.Expires = expires })
+}
+
+// UserReplace revokes a user and adds the new key.
+func (f *FakeClient) UserReplace(ctx context.Context, id, to string) (admin.Replaced, error) {
+	old, err := f.setUserStatus(ctx, "user-replace "+to, id, core.UserRevoked)
+	if err != nil {
+		return admin.Replaced{}, err
+	}
+	fresh := old
+	fresh.ID, fresh.Status = core.UserID(to), core.UserActive
+	f.locked(func() { f.state.Users = append(f.state.Users, fresh) })
+	return admin.Replaced{
+		Revoked: admin.Revoked{User: old, Nodes: map[string]admin.Ended{"n1": {Ended: 1, At: old.Updated + 9}}, Rekey: []core.RoomID{}},
+		New:     fresh, Moved: []core.RoomID{"room-01"}, Kept: []core.RoomID{"room-02"},
+	}, nil
+}
+
 func (f *FakeClient) setUserStatus(ctx context.Context, call, id string, s core.UserStatus) (core.User, error) {
-	return change(ctx, f, call+" "+id, func(state *ClusterState) (core.User, error) {
+	return f.changeUser(ctx, call+" "+id, id, func(u *core.User) { u.Status = s })
+}
+
+func (f *FakeClient) changeUser(ctx context.Context, call, id string, set func(*core.User)) (core.User, error) {
+	return change(ctx, f, call, func(state *ClusterState) (core.User, error) {
 		state.Users = append([]core.User(nil), state.Users...)
 		for i := range state.Users {
 			if string(state.Users[i].ID) == id {
-				state.Users[i].Status, state.Users[i].Updated = s, core.MillisOf(Now)
+				set(&state.Users[i])
+				state.Users[i].Updated = core.MillisOf(Now)
 				return state.Users[i], nil
 			}
 		}

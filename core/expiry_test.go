@@ -1,4 +1,4 @@
-package main
+package core_test
 
 import (
 	"testing"
@@ -14,15 +14,15 @@ func TestParseExpiry(t *testing.T) {
 		"90d": now.AddDate(0, 0, 90), "12h": now.Add(12 * time.Hour), "2027-01-31": time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC),
 		"2027-01-20": time.Date(2027, 1, 21, 0, 0, 0, 0, time.UTC), "2027-01-31T17:00:00+01:00": time.Date(2027, 1, 31, 16, 0, 0, 0, time.UTC),
 	} {
-		if got, err := parseExpiry(text, now); err != nil || got != core.MillisOf(want) {
+		if got, err := core.ParseExpiry(text, now); err != nil || got != core.MillisOf(want) {
 			t.Errorf("%s: %s, %v", text, got.Time(), err)
 		}
 	}
-	if got, err := parseExpiry("never", now); got != 0 || err != nil {
+	if got, err := core.ParseExpiry("never", now); got != 0 || err != nil {
 		t.Errorf("never: %d, %v", got, err)
 	}
 	for _, text := range []string{"", "soon", "90", "0d", "-1d", "-1h", "70000d", "2027-01-19", "2027-02-30", "2026-01-31T17:00:00Z", "1969-12-31", "0", "99999999h"} {
-		if got, err := parseExpiry(text, now); core.KindOf(err) != core.KindInvalid || core.AsError(err).Next == "" {
+		if got, err := core.ParseExpiry(text, now); core.KindOf(err) != core.KindInvalid || core.AsError(err).Next == "" {
 			t.Errorf("%q: %d, %v", text, got, err)
 		}
 	}
