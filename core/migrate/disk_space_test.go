@@ -176,5 +176,6 @@ func TestGroupsMustBeWell(t *testing.T) {
 		}
 		return nil
 	}
-	wantState(t, startAndWait(t, w.job(t, nil), w.options()), StateVerify)
+	patient := func(c *Config) { c.Limits.JournalTimeout = 20 * time.Second } // four looks, however slow the machine is
+	wantState(t, startAndWait(t, w.job(t, patient), w.options()), StateVerify)
 }

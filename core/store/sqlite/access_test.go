@@ -126,7 +126,7 @@ func other(t *testing.T, path string, mode os.FileMode) {
 func TestALockedFileIsNotDamaged(t *testing.T) {
 	t.Parallel()
 	path := dbPath(t)
-	s := opened(t, Config{Path: path, Create: true, Timeout: 300 * time.Millisecond})
+	s := opened(t, Config{Path: path, Create: true, Timeout: 2 * time.Second}) // several of SQLite's own waits
 	must(t, hostile.Hold(t.Context(), path, func() {
 		err := s.AddUser(t.Context(), storetest.NewUser(t, "a"))
 		wantKind(t, err, core.KindUnavailable, "another process holds a lock", "nothing is wrong with the file")
