@@ -35,11 +35,15 @@ type clusterKey struct {
 	replaced string        // the public half in the file, if the cluster has another key
 
 	settling background
+	asked    time.Time // when a majority first answered that no key is recorded; of settle alone
 }
 
 const (
 	settleEvery   = 300 * time.Millisecond
-	recordTimeout = 10 * time.Second // how long a new node waits for nodes that are down
+	// recordTimeout is how long a new node lets others record theirs. It begins with the
+	// majority, not with the process: the node that clients know may join minutes after the
+	// new ones have started, and it brings the majority.
+	recordTimeout = 10 * time.Second
 	fetchTimeout  = 2 * time.Second
 	awaitTimeout  = 2 * time.Second
 )
@@ -154,9 +158,8 @@ func (k *clusterKey) conflict() string {
 
 // settle repeats until this node has the key that the cluster recorded.
 func (k *clusterKey) settle(ctx context.Context) {
-	begun := time.Now()
 	for ctx.Err() == nil {
-		done, err := k.settleOnce(ctx, time.Since(begun))
+		done, err := k.settleOnce(ctx)
 		if done {
 			return
 		}
@@ -167,12 +170,15 @@ func (k *clusterKey) settle(ctx context.Context) {
 	}
 }
 
-// settleOnce returns true once this node has the recorded key. waited is the time since settle began.
-func (k *clusterKey) settleOnce(ctx context.Context, waited time.Duration) (done bool, err error) {
+// settleOnce returns true once this node has the recorded key.
+func (k *clusterKey) settleOnce(ctx context.Context) (done bool, err error) {
 	recorded, err := k.n.controlRecord.ClusterKey(ctx)
 	switch {
 	case core.KindOf(err) == core.KindNotFound:
-		return false, k.recordNewKey(ctx, waited)
+		if k.asked.IsZero() {
+			k.asked = time.Now()
+		}
+		return false, k.recordNewKey(ctx, time.Since(k.asked))
 	case err != nil:
 		return false, err
 	case recorded == k.Public():

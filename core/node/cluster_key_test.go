@@ -16,6 +16,7 @@ import (
 	"unibus/core"
 	"unibus/core/cluster"
 	"unibus/core/keys"
+	"unibus/core/node"
 	"unibus/core/nodetest"
 )
 
@@ -179,5 +180,35 @@ func TestNodeThatIsKnownFoundsTheKey(t *testing.T) {
 				return nil
 			})
 		})
+	}
+}
+
+// TestNodeThatJoinsLateFoundsTheKey: n2 and n3 wait for n1, which clients know, for longer
+// than a new node lets others record a key. The cluster takes the key of n1 all the same.
+func TestNodeThatJoinsLateFoundsTheKey(t *testing.T) {
+	t.Parallel()
+	seed, known, err := keys.GenerateCluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := nodetest.Start(t, nodetest.Config{Before: func(c *nodetest.Cluster) {
+		nodetest.MkdirAll(t, c.Configs[0].Data)
+		if err := keys.WriteSeed(filepath.Join(c.Configs[0].Data, keys.ClusterKeyFile), seed); err != nil {
+			t.Fatal(err)
+		}
+		c.Later(0)
+	}})
+	begun := time.Now()
+	nodetest.Wait(t, 30*time.Second, func() error {
+		if waited := time.Since(begun); waited < node.RecordTimeout {
+			return fmt.Errorf("n2 and n3 have waited for %s", waited)
+		}
+		return nil
+	})
+	if err := c.Open(0); err != nil {
+		t.Fatal(err)
+	}
+	if key := keyEverywhere(t, c); key != known.Public() {
+		t.Errorf("the cluster has the key %s, and clients know n1 by %s", key, known.Public())
 	}
 }

@@ -48,3 +48,6 @@ func (n *Node) Decide(ctx context.Context, r auth.Request) (auth.Grant, error) {
 
 // ServerID is nats-server's id of this run of the node.
 func (n *Node) ServerID() string { return n.bus.ID() }
+
+// RecordTimeout is how long a new node lets others record the cluster's key.
+const RecordTimeout = recordTimeout

@@ -53,6 +53,7 @@ func TestFullDiskIsForetold(t *testing.T) {
 					return fmt.Errorf("no finding about the disk: %+v", st.Judgment.Findings)
 				})
 			}
+			n.WaitServing(map[bool]core.Backend{true: core.BackendSQLite, false: core.BackendKV}[cfg.Nodes == 1])
 			level(cluster.Healthy)
 			for i, step := range []struct {
 				free int64

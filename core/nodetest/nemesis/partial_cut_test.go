@@ -45,7 +45,8 @@ func checkSilentOn(t *testing.T, n *nodetest.Net, i int, parts ...string) error 
 	return nil
 }
 
-// findings are the texts and the advice of what a node found.
+// findings are the texts and the advice of what a node found. That these clusters have no
+// TLS for clients is none of their faults here.
 func findings(t *testing.T, n *nodetest.Net, i int) (string, error) {
 	t.Helper()
 	cl := n.Client(i)
@@ -54,9 +55,11 @@ func findings(t *testing.T, n *nodetest.Net, i int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text := st.Sentence + "\n" + st.Do
+	text := ""
 	for _, f := range st.Findings {
-		text += "\n" + f.Text + "\n" + f.Next
+		if f.About != "config" {
+			text += "\n" + f.Text + "\n" + f.Next
+		}
 	}
 	return text, nil
 }
@@ -131,7 +134,8 @@ func replaceRouteCert(t *testing.T, n *nodetest.Net, i int, cert, key string) {
 }
 
 // A node whose route certificate the others refuse is up: it must not be said that it
-// needs a start, and both sides name the file.
+// needs a start, and both sides name the file. A node with a certificate that its own
+// authorities did not sign does not start, so that the second one brings its authority.
 func TestRefusedRouteCertificate(t *testing.T) {
 	t.Parallel()
 	n := nodetest.PrepareNet(t, programs.Program(t, "unibusd"), nodetest.Config{Store: core.BackendKV})
@@ -140,12 +144,14 @@ func TestRefusedRouteCertificate(t *testing.T) {
 	n.WaitServing(core.BackendKV)
 	host, _, _ := strings.Cut(n.Configs[2].ClusterListen, ":")
 	expired := nodetest.RouteCert(t, filepath.Dir(n.Configs[2].RouteTLSCA), "n3", host, time.Now().Add(-time.Hour))
-	for _, c := range []struct{ cert, key, reason, alert string }{
-		{filepath.Join(expired, keys.NodeCertFile), filepath.Join(expired, keys.NodeKeyFile), "it expired on ", "expired certificate"},
-		{other.Configs[2].RouteTLSCert, other.Configs[2].RouteTLSKey, "the authority in --route-tls-ca did not sign it", "the route certificate of n3"},
+	for _, c := range []struct{ cert, key, ca, reason, alert string }{
+		{filepath.Join(expired, keys.NodeCertFile), filepath.Join(expired, keys.NodeKeyFile), n.Configs[2].RouteTLSCA, "it expired on ", "expired certificate"},
+		{other.Configs[2].RouteTLSCert, other.Configs[2].RouteTLSKey, other.Configs[2].RouteTLSCA, "the authority in --route-tls-ca did not sign it", "the route certificate of n3"},
 	} {
 		n.Stop(2)
 		replaceRouteCert(t, n, 2, c.cert, c.key)
+		n.Configs[2].RouteTLSCA = c.ca
+		nodetest.WriteConfig(t, n.Configs[2].Data+".toml", n.Configs[2], "")
 		n.Start(2)
 		for i := range 2 {
 			nodetest.Wait(t, 2*time.Minute, func() error {
