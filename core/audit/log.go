@@ -22,7 +22,7 @@ import (
 // Config is what a Log needs.
 type Config struct {
 	Conn     *nats.Conn // in the account that has JetStream; nil: a node alone, the file is the audit
-	Replicas int        // of the stream: 3, or as many as there are nodes where these are fewer
+	Replicas int        // of the stream
 	Node     string
 	File     string        // the node's own file, made 0600 where it is needed
 	Timeout  time.Duration // of one write; 0: 1.2 s

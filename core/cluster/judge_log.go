@@ -28,7 +28,7 @@ func judgeLogs(v View, now time.Time) []Finding {
 			continue
 		}
 		for _, l := range n.Info.Repeated {
-			if strings.Contains(l.Text, "route") && v.hasRouteFault(n) {
+			if strings.Contains(l.Text, dialLine) && len(n.Info.Routes) > 0 || strings.Contains(l.Text, "route") && v.hasRouteFault(n, now) {
 				continue
 			}
 			fs = append(fs, Finding{
@@ -51,8 +51,9 @@ func logCommand(n Node) string {
 	return ": journalctl -u " + n.Info.Unit
 }
 
-// hasRouteFault is true of a node that cannot open a route, or to which none can be opened.
-func (v View) hasRouteFault(n Node) bool {
+// hasRouteFault is true of a node that cannot open a route, or to which none can be opened,
+// or where that was so a moment ago: lines of before are still reported.
+func (v View) hasRouteFault(n Node, now time.Time) bool {
 	for _, other := range v.Nodes {
 		for _, u := range other.Unheard {
 			if u.By == n.Name || other.Name == n.Name {
@@ -63,7 +64,7 @@ func (v View) hasRouteFault(n Node) bool {
 			continue
 		}
 		for _, r := range other.Info.Routes {
-			if r.Fault != "" && (other.Name == n.Name || r.Node == n.Name) {
+			if (r.Fault != "" || Age(r.Since, now) < routeStays) && (other.Name == n.Name || r.Node == n.Name) {
 				return true
 			}
 		}

@@ -187,27 +187,35 @@ func (v View) neverReachedAdvice() string {
 func (v View) reviveAdvice(nodes []string, which string) string {
 	groups := v.silences(nodes)
 	if len(groups) == 1 {
-		return v.cutOffAdvice(nodes) + v.advice(groups[0], which)
+		return v.ownFaultAdvice(groups) + v.advice(groups[0], which)
 	}
 	var parts []string
 	for _, g := range groups {
 		parts = append(parts, v.advice(g, join(g.nodes)))
 	}
-	return strings.Join(parts, "; ")
+	return v.ownFaultAdvice(groups) + strings.Join(parts, "; ")
 }
 
-// cutOffAdvice is for a node that reaches no other host: it is more likely that it is
-// cut off itself than that all others are.
-func (v View) cutOffAdvice(silent []string) string {
-	if len(v.online()) != 1 || len(silent) < 2 {
+// ownFaultAdvice is for a node that reaches no other host, or refuses the certificate of each:
+// it is more likely that the fault is its own than that all others have the same.
+func (v View) ownFaultAdvice(groups []silence) string {
+	nodes := 0
+	all := func(faults ...core.RouteFault) bool {
+		return !slices.ContainsFunc(groups, func(s silence) bool { return !slices.Contains(faults, s.fault) })
+	}
+	for _, s := range groups {
+		nodes += len(s.nodes)
+	}
+	on := v.online()
+	switch {
+	case len(on) != 1 || nodes < 2:
 		return ""
+	case all(core.FaultTimeout, core.FaultUnreachable):
+		return fmt.Sprintf("check the network of %s first, because it hears no other node; then ", on[0])
+	case all(core.FaultCertificate):
+		return fmt.Sprintf("check --route-tls-ca and the clock of %s first, because it refuses the certificate of every other node; then ", on[0])
 	}
-	for _, s := range v.silences(silent) {
-		if s.fault != core.FaultTimeout && s.fault != core.FaultUnreachable {
-			return ""
-		}
-	}
-	return fmt.Sprintf("check the network of %s first, because it hears no other node; then ", v.online()[0])
+	return ""
 }
 
 func (v View) advice(s silence, which string) string {

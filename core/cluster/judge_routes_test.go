@@ -81,6 +81,13 @@ func routeViews() []judged {
 		{"a warning again and again", with(withService(healthy(3, 3)), func(v *View) {
 			v.Nodes[1].Info.Repeated = []RepeatedLine{{Level: Note, Text: "203.0.113.9 - Slow Consumer Detected", Count: 40, Since: ago(2 * time.Minute)}}
 		})},
+		{"a route error again and again of before, and every route opens now", with(withService(healthy(3, 3)), func(v *View) {
+			v.Nodes[1].Info.Routes = []Route{{Addr: "10.0.0.3:6222", Node: "n3", Since: ago(time.Second)}}
+			v.Nodes[1].Info.Repeated = []RepeatedLine{
+				{Level: Degraded, Text: "Error trying to connect to route (attempt 90): dial tcp 10.0.0.3:6222: connect: connection refused", Count: 90, Since: ago(2 * time.Minute)},
+				{Level: Degraded, Text: "10.0.0.3:41000 - rid:9 - TLS route handshake error: EOF", Count: 90, Since: ago(2 * time.Minute)},
+			}
+		})},
 		{"a route error again and again, which has its finding", with(silentBecause(core.FaultRefused, "connection refused"), func(v *View) {
 			v.Nodes[1].Info.Repeated = []RepeatedLine{{Level: Degraded, Text: "Error trying to connect to route (attempt 90): dial tcp 10.0.0.3:6222: connect: connection refused", Count: 90, Since: ago(2 * time.Minute)}}
 		})},

@@ -17,6 +17,10 @@ type Route struct {
 	Since  core.Millis     `json:"since"`            // when the fault was seen first, or its end
 }
 
+// dialLine is in the lines of nats-server about a route that it cannot dial. The node tries
+// the same routes itself, and knows when one can be opened again.
+const dialLine = "trying to connect to route"
+
 // Unheard is the report of a node that does not hear another one.
 type Unheard struct {
 	By     string          `json:"by"`

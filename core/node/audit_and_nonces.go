@@ -28,7 +28,7 @@ type clusterNonces struct {
 // the check that its request is new.
 func (n *Node) openAudit(ctx context.Context) error {
 	var conn *nats.Conn
-	replicas := min(3, n.cfg.Size())
+	replicas := internalReplicas(n.cfg.Replicas, n.cfg.Size())
 	if n.cfg.Clustered() {
 		conn = n.conns.audit // alone there is no JetStream
 	}

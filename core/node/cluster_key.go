@@ -39,7 +39,7 @@ type clusterKey struct {
 }
 
 const (
-	settleEvery   = 300 * time.Millisecond
+	settleEvery = 300 * time.Millisecond
 	// recordTimeout is how long a new node lets others record theirs. It begins with the
 	// majority, not with the process: the node that clients know may join minutes after the
 	// new ones have started, and it brings the majority.

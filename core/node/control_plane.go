@@ -122,7 +122,7 @@ func (n *Node) newMigration() error {
 	if err := os.MkdirAll(n.backupDir(), 0o700); err != nil {
 		return core.Errorf(core.KindFailed, "the directory for backups cannot be created: %w", err)
 	}
-	n.controlRecord = kv.NewControl(kv.ControlConfig{Conn: n.conns.store, Replicas: min(3, n.cfg.Size()), Budget: openTimeout, Logger: n.log})
+	n.controlRecord = kv.NewControl(kv.ControlConfig{Conn: n.conns.store, Replicas: internalReplicas(n.cfg.Replicas, n.cfg.Size()), Budget: openTimeout, Logger: n.log})
 	n.selector.kv = kv.New(kv.Config{
 		Conn: n.conns.store, Replicas: n.cfg.Replicas, Nodes: n.fixedSize(), Budget: openTimeout, Logger: n.log,
 		Node: n.cfg.Name, TempDir: filepath.Join(n.cfg.Data, "tmp"), OnChange: n.sessions.onStoreChange, OnAlarm: n.sessions.alarmed,

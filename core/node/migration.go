@@ -68,7 +68,8 @@ type migrationTarget struct {
 	guardsReady atomic.Bool // the store follows the guards
 }
 
-// Prepare makes missing buckets and raises their replicas.
+// Prepare makes missing buckets and raises their replicas, and those of the internal ones
+// with them.
 func (t *migrationTarget) Prepare(ctx context.Context, replicas int) error {
 	if replicas > 0 {
 		t.CreateBuckets(ctx, replicas)
@@ -76,7 +77,10 @@ func (t *migrationTarget) Prepare(ctx context.Context, replicas int) error {
 	if err := t.followGuards(ctx); err != nil || replicas == 0 {
 		return err
 	}
-	return t.Scale(ctx, replicas)
+	if err := t.Scale(ctx, replicas); err != nil {
+		return err
+	}
+	return t.n.raiseInternal(ctx, replicas)
 }
 
 // followGuards opens the store for the copier. Reading the rows too would gain nothing

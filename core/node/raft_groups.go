@@ -35,14 +35,24 @@ func (g raftGroups) Scale(ctx context.Context, replicas int) error {
 	if err := selector.kv.Scale(ctx, replicas); err != nil {
 		return err
 	}
-	api := jsapi.Client{Conn: g.n.conns.store}
+	return g.n.raiseInternal(ctx, replicas)
+}
+
+// raiseInternal gives the control record, the nonces and the audit as many replicas as the
+// buckets of the control plane have.
+func (n *Node) raiseInternal(ctx context.Context, replicas int) error {
+	api := jsapi.Client{Conn: n.conns.store}
 	for _, stream := range []string{"KV_" + kv.ControlBucket, "KV_" + kv.NoncesBucket, audit.Stream} {
-		if err := api.RaiseReplicas(ctx, stream, max(replicas, min(3, g.n.size()))); err != nil {
+		if err := api.RaiseReplicas(ctx, stream, internalReplicas(replicas, n.size())); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// internalReplicas is three, so that any node may stop, or as many as the control plane
+// has, or as many as there are nodes.
+func internalReplicas(replicas, nodes int) int { return min(max(replicas, 3), nodes) }
 
 // StepDown asks a group's leader to hand over, to a given node or to any.
 func (g raftGroups) StepDown(ctx context.Context, group, to string) error {

@@ -25,6 +25,10 @@ const (
 	repeatOften = 10
 	repeatLong  = time.Minute
 	repeatLate  = 2 * repeatFirst
+	// It is over once it has not come for a while, as measured by how often it came: a cluster that is
+	// well again would be called degraded for minutes.
+	repeatGaps  = 10
+	repeatQuiet = 15 * time.Second
 	maxLineText = 240
 )
 
@@ -55,8 +59,9 @@ type repeatedLine struct {
 	record      slog.Record
 	text        string // of the first one
 	first, last time.Time
-	count       int // of all
-	omitted     int // since the last one that was logged
+	began       time.Time // of those that came without a pause of repeatLate
+	count       int       // since then
+	omitted     int       // since the last one that was logged
 	pause       time.Duration
 	due         time.Time // of the next summary
 }
@@ -126,9 +131,12 @@ func (s *repeatState) count(f *repeatFilter, r slog.Record, text string) (slog.R
 	if l == nil || r.Time.Sub(l.last) >= repeatEnds {
 		s.forget()
 		s.lines[key] = &repeatedLine{
-			handler: f.next, record: r.Clone(), text: text, first: r.Time, last: r.Time, count: 1, pause: repeatFirst, due: r.Time.Add(repeatFirst),
+			handler: f.next, record: r.Clone(), text: text, first: r.Time, last: r.Time, began: r.Time, count: 1, pause: repeatFirst, due: r.Time.Add(repeatFirst),
 		}
 		return r, true
+	}
+	if r.Time.Sub(l.last) > repeatLate {
+		l.began, l.count = r.Time, 0
 	}
 	l.handler, l.record, l.last = f.next, r.Clone(), r.Time
 	l.count++
@@ -197,19 +205,25 @@ func (f *repeatFilter) report(now time.Time) []cluster.RepeatedLine {
 	defer f.state.mu.Unlock()
 	var out []cluster.RepeatedLine
 	for _, l := range f.state.lines {
-		if l.record.Level < slog.LevelWarn || isViolation(l.text) || l.count < repeatOften || now.Sub(l.first) < repeatLong || now.Sub(l.last) > repeatLate {
+		if l.record.Level < slog.LevelWarn || isViolation(l.text) || l.count < repeatOften || now.Sub(l.began) < repeatLong || l.isOver(now) {
 			continue
 		}
 		level := cluster.Note
 		if l.record.Level >= slog.LevelError {
 			level = cluster.Degraded
 		}
-		out = append(out, cluster.RepeatedLine{Level: level, Text: shortLine(core.Redact(l.text)), Count: l.count, Since: core.MillisOf(l.first)})
+		out = append(out, cluster.RepeatedLine{Level: level, Text: shortLine(core.Redact(l.text)), Count: l.count, Since: core.MillisOf(l.began)})
 	}
 	slices.SortFunc(out, func(a, b cluster.RepeatedLine) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Text, b.Text))
 	})
 	return out[:min(len(out), cluster.MaxRepeatedLines)]
+}
+
+// isOver is true of a line that does not come any more.
+func (l *repeatedLine) isOver(now time.Time) bool {
+	gap := l.last.Sub(l.began) / time.Duration(max(l.count-1, 1))
+	return now.Sub(l.last) > min(max(repeatGaps*gap, repeatQuiet), repeatLate)
 }
 
 // isViolation is true of a line about a client that asked for what it may not have. The

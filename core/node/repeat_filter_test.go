@@ -179,7 +179,7 @@ func TestPersistentErrorsAreReported(t *testing.T) {
 	if len(got) != 1 || got[0].Level != cluster.Degraded || got[0].Count != 90 || got[0].Since.Time().UTC() != begin || strings.Contains(got[0].Text, "\n") || !strings.Contains(got[0].Text, "no such file") {
 		t.Errorf("got %+v", got)
 	}
-	if got := r.filter.report(r.now.Add(repeatLate + time.Minute)); len(got) != 0 {
+	if got := r.filter.report(r.now.Add(repeatQuiet + time.Second)); len(got) != 0 {
 		t.Errorf("still reported after it has ended: %+v", got)
 	}
 	v := cluster.View{Nodes: []cluster.Node{{Name: "n1", Online: true, Info: &cluster.Info{Name: "n1", Unit: "unibusd", Repeated: got}}}}
@@ -189,4 +189,27 @@ func TestPersistentErrorsAreReported(t *testing.T) {
 		}
 	}
 	t.Errorf("no finding among %+v", cluster.Judge(v, r.now).Findings)
+}
+
+// TestErrorsOfTwoTimesAreNotOne: one line long ago is not the beginning of what comes now,
+// and what comes once a minute is not over after some seconds.
+func TestErrorsOfTwoTimesAreNotOne(t *testing.T) {
+	t.Parallel()
+	r := newRepeatTest()
+	r.log(t, slog.LevelError, "the file cannot be read")
+	r.now = r.now.Add(repeatLate + time.Minute)
+	for range repeatOften + 5 {
+		r.log(t, slog.LevelError, "the file cannot be read")
+		r.now = r.now.Add(time.Second)
+	}
+	if got := r.filter.report(r.now); len(got) != 0 {
+		t.Errorf("reported after %d s: %+v", repeatOften+5, got)
+	}
+	for range repeatOften {
+		r.log(t, slog.LevelError, "the disk is slow")
+		r.now = r.now.Add(time.Minute)
+	}
+	if got := r.filter.report(r.now); len(got) != 1 {
+		t.Errorf("once a minute: %+v", got)
+	}
 }

@@ -23,7 +23,7 @@ const (
 // ControlConfig is what a Control needs.
 type ControlConfig struct {
 	Conn     *nats.Conn    // in the account that has JetStream; it is not closed
-	Replicas int           // 3, or as many as there are nodes where these are fewer
+	Replicas int           // of the bucket
 	Timeout  time.Duration // of one operation; 0: 2 s
 	Budget   time.Duration // of Open; 0: 120 s
 	Logger   *slog.Logger  // nil: none

@@ -27,7 +27,7 @@ const (
 // NoncesConfig is what Nonces needs.
 type NoncesConfig struct {
 	Conn     *nats.Conn    // in the account that has JetStream; it is not closed
-	Replicas int           // 3, or as many as there are nodes where these are fewer
+	Replicas int           // of the bucket
 	Life     time.Duration // how long a key is remembered, in whole seconds
 	Timeout  time.Duration // of Create; 0: 1.2 s
 	Budget   time.Duration // of Open; 0: 120 s
