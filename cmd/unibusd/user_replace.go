@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"unibus/cmd/cli"
@@ -28,7 +30,7 @@ func userReplaceCommand() *cobra.Command {
 				return err
 			}
 			return n.print(c, r, func() {
-				c.Printf("%s  %s  %s  %s\n", r.New.ID, text(r.New.Name), r.New.Role, r.New.Status)
+				c.Printf("%s  %s  %s  %s\n", r.New.ID, text(r.New.Name), r.New.Role, statusText(r.New, time.Now()))
 				for _, room := range r.Moved {
 					c.Printf("the room %s was moved to the new key\n", room)
 				}
