@@ -57,6 +57,7 @@ screenshots: build
 bench:
 	$(GO) test -run '^$$' -bench ColdStart -benchtime 10x -timeout 10m ./cmd/unibusd
 	$(GO) test -run '^$$' -bench Connects -benchtime 30x -timeout 10m ./core/bus
+	$(GO) test -run '^$$' -bench OperatorsUnderFlood -benchtime 200x -timeout 10m ./core/bus
 	$(GO) test -run '^$$' -bench Admission -benchtime 1s -count 5 -timeout 10m ./core/store/kv
 	$(GO) test -run '^$$' -bench 'ControlRead$$' -benchtime 500x -timeout 10m ./core/store/kv
 	$(GO) test -run '^$$' -bench ControlReadsOverTheWire -benchtime 10x -timeout 10m ./core/store/kv
