@@ -11,7 +11,7 @@ import (
 )
 
 func bucketCommand() *cobra.Command {
-	return cli.Group("bucket", "Show the control plane's buckets and raise their replicas", bucketListCommand(), bucketScaleCommand())
+	return cli.Group("bucket", "Show the control plane's buckets and change their replicas", bucketListCommand(), bucketScaleCommand())
 }
 
 func bucketListCommand() *cobra.Command {
@@ -42,7 +42,7 @@ func bucketListCommand() *cobra.Command {
 func bucketScaleCommand() *cobra.Command {
 	var n network
 	var replicas int
-	c := n.command("scale", "Raise every bucket to a number of replicas", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+	c := n.command("scale", "Give every bucket a number of replicas, more or fewer", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
 		done, err := cl.BucketScale(ctx, replicas)
 		if err != nil {
 			return err

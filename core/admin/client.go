@@ -472,7 +472,9 @@ func (c *Client) NodeRemove(ctx context.Context, name string) (NodeChanged, erro
 	return call[NodeChanged](ctx, c, TargetAny, verbNodeRemove, nodeRequest{Name: name})
 }
 
-// BucketScale raises every bucket of the control plane to a number of replicas.
+// BucketScale gives every bucket of the control plane a number of replicas, and returns once
+// all are current. After KindUnavailable the same call completes it. KindRefused for more than
+// there are nodes, and for fewer while a replica is not current or a node asks for more.
 func (c *Client) BucketScale(ctx context.Context, replicas int) (Done, error) {
 	return call[Done](ctx, c, TargetAny, verbBucketScale, ScaleRequest{Replicas: replicas})
 }

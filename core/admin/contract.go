@@ -318,7 +318,7 @@ type RoomInvitation struct {
 	At   core.Millis     `json:"at"`
 }
 
-// ScaleRequest raises every bucket of the control plane to a number of replicas.
+// ScaleRequest gives every bucket of the control plane a number of replicas.
 type ScaleRequest struct {
 	Replicas int `json:"replicas"`
 }

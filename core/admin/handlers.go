@@ -246,7 +246,7 @@ func (s *Service) scale(ctx context.Context, op core.Operator, req ScaleRequest)
 		return nil, err
 	}
 	text := fmt.Sprintf("Every bucket has %d current replicas.", req.Replicas)
-	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("raised every bucket to %d replicas", req.Replicas))
+	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("gave every bucket %d replicas", req.Replicas))
 	return Done{Text: text}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/audit"
+	"unibus/core/cluster"
 	"unibus/core/jsapi"
 	"unibus/core/store/kv"
 )
@@ -17,9 +18,9 @@ import (
 // raftGroups changes raft groups for operators.
 type raftGroups struct{ n *Node }
 
-// Scale raises the replicas of every bucket of the control plane, and those of the
-// internal buckets and the audit with them: without these nothing can be changed, so
-// that they decide as well how many nodes may stop.
+// Scale gives every bucket of the control plane so many replicas, and the internal buckets
+// and the audit with them: without these nothing can be changed, so that they decide as
+// well how many nodes may stop. They keep three where there are three nodes.
 func (g raftGroups) Scale(ctx context.Context, replicas int) error {
 	selector := g.n.selector
 	if selector.kv == nil {
@@ -32,18 +33,30 @@ func (g raftGroups) Scale(ctx context.Context, replicas int) error {
 	if selector.serving().Backend != core.BackendKV {
 		return core.Errorf(core.KindRefused, "the control plane is not in KV yet").WithNext("move it with `unibusd migrate-to-kv --db FILE --replicas %d`", replicas)
 	}
-	if err := selector.kv.Scale(ctx, replicas); err != nil {
+	if err := cluster.LoweringUnsafe(g.n.observer.Fresh(ctx), replicas); err != nil {
 		return err
 	}
-	return g.n.raiseInternal(ctx, replicas)
+	if err := selector.kv.SetReplicas(ctx, replicas); err != nil {
+		return err
+	}
+	return g.n.setInternal(ctx, internalReplicas(replicas, g.n.size()))
 }
 
 // raiseInternal gives the control record, the nonces and the audit as many replicas as the
-// buckets of the control plane have.
+// buckets of the control plane have, where they have fewer.
 func (n *Node) raiseInternal(ctx context.Context, replicas int) error {
+	replicas = internalReplicas(replicas, n.size())
+	for _, b := range n.observer.Fresh(ctx).Mechanism {
+		replicas = max(replicas, b.Wanted)
+	}
+	return n.setInternal(ctx, replicas)
+}
+
+func (n *Node) setInternal(ctx context.Context, replicas int) error {
 	api := jsapi.Client{Conn: n.conns.store}
+	refused := func(err error) bool { return jsapi.Answered(err, jsapi.CodeReplicasFixed, jsapi.CodeNotClustered) }
 	for _, stream := range []string{"KV_" + kv.ControlBucket, "KV_" + kv.NoncesBucket, audit.Stream} {
-		if err := api.RaiseReplicas(ctx, stream, internalReplicas(replicas, n.size())); err != nil {
+		if err := api.SetReplicas(ctx, stream, replicas, refused); err != nil {
 			return err
 		}
 	}

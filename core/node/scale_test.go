@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,24 +10,6 @@ import (
 	"unibus/core/admin"
 	"unibus/core/nodetest"
 )
-
-// allHaveFive is nil once every bucket, the internal ones included, has five replicas.
-func allHaveFive(t *testing.T, cl *admin.Client) error {
-	t.Helper()
-	st, err := cl.Status(t.Context())
-	if err != nil {
-		return err
-	}
-	if len(st.Mechanism) != 3 {
-		return fmt.Errorf("the internal buckets are %+v", st.Mechanism)
-	}
-	for _, b := range st.AllBuckets() {
-		if b.Wanted != 5 || len(b.Replicas) != 5 {
-			return fmt.Errorf("%s has %d replicas", b.Name, b.Wanted)
-		}
-	}
-	return nil
-}
 
 // TestNewClusterOfFiveHasFiveReplicas from its beginning, without a command.
 func TestNewClusterOfFiveHasFiveReplicas(t *testing.T) {
@@ -37,7 +20,7 @@ func TestNewClusterOfFiveHasFiveReplicas(t *testing.T) {
 	c := nodetest.Start(t, nodetest.Config{Nodes: 5, Store: core.BackendKV, Replicas: 5})
 	c.WaitServing(core.BackendKV, 0, 1, 2, 3, 4)
 	cl := ready(t, c, 0)
-	nodetest.Wait(t, 30*time.Second, func() error { return allHaveFive(t, cl) })
+	nodetest.Wait(t, 30*time.Second, func() error { return haveReplicas(t, cl, 5, 5) })
 }
 
 // TestScaleRaisesInternalBuckets: in a cluster of five the audit, the control record and
@@ -50,10 +33,7 @@ func TestScaleRaisesInternalBuckets(t *testing.T) {
 	c := nodetest.Start(t, nodetest.Config{Nodes: 5, Store: core.BackendKV, Replicas: 3})
 	c.WaitServing(core.BackendKV, 0, 1, 2, 3, 4)
 	cl := ready(t, c, 0)
-	if _, err := cl.BucketScale(t.Context(), 5); err != nil {
-		t.Fatal(err)
-	}
-	nodetest.Wait(t, 30*time.Second, func() error { return allHaveFive(t, cl) })
+	scaled(t, cl, 5, 5)
 	for _, i := range []int{3, 4} {
 		if err := c.Nodes[i].Close(); err != nil {
 			t.Fatal(err)
@@ -63,4 +43,68 @@ func TestScaleRaisesInternalBuckets(t *testing.T) {
 		_, err := cl.UserAdd(t.Context(), core.User{ID: core.UserID(nodetest.Identity(t).Public())})
 		return err
 	})
+}
+
+// TestReplicasAreLowered from five to three and to one and up again: no row is lost, and
+// what changes need keeps three. It is refused while a node is down.
+func TestReplicasAreLowered(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it starts five nodes")
+	}
+	c := nodetest.Start(t, nodetest.Config{Nodes: 5, Store: core.BackendKV, Replicas: 1})
+	c.WaitServing(core.BackendKV, 0, 1, 2, 3, 4)
+	cl := ready(t, c, 0)
+	users := 0
+	for _, to := range []struct{ replicas, internal int }{{5, 5}, {3, 3}, {1, 3}, {5, 5}} {
+		scaled(t, cl, to.replicas, to.internal)
+		if _, err := cl.UserAdd(t.Context(), core.User{ID: core.UserID(nodetest.Identity(t).Public())}); err != nil {
+			t.Fatalf("with %d replicas: %v", to.replicas, err)
+		}
+		users++
+		all, err := cl.Users(t.Context())
+		if err != nil || len(all) != users {
+			t.Errorf("with %d replicas there are %d users, want %d (%v)", to.replicas, len(all), users, err)
+		}
+	}
+	if err := c.Nodes[4].Close(); err != nil {
+		t.Fatal(err)
+	}
+	nodetest.Wait(t, 30*time.Second, func() error {
+		_, err := cl.BucketScale(t.Context(), 3)
+		if core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), "n5 does not answer") {
+			return fmt.Errorf("it was not refused for n5: %w", err)
+		}
+		return nil
+	})
+}
+
+// scaled asks for replicas, and waits until status shows them.
+func scaled(t *testing.T, cl *admin.Client, replicas, internal int) {
+	t.Helper()
+	if _, err := cl.BucketScale(t.Context(), replicas); err != nil {
+		t.Fatal(err)
+	}
+	nodetest.Wait(t, 30*time.Second, func() error { return haveReplicas(t, cl, replicas, internal) })
+}
+
+func haveReplicas(t *testing.T, cl *admin.Client, replicas, internal int) error {
+	t.Helper()
+	st, err := cl.Status(t.Context())
+	if err != nil {
+		return err
+	}
+	if len(st.Mechanism) != 3 {
+		return fmt.Errorf("the internal buckets are %+v", st.Mechanism)
+	}
+	for i, b := range st.AllBuckets() {
+		want := replicas
+		if i >= len(st.Buckets) {
+			want = internal
+		}
+		if b.Wanted != want || len(b.Replicas) != want {
+			return fmt.Errorf("%s has %d replicas, want %d", b.Name, b.Wanted, want)
+		}
+	}
+	return nil
 }

@@ -198,7 +198,7 @@ func TestReplicasAreBoundedByTheNodes(t *testing.T) {
 	}
 }
 
-func TestReplicasAreRaisedAndNeverLowered(t *testing.T) {
+func TestReplicasAreChanged(t *testing.T) {
 	t.Parallel()
 	wanted := func(state tuitest.ClusterState, each ...int) tuitest.ClusterState {
 		for i := range state.Status.Buckets {
@@ -208,8 +208,11 @@ func TestReplicasAreRaisedAndNeverLowered(t *testing.T) {
 	}
 	scale := findAction(t, "scale")
 	f := scale.Dialog(newState(wanted(tuitest.Healthy(), 1, 2))).Fields[0]
-	if f.Value != "2" || f.Check("1") == nil || f.Check("2") != nil || f.Check("3") != nil {
-		t.Errorf("with 1 and 2 replicas: value %q, 1: %v, 2: %v, 3: %v", f.Value, f.Check("1"), f.Check("2"), f.Check("3"))
+	if f.Value != "2" || f.Check("2") != nil || f.Check("3") != nil || f.Check("4") == nil || f.Check("0") == nil || f.Check("x") == nil {
+		t.Errorf("with 1 and 2 replicas: value %q, 2: %v, 3: %v", f.Value, f.Check("2"), f.Check("3"))
+	}
+	if err := f.Check("1"); err == nil || !strings.Contains(err.Error(), "the configuration of n1, n2 and n3 asks for more") {
+		t.Errorf("1: %v", err)
 	}
 	headless := wanted(tuitest.Healthy(), 1)
 	headless.Status.Buckets[2].Leader = ""
@@ -221,7 +224,7 @@ func TestReplicasAreRaisedAndNeverLowered(t *testing.T) {
 	}{
 		{wanted(tuitest.Healthy(), 1), ""},
 		{wanted(tuitest.Healthy(), 3, 1), ""},
-		{tuitest.Healthy(), "every bucket has 3 replicas, and more are not possible with 3 nodes"},
+		{tuitest.Healthy(), ""},
 		{wanted(tuitest.OnSQLite(), 1), "the control plane is not in KV; the migration raises the replicas"},
 		{wanted(tuitest.NoQuorum(), 1), "the meta group has no leader"},
 		{headless, "UNIBUS_members has no leader"},

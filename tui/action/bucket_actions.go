@@ -16,7 +16,7 @@ func bucketActions() []Action {
 	return []Action{
 		{
 			Name: "bucket scale", Aliases: []string{"scale"}, Key: "c", Scope: PageBuckets, Confirmation: YesNo,
-			Help:        "raise the replicas of every bucket",
+			Help:        "change the replicas of every bucket",
 			Unavailable: scaleUnavailable,
 			Question: func(s Input) Question {
 				low, high := replicaRange(s)
@@ -25,12 +25,12 @@ func bucketActions() []Action {
 					have = fmt.Sprintf("The buckets have %d to %d replicas now.", low, high)
 				}
 				return Question{
-					Title: "Raise the replicas of every bucket?", ConfirmLabel: "Raise",
+					Title: "Change the replicas of every bucket?", ConfirmLabel: "Change",
 					Lines: []string{
-						fmt.Sprintf("%s Each is on a different one of the %d nodes. The number cannot be lowered. More than half of a bucket's replicas must answer for a write.", have, s.Snapshot.Status.Value.Expected),
+						fmt.Sprintf("%s Each is on a different one of the %d nodes. More than half of a bucket's replicas must answer for a write.", have, s.Snapshot.Status.Value.Expected),
 						"Buckets stay in service. Copying their data may take a minute.",
 					},
-					Fields: []widget.Field{replicasField(s, high)},
+					Fields: []widget.Field{scaleField(s, high)},
 				}
 			},
 			Command: func(_ Input, v []string) string { return "unibusd bucket scale --replicas " + v[0] },
@@ -86,8 +86,6 @@ func bucketActions() []Action {
 func scaleUnavailable(s Input) string {
 	v := s.Snapshot.Status.Value
 	bs := existingBuckets(v.Buckets)
-	low, _ := replicaRange(s)
-	highest := maxReplicas(s)
 	leaderless := slices.IndexFunc(bs, func(b cluster.Bucket) bool { return b.Leader == "" })
 	switch {
 	case len(bs) == 0:
@@ -98,8 +96,8 @@ func scaleUnavailable(s Input) string {
 		return "the meta group has no leader"
 	case leaderless >= 0:
 		return bs[leaderless].Name + " has no leader"
-	case low >= highest:
-		return fmt.Sprintf("every bucket has %s, and more are not possible with %s", widget.Plural(low, "replica", "replicas"), widget.Plural(v.Expected, "node", "nodes"))
+	case maxReplicas(s) == 1:
+		return "a cluster of one node has one replica of every bucket"
 	}
 	return ""
 }
@@ -188,8 +186,19 @@ func existingBuckets(bs []cluster.Bucket) []cluster.Bucket {
 	return slices.DeleteFunc(slices.Clone(bs), func(b cluster.Bucket) bool { return len(b.Replicas) == 0 && b.Wanted == 0 })
 }
 
-// replicasField asks for a number of replicas, which can be raised but not
-// lowered.
+// scaleField asks for a number of replicas. Why they cannot be lowered now stands under the field.
+func scaleField(s Input, value int) widget.Field {
+	highest := maxReplicas(s)
+	return widget.Field{Label: fieldReplicas, Value: strconv.Itoa(value), Check: func(v string) error {
+		r, err := strconv.Atoi(v)
+		if err != nil || r < 1 || r > highest {
+			return core.Errorf(core.KindInvalid, "Enter a number from 1 to %d: at most one replica per node.", highest)
+		}
+		return cluster.LoweringUnsafe(s.Snapshot.Status.Value.View, r)
+	}}
+}
+
+// replicasField asks for the replicas of a migration, which raises them and never lowers them.
 func replicasField(s Input, value int) widget.Field {
 	_, high := replicaRange(s)
 	least, highest := max(1, high), maxReplicas(s)
@@ -199,7 +208,7 @@ func replicasField(s Input, value int) widget.Field {
 		case err != nil || r < 1 || r > highest:
 			return core.Errorf(core.KindInvalid, "Enter a number from %d to %d: at most one replica per node.", min(least, highest), highest)
 		case r < least:
-			return core.Errorf(core.KindInvalid, "There are %d already. The number cannot be lowered.", least)
+			return core.Errorf(core.KindInvalid, "There are %d already. A migration does not lower them.", least)
 		}
 		return nil
 	}}

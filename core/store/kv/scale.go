@@ -8,10 +8,7 @@ import (
 	"unibus/core/jsapi"
 )
 
-const (
-	scalePoll  = 50 * time.Millisecond
-	scaleGrace = 3 * time.Second // for nodes that have just appeared
-)
+const scaleGrace = 3 * time.Second // for nodes that have just appeared
 
 // Scale raises all five buckets to the given replicas, in place, and returns
 // when every replica is current. ctx is the only bound. Fewer replicas than a
@@ -31,11 +28,23 @@ func (s *Store) Scale(ctx context.Context, replicas int) error {
 	if err != nil {
 		return err
 	}
+	return s.SetReplicas(ctx, replicas)
+}
+
+// SetReplicas is Scale for fewer replicas, too. Whether these are enough is the caller's decision.
+func (s *Store) SetReplicas(ctx context.Context, replicas int) error {
+	if err := checkReplicas(replicas, s.nodes); err != nil {
+		return err
+	}
 	return eachTable(func(t core.Table) error {
-		if err := s.raise(ctx, t.Bucket(), replicas); err != nil {
-			return err
+		begun := time.Now()
+		err := s.api.SetReplicas(ctx, streamOf(t.Bucket()), replicas, func(err error) bool {
+			return jsapi.Answered(err, jsapi.CodeNotClustered, jsapi.CodeReplicasFixed) || jsapi.Answered(err, jsapi.CodeNoPeers) && time.Since(begun) > scaleGrace
+		})
+		if jsapi.Answered(err, jsapi.CodeNotClustered, jsapi.CodeReplicasFixed, jsapi.CodeNoPeers) {
+			return tooManyReplicas(t.Bucket(), replicas)
 		}
-		return s.awaitCurrent(ctx, t.Bucket(), replicas)
+		return err
 	})
 }
 
@@ -48,38 +57,4 @@ func (bc *bucketClient) bucketInfo(ctx context.Context, bucket string) (jsapi.St
 	defer cancel()
 	info, err := bc.api.StreamInfoUntil(ctx, streamOf(bucket))
 	return info, explain(err, "looking at the bucket "+bucket)
-}
-
-// raise asks for the replicas until the meta group has accepted them.
-func (bc *bucketClient) raise(ctx context.Context, bucket string, replicas int) error {
-	for begun := time.Now(); ; {
-		_, err := bc.ensureOnce(ctx, bucket, replicas, jsapi.Attempt)
-		refused := jsapi.Answered(err, jsapi.CodeNotClustered) || jsapi.Answered(err, jsapi.CodeReplicasFixed) ||
-			jsapi.Answered(err, jsapi.CodeNoPeers) && time.Since(begun) > scaleGrace
-		switch {
-		case err == nil:
-			return nil
-		case refused:
-			return tooManyReplicas(bucket, replicas)
-		case core.KindOf(err) == core.KindRefused:
-			return err
-		}
-		if !jsapi.Sleep(ctx, scalePoll) {
-			return explain(err, "raising the replicas of "+bucket)
-		}
-	}
-}
-
-// awaitCurrent waits until the leader says that every replica has everything.
-func (bc *bucketClient) awaitCurrent(ctx context.Context, bucket string, replicas int) error {
-	for {
-		info, err := bc.api.StreamInfo(ctx, streamOf(bucket), jsapi.Attempt)
-		if err == nil && info.HasCurrent(replicas) {
-			return nil
-		}
-		if !jsapi.Sleep(ctx, scalePoll) {
-			return core.Errorf(core.KindUnavailable, "%s has not got %d current replicas yet", bucket, replicas).
-				WithNext("they catch up by themselves; see the buckets with `unibus-tui status`")
-		}
-	}
 }

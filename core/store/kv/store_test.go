@@ -109,6 +109,32 @@ func TestScale(t *testing.T) {
 	snap := storetest.TwoRooms(t)
 	must[int](t)(storetest.Import(ctx, s, snap))
 	mustDo(t, s.Scale(ctx, 3))
+	hasEverywhere(t, s, snap)
+	mustDo(t, s.Scale(ctx, 3))
+	wantKind(t, s.Scale(ctx, 1), core.KindRefused)
+	wantKind(t, s.Scale(ctx, 5), core.KindRefused)
+	wantKind(t, s.Scale(ctx, 0), core.KindInvalid)
+
+	mustDo(t, s.SetReplicas(ctx, 1))
+	for _, table := range core.Tables() {
+		info := must[jsapi.StreamInfo](t)(s.api.StreamInfo(ctx, streamOf(table.Bucket()), time.Second))
+		if info.Config.Replicas != 1 || !info.HasCurrent(1) {
+			t.Errorf("%s: %d replicas, %+v", table, info.Config.Replicas, info.Cluster)
+		}
+		want := must[core.Digest](t)(core.DigestRows(snap.Rows(table)))
+		if got := replicaDigest(t, s, table, info.Leader()); got != want {
+			t.Errorf("%s: %+v, want %+v", table, got, want)
+		}
+	}
+	mustDo(t, s.SetReplicas(ctx, 3))
+	hasEverywhere(t, s, snap)
+	wantKind(t, s.SetReplicas(ctx, 5), core.KindRefused)
+}
+
+// hasEverywhere: each table is on three nodes, with the rows of the snapshot.
+func hasEverywhere(t *testing.T, s *Store, snap core.Snapshot) {
+	t.Helper()
+	ctx := t.Context()
 	for _, table := range core.Tables() {
 		info := must[jsapi.StreamInfo](t)(s.api.StreamInfo(ctx, streamOf(table.Bucket()), time.Second))
 		if !info.HasCurrent(3) {
@@ -121,8 +147,4 @@ func TestScale(t *testing.T) {
 			}
 		}
 	}
-	mustDo(t, s.Scale(ctx, 3))
-	wantKind(t, s.Scale(ctx, 1), core.KindRefused)
-	wantKind(t, s.Scale(ctx, 5), core.KindRefused)
-	wantKind(t, s.Scale(ctx, 0), core.KindInvalid)
 }

@@ -1,0 +1,51 @@
+package cluster
+
+import (
+	"slices"
+
+	"unibus/core"
+)
+
+// LoweringUnsafe says why the buckets cannot get as few replicas as that; nil if they can,
+// and if no bucket has more. Every replica must be current, so that none of those that stay
+// lacks anything, and no node may ask for more in its configuration: it would raise the
+// replicas again at its next start. KindRefused, and KindUnavailable for what passes.
+func LoweringUnsafe(v View, replicas int) error {
+	if !slices.ContainsFunc(v.Buckets, func(b Bucket) bool { return b.Wanted > replicas }) {
+		return nil
+	}
+	var asking []string
+	for _, n := range v.Nodes {
+		switch {
+		case !n.Online || n.Info == nil:
+			return core.Errorf(core.KindRefused, "the replicas cannot be lowered: %s does not answer, and its configuration may ask for more", n.Name).
+				WithNext("start unibusd on %s; if it is gone for good: unibusd node remove %s", n.Name, n.Name)
+		case n.Info.Replicas > replicas:
+			asking = append(asking, n.Name)
+		}
+	}
+	if len(asking) > 0 {
+		return core.Errorf(core.KindRefused, "the replicas cannot be lowered to %d: the configuration of %s asks for more, and a restart there would raise them again", replicas, join(asking)).
+			WithNext("set replicas = %d in the configuration of %s, restart unibusd there, one node after the other, and try again", replicas, join(asking))
+	}
+	for _, b := range v.AllBuckets() {
+		if err := b.unsettled(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unsettled is nil for a bucket that has a leader, and all of its replicas, each current.
+func (b Bucket) unsettled() error {
+	switch lacking := slices.IndexFunc(b.Replicas, func(r Replica) bool { return r.State != ReplicaCurrent }); {
+	case b.Leader == "":
+		return core.Errorf(core.KindUnavailable, "the replicas cannot be lowered yet: %s has no leader", b.Name).WithNext("try again in some seconds; see the buckets: unibusd bucket list")
+	case b.Waiting != "" || len(b.Replicas) < b.Wanted:
+		return core.Errorf(core.KindUnavailable, "the replicas cannot be lowered yet: those of %s are still changing", b.Name).WithNext("try again in some seconds; see the buckets: unibusd bucket list")
+	case lacking >= 0:
+		return core.Errorf(core.KindRefused, "the replicas cannot be lowered: the one of %s on %s is not current", b.Name, b.Replicas[lacking].Node).
+			WithNext("wait until it has caught up, or see why it does not: unibus-tui status")
+	}
+	return nil
+}
