@@ -43,9 +43,12 @@ func (b Bucket) unsettled() error {
 		return core.Errorf(core.KindUnavailable, "the replicas cannot be lowered yet: %s has no leader", b.Name).WithNext("try again in some seconds; see the buckets: unibusd bucket list")
 	case b.Waiting != "" || len(b.Replicas) < b.Wanted:
 		return core.Errorf(core.KindUnavailable, "the replicas cannot be lowered yet: those of %s are still changing", b.Name).WithNext("try again in some seconds; see the buckets: unibusd bucket list")
+	case lacking >= 0 && b.Replicas[lacking].State == ReplicaBehind:
+		return core.Errorf(core.KindUnavailable, "the replicas cannot be lowered yet: the one of %s on %s is behind", b.Name, b.Replicas[lacking].Node).
+			WithNext("try again once it has caught up; see the buckets: unibusd bucket list")
 	case lacking >= 0:
 		return core.Errorf(core.KindRefused, "the replicas cannot be lowered: the one of %s on %s is not current", b.Name, b.Replicas[lacking].Node).
-			WithNext("wait until it has caught up, or see why it does not: unibus-tui status")
+			WithNext("see why: unibus-tui status")
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -33,7 +34,7 @@ func (g raftGroups) Scale(ctx context.Context, replicas int) error {
 	if selector.serving().Backend != core.BackendKV {
 		return core.Errorf(core.KindRefused, "the control plane is not in KV yet").WithNext("move it with `unibusd migrate-to-kv --db FILE --replicas %d`", replicas)
 	}
-	if err := cluster.LoweringUnsafe(g.n.observer.Fresh(ctx), replicas); err != nil {
+	if err := g.awaitLowering(ctx, replicas); err != nil {
 		return err
 	}
 	if err := selector.kv.SetReplicas(ctx, replicas); err != nil {
@@ -66,6 +67,20 @@ func (n *Node) setInternal(ctx context.Context, replicas int) error {
 // internalReplicas is three, so that any node may stop, or as many as the control plane
 // has, or as many as there are nodes.
 func internalReplicas(replicas, nodes int) int { return min(max(replicas, 3), nodes) }
+
+// lowerTimeout is how long replicas may take to become current before they are lowered. The
+// record of the request itself has just been written, so that some are a moment behind.
+const lowerTimeout = 10 * time.Second
+
+// awaitLowering returns nil once the buckets may have as few replicas as that.
+func (g raftGroups) awaitLowering(ctx context.Context, replicas int) error {
+	for end := time.Now().Add(lowerTimeout); ; {
+		err := cluster.LoweringUnsafe(g.n.observer.Fresh(ctx), replicas)
+		if core.KindOf(err) != core.KindUnavailable || time.Now().After(end) || !jsapi.Sleep(ctx, settleEvery) {
+			return err
+		}
+	}
+}
 
 // StepDown asks a group's leader to hand over, to a given node or to any.
 func (g raftGroups) StepDown(ctx context.Context, group, to string) error {

@@ -194,7 +194,10 @@ func scaleField(s Input, value int) widget.Field {
 		if err != nil || r < 1 || r > highest {
 			return core.Errorf(core.KindInvalid, "Enter a number from 1 to %d: at most one replica per node.", highest)
 		}
-		return cluster.LoweringUnsafe(s.Snapshot.Status.Value.View, r)
+		if err := cluster.LoweringUnsafe(s.Snapshot.Status.Value.View, r); core.KindOf(err) != core.KindUnavailable {
+			return err
+		}
+		return nil // the node waits for what passes by itself
 	}}
 }
 
