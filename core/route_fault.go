@@ -6,6 +6,9 @@ type RouteFault string
 // NotYetValid ends the detail of FaultCertificate where the certificate's time has not come.
 const NotYetValid = "which is in the future"
 
+// OtherCluster begins the detail of FaultForeign where a node of another cluster answers.
+const OtherCluster = "a server of the cluster "
+
 // The faults of a route, from the name to the answer.
 const (
 	FaultUnresolved     RouteFault = "unresolved"      // the name has no address

@@ -158,7 +158,7 @@ func (s *Server) readInfo(conn io.Reader, p *RouteProbe) {
 	case info.ID == s.ID():
 		p.Node, p.Fault = s.cfg.Name, core.FaultRouteToItself
 	case info.Cluster != s.cfg.Cluster.Name:
-		p.Fault, p.Detail = core.FaultForeign, fmt.Sprintf("a server of the cluster %.40q answers", info.Cluster)
+		p.Fault, p.Detail = core.FaultForeign, fmt.Sprintf(core.OtherCluster+"%.40q answers", info.Cluster)
 	default:
 		if name, err := core.ParseNodeName(info.Name); err == nil && p.Node == "" {
 			p.Node = name

@@ -78,19 +78,31 @@ func anyCertificate(*tls.Certificate) error { return nil }
 
 // ownRouteCert refuses a certificate that the peers would refuse.
 func ownRouteCert(node, file string, roots *reloaded[authorities]) func(*tls.Certificate) error {
-	return func(pair *tls.Certificate) error {
-		cert := pair.Leaf
-		name := keys.NodeName(cert)
-		if name == node {
-			return ownChain(pair, file, roots.current().pool)
-		}
-		text := "names no node"
-		if name != "" {
-			text = "is for the node " + name
-		}
-		return core.Errorf(core.KindInvalid, "the route certificate %s %s, and this node is %s: its peers would refuse it", file, text, node).
-			WithNext("make a new one with `unibusd cert node --name %s --ca DIR --host %s --out DIR`", node, certHosts(cert))
+	return func(pair *tls.Certificate) error { return CheckRouteCert(node, file, pair, roots.current().pool) }
+}
+
+// CheckRouteCert refuses a route certificate of this node that the peers would refuse. KindInvalid.
+func CheckRouteCert(node, file string, pair *tls.Certificate, roots *x509.CertPool) error {
+	cert := pair.Leaf
+	name := keys.NodeName(cert)
+	if name == node {
+		return ownChain(pair, file, roots)
 	}
+	text := "names no node"
+	if name != "" {
+		text = "is for the node " + name
+	}
+	return core.Errorf(core.KindInvalid, "the route certificate %s %s, and this node is %s: its peers would refuse it", file, text, node).
+		WithNext("make a new one with `unibusd cert node --name %s --ca DIR --host %s --out DIR`", node, certHosts(cert))
+}
+
+// NamesHostOf is true where a host of the routes is one of the certificate: by which the
+// peers reach its node.
+func NamesHostOf(cert *x509.Certificate, routes []string) bool {
+	return slices.ContainsFunc(routes, func(r string) bool {
+		u, err := routeURL(r)
+		return err == nil && cert.VerifyHostname(u.Hostname()) == nil
+	})
 }
 
 // ownChain refuses a certificate that none of this node's own authorities has signed: a
@@ -106,7 +118,7 @@ func ownChain(pair *tls.Certificate, file string, roots *x509.CertPool) error {
 		return nil
 	}
 	return core.Errorf(core.KindInvalid, "no CA in --route-tls-ca has signed the route certificate %s: the peers would refuse it", file).
-		WithNext("give every node the certificate of its CA first: docs/operations/certificates.md has the order")
+		WithNext("add the CA that signed it to --route-tls-ca, on every node: docs/operations/certificates.md has the order")
 }
 
 // authorities are the CAs of a bundle. The pool does not tell when one of them ends.

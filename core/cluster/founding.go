@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,12 +45,42 @@ func judgeFounding(v View) []Finding {
 	}
 	text := fmt.Sprintf("The cluster is being founded: %s %s never been up. It elects its first leader once all %s have been up; until then no user can connect.",
 		who, plural(len(names)+unnamed, "has", "have"), number(v.Expected))
+	missing, next := len(names)+unnamed, []string{}
+	for _, s := range v.unacceptedRoutes() {
+		text += " " + capital(s.cause(true), s.nodes[0]) + "."
+		next = append(next, v.advice(s, s.nodes[0]))
+		names = slices.DeleteFunc(names, func(n string) bool { return n == s.nodes[0] })
+	}
+	if len(next) < missing {
+		next = append(next, "start unibusd on "+v.whereToStart(names))
+	}
 	level := Critical
 	if len(v.sqliteNodes()) > 0 {
 		text = strings.Replace(text, "no user can connect", "no move is possible", 1)
 		level = Degraded
 	}
-	return []Finding{{level, "meta", text, "start unibusd on " + v.whereToStart(names)}}
+	return []Finding{{level, "meta", text, strings.Join(next, "; ")}}
+}
+
+// unacceptedRoutes are those of the looking node where a server answers that is no node of
+// the cluster for it: it may be the missing one, with a fault of its configuration.
+func (v View) unacceptedRoutes() []silence {
+	n, _ := v.node(v.From)
+	if n.Info == nil {
+		return nil
+	}
+	var out []silence
+	for _, r := range n.Info.Routes {
+		switch r.Fault {
+		case core.FaultHung, core.FaultForeign, core.FaultClosed, core.FaultCertificate, core.FaultOwnCertificate:
+		default:
+			continue
+		}
+		if other, _ := v.node(r.Node); !other.Online {
+			out = append(out, silence{fault: r.Fault, detail: r.Detail, hosts: r.Hosts, nodes: []string{cmp.Or(r.Node, hostOf([]string{r.Addr}))}, addrs: []string{r.Addr}, by: []string{v.From}})
+		}
+	}
+	return out
 }
 
 // whereToStart names the nodes with the addresses of routes at which no server answers.

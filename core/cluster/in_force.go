@@ -74,6 +74,7 @@ type Disk struct {
 	Total     int64  `json:"total"`      // Free and what is used
 	FreeFiles int64  `json:"free_files"` // inodes
 	Files     int64  `json:"files"`      // 0: the file system does not count them
+	ReadOnly  bool   `json:"read_only,omitempty"`
 }
 
 // The time before a certificate's end at which it is reported: a share of its lifetime, so
@@ -111,6 +112,9 @@ const (
 
 // Level says how near a disk is to being full, by bytes or by inodes.
 func (d Disk) Level() Level {
+	if d.ReadOnly {
+		return Critical
+	}
 	bytes := d.bytesLevel()
 	files := freeLevel(d.FreeFiles, d.Files, true, true)
 	if files.rank() > bytes.rank() {

@@ -113,6 +113,9 @@ func misplacedFile(v View, i Info, f MisplacedFile) Finding {
 		text = fmt.Sprintf("On %s %s %s was cut short while unibusd uses it", i.Name, k.noun, f.Path)
 	case FileReplaced:
 		text = fmt.Sprintf("On %s %s %s was replaced by another one while unibusd uses it", i.Name, k.noun, f.Path)
+		if f.Part == PartAudit { // by a copy of itself, perhaps
+			k.means = "records may be missing in it"
+		}
 	}
 	return Finding{k.level, "node." + i.Name, text + ": " + k.means + ".", k.next}
 }
@@ -140,6 +143,7 @@ func partKinds(v View, i Info) map[FilePart]partKind {
 	audit := partKind{Critical, "the audit", "the records before are missing in it", fmt.Sprintf("put it back while unibusd on %s is stopped", n)}
 	if v.Clustered {
 		audit.level, audit.noun = Degraded, "the copy of the audit"
+		audit.next += "; if it was deleted, restart unibusd there, which copies the records again"
 	}
 	return map[FilePart]partKind{
 		PartDatabase:   db,
@@ -156,6 +160,12 @@ func partKinds(v View, i Info) map[FilePart]partKind {
 
 // fillingDisk foretells a full disk: the next write would show it too late.
 func fillingDisk(v View, i Info, d Disk, l Level) Finding {
+	if d.ReadOnly {
+		return Finding{
+			l, "node." + i.Name, fmt.Sprintf("The disk of %s at %s is mounted read-only: every write fails there, revocations included.", i.Name, d.Path),
+			fmt.Sprintf("find the cause on %s, mount the disk for writing, and restart unibusd there: dmesg", i.Name),
+		}
+	}
 	text := fmt.Sprintf("The disk of %s at %s has %s of %s free", i.Name, d.Path, bytesText(d.Free), bytesText(d.Total))
 	if d.bytesLevel() != l {
 		text = fmt.Sprintf("The disk of %s at %s can hold only %d more files", i.Name, d.Path, d.FreeFiles)
@@ -163,7 +173,10 @@ func fillingDisk(v View, i Info, d Disk, l Level) Finding {
 		text += fmt.Sprintf(", and JetStream may take another %s", bytesText(n.DiskMax-n.Disk))
 	}
 	means := ": once it is full, every write fails there, revocations included."
-	if l == Critical {
+	switch {
+	case d.Free <= 0 || d.Files > 0 && d.FreeFiles <= 0:
+		means = ": every write fails there, revocations included."
+	case l == Critical:
 		means = ": soon every write fails there, revocations included."
 	}
 	return Finding{l, "node." + i.Name, text + means, fmt.Sprintf("free space on %s; this shows what takes it: du -xh -d1 %s", i.Name, core.ShellQuote(d.Path))}

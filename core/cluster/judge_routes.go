@@ -235,6 +235,9 @@ func (v View) advice(s silence, which string) string {
 	case core.FaultOwnCertificate:
 		return v.renewAdvice(s.by, "HOST")
 	case core.FaultForeign, core.FaultClosed:
+		if strings.HasPrefix(s.detail, core.OtherCluster) {
+			return fmt.Sprintf("give %s and %s the same --cluster-name, and restart unibusd where it was another one", join(s.nodes), join(s.by))
+		}
 		return fmt.Sprintf("check which program listens on %s, and routes in the configuration of %s: ss -ltnp", join(s.addrs), join(s.by))
 	case faultAccepted:
 		return "wait a few seconds; if this stays, restart unibusd on " + which + v.serviceCommand("restart", s.nodes)

@@ -232,6 +232,17 @@ func clusterViews() []judged {
 			v.Nodes[2].HeardMS, v.Nodes[2].Info, v.Nodes[0].Info.Routes = -1, nil, refusedRoutes("n3.example.org:6222")
 		})},
 		{"being founded, without a list of nodes", founding(func(v *View) { v.Nodes, v.Nodes[0].Info.Routes = v.Nodes[:2], refusedRoutes("203.0.113.3:6222") })},
+		{"being founded, n3 has another cluster's name", founding(func(v *View) {
+			v.Nodes[2].HeardMS = -1
+			v.Nodes[0].Info.Routes = []Route{{Addr: "203.0.113.3:6222", Node: "n3", Fault: core.FaultForeign, Detail: core.OtherCluster + `"other" answers`}}
+		})},
+		{"being founded, n2 hangs and n3 was never up", founding(func(v *View) {
+			v.Nodes = v.Nodes[:1]
+			v.Nodes[0].Info.Routes = []Route{
+				{Addr: "203.0.113.2:6222", Node: "n2", Fault: core.FaultHung, Detail: "connected, and no answer within 3s"},
+				{Addr: "203.0.113.3:6222", Fault: core.FaultRefused, Detail: "connection refused"},
+			}
+		})},
 		{"being founded, only n1", founding(func(v *View) {
 			v.Nodes[1].HeardMS, v.Nodes[1].Info, v.Nodes[1].Online, v.Meta.Online = -1, nil, false, 1
 			v.Nodes[2].HeardMS, v.Nodes[2].Info, v.Nodes[0].Info.Routes = -1, nil, refusedRoutes("10.0.0.2:6222", "10.0.0.3:6222")
@@ -422,6 +433,10 @@ func clusterViews() []judged {
 				{Path: "/var/lib/unibus", Free: 900 << 20, Total: 40 << 30},
 				{Path: "/srv/db", Free: 30 << 30, Total: 50 << 30, Files: 1e6, FreeFiles: 12},
 			}}
+		})},
+		{"disks that take nothing", with(healthy(3, 3), func(v *View) {
+			v.Nodes[1].Info.InForce = &InForce{Disks: []Disk{{Path: "/var/lib/unibus", Free: 0, Total: 50 << 30}}}
+			v.Nodes[2].Info.InForce = &InForce{Disks: []Disk{{Path: "/var/lib/unibus", Free: 40 << 30, Total: 50 << 30, ReadOnly: true}}}
 		})},
 		{"a large disk, little of it free", with(healthy(3, 3), func(v *View) {
 			v.Nodes[1].Info.InForce = &InForce{Disks: []Disk{{Path: "/var/lib/unibus", Free: 60 << 30, Total: 4000 << 30}}}

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -264,7 +265,7 @@ func readCert(path string) (*x509.Certificate, error) {
 
 // readCerts reads every certificate of a PEM file, at least one.
 func readCerts(path string) ([]*x509.Certificate, error) {
-	data, err := os.ReadFile(path)
+	data, err := readRegular(path)
 	if err != nil {
 		return nil, certUnreadable(path, err)
 	}
@@ -308,6 +309,29 @@ func certUnreadable(path string, err error) error {
 	return core.Errorf(core.KindFailed, "the certificate file %s cannot be read: %s", path, cause(err))
 }
 
+// isOutOfOrder is true of a file that has the certificate of the key, after others.
+func isOutOfOrder(certPEM, keyPEM []byte) bool {
+	blocks, _ := pemBlocks(certPEM)
+	return slices.ContainsFunc(blocks, func(b *pem.Block) bool {
+		_, err := tls.X509KeyPair(pem.EncodeToMemory(b), keyPEM)
+		return err == nil
+	})
+}
+
+// readRegular reads a file. A pipe in its place would hold the program up for ever.
+func readRegular(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errNotRegular
+	}
+	return os.ReadFile(path)
+}
+
+var errNotRegular = errors.New("it is not a regular file")
+
 // LoadAuthorities reads every certificate of a PEM file, at least one. KindNotFound, KindInvalid.
 func LoadAuthorities(path string) ([]*x509.Certificate, error) { return readCerts(path) }
 
@@ -334,7 +358,7 @@ func Pool(certs []*x509.Certificate) *x509.CertPool {
 // KindInvalid where they are damaged or do not belong together, KindRefused
 // where others may read the key.
 func LoadPair(certPath, keyPath string) (*tls.Certificate, error) {
-	certPEM, err := os.ReadFile(certPath)
+	certPEM, err := readRegular(certPath)
 	if err != nil {
 		return nil, certUnreadable(certPath, err)
 	}
@@ -346,6 +370,10 @@ func LoadPair(certPath, keyPath string) (*tls.Certificate, error) {
 		return nil, err
 	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil && isOutOfOrder(certPEM, keyPEM) {
+		return nil, core.Errorf(core.KindInvalid, "the certificate of the key %s is in %s, but it is not the first one there", keyPath, certPath).
+			WithNext("put the node's own certificate first, and those of its authorities after it")
+	}
 	if err != nil {
 		return nil, core.Errorf(core.KindInvalid, "the certificate %s and the key %s do not belong together or are damaged", certPath, keyPath).
 			WithNext("make a pair with `unibusd cert node --name NAME --host HOST --ca DIR --out DIR`")

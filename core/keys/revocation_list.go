@@ -50,7 +50,7 @@ func LoadRevocations(path, caPath string) (*Revocations, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(path)
+	data, err := readRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, core.Errorf(core.KindNotFound, "the list of revoked certificates %s does not exist", path).
 			WithNext("check the path; `unibusd cert revoke` writes the list")

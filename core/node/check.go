@@ -7,13 +7,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 	"time"
 
 	"unibus/core"
+	"unibus/core/bus"
 	"unibus/core/cluster"
 	"unibus/core/config"
 	"unibus/core/keys"
 	"unibus/core/migrate"
+	"unibus/core/store/sqlite"
 )
 
 // Check opens what a configuration names, as a node that starts would, and changes
@@ -23,7 +27,7 @@ func Check(cfg config.Node, now time.Time) (warnings []string, err error) {
 	if err := checkData(cfg); err != nil {
 		return nil, err
 	}
-	bus, err := checkPair(cfg.TLSCert, cfg.TLSKey, now)
+	clients, err := checkPair(cfg.TLSCert, cfg.TLSKey, now)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +35,7 @@ func Check(cfg config.Node, now time.Time) (warnings []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	warnings = append(bus, route...)
+	warnings = append(clients, route...)
 	for _, f := range cluster.Exposed([]cluster.Info{{Name: cfg.Name, Loopback: config.Loopback(cfg.Listen), TLS: cfg.TLS(), BusAuth: cfg.BusAuth}}) {
 		warnings = append(warnings, f.Text+" "+f.Next)
 	}
@@ -56,16 +60,36 @@ func checkData(cfg config.Node) error {
 			return err
 		}
 	}
-	f, err := os.Open(cfg.DB)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // a node makes it, or serves the buckets
+	if err := checkWritable(cfg.Data); err != nil {
+		return err
 	}
-	if err != nil {
-		return core.Errorf(core.KindInvalid, "the database %s cannot be read: %w", cfg.DB, err).WithNext("check --db and its owner")
+	if err := bus.New((&Node{cfg: Config{Node: cfg}}).busConfig(), nil).CheckDir(); err != nil {
+		return err
 	}
-	defer func() { _ = f.Close() }()
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return core.Errorf(core.KindInvalid, "--db %s is not a file", cfg.DB).WithNext("name the SQLite file")
+	return checkDatabase(cfg)
+}
+
+// checkDatabase looks at the SQLite file. A missing one is made, or the node serves the buckets.
+func checkDatabase(cfg config.Node) error {
+	if _, err := os.Stat(cfg.DB); !errors.Is(err, fs.ErrNotExist) {
+		return sqlite.CheckFile(cfg.DB)
+	}
+	dir := filepath.Dir(cfg.DB)
+	if _, err := os.Stat(dir); err != nil && !cfg.Clustered() && dir != filepath.Clean(cfg.Data) {
+		return core.Errorf(core.KindInvalid, "the directory of the database, %s, cannot be read: %w", dir, err).WithNext("make it, or check --db")
+	}
+	return nil
+}
+
+// checkWritable refuses a directory that this process cannot write to, or could not make.
+func checkWritable(dir string) error {
+	at := filepath.Clean(dir)
+	for _, err := os.Stat(at); errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at); _, err = os.Stat(at) {
+		at = filepath.Dir(at)
+	}
+	const writeAndEnter = 0o3 // of access(2), which knows read-only file systems too
+	if err := syscall.Access(at, writeAndEnter); err != nil {
+		return core.Errorf(core.KindInvalid, "the data directory %s cannot be written: %s: %w", dir, at, err).WithNext("check --data, its owner and its disk")
 	}
 	return nil
 }
@@ -101,18 +125,19 @@ func checkRouteTLS(cfg config.Node, now time.Time) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if name := keys.NodeName(pair.Leaf); name != cfg.Name {
-		return nil, core.Errorf(core.KindInvalid, "the route certificate %s is for the node %q, and this node is %s: its peers would refuse it", cfg.RouteTLSCert, name, cfg.Name).
-			WithNext("make a new one with `unibusd cert node --name %s --ca DIR --host HOST --out DIR`", cfg.Name)
-	}
-	pool, err := keys.LoadPool(cfg.RouteTLSCA)
+	authorities, err := keys.LoadAuthorities(cfg.RouteTLSCA)
 	if err != nil {
 		return nil, err
 	}
-	at := pair.Leaf.NotBefore // its own time was looked at already
-	if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
-		return nil, core.Errorf(core.KindInvalid, "the route certificate %s is not signed by the CA in %s: its peers would refuse it", cfg.RouteTLSCert, cfg.RouteTLSCA).
-			WithNext("give the CA that signed it with --route-tls-ca, or make a new certificate with that CA")
+	if err := bus.CheckRouteCert(cfg.Name, cfg.RouteTLSCert, pair, keys.Pool(authorities)); err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(authorities, func(c *x509.Certificate) bool { return c.IsCA }) {
+		warnings = append(warnings, fmt.Sprintf("%s holds no certificate of a CA: only nodes whose own certificate is in it can have a route. Give the ca.crt of the routes with --route-tls-ca", cfg.RouteTLSCA))
+	}
+	if !bus.NamesHostOf(pair.Leaf, cfg.Routes) {
+		warnings = append(warnings, fmt.Sprintf("The route certificate %s has none of the hosts in --routes: the peers refuse it by the host that they dial. "+
+			"Add this node to --routes, or make a certificate for its host there: unibusd cert node --name %s --ca DIR --host HOST --out DIR", cfg.RouteTLSCert, cfg.Name))
 	}
 	if cfg.RouteTLSCRL == "" {
 		return warnings, nil

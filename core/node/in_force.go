@@ -282,5 +282,8 @@ func diskOf(path string) (cluster.Disk, bool) {
 	size := int64(st.Bsize)
 	used := int64(st.Blocks-st.Bfree) * size
 	free := int64(st.Bavail) * size // without what is reserved for root
-	return cluster.Disk{Path: path, Free: free, Total: used + free, FreeFiles: int64(st.Ffree), Files: int64(st.Files)}, true
+	const readOnly = 1              // ST_RDONLY of statfs(2)
+	return cluster.Disk{
+		Path: path, Free: free, Total: used + free, FreeFiles: int64(st.Ffree), Files: int64(st.Files), ReadOnly: st.Flags&readOnly != 0,
+	}, true
 }

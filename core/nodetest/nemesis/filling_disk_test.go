@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -76,4 +77,30 @@ func TestFullDiskIsForetold(t *testing.T) {
 			level(cluster.Healthy)
 		})
 	}
+}
+
+// TestReadOnlyDiskIsFound: a file system that the kernel has made read-only, here that of the backups.
+func TestReadOnlyDiskIsFound(t *testing.T) {
+	n := nodetest.PrepareNet(t, programs.Program(t, "unibusd"), nodetest.Config{Store: core.BackendKV})
+	dir := filepath.Join(n.Configs[0].Data, "backups")
+	nodetest.MkdirAll(t, dir)
+	mount := func(flags uintptr) {
+		t.Helper()
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", flags, "mode=0700"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount(0)
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	n.StartAll()
+	n.WaitServing(core.BackendKV)
+	if err := checkSilentOn(t, n, 1, "read-only"); err != nil {
+		t.Fatal(err)
+	}
+	mount(syscall.MS_REMOUNT | syscall.MS_RDONLY)
+	for i := range n.Configs {
+		nodetest.Wait(t, time.Minute, func() error { return checkSays(t, n, i, "The disk of n1 at "+dir+" is mounted read-only") })
+	}
+	mount(syscall.MS_REMOUNT)
+	nodetest.Wait(t, time.Minute, func() error { return checkSilentOn(t, n, 1, "read-only") })
 }

@@ -175,3 +175,35 @@ func TestRefusedRouteCertificate(t *testing.T) {
 		}
 	}
 }
+
+// A node that one other alone hears is not removed, whichever node is asked: it is up, and
+// would go on with what it has. Once it is dead, it is removed.
+func TestNodeRemovalUnderPartialCut(t *testing.T) {
+	t.Parallel()
+	n := nodetest.StartNet(t, programs.Program(t, "unibusd"), nodetest.Config{Nodes: 4, Store: core.BackendKV, Replicas: 3, Listed: true})
+	n.WaitServing(core.BackendKV)
+	n.Partition([]int{0, 1, 2}, []int{2, 3})
+	for i := range 3 {
+		nodetest.Wait(t, 2*time.Minute, func() error {
+			return checkSays(t, n, i, "n1 and n4 do not hear each other; both are up", "n2 and n4 do not hear each other; both are up")
+		})
+		cl := n.Client(i)
+		_, err := cl.NodeRemove(t.Context(), "n4")
+		cl.Close()
+		if core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), "n4 cannot be removed: it is running") {
+			t.Errorf("n%d was asked to remove n4: %v", i+1, err)
+		}
+		t.Logf("n%d was asked to remove n4: %v", i+1, err)
+	}
+	n.Kill(3)
+	cl := n.Client(0)
+	defer cl.Close()
+	nodetest.Wait(t, 2*time.Minute, func() error {
+		_, err := cl.NodeRemove(t.Context(), "n4")
+		return err
+	})
+	n.Heal()
+	for i := range 3 {
+		nodetest.Wait(t, 2*time.Minute, func() error { return checkSilentOn(t, n, i, "n4", "each other", "no leader") })
+	}
+}

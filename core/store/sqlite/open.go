@@ -98,6 +98,12 @@ func (s *Store) resolve() error {
 	return nil
 }
 
+// CheckFile is what a node that starts checks of a file that is there, before it opens it.
+func CheckFile(path string) error {
+	_, err := New(Config{Path: path}).examine()
+	return err
+}
+
 // examine looks at the file without SQLite, whose messages would not say what is
 // wrong. fresh is true where the file is empty and to be initialized.
 func (s *Store) examine() (fresh bool, err error) {
