@@ -70,7 +70,9 @@ func TestLeftoversOfLater(t *testing.T) {
 			if st := startAndWait(t, j, o); st.Error != nil || st.State != StateVerify {
 				t.Fatalf("%+v", st)
 			}
-			write := func() { w.leftovers = []core.Leftover{{Table: "users", Column: "note", Rows: 1}, {Table: "old", Rows: 3}} }
+			write := func() {
+				w.leftovers = []core.Leftover{{Table: "users", Column: "note", Rows: 1}, {Table: "old", Rows: 3}}
+			}
 			fences := 0
 			w.locked(func() {
 				if when == "" {
