@@ -107,7 +107,16 @@ func FlagError(err error) error {
 	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "" {
 		return core.Errorf(core.KindInvalid, "unknown shorthand flag: %q", unknown.GetSpecifiedName())
 	}
+	var bad *pflag.InvalidValueError
+	if errors.As(err, &bad) && wantedBy(bad.GetFlag()) != "" {
+		return core.Errorf(core.KindInvalid, "--%s: %q is not %s", bad.GetFlag().Name, bad.GetValue(), wantedBy(bad.GetFlag()))
+	}
 	return err
+}
+
+// wantedBy is what a flag takes, "" for a flag that says so by itself. pflag would name Go's parser.
+func wantedBy(f *pflag.Flag) string {
+	return map[string]string{"bool": "true or false", "int": "a whole number", "duration": "a duration, for example 10m"}[f.Value.Type()]
 }
 
 // Coded wraps an error of a command whose exit codes are its own, as those of `unibus-tui status` are.

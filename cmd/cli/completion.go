@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/keys"
 )
@@ -33,13 +34,13 @@ const completionTime = 2 * time.Second
 func Asked(ask func(ctx context.Context, cl *admin.Client) ([]string, error)) Values {
 	return func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		conn := connectionOf(c.Flags())
-		cfg, err := conn.Config("completion")
+		ctx, cancel := context.WithTimeout(context.Background(), completionTime)
+		defer cancel()
+		cfg, err := conn.Config(ctx, "completion")
 		if err != nil || cfg.ClusterKey == "" {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		cfg.Connect, cfg.Timeout = completionTime, completionTime
-		ctx, cancel := context.WithTimeout(context.Background(), completionTime)
-		defer cancel()
 		cl := admin.NewClient(cfg)
 		if err := cl.Open(ctx); err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -64,9 +65,9 @@ func connectionOf(fs *pflag.FlagSet) *Connection {
 	return c
 }
 
-// Described is a word that the shell offers with a text for people.
+// Described is a word that the shell offers with a text for people, who may not have chosen it.
 func Described(word, text string) string {
-	if text = strings.Join(strings.Fields(text), " "); text == "" {
+	if text = core.VisibleText(strings.Join(strings.Fields(text), " ")); text == "" {
 		return word
 	}
 	return word + "\t" + text

@@ -15,7 +15,6 @@ import (
 	"unibus/core/admin"
 	"unibus/core/binding"
 	"unibus/core/keys"
-	"unibus/core/keysource"
 )
 
 // Connection is which cluster to talk to and as whom.
@@ -62,7 +61,7 @@ func (c *Connection) Given() bool {
 
 // Dial connects. KindInvalid names the flag that is missing.
 func (c *Connection) Dial(ctx context.Context, name string) (*admin.Client, error) {
-	cfg, err := c.Config(name)
+	cfg, err := c.Config(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +110,7 @@ func (c *Connection) pin(key string, first bool) {
 }
 
 // Config reads the files that the flags name and returns what a client needs.
-func (c *Connection) Config(name string) (admin.ClientConfig, error) {
+func (c *Connection) Config(ctx context.Context, name string) (admin.ClientConfig, error) {
 	if err := c.fromContext(); err != nil {
 		return admin.ClientConfig{}, err
 	}
@@ -125,7 +124,7 @@ func (c *Connection) Config(name string) (admin.ClientConfig, error) {
 	if err := c.checkPlaintext(); err != nil {
 		return admin.ClientConfig{}, err
 	}
-	id, err := c.identity()
+	id, err := c.identity(ctx)
 	if err != nil {
 		return admin.ClientConfig{}, err
 	}
@@ -169,10 +168,10 @@ func (c *Connection) checkPlaintext() error {
 }
 
 // identity is the one that the flags name, or the context's.
-func (c *Connection) identity() (keys.Identity, error) {
+func (c *Connection) identity(ctx context.Context) (keys.Identity, error) {
 	switch {
 	case c.Identity != "":
-		return keysource.Open(c.Identity, c.Passphrase.Ask)
+		return openIdentity(ctx, c.Identity, &c.Passphrase)
 	case c.fromNATS.Public() != "":
 		return c.fromNATS, nil
 	}

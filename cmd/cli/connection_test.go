@@ -35,7 +35,7 @@ func TestContextFillsWhatIsOpen(t *testing.T) {
 	}
 	for _, name := range []string{"missing", "../context/demo"} {
 		c = Connection{Context: name}
-		if _, err := c.Config("x"); core.KindOf(err) != core.KindInvalid {
+		if _, err := c.Config(t.Context(), "x"); core.KindOf(err) != core.KindInvalid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -66,7 +66,7 @@ func TestPlantedSecretsInContexts(t *testing.T) {
 	}
 	t.Setenv("XDG_CONFIG_HOME", clitest.ContextDir(t, contexts))
 	for name := range contexts {
-		_, err := (&Connection{Context: name}).Config("x")
+		_, err := (&Connection{Context: name}).Config(t.Context(), "x")
 		if (err == nil) != (name == "nkey2") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -76,7 +76,7 @@ func TestPlantedSecretsInContexts(t *testing.T) {
 	}
 	for _, scheme := range []string{"op", "nsc", "vault"} {
 		for _, name := range []string{scheme[:2], "ca" + scheme[:2]} {
-			if _, err := (&Connection{Context: name}).Config("x"); core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), scheme+":") {
+			if _, err := (&Connection{Context: name}).Config(t.Context(), "x"); core.KindOf(err) != core.KindRefused || !strings.Contains(err.Error(), scheme+":") {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -91,14 +91,14 @@ func TestContextWithASeedIsPrivate(t *testing.T) {
 	}
 	dir := clitest.ContextDir(t, map[string]string{"own": `{"url":"nats://127.0.0.1:1","nkey":"` + clitest.Secrets(string(seed))[2].Value + `"}`})
 	t.Setenv("XDG_CONFIG_HOME", dir)
-	cfg, err := (&Connection{Context: "own"}).Config("x")
+	cfg, err := (&Connection{Context: "own"}).Config(t.Context(), "x")
 	if err != nil || cfg.Identity.Public() != public {
 		t.Fatalf("%v", err)
 	}
 	if err := os.Chmod(filepath.Join(dir, "nats", "context", "own.json"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&Connection{Context: "own"}).Config("x"); core.KindOf(err) != core.KindRefused || !strings.Contains(core.AsError(err).Next, "chmod 600") {
+	if _, err := (&Connection{Context: "own"}).Config(t.Context(), "x"); core.KindOf(err) != core.KindRefused || !strings.Contains(core.AsError(err).Next, "chmod 600") {
 		t.Errorf("others can read it: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -38,9 +39,9 @@ func (p *Passphrase) Ask(file string) ([]byte, error) {
 }
 
 // AskNew returns a passphrase for a file that is about to be made; on a terminal it asks twice.
-func (p *Passphrase) AskNew(file string) ([]byte, error) {
+func (p *Passphrase) AskNew(ctx context.Context, file string) ([]byte, error) {
 	if p.FD != 0 {
-		return p.read()
+		return Interruptible(ctx, p.read)
 	}
 	first, err := prompt("New passphrase of " + file + ": ")
 	if err != nil {

@@ -3,12 +3,15 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"unibus/core/nodetest"
 )
 
 // offered is what a shell offers for the last word of a command line, and its directive.
@@ -37,6 +40,26 @@ func offered(t *testing.T, words ...string) (values []string, directive string) 
 const (
 	anyFile, noFile, someFiles, directories = "0", "4", "8", "16"
 )
+
+// TestRoomsAreCompleted: the rooms of the cluster are offered, with names that cannot change the terminal.
+func TestRoomsAreCompleted(t *testing.T) {
+	t.Parallel()
+	seed, evil := talkRoom(nodetest.Identity(t)), "Talk\x1b[2J\u202E"
+	seed.Rooms[0].Name = &evil
+	p := nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{Nodes: 1, Seed: seed})
+	p.Client()
+	key, err := exec.Command(program(t, "unibusd"), "cluster-key", "show", "--data", p.Configs[0].Data).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"get", "rekey"} {
+		out, err := exec.Command(program(t, "unibusd"), cobra.ShellCompRequestCmd, "room", verb, "--server", p.URLs()[0],
+			"--identity", p.AdminSeedFile, "--cluster-key", strings.TrimSpace(string(key)), "").Output()
+		if want := "talk\tTalk\uFFFD[2J\uFFFD\n:4\n"; err != nil || string(out) != want {
+			t.Errorf("room %s: %q, want %q (%v)", verb, out, want, err)
+		}
+	}
+}
 
 // TestValuesAreCompleted: words of a setting, files where a file is named, directories
 // where a directory is, and the names that this machine knows.

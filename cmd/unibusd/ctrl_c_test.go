@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -63,6 +65,74 @@ func TestCtrlCEndsEveryCommand(t *testing.T) {
 	}
 }
 
+// TestCtrlCEndsTheOpeningOfAnIdentity: neither a descriptor that never ends, nor an agent that says nothing, nor the
+// work on a passphrase keeps a command from ending within a second of Ctrl-C.
+func TestCtrlCEndsTheOpeningOfAnIdentity(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	protected := filepath.Join(dir, "protected.nk")
+	keygen := exec.Command("sh", "-c", `echo correct-horse | "$1" keygen operator --out "$2" --passphrase-fd 3 3<&0`, "sh", program(t, "unibusd"), protected)
+	if out, err := keygen.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	socket := filepath.Join(dir, "agent")
+	agent, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = agent.Close() }()
+	connected := make(chan struct{}, 1)
+	go func() {
+		for {
+			conn, err := agent.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			connected <- struct{}{}
+		}
+	}()
+	var pipe [2]int // never written to
+	if err := syscall.Pipe2(pipe[:], syscall.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	reader, writer := os.NewFile(uintptr(pipe[0]), "reader"), os.NewFile(uintptr(pipe[1]), "writer")
+	defer func() { _, _ = reader.Close(), writer.Close() }()
+	for name, c := range map[string]struct {
+		args  []string
+		ready func(pid int) error // the command is where it waits
+	}{
+		"agent": {[]string{"user", "list", "--server", "nats://127.0.0.1:1", "--identity", "agent:" + nodetest.Identity(t).Public()}, func(int) error {
+			<-connected
+			return nil
+		}},
+		"descriptor": {[]string{"user", "list", "--server", "nats://127.0.0.1:1", "--identity", protected, "--passphrase-fd", "3"}, readsDescriptor},
+		"new key":    {[]string{"keygen", "operator", "--out", filepath.Join(dir, "new.nk"), "--passphrase-fd", "3"}, readsDescriptor},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command(program(t, "unibusd"), c.args...)
+			cmd.Env = append(os.Environ(), "HOME="+dir, "SSH_AUTH_SOCK="+socket)
+			cmd.ExtraFiles = []*os.File{reader}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			nodetest.Wait(t, bootBudget, func() error { return c.ready(cmd.Process.Pid) })
+			interrupt(t, cmd, endOf(cmd))
+		})
+	}
+}
+
+// readsDescriptor is nil once a process waits for its descriptor 3.
+func readsDescriptor(pid int) error {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
+	for _, task := range tasks {
+		if call, _ := os.ReadFile(task); strings.HasPrefix(string(call), fmt.Sprintf("%d 0x3 ", syscall.SYS_READ)) {
+			return nil
+		}
+	}
+	return errors.Join(err, errors.New("it does not read the descriptor yet"))
+}
+
 // interruptAfter runs a command through a node that hangs before it gets another request, and interrupts it then.
 func interruptAfter(t *testing.T, node *nodetest.Processes, args []string, requests int) {
 	t.Helper()
@@ -74,16 +144,28 @@ func interruptAfter(t *testing.T, node *nodetest.Processes, args []string, reque
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = cmd.Wait() // an interrupted command fails
-	}()
+	ended := endOf(cmd)
 	select {
 	case <-hung.hangs:
 	case <-ended:
 		return // it needs fewer requests
 	}
+	interrupt(t, cmd, ended)
+}
+
+// endOf is closed when a command has ended.
+func endOf(cmd *exec.Cmd) <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // an interrupted command fails
+	}()
+	return ended
+}
+
+// interrupt sends a command what Ctrl-C does; it must end within a second, by itself.
+func interrupt(t *testing.T, cmd *exec.Cmd, ended <-chan struct{}) {
+	t.Helper()
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +177,7 @@ func interruptAfter(t *testing.T, node *nodetest.Processes, args []string, reque
 	case <-time.After(time.Second):
 		_ = cmd.Process.Kill()
 		<-ended
-		t.Errorf("%s has not ended a second after Ctrl-C", strings.Join(args, " "))
+		t.Errorf("%s has not ended a second after Ctrl-C", strings.Join(cmd.Args, " "))
 	}
 }
 

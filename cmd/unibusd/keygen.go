@@ -59,11 +59,12 @@ func (k *keygen) make(c *cobra.Command) error {
 		return err
 	}
 	if k.protect || k.passphrase.FD != 0 {
-		passphrase, err := k.passphrase.AskNew(k.out)
+		passphrase, err := k.passphrase.AskNew(c.Context(), k.out)
 		if err != nil {
 			return err
 		}
-		if seed, err = keysource.Protect(seed, passphrase); err != nil {
+		plain := seed
+		if seed, err = cli.Interruptible(c.Context(), func() ([]byte, error) { return keysource.Protect(plain, passphrase) }); err != nil {
 			return err
 		}
 	}

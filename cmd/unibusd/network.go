@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -52,10 +50,7 @@ func (n *network) print(c *cobra.Command, doc any, text func()) error {
 
 // table prints rows under a head, columns aligned.
 func table(c *cobra.Command, head string, rows func(print func(format string, args ...any))) {
-	w := tabwriter.NewWriter(c.OutOrStdout(), 2, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, head)
-	rows(func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) })
-	_ = w.Flush() // a broken pipe: nobody reads
+	cli.Table(c.OutOrStdout(), head, rows)
 }
 
 // text is a name that may be absent, as it may be shown.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -76,6 +78,9 @@ func readFile(from *origins, n *Node) error {
 		return err
 	}
 	from.lines = placesIn(data)
+	if err := from.refuseTwice(); err != nil {
+		return err
+	}
 	if err := decode(file, data, n); err != nil {
 		return err
 	}
@@ -89,6 +94,21 @@ func readFile(from *origins, n *Node) error {
 		}
 	}
 	return nil
+}
+
+// refuseTwice refuses a setting that the file gives in two spellings: the decoder takes
+// the last one, and sees no duplicate.
+func (o origins) refuseTwice() error {
+	for _, name := range slices.Sorted(maps.Keys(o.lines)) {
+		if places := o.lines[name]; isSetting(name) && name != "operator" && len(places) > 1 {
+			return errTwice(o.file, places[1].line, name)
+		}
+	}
+	return nil
+}
+
+func errTwice(file string, line int, key string) error {
+	return core.Errorf(core.KindInvalid, "%s, line %d: %q is there twice", file, line, key).WithNext("keep one of the two")
 }
 
 func fileError(file string, err error) error {
@@ -120,7 +140,7 @@ func (f fileNode) takeOperators(file string, data []byte) error {
 	for i, t := range f.Operators {
 		op, err := t.operator()
 		if err != nil {
-			return about(lineOf(file, placesIn(data)["operator"], i)+"operator "+t.Name, err)
+			return about(lineOf(file, placesIn(data)["operator"], i)+"operator "+cmp.Or(t.Name, strconv.Itoa(i+1)), err)
 		}
 		f.Node.Operators = append(f.Node.Operators, op)
 	}
@@ -153,11 +173,10 @@ func decode(file string, data []byte, n *Node) error {
 // decodeError words a wrong type or a mistake of syntax without naming Go types.
 func decodeError(file string, bad *toml.DecodeError) error {
 	line, column := bad.Position()
-	key := strings.Join(bad.Key(), ".")
+	key := strings.ToLower(strings.Join(bad.Key(), "."))
 	// The seen-tracker of go-toml has no type of its own for a key given twice, only this word.
 	if key != "" && strings.Contains(bad.Error(), "already") {
-		return core.Errorf(core.KindInvalid, "%s, line %d: %q is there twice", file, line, key).
-			WithNext("keep one of the two")
+		return errTwice(file, line, key)
 	}
 	if key != "" {
 		return core.Errorf(core.KindInvalid, "%s, line %d: the value of %q is not %s", file, line, key, wantedFor(key)).

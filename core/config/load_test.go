@@ -130,6 +130,10 @@ func TestBadFiles(t *testing.T) {
 		"list":          {"routes = \"a:1\"", `line 1: the value of "routes" is not a list of texts`},
 		"one operator":  {"operator = \"a\"", `line 1: the value of "operator" is not a table`},
 		"syntax":        {"name = ", "line 1, column "},
+		"two cases":     {"name = \"a\"\nName = \"b\"", `line 2: "name" is there twice`},
+		"another case":  {"\nREPLICAS = \"x\"", `line 2: the value of "replicas" is not a whole number`},
+		"both together": {"\nReplicas = 3", `line 2: replicas 3 is given without routes`},
+		"no name":       {"[[operator]]\nkey = \"x\"", `line 1: operator 1: "X" is not a public nkey`},
 		"twice":         {"name = \"a\"\nname = \"b\"", `line 2: "name" is there twice`},
 		"binary":        {"\x00\x01", "line 1, column "},
 	} {

@@ -110,6 +110,7 @@ func placesIn(data []byte) map[string][]place {
 	for p.NextExpression() {
 		e := p.Expression()
 		key, line := firstKey(&p, e)
+		key = strings.ToLower(key) // as the decoder compares names
 		switch {
 		case e.Kind == unstable.ArrayTable || e.Kind == unstable.Table:
 			table = key

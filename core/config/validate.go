@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net"
 	"slices"
 	"strconv"
@@ -249,36 +250,37 @@ const sampleKey = "UDMKNQBPADV5FXJRAASC7SGCASAPXHZWTJUFZ3QZFHQUFUSV4WB34C22"
 
 func (n Node) checkOperators() error {
 	names := map[string]string{} // by key
-	for _, op := range n.Operators {
+	for i, op := range n.Operators {
+		label := cmp.Or(op.Name, strconv.Itoa(i+1))
 		if op.Key == sampleKey {
-			return core.Errorf(core.KindInvalid, "--operator %s: %s is the key of the sample configuration, and its seed may be known to anybody", op.Name, op.Key).
+			return core.Errorf(core.KindInvalid, "--operator %s: %s is the key of the sample configuration, and its seed may be known to anybody", label, op.Key).
 				WithNext("make a key of your own: `unibusd keygen operator --out FILE` prints what belongs here")
 		}
 		if core.Redact(op.Key) != op.Key {
-			return core.Errorf(core.KindInvalid, "--operator %s: this is a seed, where the public key belongs; it is not repeated here", op.Name).
+			return core.Errorf(core.KindInvalid, "--operator %s: this is a seed, where the public key belongs; it is not repeated here", label).
 				WithNext("make a new key, for this one has been shown: `unibusd keygen operator --out FILE` prints the public key, U…")
 		}
 		if id, err := core.ParseUserID(op.Key); err != nil || string(id) != op.Key {
-			return core.Errorf(core.KindInvalid, "--operator %s: %q is not a public nkey", op.Name, op.Key).
+			return core.Errorf(core.KindInvalid, "--operator %s: %q is not a public nkey", label, op.Key).
 				WithNext("give the 56 characters beginning with U that `unibusd keygen operator` printed")
 		}
-		if err := checkRole(op); err != nil {
+		if err := checkRole(label, op); err != nil {
 			return err
 		}
 		if other, taken := names[op.Key]; taken {
-			return core.Errorf(core.KindInvalid, "--operator: %s and %s have the same key", other, op.Name).
+			return core.Errorf(core.KindInvalid, "--operator: %s and %s have the same key", other, label).
 				WithNext("make a key for each with `unibusd keygen operator --out FILE`")
 		}
-		names[op.Key] = op.Name
+		names[op.Key] = label
 	}
 	return nil
 }
 
-func checkRole(op core.Operator) error {
+func checkRole(label string, op core.Operator) error {
 	switch op.Role {
 	case core.OperatorViewer, core.OperatorAdmin, core.OperatorSystem, core.OperatorAuditor:
 	default:
-		return core.Errorf(core.KindInvalid, "--operator %s: there is no role %q", op.Name, op.Role).
+		return core.Errorf(core.KindInvalid, "--operator %s: there is no role %q", label, op.Role).
 			WithNext("use viewer, admin, system or auditor")
 	}
 	if !printable(op.Name) {

@@ -63,14 +63,18 @@ func (j *Job) recordCutoverIntent(ctx context.Context) (Intent, error) {
 	return in, err
 }
 
-// checkFenced makes sure that no write reached the file after it was verified.
+// checkFenced makes sure that no write reached the file after it was verified. The fence
+// does not stand before tables of the owner's, so these are looked at again.
 func (j *Job) checkFenced(ctx context.Context) error {
 	fenced, err := j.source().Fenced(ctx)
 	if err == nil && !fenced {
 		err = core.Errorf(core.KindConflict, "another process lifted the fence of %s", j.source().Path()).
 			WithNext("stop other programs that use the file, then cut over again: `unibusd migration cutover`")
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return j.checkLeftovers(ctx)
 }
 
 // settleIntent brings an intent to its end. The authority arrives where it was to

@@ -33,6 +33,9 @@ func (j *Job) runFence(ctx context.Context) (State, error) {
 	if err := j.requireAllOnline(ctx); err != nil {
 		return StateVerify, err
 	}
+	if err := j.checkLeftovers(ctx); err != nil {
+		return StateVerify, err
+	}
 	if err := j.awaitReadyNodes(ctx, min(lateNodeTimeout, j.cfg.Limits.ReadyTimeout)); err != nil {
 		return StateVerify, err
 	}

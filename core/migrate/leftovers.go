@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"unibus/core"
 )
@@ -35,6 +36,27 @@ func (j *Job) findLeftovers(ctx context.Context) (out []core.Problem, kind core.
 		})
 	}
 	return out, kind, nil
+}
+
+// checkLeftovers is preflight's check once more: the file was served since then, and
+// its owner may have written to a column or a table that unibus does not keep. KindRefused.
+func (j *Job) checkLeftovers(ctx context.Context) error {
+	left, err := j.source().Leftovers(ctx)
+	if err != nil {
+		return err
+	}
+	j.updateStatus(func(s *Status) { s.Leftovers = left })
+	more := core.Unignored(left, j.Status().Options.Ignored)
+	if len(more) == 0 {
+		return nil
+	}
+	names := make([]string, len(more))
+	for i, l := range more {
+		names[i] = "--ignore " + core.ShellQuote(l.Name())
+	}
+	return core.Errorf(core.KindRefused, "%s of %s was written to since preflight: %s in it, and a migration leaves it behind; nothing was moved",
+		more[0], j.source().Path(), hold(more[0].Rows)).
+		WithNext("keep what you need of it elsewhere; then `unibusd migration abort`, and start again with %s", strings.Join(names, " "))
 }
 
 func hold(rows int) string {

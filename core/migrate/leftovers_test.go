@@ -56,6 +56,55 @@ func TestLeftoversAreNamed(t *testing.T) {
 	}
 }
 
+// TestLeftoversOfLater: what is written to a column of the owner's after preflight is looked for before the cutover,
+// before the file is fenced and again behind the fence, which does not keep tables of the owner's from being written.
+func TestLeftoversOfLater(t *testing.T) {
+	t.Parallel()
+	for name, when := range map[string]string{"before the fence": "", "behind the fence": "fence"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newFakeCluster(t, 5)
+			w.leftovers = []core.Leftover{{Table: "users", Column: "note"}, {Table: "old", Rows: 2}}
+			j, o := w.job(t, nil), w.options()
+			o.Ignored = []string{"old"}
+			if st := startAndWait(t, j, o); st.Error != nil || st.State != StateVerify {
+				t.Fatalf("%+v", st)
+			}
+			write := func() {
+				w.leftovers = []core.Leftover{{Table: "users", Column: "note", Rows: 1}, {Table: "old", Rows: 3}}
+			}
+			fences := 0
+			w.locked(func() {
+				if when == "" {
+					write()
+				}
+				w.after = func(op string) error {
+					if op == "fence" {
+						fences++
+						if when == "fence" {
+							write()
+						}
+					}
+					return nil
+				}
+			})
+			if _, err := j.Cutover(t.Context(), "ana"); err != nil {
+				t.Fatal(err)
+			}
+			st := awaitStopped(t, j)
+			if kindOfStatus(st) != core.KindRefused || st.State != StateVerify || w.fenced || w.authority.Backend != core.BackendSQLite {
+				t.Fatalf("%+v, fenced %v, %+v", st, w.fenced, w.authority)
+			}
+			if e := st.Error; !strings.Contains(e.Text, "users.note") || !strings.Contains(e.Text, "1 row") || !strings.Contains(e.Next, "migration abort") || !strings.HasSuffix(e.Next, "--ignore users.note") {
+				t.Errorf("%s: %s", e.Text, e.Next)
+			}
+			if want := map[string]int{"": 0, "fence": 1}[when]; fences != want {
+				t.Errorf("fenced %d times, want %d", fences, want)
+			}
+		})
+	}
+}
+
 func kindOfStatus(st Status) core.Kind {
 	if st.Error == nil {
 		return ""

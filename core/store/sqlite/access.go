@@ -30,7 +30,10 @@ func (s *Store) checkAccess() error {
 		return s.refused(dir, err, "the directory of the database %s cannot be entered", s.path)
 	}
 	for _, file := range []struct{ path, what string }{
-		{s.path, "the database"}, {s.path + "-wal", "the log of the database,"}, {s.path + "-shm", "the index of the database's log,"},
+		{s.path, "the database"},
+		{s.path + "-wal", "the database's log"},
+		{s.path + "-shm", "the index of the database's log"},
+		{s.path + "-journal", "the database's journal"},
 	} {
 		if err := s.checkFileAccess(file.path, file.what); err != nil {
 			return err

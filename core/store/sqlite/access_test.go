@@ -86,8 +86,10 @@ func TestWhoMayNotUseTheFile(t *testing.T) {
 	}{
 		"the file is root's":               {func(t *testing.T, _, db string) { must(t, os.Chown(db, 0, 0)) }, false, "the database %s cannot be read: it belongs to root with mode 0600", "chown nobody %s"},
 		"the file is for reading":          {func(t *testing.T, _, db string) { must(t, os.Chmod(db, 0o444)) }, false, "the database %s cannot be written: it belongs to nobody with mode 0444", "chmod u+rwX %s"},
-		"the log is root's":                {func(t *testing.T, _, db string) { other(t, db+"-wal", 0o600) }, false, "the log of the database, %s-wal cannot be read: it belongs to root", "chown nobody %s-wal"},
-		"the index is root's":              {func(t *testing.T, _, db string) { other(t, db+"-shm", 0o644) }, false, "the index of the database's log, %s-shm cannot be written: it belongs to root", "chown nobody %s-shm"},
+		"the log is root's":                {func(t *testing.T, _, db string) { other(t, db+"-wal", 0o600) }, false, "the database's log %s-wal cannot be read: it belongs to root", "chown nobody %s-wal"},
+		"the index is root's":              {func(t *testing.T, _, db string) { other(t, db+"-shm", 0o644) }, false, "the index of the database's log %s-shm cannot be written: it belongs to root", "chown nobody %s-shm"},
+		"the journal is root's":            {func(t *testing.T, _, db string) { other(t, db+"-journal", 0o600) }, false, "the database's journal %s-journal cannot be read: it belongs to root", "chown nobody %s-journal"},
+		"the log is a directory":           {func(t *testing.T, _, db string) { must(t, os.Mkdir(db+"-wal", 0o755)) }, false, "the database's log %s-wal is not a regular file", "stop the node"},
 		"the directory is root's":          {func(t *testing.T, dir, _ string) { must(t, os.Chown(dir, 0, 0)) }, false, "SQLite keeps a log there", "chown nobody "},
 		"the directory is closed":          {func(t *testing.T, dir, _ string) { must(t, os.Chown(dir, 0, 0)); must(t, os.Chmod(dir, 0o700)) }, false, "the directory of the database %s cannot be entered: it belongs to root with mode 0700", "chown nobody "},
 		"no file, and a directory of root": {func(t *testing.T, dir, db string) { must(t, os.Remove(db)); must(t, os.Chown(dir, 0, 0)) }, false, "SQLite keeps a log there", "chown nobody "},
