@@ -156,12 +156,9 @@ func (f *filler) fill(ctx context.Context) (guide.Report, error) {
 	facts := guide.Facts{View: st.View, Judgment: st.Judgment, Since: f.since, Args: f.args, Proof: f.proofOf(st)}
 	report := f.guide.Fill(facts)
 	if report.NeedsProof {
-		checked, err := f.cl.Doctor(ctx, admin.DoctorRequest{ReplicasOnly: true})
-		if err != nil {
+		if facts.Proof, err = f.compare(ctx, st); err != nil {
 			return guide.Report{}, err
 		}
-		f.proof, f.proven, f.at = checked.Checks, runsOf(st), time.Now()
-		facts.Proof = f.proof
 		report = f.guide.Fill(facts)
 	}
 	for i := range report.Steps {
@@ -173,6 +170,19 @@ func (f *filler) fill(ctx context.Context) (guide.Report, error) {
 		report.Resume = f.name(report.Resume)
 	}
 	return report, nil
+}
+
+// compare has a node compare the replicas. Another comparison that runs is waited for.
+func (f *filler) compare(ctx context.Context, st admin.Status) ([]doctor.Check, error) {
+	checked, err := f.cl.Doctor(ctx, admin.DoctorRequest{ReplicasOnly: true})
+	switch {
+	case core.KindOf(err) == core.KindUnavailable:
+		return []doctor.Check{{Name: "replicas", State: doctor.Unknown, Text: core.AsError(err).Text}}, nil
+	case err != nil:
+		return nil, err
+	}
+	f.proof, f.proven, f.at = checked.Checks, runsOf(st), time.Now()
+	return f.proof, nil
 }
 
 // proofHolds is how long a comparison is good for the same runs of the same nodes: while a
