@@ -46,8 +46,8 @@ type Step struct {
 type Report struct {
 	Guide   string  `json:"guide"`
 	Outcome Outcome `json:"outcome"`
-	Text    string  `json:"text"`               // the outcome in a sentence
-	Resume  string  `json:"resume,omitempty"`   // the command that goes on with this guide
+	Text    string  `json:"text"`             // the outcome in a sentence
+	Resume  string  `json:"resume,omitempty"` // the command that goes on with this guide
 	Steps   []Step  `json:"steps"`
 
 	// NeedsProof asks the caller to compare the replicas, and to fill in the guide again
