@@ -116,3 +116,32 @@ func TestFaultsAreBounded(t *testing.T) {
 		t.Errorf("%d faults, %d more: %s", len(c.Faults), c.More, c.Text)
 	}
 }
+
+// TestRowsOnTheirWayNameNobody: a replica that lacks another row at each reading is behind,
+// and not damaged.
+func TestRowsOnTheirWayNameNobody(t *testing.T) {
+	t.Parallel()
+	same := func() map[string]string { return map[string]string{"a": "1", "b": "2"} }
+	f := &busyReplica{fakeReplicas: fakeReplicas{rows: map[string]map[string]string{"n1": same(), "n2": same(), "n3": same()}}}
+	if c := checkTable(t.Context(), f, core.TableUsers, Limits{Reads: 2, Pause: time.Nanosecond}); c.State != Unknown || len(c.Faults) > 0 || c.Next == "" {
+		t.Errorf("%+v", c)
+	}
+}
+
+// busyReplica has n2 lack another row at each reading.
+type busyReplica struct {
+	fakeReplicas
+	reads int
+}
+
+func (b *busyReplica) ReplicaRows(ctx context.Context, t core.Table, node string) iter.Seq2[core.Row, error] {
+	if node == "n2" {
+		b.reads++
+		b.rows["n2"] = []map[string]string{{"a": "1"}, {"b": "2"}}[b.reads%2]
+	}
+	return b.fakeReplicas.ReplicaRows(ctx, t, node)
+}
+
+func (b *busyReplica) ReplicaDigest(_ context.Context, _ core.Table, node string) (core.Digest, error) {
+	return core.Digest{SHA256: node}, nil
+}

@@ -116,3 +116,28 @@ func (l *lateIndex) Keys(ctx context.Context, t core.Table) iter.Seq2[core.Row, 
 	}
 	return l.fakeRows.Keys(ctx, t)
 }
+
+// TestOnlyWhatStaysIsAFault: at each reading another entry is missing.
+func TestOnlyWhatStaysIsAFault(t *testing.T) {
+	t.Parallel()
+	f := &busyIndex{fakeRows: fakeRows{Snapshot: core.Snapshot{Members: []core.Member{
+		{Room: "r1", User: "U1", State: core.MemberActive}, {Room: "r1", User: "U2", State: core.MemberActive},
+	}}}}
+	if c := checkIndexRows(t.Context(), f, Limits{Reads: 4, Pause: time.Nanosecond}); c.State != OK {
+		t.Errorf("%+v", c)
+	}
+}
+
+// busyIndex lacks another entry at each reading.
+type busyIndex struct {
+	fakeRows
+	reads int
+}
+
+func (b *busyIndex) Keys(ctx context.Context, t core.Table) iter.Seq2[core.Row, error] {
+	if t == core.TableRoomsByMember {
+		b.reads++
+		b.index = b.Rows(t)[b.reads%2:][:1]
+	}
+	return b.fakeRows.Keys(ctx, t)
+}
