@@ -57,6 +57,8 @@ func narrow() map[string][]string {
 		"core/auth":            {"unibus/core", nkeysModule},
 		"core/cluster":         {"unibus/core", natsClient},
 		"core/migrate":         {"unibus/core"},
+		"core/doctor":          {"unibus/core"},
+		"core/guide":           {"unibus/core", "unibus/core/cluster", "unibus/core/doctor"},
 		"core/jsapi":           {"unibus/core", natsClient},
 		"core/audit":           {"unibus/core", "unibus/core/jsapi", natsClient},
 		"core/store/sqlite":    {"unibus/core", sqliteLib},

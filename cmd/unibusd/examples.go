@@ -74,6 +74,9 @@ func examples() map[string]string {
 		"unibusd migration rollback": "unibusd migration rollback --context ops",
 		"unibusd migration finish":   "unibusd migration finish --context ops",
 
+		"unibusd guide":  "unibusd guide\nunibusd guide restart --wait --context ops\nunibusd guide node-lost n3 n4 --context ops",
+		"unibusd doctor": "unibusd doctor --context ops\nunibusd doctor --json --context ops",
+
 		"unibusd audit": "unibusd audit --since 7d --context ops\n" +
 			"unibusd audit --verb user-revoke --format csv --context ops",
 		"unibusd audit verify": "unibusd audit verify --context ops\nunibusd audit verify --file audit.jsonl",

@@ -30,7 +30,7 @@ func root() *cobra.Command {
 		serveCommand(), demoCommand(),
 		userCommand(), operatorCommand(), roomCommand(), nodeCommand(), bucketCommand(), stepDownCommand(),
 		migrateCommand(), migrationCommand(),
-		auditCommand(), rolloutCommand(), backupCommand(), restoreCommand(),
+		guideCommand(), doctorCommand(), auditCommand(), rolloutCommand(), backupCommand(), restoreCommand(),
 		keygenCommand(), certCommand(), clusterKeyCommand(), flagsCommand(), versionCommand(),
 	)
 	c.Long = "unibusd embeds a NATS server with JetStream, keeps users, rooms and sealed room keys,\n" +

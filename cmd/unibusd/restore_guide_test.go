@@ -21,8 +21,8 @@ import (
 // guideUser takes the part of the user unibus: every system has it.
 const guideUser = "nobody"
 
-// guide plays docs/operations/restore.md on one node, below a directory of its own.
-type guide struct {
+// restorePage plays docs/operations/restore.md on one node, below a directory of its own.
+type restorePage struct {
 	t    *testing.T
 	dir  string // in the place of /var/lib, and the working directory
 	port int
@@ -76,7 +76,7 @@ func TestRestoreGuide(t *testing.T) {
 	}
 }
 
-func newGuide(t *testing.T) guide {
+func newGuide(t *testing.T) restorePage {
 	t.Helper()
 	ports, err := loopback.FreePorts(1)
 	if err != nil {
@@ -87,13 +87,13 @@ func newGuide(t *testing.T) guide {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	g := guide{t: t, dir: dir, port: ports[0], env: append(os.Environ(), "PATH="+dir+"/bin:"+os.Getenv("PATH"), "UNIBUS_KNOWN_CLUSTERS="+os.DevNull)}
+	g := restorePage{t: t, dir: dir, port: ports[0], env: append(os.Environ(), "PATH="+dir+"/bin:"+os.Getenv("PATH"), "UNIBUS_KNOWN_CLUSTERS="+os.DevNull)}
 	g.run("chmod 755 . && mkdir bin && install -m 755 " + program(t, "unibusd") + " bin/unibusd")
 	return g
 }
 
 // serve runs the node as the service's user; stop ends it.
-func (g guide) serve(operator string) (stop func()) {
+func (g restorePage) serve(operator string) (stop func()) {
 	g.t.Helper()
 	c := g.command(fmt.Sprintf("exec unibusd serve --name n1 --data %s/unibus --listen 127.0.0.1:%d --bus-auth enforce --operator %s:admin:op", g.dir, g.port, operator))
 	who, err := osuser.Lookup(guideUser)
@@ -114,7 +114,7 @@ func (g guide) serve(operator string) (stop func()) {
 }
 
 // blocks are the commands of the guide's steps, with this directory, user and backup.
-func (g guide) blocks() []string {
+func (g restorePage) blocks() []string {
 	g.t.Helper()
 	text := read(g.t, filepath.Join("..", "..", "docs", "operations", "restore.md"))
 	_, text, _ = strings.Cut(text, "\n## When a majority was lost for good, or every node\n")
@@ -137,7 +137,7 @@ func (g guide) blocks() []string {
 }
 
 // script runs a block line by line; the service manager's part is done by the test.
-func (g guide) script(block string) {
+func (g restorePage) script(block string) {
 	g.t.Helper()
 	for line := range strings.Lines(block) {
 		switch line = strings.TrimSpace(line); {
@@ -150,13 +150,13 @@ func (g guide) script(block string) {
 	}
 }
 
-func (g guide) command(line string) *exec.Cmd {
+func (g restorePage) command(line string) *exec.Cmd {
 	c := exec.CommandContext(g.t.Context(), "sh", "-c", line)
 	c.Dir, c.Env = g.dir, g.env
 	return c
 }
 
-func (g guide) run(line string) string {
+func (g restorePage) run(line string) string {
 	g.t.Helper()
 	c := g.command(line)
 	var problems strings.Builder
@@ -168,7 +168,7 @@ func (g guide) run(line string) string {
 	return string(out)
 }
 
-func (g guide) await(line string) {
+func (g restorePage) await(line string) {
 	g.t.Helper()
 	nodetest.Wait(g.t, 20*time.Second, func() error {
 		out, err := g.command(line).CombinedOutput()

@@ -24,6 +24,7 @@ const (
 	verbRollout   Verb = "rollout"   // - → Rollout
 	verbMigration Verb = "migration" // - → migrate.Status
 	verbAudit     Verb = "audit"     // AuditRequest → Audit
+	verbDoctor    Verb = "doctor"    // DoctorRequest → doctor.Report: reads every replica
 
 	verbUsers        Verb = "users"         // request.Page → usersPage
 	verbUserGet      Verb = "user-get"      // userRequest → core.User
@@ -91,7 +92,8 @@ func Rules() map[Verb]Rule {
 	viewStore, actStore := Rule{Role: core.OperatorViewer, NeedsStore: true}, Rule{Role: core.OperatorAdmin, NeedsStore: true}
 	return map[Verb]Rule{
 		verbIdentify: view, verbStatus: view, verbEvents: view, verbFlags: view, verbRollout: view, verbMigration: view, verbAudit: view,
-		verbUsers: viewStore, verbUserGet: viewStore, verbRooms: viewStore, verbRoomGet: viewStore,
+		verbDoctor: {Role: core.OperatorViewer, ReadsAll: true},
+		verbUsers:  viewStore, verbUserGet: viewStore, verbRooms: viewStore, verbRoomGet: viewStore,
 		verbUserAdd: actStore, verbUserActivate: actStore, verbUserExtend: actStore, verbRoomRekey: actStore,
 		verbUserReplace:    {Role: core.OperatorAdmin, NeedsStore: true, MovesData: true, Idempotent: true},          // a write or three for each room
 		verbUserRevoke:     {Role: core.OperatorAdmin, NeedsStore: true, WorksWithoutQuorum: true, Idempotent: true}, // a node that serves SQLite can revoke by itself
@@ -151,6 +153,11 @@ type AuditRequest struct {
 
 	Raw  bool   `json:"raw,omitempty"`  // asks for a page of records as they are stored, oldest first, in place of all that
 	From uint64 `json:"from,omitempty"` // where that page begins; 0: at the beginning
+}
+
+// DoctorRequest says what is checked.
+type DoctorRequest struct {
+	ReplicasOnly bool `json:"replicas_only,omitempty"` // compares the replicas, and does not check how rows fit together
 }
 
 // AuditRecord is one action with who, what, when and how it ended.

@@ -27,6 +27,7 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		verbRollout:   s.rollout,
 		verbMigration: s.migrationStatus,
 		verbAudit:     typed(s.audit),
+		verbDoctor:    typed(s.doctor),
 
 		verbUsers:        typed(s.users),
 		verbUserGet:      typed(s.userGet),

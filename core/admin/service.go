@@ -11,6 +11,7 @@ import (
 	"unibus/core"
 	"unibus/core/auth"
 	"unibus/core/cluster"
+	"unibus/core/doctor"
 	"unibus/core/migrate"
 	"unibus/core/request"
 )
@@ -71,6 +72,13 @@ type membership interface {
 	Remove(ctx context.Context, by core.Operator, name string) (NodeChanged, error)
 }
 
+// controlPlaneChecker checks the control plane in KV, and changes nothing.
+type controlPlaneChecker interface {
+	// Check compares the replicas, and with rows also how the rows fit together.
+	// KindUnavailable while another check runs on the node.
+	Check(ctx context.Context, rows bool) ([]doctor.Check, error)
+}
+
 // ServiceConfig is what the service needs of its node.
 type ServiceConfig struct {
 	Conn     *nats.Conn // in CONTROL, with an identity that may publish to inboxes alone
@@ -86,6 +94,7 @@ type ServiceConfig struct {
 	Removal  operatorRemover
 
 	Membership membership
+	Checker    controlPlaneChecker
 	Bus        roomBus
 	Migrator   Migrator // nil on a node alone
 	Backups    backupServer

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"unibus/core"
@@ -20,7 +21,8 @@ func (n *Node) openAdminService(ctx context.Context) error {
 		Operator: n.operator, Guard: n.replay, Prover: n.prover(), Audit: n.audit,
 		Now:   func() core.Millis { return core.MillisOf(time.Now()) },
 		Store: &n.storeHandle, Cluster: clusterView{n}, Groups: raftGroups{n}, Sessions: n.sessions, Removal: operatorRemover{n}, Membership: nodeMembership{n},
-		Bus: roomBus{n}, Migrator: n.migrator(), Backups: n.backups, Log: n.log,
+		Checker: controlPlaneChecker{n, &sync.Mutex{}},
+		Bus:     roomBus{n}, Migrator: n.migrator(), Backups: n.backups, Log: n.log,
 	})
 	return n.admin.Open(ctx)
 }

@@ -1,10 +1,7 @@
 package node_test
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -37,7 +34,7 @@ func TestVerifyFindsABitFlippedOnAFollower(t *testing.T) {
 	})
 	flipped := string(seed.Users[len(seed.Users)/2].ID)
 	follower := followerOf(t, c, cl, core.TableUsers.Bucket())
-	flipBit(t, c.Configs[follower].Data, core.TableUsers, flipped)
+	nodetest.FlipBit(t, c.Configs[follower].Data, core.TableUsers, flipped)
 
 	st, err := resting(t, cl)
 	if err != nil {
@@ -81,7 +78,7 @@ func TestRollbackFindsABitFlippedOnTheLeader(t *testing.T) {
 		return nil
 	})
 	m := seed.Members[7] // nothing refers to it, so that nothing else finds it missing
-	flipBit(t, c.Configs[leader].Data, core.TableMembers, core.MemberRow(m).Key)
+	nodetest.FlipBit(t, c.Configs[leader].Data, core.TableMembers, core.MemberRow(m).Key)
 
 	if _, err := cl.MigrateRollback(t.Context(), "n1"); err != nil {
 		t.Fatal(err)
@@ -111,42 +108,6 @@ func followerOf(t *testing.T, c *nodetest.Cluster, cl *admin.Client, bucket stri
 	}
 	t.Fatalf("no node follows %s", bucket)
 	return 0
-}
-
-// flipBit flips one bit of the stored value of a key.
-func flipBit(t *testing.T, data string, table core.Table, key string) {
-	t.Helper()
-	subject := []byte("$KV." + table.Bucket() + "." + key)
-	hits := 0
-	err := filepath.WalkDir(data, func(path string, _ os.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, ".blk") || !strings.Contains(path, "KV_"+table.Bucket()+string(filepath.Separator)) {
-			return err
-		}
-		block, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		at := bytes.LastIndex(block, subject)
-		if at < 0 {
-			return nil
-		}
-		value := bytes.Index(block[at:], []byte(`"v":1`))
-		if value < 0 {
-			return nil
-		}
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = f.Close() }()
-		place := at + value + len(`"v":1,"`)
-		_, err = f.WriteAt([]byte{block[place] ^ 1}, int64(place))
-		hits++
-		return err
-	})
-	if err != nil || hits == 0 {
-		t.Fatalf("flipped %d bits: %v", hits, err)
-	}
 }
 
 // resting waits until the migration no longer runs.

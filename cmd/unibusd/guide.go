@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"unibus/cmd/cli"
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/doctor"
+	"unibus/core/guide"
+)
+
+// The exit codes of a guide beside 0, which says that everything is done.
+const (
+	exitNextStep      = 5
+	exitNotApplicable = 6
+	exitUnsafe        = 7
+)
+
+// guideFlags are what `guide` takes beside the connection.
+type guideFlags struct {
+	network
+	wait  bool
+	since string
+}
+
+func guideCommand() *cobra.Command {
+	var g guideFlags
+	c := &cobra.Command{
+		Use: "guide [NAME [NODE...]]", Short: "List the guides, or fill one in: exit 0 done, 5 a step is next, 6 not applicable, 7 unsafe",
+		Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return g.list(c)
+			}
+			return g.run(c.Context(), c, args)
+		},
+	}
+	g.flags(c)
+	c.Flags().BoolVar(&g.wait, "wait", false, "go on until everything is done, and say what is next whenever that changes")
+	c.Flags().StringVar(&g.since, "since", "", "restart: TIME at which this round began (default: now)")
+	return c
+}
+
+func (g *guideFlags) list(c *cobra.Command) error {
+	return g.print(c, map[string]any{"guides": guide.All()}, func() {
+		table(c, "GUIDE\tFOR", func(print func(string, ...any)) {
+			for _, x := range guide.All() {
+				print("%s\t%s", strings.Join(append([]string{x.Name}, x.Args...), " "), x.Short)
+			}
+		})
+	})
+}
+
+func (g *guideFlags) run(ctx context.Context, c *cobra.Command, args []string) error {
+	of, err := guide.Named(args[0])
+	if err != nil {
+		return err
+	}
+	if len(args)-1 != len(of.Args) {
+		return core.Errorf(core.KindInvalid, "the guide %s takes %v, not %d arguments", of.Name, of.Args, len(args)-1).
+			WithNext("for example: unibusd guide %s", strings.Join(append([]string{of.Name}, of.Args...), " "))
+	}
+	since, err := g.parseSince()
+	if err != nil {
+		return err
+	}
+	cl, err := g.Dial(ctx, "unibusd guide")
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	f := filler{cl: cl, guide: of, args: args[1:], since: since, name: g.named}
+	report, err := f.fill(ctx)
+	if g.wait {
+		report, err = f.await(ctx, report, err, c.PrintErrln)
+	}
+	if err != nil {
+		return err
+	}
+	if err := g.print(c, report, func() { guideText(c, report) }); err != nil {
+		return err
+	}
+	return outcomeError(report)
+}
+
+func (g *guideFlags) parseSince() (core.Millis, error) {
+	if g.since == "" {
+		return 0, nil
+	}
+	at, err := time.Parse(time.RFC3339, g.since)
+	if err != nil {
+		return 0, core.Errorf(core.KindInvalid, "--since %q is not a time", g.since).WithNext("give the time that the guide printed, such as --since 2026-11-28T08:30:00Z")
+	}
+	return core.MillisOf(at), nil
+}
+
+// named adds the flags of this connection to a command of ours that needs them.
+func (g *guideFlags) named(line string) string {
+	words := strings.Fields(line)
+	c, _, err := root().Find(words[1:])
+	if words[0] != "unibusd" && words[0] != "unibus-tui" || words[0] == "unibusd" && (err != nil || c.Flags().Lookup("server") == nil) {
+		return line
+	}
+	for _, f := range []struct{ flag, value string }{
+		{"context", g.Context}, {"server", strings.Join(g.Servers, ",")}, {"identity", g.Identity}, {"tls-ca", g.CA},
+	} {
+		if f.value != "" && (g.Context == "" || f.flag == "context") {
+			line += " --" + f.flag + " " + core.ShellQuote(f.value)
+		}
+	}
+	return line
+}
+
+// outcomeError is the exit code of a guide that has been printed.
+func outcomeError(r guide.Report) error {
+	silent := cli.Silent{Err: errors.New(r.Text)}
+	switch r.Outcome {
+	case guide.HasNext:
+		return cli.Coded{Code: exitNextStep, Err: silent}
+	case guide.NotApplicable:
+		return cli.Coded{Code: exitNotApplicable, Err: silent}
+	case guide.IsUnsafe:
+		return cli.Coded{Code: exitUnsafe, Err: silent}
+	}
+	return nil
+}
+
+// filler fills a guide in from what a cluster answers.
+type filler struct {
+	cl    *admin.Client
+	guide guide.Guide
+	args  []string
+	since core.Millis // 0: from the first answer on
+	name  func(line string) string
+
+	proof  []doctor.Check // that every replica holds the same rows
+	proven string         // of which runs, and when
+	at     time.Time
+}
+
+func (f *filler) fill(ctx context.Context) (guide.Report, error) {
+	st, err := f.cl.Status(ctx)
+	if err != nil {
+		return guide.Report{}, err
+	}
+	if f.since == 0 {
+		f.since = (st.At + 999) / 1000 * 1000 // as it is printed, in seconds
+	}
+	facts := guide.Facts{View: st.View, Judgment: st.Judgment, Since: f.since, Args: f.args, Proof: f.proofOf(st)}
+	report := f.guide.Fill(facts)
+	if report.NeedsProof {
+		if facts.Proof, err = f.compare(ctx, st); err != nil {
+			return guide.Report{}, err
+		}
+		report = f.guide.Fill(facts)
+	}
+	for i := range report.Steps {
+		for j, line := range report.Steps[i].Type {
+			report.Steps[i].Type[j] = f.name(line)
+		}
+	}
+	if report.Resume != "" {
+		report.Resume = f.name(report.Resume)
+	}
+	return report, nil
+}
+
+// compare has a node compare the replicas. Another comparison that runs is waited for.
+func (f *filler) compare(ctx context.Context, st admin.Status) ([]doctor.Check, error) {
+	checked, err := f.cl.Doctor(ctx, admin.DoctorRequest{ReplicasOnly: true})
+	switch {
+	case core.KindOf(err) == core.KindUnavailable:
+		return []doctor.Check{{Name: "replicas", State: doctor.Unknown, Text: core.AsError(err).Text}}, nil
+	case err != nil:
+		return nil, err
+	}
+	f.proof, f.proven, f.at = checked.Checks, runsOf(st), time.Now()
+	return f.proof, nil
+}
+
+// proofHolds is how long a comparison is good for the same runs of the same nodes: while a
+// step is waited for the replicas are not read all the time.
+const proofHolds = 30 * time.Second
+
+func (f *filler) proofOf(st admin.Status) []doctor.Check {
+	good := doctor.Report{Checks: f.proof}.Worst() == doctor.OK
+	if f.proof == nil || !good || f.proven != runsOf(st) || time.Since(f.at) > proofHolds {
+		return nil
+	}
+	return f.proof
+}
+
+func runsOf(st admin.Status) string {
+	out := ""
+	for _, n := range st.Nodes {
+		out += fmt.Sprintf("%s %s %v;", n.Name, n.ID, n.Online)
+	}
+	return out
+}
+
+// await fills the guide in again until it is done, unsafe or not applicable, or ctx ends.
+// A node that does not answer is waited for: it may be the one that is being restarted.
+func (f *filler) await(ctx context.Context, r guide.Report, err error, say func(...any)) (guide.Report, error) {
+	said := ""
+	for ; ; r, err = f.fill(ctx) {
+		switch {
+		case err != nil && core.KindOf(err) != core.KindUnavailable || ctx.Err() != nil && err != nil:
+			return r, err
+		case err == nil && r.Outcome != guide.HasNext:
+			return r, nil
+		}
+		text := "Wait: no node answers."
+		if err == nil {
+			text = nextText(r)
+		}
+		if text != said {
+			said = text
+			say(text)
+		}
+		select {
+		case <-ctx.Done():
+			return r, err
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// nextText is the outcome with what is to be typed.
+func nextText(r guide.Report) string {
+	for _, s := range r.Steps {
+		if s.State == guide.Next || s.State == guide.Waiting {
+			return strings.Join(append([]string{r.Text + doText(s)}, s.Type...), "\n    ")
+		}
+	}
+	return r.Text
+}
+
+func doText(s guide.Step) string {
+	if s.Do == "" {
+		return ""
+	}
+	return "\n  " + strings.ToUpper(s.Do[:1]) + s.Do[1:]
+}
+
+func guideText(c *cobra.Command, r guide.Report) {
+	marks := map[guide.State]string{guide.Done: "[x]", guide.Next: "[>]", guide.Waiting: "[~]", guide.Later: "[ ]", guide.Unsafe: "[!]"}
+	for _, s := range r.Steps {
+		c.Printf("%s %s\n", marks[s.State], s.Title)
+		if s.Seen != "" {
+			c.Printf("    %s\n", s.Seen)
+		}
+		if s.State == guide.Done || s.State == guide.Later {
+			continue
+		}
+		c.Printf("    Why: %s.\n", s.Why)
+		if s.Do != "" {
+			c.Printf("    Do: %s\n", s.Do)
+		}
+		for _, line := range s.Type {
+			c.Printf("        %s\n", line)
+		}
+	}
+	c.Println("\n" + r.Text)
+	if r.Resume != "" && r.Outcome == guide.HasNext {
+		c.Printf("To go on with this round:\n    %s\n", r.Resume)
+	}
+}

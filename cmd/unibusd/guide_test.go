@@ -1,0 +1,220 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"unibus/cmd/cli/clitest"
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/cluster"
+	"unibus/core/config"
+	"unibus/core/doctor"
+	"unibus/core/guide"
+	"unibus/core/nodetest"
+)
+
+// TestGuidesNameWhatThereIs: every command of ours that a guide says to type is one that runs.
+func TestGuidesNameWhatThereIs(t *testing.T) {
+	t.Parallel()
+	checked := 0
+	for line := range strings.Lines(read(t, filepath.Join("..", "..", "core", "guide", "testdata", "guides.txt"))) {
+		command, ok := strings.CutPrefix(strings.TrimSpace(line), "type: ")
+		program := programs()[strings.Fields(command + " -")[0]]
+		if !ok || program == nil {
+			continue
+		}
+		checked++
+		if err := clitest.Parse(program(), command); err != nil {
+			t.Errorf("%s: %v", command, err)
+		}
+	}
+	if checked < 10 {
+		t.Errorf("%d commands were found", checked)
+	}
+}
+
+// TestBadGuides are refused before a connection is made.
+func TestBadGuides(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"guide frobnicate":                  "there is no guide",
+		"guide node-lost n3":                "takes [OLD NEW], not 1 arguments",
+		"guide restart n1":                  "takes [], not 1 arguments",
+		"guide restart --since yesterday":   `--since "yesterday" is not a time`,
+		"guide restart --identity none.nk":  "no node is named",
+		"guide quorum-lost --server x --no": "unknown flag",
+	} {
+		out, err := exec.Command(program(t, "unibusd"), strings.Fields(args)...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v: %s", args, err, out)
+		}
+	}
+}
+
+// operator plays guides and does what they say.
+type operator struct {
+	*nodetest.Processes
+	t     *testing.T
+	flags []string
+	log   []string // what was done
+}
+
+func (o *operator) run(into any, args ...string) int {
+	o.t.Helper()
+	cmd := exec.Command(program(o.t, "unibusd"), append(append(args, "--json"), o.flags...)...)
+	out, _ := cmd.Output()
+	if err := json.Unmarshal(out, into); err != nil {
+		o.t.Fatalf("%v: %v: %s", args, err, out)
+	}
+	return cmd.ProcessState.ExitCode()
+}
+
+// open is the step of a report that is next.
+func open(r guide.Report) guide.Step {
+	i := slices.IndexFunc(r.Steps, func(s guide.Step) bool { return s.State != guide.Done })
+	if i < 0 {
+		return guide.Step{State: guide.Done}
+	}
+	return r.Steps[i]
+}
+
+// follow does what a guide says until it is done; between two steps the command is left.
+func (o *operator) follow(args ...string) {
+	o.t.Helper()
+	end := time.Now().Add(3 * time.Minute)
+	for code := exitNextStep; code != 0; {
+		var r guide.Report
+		code = o.run(&r, args...)
+		s := open(r)
+		switch {
+		case time.Now().After(end) || code != 0 && code != exitNextStep && code != 4:
+			o.t.Fatalf("exit %d: %s: %+v", code, r.Text, s)
+		case s.State == guide.Next:
+			o.do(s)
+		}
+	}
+}
+
+func (o *operator) do(s guide.Step) {
+	o.t.Helper()
+	for _, line := range s.Type {
+		o.log = append(o.log, s.Title)
+		if words := strings.Fields(line); words[0] == "unibusd" {
+			if out, err := exec.Command(program(o.t, "unibusd"), words[1:]...).CombinedOutput(); err != nil {
+				o.t.Logf("%s: %v: %s", line, err, out) // an election may be under way: the guide says it again
+			}
+			continue
+		}
+		i := slices.IndexFunc(o.Configs, func(c config.Node) bool { return strings.HasPrefix(strings.Fields(s.Title)[1], c.Name) })
+		if strings.HasPrefix(line, "systemctl restart") {
+			o.Stop(i)
+		}
+		o.Start(i)
+		awaitStatusOf(o.t, o.Client(0, 1, 2), func(st admin.Status) bool { return !st.IsSilent(o.Configs[i].Name) })
+	}
+}
+
+// TestGuidesArePlayed: an operator restarts all nodes by the guide, loses a majority and
+// brings it back by the guide. Then one bit of a replica flips on a disk: the doctor names
+// the node, the bucket and the key, and the guide does not restart another node. A restart
+// of that node repairs it.
+func TestGuidesArePlayed(t *testing.T) {
+	t.Parallel()
+	p := nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{Store: "kv", Listed: true})
+	cl := p.Client(0, 1, 2)
+	healthy := func(st admin.Status) bool { return st.Verdict == cluster.Healthy }
+	awaitStatusOf(t, cl, healthy)
+	o := &operator{Processes: p, t: t, flags: []string{"--server", strings.Join(p.URLs(0, 1, 2), ","), "--identity", p.AdminSeedFile}}
+	var users []core.User
+	for range 5 {
+		u, err := cl.UserAdd(t.Context(), core.User{ID: core.UserID(nodetest.Identity(t).Public())})
+		if err != nil {
+			t.Fatal(err)
+		}
+		users = append(users, u)
+	}
+
+	watching := startCommand(t, append([]string{"guide", "restart", "--wait"}, o.flags...)...)
+	watching.await(t, "Next: ")
+	begun := runs(t, cl)
+	st, err := nodetest.Status(t.Context(), cl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.follow("guide", "restart", "--since", st.At.Time().UTC().Format(time.RFC3339))
+	for name, id := range runs(t, cl) {
+		if begun[name] == id {
+			t.Errorf("%s was not restarted: %q", name, o.log)
+		}
+	}
+	if restarts := slices.DeleteFunc(slices.Clone(o.log), func(s string) bool { return !strings.HasPrefix(s, "Restart") }); len(restarts) != 3 {
+		t.Errorf("restarted %q", restarts)
+	}
+	if err := watching.cmd.Wait(); err != nil || !strings.Contains(watching.out.String(), "Every node was restarted since") {
+		t.Errorf("the waiting guide: %v: %s", err, watching.out)
+	}
+
+	p.Kill(1)
+	p.Kill(2)
+	awaitStatusOf(t, p.Client(0), func(st admin.Status) bool { return st.IsSilent("n2") && st.IsSilent("n3") })
+	o.follow("guide", "quorum-lost")
+	awaitStatusOf(t, cl, healthy)
+
+	key := string(users[2].ID)
+	follower := followerOf(t, p, cl)
+	nodetest.FlipBit(t, p.Configs[follower].Data, core.TableUsers, key)
+	var report doctor.Report
+	nodetest.Wait(t, 60*time.Second, func() error { // the server has the block in memory for 10 s after a write
+		if code := o.run(&report, "doctor"); code != 1 {
+			return fmt.Errorf("exit %d: %+v", code, report)
+		}
+		return nil
+	})
+	want := doctor.Fault{Node: p.Configs[follower].Name, Bucket: core.TableUsers.Bucket(), Key: key, Text: "the row is missing there"}
+	found := slices.IndexFunc(report.Checks, func(c doctor.Check) bool { return c.State == doctor.Wrong })
+	if faults := report.Checks[found].Faults; len(faults) != 1 || faults[0] != want {
+		t.Errorf("found %+v, want %+v", faults, want)
+	}
+	var r guide.Report
+	if code := o.run(&r, "guide", "restart"); code != exitUnsafe || !strings.Contains(r.Text, "on "+want.Node+" differs") {
+		t.Errorf("the guide with a damaged replica: exit %d: %s", code, r.Text)
+	}
+	p.Stop(follower)
+	p.Start(follower)
+	nodetest.Wait(t, 60*time.Second, func() error {
+		if code := o.run(&report, "doctor"); code != 0 {
+			return fmt.Errorf("exit %d: %+v", code, report)
+		}
+		return nil
+	})
+}
+
+func runs(t *testing.T, cl *admin.Client) map[string]string {
+	t.Helper()
+	st, err := nodetest.Status(t.Context(), cl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, n := range st.Nodes {
+		out[n.Name] = n.ID
+	}
+	return out
+}
+
+func followerOf(t *testing.T, p *nodetest.Processes, cl *admin.Client) int {
+	t.Helper()
+	st, err := nodetest.Status(t.Context(), cl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(st.Buckets, func(b cluster.Bucket) bool { return b.Name == core.TableUsers.Bucket() })
+	return slices.IndexFunc(p.Configs, func(c config.Node) bool { return c.Name != st.Buckets[i].Leader })
+}

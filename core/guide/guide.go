@@ -1,0 +1,162 @@
+package guide
+
+import (
+	"slices"
+	"time"
+
+	"unibus/core"
+	"unibus/core/cluster"
+	"unibus/core/doctor"
+)
+
+// State says how a step stands.
+type State string
+
+// The states of a step.
+const (
+	Done    State = "done"
+	Next    State = "next"    // for the operator to do
+	Waiting State = "waiting" // it happens by itself
+	Later   State = "later"   // a step before it is not done
+	Unsafe  State = "unsafe"  // the guide stops here
+)
+
+// Outcome says where a guide stands as a whole.
+type Outcome string
+
+// The outcomes. A guide that waits has a next step, too.
+const (
+	AllDone       Outcome = "done"
+	HasNext       Outcome = "next"
+	NotApplicable Outcome = "not-applicable"
+	IsUnsafe      Outcome = "unsafe"
+)
+
+// Step is one line of the checklist. The program found State and Seen; no person ticked it.
+type Step struct {
+	Title string   `json:"title"`
+	Why   string   `json:"why"`
+	Do    string   `json:"do,omitempty"`   // what to do, where no command says it all
+	Type  []string `json:"type,omitempty"` // commands, to be copied
+	Seen  string   `json:"seen"`           // what the program found
+	State State    `json:"state"`
+}
+
+// Report is a guide, filled in.
+type Report struct {
+	Guide   string  `json:"guide"`
+	Outcome Outcome `json:"outcome"`
+	Text    string  `json:"text"`             // the outcome in a sentence
+	Resume  string  `json:"resume,omitempty"` // the command that goes on with this guide
+	Steps   []Step  `json:"steps"`
+
+	// NeedsProof asks the caller to compare the replicas, and to fill in the guide again
+	// with Facts.Proof.
+	NeedsProof bool `json:"-"`
+}
+
+// Facts is what a guide is filled in from.
+type Facts struct {
+	cluster.View
+	cluster.Judgment
+	Since core.Millis    // restart: runs that began before are to be restarted
+	Args  []string       // nodes that the operator named
+	Proof []doctor.Check // the comparison of the replicas; nil: not made
+}
+
+// Guide is one procedure.
+type Guide struct {
+	Name  string   `json:"name"`
+	Short string   `json:"short"` // what it is for
+	Args  []string `json:"args,omitempty"`
+	plan  func(*checklist)
+}
+
+// All are the guides, in the order of the documentation.
+func All() []Guide {
+	return []Guide{
+		{"restart", "Restart every node, one after the other, while the cluster serves", nil, restart},
+		{"quorum-lost", "Bring a majority back whose disks are intact", nil, quorumLost},
+		{"disk-wiped", "Bring a node back whose data directory is empty", []string{"NODE"}, diskWiped},
+		{"disk-full", "Make room where a disk is full, and bring JetStream back", nil, diskFull},
+		{"node-lost", "Replace a machine that is lost for good", []string{"OLD", "NEW"}, nodeLost},
+	}
+}
+
+// Named returns a guide. KindNotFound.
+func Named(name string) (Guide, error) {
+	i := slices.IndexFunc(All(), func(g Guide) bool { return g.Name == name })
+	if i < 0 {
+		return Guide{}, core.Errorf(core.KindNotFound, "there is no guide %q", name).WithNext("unibusd guide")
+	}
+	return All()[i], nil
+}
+
+// Fill fills the guide in.
+func (g Guide) Fill(f Facts) Report {
+	c := &checklist{Facts: f, report: Report{Guide: g.Name, Outcome: AllDone, Steps: []Step{}}}
+	switch {
+	case !f.Clustered:
+		c.notApplicable(f.From + " runs alone: there are no other nodes")
+	case f.At == 0:
+		c.add(Step{Title: "The asked node sees the cluster", Why: "nothing can be said before", Seen: f.From + " has heard no node yet"}, Waiting)
+	default:
+		g.plan(c)
+	}
+	c.conclude()
+	return c.report
+}
+
+// checklist is a guide while it is filled in.
+type checklist struct {
+	Facts
+	report Report
+	open   bool // a step is not done: what follows is for later
+}
+
+// add appends a step. Behind one that is not done every step is for later, whatever was found.
+func (c *checklist) add(s Step, found State) {
+	if s.State = found; c.open {
+		s.State, s.Seen = Later, ""
+	}
+	c.open = c.open || found != Done
+	c.report.Steps = append(c.report.Steps, s)
+}
+
+// require adds a step that is done or stands as given.
+func (c *checklist) require(s Step, done bool, otherwise State) {
+	if done {
+		otherwise = Done
+	}
+	c.add(s, otherwise)
+}
+
+func (c *checklist) notApplicable(why string) {
+	c.report.Outcome, c.report.Text = NotApplicable, why+"."
+}
+
+// conclude says the outcome, which the first step that is not done decides.
+func (c *checklist) conclude() {
+	if c.report.Outcome == NotApplicable {
+		return
+	}
+	for _, s := range c.report.Steps {
+		switch s.State {
+		case Done:
+			continue
+		case Unsafe:
+			c.report.Outcome, c.report.Text = IsUnsafe, "Stop here: "+s.Seen+"."
+		case Waiting:
+			c.report.Outcome, c.report.Text = HasNext, "Wait: "+s.Seen+"."
+		default:
+			c.report.Outcome, c.report.Text = HasNext, "Next: "+s.Title+"."
+		}
+		return
+	}
+	if c.report.Text == "" {
+		c.report.Text = "Everything is done."
+	}
+}
+
+// now is the time by the clock of the node that looked.
+func (c *checklist) now() time.Time { return c.At.Time() }

@@ -1,0 +1,287 @@
+package guide
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"unibus/core"
+	"unibus/core/cluster"
+	"unibus/core/doctor"
+)
+
+var update = flag.Bool("update", false, "write the golden file")
+
+var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+
+func before(d time.Duration) core.Millis { return core.MillisOf(noon.Add(-d)) }
+
+// whole is a cluster of three nodes that have run for a day; n1 leads everything.
+func whole() Facts {
+	f := Facts{Since: before(time.Minute)}
+	f.View = cluster.View{
+		At: core.MillisOf(noon), From: "n1", Clustered: true, Expected: 3,
+		Authority: &core.Authority{Backend: core.BackendKV, Generation: 2}, Serving: cluster.Serving{Backend: core.BackendKV},
+		Meta: cluster.Meta{Leader: "n1", Leaders: []string{"n1"}, Size: 3, Online: 3, Needed: 2},
+	}
+	for _, name := range []string{"n1", "n2", "n3"} {
+		n := cluster.Node{
+			Name: name, Online: true, ID: "id-" + name, Version: "1.0", Started: before(24 * time.Hour), Meta: "follower",
+			Info: &cluster.Info{Name: name, Host: name + ".example.org", Unit: "unibusd", ListsNodes: true, Hears: []string{}, Serving: cluster.Serving{Backend: core.BackendKV}},
+		}
+		if name == "n1" {
+			n.Meta, n.Leads = "leader", []string{"users"}
+		}
+		f.Nodes = append(f.Nodes, n)
+	}
+	for _, t := range core.Tables() {
+		b := cluster.Bucket{Name: t.Bucket(), Wanted: 3, Leader: "n1"}
+		for _, n := range f.Nodes {
+			b.Replicas = append(b.Replicas, cluster.Replica{Node: n.Name, State: cluster.ReplicaCurrent})
+		}
+		f.Buckets = append(f.Buckets, b)
+	}
+	f.Judgment = cluster.Judgment{Verdict: cluster.Healthy}
+	f.Proof = []doctor.Check{{Name: "replicas.UNIBUS_users", State: doctor.OK, Text: "equal"}}
+	return f
+}
+
+func down(f *Facts, names ...string) {
+	for _, name := range names {
+		for i := range f.Nodes {
+			if f.Nodes[i].Name == name {
+				f.Nodes[i].Online, f.Nodes[i].Meta, f.Nodes[i].Leads = false, "", nil
+				f.Meta.Online--
+			}
+		}
+		for i := range f.Buckets {
+			for j := range f.Buckets[i].Replicas {
+				if f.Buckets[i].Replicas[j].Node == name {
+					f.Buckets[i].Replicas[j].State = cluster.ReplicaOffline
+				}
+			}
+		}
+	}
+	if f.Meta.Online < f.Meta.Needed {
+		f.Meta.Leader = ""
+	}
+}
+
+func restarted(f *Facts, node int, ago time.Duration) { f.Nodes[node].Started = before(ago) }
+
+func leaderIs(f *Facts, name string) {
+	f.Meta.Leader = name
+	for i := range f.Nodes {
+		f.Nodes[i].Meta, f.Nodes[i].Leads = "follower", nil
+		if f.Nodes[i].Name == name {
+			f.Nodes[i].Meta, f.Nodes[i].Leads = "leader", []string{"users"}
+		}
+	}
+	for i := range f.Buckets {
+		f.Buckets[i].Leader = name
+	}
+}
+
+func renewed(f *Facts, name string, ago time.Duration) {
+	f.Nodes[0].Info.Renewed = map[string]core.Millis{name: before(ago)}
+}
+
+func finding(l cluster.Level) func(*Facts) {
+	return func(f *Facts) { f.Findings = []cluster.Finding{{Level: l, About: "node.n3", Text: "n3 is odd."}} }
+}
+
+func wrongReplica(f *Facts) {
+	f.Proof = []doctor.Check{{Name: "replicas.UNIBUS_users", State: doctor.Wrong, Text: "the replica of UNIBUS_users on n2 differs from the others in 1 rows"}}
+}
+
+// all does one after the other.
+func all(changes ...func(*Facts)) func(*Facts) {
+	return func(f *Facts) {
+		for _, c := range changes {
+			c(f)
+		}
+	}
+}
+
+type guideCase struct {
+	guide, name string
+	change      func(*Facts)
+	outcome     Outcome
+	text        string
+}
+
+func cases() []guideCase {
+	done := func(f *Facts) {
+		for i := range f.Nodes {
+			restarted(f, i, 30*time.Second)
+		}
+	}
+	args := func(names ...string) func(*Facts) { return func(f *Facts) { f.Args = names } }
+	lose := func(names ...string) func(*Facts) { return func(f *Facts) { down(f, names...) } }
+	disk := func(free int64) func(*Facts) {
+		return func(f *Facts) {
+			f.Nodes[1].Info.InForce = &cluster.InForce{Disks: []cluster.Disk{{Path: "/var/lib/unibus", Free: free, Total: 100 << 30}}}
+		}
+	}
+	return []guideCase{
+		{"restart", "a follower comes first", func(*Facts) {}, HasNext, "Next: Restart n2 (n2.example.org)."},
+		{"restart", "the next follower", func(f *Facts) { restarted(f, 1, 30*time.Second) }, HasNext, "Next: Restart n3 (n3.example.org)."},
+		{"restart", "the leader comes last, and hands over", func(f *Facts) { restarted(f, 1, 40*time.Second); restarted(f, 2, 20*time.Second) }, HasNext, "Next: Hand over what n1 leads."},
+		{"restart", "the leader has handed over", func(f *Facts) {
+			restarted(f, 1, 40*time.Second)
+			restarted(f, 2, 20*time.Second)
+			leaderIs(f, "n2")
+		}, HasNext, "Next: Restart n1 (n1.example.org)."},
+		{"restart", "every node", done, AllDone, "Every node was restarted since 11:59:00 UTC"},
+		{"restart", "a node is being restarted", lose("n2"), HasNext, "Wait: n2 does not answer."},
+		{"restart", "two nodes are down", lose("n2", "n3"), IsUnsafe, "Stop here: 2 of 3 nodes do not answer."},
+		{"restart", "a node was never heard", func(f *Facts) { f.Expected = 4 }, IsUnsafe, "1 of 4 nodes do not answer"},
+		{"restart", "a replica is behind", func(f *Facts) { f.Buckets[2].Replicas[1].State = cluster.ReplicaBehind }, HasNext, "Wait: the replica of "},
+		{"restart", "a bucket has no leader", func(f *Facts) { f.Buckets[1].Leader = "" }, HasNext, "has no leader"},
+		{"restart", "a replica is not what its server says", all(func(f *Facts) { restarted(f, 1, 30*time.Second) }, wrongReplica), IsUnsafe, "Stop here: the replica of UNIBUS_users on n2 differs"},
+		{"restart", "a replica cannot be read", func(f *Facts) { f.Proof = []doctor.Check{{State: doctor.Unknown, Text: "n2 is slow"}} }, HasNext, "Wait: n2 is slow."},
+		{"restart", "status reports something", finding(cluster.Degraded), IsUnsafe, "Stop here: n3 is odd."},
+		{"restart", "status reports something about a start", all(finding(cluster.Critical), func(f *Facts) { restarted(f, 1, 30*time.Second) }), HasNext, "Wait: n3 is odd."},
+		{"restart", "a note is no doubt", finding(cluster.Note), HasNext, "Next: Restart n2"},
+		{"restart", "a clock that is ahead", func(f *Facts) {
+			f.Nodes[1].Started, f.Nodes[1].ClockMS = core.MillisOf(noon.Add(time.Hour)), (2 * time.Hour).Milliseconds()
+		}, HasNext, "Next: Restart n2"},
+		{"restart", "SQLite on n2", func(f *Facts) { f.Authority = &core.Authority{Backend: core.BackendSQLite, Node: "n2", Generation: 1} }, IsUnsafe, "Stop here: If n2 stops, no node serves the control plane"},
+		{"restart", "a node alone", func(f *Facts) { f.Clustered = false }, NotApplicable, "n1 runs alone"},
+		{"restart", "nothing seen", func(f *Facts) { f.At = 0 }, HasNext, "Wait: n1 has heard no node yet."},
+
+		{"quorum-lost", "a majority is down", lose("n2", "n3"), HasNext, "Next: Start n2 (n2.example.org)."},
+		{"quorum-lost", "one is still down", lose("n3"), HasNext, "Next: Start n3 (n3.example.org)."},
+		{"quorum-lost", "all are back", func(*Facts) {}, AllDone, "A majority answers, every node is there"},
+		{"quorum-lost", "elections", func(f *Facts) { f.Meta.Leader = "" }, HasNext, "Wait: the meta group has no leader."},
+		{"quorum-lost", "a node that was never heard", func(f *Facts) { f.Nodes, f.Meta.Online, f.Meta.Leader = f.Nodes[:1], 1, "" }, HasNext, "Next: Start 2 more nodes"},
+		{"quorum-lost", "two came back empty", func(f *Facts) {
+			f.Meta.Leader = ""
+			f.Nodes[0].Info.Renewed = map[string]core.Millis{"n2": before(time.Minute), "n3": before(time.Minute)}
+		}, IsUnsafe, "Stop here: n2, n3 came back with an empty data directory"},
+		{"quorum-lost", "a replica is wrong at the end", wrongReplica, IsUnsafe, "on n2 differs"},
+
+		{"disk-wiped", "it is down", all(args("n3"), lose("n3")), HasNext, "Next: Start n3 (n3.example.org) with an empty data directory."},
+		{"disk-wiped", "the others have no quorum", all(args("n3"), lose("n2", "n3")), IsUnsafe, "Stop here: 1 of the other nodes answer, and 2 are needed."},
+		{"disk-wiped", "another replica is behind", all(args("n3"), lose("n3"), func(f *Facts) { f.Buckets[0].Replicas[1].State = cluster.ReplicaBehind }), IsUnsafe, "has 1 current replicas on the other nodes"},
+		{"disk-wiped", "it came back with its data", args("n3"), HasNext, "Next: n3 began with an empty data directory."},
+		{"disk-wiped", "it is being filled", all(args("n3"), func(f *Facts) { renewed(f, "n3", time.Minute); f.Buckets[0].Replicas[2].State = cluster.ReplicaBehind }), HasNext, "Wait: the replica of"},
+		{"disk-wiped", "the server calls an empty replica current", all(args("n2"), func(f *Facts) { renewed(f, "n2", time.Minute) }, wrongReplica), IsUnsafe, "on n2 differs"},
+		{"disk-wiped", "it is whole", all(args("n3"), func(f *Facts) { renewed(f, "n3", 10*time.Minute) }), AllDone, "n3 has every row again"},
+		{"disk-wiped", "an unknown node", args("n9"), NotApplicable, "no node is named n9"},
+
+		{"disk-full", "nearly full", disk(1 << 20), HasNext, "Next: Make room on n2 (n2.example.org)."},
+		{"disk-full", "room, and JetStream is off", all(disk(50<<30), func(f *Facts) { f.Nodes[1].Off = true }), HasNext, "Next: Restart n2 (n2.example.org)."},
+		{"disk-full", "all is well", disk(50 << 30), AllDone, "No disk is full"},
+
+		{"node-lost", "it still runs", args("n3", "n4"), IsUnsafe, "Stop here: n3 cannot be removed: it is running."},
+		{"node-lost", "the others have no quorum", all(args("n3", "n4"), lose("n2", "n3")), IsUnsafe, "the meta group has no quorum"},
+		{"node-lost", "it is down", all(args("n3", "n4"), lose("n3")), HasNext, "Next: Set up the machine of n4."},
+		{"node-lost", "the new one runs", all(args("n3", "n4"), lose("n3"), func(f *Facts) {
+			f.Nodes = append(f.Nodes, cluster.Node{Name: "n4", Online: true, Info: &cluster.Info{Name: "n4", ListsNodes: true, Hears: []string{}}})
+		}), HasNext, "Next: Replace n3 by n4."},
+		{"node-lost", "it was removed", all(args("n0", "n3"), func(f *Facts) { f.Removed = []core.NodeChange{{Name: "n0", State: core.NodeRemoved}} }), AllDone, "n0 was removed, and n3 has every row"},
+		{"node-lost", "an unknown node", args("n8", "n9"), NotApplicable, "no node is named n8"},
+	}
+}
+
+// TestGuides: each situation has its next step; the golden file shows it as an operator reads it.
+func TestGuides(t *testing.T) {
+	t.Parallel()
+	var golden strings.Builder
+	for _, test := range cases() {
+		f := whole()
+		test.change(&f)
+		g, err := Named(test.guide)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := g.Fill(f)
+		if r.Outcome != test.outcome || !strings.Contains(r.Text, test.text) {
+			t.Errorf("%s, %s: %s %q, want %s %q", test.guide, test.name, r.Outcome, r.Text, test.outcome, test.text)
+		}
+		fmt.Fprintf(&golden, "== %s: %s\n%s", test.guide, test.name, shown(r))
+	}
+	file := filepath.Join("testdata", "guides.txt")
+	if *update {
+		if err := os.WriteFile(file, []byte(golden.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), golden.String()); d != "" {
+		t.Errorf("(- expected, + found); go test ./core/guide -update writes it:\n%s", d)
+	}
+}
+
+func shown(r Report) string {
+	out := fmt.Sprintf("%s: %s\n", r.Outcome, r.Text)
+	for _, s := range r.Steps {
+		if s.State == Done || s.State == Later {
+			out += fmt.Sprintf("  %-7s %s\n", s.State, s.Title)
+			continue
+		}
+		out += fmt.Sprintf("  %-7s %s: %s\n    why: %s\n", s.State, s.Title, s.Seen, s.Why)
+		if s.Do != "" {
+			out += "    do: " + s.Do + "\n"
+		}
+		for _, line := range s.Type {
+			out += "    type: " + line + "\n"
+		}
+	}
+	return out
+}
+
+// TestNothingIsAdvisedBehindAnOpenStep: one step is open, and what follows says nothing yet.
+func TestNothingIsAdvisedBehindAnOpenStep(t *testing.T) {
+	t.Parallel()
+	for _, test := range cases() {
+		f := whole()
+		test.change(&f)
+		g, _ := Named(test.guide)
+		open := 0
+		for _, s := range g.Fill(f).Steps {
+			switch {
+			case s.State == Next || s.State == Waiting || s.State == Unsafe:
+				open++
+			case s.State == Done && open > 0, s.State == Later && open == 0:
+				t.Errorf("%s, %s: %q is %s", test.guide, test.name, s.Title, s.State)
+			}
+		}
+		if open > 1 {
+			t.Errorf("%s, %s: %d steps are open", test.guide, test.name, open)
+		}
+	}
+}
+
+// TestReplicasAreComparedOnlyWhenItMatters: reading every replica is not for free.
+func TestReplicasAreComparedOnlyWhenItMatters(t *testing.T) {
+	t.Parallel()
+	g, _ := Named("restart")
+	f := whole()
+	f.Proof = nil
+	if r := g.Fill(f); !r.NeedsProof || r.Outcome != HasNext {
+		t.Errorf("a whole cluster: %+v", r)
+	}
+	down(&f, "n2")
+	if r := g.Fill(f); r.NeedsProof {
+		t.Error("a node is away, and the replicas were to be compared")
+	}
+}
+
+// TestUnknownGuide is refused in words.
+func TestUnknownGuide(t *testing.T) {
+	t.Parallel()
+	if _, err := Named("frobnicate"); core.KindOf(err) != core.KindNotFound {
+		t.Error(err)
+	}
+}

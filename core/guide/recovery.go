@@ -1,0 +1,199 @@
+package guide
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"unibus/core"
+	"unibus/core/cluster"
+)
+
+// lately is how long ago a disk may have been lost and still be part of the same trouble.
+const lately = time.Hour
+
+// quorumLost brings nodes back with the data that they have. It refuses to continue where
+// a majority would be empty: such nodes agree with each other on having no rows.
+func quorumLost(c *checklist) {
+	empty := c.emptyLately()
+	whole := c.Meta.Size - len(empty)
+	c.require(Step{
+		Title: "A majority of the disks is intact", Why: "nodes with empty disks outvote the ones that have the rows",
+		Do:   "if this is unsafe, start no further node, and keep every data directory; see docs/operations/restore.md",
+		Seen: cmp.Or(strings.Join(empty, ", "), "no node") + " came back with an empty data directory within the last hour",
+	}, whole >= c.Meta.Needed, Unsafe)
+	for _, n := range c.silent() {
+		c.add(Step{
+			Title: "Start " + at(n), Why: fmt.Sprintf("%d of %d nodes answer, and %d are needed", c.Meta.Online, c.Meta.Size, c.Meta.Needed),
+			Do:   "with the data directory that it has; remove nothing, and restore nothing. On " + at(n) + ", as root:",
+			Type: c.service("start", n), Seen: n.Name + " does not answer",
+		}, Next)
+	}
+	if unseen := c.Expected - len(c.Nodes); unseen > 0 {
+		c.add(Step{
+			Title: fmt.Sprintf("Start %d more nodes of the configuration", unseen), Why: "they never answered " + c.From + ", which does not know their names",
+			Do: "the list routes in the configuration file names them", Seen: fmt.Sprintf("%d of %d nodes are known", len(c.Nodes), c.Expected),
+		}, Next)
+	}
+	c.require(Step{
+		Title: "A majority answers", Why: "every change needs one", Seen: fmt.Sprintf("%d of %d nodes answer, and %d are needed", c.Meta.Online, c.Meta.Size, c.Meta.Needed),
+	}, c.Meta.Online >= c.Meta.Needed, Waiting)
+	c.ending()
+	if !c.open {
+		c.report.Text = "A majority answers, every node is there, and every replica holds the same rows."
+	}
+}
+
+func (c *checklist) emptyLately() []string {
+	var out []string
+	for _, n := range c.Nodes {
+		if at := c.emptySince(n.Name); at != 0 && c.now().Sub(at.Time()) < lately && c.emptyNow(n.Name) {
+			out = append(out, n.Name)
+		}
+	}
+	return out
+}
+
+// emptyNow is true as long as a replica of the node is not current. Without a leader
+// nobody knows: then it counts as empty.
+func (c *checklist) emptyNow(name string) bool {
+	if c.Meta.Leader == "" || len(c.Buckets) < len(core.Tables()) {
+		return true
+	}
+	return slices.ContainsFunc(c.AllBuckets(), func(b cluster.Bucket) bool {
+		return slices.ContainsFunc(b.Replicas, func(r cluster.Replica) bool {
+			return r.Node == name && (r.State != cluster.ReplicaCurrent || b.Leader == "")
+		})
+	})
+}
+
+// diskWiped takes the rows from the other nodes, which must be able to agree without it.
+func diskWiped(c *checklist) {
+	n, known := c.node(c.Args[0])
+	if !known {
+		c.notApplicable("no node is named " + c.Args[0])
+		return
+	}
+	c.othersWhole(n)
+	c.require(Step{
+		Title: "Start " + at(n) + " with an empty data directory", Why: "it takes everything from the others",
+		Do:   "keep its configuration and its name; put no backup into it. On " + at(n) + ", as root:",
+		Type: c.service("start", n), Seen: answers(n),
+	}, n.Online, Next)
+	at := c.emptySince(n.Name)
+	c.require(Step{
+		Title: n.Name + " began with an empty data directory", Why: "else this guide is not the one that you need",
+		Do:   "stop unibusd there, move its data directory away, and start it again",
+		Seen: map[bool]string{true: "seen by the other nodes", false: "no node has seen that its data directory was emptied"}[at != 0],
+	}, at != 0, Next)
+	c.ending()
+	if !c.open {
+		c.report.Text = n.Name + " has every row again, by a comparison of all replicas."
+	}
+}
+
+// othersWhole stops where the others have no quorum of current replicas without a node.
+func (c *checklist) othersWhole(n cluster.Node) {
+	left := 0
+	for _, o := range c.Nodes {
+		if o.Online && !o.Off && o.Name != n.Name {
+			left++
+		}
+	}
+	fault := ""
+	if left < c.Meta.Needed {
+		fault = fmt.Sprintf("%d of the other nodes answer, and %d are needed", left, c.Meta.Needed)
+	}
+	for _, b := range c.AllBuckets() {
+		current := 0
+		for _, r := range b.Replicas {
+			if r.Node != n.Name && r.State == cluster.ReplicaCurrent {
+				current++
+			}
+		}
+		if needed := max(1, len(b.Replicas))/2 + 1; fault == "" && current < needed {
+			fault = fmt.Sprintf("%s has %d current replicas on the other nodes, and needs %d", b.Name, current, needed)
+		}
+	}
+	c.require(Step{
+		Title: "The other nodes have the rows", Why: "an empty node must not be needed for a majority",
+		Seen: cmp.Or(fault, fmt.Sprintf("%d other nodes answer, and a majority of each bucket is current on them", left)),
+	}, fault == "", Unsafe)
+}
+
+func answers(n cluster.Node) string {
+	if n.Online {
+		return n.Name + " answers"
+	}
+	return n.Name + " does not answer"
+}
+
+// diskFull makes room first: JetStream stays off until its node is restarted.
+func diskFull(c *checklist) {
+	for _, n := range c.Nodes {
+		for _, d := range disksOf(n) {
+			if l := d.Level(); l != cluster.Healthy {
+				c.add(Step{
+					Title: "Make room on " + at(n), Why: "a full disk refuses every write, revocations too",
+					Do:   "remove what is not of unibus, or enlarge the file system; remove nothing below the data directory. On " + at(n) + ":",
+					Type: []string{"df -h " + core.ShellQuote(d.Path)}, Seen: fmt.Sprintf("%s has %d MiB free of %d", d.Path, d.Free>>20, d.Total>>20),
+				}, Next)
+			}
+		}
+	}
+	for _, n := range c.Nodes {
+		if n.Off {
+			c.add(Step{
+				Title: "Restart " + at(n), Why: "JetStream turned itself off there, and does not come back by itself", Do: "on " + at(n) + ", as root:",
+				Type: c.service("restart", n), Seen: "JetStream is off on " + n.Name,
+			}, Next)
+		}
+	}
+	c.allAnswer()
+	c.ending()
+	if !c.open {
+		c.report.Text = "No disk is full, JetStream runs on every node, and every replica holds the same rows."
+	}
+}
+
+func disksOf(n cluster.Node) []cluster.Disk {
+	if n.Info == nil || n.Info.InForce == nil || !n.Online {
+		return nil
+	}
+	return n.Info.InForce.Disks
+}
+
+// nodeLost lets `node replace` do the work, which completes what was interrupted.
+func nodeLost(c *checklist) {
+	old, next := c.Args[0], c.Args[1]
+	removed := slices.ContainsFunc(c.Removed, func(r core.NodeChange) bool { return r.Name == old })
+	n, known := c.node(old)
+	if !known && !removed {
+		c.notApplicable("no node is named " + old)
+		return
+	}
+	unsafe, fault := cluster.RemovalUnsafe(c.View, old), ""
+	if unsafe != nil && !removed {
+		fault = core.AsError(unsafe).Text
+	}
+	c.require(Step{
+		Title: "The cluster can do without " + at(n), Why: "a removed name never comes back, and the rest must agree on it",
+		Seen: cmp.Or(fault, "the others have a quorum of every group"),
+	}, fault == "", map[bool]State{true: Waiting, false: Unsafe}[core.KindOf(unsafe) == core.KindUnavailable])
+	fresh, _ := c.node(next)
+	c.require(Step{
+		Title: "Set up the machine of " + next, Why: "it needs a certificate of its own name, and the configuration of the others with that name",
+		Do:   "make its route certificate where the CA is kept, and do not start it before the next step; see docs/operations/three-hosts.md",
+		Type: []string{"unibusd cert node --name " + next + " --ca DIR --host HOST --out DIR", "unibusd node replace " + old + " " + next}, Seen: answers(fresh),
+	}, fresh.Online, Next)
+	c.require(Step{
+		Title: "Replace " + old + " by " + next, Why: old + " counts in every quorum until it is removed", Type: []string{"unibusd node replace " + old + " " + next},
+		Seen: map[bool]string{true: old + " was removed", false: old + " is a member"}[removed],
+	}, removed, Next)
+	c.ending()
+	if !c.open {
+		c.report.Text = old + " was removed, and " + next + " has every row, by a comparison of all replicas."
+	}
+}

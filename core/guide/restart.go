@@ -1,0 +1,101 @@
+package guide
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"unibus/core/cluster"
+)
+
+// restart takes one node at a time. A node counts as restarted if its run began after
+// Since. Before each node everything is checked again, so that the guide stops at the first doubt.
+func restart(c *checklist) {
+	var left []cluster.Node
+	for _, n := range c.Nodes {
+		if n.Online && started(n) >= c.Since {
+			c.add(Step{Title: "Restart " + at(n), Why: "its run began before this round", Seen: "started " + clock(n) + ", version " + cmp.Or(n.Version, "unknown")}, Done)
+			continue
+		}
+		left = append(left, n)
+	}
+	slices.SortStableFunc(left, func(a, b cluster.Node) int {
+		return cmp.Or(cmp.Compare(weight(a), weight(b)), strings.Compare(a.Name, b.Name))
+	})
+	c.report.Resume = "unibusd guide restart --since " + c.Since.Time().UTC().Format("2006-01-02T15:04:05Z")
+	c.allAnswer()
+	c.ending()
+	for _, n := range left {
+		if n.Online {
+			c.restartNode(n)
+		}
+	}
+	if !c.open {
+		c.report.Text = "Every node was restarted since " + c.Since.Time().UTC().Format("15:04:05") + " UTC, and every replica holds the same rows."
+	}
+}
+
+// weight puts nodes that lead behind those that follow, and the leader of the meta group last.
+func weight(n cluster.Node) int {
+	if n.Meta == "leader" {
+		return 1000
+	}
+	return len(n.Leads)
+}
+
+func clock(n cluster.Node) string { return started(n).Time().UTC().Format("15:04:05") + " UTC" }
+
+// allAnswer waits for one node, which may be starting, and stops at two.
+func (c *checklist) allAnswer() {
+	silent := c.silent()
+	s := Step{Title: "Every node answers", Why: "the next node stops only while all others are there", Seen: fmt.Sprintf("%d nodes answer", len(c.Nodes))}
+	switch missing := c.Expected - len(c.Nodes); {
+	case len(silent) > 1 || missing > 0:
+		s.Seen = fmt.Sprintf("%d of %d nodes do not answer", len(silent)+max(0, missing), max(c.Expected, len(c.Nodes)))
+		s.Type = []string{"unibusd guide quorum-lost"}
+		c.add(s, c.unlessStarting(Unsafe))
+	case len(silent) == 1:
+		s.Seen, s.Do = silent[0].Name+" does not answer", "if it does not start by itself, on "+at(silent[0])+", as root:"
+		s.Type = c.service("start", silent[0])
+		c.add(s, Waiting)
+	default:
+		c.add(s, Done)
+	}
+}
+
+func (c *checklist) restartNode(n cluster.Node) {
+	plan, err := cluster.PlanStop(c.View, n.Name)
+	safe := err == nil && plan.Safe
+	c.require(Step{
+		Title: n.Name + " may stop", Why: "without it the others must agree, and serve", Type: []string{"unibusd node plan stop " + n.Name},
+		Seen: strings.TrimSuffix(plan.Text, "."),
+	}, safe, Unsafe)
+	groups := c.led(n)
+	lead := Step{Title: n.Name + " leads nothing", Why: "a leader that stops without handing over costs an election", Seen: n.Name + " leads nothing"}
+	if len(groups) > 0 {
+		lead.Title, lead.Seen = "Hand over what "+n.Name+" leads", n.Name+" leads "+strings.Join(groups, ", ")
+	}
+	for _, g := range groups {
+		lead.Type = append(lead.Type, "unibusd step-down "+g)
+	}
+	c.require(lead, len(groups) == 0, Next)
+	c.add(Step{
+		Title: "Restart " + at(n), Why: "its run began before this round", Do: "on " + at(n) + ", as root:", Type: c.service("restart", n),
+		Seen: "started " + clock(n) + ", version " + cmp.Or(n.Version, "unknown"),
+	}, Next)
+}
+
+// led are the groups that a node leads, as step-down names them.
+func (c *checklist) led(n cluster.Node) []string {
+	var out []string
+	if n.Meta == "leader" {
+		out = append(out, "meta")
+	}
+	for _, b := range c.AllBuckets() {
+		if b.Leader == n.Name {
+			out = append(out, b.Name)
+		}
+	}
+	return out
+}
