@@ -29,6 +29,7 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		verbAudit:     typed(s.audit),
 
 		verbUsers:        typed(s.users),
+		verbUserPage:     typed(s.userPage),
 		verbUserGet:      typed(s.userGet),
 		verbUserAdd:      typed(s.userAdd),
 		verbUserRevoke:   typed(s.userRevoke),
@@ -36,6 +37,7 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		verbUserExtend:   typed(s.userExtend),
 		verbUserReplace:  typed(s.userReplace),
 		verbRooms:        typed(s.rooms),
+		verbRoomPage:     typed(s.roomPage),
 		verbRoomGet:      typed(s.roomGet),
 		verbRoomRekey:    typed(s.roomRekey),
 
