@@ -15,36 +15,38 @@ func largeIndex(n int) *UserIndex {
 	return NewUserIndex(all)
 }
 
-// pageCost is what a page from the middle of a list and a change beside it cost, the
-// least of several tries.
+// pageCost is what a page and a change beside it cost.
 func pageCost(t testing.TB, ix *UserIndex, r UserPageRequest) time.Duration {
-	const rounds = 50
-	random, least := rand.New(rand.NewPCG(7, 8)), time.Hour
-	for range 5 {
-		begin := time.Now()
-		for range rounds {
-			if _, err := ix.Page(r, 50); err != nil {
-				t.Fatal(err)
-			}
-			u := indexedUser(5_000_000, random)
-			ix.Put(nil, u)
-			ix.Put(u, nil)
+	const rounds = 20
+	begin := time.Now()
+	for range rounds {
+		if _, err := ix.Page(r, 50); err != nil {
+			t.Fatal(err)
 		}
-		least = min(least, time.Since(begin)/rounds)
+		u := indexedUser(5_000_000, rand.New(rand.NewPCG(7, 8)))
+		ix.Put(nil, u)
+		ix.Put(u, nil)
 	}
-	return least
+	return time.Since(begin) / rounds
 }
 
 // TestPageCostsTheSame: a page of forty users out of 100,000 costs at most three times
-// one out of 1,000, in any order and beside changes.
+// one out of 1,000, in any order and beside changes. Both take turns, and the least of
+// each counts: other processes only ever add.
 func TestPageCostsTheSame(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it measures")
+	}
 	small, large := largeIndex(1000), largeIndex(100_000)
 	for _, sort := range UserSorts() {
 		r := UserPageRequest{UserQuery: UserQuery{Sort: sort, Descending: true}, Limit: 40}
-		r.Offset = 500
-		few := pageCost(t, small, r)
-		r.Offset = 50_000
-		many := pageCost(t, large, r)
+		few, many := time.Hour, time.Hour
+		for range 60 {
+			r.Offset = 500
+			few = min(few, pageCost(t, small, r))
+			r.Offset = 50_000
+			many = min(many, pageCost(t, large, r))
+		}
 		t.Logf("by %s: %v of 1,000 users, %v of 100,000: %.2f times", sort, few, many, float64(many)/float64(few))
 		if many > 3*few {
 			t.Errorf("by %s, a page of 100,000 users costs %v and one of 1,000 %v", sort, many, few)
