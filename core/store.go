@@ -20,6 +20,10 @@ type Store interface {
 	User(ctx context.Context, id UserID) (User, error)
 	// Users returns all users in the order of their ids, revoked ones included.
 	Users(ctx context.Context) ([]User, error)
+	// UserPage returns one page of the users that a query selects, with the counts of
+	// all; now says who has expired. It is as current as Users. KindInvalid for a
+	// request that Check refuses.
+	UserPage(ctx context.Context, r UserPageRequest, now Millis) (UserPage, error)
 	// ExpiringUsers returns the users that have an end, over or not, in the order of
 	// their ids. Rows that cannot be read are left out: they admit no user. Screens and
 	// timers ask under Unproven.

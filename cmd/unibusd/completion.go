@@ -24,6 +24,8 @@ func completions() map[string]cli.Values {
 		"--log-format":                 cli.OneOf("text", "json"),
 		"--log-level":                  cli.OneOf("debug", "info", "warn", "error"),
 		"--tls-first":                  cli.OneOf("true", "false"),
+		"--sort":                       cli.OneOf(userSorts()...),
+		"--status":                     cli.OneOf(string(core.UserActive), string(core.UserRevoked), string(core.UserExpired)),
 		"--role":                       cli.OneOf(string(core.RoleMember), string(core.RoleAdmin)),
 		"--expires":                    cli.OneOf("never", "12h", "90d", "365d"),
 		"--format":                     cli.OneOf("csv", "jsonl"),
@@ -61,8 +63,8 @@ func completions() map[string]cli.Values {
 }
 
 func userKeys(ctx context.Context, cl *admin.Client) (out []string, err error) {
-	all, err := cl.Users(ctx)
-	for _, u := range all {
+	page, err := cl.UserPage(ctx, core.UserPageRequest{UserQuery: core.UserQuery{Sort: core.SortByName}})
+	for _, u := range page.Users { // of more than a page, a shell shows nothing that helps
 		out = append(out, cli.Described(string(u.ID), text(u.Name)))
 	}
 	return out, err

@@ -18,7 +18,7 @@ import (
 type users interface {
 	UserAdd(ctx context.Context, u core.User) (core.User, error)
 	UserGet(ctx context.Context, id string) (core.User, error)
-	Users(ctx context.Context) ([]core.User, error)
+	UserPage(ctx context.Context, r core.UserPageRequest) (core.UserPage, error)
 	Revoke(ctx context.Context, id string) (admin.Revoked, error)
 	UserActivate(ctx context.Context, id string) (core.User, error)
 	UserExtend(ctx context.Context, id string, expires core.Millis) (core.User, error)
@@ -164,32 +164,6 @@ func (t *userTarget) one(c *cobra.Command, create bool, ask func(context.Context
 	})
 }
 
-func userListCommand() *cobra.Command {
-	var t userTarget
-	return t.add(&cobra.Command{
-		Use: "list", Short: "List all users, revoked ones included", Args: cli.Args(),
-		RunE: func(c *cobra.Command, _ []string) error {
-			us, end, err := t.open(c.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer end()
-			all, err := us.Users(c.Context())
-			if err != nil {
-				return err
-			}
-			return t.print(c, map[string]any{"users": all}, func() {
-				table(c, "USER\tNAME\tROLE\tSTATUS\tCREATED\tENDS", func(print func(string, ...any)) {
-					for _, u := range all {
-						print("%s\t%s\t%s\t%s\t%s\t%s", u.ID, text(u.Name), u.Role, u.StatusAt(core.MillisOf(time.Now())),
-							u.Created.Time().Format(time.DateTime), endText(u.Expires))
-					}
-				})
-			})
-		},
-	})
-}
-
 // fileUsers works on a database file.
 type fileUsers struct{ st *sqlite.Store }
 
@@ -207,7 +181,9 @@ func (f fileUsers) UserGet(ctx context.Context, id string) (core.User, error) {
 	return f.st.User(ctx, user)
 }
 
-func (f fileUsers) Users(ctx context.Context) ([]core.User, error) { return f.st.Users(ctx) }
+func (f fileUsers) UserPage(ctx context.Context, r core.UserPageRequest) (core.UserPage, error) {
+	return f.st.UserPage(ctx, r, core.MillisOf(time.Now()))
+}
 
 // Revoke leaves the sessions to the daemon that serves the file: it sees the change within a second.
 func (f fileUsers) Revoke(ctx context.Context, id string) (admin.Revoked, error) {

@@ -30,6 +30,7 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		verbDoctor:    typed(s.doctor),
 
 		verbUsers:        typed(s.users),
+		verbUserPage:     typed(s.userPage),
 		verbUserGet:      typed(s.userGet),
 		verbUserAdd:      typed(s.userAdd),
 		verbUserRevoke:   typed(s.userRevoke),
@@ -37,6 +38,7 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		verbUserExtend:   typed(s.userExtend),
 		verbUserReplace:  typed(s.userReplace),
 		verbRooms:        typed(s.rooms),
+		verbRoomPage:     typed(s.roomPage),
 		verbRoomGet:      typed(s.roomGet),
 		verbRoomRekey:    typed(s.roomRekey),
 

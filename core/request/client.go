@@ -96,8 +96,9 @@ func Unanswered(verb string, acts bool, err error) error {
 	case errors.As(err, &e):
 		return notSent(err, e)
 	case errors.Is(err, nats.ErrNoResponders):
-		return core.Errorf(core.KindUnavailable, "no node that can be reached serves the control plane; %s was not done", verb).WithOutcome(core.OutcomeNone).
-			WithNext("`unibus-tui status` says why; try again")
+		e = core.Errorf(core.KindUnavailable, "no node that can be reached serves the control plane; %s was not done", verb).WithOutcome(core.OutcomeNone)
+		e.Err = err // a client may ask in another way
+		return e.WithNext("`unibus-tui status` says why; try again")
 	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed):
 		return core.Errorf(core.KindUnavailable, "the connection is down: %s was not sent", verb).WithOutcome(core.OutcomeNone).
 			WithNext("see that unibusd runs on the nodes; try again once the connection is back")

@@ -15,9 +15,11 @@ type Page struct {
 
 const (
 	// PageSize is how many entries a page has at the most.
-	PageSize  = 1000
-	pageBytes = 512 << 10 // of one page's entries, encoded: well below the payload limit of 1 MiB
-	maxPages  = 10_000
+	PageSize = 1000
+	// PageBytes is how many bytes the entries of a page have at the most, encoded: well below the payload limit of 1 MiB.
+	PageBytes = 512 << 10
+
+	maxPages = 10_000
 )
 
 // Cut takes a page out of a list in key order and returns the next page's After, ""
@@ -33,7 +35,7 @@ func Cut[T, Out any](all []T, p Page, key func(T) string, show func(T) Out) (pag
 		}
 		entry := show(v)
 		b, _ := json.Marshal(entry) // plain values
-		if size += len(b); len(page) == p.Limit || len(page) > 0 && size > pageBytes {
+		if size += len(b); len(page) == p.Limit || len(page) > 0 && size > PageBytes {
 			return page, last
 		}
 		page, last = append(page, entry), key(v)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"unibus/core"
 )
@@ -54,6 +55,10 @@ type table struct {
 	guard         guard
 	token         string // of this node's newest barrier
 	tokenAt       uint64
+	faulty        map[string]error // records that cannot be decoded
+
+	userIndexLock sync.Mutex
+	userIndex     *core.UserIndex // users only: nil until the first page is asked for
 }
 
 // groups are sets of names by another name.
@@ -75,7 +80,7 @@ func (g groups) remove(group, name string) {
 }
 
 func newTable(name core.Table) *table {
-	return &table{name: name, records: map[string]record{}, deletedRevs: map[string]uint64{}, namesByPrefix: groups{}, roomsByUser: groups{}, pending: groups{}}
+	return &table{name: name, records: map[string]record{}, deletedRevs: map[string]uint64{}, namesByPrefix: groups{}, roomsByUser: groups{}, pending: groups{}, faulty: map[string]error{}}
 }
 
 // put stores a current record.
@@ -87,6 +92,7 @@ func (t *table) put(key string, r record) {
 	t.invitation(key, before, groups.remove)
 	t.invitation(key, r, groups.add)
 	t.records[key] = r
+	t.index(key, before, r)
 	delete(t.deletedRevs, key)
 }
 
@@ -96,6 +102,7 @@ func (t *table) remove(key string, rev uint64) {
 		t.group(key, groups.remove)
 		t.invitation(key, before, groups.remove)
 		delete(t.records, key)
+		t.index(key, before, record{})
 	}
 	t.deletedRevs[key] = rev
 }
@@ -106,6 +113,36 @@ func (t *table) invitation(key string, r record, do func(groups, string, string)
 	if r.member != nil && r.member.State == core.MemberInvited && r.member.InvitedBy != nil {
 		do(t.pending, *r.member.InvitedBy, key)
 	}
+}
+
+// index brings a change into the index of the users, and notes what cannot be read.
+func (t *table) index(key string, before, now record) {
+	if now.err != nil {
+		t.faulty[key] = now.err
+	} else {
+		delete(t.faulty, key)
+	}
+	if t.userIndex != nil {
+		t.userIndex.Put(before.user, now.user)
+	}
+}
+
+// users is the index of the users; the first call makes it. An index that lacks a user
+// who cannot be read would be wrong: the error comes instead, as with a whole list.
+func (t *table) users() (*core.UserIndex, error) {
+	for _, err := range t.faulty {
+		return nil, err
+	}
+	t.userIndexLock.Lock()
+	defer t.userIndexLock.Unlock()
+	if t.userIndex == nil {
+		all := make([]*core.User, 0, len(t.records))
+		for _, r := range t.records {
+			all = append(all, r.user)
+		}
+		t.userIndex = core.NewUserIndex(all)
+	}
+	return t.userIndex, nil
 }
 
 func (t *table) group(key string, do func(groups, string, string)) {

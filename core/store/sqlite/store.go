@@ -40,6 +40,8 @@ type Store struct {
 	readersLimited atomic.Bool  // the file is not in its place: no further connection opens
 	staged         stagedRekeys // boxes of rekeys that are not committed
 
+	userIndex userIndexCache
+
 	compared atomic.Int64 // 1 + the number of the schema that was compared with ours; 0: none
 	making   bool         // a Writer makes the file: it has no version before it is finished
 }
@@ -206,7 +208,7 @@ func (s *Store) runOnce(ctx context.Context, db *sql.DB, f func(context.Context,
 			return err
 		}
 	}
-	if err := f(ctx, tx); err != nil {
+	if err := f(withConnection(ctx, conn), tx); err != nil {
 		return err
 	}
 	return tx.Commit()

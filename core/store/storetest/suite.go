@@ -21,6 +21,7 @@ func Run(t *testing.T, open func(t *testing.T) core.Store) {
 	}{
 		{"Empty", testEmpty},
 		{"Users", testUsers},
+		{"UserPages", testUserPages},
 		{"UsersRefused", testUsersRefused},
 		{"UserStatus", testUserStatus},
 		{"UserExpiry", testUserExpiry},
@@ -173,6 +174,10 @@ func calls(t *testing.T, user core.UserID) []call {
 		{"AddUser", func(ctx context.Context, s core.Store) error { return s.AddUser(ctx, fresh) }},
 		{"User", func(ctx context.Context, s core.Store) error { _, err := s.User(ctx, user); return err }},
 		{"Users", func(ctx context.Context, s core.Store) error { _, err := s.Users(ctx); return err }},
+		{"UserPage", func(ctx context.Context, s core.Store) error {
+			_, err := s.UserPage(ctx, core.UserPageRequest{}, Start)
+			return err
+		}},
 		{"ExpiringUsers", func(ctx context.Context, s core.Store) error { _, err := s.ExpiringUsers(ctx); return err }},
 		{"SetUserStatus", func(ctx context.Context, s core.Store) error {
 			_, err := s.SetUserStatus(ctx, user, core.UserRevoked, Start+1)

@@ -1,0 +1,205 @@
+package core
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"math"
+	"slices"
+	"strings"
+)
+
+// UserSort is an order of the users' list.
+type UserSort string
+
+// The orders. Users that are equal in one are in the order of their ids.
+const (
+	SortByID      UserSort = "id"
+	SortByName    UserSort = "name"
+	SortByStatus  UserSort = "status" // active, then those that end, expired and revoked ones
+	SortByRole    UserSort = "role"
+	SortByCreated UserSort = "created"
+	SortByChanged UserSort = "changed"
+)
+
+// UserSorts are the orders in which users can be listed.
+func UserSorts() []UserSort {
+	return []UserSort{SortByID, SortByName, SortByStatus, SortByRole, SortByCreated, SortByChanged}
+}
+
+// UserQuery selects users and orders them. The zero value is all users by id.
+type UserQuery struct {
+	Filter     string     `json:"filter,omitempty"` // a part of the name, id, role or status, in any case
+	Status     UserStatus `json:"status,omitempty"` // active, revoked or expired; "": any
+	Role       UserRole   `json:"role,omitempty"`   // "": any
+	Sort       UserSort   `json:"sort,omitempty"`   // "": by id
+	Descending bool       `json:"descending,omitempty"`
+}
+
+// UserPageRequest asks for one page of a query's answer: those after the cursor
+// After, or else from the position Offset on.
+type UserPageRequest struct {
+	UserQuery
+	Offset int      `json:"offset,omitempty"`
+	After  string   `json:"after,omitempty"` // a UserPage's Next
+	Limit  int      `json:"limit,omitempty"` // 0: MaxPage
+	Named  []UserID `json:"named,omitempty"` // users to return besides, whether the query selects them or not
+}
+
+// UserPage is one page of users.
+type UserPage struct {
+	Users  []User     `json:"users"`
+	Offset int        `json:"offset"` // the position of the first of them
+	Total  int        `json:"total"`  // how many users the query selects
+	Counts UserCounts `json:"counts"`
+	Next   string     `json:"next,omitempty"`  // the next page's After, "" at the end
+	Named  []User     `json:"named,omitempty"` // in the order of their ids and without their keys; a missing one does not exist
+}
+
+// UserCounts is how many users there are, whatever a query selects.
+type UserCounts struct {
+	All     int `json:"all"`
+	Active  int `json:"active"`
+	Revoked int `json:"revoked"`
+	Expired int `json:"expired"`
+	Admins  int `json:"admins"` // active ones
+}
+
+const (
+	// MaxPage is how many users a page has at the most.
+	MaxPage   = 1000
+	pageBytes = 512 << 10 // of one page: well below the payload limit of 1 MiB
+	maxFilter = 256
+)
+
+// Check refuses a request that no list can answer. KindInvalid.
+func (r UserPageRequest) Check() error {
+	switch {
+	case r.Sort != "" && !slices.Contains(UserSorts(), r.Sort):
+		return Errorf(KindInvalid, "users cannot be sorted by %q", r.Sort).WithNext("sort by %s", joinWords(UserSorts()))
+	case r.Status != "" && r.Status != UserExpired && !slices.Contains(UserStatuses(), r.Status):
+		return Errorf(KindInvalid, "%q is not a state of users", r.Status).WithNext("use active, revoked or expired")
+	case r.Role != "" && r.Role != RoleMember && r.Role != RoleAdmin:
+		return Errorf(KindInvalid, "%q is not a role", r.Role).WithNext("use member or admin")
+	case r.Limit < 0 || r.Offset < 0:
+		return Errorf(KindInvalid, "a page cannot have %d users from position %d on", r.Limit, r.Offset).WithNext("give numbers that are not negative")
+	case len(r.Filter) > maxFilter:
+		return Errorf(KindInvalid, "the filter has %d bytes", len(r.Filter)).WithNext("give at most %d", maxFilter)
+	case len(r.Named) > MaxPage:
+		return Errorf(KindInvalid, "%d users are named", len(r.Named)).WithNext("name at most %d at once", MaxPage)
+	case r.After != "" && r.Offset != 0:
+		return Errorf(KindInvalid, "a page begins after a cursor or at a position, and not both").WithNext("leave one out")
+	}
+	_, err := r.cursor()
+	return err
+}
+
+func joinWords[T ~string](words []T) string {
+	all := make([]string, len(words))
+	for i, w := range words {
+		all[i] = string(w)
+	}
+	return strings.Join(all[:len(all)-1], ", ") + " or " + all[len(all)-1]
+}
+
+// Selects is true for the users that the query asks for.
+func (q UserQuery) Selects(u *User, now Millis) bool {
+	status := u.StatusAt(now)
+	if q.Status != "" && status != q.Status || q.Role != "" && u.Role != q.Role {
+		return false
+	}
+	if q.Filter == "" {
+		return true
+	}
+	f := strings.ToLower(q.Filter)
+	return u.Name != nil && strings.Contains(strings.ToLower(*u.Name), f) ||
+		strings.Contains(string(status), f) || strings.Contains(string(u.Role), f) ||
+		strings.Contains(string(u.ID), strings.ToUpper(q.Filter))
+}
+
+// selectsAll is true where no user is left out.
+func (q UserQuery) selectsAll() bool { return q.Filter == "" && q.Status == "" && q.Role == "" }
+
+// Compare orders two users as the query lists them.
+func (q UserQuery) Compare(a, b *User) int {
+	if q.Descending {
+		a, b = b, a
+	}
+	return q.Sort.compare(a, b)
+}
+
+func (s UserSort) compare(a, b *User) int {
+	c := 0
+	switch s {
+	case SortByName:
+		c = cmp.Or(cmp.Compare(nameRank(a), nameRank(b)), strings.Compare(foldedName(a), foldedName(b)))
+	case SortByStatus:
+		c = cmp.Or(strings.Compare(string(a.Status), string(b.Status)), cmp.Compare(endOf(b), endOf(a)))
+	case SortByRole:
+		c = strings.Compare(string(a.Role), string(b.Role))
+	case SortByCreated:
+		c = cmp.Compare(a.Created, b.Created)
+	case SortByChanged:
+		c = cmp.Compare(a.Updated, b.Updated)
+	}
+	if c != 0 {
+		return c
+	}
+	return strings.Compare(string(a.ID), string(b.ID))
+}
+
+// nameRank puts users without a name last.
+func nameRank(u *User) int {
+	if u.Name == nil {
+		return 1
+	}
+	return 0
+}
+
+func foldedName(u *User) string {
+	if u.Name == nil {
+		return ""
+	}
+	return strings.ToLower(*u.Name)
+}
+
+// endOf orders ends so that an order by it stays true while time passes: users
+// expire in it from its far end.
+func endOf(u *User) Millis {
+	if u.Expires == 0 {
+		return math.MaxInt64
+	}
+	return u.Expires
+}
+
+// userCursor is what a page's Next holds: the query, and the fields of the last
+// user by which the next page is found although that user changed meanwhile.
+type userCursor struct {
+	Query UserQuery `json:"q"`
+	Last  User      `json:"u"`
+}
+
+func (q UserQuery) cursorAfter(last *User) string {
+	u := *last
+	u.KEMKey = nil
+	b, _ := json.Marshal(userCursor{q, u}) // plain values
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// cursor is the last user of the page before, nil for the first page. KindInvalid
+// for a text that is no cursor of this query.
+func (r UserPageRequest) cursor() (*User, error) {
+	if r.After == "" {
+		return nil, nil
+	}
+	var c userCursor
+	b, err := base64.RawURLEncoding.DecodeString(r.After)
+	if err == nil {
+		err = json.Unmarshal(b, &c)
+	}
+	if err != nil || c.Last.ID == "" || c.Query != r.UserQuery {
+		return nil, Errorf(KindInvalid, "the cursor belongs to another list: it is no end of a page of this query").
+			WithNext("begin again with the first page, and keep filter and order while you fetch the next ones")
+	}
+	return &c.Last, nil
+}
