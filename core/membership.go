@@ -23,3 +23,6 @@ type NodeChange struct {
 func (c NodeChange) Supersedes(other NodeChange) bool {
 	return c.State == NodeRemoved && other.State != NodeRemoved
 }
+
+// About returns the node's name.
+func (c NodeChange) About() string { return c.Name }

@@ -58,6 +58,8 @@ func examples() map[string]string {
 		"unibusd node plan stop": "unibusd node plan stop n2 --context ops",
 		"unibusd node add":       "unibusd node add n4 --context ops",
 		"unibusd node remove":    "unibusd node remove n3 --context ops",
+		"unibusd node drain":     "unibusd node drain n2 --context ops\nunibusd node drain n2 --for 30m --context ops",
+		"unibusd node resume":    "unibusd node resume n2 --context ops",
 		"unibusd node replace":   "unibusd node replace n3 n4 --context ops",
 
 		"unibusd bucket list":  "unibusd bucket list --context ops",

@@ -15,8 +15,8 @@ import (
 )
 
 func nodeCommand() *cobra.Command {
-	return cli.Group("node", "List the nodes, add and remove one, and replace one that is lost",
-		nodeListCommand(), nodePlanCommand(), nodeAddCommand(), nodeRemoveCommand(), nodeReplaceCommand())
+	return cli.Group("node", "List the nodes; add, remove, replace and drain one",
+		nodeListCommand(), nodePlanCommand(), nodeAddCommand(), nodeRemoveCommand(), nodeReplaceCommand(), nodeDrainCommand(), nodeResumeCommand())
 }
 
 // nodeList is what `node list --json` prints.
@@ -25,6 +25,7 @@ type nodeList struct {
 	Removed []core.NodeChange       `json:"removed,omitempty"`
 	Unknown []cluster.UnknownServer `json:"unknown_servers,omitempty"`
 	Meta    cluster.Meta            `json:"meta"`
+	Drained []core.Maintenance      `json:"maintenance,omitempty"`
 }
 
 func nodeListCommand() *cobra.Command {
@@ -34,7 +35,7 @@ func nodeListCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return n.print(c, nodeList{st.Nodes, st.Removed, st.Unknown, st.Meta}, func() { nodesText(c, st) })
+		return n.print(c, nodeList{st.Nodes, st.Removed, st.Unknown, st.Meta, st.Maintenance}, func() { nodesText(c, st) })
 	})
 }
 
@@ -51,10 +52,13 @@ func nodesText(c *cobra.Command, st admin.Status) {
 			print("%s\tno node, counts in the quorum\tmember\t–\t–\t–", peer)
 		}
 	})
+	for _, m := range st.Maintenance {
+		c.Printf("\n%s", cluster.MaintenanceText(m, time.Now()))
+	}
 	for _, r := range st.Removed {
 		c.Printf("\n%s was removed by %s on %s", r.Name, text(&r.By), r.At.Time().UTC().Format(time.DateTime))
 	}
-	if len(st.Removed) > 0 {
+	if len(st.Removed)+len(st.Maintenance) > 0 {
 		c.Println()
 	}
 	c.Printf("\nThe meta group has %d members, and needs %d of them.\n", st.Meta.Size, st.Meta.Needed)

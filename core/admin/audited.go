@@ -65,7 +65,7 @@ func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbF
 // summarized are the fields of requests that the audit shows, and their order.
 // Whatever is not here stays out of it: a field that is added later may be a secret.
 func summarized() []string {
-	return []string{"id", "name", "role", "expires", "group", "to", "replicas", "mode", "node", "room", "user", "db", "dry_run", "no_backup", "cutover", "rate", "discard", "ignore"}
+	return []string{"id", "name", "role", "expires", "group", "to", "replicas", "mode", "node", "room", "user", "db", "dry_run", "no_backup", "cutover", "rate", "discard", "ignore", "for_ms"}
 }
 
 // maxShown bounds one value in a summary, in bytes.

@@ -330,6 +330,8 @@ func lookUp(v Verb, body []byte) string {
 		return "`unibusd room get " + of.ID + "`"
 	case verbOperatorRemove:
 		return "`unibusd operator list`"
+	case verbNodeAdd, verbNodeRemove, verbNodeDrain, verbNodeResume:
+		return "`unibusd node list`"
 	case verbBucketScale:
 		return "`unibusd bucket list`"
 	case verbStepDown:
@@ -470,6 +472,18 @@ func (c *Client) NodeAdd(ctx context.Context, name string) (NodeChanged, error) 
 // runs, and where a group would lose its quorum.
 func (c *Client) NodeRemove(ctx context.Context, name string) (NodeChanged, error) {
 	return call[NodeChanged](ctx, c, TargetAny, verbNodeRemove, nodeRequest{Name: name})
+}
+
+// NodeDrain has a node lead nothing and serve no users for a time. DrainState says what
+// is left there, if the request's time was too short. The same call again gives another
+// end. KindNotFound; KindRefused where the others would not hold without it.
+func (c *Client) NodeDrain(ctx context.Context, name string, last time.Duration) (NodeDrained, error) {
+	return call[NodeDrained](ctx, c, TargetAny, verbNodeDrain, drainRequest{Name: name, For: last.Milliseconds()})
+}
+
+// NodeResume ends the maintenance of a node. KindNotFound where there is none.
+func (c *Client) NodeResume(ctx context.Context, name string) (NodeDrained, error) {
+	return call[NodeDrained](ctx, c, TargetAny, verbNodeResume, nodeRequest{Name: name})
 }
 
 // BucketScale gives every bucket of the control plane a number of replicas, and returns once

@@ -43,6 +43,8 @@ const (
 
 	verbNodeAdd    Verb = "node-add"    // nodeRequest → NodeChanged
 	verbNodeRemove Verb = "node-remove" // nodeRequest → NodeChanged
+	verbNodeDrain  Verb = "node-drain"  // drainRequest → NodeDrained
+	verbNodeResume Verb = "node-resume" // nodeRequest → NodeDrained
 
 	verbBucketScale Verb = "bucket-scale" // ScaleRequest → Done
 	verbStepDown    Verb = "step-down"    // stepDownRequest → Done
@@ -103,6 +105,8 @@ func Rules() map[Verb]Rule {
 		verbBucketScale:    {Role: core.OperatorAdmin, MovesData: true, Idempotent: true},
 		verbNodeAdd:        {Role: core.OperatorAdmin, Idempotent: true},
 		verbNodeRemove:     {Role: core.OperatorAdmin, MovesData: true, Idempotent: true}, // its replicas are created again elsewhere
+		verbNodeDrain:      {Role: core.OperatorAdmin, MovesData: true, Idempotent: true}, // its leaders and replicas go to other nodes
+		verbNodeResume:     {Role: core.OperatorAdmin},
 		verbStepDown:       {Role: core.OperatorAdmin, WorksWithoutQuorum: true},
 		verbMigratePause:   {Role: core.OperatorAdmin, WorksWithoutQuorum: true},
 		verbMigrateStart:   act, verbMigrateResume: act,
@@ -345,6 +349,20 @@ type NodeChanged struct {
 	Told    []string     `json:"told"`
 	NotTold []string     `json:"not_told,omitempty"` // they learn it from the others as soon as they are connected
 	Meta    cluster.Meta `json:"meta"`
+}
+
+// drainRequest names a node to drain, and for how many ms.
+type drainRequest struct {
+	Name string `json:"name"`
+	For  int64  `json:"for_ms"`
+}
+
+// NodeDrained is the maintenance of a node, what is still there, and the nodes that know of it.
+type NodeDrained struct {
+	core.Maintenance
+	cluster.DrainState
+	Told    []string `json:"told"`
+	NotTold []string `json:"not_told,omitempty"` // they learn it from the others as soon as they are connected
 }
 
 // limitRequest sets how many rows a second a copy writes at the most; 0: no limit.

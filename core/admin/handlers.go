@@ -45,6 +45,7 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		verbOperatorRemove: typed(s.operatorRemove),
 
 		verbNodeAdd: typed(s.nodeAdd), verbNodeRemove: typed(s.nodeRemove),
+		verbNodeDrain: typed(s.nodeDrain), verbNodeResume: typed(s.nodeResume),
 		verbBucketScale: typed(s.scale),
 		verbStepDown:    typed(s.stepDown),
 

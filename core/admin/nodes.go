@@ -2,6 +2,8 @@ package admin
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"unibus/core"
 	"unibus/core/cluster"
@@ -22,5 +24,23 @@ func (s *Service) nodeRemove(ctx context.Context, op core.Operator, req nodeRequ
 		return nil, err
 	}
 	s.cfg.Cluster.Note(cluster.Note, op.Name, "removed the node "+out.Name+" for good")
+	return out, nil
+}
+
+func (s *Service) nodeDrain(ctx context.Context, op core.Operator, req drainRequest) (any, error) {
+	out, err := s.cfg.Membership.Drain(ctx, op, req.Name, time.Duration(req.For)*time.Millisecond)
+	if err != nil {
+		return nil, err
+	}
+	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("drained the node %s until %s", out.Node, out.Until.Time().UTC().Format("2006-01-02 15:04 MST")))
+	return out, nil
+}
+
+func (s *Service) nodeResume(ctx context.Context, op core.Operator, req nodeRequest) (any, error) {
+	out, err := s.cfg.Membership.Resume(ctx, op, req.Name)
+	if err != nil {
+		return nil, err
+	}
+	s.cfg.Cluster.Note(cluster.Note, op.Name, "ended the maintenance of the node "+out.Node)
 	return out, nil
 }

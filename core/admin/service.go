@@ -70,6 +70,9 @@ type membership interface {
 	Add(ctx context.Context, by core.Operator, name string) (NodeChanged, error)
 	// Remove returns once no raft group has the node. After an error the same call completes it.
 	Remove(ctx context.Context, by core.Operator, name string) (NodeChanged, error)
+	// Drain returns once the node leads nothing and serves no users, or ctx is about to end.
+	Drain(ctx context.Context, by core.Operator, name string, last time.Duration) (NodeDrained, error)
+	Resume(ctx context.Context, by core.Operator, name string) (NodeDrained, error)
 }
 
 // controlPlaneChecker checks the control plane in KV, and changes nothing.

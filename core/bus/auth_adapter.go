@@ -27,6 +27,7 @@ type authAdapter struct {
 	refusals *refusalLog
 	accounts identityAccounts
 	srv      atomic.Pointer[server.Server] // nil until Open has made it
+	draining atomic.Bool                   // users are turned away
 }
 
 func newAuthAdapter(a Authenticator, limits Limits, log *slog.Logger) *authAdapter {
@@ -65,6 +66,9 @@ func (a *authAdapter) admit(ctx context.Context, srv *server.Server, c server.Cl
 		a.sessions.beginDecision(ses)
 		grant, err := a.decider.Decide(ctx, r)
 		if err != nil {
+			return err
+		}
+		if err := a.turnAway(r, grant); err != nil {
 			return err
 		}
 		if err := a.register(srv, c, grant); err != nil {

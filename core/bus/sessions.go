@@ -35,7 +35,8 @@ type session struct {
 	host      string // its address without the port; "" from inside the process
 	inProcess bool
 	admitted  bool
-	outdated  bool // its user changed during the decision
+	outdated  bool      // its user changed during the decision
+	toldAt    time.Time // when it was told to connect to another node; zero: never
 	grant     auth.Grant
 }
 

@@ -20,7 +20,7 @@ func judgeNodes(v View) []Finding {
 	}
 	var fs []Finding
 	enough := v.Meta.Online >= v.Meta.Needed
-	if enough && len(v.silent())+v.neverHeard() > 0 {
+	if enough && len(v.silent())+v.neverHeard() > 0 && !v.onlyMaintenanceIsSilent() {
 		fs = append(fs, silentNodes(v))
 	}
 	for _, n := range v.Nodes {

@@ -19,7 +19,7 @@ const electionTime = 15 * time.Second
 func Judge(v View, now time.Time) Judgment {
 	var fs []Finding
 	if v.Clustered {
-		fs = slices.Concat(judgeUnknown(v), judgeTwins(v), judgeLostStreams(v), judgeNodes(v), judgeRoutes(v, now), judgeMeta(v, now), judgeBuckets(v, now)) // causes before what follows from them
+		fs = slices.Concat(judgeUnknown(v), judgeTwins(v), judgeLostStreams(v), judgeNodes(v), judgeRoutes(v, now), judgeMeta(v, now), judgeBuckets(v, now), judgeMaintenance(v, now)) // causes before what follows from them
 	}
 	if v.founding() { // what is missing, is missing because of that
 		fs = slices.Concat(judgeUnknown(v), judgeTwins(v), judgeFounding(v), judgeConfig(v, now), judgeNotes(v))
@@ -34,7 +34,7 @@ func Judge(v View, now time.Time) Judgment {
 	if len(fs) > 0 && fs[0].Level != Note {
 		j.Verdict = fs[0].Level
 	}
-	j.Sentence, j.Do = headline(v, fs)
+	j.Sentence, j.Do = headline(v, fs, now)
 	if v.Moving != "" {
 		j.Sentence += " A move is at " + v.Moving + "."
 	}
@@ -45,13 +45,13 @@ func Judge(v View, now time.Time) Judgment {
 func (l Level) rank() int { return slices.Index([]Level{Healthy, Note, Degraded, Critical}, l) }
 
 // headline is the worst finding's text and how many more there are; without one, that all is well.
-func headline(v View, fs []Finding) (sentence, do string) {
+func headline(v View, fs []Finding, now time.Time) (sentence, do string) {
 	bad := slices.IndexFunc(fs, func(f Finding) bool { return f.Level == Note })
 	if bad < 0 {
 		bad = len(fs)
 	}
 	if bad == 0 {
-		return allWell(v), ""
+		return allWellWith(v, now), ""
 	}
 	sentence = fs[0].Text
 	switch more := bad - 1; {
@@ -61,6 +61,18 @@ func headline(v View, fs []Finding) (sentence, do string) {
 		sentence += fmt.Sprintf(" There are %s more findings.", number(more))
 	}
 	return sentence, fs[0].Next
+}
+
+// allWellWith is allWell, after the nodes that are in maintenance.
+func allWellWith(v View, now time.Time) string {
+	var texts []string
+	for _, f := range judgeMaintenance(v, now) {
+		texts = append(texts, f.Text)
+	}
+	if len(v.silent()) == 0 {
+		texts = append(texts, allWell(v))
+	}
+	return strings.Join(texts, " ")
 }
 
 // allWell describes a cluster in which nothing is wrong.

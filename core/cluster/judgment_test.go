@@ -91,6 +91,24 @@ func lose(v View, names ...string) View {
 	return v
 }
 
+// drained puts nodes into maintenance.
+func drained(v View, names ...string) View {
+	for _, name := range names {
+		v.Maintenance = append(v.Maintenance, core.Maintenance{Node: name, By: "ana", Since: ago(7 * time.Minute), Until: ago(-2 * time.Hour)})
+	}
+	return v
+}
+
+// handedOver has another node lead what a node leads.
+func handedOver(v View, name string) View {
+	for i := range v.Buckets {
+		if v.Buckets[i].Leader == name {
+			v.Buckets[i].Leader = "n2"
+		}
+	}
+	return v
+}
+
 // turnOff has nodes answer without JetStream, as the observer would show it.
 func turnOff(v View, names ...string) View {
 	lost := lose(v, names...)
@@ -320,6 +338,13 @@ func clusterViews() []judged {
 		{"JetStream has not started", with(healthy(3, 3), func(v *View) { v.Meta.Online, v.Meta.Leader, v.Meta.Leaders = 1, "", nil })},
 		{"one node does not serve", with(healthy(3, 3), func(v *View) { v.Nodes[2].Info.Serving = Serving{Backend: core.BackendNone, Reason: "it is opening"} })},
 		{"n3 away", lose(healthy(3, 3), "n3")},
+		{"n3 in maintenance", drained(withInternal(healthy(3, 3), 3), "n3")},
+		{"n1 in maintenance, not drained yet", drained(withInternal(healthy(3, 3), 3), "n1")},
+		{"n3 in maintenance and stopped", drained(lose(handedOver(healthy(3, 3), "n3"), "n3"), "n3")},
+		{"n3 in maintenance and stopped, a certificate ends soon", with(drained(lose(handedOver(healthy(3, 3), "n3"), "n3"), "n3"), func(v *View) { v.Nodes[1].Info.CertUntil = core.MillisOf(noon.Add(time.Hour)) })},
+		{"n3 in maintenance and stopped, n2 away", drained(lose(healthy(5, 5), "n2", "n3"), "n3")},
+		{"n2 and n3 stopped, n3 in maintenance", drained(lose(healthy(3, 3), "n2", "n3"), "n3")},
+		{"the SQLite node in maintenance and stopped", drained(lose(onSQLite(healthy(3, 3), true), "n1"), "n1")},
 		{"n3 away for an hour", with(lose(healthy(3, 3), "n3"), func(v *View) {
 			v.Nodes[2].HeardMS = time.Hour.Milliseconds()
 			for i := range v.Nodes {

@@ -209,7 +209,7 @@ func (m *observations) build(f Facts, now time.Time) View {
 	m.updateMembers()
 	v := View{
 		Cluster: m.cfg.Cluster, At: m.at, From: m.cfg.Name, Clustered: m.cfg.Clustered, Expected: m.members.expected, Removed: m.members.removed, Added: m.members.added,
-		Authority: f.Authority, Serving: f.Serving, Counts: f.Counts, CountsAt: f.CountsAt, Moving: f.Moving,
+		Authority: f.Authority, Serving: f.Serving, Counts: f.Counts, CountsAt: f.CountsAt, Moving: f.Moving, Maintenance: f.Maintenance,
 		Buckets: []Bucket{},
 	}
 	if m.cfg.Clustered {

@@ -10,25 +10,26 @@ import (
 // View is what one node saw of the whole cluster at one moment. It is a value:
 // no code changes a View after it was made, so it may be shared.
 type View struct {
-	Cluster   string            `json:"cluster"`
-	At        core.Millis       `json:"at"`                  // when the last answer came in
-	From      string            `json:"from"`                // the node that looked
-	Clustered bool              `json:"clustered"`           // false: a node without routes, no meta group and no buckets
-	Expected  int               `json:"expected"`            // how many nodes are configured (routes)
-	Authority *core.Authority   `json:"authority,omitempty"` // nil: no record, or not readable
-	Serving   Serving           `json:"serving"`             // what the looking node itself serves
-	Meta      Meta              `json:"meta"`
-	Nodes     []Node            `json:"nodes"`                     // by name; those that are known and do not answer included
-	Unknown   []UnknownServer   `json:"unknown_servers,omitempty"` // servers that answer and are no nodes of this cluster, by name
-	Twins     []Twin            `json:"twins,omitempty"`           // names under which several servers are connected, by name
-	Buckets   []Bucket          `json:"buckets"`                   // the five of the control plane, in the order of core.Tables; absent ones are missing
-	Mechanism []Bucket          `json:"mechanism,omitempty"`       // the buckets and streams beside the five
-	Lost      []LostStream      `json:"lost_streams,omitempty"`    // by name
-	Removed   []core.NodeChange `json:"removed_nodes,omitempty"`   // nodes that a command removed, by name
-	Added     []core.NodeChange `json:"added_nodes,omitempty"`     // nodes that a command added, by name
-	Counts    *core.Counts      `json:"counts,omitempty"`          // what the store holds; nil while it cannot be read
-	CountsAt  core.Millis       `json:"counts_at,omitempty"`       // when Counts was read
-	Moving    string            `json:"moving,omitempty"`          // the state of a migration under way, "" without one
+	Cluster     string             `json:"cluster"`
+	At          core.Millis        `json:"at"`                  // when the last answer came in
+	From        string             `json:"from"`                // the node that looked
+	Clustered   bool               `json:"clustered"`           // false: a node without routes, no meta group and no buckets
+	Expected    int                `json:"expected"`            // how many nodes are configured (routes)
+	Authority   *core.Authority    `json:"authority,omitempty"` // nil: no record, or not readable
+	Serving     Serving            `json:"serving"`             // what the looking node itself serves
+	Meta        Meta               `json:"meta"`
+	Nodes       []Node             `json:"nodes"`                     // by name; those that are known and do not answer included
+	Unknown     []UnknownServer    `json:"unknown_servers,omitempty"` // servers that answer and are no nodes of this cluster, by name
+	Twins       []Twin             `json:"twins,omitempty"`           // names under which several servers are connected, by name
+	Buckets     []Bucket           `json:"buckets"`                   // the five of the control plane, in the order of core.Tables; absent ones are missing
+	Mechanism   []Bucket           `json:"mechanism,omitempty"`       // the buckets and streams beside the five
+	Lost        []LostStream       `json:"lost_streams,omitempty"`    // by name
+	Removed     []core.NodeChange  `json:"removed_nodes,omitempty"`   // nodes that a command removed, by name
+	Added       []core.NodeChange  `json:"added_nodes,omitempty"`     // nodes that a command added, by name
+	Maintenance []core.Maintenance `json:"maintenance,omitempty"`     // nodes that an admin has drained, by name; those alone that have not ended
+	Counts      *core.Counts       `json:"counts,omitempty"`          // what the store holds; nil while it cannot be read
+	CountsAt    core.Millis        `json:"counts_at,omitempty"`       // when Counts was read
+	Moving      string             `json:"moving,omitempty"`          // the state of a migration under way, "" without one
 
 	KnowsStreams bool `json:"knows_streams,omitempty"` // the looking node has seen streams of this cluster, now or in an earlier run
 }
@@ -130,9 +131,10 @@ type Info struct {
 
 	Renewed map[string]core.Millis `json:"renewed,omitempty"` // nodes that were seen with another DataID than before, and when
 
-	ListsNodes        bool              `json:"lists_nodes,omitempty"`        // its configuration names the nodes: a command can change them
-	Membership        []core.NodeChange `json:"membership,omitempty"`         // which nodes commands have added and removed, as it knows them
-	MembershipUnsaved string            `json:"membership_unsaved,omitempty"` // why that is not on disk
+	ListsNodes        bool               `json:"lists_nodes,omitempty"`        // its configuration names the nodes: a command can change them
+	Membership        []core.NodeChange  `json:"membership,omitempty"`         // which nodes commands have added and removed, as it knows them
+	Maintenance       []core.Maintenance `json:"maintenance,omitempty"`        // what was decided about nodes in maintenance, as it knows it; ended ones too
+	MembershipUnsaved string             `json:"membership_unsaved,omitempty"` // why that is not on disk
 }
 
 // Operators is what a node says of its operators. All of it is public: keys, roles and names.

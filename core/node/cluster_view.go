@@ -80,7 +80,7 @@ func (n *Node) facts() cluster.Facts {
 	if st := v.migration; st != nil && !st.AuthorityUnsettled() && (st.Active() || st.State == migrate.StateCutover || st.State == migrate.StateRollback) {
 		f.Moving = string(st.State)
 	}
-	f.Twins = n.twins()
+	f.Twins, f.Maintenance = n.twins(), n.activeMaintenance()
 	return f
 }
 
@@ -134,5 +134,6 @@ func (n *Node) askInfos(ctx context.Context) ([]cluster.Info, error) {
 	n.learnRemovals(infos)
 	n.learnDataIDs(infos)
 	n.learnMembership(infos)
+	n.learnMaintenance(infos)
 	return infos, err
 }

@@ -47,7 +47,7 @@ func (n *Node) openDirectory(context.Context) error {
 	if _, err := n.journal.Load(); err != nil {
 		return errors.Join(err, n.lock.release())
 	}
-	for _, open := range []func() error{n.openRemovedOperators, n.openMembership} {
+	for _, open := range []func() error{n.openRemovedOperators, n.openMembership, n.readMaintenance} {
 		if err := open(); err != nil {
 			return errors.Join(err, n.lock.release())
 		}

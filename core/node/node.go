@@ -72,6 +72,8 @@ type Node struct {
 	inForce    inForceWatch
 
 	membership    membership
+	maintenance   decisionList[core.Maintenance]
+	draining      background
 	changingNodes sync.Mutex // held while a node is added or removed by command
 
 	// The control plane.
@@ -130,7 +132,8 @@ func New(cfg Config) *Node {
 	operators := operatorsByKey(cfg.Operators)
 	n.operators.Store(&operators)
 	n.configured, n.removed.path = cfg.Operators, filepath.Join(cfg.Data, removedOperatorsFile)
-	n.membership = membership{path: filepath.Join(cfg.Data, membershipFile), list: map[string]core.NodeChange{}}
+	n.membership = membership{newDecisionList[core.NodeChange](filepath.Join(cfg.Data, membershipFile))}
+	n.maintenance = newDecisionList[core.Maintenance](filepath.Join(cfg.Data, maintenanceFile))
 	n.selector = newStoreSelector(n)
 	n.clusterKey = newClusterKey(n, filepath.Join(cfg.Data, keys.ClusterKeyFile))
 	return n
@@ -159,6 +162,7 @@ func (n *Node) parts() []part {
 		parts = append(parts, part{"control plane", n.openControlPlane, n.closeControlPlane})
 	}
 	return append(parts,
+		part{"maintenance", n.openMaintenance, n.closeMaintenance},           // after the observer, which says what this node leads
 		part{"sessions", n.openSessions, n.closeSessions},                    // after bus and store: it compares the two
 		part{"cluster key", n.openClusterKey, n.closeClusterKey},             // before the services, which prove it
 		part{"audit", n.openAudit, n.closeAudit},                             // before the service whose every action it records

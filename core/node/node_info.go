@@ -35,6 +35,7 @@ func (n *Node) info() cluster.Info {
 	}
 	i.ListsNodes = len(n.cfg.Nodes) > 0
 	i.Membership, i.MembershipUnsaved = n.membership.all(), n.membership.fault()
+	i.Maintenance = n.maintenance.all()
 	if entry, err := n.journal.Load(); err == nil {
 		i.Journal = entry.Authority
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -153,19 +154,26 @@ func (m nodeMembership) decide(ctx context.Context, change core.NodeChange) (adm
 	if err := m.n.membership.decide(change); err != nil {
 		return admin.NodeChanged{}, err
 	}
-	told := m.tellNodes(ctx)
-	out := admin.NodeChanged{NodeChange: change, Told: []string{}, Meta: m.n.observer.View().Meta}
-	for _, node := range slices.Sorted(maps.Keys(told)) {
-		_, err := core.ParseNodeName(node) // a node that was never seen has no name
+	out := admin.NodeChanged{NodeChange: change, Meta: m.n.observer.View().Meta}
+	out.Told, out.NotTold = toldNodes(m.tellNodes(ctx), change.Name)
+	return out, nil
+}
+
+// toldNodes are the nodes that have written a decision down, and those that have not. A
+// node that was never seen has no name; except is left out.
+func toldNodes(replies map[string]membershipReply, except string) (told, notTold []string) {
+	told = []string{}
+	for _, node := range slices.Sorted(maps.Keys(replies)) {
+		_, err := core.ParseNodeName(node)
 		switch {
-		case err != nil || node == change.Name:
-		case told[node].Fault == "":
-			out.Told = append(out.Told, node)
+		case err != nil || node == except:
+		case replies[node].Fault == "":
+			told = append(told, node)
 		default:
-			out.NotTold = append(out.NotTold, node)
+			notTold = append(notTold, node)
 		}
 	}
-	return out, nil
+	return told, notTold
 }
 
 // claim lets one change through for each state of the list, so that two admins do not
@@ -175,10 +183,13 @@ func (m nodeMembership) claim(ctx context.Context) error {
 	for _, c := range m.n.membership.all() {
 		state = append(state, c.Name+" "+string(c.State))
 	}
+	for _, d := range m.n.maintenance.all() {
+		state = append(state, fmt.Sprintf("%s %d", d.Node, d.At))
+	}
 	sum := sha256.Sum256([]byte(strings.Join(state, ",")))
 	err := m.n.nonces.bucket.Create(ctx, "nodes."+hex.EncodeToString(sum[:16]))
 	if core.KindOf(err) == core.KindExists {
-		return core.Errorf(core.KindConflict, "another node is being added or removed, or was about to be within the last three minutes; nothing was done").
+		return core.Errorf(core.KindConflict, "another node is being added, removed or drained, or was about to be within the last three minutes; nothing was done").
 			WithNext("look at `unibusd node list`, and try again after three minutes")
 	}
 	return err

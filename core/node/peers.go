@@ -14,15 +14,16 @@ import (
 
 // The subjects on which nodes talk to each other, in CONTROL. Operators have no rights on them.
 const (
-	subjectInfo       = "unibus.peer.v1.all.info"        // infoRequest → cluster.Info, from every node
-	subjectEnded      = "unibus.peer.v1.all.ended"       // endRequest → endReply, once the node has seen the revocation
-	subjectRollout    = "unibus.peer.v1.all.rollout"     // every node answers with its softReply
-	subjectPresent    = "unibus.peer.v1.all.present"     // presenceRequest → presenceReply
-	subjectRemoved    = "unibus.peer.v1.all.removed"     // removalRequest → endReply, once the node refuses the key
-	subjectMembership = "unibus.peer.v1.all.membership"  // []core.NodeChange → membershipReply, once the node has them
-	subjectClusterKey = "unibus.peer.v1.all.cluster-key" // clusterKeyRequest → keyReply, from nodes that have the key
-	subjectKeepKey    = "unibus.peer.v1.all.keep-key"    // keyReply → keptReply, once the node keeps the key
-	subjectEvents     = "unibus.events.v1"               // a cluster.Event that every node records
+	subjectInfo        = "unibus.peer.v1.all.info"        // infoRequest → cluster.Info, from every node
+	subjectEnded       = "unibus.peer.v1.all.ended"       // endRequest → endReply, once the node has seen the revocation
+	subjectRollout     = "unibus.peer.v1.all.rollout"     // every node answers with its softReply
+	subjectPresent     = "unibus.peer.v1.all.present"     // presenceRequest → presenceReply
+	subjectRemoved     = "unibus.peer.v1.all.removed"     // removalRequest → endReply, once the node refuses the key
+	subjectMembership  = "unibus.peer.v1.all.membership"  // []core.NodeChange → membershipReply, once the node has them
+	subjectMaintenance = "unibus.peer.v1.all.maintenance" // []core.Maintenance → membershipReply, once the node has them
+	subjectClusterKey  = "unibus.peer.v1.all.cluster-key" // clusterKeyRequest → keyReply, from nodes that have the key
+	subjectKeepKey     = "unibus.peer.v1.all.keep-key"    // keyReply → keptReply, once the node keeps the key
+	subjectEvents      = "unibus.events.v1"               // a cluster.Event that every node records
 )
 
 // peers asks the other nodes, and answers them.
@@ -51,13 +52,14 @@ func (n *Node) openPeers(context.Context) error {
 	n.peers = &peers{
 		conn: n.conns.peer, size: n.size, others: n.otherRuns, info: n.answerInfo, recordEvents: n.recorder.Record, slots: make(chan struct{}, slowAnswers),
 		slow: map[string]answerFunc{
-			subjectEnded:      n.sessions.answerEnded,
-			subjectRemoved:    n.answerRemoval,
-			subjectMembership: n.answerMembership,
-			subjectRollout:    func(ctx context.Context, _ []byte) any { return n.softReply(ctx) },
-			subjectClusterKey: n.clusterKey.share,
-			subjectKeepKey:    n.clusterKey.keep,
-			subjectPresent:    func(_ context.Context, body []byte) any { return n.answerPresence(body) },
+			subjectEnded:       n.sessions.answerEnded,
+			subjectRemoved:     n.answerRemoval,
+			subjectMembership:  n.answerMembership,
+			subjectMaintenance: n.answerMaintenance,
+			subjectRollout:     func(ctx context.Context, _ []byte) any { return n.softReply(ctx) },
+			subjectClusterKey:  n.clusterKey.share,
+			subjectKeepKey:     n.clusterKey.keep,
+			subjectPresent:     func(_ context.Context, body []byte) any { return n.answerPresence(body) },
 		},
 	}
 	maps.Copy(n.peers.slow, newFileReader(n).answers())

@@ -82,8 +82,16 @@ func (g raftGroups) awaitLowering(ctx context.Context, replicas int) error {
 	}
 }
 
-// StepDown asks a group's leader to hand over, to a given node or to any.
+// StepDown asks a group's leader to hand over, to a given node or to any. A node in
+// maintenance is none: it would hand over again at once.
 func (g raftGroups) StepDown(ctx context.Context, group, to string) error {
+	if m, ok := g.n.observer.View().InMaintenance(to); ok {
+		return core.Errorf(core.KindRefused, "%s", cluster.MaintenanceText(m, time.Now())).WithNext("name another node, or end the maintenance first: unibusd node resume %s", to)
+	}
+	return g.stepDown(ctx, group, to)
+}
+
+func (g raftGroups) stepDown(ctx context.Context, group, to string) error {
 	conn, subject := g.n.conns.store, "$JS.API.STREAM.LEADER.STEPDOWN.KV_"+group
 	switch {
 	case g.n.cfg.Size() == 1:

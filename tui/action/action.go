@@ -24,6 +24,8 @@ type Client interface {
 	StepDown(ctx context.Context, group, to string) (admin.Done, error)
 	NodeAdd(ctx context.Context, name string) (admin.NodeChanged, error)
 	NodeRemove(ctx context.Context, name string) (admin.NodeChanged, error)
+	NodeDrain(ctx context.Context, name string, last time.Duration) (admin.NodeDrained, error)
+	NodeResume(ctx context.Context, name string) (admin.NodeDrained, error)
 	MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error)
 	MigratePause(ctx context.Context, node string) (migrate.Status, error)
 	MigrateResume(ctx context.Context, node string) (migrate.Status, error)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"unibus/core"
 	"unibus/core/cluster"
@@ -37,6 +38,27 @@ func nodeActions() []Action {
 					return "", err
 				}
 				return fmt.Sprintf("%s was removed. The meta group has %d members, and needs %d of them.", out.Name, out.Meta.Size, out.Meta.Needed), nil
+			},
+		},
+		nodeDrainAction(),
+		{
+			Name: "node resume", Key: "u", Scope: PageNodes, ArgumentKind: KindNode, Confirmation: YesNo,
+			Help:        "end the maintenance of a node before its time",
+			Unavailable: nodeResumeUnavailable,
+			Question: func(s Input) Question {
+				m, _ := s.Snapshot.Status.Value.InMaintenance(s.Selected.only(KindNode))
+				return Question{
+					Title: fmt.Sprintf("End the maintenance of %s?", m.Node), ConfirmLabel: "Resume",
+					Lines: []string{cluster.MaintenanceText(m, s.Now) + ".", "Users may connect there again, and elections may let it lead."},
+				}
+			},
+			Command: func(s Input, _ []string) string { return "unibusd node resume " + s.Selected.only(KindNode) },
+			Run: func(ctx context.Context, c Client, s Input, _ []string) (string, error) {
+				out, err := c.NodeResume(ctx, s.Selected.only(KindNode))
+				if err != nil {
+					return "", err
+				}
+				return out.Node + " is in maintenance no more.", nil
 			},
 		},
 	}
@@ -81,6 +103,83 @@ func nodeRemoveUnavailable(s Input) string {
 	}
 	if err := cluster.RemovalUnsafe(s.Snapshot.Status.Value.View, name); err != nil {
 		return core.AsError(err).Text
+	}
+	return ""
+}
+
+func nodeDrainAction() Action {
+	return Action{
+		Name: "node drain", Key: "o", Scope: PageNodes, ArgumentKind: KindNode, Confirmation: YesNo,
+		Help:        "have a node lead nothing and serve no users for a while",
+		Unavailable: nodeDrainUnavailable,
+		Question:    nodeDrainQuestion,
+		Command: func(s Input, v []string) string {
+			return "unibusd node drain " + s.Selected.only(KindNode) + " --for " + v[0]
+		},
+		Run: func(ctx context.Context, c Client, s Input, v []string) (string, error) {
+			last, err := parseMaintenance(v[0])
+			if err != nil {
+				return "", err
+			}
+			out, err := c.NodeDrain(ctx, s.Selected.only(KindNode), last)
+			if err != nil {
+				return "", err
+			}
+			text := cluster.MaintenanceText(out.Maintenance, s.Now) + "."
+			if out.Pending != "" {
+				text += " Not everything has left yet: " + out.Pending + "."
+			}
+			return text, nil
+		},
+	}
+}
+
+func parseMaintenance(text string) (time.Duration, error) {
+	last, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, core.Errorf(core.KindInvalid, "%q is not a duration. Enter one such as 30m or 2h.", text)
+	}
+	return last, core.CheckMaintenance(last)
+}
+
+func nodeDrainQuestion(s Input) Question {
+	name, v := s.Selected.only(KindNode), s.Snapshot.Status.Value.View
+	left := cluster.DrainStateOf(v, name)
+	replicas := "Its replicas move to nodes that have none."
+	if len(left.Moving) == 0 {
+		replicas = "Its replicas stay, because no other node could take them."
+	}
+	return Question{
+		Title: fmt.Sprintf("Drain %s for maintenance?", name), ConfirmLabel: "Drain",
+		Lines: []string{
+			"Other nodes lead its groups, its sessions of users end, and new ones are turned away until the maintenance ends. " + replicas,
+			cluster.Impact(v, name),
+		},
+		Fields: []widget.Field{{Label: "for", Value: "2h", Check: func(v string) error {
+			_, err := parseMaintenance(v)
+			return err
+		}}},
+	}
+}
+
+func nodeDrainUnavailable(s Input) string {
+	name := s.Selected.only(KindNode)
+	if name == "" {
+		return nothingSelected(KindNode)
+	}
+	if err := cluster.DrainUnsafe(s.Snapshot.Status.Value.View, name); err != nil {
+		return core.AsError(err).Text
+	}
+	return ""
+}
+
+func nodeResumeUnavailable(s Input) string {
+	name := s.Selected.only(KindNode)
+	if name == "" {
+		return nothingSelected(KindNode)
+	}
+	if _, ok := s.Snapshot.Status.Value.InMaintenance(name); !ok {
+		return name + " is not in maintenance"
 	}
 	return ""
 }

@@ -42,6 +42,9 @@ func NodeRow(rc RenderContext, n cluster.Node) widget.Row {
 	} else if n.Off {
 		g, tone, meta = rc.Theme.Glyphs.Degraded, theme.Warn, NoJetStream
 	}
+	if _, drained := rc.Snapshot.Status.Value.InMaintenance(n.Name); drained {
+		tone, meta = theme.Warn, InMaintenance
+	}
 	return rc.DimRowIfStale(widget.Row{Key: n.Name, IsDim: !n.Online, Cells: []widget.Cell{
 		{Text: g + " " + n.Name, Tone: tone},
 		{Text: meta},
@@ -59,6 +62,9 @@ func NodeRow(rc RenderContext, n cluster.Node) widget.Row {
 
 // NoJetStream is what is shown of a node that answers and has turned JetStream off.
 const NoJetStream = "JetStream off"
+
+// InMaintenance is what is shown of a node in maintenance in place of its part in the meta group.
+const InMaintenance = "maintenance"
 
 func numberCell(known bool, v float64, text, unit string) widget.Cell {
 	if !known {

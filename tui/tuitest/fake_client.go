@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"unibus/core"
 	"unibus/core/admin"
@@ -284,6 +285,20 @@ func (f *FakeClient) NodeAdd(ctx context.Context, name string) (admin.NodeChange
 func (f *FakeClient) NodeRemove(ctx context.Context, name string) (admin.NodeChanged, error) {
 	return change(ctx, f, "node-remove "+name, func(*ClusterState) (admin.NodeChanged, error) {
 		return admin.NodeChanged{NodeChange: core.NodeChange{Name: name, State: core.NodeRemoved, By: "ana"}, Meta: cluster.Meta{Size: 2, Needed: 2}}, nil
+	})
+}
+
+// NodeDrain records the call.
+func (f *FakeClient) NodeDrain(ctx context.Context, name string, last time.Duration) (admin.NodeDrained, error) {
+	return change(ctx, f, fmt.Sprintf("node-drain %s %s", name, last), func(*ClusterState) (admin.NodeDrained, error) {
+		return admin.NodeDrained{Maintenance: core.Maintenance{Node: name, By: "ana"}}, nil
+	})
+}
+
+// NodeResume records the call.
+func (f *FakeClient) NodeResume(ctx context.Context, name string) (admin.NodeDrained, error) {
+	return change(ctx, f, "node-resume "+name, func(*ClusterState) (admin.NodeDrained, error) {
+		return admin.NodeDrained{Maintenance: core.Maintenance{Node: name, By: "ana", Ended: true}}, nil
 	})
 }
 

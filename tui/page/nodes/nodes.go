@@ -115,6 +115,9 @@ func nodeDetail(rc page.RenderContext, n cluster.Node) []string {
 	if !n.Online || rc.StatusIsStale() {
 		f.Add("last heard", lastHeardText(rc, n))
 	}
+	if m, drained := rc.Snapshot.Status.Value.InMaintenance(n.Name); drained {
+		f.Add("maintenance", fmt.Sprintf("by %s since %s, until %s", m.By, rc.FormatTime(m.Since.Time()), rc.FormatTime(m.Until.Time())))
+	}
 	addUnheard(&f, n)
 	reported := len(f.Lines)
 	addFacts(&f, n)
