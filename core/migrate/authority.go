@@ -89,7 +89,7 @@ func (j *Job) authorityProblem(a core.Authority) *core.Problem {
 	case a.Backend == core.BackendSQLite && a.Node != j.cfg.Node:
 		return &core.Problem{
 			Text: "the control plane is the SQLite file of " + a.Node + ", not of " + j.cfg.Node,
-			Next: "start the migration on " + a.Node + ", or abort the one started there. After a rollback the authority stays there; how to change to another file says `unibusd migrate-to-kv --node " + j.cfg.Node + " …`",
+			Next: "start the migration on " + a.Node + ", or abort the one started there. After a rollback the authority stays there; this says how another file is migrated all the same: `unibusd migrate-to-kv --node " + j.cfg.Node + " --db FILE`",
 		}
 	case a.Backend == core.BackendKV:
 		return &core.Problem{Text: "the control plane is in KV already", Next: "there is nothing left to migrate"}

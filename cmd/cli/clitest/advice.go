@@ -1,6 +1,7 @@
 package clitest
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -90,7 +91,8 @@ func mentioned(word string) bool {
 }
 
 // NextSteps are the texts that the program's code gives to WithNext and the Next of a
-// finding, by their place, with a value in the place of each verb of a format.
+// finding, and every text with a command of ours of which a next step may be built, by
+// their place, with a value in the place of each verb of a format.
 func NextSteps(t *testing.T, top string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -112,7 +114,12 @@ func NextSteps(t *testing.T, top string) map[string]string {
 		if err != nil {
 			return err
 		}
+		inCommands := strings.HasPrefix(path, filepath.Join(top, "cmd")) // whose tables and examples have tests of their own
 		ast.Inspect(f, func(n ast.Node) bool {
+			if e, ok := n.(ast.Expr); ok && !inCommands && isBuiltCommand(built(e)) {
+				out[fset.Position(n.Pos()).String()] = fill(built(e))
+				return false
+			}
 			if field, ok := n.(*ast.KeyValueExpr); ok {
 				if id, ok := field.Key.(*ast.Ident); ok && id.Name == "Next" && constant(field.Value) != "" {
 					out[fset.Position(n.Pos()).String()] = fill(constant(field.Value))
@@ -137,6 +144,28 @@ func NextSteps(t *testing.T, top string) map[string]string {
 	return out
 }
 
+// built is a text that the source makes of parts, with a value in the place of those
+// that are not written there; "" where none is.
+func built(e ast.Expr) string {
+	sum, ok := e.(*ast.BinaryExpr)
+	if !ok || sum.Op != token.ADD {
+		return constant(e)
+	}
+	x, y := built(sum.X), built(sum.Y)
+	if x == "" && y == "" {
+		return ""
+	}
+	return cmp.Or(x, "VALUE") + cmp.Or(y, "VALUE")
+}
+
+// isBuiltCommand is true of a text with a command of ours and what it needs. The bare path
+// of a command is a name, and one with an ellipsis is told in short.
+func isBuiltCommand(text string) bool {
+	return builtCommand.MatchString(text) && !strings.Contains(text, "…")
+}
+
+var builtCommand = regexp.MustCompile("\\bunibus(d|-tui) [a-z-]+[a-z -]* (--[a-z]|[A-UW-Z%]|VALUE --)")
+
 // constant is a text in the source, also in parts; "" for one that is made elsewhere.
 func constant(e ast.Expr) string {
 	switch e := e.(type) {
@@ -155,5 +184,6 @@ func constant(e ast.Expr) string {
 func fill(format string) string {
 	format = strings.NewReplacer("`%s --help`", "`unibusd serve --help`", "%%", "%").Replace(format)
 	format = regexp.MustCompile(`%[.0-9]*d`).ReplaceAllString(format, "3")
+	format = regexp.MustCompile(`--(replicas|rate) VALUE`).ReplaceAllString(format, "--$1 3")
 	return regexp.MustCompile(`%[.0-9]*[svqw]`).ReplaceAllString(format, "VALUE")
 }
