@@ -35,7 +35,6 @@ const (
 	verbUserExtend   Verb = "user-extend"   // extendRequest → core.User
 	verbUserReplace  Verb = "user-replace"  // replaceRequest → Replaced
 	verbRooms        Verb = "rooms"         // request.Page → roomsPage
-	verbRoomPage     Verb = "room-page"     // RoomPageRequest → RoomPage
 	verbRoomGet      Verb = "room-get"      // RoomRequest → RoomDetail
 	verbRoomRekey    Verb = "room-rekey"    // RekeyRequest → Asked: asks a member, who alone can
 
@@ -97,7 +96,7 @@ func Rules() map[Verb]Rule {
 	return map[Verb]Rule{
 		verbIdentify: view, verbStatus: view, verbEvents: view, verbFlags: view, verbRollout: view, verbMigration: view, verbAudit: view,
 		verbDoctor: {Role: core.OperatorViewer, ReadsAll: true},
-		verbUsers:  viewStore, verbUserPage: viewStore, verbRoomPage: viewStore, verbUserGet: viewStore, verbRooms: viewStore, verbRoomGet: viewStore,
+		verbUsers:  viewStore, verbUserPage: viewStore, verbUserGet: viewStore, verbRooms: viewStore, verbRoomGet: viewStore,
 		verbUserAdd: actStore, verbUserActivate: actStore, verbUserExtend: actStore, verbRoomRekey: actStore,
 		verbUserReplace:    {Role: core.OperatorAdmin, NeedsStore: true, MovesData: true, Idempotent: true},          // a write or three for each room
 		verbUserRevoke:     {Role: core.OperatorAdmin, NeedsStore: true, WorksWithoutQuorum: true, Idempotent: true}, // a node that serves SQLite can revoke by itself
@@ -283,9 +282,8 @@ type Rollout struct {
 // RoomSummary is a row of the rooms' list.
 type RoomSummary struct {
 	core.Room
-	Members   int        `json:"members"`              // active ones
-	OwnerName *string    `json:"owner_name,omitempty"` // with a RoomPage alone
-	Keys      *KeyHealth `json:"keys,omitempty"`       // nil: not known
+	Members int        `json:"members"`        // active ones
+	Keys    *KeyHealth `json:"keys,omitempty"` // nil: not known
 }
 
 // roomsPage is one page of rooms.

@@ -38,7 +38,6 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		verbUserExtend:   typed(s.userExtend),
 		verbUserReplace:  typed(s.userReplace),
 		verbRooms:        typed(s.rooms),
-		verbRoomPage:     typed(s.roomPage),
 		verbRoomGet:      typed(s.roomGet),
 		verbRoomRekey:    typed(s.roomRekey),
 
