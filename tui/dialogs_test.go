@@ -261,7 +261,7 @@ func TestUserGetsAnEndAndANewKey(t *testing.T) {
 	}
 	h.Press(fresh, "enter", "bruno-00", "enter", "enter")
 	h.Settle()
-	assertShows(t, h, "1 room moved", "1 room is encrypted or archived and did not move: room-02", "invites the new key", "n1: 1 session ended")
+	assertShows(t, h, "1 room moved", "The room room-02 is encrypted", "has to be invited by ada", "n1: 1 session ended")
 	if calls := f.Calls(); len(calls) != 2 || !strings.HasPrefix(calls[0], "user-extend "+old) || calls[1] != "user-replace "+fresh+" "+old {
 		t.Errorf("calls %q", calls)
 	}

@@ -33,7 +33,8 @@ func userReplaceCommand() *cobra.Command {
 					c.Printf("the room %s was moved to the new key\n", room)
 				}
 				for _, room := range r.Kept {
-					c.Printf("the room %s is encrypted or archived and was not moved; in an encrypted one its owner or an admin invites the new key\n", room)
+					still := r.StillThere(room)
+					c.Printf("the room %s %s\n", room, text(&still))
 				}
 				printRevoked(c, r.Revoked)
 			})

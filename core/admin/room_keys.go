@@ -189,6 +189,9 @@ func (s *Service) keysOf(ctx context.Context, st core.Store, o roomState) (*Room
 	return &out, nil
 }
 
+// roomRanks orders people by what they may do in a room.
+var roomRanks = map[core.MemberRole]int{core.MemberOwner: 0, core.MemberAdmin: 1, core.MemberMember: 2}
+
 // canRekey lists the members who could make a key, the best choice first, and the
 // nodes that did not say which users are there.
 func (s *Service) canRekey(ctx context.Context, o roomState) (can []RoomPerson, silent []string) {
@@ -208,9 +211,8 @@ func (s *Service) canRekey(ctx context.Context, o roomState) (can []RoomPerson, 
 		p.Nodes = slices.Sorted(slices.Values(nodes[id]))
 		can = append(can, p)
 	}
-	rank := map[core.MemberRole]int{core.MemberOwner: 0, core.MemberAdmin: 1, core.MemberMember: 2}
 	slices.SortFunc(can, func(a, b RoomPerson) int {
-		return cmp.Or(cmp.Compare(min(1, len(b.Nodes)), min(1, len(a.Nodes))), cmp.Compare(rank[a.Role], rank[b.Role]), cmp.Compare(a.User, b.User))
+		return cmp.Or(cmp.Compare(min(1, len(b.Nodes)), min(1, len(a.Nodes))), cmp.Compare(roomRanks[a.Role], roomRanks[b.Role]), cmp.Compare(a.User, b.User))
 	})
 	return can, silent
 }

@@ -486,7 +486,7 @@ func (c *countedStore) EpochBegan(context.Context, core.RoomID) (core.Millis, er
 }
 
 // errOf drops the record that comes with an error.
-func errOf(_ core.Member, err error) error { return err }
+func errOf[T any](_ T, err error) error { return err }
 
 // TestRoomGetShowsInvitations: pending ones are no members and have no key, and are
 // shown until they are answered or withdrawn.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"unibus/core"
@@ -20,8 +21,9 @@ type replaceRequest struct {
 type Replaced struct {
 	Revoked               // the old key
 	New     core.User     `json:"new"`
-	Moved   []core.RoomID `json:"moved"` // rooms in which the new key is a member now
-	Kept    []core.RoomID `json:"kept"`  // encrypted and archived rooms, which stay the old key's: see isMovable
+	Moved   []core.RoomID `json:"moved"`   // rooms in which the new key is a member now
+	Kept    []core.RoomID `json:"kept"`    // encrypted and archived rooms, which stay the old key's: see isMovable
+	Confirm []KeptRoom    `json:"confirm"` // the encrypted ones of them, and who can bring the new key in; nil where that is not known
 }
 
 // userReplace moves rooms, memberships and roles to another key, and revokes the old
@@ -55,6 +57,10 @@ func (s *Service) userReplace(ctx context.Context, op core.Operator, req replace
 	}
 	if out.Rekey, err = needNewKey(ctx, st, from); err != nil {
 		out.Note = "which rooms need a new key is not known: " + err.Error()
+	}
+	if out.Confirm, err = r.confirmations(ctx); err != nil {
+		out.Confirm = nil // not: there is none
+		out.Note = strings.TrimPrefix(out.Note+"; who can invite the new key to the encrypted rooms is not known: "+err.Error(), "; ")
 	}
 	s.cfg.Bus.UserChanged(ctx, st, out.New)
 	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("replaced user %s by %s in %s: %s", from.Short(), to.Short(), roomCount(len(out.Moved)), endedText(out.Nodes)))
@@ -129,6 +135,11 @@ func (r *replacement) checkNew(ctx context.Context) error {
 	if err != nil || len(own)+len(others) == 0 {
 		return err
 	}
+	if r.from.Status == core.UserActive && len(own) == 0 {
+		if brought, err := r.broughtIn(ctx, others); err != nil || brought {
+			return err
+		}
+	}
 	within := func(some, all []core.RoomID) bool {
 		return !slices.ContainsFunc(some, func(id core.RoomID) bool { return !slices.Contains(all, id) })
 	}
@@ -159,7 +170,8 @@ func roomsWith(ctx context.Context, st core.Store, id core.UserID) (movable, oth
 
 // isMovable is false for an archived room, which cannot be changed, and for an encrypted
 // one: its members' programs would give its key to the new key, and an operator can
-// bring nobody into an encrypted room. There an owner or admin invites the new key.
+// bring nobody into an encrypted room. There an owner or admin invites the new key: see
+// KeptRoom.
 func isMovable(room core.Room) bool { return room.State == core.RoomActive && !room.Encrypted }
 
 // revoke denies the old key. One that is revoked already stays as it is.

@@ -335,3 +335,95 @@ func TestReplaceBringsNobodyIntoAnEncryptedRoom(t *testing.T) {
 		}
 	})
 }
+
+// TestReplaceSaysWhoConfirms: of each encrypted room it says who can bring the new key
+// in, and whether that was done already.
+func TestReplaceSaysWhoConfirms(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, w *keyWorld) {
+		ctx := t.Context()
+		replaceable(t, w)
+		for _, id := range []core.RoomID{"asked", "entered", "alone", "closed"} {
+			w.room(t, id, 0, 1)
+		}
+		must(t, errOf(w.store.RemoveMember(ctx, "alone", w.people[1].ID)))
+		must(t, errOf(w.store.UpdateRoom(ctx, "closed", core.RoomChange{State: core.RoomArchived})))
+		must(t, errOf(w.store.SetMemberRole(ctx, "sealed", w.people[2].ID, core.MemberAdmin)))
+		must(t, errOf(w.store.SetMemberRole(ctx, "sealed", w.people[3].ID, core.MemberAdmin)))
+		must(t, errOf(w.store.SetUserStatus(ctx, w.people[2].ID, core.UserRevoked, 1)))
+		old, to, by := string(w.people[0].ID), storetest.NewUserID(t), string(w.people[1].ID)
+		_, err := w.userReplace(ctx, core.Operator{Name: "op"}, replaceRequest{old, string(to)})
+		must(t, err)
+		for room, state := range map[core.RoomID]core.MemberState{"asked": core.MemberInvited, "entered": core.MemberActive} {
+			must(t, w.store.PutMember(ctx, core.Member{Room: room, User: to, Role: core.MemberMember, State: state, InvitedBy: &by, Joined: 5}))
+		}
+		out, err := w.userReplace(ctx, core.Operator{Name: "op"}, replaceRequest{old, string(to)})
+		must(t, err)
+		got := out.(Replaced)
+		for room, want := range map[core.RoomID]string{
+			"sealed":  "is encrypted and was not moved: the new key has to be invited by ben, dan; the old key remains its owner",
+			"asked":   "is encrypted and was not moved: the new key is invited and has to accept; the old key remains its owner",
+			"entered": "is encrypted and was not moved: the new key is a member; the old key remains its owner",
+			"alone":   "is encrypted and was not moved: nobody in it can invite the new key; go on in a new room",
+			"closed":  "is archived and was not moved",
+		} {
+			if said := got.StillThere(room); said != want {
+				t.Errorf("%s %s", room, said)
+			}
+		}
+		if len(got.Kept) != 5 || len(got.Confirm) != 4 {
+			t.Errorf("%+v", got)
+		}
+		w2, err := w.store.Member(ctx, "entered", to)
+		if err != nil || w2.Role != core.MemberMember {
+			t.Errorf("an operator raised the new key in an encrypted room: %+v, %v", w2, err)
+		}
+	})
+}
+
+// TestReplaceAfterTheOldKeyInvitedTheNewOne: a person who holds both keys brings the new
+// one into the encrypted rooms first. A key that anybody else brought in is another's.
+func TestReplaceAfterTheOldKeyInvitedTheNewOne(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, w *keyWorld) {
+		ctx := t.Context()
+		replaceable(t, w)
+		old, to := w.people[0].ID, storetest.NewUser(t, "")
+		to.Role, to.Status = w.people[0].Role, core.UserActive
+		must(t, w.store.AddUser(ctx, to))
+		enter := func(by core.UserID, rooms ...core.RoomID) {
+			for _, room := range rooms {
+				must(t, w.store.PutMember(ctx, core.Member{Room: room, User: to.ID, Role: core.MemberMember, State: core.MemberInvited, InvitedBy: (*string)(&by), Joined: 5}))
+				must(t, errOf(w.store.AcceptInvitation(ctx, room, to.ID, 6)))
+			}
+		}
+		replace := func() (any, error) {
+			return w.userReplace(ctx, core.Operator{Name: "op"}, replaceRequest{string(old), string(to.ID)})
+		}
+		enter(w.people[1].ID, "sealed")
+		if _, err := replace(); core.KindOf(err) != core.KindRefused {
+			t.Errorf("a key that ben invited: %v", err)
+		}
+		must(t, errOf(w.store.RemoveMember(ctx, "sealed", to.ID)))
+		enter(old, "sealed", "own-a")
+		if _, err := replace(); core.KindOf(err) != core.KindRefused {
+			t.Errorf("a key that is in a plain room already: %v", err)
+		}
+		must(t, errOf(w.store.RemoveMember(ctx, "own-a", to.ID)))
+		must(t, w.store.CreateRoom(ctx, core.Room{ID: "elsewhere", Owner: to.ID, Encrypted: true, State: core.RoomActive, Created: 5}))
+		if _, err := replace(); core.KindOf(err) != core.KindRefused {
+			t.Errorf("a key with an encrypted room of its own: %v", err)
+		}
+		must(t, errOf(w.store.UpdateRoom(ctx, "elsewhere", core.RoomChange{Owner: w.people[4].ID})))
+		must(t, errOf(w.store.UpdateRoom(ctx, "sealed", core.RoomChange{Owner: to.ID}))) // the old key hands the room over
+		out, err := replace()
+		must(t, err)
+		if got := out.(Replaced).Confirm; len(got) != 1 || got[0].New != core.MemberActive || got[0].Owned {
+			t.Errorf("%+v", got)
+		}
+		u, err := w.store.User(ctx, old)
+		if err != nil || u.Status != core.UserRevoked || places(t, w.store, to.ID)["own-a"] != core.MemberOwner {
+			t.Errorf("%+v, %v, %v", u, err, places(t, w.store, to.ID))
+		}
+	})
+}

@@ -59,16 +59,11 @@ func replaceQuestion(s Input) Question {
 // replaceReport says what moved, what did not, and what became of the old key's sessions.
 func replaceReport(s Input, r admin.Replaced) []string {
 	out := []string{fmt.Sprintf("%s has the key %s now; %s moved", userName(r.New), r.New.ID.Short(), widget.Plural(len(r.Moved), "room", "rooms"))}
-	if len(r.Kept) > 0 {
-		var names []string
-		for _, room := range r.Kept[:min(len(r.Kept), maxListedRooms)] {
-			names = append(names, string(room))
-		}
-		line := fmt.Sprintf("%s encrypted or archived and did not move: %s", widget.Plural(len(r.Kept), "room is", "rooms are"), strings.Join(names, ", "))
-		if n := len(r.Kept) - maxListedRooms; n > 0 {
-			line += fmt.Sprintf(" and %s more", widget.FormatCount(n))
-		}
-		out = append(out, line, "In an encrypted one its owner or an admin invites the new key.")
+	for _, room := range r.Kept[:min(len(r.Kept), maxListedRooms)] {
+		out = append(out, fmt.Sprintf("The room %s %s.", room, widget.Sanitize(r.StillThere(room))))
+	}
+	if n := len(r.Kept) - maxListedRooms; n > 0 {
+		out = append(out, fmt.Sprintf("%s more did not move; `unibusd user replace` names them when it is run again.", widget.Plural(n, "room", "rooms")))
 	}
 	report := summarizeRevocations([]admin.Revoked{r.Revoked})
 	return append(out, report.reportLines(s)...)

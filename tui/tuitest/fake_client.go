@@ -244,6 +244,7 @@ func (f *FakeClient) UserReplace(ctx context.Context, id, to string) (admin.Repl
 	return admin.Replaced{
 		Revoked: admin.Revoked{User: old, Nodes: map[string]admin.Ended{"n1": {Ended: 1, At: old.Updated + 9}}, Rekey: []core.RoomID{}},
 		New:     fresh, Moved: []core.RoomID{"room-01"}, Kept: []core.RoomID{"room-02"},
+		Confirm: []admin.KeptRoom{{Room: "room-02", Owned: true, CanInvite: []admin.RoomPerson{{User: fresh.ID, Name: new("ada"), Role: core.MemberAdmin}}}},
 	}, nil
 }
 
