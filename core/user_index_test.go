@@ -31,10 +31,10 @@ func naivePage(all map[UserID]*User, r UserPageRequest, now Millis) (out UserPag
 	var selected []*User
 	for _, u := range all {
 		out.Counts.All++
-		switch status := u.StatusAt(now); {
-		case status == UserRevoked:
+		switch u.StatusAt(now) {
+		case UserRevoked:
 			out.Counts.Revoked++
-		case status == UserExpired:
+		case UserExpired:
 			out.Counts.Expired++
 		default:
 			out.Counts.Active++

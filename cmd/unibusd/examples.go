@@ -40,7 +40,7 @@ func examples() map[string]string {
 			"unibusd user add NKEY --db /var/lib/unibus/unibus.db",
 		"unibusd user get": "unibusd user get NKEY --context ops",
 		"unibusd user list": "unibusd user list --context ops\n" +
-			"unibusd user list --filter ana --sort changed --descending --limit 20 --context ops\n" +
+			"unibusd user list --filter ana --sort changed --limit 20 --context ops\n" +
 			"unibusd user list --status revoked --json --context ops",
 		"unibusd user revoke":   "unibusd user revoke NKEY --context ops",
 		"unibusd user activate": "unibusd user activate NKEY --context ops",

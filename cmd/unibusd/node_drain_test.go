@@ -71,6 +71,7 @@ func TestNodeIsDrained(t *testing.T) {
 		t.Log("n2 leads already, or cannot yet:", err)
 	}
 
+	awaitStatusOf(t, cl, func(st admin.Status) bool { return st.Meta.Leader != "" && st.Verdict == cluster.Healthy }) // the election is over
 	o.want(0, "n2 is in maintenance by ana since", "node", "drain", "n2", "--for", "1h")
 	select {
 	case <-told:

@@ -21,8 +21,8 @@ func TestOperatorRemoveNamesTheUnreached(t *testing.T) {
 	cl := p.Client(0)
 	nodetest.Wait(t, 30*time.Second, func() error {
 		st, err := nodetest.Status(t.Context(), cl)
-		if err == nil && (st.Meta.Online != 3 || st.Meta.Leader == "") {
-			err = fmt.Errorf("%d online, leader %q", st.Meta.Online, st.Meta.Leader)
+		if err == nil && (st.Meta.Online != 3 || st.Meta.Leader == "" || cl.ClusterKey() == "") {
+			err = fmt.Errorf("%d online, leader %q, key %q", st.Meta.Online, st.Meta.Leader, cl.ClusterKey())
 		}
 		return err
 	})

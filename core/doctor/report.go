@@ -46,10 +46,10 @@ type Report struct {
 func (r Report) Worst() State {
 	worst := OK
 	for _, c := range r.Checks {
-		switch {
-		case c.State == Wrong:
+		switch c.State {
+		case Wrong:
 			return Wrong
-		case c.State == Unknown:
+		case Unknown:
 			worst = Unknown
 		}
 	}

@@ -25,14 +25,6 @@ func (c *checklist) silent() []cluster.Node {
 	return slices.DeleteFunc(slices.Clone(c.Nodes), func(n cluster.Node) bool { return n.Online })
 }
 
-func names(nodes []cluster.Node) string {
-	var out []string
-	for _, n := range nodes {
-		out = append(out, n.Name)
-	}
-	return strings.Join(out, ", ")
-}
-
 // at names a node with its host.
 func at(n cluster.Node) string {
 	if n.Info != nil && n.Info.Host != "" && n.Info.Host != n.Name {

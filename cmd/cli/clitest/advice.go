@@ -164,7 +164,7 @@ func isBuiltCommand(text string) bool {
 	return builtCommand.MatchString(text) && !strings.Contains(text, "…")
 }
 
-var builtCommand = regexp.MustCompile("\\bunibus(d|-tui) [a-z-]+[a-z -]* (--[a-z]|[A-UW-Z%]|VALUE --)")
+var builtCommand = regexp.MustCompile(`\bunibus(d|-tui) [a-z-]+[a-z -]* (--[a-z]|[A-UW-Z%]|VALUE --)`)
 
 // constant is a text in the source, also in parts; "" for one that is made elsewhere.
 func constant(e ast.Expr) string {
@@ -185,5 +185,6 @@ func fill(format string) string {
 	format = strings.NewReplacer("`%s --help`", "`unibusd serve --help`", "%%", "%").Replace(format)
 	format = regexp.MustCompile(`%[.0-9]*d`).ReplaceAllString(format, "3")
 	format = regexp.MustCompile(`--(replicas|rate) VALUE`).ReplaceAllString(format, "--$1 3")
+	format = strings.ReplaceAll(format, "--for VALUE", "--for 3h")
 	return regexp.MustCompile(`%[.0-9]*[svqw]`).ReplaceAllString(format, "VALUE")
 }
