@@ -103,9 +103,10 @@ func TestControlCrashAtEveryWrite(t *testing.T) {
 func (w *world) crash(t *testing.T, c change, n int) (at string, stopped bool) {
 	t.Helper()
 	req, by := c.prepare(t, w), c.by(w)
-	writes := 0
-	refuse := func(bucket, _ string) error {
-		if writes++; writes <= n {
+	tried := map[string]bool{} // a second try of a write, after a conflict, is the same write
+	refuse := func(bucket, key string) error {
+		if tried[bucket+" "+key] || len(tried) < n {
+			tried[bucket+" "+key] = true
 			return nil
 		}
 		if at == "" {

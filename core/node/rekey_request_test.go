@@ -31,14 +31,15 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 	op := c.Client(0, c.Admin)
 
 	room := fine[core.Room](t)(ann.CreateRoom(ctx, control.CreateRequest{ID: "plans", Encrypted: true}))
+	ann.over(t, 10*time.Second) // her rooms have changed
+	ann = arrive(t, c, 0, ann.Identity)
 	for _, p := range []person{bob, cid} {
 		fine[core.Member](t)(ann.Invite(ctx, "plans", p.user(), "", nil))
 		fine[core.Member](t)(p.Accept(ctx, "plans"))
+		p.over(t, 10*time.Second)
 	}
 	room = fine[core.Room](t)(ann.Rekey(ctx, recordOf(room, "00000000000000a1"), boxesFor(ann, bob, cid)))
-	for _, p := range all {
-		p.over(t, 10*time.Second) // their rooms have changed
-	}
+	ann.Close()
 	if d := fine[admin.RoomDetail](t)(op.RoomGet(ctx, "plans")); d.Keys.State != admin.KeysOK || d.Keys.Online != 0 || d.Keys.CanCount != 3 || len(d.Keys.Silent) != 0 {
 		t.Errorf("no member is connected, and nothing is wrong: %+v", d.Keys)
 	}
