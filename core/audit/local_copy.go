@@ -211,7 +211,25 @@ func (f *file) addCopied(created string, lines ...copied) (bool, error) {
 		return false, err
 	}
 	f.known = next
+	if f.grown != nil {
+		close(f.grown)
+		f.grown = nil
+	}
 	return true, f.rotate()
+}
+
+// growth returns a channel that is closed once further lines were copied; nil while the
+// file takes none.
+func (f *file) growth() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.incomplete {
+		return nil
+	}
+	if f.grown == nil {
+		f.grown = make(chan struct{})
+	}
+	return f.grown
 }
 
 // rotate moves a full file away and goes on in a new one, which repeats the entries

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,6 +124,38 @@ func TestOwnRecordsAreCopiedAtOnce(t *testing.T) {
 		if !strings.Contains(readFile(t, file), verb) {
 			t.Fatalf("%s is not in the copy yet", verb)
 		}
+	}
+}
+
+// TestOwnRecordsAreCopiedBesideOthers: also where several actions begin at once, on one
+// node and on two, and where the copy still lacks what was recorded before it was opened.
+func TestOwnRecordsAreCopiedBesideOthers(t *testing.T) {
+	t.Parallel()
+	nc, files := connect(t, single(t)), []string{path(t), path(t)}
+	logs := []*Log{newLog(t, nc, files[0])}
+	for i := range 300 {
+		begin(t, logs[0], fmt.Sprint("before-", i))
+	}
+	logs = append(logs, newLog(t, nc, files[1]))
+	var missing atomic.Int64
+	var callers sync.WaitGroup
+	for n := range 8 {
+		callers.Go(func() {
+			for i := range 20 {
+				verb := fmt.Sprintf("caller-%d-%d-", n, i)
+				begin(t, logs[n%2], verb)
+				if !strings.Contains(readFile(t, files[n%2]), verb) {
+					missing.Add(1)
+				}
+			}
+		})
+	}
+	callers.Wait()
+	if n := missing.Load(); n > 0 {
+		t.Errorf("%d of 160 records were not in the node's own copy when the action began", n)
+	}
+	for _, file := range files {
+		hasCopy(t, nc, file)
 	}
 }
 

@@ -25,6 +25,7 @@ type file struct {
 	size       int64    // of the file, as far as this process knows
 	incomplete bool     // a write failed: the file may end with an incomplete line
 	known      known
+	grown      chan struct{} // closed once lines were copied; nil: no caller waits for that
 }
 
 // maxRead is how much of a file's end is read, in bytes: tens of thousands of

@@ -168,9 +168,10 @@ func (l *Log) Begin(ctx context.Context, in Intent) (Action, error) {
 		}
 		return a, nil
 	}
-	seq, err := l.write(ctx, l.cfg.Timeout, e, 0)
+	done, err := l.write(ctx, l.cfg.Timeout, e, 0)
 	if err == nil {
-		a.seq = seq
+		a.seq = done.seq
+		l.awaitCopy(ctx, done)
 		return a, nil
 	}
 	if in.Restores {
@@ -223,35 +224,61 @@ func (l *Log) outcome(a Action, result error) entry {
 	return e
 }
 
-func (l *Log) write(ctx context.Context, timeout time.Duration, e entry, after uint64) (uint64, error) {
+func (l *Log) write(ctx context.Context, timeout time.Duration, e entry, after uint64) (stored, error) {
 	wait, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := l.awaitReady(wait); err != nil {
-		return 0, err
+		return stored{}, err
 	}
 	done, err := l.stream.append(ctx, timeout, l.cfg.Node, e, after)
-	if err != nil {
-		return 0, err
+	if err == nil {
+		l.written(done)
 	}
-	l.written(done)
-	return done.seq, nil
+	return done, err
 }
 
-// written puts a record that the stream took into the node's copy, which is on disk
-// when written returns, unless records of other nodes have to be copied first.
+// written puts a record that the stream took into the node's copy, unless records before
+// it have to be copied first: those of other nodes, or of a caller that is not here yet.
 func (l *Log) written(done stored) {
 	e, err := decodeEntry(done.data)
 	if err != nil {
-		l.log.Error("a record of the audit is not in the node's own copy", "file", l.cfg.File, "error", err)
+		l.log.Error(notCopied, "file", l.cfg.File, "error", err)
 		return
 	}
 	l.tell(done.seq, e)
 	if k := l.file.state(); e.Prev != k.end.hash {
 		l.follow.notify()
 	} else if ok, err := l.file.addCopied(k.created, copied{Seq: done.seq, Record: done.data}); err != nil {
-		l.log.Error("a record of the audit is not in the node's own copy", "file", l.cfg.File, "error", err)
+		l.log.Error(notCopied, "file", l.cfg.File, "error", err)
 	} else if !ok || l.file.state().signatureDue(l.cfg.Now()) {
 		l.follow.notify()
+	}
+}
+
+const notCopied = "a record of the audit is not in the node's own copy"
+
+// copyTimeout is how long an action waits for the node's own copy of its intent. The
+// stream has the intent by then: a full disk, or a copy that is far behind after a start,
+// must not keep an operator from revoking a user.
+const copyTimeout = 2 * time.Second
+
+// awaitCopy waits until the node's copy has a record. The follower copies what is missing
+// before it.
+func (l *Log) awaitCopy(ctx context.Context, done stored) {
+	ctx, cancel := context.WithTimeout(ctx, copyTimeout)
+	defer cancel()
+	for {
+		grown := l.file.growth()
+		if grown == nil || l.file.state().end.seq >= done.seq {
+			return // what failed was logged where it failed
+		}
+		l.follow.notify()
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			l.log.Error(notCopied, "file", l.cfg.File, "seq", done.seq, "error", ctx.Err())
+			return
+		}
 	}
 }
 
