@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 )
 
 // UserIndex answers pages of users. A store keeps one beside its users and tells it
@@ -51,15 +50,6 @@ func NewUserIndex(users []*User) *UserIndex {
 		ix.ends[i] = newOrderedList(ends[i], compareEnds)
 	}
 	return ix
-}
-
-// PageOfUsers takes one page of a list that was read whole.
-func PageOfUsers(all []User, r UserPageRequest) (UserPage, error) {
-	pointers := make([]*User, len(all))
-	for i := range all {
-		pointers[i] = &all[i]
-	}
-	return NewUserIndex(pointers).Page(r, MillisOf(time.Now()))
 }
 
 func compareEnds(a, b *User) int {

@@ -19,10 +19,7 @@ func Table(w io.Writer, head string, rows func(print func(format string, args ..
 	rows(func(format string, args ...any) {
 		lines = append(lines, strings.Split(fmt.Sprintf(format, args...), "\t"))
 	})
-	width := ansi.StringWidth
-	if s, ok := w.(redacting); ok && s.ascii {
-		width = utf8.RuneCountInString // each is written as one character of ASCII
-	}
+	width := cellWidth(w)
 	var widths []int
 	for _, cells := range lines {
 		for i, cell := range cells[:len(cells)-1] { // the last one is not padded
@@ -42,5 +39,27 @@ func Table(w io.Writer, head string, rows func(print func(format string, args ..
 		}
 		all.WriteByte('\n')
 	}
-	_, _ = io.WriteString(w, all.String()) // a broken pipe: nobody reads
+	_, _ = io.WriteString(w, all.String()) // a broken pipe has no reader
+}
+
+// Row is a line of cells, each padded to the width of its column as a terminal shows it; the
+// last one is not. It is for tables whose later rows are not known yet.
+func Row(w io.Writer, widths []int, cells ...string) string {
+	width := cellWidth(w)
+	var line strings.Builder
+	for i, cell := range cells {
+		line.WriteString(cell)
+		if i < len(widths) {
+			line.WriteString(strings.Repeat(" ", max(0, widths[i]-width(cell))) + columnGap)
+		}
+	}
+	return line.String()
+}
+
+// cellWidth is how many cells a text takes where it is written to.
+func cellWidth(w io.Writer) func(string) int {
+	if s, ok := w.(redacting); ok && s.ascii {
+		return utf8.RuneCountInString // each is written as one character of ASCII
+	}
+	return ansi.StringWidth
 }

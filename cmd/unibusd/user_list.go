@@ -62,11 +62,12 @@ func userSorts() []string {
 // rows of later pages are not known yet.
 func printUsers(out io.Writer, pages iter.Seq2[core.UserPage, error]) error {
 	w := bufio.NewWriter(out)
-	print := func(cells ...any) { _, _ = fmt.Fprintf(w, "%-56s  %-24s  %-6s  %-7s  %-19s  %s\n", cells...) } // Flush says what failed
+	widths := []int{56, 24, 6, 7, 19}
+	print := func(cells ...string) { _, _ = fmt.Fprintln(w, cli.Row(out, widths, cells...)) } // Flush says what failed
 	print("USER", "NAME", "ROLE", "STATUS", "CREATED", "ENDS")
 	for page, err := range pages {
 		for _, u := range page.Users {
-			print(u.ID, text(u.Name), u.Role, u.StatusAt(core.MillisOf(time.Now())), u.Created.Time().Format(time.DateTime), endText(u.Expires))
+			print(string(u.ID), text(u.Name), string(u.Role), string(u.StatusAt(core.MillisOf(time.Now()))), u.Created.Time().Format(time.DateTime), endText(u.Expires))
 		}
 		if err := cmp.Or(err, w.Flush()); err != nil {
 			return err

@@ -2,10 +2,7 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"iter"
-
-	"github.com/nats-io/nats.go"
 
 	"unibus/core"
 )
@@ -21,22 +18,13 @@ func (s *Service) userPage(ctx context.Context, _ core.Operator, r core.UserPage
 	return st.UserPage(ctx, r, s.cfg.Now())
 }
 
-// UserPage is one page of the users that a query selects. Nodes of an earlier version
-// give no pages: where all are, this fetches every user and takes the page here.
-// KindInvalid for a request that core.UserPageRequest.Check refuses.
+// UserPage is one page of the users that a query selects. KindInvalid for a request that
+// core.UserPageRequest.Check refuses.
 func (c *Client) UserPage(ctx context.Context, r core.UserPageRequest) (core.UserPage, error) {
 	if err := r.Check(); err != nil {
 		return core.UserPage{}, err
 	}
-	page, err := call[core.UserPage](ctx, c, TargetAny, verbUserPage, r)
-	if !errors.Is(err, nats.ErrNoResponders) {
-		return page, err
-	}
-	all, err := c.Users(ctx)
-	if err != nil {
-		return core.UserPage{}, err
-	}
-	return core.PageOfUsers(all, r)
+	return call[core.UserPage](ctx, c, TargetAny, verbUserPage, r)
 }
 
 // UserPages yields page after page of a query, each asked for when the one before was

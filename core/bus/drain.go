@@ -28,39 +28,35 @@ func (a *authAdapter) turnAway(r auth.Request, grant auth.Grant) error {
 func isUsers(g auth.Grant) bool { return g.Kind == auth.KindUser || g.Kind == auth.KindAnonymous }
 
 // DrainSessions tells the users' sessions that this node is in lame duck mode, and ends
-// those that were told drainGrace ago. It returns how many are left.
-func (s *Server) DrainSessions(now time.Time) int {
+// those that were told drainGrace ago.
+func (s *Server) DrainSessions(now time.Time) {
 	srv := s.running()
 	if srv == nil {
-		return 0
+		return
 	}
-	tell, end, left := s.auth.sessions.drain(now)
+	tell, end := s.auth.sessions.drain(now)
 	for _, id := range tell {
 		_ = srv.LDMClientByID(id) // fails for one that is gone, or too old to understand
 	}
 	for _, id := range end {
 		_ = srv.DisconnectClientByID(id) // fails for one that is gone
 	}
-	return left
 }
 
 // drain returns the users' sessions that are to be told, and those that are to end.
-func (t *sessionTable) drain(now time.Time) (tell, end []uint64, left int) {
+func (t *sessionTable) drain(now time.Time) (tell, end []uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id, ses := range t.all {
 		switch {
 		case !ses.admitted || ses.inProcess || !isUsers(ses.grant):
-			continue
 		case ses.toldAt.IsZero():
 			ses.toldAt = now
 			tell = append(tell, id)
 		case now.Sub(ses.toldAt) >= drainGrace:
 			end = append(end, id)
 			t.remove(ses)
-			continue
 		}
-		left++
 	}
-	return tell, end, left
+	return tell, end
 }

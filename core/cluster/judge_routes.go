@@ -269,9 +269,17 @@ func (v View) renewAdvice(nodes []string, host string) string {
 	return fmt.Sprintf("renew %s, and its key: unibusd cert node --name %s --ca DIR --host %s --out DIR", join(files), nodes[0], host)
 }
 
-// serviceCommand is the service manager's command for nodes that it runs, or for nodes
-// of which nothing is known where it runs the looking one. "" where they differ.
+// serviceCommand is ServiceCommand behind a colon, to end a sentence.
 func (v View) serviceCommand(verb string, nodes []string) string {
+	if command := v.ServiceCommand(verb, nodes...); command != "" {
+		return ": " + command
+	}
+	return ""
+}
+
+// ServiceCommand is the service manager's command for nodes that it runs, or for nodes
+// of which nothing is known where it runs the looking one. "" where they differ.
+func (v View) ServiceCommand(verb string, nodes ...string) string {
 	unit := ""
 	for i, name := range nodes {
 		n, _ := v.node(name)
@@ -286,7 +294,7 @@ func (v View) serviceCommand(verb string, nodes []string) string {
 	if unit == "" {
 		return ""
 	}
-	return fmt.Sprintf(": systemctl %s %s", verb, unit)
+	return fmt.Sprintf("systemctl %s %s", verb, unit)
 }
 
 // isCut is true of two nodes that are up and do not hear each other.

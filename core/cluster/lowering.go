@@ -6,12 +6,16 @@ import (
 	"unibus/core"
 )
 
+// internalLeast is how many replicas the internal buckets keep where there are as many nodes.
+const internalLeast = 3
+
 // LoweringUnsafe says why the buckets cannot get as few replicas as that; nil if they can,
 // and if no bucket has more. Every replica must be current, so that none of those that stay
 // lacks anything, and no node may ask for more in its configuration: it would raise the
 // replicas again at its next start. KindRefused, and KindUnavailable for what passes.
 func LoweringUnsafe(v View, replicas int) error {
-	if !slices.ContainsFunc(v.Buckets, func(b Bucket) bool { return b.Wanted > replicas }) {
+	more := func(than int) func(Bucket) bool { return func(b Bucket) bool { return b.Wanted > than } }
+	if !slices.ContainsFunc(v.Buckets, more(replicas)) && !slices.ContainsFunc(v.Mechanism, more(max(replicas, internalLeast))) {
 		return nil
 	}
 	var asking []string

@@ -38,6 +38,10 @@ func TestLoweringIsRefused(t *testing.T) {
 			v.Mechanism = []Bucket{v.Buckets[0]}
 			v.Mechanism[0].Name, v.Mechanism[0].Leader = "UNIBUS_control", ""
 		}), 1, "UNIBUS_control has no leader"},
+		"only internal buckets have more, and a node is down": {lose(agreed(func(v *View) {
+			v.Mechanism = []Bucket{v.Buckets[0]}
+			v.Mechanism[0].Wanted = 5
+		}), "n3"), 3, "n3 does not answer"},
 	} {
 		switch err := LoweringUnsafe(c.view, c.replicas); {
 		case err == nil && c.want == "":

@@ -146,15 +146,22 @@ func namedDifferences(ctx context.Context, from Replicas, t core.Table, nodes []
 // describe says which nodes differ, and what to do about it.
 func describe(c Check, t core.Table, wrong []string, undecided bool) Check {
 	names := strings.Join(wrong, ", ")
-	c.Text = fmt.Sprintf("the replica of %s on %s differs from the others in %d rows", t.Bucket(), names, c.count())
+	c.Text = fmt.Sprintf("the replica of %s on %s differs from the others in %s", t.Bucket(), names, rowsText(c.count()))
 	c.Means = fmt.Sprintf("while another node leads %s, users notice nothing. If %s leads it, or another replica is lost, these rows are wrong for everybody", t.Bucket(), names)
 	c.Next = fmt.Sprintf("restart unibusd on %s, which then reads its disk again and copies what is damaged from the others; look at the health of that disk; then check again: unibusd doctor", names)
 	if undecided {
-		c.Text = fmt.Sprintf("the replicas of %s on %s differ in %d rows, and for some of them no value is held by a majority", t.Bucket(), names, c.count())
+		c.Text = fmt.Sprintf("the replicas of %s on %s differ in %s, and for some of them no value is held by a majority", t.Bucket(), names, rowsText(c.count()))
 		c.Means = "for those rows it cannot be determined which replica is right"
 		c.Next = "restart no node; save what the leader holds: unibusd backup --out FILE"
 	}
 	return c
+}
+
+func rowsText(n int) string {
+	if n == 1 {
+		return "1 row"
+	}
+	return fmt.Sprintf("%d rows", n)
 }
 
 // maxDifferences bounds how many differing keys are kept in memory.

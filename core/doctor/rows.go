@@ -106,29 +106,23 @@ func (r *references) add(row core.Row) error {
 }
 
 func (r *references) checkRooms() Check {
-	c := Check{Name: checkRooms, State: OK, Text: fmt.Sprintf("every one of %d rooms that a row names exists", len(r.wantRooms))}
-	for _, id := range slices.Sorted(maps.Keys(r.wantRooms)) {
-		if at := r.wantRooms[id]; !r.rooms[id] {
-			c.add(Fault{Bucket: at.bucket, Key: at.key, Text: "there is no room " + string(id)})
-		}
-	}
-	return missing(c, "rooms", "members and keys of a room that is missing are of no use")
+	return checkReferences(checkRooms, "room", r.wantRooms, r.rooms, "members and keys of a room that is missing are of no use")
 }
 
 func (r *references) checkUsers() Check {
-	c := Check{Name: checkUsers, State: OK, Text: fmt.Sprintf("every one of %d users that a row names exists", len(r.wantUsers))}
-	for _, id := range slices.Sorted(maps.Keys(r.wantUsers)) {
-		if at := r.wantUsers[id]; !r.users[id] {
-			c.add(Fault{Bucket: at.bucket, Key: at.key, Text: "there is no user " + string(id)})
-		}
-	}
-	return missing(c, "users", "a user who is missing cannot connect, and is shown without a name")
+	return checkReferences(checkUsers, "user", r.wantUsers, r.users, "a user who is missing cannot connect, and is shown without a name")
 }
 
-// missing completes a check of references.
-func missing(c Check, what, means string) Check {
+// checkReferences checks that each id that a row names exists.
+func checkReferences[ID ~string](name, what string, wanted map[ID]rowName, exists map[ID]bool, means string) Check {
+	c := Check{Name: name, State: OK, Text: fmt.Sprintf("every one of %d %ss that a row names exists", len(wanted), what)}
+	for _, id := range slices.Sorted(maps.Keys(wanted)) {
+		if at := wanted[id]; !exists[id] {
+			c.add(Fault{Bucket: at.bucket, Key: at.key, Text: "there is no " + what + " " + string(id)})
+		}
+	}
 	if c.State == Wrong {
-		c.Text, c.Means = fmt.Sprintf("rows name %d %s that there are not", c.count(), what), means
+		c.Text, c.Means = fmt.Sprintf("rows name %d %ss that do not exist", c.count(), what), means
 		c.Next = "a node may have lost rows on its disk: look at the checks of the replicas first; else a backup has them: unibusd restore --help"
 	}
 	return c

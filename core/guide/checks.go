@@ -33,13 +33,15 @@ func at(n cluster.Node) string {
 	return n.Name
 }
 
-// service is the command of a node's service manager, as far as is known.
-func (c *checklist) service(verb string, n cluster.Node) []string {
-	unit := "unibusd"
-	if n.Info != nil {
-		unit = cmp.Or(n.Info.Unit, unit)
+// atService is a step that is done with a node's service manager, or in the way in which
+// unibusd was started there. how says more about it.
+func (c *checklist) atService(s Step, verb, how string, n cluster.Node) Step {
+	if command := c.ServiceCommand(verb, n.Name); command != "" {
+		s.Do, s.Type = how+"on "+at(n)+", as root:", []string{command}
+		return s
 	}
-	return []string{"systemctl " + verb + " " + unit}
+	s.Do = how + verb + " unibusd on " + at(n) + ", in the way in which it is run there"
+	return s
 }
 
 // ungrouped says which group has no leader or a replica that is not current, by the word

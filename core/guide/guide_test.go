@@ -131,6 +131,7 @@ func cases() []guideCase {
 	}
 	return []guideCase{
 		{"restart", "a follower comes first", func(*Facts) {}, HasNext, "Next: Restart n2 (n2.example.org)."},
+		{"restart", "a node that no service manager runs", func(f *Facts) { f.Nodes[1].Info.Unit = "" }, HasNext, "Next: Restart n2 (n2.example.org)."},
 		{"restart", "the next follower", func(f *Facts) { restarted(f, 1, 30*time.Second) }, HasNext, "Next: Restart n3 (n3.example.org)."},
 		{"restart", "the leader comes last, and hands over", func(f *Facts) { restarted(f, 1, 40*time.Second); restarted(f, 2, 20*time.Second) }, HasNext, "Next: Hand over what n1 leads."},
 		{"restart", "the leader has handed over", func(f *Facts) {
@@ -141,7 +142,7 @@ func cases() []guideCase {
 		{"restart", "every node", done, AllDone, "Every node was restarted since 11:59:00 UTC"},
 		{"restart", "a node is being restarted", lose("n2"), HasNext, "Wait: n2 does not answer."},
 		{"restart", "two nodes are down", lose("n2", "n3"), IsUnsafe, "Stop here: 2 of 3 nodes do not answer."},
-		{"restart", "a node was never heard", func(f *Facts) { f.Expected = 4 }, IsUnsafe, "1 of 4 nodes do not answer"},
+		{"restart", "a node was never heard", func(f *Facts) { f.Expected = 4 }, IsUnsafe, "1 of 4 nodes does not answer"},
 		{"restart", "a replica is behind", func(f *Facts) { f.Buckets[2].Replicas[1].State = cluster.ReplicaBehind }, HasNext, "Wait: the replica of "},
 		{"restart", "a bucket has no leader", func(f *Facts) { f.Buckets[1].Leader = "" }, HasNext, "has no leader"},
 		{"restart", "a replica is not what its server says", all(func(f *Facts) { restarted(f, 1, 30*time.Second) }, wrongReplica), IsUnsafe, "Stop here: the replica of UNIBUS_users on n2 differs"},

@@ -25,11 +25,9 @@ func quorumLost(c *checklist) {
 		Seen: cmp.Or(strings.Join(empty, ", "), "no node") + " came back with an empty data directory within the last hour",
 	}, whole >= c.Meta.Needed, Unsafe)
 	for _, n := range c.silent() {
-		c.add(Step{
-			Title: "Start " + at(n), Why: fmt.Sprintf("%d of %d nodes answer, and %d are needed", c.Meta.Online, c.Meta.Size, c.Meta.Needed),
-			Do:   "with the data directory that it has; remove nothing, and restore nothing. On " + at(n) + ", as root:",
-			Type: c.service("start", n), Seen: n.Name + " does not answer",
-		}, Next)
+		c.add(c.atService(Step{
+			Title: "Start " + at(n), Why: fmt.Sprintf("%d of %d nodes answer, and %d are needed", c.Meta.Online, c.Meta.Size, c.Meta.Needed), Seen: n.Name + " does not answer",
+		}, "start", "with the data directory that it has; remove nothing, and restore nothing; ", n), Next)
 	}
 	if unseen := c.Expected - len(c.Nodes); unseen > 0 {
 		c.add(Step{
@@ -77,11 +75,9 @@ func diskWiped(c *checklist) {
 		return
 	}
 	c.othersWhole(n)
-	c.require(Step{
-		Title: "Start " + at(n) + " with an empty data directory", Why: "it takes everything from the others",
-		Do:   "keep its configuration and its name; put no backup into it. On " + at(n) + ", as root:",
-		Type: c.service("start", n), Seen: answers(n),
-	}, n.Online, Next)
+	c.require(c.atService(Step{
+		Title: "Start " + at(n) + " with an empty data directory", Why: "it takes everything from the others", Seen: answers(n),
+	}, "start", "keep its configuration and its name, and put no backup into it; ", n), n.Online, Next)
 	at := c.emptySince(n.Name)
 	c.require(Step{
 		Title: n.Name + " began with an empty data directory", Why: "else this guide is not the one that you need",
@@ -145,10 +141,9 @@ func diskFull(c *checklist) {
 	}
 	for _, n := range c.Nodes {
 		if n.Off {
-			c.add(Step{
-				Title: "Restart " + at(n), Why: "JetStream turned itself off there, and does not come back by itself", Do: "on " + at(n) + ", as root:",
-				Type: c.service("restart", n), Seen: "JetStream is off on " + n.Name,
-			}, Next)
+			c.add(c.atService(Step{
+				Title: "Restart " + at(n), Why: "JetStream turned itself off there, and does not come back by itself", Seen: "JetStream is off on " + n.Name,
+			}, "restart", "", n), Next)
 		}
 	}
 	c.allAnswer()

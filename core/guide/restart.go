@@ -52,13 +52,13 @@ func (c *checklist) allAnswer() {
 	s := Step{Title: "Every node answers", Why: "the next node stops only while all others are there", Seen: fmt.Sprintf("%d nodes answer", len(c.Nodes))}
 	switch missing := c.Expected - len(c.Nodes); {
 	case len(silent) > 1 || missing > 0:
-		s.Seen = fmt.Sprintf("%d of %d nodes do not answer", len(silent)+max(0, missing), max(c.Expected, len(c.Nodes)))
+		away := len(silent) + max(0, missing)
+		s.Seen = fmt.Sprintf("%d of %d nodes %s not answer", away, max(c.Expected, len(c.Nodes)), map[bool]string{true: "does", false: "do"}[away == 1])
 		s.Type = []string{"unibusd guide quorum-lost"}
 		c.add(s, c.unlessStarting(Unsafe))
 	case len(silent) == 1:
-		s.Seen, s.Do = silent[0].Name+" does not answer", "if it does not start by itself, on "+at(silent[0])+", as root:"
-		s.Type = c.service("start", silent[0])
-		c.add(s, Waiting)
+		s.Seen = silent[0].Name + " does not answer"
+		c.add(c.atService(s, "start", "only if it does not start by itself; ", silent[0]), Waiting)
 	default:
 		c.add(s, Done)
 	}
@@ -80,10 +80,9 @@ func (c *checklist) restartNode(n cluster.Node) {
 		lead.Type = append(lead.Type, "unibusd step-down "+g)
 	}
 	c.require(lead, len(groups) == 0, Next)
-	c.add(Step{
-		Title: "Restart " + at(n), Why: "its run began before this round", Do: "on " + at(n) + ", as root:", Type: c.service("restart", n),
-		Seen: "started " + clock(n) + ", version " + cmp.Or(n.Version, "unknown"),
-	}, Next)
+	c.add(c.atService(Step{
+		Title: "Restart " + at(n), Why: "its run began before this round", Seen: "started " + clock(n) + ", version " + cmp.Or(n.Version, "unknown"),
+	}, "restart", "", n), Next)
 }
 
 // led are the groups that a node leads, as step-down names them.

@@ -18,10 +18,14 @@ func testUserPages(t *testing.T, s core.Store) {
 		ok(t, "UserPage", err)
 		all, err := s.Users(ctx)
 		ok(t, "Users", err)
-		want, err := core.PageOfUsers(all, core.UserPageRequest{})
-		ok(t, "PageOfUsers", err)
-		if want.Counts.Expired = got.Counts.Expired; got.Counts.All != len(all) || got.Counts.Revoked != want.Counts.Revoked {
-			t.Errorf("counts %+v of %d users, of whom %d are revoked", got.Counts, len(all), want.Counts.Revoked)
+		revoked := 0
+		for _, u := range all {
+			if u.Status == core.UserRevoked {
+				revoked++
+			}
+		}
+		if got.Counts.All != len(all) || got.Counts.Revoked != revoked {
+			t.Errorf("counts %+v of %d users, of whom %d are revoked", got.Counts, len(all), revoked)
 		}
 		return got
 	}
