@@ -241,7 +241,7 @@ func TestUserGetsAnEndAndANewKey(t *testing.T) {
 	old, fresh := string(tuitest.Healthy().Users[1].ID), "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
 	h.Press("4", ":", "user extend bruno-00", "enter")
 	h.Settle()
-	assertShows(t, h, "When does bruno-00 end?", "Now: no end.")
+	assertShows(t, h, "When does the access of bruno-00 end?", "Now: no end.", "--expires TIME")
 	h.Press("soon", "enter")
 	assertShows(t, h, "is no time at which a user can end")
 	for range len("soon") {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,29 @@ func TestNodeIsDrained(t *testing.T) {
 	}
 	awaitStatusOf(t, cl, func(st admin.Status) bool { return len(st.Maintenance) == 0 }) // by itself
 	o.want(0, "node-resume", "audit")
+}
+
+// TestDrainMovesReplicas: where a fourth node is spare, the replicas of the drained one move
+// too, and it may stop for as long as it likes.
+func TestDrainMovesReplicas(t *testing.T) {
+	t.Parallel()
+	p := nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{Nodes: 4, Store: "kv", Replicas: 3, Listed: true, BusAuth: core.BusAuthEnforce})
+	cl := p.Client(0, 2, 3)
+	awaitStatusOf(t, cl, func(st admin.Status) bool { return st.Verdict == cluster.Healthy })
+	o := operatorCommands{t, []string{"--server", strings.Join(p.URLs(0, 2, 3), ","), "--identity", p.AdminSeedFile}}
+	o.want(0, "It leads nothing, serves no users and has no replicas.", "node", "drain", "n2")
+	p.Stop(1)
+	awaitStatusOf(t, cl, func(st admin.Status) bool {
+		for _, b := range st.AllBuckets() {
+			if len(b.Replicas) != 3 || slices.ContainsFunc(b.Replicas, func(r cluster.Replica) bool { return r.Node == "n2" || r.State != cluster.ReplicaCurrent }) {
+				return false
+			}
+		}
+		return st.IsSilent("n2") && st.Verdict == cluster.Healthy
+	})
+	if _, err := cl.UserAdd(t.Context(), core.User{ID: core.UserID(nodetest.Identity(t).Public())}); err != nil {
+		t.Error(err)
+	}
 }
 
 // roamingUser connects a user to n2, with a list of all nodes to go on to.

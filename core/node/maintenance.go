@@ -190,7 +190,7 @@ func (m nodeMembership) putMaintenance(ctx context.Context, next core.Maintenanc
 		return out, core.Errorf(core.KindConflict, "the maintenance of %s was changed by another request at the same time, which counts", next.Node).
 			WithNext("look at it: unibusd node list")
 	}
-	out.Told, out.NotTold = toldNodes(m.tellMaintenance(ctx), "")
+	out.Told, out.NotTold = toldNodes(tellDecisions(ctx, m.n, subjectMaintenance, m.n.maintenance.all()), "")
 	return out, nil
 }
 
@@ -202,17 +202,6 @@ func (m nodeMembership) awaitDrained(ctx context.Context, name string) cluster.D
 			return state
 		}
 	}
-}
-
-func (m nodeMembership) tellMaintenance(ctx context.Context) map[string]membershipReply {
-	ctx, cancel := context.WithTimeout(ctx, endWithin)
-	defer cancel()
-	told, err := askEveryNode(ctx, m.n, subjectMaintenance, m.n.maintenance.all(), m.n.size(), membershipReply{Fault: "it did not answer"},
-		func(r membershipReply) (string, membershipReply) { return r.Node, r })
-	if err != nil {
-		m.n.log.Warn("the other nodes could not be told of a maintenance; they learn it from what this node says of itself", "error", err)
-	}
-	return told
 }
 
 // answerMaintenance writes down what another node says of nodes in maintenance.

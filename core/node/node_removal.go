@@ -155,7 +155,7 @@ func (m nodeMembership) decide(ctx context.Context, change core.NodeChange) (adm
 		return admin.NodeChanged{}, err
 	}
 	out := admin.NodeChanged{NodeChange: change, Meta: m.n.observer.View().Meta}
-	out.Told, out.NotTold = toldNodes(m.tellNodes(ctx), change.Name)
+	out.Told, out.NotTold = toldNodes(tellDecisions(ctx, m.n, subjectMembership, m.n.membership.all()), change.Name)
 	return out, nil
 }
 
@@ -201,13 +201,15 @@ type membershipReply struct {
 	Fault string `json:"fault,omitempty"`
 }
 
-func (m nodeMembership) tellNodes(ctx context.Context) map[string]membershipReply {
+// tellDecisions has every node write decisions down. One that is not reached learns them
+// later, from what this node says of itself.
+func tellDecisions[T any](ctx context.Context, n *Node, subject string, all []T) map[string]membershipReply {
 	ctx, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
-	told, err := askEveryNode(ctx, m.n, subjectMembership, m.n.membership.all(), m.n.size(), membershipReply{Fault: "it did not answer"},
+	told, err := askEveryNode(ctx, n, subject, all, n.size(), membershipReply{Fault: "it did not answer"},
 		func(r membershipReply) (string, membershipReply) { return r.Node, r })
 	if err != nil {
-		m.n.log.Warn("the other nodes could not be told of an added or removed node", "error", err)
+		n.log.Warn("the other nodes could not be told what was decided about a node; they learn it later", "error", err)
 	}
 	return told
 }

@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -93,7 +94,7 @@ func extendAction() Action {
 		Unavailable: unlessOneUser,
 		Question: func(s Input) Question {
 			u := findUser(s.Snapshot, s.Selected.only(KindUser))
-			q := Question{Title: fmt.Sprintf("When does %s end?", selectedUsersText(s)), ConfirmLabel: "Set"}
+			q := Question{Title: fmt.Sprintf("When does the access of %s end?", selectedUsersText(s)), ConfirmLabel: "Set"}
 			q.Lines = append(fullNameLines(s), "Every node refuses the user from then on, and ends the sessions. Now: "+nowEnds(s, u)+".")
 			if u.Status == core.UserRevoked {
 				q.Lines = append(q.Lines, "The user is revoked and stays so: `user activate` reverses that.")
@@ -102,7 +103,7 @@ func extendAction() Action {
 			return q
 		},
 		Command: func(s Input, v []string) string {
-			return perUserCommand(s, "unibusd user extend") + " --expires " + ShellQuote(v[0])
+			return perUserCommand(s, "unibusd user extend") + " --expires " + ShellQuote(cmp.Or(v[0], "TIME"))
 		},
 		Run: func(ctx context.Context, c Client, s Input, v []string) (string, error) {
 			at, err := core.ParseExpiry(v[0], s.Now)
