@@ -22,8 +22,8 @@ func (r Replaced) StillThere(room core.RoomID) string {
 	return "is archived and was not moved"
 }
 
-// KeptRoom is an encrypted room that stayed the old key's. An operator brings nobody
-// into one, so that none can read it: somebody of the room invites the new key.
+// KeptRoom is an encrypted room that stayed the old key's. An operator cannot
+// bring a key into one, and so cannot read it: a member who may invites the new key.
 type KeptRoom struct {
 	Room      core.RoomID      `json:"room"`
 	Owned     bool             `json:"owned"`         // the old key owns it still: no operator hands an encrypted room over
@@ -104,7 +104,7 @@ func (k KeptRoom) next() string {
 	case k.New == core.MemberInvited:
 		say = "the new key is invited and has to accept"
 	case len(k.CanInvite) == 0:
-		return "nobody in it can invite the new key; go on in a new room"
+		return "no member can invite the new key; go on in a new room"
 	default:
 		say = "the new key has to be invited by " + named(k.CanInvite)
 	}

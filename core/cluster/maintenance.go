@@ -30,7 +30,7 @@ func DrainUnsafe(v View, name string) error {
 	case !known:
 		return core.Errorf(core.KindNotFound, "no node is named %s", name).WithNext("unibusd node list")
 	case !v.Clustered:
-		return refuse("it is the only node").WithNext("stop unibusd on %s; nobody is served meanwhile", name)
+		return refuse("it is the only node").WithNext("stop unibusd on %s; no user is served meanwhile", name)
 	case !n.Online && !again:
 		return refuse("it does not answer, so that nothing is led or served there").WithNext("see what is known of it: unibusd node list")
 	case v.Meta.Online < v.Meta.Needed:

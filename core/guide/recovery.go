@@ -55,7 +55,7 @@ func (c *checklist) emptyLately() []string {
 }
 
 // emptyNow is true as long as a replica of the node is not current. Without a leader
-// nobody knows: then it counts as empty.
+// this is not known: then it counts as empty.
 func (c *checklist) emptyNow(name string) bool {
 	if c.Meta.Leader == "" || len(c.Buckets) < len(core.Tables()) {
 		return true

@@ -74,7 +74,7 @@ func (n *Node) keepDrained(ctx context.Context, was bool) bool {
 }
 
 // handOverLeaders has other nodes lead what this one leads, and take its replicas where
-// a spare node has none. A group that nobody else can lead keeps its leader.
+// a spare node has none. A group that no other node can lead keeps its leader.
 func (n *Node) handOverLeaders(ctx context.Context, v cluster.View) {
 	ctx, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
