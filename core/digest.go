@@ -50,12 +50,3 @@ func (d *Digester) Sum() (Digest, error) {
 	}
 	return Digest{Count: d.n, SHA256: hex.EncodeToString(d.h.Sum(nil))}, nil
 }
-
-// DigestRows is the digest of rows that are all in memory and in bytewise key order.
-func DigestRows(rows []Row) (Digest, error) {
-	d := NewDigester()
-	for _, r := range rows {
-		d.Add(r.Key, r.Value)
-	}
-	return d.Sum()
-}

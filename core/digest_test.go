@@ -14,7 +14,7 @@ func TestDigestKnown(t *testing.T) {
 		t.Errorf("%+v, %v", empty, err)
 	}
 	// printf '\0\0\0\0\0\0\0\1a\0\0\0\0\0\0\0\2bc' | sha256sum
-	one, err := DigestRows([]Row{{Key: "a", Value: []byte("bc")}})
+	one, err := digestRows([]Row{{Key: "a", Value: []byte("bc")}})
 	if err != nil || one != (Digest{1, "3fafa1cf2f19a7c1129beb20cf0983f73a489a221fc0dd2f16d1be292d089205"}) {
 		t.Errorf("%+v, %v", one, err)
 	}
@@ -33,7 +33,7 @@ func TestDigestTellsApart(t *testing.T) {
 		{{Key: "a", Value: []byte("b")}, {Key: "b"}},
 		{{Key: "a"}, {Key: "b", Value: []byte("b")}},
 	} {
-		d, err := DigestRows(rows)
+		d, err := digestRows(rows)
 		if j, ok := seen[d]; ok || err != nil {
 			t.Errorf("%d and %d have the digest %v, %v", i, j, d, err)
 		}
@@ -56,4 +56,13 @@ func TestDigestOrder(t *testing.T) {
 			t.Errorf("%q: %+v, %v", keys, got, err)
 		}
 	})
+}
+
+// digestRows is the digest of rows that are in bytewise key order.
+func digestRows(rows []Row) (Digest, error) {
+	d := NewDigester()
+	for _, r := range rows {
+		d.Add(r.Key, r.Value)
+	}
+	return d.Sum()
 }

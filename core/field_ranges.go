@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// What each field of a row may hold is said here and nowhere else. Both stores, the
-// reader of a file, the writer of a file and every check ask these functions, so that
-// a row which one of them takes is taken by all: what goes in comes out again.
+// These functions are the only definition of the values that a field of a row may hold.
+// Both stores, the reader and the writer of a file and every check call them. So a row
+// that one of them accepts is accepted by all, and every stored row can be read again.
 
 const (
 	// MaxEpoch is the last epoch of a room: integers of a SQLite file end there.

@@ -28,7 +28,7 @@ const (
 )
 
 // ParseUserID reads a user's public nkey, in any case, and returns it in upper
-// case. What is not one gives KindInvalid.
+// case. Other text gives KindInvalid.
 func ParseUserID(s string) (UserID, error) {
 	up := strings.ToUpper(s)
 	bad := func(why string) (UserID, error) {
@@ -64,7 +64,7 @@ func crc16(data []byte) uint16 {
 	return crc
 }
 
-// ParseRoomID checks a room's id. What is not one gives KindInvalid.
+// ParseRoomID checks a room's id. Other text gives KindInvalid.
 func ParseRoomID(s string) (RoomID, error) {
 	if len(s) == 0 || len(s) > 64 || s[0] == '_' || !wordChars(s) {
 		return "", Errorf(KindInvalid, "%q is not a room's id", s).

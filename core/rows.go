@@ -166,20 +166,6 @@ func DecodeMember(r Row) (Member, error) {
 	return Member{RoomID(parts[0]), UserID(parts[1]), v.Role, v.State, v.InvitedBy, v.Proof, v.Joined}, nil
 }
 
-// DecodeIndex decodes a row of TableRoomsByMember: the user, the room, and the
-// state.
-func DecodeIndex(r Row) (UserID, RoomID, MemberState, error) {
-	var v indexValue
-	if err := decode(r, &v, &v.V); err != nil {
-		return "", "", "", err
-	}
-	user, room, ok := strings.Cut(r.Key, ".")
-	if !ok {
-		return "", "", "", badRow(r, "its key has not the form user.room")
-	}
-	return UserID(user), RoomID(room), v.State, nil
-}
-
 // DecodeKey decodes a row of TableRoomKeys: either a sealed key or an epoch record, the other is nil.
 func DecodeKey(r Row) (*SealedKey, *EpochRecord, error) {
 	parts := strings.Split(r.Key, ".")

@@ -98,7 +98,7 @@ func TestRowsRoundTrip(t *testing.T) {
 		m := genMember(t)
 		gotMember, err := DecodeMember(MemberRow(m))
 		same(t, m, gotMember, err)
-		user, room, state, err := DecodeIndex(IndexRow(m))
+		user, room, state, err := decodeIndex(IndexRow(m))
 		same(t, []any{m.User, m.Room, m.State}, []any{user, room, state}, err)
 
 		k := genKey(t)
@@ -203,7 +203,7 @@ func decodeAny(r Row) (err error) {
 	case TableMembers:
 		_, err = DecodeMember(r)
 	case TableRoomsByMember:
-		_, _, _, err = DecodeIndex(r)
+		_, _, _, err = decodeIndex(r)
 	case TableRoomKeys:
 		_, _, err = DecodeKey(r)
 	}
@@ -250,7 +250,7 @@ func recode(r Row) (Row, error) {
 		v, err := DecodeMember(r)
 		return MemberRow(v), err
 	case TableRoomsByMember:
-		user, room, state, err := DecodeIndex(r)
+		user, room, state, err := decodeIndex(r)
 		return IndexRow(Member{Room: room, User: user, State: state}), err
 	}
 	key, record, err := DecodeKey(r)
@@ -282,7 +282,7 @@ func TestSnapshotOrder(t *testing.T) {
 			if !slices.IsSortedFunc(rows, func(a, b Row) int { return cmp.Compare(a.Key, b.Key) }) {
 				t.Errorf("%s is out of order", table)
 			}
-			d, err := DigestRows(rows)
+			d, err := digestRows(rows)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -294,7 +294,7 @@ func TestSnapshotOrder(t *testing.T) {
 			t.Error("Sort left a slice out of order")
 		}
 		for _, table := range Tables() {
-			if d, err := DigestRows(s.Rows(table)); err != nil || d != before[table] {
+			if d, err := digestRows(s.Rows(table)); err != nil || d != before[table] {
 				t.Errorf("%s: another digest after Sort: %v, %v", table, d, err)
 			}
 		}
@@ -317,4 +317,18 @@ func TestRowsSortByWholeKey(t *testing.T) {
 	if s.Rooms[0].ID != "a" || s.Members[0].Room != "a-b" || s.Keys[0].Epoch != 10 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// decodeIndex decodes a row of TableRoomsByMember: the user, the room, and the
+// state.
+func decodeIndex(r Row) (UserID, RoomID, MemberState, error) {
+	var v indexValue
+	if err := decode(r, &v, &v.V); err != nil {
+		return "", "", "", err
+	}
+	user, room, ok := strings.Cut(r.Key, ".")
+	if !ok {
+		return "", "", "", badRow(r, "its key has not the form user.room")
+	}
+	return UserID(user), RoomID(room), v.State, nil
 }

@@ -14,7 +14,7 @@ const (
 	lastTag            = '\U000E007F'
 )
 
-// VisibleText makes a text that somebody else chose safe to show in a line. It replaces with U+FFFD
+// VisibleText makes text from another source safe to show in a line. It replaces with U+FFFD
 // what moves the cursor, turns the direction of the text around it, or cannot be seen, because two
 // names must not differ in that alone. Joiners and variation selectors stay where a script or
 // an emoji needs them: Persian, the scripts of India and families would be spoiled.

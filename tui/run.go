@@ -19,7 +19,7 @@ import (
 const fps = 30
 
 // endTimeout bounds how long Bubble Tea may take to give the terminal back. It waits without
-// end for a terminal that nobody reads.
+// end for a terminal that has no reader.
 const endTimeout = 600 * time.Millisecond
 
 // Run shows the console until the operator quits or ctx ends. Both return nil.

@@ -15,7 +15,7 @@ type Suspender interface {
 	Suspend() error // an error: it was not stopped
 }
 
-// jobSignalMsg is a signal of a shell, or of anybody: stop, or continue.
+// jobSignalMsg is a signal of a shell or of another process: stop, or continue.
 type jobSignalMsg struct{ stops bool }
 
 type resumedMsg struct{ stopped bool }
@@ -32,7 +32,7 @@ func (m *Model) suspend() tea.Cmd {
 	}
 }
 
-// handleJobSignal stops the process, or takes the terminal again after somebody else stopped it:
+// handleJobSignal stops the process, or takes the terminal again after another process stopped it:
 // a shell has used the screen and changed the terminal's modes since.
 func (m *Model) handleJobSignal(msg jobSignalMsg) tea.Cmd {
 	if msg.stops {

@@ -80,7 +80,7 @@ func newStream(f *os.File) redacting {
 	return redacting{f, term.IsTerminal(f.Fd()) && !core.IsUTF8Locale(os.Environ())}
 }
 
-// Write writes text without what looks like a secret. What is written at once is looked at as one.
+// Write removes everything that looks like a secret. It checks each call's text on its own.
 func (r redacting) Write(text []byte) (int, error) {
 	shown := core.Redact(string(text))
 	if r.ascii {

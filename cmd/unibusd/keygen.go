@@ -45,7 +45,7 @@ func keygenOf(kind, short string) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&k.out, "out", "", "write the seed to this FILE, readable by its owner alone")
-	if kind == "operator" { // programs of users have nobody to ask, and rooms' keys need more than signatures
+	if kind == "operator" { // users' programs run without a terminal, and rooms' keys need more than signatures
 		c.Flags().BoolVar(&k.protect, "passphrase", false, "protect the file by a passphrase, which is asked for")
 		c.Flags().IntVar(&k.passphrase.FD, "passphrase-fd", 0, "read the passphrase from this file descriptor N")
 		c.Flags().StringVar(&k.fromSSH, "from-ssh", "", "make no key: print the nkey of the ssh-ed25519 key in FILE.pub")

@@ -82,7 +82,7 @@ func source(ctx context.Context, cl *admin.Client, o *migrate.Options, at string
 		abs = real
 	}
 	o.DB = abs
-	// What each node serves is seen a moment after it began to: a refusal counts once it has lasted.
+	// Status shows a store a moment after the node began to serve it, so only a refusal that lasts counts.
 	limit := time.Now().Add(settleTime)
 	for {
 		st, err := cl.Status(ctx)
@@ -149,10 +149,10 @@ func sourceIn(st admin.Status, abs, at string, move migrate.Status) (string, err
 	return "", core.Errorf(core.KindRefused, "%s is not the file that a node serves", abs).WithNext("%s", next)
 }
 
-// notThere says what leads to the move of another file than the one that counts.
-// A move that was only begun is given up. After a rollback the authority stays
-// where it is: without it a file that was left behind would be served, and
-// everybody who was revoked since would be back.
+// notThere refuses to migrate another file than the one in force, and names the next
+// step. A migration that was only begun is aborted. After a rollback the authority
+// stays: without it a node would serve an old file, and users who were revoked since
+// would be admitted again.
 func notThere(st admin.Status, node, at string, move migrate.Status) error {
 	err := core.Errorf(core.KindRefused, "the control plane is the SQLite file of %s, not of %s", node, at)
 	if move.Active() {

@@ -173,7 +173,7 @@ func (s *story) listen(u *person, r *client.Room) {
 	}()
 }
 
-func (u *person) hears(text string, by *person) error {
+func (u *person) wantHeard(text string, by *person) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.heard[text] == by.id {
@@ -182,8 +182,8 @@ func (u *person) hears(text string, by *person) error {
 	return fmt.Errorf("%s has not heard %q of %s; what could not be read: %v", u.name, text, by.name, errors.Join(u.bad...))
 }
 
-// talk has somebody speak until everybody else has heard it: while a connection
-// is made anew what is said may be lost, as on every NATS without JetStream.
+// talk sends messages until every other member has received one. A message may be lost
+// while a client reconnects, as on every NATS without JetStream.
 func (s *story) talk(room core.RoomID, by *person, to ...*person) {
 	s.t.Helper()
 	n, begun := 0, time.Now()
@@ -205,19 +205,19 @@ func heardBy(ctx context.Context, text string, by *person, to []*person) (err er
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		i := slices.IndexFunc(to, func(u *person) bool { return u.hears(text, by) != nil })
+		i := slices.IndexFunc(to, func(u *person) bool { return u.wantHeard(text, by) != nil })
 		if i < 0 {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return to[i].hears(text, by)
+			return to[i].wantHeard(text, by)
 		case <-tick.C:
 		}
 	}
 }
 
-// nodeOf is the node that somebody talks to.
+// nodeOf is the node that a user is connected to.
 func (s *story) nodeOf(u *person) int { return s.p.Node(u.Connected()) }
 
 func epochOf(t testing.TB, r *client.Room) core.Epoch {

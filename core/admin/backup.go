@@ -9,7 +9,7 @@ import (
 )
 
 // backupRequest asks for a backup of what the answering node serves. The token is
-// the caller's own, 32 to 64 of A-Za-z0-9 that nobody can guess. The same caller
+// the caller's own, 32 to 64 of A-Za-z0-9 that cannot be guessed. The same caller
 // asks for the parts with it.
 type backupRequest struct {
 	Token string `json:"token"`

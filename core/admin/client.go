@@ -493,7 +493,7 @@ func (c *Client) BucketScale(ctx context.Context, replicas int) (Done, error) {
 	return call[Done](ctx, c, TargetAny, verbBucketScale, ScaleRequest{Replicas: replicas})
 }
 
-// StepDown asks the leader of "meta" or of a bucket to hand over, to a node or to anybody ("").
+// StepDown asks the leader of "meta" or of a bucket to hand over, to a node or to any node ("").
 func (c *Client) StepDown(ctx context.Context, group, to string) (Done, error) {
 	return call[Done](ctx, c, TargetAny, verbStepDown, stepDownRequest{Group: group, To: to})
 }

@@ -368,7 +368,7 @@ type limitRequest struct {
 	Rate int `json:"rate"`
 }
 
-// stepDownRequest asks the leader of a group to hand over: "meta" or a bucket's name, to a node or to anybody ("").
+// stepDownRequest asks the leader of a group to hand over: "meta" or a bucket's name, to a node or to any node ("").
 type stepDownRequest struct {
 	Group string `json:"group"`
 	To    string `json:"to,omitempty"`

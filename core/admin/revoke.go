@@ -13,7 +13,7 @@ import (
 )
 
 // userRevoke denies the user first, and only then ends sessions: clients come
-// back at once. What it cannot find out afterwards does not undo the revocation.
+// back at once. An error after that does not undo the revocation.
 func (s *Service) userRevoke(ctx context.Context, op core.Operator, req userRequest) (any, error) {
 	st, id, err := s.storeAndUser(req.ID)
 	if err != nil {

@@ -29,8 +29,8 @@ type roomState struct {
 	at      core.Millis // when it was read: users expire
 }
 
-// openRoom reads the boxes before the people: nobody who has just been invited
-// and given one passes for removed.
+// openRoom reads the boxes before the members. So a member who has just been invited
+// and given a box does not pass for removed.
 func openRoom(ctx context.Context, st core.Store, id core.RoomID) (o roomState, err error) {
 	o.at = core.MillisOf(time.Now())
 	if o.Room, err = st.Room(ctx, id); err != nil {

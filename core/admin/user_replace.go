@@ -169,8 +169,8 @@ func roomsWith(ctx context.Context, st core.Store, id core.UserID) (movable, oth
 }
 
 // isMovable is false for an archived room, which cannot be changed, and for an encrypted
-// one: its members' programs would give its key to the new key, and an operator can
-// bring nobody into an encrypted room. There an owner or admin invites the new key: see
+// one: its members' programs would give its key to the new key, and an operator cannot
+// bring a user into an encrypted room. There an owner or admin invites the new key: see
 // KeptRoom.
 func isMovable(room core.Room) bool { return room.State == core.RoomActive && !room.Encrypted }
 

@@ -364,7 +364,7 @@ func TestReplaceSaysWhoConfirms(t *testing.T) {
 			"sealed":  "is encrypted and was not moved: the new key has to be invited by ben, dan; the old key remains its owner",
 			"asked":   "is encrypted and was not moved: the new key is invited and has to accept; the old key remains its owner",
 			"entered": "is encrypted and was not moved: the new key is a member; the old key remains its owner",
-			"alone":   "is encrypted and was not moved: nobody in it can invite the new key; go on in a new room",
+			"alone":   "is encrypted and was not moved: no member can invite the new key; go on in a new room",
 			"closed":  "is archived and was not moved",
 		} {
 			if said := got.StillThere(room); said != want {

@@ -44,8 +44,8 @@ const (
 )
 
 // Fetch has the node that is connected, or else one that serves the control
-// plane, make a backup, and brings it to path. What comes is checked by its size,
-// its SHA-256 and the digests of its tables before it gets that name. KindExists
+// plane, make a backup, and brings it to path. Fetch checks its size, its SHA-256
+// and the digests of its tables before the file gets that name. KindExists
 // where there is something at path. After an error there is nothing new, and the
 // node is told to forget its file. report may be nil.
 func Fetch(ctx context.Context, src Source, path string, report func(Progress)) (Result, error) {
@@ -56,7 +56,7 @@ func Fetch(ctx context.Context, src Source, path string, report func(Progress)) 
 	if err != nil {
 		return Result{}, err
 	}
-	f, err := d.create() // before anybody works for a file that cannot be written
+	f, err := d.create() // before a node makes a backup that cannot be written here
 	if err != nil {
 		return Result{}, err
 	}

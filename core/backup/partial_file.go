@@ -14,7 +14,7 @@ import (
 )
 
 // partialFile is a file that is being written, hidden beside the name that it gets
-// once it is whole. What is there already is never written over.
+// once it is whole. An existing file is never overwritten.
 type partialFile struct {
 	path  string // of the partial file
 	final string // absolute

@@ -67,7 +67,7 @@ func Restore(ctx context.Context, from, to string, want Expect) (Restored, error
 	return out, nil
 }
 
-// checkSHA256 compares the SHA-256 of a file with the one that is wanted. What lies in a log beside it no sum speaks of.
+// checkSHA256 compares the SHA-256 of a file with the one that is wanted. The sum does not cover a log beside the file.
 func (want Expect) checkSHA256(path string) (string, error) {
 	got, _, err := fileSHA256(path)
 	if err != nil || want.SHA256 == "" {

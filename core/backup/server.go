@@ -238,8 +238,8 @@ func (d *Server) Part(_ context.Context, by core.Operator, req core.BackupPartRe
 	return part, nil
 }
 
-// find looks a caller's backup up, and ends it where that is asked. Whose it
-// is nobody else learns.
+// find looks a caller's backup up, and ends it if the request says so. Another caller
+// gets the error of a backup that does not exist.
 func (d *Server) find(by core.Operator, req core.BackupPartRequest) (*transfer, *os.File, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

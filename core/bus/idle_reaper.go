@@ -16,7 +16,7 @@ import (
 // out. So nats-server accepts more than --max-connections (Limits.sockets), and
 // the reaper closes the oldest connections that are not admitted: those that have
 // sent no credentials, and those whose credentials a node without a quorum cannot
-// decide about. Anybody can make a key and sign with it.
+// decide about. Every client can make a key and sign with it.
 const (
 	reapEvery      = 50 * time.Millisecond
 	sweepEvery     = time.Second

@@ -141,7 +141,7 @@ func (s *Server) clusterOptions(o *server.Options) error {
 		if srv := s.running(); srv != nil {
 			return openRoutes(srv)
 		}
-		return nil // it has just started, and hears nobody yet
+		return nil // it has just started, and hears no node yet
 	}}
 	return nil
 }

@@ -36,7 +36,7 @@ func (g *routeGate) Check(c server.ClientAuthentication) bool {
 	if g.certs != nil {
 		state := c.GetTLSConnectionState()
 		if state == nil || g.certs.verify(*state) != nil || keys.NodeName(state.PeerCertificates[0]) != name {
-			return false // nobody may ask about others
+			return false // a client may not ask about others
 		}
 	}
 	for _, r := range g.routes() {

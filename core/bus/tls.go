@@ -56,8 +56,8 @@ func clientTLS(cert *reloaded[certificate]) *tls.Config {
 // routeTLS is for routes: both ends show a certificate of the cluster's own authorities
 // that names a node. The authorities are those of the file as it is at the handshake.
 //
-// Where this node opens the route, crypto/tls could verify with the authorities of the
-// start alone. So that is turned off, and verifySolicited does it.
+// If this node opens the route, crypto/tls could verify only with the authorities that
+// were loaded at the start. So that check is off, and verifySolicited replaces it.
 func routeTLS(cert *reloaded[certificate], r *routeAuth) *tls.Config {
 	conf := clientTLS(cert)
 	conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert.current().pair, nil }

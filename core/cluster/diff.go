@@ -164,7 +164,7 @@ func (r Replica) settled() ReplicaState {
 	return r.State
 }
 
-// migrationEnd is what became of a move that is seen no more. What it was seen at last
+// migrationEnd is the outcome of a migration that is no longer reported. Its last reported state
 // may be some states back, and the record of authority may be seen a moment later.
 func migrationEnd(moving string, now *core.Authority) string {
 	switch kv := now != nil && now.Backend == core.BackendKV; {

@@ -143,7 +143,7 @@ func (v View) causesOf(nodes []string) string {
 	return ": " + strings.Join(parts, ", and ")
 }
 
-// neverReached are the routes of the looking node to nodes that nobody knows, as silences
+// neverReached are the routes of the looking node to nodes that no node knows, as silences
 // of the hosts there.
 func (v View) neverReached() []silence {
 	n, _ := v.node(v.From)

@@ -120,7 +120,7 @@ func (m *observations) online(name string, now time.Time) bool {
 		return true
 	}
 	relayed := !n.relayedAt.IsZero() && now.Sub(n.relayedAt) <= m.reportTime() && !m.departed[name]
-	return relayed || m.hears(n, now)
+	return relayed || m.heardLately(n, now)
 }
 
 // seeClock compares the clock by which a node answered with this one's. An older node gives none.
@@ -408,7 +408,7 @@ func (m *observations) buildNode(n *observedNode, v View, now time.Time) Node {
 	if n.relayedAt.After(n.heard) {
 		out.HeardMS = now.Sub(n.relayedAt).Milliseconds()
 	}
-	out.Relayed = out.Online && n.name != m.cfg.Name && !m.hears(n, now)
+	out.Relayed = out.Online && n.name != m.cfg.Name && !m.heardLately(n, now)
 	if m.cfg.Clustered {
 		out.Unheard = m.unheard(n, now)
 	}

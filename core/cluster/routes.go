@@ -47,7 +47,7 @@ func (o *Observer) Relay(hears []string) []Relayed {
 	now := o.cfg.Now()
 	var out []Relayed
 	for _, n := range o.mem.sorted() {
-		if slices.Contains(hears, n.name) || !o.mem.hears(n, now) || n.stats == nil {
+		if slices.Contains(hears, n.name) || !o.mem.heardLately(n, now) || n.stats == nil {
 			continue
 		}
 		out = append(out, Relayed{HeardMS: now.Sub(n.heard).Milliseconds(), Info: n.info, Stats: n.stats, Streams: n.streams})
@@ -55,8 +55,8 @@ func (o *Observer) Relay(hears []string) []Relayed {
 	return out
 }
 
-// hears is true for a node that answered this one itself, and lately.
-func (m *observations) hears(n *observedNode, now time.Time) bool {
+// heardLately is true for a node that answered this one itself, and lately.
+func (m *observations) heardLately(n *observedNode, now time.Time) bool {
 	return !n.heard.IsZero() && now.Sub(n.heard) <= m.cfg.Lost && !m.departed[n.name]
 }
 
@@ -84,7 +84,7 @@ func (m *observations) hearRelayed(by string, r Relayed, now time.Time) {
 	}
 	at := now.Add(-time.Duration(r.HeardMS) * time.Millisecond)
 	n := m.node(r.Stats.Server.Name)
-	if n == nil || n.name == m.cfg.Name || m.hears(n, now) || at.Before(n.relayedAt) {
+	if n == nil || n.name == m.cfg.Name || m.heardLately(n, now) || at.Before(n.relayedAt) {
 		return
 	}
 	if n.server.ID != r.Stats.Server.ID {
@@ -134,7 +134,7 @@ func (m *observations) findCuts(now time.Time) {
 func (m *observations) reportsHearing(n, other *observedNode, now time.Time) (hears, says bool) {
 	switch {
 	case n.name == m.cfg.Name:
-		return m.hears(other, now), true
+		return m.heardLately(other, now), true
 	case n.info == nil || n.info.Hears == nil || now.Sub(n.infoAt) > m.reportTime():
 		return false, false
 	}
@@ -210,7 +210,7 @@ func (m *observations) ownerOf(r Route) string {
 }
 
 // largestGroup is how many of the nodes one of them reaches, itself included: a raft
-// group agrees where its leader reaches a majority, and nobody passes messages on.
+// group agrees if its leader reaches a majority; nodes do not pass its messages on.
 func largestGroup(nodes []string, isCut func(a, b string) bool) int {
 	best := 0
 	for _, leader := range nodes {

@@ -243,8 +243,8 @@ func environment(environ []string) map[string]string {
 }
 
 // knownEnv refuses a variable that is no setting: a mistyped UNIBUS_BUS_AUTH
-// would leave the bus open. What a container platform sets for a service called
-// unibus (UNIBUS_PORT…, UNIBUS_SERVICE_…) is let pass.
+// would leave the bus open. It ignores the variables that a
+// container platform sets for a service called unibus (UNIBUS_PORT…, UNIBUS_SERVICE_…).
 func knownEnv(env map[string]string) error {
 	known := map[string]bool{envDebug: true, envConfig: true, envKnown: true}
 	for _, s := range settings() {

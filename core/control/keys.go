@@ -133,7 +133,7 @@ func (s *Service) rekeyPart(ctx context.Context, a *actor, req rekeyPart) (any, 
 	return staged{Boxes: len(keys)}, nil
 }
 
-// allMembers refuses a key for anybody who is no active member by now.
+// allMembers refuses a key for a user who is not an active member any more.
 func (a *actor) allMembers(ctx context.Context, users []core.UserID) error {
 	members, err := a.store.Members(ctx, a.room.ID)
 	if err != nil {

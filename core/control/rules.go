@@ -70,9 +70,9 @@ func (r Rule) allows(s roomRank, userAdmin bool) bool {
 	return !r.UserAdminAllowed
 }
 
-// mayChangeMember says whether a user may bring in, remove or change a member of a
-// role: an owner anybody but the owner, an admin plain members alone. A
-// user-admin may what the owner may.
+// mayChangeMember says whether a user may invite, remove or change a member of a
+// role. An owner may do so for every member but the owner, an admin for plain members
+// only. A user-admin has the rights of the owner.
 func mayChangeMember(s roomRank, userAdmin bool, role core.MemberRole) bool {
 	switch {
 	case role == core.MemberOwner:

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"unibus/core"
+	"unibus/core/store/storetest"
 )
 
 func sampleOf(t *testing.T, users, rooms int) Sample {
@@ -86,7 +87,7 @@ func TestSampleCanBeMoved(t *testing.T) {
 			}
 		}
 		for _, table := range core.Tables() {
-			if _, err := core.DigestRows(s.Rows(table)); err != nil {
+			if _, err := storetest.DigestRows(s.Rows(table)); err != nil {
 				t.Errorf("%s has a key twice: %v", table, err)
 			}
 		}

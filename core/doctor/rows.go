@@ -12,7 +12,9 @@ import (
 
 // Rows reads what the leaders hold; the store in KV is one.
 type Rows interface {
-	core.RowExporter
+	// ExportRows hands out the rows of users, rooms, members and room_keys that count. It
+	// ends with the first error of each.
+	ExportRows(ctx context.Context, each func(core.Row) error) error
 	// Keys yields the rows of a table in key order.
 	Keys(ctx context.Context, t core.Table) iter.Seq2[core.Row, error]
 }

@@ -78,7 +78,7 @@ func (c Client) configure(ctx context.Context, verb string, cfg jetstream.Stream
 // stream, or updates its configuration to what repair returns. exists is true where
 // the stream was found; whether the configuration is right then, err says.
 //
-// Where there are too few nodes for more replicas, the rest of the update is done
+// If there are too few nodes for more replicas, the rest of the update is done
 // without them, because it must not wait for nodes. The error is CodeNoPeers then.
 func (c Client) EnsureStream(ctx context.Context, create jetstream.StreamConfig, within time.Duration,
 	repair func(have jetstream.StreamConfig) (jetstream.StreamConfig, error),

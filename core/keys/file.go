@@ -13,8 +13,8 @@ import (
 const unfinished = ".new-"
 
 // Replace writes a file of mode 0600 in place of another one, synced: after a
-// crash it is the old one or the new one, never a part. What a crash leaves
-// beside it ClearUnfinished removes.
+// crash it is the old one or the new one, never a part. ClearUnfinished
+// removes the file that a crash leaves beside it.
 func Replace(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), unfinished+"*") // 0600
 	if err != nil {

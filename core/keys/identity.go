@@ -145,8 +145,8 @@ func (i Identity) SignNonce(nonce []byte) ([]byte, error) {
 	return i.Sign(nonce)
 }
 
-// Sign signs a message of this program's own making. What a server chose is
-// signed by SignNonce alone.
+// Sign signs a message of this program's own making. Only SignNonce
+// signs bytes that a server chose.
 func (i Identity) Sign(data []byte) ([]byte, error) {
 	switch {
 	case i.signer != nil:

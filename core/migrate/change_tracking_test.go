@@ -6,6 +6,7 @@ import (
 	"pgregory.net/rapid"
 
 	"unibus/core"
+	"unibus/core/store/storetest"
 )
 
 // newVerifiedTracking is newVerified with the source's tracking at hand.
@@ -38,7 +39,7 @@ func TestFenceUsesTrackedChanges(t *testing.T) {
 		t.Errorf("equal %v, put %d, tables read before the cutover: %d", w.target.equal(w.source), w.puts-puts, reads)
 	}
 	for i, p := range s.Buckets { // summed up afterwards
-		want, _ := core.DigestRows(w.source.rows(core.Tables()[i]))
+		want, _ := storetest.DigestRows(w.source.rows(core.Tables()[i]))
 		if !p.Equal() || p.Source != want || len(p.Nodes) != 3 {
 			t.Errorf("%+v", p)
 		}

@@ -190,7 +190,7 @@ func (j *Job) revertCutover(ctx context.Context, a core.Authority, forward bool)
 	cause := core.Errorf(core.KindUnavailable, "%s was stopped during the cutover; nothing was migrated, and its SQLite file serves again", j.cfg.Node).
 		WithNext("cut over again: `unibusd migration cutover`")
 	if forward {
-		cause = core.Errorf(core.KindUnavailable, "the cutover was cancelled, because the authority could not be changed in time; SQLite on %s serves again", j.cfg.Node).
+		cause = core.Errorf(core.KindUnavailable, "the cutover was canceled, because the authority could not be changed in time; SQLite on %s serves again", j.cfg.Node).
 			WithNext("start nodes until a majority is up, then cut over again: `unibusd migration cutover`")
 	}
 	return StateVerify, errors.Join(cause, j.cfg.Host.Serve(ctx, a))

@@ -42,7 +42,7 @@ func (j *Job) spaceProblems(ctx context.Context, c Cluster) []core.Problem {
 }
 
 // replicaBytes is how many bytes an earlier run left in the replicas, by node. It
-// covers nodes that have one of every bucket. What cannot be read counts as
+// covers nodes that have one of every bucket. A replica that cannot be read counts as
 // nothing.
 func (j *Job) replicaBytes(ctx context.Context) map[string]int64 {
 	replicas := map[string]int{}

@@ -9,6 +9,6 @@
 //
 // Every step can be repeated. Copy and fence compare both sides in key order and
 // write the difference. Memory grows with the changes since the backup, never with
-// the tables. What a crash could leave in doubt is written to the journal first.
+// the tables. The journal records a step first if a crash could leave it in doubt.
 // DESIGN.md says why it is built like this.
 package migrate

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"unibus/core"
+	"unibus/core/store/storetest"
 )
 
 // newVerified is a cluster with a migration that waits for its cutover.
@@ -77,7 +78,7 @@ func TestFenceReadsOnlyWhatChanged(t *testing.T) {
 		t.Errorf("the fence read %v", n)
 	}
 	for i, p := range s.Buckets {
-		want, _ := core.DigestRows(w.source.rows(core.Tables()[i]))
+		want, _ := storetest.DigestRows(w.source.rows(core.Tables()[i]))
 		if !p.Equal() || p.Source != want || len(p.Nodes) != 3 {
 			t.Errorf("%+v", p)
 		}

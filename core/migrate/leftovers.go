@@ -9,9 +9,9 @@ import (
 )
 
 // findLeftovers looks for what the file holds and a migration does not take along, and
-// for times that are probably not in milliseconds. What holds rows stops the migration
+// for times that are probably not in milliseconds. A table that holds rows stops the migration
 // until the operator names it with --ignore; the rest is a note. kind is KindInvalid if
-// --ignore names what is not there.
+// --ignore names a table or column that is not there.
 func (j *Job) findLeftovers(ctx context.Context) (out []core.Problem, kind core.Kind, err error) {
 	src, ignored := j.source(), j.Status().Options.Ignored
 	left, err := src.Leftovers(ctx)

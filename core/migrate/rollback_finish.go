@@ -78,7 +78,7 @@ func (j *Job) abortRollback(by string) (Status, error) {
 	if why := st.Unavailable(ActionAbort); why != "" {
 		return st, errUnavailable(st, "abort", why)
 	}
-	j.cfg.Log.Info("a rollback is cancelled", "by", by)
+	j.cfg.Log.Info("a rollback is canceled", "by", by)
 	e, err := j.cfg.Journal.Load()
 	switch {
 	case err != nil:

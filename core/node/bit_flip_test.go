@@ -83,7 +83,7 @@ func TestRollbackFindsABitFlippedOnTheLeader(t *testing.T) {
 	if _, err := cl.MigrateRollback(t.Context(), "n1"); err != nil {
 		t.Fatal(err)
 	}
-	st := rests(t, cl, migrate.StateSoak)
+	st := waitForState(t, cl, migrate.StateSoak)
 	if want := c.Configs[leader].Name + ", which leads UNIBUS_members, cannot read 1 of "; st.Error == nil || !strings.Contains(st.Error.Text, want) {
 		t.Errorf("a key that %s cannot read: %v", c.Configs[leader].Name, st.Error)
 	}

@@ -22,8 +22,8 @@ import (
 	"unibus/core/store/storetest"
 )
 
-// besides starts three nodes. n1 and n2 each serve a file of their own.
-func besides(t *testing.T, first, second core.Snapshot) *nodetest.Cluster {
+// startTwoFiles starts three nodes. n1 and n2 each serve a file of their own.
+func startTwoFiles(t *testing.T, first, second core.Snapshot) *nodetest.Cluster {
 	t.Helper()
 	c := nodetest.Start(t, nodetest.Config{Seed: first})
 	c.WaitServing(core.BackendSQLite, 0)
@@ -122,7 +122,7 @@ func TestDriftedFileIsTheOperatorsChoice(t *testing.T) {
 	second.Members = append(second.Members, core.Member{
 		Room: second.Rooms[0].ID, User: core.UserID(late.Public()), Role: core.MemberMember, State: core.MemberActive, Joined: 1,
 	})
-	c := besides(t, first, second)
+	c := startTwoFiles(t, first, second)
 	was := dump(t, c.Configs[1].DB)
 	if !admits(t, c, 1, late) {
 		t.Fatal("n2 does not serve its own file")
@@ -189,7 +189,7 @@ func TestDriftedFileIsTheOperatorsChoice(t *testing.T) {
 func TestEqualFileIsNoProblem(t *testing.T) {
 	t.Parallel()
 	a, b := nodetest.Identity(t), nodetest.Identity(t)
-	c := besides(t, seed(a, b), seed(a, b))
+	c := startTwoFiles(t, seed(a, b), seed(a, b))
 	st := moveTo(t, c, migrate.Options{DryRun: true})
 	if st.Error != nil || len(st.Problems) != 0 || len(st.Divergences) != 1 || !st.Divergences[0].Equal() || len(st.Divergences[0].Tables) != 4 {
 		t.Fatalf("%v, %+v, %+v", st.Error, st.Problems, st.Divergences)
@@ -210,7 +210,7 @@ func TestDriftOfManyRows(t *testing.T) {
 			second.Users[i].Role = core.RoleAdmin
 		}
 	}
-	c := besides(t, first, second)
+	c := startTwoFiles(t, first, second)
 	st := moveTo(t, c, migrate.Options{DryRun: true})
 	if len(st.Divergences) != 1 || st.Divergences[0].Tables[0].Different != 500 || len(st.Divergences[0].Tables[0].Keys) != migrate.MaxListed || st.Divergences[0].Tables[0].OnlyHere+st.Divergences[0].Tables[0].OnlyThere != 0 {
 		t.Fatalf("%v, %+v", st.Error, st.Divergences)

@@ -21,7 +21,7 @@ func TestAProgramInTheFileOfANode(t *testing.T) {
 	t.Parallel()
 	const trigger = "CREATE TRIGGER comes_back AFTER UPDATE ON users BEGIN UPDATE users SET status = 'active' WHERE id = NEW.id; END"
 	a, b := nodetest.Identity(t), nodetest.Identity(t)
-	c := besides(t, seed(a, b), seed(a, b))
+	c := startTwoFiles(t, seed(a, b), seed(a, b))
 	run := func(i int, sql string) {
 		t.Helper()
 		if err := hostile.Spoil(c.Configs[i].DB, sql); err != nil {

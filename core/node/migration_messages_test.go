@@ -39,7 +39,7 @@ func TestMovesLoseNoMessage(t *testing.T) {
 	if _, err := cl.MigrateCutover(t.Context(), "n1"); err != nil {
 		t.Fatal(err)
 	}
-	rests(t, cl, migrate.StateSoak)
+	waitForState(t, cl, migrate.StateSoak)
 	c.WaitServing(core.BackendKV, 0, 1, 2)
 	allHeard(t, from, to, heard, end())
 
@@ -48,7 +48,7 @@ func TestMovesLoseNoMessage(t *testing.T) {
 	if _, err := cl.MigrateRollback(t.Context(), "n1"); err != nil {
 		t.Fatal(err)
 	}
-	rests(t, cl, migrate.StateRolledBack)
+	waitForState(t, cl, migrate.StateRolledBack)
 	c.WaitServing(core.BackendSQLite, 0)
 	allHeard(t, from, to, heard, end())
 	if !from.IsConnected() || !to.IsConnected() {

@@ -48,7 +48,7 @@ func TestNodesReadTheRowsBeforeTheCutover(t *testing.T) {
 	if _, err := cl.MigrateCutover(t.Context(), "n1"); err != nil {
 		t.Fatal(err)
 	}
-	rests(t, cl, migrate.StateSoak)
+	waitForState(t, cl, migrate.StateSoak)
 	c.WaitServing(core.BackendKV, 0, 1, 2)
 }
 
@@ -64,7 +64,7 @@ func TestNodesTakePartInAMoveAfterAnAbort(t *testing.T) {
 	if _, err := cl.MigrateAbort(t.Context(), "n1"); err != nil {
 		t.Fatal(err)
 	}
-	rests(t, cl, migrate.StateAborted)
+	waitForState(t, cl, migrate.StateAborted)
 	move(t, c, cl, c.Configs[0].DB, true)
 	c.WaitServing(core.BackendKV, 0, 1, 2)
 	for i, n := range c.Configs {

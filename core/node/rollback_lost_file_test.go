@@ -33,7 +33,7 @@ func TestLostFileOfARollback(t *testing.T) {
 		_, err := cl.MigrateAbort(t.Context(), "n1")
 		return err
 	})
-	rests(t, cl, migrate.StateSoak)
+	waitForState(t, cl, migrate.StateSoak)
 	c.WaitServing(core.BackendKV, 0, 1, 2)
 	added := nodetest.Identity(t).Public()
 	nodetest.Wait(t, 10*time.Second, func() error {
@@ -46,7 +46,7 @@ func TestLostFileOfARollback(t *testing.T) {
 		t.Fatal(err)
 	}
 	rename(t, file+".new", file)
-	rests(t, cl, migrate.StateRolledBack)
+	waitForState(t, cl, migrate.StateRolledBack)
 	c.WaitServing(core.BackendSQLite, 0)
 	checkFile(t, file, 31, 2)
 	if _, err := cl.MigrateAbort(t.Context(), "n1"); core.KindOf(err) != core.KindRefused {
@@ -81,7 +81,7 @@ func rollBackDamaged(t *testing.T, cl *admin.Client) (file string, whole []byte)
 
 func wantStranded(t *testing.T, cl *admin.Client, file string) {
 	t.Helper()
-	st := rests(t, cl, migrate.StateRollback)
+	st := waitForState(t, cl, migrate.StateRollback)
 	if st.Error == nil || !strings.Contains(st.Error.Next, "unibusd restore --from BACKUP --db "+file) || !strings.Contains(st.Error.Next, "migration abort") {
 		t.Fatalf("%v", st.Error)
 	}

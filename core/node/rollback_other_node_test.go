@@ -18,18 +18,18 @@ func TestAnotherNodesFileAfterARollback(t *testing.T) {
 	t.Parallel()
 	first, second := sample(t), sample(t)
 	second.Users = append(second.Users, core.User{ID: core.UserID(nodetest.Identity(t).Public()), Role: core.RoleMember, Status: core.UserActive})
-	c := besides(t, first, second)
+	c := startTwoFiles(t, first, second)
 	cl := c.Client(0, c.Admin)
 	begin(t, cl, migrate.Options{DB: resolved(t, c.Configs[0].DB), Replicas: 3, Cutover: true, IgnoredNodes: []string{"n2"}})
-	rests(t, cl, migrate.StateSoak)
+	waitForState(t, cl, migrate.StateSoak)
 	if _, err := cl.MigrateRollback(t.Context(), "n1"); err != nil {
 		t.Fatal(err)
 	}
-	file := rests(t, cl, migrate.StateRolledBack).Export.Path
+	file := waitForState(t, cl, migrate.StateRolledBack).Export.Path
 	if _, err := c.Client(1, c.Admin).MigrateStart(t.Context(), "n2", migrate.Options{DB: resolved(t, c.Configs[1].DB)}); err != nil {
 		t.Fatal(err)
 	}
-	st := rests(t, c.Client(1, c.Admin), migrate.StatePreflight)
+	st := waitForState(t, c.Client(1, c.Admin), migrate.StatePreflight)
 	if core.KindOf(st.Error) != core.KindRefused || len(st.Problems) == 0 {
 		t.Errorf("n2's file: %v, %v", st.Error, st.Problems)
 	}

@@ -50,9 +50,9 @@ func move(t *testing.T, c *nodetest.Cluster, cl *admin.Client, db string, cutove
 	t.Helper()
 	begin(t, cl, migrate.Options{DB: resolved(t, db), Replicas: len(c.Configs), Cutover: cutover})
 	if cutover {
-		return rests(t, cl, migrate.StateSoak)
+		return waitForState(t, cl, migrate.StateSoak)
 	}
-	return rests(t, cl, migrate.StateVerify)
+	return waitForState(t, cl, migrate.StateVerify)
 }
 
 // begin starts a migration at n1 once the nodes have seen each other.
@@ -83,8 +83,8 @@ func resolved(t *testing.T, path string) string {
 	return path
 }
 
-// rests waits until the migration has stopped in a state.
-func rests(t *testing.T, cl *admin.Client, want migrate.State) (st migrate.Status) {
+// waitForState waits until the migration has stopped in a state.
+func waitForState(t *testing.T, cl *admin.Client, want migrate.State) (st migrate.Status) {
 	t.Helper()
 	nodetest.Wait(t, 60*time.Second, func() (err error) {
 		if st, err = cl.Migration(t.Context()); err != nil {
@@ -123,7 +123,7 @@ func TestRollbackLosesNothing(t *testing.T) {
 	if _, err := cl.MigrateRollback(t.Context(), "n1"); err != nil {
 		t.Fatal(err)
 	}
-	st := rests(t, cl, migrate.StateRolledBack)
+	st := waitForState(t, cl, migrate.StateRolledBack)
 	c.WaitServing(core.BackendSQLite, 0)
 	u, err := c.Client(0, c.Admin).UserGet(t.Context(), gone.Public())
 	if err != nil || u.Status != core.UserRevoked || u.Expires != 7 {
@@ -195,12 +195,12 @@ func TestNoTwoAuthorities(t *testing.T) {
 	if _, err := cl.MigrateCutover(t.Context(), "n1"); err != nil {
 		t.Fatal(err)
 	}
-	rests(t, cl, migrate.StateSoak)
+	waitForState(t, cl, migrate.StateSoak)
 	c.WaitServing(core.BackendKV, 0, 1, 2)
 	if _, err := cl.MigrateRollback(t.Context(), "n1"); err != nil {
 		t.Fatal(err)
 	}
-	rests(t, cl, migrate.StateRolledBack)
+	waitForState(t, cl, migrate.StateRolledBack)
 	c.WaitServing(core.BackendSQLite, 0)
 	stop()
 	watching.Wait()

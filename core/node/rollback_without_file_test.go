@@ -35,7 +35,7 @@ func TestRollbackWithoutTheOldFile(t *testing.T) {
 	if _, err := cl.MigrateRollback(t.Context(), "n1"); err != nil {
 		t.Fatal(err)
 	}
-	file := rests(t, cl, migrate.StateRolledBack).Export.Path
+	file := waitForState(t, cl, migrate.StateRolledBack).Export.Path
 	checkFile(t, file, 30, 2)
 	c.WaitServing(core.BackendSQLite, 0)
 	if _, err := cl.MigrateStart(t.Context(), "n1", migrate.Options{DB: file, DryRun: true}); err != nil {

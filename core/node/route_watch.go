@@ -99,8 +99,8 @@ func (w *routeWatch) note(probes []bus.RouteProbe, now core.Millis) {
 	}
 }
 
-// report returns the nodes that this one hears, and its routes. What was found before a
-// node fell silent does not say why it did.
+// report returns the nodes that this one hears, and its routes. A result from before a
+// node's silence is not its cause, and is left out.
 func (w *routeWatch) report() (hears []string, routes []cluster.Route) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -74,10 +74,10 @@ func (h thief) operate(act func(ctx context.Context) error) bool {
 	return h.op != nil && act(h.t.Context()) == nil
 }
 
-// hears subscribes to the answers that the victim gets, and is true if one comes.
+// receivesReplies subscribes to the replies to the victim, and is true if one comes.
 // The operators of NATS' own tools have an account each: they may subscribe, and
 // nobody's answers are there.
-func (h thief) hears() bool {
+func (h thief) receivesReplies() bool {
 	h.t.Helper()
 	sub, err := h.Conn.SubscribeSync("_INBOX." + string(h.victim.user()) + ".>")
 	if err = errors.Join(err, h.Conn.FlushTimeout(10*time.Second)); err != nil {
@@ -99,7 +99,7 @@ func acts() map[string]func(h thief) bool {
 		"speak as somebody else":       func(h thief) bool { return h.publish("unibus.room." + string(h.room) + "." + string(h.victim.user())) },
 		"speak as the service":         func(h thief) bool { return h.publish(control.EventSubject(h.room)) },
 		"read other rooms":             func(h thief) bool { return h.subscribe("unibus.room.others.*") },
-		"read answers to others":       thief.hears,
+		"read answers to others":       thief.receivesReplies,
 		"invite users to the owner's rooms": func(h thief) bool {
 			return h.try(func(ctx context.Context) error { _, err := h.Invite(ctx, h.room, h.victim.user(), "", nil); return err })
 		},

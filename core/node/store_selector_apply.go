@@ -11,8 +11,8 @@ import (
 	"unibus/core/migrate"
 )
 
-// apply decides, makes it so, and tells those who wait for that. What failed is tried
-// again, except where the buckets belong to another authority: then the next record decides.
+// apply decides, applies the decision, and notifies its waiters. It retries a failure,
+// unless the buckets belong to another authority: then the next record decides.
 func (s *storeSelector) apply(ctx context.Context) {
 	s.retry = nil
 	if s.migratesToKV() {

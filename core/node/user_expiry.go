@@ -61,7 +61,7 @@ func (e *userExpiry) keep(ends map[core.UserID]*userEnd, id core.UserID, at core
 	}
 }
 
-// read takes the ends from the store. What the watch reports meanwhile is newer.
+// read takes the ends from the store. Reports of the watch that come meanwhile are newer.
 func (e *userExpiry) read(ctx context.Context, st core.Store) error {
 	e.mu.Lock()
 	e.changed = map[core.UserID]bool{}
@@ -116,7 +116,7 @@ type expiredUser struct {
 // runExpiry ends sessions of expired users until ctx ends.
 func (s *sessions) runExpiry(ctx context.Context) {
 	repeat(ctx, expireEvery, func() {
-		if s.n.cfg.BusAuth == core.BusAuthOff { // off admits everybody
+		if s.n.cfg.BusAuth == core.BusAuthOff { // off admits every connection
 			return
 		}
 		st, err := s.n.storeHandle.Store()

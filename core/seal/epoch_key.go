@@ -26,18 +26,6 @@ func NewRoomKey() (k RoomKey) {
 	return k
 }
 
-// ParseRoomKey reads the 32 bytes of Bytes. KindInvalid.
-func ParseRoomKey(b []byte) (k RoomKey, err error) {
-	if len(b) != RoomKeySize {
-		return k, errInvalid("a room's key has %d bytes, not %d", RoomKeySize, len(b))
-	}
-	copy(k.b[:], b)
-	return k, nil
-}
-
-// Bytes is the key itself.
-func (k RoomKey) Bytes() []byte { return append([]byte(nil), k.b[:]...) }
-
 // Format keeps the key out of logs, for every verb.
 func (RoomKey) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("room key")) }
 

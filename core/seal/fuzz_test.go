@@ -35,7 +35,7 @@ func FuzzPrivateKeys(f *testing.F) {
 				t.Errorf("%x came back as %x", b, again)
 			}
 		}
-		if _, err := ParseRoomKey(b); (err == nil) != (len(b) == RoomKeySize) {
+		if _, err := parseRoomKey(b); (err == nil) != (len(b) == RoomKeySize) {
 			t.Errorf("%d bytes: %v", len(b), err)
 		}
 	})

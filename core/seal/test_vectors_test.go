@@ -142,7 +142,7 @@ func (e epochVector) check(t *testing.T, v *vectors, c *Chain, before []*EpochKe
 		cfg.Prev = &before[len(before)-1].record
 	}
 	var err error
-	cfg.Key, err = ParseRoomKey(e.Key)
+	cfg.Key, err = parseRoomKey(e.Key)
 	ok(t, err)
 	var cores [][]byte
 	for _, k := range append(e.Boxes, e.Late) {

@@ -99,7 +99,7 @@ func rekeyCommand(s Input, _ []string) string {
 	return line
 }
 
-// runRekey asks the member that the dialog named, and nobody else.
+// runRekey asks only the member that the dialog named.
 func runRekey(ctx context.Context, c Client, s Input, _ []string) (string, error) {
 	req := admin.RekeyRequest{ID: selectedRoom(s)}
 	if p := memberToAsk(s); p != nil {

@@ -2,5 +2,5 @@
 
 package terminal
 
-// shellWaits is not known here. A console that stops where nobody can continue it hangs.
+// shellWaits is not known here. A console that stops where no shell can continue it hangs.
 func shellWaits() bool { return false }

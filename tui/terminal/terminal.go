@@ -86,7 +86,7 @@ func (o *Output) Write(p []byte) (int, error) {
 func (o *Output) WriteString(s string) (int, error) { return o.Write([]byte(s)) }
 
 // Restore takes the terminal away from a console that does not give it back. It drops the output
-// that nobody has read, because the sequences that leave the alternate screen would wait behind it.
+// that no program has read, because the sequences that leave the alternate screen would wait behind it.
 func (t *Terminal) Restore() {
 	t.closed.Store(true)
 	_ = term.Restore(t.in.Fd(), t.before) // best effort: the terminal may be gone

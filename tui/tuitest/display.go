@@ -35,7 +35,7 @@ func (d *display) open(w, h int) {
 }
 
 // forwardReplies passes the emulator's answers to the program as input. put must not block,
-// because the emulator blocks while nobody reads its answers.
+// because the emulator blocks while its answers are not read.
 func (d *display) forwardReplies(put func([]byte)) {
 	buf := make([]byte, 256)
 	for {

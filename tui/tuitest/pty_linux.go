@@ -21,7 +21,7 @@ type PTY struct {
 	master  *os.File
 	slave   *os.File // kept open, so that the modes can be read after the program has ended
 	input   *inputQueue
-	reading sync.Mutex // held while nobody reads the output
+	reading sync.Mutex // held while the output has no reader
 	ended   chan struct{}
 	err     error // valid after ended
 }

@@ -81,7 +81,7 @@ func AdviceFaults(text string, programs map[string]func() *cobra.Command) []stri
 	return out
 }
 
-// mentioned is true where the word behind a command tells of it, so that nobody is asked to run it.
+// mentioned is true where the word behind a command tells of it, so the reader is not asked to run it.
 func mentioned(word string) bool {
 	switch strings.TrimSpace(word) {
 	case "printed", "wrote", "writes", "has", "or", "of":

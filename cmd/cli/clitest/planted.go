@@ -34,7 +34,7 @@ type Secret struct {
 	Parts       []string // what may not be seen
 }
 
-// Secrets are one of each kind, made of a seed of which nobody else knows.
+// Secrets are one of each kind, made of a seed that is used here only.
 func Secrets(seed string) []Secret {
 	encoded := base64.StdEncoding.EncodeToString([]byte(seed + "\n"))
 	return []Secret{

@@ -82,7 +82,7 @@ func (wb *watchedBucket) provenSince(since time.Time) bool {
 }
 
 // join returns a barrier that was sent after since, or one that is not sent yet.
-// Where there is none it makes one, and its time begins.
+// If there is none, it makes one, and its time begins.
 func (wb *watchedBucket) join(at, since time.Time) *barrier {
 	b := &wb.barriers
 	b.mu.Lock()

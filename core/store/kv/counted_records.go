@@ -29,8 +29,8 @@ func (s *Store) validRecs(ctx context.Context, rooms []core.Room) (countedRecs, 
 	return valid, nil
 }
 
-// recsOf collects the recs that led to a room's current one. Where a record is
-// missing the chain ends, and what lies before it is out of reach, as for Key.
+// recsOf collects the recs that led to a room's current one. If a record is
+// missing, the chain ends, and the records before it are out of reach, as for Key.
 func recsOf(room core.Room, prevOf func(core.Epoch, string) (string, bool, error)) (roomRecs, error) {
 	v := roomRecs{recs: map[core.Epoch]string{}}
 	rec := room.Rec

@@ -24,8 +24,8 @@ import (
 // is read later has everything that the ones before refer to: no member, key or
 // owner comes without its room and user. Of room_keys come those that led to the
 // room's rec as it was handed out; they were written before the room was moved to
-// it. What later rekeys wrote, and what lost ones left behind, is left out. Where a
-// record is missing nothing leads to the epochs before it; of those come the keys of
+// it. The rows of later rekeys, and those of lost ones, are left out. If a
+// record is missing, nothing leads to the epochs before it; of those come the keys of
 // each epoch that has one rec only, so that a file that was migrated so comes back whole.
 //
 // A leader leaves out what it cannot read on its disk, without an error: an export

@@ -116,8 +116,8 @@ func (s *sorter) sortGathered() []item {
 	return s.items
 }
 
-// spill writes what is gathered as a run. Where it begins after the last run's end
-// in key order, as the rows of a copy do, it prolongs that run.
+// spill writes the gathered items as a run. If they begin after the last run's end
+// in key order, as the rows of a copy do, spill extends that run.
 func (s *sorter) spill() error {
 	items := s.sortGathered()
 	if len(items) == 0 {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"unibus/core"
+	"unibus/core/store/storetest"
 )
 
 func TestAReaderGoesToWhoeverHasWaitedLongest(t *testing.T) {
@@ -82,7 +83,7 @@ func TestScansTakeTurns(t *testing.T) {
 		must[int](t)(s.WriteRows(t.Context(), left[:n]))
 		left = left[n:]
 	}
-	want := must[core.Digest](t)(core.DigestRows(rows))
+	want := must[core.Digest](t)(storetest.DigestRows(rows))
 	s.pullSlots = make(chan struct{}, 1)
 	s.pullSlots <- struct{}{} // somebody else has it
 	var all sync.WaitGroup

@@ -281,10 +281,10 @@ type scanEnd struct {
 	since  time.Time // when the fence was reached first
 }
 
-// reached is called where the consumer says that nothing is left after rev. The
-// consumer's count may lag behind its store. Where a scan is to end at one
-// revision, the leader, whose own store is read, is asked: if it has come to rev
-// and no further, the reader has seen everything.
+// reached is called if the consumer says that nothing is left after rev. The
+// consumer's count may lag behind its store. If a scan shall end at one revision,
+// reached asks the leader, whose own store is read: if its last revision is rev,
+// the reader has seen everything.
 func (n *scanEnd) reached(ctx context.Context, rev uint64) (bool, error) {
 	if rev < n.fence || !n.s.exact {
 		return rev >= n.fence, nil

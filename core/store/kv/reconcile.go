@@ -12,7 +12,7 @@ import (
 )
 
 // The index of rooms by member is derived: a member is written first, then its
-// entry. Where a node stopped in between, the reconciler repairs the entry. Every
+// entry. If a node stopped in between, the reconciler repairs the entry. Every
 // node runs it: an entry is written by CAS under the guard and only where it is
 // wrong, so that several do no harm and an idle one writes nothing.
 

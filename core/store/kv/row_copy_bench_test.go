@@ -238,7 +238,7 @@ func BenchmarkVerify(b *testing.B) {
 
 func verifyAll(ctx context.Context, s *Store, tables map[core.Table][]core.Row) error {
 	for _, t := range core.Tables() {
-		want, err := core.DigestRows(tables[t])
+		want, err := storetest.DigestRows(tables[t])
 		if err != nil {
 			return err
 		}

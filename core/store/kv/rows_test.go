@@ -34,7 +34,7 @@ func TestReplicaRowsComeFromTheWantedNode(t *testing.T) {
 		t.Fatalf("wrote %d rows, want %d", n, len(rows))
 	}
 	must[uint64](t)(s.put(ctx, core.TableUsers.Bucket(), message{key: "_barrier.n1", value: []byte("x")}))
-	want := must[core.Digest](t)(core.DigestRows(rows))
+	want := must[core.Digest](t)(storetest.DigestRows(rows))
 	for _, node := range []string{"n1", "n2", "n3"} {
 		var got []core.Row
 		for r, err := range s.ReplicaRows(ctx, core.TableUsers, node) {

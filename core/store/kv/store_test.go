@@ -121,7 +121,7 @@ func TestScale(t *testing.T) {
 		if info.Config.Replicas != 1 || !info.HasCurrent(1) {
 			t.Errorf("%s: %d replicas, %+v", table, info.Config.Replicas, info.Cluster)
 		}
-		want := must[core.Digest](t)(core.DigestRows(snap.Rows(table)))
+		want := must[core.Digest](t)(storetest.DigestRows(snap.Rows(table)))
 		if got := replicaDigest(t, s, table, info.Leader()); got != want {
 			t.Errorf("%s: %+v, want %+v", table, got, want)
 		}
@@ -140,7 +140,7 @@ func hasEverywhere(t *testing.T, s *Store, snap core.Snapshot) {
 		if !info.HasCurrent(3) {
 			t.Errorf("%s is not current at three replicas: %+v", table, info.Cluster)
 		}
-		want := must[core.Digest](t)(core.DigestRows(snap.Rows(table)))
+		want := must[core.Digest](t)(storetest.DigestRows(snap.Rows(table)))
 		for _, node := range []string{"n1", "n2", "n3"} {
 			if got := replicaDigest(t, s, table, node); got != want {
 				t.Errorf("%s on %s: %+v, want %+v", table, node, got, want)

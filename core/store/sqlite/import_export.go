@@ -18,7 +18,7 @@ func (s *Store) Counts(ctx context.Context) (n core.Counts, err error) {
 	return n, err
 }
 
-// ExportRows hands out everything as of one moment: see core.RowExporter.
+// ExportRows hands out everything as of one moment, each table in bytewise key order.
 // KindFailed names a row that cannot be used, and then nothing is handed out.
 func (s *Store) ExportRows(ctx context.Context, each func(core.Row) error) error {
 	var all core.Snapshot

@@ -32,7 +32,7 @@ type stagedRekey struct {
 	used time.Time
 }
 
-// stagedRekeys are the rekeys under way. Where there is no space for one more, the
+// stagedRekeys are the rekeys under way. If there is no space for one more, the
 // caller with the most of them loses the oldest: the many rekeys of one caller
 // never displace the one of another.
 type stagedRekeys struct {

@@ -271,8 +271,8 @@ func notInName(r rune) bool {
 	return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 }
 
-// foreignObject refuses an object. Where its owner can remove it without a loss, the
-// command is said.
+// foreignObject refuses an object. If its owner can remove it without a loss, the
+// error names the command.
 func (s *Store) foreignObject(o schemaObject) error {
 	kind := strings.ToUpper(o.kind)
 	removable := isPlainASCII(o.name) && slices.Contains(words("TRIGGER VIEW INDEX"), kind) && !strings.HasPrefix(foldName(o.name), "sqlite_")
@@ -320,7 +320,7 @@ func textOr(v any) string {
 }
 
 // makeExpectedSchema runs our own statements on a database in memory and reads
-// what they made. What a migration adds is only looked for where a file has more
+// the schema that they made. It looks for a migration's objects only if a file has more
 // objects than are required.
 func makeExpectedSchema(ctx context.Context, l layout, script string, objects int) (want expectedSchema, err error) {
 	db := sqlOpen("file::memory:")

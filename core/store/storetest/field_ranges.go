@@ -9,7 +9,7 @@ import (
 )
 
 // testFieldRanges tries what core's checks refuse: a store that took it could not give it to the other store, or not give
-// it back. What lies at the limits is taken.
+// it back. Values at the limits are accepted.
 func testFieldRanges(t *testing.T, s core.Store) {
 	ctx := context.Background()
 	owner := NewUser(t, "owner")

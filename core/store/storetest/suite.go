@@ -157,9 +157,9 @@ func testCancelled(t *testing.T, s core.Store) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	for _, c := range calls(t, u.ID) {
-		wantKind(t, c.name+" with a cancelled context", c.f(ctx, s), core.KindUnavailable)
+		wantKind(t, c.name+" with a canceled context", c.f(ctx, s), core.KindUnavailable)
 	}
-	equal(t, "what cancelled calls left", before, export(t, s))
+	equal(t, "what canceled calls left", before, export(t, s))
 }
 
 type call struct {

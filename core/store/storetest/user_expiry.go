@@ -109,8 +109,8 @@ func testExportImportExpiry(t *testing.T, s core.Store) {
 		t.Errorf("Import over two users without an end wrote %d, %v", written, err)
 	}
 	equal(t, "Export of users with ends", want, export(t, s))
-	a, errA := core.DigestRows(want.Rows(core.TableUsers))
-	b, errB := core.DigestRows(export(t, s).Rows(core.TableUsers))
+	a, errA := DigestRows(want.Rows(core.TableUsers))
+	b, errB := DigestRows(export(t, s).Rows(core.TableUsers))
 	if errA != nil || errB != nil || a != b {
 		t.Errorf("digest %+v %v, want %+v %v", b, errB, a, errA)
 	}
