@@ -11,15 +11,18 @@ import (
 	"unibus/core/nodetest"
 )
 
+// fiveNodes starts a cluster of five nodes on KV.
+func fiveNodes(t *testing.T, replicas int) (*nodetest.Cluster, *admin.Client) {
+	t.Helper()
+	c := nodetest.Start(t, nodetest.Config{Nodes: 5, Store: core.BackendKV, Replicas: replicas})
+	c.WaitServing(core.BackendKV, 0, 1, 2, 3, 4)
+	return c, ready(t, c, 0)
+}
+
 // TestNewClusterOfFiveHasFiveReplicas from its beginning, without a command.
 func TestNewClusterOfFiveHasFiveReplicas(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("it starts five nodes")
-	}
-	c := nodetest.Start(t, nodetest.Config{Nodes: 5, Store: core.BackendKV, Replicas: 5})
-	c.WaitServing(core.BackendKV, 0, 1, 2, 3, 4)
-	cl := ready(t, c, 0)
+	_, cl := fiveNodes(t, 5)
 	nodetest.Wait(t, 30*time.Second, func() error { return haveReplicas(t, cl, 5, 5) })
 }
 
@@ -27,12 +30,7 @@ func TestNewClusterOfFiveHasFiveReplicas(t *testing.T) {
 // the nonces get five replicas with the control plane, so that any two nodes may stop.
 func TestScaleRaisesInternalBuckets(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("it starts five nodes")
-	}
-	c := nodetest.Start(t, nodetest.Config{Nodes: 5, Store: core.BackendKV, Replicas: 3})
-	c.WaitServing(core.BackendKV, 0, 1, 2, 3, 4)
-	cl := ready(t, c, 0)
+	c, cl := fiveNodes(t, 3)
 	scaled(t, cl, 5, 5)
 	for _, i := range []int{3, 4} {
 		if err := c.Nodes[i].Close(); err != nil {
@@ -49,12 +47,7 @@ func TestScaleRaisesInternalBuckets(t *testing.T) {
 // what changes need keeps three. It is refused while a node is down.
 func TestReplicasAreLowered(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("it starts five nodes")
-	}
-	c := nodetest.Start(t, nodetest.Config{Nodes: 5, Store: core.BackendKV, Replicas: 1})
-	c.WaitServing(core.BackendKV, 0, 1, 2, 3, 4)
-	cl := ready(t, c, 0)
+	c, cl := fiveNodes(t, 1)
 	users := 0
 	for _, to := range []struct{ replicas, internal int }{{5, 5}, {3, 3}, {1, 3}, {5, 5}} {
 		scaled(t, cl, to.replicas, to.internal)
