@@ -102,22 +102,28 @@ func (o *operator) follow(args ...string) {
 	}
 }
 
+// do does what a step says. A node that no service manager runs is restarted here in the
+// way in which it is run here; so is one that a service manager runs only by name, because
+// the tests were started by one.
 func (o *operator) do(s guide.Step) {
 	o.t.Helper()
-	for _, line := range s.Type {
+	verb, rest, _ := strings.Cut(s.Title, " ")
+	if verb == "Restart" || verb == "Start" {
 		o.log = append(o.log, s.Title)
-		if words := strings.Fields(line); words[0] == "unibusd" {
-			if out, err := exec.Command(program(o.t, "unibusd"), words[1:]...).CombinedOutput(); err != nil {
-				o.t.Logf("%s: %v: %s", line, err, out) // an election may be under way: the guide says it again
-			}
-			continue
-		}
-		i := slices.IndexFunc(o.Configs, func(c config.Node) bool { return strings.HasPrefix(strings.Fields(s.Title)[1], c.Name) })
-		if strings.HasPrefix(line, "systemctl restart") {
+		i := slices.IndexFunc(o.Configs, func(c config.Node) bool { return strings.HasPrefix(rest, c.Name) })
+		if verb == "Restart" {
 			o.Stop(i)
 		}
 		o.Start(i)
 		awaitStatusOf(o.t, o.Client(0, 1, 2), func(st admin.Status) bool { return !st.IsSilent(o.Configs[i].Name) })
+		return
+	}
+	for _, line := range s.Type {
+		o.log = append(o.log, s.Title)
+		words := strings.Fields(line)
+		if out, err := exec.Command(program(o.t, words[0]), words[1:]...).CombinedOutput(); err != nil {
+			o.t.Logf("%s: %v: %s", line, err, out) // an election may be under way: the guide says it again
+		}
 	}
 }
 
