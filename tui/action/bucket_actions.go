@@ -13,71 +13,82 @@ import (
 )
 
 func bucketActions() []Action {
-	return []Action{
-		{
-			Name: "bucket scale", Aliases: []string{"scale"}, Key: "c", Scope: PageBuckets, Confirmation: YesNo,
-			Help:        "change the replicas of every bucket",
-			Unavailable: scaleUnavailable,
-			Question: func(s Input) Question {
-				low, high := replicaRange(s)
-				have := fmt.Sprintf("Every bucket has %s now.", widget.Plural(high, "replica", "replicas"))
-				if low != high {
-					have = fmt.Sprintf("The buckets have %d to %d replicas now.", low, high)
-				}
-				return Question{
-					Title: "Change the replicas of every bucket?", ConfirmLabel: "Change",
-					Lines: []string{
-						fmt.Sprintf("%s Each is on a different one of the %d nodes. More than half of a bucket's replicas must answer for a write.", have, s.Snapshot.Status.Value.Expected),
-						"Buckets stay in service. Copying their data may take a minute.",
-					},
-					Fields: []widget.Field{scaleField(s, high)},
-				}
-			},
-			Command: func(_ Input, v []string) string { return "unibusd bucket scale --replicas " + v[0] },
-			Run: func(ctx context.Context, c Client, _ Input, v []string) (string, error) {
-				n, err := strconv.Atoi(v[0])
-				if err != nil {
-					return "", core.Errorf(core.KindInvalid, "%q is not a number of replicas", v[0])
-				}
-				d, err := c.BucketScale(ctx, n)
-				return d.Text, err
-			},
+	return []Action{bucketScale(), metaStepDown(), bucketStepDown()}
+}
+
+// bucketScale changes the replicas of every bucket.
+func bucketScale() Action {
+	return Action{
+		Name: "bucket scale", Aliases: []string{"scale"}, Key: "c", Scope: PageBuckets, Confirmation: YesNo,
+		Help:        "change the replicas of every bucket",
+		Unavailable: scaleUnavailable,
+		Question: func(s Input) Question {
+			low, high := replicaRange(s)
+			have := fmt.Sprintf("Every bucket has %s now.", widget.Plural(high, "replica", "replicas"))
+			if low != high {
+				have = fmt.Sprintf("The buckets have %d to %d replicas now.", low, high)
+			}
+			return Question{
+				Title: "Change the replicas of every bucket?", ConfirmLabel: "Change",
+				Lines: []string{
+					fmt.Sprintf("%s Each is on a different one of the %d nodes. More than half of a bucket's replicas must answer for a write.", have, s.Snapshot.Status.Value.Expected),
+					"Buckets stay in service. Copying their data may take a minute.",
+				},
+				Fields: []widget.Field{scaleField(s, high)},
+			}
 		},
-		{
-			Name: "meta step-down", Aliases: []string{"step-down", "stepdown"}, Key: "d", Hint: "move the meta leader", Scope: PageNodes, Confirmation: YesNo,
-			Help: "let another node lead the meta group",
-			Unavailable: func(s Input) string {
-				m := s.Snapshot.Status.Value.Meta
-				switch {
-				case m.Leader == "":
-					return "the meta group has no leader"
-				case m.Online < 2:
-					return "no other node is online"
-				}
-				return ""
-			},
-			Question: func(s Input) Question {
-				return stepDownQuestion("the meta group", s.Snapshot.Status.Value.Meta.Leader, onlineNodes(s))
-			},
-			Command: func(_ Input, v []string) string { return stepDownCommand("meta", v) },
-			Run: func(ctx context.Context, c Client, _ Input, v []string) (string, error) {
-				d, err := c.StepDown(ctx, "meta", v[0])
-				return d.Text, err
-			},
+		Command: func(_ Input, v []string) string { return "unibusd bucket scale --replicas " + v[0] },
+		Run: func(ctx context.Context, c Client, _ Input, v []string) (string, error) {
+			n, err := strconv.Atoi(v[0])
+			if err != nil {
+				return "", core.Errorf(core.KindInvalid, "%q is not a number of replicas", v[0])
+			}
+			d, err := c.BucketScale(ctx, n)
+			return d.Text, err
 		},
-		{
-			Name: "bucket step-down", Key: "d", Scope: PageBuckets, ArgumentKind: KindBucket, Confirmation: YesNo,
-			Help:        "let another node lead a bucket",
-			Unavailable: bucketStepDownUnavailable,
-			Question: func(s Input) Question {
-				b, _ := selectedBucket(s)
-				return stepDownQuestion(b.Name, b.Leader, currentReplicas(b))
-			},
-			Command: func(s Input, v []string) string { return stepDownCommand(s.Selected.only(KindBucket), v) },
-			Run: func(ctx context.Context, c Client, s Input, v []string) (string, error) {
-				d, err := c.StepDown(ctx, s.Selected.only(KindBucket), v[0])
-				return d.Text, err
-			},
+	}
+}
+
+// metaStepDown moves the leader of the meta group.
+func metaStepDown() Action {
+	return Action{
+		Name: "meta step-down", Aliases: []string{"step-down", "stepdown"}, Key: "d", Hint: "move the meta leader", Scope: PageNodes, Confirmation: YesNo,
+		Help: "let another node lead the meta group",
+		Unavailable: func(s Input) string {
+			m := s.Snapshot.Status.Value.Meta
+			switch {
+			case m.Leader == "":
+				return "the meta group has no leader"
+			case m.Online < 2:
+				return "no other node is online"
+			}
+			return ""
+		},
+		Question: func(s Input) Question {
+			return stepDownQuestion("the meta group", s.Snapshot.Status.Value.Meta.Leader, onlineNodes(s))
+		},
+		Command: func(_ Input, v []string) string { return stepDownCommand("meta", v) },
+		Run: func(ctx context.Context, c Client, _ Input, v []string) (string, error) {
+			d, err := c.StepDown(ctx, "meta", v[0])
+			return d.Text, err
+		},
+	}
+}
+
+// bucketStepDown moves the leader of a bucket.
+func bucketStepDown() Action {
+	return Action{
+		Name: "bucket step-down", Key: "d", Scope: PageBuckets, ArgumentKind: KindBucket, Confirmation: YesNo,
+		Help:        "let another node lead a bucket",
+		Unavailable: bucketStepDownUnavailable,
+		Question: func(s Input) Question {
+			b, _ := selectedBucket(s)
+			return stepDownQuestion(b.Name, b.Leader, currentReplicas(b))
+		},
+		Command: func(s Input, v []string) string { return stepDownCommand(s.Selected.only(KindBucket), v) },
+		Run: func(ctx context.Context, c Client, s Input, v []string) (string, error) {
+			d, err := c.StepDown(ctx, s.Selected.only(KindBucket), v[0])
+			return d.Text, err
 		},
 	}
 }

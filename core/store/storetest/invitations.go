@@ -25,57 +25,77 @@ func testInvitations(t *testing.T, s core.Store) {
 	ok(t, "another's invitation", s.PutMember(ctx, other))
 
 	noMember(t, s, "r", b.ID, a.ID)
+	invitationFilters(t, s, []core.UserID{a.ID, b.ID, c.ID}, invited, other)
+	acceptsOnce(t, s, invited, c.ID)
+	takesBack(t, s, other)
+}
+
+// invitationFilters checks what each filter finds; users[1] is invited by users[0] to the
+// room "r" and by users[2] to "s".
+func invitationFilters(t *testing.T, s core.Store, users []core.UserID, invited, other core.Member) {
+	t.Helper()
+	ctx, a, b, c := context.Background(), users[0], users[1], users[2]
 	for what, want := range map[string]struct {
 		f   core.InvitationFilter
 		all []core.Member
 	}{
-		"of a user":      {core.InvitationFilter{User: b.ID}, []core.Member{invited, other}},
-		"of another":     {core.InvitationFilter{User: c.ID}, []core.Member{}},
+		"of a user":      {core.InvitationFilter{User: b}, []core.Member{invited, other}},
+		"of another":     {core.InvitationFilter{User: c}, []core.Member{}},
 		"to a room":      {core.InvitationFilter{Room: "s"}, []core.Member{other}},
-		"by inviter":     {core.InvitationFilter{By: a.ID}, []core.Member{invited}},
-		"by another":     {core.InvitationFilter{By: b.ID}, []core.Member{}},
-		"one":            {core.InvitationFilter{Room: "r", User: b.ID}, []core.Member{invited}},
-		"one that is no": {core.InvitationFilter{Room: "r", User: a.ID}, []core.Member{}},
-		"by, to and of":  {core.InvitationFilter{Room: "s", User: b.ID, By: c.ID}, []core.Member{other}},
+		"by inviter":     {core.InvitationFilter{By: a}, []core.Member{invited}},
+		"by another":     {core.InvitationFilter{By: b}, []core.Member{}},
+		"one":            {core.InvitationFilter{Room: "r", User: b}, []core.Member{invited}},
+		"one that is no": {core.InvitationFilter{Room: "r", User: a}, []core.Member{}},
+		"by, to and of":  {core.InvitationFilter{Room: "s", User: b, By: c}, []core.Member{other}},
 	} {
 		got, err := s.Invitations(ctx, want.f)
 		ok(t, "Invitations", err)
 		equal(t, "invitations "+what, want.all, got)
 	}
+}
 
-	member, err := s.AcceptInvitation(ctx, "r", b.ID, Start+7)
+// acceptsOnce lets the invited user become a member; stranger has no invitation.
+func acceptsOnce(t *testing.T, s core.Store, invited core.Member, stranger core.UserID) {
+	t.Helper()
+	ctx, user := context.Background(), invited.User
+	member, err := s.AcceptInvitation(ctx, "r", user, Start+7)
 	ok(t, "AcceptInvitation", err)
 	invited.State, invited.Joined = core.MemberActive, Start+7
 	equal(t, "who accepted", invited, member)
-	got, err := s.Member(ctx, "r", b.ID)
+	got, err := s.Member(ctx, "r", user)
 	ok(t, "Member", err)
 	equal(t, "the member", invited, got)
-	rooms, err := s.RoomsOf(ctx, b.ID)
+	rooms, err := s.RoomsOf(ctx, user)
 	ok(t, "RoomsOf", err)
 	equal(t, "the rooms", []core.RoomID{"r"}, rooms)
-	_, err = s.AcceptInvitation(ctx, "r", b.ID, Start)
+	_, err = s.AcceptInvitation(ctx, "r", user, Start)
 	wantKind(t, "accepting twice", err, core.KindNotFound)
-	_, err = s.AcceptInvitation(ctx, "s", c.ID, Start)
+	_, err = s.AcceptInvitation(ctx, "s", stranger, Start)
 	wantKind(t, "accepting without an invitation", err, core.KindNotFound)
 	invited.State = core.MemberInvited
 	wantKind(t, "inviting a member", s.PutMember(ctx, invited), core.KindExists)
+}
 
+// takesBack takes an invitation to the room "s" back, which leaves its members as they are.
+func takesBack(t *testing.T, s core.Store, invited core.Member) {
+	t.Helper()
+	ctx, user := context.Background(), invited.User
 	members, pending, err := s.MemberCount(ctx, "s")
 	ok(t, "MemberCount", err)
 	equal(t, "the invitations of the room", 1, pending)
-	before, err := s.RemoveMember(ctx, "s", b.ID)
+	before, err := s.RemoveMember(ctx, "s", user)
 	ok(t, "taking an invitation back", err)
 	equal(t, "the state before", core.MemberInvited, before.State)
 	after, pending, err := s.MemberCount(ctx, "s")
 	ok(t, "MemberCount", err)
 	equal(t, "the members after that", members, after)
 	equal(t, "the invitations after that", 0, pending)
-	wantKind(t, "taking it back twice", errOf(s.RemoveMember(ctx, "s", b.ID)), core.KindNotFound)
-	left, err := s.Invitations(ctx, core.InvitationFilter{User: b.ID})
+	wantKind(t, "taking it back twice", errOf(s.RemoveMember(ctx, "s", user)), core.KindNotFound)
+	left, err := s.Invitations(ctx, core.InvitationFilter{User: user})
 	ok(t, "Invitations", err)
 	equal(t, "what is left", []core.Member{}, left)
-	ok(t, "inviting a removed member", s.PutMember(ctx, other))
-	odd := other
+	ok(t, "inviting a removed member", s.PutMember(ctx, invited))
+	odd := invited
 	odd.User, odd.State = NewUserID(t), core.MemberInvited
 	wantKind(t, "inviting a stranger", s.PutMember(ctx, odd), core.KindNotFound)
 }

@@ -169,7 +169,11 @@ type call struct {
 
 // calls is every method that reaches the backend; user and a room "r" exist.
 func calls(t *testing.T, user core.UserID) []call {
-	fresh, whole := NewUser(t, "fresh"), TwoRooms(t)
+	return slices.Concat(userCalls(t, user), roomCalls(user), keyCalls(t, user))
+}
+
+func userCalls(t *testing.T, user core.UserID) []call {
+	fresh := NewUser(t, "fresh")
 	return []call{
 		{"AddUser", func(ctx context.Context, s core.Store) error { return s.AddUser(ctx, fresh) }},
 		{"User", func(ctx context.Context, s core.Store) error { _, err := s.User(ctx, user); return err }},
@@ -205,6 +209,16 @@ func calls(t *testing.T, user core.UserID) []call {
 			}
 			return err
 		}},
+		{"SetKEMKey", func(ctx context.Context, s core.Store) error {
+			_, err := s.SetKEMKey(ctx, user, []byte{1}, Start+1)
+			return err
+		}},
+	}
+}
+
+// roomCalls are about rooms and their members.
+func roomCalls(user core.UserID) []call {
+	return []call{
 		{"CreateRoom", func(ctx context.Context, s core.Store) error { return s.CreateRoom(ctx, NewRoom("r2", user)) }},
 		{"Room", func(ctx context.Context, s core.Store) error { _, err := s.Room(ctx, "r"); return err }},
 		{"Rooms", func(ctx context.Context, s core.Store) error { _, err := s.Rooms(ctx); return err }},
@@ -213,17 +227,6 @@ func calls(t *testing.T, user core.UserID) []call {
 		{"Members", func(ctx context.Context, s core.Store) error { _, err := s.Members(ctx, "r"); return err }},
 		{"MemberCounts", func(ctx context.Context, s core.Store) error { _, err := s.MemberCounts(ctx); return err }},
 		{"RoomsOf", func(ctx context.Context, s core.Store) error { _, err := s.RoomsOf(ctx, user); return err }},
-		{"PutKey", func(ctx context.Context, s core.Store) error { return s.PutKey(ctx, NewKey("r", 0, user)) }},
-		{"Rekey", func(ctx context.Context, s core.Store) error {
-			_, err := Rekey(ctx, s, "r", 0, []core.SealedKey{NewKey("r", 1, user)})
-			return err
-		}},
-		{"Key", func(ctx context.Context, s core.Store) error { _, err := s.Key(ctx, "r", 0, user); return err }},
-		{"KeyHolders", func(ctx context.Context, s core.Store) error { _, err := s.KeyHolders(ctx, "r"); return err }},
-		{"SetKEMKey", func(ctx context.Context, s core.Store) error {
-			_, err := s.SetKEMKey(ctx, user, []byte{1}, Start+1)
-			return err
-		}},
 		{"UpdateRoom", func(ctx context.Context, s core.Store) error {
 			_, err := s.UpdateRoom(ctx, "r", core.RoomChange{State: core.RoomArchived})
 			return err
@@ -233,6 +236,20 @@ func calls(t *testing.T, user core.UserID) []call {
 			return err
 		}},
 		{"Member", func(ctx context.Context, s core.Store) error { _, err := s.Member(ctx, "r", user); return err }},
+	}
+}
+
+// keyCalls are about sealed keys, and about everything at once.
+func keyCalls(t *testing.T, user core.UserID) []call {
+	whole := TwoRooms(t)
+	return []call{
+		{"PutKey", func(ctx context.Context, s core.Store) error { return s.PutKey(ctx, NewKey("r", 0, user)) }},
+		{"Rekey", func(ctx context.Context, s core.Store) error {
+			_, err := Rekey(ctx, s, "r", 0, []core.SealedKey{NewKey("r", 1, user)})
+			return err
+		}},
+		{"Key", func(ctx context.Context, s core.Store) error { _, err := s.Key(ctx, "r", 0, user); return err }},
+		{"KeyHolders", func(ctx context.Context, s core.Store) error { _, err := s.KeyHolders(ctx, "r"); return err }},
 		{"StageKeys", func(ctx context.Context, s core.Store) error {
 			return s.StageKeys(ctx, "r", 0, someRec, []core.SealedKey{NewKey("r", 1, user)})
 		}},

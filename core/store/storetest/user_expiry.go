@@ -63,16 +63,23 @@ func testUserExpiry(t *testing.T, s core.Store) {
 	same("a user with another key keeps the end", plain)
 	same("another user has none", other)
 
-	_, err = s.SetUserExpiry(ctx, NewUserID(t), Start, Start)
+	refusedEnds(t, s, plain.ID)
+	same("what refused ends left", plain)
+}
+
+// refusedEnds gives users ends that are none.
+func refusedEnds(t *testing.T, s core.Store, user core.UserID) {
+	t.Helper()
+	ctx := context.Background()
+	_, err := s.SetUserExpiry(ctx, NewUserID(t), Start, Start)
 	wantKind(t, "SetUserExpiry of a stranger", err, core.KindNotFound)
 	for _, bad := range []core.Millis{-1, 1 << 60} {
-		_, err = s.SetUserExpiry(ctx, plain.ID, bad, Start)
+		_, err = s.SetUserExpiry(ctx, user, bad, Start)
 		wantKind(t, "SetUserExpiry to no time", err, core.KindInvalid)
 		odd := NewUser(t, "odd")
 		odd.Expires = bad
 		wantKind(t, "AddUser with an end that is no time", s.AddUser(ctx, odd), core.KindInvalid)
 	}
-	same("what refused ends left", plain)
 }
 
 // testExpiredAdmins: from its end on an admin is none, for every caller.
