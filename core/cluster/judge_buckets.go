@@ -73,8 +73,30 @@ func bucketsAre(names []string) string {
 // leaderless finds buckets without a leader: while they are elected, and for longer.
 func leaderless(v View, now time.Time) []Finding {
 	var fs []Finding
-	var electing, dead []string
-	for _, b := range v.Buckets {
+	electing, dead := withoutLeader(v.Buckets, now)
+	if len(dead) > 0 {
+		fs = append(fs, leaderlessFinding(v, dead))
+	}
+	if len(electing) > 0 {
+		fs = append(fs, electingFinding(v.serious(Degraded), electing))
+	}
+	electing, dead = withoutLeader(v.Mechanism, now)
+	for _, name := range dead {
+		fs = append(fs, Finding{
+			Degraded, "bucket." + name,
+			fmt.Sprintf("%s has no leader: operators' changes are refused, revocations too.", short(name)), startReplicas(v, []string{name}),
+		})
+	}
+	if len(electing) > 0 {
+		fs = append(fs, electingFinding(Degraded, electing))
+	}
+	return fs
+}
+
+// withoutLeader returns the names of buckets that are electing a leader, and of those that
+// should have elected one or cannot.
+func withoutLeader(buckets []Bucket, now time.Time) (electing, dead []string) {
+	for _, b := range buckets {
 		switch {
 		case b.Leader != "":
 		case b.Since != 0 && Age(b.Since, now) < electionTime && b.liveReplicas() >= b.needed():
@@ -83,21 +105,12 @@ func leaderless(v View, now time.Time) []Finding {
 			dead = append(dead, b.Name)
 		}
 	}
-	if len(dead) > 0 {
-		fs = append(fs, leaderlessFinding(v, dead))
-	}
-	if len(electing) > 0 {
-		fs = append(fs, Finding{
-			v.serious(Degraded), aboutBuckets(electing),
-			fmt.Sprintf("%s %s electing a leader.", subject(electing), plural(len(electing), "is", bucketsAre(electing))), "wait; an election takes up to ten seconds",
-		})
-	}
-	for _, b := range v.Mechanism {
-		if b.Leader == "" && (b.Since == 0 || Age(b.Since, now) >= electionTime) {
-			fs = append(fs, Finding{Degraded, "bucket." + b.Name, fmt.Sprintf("%s has no leader: writes to it fail.", short(b.Name)), startReplicas(v, []string{b.Name})})
-		}
-	}
-	return fs
+	return electing, dead
+}
+
+func electingFinding(level Level, names []string) Finding {
+	text := fmt.Sprintf("%s %s electing a leader: until then changes wait, or are refused.", subject(names), plural(len(names), "is", bucketsAre(names)))
+	return Finding{level, aboutBuckets(names), text, "wait; an election takes up to ten seconds"}
 }
 
 func leaderlessFinding(v View, names []string) Finding {

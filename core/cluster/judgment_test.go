@@ -412,6 +412,11 @@ func clusterViews() []judged {
 		{"five nodes, internal buckets at five", withInternal(healthy(5, 5), 5)},
 		{"five nodes, internal buckets at three, one node away", lose(withInternal(healthy(5, 5), 3), "n1")},
 		{"audit without a leader", with(healthy(3, 3), func(v *View) { v.Mechanism = []Bucket{{Name: "UNIBUS_audit", Wanted: 3, Since: ago(time.Minute)}} })},
+		{"audit is electing a leader", with(healthy(3, 3), func(v *View) {
+			audit := v.Buckets[0]
+			audit.Name, audit.Leader, audit.Since = "UNIBUS_audit", "", ago(2*time.Second)
+			v.Mechanism = []Bucket{audit}
+		})},
 		{"no TLS", with(healthy(3, 3), func(v *View) {
 			for i := range v.Nodes {
 				v.Nodes[i].Info.TLS = false
