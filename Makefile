@@ -64,6 +64,9 @@ bench:
 	$(GO) test -run '^$$' -bench RoomsAndInvitations -benchtime 10x -timeout 10m ./core/store/kv
 	$(GO) test -run '^$$' -bench Messages -benchtime 20x -timeout 20m ./core/client
 	$(GO) test -run '^$$' -bench RekeyOfAThousand -benchtime 10x -timeout 10m ./core/client
+	@command -v etcd >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends etcd-server; }
+	$(GO) test -run '^$$' -bench UserWrites -benchtime 10x -timeout 10m ./cmd/unibusd
 	$(GO) test -run '^$$' -bench Revocation -benchtime 1x -timeout 10m ./core/node
 	$(GO) test -run '^$$' -bench 'CopyAgainstBareBatches|Verify' -benchtime 10x -timeout 20m ./core/store/kv
 	$(GO) test -run '^$$' -bench 'Move$$' -benchtime 4x -timeout 30m ./core/node -copy-rows 200000

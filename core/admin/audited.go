@@ -10,6 +10,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/audit"
+	"unibus/core/auth"
 	"unibus/core/cluster"
 	"unibus/core/request"
 )
@@ -18,8 +19,9 @@ import (
 type guard interface {
 	// Check is for what only reads: signed for this cluster and connection, lately.
 	Check(key, subject string, headers map[string][]string, body []byte) error
-	// Admit is for what changes something: the same, and let through once.
-	Admit(ctx context.Context, key, subject string, headers map[string][]string, body []byte, restores bool) error
+	// Begin is for what changes something: the same, and new to this node. auth.Once says
+	// whether it is new to the cluster.
+	Begin(ctx context.Context, key, subject string, headers map[string][]string, body []byte, restores bool) (auth.Once, error)
 }
 
 // auditor records what operators do; *audit.Log is one.
@@ -41,25 +43,41 @@ func (s *Service) reading(verb Verb, f verbFunc, c request.Call) verbFunc {
 	}
 }
 
-// acting checks the signer and the nonce, records the intent, runs the verb, and
-// records the outcome.
+// acting checks the signer, records the intent and remembers the nonce at the same time,
+// runs the verb, and records the outcome.
 func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbFunc {
 	return func(ctx context.Context, op core.Operator, body []byte) (any, error) {
-		if err := s.cfg.Guard.Admit(ctx, op.Key, c.Subject, c.Headers, body, rule.WorksWithoutQuorum); err != nil {
-			s.cfg.Log.Warn("a request was not let through", "verb", verb, "by", op.Name, "reason", err)
-			if core.KindOf(err) == core.KindRefused {
-				s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("%s was refused by %s: %v", verb, s.cfg.Node, err))
-			}
-			return nil, err
-		}
-		action, err := s.cfg.Audit.Begin(ctx, audit.Intent{By: op, Verb: string(verb), Args: summary(body), Restores: rule.WorksWithoutQuorum})
+		once, err := s.cfg.Guard.Begin(ctx, op.Key, c.Subject, c.Headers, body, rule.WorksWithoutQuorum)
 		if err != nil {
-			return nil, err
+			return nil, s.refused(verb, op, err)
+		}
+		unused := make(chan error, 1)
+		go func() { unused <- once(ctx) }()
+		action, notRecorded := s.cfg.Audit.Begin(ctx, audit.Intent{By: op, Verb: string(verb), Args: summary(body), Restores: rule.WorksWithoutQuorum})
+		used := <-unused
+		switch {
+		case used != nil && notRecorded != nil:
+			return nil, s.refused(verb, op, used)
+		case used != nil:
+			s.cfg.Audit.End(ctx, action, used)
+			return nil, s.refused(verb, op, used)
+		case notRecorded != nil:
+			return nil, notRecorded
 		}
 		out, err := f(ctx, op, body)
 		s.cfg.Audit.End(ctx, action, err)
 		return out, err
 	}
+}
+
+// refused logs why a request was not let through, and returns that. What looks like a
+// captured request is an event, too.
+func (s *Service) refused(verb Verb, op core.Operator, err error) error {
+	s.cfg.Log.Warn("a request was not let through", "verb", verb, "by", op.Name, "reason", err)
+	if core.KindOf(err) == core.KindRefused {
+		s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("%s was refused by %s: %v", verb, s.cfg.Node, err))
+	}
+	return err
 }
 
 // summarized are the fields of requests that the audit shows, and their order.

@@ -15,59 +15,76 @@ import (
 
 	"unibus/core"
 	"unibus/core/audit"
+	"unibus/core/auth"
 	"unibus/core/cluster"
 	"unibus/core/request"
 )
 
-// steps is a guard and an auditor that write down what happens in which order.
+// steps is a guard, and recorder its auditor, that write down what happens in which order.
 type steps struct {
 	clusterViewer
-	done          []string
-	admit, intent error
+	done               []string
+	known, used, noLog error         // what the guard says at once and by the cluster, and the audit
+	recorded           chan struct{} // closed once the intent is there
 }
 
 func (s *steps) add(format string, args ...any) {
 	s.done = append(s.done, fmt.Sprintf(format, args...))
 }
 
-func (s *steps) Admit(_ context.Context, key, subject string, _ map[string][]string, _ []byte, restores bool) error {
-	s.add("admit %s %s %v", key, subject, restores)
-	return s.admit
+// Begin is both the guard's and, by recorder, the audit's.
+func (s *steps) Begin(_ context.Context, key, subject string, _ map[string][]string, _ []byte, restores bool) (auth.Once, error) {
+	s.add("new here %s %s %v", key, subject, restores)
+	return func(context.Context) error {
+		<-s.recorded // the two are asked at the same time: here the audit answers first
+		s.add("new in the cluster")
+		return s.used
+	}, s.known
 }
 
 func (s *steps) Check(string, string, map[string][]string, []byte) error { return nil }
 
-func (s *steps) Begin(_ context.Context, in audit.Intent) (audit.Action, error) {
+// recorder is the auditor of steps.
+type recorder struct{ *steps }
+
+func (s recorder) Begin(_ context.Context, in audit.Intent) (audit.Action, error) {
 	s.add("intent %s %s %q %v", in.By.Name, in.Verb, in.Args, in.Restores)
-	return audit.Action{ID: "7"}, s.intent
+	close(s.recorded)
+	return audit.Action{ID: "7"}, s.noLog
 }
 
-func (s *steps) End(_ context.Context, a audit.Action, result error) {
+func (s recorder) End(_ context.Context, a audit.Action, result error) {
 	s.add("outcome %s %v", a.ID, result)
 }
 
-func (s *steps) Page(context.Context, audit.Query) (audit.Page, error) { return audit.Page{}, nil }
+func (s recorder) Page(context.Context, audit.Query) (audit.Page, error) { return audit.Page{}, nil }
 
-func (s *steps) RawPage(context.Context, uint64) (audit.RawPage, error) { return audit.RawPage{}, nil }
+func (s recorder) RawPage(context.Context, uint64) (audit.RawPage, error) {
+	return audit.RawPage{}, nil
+}
 
 func (s *steps) Note(cluster.Level, string, string) {}
 
-// TestAuditIntentBeforeOutcome: new, then recorded, then done, then recorded how; and nothing after what fails.
+// TestAuditIntentBeforeOutcome: nothing is done before the request is known to be new and
+// its intent is recorded. What was recorded has an outcome, also where it was used before.
 func TestAuditIntentBeforeOutcome(t *testing.T) {
 	t.Parallel()
-	const admitted, intended, done = "admit UA sub true", `intent ana user-revoke "id=UB" true`, "done"
+	const here, intended, everywhere, done = "new here UA sub true", `intent ana user-revoke "id=UB" true`, "new in the cluster", "done"
+	refused, unavailable := core.Errorf(core.KindRefused, "used before"), core.Errorf(core.KindUnavailable, "no quorum")
 	for name, c := range map[string]struct {
-		admit, intent, result error
-		want                  []string
+		known, used, noLog, result error
+		want                       []string
 	}{
-		"done":         {want: []string{admitted, intended, done, "outcome 7 <nil>"}},
-		"it fails":     {result: errors.New("broke"), want: []string{admitted, intended, done, "outcome 7 broke"}},
-		"no audit":     {intent: core.Errorf(core.KindUnavailable, "no audit"), want: []string{admitted, intended}},
-		"used before":  {admit: core.Errorf(core.KindRefused, "used before"), want: []string{admitted}},
-		"nobody knows": {admit: core.Errorf(core.KindUnavailable, "no quorum"), want: []string{admitted}},
+		"done":                    {want: []string{here, intended, everywhere, done, "outcome 7 <nil>"}},
+		"it fails":                {result: errors.New("broke"), want: []string{here, intended, everywhere, done, "outcome 7 broke"}},
+		"no audit":                {noLog: unavailable, want: []string{here, intended, everywhere}},
+		"used before here":        {known: refused, want: []string{here}},
+		"used before elsewhere":   {used: refused, want: []string{here, intended, everywhere, "outcome 7 used before"}},
+		"it cannot be determined": {used: unavailable, want: []string{here, intended, everywhere, "outcome 7 no quorum"}},
+		"no quorum at all":        {used: unavailable, noLog: unavailable, want: []string{here, intended, everywhere}},
 	} {
-		st := &steps{admit: c.admit, intent: c.intent}
-		s := NewService(ServiceConfig{Guard: st, Audit: st, Cluster: st, Log: slog.New(slog.DiscardHandler)})
+		st := &steps{known: c.known, used: c.used, noLog: c.noLog, recorded: make(chan struct{})}
+		s := NewService(ServiceConfig{Guard: st, Audit: recorder{st}, Cluster: st, Log: slog.New(slog.DiscardHandler)})
 		f := s.acting(verbUserRevoke, Rules()[verbUserRevoke], func(context.Context, core.Operator, []byte) (any, error) {
 			st.add("done")
 			return "x", c.result
@@ -76,7 +93,7 @@ func TestAuditIntentBeforeOutcome(t *testing.T) {
 		if d := cmp.Diff(c.want, st.done); d != "" {
 			t.Errorf("%s:\n%s", name, d)
 		}
-		if want := errors.Join(c.admit, c.intent, c.result); (err == nil) != (want == nil) || want == nil && out != "x" {
+		if want := errors.Join(c.known, c.used, c.noLog, c.result); (err == nil) != (want == nil) || want == nil && out != "x" {
 			t.Errorf("%s: %v, %v", name, out, err)
 		}
 	}

@@ -65,10 +65,7 @@ func (l *Log) signNewest(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*jsapi.Attempt)
 	defer cancel()
-	done, err := l.stream.appendCheckpoint(ctx, l.cfg.Node, func(end position) (entry, error) { return l.checkpoint(key, end) })
-	if err == nil && done.seq > 0 {
-		l.written(done)
-	}
+	_, err := l.stream.appendCheckpoint(ctx, l.cfg.Node, func(end position) (entry, error) { return l.checkpoint(key, end) })
 	return err
 }
 

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -66,7 +67,7 @@ func New(cfg Config) *Log {
 		l.log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Conn != nil {
-		l.stream = &stream{api: jsapi.Client{Conn: cfg.Conn}, replicas: cfg.Replicas, turn: make(chan struct{}, 1)}
+		l.stream = &stream{api: jsapi.Client{Conn: cfg.Conn}, replicas: cfg.Replicas, keep: l.written, turn: make(chan struct{}, 1)}
 		l.follow = newFollower(l)
 		l.file.limit = copyLimit
 	}
@@ -230,25 +231,26 @@ func (l *Log) write(ctx context.Context, timeout time.Duration, e entry, after u
 	if err := l.awaitReady(wait); err != nil {
 		return stored{}, err
 	}
-	done, err := l.stream.append(ctx, timeout, l.cfg.Node, e, after)
-	if err == nil {
-		l.written(done)
-	}
-	return done, err
+	return l.stream.append(ctx, timeout, l.cfg.Node, e, after)
 }
 
-// written puts a record that the stream took into the node's copy, unless records before
-// it have to be copied first: those of other nodes, or of a caller that is not here yet.
-func (l *Log) written(done stored) {
-	e, err := decodeEntry(done.data)
-	if err != nil {
-		l.log.Error(notCopied, "file", l.cfg.File, "error", err)
-		return
+// written puts records that the stream took into the node's copy, unless records before
+// them have to be copied first: those of other nodes.
+func (l *Log) written(records []stored) {
+	var lines []copied
+	prev := ""
+	for _, done := range records {
+		e, err := decodeEntry(done.data)
+		if err != nil {
+			l.log.Error(notCopied, "file", l.cfg.File, "error", err)
+			return
+		}
+		l.tell(done.seq, e)
+		lines, prev = append(lines, copied{Seq: done.seq, Record: done.data}), cmp.Or(prev, e.Prev)
 	}
-	l.tell(done.seq, e)
-	if k := l.file.state(); e.Prev != k.end.hash {
+	if k := l.file.state(); len(lines) == 0 || prev != k.end.hash {
 		l.follow.notify()
-	} else if ok, err := l.file.addCopied(k.created, copied{Seq: done.seq, Record: done.data}); err != nil {
+	} else if ok, err := l.file.addCopied(k.created, lines...); err != nil {
 		l.log.Error(notCopied, "file", l.cfg.File, "error", err)
 	} else if !ok || l.file.state().signatureDue(l.cfg.Now()) {
 		l.follow.notify()
@@ -382,9 +384,6 @@ func (l *Log) addEntry(ctx context.Context, e entry) error {
 	if last != nil && (last.Phase == e.Phase || e.Phase == phaseIntent) {
 		return nil
 	}
-	done, err := l.stream.append(ctx, addTimeout, l.cfg.Node, e, at.seq)
-	if err == nil {
-		l.written(done)
-	}
+	_, err = l.stream.append(ctx, addTimeout, l.cfg.Node, e, at.seq)
 	return err
 }

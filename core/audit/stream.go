@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"unibus/core"
@@ -29,8 +28,11 @@ type stream struct {
 	api      jsapi.Client
 	replicas int
 
-	turn chan struct{} // of one: held during one append
-	last *position     // the stream's last record; nil: not known; guarded by turn
+	keep func([]stored) // gets the records that were written, in their order, under the turn
+
+	queue recordQueue
+	turn  chan struct{} // of one: held during one append
+	last  *position     // the stream's last record; nil: not known; guarded by turn
 }
 
 func streamConfig(replicas int) jetstream.StreamConfig {
@@ -38,7 +40,7 @@ func streamConfig(replicas int) jetstream.StreamConfig {
 		Name: Stream, Subjects: []string{Subjects}, Description: "what operators did; append-only",
 		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, Replicas: replicas,
 		MaxConsumers: -1, MaxMsgs: -1, MaxBytes: -1, MaxMsgSize: -1, MaxMsgsPerSubject: -1,
-		DenyDelete: true, DenyPurge: true, Duplicates: 2 * time.Minute,
+		DenyDelete: true, DenyPurge: true, Duplicates: 2 * time.Minute, AllowAtomicPublish: true,
 	}
 }
 
@@ -55,6 +57,7 @@ func repair(have jetstream.StreamConfig, replicas int) (jetstream.StreamConfig, 
 	}
 	want := jsapi.Repair(have, replicas)
 	want.DenyDelete, want.DenyPurge, want.AllowRollup = true, true, false
+	want.AllowAtomicPublish = true
 	want.MaxMsgsPerSubject = -1
 	return want, nil
 }
@@ -116,22 +119,6 @@ type stored struct {
 	data []byte
 }
 
-// appendNext is append for one last record of the stream; nothing is returned where
-// another record followed that one.
-func (s *stream) appendNext(ctx context.Context, node string, e entry, after uint64) (stored, error) {
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-ctx.Done():
-		return stored{}, tooLate()
-	}
-	end, err := s.end(ctx)
-	if err != nil {
-		return stored{}, err
-	}
-	return s.publish(ctx, node, e, after, end)
-}
-
 // appendCheckpoint writes what sign makes of the stream's last record. Nothing is
 // returned where another node was faster.
 func (s *stream) appendCheckpoint(ctx context.Context, node string, sign func(end position) (entry, error)) (done stored, err error) {
@@ -149,17 +136,17 @@ func (s *stream) appendCheckpoint(ctx context.Context, node string, sign func(en
 	if err != nil {
 		return stored{}, err
 	}
-	return s.publish(ctx, node, e, 0, end)
+	done, err = s.publish(ctx, node, e, 0, end)
+	if done.seq > 0 {
+		s.keep([]stored{done})
+	}
+	return done, err
 }
 
 // publish writes an entry after a record of the stream, as append does.
 func (s *stream) publish(ctx context.Context, node string, e entry, after uint64, end position) (stored, error) {
-	e.Prev = end.hash
-	msg := nats.NewMsg(subjectOf(node, e.ID))
-	msg.Data = e.encode()
+	msg := encodeRecord(node, e, after, end.hash)
 	msg.Header.Set("Nats-Expected-Last-Sequence", strconv.FormatUint(end.seq, 10))
-	msg.Header.Set("Nats-Expected-Last-Subject-Sequence", strconv.FormatUint(after, 10))
-	msg.Header.Set("Nats-Expected-Stream", Stream)
 	for {
 		try, cancel := context.WithTimeout(ctx, jsapi.Attempt)
 		seq, err := s.api.Publish(try, msg)
@@ -177,10 +164,6 @@ func (s *stream) publish(ctx context.Context, node string, e entry, after uint64
 			return stored{}, tooLate()
 		}
 	}
-}
-
-func tooLate() error {
-	return core.Errorf(core.KindUnavailable, "the audit did not take a record in time")
 }
 
 // forget has the next append read the last record of a stream that was created anew: its

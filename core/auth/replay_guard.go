@@ -34,40 +34,55 @@ type Replay struct {
 	Now              func() time.Time
 }
 
-// Admit is nil where a request under a key may be acted on. Without a quorum the
-// node cannot determine whether another node has acted on it: then only a request
-// that restores the quorum goes on, checked by this node's own memory. KindRefused
-// for a wrong signature, a clock out of the window or a request that was used
-// before, KindInvalid for headers that cannot be read, KindUnavailable where it is
-// unknown whether the request was used: OutcomeNone, so the caller may sign it anew. A key with very many requests is
-// KindRefused for a while, and no other key is.
+// Admit is nil where a request under a key may be acted on: what Begin and its Once say.
 func (r *Replay) Admit(ctx context.Context, key, subject string, headers map[string][]string, body []byte, restores bool) error {
+	once, err := r.Begin(ctx, key, subject, headers, body, restores)
+	if err != nil {
+		return err
+	}
+	return once(ctx)
+}
+
+// Once lets a request through that no node has acted on, one time in the whole cluster.
+// Without a quorum the node cannot determine whether another one has acted on it: then
+// only a request that restores the quorum goes on. KindRefused for one that was used
+// before, KindUnavailable where that is unknown: OutcomeNone, so the caller may sign it anew.
+type Once func(context.Context) error
+
+// Begin checks the signature of a request, and that this node has not acted on it; nothing
+// may be done before Once has said that no other one has. KindRefused for a wrong
+// signature, a clock out of the window or a request that was used before, KindInvalid for
+// headers that cannot be read. A key with very many requests is KindRefused for a while,
+// and no other key is.
+func (r *Replay) Begin(ctx context.Context, key, subject string, headers map[string][]string, body []byte, restores bool) (Once, error) {
 	if r.Cluster() == "" && r.Await != nil {
 		r.Await(ctx)
 	}
 	known := r.Cluster() != ""
 	s, err := r.signed(key, subject, headers, body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !known {
-		return core.Errorf(core.KindUnavailable, "nothing was done: %s does not know the cluster's key yet", r.Node).WithOutcome(core.OutcomeNone).
+		return nil, core.Errorf(core.KindUnavailable, "nothing was done: %s does not know the cluster's key yet", r.Node).WithOutcome(core.OutcomeNone).
 			WithNext("wait for a majority of the nodes; `unibus-tui status` names the missing nodes")
 	}
 	used := key + "." + s.Nonce
 	if err := r.Own.Create(ctx, used); core.KindOf(err) == core.KindExists {
-		return r.refuse(err)
+		return nil, r.refuse(err)
 	} else if err != nil { // the memory of this key, or of all, is full
-		return err
+		return nil, err
 	}
-	if r.Nonces == nil {
-		return r.sinceStart(s.At)
-	}
-	err = r.Nonces.Create(ctx, used)
-	if restores && core.KindOf(err) == core.KindUnavailable {
-		return r.sinceStart(s.At)
-	}
-	return r.refuse(err)
+	return func(ctx context.Context) error {
+		if r.Nonces == nil {
+			return r.sinceStart(s.At)
+		}
+		err := r.Nonces.Create(ctx, used)
+		if restores && core.KindOf(err) == core.KindUnavailable {
+			return r.sinceStart(s.At)
+		}
+		return r.refuse(err)
+	}, nil
 }
 
 // Check is nil where a request that changes nothing may be answered. It has to be

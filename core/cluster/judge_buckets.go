@@ -84,7 +84,7 @@ func leaderless(v View, now time.Time) []Finding {
 	for _, name := range dead {
 		fs = append(fs, Finding{
 			Degraded, "bucket." + name,
-			fmt.Sprintf("%s has no leader: operators' changes are refused, revocations too.", short(name)), startReplicas(v, []string{name}),
+			fmt.Sprintf("%s has no leader: operators' changes are refused, except for revocations.", short(name)), startReplicas(v, []string{name}),
 		})
 	}
 	if len(electing) > 0 {

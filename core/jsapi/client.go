@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -53,6 +54,36 @@ func (c Client) Publish(ctx context.Context, msg *nats.Msg) (sequence uint64, er
 	}
 	return Acknowledged(reply)
 }
+
+// PublishBatch sends messages to one stream as an atomic batch, and returns the sequence
+// of the last one there. id is a new one. After an error that is no *Error it is unknown
+// whether they were written; with an *Error none was. The messages' headers are changed.
+func (c Client) PublishBatch(ctx context.Context, id string, messages []*nats.Msg) (sequence uint64, err error) {
+	last := len(messages) - 1
+	for i, m := range messages {
+		m.Header.Set(HeaderBatchID, id)
+		m.Header.Set(HeaderBatchSequence, strconv.Itoa(i+1))
+		if i == last {
+			break
+		}
+		if err := c.Conn.PublishMsg(m); err != nil {
+			return 0, err
+		}
+	}
+	messages[last].Header.Set(HeaderBatchCommit, "1")
+	reply, err := c.Conn.RequestMsgWithContext(ctx, messages[last])
+	if err != nil {
+		return 0, err
+	}
+	return Acknowledged(reply)
+}
+
+// The headers of an atomic batch.
+const (
+	HeaderBatchID       = "Nats-Batch-Id"
+	HeaderBatchSequence = "Nats-Batch-Sequence"
+	HeaderBatchCommit   = "Nats-Batch-Commit"
+)
 
 // Acknowledged reads a stream's answer to a message.
 func Acknowledged(reply *nats.Msg) (sequence uint64, err error) {

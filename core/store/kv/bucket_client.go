@@ -67,9 +67,9 @@ const (
 	hdrOperation     = "KV-Operation"
 	hdrExpectLast    = "Nats-Expected-Last-Subject-Sequence"
 	hdrExpectSubject = "Nats-Expected-Last-Subject-Sequence-Subject" // where it is not the message's own
-	hdrBatchID       = "Nats-Batch-Id"
-	hdrBatchSeq      = "Nats-Batch-Sequence"
-	hdrBatchCommit   = "Nats-Batch-Commit"
+	hdrBatchID       = jsapi.HeaderBatchID
+	hdrBatchSeq      = jsapi.HeaderBatchSequence
+	hdrBatchCommit   = jsapi.HeaderBatchCommit
 )
 
 // entry is one key as a bucket has it. rev is its sequence in the stream.

@@ -34,30 +34,31 @@ func checkStatus(status core.UserStatus) error {
 }
 
 // create writes a row that must not be there yet. A key that was deleted counts as free.
+// The server compares the revision, so that an old copy here costs a second try at most.
+// Only where a row is there is the copy proven first.
 func (s *Store) create(ctx context.Context, r core.Row, what string) error {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	if err := s.awaitProof(ctx, r.Table); err != nil {
-		return err
-	}
 	exists := core.Errorf(core.KindExists, "%s exists already", what)
-	wb := s.buckets[r.Table]
-	if _, there, err := wb.find(r.Key); err != nil || there {
-		return firstError(err, exists)
+	rev, there, err := s.deletedRev(ctx, r)
+	if there {
+		if err := s.awaitProof(ctx, r.Table); err != nil {
+			return err
+		}
+		rev, there, err = s.deletedRev(ctx, r)
 	}
-	var rev uint64
-	if err := wb.read(func(t *table) { rev = t.deletedRevs[r.Key] }); err != nil {
-		return err
+	if err != nil || there {
+		return firstError(err, exists)
 	}
 	for range casTries {
 		_, err = s.replace(ctx, r, rev)
 		if core.KindOf(err) != core.KindConflict {
 			return err
 		}
-		e, there, err := s.get(ctx, wb.bucket, r.Key)
+		e, there, err := s.get(ctx, s.buckets[r.Table].bucket, r.Key)
 		if err != nil {
 			return err
 		}
@@ -67,6 +68,20 @@ func (s *Store) create(ctx context.Context, r core.Row, what string) error {
 		rev = e.rev
 	}
 	return err
+}
+
+// deletedRev is the revision at which this node knows a row to have been deleted, 0 for one
+// that never was; there is true where the node has the row.
+func (s *Store) deletedRev(ctx context.Context, r core.Row) (rev uint64, there bool, err error) {
+	wb, err := s.readyBucket(ctx, r.Table)
+	if err != nil {
+		return 0, false, err
+	}
+	if _, there, err := wb.find(r.Key); err != nil || there {
+		return 0, there, err
+	}
+	err = wb.read(func(t *table) { rev = t.deletedRevs[r.Key] })
+	return rev, false, err
 }
 
 // User returns one user, revoked or not.
