@@ -66,6 +66,7 @@ bench:
 	$(GO) test -run '^$$' -bench RekeyOfAThousand -benchtime 10x -timeout 10m ./core/client
 	@command -v etcd >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends etcd-server; }
+	$(GO) test -run '^$$' -bench Idle -benchtime 1x -timeout 10m ./cmd/unibusd
 	$(GO) test -run '^$$' -bench UserWrites -benchtime 10x -timeout 10m ./cmd/unibusd
 	$(GO) test -run '^$$' -bench Revocation -benchtime 1x -timeout 10m ./core/node
 	$(GO) test -run '^$$' -bench 'CopyAgainstBareBatches|Verify' -benchtime 10x -timeout 20m ./core/store/kv

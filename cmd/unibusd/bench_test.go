@@ -73,13 +73,21 @@ func coldServers(b *testing.B, binary string) time.Duration {
 	b.Helper()
 	sub := &subTB{TB: b}
 	defer sub.end()
+	began := time.Now()
+	urls, _ := bareServers(b, sub, binary)
+	createStreams(b, urls, 5)
+	return time.Since(began)
+}
+
+// bareServers starts three servers, waits until they listen, and ends them with sub.
+func bareServers(b *testing.B, sub *subTB, binary string) (urls []string, pids []int) {
+	b.Helper()
 	dir, ports := sub.TempDir(), nodetest.Ports(b, 6)
-	var routes, urls []string
+	var routes []string
 	for i := range 3 {
 		routes = append(routes, fmt.Sprintf("127.0.0.1:%d", ports[3+i]))
 		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", ports[i]))
 	}
-	began := time.Now()
 	for i := range 3 {
 		name := fmt.Sprintf("b%d", i+1)
 		cmd := exec.Command(binary, "-name", name, "-dir", filepath.Join(dir, name), "-port", fmt.Sprint(ports[i]),
@@ -89,6 +97,7 @@ func coldServers(b *testing.B, binary string) time.Duration {
 			b.Fatal(err)
 		}
 		sub.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+		pids = append(pids, cmd.Process.Pid)
 	}
 	for _, p := range ports[:3] {
 		nodetest.Wait(b, bootBudget, func() error {
@@ -99,12 +108,11 @@ func coldServers(b *testing.B, binary string) time.Duration {
 			return err
 		})
 	}
-	createStreams(b, urls)
-	return time.Since(began)
+	return urls, pids
 }
 
-// createStreams makes five replicated streams as soon as the servers let it.
-func createStreams(b *testing.B, urls []string) {
+// createStreams makes replicated streams as soon as the servers let it.
+func createStreams(b *testing.B, urls []string, n int) {
 	b.Helper()
 	nc, err := nats.Connect(strings.Join(urls, ","))
 	if err != nil {
@@ -115,14 +123,14 @@ func createStreams(b *testing.B, urls []string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	done := make(chan struct{}, 5)
-	for i := range 5 {
+	done := make(chan struct{}, n)
+	for i := range n {
 		go func() {
 			defer func() { done <- struct{}{} }()
 			nodetest.Wait(b, bootBudget, func() error { return replicatedStream(b.Context(), js, fmt.Sprintf("S%d", i)) })
 		}()
 	}
-	for range 5 {
+	for range n {
 		<-done
 	}
 }
