@@ -73,6 +73,7 @@ type Observer struct {
 	mu         sync.Mutex
 	mem        observations
 	observedAt time.Time     // when the last observation ended
+	published  int           // the round of the last observation that ended
 	changed    chan struct{} // closed and replaced at the end of each observation
 }
 
@@ -156,6 +157,32 @@ func (o *Observer) Fresh(ctx context.Context) View {
 	case <-limit.C:
 	}
 	return o.View()
+}
+
+// Next returns a View of an observation that began after the call, whatever the age of the
+// last one: it has what this node learned before. KindUnavailable if none ends in time.
+func (o *Observer) Next(ctx context.Context) (View, error) {
+	limit := time.NewTimer(4 * o.cfg.Deadline) // the observation that runs now ends first
+	defer limit.Stop()
+	o.mu.Lock()
+	wanted := o.mem.round + 1
+	o.mu.Unlock()
+	for {
+		o.mu.Lock()
+		changed, published := o.changed, o.published
+		o.mu.Unlock()
+		if published >= wanted {
+			return o.View(), nil
+		}
+		o.Refresh()
+		select {
+		case <-changed:
+			continue
+		case <-ctx.Done():
+		case <-limit.C:
+		}
+		return View{}, core.Errorf(core.KindUnavailable, "%s did not observe the cluster in time", o.cfg.Name).WithNext("try again in some seconds")
+	}
 }
 
 // observe asks every node, waits until all have answered or the deadline, and publishes a View.
@@ -289,7 +316,7 @@ func (o *Observer) publish() {
 	o.mu.Lock()
 	next := o.mem.build(facts, o.cfg.Now())
 	old := o.view.Swap(&next)
-	o.observedAt = o.cfg.Now()
+	o.observedAt, o.published = o.cfg.Now(), o.mem.round
 	close(o.changed)
 	o.changed = make(chan struct{})
 	o.mu.Unlock()

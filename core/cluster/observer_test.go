@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -333,6 +334,60 @@ func TestFresh(t *testing.T) {
 	cancel()
 	if v := New(Config{Name: "n1"}).Fresh(done); len(v.Nodes) != 1 {
 		t.Errorf("without Run: %+v", v)
+	}
+}
+
+// TestNext: the View is of an observation that began after the call, though the last one
+// has just ended, and though another one is running.
+func TestNext(t *testing.T) {
+	t.Parallel()
+	f, learned := &fake{}, atomic.Pointer[string]{}
+	f.set(subjectStats, statsOf("n1"))
+	o := run(t, Config{Name: "n1", System: f, Interval: time.Hour, Local: func() Facts {
+		text := learned.Load()
+		if text == nil {
+			return Facts{}
+		}
+		return Facts{Moving: *text}
+	}})
+	eventually(t, "the first look", func() bool { return len(o.View().online()) == 1 })
+	for _, text := range []string{"preparing", "copying", "cutover"} {
+		learned.Store(&text)
+		if v, err := o.Next(t.Context()); err != nil || v.Moving != text {
+			t.Errorf("after %s: %q, %v", text, v.Moving, err)
+		}
+	}
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := New(Config{Name: "n1"}).Next(done); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("without Run: %v", err)
+	}
+}
+
+// TestNextAwaitsTheRunningOne: an observation that had begun before the call does not count.
+func TestNextAwaitsTheRunningOne(t *testing.T) {
+	t.Parallel()
+	f := &fake{stuck: make(chan struct{})}
+	f.set(subjectStats, statsOf("n1"))
+	o := run(t, Config{Name: "n1", Clustered: true, Expected: 2, System: f, Interval: time.Hour, Deadline: 10 * time.Second})
+	eventually(t, "the first look to have asked", func() bool {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return o.mem.nodes["n1"].stats != nil
+	})
+	f.set(subjectStats, statsOf("n1"), statsOf("n2"))
+	got := make(chan View, 1)
+	go func() {
+		v, err := o.Next(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		got <- v
+	}()
+	eventually(t, "the request for another look", func() bool { return len(o.refresh) == 1 })
+	close(f.stuck)
+	if v := <-got; len(v.online()) != 2 {
+		t.Errorf("the View is of the look that ran already: %v", v.online())
 	}
 }
 

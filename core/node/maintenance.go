@@ -144,7 +144,11 @@ func (m nodeMembership) Drain(ctx context.Context, by core.Operator, name string
 	if err := m.claim(ctx); err != nil {
 		return none, err
 	}
-	if err := cluster.DrainUnsafe(m.n.observer.Fresh(ctx), name); err != nil { // what another node let through meanwhile
+	view, err := m.n.observer.Next(ctx) // with what another node let through before the claim
+	if err != nil {
+		return none, err
+	}
+	if err := cluster.DrainUnsafe(view, name); err != nil {
 		return none, err
 	}
 	now := core.MillisOf(time.Now())

@@ -51,15 +51,28 @@ func (m nodeMembership) Add(ctx context.Context, by core.Operator, name string) 
 			WithNext("give the machine another name, and add that: unibusd node add NAME")
 	}
 	if !known {
-		if err := checkNew(m.n.observer.Fresh(ctx), name); err != nil {
-			return none, err
-		}
-		if err := m.claim(ctx); err != nil {
+		if err := m.claimAddition(ctx, name); err != nil {
 			return none, err
 		}
 		change = core.NodeChange{Name: name, State: core.NodeAdded, By: by.Name, At: core.MillisOf(time.Now())}
 	}
 	return m.decide(ctx, change)
+}
+
+// claimAddition refuses a name that is taken, before and after it has excluded changes at
+// other nodes.
+func (m nodeMembership) claimAddition(ctx context.Context, name string) error {
+	if err := checkNew(m.n.observer.Fresh(ctx), name); err != nil {
+		return err
+	}
+	if err := m.claim(ctx); err != nil {
+		return err
+	}
+	view, err := m.n.observer.Next(ctx)
+	if err != nil {
+		return err
+	}
+	return checkNew(view, name)
 }
 
 // checkNew refuses the name of a node that is there, or one that differs from it in case alone.
@@ -123,13 +136,17 @@ func (m nodeMembership) claimRemoval(ctx context.Context, name string) error {
 // group may be without a leader for that.
 const removalSettles = 6 * time.Second
 
-// awaitSafe waits a moment for what time changes.
+// awaitSafe waits a moment for what time changes. A View from before the call could lack
+// what another node has just changed.
 func (m nodeMembership) awaitSafe(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, removalSettles)
+	settling, cancel := context.WithTimeout(ctx, removalSettles)
 	defer cancel()
 	for {
-		err := cluster.RemovalUnsafe(m.n.observer.Fresh(ctx), name)
-		if core.KindOf(err) != core.KindUnavailable || !jsapi.Sleep(ctx, removePoll) {
+		view, err := m.n.observer.Next(ctx)
+		if err == nil {
+			err = cluster.RemovalUnsafe(view, name)
+		}
+		if core.KindOf(err) != core.KindUnavailable || !jsapi.Sleep(settling, removePoll) {
 			return err
 		}
 	}

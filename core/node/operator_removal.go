@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,30 +50,42 @@ func (o operatorRemover) known(key string) (core.RemovedOperator, bool) {
 }
 
 // decide refuses a removal that would leave a node without an admin, and a caller that was
-// removed meanwhile.
+// removed meanwhile. It looks again once it has excluded removals at other nodes.
 func (o operatorRemover) decide(ctx context.Context, by core.Operator, key string) (core.RemovedOperator, error) {
 	none := core.RemovedOperator{}
-	if now, ok := o.n.operator(by.Key); !ok || now.Role != core.OperatorAdmin {
-		return none, core.Errorf(core.KindRefused, "%s is no longer an admin", by.Name)
-	}
-	view := o.n.observer.Fresh(ctx)
-	op, err := removable(view, o.n.cfg.Name, *o.n.operators.Load(), key)
-	if err != nil {
+	if _, err := o.check(o.n.observer.Fresh(ctx), by, key); err != nil {
 		return none, err
 	}
-	if len(o.n.removedKeys()) >= maxRemovedOperators {
-		return none, core.Errorf(core.KindRefused, "%d operators were removed by command, and a node keeps no more than that", maxRemovedOperators).
-			WithNext("remove these keys from every configuration file; then stop all nodes and move %s out of every data directory", removedOperatorsFile)
-	}
 	if err := o.claimRemoval(ctx); err != nil {
+		return none, err
+	}
+	view, err := o.n.observer.Next(ctx)
+	if err != nil { // it must be possible to shut an operator out
+		view = o.n.observer.View()
+	}
+	op, err := o.check(view, by, key)
+	if err != nil {
 		return none, err
 	}
 	return core.RemovedOperator{Operator: op, By: by.Name, At: core.MillisOf(time.Now())}, nil
 }
 
+func (o operatorRemover) check(view cluster.View, by core.Operator, key string) (core.Operator, error) {
+	if now, ok := o.n.operator(by.Key); !ok || now.Role != core.OperatorAdmin {
+		return core.Operator{}, core.Errorf(core.KindRefused, "%s is no longer an admin", by.Name)
+	}
+	removed := o.n.removedKeys()
+	op, err := removable(view, o.n.cfg.Name, *o.n.operators.Load(), removed, key)
+	if err == nil && len(removed) >= maxRemovedOperators {
+		err = core.Errorf(core.KindRefused, "%d operators were removed by command, and a node keeps no more than that", maxRemovedOperators).
+			WithNext("remove these keys from every configuration file; then stop all nodes and move %s out of every data directory", removedOperatorsFile)
+	}
+	return op, err
+}
+
 // removable finds the operator on the nodes that answer, and checks that each of them
-// keeps an admin. here has the deciding node's own operators: its view may lag behind.
-func removable(view cluster.View, name string, here map[string]core.Operator, key string) (core.Operator, error) {
+// keeps an admin. here and removed are what the deciding node knows itself: its view may lag behind.
+func removable(view cluster.View, name string, here map[string]core.Operator, removed []string, key string) (core.Operator, error) {
 	found, silent := here[key], false
 	lists := map[string][]core.Operator{name: operatorList(here)}
 	for _, node := range view.Nodes {
@@ -88,7 +101,7 @@ func removable(view cluster.View, name string, here map[string]core.Operator, ke
 			if op.Key == key && found.Key == "" {
 				found = op
 			}
-			if op.Key != key && op.Role == core.OperatorAdmin {
+			if op.Key != key && op.Role == core.OperatorAdmin && !slices.Contains(removed, op.Key) {
 				admins++
 			}
 		}
