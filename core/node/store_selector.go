@@ -86,7 +86,7 @@ func (s *storeSelector) run(ctx context.Context) {
 	for {
 		select {
 		case <-s.stop:
-			s.withdraw(core.Errorf(core.KindUnavailable, "%s is stopping", s.n.cfg.Name))
+			s.withdraw(s.stopping())
 			return
 		case call := <-s.calls:
 			call(ctx)
@@ -96,6 +96,11 @@ func (s *storeSelector) run(ctx context.Context) {
 			s.apply(ctx)
 		}
 	}
+}
+
+// stopping is why nothing is served once run has ended.
+func (s *storeSelector) stopping() *core.Error {
+	return core.Errorf(core.KindUnavailable, "%s is stopping", s.n.cfg.Name)
 }
 
 // close ends run and waits for it, and for the reading of rows.
@@ -138,7 +143,7 @@ func (s *storeSelector) applyNow(ctx context.Context, change func()) error {
 	case <-ctx.Done():
 		return core.Errorf(core.KindUnavailable, "%s has not read all of the buckets yet", s.n.cfg.Name).WithNext("try again")
 	case <-s.done:
-		return nil // the node stops, and serves nothing any more
+		return s.stopping()
 	}
 }
 
@@ -163,7 +168,7 @@ func (s *storeSelector) Adopt(ctx context.Context, path string) (migrate.SourceS
 	var file *sqlite.Store
 	var err error
 	if !s.do(func(context.Context) { file, err = s.replaceFile(ctx, path) }) {
-		return nil, core.Errorf(core.KindUnavailable, "%s is stopping", s.n.cfg.Name)
+		return nil, s.stopping()
 	}
 	if err != nil {
 		return nil, err

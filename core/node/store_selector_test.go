@@ -174,15 +174,16 @@ func TestSelectorTriesAgain(t *testing.T) {
 	}
 }
 
-// TestSelectorAfterItsEnd: callers do not wait for a selector that has ended.
+// TestSelectorAfterItsEnd: callers do not wait for a selector that has ended, and are told
+// that nothing is served.
 func TestSelectorAfterItsEnd(t *testing.T) {
 	t.Parallel()
 	n := startSelector(t)
 	n.serve(t, thisFile(1))
 	n.selector.close()
 	n.wantServing(t, core.BackendNone, "is stopping")
-	if err := n.selector.Serve(t.Context(), thisFile(1)); err != nil {
-		t.Error(err)
+	if err := n.selector.Serve(t.Context(), thisFile(1)); core.KindOf(err) != core.KindUnavailable || !strings.Contains(err.Error(), "is stopping") {
+		t.Errorf("an authority was served: %v", err)
 	}
 	if _, err := n.selector.Adopt(t.Context(), n.cfg.DB); core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("a file was adopted: %v", err)
