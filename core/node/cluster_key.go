@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -156,7 +157,7 @@ func (k *clusterKey) conflict() string {
 	return k.replaced
 }
 
-// settle repeats until this node has the key that the cluster recorded.
+// settle repeats until this node has the key that the cluster recorded, and no other draft.
 func (k *clusterKey) settle(ctx context.Context) {
 	for ctx.Err() == nil {
 		done, err := k.settleOnce(ctx)
@@ -164,13 +165,13 @@ func (k *clusterKey) settle(ctx context.Context) {
 			return
 		}
 		if err != nil && core.KindOf(err) != core.KindUnavailable && ctx.Err() == nil {
-			k.n.log.Warn("this node does not have the recorded cluster key yet", "error", err)
+			k.n.log.Warn("the cluster key is not settled on this node yet; it tries again", "error", err)
 		}
 		sleep(ctx, settleEvery)
 	}
 }
 
-// settleOnce returns true once this node has the recorded key.
+// settleOnce returns true once this node has the recorded key, and no private half of another.
 func (k *clusterKey) settleOnce(ctx context.Context) (done bool, err error) {
 	recorded, err := k.n.controlRecord.ClusterKey(ctx)
 	switch {
@@ -182,7 +183,8 @@ func (k *clusterKey) settleOnce(ctx context.Context) (done bool, err error) {
 	case err != nil:
 		return false, err
 	case recorded == k.Public():
-		return true, k.endFounding()
+		err := k.endFounding()
+		return err == nil, err
 	}
 	return k.takeRecordedKey(ctx, recorded)
 }
@@ -202,14 +204,29 @@ func (k *clusterKey) endFounding() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.settled = true
-	drafts, err := filepath.Glob(draftPath(k.path) + "*")
+	drafts, err := filesBeginning(draftPath(k.path))
 	for _, draft := range drafts {
 		err = errors.Join(err, os.Remove(draft))
 	}
 	if err != nil {
-		return core.Errorf(core.KindFailed, "the drafts of the cluster's key beside %s cannot be removed: %w", k.path, err)
+		return core.Errorf(core.KindFailed, "the drafts of the cluster's key beside %s are not used, and their private keys stay on this disk: %w", k.path, err).
+			WithNext("check the permissions of the data directory")
 	}
 	return nil
+}
+
+// filesBeginning returns the files of a directory whose names begin as path does. A
+// pattern would not find them below a directory such as "data[1]".
+func filesBeginning(path string) ([]string, error) {
+	dir, begin := filepath.Dir(path), filepath.Base(path)
+	entries, err := os.ReadDir(dir)
+	var out []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), begin) {
+			out = append(out, filepath.Join(dir, e.Name()))
+		}
+	}
+	return out, err
 }
 
 // recordNewKey records a key for a cluster that has none.
@@ -291,7 +308,7 @@ func (k *clusterKey) keepDraft(public string, seed []byte) error {
 	if _, err := keys.ReadClusterKey(path); err == nil {
 		return nil
 	}
-	if kept, err := filepath.Glob(keptPath(k.path, "*")); err != nil || len(kept) >= maxKept {
+	if kept, err := filesBeginning(keptPath(k.path, "")); err != nil || len(kept) >= maxKept {
 		return core.Errorf(core.KindRefused, "%d keys are kept already: %w", len(kept), err)
 	}
 	return keys.Replace(path, seed)
@@ -332,7 +349,8 @@ func (k *clusterKey) takeRecordedKey(ctx context.Context, recorded string) (done
 	k.replaced = own
 	k.mu.Unlock()
 	k.n.log.Info("the cluster key is known", "key", recorded)
-	return true, k.endFounding()
+	err = k.endFounding()
+	return err == nil, err
 }
 
 // draftOf returns the private half of a key that this node drafted or kept; KindNotFound if it did neither.

@@ -2,7 +2,9 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +18,7 @@ import (
 	"unibus/core"
 	"unibus/core/cluster"
 	"unibus/core/keys"
+	"unibus/core/logtest"
 	"unibus/core/node"
 	"unibus/core/nodetest"
 )
@@ -210,5 +213,49 @@ func TestNodeThatJoinsLateFoundsTheKey(t *testing.T) {
 	}
 	if key := keyEverywhere(t, c); key != known.Public() {
 		t.Errorf("the cluster has the key %s, and clients know n1 by %s", key, known.Public())
+	}
+}
+
+// TestDraftOfTheKeyIsRemovedLater: a draft that cannot be removed stays with a warning, and
+// goes once it can be. It is a private key.
+func TestDraftOfTheKeyIsRemovedLater(t *testing.T) {
+	t.Parallel()
+	var log logtest.Buffer
+	var draft string
+	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV, Before: func(c *nodetest.Cluster) {
+		for i := range c.Configs {
+			c.Configs[i].Data += "[1]" // it is no pattern
+			c.Configs[i].DB = filepath.Join(c.Configs[i].Data, "unibus.db")
+		}
+		draft = filepath.Join(c.Configs[2].Data, keys.ClusterKeyFile+".draft.held")
+		nodetest.MkdirAll(t, filepath.Join(draft, "full")) // a directory that is not empty cannot be removed
+		c.Later(2)
+	}})
+	n3 := node.New(node.Config{Node: c.Configs[2], Version: "test", Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err := n3.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n3.Close() })
+	key := keyEverywhere(t, c)
+	nodetest.Wait(t, 20*time.Second, func() error {
+		if !strings.Contains(log.String(), "the drafts of the cluster's key") {
+			return errors.New("n3 does not say that a draft stays")
+		}
+		return nil
+	})
+	if err := os.Remove(filepath.Join(draft, "full")); err != nil {
+		t.Fatal(err)
+	}
+	nodetest.Wait(t, 20*time.Second, func() error {
+		files, err := os.ReadDir(c.Configs[2].Data)
+		for _, file := range files {
+			if strings.HasPrefix(file.Name(), keys.ClusterKeyFile+".") {
+				err = errors.Join(err, fmt.Errorf("%s was left", file.Name()))
+			}
+		}
+		return err
+	})
+	if again := keyEverywhere(t, c); again != key {
+		t.Errorf("the key is %s, was %s", again, key)
 	}
 }
