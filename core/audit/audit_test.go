@@ -1,12 +1,14 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -352,6 +354,77 @@ func TestFileSurvivesDamage(t *testing.T) {
 		if len(got) == 0 || got[0] != "two ok" || len(got) > 3 {
 			t.Fatalf("cut at %d: %q", n, got)
 		}
+	}
+}
+
+// TestWholeFileIsPaged: the file of a node alone has no limit, and its first action is on
+// the last page, behind a line that is longer than what is read at once.
+func TestWholeFileIsPaged(t *testing.T) {
+	t.Parallel()
+	const n, long = 9000, 4
+	var lines []byte
+	var want []string
+	for i := range n {
+		e := entry{V: entryVersion, ID: fmt.Sprint("a", i), Phase: phaseIntent, At: 1, Node: "n1", Verb: fmt.Sprint("v", i), Args: strings.Repeat("x", maxText)}
+		o := entry{V: entryVersion, ID: e.ID, Phase: phaseOutcome, At: 1, Node: "n1", Kind: OutcomeOK, Text: strings.Repeat("y", maxText)}
+		lines = append(append(append(append(lines, e.encode()...), '\n'), o.encode()...), '\n')
+		want = append(want, e.Verb+" ok")
+		if i == long {
+			lines = append(append(lines, bytes.Repeat([]byte("z"), 3*fileWindow)...), '\n')
+			want = append(want, " unknown")
+		}
+	}
+	if len(lines) <= maxRead {
+		t.Fatalf("a file of %d bytes is too short", len(lines))
+	}
+	file := path(t)
+	if err := os.WriteFile(file, lines, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := newLog(t, nil, file)
+	var got []string
+	q := Query{Limit: 700}
+	for range n {
+		p := page(t, l, q)
+		got = append(got, verbs(p)...)
+		if q.Before = p.Next; q.Before == 0 {
+			break
+		}
+	}
+	slices.Reverse(want)
+	if len(got) != len(want) {
+		t.Fatalf("%d of %d records", len(got), len(want))
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestRawPageEndsAtTheEnd: a line that is longer than a page is damage, and not the end of
+// the file: `audit verify` would not see the lines after it.
+func TestRawPageEndsAtTheEnd(t *testing.T) {
+	t.Parallel()
+	file := path(t)
+	l := newLog(t, nil, file)
+	begin(t, l, "one")
+	p, err := l.RawPage(t.Context(), 1)
+	if err != nil || len(p.Records) != 1 || p.Next != 0 {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	lines, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines = slices.Concat(lines, bytes.Repeat([]byte("z"), 2*rawBytes), []byte("\n"), lines)
+	if err := os.WriteFile(file, lines, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l = newLog(t, nil, file)
+	if p, err = l.RawPage(t.Context(), 1); err != nil || len(p.Records) != 1 || p.Next == 0 {
+		t.Fatalf("before the damage: %d records, next %d, %v", len(p.Records), p.Next, err)
+	}
+	if p, err = l.RawPage(t.Context(), p.Next); core.KindOf(err) != core.KindFailed || !strings.Contains(err.Error(), file) {
+		t.Errorf("at the damage: %+v, %v", p, err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,9 +29,13 @@ type file struct {
 	grown      chan struct{} // closed once lines were copied; nil: no caller waits for that
 }
 
-// maxRead is how much of a file's end is read, in bytes: tens of thousands of
-// actions.
-const maxRead = 16 << 20
+const (
+	// maxRead is how much of a file is read at once at the start, and how far behind its
+	// intent an outcome is looked for, in bytes: tens of thousands of actions.
+	maxRead = 16 << 20
+	// fileWindow is how much of a file is read at once for a page, in bytes.
+	fileWindow = 1 << 20
+)
 
 // check looks at the file. A line that a crash cut short gets an end, so that the
 // next one stands by itself.
@@ -196,38 +201,84 @@ func (f *file) length() int64 {
 	return f.size
 }
 
-// page answers a query from the file.
+// backward yields the lines that begin before an offset, newest first. It reads a window at
+// a time: the file of a node alone has no limit.
+func (f *file) backward(end int64) iter.Seq2[line, error] {
+	return func(yield func(line, error) bool) {
+		for window := int64(fileWindow); end > 0; {
+			from := max(0, end-window)
+			lines, _, err := f.lines(from, end)
+			if err != nil {
+				yield(line{}, err)
+				return
+			}
+			for _, l := range slices.Backward(lines) {
+				if !yield(l, nil) {
+					return
+				}
+			}
+			switch {
+			case from == 0:
+				return
+			case len(lines) == 0: // one line is longer than the window
+				window *= 2
+			default:
+				end, window = int64(lines[0].at)-1, fileWindow
+			}
+		}
+	}
+}
+
+// page reads the file backwards from its end, or from q.Before.
 func (f *file) page(q Query) (Page, error) {
 	size := f.length()
-	lines, _, err := f.lines(max(0, size-maxRead), size)
-	if err != nil {
-		return Page{}, err
+	end := size
+	if q.Before > 0 && q.Before-1 < uint64(size) {
+		end = int64(q.Before - 1)
 	}
 	outcomes := map[string]entry{}
 	var p Page
-	for _, l := range slices.Backward(lines) {
-		if l.at <= q.Since {
+	for l, err := range f.backward(end) {
+		if err != nil {
+			return Page{}, err
+		}
+		if l.at <= q.Since || !p.add(l.item(), outcomes, q.Limit) {
 			break
 		}
-		switch {
-		case l.Mark != "", !l.bad && l.entry.Phase == phaseCheckpoint:
-			continue
-		case !l.bad && l.entry.Phase == phaseOutcome:
-			outcomes[l.entry.ID] = l.entry
-			continue
-		case q.Before > 0 && l.at >= q.Before:
-			continue
-		case len(p.Records) == q.Limit:
-			p.Next = p.Records[q.Limit-1].Seq
-			return p, nil
-		}
-		r := l.entry.record(l.at)
-		if l.bad {
-			r = Record{Seq: l.at, Outcome: OutcomeUnknown, Text: "this line of the audit's file cannot be read: it was cut short by a crash, or damaged"}
-		} else if o, ok := outcomes[l.entry.ID]; ok {
-			r.ended(o)
-		}
-		p.Records = append(p.Records, r)
 	}
-	return p, nil
+	return p, f.addOutcomes(p.Records, end, min(size, end+maxRead))
+}
+
+func (l line) item() item {
+	if l.Mark != "" {
+		return item{seq: l.at}
+	}
+	return item{seq: l.at, entry: &l.entry, bad: l.bad}
+}
+
+// addOutcomes reads outcomes that lie after the page.
+func (f *file) addOutcomes(records []Record, from, to int64) error {
+	lacking := map[string]*Record{}
+	for i := range records {
+		if r := &records[i]; r.Outcome == OutcomeUnknown && r.ID != "" {
+			lacking[r.ID] = r
+		}
+	}
+	for from < to && len(lacking) > 0 {
+		lines, next, err := f.lines(from, min(to, from+fileWindow))
+		if err != nil {
+			return err
+		}
+		if next <= from {
+			return nil // a damaged line that is longer than the window
+		}
+		for _, l := range lines {
+			if r := lacking[l.entry.ID]; r != nil && !l.bad && l.entry.Phase == phaseOutcome {
+				r.ended(l.entry)
+				delete(lacking, l.entry.ID)
+			}
+		}
+		from = next
+	}
+	return nil
 }

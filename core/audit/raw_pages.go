@@ -1,6 +1,10 @@
 package audit
 
-import "context"
+import (
+	"context"
+
+	"unibus/core"
+)
 
 // RawPage is a part of the audit as it is stored, oldest first.
 type RawPage struct {
@@ -60,22 +64,27 @@ func (s *stream) rawPage(ctx context.Context, from uint64) (RawPage, error) {
 	return p, nil
 }
 
-// rawPage returns whole lines; a line is always shorter than rawBytes.
+// rawPage returns whole lines. Each line that unibus writes is shorter than rawBytes.
 func (f *file) rawPage(from uint64) (RawPage, error) {
 	p := RawPage{Records: []RawRecord{}, File: true}
 	size := f.length()
 	if int64(from-1) >= size {
 		return p, nil
 	}
-	lines, next, err := f.lines(int64(from-1), min(size, int64(from-1)+rawBytes))
+	end := min(size, int64(from-1)+rawBytes)
+	lines, next, err := f.lines(int64(from-1), end)
 	if err != nil {
 		return RawPage{}, err
 	}
 	for _, l := range lines {
 		p.Records = append(p.Records, RawRecord{Seq: l.at, Data: l.text})
 	}
-	if next < size && next > int64(from-1) {
+	switch {
+	case next > int64(from-1) && next < size:
 		p.Next = uint64(next) + 1
+	case next <= int64(from-1) && end < size:
+		return RawPage{}, core.Errorf(core.KindFailed, "the audit's file %s is damaged at byte %d: no record is as long as that line, and what follows it was not read", f.path, from-1).
+			WithNext("compare the file with a copy of it, such as one in a backup of the data directory")
 	}
 	return p, nil
 }

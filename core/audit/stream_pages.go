@@ -8,7 +8,7 @@ import (
 // pageWindow is how many messages are read at once.
 const pageWindow = 64
 
-// item is one message of the stream; entry is nil where its sequence has no
+// item is one message of the stream, or one line of the file; entry is nil where its sequence has no
 // message.
 type item struct {
 	seq   uint64
@@ -50,7 +50,7 @@ func (s *stream) page(ctx context.Context, q Query) (Page, error) {
 func (p *Page) add(it item, outcomes map[string]entry, limit int) bool {
 	switch {
 	case it.bad:
-		it.entry = &entry{Text: "this record cannot be read: it is damaged, or of another version"}
+		it.entry = &entry{Text: "this record cannot be read: it was cut short by a crash, is damaged, or of another version"}
 	case it.entry == nil:
 		return true
 	case it.entry.Phase == phaseCheckpoint:
