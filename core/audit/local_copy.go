@@ -20,6 +20,9 @@ const copyLimit = 64 << 20
 // older is where the file is moved to when it is full.
 func (f *file) older() string { return f.path + ".1" }
 
+// draft is where the next file is written before it takes the place of a full one.
+func (f *file) draft() string { return f.path + ".draft" }
+
 // copied is a line about the stream: a record of it, or a mark. A line with an entry
 // that is not in the stream has none of these fields.
 type copied struct {
@@ -238,25 +241,49 @@ func (f *file) rotate() error {
 	if f.limit == 0 || f.size < f.limit {
 		return nil
 	}
-	draft := file{path: f.path + ".draft"}
+	if err := f.moveAway(); err != nil {
+		return err
+	}
+	return f.endRotation()
+}
+
+// moveAway writes the new file beside the full one, and moves that one away.
+func (f *file) moveAway() error {
+	draft := file{path: f.draft()}
 	if err := os.Remove(draft.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return f.failed("rotated", err)
 	}
-	if err := draft.write(f.head()); err != nil {
+	if err := errors.Join(draft.write(f.head()), draft.release()); err != nil {
 		return err
 	}
-	err := os.Rename(f.path, f.older())
-	if err == nil {
-		err = os.Rename(draft.path, f.path)
+	if err := os.Rename(f.path, f.older()); err != nil {
+		return f.failed("rotated", err)
 	}
+	f.movedAway = true
+	return nil
+}
+
+// endRotation puts the new file into its place. Until that is done nothing else may be
+// written there: the next rotation would move it over the full file.
+func (f *file) endRotation() error {
+	if !f.movedAway {
+		return nil
+	}
+	info, err := os.Stat(f.draft())
 	if err == nil {
-		err = syncDir(filepath.Dir(f.path))
+		err = os.Rename(f.draft(), f.path)
 	}
 	if err != nil {
 		return f.failed("rotated", err)
 	}
-	f.size, f.incomplete = draft.size, false
-	return errors.Join(f.release(), draft.release(), f.hold())
+	f.movedAway, f.size, f.incomplete = false, info.Size(), false
+	if err := errors.Join(f.release(), f.hold()); err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Dir(f.path)); err != nil {
+		return f.failed("rotated", err)
+	}
+	return nil
 }
 
 // head is the beginning of a file that continues another.

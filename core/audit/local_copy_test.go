@@ -281,6 +281,58 @@ func TestCopyRotates(t *testing.T) {
 	}
 }
 
+// TestRotationIsEnded: where the new file cannot take its place, nothing is written beside
+// it, and the full file that was moved away stays whole. The next write ends the rotation.
+func TestRotationIsEnded(t *testing.T) {
+	t.Parallel()
+	f := file{path: path(t), limit: 4000}
+	if err := f.open(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.addCopied("c", copied{Mark: markStream, Created: "c"}); err != nil {
+		t.Fatal(err)
+	}
+	add := func(seq uint64) error {
+		e := entry{V: entryVersion, ID: fmt.Sprint("id", seq), Phase: phaseIntent, Verb: "v"}
+		_, err := f.addCopied("c", copied{Seq: seq, Record: e.encode()})
+		return err
+	}
+	for seq := uint64(1); seq <= 10; seq++ {
+		if err := add(seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.moveAway(); err != nil {
+		t.Fatal(err)
+	}
+	full := readFile(t, f.older())
+	if err := os.Mkdir(f.path, 0o700); err != nil { // a file cannot take the place of a directory
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := add(11); core.KindOf(err) != core.KindFailed || !strings.Contains(err.Error(), "rotated") {
+			t.Fatalf("written in the middle of a rotation: %v", err)
+		}
+	}
+	if err := os.Remove(f.path); err != nil {
+		t.Fatal(err)
+	}
+	if err := add(11); err != nil {
+		t.Fatal(err)
+	}
+	if readFile(t, f.older()) != full {
+		t.Error("the full file was replaced")
+	}
+	text := readFile(t, f.path)
+	if strings.Count(text, "\n") != 2 || !strings.Contains(text, markRotated) || !strings.Contains(text, `"seq":11,`) || f.size != int64(len(text)) || f.place() != FileInPlace {
+		t.Errorf("%d bytes, %q:\n%s", f.size, f.place(), text)
+	}
+	again := file{path: f.path, limit: f.limit}
+	if err := again.open(); err != nil || again.state().end.seq != 11 {
+		t.Errorf("after a restart: %+v, %v", again.state(), err)
+	}
+}
+
 // TestNodesDoNotFork: nodes that append at the same time make one chain, and none of
 // their intents fails.
 func TestNodesDoNotFork(t *testing.T) {

@@ -25,6 +25,7 @@ type file struct {
 	held       *os.File // the file that was opened first; nil: none
 	size       int64    // of the file, as far as this process knows
 	incomplete bool     // a write failed: the file may end with an incomplete line
+	movedAway  bool     // a rotation has moved the full file away, and the new one is not in its place yet
 	known      known
 	grown      chan struct{} // closed once lines were copied; nil: no caller waits for that
 }
@@ -116,6 +117,9 @@ func (f *file) append(entries ...entry) ([]entry, error) {
 
 // write appends and syncs, the directory too where the file is new.
 func (f *file) write(lines []byte) error {
+	if err := f.endRotation(); err != nil {
+		return err
+	}
 	if f.incomplete {
 		lines = append([]byte("\n"), lines...) // or the next entry is lost with the incomplete one
 	}
