@@ -56,7 +56,7 @@ type Store interface {
 	UpdateRoom(ctx context.Context, id RoomID, c RoomChange) (Room, error)
 	// PutMember adds a member to a room or changes the role. In the state invited it
 	// keeps an invitation to the role: KindExists for an active member. KindNotFound
-	// where the room or the user is not there.
+	// where the room or the user is not there; KindInvalid in the state removed.
 	PutMember(ctx context.Context, m Member) error
 	// AcceptInvitation makes an active member of an invited user, as of at.
 	// KindNotFound without an invitation.

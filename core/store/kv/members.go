@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -13,6 +14,10 @@ import (
 func (s *Store) PutMember(ctx context.Context, m core.Member) error {
 	if err := checkRole(m.Role); err != nil {
 		return err
+	}
+	m.State = cmp.Or(m.State, core.MemberActive)
+	if m.State != core.MemberActive && m.State != core.MemberInvited {
+		return core.Errorf(core.KindInvalid, "a member cannot be put into a room as %q", m.State).WithNext("use RemoveMember")
 	}
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
@@ -27,9 +32,6 @@ func (s *Store) PutMember(ctx context.Context, m core.Member) error {
 		return err
 	}
 	m.User = u.ID
-	if m.State != core.MemberInvited {
-		m.State = core.MemberActive
-	}
 	if err := core.CheckMember(m); err != nil {
 		return err
 	}

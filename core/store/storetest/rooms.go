@@ -85,6 +85,13 @@ func testMembers(t *testing.T, s core.Store) {
 	odd := NewMember("r", c.ID)
 	odd.Role = "king"
 	wantKind(t, "PutMember with an unknown role", s.PutMember(ctx, odd), core.KindInvalid)
+	for _, state := range []core.MemberState{core.MemberRemoved, "banned"} {
+		odd = NewMember("r", c.ID)
+		odd.State = state
+		wantKind(t, "PutMember as "+string(state), s.PutMember(ctx, odd), core.KindInvalid)
+		odd.User = b.ID
+		wantKind(t, "PutMember of a member as "+string(state), s.PutMember(ctx, odd), core.KindInvalid)
+	}
 	members("Members after a refusal", want)
 }
 
