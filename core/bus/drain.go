@@ -13,7 +13,11 @@ const drainGrace = 3 * time.Second
 // SetDraining turns users away from this node, or admits them again. A new connection
 // of a user is closed without an answer, so that the client tries its next server.
 // Operators are admitted as ever: one of them may have to end it.
-func (s *Server) SetDraining(on bool) { s.auth.draining.Store(on) }
+func (s *Server) SetDraining(on bool) {
+	if was := s.auth.draining.Swap(on); was && !on {
+		s.auth.sessions.endDrain()
+	}
+}
 
 // turnAway is the error for a user who connects while this node is drained; nil for others.
 func (a *authAdapter) turnAway(r auth.Request, grant auth.Grant) error {
@@ -59,4 +63,13 @@ func (t *sessionTable) drain(now time.Time) (tell, end []uint64) {
 		}
 	}
 	return tell, end
+}
+
+// endDrain forgets which sessions were told: the next drain tells them again.
+func (t *sessionTable) endDrain() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, ses := range t.all {
+		ses.toldAt = time.Time{}
+	}
 }

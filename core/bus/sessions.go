@@ -36,7 +36,7 @@ type session struct {
 	inProcess bool
 	admitted  bool
 	outdated  bool      // its user changed during the decision
-	toldAt    time.Time // when it was told to connect to another node; zero: never
+	toldAt    time.Time // when this drain told it to connect to another node; zero: it did not
 	grant     auth.Grant
 }
 
