@@ -32,7 +32,7 @@ type routeWatch struct {
 	mu     sync.Mutex
 	hears  []string // nil before the first observation
 	lost   bool     // a known or configured node is not heard
-	stale  []string // nodes that are silent since the last try
+	stale  []string // nodes that fell silent since the last try, in that order, perhaps twice
 	routes []cluster.Route
 	owners map[string]string // the nodes at the addresses, also while they are silent
 }
@@ -50,9 +50,17 @@ func (w *routeWatch) run(ctx context.Context) {
 		w.mu.Unlock()
 		if lost || time.Since(last) >= probeEvery {
 			last = time.Now()
-			w.note(w.probe(ctx), core.MillisOf(last))
+			w.try(ctx)
 		}
 	})
+}
+
+// try tries each route once.
+func (w *routeWatch) try(ctx context.Context) {
+	w.mu.Lock()
+	begun, silent := core.MillisOf(time.Now()), len(w.stale)
+	w.mu.Unlock()
+	w.note(w.probe(ctx), begun, silent)
 }
 
 // see notes which nodes an observation heard.
@@ -77,12 +85,13 @@ func (w *routeWatch) see(v cluster.View) {
 	w.hears, w.lost = hears, lost
 }
 
-// note keeps what came of the tries. A fault that stays keeps its beginning.
-func (w *routeWatch) note(probes []bus.RouteProbe, now core.Millis) {
+// note keeps what came of the tries. A fault that stays keeps its beginning. The tries say
+// nothing about nodes that fell silent after they began; silent is how many had before.
+func (w *routeWatch) note(probes []bus.RouteProbe, now core.Millis, silent int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	before := w.routes
-	w.routes, w.stale = nil, nil
+	w.routes, w.stale = nil, w.stale[silent:]
 	for _, p := range probes {
 		if p.Node != "" {
 			w.owners[p.Addr] = p.Node
