@@ -2,6 +2,7 @@ package node
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -68,11 +69,18 @@ func (l *decisionList[T]) add(some []T) ([]T, error) {
 	return fresh, l.unsaved
 }
 
-// decide adds what was decided here, and takes it back if it is not on disk.
+// errListFull is what decide returns for one more node than a list can hold.
+var errListFull = errors.New("the list is full")
+
+// decide adds what was decided here, and takes it back if it is not on disk. Without an
+// error that decision counts, or one that supersedes it.
 func (l *decisionList[T]) decide(d T) error {
 	before, known := l.of(d.About())
 	_, err := l.add([]T{d})
 	if err == nil {
+		if _, ok := l.of(d.About()); !ok {
+			return errListFull
+		}
 		return nil
 	}
 	l.mu.Lock()

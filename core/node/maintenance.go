@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -187,7 +188,11 @@ func (m nodeMembership) Resume(ctx context.Context, _ core.Operator, name string
 // putMaintenance writes a decision down here, and has every node do the same.
 func (m nodeMembership) putMaintenance(ctx context.Context, next core.Maintenance) (admin.NodeDrained, error) {
 	out := admin.NodeDrained{Maintenance: next}
-	if err := m.n.maintenance.decide(next); err != nil {
+	switch err := m.n.maintenance.decide(next); {
+	case errors.Is(err, errListFull):
+		return out, core.Errorf(core.KindRefused, "%d nodes were in maintenance, and a cluster remembers no more than that", maxDecisions).
+			WithNext("stop unibusd on %s without a maintenance, once it may stop: unibusd node plan stop %s", next.Node, next.Node)
+	case err != nil:
 		return out, core.Errorf(core.KindFailed, "the maintenance of %s cannot be written down: %w", next.Node, err).WithNext("check the disk of this node, and run the same command again")
 	}
 	if now, _ := m.n.maintenance.of(next.Node); now != next {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"slices"
 
 	"unibus/core"
@@ -25,11 +26,15 @@ func (m *membership) load() error {
 
 // decide adds a change that was decided here. Without it on disk it does not count.
 func (m *membership) decide(c core.NodeChange) error {
-	if err := m.decisionList.decide(c); err != nil {
+	switch err := m.decisionList.decide(c); {
+	case errors.Is(err, errListFull):
+		return core.Errorf(core.KindRefused, "%d nodes were added or removed by command, and a cluster remembers no more than that", maxDecisions).
+			WithNext("set nodes = [\"n1\", …] on every node to the nodes that it shall have, and restart them one after the other")
+	case err != nil:
 		return core.Errorf(core.KindFailed, "it cannot be written down that %s was %s: %w", c.Name, c.State, err).WithNext("check the disk of this node, and run the same command again")
 	}
-	if now, ok := m.of(c.Name); !ok || now.State != c.State {
-		return core.Errorf(core.KindRefused, "%d nodes were added or removed by command, and a cluster remembers no more than that", maxDecisions)
+	if now, _ := m.of(c.Name); now.State != c.State {
+		return core.Errorf(core.KindConflict, "%s was %s by %s at the same time, and that counts", c.Name, now.State, now.By).WithNext("look at it: unibusd node list")
 	}
 	return nil
 }

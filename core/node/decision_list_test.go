@@ -1,0 +1,64 @@
+package node
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"unibus/core"
+	"unibus/core/config"
+)
+
+// listTest is a node that has only its lists of decisions.
+func listTest(t *testing.T) *Node {
+	t.Helper()
+	return New(Config{Node: config.Node{Name: "n1", Data: t.TempDir()}})
+}
+
+func wantRefusal(t *testing.T, what string, err error, kind core.Kind, text string) {
+	t.Helper()
+	if core.KindOf(err) != kind || !strings.Contains(err.Error(), text) || core.AsError(err).Next == "" {
+		t.Errorf("%s: %v", what, err)
+	}
+}
+
+// TestDecisionThatIsNotTaken: a list that is full and a decision of another node that
+// counts are told apart, and change nothing.
+func TestDecisionThatIsNotTaken(t *testing.T) {
+	t.Parallel()
+	n := listTest(t)
+	removed := core.NodeChange{Name: "n9", State: core.NodeRemoved, By: "ben", At: 1}
+	if _, err := n.membership.add([]core.NodeChange{removed}); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.membership.decide(removed); err != nil {
+		t.Errorf("the same again: %v", err)
+	}
+	added := core.NodeChange{Name: "n9", State: core.NodeAdded, By: "ana", At: 2}
+	wantRefusal(t, "adding a removed node", n.membership.decide(added), core.KindConflict, "n9 was removed by ben at the same time")
+
+	ended := core.Maintenance{Node: "n9", By: "ben", At: 5, Ended: true}
+	if _, err := n.maintenance.add([]core.Maintenance{ended}); err != nil {
+		t.Fatal(err)
+	}
+	m := nodeMembership{n}
+	_, err := m.putMaintenance(t.Context(), core.Maintenance{Node: "n9", By: "ana", At: 5})
+	wantRefusal(t, "a maintenance that another one supersedes", err, core.KindConflict, "changed by another request")
+
+	for i := range maxDecisions {
+		name := fmt.Sprint("x", i)
+		if _, err := n.membership.add([]core.NodeChange{{Name: name, State: core.NodeAdded}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.maintenance.add([]core.Maintenance{{Node: name, At: 1}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full := n.membership.decide(core.NodeChange{Name: "n8", State: core.NodeAdded, By: "ana", At: 2})
+	wantRefusal(t, "a full list of nodes", full, core.KindRefused, "200 nodes were added or removed by command")
+	_, err = m.putMaintenance(t.Context(), core.Maintenance{Node: "n8", By: "ana", At: 2})
+	wantRefusal(t, "a full list of maintenance", err, core.KindRefused, "200 nodes were in maintenance")
+	if _, ok := n.membership.of("n8"); ok || len(n.maintenance.all()) != maxDecisions {
+		t.Error("a full list took one more")
+	}
+}
