@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -273,9 +274,18 @@ func (k *clusterKey) offer(ctx context.Context, path string) error {
 		}
 	}
 	if n < majority {
-		return core.Errorf(core.KindUnavailable, "the cluster's key is not recorded yet: %d of %d nodes keep it, and %d are needed: %w", n, len(kept), majority, err)
+		return errFewKeep(n, len(kept), majority, err)
 	}
 	return nil
+}
+
+// errFewKeep has as its cause why the nodes could not be asked; nil where they were silent.
+func errFewKeep(n, of, needed int, cause error) error {
+	text := fmt.Sprintf("the cluster's key is not recorded yet: %d of %d nodes keep it, and %d are needed", n, of, needed)
+	if cause == nil {
+		return core.Errorf(core.KindUnavailable, "%s", text)
+	}
+	return core.Errorf(core.KindUnavailable, "%s: %w", text, cause)
 }
 
 // keep answers a node that founds a key, once that key is on this node's disk too.
@@ -308,8 +318,11 @@ func (k *clusterKey) keepDraft(public string, seed []byte) error {
 	if _, err := keys.ReadClusterKey(path); err == nil {
 		return nil
 	}
-	if kept, err := filesBeginning(keptPath(k.path, "")); err != nil || len(kept) >= maxKept {
-		return core.Errorf(core.KindRefused, "%d keys are kept already: %w", len(kept), err)
+	switch kept, err := filesBeginning(keptPath(k.path, "")); {
+	case err != nil:
+		return core.Errorf(core.KindFailed, "the drafts of the cluster's key beside %s cannot be counted: %w", k.path, err)
+	case len(kept) >= maxKept:
+		return core.Errorf(core.KindRefused, "%d keys are kept already, and a node keeps no more", len(kept))
 	}
 	return keys.Replace(path, seed)
 }
