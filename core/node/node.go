@@ -209,6 +209,7 @@ func (n *Node) Close() error {
 			errs = append(errs, fmt.Errorf("stopping the %s: %w", parts[i].name, err))
 		}
 	}
+	n.repeats.flushAll()
 	return errors.Join(errs...)
 }
 

@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"regexp"
 	"slices"
@@ -103,11 +104,11 @@ func (f *repeatFilter) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level < slog.LevelWarn && r.Message != bus.RefusedConnection && r.Message != bus.UndecidedConnection {
 		return f.next.Handle(ctx, r)
 	}
-	text := lineText(r)
-	if out, ok := f.state.count(f, r, text); ok {
-		return f.next.Handle(ctx, out)
+	var errs []error
+	for _, l := range f.state.count(f, r, lineText(r)) {
+		errs = append(errs, l.handler.Handle(ctx, l.record))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // lineText is a line without its level and time.
@@ -122,18 +123,29 @@ func lineText(r slog.Record) string {
 	return text
 }
 
-// count counts a line. It returns the one to be logged, if there is one.
-func (s *repeatState) count(f *repeatFilter, r slog.Record, text string) (slog.Record, bool) {
+// loggedLine is a line that is to be logged.
+type loggedLine struct {
+	handler slog.Handler
+	record  slog.Record
+}
+
+// count counts a line. It returns what is to be logged, which may be nothing.
+func (s *repeatState) count(f *repeatFilter, r slog.Record, text string) (out []loggedLine) {
 	key := r.Level.String() + " " + f.prefix + s.normalize(text)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.lines[key]
 	if l == nil || r.Time.Sub(l.last) >= repeatEnds {
-		s.forget()
+		if l == nil {
+			l = s.forget()
+		}
+		if l != nil { // what it has not told yet is told now, or never
+			out = l.summary(r.Time)
+		}
 		s.lines[key] = &repeatedLine{
 			handler: f.next, record: r.Clone(), text: text, first: r.Time, last: r.Time, began: r.Time, count: 1, pause: repeatFirst, due: r.Time.Add(repeatFirst),
 		}
-		return r, true
+		return append(out, loggedLine{f.next, r})
 	}
 	if r.Time.Sub(l.last) > repeatLate {
 		l.began, l.count = r.Time, 0
@@ -142,9 +154,9 @@ func (s *repeatState) count(f *repeatFilter, r slog.Record, text string) (slog.R
 	l.count++
 	l.omitted++
 	if r.Time.Before(l.due) {
-		return slog.Record{}, false
+		return nil
 	}
-	return l.summary(r.Time), true
+	return l.summary(r.Time)
 }
 
 func (s *repeatState) normalize(text string) string {
@@ -154,10 +166,11 @@ func (s *repeatState) normalize(text string) string {
 	return text
 }
 
-// forget makes space for one more line: the one that came last the longest ago goes.
-func (s *repeatState) forget() {
+// forget makes space for one more line: the one that came last the longest ago goes. It
+// returns that one, nil for none.
+func (s *repeatState) forget() *repeatedLine {
 	if len(s.lines) < maxRepeats {
-		return
+		return nil
 	}
 	oldest := ""
 	for key, l := range s.lines {
@@ -165,37 +178,47 @@ func (s *repeatState) forget() {
 			oldest = key
 		}
 	}
+	l := s.lines[oldest]
 	delete(s.lines, oldest)
+	return l
 }
 
-// summary is the last line with how often it came since one was logged.
-func (l *repeatedLine) summary(now time.Time) slog.Record {
+// summary is the last line with how often it came since one was logged; none if it did not.
+func (l *repeatedLine) summary(now time.Time) []loggedLine {
+	if l.omitted == 0 {
+		return nil
+	}
 	out := l.record.Clone()
 	out.AddAttrs(slog.Int("repeated", l.omitted), slog.Time("since", l.first))
 	l.omitted, l.pause = 0, min(l.pause*repeatGrow, repeatLast)
 	l.due = now.Add(l.pause)
-	return out
+	return []loggedLine{{l.handler, out}}
 }
 
 // flush logs the summaries that are due, also of lines that came no more.
 func (f *repeatFilter) flush(now time.Time) {
-	type due struct {
-		handler slog.Handler
-		record  slog.Record
-	}
-	var out []due
+	f.logSummaries(now, func(l *repeatedLine) bool { return !now.Before(l.due) })
+}
+
+// flushAll logs every summary, before the node stops.
+func (f *repeatFilter) flushAll() {
+	f.logSummaries(time.Now(), func(*repeatedLine) bool { return true })
+}
+
+func (f *repeatFilter) logSummaries(now time.Time, isDue func(*repeatedLine) bool) {
+	var out []loggedLine
 	f.state.mu.Lock()
 	for key, l := range f.state.lines {
 		switch {
-		case l.omitted > 0 && !now.Before(l.due):
-			out = append(out, due{l.handler, l.summary(now)})
+		case l.omitted > 0 && isDue(l):
+			out = append(out, l.summary(now)...)
 		case l.omitted == 0 && now.Sub(l.last) >= repeatEnds:
 			delete(f.state.lines, key)
 		}
 	}
 	f.state.mu.Unlock()
-	for _, d := range out {
-		_ = d.handler.Handle(context.Background(), d.record) // a log that cannot be written has no place to say so
+	for _, l := range out {
+		_ = l.handler.Handle(context.Background(), l.record) // a log that cannot be written has no place to say so
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"unibus/core/bus"
 	"unibus/core/cluster"
+	"unibus/core/config"
 )
 
 // repeatTest logs into a buffer at times of its own.
@@ -149,6 +150,74 @@ func TestQuietLinesAreNewAgain(t *testing.T) {
 	r.log(t, slog.LevelInfo, "serving")
 	if r.lines() != 5 {
 		t.Errorf("lines at level info are not filtered:\n%s", r.buf.String())
+	}
+}
+
+// toldOf is how many lines the log tells of: each one, and those that it says were omitted.
+func (r *repeatTest) toldOf(t *testing.T) int {
+	t.Helper()
+	total := 0
+	for line := range strings.Lines(r.buf.String()) {
+		n := 1
+		if _, rest, ok := strings.Cut(line, "repeated="); ok {
+			if _, err := fmt.Sscanf(rest, "%d", &n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		total += n
+	}
+	return total
+}
+
+// TestEveryLineIsCounted: a line that ends before its summary is due is told of when it
+// returns, when another one takes its place, and when the node stops.
+func TestEveryLineIsCounted(t *testing.T) {
+	t.Parallel()
+	begin := func() (*repeatTest, int) {
+		r, n := newRepeatTest(), 0
+		for range 300 { // until the next summary is due in an hour
+			r.log(t, slog.LevelWarn, "the disk is slow")
+			r.now = r.now.Add(time.Second)
+			n++
+		}
+		return r, n
+	}
+	want := func(what string, r *repeatTest, n int) {
+		t.Helper()
+		if got := r.toldOf(t); got != n {
+			t.Errorf("%s: %d of %d lines are told of:\n%s", what, got, n, r.buf.String())
+		}
+	}
+	r, n := begin()
+	r.now = r.now.Add(repeatEnds)
+	r.log(t, slog.LevelWarn, "the disk is slow")
+	want("it returns", r, n+1)
+
+	r, n = begin()
+	for i := range maxRepeats {
+		r.log(t, slog.LevelWarn, fmt.Sprintf("user u%dx is unknown", i))
+		n++
+	}
+	want("others take its place", r, n)
+
+	r, n = begin()
+	r.filter.flushAll()
+	r.filter.flushAll()
+	want("the node stops", r, n)
+}
+
+func TestStoppingNodeTellsOfOmittedLines(t *testing.T) {
+	t.Parallel()
+	var buf bytes.Buffer
+	n := New(Config{Node: config.Node{Name: "n1", Data: t.TempDir()}, Log: slog.New(slog.NewTextHandler(&buf, nil))})
+	for range 4 {
+		n.log.Warn("the disk is slow")
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if text := buf.String(); strings.Count(text, "\n") != 2 || !strings.Contains(text, "repeated=3") {
+		t.Errorf("got:\n%s", text)
 	}
 }
 
