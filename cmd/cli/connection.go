@@ -31,6 +31,30 @@ type Connection struct {
 	Passphrase Passphrase // of the seed file, where it is protected by one
 
 	fromNATS keys.Identity // what the context holds itself, in the place of a file
+	given    *Connection   // as the flags were, before a context filled in the rest; nil until Config
+}
+
+// CommandFlags are the flags that were given, as words of a shell command: a command with them acts on
+// the same cluster as the same operator. They are without --passphrase-fd, because each command reads its own.
+func (c *Connection) CommandFlags() string {
+	if c.given != nil {
+		c = c.given
+	}
+	var words []string
+	for _, f := range []struct{ flag, value string }{
+		{"context", c.Context}, {"server", strings.Join(c.Servers, ",")}, {"identity", c.Identity}, {"tls-ca", c.CA}, {"cluster-key", c.ClusterKey},
+	} {
+		if f.value != "" {
+			words = append(words, "--"+f.flag, core.ShellQuote(f.value))
+		}
+	}
+	if c.Plaintext {
+		words = append(words, "--insecure-plaintext")
+	}
+	if c.TLSFirst {
+		words = append(words, "--tls-first")
+	}
+	return strings.Join(words, " ")
 }
 
 // Flags adds --server, --identity, --tls-ca and --context; --nats-url and --ca are aliases.
@@ -111,6 +135,10 @@ func (c *Connection) pin(key string, first bool) {
 
 // Config reads the files that the flags name and returns what a client needs.
 func (c *Connection) Config(ctx context.Context, name string) (admin.ClientConfig, error) {
+	if c.given == nil {
+		given := *c
+		c.given = &given
+	}
 	if err := c.fromContext(); err != nil {
 		return admin.ClientConfig{}, err
 	}

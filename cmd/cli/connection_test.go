@@ -102,3 +102,44 @@ func TestContextWithASeedIsPrivate(t *testing.T) {
 		t.Errorf("others can read it: %v", err)
 	}
 }
+
+// TestCommandFlagsAreThoseGiven: a command that a program shows acts on the same cluster as the same
+// operator. Each flag overrides the context, and what the context fills in stays with the context.
+func TestCommandFlagsAreThoseGiven(t *testing.T) {
+	seed, _, err := keys.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "ana lee.nk")
+	if err := os.WriteFile(file, append(seed, '\n'), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("XDG_CONFIG_HOME", clitest.ContextDir(t, map[string]string{"ops": `{"url":"nats://127.0.0.1:1","nkey":"/k/op.nk","tls_first":true}`}))
+	for _, c := range []struct {
+		given Connection
+		want  string
+	}{
+		{
+			Connection{Context: "ops", Servers: []string{"nats://127.0.0.1:2", "nats://127.0.0.1:3"}, Identity: file},
+			"--context ops --server nats://127.0.0.1:2,nats://127.0.0.1:3 --identity '" + file + "'",
+		},
+		{Connection{Context: "ops", Identity: file}, "--context ops --identity '" + file + "'"},
+		{
+			Connection{Servers: []string{"nats://10.0.0.1:2"}, Identity: file, Plaintext: true, TLSFirst: true},
+			"--server nats://10.0.0.1:2 --identity '" + file + "' --insecure-plaintext --tls-first",
+		},
+	} {
+		for range 2 { // a program may connect again
+			if _, err := c.given.Config(t.Context(), "x"); err != nil {
+				t.Fatal(err)
+			}
+			if got := c.given.CommandFlags(); got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		}
+	}
+	c := Connection{Context: "two words", CA: "it's/ca.pem", ClusterKey: "XKEY"}
+	if got, want := c.CommandFlags(), `--context 'two words' --tls-ca 'it'\''s/ca.pem' --cluster-key XKEY`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

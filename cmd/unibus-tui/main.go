@@ -7,7 +7,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/charmbracelet/x/term"
@@ -17,7 +16,6 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/tui"
-	"unibus/tui/action"
 	"unibus/tui/plain"
 	"unibus/tui/terminal"
 	"unibus/tui/theme"
@@ -80,7 +78,7 @@ func (o *consoleFlags) run(c *cobra.Command) error {
 		return err
 	}
 	return tui.RunIn(ctx, tui.Config{
-		Client: cl, ReadOnly: o.readOnly, Theme: o.theme, Version: version, Flags: o.connectionFlags(),
+		Client: cl, ReadOnly: o.readOnly, Theme: o.theme, Version: version, Flags: o.CommandFlags(),
 		ASCII: o.ascii, Unicode: c.Flags().Changed("ascii") && !o.ascii,
 	}, t)
 }
@@ -107,26 +105,4 @@ func (o *consoleFlags) printStatus(c *cobra.Command, cl *admin.Client, reason st
 	}
 	c.PrintErrln("unibus-tui: " + reason)
 	return plain.Text(c.OutOrStdout(), st, migrationStatus(c.Context(), cl))
-}
-
-// connectionFlags names this cluster in the command lines that the console shows.
-func (o *consoleFlags) connectionFlags() string {
-	if o.Context != "" {
-		return "--context " + action.ShellQuote(o.Context)
-	}
-	s := "--server " + action.ShellQuote(strings.Join(o.Servers, ","))
-	s += " --identity " + action.ShellQuote(o.Identity)
-	if o.CA != "" {
-		s += " --tls-ca " + action.ShellQuote(o.CA)
-	}
-	if o.ClusterKey != "" {
-		s += " --cluster-key " + action.ShellQuote(o.ClusterKey)
-	}
-	if o.Plaintext {
-		s += " --insecure-plaintext"
-	}
-	if o.TLSFirst {
-		s += " --tls-first"
-	}
-	return s
 }

@@ -234,16 +234,3 @@ func restartNode(ctx context.Context, d *demo.Demo) error {
 		}
 	}
 }
-
-func TestConnectionFlagsAreQuoted(t *testing.T) {
-	t.Parallel()
-	var o consoleFlags
-	o.Servers, o.Identity, o.CA = []string{"tls://n1:4222", "tls://n2:4222"}, "/home/ana lee/ana.nk", "it's/ca.pem"
-	if got, want := o.connectionFlags(), `--server tls://n1:4222,tls://n2:4222 --identity '/home/ana lee/ana.nk' --tls-ca 'it'\''s/ca.pem'`; got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-	o.Context = "two words"
-	if got, want := o.connectionFlags(), "--context 'two words'"; got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-}

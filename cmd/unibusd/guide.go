@@ -108,14 +108,7 @@ func (g *guideFlags) named(line string) string {
 	if words[0] != "unibusd" && words[0] != "unibus-tui" || words[0] == "unibusd" && (err != nil || c.Flags().Lookup("server") == nil) {
 		return line
 	}
-	for _, f := range []struct{ flag, value string }{
-		{"context", g.Context}, {"server", strings.Join(g.Servers, ",")}, {"identity", g.Identity}, {"tls-ca", g.CA},
-	} {
-		if f.value != "" && (g.Context == "" || f.flag == "context") {
-			line += " --" + f.flag + " " + core.ShellQuote(f.value)
-		}
-	}
-	return line
+	return strings.TrimSpace(line + " " + g.CommandFlags())
 }
 
 // outcomeError is the exit code of a guide that has been printed.

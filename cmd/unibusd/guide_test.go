@@ -224,3 +224,19 @@ func followerOf(t *testing.T, p *nodetest.Processes, cl *admin.Client) int {
 	i := slices.IndexFunc(st.Buckets, func(b cluster.Bucket) bool { return b.Name == core.TableUsers.Bucket() })
 	return slices.IndexFunc(p.Configs, func(c config.Node) bool { return c.Name != st.Buckets[i].Leader })
 }
+
+// TestGuideNamesTheGivenConnection: each command that the guide prints acts on the cluster that
+// was asked, as the operator who asked.
+func TestGuideNamesTheGivenConnection(t *testing.T) {
+	t.Parallel()
+	var g guideFlags
+	g.Context, g.Servers, g.Identity, g.ClusterKey = "ops", []string{"tls://other:4222"}, "/k/ana.nk", "XKEY"
+	g.TLSFirst, g.Plaintext = true, true
+	want := "unibusd node resume n1 --context ops --server tls://other:4222 --identity /k/ana.nk --cluster-key XKEY --insecure-plaintext --tls-first"
+	if got := g.named("unibusd node resume n1"); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got, want := g.named("systemctl restart unibusd"), "systemctl restart unibusd"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
