@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"charm.land/fang/v2"
 	"charm.land/lipgloss/v2"
@@ -32,24 +33,24 @@ func Execute(ctx context.Context, root *cobra.Command, version string, args []st
 		_ = os.Setenv("NO_COLOR", "1") // any value means it, but the color library reads a boolean
 	}
 	root.SetArgs(args)
-	root.SetOut(newStream(os.Stdout)) // or cobra's Print methods write to the error stream
+	out := newStream(os.Stdout)
+	root.SetOut(out) // or cobra's Print methods write to the error stream
 	root.SetErr(newStream(os.Stderr))
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return core.Errorf(core.KindInvalid, "%s: %w", c.CommandPath(), FlagError(err)).WithNext("`%s --help` lists the flags", c.CommandPath())
 	})
 	asJSON := slices.Contains(args, "--json") || slices.Contains(args, "--json=true")
-	err := execute(ctx, root, version, args)
-	if err != nil && asJSON {
-		printJSONError(root.OutOrStdout(), err)
-	} else if err != nil {
-		printError(root.ErrOrStderr(), root.Name(), err)
+	err := usage(root, execute(ctx, root, version, args))
+	if failed := out.failed.Load(); err == nil && failed != nil { // cobra's Print methods return no error
+		err = *failed
 	}
+	printError(root, err, asJSON)
 	var coded Coded
 	if errors.As(err, &coded) {
 		return coded.Code
 	}
-	return core.ExitCode(usage(root, err))
+	return core.ExitCode(err)
 }
 
 // execute runs the command, and leaves help and manual pages to fang. Errors stay away from it: for each it asks
@@ -73,11 +74,12 @@ func execute(ctx context.Context, root *cobra.Command, version string, args []st
 // to code that asks whether it is a terminal.
 type redacting struct {
 	*os.File
-	ascii bool // a terminal whose locale has no UTF-8
+	ascii  bool                   // a terminal whose locale has no UTF-8
+	failed *atomic.Pointer[error] // the first error of a write, for callers that ignore it
 }
 
 func newStream(f *os.File) redacting {
-	return redacting{f, term.IsTerminal(f.Fd()) && !core.IsUTF8Locale(os.Environ())}
+	return redacting{f, term.IsTerminal(f.Fd()) && !core.IsUTF8Locale(os.Environ()), new(atomic.Pointer[error])}
 }
 
 // Write removes everything that looks like a secret. It checks each call's text on its own.
@@ -87,6 +89,8 @@ func (r redacting) Write(text []byte) (int, error) {
 		shown = core.ASCIIText(shown)
 	}
 	if _, err := r.File.WriteString(shown); err != nil {
+		err = outputError(err)
+		r.failed.CompareAndSwap(nil, &err)
 		return 0, err
 	}
 	return len(text), nil
@@ -140,8 +144,9 @@ func (s Silent) Error() string { return s.Err.Error() }
 // Unwrap returns the error inside, so that its kind sets the exit code.
 func (s Silent) Unwrap() error { return s.Err }
 
-// usage turns cobra's own errors (an unknown command, a wrong number of
-// arguments) into KindInvalid: everything that our commands return has a kind already.
+// usage turns cobra's own errors (an unknown command, a wrong number of arguments) into
+// KindInvalid: everything that our commands return has a kind already, and so has what the
+// streams of the process return.
 func usage(root *cobra.Command, err error) error {
 	var known *core.Error
 	if err == nil || errors.As(err, &known) {
@@ -150,29 +155,20 @@ func usage(root *cobra.Command, err error) error {
 	return core.Errorf(core.KindInvalid, "%w", err).WithNext("`%s --help` shows what there is", root.Name())
 }
 
-func printError(w io.Writer, program string, err error) {
-	if errors.As(err, new(Silent)) {
+// printError prints an error once. Where the JSON document cannot be written either, it is text.
+func printError(root *cobra.Command, err error, asJSON bool) {
+	if err == nil || errors.As(err, new(Silent)) {
 		return
 	}
-	e := core.AsError(usageOf(program, err))
-	_, _ = lipgloss.Fprintf(w, "%s: %s\n", program, e.Text)
+	e := core.AsError(err)
+	if asJSON && PrintJSON(root.OutOrStdout(), map[string]any{"error": e}) == nil {
+		return
+	}
+	w := root.ErrOrStderr()
+	_, _ = lipgloss.Fprintf(w, "%s: %s\n", root.Name(), e.Text)
 	if e.Next != "" {
 		_, _ = lipgloss.Fprintf(w, "  %s\n", e.Next)
 	}
-}
-
-func printJSONError(w io.Writer, err error) {
-	if errors.As(err, new(Silent)) {
-		return
-	}
-	_ = PrintJSON(w, map[string]any{"error": core.AsError(usageOf("", err))})
-}
-
-func usageOf(program string, err error) error {
-	if program == "" {
-		program = "unibusd"
-	}
-	return usage(&cobra.Command{Use: program}, err)
 }
 
 // PrintJSON writes one document, indented.
@@ -180,10 +176,15 @@ func PrintJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return core.Errorf(core.KindFailed, "the output cannot be written: %w", err)
+	return outputError(enc.Encode(v))
+}
+
+// outputError says that the output could not be written: a full disk is no wrong usage.
+func outputError(err error) error {
+	if err == nil || errors.As(err, new(*core.Error)) {
+		return err
 	}
-	return nil
+	return core.Errorf(core.KindFailed, "the output cannot be written: %w", err)
 }
 
 // Args checks the number of arguments and names them in the error.

@@ -31,7 +31,7 @@ func TestTablesAlignAsShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = file.Close() }()
-	print(redacting{file, true})
+	print(redacting{File: file, ascii: true})
 	text, err := os.ReadFile(file.Name())
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ const (
 	exitDegraded = 1
 	exitCritical = 2 // or unreachable
 	exitUsage    = 3 // or an identity that cannot be used
+	exitUnshown  = 4 // the status cannot be written, whatever the verdict is
 )
 
 // migrationTimeout bounds how long the migration may delay a status.
@@ -30,7 +31,7 @@ func statusCommand() *cobra.Command {
 	var conn cli.Connection
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "status", Short: "Print the verdict; exit 0 healthy, 1 degraded, 2 critical or unreachable, 3 wrong usage",
+		Use: "status", Short: "Print the verdict; exit 0 healthy, 1 degraded, 2 critical or unreachable, 3 wrong usage, 4 output not written",
 		Args: func(c *cobra.Command, args []string) error { return statusError(cli.Args()(c, args)) },
 		RunE: func(c *cobra.Command, _ []string) error {
 			st, migration, err := requestStatus(c, conn)
@@ -42,7 +43,7 @@ func statusCommand() *cobra.Command {
 				show = plain.JSON
 			}
 			if err := show(c.OutOrStdout(), st, migration); err != nil {
-				return err
+				return cli.Coded{Code: exitUnshown, Err: err}
 			}
 			return verdictError(st.Verdict)
 		},
