@@ -43,38 +43,37 @@ func anyWithin(times []core.Millis, at core.Millis) bool {
 	return false
 }
 
-// fetchEvents returns true if it read a node's events from the beginning.
+// fetchEvents returns true if it read a node's events from the beginning. After an error nothing is
+// noted, so that the next call does the same again.
 func (f *Feed) fetchEvents(ctx context.Context) ([]cluster.Event, bool, error) {
-	fromStart := f.noteEventNodeRestart()
-	if fromStart {
-		f.lastSeq = 0
+	nodes, since := f.Snapshot().Status.Value.Nodes, f.lastSeq
+	if started := startOf(nodes, f.eventNode); started != 0 && f.eventNodeStarted != 0 && started != f.eventNodeStarted {
+		since = 0 // the node has restarted, and numbers its events anew
 	}
-	got, err := f.cfg.Client.Events(ctx, admin.EventsRequest{Since: f.lastSeq})
+	got, err := f.cfg.Client.Events(ctx, admin.EventsRequest{Since: since})
+	if err == nil && got.Node != f.eventNode && since > 0 {
+		since = 0
+		got, err = f.cfg.Client.Events(ctx, admin.EventsRequest{})
+	}
 	if err != nil {
 		return nil, false, err
 	}
-	if got.Node != f.eventNode && f.lastSeq > 0 {
-		if got, err = f.cfg.Client.Events(ctx, admin.EventsRequest{}); err != nil {
-			return nil, false, err
-		}
-		f.lastSeq, fromStart = 0, true
+	if started := startOf(nodes, got.Node); started != 0 || got.Node != f.eventNode {
+		f.eventNodeStarted = started
 	}
-	f.eventNode = got.Node
+	f.eventNode, f.lastSeq = got.Node, since
 	for _, e := range got.Events {
 		f.lastSeq = max(f.lastSeq, e.Seq)
 	}
-	return got.Events, fromStart, nil
+	return got.Events, since == 0, nil
 }
 
-// noteEventNodeRestart notes when the node that numbers the events started. It
-// returns true if that node has restarted since the last call.
-func (f *Feed) noteEventNodeRestart() bool {
-	for _, n := range f.Snapshot().Status.Value.Nodes {
-		if n.Name == f.eventNode && n.Started != 0 && n.Started != f.eventNodeStarted {
-			previous := f.eventNodeStarted
-			f.eventNodeStarted = n.Started
-			return previous != 0
+// startOf is when a node started, 0 if that is not known.
+func startOf(nodes []cluster.Node, name string) core.Millis {
+	for _, n := range nodes {
+		if n.Name == name {
+			return n.Started
 		}
 	}
-	return false
+	return 0
 }

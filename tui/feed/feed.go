@@ -51,7 +51,7 @@ type Feed struct {
 	// The goroutine that reads events owns these.
 	lastSeq          uint64 // of the last event
 	eventNode        string // the node that counted it
-	eventNodeStarted core.Millis
+	eventNodeStarted core.Millis // 0: not known
 }
 
 // New creates a feed. It makes no request yet.

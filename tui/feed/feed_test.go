@@ -271,6 +271,64 @@ func TestRestartedRecorderIsReadFromItsBeginning(t *testing.T) {
 	}
 }
 
+// TestEventsAreNotRepeatedAfterAFailedRequest: the request that follows a change of node, or a restart,
+// may fail. The next one reads the same events from the beginning, and none of them is shown twice.
+func TestEventsAreNotRepeatedAfterAFailedRequest(t *testing.T) {
+	t.Parallel()
+	node, started, failed := "n1", map[string]core.Millis{"n1": 1, "n2": 2}, false
+	logs := map[string][]cluster.Event{
+		"n1": {{Seq: 1, At: 1000, Text: "one"}, {Seq: 2, At: 2000, Text: "two"}},
+		"n2": {{Seq: 1, At: 1000, Text: "one"}, {Seq: 2, At: 2000, Text: "two"}, {Seq: 3, At: 9000, Text: "three"}},
+	}
+	var sinces []uint64
+	s := &fakeSource{
+		status: func() (admin.Status, error) {
+			return admin.Status{View: cluster.View{Nodes: []cluster.Node{{Name: "n1", Started: started["n1"]}, {Name: "n2", Started: started["n2"]}}}}, nil
+		},
+		users: func() ([]core.User, error) { return nil, nil },
+		events: func(r admin.EventsRequest) (admin.Events, error) {
+			sinces = append(sinces, r.Since)
+			if failed {
+				return admin.Events{}, core.Errorf(core.KindUnavailable, "no answer")
+			}
+			out := admin.Events{Node: node}
+			for _, e := range logs[node] {
+				if e.Seq > r.Since {
+					out.Events = append(out.Events, e)
+				}
+			}
+			return out, nil
+		},
+	}
+	f := newFastFeed(s)
+	poll := func(want string) {
+		t.Helper()
+		text := ""
+		for _, e := range f.PollOnce(context.Background()).Events.Value {
+			text += e.Text + " "
+		}
+		if text != want {
+			t.Errorf("the events are %q, want %q", text, want)
+		}
+	}
+	poll("one two ")
+	node = "n2"
+	poll("one two three ")
+	sinces = nil
+	poll("one two three ") // n2 is not read from the beginning again: it did not restart
+	if len(sinces) != 1 || sinces[0] != 3 {
+		t.Errorf("after a change of node the requests were since %v, want 3", sinces)
+	}
+	failed = true
+	started["n2"] = 7 // it restarts, and keeps its events
+	poll("one two three ")
+	failed = false
+	poll("one two three ")
+	node = "n1" // a change of node whose second request fails
+	poll("one two three ")
+	poll("one two three ")
+}
+
 func TestSamplesMeasureWritesASecond(t *testing.T) {
 	t.Parallel()
 	at, seq := core.Millis(1000), uint64(10)
