@@ -1,6 +1,7 @@
 package tui_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -8,6 +9,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/cluster"
+	"unibus/tui"
 	"unibus/tui/tuitest"
 )
 
@@ -221,15 +223,42 @@ func TestBulkRevokeRequiresTheNumber(t *testing.T) {
 func TestRevokeRequiresTheUserName(t *testing.T) {
 	t.Parallel()
 	h, f := newHarness(t, tuitest.Healthy())
-	h.Press(":", "user revoke dora-01", "enter") // the users were not polled yet
+	h.Press(":", "user revoke dora-99", "enter")
 	h.Settle()
-	assertShows(t, h, "Not done: user revoke", `No user is called "dora-01"`)
-	h.Press("esc", "4", ":", "user revoke dora-01", "enter")
+	assertShows(t, h, "Not done: user revoke", `No user is called "dora-99"`)
+	h.Press("esc", "1", ":", "user revoke dora-01", "enter")
 	h.Settle()
 	h.Press("dora-01", "enter", "enter")
 	h.Settle()
 	if got := f.Calls(); len(got) != 1 {
 		t.Errorf("calls %q", got)
+	}
+}
+
+// usersFail is a client that cannot list the users.
+type usersFail struct{ *tuitest.FakeClient }
+
+func (usersFail) Users(context.Context) ([]core.User, error) {
+	return nil, core.Errorf(core.KindUnavailable, "no answer in time")
+}
+
+// TestNamesAreNotLookedUpInListsThatAreNotLoaded: a name that the console cannot know is not called unknown.
+func TestNamesAreNotLookedUpInListsThatAreNotLoaded(t *testing.T) {
+	t.Parallel()
+	h, _ := newHarness(t, tuitest.Healthy(), func(c *tui.Config) { c.Client = usersFail{c.Client.(*tuitest.FakeClient)} })
+	h.Press(":", "user revoke dora-01", "enter")
+	h.Settle()
+	assertShows(t, h, "Not done: user revoke", "The users are not loaded yet.", "page 4")
+	assertHides(t, h, "No user is called")
+
+	cfg, f := newConfig(tuitest.Healthy())
+	f.Fail(core.Errorf(core.KindUnavailable, "no node answers"))
+	h = tuitest.NewHarness(cfg, 100, 30)
+	for _, line := range []string{"node remove n3", "bucket step-down users"} {
+		h.Press(":", line, "enter")
+		h.Settle()
+		assertShows(t, h, "Not done: ", "No node has answered yet.")
+		h.Press("esc")
 	}
 }
 

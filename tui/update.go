@@ -24,6 +24,9 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.resume()
 		m.showToast(theme.Dim, "Resumed: this page was not in the paused snapshot.")
 	}
+	if m.prompt != nil && m.prompt.Prefix == ":" && m.pausedAt.IsZero() {
+		wanted.Users = true // a command may name a user
+	}
 	m.feed.Subscribe(wanted)
 	return m, cmd
 }

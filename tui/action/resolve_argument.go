@@ -31,8 +31,16 @@ func (a Action) Resolve(snap *feed.Snapshot, arg string, page Selection) (Select
 	return page, core.Errorf(core.KindInvalid, "%q takes no argument", a.Name)
 }
 
+// errNoStatus refuses a name that cannot be looked up yet.
+func errNoStatus() error {
+	return core.Errorf(core.KindUnavailable, "no node has answered yet").WithNext("try again once the overview shows the nodes")
+}
+
 // resolveNode also accepts a member of the meta group that is no node: no page lists it.
 func resolveNode(snap *feed.Snapshot, arg string) (string, error) {
+	if !snap.Status.Known() {
+		return "", errNoStatus()
+	}
 	if cluster.IsKnown(snap.Status.Value.View, arg) {
 		return arg, nil
 	}
@@ -54,11 +62,16 @@ func resolveUser(snap *feed.Snapshot, arg string) (string, error) {
 		return string(found[0].ID), nil
 	case len(found) > 1:
 		return "", core.Errorf(core.KindInvalid, "%s users are called %q", widget.FormatCount(len(found)), arg).WithNext("give the full nkey")
+	case !snap.Users.Known():
+		return "", core.Errorf(core.KindUnavailable, "the users are not loaded yet").WithNext("give a full nkey, or try again once page 4 lists the users")
 	}
 	return "", core.Errorf(core.KindNotFound, "no user is called %q", arg).WithNext("give a name from the users page, or a full nkey")
 }
 
 func resolveBucket(snap *feed.Snapshot, arg string) (string, error) {
+	if !snap.Status.Known() {
+		return "", errNoStatus()
+	}
 	for _, b := range snap.Status.Value.AllBuckets() {
 		if strings.EqualFold(b.Name, arg) || strings.EqualFold(strings.TrimPrefix(b.Name, "UNIBUS_"), arg) {
 			return b.Name, nil

@@ -49,8 +49,8 @@ type Feed struct {
 	pollers      []poller
 
 	// The goroutine that reads events owns these.
-	lastSeq          uint64 // of the last event
-	eventNode        string // the node that counted it
+	lastSeq          uint64      // of the last event
+	eventNode        string      // the node that counted it
 	eventNodeStarted core.Millis // 0: not known
 }
 
