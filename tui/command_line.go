@@ -103,6 +103,9 @@ func (m *Model) addHistory(line string) {
 }
 
 func (m *Model) startTypedAction(a action.Action, arg string) tea.Cmd {
+	if m.refuseSecondAction() {
+		return nil
+	}
 	m.resume()
 	sel, err := a.Resolve(m.snapshot, arg, m.currentPage().Selection(m.renderContext()))
 	if err != nil {

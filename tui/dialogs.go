@@ -25,12 +25,11 @@ type acceptKeysMsg struct{ openDialog *dialogState }
 // startAction runs an action, or opens its dialog, or says why it is unavailable.
 // It ends a pause first: the operator must not confirm what an old screen shows.
 func (m *Model) startAction(act action.Action, sel action.Selection) tea.Cmd {
-	m.resume()
-	s := m.actionInput(sel)
-	if m.running != nil {
-		m.showToast(theme.Warn, "Still waiting for the answer to "+m.running.name+".")
+	if m.refuseSecondAction() {
 		return nil
 	}
+	m.resume()
+	s := m.actionInput(sel)
 	if reason := act.UnavailableReason(s); reason != "" {
 		m.showToast(theme.Warn, "Not available: "+reason+".")
 		return nil
@@ -39,6 +38,15 @@ func (m *Model) startAction(act action.Action, sel action.Selection) tea.Cmd {
 		return m.runAction(act, s, nil)
 	}
 	return m.showDialog(&dialogState{dialog: widget.NewDialog(act.Dialog(s)), action: act, state: s})
+}
+
+// refuseSecondAction says that an action is still running. It returns false if none is. It comes before
+// everything that could open a message: only the question whether to quit may be open when the result comes.
+func (m *Model) refuseSecondAction() bool {
+	if m.running != nil {
+		m.showToast(theme.Warn, "Still waiting for the answer to "+m.running.name+".")
+	}
+	return m.running != nil
 }
 
 func (m *Model) showDialog(d *dialogState) tea.Cmd {

@@ -106,20 +106,18 @@ func (m *Model) handleActionDone(d actionDoneMsg) tea.Cmd {
 	for _, p := range m.pages { // the operator may be on another page by now
 		p.ActionDone(d.changed)
 	}
-	if m.openDialog != nil && m.openDialog.asksToQuit {
-		m.openDialog = nil // the action has returned
-	}
+	m.openDialog = nil // it can only ask whether to quit while the action runs
 	if d.err != nil {
 		return m.showFailure(d)
 	}
-	if first, rest, ok := strings.Cut(d.text, "\n"); ok && m.openDialog == nil {
+	if first, rest, ok := strings.Cut(d.text, "\n"); ok {
 		return m.showDialog(newMessage(first, strings.Split(rest, "\n")...))
 	}
-	text := strings.TrimSuffix(strings.ReplaceAll(d.text, "\n", " "), ".") + "."
+	text := strings.TrimSuffix(d.text, ".") + "."
 	if d.action.Confirmation == action.NoConfirmation && !d.action.ChangesNothing {
 		text += " Same as: " + d.command
 	}
-	if widget.Width(text) > m.width-4 && m.openDialog == nil {
+	if widget.Width(text) > m.width-4 {
 		return m.showDialog(newMessage("Done", text))
 	}
 	m.showToast(theme.Good, text)
@@ -128,10 +126,6 @@ func (m *Model) handleActionDone(d actionDoneMsg) tea.Cmd {
 
 func (m *Model) showFailure(d actionDoneMsg) tea.Cmd {
 	e := core.AsError(d.err)
-	if m.openDialog != nil { // keep the open dialog
-		m.showToast(theme.Bad, e.Text)
-		return nil
-	}
 	title := "Not done: " + d.action.Name
 	lines := []string{widget.Sentence(e.Text)}
 	if e.Kind == core.KindUnavailable && core.OutcomeOf(d.err) != core.OutcomeNone {

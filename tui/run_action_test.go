@@ -168,3 +168,16 @@ func TestBulkRevokeContinuesAfterAFailure(t *testing.T) {
 		t.Errorf("%d were revoked: %q", n, c.Calls())
 	}
 }
+
+// TestResultIsShownInFullAfterAnotherCommand: a command that cannot run, typed while an action is under way,
+// does not cost the result of that action.
+func TestResultIsShownInFullAfterAnotherCommand(t *testing.T) {
+	t.Parallel()
+	h, _ := newSlowHarness(t, 2)
+	h.Press("4", "down", "m", "m", "m", "m", "m")
+	confirmAction(h, "5 users", "r")
+	h.Press(":", "user revoke nobody-99", "enter")
+	assertShows(t, h, "Still waiting for the answer to user revoke.")
+	h.Settle()
+	assertShows(t, h, "No answer: user revoke", "2 of 5 are revoked; then", "may have taken effect", "2 users are revoked")
+}
