@@ -24,7 +24,7 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 		term.Press("down")
 		waitFor(t, term, "r rekey")
 		term.Press("enter")
-		waitFor(t, term, "Rekey required: a removed or revoked", "could rekey", "bruno-00 (owner, n2)")
+		waitFor(t, term, "Rekey required: a removed, revoked or expired", "could rekey", "bruno-00 (owner, n2)")
 		term.Press("r")
 		waitFor(t, term, "Ask for a new key of room-01?", "The request goes to bruno-00 (owner), online on n2.", "kemal-02 must no longer read but still knows the key", "enter choose")
 		term.Press("tab", "enter")
@@ -185,4 +185,47 @@ func TestLargeRoomIsFetchedPageByPage(t *testing.T) {
 	h.Tick()
 	assertShows(t, h, "worker-09998")
 	assertHides(t, h, "are listed", "worker-09999")
+}
+
+// TestExpiredMembersCountAsInactive: as the node counts them, and as those that were revoked.
+func TestExpiredMembersCountAsInactive(t *testing.T) {
+	t.Parallel()
+	state := tuitest.Healthy()
+	for i := range state.Members["room-01"] {
+		m := &state.Members["room-01"][i]
+		if m.Name != nil && *m.Name == "bruno-00" {
+			m.Status, m.Boxed = core.UserExpired, true
+		}
+		if m.Name != nil && *m.Name == "petra-00" {
+			m.Status, m.Boxed = core.UserExpired, false
+		}
+	}
+	h, _ := newHarness(t, state)
+	h.Press("5", "down", "enter")
+	assertShows(t, h, "Rekey required: a removed, revoked or expired user still knows")
+	for _, line := range strings.Split(h.Screen(), "\n") {
+		if strings.Contains(line, "bruno-00") && strings.Contains(line, "expired") && !strings.Contains(line, "▲ still has") ||
+			strings.Contains(line, "petra-00") && !strings.Contains(line, "none") {
+			t.Errorf("an expired member: %s", line)
+		}
+	}
+}
+
+// TestRoomAdviceCanBeCopied: with the flags of the connection, and without a full stop after the command.
+func TestRoomAdviceCanBeCopied(t *testing.T) {
+	t.Parallel()
+	h, _ := newHarness(t, tuitest.CopyingAsViewer())
+	h.Press("5", "down", "enter")
+	if got := strings.Join(strings.Fields(h.Screen()), " "); !strings.Contains(got, "unibusd room rekey room-01 --server") {
+		t.Errorf("no flags:\n%s", h.Screen())
+	}
+
+	state := tuitest.Healthy()
+	k := state.Keys["room-01"]
+	k.CannotAsk = core.Errorf(core.KindRefused, "nobody can").WithNext("leave the choice to the node, or see `unibusd room get room-01`")
+	state.Keys["room-01"] = k
+	h, _ = newHarness(t, state)
+	h.Press("5", "down", "enter")
+	assertShows(t, h, "see `unibusd room get room-01`")
+	assertHides(t, h, "room-01`.")
 }

@@ -168,7 +168,7 @@ func nothingSelected(kind string) string { return "no " + kind + " is selected" 
 // CommandLine is the equivalent command line with its flags. For several users it
 // is a loop, because the command takes one.
 func (a Action) CommandLine(s Input, values []string) string {
-	line := s.withFlags(a.Command(s, values))
+	line := s.WithFlags(a.Command(s, values))
 	if a.ArgumentKind == KindUser {
 		return s.forEachUser(line)
 	}
@@ -183,8 +183,8 @@ func (s Input) forEachUser(line string) string {
 	return "for k in " + strings.Join(s.Selected.IDs, " ") + "; do " + line + "; done"
 }
 
-// withFlags appends the flags of the connection to a command.
-func (s Input) withFlags(line string) string {
+// WithFlags appends the flags of the connection to a command.
+func (s Input) WithFlags(line string) string {
 	if line == "" || s.Flags == "" {
 		return line
 	}

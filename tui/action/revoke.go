@@ -147,14 +147,14 @@ func (r revocationReport) reportLines(s Input) []string {
 	case len(r.unknown) > 0 || len(r.notes) > 0:
 		out = append(out, "Do: repeat this once every node answers: "+s.repeatCommand())
 	case len(r.rooms) > maxListedRooms:
-		out = append(out, "To list all: "+s.withFlags("unibusd room list"))
+		out = append(out, "To list all: "+s.WithFlags("unibusd room list"))
 	}
 	return out
 }
 
 // repeatCommand is the command that repeats the revocation, which is harmless.
 func (s Input) repeatCommand() string {
-	return s.forEachUser(s.withFlags(perUserCommand(s, "unibusd user revoke")))
+	return s.forEachUser(s.WithFlags(perUserCommand(s, "unibusd user revoke")))
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -64,7 +64,7 @@ func memberRow(rc page.RenderContext, r core.Room, x admin.RoomMember) widget.Ro
 // keyCell says whether a member holds the current epoch's key. Members that need
 // attention sort first.
 func keyCell(rc page.RenderContext, r core.Room, x admin.RoomMember) widget.Cell {
-	revoked := x.Status == core.UserRevoked
+	inactive := x.Status != core.UserActive // as the node counts who must not know the key
 	switch g := rc.Theme.Glyphs; {
 	case !r.Encrypted:
 		return widget.RankedText(4, "-").WithTone(theme.Faint)
@@ -72,11 +72,11 @@ func keyCell(rc page.RenderContext, r core.Room, x admin.RoomMember) widget.Cell
 		return widget.RankedText(2, "has").WithTone(theme.Dim)
 	case r.State == core.RoomArchived:
 		return widget.RankedText(3, "none").WithTone(theme.Dim)
-	case x.Boxed && revoked:
+	case x.Boxed && inactive:
 		return widget.RankedText(0, g.Degraded+" still has").WithTone(theme.Warn)
 	case x.Boxed:
 		return widget.RankedText(2, g.Healthy+" has").WithTone(theme.Good)
-	case revoked:
+	case inactive:
 		return widget.RankedText(3, "none").WithTone(theme.Dim)
 	default:
 		return widget.RankedText(1, g.Degraded+" missing").WithTone(theme.Warn)

@@ -45,9 +45,9 @@ func keyStateLines(rc page.RenderContext) []string {
 	}
 	switch k.State {
 	case admin.KeysRekey:
-		holders := "a removed or revoked user still knows"
+		holders := "a removed, revoked or expired user still knows"
 		if k.MustRekey > 1 {
-			holders = widget.FormatCount(k.MustRekey) + " removed or revoked users still know"
+			holders = widget.FormatCount(k.MustRekey) + " removed, revoked or expired users still know"
 		}
 		lines := rc.Paragraph(theme.Warn, fmt.Sprintf("%s Rekey required: %s the key of epoch %d.", g.Degraded, holders, d.Room.Epoch))
 		return append(lines, rekeyAdvice(rc, k)...)
@@ -75,13 +75,14 @@ func rekeyAdvice(rc page.RenderContext, k *admin.RoomKeys) []string {
 	switch {
 	case k.CannotAsk != nil:
 	case rc.UnselectedInput.ReadOnly || rc.Snapshot.Status.Value.Operator.Role != core.OperatorAdmin:
-		return rc.Paragraph(theme.Accent, "Do: let an admin ask an online member for a new key: unibusd room rekey "+string(rc.Snapshot.Room.Value.Room.ID))
+		return rc.Paragraph(theme.Accent, "Do: let an admin ask an online member for a new key: "+
+			rc.UnselectedInput.WithFlags("unibusd room rekey "+string(rc.Snapshot.Room.Value.Room.ID)))
 	default:
 		return rc.Paragraph(theme.Accent, "Do: press r to ask an online member for a new key. Only members can create one.")
 	}
 	lines := rc.Paragraph(theme.Plain, widget.Sentence(k.CannotAsk.Text))
 	if k.CannotAsk.Next != "" {
-		lines = append(lines, rc.Paragraph(theme.Accent, "Do: "+k.CannotAsk.Next+".")...)
+		lines = append(lines, rc.Paragraph(theme.Accent, "Do: "+k.CannotAsk.Next)...)
 	}
 	return lines
 }
