@@ -36,7 +36,7 @@ func (m *Model) helpLines(w int) []string {
 	lines := []string{
 		head("Everywhere"),
 		row("1 to 9, Tab", "pages"), row(":", "commands; Tab completes, up and down recall earlier ones"),
-		row("/", "filter the list"), row("up down j k", "move; PgUp PgDn Home End too"),
+		row("/", "filter the list"), row("up down j k", "move or scroll; PgUp PgDn Home End too"),
 		row("enter  esc", "open; back"), row("s  S", "sort by the next column; reverse the order"),
 		row("m  M", "on the users page: mark a user; mark all listed, or none"), row("y", "copy the id, by OSC 52 (tmux: set-clipboard on)"),
 		row("space", "pause or resume the screen (:pause-screen), not the cluster"), row("q", "back; quit if nothing is open or marked (migrations continue)"), "",

@@ -267,3 +267,20 @@ func TestCopyTakesTheOpenRow(t *testing.T) {
 	h.Press("7", "enter", "/", "zzz", "enter", "y")
 	assertShows(t, h, "Copied the event")
 }
+
+// TestOpenRowScrolls: an open row that is taller than the page says so, and shows the rest.
+func TestOpenRowScrolls(t *testing.T) {
+	t.Parallel()
+	cfg, _ := newConfig(tuitest.Healthy())
+	h := tuitest.NewHarness(cfg, 80, 24)
+	h.Press("2", "enter")
+	assertShows(t, h, "● n1  answers", "more lines: down")
+	assertHides(t, h, "takes over the meta group")
+	h.Press("pgdown")
+	assertShows(t, h, "IF N1 STOPS", "takes over the meta group")
+	assertHides(t, h, "● n1  answers", "more line")
+	h.Press("home")
+	assertShows(t, h, "● n1  answers")
+	h.Press("end", "esc", "down", "enter")
+	assertShows(t, h, "● n2  answers") // the next row begins at its top
+}

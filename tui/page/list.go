@@ -30,8 +30,9 @@ type List struct {
 	Gone       string                                     // shown for an open row that is gone
 	OnOpen     func(rc RenderContext, id string)          // nil, or called before a row opens
 
-	OpenID   string // the key of the open row, "" while the list is shown
-	rowCache RowCache
+	OpenID       string // the key of the open row, "" while the list is shown
+	detailScroll widget.Scroll
+	rowCache     RowCache
 }
 
 // RefreshRows refills the table if its rows may have changed.
@@ -53,7 +54,7 @@ func (l *List) View(rc RenderContext) string {
 	l.RefreshRows(rc)
 	lines := rc.StaleLines(freshness, l.MaxAge)
 	if l.OpenID != "" {
-		return rc.Fit(append(lines, l.detail(rc)...))
+		return rc.Fit(append(lines, l.detailScroll.VisibleLines(rc.Theme, l.detail(rc), rc.Height-len(lines))...))
 	}
 	lines = append(lines, l.Summary(rc)...)
 	return rc.Fit(append(lines, l.Table.View(rc.Theme, rc.Width, rc.Height-len(lines))))
@@ -74,12 +75,12 @@ func (l *List) FilterText(rc RenderContext) string {
 	return fmt.Sprintf(" %s match /%s.", widget.FormatCount(l.Table.Len()), rc.Filter)
 }
 
-// HandleKey moves the cursor, sorts, marks and opens.
+// HandleKey moves the cursor, sorts, marks and opens; in an open row it scrolls.
 func (l *List) HandleKey(rc RenderContext, key string) KeyResult {
 	l.RefreshRows(rc)
 	switch {
 	case l.OpenID != "":
-		return KeyResult{}
+		return KeyResult{Handled: l.detailScroll.HandleKey(key)}
 	case key == "enter":
 		l.OpenRow(rc, l.Table.SelectedKey())
 		return KeyResult{Handled: true}
@@ -94,7 +95,7 @@ func (l *List) OpenRow(rc RenderContext, id string) {
 	if l.OnOpen != nil {
 		l.OnOpen(rc, id)
 	}
-	l.OpenID = id
+	l.OpenID, l.detailScroll = id, widget.Scroll{}
 }
 
 // GoBack closes the open row. It returns false if none was open.
