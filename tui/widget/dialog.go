@@ -49,11 +49,12 @@ type Dialog struct {
 	focus       int // the inputs come first, then Cancel, then Confirm
 	acceptsKeys bool
 	fieldError  string
+	scroll      Scroll // of the body
 }
 
 // NewDialog creates a dialog that accepts only Esc yet.
 func NewDialog(spec DialogSpec) *Dialog {
-	d := &Dialog{spec: spec}
+	d := &Dialog{spec: spec, scroll: Scroll{DownKey: "PgDn"}} // the arrows move the focus
 	for _, f := range spec.Fields {
 		in := textinput.New()
 		in.Prompt = ""
@@ -111,6 +112,9 @@ func (d *Dialog) HandleKey(k tea.KeyPressMsg) InputResult {
 		return StillOpen
 	case "shift+tab", "up":
 		d.setFocus(d.focus - 1)
+		return StillOpen
+	case "pgup", "pgdown":
+		d.scroll.HandleKey(key)
 		return StillOpen
 	case "enter":
 		return d.handleEnter()
@@ -194,13 +198,16 @@ func (d *Dialog) View(t theme.Theme, w, h int) string {
 			body = append(body, t.Paint(theme.Plain, l))
 		}
 	}
+	var command []string
 	for _, l := range Wrap(d.commandLine(), inner) {
-		body = append(body, t.Paint(theme.Dim, l))
+		command = append(command, t.Paint(theme.Dim, l))
 	}
 	foot := append(d.drawFields(t, inner), d.drawButtons(t, inner))
-	if lines := h - 2 - len(foot); len(body) > lines {
-		body = append(body[:max(0, lines-1)], t.Paint(theme.Dim, t.Glyphs.Ellipsis))
+	height := h - 2 - len(foot)
+	if len(command) > height/2 { // a loop over many users: it scrolls with the body
+		body, command = append(body, command...), nil
 	}
+	body = append(d.scroll.VisibleLines(t, body, height-len(command)), command...)
 	return drawFrame(t, d.spec.Title, append(body, foot...), inner)
 }
 

@@ -1,6 +1,7 @@
 package widget
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -8,7 +9,10 @@ import (
 )
 
 // Scroll is the visible part of a text that is taller than its area.
-type Scroll struct{ top, height int }
+type Scroll struct {
+	DownKey     string // named below a text that goes on; "": down
+	top, height int
+}
 
 // HandleKey scrolls. It returns false for keys that it does not use.
 func (s *Scroll) HandleKey(key string) bool {
@@ -18,9 +22,9 @@ func (s *Scroll) HandleKey(key string) bool {
 	case "down", "j":
 		s.top++
 	case "pgup":
-		s.top -= s.height
+		s.top -= max(1, s.height-1) // the line that counts the lines below hides one
 	case "pgdown":
-		s.top += s.height
+		s.top += max(1, s.height-1)
 	case "home", "g":
 		s.top = 0
 	case "end", "G":
@@ -49,6 +53,6 @@ func (s *Scroll) VisibleLines(t theme.Theme, lines []string, height int) []strin
 	if rest == 0 {
 		return seen
 	}
-	more := fmt.Sprintf("%s %s: down", t.Glyphs.SortedDown, Plural(rest+1, "more line", "more lines"))
+	more := fmt.Sprintf("%s %s: %s", t.Glyphs.SortedDown, Plural(rest+1, "more line", "more lines"), cmp.Or(s.DownKey, "down"))
 	return append(slices.Clone(seen[:len(seen)-1]), " "+t.Paint(theme.Dim, more))
 }

@@ -40,6 +40,24 @@ func TestScroll(t *testing.T) {
 	}
 }
 
+// TestPagesMissNoLine: the line that counts the lines below hides one of them.
+func TestPagesMissNoLine(t *testing.T) {
+	t.Parallel()
+	text, seen := []string{"1", "2", "3", "4", "5", "6", "7", "8", "9"}, map[string]bool{}
+	var s widget.Scroll
+	for range 9 {
+		for _, line := range s.VisibleLines(dark, text, 3) {
+			seen[line] = true
+		}
+		s.HandleKey("pgdown")
+	}
+	for _, line := range text {
+		if !seen[line] {
+			t.Errorf("the line %s was never shown", line)
+		}
+	}
+}
+
 func stripStyles(lines []string) []string {
 	out := make([]string, len(lines))
 	for i, l := range lines {

@@ -1,6 +1,7 @@
 package widget_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -200,6 +201,47 @@ func TestLongLabelLeavesSpaceForTheInput(t *testing.T) {
 	d := widget.NewDialog(widget.DialogSpec{Title: "Really?", ConfirmLabel: "Yes", Fields: []widget.Field{{Label: strings.Repeat("long ", 40), Hint: "here"}}})
 	if got := ansi.Strip(d.View(dark, 80, 24)); !strings.Contains(got, "here") {
 		t.Errorf("the input is not visible:\n%s", got)
+	}
+}
+
+// TestTallDialogScrolls: every line of a body can be read, and the command stays in sight with the fields and
+// the buttons.
+func TestTallDialogScrolls(t *testing.T) {
+	t.Parallel()
+	var lines []string
+	for i := range 30 {
+		lines = append(lines, "paragraph-"+strconv.Itoa(i)+"-")
+	}
+	for name, spec := range map[string]widget.DialogSpec{
+		"fields":  {Lines: lines, ConfirmLabel: "Yes", Fields: []widget.Field{{Label: "name"}}, Command: func([]string) string { return "unibusd do it" }},
+		"message": {Lines: lines},
+		"command": {Lines: lines, ConfirmLabel: "Yes", Command: func([]string) string { return strings.Repeat("word ", 400) + "the-end" }},
+	} {
+		spec.Title = "Really?"
+		d := widget.NewDialog(spec)
+		d.AcceptKeys()
+		seen := ""
+		for range 30 {
+			screen := ansi.Strip(d.View(dark, 80, 22))
+			if n := strings.Count(screen, "\n") + 1; n > 22 {
+				t.Fatalf("%s: %d lines:\n%s", name, n, screen)
+			}
+			if name == "fields" && !(strings.Contains(screen, "Same as: unibusd do it") && strings.Contains(screen, "[ Yes ]")) {
+				t.Errorf("%s: the command or a button is not in sight:\n%s", name, screen)
+			}
+			if seen == "" && !strings.Contains(screen, "more lines: PgDn") {
+				t.Errorf("%s: no word of what is below:\n%s", name, screen)
+			}
+			seen += screen
+			if d.HandleKey(tea.KeyPressMsg{Code: tea.KeyPgDown}) != widget.StillOpen {
+				t.Fatal("it is closed")
+			}
+		}
+		for _, line := range append(lines, "the-end") {
+			if (name == "command" || line != "the-end") && !strings.Contains(seen, line) {
+				t.Errorf("%s: %s was never shown", name, line)
+			}
+		}
 	}
 }
 
