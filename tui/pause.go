@@ -1,6 +1,10 @@
 package tui
 
-import "time"
+import (
+	"time"
+
+	"unibus/tui/feed"
+)
 
 // togglePause stops or resumes the updates of the screen.
 func (m *Model) togglePause() {
@@ -19,4 +23,19 @@ func (m *Model) resume() {
 	}
 	m.pausedAt, m.dirty = time.Time{}, true
 	m.refreshSnapshot()
+}
+
+// missingInPause says what the screen would show and the paused snapshot lacks: another page, or a room that was
+// opened. It returns "" for every other step, which shows what the snapshot has.
+func (m *Model) missingInPause(wanted feed.Subscription, isOtherPage bool) string {
+	lists := wanted
+	lists.Room = "" // it is a case of its own
+	switch {
+	case m.pausedAt.IsZero():
+	case isOtherPage && m.feed.ShowsMore(m.pausedSubscription, lists):
+		return "page"
+	case wanted.RoomIsOpen && wanted.Room != m.snapshot.RoomID:
+		return "room"
+	}
+	return ""
 }

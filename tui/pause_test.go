@@ -48,6 +48,28 @@ func TestPauseEndsForAPageThatWasNotPolled(t *testing.T) {
 	assertHides(t, h, "Waiting for")
 }
 
+// TestPauseLastsOnItsPage: what was open or listed when the pause began stays on the screen; a step on the same
+// page does not make the screen live.
+func TestPauseLastsOnItsPage(t *testing.T) {
+	t.Parallel()
+	h, _ := newHarness(t, tuitest.Healthy())
+	h.Press("4", "down", "space", "enter")
+	assertShows(t, h, "paused 0 s", "can connect to every node")
+	h.Press("esc", "esc", "space", "5", "space", "down")
+	h.Screen()
+	h.Tick()
+	assertShows(t, h, "paused 0 s", "> room-01")
+	h.Press("7", "5") // both are in the snapshot
+	assertShows(t, h, "paused 0 s", "> room-01")
+	h.Press("enter")
+	assertShows(t, h, "Resumed: this room was not in the paused snapshot.", "live from n1", "Rekey required")
+	h.Press("space", "esc", "esc", "enter") // it is by now
+	assertShows(t, h, "paused 0 s", "Rekey required")
+	h.Press("space", "9", "space", "end", "down", "7", "9")
+	assertShows(t, h, "paused 0 s")
+	assertHides(t, h, "Resumed")
+}
+
 func TestActionsEndAPause(t *testing.T) {
 	t.Parallel()
 	for _, keys := range [][]string{{"r"}, {":", "user revoke", "enter"}} {

@@ -15,14 +15,15 @@ import (
 
 // Update handles one message. It never blocks: slow work runs in commands.
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	before := m.pageIndex
 	cmd := m.handle(msg)
 	if _, isTick := msg.(TickMsg); !isTick { // a tick redraws only what it changed
 		m.dirty = true
 	}
 	wanted := m.currentPage().Subscription()
-	if !m.pausedAt.IsZero() && m.feed.NeedsPoll(m.pausedSubscription, wanted) {
+	if missing := m.missingInPause(wanted, m.pageIndex != before); missing != "" {
 		m.resume()
-		m.showToast(theme.Dim, "Resumed: this page was not in the paused snapshot.")
+		m.showToast(theme.Dim, "Resumed: this "+missing+" was not in the paused snapshot.")
 	}
 	if m.prompt != nil && m.prompt.Prefix == ":" && m.pausedAt.IsZero() {
 		wanted.Users = true // a command may name a user

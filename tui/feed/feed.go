@@ -101,9 +101,9 @@ func (f *Feed) Subscribe(next Subscription) {
 	}
 }
 
-// NeedsPoll is true if next shows data that is not polled for old.
-func (f *Feed) NeedsPoll(old, next Subscription) bool {
-	return slices.ContainsFunc(f.pollers, func(p poller) bool { return p.needsPoll(old, next) })
+// ShowsMore is true if next shows a list that is not polled for old. More of a list that is polled is not.
+func (f *Feed) ShowsMore(old, next Subscription) bool {
+	return slices.ContainsFunc(f.pollers, func(p poller) bool { return p.shown != nil && p.shown(next) && !p.shown(old) })
 }
 
 // markViewed records since when each list is shown.

@@ -5,6 +5,7 @@ package feed
 type Subscription struct {
 	Users, Rooms bool
 	Room         string // a room id
+	RoomIsOpen   bool   // the page shows the room itself, not only what a dialog would name
 	RoomPages    int    // pages of its members; 0 is the first
 	Rollout      bool
 	Audit        bool

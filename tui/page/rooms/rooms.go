@@ -217,7 +217,7 @@ func (m *Page) Selection(rc page.RenderContext) action.Selection {
 // It includes the selected room if that needs a new key, because the dialog names
 // the member that would be asked.
 func (m *Page) Subscription() feed.Subscription {
-	sub := feed.Subscription{Rooms: true, Users: true, Room: m.OpenID, RoomPages: m.memberPages}
+	sub := feed.Subscription{Rooms: true, Users: true, Room: m.OpenID, RoomIsOpen: m.OpenID != "", RoomPages: m.memberPages}
 	if m.OpenID == "" && m.needsRekey[core.RoomID(m.Table.SelectedKey())] {
 		sub.Room, sub.RoomPages = m.Table.SelectedKey(), 1
 	}
