@@ -105,7 +105,7 @@ func auditVerifyCommand() *cobra.Command {
 			if file != "" {
 				r, err = n.verifyFile(file)
 			} else {
-				r, err = n.verifyStream(c.Context())
+				r, err = n.verifyConnected(c.Context())
 			}
 			if err != nil {
 				return err

@@ -9,6 +9,7 @@ import (
 
 	"unibus/cmd/cli"
 	"unibus/core"
+	"unibus/core/admin"
 	"unibus/core/audit"
 	"unibus/core/keys"
 )
@@ -29,14 +30,19 @@ func (n *network) verifyFile(file string) (audit.Report, error) {
 	return v.Report(), nil
 }
 
-// verifyStream reads all pages. The checkpoints have to be signed by the key that the
-// cluster proved.
-func (n *network) verifyStream(ctx context.Context) (audit.Report, error) {
+// verifyConnected is verifyStream over a connection of its own.
+func (n *network) verifyConnected(ctx context.Context) (audit.Report, error) {
 	cl, err := n.Dial(ctx, "unibusd audit verify")
 	if err != nil {
 		return audit.Report{}, err
 	}
 	defer cl.Close()
+	return verifyStream(ctx, cl)
+}
+
+// verifyStream reads all pages. The checkpoints have to be signed by the key that the
+// cluster proved.
+func verifyStream(ctx context.Context, cl *admin.Client) (audit.Report, error) {
 	var v *audit.Verifier
 	for from := uint64(1); from > 0; {
 		page, err := cl.AuditRaw(ctx, from)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -186,6 +187,8 @@ type hungNode struct {
 	address string
 	hangs   chan struct{} // closed once it has stopped
 	once    sync.Once
+
+	connections atomic.Int32
 }
 
 func startHungNode(t *testing.T, to string, requests int) *hungNode {
@@ -203,6 +206,7 @@ func startHungNode(t *testing.T, to string, requests int) *hungNode {
 				return
 			}
 			t.Cleanup(func() { _ = client.Close() })
+			h.connections.Add(1)
 			if requests == 0 {
 				h.once.Do(func() { close(h.hangs) })
 				continue

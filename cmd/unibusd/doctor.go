@@ -24,7 +24,7 @@ func doctorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r.Checks = append(r.Checks, n.auditCheck(ctx))
+			r.Checks = append(r.Checks, auditCheck(ctx, cl))
 			if err := n.print(c, r, func() { doctorText(c, r) }); err != nil {
 				return err
 			}
@@ -39,9 +39,9 @@ func doctorCommand() *cobra.Command {
 }
 
 // auditCheck verifies the chain of the audit with the key that the cluster proved.
-func (n *network) auditCheck(ctx context.Context) doctor.Check {
+func auditCheck(ctx context.Context, cl *admin.Client) doctor.Check {
 	const name = "audit"
-	r, err := n.verifyStream(ctx)
+	r, err := verifyStream(ctx, cl)
 	switch {
 	case err != nil:
 		return doctor.Check{Name: name, State: doctor.Unknown, Text: "the audit could not be checked: " + core.AsError(err).Text, Next: "try again: unibusd audit verify"}
