@@ -87,7 +87,7 @@ type actionDoneMsg struct {
 func (m *Model) runAction(act action.Action, s action.Input, values []string) tea.Cmd {
 	running := &runningAction{Client: m.cfg.Client, name: act.Name, total: len(s.Selected.IDs)}
 	m.running = running
-	command := act.Command(s, values)
+	command := act.CommandLine(s, values)
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), running.timeout())
 		defer cancel()

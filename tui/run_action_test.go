@@ -181,3 +181,12 @@ func TestResultIsShownInFullAfterAnotherCommand(t *testing.T) {
 	h.Settle()
 	assertShows(t, h, "No answer: user revoke", "2 of 5 are revoked; then", "may have taken effect", "2 users are revoked")
 }
+
+// TestResultShowsTheWholeCommand: without the flags of the connection it would act on another cluster, or on none.
+func TestResultShowsTheWholeCommand(t *testing.T) {
+	t.Parallel()
+	h, _ := newHarness(t, tuitest.Copying(), func(c *tui.Config) { c.Flags = "--context ops" })
+	h.Press("6", "P")
+	h.Settle()
+	assertShows(t, h, "Same as: unibusd migration pause --context ops")
+}

@@ -23,4 +23,9 @@ func TestUsersPageShowsEnds(t *testing.T) {
 	assertShows(t, h, "2 active, 0 revoked, 1 expired", "expired", "until "+tuitest.Now.Add(48*time.Hour).Format(time.DateOnly))
 	h.Press("home", "enter")
 	assertShows(t, h, "expired: refused by every node", "ends")
+
+	state.Users[1].Expires = core.MillisOf(time.Date(2028, 1, 31, 9, 30, 0, 0, tuitest.Now.Location()))
+	h, _ = newHarness(t, state)
+	h.Press("4", "home", "down", "enter")
+	assertShows(t, h, "31 Jan 2028 09:30") // a day of this year would be another one
 }

@@ -27,7 +27,7 @@ type RenderContext struct {
 // Paint renders text in a tone.
 func (rc RenderContext) Paint(t theme.Tone, text string) string { return rc.Theme.Paint(t, text) }
 
-// FormatMillis formats a time of day, with its date unless it is today.
+// FormatMillis formats a time of day, with its date unless it is today, and the year unless it is this one.
 func (rc RenderContext) FormatMillis(m core.Millis) string {
 	if m == 0 {
 		return "never"
@@ -38,7 +38,10 @@ func (rc RenderContext) FormatMillis(m core.Millis) string {
 // FormatTime is FormatMillis for a time.Time.
 func (rc RenderContext) FormatTime(at time.Time) string {
 	at = at.In(rc.Now.Location())
-	if at.YearDay() != rc.Now.YearDay() || at.Year() != rc.Now.Year() {
+	switch {
+	case at.Year() != rc.Now.Year():
+		return at.Format("2 Jan 2006 15:04")
+	case at.YearDay() != rc.Now.YearDay():
 		return at.Format("2 Jan 15:04")
 	}
 	return at.Format("15:04:05")
