@@ -12,6 +12,7 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/demo"
+	"unibus/core/guide"
 	"unibus/core/keys"
 )
 
@@ -39,9 +40,11 @@ func completions() map[string]cli.Values {
 		"NKEY":                         users,
 		"OLD":                          users,
 		"unibusd operator remove NKEY": cli.Asked(operatorKeys),
-		"unibusd node plan stop NAME":  nodes,
-		"unibusd node remove NAME":     nodes,
+		"NAME":                         nodes,
+		"unibusd node add NAME":        cli.OneOf(), // a new one
 		"unibusd node replace OLD":     nodes,
+		"unibusd guide [NAME":          cli.OneOf(guideNames()...),
+		"unibusd guide [NODE...]]":     nodes,
 		"ROOM":                         cli.Asked(roomIDs),
 		"GROUP":                        cli.Asked(groupNames),
 		"NODE":                         demoNodes,
@@ -60,6 +63,13 @@ func completions() map[string]cli.Values {
 	}
 	maps.Copy(values, cli.ConnectionValues())
 	return values
+}
+
+func guideNames() (out []string) {
+	for _, g := range guide.All() {
+		out = append(out, g.Name)
+	}
+	return out
 }
 
 func userKeys(ctx context.Context, cl *admin.Client) (out []string, err error) {

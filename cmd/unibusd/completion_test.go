@@ -41,8 +41,8 @@ const (
 	anyFile, noFile, someFiles, directories = "0", "4", "8", "16"
 )
 
-// TestRoomsAreCompleted: the rooms of the cluster are offered, with names that cannot change the terminal.
-func TestRoomsAreCompleted(t *testing.T) {
+// TestNamesOfAClusterAreCompleted: its rooms, with names that cannot change the terminal, and its nodes.
+func TestNamesOfAClusterAreCompleted(t *testing.T) {
 	t.Parallel()
 	seed, evil := talkRoom(nodetest.Identity(t)), "Talk\x1b[2J\u202E"
 	seed.Rooms[0].Name = &evil
@@ -52,11 +52,15 @@ func TestRoomsAreCompleted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, verb := range []string{"get", "rekey"} {
-		out, err := exec.Command(program(t, "unibusd"), cobra.ShellCompRequestCmd, "room", verb, "--server", p.URLs()[0],
-			"--identity", p.AdminSeedFile, "--cluster-key", strings.TrimSpace(string(key)), "").Output()
-		if want := "talk\tTalk\uFFFD[2J\uFFFD\n:4\n"; err != nil || string(out) != want {
-			t.Errorf("room %s: %q, want %q (%v)", verb, out, want, err)
+	for line, want := range map[string]string{
+		"room get": "talk\tTalk\uFFFD[2J\uFFFD\n:4\n", "room rekey": "talk\tTalk\uFFFD[2J\uFFFD\n:4\n",
+		"node plan stop": "n1\n:4\n", "node remove": "n1\n:4\n", "node replace": "n1\n:4\n", "node drain": "n1\n:4\n", "node resume": "n1\n:4\n",
+		"node add": ":4\n", "guide disk-wiped": "n1\n:4\n",
+	} {
+		words := append(strings.Fields(line), "--server", p.URLs()[0], "--identity", p.AdminSeedFile, "--cluster-key", strings.TrimSpace(string(key)), "")
+		out, err := exec.Command(program(t, "unibusd"), append([]string{cobra.ShellCompRequestCmd}, words...)...).Output()
+		if err != nil || string(out) != want {
+			t.Errorf("%s: %q, want %q (%v)", line, out, want, err)
 		}
 	}
 }
@@ -99,6 +103,7 @@ func TestValuesAreCompleted(t *testing.T) {
 		{"bucket scale --replicas", []string{"1", "2", "3", "4", "5"}, noFile},
 		{"user get", nil, noFile}, // no cluster is named
 		{"backup --out", nil, anyFile},
+		{"guide", []string{"restart", "quorum-lost", "disk-wiped", "disk-full", "node-lost"}, noFile},
 	} {
 		got, directive := offered(t, append(strings.Fields(c.line), "")...)
 		if !slices.Equal(got, c.want) || directive != c.directive {

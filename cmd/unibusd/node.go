@@ -61,7 +61,9 @@ func nodesText(c *cobra.Command, st admin.Status) {
 	if len(st.Removed)+len(st.Maintenance) > 0 {
 		c.Println()
 	}
-	c.Printf("\nThe meta group has %d members, and needs %d of them.\n", st.Meta.Size, st.Meta.Needed)
+	if st.Clustered { // a single node has no meta group
+		c.Printf("\nThe meta group has %d members, and needs %d of them.\n", st.Meta.Size, st.Meta.Needed)
+	}
 }
 
 func nodePlanCommand() *cobra.Command {

@@ -25,7 +25,7 @@ func nodeDrainCommand() *cobra.Command {
 		}
 		return n.print(c, out, func() { printDrained(c, out) })
 	})
-	c.Flags().DurationVar(&last, "for", core.DefaultMaintenance, "when the maintenance ends by itself; again for a node in maintenance: another end")
+	c.Flags().DurationVar(&last, "for", core.DefaultMaintenance, "how long the maintenance lasts; run the command again to change it")
 	return c
 }
 

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"unibus/core"
 	"unibus/core/admin"
 )
 
@@ -32,11 +34,33 @@ func rolloutText(c *cobra.Command, r admin.Rollout) {
 				print("%s\tno answer\t–\t–", name)
 				continue
 			}
-			print("%s\t%s\t%s\t%d", name, n.Active[admin.FlagBusAuth], n.Since.Time().Format(time.DateTime), len(n.WouldDeny)+n.More)
+			print("%s\t%s\t%s\t%s", name, n.Active[admin.FlagBusAuth], recordsSince(n), wouldDeny(n))
 		}
 	})
 	for _, name := range nodes {
 		deniedText(c, name, r.Nodes[name])
+	}
+}
+
+// recordsSince is when a node began to record. Only soft records.
+func recordsSince(n admin.RolloutNode) string {
+	if n.Active[admin.FlagBusAuth] != string(core.BusAuthSoft) || n.Since == 0 {
+		return "–"
+	}
+	return n.Since.Time().Format(time.DateTime)
+}
+
+// wouldDeny is how many clients enforce would deny, as far as the node recorded them.
+func wouldDeny(n admin.RolloutNode) string {
+	switch total, mode := len(n.WouldDeny)+n.More, n.Active[admin.FlagBusAuth]; {
+	case mode == string(core.BusAuthOff):
+		return "not recorded"
+	case n.Overflow > 0:
+		return fmt.Sprintf("%d and more", total)
+	case total == 0 && mode != string(core.BusAuthSoft):
+		return "–"
+	default:
+		return fmt.Sprint(total)
 	}
 }
 
