@@ -33,6 +33,7 @@ type Cell struct {
 	Tone     theme.Tone
 	isNumber bool // sorts by number instead of Text
 	number   float64
+	missing  bool // sorts last in both directions
 }
 
 // Number is a cell that sorts by its value.
@@ -49,8 +50,8 @@ func AgeCell(d time.Duration) Cell {
 	return Number(d.Seconds(), figure, unit)
 }
 
-// NoNumber stands in a column of numbers for a value that does not exist. It sorts last.
-func NoNumber() Cell { return Number(1e15, "-", "").WithTone(theme.Faint) }
+// NoNumber stands in a column of numbers for a value that does not exist. It sorts last in both directions.
+func NoNumber() Cell { return Cell{Text: "-", Tone: theme.Faint, missing: true} }
 
 // WithTone returns the cell in another tone.
 func (c Cell) WithTone(t theme.Tone) Cell {
@@ -157,19 +158,25 @@ func (t *Table) applySort() {
 		return
 	}
 	sort.SliceStable(t.sorted, func(i, j int) bool {
-		c := compareRows(t.sorted[i], t.sorted[j], t.sortColumn)
-		if t.descending {
-			return c > 0
-		}
-		return c < 0
+		return sortsBefore(t.sorted[i], t.sorted[j], t.sortColumn, t.descending)
 	})
 }
 
-func compareRows(a, b Row, col int) int {
+func sortsBefore(a, b Row, col int, descending bool) bool {
 	if col >= len(a.Cells) || col >= len(b.Cells) {
-		return 0
+		return false
 	}
 	x, y := a.Cells[col], b.Cells[col]
+	switch {
+	case x.missing || y.missing:
+		return y.missing && !x.missing
+	case descending:
+		return compareCells(y, x) < 0
+	}
+	return compareCells(x, y) < 0
+}
+
+func compareCells(x, y Cell) int {
 	if x.isNumber && y.isNumber {
 		return cmp.Compare(x.number, y.number)
 	}
@@ -291,9 +298,9 @@ func (t *Table) toggleMark() {
 }
 
 // toggleAllMarks marks the rows that match the filter, or removes all marks if
-// there are any.
+// one of these rows has one.
 func (t *Table) toggleAllMarks() {
-	if len(t.marks) > 0 {
+	if len(t.MarkedKeys()) > 0 {
 		t.ClearMarks()
 		return
 	}

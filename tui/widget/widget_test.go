@@ -275,3 +275,44 @@ func TestTopIsFollowed(t *testing.T) {
 		t.Errorf("the cursor left b for %s", got)
 	}
 }
+
+// TestMissingValuesSortLast in both directions: they are neither the least nor the greatest.
+func TestMissingValuesSortLast(t *testing.T) {
+	t.Parallel()
+	table := widget.NewTable("", widget.Column{Title: "CPU"})
+	table.SetRows([]widget.Row{
+		{Key: "gone", Cells: []widget.Cell{widget.NoNumber()}}, {Key: "low", Cells: []widget.Cell{widget.Number(1, "1", "%")}},
+		{Key: "high", Cells: []widget.Cell{widget.Number(9, "9", "%")}},
+	}, "")
+	for _, want := range [][]string{{"low", "high", "gone"}, {"high", "low", "gone"}} {
+		table.HandleKey(map[string]string{"low": "s", "high": "S"}[want[0]])
+		table.HandleKey("home")
+		for i, key := range want {
+			if got := table.SelectedKey(); got != key {
+				t.Errorf("row %d is %s, want %s", i, got, key)
+			}
+			table.HandleKey("down")
+		}
+	}
+}
+
+// TestMarkAllDecidesByWhatIsListed: marks that the filter hides are not seen, and must not change what M does.
+func TestMarkAllDecidesByWhatIsListed(t *testing.T) {
+	t.Parallel()
+	row := func(key string) widget.Row { return widget.Row{Key: key, Cells: []widget.Cell{{Text: key}}} }
+	rows := []widget.Row{row("ana"), row("bob-1"), row("bob-2")}
+	table := widget.NewTable("", widget.Column{Title: "WHO"})
+	table.RowsCanBeMarked = true
+	table.SetRows(rows, "")
+	table.HandleKey("home")
+	table.HandleKey("m")
+	table.SetRows(rows, "bob")
+	table.HandleKey("M")
+	if got := table.MarkedKeys(); len(got) != 2 {
+		t.Errorf("M marked %q, want both that are listed", got)
+	}
+	table.HandleKey("M")
+	if got := table.MarkedKeys(); len(got) != 0 {
+		t.Errorf("M again left %q", got)
+	}
+}
