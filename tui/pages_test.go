@@ -284,3 +284,18 @@ func TestOpenRowScrolls(t *testing.T) {
 	h.Press("end", "esc", "down", "enter")
 	assertShows(t, h, "● n2  answers") // the next row begins at its top
 }
+
+// TestMaintenanceHidesNoOutage: a node in maintenance that is down, or has turned JetStream off, is shown as both.
+func TestMaintenanceHidesNoOutage(t *testing.T) {
+	t.Parallel()
+	state := tuitest.Degraded() // n3 is down
+	until := core.MillisOf(tuitest.Now.Add(time.Hour))
+	for _, node := range []string{"n1", "n2", "n3"} {
+		state.Status.Maintenance = append(state.Status.Maintenance, core.Maintenance{Node: node, By: "ana", Since: 1, Until: until})
+	}
+	state.Status.Nodes = slices.Clone(state.Status.Nodes)
+	state.Status.Nodes[1].Off = true
+	h, _ := newHarness(t, state)
+	h.Press("2")
+	assertShows(t, h, "● n1  maintenance", "▲ n2  JetStream off, maintenance", "○ n3  down, maintenance")
+}

@@ -40,10 +40,15 @@ func NodeRow(rc RenderContext, n cluster.Node) widget.Row {
 	if !n.Online {
 		g, tone, meta = rc.Theme.Glyphs.Absent, theme.Bad, "down"
 	} else if n.Off {
-		g, tone, meta = rc.Theme.Glyphs.Degraded, theme.Warn, NoJetStream
+		g, tone, meta = rc.Theme.Glyphs.Degraded, theme.Warn, "JetStream off"
 	}
 	if _, drained := rc.Snapshot.Status.Value.InMaintenance(n.Name); drained {
-		tone, meta = theme.Warn, InMaintenance
+		switch {
+		case n.Online && !n.Off:
+			tone, meta = theme.Warn, "maintenance"
+		default: // an outage stays in sight
+			meta += ", maintenance"
+		}
 	}
 	return rc.DimRowIfStale(widget.Row{Key: n.Name, IsDim: !n.Online, Cells: []widget.Cell{
 		{Text: g + " " + n.Name, Tone: tone},
@@ -59,12 +64,6 @@ func NodeRow(rc RenderContext, n cluster.Node) widget.Row {
 		{Text: strings.Join(n.Leads, ", "), Tone: theme.Dim},
 	}})
 }
-
-// NoJetStream is what is shown of a node that answers and has turned JetStream off.
-const NoJetStream = "JetStream off"
-
-// InMaintenance is what is shown of a node in maintenance in place of its part in the meta group.
-const InMaintenance = "maintenance"
 
 func numberCell(known bool, v float64, text, unit string) widget.Cell {
 	if !known {
