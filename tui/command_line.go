@@ -46,7 +46,11 @@ func (m *Model) handlePromptKey(k tea.KeyPressMsg) tea.Cmd {
 	case widget.Confirmed:
 		m.prompt = nil
 		if p.Prefix == ":" {
-			return m.runCommandLine(strings.TrimSpace(p.Value()))
+			cmd, known := m.runCommandLine(strings.TrimSpace(p.Value()))
+			if !known {
+				m.prompt = p // so that the line can be mended
+			}
+			return cmd
 		}
 		m.filters[m.pageIndex] = strings.TrimSpace(p.Value())
 	default:
@@ -62,38 +66,37 @@ func (m *Model) applyTypedFilter() {
 	}
 }
 
-// runCommandLine runs a line typed after the colon: a console command, a page
-// name or an action.
-func (m *Model) runCommandLine(line string) tea.Cmd {
+// runCommandLine runs a line typed after the colon: an action, a console command or a page
+// name. It returns false if the line is none of these.
+func (m *Model) runCommandLine(line string) (cmd tea.Cmd, known bool) {
 	if line == "" {
-		return nil
+		return nil, true
 	}
 	m.addHistory(line)
 	if a, arg, ok := action.Find(m.actions, line); ok {
-		return m.startTypedAction(a, arg)
+		return m.startTypedAction(a, arg), true
 	}
 	command, arg, _ := strings.Cut(strings.ToLower(line), " ")
 	switch command {
 	case "q", "quit", "exit":
-		return m.quit()
+		return m.quit(), true
 	case "h", "help":
 		m.help = &help{}
-		return nil
 	case "pause-screen", "hold":
 		m.togglePause()
-		return nil
 	case "pause":
 		m.showToast(theme.Warn, ":pause-screen pauses the screen, :migrate pause the migration.")
-		return nil
 	case "theme":
-		return m.setTheme(strings.TrimSpace(arg))
-	}
-	if i := m.findPage(command); i >= 0 && arg == "" {
+		m.setTheme(strings.TrimSpace(arg))
+	default:
+		i := m.findPage(command)
+		if i < 0 || arg != "" {
+			m.showToast(theme.Warn, "There is no command \""+line+"\". Tab completes, :help lists them.")
+			return nil, false
+		}
 		m.showPage(i)
-		return nil
 	}
-	m.showToast(theme.Warn, "There is no command \""+line+"\". ? lists them, Tab completes.")
-	return nil
+	return nil, true
 }
 
 func (m *Model) addHistory(line string) {
@@ -115,15 +118,14 @@ func (m *Model) startTypedAction(a action.Action, arg string) tea.Cmd {
 	return m.startAction(a, sel)
 }
 
-func (m *Model) setTheme(name string) tea.Cmd {
+func (m *Model) setTheme(name string) {
 	mode, ok := theme.ParseMode(name)
 	if !ok || name == "" {
 		m.showToast(theme.Warn, "Available themes: "+theme.ModeNames()+".")
-		return nil
+		return
 	}
 	m.themeChoice = mode
 	m.applyTheme()
-	return nil
 }
 
 // findPage finds a page by its name or by an unambiguous prefix; -1 if there is

@@ -29,8 +29,26 @@ func TestCommandLineCompletesAndRecalls(t *testing.T) {
 	assertShows(t, h, ":events")
 	h.Press("esc", ":", "nonsense", "enter")
 	assertShows(t, h, `There is no command "nonsense".`)
-	h.Press(":", "theme mono", "enter")
+	h.Press("esc", ":", "theme mono", "enter")
 	if strings.Contains(h.Model.View().Content, "38;5") {
 		t.Error("mono has colors")
 	}
+}
+
+// TestUnknownCommandStaysInThePrompt, where Tab completes it: elsewhere Tab changes the page.
+func TestUnknownCommandStaysInThePrompt(t *testing.T) {
+	t.Parallel()
+	h, _ := newHarness(t, tuitest.Healthy())
+	h.Press(":", "even", "tab", "backspace", "backspace", "backspace", "backspace", "x", "enter")
+	assertShows(t, h, ":evex", `There is no command "evex". Tab completes, :help lists them.`)
+	h.Press("backspace", "tab", "enter")
+	assertShows(t, h, "4 events, the newest first.")
+}
+
+// TestHelpListsTheCommandsOfTheConsole beside those of the operators' actions.
+func TestHelpListsTheCommandsOfTheConsole(t *testing.T) {
+	t.Parallel()
+	h, _ := newHarness(t, tuitest.Healthy())
+	h.Press(":", "help", "enter")
+	assertShows(t, h, "Commands", "theme NAME", "auto, dark, light, basic, mono", "quit", "pause-screen", "PAGE")
 }

@@ -40,6 +40,9 @@ func (m *Model) helpLines(w int) []string {
 		row("enter  esc", "open; back"), row("s  S", "sort by the next column; reverse the order"),
 		row("m  M", "on the users page: mark a user; mark all listed, or none"), row("y", "copy the id, by OSC 52 (tmux: set-clipboard on)"),
 		row("space", "pause or resume the screen (:pause-screen), not the cluster"), row("q", "back; quit if nothing is open or marked (migrations continue)"), "",
+		head("Commands") + t.Paint(theme.Dim, "   type them after :"),
+		row("PAGE", "open a page by its name, or by the beginning of it"), row("theme NAME", "colors: "+theme.ModeNames()),
+		row("help  quit", "this list; end the console"), "",
 		head("Actions") + t.Paint(theme.Dim, "   type the name after : or press the key on its page"),
 	}
 	for _, a := range m.actions {

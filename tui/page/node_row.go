@@ -43,10 +43,9 @@ func NodeRow(rc RenderContext, n cluster.Node) widget.Row {
 		g, tone, meta = rc.Theme.Glyphs.Degraded, theme.Warn, "JetStream off"
 	}
 	if _, drained := rc.Snapshot.Status.Value.InMaintenance(n.Name); drained {
-		switch {
-		case n.Online && !n.Off:
+		if n.Online && !n.Off {
 			tone, meta = theme.Warn, "maintenance"
-		default: // an outage stays in sight
+		} else { // an outage stays in sight
 			meta += ", maintenance"
 		}
 	}
