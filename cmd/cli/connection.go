@@ -57,7 +57,7 @@ func (c *Connection) CommandFlags() string {
 	return strings.Join(words, " ")
 }
 
-// Flags adds --server, --identity, --tls-ca and --context; --nats-url and --ca are aliases.
+// Flags adds the flags of a connection. --nats-url and --ca are aliases of --server and --tls-ca.
 func (c *Connection) Flags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&c.Servers, "server", nil, "all nodes: URL[,URL] (alias: --nats-url)")
 	fs.StringVar(&c.Identity, "identity", "", "the operator's seed FILE, or agent:NKEY for a key in the SSH agent")
@@ -80,7 +80,8 @@ func (c *Connection) Flags(fs *pflag.FlagSet) {
 
 // Given is true where any of the flags was set.
 func (c *Connection) Given() bool {
-	return c.Context != "" || len(c.Servers) > 0 || c.Identity != "" || c.CA != ""
+	return c.Context != "" || len(c.Servers) > 0 || c.Identity != "" || c.CA != "" ||
+		c.ClusterKey != "" || c.Plaintext || c.TLSFirst || c.Passphrase.FD != 0
 }
 
 // Dial connects. KindInvalid names the flag that is missing.

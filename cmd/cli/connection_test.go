@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
 
 	"unibus/cmd/cli/clitest"
 	"unibus/core"
@@ -142,4 +145,23 @@ func TestCommandFlagsAreThoseGiven(t *testing.T) {
 	if got, want := c.CommandFlags(), `--context 'two words' --tls-ca 'it'\''s/ca.pem' --cluster-key XKEY`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+}
+
+// TestGivenSeesEveryFlag: a flag that a command would ignore is refused with it.
+func TestGivenSeesEveryFlag(t *testing.T) {
+	t.Parallel()
+	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+	new(Connection).Flags(fs)
+	fs.VisitAll(func(f *pflag.Flag) {
+		var c Connection
+		own := pflag.NewFlagSet("", pflag.ContinueOnError)
+		c.Flags(own)
+		if c.Given() {
+			t.Fatal("nothing was given")
+		}
+		value := map[string]string{"bool": "true", "int": "3"}[f.Value.Type()]
+		if err := own.Set(f.Name, cmp.Or(value, "x")); err != nil || !c.Given() {
+			t.Errorf("--%s is not seen (%v)", f.Name, err)
+		}
+	})
 }

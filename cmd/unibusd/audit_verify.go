@@ -15,7 +15,9 @@ import (
 )
 
 func (n *network) verifyFile(file string) (audit.Report, error) {
-	if n.Given() {
+	rest := n.Connection
+	rest.ClusterKey = "" // it checks the signatures of a file, too
+	if rest.Given() {
 		return audit.Report{}, core.Errorf(core.KindInvalid, "--file and a connection cannot be given together").WithNext("leave one of them out")
 	}
 	if n.ClusterKey != "" {
