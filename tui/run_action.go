@@ -46,20 +46,6 @@ func (a *runningAction) UserActivate(ctx context.Context, id string) (core.User,
 	return u, err
 }
 
-// UserExtend records the user whose end was changed.
-func (a *runningAction) UserExtend(ctx context.Context, id string, expires core.Millis) (core.User, error) {
-	u, err := a.Client.UserExtend(ctx, id, expires)
-	a.recordChange(id, err)
-	return u, err
-}
-
-// UserReplace records the user who has a new key.
-func (a *runningAction) UserReplace(ctx context.Context, id, to string) (admin.Replaced, error) {
-	r, err := a.Client.UserReplace(ctx, id, to)
-	a.recordChange(id, err)
-	return r, err
-}
-
 func (a *runningAction) recordChange(id string, err error) {
 	if err == nil {
 		a.changedLock.Lock()

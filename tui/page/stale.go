@@ -11,12 +11,8 @@ import (
 	"unibus/tui/widget"
 )
 
-// StatusIsStale is true if the status is old, because no node answers or because
-// it was not polled.
-func (rc RenderContext) StatusIsStale() bool {
-	t := rc.Snapshot.Status
-	return t.Stale(rc.Now, StatusMaxAge) || t.Refreshing(rc.Now, StatusMaxAge)
-}
+// StatusIsStale is true if the status is old, because no node answers. It is polled on every page.
+func (rc RenderContext) StatusIsStale() bool { return rc.Snapshot.Status.Stale(rc.Now, StatusMaxAge) }
 
 // AtStatusTime is the context at the time of a stale status. Ages in it must not
 // grow, because that state may have ended.
