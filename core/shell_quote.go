@@ -2,15 +2,15 @@ package core
 
 import "strings"
 
-// ShellQuote makes a path safe to paste into a shell.
-func ShellQuote(path string) string {
-	for _, c := range []byte(path) {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		case c == '/', c == '.', c == '-', c == '_', c == '+', c == ',', c == '@', c == ':':
-		default:
-			return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
-		}
+// ShellQuote returns a text as one word of a shell command that is shown to be copied. What looks like a secret is
+// not in it: a seed may have been typed where a public key belongs.
+func ShellQuote(text string) string {
+	text = Redact(text)
+	isPlain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@,+", r)
 	}
-	return path
+	if text != "" && !strings.ContainsFunc(text, func(r rune) bool { return !isPlain(r) }) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

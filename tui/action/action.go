@@ -180,7 +180,7 @@ func (s Input) forEachUser(line string) string {
 	if len(s.Selected.IDs) < 2 {
 		return line
 	}
-	return "for k in " + strings.Join(s.Selected.IDs, " ") + "; do " + line + "; done"
+	return "for k in " + quotedIDs(s) + "; do " + line + "; done"
 }
 
 // WithFlags appends the flags of the connection to a command.

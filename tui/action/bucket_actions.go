@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -37,7 +38,9 @@ func bucketScale() Action {
 				Fields: []widget.Field{scaleField(s, high)},
 			}
 		},
-		Command: func(_ Input, v []string) string { return "unibusd bucket scale --replicas " + v[0] },
+		Command: func(_ Input, v []string) string {
+			return "unibusd bucket scale --replicas " + core.ShellQuote(cmp.Or(v[0], "N"))
+		},
 		Run: func(ctx context.Context, c Client, _ Input, v []string) (string, error) {
 			n, err := strconv.Atoi(v[0])
 			if err != nil {
@@ -128,9 +131,9 @@ func replicaRange(s Input) (low, high int) {
 func maxReplicas(s Input) int { return min(5, max(1, s.Snapshot.Status.Value.Expected)) }
 
 func stepDownCommand(group string, v []string) string {
-	line := "unibusd step-down " + group
+	line := "unibusd step-down " + core.ShellQuote(group)
 	if len(v) > 0 && v[0] != "" {
-		line += " --to " + v[0]
+		line += " --to " + core.ShellQuote(v[0])
 	}
 	return line
 }

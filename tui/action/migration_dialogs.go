@@ -50,7 +50,7 @@ func limitCommand(_ Input, v []string) string {
 	if len(v) > 0 && v[0] != "" {
 		rate = v[0]
 	}
-	return "unibusd migration limit --rate " + ShellQuote(rate)
+	return "unibusd migration limit --rate " + core.ShellQuote(rate)
 }
 
 func runLimit(ctx context.Context, c Client, s Input, v []string) (string, error) {

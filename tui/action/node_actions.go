@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -17,7 +18,7 @@ func nodeActions() []Action {
 			Name: "node add", Key: "a", Scope: "nodes", Confirmation: YesNo,
 			Help:     "accept a node of a new name",
 			Question: nodeAddQuestion,
-			Command:  func(_ Input, v []string) string { return "unibusd node add " + v[0] },
+			Command:  func(_ Input, v []string) string { return "unibusd node add " + core.ShellQuote(cmp.Or(v[0], "NAME")) },
 			Run: func(ctx context.Context, c Client, _ Input, v []string) (string, error) {
 				out, err := c.NodeAdd(ctx, v[0])
 				if err != nil {
@@ -31,7 +32,9 @@ func nodeActions() []Action {
 			Help:        "take a node that is down out of every group, for good",
 			Unavailable: nodeRemoveUnavailable,
 			Question:    nodeRemoveQuestion,
-			Command:     func(s Input, _ []string) string { return "unibusd node remove " + s.Selected.only(KindNode) },
+			Command: func(s Input, _ []string) string {
+				return "unibusd node remove " + core.ShellQuote(s.Selected.only(KindNode))
+			},
 			Run: func(ctx context.Context, c Client, s Input, _ []string) (string, error) {
 				out, err := c.NodeRemove(ctx, s.Selected.only(KindNode))
 				if err != nil {
@@ -52,7 +55,9 @@ func nodeActions() []Action {
 					Lines: []string{cluster.MaintenanceText(m, s.Now) + ".", "Users may connect there again, and elections may let it lead."},
 				}
 			},
-			Command: func(s Input, _ []string) string { return "unibusd node resume " + s.Selected.only(KindNode) },
+			Command: func(s Input, _ []string) string {
+				return "unibusd node resume " + core.ShellQuote(s.Selected.only(KindNode))
+			},
 			Run: func(ctx context.Context, c Client, s Input, _ []string) (string, error) {
 				out, err := c.NodeResume(ctx, s.Selected.only(KindNode))
 				if err != nil {
@@ -114,7 +119,7 @@ func nodeDrainAction() Action {
 		Unavailable: nodeDrainUnavailable,
 		Question:    nodeDrainQuestion,
 		Command: func(s Input, v []string) string {
-			return "unibusd node drain " + s.Selected.only(KindNode) + " --for " + v[0]
+			return "unibusd node drain " + core.ShellQuote(s.Selected.only(KindNode)) + " --for " + core.ShellQuote(cmp.Or(v[0], "DURATION"))
 		},
 		Run: func(ctx context.Context, c Client, s Input, v []string) (string, error) {
 			last, err := parseMaintenance(v[0])

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"unibus/core"
 	"unibus/core/admin"
 	"unibus/tui/feed"
 	"unibus/tui/widget"
@@ -92,9 +93,9 @@ func formerReaders(k *admin.RoomKeys) string {
 }
 
 func rekeyCommand(s Input, _ []string) string {
-	line := "unibusd room rekey " + ShellQuote(selectedRoom(s))
+	line := "unibusd room rekey " + core.ShellQuote(selectedRoom(s))
 	if p := memberToAsk(s); p != nil {
-		line += " --user " + string(p.User)
+		line += " --user " + core.ShellQuote(string(p.User))
 	}
 	return line
 }

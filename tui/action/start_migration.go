@@ -146,9 +146,9 @@ func sourceFlags(s Input, v []string) string {
 	if err != nil { // the operator has typed nothing yet
 		source = SQLiteFile{"NODE", "FILE"}
 	}
-	line := " --db " + ShellQuote(source.File)
+	line := " --db " + core.ShellQuote(source.File)
 	if len(Sources(s.Snapshot)) > 1 {
-		line += " --node " + ShellQuote(source.Node)
+		line += " --node " + core.ShellQuote(source.Node)
 	}
 	return line
 }
@@ -212,10 +212,10 @@ func startCommand(s Input, v []string) string {
 		line += " --no-backup"
 	}
 	if len(o.IgnoredNodes) > 0 {
-		line += " --ignore-node " + ShellQuote(strings.Join(o.IgnoredNodes, ","))
+		line += " --ignore-node " + core.ShellQuote(strings.Join(o.IgnoredNodes, ","))
 	}
 	for _, name := range o.Ignored {
-		line += " --ignore " + ShellQuote(name)
+		line += " --ignore " + core.ShellQuote(name)
 	}
 	return line
 }

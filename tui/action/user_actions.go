@@ -77,7 +77,15 @@ func perUserCommand(s Input, cmd string) string {
 	if len(s.Selected.IDs) > 1 {
 		return cmd + " $k"
 	}
-	return cmd + " " + strings.Join(s.Selected.IDs, " ")
+	return cmd + " " + quotedIDs(s)
+}
+
+func quotedIDs(s Input) string {
+	words := make([]string, len(s.Selected.IDs))
+	for i, id := range s.Selected.IDs {
+		words[i] = core.ShellQuote(id)
+	}
+	return strings.Join(words, " ")
 }
 
 func revokeQuestion(s Input) Question {

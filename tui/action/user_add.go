@@ -48,15 +48,15 @@ func addCommand(_ Input, v []string) string {
 	if nkey == "" {
 		nkey = "NKEY"
 	}
-	line := "unibusd user add " + ShellQuote(nkey)
+	line := "unibusd user add " + core.ShellQuote(nkey)
 	if name != "" {
-		line += " --name " + ShellQuote(name)
+		line += " --name " + core.ShellQuote(name)
 	}
 	if role != "" {
-		line += " --role " + ShellQuote(role)
+		line += " --role " + core.ShellQuote(role)
 	}
 	if ends != "" && ends != "never" {
-		line += " --expires " + ShellQuote(ends)
+		line += " --expires " + core.ShellQuote(ends)
 	}
 	return line
 }
@@ -103,7 +103,7 @@ func extendAction() Action {
 			return q
 		},
 		Command: func(s Input, v []string) string {
-			return perUserCommand(s, "unibusd user extend") + " --expires " + ShellQuote(cmp.Or(v[0], "TIME"))
+			return perUserCommand(s, "unibusd user extend") + " --expires " + core.ShellQuote(cmp.Or(v[0], "TIME"))
 		},
 		Run: func(ctx context.Context, c Client, s Input, v []string) (string, error) {
 			at, err := core.ParseExpiry(v[0], s.Now)

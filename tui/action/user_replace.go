@@ -21,7 +21,7 @@ func replaceAction() Action {
 			if nkey == "" {
 				nkey = "NKEY"
 			}
-			return perUserCommand(s, "unibusd user replace") + " " + ShellQuote(nkey)
+			return perUserCommand(s, "unibusd user replace") + " " + core.ShellQuote(nkey)
 		},
 		Run: func(ctx context.Context, c Client, s Input, v []string) (string, error) {
 			r, err := c.UserReplace(ctx, s.Selected.only(KindUser), v[0])
