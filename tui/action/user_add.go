@@ -1,10 +1,8 @@
 package action
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"unibus/core"
@@ -85,54 +83,4 @@ func untilText(s Input, u core.User) string {
 		return ""
 	}
 	return ", until " + u.Expires.Time().In(s.Now.Location()).Format("2006-01-02 15:04 MST")
-}
-
-func extendAction() Action {
-	return Action{
-		Name: "user extend", Aliases: []string{"extend"}, Key: "e", IsRare: true, Scope: PageUsers, ArgumentKind: KindUser, Confirmation: YesNo,
-		Help:        "give a user another end, or none",
-		Unavailable: unlessOneUser,
-		Question: func(s Input) Question {
-			u := findUser(s.Snapshot, s.Selected.only(KindUser))
-			q := Question{Title: fmt.Sprintf("When does the access of %s end?", selectedUsersText(s)), ConfirmLabel: "Set"}
-			q.Lines = append(fullNameLines(s), "Every node refuses the user from then on, and ends the sessions. Now: "+nowEnds(s, u)+".")
-			if u.Status == core.UserRevoked {
-				q.Lines = append(q.Lines, "The user is revoked and stays so: `user activate` reverses that.")
-			}
-			q.Fields = []widget.Field{{Label: "ends", Hint: "90d, a day, or never", Check: isExpiry(s.Now)}}
-			return q
-		},
-		Command: func(s Input, v []string) string {
-			return perUserCommand(s, "unibusd user extend") + " --expires " + core.ShellQuote(cmp.Or(v[0], "TIME"))
-		},
-		Run: func(ctx context.Context, c Client, s Input, v []string) (string, error) {
-			at, err := core.ParseExpiry(v[0], s.Now)
-			if err != nil {
-				return "", err
-			}
-			u, err := c.UserExtend(ctx, s.Selected.only(KindUser), at)
-			if err != nil {
-				return "", err
-			}
-			return fmt.Sprintf("%s: %s", userName(u), nowEnds(s, u)), nil
-		},
-	}
-}
-
-func nowEnds(s Input, u core.User) string {
-	if u.Expires == 0 {
-		return "no end"
-	}
-	return strings.TrimPrefix(untilText(s, u), ", ")
-}
-
-// unlessOneUser is the rule of an action on a single user.
-func unlessOneUser(s Input) string {
-	switch {
-	case s.Selected.Kind != KindUser || len(s.Selected.IDs) == 0:
-		return nothingSelected(KindUser)
-	case len(s.Selected.IDs) > 1:
-		return "it changes one user at a time, and " + selectedUsersText(s) + " are marked"
-	}
-	return ""
 }
