@@ -1,7 +1,7 @@
 // Package tui is the operators' console, a Bubble Tea program.
 //
 // It shows the state of a cluster and runs operators' actions. cmd/unibus-tui calls
-// Run; tests and screenshots drive the same model through tui/tuitest.
+// RunIn; tests and screenshots drive the same model through tui/tuitest.
 //
 // This package holds the root model: routing of keys, focus, dialogs, the header and
 // the footer. tui/feed polls the cluster, tui/action lists the operators' actions,

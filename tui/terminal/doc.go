@@ -1,5 +1,5 @@
-// Package terminal is the operator's terminal: what it can show, how it is given back,
-// and how Ctrl-Z stops the console.
+// Package terminal is the operator's terminal: how it is opened and given back, and how
+// Ctrl-Z stops the console.
 //
 // Bubble Tea gives the terminal back as long as it can write to it and is not stuck.
 // This package sees the cases in which it cannot: the output has no reader, the terminal is gone,

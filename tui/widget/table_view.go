@@ -93,7 +93,7 @@ func sumWidths(ws []int) int {
 	return n - len(columnGap)
 }
 
-// measureColumns runs once per Load: measuring ten thousand rows would delay
+// measureColumns runs once per SetRows: measuring ten thousand rows would delay
 // every key.
 func (t *Table) measureColumns() {
 	t.contentWidths = make([]int, len(t.columns))
