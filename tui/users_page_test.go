@@ -22,7 +22,7 @@ func TestUsersPageShowsEnds(t *testing.T) {
 	h.Press("4")
 	assertShows(t, h, "2 active, 0 revoked, 1 expired", "expired", "until "+tuitest.Now.Add(48*time.Hour).Format(time.DateOnly))
 	h.Press("home", "enter")
-	assertShows(t, h, "expired: refused by every node", "ends")
+	assertShows(t, h, "expired: refused by every node", "expires")
 
 	state.Users[1].Expires = core.MillisOf(time.Date(2028, 1, 31, 9, 30, 0, 0, tuitest.Now.Location()))
 	h, _ = newHarness(t, state)

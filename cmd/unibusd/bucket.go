@@ -23,7 +23,7 @@ func bucketListCommand() *cobra.Command {
 		}
 		return n.print(c, map[string]any{"buckets": st.Buckets}, func() {
 			if len(st.Buckets) == 0 {
-				c.Println("There are no buckets yet: they are created by the move to KV.")
+				c.Println("There are no buckets yet: the migration to KV creates them.")
 				return
 			}
 			table(c, "BUCKET\tREPLICAS\tLEADER\tKEYS\tSTATE", func(print func(string, ...any)) {

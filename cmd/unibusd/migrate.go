@@ -17,7 +17,7 @@ import (
 	"unibus/core/migrate"
 )
 
-// pollEvery is how often a command that waits for the move asks where it stands.
+// pollEvery is how often a command that waits for the migration asks for its state.
 const pollEvery = 200 * time.Millisecond
 
 func migrateCommand() *cobra.Command {
@@ -37,7 +37,7 @@ func migrateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if st, err = n.follow(ctx, c, cl, st); err != nil {
+			if st, err = n.awaitMigration(ctx, c, cl, st); err != nil {
 				return err
 			}
 			if o.DryRun {
@@ -89,11 +89,11 @@ func source(ctx context.Context, cl *admin.Client, o *migrate.Options, at string
 		if err != nil {
 			return "", err
 		}
-		move, err := cl.Migration(ctx)
+		migration, err := cl.Migration(ctx)
 		if err != nil {
 			return "", err
 		}
-		node, err := sourceIn(st, abs, at, move)
+		node, err := sourceIn(st, abs, at, migration)
 		if err == nil || time.Now().After(limit) || ctx.Err() != nil {
 			return node, err
 		}
@@ -109,17 +109,17 @@ const settleTime = 3 * time.Second
 
 // sourceIn is the node that serves the file abs, or the one that the authority
 // names. Nodes of the same make have their files at the same place: then at says which is meant.
-func sourceIn(st admin.Status, abs, at string, move migrate.Status) (string, error) {
+func sourceIn(st admin.Status, abs, at string, migration migrate.Status) (string, error) {
 	if a := st.Authority; a != nil && a.Backend != core.BackendNone {
 		if at != "" && at != a.Node && a.Backend == core.BackendSQLite {
-			return "", notThere(st, a.Node, at, move)
+			return "", notThere(st, a.Node, at, migration)
 		}
-		return a.Node, nil // it answers for its file, and after cutover says that there is nothing to move
+		return a.Node, nil // it answers for its file, and after cutover says that there is nothing to migrate
 	}
-	var found, serving, away []string
+	var found, serving, downNodes []string
 	for _, n := range st.Nodes {
 		if !n.Online {
-			away = append(away, n.Name)
+			downNodes = append(downNodes, n.Name)
 		}
 		if n.Info == nil || n.Info.Serving.Backend != core.BackendSQLite {
 			continue
@@ -133,11 +133,11 @@ func sourceIn(st admin.Status, abs, at string, move migrate.Status) (string, err
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return "", core.Errorf(core.KindRefused, "%s have each a file %s of their own that they serve", strings.Join(found, " and "), abs).
-			WithNext("say whose is to be moved: --node %s", found[0])
-	case len(serving) == 0 && len(away) > 0:
+		return "", core.Errorf(core.KindRefused, "%s each serve a file %s of their own", strings.Join(found, " and "), abs).
+			WithNext("name the node whose file you want to migrate: --node %s", found[0])
+	case len(serving) == 0 && len(downNodes) > 0:
 		return "", core.Errorf(core.KindRefused, "no node that answers serves its control plane from SQLite").
-			WithNext("start unibusd on %s, which may have %s", strings.Join(away, " and "), abs)
+			WithNext("start unibusd on %s, which may have %s", strings.Join(downNodes, " and "), abs)
 	case len(serving) == 0:
 		return "", core.Errorf(core.KindRefused, "no node serves its control plane from SQLite").
 			WithNext("`unibus-tui status` says what each node serves; the node of %s serves it with db = %q in its configuration", abs, abs)
@@ -153,10 +153,10 @@ func sourceIn(st admin.Status, abs, at string, move migrate.Status) (string, err
 // step. A migration that was only begun is aborted. After a rollback the authority
 // stays: without it a node would serve an old file, and users who were revoked since
 // would be admitted again.
-func notThere(st admin.Status, node, at string, move migrate.Status) error {
+func notThere(st admin.Status, node, at string, migration migrate.Status) error {
 	err := core.Errorf(core.KindRefused, "the control plane is the SQLite file of %s, not of %s", node, at)
-	if move.Active() {
-		return err.WithNext("abort the move begun there with `unibusd migration abort`, then start it on %s", at)
+	if migration.Active() {
+		return err.WithNext("abort the migration that was started there with `unibusd migration abort`, then start it on %s", at)
 	}
 	file := "its file"
 	for _, n := range st.Nodes {
@@ -164,13 +164,13 @@ func notThere(st admin.Status, node, at string, move migrate.Status) error {
 			file = n.Info.Serving.File
 		}
 	}
-	return err.WithNext("since a rollback only the file of %s counts: move that one, with --node %s --db %s. "+
+	return err.WithNext("since a rollback only the file of %s counts: migrate that one, with --node %s --db %s. "+
 		"If what %s has is right all the same, put it in its place: copy the file of %s while that is stopped, stop %s, move %s away, `unibusd restore --from COPY --db %s` there, start both; what was revoked in the file of %s alone is to be revoked again",
 		node, node, file, at, at, node, file, file, node)
 }
 
-// ended prints a move that rests. It is an error where it rests elsewhere than in
-// one of the states that were asked for: paused, or aborted, by whomever.
+// ended prints a migration that does not run. It is an error if its state is none of those that were
+// asked for, because somebody paused or aborted it.
 func (n *network) ended(c *cobra.Command, st migrate.Status, wanted ...migrate.State) error {
 	if err := n.print(c, st, func() { c.Print(st.Report(time.Now())) }); err != nil {
 		return err
@@ -180,10 +180,10 @@ func (n *network) ended(c *cobra.Command, st migrate.Status, wanted ...migrate.S
 		return cli.Silent{Err: st.Error}
 	case st.Error != nil:
 		return st.Error
-	case len(st.Problems) > 0 && st.State == migrate.StatePreflight: // elsewhere they are those of a look at something else
-		return cli.Silent{Err: core.Errorf(core.KindRefused, "the move did not start")}
+	case len(st.Problems) > 0 && st.State == migrate.StatePreflight: // in another state they are of another check
+		return cli.Silent{Err: core.Errorf(core.KindRefused, "the migration did not start")}
 	case st.Paused || !slices.Contains(wanted, st.State) || st.State == migrate.StateVerify && !st.Verified:
-		return cli.Silent{Err: core.Errorf(core.KindFailed, "the move rests in %s", st.State)}
+		return cli.Silent{Err: core.Errorf(core.KindFailed, "the migration stopped in the state %s", st.State)}
 	}
 	return nil
 }

@@ -33,8 +33,8 @@ func migrationStatus() *cobra.Command {
 		}
 		return n.print(c, st, func() {
 			c.Print(st.Report(time.Now()))
-			if away := stillThere(ctx, cl, st); away != nil && !st.HasEnded() {
-				e := core.AsError(away)
+			if down := checkMigrationNode(ctx, cl, st); down != nil && !st.HasEnded() {
+				e := core.AsError(down)
 				c.Printf("\n%s: this is what it wrote down last\n  %s\n", e.Text, e.Next)
 			}
 		})
@@ -70,9 +70,9 @@ func migrationLimit() *cobra.Command {
 	var rate int
 	c := n.command("limit", "Limit the rate of the copy, at once", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
 		if rate < 0 {
-			return core.Errorf(core.KindInvalid, "--rate is below 0").WithNext("give --rate N, in rows a second; 0 takes the limit away")
+			return core.Errorf(core.KindInvalid, "--rate is below 0").WithNext("give --rate N, in rows a second; 0 removes the limit")
 		}
-		return n.steer(ctx, c, cl, func(cl *admin.Client, ctx context.Context, node string) (migrate.Status, error) {
+		return n.runStep(ctx, c, cl, func(cl *admin.Client, ctx context.Context, node string) (migrate.Status, error) {
 			return cl.MigrateLimit(ctx, node, rate)
 		})
 	})
@@ -81,25 +81,25 @@ func migrationLimit() *cobra.Command {
 	return c
 }
 
-// verb is a request to the node that a move belongs to.
+// verb is a request to the node that runs the migration.
 type verb func(cl *admin.Client, ctx context.Context, node string) (migrate.Status, error)
 
 func migrationStep(use, short string, f verb) *cobra.Command {
 	var n network
 	return n.command(use, short, nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
-		return n.steer(ctx, c, cl, f)
+		return n.runStep(ctx, c, cl, f)
 	})
 }
 
-// steer sends a verb to the node that the move belongs to. One that moves the
-// authority is followed to its end; of the others the status is printed.
-func (n *network) steer(ctx context.Context, c *cobra.Command, cl *admin.Client, f verb) error {
+// runStep sends a verb to the node that runs the migration. It waits for the end of one that moves
+// the authority, and prints the status after any other.
+func (n *network) runStep(ctx context.Context, c *cobra.Command, cl *admin.Client, f verb) error {
 	st, err := cl.Migration(ctx)
 	if err != nil {
 		return err
 	}
 	if st.Node == "" {
-		return core.Errorf(core.KindRefused, "no move was started").WithNext("start one with `unibusd migrate-to-kv --db FILE`")
+		return core.Errorf(core.KindRefused, "no migration was started").WithNext("start one with `unibusd migrate-to-kv --db FILE`")
 	}
 	if st, err = f(cl, ctx, st.Node); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (n *network) steer(ctx context.Context, c *cobra.Command, cl *admin.Client,
 		to = []migrate.State{migrate.StateAborted}
 	}
 	if to != nil {
-		if st, err = n.follow(ctx, c, cl, st); err != nil {
+		if st, err = n.awaitMigration(ctx, c, cl, st); err != nil {
 			return err
 		}
 		return n.ended(c, st, to...)
@@ -119,16 +119,15 @@ func (n *network) steer(ctx context.Context, c *cobra.Command, cl *admin.Client,
 	return n.print(c, st, func() { c.Print(st.Report(time.Now())) })
 }
 
-// The patience of follow.
+// How long awaitMigration goes on.
 const (
-	answerTime = 30 * time.Second // without any answer
-	awayTime   = 30 * time.Second // without the node that does the move
+	answerTime   = 30 * time.Second // without any answer
+	nodeDownTime = 30 * time.Second // without the node that runs the migration
 )
 
-// follow waits until the move stops: verified, cut over, rolled back, or with an
-// error. A node that dies under way is waited for by asking the others, who know
-// what it wrote down last.
-func (n *network) follow(ctx context.Context, c *cobra.Command, cl *admin.Client, st migrate.Status) (migrate.Status, error) {
+// awaitMigration waits until the migration stops: verified, cut over, rolled back, or with an error.
+// If the node that runs it dies, the other nodes answer with what it recorded last.
+func (n *network) awaitMigration(ctx context.Context, c *cobra.Command, cl *admin.Client, st migrate.Status) (migrate.Status, error) {
 	shown := migrate.State("")
 	heard, changed := time.Now(), time.Now()
 	for {
@@ -136,14 +135,14 @@ func (n *network) follow(ctx context.Context, c *cobra.Command, cl *admin.Client
 			c.Printf("%s\n", st.State)
 			shown = st.State
 		}
-		// Between an abort and what it leads to a rollback rests for a moment.
+		// Between an abort and what it leads to, a rollback does not run for a moment.
 		if !st.Running && (st.State != migrate.StateRollback || time.Since(changed) > settleTime) {
 			return st, nil
 		}
 		select {
 		case <-ctx.Done():
-			return st, core.Errorf(core.KindFailed, "stopped waiting; the move goes on in the daemon").
-				WithNext("`unibusd migration status` says where it stands")
+			return st, core.Errorf(core.KindFailed, "stopped waiting; the migration continues in the daemon").
+				WithNext("`unibusd migration status` shows its state")
 		case <-time.After(pollEvery):
 		}
 		next, err := cl.Migration(ctx)
@@ -158,21 +157,21 @@ func (n *network) follow(ctx context.Context, c *cobra.Command, cl *admin.Client
 		case core.KindOf(err) != core.KindUnavailable || time.Since(heard) > answerTime:
 			return st, err
 		}
-		if time.Since(changed) < awayTime {
+		if time.Since(changed) < nodeDownTime {
 			continue
 		}
-		if err := stillThere(ctx, cl, st); err != nil {
+		if err := checkMigrationNode(ctx, cl, st); err != nil {
 			return st, err
 		}
 		changed = time.Now()
 	}
 }
 
-// stillThere is an error where the node that does the move does not answer.
-func stillThere(ctx context.Context, cl *admin.Client, st migrate.Status) error {
+// checkMigrationNode returns an error if the node that runs the migration does not answer.
+func checkMigrationNode(ctx context.Context, cl *admin.Client, st migrate.Status) error {
 	view, err := cl.Status(ctx)
 	if err != nil {
-		return nil //nolint:nilerr // no answer at all has a patience of its own
+		return nil //nolint:nilerr // answerTime bounds how long no node at all answers
 	}
 	if view.IsSilent(st.Node) {
 		return admin.MigrationNodeDown(st.Node)

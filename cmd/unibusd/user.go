@@ -91,7 +91,7 @@ func userAddCommand() *cobra.Command {
 	})
 	c.Flags().StringVar(&name, "name", "", "a NAME for people to read")
 	c.Flags().StringVar(&role, "role", "member", "role of the user: member or admin")
-	c.Flags().StringVar(&expires, "expires", "never", "when the user ends: TIME is 90d, 12h, 2027-01-31 (the last day), a moment as RFC 3339 has it, or never")
+	c.Flags().StringVar(&expires, "expires", "never", "when the user's access expires: TIME is 90d, 12h, 2027-01-31 (the last day), a moment as RFC 3339 has it, or never")
 	return c
 }
 

@@ -14,7 +14,7 @@ func userExtendCommand() *cobra.Command {
 	var t userTarget
 	var expires string
 	c := t.add(&cobra.Command{
-		Use: "extend NKEY", Short: "Give a user another end, or none", Args: cli.Args("NKEY"),
+		Use: "extend NKEY", Short: "Change when a user's access expires", Args: cli.Args("NKEY"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if _, err := core.ParseUserID(args[0]); err != nil {
 				return err
@@ -26,12 +26,12 @@ func userExtendCommand() *cobra.Command {
 			return t.one(c, false, func(ctx context.Context, us users) (core.User, error) { return us.UserExtend(ctx, args[0], at) })
 		},
 	})
-	c.Flags().StringVar(&expires, "expires", "", "the new end: TIME is 90d, 12h, 2027-01-31 (the last day), a moment as RFC 3339 has it, or never")
+	c.Flags().StringVar(&expires, "expires", "", "when it expires: TIME is 90d, 12h, 2027-01-31 (the last day), a moment as RFC 3339 has it, or never")
 	cli.Require(c, "expires")
 	return c
 }
 
-// statusText is a user's status with its end.
+// statusText is a user's status with its expiry.
 func statusText(u core.User, now time.Time) string {
 	status := string(u.StatusAt(core.MillisOf(now)))
 	switch at := u.Expires.Time().Format(time.DateTime); {

@@ -22,7 +22,7 @@ func addQuestion(s Input) Question {
 				}
 				return nil
 			}},
-			{Label: "ends", Value: "never", Hint: "90d, a day, or never", Check: isExpiry(s.Now)},
+			{Label: "expires", Value: "never", Hint: "90d, a day, or never", Check: isExpiry(s.Now)},
 		},
 	}
 }
@@ -77,7 +77,7 @@ func runAdd(ctx context.Context, c Client, s Input, v []string) (string, error) 
 	return fmt.Sprintf("%s can connect now%s, as %s", userName(u), untilText(s, u), u.Role), nil
 }
 
-// untilText is when a user ends, "" for one without an end.
+// untilText is when a user's access expires, "" if never.
 func untilText(s Input, u core.User) string {
 	if u.Expires == 0 {
 		return ""

@@ -13,16 +13,16 @@ import (
 func extendAction() Action {
 	return Action{
 		Name: "user extend", Aliases: []string{"extend"}, Key: "e", IsRare: true, Scope: PageUsers, ArgumentKind: KindUser, Confirmation: YesNo,
-		Help:        "give a user another end, or none",
+		Help:        "change when a user's access expires",
 		Unavailable: unlessOneUser,
 		Question: func(s Input) Question {
 			u := findUser(s.Snapshot, s.Selected.only(KindUser))
 			q := Question{Title: fmt.Sprintf("When does the access of %s end?", selectedUsersText(s)), ConfirmLabel: "Set"}
-			q.Lines = append(fullNameLines(s), "Every node refuses the user from then on, and ends the sessions. Now: "+nowEnds(s, u)+".")
+			q.Lines = append(fullNameLines(s), "Every node refuses the user from then on, and ends the sessions. Now: "+expiryText(s, u)+".")
 			if u.Status == core.UserRevoked {
 				q.Lines = append(q.Lines, "The user is revoked and stays so: `user activate` reverses that.")
 			}
-			q.Fields = []widget.Field{{Label: "ends", Hint: "90d, a day, or never", Check: isExpiry(s.Now)}}
+			q.Fields = []widget.Field{{Label: "expires", Hint: "90d, a day, or never", Check: isExpiry(s.Now)}}
 			return q
 		},
 		Command: func(s Input, v []string) string {
@@ -37,12 +37,12 @@ func extendAction() Action {
 			if err != nil {
 				return "", err
 			}
-			return fmt.Sprintf("%s: %s", userName(u), nowEnds(s, u)), nil
+			return fmt.Sprintf("%s: %s", userName(u), expiryText(s, u)), nil
 		},
 	}
 }
 
-func nowEnds(s Input, u core.User) string {
+func expiryText(s Input, u core.User) string {
 	if u.Expires == 0 {
 		return "no end"
 	}

@@ -228,7 +228,7 @@ func (f *FakeClient) UserActivate(ctx context.Context, id string) (core.User, er
 	return f.setUserStatus(ctx, "user-activate", id, core.UserActive)
 }
 
-// UserExtend gives a user another end.
+// UserExtend changes when a user's access expires.
 func (f *FakeClient) UserExtend(ctx context.Context, id string, expires core.Millis) (core.User, error) {
 	return f.changeUser(ctx, fmt.Sprintf("user-extend %s %d", id, expires), id, func(u *core.User) { u.Expires = expires })
 }

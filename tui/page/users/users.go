@@ -128,7 +128,7 @@ func userDetail(rc page.RenderContext, u core.User) []string {
 	}
 	f.Add("status", status)
 	if u.Expires != 0 {
-		f.Add("ends", rc.FormatMillis(u.Expires))
+		f.Add("expires", rc.FormatMillis(u.Expires))
 	}
 	role := "member"
 	if u.Role == core.RoleAdmin {
