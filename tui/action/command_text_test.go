@@ -8,26 +8,45 @@ import (
 	"unibus/tui/tuitest"
 )
 
-// TestCommandLinesAreQuoted: what was typed into a field, and the names that nodes report, are one word each to the
-// shell that a command line is pasted into. A seed that was typed in the wrong place is not offered to be copied.
+// commandsWith are the command lines of every action in which a text was typed into each field, and is the name of
+// what is selected.
+func commandsWith(text string) map[string][]string {
+	out := map[string][]string{}
+	for _, a := range action.Table() {
+		for _, kind := range []string{action.KindUser, action.KindNode, action.KindBucket, action.KindRoom} {
+			s := newState(tuitest.Healthy(), text)
+			s.Selected.Kind = kind
+			out[a.Name] = append(out[a.Name], a.Command(s, []string{text, text, text, text, text}))
+		}
+	}
+	return out
+}
+
+// TestCommandLinesHoldNoSeed: what was typed in the wrong place is not offered to be copied.
+func TestCommandLinesHoldNoSeed(t *testing.T) {
+	t.Parallel()
+	const seed = "SUAFZQDX7PCWGLJJWV7HJO5YK4SHCY6OMVKM6OYESIGJDZSJRFB2VK62LI"
+	for name, lines := range commandsWith(seed) {
+		if text := strings.Join(lines, "\n"); strings.Contains(text, seed[:10]) {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}
+
+// TestCommandLinesAreQuoted: what was typed, and the names that nodes report, are one word each to the shell that a
+// command line is pasted into. An empty field leaves no flag without a value.
 func TestCommandLinesAreQuoted(t *testing.T) {
 	t.Parallel()
-	const seed, hostile = "SUAFZQDX7PCWGLJJWV7HJO5YK4SHCY6OMVKM6OYESIGJDZSJRFB2VK62LI", "x; $(reboot)"
-	for _, a := range action.Table() {
-		for _, typed := range []string{seed, hostile, ""} {
-			s := newState(tuitest.Healthy(), typed)
-			for _, kind := range []string{action.KindUser, action.KindNode, action.KindBucket, action.KindRoom} {
-				s.Selected.Kind = kind
-				line := a.Command(s, []string{typed, typed, typed, typed, typed})
-				if strings.Contains(line, seed[:10]) {
-					t.Errorf("%s: the line is %s", a.Name, line)
-				}
-				if bare := strings.ReplaceAll(line, "'"+hostile+"'", ""); strings.Contains(bare, "reboot") {
-					t.Errorf("%s: not quoted: %s", a.Name, line)
-				}
-				if strings.HasSuffix(line, " ") || strings.Contains(line, "  ") {
-					t.Errorf("%s: a flag without a value: %q", a.Name, line)
-				}
+	const hostile = "x; $(reboot)"
+	for name, lines := range commandsWith(hostile) {
+		if bare := strings.ReplaceAll(strings.Join(lines, "\n"), "'"+hostile+"'", ""); strings.Contains(bare, "reboot") {
+			t.Errorf("%s is not quoted: %s", name, lines)
+		}
+	}
+	for name, lines := range commandsWith("") {
+		for _, line := range lines {
+			if strings.HasSuffix(line, " ") || strings.Contains(line, "  ") {
+				t.Errorf("%s: a flag without a value: %q", name, line)
 			}
 		}
 	}

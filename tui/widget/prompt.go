@@ -17,7 +17,6 @@ type Prompt struct {
 	history      []string
 	historyIndex int // len(history) is the text that is being typed
 	draft        string
-	completes    bool
 }
 
 // NewPrompt opens a prompt. Tab completes to words; history begins with the
@@ -29,7 +28,7 @@ func NewPrompt(prefix, value string, completions, history []string) *Prompt {
 	in.SetValue(value)
 	in.CursorEnd()
 	in.Focus()
-	return &Prompt{Prefix: prefix, input: in, completions: completions, history: history, historyIndex: len(history), completes: len(completions) > 0}
+	return &Prompt{Prefix: prefix, input: in, completions: completions, history: history, historyIndex: len(history)}
 }
 
 // Value is the typed text.
@@ -116,7 +115,7 @@ func (p *Prompt) View(t theme.Theme, w int, notice string) string {
 	if notice != "" {
 		return left + "  " + t.Paint(theme.Warn, Truncate(t, Sanitize(notice), w-Width(left)-3))
 	}
-	if !p.completes {
+	if len(p.completions) == 0 {
 		return left + "  " + t.Paint(theme.Dim, "enter apply   esc clear")
 	}
 	hint := strings.Join(p.matches(), "   ")

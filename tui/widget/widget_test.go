@@ -281,7 +281,8 @@ func TestMissingValuesSortLast(t *testing.T) {
 	t.Parallel()
 	table := widget.NewTable("", widget.Column{Title: "CPU"})
 	table.SetRows([]widget.Row{
-		{Key: "gone", Cells: []widget.Cell{widget.NoNumber()}}, {Key: "low", Cells: []widget.Cell{widget.Number(1, "1", "%")}},
+		{Key: "gone", Cells: []widget.Cell{widget.NoNumber()}},
+		{Key: "low", Cells: []widget.Cell{widget.Number(1, "1", "%")}},
 		{Key: "high", Cells: []widget.Cell{widget.Number(9, "9", "%")}},
 	}, "")
 	for _, want := range [][]string{{"low", "high", "gone"}, {"high", "low", "gone"}} {
