@@ -12,6 +12,7 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/cluster"
+	"unibus/core/doctor"
 )
 
 func nodeCommand() *cobra.Command {
@@ -155,28 +156,83 @@ func nodeReplaceCommand() *cobra.Command {
 		}
 		return n.print(c, out, func() {
 			printNodeRemoved(c, out)
-			c.Printf("%s is a node of the cluster. unibusd bucket list shows its replicas.\n", args[1])
+			c.Printf("%s is a node of the cluster, and every replica holds the same rows. unibusd bucket list shows its replicas.\n", args[1])
 		})
 	})
-	c.Flags().DurationVar(&within, "timeout", 15*time.Minute, "how long to wait for NEW to be started, and for its replicas")
+	c.Flags().DurationVar(&within, "timeout", 15*time.Minute, "how long to wait for NEW to be started, and for its replicas to be complete")
 	return c
 }
 
-// replaceNode adds a node, waits until it is a member, and removes another one. Each step
-// that was done before is left out, so that an interrupted call is completed by the same call.
+// replaceNode adds a node, waits until it is a member and holds the replicas of the lost
+// one, and removes that last: until then the new node may fail, and nothing is worse. Each
+// step that was done before is left out, so that the same call completes an interrupted one.
 func replaceNode(ctx context.Context, cl *admin.Client, old, next string, say func(...any)) (admin.NodeChanged, error) {
-	none := admin.NodeChanged{}
-	if err := awaitStep(ctx, cl, say, func(st admin.Status) error { return replaceable(st.View, old, next) }); err != nil {
-		return none, err
+	out := admin.NodeChanged{}
+	status := func(pending func(cluster.View) error) func() error {
+		return func() error {
+			st, err := cl.Status(ctx)
+			if err != nil {
+				return err
+			}
+			return pending(st.View)
+		}
 	}
-	if _, err := cl.NodeAdd(ctx, next); err != nil && core.KindOf(err) != core.KindExists {
-		return none, err
+	for _, step := range []struct {
+		text string
+		do   func() error
+	}{
+		{"", status(func(v cluster.View) error { return replaceable(v, old, next) })},
+		{"", func() error { return addIfNew(ctx, cl, next) }},
+		{"", status(func(v cluster.View) error { return joinPending(v, next) })},
+		{next + " takes the replicas of " + old, func() error { _, err := cl.NodeEvacuate(ctx, old); return err }},
+		{"", status(func(v cluster.View) error { return unavailable(cluster.EvacuationPending(v, old)) })},
+		{"comparing the replicas", func() error { return replicasDiffer(ctx, cl) }},
+		{"removing " + old, func() (err error) { out, err = cl.NodeRemove(ctx, old); return err }},
+	} {
+		if step.text != "" {
+			say(step.text)
+		}
+		if err := awaitStep(ctx, say, step.do); err != nil {
+			if ctx.Err() != nil && core.KindOf(err) == core.KindUnavailable {
+				err = core.Errorf(core.KindUnavailable, "the replacement is not complete: %w", err).WithNext("to go on: unibusd node replace %s %s", old, next)
+			}
+			return admin.NodeChanged{}, err
+		}
 	}
-	if err := awaitStep(ctx, cl, say, func(st admin.Status) error { return joinPending(st.View, next) }); err != nil {
-		return none, err
+	return out, nil
+}
+
+func addIfNew(ctx context.Context, cl *admin.Client, name string) error {
+	_, err := cl.NodeAdd(ctx, name)
+	if core.KindOf(err) == core.KindExists {
+		return nil
 	}
-	say("removing " + old)
-	return cl.NodeRemove(ctx, old)
+	return err
+}
+
+// unavailable makes an error of what is left to wait for; nil for "".
+func unavailable(left string) error {
+	if left == "" {
+		return nil
+	}
+	return core.Errorf(core.KindUnavailable, "%s", left)
+}
+
+// replicasDiffer is nil once the replicas of all nodes that answer hold the same rows.
+func replicasDiffer(ctx context.Context, cl *admin.Client) error {
+	report, err := cl.Doctor(ctx, admin.DoctorRequest{ReplicasOnly: true, OnlineOnly: true})
+	if err != nil {
+		return err
+	}
+	for _, c := range report.Checks {
+		switch c.State {
+		case doctor.Wrong:
+			return core.Errorf(core.KindRefused, "no node was removed: %s", c.Text).WithNext("%s", c.Next)
+		case doctor.Unknown:
+			err = unavailable(c.Text)
+		}
+	}
+	return err
 }
 
 // replaceable refuses a node that cannot be removed, and a successor that was there
@@ -213,25 +269,22 @@ func joinPending(v cluster.View, name string) error {
 	return core.Errorf(core.KindUnavailable, "%s %s", name, left)
 }
 
-// awaitStep asks until pending returns nil or an error that time does not change, or ctx
-// ends. It says what it waits for whenever that changes.
-func awaitStep(ctx context.Context, cl *admin.Client, say func(...any), pending func(admin.Status) error) error {
+// awaitStep tries until do returns nil or an error that time does not change, or ctx ends.
+// It says what it waits for whenever that changes.
+func awaitStep(ctx context.Context, say func(...any), do func() error) error {
 	said := ""
 	for {
-		st, err := cl.Status(ctx)
-		if err == nil {
-			err = pending(st)
-		}
-		if err == nil || core.KindOf(err) != core.KindUnavailable {
+		err := do()
+		if core.KindOf(err) != core.KindUnavailable {
 			return err
 		}
-		if left := core.AsError(err).Text; left != said {
+		if left := core.AsError(err).Text; left != said && ctx.Err() == nil {
 			said = left
 			say("waiting: " + left)
 		}
 		select {
 		case <-ctx.Done():
-			return core.Errorf(core.KindUnavailable, "the replacement is not complete: %s", said).WithNext("the same command continues it")
+			return err
 		case <-time.After(time.Second):
 		}
 	}

@@ -5,18 +5,23 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/cluster"
+	"unibus/core/doctor"
 	"unibus/core/logtest"
 	"unibus/core/nodetest"
 )
 
 // TestLostNodeIsReplacedByCommand: a node is killed and never comes back. `node replace`
-// waits for the new one and says so. It is interrupted, and the same command completes it.
+// waits for the new one and says so. It is interrupted twice, while it waits and while the
+// replicas move, and the same command completes it. When it returns, the new node holds
+// what the others hold.
 func TestLostNodeIsReplacedByCommand(t *testing.T) {
 	t.Parallel()
 	p := nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{Store: "kv", Listed: true})
@@ -28,23 +33,18 @@ func TestLostNodeIsReplacedByCommand(t *testing.T) {
 	if out, err := exec.Command(program(t, "unibusd"), replace...).CombinedOutput(); err == nil || !strings.Contains(string(out), "n3 cannot be removed: it is running") {
 		t.Fatalf("replacing a node that runs: %v: %s", err, out)
 	}
+	addUsers(t, cl, 60)
 	p.Kill(2)
 	awaitStatusOf(t, cl, func(st admin.Status) bool { return st.IsSilent("n3") })
 
-	first := startCommand(t, replace...)
-	first.await(t, "n4 has never answered")
-	if err := first.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := first.cmd.Wait(); err == nil {
-		t.Fatalf("the interrupted command ended well: %s", first.out)
-	}
-	second := startCommand(t, append(replace, "--json")...)
-	second.await(t, "n4 has never answered")
+	startCommand(t, replace...).interruptAfter(t, "n4 has never answered")
 	p.Join("n4")
-	if err := second.cmd.Wait(); err != nil {
-		t.Fatalf("%v: %s", err, second.out)
+	startCommand(t, replace...).interruptAfter(t, "n4 takes the replicas of n3")
+	last := startCommand(t, append(replace, "--json")...)
+	if err := last.cmd.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, last.out)
 	}
+	checkReplaced(t, cl)
 	awaitStatusOf(t, cl, func(st admin.Status) bool {
 		return st.Verdict == cluster.Healthy && st.Expected == 3 && len(st.Nodes) == 3
 	})
@@ -64,6 +64,40 @@ func TestLostNodeIsReplacedByCommand(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// addUsers gives a replica something to copy.
+func addUsers(t *testing.T, cl *admin.Client, count int) {
+	t.Helper()
+	var all sync.WaitGroup
+	for range count {
+		id := core.UserID(nodetest.Identity(t).Public())
+		all.Go(func() {
+			if _, err := cl.UserAdd(t.Context(), core.User{ID: id}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// checkReplaced fails unless every replica is current and holds the same rows now.
+func checkReplaced(t *testing.T, cl *admin.Client) {
+	t.Helper()
+	st, err := cl.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range st.AllBuckets() {
+		for _, r := range b.Replicas {
+			if len(b.Replicas) != 3 || r.Node == "n3" || r.State != cluster.ReplicaCurrent {
+				t.Errorf("when the command returned, %s on %s was %s, behind by %d, of %d replicas", b.Name, r.Node, r.State, r.Lag, len(b.Replicas))
+			}
+		}
+	}
+	if report, err := cl.Doctor(t.Context(), admin.DoctorRequest{ReplicasOnly: true}); err != nil || report.Worst() != doctor.OK {
+		t.Errorf("%v: %+v", err, report)
+	}
 }
 
 func awaitStatusOf(t *testing.T, cl *admin.Client, wanted func(admin.Status) bool) {
@@ -92,6 +126,18 @@ func startCommand(t *testing.T, args ...string) runningCommand {
 	}
 	t.Cleanup(func() { _ = r.cmd.Process.Kill() })
 	return r
+}
+
+// interruptAfter ends the command with SIGTERM once it has said something.
+func (r runningCommand) interruptAfter(t *testing.T, text string) {
+	t.Helper()
+	r.await(t, text)
+	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.cmd.Wait(); err == nil {
+		t.Fatalf("the interrupted command ended well: %s", r.out)
+	}
 }
 
 func (r runningCommand) await(t *testing.T, text string) {

@@ -330,7 +330,7 @@ func lookUp(v Verb, body []byte) string {
 		return "`unibusd room get " + of.ID + "`"
 	case verbOperatorRemove:
 		return "`unibusd operator list`"
-	case verbNodeAdd, verbNodeRemove, verbNodeDrain, verbNodeResume:
+	case verbNodeAdd, verbNodeRemove, verbNodeEvacuate, verbNodeDrain, verbNodeResume:
 		return "`unibusd node list`"
 	case verbBucketScale:
 		return "`unibusd bucket list`"
@@ -472,6 +472,13 @@ func (c *Client) NodeAdd(ctx context.Context, name string) (NodeChanged, error) 
 // runs, and where a group would lose its quorum.
 func (c *Client) NodeRemove(ctx context.Context, name string) (NodeChanged, error) {
 	return call[NodeChanged](ctx, c, TargetAny, verbNodeRemove, nodeRequest{Name: name})
+}
+
+// NodeEvacuate has spare nodes take the replicas of a node that is down, and does not wait
+// for the copies: cluster.EvacuationPending says what is left. KindNotFound; KindRefused
+// where the node could not be removed either.
+func (c *Client) NodeEvacuate(ctx context.Context, name string) (Done, error) {
+	return call[Done](ctx, c, TargetAny, verbNodeEvacuate, nodeRequest{Name: name})
 }
 
 // NodeDrain has a node lead nothing and serve no users for a time. DrainState says what

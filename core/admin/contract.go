@@ -40,10 +40,11 @@ const (
 
 	verbOperatorRemove Verb = "operator-remove" // operatorRequest → OperatorRemoved
 
-	verbNodeAdd    Verb = "node-add"    // nodeRequest → NodeChanged
-	verbNodeRemove Verb = "node-remove" // nodeRequest → NodeChanged
-	verbNodeDrain  Verb = "node-drain"  // drainRequest → NodeDrained
-	verbNodeResume Verb = "node-resume" // nodeRequest → NodeDrained
+	verbNodeAdd      Verb = "node-add"      // nodeRequest → NodeChanged
+	verbNodeRemove   Verb = "node-remove"   // nodeRequest → NodeChanged
+	verbNodeEvacuate Verb = "node-evacuate" // nodeRequest → Done
+	verbNodeDrain    Verb = "node-drain"    // drainRequest → NodeDrained
+	verbNodeResume   Verb = "node-resume"   // nodeRequest → NodeDrained
 
 	verbBucketScale Verb = "bucket-scale" // ScaleRequest → Done
 	verbStepDown    Verb = "step-down"    // stepDownRequest → Done
@@ -104,6 +105,7 @@ func Rules() map[Verb]Rule {
 		verbBucketScale:    {Role: core.OperatorAdmin, MovesData: true, Idempotent: true},
 		verbNodeAdd:        {Role: core.OperatorAdmin, Idempotent: true},
 		verbNodeRemove:     {Role: core.OperatorAdmin, MovesData: true, Idempotent: true}, // its replicas are created again elsewhere
+		verbNodeEvacuate:   {Role: core.OperatorAdmin, MovesData: true, Idempotent: true}, // its replicas are created again elsewhere
 		verbNodeDrain:      {Role: core.OperatorAdmin, MovesData: true, Idempotent: true}, // its leaders and replicas go to other nodes
 		verbNodeResume:     {Role: core.OperatorAdmin},
 		verbStepDown:       {Role: core.OperatorAdmin, WorksWithoutQuorum: true},
@@ -163,6 +165,7 @@ type AuditRequest struct {
 // DoctorRequest says what is checked.
 type DoctorRequest struct {
 	ReplicasOnly bool `json:"replicas_only,omitempty"` // compares the replicas, and does not check how rows fit together
+	OnlineOnly   bool `json:"online_only,omitempty"`   // leaves out the replicas of nodes that are silent
 }
 
 // AuditRecord is one action with who, what, when and how it ended.

@@ -9,7 +9,7 @@ import (
 
 // doctor checks the control plane for an operator.
 func (s *Service) doctor(ctx context.Context, _ core.Operator, req DoctorRequest) (any, error) {
-	checks, err := s.cfg.Checker.Check(ctx, !req.ReplicasOnly)
+	checks, err := s.cfg.Checker.Check(ctx, req)
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ func (s *Service) verbs() map[Verb]verbFunc {
 
 		verbOperatorRemove: typed(s.operatorRemove),
 
-		verbNodeAdd: typed(s.nodeAdd), verbNodeRemove: typed(s.nodeRemove),
+		verbNodeAdd: typed(s.nodeAdd), verbNodeRemove: typed(s.nodeRemove), verbNodeEvacuate: typed(s.nodeEvacuate),
 		verbNodeDrain: typed(s.nodeDrain), verbNodeResume: typed(s.nodeResume),
 		verbBucketScale: typed(s.scale),
 		verbStepDown:    typed(s.stepDown),

@@ -27,6 +27,15 @@ func (s *Service) nodeRemove(ctx context.Context, op core.Operator, req nodeRequ
 	return out, nil
 }
 
+func (s *Service) nodeEvacuate(ctx context.Context, op core.Operator, req nodeRequest) (any, error) {
+	out, err := s.cfg.Membership.Evacuate(ctx, op, req.Name)
+	if err != nil {
+		return nil, err
+	}
+	s.cfg.Cluster.Note(cluster.Note, op.Name, "gave the replicas of the node "+req.Name+" to others")
+	return out, nil
+}
+
 func (s *Service) nodeDrain(ctx context.Context, op core.Operator, req drainRequest) (any, error) {
 	out, err := s.cfg.Membership.Drain(ctx, op, req.Name, time.Duration(req.For)*time.Millisecond)
 	if err != nil {

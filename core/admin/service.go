@@ -70,6 +70,8 @@ type membership interface {
 	Add(ctx context.Context, by core.Operator, name string) (NodeChanged, error)
 	// Remove returns once no raft group has the node. After an error the same call completes it.
 	Remove(ctx context.Context, by core.Operator, name string) (NodeChanged, error)
+	// Evacuate has spare nodes take the replicas of a node that is down.
+	Evacuate(ctx context.Context, by core.Operator, name string) (Done, error)
 	// Drain returns once the node leads nothing and serves no users, or ctx is about to end.
 	Drain(ctx context.Context, by core.Operator, name string, last time.Duration) (NodeDrained, error)
 	Resume(ctx context.Context, by core.Operator, name string) (NodeDrained, error)
@@ -77,9 +79,9 @@ type membership interface {
 
 // controlPlaneChecker checks the control plane in KV, and changes nothing.
 type controlPlaneChecker interface {
-	// Check compares the replicas, and with rows also how the rows fit together.
-	// KindUnavailable while another check runs on the node.
-	Check(ctx context.Context, rows bool) ([]doctor.Check, error)
+	// Check compares the replicas and, unless the request leaves it out, how the rows fit
+	// together. KindUnavailable while another check runs on the node.
+	Check(ctx context.Context, req DoctorRequest) ([]doctor.Check, error)
 }
 
 // ServiceConfig is what the service needs of its node.

@@ -107,9 +107,22 @@ func RemovalPending(v View, name string) string {
 		if slices.ContainsFunc(b.Replicas, func(r Replica) bool { return r.Node == name }) {
 			return short(b.Name) + " still has a replica there"
 		}
-		if possible := min(b.Wanted, v.Meta.Online); b.liveReplicas() < possible {
-			return fmt.Sprintf("%s has %d of %d replicas current on the other nodes", short(b.Name), b.liveReplicas(), possible)
+		if current, possible := b.currentReplicas(), min(b.Wanted, v.Meta.Online); current < possible {
+			return fmt.Sprintf("%s has %d of %d replicas current on the other nodes", short(b.Name), current, possible)
 		}
 	}
 	return ""
+}
+
+// currentReplicas counts the replicas that have everything. One that has nothing yet is
+// behind by the whole bucket, which is little where the bucket is small: lagTolerated is
+// for replicas that were current before.
+func (b Bucket) currentReplicas() int {
+	n := 0
+	for _, r := range b.Replicas {
+		if r.State == ReplicaCurrent {
+			n++
+		}
+	}
+	return n
 }

@@ -22,6 +22,7 @@ const (
 	CodeNotAssigned       = 10007
 	CodeNotLeader         = 10009
 	CodeNoMessage         = 10037
+	CodePeerNotMember     = 10040 // of a stream's group
 	CodeServerNotMember   = 10044 // of the meta group
 	CodeStreamExists      = 10058 // with another configuration
 	CodeStreamNotFound    = 10059

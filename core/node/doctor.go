@@ -2,9 +2,11 @@ package node
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"unibus/core"
+	"unibus/core/admin"
 	"unibus/core/doctor"
 )
 
@@ -15,8 +17,26 @@ type controlPlaneChecker struct {
 	running *sync.Mutex
 }
 
+// onlineReplicas leaves out the replicas of silent nodes, which cannot be read.
+type onlineReplicas struct {
+	doctor.Replicas
+	isSilent func(node string) bool
+}
+
+// Nodes implements doctor.Replicas.
+func (o onlineReplicas) Nodes(ctx context.Context, t core.Table) ([]string, error) {
+	all, err := o.Replicas.Nodes(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if nodes := slices.DeleteFunc(all, o.isSilent); len(nodes) > 0 {
+		return nodes, nil
+	}
+	return nil, core.Errorf(core.KindUnavailable, "no node with a replica of %s answers", t.Bucket()).WithNext("see which nodes answer: unibus-tui status")
+}
+
 // Check implements admin.controlPlaneChecker.
-func (c controlPlaneChecker) Check(ctx context.Context, rows bool) ([]doctor.Check, error) {
+func (c controlPlaneChecker) Check(ctx context.Context, req admin.DoctorRequest) ([]doctor.Check, error) {
 	store := c.n.selector.kv
 	if store == nil {
 		return nil, core.Errorf(core.KindRefused, "%s runs alone and has no replicas", c.n.cfg.Name).
@@ -26,9 +46,13 @@ func (c controlPlaneChecker) Check(ctx context.Context, rows bool) ([]doctor.Che
 		return nil, core.Errorf(core.KindUnavailable, "%s is checking the control plane already", c.n.cfg.Name).WithNext("try again in a minute")
 	}
 	defer c.running.Unlock()
-	checks := doctor.CheckReplicas(ctx, store, doctor.Limits{})
+	var replicas doctor.Replicas = store
+	if req.OnlineOnly {
+		replicas = onlineReplicas{store, c.n.observer.Fresh(ctx).IsSilent}
+	}
+	checks := doctor.CheckReplicas(ctx, replicas, doctor.Limits{})
 	switch {
-	case !rows:
+	case req.ReplicasOnly:
 	case c.n.selector.serving().Backend == core.BackendKV:
 		checks = append(checks, doctor.CheckRows(ctx, store, doctor.Limits{})...)
 	default: // the buckets are no control plane now: what they hold is older, or half of it
