@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Kind sorts errors by what the caller can do about them. It crosses process
@@ -52,7 +53,29 @@ func (e *Error) Unwrap() error { return e.Err }
 // no secret that Redact knows.
 func Errorf(k Kind, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{Kind: k, Text: RedactValue(err.Error()), Err: errors.Unwrap(err)}
+	return &Error{Kind: k, Text: plainText(err), Err: errors.Unwrap(err)}
+}
+
+// plainText is an error as people read it: without secrets, and without the texts of Go and
+// of its libraries for what happens every day. Each stands at the end, behind what failed.
+func plainText(err error) string {
+	text := err.Error()
+	for _, of := range [][2]string{
+		{"context deadline exceeded", "no answer came in time"},
+		{"i/o timeout", "no answer came in time"},
+		{"nats: timeout", "no answer came in time"},
+		{"context canceled", "it was canceled"},
+		{"nats: no responders available for request", "no node answers it"},
+		{"nats: connection closed", "the connection is closed"},
+	} {
+		text = strings.ReplaceAll(text, of[0], of[1])
+	}
+	for _, end := range []string{": unexpected EOF", ": EOF"} {
+		if before, ok := strings.CutSuffix(text, end); ok {
+			text = before + ": it ended too early"
+		}
+	}
+	return RedactValue(text)
 }
 
 // WithNext returns a copy of e that says what to do next.
@@ -81,6 +104,17 @@ func OutcomeOf(err error) Outcome {
 	return ""
 }
 
+// ReadError says of the failed request of a caller who only reads that nothing was done.
+// What a node writes to prove its answer changes nothing, whatever became of it.
+func ReadError(err error) error {
+	if KindOf(err) != KindUnavailable || OutcomeOf(err) == OutcomeNone {
+		return err
+	}
+	e := AsError(err).WithOutcome(OutcomeNone)
+	e.Err = err
+	return e
+}
+
 // KindOf returns the kind of the first *Error in err's chain: "" for nil, KindFailed where there is none.
 func KindOf(err error) Kind {
 	if err == nil {
@@ -101,9 +135,9 @@ func AsError(err error) *Error {
 	}
 	var e *Error
 	if !errors.As(err, &e) {
-		return &Error{Kind: KindFailed, Text: RedactValue(err.Error())}
+		return &Error{Kind: KindFailed, Text: plainText(err)}
 	}
-	return &Error{Kind: e.Kind, Text: RedactValue(err.Error()), Next: e.Next, Outcome: OutcomeOf(err)}
+	return &Error{Kind: e.Kind, Text: plainText(err), Next: e.Next, Outcome: OutcomeOf(err)}
 }
 
 // ExitCode is the exit code of a command that ended with err: 0 done, 1 failed,

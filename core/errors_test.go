@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -34,7 +35,7 @@ func TestExitCodes(t *testing.T) {
 func TestErrorKeepsItsCause(t *testing.T) {
 	t.Parallel()
 	inner := Errorf(KindUnavailable, "no answer: %w", context.DeadlineExceeded)
-	if !errors.Is(inner, context.DeadlineExceeded) || inner.Error() != "no answer: context deadline exceeded" {
+	if !errors.Is(inner, context.DeadlineExceeded) || inner.Error() != "no answer: no answer came in time" {
 		t.Errorf("%v", inner)
 	}
 	hinted := inner.WithNext("wait %d s", 3)
@@ -69,8 +70,8 @@ func TestAsError(t *testing.T) {
 func TestErrorJSON(t *testing.T) {
 	t.Parallel()
 	for want, e := range map[string]*Error{
-		`{"kind":"refused","text":"no","next":"ask"}`: Errorf(KindRefused, "no").WithNext("ask"),
-		`{"kind":"failed","text":"broke: EOF"}`:       Errorf(KindFailed, "broke: %w", io.EOF),
+		`{"kind":"refused","text":"no","next":"ask"}`:          Errorf(KindRefused, "no").WithNext("ask"),
+		`{"kind":"failed","text":"broke: it ended too early"}`: Errorf(KindFailed, "broke: %w", io.EOF),
 	} {
 		got, err := json.Marshal(e)
 		if err != nil || string(got) != want {
@@ -80,5 +81,42 @@ func TestErrorJSON(t *testing.T) {
 		if err := json.Unmarshal(got, &back); err != nil || KindOf(&back) != e.Kind || back.Text != e.Text || back.Next != e.Next {
 			t.Errorf("%+v, %v", back, err)
 		}
+	}
+}
+
+// TestErrorsArePlain: what Go and its libraries say of everyday causes reaches nobody.
+func TestErrorsArePlain(t *testing.T) {
+	t.Parallel()
+	for text, err := range map[string]error{
+		"n2 is silent: no answer came in time":       Errorf(KindUnavailable, "n2 is silent: %w", context.DeadlineExceeded),
+		"it stopped: it was canceled":                Errorf(KindUnavailable, "it stopped: %w", context.Canceled),
+		"n3: no answer came in time":                 Errorf(KindUnavailable, "n3: %w", os.ErrDeadlineExceeded),
+		"the file: it ended too early":               Errorf(KindFailed, "the file: %w", io.ErrUnexpectedEOF),
+		"asking: no node answers it":                 fmt.Errorf("asking: %w", errors.New("nats: no responders available for request")),
+		"both: first: no answer came in time":        Errorf(KindFailed, "both: %w", Errorf(KindUnavailable, "first: %w", context.DeadlineExceeded)),
+		"the room EOF and nats: are words of people": Errorf(KindFailed, "the room EOF and nats: are words of people"),
+	} {
+		if got := AsError(err).Text; got != text {
+			t.Errorf("%q, want %q", got, text)
+		}
+	}
+	if err := Errorf(KindFailed, "x: %w", context.Canceled); !errors.Is(err, context.Canceled) {
+		t.Error("the cause is lost")
+	}
+}
+
+// TestReadErrors: who only reads is never told that something may have been changed.
+func TestReadErrors(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("cause")
+	unknown := Errorf(KindUnavailable, "x: %w", cause).WithOutcome(OutcomeUnknown).WithNext("look")
+	for name, err := range map[string]error{"unknown": unknown, "around it": fmt.Errorf("y: %w", unknown), "silent": Errorf(KindUnavailable, "z: %w", cause)} {
+		got := ReadError(err)
+		if OutcomeOf(got) != OutcomeNone || !errors.Is(got, cause) || got.Error() != err.Error() {
+			t.Errorf("%s: %v, %q", name, got, OutcomeOf(got))
+		}
+	}
+	if refused := Errorf(KindRefused, "no"); ReadError(refused) != error(refused) || ReadError(nil) != nil {
+		t.Error("what says by itself that nothing was done is changed")
 	}
 }

@@ -39,8 +39,21 @@ func (s *Service) reading(verb Verb, f verbFunc, c request.Call) verbFunc {
 			s.cfg.Log.Warn("a request was not let through", "verb", verb, "by", op.Name, "reason", err)
 			return nil, err
 		}
-		return f(ctx, op, body)
+		out, err := f(ctx, op, body)
+		return out, s.readError(ctx, err)
 	}
+}
+
+// readError says that nothing was done and, where that is the cause, that there is no quorum.
+func (s *Service) readError(ctx context.Context, err error) error {
+	if core.KindOf(err) != core.KindUnavailable {
+		return err
+	}
+	if m := s.cfg.Cluster.View(ctx).Meta; m.Online < m.Needed {
+		err = core.Errorf(core.KindUnavailable, "no quorum: %d of %d nodes answer, and %d are needed; %w", m.Online, m.Size, m.Needed, err).
+			WithNext("see which nodes are down: unibus-tui status")
+	}
+	return core.ReadError(err)
 }
 
 // acting checks the signer, records the intent and remembers the nonce at the same time,

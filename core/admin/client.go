@@ -297,6 +297,9 @@ func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) 
 		out, err = decode[Reply](v, msg)
 		return true, err
 	})
+	if !rule.Acts() {
+		return out, core.ReadError(c.whyDown(err))
+	}
 	if core.OutcomeOf(err) == core.OutcomeUnknown {
 		e := core.AsError(err).WithNext("%s: %s", request.NextUnknown, lookUp(v, body))
 		e.Err = err

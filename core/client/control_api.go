@@ -57,6 +57,14 @@ const (
 // sendRetrying sends a request as often as its policy allows. After KindUnavailable the
 // outcome of a change is not known, except if core.OutcomeOf the error is core.OutcomeNone.
 func sendRetrying[T any](ctx context.Context, c *Client, policy retryPolicy, f func(context.Context) (T, error)) (T, error) {
+	out, err := repeatByPolicy(ctx, c, policy, f)
+	if policy == readOnly {
+		err = core.ReadError(err)
+	}
+	return out, err
+}
+
+func repeatByPolicy[T any](ctx context.Context, c *Client, policy retryPolicy, f func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	stop := context.AfterFunc(c.life, cancel)

@@ -55,6 +55,14 @@ func (c *Client) Identify(ctx context.Context) (string, error) {
 
 // ask sends one request and decodes the reply. It is bounded by Timeout and ctx.
 func ask[Reply any](ctx context.Context, c *Client, m Method, req any) (Reply, error) {
+	out, err := exchange[Reply](ctx, c, m, req)
+	if !Rules()[m].Acts {
+		err = core.ReadError(err)
+	}
+	return out, err
+}
+
+func exchange[Reply any](ctx context.Context, c *Client, m Method, req any) (Reply, error) {
 	var out Reply
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()

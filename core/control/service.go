@@ -83,7 +83,13 @@ func (s *Service) services() []request.Service {
 	for m, rule := range Rules() {
 		svc.Endpoints = append(svc.Endpoints, request.Endpoint{
 			Name: string(m), Subject: string(m), Timeout: requestTimeout,
-			Handle: func(ctx context.Context, c request.Call) (any, error) { return s.answer(ctx, m, rule, methods[m], c) },
+			Handle: func(ctx context.Context, c request.Call) (any, error) {
+				out, err := s.answer(ctx, m, rule, methods[m], c)
+				if !rule.Acts {
+					err = core.ReadError(err)
+				}
+				return out, err
+			},
 		})
 	}
 	return []request.Service{svc}

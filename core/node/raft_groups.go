@@ -118,7 +118,9 @@ func (g raftGroups) stepDown(ctx context.Context, group, to string) error {
 func stepDown(ctx context.Context, conn *nats.Conn, subject, group string, body []byte) error {
 	msg, err := conn.RequestWithContext(ctx, subject, body)
 	if err != nil {
-		return core.Errorf(core.KindUnavailable, "the leader of %s did not answer: %w", group, err).WithNext("`unibus-tui status` names its leader")
+		e := core.Errorf(core.KindUnavailable, "the leader of %s did not answer in time, or it has none", group)
+		e.Err = err
+		return e.WithNext("see whether it has one: unibus-tui status")
 	}
 	var reply struct {
 		Success bool `json:"success"`

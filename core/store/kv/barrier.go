@@ -105,7 +105,7 @@ func (wb *watchedBucket) wait(ctx context.Context, b *barrier) error {
 	case <-b.done:
 		return b.err
 	case <-ctx.Done():
-		return explain(ctx.Err(), "proving that "+wb.bucket+" is current")
+		return notProven(ctx.Err(), wb.bucket)
 	}
 }
 
@@ -159,7 +159,7 @@ func (wb *watchedBucket) passBarrier(until time.Time) error {
 			wb.requestRestart()
 		}
 		if !jsapi.Sleep(ctx, jsapi.Pause) {
-			return explain(err, "proving that "+wb.bucket+" is current")
+			return notProven(err, wb.bucket)
 		}
 	}
 }

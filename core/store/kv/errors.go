@@ -55,3 +55,16 @@ func unknownOutcome(err error, doing string) error {
 	}
 	return &core.Error{Kind: core.KindUnavailable, Text: f.Text + "; it may have been done or not", Next: f.Next, Err: err, Outcome: core.OutcomeUnknown}
 }
+
+// notProven is the error of a barrier. That is a write of this node's own, which changes
+// nothing: its key and what became of it say nothing to the caller, who wants to read.
+func notProven(err error, bucket string) error {
+	e := core.AsError(explain(err, "proving that "+bucket+" is current"))
+	if e == nil || e.Kind != core.KindUnavailable {
+		return explain(err, "proving that "+bucket+" is current")
+	}
+	return &core.Error{
+		Kind: core.KindUnavailable, Text: bucket + " could not be proven current: a majority of its replicas did not answer in time",
+		Next: nextQuorum, Err: err, Outcome: e.Outcome,
+	}
+}

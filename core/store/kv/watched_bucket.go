@@ -221,7 +221,7 @@ func (wb *watchedBucket) catchUpWithOld(ctx context.Context, n *watch, try int) 
 	wctx, cancel := context.WithTimeout(ctx, jsapi.Attempt)
 	defer cancel()
 	_, err := wb.client.put(wctx, wb.bucket, message{key: watchKey(wb.node)})
-	return err
+	return notProven(err, wb.bucket)
 }
 
 func (wb *watchedBucket) startAndCatchUp(ctx context.Context, n *watch) error {

@@ -52,10 +52,13 @@ func (s *Store) explain(ctx context.Context, err error) error {
 	case isBusy(err):
 		return explainCode(s.path, err)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return core.Errorf(core.KindUnavailable, "the database %s did not answer in time: %w", s.path, context.DeadlineExceeded).
-			WithNext("see whether another process holds it: lsof %s", s.path)
+		late := core.Errorf(core.KindUnavailable, "the database %s did not answer in time", s.path)
+		late.Err = context.DeadlineExceeded
+		return late.WithNext("see whether another process holds it: lsof %s", s.path)
 	case ctx.Err() != nil:
-		return core.Errorf(core.KindUnavailable, "the call to the database %s was canceled: %w", s.path, ctx.Err())
+		canceled := core.Errorf(core.KindUnavailable, "the call to the database %s was canceled", s.path)
+		canceled.Err = ctx.Err()
+		return canceled
 	}
 	switch code(err) & 0xff {
 	case codes.SQLITE_READONLY, codes.SQLITE_PERM, codes.SQLITE_CANTOPEN, codes.SQLITE_AUTH, codes.SQLITE_IOERR:
