@@ -89,7 +89,7 @@ func differences(infos []Info) []Finding {
 		{"--replicas", func(i Info) string { return fmt.Sprint(i.Replicas) }},
 	} {
 		if text := differingValues(infos, flag.of); text != "" {
-			fs = append(fs, Finding{Degraded, "config", fmt.Sprintf("%s differs between the nodes: %s.", flag.name, text), "give every node the same value, and restart unibusd where it was another one"})
+			fs = append(fs, Finding{Degraded, "config", fmt.Sprintf("%s differs between the nodes: %s.", flag.name, text), "give every node the same value, and restart unibusd where it was another one, one node after the other: this stays until the last was restarted, and keeps no restart"})
 		}
 	}
 	return fs

@@ -57,6 +57,10 @@ func operatorCases() []operatorCase {
 			"The key of the operator ben (UDMK…4C22) ends in 2 d.", "a later not-after",
 		},
 		{
+			"a key that ends in a week", func(_ int, o *Operators) { o.List[1].NotAfter = core.MillisOf(noon.Add(7 * 24 * time.Hour)) },
+			"The key of the operator ben (UDMK…4C22) ends in 7 d.", "a later not-after",
+		},
+		{
 			"a key that has ended", func(_ int, o *Operators) { o.List[1].NotAfter = core.MillisOf(noon.Add(-time.Hour)) },
 			"The key of the operator ben (UDMK…4C22) ended on " + noon.Format("2006-01-02") + ", and every node refuses it.", "remove the entry",
 		},
@@ -106,6 +110,18 @@ func TestOperatorsAreCompared(t *testing.T) {
 	for _, f := range Judge(away, noon).Findings {
 		if strings.Contains(f.Text, "is an operator on") {
 			t.Errorf("a node that is away is compared: %s", f.Text)
+		}
+	}
+}
+
+// TestOperatorEndIsANoteAtFirst: an end that is days away alarms nobody, and keeps no
+// restart; in the last days it does.
+func TestOperatorEndIsANoteAtFirst(t *testing.T) {
+	t.Parallel()
+	for left, want := range map[time.Duration]Level{13 * 24 * time.Hour: Healthy, 73 * time.Hour: Healthy, 71 * time.Hour: Degraded, time.Hour: Degraded, -time.Hour: Healthy} {
+		v := saying(func(_ int, o *Operators) { o.List[1].NotAfter = core.MillisOf(noon.Add(left)) })
+		if j := Judge(v, noon); j.Verdict != want || len(j.Findings) != 1 {
+			t.Errorf("%s before the end: %s, %+v", left, j.Verdict, j.Findings)
 		}
 	}
 }

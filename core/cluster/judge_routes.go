@@ -233,7 +233,8 @@ func (v View) advice(s silence, which string) string {
 		}
 		return v.renewAdvice(s.nodes, cmp.Or(s.hosts, hostOf(s.addrs)))
 	case core.FaultOwnCertificate:
-		return v.renewAdvice(s.by, "HOST")
+		// A node that was removed while it was down hears so from nobody: all refuse its certificate.
+		return fmt.Sprintf("if %s was removed, as `unibusd node list` at another node shows, stop it; else %s", join(s.by), v.renewAdvice(s.by, "HOST"))
 	case core.FaultForeign, core.FaultClosed:
 		if strings.HasPrefix(s.detail, core.OtherCluster) {
 			return fmt.Sprintf("give %s and %s the same --cluster-name, and restart unibusd where it was another one", join(s.nodes), join(s.by))

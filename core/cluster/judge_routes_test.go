@@ -63,6 +63,7 @@ func routeViews() []judged {
 		{"both others are down", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultRefused, "connection refused").unheard("n3", "n1", core.FaultRefused, "connection refused")},
 		{"the looking node is cut off", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultTimeout, noReply).unheard("n3", "n1", core.FaultTimeout, noReply)},
 		{"both others' certificates have expired", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultCertificate, "it expired on 2026-11-01 00:00 UTC").unheard("n3", "n1", core.FaultCertificate, "it expired on 2026-11-01 00:00 UTC")},
+		{"the looking node was removed", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultOwnCertificate, "bad certificate").unheard("n3", "n1", core.FaultOwnCertificate, "bad certificate")},
 		{"the looking node's certificate has expired", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultOwnCertificate, "expired certificate").unheard("n3", "n1", core.FaultOwnCertificate, "expired certificate")},
 		{"a certificate that is not valid for the address that peers were given", with(withService(healthy(3, 3)), func(v *View) {
 			r := Route{Addr: "10.0.0.3:6222", Node: "n3", Fault: core.FaultCertificate, Detail: "it is for n3.example.org and not for 10.0.0.3", Hosts: "n3.example.org,10.0.0.3", Since: ago(time.Hour)}

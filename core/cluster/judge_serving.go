@@ -74,6 +74,10 @@ func noStore(v View, none []Node) Finding {
 		if sv.Next != "" {
 			f.Next = sv.Next
 		}
+		if v.Clustered && v.Meta.Leader == "" && len(v.silent())+v.neverHeard() == 0 { // no node is missing
+			f.Next = "wait; an election takes up to ten seconds"
+			break
+		}
 		if !strings.Contains(f.Next, at.Name) {
 			f.Next = "on " + at.Name + ": " + f.Next
 		}

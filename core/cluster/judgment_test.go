@@ -363,6 +363,13 @@ func clusterViews() []judged {
 		{"majority lost, never heard of", with(lose(healthy(3, 3), "n2", "n3"), func(v *View) { v.Nodes = v.Nodes[:1] })},
 		{"nobody heard yet", with(healthy(3, 3), func(v *View) { v.At, v.Nodes, v.Buckets, v.Meta = 0, v.Nodes[:1], []Bucket{}, Meta{Size: 3, Needed: 2} })},
 		{"electing", with(healthy(3, 3), func(v *View) { v.Meta.Leader, v.Meta.Leaders, v.Meta.Since = "", nil, ago(4*time.Second) })},
+		{"electing, and no node serves", with(healthy(3, 3), func(v *View) {
+			v.Meta.Leader, v.Meta.Leaders, v.Meta.Since = "", nil, ago(4*time.Second)
+			v.Serving = Serving{Backend: core.BackendNone, Reason: "n1 waits for a majority of the nodes, to read which store is in force", Next: "start the other nodes; `unibus-tui status` says which are missing"}
+			for i := range v.Nodes {
+				v.Nodes[i].Info.Serving = v.Serving
+			}
+		})},
 		{"no leader for long", with(healthy(3, 3), func(v *View) { v.Meta.Leader, v.Meta.Leaders, v.Meta.Since = "", nil, ago(50*time.Second) })},
 		{"two leaders", with(healthy(3, 3), func(v *View) { v.Meta.Leaders = []string{"n1", "n3"} })},
 		{"ghost", with(healthy(3, 3), func(v *View) { v.Meta.Size, v.Meta.Needed, v.Meta.OrphanPeers = 4, 3, []string{"peer cnrtt3eg"} })},

@@ -8,8 +8,11 @@ import (
 	"unibus/core"
 )
 
-// operatorEndSoon is how long before its end an operator's key is a finding.
-const operatorEndSoon = 14 * 24 * time.Hour
+// How long before its end an operator's key is a note, and a finding that changes the verdict.
+const (
+	operatorEndSoon   = 14 * 24 * time.Hour
+	operatorEndUrgent = 3 * 24 * time.Hour
+)
 
 // operatorEnds finds operators whose keys end soon, or have ended and are still in
 // the configuration. The nodes' clocks decide, and now is the observing node's.
@@ -27,8 +30,12 @@ func operatorEnds(infos []Info, now time.Time) []Finding {
 				"remove the entry from the configuration of every node, or give it a later not-after",
 			})
 		default:
+			level := Note
+			if left <= operatorEndUrgent {
+				level = Degraded
+			}
 			fs = append(fs, Finding{
-				Degraded, "config", fmt.Sprintf("The key of the operator %s ends in %s.", operatorName(op), span(left)),
+				level, "config", fmt.Sprintf("The key of the operator %s ends in %s.", operatorName(op), span(left)),
 				"give its entry a later not-after in the configuration of every node, which needs no restart; or a new key: `unibusd keygen operator --out FILE`",
 			})
 		}

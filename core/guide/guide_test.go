@@ -96,6 +96,11 @@ func finding(l cluster.Level) func(*Facts) {
 	return func(f *Facts) { f.Findings = []cluster.Finding{{Level: l, About: "node.n3", Text: "n3 is odd."}} }
 }
 
+func settingDiffers(f *Facts) {
+	differs := cluster.Finding{Level: cluster.Degraded, About: "config", Text: "--store differs between the nodes: kv on n2, sqlite on n1 and n3."}
+	f.Findings = append([]cluster.Finding{differs}, f.Findings...)
+}
+
 func wrongReplica(f *Facts) {
 	f.Proof = []doctor.Check{{Name: "replicas.UNIBUS_users", State: doctor.Wrong, Text: "the replica of UNIBUS_users on n2 differs from the others in 1 rows"}}
 }
@@ -148,6 +153,8 @@ func cases() []guideCase {
 		{"restart", "a replica is not what its server says", all(func(f *Facts) { restarted(f, 1, 30*time.Second) }, wrongReplica), IsUnsafe, "Stop here: the replica of UNIBUS_users on n2 differs"},
 		{"restart", "a replica cannot be read", func(f *Facts) { f.Proof = []doctor.Check{{State: doctor.Unknown, Text: "n2 is slow"}} }, HasNext, "Wait: n2 is slow."},
 		{"restart", "status reports something", finding(cluster.Degraded), IsUnsafe, "Stop here: n3 is odd."},
+		{"restart", "a setting differs while nodes are restarted with another value", all(func(f *Facts) { restarted(f, 1, 30*time.Second) }, settingDiffers), HasNext, "Next: Restart n3 (n3.example.org)."},
+		{"restart", "a setting differs, and a node is odd", all(finding(cluster.Degraded), settingDiffers), IsUnsafe, "Stop here: n3 is odd."},
 		{"restart", "status reports something about a start", all(finding(cluster.Critical), func(f *Facts) { restarted(f, 1, 30*time.Second) }), HasNext, "Wait: n3 is odd."},
 		{"restart", "a note is no doubt", finding(cluster.Note), HasNext, "Next: Restart n2"},
 		{"restart", "a clock that is ahead", func(f *Facts) {
