@@ -64,10 +64,25 @@ func execute(ctx context.Context, root *cobra.Command, version string, args []st
 		return styled(args)
 	}
 	root.Version = version
+	if len(args) > 0 && args[0] == "help" { // the same as --help, also for what does not exist
+		root.SetArgs(append(slices.Clone(args[1:]), "--help"))
+	}
+	var unknown error
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) {
+		if rest := c.Flags().Args(); len(rest) > 0 && c.HasSubCommands() {
+			unknown = noCommand(c, rest[0])
+			return
+		}
 		_ = styled(append(strings.Fields(c.CommandPath())[1:], "--help")) // help has no error
 	})
-	return root.ExecuteContext(ctx)
+	if err := root.ExecuteContext(ctx); err != nil {
+		return err
+	}
+	return unknown
+}
+
+func noCommand(c *cobra.Command, name string) error {
+	return core.Errorf(core.KindInvalid, "%s has no command %q", c.CommandPath(), name).WithNext("`%s --help` lists them", c.CommandPath())
 }
 
 // redacting is a stream of the process that no secret leaves by. It stays a file
@@ -235,7 +250,7 @@ func Group(use, short string, subs ...*cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return core.Errorf(core.KindInvalid, "%s needs a command", c.CommandPath()).WithNext("`%s --help` lists them", c.CommandPath())
 		}
-		return core.Errorf(core.KindInvalid, "%s has no command %q", c.CommandPath(), args[0]).WithNext("`%s --help` lists them", c.CommandPath())
+		return noCommand(c, args[0])
 	}, RunE: func(*cobra.Command, []string) error { return nil }}
 	c.AddCommand(subs...)
 	return c

@@ -85,10 +85,23 @@ func (g raftGroups) awaitLowering(ctx context.Context, replicas int) error {
 // StepDown asks a group's leader to hand over, to a given node or to any. A node in
 // maintenance is none: it would hand over again at once.
 func (g raftGroups) StepDown(ctx context.Context, group, to string) error {
+	group = groupName(group)
 	if m, ok := g.n.observer.View().InMaintenance(to); ok {
 		return core.Errorf(core.KindRefused, "%s", cluster.MaintenanceText(m, time.Now())).WithNext("name another node, or end the maintenance first: unibusd node resume %s", to)
 	}
 	return g.stepDown(ctx, group, to)
+}
+
+// groupName is the name in full of a group that lists of what a node leads name by its end.
+func groupName(name string) string {
+	known := []string{kv.ControlBucket, kv.NoncesBucket, audit.Stream}
+	for _, t := range core.Tables() {
+		known = append(known, t.Bucket())
+	}
+	if full := "UNIBUS_" + name; slices.Contains(known, full) {
+		return full
+	}
+	return name
 }
 
 func (g raftGroups) stepDown(ctx context.Context, group, to string) error {
