@@ -23,7 +23,7 @@ func bucketListCommand() *cobra.Command {
 		}
 		return n.print(c, map[string]any{"buckets": st.Buckets}, func() {
 			if len(st.Buckets) == 0 {
-				c.Println("There are no buckets yet: the migration to KV creates them.")
+				c.Println("There are no buckets yet: a migration to KV creates them: unibusd migrate-to-kv --db FILE")
 				return
 			}
 			table(c, "BUCKET\tREPLICAS\tLEADER\tKEYS\tSTATE", func(print func(string, ...any)) {

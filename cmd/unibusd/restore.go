@@ -39,7 +39,7 @@ func restoreCommand() *cobra.Command {
 			c.Printf("%s\n\n", signedBy(r.Signed))
 			c.Printf("What was changed after the backup is not in it: revoke again whom you revoked since.\n")
 			c.Printf("Next: %s …\n", next)
-			c.Printf("In a cluster all nodes begin with fresh data directories; then move it: unibusd migrate-to-kv --db %s …\n", core.ShellQuote(r.Path))
+			c.Printf("In a cluster all nodes begin with fresh data directories; then migrate it: unibusd migrate-to-kv --db %s …\n", core.ShellQuote(r.Path))
 			return nil
 		},
 	}

@@ -25,7 +25,7 @@ func rolloutCommand() *cobra.Command {
 }
 
 func rolloutText(c *cobra.Command, r admin.Rollout) {
-	c.Printf("%s\n\n", r.Verdict)
+	c.Printf("%s\n\n", verdictWithRecord(r))
 	nodes := slices.Sorted(maps.Keys(r.Nodes))
 	table(c, "NODE\tBUS-AUTH\tRECORDS SINCE (UTC)\tWOULD BE DENIED", func(print func(string, ...any)) {
 		for _, name := range nodes {
@@ -62,6 +62,22 @@ func wouldDeny(n admin.RolloutNode) string {
 	default:
 		return fmt.Sprint(total)
 	}
+}
+
+// verdictWithRecord adds to a good verdict from when on it holds: a node that was restarted
+// into soft a moment ago has seen nobody yet.
+func verdictWithRecord(r admin.Rollout) string {
+	var since core.Millis
+	for _, n := range r.Nodes {
+		if n.Active[admin.FlagBusAuth] == string(core.BusAuthSoft) {
+			since = max(since, n.Since)
+		}
+	}
+	if !r.Safe || since == 0 {
+		return r.Verdict
+	}
+	return r.Verdict + " for the clients that connected since " + since.Time().UTC().Format(time.DateTime) +
+		" UTC; others are not in the records: wait until these cover a full cycle of your programs"
 }
 
 func deniedText(c *cobra.Command, node string, n admin.RolloutNode) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -58,5 +59,24 @@ func TestSingleNodeHasNoMetaGroup(t *testing.T) {
 	st.Clustered, st.Meta.Size, st.Meta.Needed = true, 3, 2
 	if got := printed(func(c *cobra.Command) { nodesText(c, st) }); !strings.Contains(got, "The meta group has 3 members, and needs 2 of them.") {
 		t.Errorf("a cluster:\n%s", got)
+	}
+}
+
+// TestVerdictSaysSinceWhen: nodes that have recorded for some seconds have seen few
+// clients, so the verdict says from when on it holds, by the shortest record.
+func TestVerdictSaysSinceWhen(t *testing.T) {
+	t.Parallel()
+	at := func(hour int) core.Millis { return core.MillisOf(time.Date(2026, 11, 28, hour, 1, 11, 0, time.UTC)) }
+	mode := func(m core.BusAuth) map[string]string { return map[string]string{admin.FlagBusAuth: string(m)} }
+	r := admin.Rollout{Safe: true, Verdict: admin.SafeToEnforce, Nodes: map[string]admin.RolloutNode{
+		"n1": {Active: mode(core.BusAuthSoft), Since: at(11)}, "n2": {Active: mode(core.BusAuthSoft), Since: at(9)}, "n3": {Active: mode(core.BusAuthEnforce), Since: at(12)},
+	}}
+	text := func() string { return printed(func(c *cobra.Command) { rolloutText(c, r) }) }
+	if got := text(); !strings.HasPrefix(got, "safe to enforce for the clients that connected since 2026-11-28 11:01:11 UTC; ") {
+		t.Error(got)
+	}
+	r.Safe, r.Verdict = false, "not safe: 1 client would be denied on n1"
+	if got := text(); !strings.HasPrefix(got, "not safe: 1 client would be denied on n1\n") {
+		t.Error(got)
 	}
 }

@@ -60,7 +60,7 @@ func bucketsToCome(v View) Finding {
 	if v.createsBuckets() {
 		return Finding{Note, "buckets", "The five buckets do not exist yet: the nodes create them once the meta group has a leader.", v.awaitFirstLeader(v.From)}
 	}
-	return Finding{Note, "buckets", "The five buckets do not exist yet: a migration to KV creates them.", "move the control plane with " + v.migrateCommand(0)}
+	return Finding{Note, "buckets", "The five buckets do not exist yet: a migration to KV creates them.", "migrate the control plane: " + v.migrateCommand(0)}
 }
 
 func bucketsAre(names []string) string {

@@ -137,9 +137,9 @@ func judgeNotes(v View) []Finding {
 	case !v.Clustered:
 		note("authority", "A decentralized control plane is declared, but there is one node, without routes.", "docs/operations/three-hosts.md shows how three nodes become a cluster")
 	case v.onSQLite() != "":
-		note("authority", "A decentralized control plane is declared, but it is SQLite on "+v.onSQLite()+".", "move it with "+v.migrateCommand(0))
+		note("authority", "A decentralized control plane is declared, but it is SQLite on "+v.onSQLite()+".", "migrate it: "+v.migrateCommand(0))
 	case v.noRecord() && len(v.sqliteNodes()) > 0:
-		note("authority", "A decentralized control plane is declared, but it is SQLite on "+join(v.sqliteNodes())+".", "move it with "+v.migrateCommand(0))
+		note("authority", "A decentralized control plane is declared, but it is SQLite on "+join(v.sqliteNodes())+".", "migrate it: "+v.migrateCommand(0))
 	}
 	if text := differingValues(infos, func(i Info) string { return cmp.Or(i.Version, "unknown") }); text != "" {
 		note("config", "The nodes run different versions: "+text+".", "upgrade one node after the other, as docs/operations/upgrades.md says")

@@ -13,13 +13,14 @@ func MaintenanceText(m core.Maintenance, now time.Time) string {
 	return fmt.Sprintf("%s is in maintenance by %s since %s (until %s)", m.Node, m.By, minute(m.Since, now), minute(m.Until, now))
 }
 
-// minute is a moment to the minute, with the day where it is another one.
+// minute is a moment to the minute in UTC, which operators in several zones read alike, with
+// the day where it is another one.
 func minute(m core.Millis, now time.Time) string {
-	t := m.Time().In(now.Location())
-	if t.Format(time.DateOnly) != now.Format(time.DateOnly) {
-		return t.Format("2006-01-02 15:04")
+	t := m.Time().UTC()
+	if t.Format(time.DateOnly) != now.UTC().Format(time.DateOnly) {
+		return t.Format("2006-01-02 15:04") + " UTC"
 	}
-	return t.Format("15:04")
+	return t.Format("15:04") + " UTC"
 }
 
 // judgeMaintenance says which nodes are in maintenance. One that is stopped is no

@@ -197,7 +197,7 @@ func divergentStores(v View) []Finding {
 		return []Finding{{
 			Degraded, "authority",
 			fmt.Sprintf("%s has a SQLite file and %s %s the buckets, and no record says which is the control plane: their data diverges.", files[0], join(kv), plural(len(kv), "serves", "serve")),
-			"decide which is right: move the file to the buckets with " + v.migrateCommand(0) + ", or stop unibusd on " + files[0] + ", move the file away, and start it again",
+			"decide which is right: migrate the file with " + v.migrateCommand(0) + ", or stop unibusd on " + files[0] + ", move the file away, and start it again",
 		}}
 	}
 	return nil

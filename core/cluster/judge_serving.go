@@ -136,8 +136,8 @@ func (v View) mayHave(away []string) string {
 	return "may have it"
 }
 
-// migrateCommand is the command that moves the file in use into the buckets; the page of
-// the console if the file is not known. With replicas 0 they stay as they are.
+// migrateCommand is the command that migrates the file in use into the buckets; FILE stands
+// for one that is not known. With replicas 0 they stay as they are.
 func (v View) migrateCommand(replicas int) string {
 	of := v.onSQLite()
 	if of == "" {
@@ -146,7 +146,7 @@ func (v View) migrateCommand(replicas int) string {
 	n, _ := v.node(of)
 	file := v.servingOf(n).File
 	if file == "" || len(v.sqliteNodes()) > 1 && v.onSQLite() == "" {
-		return "page 6 of the console"
+		return "`unibusd migrate-to-kv --db FILE`"
 	}
 	command := fmt.Sprintf("unibusd migrate-to-kv --node %s --db %s", of, core.ShellQuote(file))
 	if replicas > 0 {

@@ -101,3 +101,16 @@ func TestMaintenanceMerges(t *testing.T) {
 		}
 	}
 }
+
+// TestMaintenanceSaysItsZone: operators in several zones read the same time, with its zone,
+// and with the day where it is another one.
+func TestMaintenanceSaysItsZone(t *testing.T) {
+	t.Parallel()
+	since := time.Date(2026, 11, 28, 22, 57, 0, 0, time.UTC)
+	m := core.Maintenance{Node: "n2", By: "ana", Since: core.MillisOf(since), Until: core.MillisOf(since.Add(2 * time.Hour))}
+	for _, zone := range []*time.Location{time.UTC, time.FixedZone("EST", -5*3600), time.FixedZone("JST", 9*3600)} {
+		if got := MaintenanceText(m, since.In(zone)); got != "n2 is in maintenance by ana since 22:57 UTC (until 2026-11-29 00:57 UTC)" {
+			t.Errorf("in %s: %s", zone, got)
+		}
+	}
+}

@@ -39,9 +39,9 @@ func (n *Node) migrationConfig() migrate.Config {
 func (n *Node) announceMigration(st migrate.Status) {
 	switch {
 	case st.Error != nil:
-		clusterView{n}.Note(cluster.Degraded, "migration", "the move stopped in "+string(st.State)+": "+st.Error.Text)
+		clusterView{n}.Note(cluster.Degraded, "migration", "the migration stopped in "+string(st.State)+": "+st.Error.Text)
 	case st.State == migrate.StateAborted, st.State == migrate.StateDone:
-		clusterView{n}.Note(cluster.Note, "migration", "the move is "+string(st.State))
+		clusterView{n}.Note(cluster.Note, "migration", "the migration is "+string(st.State))
 	}
 }
 

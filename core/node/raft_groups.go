@@ -32,7 +32,7 @@ func (g raftGroups) Scale(ctx context.Context, replicas int) error {
 			WithNext("use at most --replicas %d", size)
 	}
 	if selector.serving().Backend != core.BackendKV {
-		return core.Errorf(core.KindRefused, "the control plane is not in KV yet").WithNext("move it with `unibusd migrate-to-kv --db FILE --replicas %d`", replicas)
+		return core.Errorf(core.KindRefused, "the control plane is not in KV yet").WithNext("migrate it with `unibusd migrate-to-kv --db FILE --replicas %d`", replicas)
 	}
 	if err := g.awaitLowering(ctx, replicas); err != nil {
 		return err
