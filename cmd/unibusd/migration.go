@@ -32,7 +32,7 @@ func migrationStatus() *cobra.Command {
 			return err
 		}
 		return n.print(c, st, func() {
-			c.Print(st.Report(time.Now()))
+			c.Print(st.Summary())
 			if down := checkMigrationNode(ctx, cl, st); down != nil && !st.HasEnded() {
 				e := core.AsError(down)
 				c.Printf("\n%s: this is what it wrote down last\n  %s\n", e.Text, e.Next)
@@ -116,7 +116,7 @@ func (n *network) runStep(ctx context.Context, c *cobra.Command, cl *admin.Clien
 		}
 		return n.ended(c, st, to...)
 	}
-	return n.print(c, st, func() { c.Print(st.Report(time.Now())) })
+	return n.print(c, st, func() { c.Print(st.Summary()) })
 }
 
 // How long awaitMigration goes on.

@@ -59,8 +59,7 @@ func TestRouteWatchSilenceDuringATry(t *testing.T) {
 		return cluster.View{Expected: 2, Nodes: []cluster.Node{{Name: "n1", Online: true}, {Name: "n2", Online: heard}}}
 	}
 	during := func() {}
-	var w *routeWatch
-	w = newRouteWatch("n1", func(context.Context) []bus.RouteProbe {
+	w := newRouteWatch("n1", func(context.Context) []bus.RouteProbe {
 		during()
 		return []bus.RouteProbe{{Addr: "b:1", Node: "n2"}}
 	})
