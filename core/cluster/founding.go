@@ -9,7 +9,8 @@ import (
 	"unibus/core"
 )
 
-// founding is true of a new cluster in which a configured node has never been up. JetStream
+// founding is true of a new cluster in which the looking node has never heard a configured
+// node, which may be up all the same. JetStream
 // elects no first leader without all the nodes that the routes name, though a majority is up;
 // later a majority suffices.
 func (v View) founding() bool {
@@ -43,15 +44,16 @@ func judgeFounding(v View) []Finding {
 	if unnamed > 0 {
 		who = fmt.Sprintf("%s of its %s nodes", number(len(names)+unnamed), number(v.Expected))
 	}
-	text := fmt.Sprintf("The cluster is being founded: %s %s never been up. It elects its first leader once all %s have been up; until then no user can connect.",
-		who, plural(len(names)+unnamed, "has", "have"), number(v.Expected))
+	text := fmt.Sprintf("The cluster is being founded: %s has not heard %s yet. It elects its first leader once all %s have been up and hear each other; until then no user can connect.",
+		v.From, who, number(v.Expected))
 	missing, next := len(names)+unnamed, []string{}
 	for _, s := range v.unacceptedRoutes() {
-		text += " " + capital(s.cause(true), s.nodes[0]) + "."
+		text += " " + capital(s.cause(true), s.nodes[0], v.From) + "."
 		next = append(next, v.advice(s, s.nodes[0]))
-		names = slices.DeleteFunc(names, func(n string) bool { return n == s.nodes[0] })
+		missing -= len(s.nodes)
+		names = slices.DeleteFunc(names, func(n string) bool { return slices.Contains(s.nodes, n) })
 	}
-	if len(next) < missing {
+	if missing > 0 {
 		next = append(next, "start unibusd on "+v.whereToStart(names))
 	}
 	level := Critical
@@ -62,8 +64,8 @@ func judgeFounding(v View) []Finding {
 	return []Finding{{level, "meta", text, strings.Join(next, "; ")}}
 }
 
-// unacceptedRoutes are those of the looking node where a server answers that is no node of
-// the cluster for it: it may be the missing one, with a fault of its configuration.
+// unacceptedRoutes are those of the looking node that say more than that no process
+// listens: the missing node may be up, with a fault of its configuration or of the network.
 func (v View) unacceptedRoutes() []silence {
 	n, _ := v.node(v.From)
 	if n.Info == nil {
@@ -71,16 +73,30 @@ func (v View) unacceptedRoutes() []silence {
 	}
 	var out []silence
 	for _, r := range n.Info.Routes {
-		switch r.Fault {
-		case core.FaultHung, core.FaultForeign, core.FaultClosed, core.FaultCertificate, core.FaultOwnCertificate:
-		default:
+		if r.Fault == "" || r.Fault == core.FaultRefused || r.Fault == core.FaultRouteToItself {
 			continue
 		}
-		if other, _ := v.node(r.Node); !other.Online {
-			out = append(out, silence{fault: r.Fault, detail: r.Detail, hosts: r.Hosts, nodes: []string{cmp.Or(r.Node, hostOf([]string{r.Addr}))}, addrs: []string{r.Addr}, by: []string{v.From}})
+		name := cmp.Or(r.Node, v.neverUpAt(r.Addr), hostOf([]string{r.Addr}))
+		if other, _ := v.node(name); other.Online {
+			continue
 		}
+		i := slices.IndexFunc(out, func(s silence) bool { return s.fault == r.Fault && s.detail == r.Detail && r.Node == "" })
+		if i >= 0 { // one cause, as a closed firewall has for several
+			out[i].nodes, out[i].addrs = append(out[i].nodes, name), append(out[i].addrs, r.Addr)
+			continue
+		}
+		out = append(out, silence{fault: r.Fault, detail: r.Detail, hosts: r.Hosts, nodes: []string{name}, addrs: []string{r.Addr}, by: []string{v.From}})
 	}
 	return out
+}
+
+// neverUpAt is the node that was never heard and has the name of an address; "" if none has.
+func (v View) neverUpAt(addr string) string {
+	names := v.neverUp()
+	if i := slices.IndexFunc(names, func(name string) bool { return isHostOf(addr, name) }); i >= 0 {
+		return names[i]
+	}
+	return ""
 }
 
 // whereToStart names the nodes with the addresses of routes at which no server answers.
@@ -110,7 +126,7 @@ func (v View) whereToStart(names []string) string {
 	return fmt.Sprintf("%s; no server answers at %s", join(out), join(silent))
 }
 
-// silentRoutes are the addresses of routes at which the looking node finds no server.
+// silentRoutes are the addresses of routes at which no process listens, as their hosts say.
 func (v View) silentRoutes() []string {
 	n, _ := v.node(v.From)
 	if n.Info == nil {
@@ -118,8 +134,7 @@ func (v View) silentRoutes() []string {
 	}
 	var out []string
 	for _, r := range n.Info.Routes {
-		switch r.Fault {
-		case core.FaultRefused, core.FaultUnreachable, core.FaultTimeout, core.FaultUnresolved:
+		if r.Fault == core.FaultRefused {
 			out = append(out, r.Addr)
 		}
 	}

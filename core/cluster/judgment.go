@@ -164,10 +164,10 @@ func judgeMeta(v View, now time.Time) []Finding {
 func noLeader(v View, now time.Time) Finding {
 	m := v.Meta
 	enough := fmt.Sprintf("%d of %d nodes answer and %d are needed", m.Online, m.Size, m.Needed)
-	if m.Since != 0 && Age(m.Since, now) < electionTime {
+	if began := max(m.Since, m.OnlineSince); began != 0 && Age(began, now) < electionTime {
 		return Finding{
 			Degraded, "meta",
-			fmt.Sprintf("The meta group is electing a leader (since %s). %s: this takes seconds.", clock(m.Since, now), enough), "wait; an election takes up to ten seconds",
+			fmt.Sprintf("The meta group is electing a leader (since %s). %s: this takes seconds.", clock(began, now), enough), "wait; an election takes up to ten seconds",
 		}
 	}
 	since, last := "", ""

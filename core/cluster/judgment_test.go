@@ -249,6 +249,30 @@ func clusterViews() []judged {
 		{"being founded, n3 never up", founding(func(v *View) {
 			v.Nodes[2].HeardMS, v.Nodes[2].Info, v.Nodes[0].Info.Routes = -1, nil, refusedRoutes("n3.example.org:6222")
 		})},
+		{"being founded, n3 is cut off", founding(func(v *View) {
+			v.Nodes[2].HeardMS, v.Nodes[2].Info = -1, nil
+			v.Nodes[0].Info.Routes = []Route{{Addr: "n3.example.org:6222", Fault: core.FaultTimeout, Detail: "no reply within 3s"}}
+		})},
+		{"being founded, n1 is cut off from both", founding(func(v *View) {
+			v.Nodes[1].HeardMS, v.Nodes[1].Info, v.Nodes[1].Online, v.Meta.Online = -1, nil, false, 1
+			v.Nodes[2].HeardMS, v.Nodes[2].Info = -1, nil
+			v.Nodes[0].Info.Routes = []Route{
+				{Addr: "n2.example.org:6222", Fault: core.FaultTimeout, Detail: "no reply within 3s"},
+				{Addr: "n3.example.org:6222", Fault: core.FaultTimeout, Detail: "no reply within 3s"},
+			}
+		})},
+		{"being founded, n3 cannot be resolved", founding(func(v *View) {
+			v.Nodes[2].HeardMS, v.Nodes[2].Info = -1, nil
+			v.Nodes[0].Info.Routes = []Route{{Addr: "n3.example.org:6222", Fault: core.FaultUnresolved, Detail: "no such host"}}
+		})},
+		{"founded a moment ago, the third node just came", founding(func(v *View) {
+			came := v.Nodes[1]
+			came.Name = "n3"
+			v.Nodes[2], v.Meta.Online, v.Meta.OnlineSince = came, 3, ago(time.Second)
+		})},
+		{"the majority came back a moment ago", with(lose(healthy(3, 3), "n3"), func(v *View) {
+			v.Meta.Leader, v.Meta.Since, v.Meta.OnlineSince = "", ago(10*time.Minute), ago(2*time.Second)
+		})},
 		{"being founded, without a list of nodes", founding(func(v *View) { v.Nodes, v.Nodes[0].Info.Routes = v.Nodes[:2], refusedRoutes("203.0.113.3:6222") })},
 		{"being founded, n3 has another cluster's name", founding(func(v *View) {
 			v.Nodes[2].HeardMS = -1

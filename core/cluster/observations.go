@@ -15,13 +15,15 @@ const maxNodes = 64
 
 // observations is what an Observer has heard so far, and out of which it makes a View.
 type observations struct {
-	cfg            Config
-	members        memberNodes
-	round          int // counts the observations
-	nodes          map[string]*observedNode
-	meta           leadership
-	claimedLeaders []string // the nodes that claimed to lead the meta group at the last observation, if there were several
-	buckets        map[string]*Bucket
+	cfg             Config
+	members         memberNodes
+	round           int // counts the observations
+	nodes           map[string]*observedNode
+	meta            leadership
+	metaOnline      int         // members of the meta group that were online at the last observation
+	metaOnlineSince core.Millis // when these last became more
+	claimedLeaders  []string    // the nodes that claimed to lead the meta group at the last observation, if there were several
+	buckets         map[string]*Bucket
 
 	identities streamIdentities
 
@@ -321,6 +323,10 @@ func (m *observations) buildMeta(now time.Time) Meta {
 	if meta.Online < meta.Needed {
 		meta.Leader = "" // it may not know yet, but a majority cannot confirm what it accepts
 	}
+	if meta.Online > m.metaOnline {
+		m.metaOnlineSince = core.MillisOf(now)
+	}
+	m.metaOnline, meta.OnlineSince = meta.Online, m.metaOnlineSince
 	meta.Leaders = m.leaders(meta.Leader, claims)
 	meta.OrphanPeers = m.orphanPeers(meta.Size, now)
 	m.meta.see(meta.Leader, now)

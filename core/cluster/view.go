@@ -59,6 +59,9 @@ type Meta struct {
 	Leaders     []string    `json:"leaders,omitempty"` // every distinct leader that answers named; more than one is critical
 	Size        int         `json:"size"`
 	Online      int         `json:"online"`
+	// OnlineSince is when the last of them came online, as this node saw it: an election that
+	// could not succeed before begins then.
+	OnlineSince core.Millis `json:"online_since,omitempty"`
 	Needed      int         `json:"needed"` // quorum
 	Pending     int         `json:"pending"`
 	Since       core.Millis `json:"since,omitempty"`       // the present leader, or the want of one, was first seen then

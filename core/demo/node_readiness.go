@@ -67,6 +67,11 @@ func checkStatus(st admin.Status, d Description, node string) error {
 	if st.Meta.Leader == "" {
 		return core.Errorf(core.KindUnavailable, "%s sees no meta leader yet", node)
 	}
+	for _, b := range st.AllBuckets() {
+		if b.Leader == "" {
+			return core.Errorf(core.KindUnavailable, "%s sees no leader of %s yet", node, b.Name)
+		}
+	}
 	for _, n := range st.Nodes {
 		if n.Name != node {
 			continue

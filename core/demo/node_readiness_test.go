@@ -50,3 +50,18 @@ func TestReady(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) { wantKind(t, err, core.KindUnavailable, c.want) })
 	}
 }
+
+// TestReadinessNeedsEveryLeader: a bucket that still elects would make the first look at the
+// cluster a degraded one.
+func TestReadinessNeedsEveryLeader(t *testing.T) {
+	t.Parallel()
+	var st admin.Status
+	st.Meta.Leader, st.Authority = "n1", &core.Authority{Backend: core.BackendKV}
+	st.Nodes = []cluster.Node{{Name: "n1", Online: true, Info: &cluster.Info{Serving: cluster.Serving{Backend: core.BackendKV}}}}
+	st.Mechanism = []cluster.Bucket{{Name: "UNIBUS_audit"}}
+	wantKind(t, checkStatus(st, Description{Nodes: []Node{{Name: "n1"}}}, "n1"), core.KindUnavailable, "no leader of UNIBUS_audit")
+	st.Mechanism[0].Leader = "n1"
+	if err := checkStatus(st, Description{Nodes: []Node{{Name: "n1"}}}, "n1"); err != nil {
+		t.Error(err)
+	}
+}

@@ -33,7 +33,7 @@ func TestNewClusterSaysWhomItWaitsFor(t *testing.T) {
 						return err
 					}
 					j := st.Judgment
-					if !strings.HasPrefix(j.Sentence, "The cluster is being founded: n3 has never been up.") || !strings.Contains(j.Do, "start unibusd on n3") || !strings.Contains(j.Do, c.Configs[2].ClusterListen) {
+					if !strings.HasPrefix(j.Sentence, fmt.Sprintf("The cluster is being founded: n%d has not heard n3 yet.", i+1)) || !strings.Contains(j.Do, "start unibusd on n3") || !strings.Contains(j.Do, c.Configs[2].ClusterListen) {
 						return fmt.Errorf("n%d: %s Do: %s", i+1, j.Sentence, j.Do)
 					}
 					return onlyFounding(j)
@@ -112,7 +112,7 @@ func TestJoiningOfASQLiteNode(t *testing.T) {
 	cl := c.Client(1, c.Admin)
 	nodetest.Wait(t, 30*time.Second, func() error {
 		st, err := cl.Status(t.Context())
-		if err == nil && !strings.Contains(st.Judgment.Sentence, "n1 has never been up") {
+		if err == nil && !strings.Contains(st.Judgment.Sentence, "n2 has not heard n1 yet") {
 			err = fmt.Errorf("n2: %s", st.Judgment.Sentence)
 		}
 		return err

@@ -163,7 +163,7 @@ func TestGuideOfThreeHosts(t *testing.T) {
 			in.prepare()
 			in.start(in.nodes[0])
 			in.start(in.nodes[1])
-			in.await(30*time.Second, "The cluster is being founded: n3 has never been up", in.rewrite.Replace("n3.example.org:6222"))
+			in.await(30*time.Second, "has not heard n3 yet", in.rewrite.Replace("n3.example.org:6222"))
 			in.start(in.nodes[2])
 			in.await(60*time.Second, "example: healthy", "3 of 3 online")
 			in.replaceRouteCA()
