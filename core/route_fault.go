@@ -6,6 +6,10 @@ type RouteFault string
 // NotYetValid ends the detail of FaultCertificate where the certificate's time has not come.
 const NotYetValid = "which is in the future"
 
+// UnknownAuthority is in the detail of FaultOwnCertificate where the other node has no CA that
+// signed the certificate: the words of crypto/tls for that alert.
+const UnknownAuthority = "unknown certificate authority"
+
 // OtherCluster begins the detail of FaultForeign where a node of another cluster answers.
 const OtherCluster = "a server of the cluster "
 

@@ -11,6 +11,7 @@ type CertificateInForce struct {
 	File        string
 	From, Until time.Time
 	Fault       string // why the file as it is now is not in use
+	Next        string // what to do about that; may be ""
 }
 
 // Certificates are those in force. Each is nil where it is not configured.
@@ -41,7 +42,8 @@ func inForce(r *reloaded[certificate], file string) *CertificateInForce {
 		return nil
 	}
 	leaf := r.current().pair.Leaf
-	return &CertificateInForce{File: file, From: leaf.NotBefore, Until: leaf.NotAfter, Fault: r.currentFault().Reason}
+	fault := r.currentFault()
+	return &CertificateInForce{File: file, From: leaf.NotBefore, Until: leaf.NotAfter, Fault: fault.Reason, Next: fault.Next}
 }
 
 func (s *Server) authorityInForce() *CertificateInForce {

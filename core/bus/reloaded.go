@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"unibus/core"
 )
 
 // defaultReloadEvery is how often files are checked where Config sets no period.
@@ -30,6 +32,7 @@ type reloaded[T any] struct {
 type FileFault struct {
 	File   string
 	Reason string // "" without a fault
+	Next   string // what to do about it; "" where the cause says nothing
 	Since  time.Time
 }
 
@@ -93,8 +96,8 @@ func (r *reloaded[T]) noteFault(err error) {
 	if r.fault.Reason == "" {
 		r.fault.Since = time.Now()
 	}
-	r.fault.File, r.fault.Reason = r.source.path, reason
-	r.log.Error(r.source.name+" cannot be used; the last good one stays in use", "file", r.source.path, "reason", err)
+	r.fault.File, r.fault.Reason, r.fault.Next = r.source.path, reason, core.AsError(err).Next
+	r.log.Error(r.source.name+" cannot be used; the last good one stays in use", "file", r.source.path, "reason", err, "next", r.fault.Next)
 }
 
 // currentFault looks at the files, if it is time, and says why they are not in use.

@@ -41,7 +41,7 @@ func (g *routeGate) Check(c server.ClientAuthentication) bool {
 	}
 	for _, r := range g.routes() {
 		if r.RemoteName == name && time.Since(r.LastActivity) < heardFor {
-			g.log.Warn("a node may not start, because another one has its name", "name", name, "starting at", remoteOf(c), "running at", r.IP)
+			g.log.Warn("a node may not start, because another one has its name", "name", name, "starting at", hostOf(remoteOf(c)), "running at", r.IP) // without its port, which is new each time: a repeated line is counted
 			return false
 		}
 	}

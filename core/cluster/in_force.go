@@ -32,6 +32,7 @@ type Certificate struct {
 	From  core.Millis    `json:"from"`
 	Until core.Millis    `json:"until"`
 	Fault string         `json:"fault,omitempty"` // why what is on disk now is not in use
+	Next  string         `json:"next,omitempty"`  // what to do about that, on its node; "" where the cause says nothing
 }
 
 // FilePart is a file or directory of a node.

@@ -62,10 +62,14 @@ func certificates(i Info, now time.Time) []Finding {
 
 // unusableCertificate is for one that a restart would stumble over, though all is well now.
 func unusableCertificate(node string, c Certificate, now time.Time) Finding {
+	next := fmt.Sprintf("put a certificate and its own key in place on %s before unibusd is restarted there: "+renew, node, node)
+	if c.Next != "" {
+		next = "before unibusd is restarted on " + node + ": " + c.Next
+	}
 	return Finding{
 		Degraded, "node." + node,
 		fmt.Sprintf("%s does not use the certificate that is in %s now: %s. It goes on with the one from before, until %s.", node, c.File, c.Fault, day(c.Until, now)),
-		fmt.Sprintf("put a certificate and its own key in place on %s before unibusd is restarted there: "+renew, node, node),
+		next,
 	}
 }
 

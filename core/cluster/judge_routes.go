@@ -233,6 +233,10 @@ func (v View) advice(s silence, which string) string {
 		}
 		return v.renewAdvice(s.nodes, cmp.Or(s.hosts, hostOf(s.addrs)))
 	case core.FaultOwnCertificate:
+		if strings.Contains(s.detail, core.UnknownAuthority) {
+			return fmt.Sprintf("if %s was removed, as `unibusd node list` at another node shows, stop it; else add the CA of its route certificate to --route-tls-ca on %s: docs/operations/certificates.md has the order",
+				join(s.by), join(s.nodes))
+		}
 		// A node that was removed while it was down hears so from nobody: all refuse its certificate.
 		return fmt.Sprintf("if %s was removed, as `unibusd node list` at another node shows, stop it; else %s", join(s.by), v.renewAdvice(s.by, "HOST"))
 	case core.FaultForeign, core.FaultClosed:

@@ -63,6 +63,7 @@ func routeViews() []judged {
 		{"both others are down", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultRefused, "connection refused").unheard("n3", "n1", core.FaultRefused, "connection refused")},
 		{"the looking node is cut off", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultTimeout, noReply).unheard("n3", "n1", core.FaultTimeout, noReply)},
 		{"both others' certificates have expired", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultCertificate, "it expired on 2026-11-01 00:00 UTC").unheard("n3", "n1", core.FaultCertificate, "it expired on 2026-11-01 00:00 UTC")},
+		{"one path of three cut: n3 has lost the CA of n1", withService(healthy(3, 3)).unheard("n3", "n1", core.FaultOwnCertificate, core.UnknownAuthority).unheard("n1", "n3", core.FaultClosed, "the connection was closed")},
 		{"the looking node was removed", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultOwnCertificate, "bad certificate").unheard("n3", "n1", core.FaultOwnCertificate, "bad certificate")},
 		{"the looking node's certificate has expired", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultOwnCertificate, "expired certificate").unheard("n3", "n1", core.FaultOwnCertificate, "expired certificate")},
 		{"a certificate that is not valid for the address that peers were given", with(withService(healthy(3, 3)), func(v *View) {

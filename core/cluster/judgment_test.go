@@ -458,6 +458,11 @@ func clusterViews() []judged {
 		{"certificate ends this month", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.CertUntil = core.MillisOf(noon.Add(29 * 24 * time.Hour)) })},
 		{"a renewed certificate does not fit its key", withCertificates(
 			Certificate{Use: UseClients, File: "/etc/unibus/bus.crt", From: ago(24 * time.Hour), Until: in(400 * 24 * time.Hour), Fault: "it does not belong to its key"})},
+		{"a renewed certificate of a CA that is not in the bundle", withCertificates(Certificate{
+			Use: UseRoutes, File: "/etc/unibus/node.crt", From: ago(24 * time.Hour), Until: in(400 * 24 * time.Hour),
+			Fault: "no CA in --route-tls-ca has signed the route certificate /etc/unibus/node.crt: the peers would refuse it",
+			Next:  "add the CA that signed it to --route-tls-ca, on every node: docs/operations/certificates.md has the order",
+		})},
 		{"a new cluster after a restart, a node of routes was never heard", founding(func(v *View) { v.Nodes, v.KnowsStreams = v.Nodes[:2], true })},
 		{"certificate ends this week", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.CertUntil = core.MillisOf(noon.Add(7 * 24 * time.Hour)) })},
 		{"certificate ended", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.CertUntil = ago(time.Hour) })},

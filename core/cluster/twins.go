@@ -118,7 +118,7 @@ func judgeTwins(v View) []Finding {
 		fs = append(fs, Finding{
 			Critical, "node." + t.Name,
 			fmt.Sprintf("%s runs %s: %s. They vote as one node, so that data can be lost.", t.Name, times(len(t.Runs)), join(places)),
-			fmt.Sprintf("keep the %s that has the node's data, and stop the other: systemctl stop unibusd", t.Name),
+			fmt.Sprintf("keep the %s that has the node's data, and stop the other", t.Name) + v.serviceCommand("stop", []string{t.Name}),
 		})
 	}
 	return fs

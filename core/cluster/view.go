@@ -55,10 +55,10 @@ func (v View) AllBuckets() []Bucket { return slices.Concat(v.Buckets, v.Mechanis
 
 // Meta is JetStream's own raft group.
 type Meta struct {
-	Leader      string      `json:"leader,omitempty"`  // "" without a leader
-	Leaders     []string    `json:"leaders,omitempty"` // every distinct leader that answers named; more than one is critical
-	Size        int         `json:"size"`
-	Online      int         `json:"online"`
+	Leader  string   `json:"leader,omitempty"`  // "" without a leader
+	Leaders []string `json:"leaders,omitempty"` // every distinct leader that answers named; more than one is critical
+	Size    int      `json:"size"`
+	Online  int      `json:"online"`
 	// OnlineSince is when the last of them came online, as this node saw it: an election that
 	// could not succeed before begins then.
 	OnlineSince core.Millis `json:"online_since,omitempty"`
