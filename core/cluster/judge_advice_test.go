@@ -29,10 +29,15 @@ var everyNode = regexp.MustCompile(`\b(every|each) node\b|\bnodes? of routes\b|\
 // elsewhere is a next step that happens at no node: a command of ours, the console, a document.
 var elsewhere = regexp.MustCompile("^wait\\b|`unibus|\\bunibusd (bucket|node|migrate-to-kv)|page [0-9]+ of the console|docs/[a-z/-]+\\.md")
 
+// consequence is a second clause or sentence, which says what the first one means.
+var consequence = regexp.MustCompile(`(: |\. |; |, so |, and (users|writes|new|no|what|its|nothing|messages) )[^ ]+ [^ ]+`)
+
 func adviceFaults(v View, f Finding) []string {
 	var out []string
 	named := slices.ContainsFunc(v.Nodes, func(n Node) bool { return hasWord(f.Next, n.Name) })
 	switch {
+	case f.Level != Note && !consequence.MatchString(f.Text):
+		out = append(out, "it does not say what that means")
 	case f.Text == "" || !strings.HasSuffix(f.Text, "."):
 		out = append(out, "it is no whole sentence")
 	case f.Next == "":
@@ -63,8 +68,11 @@ func TestBadAdviceIsFound(t *testing.T) {
 		"start unibusd on n10": true, "start unibusd on n1": false, "wait; an election takes up to ten seconds": false, "give every node the same value": false,
 		`follow docs/operations/restore.md, "When streams were deleted"`: false, `follow docs/operations/restore.md, "When it rains"`: true,
 	} {
-		if got := adviceFaults(v, Finding{Degraded, "meta", "It is so.", next}); (len(got) > 0) != bad {
+		if got := adviceFaults(v, Finding{Degraded, "meta", "It is so: nobody can write.", next}); (len(got) > 0) != bad {
 			t.Errorf("%q: %q", next, got)
 		}
+	}
+	if len(adviceFaults(v, Finding{Degraded, "meta", "It is so.", "restart unibusd on n1"})) == 0 {
+		t.Error("a finding without a consequence was not found")
 	}
 }

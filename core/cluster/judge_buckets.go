@@ -318,16 +318,16 @@ func (l staleReplicas) describe() (text, next string) {
 	names := tables(l.buckets)
 	switch {
 	case !l.known:
-		return fmt.Sprintf("%s %s a replica at %s, which is not a known node.", subject(l.buckets), plural(len(l.buckets), "has", bucketsHave(l.buckets)), l.node),
+		return fmt.Sprintf("%s %s a replica at %s, which is not a known node: it counts in the quorum, and does not answer.", subject(l.buckets), plural(len(l.buckets), "has", bucketsHave(l.buckets)), l.node),
 			"start that node again; if it is gone for good, remove it: unibusd node remove " + nodeArgument(l.node)
 	case l.state == ReplicaBehind:
-		return fmt.Sprintf("%s is up to %d operations behind %s in %s.", l.node, l.lag, l.leader, names),
+		return fmt.Sprintf("%s is up to %d operations behind %s in %s: until it has caught up it replaces no other replica.", l.node, l.lag, l.leader, names),
 			"wait; if it does not get less, look at the disk and the network of " + l.node
 	case l.state == ReplicaOffline:
-		return fmt.Sprintf("%s answers, but %s, which leads %s, does not reach it.", l.node, l.leader, names),
+		return fmt.Sprintf("%s answers, but %s, which leads %s, does not reach it: its replica falls behind.", l.node, l.leader, names),
 			fmt.Sprintf("check that %s and %s reach each other on their cluster ports", l.leader, l.node)
 	}
-	return fmt.Sprintf("No node reports how current the replica of %s on %s is.", names, l.node),
+	return fmt.Sprintf("No node reports how current the replica of %s on %s is: it does not count as current.", names, l.node),
 		"wait a few seconds; if this stays, restart unibusd on " + l.node
 }
 

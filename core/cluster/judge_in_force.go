@@ -91,7 +91,7 @@ func endingCertificate(node string, c Certificate, l Level, now time.Time) Findi
 	}
 	f := Finding{Level: l, About: "node." + node, Next: next}
 	left := c.Until.Time().Sub(now)
-	f.Text = fmt.Sprintf("%s ends in %s.", subject, span(left))
+	f.Text = fmt.Sprintf("%s ends in %s: then %s.", subject, span(left), ended)
 	if left <= 0 {
 		f.Text = fmt.Sprintf("%s ended on %s: %s.", subject, day(c.Until, now), ended)
 	}

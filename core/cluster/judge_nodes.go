@@ -148,7 +148,7 @@ func disk(n Node) (Finding, bool) {
 	case used > diskFull:
 		f.Level, f.Text = Critical, fmt.Sprintf("%s has used %d %% of the disk that JetStream may use: soon every write fails, revocations included.", n.Name, percent)
 	case used > diskFilling:
-		f.Level, f.Text = Degraded, fmt.Sprintf("%s has used %d %% of the disk that JetStream may use.", n.Name, percent)
+		f.Level, f.Text = Degraded, fmt.Sprintf("%s has used %d %% of the disk that JetStream may use: when it is full, every write fails.", n.Name, percent)
 	default:
 		return Finding{}, false
 	}

@@ -78,7 +78,7 @@ func operatorSpread(infos []Info, key string) string {
 	named := operatorName(*operatorOf(with[len(with)-1], key))
 	switch text := differingValues(with, func(i Info) string { return string(operatorOf(i, key).Role) }); {
 	case len(lacks) > 0:
-		return fmt.Sprintf("%s is an operator on %s and not on %s.", named, join(has), join(lacks))
+		return fmt.Sprintf("%s is an operator on %s and not on %s: which node answers decides what is allowed.", named, join(has), join(lacks))
 	case text != "":
 		return fmt.Sprintf("%s has different roles: %s.", named, text)
 	}

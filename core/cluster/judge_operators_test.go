@@ -41,7 +41,7 @@ func operatorCases() []operatorCase {
 			if i != 1 {
 				o.List = o.List[:1]
 			}
-		}, "ben (UDMK…4C22) is an operator on n2 and not on n1 and n3.", "unibusd operator remove " + benKey},
+		}, "ben (UDMK…4C22) is an operator on n2 and not on n1 and n3: which node answers decides what is allowed.", "unibusd operator remove " + benKey},
 		{"another role", func(i int, o *Operators) {
 			if i == 2 {
 				o.List[1].Role = core.OperatorAdmin
@@ -54,11 +54,11 @@ func operatorCases() []operatorCase {
 		}, "The operator's key UCD6…C67D has different names: eve on n1, ana on n2 and n3.", ""},
 		{
 			"a key that ends soon", func(_ int, o *Operators) { o.List[1].NotAfter = core.MillisOf(noon.Add(50 * time.Hour)) },
-			"The key of the operator ben (UDMK…4C22) ends in 2 d.", "a later not-after",
+			"The key of the operator ben (UDMK…4C22) ends in 2 d: then every node refuses it.", "a later not-after",
 		},
 		{
 			"a key that ends in a week", func(_ int, o *Operators) { o.List[1].NotAfter = core.MillisOf(noon.Add(7 * 24 * time.Hour)) },
-			"The key of the operator ben (UDMK…4C22) ends in 7 d.", "a later not-after",
+			"The key of the operator ben (UDMK…4C22) ends in 7 d: then every node refuses it.", "a later not-after",
 		},
 		{
 			"a key that has ended", func(_ int, o *Operators) { o.List[1].NotAfter = core.MillisOf(noon.Add(-time.Hour)) },

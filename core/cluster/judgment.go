@@ -145,7 +145,7 @@ func mayStop(k int) string {
 func judgeMeta(v View, now time.Time) []Finding {
 	switch m := v.Meta; {
 	case v.At == 0:
-		return []Finding{{Degraded, "meta", v.From + " has not heard from any node yet.", "wait a few seconds; if this stays, read the log of " + v.From}}
+		return []Finding{{Degraded, "meta", v.From + " has not heard from any node yet: nothing is known of the cluster.", "wait a few seconds; if this stays, read the log of " + v.From}}
 	case len(m.Leaders) > 1:
 		return append(orphanPeerFindings(v), Finding{
 			Critical, "meta",

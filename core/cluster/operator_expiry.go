@@ -35,7 +35,7 @@ func operatorEnds(infos []Info, now time.Time) []Finding {
 				level = Degraded
 			}
 			fs = append(fs, Finding{
-				level, "config", fmt.Sprintf("The key of the operator %s ends in %s.", operatorName(op), span(left)),
+				level, "config", fmt.Sprintf("The key of the operator %s ends in %s: then every node refuses it.", operatorName(op), span(left)),
 				"give its entry a later not-after in the configuration of every node, which needs no restart; or a new key: `unibusd keygen operator --out FILE`",
 			})
 		}

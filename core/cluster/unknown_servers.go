@@ -97,7 +97,7 @@ func judgeUnknown(v View) []Finding {
 		if i := slices.IndexFunc(v.Removed, func(c core.NodeChange) bool { return c.Name == u.Name }); i >= 0 {
 			fs = append(fs, Finding{
 				Critical, "node." + u.Name,
-				fmt.Sprintf("%s is connected as a node, and %s removed it from the cluster.", u.Name, v.Removed[i].By),
+				fmt.Sprintf("%s is connected as a node, and %s removed it from the cluster: it has a route, and can read and write everything.", u.Name, v.Removed[i].By),
 				"stop unibusd on that machine; it can join again under another name only",
 			})
 			continue

@@ -100,7 +100,7 @@ func TestOperatorsDifferIsAFinding(t *testing.T) {
 	admin, viewer := operator(ana, core.OperatorAdmin, "ana"), operator(ben, core.OperatorAdmin, "ben")
 	c := startFiles(t, admin, viewer)
 	c.write(0, "", admin)
-	f := c.finding(2, ana, "is an operator on n2 and n3 and not on n1.")
+	f := c.finding(2, ana, "is an operator on n2 and n3 and not on n1")
 	if f.Level != cluster.Degraded || !strings.Contains(f.Text, "ben") || !strings.Contains(f.Next, "unibusd operator remove "+ben.Public()) {
 		t.Errorf("%+v", f)
 	}
