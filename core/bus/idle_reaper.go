@@ -19,6 +19,7 @@ import (
 // decide about. Every client can make a key and sign with it.
 const (
 	reapEvery      = 50 * time.Millisecond
+	reapQuiet      = 250 * time.Millisecond // while every connection is admitted: an idle node is to wake seldom
 	sweepEvery     = time.Second
 	admittedWithin = time.Second // after that a connection that is not admitted may use no free place
 )
@@ -42,21 +43,31 @@ type idleConnection struct {
 func (s *Server) reapIdle(ctx context.Context, srv *server.Server) {
 	r := idleReaper{srv: srv, sessions: s.auth.sessions, limits: s.cfg.Limits}
 	logged, closed := time.Time{}, 0
-	tick := time.NewTicker(reapEvery)
-	defer tick.Stop()
+	timer := time.NewTimer(reapQuiet)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-timer.C:
 		}
 		n := r.reap(time.Now())
+		timer.Reset(r.pause())
 		closed += n
 		if n > 0 && time.Since(logged) >= time.Second {
 			s.log.Warn("there were too many connections that are not admitted: the oldest were closed", "closed", closed)
 			logged, closed = time.Now(), 0
 		}
 	}
+}
+
+// pause is how long the reaper rests. The sockets beyond --max-connections hold what comes
+// in the longer one.
+func (r *idleReaper) pause() time.Duration {
+	if r.srv.NumClients() > r.sessions.decidedCount() {
+		return reapEvery
+	}
+	return reapQuiet
 }
 
 // reap returns how many connections it closed.
