@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"unibus/core"
@@ -166,7 +167,8 @@ func (s *Server) askName(ctx context.Context, addr string, conf *tls.Config) (*n
 	return s.talkName(conn, addr)
 }
 
-// handshakeFault is nil for a server that does not answer or has ended.
+// handshakeFault is nil for a server that does not answer or has ended, as a forwarder without
+// its target does.
 func handshakeFault(err error) error {
 	var refused *tls.CertificateVerificationError
 	var timeout net.Error
@@ -176,7 +178,7 @@ func handshakeFault(err error) error {
 		return core.Errorf(core.KindRefused, "its route certificate is refused: %v", refused.Err)
 	case errors.As(err, &alert) && alert.Op == "remote error":
 		return core.Errorf(core.KindRefused, "it refuses the route certificate of this node: %v", alert.Err)
-	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return nil
 	}
 	return core.Errorf(core.KindRefused, "TLS with it failed: %w", err)

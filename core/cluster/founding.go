@@ -44,7 +44,7 @@ func judgeFounding(v View) []Finding {
 	if unnamed > 0 {
 		who = fmt.Sprintf("%s of its %s nodes", number(len(names)+unnamed), number(v.Expected))
 	}
-	text := fmt.Sprintf("The cluster is being founded: %s has not heard %s yet. It elects its first leader once all %s have been up and hear each other; until then no user can connect.",
+	text := fmt.Sprintf("The cluster is being founded: %s has not heard %s yet. It elects its first leader once all %s have been up; until then no user can connect.",
 		v.From, who, number(v.Expected))
 	missing, next := len(names)+unnamed, []string{}
 	for _, s := range v.unacceptedRoutes() {

@@ -17,6 +17,14 @@ const faultAccepted core.RouteFault = "accepted"
 // routeStays is how long a fault between nodes that hear each other must last to be a finding.
 const routeStays = 30 * time.Second
 
+// staysFor is shorter for a refused certificate: the next lost connection is not opened again.
+func staysFor(f core.RouteFault) time.Duration {
+	if f == core.FaultCertificate || f == core.FaultOwnCertificate {
+		return 0
+	}
+	return routeStays
+}
+
 // causes orders faults, the one that tells most first: a host that refuses connections
 // from one node is up, though another node gets no reply from it.
 func causes() []core.RouteFault {
@@ -392,7 +400,7 @@ func (v View) routeFaults(now time.Time) []Finding {
 		}
 		for _, r := range n.Info.Routes {
 			other, known := v.node(r.Node)
-			if r.Fault == "" || !known || !other.Online || v.isCut(n.Name, r.Node) || Age(r.Since, now) < routeStays {
+			if r.Fault == "" || !known || !other.Online || v.isCut(n.Name, r.Node) || Age(r.Since, now) < staysFor(r.Fault) {
 				continue
 			}
 			s := silence{fault: r.Fault, detail: r.Detail, hosts: r.Hosts, nodes: []string{r.Node}, addrs: []string{r.Addr}, by: []string{n.Name}}

@@ -67,7 +67,7 @@ func routeViews() []judged {
 		{"the looking node was removed", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultOwnCertificate, "bad certificate").unheard("n3", "n1", core.FaultOwnCertificate, "bad certificate")},
 		{"the looking node's certificate has expired", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultOwnCertificate, "expired certificate").unheard("n3", "n1", core.FaultOwnCertificate, "expired certificate")},
 		{"a certificate that is not valid for the address that peers were given", with(withService(healthy(3, 3)), func(v *View) {
-			r := Route{Addr: "10.0.0.3:6222", Node: "n3", Fault: core.FaultCertificate, Detail: "it is for n3.example.org and not for 10.0.0.3", Hosts: "n3.example.org,10.0.0.3", Since: ago(time.Hour)}
+			r := Route{Addr: "10.0.0.3:6222", Node: "n3", Fault: core.FaultCertificate, Detail: "it is for n3.example.org and not for 10.0.0.3", Hosts: "n3.example.org,10.0.0.3", Since: ago(time.Second)}
 			v.Nodes[0].Info.Routes, v.Nodes[1].Info.Routes = []Route{r}, []Route{r}
 		})},
 		{"a route that opens from one side alone", with(withService(healthy(3, 3)), func(v *View) {

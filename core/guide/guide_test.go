@@ -190,7 +190,7 @@ func cases() []guideCase {
 
 		{"node-lost", "it still runs", args("n3", "n4"), IsUnsafe, "Stop here: n3 cannot be removed: it is running."},
 		{"node-lost", "the others have no quorum", all(args("n3", "n4"), lose("n2", "n3")), IsUnsafe, "the meta group has no quorum"},
-		{"node-lost", "it is down", all(args("n3", "n4"), lose("n3")), HasNext, "Next: Set up the machine of n4."},
+		{"node-lost", "it is down", all(args("n3", "n4"), lose("n3")), HasNext, "Next: Replace n3 by n4."},
 		{"node-lost", "the new one runs", all(args("n3", "n4"), lose("n3"), func(f *Facts) {
 			f.Nodes = append(f.Nodes, cluster.Node{Name: "n4", Online: true, Info: &cluster.Info{Name: "n4", ListsNodes: true, Hears: []string{}}})
 		}), HasNext, "Next: Replace n3 by n4."},

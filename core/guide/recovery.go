@@ -179,14 +179,12 @@ func nodeLost(c *checklist) {
 	}, fault == "", map[bool]State{true: Waiting, false: Unsafe}[core.KindOf(unsafe) == core.KindUnavailable])
 	fresh, _ := c.node(next)
 	c.require(Step{
-		Title: "Set up the machine of " + next, Why: "it needs a certificate of its own name, and the configuration of the others with that name",
-		Do:   "make its route certificate where the CA is kept, and do not start it before the next step; see docs/operations/three-hosts.md",
-		Type: []string{"unibusd cert node --name " + next + " --ca DIR --host HOST --out DIR", "unibusd node replace " + old + " " + next}, Seen: answers(fresh),
-	}, fresh.Online, Next)
-	c.require(Step{
-		Title: "Replace " + old + " by " + next, Why: old + " counts in every quorum until it is removed", Type: []string{"unibusd node replace " + old + " " + next},
-		Seen: map[bool]string{true: old + " was removed", false: old + " is a member"}[removed],
-	}, removed, Next)
+		Title: "Replace " + old + " by " + next, Why: old + " counts in every quorum until it is removed",
+		Do: "give the machine of " + next + " a certificate of its own name and the configuration of the others with that name; start the replacement, which waits for " +
+			next + "; then start unibusd there; see docs/operations/nodes.md",
+		Type: []string{"unibusd cert node --name " + next + " --ca DIR --host HOST --out DIR", "unibusd node replace " + old + " " + next},
+		Seen: map[bool]string{true: old + " was removed", false: old + " is a member"}[removed] + ", and " + answers(fresh),
+	}, removed && fresh.Online, Next)
 	c.ending()
 	if !c.open {
 		c.report.Text = old + " was removed, and " + next + " has every row, by a comparison of all replicas."
