@@ -109,8 +109,11 @@ func withoutLeader(buckets []Bucket, now time.Time) (electing, dead []string) {
 }
 
 func electingFinding(level Level, names []string) Finding {
-	text := fmt.Sprintf("%s %s electing a leader: until then changes wait, or are refused.", subject(names), plural(len(names), "is", bucketsAre(names)))
-	return Finding{level, aboutBuckets(names), text, "wait; an election takes up to ten seconds"}
+	text := fmt.Sprintf("%s %s electing a leader", subject(names), plural(len(names), "is", bucketsAre(names)))
+	if level != Note { // else the buckets are not in use
+		text += ": until then changes wait, or are refused"
+	}
+	return Finding{level, aboutBuckets(names), text + ".", "wait; an election takes up to ten seconds"}
 }
 
 func leaderlessFinding(v View, names []string) Finding {

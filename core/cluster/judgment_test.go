@@ -235,6 +235,7 @@ func clusterViews() []judged {
 		{"healthy, five nodes at R5", healthy(5, 5)},
 		{"healthy, five nodes at R3", healthy(5, 3)},
 		{"healthy, moving", with(onSQLite(healthy(3, 3), true), func(v *View) { v.Moving = "verify" })},
+		{"SQLite, internal buckets on three of five, one of them away", lose(withInternal(onSQLite(healthy(5, 3), true), 3), "n3")},
 		{"an unknown server", with(healthy(3, 3), func(v *View) {
 			v.Unknown = []UnknownServer{{Name: "ghostnode", ID: "IDghost", Since: ago(time.Minute)}}
 		})},

@@ -181,12 +181,19 @@ func (v View) spare(nodes []string, count, needed int) int {
 // control record, the nonces or the audit nothing can be changed either.
 func (v View) tolerableStops() int {
 	k := v.spare(v.members(), v.Meta.Online, v.Meta.Needed)
-	for _, b := range v.AllBuckets() {
-		if v.onKV() {
-			k = min(k, v.spare(b.live(), b.liveReplicas(), b.needed()))
-		}
+	for _, b := range v.deciding(v.onKV()) {
+		k = min(k, v.spare(b.live(), b.liveReplicas(), b.needed()))
 	}
 	return max(0, k)
+}
+
+// deciding are the buckets without which something stops: the internal ones whatever the
+// backend is, and those of the tables where these are in use.
+func (v View) deciding(tables bool) []Bucket {
+	if tables {
+		return v.AllBuckets()
+	}
+	return v.Mechanism
 }
 
 // loss is what ends when one node stops.
@@ -201,8 +208,8 @@ func (l loss) nothing() bool { return !l.meta && len(l.buckets) == 0 && !l.store
 // lossOf works out what ends when an online node stops.
 func (v View) lossOf(node string) loss {
 	l := loss{meta: v.Clustered && v.Meta.Online >= v.Meta.Needed && v.membersWithout(node) < v.Meta.Needed}
-	for _, b := range v.AllBuckets() {
-		if (v.onKV() || v.Moving != "") && v.stopsWithout(b, node) {
+	for _, b := range v.deciding(v.onKV() || v.Moving != "") {
+		if v.stopsWithout(b, node) {
 			l.buckets = append(l.buckets, b.Name)
 		}
 	}
@@ -328,6 +335,8 @@ func (v View) consequence(l loss, node string) string {
 		return text + ": writes fail, and new connections are refused"
 	case l.meta && v.onKV():
 		return text + ": no bucket can be created, raised or moved"
+	case slices.ContainsFunc(v.Mechanism, func(b Bucket) bool { return slices.Contains(l.buckets, b.Name) }):
+		return text + ": operators' and users' changes are refused, except for revocations"
 	}
 	return text + ": no move is possible"
 }
