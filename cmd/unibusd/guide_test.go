@@ -111,11 +111,15 @@ func (o *operator) do(s guide.Step) {
 	if verb == "Restart" || verb == "Start" {
 		o.log = append(o.log, s.Title)
 		i := slices.IndexFunc(o.Configs, func(c config.Node) bool { return strings.HasPrefix(rest, c.Name) })
+		cl := o.Client(0, 1, 2)
+		before := runs(o.t, cl)[o.Configs[i].Name]
 		if verb == "Restart" {
 			o.Stop(i)
 		}
 		o.Start(i)
-		awaitStatusOf(o.t, o.Client(0, 1, 2), func(st admin.Status) bool { return !st.IsSilent(o.Configs[i].Name) })
+		awaitStatusOf(o.t, cl, func(st admin.Status) bool { // what was heard of the last run is not the answer of this one
+			return slices.ContainsFunc(st.Nodes, func(n cluster.Node) bool { return n.Name == o.Configs[i].Name && n.Online && n.ID != before })
+		})
 		return
 	}
 	for _, line := range s.Type {
