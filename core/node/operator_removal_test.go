@@ -217,6 +217,20 @@ func TestNobodyRemovesTheLastAdmin(t *testing.T) {
 	ana, ben, vic, eve := nodetest.Identity(t), nodetest.Identity(t), nodetest.Identity(t), nodetest.Identity(t)
 	a, b, v := operator(ana, core.OperatorAdmin, "ana"), operator(ben, core.OperatorAdmin, "ben"), operator(vic, core.OperatorViewer, "vic")
 	c := startFiles(t, a, b, v)
+	nodetest.Wait(t, 20*time.Second, func() error { // before a node knows the key, it lets nothing through that changes something
+		for i := range c.Configs {
+			cl := admin.NewClient(admin.ClientConfig{Servers: []string{c.URL(i)}, Identity: ana})
+			if err := cl.Open(t.Context()); err != nil {
+				return err
+			}
+			key := cl.ClusterKey()
+			cl.Close()
+			if key == "" {
+				return fmt.Errorf("n%d does not know the cluster's key", i+1)
+			}
+		}
+		return nil
+	})
 	c.finding(1, ana, "")
 	cl := c.Client(0, ana)
 	for what, try := range map[string]struct {
