@@ -7,10 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"unibus/core"
-	"unibus/core/cluster"
-	"unibus/core/nodetest"
 )
 
 // BenchmarkIdle compares three nodes that serve a KV control plane, and that no client is
@@ -19,16 +15,7 @@ import (
 //
 //	make bench   (or: go test -run '^$' -bench Idle -benchtime 1x ./cmd/unibusd)
 func BenchmarkIdle(b *testing.B) {
-	p := nodetest.PrepareProcesses(b, program(b, "unibusd"), nodetest.Config{Store: core.BackendKV})
-	p.StartAll()
-	cl := p.Client()
-	nodetest.Wait(b, bootBudget, func() error {
-		st, err := nodetest.Status(b.Context(), cl)
-		if err == nil && st.Verdict != cluster.Healthy {
-			err = fmt.Errorf("%s", st.Sentence)
-		}
-		return err
-	})
+	p, cl := healthyNodes(b)
 	cl.Close()
 	sub := &subTB{TB: b}
 	defer sub.end()

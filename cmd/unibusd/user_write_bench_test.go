@@ -32,6 +32,16 @@ func BenchmarkUserWrites(b *testing.B) {
 	if err != nil {
 		b.Skip("etcd is not installed here (Debian: etcd-server)")
 	}
+	_, cl := healthyNodes(b)
+	peer := startEtcd(b, etcd)
+	for writers, writes := range map[int]int{1: 60, 32: 640} {
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) { userWrites(b, cl, peer, writers, writes) })
+	}
+}
+
+// healthyNodes starts three processes on KV, and ends them with the benchmark.
+func healthyNodes(b *testing.B) (*nodetest.Processes, *admin.Client) {
+	b.Helper()
 	p := nodetest.PrepareProcesses(b, program(b, "unibusd"), nodetest.Config{Store: core.BackendKV})
 	p.StartAll()
 	cl := p.Client()
@@ -42,10 +52,7 @@ func BenchmarkUserWrites(b *testing.B) {
 		}
 		return err
 	})
-	peer := startEtcd(b, etcd)
-	for writers, writes := range map[int]int{1: 60, 32: 640} {
-		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) { userWrites(b, cl, peer, writers, writes) })
-	}
+	return p, cl
 }
 
 func userWrites(b *testing.B, cl *admin.Client, peer *etcdClient, writers, writes int) {

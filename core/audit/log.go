@@ -95,12 +95,16 @@ func (l *Log) Open(context.Context) error {
 	return nil
 }
 
-// Close ends the work in the background. Twice is harmless.
+// Close ends the work in the background, and waits for the records that are being written.
+// Twice is harmless.
 func (l *Log) Close() error {
 	if l.end != nil {
 		l.end()
 	}
 	l.background.Wait()
+	if l.stream != nil {
+		l.stream.awaitTurn()
+	}
 	l.file.mu.Lock()
 	defer l.file.mu.Unlock()
 	return l.file.release()

@@ -69,20 +69,22 @@ func (q *recordQueue) take() (group []*queuedRecord) {
 
 // appendNext is append for one last record of the stream; nothing is returned where
 // another record followed that one. The caller that gets the turn sends for all that wait.
-func (s *stream) appendNext(ctx context.Context, node string, e entry, after uint64) (stored, error) {
-	until, _ := ctx.Deadline()
-	r := &queuedRecord{entry: e, after: after, until: until, done: make(chan struct{})}
+// It may send longer than it waits itself, as long as the others do and ctx lasts.
+func (s *stream) appendNext(ctx context.Context, timeout time.Duration, node string, e entry, after uint64) (stored, error) {
+	r := &queuedRecord{entry: e, after: after, until: time.Now().Add(timeout), done: make(chan struct{})}
+	wait, cancel := context.WithDeadline(ctx, r.until)
+	defer cancel()
 	s.queue.add(r)
 	for {
 		select {
 		case <-r.done:
 			return r.stored, r.err
 		case s.turn <- struct{}{}:
-			go func() { // it may last longer than this caller waits
-				s.appendQueued(context.WithoutCancel(ctx), node)
+			go func() {
+				s.appendQueued(ctx, node)
 				<-s.turn
 			}()
-		case <-ctx.Done():
+		case <-wait.Done():
 			s.queue.remove(r)
 			return stored{}, tooLate()
 		}

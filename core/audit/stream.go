@@ -98,9 +98,7 @@ const maxConflicts = 200
 // through, the next one finds the entry. Without an answer the outcome is unknown.
 func (s *stream) append(ctx context.Context, timeout time.Duration, node string, e entry, after uint64) (stored, error) {
 	for range maxConflicts {
-		try, cancel := context.WithTimeout(ctx, timeout)
-		done, err := s.appendNext(try, node, e, after)
-		cancel()
+		done, err := s.appendNext(ctx, timeout, node, e, after)
 		if done.seq > 0 || err != nil {
 			return done, err
 		}
@@ -164,6 +162,12 @@ func (s *stream) publish(ctx context.Context, node string, e entry, after uint64
 			return stored{}, tooLate()
 		}
 	}
+}
+
+// awaitTurn waits until no append is under way.
+func (s *stream) awaitTurn() {
+	s.turn <- struct{}{}
+	<-s.turn
 }
 
 // forget has the next append read the last record of a stream that was created anew: its

@@ -70,6 +70,9 @@ func routeViews() []judged {
 			r := Route{Addr: "10.0.0.3:6222", Node: "n3", Fault: core.FaultCertificate, Detail: "it is for n3.example.org and not for 10.0.0.3", Hosts: "n3.example.org,10.0.0.3", Since: ago(time.Second)}
 			v.Nodes[0].Info.Routes, v.Nodes[1].Info.Routes = []Route{r}, []Route{r}
 		})},
+		{"a certificate that a node that is heard would refuse", with(withService(healthy(3, 3)), func(v *View) {
+			v.Nodes[0].Info.Routes = []Route{{Addr: "n3.example.org:6222", Node: "n3", Fault: core.FaultOwnCertificate, Detail: core.UnknownAuthority, Since: ago(time.Second)}}
+		})},
 		{"a route that opens from one side alone", with(withService(healthy(3, 3)), func(v *View) {
 			v.Nodes[0].Info.Routes = []Route{{Addr: "10.0.0.3:6222", Node: "n3", Fault: core.FaultTimeout, Detail: noReply, Since: ago(time.Hour)}}
 		})},

@@ -195,6 +195,9 @@ func cases() []guideCase {
 			f.Nodes = append(f.Nodes, cluster.Node{Name: "n4", Online: true, Info: &cluster.Info{Name: "n4", ListsNodes: true, Hears: []string{}}})
 		}), HasNext, "Next: Replace n3 by n4."},
 		{"node-lost", "it was removed", all(args("n0", "n3"), func(f *Facts) { f.Removed = []core.NodeChange{{Name: "n0", State: core.NodeRemoved}} }), AllDone, "n0 was removed, and n3 has every row"},
+		{"node-lost", "it was removed, and the new one is down", all(args("n0", "n3"), lose("n3"), func(f *Facts) {
+			f.Removed = []core.NodeChange{{Name: "n0", State: core.NodeRemoved}}
+		}), HasNext, "Next: Replace n0 by n3."},
 		{"node-lost", "an unknown node", args("n8", "n9"), NotApplicable, "no node is named n8"},
 	}
 }

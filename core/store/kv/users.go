@@ -242,31 +242,38 @@ func (s *Store) changeUserOnce(ctx context.Context, id core.UserID, change func(
 	if err != nil {
 		return core.User{}, err
 	}
-	admins, _, err := s.last(ctx, wb.bucket, keyAdmins)
+	u, rev, admins, err := s.userToChange(ctx, wb, id, allow)
 	if err != nil {
-		return core.User{}, explain(err, "reading who the admins are")
-	}
-	ctx = asOfNow(ctx) // what follows has to be as new as that
-	if allow != nil {
-		if err := allow(ctx); err != nil {
-			return core.User{}, err
-		}
-	}
-	u, rev, err := s.user(ctx, id)
-	if err != nil {
-		return core.User{}, err
+		return core.User{}, core.ReadError(err) // nothing was written: the caller may repeat it
 	}
 	change(&u)
 	row := core.UserRow(u)
 	batch := []message{{key: row.Key, value: row.Value, expect: &rev}}
 	if allow != nil || u.Role == core.RoleAdmin { // an operator's change of a member contends with no other
-		batch = append(batch, message{key: keyAdmins, value: []byte(token()), expect: &admins.rev})
+		batch = append(batch, message{key: keyAdmins, value: []byte(token()), expect: &admins})
 	}
 	_, err = s.write(ctx, wb, batch)
 	if err != nil {
 		return core.User{}, err
 	}
 	return u, nil
+}
+
+// userToChange reads a user with its revision, after the revision of what is known of the
+// admins: by that the write is refused if allow would decide differently by then.
+func (s *Store) userToChange(ctx context.Context, wb *watchedBucket, id core.UserID, allow func(context.Context) error) (u core.User, rev, admins uint64, err error) {
+	e, _, err := s.last(ctx, wb.bucket, keyAdmins)
+	if err != nil {
+		return core.User{}, 0, 0, explain(err, "reading who the admins are")
+	}
+	ctx = asOfNow(ctx) // what follows has to be as new as that
+	if allow != nil {
+		if err := allow(ctx); err != nil {
+			return core.User{}, 0, 0, err
+		}
+	}
+	u, rev, err = s.user(ctx, id)
+	return u, rev, e.rev, err
 }
 
 // SetKEMKey publishes a user's key: see core.Store.
